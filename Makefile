@@ -1,0 +1,46 @@
+# `make run` and `make test` are all that a newcomer needs; `make help` lists the rest.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+PORT ?= 8080
+RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test check proto lock bench soak clean
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+install: .venv/installed ## prepare .venv with hash-pinned dependencies
+
+# Two steps, so that what builds packages is itself pinned by hash and nothing is fetched behind pip's back.
+.venv/installed: requirements/build.txt requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Mercato needs Python 3.11 or newer; name one with: make PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/build.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --require-hashes -r requirements/dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	@touch $@
+
+run: install ## start PostgreSQL, workers and Envoy with demo data on http://127.0.0.1:8080 (PORT=...)
+	@exec $(BIN)/mercato up --port $(PORT)
+
+test: install ## run every test against real PostgreSQL and real Envoy
+	$(RUN) $(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
+
+check: install ## lint, types, import contracts, protos, migrations, generated code, dependency audit
+	$(RUN) $(BIN)/python tools/check.py
+
+proto: install ## generate the stubs and openapi.json from protos/
+	$(RUN) $(BIN)/python tools/proto.py
+
+lock: install ## resolve the dependencies anew into requirements/*.txt
+	$(RUN) $(BIN)/python tools/lock.py
+
+bench: install ## measure calls per second and CPU per call beside an empty RPC
+	$(RUN) $(BIN)/python benchmarks/run.py $(ARGS)
+
+soak: install ## repeat the race tests 50 times
+	$(RUN) $(BIN)/pytest -n 2 --dist loadgroup -m race --race-rounds 50 $(ARGS)
+
+clean: ## remove .venv and caches; data directories stay
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage* build dist

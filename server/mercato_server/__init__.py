@@ -1,0 +1,1 @@
+"""The Mercato server: gRPC services over PostgreSQL, and the edge in front of them."""

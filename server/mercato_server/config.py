@@ -1,0 +1,188 @@
+"""Settings: one frozen dataclass, read from the environment here and nowhere else."""
+
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Self
+
+SECRET_KEY_MIN_BYTES = 32
+"""RFC 7518 section 3.2: an HS256 key has at least the hash's 256 bits."""
+
+
+class ConfigError(Exception):
+    """A setting is missing or does not make sense; the message names the variable and what it must be."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Every bound that is the same for all requests, in one place."""
+
+    page_size_default: int = 20
+    page_size_max: int = 100
+    skip_max: int = 1_000
+    total_size_max: int = 10_000
+    batch_get_max: int = 100
+    request_bytes: int = 64 * 1024
+    response_bytes: int = 4 * 1024 * 1024
+    concurrent_calls: int = 1_024
+    """Calls in flight per worker before further ones are shed with RESOURCE_EXHAUSTED."""
+    password_queue: int = 32
+    """Password hashes waiting per worker before logins and signups are shed; each takes about 0.25 s of a core."""
+    slow_call_s: float = 1.0
+    """A call that takes longer is logged as a warning."""
+    timeout_s: float = 2.0
+    """Deadline of a call that brings none, unless its policy says otherwise."""
+    timeout_max_s: float = 30.0
+    """Longest deadline that a caller can ask for."""
+    statement_timeout_s: float = 10.0
+    lock_timeout_s: float = 4.0
+    idle_in_transaction_timeout_s: float = 10.0
+    connect_timeout_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What one process needs to know of its surroundings."""
+
+    database_url: str
+    secret_key: str = field(repr=False)
+    algorithm: str = "HS256"
+    access_token_expire_minutes: int = 30
+    password_pepper: str = field(default="", repr=False)
+    bcrypt_cost: int = 12
+    bcrypt_threads: int = 2
+    currency: str = "USD"
+    listen: tuple[str, ...] = ("127.0.0.1:50051",)
+    pool_size: int = 8
+    log_level: str = "info"
+    log_format: str = "json"
+    drain_s: float = 4.0
+    """Time between saying NOT_SERVING and closing: two health-check intervals of the edge."""
+    grace_s: float = 10.0
+    """Time that calls in flight get to end after that."""
+    limits: Limits = field(default_factory=Limits)
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str] | None = None) -> Self:
+        """Read the settings; raises ConfigError that names the first variable that is missing or wrong."""
+        env = os.environ if environ is None else environ
+        return cls(
+            database_url=database_url(env),
+            secret_key=_secret_key(env),
+            algorithm=_one_of(env, "ALGORITHM", "HS256", ("HS256", "HS384", "HS512")),
+            access_token_expire_minutes=_integer(env, "ACCESS_TOKEN_EXPIRE_MINUTES", 30, low=1, high=24 * 60),
+            password_pepper=env.get("MERCATO_PASSWORD_PEPPER", ""),
+            bcrypt_cost=_integer(env, "MERCATO_BCRYPT_COST", 12, low=4, high=16),
+            bcrypt_threads=_integer(env, "MERCATO_BCRYPT_THREADS", os.cpu_count() or 1, low=1, high=64),
+            currency=_matching(env, "MERCATO_CURRENCY", "USD", r"[A-Z]{3}", "an ISO 4217 code, such as EUR"),
+            listen=tuple(env.get("MERCATO_LISTEN", "127.0.0.1:50051").split(",")),
+            pool_size=_integer(env, "MERCATO_POOL_SIZE", 8, low=1, high=200),
+            log_level=_one_of(env, "MERCATO_LOG_LEVEL", "info", ("debug", "info", "warning", "error")),
+            log_format=_one_of(env, "MERCATO_LOG_FORMAT", "json", ("json", "console")),
+            drain_s=_seconds(env, "MERCATO_DRAIN_SECONDS", 4.0),
+            grace_s=_seconds(env, "MERCATO_GRACE_SECONDS", 10.0),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EdgeSettings:
+    """What the Envoy configuration is rendered from."""
+
+    listen_host: str = "127.0.0.1"
+    port: int = 8080
+    admin_port: int = 0
+    """Port of Envoy's admin page on 127.0.0.1; 0 leaves it off the network (a Unix socket that nobody serves)."""
+    upstreams: tuple[str, ...] = ("127.0.0.1:50051",)
+    """gRPC addresses of the workers: `host:port` or `unix:/path`."""
+    cors_origins: tuple[str, ...] = ()
+    """Origins that browsers may call from; `*` for any."""
+    rate_limits: bool = True
+    """Requests per client address are limited; off for tests and benchmarks only."""
+    requests_per_s: int = 100
+    """Per client address, over all routes."""
+    credentials_per_minute: int = 20
+    """Per client address, on login and signup together."""
+    health_interval_s: float = 2.0
+    limits: Limits = field(default_factory=Limits)
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str] | None = None) -> Self:
+        """Read the settings; raises ConfigError that names the first variable that is wrong."""
+        env = os.environ if environ is None else environ
+        origins = env.get("MERCATO_CORS_ORIGINS", "")
+        return cls(
+            listen_host=env.get("MERCATO_EDGE_HOST", "127.0.0.1"),
+            upstreams=tuple(env.get("MERCATO_UPSTREAMS", "127.0.0.1:50051").split(",")),
+            cors_origins=tuple(origin.strip() for origin in origins.split(",") if origin.strip()),
+            rate_limits=_one_of(env, "MERCATO_RATE_LIMITS", "on", ("on", "off")) == "on",
+            requests_per_s=_integer(env, "MERCATO_REQUESTS_PER_SECOND", 100, low=1, high=1_000_000),
+            credentials_per_minute=_integer(env, "MERCATO_CREDENTIALS_PER_MINUTE", 20, low=1, high=1_000_000),
+        )
+
+
+def database_url(env: Mapping[str, str] | None = None) -> str:
+    """Return DATABASE_URL, or raise ConfigError."""
+    value = (os.environ if env is None else env).get("DATABASE_URL", "")
+    if not value:
+        raise ConfigError("DATABASE_URL is not set; it must be a PostgreSQL URL, such as postgresql://user@host/mercato")
+    return value
+
+
+def admin_password() -> str | None:
+    """Return MERCATO_ADMIN_PASSWORD, or None."""
+    return os.environ.get("MERCATO_ADMIN_PASSWORD")
+
+
+def data_home() -> str:
+    """Return the directory that holds per-user application data: XDG Base Directory; /var/lib for root."""
+    if os.geteuid() == 0:
+        return "/var/lib"
+    return os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")  # noqa: PTH111 - the caller makes the path
+
+
+def child_environ(overrides: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment for a child process: this one's with some variables replaced."""
+    return {**os.environ, **overrides}
+
+
+def _secret_key(env: Mapping[str, str]) -> str:
+    value = env.get("SECRET_KEY", "")
+    if len(value.encode()) < SECRET_KEY_MIN_BYTES:
+        raise ConfigError(f"SECRET_KEY must have at least {SECRET_KEY_MIN_BYTES} bytes; make one with: openssl rand -hex 32")
+    return value
+
+
+def _one_of(env: Mapping[str, str], name: str, default: str, choices: tuple[str, ...]) -> str:
+    value = env.get(name, default)
+    if value not in choices:
+        raise ConfigError(f"{name} is {value!r}; it must be one of {', '.join(choices)}")
+    return value
+
+
+def _matching(env: Mapping[str, str], name: str, default: str, pattern: str, wanted: str) -> str:
+    value = env.get(name, default)
+    if not re.fullmatch(pattern, value):
+        raise ConfigError(f"{name} is {value!r}; it must be {wanted}")
+    return value
+
+
+def _integer(env: Mapping[str, str], name: str, default: int, *, low: int, high: int) -> int:
+    return _number(env, name, default, int, low, high)
+
+
+def _seconds(env: Mapping[str, str], name: str, default: float) -> float:
+    return _number(env, name, default, float, 0.0, 3600.0)
+
+
+def _number(env: Mapping[str, str], name: str, default: T, kind: Callable[[str], T], low: T, high: T) -> T:
+    raw = env.get(name)
+    if raw is None:
+        return default
+    try:
+        value = kind(raw)
+    except ValueError:
+        value = None
+    if value is None or not low <= value <= high:
+        raise ConfigError(f"{name} is {raw!r}; it must be a number from {low} to {high}")
+    return value

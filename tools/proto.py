@@ -1,0 +1,69 @@
+"""Generate everything that comes from protos/: the Python stubs, their types, and the OpenAPI document.
+
+`--check` generates into a temporary directory instead and fails if the committed files differ.
+"""
+
+import argparse
+import filecmp
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+SITE = sysconfig.get_path("purelib")  # googleapis-common-protos keeps google/api and google/rpc there
+PROTOS = sorted(str(path.relative_to(ROOT / "protos")) for path in (ROOT / "protos").rglob("*.proto"))
+STUBS = Path("clients/python/mercato/v1")
+OPENAPI = Path("server/mercato_server/edge/openapi.json")
+
+
+def protoc(*options: str) -> None:
+    """Run protoc on our protos; raises CalledProcessError after it has said what is wrong."""
+    command = [sys.executable, "-m", "grpc_tools.protoc", "-Iprotos", f"-I{SITE}", *options, *PROTOS]
+    subprocess.run(command, cwd=ROOT, check=True, stderr=subprocess.PIPE if "--mypy_out" in str(options) else None)
+
+
+def generate(into: Path) -> None:
+    """Write all generated files below a directory."""
+    python = into / "clients/python"
+    python.mkdir(parents=True, exist_ok=True)
+    protoc(f"--python_out={python}", f"--grpc_python_out={python}", f"--mypy_out={python}", f"--mypy_grpc_out={python}")
+    (into / STUBS / "__init__.py").write_text('"""Messages and stubs generated from protos/mercato/v1; never edited."""\n')
+    (into / OPENAPI).parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(suffix=".binpb") as descriptors:
+        protoc("--include_imports", "--include_source_info", f"--descriptor_set_out={descriptors.name}")
+        command = [sys.executable, "-m", "mercato_server.edge.openapi", descriptors.name, str(into / OPENAPI)]
+        subprocess.run(command, cwd=ROOT, check=True)
+
+
+def differing(fresh: Path) -> list[str]:
+    """Name the generated files that are not what the protos give, stale ones included."""
+    made = {path.relative_to(fresh) for path in fresh.rglob("*") if path.is_file()}
+    kept = {path.relative_to(ROOT) for path in (ROOT / STUBS).iterdir() if path.is_file()} | {OPENAPI}
+    return sorted(
+        str(path)
+        for path in made | kept
+        if not ((ROOT / path).exists() and (fresh / path).exists() and filecmp.cmp(ROOT / path, fresh / path, shallow=False))
+    )
+
+
+def main() -> int:
+    """Generate, or check."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="change nothing; fail if a committed file differs")
+    if not parser.parse_args().check:
+        shutil.rmtree(ROOT / STUBS, ignore_errors=True)
+        generate(ROOT)
+        return 0
+    with tempfile.TemporaryDirectory() as directory:
+        generate(Path(directory))
+        stale = differing(Path(directory))
+    for path in stale:
+        print(f"{path} is not what protos/ gives; run: make proto", file=sys.stderr)
+    return 1 if stale else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
