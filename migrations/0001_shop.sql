@@ -84,6 +84,7 @@ CREATE TABLE orders (
 
 CREATE INDEX orders_by_account ON orders (account_id, id);
 CREATE INDEX orders_by_account_status ON orders (account_id, status, id);
+CREATE UNIQUE INDEX orders_idempotency_key ON orders (account_id, idempotency_key) WHERE idempotency_key IS NOT NULL;
 CREATE INDEX orders_by_status ON orders (status, id);
 
 CREATE TABLE order_items (

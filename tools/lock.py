@@ -5,7 +5,17 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-COMPILE = ("uv", "pip", "compile", "--quiet", "--generate-hashes", "--no-emit-index-url", "--no-header", "--universal", "--python-version=3.11")
+COMPILE = (
+    "uv",
+    "pip",
+    "compile",
+    "--quiet",
+    "--generate-hashes",
+    "--no-emit-index-url",
+    "--no-header",
+    "--universal",
+    "--python-version=3.11",
+)
 AS_IN_DEV = ("--constraint", "requirements/dev.txt")
 LOCKS = {
     "dev": ("pyproject.toml", "--extra=server", "--extra=embedded", "--group=dev"),

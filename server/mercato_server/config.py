@@ -4,7 +4,9 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Self, TypeVar
+
+Number = TypeVar("Number", int, float)
 
 SECRET_KEY_MIN_BYTES = 32
 """RFC 7518 section 3.2: an HS256 key has at least the hash's 256 bits."""
@@ -42,6 +44,27 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Hashing:
+    """How passwords are hashed."""
+
+    pepper: str = field(default="", repr=False)
+    """A secret that a copy of the database alone does not give away; every stored password is lost with it."""
+    cost: int = 12
+    """bcrypt's cost: 2 ** cost rounds, about 0.25 s of a core at 12."""
+    threads: int = 2
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str] | None = None) -> Self:
+        """Read the settings; raises ConfigError that names the first variable that is wrong."""
+        env = os.environ if environ is None else environ
+        return cls(
+            pepper=env.get("MERCATO_PASSWORD_PEPPER", ""),
+            cost=_integer(env, "MERCATO_BCRYPT_COST", 12, low=4, high=16),
+            threads=_integer(env, "MERCATO_BCRYPT_THREADS", os.cpu_count() or 1, low=1, high=64),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What one process needs to know of its surroundings."""
 
@@ -49,9 +72,7 @@ class Settings:
     secret_key: str = field(repr=False)
     algorithm: str = "HS256"
     access_token_expire_minutes: int = 30
-    password_pepper: str = field(default="", repr=False)
-    bcrypt_cost: int = 12
-    bcrypt_threads: int = 2
+    hashing: Hashing = field(default_factory=Hashing)
     currency: str = "USD"
     listen: tuple[str, ...] = ("127.0.0.1:50051",)
     pool_size: int = 8
@@ -72,9 +93,7 @@ class Settings:
             secret_key=_secret_key(env),
             algorithm=_one_of(env, "ALGORITHM", "HS256", ("HS256", "HS384", "HS512")),
             access_token_expire_minutes=_integer(env, "ACCESS_TOKEN_EXPIRE_MINUTES", 30, low=1, high=24 * 60),
-            password_pepper=env.get("MERCATO_PASSWORD_PEPPER", ""),
-            bcrypt_cost=_integer(env, "MERCATO_BCRYPT_COST", 12, low=4, high=16),
-            bcrypt_threads=_integer(env, "MERCATO_BCRYPT_THREADS", os.cpu_count() or 1, low=1, high=64),
+            hashing=Hashing.from_environ(env),
             currency=_matching(env, "MERCATO_CURRENCY", "USD", r"[A-Z]{3}", "an ISO 4217 code, such as EUR"),
             listen=tuple(env.get("MERCATO_LISTEN", "127.0.0.1:50051").split(",")),
             pool_size=_integer(env, "MERCATO_POOL_SIZE", 8, low=1, high=200),
@@ -129,6 +148,11 @@ def database_url(env: Mapping[str, str] | None = None) -> str:
     return value
 
 
+def optional_database_url() -> str | None:
+    """Return DATABASE_URL, or None."""
+    return os.environ.get("DATABASE_URL") or None
+
+
 def admin_password() -> str | None:
     """Return MERCATO_ADMIN_PASSWORD, or None."""
     return os.environ.get("MERCATO_ADMIN_PASSWORD")
@@ -175,14 +199,15 @@ def _seconds(env: Mapping[str, str], name: str, default: float) -> float:
     return _number(env, name, default, float, 0.0, 3600.0)
 
 
-def _number(env: Mapping[str, str], name: str, default: T, kind: Callable[[str], T], low: T, high: T) -> T:
+def _number(env: Mapping[str, str], name: str, default: Number, kind: Callable[[str], Number], low: Number, high: Number) -> Number:
     raw = env.get(name)
     if raw is None:
         return default
+    wanted = ConfigError(f"{name} is {raw!r}; it must be a number from {low} to {high}")
     try:
         value = kind(raw)
     except ValueError:
-        value = None
-    if value is None or not low <= value <= high:
-        raise ConfigError(f"{name} is {raw!r}; it must be a number from {low} to {high}")
+        raise wanted from None
+    if not low <= value <= high:
+        raise wanted
     return value

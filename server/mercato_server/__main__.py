@@ -1,0 +1,166 @@
+"""The command `mercato`."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Coroutine
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from mercato_server import config
+
+Result = TypeVar("Result")
+
+app = typer.Typer(help="Mercato: a commerce backend over gRPC and REST.", no_args_is_help=True, add_completion=False)
+admin = typer.Typer(help="Administrators.", no_args_is_help=True)
+app.add_typer(admin, name="admin")
+
+DataDir = Annotated[Path | None, typer.Option(help="Where data lives. Default: ~/.local/share/mercato, for root /var/lib/mercato.")]
+
+
+@app.command()
+def up(
+    port: Annotated[int, typer.Option(help="Port of REST, gRPC and docs.", min=1, max=65535)] = 8080,
+    data_dir: DataDir = None,
+    workers: Annotated[int | None, typer.Option(help="Server processes. Default: one per core, at most 8.", min=1, max=64)] = None,
+    demo: Annotated[bool, typer.Option("--demo/--no-demo", help="Fill an empty catalog with a demo shop.")] = True,
+) -> None:
+    """Run the whole shop: PostgreSQL, workers and Envoy. Ctrl-C stops it; the data stays."""
+    from mercato_server.embedded.up import up as run_up
+
+    raise typer.Exit(asyncio.run(run_up(port=port, data_dir=data_dir, workers=workers, demo=demo)))
+
+
+@app.command()
+def serve() -> None:
+    """Run one gRPC worker on MERCATO_LISTEN over DATABASE_URL, until SIGINT or SIGTERM."""
+    from mercato_server.app import log_to_stderr
+    from mercato_server.app import serve as run
+
+    settings = config.Settings.from_environ()
+    log_to_stderr(settings.log_level, settings.log_format)
+    _run(run(settings))
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the schema of DATABASE_URL up to date."""
+    from mercato_server import db
+
+    applied = _run(db.migrate(config.database_url()))
+    typer.echo("\n".join(f"applied {name}" for name in applied) or "nothing to do: the schema is up to date")
+
+
+@app.command()
+def envoy_config(
+    port: Annotated[int, typer.Option(help="Port that Envoy listens on.", min=1, max=65535)] = 8080,
+    host: Annotated[str | None, typer.Option(help="Address that Envoy listens on. Default: MERCATO_EDGE_HOST or 127.0.0.1.")] = None,
+    upstream: Annotated[
+        list[str] | None, typer.Option(help="A worker: host:port or unix:/path; repeat it. Default: MERCATO_UPSTREAMS.")
+    ] = None,
+    admin_port: Annotated[int, typer.Option(help="Port of Envoy's admin page on 127.0.0.1; 0 for none.", min=0, max=65535)] = 0,
+) -> None:
+    """Print the configuration of Envoy 1.40, as JSON. It refers to no other file."""
+    from mercato_server.edge.envoy import render
+
+    settings = config.EdgeSettings.from_environ()
+    settings = replace(
+        settings,
+        port=port,
+        listen_host=host or settings.listen_host,
+        upstreams=tuple(upstream or settings.upstreams),
+        admin_port=admin_port,
+    )
+    json.dump(render(settings), sys.stdout, indent=2)
+    sys.stdout.write("\n")
+
+
+@admin.command("create")
+def create_admin(
+    email: Annotated[str, typer.Argument(help="E-mail address of the new administrator.")],
+    full_name: Annotated[str, typer.Option(help="Name to address the person by.")] = "",
+    data_dir: DataDir = None,
+) -> None:
+    """Create an administrator, in DATABASE_URL or in a data directory of `mercato up`.
+
+    The password comes from MERCATO_ADMIN_PASSWORD or is asked for.
+    """
+    password = config.admin_password() or typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+    _run(_create_admin(email, full_name, password, data_dir))
+    typer.echo(f"created administrator {email}")
+
+
+async def _create_admin(email: str, full_name: str, password: str, data_dir: Path | None) -> None:
+    from mercato_server.embedded.database import database
+
+    if data_dir is None and (url := config.optional_database_url()):
+        await _insert_admin(url, email, full_name, password)
+        return
+    async with database(data_dir or Path(config.data_home(), "mercato")) as url:
+        await _insert_admin(url, email, full_name, password)
+
+
+async def _insert_admin(url: str, email: str, full_name: str, password: str) -> None:
+    from mercato_server import db
+    from mercato_server.domain.accounts import FULL_NAME_MAX, Role
+    from mercato_server.domain.passwords import hash_password, weakness
+    from mercato_server.handlers.checks import Checks
+    from mercato_server.store import accounts
+
+    with Checks() as check:
+        address = check.email("email", email)
+        name = check.text("full_name", full_name, longest=FULL_NAME_MAX)
+        if weak := weakness(password):
+            check.fail("password", weak)
+    hashing = config.Hashing.from_environ()
+    hashed = hash_password(password, pepper=hashing.pepper, cost=hashing.cost)
+    async with db.small_pool(url) as pool:
+        await accounts.create(pool, address, name, Role.ADMIN, hashed)
+
+
+def _run(work: Coroutine[Any, Any, Result]) -> Result:
+    """Run a coroutine on uvloop where it is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(work)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)
+
+
+def main() -> int:
+    """Run the command line; what a person can mend is told in a line, without a stack."""
+    from mercato_server.domain.errors import MercatoError
+
+    try:
+        app()
+    except (config.ConfigError, MercatoError) as error:
+        return _fail(error)
+    except Exception as error:
+        if _is_told(error):
+            return _fail(error)
+        raise
+    return 0
+
+
+def _is_told(error: Exception) -> bool:
+    """Tell whether the message of an error says what to do; asked late, since its classes cost an import."""
+    import asyncpg
+
+    from mercato_server.app import StartupError
+    from mercato_server.db import SchemaError
+    from mercato_server.embedded.processes import EmbeddedError
+
+    return isinstance(error, (StartupError, SchemaError, EmbeddedError, asyncpg.PostgresError, OSError))
+
+
+def _fail(error: Exception) -> int:
+    typer.echo(f"mercato: {error}", err=True)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

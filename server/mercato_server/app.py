@@ -1,0 +1,167 @@
+"""The composition root: what a worker is made of, how it starts, and how it stops without failing a call."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+import structlog
+from google.protobuf.descriptor import ServiceDescriptor
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection, reflection_pb2
+
+from mercato.v1 import auth_pb2, cart_pb2, catalog_pb2, order_pb2
+from mercato_server import db
+from mercato_server.config import Settings
+from mercato_server.domain.paging import PageTokens
+from mercato_server.domain.tokens import Tokens
+from mercato_server.handlers.auth import AuthHandler
+from mercato_server.handlers.cart import CartHandler
+from mercato_server.handlers.catalog import CatalogHandler
+from mercato_server.handlers.order import OrderHandler
+from mercato_server.handlers.pages import Pager
+from mercato_server.interceptors.authentication import authenticate
+from mercato_server.interceptors.calls import CallsInFlight
+from mercato_server.interceptors.deadlines import keep_deadlines
+from mercato_server.interceptors.errors import map_errors
+from mercato_server.interceptors.pipeline import service_handler
+from mercato_server.passwords import PasswordHasher
+
+log = structlog.get_logger(__name__)
+
+SERVICES: tuple[ServiceDescriptor, ...] = tuple(
+    service for module in (auth_pb2, catalog_pb2, cart_pb2, order_pb2) for service in module.DESCRIPTOR.services_by_name.values()
+)
+REFLECTION = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection")
+
+
+class StartupError(Exception):
+    """The worker cannot start; the message says what to do."""
+
+
+class Worker:
+    """One gRPC server over one pool."""
+
+    def __init__(self, settings: Settings, pool: "db.Pool") -> None:
+        self.settings = settings
+        self.health = health.aio.HealthServicer()
+        self.calls = CallsInFlight(settings.limits)
+        self.passwords = PasswordHasher(settings.hashing, settings.limits.password_queue)
+        self.server = grpc.aio.server(
+            options=(
+                ("grpc.so_reuseport", 0),  # so that a second worker on the same address fails instead of taking half the calls
+                ("grpc.max_receive_message_length", settings.limits.request_bytes),
+                ("grpc.max_send_message_length", settings.limits.response_bytes),
+                ("grpc.max_metadata_size", 32 * 1024),
+            )
+        )
+        self.server.add_generic_rpc_handlers(self._handlers(pool))
+        health_pb2_grpc.add_HealthServicer_to_server(self.health, self.server)
+        _add_reflection(self.server)
+
+    def _handlers(self, pool: "db.Pool") -> list[grpc.GenericRpcHandler]:
+        settings = self.settings
+        tokens = Tokens(settings.secret_key, settings.algorithm, settings.access_token_expire_minutes * 60)
+        pager = Pager(PageTokens(settings.secret_key), settings.limits)
+        layers = (self.calls.layer, map_errors, keep_deadlines(settings.limits), authenticate(tokens, pool))
+        handlers: dict[str, object] = {
+            "AuthService": AuthHandler(pool, tokens, self.passwords),
+            "CatalogService": CatalogHandler(pool, pager, settings.limits, settings.currency),
+            "CartService": CartHandler(pool, settings.currency),
+            "OrderService": OrderHandler(pool, pager, settings.currency),
+        }
+        return [service_handler(service, handlers[service.name], layers) for service in SERVICES]
+
+    async def start(self) -> list[int]:
+        """Listen and say SERVING; return the ports. Raises StartupError if an address cannot be had."""
+        try:
+            ports = [self.server.add_insecure_port(address) for address in self.settings.listen]
+        except RuntimeError:
+            raise StartupError(f"cannot listen on {', '.join(self.settings.listen)}; is it in use? Set MERCATO_LISTEN") from None
+        await self.server.start()
+        await self._say(health_pb2.HealthCheckResponse.SERVING)
+        return ports
+
+    async def stop(self) -> None:
+        """Let the edge turn away first, then let the calls in flight end, then close."""
+        await self._say(health_pb2.HealthCheckResponse.NOT_SERVING)
+        await asyncio.sleep(self.settings.drain_s)
+        await self.server.stop(self.settings.grace_s)
+        await self.calls.wait_idle()
+        self.passwords.close()
+
+    async def _say(self, status: Any) -> None:
+        for service in ("", *(service.full_name for service in SERVICES)):
+            await self.health.set(service, status)
+
+
+def _add_reflection(server: grpc.aio.Server) -> None:
+    """Serve reflection under both names: the package ships v1alpha, newer clients ask for v1, and the messages are the same."""
+    names = [service.full_name for service in SERVICES]
+    servicer = reflection.aio.ReflectionServicer((*names, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, *REFLECTION))
+    method = grpc.stream_stream_rpc_method_handler(
+        servicer.ServerReflectionInfo,
+        request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
+        response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
+    )
+    for name in REFLECTION:
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, {"ServerReflectionInfo": method}),))
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[tuple[Worker, list[int]]]:
+    """Connect, check the schema, serve, and stop at the end; gives the worker and its ports.
+
+    Raises StartupError, db.SchemaError or config.ConfigError.
+    """
+    try:
+        pool = await db.create_pool(settings)
+    except Exception as error:
+        if db.refusal(error) is None:
+            raise
+        raise StartupError(f"cannot connect to the database of DATABASE_URL: {error}") from error
+    try:
+        async with pool.acquire() as conn:
+            if missing := await db.pending(conn):
+                names = ", ".join(path.name for path in missing)
+                raise db.SchemaError(f"the database lacks migrations ({names}); run: mercato migrate")
+            await db.check_currency(conn, settings.currency)
+        worker = Worker(settings, pool)
+        ports = await worker.start()
+        try:
+            yield worker, ports
+        finally:
+            await worker.stop()
+    finally:
+        pool.terminate() if pool.is_closing() else await pool.close()
+
+
+async def serve(settings: Settings) -> None:
+    """Serve until SIGINT or SIGTERM."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopping.set)
+    async with running(settings):
+        log.info("serving", listen=settings.listen)
+        await stopping.wait()
+        log.info("stopping")
+    log.info("stopped")
+
+
+def log_to_stderr(level: str, style: str) -> None:
+    """Write the log to standard error, a line for each entry: JSON, or text for people."""
+    renderers: Sequence[Any] = (
+        [structlog.dev.ConsoleRenderer()]
+        if style == "console"
+        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    )
+    structlog.configure(
+        processors=[structlog.processors.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True), *renderers],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )

@@ -1,0 +1,83 @@
+"""What a handler may know of the call that it serves, and what it may say about the answer beside the message."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+from uuid import UUID
+
+from google.protobuf.message import Message
+from grpc import StatusCode
+
+from mercato.v1.policy_pb2 import Policy
+from mercato_server.domain.errors import TokenInvalid
+
+Metadata = Sequence[tuple[str, str | bytes]]
+
+
+class Transport(Protocol):
+    """The part of grpc.aio.ServicerContext that a call needs."""
+
+    def invocation_metadata(self) -> Metadata | None:
+        """Return the caller's metadata."""
+
+    def time_remaining(self) -> float | None:
+        """Return the seconds until the caller's deadline, or None."""
+
+    async def send_initial_metadata(self, initial_metadata: Metadata) -> None:
+        """Send metadata before the message."""
+
+    async def abort(self, code: StatusCode, details: str = ..., trailing_metadata: Metadata = ...) -> None:
+        """End the call with an error; raises grpc.aio.AbortError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rpc:
+    """An RPC as its proto describes it."""
+
+    service: str
+    """Full name, such as mercato.v1.CartService."""
+    name: str
+    request_type: type[Message]
+    policy: Policy
+
+    @property
+    def method(self) -> str:
+        """The path of the RPC, such as /mercato.v1.CartService/GetCart."""
+        return f"/{self.service}/{self.name}"
+
+
+class Context:
+    """One call."""
+
+    __slots__ = ("_account_id", "_metadata", "code", "headers", "request_id", "rpc", "started", "transport")
+
+    def __init__(self, rpc: Rpc, transport: Transport) -> None:
+        self.rpc = rpc
+        self.transport = transport
+        self.started = time.perf_counter()
+        self.code = StatusCode.OK
+        self.headers: list[tuple[str, str]] = []
+        """Initial metadata of the answer; becomes HTTP headers at the edge."""
+        self._metadata = transport.invocation_metadata() or ()
+        self._account_id: UUID | None = None
+        self.request_id = self.metadata("x-request-id") or ""
+
+    @property
+    def account_id(self) -> UUID:
+        """Account of the caller, once the call has been authenticated."""
+        if self._account_id is None:
+            raise TokenInvalid("the call needs an access token")
+        return self._account_id
+
+    @account_id.setter
+    def account_id(self, value: UUID) -> None:
+        self._account_id = value
+
+    def metadata(self, name: str) -> str | None:
+        """Return the caller's metadata of a name in lower case, or None; of several the first."""
+        return next((value for key, value in self._metadata if key == name and isinstance(value, str)), None)
+
+    def metadata_all(self, name: str) -> list[str]:
+        """Return all of the caller's metadata of a name in lower case."""
+        return [value for key, value in self._metadata if key == name and isinstance(value, str)]

@@ -1,0 +1,47 @@
+"""The demo shop: a catalog of sports goods that ships with the package, for `mercato up` and for trying out the API."""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+IMAGES = "https://images.example.com/mercato"
+"""RFC 2606 reserves the host: the URLs have the right shape, and no picture answers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DemoProduct:
+    """A product before it has an id; `category` is the category's name."""
+
+    category: str
+    name: str
+    description: str
+    price_minor: int
+    sku: str
+    stock: int
+    image_urls: tuple[str, ...]
+
+
+def catalog() -> tuple[tuple[str, ...], tuple[DemoProduct, ...]]:
+    """Read the names of the categories and the products, both in the file's order.
+
+    A SKU cannot occur twice, for it is the product's key in the file. Raises KeyError if a SKU's prefix belongs to no category.
+    """
+    shop = tomllib.loads(resources.files(__name__).joinpath("catalog.toml").read_text(encoding="utf-8"))
+    categories: dict[str, str] = shop["categories"]
+    products = tuple(_product(categories[sku.partition("-")[0]], sku, entry) for sku, entry in shop["products"].items())
+    return tuple(categories.values()), products
+
+
+def _product(category: str, sku: str, entry: Mapping[str, Any]) -> DemoProduct:
+    further = range(2, entry.get("images", 1) + 1)
+    return DemoProduct(
+        category=category,
+        name=entry["name"],
+        description=entry["description"],
+        price_minor=entry["price_minor"],
+        sku=sku,
+        stock=entry["stock"],
+        image_urls=(f"{IMAGES}/{sku}.jpg", *(f"{IMAGES}/{sku}-{number}.jpg" for number in further)),
+    )

@@ -1,0 +1,261 @@
+"""What a call can be refused for: one class per thing that a caller can act on.
+
+Each class fixes the gRPC code and the reason (AIP-193); everything that is not a MercatoError leaves the server as INTERNAL.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+from uuid import UUID
+
+from grpc import StatusCode
+
+
+@dataclass(frozen=True, slots=True)
+class Violation:
+    """A field of the request and what to change about it."""
+
+    field: str
+    description: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shortage:
+    """A product of which more is wanted than there is."""
+
+    product_id: UUID
+    product_name: str
+    wanted: int
+    available: int
+
+
+class MercatoError(Exception):
+    """A refusal that the caller can act on."""
+
+    code: ClassVar[StatusCode]
+    reason: ClassVar[str]
+    retry_after_s: ClassVar[float] = 1.0
+    """Advice for the codes that carry a RetryInfo."""
+    resource_type: ClassVar[str] = ""
+
+    def __init__(self, message: str, *, resource: str = "", metadata: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.resource = resource
+        self.metadata = dict(metadata or {})
+
+
+class InvalidRequest(MercatoError):
+    """The request breaks the contract; lists every violation."""
+
+    code, reason = StatusCode.INVALID_ARGUMENT, "INVALID_FIELD"
+
+    def __init__(self, violations: Sequence[Violation]) -> None:
+        super().__init__("; ".join(f"{v.field}: {v.description}" if v.field else v.description for v in violations))
+        self.violations = tuple(violations)
+
+
+class PageTokenInvalid(InvalidRequest):
+    """The page token is not one of ours, or belongs to another query."""
+
+    reason = "PAGE_TOKEN_INVALID"
+
+    def __init__(self) -> None:
+        super().__init__([Violation("page_token", "is not a token of this list with these arguments; start again without one")])
+
+
+class IdempotencyKeyReused(InvalidRequest):
+    """The key belongs to an earlier, different request."""
+
+    reason = "IDEMPOTENCY_KEY_REUSED"
+
+    def __init__(self) -> None:
+        super().__init__([Violation("idempotency-key", "was used for another request; take a new key")])
+
+
+class TokenInvalid(MercatoError):
+    """The access token is missing, malformed, expired or of nobody."""
+
+    code, reason = StatusCode.UNAUTHENTICATED, "TOKEN_INVALID"
+
+
+class InvalidCredentials(MercatoError):
+    """E-mail and password do not belong together; never says which of them is wrong."""
+
+    code, reason = StatusCode.UNAUTHENTICATED, "INVALID_CREDENTIALS"
+
+    def __init__(self) -> None:
+        super().__init__("e-mail or password is wrong")
+
+
+class AdminOnly(MercatoError):
+    """The call is for administrators."""
+
+    code, reason = StatusCode.PERMISSION_DENIED, "ADMIN_ONLY"
+
+    def __init__(self) -> None:
+        super().__init__("only administrators may do this")
+
+
+class NotFound(MercatoError):
+    """What the request names does not exist, for this caller."""
+
+    code = StatusCode.NOT_FOUND
+    noun: ClassVar[str]
+
+    def __init__(self, *ids: UUID) -> None:
+        names = ", ".join(map(str, ids))
+        super().__init__(f"{self.noun} {names} does not exist", resource=names)
+
+
+class ProductNotFound(NotFound):
+    """No such product is on sale."""
+
+    reason, resource_type, noun = "PRODUCT_NOT_FOUND", "mercato.v1.Product", "product"
+
+
+class CategoryNotFound(NotFound):
+    """No such category."""
+
+    reason, resource_type, noun = "CATEGORY_NOT_FOUND", "mercato.v1.Category", "category"
+
+
+class OrderNotFound(NotFound):
+    """No such order, or it is another account's."""
+
+    reason, resource_type, noun = "ORDER_NOT_FOUND", "mercato.v1.Order", "order"
+
+
+class EmailTaken(MercatoError):
+    """An account with this e-mail address exists."""
+
+    code, reason, resource_type = StatusCode.ALREADY_EXISTS, "EMAIL_TAKEN", "mercato.v1.User"
+
+    def __init__(self, email: str) -> None:
+        super().__init__("an account with this e-mail address exists", resource=email)
+
+
+class SkuTaken(MercatoError):
+    """A product on sale has this SKU."""
+
+    code, reason, resource_type = StatusCode.ALREADY_EXISTS, "SKU_TAKEN", "mercato.v1.Product"
+
+    def __init__(self, sku: str) -> None:
+        super().__init__(f"a product with the SKU {sku!r} exists", resource=sku)
+
+
+class CategoryTaken(MercatoError):
+    """A category of this name exists."""
+
+    code, reason, resource_type = StatusCode.ALREADY_EXISTS, "CATEGORY_TAKEN", "mercato.v1.Category"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"a category named {name!r} exists", resource=name)
+
+
+class CategoryInUse(MercatoError):
+    """Products on sale belong to the category."""
+
+    code, reason = StatusCode.FAILED_PRECONDITION, "CATEGORY_IN_USE"
+
+
+class ProductNotDeleted(MercatoError):
+    """Only a deleted product can be brought back."""
+
+    code, reason = StatusCode.FAILED_PRECONDITION, "PRODUCT_NOT_DELETED"
+
+
+class CartLimit(MercatoError):
+    """The cart would hold more than it may."""
+
+    code, reason = StatusCode.FAILED_PRECONDITION, "CART_LIMIT"
+
+
+class CartEmpty(MercatoError):
+    """There is nothing to buy."""
+
+    code, reason = StatusCode.FAILED_PRECONDITION, "CART_EMPTY"
+
+    def __init__(self) -> None:
+        super().__init__("the cart is empty; add a product first")
+
+
+class OutOfStock(MercatoError):
+    """Stock does not suffice; lists every line that cannot be served."""
+
+    code, reason = StatusCode.FAILED_PRECONDITION, "OUT_OF_STOCK"
+
+    def __init__(self, shortages: Sequence[Shortage]) -> None:
+        super().__init__(
+            "not enough stock: " + ", ".join(f"{s.product_name} (wanted {s.wanted}, available {s.available})" for s in shortages)
+        )
+        self.shortages = tuple(shortages)
+
+
+class StockLimit(MercatoError):
+    """The stock would pass what a product can have."""
+
+    code, reason = StatusCode.FAILED_PRECONDITION, "STOCK_LIMIT"
+
+
+class OrderState(MercatoError):
+    """The order cannot go to that state from where it is."""
+
+    code, reason = StatusCode.FAILED_PRECONDITION, "ORDER_STATE"
+
+
+class StockChanged(MercatoError):
+    """The stock is not what the caller saw."""
+
+    code, reason = StatusCode.ABORTED, "STOCK_CHANGED"
+
+
+class EtagMismatch(MercatoError):
+    """The resource changed since the caller read it."""
+
+    code, reason = StatusCode.ABORTED, "ETAG_MISMATCH"
+
+    def __init__(self, noun: str, expected: str, current: str) -> None:
+        super().__init__(f"the {noun} changed since it was read; read it again", metadata={"expected_etag": expected, "etag": current})
+
+
+class TotalChanged(MercatoError):
+    """The cart costs something else than the caller expects."""
+
+    code, reason = StatusCode.ABORTED, "TOTAL_CHANGED"
+
+    def __init__(self, expected_minor: int, total_minor: int) -> None:
+        super().__init__(
+            f"the total is {total_minor} minor units, not {expected_minor}",
+            metadata={"expected_total": str(expected_minor), "total": str(total_minor)},
+        )
+
+
+class Conflict(MercatoError):
+    """Others hold what the call needs; it changed nothing and can be repeated."""
+
+    code, reason, retry_after_s = StatusCode.ABORTED, "CONFLICT", 0.1
+
+
+class Overloaded(MercatoError):
+    """The server sheds the call before it has done anything."""
+
+    code, reason = StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED"
+
+
+class DatabaseUnavailable(MercatoError):
+    """The database cannot be reached."""
+
+    code, reason = StatusCode.UNAVAILABLE, "DATABASE_UNAVAILABLE"
+
+    def __init__(self) -> None:
+        super().__init__("the database cannot be reached at the moment")
+
+
+class DeadlineExceeded(MercatoError):
+    """The time of the call is up."""
+
+    code, reason = StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED"
+
+    def __init__(self) -> None:
+        super().__init__("the deadline passed before the call was done")

@@ -1,0 +1,71 @@
+"""Page tokens: where a list goes on, signed, and bound to the query that they belong to."""
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+from dataclasses import dataclass
+from uuid import UUID
+
+from mercato_server.domain.errors import PageTokenInvalid
+
+_MAC_BYTES = 16
+_TOKEN_MAX_CHARACTERS = 4_096
+
+Key = int | str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """The last row of a page: its sort key (None where the id alone sorts) and its id."""
+
+    key: Key
+    id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Which part of a list is wanted: `size` rows after a position, `skip` further on."""
+
+    size: int
+    after: Position | None = None
+    skip: int = 0
+
+
+class PageTokens:
+    """Turns positions into tokens and back.
+
+    A token is URL-safe and opaque, carries no rights, and is of use only with the arguments of the list that gave it: `query` is any text
+    that stands for those, the same on both ways.
+    """
+
+    def __init__(self, secret: str) -> None:
+        self._key = _page_token_key(secret)
+
+    def encode(self, position: Position, query: str) -> str:
+        """Return the token of a position in the list that `query` stands for."""
+        body = json.dumps([position.key, position.id.hex], separators=(",", ":"), ensure_ascii=False).encode()
+        return base64.urlsafe_b64encode(self._mac(body, query) + body).rstrip(b"=").decode()
+
+    def decode(self, token: str, query: str) -> Position:
+        """Return the position of a token; raises PageTokenInvalid unless `encode` made it for this query."""
+        if len(token) > _TOKEN_MAX_CHARACTERS:
+            raise PageTokenInvalid
+        try:
+            raw = base64.b64decode(token.encode("ascii") + b"=" * (-len(token) % 4), altchars=b"-_", validate=True)
+        except (ValueError, binascii.Error):
+            raise PageTokenInvalid from None
+        mac, body = raw[:_MAC_BYTES], raw[_MAC_BYTES:]
+        if not hmac.compare_digest(mac, self._mac(body, query)):
+            raise PageTokenInvalid
+        key, row_id = json.loads(body)
+        return Position(key, UUID(row_id))
+
+    def _mac(self, body: bytes, query: str) -> bytes:
+        return hmac.digest(self._key, hashlib.sha256(query.encode()).digest() + body, hashlib.sha256)[:_MAC_BYTES]
+
+
+def _page_token_key(secret: str) -> bytes:
+    # Derived, so that no other signature made with the server's secret fits.
+    return hmac.digest(secret.encode(), b"mercato page tokens", hashlib.sha256)

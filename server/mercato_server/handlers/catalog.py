@@ -1,0 +1,236 @@
+"""CatalogService."""
+
+from collections.abc import Collection
+from uuid import UUID
+
+from mercato.v1 import catalog_pb2
+from mercato_server.config import Limits
+from mercato_server.context import Context
+from mercato_server.db import Pool
+from mercato_server.domain.catalog import (
+    CATEGORY_NAME_MAX,
+    DESCRIPTION_MAX,
+    IMAGE_URL_MAX,
+    IMAGE_URLS_MAX,
+    NAME_MAX,
+    QUERY_MAX,
+    SKU_MAX,
+    STOCK_MAX,
+    Product,
+    ProductDraft,
+    ProductFilter,
+    ProductOrder,
+)
+from mercato_server.domain.errors import ProductNotFound
+from mercato_server.domain.orders import REASON_MAX
+from mercato_server.handlers import convert
+from mercato_server.handlers.checks import Checks
+from mercato_server.handlers.pages import Pager
+from mercato_server.store import catalog, product_lists
+
+# A field of the message, and its column in a draft.
+WRITABLE = {
+    "name": "name",
+    "description": "description",
+    "price": "price_minor",
+    "category_id": "category_id",
+    "sku": "sku",
+    "stock": "stock",
+    "image_urls": "image_urls",
+}
+ETAG_MAX = 64
+_ORDERS = {order.value: order for order in ProductOrder if order is not ProductOrder.RELEVANCE}
+
+
+class CatalogHandler:
+    """Products, stock and categories."""
+
+    def __init__(self, pool: "Pool", pager: Pager, limits: Limits, currency: str) -> None:
+        self._pool = pool
+        self._pager = pager
+        self._limits = limits
+        self._currency = currency
+
+    async def ListProducts(self, request: catalog_pb2.ListProductsRequest, _context: Context) -> catalog_pb2.ListProductsResponse:
+        """List products on sale."""
+        wanted, order = _filter(request)
+        query = f"products {wanted} {order}"
+        page = self._pager.page(request, query, skip=request.skip)
+        found, last = await product_lists.products(self._pool, wanted, order, page)
+        response = catalog_pb2.ListProductsResponse(
+            products=[self._product(product) for product in found], next_page_token=self._pager.next_token(last, query)
+        )
+        if request.include_total_size:
+            response.total_size = await product_lists.count(self._pool, wanted, self._limits.total_size_max)
+        return response
+
+    async def GetProduct(self, request: catalog_pb2.GetProductRequest, _context: Context) -> catalog_pb2.Product:
+        """Return a product on sale."""
+        with Checks() as check:
+            product_id = check.uuid("product_id", request.product_id)
+        found = await catalog.get(self._pool, [product_id])
+        return self._product(_all_of(found, [product_id])[0])
+
+    async def BatchGetProducts(
+        self, request: catalog_pb2.BatchGetProductsRequest, _context: Context
+    ) -> catalog_pb2.BatchGetProductsResponse:
+        """Return several products on sale."""
+        with Checks() as check:
+            if not 1 <= len(request.ids) <= self._limits.batch_get_max:
+                check.fail("ids", f"must have 1 to {self._limits.batch_get_max} entries")
+            ids = [check.uuid(f"ids[{index}]", value) for index, value in enumerate(request.ids[: self._limits.batch_get_max])]
+        found = await catalog.get(self._pool, set(ids))
+        return catalog_pb2.BatchGetProductsResponse(products=[self._product(product) for product in _all_of(found, ids)])
+
+    async def CreateProduct(self, request: catalog_pb2.CreateProductRequest, context: Context) -> catalog_pb2.Product:
+        """Create a product."""
+        product = request.product
+        with Checks() as check:
+            for field in ("id", "etag", "create_time", "update_time", "delete_time"):
+                check.absent(f"product.{field}", present=field in _populated(product))
+            draft = self._draft(check, product, WRITABLE)
+        return self._product(await catalog.create(self._pool, draft, context.account_id))
+
+    async def UpdateProduct(self, request: catalog_pb2.UpdateProductRequest, context: Context) -> catalog_pb2.Product:
+        """Change a product."""
+        product = request.product
+        with Checks() as check:
+            product_id = check.uuid("product.id", product.id)
+            etag = check.text("product.etag", product.etag, longest=ETAG_MAX)
+            fields = _fields(check, request, replace=context.metadata("x-envoy-original-method") == "PUT")
+            draft = self._draft(check, product, fields)
+        columns = [WRITABLE[field] for field in fields]
+        return self._product(await catalog.update(self._pool, product_id, draft, columns, etag or None, context.account_id))
+
+    async def DeleteProduct(self, request: catalog_pb2.DeleteProductRequest, _context: Context) -> catalog_pb2.Product:
+        """Take a product off sale."""
+        with Checks() as check:
+            product_id = check.uuid("product_id", request.product_id)
+            etag = check.text("etag", request.etag, longest=ETAG_MAX)
+        return self._product(await catalog.delete(self._pool, product_id, etag or None))
+
+    async def UndeleteProduct(self, request: catalog_pb2.UndeleteProductRequest, _context: Context) -> catalog_pb2.Product:
+        """Bring a deleted product back."""
+        with Checks() as check:
+            product_id = check.uuid("product_id", request.product_id)
+        return self._product(await catalog.undelete(self._pool, product_id))
+
+    async def AdjustStock(self, request: catalog_pb2.AdjustStockRequest, context: Context) -> catalog_pb2.Product:
+        """Change the stock of a product."""
+        change = request.compare_and_set
+        with Checks() as check:
+            product_id = check.uuid("product_id", request.product_id)
+            reason = check.text("reason", request.reason, longest=REASON_MAX)
+            check.between("compare_and_set.expected_stock", change.expected_stock, 0, STOCK_MAX)
+            check.between("compare_and_set.stock", change.stock, 0, STOCK_MAX)
+            check.between("delta", request.delta, -STOCK_MAX, STOCK_MAX)
+            if not request.delta and not request.HasField("compare_and_set"):
+                check.fail("delta", "must not be 0; send delta or compare_and_set")
+        if request.HasField("compare_and_set"):
+            product = await catalog.compare_and_set_stock(
+                self._pool, product_id, change.expected_stock, change.stock, reason, context.account_id
+            )
+        else:
+            product = await catalog.adjust_stock(self._pool, product_id, request.delta, reason, context.account_id)
+        return self._product(product)
+
+    async def ListCategories(self, request: catalog_pb2.ListCategoriesRequest, _context: Context) -> catalog_pb2.ListCategoriesResponse:
+        """List categories by name."""
+        found, last = await catalog.categories(self._pool, self._pager.page(request, "categories"))
+        return catalog_pb2.ListCategoriesResponse(
+            categories=[convert.category(category) for category in found], next_page_token=self._pager.next_token(last, "categories")
+        )
+
+    async def GetCategory(self, request: catalog_pb2.GetCategoryRequest, _context: Context) -> catalog_pb2.Category:
+        """Return a category."""
+        with Checks() as check:
+            category_id = check.uuid("category_id", request.category_id)
+        return convert.category(await catalog.get_category(self._pool, category_id))
+
+    async def CreateCategory(self, request: catalog_pb2.CreateCategoryRequest, _context: Context) -> catalog_pb2.Category:
+        """Create a category."""
+        with Checks() as check:
+            check.absent("category.id", present=bool(request.category.id))
+            check.absent("category.create_time", present=request.category.HasField("create_time"))
+            name = check.text("category.name", request.category.name, shortest=1, longest=CATEGORY_NAME_MAX)
+        return convert.category(await catalog.create_category(self._pool, name))
+
+    async def UpdateCategory(self, request: catalog_pb2.UpdateCategoryRequest, _context: Context) -> catalog_pb2.Category:
+        """Rename a category."""
+        with Checks() as check:
+            category_id = check.uuid("category.id", request.category.id)
+            name = check.text("category.name", request.category.name, shortest=1, longest=CATEGORY_NAME_MAX)
+        return convert.category(await catalog.update_category(self._pool, category_id, name))
+
+    async def DeleteCategory(self, request: catalog_pb2.DeleteCategoryRequest, _context: Context) -> catalog_pb2.Category:
+        """Delete a category."""
+        with Checks() as check:
+            category_id = check.uuid("category_id", request.category_id)
+        return convert.category(await catalog.delete_category(self._pool, category_id))
+
+    def _product(self, product: Product) -> catalog_pb2.Product:
+        return convert.product(product, self._currency)
+
+    def _draft(self, check: Checks, product: catalog_pb2.Product, fields: Collection[str]) -> ProductDraft:
+        """Check the fields of a product that are to be written; the others keep the draft's defaults."""
+        name = check.text("product.name", product.name, shortest=1, longest=NAME_MAX) if "name" in fields else ""
+        price = 0
+        if "price" in fields:
+            price = check.money("product.price", product.price, self._currency, present=product.HasField("price"))
+        return ProductDraft(
+            name=name,
+            description=check.text("product.description", product.description, longest=DESCRIPTION_MAX),
+            price_minor=price,
+            category_id=check.optional_uuid("product.category_id", product.category_id),
+            sku=check.text("product.sku", product.sku, longest=SKU_MAX) or None,
+            stock=check.between("product.stock", product.stock, 0, STOCK_MAX) if product.HasField("stock") else None,
+            image_urls=check.http_urls("product.image_urls", product.image_urls, most=IMAGE_URLS_MAX, longest=IMAGE_URL_MAX),
+        )
+
+
+def _filter(request: catalog_pb2.ListProductsRequest) -> tuple[ProductFilter, ProductOrder]:
+    with Checks() as check:
+        category_id = check.optional_uuid("category_id", request.category_id)
+        query = check.text("q", request.q, longest=QUERY_MAX)
+        for field in ("min_price", "max_price"):
+            if request.HasField(field) and getattr(request, field) < 0:
+                check.fail(field, "must not be negative")
+        order_by = " ".join(request.order_by.split())
+        if order_by and order_by not in _ORDERS:
+            check.fail("order_by", f"must be one of: {', '.join(_ORDERS)}")
+    default = ProductOrder.RELEVANCE if query else ProductOrder.NEWEST
+    wanted = ProductFilter(
+        category_id=category_id,
+        query=query or None,
+        min_price_minor=request.min_price if request.HasField("min_price") else None,
+        max_price_minor=request.max_price if request.HasField("max_price") else None,
+        in_stock=request.in_stock,
+    )
+    return wanted, _ORDERS.get(order_by, default)
+
+
+def _populated(product: catalog_pb2.Product) -> set[str]:
+    return {field.name for field, _ in product.ListFields()}
+
+
+def _fields(check: Checks, request: catalog_pb2.UpdateProductRequest, *, replace: bool) -> list[str]:
+    """Return the fields that an update shall write (AIP-134)."""
+    mask = list(request.update_mask.paths) or (["*"] if replace else [])
+    if mask == ["*"]:
+        return list(WRITABLE)
+    if not mask:
+        return [field for field in WRITABLE if field in _populated(request.product)]
+    for path in mask:
+        if path not in WRITABLE:
+            check.fail("update_mask", f"{path!r} cannot be changed; it takes {', '.join(WRITABLE)} or *")
+    if "stock" in mask and not request.product.HasField("stock"):
+        check.fail("product.stock", "is required, since update_mask names it")
+    return [field for field in WRITABLE if field in mask]
+
+
+def _all_of(found: dict[UUID, Product], ids: list[UUID]) -> list[Product]:
+    """Return the products in the order of the ids; raises ProductNotFound with all that are absent."""
+    absent = [product_id for product_id in dict.fromkeys(ids) if product_id not in found]
+    if absent:
+        raise ProductNotFound(*absent)
+    return [found[product_id] for product_id in ids]

@@ -1,0 +1,128 @@
+"""From what the shop knows to what it tells: domain objects to messages."""
+
+from datetime import datetime
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from mercato.v1 import auth_pb2, cart_pb2, catalog_pb2, order_pb2
+from mercato.v1.money_pb2 import Money
+from mercato_server.domain.accounts import Account, Role
+from mercato_server.domain.carts import CartLine, CartWarning, cart_etag, cart_total_minor
+from mercato_server.domain.catalog import Category, Product
+from mercato_server.domain.orders import Order, OrderLine, OrderStatus, OrderTransition
+
+ROLES = {Role.USER: auth_pb2.ROLE_USER, Role.ADMIN: auth_pb2.ROLE_ADMIN}
+STATUSES = {status: order_pb2.OrderStatus.Value(f"ORDER_STATUS_{status.name}") for status in OrderStatus}
+STATUS_OF = {number: status for status, number in STATUSES.items()}
+WARNINGS = {warning: cart_pb2.CartWarningCode.Value(f"CART_WARNING_CODE_{warning.name}") for warning in CartWarning}
+
+
+def timestamp(moment: datetime) -> Timestamp:
+    """Return a point in time with microseconds."""
+    message = Timestamp()
+    message.FromDatetime(moment)
+    return message
+
+
+def user(account: Account) -> auth_pb2.User:
+    """Return an account as its owner sees it: without anything of the password."""
+    return auth_pb2.User(
+        id=str(account.id),
+        email=account.email,
+        full_name=account.full_name,
+        role=ROLES[account.role],
+        create_time=timestamp(account.created_at),
+    )
+
+
+def product(found: Product, currency: str) -> catalog_pb2.Product:
+    """Return a product, priced in the shop's currency."""
+    return catalog_pb2.Product(
+        id=str(found.id),
+        name=found.name,
+        description=found.description,
+        price=Money(currency_code=currency, minor_units=found.price_minor),
+        category_id=str(found.category_id) if found.category_id else "",
+        sku=found.sku or "",
+        stock=found.stock,
+        image_urls=found.image_urls,
+        etag=found.etag,
+        create_time=timestamp(found.created_at),
+        update_time=timestamp(found.updated_at),
+        delete_time=timestamp(found.deleted_at) if found.deleted_at else None,
+    )
+
+
+def category(found: Category) -> catalog_pb2.Category:
+    """Return a category."""
+    return catalog_pb2.Category(id=str(found.id), name=found.name, create_time=timestamp(found.created_at))
+
+
+def cart(lines: tuple[CartLine, ...], currency: str) -> cart_pb2.Cart:
+    """Return a cart with its total and etag."""
+    return cart_pb2.Cart(
+        lines=[_cart_line(line, currency) for line in lines],
+        total=Money(currency_code=currency, minor_units=cart_total_minor(lines)),
+        etag=cart_etag(lines),
+    )
+
+
+def _cart_line(line: CartLine, currency: str) -> cart_pb2.CartLine:
+    return cart_pb2.CartLine(
+        product_id=str(line.product_id),
+        name=line.name,
+        quantity=line.quantity,
+        unit_price=Money(currency_code=currency, minor_units=line.unit_price_minor),
+        line_total=Money(currency_code=currency, minor_units=line.total_minor),
+        warnings=[_cart_warning(warning, line, currency) for warning in line.warnings()],
+    )
+
+
+def _cart_warning(warning: CartWarning, line: CartLine, currency: str) -> cart_pb2.CartWarning:
+    message = cart_pb2.CartWarning(code=WARNINGS[warning])
+    match warning:
+        case CartWarning.PRODUCT_GONE:
+            message.message = f"{line.name} is no longer on sale"
+        case CartWarning.OUT_OF_STOCK:
+            message.message = f"{line.name} is out of stock"
+        case CartWarning.FEWER_LEFT:
+            message.message = f"only {line.available} of {line.name} are left"
+            message.available = line.available
+        case CartWarning.PRICE_CHANGED:
+            message.message = f"the price of {line.name} changed since it was added"
+            message.previous_unit_price.CopyFrom(Money(currency_code=currency, minor_units=line.added_price_minor))
+    return message
+
+
+def order(placed: Order) -> order_pb2.Order:
+    """Return an order, in the currency that it was placed in."""
+    currency = placed.currency_code
+    return order_pb2.Order(
+        id=str(placed.id) if placed.id else "",
+        status=STATUSES[placed.status],
+        lines=[_order_line(line, currency) for line in placed.lines],
+        total=Money(currency_code=currency, minor_units=placed.total_minor),
+        create_time=timestamp(placed.created_at),
+        update_time=timestamp(placed.updated_at),
+        account_id=str(placed.account_id),
+        history=[_transition(step, placed) for step in placed.history],
+    )
+
+
+def _order_line(line: OrderLine, currency: str) -> order_pb2.OrderLine:
+    return order_pb2.OrderLine(
+        product_id=str(line.product_id),
+        product_name=line.product_name,
+        unit_price=Money(currency_code=currency, minor_units=line.unit_price_minor),
+        quantity=line.quantity,
+        line_total=Money(currency_code=currency, minor_units=line.total_minor),
+    )
+
+
+def _transition(step: OrderTransition, placed: Order) -> order_pb2.OrderTransition:
+    return order_pb2.OrderTransition(
+        status=STATUSES[step.status],
+        create_time=timestamp(step.created_at),
+        actor=order_pb2.ORDER_ACTOR_BUYER if step.actor_id == placed.account_id else order_pb2.ORDER_ACTOR_ADMIN,
+        reason=step.reason,
+    )

@@ -1,0 +1,106 @@
+"""OrderService."""
+
+from mercato.v1 import order_pb2
+from mercato_server.context import Context
+from mercato_server.db import Pool
+from mercato_server.domain.errors import MercatoError, OrderNotFound
+from mercato_server.domain.orders import REASON_MAX, Order, OrderStatus, Terms
+from mercato_server.handlers import convert
+from mercato_server.handlers.checks import Checks
+from mercato_server.handlers.idempotency import idempotency_key, replay
+from mercato_server.handlers.pages import Pager
+from mercato_server.store import accounts, orders
+from mercato_server.store.idempotency import Replay
+
+CART_ETAG_MAX = 64
+
+
+class OrderHandler:
+    """Orders."""
+
+    def __init__(self, pool: "Pool", pager: Pager, currency: str) -> None:
+        self._pool = pool
+        self._pager = pager
+        self._currency = currency
+
+    async def Checkout(self, request: order_pb2.CheckoutRequest, context: Context) -> order_pb2.Order | bytes:
+        """Buy what is in the cart."""
+        terms = self._terms(request)
+        key = None if request.validate_only else idempotency_key(context, request)
+        wish = orders.Checkout(context.account_id, key, terms, request.validate_only)
+        [result] = await orders.checkout(self._pool, [wish], currency=self._currency, serialize=_serialize)
+        match result:
+            case MercatoError():
+                raise result
+            case Replay():
+                return replay(context, result)
+            case Order():
+                return convert.order(result)
+
+    async def ListOrders(self, request: order_pb2.ListOrdersRequest, context: Context) -> order_pb2.ListOrdersResponse:
+        """List the caller's orders."""
+        status = _status_filter(request.status)
+        query = f"orders {context.account_id} {status}"
+        found, last = await orders.of_account(self._pool, context.account_id, status, self._pager.page(request, query))
+        return order_pb2.ListOrdersResponse(
+            orders=[convert.order(order) for order in found], next_page_token=self._pager.next_token(last, query)
+        )
+
+    async def ListAllOrders(self, request: order_pb2.ListAllOrdersRequest, _context: Context) -> order_pb2.ListAllOrdersResponse:
+        """List everybody's orders, or one account's."""
+        with Checks() as check:
+            account_id = check.optional_uuid("account_id", request.account_id)
+        status = _status_filter(request.status)
+        query = f"all orders {account_id} {status}"
+        page = self._pager.page(request, query)
+        if account_id:
+            found, last = await orders.of_account(self._pool, account_id, status, page)
+        else:
+            found, last = await orders.of_everybody(self._pool, status, page)
+        return order_pb2.ListAllOrdersResponse(
+            orders=[convert.order(order) for order in found], next_page_token=self._pager.next_token(last, query)
+        )
+
+    async def GetOrder(self, request: order_pb2.GetOrderRequest, context: Context) -> order_pb2.Order:
+        """Return an order of the caller's, or of anybody's to an administrator."""
+        with Checks() as check:
+            order_id = check.uuid("order_id", request.order_id)
+        order = await orders.get(self._pool, order_id)
+        if order is None or (order.account_id != context.account_id and not await accounts.is_admin(self._pool, context.account_id)):
+            raise OrderNotFound(order_id)
+        return convert.order(order)
+
+    async def CancelOrder(self, request: order_pb2.CancelOrderRequest, context: Context) -> order_pb2.Order:
+        """Cancel an order and restock."""
+        with Checks() as check:
+            order_id = check.uuid("order_id", request.order_id)
+            reason = check.text("reason", request.reason, longest=REASON_MAX)
+        owner_id = None if await accounts.is_admin(self._pool, context.account_id) else context.account_id
+        return convert.order(await orders.transition(self._pool, order_id, OrderStatus.CANCELLED, context.account_id, reason, owner_id))
+
+    async def AdvanceOrder(self, request: order_pb2.AdvanceOrderRequest, context: Context) -> order_pb2.Order:
+        """Move an order to its next state."""
+        with Checks() as check:
+            order_id = check.uuid("order_id", request.order_id)
+            reason = check.text("reason", request.reason, longest=REASON_MAX)
+            if request.status not in convert.STATUS_OF:
+                check.fail("status", "must be one of ORDER_STATUS_PAID, _SHIPPED, _DELIVERED, _CANCELLED, _REFUNDED")
+        status = convert.STATUS_OF[request.status]
+        return convert.order(await orders.transition(self._pool, order_id, status, context.account_id, reason))
+
+    def _terms(self, request: order_pb2.CheckoutRequest) -> Terms:
+        with Checks() as check:
+            expected = check.money("expected_total", request.expected_total, self._currency)
+            etag = check.text("cart_etag", request.cart_etag, longest=CART_ETAG_MAX)
+        return Terms(expected_total_minor=expected if request.HasField("expected_total") else None, cart_etag=etag or None)
+
+
+def _serialize(order: Order) -> bytes:
+    return convert.order(order).SerializeToString()
+
+
+def _status_filter(number: order_pb2.OrderStatus.ValueType) -> OrderStatus | None:
+    with Checks() as check:
+        if number and number not in convert.STATUS_OF:
+            check.fail("status", "must be a status of orders, such as ORDER_STATUS_PAID")
+    return convert.STATUS_OF.get(number)

@@ -1,0 +1,70 @@
+"""Puts handlers behind the layers and registers them with gRPC."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import grpc
+from google.protobuf.descriptor import ServiceDescriptor
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.message_factory import GetMessageClass
+
+from mercato.v1 import policy_pb2
+from mercato_server.context import Context, Rpc
+from mercato_server.domain.errors import InvalidRequest, Violation
+from mercato_server.interceptors import Answer, Unary
+
+Layer = Callable[[Rpc, Unary], Unary]
+Handler = Callable[[Any, Context], Awaitable[Answer]]
+
+
+def rpcs(service: ServiceDescriptor) -> list[Rpc]:
+    """Return the RPCs of a service; raises ValueError if one does not say who may call it."""
+    found = []
+    for method in service.methods:
+        policy = method.GetOptions().Extensions[policy_pb2.policy]
+        if policy.access == policy_pb2.ACCESS_UNSPECIFIED:
+            raise ValueError(f"{method.full_name} has no policy with an access")
+        found.append(Rpc(service.full_name, method.name, GetMessageClass(method.input_type), policy))
+    return found
+
+
+def service_handler(service: ServiceDescriptor, handler: object, layers: Sequence[Layer]) -> grpc.GenericRpcHandler:
+    """Serve a service by the methods of `handler` that are named as its RPCs, each behind the layers (outermost first).
+
+    Raises AttributeError if the handler lacks one: a server that starts has them all.
+    """
+    methods: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {}
+    for rpc in rpcs(service):
+        call = _parse(rpc, getattr(handler, rpc.name))
+        for layer in reversed(layers):
+            call = layer(rpc, call)
+        methods[rpc.name] = grpc.unary_unary_rpc_method_handler(_serve(rpc, call))
+    return grpc.method_handlers_generic_handler(service.full_name, methods)
+
+
+def _parse(rpc: Rpc, handle: Handler) -> Unary:
+    """Make the message of the request, inside all layers, so that malformed bytes are an error like any other."""
+    parse = rpc.request_type.FromString
+
+    async def parsed(request: bytes, context: Context) -> Answer:
+        try:
+            message = parse(request)
+        except DecodeError:
+            raise InvalidRequest([Violation("", f"the request is not a serialized {rpc.request_type.DESCRIPTOR.full_name}")]) from None
+        return await handle(message, context)
+
+    return parsed
+
+
+def _serve(rpc: Rpc, call: Unary) -> Callable[[bytes, Any], Awaitable[bytes]]:
+    """Connect the layers to gRPC, which is left to carry bytes."""
+    created = (("x-http-code", str(rpc.policy.http_status)),) if rpc.policy.http_status else ()
+
+    async def serve(request: bytes, transport: Any) -> bytes:
+        context = Context(rpc, transport)
+        answer = await call(request, context)
+        if created or context.headers:
+            await transport.send_initial_metadata((*created, *context.headers))
+        return answer.SerializeToString() if isinstance(answer, Message) else answer
+
+    return serve

@@ -1,0 +1,156 @@
+"""Carts. Each line is a row; a change of it is one upsert, never a read followed by a write."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import asyncpg
+
+from mercato_server.db import Conn, Pool, retry_conflicts
+from mercato_server.domain.carts import LINE_QUANTITY_MAX, LINES_MAX, CartLine
+from mercato_server.domain.errors import CartLimit, MercatoError, ProductNotFound, TokenInvalid
+
+GET_CARTS = """
+SELECT item.account_id, item.product_id, product.name, item.quantity, product.price_minor AS unit_price_minor,
+       item.unit_price_minor AS added_price_minor, product.stock, product.deleted_at IS NULL AS on_sale
+  FROM cart_items AS item
+  JOIN products AS product ON product.id = item.product_id
+ WHERE item.account_id = ANY($1::uuid[])
+ ORDER BY item.account_id, item.added_at, item.product_id
+"""
+
+# The limits stand in the statement, so that a line that may not be is left out and its neighbours are made. Two calls that add different
+# products at the same moment may together pass the limit of lines; nothing depends on it exactly.
+_PUT_LINES = """
+INSERT INTO cart_items (account_id, product_id, quantity, unit_price_minor)
+SELECT wanted.account_id, wanted.product_id, wanted.quantity, product.price_minor
+  FROM unnest($1::uuid[], $2::uuid[], $3::integer[]) AS wanted (account_id, product_id, quantity)
+  JOIN products AS product ON product.id = wanted.product_id AND product.deleted_at IS NULL
+ WHERE (SELECT count(*)
+          FROM cart_items AS other
+         WHERE other.account_id = wanted.account_id AND other.product_id <> wanted.product_id) < $4::integer
+ ORDER BY wanted.account_id, wanted.product_id  -- one lock order
+    ON CONFLICT (account_id, product_id) DO UPDATE
+"""
+
+ADD_LINES = f"""{_PUT_LINES}
+   SET quantity = cart_items.quantity + excluded.quantity
+ WHERE cart_items.quantity + excluded.quantity <= $5::integer
+RETURNING account_id, product_id
+"""
+
+SET_LINES = f"""{_PUT_LINES}
+   SET quantity = excluded.quantity
+ WHERE excluded.quantity <= $5::integer
+RETURNING account_id, product_id
+"""
+
+GET_ON_SALE = "SELECT id FROM products WHERE id = ANY($1::uuid[]) AND deleted_at IS NULL"
+
+REMOVE_LINES = """
+DELETE FROM cart_items AS item
+ USING unnest($1::uuid[], $2::uuid[]) AS unwanted (account_id, product_id)
+ WHERE item.account_id = unwanted.account_id AND item.product_id = unwanted.product_id
+"""
+
+CLEAR_CART = "DELETE FROM cart_items WHERE account_id = $1"
+
+CartResult = tuple[CartLine, ...] | MercatoError
+
+
+@dataclass(frozen=True, slots=True)
+class LineChange:
+    """Units of a product to add to an account's cart, or to set there."""
+
+    account_id: UUID
+    product_id: UUID
+    quantity: int
+
+
+async def get(pool: "Pool", account_ids: Sequence[UUID]) -> list[tuple[CartLine, ...]]:
+    """Return the cart of each account, lines in the order in which they were first added."""
+    async with pool.acquire() as conn:
+        return await _read(conn, account_ids)
+
+
+@retry_conflicts
+async def add(pool: "Pool", changes: Sequence[LineChange]) -> list[CartResult]:
+    """Add to carts and return each as it is afterwards, or the error of a change that could not be made.
+
+    (account, product) must differ between the changes.
+    """
+    return await _put(pool, ADD_LINES, changes)
+
+
+@retry_conflicts
+async def put(pool: "Pool", changes: Sequence[LineChange]) -> list[CartResult]:
+    """Set lines of carts, as `add`; a quantity of 0 removes the line."""
+    return await _put(pool, SET_LINES, changes)
+
+
+async def remove(pool: "Pool", account_id: UUID, product_id: UUID) -> tuple[CartLine, ...]:
+    """Remove a line, if it is there, and return the cart."""
+    async with pool.acquire() as conn, conn.transaction():
+        await conn.execute(REMOVE_LINES, [account_id], [product_id])
+        [lines] = await _read(conn, [account_id])
+        return lines
+
+
+async def clear(pool: "Pool", account_id: UUID) -> None:
+    """Remove every line of a cart."""
+    await pool.execute(CLEAR_CART, account_id)
+
+
+async def _put(pool: "Pool", statement: str, changes: Sequence[LineChange]) -> list[CartResult]:
+    async with pool.acquire() as conn, conn.transaction():
+        refused = await _write(conn, statement, changes)
+        carts = await _read(conn, [change.account_id for change in changes])
+        return [refused.get(change, cart) for change, cart in zip(changes, carts, strict=True)]
+
+
+async def _write(conn: "Conn", statement: str, changes: Sequence[LineChange]) -> dict[LineChange, MercatoError]:
+    """Make the changes that can be made and say why the others cannot."""
+    unwanted = [change for change in changes if change.quantity == 0]
+    wanted = [change for change in changes if change.quantity > 0]
+    if unwanted:
+        await conn.execute(REMOVE_LINES, [change.account_id for change in unwanted], [change.product_id for change in unwanted])
+    if not wanted:
+        return {}
+    accounts, products = [change.account_id for change in wanted], [change.product_id for change in wanted]
+    quantities = [change.quantity for change in wanted]
+    try:
+        rows = await conn.fetch(statement, accounts, products, quantities, LINES_MAX, LINE_QUANTITY_MAX)
+    except asyncpg.ForeignKeyViolationError:  # only an account can be missing: the products were joined
+        raise TokenInvalid("the account of this token is gone") from None
+    if len(rows) == len(wanted):
+        return {}
+    made = {(row["account_id"], row["product_id"]) for row in rows}
+    on_sale = {row["id"] for row in await conn.fetch(GET_ON_SALE, products)}
+    return {
+        change: _limit() if change.product_id in on_sale else ProductNotFound(change.product_id)
+        for change in wanted
+        if (change.account_id, change.product_id) not in made
+    }
+
+
+async def _read(conn: "Conn", account_ids: Sequence[UUID]) -> list[tuple[CartLine, ...]]:
+    carts: dict[UUID, list[CartLine]] = {account_id: [] for account_id in account_ids}
+    for row in await conn.fetch(GET_CARTS, list(carts)):
+        account_id, *fields = row
+        product_id, name, quantity, price, added_price, stock, on_sale = fields
+        carts[account_id].append(
+            CartLine(
+                product_id=product_id,
+                name=name,
+                quantity=quantity,
+                unit_price_minor=price,
+                added_price_minor=added_price,
+                stock=stock,
+                on_sale=on_sale,
+            )
+        )
+    return [tuple(carts[account_id]) for account_id in account_ids]
+
+
+def _limit() -> CartLimit:
+    return CartLimit(f"a cart holds at most {LINES_MAX} lines of at most {LINE_QUANTITY_MAX} units")

@@ -1,0 +1,283 @@
+"""Products, stock and categories."""
+
+import dataclasses
+from collections.abc import Collection, Sequence
+from uuid import UUID
+
+import asyncpg
+
+from mercato_server.db import Conn, Pool, retry_conflicts
+from mercato_server.domain.catalog import STOCK_MAX, Category, Product, ProductDraft
+from mercato_server.domain.errors import (
+    CategoryInUse,
+    CategoryNotFound,
+    CategoryTaken,
+    MercatoError,
+    OutOfStock,
+    ProductNotDeleted,
+    ProductNotFound,
+    Shortage,
+    SkuTaken,
+    StockChanged,
+    StockLimit,
+)
+from mercato_server.domain.paging import Page, Position
+from mercato_server.store import events
+from mercato_server.store.events import Event
+
+GET_PRODUCTS = """
+SELECT id, name, description, price_minor, category_id, sku, stock, image_urls, version, created_at, updated_at, deleted_at
+  FROM products
+ WHERE id = ANY($1::uuid[]) AND deleted_at IS NULL
+"""
+
+LOCK_PRODUCT = """
+SELECT id, name, description, price_minor, category_id, sku, stock, image_urls, version, created_at, updated_at, deleted_at
+  FROM products
+ WHERE id = $1
+   FOR NO KEY UPDATE  -- not FOR UPDATE: rows that refer to the product may be written meanwhile
+"""
+
+INSERT_PRODUCT = """
+INSERT INTO products (name, description, price_minor, category_id, sku, stock, image_urls)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
+RETURNING id, name, description, price_minor, category_id, sku, stock, image_urls, version, created_at, updated_at, deleted_at
+"""
+
+UPDATE_PRODUCT = """
+UPDATE products
+   SET name = $2, description = $3, price_minor = $4, category_id = $5, sku = $6, stock = $7, image_urls = $8, deleted_at = $9,
+       version = version + 1, updated_at = now()
+ WHERE id = $1
+RETURNING id, name, description, price_minor, category_id, sku, stock, image_urls, version, created_at, updated_at, deleted_at
+"""
+
+SET_STOCK = """
+UPDATE products
+   SET stock = $2, version = version + 1, updated_at = now()
+ WHERE id = $1
+RETURNING id, name, description, price_minor, category_id, sku, stock, image_urls, version, created_at, updated_at, deleted_at
+"""
+
+APPEND_LEDGER = """
+INSERT INTO stock_ledger (product_id, kind, delta, actor_id, reason)
+VALUES ($1, $2, $3, $4, $5)
+"""
+
+GET_CATEGORY = "SELECT id, name, created_at FROM categories WHERE id = $1"
+
+LIST_CATEGORIES = """
+SELECT id, name, created_at
+  FROM categories
+ WHERE (name, id) > ($1::text, $2::uuid)
+ ORDER BY name, id
+ LIMIT $3
+"""
+
+INSERT_CATEGORY = "INSERT INTO categories (name) VALUES ($1) RETURNING id, name, created_at"
+
+UPDATE_CATEGORY = "UPDATE categories SET name = $2 WHERE id = $1 RETURNING id, name, created_at"
+
+FORGET_CATEGORY = "UPDATE products SET category_id = NULL WHERE category_id = $1 AND deleted_at IS NOT NULL"
+
+DELETE_CATEGORY = "DELETE FROM categories WHERE id = $1 RETURNING id, name, created_at"
+
+_FIRST = UUID(int=0)
+
+
+async def get(pool: "Pool", product_ids: Collection[UUID]) -> dict[UUID, Product]:
+    """Return those of the products that are on sale, by id."""
+    rows = await pool.fetch(GET_PRODUCTS, list(product_ids))
+    return {row["id"]: Product(**row) for row in rows}
+
+
+async def create(pool: "Pool", draft: ProductDraft, actor_id: UUID) -> Product:
+    """Create a product with its stock; raises CategoryNotFound or SkuTaken."""
+    async with pool.acquire() as conn, conn.transaction():
+        try:
+            row = await conn.fetchrow(
+                INSERT_PRODUCT,
+                draft.name,
+                draft.description,
+                draft.price_minor,
+                draft.category_id,
+                draft.sku,
+                draft.stock or 0,
+                list(draft.image_urls),
+            )
+        except asyncpg.IntegrityConstraintViolationError as error:
+            raise _constraint(error, draft.category_id, draft.sku) from None
+        product = _product(row)
+        await conn.execute(APPEND_LEDGER, product.id, "initial", product.stock, actor_id, "")
+        await events.append(conn, [Event("product.created", product.id)])
+        return product
+
+
+@retry_conflicts
+async def update(pool: "Pool", product_id: UUID, draft: ProductDraft, fields: Collection[str], etag: str | None, actor_id: UUID) -> Product:
+    """Set some fields of a product on sale to those of the draft; a change of stock is written to the ledger.
+
+    Raises ProductNotFound, EtagMismatch, CategoryNotFound or SkuTaken.
+    """
+    async with pool.acquire() as conn, conn.transaction():
+        current = await _lock(conn, product_id)
+        current.check_etag(etag)
+        values = {name: getattr(draft, name) for name in fields}
+        if values.get("stock", 0) is None:
+            del values["stock"]
+        wanted = dataclasses.replace(current, **values)
+        product = await _write(conn, wanted)
+        if product.stock != current.stock:
+            await conn.execute(APPEND_LEDGER, product_id, "adjust", product.stock - current.stock, actor_id, "product updated")
+        await events.append(conn, [Event("product.updated", product_id)])
+        return product
+
+
+@retry_conflicts
+async def delete(pool: "Pool", product_id: UUID, etag: str | None) -> Product:
+    """Take a product off sale; raises ProductNotFound or EtagMismatch."""
+    async with pool.acquire() as conn, conn.transaction():
+        current = await _lock(conn, product_id)
+        current.check_etag(etag)
+        deleted_at = await conn.fetchval("SELECT now()")
+        product = await _write(conn, dataclasses.replace(current, deleted_at=deleted_at))
+        await events.append(conn, [Event("product.deleted", product_id)])
+        return product
+
+
+@retry_conflicts
+async def undelete(pool: "Pool", product_id: UUID) -> Product:
+    """Bring a deleted product back; raises ProductNotFound, ProductNotDeleted or SkuTaken."""
+    async with pool.acquire() as conn, conn.transaction():
+        current = await _lock(conn, product_id, deleted=True)
+        if current.deleted_at is None:
+            raise ProductNotDeleted("the product is on sale already")
+        product = await _write(conn, dataclasses.replace(current, deleted_at=None))
+        await events.append(conn, [Event("product.undeleted", product_id)])
+        return product
+
+
+@retry_conflicts
+async def adjust_stock(pool: "Pool", product_id: UUID, delta: int, reason: str, actor_id: UUID) -> Product:
+    """Change the stock by `delta` units; raises ProductNotFound, OutOfStock or StockLimit."""
+    async with pool.acquire() as conn, conn.transaction():
+        current = await _lock(conn, product_id)
+        return await _set_stock(conn, current, current.stock + delta, reason, actor_id)
+
+
+@retry_conflicts
+async def compare_and_set_stock(pool: "Pool", product_id: UUID, expected: int, stock: int, reason: str, actor_id: UUID) -> Product:
+    """Set the stock if it is what the caller expects; raises ProductNotFound or StockChanged."""
+    async with pool.acquire() as conn, conn.transaction():
+        current = await _lock(conn, product_id)
+        if current.stock != expected:
+            raise StockChanged(
+                f"the stock is {current.stock}, not {expected}; read it again",
+                metadata={"expected_stock": str(expected), "stock": str(current.stock)},
+            )
+        return await _set_stock(conn, current, stock, reason, actor_id)
+
+
+async def _set_stock(conn: "Conn", current: Product, stock: int, reason: str, actor_id: UUID) -> Product:
+    if stock < 0:
+        raise OutOfStock([Shortage(current.id, current.name, current.stock - stock, current.stock)])
+    if stock > STOCK_MAX:
+        raise StockLimit(f"a product has at most {STOCK_MAX} units", metadata={"stock": str(current.stock)})
+    product = _product(await conn.fetchrow(SET_STOCK, current.id, stock))
+    await conn.execute(APPEND_LEDGER, current.id, "adjust", stock - current.stock, actor_id, reason)
+    await events.append(conn, [Event("stock.changed", current.id, {"stock": stock})])
+    return product
+
+
+async def _lock(conn: "Conn", product_id: UUID, *, deleted: bool = False) -> Product:
+    row = await conn.fetchrow(LOCK_PRODUCT, product_id)
+    if row is None or (row["deleted_at"] is not None and not deleted):
+        raise ProductNotFound(product_id)
+    return _product(row)
+
+
+async def _write(conn: "Conn", wanted: Product) -> Product:
+    try:
+        return _product(
+            await conn.fetchrow(
+                UPDATE_PRODUCT,
+                wanted.id,
+                wanted.name,
+                wanted.description,
+                wanted.price_minor,
+                wanted.category_id,
+                wanted.sku,
+                wanted.stock,
+                list(wanted.image_urls),
+                wanted.deleted_at,
+            )
+        )
+    except asyncpg.IntegrityConstraintViolationError as error:
+        raise _constraint(error, wanted.category_id, wanted.sku) from None
+
+
+def _product(row: asyncpg.Record | None) -> Product:
+    return Product(**dict(row or {}))
+
+
+def _constraint(error: asyncpg.IntegrityConstraintViolationError, category_id: UUID | None, sku: str | None) -> MercatoError | Exception:
+    match error.constraint_name:
+        case "products_category_id_fkey":
+            return CategoryNotFound(category_id or _FIRST)
+        case "products_sku_key":
+            return SkuTaken(sku or "")
+        case _:
+            return error
+
+
+async def get_category(pool: "Pool", category_id: UUID) -> Category:
+    """Return a category; raises CategoryNotFound."""
+    return _category(await pool.fetchrow(GET_CATEGORY, category_id), category_id)
+
+
+async def categories(pool: "Pool", page: Page) -> tuple[Sequence[Category], Position | None]:
+    """Return a page of categories by name, and the position of its last row if more follow."""
+    after = page.after or Position("", _FIRST)
+    rows = await pool.fetch(LIST_CATEGORIES, after.key, after.id, page.size + 1)
+    found = [Category(**row) for row in rows[: page.size]]
+    return found, Position(found[-1].name, found[-1].id) if len(rows) > page.size else None
+
+
+async def create_category(pool: "Pool", name: str) -> Category:
+    """Create a category; raises CategoryTaken."""
+    async with pool.acquire() as conn, conn.transaction():
+        try:
+            category = _category(await conn.fetchrow(INSERT_CATEGORY, name), _FIRST)
+        except asyncpg.UniqueViolationError:
+            raise CategoryTaken(name) from None
+        await events.append(conn, [Event("category.created", category.id)])
+        return category
+
+
+async def update_category(pool: "Pool", category_id: UUID, name: str) -> Category:
+    """Rename a category; raises CategoryNotFound or CategoryTaken."""
+    async with pool.acquire() as conn, conn.transaction():
+        try:
+            category = _category(await conn.fetchrow(UPDATE_CATEGORY, category_id, name), category_id)
+        except asyncpg.UniqueViolationError:
+            raise CategoryTaken(name) from None
+        await events.append(conn, [Event("category.updated", category_id)])
+        return category
+
+
+async def delete_category(pool: "Pool", category_id: UUID) -> Category:
+    """Delete a category; deleted products forget it. Raises CategoryNotFound, or CategoryInUse while products on sale have it."""
+    async with pool.acquire() as conn, conn.transaction():
+        await conn.execute(FORGET_CATEGORY, category_id)
+        try:
+            category = _category(await conn.fetchrow(DELETE_CATEGORY, category_id), category_id)
+        except asyncpg.ForeignKeyViolationError:
+            raise CategoryInUse("products on sale belong to the category; move or delete them first") from None
+        await events.append(conn, [Event("category.deleted", category_id)])
+        return category
+
+
+def _category(row: asyncpg.Record | None, category_id: UUID) -> Category:
+    if row is None:
+        raise CategoryNotFound(category_id)
+    return Category(**row)

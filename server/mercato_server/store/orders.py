@@ -1,0 +1,392 @@
+"""Orders: checkout, history, and the changes of an order's state."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+import asyncpg
+from asyncpg.transaction import Transaction
+
+from mercato_server.db import Conn, Pool, retry_conflicts
+from mercato_server.domain.carts import CartLine
+from mercato_server.domain.errors import MercatoError, OrderNotFound
+from mercato_server.domain.orders import Basket, Order, OrderLine, OrderStatus, OrderTransition, Terms, allocate, check_transition
+from mercato_server.domain.paging import Page, Position
+from mercato_server.store import events, idempotency
+from mercato_server.store.events import Event
+from mercato_server.store.idempotency import IdempotencyKey, Replay
+
+LOCK_LINES = """
+SELECT account_id, product_id, quantity, unit_price_minor
+  FROM cart_items
+ WHERE account_id = ANY($1::uuid[])
+ ORDER BY account_id, product_id
+   FOR UPDATE
+"""
+
+LOCK_STOCK = """
+SELECT id, name, price_minor, stock, deleted_at IS NULL AS on_sale
+  FROM products
+ WHERE id = ANY($1::uuid[])
+ ORDER BY id  -- one lock order for every buyer, so that carts cannot deadlock
+   FOR NO KEY UPDATE
+"""
+
+INSERT_ORDERS = """
+INSERT INTO orders (account_id, status, currency_code, total_minor, idempotency_key)
+SELECT account_id, 'placed', $4, total_minor, idempotency_key
+  FROM unnest($1::uuid[], $2::bigint[], $3::text[]) AS placed (account_id, total_minor, idempotency_key)
+RETURNING id, account_id, created_at
+"""
+
+INSERT_LINES = """
+INSERT INTO order_items (order_id, product_id, product_name, unit_price_minor, quantity)
+SELECT order_id, product_id, product_name, unit_price_minor, quantity
+  FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::integer[])
+       AS line (order_id, product_id, product_name, unit_price_minor, quantity)
+"""
+
+INSERT_HISTORY = """
+INSERT INTO order_history (order_id, version, status, actor_id, reason)
+SELECT order_id, version, status, actor_id, reason
+  FROM unnest($1::uuid[], $2::integer[], $3::text[], $4::uuid[], $5::text[]) AS step (order_id, version, status, actor_id, reason)
+"""
+
+APPEND_LEDGER = """
+INSERT INTO stock_ledger (product_id, order_id, kind, delta, actor_id)
+SELECT product_id, order_id, $4, delta, actor_id
+  FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $5::uuid[]) AS move (product_id, order_id, delta, actor_id)
+"""
+
+MOVE_STOCK = """
+UPDATE products
+   SET stock = stock + move.delta, version = version + 1, updated_at = now()
+  FROM unnest($1::uuid[], $2::integer[]) AS move (product_id, delta)
+ WHERE id = move.product_id
+"""
+
+# Exactly the lines that were read: one that was added meanwhile stays in the cart.
+REMOVE_LINES = """
+DELETE FROM cart_items AS item
+ USING unnest($1::uuid[], $2::uuid[]) AS bought (account_id, product_id)
+ WHERE item.account_id = bought.account_id AND item.product_id = bought.product_id
+"""
+
+GET_ORDERS = """
+SELECT id, account_id, status, currency_code, total_minor, created_at, updated_at
+  FROM orders
+ WHERE id = ANY($1::uuid[])
+"""
+
+GET_LINES = """
+SELECT order_id, product_id, product_name, unit_price_minor, quantity
+  FROM order_items
+ WHERE order_id = ANY($1::uuid[])
+ ORDER BY order_id, product_id
+"""
+
+GET_HISTORY = """
+SELECT order_id, status, actor_id, reason, created_at
+  FROM order_history
+ WHERE order_id = ANY($1::uuid[])
+ ORDER BY order_id, version
+"""
+
+_LAST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
+
+LIST_OF_ACCOUNT = """
+SELECT id
+  FROM orders
+ WHERE account_id = $1 AND id < $2
+ ORDER BY id DESC
+ LIMIT $3
+"""
+
+LIST_OF_ACCOUNT_IN_STATUS = """
+SELECT id
+  FROM orders
+ WHERE account_id = $1 AND status = $4 AND id < $2
+ ORDER BY id DESC
+ LIMIT $3
+"""
+
+LIST_ALL = """
+SELECT id
+  FROM orders
+ WHERE id < $1
+ ORDER BY id DESC
+ LIMIT $2
+"""
+
+LIST_ALL_IN_STATUS = """
+SELECT id
+  FROM orders
+ WHERE status = $3 AND id < $1
+ ORDER BY id DESC
+ LIMIT $2
+"""
+
+LOCK_ORDER = """
+SELECT account_id, status, version
+  FROM orders
+ WHERE id = $1
+   FOR UPDATE
+"""
+
+SET_STATUS = """
+UPDATE orders
+   SET status = $2, version = version + 1, updated_at = now()
+ WHERE id = $1
+"""
+
+LOCK_PRODUCTS = """
+SELECT id
+  FROM products
+ WHERE id = ANY($1::uuid[])
+ ORDER BY id
+   FOR NO KEY UPDATE
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkout:
+    """A buyer's wish to buy the cart; a checkout that only validates takes no key."""
+
+    account_id: UUID
+    key: IdempotencyKey | None = None
+    terms: Terms = field(default_factory=Terms)
+    validate_only: bool = False
+
+
+CheckoutResult = Order | Replay | MercatoError
+
+
+@retry_conflicts
+async def checkout(pool: "Pool", batch: Sequence[Checkout], *, currency: str, serialize: Callable[[Order], bytes]) -> list[CheckoutResult]:
+    """Turn each buyer's cart into an order, all of them in one transaction.
+
+    A cart that cannot be served comes back as its error and is left as it was; the others are placed. A key that was used before gives
+    the response stored with it. Accounts must differ within a batch.
+
+    Args:
+        pool: where to take a connection from.
+        batch: the buyers, first come first served.
+        currency: code of the shop's currency.
+        serialize: makes the response that is stored with a key.
+    """
+    async with pool.acquire() as conn, conn.transaction():
+        replays = await idempotency.claim(conn, [request.key for request in batch if request.key])
+        buyers = [request for request in batch if not (request.key and request.key in replays)]
+        carts, stock = await _lock_carts(conn, [request.account_id for request in buyers])
+        baskets = [Basket(carts[request.account_id], request.terms, request.validate_only) for request in buyers]
+        refusals = dict(zip(buyers, allocate(baskets, stock), strict=True))
+        placed = [request for request in buyers if refusals[request] is None and not request.validate_only]
+        orders = await _place(conn, placed, carts, currency) if placed else {}
+        await _settle(conn, buyers, orders, serialize)
+        drafts = [request for request in buyers if refusals[request] is None and request.validate_only]
+        if drafts:
+            now = await conn.fetchval("SELECT now()")
+            orders |= {request.account_id: _order(None, request.account_id, carts[request.account_id], currency, now) for request in drafts}
+    return [_result(request, replays, refusals, orders) for request in batch]
+
+
+def _result(
+    request: Checkout,
+    replays: Mapping[IdempotencyKey, Replay | MercatoError],
+    refusals: dict[Checkout, MercatoError | None],
+    orders: dict[UUID, Order],
+) -> CheckoutResult:
+    if request.key and request.key in replays:
+        return replays[request.key]
+    return refusals[request] or orders[request.account_id]
+
+
+async def _lock_carts(conn: "Conn", account_ids: Sequence[UUID]) -> tuple[dict[UUID, list[CartLine]], dict[UUID, int]]:
+    """Lock the carts, then their products; return the lines by account and the stock of products on sale."""
+    lines = await conn.fetch(LOCK_LINES, account_ids)
+    wanted = {line["product_id"] for line in lines}
+    products = {row["id"]: row for row in await conn.fetch(LOCK_STOCK, list(wanted))}
+    carts: dict[UUID, list[CartLine]] = {account_id: [] for account_id in account_ids}
+    for account_id, product_id, quantity, added_price in lines:
+        _, name, price, stock, on_sale = products[product_id]
+        carts[account_id].append(
+            CartLine(
+                product_id=product_id,
+                name=name,
+                quantity=quantity,
+                unit_price_minor=price,
+                added_price_minor=added_price,
+                stock=stock,
+                on_sale=on_sale,
+            )
+        )
+    return carts, {product_id: row["stock"] for product_id, row in products.items() if row["on_sale"]}
+
+
+async def _place(conn: "Conn", placed: Sequence[Checkout], carts: dict[UUID, list[CartLine]], currency: str) -> dict[UUID, Order]:
+    """Write the orders of carts that have been allocated; return them by account."""
+    totals = [sum(line.total_minor for line in carts[request.account_id]) for request in placed]
+    keys = [request.key.key if request.key else None for request in placed]
+    rows = await conn.fetch(INSERT_ORDERS, [request.account_id for request in placed], totals, keys, currency)
+    orders = {account_id: _order(order_id, account_id, carts[account_id], currency, now) for order_id, account_id, now in rows}
+    sold = [(order, line) for order in orders.values() for line in order.lines]
+    await conn.execute(
+        INSERT_LINES,
+        [order.id for order, _ in sold],
+        [line.product_id for _, line in sold],
+        [line.product_name for _, line in sold],
+        [line.unit_price_minor for _, line in sold],
+        [line.quantity for _, line in sold],
+    )
+    ids = [row["id"] for row in rows]
+    await conn.execute(INSERT_HISTORY, ids, [1] * len(ids), ["placed"] * len(ids), list(orders), [""] * len(ids))
+    moved = await _move_stock(conn, "sale", [(order.id, order.account_id, line.product_id, -line.quantity) for order, line in sold])
+    await conn.execute(REMOVE_LINES, [order.account_id for order, _ in sold], [line.product_id for _, line in sold])
+    await events.append(
+        conn,
+        [Event("order.placed", order_id, {"account_id": str(account_id)}) for order_id, account_id, _ in rows]
+        + [Event("stock.changed", product_id) for product_id in moved],
+    )
+    return orders
+
+
+async def _move_stock(conn: "Conn", kind: str, moves: Sequence[tuple[UUID | None, UUID, UUID, int]]) -> list[UUID]:
+    """Write moves (order, actor, product, delta) to the ledger and the stock; return the products, which must be locked already."""
+    orders, actors, products, deltas = zip(*moves, strict=True)
+    await conn.execute(APPEND_LEDGER, products, orders, deltas, kind, actors)
+    sums: dict[UUID, int] = {}
+    for product_id, delta in zip(products, deltas, strict=True):
+        sums[product_id] = sums.get(product_id, 0) + delta
+    await conn.execute(MOVE_STOCK, list(sums), list(sums.values()))
+    return list(sums)
+
+
+def _order(order_id: UUID | None, account_id: UUID, cart: Iterable[CartLine], currency: str, now: datetime) -> Order:
+    lines = tuple(
+        OrderLine(product_id=line.product_id, product_name=line.name, unit_price_minor=line.unit_price_minor, quantity=line.quantity)
+        for line in cart
+    )
+    return Order(
+        id=order_id,
+        account_id=account_id,
+        status=OrderStatus.PLACED,
+        currency_code=currency,
+        total_minor=sum(line.total_minor for line in lines),
+        created_at=now,
+        updated_at=now,
+        lines=lines,
+        history=(OrderTransition(status=OrderStatus.PLACED, actor_id=account_id, reason="", created_at=now),),
+    )
+
+
+async def _settle(conn: "Conn", buyers: Sequence[Checkout], orders: dict[UUID, Order], serialize: Callable[[Order], bytes]) -> None:
+    """Store the response of each order under its key, and release the keys of the carts that were refused."""
+    await idempotency.settle(
+        conn,
+        [
+            (request.key, serialize(orders[request.account_id]) if request.account_id in orders else None)
+            for request in buyers
+            if request.key
+        ],
+    )
+
+
+async def get(pool: "Pool", order_id: UUID) -> Order | None:
+    """Return an order with lines and history, or None."""
+    async with pool.acquire() as conn, _snapshot(conn):
+        return await _get(conn, order_id)
+
+
+async def of_account(pool: "Pool", account_id: UUID, status: OrderStatus | None, page: Page) -> tuple[Sequence[Order], Position | None]:
+    """Return a page of an account's orders, newest first, and the position of its last row if more follow."""
+    statement, arguments = (LIST_OF_ACCOUNT_IN_STATUS, (status,)) if status else (LIST_OF_ACCOUNT, ())
+    async with pool.acquire() as conn, _snapshot(conn):
+        rows = await conn.fetch(statement, account_id, _before(page), page.size + 1, *arguments)
+        return await _page(conn, rows, page)
+
+
+async def of_everybody(pool: "Pool", status: OrderStatus | None, page: Page) -> tuple[Sequence[Order], Position | None]:
+    """Return a page of all orders, newest first, and the position of its last row if more follow."""
+    statement, arguments = (LIST_ALL_IN_STATUS, (status,)) if status else (LIST_ALL, ())
+    async with pool.acquire() as conn, _snapshot(conn):
+        rows = await conn.fetch(statement, _before(page), page.size + 1, *arguments)
+        return await _page(conn, rows, page)
+
+
+def _snapshot(conn: "Conn") -> Transaction:
+    """Let the statements of one answer see one state of the database, so that status, lines and history fit together."""
+    return conn.transaction(isolation="repeatable_read", readonly=True)
+
+
+def _before(page: Page) -> UUID:
+    return page.after.id if page.after else UUID(_LAST_ID)
+
+
+async def _page(conn: "Conn", rows: Sequence[asyncpg.Record], page: Page) -> tuple[Sequence[Order], Position | None]:
+    ids = [row["id"] for row in rows[: page.size]]
+    return await _read(conn, ids), Position(None, ids[-1]) if len(rows) > page.size else None
+
+
+@retry_conflicts
+async def transition(pool: "Pool", order_id: UUID, wanted: OrderStatus, actor_id: UUID, reason: str, owner_id: UUID | None = None) -> Order:
+    """Move an order to another state; CANCELLED puts its units back into stock, in the same transaction.
+
+    With `owner_id` only that account's order is seen. Raises OrderNotFound or OrderState.
+    """
+    async with pool.acquire() as conn, conn.transaction():
+        row = await conn.fetchrow(LOCK_ORDER, order_id)
+        if row is None or (owner_id is not None and row["account_id"] != owner_id):
+            raise OrderNotFound(order_id)
+        check_transition(OrderStatus(row["status"]), wanted)
+        await conn.execute(SET_STATUS, order_id, wanted)
+        await conn.execute(INSERT_HISTORY, [order_id], [row["version"] + 1], [wanted], [actor_id], [reason])
+        happened = [Event(f"order.{wanted}", order_id, {"account_id": str(row["account_id"])})]
+        if wanted is OrderStatus.CANCELLED:
+            happened += await _restock(conn, order_id, actor_id)
+        await events.append(conn, happened)
+        order = await _get(conn, order_id)
+    if order is None:  # it is locked, so it is there
+        raise OrderNotFound(order_id)
+    return order
+
+
+async def _restock(conn: "Conn", order_id: UUID, actor_id: UUID) -> list[Event]:
+    lines = await conn.fetch(GET_LINES, [order_id])
+    await conn.execute(LOCK_PRODUCTS, [line["product_id"] for line in lines])
+    moved = await _move_stock(conn, "cancel", [(order_id, actor_id, line["product_id"], line["quantity"]) for line in lines])
+    return [Event("stock.changed", product_id) for product_id in moved]
+
+
+async def _get(conn: "Conn", order_id: UUID) -> Order | None:
+    found = await _read(conn, [order_id])
+    return found[0] if found else None
+
+
+async def _read(conn: "Conn", order_ids: Sequence[UUID]) -> list[Order]:
+    """Return the orders in the order of the ids, with lines and history: three statements, however many there are."""
+    if not order_ids:
+        return []
+    heads = {row["id"]: row for row in await conn.fetch(GET_ORDERS, order_ids)}
+    lines: dict[UUID, list[OrderLine]] = {order_id: [] for order_id in heads}
+    for order_id, product_id, name, price, quantity in await conn.fetch(GET_LINES, order_ids):
+        lines[order_id].append(OrderLine(product_id=product_id, product_name=name, unit_price_minor=price, quantity=quantity))
+    history: dict[UUID, list[OrderTransition]] = {order_id: [] for order_id in heads}
+    for order_id, status, actor_id, reason, created_at in await conn.fetch(GET_HISTORY, order_ids):
+        step = OrderTransition(status=OrderStatus(status), actor_id=actor_id, reason=reason, created_at=created_at)
+        history[order_id].append(step)
+    return [
+        Order(
+            id=order_id,
+            account_id=heads[order_id]["account_id"],
+            status=OrderStatus(heads[order_id]["status"]),
+            currency_code=heads[order_id]["currency_code"],
+            total_minor=heads[order_id]["total_minor"],
+            created_at=heads[order_id]["created_at"],
+            updated_at=heads[order_id]["updated_at"],
+            lines=tuple(lines[order_id]),
+            history=tuple(history[order_id]),
+        )
+        for order_id in order_ids
+        if order_id in heads
+    ]

@@ -1,0 +1,104 @@
+"""What the tests share: a real PostgreSQL per test process, a fresh copy of the migrated database per test."""
+
+import asyncio
+import itertools
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import asyncpg
+import grpc
+import pytest
+
+from mercato_server import app, db
+from mercato_server.config import Hashing, Settings
+from mercato_server.embedded.postgres import Postgres
+from support.shop import Shop
+
+TEMPLATE = "template_mercato"
+SECRET = "a secret of the tests, more than 32 bytes long"
+_numbers = itertools.count(1)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--race-rounds", type=int, default=5, help="rounds of each race test")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests that share one running shop in one process: it is started once."""
+    for item in items:
+        if "shop_up" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("shop_up"))
+
+
+@pytest.fixture
+def race_rounds(request: pytest.FixtureRequest) -> int:
+    rounds = request.config.getoption("--race-rounds")
+    assert isinstance(rounds, int)
+    return rounds
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server with the template that each test's database is copied from."""
+    with tempfile.TemporaryDirectory(prefix="mercato-tests-") as directory:
+        Path(directory).chmod(0o711)
+        server = Postgres(Path(directory), durable=False)
+        asyncio.run(_start(server))
+        yield server
+        asyncio.run(server.stop())
+
+
+async def _start(server: Postgres) -> None:
+    await server.start()
+    await _execute(server, f'CREATE DATABASE "{TEMPLATE}"')
+    await db.migrate(server.url(TEMPLATE))
+
+
+async def _execute(server: Postgres, statement: str) -> None:
+    connection = await asyncpg.connect(server.url("postgres"))
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+@pytest.fixture
+async def empty_database(postgres: Postgres) -> AsyncIterator[str]:
+    """The URL of a database without any schema."""
+    async for url in _database(postgres, "template0"):
+        yield url
+
+
+@pytest.fixture
+async def database(postgres: Postgres) -> AsyncIterator[str]:
+    """The URL of a migrated database of the test's own."""
+    async for url in _database(postgres, TEMPLATE):
+        yield url
+
+
+async def _database(server: Postgres, template: str) -> AsyncIterator[str]:
+    name = f"test_{next(_numbers)}"
+    await _execute(server, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    yield server.url(name)
+    await _execute(server, f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+@pytest.fixture
+def settings(database: str) -> Settings:
+    """Settings of a worker on the test's database: quick passwords, any free port, no wait for an edge that is not there."""
+    return Settings(database_url=database, secret_key=SECRET, hashing=Hashing(cost=4), listen=("127.0.0.1:0",), drain_s=0, grace_s=1)
+
+
+@pytest.fixture
+async def pool(settings: Settings) -> AsyncIterator["db.Pool"]:
+    pool = await db.create_pool(settings)
+    yield pool
+    pool.terminate()
+
+
+@pytest.fixture
+async def shop(settings: Settings, pool: "db.Pool") -> AsyncIterator[Shop]:
+    """A running worker, reached through a real channel."""
+    async with app.running(settings) as (_, [port]), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        yield Shop(channel, pool)

@@ -1,0 +1,127 @@
+"""A shop under test, as its clients see it: stubs, people with tokens, and products to buy."""
+
+import itertools
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2
+from google.rpc.status_pb2 import Status
+
+from mercato.v1 import auth_pb2, auth_pb2_grpc, cart_pb2, cart_pb2_grpc, catalog_pb2, catalog_pb2_grpc, order_pb2, order_pb2_grpc
+from mercato.v1.money_pb2 import Money
+from mercato_server.db import Pool
+
+PASSWORD = "securepass123"
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody with an account; `metadata` carries the token."""
+
+    id: str
+    email: str
+    token: str
+
+    @property
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        return (("authorization", f"Bearer {self.token}"),)
+
+
+class Shop:
+    """Stubs of the four services on one channel, and the steps that most tests begin with."""
+
+    def __init__(self, channel: grpc.aio.Channel, pool: "Pool") -> None:
+        self.channel = channel
+        self.pool = pool
+        self.auth = auth_pb2_grpc.AuthServiceStub(channel)
+        self.catalog = catalog_pb2_grpc.CatalogServiceStub(channel)
+        self.carts = cart_pb2_grpc.CartServiceStub(channel)
+        self.orders = order_pb2_grpc.OrderServiceStub(channel)
+
+    async def person(self, *, admin: bool = False) -> Person:
+        """Sign somebody up and log them in."""
+        email = f"person-{next(_numbers)}@example.com"
+        user = await self.auth.SignUp(auth_pb2.SignUpRequest(email=email, password=PASSWORD, full_name="Jo Doe"))
+        if admin:
+            await self.pool.execute("UPDATE accounts SET role = 'admin' WHERE email = $1", email)
+        login = await self.auth.Login(auth_pb2.LoginRequest(email=email, password=PASSWORD))
+        return Person(user.id, email, login.access_token)
+
+    async def product(self, admin: Person, *, name: str = "Ball", price: int = 1999, stock: int = 10, **fields: Any) -> catalog_pb2.Product:
+        """Put a product on sale."""
+        product = catalog_pb2.Product(name=name, price=Money(minor_units=price), stock=stock, **fields)
+        return await self.catalog.CreateProduct(catalog_pb2.CreateProductRequest(product=product), metadata=admin.metadata)
+
+    async def add(self, buyer: Person, product: catalog_pb2.Product, quantity: int = 1) -> cart_pb2.Cart:
+        """Add to the buyer's cart."""
+        request = cart_pb2.AddCartItemRequest(product_id=product.id, quantity=quantity)
+        return await self.carts.AddCartItem(request, metadata=buyer.metadata)
+
+    async def checkout(self, buyer: Person, key: str | None = None, **fields: Any) -> order_pb2.Order:
+        """Buy the buyer's cart."""
+        metadata = (*buyer.metadata, *((("idempotency-key", key),) if key else ()))
+        return await self.orders.Checkout(order_pb2.CheckoutRequest(**fields), metadata=metadata)
+
+    async def stock(self, product: catalog_pb2.Product) -> int:
+        """Return the units of a product that can be sold."""
+        return (await self.catalog.GetProduct(catalog_pb2.GetProductRequest(product_id=product.id))).stock
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """An error as a client sees it."""
+
+    code: grpc.StatusCode
+    message: str
+    details: tuple[Message, ...]
+    trailers: dict[str, str | bytes]
+
+    @property
+    def reason(self) -> str:
+        return self.detail(error_details_pb2.ErrorInfo).reason
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        return dict(self.detail(error_details_pb2.ErrorInfo).metadata)
+
+    @property
+    def fields(self) -> list[str]:
+        """The fields that a BadRequest complains about."""
+        return [violation.field for violation in self.detail(error_details_pb2.BadRequest).field_violations]
+
+    def detail(self, kind: Any) -> Any:
+        [found] = [detail for detail in self.details if isinstance(detail, kind)]
+        return found
+
+
+DETAIL_TYPES = (
+    error_details_pb2.ErrorInfo,
+    error_details_pb2.BadRequest,
+    error_details_pb2.PreconditionFailure,
+    error_details_pb2.RetryInfo,
+    error_details_pb2.ResourceInfo,
+    order_pb2.StockShortage,
+)
+
+
+async def refusal(call: Any) -> Refusal:
+    """Await a call that must fail and return its error."""
+    try:
+        answer = await call
+    except grpc.aio.AioRpcError as error:
+        trailers = dict(error.trailing_metadata())
+        status = Status.FromString(trailers.get("grpc-status-details-bin", b""))
+        return Refusal(error.code(), error.details() or "", tuple(_unpack(packed) for packed in status.details), trailers)
+    raise AssertionError(f"the call was answered: {answer}")
+
+
+def _unpack(packed: Any) -> Message:
+    for kind in DETAIL_TYPES:
+        if packed.Is(kind.DESCRIPTOR):
+            message = kind()
+            packed.Unpack(message)
+            return message
+    raise AssertionError(f"unknown detail {packed.type_url}")
