@@ -28,8 +28,8 @@ if _version_not_supported:
 class AuthServiceStub:
     """Accounts and access tokens.
 
-    Every RPC can also answer UNAUTHENTICATED TOKEN_INVALID (a token was sent and does not hold), DEADLINE_EXCEEDED,
-    RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last two carry a RetryInfo.
+    Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last
+    two carry a RetryInfo.
     """
 
     def __init__(self, channel):
@@ -73,8 +73,8 @@ class AuthServiceStub:
 class AuthServiceServicer:
     """Accounts and access tokens.
 
-    Every RPC can also answer UNAUTHENTICATED TOKEN_INVALID (a token was sent and does not hold), DEADLINE_EXCEEDED,
-    RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last two carry a RetryInfo.
+    Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last
+    two carry a RetryInfo.
     """
 
     def SignUp(self, request, context):
@@ -176,8 +176,8 @@ def add_AuthServiceServicer_to_server(servicer, server):
 class AuthService:
     """Accounts and access tokens.
 
-    Every RPC can also answer UNAUTHENTICATED TOKEN_INVALID (a token was sent and does not hold), DEADLINE_EXCEEDED,
-    RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last two carry a RetryInfo.
+    Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last
+    two carry a RetryInfo.
     """
 
     @staticmethod

@@ -29,8 +29,8 @@ GRPC_VERSION: str
 class AuthServiceStub:
     """Accounts and access tokens.
 
-    Every RPC can also answer UNAUTHENTICATED TOKEN_INVALID (a token was sent and does not hold), DEADLINE_EXCEEDED,
-    RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last two carry a RetryInfo.
+    Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last
+    two carry a RetryInfo.
     """
 
     @_typing.overload
@@ -73,8 +73,8 @@ class AuthServiceStub:
 class AuthServiceAsyncStub(AuthServiceStub):
     """Accounts and access tokens.
 
-    Every RPC can also answer UNAUTHENTICATED TOKEN_INVALID (a token was sent and does not hold), DEADLINE_EXCEEDED,
-    RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last two carry a RetryInfo.
+    Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last
+    two carry a RetryInfo.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -113,8 +113,8 @@ class AuthServiceAsyncStub(AuthServiceStub):
 class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
     """Accounts and access tokens.
 
-    Every RPC can also answer UNAUTHENTICATED TOKEN_INVALID (a token was sent and does not hold), DEADLINE_EXCEEDED,
-    RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last two carry a RetryInfo.
+    Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last
+    two carry a RetryInfo.
     """
 
     @_abc_1.abstractmethod

@@ -28,8 +28,8 @@ if _version_not_supported:
 class CatalogServiceStub:
     """Products, categories and stock.
 
-    Every RPC can also answer UNAUTHENTICATED TOKEN_INVALID (a token was sent and does not hold), DEADLINE_EXCEEDED,
-    RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last two carry a RetryInfo.
+    Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last
+    two carry a RetryInfo.
     """
 
     def __init__(self, channel):
@@ -108,8 +108,8 @@ class CatalogServiceStub:
 class CatalogServiceServicer:
     """Products, categories and stock.
 
-    Every RPC can also answer UNAUTHENTICATED TOKEN_INVALID (a token was sent and does not hold), DEADLINE_EXCEEDED,
-    RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last two carry a RetryInfo.
+    Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last
+    two carry a RetryInfo.
     """
 
     def ListProducts(self, request, context):
@@ -143,7 +143,7 @@ class CatalogServiceServicer:
     def CreateProduct(self, request, context):
         """Create a product; its stock enters the ledger as `initial`.
 
-        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND, ALREADY_EXISTS SKU_TAKEN, UNAUTHENTICATED, PERMISSION_DENIED ADMIN_ONLY.
+        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND, ALREADY_EXISTS SKU_TAKEN, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -154,7 +154,7 @@ class CatalogServiceServicer:
         replaces all of them, except a stock that is left out: that stays, since sales move it meanwhile.
 
         Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND or CATEGORY_NOT_FOUND, ALREADY_EXISTS SKU_TAKEN, ABORTED ETAG_MISMATCH
-        (the product changed since `product.etag` was read), UNAUTHENTICATED, PERMISSION_DENIED ADMIN_ONLY.
+        (the product changed since `product.etag` was read), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -163,7 +163,7 @@ class CatalogServiceServicer:
     def DeleteProduct(self, request, context):
         """Delete a product softly: it leaves lists and cannot be bought; orders keep it. Returns it with `delete_time`.
 
-        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, ABORTED ETAG_MISMATCH, UNAUTHENTICATED, PERMISSION_DENIED ADMIN_ONLY.
+        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, ABORTED ETAG_MISMATCH, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -173,7 +173,7 @@ class CatalogServiceServicer:
         """Bring a deleted product back (AIP-164).
 
         Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, FAILED_PRECONDITION PRODUCT_NOT_DELETED,
-        ALREADY_EXISTS SKU_TAKEN (another product took its SKU meanwhile), UNAUTHENTICATED, PERMISSION_DENIED ADMIN_ONLY.
+        ALREADY_EXISTS SKU_TAKEN (another product took its SKU meanwhile), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -184,7 +184,7 @@ class CatalogServiceServicer:
 
         Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, FAILED_PRECONDITION OUT_OF_STOCK (it would fall below zero),
         FAILED_PRECONDITION STOCK_LIMIT (it would pass 1,000,000,000), ABORTED STOCK_CHANGED (it is not `expected_stock`; metadata has the current one),
-        UNAUTHENTICATED, PERMISSION_DENIED ADMIN_ONLY.
+        UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -211,7 +211,7 @@ class CatalogServiceServicer:
     def CreateCategory(self, request, context):
         """Create a category.
 
-        Errors: INVALID_ARGUMENT INVALID_FIELD, ALREADY_EXISTS CATEGORY_TAKEN, UNAUTHENTICATED, PERMISSION_DENIED ADMIN_ONLY.
+        Errors: INVALID_ARGUMENT INVALID_FIELD, ALREADY_EXISTS CATEGORY_TAKEN, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -220,7 +220,7 @@ class CatalogServiceServicer:
     def UpdateCategory(self, request, context):
         """Rename a category.
 
-        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND, ALREADY_EXISTS CATEGORY_TAKEN, UNAUTHENTICATED, PERMISSION_DENIED ADMIN_ONLY.
+        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND, ALREADY_EXISTS CATEGORY_TAKEN, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -229,7 +229,7 @@ class CatalogServiceServicer:
     def DeleteCategory(self, request, context):
         """Delete a category that no product on sale uses. Returns it as it was.
 
-        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND, FAILED_PRECONDITION CATEGORY_IN_USE, UNAUTHENTICATED, PERMISSION_DENIED ADMIN_ONLY.
+        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND, FAILED_PRECONDITION CATEGORY_IN_USE, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -314,8 +314,8 @@ def add_CatalogServiceServicer_to_server(servicer, server):
 class CatalogService:
     """Products, categories and stock.
 
-    Every RPC can also answer UNAUTHENTICATED TOKEN_INVALID (a token was sent and does not hold), DEADLINE_EXCEEDED,
-    RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last two carry a RetryInfo.
+    Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last
+    two carry a RetryInfo.
     """
 
     @staticmethod

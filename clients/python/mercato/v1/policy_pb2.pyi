@@ -28,7 +28,7 @@ class _AccessEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Access.ValueTy
     ACCESS_UNSPECIFIED: _Access.ValueType  # 0
     """Never used: an RPC without a stated access does not let the server start."""
     ACCESS_ANYONE: _Access.ValueType  # 1
-    """Needs no credentials; a bad token is refused all the same."""
+    """Needs no credentials; a token that is sent is not looked at, so an expired one never stands in the way of a login."""
     ACCESS_USER: _Access.ValueType  # 2
     """Needs `authorization: Bearer <access token>`; else UNAUTHENTICATED TOKEN_INVALID."""
     ACCESS_ADMIN: _Access.ValueType  # 3
@@ -40,7 +40,7 @@ class Access(_Access, metaclass=_AccessEnumTypeWrapper):
 ACCESS_UNSPECIFIED: Access.ValueType  # 0
 """Never used: an RPC without a stated access does not let the server start."""
 ACCESS_ANYONE: Access.ValueType  # 1
-"""Needs no credentials; a bad token is refused all the same."""
+"""Needs no credentials; a token that is sent is not looked at, so an expired one never stands in the way of a login."""
 ACCESS_USER: Access.ValueType  # 2
 """Needs `authorization: Bearer <access token>`; else UNAUTHENTICATED TOKEN_INVALID."""
 ACCESS_ADMIN: Access.ValueType  # 3
