@@ -5,7 +5,7 @@ PORT ?= 8080
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check proto lock bench soak clean
+.PHONY: help install run test check proto schema lock bench soak clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -32,6 +32,9 @@ check: install ## lint, types, import contracts, protos, migrations, generated c
 
 proto: install ## generate the stubs and openapi.json from protos/
 	$(RUN) $(BIN)/python tools/proto.py
+
+schema: install ## write migrations/schema.sql from the migrations
+	$(RUN) $(BIN)/python tools/schema.py
 
 lock: install ## resolve the dependencies anew into requirements/*.txt
 	$(RUN) $(BIN)/python tools/lock.py

@@ -81,7 +81,7 @@ class Refusal:
 
     @property
     def reason(self) -> str:
-        return self.detail(error_details_pb2.ErrorInfo).reason
+        return str(self.detail(error_details_pb2.ErrorInfo).reason)
 
     @property
     def metadata(self) -> dict[str, str]:

@@ -12,6 +12,8 @@ AUDIENCE = "mercato"
 TYPE = "at+jwt"
 REQUIRED_CLAIMS = ["exp", "iat", "iss", "aud", "sub", "jti"]
 TOKEN_MAX_BYTES = 4_096
+LIFETIME_MAX_S = 24 * 60 * 60
+"""As the upper bound of ACCESS_TOKEN_EXPIRE_MINUTES."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,8 @@ class Tokens:
             )
             if decoded["header"].get("typ") != TYPE:
                 raise TokenInvalid("the token is not an access token")
+            if int(decoded["payload"]["exp"]) - int(decoded["payload"]["iat"]) > LIFETIME_MAX_S:
+                raise TokenInvalid("the access token claims to hold longer than any token does")
             return UUID(decoded["payload"]["sub"])
         except jwt.ExpiredSignatureError:
             raise TokenInvalid("the access token has expired; log in again") from None

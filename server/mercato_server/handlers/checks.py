@@ -86,7 +86,7 @@ class Checks:
     def email(self, field: str, value: str) -> str:
         """Take an e-mail address, in lower case; that its domain exists is not checked."""
         try:
-            return validate_email(value.strip(), check_deliverability=False).normalized.lower()
+            return validate_email(value.strip(), check_deliverability=False, strict=True).normalized.lower()
         except EmailNotValidError:
             self.fail(field, "must be an e-mail address such as jo@example.com")
             return ""

@@ -1,0 +1,257 @@
+-- What the migrations add up to. Made by `make schema`, for reading only: a database is made by `mercato migrate`.
+
+CREATE EXTENSION IF NOT EXISTS pg_trgm WITH SCHEMA public;
+
+CREATE EXTENSION IF NOT EXISTS unaccent WITH SCHEMA public;
+
+CREATE FUNCTION public.fold(value text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN lower(public.unaccent('public.unaccent'::regdictionary, value));
+
+CREATE TABLE public.accounts (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    email text NOT NULL,
+    full_name text NOT NULL,
+    role text NOT NULL,
+    password_hash text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT accounts_email_check CHECK ((email = lower(email))),
+    CONSTRAINT accounts_role_check CHECK ((role = ANY (ARRAY['user'::text, 'admin'::text])))
+);
+
+CREATE TABLE public.cart_items (
+    account_id uuid NOT NULL,
+    product_id uuid NOT NULL,
+    quantity integer NOT NULL,
+    unit_price_minor bigint NOT NULL,
+    added_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT cart_items_quantity_check CHECK (((quantity >= 1) AND (quantity <= 1000)))
+);
+
+CREATE TABLE public.categories (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    name text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE public.events (
+    xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
+    id bigint NOT NULL,
+    kind text NOT NULL,
+    subject_id uuid NOT NULL,
+    payload jsonb DEFAULT '{}'::jsonb NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+ALTER TABLE public.events ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.events_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.idempotency_keys (
+    account_id uuid NOT NULL,
+    key text NOT NULL,
+    method text NOT NULL,
+    fingerprint bytea NOT NULL,
+    response bytea,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT idempotency_keys_key_check CHECK (((length(key) >= 1) AND (length(key) <= 255)))
+);
+
+CREATE TABLE public.order_history (
+    order_id uuid NOT NULL,
+    version integer NOT NULL,
+    status text NOT NULL,
+    actor_id uuid NOT NULL,
+    reason text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE public.order_items (
+    order_id uuid NOT NULL,
+    product_id uuid NOT NULL,
+    product_name text NOT NULL,
+    unit_price_minor bigint NOT NULL,
+    quantity integer NOT NULL,
+    CONSTRAINT order_items_quantity_check CHECK ((quantity > 0)),
+    CONSTRAINT order_items_unit_price_minor_check CHECK ((unit_price_minor >= 0))
+);
+
+CREATE TABLE public.orders (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    account_id uuid NOT NULL,
+    status text NOT NULL,
+    currency_code text NOT NULL,
+    total_minor bigint NOT NULL,
+    idempotency_key text,
+    version integer DEFAULT 1 NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT orders_status_check CHECK ((status = ANY (ARRAY['placed'::text, 'paid'::text, 'shipped'::text, 'delivered'::text, 'cancelled'::text, 'refunded'::text]))),
+    CONSTRAINT orders_total_minor_check CHECK ((total_minor >= 0))
+);
+
+CREATE TABLE public.products (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    name text NOT NULL,
+    description text NOT NULL,
+    price_minor bigint NOT NULL,
+    category_id uuid,
+    sku text,
+    stock integer NOT NULL,
+    image_urls text[] NOT NULL,
+    version bigint DEFAULT 1 NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    deleted_at timestamp with time zone,
+    search tsvector GENERATED ALWAYS AS (((setweight(to_tsvector('english'::regconfig, public.fold(name)), 'A'::"char") || setweight(to_tsvector('simple'::regconfig, public.fold(COALESCE(sku, ''::text))), 'B'::"char")) || setweight(to_tsvector('english'::regconfig, public.fold(description)), 'C'::"char"))) STORED NOT NULL,
+    CONSTRAINT products_price_minor_check CHECK ((price_minor >= 0)),
+    CONSTRAINT products_stock_check CHECK ((stock >= 0))
+)
+WITH (fillfactor='85');
+
+CREATE TABLE public.shop (
+    singleton boolean DEFAULT true NOT NULL,
+    currency_code text NOT NULL,
+    CONSTRAINT shop_currency_code_check CHECK ((currency_code ~ '^[A-Z]{3}$'::text)),
+    CONSTRAINT shop_singleton_check CHECK (singleton)
+);
+
+CREATE TABLE public.stock_ledger (
+    id bigint NOT NULL,
+    product_id uuid NOT NULL,
+    order_id uuid,
+    kind text NOT NULL,
+    delta integer NOT NULL,
+    actor_id uuid,
+    reason text DEFAULT ''::text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT stock_ledger_check CHECK (((order_id IS NOT NULL) = (kind = ANY (ARRAY['sale'::text, 'cancel'::text])))),
+    CONSTRAINT stock_ledger_kind_check CHECK ((kind = ANY (ARRAY['initial'::text, 'sale'::text, 'cancel'::text, 'adjust'::text])))
+);
+
+ALTER TABLE public.stock_ledger ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.stock_ledger_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+ALTER TABLE ONLY public.accounts
+    ADD CONSTRAINT accounts_email_key UNIQUE (email);
+
+ALTER TABLE ONLY public.accounts
+    ADD CONSTRAINT accounts_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.cart_items
+    ADD CONSTRAINT cart_items_pkey PRIMARY KEY (account_id, product_id);
+
+ALTER TABLE ONLY public.categories
+    ADD CONSTRAINT categories_name_key UNIQUE (name);
+
+ALTER TABLE ONLY public.categories
+    ADD CONSTRAINT categories_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.events
+    ADD CONSTRAINT events_pkey PRIMARY KEY (xid, id);
+
+ALTER TABLE ONLY public.idempotency_keys
+    ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (account_id, key);
+
+ALTER TABLE ONLY public.order_history
+    ADD CONSTRAINT order_history_pkey PRIMARY KEY (order_id, version);
+
+ALTER TABLE ONLY public.order_items
+    ADD CONSTRAINT order_items_pkey PRIMARY KEY (order_id, product_id);
+
+ALTER TABLE ONLY public.orders
+    ADD CONSTRAINT orders_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.products
+    ADD CONSTRAINT products_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.shop
+    ADD CONSTRAINT shop_pkey PRIMARY KEY (singleton);
+
+ALTER TABLE ONLY public.stock_ledger
+    ADD CONSTRAINT stock_ledger_pkey PRIMARY KEY (id);
+
+CREATE INDEX cart_items_by_product ON public.cart_items USING btree (product_id);
+
+CREATE INDEX idempotency_keys_by_age ON public.idempotency_keys USING btree (created_at);
+
+CREATE INDEX order_history_by_actor ON public.order_history USING btree (actor_id);
+
+CREATE INDEX order_items_by_product ON public.order_items USING btree (product_id);
+
+CREATE INDEX orders_by_account ON public.orders USING btree (account_id, id);
+
+CREATE INDEX orders_by_account_status ON public.orders USING btree (account_id, status, id);
+
+CREATE INDEX orders_by_status ON public.orders USING btree (status, id);
+
+CREATE UNIQUE INDEX orders_idempotency_key ON public.orders USING btree (account_id, idempotency_key) WHERE (idempotency_key IS NOT NULL);
+
+CREATE INDEX products_by_category ON public.products USING btree (category_id, id);
+
+CREATE INDEX products_by_category_name ON public.products USING btree (category_id, name COLLATE "C", id) WHERE (deleted_at IS NULL);
+
+CREATE INDEX products_by_category_price ON public.products USING btree (category_id, price_minor, id) WHERE (deleted_at IS NULL);
+
+CREATE INDEX products_by_name ON public.products USING btree (name COLLATE "C", id) WHERE (deleted_at IS NULL);
+
+CREATE INDEX products_by_price ON public.products USING btree (price_minor, id) WHERE (deleted_at IS NULL);
+
+CREATE INDEX products_by_search ON public.products USING gin (search) WHERE (deleted_at IS NULL);
+
+CREATE INDEX products_by_similar_name ON public.products USING gin (public.fold(name) public.gin_trgm_ops) WHERE (deleted_at IS NULL);
+
+CREATE UNIQUE INDEX products_sku_key ON public.products USING btree (sku) WHERE (deleted_at IS NULL);
+
+CREATE INDEX stock_ledger_by_actor ON public.stock_ledger USING btree (actor_id) WHERE (actor_id IS NOT NULL);
+
+CREATE INDEX stock_ledger_by_product ON public.stock_ledger USING btree (product_id, id);
+
+CREATE UNIQUE INDEX stock_ledger_once ON public.stock_ledger USING btree (order_id, product_id, kind) WHERE (order_id IS NOT NULL);
+
+ALTER TABLE ONLY public.cart_items
+    ADD CONSTRAINT cart_items_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.cart_items
+    ADD CONSTRAINT cart_items_product_id_fkey FOREIGN KEY (product_id) REFERENCES public.products(id);
+
+ALTER TABLE ONLY public.idempotency_keys
+    ADD CONSTRAINT idempotency_keys_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.order_history
+    ADD CONSTRAINT order_history_actor_id_fkey FOREIGN KEY (actor_id) REFERENCES public.accounts(id);
+
+ALTER TABLE ONLY public.order_history
+    ADD CONSTRAINT order_history_order_id_fkey FOREIGN KEY (order_id) REFERENCES public.orders(id);
+
+ALTER TABLE ONLY public.order_items
+    ADD CONSTRAINT order_items_order_id_fkey FOREIGN KEY (order_id) REFERENCES public.orders(id);
+
+ALTER TABLE ONLY public.order_items
+    ADD CONSTRAINT order_items_product_id_fkey FOREIGN KEY (product_id) REFERENCES public.products(id);
+
+ALTER TABLE ONLY public.orders
+    ADD CONSTRAINT orders_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.accounts(id);
+
+ALTER TABLE ONLY public.products
+    ADD CONSTRAINT products_category_id_fkey FOREIGN KEY (category_id) REFERENCES public.categories(id);
+
+ALTER TABLE ONLY public.stock_ledger
+    ADD CONSTRAINT stock_ledger_actor_id_fkey FOREIGN KEY (actor_id) REFERENCES public.accounts(id);
+
+ALTER TABLE ONLY public.stock_ledger
+    ADD CONSTRAINT stock_ledger_order_id_fkey FOREIGN KEY (order_id) REFERENCES public.orders(id);
+
+ALTER TABLE ONLY public.stock_ledger
+    ADD CONSTRAINT stock_ledger_product_id_fkey FOREIGN KEY (product_id) REFERENCES public.products(id);

@@ -1,0 +1,153 @@
+"""Who may call what: every RPC by nobody, a user, another user and an administrator."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.message import Message
+from grpc import StatusCode
+
+from mercato.v1 import policy_pb2
+from mercato.v1.auth_pb2 import GetAdminOnlyRequest, GetMeRequest, LoginFormRequest, LoginRequest, SignUpRequest, UpdateMeRequest
+from mercato.v1.cart_pb2 import AddCartItemRequest, ClearCartRequest, GetCartRequest, RemoveCartItemRequest, SetCartItemRequest
+from mercato.v1.catalog_pb2 import (
+    AdjustStockRequest,
+    BatchGetProductsRequest,
+    Category,
+    CreateCategoryRequest,
+    CreateProductRequest,
+    DeleteCategoryRequest,
+    DeleteProductRequest,
+    GetCategoryRequest,
+    GetProductRequest,
+    ListCategoriesRequest,
+    ListProductsRequest,
+    Product,
+    UndeleteProductRequest,
+    UpdateCategoryRequest,
+    UpdateProductRequest,
+)
+from mercato.v1.money_pb2 import Money
+from mercato.v1.order_pb2 import (
+    ORDER_STATUS_PAID,
+    AdvanceOrderRequest,
+    CancelOrderRequest,
+    CheckoutRequest,
+    GetOrderRequest,
+    ListAllOrdersRequest,
+    ListOrdersRequest,
+)
+from mercato_server.app import SERVICES
+from mercato_server.interceptors.pipeline import rpcs
+from support.shop import PASSWORD, Person, Shop
+
+NOBODY, OTHER, OWNER, ADMIN = "nobody", "another user", "the owner", "an administrator"
+EVERYBODY = {NOBODY, OTHER, OWNER, ADMIN}
+PEOPLE = {OTHER, OWNER, ADMIN}
+
+
+@dataclass(frozen=True)
+class World:
+    """What the requests of the table refer to; the order belongs to `the owner`."""
+
+    people: dict[str, Person]
+    category_id: str
+    product_id: str
+    order_id: str
+
+
+def request(world: World, name: str) -> Message:
+    """Return a request of an RPC that is refused for nothing but who sends it."""
+    product, category, order = world.product_id, world.category_id, world.order_id
+    requests: dict[str, Message] = {
+        "SignUp": SignUpRequest(email="new@example.com", password=PASSWORD),
+        "Login": LoginRequest(email=world.people[OWNER].email, password=PASSWORD),
+        "LoginForm": LoginFormRequest(
+            form={"content_type": "application/json", "data": f'{{"email":"{world.people[OWNER].email}","password":"{PASSWORD}"}}'.encode()}
+        ),
+        "GetMe": GetMeRequest(),
+        "UpdateMe": UpdateMeRequest(full_name="New"),
+        "GetAdminOnly": GetAdminOnlyRequest(),
+        "ListProducts": ListProductsRequest(),
+        "GetProduct": GetProductRequest(product_id=product),
+        "BatchGetProducts": BatchGetProductsRequest(ids=[product]),
+        "CreateProduct": CreateProductRequest(product=Product(name="x", price=Money(minor_units=1))),
+        "UpdateProduct": UpdateProductRequest(product=Product(id=product, name="x")),
+        "DeleteProduct": DeleteProductRequest(product_id=product),
+        "UndeleteProduct": UndeleteProductRequest(product_id=product),
+        "AdjustStock": AdjustStockRequest(product_id=product, delta=1),
+        "ListCategories": ListCategoriesRequest(),
+        "GetCategory": GetCategoryRequest(category_id=category),
+        "CreateCategory": CreateCategoryRequest(category=Category(name="x")),
+        "UpdateCategory": UpdateCategoryRequest(category=Category(id=category, name="x")),
+        "DeleteCategory": DeleteCategoryRequest(category_id=category),
+        "GetCart": GetCartRequest(),
+        "AddCartItem": AddCartItemRequest(product_id=product),
+        "SetCartItem": SetCartItemRequest(product_id=product, quantity=1),
+        "RemoveCartItem": RemoveCartItemRequest(product_id=product),
+        "ClearCart": ClearCartRequest(),
+        "Checkout": CheckoutRequest(),
+        "ListOrders": ListOrdersRequest(),
+        "GetOrder": GetOrderRequest(order_id=order),
+        "CancelOrder": CancelOrderRequest(order_id=order),
+        "ListAllOrders": ListAllOrdersRequest(),
+        "AdvanceOrder": AdvanceOrderRequest(order_id=order, status=ORDER_STATUS_PAID),
+    }
+    return requests[name]
+
+
+# Who gets an answer that is not a refusal for who they are, by the RPC's policy; the two that ask for the owner are named.
+ALLOWED = {policy_pb2.ACCESS_ANYONE: EVERYBODY, policy_pb2.ACCESS_USER: PEOPLE, policy_pb2.ACCESS_ADMIN: {ADMIN}}
+OWNED = {"GetOrder": {OWNER, ADMIN}, "CancelOrder": {OWNER, ADMIN}}
+PUBLIC = {
+    "SignUp", "Login", "LoginForm", "ListProducts", "GetProduct", "BatchGetProducts", "ListCategories", "GetCategory",
+}  # fmt: skip
+FOR_ADMINS = {
+    "GetAdminOnly", "CreateProduct", "UpdateProduct", "DeleteProduct", "UndeleteProduct", "AdjustStock", "CreateCategory", "UpdateCategory",
+    "DeleteCategory", "ListAllOrders", "AdvanceOrder",
+}  # fmt: skip
+RPCS = [rpc for service in SERVICES for rpc in rpcs(service)]
+
+
+@pytest.fixture
+async def world(shop: Shop) -> World:
+    admin, owner, other = await shop.person(admin=True), await shop.person(), await shop.person()
+    category = await shop.catalog.CreateCategory(CreateCategoryRequest(category=Category(name="c")), metadata=admin.metadata)
+    product = await shop.product(admin, stock=100)
+    await shop.add(owner, product)
+    order = await shop.checkout(owner)
+    for person in (admin, owner, other):
+        await shop.add(person, product)
+    return World({ADMIN: admin, OWNER: owner, OTHER: other}, category.id, product.id, order.id)
+
+
+async def code(shop: Shop, rpc: Any, message: Message, who: Person | None) -> StatusCode:
+    call: Any = shop.channel.unary_unary(rpc.method, request_serializer=lambda sent: sent.SerializeToString(), response_deserializer=None)
+    try:
+        await call(message, metadata=who.metadata if who else ())
+    except grpc.aio.AioRpcError as error:
+        return error.code()
+    return StatusCode.OK
+
+
+def test_the_policies_are_those_that_were_decided() -> None:
+    by_access: dict[int, set[str]] = {}
+    for rpc in RPCS:
+        by_access.setdefault(rpc.policy.access, set()).add(rpc.name)
+    assert by_access[policy_pb2.ACCESS_ANYONE] == PUBLIC
+    assert by_access[policy_pb2.ACCESS_ADMIN] == FOR_ADMINS
+
+
+@pytest.mark.parametrize("who", [NOBODY, OTHER, OWNER, ADMIN])
+@pytest.mark.parametrize("rpc", RPCS, ids=lambda rpc: rpc.name)
+async def test_an_rpc_answers_those_it_is_for(shop: Shop, world: World, rpc: Any, who: str) -> None:
+    if rpc.name == "UndeleteProduct":
+        await shop.pool.execute("UPDATE products SET deleted_at = now()")
+    answered = await code(shop, rpc, request(world, rpc.name), world.people.get(who))
+    if who in OWNED.get(rpc.name, ALLOWED[rpc.policy.access]):
+        assert answered is StatusCode.OK
+    elif who == NOBODY:
+        assert answered is StatusCode.UNAUTHENTICATED
+    else:
+        assert answered is (StatusCode.NOT_FOUND if rpc.name in OWNED else StatusCode.PERMISSION_DENIED)

@@ -1,0 +1,190 @@
+"""A worker as a gRPC server: malformed input, limits, deadlines, health, reflection, a database that goes, and the way it stops."""
+
+import asyncio
+from dataclasses import replace
+from typing import Any
+
+import asyncpg
+import grpc
+import pytest
+from google.rpc.error_details_pb2 import RetryInfo
+from grpc import StatusCode
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2
+
+from mercato.v1 import auth_pb2, catalog_pb2, order_pb2
+from mercato_server import app, db
+from mercato_server.config import Limits, Settings
+from mercato_server.embedded.postgres import Postgres
+from mercato_server.interceptors.pipeline import rpcs
+from support.shop import Refusal, Shop, refusal
+
+RPCS = [rpc for service in app.SERVICES for rpc in rpcs(service)]
+
+
+def raw(shop: Shop, method: str) -> Any:
+    return shop.channel.unary_unary(method, request_serializer=None, response_deserializer=None)
+
+
+@pytest.mark.parametrize("rpc", RPCS, ids=lambda rpc: rpc.name)
+async def test_malformed_bytes_are_the_callers_error_and_show_nothing_of_the_server(shop: Shop, rpc: Any) -> None:
+    person = await shop.person(admin=True)
+    for data in (b"\xff", b"\x0a\xff\xff\xff\xff\x0f", b"\x0a\x02\xff\xfe" + b"\xff" * 100):
+        error = await refusal(raw(shop, rpc.method)(data, metadata=person.metadata))
+        assert (error.code, error.reason) == (StatusCode.INVALID_ARGUMENT, "INVALID_FIELD")
+        assert "Traceback" not in error.message
+
+
+async def test_an_unknown_method_is_unimplemented(shop: Shop) -> None:
+    for method in ("/mercato.v1.CartService/Steal", "/mercato.v1.NoService/Get"):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await raw(shop, method)(b"")
+        assert caught.value.code() is StatusCode.UNIMPLEMENTED
+
+
+async def test_a_request_that_is_too_large_is_refused(shop: Shop) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await shop.auth.SignUp(auth_pb2.SignUpRequest(email="a" * 70_000))
+    assert caught.value.code() is StatusCode.RESOURCE_EXHAUSTED
+
+
+async def test_the_creation_of_something_asks_for_201(shop: Shop) -> None:
+    call = shop.auth.SignUp(auth_pb2.SignUpRequest(email="jo@example.com", password="securepass123"))
+    assert ("x-http-code", "201") in tuple(await call.initial_metadata())
+
+
+async def test_a_bug_leaves_as_internal_with_the_request_id_and_nothing_else(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mercato_server.store.catalog.GET_PRODUCTS", "SELECT 1 / 0 AS id, $1::uuid[]")
+    request = catalog_pb2.GetProductRequest(product_id="0198c5f2-7a3e-7c4d-9b1e-2f6a8d0c4b57")
+    error = await refusal(shop.catalog.GetProduct(request, metadata=(("x-request-id", "req-1"),)))
+    assert (error.code, error.reason, error.message) == (StatusCode.INTERNAL, "INTERNAL", "internal error")
+    assert error.metadata == {"request_id": "req-1"}
+
+
+async def hold_stock(database: str) -> "asyncpg.Connection[asyncpg.Record]":
+    """Lock every product in a transaction of another client."""
+    connection = await asyncpg.connect(database)
+    await connection.execute("BEGIN")
+    await connection.execute("SELECT FROM products FOR UPDATE")
+    return connection
+
+
+async def test_a_call_ends_at_its_deadline_and_leaves_nothing_behind(shop: Shop, database: str) -> None:
+    admin, buyer = await shop.person(admin=True), await shop.person()
+    await shop.add(buyer, await shop.product(admin))
+    blocker = await hold_stock(database)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await shop.orders.Checkout(order_pb2.CheckoutRequest(), metadata=buyer.metadata, timeout=0.3)
+    assert caught.value.code() is StatusCode.DEADLINE_EXCEEDED
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    async with asyncio.timeout(5):
+        while await blocker.fetchval(waiting):
+            await asyncio.sleep(0.01)
+    await blocker.close()
+    assert (await shop.checkout(buyer)).id
+    assert await shop.pool.fetchval("SELECT count(*) FROM orders") == 1
+
+
+async def served(settings: Settings, call: Any) -> Refusal:
+    """Run a worker with other settings, and a call on it that must fail."""
+    async with (
+        app.running(settings) as (_, [port]),
+        grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
+        db.small_pool(settings.database_url) as pool,
+    ):
+        return await refusal(call(Shop(channel, pool)))
+
+
+async def test_a_call_without_a_deadline_gets_the_servers(shop: Shop, settings: Settings, database: str) -> None:
+    admin = await shop.person(admin=True)
+    ball = await shop.product(admin)
+    blocker = await hold_stock(database)
+    request = catalog_pb2.AdjustStockRequest(product_id=ball.id, delta=1)
+    quick = replace(settings, limits=Limits(timeout_s=0.2))
+    error = await served(quick, lambda other: other.catalog.AdjustStock(request, metadata=admin.metadata))
+    assert (error.code, error.reason) == (StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED")
+    await blocker.close()
+
+
+async def test_a_lock_that_is_not_to_be_had_is_a_conflict_to_be_tried_again(shop: Shop, settings: Settings, database: str) -> None:
+    admin = await shop.person(admin=True)
+    ball = await shop.product(admin)
+    blocker = await hold_stock(database)
+    request = catalog_pb2.AdjustStockRequest(product_id=ball.id, delta=1)
+    impatient = replace(settings, limits=Limits(lock_timeout_s=0.1))
+    error = await served(impatient, lambda other: other.catalog.AdjustStock(request, metadata=admin.metadata))
+    assert (error.code, error.reason) == (StatusCode.ABORTED, "CONFLICT")
+    assert error.detail(RetryInfo).retry_delay.nanos == 100_000_000
+    await blocker.close()
+
+
+async def test_calls_above_the_limit_are_shed(settings: Settings) -> None:
+    none = replace(settings, limits=Limits(concurrent_calls=0))
+    error = await served(none, lambda shop: shop.catalog.ListProducts(catalog_pb2.ListProductsRequest()))
+    assert (error.code, error.reason) == (StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED")
+    assert error.trailers["retry-after"] == "1"
+
+
+async def test_a_lost_database_is_unavailable_and_found_again(shop: Shop, postgres: Postgres) -> None:
+    request = catalog_pb2.ListProductsRequest()
+    await shop.catalog.ListProducts(request)
+    name = await shop.pool.fetchval("SELECT current_database()")
+    other = await asyncpg.connect(postgres.url("postgres"))
+    await other.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+    await other.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = $1", name)
+    error = await refusal(shop.catalog.ListProducts(request))
+    assert (error.code, error.reason) == (StatusCode.UNAVAILABLE, "DATABASE_UNAVAILABLE")
+    await other.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+    await other.close()
+    assert not (await shop.catalog.ListProducts(request)).products
+
+
+async def test_every_service_is_healthy(shop: Shop) -> None:
+    health = health_pb2_grpc.HealthStub(shop.channel)
+    for service in ("", *(service.full_name for service in app.SERVICES)):
+        assert (await health.Check(health_pb2.HealthCheckRequest(service=service))).status == health_pb2.HealthCheckResponse.SERVING
+
+
+@pytest.mark.parametrize("name", app.REFLECTION)
+async def test_reflection_answers_under_both_names(shop: Shop, name: str) -> None:
+    call = shop.channel.stream_stream(
+        f"/{name}/ServerReflectionInfo",
+        request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
+        response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
+    )(iter([reflection_pb2.ServerReflectionRequest(list_services="")]))
+    [answer] = [message async for message in call]
+    listed = {service.name for service in answer.list_services_response.service}
+    assert {service.full_name for service in app.SERVICES} <= listed
+
+
+async def test_a_worker_that_stops_says_so_first_and_lets_calls_end(settings: Settings, database: str) -> None:
+    settings = replace(settings, drain_s=0.5, grace_s=5)
+    async with db.small_pool(database) as pool:
+        async with app.running(settings) as (worker, [port]), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+            shop = Shop(channel, pool)
+            admin = await shop.person(admin=True)
+            ball = await shop.product(admin)
+            blocker = await hold_stock(database)
+            request = catalog_pb2.AdjustStockRequest(product_id=ball.id, delta=1)
+            slow = asyncio.ensure_future(shop.catalog.AdjustStock(request, metadata=admin.metadata, timeout=10))
+            async with asyncio.timeout(5):
+                while not await pool.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+                    await asyncio.sleep(0.01)
+            stopping = asyncio.ensure_future(worker.stop())
+            health = health_pb2_grpc.HealthStub(channel)
+            async with asyncio.timeout(0.4):
+                while (await health.Check(health_pb2.HealthCheckRequest())).status != health_pb2.HealthCheckResponse.NOT_SERVING:
+                    await asyncio.sleep(0.01)
+            assert (await shop.catalog.GetProduct(catalog_pb2.GetProductRequest(product_id=ball.id))).stock == 10
+            await asyncio.sleep(0.6)
+            await blocker.close()
+            assert (await slow).stock == 11
+            await stopping
+        assert await pool.fetchval("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'mercato'") == 0
+
+
+async def test_a_second_worker_on_one_address_fails_loudly(settings: Settings) -> None:
+    async with app.running(settings) as (_, [port]):
+        with pytest.raises(app.StartupError, match="cannot listen"):
+            async with app.running(replace(settings, listen=(f"127.0.0.1:{port}",))):
+                pass

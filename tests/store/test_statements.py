@@ -1,0 +1,131 @@
+"""Every statement against the real schema: it can be prepared, and the hot ones use an index whatever their parameters are."""
+
+import importlib
+import pkgutil
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from mercato_server import db, store
+from mercato_server.domain.catalog import ProductOrder
+from mercato_server.store import carts, catalog, idempotency, orders, product_lists
+from mercato_server.store.product_lists import Shape
+
+MODULES = [db, *(importlib.import_module(module.name) for module in pkgutil.iter_modules(store.__path__, "mercato_server.store."))]
+NOT_STATEMENTS = {"PRODUCT_COLUMNS"}
+STATEMENTS = [
+    pytest.param(value, id=f"{module.__name__.rpartition('.')[2]}.{name}")
+    for module in MODULES
+    for name, value in vars(module).items()
+    if name.isupper() and not name.startswith("_") and isinstance(value, str) and name not in NOT_STATEMENTS
+]
+
+
+@pytest.mark.parametrize("statement", STATEMENTS)
+async def test_statement_can_be_prepared(pool: "db.Pool", statement: str) -> None:
+    async with pool.acquire() as conn:
+        await conn.execute(db.CREATE_MIGRATIONS)
+        await conn.prepare(statement)
+
+
+@pytest.mark.parametrize("order", list(ProductOrder), ids=lambda order: order.name)
+async def test_every_shape_of_a_product_list_can_be_prepared(pool: "db.Pool", order: ProductOrder) -> None:
+    shapes = [shape for shape in product_lists.shapes() if shape.order is order]
+    async with pool.acquire() as conn:
+        for shape in shapes:
+            await conn.prepare(product_lists.list_sql(shape))
+            await conn.prepare(product_lists.count_sql(shape))
+    assert len(shapes) == (32 if order is ProductOrder.RELEVANCE else 64)
+
+
+FILL = """
+INSERT INTO accounts (email, full_name, role, password_hash)
+SELECT 'a' || n || '@example.com', '', 'user', '' FROM generate_series(1, 2000) n;
+INSERT INTO categories (name) SELECT 'category ' || n FROM generate_series(1, 20) n;
+INSERT INTO products (name, description, price_minor, category_id, sku, stock, image_urls)
+SELECT md5(n::text) || ' thing', 'thing number ' || n, n % 5000, (SELECT id FROM categories WHERE name = 'category ' || (n % 20 + 1)),
+       'S' || n, n % 7, '{}'
+  FROM generate_series(1, 20000) n;
+INSERT INTO cart_items (account_id, product_id, quantity, unit_price_minor)
+SELECT a.id, p.id, 1, 1 FROM (SELECT id, row_number() OVER (ORDER BY id) n FROM accounts) a
+  JOIN (SELECT id, row_number() OVER (ORDER BY id) n FROM products) p ON p.n % 2000 + 1 = a.n;
+INSERT INTO orders (account_id, status, currency_code, total_minor) SELECT account_id, 'placed', 'USD', 1 FROM cart_items;
+INSERT INTO order_items (order_id, product_id, product_name, unit_price_minor, quantity)
+SELECT o.id, c.product_id, '', 1, 1 FROM orders o JOIN cart_items c ON c.account_id = o.account_id;
+INSERT INTO order_history (order_id, version, status, actor_id, reason) SELECT id, 1, 'placed', account_id, '' FROM orders;
+INSERT INTO idempotency_keys (account_id, key, method, fingerprint, response)
+SELECT account_id, id::text, '', '', '' FROM orders;
+ANALYZE;
+"""
+
+
+@pytest.fixture
+async def full(database: str) -> AsyncIterator["db.Conn"]:
+    """A connection to a shop of 20,000 products and orders that plans without knowing any parameter, as a server's tenth call does."""
+    connection = await asyncpg.connect(database)
+    await connection.execute(FILL)
+    await connection.execute("SET plan_cache_mode = force_generic_plan")
+    yield connection
+    await connection.close()
+
+
+HOT = {
+    "GET_PRODUCTS": catalog.GET_PRODUCTS,
+    "GET_CARTS": carts.GET_CARTS,
+    "ADD_LINES": carts.ADD_LINES,
+    "SET_LINES": carts.SET_LINES,
+    "GET_RESPONSES": idempotency.GET_RESPONSES,
+    "STORE_RESPONSES": idempotency.STORE_RESPONSES,
+    "LOCK_LINES": orders.LOCK_LINES,
+    "LOCK_STOCK": orders.LOCK_STOCK,
+    "MOVE_STOCK": orders.MOVE_STOCK,
+    "REMOVE_LINES": orders.REMOVE_LINES,
+    "GET_ORDERS": orders.GET_ORDERS,
+    "GET_LINES": orders.GET_LINES,
+    "GET_HISTORY": orders.GET_HISTORY,
+    "LIST_OF_ACCOUNT": orders.LIST_OF_ACCOUNT,
+    "LIST_OF_ACCOUNT_IN_STATUS": orders.LIST_OF_ACCOUNT_IN_STATUS,
+    "LIST_ALL": orders.LIST_ALL,
+    "LIST_ALL_IN_STATUS": orders.LIST_ALL_IN_STATUS,
+}
+
+
+async def plan(conn: "db.Conn", statement: str) -> str:
+    count = len((await conn.prepare(statement)).get_parameters())
+    await conn.execute(f"PREPARE probe AS {statement}")
+    rows = await conn.fetch(f"EXPLAIN EXECUTE probe ({', '.join(['NULL'] * count)})" if count else "EXPLAIN EXECUTE probe")
+    await conn.execute("DEALLOCATE probe")
+    return "\n".join(row[0] for row in rows)
+
+
+async def test_hot_statements_read_no_table_from_end_to_end(full: "db.Conn") -> None:
+    plans = {name: await plan(full, statement) for name, statement in HOT.items()}
+    scans = {name: text for name, text in plans.items() if "Seq Scan on" in text}
+    assert not scans, "\n\n".join(f"{name}\n{text}" for name, text in scans.items())
+
+
+async def test_product_lists_read_no_table_from_end_to_end(full: "db.Conn") -> None:
+    shapes = [
+        Shape(order=order, after=after, category=category)
+        for order in ProductOrder
+        for after in (False, True)
+        for category in (False, True)
+        if order is not ProductOrder.RELEVANCE
+    ] + [Shape(order=ProductOrder.RELEVANCE, after=after, query=True) for after in (False, True)]
+    for shape in shapes:
+        text = await plan(full, product_lists.list_sql(shape))
+        assert "Seq Scan on" not in text, f"{shape}\n{text}"
+        if shape.order is not ProductOrder.RELEVANCE:
+            assert "Sort" not in text, f"{shape}\n{text}"
+
+
+async def test_a_sale_touches_no_index_of_the_product(full: "db.Conn") -> None:
+    await full.execute("VACUUM products")
+    product_id = await full.fetchval("SELECT id FROM products LIMIT 1")
+    for _ in range(5):
+        await full.execute(orders.MOVE_STOCK, [product_id], [1])
+    await full.execute("SELECT pg_stat_force_next_flush()")
+    statistics = await full.fetchrow("SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'products'")
+    assert statistics is not None
+    assert tuple(statistics) == (5, 5)

