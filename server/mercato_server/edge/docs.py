@@ -1,0 +1,59 @@
+"""What Envoy answers by itself: the page at /docs (Swagger UI) and /openapi.json, bodies included."""
+
+import base64
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+from swagger_ui_bundle import swagger_ui_path
+
+ONE_DAY = "public, max-age=86400"
+REVALIDATE = "no-cache"
+GET_OR_HEAD = {"name": ":method", "string_match": {"safe_regex": {"regex": "GET|HEAD"}}}
+
+PAGE_HEADERS: Mapping[str, str] = {
+    # Swagger UI sets styles on elements and carries its icons as data URLs; it needs no inline script and no eval.
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'; "
+        "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    ),
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A fixed answer to GET and HEAD, with and without a trailing slash."""
+
+    path: str
+    content_type: str
+    body: bytes
+    cache_control: str
+
+    def route(self) -> dict[str, Any]:
+        """Return the route that answers with it; a route match leaves the query out of account."""
+        values = {"content-type": self.content_type, "cache-control": self.cache_control, **PAGE_HEADERS}
+        headers = [{"header": {"key": key, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"} for key, value in values.items()]
+        return {
+            "name": self.path,
+            "match": {"safe_regex": {"regex": re.escape(self.path) + "/?"}, "headers": [GET_OR_HEAD]},
+            "direct_response": {"status": 200, "body": {"inline_bytes": base64.b64encode(self.body).decode()}},
+            "response_headers_to_add": headers,
+        }
+
+
+def pages() -> list[Page]:
+    """Read the pages: ours from this package, Swagger UI's from its own."""
+    ours, swagger_ui = resources.files("mercato_server.edge"), swagger_ui_path
+    return [
+        Page("/openapi.json", "application/json", (ours / "openapi.json").read_bytes(), REVALIDATE),
+        Page("/docs", "text/html; charset=utf-8", (ours / "page/index.html").read_bytes(), REVALIDATE),
+        Page("/docs/init.js", "text/javascript; charset=utf-8", (ours / "page/init.js").read_bytes(), REVALIDATE),
+        Page("/docs/swagger-ui-bundle.js", "text/javascript; charset=utf-8", (swagger_ui / "swagger-ui-bundle.js").read_bytes(), ONE_DAY),
+        Page("/docs/swagger-ui.css", "text/css; charset=utf-8", (swagger_ui / "swagger-ui.css").read_bytes(), ONE_DAY),
+        Page("/docs/favicon-32x32.png", "image/png", (swagger_ui / "favicon-32x32.png").read_bytes(), ONE_DAY),
+    ]

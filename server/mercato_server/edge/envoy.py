@@ -1,0 +1,195 @@
+"""Envoy's whole configuration, as plain data that `json.dumps` turns into a file Envoy reads.
+
+It refers to no other file: descriptors, scripts and the pages under /docs are in it.
+"""
+
+import ipaddress
+from collections.abc import Sequence
+from typing import Any
+
+from mercato_server.config import ConfigError, EdgeSettings
+from mercato_server.edge.filters import CLUSTER, http_filters, typed
+from mercato_server.edge.local_replies import local_reply_config
+from mercato_server.edge.routes import route_config
+from mercato_server.edge.rpcs import Rpc, rpcs
+
+HEAP_BYTES = 512 * 1024 * 1024
+"""Envoy gives memory back at 90 % of it and takes no more requests at 95 %."""
+CONNECTIONS = 10_000
+BUFFER_BYTES = 1024 * 1024
+KEEPALIVE = {"interval": "30s", "timeout": "5s"}
+
+ACCESS_LOG = {
+    "time": "%START_TIME%",
+    "request_id": "%REQ(X-REQUEST-ID)%",
+    "method": "%REQ(X-ENVOY-ORIGINAL-METHOD?:METHOD)%",
+    "path": "%PATH(NQ:ORIG_OR_PATH):256%",  # NQ: no query, which may hold what is nobody's business
+    "rpc": "%PATH(NQ:PATH):128%",
+    "protocol": "%PROTOCOL%",
+    "status": "%RESPONSE_CODE%",
+    "grpc_status": "%GRPC_STATUS%",
+    "details": "%RESPONSE_CODE_DETAILS%",
+    "flags": "%RESPONSE_FLAGS%",
+    "duration_ms": "%DURATION%",
+    "worker_ms": "%RESPONSE_DURATION%",
+    "received_bytes": "%BYTES_RECEIVED%",
+    "sent_bytes": "%BYTES_SENT%",
+    "client": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%",
+    "worker": "%UPSTREAM_HOST%",
+}
+
+
+def render(settings: EdgeSettings) -> dict[str, Any]:
+    """Return the bootstrap configuration of Envoy 1.40.
+
+    Raises ConfigError for an upstream that is neither `host:port` nor `unix:/path`.
+    """
+    config: dict[str, Any] = {
+        "overload_manager": _overload_manager(),
+        "static_resources": {"listeners": [_listener(settings, rpcs())], "clusters": [_cluster(settings)]},
+    }
+    if settings.admin_port:
+        config["admin"] = {"address": _socket_address("127.0.0.1", settings.admin_port)}
+    return config
+
+
+def _listener(settings: EdgeSettings, calls: Sequence[Rpc]) -> dict[str, Any]:
+    manager = _connection_manager(settings, calls)
+    return {
+        "name": "edge",
+        "address": _socket_address(settings.listen_host, settings.port),
+        "enable_reuse_port": False,  # a second Envoy on the port must fail, and not share its connections
+        "per_connection_buffer_limit_bytes": BUFFER_BYTES,
+        "filter_chains": [{"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}],
+    }
+
+
+def _connection_manager(settings: EdgeSettings, calls: Sequence[Rpc]) -> dict[str, Any]:
+    return typed(
+        "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        stat_prefix="edge",
+        server_header_transformation="PASS_THROUGH",
+        use_remote_address=True,
+        normalize_path=True,
+        merge_slashes=True,
+        path_with_escaped_slashes_action="REJECT_REQUEST",
+        always_set_request_id_in_response=True,
+        max_request_headers_kb=32,
+        request_headers_timeout="10s",
+        request_timeout="30s",
+        stream_idle_timeout="60s",
+        drain_timeout="10s",
+        common_http_protocol_options={"idle_timeout": "300s", "max_headers_count": 64, "headers_with_underscores_action": "REJECT_REQUEST"},
+        http2_protocol_options={
+            "max_concurrent_streams": 128,
+            "initial_stream_window_size": 64 * 1024,
+            "initial_connection_window_size": BUFFER_BYTES,
+            "connection_keepalive": KEEPALIVE,
+        },
+        local_reply_config=local_reply_config(calls),
+        access_log=[_access_log()],
+        route_config=route_config(settings, calls),
+        http_filters=http_filters(settings, calls),
+    )
+
+
+def _access_log() -> dict[str, Any]:
+    stdout = typed("extensions.access_loggers.stream.v3.StdoutAccessLog", log_format={"json_format": ACCESS_LOG})
+    return {"name": "envoy.access_loggers.stdout", "filter": {"not_health_check_filter": {}}, "typed_config": stdout}
+
+
+def _cluster(settings: EdgeSettings) -> dict[str, Any]:
+    """Return the workers: an unhealthy one gets no calls, and with none healthy a call fails at once."""
+    addresses = [_upstream(upstream) for upstream in settings.upstreams]
+    return {
+        "name": CLUSTER,
+        "type": "STRICT_DNS" if any(map(_needs_dns, addresses)) else "STATIC",
+        "dns_lookup_family": "V4_PREFERRED",  # localhost is ::1 first, where no worker listens
+        "connect_timeout": "1s",
+        "lb_policy": "LEAST_REQUEST",
+        "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": _http2()},
+        "circuit_breakers": {"thresholds": [_thresholds(settings)]},
+        "health_checks": [_health_check(settings)],
+        "outlier_detection": {
+            "consecutive_5xx": 20,
+            "base_ejection_time": "5s",  # short: a failing database makes every worker look bad
+            "max_ejection_time": "30s",
+            "max_ejection_percent": 50,
+        },
+        "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
+        "load_assignment": {
+            "cluster_name": CLUSTER,
+            "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}} for address in addresses]}],
+        },
+    }
+
+
+def _http2() -> dict[str, Any]:
+    return typed(
+        "extensions.upstreams.http.v3.HttpProtocolOptions",
+        explicit_http_config={"http2_protocol_options": {"max_concurrent_streams": 100, "connection_keepalive": KEEPALIVE}},
+    )
+
+
+def _thresholds(settings: EdgeSettings) -> dict[str, Any]:
+    calls = settings.limits.concurrent_calls * len(settings.upstreams)
+    return {
+        "max_connections": 1024,
+        "max_pending_requests": calls,
+        "max_requests": calls,
+        "retry_budget": {"budget_percent": {"value": 20}, "min_retry_concurrency": 8},  # retries must not be what keeps workers down
+    }
+
+
+def _health_check(settings: EdgeSettings) -> dict[str, Any]:
+    interval = f"{settings.health_interval_s:g}s"
+    return {
+        "timeout": f"{min(settings.health_interval_s, 1.0):g}s",
+        "interval": interval,
+        "no_traffic_interval": interval,  # the default, a minute, would find the first worker late
+        "unhealthy_threshold": 2,
+        "healthy_threshold": 1,
+        "grpc_health_check": {},
+    }
+
+
+def _overload_manager() -> dict[str, Any]:
+    heap, connections = "envoy.resource_monitors.fixed_heap", "envoy.resource_monitors.global_downstream_max_connections"
+    heap_config = typed("extensions.resource_monitors.fixed_heap.v3.FixedHeapConfig", max_heap_size_bytes=HEAP_BYTES)
+    connections_config = typed(
+        "extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig", max_active_downstream_connections=CONNECTIONS
+    )
+    return {
+        "refresh_interval": "0.25s",
+        "resource_monitors": [
+            {"name": heap, "typed_config": heap_config},
+            {"name": connections, "typed_config": connections_config},
+        ],
+        "actions": [
+            {"name": f"envoy.overload_actions.{action}", "triggers": [{"name": heap, "threshold": {"value": value}}]}
+            for action, value in (("shrink_heap", 0.9), ("stop_accepting_requests", 0.95))
+        ],
+    }
+
+
+def _upstream(upstream: str) -> dict[str, Any]:
+    if upstream.startswith("unix:/"):
+        return {"pipe": {"path": upstream.removeprefix("unix:")}}
+    host, _, port = upstream.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 1 << 16:
+        raise ConfigError(f"the upstream is {upstream!r}; it must be host:port or unix:/path")
+    return _socket_address(host.strip("[]"), int(port))
+
+
+def _socket_address(host: str, port: int) -> dict[str, Any]:
+    return {"socket_address": {"address": host, "port_value": port}}
+
+
+def _needs_dns(address: dict[str, Any]) -> bool:
+    if "pipe" in address:
+        return False
+    try:
+        ipaddress.ip_address(address["socket_address"]["address"])
+    except ValueError:
+        return True
+    return False

@@ -1,0 +1,166 @@
+"""Envoy's HTTP filters, in the order in which a request meets them; a response meets them in reverse."""
+
+import base64
+from collections.abc import Sequence
+from typing import Any
+
+from mercato_server.config import EdgeSettings
+from mercato_server.edge.rpcs import Rpc, descriptor_set, template_regex, transcoded_services
+
+CLUSTER = "mercato"
+LUA = "envoy.filters.http.lua"
+RATE_LIMIT = "envoy.filters.http.local_ratelimit"
+TRANSCODER = "envoy.filters.http.grpc_json_transcoder"
+CORS = "envoy.filters.http.cors"
+
+CREATED = "created"
+CREATED_LUA = """
+function envoy_on_response(response)
+  local headers = response:headers()
+  local wanted = headers:get("x-http-code")
+  headers:remove("x-http-code")
+  if wanted == "201" and headers:get(":status") == "200" and headers:get("content-type") == "application/json" then
+    headers:replace(":status", wanted)
+  end
+end
+"""
+"""Over REST the server's `x-http-code: 201` becomes the status; to gRPC clients it is not shown."""
+
+ALLOWED_HEADERS = (
+    "authorization",
+    "connect-protocol-version",
+    "content-type",
+    "grpc-timeout",
+    "idempotency-key",
+    "if-none-match",
+    "x-grpc-web",
+    "x-request-id",
+    "x-user-agent",
+)
+EXPOSED_HEADERS = ("etag", "grpc-message", "grpc-status", "grpc-status-details-bin", "idempotent-replayed", "retry-after", "x-request-id")
+
+COMPRESSED = ("application/json", "text/css", "text/html", "text/javascript")
+
+CLIENTS_REMEMBERED = 10_000
+"""Client addresses with a bucket of their own, per descriptor; the one unseen for longest is forgotten first."""
+ANY = {"safe_regex": {"regex": ".*"}}
+ALWAYS = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
+
+
+def typed(kind: str, /, **fields: Any) -> dict[str, Any]:
+    """Return the configuration of an extension, by the name of its message without the common prefix."""
+    return {"@type": f"type.googleapis.com/envoy.{kind}", **fields}
+
+
+def http_filters(settings: EdgeSettings, rpcs: Sequence[Rpc]) -> list[dict[str, Any]]:
+    """Return the filter chain.
+
+    Lua and the compressor stand before the transcoder, so that they see its responses and not gRPC's.
+    """
+    return [
+        _filter("envoy.filters.http.health_check", _health_check()),
+        *([_filter(CORS, typed("extensions.filters.http.cors.v3.Cors"))] if settings.cors_origins else []),
+        *([_filter(RATE_LIMIT, _rate_limit(settings, rpcs))] if settings.rate_limits else []),
+        _filter("envoy.filters.http.compressor", _compressor()),
+        _filter("envoy.filters.http.grpc_web", typed("extensions.filters.http.grpc_web.v3.GrpcWeb")),
+        _filter(LUA, typed("extensions.filters.http.lua.v3.Lua", source_codes={CREATED: {"inline_string": CREATED_LUA}})),
+        _filter(TRANSCODER, _transcoder(settings)),
+        _filter("envoy.filters.http.router", typed("extensions.filters.http.router.v3.Router", suppress_envoy_headers=True)),
+    ]
+
+
+def cors_policy(settings: EdgeSettings, rpcs: Sequence[Rpc]) -> dict[str, Any]:
+    """Return what browsers on other origins may do. Credentials travel in `authorization`, so cookies are not allowed in."""
+    methods = sorted({verb for rpc in rpcs for verb, _ in rpc.bindings} | {"OPTIONS", "POST"})
+    return typed(
+        "extensions.filters.http.cors.v3.CorsPolicy",
+        allow_origin_string_match=[ANY if origin == "*" else {"exact": origin} for origin in settings.cors_origins],
+        allow_methods=", ".join(methods),
+        allow_headers=", ".join(ALLOWED_HEADERS),
+        expose_headers=", ".join(EXPOSED_HEADERS),
+        max_age="600",
+    )
+
+
+def _filter(name: str, config: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "typed_config": config}
+
+
+def _health_check() -> dict[str, Any]:
+    return typed(
+        "extensions.filters.http.health_check.v3.HealthCheck",
+        pass_through_mode=False,
+        headers=[{"name": ":path", "string_match": {"safe_regex": {"regex": r"/healthz/?(\?.*)?"}}}],
+        cluster_min_healthy_percentages={CLUSTER: {"value": 1}},  # whole numbers only; one healthy worker of up to a hundred is enough
+    )
+
+
+def _rate_limit(settings: EdgeSettings, rpcs: Sequence[Rpc]) -> dict[str, Any]:
+    """Limit each client address: all its requests, and more tightly those that make the server hash a password."""
+    client: dict[str, Any] = {"masked_remote_address": {"v4_prefix_mask_len": 32, "v6_prefix_mask_len": 64}}  # a subscriber has a whole /64
+    paths = [path for rpc in rpcs if rpc.takes_credentials for path in (rpc.path, *(path for _, path in rpc.bindings))]
+    per_client = {"key": "masked_remote_address"}  # no value: a bucket for each
+    return typed(
+        "extensions.filters.http.local_ratelimit.v3.LocalRateLimit",
+        stat_prefix="clients",
+        token_bucket=_bucket(settings.requests_per_s, 1),  # required, and unused: every request has a descriptor
+        always_consume_default_token_bucket=False,
+        filter_enabled=ALWAYS,
+        filter_enforced=ALWAYS,
+        rate_limited_as_resource_exhausted=True,
+        enable_retry_after_header=True,
+        max_dynamic_descriptors=CLIENTS_REMEMBERED,
+        rate_limits=[{"actions": [client]}, *({"actions": [_credentials(path), client]} for path in paths)],
+        descriptors=[
+            {
+                "entries": [{"key": "path", "value": "credentials"}, per_client],
+                "token_bucket": _bucket(settings.credentials_per_minute, 60),
+            },
+            {"entries": [per_client], "token_bucket": _bucket(settings.requests_per_s, 1)},
+        ],
+    )
+
+
+def _credentials(path: str) -> dict[str, Any]:
+    match = {"name": ":path", "string_match": {"safe_regex": {"regex": template_regex(path)}}}
+    return {"header_value_match": {"descriptor_key": "path", "descriptor_value": "credentials", "headers": [match]}}
+
+
+def _bucket(tokens: int, seconds: int) -> dict[str, Any]:
+    return {"max_tokens": tokens, "tokens_per_fill": tokens, "fill_interval": f"{seconds}s"}
+
+
+def _compressor() -> dict[str, Any]:
+    return typed(
+        "extensions.filters.http.compressor.v3.Compressor",
+        response_direction_config={
+            "common_config": {
+                "min_content_length": 256,
+                "content_type_matcher": [{"prefix": content_type} for content_type in COMPRESSED],
+            },
+            "weaken_etag_on_compress": True,
+        },
+        compressor_library={
+            "name": "gzip",
+            "typed_config": typed("extensions.compression.gzip.compressor.v3.Gzip", compression_level="BEST_SPEED"),
+        },
+    )
+
+
+def _transcoder(settings: EdgeSettings) -> dict[str, Any]:
+    return typed(
+        "extensions.filters.http.grpc_json_transcoder.v3.GrpcJsonTranscoder",
+        proto_descriptor_bin=base64.b64encode(descriptor_set().SerializeToString(deterministic=True)).decode(),
+        services=transcoded_services(),
+        convert_grpc_status=True,
+        case_insensitive_enum_parsing=True,
+        query_param_unescape_plus=True,
+        max_request_body_size=settings.limits.request_bytes,
+        max_response_body_size=settings.limits.response_bytes,
+        print_options={"always_print_primitive_fields": True, "preserve_proto_field_names": True},
+        request_validation_options={
+            "reject_unknown_method": True,  # without it an unknown path is a 503, and a wrong verb an empty 200
+            "reject_unknown_query_parameters": True,
+            "reject_binding_body_field_collisions": True,
+        },
+    )

@@ -1,0 +1,134 @@
+"""Envoy's own replies (no route, too large, no worker …), given the shape of our errors.
+
+Envoy writes plain text and picks the status code; clients get one `google.rpc.Status` with an ErrorInfo from both of us. REST clients get
+it as JSON, gRPC clients in `grpc-status`, `grpc-message` and `grpc-status-details-bin`.
+"""
+
+import base64
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf.json_format import ParseDict
+from google.rpc import code_pb2, status_pb2
+
+from mercato_server.edge.rpcs import VARIABLE, Rpc, template_regex
+
+ENVOYS_WORDS = "%LOCAL_REPLY_BODY%"
+AS_TOLD = "%RESP(RETRY-AFTER)%s"
+"""As long as the bucket takes to fill. It is known only then, so gRPC clients find it in `retry-after` alone."""
+
+ERROR_INFO, RETRY_INFO = (f"type.googleapis.com/google.rpc.{name}" for name in ("ErrorInfo", "RetryInfo"))
+
+IS_GRPC = {
+    "header_filter": {
+        "header": {"name": "content-type", "string_match": {"prefix": "application/grpc"}, "treat_missing_header_as_empty": True}
+    }
+}
+IS_TRANSCODED = {"header_filter": {"header": {"name": "x-envoy-original-path", "present_match": True}}}
+"""From the transcoder on, a REST call looks like a gRPC call but for this header."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a reply of Envoy's with an HTTP status means."""
+
+    status: int
+    code: int
+    reason: str
+    message: str
+    """Fixed wherever Envoy's own words would tell of what is behind it."""
+    as_status: int = 0
+    """HTTP status to answer with instead."""
+    retry: str = ""
+    """How long to wait before another try; empty where another try will not help."""
+
+
+REPLIES = (
+    Reply(400, code_pb2.INVALID_ARGUMENT, "MALFORMED_REQUEST", f"malformed request: {ENVOYS_WORDS}"),
+    Reply(404, code_pb2.NOT_FOUND, "ROUTE_NOT_FOUND", "no such route"),
+    Reply(408, code_pb2.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", "deadline exceeded", as_status=504),
+    Reply(413, code_pb2.RESOURCE_EXHAUSTED, "REQUEST_TOO_LARGE", "request body too large"),  # the code a gRPC server gives the same request
+    Reply(415, code_pb2.INVALID_ARGUMENT, "UNSUPPORTED_MEDIA_TYPE", "the body must be application/json"),
+    Reply(429, code_pb2.RESOURCE_EXHAUSTED, "RATE_LIMITED", "too many requests", retry=AS_TOLD),
+    Reply(431, code_pb2.INVALID_ARGUMENT, "HEADERS_TOO_LARGE", "request headers too large"),
+    Reply(500, code_pb2.INTERNAL, "INTERNAL", "internal error"),
+    Reply(502, code_pb2.UNAVAILABLE, "UPSTREAM_UNAVAILABLE", "no worker could answer", as_status=503, retry="1s"),
+    Reply(503, code_pb2.UNAVAILABLE, "UPSTREAM_UNAVAILABLE", "no worker could answer", retry="1s"),
+    Reply(504, code_pb2.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", "deadline exceeded"),
+)
+METHOD_NOT_ALLOWED = Reply(404, code_pb2.UNIMPLEMENTED, "METHOD_NOT_ALLOWED", "this path does not take this method", as_status=405)
+
+
+def local_reply_config(rpcs: Sequence[Rpc]) -> dict[str, Any]:
+    """Return the `local_reply_config`: of all mappers that fit a reply, Envoy takes the first."""
+    not_allowed = [_for_rest(METHOD_NOT_ALLOWED, paths=paths, allow=allow) for paths, allow in _paths(rpcs)]
+    return {"mappers": [*not_allowed, *map(_for_rest, REPLIES), *map(_for_grpc, REPLIES)]}
+
+
+def _for_rest(reply: Reply, *, paths: Sequence[str] = (), allow: str = "") -> dict[str, Any]:
+    rest = _any((_inverted(IS_GRPC), IS_TRANSCODED))
+    body = {"code": reply.code, "message": reply.message, "details": _details(reply)}
+    return {
+        "filter": _all(_status(reply.status), rest, *([_any(map(_path, paths))] if paths else [])),
+        **({"status_code": reply.as_status} if reply.as_status else {}),
+        **({"headers_to_add": [{"header": {"key": "allow", "value": allow}}]} if allow else {}),
+        "body_format_override": {"content_type": "application/json", "json_format": body},
+    }
+
+
+def _for_grpc(reply: Reply) -> dict[str, Any]:
+    """Return code, message and details in headers. Clients refuse details that do not repeat code and message exactly."""
+    message = reply.message.removesuffix(f": {ENVOYS_WORDS}")
+    headers = {"grpc-status": str(reply.code), "grpc-status-details-bin": _packed(reply, message)}
+    return {
+        "filter": _all(_status(reply.status), IS_GRPC, _inverted(IS_TRANSCODED)),
+        "headers_to_add": [{"header": {"key": key, "value": value}} for key, value in headers.items()],
+        "body_format_override": {"text_format_source": {"inline_string": message}},
+    }
+
+
+def _details(reply: Reply) -> list[dict[str, Any]]:
+    info = {"@type": ERROR_INFO, "reason": reply.reason, "domain": "mercato", "metadata": {}}
+    return [info, {"@type": RETRY_INFO, "retry_delay": reply.retry}] if reply.retry else [info]
+
+
+def _packed(reply: Reply, message: str) -> str:
+    details = [detail for detail in _details(reply) if AS_TOLD not in detail.values()]
+    status = ParseDict({"code": reply.code, "message": message, "details": details}, status_pb2.Status())
+    return base64.b64encode(status.SerializeToString(deterministic=True)).decode().rstrip("=")
+
+
+def _paths(rpcs: Sequence[Rpc]) -> list[tuple[list[str], str]]:
+    """Return, for every set of methods, the regexes of the paths that take exactly these; literal paths come before variable ones."""
+    methods: dict[str, set[str]] = defaultdict(set)
+    for rpc in rpcs:
+        for verb, template in rpc.bindings:
+            methods[VARIABLE.sub("{}", template)].add(verb)
+    groups: dict[tuple[bool, str], list[str]] = defaultdict(list)
+    for template, verbs in sorted(methods.items()):
+        groups["{" in template, ", ".join(sorted(verbs))].append(template_regex(template))
+    return [(paths, allow) for (_, allow), paths in sorted(groups.items())]
+
+
+def _path(regex: str) -> dict[str, Any]:
+    return {"header_filter": {"header": {"name": ":path", "string_match": {"safe_regex": {"regex": regex}}}}}
+
+
+def _status(status: int) -> dict[str, Any]:
+    comparison = {"op": "EQ", "value": {"default_value": status, "runtime_key": "edge.local_reply"}}
+    return {"status_code_filter": {"comparison": comparison}}
+
+
+def _inverted(header_filter: dict[str, Any]) -> dict[str, Any]:
+    return {"header_filter": {"header": {**header_filter["header_filter"]["header"], "invert_match": True}}}
+
+
+def _any(filters: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    alternatives = list(filters)
+    return {"or_filter": {"filters": alternatives}} if len(alternatives) > 1 else alternatives[0]  # Envoy wants at least two
+
+
+def _all(*filters: dict[str, Any]) -> dict[str, Any]:
+    return {"and_filter": {"filters": list(filters)}}

@@ -1,0 +1,116 @@
+"""Envoy's routes. A REST request meets them twice: as it came, and again under its gRPC path once it is transcoded."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from mercato_server.config import EdgeSettings
+from mercato_server.edge.docs import Page, pages
+from mercato_server.edge.filters import CLUSTER, CORS, CREATED, LUA, RATE_LIMIT, TRANSCODER, cors_policy, typed
+from mercato_server.edge.rpcs import Rpc
+
+SAFE_RETRIES = "connect-failure,refused-stream,reset-before-request"
+"""The worker cannot have seen the call."""
+READ_RETRIES = f"{SAFE_RETRIES},unavailable"
+
+BODY_TYPES = r"(?i)application/(json|x-www-form-urlencoded|grpc)([-+;].*)?| *"
+"""What a request's body may be; curl says x-www-form-urlencoded unless told, so JSON under that name passes."""
+
+
+def route_config(settings: EdgeSettings, rpcs: Sequence[Rpc]) -> dict[str, Any]:
+    """Return the route table: the RPCs by their gRPC path, then what Envoy answers by itself, then everything else."""
+    fixed = pages()
+    host: dict[str, Any] = {
+        "name": "api",
+        "domains": ["*"],
+        "routes": [
+            *(_rpc(rpc, settings) for rpc in rpcs),
+            *(_unfiltered(page.route(), settings) for page in fixed),
+            _unfiltered(_wrong_type(), settings),
+            _anything(settings),
+        ],
+    }
+    if settings.cors_origins:
+        host["typed_per_filter_config"] = {CORS: cors_policy(settings, rpcs)}
+        host["response_headers_to_add"] = [{"header": {"key": "vary", "value": "Origin"}}]  # or a shared cache mixes origins up
+    return {
+        "name": "edge",
+        "max_direct_response_body_size_bytes": _largest(fixed),
+        "response_headers_to_remove": ["grpc-accept-encoding"],
+        "virtual_hosts": [host],
+    }
+
+
+def _rpc(rpc: Rpc, settings: EdgeSettings) -> dict[str, Any]:
+    route: dict[str, Any] = {
+        "name": rpc.path,
+        "match": {"path": rpc.path},
+        "route": {"cluster": CLUSTER, "timeout": "0s", "retry_policy": _retries(READ_RETRIES if rpc.reads else SAFE_RETRIES)},
+    }
+    if not rpc.streams:  # a stream lasts as long as its two ends wish
+        timeout_s = rpc.timeout_ms / 1000 or settings.limits.timeout_s
+        route["route"]["max_stream_duration"] = _duration(timeout_s, settings)
+    if rpc.takes_credentials:  # RFC 6749 section 5.1: tokens are not for caches
+        header = {"key": "cache-control", "value": "no-store"}
+        route["response_headers_to_add"] = [{"header": header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}]
+    if rpc.http_status:
+        route["typed_per_filter_config"] = {LUA: typed("extensions.filters.http.lua.v3.LuaPerRoute", name=CREATED)}
+    return route
+
+
+def _anything(settings: EdgeSettings) -> dict[str, Any]:
+    """Route REST requests on their way to the transcoder, and the standard services (health, reflection)."""
+    return {
+        "name": "anything",
+        "match": {"prefix": "/"},
+        "route": {
+            "cluster": CLUSTER,
+            "timeout": "0s",
+            "max_stream_duration": _duration(settings.limits.timeout_max_s, settings),
+            "retry_policy": _retries(SAFE_RETRIES),
+        },
+    }
+
+
+def _wrong_type() -> dict[str, Any]:
+    """Refuse bodies that are not JSON. A request without content-type does not match, and passes."""
+    return {
+        "name": "wrong-type",
+        "match": {
+            "prefix": "/",
+            "headers": [
+                {"name": ":method", "string_match": {"safe_regex": {"regex": "PATCH|POST|PUT"}}},
+                {"name": "content-type", "string_match": {"safe_regex": {"regex": BODY_TYPES}}, "invert_match": True},
+            ],
+        },
+        "direct_response": {"status": 415},
+    }
+
+
+def _unfiltered(route: dict[str, Any], settings: EdgeSettings) -> dict[str, Any]:
+    """Switch off what is meant for calls: the transcoder would refuse a path that it does not know."""
+    off = typed("config.route.v3.FilterConfig", disabled=True)
+    names = [TRANSCODER, *([RATE_LIMIT] if settings.rate_limits else [])]
+    return {**route, "typed_per_filter_config": dict.fromkeys(names, off)}
+
+
+def _duration(seconds: float, settings: EdgeSettings) -> dict[str, str]:
+    """Bound a call: by its `grpc-timeout` up to the longest allowed, or by a duration where it brings none.
+
+    Envoy sends the worker what it decides on as `grpc-timeout`, so one deadline holds on both sides.
+    """
+    return {"max_stream_duration": f"{seconds:g}s", "grpc_timeout_header_max": f"{settings.limits.timeout_max_s:g}s"}
+
+
+def _retries(on: str) -> dict[str, Any]:
+    previous_hosts = typed("extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate")
+    return {
+        "retry_on": on,
+        "num_retries": 2,
+        "retry_back_off": {"base_interval": "0.05s", "max_interval": "0.5s"},
+        "retry_host_predicate": [{"name": "envoy.retry_host_predicates.previous_hosts", "typed_config": previous_hosts}],
+        "host_selection_retry_max_attempts": 3,
+    }
+
+
+def _largest(fixed: Sequence[Page]) -> int:
+    return max(len(page.body) for page in fixed)
