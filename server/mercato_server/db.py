@@ -151,6 +151,7 @@ async def migrate(database_url: str, files: list[Path] | None = None) -> list[st
     connection = await asyncpg.connect(database_url, timeout=5)
     try:
         await connection.execute("SELECT pg_advisory_lock($1)", _ADVISORY_LOCK)
+        await connection.execute("SET lock_timeout = '5s'")  # rather fail than make every call queue behind a lock that is waited for
         await connection.execute(CREATE_MIGRATIONS)
         missing = await pending(connection, files)
         for path in missing:
