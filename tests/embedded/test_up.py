@@ -1,0 +1,227 @@
+"""`mercato up`: one command starts the shop, keeps it running and stops it without leaving anything."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import urllib.request
+from functools import partial
+from pathlib import Path
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from embedded.conftest import Person, Run
+from embedded.watch import children, gone, name, until
+from mercato_server.embedded.database import database
+from mercato_server.embedded.processes import EmbeddedError
+
+QUIET = {"MERCATO_RATE_LIMITS": "off"}
+Supervisor = subprocess.Popen[str]
+
+
+@pytest.fixture
+def command(data_dir: Path, port: int) -> list[object]:
+    return ["-m", "mercato_server", "up", "--port", port, "--data-dir", data_dir / "shop", "--workers", 1, "--no-demo"]
+
+
+def until_ready(supervisor: Supervisor, port: int) -> list[str]:
+    """Return what it says until it is ready, which is the last thing it says."""
+    assert supervisor.stdout is not None
+    assert supervisor.stderr is not None
+    lines = []
+    for line in supervisor.stdout:
+        lines.append(line.rstrip("\n"))
+        if line.startswith("ready "):
+            assert line == f"ready http://127.0.0.1:{port}\n"
+            return lines
+    pytest.fail(f"it ended: {supervisor.stderr.read()}")
+
+
+def stop(supervisor: Supervisor, number: signal.Signals = signal.SIGTERM) -> None:
+    """Stop it in order: quickly, with exit code 0 and without a child left."""
+    family = children(supervisor.pid)
+    supervisor.send_signal(number)
+    assert supervisor.wait(timeout=5) == 0
+    assert all(map(gone, family))
+
+
+def refusal(supervisor: Supervisor) -> str:
+    """Return what it says when it ends with exit code 1."""
+    output, errors = supervisor.communicate(timeout=60)
+    assert (supervisor.returncode, output) == (1, "")
+    return errors
+
+
+def healthy(port: int) -> bool:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as reply:
+            return bool(reply.status == 200)
+    except OSError:
+        return False
+
+
+def grpc_health(port: int) -> int:
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        reply = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=5)
+        return int(reply.status)
+
+
+def child(supervisor: Supervisor, program: str) -> int | None:
+    """Return the process that the supervisor itself started from a program."""
+    started = Path(f"/proc/{supervisor.pid}/task/{supervisor.pid}/children").read_text().split()
+    return next((int(pid) for pid in started if name(int(pid)) == program), None)
+
+
+def was_replaced(supervisor: Supervisor, program: str, killed: int) -> bool:
+    return child(supervisor, program) not in {None, killed}
+
+
+def test_one_port_speaks_rest_and_grpc_until_sigterm(command: list[object], data_dir: Path, port: int, run: Run) -> None:
+    supervisor = run(*command, environ=QUIET)
+    said = "\n".join(until_ready(supervisor, port))
+    assert str(data_dir / "shop") in said
+    assert f"http://127.0.0.1:{port}/docs" in said
+    assert healthy(port)
+    assert grpc_health(port) == health_pb2.HealthCheckResponse.SERVING
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/openapi.json", timeout=5) as reply:
+        assert json.load(reply)["openapi"].startswith("3.1")
+    assert os.getsid(supervisor.pid) not in {os.getsid(pid) for pid in children(supervisor.pid)}  # Ctrl-C reaches it alone
+    stop(supervisor)
+    assert supervisor.stderr is not None
+    assert supervisor.stderr.read() == ""
+
+
+def test_the_second_start_finds_the_data_and_the_key(command: list[object], data_dir: Path, port: int, run: Run) -> None:
+    key = data_dir / "shop/secret_key"
+    first = run(*command, environ=QUIET)
+    until_ready(first, port)
+    stop(first, signal.SIGINT)
+    kept = key.read_text()
+    assert len(kept.strip()) == 64
+    assert key.stat().st_mode & 0o777 == 0o600
+    second = run(*command, environ=QUIET)
+    until_ready(second, port)
+    assert key.read_text() == kept
+    stop(second)
+
+
+def test_kill_of_the_supervisor_leaves_nothing_and_the_next_start_works_at_once(command: list[object], port: int, run: Run) -> None:
+    first = run(*command, environ=QUIET)
+    until_ready(first, port)
+    family = children(first.pid)
+    assert {"postgres", "envoy"} < {name(pid) for pid in family}
+    first.kill()
+    first.wait()
+    second = run(*command, environ=QUIET)
+    until_ready(second, port)
+    assert all(map(gone, family))
+    stop(second)
+
+
+def test_what_is_killed_comes_back(command: list[object], port: int, run: Run) -> None:
+    supervisor = run(*command, environ=QUIET)
+    until_ready(supervisor, port)
+    python = name(supervisor.pid)
+    for program in (python, "envoy", "postgres"):
+        killed = child(supervisor, program)
+        assert killed is not None
+        os.kill(killed, signal.SIGKILL)
+        until(partial(was_replaced, supervisor, program, killed))
+        until(lambda: healthy(port))
+    stop(supervisor)
+    assert supervisor.stderr is not None
+    told = supervisor.stderr.read().splitlines()
+    assert [line.partition(";")[0] for line in told] == [
+        f"mercato: {killed} was killed by SIGKILL" for killed in ("worker 0", "envoy", "postgres")
+    ]
+
+
+def test_a_second_supervisor_is_refused(command: list[object], data_dir: Path, port: int, run: Run) -> None:
+    first = run(*command, environ=QUIET)
+    until_ready(first, port)
+    second = run(*command, environ=QUIET)
+    assert refusal(second) == (
+        f"mercato: {data_dir / 'shop'} is in use by process {first.pid}; stop that process or choose another directory with --data-dir\n"
+    )
+    assert healthy(port)
+
+
+def test_a_port_in_use_is_told_before_anything_starts(command: list[object], data_dir: Path, port: int, run: Run) -> None:
+    with socket.create_server(("127.0.0.1", port)):
+        told = refusal(run(*command, environ=QUIET))
+    assert told == f"mercato: port {port} is in use; stop what listens there or choose another with --port\n"
+    assert not (data_dir / "shop/postgres").exists()
+
+
+def test_a_setting_that_makes_no_sense_is_told(command: list[object], run: Run) -> None:
+    assert refusal(run(*command, environ={"MERCATO_CURRENCY": "euro"})).startswith("mercato: MERCATO_CURRENCY is 'euro'")
+
+
+def test_a_worker_that_cannot_start_is_told_with_its_log(command: list[object], data_dir: Path, run: Run) -> None:
+    (data_dir / "shop/run/worker-0.sock").mkdir(parents=True)
+    supervisor = run(*command, environ=QUIET)
+    told = refusal(supervisor)
+    assert told.startswith("mercato: worker 0 ended with exit code 1; ")
+    assert "worker-0.sock" in told.partition("ends with:\n")[2]
+
+
+def test_sigterm_during_the_start_stops_it(command: list[object], data_dir: Path, run: Run) -> None:
+    supervisor = run(*command, environ=QUIET)
+    until(lambda: child(supervisor, "postgres"))
+    stop(supervisor)
+
+
+def test_a_second_signal_does_not_wait(command: list[object], port: int, run: Run) -> None:
+    supervisor = run(*command, environ=QUIET)
+    until_ready(supervisor, port)
+    family = children(supervisor.pid)
+    worker = child(supervisor, name(supervisor.pid))
+    assert worker is not None
+    os.kill(worker, signal.SIGSTOP)  # it will not drain
+    supervisor.send_signal(signal.SIGINT)
+    until(lambda: signal_pending(worker, signal.SIGTERM))
+    supervisor.send_signal(signal.SIGINT)
+    assert supervisor.wait(timeout=30) == -signal.SIGINT
+    until(lambda: all(map(gone, family)))
+
+
+def signal_pending(pid: int, number: signal.Signals) -> bool:
+    """Tell whether a stopped process has a signal to come."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    pending = next(line for line in lines if line.startswith("ShdPnd:")).split()[1]
+    return bool(int(pending, 16) >> (number - 1) & 1)
+
+
+def test_an_ordinary_user_can_run_it(command: list[object], data_dir: Path, port: int, run: Run, ordinary_person: Person) -> None:
+    os.chown(data_dir, ordinary_person.options.get("user", -1), ordinary_person.options.get("group", -1))
+    supervisor = run(*command, environ=QUIET, person=ordinary_person)
+    until_ready(supervisor, port)
+    assert healthy(port)
+    stop(supervisor)
+
+
+async def test_the_database_is_lent_from_the_running_shop_or_started(command: list[object], data_dir: Path, port: int, run: Run) -> None:
+    with pytest.raises(EmbeddedError, match="`mercato up` makes one"):
+        async with database(data_dir / "shop"):
+            pass
+    supervisor = run(*command, environ=QUIET)
+    until_ready(supervisor, port)
+    async with database(data_dir / "shop") as url:
+        assert await has_schema(url)
+    assert healthy(port)
+    stop(supervisor)
+    async with database(data_dir / "shop") as url:
+        assert await has_schema(url)
+
+
+async def has_schema(url: str) -> bool:
+    import asyncpg
+
+    connection = await asyncpg.connect(url)
+    try:
+        return bool(await connection.fetchval("SELECT to_regclass('products') IS NOT NULL"))
+    finally:
+        await connection.close()
