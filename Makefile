@@ -5,7 +5,7 @@ PORT ?= 8080
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check proto schema lock bench soak clean
+.PHONY: help install run test check proto schema readme lock bench soak clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -35,6 +35,9 @@ proto: install ## generate the stubs and openapi.json from protos/
 
 schema: install ## write migrations/schema.sql from the migrations
 	$(RUN) $(BIN)/python tools/schema.py
+
+readme: install ## write what its commands print into README.md, against a fresh `make run`
+	$(RUN) $(BIN)/python tools/readme.py --port $(PORT)
 
 lock: install ## resolve the dependencies anew into requirements/*.txt
 	$(RUN) $(BIN)/python tools/lock.py
