@@ -9,7 +9,7 @@ from typing import Any
 
 from mercato_server.config import ConfigError, EdgeSettings
 from mercato_server.edge.filters import CLUSTER, http_filters, typed
-from mercato_server.edge.local_replies import local_reply_config
+from mercato_server.edge.local_replies import IS_TRANSCODED, local_reply_config
 from mercato_server.edge.routes import route_config
 from mercato_server.edge.rpcs import Rpc, rpcs
 
@@ -74,7 +74,7 @@ def _connection_manager(settings: EdgeSettings, calls: Sequence[Rpc]) -> dict[st
         merge_slashes=True,
         path_with_escaped_slashes_action="REJECT_REQUEST",
         always_set_request_id_in_response=True,
-        max_request_headers_kb=32,
+        max_request_headers_kb=16,
         request_headers_timeout="10s",
         request_timeout="30s",
         stream_idle_timeout="60s",
@@ -87,15 +87,19 @@ def _connection_manager(settings: EdgeSettings, calls: Sequence[Rpc]) -> dict[st
             "connection_keepalive": KEEPALIVE,
         },
         local_reply_config=local_reply_config(calls),
-        access_log=[_access_log()],
+        access_log=[_access_log(transcoded=True), _access_log(transcoded=False)],
         route_config=route_config(settings, calls),
         http_filters=http_filters(settings, calls),
     )
 
 
-def _access_log() -> dict[str, Any]:
-    stdout = typed("extensions.access_loggers.stream.v3.StdoutAccessLog", log_format={"json_format": ACCESS_LOG})
-    return {"name": "envoy.access_loggers.stdout", "filter": {"not_health_check_filter": {}}, "typed_config": stdout}
+def _access_log(*, transcoded: bool) -> dict[str, Any]:
+    """Log calls on standard output; for a transcoded one Envoy would guess the code of gRPC from that of HTTP, and wrongly."""
+    fields = {name: value for name, value in ACCESS_LOG.items() if not (transcoded and name == "grpc_status")}
+    header = {**IS_TRANSCODED["header_filter"]["header"], "invert_match": not transcoded}
+    chosen = {"and_filter": {"filters": [{"not_health_check_filter": {}}, {"header_filter": {"header": header}}]}}
+    stdout = typed("extensions.access_loggers.stream.v3.StdoutAccessLog", log_format={"json_format": fields})
+    return {"name": "envoy.access_loggers.stdout", "filter": chosen, "typed_config": stdout}
 
 
 def _cluster(settings: EdgeSettings) -> dict[str, Any]:

@@ -26,6 +26,17 @@ end
 """
 """Over REST the server's `x-http-code: 201` becomes the status; to gRPC clients it is not shown."""
 
+SLASH = "slash"
+SLASH_LUA = """
+function envoy_on_request(request)
+  local headers = request:headers()
+  local path, query = headers:get(":path"):match("^([^?]*)/(%?.*)$")
+  if not path then path, query = headers:get(":path"):match("^([^?]*)/$"), "" end
+  if path then headers:replace(":path", path .. query) end
+end
+"""
+"""The transcoder forgives a slash at the end of a path, but not behind a `:verb`."""
+
 ALLOWED_HEADERS = (
     "authorization",
     "connect-protocol-version",
@@ -63,7 +74,7 @@ def http_filters(settings: EdgeSettings, rpcs: Sequence[Rpc]) -> list[dict[str, 
         *([_filter(RATE_LIMIT, _rate_limit(settings, rpcs))] if settings.rate_limits else []),
         _filter("envoy.filters.http.compressor", _compressor()),
         _filter("envoy.filters.http.grpc_web", typed("extensions.filters.http.grpc_web.v3.GrpcWeb")),
-        _filter(LUA, typed("extensions.filters.http.lua.v3.Lua", source_codes={CREATED: {"inline_string": CREATED_LUA}})),
+        _filter(LUA, _lua()),
         _filter(TRANSCODER, _transcoder(settings)),
         _filter("envoy.filters.http.router", typed("extensions.filters.http.router.v3.Router", suppress_envoy_headers=True)),
     ]
@@ -93,6 +104,11 @@ def _health_check() -> dict[str, Any]:
         headers=[{"name": ":path", "string_match": {"safe_regex": {"regex": r"/healthz/?(\?.*)?"}}}],
         cluster_min_healthy_percentages={CLUSTER: {"value": 1}},  # whole numbers only; one healthy worker of up to a hundred is enough
     )
+
+
+def _lua() -> dict[str, Any]:
+    scripts = {CREATED: CREATED_LUA, SLASH: SLASH_LUA}
+    return typed("extensions.filters.http.lua.v3.Lua", source_codes={name: {"inline_string": script} for name, script in scripts.items()})
 
 
 def _rate_limit(settings: EdgeSettings, rpcs: Sequence[Rpc]) -> dict[str, Any]:

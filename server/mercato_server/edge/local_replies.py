@@ -19,7 +19,7 @@ ENVOYS_WORDS = "%LOCAL_REPLY_BODY%"
 AS_TOLD = "%RESP(RETRY-AFTER)%s"
 """As long as the bucket takes to fill. It is known only then, so gRPC clients find it in `retry-after` alone."""
 
-ERROR_INFO, RETRY_INFO = (f"type.googleapis.com/google.rpc.{name}" for name in ("ErrorInfo", "RetryInfo"))
+ERROR_INFO, RETRY_INFO, BAD_REQUEST = (f"type.googleapis.com/google.rpc.{name}" for name in ("ErrorInfo", "RetryInfo", "BadRequest"))
 
 IS_GRPC = {
     "header_filter": {
@@ -47,10 +47,12 @@ class Reply:
 
 REPLIES = (
     Reply(400, code_pb2.INVALID_ARGUMENT, "MALFORMED_REQUEST", f"malformed request: {ENVOYS_WORDS}"),
+    Reply(403, code_pb2.INVALID_ARGUMENT, "UPGRADE_REFUSED", "connections are not upgraded here"),
     Reply(404, code_pb2.NOT_FOUND, "ROUTE_NOT_FOUND", "no such route"),
     Reply(408, code_pb2.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", "deadline exceeded", as_status=504),
     Reply(413, code_pb2.RESOURCE_EXHAUSTED, "REQUEST_TOO_LARGE", "request body too large"),  # the code a gRPC server gives the same request
     Reply(415, code_pb2.INVALID_ARGUMENT, "UNSUPPORTED_MEDIA_TYPE", "the body must be application/json"),
+    Reply(426, code_pb2.INVALID_ARGUMENT, "HTTP_VERSION", "HTTP/1.1 or HTTP/2 is needed"),
     Reply(429, code_pb2.RESOURCE_EXHAUSTED, "RATE_LIMITED", "too many requests", retry=AS_TOLD),
     Reply(431, code_pb2.INVALID_ARGUMENT, "HEADERS_TOO_LARGE", "request headers too large"),
     Reply(500, code_pb2.INTERNAL, "INTERNAL", "internal error"),
@@ -69,7 +71,7 @@ def local_reply_config(rpcs: Sequence[Rpc]) -> dict[str, Any]:
 
 def _for_rest(reply: Reply, *, paths: Sequence[str] = (), allow: str = "") -> dict[str, Any]:
     rest = _any((_inverted(IS_GRPC), IS_TRANSCODED))
-    body = {"code": reply.code, "message": reply.message, "details": _details(reply)}
+    body = {"code": reply.code, "message": reply.message, "details": _details(reply, reply.message)}
     return {
         "filter": _all(_status(reply.status), rest, *([_any(map(_path, paths))] if paths else [])),
         **({"status_code": reply.as_status} if reply.as_status else {}),
@@ -89,13 +91,15 @@ def _for_grpc(reply: Reply) -> dict[str, Any]:
     }
 
 
-def _details(reply: Reply) -> list[dict[str, Any]]:
+def _details(reply: Reply, message: str) -> list[dict[str, Any]]:
     info = {"@type": ERROR_INFO, "reason": reply.reason, "domain": "mercato", "metadata": {}}
+    if reply.code == code_pb2.INVALID_ARGUMENT:
+        return [info, {"@type": BAD_REQUEST, "field_violations": [{"field": "", "description": message, "reason": ""}]}]
     return [info, {"@type": RETRY_INFO, "retry_delay": reply.retry}] if reply.retry else [info]
 
 
 def _packed(reply: Reply, message: str) -> str:
-    details = [detail for detail in _details(reply) if AS_TOLD not in detail.values()]
+    details = [detail for detail in _details(reply, message) if AS_TOLD not in detail.values()]
     status = ParseDict({"code": reply.code, "message": message, "details": details}, status_pb2.Status())
     return base64.b64encode(status.SerializeToString(deterministic=True)).decode().rstrip("=")
 

@@ -5,12 +5,15 @@ from typing import Any
 
 from mercato_server.config import EdgeSettings
 from mercato_server.edge.docs import Page, pages
-from mercato_server.edge.filters import CLUSTER, CORS, CREATED, LUA, RATE_LIMIT, TRANSCODER, cors_policy, typed
+from mercato_server.edge.filters import CLUSTER, CORS, CREATED, LUA, RATE_LIMIT, SLASH, TRANSCODER, cors_policy, typed
 from mercato_server.edge.rpcs import Rpc
 
 SAFE_RETRIES = "connect-failure,refused-stream,reset-before-request"
 """The worker cannot have seen the call."""
 READ_RETRIES = f"{SAFE_RETRIES},unavailable"
+
+TRAILERS = {"header": {"key": "te", "value": "trailers"}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+"""Without it a worker resets the call, which Envoy takes for a sick worker: anybody could take all of them out of rotation."""
 
 BODY_TYPES = r"(?i)application/(json|x-www-form-urlencoded|grpc)([-+;].*)?| *"
 """What a request's body may be; curl says x-www-form-urlencoded unless told, so JSON under that name passes."""
@@ -26,6 +29,7 @@ def route_config(settings: EdgeSettings, rpcs: Sequence[Rpc]) -> dict[str, Any]:
             *(_rpc(rpc, settings) for rpc in rpcs),
             *(_unfiltered(page.route(), settings) for page in fixed),
             _unfiltered(_wrong_type(), settings),
+            _verb_slash(settings),
             _anything(settings),
         ],
     }
@@ -44,6 +48,7 @@ def _rpc(rpc: Rpc, settings: EdgeSettings) -> dict[str, Any]:
     route: dict[str, Any] = {
         "name": rpc.path,
         "match": {"path": rpc.path},
+        "request_headers_to_add": [TRAILERS],
         "route": {"cluster": CLUSTER, "timeout": "0s", "retry_policy": _retries(READ_RETRIES if rpc.reads else SAFE_RETRIES)},
     }
     if not rpc.streams:  # a stream lasts as long as its two ends wish
@@ -62,12 +67,23 @@ def _anything(settings: EdgeSettings) -> dict[str, Any]:
     return {
         "name": "anything",
         "match": {"prefix": "/"},
+        "request_headers_to_add": [TRAILERS],
         "route": {
             "cluster": CLUSTER,
             "timeout": "0s",
             "max_stream_duration": _duration(settings.limits.timeout_max_s, settings),
             "retry_policy": _retries(SAFE_RETRIES),
         },
+    }
+
+
+def _verb_slash(settings: EdgeSettings) -> dict[str, Any]:
+    """Route `:verb/`, without the slash."""
+    return {
+        **_anything(settings),
+        "name": "verb-slash",
+        "match": {"safe_regex": {"regex": r"[^?]*:[A-Za-z]+/(\?.*)?"}},
+        "typed_per_filter_config": {LUA: typed("extensions.filters.http.lua.v3.LuaPerRoute", name=SLASH)},
     }
 
 

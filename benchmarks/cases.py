@@ -1,0 +1,131 @@
+"""The calls that are measured, and how each is made ready and checked."""
+
+import itertools
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import goods
+import http1
+import http2
+from goods import Cart, Goods
+from mercato.v1 import cart_pb2, catalog_pb2, order_pb2
+from mercato_server.db import Conn
+from meter import Job, Outcome, Request
+from stage import HOST, Stage, generate
+from worker import EMPTY
+
+GRPC, REST = "gRPC", "REST"
+PAGE_SIZE = 20
+_keys = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """How hard to drive, and for how long where the requests do not run out."""
+
+    concurrency: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """A call over one of the two ways in."""
+
+    name: str
+    way: str
+    requests: Callable[[], Sequence[Request]]
+    carts: Sequence[Cart] = ()
+    """Whose carts are filled before each round, and looked at after it."""
+    places_orders: bool = False
+    """Each request can be sent only once."""
+
+    async def run(self, stage: Stage, conn: "Conn", load: Load) -> tuple[Outcome, dict[str, float]]:
+        """Measure once; return the outcome and the processor time of each role. Raises goods.Mismatch if the database disagrees."""
+        job = Job(
+            protocol="h2" if self.way == GRPC else "http1",
+            address=str(stage.worker_socket) if self.way == GRPC else f"{HOST}:{stage.edge_port}",
+            requests=self.requests(),
+            concurrency=load.concurrency,
+            seconds=None if self.places_orders else load.seconds,
+            repeatable=not self.carts,
+        )
+        if not self.carts:
+            return await generate(job, stage)
+        await goods.fill(conn, self.carts)
+        before = await goods.books(conn, self.carts)
+        outcome, cpu_s = await generate(job, stage)
+        require = goods.require_placed if self.places_orders else goods.require_added
+        require(before, await goods.books(conn, self.carts), outcome.count)
+        return outcome, cpu_s
+
+
+def all_cases(wares: Goods, list_bytes: int) -> list[Case]:
+    """Return the cases in the order of the table; `list_bytes` is the length of a page of products."""
+    return [
+        _empty("empty RPC", 0),
+        _empty("empty RPC, bytes of a list", list_bytes),
+        *_shop_cases(GRPC, wares),
+        Case(name="/healthz of Envoy itself", way=REST, requests=lambda: [http1.request("GET", "/healthz")]),
+        *_shop_cases(REST, wares),
+    ]
+
+
+def listing(way: str) -> Case:
+    """Return the case of a page of products."""
+    return Case(name=f"ListProducts({PAGE_SIZE})", way=way, requests=lambda: [_list(way)])
+
+
+def _empty(name: str, size: int) -> Case:
+    return Case(name=name, way=GRPC, requests=lambda: [http2.request(EMPTY, str(size).encode())])
+
+
+def _shop_cases(way: str, wares: Goods) -> list[Case]:
+    return [
+        Case(name="GetProduct", way=way, requests=lambda: [_get(way, product_id) for product_id in wares.shown]),
+        listing(way),
+        Case(name="AddCartItem", way=way, requests=lambda: _adds(way, wares.shoppers), carts=wares.shoppers),
+        Case(
+            name=f"Checkout, {goods.LINES} lines",
+            way=way,
+            requests=lambda: [_checkout(way, cart) for cart in wares.buyers],
+            carts=wares.buyers,
+            places_orders=True,
+        ),
+    ]
+
+
+def _get(way: str, product_id: UUID) -> Request:
+    if way == REST:
+        return http1.request("GET", f"/products/{product_id}")
+    message = catalog_pb2.GetProductRequest(product_id=str(product_id))
+    return http2.request("/mercato.v1.CatalogService/GetProduct", message.SerializeToString())
+
+
+def _list(way: str) -> Request:
+    if way == REST:
+        return http1.request("GET", f"/products?page_size={PAGE_SIZE}")
+    message = catalog_pb2.ListProductsRequest(page_size=PAGE_SIZE)
+    return http2.request("/mercato.v1.CatalogService/ListProducts", message.SerializeToString())
+
+
+def _adds(way: str, carts: Sequence[Cart]) -> list[Request]:
+    """Return a unit of each line for every cart; calls that follow one another are of different carts."""
+    return [_add(way, cart, cart.products[line]) for line in range(goods.LINES) for cart in carts]
+
+
+def _add(way: str, cart: Cart, product_id: UUID) -> Request:
+    headers = {"authorization": f"Bearer {cart.token}"}
+    if way == REST:
+        return http1.request("POST", f"/cart/add/{product_id}", headers=headers, body=json.dumps({"quantity": 1}).encode())
+    message = cart_pb2.AddCartItemRequest(product_id=str(product_id), quantity=1)
+    return http2.request("/mercato.v1.CartService/AddCartItem", message.SerializeToString(), tuple(headers.items()))
+
+
+def _checkout(way: str, cart: Cart) -> Request:
+    """Buy with an idempotency key, as our own client always does."""
+    headers = {"authorization": f"Bearer {cart.token}", "idempotency-key": f"benchmark-{next(_keys)}"}
+    if way == REST:
+        return http1.request("POST", "/orders/checkout", headers=headers, body=b"{}")
+    return http2.request("/mercato.v1.OrderService/Checkout", order_pb2.CheckoutRequest().SerializeToString(), tuple(headers.items()))

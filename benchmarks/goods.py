@@ -1,0 +1,148 @@
+"""What the calls need in the database, made by a few statements outside of the measured time, and what must hold there afterwards."""
+
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import asyncpg
+
+from mercato_server.db import Conn
+from mercato_server.domain.tokens import Tokens
+
+STOCK = 1_000_000
+LINES = 3
+TOKEN_LIFETIME_S = 24 * 3600
+
+INSERT_PRODUCTS = """
+INSERT INTO products (name, description, price_minor, category_id, stock, image_urls)
+SELECT demo.name, demo.description, demo.price_minor, demo.category_id, $2, demo.image_urls
+  FROM generate_series(0, $1::integer - 1) AS number
+  JOIN (SELECT name, description, price_minor, category_id, image_urls,
+               row_number() OVER (ORDER BY id) - 1 AS place, count(*) OVER () AS size
+          FROM products
+         WHERE sku IS NOT NULL) AS demo ON demo.place = number % demo.size
+RETURNING id
+"""
+
+APPEND_LEDGER = "INSERT INTO stock_ledger (product_id, kind, delta) SELECT id, 'initial', stock FROM products WHERE id = ANY($1::uuid[])"
+
+INSERT_ACCOUNTS = """
+INSERT INTO accounts (email, full_name, role, password_hash)
+SELECT $2 || number || '@example.com', 'Jo Doe', 'user', 'nobody logs in'
+  FROM generate_series(1, $1::integer) AS number
+RETURNING id
+"""
+
+FILL_CARTS = """
+INSERT INTO cart_items (account_id, product_id, quantity, unit_price_minor)
+SELECT line.account_id, product.id, 1, product.price_minor
+  FROM unnest($1::uuid[], $2::uuid[]) AS line (account_id, product_id)
+  JOIN products AS product ON product.id = line.product_id
+    ON CONFLICT (account_id, product_id) DO UPDATE
+   SET quantity = excluded.quantity
+"""
+
+COUNT_BOOKS = """
+SELECT (SELECT count(*) FROM orders) AS orders,
+       (SELECT coalesce(sum(quantity), 0) FROM order_items) AS sold,
+       (SELECT sum(stock) FROM products) AS stock,
+       (SELECT coalesce(sum(quantity), 0) FROM cart_items WHERE account_id = ANY($1::uuid[])) AS in_carts
+"""
+
+COUNT_MISMATCHES = """
+SELECT count(*)
+  FROM products AS product
+ WHERE stock <> (SELECT sum(delta) FROM stock_ledger WHERE product_id = product.id)
+"""
+
+
+class Mismatch(Exception):
+    """The database does not hold what the answers said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """How much of everything there is."""
+
+    orders: int
+    sold: int
+    stock: int
+    in_carts: int
+    """Units in the carts that were asked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cart:
+    """Somebody with a token, and the products in the cart."""
+
+    account_id: UUID
+    token: str = field(repr=False)
+    products: tuple[UUID, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Goods:
+    """Products to look at, whose answers never change, and carts of products to buy."""
+
+    shown: Sequence[UUID]
+    shoppers: Sequence[Cart]
+    buyers: Sequence[Cart]
+
+
+async def make(conn: "Conn", secret_key: str, *, products: int, shoppers: int, buyers: int) -> Goods:
+    """Make as many products to buy and, newer than them, as many to look at, and people of both kinds."""
+    tokens = Tokens(secret_key, "HS256", TOKEN_LIFETIME_S)
+    sold, shown = [await _insert_products(conn, products) for _ in range(2)]
+    people = [await _carts(conn, tokens, kind, count, sold) for kind, count in (("shopper", shoppers), ("buyer", buyers))]
+    goods = Goods(shown=shown, shoppers=people[0], buyers=people[1])
+    await fill(conn, (*goods.shoppers, *goods.buyers))
+    for table in ("accounts", "products", "cart_items"):  # only those with rows in them; orders are analysed when autovacuum sees fit
+        await conn.execute(f"VACUUM ANALYZE {table}")
+    return goods
+
+
+async def fill(conn: "Conn", carts: Sequence[Cart]) -> None:
+    """Let every cart hold one unit of each of its products."""
+    lines = [(cart.account_id, product_id) for cart in carts for product_id in cart.products]
+    await conn.execute(FILL_CARTS, [account_id for account_id, _ in lines], [product_id for _, product_id in lines])
+
+
+async def books(conn: "Conn", carts: Sequence[Cart]) -> Books:
+    """Count orders, units and stock, and the units in some carts."""
+    row = await conn.fetchrow(COUNT_BOOKS, [cart.account_id for cart in carts])
+    return Books(**{name: int(value) for name, value in dict(row or {}).items()})
+
+
+def require_placed(before: Books, after: Books, orders: int) -> None:
+    """Raise Mismatch unless exactly so many carts became orders, and left the stock."""
+    units = orders * LINES
+    expected = Books(before.orders + orders, before.sold + units, before.stock - units, before.in_carts - units)
+    if after != expected:
+        raise Mismatch(f"{orders} checkouts were answered: expected {expected}, found {after}")
+
+
+def require_added(before: Books, after: Books, units: int) -> None:
+    """Raise Mismatch unless exactly so many units came into the carts."""
+    if after.in_carts - before.in_carts != units:
+        raise Mismatch(f"{units} units were added to carts, but {after.in_carts - before.in_carts} are there")
+
+
+async def require_ledger(conn: "Conn") -> None:
+    """Raise Mismatch unless the stock of every product is the sum of its ledger."""
+    if mismatches := await conn.fetchval(COUNT_MISMATCHES):
+        raise Mismatch(f"the stock of {mismatches} products is not the sum of their ledger")
+
+
+async def _insert_products(conn: "Conn", count: int) -> list[UUID]:
+    ids = [row["id"] for row in await conn.fetch(INSERT_PRODUCTS, count, STOCK)]
+    await conn.execute(APPEND_LEDGER, ids)
+    return ids
+
+
+async def _carts(conn: "Conn", tokens: Tokens, kind: str, count: int, products: Sequence[UUID]) -> list[Cart]:
+    """Make accounts whose carts are random, and the same in every run."""
+    rows: list[asyncpg.Record] = await conn.fetch(INSERT_ACCOUNTS, count, f"{kind}-")
+    chosen, now = random.Random(kind), time.time()  # noqa: S311 - a sample, not a secret
+    return [Cart(account_id=row["id"], token=tokens.issue(row["id"], now), products=tuple(chosen.sample(products, LINES))) for row in rows]

@@ -1,0 +1,68 @@
+"""HTTP/1.1 keep-alive as cheaply as Python can: one connection for each caller."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import cast
+
+from meter import Meter, Request
+
+_LENGTH = b"\r\ncontent-length: "
+_SUCCESSES = (b"200", b"201")
+
+
+def request(method: str, path: str, *, headers: Mapping[str, str] | None = None, body: bytes | None = None) -> Request:
+    """Return a request; a body is JSON."""
+    lines = [f"{method} {path} HTTP/1.1", "host: benchmark", *(f"{name}: {value}" for name, value in (headers or {}).items())]
+    if body is not None:
+        lines += ["content-type: application/json", f"content-length: {len(body)}"]
+    return Request("\r\n".join(lines).encode() + b"\r\n\r\n" + (body or b""))
+
+
+class Caller(asyncio.Protocol):
+    """Sends a request, waits for its whole answer, and sends the next one."""
+
+    def __init__(self, meter: Meter) -> None:
+        self._meter = meter
+        self._received = b""
+        self._number = 0
+        self._sent = 0.0
+        self._transport: asyncio.Transport | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport; nothing is sent yet."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def start(self) -> None:
+        """Send the next request, if there is one."""
+        taken = self._meter.take()
+        if taken and self._transport:
+            self._number, request, self._sent = taken
+            self._transport.write(request.head)
+
+    def data_received(self, data: bytes) -> None:
+        """Put the answer together."""
+        received = self._received = self._received + data if self._received else data
+        end = received.find(b"\r\n\r\n")
+        if end < 0:
+            return
+        start = received.find(_LENGTH, 0, end)
+        if start < 0:
+            self._meter.abandon("an answer without content-length")
+            return
+        start += len(_LENGTH)
+        length = int(received[start : received.index(b"\r", start)])
+        if len(received) < end + 4 + length:
+            return
+        self._received = b""
+        reply = received[end + 4 :]
+        if received[9:12] not in _SUCCESSES:
+            self._meter.fail(f"HTTP {received[9:12].decode()}: {reply[:200].decode(errors='replace')}")
+        elif len(reply) != length:
+            self._meter.fail("an answer that is longer than it says")
+        else:
+            self._meter.succeed(self._number, self._sent, reply)
+        self.start()
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        """Give up: a keep-alive connection is not closed by a healthy server."""
+        self._meter.abandon("the server closed a connection")

@@ -1,0 +1,53 @@
+"""The load generator: a process of its own, which reads a job from its input, says `ready`, waits for `go`, and prints the outcome."""
+
+import asyncio
+import sys
+
+import uvloop
+
+from http1 import Caller
+from http2 import Calls
+from meter import Job, Meter, Outcome
+
+TIMEOUT_S = 60.0
+"""Beyond the job's own time."""
+
+
+async def _run(job: Job) -> Outcome:
+    loop = asyncio.get_running_loop()
+    meter = Meter(job)
+    if job.protocol == "h2":
+        _, calls = await loop.create_unix_connection(lambda: Calls(meter), job.address)
+        await _go(meter)
+        calls.start(job.concurrency)
+    else:
+        host, _, port = job.address.rpartition(":")
+        callers = [(await loop.create_connection(lambda: Caller(meter), host, int(port)))[1] for _ in range(job.concurrency)]
+        await _go(meter)
+        for caller in callers:
+            caller.start()
+    try:
+        async with asyncio.timeout((job.seconds or 0) + TIMEOUT_S):
+            await meter.finished.wait()
+    except TimeoutError:
+        meter.abandon("no answer in time")
+    return meter.outcome()
+
+
+async def _go(meter: Meter) -> None:
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+    await asyncio.get_running_loop().run_in_executor(None, sys.stdin.buffer.readline)
+    meter.start()
+
+
+def main() -> None:
+    """Do one job."""
+    job = Job.load(sys.stdin.buffer.readline())
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        outcome = runner.run(_run(job))
+    sys.stdout.buffer.write(outcome.dump())
+
+
+if __name__ == "__main__":
+    main()

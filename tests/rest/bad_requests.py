@@ -1,0 +1,287 @@
+"""Requests that nobody should send, a line each, and how they are refused."""
+
+import json
+import uuid
+from dataclasses import dataclass
+from typing import Any
+
+from support.rest import search
+from support.up import PASSWORD, draft
+
+JSON, FORM = ("content-type", "application/json"), ("content-type", "application/x-www-form-urlencoded")
+
+
+@dataclass(frozen=True)
+class Bad:
+    """A request, and how it is refused."""
+
+    name: str
+    verb: str
+    path: str
+    body: bytes | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+    who: str = "anyone"
+    status: int = 400
+    reason: str = "INVALID_FIELD"
+    fields: tuple[str, ...] | None = None
+
+    def __str__(self) -> str:
+        return self.name[:80]
+
+
+def bad_json(name: str, body: str | bytes, reason: str = "MALFORMED_REQUEST", **how: Any) -> Bad:
+    """Return a signup with a body under the name of JSON."""
+    return Bad(name, "POST", "/signup", body if isinstance(body, bytes) else body.encode(), (JSON,), reason=reason, **how)
+
+
+def bad_signup(name: str, /, *fields: str, reason: str = "INVALID_FIELD", **values: Any) -> Bad:
+    """Return a signup that is fine but for these values."""
+    body = json.dumps({"email": "new@example.com", "password": PASSWORD, **values})
+    return bad_json(f"signup: {name}", body, reason, fields=fields or None)
+
+
+def bad_quantity(value: str, reason: str = "INVALID_FIELD") -> list[Bad]:
+    """Return a quantity in the body, in the query and of a line that is there."""
+    body = b'{"quantity": %s}' % value.encode()
+    fields = ("quantity",) if reason == "INVALID_FIELD" else None
+    how: dict[str, Any] = {"who": "buyer", "reason": reason, "fields": fields}
+    line = Bad(f"line of {value}", "PATCH", "/cart/items/PRODUCT", body, (JSON,), **how)
+    return [
+        Bad(f"quantity {value}", "POST", "/cart/add/PRODUCT", body, (JSON,), **how),
+        Bad(f"?quantity={value}", "POST", f"/cart/add/PRODUCT?quantity={value}", **how),
+        *([] if value == "0" else [line]),
+    ]
+
+
+def bad_product(name: str, /, *fields: str, reason: str = "INVALID_FIELD", **values: Any) -> Bad:
+    """Return a product that is fine but for these values."""
+    body = json.dumps({key: value for key, value in {**draft(), **values}.items() if value is not None}).encode()
+    prefixed = tuple(f"product.{field}" for field in fields)
+    return Bad(f"product: {name}", "POST", "/products", body, (JSON,), "admin", reason=reason, fields=prefixed or None)
+
+
+def bad_query(path: str, /, *fields: str, reason: str = "INVALID_FIELD", who: str = "anyone", **query: Any) -> Bad:
+    return Bad(f"GET {path}{search(query)}"[:80], "GET", path + search(query), who=who, reason=reason, fields=fields or None)
+
+
+def bad_login(name: str, body: str | bytes, *fields: str, kind: tuple[str, str] = FORM, **how: Any) -> Bad:
+    content = body if isinstance(body, bytes) else body.encode()
+    return Bad(f"login: {name}", "POST", "/login", content, (kind,), fields=fields or None, **how)
+
+
+def bad_id(verb: str, path: str, field: str, body: Any = None, who: str = "anyone") -> Bad:
+    content = None if body is None else json.dumps(body).encode()
+    return Bad(f"{verb} {path}", verb, path, content, (JSON,) if content else (), who, fields=(field,))
+
+
+MALFORMED = "MALFORMED_REQUEST"
+ABSENT = "0198c5f2-7a3e-7c4d-9b1e-2f6a8d0c4b57"
+LONG = "x" * 10_000
+DEEP = 5_000
+
+BAD = [
+    # Paths and verbs.
+    Bad("unknown path", "GET", "/no/such/thing", status=404, reason="ROUTE_NOT_FOUND"),
+    Bad("path with escaped dots", "GET", "/products/%2e%2e/%2e%2e/etc/passwd", status=404, reason="ROUTE_NOT_FOUND"),
+    Bad("gRPC path as JSON", "POST", "/mercato.v1.CatalogService/ListProducts", b"{}", (JSON,), status=404, reason="ROUTE_NOT_FOUND"),
+    Bad("Envoy's admin page", "GET", "/config_dump", status=404, reason="ROUTE_NOT_FOUND"),
+    Bad("wrong verb", "DELETE", "/orders/my", status=405, reason="METHOD_NOT_ALLOWED"),
+    Bad("wrong verb with variable", "DELETE", "/orders/ORDER", status=405, reason="METHOD_NOT_ALLOWED"),
+    Bad("GET of a POST", "GET", "/signup", status=405, reason="METHOD_NOT_ALLOWED"),
+    Bad("no verb at all", "NONSENSE", "/products", reason=MALFORMED),
+    Bad("%ff in a path", "GET", "/products/%ff"),
+    Bad("%00 in a path", "GET", "/products/%00", reason=MALFORMED),
+    Bad("escaped slash", "GET", "/products/a%2fb", reason=MALFORMED),
+    Bad("broken escape", "GET", "/products/%zz", fields=("product_id",)),
+    Bad("unknown query parameter", "GET", "/products?colour=red", reason=MALFORMED),
+    Bad("unknown query parameter of a POST", "POST", "/cart/add/PRODUCT?price=0", who="buyer", reason=MALFORMED),
+    # Bodies.
+    bad_json("null", "null"),
+    bad_json("array", "[]"),
+    bad_json("string", '"text"'),
+    bad_json("number", "1"),
+    bad_json("no JSON", "{nope"),
+    bad_json("half an object", '{"email": "new@example.com"'),
+    bad_json("two objects", "{}{}"),
+    bad_json("deep array", "[" * DEEP),
+    bad_json("deep object", '{"a":' * DEEP + "1" + "}" * DEEP),
+    bad_json("deep unknown field", '{"unknown":' + "[" * DEEP + "]" * DEEP + "}"),
+    bad_json("bad UTF-8", b'{"email":"new@example.com","password":"securepass123","full_name":"\xff\xfe"}'),
+    bad_json("overlong UTF-8", b'{"email":"new@example.com","password":"securepass123","full_name":"\xc0\xaf"}'),
+    bad_json("70 KB", json.dumps({"full_name": "x" * 70_000}), "REQUEST_TOO_LARGE", status=413),
+    bad_json("2 MB", json.dumps({"full_name": "x" * 2_000_000}), "REQUEST_TOO_LARGE", status=413),
+    Bad("2 MB form", "POST", "/login", b"username=" + b"x" * 2_000_000, (FORM,), status=413, reason="REQUEST_TOO_LARGE"),
+    Bad("text", "POST", "/signup", b"{}", (("content-type", "text/plain"),), status=415, reason="UNSUPPORTED_MEDIA_TYPE"),
+    Bad("XML", "POST", "/login", b"<a/>", (("content-type", "application/xml"),), status=415, reason="UNSUPPORTED_MEDIA_TYPE"),
+    Bad(
+        "parts", "POST", "/login", b"-", (("content-type", "multipart/form-data; boundary=x"),), status=415, reason="UNSUPPORTED_MEDIA_TYPE"
+    ),
+    # Headers.
+    Bad("20 KB header", "GET", "/products", headers=(("x-long", "x" * 20_000),), status=431, reason="HEADERS_TOO_LARGE"),
+    Bad("20 KB path", "GET", "/products/" + "x" * 20_000, status=431, reason="HEADERS_TOO_LARGE"),
+    Bad("100 headers", "GET", "/products", headers=tuple((f"x-{n}", "x") for n in range(100)), status=431, reason="HEADERS_TOO_LARGE"),
+    Bad("header with underscore", "GET", "/products", headers=(("x_underscore", "x"),), reason=MALFORMED),
+    # Accounts.
+    bad_signup("no e-mail", "email", email=""),
+    bad_signup("no address", "email", email="nobody"),
+    bad_signup("long address", "email", email="x" * 250 + "@example.com"),
+    bad_signup("NUL in address", "email", email="new\0@example.com"),
+    bad_signup("address of another kind", reason=MALFORMED, email=5),
+    bad_signup("address as object", reason=MALFORMED, email={}),
+    bad_signup("lone surrogate in address", reason=MALFORMED, email="\ud800@example.com"),
+    bad_signup("short password", "password", password="short"),
+    bad_signup("common password", "password", password="password1"),
+    bad_signup("long password", "password", password="x" * 1025),
+    bad_signup("password as array", reason=MALFORMED, password=[PASSWORD]),
+    bad_signup("NUL in name", "full_name", full_name="a\0b"),
+    bad_signup("long name", "full_name", full_name="x" * 201),
+    bad_signup("lone surrogate in name", reason=MALFORMED, full_name="\udfff"),
+    bad_signup("everything", "email", "full_name", "password", email="x", full_name="x" * 201, password="x"),
+    Bad("signup: nothing", "POST", "/signup", fields=("email", "password")),
+    Bad("me: NUL in name", "PATCH", "/me", b'{"full_name":"\\u0000"}', (JSON,), "buyer", fields=("full_name",)),
+    # Logins.
+    bad_login("empty", "", "email", "password"),
+    bad_login("no password", "username=jo@example.com", "password"),
+    bad_login("no name", f"password={PASSWORD}", "email"),
+    bad_login("JSON under the name of a form", '{"username":"jo@example.com"}', "email", "password"),
+    bad_login("bad UTF-8, escaped", "username=%ff&password=%fe", "body"),
+    bad_login("bad UTF-8", b"username=\xff&password=\xfe", "body"),
+    bad_login("many fields", "x=1&" * 1000, "body"),
+    bad_login("NUL in name", f"username=jo%00@example.com&password={PASSWORD}", "email"),
+    bad_login("long name", f"username={LONG}&password={PASSWORD}", "email"),
+    bad_login("long password", f"username=jo@example.com&password={LONG}", "password"),
+    bad_login("JSON null", "null", "body", kind=JSON),
+    bad_login("JSON array", "[]", "body", kind=JSON),
+    bad_login("no JSON", "{", "body", kind=JSON),
+    bad_login("deep JSON", "[" * DEEP, "body", kind=JSON),
+    bad_login("numbers", '{"username":1,"password":2}', "username", "password", kind=JSON),
+    bad_login("lone surrogate", '{"username":"\\ud800","password":"x"}', "body", kind=JSON),
+    bad_login("unknown account", "username=nobody@example.com&password=x", status=401, reason="INVALID_CREDENTIALS"),
+    bad_login("wrong password", "username=admin@example.com&password=x", status=401, reason="INVALID_CREDENTIALS"),
+    # Ids.
+    bad_id("GET", "/products/not-a-uuid", "product_id"),
+    bad_id("GET", "/products/a:b", "product_id"),
+    bad_id("GET", "/products/0198c5f27a3e7c4d9b1e2f6a8d0c4b57", "product_id"),
+    bad_id("GET", "/products/" + LONG, "product_id"),
+    bad_id("PUT", "/products/1", "product.id", draft(), "admin"),
+    bad_id("DELETE", "/products/1", "product_id", who="admin"),
+    bad_id("POST", "/products/1:undelete", "product_id", who="admin"),
+    bad_id("POST", "/products/1:adjustStock", "product_id", {"delta": 1}, "admin"),
+    bad_id("GET", "/categories/1", "category_id"),
+    bad_id("PUT", "/categories/1", "category.id", {"name": "New"}, "admin"),
+    bad_id("DELETE", "/categories/1", "category_id", who="admin"),
+    bad_id("POST", "/cart/add/1", "product_id", who="buyer"),
+    bad_id("PATCH", "/cart/items/1", "product_id", {"quantity": 1}, "buyer"),
+    bad_id("DELETE", "/cart/items/1", "product_id", who="buyer"),
+    bad_id("GET", "/orders/1", "order_id", who="buyer"),
+    bad_id("POST", "/orders/1:cancel", "order_id", who="buyer"),
+    bad_id("POST", "/v1/orders/1:advance", "order_id", {"status": "ORDER_STATUS_PAID"}, "admin"),
+    Bad("absent product", "POST", f"/cart/add/{ABSENT}", who="buyer", status=404, reason="PRODUCT_NOT_FOUND"),
+    # Quantities.
+    *bad_quantity("0"),
+    *bad_quantity("-1"),
+    *bad_quantity("1001"),
+    *bad_quantity("1.5", MALFORMED),
+    *bad_quantity("2147483648", MALFORMED),
+    *bad_quantity("99999999999999999999999", MALFORMED),
+    *bad_quantity("true", MALFORMED),
+    *bad_quantity("NaN", MALFORMED),
+    Bad("line too large", "POST", "/cart/add/PRODUCT?quantity=998", who="buyer", reason="CART_LIMIT"),
+    Bad("quantity twice", "POST", "/cart/add/PRODUCT?quantity=1", b'{"quantity":2}', (JSON,), "buyer", reason=MALFORMED),
+    Bad("line without quantity", "PATCH", "/cart/items/PRODUCT", b"{}", (JSON,), "buyer", fields=("quantity",)),
+    Bad("another product in the body", "POST", "/cart/add/PRODUCT", b'{"product_id":"1"}', (JSON,), "buyer", reason=MALFORMED),
+    # Products.
+    bad_product("no name", "name", name=""),
+    bad_product("white space for a name", "name", name=" \t "),
+    bad_product("long name", "name", name="x" * 201),
+    bad_product("NUL in name", "name", name="a\0"),
+    bad_product("lone surrogate", reason=MALFORMED, description="\ud83d"),
+    bad_product("no price", "price", price=None),
+    bad_product("negative price", "price.minor_units", price={"minor_units": "-1"}),
+    bad_product("huge price", "price.minor_units", price={"minor_units": "1000000000001"}),
+    bad_product("price beyond int64", reason=MALFORMED, price={"minor_units": "9223372036854775808"}),
+    bad_product("price with a fraction", reason=MALFORMED, price={"minor_units": 1.5}),
+    bad_product("price as number", reason=MALFORMED, price=5),
+    bad_product("other currency", "price.currency_code", price={"currency_code": "EUR", "minor_units": "1"}),
+    bad_product("negative stock", "stock", stock=-1),
+    bad_product("huge stock", "stock", stock=1_000_000_001),
+    bad_product("no category", "category_id", category_id="1"),
+    bad_product("id of its own", "id", id=str(uuid.uuid4())),
+    bad_product("time of its own", "create_time", create_time="2020-01-01T00:00:00Z"),
+    bad_product("no time", reason=MALFORMED, create_time="yesterday"),
+    bad_product("script for an image", "image_urls[0]", image_urls=["javascript:alert(1)"]),
+    bad_product("images of another kind", reason=MALFORMED, image_urls={}),
+    bad_product(
+        "everything",
+        *("id", "name", "price.currency_code", "price.minor_units", "description", "category_id", "sku", "stock", "image_urls[0]"),
+        id="1",
+        name="",
+        price={"currency_code": "EUR", "minor_units": "-1"},
+        description="x" * 10_001,
+        category_id="1",
+        sku="x" * 65,
+        stock=-1,
+        image_urls=["ftp://example.com"],
+    ),
+    Bad("product: nothing", "POST", "/products", who="admin", fields=("product.name", "product.price")),
+    Bad("unknown field in mask", "PATCH", "/products/PRODUCT?update_mask=id", b'{"name":"New"}', (JSON,), "admin", fields=("update_mask",)),
+    Bad("masked stock absent", "PATCH", "/products/PRODUCT?update_mask=stock", b"{}", (JSON,), "admin", fields=("product.stock",)),
+    Bad("no change of stock", "POST", "/products/PRODUCT:adjustStock", who="admin", fields=("delta",)),
+    Bad("stock beyond int32", "POST", "/products/PRODUCT:adjustStock", b'{"delta":2147483648}', (JSON,), "admin", reason=MALFORMED),
+    Bad("stock below zero", "POST", "/products/PRODUCT:adjustStock", b'{"delta":-101}', (JSON,), "admin", reason="OUT_OF_STOCK"),
+    Bad("stock too large", "POST", "/products/PRODUCT:adjustStock", b'{"delta":1000000000}', (JSON,), "admin", reason="STOCK_LIMIT"),
+    Bad(
+        "both changes of stock",
+        *("POST", "/products/PRODUCT:adjustStock", b'{"delta":1,"compare_and_set":{"expected_stock":100,"stock":1}}', (JSON,), "admin"),
+        reason=MALFORMED,
+    ),
+    Bad("category without name", "POST", "/categories", b"{}", (JSON,), "admin", fields=("category.name",)),
+    # Lists.
+    bad_query("/products", "page_size", page_size=-1),
+    bad_query("/categories", "page_size", page_size=-1),
+    bad_query("/orders/my", "page_size", page_size=-1, who="buyer"),
+    bad_query("/v1/orders", "page_size", page_size=-1, who="admin"),
+    bad_query("/products", reason=MALFORMED, page_size="many"),
+    bad_query("/products", reason=MALFORMED, page_size=2**31),
+    bad_query("/products", "skip", skip=-1),
+    bad_query("/products", "skip", skip=1001),
+    bad_query("/products", "category_id", category_id="1"),
+    bad_query("/products", "q", q="x" * 201),
+    bad_query("/products", "q", q="\0"),
+    Bad("%ff in a query", "GET", "/products?q=%ff"),
+    bad_query("/products", "order_by", order_by="stock"),
+    bad_query("/products", "order_by", order_by="price; DROP TABLE products"),
+    bad_query("/products", "min_price", min_price=-1),
+    bad_query("/products", reason=MALFORMED, min_price="cheap"),
+    bad_query("/products", reason=MALFORMED, in_stock="maybe"),
+    bad_query(
+        "/products", "category_id", "q", "order_by", "page_size", "skip", category_id="1", q="\0", order_by="x", page_size=-1, skip=-1
+    ),
+    bad_query("/v1/orders", "account_id", "page_size", who="admin", account_id="1", page_size=-1),
+    bad_query("/orders/my", reason=MALFORMED, who="buyer", status=99),
+    bad_query("/orders/my", reason=MALFORMED, who="buyer", status="ORDER_STATUS_LOST"),
+    bad_query("/products:batchGet", "ids"),
+    bad_query("/products:batchGet", "ids[0]", "ids[1]", ids=["1", "2"]),
+    bad_query("/products:batchGet", "ids", ids=[ABSENT] * 101),
+    # Orders.
+    Bad("other currency", "POST", "/orders/checkout", b'{"expected_total":{"currency_code":"EUR"}}', (JSON,), "buyer"),
+    Bad("total of another kind", "POST", "/orders/checkout", b'{"expected_total":1}', (JSON,), "buyer", reason=MALFORMED),
+    Bad("other total", "POST", "/orders/checkout", b'{"expected_total":{}}', (JSON,), "buyer", status=409, reason="TOTAL_CHANGED"),
+    Bad("other cart", "POST", "/orders/checkout", b'{"cart_etag":"x"}', (JSON,), "buyer", status=409, reason="ETAG_MISMATCH"),
+    Bad("empty key", "POST", "/orders/checkout", headers=(("idempotency-key", ""),), who="buyer", fields=("idempotency-key",)),
+    Bad("key with a space", "POST", "/orders/checkout", headers=(("idempotency-key", "a b"),), who="buyer", fields=("idempotency-key",)),
+    Bad("long key", "POST", "/orders/checkout", headers=(("idempotency-key", "x" * 256),), who="buyer", fields=("idempotency-key",)),
+    Bad("unknown status", "POST", "/v1/orders/ORDER:advance", b'{"status":"LOST"}', (JSON,), "admin", reason=MALFORMED),
+    Bad("status of a later release", "POST", "/v1/orders/ORDER:advance", b'{"status":99}', (JSON,), "admin", fields=("status",)),
+    Bad(
+        "no status, long reason",
+        "POST",
+        "/v1/orders/ORDER:advance",
+        b'{"reason":"%s"}' % (b"x" * 501),
+        (JSON,),
+        "admin",
+        fields=("reason", "status"),
+    ),
+    Bad("skipped status", "POST", "/v1/orders/ORDER:advance", b'{"status":"ORDER_STATUS_SHIPPED"}', (JSON,), "admin", reason="ORDER_STATE"),
+    Bad("long reason", "POST", "/orders/ORDER:cancel", b'{"reason":"%s"}' % (b"x" * 501), (JSON,), "buyer", fields=("reason",)),
+]

@@ -1,0 +1,33 @@
+"""One shop for all tests of the edge; each brings people and products of its own."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from support.rest import Client
+from support.up import ORIGIN, Up, running
+
+
+@pytest.fixture(scope="session")
+def shop_up() -> Iterator[Up]:
+    """`mercato up`, without limits on the rate of requests."""
+    with running(MERCATO_RATE_LIMITS="off", MERCATO_CORS_ORIGINS=ORIGIN) as up:
+        yield up
+
+
+@pytest.fixture
+def anyone(shop_up: Up) -> Client:
+    """Somebody without a token."""
+    return shop_up.anyone
+
+
+@pytest.fixture
+def admin(shop_up: Up) -> Client:
+    """The administrator."""
+    return shop_up.admin
+
+
+@pytest.fixture
+def buyer(shop_up: Up) -> Client:
+    """Somebody with a new account."""
+    return shop_up.buyer()

@@ -1,0 +1,280 @@
+"""What Envoy adds: browsers, compression, health, the page, deadlines, logs and limits."""
+
+import asyncio
+import contextlib
+import gzip
+import json
+import re
+import shutil
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import grpc
+import pytest
+
+from mercato.v1 import auth_pb2
+from rest.wire import grpc_error, rich, run
+from support.rest import HOST, RETRY, Client
+from support.up import ORIGIN, PASSWORD, Up, running
+
+LOG_TIMEOUT_S = 15
+"""Envoy writes its log every 10 s, or when 64 KiB have gathered."""
+
+
+# Browsers.
+
+
+def test_a_browser_may_call_from_an_origin_that_is_named(anyone: Client) -> None:
+    asked = [
+        ("origin", ORIGIN),
+        ("access-control-request-method", "POST"),
+        ("access-control-request-headers", "authorization,idempotency-key"),
+    ]
+    preflight = anyone.send("OPTIONS", "/orders/checkout", headers=asked)
+    assert preflight.status in (200, 204)
+    assert preflight.headers["access-control-allow-origin"] == ORIGIN
+    assert {"GET", "POST", "PUT", "PATCH", "DELETE"} <= set(preflight.headers["access-control-allow-methods"].split(", "))
+    allowed = preflight.headers["access-control-allow-headers"].split(", ")
+    assert {"authorization", "content-type", "idempotency-key", "x-grpc-web", "grpc-timeout"} <= set(allowed)
+    assert preflight.headers["access-control-allow-credentials"] is None
+
+
+@pytest.mark.parametrize(
+    ("verb", "path", "status"),
+    [
+        pytest.param("GET", "/products", 200, id="answer"),
+        pytest.param("GET", "/me", 401, id="error"),
+        pytest.param("GET", "/nowhere", 404, id="error of Envoy's"),
+    ],
+)
+def test_a_browser_may_read_answers_and_errors(anyone: Client, verb: str, path: str, status: int) -> None:
+    reply = anyone.send(verb, path, headers=[("origin", ORIGIN)])
+    assert reply.status == status
+    assert reply.headers["access-control-allow-origin"] == ORIGIN
+    exposed = reply.headers["access-control-expose-headers"].split(", ")
+    assert {"idempotent-replayed", "retry-after", "x-request-id", "grpc-status", "grpc-message"} <= set(exposed)
+    assert "Origin" in reply.headers["vary"]
+
+
+def test_a_browser_may_not_call_from_another_origin(anyone: Client) -> None:
+    for origin in ("http://evil.example", ORIGIN + ".evil.example", "null"):
+        preflight = anyone.send("OPTIONS", "/me", headers=[("origin", origin), ("access-control-request-method", "GET")])
+        assert preflight.headers["access-control-allow-origin"] is None
+        assert anyone.send("GET", "/products", headers=[("origin", origin)]).headers["access-control-allow-origin"] is None
+
+
+# Compression and ids.
+
+
+def test_an_answer_is_compressed_for_who_takes_it(shop_up: Up, anyone: Client) -> None:
+    path = f"/products/{shop_up.product(description='round ' * 200)['id']}"
+    plain, packed = anyone.get(path), anyone.send("GET", path, headers=[("accept-encoding", "gzip")])
+    assert packed.headers["content-encoding"] == "gzip"
+    assert plain.headers["content-encoding"] is None
+    assert len(packed.body) < len(plain.body)
+    assert gzip.decompress(packed.body) == plain.body
+    assert all("accept-encoding" in reply.headers["vary"].lower() for reply in (plain, packed))
+
+
+def test_every_answer_carries_an_id_that_its_caller_cannot_choose(anyone: Client) -> None:
+    replies = [anyone.get("/products"), anyone.get("/me"), anyone.get("/nowhere")]
+    replies += [anyone.send("GET", "/products", headers=[("x-request-id", "chosen")])]
+    ids = [reply.headers["x-request-id"] for reply in replies]
+    assert all(str(uuid.UUID(request_id)) == request_id for request_id in ids)
+    assert len(set(ids)) == len(ids)
+
+
+def test_no_header_tells_what_is_behind(anyone: Client) -> None:
+    for reply in (anyone.get("/products"), anyone.get("/me"), anyone.get("/nowhere"), anyone.get("/docs")):
+        assert not {"server", "x-http-code", "grpc-accept-encoding", "grpc-encoding", "x-powered-by"} & {
+            name.lower() for name in reply.headers
+        }
+        assert not [name for name in reply.headers if name.lower().startswith("x-envoy")]
+
+
+# Health and the page.
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/healthz/", "/healthz?now"])
+def test_health_is_told_to_anyone(anyone: Client, path: str) -> None:
+    assert anyone.get(path).status == 200
+    assert anyone.send("HEAD", path).status == 200
+
+
+@pytest.mark.parametrize("slash", ["", "/"], ids=["bare", "slash"])
+def test_the_page_and_all_it_loads_come_from_here(anyone: Client, slash: str) -> None:
+    page = anyone.get(f"/docs{slash}")
+    assert (page.status, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    loaded = re.findall(r'(?:src|href)="([^"]+)"', page.body.decode())
+    assert len(loaded) >= 4
+    types = {"js": "text/javascript; charset=utf-8", "css": "text/css; charset=utf-8", "png": "image/png", "json": "application/json"}
+    for path in loaded:
+        asset = anyone.get(path)
+        assert (asset.status, asset.headers["content-type"]) == (200, types[path.rpartition(".")[2]])
+        assert_secure(asset.headers)
+    assert_secure(page.headers)
+
+
+def assert_secure(headers: Any) -> None:
+    policy = headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "script-src 'self'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert "unsafe-eval" not in policy
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["x-frame-options"] == "DENY"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["cache-control"]
+
+
+# Deadlines.
+
+
+@contextlib.contextmanager
+def locked(up: Up, product_id: str) -> Iterator[None]:
+    """Hold the row of a product, so that whoever changes it must wait."""
+    with asyncio.Runner() as runner:
+        connection = runner.run(asyncpg.connect(up.database))
+        transaction = connection.transaction()
+        runner.run(transaction.start())
+        runner.run(connection.execute("SELECT FROM products WHERE id = $1 FOR UPDATE", product_id))
+        yield
+        runner.run(transaction.rollback())
+        runner.run(connection.close())
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [pytest.param([], 2.0, id="the RPC's own"), pytest.param([("grpc-timeout", "300m")], 0.3, id="the caller's")],
+)
+def test_a_call_ends_by_its_deadline_and_changes_nothing(
+    shop_up: Up, admin: Client, headers: list[tuple[str, str]], seconds: float
+) -> None:
+    product = shop_up.product()
+    path = f"/products/{product['id']}"
+    with locked(shop_up, product["id"]):
+        started = time.monotonic()
+        late = admin.send("PATCH", path, b'{"name":"New"}', [("content-type", "application/json"), *headers])
+        took = time.monotonic() - started
+    assert (late.status, late.reason, late.json["code"]) == (504, "DEADLINE_EXCEEDED", 4)
+    assert seconds - 0.1 < took < seconds + 0.5
+    assert admin.get(path).json == product
+
+
+# Logs.
+
+
+def test_the_access_log_is_json_and_holds_nothing_secret(shop_up: Up, anyone: Client) -> None:
+    buyer = shop_up.buyer()
+    secret = f"secret{uuid.uuid4().hex}"
+    login = anyone.form("/login", {"username": buyer.email, "password": PASSWORD})
+    token = login.json["access_token"]
+    anyone.form("/login", {"username": buyer.email, "password": secret})
+    anyone.post("/signup", {"email": "broken", "password": secret})
+    anyone.get("/products", q=secret)
+    anyone.get("/me", access_token=secret)
+    anyone.send("GET", "/me", headers=[("authorization", f"Bearer {secret}")])
+    anyone.send("GET", "/products", headers=[("x-forwarded-for", secret), ("user-agent", secret), ("referer", f"http://x/{secret}")])
+    shop = buyer.get("/me")
+    line = logged(shop_up, shop.headers["x-request-id"])
+    assert (line["method"], line["path"], line["status"], line["rpc"]) == ("GET", "/me", 200, "/mercato.v1.AuthService/GetMe")
+    assert line["client"] == HOST
+    for name in ("access.log", "worker-0.log", "envoy.log", "postgres.log"):
+        log = shop_up.log(name)
+        for word in (secret, token, buyer.token, PASSWORD):
+            assert word not in log, name
+
+
+def test_the_access_log_tells_the_outcome_of_a_call(shop_up: Up, anyone: Client) -> None:
+    for reply, status, code in (
+        (anyone.get("/products"), 200, {"OK"}),
+        (anyone.get("/products/1"), 400, {"InvalidArgument"}),
+        (anyone.get("/me"), 401, {"Unauthenticated"}),
+        (anyone.get("/nowhere"), 404, {None, "NotFound", "Unimplemented"}),
+    ):
+        line = logged(shop_up, reply.headers["x-request-id"])
+        assert line["status"] == status
+        assert line.get("grpc_status") in {None, *code}
+
+
+def logged(up: Up, request_id: str) -> dict[str, Any]:
+    """Return the line of a request; further requests push the log out of Envoy's buffer."""
+    deadline = time.monotonic() + LOG_TIMEOUT_S
+    while time.monotonic() < deadline:
+        for line in up.log("access.log").splitlines():
+            if request_id in line:
+                parsed: dict[str, Any] = json.loads(line)
+                return parsed
+        for _ in range(50):
+            up.anyone.get("/nowhere")
+    raise AssertionError(f"no line of {request_id}")
+
+
+# Limits.
+
+
+@pytest.fixture(scope="module")
+def limited() -> Iterator[Up]:
+    """Run a shop with the limits on the rate of requests, low ones."""
+    with running(MERCATO_RATE_LIMITS="on", MERCATO_CREDENTIALS_PER_MINUTE="6", MERCATO_REQUESTS_PER_SECOND="30") as up:
+        yield up
+
+
+def test_logins_and_signups_are_limited_together_and_nothing_else_is(limited: Up) -> None:
+    anyone = limited.anyone
+    replies = [anyone.form("/login", {"username": "jo@example.com", "password": f"guess {number}"}) for number in range(8)]
+    assert [reply.status for reply in replies] == [401] * 5 + [429] * 3  # the shop's own first login counts
+    wrong = {"email": "jo@example.com", "password": "guess"}
+    forged = [("x-forwarded-for", "203.0.113.7"), ("x-real-ip", "203.0.113.7"), ("forwarded", "for=203.0.113.7")]
+    for reply in (
+        replies[-1],
+        anyone.post("/login", wrong),
+        anyone.post("/login/", wrong),
+        anyone.post("/login?x=1", wrong),
+        anyone.post("/v1/auth:login", wrong),
+        anyone.post("/signup", wrong),
+        anyone.post("//signup", wrong),
+        anyone.post("/login", wrong, headers=forged),
+    ):
+        assert (reply.status, reply.reason, reply.json["code"]) == (429, "RATE_LIMITED", 8)
+        assert reply.headers["content-type"] == "application/json"
+        assert 1 <= int(reply.headers["retry-after"]) <= 60
+        [retry] = reply.details(RETRY)
+        assert retry["retry_delay"] == f"{reply.headers['retry-after']}s"
+    with grpc.insecure_channel(f"{HOST}:{limited.port}") as channel:
+        request = auth_pb2.LoginRequest(email="jo@example.com", password="guess")
+        error = grpc_error(channel, "/mercato.v1.AuthService/Login", request.SerializeToString())
+    assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert rich(error)["details"][0]["reason"] == "RATE_LIMITED"
+    assert int(dict([*error.initial_metadata(), *error.trailing_metadata()])["retry-after"]) >= 1
+    assert anyone.get("/products").status == 200
+    assert limited.admin.get("/me").status == 200
+
+
+def test_a_burst_of_requests_is_cut_off_and_forgiven_after_its_second(limited: Up) -> None:
+    replies = [limited.anyone.get("/products") for _ in range(100)]
+    assert {reply.status for reply in replies} == {200, 429}
+    refused = next(reply for reply in replies if reply.status == 429)
+    assert (refused.reason, refused.headers["retry-after"]) == ("RATE_LIMITED", "1")
+    assert {limited.anyone.get(path).status for path in ("/healthz", "/docs", "/openapi.json")} == {200}
+    deadline = time.monotonic() + 5
+    while limited.anyone.get("/products").status == 429:
+        assert time.monotonic() < deadline
+
+
+@pytest.mark.skipif(not shutil.which("ss"), reason="ss (Debian: iproute2) is not installed")
+def test_the_shop_listens_on_the_port_that_was_asked_for_and_on_no_other(shop_up: Up) -> None:
+    listening = [(line.split()[3], int(pid)) for line in run("ss", "-Hltnp").splitlines() for pid in re.findall(r"pid=(\d+)", line)]
+    assert {address for address, pid in listening if belongs(pid, shop_up)} == {f"{HOST}:{shop_up.port}"}
+
+
+def belongs(pid: int, up: Up) -> bool:
+    """Tell whether a process works in the shop's data directory: its arguments name it, or its settings."""
+    process = Path(f"/proc/{pid}")
+    with contextlib.suppress(OSError):  # somebody else's, or gone
+        return str(up.data_dir).encode() in (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
+    return False

@@ -1,0 +1,347 @@
+"""What nobody should send is refused in the API's own words, and leaves nothing behind."""
+
+import asyncio
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+import jwt
+import pytest
+
+from rest.bad_requests import BAD, JSON, LONG, MALFORMED, Bad
+from support.rest import RETRY, Client, Reply
+from support.up import PASSWORD, Up
+
+HTTP_STATUS = {3: 400, 4: 504, 5: 404, 6: 409, 7: 403, 8: 429, 9: 400, 10: 409, 12: 405, 14: 503, 16: 401}
+ENVOYS_STATUS = {413, 415, 431}  # what Envoy refuses with a status of its own
+INVALID_ARGUMENT, RESOURCE_EXHAUSTED, ABORTED, UNAVAILABLE = 3, 8, 10, 14
+
+TABLES = (
+    *("accounts", "cart_items", "categories", "events", "idempotency_keys", "order_history"),
+    *("order_items", "orders", "products", "shop", "stock_ledger"),
+)
+CONTENTS = " UNION ALL ".join(
+    f"SELECT '{table}', count(*), md5(string_agg(row::text, ' ' ORDER BY row::text)) FROM {table} AS row"  # noqa: S608 - names of our own
+    for table in TABLES
+)
+TABLE_NAMES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename NOT LIKE '%migrations' ORDER BY tablename"
+
+Contents = list[tuple[str, int, str]]
+
+
+@dataclass(frozen=True)
+class Target:
+    """Somebody with a full cart and an order, and a product: what a bad request could harm."""
+
+    up: Up
+    buyer: Client
+    product: dict[str, Any]
+    order_id: str
+
+    def fill(self, path: str) -> str:
+        return path.replace("PRODUCT", self.product["id"]).replace("ORDER", self.order_id)
+
+    def client(self, who: str) -> Client:
+        return {"anyone": self.up.anyone, "buyer": self.buyer, "admin": self.up.admin}[who]
+
+
+@pytest.fixture(scope="module")
+def target(shop_up: Up) -> Target:
+    buyer = shop_up.buyer()
+    order_id = shop_up.order(buyer)["id"]
+    product = shop_up.product(description="round", stock=100)
+    assert buyer.post(f"/cart/add/{product['id']}?quantity=3").status == 200
+    return Target(shop_up, buyer, product, order_id)
+
+
+@pytest.fixture(scope="module")
+def fetch(shop_up: Up) -> Iterator[Callable[[str], list[tuple[Any, ...]]]]:
+    """Run a query in the shop's database."""
+    with asyncio.Runner() as runner:
+        connection = runner.run(asyncpg.connect(shop_up.database))
+        yield lambda query: [tuple(row) for row in runner.run(connection.fetch(query))]
+        runner.run(connection.close())
+
+
+@pytest.fixture
+def untouched(fetch: Callable[[str], list[tuple[Any, ...]]], target: Target) -> Iterator[None]:
+    """Fail a test that leaves any row of the database other than it was."""
+    before = fetch(CONTENTS)
+    yield
+    assert fetch(CONTENTS) == before
+
+
+def test_every_table_is_watched(fetch: Callable[[str], list[tuple[Any, ...]]]) -> None:
+    assert tuple(name for (name,) in fetch(TABLE_NAMES)) == TABLES
+
+
+def refused(reply: Reply, status: int, reason: str) -> None:
+    """Check all that holds of every error."""
+    assert (reply.status, reply.reason) == (status, reason), reply
+    error = reply.json
+    assert reply.headers["content-type"] == "application/json"
+    assert status in ENVOYS_STATUS or HTTP_STATUS[error["code"]] == status
+    assert not any(word in reply.body.lower() for word in (b"traceback", b"asyncpg", b"sqlstate", b"select ", b"/usr/", b".sock", b".py"))
+    if status == 401:
+        assert reply.headers["www-authenticate"].startswith("Bearer")
+    if error["code"] in (ABORTED, UNAVAILABLE) or status == 429:
+        assert int(reply.headers["retry-after"]) >= 1
+        assert len(reply.details(RETRY)) == 1
+
+
+@pytest.mark.usefixtures("untouched")
+@pytest.mark.parametrize("bad", BAD, ids=str)
+def test_a_bad_request_is_refused_and_changes_nothing(target: Target, bad: Bad) -> None:
+    reply = target.client(bad.who).send(bad.verb, target.fill(bad.path), bad.body, bad.headers)
+    refused(reply, bad.status, bad.reason)
+    if bad.fields is not None:
+        assert sorted(reply.fields) == sorted(bad.fields)
+
+
+@pytest.mark.parametrize(
+    ("verb", "path", "body", "kind"),
+    [
+        pytest.param("POST", "/signup", b"{nope", JSON, id="malformed body"),
+        pytest.param("GET", "/products?colour=red", None, JSON, id="unknown query parameter"),
+        pytest.param("GET", "/products/%00", None, JSON, id="malformed path"),
+        pytest.param("POST", "/signup", b"{}", ("content-type", "text/plain"), id="wrong type"),
+        pytest.param("GET", "/products", None, ("x-long", "x" * 40_000), id="long header"),
+    ],
+)
+def test_an_invalid_argument_says_what_is_wrong_with_which_part_even_where_envoy_finds_it(
+    anyone: Client, verb: str, path: str, body: bytes | None, kind: tuple[str, str]
+) -> None:
+    reply = anyone.send(verb, path, body, [kind])
+    assert reply.json["code"] == INVALID_ARGUMENT
+    assert len(reply.fields) >= 1
+
+
+def test_a_path_that_takes_other_verbs_names_them(anyone: Client) -> None:
+    assert anyone.delete("/orders/my").headers["allow"] == "GET"
+    assert anyone.post("/me").headers["allow"] == "GET, PATCH"
+
+
+RAW = {
+    "no host": b"GET /products HTTP/1.1\r\n\r\n",
+    "two lengths": b"POST /signup HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{} ",
+    "negative length": b"POST /signup HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
+    "length and chunks": b"POST /signup HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+    "broken chunk": b"POST /signup HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n",
+    "space in path": b"GET /pro ducts HTTP/1.1\r\nHost: x\r\n\r\n",
+    "UTF-8 in path": b"GET /products/\xc3\xa9 HTTP/1.1\r\nHost: x\r\n\r\n",
+    "fragment": b"GET /products#x HTTP/1.1\r\nHost: x\r\n\r\n",
+    "NUL in header": b"GET /products HTTP/1.1\r\nHost: x\r\nX-A: \0\r\n\r\n",
+    "no HTTP": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("request_bytes", [pytest.param(request, id=name) for name, request in RAW.items()])
+def test_what_is_no_http_is_refused_in_json(anyone: Client, request_bytes: bytes) -> None:
+    refused(anyone.raw(request_bytes), 400, MALFORMED)
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        pytest.param(b"GET /products HTTP/1.0\r\n\r\n", id="HTTP/1.0"),
+        pytest.param(b"GET /me HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n", id="websocket"),
+        pytest.param(b"CONNECT x:80 HTTP/1.1\r\nHost: x:80\r\n\r\n", id="tunnel"),
+    ],
+)
+def test_what_this_port_does_not_speak_is_refused_in_json(anyone: Client, request_bytes: bytes) -> None:
+    reply = anyone.raw(request_bytes)
+    assert 400 <= reply.status < 500
+    assert reply.reason
+
+
+OTHER_KEY = "a key of somebody else's, more than 32 bytes long"
+AN_HOUR_AGO, IN_AN_HOUR = int(time.time()) - 3600, int(time.time()) + 3600
+
+
+def forged(up: Up, account_id: str, *, key: str = "", algorithm: str = "HS256", header: dict[str, Any] | None = None, **claims: Any) -> str:
+    """Return a token that is right but for what is given; a claim of None is left out."""
+    now = int(time.time())
+    right = {"iss": "mercato", "aud": "mercato", "sub": account_id, "iat": now, "exp": now + 600, "jti": uuid.uuid4().hex}
+    payload = {name: value for name, value in {**right, **claims}.items() if value is not None}
+    secret = None if algorithm == "none" else key or up.secret
+    return jwt.encode(payload, secret, algorithm, headers={"typ": "at+jwt", **(header or {})})
+
+
+def test_a_token_made_by_the_tests_is_right_but_for_what_they_change(target: Target) -> None:
+    assert Client(target.up.port, forged(target.up, target.buyer.id)).get("/me").status == 200
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"algorithm": "none"}, id="unsigned"),
+        pytest.param({"key": OTHER_KEY}, id="wrong secret"),
+        pytest.param({"algorithm": "HS512"}, id="other algorithm"),
+        pytest.param({"key": "\0" * 32, "header": {"kid": "../../../../dev/zero"}}, id="kid of a file"),
+        pytest.param({"key": OTHER_KEY, "header": {"jku": "http://localhost:1/jwks.json"}}, id="keys from elsewhere"),
+        pytest.param({"key": OTHER_KEY, "header": {"jwk": {"kty": "oct", "k": "YQ"}}}, id="key of its own"),
+        pytest.param({"header": {"crit": ["x"], "x": 1}}, id="unknown crit"),
+        pytest.param({"header": {"typ": "JWT"}}, id="other type"),
+        pytest.param({"exp": AN_HOUR_AGO}, id="expired"),
+        pytest.param({"exp": None}, id="no exp"),
+        pytest.param({"exp": "tomorrow"}, id="exp as text"),
+        pytest.param({"exp": 10**40}, id="exp beyond all time"),
+        pytest.param({"iat": IN_AN_HOUR}, id="iat ahead"),
+        pytest.param({"nbf": IN_AN_HOUR}, id="nbf ahead"),
+        pytest.param({"aud": "else"}, id="wrong aud"),
+        pytest.param({"aud": ["mercato", "else"]}, id="several aud"),
+        pytest.param({"aud": None}, id="no aud"),
+        pytest.param({"iss": "else"}, id="wrong iss"),
+        pytest.param({"iss": None}, id="no iss"),
+        pytest.param({"sub": None}, id="no sub"),
+        pytest.param({"sub": str(uuid.uuid4())}, id="sub without account"),
+        pytest.param({"sub": "' OR true --"}, id="sub that is no id"),
+        pytest.param({"jti": None}, id="no jti"),
+    ],
+)
+def test_a_token_that_does_not_hold_is_refused(target: Target, changes: dict[str, Any]) -> None:
+    token = forged(target.up, target.buyer.id, **changes)
+    refused(Client(target.up.port, token).get("/me"), 401, "TOKEN_INVALID")
+
+
+def test_a_token_with_the_signature_of_another_is_refused(target: Target) -> None:
+    mine, other = (forged(target.up, account_id).split(".") for account_id in (target.buyer.id, str(uuid.uuid4())))
+    refused(Client(target.up.port, ".".join([*mine[:2], other[2]])).get("/me"), 401, "TOKEN_INVALID")
+
+
+@pytest.mark.usefixtures("untouched")
+@pytest.mark.parametrize(
+    "headers",
+    [
+        pytest.param([], id="missing"),
+        pytest.param([("authorization", "")], id="empty"),
+        pytest.param([("authorization", "Bearer")], id="without token"),
+        pytest.param([("authorization", "TOKEN")], id="without scheme"),
+        pytest.param([("authorization", "Basic TOKEN")], id="other scheme"),
+        pytest.param([("authorization", "Bearer a.b.c")], id="no JWT"),
+        pytest.param([("authorization", "Bearer \xfc")], id="not ASCII"),
+        pytest.param([("authorization", f"Bearer {LONG}")], id="too long"),
+        pytest.param([("authorization", "Bearer TOKEN"), ("authorization", "Bearer TOKEN")], id="twice"),
+        pytest.param([("authorization", "Bearer TOKEN"), ("authorization", "Bearer a.b.c")], id="right, then wrong"),
+        pytest.param([("authorization", "Bearer a.b.c"), ("authorization", "Bearer TOKEN")], id="wrong, then right"),
+        pytest.param([("cookie", "authorization=Bearer TOKEN")], id="cookie"),
+        pytest.param([("x-authorization", "Bearer TOKEN")], id="other header"),
+    ],
+)
+def test_an_order_needs_exactly_one_bearer_token(target: Target, headers: list[tuple[str, str]]) -> None:
+    sent = [(name, value.replace("TOKEN", target.buyer.token)) for name, value in headers]
+    refused(target.up.anyone.send("POST", "/orders/checkout", headers=sent), 401, "TOKEN_INVALID")
+
+
+def test_an_administrators_role_is_not_taken_from_the_token(target: Target) -> None:
+    token = forged(target.up, target.buyer.id, role="admin", roles=["admin"], scope="admin")
+    refused(Client(target.up.port, token).get("/admin-only"), 403, "ADMIN_ONLY")
+
+
+def test_a_bad_token_does_not_stand_in_the_way_of_what_anyone_may_do(target: Target) -> None:
+    expired = Client(target.up.port, forged(target.up, target.buyer.id, exp=AN_HOUR_AGO))
+    assert expired.get("/products").status == 200
+    assert expired.login(target.buyer.email, PASSWORD).get("/me").status == 200
+
+
+def test_a_page_token_is_of_use_only_in_the_list_that_gave_it(shop_up: Up, admin: Client) -> None:
+    one, other = shop_up.buyer(), shop_up.buyer()
+    for buyer in (one, one, other, other):
+        shop_up.order(buyer)
+    products = shop_up.anyone.get("/products", page_size=1).json["next_page_token"]
+    orders = one.get("/orders/my", page_size=1).json["next_page_token"]
+    everybodys = admin.get("/v1/orders", page_size=1).json["next_page_token"]
+    assert one.get("/orders/my", page_size=50, page_token=orders).status == 200
+    for client, path, query in (
+        (shop_up.anyone, "/products", {"page_token": "AAAA"}),
+        (shop_up.anyone, "/products", {"page_token": "' OR true --"}),
+        (shop_up.anyone, "/products", {"page_token": "\0"}),
+        (shop_up.anyone, "/products", {"page_token": "é"}),
+        (shop_up.anyone, "/products", {"page_token": "A" * 10_000}),
+        (shop_up.anyone, "/products", {"page_token": swapped(products)}),
+        (shop_up.anyone, "/products", {"page_token": products + "A"}),
+        (shop_up.anyone, "/products", {"page_token": products, "order_by": "price"}),
+        (shop_up.anyone, "/products", {"page_token": products, "in_stock": True}),
+        (shop_up.anyone, "/products", {"page_token": products, "q": "ball"}),
+        (shop_up.anyone, "/categories", {"page_token": products}),
+        (one, "/orders/my", {"page_token": products}),
+        (one, "/orders/my", {"page_token": everybodys}),
+        (one, "/orders/my", {"page_token": orders, "status": "ORDER_STATUS_PLACED"}),
+        (other, "/orders/my", {"page_token": orders}),
+        (admin, "/v1/orders", {"page_token": orders}),
+        (admin, "/v1/orders", {"page_token": everybodys, "account_id": one.id}),
+    ):
+        reply = client.get(path, **query)
+        refused(reply, 400, "PAGE_TOKEN_INVALID")
+        assert reply.fields == ["page_token"]
+
+
+def swapped(token: str) -> str:
+    """Return a token with its first character changed."""
+    return ("B" if token[0] == "A" else "A") + token[1:]
+
+
+@pytest.mark.usefixtures("untouched")
+@pytest.mark.parametrize(
+    "text",
+    [
+        "'; DROP TABLE products; --",
+        "' OR '1'='1",
+        "%' --",
+        "a & | ! ( ) : * <-> b",
+        "\\",
+        "%",
+        "_",
+        '"',
+        "$1",
+        "{}",
+        "🎈",
+        "\u202e",
+        "&amp;",
+        "<b>",
+    ],
+)
+def test_sql_and_search_operators_are_only_text(anyone: Client, text: str) -> None:
+    reply = anyone.get("/products", q=text)
+    assert reply.status == 200, reply
+    assert isinstance(reply.json["products"], list)
+
+
+@pytest.mark.parametrize("text", ["'; DROP TABLE products; --", "<script>alert(1)</script>", "\u202eלך", "🎈" * 50, "a\tb\u0085"])
+def test_odd_but_valid_text_is_kept_as_it_is(shop_up: Up, text: str) -> None:
+    product = shop_up.product(name=f"({text})", description=f"({text})")
+    assert (product["name"], product["description"]) == (f"({text})", f"({text})")
+    assert shop_up.anyone.get(f"/products/{product['id']}").json == product
+
+
+def test_what_a_client_says_of_prices_roles_and_owners_has_no_effect(target: Target) -> None:
+    buyer = target.up.buyer()
+    product = target.up.product(minor_units=700)
+    sent = {"quantity": 1, "unit_price": {"minor_units": "1"}, "account_id": target.buyer.id, "line_total": {"minor_units": "1"}}
+    cart = buyer.post(f"/cart/add/{product['id']}", sent).json
+    assert cart["total"]["minor_units"] == "700"
+    order = buyer.post(
+        "/orders/checkout", {"total": {"minor_units": "1"}, "account_id": target.buyer.id, "status": "ORDER_STATUS_PAID"}
+    ).json
+    assert (order["total"]["minor_units"], order["account_id"], order["status"]) == ("700", buyer.id, "ORDER_STATUS_PLACED")
+    assert buyer.patch("/me", {"role": "ROLE_ADMIN", "email": "admin@example.com", "id": target.buyer.id}).json == buyer.get("/me").json
+    assert buyer.get("/me").json["role"] == "ROLE_USER"
+
+
+def test_the_dearest_lines_are_added_up_exactly(target: Target) -> None:
+    buyer = target.up.buyer()
+    for _ in range(10):
+        product = target.up.product(minor_units=10**12, stock=1000)
+        assert buyer.post(f"/cart/add/{product['id']}?quantity=1000").status == 200
+    assert buyer.get("/cart").json["total"]["minor_units"] == str(10**16)
+    assert buyer.post("/orders/checkout").json["total"]["minor_units"] == str(10**16)
+
+
+def test_unknown_account_and_wrong_password_are_the_same_bytes(target: Target) -> None:
+    wrong = target.up.anyone.form("/login", {"username": target.buyer.email, "password": "wrong-password"})
+    unknown = target.up.anyone.form("/login", {"username": "nobody@example.com", "password": "wrong-password"})
+    refused(wrong, 401, "INVALID_CREDENTIALS")
+    assert (wrong.status, wrong.body) == (unknown.status, unknown.body)

@@ -1,0 +1,138 @@
+"""gRPC and gRPC-Web on the port of REST."""
+
+import json
+import re
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.json_format import MessageToDict
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from mercato.v1 import auth_pb2, auth_pb2_grpc, catalog_pb2, catalog_pb2_grpc
+from rest.wire import BIN, frame, frames, grpc_error, rich, run
+from support.rest import HOST, Client
+from support.up import ORIGIN, PASSWORD, Up
+
+LIST_PRODUCTS = "/mercato.v1.CatalogService/ListProducts"
+
+
+@pytest.fixture
+def channel(shop_up: Up) -> Iterator[grpc.Channel]:
+    with grpc.insecure_channel(f"{HOST}:{shop_up.port}") as channel:
+        yield channel
+
+
+def test_grpc_is_served_on_the_port_of_rest(channel: grpc.Channel, shop_up: Up) -> None:
+    product = shop_up.product()
+    catalog = catalog_pb2_grpc.CatalogServiceStub(channel)
+    found = catalog.GetProduct(catalog_pb2.GetProductRequest(product_id=product["id"]), timeout=5)
+    assert MessageToDict(found, preserving_proto_field_name=True, always_print_fields_with_no_presence=True) == product
+    health = health_pb2_grpc.HealthStub(channel)
+    assert health.Check(health_pb2.HealthCheckRequest(), timeout=5).status == health_pb2.HealthCheckResponse.SERVING
+
+
+def test_a_compressed_call_is_understood(channel: grpc.Channel) -> None:
+    request = auth_pb2.SignUpRequest(email="nobody", full_name="Jo " * 100)
+    auth = auth_pb2_grpc.AuthServiceStub(channel)
+    with pytest.raises(grpc.RpcError, match="full_name: must have at most 200 characters"):
+        auth.SignUp(request, compression=grpc.Compression.Gzip, timeout=5)
+
+
+def test_the_status_meant_for_http_is_not_shown_to_grpc(channel: grpc.Channel) -> None:
+    auth = auth_pb2_grpc.AuthServiceStub(channel)
+    request = auth_pb2.SignUpRequest(email=f"{uuid.uuid4().hex}@example.com", password=PASSWORD)
+    user, call = auth.SignUp.with_call(request, timeout=5)
+    assert user.role == auth_pb2.ROLE_USER
+    assert "x-http-code" not in dict([*call.initial_metadata(), *call.trailing_metadata()])
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "request_message"),
+    [
+        pytest.param("/products/1", "CatalogService/GetProduct", catalog_pb2.GetProductRequest(product_id="1"), id="invalid"),
+        pytest.param("/me", "AuthService/GetMe", auth_pb2.GetMeRequest(), id="unauthenticated"),
+        pytest.param(
+            "/products/0198c5f2-7a3e-7c4d-9b1e-2f6a8d0c4b57",
+            "CatalogService/GetProduct",
+            catalog_pb2.GetProductRequest(product_id="0198c5f2-7a3e-7c4d-9b1e-2f6a8d0c4b57"),
+            id="not found",
+        ),
+    ],
+)
+def test_an_error_is_the_same_over_rest_and_grpc(
+    channel: grpc.Channel, anyone: Client, path: str, method: str, request_message: Any
+) -> None:
+    error = grpc_error(channel, f"/mercato.v1.{method}", request_message.SerializeToString())
+    told = anyone.get(path).json
+    assert rich(error) == told
+    assert (error.code().value[0], error.details()) == (told["code"], told["message"])
+
+
+@pytest.mark.parametrize(
+    ("method", "message", "code"),
+    [
+        pytest.param(LIST_PRODUCTS, b"\xff\xff\xff", grpc.StatusCode.INVALID_ARGUMENT, id="malformed message"),
+        pytest.param(LIST_PRODUCTS, b"\x2a\x02\xff\xfe", grpc.StatusCode.INVALID_ARGUMENT, id="bad UTF-8"),
+        pytest.param(LIST_PRODUCTS, b"\x2a\xf0\xa2\x04" + b"x" * 70_000, grpc.StatusCode.RESOURCE_EXHAUSTED, id="70 KB"),
+        pytest.param("/mercato.v1.CatalogService/Nothing", b"", grpc.StatusCode.UNIMPLEMENTED, id="unknown method"),
+        pytest.param("/mercato.v1.Nothing/Nothing", b"", grpc.StatusCode.UNIMPLEMENTED, id="unknown service"),
+    ],
+)
+def test_a_bad_call_is_refused_with_its_code(channel: grpc.Channel, method: str, message: bytes, code: grpc.StatusCode) -> None:
+    assert grpc_error(channel, method, message).code() is code
+
+
+@pytest.mark.skipif(not (BIN / "grpcurl").exists(), reason="grpcurl has no wheel for this machine")
+def test_grpcurl_needs_no_protos(shop_up: Up) -> None:
+    address = f"{HOST}:{shop_up.port}"
+    grpcurl = (BIN / "grpcurl", "-plaintext")
+    services = run(*grpcurl, address, "list").split()
+    assert {f"mercato.v1.{name}Service" for name in ("Auth", "Catalog", "Cart", "Order")} <= set(services)
+    assert "rpc Checkout ( .mercato.v1.CheckoutRequest )" in run(*grpcurl, address, "describe", "mercato.v1.OrderService")
+    buyer = shop_up.buyer()
+    header = f"authorization: Bearer {buyer.token}"
+    me = json.loads(run(*grpcurl, "-H", header, address, "mercato.v1.AuthService/GetMe"))
+    assert me["email"] == buyer.email
+
+
+@pytest.mark.parametrize("reflection", ["grpc-v1", "grpc-v1alpha"])
+@pytest.mark.parametrize("protocol", ["grpc", "grpcweb"])
+def test_buf_curl_needs_no_protos(shop_up: Up, protocol: str, reflection: str) -> None:
+    product = shop_up.product()
+    options = ["--protocol", protocol, "--reflect", "--reflect-protocol", reflection]
+    options += ["--http2-prior-knowledge"] if protocol == "grpc" else []
+    data = json.dumps({"productId": product["id"]})
+    answer = run(BIN / "buf", "curl", *options, "--data", data, f"{shop_up.base}/mercato.v1.CatalogService/GetProduct")
+    assert json.loads(answer)["name"] == product["name"]
+
+
+def test_a_grpc_call_that_forgets_its_te_header_harms_nobody(anyone: Client) -> None:
+    """A worker resets such a call, which must not make Envoy take the worker for broken."""
+    reply = anyone.send("POST", LIST_PRODUCTS, frame(b""), [("content-type", "application/grpc")])
+    assert reply.headers["grpc-status"] != str(grpc.StatusCode.UNAVAILABLE.value[0])
+
+
+@pytest.mark.parametrize("kind", ["application/grpc-web", "application/grpc-web+proto"])
+def test_a_browser_speaks_grpc_web_over_http_1(shop_up: Up, anyone: Client, kind: str) -> None:
+    product = shop_up.product()
+    message = catalog_pb2.GetProductRequest(product_id=product["id"]).SerializeToString()
+    headers = [("content-type", kind), ("x-grpc-web", "1"), ("origin", ORIGIN)]
+    reply = anyone.send("POST", "/mercato.v1.CatalogService/GetProduct", frame(message), headers)
+    assert reply.status == 200
+    assert reply.headers["access-control-allow-origin"] == ORIGIN
+    [(answer_flags, answer), (trailer_flags, trailers)] = frames(reply.body)
+    assert (answer_flags, trailer_flags) == (0, 0x80)
+    assert catalog_pb2.Product.FromString(answer).name == product["name"]
+    assert b"grpc-status:0" in trailers
+
+
+def test_an_error_over_grpc_web_has_its_details(anyone: Client) -> None:
+    headers = [("content-type", "application/grpc-web+proto"), ("x-grpc-web", "1")]
+    reply = anyone.send("POST", "/mercato.v1.AuthService/GetMe", frame(b""), headers)
+    told = b"".join(content for _, content in frames(reply.body)) + str(reply.headers).encode()
+    assert reply.status == 200
+    assert re.search(rb"grpc-status: ?16", told)
+    assert b"grpc-status-details-bin" in told

@@ -1,0 +1,100 @@
+"""The OpenAPI document is valid, and true."""
+
+import json
+import re
+import uuid
+from typing import Any
+
+import pytest
+from openapi_schema_validator import OAS31Validator, oas31_format_checker
+from openapi_spec_validator import validate
+
+from rest.routes import ROUTES, Route, Scene
+from support.up import PASSWORD, Up
+
+
+@pytest.fixture(scope="module")
+def document(shop_up: Up) -> dict[str, Any]:
+    reply = shop_up.anyone.get("/openapi.json")
+    assert (reply.status, reply.headers["content-type"]) == (200, "application/json")
+    loaded: dict[str, Any] = reply.json
+    return loaded
+
+
+def test_the_document_is_valid_openapi_3_1(document: dict[str, Any]) -> None:
+    assert document["openapi"].startswith("3.1.")
+    validate(document)
+
+
+def test_the_document_has_exactly_the_routes(document: dict[str, Any]) -> None:
+    documented = {(verb.upper(), path) for path, operations in document["paths"].items() for verb in operations}
+    assert documented == {(route.verb, documented_path(route)) for route in ROUTES}
+
+
+def test_every_reference_and_id_of_the_document_is_sound(document: dict[str, Any]) -> None:
+    text = json.dumps(document)
+    for reference in set(re.findall(r'"\$ref": "#/components/schemas/([^"]+)"', text)):
+        assert reference in document["components"]["schemas"]
+    ids = [operation["operationId"] for operations in document["paths"].values() for operation in operations.values()]
+    assert len(set(ids)) == len(ids)
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=str)
+def test_what_a_route_takes_and_answers_is_what_the_document_says(shop_up: Up, document: dict[str, Any], route: Route) -> None:
+    operation = document["paths"][documented_path(route)][route.verb.lower()]
+    scene = Scene(shop_up)
+    sent = route.body(scene)
+    if sent is not None:
+        conform(document, operation["requestBody"], sent)
+    reply = route.call(scene)
+    conform(document, operation["responses"][str(reply.status)], reply.json)
+    variables = re.findall(r"\{([^}]*)\}", documented_path(route))
+    assert [parameter["name"] for parameter in operation.get("parameters", ()) if parameter["in"] == "path"] == variables
+    refused = shop_up.anyone.send_json(route.verb, route.path(scene) + "&" * bool(route.query) + "?" * (not route.query) + "no_such=1")
+    assert refused.status in (400, 401)
+    conform(document, operation["responses"]["default"], refused.json)
+    assert bool(operation["security"]) == (shop_up.anyone.send_json(route.verb, route.path(scene), sent).status == 401)
+
+
+def test_every_kind_of_error_is_what_the_document_says(shop_up: Up, document: dict[str, Any]) -> None:
+    anyone, buyer = shop_up.anyone, shop_up.buyer()
+    product_id = shop_up.product(stock=0)["id"]
+    empty = buyer.post("/orders/checkout")
+    buyer.post(f"/cart/add/{product_id}")
+    errors = [
+        anyone.post("/signup", {}),
+        anyone.get("/me"),
+        buyer.get("/admin-only"),
+        anyone.get(f"/products/{uuid.uuid4()}"),
+        anyone.post("/signup", {"email": buyer.email, "password": PASSWORD}),
+        buyer.post("/orders/checkout", {"cart_etag": "x"}),
+        buyer.post("/orders/checkout"),
+        empty,
+        anyone.get("/nowhere"),
+        anyone.post("/signup", {"full_name": "x" * 100_000}),
+    ]
+    assert [error.status for error in errors] == [400, 401, 403, 404, 409, 409, 400, 400, 404, 413]
+    for error in errors:
+        conform(document, {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Status"}}}}, error.json)
+
+
+def documented_path(route: Route) -> str:
+    return route.template.replace("{product.id}", "{product_id}").replace("{category.id}", "{category_id}")
+
+
+def conform(document: dict[str, Any], described: dict[str, Any], value: Any) -> None:
+    """Check a value against the JSON schema of a body; what the schema does not know is wrong too."""
+    schema = described["content"]["application/json"]["schema"]
+    whole = closed({**schema, "components": document["components"]})
+    OAS31Validator(whole, format_checker=oas31_format_checker).validate(value)
+
+
+def closed(schema: Any) -> Any:
+    """Return a schema whose objects have no further properties."""
+    if isinstance(schema, list):
+        return [closed(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    inner = {name: closed(value) for name, value in schema.items()}
+    is_object = schema.get("type") == "object" and "properties" in schema and "additionalProperties" not in schema
+    return {**inner, "additionalProperties": False} if is_object else inner

@@ -1,0 +1,24 @@
+"""The README's tour, walked literally: what it shows is what comes out."""
+
+import asyncio
+import re
+
+import readme
+from mercato_server import demo
+from mercato_server.store.demo import load
+from support.up import running
+
+
+def test_the_readme_shows_what_its_commands_print() -> None:
+    with running() as up:
+        assert asyncio.run(load(up.database, *demo.catalog()))
+        printed = readme.run(readme.README.read_text(), up.port)
+    assert readme.normalized(printed) == readme.normalized(readme.README.read_text()), "run: make readme"
+
+
+def test_the_readme_has_every_setting_and_every_command() -> None:
+    text = readme.README.read_text()
+    config = (readme.ROOT / "server/mercato_server/config.py").read_text()
+    names = set(re.findall(r'"((?:MERCATO_|DATABASE_|SECRET_|ALGORITHM|ACCESS_)[A-Z_]*)"', config))
+    assert len(names) > 15
+    assert [name for name in sorted(names) if f"`{name}`" not in text] == []

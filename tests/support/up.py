@@ -1,0 +1,150 @@
+"""A whole shop under test: `mercato up` in a process of its own."""
+
+import itertools
+import json
+import os
+import selectors
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mercato_server.embedded.postgres import Postgres
+from support.rest import HOST, Client, Reply
+
+READY_TIMEOUT_S = 60
+STOP_TIMEOUT_S = 30
+ADMIN_EMAIL = "admin@example.com"
+PASSWORD = "securepass123"
+ORIGIN = "http://localhost:3000"
+"""Where browsers may call from."""
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True)
+class Up:
+    """A running shop, and the steps that most tests begin with."""
+
+    port: int
+    data_dir: Path
+    admin: Client
+
+    @property
+    def anyone(self) -> Client:
+        """Somebody without a token."""
+        return self.admin.anonymous()
+
+    @property
+    def base(self) -> str:
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def database(self) -> str:
+        """The URL of the shop's database."""
+        return Postgres(self.data_dir).url()
+
+    @property
+    def secret(self) -> str:
+        """What tokens are signed with."""
+        return (self.data_dir / "secret_key").read_text().strip()
+
+    def log(self, name: str) -> str:
+        return (self.data_dir / "log" / name).read_text(errors="replace")
+
+    def buyer(self) -> Client:
+        """Sign somebody new up and log them in."""
+        email = f"buyer-{next(_numbers)}@example.com"
+        signup = self.anyone.post("/signup", {"email": email, "password": PASSWORD, "full_name": "Jo Doe"})
+        assert signup.status == 201, signup
+        return self.anyone.login(email, PASSWORD)
+
+    def product(self, **fields: Any) -> dict[str, Any]:
+        """Put a product on sale."""
+        return created(self.admin.post("/products", draft(**fields)))
+
+    def category(self) -> dict[str, Any]:
+        """Make a category."""
+        return created(self.admin.post("/categories", {"name": f"Category {next(_numbers)}"}))
+
+    def order(self, buyer: Client, **fields: Any) -> dict[str, Any]:
+        """Put a product on sale and buy one."""
+        assert buyer.post(f"/cart/add/{self.product(**fields)['id']}").status == 200
+        return created(buyer.post("/orders/checkout"))
+
+    def stock(self, product_id: str) -> int:
+        """Return the units of a product that can be sold."""
+        return int(self.anyone.get(f"/products/{product_id}").json["stock"])
+
+
+def created(reply: Reply) -> dict[str, Any]:
+    """Return what a request created."""
+    assert reply.status == 201, reply
+    resource: dict[str, Any] = reply.json
+    return resource
+
+
+def draft(*, name: str = "", minor_units: int = 1999, stock: int = 10, **fields: Any) -> dict[str, Any]:
+    """Return the JSON of a product to create, with a name of its own unless it is given one."""
+    return {"name": name or f"Ball {next(_numbers)}", "price": {"minor_units": str(minor_units)}, "stock": stock, **fields}
+
+
+@contextmanager
+def running(**environ: str) -> Iterator[Up]:
+    """Run `mercato up` with an administrator; Ctrl-C ends it in order, and its logs hold no surprise."""
+    directory = Path(tempfile.mkdtemp(prefix="mercato-rest-"))
+    directory.chmod(0o711)  # PostgreSQL runs as nobody where this is root
+    port = _free_port()
+    env = {**os.environ, "MERCATO_BCRYPT_COST": "4", "MERCATO_ADMIN_PASSWORD": PASSWORD, **environ}
+    command = [sys.executable, "-m", "mercato_server"]
+    options = ["--workers", "1", "--no-demo", "--port", str(port), "--data-dir", str(directory)]
+    errors = directory / "up.log"
+    try:
+        with errors.open("w") as log, subprocess.Popen([*command, "up", *options], env=env, stdout=subprocess.PIPE, stderr=log) as process:
+            try:
+                _wait_until_ready(process, errors)
+                subprocess.run(
+                    [*command, "admin", "create", ADMIN_EMAIL, "--data-dir", directory], env=env, check=True, capture_output=True
+                )
+                yield Up(port, directory, Client(port).login(ADMIN_EMAIL, PASSWORD))
+                process.send_signal(signal.SIGINT)
+                assert process.wait(STOP_TIMEOUT_S) == 0, errors.read_text()
+            finally:
+                process.kill()
+        assert errors.read_text() == ""
+        _require_no_internal_errors(directory / "log")
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def _wait_until_ready(process: "subprocess.Popen[bytes]", errors: Path) -> None:
+    """Read the shop's output up to its line `ready`."""
+    assert process.stdout is not None
+    deadline, said = time.monotonic() + READY_TIMEOUT_S, b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while b"\nready http://" not in said:
+            assert selector.select(deadline - time.monotonic()), f"not ready in time: {said!r} {errors.read_text()}"
+            read = os.read(process.stdout.fileno(), 4096)
+            assert read, f"ended before it was ready: {said!r} {errors.read_text()}"
+            said += read
+
+
+def _require_no_internal_errors(logs: Path) -> None:
+    """Check that whatever the tests did was answered, and not by an accident; a deadline of theirs that passed is no accident."""
+    calls = [json.loads(line) for line in (logs / "access.log").read_text().splitlines()]
+    assert [call for call in calls if call["status"] >= 500 and call["status"] != 504] == []
+    assert "unexpectedly" not in (logs / "worker-0.log").read_text()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
