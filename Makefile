@@ -34,7 +34,7 @@ proto: install ## generate the stubs and openapi.json from protos/
 	$(RUN) $(BIN)/python tools/proto.py
 
 schema: install ## write migrations/schema.sql from the migrations
-	$(RUN) $(BIN)/python tools/schema.py
+	$(RUN) $(BIN)/python tools/dump_schema.py
 
 readme: install ## write what its commands print into README.md, against a fresh `make run`
 	$(RUN) $(BIN)/python tools/readme.py --port $(PORT)

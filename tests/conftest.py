@@ -10,7 +10,7 @@ import asyncpg
 import grpc
 import pytest
 
-from mercato_server import app, db
+from mercato_server import app, db, schema
 from mercato_server.config import Hashing, Settings
 from mercato_server.embedded.postgres import Postgres
 from support.shop import Shop
@@ -52,7 +52,7 @@ def postgres() -> Iterator[Postgres]:
 async def _start(server: Postgres) -> None:
     await server.start()
     await _execute(server, f'CREATE DATABASE "{TEMPLATE}"')
-    await db.migrate(server.url(TEMPLATE))
+    await schema.migrate(server.url(TEMPLATE))
 
 
 async def _execute(server: Postgres, statement: str) -> None:
@@ -61,6 +61,17 @@ async def _execute(server: Postgres, statement: str) -> None:
         await connection.execute(statement)
     finally:
         await connection.close()
+
+
+@pytest.fixture
+async def own_postgres() -> AsyncIterator[Postgres]:
+    """A PostgreSQL server that the test may stop and kill."""
+    with tempfile.TemporaryDirectory(prefix="mercato-tests-") as directory:
+        Path(directory).chmod(0o711)  # noqa: ASYNC240 - a system call
+        server = Postgres(Path(directory), durable=False)
+        await server.start()
+        yield server
+        await server.stop()
 
 
 @pytest.fixture

@@ -56,7 +56,9 @@ def run(text: str, port: int) -> str:
     script = "\n".join(f"{step.command}\necho; echo '{_MARK}'" for step in steps).replace("8080", str(port))
     with tempfile.TemporaryDirectory() as home:
         environ = os.environ | {"PATH": f"{ROOT / '.venv/bin'}:{os.environ['PATH']}", "HOME": home}
-        done = subprocess.run(["/bin/bash", "-c", script], cwd=home, env=environ, capture_output=True, text=True, check=False, timeout=TIMEOUT_S)
+        done = subprocess.run(
+            ["/bin/bash", "-c", script], cwd=home, env=environ, capture_output=True, text=True, check=False, timeout=TIMEOUT_S
+        )
     outputs = done.stdout.replace(str(port), "8080").split(f"\n{_MARK}\n")
     if len(outputs) != len(steps) + 1 or done.stderr:
         raise RuntimeError(f"the commands of README.md failed:\n{done.stderr}\n{done.stdout[-2000:]}")

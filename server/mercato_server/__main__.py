@@ -48,9 +48,9 @@ def serve() -> None:
 @app.command()
 def migrate() -> None:
     """Bring the schema of DATABASE_URL up to date."""
-    from mercato_server import db
+    from mercato_server import schema
 
-    applied = _run(db.migrate(config.database_url()))
+    applied = _run(schema.migrate(config.database_url()))
     typer.echo("\n".join(f"applied {name}" for name in applied) or "nothing to do: the schema is up to date")
 
 
@@ -118,7 +118,8 @@ async def _insert_admin(url: str, email: str, full_name: str, password: str) -> 
     hashing = config.Hashing.from_environ()
     hashed = hash_password(password, pepper=hashing.pepper, cost=hashing.cost)
     async with db.small_pool(url) as pool:
-        await accounts.create(pool, address, name, Role.ADMIN, hashed)
+        new = accounts.NewAccount(email=address, full_name=name, role=Role.ADMIN, password_hash=hashed)
+        await accounts.create(pool, new)
 
 
 def _run(work: Coroutine[Any, Any, Result]) -> Result:
@@ -151,8 +152,8 @@ def _is_told(error: Exception) -> bool:
     import asyncpg
 
     from mercato_server.app import StartupError
-    from mercato_server.db import SchemaError
     from mercato_server.embedded.processes import EmbeddedError
+    from mercato_server.schema import SchemaError
 
     return isinstance(error, (StartupError, SchemaError, EmbeddedError, asyncpg.PostgresError, OSError))
 

@@ -14,13 +14,14 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from mercato.v1 import auth_pb2, cart_pb2, catalog_pb2, order_pb2
-from mercato_server import db
+from mercato_server import db, schema
 from mercato_server.config import Settings
 from mercato_server.domain.paging import PageTokens
 from mercato_server.domain.tokens import Tokens
 from mercato_server.handlers.auth import AuthHandler
 from mercato_server.handlers.cart import CartHandler
 from mercato_server.handlers.catalog import CatalogHandler
+from mercato_server.handlers.idempotency import Idempotency
 from mercato_server.handlers.order import OrderHandler
 from mercato_server.handlers.pages import Pager
 from mercato_server.interceptors.authentication import authenticate
@@ -66,12 +67,13 @@ class Worker:
         settings = self.settings
         tokens = Tokens(settings.secret_key, settings.algorithm, settings.access_token_expire_minutes * 60)
         pager = Pager(PageTokens(settings.secret_key), settings.limits)
+        idempotency = Idempotency(settings.secret_key)
         layers = (self.calls.layer, map_errors, keep_deadlines(settings.limits), authenticate(tokens, pool))
         handlers: dict[str, object] = {
-            "AuthService": AuthHandler(pool, tokens, self.passwords),
-            "CatalogService": CatalogHandler(pool, pager, settings.limits, settings.currency),
-            "CartService": CartHandler(pool, settings.currency),
-            "OrderService": OrderHandler(pool, pager, settings.currency),
+            "AuthService": AuthHandler(pool, tokens, self.passwords, idempotency),
+            "CatalogService": CatalogHandler(pool, pager, idempotency, settings.limits, settings.currency),
+            "CartService": CartHandler(pool, idempotency, settings.currency, settings.batch_max),
+            "OrderService": OrderHandler(pool, pager, idempotency, settings.currency, settings.batch_max),
         }
         return [service_handler(service, handlers[service.name], layers) for service in SERVICES]
 
@@ -115,7 +117,7 @@ def _add_reflection(server: grpc.aio.Server) -> None:
 async def running(settings: Settings) -> AsyncIterator[tuple[Worker, list[int]]]:
     """Connect, check the schema, serve, and stop at the end; gives the worker and its ports.
 
-    Raises StartupError, db.SchemaError or config.ConfigError.
+    Raises StartupError, schema.SchemaError or config.ConfigError.
     """
     try:
         pool = await db.create_pool(settings)
@@ -125,9 +127,9 @@ async def running(settings: Settings) -> AsyncIterator[tuple[Worker, list[int]]]
         raise StartupError(f"cannot connect to the database of DATABASE_URL: {error}") from error
     try:
         async with pool.acquire() as conn:
-            if missing := await db.pending(conn):
+            if missing := await schema.pending(conn):
                 names = ", ".join(path.name for path in missing)
-                raise db.SchemaError(f"the database lacks migrations ({names}); run: mercato migrate")
+                raise schema.SchemaError(f"the database lacks migrations ({names}); run: mercato migrate")
             await db.check_currency(conn, settings.currency)
         worker = Worker(settings, pool)
         ports = await worker.start()

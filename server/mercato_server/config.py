@@ -76,6 +76,8 @@ class Settings:
     currency: str = "USD"
     listen: tuple[str, ...] = ("127.0.0.1:50051",)
     pool_size: int = 8
+    batch_max: int = 64
+    """Concurrent checkouts, or cart calls, that share one transaction; 1 gives each its own."""
     log_level: str = "info"
     log_format: str = "json"
     drain_s: float = 4.0
@@ -97,6 +99,7 @@ class Settings:
             currency=_matching(env, "MERCATO_CURRENCY", "USD", r"[A-Z]{3}", "an ISO 4217 code, such as EUR"),
             listen=tuple(env.get("MERCATO_LISTEN", "127.0.0.1:50051").split(",")),
             pool_size=_integer(env, "MERCATO_POOL_SIZE", 8, low=1, high=200),
+            batch_max=_integer(env, "MERCATO_BATCH_MAX", 64, low=1, high=256),
             log_level=_one_of(env, "MERCATO_LOG_LEVEL", "info", ("debug", "info", "warning", "error")),
             log_format=_one_of(env, "MERCATO_LOG_FORMAT", "json", ("json", "console")),
             drain_s=_seconds(env, "MERCATO_DRAIN_SECONDS", 4.0),

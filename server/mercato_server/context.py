@@ -12,6 +12,8 @@ from grpc import StatusCode
 from mercato.v1.policy_pb2 import Policy
 from mercato_server.domain.errors import TokenInvalid
 
+NOBODY = UUID(int=0)
+
 Metadata = Sequence[tuple[str, str | bytes]]
 
 
@@ -73,6 +75,11 @@ class Context:
     @account_id.setter
     def account_id(self, value: UUID) -> None:
         self._account_id = value
+
+    @property
+    def scope_id(self) -> UUID:
+        """Whose idempotency keys the call's are: the account's, or those of all who are not logged in."""
+        return self._account_id or NOBODY
 
     def metadata(self, name: str) -> str | None:
         """Return the caller's metadata of a name in lower case, or None; of several the first."""

@@ -6,9 +6,9 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from mercato_server import app, db
+from dump_schema import SCHEMA, dump
+from mercato_server import app, schema
 from mercato_server.config import ConfigError, Settings
-from schema import SCHEMA, dump
 
 
 def write(directory: Path, name: str, sql: str) -> Path:
@@ -22,22 +22,22 @@ async def test_schema_file_is_what_the_migrations_add_up_to(database: str) -> No
 
 
 async def test_migrating_twice_changes_nothing(empty_database: str) -> None:
-    assert await db.migrate(empty_database) == [path.name for path in db.migration_files()]
-    assert await db.migrate(empty_database) == []
+    assert await schema.migrate(empty_database) == [path.name for path in schema.migration_files()]
+    assert await schema.migrate(empty_database) == []
 
 
 async def test_migrations_that_run_at_once_apply_each_file_once(empty_database: str) -> None:
-    applied = await asyncio.gather(*(db.migrate(empty_database) for _ in range(4)))
-    assert sorted(name for names in applied for name in names) == [path.name for path in db.migration_files()]
+    applied = await asyncio.gather(*(schema.migrate(empty_database) for _ in range(4)))
+    assert sorted(name for names in applied for name in names) == [path.name for path in schema.migration_files()]
 
 
 async def test_a_file_edited_after_it_was_applied_is_refused_and_nothing_is_applied(empty_database: str, tmp_path: Path) -> None:
     first = write(tmp_path, "0001_a.sql", "CREATE TABLE a (id int);")
-    await db.migrate(empty_database, [first])
+    await schema.migrate(empty_database, [first])
     first.write_text("CREATE TABLE a (id bigint);")
     second = write(tmp_path, "0002_b.sql", "CREATE TABLE b (id int);")
-    with pytest.raises(db.SchemaError, match=r"0001_a\.sql was edited"):
-        await db.migrate(empty_database, [first, second])
+    with pytest.raises(schema.SchemaError, match=r"0001_a\.sql was edited"):
+        await schema.migrate(empty_database, [first, second])
     connection = await asyncpg.connect(empty_database)
     assert await connection.fetchval("SELECT to_regclass('b')") is None
     await connection.close()
@@ -47,7 +47,7 @@ async def test_a_failing_migration_leaves_nothing_of_itself_and_all_before_it(em
     good = write(tmp_path, "0001_a.sql", "CREATE TABLE a (id int);")
     bad = write(tmp_path, "0002_b.sql", "CREATE TABLE b (id int); SELECT 1 / 0;")
     with pytest.raises(asyncpg.DivisionByZeroError):
-        await db.migrate(empty_database, [good, bad])
+        await schema.migrate(empty_database, [good, bad])
     connection = await asyncpg.connect(empty_database)
     assert await connection.fetchval("SELECT to_regclass('a') IS NOT NULL AND to_regclass('b') IS NULL")
     assert await connection.fetchval("SELECT array_agg(name) FROM schema_migrations") == ["0001_a.sql"]
@@ -56,7 +56,7 @@ async def test_a_failing_migration_leaves_nothing_of_itself_and_all_before_it(em
 
 async def test_a_worker_refuses_a_database_that_lacks_migrations(empty_database: str) -> None:
     settings = Settings(database_url=empty_database, secret_key="x" * 32, listen=("127.0.0.1:0",))
-    with pytest.raises(db.SchemaError, match="mercato migrate"):
+    with pytest.raises(schema.SchemaError, match="mercato migrate"):
         async with app.running(settings):
             pass
 

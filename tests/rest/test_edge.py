@@ -135,33 +135,45 @@ def assert_secure(headers: Any) -> None:
 
 
 @contextlib.contextmanager
-def locked(up: Up, product_id: str) -> Iterator[None]:
-    """Hold the row of a product, so that whoever changes it must wait."""
+def locked(up: Up) -> Iterator[None]:
+    """Hold the table of products, so that whoever reads or changes it must wait."""
     with asyncio.Runner() as runner:
         connection = runner.run(asyncpg.connect(up.database))
         transaction = connection.transaction()
         runner.run(transaction.start())
-        runner.run(connection.execute("SELECT FROM products WHERE id = $1 FOR UPDATE", product_id))
+        runner.run(connection.execute("LOCK TABLE products IN ACCESS EXCLUSIVE MODE"))
         yield
         runner.run(transaction.rollback())
         runner.run(connection.close())
 
 
-@pytest.mark.parametrize(
-    ("headers", "seconds"),
-    [pytest.param([], 2.0, id="the RPC's own"), pytest.param([("grpc-timeout", "300m")], 0.3, id="the caller's")],
-)
-def test_a_call_ends_by_its_deadline_and_changes_nothing(
+DEADLINES = [pytest.param([], 2.0, id="the RPC's own"), pytest.param([("grpc-timeout", "300m")], 0.3, id="the caller's")]
+
+
+@pytest.mark.parametrize(("headers", "seconds"), DEADLINES)
+def test_a_read_ends_by_its_deadline(shop_up: Up, anyone: Client, headers: list[tuple[str, str]], seconds: float) -> None:
+    path = f"/products/{shop_up.product()['id']}"
+    with locked(shop_up):
+        started = time.monotonic()
+        late = anyone.send("GET", path, headers=headers)
+        took = time.monotonic() - started
+    assert (late.status, late.reason, late.json["code"]) == (504, "DEADLINE_EXCEEDED", 4)
+    assert seconds - 0.1 < took < seconds + 0.5
+
+
+@pytest.mark.parametrize(("headers", "seconds"), DEADLINES)
+def test_a_change_that_has_to_wait_too_long_for_others_is_a_conflict_and_changes_nothing(
     shop_up: Up, admin: Client, headers: list[tuple[str, str]], seconds: float
 ) -> None:
     product = shop_up.product()
     path = f"/products/{product['id']}"
-    with locked(shop_up, product["id"]):
+    with locked(shop_up):
         started = time.monotonic()
         late = admin.send("PATCH", path, b'{"name":"New"}', [("content-type", "application/json"), *headers])
         took = time.monotonic() - started
-    assert (late.status, late.reason, late.json["code"]) == (504, "DEADLINE_EXCEEDED", 4)
-    assert seconds - 0.1 < took < seconds + 0.5
+    assert (late.status, late.reason, late.json["code"]) == (409, "CONFLICT", 10)
+    assert late.headers["retry-after"] == "1"
+    assert took < seconds
     assert admin.get(path).json == product
 
 

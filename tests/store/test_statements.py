@@ -7,12 +7,17 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from mercato_server import db, store
+from mercato_server import db, schema, store, transactions
 from mercato_server.domain.catalog import ProductOrder
 from mercato_server.store import carts, catalog, idempotency, orders, product_lists
 from mercato_server.store.product_lists import Shape
 
-MODULES = [db, *(importlib.import_module(module.name) for module in pkgutil.iter_modules(store.__path__, "mercato_server.store."))]
+MODULES = [
+    db,
+    schema,
+    transactions,
+    *(importlib.import_module(module.name) for module in pkgutil.iter_modules(store.__path__, "mercato_server.store.")),
+]
 NOT_STATEMENTS = {"PRODUCT_COLUMNS"}
 STATEMENTS = [
     pytest.param(value, id=f"{module.__name__.rpartition('.')[2]}.{name}")
@@ -25,7 +30,7 @@ STATEMENTS = [
 @pytest.mark.parametrize("statement", STATEMENTS)
 async def test_statement_can_be_prepared(pool: "db.Pool", statement: str) -> None:
     async with pool.acquire() as conn:
-        await conn.execute(db.CREATE_MIGRATIONS)
+        await conn.execute(schema.CREATE_MIGRATIONS)
         await conn.prepare(statement)
 
 
@@ -54,7 +59,7 @@ INSERT INTO orders (account_id, status, currency_code, total_minor) SELECT accou
 INSERT INTO order_items (order_id, product_id, product_name, unit_price_minor, quantity)
 SELECT o.id, c.product_id, '', 1, 1 FROM orders o JOIN cart_items c ON c.account_id = o.account_id;
 INSERT INTO order_history (order_id, version, status, actor_id, reason) SELECT id, 1, 'placed', account_id, '' FROM orders;
-INSERT INTO idempotency_keys (account_id, key, method, fingerprint, response)
+INSERT INTO idempotency_keys (scope_id, key, method, fingerprint, response)
 SELECT account_id, id::text, '', '', '' FROM orders;
 ANALYZE;
 """

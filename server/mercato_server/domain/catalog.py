@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from typing import NamedTuple
 from uuid import UUID
 
 from mercato_server.domain.errors import EtagMismatch
@@ -18,9 +19,8 @@ PRICE_MAX_MINOR = 10**12
 STOCK_MAX = 10**9
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Product:
-    """A product as stored; prices in minor units of the shop's currency."""
+class Product(NamedTuple):
+    """A product as stored; prices in minor units of the shop's currency. A tuple, because lists make many; in the order of the columns."""
 
     id: UUID
     name: str

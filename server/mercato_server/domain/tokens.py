@@ -37,8 +37,8 @@ class Tokens:
         }
         return jwt.encode(claims, self.secret, self.algorithm, headers={"typ": TYPE})
 
-    def verify(self, token: str) -> UUID:
-        """Return the account of a token; raises TokenInvalid if it does not hold now."""
+    def verify(self, token: str) -> tuple[UUID, float]:
+        """Return the account of a token and until when it holds (seconds since 1970); raises TokenInvalid if it does not hold now."""
         if len(token) > TOKEN_MAX_BYTES:
             raise TokenInvalid("the access token is too long to be one of ours")
         try:
@@ -54,7 +54,7 @@ class Tokens:
                 raise TokenInvalid("the token is not an access token")
             if int(decoded["payload"]["exp"]) - int(decoded["payload"]["iat"]) > LIFETIME_MAX_S:
                 raise TokenInvalid("the access token claims to hold longer than any token does")
-            return UUID(decoded["payload"]["sub"])
+            return UUID(decoded["payload"]["sub"]), float(decoded["payload"]["exp"])
         except jwt.ExpiredSignatureError:
             raise TokenInvalid("the access token has expired; log in again") from None
         except (jwt.InvalidTokenError, ValueError, TypeError, OverflowError):

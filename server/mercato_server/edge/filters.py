@@ -17,14 +17,12 @@ CREATED = "created"
 CREATED_LUA = """
 function envoy_on_response(response)
   local headers = response:headers()
-  local wanted = headers:get("x-http-code")
-  headers:remove("x-http-code")
-  if wanted == "201" and headers:get(":status") == "200" and headers:get("content-type") == "application/json" then
-    headers:replace(":status", wanted)
+  if headers:get(":status") == "200" and headers:get("content-type") == "application/json" then
+    headers:replace(":status", "201")
   end
 end
 """
-"""Over REST the server's `x-http-code: 201` becomes the status; to gRPC clients it is not shown."""
+"""For the routes of RPCs that create something: over REST a success is 201; gRPC has no such thing."""
 
 SLASH = "slash"
 SLASH_LUA = """

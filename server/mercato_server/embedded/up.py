@@ -115,14 +115,14 @@ class Shop:
     async def _prepare_database(self, settings: Settings) -> None:
         import asyncpg
 
-        from mercato_server import db, demo
+        from mercato_server import demo, schema
         from mercato_server.store.demo import load
 
         try:
-            await db.migrate(settings.database_url)
+            await schema.migrate(settings.database_url)
             if self._demo:
                 await load(settings.database_url, *demo.catalog())
-        except (db.SchemaError, asyncpg.PostgresError) as error:
+        except (schema.SchemaError, asyncpg.PostgresError) as error:
             raise EmbeddedError(f"the database in {self._data_dir} cannot be made ready: {error}") from error
 
     def _worker_environ(self) -> dict[str, str]:

@@ -5,13 +5,14 @@ import time
 from mercato.v1 import auth_pb2
 from mercato_server.context import Context
 from mercato_server.db import Pool
-from mercato_server.domain.accounts import FULL_NAME_MAX, Account, Role
-from mercato_server.domain.errors import InvalidCredentials, TokenInvalid
+from mercato_server.domain.accounts import FULL_NAME_MAX, Role
+from mercato_server.domain.errors import InvalidCredentials
 from mercato_server.domain.passwords import PASSWORD_MAX_BYTES, weakness
 from mercato_server.domain.tokens import Tokens
 from mercato_server.handlers import convert
 from mercato_server.handlers.checks import Checks
 from mercato_server.handlers.forms import credentials
+from mercato_server.handlers.idempotency import Answer, Idempotency, answer
 from mercato_server.passwords import PasswordHasher
 from mercato_server.store import accounts
 
@@ -23,20 +24,23 @@ BEARER = "bearer"
 class AuthHandler:
     """Accounts and access tokens."""
 
-    def __init__(self, pool: "Pool", tokens: Tokens, passwords: PasswordHasher) -> None:
+    def __init__(self, pool: "Pool", tokens: Tokens, passwords: PasswordHasher, idempotency: Idempotency) -> None:
         self._pool = pool
+        self._idempotency = idempotency
         self._tokens = tokens
         self._passwords = passwords
 
-    async def SignUp(self, request: auth_pb2.SignUpRequest, _context: Context) -> auth_pb2.User:
+    async def SignUp(self, request: auth_pb2.SignUpRequest, context: Context) -> Answer:
         """Create an account of the role `user`."""
         with Checks() as check:
             email = check.email("email", request.email)
             full_name = check.text("full_name", request.full_name, longest=FULL_NAME_MAX)
             if weak := weakness(request.password):
                 check.fail("password", weak)
+        key = self._idempotency.key(context, request, convert.user)
         hashed = await self._passwords.hash(request.password)
-        return convert.user(await accounts.create(self._pool, email, full_name, Role.USER, hashed))
+        new = accounts.NewAccount(email=email, full_name=full_name, role=Role.USER, password_hash=hashed)
+        return answer(context, await accounts.create(self._pool, new, key), convert.user)
 
     async def Login(self, request: auth_pb2.LoginRequest, _context: Context) -> auth_pb2.LoginResponse:
         """Exchange e-mail and password for an access token."""
@@ -48,15 +52,16 @@ class AuthHandler:
 
     async def GetMe(self, _request: auth_pb2.GetMeRequest, context: Context) -> auth_pb2.User:
         """Return the caller's account."""
-        return convert.user(_present(await accounts.get(self._pool, context.account_id)))
+        return convert.user(await accounts.get(self._pool, context.account_id))
 
-    async def UpdateMe(self, request: auth_pb2.UpdateMeRequest, context: Context) -> auth_pb2.User:
+    async def UpdateMe(self, request: auth_pb2.UpdateMeRequest, context: Context) -> Answer:
         """Change the caller's account."""
         if not request.HasField("full_name"):
             return await self.GetMe(auth_pb2.GetMeRequest(), context)
         with Checks() as check:
             full_name = check.text("full_name", request.full_name, longest=FULL_NAME_MAX)
-        return convert.user(_present(await accounts.rename(self._pool, context.account_id, full_name)))
+        key = self._idempotency.key(context, request, convert.user)
+        return answer(context, await accounts.rename(self._pool, context.account_id, full_name, key), convert.user)
 
     async def GetAdminOnly(self, _request: auth_pb2.GetAdminOnlyRequest, _context: Context) -> auth_pb2.GetAdminOnlyResponse:
         """Greet an administrator."""
@@ -74,9 +79,3 @@ class AuthHandler:
         return auth_pb2.LoginResponse(
             access_token=self._tokens.issue(account.id, time.time()), token_type=BEARER, expires_in=self._tokens.lifetime_s
         )
-
-
-def _present(account: Account | None) -> Account:
-    if account is None:
-        raise TokenInvalid("the account of this token is gone")
-    return account

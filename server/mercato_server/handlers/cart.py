@@ -1,58 +1,72 @@
 """CartService."""
 
+from uuid import UUID
+
 from mercato.v1 import cart_pb2
+from mercato_server.coalescer import Coalescer
 from mercato_server.context import Context
 from mercato_server.db import Pool
 from mercato_server.domain.carts import LINE_QUANTITY_MAX, CartLine
-from mercato_server.domain.errors import MercatoError
 from mercato_server.handlers import convert
 from mercato_server.handlers.checks import Checks
+from mercato_server.handlers.idempotency import Answer, Idempotency, answer
 from mercato_server.store import carts
 from mercato_server.store.carts import LineChange
+from mercato_server.store.idempotency import Replay
+
+Lines = tuple[CartLine, ...]
 
 
 class CartHandler:
     """The caller's cart."""
 
-    def __init__(self, pool: "Pool", currency: str) -> None:
+    def __init__(self, pool: "Pool", idempotency: Idempotency, currency: str, batch_max: int) -> None:
         self._pool = pool
+        self._idempotency = idempotency
         self._currency = currency
+        self._read: Coalescer[UUID, Lines] = Coalescer(
+            lambda accounts: carts.get(pool, accounts), party=lambda _: object(), batch_max=batch_max
+        )
+        self._add: Coalescer[LineChange, Lines | Replay] = Coalescer(
+            lambda changes: carts.add(pool, changes), party=lambda change: change.account_id, batch_max=batch_max
+        )
+        self._set: Coalescer[LineChange, Lines | Replay] = Coalescer(
+            lambda changes: carts.put(pool, changes), party=lambda change: change.account_id, batch_max=batch_max
+        )
 
     async def GetCart(self, _request: cart_pb2.GetCartRequest, context: Context) -> cart_pb2.Cart:
         """Return the cart."""
-        [lines] = await carts.get(self._pool, [context.account_id])
-        return convert.cart(lines, self._currency)
+        return self._cart(await self._read(context.account_id))
 
-    async def AddCartItem(self, request: cart_pb2.AddCartItemRequest, context: Context) -> cart_pb2.Cart:
+    async def AddCartItem(self, request: cart_pb2.AddCartItemRequest, context: Context) -> Answer:
         """Add units of a product."""
         with Checks() as check:
             product_id = check.uuid("product_id", request.product_id)
             quantity = check.between("quantity", request.quantity if request.HasField("quantity") else 1, 1, LINE_QUANTITY_MAX)
-        [result] = await carts.add(self._pool, [LineChange(context.account_id, product_id, quantity)])
-        return self._cart(result)
+        key = self._idempotency.key(context, request, self._cart)
+        return answer(context, await self._add(LineChange(context.account_id, product_id, quantity, key)), self._cart)
 
-    async def SetCartItem(self, request: cart_pb2.SetCartItemRequest, context: Context) -> cart_pb2.Cart:
+    async def SetCartItem(self, request: cart_pb2.SetCartItemRequest, context: Context) -> Answer:
         """Set the units of a line."""
         with Checks() as check:
             product_id = check.uuid("product_id", request.product_id)
             quantity = check.between("quantity", request.quantity, 0, LINE_QUANTITY_MAX)
             if not request.HasField("quantity"):
                 check.fail("quantity", "is required; 0 removes the line")
-        [result] = await carts.put(self._pool, [LineChange(context.account_id, product_id, quantity)])
-        return self._cart(result)
+        key = self._idempotency.key(context, request, self._cart)
+        return answer(context, await self._set(LineChange(context.account_id, product_id, quantity, key)), self._cart)
 
-    async def RemoveCartItem(self, request: cart_pb2.RemoveCartItemRequest, context: Context) -> cart_pb2.Cart:
+    async def RemoveCartItem(self, request: cart_pb2.RemoveCartItemRequest, context: Context) -> Answer:
         """Remove a line."""
         with Checks() as check:
             product_id = check.uuid("product_id", request.product_id)
-        return convert.cart(await carts.remove(self._pool, context.account_id, product_id), self._currency)
+        key = self._idempotency.key(context, request, self._cart)
+        return answer(context, await self._set(LineChange(context.account_id, product_id, 0, key)), self._cart)
 
-    async def ClearCart(self, _request: cart_pb2.ClearCartRequest, context: Context) -> cart_pb2.Cart:
+    async def ClearCart(self, request: cart_pb2.ClearCartRequest, context: Context) -> Answer:
         """Remove every line."""
-        await carts.clear(self._pool, context.account_id)
-        return convert.cart((), self._currency)
+        key = self._idempotency.key(context, request, self._cart)
+        return answer(context, await carts.clear(self._pool, context.account_id, key), self._cart)
 
-    def _cart(self, result: tuple[CartLine, ...] | MercatoError) -> cart_pb2.Cart:
-        if isinstance(result, MercatoError):
-            raise result
-        return convert.cart(result, self._currency)
+    def _cart(self, lines: Lines) -> cart_pb2.Cart:
+        return convert.cart(lines, self._currency)

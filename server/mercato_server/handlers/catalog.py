@@ -25,6 +25,7 @@ from mercato_server.domain.errors import ProductNotFound
 from mercato_server.domain.orders import REASON_MAX
 from mercato_server.handlers import convert
 from mercato_server.handlers.checks import Checks
+from mercato_server.handlers.idempotency import Answer, Idempotency, answer
 from mercato_server.handlers.pages import Pager
 from mercato_server.store import catalog, product_lists
 
@@ -45,21 +46,24 @@ _ORDERS = {order.value: order for order in ProductOrder if order is not ProductO
 class CatalogHandler:
     """Products, stock and categories."""
 
-    def __init__(self, pool: "Pool", pager: Pager, limits: Limits, currency: str) -> None:
+    def __init__(self, pool: "Pool", pager: Pager, idempotency: Idempotency, limits: Limits, currency: str) -> None:
         self._pool = pool
         self._pager = pager
+        self._idempotency = idempotency
         self._limits = limits
         self._currency = currency
 
     async def ListProducts(self, request: catalog_pb2.ListProductsRequest, _context: Context) -> catalog_pb2.ListProductsResponse:
         """List products on sale."""
-        wanted, order = _filter(request)
+        with Checks() as check:
+            self._pager.check(check, request, skip=request.skip)
+            wanted, order = _filter(check, request)
         query = f"products {wanted} {order}"
         page = self._pager.page(request, query, skip=request.skip)
         found, last = await product_lists.products(self._pool, wanted, order, page)
-        response = catalog_pb2.ListProductsResponse(
-            products=[self._product(product) for product in found], next_page_token=self._pager.next_token(last, query)
-        )
+        response = catalog_pb2.ListProductsResponse(next_page_token=self._pager.next_token(last, query))
+        for product in found:
+            convert.fill_product(response.products.add(), product, self._currency)
         if request.include_total_size:
             response.total_size = await product_lists.count(self._pool, wanted, self._limits.total_size_max)
         return response
@@ -82,16 +86,17 @@ class CatalogHandler:
         found = await catalog.get(self._pool, set(ids))
         return catalog_pb2.BatchGetProductsResponse(products=[self._product(product) for product in _all_of(found, ids)])
 
-    async def CreateProduct(self, request: catalog_pb2.CreateProductRequest, context: Context) -> catalog_pb2.Product:
+    async def CreateProduct(self, request: catalog_pb2.CreateProductRequest, context: Context) -> Answer:
         """Create a product."""
         product = request.product
         with Checks() as check:
             for field in ("id", "etag", "create_time", "update_time", "delete_time"):
                 check.absent(f"product.{field}", present=field in _populated(product))
             draft = self._draft(check, product, WRITABLE)
-        return self._product(await catalog.create(self._pool, draft, context.account_id))
+        key = self._idempotency.key(context, request, self._product)
+        return answer(context, await catalog.create(self._pool, draft, context.account_id, key), self._product)
 
-    async def UpdateProduct(self, request: catalog_pb2.UpdateProductRequest, context: Context) -> catalog_pb2.Product:
+    async def UpdateProduct(self, request: catalog_pb2.UpdateProductRequest, context: Context) -> Answer:
         """Change a product."""
         product = request.product
         with Checks() as check:
@@ -100,22 +105,26 @@ class CatalogHandler:
             fields = _fields(check, request, replace=context.metadata("x-envoy-original-method") == "PUT")
             draft = self._draft(check, product, fields)
         columns = [WRITABLE[field] for field in fields]
-        return self._product(await catalog.update(self._pool, product_id, draft, columns, etag or None, context.account_id))
+        change = catalog.Update(product_id=product_id, draft=draft, fields=columns, etag=etag or None, actor_id=context.account_id)
+        key = self._idempotency.key(context, request, self._product)
+        return answer(context, await catalog.update(self._pool, change, key), self._product)
 
-    async def DeleteProduct(self, request: catalog_pb2.DeleteProductRequest, _context: Context) -> catalog_pb2.Product:
+    async def DeleteProduct(self, request: catalog_pb2.DeleteProductRequest, context: Context) -> Answer:
         """Take a product off sale."""
         with Checks() as check:
             product_id = check.uuid("product_id", request.product_id)
             etag = check.text("etag", request.etag, longest=ETAG_MAX)
-        return self._product(await catalog.delete(self._pool, product_id, etag or None))
+        key = self._idempotency.key(context, request, self._product)
+        return answer(context, await catalog.delete(self._pool, product_id, etag or None, key), self._product)
 
-    async def UndeleteProduct(self, request: catalog_pb2.UndeleteProductRequest, _context: Context) -> catalog_pb2.Product:
+    async def UndeleteProduct(self, request: catalog_pb2.UndeleteProductRequest, context: Context) -> Answer:
         """Bring a deleted product back."""
         with Checks() as check:
             product_id = check.uuid("product_id", request.product_id)
-        return self._product(await catalog.undelete(self._pool, product_id))
+        key = self._idempotency.key(context, request, self._product)
+        return answer(context, await catalog.undelete(self._pool, product_id, key), self._product)
 
-    async def AdjustStock(self, request: catalog_pb2.AdjustStockRequest, context: Context) -> catalog_pb2.Product:
+    async def AdjustStock(self, request: catalog_pb2.AdjustStockRequest, context: Context) -> Answer:
         """Change the stock of a product."""
         change = request.compare_and_set
         with Checks() as check:
@@ -126,16 +135,21 @@ class CatalogHandler:
             check.between("delta", request.delta, -STOCK_MAX, STOCK_MAX)
             if not request.delta and not request.HasField("compare_and_set"):
                 check.fail("delta", "must not be 0; send delta or compare_and_set")
-        if request.HasField("compare_and_set"):
-            product = await catalog.compare_and_set_stock(
-                self._pool, product_id, change.expected_stock, change.stock, reason, context.account_id
-            )
-        else:
-            product = await catalog.adjust_stock(self._pool, product_id, request.delta, reason, context.account_id)
-        return self._product(product)
+        wanted = catalog.StockChange(
+            product_id=product_id,
+            actor_id=context.account_id,
+            reason=reason,
+            delta=request.delta,
+            stock=change.stock if request.HasField("compare_and_set") else None,
+            expected=change.expected_stock if request.HasField("compare_and_set") else None,
+        )
+        key = self._idempotency.key(context, request, self._product)
+        return answer(context, await catalog.adjust_stock(self._pool, wanted, key), self._product)
 
     async def ListCategories(self, request: catalog_pb2.ListCategoriesRequest, _context: Context) -> catalog_pb2.ListCategoriesResponse:
         """List categories by name."""
+        with Checks() as check:
+            self._pager.check(check, request)
         found, last = await catalog.categories(self._pool, self._pager.page(request, "categories"))
         return catalog_pb2.ListCategoriesResponse(
             categories=[convert.category(category) for category in found], next_page_token=self._pager.next_token(last, "categories")
@@ -147,26 +161,29 @@ class CatalogHandler:
             category_id = check.uuid("category_id", request.category_id)
         return convert.category(await catalog.get_category(self._pool, category_id))
 
-    async def CreateCategory(self, request: catalog_pb2.CreateCategoryRequest, _context: Context) -> catalog_pb2.Category:
+    async def CreateCategory(self, request: catalog_pb2.CreateCategoryRequest, context: Context) -> Answer:
         """Create a category."""
         with Checks() as check:
             check.absent("category.id", present=bool(request.category.id))
             check.absent("category.create_time", present=request.category.HasField("create_time"))
             name = check.text("category.name", request.category.name, shortest=1, longest=CATEGORY_NAME_MAX)
-        return convert.category(await catalog.create_category(self._pool, name))
+        key = self._idempotency.key(context, request, convert.category)
+        return answer(context, await catalog.create_category(self._pool, name, key), convert.category)
 
-    async def UpdateCategory(self, request: catalog_pb2.UpdateCategoryRequest, _context: Context) -> catalog_pb2.Category:
+    async def UpdateCategory(self, request: catalog_pb2.UpdateCategoryRequest, context: Context) -> Answer:
         """Rename a category."""
         with Checks() as check:
             category_id = check.uuid("category.id", request.category.id)
             name = check.text("category.name", request.category.name, shortest=1, longest=CATEGORY_NAME_MAX)
-        return convert.category(await catalog.update_category(self._pool, category_id, name))
+        key = self._idempotency.key(context, request, convert.category)
+        return answer(context, await catalog.update_category(self._pool, category_id, name, key), convert.category)
 
-    async def DeleteCategory(self, request: catalog_pb2.DeleteCategoryRequest, _context: Context) -> catalog_pb2.Category:
+    async def DeleteCategory(self, request: catalog_pb2.DeleteCategoryRequest, context: Context) -> Answer:
         """Delete a category."""
         with Checks() as check:
             category_id = check.uuid("category_id", request.category_id)
-        return convert.category(await catalog.delete_category(self._pool, category_id))
+        key = self._idempotency.key(context, request, convert.category)
+        return answer(context, await catalog.delete_category(self._pool, category_id, key), convert.category)
 
     def _product(self, product: Product) -> catalog_pb2.Product:
         return convert.product(product, self._currency)
@@ -188,16 +205,15 @@ class CatalogHandler:
         )
 
 
-def _filter(request: catalog_pb2.ListProductsRequest) -> tuple[ProductFilter, ProductOrder]:
-    with Checks() as check:
-        category_id = check.optional_uuid("category_id", request.category_id)
-        query = check.text("q", request.q, longest=QUERY_MAX)
-        for field in ("min_price", "max_price"):
-            if request.HasField(field) and getattr(request, field) < 0:
-                check.fail(field, "must not be negative")
-        order_by = " ".join(request.order_by.split())
-        if order_by and order_by not in _ORDERS:
-            check.fail("order_by", f"must be one of: {', '.join(_ORDERS)}")
+def _filter(check: Checks, request: catalog_pb2.ListProductsRequest) -> tuple[ProductFilter, ProductOrder]:
+    category_id = check.optional_uuid("category_id", request.category_id)
+    query = check.text("q", request.q, longest=QUERY_MAX)
+    for field in ("min_price", "max_price"):
+        if request.HasField(field) and getattr(request, field) < 0:
+            check.fail(field, "must not be negative")
+    order_by = " ".join(request.order_by.split())
+    if order_by and order_by not in _ORDERS:
+        check.fail("order_by", f"must be one of: {', '.join(_ORDERS)}")
     default = ProductOrder.RELEVANCE if query else ProductOrder.NEWEST
     wanted = ProductFilter(
         category_id=category_id,

@@ -1,6 +1,6 @@
 """From what the shop knows to what it tells: domain objects to messages."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -11,6 +11,7 @@ from mercato_server.domain.carts import CartLine, CartWarning, cart_etag, cart_t
 from mercato_server.domain.catalog import Category, Product
 from mercato_server.domain.orders import Order, OrderLine, OrderStatus, OrderTransition
 
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ROLES = {Role.USER: auth_pb2.ROLE_USER, Role.ADMIN: auth_pb2.ROLE_ADMIN}
 STATUSES = {status: order_pb2.OrderStatus.Value(f"ORDER_STATUS_{status.name}") for status in OrderStatus}
 STATUS_OF = {number: status for status, number in STATUSES.items()}
@@ -20,8 +21,15 @@ WARNINGS = {warning: cart_pb2.CartWarningCode.Value(f"CART_WARNING_CODE_{warning
 def timestamp(moment: datetime) -> Timestamp:
     """Return a point in time with microseconds."""
     message = Timestamp()
-    message.FromDatetime(moment)
+    set_time(message, moment)
     return message
+
+
+def set_time(message: Timestamp, moment: datetime) -> None:
+    """Write a point in time, with microseconds, into a message; a third of the time of FromDatetime, which lists would notice."""
+    since = moment - EPOCH
+    message.seconds = since.days * 86_400 + since.seconds
+    message.nanos = since.microseconds * 1_000
 
 
 def user(account: Account) -> auth_pb2.User:
@@ -37,20 +45,27 @@ def user(account: Account) -> auth_pb2.User:
 
 def product(found: Product, currency: str) -> catalog_pb2.Product:
     """Return a product, priced in the shop's currency."""
-    return catalog_pb2.Product(
-        id=str(found.id),
-        name=found.name,
-        description=found.description,
-        price=Money(currency_code=currency, minor_units=found.price_minor),
-        category_id=str(found.category_id) if found.category_id else "",
-        sku=found.sku or "",
-        stock=found.stock,
-        image_urls=found.image_urls,
-        etag=found.etag,
-        create_time=timestamp(found.created_at),
-        update_time=timestamp(found.updated_at),
-        delete_time=timestamp(found.deleted_at) if found.deleted_at else None,
-    )
+    message = catalog_pb2.Product()
+    fill_product(message, found, currency)
+    return message
+
+
+def fill_product(message: catalog_pb2.Product, found: Product, currency: str) -> None:
+    """Write a product into an empty message; in a list that saves a copy of each."""
+    message.id = str(found.id)
+    message.name = found.name
+    message.description = found.description
+    message.price.currency_code = currency
+    message.price.minor_units = found.price_minor
+    message.category_id = str(found.category_id) if found.category_id else ""
+    message.sku = found.sku or ""
+    message.stock = found.stock
+    message.image_urls.extend(found.image_urls)
+    message.etag = found.etag
+    set_time(message.create_time, found.created_at)
+    set_time(message.update_time, found.updated_at)
+    if found.deleted_at:
+        set_time(message.delete_time, found.deleted_at)
 
 
 def category(found: Category) -> catalog_pb2.Category:

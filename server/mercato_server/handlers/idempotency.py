@@ -1,7 +1,10 @@
 """The metadata `idempotency-key` of a call."""
 
 import hashlib
+import hmac
 import re
+from collections.abc import Callable
+from typing import TypeVar
 
 from google.protobuf.message import Message
 
@@ -13,19 +16,44 @@ HEADER = "idempotency-key"
 REPLAYED = ("idempotent-replayed", "true")
 _VISIBLE_ASCII = re.compile(r"[!-~]{1,255}")
 
-
-def idempotency_key(context: Context, request: Message) -> IdempotencyKey | None:
-    """Return the key of a call, with the fingerprint of its request, or None if it brings none; raises InvalidRequest for a bad one."""
-    key = context.metadata(HEADER)
-    if key is None:
-        return None
-    if not _VISIBLE_ASCII.fullmatch(key):
-        raise InvalidRequest([Violation(HEADER, "must be 1 to 255 visible ASCII characters")])
-    content = context.rpc.method.encode() + b"\0" + request.SerializeToString(deterministic=True)
-    return IdempotencyKey(context.account_id, key, context.rpc.method, hashlib.sha256(content).digest())
+Result = TypeVar("Result")
+Answer = Message | bytes
+"""What a handler returns: a message, or the bytes of one that was stored."""
 
 
-def replay(context: Context, stored: Replay) -> bytes:
-    """Answer with what the first call of the key was answered, and say so in the initial metadata."""
-    context.headers.append(REPLAYED)
-    return stored.response
+class Idempotency:
+    """Reads the keys of calls, and answers with what is stored under a key.
+
+    The fingerprint of a request is keyed with the server's secret: a signup's request holds a password, and a bare digest of it in the
+    database would be quick to guess.
+    """
+
+    def __init__(self, secret: str) -> None:
+        self._secret = hmac.digest(secret.encode(), b"mercato idempotency fingerprints", hashlib.sha256)
+
+    def key(self, context: Context, request: Message, to_message: Callable[[Result], Message]) -> IdempotencyKey | None:
+        """Return the key of a call, or None if it brings none; `to_message` makes the response that is stored.
+
+        Raises InvalidRequest for a malformed key.
+        """
+        key = context.metadata(HEADER)
+        if key is None:
+            return None
+        if not _VISIBLE_ASCII.fullmatch(key):
+            raise InvalidRequest([Violation(HEADER, "must be 1 to 255 visible ASCII characters")])
+        content = context.rpc.method.encode() + b"\0" + request.SerializeToString(deterministic=True)
+        return IdempotencyKey(
+            scope_id=context.scope_id,
+            key=key,
+            method=context.rpc.method,
+            fingerprint=hmac.digest(self._secret, content, hashlib.sha256),
+            serialize=lambda result: to_message(result).SerializeToString(),
+        )
+
+
+def answer(context: Context, result: Result | Replay, to_message: Callable[[Result], Message]) -> Answer:
+    """Answer with a result, or with what the first call of the key was answered, and say so in the initial metadata."""
+    if isinstance(result, Replay):
+        context.headers.append(REPLAYED)
+        return result.response
+    return to_message(result)

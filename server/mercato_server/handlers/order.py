@@ -1,13 +1,14 @@
 """OrderService."""
 
 from mercato.v1 import order_pb2
+from mercato_server.coalescer import Coalescer
 from mercato_server.context import Context
 from mercato_server.db import Pool
-from mercato_server.domain.errors import MercatoError, OrderNotFound
+from mercato_server.domain.errors import OrderNotFound
 from mercato_server.domain.orders import REASON_MAX, Order, OrderStatus, Terms
 from mercato_server.handlers import convert
 from mercato_server.handlers.checks import Checks
-from mercato_server.handlers.idempotency import idempotency_key, replay
+from mercato_server.handlers.idempotency import Answer, Idempotency, answer
 from mercato_server.handlers.pages import Pager
 from mercato_server.store import accounts, orders
 from mercato_server.store.idempotency import Replay
@@ -18,28 +19,27 @@ CART_ETAG_MAX = 64
 class OrderHandler:
     """Orders."""
 
-    def __init__(self, pool: "Pool", pager: Pager, currency: str) -> None:
+    def __init__(self, pool: "Pool", pager: Pager, idempotency: Idempotency, currency: str, batch_max: int) -> None:
         self._pool = pool
+        self._idempotency = idempotency
         self._pager = pager
         self._currency = currency
+        self._checkout: Coalescer[orders.Checkout, Order | Replay] = Coalescer(
+            lambda batch: orders.checkout(pool, batch, currency=currency), party=lambda wish: wish.account_id, batch_max=batch_max
+        )
 
-    async def Checkout(self, request: order_pb2.CheckoutRequest, context: Context) -> order_pb2.Order | bytes:
+    async def Checkout(self, request: order_pb2.CheckoutRequest, context: Context) -> Answer:
         """Buy what is in the cart."""
         terms = self._terms(request)
-        key = None if request.validate_only else idempotency_key(context, request)
+        key = None if request.validate_only else self._idempotency.key(context, request, convert.order)
         wish = orders.Checkout(context.account_id, key, terms, request.validate_only)
-        [result] = await orders.checkout(self._pool, [wish], currency=self._currency, serialize=_serialize)
-        match result:
-            case MercatoError():
-                raise result
-            case Replay():
-                return replay(context, result)
-            case Order():
-                return convert.order(result)
+        return answer(context, await self._checkout(wish), convert.order)
 
     async def ListOrders(self, request: order_pb2.ListOrdersRequest, context: Context) -> order_pb2.ListOrdersResponse:
         """List the caller's orders."""
-        status = _status_filter(request.status)
+        with Checks() as check:
+            self._pager.check(check, request)
+            status = _status_filter(check, request.status)
         query = f"orders {context.account_id} {status}"
         found, last = await orders.of_account(self._pool, context.account_id, status, self._pager.page(request, query))
         return order_pb2.ListOrdersResponse(
@@ -49,8 +49,9 @@ class OrderHandler:
     async def ListAllOrders(self, request: order_pb2.ListAllOrdersRequest, _context: Context) -> order_pb2.ListAllOrdersResponse:
         """List everybody's orders, or one account's."""
         with Checks() as check:
+            self._pager.check(check, request)
             account_id = check.optional_uuid("account_id", request.account_id)
-        status = _status_filter(request.status)
+            status = _status_filter(check, request.status)
         query = f"all orders {account_id} {status}"
         page = self._pager.page(request, query)
         if account_id:
@@ -70,15 +71,19 @@ class OrderHandler:
             raise OrderNotFound(order_id)
         return convert.order(order)
 
-    async def CancelOrder(self, request: order_pb2.CancelOrderRequest, context: Context) -> order_pb2.Order:
+    async def CancelOrder(self, request: order_pb2.CancelOrderRequest, context: Context) -> Answer:
         """Cancel an order and restock."""
         with Checks() as check:
             order_id = check.uuid("order_id", request.order_id)
             reason = check.text("reason", request.reason, longest=REASON_MAX)
         owner_id = None if await accounts.is_admin(self._pool, context.account_id) else context.account_id
-        return convert.order(await orders.transition(self._pool, order_id, OrderStatus.CANCELLED, context.account_id, reason, owner_id))
+        change = orders.Change(
+            order_id=order_id, status=OrderStatus.CANCELLED, actor_id=context.account_id, reason=reason, owner_id=owner_id
+        )
+        key = self._idempotency.key(context, request, convert.order)
+        return answer(context, await orders.transition(self._pool, change, key), convert.order)
 
-    async def AdvanceOrder(self, request: order_pb2.AdvanceOrderRequest, context: Context) -> order_pb2.Order:
+    async def AdvanceOrder(self, request: order_pb2.AdvanceOrderRequest, context: Context) -> Answer:
         """Move an order to its next state."""
         with Checks() as check:
             order_id = check.uuid("order_id", request.order_id)
@@ -86,7 +91,9 @@ class OrderHandler:
             if request.status not in convert.STATUS_OF:
                 check.fail("status", "must be one of ORDER_STATUS_PAID, _SHIPPED, _DELIVERED, _CANCELLED, _REFUNDED")
         status = convert.STATUS_OF[request.status]
-        return convert.order(await orders.transition(self._pool, order_id, status, context.account_id, reason))
+        change = orders.Change(order_id=order_id, status=status, actor_id=context.account_id, reason=reason)
+        key = self._idempotency.key(context, request, convert.order)
+        return answer(context, await orders.transition(self._pool, change, key), convert.order)
 
     def _terms(self, request: order_pb2.CheckoutRequest) -> Terms:
         with Checks() as check:
@@ -95,12 +102,7 @@ class OrderHandler:
         return Terms(expected_total_minor=expected if request.HasField("expected_total") else None, cart_etag=etag or None)
 
 
-def _serialize(order: Order) -> bytes:
-    return convert.order(order).SerializeToString()
-
-
-def _status_filter(number: order_pb2.OrderStatus.ValueType) -> OrderStatus | None:
-    with Checks() as check:
-        if number and number not in convert.STATUS_OF:
-            check.fail("status", "must be a status of orders, such as ORDER_STATUS_PAID")
+def _status_filter(check: Checks, number: order_pb2.OrderStatus.ValueType) -> OrderStatus | None:
+    if number and number not in convert.STATUS_OF:
+        check.fail("status", "must be a status of orders, such as ORDER_STATUS_PAID")
     return convert.STATUS_OF.get(number)

@@ -22,15 +22,17 @@ class Pager:
     tokens: PageTokens
     limits: Limits
 
-    def page(self, request: ListRequest, query: str, *, skip: int = 0) -> Page:
-        """Return the page that is asked for; `query` stands for the list's other arguments.
+    def check(self, check: Checks, request: ListRequest, *, skip: int = 0) -> None:
+        """Note a size or skip that is out of bounds."""
+        if request.page_size < 0:
+            check.fail("page_size", "must not be negative")
+        check.between("skip", skip, 0, self.limits.skip_max)
 
-        Raises InvalidRequest for a size or skip out of bounds, PageTokenInvalid for a token of another list.
+    def page(self, request: ListRequest, query: str, *, skip: int = 0) -> Page:
+        """Return the page that a checked request asks for; `query` stands for the list's other arguments.
+
+        Raises PageTokenInvalid for a token of another list.
         """
-        with Checks() as check:
-            if request.page_size < 0:
-                check.fail("page_size", "must not be negative")
-            check.between("skip", skip, 0, self.limits.skip_max)
         size = min(request.page_size or self.limits.page_size_default, self.limits.page_size_max)
         after = self.tokens.decode(request.page_token, query) if request.page_token else None
         return Page(size, after, skip)

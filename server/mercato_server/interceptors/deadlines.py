@@ -7,19 +7,24 @@ from mercato_server.config import Limits
 from mercato_server.context import Context, Rpc
 from mercato_server.domain.errors import DeadlineExceeded
 from mercato_server.interceptors import Answer, Unary
+from mercato_server.transactions import deadline
+
+MARGIN_S = 0.02
+"""Part of the caller's time that an answer takes to get there. Without it gRPC's own deadline may win, and its error has no details."""
 
 
 def keep_deadlines(limits: Limits) -> Callable[[Rpc, Unary], Unary]:
-    """Cancel what a call does when its time is up; gRPC itself does so for a deadline that the caller brought."""
+    """Cancel what a call does when its time is up."""
 
     def layer(rpc: Rpc, proceed: Unary) -> Unary:
         default_s = rpc.policy.timeout_ms / 1000 or limits.timeout_s
 
         async def timed(request: bytes, context: Context) -> Answer:
-            remaining = context.transport.time_remaining()
-            if remaining is not None and remaining <= limits.timeout_max_s:
-                return await proceed(request, context)
-            scope = asyncio.timeout(default_s if remaining is None else limits.timeout_max_s)
+            remaining_s = context.transport.time_remaining()
+            limit_s = default_s if remaining_s is None else min(remaining_s - min(MARGIN_S, remaining_s / 2), limits.timeout_max_s)
+            until = asyncio.get_running_loop().time() + limit_s
+            deadline.set(until)
+            scope = asyncio.timeout_at(until)
             try:
                 async with scope:
                     return await proceed(request, context)

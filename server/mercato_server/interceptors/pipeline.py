@@ -58,13 +58,12 @@ def _parse(rpc: Rpc, handle: Handler) -> Unary:
 
 def _serve(rpc: Rpc, call: Unary) -> Callable[[bytes, Any], Awaitable[bytes]]:
     """Connect the layers to gRPC, which is left to carry bytes."""
-    created = (("x-http-code", str(rpc.policy.http_status)),) if rpc.policy.http_status else ()
 
     async def serve(request: bytes, transport: Any) -> bytes:
         context = Context(rpc, transport)
         answer = await call(request, context)
-        if created or context.headers:
-            await transport.send_initial_metadata((*created, *context.headers))
+        if context.headers:
+            await transport.send_initial_metadata(context.headers)
         return answer.SerializeToString() if isinstance(answer, Message) else answer
 
     return serve

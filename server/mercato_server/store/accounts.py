@@ -1,12 +1,15 @@
 """Accounts."""
 
+from dataclasses import dataclass, field
 from uuid import UUID
 
 import asyncpg
 
-from mercato_server.db import Pool
+from mercato_server.db import Conn, Pool
 from mercato_server.domain.accounts import Account, Role
-from mercato_server.domain.errors import EmailTaken
+from mercato_server.domain.errors import EmailTaken, TokenInvalid
+from mercato_server.store.idempotency import IdempotencyKey, Replay, once
+from mercato_server.transactions import retry_conflicts, transaction
 
 INSERT_ACCOUNT = """
 INSERT INTO accounts (email, full_name, role, password_hash)
@@ -36,19 +39,36 @@ RETURNING id, email, full_name, role, password_hash, created_at
 IS_ADMIN = "SELECT role = 'admin' FROM accounts WHERE id = $1"
 
 
-async def create(pool: "Pool", email: str, full_name: str, role: Role, password_hash: str) -> Account:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewAccount:
+    """An account to create; the e-mail address in lower case."""
+
+    email: str
+    full_name: str
+    role: Role
+    password_hash: str = field(repr=False)
+
+
+@retry_conflicts
+async def create(pool: "Pool", new: NewAccount, key: IdempotencyKey | None = None) -> Account | Replay:
     """Create an account; raises EmailTaken."""
+    async with transaction(pool) as conn:
+        return await once(conn, key, lambda: _create(conn, new))
+
+
+async def _create(conn: "Conn", new: NewAccount) -> Account:
     try:
-        row = await pool.fetchrow(INSERT_ACCOUNT, email, full_name, role, password_hash)
+        return _account(await conn.fetchrow(INSERT_ACCOUNT, new.email, new.full_name, new.role, new.password_hash))
     except asyncpg.UniqueViolationError:
-        raise EmailTaken(email) from None
-    return _account(row)
+        raise EmailTaken(new.email) from None
 
 
-async def get(pool: "Pool", account_id: UUID) -> Account | None:
-    """Return the account, or None."""
+async def get(pool: "Pool", account_id: UUID) -> Account:
+    """Return the caller's account; raises TokenInvalid if it is gone."""
     row = await pool.fetchrow(GET_ACCOUNT, account_id)
-    return _account(row) if row else None
+    if row is None:
+        raise TokenInvalid("the account of this token is gone")
+    return _account(row)
 
 
 async def find(pool: "Pool", email: str) -> Account | None:
@@ -57,10 +77,18 @@ async def find(pool: "Pool", email: str) -> Account | None:
     return _account(row) if row else None
 
 
-async def rename(pool: "Pool", account_id: UUID, full_name: str) -> Account | None:
-    """Change the name of an account and return it, or None if there is none."""
-    row = await pool.fetchrow(RENAME_ACCOUNT, account_id, full_name)
-    return _account(row) if row else None
+@retry_conflicts
+async def rename(pool: "Pool", account_id: UUID, full_name: str, key: IdempotencyKey | None = None) -> Account | Replay:
+    """Change the name of an account; raises TokenInvalid if it is gone."""
+    async with transaction(pool) as conn:
+        return await once(conn, key, lambda: _rename(conn, account_id, full_name))
+
+
+async def _rename(conn: "Conn", account_id: UUID, full_name: str) -> Account:
+    row = await conn.fetchrow(RENAME_ACCOUNT, account_id, full_name)
+    if row is None:
+        raise TokenInvalid("the account of this token is gone")
+    return _account(row)
 
 
 async def is_admin(pool: "Pool", account_id: UUID) -> bool:

@@ -6,9 +6,12 @@ from uuid import UUID
 
 import asyncpg
 
-from mercato_server.db import Conn, Pool, retry_conflicts
+from mercato_server.db import Conn, Pool
 from mercato_server.domain.carts import LINE_QUANTITY_MAX, LINES_MAX, CartLine
 from mercato_server.domain.errors import CartLimit, MercatoError, ProductNotFound, TokenInvalid
+from mercato_server.store import idempotency
+from mercato_server.store.idempotency import IdempotencyKey, Replay, once
+from mercato_server.transactions import patience, retry_conflicts, transaction
 
 GET_CARTS = """
 SELECT item.account_id, item.product_id, product.name, item.quantity, product.price_minor AS unit_price_minor,
@@ -55,16 +58,17 @@ DELETE FROM cart_items AS item
 
 CLEAR_CART = "DELETE FROM cart_items WHERE account_id = $1"
 
-CartResult = tuple[CartLine, ...] | MercatoError
+CartResult = tuple[CartLine, ...] | Replay | MercatoError
 
 
 @dataclass(frozen=True, slots=True)
 class LineChange:
-    """Units of a product to add to an account's cart, or to set there."""
+    """Units of a product to add to an account's cart, or to set there (0 removes the line)."""
 
     account_id: UUID
     product_id: UUID
     quantity: int
+    key: IdempotencyKey | None = None
 
 
 async def get(pool: "Pool", account_ids: Sequence[UUID]) -> list[tuple[CartLine, ...]]:
@@ -77,35 +81,40 @@ async def get(pool: "Pool", account_ids: Sequence[UUID]) -> list[tuple[CartLine,
 async def add(pool: "Pool", changes: Sequence[LineChange]) -> list[CartResult]:
     """Add to carts and return each as it is afterwards, or the error of a change that could not be made.
 
-    (account, product) must differ between the changes.
+    Accounts must differ between the changes.
     """
-    return await _put(pool, ADD_LINES, changes)
+    async with transaction(pool, patience=patience(changes)) as conn:
+        return await _put(conn, ADD_LINES, changes)
 
 
 @retry_conflicts
 async def put(pool: "Pool", changes: Sequence[LineChange]) -> list[CartResult]:
     """Set lines of carts, as `add`; a quantity of 0 removes the line."""
-    return await _put(pool, SET_LINES, changes)
+    async with transaction(pool, patience=patience(changes)) as conn:
+        return await _put(conn, SET_LINES, changes)
 
 
-async def remove(pool: "Pool", account_id: UUID, product_id: UUID) -> tuple[CartLine, ...]:
-    """Remove a line, if it is there, and return the cart."""
-    async with pool.acquire() as conn, conn.transaction():
-        await conn.execute(REMOVE_LINES, [account_id], [product_id])
-        [lines] = await _read(conn, [account_id])
-        return lines
+@retry_conflicts
+async def clear(pool: "Pool", account_id: UUID, key: IdempotencyKey | None = None) -> tuple[CartLine, ...] | Replay:
+    """Remove every line of a cart and return what is left: nothing."""
+    async with transaction(pool) as conn:
+        return await once(conn, key, lambda: _clear(conn, account_id))
 
 
-async def clear(pool: "Pool", account_id: UUID) -> None:
-    """Remove every line of a cart."""
-    await pool.execute(CLEAR_CART, account_id)
+async def _clear(conn: "Conn", account_id: UUID) -> tuple[CartLine, ...]:
+    await conn.execute(CLEAR_CART, account_id)
+    return ()
 
 
-async def _put(pool: "Pool", statement: str, changes: Sequence[LineChange]) -> list[CartResult]:
-    async with pool.acquire() as conn, conn.transaction():
-        refused = await _write(conn, statement, changes)
-        carts = await _read(conn, [change.account_id for change in changes])
-        return [refused.get(change, cart) for change, cart in zip(changes, carts, strict=True)]
+async def _put(conn: "Conn", statement: str, changes: Sequence[LineChange]) -> list[CartResult]:
+    used = await idempotency.claim(conn, [change.key for change in changes if change.key])
+    fresh = [change for change in changes if change.key not in used]
+    results: dict[LineChange, CartResult] = {**await _write(conn, statement, fresh)}
+    carts = await _read(conn, [change.account_id for change in fresh])
+    for change, cart in zip(fresh, carts, strict=True):
+        results.setdefault(change, cart)
+    await idempotency.settle(conn, [(change.key, results[change]) for change in fresh])
+    return [used[change.key] if change.key in used else results[change] for change in changes]
 
 
 async def _write(conn: "Conn", statement: str, changes: Sequence[LineChange]) -> dict[LineChange, MercatoError]:

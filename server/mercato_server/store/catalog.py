@@ -1,12 +1,12 @@
 """Products, stock and categories."""
 
-import dataclasses
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from uuid import UUID
 
 import asyncpg
 
-from mercato_server.db import Conn, Pool, retry_conflicts
+from mercato_server.db import Conn, Pool
 from mercato_server.domain.catalog import STOCK_MAX, Category, Product, ProductDraft
 from mercato_server.domain.errors import (
     CategoryInUse,
@@ -24,6 +24,8 @@ from mercato_server.domain.errors import (
 from mercato_server.domain.paging import Page, Position
 from mercato_server.store import events
 from mercato_server.store.events import Event
+from mercato_server.store.idempotency import IdempotencyKey, Replay, once
+from mercato_server.transactions import retry_conflicts, transaction
 
 GET_PRODUCTS = """
 SELECT id, name, description, price_minor, category_id, sku, stock, image_urls, version, created_at, updated_at, deleted_at
@@ -88,94 +90,120 @@ _FIRST = UUID(int=0)
 async def get(pool: "Pool", product_ids: Collection[UUID]) -> dict[UUID, Product]:
     """Return those of the products that are on sale, by id."""
     rows = await pool.fetch(GET_PRODUCTS, list(product_ids))
-    return {row["id"]: Product(**row) for row in rows}
-
-
-async def create(pool: "Pool", draft: ProductDraft, actor_id: UUID) -> Product:
-    """Create a product with its stock; raises CategoryNotFound or SkuTaken."""
-    async with pool.acquire() as conn, conn.transaction():
-        try:
-            row = await conn.fetchrow(
-                INSERT_PRODUCT,
-                draft.name,
-                draft.description,
-                draft.price_minor,
-                draft.category_id,
-                draft.sku,
-                draft.stock or 0,
-                list(draft.image_urls),
-            )
-        except asyncpg.IntegrityConstraintViolationError as error:
-            raise _constraint(error, draft.category_id, draft.sku) from None
-        product = _product(row)
-        await conn.execute(APPEND_LEDGER, product.id, "initial", product.stock, actor_id, "")
-        await events.append(conn, [Event("product.created", product.id)])
-        return product
+    return {row["id"]: Product._make(row) for row in rows}
 
 
 @retry_conflicts
-async def update(pool: "Pool", product_id: UUID, draft: ProductDraft, fields: Collection[str], etag: str | None, actor_id: UUID) -> Product:
-    """Set some fields of a product on sale to those of the draft; a change of stock is written to the ledger.
+async def create(pool: "Pool", draft: ProductDraft, actor_id: UUID, key: IdempotencyKey | None = None) -> Product | Replay:
+    """Create a product with its stock; raises CategoryNotFound or SkuTaken."""
+    async with transaction(pool) as conn:
+        return await once(conn, key, lambda: _create(conn, draft, actor_id))
+
+
+async def _create(conn: "Conn", draft: ProductDraft, actor_id: UUID) -> Product:
+    values = (draft.name, draft.description, draft.price_minor, draft.category_id, draft.sku, draft.stock or 0, list(draft.image_urls))
+    try:
+        product = _product(await conn.fetchrow(INSERT_PRODUCT, *values))
+    except asyncpg.IntegrityConstraintViolationError as error:
+        raise _constraint(error, draft.category_id, draft.sku) from None
+    await conn.execute(APPEND_LEDGER, product.id, "initial", product.stock, actor_id, "")
+    await events.append(conn, [Event("product.created", product.id)])
+    return product
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Update:
+    """Fields of a product to set to those of a draft, if it still has the etag that the caller saw (None: whatever it has)."""
+
+    product_id: UUID
+    draft: ProductDraft
+    fields: Collection[str]
+    etag: str | None
+    actor_id: UUID
+
+
+@retry_conflicts
+async def update(pool: "Pool", change: Update, key: IdempotencyKey | None = None) -> Product | Replay:
+    """Change a product on sale; a change of stock is written to the ledger.
 
     Raises ProductNotFound, EtagMismatch, CategoryNotFound or SkuTaken.
     """
-    async with pool.acquire() as conn, conn.transaction():
-        current = await _lock(conn, product_id)
-        current.check_etag(etag)
-        values = {name: getattr(draft, name) for name in fields}
-        if values.get("stock", 0) is None:
-            del values["stock"]
-        wanted = dataclasses.replace(current, **values)
-        product = await _write(conn, wanted)
-        if product.stock != current.stock:
-            await conn.execute(APPEND_LEDGER, product_id, "adjust", product.stock - current.stock, actor_id, "product updated")
-        await events.append(conn, [Event("product.updated", product_id)])
-        return product
+    async with transaction(pool) as conn:
+        return await once(conn, key, lambda: _update(conn, change))
+
+
+async def _update(conn: "Conn", change: Update) -> Product:
+    current = await _lock(conn, change.product_id)
+    current.check_etag(change.etag)
+    values = {name: getattr(change.draft, name) for name in change.fields}
+    if values.get("stock", 0) is None:
+        del values["stock"]
+    product = await _write(conn, current._replace(**values))
+    if product.stock != current.stock:
+        await conn.execute(APPEND_LEDGER, product.id, "adjust", product.stock - current.stock, change.actor_id, "product updated")
+    await events.append(conn, [Event("product.updated", product.id)])
+    return product
 
 
 @retry_conflicts
-async def delete(pool: "Pool", product_id: UUID, etag: str | None) -> Product:
+async def delete(pool: "Pool", product_id: UUID, etag: str | None, key: IdempotencyKey | None = None) -> Product | Replay:
     """Take a product off sale; raises ProductNotFound or EtagMismatch."""
-    async with pool.acquire() as conn, conn.transaction():
-        current = await _lock(conn, product_id)
-        current.check_etag(etag)
-        deleted_at = await conn.fetchval("SELECT now()")
-        product = await _write(conn, dataclasses.replace(current, deleted_at=deleted_at))
-        await events.append(conn, [Event("product.deleted", product_id)])
-        return product
+    async with transaction(pool) as conn:
+        return await once(conn, key, lambda: _delete(conn, product_id, etag))
+
+
+async def _delete(conn: "Conn", product_id: UUID, etag: str | None) -> Product:
+    current = await _lock(conn, product_id)
+    current.check_etag(etag)
+    product = await _write(conn, current._replace(deleted_at=await conn.fetchval("SELECT now()")))
+    await events.append(conn, [Event("product.deleted", product_id)])
+    return product
 
 
 @retry_conflicts
-async def undelete(pool: "Pool", product_id: UUID) -> Product:
+async def undelete(pool: "Pool", product_id: UUID, key: IdempotencyKey | None = None) -> Product | Replay:
     """Bring a deleted product back; raises ProductNotFound, ProductNotDeleted or SkuTaken."""
-    async with pool.acquire() as conn, conn.transaction():
-        current = await _lock(conn, product_id, deleted=True)
-        if current.deleted_at is None:
-            raise ProductNotDeleted("the product is on sale already")
-        product = await _write(conn, dataclasses.replace(current, deleted_at=None))
-        await events.append(conn, [Event("product.undeleted", product_id)])
-        return product
+    async with transaction(pool) as conn:
+        return await once(conn, key, lambda: _undelete(conn, product_id))
+
+
+async def _undelete(conn: "Conn", product_id: UUID) -> Product:
+    current = await _lock(conn, product_id, deleted=True)
+    if current.deleted_at is None:
+        raise ProductNotDeleted("the product is on sale already")
+    product = await _write(conn, current._replace(deleted_at=None))
+    await events.append(conn, [Event("product.undeleted", product_id)])
+    return product
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StockChange:
+    """A change of stock: to `stock` if it is `expected` (which None does not ask for), or by `delta`."""
+
+    product_id: UUID
+    actor_id: UUID
+    reason: str
+    delta: int = 0
+    stock: int | None = None
+    expected: int | None = None
 
 
 @retry_conflicts
-async def adjust_stock(pool: "Pool", product_id: UUID, delta: int, reason: str, actor_id: UUID) -> Product:
-    """Change the stock by `delta` units; raises ProductNotFound, OutOfStock or StockLimit."""
-    async with pool.acquire() as conn, conn.transaction():
-        current = await _lock(conn, product_id)
-        return await _set_stock(conn, current, current.stock + delta, reason, actor_id)
+async def adjust_stock(pool: "Pool", change: StockChange, key: IdempotencyKey | None = None) -> Product | Replay:
+    """Change the stock of a product and write the ledger; raises ProductNotFound, OutOfStock, StockLimit or StockChanged."""
+    async with transaction(pool) as conn:
+        return await once(conn, key, lambda: _adjust(conn, change))
 
 
-@retry_conflicts
-async def compare_and_set_stock(pool: "Pool", product_id: UUID, expected: int, stock: int, reason: str, actor_id: UUID) -> Product:
-    """Set the stock if it is what the caller expects; raises ProductNotFound or StockChanged."""
-    async with pool.acquire() as conn, conn.transaction():
-        current = await _lock(conn, product_id)
-        if current.stock != expected:
-            raise StockChanged(
-                f"the stock is {current.stock}, not {expected}; read it again",
-                metadata={"expected_stock": str(expected), "stock": str(current.stock)},
-            )
-        return await _set_stock(conn, current, stock, reason, actor_id)
+async def _adjust(conn: "Conn", change: StockChange) -> Product:
+    current = await _lock(conn, change.product_id)
+    if change.expected is not None and change.expected != current.stock:
+        raise StockChanged(
+            f"the stock is {current.stock}, not {change.expected}; read it again",
+            metadata={"expected_stock": str(change.expected), "stock": str(current.stock)},
+        )
+    stock = current.stock + change.delta if change.stock is None else change.stock
+    return await _set_stock(conn, current, stock, change.reason, change.actor_id)
 
 
 async def _set_stock(conn: "Conn", current: Product, stock: int, reason: str, actor_id: UUID) -> Product:
@@ -217,7 +245,7 @@ async def _write(conn: "Conn", wanted: Product) -> Product:
 
 
 def _product(row: asyncpg.Record | None) -> Product:
-    return Product(**dict(row or {}))
+    return Product._make(row or ())
 
 
 def _constraint(error: asyncpg.IntegrityConstraintViolationError, category_id: UUID | None, sku: str | None) -> MercatoError | Exception:
@@ -243,38 +271,53 @@ async def categories(pool: "Pool", page: Page) -> tuple[Sequence[Category], Posi
     return found, Position(found[-1].name, found[-1].id) if len(rows) > page.size else None
 
 
-async def create_category(pool: "Pool", name: str) -> Category:
+@retry_conflicts
+async def create_category(pool: "Pool", name: str, key: IdempotencyKey | None = None) -> Category | Replay:
     """Create a category; raises CategoryTaken."""
-    async with pool.acquire() as conn, conn.transaction():
-        try:
-            category = _category(await conn.fetchrow(INSERT_CATEGORY, name), _FIRST)
-        except asyncpg.UniqueViolationError:
-            raise CategoryTaken(name) from None
-        await events.append(conn, [Event("category.created", category.id)])
-        return category
+    async with transaction(pool) as conn:
+        return await once(conn, key, lambda: _create_category(conn, name))
 
 
-async def update_category(pool: "Pool", category_id: UUID, name: str) -> Category:
+async def _create_category(conn: "Conn", name: str) -> Category:
+    try:
+        category = _category(await conn.fetchrow(INSERT_CATEGORY, name), _FIRST)
+    except asyncpg.UniqueViolationError:
+        raise CategoryTaken(name) from None
+    await events.append(conn, [Event("category.created", category.id)])
+    return category
+
+
+@retry_conflicts
+async def update_category(pool: "Pool", category_id: UUID, name: str, key: IdempotencyKey | None = None) -> Category | Replay:
     """Rename a category; raises CategoryNotFound or CategoryTaken."""
-    async with pool.acquire() as conn, conn.transaction():
-        try:
-            category = _category(await conn.fetchrow(UPDATE_CATEGORY, category_id, name), category_id)
-        except asyncpg.UniqueViolationError:
-            raise CategoryTaken(name) from None
-        await events.append(conn, [Event("category.updated", category_id)])
-        return category
+    async with transaction(pool) as conn:
+        return await once(conn, key, lambda: _update_category(conn, category_id, name))
 
 
-async def delete_category(pool: "Pool", category_id: UUID) -> Category:
+async def _update_category(conn: "Conn", category_id: UUID, name: str) -> Category:
+    try:
+        category = _category(await conn.fetchrow(UPDATE_CATEGORY, category_id, name), category_id)
+    except asyncpg.UniqueViolationError:
+        raise CategoryTaken(name) from None
+    await events.append(conn, [Event("category.updated", category_id)])
+    return category
+
+
+@retry_conflicts
+async def delete_category(pool: "Pool", category_id: UUID, key: IdempotencyKey | None = None) -> Category | Replay:
     """Delete a category; deleted products forget it. Raises CategoryNotFound, or CategoryInUse while products on sale have it."""
-    async with pool.acquire() as conn, conn.transaction():
-        await conn.execute(FORGET_CATEGORY, category_id)
-        try:
-            category = _category(await conn.fetchrow(DELETE_CATEGORY, category_id), category_id)
-        except asyncpg.ForeignKeyViolationError:
-            raise CategoryInUse("products on sale belong to the category; move or delete them first") from None
-        await events.append(conn, [Event("category.deleted", category_id)])
-        return category
+    async with transaction(pool) as conn:
+        return await once(conn, key, lambda: _delete_category(conn, category_id))
+
+
+async def _delete_category(conn: "Conn", category_id: UUID) -> Category:
+    await conn.execute(FORGET_CATEGORY, category_id)
+    try:
+        category = _category(await conn.fetchrow(DELETE_CATEGORY, category_id), category_id)
+    except asyncpg.ForeignKeyViolationError:
+        raise CategoryInUse("products on sale belong to the category; move or delete them first") from None
+    await events.append(conn, [Event("category.deleted", category_id)])
+    return category
 
 
 def _category(row: asyncpg.Record | None, category_id: UUID) -> Category:

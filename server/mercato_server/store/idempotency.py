@@ -1,49 +1,57 @@
 """Idempotency keys: the answer of a call is stored in the transaction of its effect, so a repeated call gets it again."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 from uuid import UUID
 
 from mercato_server.db import Conn
 from mercato_server.domain.errors import IdempotencyKeyReused
 
+Result = TypeVar("Result")
+
 CLAIM_KEYS = """
-INSERT INTO idempotency_keys (account_id, key, method, fingerprint)
-SELECT account_id, key, method, fingerprint
-  FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[]) AS claim (account_id, key, method, fingerprint)
- ORDER BY account_id, key  -- one order for everybody, so that claims cannot deadlock
-    ON CONFLICT (account_id, key) DO NOTHING  -- waits for a claim that is still open in another transaction
-RETURNING account_id, key
+INSERT INTO idempotency_keys AS stored (scope_id, key, method, fingerprint)
+SELECT scope_id, key, method, fingerprint
+  FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[]) AS claim (scope_id, key, method, fingerprint)
+ ORDER BY scope_id, key  -- one order for everybody, so that claims cannot deadlock
+    ON CONFLICT (scope_id, key) DO UPDATE  -- waits for a claim that is still open in another transaction
+   SET method = excluded.method, fingerprint = excluded.fingerprint, response = NULL, created_at = now()
+ WHERE stored.created_at < now() - interval '24 hours'  -- expired, and not swept yet
+RETURNING scope_id, key
 """
 
 GET_RESPONSES = """
-SELECT stored.account_id, stored.key, stored.fingerprint, stored.response
-  FROM unnest($1::uuid[], $2::text[]) AS claim (account_id, key)
-  JOIN idempotency_keys AS stored ON stored.account_id = claim.account_id AND stored.key = claim.key
+SELECT stored.scope_id, stored.key, stored.fingerprint, stored.response
+  FROM unnest($1::uuid[], $2::text[]) AS claim (scope_id, key)
+  JOIN idempotency_keys AS stored ON stored.scope_id = claim.scope_id AND stored.key = claim.key
 """
 
 STORE_RESPONSES = """
 UPDATE idempotency_keys AS stored
    SET response = done.response
-  FROM unnest($1::uuid[], $2::text[], $3::bytea[]) AS done (account_id, key, response)
- WHERE stored.account_id = done.account_id AND stored.key = done.key
+  FROM unnest($1::uuid[], $2::text[], $3::bytea[]) AS done (scope_id, key, response)
+ WHERE stored.scope_id = done.scope_id AND stored.key = done.key
 """
 
 RELEASE_KEYS = """
 DELETE FROM idempotency_keys AS stored
- USING unnest($1::uuid[], $2::text[]) AS failed (account_id, key)
- WHERE stored.account_id = failed.account_id AND stored.key = failed.key
+ USING unnest($1::uuid[], $2::text[]) AS failed (scope_id, key)
+ WHERE stored.scope_id = failed.scope_id AND stored.key = failed.key
 """
 
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyKey:
-    """A key of one account, with what tells its request from others: the method and a SHA-256 of both."""
+    """A key of one scope (an account, or the nil UUID of those who are not logged in), and what tells its request from others."""
 
-    account_id: UUID
+    scope_id: UUID
     key: str
     method: str
     fingerprint: bytes
+    """A digest of method and request."""
+    serialize: Callable[[Any], bytes] = field(compare=False, repr=False)
+    """Makes the response to store out of what the use case returns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,34 +61,47 @@ class Replay:
     response: bytes
 
 
+async def once(conn: "Conn", key: IdempotencyKey | None, work: Callable[[], Awaitable[Result]]) -> Result | Replay:
+    """Do the work of a transaction unless its key was used before; then return what was answered, or raise IdempotencyKeyReused."""
+    if key is None:
+        return await work()
+    used = (await claim(conn, [key])).get(key)
+    if isinstance(used, IdempotencyKeyReused):
+        raise used
+    if used is not None:
+        return used
+    result = await work()
+    await settle(conn, [(key, result)])
+    return result
+
+
 async def claim(conn: "Conn", keys: Sequence[IdempotencyKey]) -> dict[IdempotencyKey, Replay | IdempotencyKeyReused]:
     """Take the keys for the caller's transaction; return what became of those that were used before.
 
-    A key that another transaction is using is waited for (lock_timeout). Keys must differ in (account, key).
+    A key that another transaction is using is waited for (lock_timeout). Keys must differ in (scope, key).
     """
     if not keys:
         return {}
-    accounts, names = [key.account_id for key in keys], [key.key for key in keys]
-    claimed = await conn.fetch(CLAIM_KEYS, accounts, names, [key.method for key in keys], [key.fingerprint for key in keys])
+    scopes, names = [key.scope_id for key in keys], [key.key for key in keys]
+    claimed = await conn.fetch(CLAIM_KEYS, scopes, names, [key.method for key in keys], [key.fingerprint for key in keys])
     if len(claimed) == len(keys):
         return {}
-    taken = {(row["account_id"], row["key"]) for row in claimed}
-    used = {(key.account_id, key.key): key for key in keys if (key.account_id, key.key) not in taken}
-    rows = await conn.fetch(GET_RESPONSES, [account for account, _ in used], [name for _, name in used])
+    taken = {(row["scope_id"], row["key"]) for row in claimed}
+    used = {(key.scope_id, key.key): key for key in keys if (key.scope_id, key.key) not in taken}
+    rows = await conn.fetch(GET_RESPONSES, [scope for scope, _ in used], [name for _, name in used])
     outcomes: dict[IdempotencyKey, Replay | IdempotencyKeyReused] = {}
     for row in rows:
-        key = used[row["account_id"], row["key"]]
+        key = used[row["scope_id"], row["key"]]
         outcomes[key] = Replay(row["response"]) if row["fingerprint"] == key.fingerprint else IdempotencyKeyReused()
     return outcomes
 
 
-async def settle(conn: "Conn", responses: Sequence[tuple[IdempotencyKey, bytes | None]]) -> None:
-    """Store the responses of claimed keys; a key without response is released, so that the call can be tried again."""
-    done = [(key, response) for key, response in responses if response is not None]
-    failed = [key for key, response in responses if response is None]
+async def settle(conn: "Conn", results: Sequence[tuple[IdempotencyKey | None, Any]]) -> None:
+    """Store the responses of claimed keys; the key of an error is released, so that the call can be tried again."""
+    done = [(key, key.serialize(result)) for key, result in results if key and not isinstance(result, Exception)]
+    failed = [key for key, result in results if key and isinstance(result, Exception)]
     if done:
-        await conn.execute(
-            STORE_RESPONSES, [key.account_id for key, _ in done], [key.key for key, _ in done], [response for _, response in done]
-        )
+        scopes, names, responses = [key.scope_id for key, _ in done], [key.key for key, _ in done], [response for _, response in done]
+        await conn.execute(STORE_RESPONSES, scopes, names, responses)
     if failed:
-        await conn.execute(RELEASE_KEYS, [key.account_id for key in failed], [key.key for key in failed])
+        await conn.execute(RELEASE_KEYS, [key.scope_id for key in failed], [key.key for key in failed])

@@ -1,6 +1,6 @@
 """Orders: checkout, history, and the changes of an order's state."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -8,14 +8,16 @@ from uuid import UUID
 import asyncpg
 from asyncpg.transaction import Transaction
 
-from mercato_server.db import Conn, Pool, retry_conflicts
+from mercato_server import failpoints
+from mercato_server.db import Conn, Pool
 from mercato_server.domain.carts import CartLine
-from mercato_server.domain.errors import MercatoError, OrderNotFound
+from mercato_server.domain.errors import IdempotencyKeyReused, MercatoError, OrderNotFound
 from mercato_server.domain.orders import Basket, Order, OrderLine, OrderStatus, OrderTransition, Terms, allocate, check_transition
 from mercato_server.domain.paging import Page, Position
 from mercato_server.store import events, idempotency
 from mercato_server.store.events import Event
-from mercato_server.store.idempotency import IdempotencyKey, Replay
+from mercato_server.store.idempotency import IdempotencyKey, Replay, once
+from mercato_server.transactions import patience, retry_conflicts, transaction
 
 LOCK_LINES = """
 SELECT account_id, product_id, quantity, unit_price_minor
@@ -163,7 +165,7 @@ CheckoutResult = Order | Replay | MercatoError
 
 
 @retry_conflicts
-async def checkout(pool: "Pool", batch: Sequence[Checkout], *, currency: str, serialize: Callable[[Order], bytes]) -> list[CheckoutResult]:
+async def checkout(pool: "Pool", batch: Sequence[Checkout], *, currency: str) -> list[CheckoutResult]:
     """Turn each buyer's cart into an order, all of them in one transaction.
 
     A cart that cannot be served comes back as its error and is left as it was; the others are placed. A key that was used before gives
@@ -173,33 +175,22 @@ async def checkout(pool: "Pool", batch: Sequence[Checkout], *, currency: str, se
         pool: where to take a connection from.
         batch: the buyers, first come first served.
         currency: code of the shop's currency.
-        serialize: makes the response that is stored with a key.
     """
-    async with pool.acquire() as conn, conn.transaction():
-        replays = await idempotency.claim(conn, [request.key for request in batch if request.key])
-        buyers = [request for request in batch if not (request.key and request.key in replays)]
+    async with transaction(pool, patience=patience(batch)) as conn:
+        results: dict[Checkout, CheckoutResult] = {}
+        used = await idempotency.claim(conn, [request.key for request in batch if request.key])
+        buyers = [request for request in batch if request.key not in used]
         carts, stock = await _lock_carts(conn, [request.account_id for request in buyers])
-        baskets = [Basket(carts[request.account_id], request.terms, request.validate_only) for request in buyers]
-        refusals = dict(zip(buyers, allocate(baskets, stock), strict=True))
-        placed = [request for request in buyers if refusals[request] is None and not request.validate_only]
-        orders = await _place(conn, placed, carts, currency) if placed else {}
-        await _settle(conn, buyers, orders, serialize)
-        drafts = [request for request in buyers if refusals[request] is None and request.validate_only]
-        if drafts:
-            now = await conn.fetchval("SELECT now()")
-            orders |= {request.account_id: _order(None, request.account_id, carts[request.account_id], currency, now) for request in drafts}
-    return [_result(request, replays, refusals, orders) for request in batch]
-
-
-def _result(
-    request: Checkout,
-    replays: Mapping[IdempotencyKey, Replay | MercatoError],
-    refusals: dict[Checkout, MercatoError | None],
-    orders: dict[UUID, Order],
-) -> CheckoutResult:
-    if request.key and request.key in replays:
-        return replays[request.key]
-    return refusals[request] or orders[request.account_id]
+        failpoints.hit("checkout: locked")
+        outcomes = allocate([Basket(carts[buyer.account_id], buyer.terms, buyer.validate_only) for buyer in buyers], stock)
+        refusals = {buyer: refusal for buyer, refusal in zip(buyers, outcomes, strict=True) if refusal}
+        placed = [buyer for buyer in buyers if buyer not in refusals and not buyer.validate_only]
+        drafts = [buyer for buyer in buyers if buyer not in refusals and buyer.validate_only]
+        results |= refusals
+        results |= await _place(conn, placed, carts, currency)
+        results |= await _draft(conn, drafts, carts, currency)
+        await idempotency.settle(conn, [(buyer.key, results[buyer]) for buyer in buyers])
+        return [used[request.key] if request.key in used else results[request] for request in batch]
 
 
 async def _lock_carts(conn: "Conn", account_ids: Sequence[UUID]) -> tuple[dict[UUID, list[CartLine]], dict[UUID, int]]:
@@ -224,12 +215,20 @@ async def _lock_carts(conn: "Conn", account_ids: Sequence[UUID]) -> tuple[dict[U
     return carts, {product_id: row["stock"] for product_id, row in products.items() if row["on_sale"]}
 
 
-async def _place(conn: "Conn", placed: Sequence[Checkout], carts: dict[UUID, list[CartLine]], currency: str) -> dict[UUID, Order]:
-    """Write the orders of carts that have been allocated; return them by account."""
-    totals = [sum(line.total_minor for line in carts[request.account_id]) for request in placed]
-    keys = [request.key.key if request.key else None for request in placed]
-    rows = await conn.fetch(INSERT_ORDERS, [request.account_id for request in placed], totals, keys, currency)
+async def _place(
+    conn: "Conn", placed: Sequence[Checkout], carts: Mapping[UUID, Sequence[CartLine]], currency: str
+) -> dict[Checkout, Order]:
+    """Write the orders of carts that have been allocated."""
+    if not placed:
+        return {}
+    totals = [sum(line.total_minor for line in carts[buyer.account_id]) for buyer in placed]
+    keys = [buyer.key.key if buyer.key else None for buyer in placed]
+    try:
+        rows = await conn.fetch(INSERT_ORDERS, [buyer.account_id for buyer in placed], totals, keys, currency)
+    except asyncpg.UniqueViolationError:  # a key whose stored answer has expired still belongs to its order
+        raise IdempotencyKeyReused from None
     orders = {account_id: _order(order_id, account_id, carts[account_id], currency, now) for order_id, account_id, now in rows}
+    failpoints.hit("checkout: orders")
     sold = [(order, line) for order in orders.values() for line in order.lines]
     await conn.execute(
         INSERT_LINES,
@@ -241,14 +240,26 @@ async def _place(conn: "Conn", placed: Sequence[Checkout], carts: dict[UUID, lis
     )
     ids = [row["id"] for row in rows]
     await conn.execute(INSERT_HISTORY, ids, [1] * len(ids), ["placed"] * len(ids), list(orders), [""] * len(ids))
+    failpoints.hit("checkout: lines")
     moved = await _move_stock(conn, "sale", [(order.id, order.account_id, line.product_id, -line.quantity) for order, line in sold])
+    failpoints.hit("checkout: stock")
     await conn.execute(REMOVE_LINES, [order.account_id for order, _ in sold], [line.product_id for _, line in sold])
     await events.append(
         conn,
         [Event("order.placed", order_id, {"account_id": str(account_id)}) for order_id, account_id, _ in rows]
         + [Event("stock.changed", product_id) for product_id in moved],
     )
-    return orders
+    return {buyer: orders[buyer.account_id] for buyer in placed}
+
+
+async def _draft(
+    conn: "Conn", drafts: Sequence[Checkout], carts: Mapping[UUID, Sequence[CartLine]], currency: str
+) -> dict[Checkout, Order]:
+    """Return the orders that would be placed, without writing anything."""
+    if not drafts:
+        return {}
+    now = await conn.fetchval("SELECT now()")
+    return {buyer: _order(None, buyer.account_id, carts[buyer.account_id], currency, now) for buyer in drafts}
 
 
 async def _move_stock(conn: "Conn", kind: str, moves: Sequence[tuple[UUID | None, UUID, UUID, int]]) -> list[UUID]:
@@ -280,22 +291,11 @@ def _order(order_id: UUID | None, account_id: UUID, cart: Iterable[CartLine], cu
     )
 
 
-async def _settle(conn: "Conn", buyers: Sequence[Checkout], orders: dict[UUID, Order], serialize: Callable[[Order], bytes]) -> None:
-    """Store the response of each order under its key, and release the keys of the carts that were refused."""
-    await idempotency.settle(
-        conn,
-        [
-            (request.key, serialize(orders[request.account_id]) if request.account_id in orders else None)
-            for request in buyers
-            if request.key
-        ],
-    )
-
-
 async def get(pool: "Pool", order_id: UUID) -> Order | None:
     """Return an order with lines and history, or None."""
     async with pool.acquire() as conn, _snapshot(conn):
-        return await _get(conn, order_id)
+        found = await _read(conn, [order_id])
+    return found[0] if found else None
 
 
 async def of_account(pool: "Pool", account_id: UUID, status: OrderStatus | None, page: Page) -> tuple[Sequence[Order], Position | None]:
@@ -328,26 +328,39 @@ async def _page(conn: "Conn", rows: Sequence[asyncpg.Record], page: Page) -> tup
     return await _read(conn, ids), Position(None, ids[-1]) if len(rows) > page.size else None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A wish to move an order to another state; with `owner_id` only that account's order is seen."""
+
+    order_id: UUID
+    status: OrderStatus
+    actor_id: UUID
+    reason: str
+    owner_id: UUID | None = None
+
+
 @retry_conflicts
-async def transition(pool: "Pool", order_id: UUID, wanted: OrderStatus, actor_id: UUID, reason: str, owner_id: UUID | None = None) -> Order:
+async def transition(pool: "Pool", change: Change, key: IdempotencyKey | None = None) -> Order | Replay:
     """Move an order to another state; CANCELLED puts its units back into stock, in the same transaction.
 
-    With `owner_id` only that account's order is seen. Raises OrderNotFound or OrderState.
+    Raises OrderNotFound or OrderState.
     """
-    async with pool.acquire() as conn, conn.transaction():
-        row = await conn.fetchrow(LOCK_ORDER, order_id)
-        if row is None or (owner_id is not None and row["account_id"] != owner_id):
-            raise OrderNotFound(order_id)
-        check_transition(OrderStatus(row["status"]), wanted)
-        await conn.execute(SET_STATUS, order_id, wanted)
-        await conn.execute(INSERT_HISTORY, [order_id], [row["version"] + 1], [wanted], [actor_id], [reason])
-        happened = [Event(f"order.{wanted}", order_id, {"account_id": str(row["account_id"])})]
-        if wanted is OrderStatus.CANCELLED:
-            happened += await _restock(conn, order_id, actor_id)
-        await events.append(conn, happened)
-        order = await _get(conn, order_id)
-    if order is None:  # it is locked, so it is there
-        raise OrderNotFound(order_id)
+    async with transaction(pool) as conn:
+        return await once(conn, key, lambda: _change(conn, change))
+
+
+async def _change(conn: "Conn", change: Change) -> Order:
+    row = await conn.fetchrow(LOCK_ORDER, change.order_id)
+    if row is None or (change.owner_id is not None and row["account_id"] != change.owner_id):
+        raise OrderNotFound(change.order_id)
+    check_transition(OrderStatus(row["status"]), change.status)
+    await conn.execute(SET_STATUS, change.order_id, change.status)
+    await conn.execute(INSERT_HISTORY, [change.order_id], [row["version"] + 1], [change.status], [change.actor_id], [change.reason])
+    happened = [Event(f"order.{change.status}", change.order_id, {"account_id": str(row["account_id"])})]
+    if change.status is OrderStatus.CANCELLED:
+        happened += await _restock(conn, change.order_id, change.actor_id)
+    await events.append(conn, happened)
+    [order] = await _read(conn, [change.order_id])
     return order
 
 
@@ -356,11 +369,6 @@ async def _restock(conn: "Conn", order_id: UUID, actor_id: UUID) -> list[Event]:
     await conn.execute(LOCK_PRODUCTS, [line["product_id"] for line in lines])
     moved = await _move_stock(conn, "cancel", [(order_id, actor_id, line["product_id"], line["quantity"]) for line in lines])
     return [Event("stock.changed", product_id) for product_id in moved]
-
-
-async def _get(conn: "Conn", order_id: UUID) -> Order | None:
-    found = await _read(conn, [order_id])
-    return found[0] if found else None
 
 
 async def _read(conn: "Conn", order_ids: Sequence[UUID]) -> list[Order]:

@@ -129,7 +129,7 @@ async def products(pool: "Pool", wanted: ProductFilter, order: ProductOrder, pag
         if _KEYS[order]:
             arguments.append(page.after.key)
     rows = await pool.fetch(list_sql(_shape(wanted, order, page.after)), *arguments, page.size + 1, page.skip)
-    found = [Product(**{name: value for name, value in row.items() if name != "score"}) for row in rows[: page.size]]
+    found = [Product._make(row[:-1]) for row in rows[: page.size]]
     if len(rows) <= page.size:
         return found, None
     last = found[-1]

@@ -30,7 +30,7 @@ class CatalogServiceStub:
     """Products, categories and stock.
 
     Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last
-    two carry a RetryInfo.
+    two carry a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that others held what the call needed; nothing was changed.
     """
 
     @_typing.overload
@@ -114,7 +114,7 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
     """Products, categories and stock.
 
     Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last
-    two carry a RetryInfo.
+    two carry a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that others held what the call needed; nothing was changed.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -194,7 +194,7 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
     """Products, categories and stock.
 
     Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last
-    two carry a RetryInfo.
+    two carry a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that others held what the call needed; nothing was changed.
     """
 
     @_abc_1.abstractmethod

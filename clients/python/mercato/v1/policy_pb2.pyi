@@ -64,7 +64,11 @@ class Policy(_message.Message):
     timeout_ms: _builtins.int
     """Deadline in milliseconds for a call that brings none. 0 means the server's default (2,000 ms)."""
     idempotency_key: _builtins.bool
-    """True where the RPC honours the metadata `idempotency-key` (over REST the header `Idempotency-Key`)."""
+    """True where the RPC honours the metadata `idempotency-key` (over REST the header `Idempotency-Key`): 1 to 255 visible ASCII characters.
+    Its answer is stored with its effect, and a repeated call gets the same bytes, with `idempotent-replayed: true` in the initial metadata.
+    Another request with the same key is INVALID_ARGUMENT IDEMPOTENCY_KEY_REUSED. A call that comes while the first is under way waits for
+    it. Keys belong to the account (those of calls without a login to nobody) and are kept for 24 hours; a refused call leaves its key free.
+    """
     def __init__(
         self,
         *,

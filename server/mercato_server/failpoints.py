@@ -1,0 +1,31 @@
+"""Places where a test can make the server die, hang or fail. In production nothing is armed, and a place costs one call of nothing."""
+
+import os
+import random
+import signal
+from collections.abc import Callable
+
+
+def _nothing(_place: str) -> None:
+    pass
+
+
+hit: Callable[[str], None] = _nothing
+"""Call it as `failpoints.hit("place")`, so that arming reaches everybody."""
+
+
+def arm(spec: str) -> None:
+    """Let places kill this process with SIGKILL: `place=probability`, separated by commas; an empty spec arms nothing.
+
+    Raises ValueError for a spec of another form.
+    """
+    chances = {}
+    for entry in filter(None, spec.split(",")):
+        place, _, chance = entry.partition("=")
+        chances[place.strip()] = float(chance)
+
+    def kill(place: str) -> None:
+        if random.random() < chances.get(place, 0.0):  # noqa: S311 - chance, not a secret
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    globals()["hit"] = kill if chances else _nothing
