@@ -131,13 +131,13 @@ CREATE UNIQUE INDEX stock_ledger_once ON stock_ledger (order_id, product_id, kin
 
 -- The stored answers of calls that brought a key; written in the transaction of their effect.
 CREATE TABLE idempotency_keys (
-    account_id  uuid NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
+    scope_id    uuid NOT NULL,  -- an account, or the nil UUID for calls that nobody is logged in for (signup)
     key         text NOT NULL CHECK (length(key) BETWEEN 1 AND 255),
     method      text NOT NULL,
-    fingerprint bytea NOT NULL,  -- SHA-256 of method and request
+    fingerprint bytea NOT NULL,  -- a keyed digest of method and request
     response    bytea,           -- NULL only inside the transaction that writes it
     created_at  timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (account_id, key)
+    PRIMARY KEY (scope_id, key)
 );
 
 CREATE INDEX idempotency_keys_by_age ON idempotency_keys (created_at);
@@ -152,3 +152,5 @@ CREATE TABLE events (
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (xid, id)
 );
+
+CREATE INDEX events_by_age ON events (created_at);

@@ -53,7 +53,7 @@ ALTER TABLE public.events ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
 );
 
 CREATE TABLE public.idempotency_keys (
-    scope_id uuid CONSTRAINT idempotency_keys_account_id_not_null NOT NULL,
+    scope_id uuid NOT NULL,
     key text NOT NULL,
     method text NOT NULL,
     fingerprint bytea NOT NULL,

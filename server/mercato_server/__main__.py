@@ -55,6 +55,16 @@ def migrate() -> None:
 
 
 @app.command()
+def events(
+    follow: Annotated[bool, typer.Option(help="Go on with what is to come.")] = False,
+) -> None:
+    """Print the change feed of DATABASE_URL, a JSON object a line: what happened to orders, stock and catalog in the last week."""
+    from mercato_server.feed import print_events
+
+    _run(print_events(config.database_url(), follow=follow))
+
+
+@app.command()
 def envoy_config(
     port: Annotated[int, typer.Option(help="Port that Envoy listens on.", min=1, max=65535)] = 8080,
     host: Annotated[str | None, typer.Option(help="Address that Envoy listens on. Default: MERCATO_EDGE_HOST or 127.0.0.1.")] = None,

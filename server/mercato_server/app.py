@@ -14,7 +14,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from mercato.v1 import auth_pb2, cart_pb2, catalog_pb2, order_pb2
-from mercato_server import db, schema
+from mercato_server import db, failpoints, schema
 from mercato_server.config import Settings
 from mercato_server.domain.paging import PageTokens
 from mercato_server.domain.tokens import Tokens
@@ -29,6 +29,7 @@ from mercato_server.interceptors.calls import CallsInFlight
 from mercato_server.interceptors.deadlines import keep_deadlines
 from mercato_server.interceptors.errors import map_errors
 from mercato_server.interceptors.pipeline import service_handler
+from mercato_server.maintenance import keep_sweeping
 from mercato_server.passwords import PasswordHasher
 
 log = structlog.get_logger(__name__)
@@ -59,6 +60,8 @@ class Worker:
                 ("grpc.max_metadata_size", 32 * 1024),
             )
         )
+        self._pool = pool
+        self._sweeping: asyncio.Task[None] | None = None
         self.server.add_generic_rpc_handlers(self._handlers(pool))
         health_pb2_grpc.add_HealthServicer_to_server(self.health, self.server)
         _add_reflection(self.server)
@@ -84,6 +87,7 @@ class Worker:
         except RuntimeError:
             raise StartupError(f"cannot listen on {', '.join(self.settings.listen)}; is it in use? Set MERCATO_LISTEN") from None
         await self.server.start()
+        self._sweeping = asyncio.create_task(keep_sweeping(self._pool))
         await self._say(health_pb2.HealthCheckResponse.SERVING)
         return ports
 
@@ -93,6 +97,8 @@ class Worker:
         await asyncio.sleep(self.settings.drain_s)
         await self.server.stop(self.settings.grace_s)
         await self.calls.wait_idle()
+        if self._sweeping:
+            self._sweeping.cancel()
         self.passwords.close()
 
     async def _say(self, status: Any) -> None:
@@ -143,6 +149,9 @@ async def running(settings: Settings) -> AsyncIterator[tuple[Worker, list[int]]]
 
 async def serve(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM."""
+    if settings.failpoints:
+        log.warning("failpoints are armed: this process is meant to die", failpoints=settings.failpoints)
+        failpoints.arm(settings.failpoints)
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

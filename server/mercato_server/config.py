@@ -80,6 +80,8 @@ class Settings:
     """Concurrent checkouts, or cart calls, that share one transaction; 1 gives each its own."""
     log_level: str = "info"
     log_format: str = "json"
+    failpoints: str = ""
+    """Places where the process kills itself, for fault tests: `place=probability`, separated by commas."""
     drain_s: float = 4.0
     """Time between saying NOT_SERVING and closing: two health-check intervals of the edge."""
     grace_s: float = 10.0
@@ -102,6 +104,7 @@ class Settings:
             batch_max=_integer(env, "MERCATO_BATCH_MAX", 64, low=1, high=256),
             log_level=_one_of(env, "MERCATO_LOG_LEVEL", "info", ("debug", "info", "warning", "error")),
             log_format=_one_of(env, "MERCATO_LOG_FORMAT", "json", ("json", "console")),
+            failpoints=env.get("MERCATO_TEST_FAILPOINTS", ""),
             drain_s=_seconds(env, "MERCATO_DRAIN_SECONDS", 4.0),
             grace_s=_seconds(env, "MERCATO_GRACE_SECONDS", 10.0),
         )

@@ -1,9 +1,11 @@
-"""Places where a test can make the server die, hang or fail. In production nothing is armed, and a place costs one call of nothing."""
+"""Places where a fault test can make the server die. In production nothing is armed, and a place costs one call of nothing."""
 
 import os
 import random
 import signal
 from collections.abc import Callable
+
+PLACES = ("checkout: locked", "checkout: orders", "checkout: lines", "checkout: stock", "before commit", "after commit")
 
 
 def _nothing(_place: str) -> None:
@@ -17,12 +19,14 @@ hit: Callable[[str], None] = _nothing
 def arm(spec: str) -> None:
     """Let places kill this process with SIGKILL: `place=probability`, separated by commas; an empty spec arms nothing.
 
-    Raises ValueError for a spec of another form.
+    Raises ValueError for a spec of another form, or a place that does not exist.
     """
     chances = {}
     for entry in filter(None, spec.split(",")):
         place, _, chance = entry.partition("=")
-        chances[place.strip()] = float(chance)
+        if place not in PLACES:
+            raise ValueError(f"there is no failpoint {place!r}; there are: {', '.join(PLACES)}")
+        chances[place] = float(chance)
 
     def kill(place: str) -> None:
         if random.random() < chances.get(place, 0.0):  # noqa: S311 - chance, not a secret
