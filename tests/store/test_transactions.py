@@ -1,0 +1,189 @@
+"""Transactions whose connection breaks, whose caller leaves and whose time is up, and the change feed under late commits."""
+
+import asyncio
+import time
+from typing import Any
+
+import asyncpg
+import pytest
+
+from mercato_server import db, feed, transactions
+from mercato_server.domain.errors import DatabaseUnavailable
+from mercato_server.store import events
+from mercato_server.store.events import Cursor, Event
+from mercato_server.transactions import OutcomeUnknown, deadline, retry_conflicts, transaction
+
+ADD = "INSERT INTO categories (name) VALUES ($1)"
+NAMES = "SELECT array_agg(name ORDER BY name) FROM categories"
+
+
+class Cut(ConnectionError):
+    """The connection broke."""
+
+
+@pytest.fixture
+def cuts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """When the connection breaks at each of the next COMMITs: `before` the server has it, or `after`, when only its answer is lost."""
+    execute = db.Connection.execute
+    plan: list[str] = []
+
+    async def cut(self: db.Connection, statement: str, *args: Any, **kwargs: Any) -> str:
+        if statement != "COMMIT" or not plan:
+            return await execute(self, statement, *args, **kwargs)
+        if plan.pop(0) == "after":
+            await execute(self, statement)
+        raise Cut
+
+    monkeypatch.setattr(db.Connection, "execute", cut)
+    return plan
+
+
+@retry_conflicts
+async def add(pool: "db.Pool") -> None:
+    async with transaction(pool) as conn:
+        await conn.execute(ADD, "ball")
+
+
+async def test_a_transaction_that_committed_although_the_answer_was_lost_is_a_success(pool: "db.Pool", cuts: list[str]) -> None:
+    cuts.append("after")
+    await add(pool)
+    assert await pool.fetchval(NAMES) == ["ball"]
+
+
+async def test_what_did_not_commit_when_the_connection_broke_is_run_again_and_happens_once(pool: "db.Pool", cuts: list[str]) -> None:
+    cuts += ["before", "before", "after"]
+    await add(pool)
+    assert cuts == []
+    assert await pool.fetchval(NAMES) == ["ball"]
+
+
+async def test_what_never_commits_is_unavailable_in_the_end(pool: "db.Pool", cuts: list[str]) -> None:
+    cuts += ["before"] * transactions.TRIES
+    with pytest.raises(DatabaseUnavailable):
+        await add(pool)
+    assert cuts == []
+    assert await pool.fetchval(NAMES) is None
+
+
+async def test_an_outcome_that_nobody_can_tell_is_unknown_and_not_run_again(
+    pool: "db.Pool", cuts: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transactions, "GET_OUTCOME", "SELECT 'in progress' || left($1::text, 0)")
+    monkeypatch.setattr(transactions, "RESOLVE_S", 0.2)
+    cuts += ["after", "after"]
+    with pytest.raises(OutcomeUnknown):
+        await add(pool)
+    assert cuts == ["after"]
+
+
+async def test_a_deadlock_victim_is_run_again(pool: "db.Pool") -> None:
+    await pool.execute("INSERT INTO categories (name) VALUES ('a'), ('b')")
+    meeting = asyncio.Barrier(2)
+    runs = 0
+
+    @retry_conflicts
+    async def rename(first: str, second: str) -> None:
+        nonlocal runs
+        runs += 1
+        async with transaction(pool) as conn:
+            await conn.execute("UPDATE categories SET created_at = now() WHERE name = $1", first)
+            if runs <= 2:
+                await meeting.wait()
+            await conn.execute("UPDATE categories SET created_at = now() WHERE name = $1", second)
+
+    await asyncio.gather(rename("a", "b"), rename("b", "a"))
+    assert runs == 3
+
+
+async def test_a_caller_who_leaves_during_the_block_leaves_nothing(pool: "db.Pool") -> None:
+    async def add_slowly() -> None:
+        async with transaction(pool) as conn:
+            await conn.execute(ADD, "half")
+            await conn.execute("SELECT pg_sleep(30)")
+
+    task = asyncio.ensure_future(add_slowly())
+    await asyncio.sleep(0.1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    async with asyncio.timeout(5):
+        while await pool.fetchval("SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'"):
+            await asyncio.sleep(0.01)
+    assert await pool.fetchval(NAMES) is None
+
+
+async def test_a_commit_that_was_sent_happens_although_its_caller_leaves(pool: "db.Pool", monkeypatch: pytest.MonkeyPatch) -> None:
+    committing = asyncio.Event()
+    monkeypatch.setattr("mercato_server.failpoints.hit", lambda place: committing.set() if place == "before commit" else None)
+    task = asyncio.ensure_future(add(pool))
+    await committing.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    async with asyncio.timeout(5):
+        while await pool.fetchval(NAMES) != ["ball"]:
+            await asyncio.sleep(0.01)
+    assert pool.get_idle_size() == pool.get_size()
+
+
+async def test_a_lock_is_given_up_before_the_callers_time_is_up(pool: "db.Pool", database: str) -> None:
+    await pool.execute(ADD, "locked")
+    blocker = await asyncpg.connect(database)
+    await blocker.execute("BEGIN")
+    await blocker.execute("SELECT FROM categories FOR UPDATE")
+    for patience, least, most in ((1.0, 0.25, 0.45), (0.25, 0.05, 0.2)):
+        deadline.set(asyncio.get_running_loop().time() + 0.45)
+        began = time.monotonic()
+        with pytest.raises(asyncpg.LockNotAvailableError):
+            async with transaction(pool, patience=patience) as conn:
+                await conn.execute("UPDATE categories SET name = 'x'")
+        assert least < time.monotonic() - began < most
+    await blocker.close()
+
+
+async def append(conn: "db.Conn", kind: str) -> None:
+    subject = await conn.fetchval("SELECT uuidv7()")
+    await events.append(conn, [Event(kind, subject, {"n": 1})])
+
+
+async def kinds(pool: "db.Pool", after: Cursor) -> list[str]:
+    return [event.kind async for _, event in feed.read(pool, after, follow=False)]
+
+
+async def test_a_reader_of_the_feed_misses_no_event_that_commits_late(pool: "db.Pool", database: str) -> None:
+    late = await asyncpg.connect(database)
+    await late.execute("BEGIN")
+    await append(late, "late")
+    async with transaction(pool) as conn:
+        await append(conn, "quick")
+    start = await events.end(pool)
+    assert await kinds(pool, Cursor()) == []  # "quick" waits behind the line: "late" has the lower id
+    assert [event.kind for _, event in await events.peek(pool, Cursor(), 10)] == ["quick"]
+    await late.execute("COMMIT")
+    assert await kinds(pool, Cursor()) == ["late", "quick"]
+    assert await kinds(pool, start) == ["late", "quick"]
+    assert await kinds(pool, await events.end(pool)) == []
+    await late.close()
+
+
+async def test_a_reader_of_the_feed_sees_each_event_once_while_many_write(pool: "db.Pool") -> None:
+    async def write(number: int) -> None:
+        async with transaction(pool) as conn:
+            await append(conn, f"e{number}")
+            await asyncio.sleep(0.001 * (number % 7))
+            if number % 5 == 0:
+                await append(conn, f"e{number}+")
+
+    writers = asyncio.gather(*(write(number) for number in range(200)))
+    seen: list[str] = []
+    cursor = Cursor()
+    async with asyncio.timeout(20):
+        while len(seen) < 240:
+            for at, event in await events.read(pool, cursor, 50):
+                assert at > cursor
+                cursor = at
+                seen.append(event.kind)
+            await asyncio.sleep(0.001)
+    await writers
+    assert sorted(seen) == sorted([f"e{number}" for number in range(200)] + [f"e{number}+" for number in range(0, 200, 5)])
+    assert await events.read(pool, cursor, 50) == []

@@ -1,0 +1,160 @@
+"""The coalescer, over functions that tell what they were given."""
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from mercato_server.coalescer import Coalescer
+from mercato_server.domain.errors import CartEmpty, DatabaseUnavailable, MercatoError, Overloaded
+
+Request = tuple[str, int]
+
+
+class Store:
+    """Serves batches when it is told to, and remembers them."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[Request]] = []
+        self.open = asyncio.Event()
+        self.open.set()
+        self.failing: type[Exception] | None = None
+        self.refused: set[Request] = set()
+
+    async def serve(self, batch: Sequence[Request]) -> list[str | MercatoError]:
+        self.batches.append(list(batch))
+        await self.open.wait()
+        if self.failing and (len(batch) > 1 or batch[0] in self.refused):
+            raise self.failing
+        return [CartEmpty() if request in self.refused else f"{request[0]}{request[1]}" for request in batch]
+
+
+def coalescer(store: Store, **limits: int) -> Coalescer[Request, str]:
+    return Coalescer(store.serve, party=lambda request: request[0], **limits)
+
+
+def start(calls: Coalescer[Request, str], *requests: Request) -> list["asyncio.Future[str]"]:
+    return [asyncio.ensure_future(calls(request)) for request in requests]
+
+
+async def settle() -> None:
+    """Let everything run that can."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_a_lone_call_is_a_batch_of_one_and_waits_for_nothing() -> None:
+    store = Store()
+    calls = coalescer(store)
+    for number in range(3):
+        assert await calls(("a", number)) == f"a{number}"
+    assert store.batches == [[("a", 0)], [("a", 1)], [("a", 2)]]
+
+
+async def test_what_arrives_while_batches_are_under_way_becomes_the_next_in_order_of_arrival() -> None:
+    store = Store()
+    calls = coalescer(store, in_flight_max=1)
+    store.open.clear()
+    first = start(calls, ("a", 0))
+    await settle()
+    rest = start(calls, *((name, 1) for name in "zyxw"))
+    await settle()
+    assert store.batches == [[("a", 0)]]
+    store.open.set()
+    assert await asyncio.gather(*first, *rest) == ["a0", "z1", "y1", "x1", "w1"]
+    assert store.batches[1:] == [[("z", 1), ("y", 1), ("x", 1), ("w", 1)]]
+
+
+async def test_batches_and_their_number_are_bounded() -> None:
+    store = Store()
+    calls = coalescer(store, batch_max=3, in_flight_max=2)
+    store.open.clear()
+    tasks = start(calls, *((f"p{number}", number) for number in range(10)))
+    await settle()
+    assert [len(batch) for batch in store.batches] == [3, 3]
+    store.open.set()
+    await asyncio.gather(*tasks)
+    assert [len(batch) for batch in store.batches] == [3, 3, 3, 1]
+
+
+async def test_two_of_one_party_are_never_under_way_together_and_keep_their_order() -> None:
+    store = Store()
+    calls = coalescer(store, in_flight_max=2)
+    store.open.clear()
+    tasks = start(calls, ("a", 0), ("a", 1), ("b", 0), ("a", 2))
+    await settle()
+    assert store.batches == [[("a", 0), ("b", 0)]]
+    tasks += start(calls, ("b", 1), ("c", 0))
+    await settle()
+    assert store.batches[1:] == [[("c", 0)]]
+    store.open.set()
+    assert await asyncio.gather(*tasks) == ["a0", "a1", "b0", "a2", "b1", "c0"]
+    assert [request for batch in store.batches for request in batch if request[0] == "a"] == [("a", 0), ("a", 1), ("a", 2)]
+
+
+async def test_a_full_queue_refuses_at_once_and_takes_calls_again_later() -> None:
+    store = Store()
+    calls = coalescer(store, batch_max=1, in_flight_max=1, queue_max=2)
+    store.open.clear()
+    tasks = start(calls, ("a", 0))
+    await settle()
+    tasks += start(calls, ("b", 0), ("c", 0))
+    await settle()
+    with pytest.raises(Overloaded):
+        await calls(("d", 0))
+    store.open.set()
+    assert await asyncio.gather(*tasks) == ["a0", "b0", "c0"]
+    assert await calls(("d", 0)) == "d0"
+
+
+async def test_one_callers_refusal_is_its_own() -> None:
+    store = Store()
+    store.refused = {("b", 0)}
+    outcomes = await asyncio.gather(*start(coalescer(store), ("a", 0), ("b", 0), ("c", 0)), return_exceptions=True)
+    assert outcomes[0] == "a0"
+    assert isinstance(outcomes[1], CartEmpty)
+    assert outcomes[2] == "c0"
+
+
+async def test_a_batch_that_fails_is_run_again_one_by_one() -> None:
+    store = Store()
+    store.failing, store.refused = ZeroDivisionError, {("b", 0)}
+    calls = coalescer(store)
+    outcomes = await asyncio.gather(*start(calls, ("a", 0), ("b", 0), ("c", 0)), return_exceptions=True)
+    assert (outcomes[0], outcomes[2]) == ("a0", "c0")
+    assert isinstance(outcomes[1], ZeroDivisionError)
+    assert [len(batch) for batch in store.batches] == [3, 1, 1, 1]
+    store.failing = None
+    assert await calls(("a", 1)) == "a1"
+
+
+async def test_those_who_wait_for_a_party_of_a_failed_batch_are_served_after_it() -> None:
+    store = Store()
+    store.failing = ZeroDivisionError
+    calls = coalescer(store, in_flight_max=1)
+    tasks = start(calls, ("a", 0), ("b", 0), ("a", 1))
+    assert await asyncio.wait_for(asyncio.gather(*tasks), 1) == ["a0", "b0", "a1"]
+
+
+async def test_without_a_database_nobody_is_run_again() -> None:
+    store = Store()
+    store.failing = DatabaseUnavailable
+    outcomes = await asyncio.gather(*start(coalescer(store), ("a", 0), ("b", 0)), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [DatabaseUnavailable] * 2
+    assert len(store.batches) == 1
+
+
+async def test_a_caller_who_leaves_takes_nobody_along() -> None:
+    store = Store()
+    calls = coalescer(store, in_flight_max=1)
+    store.open.clear()
+    under_way = start(calls, ("a", 0), ("b", 0))
+    await settle()
+    waiting = start(calls, ("c", 0), ("d", 0), ("a", 1))
+    await settle()
+    under_way[0].cancel()
+    waiting[0].cancel()
+    await settle()
+    store.open.set()
+    assert [await under_way[1], await waiting[1], await waiting[2]] == ["b0", "d0", "a1"]
+    assert store.batches == [[("a", 0), ("b", 0)], [("d", 0), ("a", 1)]]
