@@ -83,7 +83,6 @@ CREATE TABLE orders (
 );
 
 CREATE INDEX orders_by_account ON orders (account_id, id);
-CREATE INDEX orders_by_account_status ON orders (account_id, status, id);
 CREATE UNIQUE INDEX orders_idempotency_key ON orders (account_id, idempotency_key) WHERE idempotency_key IS NOT NULL;
 CREATE INDEX orders_by_status ON orders (status, id);
 
@@ -113,18 +112,18 @@ CREATE INDEX order_history_by_actor ON order_history (actor_id);
 
 -- Append-only; a product's stock is the sum of its deltas.
 CREATE TABLE stock_ledger (
-    id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     product_id uuid NOT NULL REFERENCES products (id),
+    id         bigint GENERATED ALWAYS AS IDENTITY,
     order_id   uuid REFERENCES orders (id),
     kind       text NOT NULL CHECK (kind IN ('initial', 'sale', 'cancel', 'adjust')),
     delta      integer NOT NULL,
-    actor_id   uuid REFERENCES accounts (id),
+    actor_id   uuid REFERENCES accounts (id),  -- NULL for a sale: the order has its buyer
     reason     text NOT NULL DEFAULT '',
     created_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (product_id, id),
     CHECK ((order_id IS NOT NULL) = (kind IN ('sale', 'cancel')))
 );
 
-CREATE INDEX stock_ledger_by_product ON stock_ledger (product_id, id);
 CREATE INDEX stock_ledger_by_actor ON stock_ledger (actor_id) WHERE actor_id IS NOT NULL;
 -- An order takes a product once and gives it back at most once.
 CREATE UNIQUE INDEX stock_ledger_once ON stock_ledger (order_id, product_id, kind) WHERE order_id IS NOT NULL;

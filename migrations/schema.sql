@@ -122,8 +122,8 @@ CREATE TABLE public.shop (
 );
 
 CREATE TABLE public.stock_ledger (
-    id bigint NOT NULL,
     product_id uuid NOT NULL,
+    id bigint NOT NULL,
     order_id uuid,
     kind text NOT NULL,
     delta integer NOT NULL,
@@ -180,7 +180,7 @@ ALTER TABLE ONLY public.shop
     ADD CONSTRAINT shop_pkey PRIMARY KEY (singleton);
 
 ALTER TABLE ONLY public.stock_ledger
-    ADD CONSTRAINT stock_ledger_pkey PRIMARY KEY (id);
+    ADD CONSTRAINT stock_ledger_pkey PRIMARY KEY (product_id, id);
 
 CREATE INDEX cart_items_by_product ON public.cart_items USING btree (product_id);
 
@@ -193,8 +193,6 @@ CREATE INDEX order_history_by_actor ON public.order_history USING btree (actor_i
 CREATE INDEX order_items_by_product ON public.order_items USING btree (product_id);
 
 CREATE INDEX orders_by_account ON public.orders USING btree (account_id, id);
-
-CREATE INDEX orders_by_account_status ON public.orders USING btree (account_id, status, id);
 
 CREATE INDEX orders_by_status ON public.orders USING btree (status, id);
 
@@ -217,8 +215,6 @@ CREATE INDEX products_by_similar_name ON public.products USING gin (public.fold(
 CREATE UNIQUE INDEX products_sku_key ON public.products USING btree (sku) WHERE (deleted_at IS NULL);
 
 CREATE INDEX stock_ledger_by_actor ON public.stock_ledger USING btree (actor_id) WHERE (actor_id IS NOT NULL);
-
-CREATE INDEX stock_ledger_by_product ON public.stock_ledger USING btree (product_id, id);
 
 CREATE UNIQUE INDEX stock_ledger_once ON public.stock_ledger USING btree (order_id, product_id, kind) WHERE (order_id IS NOT NULL);
 

@@ -12,7 +12,7 @@ from mercato_server.handlers.checks import Checks
 from mercato_server.handlers.idempotency import Answer, Idempotency, answer
 from mercato_server.store import carts
 from mercato_server.store.carts import LineChange
-from mercato_server.store.idempotency import Replay
+from mercato_server.store.idempotency import Stored
 
 Lines = tuple[CartLine, ...]
 
@@ -27,10 +27,10 @@ class CartHandler:
         self._read: Coalescer[UUID, Lines] = Coalescer(
             lambda accounts: carts.get(pool, accounts), party=lambda _: object(), batch_max=batch_max
         )
-        self._add: Coalescer[LineChange, Lines | Replay] = Coalescer(
+        self._add: Coalescer[LineChange, Lines | Stored] = Coalescer(
             lambda changes: carts.add(pool, changes), party=lambda change: change.account_id, batch_max=batch_max
         )
-        self._set: Coalescer[LineChange, Lines | Replay] = Coalescer(
+        self._set: Coalescer[LineChange, Lines | Stored] = Coalescer(
             lambda changes: carts.put(pool, changes), party=lambda change: change.account_id, batch_max=batch_max
         )
 

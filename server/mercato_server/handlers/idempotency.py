@@ -10,7 +10,7 @@ from google.protobuf.message import Message
 
 from mercato_server.context import Context
 from mercato_server.domain.errors import InvalidRequest, Violation
-from mercato_server.store.idempotency import IdempotencyKey, Replay
+from mercato_server.store.idempotency import IdempotencyKey, Stored
 
 HEADER = "idempotency-key"
 REPLAYED = ("idempotent-replayed", "true")
@@ -51,9 +51,10 @@ class Idempotency:
         )
 
 
-def answer(context: Context, result: Result | Replay, to_message: Callable[[Result], Message]) -> Answer:
-    """Answer with a result, or with what the first call of the key was answered, and say so in the initial metadata."""
-    if isinstance(result, Replay):
-        context.headers.append(REPLAYED)
+def answer(context: Context, result: Result | Stored, to_message: Callable[[Result], Message]) -> Answer:
+    """Answer with a result, or with the bytes that are stored with the key; if an earlier call put them there, the metadata says so."""
+    if isinstance(result, Stored):
+        if result.replayed:
+            context.headers.append(REPLAYED)
         return result.response
     return to_message(result)

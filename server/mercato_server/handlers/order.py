@@ -11,7 +11,7 @@ from mercato_server.handlers.checks import Checks
 from mercato_server.handlers.idempotency import Answer, Idempotency, answer
 from mercato_server.handlers.pages import Pager
 from mercato_server.store import accounts, orders
-from mercato_server.store.idempotency import Replay
+from mercato_server.store.idempotency import Stored
 
 CART_ETAG_MAX = 64
 
@@ -24,7 +24,7 @@ class OrderHandler:
         self._idempotency = idempotency
         self._pager = pager
         self._currency = currency
-        self._checkout: Coalescer[orders.Checkout, Order | Replay] = Coalescer(
+        self._checkout: Coalescer[orders.Checkout, Order | Stored] = Coalescer(
             lambda batch: orders.checkout(pool, batch, currency=currency), party=lambda wish: wish.account_id, batch_max=batch_max
         )
 

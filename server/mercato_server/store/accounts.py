@@ -8,7 +8,7 @@ import asyncpg
 from mercato_server.db import Conn, Pool
 from mercato_server.domain.accounts import Account, Role
 from mercato_server.domain.errors import EmailTaken, TokenInvalid
-from mercato_server.store.idempotency import IdempotencyKey, Replay, once
+from mercato_server.store.idempotency import IdempotencyKey, Stored, once
 from mercato_server.transactions import retry_conflicts, transaction
 
 INSERT_ACCOUNT = """
@@ -50,7 +50,7 @@ class NewAccount:
 
 
 @retry_conflicts
-async def create(pool: "Pool", new: NewAccount, key: IdempotencyKey | None = None) -> Account | Replay:
+async def create(pool: "Pool", new: NewAccount, key: IdempotencyKey | None = None) -> Account | Stored:
     """Create an account; raises EmailTaken."""
     async with transaction(pool) as conn:
         return await once(conn, key, lambda: _create(conn, new))
@@ -78,7 +78,7 @@ async def find(pool: "Pool", email: str) -> Account | None:
 
 
 @retry_conflicts
-async def rename(pool: "Pool", account_id: UUID, full_name: str, key: IdempotencyKey | None = None) -> Account | Replay:
+async def rename(pool: "Pool", account_id: UUID, full_name: str, key: IdempotencyKey | None = None) -> Account | Stored:
     """Change the name of an account; raises TokenInvalid if it is gone."""
     async with transaction(pool) as conn:
         return await once(conn, key, lambda: _rename(conn, account_id, full_name))

@@ -10,7 +10,7 @@ from mercato_server.db import Conn, Pool
 from mercato_server.domain.carts import LINE_QUANTITY_MAX, LINES_MAX, CartLine
 from mercato_server.domain.errors import CartLimit, MercatoError, ProductNotFound, TokenInvalid
 from mercato_server.store import idempotency
-from mercato_server.store.idempotency import IdempotencyKey, Replay, once
+from mercato_server.store.idempotency import IdempotencyKey, Stored, once
 from mercato_server.transactions import patience, retry_conflicts, transaction
 
 GET_CARTS = """
@@ -58,7 +58,7 @@ DELETE FROM cart_items AS item
 
 CLEAR_CART = "DELETE FROM cart_items WHERE account_id = $1"
 
-CartResult = tuple[CartLine, ...] | Replay | MercatoError
+CartResult = tuple[CartLine, ...] | Stored | MercatoError
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ async def put(pool: "Pool", changes: Sequence[LineChange]) -> list[CartResult]:
 
 
 @retry_conflicts
-async def clear(pool: "Pool", account_id: UUID, key: IdempotencyKey | None = None) -> tuple[CartLine, ...] | Replay:
+async def clear(pool: "Pool", account_id: UUID, key: IdempotencyKey | None = None) -> tuple[CartLine, ...] | Stored:
     """Remove every line of a cart and return what is left: nothing."""
     async with transaction(pool) as conn:
         return await once(conn, key, lambda: _clear(conn, account_id))
@@ -113,8 +113,8 @@ async def _put(conn: "Conn", statement: str, changes: Sequence[LineChange]) -> l
     carts = await _read(conn, [change.account_id for change in fresh])
     for change, cart in zip(fresh, carts, strict=True):
         results.setdefault(change, cart)
-    await idempotency.settle(conn, [(change.key, results[change]) for change in fresh])
-    return [used[change.key] if change.key in used else results[change] for change in changes]
+    stored = used | await idempotency.settle(conn, [(change.key, results[change]) for change in fresh])
+    return [stored[change.key] if change.key in stored else results[change] for change in changes]
 
 
 async def _write(conn: "Conn", statement: str, changes: Sequence[LineChange]) -> dict[LineChange, MercatoError]:

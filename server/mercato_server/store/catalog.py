@@ -24,7 +24,7 @@ from mercato_server.domain.errors import (
 from mercato_server.domain.paging import Page, Position
 from mercato_server.store import events
 from mercato_server.store.events import Event
-from mercato_server.store.idempotency import IdempotencyKey, Replay, once
+from mercato_server.store.idempotency import IdempotencyKey, Stored, once
 from mercato_server.transactions import retry_conflicts, transaction
 
 GET_PRODUCTS = """
@@ -94,7 +94,7 @@ async def get(pool: "Pool", product_ids: Collection[UUID]) -> dict[UUID, Product
 
 
 @retry_conflicts
-async def create(pool: "Pool", draft: ProductDraft, actor_id: UUID, key: IdempotencyKey | None = None) -> Product | Replay:
+async def create(pool: "Pool", draft: ProductDraft, actor_id: UUID, key: IdempotencyKey | None = None) -> Product | Stored:
     """Create a product with its stock; raises CategoryNotFound or SkuTaken."""
     async with transaction(pool) as conn:
         return await once(conn, key, lambda: _create(conn, draft, actor_id))
@@ -123,7 +123,7 @@ class Update:
 
 
 @retry_conflicts
-async def update(pool: "Pool", change: Update, key: IdempotencyKey | None = None) -> Product | Replay:
+async def update(pool: "Pool", change: Update, key: IdempotencyKey | None = None) -> Product | Stored:
     """Change a product on sale; a change of stock is written to the ledger.
 
     Raises ProductNotFound, EtagMismatch, CategoryNotFound or SkuTaken.
@@ -146,7 +146,7 @@ async def _update(conn: "Conn", change: Update) -> Product:
 
 
 @retry_conflicts
-async def delete(pool: "Pool", product_id: UUID, etag: str | None, key: IdempotencyKey | None = None) -> Product | Replay:
+async def delete(pool: "Pool", product_id: UUID, etag: str | None, key: IdempotencyKey | None = None) -> Product | Stored:
     """Take a product off sale; raises ProductNotFound or EtagMismatch."""
     async with transaction(pool) as conn:
         return await once(conn, key, lambda: _delete(conn, product_id, etag))
@@ -161,7 +161,7 @@ async def _delete(conn: "Conn", product_id: UUID, etag: str | None) -> Product:
 
 
 @retry_conflicts
-async def undelete(pool: "Pool", product_id: UUID, key: IdempotencyKey | None = None) -> Product | Replay:
+async def undelete(pool: "Pool", product_id: UUID, key: IdempotencyKey | None = None) -> Product | Stored:
     """Bring a deleted product back; raises ProductNotFound, ProductNotDeleted or SkuTaken."""
     async with transaction(pool) as conn:
         return await once(conn, key, lambda: _undelete(conn, product_id))
@@ -189,7 +189,7 @@ class StockChange:
 
 
 @retry_conflicts
-async def adjust_stock(pool: "Pool", change: StockChange, key: IdempotencyKey | None = None) -> Product | Replay:
+async def adjust_stock(pool: "Pool", change: StockChange, key: IdempotencyKey | None = None) -> Product | Stored:
     """Change the stock of a product and write the ledger; raises ProductNotFound, OutOfStock, StockLimit or StockChanged."""
     async with transaction(pool) as conn:
         return await once(conn, key, lambda: _adjust(conn, change))
@@ -272,7 +272,7 @@ async def categories(pool: "Pool", page: Page) -> tuple[Sequence[Category], Posi
 
 
 @retry_conflicts
-async def create_category(pool: "Pool", name: str, key: IdempotencyKey | None = None) -> Category | Replay:
+async def create_category(pool: "Pool", name: str, key: IdempotencyKey | None = None) -> Category | Stored:
     """Create a category; raises CategoryTaken."""
     async with transaction(pool) as conn:
         return await once(conn, key, lambda: _create_category(conn, name))
@@ -288,7 +288,7 @@ async def _create_category(conn: "Conn", name: str) -> Category:
 
 
 @retry_conflicts
-async def update_category(pool: "Pool", category_id: UUID, name: str, key: IdempotencyKey | None = None) -> Category | Replay:
+async def update_category(pool: "Pool", category_id: UUID, name: str, key: IdempotencyKey | None = None) -> Category | Stored:
     """Rename a category; raises CategoryNotFound or CategoryTaken."""
     async with transaction(pool) as conn:
         return await once(conn, key, lambda: _update_category(conn, category_id, name))
@@ -304,7 +304,7 @@ async def _update_category(conn: "Conn", category_id: UUID, name: str) -> Catego
 
 
 @retry_conflicts
-async def delete_category(pool: "Pool", category_id: UUID, key: IdempotencyKey | None = None) -> Category | Replay:
+async def delete_category(pool: "Pool", category_id: UUID, key: IdempotencyKey | None = None) -> Category | Stored:
     """Delete a category; deleted products forget it. Raises CategoryNotFound, or CategoryInUse while products on sale have it."""
     async with transaction(pool) as conn:
         return await once(conn, key, lambda: _delete_category(conn, category_id))

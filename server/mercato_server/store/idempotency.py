@@ -55,13 +55,14 @@ class IdempotencyKey:
 
 
 @dataclass(frozen=True, slots=True)
-class Replay:
-    """The serialized response of the call that used the key first."""
+class Stored:
+    """The serialized response that is stored with a key; `replayed` if an earlier call put it there."""
 
     response: bytes
+    replayed: bool
 
 
-async def once(conn: "Conn", key: IdempotencyKey | None, work: Callable[[], Awaitable[Result]]) -> Result | Replay:
+async def once(conn: "Conn", key: IdempotencyKey | None, work: Callable[[], Awaitable[Result]]) -> Result | Stored:
     """Do the work of a transaction unless its key was used before; then return what was answered, or raise IdempotencyKeyReused."""
     if key is None:
         return await work()
@@ -70,12 +71,10 @@ async def once(conn: "Conn", key: IdempotencyKey | None, work: Callable[[], Awai
         raise used
     if used is not None:
         return used
-    result = await work()
-    await settle(conn, [(key, result)])
-    return result
+    return (await settle(conn, [(key, await work())]))[key]
 
 
-async def claim(conn: "Conn", keys: Sequence[IdempotencyKey]) -> dict[IdempotencyKey, Replay | IdempotencyKeyReused]:
+async def claim(conn: "Conn", keys: Sequence[IdempotencyKey]) -> dict[IdempotencyKey, Stored | IdempotencyKeyReused]:
     """Take the keys for the caller's transaction; return what became of those that were used before.
 
     A key that another transaction is using is waited for (lock_timeout). Keys must differ in (scope, key).
@@ -89,15 +88,15 @@ async def claim(conn: "Conn", keys: Sequence[IdempotencyKey]) -> dict[Idempotenc
     taken = {(row["scope_id"], row["key"]) for row in claimed}
     used = {(key.scope_id, key.key): key for key in keys if (key.scope_id, key.key) not in taken}
     rows = await conn.fetch(GET_RESPONSES, [scope for scope, _ in used], [name for _, name in used])
-    outcomes: dict[IdempotencyKey, Replay | IdempotencyKeyReused] = {}
+    outcomes: dict[IdempotencyKey, Stored | IdempotencyKeyReused] = {}
     for row in rows:
         key = used[row["scope_id"], row["key"]]
-        outcomes[key] = Replay(row["response"]) if row["fingerprint"] == key.fingerprint else IdempotencyKeyReused()
+        outcomes[key] = Stored(row["response"], replayed=True) if row["fingerprint"] == key.fingerprint else IdempotencyKeyReused()
     return outcomes
 
 
-async def settle(conn: "Conn", results: Sequence[tuple[IdempotencyKey | None, Any]]) -> None:
-    """Store the responses of claimed keys; the key of an error is released, so that the call can be tried again."""
+async def settle(conn: "Conn", results: Sequence[tuple[IdempotencyKey | None, Any]]) -> dict[IdempotencyKey, Stored]:
+    """Store the responses of claimed keys and return them; the key of an error is released, so that the call can be tried again."""
     done = [(key, key.serialize(result)) for key, result in results if key and not isinstance(result, Exception)]
     failed = [key for key, result in results if key and isinstance(result, Exception)]
     if done:
@@ -105,3 +104,4 @@ async def settle(conn: "Conn", results: Sequence[tuple[IdempotencyKey | None, An
         await conn.execute(STORE_RESPONSES, scopes, names, responses)
     if failed:
         await conn.execute(RELEASE_KEYS, [key.scope_id for key in failed], [key.key for key in failed])
+    return {key: Stored(response, replayed=False) for key, response in done}

@@ -16,7 +16,7 @@ from mercato_server.domain.orders import Basket, Order, OrderLine, OrderStatus, 
 from mercato_server.domain.paging import Page, Position
 from mercato_server.store import events, idempotency
 from mercato_server.store.events import Event
-from mercato_server.store.idempotency import IdempotencyKey, Replay, once
+from mercato_server.store.idempotency import IdempotencyKey, Stored, once
 from mercato_server.transactions import patience, retry_conflicts, transaction
 
 LOCK_LINES = """
@@ -42,37 +42,51 @@ SELECT account_id, 'placed', $4, total_minor, idempotency_key
 RETURNING id, account_id, created_at
 """
 
-INSERT_LINES = """
-INSERT INTO order_items (order_id, product_id, product_name, unit_price_minor, quantity)
-SELECT order_id, product_id, product_name, unit_price_minor, quantity
-  FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::integer[])
-       AS line (order_id, product_id, product_name, unit_price_minor, quantity)
+# What an order does beside being one, in one statement: its lines, its first status, the ledger, the stock, and the cart, from which
+# exactly the lines are removed that were read; one that was added meanwhile stays.
+SELL = """
+WITH line AS (
+    SELECT order_id, account_id, product_id, product_name, unit_price_minor, quantity
+      FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::bigint[], $6::integer[])
+           AS line (order_id, account_id, product_id, product_name, unit_price_minor, quantity)
+), lines AS (
+    INSERT INTO order_items (order_id, product_id, product_name, unit_price_minor, quantity)
+    SELECT order_id, product_id, product_name, unit_price_minor, quantity FROM line
+), history AS (
+    INSERT INTO order_history (order_id, version, status, actor_id, reason)
+    SELECT DISTINCT order_id, 1, 'placed', account_id, '' FROM line
+), ledger AS (
+    INSERT INTO stock_ledger (product_id, order_id, kind, delta)
+    SELECT product_id, order_id, 'sale', -quantity FROM line
+), cart AS (
+    DELETE FROM cart_items AS item
+     USING line
+     WHERE item.account_id = line.account_id AND item.product_id = line.product_id
+)
+UPDATE products
+   SET stock = stock - sold.quantity, version = version + 1, updated_at = now()
+  FROM (SELECT product_id, sum(quantity)::integer AS quantity FROM line GROUP BY product_id) AS sold
+ WHERE id = sold.product_id
+RETURNING id
 """
 
 INSERT_HISTORY = """
 INSERT INTO order_history (order_id, version, status, actor_id, reason)
-SELECT order_id, version, status, actor_id, reason
-  FROM unnest($1::uuid[], $2::integer[], $3::text[], $4::uuid[], $5::text[]) AS step (order_id, version, status, actor_id, reason)
+VALUES ($1, $2, $3, $4, $5)
 """
 
-APPEND_LEDGER = """
-INSERT INTO stock_ledger (product_id, order_id, kind, delta, actor_id)
-SELECT product_id, order_id, $4, delta, actor_id
-  FROM unnest($1::uuid[], $2::uuid[], $3::integer[], $5::uuid[]) AS move (product_id, order_id, delta, actor_id)
-"""
-
-MOVE_STOCK = """
+RESTOCK = """
+WITH line AS (
+    SELECT product_id, quantity FROM order_items WHERE order_id = $1
+), ledger AS (
+    INSERT INTO stock_ledger (product_id, order_id, kind, delta, actor_id)
+    SELECT product_id, $1, 'cancel', quantity, $2 FROM line
+)
 UPDATE products
-   SET stock = stock + move.delta, version = version + 1, updated_at = now()
-  FROM unnest($1::uuid[], $2::integer[]) AS move (product_id, delta)
- WHERE id = move.product_id
-"""
-
-# Exactly the lines that were read: one that was added meanwhile stays in the cart.
-REMOVE_LINES = """
-DELETE FROM cart_items AS item
- USING unnest($1::uuid[], $2::uuid[]) AS bought (account_id, product_id)
- WHERE item.account_id = bought.account_id AND item.product_id = bought.product_id
+   SET stock = stock + line.quantity, version = version + 1, updated_at = now()
+  FROM line
+ WHERE id = line.product_id
+RETURNING id
 """
 
 GET_ORDERS = """
@@ -145,7 +159,7 @@ UPDATE orders
 LOCK_PRODUCTS = """
 SELECT id
   FROM products
- WHERE id = ANY($1::uuid[])
+ WHERE id IN (SELECT product_id FROM order_items WHERE order_id = $1)
  ORDER BY id
    FOR NO KEY UPDATE
 """
@@ -161,7 +175,7 @@ class Checkout:
     validate_only: bool = False
 
 
-CheckoutResult = Order | Replay | MercatoError
+CheckoutResult = Order | Stored | MercatoError
 
 
 @retry_conflicts
@@ -189,8 +203,8 @@ async def checkout(pool: "Pool", batch: Sequence[Checkout], *, currency: str) ->
         results |= refusals
         results |= await _place(conn, placed, carts, currency)
         results |= await _draft(conn, drafts, carts, currency)
-        await idempotency.settle(conn, [(buyer.key, results[buyer]) for buyer in buyers])
-        return [used[request.key] if request.key in used else results[request] for request in batch]
+        stored = used | await idempotency.settle(conn, [(buyer.key, results[buyer]) for buyer in buyers])
+        return [stored[request.key] if request.key in stored else results[request] for request in batch]
 
 
 async def _lock_carts(conn: "Conn", account_ids: Sequence[UUID]) -> tuple[dict[UUID, list[CartLine]], dict[UUID, int]]:
@@ -230,25 +244,22 @@ async def _place(
     orders = {account_id: _order(order_id, account_id, carts[account_id], currency, now) for order_id, account_id, now in rows}
     failpoints.hit("checkout: orders")
     sold = [(order, line) for order in orders.values() for line in order.lines]
-    await conn.execute(
-        INSERT_LINES,
+    moved = await conn.fetch(
+        SELL,
         [order.id for order, _ in sold],
+        [order.account_id for order, _ in sold],
         [line.product_id for _, line in sold],
         [line.product_name for _, line in sold],
         [line.unit_price_minor for _, line in sold],
         [line.quantity for _, line in sold],
     )
-    ids = [row["id"] for row in rows]
-    await conn.execute(INSERT_HISTORY, ids, [1] * len(ids), ["placed"] * len(ids), list(orders), [""] * len(ids))
-    failpoints.hit("checkout: lines")
-    moved = await _move_stock(conn, "sale", [(order.id, order.account_id, line.product_id, -line.quantity) for order, line in sold])
-    failpoints.hit("checkout: stock")
-    await conn.execute(REMOVE_LINES, [order.account_id for order, _ in sold], [line.product_id for _, line in sold])
+    failpoints.hit("checkout: sold")
     await events.append(
         conn,
         [Event("order.placed", order_id, {"account_id": str(account_id)}) for order_id, account_id, _ in rows]
-        + [Event("stock.changed", product_id) for product_id in moved],
+        + [Event("stock.changed", row["id"]) for row in moved],
     )
+    failpoints.hit("checkout: events")
     return {buyer: orders[buyer.account_id] for buyer in placed}
 
 
@@ -260,17 +271,6 @@ async def _draft(
         return {}
     now = await conn.fetchval("SELECT now()")
     return {buyer: _order(None, buyer.account_id, carts[buyer.account_id], currency, now) for buyer in drafts}
-
-
-async def _move_stock(conn: "Conn", kind: str, moves: Sequence[tuple[UUID | None, UUID, UUID, int]]) -> list[UUID]:
-    """Write moves (order, actor, product, delta) to the ledger and the stock; return the products, which must be locked already."""
-    orders, actors, products, deltas = zip(*moves, strict=True)
-    await conn.execute(APPEND_LEDGER, products, orders, deltas, kind, actors)
-    sums: dict[UUID, int] = {}
-    for product_id, delta in zip(products, deltas, strict=True):
-        sums[product_id] = sums.get(product_id, 0) + delta
-    await conn.execute(MOVE_STOCK, list(sums), list(sums.values()))
-    return list(sums)
 
 
 def _order(order_id: UUID | None, account_id: UUID, cart: Iterable[CartLine], currency: str, now: datetime) -> Order:
@@ -340,7 +340,7 @@ class Change:
 
 
 @retry_conflicts
-async def transition(pool: "Pool", change: Change, key: IdempotencyKey | None = None) -> Order | Replay:
+async def transition(pool: "Pool", change: Change, key: IdempotencyKey | None = None) -> Order | Stored:
     """Move an order to another state; CANCELLED puts its units back into stock, in the same transaction.
 
     Raises OrderNotFound or OrderState.
@@ -355,7 +355,7 @@ async def _change(conn: "Conn", change: Change) -> Order:
         raise OrderNotFound(change.order_id)
     check_transition(OrderStatus(row["status"]), change.status)
     await conn.execute(SET_STATUS, change.order_id, change.status)
-    await conn.execute(INSERT_HISTORY, [change.order_id], [row["version"] + 1], [change.status], [change.actor_id], [change.reason])
+    await conn.execute(INSERT_HISTORY, change.order_id, row["version"] + 1, change.status, change.actor_id, change.reason)
     happened = [Event(f"order.{change.status}", change.order_id, {"account_id": str(row["account_id"])})]
     if change.status is OrderStatus.CANCELLED:
         happened += await _restock(conn, change.order_id, change.actor_id)
@@ -365,10 +365,8 @@ async def _change(conn: "Conn", change: Change) -> Order:
 
 
 async def _restock(conn: "Conn", order_id: UUID, actor_id: UUID) -> list[Event]:
-    lines = await conn.fetch(GET_LINES, [order_id])
-    await conn.execute(LOCK_PRODUCTS, [line["product_id"] for line in lines])
-    moved = await _move_stock(conn, "cancel", [(order_id, actor_id, line["product_id"], line["quantity"]) for line in lines])
-    return [Event("stock.changed", product_id) for product_id in moved]
+    await conn.execute(LOCK_PRODUCTS, order_id)
+    return [Event("stock.changed", row["id"]) for row in await conn.fetch(RESTOCK, order_id, actor_id)]
 
 
 async def _read(conn: "Conn", order_ids: Sequence[UUID]) -> list[Order]:
