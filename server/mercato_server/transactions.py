@@ -5,6 +5,7 @@ everything back; when it returns, its effect is committed.
 """
 
 import asyncio
+import contextlib
 import functools
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sized
@@ -138,11 +139,12 @@ def _ended(task: "asyncio.Task[None]") -> None:
 
 
 async def _rollback(pool: "Pool", conn: "PooledConn") -> None:
-    """Roll back; releasing does so if a transaction is open, and a lost connection has done so by itself."""
-    try:
+    """Roll back what is open and hand the connection back; a lost one has rolled back by itself."""
+    with contextlib.suppress(*UNREACHABLE):
+        if conn.is_in_transaction():
+            await conn.execute("ROLLBACK")
+    with contextlib.suppress(*UNREACHABLE):  # then it is closed, and the pool makes a new one
         await pool.release(conn)
-    except UNREACHABLE:
-        conn.terminate()
 
 
 async def _commit(pool: "Pool", conn: "PooledConn", transaction_id: str | None) -> None:
@@ -156,7 +158,8 @@ async def _commit(pool: "Pool", conn: "PooledConn", transaction_id: str | None) 
         if transaction_id and await _outcome(pool, transaction_id) != "committed":
             raise NotCommittedError from error
     finally:
-        await _rollback(pool, conn)
+        with contextlib.suppress(*UNREACHABLE):
+            await pool.release(conn)
 
 
 async def _outcome(pool: "Pool", transaction_id: str) -> str:

@@ -166,6 +166,14 @@ async def test_a_reader_of_the_feed_misses_no_event_that_commits_late(pool: "db.
     await late.close()
 
 
+async def test_the_feed_is_in_the_order_of_numbers_not_of_digits(pool: "db.Pool") -> None:
+    await pool.execute(
+        "INSERT INTO events (xid, kind, subject_id) SELECT n::text::xid8, n::text, uuidv7() FROM unnest(ARRAY[9, 10, 99, 100]) AS n"
+    )
+    assert await kinds(pool, Cursor()) == ["9", "10", "99", "100"]
+    assert (await kinds(pool, Cursor(10, 0)))[:2] == ["10", "99"]
+
+
 async def test_a_reader_of_the_feed_sees_each_event_once_while_many_write(pool: "db.Pool") -> None:
     async def write(number: int) -> None:
         async with transaction(pool) as conn:

