@@ -1,6 +1,7 @@
 """What a handler may know of the call that it serves, and what it may say about the answer beside the message."""
 
 import time
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,6 +14,7 @@ from mercato.v1.policy_pb2 import Policy
 from mercato_server.domain.errors import TokenInvalid
 
 NOBODY = UUID(int=0)
+REQUEST_ID_MAX = 128
 
 Metadata = Sequence[tuple[str, str | bytes]]
 
@@ -52,7 +54,7 @@ class Rpc:
 class Context:
     """One call."""
 
-    __slots__ = ("_account_id", "_metadata", "code", "headers", "request_id", "rpc", "started", "transport")
+    __slots__ = ("_account_id", "_metadata", "_request_id", "code", "headers", "rpc", "started", "transport")
 
     def __init__(self, rpc: Rpc, transport: Transport) -> None:
         self.rpc = rpc
@@ -63,7 +65,15 @@ class Context:
         """Initial metadata of the answer; becomes HTTP headers at the edge."""
         self._metadata = transport.invocation_metadata() or ()
         self._account_id: UUID | None = None
-        self.request_id = self.metadata("x-request-id") or ""
+        self._request_id = ""
+
+    @property
+    def request_id(self) -> str:
+        """What the call is known by in logs: the edge's id, or one that is made when somebody asks."""
+        if not self._request_id:
+            given = self.metadata("x-request-id") or ""
+            self._request_id = given if 0 < len(given) <= REQUEST_ID_MAX else str(uuid.uuid4())
+        return self._request_id
 
     @property
     def account_id(self) -> UUID:

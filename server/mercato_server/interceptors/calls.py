@@ -1,8 +1,8 @@
-"""Request ids, the log of calls, and the bound on how many run at once."""
+"""The log of calls, and the bound on how many run at once."""
 
 import asyncio
+import logging
 import time
-import uuid
 
 import structlog
 from grpc import StatusCode
@@ -14,8 +14,6 @@ from mercato_server.interceptors import Answer, Unary
 from mercato_server.interceptors.errors import end
 
 log = structlog.get_logger(__name__)
-
-REQUEST_ID_MAX = 128
 
 
 class CallsInFlight:
@@ -32,15 +30,13 @@ class CallsInFlight:
         await self._idle.wait()
 
     def layer(self, rpc: Rpc, proceed: Unary) -> Unary:
-        """Give each call an id, count it and log how it ended.
+        """Count each call and log how it ended.
 
         Calls that went well and in time are logged at debug level only: the edge's access log has every call, and writing a line costs a
         tenth of a hot one.
         """
 
         async def counted(request: bytes, context: Context) -> Answer:
-            if not context.request_id or len(context.request_id) > REQUEST_ID_MAX:
-                context.request_id = str(uuid.uuid4())
             if self._count >= self._limits.concurrent_calls:
                 await end(context, Overloaded("the server has too many calls in flight; try again"))
             self._count += 1
@@ -61,6 +57,8 @@ class CallsInFlight:
 
 def _log(rpc: Rpc, context: Context, slow_s: float) -> None:
     took_s = time.perf_counter() - context.started
+    if context.code is StatusCode.OK and took_s < slow_s and not log.is_enabled_for(logging.DEBUG):
+        return
     quiet = log.debug if context.code is StatusCode.OK else log.info
     write = log.warning if took_s >= slow_s else quiet
     write("call", method=rpc.method, code=context.code.name, request_id=context.request_id, ms=round(took_s * 1000, 1))
