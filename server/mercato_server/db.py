@@ -43,6 +43,9 @@ async def create_pool(settings: Settings) -> "Pool":
         server_settings={
             "application_name": "mercato",
             "timezone": "UTC",
+            # Every statement has its index. Without this, a plan that was cached while a table was small and analysed (that of a foreign
+            # key's check, say) goes on scanning the table as it grows: ten times the cost of a checkout at 4,000 orders.
+            "enable_seqscan": "off",
             "jit": "off",  # it starts to compile just where a plan's cost is overestimated, and never pays for itself here
             "statement_timeout": _milliseconds(limits.statement_timeout_s),
             "lock_timeout": _milliseconds(limits.lock_timeout_s),

@@ -3,11 +3,13 @@
 import importlib
 import pkgutil
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import asyncpg
 import pytest
 
 from mercato_server import db, schema, store, transactions
+from mercato_server.config import Settings
 from mercato_server.domain.catalog import ProductOrder
 from mercato_server.store import carts, catalog, idempotency, orders, product_lists
 from mercato_server.store.product_lists import Shape
@@ -140,3 +142,34 @@ async def test_a_sale_touches_no_index_of_the_product(full: "db.Conn") -> None:
     statistics = await full.fetchrow("SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'products'")
     assert statistics is not None
     assert tuple(statistics) == (1, 1)
+
+
+SMALL_SHOP = """
+INSERT INTO accounts (email, full_name, role, password_hash) SELECT 'a' || n, '', 'user', '' FROM generate_series(1, 5) n;
+INSERT INTO products (name, description, price_minor, stock, image_urls) SELECT 'p' || n, '', 1, 1000, '{}' FROM generate_series(1, 5) n;
+"""
+FILL_CARTS = """
+INSERT INTO cart_items (account_id, product_id, quantity, unit_price_minor) SELECT a.id, p.id, 1, 1 FROM accounts a, products p
+"""
+
+
+async def test_checkouts_scan_no_table_however_small_it_was_when_it_was_analysed(settings: Settings) -> None:
+    pool = await db.create_pool(replace(settings, pool_size=1))  # one connection, whose cached plans are at stake
+    await pool.execute(SMALL_SHOP)
+    buyers = [orders.Checkout(row["id"]) for row in await pool.fetch("SELECT id FROM accounts")]
+
+    async def scans() -> int:
+        await pool.execute("SELECT pg_stat_force_next_flush()")
+        return int(await pool.fetchval("SELECT sum(seq_scan) FROM pg_stat_user_tables"))
+
+    async def buy() -> int:
+        """Fill all carts and buy them; return the scans of the buying alone."""
+        await pool.execute(FILL_CARTS)
+        before = await scans()
+        assert len(await orders.checkout(pool, buyers, currency="USD")) == 5
+        return await scans() - before
+
+    await buy()
+    await pool.execute("ANALYZE")
+    assert [await buy() for _ in range(10)] == [0] * 10
+    pool.terminate()
