@@ -15,6 +15,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from mercato.v1 import auth_pb2, cart_pb2, catalog_pb2, order_pb2
 from mercato_server import db, failpoints, schema
+from mercato_server.coalescer import Batching
 from mercato_server.config import Settings
 from mercato_server.domain.paging import PageTokens
 from mercato_server.domain.tokens import Tokens
@@ -71,12 +72,15 @@ class Worker:
         tokens = Tokens(settings.secret_key, settings.algorithm, settings.access_token_expire_minutes * 60)
         pager = Pager(PageTokens(settings.secret_key), settings.limits)
         idempotency = Idempotency(settings.secret_key)
+        # Batches of one need as many under way as there are connections, or the others would idle.
+        alone = Batching(1, settings.pool_size)
+        batching = Batching(settings.batch_max) if settings.batch_max > 1 else alone
         layers = (self.calls.layer, map_errors, keep_deadlines(settings.limits), authenticate(tokens, pool))
         handlers: dict[str, object] = {
             "AuthService": AuthHandler(pool, tokens, self.passwords, idempotency),
             "CatalogService": CatalogHandler(pool, pager, idempotency, settings.limits, settings.currency),
-            "CartService": CartHandler(pool, idempotency, settings.currency, settings.batch_max),
-            "OrderService": OrderHandler(pool, pager, idempotency, settings.currency, settings.batch_max),
+            "CartService": CartHandler(pool, idempotency, settings.currency, batching),
+            "OrderService": OrderHandler(pool, pager, idempotency, settings.currency, batching),
         }
         return [service_handler(service, handlers[service.name], layers) for service in SERVICES]
 
@@ -144,7 +148,16 @@ async def running(settings: Settings) -> AsyncIterator[tuple[Worker, list[int]]]
         finally:
             await worker.stop()
     finally:
-        pool.terminate() if pool.is_closing() else await pool.close()
+        await _close(pool, settings.grace_s)
+
+
+async def _close(pool: "db.Pool", grace_s: float) -> None:
+    """Close the pool once what holds its connections has ended, or after a while all the same."""
+    try:
+        async with asyncio.timeout(grace_s):
+            await pool.close()
+    except TimeoutError:
+        pool.terminate()
 
 
 async def serve(settings: Settings) -> None:

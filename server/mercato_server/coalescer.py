@@ -12,10 +12,15 @@ from mercato_server.transactions import deadline
 Request = TypeVar("Request")
 Result = TypeVar("Result")
 
-BATCH_MAX = 64
-IN_FLIGHT_MAX = 2
-"""Batches under way at once: while PostgreSQL works on one, Python can make the other."""
-QUEUE_MAX = 1_024
+
+@dataclass(frozen=True, slots=True)
+class Batching:
+    """The bounds of a coalescer."""
+
+    batch_max: int = 64
+    in_flight_max: int = 2
+    """Batches under way at once: while PostgreSQL works on one, Python can make the other."""
+    queue_max: int = 1_024
 
 
 @dataclass(slots=True, eq=False)
@@ -41,16 +46,12 @@ class Coalescer(Generic[Request, Result]):
         serve: Callable[[Sequence[Request]], Awaitable[Sequence[Result | MercatoError]]],
         *,
         party: Callable[[Request], Hashable],
-        batch_max: int = BATCH_MAX,
-        in_flight_max: int = IN_FLIGHT_MAX,
-        queue_max: int = QUEUE_MAX,
+        batching: Batching,
     ) -> None:
         """Prepare; `serve` answers a list of requests in order, and `party` tells whose a request is."""
         self._serve = serve
         self._party = party
-        self._batch_max = batch_max
-        self._in_flight_max = in_flight_max
-        self._queue_max = queue_max
+        self._batching = batching
         self._queue: list[_Call[Request, Result]] = []
         self._parties: set[Hashable] = set()
         self._runners = 0
@@ -58,11 +59,11 @@ class Coalescer(Generic[Request, Result]):
 
     async def __call__(self, request: Request) -> Result:
         """Return the answer to one request; raises what it was refused for, or Overloaded if too many wait."""
-        if len(self._queue) >= self._queue_max:
+        if len(self._queue) >= self._batching.queue_max:
             raise Overloaded("too many calls are waiting; try again")
         call: _Call[Request, Result] = _Call(request, self._party(request), deadline.get(), asyncio.get_running_loop().create_future())
         self._queue.append(call)
-        if self._runners < self._in_flight_max:
+        if self._runners < self._batching.in_flight_max:
             self._runners += 1
             self._start(self._run())
         return await call.answer
@@ -87,7 +88,7 @@ class Coalescer(Generic[Request, Result]):
         for call in self._queue:
             if call.answer.done():  # its caller has left
                 continue
-            if len(batch) < self._batch_max and call.party not in self._parties:
+            if len(batch) < self._batching.batch_max and call.party not in self._parties:
                 self._parties.add(call.party)
                 batch.append(call)
             else:
@@ -113,7 +114,7 @@ class Coalescer(Generic[Request, Result]):
     async def _again(self, call: _Call[Request, Result]) -> None:
         """Run one of a failed batch by itself, beside the batches that follow; then see to those who waited for its party."""
         await self._answer([call])
-        if self._queue and self._runners < self._in_flight_max:
+        if self._queue and self._runners < self._batching.in_flight_max:
             self._runners += 1
             await self._run()
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from mercato_server.coalescer import Coalescer
+from mercato_server.coalescer import Batching, Coalescer
 from mercato_server.domain.errors import CartEmpty, DatabaseUnavailable, MercatoError, Overloaded
 
 Request = tuple[str, int]
@@ -30,7 +30,7 @@ class Store:
 
 
 def coalescer(store: Store, **limits: int) -> Coalescer[Request, str]:
-    return Coalescer(store.serve, party=lambda request: request[0], **limits)
+    return Coalescer(store.serve, party=lambda request: request[0], batching=Batching(**limits))
 
 
 def start(calls: Coalescer[Request, str], *requests: Request) -> list["asyncio.Future[str]"]:

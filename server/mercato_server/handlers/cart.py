@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from mercato.v1 import cart_pb2
-from mercato_server.coalescer import Coalescer
+from mercato_server.coalescer import Batching, Coalescer
 from mercato_server.context import Context
 from mercato_server.db import Pool
 from mercato_server.domain.carts import LINE_QUANTITY_MAX, CartLine
@@ -20,18 +20,18 @@ Lines = tuple[CartLine, ...]
 class CartHandler:
     """The caller's cart."""
 
-    def __init__(self, pool: "Pool", idempotency: Idempotency, currency: str, batch_max: int) -> None:
+    def __init__(self, pool: "Pool", idempotency: Idempotency, currency: str, batching: Batching) -> None:
         self._pool = pool
         self._idempotency = idempotency
         self._currency = currency
         self._read: Coalescer[UUID, Lines] = Coalescer(
-            lambda accounts: carts.get(pool, accounts), party=lambda _: object(), batch_max=batch_max
+            lambda accounts: carts.get(pool, accounts), party=lambda _: object(), batching=batching
         )
         self._add: Coalescer[LineChange, Lines | Stored] = Coalescer(
-            lambda changes: carts.add(pool, changes), party=lambda change: change.account_id, batch_max=batch_max
+            lambda changes: carts.add(pool, changes), party=lambda change: change.account_id, batching=batching
         )
         self._set: Coalescer[LineChange, Lines | Stored] = Coalescer(
-            lambda changes: carts.put(pool, changes), party=lambda change: change.account_id, batch_max=batch_max
+            lambda changes: carts.put(pool, changes), party=lambda change: change.account_id, batching=batching
         )
 
     async def GetCart(self, _request: cart_pb2.GetCartRequest, context: Context) -> cart_pb2.Cart:

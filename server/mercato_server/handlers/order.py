@@ -1,7 +1,7 @@
 """OrderService."""
 
 from mercato.v1 import order_pb2
-from mercato_server.coalescer import Coalescer
+from mercato_server.coalescer import Batching, Coalescer
 from mercato_server.context import Context
 from mercato_server.db import Pool
 from mercato_server.domain.errors import OrderNotFound
@@ -19,13 +19,13 @@ CART_ETAG_MAX = 64
 class OrderHandler:
     """Orders."""
 
-    def __init__(self, pool: "Pool", pager: Pager, idempotency: Idempotency, currency: str, batch_max: int) -> None:
+    def __init__(self, pool: "Pool", pager: Pager, idempotency: Idempotency, currency: str, batching: Batching) -> None:
         self._pool = pool
         self._idempotency = idempotency
         self._pager = pager
         self._currency = currency
         self._checkout: Coalescer[orders.Checkout, Order | Stored] = Coalescer(
-            lambda batch: orders.checkout(pool, batch, currency=currency), party=lambda wish: wish.account_id, batch_max=batch_max
+            lambda batch: orders.checkout(pool, batch, currency=currency), party=lambda wish: wish.account_id, batching=batching
         )
 
     async def Checkout(self, request: order_pb2.CheckoutRequest, context: Context) -> Answer:
