@@ -42,8 +42,9 @@ readme: install ## write what its commands print into README.md, against a fresh
 lock: install ## resolve the dependencies anew into requirements/*.txt
 	$(RUN) $(BIN)/python tools/lock.py
 
-bench: install ## measure calls per second and CPU per call beside an empty RPC
+bench: install ## measure calls per second and CPU per call beside an empty RPC; then checkouts beside pgbench
 	$(RUN) $(BIN)/python benchmarks/run.py $(ARGS)
+	$(RUN) $(BIN)/python benchmarks/checkouts.py $(ARGS)
 
 soak: install ## repeat the race tests 50 times
 	$(RUN) $(BIN)/pytest -n 2 --dist loadgroup -m race --race-rounds 50 $(ARGS)

@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -13,7 +13,7 @@ from goods import Cart, Goods
 from mercato.v1 import cart_pb2, catalog_pb2, order_pb2
 from mercato_server.db import Conn
 from meter import Job, Outcome, Request
-from stage import HOST, Stage, generate
+from stage import HOST, WORKER, Stage, generate
 from worker import EMPTY
 
 GRPC, REST = "gRPC", "REST"
@@ -29,6 +29,26 @@ class Load:
     seconds: float
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One measurement, and the processor time of each role."""
+
+    outcome: Outcome
+    cpu_s: dict[str, float]
+    batch: float = 0.0
+    """Orders for each transaction that wrote anything."""
+
+
+async def sell(conn: "Conn", carts: Sequence[Cart], generate: Callable[[], Awaitable[tuple[Outcome, dict[str, float]]]]) -> Run:
+    """Fill the carts, let them be bought, and raise goods.Mismatch if the database knows of more or fewer orders than were answered."""
+    await goods.fill(conn, carts)
+    before, began = await goods.books(conn, carts), await goods.transactions(conn)
+    outcome, cpu_s = await generate()
+    orders, transactions = outcome.count + outcome.unmeasured, await goods.transactions(conn) - began
+    goods.require_placed(before, await goods.books(conn, carts), orders)
+    return Run(outcome, cpu_s, orders / max(transactions, 1))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """A call over one of the two ways in."""
@@ -40,32 +60,34 @@ class Case:
     """Whose carts are filled before each round, and looked at after it."""
     places_orders: bool = False
     """Each request can be sent only once."""
+    worker: str = WORKER
+    """Which one answers gRPC."""
 
-    async def run(self, stage: Stage, conn: "Conn", load: Load) -> tuple[Outcome, dict[str, float]]:
-        """Measure once; return the outcome and the processor time of each role. Raises goods.Mismatch if the database disagrees."""
+    async def run(self, stage: Stage, conn: "Conn", load: Load) -> Run:
+        """Measure once; raises goods.Mismatch if the database disagrees with the answers."""
         job = Job(
             protocol="h2" if self.way == GRPC else "http1",
-            address=str(stage.worker_socket) if self.way == GRPC else f"{HOST}:{stage.edge_port}",
+            address=str(stage.workers[self.worker]) if self.way == GRPC else f"{HOST}:{stage.edge_port}",
             requests=self.requests(),
             concurrency=load.concurrency,
             seconds=None if self.places_orders else load.seconds,
             repeatable=not self.carts,
         )
-        if not self.carts:
-            return await generate(job, stage)
-        await goods.fill(conn, self.carts)
+        if self.places_orders:
+            return await sell(conn, self.carts, lambda: generate(job, stage))
+        if self.carts:
+            await goods.fill(conn, self.carts)
         before = await goods.books(conn, self.carts)
         outcome, cpu_s = await generate(job, stage)
-        require = goods.require_placed if self.places_orders else goods.require_added
-        require(before, await goods.books(conn, self.carts), outcome.count)
-        return outcome, cpu_s
+        goods.require_added(before, await goods.books(conn, self.carts), outcome.count if self.carts else 0)
+        return Run(outcome, cpu_s)
 
 
 def all_cases(wares: Goods, list_bytes: int) -> list[Case]:
     """Return the cases in the order of the table; `list_bytes` is the length of a page of products."""
     return [
-        _empty("empty RPC", 0),
-        _empty("empty RPC, bytes of a list", list_bytes),
+        empty(),
+        empty(list_bytes, "empty RPC, bytes of a list"),
         *_shop_cases(GRPC, wares),
         Case(name="/healthz of Envoy itself", way=REST, requests=lambda: [http1.request("GET", "/healthz")]),
         *_shop_cases(REST, wares),
@@ -77,8 +99,16 @@ def listing(way: str) -> Case:
     return Case(name=f"ListProducts({PAGE_SIZE})", way=way, requests=lambda: [_list(way)])
 
 
-def _empty(name: str, size: int) -> Case:
+def empty(size: int = 0, name: str = "empty RPC") -> Case:
+    """Return the case of a constant answer of some size."""
     return Case(name=name, way=GRPC, requests=lambda: [http2.request(EMPTY, str(size).encode())])
+
+
+def checkout(way: str, carts: Sequence[Cart], *, name: str = f"Checkout, {goods.LINES} lines", worker: str = WORKER) -> Case:
+    """Return the case of buying each cart once."""
+    return Case(
+        name=name, way=way, requests=lambda: [_checkout(way, cart) for cart in carts], carts=carts, places_orders=True, worker=worker
+    )
 
 
 def _shop_cases(way: str, wares: Goods) -> list[Case]:
@@ -86,13 +116,7 @@ def _shop_cases(way: str, wares: Goods) -> list[Case]:
         Case(name="GetProduct", way=way, requests=lambda: [_get(way, product_id) for product_id in wares.shown]),
         listing(way),
         Case(name="AddCartItem", way=way, requests=lambda: _adds(way, wares.shoppers), carts=wares.shoppers),
-        Case(
-            name=f"Checkout, {goods.LINES} lines",
-            way=way,
-            requests=lambda: [_checkout(way, cart) for cart in wares.buyers],
-            carts=wares.buyers,
-            places_orders=True,
-        ),
+        checkout(way, wares.buyers),
     ]
 
 

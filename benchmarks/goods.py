@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-import asyncpg
-
 from mercato_server.db import Conn
 from mercato_server.domain.tokens import Tokens
 
@@ -29,10 +27,9 @@ RETURNING id
 APPEND_LEDGER = "INSERT INTO stock_ledger (product_id, kind, delta) SELECT id, 'initial', stock FROM products WHERE id = ANY($1::uuid[])"
 
 INSERT_ACCOUNTS = """
-INSERT INTO accounts (email, full_name, role, password_hash)
-SELECT $2 || number || '@example.com', 'Jo Doe', 'user', 'nobody logs in'
-  FROM generate_series(1, $1::integer) AS number
-RETURNING id
+INSERT INTO accounts (id, email, full_name, role, password_hash)
+SELECT id, id || '@example.com', 'Jo Doe', 'user', 'nobody logs in'
+  FROM unnest($1::uuid[]) AS id
 """
 
 FILL_CARTS = """
@@ -56,6 +53,10 @@ SELECT count(*)
   FROM products AS product
  WHERE stock <> (SELECT sum(delta) FROM stock_ledger WHERE product_id = product.id)
 """
+
+
+# Each transaction that writes takes one number; nothing may be under way.
+COUNT_TRANSACTIONS = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint"
 
 
 class Mismatch(Exception):
@@ -92,21 +93,46 @@ class Goods:
 
 
 async def make(conn: "Conn", secret_key: str, *, products: int, shoppers: int, buyers: int) -> Goods:
-    """Make as many products to buy and, newer than them, as many to look at, and people of both kinds."""
-    tokens = Tokens(secret_key, "HS256", TOKEN_LIFETIME_S)
-    sold, shown = [await _insert_products(conn, products) for _ in range(2)]
-    people = [await _carts(conn, tokens, kind, count, sold) for kind, count in (("shopper", shoppers), ("buyer", buyers))]
-    goods = Goods(shown=shown, shoppers=people[0], buyers=people[1])
-    await fill(conn, (*goods.shoppers, *goods.buyers))
-    for table in ("accounts", "products", "cart_items"):  # only those with rows in them; orders are analysed when autovacuum sees fit
+    """Make as many products to buy and, newer than them, as many to look at, and people whose carts are random, but always the same."""
+    sold, shown = [await make_products(conn, products) for _ in range(2)]
+    chosen = random.Random(products)  # noqa: S311 - a sample, not a secret
+    carts = await make_carts(conn, secret_key, 1, [tuple(chosen.sample(sold, LINES)) for _ in range(shoppers + buyers)])
+    await analyze(conn)
+    return Goods(shown=shown, shoppers=carts[:shoppers], buyers=carts[shoppers:])
+
+
+async def make_products(conn: "Conn", count: int) -> list[UUID]:
+    """Make products, newer than those that are there."""
+    ids = [row["id"] for row in await conn.fetch(INSERT_PRODUCTS, count, STOCK)]
+    await conn.execute(APPEND_LEDGER, ids)
+    return ids
+
+
+async def make_carts(conn: "Conn", secret_key: str, first: int, contents: Sequence[tuple[UUID, ...]]) -> list[Cart]:
+    """Make an account for each content of a cart, numbered from `first` on: their ids are these numbers."""
+    tokens, now = Tokens(secret_key, "HS256", TOKEN_LIFETIME_S), time.time()
+    ids = [UUID(int=number) for number in range(first, first + len(contents))]
+    await conn.execute(INSERT_ACCOUNTS, ids)
+    carts = [Cart(account_id=id_, token=tokens.issue(id_, now), products=held) for id_, held in zip(ids, contents, strict=True)]
+    await fill(conn, carts)
+    return carts
+
+
+async def analyze(conn: "Conn") -> None:
+    """Let the planner know what has been made: only tables with rows in them; orders are analysed when autovacuum sees fit."""
+    for table in ("accounts", "products", "cart_items"):
         await conn.execute(f"VACUUM ANALYZE {table}")
-    return goods
 
 
 async def fill(conn: "Conn", carts: Sequence[Cart]) -> None:
     """Let every cart hold one unit of each of its products."""
     lines = [(cart.account_id, product_id) for cart in carts for product_id in cart.products]
     await conn.execute(FILL_CARTS, [account_id for account_id, _ in lines], [product_id for _, product_id in lines])
+
+
+async def transactions(conn: "Conn") -> int:
+    """Return a number that grows by one with each transaction that writes."""
+    return int(await conn.fetchval(COUNT_TRANSACTIONS))
 
 
 async def books(conn: "Conn", carts: Sequence[Cart]) -> Books:
@@ -133,16 +159,3 @@ async def require_ledger(conn: "Conn") -> None:
     """Raise Mismatch unless the stock of every product is the sum of its ledger."""
     if mismatches := await conn.fetchval(COUNT_MISMATCHES):
         raise Mismatch(f"the stock of {mismatches} products is not the sum of their ledger")
-
-
-async def _insert_products(conn: "Conn", count: int) -> list[UUID]:
-    ids = [row["id"] for row in await conn.fetch(INSERT_PRODUCTS, count, STOCK)]
-    await conn.execute(APPEND_LEDGER, ids)
-    return ids
-
-
-async def _carts(conn: "Conn", tokens: Tokens, kind: str, count: int, products: Sequence[UUID]) -> list[Cart]:
-    """Make accounts whose carts are random, and the same in every run."""
-    rows: list[asyncpg.Record] = await conn.fetch(INSERT_ACCOUNTS, count, f"{kind}-")
-    chosen, now = random.Random(kind), time.time()  # noqa: S311 - a sample, not a secret
-    return [Cart(account_id=row["id"], token=tokens.issue(row["id"], now), products=tuple(chosen.sample(products, LINES))) for row in rows]

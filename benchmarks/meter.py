@@ -60,6 +60,8 @@ class Outcome:
     """Length of the last reply's message."""
     generator_cpu_s: float
     failures: dict[str, int]
+    unmeasured: int = 0
+    """Answered as they should be, but outside of the time that counts."""
 
     def dump(self) -> bytes:
         """Return the outcome as one line of text."""
@@ -137,13 +139,14 @@ class Meter:
         return Outcome(
             count=len(latencies),
             seconds=self._ended - self._began,
-            p50_ms=_quantile(latencies, 0.5) * 1000,
-            p99_ms=_quantile(latencies, 0.99) * 1000,
+            p50_ms=quantile(latencies, 0.5) * 1000,
+            p99_ms=quantile(latencies, 0.99) * 1000,
             reply_bytes=self._reply_bytes,
             generator_cpu_s=time.process_time() - self._cpu_began,
             failures=dict(self._failures.most_common(5)),
         )
 
 
-def _quantile(ordered: Sequence[float], share: float) -> float:
+def quantile(ordered: Sequence[float], share: float) -> float:
+    """Return the value below which that share of the ordered values lies; NaN of none."""
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else math.nan

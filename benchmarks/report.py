@@ -5,14 +5,14 @@ import json
 import os
 import platform
 import statistics
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from cases import Case, Load
-from meter import Outcome
+from cases import Case, Run
 from stage import MACHINE
 
 ROLES = ("worker", "postgres", "envoy")
@@ -29,12 +29,14 @@ class Sample:
     generator_us: float
     strangers: float
     """Share of the cores that went to processes that have nothing to do with this."""
+    batch: float
     reply_bytes: int
     failures: dict[str, int]
 
     @classmethod
-    def of(cls, outcome: Outcome, cpu_s: dict[str, float]) -> "Sample":
+    def of(cls, run: Run) -> "Sample":
         """Make a sample of what the generator and the system counted."""
+        outcome, cpu_s = run.outcome, run.cpu_s
         count = max(outcome.count, 1)
         strangers_s = cpu_s[MACHINE] - sum(cpu_s[role] for role in ROLES) - outcome.generator_cpu_s
         return cls(
@@ -44,6 +46,7 @@ class Sample:
             cpu_us={role: cpu_s[role] / count * 1e6 for role in ROLES},
             generator_us=outcome.generator_cpu_s / count * 1e6,
             strangers=max(strangers_s, 0.0) / max(outcome.seconds, 1e-9) / _cores(),
+            batch=run.batch,
             reply_bytes=outcome.reply_bytes,
             failures=outcome.failures,
         )
@@ -99,10 +102,6 @@ def _row(case: Case, own: Sequence[Sample], empty: Sequence[Sample]) -> Row:
     def ratio(figure: Callable[[Sample], float]) -> Spread:
         return Spread.of([figure(sample) / max(figure(floor), 1e-9) for sample, floor in zip(own, empty, strict=True)])
 
-    failures: dict[str, int] = {}
-    for sample in own:
-        for why, count in sample.failures.items():
-            failures[why] = failures.get(why, 0) + count
     return Row(
         way=case.way,
         name=case.name,
@@ -116,8 +115,13 @@ def _row(case: Case, own: Sequence[Sample], empty: Sequence[Sample]) -> Row:
         p99_ms=spread(lambda sample: sample.p99_ms),
         generator_us=spread(lambda sample: sample.generator_us),
         strangers=spread(lambda sample: sample.strangers),
-        failures=failures,
+        failures=failures(own),
     )
+
+
+def failures(samples: Sequence[Sample]) -> dict[str, int]:
+    """Add up what went wrong."""
+    return dict(sum((Counter(sample.failures) for sample in samples), Counter()))
 
 
 def _total_us(sample: Sample) -> float:
@@ -137,22 +141,23 @@ def table(found: Sequence[Row]) -> list[tuple[str, ...]]:
     return cells
 
 
-def text(cells: Sequence[Sequence[str]]) -> str:
-    """Return the table for a terminal."""
-    widths = [max(len(line[column]) for line in cells) for column in range(len(HEAD))]
+def text(cells: Sequence[Sequence[str]], words: int = 2) -> str:
+    """Return a table for a terminal; the first columns are words, the others figures."""
+    widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
     return "\n".join(
         "  ".join(
-            cell.ljust(width) if column < 2 else cell.rjust(width) for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+            cell.ljust(width) if column < words else cell.rjust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
         )
         for line in cells
     )
 
 
-def markdown(found: Sequence[Row], setting: str) -> str:
-    """Return the table for the README, with what one must know to read it."""
-    lines = ["| " + " | ".join(line) + " |" for line in table(found)]
-    lines.insert(1, "|" + "|".join("---" if column < 2 else "--:" for column in range(len(HEAD))) + "|")
-    return "\n".join((f"{setting}\n", *lines, f"\n{NOTE}\n"))
+def markdown(cells: Sequence[Sequence[str]], words: int = 2) -> str:
+    """Return a table in Markdown; the first columns are words, the others figures."""
+    lines = ["| " + " | ".join(line) + " |" for line in cells]
+    lines.insert(1, "|" + "|".join("---" if column < words else "--:" for column in range(len(cells[0]))) + "|")
+    return "\n".join(lines)
 
 
 NOTE = (
@@ -165,13 +170,12 @@ NOTE = (
 )
 
 
-def setting(found: Sequence[Row], machine: dict[str, Any], load: Load, rounds: int) -> str:
+def setting(machine: Mapping[str, Any], strangers: float, load: str) -> str:
     """Return in words what was measured where, and how much of the machine others used meanwhile."""
-    strangers = statistics.median(row.strangers.median for row in found)
     return (
         f"{machine['date']} on {machine['cores']} cores ({machine['cpu']}), Python {machine['python']}, grpcio {machine['grpcio']}, "
-        f"PostgreSQL {machine['postgresql']}, Envoy {machine['envoy']}; one worker, {load.concurrency} callers at once, "
-        f"{rounds} rounds of {load.seconds:g} s. Other processes took {strangers:.0%} of the cores meanwhile."
+        f"PostgreSQL {machine['postgresql']}, Envoy {machine['envoy']}; {load}. "
+        f"Other processes took {strangers:.0%} of the cores meanwhile."
     )
 
 
@@ -200,9 +204,8 @@ def _cpu_model() -> str:
     return platform.machine()
 
 
-def write(directory: Path, found: Sequence[Row], machine: dict[str, Any], load: Load, rounds: int) -> None:
-    """Write latest.json and latest.md."""
+def write(directory: Path, name: str, content: Mapping[str, Any], page: str) -> None:
+    """Write a result as JSON and as Markdown."""
     directory.mkdir(exist_ok=True)
-    content = {"machine": machine, "load": asdict(load), "rounds": rounds, "calls": [asdict(row) for row in found]}
-    (directory / "latest.json").write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-    (directory / "latest.md").write_text(markdown(found, setting(found, machine, load, rounds)))
+    (directory / f"{name}.json").write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    (directory / f"{name}.md").write_text(page)

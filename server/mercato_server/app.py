@@ -73,8 +73,8 @@ class Worker:
         pager = Pager(PageTokens(settings.secret_key), settings.limits)
         idempotency = Idempotency(settings.secret_key)
         # Batches of one need as many under way as there are connections, or the others would idle.
-        alone = Batching(1, settings.pool_size)
-        batching = Batching(settings.batch_max) if settings.batch_max > 1 else alone
+        alone = Batching(batch_max=1, in_flight_max=settings.pool_size, beside_min=1)
+        batching = Batching(batch_max=settings.batch_max) if settings.batch_max > 1 else alone
         layers = (self.calls.layer, map_errors, keep_deadlines(settings.limits), authenticate(tokens, pool))
         handlers: dict[str, object] = {
             "AuthService": AuthHandler(pool, tokens, self.passwords, idempotency),

@@ -20,6 +20,8 @@ class Batching:
     batch_max: int = 64
     in_flight_max: int = 2
     """Batches under way at once: while PostgreSQL works on one, Python can make the other."""
+    beside_min: int = 16
+    """Calls that must wait for a batch to start beside another: a few stragglers are better off in the next than in one of their own."""
     queue_max: int = 1_024
 
 
@@ -63,7 +65,8 @@ class Coalescer(Generic[Request, Result]):
             raise Overloaded("too many calls are waiting; try again")
         call: _Call[Request, Result] = _Call(request, self._party(request), deadline.get(), asyncio.get_running_loop().create_future())
         self._queue.append(call)
-        if self._runners < self._batching.in_flight_max:
+        enough = len(self._queue) >= self._batching.beside_min
+        if self._runners == 0 or (enough and self._runners < self._batching.in_flight_max):
             self._runners += 1
             self._start(self._run())
         return await call.answer
@@ -78,6 +81,9 @@ class Coalescer(Generic[Request, Result]):
         try:
             while batch := self._take():
                 await self._answer(batch)
+                await asyncio.sleep(0)  # those who were just answered may have called again
+                if self._runners > 1 and len(self._queue) < self._batching.beside_min:
+                    break  # the other runner takes them along
         finally:
             self._runners -= 1
 
@@ -114,7 +120,7 @@ class Coalescer(Generic[Request, Result]):
     async def _again(self, call: _Call[Request, Result]) -> None:
         """Run one of a failed batch by itself, beside the batches that follow; then see to those who waited for its party."""
         await self._answer([call])
-        if self._queue and self._runners < self._batching.in_flight_max:
+        if self._queue and self._runners == 0:
             self._runners += 1
             await self._run()
 

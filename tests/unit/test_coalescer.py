@@ -67,7 +67,7 @@ async def test_what_arrives_while_batches_are_under_way_becomes_the_next_in_orde
 
 async def test_batches_and_their_number_are_bounded() -> None:
     store = Store()
-    calls = coalescer(store, batch_max=3, in_flight_max=2)
+    calls = coalescer(store, batch_max=3, in_flight_max=2, beside_min=1)
     store.open.clear()
     tasks = start(calls, *((f"p{number}", number) for number in range(10)))
     await settle()
@@ -77,9 +77,25 @@ async def test_batches_and_their_number_are_bounded() -> None:
     assert [len(batch) for batch in store.batches] == [3, 3, 3, 1]
 
 
+async def test_a_batch_starts_beside_another_only_for_enough_calls() -> None:
+    store = Store()
+    calls = coalescer(store, in_flight_max=2, beside_min=3)
+    store.open.clear()
+    tasks = start(calls, ("a", 0))
+    await settle()
+    tasks += start(calls, ("b", 0), ("c", 0))
+    await settle()
+    assert store.batches == [[("a", 0)]]
+    tasks += start(calls, ("d", 0))
+    await settle()
+    assert store.batches[1:] == [[("b", 0), ("c", 0), ("d", 0)]]
+    store.open.set()
+    assert await asyncio.gather(*tasks) == ["a0", "b0", "c0", "d0"]
+
+
 async def test_two_of_one_party_are_never_under_way_together_and_keep_their_order() -> None:
     store = Store()
-    calls = coalescer(store, in_flight_max=2)
+    calls = coalescer(store, in_flight_max=2, beside_min=1)
     store.open.clear()
     tasks = start(calls, ("a", 0), ("a", 1), ("b", 0), ("a", 2))
     await settle()

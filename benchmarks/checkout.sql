@@ -1,0 +1,102 @@
+-- One checkout: what store.orders.checkout asks of PostgreSQL for one buyer with an idempotency key, statement by statement.
+--
+-- Where the store has arrays of one element there are scalars here; where it reads rows in order to send them back, they stay arrays in
+-- a variable. The limits that the store sets for a caller's deadline are missing, which is in favour of this side.
+--
+-- Variables: first, the number of the first account; clients; turn, -1 at first; key; fingerprint and response, as the bytes of the store.
+
+\set turn :turn + 1
+\set buyer :first + :clients * :turn + :client_id
+
+BEGIN;
+
+-- CLAIM_KEYS; an account's id is its number
+INSERT INTO idempotency_keys AS stored (scope_id, key, method, fingerprint)
+VALUES (lpad(to_hex(:buyer::bigint), 32, '0')::uuid, :key::text, '/mercato.v1.OrderService/Checkout', :fingerprint::bytea)
+    ON CONFLICT (scope_id, key) DO UPDATE
+   SET method = excluded.method, fingerprint = excluded.fingerprint, response = NULL, created_at = now()
+ WHERE stored.created_at < now() - interval '24 hours'
+RETURNING scope_id AS account_id
+\gset
+
+-- LOCK_LINES
+WITH line AS (
+    SELECT product_id, quantity, unit_price_minor
+      FROM cart_items
+     WHERE account_id = :account_id::uuid
+     ORDER BY product_id
+       FOR UPDATE
+)
+SELECT array_agg(product_id) AS products, array_agg(quantity) AS quantities, array_agg(unit_price_minor) AS added_prices
+  FROM line
+\gset
+
+-- LOCK_STOCK, with the decision that the store takes in Python
+WITH product AS (
+    SELECT id, name, price_minor, stock, deleted_at IS NULL AS on_sale
+      FROM products
+     WHERE id = ANY(:products::uuid[])
+     ORDER BY id
+       FOR NO KEY UPDATE
+)
+SELECT array_agg(name) AS names, array_agg(price_minor) AS prices, sum(price_minor * quantity)::bigint AS total,
+       bool_and(on_sale AND stock >= quantity) AS served
+  FROM product
+  JOIN unnest(:products::uuid[], :quantities::integer[]) AS line (product_id, quantity) ON product_id = id
+\gset
+
+\if :served
+
+-- INSERT_ORDERS
+INSERT INTO orders (account_id, status, currency_code, total_minor, idempotency_key)
+VALUES (:account_id::uuid, 'placed', 'USD', :total::bigint, :key::text)
+RETURNING id AS order_id, created_at
+\gset
+
+-- SELL
+WITH line AS (
+    SELECT product_id, product_name, unit_price_minor, quantity
+      FROM unnest(:products::uuid[], :names::text[], :prices::bigint[], :quantities::integer[])
+           AS line (product_id, product_name, unit_price_minor, quantity)
+), lines AS (
+    INSERT INTO order_items (order_id, product_id, product_name, unit_price_minor, quantity)
+    SELECT :order_id::uuid, product_id, product_name, unit_price_minor, quantity FROM line
+), history AS (
+    INSERT INTO order_history (order_id, version, status, actor_id, reason)
+    VALUES (:order_id::uuid, 1, 'placed', :account_id::uuid, '')
+), ledger AS (
+    INSERT INTO stock_ledger (product_id, order_id, kind, delta)
+    SELECT product_id, :order_id::uuid, 'sale', -quantity FROM line
+), cart AS (
+    DELETE FROM cart_items AS item
+     USING line
+     WHERE item.account_id = :account_id::uuid AND item.product_id = line.product_id
+)
+UPDATE products
+   SET stock = stock - sold.quantity, version = version + 1, updated_at = now()
+  FROM line AS sold
+ WHERE id = sold.product_id
+RETURNING id;
+
+-- APPEND_EVENTS
+INSERT INTO events (kind, subject_id, payload)
+SELECT 'order.placed', :order_id::uuid, jsonb_build_object('account_id', :account_id::text)
+ UNION ALL
+SELECT 'stock.changed', product_id, '{}'
+  FROM unnest(:products::uuid[]) AS product_id;
+
+-- STORE_RESPONSES
+UPDATE idempotency_keys
+   SET response = :response::bytea
+ WHERE scope_id = :account_id::uuid AND key = :key::text;
+
+-- GET_TRANSACTION_ID
+SELECT pg_current_xact_id_if_assigned()::text;
+
+COMMIT;
+
+\else
+
+ROLLBACK;
+
+\endif

@@ -1,0 +1,91 @@
+"""What every benchmark does around its measurements: options, the shop in a directory for the time being, rounds, exit codes."""
+
+import argparse
+import asyncio
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import asyncpg
+
+import goods
+from mercato_server.db import Conn
+from mercato_server.embedded.processes import EmbeddedError
+from stage import ONE_WORKER, Stage, stage
+
+Found = TypeVar("Found")
+
+RESULTS = Path(__file__).with_name("results")
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """Return a parser of the options that all benchmarks have."""
+    options = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    options.add_argument("--rounds", type=positive, default=5, help="rounds; each measures every case once")
+    options.add_argument("--concurrency", type=positive, default=64, help="callers at once")
+    options.add_argument("--directory", type=Path, help="where the data lives for the time being; a disk, or fsync costs nothing")
+    options.add_argument("--no-results", action="store_true", help="print only, and leave benchmarks/results/ as it is")
+    return options
+
+
+def positive(value: str) -> int:
+    """Read a number of the command line."""
+    number = int(value)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+def carry_out(measure: Coroutine[Any, Any, Sequence[str]]) -> int:
+    """Measure and say what failed; returns the exit code, 1 if anything was answered wrongly."""
+    try:
+        failures = asyncio.run(_until_stopped(measure))
+    except (EmbeddedError, goods.Mismatch) as error:
+        failures = [f"benchmark: {error}"]
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        return 130
+    for failure in failures:
+        print(failure, file=sys.stderr)
+    return 1 if failures else 0
+
+
+async def _until_stopped(measure: Coroutine[Any, Any, Found]) -> Found:
+    """Measure; a SIGTERM cleans up, too."""
+    task = asyncio.ensure_future(measure)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await task
+
+
+@asynccontextmanager
+async def shop(
+    parent: Path | None, *, workers: Mapping[str, Mapping[str, str]] = ONE_WORKER, edge: bool = True
+) -> AsyncIterator[tuple[Stage, "Conn"]]:
+    """Run a shop in a directory that is removed at the end; gives it and a connection to its database.
+
+    Raises goods.Mismatch if at the end the stock is not the sum of its ledger.
+    """
+    with tempfile.TemporaryDirectory(prefix="mercato-benchmark-", dir=parent) as name:
+        directory = Path(name)
+        directory.chmod(0o711)  # noqa: ASYNC240 - nothing runs yet; as root, PostgreSQL runs as nobody and must find its way in
+        async with stage(directory, workers=workers, edge=edge) as running:
+            conn = await asyncpg.connect(running.database_url)
+            try:
+                yield running, conn
+                await goods.require_ledger(conn)
+            finally:
+                await conn.close()
+
+
+async def interleave(cases: Sequence[Callable[[], Awaitable[Found]]], rounds: int) -> list[list[Found]]:
+    """Measure every case once a round, forwards and backwards in turn, so that a slow drift of the machine falls on all alike."""
+    found: list[list[Found]] = [[] for _ in cases]
+    for number in range(rounds):
+        order = range(len(cases)) if number % 2 == 0 else reversed(range(len(cases)))
+        for index in order:
+            found[index].append(await cases[index]())
+        print(f"round {number + 1} of {rounds} done", file=sys.stderr)
+    return found
