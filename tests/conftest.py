@@ -1,5 +1,7 @@
 """What the tests share: a real PostgreSQL per test process, a fresh copy of the migrated database per test."""
 
+import support.forks  # noqa: F401 # isort: skip - before anything imports gRPC
+
 import asyncio
 import itertools
 import tempfile
@@ -14,6 +16,8 @@ from mercato_server import app, db, schema
 from mercato_server.config import Hashing, Settings
 from mercato_server.embedded.postgres import Postgres
 from support.shop import Shop
+
+pytest_plugins = ("support.counts",)
 
 TEMPLATE = "template_mercato"
 SECRET = "a secret of the tests, more than 32 bytes long"

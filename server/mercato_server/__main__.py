@@ -6,11 +6,14 @@ import sys
 from collections.abc import Coroutine
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from mercato_server import config
+
+if TYPE_CHECKING:
+    from mercato_server.store.verify import Finding
 
 Result = TypeVar("Result")
 
@@ -62,6 +65,31 @@ def events(
     from mercato_server.feed import print_events
 
     _run(print_events(config.database_url(), follow=follow))
+
+
+@app.command()
+def verify(data_dir: DataDir = None) -> None:
+    """Check that stock, ledger, orders, keys and events agree, in DATABASE_URL or in a data directory of `mercato up`.
+
+    All is read in one snapshot, so it may run beside a busy shop. Exit code 1 if something does not hold.
+    """
+    from rich.console import Console
+
+    from mercato_server.audit import show
+
+    findings = _run(_verify(data_dir))
+    show(findings, Console())
+    raise typer.Exit(any(finding.violations for finding in findings))
+
+
+async def _verify(data_dir: Path | None) -> list["Finding"]:
+    from mercato_server.audit import audit
+    from mercato_server.embedded.database import database
+
+    if data_dir is None and (url := config.optional_database_url()):
+        return await audit(url)
+    async with database(data_dir or Path(config.data_home(), "mercato")) as url:
+        return await audit(url)
 
 
 @app.command()
@@ -162,10 +190,11 @@ def _is_told(error: Exception) -> bool:
     import asyncpg
 
     from mercato_server.app import StartupError
+    from mercato_server.audit import AuditError
     from mercato_server.embedded.processes import EmbeddedError
     from mercato_server.schema import SchemaError
 
-    return isinstance(error, (StartupError, SchemaError, EmbeddedError, asyncpg.PostgresError, OSError))
+    return isinstance(error, (StartupError, AuditError, SchemaError, EmbeddedError, asyncpg.PostgresError, OSError))
 
 
 def _fail(error: Exception) -> int:

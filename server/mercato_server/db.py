@@ -1,8 +1,9 @@
 """PostgreSQL: the pool, and what the database's errors mean to a caller."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
@@ -21,12 +22,28 @@ else:
     _Connection = asyncpg.Connection
 
 
+CANCEL_S = 0.2
+"""Time that PostgreSQL has to cancel a statement."""
+
+
 class Connection(_Connection):
     """A connection that carries no session state, so that handing it back to the pool costs no round trip."""
 
     def get_reset_query(self) -> str:
         """Return nothing to run; an open transaction is rolled back all the same."""
         return ""
+
+    async def _cancel(self, *waiters: Any) -> None:
+        """Ask PostgreSQL to cancel the statement of a caller who has left; if it does not listen, close the connection.
+
+        asyncpg would wait for `command_timeout`, and so would whoever cleans up after the caller: a database that hangs must not keep
+        calls beyond their deadlines.
+        """
+        scope = asyncio.timeout(CANCEL_S)
+        async with scope:
+            await super()._cancel(*waiters)  # type: ignore[misc] # not public; there is no other place to bound it
+        if scope.expired() and not self.is_closed():
+            self.terminate()
 
 
 async def create_pool(settings: Settings) -> "Pool":
@@ -80,6 +97,7 @@ def refusal(error: BaseException) -> MercatoError | None:
             | asyncpg.ReadOnlySQLTransactionError()
             | asyncpg.IdleInTransactionSessionTimeoutError()
             | asyncpg.InterfaceError()  # the pool or the connection is closed
+            | asyncpg.InternalClientError()  # the connection is being closed by the server
             | OSError()  # also TimeoutError: no connection to be had in time
         ):
             return DatabaseUnavailable()

@@ -1,5 +1,6 @@
 """Migrations: plain SQL files, forward only, each applied once and never edited."""
 
+import asyncio
 import hashlib
 from pathlib import Path
 
@@ -12,7 +13,13 @@ class SchemaError(Exception):
     """The migrations on disk and the database do not fit together; the message says what to do."""
 
 
+LOCK_TRIES = 60
+LOCK_PAUSE_S = 0.5
+"""Between two tries; those who queued behind a lock that was waited for get through meanwhile."""
+
 _ADVISORY_LOCK = 0x6D657263  # "merc"
+
+LIMIT_LOCKS = "SET lock_timeout = '500ms'"
 
 CREATE_MIGRATIONS = """
 CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -39,22 +46,33 @@ def migration_files() -> list[Path]:
 async def migrate(database_url: str, files: list[Path] | None = None) -> list[str]:
     """Apply the migrations that are missing, each in a transaction of its own; return their names.
 
-    Processes that migrate at once wait for each other. Raises SchemaError if a file was edited after it had been applied; that changes
-    nothing.
+    Processes that migrate at once wait for each other. A migration that cannot have its locks at once lets the calls that queue behind it
+    pass, and tries again for up to a minute. Raises SchemaError if a file was edited after it had been applied; that changes nothing.
     """
     connection = await asyncpg.connect(database_url, timeout=5)
     try:
         await connection.execute("SELECT pg_advisory_lock($1)", _ADVISORY_LOCK)
-        await connection.execute("SET lock_timeout = '5s'")  # rather fail than make every call queue behind a lock that is waited for
+        await connection.execute(LIMIT_LOCKS)
         await connection.execute(CREATE_MIGRATIONS)
         missing = await pending(connection, files)
         for path in missing:
-            async with connection.transaction():
-                await connection.execute(path.read_text())
-                await connection.execute(RECORD_MIGRATION, path.name, _sha256(path))
+            await _apply(connection, path.name, path.read_text(), _sha256(path))
         return [path.name for path in missing]
     finally:
         await connection.close()
+
+
+async def _apply(conn: "Conn", name: str, statements: str, sha256: str) -> None:
+    for attempt in range(1, LOCK_TRIES + 1):
+        try:
+            async with conn.transaction():
+                await conn.execute(statements)
+                await conn.execute(RECORD_MIGRATION, name, sha256)
+                return
+        except asyncpg.LockNotAvailableError:
+            if attempt == LOCK_TRIES:
+                raise
+            await asyncio.sleep(LOCK_PAUSE_S)
 
 
 async def pending(conn: "Conn", files: list[Path] | None = None) -> list[Path]:

@@ -11,7 +11,8 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sized
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from typing import Any, ParamSpec, TypeVar
+from datetime import datetime
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 import asyncpg
 
@@ -44,13 +45,28 @@ CONNECTION_LOST = (
     asyncpg.CannotConnectNowError,
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.ReadOnlySQLTransactionError,  # a primary that was demoted: the next connection finds the new one
+    asyncpg.InternalClientError,  # PostgreSQL said goodbye between two statements, and asyncpg has not seen the end of it yet
     ConnectionError,
 )
 UNREACHABLE = (*CONNECTION_LOST, asyncpg.InterfaceError, OSError)
 
-GET_TRANSACTION_ID = "SELECT pg_current_xact_id_if_assigned()::text"
+GET_TRANSACTION_ID = "SELECT pg_current_xact_id_if_assigned()::text AS id, pg_stat_get_bgwriter_stat_reset_time() AS since"
 
-GET_OUTCOME = "SELECT pg_xact_status($1::text::xid8)"
+# A crash erases transactions of which nothing was on disk yet, and PostgreSQL then gives their ids to others: `committed` is true of ours
+# only if it has not crashed since. A crash also resets the statistics, and little else does.
+GET_OUTCOME = """
+SELECT CASE WHEN status = 'committed' AND pg_stat_get_bgwriter_stat_reset_time() IS DISTINCT FROM $2 THEN 'unknown' ELSE status END
+  FROM pg_xact_status($1::text::xid8) AS status
+"""
+
+
+class TransactionId(NamedTuple):
+    """What a transaction is known by to the database."""
+
+    id: str | None
+    """None if it has written nothing."""
+    since: datetime | None
+    """Since when the database runs without a crash."""
 
 
 class NotCommittedError(Exception):
@@ -104,11 +120,13 @@ async def transaction(pool: "Pool", *, patience: float = 1.0) -> AsyncIterator["
     try:
         await conn.execute(_begin(patience))
         yield conn
-        transaction_id = await conn.fetchval(GET_TRANSACTION_ID)
-    except BaseException:
+        row = await conn.fetchrow(GET_TRANSACTION_ID)
+    except BaseException as error:
+        if isinstance(error, CONNECTION_LOST):
+            _drop(conn)
         await _to_its_end(_rollback(pool, conn))
         raise
-    await _to_its_end(_commit(pool, conn, transaction_id))
+    await _to_its_end(_commit(pool, conn, TransactionId(*(row or (None, None)))))
 
 
 def _begin(patience: float) -> str:
@@ -141,40 +159,50 @@ def _ended(task: "asyncio.Task[None]") -> None:
 async def _rollback(pool: "Pool", conn: "PooledConn") -> None:
     """Roll back what is open and hand the connection back; a lost one has rolled back by itself."""
     with contextlib.suppress(*UNREACHABLE):
-        if conn.is_in_transaction():
+        if not conn.is_closed() and conn.is_in_transaction():
             await conn.execute("ROLLBACK")
     with contextlib.suppress(*UNREACHABLE):  # then it is closed, and the pool makes a new one
         await pool.release(conn)
 
 
-async def _commit(pool: "Pool", conn: "PooledConn", transaction_id: str | None) -> None:
+async def _commit(pool: "Pool", conn: "PooledConn", transaction_id: TransactionId) -> None:
     try:
         failpoints.hit("before commit")
         await conn.execute("COMMIT")
         failpoints.hit("after commit")
     except UNREACHABLE as error:
-        conn.terminate()
+        _drop(conn)
         # Without an id it wrote nothing, so there is nothing to lose.
-        if transaction_id and await _outcome(pool, transaction_id) != "committed":
+        if transaction_id.id and await _outcome(pool, transaction_id) != "committed":
             raise NotCommittedError from error
     finally:
         with contextlib.suppress(*UNREACHABLE):
             await pool.release(conn)
 
 
-async def _outcome(pool: "Pool", transaction_id: str) -> str:
+def _drop(conn: "PooledConn") -> None:
+    """Close a connection that is of no more use; one whose end asyncpg has seen has left the pool by itself, and refuses to be closed."""
+    with contextlib.suppress(asyncpg.InterfaceError):
+        conn.terminate()
+
+
+async def _outcome(pool: "Pool", transaction_id: TransactionId) -> str:
     """Ask on other connections what became of a transaction: committed or aborted; raises OutcomeUnknown if nobody can tell in time."""
     try:
         async with asyncio.timeout(RESOLVE_S):
-            while (outcome := await _ask(pool, transaction_id)) not in ("committed", "aborted"):  # noqa: ASYNC110 - only the database knows
+            while (outcome := await _ask(pool, transaction_id)) not in ("committed", "aborted"):
+                if outcome == "unknown":
+                    raise OutcomeUnknown
                 await asyncio.sleep(random.uniform(*JITTER_S))  # noqa: S311 - jitter, not a secret
             return outcome
     except TimeoutError:
         raise OutcomeUnknown from None
 
 
-async def _ask(pool: "Pool", transaction_id: str) -> str:
+async def _ask(pool: "Pool", transaction_id: TransactionId) -> str:
     try:
-        return str(await pool.fetchval(GET_OUTCOME, transaction_id))
+        return str(await pool.fetchval(GET_OUTCOME, *transaction_id))
+    except asyncpg.InvalidParameterValueError:  # the id is yet to be given out: a crash has erased the transaction
+        return "aborted"
     except UNREACHABLE:
         return "unreachable"

@@ -68,7 +68,7 @@ async def test_what_never_commits_is_unavailable_in_the_end(pool: "db.Pool", cut
 async def test_an_outcome_that_nobody_can_tell_is_unknown_and_not_run_again(
     pool: "db.Pool", cuts: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transactions, "GET_OUTCOME", "SELECT 'in progress' || left($1::text, 0)")
+    monkeypatch.setattr(transactions, "GET_OUTCOME", "SELECT 'in progress' || left(concat($1::text, $2::timestamptz), 0)")
     monkeypatch.setattr(transactions, "RESOLVE_S", 0.2)
     cuts += ["after", "after"]
     with pytest.raises(OutcomeUnknown):

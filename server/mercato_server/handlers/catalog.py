@@ -99,10 +99,12 @@ class CatalogHandler:
     async def UpdateProduct(self, request: catalog_pb2.UpdateProductRequest, context: Context) -> Answer:
         """Change a product."""
         product = request.product
+        if context.metadata("x-envoy-original-method") == "PUT" and not request.update_mask.paths:
+            request.update_mask.paths.append("*")  # HTTP's way to say it, and another request than PATCH to an idempotency key
         with Checks() as check:
             product_id = check.uuid("product.id", product.id)
             etag = check.text("product.etag", product.etag, longest=ETAG_MAX)
-            fields = _fields(check, request, replace=context.metadata("x-envoy-original-method") == "PUT")
+            fields = _fields(check, request)
             draft = self._draft(check, product, fields)
         columns = [WRITABLE[field] for field in fields]
         change = catalog.Update(product_id=product_id, draft=draft, fields=columns, etag=etag or None, actor_id=context.account_id)
@@ -229,9 +231,9 @@ def _populated(product: catalog_pb2.Product) -> set[str]:
     return {field.name for field, _ in product.ListFields()}
 
 
-def _fields(check: Checks, request: catalog_pb2.UpdateProductRequest, *, replace: bool) -> list[str]:
+def _fields(check: Checks, request: catalog_pb2.UpdateProductRequest) -> list[str]:
     """Return the fields that an update shall write (AIP-134)."""
-    mask = list(request.update_mask.paths) or (["*"] if replace else [])
+    mask = list(request.update_mask.paths)
     if mask == ["*"]:
         return list(WRITABLE)
     if not mask:

@@ -1,0 +1,225 @@
+"""The invariants of the shop, each a query that returns the rows that violate it, all asked of one snapshot."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from time import perf_counter
+
+from mercato_server.db import Conn
+from mercato_server.domain.orders import NEXT, OrderStatus
+
+EXAMPLES = 3
+"""Violating rows that a finding tells of; the others are only counted."""
+_ALL = 2**31 - 1
+
+WRONG_STOCK = """
+SELECT product.id AS product_id, product.stock, coalesce(ledger.units, 0) AS ledger
+  FROM products AS product
+  LEFT JOIN (SELECT product_id, sum(delta) AS units
+               FROM stock_ledger
+              GROUP BY product_id) AS ledger ON ledger.product_id = product.id
+ WHERE product.stock <> coalesce(ledger.units, 0) OR product.stock < 0
+"""
+
+WRONG_SALES = """
+SELECT coalesce(line.order_id, sale.order_id) AS order_id, coalesce(line.product_id, sale.product_id) AS product_id,
+       line.quantity AS ordered, -sale.units AS sold
+  FROM order_items AS line
+  FULL JOIN (SELECT order_id, product_id, sum(delta) AS units
+               FROM stock_ledger
+              WHERE kind = 'sale' AND order_id IS NOT NULL
+              GROUP BY order_id, product_id) AS sale ON sale.order_id = line.order_id AND sale.product_id = line.product_id
+ WHERE sale.units IS DISTINCT FROM -line.quantity
+"""
+
+WRONG_RESTOCKS = """
+SELECT coalesce(line.order_id, restock.order_id) AS order_id, coalesce(line.product_id, restock.product_id) AS product_id,
+       line.quantity AS cancelled, restock.units AS restocked
+  FROM (SELECT item.order_id, item.product_id, item.quantity
+          FROM orders AS placed
+          JOIN order_items AS item ON item.order_id = placed.id
+         WHERE placed.status = 'cancelled') AS line
+  FULL JOIN (SELECT order_id, product_id, sum(delta) AS units, count(*) AS times
+               FROM stock_ledger
+              WHERE kind = 'cancel'
+              GROUP BY order_id, product_id) AS restock ON restock.order_id = line.order_id AND restock.product_id = line.product_id
+ WHERE restock.units IS DISTINCT FROM line.quantity OR restock.times > 1
+"""
+
+WRONG_TOTALS = """
+SELECT placed.id AS order_id, placed.total_minor, lines.total_minor AS lines_total_minor
+  FROM orders AS placed
+  LEFT JOIN (SELECT order_id, sum(quantity * unit_price_minor) AS total_minor
+               FROM order_items
+              GROUP BY order_id) AS lines ON lines.order_id = placed.id
+ WHERE lines.total_minor IS DISTINCT FROM placed.total_minor  -- also if there are no lines
+"""
+
+REPEATED_KEYS = """
+SELECT account_id, idempotency_key, count(*) AS orders
+  FROM orders
+ WHERE idempotency_key IS NOT NULL
+ GROUP BY account_id, idempotency_key
+HAVING count(*) > 1
+"""
+
+# A key that is stored was claimed in the transaction of its order, so both have one created_at. An order outlives its key, which may be
+# swept, or taken by another call, after a day; the hour of margin is for a sweep whose clock is ahead of this snapshot's.
+WRONG_KEYS = """
+SELECT coalesce(stored.scope_id, placed.account_id) AS account_id, coalesce(stored.key, placed.idempotency_key) AS idempotency_key,
+       stored.method, placed.id AS order_id
+  FROM (SELECT scope_id, key, method, response, created_at
+          FROM idempotency_keys
+         WHERE method = '/mercato.v1.OrderService/Checkout' OR response IS NULL) AS stored
+  FULL JOIN (SELECT id, account_id, idempotency_key, created_at
+               FROM orders
+              WHERE idempotency_key IS NOT NULL) AS placed
+    ON placed.account_id = stored.scope_id AND placed.idempotency_key = stored.key AND placed.created_at = stored.created_at
+ WHERE CASE
+       WHEN stored.key IS NULL THEN placed.created_at > now() - interval '23 hours'
+       WHEN placed.id IS NULL OR stored.response IS NULL THEN true
+       ELSE position(convert_to(placed.id::text, 'UTF8') IN stored.response) = 0  -- the answer is another order's
+       END
+"""
+
+# What should have happened is subtracted from what is told of, kind by kind; of the kinds only the hashes, whose sums are quick to make.
+# Both sides of the window have one created_at, that of their transaction; the sweep's own window is an hour longer.
+WRONG_EVENTS = """
+SELECT order_id
+  FROM (SELECT subject_id AS order_id, hashtext(kind) AS kind
+          FROM events
+         WHERE kind LIKE 'order.%' AND created_at > now() - interval '6 days 23 hours'
+         UNION ALL
+        SELECT id, -hashtext('order.placed')
+          FROM orders
+         WHERE created_at > now() - interval '6 days 23 hours'
+         UNION ALL
+        SELECT order_id, -hashtext('order.' || status)
+          FROM order_history
+         WHERE version > 1 AND created_at > now() - interval '6 days 23 hours') AS happened
+ GROUP BY order_id
+HAVING sum(kind) <> 0
+"""
+
+WRONG_STATES = """
+SELECT placed.id AS order_id, placed.status, placed.version, history.path
+  FROM orders AS placed
+  LEFT JOIN (SELECT order_id, count(*) AS steps, max(version) AS version, string_agg(status, '>' ORDER BY version) AS path
+               FROM order_history
+              GROUP BY order_id) AS history ON history.order_id = placed.id
+ WHERE history.path IS NULL
+    OR history.path <> ALL ($1::text[])
+    OR placed.status <> right(history.path, length(placed.status))
+    OR placed.version <> history.version
+    OR history.steps <> history.version  -- with the primary key: not 1, 2, 3 …
+"""
+
+WRONG_LINES = """
+SELECT 'cart' AS place, account_id AS owner_id, product_id, quantity
+  FROM cart_items
+ WHERE quantity < 1 OR NOT EXISTS (SELECT FROM accounts WHERE id = account_id)
+ UNION ALL
+SELECT 'order', order_id, product_id, quantity
+  FROM order_items
+ WHERE quantity < 1
+"""
+
+# Half of every table is needed, so the ban on scans of a worker's connection is lifted. Parallel workers would cost more to start than
+# they save, and take the server's cores.
+PREPARE_PLANNER = """
+SELECT set_config('enable_seqscan', 'on', true), set_config('max_parallel_workers_per_gather', '0', true),
+       set_config('work_mem', '64MB', true), set_config('jit', 'off', true)
+"""
+
+ALLOW_HASHES = "SELECT set_config('enable_hashjoin', $1, true), set_config('enable_hashagg', $1, true)"
+
+EXPORT_SNAPSHOT = "SELECT pg_export_snapshot()"
+
+
+@dataclass(frozen=True, slots=True)
+class Invariant:
+    """Something that is true of the shop at any moment."""
+
+    name: str
+    description: str
+    statement: str
+    """Returns the violating rows, their ids first."""
+    arguments: tuple[object, ...] = ()
+    merges: bool = False
+    """Its tables are in the order of its keys, so to merge their indexes costs half of what the planner's choice, to hash, does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was found of an invariant: how often it is violated (0: it holds), the first violating rows, and how long that took."""
+
+    invariant: Invariant
+    violations: int
+    examples: tuple[str, ...]
+    elapsed_s: float
+
+
+def _paths(*path: OrderStatus) -> Iterator[str]:
+    """Return every way that orders may have gone that begins so; there is no way back, so it ends."""
+    yield ">".join(path)
+    for status in NEXT[path[-1]]:
+        yield from _paths(*path, status)
+
+
+INVARIANTS = (
+    Invariant("stock", "the stock of a product is the sum of its ledger, and not negative", WRONG_STOCK),
+    Invariant("sales", "the sales in the ledger are the lines of the orders", WRONG_SALES, merges=True),
+    Invariant("restocks", "cancelled orders, and no others, are restocked: in full and once", WRONG_RESTOCKS),
+    Invariant("totals", "an order has lines, and their sum is its total", WRONG_TOTALS, merges=True),
+    Invariant("one order per key", "an account has one order per idempotency key", REPEATED_KEYS),
+    Invariant("stored keys", "a checkout's stored key has its answer and its order, and the order its key", WRONG_KEYS),
+    Invariant("events", "placing an order and each change of its state is told of by one event", WRONG_EVENTS),
+    Invariant("states", "an order went only where it may go, step by step", WRONG_STATES, (list(_paths(OrderStatus.PLACED)),), merges=True),
+    Invariant("lines", "cart lines belong to accounts, and no line has less than one unit", WRONG_LINES),
+)
+
+
+async def verify(conn: "Conn", *others: "Conn") -> list[Finding]:
+    """Check all invariants in one snapshot and return a finding of each, in their order.
+
+    Reads only, in transactions of its own, and holds up nobody.
+
+    Args:
+        conn: a connection without an open transaction.
+        others: more of them, to share the work; they see the same snapshot.
+    """
+    waiting = iter(INVARIANTS)
+    findings: dict[str, Finding] = {}
+
+    async def work(lane: "Conn") -> None:
+        for invariant in waiting:
+            findings[invariant.name] = await _check(lane, invariant)
+
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(conn.transaction(isolation="repeatable_read", readonly=True))
+        await _share_snapshot(conn, others, stack)
+        async with asyncio.TaskGroup() as lanes:
+            for lane in (conn, *others):
+                lanes.create_task(work(lane))
+    return [findings[invariant.name] for invariant in INVARIANTS]
+
+
+async def _share_snapshot(conn: "Conn", others: "Sequence[Conn]", stack: AsyncExitStack) -> None:
+    snapshot = await conn.fetchval(EXPORT_SNAPSHOT)
+    for other in others:
+        await stack.enter_async_context(other.transaction(isolation="repeatable_read", readonly=True))
+        await other.execute(f"SET TRANSACTION SNAPSHOT '{snapshot}'")  # takes no parameter; the database made it
+    for lane in (conn, *others):
+        await lane.execute(PREPARE_PLANNER)
+
+
+async def _check(conn: "Conn", invariant: Invariant) -> Finding:
+    """Ask for the violating rows; only the first ones are read, the others are counted where they are."""
+    start = perf_counter()
+    await conn.execute(ALLOW_HASHES, "off" if invariant.merges else "on")
+    violating = await conn.cursor(invariant.statement, *invariant.arguments)
+    rows = await violating.fetch(EXAMPLES)
+    violations = len(rows) + (await violating.forward(_ALL) if rows else 0)
+    examples = tuple(" ".join(f"{name}={value}" for name, value in row.items()) for row in rows)
+    return Finding(invariant, violations, examples, perf_counter() - start)

@@ -1,0 +1,298 @@
+"""Buyers who insist: each checkout has a key, and is sent again with it until its outcome is known."""
+
+import asyncio
+import random
+import time
+import uuid
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import asyncpg
+import grpc
+from google.protobuf.message import Message
+from grpc import StatusCode
+
+from faults.processes import SECRET, open_channel
+from mercato import call_error
+from mercato.v1 import cart_pb2, cart_pb2_grpc, catalog_pb2_grpc, order_pb2, order_pb2_grpc
+from mercato_server.domain.tokens import Tokens
+
+AGAIN = frozenset(
+    {StatusCode.UNAVAILABLE, StatusCode.CANCELLED, StatusCode.DEADLINE_EXCEEDED, StatusCode.ABORTED, StatusCode.RESOURCE_EXHAUSTED}
+)
+"""The call may be sent again with its key; after the first three nobody knows whether it has had its effect."""
+UNKNOWN = frozenset({StatusCode.UNAVAILABLE, StatusCode.CANCELLED, StatusCode.DEADLINE_EXCEEDED})
+PATIENCE_S = 60.0
+THINK_S = (0.0, 0.05)
+RETRY_S = (0.05, 0.15)
+LINES_MAX = 3
+CANCELLED_SHARE = 0.1
+"""Of the orders, those that their buyer cancels."""
+PRICE_MINOR = 100
+dice = random.Random()  # noqa: S311 - chance, not a secret
+
+CHECKOUT = "/mercato.v1.OrderService/Checkout"
+
+INSERT_BUYERS = """
+INSERT INTO accounts (email, full_name, role, password_hash)
+SELECT 'buyer-' || number || '@example.com', 'Jo Doe', 'user', 'nobody logs in'
+  FROM generate_series(1, $1::integer) AS number
+RETURNING id
+"""
+
+INSERT_PRODUCTS = """
+WITH product AS (
+    INSERT INTO products (name, description, price_minor, stock, image_urls)
+    SELECT 'Ball ' || number, '', $3, $2, '{}' FROM generate_series(1, $1::integer) AS number
+    RETURNING id, stock
+)
+INSERT INTO stock_ledger (product_id, kind, delta) SELECT id, 'initial', stock FROM product RETURNING product_id
+"""
+
+FILL_CARTS = """
+INSERT INTO cart_items (account_id, product_id, quantity, unit_price_minor, added_at)
+SELECT account_id, id, $3, price_minor, clock_timestamp()
+  FROM unnest($1::uuid[]) AS account_id, unnest($2::uuid[]) WITH ORDINALITY AS wanted (id, place)
+  JOIN products USING (id)
+ ORDER BY account_id, place
+    ON CONFLICT DO NOTHING
+"""
+
+
+@dataclass(frozen=True)
+class Buyer:
+    """Somebody with an account and a token."""
+
+    id: uuid.UUID
+    token: str
+
+    def metadata(self, key: str | None = None) -> tuple[tuple[str, str], ...]:
+        """Return what a call of the buyer's carries."""
+        return (("authorization", f"Bearer {self.token}"), *((("idempotency-key", key),) if key else ()))
+
+
+@dataclass(frozen=True)
+class Goods:
+    """A database with people to buy and products to be bought."""
+
+    database_url: str
+    buyers: Sequence[Buyer]
+    product_ids: Sequence[uuid.UUID]
+
+
+async def stock_up(database_url: str, *, buyers: int, products: int = 20, stock: int = 1_000_000) -> Goods:
+    """Insert people and products; nobody signs up, so no password is hashed."""
+    connection = await asyncpg.connect(database_url)
+    try:
+        accounts = await connection.fetch(INSERT_BUYERS, buyers)
+        on_sale = await connection.fetch(INSERT_PRODUCTS, products, stock, PRICE_MINOR)
+    finally:
+        await connection.close()
+    tokens = Tokens(SECRET, "HS256", 24 * 60 * 60)
+    return Goods(
+        database_url,
+        [Buyer(row["id"], tokens.issue(row["id"], time.time())) for row in accounts],
+        [row["product_id"] for row in on_sale],
+    )
+
+
+@dataclass
+class Purchase:
+    """A checkout with its key, as its buyer knows it."""
+
+    buyer: Buyer
+    key: str | None
+    sent: int = 0
+    unknown: int = 0
+    """How often it ended without anybody knowing how."""
+    reply: bytes | None = None
+    refusal: str | None = None
+    """Code and reason, if it was refused for good."""
+    cancelling: bool = False
+    cancelled: bool = False
+
+    @property
+    def order(self) -> order_pb2.Order:
+        """What was acknowledged."""
+        assert self.reply is not None
+        return order_pb2.Order.FromString(self.reply)
+
+
+@dataclass
+class Tally:
+    """What all buyers together know."""
+
+    purchases: list[Purchase] = field(default_factory=list)
+    codes: Counter[str] = field(default_factory=Counter)
+    """How calls of any kind failed."""
+    replayed: int = 0
+    """Acknowledged checkouts that were sent once more and had the same reply."""
+    contradictions: list[str] = field(default_factory=list)
+
+    def begin(self, buyer: Buyer, *, keyed: bool = True) -> Purchase:
+        """Note a checkout that is about to be sent."""
+        purchase = Purchase(buyer, uuid.uuid4().hex if keyed else None)
+        self.purchases.append(purchase)
+        return purchase
+
+    @property
+    def acknowledged(self) -> list[Purchase]:
+        return [purchase for purchase in self.purchases if purchase.reply is not None]
+
+    @property
+    def refused(self) -> Counter[str]:
+        return Counter(purchase.refusal for purchase in self.purchases if purchase.refusal)
+
+    @property
+    def retried(self) -> int:
+        return sum(max(purchase.sent - 1, 0) for purchase in self.purchases)
+
+    @property
+    def unknown(self) -> int:
+        """Checkouts that were unknown to their buyer for a while."""
+        return sum(purchase.unknown > 0 for purchase in self.purchases)
+
+
+def describe(error: grpc.aio.AioRpcError) -> str:
+    """Return the code of an error and, if it came from Mercato itself, the reason."""
+    known = call_error(error)
+    return f"{known.code.name} {known.reason}".strip()
+
+
+class Market:
+    """Buyers, and the stubs through which they reach the workers; a retry may go to another worker."""
+
+    def __init__(self, goods: Goods, channels: Sequence[grpc.aio.Channel], tally: Tally, *, timeout_s: float, replays: float) -> None:
+        self.goods = goods
+        self.tally = tally
+        self.carts = [cart_pb2_grpc.CartServiceStub(channel) for channel in channels]
+        self.orders = [order_pb2_grpc.OrderServiceStub(channel) for channel in channels]
+        self.catalog = [catalog_pb2_grpc.CatalogServiceStub(channel) for channel in channels]
+        self._checkouts: list[Any] = [
+            channel.unary_unary(CHECKOUT, request_serializer=order_pb2.CheckoutRequest.SerializeToString, response_deserializer=None)
+            for channel in channels
+        ]
+        self._timeout_s = timeout_s
+        self._replays = replays
+
+    async def insist(self, stubs: Sequence[Any], method: str, request: Message, buyer: Buyer, key: str | None = None) -> Any:
+        """Call until there is an answer or a refusal for good; raises AioRpcError for the latter, or when patience ends."""
+        until = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                return await getattr(dice.choice(stubs), method)(request, metadata=buyer.metadata(key), timeout=self._timeout_s)
+            except grpc.aio.AioRpcError as error:
+                self.tally.codes[describe(error)] += 1
+                if error.code() not in AGAIN or time.monotonic() > until:
+                    raise
+            await asyncio.sleep(dice.uniform(*RETRY_S))
+
+    async def fill(self, buyer: Buyer) -> None:
+        """Put some products into the cart. To set a line twice is to set it once."""
+        for product_id in dice.sample(self.goods.product_ids, dice.randint(1, LINES_MAX)):
+            request = cart_pb2.SetCartItemRequest(product_id=str(product_id), quantity=dice.randint(1, 2))
+            await self.insist(self.carts, "SetCartItem", request, buyer)
+
+    async def send(self, purchase: Purchase, timeout_s: float | None = None) -> bytes:
+        """Send a checkout once; raises AioRpcError."""
+        purchase.sent += 1
+        call = dice.choice(self._checkouts)(
+            order_pb2.CheckoutRequest(), metadata=purchase.buyer.metadata(purchase.key), timeout=timeout_s or self._timeout_s
+        )
+        try:
+            return bytes(await call)
+        except grpc.aio.AioRpcError as error:
+            self.tally.codes[describe(error)] += 1
+            purchase.unknown += error.code() in UNKNOWN
+            raise
+
+    async def resolve(self, purchase: Purchase) -> None:
+        """Send a checkout until its outcome is known; one without a key is never sent again."""
+        until = time.monotonic() + PATIENCE_S
+        while purchase.reply is None and purchase.refusal is None:
+            try:
+                reply = await self.send(purchase)
+            except grpc.aio.AioRpcError as error:
+                if error.code() not in AGAIN:
+                    purchase.refusal = describe(error)
+                elif purchase.key is None or time.monotonic() > until:
+                    return
+                await asyncio.sleep(dice.uniform(*RETRY_S))
+            else:
+                purchase.reply = reply
+
+    async def buy(self, buyer: Buyer, *, keyed: bool = True) -> Purchase:
+        """Fill the cart and buy it."""
+        await self.fill(buyer)
+        purchase = self.tally.begin(buyer, keyed=keyed)
+        await self.resolve(purchase)
+        if purchase.key and purchase.reply and dice.random() < self._replays:
+            await self.replay(purchase)
+        return purchase
+
+    async def replay(self, purchase: Purchase) -> None:
+        """Send an acknowledged checkout once more: the reply must be the same, byte for byte."""
+        again = Purchase(purchase.buyer, purchase.key)
+        await self.resolve(again)
+        if again.reply == purchase.reply:
+            self.tally.replayed += 1
+        else:
+            self.tally.contradictions.append(f"key {purchase.key} was answered {purchase.reply!r}, then {again.reply or again.refusal!r}")
+
+    async def cancel(self, purchase: Purchase) -> None:
+        """Cancel an order."""
+        purchase.cancelling = True
+        request = order_pb2.CancelOrderRequest(order_id=purchase.order.id)
+        await self.insist(self.orders, "CancelOrder", request, purchase.buyer, uuid.uuid4().hex)
+        purchase.cancelled = True
+
+    @asynccontextmanager
+    async def crowd(self) -> AsyncIterator[None]:
+        """Let all buyers shop during the block; after it each of them knows what became of all that they wanted."""
+        closing = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            for buyer in self.goods.buyers:
+                group.create_task(self._shop(buyer, closing))
+            try:
+                yield
+            finally:
+                closing.set()
+
+    async def _shop(self, buyer: Buyer, closing: asyncio.Event) -> None:
+        while not closing.is_set():
+            purchase = await self.buy(buyer)
+            if purchase.reply and dice.random() < CANCELLED_SHARE:
+                await self.cancel(purchase)
+            await asyncio.sleep(dice.uniform(*THINK_S))
+
+
+@asynccontextmanager
+async def market(
+    goods: Goods, *targets: str, tally: Tally | None = None, timeout_s: float = 5.0, replays: float = 0.1
+) -> AsyncIterator[Market]:
+    """Open channels to workers, or to an edge in front of them.
+
+    Args:
+        goods: the database behind them.
+        targets: gRPC addresses; each call goes to one of them.
+        tally: where to count.
+        timeout_s: deadline of calls that name none.
+        replays: share of the acknowledged checkouts that are sent once more.
+    """
+    channels = [open_channel(target) for target in targets]
+    try:
+        yield Market(goods, channels, tally or Tally(), timeout_s=timeout_s, replays=replays)
+    finally:
+        await asyncio.gather(*(channel.close() for channel in channels))
+
+
+async def fill_carts(goods: Goods, buyers: Sequence[Buyer], product_ids: Sequence[uuid.UUID], quantity: int = 1) -> None:
+    """Put the same lines, in this order, into the carts of buyers who have none of them."""
+    connection = await asyncpg.connect(goods.database_url)
+    try:
+        await connection.execute(FILL_CARTS, [buyer.id for buyer in buyers], list(product_ids), quantity)
+    finally:
+        await connection.close()

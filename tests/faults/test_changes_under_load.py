@@ -1,0 +1,88 @@
+"""What operators do to a busy shop: restart one worker after the other, and migrate the database. No call fails."""
+
+import asyncio
+import time
+from collections import Counter
+from pathlib import Path
+
+import asyncpg
+
+from faults.buyers import Goods, market
+from faults.conftest import Conclude, Scale
+from faults.processes import Edge, Worker, running
+from mercato_server import schema
+
+HEALTH_INTERVAL_S = 0.5
+DRAIN_S = 2.5 * HEALTH_INTERVAL_S
+"""A worker says that it stops this long before it does. The edge gives it up at its second failed check, which may come a little more than
+two intervals later, so two are not enough."""
+REPORT_S = 3.0
+"""Somebody reads a table for so long, which a migration that wants it to itself must wait for."""
+CALL_S = 2.0
+
+MIGRATIONS = {
+    "9001_orders.sql": "ALTER TABLE orders ADD COLUMN gift_note text NOT NULL DEFAULT '';",
+    "9002_products.sql": "ALTER TABLE products ADD COLUMN weight_grams integer;",
+    "9003_cart_items.sql": "ALTER TABLE cart_items ADD COLUMN wrapped boolean NOT NULL DEFAULT false;",
+    "9004_accounts.sql": "ALTER TABLE accounts ADD COLUMN phone text;",
+    "9005_returns.sql": "CREATE TABLE returns (order_id uuid PRIMARY KEY REFERENCES orders (id), created_at timestamptz NOT NULL);",
+}
+
+
+async def test_workers_that_restart_one_after_the_other_fail_no_call(
+    directory: Path, goods: Goods, scale: Scale, conclude: Conclude
+) -> None:
+    workers = [Worker(directory, goods.database_url, name=name, MERCATO_DRAIN_SECONDS=str(DRAIN_S)) for name in ("one", "two")]
+    cycles = scale(4, 20)
+    async with running(*workers), Edge(directory, workers, HEALTH_INTERVAL_S) as edge, market(goods, edge.address) as shop, shop.crowd():
+        for number in range(cycles):
+            worker = workers[number % 2]
+            await worker.stop()
+            assert await worker.wait() == 0
+            await worker.restart()
+            await edge.until_all_healthy()
+    for worker in workers:
+        worker.require_no_bugs_logged()
+    await conclude("rolling restart", goods, shop.tally, restarts=cycles, failed_calls=shop.tally.codes.total())
+    assert shop.tally.codes == Counter()
+
+
+async def test_a_migration_fails_no_call_of_the_release_that_is_running(directory: Path, goods: Goods, conclude: Conclude) -> None:
+    worker = Worker(directory, goods.database_url)
+    async with running(worker), market(goods, worker.address, timeout_s=CALL_S) as shop, shop.crowd():
+        await asyncio.sleep(0.5)
+        applied = await _migrate(directory, goods)
+        await asyncio.sleep(0.5)
+    worker.require_no_bugs_logged()
+    await conclude("migration under load", goods, shop.tally, migrations=len(applied), failed_calls=shop.tally.codes.total())
+    assert applied == sorted(MIGRATIONS)
+    assert shop.tally.codes == Counter()
+
+
+async def test_a_migration_that_must_wait_for_a_long_report_lets_calls_pass_meanwhile(
+    directory: Path, goods: Goods, conclude: Conclude
+) -> None:
+    worker = Worker(directory, goods.database_url)
+    report = await asyncpg.connect(goods.database_url)
+    async with running(worker), market(goods, worker.address, timeout_s=CALL_S) as shop, shop.crowd():
+        await asyncio.sleep(0.5)
+        began = time.monotonic()
+        async with report.transaction():
+            await report.execute("SELECT count(*) FROM orders, products, cart_items")
+            migrating = asyncio.ensure_future(_migrate(directory, goods))
+            await asyncio.sleep(REPORT_S)
+        applied = await migrating
+        took_s = time.monotonic() - began
+        await asyncio.sleep(0.5)
+    await report.close()
+    worker.require_no_bugs_logged()
+    did = {"migrations": len(applied), "seconds": f"{took_s:.1f}", "failed_calls": shop.tally.codes.total()}
+    await conclude("migration behind a long report", goods, shop.tally, **did)
+    assert applied == sorted(MIGRATIONS)
+    assert shop.tally.codes == Counter()
+
+
+async def _migrate(directory: Path, goods: Goods) -> list[str]:
+    for name, statement in MIGRATIONS.items():
+        (directory / name).write_text(statement)
+    return await schema.migrate(goods.database_url, [*schema.migration_files(), *(directory / name for name in MIGRATIONS)])

@@ -1,0 +1,313 @@
+"""Idempotency keys: every RPC that honours them, through real channels to two workers."""
+
+import asyncio
+import hashlib
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import asyncpg
+import grpc
+import pytest
+import pytest_asyncio
+from grpc import StatusCode
+
+from mercato.v1.auth_pb2 import SignUpRequest, UpdateMeRequest
+from mercato.v1.cart_pb2 import AddCartItemRequest
+from mercato.v1.catalog_pb2 import Product, UpdateProductRequest
+from mercato.v1.money_pb2 import Money
+from mercato.v1.order_pb2 import CheckoutRequest, Order
+from mercato_server import app, db, schema
+from mercato_server.config import Hashing, Settings
+from mercato_server.embedded.postgres import Postgres
+from mercato_server.interceptors.pipeline import rpcs
+from mercato_server.store.sweeps import BATCH, sweep
+from support.keyed import CASES, Case, Reply, World, call, new_world, signup
+from support.shop import Shop, refusal
+from support.stage import METHODS
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+NOBODY = uuid.UUID(int=0)
+EVERY_ROW = """
+SELECT string_agg(format('SELECT %L AS name, row::text FROM %I AS row', tablename, tablename), ' UNION ALL ')
+  FROM pg_tables
+ WHERE schemaname = 'public'
+"""
+WAITING = "SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted"
+AGE = "UPDATE idempotency_keys SET created_at = now() - interval '25 hours' WHERE key = $1"
+KEYED = {rpc.name for service in app.SERVICES for rpc in rpcs(service) if rpc.policy.idempotency_key}
+
+
+@dataclass(frozen=True)
+class Two:
+    """Two workers over one database."""
+
+    shop: Shop
+    elsewhere: Shop
+    database: str
+
+    @asynccontextmanager
+    async def held(self, table: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+        """Let nobody write to a table; closing the connection ends that."""
+        connection = await asyncpg.connect(self.database)
+        try:
+            await connection.execute("BEGIN")
+            await connection.execute(f'LOCK TABLE "{table}" IN EXCLUSIVE MODE')
+            yield connection
+        finally:
+            await connection.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def two(postgres: Postgres) -> AsyncIterator[Two]:
+    """Two workers for all tests here: each test has people and goods of its own."""
+    maintenance = await asyncpg.connect(postgres.url("postgres"))
+    await maintenance.execute("CREATE DATABASE idempotency")
+    database = postgres.url("idempotency")
+    await schema.migrate(database)
+    settings = Settings(database_url=database, secret_key="s" * 32, hashing=Hashing(cost=4), listen=("127.0.0.1:0",), drain_s=0, grace_s=1)
+    async with AsyncExitStack() as stack:
+        pool = await stack.enter_async_context(db.small_pool(database))
+        shops = []
+        for _ in range(2):
+            _, [port] = await stack.enter_async_context(app.running(settings))
+            channel = await stack.enter_async_context(grpc.aio.insecure_channel(f"127.0.0.1:{port}"))
+            shops.append(Shop(channel, pool))
+        yield Two(shops[0], shops[1], database)
+    await maintenance.execute("DROP DATABASE idempotency WITH (FORCE)")
+    await maintenance.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def world(two: Two) -> World:
+    return await new_world(two.shop)
+
+
+every_rpc = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+
+
+async def rows(shop: Shop) -> list[tuple[str, str]]:
+    """Return every row of the database."""
+    return sorted((row[0], row[1]) for row in await shop.pool.fetch(await shop.pool.fetchval(EVERY_ROW)))
+
+
+def effects(found: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    return [row for row in found if row[0] != "idempotency_keys"]
+
+
+async def keys(shop: Shop, key: str) -> int:
+    return int(await shop.pool.fetchval("SELECT count(*) FROM idempotency_keys WHERE key = $1", key))
+
+
+async def until_waiting(connection: "asyncpg.Connection[asyncpg.Record]", count: int) -> None:
+    """Return once so many wait for locks."""
+    async with asyncio.timeout(5):
+        while await connection.fetchval(WAITING) < count:
+            await asyncio.sleep(0.005)
+
+
+@pytest.fixture
+def key() -> str:
+    return str(uuid.uuid4())
+
+
+async def test_every_rpc_that_honours_keys_has_a_case() -> None:
+    assert CASES.keys() == KEYED
+
+
+@every_rpc
+async def test_a_repeated_call_gets_the_same_bytes_and_changes_nothing(two: Two, world: World, case: Case, key: str) -> None:
+    caller, request = world.person(case.caller), case.first(world)
+    before = await rows(two.shop)
+    first = await call(two.shop, request, caller, key)
+    after = await rows(two.shop)
+    assert effects(after) != effects(before)
+    for shop in (two.shop, two.elsewhere):
+        assert await call(shop, request, caller, key) == Reply(first.raw, replayed=True)
+        assert await rows(shop) == after
+    assert not first.replayed
+
+
+@every_rpc
+async def test_a_key_is_for_one_request_and_free_in_other_accounts(two: Two, world: World, case: Case, key: str) -> None:
+    caller = world.person(case.caller)
+    await call(two.shop, case.first(world), caller, key)
+    after = await rows(two.shop)
+    for request in (case.other(world), UpdateMeRequest(full_name="Somebody") if caller else signup()):
+        error = await refusal(call(two.elsewhere, request, caller, key))
+        assert (error.code, error.reason, error.fields) == (
+            StatusCode.INVALID_ARGUMENT,
+            "IDEMPOTENCY_KEY_REUSED",
+            ["idempotency-key"],
+        )
+    assert await rows(two.shop) == after
+    theirs = (case.theirs or case.other)(world)
+    for replayed in (False, True):
+        assert (await call(two.shop, theirs, world.person(case.neighbour), key)).replayed is replayed
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in CASES.values() if case.refused], ids=[name for name, case in CASES.items() if case.refused]
+)
+async def test_a_refused_call_leaves_its_key_free(two: Two, world: World, case: Case, key: str) -> None:
+    assert case.refused
+    caller = world.person(case.caller)
+    before = await rows(two.shop)
+    refused = case.refused(world)
+    for _ in range(2):
+        error = await refusal(call(two.shop, refused, caller, key))
+        assert error.reason != "IDEMPOTENCY_KEY_REUSED"
+    assert await rows(two.shop) == before
+    assert not (await call(two.shop, case.first(world), caller, key)).replayed
+
+
+@every_rpc
+async def test_a_malformed_key_is_refused(two: Two, world: World, case: Case) -> None:
+    before = await rows(two.shop)
+    for malformed in ("", " ", "a b", "x" * 256):
+        error = await refusal(call(two.shop, case.first(world), world.person(case.caller), malformed))
+        assert (error.code, error.reason, error.fields) == (StatusCode.INVALID_ARGUMENT, "INVALID_FIELD", ["idempotency-key"])
+    assert await rows(two.shop) == before
+    assert not (await call(two.shop, case.first(world), world.person(case.caller), "~!" + uuid.uuid4().hex + "x" * 221)).replayed
+
+
+@pytest.mark.parametrize("case", [CASES[name] for name in CASES if name != "Checkout"], ids=[name for name in CASES if name != "Checkout"])
+async def test_a_key_is_free_again_after_a_day(two: Two, world: World, case: Case, key: str) -> None:
+    caller, other = world.person(case.caller), case.other(world)
+    await call(two.shop, case.first(world), caller, key)
+    await two.shop.pool.execute(AGE, key)
+    second = await call(two.shop, other, caller, key)
+    assert not second.replayed
+    assert await call(two.shop, other, caller, key) == Reply(second.raw, replayed=True)
+    assert await keys(two.shop, key) == 1
+
+
+async def test_an_order_remembers_its_key_for_ever(two: Two, world: World, key: str) -> None:
+    request = CheckoutRequest()
+    order = Order.FromString((await call(two.shop, request, world.buyer, key)).raw)
+    for expire in (AGE, "DELETE FROM idempotency_keys WHERE key = $1"):
+        await two.shop.pool.execute(expire, key)
+        await two.shop.carts.AddCartItem(AddCartItemRequest(product_id=world.ball), metadata=world.buyer.metadata)
+        before = await rows(two.shop)
+        error = await refusal(call(two.shop, request, world.buyer, key))
+        assert (error.code, error.reason) == (StatusCode.INVALID_ARGUMENT, "IDEMPOTENCY_KEY_REUSED")
+        assert await rows(two.shop) == before
+    assert [row[0] for row in await two.shop.pool.fetch("SELECT id::text FROM orders WHERE idempotency_key = $1", key)] == [order.id]
+
+
+@every_rpc
+async def test_a_duplicate_waits_for_the_first_call_and_gets_its_answer(two: Two, world: World, case: Case, key: str) -> None:
+    caller, request = world.person(case.caller), case.first(world)
+    async with two.held(case.table) as holder:
+        first = asyncio.ensure_future(call(two.shop, request, caller, key, timeout_s=10))
+        await until_waiting(holder, 1)
+        near = asyncio.ensure_future(call(two.shop, request, caller, key, timeout_s=10))
+        far = asyncio.ensure_future(call(two.elsewhere, request, caller, key, timeout_s=10))
+        await until_waiting(holder, 2)
+        assert not first.done()
+    raw = (await first).raw
+    assert [await answered for answered in (first, near, far)] == [Reply(raw, replayed) for replayed in (False, True, True)]
+    assert await keys(two.shop, key) == 1
+
+
+@every_rpc
+async def test_a_duplicate_that_cannot_wait_so_long_is_refused(two: Two, world: World, case: Case, key: str) -> None:
+    caller, request = world.person(case.caller), case.first(world)
+    async with two.held(case.table) as holder:
+        first = asyncio.ensure_future(call(two.shop, request, caller, key, timeout_s=10))
+        await until_waiting(holder, 1)
+        near = asyncio.ensure_future(refusal(call(two.shop, request, caller, key, timeout_s=0.4)))
+        error = await refusal(call(two.elsewhere, request, caller, key, timeout_s=0.4))
+        assert (error.code, error.reason) == (StatusCode.ABORTED, "CONFLICT")
+        assert error.trailers["retry-after"] == "1"
+        # On the worker of the first call it may have waited for its turn, not for a lock.
+        assert (await near).reason in ("CONFLICT", "DEADLINE_EXCEEDED")
+        assert not first.done()
+    assert not (await first).replayed
+    assert await call(two.elsewhere, request, caller, key) == Reply((await first).raw, replayed=True)
+
+
+@every_rpc
+async def test_a_call_that_could_not_get_a_lock_leaves_its_key_free(two: Two, world: World, case: Case, key: str) -> None:
+    caller, request = world.person(case.caller), case.first(world)
+    before = await rows(two.shop)
+    async with two.held(case.table):
+        error = await refusal(call(two.shop, request, caller, key, timeout_s=0.4))
+        assert (error.code, error.reason) == (StatusCode.ABORTED, "CONFLICT")
+    assert await rows(two.shop) == before
+    assert not (await call(two.elsewhere, request, caller, key)).replayed
+
+
+async def test_put_and_patch_of_the_same_product_are_different_requests(two: Two, world: World, key: str) -> None:
+    request = UpdateProductRequest(product=Product(id=world.ball, name="A", price=Money(minor_units=1)))
+    await call(two.shop, request, world.admin, key, x_envoy_original_method="PATCH")
+    error = await refusal(call(two.shop, request, world.admin, key, x_envoy_original_method="PUT"))
+    assert error.reason == "IDEMPOTENCY_KEY_REUSED"
+
+
+async def test_what_is_stored_of_a_signup_gives_no_hint_of_its_password(two: Two, key: str) -> None:
+    request = SignUpRequest(email=f"secret-{key}@example.com", password="correct horse battery", full_name="Jo")
+    await call(two.shop, request, None, key)
+    stored = await two.shop.pool.fetchrow("SELECT stored.*, stored::text AS text FROM idempotency_keys AS stored WHERE key = $1", key)
+    assert stored
+    assert stored["scope_id"] == NOBODY
+    hashed = await two.shop.pool.fetchval("SELECT password_hash FROM accounts WHERE email = $1", request.email)
+    for secret in (request.password, hashed):
+        assert secret not in stored["text"]
+        assert secret.encode().hex() not in stored["text"]
+    method, content = METHODS[request.DESCRIPTOR.full_name].encode(), request.SerializeToString(deterministic=True)
+    for guess in (content, method + content, method + b"\0" + content, request.password.encode()):
+        assert stored["fingerprint"] != hashlib.sha256(guess).digest()
+
+
+async def stored_keys(pool: "db.Pool") -> list[str]:
+    return sorted(row[0] for row in await pool.fetch("SELECT key FROM idempotency_keys"))
+
+
+INSERT_KEYS = """
+INSERT INTO idempotency_keys (scope_id, key, method, fingerprint, response, created_at)
+SELECT $1, $2 || number, '', '', '', now() - $3::text::interval - number * interval '1 second'
+  FROM generate_series(1, $4::integer) AS number
+"""
+INSERT_EVENTS = """
+INSERT INTO events (kind, subject_id, created_at)
+SELECT $1, gen_random_uuid(), now() - $2::text::interval FROM generate_series(1, $3::integer)
+"""
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def swept(two: Two) -> "db.Pool":
+    """A database whose keys and events are old enough, or not quite; of each kind more than a batch is too old."""
+    pool = two.shop.pool
+    await pool.execute("DELETE FROM idempotency_keys")
+    await pool.execute("DELETE FROM events")
+    await pool.execute(INSERT_KEYS, NOBODY, "old ", "24 hours", BATCH + 20)
+    await pool.execute(INSERT_KEYS, NOBODY, "new ", "23 hours 50 minutes", 3)
+    await pool.execute(INSERT_EVENTS, "old", "7 days 1 second", BATCH + 10)
+    await pool.execute(INSERT_EVENTS, "new", "6 days 23 hours", 2)
+    return pool
+
+
+async def test_a_sweep_deletes_what_is_too_old_and_nothing_else_a_batch_at_a_time(swept: "db.Pool") -> None:
+    assert await sweep(swept) == 2 * BATCH
+    assert await stored_keys(swept) == sorted([f"new {number}" for number in (1, 2, 3)] + [f"old {number}" for number in range(1, 21)])
+    assert await swept.fetchval("SELECT count(*) FROM events WHERE kind = 'old'") == 10
+    assert await sweep(swept) == 30
+    assert await sweep(swept) == 0
+    assert await stored_keys(swept) == ["new 1", "new 2", "new 3"]
+    assert [row[0] for row in await swept.fetch("SELECT kind FROM events")] == ["new", "new"]
+
+
+async def test_a_sweep_waits_for_nobody(two: Two, swept: "db.Pool") -> None:
+    connection = await asyncpg.connect(two.database)
+    try:
+        await connection.execute("BEGIN")
+        await connection.execute("SELECT FROM idempotency_keys WHERE key = 'old 5' FOR UPDATE")
+        while await asyncio.wait_for(sweep(swept), 2):
+            pass
+        assert await stored_keys(swept) == ["new 1", "new 2", "new 3", "old 5"]
+    finally:
+        await connection.close()
+    assert await sweep(swept) == 1

@@ -1,0 +1,319 @@
+"""`verify` finds nothing in a shop that only the server has changed, and each invariant finds its own corruption."""
+
+import asyncio
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import AsyncIterator
+from io import StringIO
+from pathlib import Path
+
+import asyncpg
+import grpc
+import pytest
+from rich.console import Console
+
+from mercato.v1 import cart_pb2, catalog_pb2, order_pb2
+from mercato.v1.money_pb2 import Money
+from mercato_server import app, audit, db, schema
+from mercato_server.config import Hashing, Settings
+from mercato_server.demo import catalog
+from mercato_server.domain.orders import NEXT, OrderStatus
+from mercato_server.embedded.postgres import Postgres
+from mercato_server.store import demo, sweeps
+from mercato_server.store.verify import EXAMPLES, INVARIANTS, Finding, verify
+from support.corruptions import CORRUPTIONS, PREPARE
+from support.shop import Person, Shop, refusal
+
+ADVANCES = {
+    "paid": [order_pb2.ORDER_STATUS_PAID],
+    "delivered": [order_pb2.ORDER_STATUS_PAID, order_pb2.ORDER_STATUS_SHIPPED, order_pb2.ORDER_STATUS_DELIVERED],
+    "refunded": [order_pb2.ORDER_STATUS_PAID, order_pb2.ORDER_STATUS_REFUNDED],
+}
+
+
+async def advance(shop: Shop, admin: Person, order: order_pb2.Order, statuses: "list[order_pb2.OrderStatus.ValueType]") -> None:
+    for status in statuses:
+        request = order_pb2.AdvanceOrderRequest(order_id=order.id, status=status)
+        await shop.orders.AdvanceOrder(request, metadata=(*admin.metadata, ("idempotency-key", f"{order.id}-{status}")))
+
+
+async def cancel(shop: Shop, who: Person, order: order_pb2.Order) -> None:
+    await shop.orders.CancelOrder(order_pb2.CancelOrderRequest(order_id=order.id), metadata=who.metadata)
+
+
+async def buy(shop: Shop, buyer: Person, products: list[catalog_pb2.Product], key: str | None = None) -> order_pb2.Order:
+    for product in products:
+        request = cart_pb2.AddCartItemRequest(product_id=product.id, quantity=2)
+        await shop.carts.AddCartItem(request, metadata=(*buyer.metadata, ("idempotency-key", str(uuid.uuid4()))))
+    return await shop.checkout(buyer, key)
+
+
+async def trade(shop: Shop) -> None:
+    """Do a bit of everything: at least one order in each state, and each way to be refused or repeated."""
+    admin, buyer, other = await shop.person(admin=True), await shop.person(), await shop.person()
+    ball, bike, gone = [await shop.product(admin, name=name, stock=100) for name in ("Ball", "Bike", "Gone")]
+    for statuses in ADVANCES.values():
+        await advance(shop, admin, await buy(shop, buyer, [ball, bike], str(uuid.uuid4())), statuses)
+    await asyncio.gather(*(buy(shop, person, [ball, bike, gone], "shared") for person in (admin, buyer, other)))
+    await cancel(shop, other, await shop.checkout(other, "shared"))  # the replayed one
+    last = await buy(shop, admin, [gone])
+    await advance(shop, admin, last, ADVANCES["paid"])
+    await shop.catalog.DeleteProduct(catalog_pb2.DeleteProductRequest(product_id=gone.id), metadata=admin.metadata)
+    await cancel(shop, admin, last)
+    await shop.catalog.AdjustStock(catalog_pb2.AdjustStockRequest(product_id=ball.id, delta=-5, reason="lost"), metadata=admin.metadata)
+    restocked = catalog_pb2.Product(id=bike.id, name="Bike", price=Money(minor_units=5), stock=7)
+    await shop.catalog.UpdateProduct(catalog_pb2.UpdateProductRequest(product=restocked), metadata=admin.metadata)
+    await shop.add(other, bike, 900)
+    assert (await refusal(shop.checkout(other, "refused"))).reason == "OUT_OF_STOCK"
+    assert (await refusal(shop.checkout(admin, "refused"))).reason == "CART_EMPTY"
+    await shop.add(buyer, ball)
+    assert not (await shop.checkout(buyer, "validated", validate_only=True)).id
+
+
+@pytest.fixture
+async def conn(pool: "db.Pool") -> AsyncIterator["db.Conn"]:
+    async with pool.acquire() as conn:
+        yield conn
+
+
+@pytest.fixture(scope="module")
+def traded_template(postgres: Postgres) -> str:
+    """The name of a database in which a shop has traded; made once, since each test only needs a copy."""
+    asyncio.run(_make_template(postgres.url("postgres"), postgres.url("template_traded")))
+    return "template_traded"
+
+
+async def _make_template(server_url: str, url: str) -> None:
+    await _create_database(server_url, "template_traded", "template_mercato")
+    settings = Settings(database_url=url, secret_key="s" * 32, hashing=Hashing(cost=4), listen=("127.0.0.1:0",), drain_s=0, grace_s=1)
+    async with (
+        db.small_pool(url) as pool,
+        app.running(settings) as (_, [port]),
+        grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
+    ):
+        await trade(Shop(channel, pool))
+
+
+async def _create_database(server_url: str, name: str, template: str) -> None:
+    connection = await asyncpg.connect(server_url)
+    await connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    await connection.close()
+
+
+@pytest.fixture
+async def traded_url(postgres: Postgres, traded_template: str) -> AsyncIterator[str]:
+    """The URL of a database of the test's own, in which a shop has traded."""
+    await _create_database(postgres.url("postgres"), "traded", traded_template)
+    yield postgres.url("traded")
+    connection = await asyncpg.connect(postgres.url("postgres"))
+    await connection.execute("DROP DATABASE traded WITH (FORCE)")
+    await connection.close()
+
+
+@pytest.fixture
+async def traded(traded_url: str) -> AsyncIterator["db.Conn"]:
+    connection = await asyncpg.connect(traded_url)
+    yield connection
+    await connection.close()
+
+
+def violated(findings: list[Finding]) -> dict[str, tuple[str, ...]]:
+    """Return the examples of each invariant that does not hold."""
+    return {item.invariant.name: item.examples for item in findings if item.violations}
+
+
+async def test_nothing_is_found_in_an_empty_shop(conn: "db.Conn") -> None:
+    findings = await verify(conn)
+    assert [item.invariant for item in findings] == list(INVARIANTS)
+    assert not violated(findings)
+    assert not conn.is_in_transaction()
+
+
+async def test_nothing_is_found_in_the_demo_shop(database: str, conn: "db.Conn") -> None:
+    categories, products = catalog()
+    assert await demo.load(database, categories, products)
+    assert not violated(await verify(conn))
+
+
+async def test_nothing_is_found_in_a_shop_that_trades(traded: "db.Conn") -> None:
+    states = {row["status"] for row in await traded.fetch("SELECT status FROM orders")}
+    assert states == {"placed", "paid", "delivered", "cancelled", "refunded"}
+    assert await traded.fetchval("SELECT count(*) FROM cart_items") > 0
+    assert not violated(await verify(traded))
+
+
+AGE = (
+    "UPDATE orders SET created_at = created_at - $1::text::interval",
+    "UPDATE order_history SET created_at = created_at - $1::text::interval",
+    "UPDATE events SET created_at = created_at - $1::text::interval",
+    "UPDATE idempotency_keys SET created_at = created_at - $1::text::interval",
+)
+
+
+async def grow_old(conn: "db.Conn", age: str) -> None:
+    for statement in AGE:
+        await conn.execute(statement, age)
+
+
+@pytest.mark.parametrize("age", ["23 hours 59 minutes", "25 hours", "6 days 23 hours 30 minutes", "8 days"])
+async def test_what_was_swept_is_not_missed(traded_url: str, traded: "db.Conn", age: str) -> None:
+    await grow_old(traded, age)
+    async with db.small_pool(traded_url) as pool:
+        await sweeps.sweep(pool)
+    assert not violated(await verify(traded))
+
+
+async def test_a_key_that_another_call_took_after_a_day_is_not_its_orders_any_more(shop: Shop, conn: "db.Conn") -> None:
+    admin, buyer = await shop.person(admin=True), await shop.person()
+    ball = await shop.product(admin)
+    await buy(shop, buyer, [ball], "again")
+    await grow_old(conn, "25 hours")
+    request = cart_pb2.AddCartItemRequest(product_id=ball.id, quantity=1)
+    await shop.carts.AddCartItem(request, metadata=(*buyer.metadata, ("idempotency-key", "again")))
+    assert not violated(await verify(conn))
+
+
+@pytest.mark.parametrize(
+    ("invariant", "corruption"),
+    [
+        pytest.param(invariant, corruption, id=f"{invariant}: {name}")
+        for invariant, corruptions in CORRUPTIONS.items()
+        for name, corruption in corruptions.items()
+    ],
+)
+async def test_a_corruption_is_found_by_its_invariant_and_no_other(traded: "db.Conn", invariant: str, corruption: str) -> None:
+    await traded.execute(PREPARE)
+    await traded.execute(corruption)
+    found = violated(await verify(traded))
+    assert list(found) == [invariant], found
+    assert all("=" in example for example in found[invariant])
+
+
+def test_every_invariant_has_its_corruptions() -> None:
+    assert [invariant.name for invariant in INVARIANTS] == list(CORRUPTIONS)
+
+
+async def test_violations_are_counted_and_the_first_ones_named(traded: "db.Conn") -> None:
+    orders = await traded.fetchval("SELECT count(*) FROM orders")
+    await traded.execute("UPDATE orders SET total_minor = total_minor + 1")
+    [totals] = [item for item in await verify(traded) if item.violations]
+    assert (totals.violations, len(totals.examples)) == (orders, EXAMPLES)
+    assert await traded.fetchval("SELECT id::text FROM orders WHERE $1 LIKE '%' || id || '%'", totals.examples[0])
+
+
+async def test_each_allowed_way_holds_and_no_other(shop: Shop, conn: "db.Conn") -> None:
+    """Every path of three states is tried: what the domain allows, and only that, is allowed here."""
+    admin, buyer = await shop.person(admin=True), await shop.person()
+    order = await buy(shop, buyer, [await shop.product(admin)])
+
+    async def holds(path: list[OrderStatus]) -> bool:
+        await conn.execute("DELETE FROM order_history")
+        steps = [(uuid.UUID(order.id), version, status, uuid.UUID(buyer.id)) for version, status in enumerate(path, start=1)]
+        await conn.executemany("INSERT INTO order_history (order_id, version, status, actor_id, reason) VALUES ($1, $2, $3, $4, '')", steps)
+        await conn.execute("UPDATE orders SET status = $1, version = $2", path[-1], len(path))
+        return "states" not in violated(await verify(conn))
+
+    for first in OrderStatus:
+        assert await holds([first]) == (first is OrderStatus.PLACED)
+        for second in OrderStatus:
+            for third in OrderStatus:
+                allowed = second in NEXT[OrderStatus.PLACED] and third in NEXT[second]
+                if first is OrderStatus.PLACED:
+                    assert await holds([first, second, third]) == allowed
+
+
+async def test_all_connections_see_one_snapshot_while_others_commit(traded_url: str, traded: "db.Conn") -> None:
+    """Somebody holds locks until the snapshot is taken, and corrupts everything before anything is read."""
+    others = [await asyncpg.connect(traded_url) for _ in range(3)]
+    writer, second, watcher = others
+    writing = writer.transaction()
+    await writing.start()
+    await writer.execute("LOCK TABLE orders, products, order_items, stock_ledger, idempotency_keys, events, order_history, cart_items")
+    verifying = asyncio.create_task(verify(traded, second))
+    blocked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    async with asyncio.timeout(10):
+        while await watcher.fetchval(blocked) < 2:
+            await asyncio.sleep(0.01)
+    await writer.execute("UPDATE orders SET total_minor = total_minor + 1; UPDATE products SET stock = stock + 1; DELETE FROM events")
+    await writing.commit()
+    assert not violated(await verifying)
+    assert set(violated(await verify(traded, second))) == {"stock", "totals", "events"}
+    for other in others:
+        await other.close()
+
+
+async def test_a_checkout_under_way_is_no_finding(traded_url: str, traded: "db.Conn") -> None:
+    writer = await asyncpg.connect(traded_url)
+    async with writer.transaction():
+        await writer.execute("UPDATE products SET stock = stock - 1; DELETE FROM order_history")
+        assert not violated(await verify(traded))
+    await writer.close()
+
+
+@pytest.mark.race
+async def test_nothing_is_found_at_any_moment_of_a_busy_shop(shop: Shop, conn: "db.Conn", race_rounds: int) -> None:
+    for _ in range(race_rounds):
+        trading = asyncio.gather(*(trade(shop) for _ in range(3)))
+        while not trading.done():
+            assert not violated(await verify(conn))
+            await asyncio.sleep(0)
+        await trading
+        assert not violated(await verify(conn))
+
+
+def mercato_verify(*arguments: str, url: str = "") -> "subprocess.CompletedProcess[str]":
+    environ = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"} | ({"DATABASE_URL": url} if url else {})
+    command = [sys.executable, "-m", "mercato_server", "verify", *arguments]
+    return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
+
+
+async def run_verify(*arguments: str, url: str = "") -> "subprocess.CompletedProcess[str]":
+    return await asyncio.to_thread(mercato_verify, *arguments, url=url)
+
+
+async def test_the_command_succeeds_and_lists_every_invariant_if_all_hold(traded_url: str) -> None:
+    done = await run_verify(url=traded_url)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert all(invariant.name in done.stdout for invariant in INVARIANTS)
+
+
+async def test_the_command_fails_and_names_what_is_violated(traded_url: str, traded: "db.Conn") -> None:
+    order_ids = [row["id"] for row in await traded.fetch("UPDATE orders SET total_minor = total_minor + 1 RETURNING id")]
+    done = await run_verify(url=traded_url)
+    assert done.returncode == 1
+    named = [line for line in done.stdout.splitlines() if line.startswith("totals: ")]
+    assert len(named) == EXAMPLES + 1
+    assert any(str(order_id) in named[0] for order_id in order_ids)
+    assert named[-1] == f"totals: and {len(order_ids) - EXAMPLES} more"
+
+
+async def test_the_command_fails_if_the_schema_is_missing(empty_database: str) -> None:
+    done = await run_verify(url=empty_database)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "mercato migrate" in done.stderr
+
+
+@pytest.mark.parametrize("url", ["postgresql://mercato@127.0.0.1:1/mercato", "postgresql://mercato@/mercato?host=/nonexistent"])
+async def test_the_command_fails_if_the_database_cannot_be_reached(url: str) -> None:
+    done = await run_verify(url=url)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("mercato: cannot reach the database: ")
+    assert done.stderr.count("\n") == 1
+
+
+async def test_the_command_checks_a_data_directory(own_postgres: Postgres, tmp_path: Path) -> None:
+    await schema.migrate(own_postgres.url())
+    done = await run_verify("--data-dir", str(own_postgres.run_dir.parent))
+    assert (done.returncode, done.stderr) == (0, "")
+    done = await run_verify("--data-dir", str(tmp_path))
+    assert (done.returncode, "there is no database" in done.stderr) == (1, True)
+
+
+def test_a_terminal_gets_a_table() -> None:
+    output = StringIO()
+    finding = Finding(INVARIANTS[0], 2, ("product_id=[bold]1",), 0.0123)
+    audit.show([finding], Console(file=output, force_terminal=True, color_system=None, width=120))
+    assert "┃ invariant ┃" in output.getvalue()
+    assert output.getvalue().splitlines()[-2:] == ["stock: product_id=[bold]1", "stock: and 1 more"]

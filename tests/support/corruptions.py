@@ -1,0 +1,175 @@
+"""What can be wrong with a shop's data, made by hand: each corruption violates one invariant and leaves all others alone."""
+
+PREPARE = """
+CREATE TABLE chosen AS SELECT DISTINCT ON (status) status, id FROM orders ORDER BY status, id;
+
+-- The order that a corruption is about, by the status that it has before.
+CREATE FUNCTION chosen(wanted text) RETURNS uuid RETURN (SELECT id FROM chosen WHERE status = wanted);
+
+-- A product that is in each chosen order, two units of it.
+CREATE FUNCTION ball() RETURNS uuid RETURN (SELECT id FROM products WHERE name = 'Ball' ORDER BY id LIMIT 1);
+
+-- Account for a wrong move of the ball, so that the stock still is the sum of the ledger.
+CREATE PROCEDURE book(units integer) BEGIN ATOMIC
+    INSERT INTO stock_ledger (product_id, kind, delta) VALUES (ball(), 'adjust', units);
+END;
+
+-- Move an order to another state with its history and event, and do nothing else of what belongs to that.
+CREATE PROCEDURE go(order_id uuid, wanted text) BEGIN ATOMIC
+    UPDATE orders SET status = wanted, version = version + 1 WHERE id = order_id;
+    INSERT INTO order_history (order_id, version, status, actor_id, reason)
+    SELECT id, version, status, account_id, '' FROM orders WHERE id = order_id;
+    INSERT INTO events (kind, subject_id) VALUES ('order.' || wanted, order_id);
+END;
+"""
+"""To be run before a corruption; the shop needs an order in each state that is placed, cancelled or delivered."""
+
+CORRUPTIONS: dict[str, dict[str, str]] = {
+    "stock": {
+        "a unit that nobody booked": "UPDATE products SET stock = stock + 1 WHERE id = ball()",
+        "a lost entry of the ledger": "DELETE FROM stock_ledger WHERE kind = 'initial' AND product_id = ball()",
+        "less than nothing": """
+            ALTER TABLE products DROP CONSTRAINT products_stock_check;
+            INSERT INTO stock_ledger (product_id, kind, delta) SELECT id, 'adjust', -1 - stock FROM products WHERE id = ball();
+            UPDATE products SET stock = -1 WHERE id = ball();
+            """,
+    },
+    "sales": {
+        "a line that was not sold": """
+            UPDATE stock_ledger SET kind = 'adjust', order_id = NULL
+             WHERE kind = 'sale' AND order_id = chosen('placed') AND product_id = ball();
+            """,
+        "a unit sold too many": """
+            UPDATE stock_ledger SET delta = delta - 1 WHERE kind = 'sale' AND order_id = chosen('placed') AND product_id = ball();
+            CALL book(1);
+            """,
+        "a line sold twice": """
+            DROP INDEX stock_ledger_once;
+            INSERT INTO stock_ledger (product_id, order_id, kind, delta) VALUES (ball(), chosen('placed'), 'sale', -2);
+            UPDATE products SET stock = stock - 2 WHERE id = ball();
+            """,
+        "a sale without its line": """
+            UPDATE orders SET total_minor = total_minor - quantity * unit_price_minor
+              FROM order_items WHERE id = chosen('placed') AND order_id = id AND product_id = ball();
+            DELETE FROM order_items WHERE order_id = chosen('placed') AND product_id = ball();
+            """,
+    },
+    "restocks": {
+        "a line that was not put back": """
+            UPDATE stock_ledger SET kind = 'adjust', order_id = NULL
+             WHERE kind = 'cancel' AND order_id = chosen('cancelled') AND product_id = ball();
+            """,
+        "a unit put back too few": """
+            UPDATE stock_ledger SET delta = delta - 1 WHERE kind = 'cancel' AND order_id = chosen('cancelled') AND product_id = ball();
+            CALL book(1);
+            """,
+        "a line put back twice": """
+            DROP INDEX stock_ledger_once;
+            INSERT INTO stock_ledger (product_id, order_id, kind, delta) VALUES (ball(), chosen('cancelled'), 'cancel', 2);
+            UPDATE products SET stock = stock + 2 WHERE id = ball();
+            """,
+        "a line put back in two parts": """
+            DROP INDEX stock_ledger_once;
+            UPDATE stock_ledger SET delta = 1 WHERE kind = 'cancel' AND order_id = chosen('cancelled') AND product_id = ball();
+            INSERT INTO stock_ledger (product_id, order_id, kind, delta) VALUES (ball(), chosen('cancelled'), 'cancel', 1);
+            """,
+        "an order put back that is not cancelled": """
+            INSERT INTO stock_ledger (product_id, order_id, kind, delta) VALUES (ball(), chosen('placed'), 'cancel', 2);
+            UPDATE products SET stock = stock + 2 WHERE id = ball();
+            """,
+        "an order cancelled and not put back": "CALL go(chosen('placed'), 'cancelled')",
+    },
+    "totals": {
+        "a wrong total": "UPDATE orders SET total_minor = total_minor + 1 WHERE id = chosen('placed')",
+        "a wrong price": "UPDATE order_items SET unit_price_minor = unit_price_minor + 1 WHERE order_id = chosen('placed')",
+        "an order without lines": """
+            INSERT INTO orders (account_id, status, currency_code, total_minor) SELECT id, 'placed', 'USD', 0 FROM accounts LIMIT 1;
+            INSERT INTO order_history (order_id, version, status, actor_id, reason)
+            SELECT id, 1, 'placed', account_id, '' FROM orders WHERE total_minor = 0;
+            INSERT INTO events (kind, subject_id) SELECT 'order.placed', id FROM orders WHERE total_minor = 0;
+            """,
+    },
+    "one order per key": {
+        # So old that the keys have been swept: else the second order would lack its stored answer too.
+        "two orders of a key": """
+            DROP INDEX orders_idempotency_key;
+            UPDATE orders SET created_at = created_at - interval '2 days';
+            UPDATE events SET created_at = created_at - interval '2 days';
+            DELETE FROM idempotency_keys;
+            UPDATE orders SET idempotency_key = 'one'
+             WHERE account_id = (SELECT account_id FROM orders GROUP BY account_id HAVING count(*) > 2);
+            """,
+    },
+    "stored keys": {
+        "a checkout without its answer": """
+            UPDATE idempotency_keys SET response = NULL FROM orders WHERE id = chosen('delivered') AND key = idempotency_key;
+            """,
+        "a call without its answer": "UPDATE idempotency_keys SET response = NULL WHERE method LIKE '%/AddCartItem'",
+        "the answer of another order": """
+            UPDATE idempotency_keys SET response = convert_to(chosen('placed')::text, 'UTF8')
+              FROM orders WHERE id = chosen('delivered') AND key = idempotency_key;
+            """,
+        "an order without its key": "DELETE FROM idempotency_keys USING orders WHERE id = chosen('delivered') AND key = idempotency_key",
+        "a key without its order": "UPDATE orders SET idempotency_key = NULL WHERE id = chosen('delivered')",
+        "a key from another transaction": """
+            UPDATE idempotency_keys SET created_at = idempotency_keys.created_at - interval '1 millisecond'
+              FROM orders WHERE id = chosen('delivered') AND key = idempotency_key;
+            """,
+        "the key of another call": """
+            UPDATE idempotency_keys SET method = '/mercato.v1.CartService/ClearCart'
+              FROM orders WHERE id = chosen('delivered') AND key = idempotency_key;
+            """,
+    },
+    "events": {
+        "an order that was not told of": "DELETE FROM events WHERE kind = 'order.placed' AND subject_id = chosen('placed')",
+        "a transition that was not told of": "DELETE FROM events WHERE kind = 'order.shipped' AND subject_id = chosen('delivered')",
+        "an order told of twice": "INSERT INTO events (kind, subject_id) VALUES ('order.placed', chosen('placed'))",
+        "a transition told of twice": "INSERT INTO events (kind, subject_id) VALUES ('order.paid', chosen('delivered'))",
+        "another transition told of": """
+            UPDATE events SET kind = 'order.paid' WHERE kind = 'order.shipped' AND subject_id = chosen('delivered');
+            """,
+        "an order told of that is not there": "INSERT INTO events (kind, subject_id) VALUES ('order.placed', uuidv7())",
+    },
+    "states": {
+        "a state without history": "UPDATE orders SET status = 'paid' WHERE id = chosen('placed')",
+        "a version without history": "UPDATE orders SET version = version + 1 WHERE id = chosen('placed')",
+        "a version behind its history": "UPDATE orders SET version = 1 WHERE id = chosen('delivered')",
+        "a leap": "CALL go(chosen('placed'), 'delivered')",
+        "a way back": "CALL go(chosen('delivered'), 'shipped')",
+        "a state after the last one": "CALL go(chosen('refunded'), 'paid')",
+        "no history at all": "DELETE FROM order_history WHERE order_id = chosen('placed')",
+        "a history with a gap": """
+            UPDATE order_history SET version = 5 WHERE order_id = chosen('delivered') AND version = 4;
+            UPDATE orders SET version = 5 WHERE id = chosen('delivered');
+            """,
+        "a history that begins late": """
+            UPDATE order_history SET version = 2 WHERE order_id = chosen('placed');
+            UPDATE orders SET version = 2 WHERE id = chosen('placed');
+            UPDATE events SET kind = 'order.placed' WHERE subject_id = chosen('placed');
+            INSERT INTO events (kind, subject_id) VALUES ('order.placed', chosen('placed'));
+            """,
+        "a history that begins in the middle": """
+            UPDATE order_history SET status = 'paid' WHERE order_id = chosen('placed');
+            UPDATE orders SET status = 'paid' WHERE id = chosen('placed');
+            """,
+    },
+    "lines": {
+        "a cart of nobody": """
+            ALTER TABLE cart_items DROP CONSTRAINT cart_items_account_id_fkey;
+            UPDATE cart_items SET account_id = uuidv7();
+            """,
+        "nothing in a cart": """
+            ALTER TABLE cart_items DROP CONSTRAINT cart_items_quantity_check;
+            UPDATE cart_items SET quantity = 0;
+            """,
+        "nothing in an order": """
+            ALTER TABLE order_items DROP CONSTRAINT order_items_quantity_check;
+            UPDATE orders SET total_minor = total_minor - quantity * unit_price_minor
+              FROM order_items WHERE id = chosen('placed') AND order_id = id AND product_id = ball();
+            UPDATE order_items SET quantity = 0 WHERE order_id = chosen('placed') AND product_id = ball();
+            UPDATE stock_ledger SET delta = 0 WHERE kind = 'sale' AND order_id = chosen('placed') AND product_id = ball();
+            CALL book(-2);
+            """,
+    },
+}
+"""Name of the invariant, then of the corruption: the SQL that makes it."""

@@ -1,0 +1,241 @@
+"""What a model of the shop is made of: calls and their answers, products, cart lines, orders and etags; and how they look in replies."""
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+from google.protobuf.text_format import MessageToString
+from grpc import StatusCode
+
+from mercato.v1 import cart_pb2, catalog_pb2, order_pb2
+from mercato.v1.cart_pb2 import Cart, CartLine, CartWarning
+from mercato.v1.money_pb2 import Money
+from mercato.v1.order_pb2 import (
+    ORDER_STATUS_CANCELLED,
+    ORDER_STATUS_DELIVERED,
+    ORDER_STATUS_PAID,
+    ORDER_STATUS_PLACED,
+    ORDER_STATUS_REFUNDED,
+    ORDER_STATUS_SHIPPED,
+    OrderLine,
+    OrderTransition,
+    StockShortage,
+)
+from support.shop import Refusal
+
+CURRENCY = "USD"
+UNITS_MAX = 1_000
+STOCK_MAX = 1_000_000_000
+PRICE_MAX = 1_000_000_000_000
+
+NEXT: Mapping[order_pb2.OrderStatus.ValueType, tuple[order_pb2.OrderStatus.ValueType, ...]] = {
+    ORDER_STATUS_PLACED: (ORDER_STATUS_PAID, ORDER_STATUS_CANCELLED),
+    ORDER_STATUS_PAID: (ORDER_STATUS_SHIPPED, ORDER_STATUS_CANCELLED, ORDER_STATUS_REFUNDED),
+    ORDER_STATUS_SHIPPED: (ORDER_STATUS_DELIVERED, ORDER_STATUS_REFUNDED),
+    ORDER_STATUS_DELIVERED: (ORDER_STATUS_REFUNDED,),
+    ORDER_STATUS_CANCELLED: (),
+    ORDER_STATUS_REFUNDED: (),
+}
+REPLIES: dict[type[Message], type[Message]] = {
+    GetMessageClass(method.input_type): GetMessageClass(method.output_type)
+    for module in (catalog_pb2, cart_pb2, order_pb2)
+    for service in module.DESCRIPTOR.services_by_name.values()
+    for method in service.methods
+}
+
+Reply = TypeVar("Reply", bound=Message)
+
+
+@dataclass(frozen=True)
+class Call:
+    """A request, who sends it, and the idempotency key that it carries."""
+
+    account_id: str
+    request: Message
+    key: str | None = None
+
+    def __str__(self) -> str:
+        return f"{type(self.request).__name__}({_line(self.request)}) of {self.account_id} with key {self.key}"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the server answered: serialized bytes, or a refusal."""
+
+    raw: bytes = b""
+    replayed: bool = False
+    refusal: Refusal | None = None
+
+    def told(self, call: Call) -> str:
+        """Return the answer as a text for people."""
+        if self.refusal:
+            return f"{self.refusal.code.name} {self.refusal.reason} {self.refusal.metadata} {self.refusal.message}"
+        return f"{'replayed ' * self.replayed}{_line(parse(call, self))}"
+
+
+class Refused(Exception):
+    """What the model refuses; metadata None says that it does not foresee it."""
+
+    def __init__(
+        self, code: StatusCode, reason: str, metadata: Mapping[str, object] | None = None, shortage: StockShortage | None = None
+    ) -> None:
+        super().__init__(code, reason, metadata, shortage)
+        self.code, self.reason, self.shortage = code, reason, shortage
+        self.metadata = metadata if metadata is None else {name: str(value) for name, value in metadata.items()}
+
+    def agrees(self, refusal: Refusal) -> bool:
+        """Tell whether the server refused the same for the same reason."""
+        return (
+            (refusal.code, refusal.reason) == (self.code, self.reason)
+            and (self.metadata is None or refusal.metadata == self.metadata)
+            and (self.shortage is None or refusal.detail(StockShortage) == self.shortage)
+        )
+
+
+@dataclass(frozen=True)
+class Product:
+    """A product; `revision` counts its changes."""
+
+    id: str
+    name: str
+    price: int
+    stock: int
+    sku: str
+    on_sale: bool = True
+    revision: int = 0
+
+    def message(self) -> catalog_pb2.Product:
+        message = catalog_pb2.Product(id=self.id, name=self.name, price=money(self.price), sku=self.sku, stock=self.stock)
+        if not self.on_sale:
+            message.delete_time.SetInParent()
+        return message
+
+
+@dataclass(frozen=True)
+class Line:
+    """Units of a product in a cart, and its price when the line was made."""
+
+    quantity: int
+    added_price: int
+
+
+@dataclass(frozen=True)
+class Order:
+    """An order; the reply to its checkout, with the statuses that it has had since."""
+
+    account_id: str
+    lines: tuple[OrderLine, ...]
+    history: tuple[OrderTransition, ...]
+    key: str | None = None
+
+    @property
+    def status(self) -> order_pb2.OrderStatus.ValueType:
+        return self.history[-1].status
+
+    def message(self, order_id: str) -> order_pb2.Order:
+        return order_pb2.Order(
+            id=order_id,
+            status=self.history[-1].status,
+            lines=self.lines,
+            total=money(sum(line.line_total.minor_units for line in self.lines)),
+            account_id=self.account_id,
+            history=self.history,
+        )
+
+
+class Etags:
+    """What each etag stood for when it was seen: a bijection, or something is wrong."""
+
+    def __init__(self) -> None:
+        self._contents: dict[str, object] = {}
+        self._etags: dict[object, str] = {}
+
+    def see(self, etag: str, content: object) -> None:
+        assert etag
+        assert self._contents.setdefault(etag, content) == content, f"etag {etag} stands for two contents"
+        assert self._etags.setdefault(content, etag) == etag, f"{content} has two etags"
+
+    def content(self, etag: str) -> object:
+        return self._contents.get(etag)
+
+
+def predictable(message: Reply) -> Reply:
+    """Return a reply without what a model cannot foresee: times, etags, and texts for people."""
+    known = type(message)()
+    known.CopyFrom(message)
+    if isinstance(known, catalog_pb2.Product):
+        deleted = known.HasField("delete_time")
+        _clear([known], "etag", "create_time", "update_time", "delete_time")
+        if deleted:
+            known.delete_time.SetInParent()
+    elif isinstance(known, Cart):
+        _clear([known], "etag")
+        _clear(itertools.chain.from_iterable(line.warnings for line in known.lines), "message")
+    elif isinstance(known, order_pb2.Order):
+        _clear([known], "create_time", "update_time")
+        _clear(known.history, "create_time")
+    return known
+
+
+def _clear(messages: Iterable[Message], *fields: str) -> None:
+    for message in messages:
+        for name in fields:
+            message.ClearField(name)
+
+
+def money(minor_units: int) -> Money:
+    return Money(currency_code=CURRENCY, minor_units=minor_units)
+
+
+def cart_line(product: Product, line: Line) -> CartLine:
+    warnings = []
+    if not product.on_sale:
+        warnings = [CartWarning(code=cart_pb2.CART_WARNING_CODE_PRODUCT_GONE)]
+    else:
+        if product.stock == 0:
+            warnings.append(CartWarning(code=cart_pb2.CART_WARNING_CODE_OUT_OF_STOCK))
+        elif product.stock < line.quantity:
+            warnings.append(CartWarning(code=cart_pb2.CART_WARNING_CODE_FEWER_LEFT, available=product.stock))
+        if product.price != line.added_price:
+            changed = cart_pb2.CART_WARNING_CODE_PRICE_CHANGED
+            warnings.append(CartWarning(code=changed, previous_unit_price=money(line.added_price)))
+    return CartLine(
+        product_id=product.id,
+        name=product.name,
+        quantity=line.quantity,
+        unit_price=money(product.price),
+        line_total=money(product.price * line.quantity),
+        warnings=warnings,
+    )
+
+
+def shortage(product: Product, wanted: int) -> StockShortage.Line:
+    available = product.stock if product.on_sale else 0
+    return StockShortage.Line(product_id=product.id, product_name=product.name, wanted=wanted, available=available)
+
+
+def out_of_stock(lines: Sequence[StockShortage.Line]) -> Refused:
+    return Refused(StatusCode.FAILED_PRECONDITION, "OUT_OF_STOCK", {}, StockShortage(lines=lines))
+
+
+def agree(expected: Message | bytes | Refused, call: Call, answer: Answer) -> bool:
+    if isinstance(expected, Refused) or answer.refusal:
+        return isinstance(expected, Refused) and answer.refusal is not None and expected.agrees(answer.refusal)
+    if isinstance(expected, bytes):
+        return (answer.replayed, answer.raw) == (True, expected)
+    return not answer.replayed and predictable(parse(call, answer)) == expected
+
+
+def _line(message: Message) -> str:
+    return MessageToString(message, as_one_line=True)
+
+
+def parse(call: Call, answer: Answer) -> Message:
+    return REPLIES[type(call.request)].FromString(answer.raw)
+
+
+def status_name(status: order_pb2.OrderStatus.ValueType) -> str:
+    return order_pb2.OrderStatus.Name(status).removeprefix("ORDER_STATUS_")

@@ -1,0 +1,181 @@
+"""A shop of two workers in this process, people who call both, and a look at all that can be seen of it and is stored."""
+
+import asyncio
+import itertools
+from collections import Counter
+from collections.abc import Coroutine, Iterator, Sequence
+from contextlib import AsyncExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+import grpc
+from google.protobuf.message import Message
+
+from mercato.v1.cart_pb2 import Cart, GetCartRequest
+from mercato.v1.catalog_pb2 import ListProductsRequest, Product
+from mercato.v1.order_pb2 import ListAllOrdersRequest, ListOrdersRequest, Order
+from mercato_server import app, db
+from mercato_server.config import Settings
+from mercato_server.store.verify import verify
+from support.model import Model
+from support.records import Answer, Call, predictable
+from support.shop import Person, Shop, refusal
+
+Result = TypeVar("Result")
+
+KEPT = ("accounts", "shop", "schema_migrations")
+METHODS = {method.input_type.full_name: f"/{service.full_name}/{method.name}" for service in app.SERVICES for method in service.methods}
+TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> ALL($1::text[])"
+"""What one example must not leave to the next."""
+LEDGER = "SELECT product_id::text, kind, delta, order_id::text FROM stock_ledger"
+EVENTS = "SELECT kind, subject_id::text FROM events WHERE kind <> 'stock.changed'"
+STOCK = "SELECT id::text, stock, deleted_at IS NULL FROM products"
+KEYS = "SELECT scope_id::text, key, response FROM idempotency_keys"
+ORDER_KEYS = "SELECT id::text, idempotency_key FROM orders"
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the shop shows: products on sale and orders by id, carts by account."""
+
+    products: dict[str, Product]
+    orders: dict[str, Order]
+    carts: dict[str, Cart]
+
+    def differences(self, model: Model) -> list[str]:
+        """Return what is not as the model expects it."""
+        expected: dict[str, Message] = {product.id: product.message() for product in model.products.values() if product.on_sale}
+        expected |= {order_id: order.message(order_id) for order_id, order in model.orders.items()}
+        expected |= {account_id: model.cart_message(account_id) for account_id in self.carts}
+        found = {name: predictable(message) for part in (self.products, self.orders, self.carts) for name, message in part.items()}
+        wrong = [name for name in expected.keys() | found.keys() if expected.get(name) != found.get(name)]
+        return [f"{name} is shown as: {found.get(name)!r}\nbut must be: {expected.get(name)!r}" for name in wrong]
+
+    def note_etags(self, model: Model) -> None:
+        """Check that each etag stands for one content, and each content has one etag."""
+        for product_id, product in self.products.items():
+            model.etags.see(f"{product_id} {product.etag}", (product_id, model.products[product_id].revision))
+        for account_id, cart in self.carts.items():
+            model.etags.see(cart.etag, model.cart_content(account_id))
+
+
+@dataclass
+class Stage:
+    """Two workers over one database, and people who call them; everything runs on one event loop of its own."""
+
+    runner: asyncio.Runner
+    shops: list[Shop]
+    admin: Person
+    buyers: list[Person]
+    outcomes: Counter[str] = field(default_factory=Counter)
+    """How often each kind of answer was given."""
+    _turns: Iterator[int] = field(default_factory=itertools.count)
+
+    @property
+    def people(self) -> list[Person]:
+        return [*self.buyers, self.admin]
+
+    @property
+    def shop(self) -> Shop:
+        """One of the workers, in turn."""
+        return self.shops[next(self._turns) % len(self.shops)]
+
+    def run(self, work: Coroutine[Any, Any, Result]) -> Result:
+        return self.runner.run(work)
+
+    async def empty(self) -> None:
+        """Remove everything but the people."""
+        tables = [row[0] for row in await self.shop.pool.fetch(TABLES, KEPT)]
+        await self.shop.pool.execute(f"TRUNCATE {', '.join(tables)} RESTART IDENTITY")
+
+    async def send(self, calls: Sequence[Call]) -> list[Answer]:
+        """Make all of the calls at once."""
+        return await asyncio.gather(*(self._send(call) for call in calls))
+
+    async def _send(self, call: Call) -> Answer:
+        person = next(person for person in self.people if person.id == call.account_id)
+        metadata = (*person.metadata, *((("idempotency-key", call.key),) if call.key else ()))
+        method: Any = self.shop.channel.unary_unary(METHODS[call.request.DESCRIPTOR.full_name])
+        sent = method(call.request.SerializeToString(), metadata=metadata)
+        name = call.request.DESCRIPTOR.name.removesuffix("Request")
+        try:
+            raw = await sent
+        except grpc.aio.AioRpcError:
+            refused = await refusal(sent)
+            self.outcomes[f"{name} {refused.reason}"] += 1
+            return Answer(refusal=refused)
+        replayed = ("idempotent-replayed", "true") in tuple(await sent.initial_metadata())
+        self.outcomes[f"{name} {'replayed' if replayed else 'OK'}"] += 1
+        return Answer(raw, replayed)
+
+    async def look(self) -> Seen:
+        """Read what is on sale, every order and every cart."""
+        shop = self.shop
+        seen = asyncio.gather(*(shop.carts.GetCart(GetCartRequest(), metadata=buyer.metadata) for buyer in self.buyers))
+        products = await shop.catalog.ListProducts(ListProductsRequest(page_size=100))
+        orders = await shop.orders.ListAllOrders(ListAllOrdersRequest(page_size=100), metadata=self.admin.metadata)
+        carts = await seen
+        return Seen(
+            {product.id: product for product in products.products},
+            {order.id: order for order in orders.orders},
+            {buyer.id: cart for buyer, cart in zip(self.buyers, carts, strict=True)},
+        )
+
+    async def differences(self, model: Model) -> list[str]:
+        """Return what is stored otherwise than the model expects it, what buyers see of their orders, and what `verify` finds."""
+        pool = self.shop.pool
+        ledger = await pool.fetch(LEDGER)
+        units = Counter(dict.fromkeys(model.products, 0))
+        for product_id, _, delta, _ in ledger:
+            units[product_id] += delta
+        stored = {
+            "stock": {row[0]: tuple(row[1:]) for row in await pool.fetch(STOCK)},
+            "sums of the ledger": units,
+            "ledger": Counter(map(tuple, ledger)),
+            "events": Counter(map(tuple, await pool.fetch(EVENTS))),
+            "keys": {(scope_id, key): response for scope_id, key, response in await pool.fetch(KEYS)},
+            "keys of orders": {row[0]: row[1] for row in await pool.fetch(ORDER_KEYS)},
+            "orders by account": {buyer.id: await self._orders(buyer) for buyer in self.buyers},
+            "findings": await self._findings(),
+        }
+        expected = {
+            "stock": {product.id: (product.stock, product.on_sale) for product in model.products.values()},
+            "sums of the ledger": {product.id: product.stock for product in model.products.values()},
+            "ledger": model.ledger,
+            "events": model.events,
+            "keys": {place: raw for place, (_, raw) in model.keys.items()},
+            "keys of orders": {order_id: order.key for order_id, order in model.orders.items()},
+            "orders by account": {buyer.id: model.orders_of(buyer.id) for buyer in self.buyers},
+            "findings": [],
+        }
+        return [f"{name}: {found}\nbut must be: {expected[name]}" for name, found in stored.items() if found != expected[name]]
+
+    async def _orders(self, buyer: Person) -> list[str]:
+        listed = await self.shop.orders.ListOrders(ListOrdersRequest(page_size=100), metadata=buyer.metadata)
+        return [order.id for order in listed.orders]
+
+    async def _findings(self) -> list[str]:
+        async with self.shop.pool.acquire() as conn:
+            return [f"{finding.invariant.name}: {finding.examples}" for finding in await verify(conn) if finding.violations]
+
+
+@contextmanager
+def staged(settings: Settings) -> Iterator[Stage]:
+    # A loop of its own, and not made the thread's: the one of pytest-asyncio, on which the database was made, stays what it is.
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        stack = AsyncExitStack()
+        try:
+            yield runner.run(_opened(stack, runner, settings))
+        finally:
+            runner.run(stack.aclose())
+
+
+async def _opened(stack: AsyncExitStack, runner: asyncio.Runner, settings: Settings) -> Stage:
+    pool = await stack.enter_async_context(db.small_pool(settings.database_url))
+    shops = []
+    for batch_max in (64, 1):
+        own = replace(settings, batch_max=batch_max, access_token_expire_minutes=24 * 60)
+        _, [port] = await stack.enter_async_context(app.running(own))
+        channel = await stack.enter_async_context(grpc.aio.insecure_channel(f"127.0.0.1:{port}"))
+        shops.append(Shop(channel, pool))
+    return Stage(runner, shops, await shops[0].person(admin=True), [await shops[0].person() for _ in range(3)])
