@@ -5,7 +5,7 @@ PORT ?= 8080
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test check proto schema readme lock bench soak clean
+.PHONY: help install run test faults check proto schema readme lock bench soak clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -27,6 +27,9 @@ run: install ## start PostgreSQL, workers and Envoy with demo data on http://127
 test: install ## run every test against real PostgreSQL and real Envoy
 	$(RUN) $(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
 
+faults: install ## kill, cut and hang what runs, in a few minutes (make soak: the full numbers)
+	$(RUN) $(BIN)/pytest tests/faults $(ARGS)
+
 check: install ## lint, types, import contracts, protos, migrations, generated code, dependency audit
 	$(RUN) $(BIN)/python tools/check.py
 
@@ -46,8 +49,9 @@ bench: install ## measure calls per second and CPU per call beside an empty RPC;
 	$(RUN) $(BIN)/python benchmarks/run.py $(ARGS)
 	$(RUN) $(BIN)/python benchmarks/checkouts.py $(ARGS)
 
-soak: install ## repeat the race tests 50 times
-	$(RUN) $(BIN)/pytest -n 2 --dist loadgroup -m race --race-rounds 50 $(ARGS)
+soak: install ## run the fault tests with their full numbers (an hour; report in benchmarks/results/soak.md), and each race 50 times
+	$(RUN) $(BIN)/pytest tests/faults --soak --soak-report benchmarks/results/soak.md $(ARGS)
+	$(RUN) $(BIN)/pytest -n 2 --dist loadgroup tests/rpc --race-rounds 50 $(ARGS)
 
 clean: ## remove .venv and caches; data directories stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage* build dist
