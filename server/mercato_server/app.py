@@ -14,11 +14,13 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from mercato.v1 import auth_pb2, cart_pb2, catalog_pb2, order_pb2
-from mercato_server import db, failpoints, schema
+from mercato_server import db, failpoints, keyrings, schema
 from mercato_server.coalescer import Batching
 from mercato_server.config import Settings
+from mercato_server.domain.keys import WrongSecretError
 from mercato_server.domain.paging import PageTokens
-from mercato_server.domain.tokens import Tokens
+from mercato_server.domain.tokens import Keyring, Tokens
+from mercato_server.feed import Listener
 from mercato_server.handlers.auth import AuthHandler
 from mercato_server.handlers.cart import CartHandler
 from mercato_server.handlers.catalog import CatalogHandler
@@ -32,6 +34,7 @@ from mercato_server.interceptors.errors import map_errors
 from mercato_server.interceptors.pipeline import service_handler
 from mercato_server.maintenance import keep_sweeping
 from mercato_server.passwords import PasswordHasher
+from mercato_server.sessions import Sessions
 
 log = structlog.get_logger(__name__)
 
@@ -48,7 +51,7 @@ class StartupError(Exception):
 class Worker:
     """One gRPC server over one pool."""
 
-    def __init__(self, settings: Settings, pool: "db.Pool") -> None:
+    def __init__(self, settings: Settings, pool: "db.Pool", keyring: Keyring) -> None:
         self.settings = settings
         self.health = health.aio.HealthServicer()
         self.calls = CallsInFlight(settings.limits)
@@ -62,25 +65,28 @@ class Worker:
             )
         )
         self._pool = pool
-        self._sweeping: asyncio.Task[None] | None = None
+        self._background: list[asyncio.Task[None]] = []
+        self._listener = Listener(pool)
+        # Batches of one need as many under way as there are connections, or the others would idle.
+        alone = Batching(batch_max=1, in_flight_max=settings.pool_size, beside_min=1)
+        self._batching = Batching(batch_max=settings.batch_max) if settings.batch_max > 1 else alone
+        tokens = Tokens(keyring, settings.access_token_expire_minutes * 60)
+        self._sessions = Sessions(pool, tokens, self._listener, self._batching)
+        self._key_watch = keyrings.KeyWatch(pool, settings, self._sessions, self._listener)
         self.server.add_generic_rpc_handlers(self._handlers(pool))
         health_pb2_grpc.add_HealthServicer_to_server(self.health, self.server)
         _add_reflection(self.server)
 
     def _handlers(self, pool: "db.Pool") -> list[grpc.GenericRpcHandler]:
         settings = self.settings
-        tokens = Tokens(settings.secret_key, settings.algorithm, settings.access_token_expire_minutes * 60)
         pager = Pager(PageTokens(settings.secret_key), settings.limits)
         idempotency = Idempotency(settings.secret_key)
-        # Batches of one need as many under way as there are connections, or the others would idle.
-        alone = Batching(batch_max=1, in_flight_max=settings.pool_size, beside_min=1)
-        batching = Batching(batch_max=settings.batch_max) if settings.batch_max > 1 else alone
-        layers = (self.calls.layer, map_errors, keep_deadlines(settings.limits), authenticate(tokens, pool))
+        layers = (self.calls.layer, map_errors, keep_deadlines(settings.limits), authenticate(self._sessions))
         handlers: dict[str, object] = {
-            "AuthService": AuthHandler(pool, tokens, self.passwords, idempotency),
+            "AuthService": AuthHandler(pool, self._sessions, self.passwords, idempotency, settings.secret_key),
             "CatalogService": CatalogHandler(pool, pager, idempotency, settings.limits, settings.currency),
-            "CartService": CartHandler(pool, idempotency, settings.currency, batching),
-            "OrderService": OrderHandler(pool, pager, idempotency, settings.currency, batching),
+            "CartService": CartHandler(pool, idempotency, settings.currency, self._batching),
+            "OrderService": OrderHandler(pool, pager, idempotency, settings.currency, self._batching),
         }
         return [service_handler(service, handlers[service.name], layers) for service in SERVICES]
 
@@ -91,7 +97,8 @@ class Worker:
         except RuntimeError:
             raise StartupError(f"cannot listen on {', '.join(self.settings.listen)}; is it in use? Set MERCATO_LISTEN") from None
         await self.server.start()
-        self._sweeping = asyncio.create_task(keep_sweeping(self._pool))
+        work = (keep_sweeping(self._pool), self._listener.listen(), self._key_watch.keep())
+        self._background = [asyncio.create_task(each) for each in work]
         await self._say(health_pb2.HealthCheckResponse.SERVING)
         return ports
 
@@ -101,8 +108,8 @@ class Worker:
         await asyncio.sleep(self.settings.drain_s)
         await self.server.stop(self.settings.grace_s)
         await self.calls.wait_idle()
-        if self._sweeping:
-            self._sweeping.cancel()
+        for task in self._background:
+            task.cancel()
         self.passwords.close()
 
     async def _say(self, status: Any) -> None:
@@ -141,7 +148,7 @@ async def running(settings: Settings) -> AsyncIterator[tuple[Worker, list[int]]]
                 names = ", ".join(path.name for path in missing)
                 raise schema.SchemaError(f"the database lacks migrations ({names}); run: mercato migrate")
             await db.check_currency(conn, settings.currency)
-        worker = Worker(settings, pool)
+        worker = Worker(settings, pool, await _keyring(pool, settings))
         ports = await worker.start()
         try:
             yield worker, ports
@@ -149,6 +156,16 @@ async def running(settings: Settings) -> AsyncIterator[tuple[Worker, list[int]]]
             await worker.stop()
     finally:
         await _close(pool, settings.grace_s)
+
+
+async def _keyring(pool: "db.Pool", settings: Settings) -> Keyring:
+    try:
+        return await keyrings.load(pool, settings)
+    except WrongSecretError:
+        raise StartupError(
+            "SECRET_KEY is not the one that this shop's signing keys were sealed with; restore it, or make new keys with: "
+            "mercato keys rotate --discard"
+        ) from None
 
 
 async def _close(pool: "db.Pool", grace_s: float) -> None:

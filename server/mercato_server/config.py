@@ -10,6 +10,8 @@ Number = TypeVar("Number", int, float)
 
 SECRET_KEY_MIN_BYTES = 32
 """RFC 7518 section 3.2: an HS256 key has at least the hash's 256 bits."""
+SECRET_KEY_MIN_VARIETY = 8
+"""Different characters: fewer are a placeholder, and random hexadecimal digits practically never have so few."""
 
 
 class ConfigError(Exception):
@@ -70,8 +72,9 @@ class Settings:
 
     database_url: str
     secret_key: str = field(repr=False)
-    algorithm: str = "HS256"
-    access_token_expire_minutes: int = 30
+    algorithm: str = "EdDSA"
+    """How access tokens are signed: by keys in the database (EdDSA), or by the secret itself (HS256, HS384, HS512)."""
+    access_token_expire_minutes: int = 10
     hashing: Hashing = field(default_factory=Hashing)
     currency: str = "USD"
     listen: tuple[str, ...] = ("127.0.0.1:50051",)
@@ -94,9 +97,9 @@ class Settings:
         env = os.environ if environ is None else environ
         return cls(
             database_url=database_url(env),
-            secret_key=_secret_key(env),
-            algorithm=_one_of(env, "ALGORITHM", "HS256", ("HS256", "HS384", "HS512")),
-            access_token_expire_minutes=_integer(env, "ACCESS_TOKEN_EXPIRE_MINUTES", 30, low=1, high=24 * 60),
+            secret_key=secret_key(env),
+            algorithm=_one_of(env, "ALGORITHM", "EdDSA", ("EdDSA", "HS256", "HS384", "HS512")),
+            access_token_expire_minutes=_integer(env, "ACCESS_TOKEN_EXPIRE_MINUTES", 10, low=1, high=24 * 60),
             hashing=Hashing.from_environ(env),
             currency=_matching(env, "MERCATO_CURRENCY", "USD", r"[A-Z]{3}", "an ISO 4217 code, such as EUR"),
             listen=tuple(env.get("MERCATO_LISTEN", "127.0.0.1:50051").split(",")),
@@ -159,6 +162,11 @@ def optional_database_url() -> str | None:
     return os.environ.get("DATABASE_URL") or None
 
 
+def optional_secret_key() -> str | None:
+    """Return SECRET_KEY, or None if it is not set; raises ConfigError if it is weak."""
+    return secret_key() if os.environ.get("SECRET_KEY") else None
+
+
 def admin_password() -> str | None:
     """Return MERCATO_ADMIN_PASSWORD, or None."""
     return os.environ.get("MERCATO_ADMIN_PASSWORD")
@@ -176,10 +184,13 @@ def child_environ(overrides: Mapping[str, str]) -> dict[str, str]:
     return {**os.environ, **overrides}
 
 
-def _secret_key(env: Mapping[str, str]) -> str:
-    value = env.get("SECRET_KEY", "")
+def secret_key(env: Mapping[str, str] | None = None) -> str:
+    """Return SECRET_KEY, or raise ConfigError if it is missing or weak."""
+    value = (os.environ if env is None else env).get("SECRET_KEY", "")
     if len(value.encode()) < SECRET_KEY_MIN_BYTES:
         raise ConfigError(f"SECRET_KEY must have at least {SECRET_KEY_MIN_BYTES} bytes; make one with: openssl rand -hex 32")
+    if len(set(value)) < SECRET_KEY_MIN_VARIETY:
+        raise ConfigError("SECRET_KEY is a placeholder that anybody can guess; make one with: openssl rand -hex 32")
     return value
 
 

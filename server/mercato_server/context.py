@@ -11,10 +11,14 @@ from google.protobuf.message import Message
 from grpc import StatusCode
 
 from mercato.v1.policy_pb2 import Policy
+from mercato_server.domain.accounts import USER_AGENT_MAX, Device, Role
 from mercato_server.domain.errors import TokenInvalid
+from mercato_server.domain.tokens import Identity
 
 NOBODY = UUID(int=0)
 REQUEST_ID_MAX = 128
+CLIENT_ADDRESS = "x-client-address"
+"""Where the edge writes the address of its client, over whatever the client may have sent by that name."""
 
 Metadata = Sequence[tuple[str, str | bytes]]
 
@@ -24,6 +28,9 @@ class Transport(Protocol):
 
     def invocation_metadata(self) -> Metadata | None:
         """Return the caller's metadata."""
+
+    def peer(self) -> str:
+        """Return the address of the other end, such as `ipv4:192.0.2.1:4711`."""
 
     def time_remaining(self) -> float | None:
         """Return the seconds until the caller's deadline, or None."""
@@ -44,6 +51,8 @@ class Rpc:
     name: str
     request_type: type[Message]
     policy: Policy
+    reads: bool
+    """Whether it changes nothing: its REST bindings are all GET."""
 
     @property
     def method(self) -> str:
@@ -54,7 +63,7 @@ class Rpc:
 class Context:
     """One call."""
 
-    __slots__ = ("_account_id", "_metadata", "_request_id", "code", "headers", "rpc", "started", "transport")
+    __slots__ = ("_identity", "_metadata", "_request_id", "code", "headers", "role", "rpc", "started", "transport")
 
     def __init__(self, rpc: Rpc, transport: Transport) -> None:
         self.rpc = rpc
@@ -64,8 +73,10 @@ class Context:
         self.headers: list[tuple[str, str]] = []
         """Initial metadata of the answer; becomes HTTP headers at the edge."""
         self._metadata = transport.invocation_metadata() or ()
-        self._account_id: UUID | None = None
+        self._identity: Identity | None = None
         self._request_id = ""
+        self.role: Role | None = None
+        """What the caller may do now, where the call changes something or is for administrators; else nobody has asked."""
 
     @property
     def request_id(self) -> str:
@@ -76,20 +87,32 @@ class Context:
         return self._request_id
 
     @property
-    def account_id(self) -> UUID:
-        """Account of the caller, once the call has been authenticated."""
-        if self._account_id is None:
+    def identity(self) -> Identity:
+        """Who calls, once the call has been authenticated."""
+        if self._identity is None:
             raise TokenInvalid("the call needs an access token")
-        return self._account_id
+        return self._identity
 
-    @account_id.setter
-    def account_id(self, value: UUID) -> None:
-        self._account_id = value
+    @identity.setter
+    def identity(self, value: Identity) -> None:
+        self._identity = value
+
+    @property
+    def account_id(self) -> UUID:
+        """Account of the caller."""
+        return self.identity.account_id
 
     @property
     def scope_id(self) -> UUID:
         """Whose idempotency keys the call's are: the account's, or those of all who are not logged in."""
-        return self._account_id or NOBODY
+        return self._identity.account_id if self._identity else NOBODY
+
+    @property
+    def device(self) -> Device:
+        """Where the call comes from: what the edge says of it, else the other end of the connection."""
+        agent = self.metadata("x-user-agent") or self.metadata("user-agent") or ""
+        address = self.metadata(CLIENT_ADDRESS) or self.transport.peer().partition(":")[2].rpartition(":")[0].strip("[]")
+        return Device(user_agent=agent[:USER_AGENT_MAX], ip_address=address)
 
     def metadata(self, name: str) -> str | None:
         """Return the caller's metadata of a name in lower case, or None; of several the first."""

@@ -1,17 +1,27 @@
-"""The reader of the change feed."""
+"""Readers of the change feed."""
 
 import asyncio
 import json
+import math
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
+from uuid import UUID
+
+import structlog
 
 from mercato_server import db
-from mercato_server.db import Pool
+from mercato_server.db import Pool, refusal
 from mercato_server.store import events
 from mercato_server.store.events import Cursor, Event
 
+log = structlog.get_logger(__name__)
+
 POLL_S = 0.1
 BATCH = 1_000
+NEWS_MAX = 10_000
+"""Events between two polls of a listener; with more it is better off forgetting all that it knows."""
+FRESH_S = 0.25
+"""How old what a listener has heard may be to rely on it: two polls and a half."""
 
 
 async def read(pool: "Pool", after: Cursor, *, follow: bool) -> AsyncIterator[tuple[Cursor, Event]]:
@@ -23,6 +33,56 @@ async def read(pool: "Pool", after: Cursor, *, follow: bool) -> AsyncIterator[tu
         if len(batch) < BATCH:
             if not follow:
                 return
+            await asyncio.sleep(POLL_S)
+
+
+class Listener:
+    """Tells a worker what others change.
+
+    Who keeps something in memory names the kinds of events that make it stale. Whenever events may have been missed (at the start, after
+    a lost connection, or when there were too many) `on_gap` is called instead: nothing that was known before can be relied on.
+    """
+
+    def __init__(self, pool: "Pool") -> None:
+        self._pool = pool
+        self._reactions: dict[str, Callable[[UUID], None]] = {}
+        self._on_gap: list[Callable[[], None]] = []
+        self._heard_until = -math.inf
+
+    @property
+    def current(self) -> bool:
+        """Whether all that was committed 250 ms ago has been passed on."""
+        return asyncio.get_running_loop().time() - self._heard_until < FRESH_S
+
+    def subscribe(self, reactions: Mapping[str, Callable[[UUID], None]], on_gap: Callable[[], None]) -> None:
+        """Name what is to be called for which kinds of events (nobody else's), with their subject."""
+        self._reactions.update(reactions)
+        self._on_gap.append(on_gap)
+
+    async def listen(self) -> None:
+        """Go on until cancelled."""
+        while True:
+            try:
+                await self._follow()
+            except Exception as error:
+                log.warning("the change feed cannot be read", exc_info=None if refusal(error) else error, error=repr(error))
+            self._heard_until = -math.inf
+            await asyncio.sleep(POLL_S)
+
+    async def _follow(self) -> None:
+        """Pass on events until there are more than can be passed on."""
+        kinds = list(self._reactions)
+        seen = await events.snapshot(self._pool)
+        for forget in self._on_gap:
+            forget()
+        while True:
+            asked = asyncio.get_running_loop().time()
+            seen, news = await events.news(self._pool, seen, kinds, NEWS_MAX)
+            for kind, subject_id in news:
+                self._reactions[kind](subject_id)
+            if len(news) == NEWS_MAX:
+                return
+            self._heard_until = asked
             await asyncio.sleep(POLL_S)
 
 

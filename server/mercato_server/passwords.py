@@ -23,6 +23,11 @@ class PasswordHasher:
         self._threads = ThreadPoolExecutor(hashing.threads, "bcrypt")
         self._nobody = unmatched_hash(self._cost)
 
+    def require_room(self) -> None:
+        """Raise Overloaded if another hash would be refused."""
+        if self._waiting >= self._most:
+            raise Overloaded("too many logins are waiting; try again")
+
     async def hash(self, password: str) -> str:
         """Return the hash of a password; raises Overloaded."""
         return await self._run(lambda: hash_password(password, pepper=self._pepper, cost=self._cost))
@@ -36,8 +41,7 @@ class PasswordHasher:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _run(self, work: Callable[[], Result]) -> Result:
-        if self._waiting >= self._most:
-            raise Overloaded("too many logins are waiting; try again")
+        self.require_room()
         self._waiting += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)

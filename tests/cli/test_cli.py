@@ -15,6 +15,9 @@ from mercato_server import schema
 from mercato_server.domain.passwords import verify_password
 from support.shop import Shop
 
+SECRET = "a secret of the tests, more than 32 bytes long"
+"""That of the workers under test, too."""
+
 Mercato = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
@@ -45,7 +48,7 @@ def test_serving_needs_a_database_and_a_secret_that_is_long_enough(mercato: Merc
 
 
 def test_serving_says_that_the_database_cannot_be_reached(mercato: Mercato) -> None:
-    said = refused(mercato("serve", DATABASE_URL="postgresql://nobody@127.0.0.1:1/none", SECRET_KEY="s" * 32))
+    said = refused(mercato("serve", DATABASE_URL="postgresql://nobody@127.0.0.1:1/none", SECRET_KEY=SECRET))
     assert "cannot connect to the database" in said
 
 
@@ -139,6 +142,24 @@ async def test_the_change_feed_can_be_printed(mercato: Mercato, shop: Shop, data
     assert lines[1]["account_id"] == buyer.id
 
 
+async def test_keys_are_rotated_by_a_command_that_says_why_it_does_not(mercato: Mercato, shop: Shop, database: str) -> None:
+    await shop.person()
+    states = "SELECT array_agg(state ORDER BY created_at, state) FROM signing_keys"
+    assert "5 minutes" in refused(mercato("keys", "rotate", DATABASE_URL=database, SECRET_KEY=SECRET))
+    assert await shop.pool.fetchval(states) == ["current", "next"]
+    await shop.pool.execute("UPDATE signing_keys SET created_at = created_at - interval '1 hour'")
+    following = await shop.pool.fetchval("SELECT kid FROM signing_keys WHERE state = 'next'")
+    assert following in mercato("keys", "rotate", DATABASE_URL=database, SECRET_KEY=SECRET).stdout
+    assert await shop.pool.fetchval(states) == ["current", "retired", "next"]
+    assert "--discard" in refused(mercato("keys", "rotate", DATABASE_URL=database, SECRET_KEY="another secret of 32 bytes or more"))
+    assert "tokens are signed with" in mercato("keys", "rotate", "--discard", DATABASE_URL=database, SECRET_KEY=SECRET).stdout
+    assert await shop.pool.fetchval(states) == ["current", "next"]
+
+
+def test_a_secret_that_anybody_can_guess_is_refused(mercato: Mercato) -> None:
+    assert "placeholder" in refused(mercato("serve", DATABASE_URL="postgresql://x", SECRET_KEY="changeme" * 4))
+
+
 def test_without_a_command_the_commands_are_listed(mercato: Mercato) -> None:
     listed = mercato("--help").stdout
-    assert all(name in listed for name in ("up", "serve", "migrate", "admin", "envoy-config", "events"))
+    assert all(name in listed for name in ("up", "serve", "migrate", "admin", "keys", "envoy-config", "events", "verify"))

@@ -18,7 +18,7 @@ from grpc import StatusCode
 from faults.processes import SECRET, open_channel
 from mercato import call_error
 from mercato.v1 import cart_pb2, cart_pb2_grpc, catalog_pb2_grpc, order_pb2, order_pb2_grpc
-from mercato_server.domain.tokens import Tokens
+from mercato_server.domain.tokens import Keyring, Tokens
 
 AGAIN = frozenset(
     {StatusCode.UNAVAILABLE, StatusCode.CANCELLED, StatusCode.DEADLINE_EXCEEDED, StatusCode.ABORTED, StatusCode.RESOURCE_EXHAUSTED}
@@ -37,9 +37,14 @@ dice = random.Random()  # noqa: S311 - chance, not a secret
 CHECKOUT = "/mercato.v1.OrderService/Checkout"
 
 INSERT_BUYERS = """
-INSERT INTO accounts (email, full_name, role, password_hash)
-SELECT 'buyer-' || number || '@example.com', 'Jo Doe', 'user', 'nobody logs in'
-  FROM generate_series(1, $1::integer) AS number
+WITH buyer AS (
+    INSERT INTO accounts (email, full_name, role, password_hash)
+    SELECT 'buyer-' || number || '@example.com', 'Jo Doe', 'user', 'nobody logs in'
+      FROM generate_series(1, $1::integer) AS number
+    RETURNING id
+)
+INSERT INTO sessions (id, account_id, user_agent, ip_address, expires_at)
+SELECT id, id, '', '', now() + interval '1 day' FROM buyer
 RETURNING id
 """
 
@@ -91,10 +96,10 @@ async def stock_up(database_url: str, *, buyers: int, products: int = 20, stock:
         on_sale = await connection.fetch(INSERT_PRODUCTS, products, stock, PRICE_MINOR)
     finally:
         await connection.close()
-    tokens = Tokens(SECRET, "HS256", 24 * 60 * 60)
+    tokens = Tokens(Keyring.shared(SECRET, "HS256"), 24 * 60 * 60)
     return Goods(
         database_url,
-        [Buyer(row["id"], tokens.issue(row["id"], time.time())) for row in accounts],
+        [Buyer(row["id"], tokens.issue(row["id"], row["id"])) for row in accounts],
         [row["product_id"] for row in on_sale],
     )
 

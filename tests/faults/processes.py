@@ -58,6 +58,7 @@ class Worker:
         self._environ = {
             "DATABASE_URL": database_url,
             "SECRET_KEY": SECRET,
+            "ALGORITHM": "HS256",
             "MERCATO_LISTEN": self.address,
             "MERCATO_BCRYPT_COST": "4",
             "MERCATO_DRAIN_SECONDS": "0",

@@ -10,6 +10,7 @@ from typing import Any
 import asyncpg
 import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from rest.bad_requests import BAD, JSON, LONG, MALFORMED, Bad
 from support.rest import RETRY, Client, Reply
@@ -21,7 +22,8 @@ INVALID_ARGUMENT, RESOURCE_EXHAUSTED, ABORTED, UNAVAILABLE = 3, 8, 10, 14
 
 TABLES = (
     *("accounts", "cart_items", "categories", "events", "idempotency_keys", "order_history"),
-    *("order_items", "orders", "products", "shop", "stock_ledger"),
+    *("order_items", "orders", "products", "shop", "signing_keys", "stock_ledger"),
+    *("login_attempts", "refresh_tokens", "sessions"),
 )
 CONTENTS = " UNION ALL ".join(
     f"SELECT '{table}', count(*), md5(string_agg(row::text, ' ' ORDER BY row::text)) FROM {table} AS row"  # noqa: S608 - names of our own
@@ -157,31 +159,39 @@ def test_what_this_port_does_not_speak_is_refused_in_json(anyone: Client, reques
     assert reply.reason
 
 
-OTHER_KEY = "a key of somebody else's, more than 32 bytes long"
+OTHER_KEY = Ed25519PrivateKey.generate()
+PUBLIC_KEY = "the shop's public key"
 AN_HOUR_AGO, IN_AN_HOUR = int(time.time()) - 3600, int(time.time()) + 3600
 
 
-def forged(up: Up, account_id: str, *, key: str = "", algorithm: str = "HS256", header: dict[str, Any] | None = None, **claims: Any) -> str:
-    """Return a token that is right but for what is given; a claim of None is left out."""
-    now = int(time.time())
-    right = {"iss": "mercato", "aud": "mercato", "sub": account_id, "iat": now, "exp": now + 600, "jti": uuid.uuid4().hex}
+def forged(target: Target, *, key: Any = None, algorithm: str = "EdDSA", header: dict[str, Any] | None = None, **claims: Any) -> str:
+    """Return a token of the buyer's that is right but for what is given; a claim or header of None is left out."""
+    keyring = target.up.keyring
+    if key == PUBLIC_KEY:
+        key = keyring.verifying[keyring.kid].public_bytes_raw()  # type: ignore[union-attr] # not a shared secret
+    right = jwt.decode(target.buyer.token, options={"verify_signature": False})
     payload = {name: value for name, value in {**right, **claims}.items() if value is not None}
-    secret = None if algorithm == "none" else key or up.secret
-    return jwt.encode(payload, secret, algorithm, headers={"typ": "at+jwt", **(header or {})})
+    headers = {name: value for name, value in {"typ": "at+jwt", "kid": keyring.kid, **(header or {})}.items() if value is not None}
+    secret: Any = None if algorithm == "none" else key or keyring.signing
+    return jwt.encode(payload, secret, algorithm, headers=headers)
 
 
 def test_a_token_made_by_the_tests_is_right_but_for_what_they_change(target: Target) -> None:
-    assert Client(target.up.port, forged(target.up, target.buyer.id)).get("/me").status == 200
+    assert Client(target.up.port, forged(target)).get("/me").status == 200
 
 
 @pytest.mark.parametrize(
     "changes",
     [
         pytest.param({"algorithm": "none"}, id="unsigned"),
-        pytest.param({"key": OTHER_KEY}, id="wrong secret"),
-        pytest.param({"algorithm": "HS512"}, id="other algorithm"),
-        pytest.param({"key": "\0" * 32, "header": {"kid": "../../../../dev/zero"}}, id="kid of a file"),
+        pytest.param({"key": OTHER_KEY}, id="wrong key"),
+        pytest.param({"algorithm": "HS256", "key": PUBLIC_KEY}, id="public key as secret"),
+        pytest.param({"algorithm": "HS512", "key": "s" * 64}, id="other algorithm"),
+        pytest.param({"algorithm": "HS256", "key": "\0" * 32, "header": {"kid": "../../../../dev/zero"}}, id="kid of a file"),
+        pytest.param({"header": {"kid": "unknown"}}, id="unknown kid"),
+        pytest.param({"header": {"kid": None}}, id="no kid"),
         pytest.param({"key": OTHER_KEY, "header": {"jku": "http://localhost:1/jwks.json"}}, id="keys from elsewhere"),
+        pytest.param({"key": OTHER_KEY, "header": {"x5u": "http://localhost:1/chain.pem"}}, id="certificate from elsewhere"),
         pytest.param({"key": OTHER_KEY, "header": {"jwk": {"kty": "oct", "k": "YQ"}}}, id="key of its own"),
         pytest.param({"header": {"crit": ["x"], "x": 1}}, id="unknown crit"),
         pytest.param({"header": {"typ": "JWT"}}, id="other type"),
@@ -197,18 +207,19 @@ def test_a_token_made_by_the_tests_is_right_but_for_what_they_change(target: Tar
         pytest.param({"iss": "else"}, id="wrong iss"),
         pytest.param({"iss": None}, id="no iss"),
         pytest.param({"sub": None}, id="no sub"),
-        pytest.param({"sub": str(uuid.uuid4())}, id="sub without account"),
+        pytest.param({"sid": None}, id="no sid"),
+        pytest.param({"sid": str(uuid.uuid4())}, id="sid without session"),
         pytest.param({"sub": "' OR true --"}, id="sub that is no id"),
         pytest.param({"jti": None}, id="no jti"),
     ],
 )
 def test_a_token_that_does_not_hold_is_refused(target: Target, changes: dict[str, Any]) -> None:
-    token = forged(target.up, target.buyer.id, **changes)
+    token = forged(target, **changes)
     refused(Client(target.up.port, token).get("/me"), 401, "TOKEN_INVALID")
 
 
 def test_a_token_with_the_signature_of_another_is_refused(target: Target) -> None:
-    mine, other = (forged(target.up, account_id).split(".") for account_id in (target.buyer.id, str(uuid.uuid4())))
+    mine, other = (forged(target, sub=account_id).split(".") for account_id in (target.buyer.id, str(uuid.uuid4())))
     refused(Client(target.up.port, ".".join([*mine[:2], other[2]])).get("/me"), 401, "TOKEN_INVALID")
 
 
@@ -237,12 +248,12 @@ def test_an_order_needs_exactly_one_bearer_token(target: Target, headers: list[t
 
 
 def test_an_administrators_role_is_not_taken_from_the_token(target: Target) -> None:
-    token = forged(target.up, target.buyer.id, role="admin", roles=["admin"], scope="admin")
+    token = forged(target, role="admin", roles=["admin"], scope="admin")
     refused(Client(target.up.port, token).get("/admin-only"), 403, "ADMIN_ONLY")
 
 
 def test_a_bad_token_does_not_stand_in_the_way_of_what_anyone_may_do(target: Target) -> None:
-    expired = Client(target.up.port, forged(target.up, target.buyer.id, exp=AN_HOUR_AGO))
+    expired = Client(target.up.port, forged(target, exp=AN_HOUR_AGO))
     assert expired.get("/products").status == 200
     assert expired.login(target.buyer.email, PASSWORD).get("/me").status == 200
 

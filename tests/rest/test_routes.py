@@ -55,7 +55,7 @@ def test_the_first_commands_of_a_newcomer_work_word_for_word(shop_up: Up) -> Non
         """-d "username=user@example.com&password=securepass123" """,
     )
     assert login["token_type"] == "bearer"
-    assert login["expires_in"] == 1800
+    assert login["expires_in"] == 600
     me = curl(shop_up, """curl -X GET "$BASE/me" -H "Authorization: Bearer TOKEN" """.replace("TOKEN", login["access_token"]))
     assert me == signup
 
@@ -69,7 +69,7 @@ def test_a_login_by_form_gives_a_token_in_the_shape_of_oauth2(shop_up: Up) -> No
     buyer = shop_up.buyer()
     reply = shop_up.anyone.form("/login", {"grant_type": "password", "username": buyer.email.upper(), "password": PASSWORD, "scope": ""})
     assert reply.status == 200
-    assert set(reply.json) == {"access_token", "token_type", "expires_in"}
+    assert set(reply.json) == {"access_token", "token_type", "expires_in", "refresh_token", "refresh_expires_in"}
     assert isinstance(reply.json["expires_in"], int)
     assert reply.headers["cache-control"] == "no-store"
     assert Client(shop_up.port, reply.json["access_token"]).get("/me").json["email"] == buyer.email

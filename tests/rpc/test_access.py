@@ -9,7 +9,21 @@ from google.protobuf.message import Message
 from grpc import StatusCode
 
 from mercato.v1 import policy_pb2
-from mercato.v1.auth_pb2 import GetAdminOnlyRequest, GetMeRequest, LoginFormRequest, LoginRequest, SignUpRequest, UpdateMeRequest
+from mercato.v1.auth_pb2 import (
+    ChangePasswordRequest,
+    GetAdminOnlyRequest,
+    GetJwksRequest,
+    GetMeRequest,
+    ListSessionsRequest,
+    LoginFormRequest,
+    LoginRequest,
+    LogoutAllRequest,
+    LogoutRequest,
+    RefreshRequest,
+    RevokeSessionRequest,
+    SignUpRequest,
+    UpdateMeRequest,
+)
 from mercato.v1.cart_pb2 import AddCartItemRequest, ClearCartRequest, GetCartRequest, RemoveCartItemRequest, SetCartItemRequest
 from mercato.v1.catalog_pb2 import (
     AdjustStockRequest,
@@ -66,6 +80,13 @@ def request(world: World, name: str) -> Message:
         "LoginForm": LoginFormRequest(
             form={"content_type": "application/json", "data": f'{{"email":"{world.people[OWNER].email}","password":"{PASSWORD}"}}'.encode()}
         ),
+        "Refresh": RefreshRequest(refresh_token=world.people[OWNER].refresh_token),
+        "GetJwks": GetJwksRequest(),
+        "Logout": LogoutRequest(),
+        "LogoutAll": LogoutAllRequest(),
+        "ListSessions": ListSessionsRequest(),
+        "RevokeSession": RevokeSessionRequest(session_id=world.people[OWNER].session_id),
+        "ChangePassword": ChangePasswordRequest(current_password=PASSWORD, new_password="another-secret-1"),
         "GetMe": GetMeRequest(),
         "UpdateMe": UpdateMeRequest(full_name="New"),
         "GetAdminOnly": GetAdminOnlyRequest(),
@@ -99,9 +120,9 @@ def request(world: World, name: str) -> Message:
 
 # Who gets an answer that is not a refusal for who they are, by the RPC's policy; the two that ask for the owner are named.
 ALLOWED = {policy_pb2.ACCESS_ANYONE: EVERYBODY, policy_pb2.ACCESS_USER: PEOPLE, policy_pb2.ACCESS_ADMIN: {ADMIN}}
-OWNED = {"GetOrder": {OWNER, ADMIN}, "CancelOrder": {OWNER, ADMIN}}
+OWNED = {"GetOrder": {OWNER, ADMIN}, "CancelOrder": {OWNER, ADMIN}, "RevokeSession": {OWNER}}
 PUBLIC = {
-    "SignUp", "Login", "LoginForm", "ListProducts", "GetProduct", "BatchGetProducts", "ListCategories", "GetCategory",
+    "SignUp", "Login", "LoginForm", "Refresh", "GetJwks", "ListProducts", "GetProduct", "BatchGetProducts", "ListCategories", "GetCategory",
 }  # fmt: skip
 FOR_ADMINS = {
     "GetAdminOnly", "CreateProduct", "UpdateProduct", "DeleteProduct", "UndeleteProduct", "AdjustStock", "CreateCategory", "UpdateCategory",

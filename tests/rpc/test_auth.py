@@ -1,8 +1,7 @@
 """AuthService through a real channel."""
 
 import asyncio
-import time
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from google.api.httpbody_pb2 import HttpBody
@@ -12,7 +11,7 @@ from grpc import StatusCode
 from mercato.v1 import auth_pb2
 from mercato_server.config import Hashing
 from mercato_server.domain.errors import Overloaded
-from mercato_server.domain.tokens import Tokens
+from mercato_server.domain.tokens import Keyring, Tokens
 from mercato_server.passwords import PasswordHasher
 from support.shop import PASSWORD, Shop, refusal
 
@@ -53,7 +52,7 @@ async def test_a_signup_lists_all_that_is_wrong_with_it(shop: Shop) -> None:
 async def test_unusual_passwords_work(shop: Shop, password: str) -> None:
     await shop.auth.SignUp(auth_pb2.SignUpRequest(email="ada@example.com", password=password))
     login = await shop.auth.Login(auth_pb2.LoginRequest(email="ADA@example.com", password=password))
-    assert (login.token_type, login.expires_in) == ("bearer", 1800)
+    assert (login.token_type, login.expires_in) == ("bearer", 600)
     error = await refusal(shop.auth.Login(auth_pb2.LoginRequest(email="ada@example.com", password=password + "x")))
     assert (error.code, error.reason) == (StatusCode.UNAUTHENTICATED, "INVALID_CREDENTIALS")
 
@@ -133,7 +132,7 @@ async def test_a_demoted_administrator_is_refused_on_the_next_call(shop: Shop) -
 )
 async def test_what_is_no_valid_token_is_refused(shop: Shop, metadata: tuple[tuple[str, str], ...]) -> None:
     jo = await shop.person()
-    foreign = Tokens("another secret of 32 bytes or more", "HS256", 600).issue(UUID(jo.id), time.time())
+    foreign = Tokens(Keyring.shared("another secret of 32 bytes or more", "HS256"), 600).issue(UUID(jo.id), uuid4())
     sent = tuple((name, value.replace("TOKEN", jo.token).replace("FOREIGN", foreign)) for name, value in metadata)
     error = await refusal(shop.auth.GetMe(auth_pb2.GetMeRequest(), metadata=sent))
     assert (error.code, error.reason) == (StatusCode.UNAUTHENTICATED, "TOKEN_INVALID")

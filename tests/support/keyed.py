@@ -7,7 +7,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from mercato.v1.auth_pb2 import SignUpRequest, UpdateMeRequest
+from mercato.v1.auth_pb2 import ChangePasswordRequest, RevokeSessionRequest, SignUpRequest, UpdateMeRequest
 from mercato.v1.cart_pb2 import AddCartItemRequest, ClearCartRequest, RemoveCartItemRequest, SetCartItemRequest
 from mercato.v1.catalog_pb2 import (
     AdjustStockRequest,
@@ -27,6 +27,7 @@ from support.shop import PASSWORD, Person, Shop
 from support.stage import METHODS
 
 PRICE = 1999
+NEW_PASSWORD = "another-secret-1"
 ABSENT = "0198c5f2-7a3e-7c4d-9b1e-2f6a8d0c4b57"
 REPLAYED = ("idempotent-replayed", "true")
 _numbers = itertools.count(1)
@@ -45,6 +46,8 @@ class World:
     gone: tuple[str, str]
     categories: tuple[str, str]
     orders: tuple[str, str]
+    sessions: tuple[str, str]
+    neighbours_session: str
 
     def person(self, role: str) -> Person | None:
         return getattr(self, role) if role else None
@@ -73,6 +76,8 @@ async def new_world(shop: Shop) -> World:
         (gone[0].id, gone[1].id),
         (categories[0].id, categories[1].id),
         (orders[0].id, orders[1].id),
+        (await shop.session(buyer), await shop.session(buyer)),
+        await shop.session(other),
     )
 
 
@@ -111,7 +116,29 @@ def as_buyer(table: str, first: Make, other: Make, refused: Make | None) -> Case
     return Case("buyer", "other", table, first, other, refused)
 
 
+def new_password(current: str, new: str) -> ChangePasswordRequest:
+    return ChangePasswordRequest(current_password=current, new_password=new)
+
+
 CASES = {
+    "RevokeSession": Case(
+        "buyer",
+        "other",
+        "sessions",
+        lambda world: RevokeSessionRequest(session_id=world.sessions[0]),
+        lambda world: RevokeSessionRequest(session_id=world.sessions[1]),
+        lambda _: RevokeSessionRequest(session_id=ABSENT),
+        lambda world: RevokeSessionRequest(session_id=world.neighbours_session),
+    ),
+    "ChangePassword": Case(
+        "buyer",
+        "other",
+        "accounts",
+        lambda _: new_password(PASSWORD, NEW_PASSWORD),
+        lambda _: new_password(NEW_PASSWORD, PASSWORD),
+        lambda _: new_password("wrong", NEW_PASSWORD),
+        lambda _: new_password(PASSWORD, "another-secret-9"),
+    ),
     "SignUp": Case(
         "",
         "buyer",

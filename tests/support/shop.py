@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import grpc
+import jwt
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2
 from google.rpc.status_pb2 import Status
@@ -24,6 +25,11 @@ class Person:
     id: str
     email: str
     token: str
+    refresh_token: str = ""
+
+    @property
+    def session_id(self) -> str:
+        return str(jwt.decode(self.token, options={"verify_signature": False})["sid"])
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:
@@ -47,8 +53,16 @@ class Shop:
         user = await self.auth.SignUp(auth_pb2.SignUpRequest(email=email, password=PASSWORD, full_name="Jo Doe"))
         if admin:
             await self.pool.execute("UPDATE accounts SET role = 'admin' WHERE email = $1", email)
-        login = await self.auth.Login(auth_pb2.LoginRequest(email=email, password=PASSWORD))
-        return Person(user.id, email, login.access_token)
+        return await self.login(Person(user.id, email, ""))
+
+    async def login(self, person: Person, password: str = PASSWORD) -> Person:
+        """Log somebody in on another device."""
+        login = await self.auth.Login(auth_pb2.LoginRequest(email=person.email, password=password))
+        return Person(person.id, person.email, login.access_token, login.refresh_token)
+
+    async def session(self, person: Person) -> str:
+        """Log somebody in on another device; return the id of the session."""
+        return (await self.login(person)).session_id
 
     async def product(self, admin: Person, *, name: str = "Ball", price: int = 1999, stock: int = 10, **fields: Any) -> catalog_pb2.Product:
         """Put a product on sale."""

@@ -1,5 +1,7 @@
 """A whole shop under test: `mercato up` in a process of its own."""
 
+import asyncio
+import functools
 import itertools
 import json
 import os
@@ -17,6 +19,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mercato_server import db, keyrings
+from mercato_server.config import Settings
+from mercato_server.domain.tokens import Keyring
 from mercato_server.embedded.postgres import Postgres
 from support.rest import HOST, Client, Reply
 
@@ -51,10 +56,11 @@ class Up:
         """The URL of the shop's database."""
         return Postgres(self.data_dir).url()
 
-    @property
-    def secret(self) -> str:
+    @functools.cached_property
+    def keyring(self) -> Keyring:
         """What tokens are signed with."""
-        return (self.data_dir / "secret_key").read_text().strip()
+        settings = Settings(database_url=self.database, secret_key=(self.data_dir / "secret_key").read_text().strip())
+        return asyncio.run(_keyring(settings))
 
     def log(self, name: str) -> str:
         return (self.data_dir / "log" / name).read_text(errors="replace")
@@ -82,6 +88,11 @@ class Up:
     def stock(self, product_id: str) -> int:
         """Return the units of a product that can be sold."""
         return int(self.anyone.get(f"/products/{product_id}").json["stock"])
+
+
+async def _keyring(settings: Settings) -> Keyring:
+    async with db.small_pool(settings.database_url) as pool:
+        return await keyrings.load(pool, settings)
 
 
 def created(reply: Reply) -> dict[str, Any]:

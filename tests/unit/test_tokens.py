@@ -6,39 +6,86 @@ from uuid import UUID, uuid4
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from mercato_server.domain.errors import PageTokenInvalid, TokenInvalid
+from mercato_server.domain.keys import WrongSecretError, generate, unseal
 from mercato_server.domain.paging import PageTokens, Position
 from mercato_server.domain.passwords import hash_password, unmatched_hash, verify_password, weakness
-from mercato_server.domain.tokens import Tokens
+from mercato_server.domain.refresh_tokens import LENGTH, RefreshTokens, digest
+from mercato_server.domain.tokens import Keyring, Tokens
 
 SECRET = "s" * 32
-ACCOUNT = uuid4()
-TOKENS = Tokens(SECRET, "HS256", 600)
+ACCOUNT, SESSION = uuid4(), uuid4()
+KEY, NEXT_KEY = Ed25519PrivateKey.generate(), Ed25519PrivateKey.generate()
+KEYRING = Keyring("EdDSA", "now", KEY, {"now": KEY.public_key(), "next": NEXT_KEY.public_key()})
+TOKENS = Tokens(KEYRING, 600)
+SHARED = Tokens(Keyring.shared(SECRET, "HS256"), 600)
 
 
-def forged(header: dict[str, Any] | None = None, secret: str = SECRET, algorithm: str = "HS256", **claims: Any) -> str:
+def forged(header: dict[str, Any] | None = None, key: Any = KEY, algorithm: str = "EdDSA", **claims: Any) -> str:
     now = int(time.time())
-    good = {"iss": "mercato", "aud": "mercato", "sub": str(ACCOUNT), "iat": now, "exp": now + 600, "jti": "1"}
+    good = {"iss": "mercato", "aud": "mercato", "sub": str(ACCOUNT), "sid": str(SESSION), "iat": now, "exp": now + 600, "jti": "1"}
     content = {name: value for name, value in (good | claims).items() if value is not None}
-    return jwt.encode(content, secret, algorithm, headers={"typ": "at+jwt"} | (header or {}))
+    headers = {"typ": "at+jwt", "kid": "now"} | (header or {})
+    return jwt.encode(content, key, algorithm, headers={name: value for name, value in headers.items() if value is not None})
 
 
-def test_a_token_names_its_account() -> None:
-    now = int(time.time())
-    assert TOKENS.verify(TOKENS.issue(ACCOUNT, now)) == (ACCOUNT, now + 600)
-    assert TOKENS.verify(forged())[0] == ACCOUNT
+@pytest.mark.parametrize("tokens", [TOKENS, SHARED], ids=["EdDSA", "HS256"])
+def test_a_token_names_its_account_and_session_until_it_expires(tokens: Tokens) -> None:
+    before = time.time()
+    said = tokens.verify(tokens.issue(ACCOUNT, SESSION))
+    assert (said.account_id, said.session_id) == (ACCOUNT, SESSION)
+    assert before + 599 <= said.expires_at <= time.time() + 600
+
+
+def test_a_forged_token_is_right_but_for_what_the_tests_change() -> None:
+    assert TOKENS.verify(forged()).account_id == ACCOUNT
+    assert TOKENS.verify(forged({"kid": "next"}, key=NEXT_KEY)).account_id == ACCOUNT
+
+
+def test_a_token_of_one_kind_of_key_is_none_of_the_other() -> None:
+    for token in (TOKENS.issue(ACCOUNT, SESSION), forged({"kid": None}, SECRET * 2, "HS512")):
+        with pytest.raises(TokenInvalid):
+            SHARED.verify(token)
+    with pytest.raises(TokenInvalid):
+        TOKENS.verify(SHARED.issue(ACCOUNT, SESSION))
+
+
+def test_a_sealed_key_opens_with_its_own_secret_only() -> None:
+    key = generate(SECRET)
+    assert unseal(key, SECRET).private_bytes_raw() not in key.sealed
+    with pytest.raises(WrongSecretError):
+        unseal(key, "t" * 32)
+
+
+def test_a_refresh_token_has_one_successor_that_only_the_server_can_tell() -> None:
+    tokens, first = RefreshTokens(SECRET), RefreshTokens(SECRET).first()
+    assert tokens.after(first) == tokens.after(first)
+    assert len({first, tokens.first(), tokens.after(first), tokens.after(tokens.after(first)), RefreshTokens("t").after(first)}) == 5
+    assert {len(token) for token in (first, tokens.after(first))} == {LENGTH}
+    assert first.encode() not in digest(first)
 
 
 @pytest.mark.parametrize(
     "token",
     [
+        pytest.param(forged(key=NEXT_KEY), id="other key"),
+        pytest.param(forged(key=KEY.public_key().public_bytes_raw(), algorithm="HS256"), id="public key as secret"),
+        pytest.param(forged({"kid": None}), id="no kid"),
+        pytest.param(forged({"kid": "unknown"}), id="unknown kid"),
+        pytest.param(forged({"kid": "../../dev/null"}), id="path as kid"),
+        pytest.param(forged({"jku": "https://example.com/jwks.json"}), id="jku"),
+        pytest.param(forged({"x5u": "https://example.com/x.pem"}), id="x5u"),
+        pytest.param(forged({"jwk": {"kty": "OKP"}}), id="jwk"),
+        pytest.param(forged(sid=None), id="no sid"),
+        pytest.param(forged(sid="1"), id="sid not an id"),
+        pytest.param(forged(sub=7), id="sub a number"),
+        pytest.param(forged(exp=int(time.time()) + 48 * 3600), id="too long a life"),
         pytest.param("", id="empty"),
         pytest.param("a.b.c", id="garbage"),
         pytest.param("x" * 5000, id="too long"),
-        pytest.param(forged(secret="t" * 32), id="other secret"),
         pytest.param(jwt.encode({"sub": str(ACCOUNT)}, "", "none"), id="alg none"),
-        pytest.param(forged(algorithm="HS512", secret=SECRET * 2), id="other algorithm"),
         pytest.param(forged(exp=int(time.time()) - 1), id="expired"),
         pytest.param(forged(exp=None), id="no exp"),
         pytest.param(forged(exp=10**40), id="exp beyond all time"),

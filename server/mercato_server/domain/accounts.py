@@ -1,4 +1,4 @@
-"""Accounts, as the server knows them."""
+"""Accounts and their sessions, as the server knows them."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -6,6 +6,7 @@ from enum import StrEnum
 from uuid import UUID
 
 FULL_NAME_MAX = 200
+USER_AGENT_MAX = 200
 
 
 class Role(StrEnum):
@@ -25,3 +26,35 @@ class Account:
     role: Role
     password_hash: str = field(repr=False)
     created_at: datetime
+    disabled_at: datetime | None
+    email_verified_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """Where a login comes from, as far as can be told."""
+
+    user_agent: str
+    ip_address: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """A login as stored."""
+
+    id: UUID
+    user_agent: str
+    ip_address: str
+    created_at: datetime
+    refreshed_at: datetime
+    expires_at: datetime
+
+
+class SessionEnd(StrEnum):
+    """Why a session ended; the values are those of the database."""
+
+    LOGOUT = "logout"
+    REVOKED = "revoked"
+    PASSWORD = "password"  # noqa: S105 - a reason
+    REUSE = "reuse"
+    DISABLED = "disabled"

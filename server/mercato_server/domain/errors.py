@@ -34,7 +34,7 @@ class MercatoError(Exception):
 
     code: ClassVar[StatusCode]
     reason: ClassVar[str]
-    retry_after_s: ClassVar[float] = 1.0
+    retry_after_s: float = 1.0
     """Advice for the codes that carry a RetryInfo."""
     resource_type: ClassVar[str] = ""
 
@@ -88,6 +88,34 @@ class InvalidCredentials(MercatoError):
         super().__init__("e-mail or password is wrong")
 
 
+class RefreshTokenInvalid(MercatoError):
+    """The refresh token is unknown, used up, or of a session that has ended; never says which."""
+
+    code, reason = StatusCode.UNAUTHENTICATED, "REFRESH_TOKEN_INVALID"
+
+    def __init__(self) -> None:
+        super().__init__("the refresh token is not valid any more; log in again")
+
+
+class PasswordWrong(MercatoError):
+    """The current password is another one. Not UNAUTHENTICATED: the token of the call is fine."""
+
+    code, reason = StatusCode.PERMISSION_DENIED, "PASSWORD_WRONG"
+
+    def __init__(self) -> None:
+        super().__init__("the current password is wrong")
+
+
+class TooManyAttempts(MercatoError):
+    """Logins with this e-mail address failed too often to try again already."""
+
+    code, reason = StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_ATTEMPTS"
+
+    def __init__(self, retry_after_s: float) -> None:
+        super().__init__("too many failed logins; wait before the next attempt")
+        self.retry_after_s = retry_after_s
+
+
 class AdminOnly(MercatoError):
     """The call is for administrators."""
 
@@ -124,6 +152,12 @@ class OrderNotFound(NotFound):
     """No such order, or it is another account's."""
 
     reason, resource_type, noun = "ORDER_NOT_FOUND", "mercato.v1.Order", "order"
+
+
+class SessionNotFound(NotFound):
+    """The account has no such session that has not ended."""
+
+    reason, resource_type, noun = "SESSION_NOT_FOUND", "mercato.v1.Session", "session"
 
 
 class EmailTaken(MercatoError):

@@ -1,61 +1,93 @@
 """Access tokens: JSON Web Tokens as RFC 9068 profiles them."""
 
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from uuid import UUID, uuid4
 
 import jwt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from mercato_server.domain.errors import TokenInvalid
 
 ISSUER = "mercato"
 AUDIENCE = "mercato"
 TYPE = "at+jwt"
-REQUIRED_CLAIMS = ["exp", "iat", "iss", "aud", "sub", "jti"]
+REQUIRED_CLAIMS = ["exp", "iat", "iss", "aud", "sub", "sid", "jti"]
+HEADERS = frozenset({"alg", "typ", "kid"})
+"""All that a header of ours holds: whoever sends `jwk`, `jku`, `x5u` or `crit` wants to choose the key."""
 TOKEN_MAX_BYTES = 4_096
 LIFETIME_MAX_S = 24 * 60 * 60
 """As the upper bound of ACCESS_TOKEN_EXPIRE_MINUTES."""
 
 
 @dataclass(frozen=True, slots=True)
-class Tokens:
-    """Issues and verifies the tokens of one secret."""
+class Identity:
+    """What a token says: whose it is, from which session, and until when (seconds since 1970)."""
 
-    secret: str = field(repr=False)
+    account_id: UUID
+    session_id: UUID
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Keyring:
+    """The key that signs, and the keys that verify, by their names (`kid`); a shared secret has no name."""
+
     algorithm: str
-    lifetime_s: int
+    kid: str | None
+    signing: Ed25519PrivateKey | str = field(repr=False)
+    verifying: Mapping[str | None, Ed25519PublicKey | str] = field(repr=False)
 
-    def issue(self, account_id: UUID, now: float) -> str:
-        """Return a token of the account that holds for `lifetime_s` from `now` (seconds since 1970)."""
-        issued = int(now)
+    @classmethod
+    def shared(cls, secret: str, algorithm: str) -> "Keyring":
+        """Return the keyring of one secret (HS256 and its kin)."""
+        return cls(algorithm, None, secret, {None: secret})
+
+
+class Tokens:
+    """Issues and verifies access tokens with a keyring that may be replaced."""
+
+    def __init__(self, keyring: Keyring, lifetime_s: int) -> None:
+        self.keyring = keyring
+        self.lifetime_s = lifetime_s
+
+    def issue(self, account_id: UUID, session_id: UUID) -> str:
+        """Return a token of a session that holds for `lifetime_s` from now."""
+        issued = int(time.time())
         claims = {
             "iss": ISSUER,
             "aud": AUDIENCE,
             "sub": str(account_id),
+            "sid": str(session_id),
             "iat": issued,
             "exp": issued + self.lifetime_s,
             "jti": uuid4().hex,
         }
-        return jwt.encode(claims, self.secret, self.algorithm, headers={"typ": TYPE})
+        headers = {"typ": TYPE} | ({"kid": self.keyring.kid} if self.keyring.kid else {})
+        return jwt.encode(claims, self.keyring.signing, self.keyring.algorithm, headers=headers)
 
-    def verify(self, token: str) -> tuple[UUID, float]:
-        """Return the account of a token and until when it holds (seconds since 1970); raises TokenInvalid if it does not hold now."""
+    def verify(self, token: str) -> Identity:
+        """Return what a token says; raises TokenInvalid if it does not hold now."""
         if len(token) > TOKEN_MAX_BYTES:
             raise TokenInvalid("the access token is too long to be one of ours")
         try:
-            decoded = jwt.decode_complete(
+            header = jwt.get_unverified_header(token)
+            key = self.keyring.verifying.get(header.get("kid"))
+            if header.get("typ") != TYPE or not header.keys() <= HEADERS or key is None:
+                raise TokenInvalid("the access token is not one of ours; log in to get one")
+            claims = jwt.decode(
                 token,
-                self.secret,
-                algorithms=[self.algorithm],
+                key,
+                algorithms=[self.keyring.algorithm],
                 issuer=ISSUER,
                 audience=AUDIENCE,
                 options={"require": REQUIRED_CLAIMS, "strict_aud": True},
             )
-            if decoded["header"].get("typ") != TYPE:
-                raise TokenInvalid("the token is not an access token")
-            if int(decoded["payload"]["exp"]) - int(decoded["payload"]["iat"]) > LIFETIME_MAX_S:
+            if int(claims["exp"]) - int(claims["iat"]) > LIFETIME_MAX_S:
                 raise TokenInvalid("the access token claims to hold longer than any token does")
-            return UUID(decoded["payload"]["sub"]), float(decoded["payload"]["exp"])
+            return Identity(UUID(claims["sub"]), UUID(claims["sid"]), float(claims["exp"]))
         except jwt.ExpiredSignatureError:
-            raise TokenInvalid("the access token has expired; log in again") from None
-        except (jwt.InvalidTokenError, ValueError, TypeError, OverflowError):
+            raise TokenInvalid("the access token has expired; refresh it or log in again") from None
+        except (jwt.InvalidTokenError, ValueError, TypeError, OverflowError, AttributeError):
             raise TokenInvalid("the access token is not valid; log in to get one") from None

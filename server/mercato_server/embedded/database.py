@@ -1,9 +1,12 @@
 """The database of a data directory, whether `mercato up` runs on it or not."""
 
+import os
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+from mercato_server.config import optional_secret_key
 from mercato_server.embedded.postgres import Postgres
 from mercato_server.embedded.processes import DirectoryInUseError, EmbeddedError
 
@@ -23,3 +26,20 @@ async def database(data_dir: Path) -> AsyncIterator[str]:
         yield server.url()
     finally:
         await server.stop()
+
+
+def secret_key(data_dir: Path) -> str:
+    """Return SECRET_KEY, or the key of this data directory: made once, so that logins survive a restart."""
+    if given := optional_secret_key():
+        return given
+    path = data_dir / "secret_key"
+    with suppress(FileNotFoundError):
+        return path.read_text().strip()
+    unfinished = path.with_name(f"{path.name}.new")
+    unfinished.unlink(missing_ok=True)
+    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(secrets.token_hex(32) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.rename(path)
+    return path.read_text().strip()

@@ -6,7 +6,6 @@ import errno
 import importlib.metadata
 import json
 import os
-import secrets
 import shlex
 import signal
 import socket
@@ -17,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mercato_server.config import ConfigError, EdgeSettings, Settings, child_environ, data_home
+from mercato_server.embedded.database import secret_key
 from mercato_server.embedded.postgres import SETTINGS, Postgres
 from mercato_server.embedded.probes import POLL_S, until_listening, until_ready
 from mercato_server.embedded.processes import Command, EmbeddedError, Process, Program, complain, keep_running
@@ -129,9 +129,7 @@ class Shop:
         """Return the environment of the workers; they drain at once, because Ctrl-C means now."""
         own = {"DATABASE_URL": self._postgres.url(), "MERCATO_DRAIN_SECONDS": "0", "MERCATO_GRACE_SECONDS": "2"}
         environ = child_environ(own)
-        if not environ.get("SECRET_KEY"):
-            environ["SECRET_KEY"] = _secret_key(self._data_dir / "secret_key")
-        return environ
+        return environ | {"SECRET_KEY": secret_key(self._data_dir)}
 
     def _worker_process(self, number: int, environ: dict[str, str]) -> Process:
         return Process(
@@ -234,20 +232,6 @@ async def _require_free_port(host: str, port: int) -> None:
         if time.monotonic() > deadline:
             raise EmbeddedError(f"port {port} is in use; stop what listens there or choose another with --port")
         await asyncio.sleep(POLL_S)
-
-
-def _secret_key(path: Path) -> str:
-    """Return the key that signs this data directory's tokens; made once, so that logins survive a restart."""
-    with contextlib.suppress(FileNotFoundError):
-        return path.read_text().strip()
-    unfinished = path.with_name(f"{path.name}.new")
-    unfinished.unlink(missing_ok=True)
-    with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(secrets.token_hex(32) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.rename(path)
-    return path.read_text().strip()
 
 
 def _envoy_binary() -> Path:

@@ -1,20 +1,25 @@
 """AuthService."""
 
-import time
+import hashlib
+import hmac
 
 from mercato.v1 import auth_pb2
 from mercato_server.context import Context
 from mercato_server.db import Pool
-from mercato_server.domain.accounts import FULL_NAME_MAX, Role
-from mercato_server.domain.errors import InvalidCredentials
+from mercato_server.domain.accounts import FULL_NAME_MAX, Role, Session
+from mercato_server.domain.errors import InvalidCredentials, PasswordWrong
 from mercato_server.domain.passwords import PASSWORD_MAX_BYTES, weakness
-from mercato_server.domain.tokens import Tokens
+from mercato_server.domain.refresh_tokens import LENGTH, RefreshTokens, digest
 from mercato_server.handlers import convert
 from mercato_server.handlers.checks import Checks
 from mercato_server.handlers.forms import credentials
 from mercato_server.handlers.idempotency import Answer, Idempotency, answer
 from mercato_server.passwords import PasswordHasher
-from mercato_server.store import accounts
+from mercato_server.sessions import Sessions
+from mercato_server.store import accounts, idempotency, login_attempts, sessions
+from mercato_server.store.idempotency import IdempotencyKey, Stored
+from mercato_server.store.sessions import Opened
+from mercato_server.store.signing_keys import PUBLISHED_S
 
 EMAIL_MAX = 254
 """RFC 5321 section 4.5.3.1.3, as corrected by erratum 1690 of RFC 3696."""
@@ -22,13 +27,15 @@ BEARER = "bearer"
 
 
 class AuthHandler:
-    """Accounts and access tokens."""
+    """Accounts, sessions and tokens."""
 
-    def __init__(self, pool: "Pool", tokens: Tokens, passwords: PasswordHasher, idempotency: Idempotency) -> None:
+    def __init__(self, pool: "Pool", known: Sessions, passwords: PasswordHasher, keys: Idempotency, secret: str) -> None:
         self._pool = pool
-        self._idempotency = idempotency
-        self._tokens = tokens
+        self._known = known
         self._passwords = passwords
+        self._idempotency = keys
+        self._refresh_tokens = RefreshTokens(secret)
+        self._secret = hmac.digest(secret.encode(), b"mercato login attempts", hashlib.sha256)
 
     async def SignUp(self, request: auth_pb2.SignUpRequest, context: Context) -> Answer:
         """Create an account of the role `user`."""
@@ -42,13 +49,71 @@ class AuthHandler:
         new = accounts.NewAccount(email=email, full_name=full_name, role=Role.USER, password_hash=hashed)
         return answer(context, await accounts.create(self._pool, new, key), convert.user)
 
-    async def Login(self, request: auth_pb2.LoginRequest, _context: Context) -> auth_pb2.LoginResponse:
-        """Exchange e-mail and password for an access token."""
-        return await self._login(request.email, request.password)
+    async def Login(self, request: auth_pb2.LoginRequest, context: Context) -> auth_pb2.LoginResponse:
+        """Open a session with e-mail and password."""
+        return await self._login(request.email, request.password, context)
 
-    async def LoginForm(self, request: auth_pb2.LoginFormRequest, _context: Context) -> auth_pb2.LoginResponse:
-        """Exchange an HTML form, or JSON, for an access token."""
-        return await self._login(*credentials(request.form.content_type, request.form.data))
+    async def LoginForm(self, request: auth_pb2.LoginFormRequest, context: Context) -> auth_pb2.LoginResponse:
+        """Open a session with an HTML form, or JSON."""
+        return await self._login(*credentials(request.form.content_type, request.form.data), context)
+
+    async def Refresh(self, request: auth_pb2.RefreshRequest, _context: Context) -> auth_pb2.LoginResponse:
+        """Exchange a refresh token for the next pair."""
+        with Checks() as check:
+            if len(request.refresh_token) != LENGTH:
+                check.fail("refresh_token", "must be the refresh token of the last Login or Refresh")
+        successor = self._refresh_tokens.after(request.refresh_token)
+        opened = await sessions.refresh(self._pool, digest(request.refresh_token), digest(successor))
+        return self._pair(opened, successor)
+
+    async def Logout(self, _request: auth_pb2.LogoutRequest, context: Context) -> auth_pb2.LogoutResponse:
+        """End the session of the call."""
+        await sessions.end(self._pool, context.identity.session_id, context.account_id)
+        self._known.end(context.identity.session_id)
+        return auth_pb2.LogoutResponse()
+
+    async def LogoutAll(self, _request: auth_pb2.LogoutAllRequest, context: Context) -> auth_pb2.LogoutAllResponse:
+        """End every session of the caller."""
+        ended = await sessions.end_all(self._pool, context.account_id)
+        self._known.end(context.identity.session_id)
+        return auth_pb2.LogoutAllResponse(ended_sessions=ended)
+
+    async def ListSessions(self, _request: auth_pb2.ListSessionsRequest, context: Context) -> auth_pb2.ListSessionsResponse:
+        """List the caller's sessions."""
+        current = context.identity.session_id
+        found = await sessions.of_account(self._pool, context.account_id)
+        return auth_pb2.ListSessionsResponse(sessions=[convert.session(each, current=each.id == current) for each in found])
+
+    async def RevokeSession(self, request: auth_pb2.RevokeSessionRequest, context: Context) -> Answer:
+        """End one of the caller's sessions."""
+        with Checks() as check:
+            session_id = check.uuid("session_id", request.session_id)
+
+        def message(ended: Session) -> auth_pb2.Session:
+            return convert.session(ended, current=ended.id == context.identity.session_id)
+
+        key = self._idempotency.key(context, request, message)
+        ended = await sessions.revoke(self._pool, session_id, context.account_id, key)
+        self._known.end(session_id)
+        return answer(context, ended, message)
+
+    async def ChangePassword(self, request: auth_pb2.ChangePasswordRequest, context: Context) -> Answer:
+        """Replace the caller's password."""
+        with Checks() as check:
+            if weak := weakness(request.new_password):
+                check.fail("new_password", weak)
+            if request.new_password == request.current_password:
+                check.fail("new_password", "must be another one than now")
+            if not 0 < len(request.current_password.encode()) <= PASSWORD_MAX_BYTES:
+                check.fail("current_password", "must be the password of the account")
+        key = self._idempotency.key(context, request, _password_changed)
+        changed = await idempotency.find(self._pool, key) or await self._change_password(request, context, key)
+        return answer(context, changed, _password_changed)
+
+    async def GetJwks(self, _request: auth_pb2.GetJwksRequest, context: Context) -> auth_pb2.Jwks:
+        """Return the public keys of access tokens."""
+        context.headers.append(("cache-control", f"public, max-age={PUBLISHED_S}"))
+        return convert.jwks(self._known.tokens.keyring)
 
     async def GetMe(self, _request: auth_pb2.GetMeRequest, context: Context) -> auth_pb2.User:
         """Return the caller's account."""
@@ -67,15 +132,54 @@ class AuthHandler:
         """Greet an administrator."""
         return auth_pb2.GetAdminOnlyResponse(message="Welcome, admin")
 
-    async def _login(self, email: str, password: str) -> auth_pb2.LoginResponse:
+    async def _login(self, email: str, password: str, context: Context) -> auth_pb2.LoginResponse:
         with Checks() as check:
             if not 0 < len(email) <= EMAIL_MAX or "\0" in email:
                 check.fail("email", "must be the e-mail address of the account")
             if not 0 < len(password.encode()) <= PASSWORD_MAX_BYTES:
                 check.fail("password", "must be the password of the account")
-        account = await accounts.find(self._pool, email.strip().lower())
+        address = email.strip().lower()
+        self._passwords.require_room()
+        await login_attempts.count(self._pool, self._address_digest(address))
+        account = await accounts.find(self._pool, address)
         if not await self._passwords.verify(password, account.password_hash if account else None) or account is None:
             raise InvalidCredentials
-        return auth_pb2.LoginResponse(
-            access_token=self._tokens.issue(account.id, time.time()), token_type=BEARER, expires_in=self._tokens.lifetime_s
+        token = self._refresh_tokens.first()
+        opened = await sessions.open_session(self._pool, account.id, context.device, digest(token), self._address_digest(address))
+        if opened is None:
+            raise InvalidCredentials
+        return self._pair(opened, token)
+
+    async def _change_password(self, request: auth_pb2.ChangePasswordRequest, context: Context, key: IdempotencyKey | None) -> int | Stored:
+        account = await accounts.get(self._pool, context.account_id)
+        address_digest = self._address_digest(account.email)
+        self._passwords.require_room()
+        await login_attempts.count(self._pool, address_digest)
+        if not await self._passwords.verify(request.current_password, account.password_hash):
+            raise PasswordWrong
+        new = accounts.NewPassword(
+            account_id=account.id,
+            session_id=context.identity.session_id,
+            address_digest=address_digest,
+            old_hash=account.password_hash,
+            new_hash=await self._passwords.hash(request.new_password),
         )
+        return await accounts.change_password(self._pool, new, key)
+
+    def _pair(self, opened: Opened, refresh_token: str) -> auth_pb2.LoginResponse:
+        """Give the tokens of a session to whoever opened it."""
+        tokens = self._known.tokens
+        return auth_pb2.LoginResponse(
+            access_token=tokens.issue(opened.account_id, opened.id),
+            token_type=BEARER,
+            expires_in=tokens.lifetime_s,
+            refresh_token=refresh_token,
+            refresh_expires_in=opened.lasts_s,
+        )
+
+    def _address_digest(self, address: str) -> bytes:
+        return hmac.digest(self._secret, address.encode(), hashlib.sha256)
+
+
+def _password_changed(ended_sessions: int) -> auth_pb2.ChangePasswordResponse:
+    return auth_pb2.ChangePasswordResponse(ended_sessions=ended_sessions)

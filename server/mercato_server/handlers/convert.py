@@ -6,10 +6,12 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from mercato.v1 import auth_pb2, cart_pb2, catalog_pb2, order_pb2
 from mercato.v1.money_pb2 import Money
-from mercato_server.domain.accounts import Account, Role
+from mercato_server.domain.accounts import Account, Role, Session
 from mercato_server.domain.carts import CartLine, CartWarning, cart_etag, cart_total_minor
 from mercato_server.domain.catalog import Category, Product
+from mercato_server.domain.keys import coordinate
 from mercato_server.domain.orders import Order, OrderLine, OrderStatus, OrderTransition
+from mercato_server.domain.tokens import Keyring
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ROLES = {Role.USER: auth_pb2.ROLE_USER, Role.ADMIN: auth_pb2.ROLE_ADMIN}
@@ -40,6 +42,32 @@ def user(account: Account) -> auth_pb2.User:
         full_name=account.full_name,
         role=ROLES[account.role],
         create_time=timestamp(account.created_at),
+        disabled=account.disabled_at is not None,
+        email_verified=account.email_verified_at is not None,
+    )
+
+
+def session(found: Session, *, current: bool) -> auth_pb2.Session:
+    """Return a login as its owner sees it; `current` if the call is made in it."""
+    return auth_pb2.Session(
+        id=str(found.id),
+        user_agent=found.user_agent,
+        ip_address=found.ip_address,
+        create_time=timestamp(found.created_at),
+        refresh_time=timestamp(found.refreshed_at),
+        expire_time=timestamp(found.expires_at),
+        current=current,
+    )
+
+
+def jwks(keyring: Keyring) -> auth_pb2.Jwks:
+    """Return the public keys of a keyring; a shared secret has none."""
+    keys = {kid: key for kid, key in keyring.verifying.items() if kid and not isinstance(key, str)}
+    return auth_pb2.Jwks(
+        keys=[
+            auth_pb2.Jwk(kty="OKP", crv="Ed25519", x=coordinate(key), kid=kid, use="sig", alg=keyring.algorithm)
+            for kid, key in keys.items()
+        ]
     )
 
 

@@ -4,6 +4,7 @@ from mercato.v1 import order_pb2
 from mercato_server.coalescer import Batching, Coalescer
 from mercato_server.context import Context
 from mercato_server.db import Pool
+from mercato_server.domain.accounts import Role
 from mercato_server.domain.errors import OrderNotFound
 from mercato_server.domain.orders import REASON_MAX, Order, OrderStatus, Terms
 from mercato_server.handlers import convert
@@ -76,7 +77,7 @@ class OrderHandler:
         with Checks() as check:
             order_id = check.uuid("order_id", request.order_id)
             reason = check.text("reason", request.reason, longest=REASON_MAX)
-        owner_id = None if await accounts.is_admin(self._pool, context.account_id) else context.account_id
+        owner_id = None if context.role is Role.ADMIN else context.account_id
         change = orders.Change(
             order_id=order_id, status=OrderStatus.CANCELLED, actor_id=context.account_id, reason=reason, owner_id=owner_id
         )

@@ -2,52 +2,39 @@
 
 import time
 from collections.abc import Callable
-from uuid import UUID
-
-from cachetools import LRUCache
 
 from mercato.v1.policy_pb2 import ACCESS_ADMIN, ACCESS_ANYONE
 from mercato_server.context import Context, Rpc
-from mercato_server.db import Pool
+from mercato_server.domain.accounts import Role
 from mercato_server.domain.errors import AdminOnly, TokenInvalid
-from mercato_server.domain.tokens import Tokens
 from mercato_server.interceptors import Answer, Unary
-from mercato_server.store import accounts
-
-TOKENS_REMEMBERED = 10_000
-"""Verified tokens that are remembered until they expire: to verify one costs a fifth of an empty call."""
+from mercato_server.sessions import Sessions
 
 
-def authenticate(tokens: Tokens, pool: "Pool") -> Callable[[Rpc, Unary], Unary]:
+def authenticate(sessions: Sessions) -> Callable[[Rpc, Unary], Unary]:
     """Let a call through if its RPC's policy does.
 
-    A token says who somebody is and never what they may do: whether they are an administrator is read from the database at each call that
-    needs to know, so that a demoted one is refused on the next call.
+    A token says who somebody is and never what they may do. Calls that change something, and those for administrators, ask the database
+    whether the session is live and what the account may do now; concurrent ones ask together. Other calls go by what the worker has heard.
     """
-    verified: LRUCache[str, tuple[UUID, float]] = LRUCache(TOKENS_REMEMBERED)
-
-    def account_of(context: Context) -> UUID:
-        token = _token(context)
-        known = verified.get(token)
-        if known is None or known[1] <= time.time():
-            known = verified[token] = tokens.verify(token)
-        return known[0]
 
     def layer(rpc: Rpc, proceed: Unary) -> Unary:
-        if rpc.policy.access == ACCESS_ANYONE:
-            return proceed
-
-        async def as_user(request: bytes, context: Context) -> Answer:
-            context.account_id = account_of(context)
+        async def reading(request: bytes, context: Context) -> Answer:
+            context.identity = identity = sessions.identify(_token(context), time.time())
+            await sessions.require_live(identity)
             return await proceed(request, context)
 
-        async def as_admin(request: bytes, context: Context) -> Answer:
-            context.account_id = account_of(context)
-            if not await accounts.is_admin(pool, context.account_id):
+        async def changing(request: bytes, context: Context) -> Answer:
+            context.identity = identity = sessions.identify(_token(context), time.time())
+            context.role = await sessions.role(identity)
+            if admins_only and context.role is not Role.ADMIN:
                 raise AdminOnly
             return await proceed(request, context)
 
-        return as_admin if rpc.policy.access == ACCESS_ADMIN else as_user
+        admins_only = rpc.policy.access == ACCESS_ADMIN
+        if rpc.policy.access == ACCESS_ANYONE:
+            return proceed
+        return reading if rpc.reads and not admins_only else changing
 
     return layer
 

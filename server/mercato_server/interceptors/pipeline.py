@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import grpc
+from google.api import annotations_pb2
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
@@ -24,7 +25,9 @@ def rpcs(service: ServiceDescriptor) -> list[Rpc]:
         policy = method.GetOptions().Extensions[policy_pb2.policy]
         if policy.access == policy_pb2.ACCESS_UNSPECIFIED:
             raise ValueError(f"{method.full_name} has no policy with an access")
-        found.append(Rpc(service.full_name, method.name, GetMessageClass(method.input_type), policy))
+        rule = method.GetOptions().Extensions[annotations_pb2.http]
+        reads = all(each.WhichOneof("pattern") == "get" for each in (rule, *rule.additional_bindings))
+        found.append(Rpc(service.full_name, method.name, GetMessageClass(method.input_type), policy, reads))
     return found
 
 

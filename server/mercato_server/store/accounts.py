@@ -6,25 +6,26 @@ from uuid import UUID
 import asyncpg
 
 from mercato_server.db import Conn, Pool
-from mercato_server.domain.accounts import Account, Role
-from mercato_server.domain.errors import EmailTaken, TokenInvalid
+from mercato_server.domain.accounts import Account, Role, SessionEnd
+from mercato_server.domain.errors import EmailTaken, PasswordWrong, TokenInvalid
+from mercato_server.store import sessions
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
 from mercato_server.transactions import retry_conflicts, transaction
 
 INSERT_ACCOUNT = """
 INSERT INTO accounts (email, full_name, role, password_hash)
 VALUES ($1, $2, $3, $4)
-RETURNING id, email, full_name, role, password_hash, created_at
+RETURNING id, email, full_name, role, password_hash, created_at, disabled_at, email_verified_at
 """
 
 GET_ACCOUNT = """
-SELECT id, email, full_name, role, password_hash, created_at
+SELECT id, email, full_name, role, password_hash, created_at, disabled_at, email_verified_at
   FROM accounts
  WHERE id = $1
 """
 
 GET_ACCOUNT_BY_EMAIL = """
-SELECT id, email, full_name, role, password_hash, created_at
+SELECT id, email, full_name, role, password_hash, created_at, disabled_at, email_verified_at
   FROM accounts
  WHERE email = $1
 """
@@ -33,8 +34,18 @@ RENAME_ACCOUNT = """
 UPDATE accounts
    SET full_name = $2
  WHERE id = $1
-RETURNING id, email, full_name, role, password_hash, created_at
+RETURNING id, email, full_name, role, password_hash, created_at, disabled_at, email_verified_at
 """
+
+# The old hash must still be the one that was verified: of two changes at once, the second fails.
+REPLACE_HASH = """
+UPDATE accounts
+   SET password_hash = $3
+ WHERE id = $1 AND password_hash = $2
+RETURNING id
+"""
+
+FORGET_ATTEMPTS = "DELETE FROM login_attempts WHERE address_digest = $1"
 
 IS_ADMIN = "SELECT role = 'admin' FROM accounts WHERE id = $1"
 
@@ -89,6 +100,31 @@ async def _rename(conn: "Conn", account_id: UUID, full_name: str) -> Account:
     if row is None:
         raise TokenInvalid("the account of this token is gone")
     return _account(row)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewPassword:
+    """A password to set where `old_hash` was verified, in a session that stays; the others end."""
+
+    account_id: UUID
+    session_id: UUID
+    address_digest: bytes
+    old_hash: str = field(repr=False)
+    new_hash: str = field(repr=False)
+
+
+@retry_conflicts
+async def change_password(pool: "Pool", new: NewPassword, key: IdempotencyKey | None = None) -> int | Stored:
+    """Replace a password and end the account's other sessions; return how many there were. Raises PasswordWrong if it is another by now."""
+    async with transaction(pool) as conn:
+        return await once(conn, key, lambda: _change_password(conn, new))
+
+
+async def _change_password(conn: "Conn", new: NewPassword) -> int:
+    if await conn.fetchval(REPLACE_HASH, new.account_id, new.old_hash, new.new_hash) is None:
+        raise PasswordWrong
+    await conn.execute(FORGET_ATTEMPTS, new.address_digest)
+    return await sessions.end_others(conn, new.account_id, SessionEnd.PASSWORD, keep=new.session_id)
 
 
 async def is_admin(pool: "Pool", account_id: UUID) -> bool:

@@ -25,14 +25,17 @@ SELECT xid::text AS position, id, kind, subject_id, payload, created_at
  LIMIT $3
 """
 
-# What is visible beyond the line already; it will be read again by READ_EVENTS.
-PEEK_EVENTS = """
-SELECT xid::text AS position, id, kind, subject_id, payload, created_at
-  FROM events
- WHERE (xid, id) > ($1::text::xid8, $2::bigint) AND xid >= pg_snapshot_xmin(pg_current_snapshot())
- ORDER BY xid, id
- LIMIT $3
+# What has come to be visible since an earlier snapshot, whatever older transactions still run: each event once, in no order to rely on.
+GET_NEWS = """
+SELECT pg_current_snapshot()::text AS snapshot,
+       ARRAY(SELECT kind || ' ' || subject_id
+               FROM events
+              WHERE xid >= pg_snapshot_xmin($1::text::pg_snapshot) AND NOT pg_visible_in_snapshot(xid, $1::text::pg_snapshot)
+                AND kind = ANY($2::text[])
+              LIMIT $3) AS news
 """
+
+GET_SNAPSHOT = "SELECT pg_current_snapshot()::text"
 
 GET_END = """
 SELECT (pg_snapshot_xmin(pg_current_snapshot())::text::bigint - 1)::text AS xid, 9223372036854775807 AS id
@@ -68,9 +71,19 @@ async def read(pool: "Pool", after: Cursor, limit: int) -> list[tuple[Cursor, Ev
     return _events(await pool.fetch(READ_EVENTS, str(after.xid), after.id, limit))
 
 
-async def peek(pool: "Pool", after: Cursor, limit: int) -> list[tuple[Cursor, Event]]:
-    """Return the events that are visible although older transactions still run: for those who must hear soon and mind no repetition."""
-    return _events(await pool.fetch(PEEK_EVENTS, str(after.xid), after.id, limit))
+async def snapshot(pool: "Pool") -> str:
+    """Return what is visible now, for `news`."""
+    return str(await pool.fetchval(GET_SNAPSHOT))
+
+
+async def news(pool: "Pool", since: str, kinds: Sequence[str], limit: int) -> tuple[str, list[tuple[str, UUID]]]:
+    """Return the kind and subject of the events that a snapshot did not show, at most `limit`, and the snapshot that shows them.
+
+    For those who must hear at once and mind no order: an old transaction that still runs holds nobody else's events back.
+    """
+    row = await pool.fetchrow(GET_NEWS, since, kinds, limit)
+    assert row is not None  # noqa: S101 - the statement has no condition
+    return row["snapshot"], [(kind, UUID(subject)) for kind, subject in (each.split(" ") for each in row["news"])]
 
 
 async def end(pool: "Pool") -> Cursor:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from uuid import UUID
 
-from mercato_server.db import Conn
+from mercato_server.db import Conn, Pool
 from mercato_server.domain.errors import IdempotencyKeyReused
 
 Result = TypeVar("Result")
@@ -25,6 +25,7 @@ GET_RESPONSES = """
 SELECT stored.scope_id, stored.key, stored.fingerprint, stored.response
   FROM unnest($1::uuid[], $2::text[]) AS claim (scope_id, key)
   JOIN idempotency_keys AS stored ON stored.scope_id = claim.scope_id AND stored.key = claim.key
+ WHERE stored.created_at >= now() - interval '24 hours'
 """
 
 STORE_RESPONSES = """
@@ -72,6 +73,21 @@ async def once(conn: "Conn", key: IdempotencyKey | None, work: Callable[[], Awai
     if used is not None:
         return used
     return (await settle(conn, [(key, await work())]))[key]
+
+
+async def find(pool: "Pool", key: IdempotencyKey | None) -> Stored | None:
+    """Return what was answered to a key before, or None; raises IdempotencyKeyReused.
+
+    For calls whose request is refused once they have succeeded, say because it holds the password that they have replaced.
+    """
+    if key is None:
+        return None
+    row = await pool.fetchrow(GET_RESPONSES, [key.scope_id], [key.key])
+    if row is None:
+        return None
+    if row["fingerprint"] != key.fingerprint:
+        raise IdempotencyKeyReused
+    return Stored(row["response"], replayed=True)
 
 
 async def claim(conn: "Conn", keys: Sequence[IdempotencyKey]) -> dict[IdempotencyKey, Stored | IdempotencyKeyReused]:

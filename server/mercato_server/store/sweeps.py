@@ -1,4 +1,7 @@
-"""What is thrown away when it is old: idempotency keys after a day, events after a week; in small batches, by any worker."""
+"""What is thrown away when it is old, in small batches, by any worker.
+
+Idempotency keys and failed logins go after a day, events after a week, sessions a week after they would have ended by themselves.
+"""
 
 from mercato_server.db import Pool
 
@@ -22,12 +25,32 @@ DELETE FROM events
                         FOR UPDATE SKIP LOCKED)
 """
 
+DELETE_OLD_ATTEMPTS = """
+DELETE FROM login_attempts
+ WHERE address_digest IN (SELECT address_digest
+                            FROM login_attempts
+                           WHERE blocked_until < now() - interval '24 hours'
+                           ORDER BY blocked_until
+                           LIMIT $1
+                             FOR UPDATE SKIP LOCKED)
+"""
+
+DELETE_OLD_SESSIONS = """
+DELETE FROM sessions
+ WHERE id IN (SELECT id
+                FROM sessions
+               WHERE expires_at < now() - interval '7 days'
+               ORDER BY expires_at
+               LIMIT $1
+                 FOR UPDATE SKIP LOCKED)
+"""
+
 BATCH = 500
 
 
 async def sweep(pool: "Pool") -> int:
     """Delete a batch of what is too old of each kind; return how many rows that were, so that the caller goes on while it is worth it."""
     deleted = 0
-    for statement in (DELETE_EXPIRED_KEYS, DELETE_OLD_EVENTS):
+    for statement in (DELETE_EXPIRED_KEYS, DELETE_OLD_EVENTS, DELETE_OLD_ATTEMPTS, DELETE_OLD_SESSIONS):
         deleted += int((await pool.execute(statement, BATCH)).rpartition(" ")[2])
     return deleted

@@ -26,7 +26,11 @@ if _version_not_supported:
 
 
 class AuthServiceStub:
-    """Accounts and access tokens.
+    """Accounts, sessions and tokens.
+
+    A login opens a session: an access token of a few minutes, to send as `authorization: Bearer <token>`, and a refresh token that is exchanged
+    for the next pair. A session ends by Logout, by a new password, when its account is disabled, or 30 days after its login. An ended one is
+    refused at once by RPCs that change something and by those for administrators, and within 250 ms by all others.
 
     Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last
     two carry a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that others held what the call needed; nothing was changed.
@@ -53,6 +57,41 @@ class AuthServiceStub:
                 request_serializer=mercato_dot_v1_dot_auth__pb2.LoginFormRequest.SerializeToString,
                 response_deserializer=mercato_dot_v1_dot_auth__pb2.LoginResponse.FromString,
                 _registered_method=True)
+        self.Refresh = channel.unary_unary(
+                '/mercato.v1.AuthService/Refresh',
+                request_serializer=mercato_dot_v1_dot_auth__pb2.RefreshRequest.SerializeToString,
+                response_deserializer=mercato_dot_v1_dot_auth__pb2.LoginResponse.FromString,
+                _registered_method=True)
+        self.Logout = channel.unary_unary(
+                '/mercato.v1.AuthService/Logout',
+                request_serializer=mercato_dot_v1_dot_auth__pb2.LogoutRequest.SerializeToString,
+                response_deserializer=mercato_dot_v1_dot_auth__pb2.LogoutResponse.FromString,
+                _registered_method=True)
+        self.LogoutAll = channel.unary_unary(
+                '/mercato.v1.AuthService/LogoutAll',
+                request_serializer=mercato_dot_v1_dot_auth__pb2.LogoutAllRequest.SerializeToString,
+                response_deserializer=mercato_dot_v1_dot_auth__pb2.LogoutAllResponse.FromString,
+                _registered_method=True)
+        self.ListSessions = channel.unary_unary(
+                '/mercato.v1.AuthService/ListSessions',
+                request_serializer=mercato_dot_v1_dot_auth__pb2.ListSessionsRequest.SerializeToString,
+                response_deserializer=mercato_dot_v1_dot_auth__pb2.ListSessionsResponse.FromString,
+                _registered_method=True)
+        self.RevokeSession = channel.unary_unary(
+                '/mercato.v1.AuthService/RevokeSession',
+                request_serializer=mercato_dot_v1_dot_auth__pb2.RevokeSessionRequest.SerializeToString,
+                response_deserializer=mercato_dot_v1_dot_auth__pb2.Session.FromString,
+                _registered_method=True)
+        self.ChangePassword = channel.unary_unary(
+                '/mercato.v1.AuthService/ChangePassword',
+                request_serializer=mercato_dot_v1_dot_auth__pb2.ChangePasswordRequest.SerializeToString,
+                response_deserializer=mercato_dot_v1_dot_auth__pb2.ChangePasswordResponse.FromString,
+                _registered_method=True)
+        self.GetJwks = channel.unary_unary(
+                '/mercato.v1.AuthService/GetJwks',
+                request_serializer=mercato_dot_v1_dot_auth__pb2.GetJwksRequest.SerializeToString,
+                response_deserializer=mercato_dot_v1_dot_auth__pb2.Jwks.FromString,
+                _registered_method=True)
         self.GetMe = channel.unary_unary(
                 '/mercato.v1.AuthService/GetMe',
                 request_serializer=mercato_dot_v1_dot_auth__pb2.GetMeRequest.SerializeToString,
@@ -71,7 +110,11 @@ class AuthServiceStub:
 
 
 class AuthServiceServicer:
-    """Accounts and access tokens.
+    """Accounts, sessions and tokens.
+
+    A login opens a session: an access token of a few minutes, to send as `authorization: Bearer <token>`, and a refresh token that is exchanged
+    for the next pair. A session ends by Logout, by a new password, when its account is disabled, or 30 days after its login. An ended one is
+    refused at once by RPCs that change something and by those for administrators, and within 250 ms by all others.
 
     Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last
     two carry a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that others held what the call needed; nothing was changed.
@@ -87,10 +130,11 @@ class AuthServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Login(self, request, context):
-        """Exchange e-mail and password for an access token.
+        """Open a session with e-mail and password.
 
-        An unknown e-mail and a wrong password are the same error, after the same work.
-        Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED INVALID_CREDENTIALS.
+        An unknown e-mail, a wrong password and a disabled account are the same error, after the same work. After five failures each further
+        one doubles the time until the next attempt for that e-mail, from one second to one minute; a success forgets them.
+        Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED INVALID_CREDENTIALS, RESOURCE_EXHAUSTED TOO_MANY_ATTEMPTS (RetryInfo says when).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -100,6 +144,75 @@ class AuthServiceServicer:
         """Log in by HTML form (`username`, `password`; the OAuth 2.0 password form, RFC 6749 section 4.3.2) or by the JSON object {"username" or "email", "password"}.
 
         Errors: as Login; INVALID_ARGUMENT also for another content type.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Refresh(self, request, context):
+        """Exchange a refresh token for a new access token and the next refresh token.
+
+        A token can be exchanged once. Who lost the answer may exchange it again for ten seconds, while the next one is unused, and gets the
+        same next one. After that a second use means that two hold it: the session ends.
+        Errors: UNAUTHENTICATED REFRESH_TOKEN_INVALID.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Logout(self, request, context):
+        """End the session that the call is made in.
+
+        Errors: UNAUTHENTICATED TOKEN_INVALID.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def LogoutAll(self, request, context):
+        """End every session of the caller, this one too.
+
+        Errors: UNAUTHENTICATED TOKEN_INVALID.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSessions(self, request, context):
+        """List the caller's sessions that have not ended, the one used last first.
+
+        Errors: UNAUTHENTICATED TOKEN_INVALID.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RevokeSession(self, request, context):
+        """End one of the caller's sessions, say that of a lost phone.
+
+        Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, NOT_FOUND SESSION_NOT_FOUND (also for another account's, or an
+        ended one).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ChangePassword(self, request, context):
+        """Replace the caller's password; every other session of the account ends.
+
+        A wrong current password counts as a failed login.
+        Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED PASSWORD_WRONG,
+        RESOURCE_EXHAUSTED TOO_MANY_ATTEMPTS.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetJwks(self, request, context):
+        """Return the public keys that verify access tokens: a JSON Web Key Set (RFC 7517). Empty where tokens are signed with a shared secret.
+
+        The next key is among them before any token is signed with it, so the set may be cached for five minutes.
+        Errors: none of its own.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -150,6 +263,41 @@ def add_AuthServiceServicer_to_server(servicer, server):
                     request_deserializer=mercato_dot_v1_dot_auth__pb2.LoginFormRequest.FromString,
                     response_serializer=mercato_dot_v1_dot_auth__pb2.LoginResponse.SerializeToString,
             ),
+            'Refresh': grpc.unary_unary_rpc_method_handler(
+                    servicer.Refresh,
+                    request_deserializer=mercato_dot_v1_dot_auth__pb2.RefreshRequest.FromString,
+                    response_serializer=mercato_dot_v1_dot_auth__pb2.LoginResponse.SerializeToString,
+            ),
+            'Logout': grpc.unary_unary_rpc_method_handler(
+                    servicer.Logout,
+                    request_deserializer=mercato_dot_v1_dot_auth__pb2.LogoutRequest.FromString,
+                    response_serializer=mercato_dot_v1_dot_auth__pb2.LogoutResponse.SerializeToString,
+            ),
+            'LogoutAll': grpc.unary_unary_rpc_method_handler(
+                    servicer.LogoutAll,
+                    request_deserializer=mercato_dot_v1_dot_auth__pb2.LogoutAllRequest.FromString,
+                    response_serializer=mercato_dot_v1_dot_auth__pb2.LogoutAllResponse.SerializeToString,
+            ),
+            'ListSessions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSessions,
+                    request_deserializer=mercato_dot_v1_dot_auth__pb2.ListSessionsRequest.FromString,
+                    response_serializer=mercato_dot_v1_dot_auth__pb2.ListSessionsResponse.SerializeToString,
+            ),
+            'RevokeSession': grpc.unary_unary_rpc_method_handler(
+                    servicer.RevokeSession,
+                    request_deserializer=mercato_dot_v1_dot_auth__pb2.RevokeSessionRequest.FromString,
+                    response_serializer=mercato_dot_v1_dot_auth__pb2.Session.SerializeToString,
+            ),
+            'ChangePassword': grpc.unary_unary_rpc_method_handler(
+                    servicer.ChangePassword,
+                    request_deserializer=mercato_dot_v1_dot_auth__pb2.ChangePasswordRequest.FromString,
+                    response_serializer=mercato_dot_v1_dot_auth__pb2.ChangePasswordResponse.SerializeToString,
+            ),
+            'GetJwks': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetJwks,
+                    request_deserializer=mercato_dot_v1_dot_auth__pb2.GetJwksRequest.FromString,
+                    response_serializer=mercato_dot_v1_dot_auth__pb2.Jwks.SerializeToString,
+            ),
             'GetMe': grpc.unary_unary_rpc_method_handler(
                     servicer.GetMe,
                     request_deserializer=mercato_dot_v1_dot_auth__pb2.GetMeRequest.FromString,
@@ -174,7 +322,11 @@ def add_AuthServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AuthService:
-    """Accounts and access tokens.
+    """Accounts, sessions and tokens.
+
+    A login opens a session: an access token of a few minutes, to send as `authorization: Bearer <token>`, and a refresh token that is exchanged
+    for the next pair. A session ends by Logout, by a new password, when its account is disabled, or 30 days after its login. An ended one is
+    refused at once by RPCs that change something and by those for administrators, and within 250 ms by all others.
 
     Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last
     two carry a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that others held what the call needed; nothing was changed.
@@ -251,6 +403,195 @@ class AuthService:
             '/mercato.v1.AuthService/LoginForm',
             mercato_dot_v1_dot_auth__pb2.LoginFormRequest.SerializeToString,
             mercato_dot_v1_dot_auth__pb2.LoginResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Refresh(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mercato.v1.AuthService/Refresh',
+            mercato_dot_v1_dot_auth__pb2.RefreshRequest.SerializeToString,
+            mercato_dot_v1_dot_auth__pb2.LoginResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Logout(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mercato.v1.AuthService/Logout',
+            mercato_dot_v1_dot_auth__pb2.LogoutRequest.SerializeToString,
+            mercato_dot_v1_dot_auth__pb2.LogoutResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LogoutAll(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mercato.v1.AuthService/LogoutAll',
+            mercato_dot_v1_dot_auth__pb2.LogoutAllRequest.SerializeToString,
+            mercato_dot_v1_dot_auth__pb2.LogoutAllResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSessions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mercato.v1.AuthService/ListSessions',
+            mercato_dot_v1_dot_auth__pb2.ListSessionsRequest.SerializeToString,
+            mercato_dot_v1_dot_auth__pb2.ListSessionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RevokeSession(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mercato.v1.AuthService/RevokeSession',
+            mercato_dot_v1_dot_auth__pb2.RevokeSessionRequest.SerializeToString,
+            mercato_dot_v1_dot_auth__pb2.Session.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ChangePassword(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mercato.v1.AuthService/ChangePassword',
+            mercato_dot_v1_dot_auth__pb2.ChangePasswordRequest.SerializeToString,
+            mercato_dot_v1_dot_auth__pb2.ChangePasswordResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetJwks(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mercato.v1.AuthService/GetJwks',
+            mercato_dot_v1_dot_auth__pb2.GetJwksRequest.SerializeToString,
+            mercato_dot_v1_dot_auth__pb2.Jwks.FromString,
             options,
             channel_credentials,
             insecure,

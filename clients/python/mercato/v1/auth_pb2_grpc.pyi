@@ -27,7 +27,11 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class AuthServiceStub:
-    """Accounts and access tokens.
+    """Accounts, sessions and tokens.
+
+    A login opens a session: an access token of a few minutes, to send as `authorization: Bearer <token>`, and a refresh token that is exchanged
+    for the next pair. A session ends by Logout, by a new password, when its account is disabled, or 30 days after its login. An ended one is
+    refused at once by RPCs that change something and by those for administrators, and within 250 ms by all others.
 
     Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last
     two carry a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that others held what the call needed; nothing was changed.
@@ -43,15 +47,57 @@ class AuthServiceStub:
     Errors: INVALID_ARGUMENT INVALID_FIELD (every violation is listed), ALREADY_EXISTS EMAIL_TAKEN.
     """
     Login: _grpc.UnaryUnaryMultiCallable[_auth_pb2.LoginRequest, _auth_pb2.LoginResponse]
-    """Exchange e-mail and password for an access token.
+    """Open a session with e-mail and password.
 
-    An unknown e-mail and a wrong password are the same error, after the same work.
-    Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED INVALID_CREDENTIALS.
+    An unknown e-mail, a wrong password and a disabled account are the same error, after the same work. After five failures each further
+    one doubles the time until the next attempt for that e-mail, from one second to one minute; a success forgets them.
+    Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED INVALID_CREDENTIALS, RESOURCE_EXHAUSTED TOO_MANY_ATTEMPTS (RetryInfo says when).
     """
     LoginForm: _grpc.UnaryUnaryMultiCallable[_auth_pb2.LoginFormRequest, _auth_pb2.LoginResponse]
     """Log in by HTML form (`username`, `password`; the OAuth 2.0 password form, RFC 6749 section 4.3.2) or by the JSON object {"username" or "email", "password"}.
 
     Errors: as Login; INVALID_ARGUMENT also for another content type.
+    """
+    Refresh: _grpc.UnaryUnaryMultiCallable[_auth_pb2.RefreshRequest, _auth_pb2.LoginResponse]
+    """Exchange a refresh token for a new access token and the next refresh token.
+
+    A token can be exchanged once. Who lost the answer may exchange it again for ten seconds, while the next one is unused, and gets the
+    same next one. After that a second use means that two hold it: the session ends.
+    Errors: UNAUTHENTICATED REFRESH_TOKEN_INVALID.
+    """
+    Logout: _grpc.UnaryUnaryMultiCallable[_auth_pb2.LogoutRequest, _auth_pb2.LogoutResponse]
+    """End the session that the call is made in.
+
+    Errors: UNAUTHENTICATED TOKEN_INVALID.
+    """
+    LogoutAll: _grpc.UnaryUnaryMultiCallable[_auth_pb2.LogoutAllRequest, _auth_pb2.LogoutAllResponse]
+    """End every session of the caller, this one too.
+
+    Errors: UNAUTHENTICATED TOKEN_INVALID.
+    """
+    ListSessions: _grpc.UnaryUnaryMultiCallable[_auth_pb2.ListSessionsRequest, _auth_pb2.ListSessionsResponse]
+    """List the caller's sessions that have not ended, the one used last first.
+
+    Errors: UNAUTHENTICATED TOKEN_INVALID.
+    """
+    RevokeSession: _grpc.UnaryUnaryMultiCallable[_auth_pb2.RevokeSessionRequest, _auth_pb2.Session]
+    """End one of the caller's sessions, say that of a lost phone.
+
+    Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, NOT_FOUND SESSION_NOT_FOUND (also for another account's, or an
+    ended one).
+    """
+    ChangePassword: _grpc.UnaryUnaryMultiCallable[_auth_pb2.ChangePasswordRequest, _auth_pb2.ChangePasswordResponse]
+    """Replace the caller's password; every other session of the account ends.
+
+    A wrong current password counts as a failed login.
+    Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED PASSWORD_WRONG,
+    RESOURCE_EXHAUSTED TOO_MANY_ATTEMPTS.
+    """
+    GetJwks: _grpc.UnaryUnaryMultiCallable[_auth_pb2.GetJwksRequest, _auth_pb2.Jwks]
+    """Return the public keys that verify access tokens: a JSON Web Key Set (RFC 7517). Empty where tokens are signed with a shared secret.
+
+    The next key is among them before any token is signed with it, so the set may be cached for five minutes.
+    Errors: none of its own.
     """
     GetMe: _grpc.UnaryUnaryMultiCallable[_auth_pb2.GetMeRequest, _auth_pb2.User]
     """Return the caller's account.
@@ -71,7 +117,11 @@ class AuthServiceStub:
 
 @_typing.type_check_only
 class AuthServiceAsyncStub(AuthServiceStub):
-    """Accounts and access tokens.
+    """Accounts, sessions and tokens.
+
+    A login opens a session: an access token of a few minutes, to send as `authorization: Bearer <token>`, and a refresh token that is exchanged
+    for the next pair. A session ends by Logout, by a new password, when its account is disabled, or 30 days after its login. An ended one is
+    refused at once by RPCs that change something and by those for administrators, and within 250 ms by all others.
 
     Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last
     two carry a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that others held what the call needed; nothing was changed.
@@ -84,15 +134,57 @@ class AuthServiceAsyncStub(AuthServiceStub):
     Errors: INVALID_ARGUMENT INVALID_FIELD (every violation is listed), ALREADY_EXISTS EMAIL_TAKEN.
     """
     Login: _aio.UnaryUnaryMultiCallable[_auth_pb2.LoginRequest, _auth_pb2.LoginResponse]  # type: ignore[assignment]
-    """Exchange e-mail and password for an access token.
+    """Open a session with e-mail and password.
 
-    An unknown e-mail and a wrong password are the same error, after the same work.
-    Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED INVALID_CREDENTIALS.
+    An unknown e-mail, a wrong password and a disabled account are the same error, after the same work. After five failures each further
+    one doubles the time until the next attempt for that e-mail, from one second to one minute; a success forgets them.
+    Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED INVALID_CREDENTIALS, RESOURCE_EXHAUSTED TOO_MANY_ATTEMPTS (RetryInfo says when).
     """
     LoginForm: _aio.UnaryUnaryMultiCallable[_auth_pb2.LoginFormRequest, _auth_pb2.LoginResponse]  # type: ignore[assignment]
     """Log in by HTML form (`username`, `password`; the OAuth 2.0 password form, RFC 6749 section 4.3.2) or by the JSON object {"username" or "email", "password"}.
 
     Errors: as Login; INVALID_ARGUMENT also for another content type.
+    """
+    Refresh: _aio.UnaryUnaryMultiCallable[_auth_pb2.RefreshRequest, _auth_pb2.LoginResponse]  # type: ignore[assignment]
+    """Exchange a refresh token for a new access token and the next refresh token.
+
+    A token can be exchanged once. Who lost the answer may exchange it again for ten seconds, while the next one is unused, and gets the
+    same next one. After that a second use means that two hold it: the session ends.
+    Errors: UNAUTHENTICATED REFRESH_TOKEN_INVALID.
+    """
+    Logout: _aio.UnaryUnaryMultiCallable[_auth_pb2.LogoutRequest, _auth_pb2.LogoutResponse]  # type: ignore[assignment]
+    """End the session that the call is made in.
+
+    Errors: UNAUTHENTICATED TOKEN_INVALID.
+    """
+    LogoutAll: _aio.UnaryUnaryMultiCallable[_auth_pb2.LogoutAllRequest, _auth_pb2.LogoutAllResponse]  # type: ignore[assignment]
+    """End every session of the caller, this one too.
+
+    Errors: UNAUTHENTICATED TOKEN_INVALID.
+    """
+    ListSessions: _aio.UnaryUnaryMultiCallable[_auth_pb2.ListSessionsRequest, _auth_pb2.ListSessionsResponse]  # type: ignore[assignment]
+    """List the caller's sessions that have not ended, the one used last first.
+
+    Errors: UNAUTHENTICATED TOKEN_INVALID.
+    """
+    RevokeSession: _aio.UnaryUnaryMultiCallable[_auth_pb2.RevokeSessionRequest, _auth_pb2.Session]  # type: ignore[assignment]
+    """End one of the caller's sessions, say that of a lost phone.
+
+    Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, NOT_FOUND SESSION_NOT_FOUND (also for another account's, or an
+    ended one).
+    """
+    ChangePassword: _aio.UnaryUnaryMultiCallable[_auth_pb2.ChangePasswordRequest, _auth_pb2.ChangePasswordResponse]  # type: ignore[assignment]
+    """Replace the caller's password; every other session of the account ends.
+
+    A wrong current password counts as a failed login.
+    Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED PASSWORD_WRONG,
+    RESOURCE_EXHAUSTED TOO_MANY_ATTEMPTS.
+    """
+    GetJwks: _aio.UnaryUnaryMultiCallable[_auth_pb2.GetJwksRequest, _auth_pb2.Jwks]  # type: ignore[assignment]
+    """Return the public keys that verify access tokens: a JSON Web Key Set (RFC 7517). Empty where tokens are signed with a shared secret.
+
+    The next key is among them before any token is signed with it, so the set may be cached for five minutes.
+    Errors: none of its own.
     """
     GetMe: _aio.UnaryUnaryMultiCallable[_auth_pb2.GetMeRequest, _auth_pb2.User]  # type: ignore[assignment]
     """Return the caller's account.
@@ -111,7 +203,11 @@ class AuthServiceAsyncStub(AuthServiceStub):
     """
 
 class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Accounts and access tokens.
+    """Accounts, sessions and tokens.
+
+    A login opens a session: an access token of a few minutes, to send as `authorization: Bearer <token>`, and a refresh token that is exchanged
+    for the next pair. A session ends by Logout, by a new password, when its account is disabled, or 30 days after its login. An ended one is
+    refused at once by RPCs that change something and by those for administrators, and within 250 ms by all others.
 
     Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last
     two carry a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that others held what the call needed; nothing was changed.
@@ -134,10 +230,11 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _auth_pb2.LoginRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_auth_pb2.LoginResponse, _abc.Awaitable[_auth_pb2.LoginResponse]]:
-        """Exchange e-mail and password for an access token.
+        """Open a session with e-mail and password.
 
-        An unknown e-mail and a wrong password are the same error, after the same work.
-        Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED INVALID_CREDENTIALS.
+        An unknown e-mail, a wrong password and a disabled account are the same error, after the same work. After five failures each further
+        one doubles the time until the next attempt for that e-mail, from one second to one minute; a success forgets them.
+        Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED INVALID_CREDENTIALS, RESOURCE_EXHAUSTED TOO_MANY_ATTEMPTS (RetryInfo says when).
         """
 
     @_abc_1.abstractmethod
@@ -149,6 +246,89 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         """Log in by HTML form (`username`, `password`; the OAuth 2.0 password form, RFC 6749 section 4.3.2) or by the JSON object {"username" or "email", "password"}.
 
         Errors: as Login; INVALID_ARGUMENT also for another content type.
+        """
+
+    @_abc_1.abstractmethod
+    def Refresh(
+        self,
+        request: _auth_pb2.RefreshRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_pb2.LoginResponse, _abc.Awaitable[_auth_pb2.LoginResponse]]:
+        """Exchange a refresh token for a new access token and the next refresh token.
+
+        A token can be exchanged once. Who lost the answer may exchange it again for ten seconds, while the next one is unused, and gets the
+        same next one. After that a second use means that two hold it: the session ends.
+        Errors: UNAUTHENTICATED REFRESH_TOKEN_INVALID.
+        """
+
+    @_abc_1.abstractmethod
+    def Logout(
+        self,
+        request: _auth_pb2.LogoutRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_pb2.LogoutResponse, _abc.Awaitable[_auth_pb2.LogoutResponse]]:
+        """End the session that the call is made in.
+
+        Errors: UNAUTHENTICATED TOKEN_INVALID.
+        """
+
+    @_abc_1.abstractmethod
+    def LogoutAll(
+        self,
+        request: _auth_pb2.LogoutAllRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_pb2.LogoutAllResponse, _abc.Awaitable[_auth_pb2.LogoutAllResponse]]:
+        """End every session of the caller, this one too.
+
+        Errors: UNAUTHENTICATED TOKEN_INVALID.
+        """
+
+    @_abc_1.abstractmethod
+    def ListSessions(
+        self,
+        request: _auth_pb2.ListSessionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_pb2.ListSessionsResponse, _abc.Awaitable[_auth_pb2.ListSessionsResponse]]:
+        """List the caller's sessions that have not ended, the one used last first.
+
+        Errors: UNAUTHENTICATED TOKEN_INVALID.
+        """
+
+    @_abc_1.abstractmethod
+    def RevokeSession(
+        self,
+        request: _auth_pb2.RevokeSessionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_pb2.Session, _abc.Awaitable[_auth_pb2.Session]]:
+        """End one of the caller's sessions, say that of a lost phone.
+
+        Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, NOT_FOUND SESSION_NOT_FOUND (also for another account's, or an
+        ended one).
+        """
+
+    @_abc_1.abstractmethod
+    def ChangePassword(
+        self,
+        request: _auth_pb2.ChangePasswordRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_pb2.ChangePasswordResponse, _abc.Awaitable[_auth_pb2.ChangePasswordResponse]]:
+        """Replace the caller's password; every other session of the account ends.
+
+        A wrong current password counts as a failed login.
+        Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED PASSWORD_WRONG,
+        RESOURCE_EXHAUSTED TOO_MANY_ATTEMPTS.
+        """
+
+    @_abc_1.abstractmethod
+    def GetJwks(
+        self,
+        request: _auth_pb2.GetJwksRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_pb2.Jwks, _abc.Awaitable[_auth_pb2.Jwks]]:
+        """Return the public keys that verify access tokens: a JSON Web Key Set (RFC 7517). Empty where tokens are signed with a shared secret.
+
+        The next key is among them before any token is signed with it, so the set may be cached for five minutes.
+        Errors: none of its own.
         """
 
     @_abc_1.abstractmethod

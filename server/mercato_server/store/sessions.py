@@ -1,0 +1,197 @@
+"""Sessions and their refresh tokens."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import asyncpg
+
+from mercato_server.db import Conn, Pool
+from mercato_server.domain.accounts import Device, Role, Session, SessionEnd
+from mercato_server.domain.errors import MercatoError, RefreshTokenInvalid, SessionNotFound, TokenInvalid
+from mercato_server.store import events
+from mercato_server.store.events import Event
+from mercato_server.store.idempotency import IdempotencyKey, Stored, once
+from mercato_server.transactions import retry_conflicts, transaction
+
+LIFETIME_DAYS = 30
+LISTED_MAX = 100
+
+OPEN_SESSION = """
+WITH session AS (
+    INSERT INTO sessions (account_id, user_agent, ip_address, expires_at)
+    SELECT id, $2, $3, now() + make_interval(days => $5)
+      FROM accounts
+     WHERE id = $1 AND disabled_at IS NULL
+    RETURNING id
+), token AS (
+    INSERT INTO refresh_tokens (digest, session_id)
+    SELECT $4, id FROM session
+), forgiven AS (
+    DELETE FROM login_attempts WHERE address_digest = $6
+)
+SELECT id FROM session
+"""
+
+# Of several that exchange a token at once the first gets the row; the others wait for it and then find the token used.
+ROTATE = """
+WITH used AS (
+    UPDATE refresh_tokens AS token
+       SET used_at = clock_timestamp()
+      FROM sessions AS session
+     WHERE token.digest = $1 AND token.used_at IS NULL
+       AND session.id = token.session_id AND session.ended_at IS NULL AND session.expires_at > now()
+    RETURNING session.id, session.account_id, session.expires_at
+), successor AS (
+    INSERT INTO refresh_tokens (digest, session_id)
+    SELECT $2, id FROM used
+), refreshed AS (
+    UPDATE sessions SET refreshed_at = now() FROM used WHERE sessions.id = used.id
+)
+SELECT id, account_id, extract(epoch FROM expires_at - now())::integer AS lasts_s FROM used
+"""
+
+GET_USED = """
+SELECT session.id, session.account_id, extract(epoch FROM session.expires_at - now())::integer AS lasts_s,
+       session.ended_at IS NULL AND session.expires_at > now() AS live,
+       token.used_at > clock_timestamp() - make_interval(secs => $3)
+           AND EXISTS (SELECT FROM refresh_tokens AS next WHERE next.digest = $2 AND next.used_at IS NULL) AS repeated
+  FROM refresh_tokens AS token
+  JOIN sessions AS session ON session.id = token.session_id
+ WHERE token.digest = $1
+"""
+
+GRACE_S = 10.0
+"""Time in which a lost answer may be asked for again."""
+
+END_SESSION = """
+UPDATE sessions
+   SET ended_at = now(), end_reason = $3
+ WHERE id = $1 AND account_id = $2 AND ended_at IS NULL AND expires_at > now()
+RETURNING id, user_agent, ip_address, created_at, refreshed_at, expires_at
+"""
+
+END_SESSIONS = """
+UPDATE sessions
+   SET ended_at = now(), end_reason = $2
+ WHERE account_id = $1 AND ended_at IS NULL AND expires_at > now() AND id IS DISTINCT FROM $3
+RETURNING id
+"""
+
+LIST_SESSIONS = """
+SELECT id, user_agent, ip_address, created_at, refreshed_at, expires_at
+  FROM sessions
+ WHERE account_id = $1 AND ended_at IS NULL AND expires_at > now()
+ ORDER BY refreshed_at DESC
+ LIMIT $2
+"""
+
+GET_ROLES = """
+SELECT session.id, account.role
+  FROM sessions AS session
+  JOIN accounts AS account ON account.id = session.account_id
+ WHERE session.id = ANY($1::uuid[]) AND session.ended_at IS NULL AND session.expires_at > now() AND account.disabled_at IS NULL
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A session to which tokens are to be given."""
+
+    id: UUID
+    account_id: UUID
+    lasts_s: int
+    """Seconds until it ends at the latest."""
+
+
+@retry_conflicts
+async def open_session(pool: "Pool", account_id: UUID, device: Device, token_digest: bytes, address_digest: bytes) -> Opened | None:
+    """Open a session with its first refresh token and forget failed logins; None if the account is disabled or gone."""
+    async with transaction(pool) as conn:
+        row = await conn.fetchrow(
+            OPEN_SESSION, account_id, device.user_agent, device.ip_address, token_digest, LIFETIME_DAYS, address_digest
+        )
+    return Opened(row["id"], account_id, LIFETIME_DAYS * 24 * 60 * 60) if row else None
+
+
+async def refresh(pool: "Pool", token_digest: bytes, successor_digest: bytes) -> Opened:
+    """Exchange a refresh token for its successor; raises RefreshTokenInvalid.
+
+    A token that was used before ends its session, unless it was just now and the successor is unused: then its answer was lost.
+    """
+    opened = await _refresh(pool, token_digest, successor_digest)
+    if opened is None:
+        raise RefreshTokenInvalid
+    return opened
+
+
+@retry_conflicts
+async def _refresh(pool: "Pool", token_digest: bytes, successor_digest: bytes) -> Opened | None:
+    async with transaction(pool) as conn:
+        if row := await conn.fetchrow(ROTATE, token_digest, successor_digest):
+            return Opened(row["id"], row["account_id"], row["lasts_s"])
+        used = await conn.fetchrow(GET_USED, token_digest, successor_digest, GRACE_S)
+        if used is None or not used["live"]:
+            return None
+        if used["repeated"]:
+            return Opened(used["id"], used["account_id"], used["lasts_s"])
+        await _end(conn, used["id"], used["account_id"], SessionEnd.REUSE)
+        return None
+
+
+@retry_conflicts
+async def end(pool: "Pool", session_id: UUID, account_id: UUID) -> None:
+    """End a session; one that has ended already is left as it is."""
+    async with transaction(pool) as conn:
+        await _end(conn, session_id, account_id, SessionEnd.LOGOUT)
+
+
+@retry_conflicts
+async def revoke(pool: "Pool", session_id: UUID, account_id: UUID, key: IdempotencyKey | None) -> Session | Stored:
+    """End a session of an account and return it; raises SessionNotFound if the account has no such live session."""
+    async with transaction(pool) as conn:
+        return await once(conn, key, lambda: _revoke(conn, session_id, account_id))
+
+
+async def _revoke(conn: "Conn", session_id: UUID, account_id: UUID) -> Session:
+    session = await _end(conn, session_id, account_id, SessionEnd.REVOKED)
+    if session is None:
+        raise SessionNotFound(session_id)
+    return session
+
+
+async def _end(conn: "Conn", session_id: UUID, account_id: UUID, reason: SessionEnd) -> Session | None:
+    row = await conn.fetchrow(END_SESSION, session_id, account_id, reason)
+    if row is None:
+        return None
+    await events.append(conn, [Event("session.ended", session_id)])
+    return _session(row)
+
+
+@retry_conflicts
+async def end_all(pool: "Pool", account_id: UUID) -> int:
+    """End every session of an account; return how many there were."""
+    async with transaction(pool) as conn:
+        return await end_others(conn, account_id, SessionEnd.LOGOUT)
+
+
+async def end_others(conn: "Conn", account_id: UUID, reason: SessionEnd, keep: UUID | None = None) -> int:
+    """End the sessions of an account but one, in the caller's transaction; return how many there were."""
+    ended = [row["id"] for row in await conn.fetch(END_SESSIONS, account_id, reason, keep)]
+    await events.append(conn, [Event("session.ended", session_id) for session_id in ended])
+    return len(ended)
+
+
+async def of_account(pool: "Pool", account_id: UUID) -> list[Session]:
+    """Return the live sessions of an account, the one refreshed last first."""
+    return [_session(row) for row in await pool.fetch(LIST_SESSIONS, account_id, LISTED_MAX)]
+
+
+async def roles(pool: "Pool", session_ids: Sequence[UUID]) -> list[Role | MercatoError]:
+    """Return for each session what its account may do now, or TokenInvalid if the session has ended."""
+    live = {row["id"]: Role(row["role"]) for row in await pool.fetch(GET_ROLES, session_ids)}
+    return [live.get(session_id) or TokenInvalid("the session of this token has ended; log in again") for session_id in session_ids]
+
+
+def _session(row: asyncpg.Record) -> Session:
+    return Session(**dict(row))

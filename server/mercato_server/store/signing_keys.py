@@ -1,0 +1,99 @@
+"""The keys that sign access tokens: the next one is published ahead, a retired one verifies what it has signed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID
+
+from mercato_server.db import Conn, Pool
+from mercato_server.domain.keys import SealedKey
+from mercato_server.store import events
+from mercato_server.store.events import Event
+from mercato_server.transactions import retry_conflicts, transaction
+
+PUBLISHED_S = 300
+"""Time for which others may cache the published keys; the next key is not used before."""
+NOTHING = UUID(int=0)
+
+LOCK_KEYS = "LOCK TABLE signing_keys IN SHARE ROW EXCLUSIVE MODE"
+
+GET_KEYS = "SELECT kid, state, sealed FROM signing_keys ORDER BY created_at"
+
+INSERT_KEYS = """
+INSERT INTO signing_keys (kid, state, sealed)
+SELECT kid, state, sealed FROM unnest($1::text[], $2::text[], $3::bytea[]) AS key (kid, state, sealed)
+"""
+
+DELETE_KEYS = "DELETE FROM signing_keys"
+
+RETIRE_CURRENT = "UPDATE signing_keys SET state = 'retired', changed_at = now() WHERE state = 'current'"
+
+PROMOTE_NEXT = """
+UPDATE signing_keys
+   SET state = 'current', changed_at = now()
+ WHERE state = 'next' AND created_at < now() - make_interval(secs => $1)
+RETURNING kid
+"""
+
+DELETE_RETIRED = "DELETE FROM signing_keys WHERE state = 'retired' AND changed_at < now() - interval '24 hours'"
+
+
+class KeyState(StrEnum):
+    """What a key is for; the values are those of the database."""
+
+    NEXT = "next"
+    CURRENT = "current"
+    RETIRED = "retired"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredKey:
+    """A key with what it is for."""
+
+    key: SealedKey
+    state: KeyState
+
+
+class NextKeyTooNewError(Exception):
+    """The next key has not been published for long enough; nothing was changed."""
+
+
+async def load(pool: "Pool") -> list[StoredKey]:
+    """Return all keys, the oldest first."""
+    return [StoredKey(SealedKey(row["kid"], row["sealed"]), KeyState(row["state"])) for row in await pool.fetch(GET_KEYS)]
+
+
+@retry_conflicts
+async def ensure(pool: "Pool", current: SealedKey, following: SealedKey) -> None:
+    """Store the first keys of a shop that has none yet."""
+    async with transaction(pool) as conn:
+        await conn.execute(LOCK_KEYS)
+        if not await conn.fetch(GET_KEYS):
+            await _insert(conn, [StoredKey(current, KeyState.CURRENT), StoredKey(following, KeyState.NEXT)])
+
+
+@retry_conflicts
+async def rotate(pool: "Pool", following: SealedKey) -> None:
+    """Sign with the next key from now on, and publish the one after it; raises NextKeyTooNewError."""
+    async with transaction(pool) as conn:
+        await conn.execute(LOCK_KEYS)
+        await conn.execute(RETIRE_CURRENT)
+        if await conn.fetchval(PROMOTE_NEXT, PUBLISHED_S) is None:
+            raise NextKeyTooNewError
+        await conn.execute(DELETE_RETIRED)
+        await _insert(conn, [StoredKey(following, KeyState.NEXT)])
+        await events.append(conn, [Event("keys.changed", NOTHING)])
+
+
+@retry_conflicts
+async def replace(pool: "Pool", current: SealedKey, following: SealedKey) -> None:
+    """Forget all keys and begin with new ones: every access token is void at once."""
+    async with transaction(pool) as conn:
+        await conn.execute(LOCK_KEYS)
+        await conn.execute(DELETE_KEYS)
+        await _insert(conn, [StoredKey(current, KeyState.CURRENT), StoredKey(following, KeyState.NEXT)])
+        await events.append(conn, [Event("keys.changed", NOTHING)])
+
+
+async def _insert(conn: "Conn", keys: Sequence[StoredKey]) -> None:
+    await conn.execute(INSERT_KEYS, [each.key.kid for each in keys], [each.state for each in keys], [each.key.sealed for each in keys])

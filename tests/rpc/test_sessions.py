@@ -1,0 +1,341 @@
+"""Sessions through real channels: what opens, renews and ends them, here and at another worker."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+import jwt
+import pytest
+from google.rpc.error_details_pb2 import RetryInfo
+from grpc import StatusCode
+
+from mercato.v1 import auth_pb2, cart_pb2
+from mercato_server import app, db, keyrings
+from mercato_server.config import Settings
+from mercato_server.keyrings import KeysError
+from mercato_server.store import login_attempts, sessions
+from mercato_server.store.sweeps import sweep
+from support.shop import PASSWORD, Person, Shop, refusal
+
+NEW_PASSWORD = "another-secret-1"
+LIVE = "SELECT count(*) FROM sessions WHERE ended_at IS NULL"
+REASONS = "SELECT array_agg(end_reason ORDER BY id) FROM sessions"
+PUBLISHED_LONG_AGO = "UPDATE signing_keys SET created_at = created_at - interval '1 hour'"
+
+
+@pytest.fixture
+async def elsewhere(settings: Settings, pool: "db.Pool") -> AsyncIterator[Shop]:
+    """Another worker of the same shop."""
+    async with app.running(settings) as (_, [port]), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        yield Shop(channel, pool)
+
+
+async def me(shop: Shop, person: Person) -> auth_pb2.User:
+    """A call that changes nothing."""
+    return await shop.auth.GetMe(auth_pb2.GetMeRequest(), metadata=person.metadata)
+
+
+async def answered(call: Any) -> bool:
+    """Tell whether a call is answered; raises if it is refused for anything but its token."""
+    try:
+        await call
+    except grpc.aio.AioRpcError as error:
+        if error.code() is not StatusCode.UNAUTHENTICATED:
+            raise
+        return False
+    return True
+
+
+async def clear(shop: Shop, person: Person) -> cart_pb2.Cart:
+    """A call that changes something."""
+    return await shop.carts.ClearCart(cart_pb2.ClearCartRequest(), metadata=person.metadata)
+
+
+async def refresh(shop: Shop, token: str) -> auth_pb2.LoginResponse:
+    return await shop.auth.Refresh(auth_pb2.RefreshRequest(refresh_token=token))
+
+
+async def logout(shop: Shop, person: Person) -> None:
+    await shop.auth.Logout(auth_pb2.LogoutRequest(), metadata=person.metadata)
+
+
+def change_password(shop: Shop, person: Person, current: str = PASSWORD, new: str = NEW_PASSWORD) -> Any:
+    request = auth_pb2.ChangePasswordRequest(current_password=current, new_password=new)
+    return shop.auth.ChangePassword(request, metadata=person.metadata)
+
+
+async def test_a_refresh_token_gives_the_next_pair_of_the_same_session(shop: Shop) -> None:
+    jo = await shop.person()
+    answer = await refresh(shop, jo.refresh_token)
+    renewed = Person(jo.id, jo.email, answer.access_token, answer.refresh_token)
+    assert renewed.session_id == jo.session_id
+    assert renewed.refresh_token != jo.refresh_token
+    assert (answer.token_type, answer.expires_in) == ("bearer", 600)
+    assert 30 * 86400 - 5 < answer.refresh_expires_in <= 30 * 86400
+    assert (await me(shop, renewed)).id == jo.id
+    stored = str(await shop.pool.fetch("SELECT * FROM refresh_tokens"))
+    assert jo.refresh_token not in stored
+    assert renewed.refresh_token not in stored
+
+
+async def test_who_lost_the_answer_gets_the_same_pair_again_while_it_is_unused(shop: Shop) -> None:
+    jo = await shop.person()
+    first, again = [(await refresh(shop, jo.refresh_token)).refresh_token for _ in range(2)]
+    assert first == again
+    assert await shop.pool.fetchval("SELECT count(*) FROM refresh_tokens WHERE used_at IS NULL") == 1
+    await refresh(shop, first)
+    assert (await refusal(refresh(shop, jo.refresh_token))).reason == "REFRESH_TOKEN_INVALID"
+
+
+@pytest.mark.parametrize(("refreshes", "seconds"), [(2, 0), (1, 11)], ids=["the successor is used", "eleven seconds later"])
+async def test_a_second_use_ends_the_session_for_both_who_hold_it(shop: Shop, refreshes: int, seconds: int) -> None:
+    jo, other = await shop.person(), await shop.person()
+    successor = jo.refresh_token
+    for _ in range(refreshes):
+        successor = (await refresh(shop, successor)).refresh_token
+    await shop.pool.execute("UPDATE refresh_tokens SET used_at = used_at - make_interval(secs => $1)", seconds)
+    error = await refusal(refresh(shop, jo.refresh_token))
+    assert (error.code, error.reason) == (StatusCode.UNAUTHENTICATED, "REFRESH_TOKEN_INVALID")
+    assert (await refusal(refresh(shop, successor))).reason == "REFRESH_TOKEN_INVALID"
+    assert (await refusal(clear(shop, jo))).reason == "TOKEN_INVALID"
+    assert await shop.pool.fetchval(REASONS) == ["reuse", None]
+    assert (await me(shop, other)).id == other.id
+
+
+@pytest.mark.race
+async def test_of_many_refreshes_at_once_one_token_stays_live(shop: Shop, elsewhere: Shop, race_rounds: int) -> None:
+    jo = await shop.person()
+    token = jo.refresh_token
+    for _ in range(race_rounds):
+        answers = await asyncio.gather(*(refresh(at, token) for at in (shop, elsewhere) * 10))
+        [token] = {answer.refresh_token for answer in answers}
+    assert await shop.pool.fetchval("SELECT count(*) FROM refresh_tokens WHERE used_at IS NULL") == 1
+    assert await shop.pool.fetchval(LIVE) == 1
+
+
+@pytest.mark.parametrize("token", ["", "x", "mrt_" + "A" * 43, "mrt_" + "é" * 43, "mrt_" + "A" * 60_000])
+async def test_what_is_no_refresh_token_of_ours_is_refused(shop: Shop, token: str) -> None:
+    await shop.person()
+    error = await refusal(refresh(shop, token))
+    assert error.reason in {"INVALID_FIELD", "REFRESH_TOKEN_INVALID"}
+    assert await shop.pool.fetchval(LIVE) == 1
+
+
+async def test_an_access_token_is_no_refresh_token_nor_the_other_way_round(shop: Shop) -> None:
+    jo = await shop.person()
+    assert (await refusal(refresh(shop, jo.token))).reason == "INVALID_FIELD"
+    assert (await refusal(me(shop, Person(jo.id, jo.email, jo.refresh_token)))).reason == "TOKEN_INVALID"
+
+
+async def test_a_session_ends_after_thirty_days_however_often_it_is_refreshed(shop: Shop) -> None:
+    jo = await shop.person()
+    await shop.pool.execute("UPDATE sessions SET expires_at = now()")
+    assert (await refusal(refresh(shop, jo.refresh_token))).reason == "REFRESH_TOKEN_INVALID"
+    assert (await refusal(clear(shop, jo))).reason == "TOKEN_INVALID"
+    await shop.pool.execute("UPDATE sessions SET expires_at = now() - interval '8 days'")
+    await sweep(shop.pool)
+    assert await shop.pool.fetchval("SELECT count(*) FROM refresh_tokens") == 0
+
+
+async def test_a_logout_ends_its_session_and_no_other(shop: Shop) -> None:
+    jo = await shop.person()
+    phone = await shop.login(jo)
+    await me(shop, jo)
+    await logout(shop, jo)
+    assert (await refusal(me(shop, jo))).reason == "TOKEN_INVALID"
+    assert (await refusal(refresh(shop, jo.refresh_token))).reason == "REFRESH_TOKEN_INVALID"
+    assert (await me(shop, phone)).id == jo.id
+    assert await shop.pool.fetchval(REASONS) == ["logout", None]
+    await shop.auth.LogoutAll(auth_pb2.LogoutAllRequest(), metadata=(await shop.login(jo)).metadata)
+    assert (await refusal(clear(shop, phone))).reason == "TOKEN_INVALID"
+    assert await shop.pool.fetchval(LIVE) == 0
+
+
+async def test_another_worker_refuses_an_ended_session_at_once_for_changes_and_soon_for_reads(shop: Shop, elsewhere: Shop) -> None:
+    jo = await shop.person()
+    for at in (shop, elsewhere):
+        await me(at, jo)
+    await logout(shop, jo)
+    ended = time.monotonic()
+    assert (await refusal(clear(elsewhere, jo))).reason == "TOKEN_INVALID"
+    asked = ended
+    while await answered(me(elsewhere, jo)):
+        assert asked - ended < 0.25
+        asked = time.monotonic()
+
+
+async def test_one_who_has_not_heard_for_long_asks_the_database(shop: Shop, elsewhere: Shop) -> None:
+    jo = await shop.person()
+    await me(elsewhere, jo)
+    blocker = await shop.pool.acquire()
+    try:
+        await blocker.execute("BEGIN")
+        await blocker.execute("LOCK TABLE events IN ACCESS EXCLUSIVE MODE")  # nobody hears anything
+        await asyncio.sleep(0.4)
+        await blocker.execute("UPDATE sessions SET ended_at = now(), end_reason = 'revoked'")
+        await blocker.execute("COMMIT; BEGIN; LOCK TABLE events IN ACCESS EXCLUSIVE MODE")
+        assert (await refusal(me(elsewhere, jo))).reason == "TOKEN_INVALID"
+    finally:
+        await blocker.execute("ROLLBACK")
+        await shop.pool.release(blocker)
+
+
+async def test_people_see_their_own_sessions_and_can_end_one(shop: Shop) -> None:
+    jo, other = await shop.person(), await shop.person()
+    phone = await shop.login(jo)
+    await refresh(shop, phone.refresh_token)
+    listed = (await shop.auth.ListSessions(auth_pb2.ListSessionsRequest(), metadata=jo.metadata)).sessions
+    assert [(each.id, each.current) for each in listed] == [(phone.session_id, False), (jo.session_id, True)]
+    assert listed[0].ip_address == "127.0.0.1"
+    assert "grpc-python" in listed[0].user_agent
+    assert 30 * 86400 - 5 < listed[0].expire_time.seconds - time.time() <= 30 * 86400
+    request = auth_pb2.RevokeSessionRequest(session_id=phone.session_id)
+    stranger = await refusal(shop.auth.RevokeSession(request, metadata=other.metadata))
+    assert (stranger.code, stranger.reason) == (StatusCode.NOT_FOUND, "SESSION_NOT_FOUND")
+    assert (await shop.auth.RevokeSession(request, metadata=jo.metadata)).id == phone.session_id
+    assert (await refusal(me(shop, phone))).reason == "TOKEN_INVALID"
+    assert await refusal(shop.auth.RevokeSession(request, metadata=jo.metadata)) == stranger
+
+
+async def test_a_new_password_ends_the_other_sessions_and_replaces_the_old_one(shop: Shop) -> None:
+    jo = await shop.person()
+    phone = await shop.login(jo)
+    assert (await change_password(shop, jo)).ended_sessions == 1
+    assert (await me(shop, jo)).id == jo.id
+    assert (await refusal(clear(shop, phone))).reason == "TOKEN_INVALID"
+    assert (await refusal(shop.login(jo))).reason == "INVALID_CREDENTIALS"
+    assert (await me(shop, await shop.login(jo, NEW_PASSWORD))).id == jo.id
+
+
+@pytest.mark.parametrize(
+    ("current", "new", "reason"),
+    [
+        ("wrong-password", NEW_PASSWORD, "PASSWORD_WRONG"),
+        ("", NEW_PASSWORD, "INVALID_FIELD"),
+        (PASSWORD, PASSWORD, "INVALID_FIELD"),
+        (PASSWORD, "short", "INVALID_FIELD"),
+        (PASSWORD, "password1", "INVALID_FIELD"),
+    ],
+)
+async def test_a_refused_new_password_changes_nothing(shop: Shop, current: str, new: str, reason: str) -> None:
+    jo = await shop.person()
+    await shop.login(jo)
+    assert (await refusal(change_password(shop, jo, current, new))).reason == reason
+    assert await shop.pool.fetchval(LIVE) == 2
+    assert (await shop.login(jo)).token
+
+
+async def test_a_disabled_account_has_no_sessions_and_cannot_log_in(shop: Shop) -> None:
+    jo = await shop.person()
+    await shop.pool.execute("UPDATE accounts SET disabled_at = now()")
+    assert (await refusal(clear(shop, jo))).reason == "TOKEN_INVALID"
+    wrong = await refusal(shop.login(jo, "wrong-password"))
+    assert await refusal(shop.login(jo)) == wrong
+    assert wrong.reason == "INVALID_CREDENTIALS"
+
+
+async def test_failed_logins_take_longer_and_longer_until_one_succeeds(shop: Shop) -> None:
+    jo, other = await shop.person(), await shop.person()
+    waits = []
+    for _ in range(login_attempts.FREE_FAILURES + 9):
+        assert (await refusal(shop.login(jo, "wrong-password"))).reason == "INVALID_CREDENTIALS"
+        waits.append(await shop.pool.fetchval("SELECT round(extract(epoch FROM max(blocked_until) - now())) FROM login_attempts"))
+        await shop.pool.execute("UPDATE login_attempts SET blocked_until = now()")
+    assert [max(int(wait), 0) for wait in waits] == [0] * 5 + [1, 2, 4, 8, 16, 32, 60, 60, 60]
+    await shop.pool.execute("UPDATE login_attempts SET blocked_until = now() + interval '42 seconds'")
+    error = await refusal(shop.login(jo))  # even with the right password: else the answer would tell a guess from a hit
+    assert (error.code, error.reason) == (StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_ATTEMPTS")
+    assert 40 <= error.detail(RetryInfo).retry_delay.seconds <= 42
+    assert (await shop.login(other)).token
+    assert (await me(shop, jo)).id == jo.id  # who is logged in stays so
+    await shop.pool.execute("UPDATE login_attempts SET blocked_until = now()")
+    assert (await shop.login(jo)).token
+    assert await shop.pool.fetchval("SELECT count(*) FROM login_attempts") == 0
+
+
+async def test_an_address_without_an_account_is_throttled_alike_and_not_written_down(shop: Shop) -> None:
+    nobody = Person("", "nobody@example.com", "")
+    for _ in range(login_attempts.FREE_FAILURES + 1):
+        assert (await refusal(shop.login(nobody))).reason == "INVALID_CREDENTIALS"
+    assert (await refusal(shop.login(nobody))).reason == "TOO_MANY_ATTEMPTS"
+    assert "nobody" not in str(await shop.pool.fetch("SELECT address_digest::text FROM login_attempts"))
+    await shop.pool.execute("UPDATE login_attempts SET blocked_until = now() - interval '25 hours'")
+    await sweep(shop.pool)
+    assert await shop.pool.fetchval("SELECT count(*) FROM login_attempts") == 0
+
+
+@pytest.mark.race
+async def test_guesses_sent_at_once_are_counted_one_by_one(shop: Shop, elsewhere: Shop) -> None:
+    jo = await shop.person()
+    guesses = await asyncio.gather(*(refusal(at.auth.Login(wrong(jo))) for at in (shop, elsewhere) * 20))
+    assert sum(guess.reason == "INVALID_CREDENTIALS" for guess in guesses) == login_attempts.FREE_FAILURES + 1
+
+
+def wrong(person: Person) -> auth_pb2.LoginRequest:
+    return auth_pb2.LoginRequest(email=person.email, password="wrong-password")
+
+
+async def test_a_wrong_current_password_counts_as_a_failed_login(shop: Shop) -> None:
+    jo = await shop.person()
+    for _ in range(login_attempts.FREE_FAILURES + 1):
+        assert (await refusal(change_password(shop, jo, "wrong-password"))).reason == "PASSWORD_WRONG"
+    assert (await refusal(change_password(shop, jo))).reason == "TOO_MANY_ATTEMPTS"
+
+
+async def test_the_published_keys_verify_tokens_before_and_after_a_rotation(shop: Shop, elsewhere: Shop, settings: Settings) -> None:
+    jo = await shop.person()
+    before = await published(elsewhere)
+    verify(jo.token, before)
+    with pytest.raises(KeysError, match="5 minutes"):
+        await keyrings.rotate(settings.database_url, settings.secret_key, discard=False)
+    await shop.pool.execute(PUBLISHED_LONG_AGO)
+    kid = await keyrings.rotate(settings.database_url, settings.secret_key, discard=False)
+    assert kid in before  # it was published ahead
+    async with asyncio.timeout(5):
+        while jwt.get_unverified_header((await shop.login(jo)).token)["kid"] != kid:
+            await shop.pool.execute("DELETE FROM login_attempts")
+    verify((await shop.login(jo)).token, before)
+    verify(jo.token, await published(shop))
+    assert (await me(shop, jo)).id == (await me(elsewhere, jo)).id == jo.id
+    assert set(before) < set(await published(shop))
+
+
+async def test_discarded_keys_void_every_access_token_but_no_session(shop: Shop, elsewhere: Shop, settings: Settings) -> None:
+    jo = await shop.person()
+    await me(elsewhere, jo)
+    await keyrings.rotate(settings.database_url, settings.secret_key, discard=True)
+    async with asyncio.timeout(5):
+        while await answered(me(elsewhere, jo)):
+            pass
+    renewed = await refresh(elsewhere, jo.refresh_token)
+    assert (await me(elsewhere, Person(jo.id, jo.email, renewed.access_token))).id == jo.id
+
+
+async def test_keys_of_another_secret_are_told_at_the_start(shop: Shop, settings: Settings) -> None:
+    other = Settings(database_url=settings.database_url, secret_key="another secret of more than 32 bytes", listen=("127.0.0.1:0",))
+    with pytest.raises(app.StartupError, match="keys rotate --discard"):
+        async with app.running(other):
+            pass
+    with pytest.raises(KeysError, match="SECRET_KEY"):
+        await keyrings.rotate(other.database_url, other.secret_key, discard=False)
+
+
+async def published(shop: Shop) -> dict[str, auth_pb2.Jwk]:
+    return {key.kid: key for key in (await shop.auth.GetJwks(auth_pb2.GetJwksRequest())).keys}
+
+
+def verify(token: str, keys: dict[str, auth_pb2.Jwk]) -> None:
+    """Verify a token as another service would: with nothing but the published keys."""
+    key = keys[jwt.get_unverified_header(token)["kid"]]
+    jwk = jwt.PyJWK({"kty": key.kty, "crv": key.crv, "x": key.x, "kid": key.kid, "use": key.use, "alg": key.alg})
+    jwt.decode(token, jwk, algorithms=["EdDSA"], audience="mercato", issuer="mercato")
+
+
+async def test_what_happened_to_a_session_is_in_the_feed(shop: Shop) -> None:
+    jo = await shop.person()
+    await shop.login(jo)
+    await shop.auth.LogoutAll(auth_pb2.LogoutAllRequest(), metadata=jo.metadata)
+    assert await shop.pool.fetchval("SELECT count(*) FROM events WHERE kind = 'session.ended'") == 2
+    assert await sessions.of_account(shop.pool, (await shop.pool.fetchval("SELECT id FROM accounts"))) == []
