@@ -174,7 +174,7 @@ def test_an_error_stays_small_however_much_is_wrong() -> None:
     assert sum(len(value) for value in metadata.values()) < 8 * 1024
 
 
-GOOD = {"DATABASE_URL": "postgresql://x", "SECRET_KEY": "k" * 32}
+GOOD = {"DATABASE_URL": "postgresql://x", "SECRET_KEY": "a secret key of thirty-two bytes"}
 
 
 @pytest.mark.parametrize(
