@@ -2,8 +2,8 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
+from typing import NamedTuple
 from uuid import UUID
 
 LINE_QUANTITY_MAX = 1_000
@@ -20,9 +20,8 @@ class CartWarning(Enum):
     PRICE_CHANGED = auto()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CartLine:
-    """A line beside its product as it is now; prices in minor units for one unit."""
+class CartLine(NamedTuple):
+    """A line beside its product as it is now; prices in minor units for one unit. The fields are in the order in which they are read."""
 
     product_id: UUID
     name: str

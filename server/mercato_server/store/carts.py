@@ -144,20 +144,8 @@ async def _write(conn: "Conn", statement: str, changes: Sequence[LineChange]) ->
 
 async def _read(conn: "Conn", account_ids: Sequence[UUID]) -> list[tuple[CartLine, ...]]:
     carts: dict[UUID, list[CartLine]] = {account_id: [] for account_id in account_ids}
-    for row in await conn.fetch(GET_CARTS, list(carts)):
-        account_id, *fields = row
-        product_id, name, quantity, price, added_price, stock, on_sale = fields
-        carts[account_id].append(
-            CartLine(
-                product_id=product_id,
-                name=name,
-                quantity=quantity,
-                unit_price_minor=price,
-                added_price_minor=added_price,
-                stock=stock,
-                on_sale=on_sale,
-            )
-        )
+    for account_id, *fields in await conn.fetch(GET_CARTS, list(carts)):
+        carts[account_id].append(CartLine._make(fields))
     return [tuple(carts[account_id]) for account_id in account_ids]
 
 

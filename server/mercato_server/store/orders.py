@@ -215,17 +215,7 @@ async def _lock_carts(conn: "Conn", account_ids: Sequence[UUID]) -> tuple[dict[U
     carts: dict[UUID, list[CartLine]] = {account_id: [] for account_id in account_ids}
     for account_id, product_id, quantity, added_price in lines:
         _, name, price, stock, on_sale = products[product_id]
-        carts[account_id].append(
-            CartLine(
-                product_id=product_id,
-                name=name,
-                quantity=quantity,
-                unit_price_minor=price,
-                added_price_minor=added_price,
-                stock=stock,
-                on_sale=on_sale,
-            )
-        )
+        carts[account_id].append(CartLine(product_id, name, quantity, price, added_price, stock, on_sale))
     return carts, {product_id: row["stock"] for product_id, row in products.items() if row["on_sale"]}
 
 
