@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from mercato_server.db import refusal
-from mercato_server.domain.errors import DatabaseUnavailable, MercatoError, Overloaded
+from mercato_server.domain.errors import Conflict, DatabaseUnavailable, MercatoError, Overloaded
 from mercato_server.transactions import deadline
 
 Request = TypeVar("Request")
 Result = TypeVar("Result")
+
+EARLY_S = 0.002
+"""Timers of uvloop count whole milliseconds, so they may go off this much before their time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +63,10 @@ class Coalescer(Generic[Request, Result]):
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __call__(self, request: Request) -> Result:
-        """Return the answer to one request; raises what it was refused for, or Overloaded if too many wait."""
+        """Return the answer to one request.
+
+        Raises what it was refused for, Overloaded if too many wait, or Conflict if its time ends while another of its party is served.
+        """
         if len(self._queue) >= self._batching.queue_max:
             raise Overloaded("too many calls are waiting; try again")
         call: _Call[Request, Result] = _Call(request, self._party(request), deadline.get(), asyncio.get_running_loop().create_future())
@@ -69,7 +75,17 @@ class Coalescer(Generic[Request, Result]):
         if self._runners == 0 or (enough and self._runners < self._batching.in_flight_max):
             self._runners += 1
             self._start(self._run())
-        return await call.answer
+        try:
+            return await call.answer
+        except asyncio.CancelledError:
+            if self._only_waited(call):
+                raise Conflict("another call of this account is under way; nothing was changed, try again") from None
+            raise
+
+    def _only_waited(self, call: _Call[Request, Result]) -> bool:
+        """Tell whether a call's time ran out while it waited for another of its party, so that it can be repeated."""
+        late = call.until is not None and asyncio.get_running_loop().time() >= call.until - EARLY_S
+        return late and call.party in self._parties and call in self._queue
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import pytest
 
 from mercato_server.coalescer import Batching, Coalescer
-from mercato_server.domain.errors import CartEmpty, DatabaseUnavailable, MercatoError, Overloaded
+from mercato_server.domain.errors import CartEmpty, Conflict, DatabaseUnavailable, MercatoError, Overloaded
+from mercato_server.transactions import deadline
 
 Request = tuple[str, int]
 
@@ -174,3 +175,43 @@ async def test_a_caller_who_leaves_takes_nobody_along() -> None:
     store.open.set()
     assert [await under_way[1], await waiting[1], await waiting[2]] == ["b0", "d0", "a1"]
     assert store.batches == [[("a", 0), ("b", 0)], [("d", 0), ("a", 1)]]
+
+
+async def until_late(calls: Coalescer[Request, str], request: Request) -> str:
+    """Call as the server does, with a deadline that is near."""
+    until = asyncio.get_running_loop().time() + 0.02
+    deadline.set(until)
+    async with asyncio.timeout_at(until):
+        return await calls(request)
+
+
+async def test_a_call_whose_time_ends_behind_another_of_its_party_can_be_repeated_and_is_not_served() -> None:
+    store = Store()
+    calls = coalescer(store, in_flight_max=1)
+    store.open.clear()
+    [first] = start(calls, ("a", 0))
+    await settle()
+    outcomes = await asyncio.gather(until_late(calls, ("a", 1)), until_late(calls, ("b", 0)), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [Conflict, TimeoutError]
+    store.open.set()
+    assert await first == "a0"
+    assert store.batches == [[("a", 0)]]
+
+
+async def test_a_call_whose_time_ends_while_it_is_served_may_have_changed_something() -> None:
+    store = Store()
+    store.open.clear()
+    with pytest.raises(TimeoutError):
+        await until_late(coalescer(store), ("a", 0))
+
+
+async def test_a_caller_who_leaves_before_the_time_is_up_hears_nothing() -> None:
+    store = Store()
+    calls = coalescer(store, in_flight_max=1)
+    store.open.clear()
+    [_, second] = start(calls, ("a", 0), ("a", 1))
+    await settle()
+    second.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await second
+    store.open.set()
