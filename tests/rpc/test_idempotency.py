@@ -193,7 +193,8 @@ async def test_an_order_remembers_its_key_for_ever(two: Two, world: World, key: 
         before = await rows(two.shop)
         error = await refusal(call(two.shop, request, world.buyer, key))
         assert (error.code, error.reason) == (StatusCode.INVALID_ARGUMENT, "IDEMPOTENCY_KEY_REUSED")
-        assert await rows(two.shop) == before
+        assert effects(await rows(two.shop)) == effects(before)
+        assert await keys(two.shop, key) == 0
     assert [row[0] for row in await two.shop.pool.fetch("SELECT id::text FROM orders WHERE idempotency_key = $1", key)] == [order.id]
 
 

@@ -1,5 +1,6 @@
 """Orders: checkout, history, and the changes of an order's state."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,7 +12,7 @@ from asyncpg.transaction import Transaction
 from mercato_server import failpoints
 from mercato_server.db import Conn, Pool
 from mercato_server.domain.carts import CartLine
-from mercato_server.domain.errors import IdempotencyKeyReused, MercatoError, OrderNotFound
+from mercato_server.domain.errors import IdempotencyKeyReused, MercatoError, OrderNotFound, OutOfStock
 from mercato_server.domain.orders import Basket, Order, OrderLine, OrderStatus, OrderTransition, Terms, allocate, check_transition
 from mercato_server.domain.paging import Page, Position
 from mercato_server.store import events, idempotency
@@ -39,6 +40,8 @@ INSERT_ORDERS = """
 INSERT INTO orders (account_id, status, currency_code, total_minor, idempotency_key)
 SELECT account_id, 'placed', $4, total_minor, idempotency_key
   FROM unnest($1::uuid[], $2::bigint[], $3::text[]) AS placed (account_id, total_minor, idempotency_key)
+    ON CONFLICT (account_id, idempotency_key) WHERE idempotency_key IS NOT NULL
+       DO NOTHING  -- a key whose stored answer has expired still belongs to its order
 RETURNING id, account_id, created_at
 """
 
@@ -191,18 +194,11 @@ async def checkout(pool: "Pool", batch: Sequence[Checkout], *, currency: str) ->
         currency: code of the shop's currency.
     """
     async with transaction(pool, patience=patience(batch)) as conn:
-        results: dict[Checkout, CheckoutResult] = {}
         used = await idempotency.claim(conn, [request.key for request in batch if request.key])
         buyers = [request for request in batch if request.key not in used]
         carts, stock = await _lock_carts(conn, [request.account_id for request in buyers])
         failpoints.hit("checkout: locked")
-        outcomes = allocate([Basket(carts[buyer.account_id], buyer.terms, buyer.validate_only) for buyer in buyers], stock)
-        refusals = {buyer: refusal for buyer, refusal in zip(buyers, outcomes, strict=True) if refusal}
-        placed = [buyer for buyer in buyers if buyer not in refusals and not buyer.validate_only]
-        drafts = [buyer for buyer in buyers if buyer not in refusals and buyer.validate_only]
-        results |= refusals
-        results |= await _place(conn, placed, carts, currency)
-        results |= await _draft(conn, drafts, carts, currency)
+        results = await _serve(conn, buyers, carts, stock, currency)
         stored = used | await idempotency.settle(conn, [(buyer.key, results[buyer]) for buyer in buyers])
         return [stored[request.key] if request.key in stored else results[request] for request in batch]
 
@@ -219,18 +215,34 @@ async def _lock_carts(conn: "Conn", account_ids: Sequence[UUID]) -> tuple[dict[U
     return carts, {product_id: row["stock"] for product_id, row in products.items() if row["on_sale"]}
 
 
+async def _serve(
+    conn: "Conn", buyers: Sequence[Checkout], carts: Mapping[UUID, Sequence[CartLine]], stock: Mapping[UUID, int], currency: str
+) -> dict[Checkout, CheckoutResult]:
+    """Place the orders that the stock suffices for, first come first served, and return each buyer's order or error."""
+    outcomes = allocate([Basket(carts[buyer.account_id], buyer.terms, buyer.validate_only) for buyer in buyers], stock)
+    results: dict[Checkout, CheckoutResult] = {buyer: refusal for buyer, refusal in zip(buyers, outcomes, strict=True) if refusal}
+    accepted = [buyer for buyer in buyers if buyer not in results]
+    orders = await _place(conn, [buyer for buyer in accepted if not buyer.validate_only], carts, currency)
+    results |= await _draft(conn, [buyer for buyer in accepted if buyer.validate_only], carts, currency)
+    results |= {buyer: orders.get(buyer, IdempotencyKeyReused()) for buyer in accepted if not buyer.validate_only}
+    short = [buyer for buyer in buyers if isinstance(results[buyer], OutOfStock)]
+    if short and any(isinstance(result, IdempotencyKeyReused) for result in results.values()):  # what was kept for those is free again
+        left = Counter(stock)
+        for order in orders.values():
+            left.subtract({line.product_id: line.quantity for line in order.lines})
+        results |= await _serve(conn, short, carts, left, currency)
+    return results
+
+
 async def _place(
     conn: "Conn", placed: Sequence[Checkout], carts: Mapping[UUID, Sequence[CartLine]], currency: str
 ) -> dict[Checkout, Order]:
-    """Write the orders of carts that have been allocated."""
+    """Write the orders of carts that have been allocated; a buyer whose key belongs to an earlier order gets none."""
     if not placed:
         return {}
     totals = [sum(line.total_minor for line in carts[buyer.account_id]) for buyer in placed]
     keys = [buyer.key.key if buyer.key else None for buyer in placed]
-    try:
-        rows = await conn.fetch(INSERT_ORDERS, [buyer.account_id for buyer in placed], totals, keys, currency)
-    except asyncpg.UniqueViolationError:  # a key whose stored answer has expired still belongs to its order
-        raise IdempotencyKeyReused from None
+    rows = await conn.fetch(INSERT_ORDERS, [buyer.account_id for buyer in placed], totals, keys, currency)
     orders = {account_id: _order(order_id, account_id, carts[account_id], currency, now) for order_id, account_id, now in rows}
     failpoints.hit("checkout: orders")
     sold = [(order, line) for order in orders.values() for line in order.lines]
@@ -250,7 +262,7 @@ async def _place(
         + [Event("stock.changed", row["id"]) for row in moved],
     )
     failpoints.hit("checkout: events")
-    return {buyer: orders[buyer.account_id] for buyer in placed}
+    return {buyer: orders[buyer.account_id] for buyer in placed if buyer.account_id in orders}
 
 
 async def _draft(

@@ -1,0 +1,43 @@
+"""Checkouts that share a transaction."""
+
+import uuid
+
+from mercato_server.domain.errors import IdempotencyKeyReused, OutOfStock
+from mercato_server.store import orders
+from mercato_server.store.idempotency import IdempotencyKey, Stored
+from mercato_server.store.verify import verify
+from support.shop import Person, Shop
+
+
+def wish(buyer: Person, key: str) -> orders.Checkout:
+    account_id = uuid.UUID(buyer.id)
+    key_of_call = IdempotencyKey(account_id, key, "/mercato.v1.OrderService/Checkout", b"", lambda order: str(order.id).encode())
+    return orders.Checkout(account_id, key_of_call)
+
+
+async def test_a_key_of_an_old_order_is_its_buyers_own_mistake_and_holds_no_stock(shop: Shop) -> None:
+    admin, *buyers = [await shop.person(admin=not number) for number in range(4)]
+    ball = await shop.product(admin, stock=4)
+    again, lucky, late = buyers
+    await shop.add(again, ball)
+    old = await shop.checkout(again, "old")
+    await shop.pool.execute("UPDATE orders SET created_at = created_at - interval '2 days'")
+    await shop.pool.execute("UPDATE events SET created_at = created_at - interval '2 days'")
+    await shop.pool.execute("DELETE FROM idempotency_keys")
+    for buyer in buyers:
+        await shop.add(buyer, ball, 2)
+
+    outcomes = await orders.checkout(shop.pool, [wish(again, "old"), wish(lucky, "new"), wish(late, "new")], currency="USD")
+
+    reused, stored, refused = outcomes
+    assert isinstance(reused, IdempotencyKeyReused)
+    assert isinstance(stored, Stored)
+    assert isinstance(refused, OutOfStock)
+    assert [(shortage.wanted, shortage.available) for shortage in refused.shortages] == [(2, 1)]
+    rows = await shop.pool.fetch("SELECT id::text, account_id::text, idempotency_key FROM orders ORDER BY id")
+    assert [tuple(row) for row in rows] == [(old.id, again.id, "old"), (stored.response.decode(), lucky.id, "new")]
+    assert [row[0] for row in await shop.pool.fetch("SELECT scope_id::text FROM idempotency_keys")] == [lucky.id]
+    assert {row[0] for row in await shop.pool.fetch("SELECT account_id::text FROM cart_items")} == {again.id, late.id}
+    assert await shop.stock(ball) == 1
+    async with shop.pool.acquire() as conn:
+        assert not [finding for finding in await verify(conn) if finding.violations]
