@@ -230,6 +230,25 @@ async def test_cancelling_restocks_once_and_is_final(shop: Shop) -> None:
     assert await shop.pool.fetchval(LEDGER_MATCHES_STOCK) == 0
 
 
+async def test_stock_that_a_cancelled_order_lifts_above_the_limit_can_be_lowered(shop: Shop) -> None:
+    admin, buyer = await shop.person(admin=True), await shop.person()
+    ball = await shop.product(admin, stock=1_000_000_000)
+    await shop.add(buyer, ball, 3)
+    order = await shop.checkout(buyer)
+
+    async def adjust(delta: int) -> catalog_pb2.Product:
+        request = catalog_pb2.AdjustStockRequest(product_id=ball.id, delta=delta)
+        return await shop.catalog.AdjustStock(request, metadata=admin.metadata)
+
+    assert (await adjust(3)).stock == 1_000_000_000
+    await shop.orders.CancelOrder(order_pb2.CancelOrderRequest(order_id=order.id), metadata=buyer.metadata)
+    assert (await adjust(-1)).stock == 1_000_000_002
+    error = await refusal(adjust(1))
+    assert (error.reason, error.metadata) == ("STOCK_LIMIT", {"stock": "1000000002"})
+    assert (await adjust(-2)).stock == 1_000_000_000
+    assert await shop.pool.fetchval(LEDGER_MATCHES_STOCK) == 0
+
+
 async def test_an_order_is_advanced_by_administrators_along_its_states(shop: Shop) -> None:
     admin, buyer = await shop.person(admin=True), await shop.person()
     await shop.add(buyer, await shop.product(admin))

@@ -162,7 +162,7 @@ class Model:
                 raise Refused(StatusCode.ABORTED, "STOCK_CHANGED", {"expected_stock": expected, "stock": product.stock})
         if stock < 0:
             raise out_of_stock([shortage(product, product.stock - stock)])
-        if stock > STOCK_MAX:
+        if stock > max(STOCK_MAX, product.stock):
             raise Refused(StatusCode.FAILED_PRECONDITION, "STOCK_LIMIT", {"stock": product.stock})
         self._move(product.id, stock - product.stock, "adjust")
         return self.products[product.id].message()

@@ -209,7 +209,7 @@ async def _adjust(conn: "Conn", change: StockChange) -> Product:
 async def _set_stock(conn: "Conn", current: Product, stock: int, reason: str, actor_id: UUID) -> Product:
     if stock < 0:
         raise OutOfStock([Shortage(current.id, current.name, current.stock - stock, current.stock)])
-    if stock > STOCK_MAX:
+    if stock > max(STOCK_MAX, current.stock):  # what was cancelled may have lifted it above, from where it may fall
         raise StockLimit(f"a product has at most {STOCK_MAX} units", metadata={"stock": str(current.stock)})
     product = _product(await conn.fetchrow(SET_STOCK, current.id, stock))
     await conn.execute(APPEND_LEDGER, current.id, "adjust", stock - current.stock, actor_id, reason)

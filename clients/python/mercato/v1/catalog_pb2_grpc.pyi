@@ -80,8 +80,8 @@ class CatalogServiceStub:
     """Change the stock by a difference, or set it if it still is what the caller saw. Writes the ledger as `adjust`.
 
     Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, FAILED_PRECONDITION OUT_OF_STOCK (it would fall below zero),
-    FAILED_PRECONDITION STOCK_LIMIT (it would pass 1,000,000,000), ABORTED STOCK_CHANGED (it is not `expected_stock`; metadata has the current one),
-    UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+    FAILED_PRECONDITION STOCK_LIMIT (it would pass 1,000,000,000; cancelled orders can lift it above, and then it cannot be raised further),
+    ABORTED STOCK_CHANGED (it is not `expected_stock`; metadata has the current one), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
     """
     ListCategories: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.ListCategoriesRequest, _catalog_pb2.ListCategoriesResponse]
     """List categories by name, a page at a time.
@@ -161,8 +161,8 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
     """Change the stock by a difference, or set it if it still is what the caller saw. Writes the ledger as `adjust`.
 
     Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, FAILED_PRECONDITION OUT_OF_STOCK (it would fall below zero),
-    FAILED_PRECONDITION STOCK_LIMIT (it would pass 1,000,000,000), ABORTED STOCK_CHANGED (it is not `expected_stock`; metadata has the current one),
-    UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+    FAILED_PRECONDITION STOCK_LIMIT (it would pass 1,000,000,000; cancelled orders can lift it above, and then it cannot be raised further),
+    ABORTED STOCK_CHANGED (it is not `expected_stock`; metadata has the current one), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
     """
     ListCategories: _aio.UnaryUnaryMultiCallable[_catalog_pb2.ListCategoriesRequest, _catalog_pb2.ListCategoriesResponse]  # type: ignore[assignment]
     """List categories by name, a page at a time.
@@ -287,8 +287,8 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         """Change the stock by a difference, or set it if it still is what the caller saw. Writes the ledger as `adjust`.
 
         Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, FAILED_PRECONDITION OUT_OF_STOCK (it would fall below zero),
-        FAILED_PRECONDITION STOCK_LIMIT (it would pass 1,000,000,000), ABORTED STOCK_CHANGED (it is not `expected_stock`; metadata has the current one),
-        UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+        FAILED_PRECONDITION STOCK_LIMIT (it would pass 1,000,000,000; cancelled orders can lift it above, and then it cannot be raised further),
+        ABORTED STOCK_CHANGED (it is not `expected_stock`; metadata has the current one), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
         """
 
     @_abc_1.abstractmethod
