@@ -240,6 +240,14 @@ async def test_a_call_that_could_not_get_a_lock_leaves_its_key_free(two: Two, wo
     assert not (await call(two.elsewhere, request, caller, key)).replayed
 
 
+async def test_an_update_that_changes_nothing_honours_its_key(two: Two, world: World, key: str) -> None:
+    first = await call(two.shop, UpdateMeRequest(), world.buyer, key)
+    await call(two.shop, UpdateMeRequest(full_name="Newer"), world.buyer, str(uuid.uuid4()))
+    assert await call(two.elsewhere, UpdateMeRequest(), world.buyer, key) == Reply(first.raw, replayed=True)
+    assert (await refusal(call(two.shop, UpdateMeRequest(full_name=""), world.buyer, key))).reason == "IDEMPOTENCY_KEY_REUSED"
+    assert (await refusal(call(two.shop, UpdateMeRequest(), world.buyer, "a b"))).fields == ["idempotency-key"]
+
+
 async def test_put_and_patch_of_the_same_product_are_different_requests(two: Two, world: World, key: str) -> None:
     request = UpdateProductRequest(product=Product(id=world.ball, name="A", price=Money(minor_units=1)))
     await call(two.shop, request, world.admin, key, x_envoy_original_method="PATCH")

@@ -151,8 +151,10 @@ async def test_validating_says_what_would_be_and_changes_nothing(shop: Shop) -> 
     assert await cart_of(shop, buyer) == cart
     assert await shop.stock(ball) == 1
     assert await shop.pool.fetchval("SELECT (SELECT count(*) FROM orders) + (SELECT count(*) FROM idempotency_keys)") == 0
+    assert (await shop.checkout(buyer, key="one")).id
     await shop.add(buyer, ball)
-    assert (await refusal(shop.checkout(buyer, validate_only=True))).reason == "OUT_OF_STOCK"
+    assert (await refusal(shop.checkout(buyer, key="one", validate_only=True))).reason == "OUT_OF_STOCK"
+    assert (await refusal(shop.checkout(buyer, key="a b", validate_only=True))).fields == ["idempotency-key"]
 
 
 async def test_history_is_the_buyers_own_newest_first_and_in_pages(shop: Shop) -> None:

@@ -121,10 +121,9 @@ class AuthHandler:
 
     async def UpdateMe(self, request: auth_pb2.UpdateMeRequest, context: Context) -> Answer:
         """Change the caller's account."""
-        if not request.HasField("full_name"):
-            return await self.GetMe(auth_pb2.GetMeRequest(), context)
         with Checks() as check:
-            full_name = check.text("full_name", request.full_name, longest=FULL_NAME_MAX)
+            named = check.text("full_name", request.full_name, longest=FULL_NAME_MAX)
+        full_name = named if request.HasField("full_name") else None
         key = self._idempotency.key(context, request, convert.user)
         return answer(context, await accounts.rename(self._pool, context.account_id, full_name, key), convert.user)
 

@@ -32,8 +32,8 @@ class OrderHandler:
     async def Checkout(self, request: order_pb2.CheckoutRequest, context: Context) -> Answer:
         """Buy what is in the cart."""
         terms = self._terms(request)
-        key = None if request.validate_only else self._idempotency.key(context, request, convert.order)
-        wish = orders.Checkout(context.account_id, key, terms, request.validate_only)
+        key = self._idempotency.key(context, request, convert.order)
+        wish = orders.Checkout(context.account_id, None if request.validate_only else key, terms, request.validate_only)
         return answer(context, await self._checkout(wish), convert.order)
 
     async def ListOrders(self, request: order_pb2.ListOrdersRequest, context: Context) -> order_pb2.ListOrdersResponse:

@@ -32,7 +32,7 @@ SELECT id, email, full_name, role, password_hash, created_at, disabled_at, email
 
 RENAME_ACCOUNT = """
 UPDATE accounts
-   SET full_name = $2
+   SET full_name = coalesce($2, full_name)
  WHERE id = $1
 RETURNING id, email, full_name, role, password_hash, created_at, disabled_at, email_verified_at
 """
@@ -89,13 +89,13 @@ async def find(pool: "Pool", email: str) -> Account | None:
 
 
 @retry_conflicts
-async def rename(pool: "Pool", account_id: UUID, full_name: str, key: IdempotencyKey | None = None) -> Account | Stored:
-    """Change the name of an account; raises TokenInvalid if it is gone."""
+async def rename(pool: "Pool", account_id: UUID, full_name: str | None, key: IdempotencyKey | None = None) -> Account | Stored:
+    """Change the name of an account, or nothing, and return the account; raises TokenInvalid if it is gone."""
     async with transaction(pool) as conn:
         return await once(conn, key, lambda: _rename(conn, account_id, full_name))
 
 
-async def _rename(conn: "Conn", account_id: UUID, full_name: str) -> Account:
+async def _rename(conn: "Conn", account_id: UUID, full_name: str | None) -> Account:
     row = await conn.fetchrow(RENAME_ACCOUNT, account_id, full_name)
     if row is None:
         raise TokenInvalid("the account of this token is gone")

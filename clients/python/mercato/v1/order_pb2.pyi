@@ -291,7 +291,9 @@ class CheckoutRequest(_message.Message):
     cart_etag: _builtins.str
     """Refuse the purchase if the cart is another."""
     validate_only: _builtins.bool
-    """True: check everything and change nothing; the answer is the order that would be placed."""
+    """True: check everything and change nothing; the answer is the order that would be placed. Nothing is stored with an `idempotency-key`
+    either, and none is replayed: the key stays free for the purchase.
+    """
     @_builtins.property
     def expected_total(self) -> _money_pb2.Money:
         """Refuse the purchase if the total is another."""
