@@ -13,6 +13,8 @@ import typer
 from mercato_server import config
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from mercato_server.store.verify import Finding
 
 Result = TypeVar("Result")
@@ -70,28 +72,39 @@ def events(
 
 
 @app.command()
-def verify(data_dir: DataDir = None) -> None:
+def verify(
+    data_dir: DataDir = None,
+    watch: Annotated[
+        float | None,
+        typer.Option(help="Go on: check what changed every so many seconds, until something does not hold or Ctrl-C.", min=0.05),
+    ] = None,
+) -> None:
     """Check that stock, ledger, orders, keys and events agree, in DATABASE_URL or in a data directory of `mercato up`.
 
-    All is read in one snapshot, so it may run beside a busy shop. Exit code 1 if something does not hold.
+    All is read in one snapshot, so it may run beside a busy shop. Exit code 1 if something does not hold. With --watch everything is
+    checked at the start, once a minute and at the end.
     """
     from rich.console import Console
 
     from mercato_server.audit import show
 
-    findings = _run(_verify(data_dir))
-    show(findings, Console())
+    console = Console()
+    findings = _run(_verify(data_dir, watch, console))
+    show(findings, console)
     raise typer.Exit(any(finding.violations for finding in findings))
 
 
-async def _verify(data_dir: Path | None) -> list["Finding"]:
-    from mercato_server.audit import audit
+async def _verify(data_dir: Path | None, interval_s: float | None, console: "Console") -> list["Finding"]:
+    from mercato_server.audit import audit, watch
     from mercato_server.embedded.database import database
 
+    async def check(url: str) -> list["Finding"]:
+        return await watch(url, interval_s, console) if interval_s else await audit(url)
+
     if data_dir is None and (url := config.optional_database_url()):
-        return await audit(url)
+        return await check(url)
     async with database(data_dir or Path(config.data_home(), "mercato")) as url:
-        return await audit(url)
+        return await check(url)
 
 
 @app.command()

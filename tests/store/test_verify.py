@@ -2,10 +2,12 @@
 
 import asyncio
 import os
+import signal
 import subprocess
 import sys
 import uuid
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from io import StringIO
 from pathlib import Path
 
@@ -22,7 +24,7 @@ from mercato_server.demo import catalog
 from mercato_server.domain.orders import NEXT, OrderStatus
 from mercato_server.embedded.postgres import Postgres
 from mercato_server.store import demo, sweeps
-from mercato_server.store.verify import EXAMPLES, INVARIANTS, Finding, verify
+from mercato_server.store.verify import EXAMPLES, INVARIANTS, Finding, inspect, verify
 from support.corruptions import CORRUPTIONS, PREPARE
 from support.shop import Person, Shop, refusal
 
@@ -175,6 +177,19 @@ async def test_a_key_that_another_call_took_after_a_day_is_not_its_orders_any_mo
     assert not violated(await verify(conn))
 
 
+ONLY_IN_EVERYTHING = {
+    "sales: a line that was not sold",
+    "restocks: a line that was not put back",
+    "stored keys: an order without its key",
+    "stored keys: a key without its order",
+    "events: an order that was not told of",
+    "events: a transition that was not told of",
+    "events: another transition told of",
+    "states: no history at all",
+}
+"""Corruptions that leave no row written that belongs to what they corrupt: it was deleted, or belongs to something else now."""
+
+
 @pytest.mark.parametrize(
     ("invariant", "corruption"),
     [
@@ -183,12 +198,21 @@ async def test_a_key_that_another_call_took_after_a_day_is_not_its_orders_any_mo
         for name, corruption in corruptions.items()
     ],
 )
-async def test_a_corruption_is_found_by_its_invariant_and_no_other(traded: "db.Conn", invariant: str, corruption: str) -> None:
+async def test_a_corruption_is_found_by_its_invariant_and_no_other(
+    traded: "db.Conn", request: pytest.FixtureRequest, invariant: str, corruption: str
+) -> None:
     await traded.execute(PREPARE)
+    before = await inspect(traded)
     await traded.execute(corruption)
     found = violated(await verify(traded))
     assert list(found) == [invariant], found
     assert all("=" in example for example in found[invariant])
+    recent = violated((await inspect(traded, since=before.line)).findings)
+    if request.node.callspec.id in ONLY_IN_EVERYTHING:
+        assert not recent
+    else:
+        assert invariant in recent
+        assert set(recent) <= {invariant, "events"}  # a step of the history that was rewritten is new, and nothing told of it
 
 
 def test_every_invariant_has_its_corruptions() -> None:
@@ -244,6 +268,35 @@ async def test_all_connections_see_one_snapshot_while_others_commit(traded_url: 
         await other.close()
 
 
+TOUCH = "UPDATE orders SET total_minor = total_minor + $1 WHERE id = (SELECT id FROM orders ORDER BY id LIMIT 1)"
+
+
+async def test_what_was_written_before_the_last_pass_is_not_looked_at_again(traded: "db.Conn") -> None:
+    await traded.execute(TOUCH, 1)
+    everything = await inspect(traded)
+    assert list(violated(everything.findings)) == ["totals"]
+    assert not violated((await inspect(traded, since=everything.line)).findings)
+    await traded.execute(TOUCH, 1)
+    changed = await inspect(traded, since=everything.line)
+    assert [item.violations for item in changed.findings if item.invariant.name == "totals"] == [1]
+
+
+async def test_a_transaction_that_commits_late_is_not_skipped(traded_url: str, traded: "db.Conn") -> None:
+    writer = await asyncpg.connect(traded_url)
+    late = writer.transaction()
+    await late.start()
+    await writer.execute(TOUCH, 1)
+    line = (await inspect(traded)).line
+    for _ in range(3):
+        await traded.execute("UPDATE products SET price_minor = price_minor + 1")  # others go on and commit meanwhile
+        found = await inspect(traded, since=line)
+        assert not violated(found.findings)
+        line = found.line
+    await late.commit()
+    assert list(violated((await inspect(traded, since=line)).findings)) == ["totals"]
+    await writer.close()
+
+
 async def test_a_checkout_under_way_is_no_finding(traded_url: str, traded: "db.Conn") -> None:
     writer = await asyncpg.connect(traded_url)
     async with writer.transaction():
@@ -256,11 +309,15 @@ async def test_a_checkout_under_way_is_no_finding(traded_url: str, traded: "db.C
 async def test_nothing_is_found_at_any_moment_of_a_busy_shop(shop: Shop, conn: "db.Conn", race_rounds: int) -> None:
     for _ in range(race_rounds):
         trading = asyncio.gather(*(trade(shop) for _ in range(3)))
+        line = None
         while not trading.done():
             assert not violated(await verify(conn))
-            await asyncio.sleep(0)
+            recent = await inspect(conn, since=line)
+            assert not violated(recent.findings)
+            line = recent.line
         await trading
         assert not violated(await verify(conn))
+        assert not violated((await inspect(conn, since=line)).findings)
 
 
 def mercato_verify(*arguments: str, url: str = "") -> "subprocess.CompletedProcess[str]":
@@ -287,6 +344,45 @@ async def test_the_command_fails_and_names_what_is_violated(traded_url: str, tra
     assert len(named) == EXAMPLES + 1
     assert any(str(order_id) in named[0] for order_id in order_ids)
     assert named[-1] == f"totals: and {len(order_ids) - EXAMPLES} more"
+
+
+@asynccontextmanager
+async def watching(url: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Run a watch; its first line of output is that of the first pass."""
+    command = (sys.executable, "-m", "mercato_server", "verify", "--watch", "0.05")
+    environ = {**os.environ, "DATABASE_URL": url}
+    process = await asyncio.create_subprocess_exec(*command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        async with asyncio.timeout(30):
+            yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def test_a_watch_goes_on_with_what_changed_and_ends_when_something_does_not_hold(traded_url: str, traded: "db.Conn") -> None:
+    async with watching(traded_url) as process:
+        assert process.stdout
+        assert b"checked everything" in await process.stdout.readline()
+        assert b"checked what changed" in await process.stdout.readline()
+        await traded.execute(TOUCH, 1)
+        output, errors = await process.communicate()
+    assert (process.returncode, errors) == (1, b"")
+    assert b": 1 violations" in output
+    assert b"\ntotals: order_id=" in output
+
+
+async def test_a_watch_that_is_interrupted_checks_everything_at_the_end(traded_url: str, traded: "db.Conn") -> None:
+    async with watching(traded_url) as process:
+        assert process.stdout
+        await process.stdout.readline()
+        await traded.execute("DELETE FROM events WHERE kind = 'order.paid'")  # in no row that changed
+        assert b"checked what changed" in await process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        output, errors = await process.communicate()
+    assert (process.returncode, errors) == (1, b"")
+    assert b"\nevents: order_id=" in output
 
 
 async def test_the_command_fails_if_the_schema_is_missing(empty_database: str) -> None:

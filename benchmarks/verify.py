@@ -1,0 +1,119 @@
+"""Measure what `mercato verify --watch` costs the database while buyers check out: a pass over everything, and those over what changed."""
+
+import argparse
+import asyncio
+import statistics
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from uuid import UUID
+
+import asyncpg
+
+from mercato_server import audit, db, schema
+from mercato_server.config import Settings
+from mercato_server.embedded.postgres import Postgres
+from mercato_server.store import orders
+from mercato_server.store.idempotency import IdempotencyKey
+from mercato_server.store.verify import inspect
+from stage import processor_s
+
+LINES = 3
+INTERVAL_S = 1.0
+
+MAKE_SHOP = """
+INSERT INTO accounts (email, full_name, role, password_hash)
+SELECT number || '@example.com', '', 'user', '' FROM generate_series(1, 32) AS number;
+INSERT INTO products (name, description, price_minor, stock, image_urls)
+SELECT 'Thing ' || number, '', number, 1000000, '{}' FROM generate_series(1, 1000) AS number;
+INSERT INTO stock_ledger (product_id, kind, delta) SELECT id, 'initial', stock FROM products;
+"""
+
+FILL_CARTS = """
+INSERT INTO cart_items (account_id, product_id, quantity, unit_price_minor)
+SELECT account_id, product.id, 1, product.price_minor
+  FROM unnest($1::uuid[]) AS account_id
+ CROSS JOIN LATERAL (SELECT id, price_minor FROM products WHERE stock > 0 AND account_id IS NOT NULL ORDER BY random() LIMIT $2) AS product
+"""
+
+
+class Trade:
+    """Buyers who check out without a pause, in batches of all of them."""
+
+    def __init__(self, pool: "db.Pool", account_ids: Sequence[UUID]) -> None:
+        self._pool = pool
+        self._account_ids = account_ids
+        self.placed = 0
+
+    async def batch(self) -> None:
+        """Fill every cart and buy it."""
+        await self._pool.execute(FILL_CARTS, self._account_ids, LINES)
+        wishes = [orders.Checkout(account_id, self._key(account_id)) for account_id in self._account_ids]
+        for outcome in await orders.checkout(self._pool, wishes, currency="USD"):
+            if isinstance(outcome, Exception):
+                raise outcome
+        self.placed += len(wishes)
+
+    async def go_on(self) -> None:
+        """Buy for ever."""
+        while True:
+            await self.batch()
+
+    def _key(self, account_id: UUID) -> IdempotencyKey:
+        method = "/mercato.v1.OrderService/Checkout"
+        return IdempotencyKey(account_id, str(self.placed), method, b"", lambda order: f"{order.id}{'x' * 500}".encode())
+
+
+async def measure(directory: Path, order_count: int, passes: int) -> None:
+    """Print the processor time of the passes, in milliseconds."""
+    # Nothing is lost that matters, and no disk is measured.
+    server = Postgres(directory, durable=False)
+    await server.start()
+    try:
+        await schema.migrate(server.url())
+        async with await db.create_pool(Settings(database_url=server.url(), secret_key="x" * 32)) as pool:
+            await pool.execute(MAKE_SHOP)
+            trade = Trade(pool, [row["id"] for row in await pool.fetch("SELECT id FROM accounts")])
+            while trade.placed < order_count:
+                await trade.batch()
+            await pool.execute("ANALYZE")
+            await _report(server.url(), trade, passes)
+    finally:
+        await server.stop()
+
+
+async def _report(url: str, trade: Trade, passes: int) -> None:
+    conns = [await asyncpg.connect(url) for _ in range(audit.LANES)]
+    pids = [conn.get_server_pid() for conn in conns]
+    trading = asyncio.create_task(trade.go_on())
+    line, costs, changed = None, [], []
+    for _ in range(passes + 1):
+        before = sum(map(processor_s, pids))
+        found = await inspect(*conns, since=line)
+        costs.append((sum(map(processor_s, pids)) - before) * 1000)
+        if any(finding.violations for finding in found.findings):
+            raise SystemExit("an invariant does not hold")
+        line, placed = found.line, trade.placed
+        await asyncio.sleep(INTERVAL_S)
+        changed.append(trade.placed - placed)
+    trading.cancel()
+    for conn in conns:
+        await conn.close()
+    everything, *recent = costs
+    print(f"{trade.placed} orders; everything: {everything:.0f} ms of a core; ", end="")
+    print(f"{statistics.median(changed):.0f} orders since the last pass: {statistics.median(recent):.0f} ms")
+
+
+def main() -> None:
+    """Read the arguments and run."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--orders", type=int, default=100_000)
+    parser.add_argument("--passes", type=int, default=10)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="mercato-verify-", dir=".") as directory:
+        Path(directory).chmod(0o711)
+        asyncio.run(measure(Path(directory).resolve(), arguments.orders, arguments.passes))
+
+
+if __name__ == "__main__":
+    main()
