@@ -1,48 +1,74 @@
 """A channel to Mercato with the stubs of its services."""
 
+import asyncio
 import json
+import math
+import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from types import TracebackType
 from typing import Any, Self
 
 import grpc
 from grpc.aio import ClientCallDetails, Metadata
 
-from mercato.v1 import auth_pb2, auth_pb2_grpc, cart_pb2_grpc, catalog_pb2, catalog_pb2_grpc, order_pb2, order_pb2_grpc, policy_pb2
+from mercato.v1 import (
+    auth_pb2,
+    auth_pb2_grpc,
+    cart_pb2,
+    cart_pb2_grpc,
+    catalog_pb2,
+    catalog_pb2_grpc,
+    order_pb2,
+    order_pb2_grpc,
+    policy_pb2,
+)
 
 DEFAULT_TIMEOUT_S = 5.0
+REFRESH_EARLY_S = 60.0
+"""How long before an access token expires it is exchanged for the next."""
 _READS = ("Get", "List", "BatchGet")
-_SERVICES = tuple(service for module in (auth_pb2, catalog_pb2, order_pb2) for service in module.DESCRIPTOR.services_by_name.values())
-_KEYED = frozenset(
-    f"/{service.full_name}/{method.name}"
+_MODULES = (auth_pb2, cart_pb2, catalog_pb2, order_pb2)
+_SERVICES = tuple(service for module in _MODULES for service in module.DESCRIPTOR.services_by_name.values())
+_POLICIES = {
+    f"/{service.full_name}/{method.name}": method.GetOptions().Extensions[policy_pb2.policy]
     for service in _SERVICES
     for method in service.methods
-    if method.GetOptions().Extensions[policy_pb2.policy].idempotency_key
-)
+}
 
 
 class Client:
     """A connection to Mercato, to be used in `async with`.
 
-    Every call carries the token, once there is one, and a deadline. Calls that honour an idempotency key get a new one unless the caller
-    brings one, so that gRPC may send them again when the connection breaks. Reads are retried on UNAVAILABLE.
+    Every call that needs a login carries the access token, which is exchanged for the next one a minute before it expires, and every call
+    has a deadline. Calls that honour an idempotency key get a new one unless the caller brings one, so that gRPC may send them again when
+    the connection breaks. Reads are retried on UNAVAILABLE.
     """
 
     def __init__(
-        self, target: str, *, token: str | None = None, tls: grpc.ChannelCredentials | None = None, timeout_s: float = DEFAULT_TIMEOUT_S
+        self,
+        target: str,
+        *,
+        token: str | None = None,
+        refresh_token: str | None = None,
+        tls: grpc.ChannelCredentials | None = None,
+        timeout_s: float = DEFAULT_TIMEOUT_S,
     ) -> None:
         """Prepare a connection; nothing is sent yet.
 
         Args:
             target: `host:port` of the edge, or of one worker.
             token: access token; `login` gets one.
+            refresh_token: of an earlier login, to go on with its session; the current one is in the attribute of that name.
             tls: credentials of a TLS connection; None speaks plaintext.
             timeout_s: deadline in seconds of calls that name none.
         """
         self.token = token
+        self.refresh_token = refresh_token
+        self._refresh_at = 0.0 if token is None else math.inf
+        self._refreshing = asyncio.Lock()
         options = (("grpc.service_config", json.dumps(_service_config())),)
-        interceptors = [_Defaults(lambda: self.token, timeout_s)]
+        interceptors = [_Defaults(self._current_token, timeout_s)]
         if tls is None:
             self.channel = grpc.aio.insecure_channel(target, options=options, interceptors=interceptors)
         else:
@@ -53,9 +79,24 @@ class Client:
         self.orders = order_pb2_grpc.OrderServiceStub(self.channel)
 
     async def login(self, email: str, password: str) -> None:
-        """Get a token and send it from now on; raises grpc.aio.AioRpcError."""
-        response = await self.auth.Login(auth_pb2.LoginRequest(email=email, password=password))
-        self.token = response.access_token
+        """Open a session and send its tokens from now on; raises grpc.aio.AioRpcError."""
+        self._use(await self.auth.Login(auth_pb2.LoginRequest(email=email, password=password)))
+
+    async def logout(self) -> None:
+        """End the session; raises grpc.aio.AioRpcError."""
+        await self.auth.Logout(auth_pb2.LogoutRequest())
+        self.token = self.refresh_token = None
+
+    def _use(self, response: auth_pb2.LoginResponse) -> None:
+        self.token, self.refresh_token = response.access_token, response.refresh_token
+        self._refresh_at = time.monotonic() + max(response.expires_in - REFRESH_EARLY_S, response.expires_in / 2)
+
+    async def _current_token(self) -> str | None:
+        """Return the access token, the next one if this one is about to expire; concurrent calls refresh once."""
+        async with self._refreshing:
+            if self.refresh_token is not None and time.monotonic() >= self._refresh_at:
+                self._use(await self.auth.Refresh(auth_pb2.RefreshRequest(refresh_token=self.refresh_token)))
+        return self.token
 
     async def close(self) -> None:
         """Close the connection; calls in flight are cancelled."""
@@ -71,16 +112,17 @@ class Client:
 class _Defaults(grpc.aio.UnaryUnaryClientInterceptor):
     """Adds to a call what it lacks: the token, a deadline, an idempotency key."""
 
-    def __init__(self, token: Callable[[], str | None], timeout_s: float) -> None:
+    def __init__(self, token: Callable[[], Awaitable[str | None]], timeout_s: float) -> None:
         self._token = token
         self._timeout_s = timeout_s
 
     async def intercept_unary_unary(self, continuation: Callable[..., Any], call: ClientCallDetails, request: Any) -> Any:
         metadata = list(call.metadata or ())
         names = {name for name, _ in metadata}
-        if (token := self._token()) and "authorization" not in names:
+        policy = _POLICIES.get(_path(call.method), policy_pb2.Policy())
+        if policy.access != policy_pb2.ACCESS_ANYONE and "authorization" not in names and (token := await self._token()):
             metadata.append(("authorization", f"Bearer {token}"))
-        if _path(call.method) in _KEYED and "idempotency-key" not in names:
+        if policy.idempotency_key and "idempotency-key" not in names:
             metadata.append(("idempotency-key", str(uuid.uuid4())))
         timeout = self._timeout_s if call.timeout is None else call.timeout
         return await continuation(
@@ -98,7 +140,7 @@ def _service_config() -> dict[str, Any]:
         {"service": service.full_name, "method": method.name}
         for service in _SERVICES
         for method in service.methods
-        if method.name.startswith(_READS) or f"/{service.full_name}/{method.name}" in _KEYED
+        if method.name.startswith(_READS) or _POLICIES[f"/{service.full_name}/{method.name}"].idempotency_key
     ]
     policy = {
         "maxAttempts": 4,
