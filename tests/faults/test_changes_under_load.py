@@ -14,8 +14,7 @@ from mercato_server import schema
 
 HEALTH_INTERVAL_S = 0.5
 DRAIN_S = 2.5 * HEALTH_INTERVAL_S
-"""A worker says that it stops this long before it does. The edge gives it up at its second failed check, which may come a little more than
-two intervals later, so two are not enough."""
+"""A worker says that it stops this long before it does. The edge hears of it at its next check, which on a busy machine is a late one."""
 REPORT_S = 3.0
 """Somebody reads a table for so long, which a migration that wants it to itself must wait for."""
 CALL_S = 2.0

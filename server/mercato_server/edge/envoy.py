@@ -120,7 +120,11 @@ def _cluster(settings: EdgeSettings) -> dict[str, Any]:
             "max_ejection_time": "30s",
             "max_ejection_percent": 50,
         },
-        "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
+        "common_lb_config": {
+            "healthy_panic_threshold": {"value": 0},
+            # Else a worker that says goodbye within a second of another's news gets calls for a second more, and is gone before.
+            "update_merge_window": "0s",
+        },
         "load_assignment": {
             "cluster_name": CLUSTER,
             "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}} for address in addresses]}],
