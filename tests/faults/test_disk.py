@@ -1,0 +1,233 @@
+"""The disk is slow, fails, or is full."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Collection, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import asyncpg
+import grpc
+import pytest
+
+from faults.buyers import Goods, Market, describe, dice, market, stock_up
+from faults.conftest import BUYERS, SOAK_BUYERS, Conclude, Scale
+from faults.processes import HEALED_S, Worker, family, running, until_it_answers
+from mercato.v1 import cart_pb2, catalog_pb2, order_pb2
+from mercato_server import schema
+from mercato_server.embedded.postgres import Postgres
+
+UNAVAILABLE = {"UNAVAILABLE", "UNAVAILABLE DATABASE_UNAVAILABLE"}
+SYNCS = "fsync,fdatasync"
+SLOW_US = 30_000
+"""Delay of each sync. A commit on this machine takes less than a millisecond."""
+MEGABYTE = 1024 * 1024
+ATTACH_S = 10.0
+TOOLS = {
+    "strace": "apt-get install strace",
+    "mkfs.ext4": "apt-get install e2fsprogs",
+    "mount": "apt-get install mount",
+    "umount": "apt-get install mount",
+}
+
+
+def found(tool: str) -> str:
+    """Return the path of a program; skips the test if there is none."""
+    path = shutil.which(tool)
+    if path is None:
+        pytest.skip(f"there is no {tool}; install it with: {TOOLS[tool]}")
+    return path
+
+
+class NotAllowedError(Exception):
+    """Processes may not be traced here."""
+
+
+@asynccontextmanager
+async def injected(strace: str, pids: Collection[int], fault: str) -> AsyncIterator[None]:
+    """Let every sync of some processes, and of those that they start, suffer from a fault, by strace's word for it."""
+    argv = [strace, "-f", "-e", f"trace={SYNCS}", "-e", f"inject={SYNCS}:{fault}", "-o", "/dev/null"]
+    for pid in pids:
+        argv += ["-p", str(pid)]
+    tracer = await asyncio.create_subprocess_exec(*argv, stderr=asyncio.subprocess.DEVNULL)
+    try:
+        async with asyncio.timeout(ATTACH_S):
+            while not all(map(_is_traced, pids)):
+                if tracer.returncode is not None:
+                    raise NotAllowedError
+                await asyncio.sleep(0.01)
+        yield
+    finally:
+        if tracer.returncode is None:
+            tracer.terminate()
+        await tracer.wait()
+
+
+@pytest.fixture
+async def strace(durable_postgres: Postgres) -> str:
+    """The program, which was seen to be allowed to trace the server."""
+    path = found("strace")
+    try:
+        async with injected(path, family(durable_postgres), "delay_enter=0"):
+            pass
+    except NotAllowedError:
+        pytest.skip("strace may not attach to processes here; run this as root, or allow it (CAP_SYS_PTRACE)")
+    return path
+
+
+def _is_traced(pid: int) -> bool:
+    try:
+        return "TracerPid:\t0\n" not in Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:  # it has ended, so it is in nobody's way
+        return True
+
+
+async def test_a_slow_disk_makes_calls_slow_and_fails_none(
+    directory: Path, durable_postgres: Postgres, durable_goods: Goods, strace: str, scale: Scale, conclude: Conclude
+) -> None:
+    worker = Worker(directory, durable_goods.database_url)
+    async with running(worker), market(durable_goods, worker.address) as shop, shop.crowd():
+        await asyncio.sleep(0.5)
+        async with injected(strace, family(durable_postgres), f"delay_enter={SLOW_US}"):
+            reads = await _read_for(shop, scale(3, 60))
+    worker.require_no_bugs_logged()
+    did = {"milliseconds_a_sync": SLOW_US // 1000, "reads": reads.total(), "failed_reads": reads.total() - reads["OK"]}
+    await conclude("slow disk", durable_goods, shop.tally, **did)
+    assert shop.tally.codes == Counter()
+    assert set(reads) == {"OK"}
+
+
+async def test_a_failed_sync_loses_nothing_that_was_acknowledged(
+    directory: Path, durable_postgres: Postgres, durable_goods: Goods, strace: str, scale: Scale, conclude: Conclude
+) -> None:
+    worker = Worker(directory, durable_goods.database_url)
+    cycles, waits_s = scale(2, 20), []
+    async with running(worker), market(durable_goods, worker.address) as shop, shop.crowd():
+        for _ in range(cycles):
+            await asyncio.sleep(0.5)
+            watch = await asyncpg.connect(durable_goods.database_url)
+            async with injected(strace, family(durable_postgres), "error=EIO"), asyncio.timeout(20):
+                while not watch.is_closed():  # PostgreSQL trusts no file after a failed sync: it crashes, to recover from its log
+                    await asyncio.sleep(0.01)
+            waits_s.append(await _recovered(durable_postgres, shop))
+    worker.require_no_bugs_logged()
+    await conclude("sync fails", durable_goods, shop.tally, times=cycles, seconds_to_heal_at_most=f"{max(waits_s):.2f}")
+    assert max(waits_s) <= HEALED_S
+    assert set(shop.tally.codes) <= UNAVAILABLE
+
+
+async def _recovered(server: Postgres, shop: Market) -> float:
+    """Start PostgreSQL if its recovery failed too; return the seconds from then until a call is answered."""
+    while True:
+        try:
+            await asyncio.wait_for(until_it_answers(shop.goods.database_url), 5)
+        except TimeoutError:
+            if server.pid is None:
+                await server.start()
+        else:
+            break
+    began = time.monotonic()
+    await shop.insist(shop.carts, "GetCart", cart_pb2.GetCartRequest(), shop.goods.buyers[0])
+    return time.monotonic() - began
+
+
+@pytest.fixture
+def disk(directory: Path, scale: Scale) -> Iterator[Path]:
+    """A small file system of the test's own."""
+    make, attach, detach = found("mkfs.ext4"), found("mount"), found("umount")
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount file systems")
+    image, place = directory / "disk.img", directory / "disk"
+    place.mkdir()
+    with image.open("wb") as file:
+        file.truncate(scale(160, 512) * MEGABYTE)
+    subprocess.run([make, "-q", "-m", "0", image], check=True)
+    mounted = subprocess.run([attach, "-o", "loop", image, place], check=False, capture_output=True, text=True)
+    if mounted.returncode:
+        pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
+    place.chmod(0o711)
+    yield place
+    subprocess.run([detach, "--lazy", place], check=True)
+
+
+def fill(disk: Path) -> Path:
+    """Take all that is free on a disk; return the file that holds it."""
+    ballast = disk / "ballast"
+    free = shutil.disk_usage(disk).free
+    with ballast.open("wb") as file:
+        while free:
+            try:
+                os.posix_fallocate(file.fileno(), file.tell(), free)
+                file.seek(free, os.SEEK_CUR)
+            except OSError:
+                free //= 2
+    return ballast
+
+
+async def test_a_full_disk_refuses_changes_with_unavailable_and_serves_reads(
+    directory: Path, disk: Path, scale: Scale, conclude: Conclude
+) -> None:
+    server = Postgres(disk / "data")
+    try:
+        await server.start()
+        await schema.migrate(server.url())
+        goods = await stock_up(server.url(), buyers=scale(BUYERS, SOAK_BUYERS))
+        await _shop_on_a_full_disk(directory, disk, goods, scale, conclude)
+    finally:
+        await server.stop()
+
+
+async def _shop_on_a_full_disk(directory: Path, disk: Path, goods: Goods, scale: Scale, conclude: Conclude) -> None:
+    worker = Worker(directory, goods.database_url)
+    *others, bystander = goods.buyers  # whose cart nobody else fills and buys
+    goods = replace(goods, buyers=others)
+    async with running(worker), market(goods, worker.address) as shop, shop.crowd():
+        await asyncio.sleep(1)
+        ballast = fill(disk)
+        reads = await _read_for(shop, scale(3, 30))
+        refused = Counter(shop.tally.codes)
+        ballast.unlink()
+        freed = time.monotonic()
+        await shop.buy(bystander)
+        healed_s = time.monotonic() - freed
+        await asyncio.sleep(1)
+    worker.require_no_bugs_logged()
+    did = {"reads": reads.total(), "failed_reads": reads.total() - reads["OK"], "seconds_to_heal": f"{healed_s:.2f}"}
+    await conclude("disk full", goods, shop.tally, **did)
+    assert refused
+    assert set(shop.tally.codes) <= UNAVAILABLE
+    assert set(reads) == {"OK"}
+    assert healed_s <= HEALED_S
+
+
+async def _read_for(shop: Market, seconds: float) -> Counter[str]:
+    """Read for a while; return how it went."""
+    ends = Counter[str]()
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        ends += await _read(shop)
+    return ends
+
+
+async def _read(shop: Market) -> Counter[str]:
+    """Read this and that; return how it went."""
+    metadata = dice.choice(shop.goods.buyers).metadata()
+    calls = (
+        shop.carts[0].GetCart(cart_pb2.GetCartRequest(), metadata=metadata),
+        shop.orders[0].ListOrders(order_pb2.ListOrdersRequest(), metadata=metadata),
+        shop.catalog[0].ListProducts(catalog_pb2.ListProductsRequest()),
+        shop.catalog[0].GetProduct(catalog_pb2.GetProductRequest(product_id=str(dice.choice(shop.goods.product_ids)))),
+    )
+    ends = Counter[str]()
+    for call in calls:
+        try:
+            await call
+            ends["OK"] += 1
+        except grpc.aio.AioRpcError as error:
+            ends[describe(error)] += 1
+    return ends

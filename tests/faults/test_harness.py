@@ -1,0 +1,132 @@
+"""Whoever looks for faults must find them: a server with a bug is caught by the common check."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from faults.broken import BUGS
+from faults.buyers import Goods, Market, fill_carts, market, stock_up
+from faults.oracle import Verdict, judge
+from faults.processes import Worker, running
+from faults.proxy import AFTER, Proxy, proxied
+from mercato_server.embedded.postgres import Postgres
+
+BUYERS = 40
+BROKEN = ("-P", str(Path(__file__).with_name("broken.py")))
+ROUNDS = 10
+
+FORGET_LIMIT = "ALTER TABLE products DROP CONSTRAINT products_stock_check"
+
+SHOW_DEADLOCKS = "ALTER DATABASE {} SET deadlock_timeout = '20ms'"
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Where a bug shows itself."""
+
+    shop: Market
+    workers: list[Worker]
+    proxy: Proxy
+
+    async def buy(self, products: int = 2, *, keyed: bool = True) -> None:
+        """Let everybody buy the first products at once."""
+        goods = self.shop.goods
+        await fill_carts(goods, goods.buyers[::2], goods.product_ids[:products])
+        await fill_carts(goods, goods.buyers[1::2], goods.product_ids[:products][::-1])
+        await asyncio.gather(*(self.shop.resolve(self.shop.tally.begin(buyer, keyed=keyed)) for buyer in goods.buyers))
+
+
+async def buy(scene: Scene) -> None:
+    await scene.buy()
+
+
+async def race(scene: Scene, products: int) -> None:
+    for _ in range(ROUNDS):
+        await scene.buy(products)
+
+
+async def buy_from_one_that_dies(scene: Scene, place: str) -> None:
+    worker = scene.workers[0]
+    await worker.kill()
+    await worker.restart(MERCATO_TEST_FAILPOINTS=f"{place}=1")
+    buying = asyncio.ensure_future(scene.buy())
+    await worker.wait()
+    await worker.restart()
+    await buying
+
+
+async def lose_a_commit(scene: Scene) -> None:
+    scene.proxy.cut_next(AFTER)
+    await scene.buy(keyed=False)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A bug, what brings it to light, and a word of what must be found."""
+
+    bug: str
+    scenario: Callable[[Scene], Awaitable[None]]
+    finding: str
+    workers: int = 1
+    stock: int = 1_000_000
+
+
+CASES = (
+    Case("stock is not locked", partial(race, products=1), "oversold", workers=2, stock=3 * BUYERS + BUYERS // 2),
+    Case("stock is locked in any order", partial(race, products=8), "deadlocks", workers=2),
+    Case("the ledger is forgotten", buy, "stock of a product is the sum of its ledger"),
+    Case("the event is forgotten", buy, "event"),
+    Case("an order is answered and rolled back", buy, "is lost"),
+    Case("a checkout is no transaction", partial(buy_from_one_that_dies, place="checkout: orders"), "an order has lines"),
+    Case("keys are stored outside of the transaction", partial(buy_from_one_that_dies, place="before commit"), "is lost"),
+    Case("a lost commit is run again without asking", lose_a_commit, "orders that nobody told it of"),
+)
+
+SCENES = [case for case in CASES if case.scenario is not buy]
+"""Where a server without bugs may look as if it had one; the other scenes are no other than what all tests do."""
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.bug.replace(" ", "-"))
+async def test_the_common_check_finds_the_bug(directory: Path, postgres: Postgres, database: str, case: Case) -> None:
+    goods = await stock_up(database, buyers=BUYERS, products=10, stock=case.stock)
+    await _make_bugs_possible(goods)
+    verdict = await _play(case, (*BROKEN, case.bug), directory, postgres, goods)
+    assert any(case.finding in finding for finding in verdict.findings), verdict.findings
+
+
+@pytest.mark.parametrize("case", SCENES, ids=lambda case: case.bug.replace(" ", "-"))
+async def test_the_common_check_finds_nothing_where_there_is_no_bug(directory: Path, postgres: Postgres, database: str, case: Case) -> None:
+    goods = await stock_up(database, buyers=BUYERS, products=10, stock=case.stock)
+    await _make_bugs_possible(goods)
+    verdict = await _play(case, ("-P", "-m", "mercato_server"), directory, postgres, goods)
+    assert verdict.findings == []
+
+
+def test_every_bug_has_its_case() -> None:
+    assert {case.bug for case in CASES} == set(BUGS)
+
+
+async def _play(case: Case, program: tuple[str, ...], directory: Path, postgres: Postgres, goods: Goods) -> Verdict:
+    async with AsyncExitStack() as stack:
+        proxy, url = await stack.enter_async_context(proxied(goods.database_url, postgres))
+        batch_max = {"MERCATO_BATCH_MAX": "4"} if case.workers > 1 else {}
+        workers = [Worker(directory, url, name=f"worker-{number}", program=program, **batch_max) for number in range(case.workers)]
+        await stack.enter_async_context(running(*workers))
+        shop = await stack.enter_async_context(market(goods, *(worker.address for worker in workers), timeout_s=10))
+        await case.scenario(Scene(shop, workers, proxy))
+    return await judge(goods.database_url, shop.tally)
+
+
+async def _make_bugs_possible(goods: Goods) -> None:
+    """Take away what stands in the way of overselling beside the lock, and let deadlocks be noticed before somebody gives up."""
+    connection = await asyncpg.connect(goods.database_url)
+    await connection.execute(FORGET_LIMIT)
+    name = await connection.fetchval("SELECT quote_ident(current_database())")
+    await connection.execute(SHOW_DEADLOCKS.format(name))
+    await connection.close()
