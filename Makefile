@@ -24,10 +24,12 @@ install: .venv/installed ## prepare .venv with hash-pinned dependencies
 run: install ## start PostgreSQL, workers and Envoy with demo data on http://127.0.0.1:8080 (PORT=...)
 	@exec $(BIN)/mercato up --port $(PORT)
 
-test: install ## run every test against real PostgreSQL and real Envoy
+# The fault tests measure time, so they run afterwards and one by one; with ARGS only what these name runs.
+test: install ## run every test against real PostgreSQL and real Envoy (ARGS="tests/rpc -k checkout" for some of them)
 	$(RUN) $(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
+	$(if $(ARGS),,$(RUN) $(BIN)/pytest tests/faults)
 
-faults: install ## kill, cut and hang what runs, in a few minutes (make soak: the full numbers)
+faults: install ## kill, cut and hang what runs, in three minutes (make soak: the full numbers)
 	$(RUN) $(BIN)/pytest tests/faults $(ARGS)
 
 check: install ## lint, types, import contracts, protos, migrations, generated code, dependency audit
@@ -51,7 +53,7 @@ bench: install ## measure calls per second and CPU per call beside an empty RPC;
 
 soak: install ## run the fault tests with their full numbers (an hour; report in benchmarks/results/soak.md), and each race 50 times
 	$(RUN) $(BIN)/pytest tests/faults --soak --soak-report benchmarks/results/soak.md $(ARGS)
-	$(RUN) $(BIN)/pytest -n 2 --dist loadgroup tests/rpc --race-rounds 50 $(ARGS)
+	$(RUN) $(BIN)/pytest -n 2 --dist loadgroup -m race --race-rounds 50 $(ARGS)
 
 clean: ## remove .venv and caches; data directories stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage* build dist

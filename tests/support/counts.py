@@ -1,6 +1,7 @@
 """What the fault tests did and counted: a line for each at the end of the run, and a report in Markdown."""
 
 import json
+import os
 import platform
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -69,7 +70,14 @@ def _report(counted: list[Counts], *, soak: bool) -> str:
     table = "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
     return (
         f"# Faults\n\nWritten by `{'make soak' if soak else 'pytest tests/faults --soak-report …'}` on {datetime.now(UTC):%Y-%m-%d}, "
-        f"{platform.system()} {platform.release()}, Python {platform.python_version()}. "
+        f"{os.cpu_count()} cores ({_cpu_model()}), {platform.system()} {platform.release()}, Python {platform.python_version()}. "
         "Common to all: 0 oversold, 0 duplicates, 0 acknowledged orders lost, `mercato verify` finds nothing.\n\n"
         f"{table}\n"
     )
+
+
+def _cpu_model() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.machine()
