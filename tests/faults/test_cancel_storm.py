@@ -10,7 +10,7 @@ import asyncpg
 import grpc
 
 from faults.buyers import AGAIN, Goods, Market, Purchase, describe, dice, market
-from faults.conftest import Conclude, Scale
+from faults.conftest import Conclude, Scale, Within
 from faults.processes import Worker, running
 from mercato.v1 import cart_pb2, order_pb2
 
@@ -117,7 +117,7 @@ async def test_calls_that_are_given_up_leave_nothing_behind(directory: Path, goo
 
 
 async def test_calls_that_find_every_connection_taken_end_in_time_and_all_goes_on_afterwards(
-    directory: Path, goods: Goods, conclude: Conclude
+    directory: Path, goods: Goods, conclude: Conclude, within: Within
 ) -> None:
     worker = Worker(directory, goods.database_url, MERCATO_POOL_SIZE=str(POOL))
     watcher, blocker = await asyncpg.connect(goods.database_url), await asyncpg.connect(goods.database_url)
@@ -138,5 +138,5 @@ async def test_calls_that_find_every_connection_taken_end_in_time_and_all_goes_o
     worker.require_no_bugs_logged()
     await asyncio.gather(watcher.close(), blocker.close())
     await conclude("pool exhausted", goods, shop.tally, connections=POOL, calls_in_vain=4 * len(goods.buyers))
-    assert took_s <= SOON_S + LATE_S
+    assert took_s <= SOON_S + within(LATE_S)
     assert set(shop.tally.codes) <= {"DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED DEADLINE_EXCEEDED", "FAILED_PRECONDITION CART_EMPTY"}

@@ -6,8 +6,8 @@ import shutil
 import subprocess
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,11 +16,13 @@ import grpc
 import pytest
 
 from faults.buyers import Goods, Market, describe, dice, market, stock_up
-from faults.conftest import BUYERS, SOAK_BUYERS, Conclude, Scale
+from faults.conftest import BUYERS, SOAK_BUYERS, Conclude, Scale, Within
 from faults.processes import HEALED_S, Worker, family, running, until_it_answers
 from mercato.v1 import cart_pb2, catalog_pb2, order_pb2
 from mercato_server import schema
 from mercato_server.embedded.postgres import Postgres
+
+Faulty = Callable[[str], AbstractAsyncContextManager[None]]
 
 UNAVAILABLE = {"UNAVAILABLE", "UNAVAILABLE DATABASE_UNAVAILABLE"}
 SYNCS = "fsync,fdatasync"
@@ -69,15 +71,19 @@ async def injected(strace: str, pids: Collection[int], fault: str) -> AsyncItera
 
 
 @pytest.fixture
-async def strace(durable_postgres: Postgres) -> str:
-    """The program, which was seen to be allowed to trace the server."""
-    path = found("strace")
+async def faulty(durable_postgres: Postgres) -> Faulty:
+    """Let the server's syncs suffer from a fault for a block; skips the test where processes may not be traced."""
+    strace = found("strace")
+
+    def suffer(fault: str) -> AbstractAsyncContextManager[None]:
+        return injected(strace, family(durable_postgres), fault)
+
     try:
-        async with injected(path, family(durable_postgres), "delay_enter=0"):
+        async with suffer("delay_enter=0"):
             pass
     except NotAllowedError:
         pytest.skip("strace may not attach to processes here; run this as root, or allow it (CAP_SYS_PTRACE)")
-    return path
+    return suffer
 
 
 def _is_traced(pid: int) -> bool:
@@ -88,12 +94,12 @@ def _is_traced(pid: int) -> bool:
 
 
 async def test_a_slow_disk_makes_calls_slow_and_fails_none(
-    directory: Path, durable_postgres: Postgres, durable_goods: Goods, strace: str, scale: Scale, conclude: Conclude
+    directory: Path, durable_goods: Goods, faulty: Faulty, scale: Scale, conclude: Conclude
 ) -> None:
     worker = Worker(directory, durable_goods.database_url)
     async with running(worker), market(durable_goods, worker.address) as shop, shop.crowd():
         await asyncio.sleep(0.5)
-        async with injected(strace, family(durable_postgres), f"delay_enter={SLOW_US}"):
+        async with faulty(f"delay_enter={SLOW_US}"):
             reads = await _read_for(shop, scale(3, 60))
     worker.require_no_bugs_logged()
     did = {"milliseconds_a_sync": SLOW_US // 1000, "reads": reads.total(), "failed_reads": reads.total() - reads["OK"]}
@@ -103,7 +109,7 @@ async def test_a_slow_disk_makes_calls_slow_and_fails_none(
 
 
 async def test_a_failed_sync_loses_nothing_that_was_acknowledged(
-    directory: Path, durable_postgres: Postgres, durable_goods: Goods, strace: str, scale: Scale, conclude: Conclude
+    directory: Path, durable_postgres: Postgres, durable_goods: Goods, faulty: Faulty, scale: Scale, conclude: Conclude, within: Within
 ) -> None:
     worker = Worker(directory, durable_goods.database_url)
     cycles, waits_s = scale(2, 20), []
@@ -111,13 +117,13 @@ async def test_a_failed_sync_loses_nothing_that_was_acknowledged(
         for _ in range(cycles):
             await asyncio.sleep(0.5)
             watch = await asyncpg.connect(durable_goods.database_url)
-            async with injected(strace, family(durable_postgres), "error=EIO"), asyncio.timeout(20):
+            async with faulty("error=EIO"), asyncio.timeout(20):
                 while not watch.is_closed():  # PostgreSQL trusts no file after a failed sync: it crashes, to recover from its log
                     await asyncio.sleep(0.01)
             waits_s.append(await _recovered(durable_postgres, shop))
     worker.require_no_bugs_logged()
     await conclude("sync fails", durable_goods, shop.tally, times=cycles, seconds_to_heal_at_most=f"{max(waits_s):.2f}")
-    assert max(waits_s) <= HEALED_S
+    assert max(waits_s) <= within(HEALED_S)
     assert set(shop.tally.codes) <= UNAVAILABLE
 
 
@@ -170,19 +176,19 @@ def fill(disk: Path) -> Path:
 
 
 async def test_a_full_disk_refuses_changes_with_unavailable_and_serves_reads(
-    directory: Path, disk: Path, scale: Scale, conclude: Conclude
+    directory: Path, disk: Path, scale: Scale, conclude: Conclude, within: Within
 ) -> None:
     server = Postgres(disk / "data")
     try:
         await server.start()
         await schema.migrate(server.url())
         goods = await stock_up(server.url(), buyers=scale(BUYERS, SOAK_BUYERS))
-        await _shop_on_a_full_disk(directory, disk, goods, scale, conclude)
+        await _shop_on_a_full_disk(directory, disk, goods, scale, conclude, within)
     finally:
         await server.stop()
 
 
-async def _shop_on_a_full_disk(directory: Path, disk: Path, goods: Goods, scale: Scale, conclude: Conclude) -> None:
+async def _shop_on_a_full_disk(directory: Path, disk: Path, goods: Goods, scale: Scale, conclude: Conclude, within: Within) -> None:
     worker = Worker(directory, goods.database_url)
     *others, bystander = goods.buyers  # whose cart nobody else fills and buys
     goods = replace(goods, buyers=others)
@@ -202,7 +208,7 @@ async def _shop_on_a_full_disk(directory: Path, disk: Path, goods: Goods, scale:
     assert refused
     assert set(shop.tally.codes) <= UNAVAILABLE
     assert set(reads) == {"OK"}
-    assert healed_s <= HEALED_S
+    assert healed_s <= within(HEALED_S)
 
 
 async def _read_for(shop: Market, seconds: float) -> Counter[str]:
