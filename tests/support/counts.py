@@ -3,7 +3,7 @@
 import json
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,9 @@ Counts = Mapping[str, Any]
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options of `make soak`."""
     parser.addoption("--soak", action="store_true", help="run the fault tests with their full numbers, which takes an hour")
-    parser.addoption("--soak-report", type=Path, help="write what the fault tests counted into this file, as Markdown")
+    parser.addoption(
+        "--soak-report", type=Path, help="write what the fault tests counted into this Markdown file, which keeps its other rows"
+    )
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
@@ -31,16 +33,21 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     for counts in counted:
         terminalreporter.write_line(_line(counts))
     if path := config.getoption("--soak-report"):
-        path.write_text(_report(counted, soak=bool(config.getoption("--soak"))))
+        path.write_text(_report(_rows(path, counted)))
         terminalreporter.write_line(f"written to {path}")
 
 
 def _counted(terminalreporter: Any) -> Iterator[Counts]:
-    for outcome in ("passed", "failed"):
+    """Yield what each test of faults counted; one that failed before it came to that counts too."""
+    for outcome in ("passed", "failed", "error"):
         for report in terminalreporter.stats.get(outcome, []):
-            for name, value in getattr(report, "user_properties", ()):
-                if name == PROPERTY and report.when == "call":
-                    yield {**json.loads(value), "outcome": outcome, "seconds": round(report.duration)}
+            test = report.location[2]
+            rest = {"test": test, "outcome": outcome, "seconds": round(report.duration)}
+            values = [value for name, value in report.user_properties if name == PROPERTY]
+            if values and report.when == "call":
+                yield {**json.loads(values[0]), **rest}
+            elif outcome != "passed" and report.nodeid.startswith("tests/faults/"):
+                yield {"fault": test, "did": {}, **dict.fromkeys(COLUMNS, 0), "failed": {}, **rest}
 
 
 def _line(counts: Counts) -> str:
@@ -54,22 +61,34 @@ def _codes(codes: Mapping[str, int]) -> str:
     return ", ".join(f"{count} {code}" for code, count in sorted(codes.items())) or "none"
 
 
-def _report(counted: list[Counts], *, soak: bool) -> str:
-    head = ("fault", "what was done", *COLUMNS, "failed calls (all retried)", "seconds", "outcome")
-    rows = [
-        (
+def _rows(path: Path, counted: list[Counts]) -> list[str]:
+    """Return the rows of the report: those of the faults that were tested now, and of others as they were."""
+    head = ("fault", "what was done", *COLUMNS, "failed calls", "seconds", "outcome", "on")
+    lines = [_row(head), _row(["---"] * len(head)), *(path.read_text().splitlines() if path.exists() else [])]
+    rows = {line.split(" | ")[0]: line for line in lines if line.startswith("| ")}
+    for counts in counted:
+        rows.pop(f"| {counts['test']}", None)  # it failed earlier, before it could name its fault
+        cells = (
             counts["fault"],
             ", ".join(f"{value} {name}" for name, value in counts["did"].items()),
             *(str(counts[name]) for name in COLUMNS),
             _codes(counts["failed"]),
             str(counts["seconds"]),
             counts["outcome"],
+            f"{datetime.now(UTC):%Y-%m-%d %H:%M}",
         )
-        for counts in counted
-    ]
-    table = "\n".join(f"| {' | '.join(row)} |" for row in (head, ["---"] * len(head), *rows))
+        rows[f"| {counts['fault']}"] = _row(cells)
+    return list(rows.values())
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _report(rows: Sequence[str]) -> str:
+    table = "\n".join(rows)
     return (
-        f"# Faults\n\nWritten by `{'make soak' if soak else 'pytest tests/faults --soak-report …'}` on {datetime.now(UTC):%Y-%m-%d}, "
+        "# Faults\n\nWritten by `make soak`, on "
         f"{os.cpu_count()} cores ({_cpu_model()}), {platform.system()} {platform.release()}, Python {platform.python_version()}. "
         "Common to all: 0 oversold, 0 duplicates, 0 acknowledged orders lost, `mercato verify` finds nothing.\n\n"
         f"{table}\n"
