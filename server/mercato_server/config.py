@@ -126,11 +126,15 @@ class EdgeSettings:
     cors_origins: tuple[str, ...] = ()
     """Origins that browsers may call from; `*` for any."""
     rate_limits: bool = True
-    """Requests per client address are limited; off for tests and benchmarks only."""
+    """Requests per client address and per token are limited; off for tests and benchmarks only."""
     requests_per_s: int = 100
     """Per client address, over all routes."""
+    token_requests_per_s: int = 100
+    """Per access token, over all routes and client addresses."""
     credentials_per_minute: int = 20
-    """Per client address, on login and signup together."""
+    """Per client address, on each RPC that anyone may call and that is no read: login, signup and the like."""
+    trusted_hops: int = 0
+    """Proxies in front of Envoy that append to X-Forwarded-For; 0 takes the address of the connection for the client's."""
     health_interval_s: float = 2.0
     limits: Limits = field(default_factory=Limits)
 
@@ -145,7 +149,9 @@ class EdgeSettings:
             cors_origins=tuple(origin.strip() for origin in origins.split(",") if origin.strip()),
             rate_limits=_one_of(env, "MERCATO_RATE_LIMITS", "on", ("on", "off")) == "on",
             requests_per_s=_integer(env, "MERCATO_REQUESTS_PER_SECOND", 100, low=1, high=1_000_000),
+            token_requests_per_s=_integer(env, "MERCATO_TOKEN_REQUESTS_PER_SECOND", 100, low=1, high=1_000_000),
             credentials_per_minute=_integer(env, "MERCATO_CREDENTIALS_PER_MINUTE", 20, low=1, high=1_000_000),
+            trusted_hops=_integer(env, "MERCATO_TRUSTED_HOPS", 0, low=0, high=16),
         )
 
 

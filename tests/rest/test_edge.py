@@ -1,4 +1,4 @@
-"""What Envoy adds: browsers, compression, health, the page, deadlines, logs and limits."""
+"""What Envoy adds: browsers, compression, health, the page, deadlines and logs."""
 
 import asyncio
 import contextlib
@@ -13,13 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
-import grpc
 import pytest
 
-from mercato.v1 import auth_pb2
-from rest.wire import grpc_error, rich, run
-from support.rest import HOST, RETRY, Client
-from support.up import ORIGIN, PASSWORD, Up, running
+from rest.wire import run
+from support.rest import HOST, Client
+from support.up import ORIGIN, PASSWORD, Up
 
 LOG_TIMEOUT_S = 15
 """Envoy writes its log every 10 s, or when 64 KiB have gathered."""
@@ -226,56 +224,7 @@ def logged(up: Up, request_id: str) -> dict[str, Any]:
     raise AssertionError(f"no line of {request_id}")
 
 
-# Limits.
-
-
-@pytest.fixture(scope="module")
-def limited() -> Iterator[Up]:
-    """Run a shop with the limits on the rate of requests, low ones."""
-    with running(MERCATO_RATE_LIMITS="on", MERCATO_CREDENTIALS_PER_MINUTE="6", MERCATO_REQUESTS_PER_SECOND="30") as up:
-        yield up
-
-
-def test_logins_and_signups_are_limited_together_and_nothing_else_is(limited: Up) -> None:
-    anyone = limited.anyone
-    replies = [anyone.form("/login", {"username": "jo@example.com", "password": f"guess {number}"}) for number in range(8)]
-    assert [reply.status for reply in replies] == [401] * 5 + [429] * 3  # the shop's own first login counts
-    wrong = {"email": "jo@example.com", "password": "guess"}
-    forged = [("x-forwarded-for", "203.0.113.7"), ("x-real-ip", "203.0.113.7"), ("forwarded", "for=203.0.113.7")]
-    for reply in (
-        replies[-1],
-        anyone.post("/login", wrong),
-        anyone.post("/login/", wrong),
-        anyone.post("/login?x=1", wrong),
-        anyone.post("/v1/auth:login", wrong),
-        anyone.post("/signup", wrong),
-        anyone.post("//signup", wrong),
-        anyone.post("/login", wrong, headers=forged),
-    ):
-        assert (reply.status, reply.reason, reply.json["code"]) == (429, "RATE_LIMITED", 8)
-        assert reply.headers["content-type"] == "application/json"
-        assert 1 <= int(reply.headers["retry-after"]) <= 60
-        [retry] = reply.details(RETRY)
-        assert retry["retry_delay"] == f"{reply.headers['retry-after']}s"
-    with grpc.insecure_channel(f"{HOST}:{limited.port}") as channel:
-        request = auth_pb2.LoginRequest(email="jo@example.com", password="guess")
-        error = grpc_error(channel, "/mercato.v1.AuthService/Login", request.SerializeToString())
-    assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
-    assert rich(error)["details"][0]["reason"] == "RATE_LIMITED"
-    assert int(dict([*error.initial_metadata(), *error.trailing_metadata()])["retry-after"]) >= 1
-    assert anyone.get("/products").status == 200
-    assert limited.admin.get("/me").status == 200
-
-
-def test_a_burst_of_requests_is_cut_off_and_forgiven_after_its_second(limited: Up) -> None:
-    replies = [limited.anyone.get("/products") for _ in range(100)]
-    assert {reply.status for reply in replies} == {200, 429}
-    refused = next(reply for reply in replies if reply.status == 429)
-    assert (refused.reason, refused.headers["retry-after"]) == ("RATE_LIMITED", "1")
-    assert {limited.anyone.get(path).status for path in ("/healthz", "/docs", "/openapi.json")} == {200}
-    deadline = time.monotonic() + 5
-    while limited.anyone.get("/products").status == 429:
-        assert time.monotonic() < deadline
+# Ports.
 
 
 @pytest.mark.skipif(not shutil.which("ss"), reason="ss (Debian: iproute2) is not installed")

@@ -11,9 +11,10 @@ import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.rpc import status_pb2
 
+from mercato.v1 import policy_pb2
 from mercato_server.config import ConfigError, EdgeSettings, Limits
 from mercato_server.edge.envoy import render
-from mercato_server.edge.rpcs import rpcs
+from mercato_server.edge.rpcs import rpcs, template_regex
 
 SETTINGS = {
     "defaults": EdgeSettings(),
@@ -69,6 +70,8 @@ def test_every_setting_reaches_the_configuration() -> None:
         upstreams=("127.0.0.8:7001", "127.0.0.8:7002"),
         cors_origins=("https://shop.example",),
         requests_per_s=41,
+        token_requests_per_s=43,
+        trusted_hops=3,
         credentials_per_minute=7,
         health_interval_s=0.75,
         limits=limits,
@@ -82,7 +85,8 @@ def test_every_setting_reaches_the_configuration() -> None:
     assert routes(settings)["/mercato.v1.CatalogService/GetProduct"]["route"]["max_stream_duration"]["max_stream_duration"] == "1.75s"
     assert list(found(config, "max_requests")) == [2 * 777]
     assert list(found(config, "interval"))[-1] == "0.75s"
-    assert {bucket["max_tokens"] for bucket in found(config, "token_bucket")} == {41, 7}
+    assert {bucket["max_tokens"] for bucket in found(config, "token_bucket")} == {41, 43, 7}
+    assert list(found(config, "xff_num_trusted_hops")) == [3]
     assert list(found(config, "allow_origin_string_match")) == [[{"exact": "https://shop.example"}]]
 
 
@@ -106,16 +110,19 @@ def test_rate_limits_that_are_off_leave_no_trace() -> None:
     assert "ratelimit" not in json.dumps(render(EdgeSettings(rate_limits=False)))
 
 
-def test_logins_and_signups_share_the_tight_limit_on_every_path_that_leads_to_them() -> None:
-    limits = json.dumps(http_filter(EdgeSettings(), "local_ratelimit")["rate_limits"])
-    for path in (
-        "/login",
-        "/signup",
-        "/v1/auth:login",
-        *(f"/mercato\\\\.v1\\\\.AuthService/{rpc}" for rpc in ("Login", "LoginForm", "SignUp")),
-    ):
-        assert f'"regex": "{path}/?' in limits
-    assert "products" not in limits
+def test_what_anyone_may_call_to_change_something_has_the_tight_limit_on_every_path_that_leads_to_it() -> None:
+    limits = http_filter(EdgeSettings(), "local_ratelimit")["rate_limits"]
+    limited = {match["headers"][0]["string_match"]["safe_regex"]["regex"] for match in found(limits, "header_value_match")}
+    paths = {path for rpc in rpcs() if rpc.access == policy_pb2.ACCESS_ANYONE and not rpc.reads for path in rpc.paths}
+    assert {"/login", "/signup", "/v1/auth:login", "/mercato.v1.AuthService/LoginForm"} <= paths
+    assert limited == set(map(template_regex, paths))
+
+
+def test_a_form_counts_as_the_call_it_is_a_form_of_and_all_else_by_itself() -> None:
+    limits = http_filter(EdgeSettings(), "local_ratelimit")["rate_limits"]
+    values = {match["descriptor_value"] for match in found(limits, "header_value_match")}
+    assert {"Login", "SignUp"} <= values
+    assert not [value for value in values if value.endswith("Form")]
 
 
 def test_admin_page_is_off_unless_it_has_a_port() -> None:

@@ -70,6 +70,7 @@ def _connection_manager(settings: EdgeSettings, calls: Sequence[Rpc]) -> dict[st
         stat_prefix="edge",
         server_header_transformation="PASS_THROUGH",
         use_remote_address=True,
+        xff_num_trusted_hops=settings.trusted_hops,
         normalize_path=True,
         merge_slashes=True,
         path_with_escaped_slashes_action="REJECT_REQUEST",

@@ -50,8 +50,13 @@ EXPOSED_HEADERS = ("etag", "grpc-message", "grpc-status", "grpc-status-details-b
 
 COMPRESSED = ("application/json", "text/css", "text/html", "text/javascript")
 
-CLIENTS_REMEMBERED = 10_000
-"""Client addresses with a bucket of their own, per descriptor; the one unseen for longest is forgotten first."""
+CALLERS_REMEMBERED = 10_000
+"""Client addresses, or tokens, with a bucket of their own, per kind of bucket; the one unseen for longest is forgotten first."""
+CREDENTIALS, ADDRESS, TOKEN = "credentials", "masked_remote_address", "token"
+"""Keys of the descriptors of rate limits; the second is Envoy's own."""
+NAMESPACE = "mercato"
+TELLING_PART = r"^\S+\s+([^.\s]*(?:\.[^.\s]*)?).*$"
+"""What tells tokens apart: not the scheme, the spaces behind it or a JWT's signature, each of which can be spelt in several ways."""
 ANY = {"safe_regex": {"regex": ".*"}}
 ALWAYS = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
 
@@ -69,7 +74,7 @@ def http_filters(settings: EdgeSettings, rpcs: Sequence[Rpc]) -> list[dict[str, 
     return [
         _filter("envoy.filters.http.health_check", _health_check()),
         *([_filter(CORS, typed("extensions.filters.http.cors.v3.Cors"))] if settings.cors_origins else []),
-        *([_filter(RATE_LIMIT, _rate_limit(settings, rpcs))] if settings.rate_limits else []),
+        *(_rate_limits(settings, rpcs) if settings.rate_limits else []),
         _filter("envoy.filters.http.compressor", _compressor()),
         _filter("envoy.filters.http.grpc_web", typed("extensions.filters.http.grpc_web.v3.GrpcWeb")),
         _filter(LUA, _lua()),
@@ -109,11 +114,26 @@ def _lua() -> dict[str, Any]:
     return typed("extensions.filters.http.lua.v3.Lua", source_codes={name: {"inline_string": script} for name, script in scripts.items()})
 
 
+def _rate_limits(settings: EdgeSettings, rpcs: Sequence[Rpc]) -> list[dict[str, Any]]:
+    token_to_metadata = _filter("envoy.filters.http.header_to_metadata", _token_to_metadata())
+    return [token_to_metadata, _filter(RATE_LIMIT, _rate_limit(settings, rpcs))]
+
+
+def _token_to_metadata() -> dict[str, Any]:
+    """Note the access token of a request where the rate limits find it."""
+    rewrite = {"pattern": {"regex": TELLING_PART}, "substitution": r"\1"}
+    value = {"metadata_namespace": NAMESPACE, "key": TOKEN, "regex_value_rewrite": rewrite}
+    return typed(
+        "extensions.filters.http.header_to_metadata.v3.Config", request_rules=[{"header": "authorization", "on_header_present": value}]
+    )
+
+
 def _rate_limit(settings: EdgeSettings, rpcs: Sequence[Rpc]) -> dict[str, Any]:
-    """Limit each client address: all its requests, and more tightly those that make the server hash a password."""
+    """Limit each client address and each token: all its requests, and an address more tightly in what makes the server hash a password."""
     client: dict[str, Any] = {"masked_remote_address": {"v4_prefix_mask_len": 32, "v6_prefix_mask_len": 64}}  # a subscriber has a whole /64
-    paths = [path for rpc in rpcs if rpc.takes_credentials for path in (rpc.path, *(path for _, path in rpc.bindings))]
-    per_client = {"key": "masked_remote_address"}  # no value: a bucket for each
+    metadata_key = {"key": NAMESPACE, "path": [{"key": TOKEN}]}
+    token = {"metadata": {"descriptor_key": TOKEN, "metadata_key": metadata_key, "source": "DYNAMIC", "skip_if_absent": True}}
+    credentials = [_credentials(rpc, path) for rpc in rpcs if rpc.takes_credentials for path in rpc.paths]
     return typed(
         "extensions.filters.http.local_ratelimit.v3.LocalRateLimit",
         stat_prefix="clients",
@@ -123,21 +143,24 @@ def _rate_limit(settings: EdgeSettings, rpcs: Sequence[Rpc]) -> dict[str, Any]:
         filter_enforced=ALWAYS,
         rate_limited_as_resource_exhausted=True,
         enable_retry_after_header=True,
-        max_dynamic_descriptors=CLIENTS_REMEMBERED,
-        rate_limits=[{"actions": [client]}, *({"actions": [_credentials(path), client]} for path in paths)],
+        max_dynamic_descriptors=CALLERS_REMEMBERED,
+        rate_limits=[{"actions": [client]}, {"actions": [token]}, *({"actions": [match, client]} for match in credentials)],
         descriptors=[
-            {
-                "entries": [{"key": "path", "value": "credentials"}, per_client],
-                "token_bucket": _bucket(settings.credentials_per_minute, 60),
-            },
-            {"entries": [per_client], "token_bucket": _bucket(settings.requests_per_s, 1)},
+            _bucket_for_each(CREDENTIALS, ADDRESS, bucket=_bucket(settings.credentials_per_minute, 60)),
+            _bucket_for_each(ADDRESS, bucket=_bucket(settings.requests_per_s, 1)),
+            _bucket_for_each(TOKEN, bucket=_bucket(settings.token_requests_per_s, 1)),
         ],
     )
 
 
-def _credentials(path: str) -> dict[str, Any]:
+def _credentials(rpc: Rpc, path: str) -> dict[str, Any]:
     match = {"name": ":path", "string_match": {"safe_regex": {"regex": template_regex(path)}}}
-    return {"header_value_match": {"descriptor_key": "path", "descriptor_value": "credentials", "headers": [match]}}
+    return {"header_value_match": {"descriptor_key": CREDENTIALS, "descriptor_value": rpc.counted_as, "headers": [match]}}
+
+
+def _bucket_for_each(*keys: str, bucket: dict[str, Any]) -> dict[str, Any]:
+    """Give every combination of values of the keys a bucket: an entry without a value stands for any."""
+    return {"entries": [{"key": key} for key in keys], "token_bucket": bucket}
 
 
 def _bucket(tokens: int, seconds: int) -> dict[str, Any]:

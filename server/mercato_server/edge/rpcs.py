@@ -56,13 +56,23 @@ class Rpc:
         return f"/{self.service}/{self.name}"
 
     @property
+    def paths(self) -> tuple[str, ...]:
+        """The paths that lead to it, over gRPC and as templates over REST."""
+        return self.path, *(path for _, path in self.bindings)
+
+    @property
+    def counted_as(self) -> str:
+        """The name that limits on its rate go by: an RPC and its variant for HTML forms count together."""
+        return self.name.removesuffix("Form")
+
+    @property
     def reads(self) -> bool:
         """Whether it changes nothing, so that a lost one may be sent again: every binding is a GET."""
         return bool(self.bindings) and all(verb == "GET" for verb, _ in self.bindings)
 
     @property
     def takes_credentials(self) -> bool:
-        """Whether it hashes a password for whoever asks: what anyone may call and is no read."""
+        """Whether it takes credentials (a password, a refresh token) from whoever asks: what anyone may call and is no read."""
         return self.access == policy_pb2.ACCESS_ANYONE and not self.reads
 
 

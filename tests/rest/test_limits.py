@@ -1,0 +1,133 @@
+"""Limits on the rate of requests: per client address, per token, and tighter ones where a password is asked for."""
+
+import time
+from collections.abc import Iterator
+
+import grpc
+import pytest
+
+from mercato.v1 import auth_pb2, auth_pb2_grpc
+from rest.wire import grpc_error, rich
+from support.rest import HOST, RETRY, Client, Reply
+from support.up import PASSWORD, Up, running
+
+CREDENTIALS = 6
+WRONG = {"email": "jo@example.com", "password": "guess"}
+FORGED = [("x-forwarded-for", "203.0.113.7"), ("x-real-ip", "203.0.113.7"), ("forwarded", "for=203.0.113.7")]
+
+
+@pytest.fixture(scope="module")
+def limited() -> Iterator[Up]:
+    """Run a shop that faces its clients itself, with low limits."""
+    with running(
+        MERCATO_RATE_LIMITS="on",
+        MERCATO_CREDENTIALS_PER_MINUTE=str(CREDENTIALS),
+        MERCATO_REQUESTS_PER_SECOND="30",
+        MERCATO_TOKEN_REQUESTS_PER_SECOND="1000",
+    ) as up:
+        yield up
+
+
+@pytest.fixture(scope="module")
+def behind_a_proxy() -> Iterator[Up]:
+    """Run a shop behind a proxy, which these tests play: the last address in X-Forwarded-For is the client's."""
+    with running(
+        MERCATO_RATE_LIMITS="on",
+        MERCATO_TRUSTED_HOPS="1",
+        MERCATO_CREDENTIALS_PER_MINUTE=str(CREDENTIALS),
+        MERCATO_REQUESTS_PER_SECOND="1000",
+        MERCATO_TOKEN_REQUESTS_PER_SECOND="5",
+    ) as up:
+        yield up
+
+
+def assert_limited(reply: Reply) -> None:
+    """Check the answer to a request too many."""
+    assert (reply.status, reply.reason, reply.json["code"]) == (429, "RATE_LIMITED", 8)
+    assert reply.headers["content-type"] == "application/json"
+    assert 1 <= int(reply.headers["retry-after"]) <= 60
+    [retry] = reply.details(RETRY)
+    assert retry["retry_delay"] == f"{reply.headers['retry-after']}s"
+
+
+def exhaust(anyone: Client, path: str, *headers: tuple[str, str]) -> None:
+    """Use up an address's credentials calls of a minute."""
+    statuses = [anyone.post(path, WRONG, headers=headers).status for _ in range(CREDENTIALS + 1)]
+    assert statuses[-1] == 429
+    assert set(statuses[:-1]) <= {400, 401, 429}
+
+
+def test_logins_are_limited_on_every_path_that_leads_to_them_and_nothing_else_is(limited: Up) -> None:
+    anyone = limited.anyone
+    replies = [anyone.form("/login", {"username": "jo@example.com", "password": f"guess {number}"}) for number in range(CREDENTIALS + 2)]
+    assert [reply.status for reply in replies] == [401] * (CREDENTIALS - 1) + [429] * 3  # the shop's own first login counts
+    for reply in (
+        replies[-1],
+        anyone.post("/login", WRONG),
+        anyone.post("/login/", WRONG),
+        anyone.post("/login?x=1", WRONG),
+        anyone.post("//login", WRONG),
+        anyone.post("/v1/auth:login", WRONG),
+        anyone.post("/login", WRONG, headers=FORGED),
+        limited.admin.post("/login", WRONG),
+    ):
+        assert_limited(reply)
+    with grpc.insecure_channel(f"{HOST}:{limited.port}") as channel:
+        error = grpc_error(channel, "/mercato.v1.AuthService/Login", auth_pb2.LoginRequest(**WRONG).SerializeToString())
+    assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert rich(error)["details"][0]["reason"] == "RATE_LIMITED"
+    assert int(dict([*error.initial_metadata(), *error.trailing_metadata()])["retry-after"]) >= 1
+    assert anyone.get("/products").status == 200
+    assert limited.admin.get("/me").status == 200
+
+
+def test_signups_have_a_limit_of_their_own(limited: Up) -> None:
+    exhaust(limited.anyone, "/login")
+    assert limited.anyone.post("/signup", WRONG).status == 400
+    exhaust(limited.anyone, "/signup")
+    assert_limited(limited.anyone.post("//signup/", WRONG, headers=FORGED))
+
+
+def test_a_burst_of_requests_is_cut_off_and_forgiven_after_its_second(limited: Up) -> None:
+    replies = [limited.anyone.get("/products") for _ in range(100)]
+    assert {reply.status for reply in replies} == {200, 429}
+    refused = next(reply for reply in replies if reply.status == 429)
+    assert_limited(refused)
+    assert refused.headers["retry-after"] == "1"
+    assert {limited.anyone.get(path).status for path in ("/healthz", "/docs", "/openapi.json")} == {200}
+    deadline = time.monotonic() + 5
+    while limited.anyone.get("/products").status == 429:
+        assert time.monotonic() < deadline
+
+
+def test_a_token_has_one_limit_wherever_and_however_it_is_sent(behind_a_proxy: Up) -> None:
+    buyer, other = behind_a_proxy.buyer(), behind_a_proxy.buyer()
+    spelt = [f"Bearer {buyer.token}", f"bearer {buyer.token}", f"BEARER   {buyer.token}", f"Bearer {buyer.token[:-1]}A"]
+    replies = [
+        buyer.anonymous().send("GET", "/me", headers=[("authorization", spelt[number % 4]), ("x-forwarded-for", f"203.0.113.{number}")])
+        for number in range(60)
+    ]
+    assert sum(reply.status == 200 for reply in replies) < sum(reply.status == 429 for reply in replies)
+    assert_limited(next(reply for reply in replies if reply.status == 429))
+    assert other.get("/me").status == 200
+    with grpc.insecure_channel(f"{HOST}:{behind_a_proxy.port}") as channel:
+        auth = auth_pb2_grpc.AuthServiceStub(channel)
+        calls = [auth.GetMe.future(auth_pb2.GetMeRequest(), metadata=(("authorization", spelt[0]),), timeout=5) for _ in range(60)]
+        codes = {call.code() for call in calls}
+    assert grpc.StatusCode.RESOURCE_EXHAUSTED in codes
+    assert codes <= {grpc.StatusCode.OK, grpc.StatusCode.RESOURCE_EXHAUSTED}
+
+
+def test_behind_a_proxy_the_address_that_it_adds_counts_and_no_other(behind_a_proxy: Up) -> None:
+    anyone = behind_a_proxy.anyone
+    exhaust(anyone, "/login", ("x-forwarded-for", "198.51.100.1"))
+    assert_limited(anyone.post("/login", WRONG, headers=[("x-forwarded-for", "198.51.100.2, 198.51.100.1")]))
+    assert_limited(anyone.post("/login", WRONG, headers=[("x-forwarded-for", "198.51.100.2"), ("x-forwarded-for", "198.51.100.1")]))
+    assert anyone.post("/login", WRONG, headers=[("x-forwarded-for", "198.51.100.1, 198.51.100.2")]).status == 401
+    assert anyone.login(behind_a_proxy.buyer().email, PASSWORD).token
+
+
+def test_addresses_of_one_subscriber_count_together(behind_a_proxy: Up) -> None:
+    exhaust(behind_a_proxy.anyone, "/login", ("x-forwarded-for", "2001:db8:1:1::1"))
+    assert_limited(behind_a_proxy.anyone.post("/login", WRONG, headers=[("x-forwarded-for", "2001:db8:1:1:2::2")]))
+    assert behind_a_proxy.anyone.post("/login", WRONG, headers=[("x-forwarded-for", "2001:db8:1:2::1")]).status == 401
