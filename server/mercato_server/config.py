@@ -2,8 +2,10 @@
 
 import os
 import re
+import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Self, TypeVar
 
 Number = TypeVar("Number", int, float)
@@ -114,6 +116,35 @@ class Settings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TlsFiles:
+    """A certificate, followed by those that lead to its issuer's root, and its private key: absolute paths of PEM files."""
+
+    certificate: str
+    key: str
+
+    @classmethod
+    def from_environ(cls, env: Mapping[str, str]) -> Self | None:
+        """Read the settings, None if there are none; raises ConfigError unless a server could use the files."""
+        paths = {name: env.get(name, "") for name in ("MERCATO_TLS_CERT", "MERCATO_TLS_KEY")}
+        if not any(paths.values()):
+            return None
+        for name, path in paths.items():
+            if not path:
+                raise ConfigError(f"{name} is not set; TLS needs both MERCATO_TLS_CERT and MERCATO_TLS_KEY")
+            try:
+                Path(path).read_bytes()
+            except OSError as error:
+                raise ConfigError(f"{name} is {path!r}, which cannot be read: {error.strerror}") from None
+        certificate, key = (str(Path(path).absolute()) for path in paths.values())
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")  # or it would ask for one
+        except ssl.SSLError as error:
+            wanted = "they must be PEM files of a certificate and its key, the key without a password"
+            raise ConfigError(f"MERCATO_TLS_CERT is {certificate!r} and MERCATO_TLS_KEY {key!r}; {wanted} ({error.reason})") from None
+        return cls(certificate=certificate, key=key)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EdgeSettings:
     """What the Envoy configuration is rendered from."""
 
@@ -123,6 +154,8 @@ class EdgeSettings:
     """Port of Envoy's admin page on 127.0.0.1; 0 leaves it off the network (a Unix socket that nobody serves)."""
     upstreams: tuple[str, ...] = ("127.0.0.1:50051",)
     """gRPC addresses of the workers: `host:port` or `unix:/path`."""
+    tls: TlsFiles | None = None
+    """What the port speaks TLS with; None leaves it plaintext."""
     cors_origins: tuple[str, ...] = ()
     """Origins that browsers may call from; `*` for any."""
     rate_limits: bool = True
@@ -146,6 +179,7 @@ class EdgeSettings:
         return cls(
             listen_host=env.get("MERCATO_EDGE_HOST", "127.0.0.1"),
             upstreams=tuple(env.get("MERCATO_UPSTREAMS", "127.0.0.1:50051").split(",")),
+            tls=TlsFiles.from_environ(env),
             cors_origins=tuple(origin.strip() for origin in origins.split(",") if origin.strip()),
             rate_limits=_one_of(env, "MERCATO_RATE_LIMITS", "on", ("on", "off")) == "on",
             requests_per_s=_integer(env, "MERCATO_REQUESTS_PER_SECOND", 100, low=1, high=1_000_000),

@@ -64,3 +64,14 @@ def test_a_wrong_password_is_told_on_the_page(page: Browser, shop_up: Up) -> Non
     page.click(".auth-container:has(#oauth_username) .btn.modal-btn.auth.authorize")
     told = page.wait("const one = document.querySelector('.modal-ux .errors'); return one && one.innerText")
     assert "Unauthorized" in told
+
+
+def test_a_script_that_somebody_got_into_the_page_does_not_run(page: Browser) -> None:
+    page.wait("""
+        const script = document.createElement('script');
+        script.textContent = 'window.ran = true';
+        document.body.append(script);
+        return true;
+    """)
+    assert page.wait("return [window.ran]") == [None]
+    assert any("Content Security Policy" in complaint for complaint in page.complaints())

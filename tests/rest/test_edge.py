@@ -94,6 +94,17 @@ def test_no_header_tells_what_is_behind(anyone: Client) -> None:
         assert not [name for name in reply.headers if name.lower().startswith("x-envoy")]
 
 
+def test_browsers_are_told_not_to_guess_types_and_caches_not_to_keep_what_is_private(shop_up: Up, anyone: Client) -> None:
+    buyer = shop_up.buyer()
+    login = anyone.form("/login", {"username": buyer.email, "password": PASSWORD})
+    private = [login, buyer.get("/me"), buyer.get("/cart"), buyer.get("/orders/my"), anyone.post("/signup"), anyone.get("/me")]
+    public = [anyone.get(path) for path in ("/products", "/categories", "/nowhere", "/healthz")]
+    assert {reply.headers["x-content-type-options"] for reply in private + public} == {"nosniff"}
+    assert {reply.headers["cache-control"] for reply in private} == {"no-store"}
+    assert "no-store" not in {reply.headers["cache-control"] for reply in public}
+    assert not any(reply.headers["strict-transport-security"] for reply in private + public)  # this is plaintext
+
+
 # Health and the page.
 
 

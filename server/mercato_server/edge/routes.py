@@ -54,7 +54,7 @@ def _rpc(rpc: Rpc, settings: EdgeSettings) -> dict[str, Any]:
     if not rpc.streams:  # a stream lasts as long as its two ends wish
         timeout_s = rpc.timeout_ms / 1000 or settings.limits.timeout_s
         route["route"]["max_stream_duration"] = _duration(timeout_s, settings)
-    if rpc.takes_credentials:  # RFC 6749 section 5.1: tokens are not for caches
+    if not rpc.is_public:  # RFC 6749 section 5.1: tokens are not for caches, nor is what one account may see
         header = {"key": "cache-control", "value": "no-store"}
         route["response_headers_to_add"] = [{"header": header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}]
     if rpc.http_status:

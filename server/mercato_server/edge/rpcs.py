@@ -75,6 +75,11 @@ class Rpc:
         """Whether it takes credentials (a password, a refresh token) from whoever asks: what anyone may call and is no read."""
         return self.access == policy_pb2.ACCESS_ANYONE and not self.reads
 
+    @property
+    def is_public(self) -> bool:
+        """Whether its answer is the same for everybody: what anyone may read."""
+        return self.access == policy_pb2.ACCESS_ANYONE and self.reads
+
 
 def rpcs() -> list[Rpc]:
     """Return every RPC of mercato.v1, by path."""

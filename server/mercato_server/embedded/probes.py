@@ -2,9 +2,12 @@
 
 import asyncio
 import contextlib
+import ssl
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+
+Address = tuple[str, int, ssl.SSLContext | None]
 
 PROBE_TIMEOUT_S = 2.0
 POLL_S = 0.01
@@ -25,33 +28,43 @@ async def until_listening(sockets: Sequence[Path]) -> None:
             await asyncio.sleep(POLL_S)
 
 
-async def until_ready(host: str, port: int) -> None:
+async def until_ready(host: str, port: int, *, tls: bool = False) -> None:
     """Return once REST, the pages of Envoy itself and gRPC all answer on the port."""
-    for answered in (*(partial(_answers, host, port, page) for page in PAGES), partial(_serves_grpc, host, port)):
+    address = (host, port, _unverified() if tls else None)
+    for answered in (*(partial(_answers, address, page) for page in PAGES), partial(_serves_grpc, address)):
         while True:
             if await answered():
                 break
             await asyncio.sleep(POLL_S)
 
 
-async def _answers(host: str, port: int, path: str) -> bool:
-    return await _ask(host, port, f"GET {path} HTTP/1.1\r\nhost: {host}:{port}\r\n\r\n".encode())
+def _unverified() -> ssl.SSLContext:
+    """Return a context that takes any certificate: the port is our own, and reached by an address that no certificate names."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
-async def _serves_grpc(host: str, port: int) -> bool:
+async def _answers(address: Address, path: str) -> bool:
+    return await _ask(address, f"GET {path} HTTP/1.1\r\nhost: {address[0]}:{address[1]}\r\n\r\n".encode())
+
+
+async def _serves_grpc(address: Address) -> bool:
     """Ask for the health of the whole server as gRPC-Web, which is gRPC from Envoy on and needs no gRPC library here."""
     head = (
-        f"POST /grpc.health.v1.Health/Check HTTP/1.1\r\nhost: {host}:{port}\r\n"
+        f"POST /grpc.health.v1.Health/Check HTTP/1.1\r\nhost: {address[0]}:{address[1]}\r\n"
         f"content-type: application/grpc-web+proto\r\ncontent-length: {len(_EMPTY_MESSAGE)}\r\n\r\n"
     )
-    return await _ask(host, port, head.encode() + _EMPTY_MESSAGE, _SERVING)
+    return await _ask(address, head.encode() + _EMPTY_MESSAGE, _SERVING)
 
 
-async def _ask(host: str, port: int, request: bytes, wanted: bytes = b"\r\n\r\n") -> bool:
+async def _ask(address: Address, request: bytes, wanted: bytes = b"\r\n\r\n") -> bool:
     """Tell whether the answer is a 200 and holds what is wanted; reads no further, since Envoy closes a second after its answer."""
     with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
         async with asyncio.timeout(PROBE_TIMEOUT_S):
-            reader, writer = await asyncio.open_connection(host, port)
+            host, port, context = address
+            reader, writer = await asyncio.open_connection(host, port, ssl=context)
             try:
                 writer.write(request)
                 if (await reader.readline()).startswith(b"HTTP/1.1 200 "):

@@ -38,7 +38,8 @@ SPARE_CONNECTIONS = 10
 async def up(*, port: int = 8080, data_dir: Path | None = None, workers: int | None = None, demo: bool = True) -> int:
     """Run the shop until SIGINT or SIGTERM and return the exit code, 1 if it cannot start; a second signal kills it at once.
 
-    Says `ready http://127.0.0.1:PORT` on standard output once REST and gRPC answer. After that, what dies is started again.
+    Says `ready http://127.0.0.1:PORT` (https with a certificate) on standard output once REST and gRPC answer. After that, what dies is
+    started again.
     """
     stop = _stop_signal()
     try:
@@ -101,7 +102,7 @@ class Shop:
                 await self._while_alive(until_listening(self._sockets))  # so that Envoy's first health check is not in vain
                 self._envoy = envoy
                 await envoy.start()
-                await self._while_alive(until_ready(self._probe_host(), self._edge.port))
+                await self._while_alive(until_ready(self._probe_host(), self._edge.port, tls=self._edge.tls is not None))
         except TimeoutError:
             raise EmbeddedError(f"not ready after {READY_TIMEOUT_S:.0f} s; the logs are in {self._data_dir / 'log'}") from None
 
@@ -170,10 +171,11 @@ class Shop:
         return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._edge.listen_host, self._edge.listen_host)  # noqa: S104 - compared, not bound
 
     def _announcement(self) -> str:
-        base = f"http://127.0.0.1:{self._edge.port}"
+        scheme, security = ("https", "TLS") if self._edge.tls else ("http", "plaintext")
+        base = f"{scheme}://127.0.0.1:{self._edge.port}"
         return (
             f"REST   {base}  (docs: {base}/docs)\n"
-            f"gRPC   127.0.0.1:{self._edge.port}  (plaintext, reflection; gRPC-Web too)\n"
+            f"gRPC   127.0.0.1:{self._edge.port}  ({security}, reflection; gRPC-Web too)\n"
             f"data   {self._data_dir}  (logs in log/)\n"
             f"SQL    psql '{self._postgres.url()}'\n"
             f"admin  mercato admin create EMAIL --data-dir {shlex.quote(str(self._data_dir))}\n"
