@@ -47,9 +47,10 @@ readme: install ## write what its commands print into README.md, against a fresh
 lock: install ## resolve the dependencies anew into requirements/*.txt
 	$(RUN) $(BIN)/python tools/lock.py
 
-bench: install ## measure calls per second and CPU per call beside an empty RPC; then checkouts beside pgbench
+bench: install ## measure calls per second and CPU per call beside an empty RPC; checkouts beside pgbench; readers beside a flood of logins
 	$(RUN) $(BIN)/python benchmarks/run.py $(ARGS)
 	$(RUN) $(BIN)/python benchmarks/checkouts.py $(ARGS)
+	$(RUN) $(BIN)/python benchmarks/login_flood.py $(ARGS)
 
 soak: install ## run the fault tests with their full numbers (an hour; report in benchmarks/results/soak.md), and each race 50 times
 	$(RUN) $(BIN)/pytest tests/faults --soak --soak-report benchmarks/results/soak.md $(ARGS)

@@ -55,7 +55,7 @@ class Worker:
         self.settings = settings
         self.health = health.aio.HealthServicer()
         self.calls = CallsInFlight(settings.limits)
-        self.passwords = PasswordHasher(settings.hashing, settings.limits.password_queue)
+        self.passwords = PasswordHasher(settings.hashing, settings.limits)
         self.server = grpc.aio.server(
             options=(
                 ("grpc.so_reuseport", 0),  # so that a second worker on the same address fails instead of taking half the calls

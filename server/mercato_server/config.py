@@ -33,8 +33,12 @@ class Limits:
     response_bytes: int = 4 * 1024 * 1024
     concurrent_calls: int = 1_024
     """Calls in flight per worker before further ones are shed with RESOURCE_EXHAUSTED."""
-    password_queue: int = 32
-    """Password hashes waiting per worker before logins and signups are shed; each takes about 0.25 s of a core."""
+    password_queue: int = 16
+    """Password hashes waiting per worker before logins and signups are shed; at 0.25 s of a core each, as many as their deadline allows."""
+    password_refusal_s: float = 1.0
+    """Time that a login which is shed waits for its answer, so that whoever asks again at once does not keep the worker from others."""
+    password_refusals: int = 256
+    """Calls that wait so at once, per worker; further ones are answered at once, or they would take up the calls in flight."""
     slow_call_s: float = 1.0
     """A call that takes longer is logged as a warning."""
     timeout_s: float = 2.0

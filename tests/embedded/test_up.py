@@ -88,7 +88,11 @@ def test_one_port_speaks_rest_and_grpc_until_sigterm(command: list[object], data
     assert grpc_health(port) == health_pb2.HealthCheckResponse.SERVING
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/openapi.json", timeout=5) as reply:
         assert json.load(reply)["openapi"].startswith("3.1")
-    assert os.getsid(supervisor.pid) not in {os.getsid(pid) for pid in children(supervisor.pid)}  # Ctrl-C reaches it alone
+    assert os.getpgid(supervisor.pid) not in {os.getpgid(pid) for pid in children(supervisor.pid)}  # Ctrl-C reaches it alone
+    for program in (name(supervisor.pid), "envoy", "postgres"):
+        pid = child(supervisor, program)
+        assert pid is not None
+        assert os.getsid(pid) == os.getsid(supervisor.pid)  # so that priorities count among all of them
     stop(supervisor)
     assert supervisor.stderr is not None
     assert supervisor.stderr.read() == ""

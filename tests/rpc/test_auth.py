@@ -1,6 +1,9 @@
 """AuthService through a real channel."""
 
 import asyncio
+import os
+import sys
+import threading
 from uuid import UUID, uuid4
 
 import pytest
@@ -9,7 +12,7 @@ from google.rpc.error_details_pb2 import ResourceInfo
 from grpc import StatusCode
 
 from mercato.v1 import auth_pb2
-from mercato_server.config import Hashing
+from mercato_server.config import Hashing, Limits
 from mercato_server.domain.errors import Overloaded
 from mercato_server.domain.tokens import Keyring, Tokens
 from mercato_server.passwords import PasswordHasher
@@ -144,9 +147,34 @@ async def test_an_expired_token_does_not_stand_in_the_way_of_a_login(shop: Shop)
     assert (await shop.auth.Login(auth_pb2.LoginRequest(email=jo.email, password=PASSWORD), metadata=metadata)).access_token
 
 
-async def test_passwords_that_cannot_be_hashed_soon_are_refused_at_once() -> None:
-    hasher = PasswordHasher(Hashing(cost=8, threads=1), queue=3)
+async def test_passwords_that_cannot_be_hashed_soon_are_refused_before_they_are_hashed() -> None:
+    hasher = PasswordHasher(Hashing(cost=8, threads=1), Limits(password_queue=3, password_refusal_s=0))
     outcomes = await asyncio.gather(*(hasher.hash("securepass123") for _ in range(10)), return_exceptions=True)
     assert [isinstance(outcome, Overloaded) for outcome in outcomes] == [False] * 4 + [True] * 6
     assert await hasher.hash("securepass123")
+    hasher.close()
+
+
+async def test_who_is_refused_waits_unless_too_many_do() -> None:
+    hasher = PasswordHasher(Hashing(cost=4, threads=1), Limits(password_queue=0, password_refusal_s=3600, password_refusals=2))
+    first, held, also_held, at_once = (asyncio.create_task(hasher.hash("securepass123")) for _ in range(4))
+    done, waiting = await asyncio.wait([held, also_held, at_once], return_when=asyncio.FIRST_COMPLETED)
+    assert (done, waiting) == ({at_once}, {held, also_held})
+    assert isinstance(at_once.exception(), Overloaded)
+    assert await first
+    held.cancel()
+    also_held.cancel()
+    await asyncio.wait([held, also_held])
+    assert await hasher.hash("securepass123")
+    hasher.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads have priorities of their own on Linux only")
+async def test_hashing_steps_back_for_everything_else() -> None:
+    hasher = PasswordHasher(Hashing(cost=4, threads=1), Limits())
+    await hasher.hash("securepass123")
+    [hashing] = [thread for thread in threading.enumerate() if thread.name.startswith("bcrypt")]
+    assert hashing.native_id is not None
+    assert os.getpriority(os.PRIO_PROCESS, hashing.native_id) == 19
+    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) < 19
     hasher.close()

@@ -101,7 +101,11 @@ class Process:
         return self._child.pid if self._child is not None and self._child.poll() is None else None
 
     async def start(self) -> None:
-        """Start it, detached from the terminal, so that Ctrl-C reaches the supervisor alone."""
+        """Start it in a process group of its own, so that Ctrl-C reaches the supervisor alone.
+
+        It stays in the supervisor's session: the kernel shares the processors out among sessions before it looks at the priorities of
+        threads (sched(7), autogroup), and the threads that hash passwords are to step back for all of the shop.
+        """
         command = self._command
         log = command.errors or command.output
         with contextlib.ExitStack() as files:
@@ -114,7 +118,7 @@ class Process:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=errors,
-                start_new_session=True,
+                process_group=0,
                 preexec_fn=_end_with_parent(os.getpid(), command.orphan_signal),  # noqa: PLW1509 - one system call
                 user=command.account.uid if command.account else None,
                 group=command.account.gid if command.account else None,

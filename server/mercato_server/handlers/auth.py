@@ -138,7 +138,7 @@ class AuthHandler:
             if not 0 < len(password.encode()) <= PASSWORD_MAX_BYTES:
                 check.fail("password", "must be the password of the account")
         address = email.strip().lower()
-        self._passwords.require_room()
+        await self._passwords.require_room()
         await login_attempts.count(self._pool, self._address_digest(address))
         account = await accounts.find(self._pool, address)
         if not await self._passwords.verify(password, account.password_hash if account else None) or account is None:
@@ -152,7 +152,7 @@ class AuthHandler:
     async def _change_password(self, request: auth_pb2.ChangePasswordRequest, context: Context, key: IdempotencyKey | None) -> int | Stored:
         account = await accounts.get(self._pool, context.account_id)
         address_digest = self._address_digest(account.email)
-        self._passwords.require_room()
+        await self._passwords.require_room()
         await login_attempts.count(self._pool, address_digest)
         if not await self._passwords.verify(request.current_password, account.password_hash):
             raise PasswordWrong
