@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
+import grpc
 import pytest
 
-from support.rest import Client
+from support.rest import HOST, Client
 from support.up import ORIGIN, Up, running
 
 
@@ -31,3 +32,10 @@ def admin(shop_up: Up) -> Client:
 def buyer(shop_up: Up) -> Client:
     """Somebody with a new account."""
     return shop_up.buyer()
+
+
+@pytest.fixture
+def channel(shop_up: Up) -> Iterator[grpc.Channel]:
+    """A channel to the port of REST."""
+    with grpc.insecure_channel(f"{HOST}:{shop_up.port}") as channel:
+        yield channel

@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
+import grpc
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from mercato.v1 import auth_pb2, catalog_pb2, catalog_pb2_grpc
+from rest.bad_calls import BAD_CALLS, BadCall
 from rest.bad_requests import BAD, JSON, LONG, MALFORMED, Bad
+from rest.wire import grpc_error, rich
 from support.rest import RETRY, Client, Reply
 from support.up import PASSWORD, Up
 
@@ -103,6 +107,21 @@ def test_a_bad_request_is_refused_and_changes_nothing(target: Target, bad: Bad) 
         assert sorted(reply.fields) == sorted(bad.fields)
 
 
+@pytest.mark.usefixtures("untouched")
+@pytest.mark.parametrize("bad", BAD_CALLS, ids=str)
+def test_a_bad_call_is_refused_and_changes_nothing(target: Target, channel: grpc.Channel, bad: BadCall) -> None:
+    token = target.client(bad.who).token
+    metadata = (*((("authorization", f"Bearer {token}"),) if token else ()), *bad.metadata)
+    error = grpc_error(channel, bad.path, bad.message(target.product["id"], target.order_id), metadata=metadata)
+    assert error.code() is bad.code
+    if bad.reason:
+        told = rich(error)
+        assert (told["code"], told["message"]) == (bad.code.value[0], error.details())
+        assert told["details"][0]["reason"] == bad.reason
+        violations = [each["field"] for detail in told["details"] for each in detail.get("field_violations", [])]
+        assert not bad.fields or sorted(violations) == sorted(bad.fields)
+
+
 @pytest.mark.parametrize(
     ("verb", "path", "body", "kind"),
     [
@@ -131,6 +150,17 @@ RAW = {
     "two lengths": b"POST /signup HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{} ",
     "negative length": b"POST /signup HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
     "length and chunks": b"POST /signup HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+    "chunks and length": b"POST /signup HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 2\r\n\r\n0\r\n\r\n",
+    "unknown coding": b"POST /signup HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+    "two codings": b"POST /signup HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+    "coding twice": b"POST /signup HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n",
+    "space before colon": b"POST /signup HTTP/1.1\r\nHost: x\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
+    "signed length": b"POST /signup HTTP/1.1\r\nHost: x\r\nContent-Length: +2\r\n\r\n{}",
+    "hexadecimal length": b"POST /signup HTTP/1.1\r\nHost: x\r\nContent-Length: 0x2\r\n\r\n{}",
+    "list of lengths": b"POST /signup HTTP/1.1\r\nHost: x\r\nContent-Length: 2, 2\r\n\r\n{}",
+    "length beyond int64": b"POST /signup HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999999999\r\n\r\n{}",
+    "negative chunk": b"POST /signup HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\n{}\r\n0\r\n\r\n",
+    "chunk beyond int64": b"POST /signup HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n{}\r\n0\r\n\r\n",
     "broken chunk": b"POST /signup HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n",
     "space in path": b"GET /pro ducts HTTP/1.1\r\nHost: x\r\n\r\n",
     "UTF-8 in path": b"GET /products/\xc3\xa9 HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -340,6 +370,22 @@ def test_what_a_client_says_of_prices_roles_and_owners_has_no_effect(target: Tar
     assert (order["total"]["minor_units"], order["account_id"], order["status"]) == ("700", buyer.id, "ORDER_STATUS_PLACED")
     assert buyer.patch("/me", {"role": "ROLE_ADMIN", "email": "admin@example.com", "id": target.buyer.id}).json == buyer.get("/me").json
     assert buyer.get("/me").json["role"] == "ROLE_USER"
+
+
+def test_a_role_in_a_field_that_no_signup_has_has_no_effect_over_grpc(channel: grpc.Channel) -> None:
+    request = auth_pb2.SignUpRequest(email=f"{uuid.uuid4().hex}@example.com", password=PASSWORD).SerializeToString()
+    sign_up = channel.unary_unary("/mercato.v1.AuthService/SignUp", bytes, auth_pb2.User.FromString)
+    user = sign_up(request + b"\x20\x02" + b"\x2a\x01x", timeout=10)  # fields 4 and 5: ROLE_ADMIN, an id
+    assert user.role == auth_pb2.ROLE_USER
+    assert str(uuid.UUID(user.id)) == user.id
+
+
+def test_a_page_of_a_million_has_a_hundred(shop_up: Up, channel: grpc.Channel) -> None:
+    for _ in range(101):
+        shop_up.product()
+    assert len(shop_up.anyone.get("/products", page_size=10**6).json["products"]) == 100
+    catalog = catalog_pb2_grpc.CatalogServiceStub(channel)
+    assert len(catalog.ListProducts(catalog_pb2.ListProductsRequest(page_size=10**6), timeout=10).products) == 100
 
 
 def test_the_dearest_lines_are_added_up_exactly(target: Target) -> None:

@@ -3,7 +3,6 @@
 import json
 import re
 import uuid
-from collections.abc import Iterator
 from typing import Any
 
 import grpc
@@ -17,12 +16,6 @@ from support.rest import HOST, Client
 from support.up import ORIGIN, PASSWORD, Up
 
 LIST_PRODUCTS = "/mercato.v1.CatalogService/ListProducts"
-
-
-@pytest.fixture
-def channel(shop_up: Up) -> Iterator[grpc.Channel]:
-    with grpc.insecure_channel(f"{HOST}:{shop_up.port}") as channel:
-        yield channel
 
 
 def test_grpc_is_served_on_the_port_of_rest(channel: grpc.Channel, shop_up: Up) -> None:
@@ -69,20 +62,6 @@ def test_an_error_is_the_same_over_rest_and_grpc(
     told = anyone.get(path).json
     assert rich(error) == told
     assert (error.code().value[0], error.details()) == (told["code"], told["message"])
-
-
-@pytest.mark.parametrize(
-    ("method", "message", "code"),
-    [
-        pytest.param(LIST_PRODUCTS, b"\xff\xff\xff", grpc.StatusCode.INVALID_ARGUMENT, id="malformed message"),
-        pytest.param(LIST_PRODUCTS, b"\x2a\x02\xff\xfe", grpc.StatusCode.INVALID_ARGUMENT, id="bad UTF-8"),
-        pytest.param(LIST_PRODUCTS, b"\x2a\xf0\xa2\x04" + b"x" * 70_000, grpc.StatusCode.RESOURCE_EXHAUSTED, id="70 KB"),
-        pytest.param("/mercato.v1.CatalogService/Nothing", b"", grpc.StatusCode.UNIMPLEMENTED, id="unknown method"),
-        pytest.param("/mercato.v1.Nothing/Nothing", b"", grpc.StatusCode.UNIMPLEMENTED, id="unknown service"),
-    ],
-)
-def test_a_bad_call_is_refused_with_its_code(channel: grpc.Channel, method: str, message: bytes, code: grpc.StatusCode) -> None:
-    assert grpc_error(channel, method, message).code() is code
 
 
 @pytest.mark.skipif(not (BIN / "grpcurl").exists(), reason="grpcurl has no wheel for this machine")

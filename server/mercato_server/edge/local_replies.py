@@ -56,6 +56,8 @@ REPLIES = (
     Reply(429, code_pb2.RESOURCE_EXHAUSTED, "RATE_LIMITED", "too many requests", retry=AS_TOLD),
     Reply(431, code_pb2.INVALID_ARGUMENT, "HEADERS_TOO_LARGE", "request headers too large"),
     Reply(500, code_pb2.INTERNAL, "INTERNAL", "internal error"),
+    # Envoy says so of a transfer coding other than `chunked`; RFC 9112 section 6.1.
+    Reply(501, code_pb2.INVALID_ARGUMENT, "MALFORMED_REQUEST", "malformed request: unknown transfer coding", as_status=400),
     Reply(502, code_pb2.UNAVAILABLE, "UPSTREAM_UNAVAILABLE", "no worker could answer", as_status=503, retry="1s"),
     Reply(503, code_pb2.UNAVAILABLE, "UPSTREAM_UNAVAILABLE", "no worker could answer", retry="1s"),
     Reply(504, code_pb2.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", "deadline exceeded"),

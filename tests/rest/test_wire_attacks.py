@@ -1,0 +1,109 @@
+"""What hides in the bytes on the wire: a request inside another's body, streams that are reset as soon as they are opened."""
+
+import asyncio
+import contextlib
+import os
+from pathlib import Path
+
+import pytest
+
+from rest.bad_requests import MALFORMED
+from support.rest import HOST, Client
+from support.up import Up
+
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+HEADERS, RST_STREAM, SETTINGS = 1, 3, 4
+END_STREAM_AND_HEADERS = 0x5
+CANCEL = (8).to_bytes(4, "big")
+GET_PRODUCTS = b"\x82\x86\x04\x09/products\x01\x01x"
+"""A header block (RFC 7541): GET, http, the path, an authority."""
+UNDERSCORE = b"\x00\x03a_b\x01x"
+RESETS = 1_000
+GROWTH_MAX = 32 * 1024 * 1024
+WAIT_S = 10
+
+SMUGGLED = b"GET /products HTTP/1.1\r\nHost: x\r\n\r\n"
+CARRIERS = {
+    "length, then chunks": b"Content-Length: 4\r\nTransfer-Encoding: chunked",
+    "chunks, then length": b"Transfer-Encoding: chunked\r\nContent-Length: 4",
+    "unknown coding": b"Transfer-Encoding: xchunked\r\nContent-Length: 4",
+    "two lengths": b"Content-Length: 0\r\nContent-Length: 4",
+}
+
+
+def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
+    return len(payload).to_bytes(3, "big") + bytes((kind, flags)) + stream.to_bytes(4, "big") + payload
+
+
+def kinds(received: bytes) -> list[int]:
+    """Return the kinds of the frames in what was received."""
+    found = []
+    while len(received) >= 9:
+        found.append(received[3])
+        received = received[9 + int.from_bytes(received[:3], "big") :]
+    return found
+
+
+@pytest.mark.parametrize("carrier", [pytest.param(headers, id=name) for name, headers in CARRIERS.items()])
+async def test_a_request_inside_the_body_of_another_is_never_answered(anyone: Client, carrier: bytes) -> None:
+    reader, writer = await asyncio.open_connection(HOST, anyone.port)
+    writer.write(b"POST /signup HTTP/1.1\r\nHost: x\r\n" + carrier + b"\r\n\r\n0\r\n\r\n" + SMUGGLED)
+    async with asyncio.timeout(WAIT_S):
+        answer = await reader.read()  # to its end: nobody may say more on this connection
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert MALFORMED.encode() in answer
+
+
+async def test_streams_that_are_reset_as_soon_as_they_are_opened_end_the_connection_and_cost_no_memory(shop_up: Up) -> None:
+    envoy = envoy_of(shop_up)
+    await reset_many(shop_up.port)
+    before = resident_bytes(envoy)
+    for _ in range(5):
+        await reset_many(shop_up.port)
+    assert resident_bytes(envoy) - before < GROWTH_MAX
+    assert shop_up.anyone.get("/products").status == 200
+
+
+async def test_a_header_with_an_underscore_is_refused_over_http_2_too(shop_up: Up) -> None:
+    reader, writer = await asyncio.open_connection(HOST, shop_up.port)
+    writer.write(PREFACE + frame(SETTINGS, 0, 0) + frame(HEADERS, END_STREAM_AND_HEADERS, 1, GET_PRODUCTS + UNDERSCORE))
+    received = b""
+    async with asyncio.timeout(WAIT_S):
+        while RST_STREAM not in kinds(received):
+            read = await reader.read(65_536)
+            assert read, kinds(received)
+            received += read
+    writer.close()
+    assert HEADERS not in kinds(received)
+
+
+async def reset_many(port: int) -> None:
+    """Open streams and reset them at once, until Envoy ends the connection."""
+    reader, writer = await asyncio.open_connection(HOST, port)
+    writer.write(PREFACE + frame(SETTINGS, 0, 0))
+    for stream in range(1, 2 * RESETS, 2):
+        writer.write(frame(HEADERS, END_STREAM_AND_HEADERS, stream, GET_PRODUCTS) + frame(RST_STREAM, 0, stream, CANCEL))
+    with contextlib.suppress(ConnectionError):  # it is cut off, without a GOAWAY
+        async with asyncio.timeout(WAIT_S):
+            await writer.drain()
+            await reader.read()
+    writer.close()
+
+
+def envoy_of(up: Up) -> int:
+    """Return the process id of the shop's Envoy."""
+    config = os.fsencode(up.data_dir / "envoy.json")
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # gone
+            if config in (process / "cmdline").read_bytes():
+                found.append(int(process.name))
+    [pid] = found
+    return pid
+
+
+def resident_bytes(pid: int) -> int:
+    """Return the memory that a process has in use."""
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
