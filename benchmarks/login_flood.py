@@ -16,6 +16,7 @@ import report
 import runs
 from cases import REST, all_cases
 from mercato_server.db import Conn
+from mercato_server.embedded.up import hashing_threads
 from meter import Job, Outcome, Request
 from stage import HOST, Stage, generate
 
@@ -53,7 +54,8 @@ def _options() -> argparse.Namespace:
 
 async def _measure(options: argparse.Namespace) -> list[str]:
     """Measure, and print and keep the table; returns what failed."""
-    workers: dict[str, dict[str, str]] = {f"worker-{number}": {} for number in range(options.workers)}
+    threads = hashing_threads(options.workers)
+    workers = {f"worker-{number}": {"MERCATO_BCRYPT_THREADS": str(threads)} for number in range(options.workers)}
     async with runs.shop(options.directory, workers=workers) as (running, conn):
         requests = await _requests(running, conn)
         readers = _job(running, requests, options.readers, options.seconds)

@@ -15,8 +15,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from embedded.conftest import Person, Run
 from embedded.watch import children, gone, name, until
-from mercato_server.embedded.database import database
+from mercato_server.embedded.database import database as lend
 from mercato_server.embedded.processes import EmbeddedError
+from mercato_server.embedded.up import hashing_threads
 
 QUIET = {"MERCATO_RATE_LIMITS": "off"}
 Supervisor = subprocess.Popen[str]
@@ -93,7 +94,11 @@ def test_one_port_speaks_rest_and_grpc_until_sigterm(command: list[object], data
         pid = child(supervisor, program)
         assert pid is not None
         assert os.getsid(pid) == os.getsid(supervisor.pid)  # so that priorities count among all of them
+    sockets = data_dir / "shop/run"
+    assert sockets.stat().st_mode & 0o777 == 0o700
+    assert (sockets / "worker-0.sock").is_socket()
     stop(supervisor)
+    assert not (sockets / "worker-0.sock").exists()
     assert supervisor.stderr is not None
     assert supervisor.stderr.read() == ""
 
@@ -164,6 +169,29 @@ def test_a_setting_that_makes_no_sense_is_told(command: list[object], run: Run) 
     assert refusal(run(*command, environ={"MERCATO_CURRENCY": "euro"})).startswith("mercato: MERCATO_CURRENCY is 'euro'")
 
 
+def test_a_certificate_that_is_not_there_is_told(command: list[object], data_dir: Path, run: Run) -> None:
+    told = refusal(run(*command, environ={"MERCATO_TLS_CERT": f"{data_dir}/absent", "MERCATO_TLS_KEY": f"{data_dir}/absent"}))
+    assert told == f"mercato: MERCATO_TLS_CERT is '{data_dir}/absent', which cannot be read: No such file or directory\n"
+    assert not (data_dir / "shop/postgres").exists()
+
+
+async def test_a_worker_on_a_unix_socket_answers_health_checks_and_leaves_no_socket(database: str, data_dir: Path, run: Run) -> None:
+    path = data_dir / "worker.sock"
+    environ = {"DATABASE_URL": database, "SECRET_KEY": "only for this test: 0123456789abcdef", "MERCATO_LISTEN": f"unix:{path}"}
+    worker = run("-m", "mercato_server", "serve", environ=environ | {"MERCATO_DRAIN_SECONDS": "0"})
+    async with grpc.aio.insecure_channel(f"unix:{path}") as channel:
+        health = health_pb2_grpc.HealthStub(channel)
+        reply = await health.Check(health_pb2.HealthCheckRequest(), wait_for_ready=True, timeout=30)
+        assert reply.status == health_pb2.HealthCheckResponse.SERVING
+    stop(worker)
+    assert not path.exists()
+
+
+def test_the_cores_are_shared_out_among_the_workers_for_hashing() -> None:
+    cores = len(os.sched_getaffinity(0))
+    assert [hashing_threads(workers) for workers in (1, cores, 64 * cores)] == [cores, 1, 1]
+
+
 def test_a_worker_that_cannot_start_is_told_with_its_log(command: list[object], data_dir: Path, run: Run) -> None:
     (data_dir / "shop/run/worker-0.sock").mkdir(parents=True)
     supervisor = run(*command, environ=QUIET)
@@ -209,15 +237,15 @@ def test_an_ordinary_user_can_run_it(command: list[object], data_dir: Path, port
 
 async def test_the_database_is_lent_from_the_running_shop_or_started(command: list[object], data_dir: Path, port: int, run: Run) -> None:
     with pytest.raises(EmbeddedError, match="`mercato up` makes one"):
-        async with database(data_dir / "shop"):
+        async with lend(data_dir / "shop"):
             pass
     supervisor = run(*command, environ=QUIET)
     until_ready(supervisor, port)
-    async with database(data_dir / "shop") as url:
+    async with lend(data_dir / "shop") as url:
         assert await has_schema(url)
     assert healthy(port)
     stop(supervisor)
-    async with database(data_dir / "shop") as url:
+    async with lend(data_dir / "shop") as url:
         assert await has_schema(url)
 
 

@@ -129,8 +129,8 @@ class Shop:
     def _worker_environ(self) -> dict[str, str]:
         """Return the environment of the workers; they drain at once, because Ctrl-C means now."""
         own = {"DATABASE_URL": self._postgres.url(), "MERCATO_DRAIN_SECONDS": "0", "MERCATO_GRACE_SECONDS": "2"}
-        environ = child_environ(own)
-        return environ | {"SECRET_KEY": secret_key(self._data_dir)}
+        preset = {"MERCATO_BCRYPT_THREADS": str(hashing_threads(len(self._sockets)))}
+        return preset | child_environ(own) | {"SECRET_KEY": secret_key(self._data_dir)}
 
     def _worker_process(self, number: int, environ: dict[str, str]) -> Process:
         return Process(
@@ -181,6 +181,11 @@ class Shop:
             f"admin  mercato admin create EMAIL --data-dir {shlex.quote(str(self._data_dir))}\n"
             f"ready {base}\n"
         )
+
+
+def hashing_threads(workers: int) -> int:
+    """Return how many threads each worker hashes passwords on: one for each core, over all workers."""
+    return max(1, len(os.sched_getaffinity(0)) // workers)
 
 
 async def first(*work: Coroutine[None, None, object]) -> None:
