@@ -276,7 +276,7 @@ class Market:
 
 @asynccontextmanager
 async def market(
-    goods: Goods, *targets: str, tally: Tally | None = None, timeout_s: float = 5.0, replays: float = 0.1
+    goods: Goods, *targets: str, tally: Tally | None = None, timeout_s: float = 15.0, replays: float = 0.1
 ) -> AsyncIterator[Market]:
     """Open channels to workers, or to an edge in front of them.
 
