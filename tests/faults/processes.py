@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Self
+from typing import NamedTuple, Self
 
 import asyncpg
 import grpc
@@ -45,6 +45,14 @@ CHANNEL_OPTIONS = (
 def open_channel(target: str) -> grpc.aio.Channel:
     """Return a channel of its own connection that retries nothing and reconnects at once."""
     return grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
+
+
+class Start(NamedTuple):
+    """The seconds until a worker served."""
+
+    total_s: float
+    own_s: float
+    """Without those in which others had the cores."""
 
 
 class Worker:
@@ -90,11 +98,20 @@ class Worker:
                     assert await self._process.wait() == -signal.SIGKILL, self._process.failure()
                     break
 
-    async def restart(self, **environ: str) -> float:
+    async def restart(self, **environ: str) -> Start:
         """Start it again after its death; return the seconds that it took."""
         began = time.monotonic()
         await self.start(**environ)
-        return time.monotonic() - began
+        total_s = time.monotonic() - began
+        return Start(total_s, total_s - self._waited_for_a_core())
+
+    def _waited_for_a_core(self) -> float:
+        """Return the seconds in which its main thread could have run, had others not had the cores; 0 if that is not known."""
+        assert self._process is not None
+        try:
+            return int(Path(f"/proc/{self._process.pid}/schedstat").read_text().split()[1]) / 1e9
+        except (FileNotFoundError, ProcessLookupError):  # it has died, or the kernel does not count this
+            return 0.0
 
     async def wait(self) -> int:
         """Wait for its end; returns its exit code, or minus the signal that killed it."""
