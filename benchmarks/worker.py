@@ -34,6 +34,7 @@ async def _serve(settings: Settings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     async with app.running(settings) as (worker, _):
+        app.collect_rarely()
         worker.server.add_generic_rpc_handlers((_empty(),))  # grpc.aio looks handlers up at each call, so this is not too late
         await stopping.wait()
 
