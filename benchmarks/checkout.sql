@@ -47,43 +47,42 @@ SELECT array_agg(name) AS names, array_agg(price_minor) AS prices, sum(price_min
 
 \if :served
 
--- INSERT_ORDERS
-INSERT INTO orders (account_id, status, currency_code, total_minor, idempotency_key)
-VALUES (:account_id::uuid, 'placed', 'USD', :total::bigint, :key::text)
-RETURNING id AS order_id, created_at
-\gset
-
--- SELL
-WITH line AS (
-    SELECT product_id, product_name, unit_price_minor, quantity
+-- PLACE_ORDERS
+WITH placed AS (
+    INSERT INTO orders (account_id, status, currency_code, total_minor, idempotency_key)
+    VALUES (:account_id::uuid, 'placed', 'USD', :total::bigint, :key::text)
+        ON CONFLICT (account_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
+    RETURNING id, account_id, created_at
+), line AS (
+    SELECT placed.id AS order_id, account_id, product_id, product_name, unit_price_minor, quantity
       FROM unnest(:products::uuid[], :names::text[], :prices::bigint[], :quantities::integer[])
-           AS line (product_id, product_name, unit_price_minor, quantity)
+           AS line (product_id, product_name, unit_price_minor, quantity), placed
 ), lines AS (
     INSERT INTO order_items (order_id, product_id, product_name, unit_price_minor, quantity)
-    SELECT :order_id::uuid, product_id, product_name, unit_price_minor, quantity FROM line
+    SELECT order_id, product_id, product_name, unit_price_minor, quantity FROM line
 ), history AS (
     INSERT INTO order_history (order_id, version, status, actor_id, reason)
-    VALUES (:order_id::uuid, 1, 'placed', :account_id::uuid, '')
+    SELECT id, 1, 'placed', account_id, '' FROM placed
 ), ledger AS (
     INSERT INTO stock_ledger (product_id, order_id, kind, delta)
-    SELECT product_id, :order_id::uuid, 'sale', -quantity FROM line
+    SELECT product_id, order_id, 'sale', -quantity FROM line
 ), cart AS (
     DELETE FROM cart_items AS item
      USING line
-     WHERE item.account_id = :account_id::uuid AND item.product_id = line.product_id
+     WHERE item.account_id = line.account_id AND item.product_id = line.product_id
+), sold AS (
+    UPDATE products
+       SET stock = stock - sold.quantity, version = version + 1, updated_at = now()
+      FROM line AS sold
+     WHERE id = sold.product_id
+    RETURNING id
+), happened AS (
+    INSERT INTO events (kind, subject_id, payload)
+    SELECT 'order.placed', id, jsonb_build_object('account_id', account_id) FROM placed
+     UNION ALL
+    SELECT 'stock.changed', id, '{}' FROM sold
 )
-UPDATE products
-   SET stock = stock - sold.quantity, version = version + 1, updated_at = now()
-  FROM line AS sold
- WHERE id = sold.product_id
-RETURNING id;
-
--- APPEND_EVENTS
-INSERT INTO events (kind, subject_id, payload)
-SELECT 'order.placed', :order_id::uuid, jsonb_build_object('account_id', :account_id::text)
- UNION ALL
-SELECT 'stock.changed', product_id, '{}'
-  FROM unnest(:products::uuid[]) AS product_id;
+SELECT id, account_id, created_at FROM placed;
 
 -- STORE_RESPONSES
 UPDATE idempotency_keys

@@ -5,7 +5,7 @@ import random
 import signal
 from collections.abc import Callable
 
-PLACES = ("checkout: locked", "checkout: orders", "checkout: sold", "checkout: events", "before commit", "after commit")
+PLACES = ("checkout: locked", "checkout: placed", "before commit", "after commit")
 
 
 def _nothing(_place: str) -> None:

@@ -56,14 +56,12 @@ def _() -> None:
 
 @bug("the ledger is forgotten")
 def _() -> None:
-    change(orders, "SELL", "'sale', -quantity FROM line", "'sale', -quantity FROM line WHERE false")
+    change(orders, "PLACE_ORDERS", "'sale', -quantity FROM line", "'sale', -quantity FROM line WHERE false")
 
 
 @bug("the event is forgotten")
 def _() -> None:
-    change(
-        events, "APPEND_EVENTS", "AS event (kind, subject_id, payload)", "AS event (kind, subject_id, payload) WHERE kind <> 'order.placed'"
-    )
+    change(orders, "PLACE_ORDERS", "jsonb_build_object('account_id', account_id) FROM placed", "'{}'::jsonb FROM placed WHERE false")
 
 
 @bug("an order is answered and rolled back")

@@ -41,7 +41,7 @@ async def test_a_server_that_dies_between_two_statements_leaves_all_of_a_checkou
     directory: Path, goods: Goods, scale: Scale, conclude: Conclude, within: Within
 ) -> None:
     worker = Worker(directory, goods.database_url)
-    places = PLACES * scale(1, 34)
+    places = PLACES * scale(1, 50)
     starts = []
     async with running(worker), market(goods, worker.address) as shop, shop.crowd():
         await worker.kill()

@@ -36,28 +36,27 @@ SELECT id, name, price_minor, stock, deleted_at IS NULL AS on_sale
    FOR NO KEY UPDATE
 """
 
-INSERT_ORDERS = """
-INSERT INTO orders (account_id, status, currency_code, total_minor, idempotency_key)
-SELECT account_id, 'placed', $4, total_minor, idempotency_key
-  FROM unnest($1::uuid[], $2::bigint[], $3::text[]) AS placed (account_id, total_minor, idempotency_key)
-    ON CONFLICT (account_id, idempotency_key) WHERE idempotency_key IS NOT NULL
-       DO NOTHING  -- a key whose stored answer has expired still belongs to its order
-RETURNING id, account_id, created_at
-"""
-
-# What an order does beside being one, in one statement: its lines, its first status, the ledger, the stock, and the cart, from which
-# exactly the lines are removed that were read; one that was added meanwhile stays.
-SELL = """
-WITH line AS (
-    SELECT order_id, account_id, product_id, product_name, unit_price_minor, quantity
-      FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::bigint[], $6::integer[])
-           AS line (order_id, account_id, product_id, product_name, unit_price_minor, quantity)
+# What it takes to place orders, in one statement: the orders, except those whose key belongs to an earlier one; their lines and first
+# status, the ledger, the stock, the events, and the carts, from which exactly the lines are removed that were read; one that was added
+# meanwhile stays.
+PLACE_ORDERS = """
+WITH placed AS (
+    INSERT INTO orders (account_id, status, currency_code, total_minor, idempotency_key)
+    SELECT account_id, 'placed', $4, total_minor, idempotency_key
+      FROM unnest($1::uuid[], $2::bigint[], $3::text[]) AS wanted (account_id, total_minor, idempotency_key)
+        ON CONFLICT (account_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
+    RETURNING id, account_id, created_at
+), line AS (
+    SELECT placed.id AS order_id, account_id, product_id, product_name, unit_price_minor, quantity
+      FROM unnest($5::uuid[], $6::uuid[], $7::text[], $8::bigint[], $9::integer[])
+           AS line (account_id, product_id, product_name, unit_price_minor, quantity)
+      JOIN placed USING (account_id)
 ), lines AS (
     INSERT INTO order_items (order_id, product_id, product_name, unit_price_minor, quantity)
     SELECT order_id, product_id, product_name, unit_price_minor, quantity FROM line
 ), history AS (
     INSERT INTO order_history (order_id, version, status, actor_id, reason)
-    SELECT DISTINCT order_id, 1, 'placed', account_id, '' FROM line
+    SELECT id, 1, 'placed', account_id, '' FROM placed
 ), ledger AS (
     INSERT INTO stock_ledger (product_id, order_id, kind, delta)
     SELECT product_id, order_id, 'sale', -quantity FROM line
@@ -65,12 +64,19 @@ WITH line AS (
     DELETE FROM cart_items AS item
      USING line
      WHERE item.account_id = line.account_id AND item.product_id = line.product_id
+), sold AS (
+    UPDATE products
+       SET stock = stock - sold.quantity, version = version + 1, updated_at = now()
+      FROM (SELECT product_id, sum(quantity)::integer AS quantity FROM line GROUP BY product_id) AS sold
+     WHERE id = sold.product_id
+    RETURNING id
+), happened AS (
+    INSERT INTO events (kind, subject_id, payload)
+    SELECT 'order.placed', id, jsonb_build_object('account_id', account_id) FROM placed
+     UNION ALL
+    SELECT 'stock.changed', id, '{}' FROM sold
 )
-UPDATE products
-   SET stock = stock - sold.quantity, version = version + 1, updated_at = now()
-  FROM (SELECT product_id, sum(quantity)::integer AS quantity FROM line GROUP BY product_id) AS sold
- WHERE id = sold.product_id
-RETURNING id
+SELECT id, account_id, created_at FROM placed
 """
 
 INSERT_HISTORY = """
@@ -242,26 +248,21 @@ async def _place(
         return {}
     totals = [sum(line.total_minor for line in carts[buyer.account_id]) for buyer in placed]
     keys = [buyer.key.key if buyer.key else None for buyer in placed]
-    rows = await conn.fetch(INSERT_ORDERS, [buyer.account_id for buyer in placed], totals, keys, currency)
-    orders = {account_id: _order(order_id, account_id, carts[account_id], currency, now) for order_id, account_id, now in rows}
-    failpoints.hit("checkout: orders")
-    sold = [(order, line) for order in orders.values() for line in order.lines]
-    moved = await conn.fetch(
-        SELL,
-        [order.id for order, _ in sold],
-        [order.account_id for order, _ in sold],
+    sold = [(buyer.account_id, line) for buyer in placed for line in carts[buyer.account_id]]
+    rows = await conn.fetch(
+        PLACE_ORDERS,
+        [buyer.account_id for buyer in placed],
+        totals,
+        keys,
+        currency,
+        [account_id for account_id, _ in sold],
         [line.product_id for _, line in sold],
-        [line.product_name for _, line in sold],
+        [line.name for _, line in sold],
         [line.unit_price_minor for _, line in sold],
         [line.quantity for _, line in sold],
     )
-    failpoints.hit("checkout: sold")
-    await events.append(
-        conn,
-        [Event("order.placed", order_id, {"account_id": str(account_id)}) for order_id, account_id, _ in rows]
-        + [Event("stock.changed", row["id"]) for row in moved],
-    )
-    failpoints.hit("checkout: events")
+    failpoints.hit("checkout: placed")
+    orders = {account_id: _order(order_id, account_id, carts[account_id], currency, now) for order_id, account_id, now in rows}
     return {buyer: orders[buyer.account_id] for buyer in placed if buyer.account_id in orders}
 
 
