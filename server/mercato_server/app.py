@@ -89,7 +89,7 @@ class Worker:
         layers = (self.calls.layer, map_errors, keep_deadlines(settings.limits), authenticate(self._sessions))
         handlers: dict[str, object] = {
             "AuthService": AuthHandler(pool, self._sessions, self.passwords, idempotency, settings.secret_key),
-            "CatalogService": CatalogHandler(pool, pager, idempotency, settings.limits, settings.currency),
+            "CatalogService": CatalogHandler(pool, pager, idempotency, settings.limits, settings.currency, self._batching),
             "CartService": CartHandler(pool, idempotency, settings.currency, self._batching),
             "OrderService": OrderHandler(pool, pager, idempotency, settings.currency, self._batching),
         }

@@ -129,12 +129,17 @@ async def transaction(pool: "Pool", *, patience: float = 1.0) -> AsyncIterator["
     await _to_its_end(_commit(pool, conn, TransactionId(*(row or (None, None)))))
 
 
+def time_left() -> float | None:
+    """Return the seconds that are left to the caller, None for all there are: the `timeout` of a statement outside of transactions."""
+    until = deadline.get()
+    return None if until is None else max(until - asyncio.get_running_loop().time(), SHORTEST_S)
+
+
 def _begin(patience: float) -> str:
     """Return BEGIN with the limits of the caller's deadline, in one round trip; without one the pool's hold."""
-    until = deadline.get()
-    if until is None:
+    remaining_s = time_left()
+    if remaining_s is None:
         return "BEGIN"
-    remaining_s = max(until - asyncio.get_running_loop().time(), SHORTEST_S)
     lock_s = max((remaining_s - RESERVE_S) * patience, SHORTEST_S)
     return f"BEGIN; SET LOCAL statement_timeout = {int(remaining_s * 1000)}; SET LOCAL lock_timeout = {int(lock_s * 1000)}"
 

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from uuid import UUID
 
 from mercato.v1 import catalog_pb2
+from mercato_server.coalescer import Batching, Coalescer
 from mercato_server.config import Limits
 from mercato_server.context import Context
 from mercato_server.db import Pool
@@ -46,12 +47,15 @@ _ORDERS = {order.value: order for order in ProductOrder if order is not ProductO
 class CatalogHandler:
     """Products, stock and categories."""
 
-    def __init__(self, pool: "Pool", pager: Pager, idempotency: Idempotency, limits: Limits, currency: str) -> None:
+    def __init__(self, pool: "Pool", pager: Pager, idempotency: Idempotency, limits: Limits, currency: str, batching: Batching) -> None:
         self._pool = pool
         self._pager = pager
         self._idempotency = idempotency
         self._limits = limits
         self._currency = currency
+        self._get: Coalescer[UUID, Product | None] = Coalescer(
+            lambda ids: catalog.get_each(pool, ids), party=lambda _: object(), batching=batching
+        )
 
     async def ListProducts(self, request: catalog_pb2.ListProductsRequest, _context: Context) -> catalog_pb2.ListProductsResponse:
         """List products on sale."""
@@ -72,8 +76,10 @@ class CatalogHandler:
         """Return a product on sale."""
         with Checks() as check:
             product_id = check.uuid("product_id", request.product_id)
-        found = await catalog.get(self._pool, [product_id])
-        return self._product(_all_of(found, [product_id])[0])
+        found = await self._get(product_id)
+        if found is None:
+            raise ProductNotFound(product_id)
+        return self._product(found)
 
     async def BatchGetProducts(
         self, request: catalog_pb2.BatchGetProductsRequest, _context: Context

@@ -25,7 +25,7 @@ from mercato_server.domain.paging import Page, Position
 from mercato_server.store import events
 from mercato_server.store.events import Event
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
-from mercato_server.transactions import retry_conflicts, transaction
+from mercato_server.transactions import retry_conflicts, time_left, transaction
 
 GET_PRODUCTS = """
 SELECT id, name, description, price_minor, category_id, sku, stock, image_urls, version, created_at, updated_at, deleted_at
@@ -89,8 +89,14 @@ _FIRST = UUID(int=0)
 
 async def get(pool: "Pool", product_ids: Collection[UUID]) -> dict[UUID, Product]:
     """Return those of the products that are on sale, by id."""
-    rows = await pool.fetch(GET_PRODUCTS, list(product_ids))
+    rows = await pool.fetch(GET_PRODUCTS, list(product_ids), timeout=time_left())
     return {row["id"]: Product._make(row) for row in rows}
+
+
+async def get_each(pool: "Pool", product_ids: Sequence[UUID]) -> list[Product | None]:
+    """Return each of the products if it is on sale, in the order of the ids, which may repeat."""
+    found = await get(pool, set(product_ids))
+    return [found.get(product_id) for product_id in product_ids]
 
 
 @retry_conflicts
