@@ -35,6 +35,7 @@ class CallsInFlight:
         Calls that went well and in time are logged at debug level only: the edge's access log has every call, and writing a line costs a
         tenth of a hot one.
         """
+        quiet = not log.is_enabled_for(logging.DEBUG)  # asked once: to ask costs more than the rest of this layer
 
         async def counted(request: bytes, context: Context) -> Answer:
             if self._count >= self._limits.concurrent_calls:
@@ -50,15 +51,14 @@ class CallsInFlight:
                 self._count -= 1
                 if self._count == 0:
                     self._idle.set()
-                _log(rpc, context, self._limits.slow_call_s)
+                took_s = time.perf_counter() - context.started
+                if not (quiet and context.code is StatusCode.OK and took_s < self._limits.slow_call_s):
+                    _log(rpc, context, took_s, self._limits.slow_call_s)
 
         return counted
 
 
-def _log(rpc: Rpc, context: Context, slow_s: float) -> None:
-    took_s = time.perf_counter() - context.started
-    if context.code is StatusCode.OK and took_s < slow_s and not log.is_enabled_for(logging.DEBUG):
-        return
+def _log(rpc: Rpc, context: Context, took_s: float, slow_s: float) -> None:
     quiet = log.debug if context.code is StatusCode.OK else log.info
     write = log.warning if took_s >= slow_s else quiet
     write("call", method=rpc.method, code=context.code.name, request_id=context.request_id, ms=round(took_s * 1000, 1))

@@ -6,7 +6,7 @@ from typing import Any
 import grpc
 from google.api import annotations_pb2
 from google.protobuf.descriptor import ServiceDescriptor
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import DecodeError
 from google.protobuf.message_factory import GetMessageClass
 
 from mercato.v1 import policy_pb2
@@ -67,6 +67,6 @@ def _serve(rpc: Rpc, call: Unary) -> Callable[[bytes, Any], Awaitable[bytes]]:
         answer = await call(request, context)
         if context.headers:
             await transport.send_initial_metadata(context.headers)
-        return answer.SerializeToString() if isinstance(answer, Message) else answer
+        return answer if isinstance(answer, bytes) else answer.SerializeToString()
 
     return serve
