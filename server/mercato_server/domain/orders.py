@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 from uuid import UUID
 
 from mercato_server.domain.carts import CartLine, cart_etag, cart_total_minor
@@ -34,9 +35,8 @@ NEXT: Mapping[OrderStatus, tuple[OrderStatus, ...]] = {
 """The states that an order can go to from each state."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderLine:
-    """A product of an order, with name and unit price (minor units) as they were when it was placed."""
+class OrderLine(NamedTuple):
+    """A product of an order, with name and unit price (minor units) as they were when it was placed. A tuple, as orders have many."""
 
     product_id: UUID
     product_name: str
@@ -125,16 +125,15 @@ def allocate(baskets: Sequence[Basket], stock: Mapping[UUID, int]) -> list[Merca
 def _refusal(basket: Basket, left: Mapping[UUID, int]) -> MercatoError | None:
     if not basket.lines:
         return CartEmpty()
-    etag = cart_etag(basket.lines)
-    if basket.terms.cart_etag and basket.terms.cart_etag != etag:
+    if basket.terms.cart_etag and basket.terms.cart_etag != (etag := cart_etag(basket.lines)):
         return EtagMismatch("cart", basket.terms.cart_etag, etag)
     shortages = [
         Shortage(line.product_id, line.name, line.quantity, left.get(line.product_id, 0))
-        for line in sorted(basket.lines, key=lambda line: line.product_id)
+        for line in basket.lines
         if left.get(line.product_id, 0) < line.quantity
     ]
     if shortages:
-        return OutOfStock(shortages)
+        return OutOfStock(sorted(shortages, key=lambda shortage: shortage.product_id))
     total_minor = cart_total_minor(basket.lines)
     if basket.terms.expected_total_minor not in (None, total_minor):
         return TotalChanged(basket.terms.expected_total_minor or 0, total_minor)

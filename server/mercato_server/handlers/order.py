@@ -98,9 +98,11 @@ class OrderHandler:
 
     def _terms(self, request: order_pb2.CheckoutRequest) -> Terms:
         with Checks() as check:
-            expected = check.money("expected_total", request.expected_total, self._currency)
+            expected = None
+            if request.HasField("expected_total"):  # which is quicker to ask for than the message
+                expected = check.money("expected_total", request.expected_total, self._currency)
             etag = check.text("cart_etag", request.cart_etag, longest=CART_ETAG_MAX)
-        return Terms(expected_total_minor=expected if request.HasField("expected_total") else None, cart_etag=etag or None)
+        return Terms(expected_total_minor=expected, cart_etag=etag or None)
 
 
 def _status_filter(check: Checks, number: order_pb2.OrderStatus.ValueType) -> OrderStatus | None:

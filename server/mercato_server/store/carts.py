@@ -61,7 +61,7 @@ CLEAR_CART = "DELETE FROM cart_items WHERE account_id = $1"
 CartResult = tuple[CartLine, ...] | Stored | MercatoError
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # a key of dicts: by identity, which costs nothing
 class LineChange:
     """Units of a product to add to an account's cart, or to set there (0 removes the line)."""
 

@@ -42,7 +42,7 @@ DELETE FROM idempotency_keys AS stored
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # a key of dicts: by identity, which costs nothing
 class IdempotencyKey:
     """A key of one scope (an account, or the nil UUID of those who are not logged in), and what tells its request from others."""
 
@@ -51,7 +51,7 @@ class IdempotencyKey:
     method: str
     fingerprint: bytes
     """A digest of method and request."""
-    serialize: Callable[[Any], bytes] = field(compare=False, repr=False)
+    serialize: Callable[[Any], bytes] = field(repr=False)
     """Makes the response to store out of what the use case returns."""
 
 

@@ -174,7 +174,7 @@ SELECT id
 """
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # a key of dicts: by identity, which costs nothing
 class Checkout:
     """A buyer's wish to buy the cart; a checkout that only validates takes no key."""
 
@@ -277,10 +277,7 @@ async def _draft(
 
 
 def _order(order_id: UUID | None, account_id: UUID, cart: Iterable[CartLine], currency: str, now: datetime) -> Order:
-    lines = tuple(
-        OrderLine(product_id=line.product_id, product_name=line.name, unit_price_minor=line.unit_price_minor, quantity=line.quantity)
-        for line in cart
-    )
+    lines = tuple(OrderLine(line.product_id, line.name, line.unit_price_minor, line.quantity) for line in cart)
     return Order(
         id=order_id,
         account_id=account_id,
@@ -379,7 +376,7 @@ async def _read(conn: "Conn", order_ids: Sequence[UUID]) -> list[Order]:
     heads = {row["id"]: row for row in await conn.fetch(GET_ORDERS, order_ids)}
     lines: dict[UUID, list[OrderLine]] = {order_id: [] for order_id in heads}
     for order_id, product_id, name, price, quantity in await conn.fetch(GET_LINES, order_ids):
-        lines[order_id].append(OrderLine(product_id=product_id, product_name=name, unit_price_minor=price, quantity=quantity))
+        lines[order_id].append(OrderLine(product_id, name, price, quantity))
     history: dict[UUID, list[OrderTransition]] = {order_id: [] for order_id in heads}
     for order_id, status, actor_id, reason, created_at in await conn.fetch(GET_HISTORY, order_ids):
         step = OrderTransition(status=OrderStatus(status), actor_id=actor_id, reason=reason, created_at=created_at)
