@@ -10,7 +10,7 @@ import asyncpg
 from mercato_server import __main__ as mercato
 from mercato_server import db, transactions
 from mercato_server.domain.errors import IdempotencyKeyReused
-from mercato_server.store import events, idempotency, orders
+from mercato_server.store import idempotency, orders
 from mercato_server.store.idempotency import IdempotencyKey, Stored
 
 BUGS: dict[str, Callable[[], None]] = {}

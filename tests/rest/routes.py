@@ -45,6 +45,12 @@ class Scene:
     def order_id(self) -> str:
         return str(self.up.order(self.buyer)["id"])
 
+    @cached_property
+    def session_id(self) -> str:
+        """A session of the buyer's on another device."""
+        self.up.anyone.login(self.buyer.email, PASSWORD)
+        return str(next(session["id"] for session in self.buyer.get("/me/sessions").json["sessions"] if not session["current"]))
+
     def fill_cart(self) -> None:
         assert self.buyer.post(f"/cart/add/{self.product_id}").status == 200
 
@@ -60,11 +66,11 @@ def no_body(scene: Scene) -> None:
 
 @dataclass(frozen=True)
 class Route:
-    """A verb and template, with a body to send and a field of the answer; variables are filled from the scene."""
+    """A verb and template, with a body to send and a field of the answer, if it has any; variables are filled from the scene."""
 
     verb: str
     template: str
-    shows: str
+    shows: str = ""
     body: Callable[[Scene], Any] = no_body
     status: int = 200
     query: str = ""
@@ -98,6 +104,15 @@ def login(name: str) -> Callable[[Scene], dict[str, str]]:
     return lambda scene: {name: scene.buyer.email, "password": PASSWORD}
 
 
+def refresh(scene: Scene) -> dict[str, str]:
+    session = scene.up.anyone.post("/v1/auth:login", login("email")(scene)).json
+    return {"refresh_token": session["refresh_token"]}
+
+
+def new_password(_scene: Scene) -> dict[str, str]:
+    return {"current_password": PASSWORD, "new_password": "another-secret-1"}
+
+
 def checkout(scene: Scene) -> None:
     scene.fill_cart()
 
@@ -106,6 +121,13 @@ ROUTES = [
     Route("POST", "/signup", "email", signup, status=201),
     Route("POST", "/login", "access_token", login("username")),
     Route("POST", "/v1/auth:login", "access_token", login("email")),
+    Route("POST", "/v1/auth:refresh", "refresh_token", refresh),
+    Route("POST", "/logout"),
+    Route("POST", "/v1/auth:logoutAll", "ended_sessions"),
+    Route("GET", "/me/sessions", "sessions"),
+    Route("DELETE", "/me/sessions/{session_id}", "expire_time"),
+    Route("POST", "/me:changePassword", "ended_sessions", new_password),
+    Route("GET", "/.well-known/jwks.json", "keys"),
     Route("GET", "/me", "email"),
     Route("PATCH", "/me", "full_name", lambda _: {"full_name": "Jo Roe"}),
     Route("GET", "/admin-only", "message"),

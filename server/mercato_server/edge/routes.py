@@ -12,6 +12,10 @@ SAFE_RETRIES = "connect-failure,refused-stream,reset-before-request"
 """The worker cannot have seen the call."""
 READ_RETRIES = f"{SAFE_RETRIES},unavailable"
 
+CLIENT_ADDRESS = {
+    "header": {"key": "x-client-address", "value": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"},
+    "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+}
 TRAILERS = {"header": {"key": "te", "value": "trailers"}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
 """Without it a worker resets the call, which Envoy takes for a sick worker: anybody could take all of them out of rotation."""
 
@@ -48,7 +52,7 @@ def _rpc(rpc: Rpc, settings: EdgeSettings) -> dict[str, Any]:
     route: dict[str, Any] = {
         "name": rpc.path,
         "match": {"path": rpc.path},
-        "request_headers_to_add": [TRAILERS],
+        "request_headers_to_add": [TRAILERS, CLIENT_ADDRESS],
         "route": {"cluster": CLUSTER, "timeout": "0s", "retry_policy": _retries(READ_RETRIES if rpc.reads else SAFE_RETRIES)},
     }
     if not rpc.streams:  # a stream lasts as long as its two ends wish
@@ -67,7 +71,7 @@ def _anything(settings: EdgeSettings) -> dict[str, Any]:
     return {
         "name": "anything",
         "match": {"prefix": "/"},
-        "request_headers_to_add": [TRAILERS],
+        "request_headers_to_add": [TRAILERS, CLIENT_ADDRESS],
         "route": {
             "cluster": CLUSTER,
             "timeout": "0s",
