@@ -25,7 +25,7 @@ AGAIN = frozenset(
 )
 """The call may be sent again with its key; after the first three nobody knows whether it has had its effect."""
 UNKNOWN = frozenset({StatusCode.UNAVAILABLE, StatusCode.CANCELLED, StatusCode.DEADLINE_EXCEEDED})
-PATIENCE_S = 60.0
+PATIENCE_S = 300.0
 THINK_S = (0.0, 0.05)
 RETRY_S = (0.05, 0.15)
 LINES_MAX = 3
