@@ -1,6 +1,7 @@
 """The composition root: what a worker is made of, how it starts, and how it stops without failing a call."""
 
 import asyncio
+import functools
 import gc
 import signal
 import sys
@@ -16,6 +17,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from mercato.v1 import auth_pb2, cart_pb2, catalog_pb2, order_pb2
 from mercato_server import db, failpoints, keyrings, schema
+from mercato_server.catalog_cache import CatalogCache
 from mercato_server.coalescer import Batching
 from mercato_server.config import Settings
 from mercato_server.domain.keys import WrongSecretError
@@ -24,7 +26,7 @@ from mercato_server.domain.tokens import Keyring, Tokens
 from mercato_server.feed import Listener
 from mercato_server.handlers.auth import AuthHandler
 from mercato_server.handlers.cart import CartHandler
-from mercato_server.handlers.catalog import CatalogHandler
+from mercato_server.handlers.catalog import CatalogHandler, serialized
 from mercato_server.handlers.idempotency import Idempotency
 from mercato_server.handlers.order import OrderHandler
 from mercato_server.handlers.pages import Pager
@@ -87,11 +89,13 @@ class Worker:
         pager = Pager(PageTokens(settings.secret_key), settings.limits)
         idempotency = Idempotency(settings.secret_key)
         layers = (self.calls.layer, map_errors, keep_deadlines(settings.limits), authenticate(self._sessions))
+        load = functools.partial(serialized, pool, settings.currency)
+        cache = CatalogCache(load, self._listener, products_max=settings.cached_products, pages_max=settings.limits.cached_pages)
         handlers: dict[str, object] = {
             "AuthService": AuthHandler(pool, self._sessions, self.passwords, idempotency, settings.secret_key),
-            "CatalogService": CatalogHandler(pool, pager, idempotency, settings.limits, settings.currency, self._batching),
+            "CatalogService": CatalogHandler(pool, pager, idempotency, settings.limits, settings.currency, cache),
             "CartService": CartHandler(pool, idempotency, settings.currency, self._batching),
-            "OrderService": OrderHandler(pool, pager, idempotency, settings.currency, self._batching),
+            "OrderService": OrderHandler(pool, pager, idempotency, settings.currency, self._batching, cache.changed),
         }
         return [service_handler(service, handlers[service.name], layers) for service in SERVICES]
 

@@ -29,6 +29,8 @@ class Limits:
     skip_max: int = 1_000
     total_size_max: int = 10_000
     batch_get_max: int = 100
+    cached_pages: int = 1_000
+    """First pages of lists that a worker keeps in memory; they refer to the cached products."""
     request_bytes: int = 64 * 1024
     response_bytes: int = 4 * 1024 * 1024
     concurrent_calls: int = 1_024
@@ -87,6 +89,8 @@ class Settings:
     pool_size: int = 8
     batch_max: int = 64
     """Concurrent checkouts, or cart calls, that share one transaction; 1 gives each its own."""
+    cached_products: int = 100_000
+    """Products that a worker keeps in memory, about 1 KB each; 0 keeps none."""
     log_level: str = "info"
     log_format: str = "json"
     failpoints: str = ""
@@ -111,6 +115,7 @@ class Settings:
             listen=tuple(env.get("MERCATO_LISTEN", "127.0.0.1:50051").split(",")),
             pool_size=_integer(env, "MERCATO_POOL_SIZE", 8, low=1, high=200),
             batch_max=_integer(env, "MERCATO_BATCH_MAX", 64, low=1, high=256),
+            cached_products=_integer(env, "MERCATO_CACHED_PRODUCTS", 100_000, low=0, high=10_000_000),
             log_level=_one_of(env, "MERCATO_LOG_LEVEL", "info", ("debug", "info", "warning", "error")),
             log_format=_one_of(env, "MERCATO_LOG_FORMAT", "json", ("json", "console")),
             failpoints=env.get("MERCATO_TEST_FAILPOINTS", ""),

@@ -121,17 +121,17 @@ async def test_calls_above_the_limit_are_shed(settings: Settings) -> None:
 
 
 async def test_a_lost_database_is_unavailable_and_found_again(settings: Settings, own_postgres: Postgres) -> None:
-    request = catalog_pb2.ListProductsRequest()
+    request = catalog_pb2.ListCategoriesRequest()  # which nobody remembers
     await schema.migrate(own_postgres.url())
     settings = replace(settings, database_url=own_postgres.url())
     async with app.running(settings) as (_, [port]), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         catalog = catalog_pb2_grpc.CatalogServiceStub(channel)
-        assert not (await catalog.ListProducts(request)).products
+        assert not (await catalog.ListCategories(request)).categories
         await own_postgres.stop()
-        error = await refusal(catalog.ListProducts(request))
+        error = await refusal(catalog.ListCategories(request))
         assert (error.code, error.reason) == (StatusCode.UNAVAILABLE, "DATABASE_UNAVAILABLE")
         await own_postgres.start()
-        assert not (await catalog.ListProducts(request)).products
+        assert not (await catalog.ListCategories(request)).categories
 
 
 async def test_every_service_is_healthy(shop: Shop) -> None:

@@ -11,7 +11,7 @@ import pytest
 from mercato_server import db, schema, store, transactions
 from mercato_server.config import Settings
 from mercato_server.domain.catalog import ProductOrder
-from mercato_server.store import carts, catalog, idempotency, orders, product_lists
+from mercato_server.store import carts, catalog, idempotency, order_lists, orders, product_lists
 from mercato_server.store.product_lists import Shape
 
 MODULES = [
@@ -89,13 +89,13 @@ HOT = {
     "PLACE_ORDERS": orders.PLACE_ORDERS,
     "RESTOCK": orders.RESTOCK,
     "LOCK_PRODUCTS": orders.LOCK_PRODUCTS,
-    "GET_ORDERS": orders.GET_ORDERS,
-    "GET_LINES": orders.GET_LINES,
-    "GET_HISTORY": orders.GET_HISTORY,
-    "LIST_OF_ACCOUNT": orders.LIST_OF_ACCOUNT,
-    "LIST_OF_ACCOUNT_IN_STATUS": orders.LIST_OF_ACCOUNT_IN_STATUS,
-    "LIST_ALL": orders.LIST_ALL,
-    "LIST_ALL_IN_STATUS": orders.LIST_ALL_IN_STATUS,
+    "GET_ORDERS": order_lists.GET_ORDERS,
+    "GET_LINES": order_lists.GET_LINES,
+    "GET_HISTORY": order_lists.GET_HISTORY,
+    "LIST_OF_ACCOUNT": order_lists.LIST_OF_ACCOUNT,
+    "LIST_OF_ACCOUNT_IN_STATUS": order_lists.LIST_OF_ACCOUNT_IN_STATUS,
+    "LIST_ALL": order_lists.LIST_ALL,
+    "LIST_ALL_IN_STATUS": order_lists.LIST_ALL_IN_STATUS,
 }
 
 

@@ -174,7 +174,8 @@ async def _opened(stack: AsyncExitStack, runner: asyncio.Runner, settings: Setti
     pool = await stack.enter_async_context(db.small_pool(settings.database_url))
     shops = []
     for batch_max in (64, 1):
-        own = replace(settings, batch_max=batch_max, access_token_expire_minutes=24 * 60)
+        # What one worker remembers may be 250 ms behind the other; the model is never.
+        own = replace(settings, batch_max=batch_max, cached_products=0, access_token_expire_minutes=24 * 60)
         _, [port] = await stack.enter_async_context(app.running(own))
         channel = await stack.enter_async_context(grpc.aio.insecure_channel(f"127.0.0.1:{port}"))
         shops.append(Shop(channel, pool))

@@ -71,7 +71,7 @@ def test_operations_for_administrators_say_so(openapi: dict[str, Any]) -> None:
 def test_success_has_the_status_of_the_policy_and_errors_are_one_schema(openapi: dict[str, Any]) -> None:
     for rpc, verb, template in bindings():
         responses = operation(openapi, verb, template)["responses"]
-        assert list(responses) == [str(rpc.http_status or 200), "default"], rpc.path
+        assert list(responses) == [str(rpc.http_status or 200), *["304"] * bool(rpc.max_age_s), "default"], rpc.path
         assert responses["default"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Status"}
 
 

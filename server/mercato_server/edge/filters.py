@@ -24,6 +24,20 @@ end
 """
 """For the routes of RPCs that create something: over REST a success is 201; gRPC has no such thing."""
 
+CACHEABLE = "cacheable"
+CACHEABLE_LUA = """
+function envoy_on_response(response)
+  local headers = response:headers()
+  if not headers:get("x-not-modified") then return end
+  headers:replace(":status", "304")
+  headers:remove("x-not-modified")
+  headers:remove("content-type")
+  response:body():setBytes("")
+  headers:remove("content-length")
+end
+"""
+"""For the routes of RPCs whose answers may be kept: the server has compared the entity tags, which gRPC has no answer for."""
+
 SLASH = "slash"
 SLASH_LUA = """
 function envoy_on_request(request)
@@ -124,7 +138,7 @@ def _health_check() -> dict[str, Any]:
 
 
 def _lua() -> dict[str, Any]:
-    scripts = {CREATED: CREATED_LUA, SLASH: SLASH_LUA}
+    scripts = {CREATED: CREATED_LUA, CACHEABLE: CACHEABLE_LUA, SLASH: SLASH_LUA}
     return typed("extensions.filters.http.lua.v3.Lua", source_codes={name: {"inline_string": script} for name, script in scripts.items()})
 
 

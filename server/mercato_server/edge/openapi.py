@@ -187,6 +187,7 @@ class Operations:
         error = {"application/json": {"schema": {"$ref": "#/components/schemas/Status"}}}
         return {
             str(status): {"description": STATUS_NAMES[status], "content": result},
+            **({"304": {"description": "The answer is the one whose entity tag `if-none-match` names."}} if policy.max_age_s else {}),
             "default": {"description": "An error; `code` and the reason in its ErrorInfo say which.", "content": error},
         }
 

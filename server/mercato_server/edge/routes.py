@@ -5,7 +5,7 @@ from typing import Any
 
 from mercato_server.config import EdgeSettings
 from mercato_server.edge.docs import Page, pages
-from mercato_server.edge.filters import CLUSTER, CORS, CREATED, LUA, RATE_LIMIT, SLASH, TRANSCODER, cors_policy, typed
+from mercato_server.edge.filters import CACHEABLE, CLUSTER, CORS, CREATED, LUA, RATE_LIMIT, SLASH, TRANSCODER, cors_policy, typed
 from mercato_server.edge.rpcs import Rpc
 
 SAFE_RETRIES = "connect-failure,refused-stream,reset-before-request"
@@ -61,8 +61,8 @@ def _rpc(rpc: Rpc, settings: EdgeSettings) -> dict[str, Any]:
     if not rpc.is_public:  # RFC 6749 section 5.1: tokens are not for caches, nor is what one account may see
         header = {"key": "cache-control", "value": "no-store"}
         route["response_headers_to_add"] = [{"header": header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}]
-    if rpc.http_status:
-        route["typed_per_filter_config"] = {LUA: typed("extensions.filters.http.lua.v3.LuaPerRoute", name=CREATED)}
+    if script := CREATED if rpc.http_status else CACHEABLE if rpc.max_age_s else None:
+        route["typed_per_filter_config"] = {LUA: typed("extensions.filters.http.lua.v3.LuaPerRoute", name=script)}
     return route
 
 

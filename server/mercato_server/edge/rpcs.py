@@ -32,6 +32,8 @@ class Rpc:
     http_status: int
     timeout_ms: int
     """0 where the policy states none."""
+    max_age_s: int
+    """How long caches may keep an answer; 0 for not at all."""
 
     @classmethod
     def of(cls, method: MethodDescriptor) -> Self:
@@ -48,6 +50,7 @@ class Rpc:
             access=policy.access,
             http_status=policy.http_status,
             timeout_ms=policy.timeout_ms,
+            max_age_s=policy.max_age_s,
         )
 
     @property

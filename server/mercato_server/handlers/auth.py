@@ -19,7 +19,6 @@ from mercato_server.sessions import Sessions
 from mercato_server.store import accounts, idempotency, login_attempts, sessions
 from mercato_server.store.idempotency import IdempotencyKey, Stored
 from mercato_server.store.sessions import Opened
-from mercato_server.store.signing_keys import PUBLISHED_S
 
 EMAIL_MAX = 254
 """RFC 5321 section 4.5.3.1.3, as corrected by erratum 1690 of RFC 3696."""
@@ -110,9 +109,8 @@ class AuthHandler:
         changed = await idempotency.find(self._pool, key) or await self._change_password(request, context, key)
         return answer(context, changed, _password_changed)
 
-    async def GetJwks(self, _request: auth_pb2.GetJwksRequest, context: Context) -> auth_pb2.Jwks:
+    async def GetJwks(self, _request: auth_pb2.GetJwksRequest, _context: Context) -> auth_pb2.Jwks:
         """Return the public keys of access tokens."""
-        context.headers.append(("cache-control", f"public, max-age={PUBLISHED_S}"))
         return convert.jwks(self._known.tokens.keyring)
 
     async def GetMe(self, _request: auth_pb2.GetMeRequest, context: Context) -> auth_pb2.User:

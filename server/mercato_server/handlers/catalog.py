@@ -4,7 +4,7 @@ from collections.abc import Collection
 from uuid import UUID
 
 from mercato.v1 import catalog_pb2
-from mercato_server.coalescer import Batching, Coalescer
+from mercato_server.catalog_cache import CatalogCache, response
 from mercato_server.config import Limits
 from mercato_server.context import Context
 from mercato_server.db import Pool
@@ -41,56 +41,52 @@ WRITABLE = {
     "image_urls": "image_urls",
 }
 ETAG_MAX = 64
+ID_FIELD = b"\x0a\x24"
+"""How a serialized request begins whose field 1 is a text of 36 bytes."""
 _ORDERS = {order.value: order for order in ProductOrder if order is not ProductOrder.RELEVANCE}
 
 
 class CatalogHandler:
     """Products, stock and categories."""
 
-    def __init__(self, pool: "Pool", pager: Pager, idempotency: Idempotency, limits: Limits, currency: str, batching: Batching) -> None:
+    def __init__(self, pool: "Pool", pager: Pager, idempotency: Idempotency, limits: Limits, currency: str, cache: CatalogCache) -> None:
+        self.cached = {"GetProduct": self._cached_product, "ListProducts": cache.page}
+        self._cache = cache
         self._pool = pool
         self._pager = pager
         self._idempotency = idempotency
         self._limits = limits
         self._currency = currency
-        self._get: Coalescer[UUID, Product | None] = Coalescer(
-            lambda ids: catalog.get_each(pool, ids), party=lambda _: object(), batching=batching
-        )
 
-    async def ListProducts(self, request: catalog_pb2.ListProductsRequest, _context: Context) -> catalog_pb2.ListProductsResponse:
+    async def ListProducts(self, request: catalog_pb2.ListProductsRequest, _context: Context) -> Answer:
         """List products on sale."""
         with Checks() as check:
             self._pager.check(check, request, skip=request.skip)
             wanted, order = _filter(check, request)
         query = f"products {wanted} {order}"
-        page = self._pager.page(request, query, skip=request.skip)
+        page, read = self._pager.page(request, query, skip=request.skip), self._cache.now
         found, last = await product_lists.products(self._pool, wanted, order, page)
-        response = catalog_pb2.ListProductsResponse(next_page_token=self._pager.next_token(last, query))
-        for product in found:
-            convert.fill_product(response.products.add(), product, self._currency)
-        if request.include_total_size:
-            response.total_size = await product_lists.count(self._pool, wanted, self._limits.total_size_max)
-        return response
+        size = await product_lists.count(self._pool, wanted, self._limits.total_size_max) if request.include_total_size else None
+        products = {product.id: self._product(product).SerializeToString() for product in found}
+        rest = catalog_pb2.ListProductsResponse(next_page_token=self._pager.next_token(last, query), total_size=size).SerializeToString()
+        self._cache.keep_products(products, read)
+        if page.after is None and not page.skip:
+            self._cache.keep_page(request.SerializeToString(), products, rest, read, in_stock=wanted.in_stock)
+        return response(products.values(), rest)
 
-    async def GetProduct(self, request: catalog_pb2.GetProductRequest, _context: Context) -> catalog_pb2.Product:
+    async def GetProduct(self, request: catalog_pb2.GetProductRequest, _context: Context) -> Answer:
         """Return a product on sale."""
         with Checks() as check:
             product_id = check.uuid("product_id", request.product_id)
-        found = await self._get(product_id)
-        if found is None:
-            raise ProductNotFound(product_id)
-        return self._product(found)
+        return _all_of(await self._cache.products([product_id]), [product_id])[0]
 
-    async def BatchGetProducts(
-        self, request: catalog_pb2.BatchGetProductsRequest, _context: Context
-    ) -> catalog_pb2.BatchGetProductsResponse:
+    async def BatchGetProducts(self, request: catalog_pb2.BatchGetProductsRequest, _context: Context) -> Answer:
         """Return several products on sale."""
         with Checks() as check:
             if not 1 <= len(request.ids) <= self._limits.batch_get_max:
                 check.fail("ids", f"must have 1 to {self._limits.batch_get_max} entries")
             ids = [check.uuid(f"ids[{index}]", value) for index, value in enumerate(request.ids[: self._limits.batch_get_max])]
-        found = await catalog.get(self._pool, set(ids))
-        return catalog_pb2.BatchGetProductsResponse(products=[self._product(product) for product in _all_of(found, ids)])
+        return response(_all_of(await self._cache.products(set(ids)), ids))
 
     async def CreateProduct(self, request: catalog_pb2.CreateProductRequest, context: Context) -> Answer:
         """Create a product."""
@@ -100,7 +96,9 @@ class CatalogHandler:
                 check.absent(f"product.{field}", present=field in _populated(product))
             draft = self._draft(check, product, WRITABLE)
         key = self._idempotency.key(context, request, self._product)
-        return answer(context, await catalog.create(self._pool, draft, context.account_id, key), self._product)
+        created = await catalog.create(self._pool, draft, context.account_id, key)
+        self._cache.relisted()
+        return answer(context, created, self._product)
 
     async def UpdateProduct(self, request: catalog_pb2.UpdateProductRequest, context: Context) -> Answer:
         """Change a product."""
@@ -115,7 +113,9 @@ class CatalogHandler:
         columns = [WRITABLE[field] for field in fields]
         change = catalog.Update(product_id=product_id, draft=draft, fields=columns, etag=etag or None, actor_id=context.account_id)
         key = self._idempotency.key(context, request, self._product)
-        return answer(context, await catalog.update(self._pool, change, key), self._product)
+        updated = await catalog.update(self._pool, change, key)
+        self._cache.relisted(product_id)
+        return answer(context, updated, self._product)
 
     async def DeleteProduct(self, request: catalog_pb2.DeleteProductRequest, context: Context) -> Answer:
         """Take a product off sale."""
@@ -123,14 +123,18 @@ class CatalogHandler:
             product_id = check.uuid("product_id", request.product_id)
             etag = check.text("etag", request.etag, longest=ETAG_MAX)
         key = self._idempotency.key(context, request, self._product)
-        return answer(context, await catalog.delete(self._pool, product_id, etag or None, key), self._product)
+        deleted = await catalog.delete(self._pool, product_id, etag or None, key)
+        self._cache.relisted(product_id)
+        return answer(context, deleted, self._product)
 
     async def UndeleteProduct(self, request: catalog_pb2.UndeleteProductRequest, context: Context) -> Answer:
         """Bring a deleted product back."""
         with Checks() as check:
             product_id = check.uuid("product_id", request.product_id)
         key = self._idempotency.key(context, request, self._product)
-        return answer(context, await catalog.undelete(self._pool, product_id, key), self._product)
+        restored = await catalog.undelete(self._pool, product_id, key)
+        self._cache.relisted(product_id)
+        return answer(context, restored, self._product)
 
     async def AdjustStock(self, request: catalog_pb2.AdjustStockRequest, context: Context) -> Answer:
         """Change the stock of a product."""
@@ -152,7 +156,9 @@ class CatalogHandler:
             expected=change.expected_stock if request.HasField("compare_and_set") else None,
         )
         key = self._idempotency.key(context, request, self._product)
-        return answer(context, await catalog.adjust_stock(self._pool, wanted, key), self._product)
+        adjusted = await catalog.adjust_stock(self._pool, wanted, key)
+        self._cache.changed(product_id)
+        return answer(context, adjusted, self._product)
 
     async def ListCategories(self, request: catalog_pb2.ListCategoriesRequest, _context: Context) -> catalog_pb2.ListCategoriesResponse:
         """List categories by name."""
@@ -196,6 +202,10 @@ class CatalogHandler:
     def _product(self, product: Product) -> catalog_pb2.Product:
         return convert.product(product, self._currency)
 
+    def _cached_product(self, request: bytes) -> bytes | None:
+        """Answer GetProduct from memory: its one field is the id, which is the key as it stands."""
+        return self._cache.product(request[2:]) if request[:2] == ID_FIELD else None
+
     def _draft(self, check: Checks, product: catalog_pb2.Product, fields: Collection[str]) -> ProductDraft:
         """Check the fields of a product that are to be written; the others keep the draft's defaults."""
         name = check.text("product.name", product.name, shortest=1, longest=NAME_MAX) if "name" in fields else ""
@@ -211,6 +221,11 @@ class CatalogHandler:
             stock=check.between("product.stock", product.stock, 0, STOCK_MAX) if product.HasField("stock") else None,
             image_urls=check.http_urls("product.image_urls", product.image_urls, most=IMAGE_URLS_MAX, longest=IMAGE_URL_MAX),
         )
+
+
+async def serialized(pool: "Pool", currency: str, product_ids: Collection[UUID]) -> dict[UUID, bytes]:
+    """Return those of the products that are on sale, as messages."""
+    return {id_: convert.product(product, currency).SerializeToString() for id_, product in (await catalog.get(pool, product_ids)).items()}
 
 
 def _filter(check: Checks, request: catalog_pb2.ListProductsRequest) -> tuple[ProductFilter, ProductOrder]:
@@ -252,7 +267,7 @@ def _fields(check: Checks, request: catalog_pb2.UpdateProductRequest) -> list[st
     return [field for field in WRITABLE if field in mask]
 
 
-def _all_of(found: dict[UUID, Product], ids: list[UUID]) -> list[Product]:
+def _all_of(found: dict[UUID, bytes], ids: list[UUID]) -> list[bytes]:
     """Return the products in the order of the ids; raises ProductNotFound with all that are absent."""
     absent = [product_id for product_id in dict.fromkeys(ids) if product_id not in found]
     if absent:

@@ -11,7 +11,7 @@ from mercato_server.handlers import convert
 from mercato_server.handlers.checks import Checks
 from mercato_server.handlers.idempotency import Answer, Idempotency, answer
 from mercato_server.handlers.pages import Pager
-from mercato_server.store import accounts, orders
+from mercato_server.store import accounts, order_lists, orders
 from mercato_server.store.idempotency import Stored
 
 CART_ETAG_MAX = 64
@@ -20,13 +20,18 @@ CART_ETAG_MAX = 64
 class OrderHandler:
     """Orders."""
 
-    def __init__(self, pool: "Pool", pager: Pager, idempotency: Idempotency, currency: str, batching: Batching) -> None:
+    def __init__(
+        self, pool: "Pool", pager: Pager, idempotency: Idempotency, currency: str, batching: Batching, on_stock: orders.OnStock
+    ) -> None:
         self._pool = pool
+        self._on_stock = on_stock
         self._idempotency = idempotency
         self._pager = pager
         self._currency = currency
         self._checkout: Coalescer[orders.Checkout, Order | Stored] = Coalescer(
-            lambda batch: orders.checkout(pool, batch, currency=currency), party=lambda wish: wish.account_id, batching=batching
+            lambda batch: orders.checkout(pool, batch, currency=currency, on_stock=on_stock),
+            party=lambda wish: wish.account_id,
+            batching=batching,
         )
 
     async def Checkout(self, request: order_pb2.CheckoutRequest, context: Context) -> Answer:
@@ -42,7 +47,7 @@ class OrderHandler:
             self._pager.check(check, request)
             status = _status_filter(check, request.status)
         query = f"orders {context.account_id} {status}"
-        found, last = await orders.of_account(self._pool, context.account_id, status, self._pager.page(request, query))
+        found, last = await order_lists.of_account(self._pool, context.account_id, status, self._pager.page(request, query))
         return order_pb2.ListOrdersResponse(
             orders=[convert.order(order) for order in found], next_page_token=self._pager.next_token(last, query)
         )
@@ -56,9 +61,9 @@ class OrderHandler:
         query = f"all orders {account_id} {status}"
         page = self._pager.page(request, query)
         if account_id:
-            found, last = await orders.of_account(self._pool, account_id, status, page)
+            found, last = await order_lists.of_account(self._pool, account_id, status, page)
         else:
-            found, last = await orders.of_everybody(self._pool, status, page)
+            found, last = await order_lists.of_everybody(self._pool, status, page)
         return order_pb2.ListAllOrdersResponse(
             orders=[convert.order(order) for order in found], next_page_token=self._pager.next_token(last, query)
         )
@@ -67,7 +72,7 @@ class OrderHandler:
         """Return an order of the caller's, or of anybody's to an administrator."""
         with Checks() as check:
             order_id = check.uuid("order_id", request.order_id)
-        order = await orders.get(self._pool, order_id)
+        order = await order_lists.get(self._pool, order_id)
         if order is None or (order.account_id != context.account_id and not await accounts.is_admin(self._pool, context.account_id)):
             raise OrderNotFound(order_id)
         return convert.order(order)
@@ -82,7 +87,7 @@ class OrderHandler:
             order_id=order_id, status=OrderStatus.CANCELLED, actor_id=context.account_id, reason=reason, owner_id=owner_id
         )
         key = self._idempotency.key(context, request, convert.order)
-        return answer(context, await orders.transition(self._pool, change, key), convert.order)
+        return answer(context, await orders.transition(self._pool, change, key, on_stock=self._on_stock), convert.order)
 
     async def AdvanceOrder(self, request: order_pb2.AdvanceOrderRequest, context: Context) -> Answer:
         """Move an order to its next state."""
@@ -94,7 +99,7 @@ class OrderHandler:
         status = convert.STATUS_OF[request.status]
         change = orders.Change(order_id=order_id, status=status, actor_id=context.account_id, reason=reason)
         key = self._idempotency.key(context, request, convert.order)
-        return answer(context, await orders.transition(self._pool, change, key), convert.order)
+        return answer(context, await orders.transition(self._pool, change, key, on_stock=self._on_stock), convert.order)
 
     def _terms(self, request: order_pb2.CheckoutRequest) -> Terms:
         with Checks() as check:

@@ -13,9 +13,12 @@ from mercato.v1 import policy_pb2
 from mercato_server.context import Context, Rpc
 from mercato_server.domain.errors import InvalidRequest, Violation
 from mercato_server.interceptors import Answer, Unary
+from mercato_server.interceptors.validators import validators
 
 Layer = Callable[[Rpc, Unary], Unary]
 Handler = Callable[[Any, Context], Awaitable[Answer]]
+Serve = Callable[[bytes, Any], Awaitable[bytes]]
+Cached = Callable[[bytes], bytes | None]
 
 
 def rpcs(service: ServiceDescriptor) -> list[Rpc]:
@@ -34,6 +37,9 @@ def rpcs(service: ServiceDescriptor) -> list[Rpc]:
 def service_handler(service: ServiceDescriptor, handler: object, layers: Sequence[Layer]) -> grpc.GenericRpcHandler:
     """Serve a service by the methods of `handler` that are named as its RPCs, each behind the layers (outermost first).
 
+    A handler may have `cached`: functions by the name of an RPC for anyone that turn a serialized request into the serialized response,
+    if they have it at hand. What they answer passes no layer: it cannot fail, takes no time and is for everybody.
+
     Raises AttributeError if the handler lacks one: a server that starts has them all.
     """
     methods: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {}
@@ -41,7 +47,11 @@ def service_handler(service: ServiceDescriptor, handler: object, layers: Sequenc
         call = _parse(rpc, getattr(handler, rpc.name))
         for layer in reversed(layers):
             call = layer(rpc, call)
-        methods[rpc.name] = grpc.unary_unary_rpc_method_handler(_serve(rpc, call))
+        cached: Cached | None = getattr(handler, "cached", {}).get(rpc.name)
+        if cached and rpc.policy.access != policy_pb2.ACCESS_ANYONE:
+            raise ValueError(f"{rpc.method} is not for anyone, so it cannot be answered without looking at the caller")
+        serve = _serve(rpc, call)
+        methods[rpc.name] = grpc.unary_unary_rpc_method_handler(_serve_cached(rpc, cached, serve) if cached else serve)
     return grpc.method_handlers_generic_handler(service.full_name, methods)
 
 
@@ -59,14 +69,31 @@ def _parse(rpc: Rpc, handle: Handler) -> Unary:
     return parsed
 
 
-def _serve(rpc: Rpc, call: Unary) -> Callable[[bytes, Any], Awaitable[bytes]]:
+def _serve(rpc: Rpc, call: Unary) -> Serve:
     """Connect the layers to gRPC, which is left to carry bytes."""
 
     async def serve(request: bytes, transport: Any) -> bytes:
         context = Context(rpc, transport)
         answer = await call(request, context)
+        serialized = answer if isinstance(answer, bytes) else answer.SerializeToString()
+        if rpc.policy.max_age_s:
+            context.headers += validators(rpc, serialized, transport)
         if context.headers:
             await transport.send_initial_metadata(context.headers)
-        return answer if isinstance(answer, bytes) else answer.SerializeToString()
+        return serialized
 
     return serve
+
+
+def _serve_cached(rpc: Rpc, cached: Cached, serve: Serve) -> Serve:
+    """Answer what is at hand, without anything else of a call; that is all that a hot read costs."""
+
+    async def serve_cached(request: bytes, transport: Any) -> bytes:
+        found = cached(request)
+        if found is None:
+            return await serve(request, transport)
+        if headers := validators(rpc, found, transport):
+            await transport.send_initial_metadata(headers)
+        return found
+
+    return serve_cached

@@ -93,12 +93,6 @@ async def get(pool: "Pool", product_ids: Collection[UUID]) -> dict[UUID, Product
     return {row["id"]: Product._make(row) for row in rows}
 
 
-async def get_each(pool: "Pool", product_ids: Sequence[UUID]) -> list[Product | None]:
-    """Return each of the products if it is on sale, in the order of the ids, which may repeat."""
-    found = await get(pool, set(product_ids))
-    return [found.get(product_id) for product_id in product_ids]
-
-
 @retry_conflicts
 async def create(pool: "Pool", draft: ProductDraft, actor_id: UUID, key: IdempotencyKey | None = None) -> Product | Stored:
     """Create a product with its stock; raises CategoryNotFound or SkuTaken."""

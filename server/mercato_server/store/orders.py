@@ -1,21 +1,17 @@
 """Orders: checkout, history, and the changes of an order's state."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
-
-import asyncpg
-from asyncpg.transaction import Transaction
 
 from mercato_server import failpoints
 from mercato_server.db import Conn, Pool
 from mercato_server.domain.carts import CartLine
 from mercato_server.domain.errors import IdempotencyKeyReused, MercatoError, OrderNotFound, OutOfStock
 from mercato_server.domain.orders import Basket, Order, OrderLine, OrderStatus, OrderTransition, Terms, allocate, check_transition
-from mercato_server.domain.paging import Page, Position
-from mercato_server.store import events, idempotency
+from mercato_server.store import events, idempotency, order_lists
 from mercato_server.store.events import Event
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
 from mercato_server.transactions import patience, retry_conflicts, transaction
@@ -98,60 +94,6 @@ UPDATE products
 RETURNING id
 """
 
-GET_ORDERS = """
-SELECT id, account_id, status, currency_code, total_minor, created_at, updated_at
-  FROM orders
- WHERE id = ANY($1::uuid[])
-"""
-
-GET_LINES = """
-SELECT order_id, product_id, product_name, unit_price_minor, quantity
-  FROM order_items
- WHERE order_id = ANY($1::uuid[])
- ORDER BY order_id, product_id
-"""
-
-GET_HISTORY = """
-SELECT order_id, status, actor_id, reason, created_at
-  FROM order_history
- WHERE order_id = ANY($1::uuid[])
- ORDER BY order_id, version
-"""
-
-_LAST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
-
-LIST_OF_ACCOUNT = """
-SELECT id
-  FROM orders
- WHERE account_id = $1 AND id < $2
- ORDER BY id DESC
- LIMIT $3
-"""
-
-LIST_OF_ACCOUNT_IN_STATUS = """
-SELECT id
-  FROM orders
- WHERE account_id = $1 AND status = $4 AND id < $2
- ORDER BY id DESC
- LIMIT $3
-"""
-
-LIST_ALL = """
-SELECT id
-  FROM orders
- WHERE id < $1
- ORDER BY id DESC
- LIMIT $2
-"""
-
-LIST_ALL_IN_STATUS = """
-SELECT id
-  FROM orders
- WHERE status = $3 AND id < $1
- ORDER BY id DESC
- LIMIT $2
-"""
-
 LOCK_ORDER = """
 SELECT account_id, status, version
   FROM orders
@@ -185,10 +127,16 @@ class Checkout:
 
 
 CheckoutResult = Order | Stored | MercatoError
+OnStock = Callable[..., None]
+"""Called with the ids of products."""
+
+
+def _ignore(*_product_ids: UUID) -> None:
+    """Keep nothing in memory that could be stale."""
 
 
 @retry_conflicts
-async def checkout(pool: "Pool", batch: Sequence[Checkout], *, currency: str) -> list[CheckoutResult]:
+async def checkout(pool: "Pool", batch: Sequence[Checkout], *, currency: str, on_stock: OnStock = _ignore) -> list[CheckoutResult]:
     """Turn each buyer's cart into an order, all of them in one transaction.
 
     A cart that cannot be served comes back as its error and is left as it was; the others are placed. A key that was used before gives
@@ -198,6 +146,7 @@ async def checkout(pool: "Pool", batch: Sequence[Checkout], *, currency: str) ->
         pool: where to take a connection from.
         batch: the buyers, first come first served.
         currency: code of the shop's currency.
+        on_stock: told of the products whose stock may have changed, once that is so.
     """
     async with transaction(pool, patience=patience(batch)) as conn:
         used = await idempotency.claim(conn, [request.key for request in batch if request.key])
@@ -206,7 +155,8 @@ async def checkout(pool: "Pool", batch: Sequence[Checkout], *, currency: str) ->
         failpoints.hit("checkout: locked")
         results = await _serve(conn, buyers, carts, stock, currency)
         stored = used | await idempotency.settle(conn, [(buyer.key, results[buyer]) for buyer in buyers])
-        return [stored[request.key] if request.key in stored else results[request] for request in batch]
+    on_stock(*stock)
+    return [stored[request.key] if request.key in stored else results[request] for request in batch]
 
 
 async def _lock_carts(conn: "Conn", account_ids: Sequence[UUID]) -> tuple[dict[UUID, list[CartLine]], dict[UUID, int]]:
@@ -291,43 +241,6 @@ def _order(order_id: UUID | None, account_id: UUID, cart: Iterable[CartLine], cu
     )
 
 
-async def get(pool: "Pool", order_id: UUID) -> Order | None:
-    """Return an order with lines and history, or None."""
-    async with pool.acquire() as conn, _snapshot(conn):
-        found = await _read(conn, [order_id])
-    return found[0] if found else None
-
-
-async def of_account(pool: "Pool", account_id: UUID, status: OrderStatus | None, page: Page) -> tuple[Sequence[Order], Position | None]:
-    """Return a page of an account's orders, newest first, and the position of its last row if more follow."""
-    statement, arguments = (LIST_OF_ACCOUNT_IN_STATUS, (status,)) if status else (LIST_OF_ACCOUNT, ())
-    async with pool.acquire() as conn, _snapshot(conn):
-        rows = await conn.fetch(statement, account_id, _before(page), page.size + 1, *arguments)
-        return await _page(conn, rows, page)
-
-
-async def of_everybody(pool: "Pool", status: OrderStatus | None, page: Page) -> tuple[Sequence[Order], Position | None]:
-    """Return a page of all orders, newest first, and the position of its last row if more follow."""
-    statement, arguments = (LIST_ALL_IN_STATUS, (status,)) if status else (LIST_ALL, ())
-    async with pool.acquire() as conn, _snapshot(conn):
-        rows = await conn.fetch(statement, _before(page), page.size + 1, *arguments)
-        return await _page(conn, rows, page)
-
-
-def _snapshot(conn: "Conn") -> Transaction:
-    """Let the statements of one answer see one state of the database, so that status, lines and history fit together."""
-    return conn.transaction(isolation="repeatable_read", readonly=True)
-
-
-def _before(page: Page) -> UUID:
-    return page.after.id if page.after else UUID(_LAST_ID)
-
-
-async def _page(conn: "Conn", rows: Sequence[asyncpg.Record], page: Page) -> tuple[Sequence[Order], Position | None]:
-    ids = [row["id"] for row in rows[: page.size]]
-    return await _read(conn, ids), Position(None, ids[-1]) if len(rows) > page.size else None
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
     """A wish to move an order to another state; with `owner_id` only that account's order is seen."""
@@ -340,16 +253,19 @@ class Change:
 
 
 @retry_conflicts
-async def transition(pool: "Pool", change: Change, key: IdempotencyKey | None = None) -> Order | Stored:
-    """Move an order to another state; CANCELLED puts its units back into stock, in the same transaction.
+async def transition(pool: "Pool", change: Change, key: IdempotencyKey | None = None, *, on_stock: OnStock = _ignore) -> Order | Stored:
+    """Move an order to another state; CANCELLED puts its units back into stock, in the same transaction, and tells `on_stock` of them.
 
     Raises OrderNotFound or OrderState.
     """
+    restocked: list[UUID] = []
     async with transaction(pool) as conn:
-        return await once(conn, key, lambda: _change(conn, change))
+        order = await once(conn, key, lambda: _change(conn, change, restocked))
+    on_stock(*restocked)
+    return order
 
 
-async def _change(conn: "Conn", change: Change) -> Order:
+async def _change(conn: "Conn", change: Change, restocked: list[UUID]) -> Order:
     row = await conn.fetchrow(LOCK_ORDER, change.order_id)
     if row is None or (change.owner_id is not None and row["account_id"] != change.owner_id):
         raise OrderNotFound(change.order_id)
@@ -358,41 +274,9 @@ async def _change(conn: "Conn", change: Change) -> Order:
     await conn.execute(INSERT_HISTORY, change.order_id, row["version"] + 1, change.status, change.actor_id, change.reason)
     happened = [Event(f"order.{change.status}", change.order_id, {"account_id": str(row["account_id"])})]
     if change.status is OrderStatus.CANCELLED:
-        happened += await _restock(conn, change.order_id, change.actor_id)
+        await conn.execute(LOCK_PRODUCTS, change.order_id)
+        restocked += [row["id"] for row in await conn.fetch(RESTOCK, change.order_id, change.actor_id)]
+        happened += [Event("stock.changed", product_id) for product_id in restocked]
     await events.append(conn, happened)
-    [order] = await _read(conn, [change.order_id])
+    [order] = await order_lists.read(conn, [change.order_id])
     return order
-
-
-async def _restock(conn: "Conn", order_id: UUID, actor_id: UUID) -> list[Event]:
-    await conn.execute(LOCK_PRODUCTS, order_id)
-    return [Event("stock.changed", row["id"]) for row in await conn.fetch(RESTOCK, order_id, actor_id)]
-
-
-async def _read(conn: "Conn", order_ids: Sequence[UUID]) -> list[Order]:
-    """Return the orders in the order of the ids, with lines and history: three statements, however many there are."""
-    if not order_ids:
-        return []
-    heads = {row["id"]: row for row in await conn.fetch(GET_ORDERS, order_ids)}
-    lines: dict[UUID, list[OrderLine]] = {order_id: [] for order_id in heads}
-    for order_id, product_id, name, price, quantity in await conn.fetch(GET_LINES, order_ids):
-        lines[order_id].append(OrderLine(product_id, name, price, quantity))
-    history: dict[UUID, list[OrderTransition]] = {order_id: [] for order_id in heads}
-    for order_id, status, actor_id, reason, created_at in await conn.fetch(GET_HISTORY, order_ids):
-        step = OrderTransition(status=OrderStatus(status), actor_id=actor_id, reason=reason, created_at=created_at)
-        history[order_id].append(step)
-    return [
-        Order(
-            id=order_id,
-            account_id=heads[order_id]["account_id"],
-            status=OrderStatus(heads[order_id]["status"]),
-            currency_code=heads[order_id]["currency_code"],
-            total_minor=heads[order_id]["total_minor"],
-            created_at=heads[order_id]["created_at"],
-            updated_at=heads[order_id]["updated_at"],
-            lines=tuple(lines[order_id]),
-            history=tuple(history[order_id]),
-        )
-        for order_id in order_ids
-        if order_id in heads
-    ]

@@ -57,6 +57,7 @@ class Policy(_message.Message):
     HTTP_STATUS_FIELD_NUMBER: _builtins.int
     TIMEOUT_MS_FIELD_NUMBER: _builtins.int
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
+    MAX_AGE_S_FIELD_NUMBER: _builtins.int
     access: Global___Access.ValueType
     """Who may call it."""
     http_status: _builtins.int
@@ -69,6 +70,10 @@ class Policy(_message.Message):
     Another request with the same key is INVALID_ARGUMENT IDEMPOTENCY_KEY_REUSED. A call that comes while the first is under way waits for
     it. Keys belong to the account (those of calls without a login to nobody) and are kept for 24 hours; a refused call leaves its key free.
     """
+    max_age_s: _builtins.int
+    """Seconds for which caches between client and server may keep the answer, over REST. Above 0 the answer carries `cache-control` and an `etag`
+    (RFC 9111, RFC 9110 section 8.8.3), and a request whose `if-none-match` names that etag gets 304 without a body.
+    """
     def __init__(
         self,
         *,
@@ -76,10 +81,11 @@ class Policy(_message.Message):
         http_status: _builtins.int = ...,
         timeout_ms: _builtins.int = ...,
         idempotency_key: _builtins.bool = ...,
+        max_age_s: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "http_status", b"http_status", "idempotency_key", b"idempotency_key", "timeout_ms", b"timeout_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "http_status", b"http_status", "idempotency_key", b"idempotency_key", "max_age_s", b"max_age_s", "timeout_ms", b"timeout_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,131 @@
+"""Orders as they are read: one, and pages of an account's or of everybody's."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import asyncpg
+from asyncpg.transaction import Transaction
+
+from mercato_server.db import Conn, Pool
+from mercato_server.domain.orders import Order, OrderLine, OrderStatus, OrderTransition
+from mercato_server.domain.paging import Page, Position
+
+GET_ORDERS = """
+SELECT id, account_id, status, currency_code, total_minor, created_at, updated_at
+  FROM orders
+ WHERE id = ANY($1::uuid[])
+"""
+
+GET_LINES = """
+SELECT order_id, product_id, product_name, unit_price_minor, quantity
+  FROM order_items
+ WHERE order_id = ANY($1::uuid[])
+ ORDER BY order_id, product_id
+"""
+
+GET_HISTORY = """
+SELECT order_id, status, actor_id, reason, created_at
+  FROM order_history
+ WHERE order_id = ANY($1::uuid[])
+ ORDER BY order_id, version
+"""
+
+_LAST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
+
+LIST_OF_ACCOUNT = """
+SELECT id
+  FROM orders
+ WHERE account_id = $1 AND id < $2
+ ORDER BY id DESC
+ LIMIT $3
+"""
+
+LIST_OF_ACCOUNT_IN_STATUS = """
+SELECT id
+  FROM orders
+ WHERE account_id = $1 AND status = $4 AND id < $2
+ ORDER BY id DESC
+ LIMIT $3
+"""
+
+LIST_ALL = """
+SELECT id
+  FROM orders
+ WHERE id < $1
+ ORDER BY id DESC
+ LIMIT $2
+"""
+
+LIST_ALL_IN_STATUS = """
+SELECT id
+  FROM orders
+ WHERE status = $3 AND id < $1
+ ORDER BY id DESC
+ LIMIT $2
+"""
+
+
+async def get(pool: "Pool", order_id: UUID) -> Order | None:
+    """Return an order with lines and history, or None."""
+    async with pool.acquire() as conn, _snapshot(conn):
+        found = await read(conn, [order_id])
+    return found[0] if found else None
+
+
+async def of_account(pool: "Pool", account_id: UUID, status: OrderStatus | None, page: Page) -> tuple[Sequence[Order], Position | None]:
+    """Return a page of an account's orders, newest first, and the position of its last row if more follow."""
+    statement, arguments = (LIST_OF_ACCOUNT_IN_STATUS, (status,)) if status else (LIST_OF_ACCOUNT, ())
+    async with pool.acquire() as conn, _snapshot(conn):
+        rows = await conn.fetch(statement, account_id, _before(page), page.size + 1, *arguments)
+        return await _page(conn, rows, page)
+
+
+async def of_everybody(pool: "Pool", status: OrderStatus | None, page: Page) -> tuple[Sequence[Order], Position | None]:
+    """Return a page of all orders, newest first, and the position of its last row if more follow."""
+    statement, arguments = (LIST_ALL_IN_STATUS, (status,)) if status else (LIST_ALL, ())
+    async with pool.acquire() as conn, _snapshot(conn):
+        rows = await conn.fetch(statement, _before(page), page.size + 1, *arguments)
+        return await _page(conn, rows, page)
+
+
+def _snapshot(conn: "Conn") -> Transaction:
+    """Let the statements of one answer see one state of the database, so that status, lines and history fit together."""
+    return conn.transaction(isolation="repeatable_read", readonly=True)
+
+
+def _before(page: Page) -> UUID:
+    return page.after.id if page.after else UUID(_LAST_ID)
+
+
+async def _page(conn: "Conn", rows: Sequence[asyncpg.Record], page: Page) -> tuple[Sequence[Order], Position | None]:
+    ids = [row["id"] for row in rows[: page.size]]
+    return await read(conn, ids), Position(None, ids[-1]) if len(rows) > page.size else None
+
+
+async def read(conn: "Conn", order_ids: Sequence[UUID]) -> list[Order]:
+    """Return orders in the order of the ids, with lines and history: three statements, however many there are."""
+    if not order_ids:
+        return []
+    heads = {row["id"]: row for row in await conn.fetch(GET_ORDERS, order_ids)}
+    lines: dict[UUID, list[OrderLine]] = {order_id: [] for order_id in heads}
+    for order_id, product_id, name, price, quantity in await conn.fetch(GET_LINES, order_ids):
+        lines[order_id].append(OrderLine(product_id, name, price, quantity))
+    history: dict[UUID, list[OrderTransition]] = {order_id: [] for order_id in heads}
+    for order_id, status, actor_id, reason, created_at in await conn.fetch(GET_HISTORY, order_ids):
+        step = OrderTransition(status=OrderStatus(status), actor_id=actor_id, reason=reason, created_at=created_at)
+        history[order_id].append(step)
+    return [
+        Order(
+            id=order_id,
+            account_id=heads[order_id]["account_id"],
+            status=OrderStatus(heads[order_id]["status"]),
+            currency_code=heads[order_id]["currency_code"],
+            total_minor=heads[order_id]["total_minor"],
+            created_at=heads[order_id]["created_at"],
+            updated_at=heads[order_id]["updated_at"],
+            lines=tuple(lines[order_id]),
+            history=tuple(history[order_id]),
+        )
+        for order_id in order_ids
+        if order_id in heads
+    ]
