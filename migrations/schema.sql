@@ -21,6 +21,17 @@ CREATE TABLE public.accounts (
     CONSTRAINT accounts_role_check CHECK ((role = ANY (ARRAY['user'::text, 'admin'::text])))
 );
 
+CREATE TABLE public.audit_log (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    actor_id uuid,
+    action text NOT NULL,
+    subject_id uuid,
+    before jsonb NOT NULL,
+    after jsonb NOT NULL,
+    request_id text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
 CREATE TABLE public.cart_items (
     account_id uuid NOT NULL,
     product_id uuid NOT NULL,
@@ -188,6 +199,9 @@ ALTER TABLE ONLY public.accounts
 ALTER TABLE ONLY public.accounts
     ADD CONSTRAINT accounts_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.audit_log
+    ADD CONSTRAINT audit_log_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.cart_items
     ADD CONSTRAINT cart_items_pkey PRIMARY KEY (account_id, product_id);
 
@@ -232,6 +246,18 @@ ALTER TABLE ONLY public.signing_keys
 
 ALTER TABLE ONLY public.stock_ledger
     ADD CONSTRAINT stock_ledger_pkey PRIMARY KEY (product_id, id);
+
+CREATE INDEX accounts_admins ON public.accounts USING btree (id) WHERE (role = 'admin'::text);
+
+CREATE INDEX accounts_by_text ON public.accounts USING gin (public.fold(((email || ' '::text) || full_name)) public.gin_trgm_ops);
+
+CREATE INDEX accounts_disabled ON public.accounts USING btree (id) WHERE (disabled_at IS NOT NULL);
+
+CREATE INDEX audit_log_by_action ON public.audit_log USING btree (action, id);
+
+CREATE INDEX audit_log_by_actor ON public.audit_log USING btree (actor_id, id);
+
+CREATE INDEX audit_log_by_subject ON public.audit_log USING btree (subject_id, id);
 
 CREATE INDEX cart_items_by_product ON public.cart_items USING btree (product_id);
 
@@ -280,6 +306,9 @@ CREATE UNIQUE INDEX signing_keys_state ON public.signing_keys USING btree (state
 CREATE INDEX stock_ledger_by_actor ON public.stock_ledger USING btree (actor_id) WHERE (actor_id IS NOT NULL);
 
 CREATE UNIQUE INDEX stock_ledger_once ON public.stock_ledger USING btree (order_id, product_id, kind) WHERE (order_id IS NOT NULL);
+
+ALTER TABLE ONLY public.audit_log
+    ADD CONSTRAINT audit_log_actor_id_fkey FOREIGN KEY (actor_id) REFERENCES public.accounts(id);
 
 ALTER TABLE ONLY public.cart_items
     ADD CONSTRAINT cart_items_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON DELETE CASCADE;

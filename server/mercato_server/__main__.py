@@ -158,7 +158,7 @@ async def _create_admin(email: str, full_name: str, password: str, data_dir: Pat
 
 async def _insert_admin(url: str, email: str, full_name: str, password: str) -> None:
     from mercato_server import db
-    from mercato_server.domain.accounts import FULL_NAME_MAX, Role
+    from mercato_server.domain.accounts import COMMAND_LINE, FULL_NAME_MAX, Role
     from mercato_server.domain.passwords import hash_password, weakness
     from mercato_server.handlers.checks import Checks
     from mercato_server.store import accounts
@@ -172,7 +172,7 @@ async def _insert_admin(url: str, email: str, full_name: str, password: str) -> 
     hashed = hash_password(password, pepper=hashing.pepper, cost=hashing.cost)
     async with db.small_pool(url) as pool:
         new = accounts.NewAccount(email=address, full_name=name, role=Role.ADMIN, password_hash=hashed)
-        await accounts.create(pool, new)
+        await accounts.create_for(pool, COMMAND_LINE, new)
 
 
 @keys.command("rotate")

@@ -92,7 +92,7 @@ class Worker:
         load = functools.partial(serialized, pool, settings.currency)
         cache = CatalogCache(load, self._listener, products_max=settings.cached_products, pages_max=settings.limits.cached_pages)
         handlers: dict[str, object] = {
-            "AuthService": AuthHandler(pool, self._sessions, self.passwords, idempotency, settings.secret_key),
+            "AuthService": AuthHandler(pool, pager, self._sessions, self.passwords, idempotency, settings.secret_key),
             "CatalogService": CatalogHandler(pool, pager, idempotency, settings.limits, settings.currency, cache),
             "CartService": CartHandler(pool, idempotency, settings.currency, self._batching),
             "OrderService": OrderHandler(pool, pager, idempotency, settings.currency, self._batching, cache.changed),

@@ -11,7 +11,7 @@ from google.protobuf.message import Message
 from grpc import StatusCode
 
 from mercato.v1.policy_pb2 import Policy
-from mercato_server.domain.accounts import USER_AGENT_MAX, Device, Role
+from mercato_server.domain.accounts import USER_AGENT_MAX, Actor, Device, Role
 from mercato_server.domain.errors import TokenInvalid
 from mercato_server.domain.tokens import Identity
 
@@ -101,6 +101,11 @@ class Context:
     def account_id(self) -> UUID:
         """Account of the caller."""
         return self.identity.account_id
+
+    @property
+    def actor(self) -> Actor:
+        """Who the audit log says has done what the call does."""
+        return Actor(self.account_id, self.request_id)
 
     @property
     def scope_id(self) -> UUID:

@@ -8,6 +8,7 @@ import structlog
 from mercato_server import db
 from mercato_server.config import Settings
 from mercato_server.db import Pool, refusal
+from mercato_server.domain.accounts import COMMAND_LINE
 from mercato_server.domain.keys import WrongSecretError, generate, unseal
 from mercato_server.domain.tokens import Keyring
 from mercato_server.feed import Listener
@@ -42,7 +43,7 @@ async def rotate(database_url: str, secret: str, *, discard: bool) -> str:
     """Sign with the next key, or with `discard` with an entirely new one; return the name of the key that signs now. Raises KeysError."""
     async with db.small_pool(database_url) as pool:
         if discard:
-            await signing_keys.replace(pool, generate(secret), generate(secret))
+            await signing_keys.replace(pool, generate(secret), generate(secret), COMMAND_LINE)
         else:
             await _rotate(pool, secret)
         return next(each.key.kid for each in await signing_keys.load(pool) if each.state is KeyState.CURRENT)
@@ -52,7 +53,7 @@ async def _rotate(pool: "Pool", secret: str) -> None:
     try:
         for each in await signing_keys.load(pool):
             unseal(each.key, secret)
-        await signing_keys.rotate(pool, generate(secret))
+        await signing_keys.rotate(pool, generate(secret), COMMAND_LINE)
     except WrongSecretError:
         raise KeysError("SECRET_KEY is not the one that the keys were sealed with; restore it, or drop them with --discard") from None
     except signing_keys.NextKeyTooNewError:

@@ -64,10 +64,13 @@ async def test_an_administrator_is_created_once(mercato: Mercato, database: str)
     assert (done.returncode, done.stdout) == (0, "created administrator Boss@Example.com\n")
     connection = await asyncpg.connect(database)
     row = await connection.fetchrow("SELECT email, full_name, role, password_hash FROM accounts")
+    entries = await connection.fetch("SELECT actor_id, action, after::text FROM audit_log")
     await connection.close()
     assert row is not None
     assert tuple(row)[:3] == ("boss@example.com", "The Boss", "admin")
     assert verify_password("adminsecret1", row["password_hash"], pepper="")
+    told = '{"role": "admin", "email": "boss@example.com", "full_name": "The Boss"}'
+    assert [tuple(entry) for entry in entries] == [(None, "user.created", told)]
     assert "exists" in refused(mercato("admin", "create", "boss@example.com", **environ))
 
 

@@ -42,6 +42,10 @@ class Scene:
         return str(self.up.category()["id"])
 
     @cached_property
+    def user_id(self) -> str:
+        return self.buyer.id
+
+    @cached_property
     def order_id(self) -> str:
         return str(self.up.order(self.buyer)["id"])
 
@@ -131,6 +135,10 @@ ROUTES = [
     Route("GET", "/me", "email"),
     Route("PATCH", "/me", "full_name", lambda _: {"full_name": "Jo Roe"}),
     Route("GET", "/admin-only", "message"),
+    Route("GET", "/v1/users", "users"),
+    Route("GET", "/v1/users/{user_id}", "email"),
+    Route("PATCH", "/v1/users/{user_id}", "disabled", lambda _: {"disabled": True}),
+    Route("GET", "/v1/auditLog", "entries"),
     Route("GET", "/products", "products"),
     Route("POST", "/products", "id", lambda _: draft(), status=201),
     Route("GET", "/products/{product_id}", "id"),

@@ -25,8 +25,8 @@ ENVOYS_STATUS = {413, 415, 431}  # what Envoy refuses with a status of its own
 INVALID_ARGUMENT, RESOURCE_EXHAUSTED, ABORTED, UNAVAILABLE = 3, 8, 10, 14
 
 TABLES = (
-    *("accounts", "cart_items", "categories", "events", "idempotency_keys", "login_attempts", "order_history", "order_items", "orders"),
-    *("products", "refresh_tokens", "sessions", "shop", "signing_keys", "stock_ledger"),
+    *("accounts", "audit_log", "cart_items", "categories", "events", "idempotency_keys", "login_attempts", "order_history", "order_items"),
+    *("orders", "products", "refresh_tokens", "sessions", "shop", "signing_keys", "stock_ledger"),
 )
 CONTENTS = " UNION ALL ".join(
     f"SELECT '{table}', count(*), md5(string_agg(row::text, ' ' ORDER BY row::text)) FROM {table} AS row"  # noqa: S608 - names of our own

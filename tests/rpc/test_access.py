@@ -14,7 +14,10 @@ from mercato.v1.auth_pb2 import (
     GetAdminOnlyRequest,
     GetJwksRequest,
     GetMeRequest,
+    GetUserRequest,
+    ListAuditLogRequest,
     ListSessionsRequest,
+    ListUsersRequest,
     LoginFormRequest,
     LoginRequest,
     LogoutAllRequest,
@@ -23,6 +26,7 @@ from mercato.v1.auth_pb2 import (
     RevokeSessionRequest,
     SignUpRequest,
     UpdateMeRequest,
+    UpdateUserRequest,
 )
 from mercato.v1.cart_pb2 import AddCartItemRequest, ClearCartRequest, GetCartRequest, RemoveCartItemRequest, SetCartItemRequest
 from mercato.v1.catalog_pb2 import (
@@ -90,6 +94,10 @@ def request(world: World, name: str) -> Message:
         "GetMe": GetMeRequest(),
         "UpdateMe": UpdateMeRequest(full_name="New"),
         "GetAdminOnly": GetAdminOnlyRequest(),
+        "ListUsers": ListUsersRequest(),
+        "GetUser": GetUserRequest(user_id=world.people[OWNER].id),
+        "UpdateUser": UpdateUserRequest(user_id=world.people[OWNER].id, disabled=True),
+        "ListAuditLog": ListAuditLogRequest(),
         "ListProducts": ListProductsRequest(),
         "GetProduct": GetProductRequest(product_id=product),
         "BatchGetProducts": BatchGetProductsRequest(ids=[product]),
@@ -126,7 +134,7 @@ PUBLIC = {
 }  # fmt: skip
 FOR_ADMINS = {
     "GetAdminOnly", "CreateProduct", "UpdateProduct", "DeleteProduct", "UndeleteProduct", "AdjustStock", "CreateCategory", "UpdateCategory",
-    "DeleteCategory", "ListAllOrders", "AdvanceOrder",
+    "DeleteCategory", "ListAllOrders", "AdvanceOrder", "ListUsers", "GetUser", "UpdateUser", "ListAuditLog",
 }  # fmt: skip
 RPCS = [rpc for service in SERVICES for rpc in rpcs(service)]
 

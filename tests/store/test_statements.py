@@ -1,6 +1,7 @@
 """Every statement against the real schema: it can be prepared, and the hot ones use an index whatever their parameters are."""
 
 import importlib
+import json
 import pkgutil
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -10,8 +11,11 @@ import pytest
 
 from mercato_server import db, schema, store, transactions
 from mercato_server.config import Settings
+from mercato_server.domain.accounts import AccountFilter, Role
+from mercato_server.domain.audit_log import AuditFilter
 from mercato_server.domain.catalog import ProductOrder
-from mercato_server.store import carts, catalog, idempotency, order_lists, orders, product_lists
+from mercato_server.domain.paging import Page
+from mercato_server.store import audit_log, carts, catalog, idempotency, order_lists, orders, product_lists, users
 from mercato_server.store.product_lists import Shape
 
 MODULES = [
@@ -107,6 +111,12 @@ async def plan(conn: "db.Conn", statement: str) -> str:
     return "\n".join(row[0] for row in rows)
 
 
+def test_nothing_changes_or_deletes_what_is_in_the_audit_log() -> None:
+    named = [statement.values[0] for statement in STATEMENTS if "audit_log" in str(statement.values[0])]
+    assert named == [audit_log.APPEND_ENTRY]
+    assert not any(word in statement for statement in AUDIT_LISTS for word in ("UPDATE", "DELETE"))
+
+
 async def test_hot_statements_read_no_table_from_end_to_end(full: "db.Conn") -> None:
     plans = {name: await plan(full, statement) for name, statement in HOT.items()}
     scans = {name: text for name, text in plans.items() if "Seq Scan on" in text}
@@ -126,6 +136,57 @@ async def test_product_lists_read_no_table_from_end_to_end(full: "db.Conn") -> N
         assert "Seq Scan on" not in text, f"{shape}\n{text}"
         if shape.order is not ProductOrder.RELEVANCE:
             assert "Sort" not in text, f"{shape}\n{text}"
+
+
+FILL_AUDIT_LOG = """
+INSERT INTO audit_log (actor_id, action, subject_id, before, after, request_id)
+SELECT (SELECT id FROM accounts WHERE email = 'a' || (n % 5 + 1) || '@example.com'), 'product.updated', id, '{}', '{}', ''
+  FROM (SELECT id, row_number() OVER (ORDER BY id) AS n FROM products) AS product;
+ANALYZE audit_log;
+"""
+FLAGS = (False, True)
+AUDIT_LISTS = [audit_log.list_sql(actor=actor, subject=subject, action=action) for actor in FLAGS for subject in FLAGS for action in FLAGS]
+USER_LISTS = [
+    users.list_sql(query=query, role=role, disabled=disabled) for query in FLAGS for role in (None, *Role) for disabled in (None, *FLAGS)
+]
+
+
+async def test_lists_for_administrators_read_no_table_from_end_to_end(full: "db.Conn") -> None:
+    await full.execute(FILL_AUDIT_LOG)
+    for statement in (*AUDIT_LISTS, *USER_LISTS, users.LOCK_ADMINS):
+        text = await plan(full, statement)
+        assert "Seq Scan on" not in text, text
+
+
+async def test_a_rare_text_is_looked_up_and_a_common_one_is_met_on_the_way(full: "db.Conn") -> None:
+    await full.execute(f"RESET plan_cache_mode; BEGIN; {users.PLAN_FOR_THE_TEXT}")
+    statement = await full.prepare(users.list_sql(query=True, role=None, disabled=None))
+    below = Page(1).below
+
+    async def uses(text: str) -> str:
+        return json.dumps(await statement.explain(below, 21, text))
+
+    assert "accounts_by_text" in await uses("a1234@")
+    assert "accounts_by_text" not in await uses("example")
+
+
+async def test_lists_are_as_many_statements_however_long_they_are(settings: Settings) -> None:
+    pool = await db.create_pool(replace(settings, pool_size=1))
+    sent: list[str] = []
+    async with pool.acquire() as conn:
+        conn.add_query_logger(lambda query: sent.append(query.query))
+
+    async def count() -> int:
+        sent.clear()
+        await users.users(pool, AccountFilter(), Page(100))
+        await audit_log.entries(pool, AuditFilter(), Page(100))
+        return len([query for query in sent if query.lstrip().startswith("SELECT")])
+
+    short = await count()
+    await pool.execute(SMALL_SHOP)
+    await pool.execute("INSERT INTO audit_log (action, before, after, request_id) SELECT 'x', '{}', '{}', '' FROM generate_series(1, 50)")
+    assert await count() == short == 2
+    pool.terminate()
 
 
 async def test_a_sale_touches_no_index_of_the_product(full: "db.Conn") -> None:

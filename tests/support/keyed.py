@@ -7,7 +7,7 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from mercato.v1.auth_pb2 import ChangePasswordRequest, RevokeSessionRequest, SignUpRequest, UpdateMeRequest
+from mercato.v1.auth_pb2 import ROLE_ADMIN, ChangePasswordRequest, RevokeSessionRequest, SignUpRequest, UpdateMeRequest, UpdateUserRequest
 from mercato.v1.cart_pb2 import AddCartItemRequest, ClearCartRequest, RemoveCartItemRequest, SetCartItemRequest
 from mercato.v1.catalog_pb2 import (
     AdjustStockRequest,
@@ -153,6 +153,12 @@ CASES = {
         lambda _: UpdateMeRequest(full_name="New"),
         lambda _: UpdateMeRequest(full_name="Newer"),
         lambda _: UpdateMeRequest(full_name="x" * 201),
+    ),
+    "UpdateUser": as_admin(
+        "accounts",
+        lambda world: UpdateUserRequest(user_id=world.other.id, role=ROLE_ADMIN),
+        lambda world: UpdateUserRequest(user_id=world.buyer.id, disabled=True),
+        lambda _: UpdateUserRequest(user_id=ABSENT, disabled=True),
     ),
     "CreateProduct": as_admin(
         "products",

@@ -6,6 +6,7 @@ from enum import StrEnum
 from uuid import UUID
 
 FULL_NAME_MAX = 200
+SEARCH_MAX = 200
 USER_AGENT_MAX = 200
 
 
@@ -28,6 +29,26 @@ class Account:
     created_at: datetime
     disabled_at: datetime | None
     email_verified_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who does something, and in which call; without an account it is somebody at the command line."""
+
+    account_id: UUID | None
+    request_id: str
+
+
+COMMAND_LINE = Actor(None, "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountFilter:
+    """Which accounts a list holds; None means any."""
+
+    query: str | None = None
+    role: Role | None = None
+    disabled: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

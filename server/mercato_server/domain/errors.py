@@ -125,6 +125,15 @@ class AdminOnly(MercatoError):
         super().__init__("only administrators may do this")
 
 
+class LastAdmin(MercatoError):
+    """Nobody would be left who can administer the shop."""
+
+    code, reason = StatusCode.FAILED_PRECONDITION, "LAST_ADMIN"
+
+    def __init__(self) -> None:
+        super().__init__("this is the last administrator; make another account one first")
+
+
 class NotFound(MercatoError):
     """What the request names does not exist, for this caller."""
 
@@ -152,6 +161,12 @@ class OrderNotFound(NotFound):
     """No such order, or it is another account's."""
 
     reason, resource_type, noun = "ORDER_NOT_FOUND", "mercato.v1.Order", "order"
+
+
+class UserNotFound(NotFound):
+    """No such account."""
+
+    reason, resource_type, noun = "USER_NOT_FOUND", "mercato.v1.User", "user"
 
 
 class SessionNotFound(NotFound):

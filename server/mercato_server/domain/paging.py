@@ -12,6 +12,7 @@ from mercato_server.domain.errors import PageTokenInvalid
 
 _MAC_BYTES = 16
 _TOKEN_MAX_CHARACTERS = 4_096
+_ABOVE_ALL = UUID(int=2**128 - 1)
 
 Key = int | str | None
 
@@ -31,6 +32,11 @@ class Page:
     size: int
     after: Position | None = None
     skip: int = 0
+
+    @property
+    def below(self) -> UUID:
+        """Where a list of falling ids goes on: below this one."""
+        return self.after.id if self.after else _ABOVE_ALL
 
 
 class PageTokens:

@@ -23,6 +23,7 @@ WELL_KNOWN: Mapping[str, Schema] = {
     "google.protobuf.Any": {"type": "object", "required": ["@type"], "properties": {"@type": {"type": "string"}}},
     "google.protobuf.Duration": {"type": "string", "pattern": r"^-?\d+(\.\d{1,9})?s$"},
     "google.protobuf.FieldMask": {"type": "string"},
+    "google.protobuf.Struct": {"type": "object"},
     "google.protobuf.Timestamp": {"type": "string", "format": "date-time"},
 }
 """Messages whose JSON is not an object of their fields."""

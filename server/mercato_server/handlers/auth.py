@@ -14,6 +14,8 @@ from mercato_server.handlers import convert
 from mercato_server.handlers.checks import Checks
 from mercato_server.handlers.forms import credentials
 from mercato_server.handlers.idempotency import Answer, Idempotency, answer
+from mercato_server.handlers.pages import Pager
+from mercato_server.handlers.users import UserHandler
 from mercato_server.passwords import PasswordHasher
 from mercato_server.sessions import Sessions
 from mercato_server.store import accounts, idempotency, login_attempts, sessions
@@ -25,14 +27,13 @@ EMAIL_MAX = 254
 BEARER = "bearer"
 
 
-class AuthHandler:
+class AuthHandler(UserHandler):
     """Accounts, sessions and tokens."""
 
-    def __init__(self, pool: "Pool", known: Sessions, passwords: PasswordHasher, keys: Idempotency, secret: str) -> None:
-        self._pool = pool
+    def __init__(self, pool: "Pool", pager: Pager, known: Sessions, passwords: PasswordHasher, keys: Idempotency, secret: str) -> None:
+        super().__init__(pool, pager, keys)
         self._known = known
         self._passwords = passwords
-        self._idempotency = keys
         self._refresh_tokens = RefreshTokens(secret)
         self._secret = hmac.digest(secret.encode(), b"mercato login attempts", hashlib.sha256)
 
@@ -124,10 +125,6 @@ class AuthHandler:
         full_name = named if request.HasField("full_name") else None
         key = self._idempotency.key(context, request, convert.user)
         return answer(context, await accounts.rename(self._pool, context.account_id, full_name, key), convert.user)
-
-    async def GetAdminOnly(self, _request: auth_pb2.GetAdminOnlyRequest, _context: Context) -> auth_pb2.GetAdminOnlyResponse:
-        """Greet an administrator."""
-        return auth_pb2.GetAdminOnlyResponse(message="Welcome, admin")
 
     async def _login(self, email: str, password: str, context: Context) -> auth_pb2.LoginResponse:
         with Checks() as check:

@@ -96,7 +96,7 @@ class CatalogHandler:
                 check.absent(f"product.{field}", present=field in _populated(product))
             draft = self._draft(check, product, WRITABLE)
         key = self._idempotency.key(context, request, self._product)
-        created = await catalog.create(self._pool, draft, context.account_id, key)
+        created = await catalog.create(self._pool, draft, context.actor, key)
         self._cache.relisted()
         return answer(context, created, self._product)
 
@@ -111,7 +111,7 @@ class CatalogHandler:
             fields = _fields(check, request)
             draft = self._draft(check, product, fields)
         columns = [WRITABLE[field] for field in fields]
-        change = catalog.Update(product_id=product_id, draft=draft, fields=columns, etag=etag or None, actor_id=context.account_id)
+        change = catalog.Update(product_id=product_id, draft=draft, fields=columns, etag=etag or None, actor=context.actor)
         key = self._idempotency.key(context, request, self._product)
         updated = await catalog.update(self._pool, change, key)
         self._cache.relisted(product_id)
@@ -123,7 +123,7 @@ class CatalogHandler:
             product_id = check.uuid("product_id", request.product_id)
             etag = check.text("etag", request.etag, longest=ETAG_MAX)
         key = self._idempotency.key(context, request, self._product)
-        deleted = await catalog.delete(self._pool, product_id, etag or None, key)
+        deleted = await catalog.delete(self._pool, product_id, etag or None, context.actor, key)
         self._cache.relisted(product_id)
         return answer(context, deleted, self._product)
 
@@ -132,7 +132,7 @@ class CatalogHandler:
         with Checks() as check:
             product_id = check.uuid("product_id", request.product_id)
         key = self._idempotency.key(context, request, self._product)
-        restored = await catalog.undelete(self._pool, product_id, key)
+        restored = await catalog.undelete(self._pool, product_id, context.actor, key)
         self._cache.relisted(product_id)
         return answer(context, restored, self._product)
 
@@ -149,7 +149,7 @@ class CatalogHandler:
                 check.fail("delta", "must not be 0; send delta or compare_and_set")
         wanted = catalog.StockChange(
             product_id=product_id,
-            actor_id=context.account_id,
+            actor=context.actor,
             reason=reason,
             delta=request.delta,
             stock=change.stock if request.HasField("compare_and_set") else None,
@@ -182,7 +182,7 @@ class CatalogHandler:
             check.absent("category.create_time", present=request.category.HasField("create_time"))
             name = check.text("category.name", request.category.name, shortest=1, longest=CATEGORY_NAME_MAX)
         key = self._idempotency.key(context, request, convert.category)
-        return answer(context, await catalog.create_category(self._pool, name, key), convert.category)
+        return answer(context, await catalog.create_category(self._pool, name, context.actor, key), convert.category)
 
     async def UpdateCategory(self, request: catalog_pb2.UpdateCategoryRequest, context: Context) -> Answer:
         """Rename a category."""
@@ -190,14 +190,14 @@ class CatalogHandler:
             category_id = check.uuid("category.id", request.category.id)
             name = check.text("category.name", request.category.name, shortest=1, longest=CATEGORY_NAME_MAX)
         key = self._idempotency.key(context, request, convert.category)
-        return answer(context, await catalog.update_category(self._pool, category_id, name, key), convert.category)
+        return answer(context, await catalog.update_category(self._pool, category_id, name, context.actor, key), convert.category)
 
     async def DeleteCategory(self, request: catalog_pb2.DeleteCategoryRequest, context: Context) -> Answer:
         """Delete a category."""
         with Checks() as check:
             category_id = check.uuid("category_id", request.category_id)
         key = self._idempotency.key(context, request, convert.category)
-        return answer(context, await catalog.delete_category(self._pool, category_id, key), convert.category)
+        return answer(context, await catalog.delete_category(self._pool, category_id, context.actor, key), convert.category)
 
     def _product(self, product: Product) -> catalog_pb2.Product:
         return convert.product(product, self._currency)

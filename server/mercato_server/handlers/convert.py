@@ -1,12 +1,16 @@
 """From what the shop knows to what it tells: domain objects to messages."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
+from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from mercato.v1 import auth_pb2, cart_pb2, catalog_pb2, order_pb2
 from mercato.v1.money_pb2 import Money
 from mercato_server.domain.accounts import Account, Role, Session
+from mercato_server.domain.audit_log import AuditEntry
 from mercato_server.domain.carts import CartLine, CartWarning, cart_etag, cart_total_minor
 from mercato_server.domain.catalog import Category, Product
 from mercato_server.domain.keys import coordinate
@@ -15,6 +19,7 @@ from mercato_server.domain.tokens import Keyring
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ROLES = {Role.USER: auth_pb2.ROLE_USER, Role.ADMIN: auth_pb2.ROLE_ADMIN}
+ROLE_OF = {number: role for role, number in ROLES.items()}
 STATUSES = {status: order_pb2.OrderStatus.Value(f"ORDER_STATUS_{status.name}") for status in OrderStatus}
 STATUS_OF = {number: status for status, number in STATUSES.items()}
 WARNINGS = {warning: cart_pb2.CartWarningCode.Value(f"CART_WARNING_CODE_{warning.name}") for warning in CartWarning}
@@ -34,8 +39,15 @@ def set_time(message: Timestamp, moment: datetime) -> None:
     message.nanos = since.microseconds * 1_000
 
 
+def struct(fields: Mapping[str, Any]) -> Struct:
+    """Return fields as a JSON object; numbers become doubles, which hold amounts exactly up to 2**53."""
+    message = Struct(fields={})
+    message.update(fields)
+    return message
+
+
 def user(account: Account) -> auth_pb2.User:
-    """Return an account as its owner sees it: without anything of the password."""
+    """Return an account as its owner and administrators see it: without anything of the password."""
     return auth_pb2.User(
         id=str(account.id),
         email=account.email,
@@ -57,6 +69,20 @@ def session(found: Session, *, current: bool) -> auth_pb2.Session:
         refresh_time=timestamp(found.refreshed_at),
         expire_time=timestamp(found.expires_at),
         current=current,
+    )
+
+
+def audit_entry(entry: AuditEntry) -> auth_pb2.AuditEntry:
+    """Return an entry of the audit log."""
+    return auth_pb2.AuditEntry(
+        id=str(entry.id),
+        actor_id=str(entry.actor_id or ""),
+        action=entry.action,
+        subject_id=str(entry.subject_id or ""),
+        before=struct(entry.before),
+        after=struct(entry.after),
+        request_id=entry.request_id,
+        create_time=timestamp(entry.created_at),
     )
 
 

@@ -83,9 +83,7 @@ class OrderHandler:
             order_id = check.uuid("order_id", request.order_id)
             reason = check.text("reason", request.reason, longest=REASON_MAX)
         owner_id = None if context.role is Role.ADMIN else context.account_id
-        change = orders.Change(
-            order_id=order_id, status=OrderStatus.CANCELLED, actor_id=context.account_id, reason=reason, owner_id=owner_id
-        )
+        change = orders.Change(order_id=order_id, status=OrderStatus.CANCELLED, actor=context.actor, reason=reason, owner_id=owner_id)
         key = self._idempotency.key(context, request, convert.order)
         return answer(context, await orders.transition(self._pool, change, key, on_stock=self._on_stock), convert.order)
 
@@ -97,7 +95,7 @@ class OrderHandler:
             if request.status not in convert.STATUS_OF:
                 check.fail("status", "must be one of ORDER_STATUS_PAID, _SHIPPED, _DELIVERED, _CANCELLED, _REFUNDED")
         status = convert.STATUS_OF[request.status]
-        change = orders.Change(order_id=order_id, status=status, actor_id=context.account_id, reason=reason)
+        change = orders.Change(order_id=order_id, status=status, actor=context.actor, reason=reason)
         key = self._idempotency.key(context, request, convert.order)
         return answer(context, await orders.transition(self._pool, change, key, on_stock=self._on_stock), convert.order)
 

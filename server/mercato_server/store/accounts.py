@@ -6,9 +6,9 @@ from uuid import UUID
 import asyncpg
 
 from mercato_server.db import Conn, Pool
-from mercato_server.domain.accounts import Account, Role, SessionEnd
+from mercato_server.domain.accounts import Account, Actor, Role, SessionEnd
 from mercato_server.domain.errors import EmailTaken, PasswordWrong, TokenInvalid
-from mercato_server.store import sessions
+from mercato_server.store import audit_log, sessions
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
 from mercato_server.transactions import retry_conflicts, transaction
 
@@ -62,14 +62,24 @@ class NewAccount:
 
 @retry_conflicts
 async def create(pool: "Pool", new: NewAccount, key: IdempotencyKey | None = None) -> Account | Stored:
-    """Create an account; raises EmailTaken."""
+    """Create an account for whoever signs up; raises EmailTaken."""
     async with transaction(pool) as conn:
         return await once(conn, key, lambda: _create(conn, new))
 
 
+@retry_conflicts
+async def create_for(pool: "Pool", actor: Actor, new: NewAccount) -> Account:
+    """Create an account for somebody else; raises EmailTaken."""
+    async with transaction(pool) as conn:
+        account = await _create(conn, new)
+        told = {"email": new.email, "full_name": new.full_name, "role": new.role}
+        await audit_log.append(conn, actor, "user.created", account.id, {}, told)
+        return account
+
+
 async def _create(conn: "Conn", new: NewAccount) -> Account:
     try:
-        return _account(await conn.fetchrow(INSERT_ACCOUNT, new.email, new.full_name, new.role, new.password_hash))
+        return to_account(await conn.fetchrow(INSERT_ACCOUNT, new.email, new.full_name, new.role, new.password_hash))
     except asyncpg.UniqueViolationError:
         raise EmailTaken(new.email) from None
 
@@ -79,13 +89,13 @@ async def get(pool: "Pool", account_id: UUID) -> Account:
     row = await pool.fetchrow(GET_ACCOUNT, account_id)
     if row is None:
         raise TokenInvalid("the account of this token is gone")
-    return _account(row)
+    return to_account(row)
 
 
 async def find(pool: "Pool", email: str) -> Account | None:
     """Return the account of an e-mail address (lower case), or None."""
     row = await pool.fetchrow(GET_ACCOUNT_BY_EMAIL, email)
-    return _account(row) if row else None
+    return to_account(row) if row else None
 
 
 @retry_conflicts
@@ -99,7 +109,7 @@ async def _rename(conn: "Conn", account_id: UUID, full_name: str | None) -> Acco
     row = await conn.fetchrow(RENAME_ACCOUNT, account_id, full_name)
     if row is None:
         raise TokenInvalid("the account of this token is gone")
-    return _account(row)
+    return to_account(row)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +142,7 @@ async def is_admin(pool: "Pool", account_id: UUID) -> bool:
     return bool(await pool.fetchval(IS_ADMIN, account_id))
 
 
-def _account(row: asyncpg.Record | None) -> Account:
+def to_account(row: asyncpg.Record | None) -> Account:
+    """Return the account of a row."""
     fields = dict(row or {})
     return Account(**{**fields, "role": Role(fields["role"])})

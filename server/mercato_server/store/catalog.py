@@ -7,6 +7,7 @@ from uuid import UUID
 import asyncpg
 
 from mercato_server.db import Conn, Pool
+from mercato_server.domain.accounts import Actor
 from mercato_server.domain.catalog import STOCK_MAX, Category, Product, ProductDraft
 from mercato_server.domain.errors import (
     CategoryInUse,
@@ -22,7 +23,7 @@ from mercato_server.domain.errors import (
     StockLimit,
 )
 from mercato_server.domain.paging import Page, Position
-from mercato_server.store import events
+from mercato_server.store import audit_log, events
 from mercato_server.store.events import Event
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
 from mercato_server.transactions import retry_conflicts, time_left, transaction
@@ -78,13 +79,14 @@ SELECT id, name, created_at
 
 INSERT_CATEGORY = "INSERT INTO categories (name) VALUES ($1) RETURNING id, name, created_at"
 
-UPDATE_CATEGORY = "UPDATE categories SET name = $2 WHERE id = $1 RETURNING id, name, created_at"
+UPDATE_CATEGORY = "UPDATE categories SET name = $2 WHERE id = $1 RETURNING id, name, created_at, old.name AS old_name"
 
 FORGET_CATEGORY = "UPDATE products SET category_id = NULL WHERE category_id = $1 AND deleted_at IS NOT NULL"
 
 DELETE_CATEGORY = "DELETE FROM categories WHERE id = $1 RETURNING id, name, created_at"
 
 _FIRST = UUID(int=0)
+_UNTOLD = {"id", "version", "created_at", "updated_at"}
 
 
 async def get(pool: "Pool", product_ids: Collection[UUID]) -> dict[UUID, Product]:
@@ -94,20 +96,21 @@ async def get(pool: "Pool", product_ids: Collection[UUID]) -> dict[UUID, Product
 
 
 @retry_conflicts
-async def create(pool: "Pool", draft: ProductDraft, actor_id: UUID, key: IdempotencyKey | None = None) -> Product | Stored:
+async def create(pool: "Pool", draft: ProductDraft, actor: Actor, key: IdempotencyKey | None = None) -> Product | Stored:
     """Create a product with its stock; raises CategoryNotFound or SkuTaken."""
     async with transaction(pool) as conn:
-        return await once(conn, key, lambda: _create(conn, draft, actor_id))
+        return await once(conn, key, lambda: _create(conn, draft, actor))
 
 
-async def _create(conn: "Conn", draft: ProductDraft, actor_id: UUID) -> Product:
+async def _create(conn: "Conn", draft: ProductDraft, actor: Actor) -> Product:
     values = (draft.name, draft.description, draft.price_minor, draft.category_id, draft.sku, draft.stock or 0, list(draft.image_urls))
     try:
         product = _product(await conn.fetchrow(INSERT_PRODUCT, *values))
     except asyncpg.IntegrityConstraintViolationError as error:
         raise _constraint(error, draft.category_id, draft.sku) from None
-    await conn.execute(APPEND_LEDGER, product.id, "initial", product.stock, actor_id, "")
+    await conn.execute(APPEND_LEDGER, product.id, "initial", product.stock, actor.account_id, "")
     await events.append(conn, [Event("product.created", product.id)])
+    await audit_log.append(conn, actor, "product.created", product.id, {}, _fields(product))
     return product
 
 
@@ -119,7 +122,7 @@ class Update:
     draft: ProductDraft
     fields: Collection[str]
     etag: str | None
-    actor_id: UUID
+    actor: Actor
 
 
 @retry_conflicts
@@ -140,39 +143,42 @@ async def _update(conn: "Conn", change: Update) -> Product:
         del values["stock"]
     product = await _write(conn, current._replace(**values))
     if product.stock != current.stock:
-        await conn.execute(APPEND_LEDGER, product.id, "adjust", product.stock - current.stock, change.actor_id, "product updated")
+        await conn.execute(APPEND_LEDGER, product.id, "adjust", product.stock - current.stock, change.actor.account_id, "product updated")
     await events.append(conn, [Event("product.updated", product.id)])
+    await audit_log.append(conn, change.actor, "product.updated", product.id, _fields(current), _fields(product))
     return product
 
 
 @retry_conflicts
-async def delete(pool: "Pool", product_id: UUID, etag: str | None, key: IdempotencyKey | None = None) -> Product | Stored:
+async def delete(pool: "Pool", product_id: UUID, etag: str | None, actor: Actor, key: IdempotencyKey | None = None) -> Product | Stored:
     """Take a product off sale; raises ProductNotFound or EtagMismatch."""
     async with transaction(pool) as conn:
-        return await once(conn, key, lambda: _delete(conn, product_id, etag))
+        return await once(conn, key, lambda: _delete(conn, product_id, etag, actor))
 
 
-async def _delete(conn: "Conn", product_id: UUID, etag: str | None) -> Product:
+async def _delete(conn: "Conn", product_id: UUID, etag: str | None, actor: Actor) -> Product:
     current = await _lock(conn, product_id)
     current.check_etag(etag)
     product = await _write(conn, current._replace(deleted_at=await conn.fetchval("SELECT now()")))
     await events.append(conn, [Event("product.deleted", product_id)])
+    await audit_log.append(conn, actor, "product.deleted", product_id, _fields(current), _fields(product))
     return product
 
 
 @retry_conflicts
-async def undelete(pool: "Pool", product_id: UUID, key: IdempotencyKey | None = None) -> Product | Stored:
+async def undelete(pool: "Pool", product_id: UUID, actor: Actor, key: IdempotencyKey | None = None) -> Product | Stored:
     """Bring a deleted product back; raises ProductNotFound, ProductNotDeleted or SkuTaken."""
     async with transaction(pool) as conn:
-        return await once(conn, key, lambda: _undelete(conn, product_id))
+        return await once(conn, key, lambda: _undelete(conn, product_id, actor))
 
 
-async def _undelete(conn: "Conn", product_id: UUID) -> Product:
+async def _undelete(conn: "Conn", product_id: UUID, actor: Actor) -> Product:
     current = await _lock(conn, product_id, deleted=True)
     if current.deleted_at is None:
         raise ProductNotDeleted("the product is on sale already")
     product = await _write(conn, current._replace(deleted_at=None))
     await events.append(conn, [Event("product.undeleted", product_id)])
+    await audit_log.append(conn, actor, "product.undeleted", product_id, _fields(current), _fields(product))
     return product
 
 
@@ -181,7 +187,7 @@ class StockChange:
     """A change of stock: to `stock` if it is `expected` (which None does not ask for), or by `delta`."""
 
     product_id: UUID
-    actor_id: UUID
+    actor: Actor
     reason: str
     delta: int = 0
     stock: int | None = None
@@ -203,17 +209,18 @@ async def _adjust(conn: "Conn", change: StockChange) -> Product:
             metadata={"expected_stock": str(change.expected), "stock": str(current.stock)},
         )
     stock = current.stock + change.delta if change.stock is None else change.stock
-    return await _set_stock(conn, current, stock, change.reason, change.actor_id)
+    return await _set_stock(conn, current, stock, change.reason, change.actor)
 
 
-async def _set_stock(conn: "Conn", current: Product, stock: int, reason: str, actor_id: UUID) -> Product:
+async def _set_stock(conn: "Conn", current: Product, stock: int, reason: str, actor: Actor) -> Product:
     if stock < 0:
         raise OutOfStock([Shortage(current.id, current.name, current.stock - stock, current.stock)])
     if stock > max(STOCK_MAX, current.stock):  # what was cancelled may have lifted it above, from where it may fall
         raise StockLimit(f"a product has at most {STOCK_MAX} units", metadata={"stock": str(current.stock)})
     product = _product(await conn.fetchrow(SET_STOCK, current.id, stock))
-    await conn.execute(APPEND_LEDGER, current.id, "adjust", stock - current.stock, actor_id, reason)
+    await conn.execute(APPEND_LEDGER, current.id, "adjust", stock - current.stock, actor.account_id, reason)
     await events.append(conn, [Event("stock.changed", current.id, {"stock": stock})])
+    await audit_log.append(conn, actor, "stock.changed", current.id, _fields(current), _fields(product))
     return product
 
 
@@ -248,6 +255,11 @@ def _product(row: asyncpg.Record | None) -> Product:
     return Product._make(row or ())
 
 
+def _fields(product: Product) -> dict[str, object]:
+    """Return what the audit log tells of a product."""
+    return {name: value for name, value in product._asdict().items() if name not in _UNTOLD}
+
+
 def _constraint(error: asyncpg.IntegrityConstraintViolationError, category_id: UUID | None, sku: str | None) -> MercatoError | Exception:
     match error.constraint_name:
         case "products_category_id_fkey":
@@ -272,55 +284,60 @@ async def categories(pool: "Pool", page: Page) -> tuple[Sequence[Category], Posi
 
 
 @retry_conflicts
-async def create_category(pool: "Pool", name: str, key: IdempotencyKey | None = None) -> Category | Stored:
+async def create_category(pool: "Pool", name: str, actor: Actor, key: IdempotencyKey | None = None) -> Category | Stored:
     """Create a category; raises CategoryTaken."""
     async with transaction(pool) as conn:
-        return await once(conn, key, lambda: _create_category(conn, name))
+        return await once(conn, key, lambda: _create_category(conn, name, actor))
 
 
-async def _create_category(conn: "Conn", name: str) -> Category:
+async def _create_category(conn: "Conn", name: str, actor: Actor) -> Category:
     try:
         category = _category(await conn.fetchrow(INSERT_CATEGORY, name), _FIRST)
     except asyncpg.UniqueViolationError:
         raise CategoryTaken(name) from None
     await events.append(conn, [Event("category.created", category.id)])
+    await audit_log.append(conn, actor, "category.created", category.id, {}, {"name": name})
     return category
 
 
 @retry_conflicts
-async def update_category(pool: "Pool", category_id: UUID, name: str, key: IdempotencyKey | None = None) -> Category | Stored:
+async def update_category(pool: "Pool", category_id: UUID, name: str, actor: Actor, key: IdempotencyKey | None = None) -> Category | Stored:
     """Rename a category; raises CategoryNotFound or CategoryTaken."""
     async with transaction(pool) as conn:
-        return await once(conn, key, lambda: _update_category(conn, category_id, name))
+        return await once(conn, key, lambda: _update_category(conn, category_id, name, actor))
 
 
-async def _update_category(conn: "Conn", category_id: UUID, name: str) -> Category:
+async def _update_category(conn: "Conn", category_id: UUID, name: str, actor: Actor) -> Category:
     try:
-        category = _category(await conn.fetchrow(UPDATE_CATEGORY, category_id, name), category_id)
+        row = await conn.fetchrow(UPDATE_CATEGORY, category_id, name)
     except asyncpg.UniqueViolationError:
         raise CategoryTaken(name) from None
+    if row is None:
+        raise CategoryNotFound(category_id)
     await events.append(conn, [Event("category.updated", category_id)])
-    return category
+    await audit_log.append(conn, actor, "category.updated", category_id, {"name": row["old_name"]}, {"name": name})
+    return _category(row, category_id)
 
 
 @retry_conflicts
-async def delete_category(pool: "Pool", category_id: UUID, key: IdempotencyKey | None = None) -> Category | Stored:
+async def delete_category(pool: "Pool", category_id: UUID, actor: Actor, key: IdempotencyKey | None = None) -> Category | Stored:
     """Delete a category; deleted products forget it. Raises CategoryNotFound, or CategoryInUse while products on sale have it."""
     async with transaction(pool) as conn:
-        return await once(conn, key, lambda: _delete_category(conn, category_id))
+        return await once(conn, key, lambda: _delete_category(conn, category_id, actor))
 
 
-async def _delete_category(conn: "Conn", category_id: UUID) -> Category:
+async def _delete_category(conn: "Conn", category_id: UUID, actor: Actor) -> Category:
     await conn.execute(FORGET_CATEGORY, category_id)
     try:
         category = _category(await conn.fetchrow(DELETE_CATEGORY, category_id), category_id)
     except asyncpg.ForeignKeyViolationError:
         raise CategoryInUse("products on sale belong to the category; move or delete them first") from None
     await events.append(conn, [Event("category.deleted", category_id)])
+    await audit_log.append(conn, actor, "category.deleted", category_id, {"name": category.name}, {})
     return category
 
 
 def _category(row: asyncpg.Record | None, category_id: UUID) -> Category:
     if row is None:
         raise CategoryNotFound(category_id)
-    return Category(**row)
+    return Category(id=row["id"], name=row["name"], created_at=row["created_at"])

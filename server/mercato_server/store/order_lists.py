@@ -30,8 +30,6 @@ SELECT order_id, status, actor_id, reason, created_at
  ORDER BY order_id, version
 """
 
-_LAST_ID = "ffffffff-ffff-ffff-ffff-ffffffffffff"
-
 LIST_OF_ACCOUNT = """
 SELECT id
   FROM orders
@@ -76,7 +74,7 @@ async def of_account(pool: "Pool", account_id: UUID, status: OrderStatus | None,
     """Return a page of an account's orders, newest first, and the position of its last row if more follow."""
     statement, arguments = (LIST_OF_ACCOUNT_IN_STATUS, (status,)) if status else (LIST_OF_ACCOUNT, ())
     async with pool.acquire() as conn, _snapshot(conn):
-        rows = await conn.fetch(statement, account_id, _before(page), page.size + 1, *arguments)
+        rows = await conn.fetch(statement, account_id, page.below, page.size + 1, *arguments)
         return await _page(conn, rows, page)
 
 
@@ -84,17 +82,13 @@ async def of_everybody(pool: "Pool", status: OrderStatus | None, page: Page) -> 
     """Return a page of all orders, newest first, and the position of its last row if more follow."""
     statement, arguments = (LIST_ALL_IN_STATUS, (status,)) if status else (LIST_ALL, ())
     async with pool.acquire() as conn, _snapshot(conn):
-        rows = await conn.fetch(statement, _before(page), page.size + 1, *arguments)
+        rows = await conn.fetch(statement, page.below, page.size + 1, *arguments)
         return await _page(conn, rows, page)
 
 
 def _snapshot(conn: "Conn") -> Transaction:
     """Let the statements of one answer see one state of the database, so that status, lines and history fit together."""
     return conn.transaction(isolation="repeatable_read", readonly=True)
-
-
-def _before(page: Page) -> UUID:
-    return page.after.id if page.after else UUID(_LAST_ID)
 
 
 async def _page(conn: "Conn", rows: Sequence[asyncpg.Record], page: Page) -> tuple[Sequence[Order], Position | None]:

@@ -8,10 +8,11 @@ from uuid import UUID
 
 from mercato_server import failpoints
 from mercato_server.db import Conn, Pool
+from mercato_server.domain.accounts import Actor
 from mercato_server.domain.carts import CartLine
 from mercato_server.domain.errors import IdempotencyKeyReused, MercatoError, OrderNotFound, OutOfStock
 from mercato_server.domain.orders import Basket, Order, OrderLine, OrderStatus, OrderTransition, Terms, allocate, check_transition
-from mercato_server.store import events, idempotency, order_lists
+from mercato_server.store import audit_log, events, idempotency, order_lists
 from mercato_server.store.events import Event
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
 from mercato_server.transactions import patience, retry_conflicts, transaction
@@ -247,7 +248,7 @@ class Change:
 
     order_id: UUID
     status: OrderStatus
-    actor_id: UUID
+    actor: Actor
     reason: str
     owner_id: UUID | None = None
 
@@ -270,13 +271,16 @@ async def _change(conn: "Conn", change: Change, restocked: list[UUID]) -> Order:
     if row is None or (change.owner_id is not None and row["account_id"] != change.owner_id):
         raise OrderNotFound(change.order_id)
     check_transition(OrderStatus(row["status"]), change.status)
+    action, actor_id = f"order.{change.status}", change.actor.account_id
     await conn.execute(SET_STATUS, change.order_id, change.status)
-    await conn.execute(INSERT_HISTORY, change.order_id, row["version"] + 1, change.status, change.actor_id, change.reason)
-    happened = [Event(f"order.{change.status}", change.order_id, {"account_id": str(row["account_id"])})]
+    await conn.execute(INSERT_HISTORY, change.order_id, row["version"] + 1, change.status, actor_id, change.reason)
+    happened = [Event(action, change.order_id, {"account_id": str(row["account_id"])})]
     if change.status is OrderStatus.CANCELLED:
         await conn.execute(LOCK_PRODUCTS, change.order_id)
-        restocked += [row["id"] for row in await conn.fetch(RESTOCK, change.order_id, change.actor_id)]
+        restocked += [row["id"] for row in await conn.fetch(RESTOCK, change.order_id, actor_id)]
         happened += [Event("stock.changed", product_id) for product_id in restocked]
     await events.append(conn, happened)
+    if actor_id != row["account_id"] or change.status is not OrderStatus.CANCELLED:  # else its buyer cancels it, as any buyer may
+        await audit_log.append(conn, change.actor, action, change.order_id, {"status": row["status"]}, {"status": change.status})
     [order] = await order_lists.read(conn, [change.order_id])
     return order

@@ -17,12 +17,14 @@ from mercato_server.transactions import retry_conflicts, transaction
 LIFETIME_DAYS = 30
 LISTED_MAX = 100
 
+# The account is locked: whoever disables it waits, and then ends this session too, or this finds it disabled.
 OPEN_SESSION = """
 WITH session AS (
     INSERT INTO sessions (account_id, user_agent, ip_address, expires_at)
     SELECT id, $2, $3, now() + make_interval(days => $5)
       FROM accounts
      WHERE id = $1 AND disabled_at IS NULL
+       FOR SHARE
     RETURNING id
 ), token AS (
     INSERT INTO refresh_tokens (digest, session_id)

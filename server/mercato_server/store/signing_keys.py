@@ -6,8 +6,9 @@ from enum import StrEnum
 from uuid import UUID
 
 from mercato_server.db import Conn, Pool
+from mercato_server.domain.accounts import Actor
 from mercato_server.domain.keys import SealedKey
-from mercato_server.store import events
+from mercato_server.store import audit_log, events
 from mercato_server.store.events import Event
 from mercato_server.transactions import retry_conflicts, transaction
 
@@ -24,9 +25,9 @@ INSERT INTO signing_keys (kid, state, sealed)
 SELECT kid, state, sealed FROM unnest($1::text[], $2::text[], $3::bytea[]) AS key (kid, state, sealed)
 """
 
-DELETE_KEYS = "DELETE FROM signing_keys"
+DELETE_KEYS = "DELETE FROM signing_keys RETURNING kid, state"
 
-RETIRE_CURRENT = "UPDATE signing_keys SET state = 'retired', changed_at = now() WHERE state = 'current'"
+RETIRE_CURRENT = "UPDATE signing_keys SET state = 'retired', changed_at = now() WHERE state = 'current' RETURNING kid"
 
 PROMOTE_NEXT = """
 UPDATE signing_keys
@@ -73,26 +74,29 @@ async def ensure(pool: "Pool", current: SealedKey, following: SealedKey) -> None
 
 
 @retry_conflicts
-async def rotate(pool: "Pool", following: SealedKey) -> None:
+async def rotate(pool: "Pool", following: SealedKey, actor: Actor) -> None:
     """Sign with the next key from now on, and publish the one after it; raises NextKeyTooNewError."""
     async with transaction(pool) as conn:
         await conn.execute(LOCK_KEYS)
-        await conn.execute(RETIRE_CURRENT)
-        if await conn.fetchval(PROMOTE_NEXT, PUBLISHED_S) is None:
+        old = await conn.fetchval(RETIRE_CURRENT)
+        new = await conn.fetchval(PROMOTE_NEXT, PUBLISHED_S)
+        if new is None:
             raise NextKeyTooNewError
         await conn.execute(DELETE_RETIRED)
         await _insert(conn, [StoredKey(following, KeyState.NEXT)])
         await events.append(conn, [Event("keys.changed", NOTHING)])
+        await audit_log.append(conn, actor, "keys.rotated", None, {"kid": old}, {"kid": new})
 
 
 @retry_conflicts
-async def replace(pool: "Pool", current: SealedKey, following: SealedKey) -> None:
+async def replace(pool: "Pool", current: SealedKey, following: SealedKey, actor: Actor) -> None:
     """Forget all keys and begin with new ones: every access token is void at once."""
     async with transaction(pool) as conn:
         await conn.execute(LOCK_KEYS)
-        await conn.execute(DELETE_KEYS)
+        dropped = {row["state"]: row["kid"] for row in await conn.fetch(DELETE_KEYS)}
         await _insert(conn, [StoredKey(current, KeyState.CURRENT), StoredKey(following, KeyState.NEXT)])
         await events.append(conn, [Event("keys.changed", NOTHING)])
+        await audit_log.append(conn, actor, "keys.discarded", None, {"kid": dropped.get(KeyState.CURRENT)}, {"kid": current.kid})
 
 
 async def _insert(conn: "Conn", keys: Sequence[StoredKey]) -> None:

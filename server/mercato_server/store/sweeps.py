@@ -1,6 +1,7 @@
 """What is thrown away when it is old, in small batches, by any worker.
 
 Idempotency keys and failed logins go after a day, events after a week, sessions a week after they would have ended by themselves.
+The audit log is kept.
 """
 
 from mercato_server.db import Pool

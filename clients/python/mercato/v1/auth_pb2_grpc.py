@@ -107,6 +107,26 @@ class AuthServiceStub:
                 request_serializer=mercato_dot_v1_dot_auth__pb2.GetAdminOnlyRequest.SerializeToString,
                 response_deserializer=mercato_dot_v1_dot_auth__pb2.GetAdminOnlyResponse.FromString,
                 _registered_method=True)
+        self.ListUsers = channel.unary_unary(
+                '/mercato.v1.AuthService/ListUsers',
+                request_serializer=mercato_dot_v1_dot_auth__pb2.ListUsersRequest.SerializeToString,
+                response_deserializer=mercato_dot_v1_dot_auth__pb2.ListUsersResponse.FromString,
+                _registered_method=True)
+        self.GetUser = channel.unary_unary(
+                '/mercato.v1.AuthService/GetUser',
+                request_serializer=mercato_dot_v1_dot_auth__pb2.GetUserRequest.SerializeToString,
+                response_deserializer=mercato_dot_v1_dot_auth__pb2.User.FromString,
+                _registered_method=True)
+        self.UpdateUser = channel.unary_unary(
+                '/mercato.v1.AuthService/UpdateUser',
+                request_serializer=mercato_dot_v1_dot_auth__pb2.UpdateUserRequest.SerializeToString,
+                response_deserializer=mercato_dot_v1_dot_auth__pb2.User.FromString,
+                _registered_method=True)
+        self.ListAuditLog = channel.unary_unary(
+                '/mercato.v1.AuthService/ListAuditLog',
+                request_serializer=mercato_dot_v1_dot_auth__pb2.ListAuditLogRequest.SerializeToString,
+                response_deserializer=mercato_dot_v1_dot_auth__pb2.ListAuditLogResponse.FromString,
+                _registered_method=True)
 
 
 class AuthServiceServicer:
@@ -245,6 +265,47 @@ class AuthServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListUsers(self, request, context):
+        """List accounts, the newest first.
+
+        Errors: INVALID_ARGUMENT INVALID_FIELD or PAGE_TOKEN_INVALID, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetUser(self, request, context):
+        """Return an account.
+
+        Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY, NOT_FOUND USER_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateUser(self, request, context):
+        """Change what an account may do: the fields that are present, and no others. Disabling an account ends its sessions.
+
+        One administrator who is not disabled always remains, also when several demote or disable each other at once.
+        Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY, NOT_FOUND USER_NOT_FOUND,
+        FAILED_PRECONDITION LAST_ADMIN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAuditLog(self, request, context):
+        """List what administrators did, the latest first.
+
+        Every change that needs an administrator leaves one entry, written in its transaction: products, stock, categories, states of
+        orders, accounts, and the commands `mercato admin create` and `mercato keys rotate`. What was refused leaves none, nor does a replayed
+        answer. Entries are never changed and never deleted.
+        Errors: INVALID_ARGUMENT INVALID_FIELD or PAGE_TOKEN_INVALID, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AuthServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -312,6 +373,26 @@ def add_AuthServiceServicer_to_server(servicer, server):
                     servicer.GetAdminOnly,
                     request_deserializer=mercato_dot_v1_dot_auth__pb2.GetAdminOnlyRequest.FromString,
                     response_serializer=mercato_dot_v1_dot_auth__pb2.GetAdminOnlyResponse.SerializeToString,
+            ),
+            'ListUsers': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListUsers,
+                    request_deserializer=mercato_dot_v1_dot_auth__pb2.ListUsersRequest.FromString,
+                    response_serializer=mercato_dot_v1_dot_auth__pb2.ListUsersResponse.SerializeToString,
+            ),
+            'GetUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetUser,
+                    request_deserializer=mercato_dot_v1_dot_auth__pb2.GetUserRequest.FromString,
+                    response_serializer=mercato_dot_v1_dot_auth__pb2.User.SerializeToString,
+            ),
+            'UpdateUser': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateUser,
+                    request_deserializer=mercato_dot_v1_dot_auth__pb2.UpdateUserRequest.FromString,
+                    response_serializer=mercato_dot_v1_dot_auth__pb2.User.SerializeToString,
+            ),
+            'ListAuditLog': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAuditLog,
+                    request_deserializer=mercato_dot_v1_dot_auth__pb2.ListAuditLogRequest.FromString,
+                    response_serializer=mercato_dot_v1_dot_auth__pb2.ListAuditLogResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -673,6 +754,114 @@ class AuthService:
             '/mercato.v1.AuthService/GetAdminOnly',
             mercato_dot_v1_dot_auth__pb2.GetAdminOnlyRequest.SerializeToString,
             mercato_dot_v1_dot_auth__pb2.GetAdminOnlyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListUsers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mercato.v1.AuthService/ListUsers',
+            mercato_dot_v1_dot_auth__pb2.ListUsersRequest.SerializeToString,
+            mercato_dot_v1_dot_auth__pb2.ListUsersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mercato.v1.AuthService/GetUser',
+            mercato_dot_v1_dot_auth__pb2.GetUserRequest.SerializeToString,
+            mercato_dot_v1_dot_auth__pb2.User.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateUser(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mercato.v1.AuthService/UpdateUser',
+            mercato_dot_v1_dot_auth__pb2.UpdateUserRequest.SerializeToString,
+            mercato_dot_v1_dot_auth__pb2.User.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAuditLog(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mercato.v1.AuthService/ListAuditLog',
+            mercato_dot_v1_dot_auth__pb2.ListAuditLogRequest.SerializeToString,
+            mercato_dot_v1_dot_auth__pb2.ListAuditLogResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -114,6 +114,31 @@ class AuthServiceStub:
 
     Errors: UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
     """
+    ListUsers: _grpc.UnaryUnaryMultiCallable[_auth_pb2.ListUsersRequest, _auth_pb2.ListUsersResponse]
+    """List accounts, the newest first.
+
+    Errors: INVALID_ARGUMENT INVALID_FIELD or PAGE_TOKEN_INVALID, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+    """
+    GetUser: _grpc.UnaryUnaryMultiCallable[_auth_pb2.GetUserRequest, _auth_pb2.User]
+    """Return an account.
+
+    Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY, NOT_FOUND USER_NOT_FOUND.
+    """
+    UpdateUser: _grpc.UnaryUnaryMultiCallable[_auth_pb2.UpdateUserRequest, _auth_pb2.User]
+    """Change what an account may do: the fields that are present, and no others. Disabling an account ends its sessions.
+
+    One administrator who is not disabled always remains, also when several demote or disable each other at once.
+    Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY, NOT_FOUND USER_NOT_FOUND,
+    FAILED_PRECONDITION LAST_ADMIN.
+    """
+    ListAuditLog: _grpc.UnaryUnaryMultiCallable[_auth_pb2.ListAuditLogRequest, _auth_pb2.ListAuditLogResponse]
+    """List what administrators did, the latest first.
+
+    Every change that needs an administrator leaves one entry, written in its transaction: products, stock, categories, states of
+    orders, accounts, and the commands `mercato admin create` and `mercato keys rotate`. What was refused leaves none, nor does a replayed
+    answer. Entries are never changed and never deleted.
+    Errors: INVALID_ARGUMENT INVALID_FIELD or PAGE_TOKEN_INVALID, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+    """
 
 @_typing.type_check_only
 class AuthServiceAsyncStub(AuthServiceStub):
@@ -200,6 +225,31 @@ class AuthServiceAsyncStub(AuthServiceStub):
     """Greet an administrator: the smallest example of a route for admins only.
 
     Errors: UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+    """
+    ListUsers: _aio.UnaryUnaryMultiCallable[_auth_pb2.ListUsersRequest, _auth_pb2.ListUsersResponse]  # type: ignore[assignment]
+    """List accounts, the newest first.
+
+    Errors: INVALID_ARGUMENT INVALID_FIELD or PAGE_TOKEN_INVALID, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+    """
+    GetUser: _aio.UnaryUnaryMultiCallable[_auth_pb2.GetUserRequest, _auth_pb2.User]  # type: ignore[assignment]
+    """Return an account.
+
+    Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY, NOT_FOUND USER_NOT_FOUND.
+    """
+    UpdateUser: _aio.UnaryUnaryMultiCallable[_auth_pb2.UpdateUserRequest, _auth_pb2.User]  # type: ignore[assignment]
+    """Change what an account may do: the fields that are present, and no others. Disabling an account ends its sessions.
+
+    One administrator who is not disabled always remains, also when several demote or disable each other at once.
+    Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY, NOT_FOUND USER_NOT_FOUND,
+    FAILED_PRECONDITION LAST_ADMIN.
+    """
+    ListAuditLog: _aio.UnaryUnaryMultiCallable[_auth_pb2.ListAuditLogRequest, _auth_pb2.ListAuditLogResponse]  # type: ignore[assignment]
+    """List what administrators did, the latest first.
+
+    Every change that needs an administrator leaves one entry, written in its transaction: products, stock, categories, states of
+    orders, accounts, and the commands `mercato admin create` and `mercato keys rotate`. What was refused leaves none, nor does a replayed
+    answer. Entries are never changed and never deleted.
+    Errors: INVALID_ARGUMENT INVALID_FIELD or PAGE_TOKEN_INVALID, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
     """
 
 class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -362,6 +412,55 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         """Greet an administrator: the smallest example of a route for admins only.
 
         Errors: UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+        """
+
+    @_abc_1.abstractmethod
+    def ListUsers(
+        self,
+        request: _auth_pb2.ListUsersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_pb2.ListUsersResponse, _abc.Awaitable[_auth_pb2.ListUsersResponse]]:
+        """List accounts, the newest first.
+
+        Errors: INVALID_ARGUMENT INVALID_FIELD or PAGE_TOKEN_INVALID, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+        """
+
+    @_abc_1.abstractmethod
+    def GetUser(
+        self,
+        request: _auth_pb2.GetUserRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_pb2.User, _abc.Awaitable[_auth_pb2.User]]:
+        """Return an account.
+
+        Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY, NOT_FOUND USER_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateUser(
+        self,
+        request: _auth_pb2.UpdateUserRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_pb2.User, _abc.Awaitable[_auth_pb2.User]]:
+        """Change what an account may do: the fields that are present, and no others. Disabling an account ends its sessions.
+
+        One administrator who is not disabled always remains, also when several demote or disable each other at once.
+        Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY, NOT_FOUND USER_NOT_FOUND,
+        FAILED_PRECONDITION LAST_ADMIN.
+        """
+
+    @_abc_1.abstractmethod
+    def ListAuditLog(
+        self,
+        request: _auth_pb2.ListAuditLogRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_pb2.ListAuditLogResponse, _abc.Awaitable[_auth_pb2.ListAuditLogResponse]]:
+        """List what administrators did, the latest first.
+
+        Every change that needs an administrator leaves one entry, written in its transaction: products, stock, categories, states of
+        orders, accounts, and the commands `mercato admin create` and `mercato keys rotate`. What was refused leaves none, nor does a replayed
+        answer. Entries are never changed and never deleted.
+        Errors: INVALID_ARGUMENT INVALID_FIELD or PAGE_TOKEN_INVALID, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
         """
 
 def add_AuthServiceServicer_to_server(servicer: AuthServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

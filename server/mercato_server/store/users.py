@@ -1,0 +1,114 @@
+"""Accounts as administrators see them: to be found, and to be given a role or shut."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from uuid import UUID
+
+from mercato_server.db import Conn, Pool
+from mercato_server.domain.accounts import Account, AccountFilter, Actor, Role, SessionEnd
+from mercato_server.domain.errors import AdminOnly, LastAdmin, UserNotFound
+from mercato_server.domain.paging import Page, Position
+from mercato_server.store import audit_log, sessions
+from mercato_server.store.accounts import GET_ACCOUNT, to_account
+from mercato_server.store.idempotency import IdempotencyKey, Stored, once
+from mercato_server.transactions import retry_conflicts, transaction
+
+# All administrators, so that of two who demote each other the second sees what the first did; in one order, so that they cannot deadlock.
+LOCK_ADMINS = """
+SELECT id, email, full_name, role, password_hash, created_at, disabled_at, email_verified_at
+  FROM accounts
+ WHERE role = 'admin' OR id = $1
+ ORDER BY id
+   FOR NO KEY UPDATE
+"""
+
+UPDATE_ACCOUNT = """
+UPDATE accounts
+   SET role = $2, disabled_at = CASE WHEN $3 THEN coalesce(disabled_at, now()) END
+ WHERE id = $1
+RETURNING id, email, full_name, role, password_hash, created_at, disabled_at, email_verified_at
+"""
+
+# Whether the index of trigrams or the order of the ids is the shorter way depends on how rare the text is.
+PLAN_FOR_THE_TEXT = "SET LOCAL plan_cache_mode = force_custom_plan"
+
+_ROLES = {None: "", Role.USER: " AND role = 'user'", Role.ADMIN: " AND role = 'admin'"}
+_DISABLED = {None: "", True: " AND disabled_at IS NOT NULL", False: " AND disabled_at IS NULL"}
+# Folded first, then escaped: folding may give a character that LIKE takes for a pattern.
+_TEXT = r" AND fold(email || ' ' || full_name) LIKE '%' || regexp_replace(fold($3), '([\\%_])', '\\\1', 'g') || '%'"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Update:
+    """A wish to change an account; None leaves what is."""
+
+    user_id: UUID
+    role: Role | None
+    disabled: bool | None
+    actor: Actor
+
+
+async def get(pool: "Pool", user_id: UUID) -> Account:
+    """Return an account; raises UserNotFound."""
+    row = await pool.fetchrow(GET_ACCOUNT, user_id)
+    if row is None:
+        raise UserNotFound(user_id)
+    return to_account(row)
+
+
+@cache
+def list_sql(*, query: bool, role: Role | None, disabled: bool | None) -> str:
+    """Return the statement of a list with these conditions: parameters are the position, LIMIT, then the text."""
+    return f"""
+    SELECT id, email, full_name, role, password_hash, created_at, disabled_at, email_verified_at
+      FROM accounts
+     WHERE id < $1{_ROLES[role]}{_DISABLED[disabled]}{_TEXT if query else ""}
+     ORDER BY id DESC
+     LIMIT $2
+    """  # noqa: S608 - constants
+
+
+async def users(pool: "Pool", wanted: AccountFilter, page: Page) -> tuple[Sequence[Account], Position | None]:
+    """Return a page of accounts, the newest first, and the position of its last row if more follow."""
+    statement = list_sql(query=wanted.query is not None, role=wanted.role, disabled=wanted.disabled)
+    values = (page.below, page.size + 1, *([] if wanted.query is None else [wanted.query]))
+    async with pool.acquire() as conn, conn.transaction(readonly=True):
+        await conn.execute(PLAN_FOR_THE_TEXT)
+        rows = await conn.fetch(statement, *values)
+    found = [to_account(row) for row in rows[: page.size]]
+    return found, Position(None, found[-1].id) if len(rows) > page.size else None
+
+
+@retry_conflicts
+async def update(pool: "Pool", change: Update, key: IdempotencyKey | None = None) -> Account | Stored:
+    """Change the role of an account, or shut or reopen it; shutting it ends its sessions.
+
+    Raises UserNotFound, LastAdmin, or AdminOnly if the actor has ceased to be an administrator meanwhile.
+    """
+    async with transaction(pool) as conn:
+        return await once(conn, key, lambda: _update(conn, change))
+
+
+async def _update(conn: "Conn", change: Update) -> Account:
+    locked = {row["id"]: to_account(row) for row in await conn.fetch(LOCK_ADMINS, change.user_id)}
+    current = locked.get(change.user_id)
+    if current is None:
+        raise UserNotFound(change.user_id)
+    admins = {account.id for account in locked.values() if account.role is Role.ADMIN and account.disabled_at is None}
+    role = current.role if change.role is None else change.role
+    disabled = current.disabled_at is not None if change.disabled is None else change.disabled
+    if admins == {current.id} and (disabled or role is not Role.ADMIN):
+        raise LastAdmin
+    if change.actor.account_id not in admins:
+        raise AdminOnly
+    account = to_account(await conn.fetchrow(UPDATE_ACCOUNT, current.id, role, disabled))
+    if disabled:
+        await sessions.end_others(conn, account.id, SessionEnd.DISABLED)
+    await audit_log.append(conn, change.actor, "user.updated", account.id, _fields(current), _fields(account))
+    return account
+
+
+def _fields(account: Account) -> dict[str, object]:
+    """Return what the audit log tells of an account."""
+    return {"role": account.role, "disabled": account.disabled_at is not None}

@@ -1,0 +1,189 @@
+"""Every deed of an administrator leaves one entry, and nothing else does."""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.json_format import MessageToDict
+from google.protobuf.message import Message
+
+from mercato.v1 import policy_pb2
+from mercato.v1.auth_pb2 import AuditEntry, ListAuditLogRequest, UpdateUserRequest
+from mercato.v1.catalog_pb2 import DeleteProductRequest, Product, UpdateProductRequest
+from mercato.v1.money_pb2 import Money
+from mercato.v1.order_pb2 import CancelOrderRequest
+from mercato_server import keyrings
+from mercato_server.app import SERVICES
+from mercato_server.config import Settings
+from mercato_server.interceptors.pipeline import rpcs
+from support.keyed import CASES, World, call, new_world
+from support.shop import Person, Shop, refusal
+
+REQUEST_ID = "request-4711"
+PUBLISHED_LONG_AGO = "UPDATE signing_keys SET created_at = created_at - interval '1 hour'"
+SINCE = "deleted_at"
+
+
+@dataclass(frozen=True)
+class Deed:
+    """What the first request of an RPC's case leaves in the log."""
+
+    action: str
+    subject: Callable[[World], str] | None
+    before: dict[str, Any]
+    after: dict[str, Any]
+
+
+NEW = {"name": "A", "price_minor": 1, "stock": 3, "description": "", "image_urls": []}
+DEEDS = {
+    "CreateProduct": Deed("product.created", None, {}, NEW),
+    "UpdateProduct": Deed("product.updated", lambda world: world.ball, {"name": "Ball", "stock": 98}, {"name": "A", "stock": 7}),
+    "DeleteProduct": Deed("product.deleted", lambda world: world.ball, {SINCE: None}, {SINCE: "a time"}),
+    "UndeleteProduct": Deed("product.undeleted", lambda world: world.gone[0], {SINCE: "a time"}, {SINCE: None}),
+    "AdjustStock": Deed("stock.changed", lambda world: world.ball, {"stock": 98}, {"stock": 99}),
+    "CreateCategory": Deed("category.created", None, {}, {"name": "a category"}),
+    "UpdateCategory": Deed("category.updated", lambda world: world.categories[0], {"name": "a category"}, {"name": "a category"}),
+    "DeleteCategory": Deed("category.deleted", lambda world: world.categories[0], {"name": "a category"}, {}),
+    "AdvanceOrder": Deed("order.paid", lambda world: world.orders[0], {"status": "placed"}, {"status": "paid"}),
+    "UpdateUser": Deed("user.updated", lambda world: world.other.id, {"role": "user"}, {"role": "admin"}),
+}
+every_deed = pytest.mark.parametrize("name", DEEDS)
+
+
+def test_every_change_for_administrators_is_in_the_table() -> None:
+    described = [rpc for service in SERVICES for rpc in rpcs(service)]
+    assert DEEDS.keys() == {rpc.name for rpc in described if rpc.policy.access == policy_pb2.ACCESS_ADMIN and not rpc.reads}
+
+
+@pytest.fixture
+async def world(shop: Shop) -> World:
+    world = await new_world(shop)
+    await shop.pool.execute("DELETE FROM audit_log")
+    return world
+
+
+async def log(shop: Shop, admin: Person, **query: Any) -> list[AuditEntry]:
+    """Return the log from end to end, two entries a page."""
+    found: list[AuditEntry] = []
+    token = ""
+    while True:
+        page = await shop.auth.ListAuditLog(ListAuditLogRequest(page_size=2, page_token=token, **query), metadata=admin.metadata)
+        found += page.entries
+        token = page.next_page_token
+        if not token:
+            return found
+
+
+def fields(found: Message) -> dict[str, Any]:
+    """Return what an entry says of a state, without what differs between runs."""
+    text = json.dumps(MessageToDict(found))
+    return json.loads(re.sub(r"Category \d+", "a category", re.sub(r"\d{4}-\d\d-\d\d [^\"]*", "a time", text)))  # type: ignore[no-any-return]
+
+
+@every_deed
+async def test_a_deed_leaves_one_entry_and_its_replay_none(shop: Shop, world: World, name: str) -> None:
+    deed, request = DEEDS[name], CASES[name].first(world)
+    replies = [await call(shop, request, world.admin, "key", x_request_id=REQUEST_ID) for _ in range(2)]
+    assert [reply.replayed for reply in replies] == [False, True]
+    [entry] = await log(shop, world.boss)
+    assert (entry.actor_id, entry.action, entry.request_id) == (world.admin.id, deed.action, REQUEST_ID)
+    assert (fields(entry.before), fields(entry.after)) == (deed.before, deed.after)
+    if deed.subject:
+        assert entry.subject_id == deed.subject(world)
+    else:
+        assert entry.subject_id.encode() in replies[0].raw
+    assert entry.create_time.seconds == await shop.pool.fetchval("SELECT floor(extract(epoch FROM created_at))::bigint FROM audit_log")
+
+
+@every_deed
+async def test_what_is_refused_leaves_none(shop: Shop, world: World, name: str) -> None:
+    case = CASES[name]
+    assert case.refused
+    for who, request in ((world.admin, case.refused(world)), (world.buyer, case.first(world))):
+        with pytest.raises(grpc.aio.AioRpcError):
+            await call(shop, request, who, "key")
+    assert await log(shop, world.boss) == []
+
+
+@every_deed
+async def test_a_deed_that_cannot_be_written_down_is_not_done(shop: Shop, world: World, name: str) -> None:
+    await shop.pool.execute("ALTER TABLE audit_log ADD CHECK (action = '')")
+    contents = "SELECT array_agg(row::text ORDER BY row::text) FROM {} AS row"
+    before = [await shop.pool.fetchval(contents.format(table)) for table in ("products", "categories", "orders", "accounts", "events")]
+    with pytest.raises(grpc.aio.AioRpcError):
+        await call(shop, CASES[name].first(world), world.admin, "key")
+    after = [await shop.pool.fetchval(contents.format(table)) for table in ("products", "categories", "orders", "accounts", "events")]
+    assert after == before
+
+
+async def test_who_cancels_is_written_down_only_if_it_is_not_the_buyer(shop: Shop, world: World) -> None:
+    mine, other = (CancelOrderRequest(order_id=order) for order in world.orders)
+    await shop.orders.CancelOrder(mine, metadata=world.buyer.metadata)
+    assert await log(shop, world.admin) == []
+    await shop.orders.CancelOrder(other, metadata=world.admin.metadata)
+    [entry] = await log(shop, world.admin)
+    assert (entry.actor_id, entry.action, entry.subject_id) == (world.admin.id, "order.cancelled", other.order_id)
+    assert (fields(entry.before), fields(entry.after)) == ({"status": "placed"}, {"status": "cancelled"})
+
+
+async def test_an_administrators_own_order_is_a_buyers(shop: Shop, world: World) -> None:
+    await shop.pool.execute("UPDATE orders SET account_id = $1::text::uuid", world.admin.id)
+    await shop.orders.CancelOrder(CancelOrderRequest(order_id=world.orders[0]), metadata=world.admin.metadata)
+    assert await log(shop, world.admin) == []
+
+
+async def test_only_the_fields_that_changed_are_told_and_amounts_exactly(shop: Shop, world: World) -> None:
+    product = Product(id=world.ball, name="Ball", price=Money(minor_units=10**12), sku="B-1")
+    await shop.catalog.UpdateProduct(UpdateProductRequest(product=product), metadata=world.admin.metadata)
+    [entry] = await log(shop, world.admin)
+    assert fields(entry.before) == {"price_minor": 1999, "sku": None}
+    assert fields(entry.after) == {"price_minor": 10**12, "sku": "B-1"}
+
+
+async def test_a_deed_that_changes_nothing_is_an_entry_without_fields(shop: Shop, world: World) -> None:
+    await shop.auth.UpdateUser(UpdateUserRequest(user_id=world.other.id, disabled=False), metadata=world.admin.metadata)
+    [entry] = await log(shop, world.admin)
+    assert (entry.HasField("before"), fields(entry.before), fields(entry.after)) == (True, {}, {})
+
+
+async def test_the_log_is_read_latest_first_by_who_what_and_which(shop: Shop, world: World) -> None:
+    for who in (world.admin, world.boss):
+        await shop.auth.UpdateUser(UpdateUserRequest(user_id=world.other.id), metadata=who.metadata)
+        await shop.auth.UpdateUser(UpdateUserRequest(user_id=world.buyer.id), metadata=who.metadata)
+        await shop.catalog.DeleteProduct(
+            DeleteProductRequest(product_id=world.ball if who is world.admin else world.bike), metadata=who.metadata
+        )
+
+    async def found(**query: Any) -> list[tuple[str, str]]:
+        return [(entry.actor_id, entry.subject_id) for entry in await log(shop, world.admin, **query)]
+
+    admin, boss = world.admin.id, world.boss.id
+    assert await found() == [
+        (who, what) for who, last in ((boss, world.bike), (admin, world.ball)) for what in (last, world.buyer.id, world.other.id)
+    ]
+    assert await found(actor_id=boss) == [(boss, world.bike), (boss, world.buyer.id), (boss, world.other.id)]
+    assert await found(subject_id=world.buyer.id) == [(boss, world.buyer.id), (admin, world.buyer.id)]
+    assert await found(action="product.deleted") == [(boss, world.bike), (admin, world.ball)]
+    assert await found(action="user.updated", actor_id=admin, subject_id=world.other.id) == [(admin, world.other.id)]
+    assert await found(action="nothing") == []
+    page = await shop.auth.ListAuditLog(ListAuditLogRequest(page_size=1), metadata=world.admin.metadata)
+    elsewhere = ListAuditLogRequest(page_token=page.next_page_token, actor_id=admin)
+    assert (await refusal(shop.auth.ListAuditLog(elsewhere, metadata=world.admin.metadata))).reason == "PAGE_TOKEN_INVALID"
+
+
+async def test_the_rotation_of_keys_is_a_deed_of_the_command_line(shop: Shop, world: World, settings: Settings) -> None:
+    kid = await shop.pool.fetchval("SELECT kid FROM signing_keys WHERE state = 'current'")
+    with pytest.raises(keyrings.KeysError):
+        await keyrings.rotate(settings.database_url, settings.secret_key, discard=False)
+    await shop.pool.execute(PUBLISHED_LONG_AGO)
+    following = await keyrings.rotate(settings.database_url, settings.secret_key, discard=False)
+    fresh = await keyrings.rotate(settings.database_url, settings.secret_key, discard=True)
+    rows = await shop.pool.fetch("SELECT actor_id, action, subject_id, before, after, request_id FROM audit_log ORDER BY id")
+    assert [(*row[:3], json.loads(row[3]), json.loads(row[4]), row[5]) for row in rows] == [
+        (None, "keys.rotated", None, {"kid": kid}, {"kid": following}, ""),
+        (None, "keys.discarded", None, {"kid": following}, {"kid": fresh}, ""),
+    ]
