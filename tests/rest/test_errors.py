@@ -313,6 +313,8 @@ def test_a_page_token_is_of_use_only_in_the_list_that_gave_it(shop_up: Up, admin
         (one, "/orders/my", {"page_token": orders, "status": "ORDER_STATUS_PLACED"}),
         (other, "/orders/my", {"page_token": orders}),
         (admin, "/v1/orders", {"page_token": orders}),
+        (admin, "/v1/users", {"page_token": everybodys}),
+        (admin, "/v1/auditLog", {"page_token": everybodys}),
         (admin, "/v1/orders", {"page_token": everybodys, "account_id": one.id}),
     ):
         reply = client.get(path, **query)
