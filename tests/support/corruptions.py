@@ -153,6 +153,15 @@ CORRUPTIONS: dict[str, dict[str, str]] = {
             UPDATE orders SET status = 'paid' WHERE id = chosen('placed');
             """,
     },
+    "sessions": {
+        "a second live token": """
+            DROP INDEX refresh_tokens_live;
+            INSERT INTO refresh_tokens (digest, session_id) SELECT 'x', session_id FROM refresh_tokens WHERE used_at IS NULL LIMIT 1;
+            """,
+        "a session of a disabled account": """
+            UPDATE accounts SET disabled_at = now() WHERE id = (SELECT account_id FROM sessions ORDER BY id LIMIT 1);
+            """,
+    },
     "lines": {
         "a cart of nobody": """
             ALTER TABLE cart_items DROP CONSTRAINT cart_items_account_id_fkey;

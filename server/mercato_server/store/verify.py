@@ -168,6 +168,16 @@ SELECT placed.id AS order_id, placed.status, placed.version, history.path
         OR history.steps <> history.version)  -- with the primary key: not 1, 2, 3 …
 """
 
+WRONG_SESSIONS = """
+SELECT session.id AS session_id, count(token.digest) AS live_tokens, account.disabled_at
+  FROM sessions AS session
+  JOIN accounts AS account ON account.id = session.account_id
+  LEFT JOIN refresh_tokens AS token ON token.session_id = session.id AND token.used_at IS NULL
+ WHERE session.ended_at IS NULL AND session.expires_at > now()
+ GROUP BY session.id, account.disabled_at
+HAVING count(token.digest) > 1 OR account.disabled_at IS NOT NULL
+"""
+
 WRONG_LINES = """
 SELECT 'cart' AS place, account_id AS owner_id, product_id, quantity
   FROM cart_items
@@ -314,6 +324,7 @@ INVARIANTS = (
         "an order went only where it may go, step by step",
         Query(WRONG_STATES, lambda scope: (scope.orders, _PATHS), merges=True),
     ),
+    Invariant("sessions", "a session has one live refresh token at most, and a disabled account no session", Query(WRONG_SESSIONS)),
     Invariant("lines", "cart lines belong to accounts, and no line has less than one unit", Query(WRONG_LINES, _orders_and_line)),
 )
 

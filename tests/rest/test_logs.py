@@ -1,0 +1,43 @@
+"""What is written down of calls: enough to find one, and nothing that opens a door."""
+
+import json
+import time
+from collections.abc import Callable
+
+from support.rest import Client
+from support.up import PASSWORD, created, running
+
+OTHER_PASSWORD = "another-secret-1"
+
+
+def until(written: Callable[[], bool]) -> None:
+    """Wait for Envoy to write its log, which it does every ten seconds."""
+    deadline = time.monotonic() + 30
+    while not written():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_no_secret_is_in_any_log() -> None:
+    with running(MERCATO_RATE_LIMITS="off", MERCATO_LOG_LEVEL="debug") as up:
+        buyer = up.buyer()
+        secrets = [PASSWORD, OTHER_PASSWORD, buyer.token, (up.data_dir / "secret_key").read_text().strip()]
+        login = up.anyone.form("/login", {"username": buyer.email, "password": PASSWORD}).json
+        renewed = up.anyone.post("/v1/auth:refresh", {"refresh_token": login["refresh_token"]}).json
+        secrets += [login["access_token"], login["refresh_token"], renewed["access_token"], renewed["refresh_token"]]
+        assert up.anyone.form("/login", {"username": buyer.email, "password": OTHER_PASSWORD}).status == 401
+        assert up.anyone.post("/v1/auth:refresh", {"refresh_token": f"{renewed['refresh_token'][:-1]}A"}).status in (200, 401)
+        assert Client(up.port, buyer.token + "x").get("/me").status == 401
+        assert up.anyone.get(f"/me?access_token={buyer.token}").status in (400, 401)
+        created(up.admin.post("/categories", {"name": "Balls"}))
+        change = {"current_password": PASSWORD, "new_password": OTHER_PASSWORD}
+        assert buyer.post("/me:changePassword", change, [("idempotency-key", "a-key-of-mine")]).status == 200
+        assert buyer.post("/orders/checkout").status == 400
+        until(lambda: "/orders/checkout" in up.log("access.log"))
+        logs = {path.name: path.read_text(errors="replace") for path in (up.data_dir / "log").iterdir()}
+        calls = [json.loads(line) for line in logs["access.log"].splitlines()]
+    assert len(calls) >= 10
+    assert "ChangePassword" in logs["worker-0.log"]
+    for name, text in logs.items():
+        found = [secret for secret in secrets if secret in text or secret.rpartition(".")[2] in text]
+        assert not found, name
