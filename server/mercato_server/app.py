@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import gc
+import logging
 import signal
 import sys
 from collections.abc import AsyncIterator, Sequence
@@ -35,6 +36,7 @@ from mercato_server.interceptors.calls import CallsInFlight
 from mercato_server.interceptors.deadlines import keep_deadlines
 from mercato_server.interceptors.errors import map_errors
 from mercato_server.interceptors.pipeline import service_handler
+from mercato_server.mail.delivery import Delivery
 from mercato_server.maintenance import keep_sweeping
 from mercato_server.passwords import PasswordHasher
 from mercato_server.sessions import Sessions
@@ -79,6 +81,7 @@ class Worker:
         self._batching = Batching(batch_max=settings.batch_max) if settings.batch_max > 1 else alone
         tokens = Tokens(keyring, settings.access_token_expire_minutes * 60)
         self._sessions = Sessions(pool, tokens, self._listener, self._batching)
+        self._delivery = Delivery(settings) if settings.mail.delivers else None
         self._key_watch = keyrings.KeyWatch(pool, settings, self._sessions, self._listener)
         self.server.add_generic_rpc_handlers(self._handlers(pool))
         health_pb2_grpc.add_HealthServicer_to_server(self.health, self.server)
@@ -92,7 +95,7 @@ class Worker:
         load = functools.partial(serialized, pool, settings.currency)
         cache = CatalogCache(load, self._listener, products_max=settings.cached_products, pages_max=settings.limits.cached_pages)
         handlers: dict[str, object] = {
-            "AuthService": AuthHandler(pool, pager, self._sessions, self.passwords, idempotency, settings.secret_key),
+            "AuthService": AuthHandler(pool, pager, self._sessions, self.passwords, idempotency, settings),
             "CatalogService": CatalogHandler(pool, pager, idempotency, settings.limits, settings.currency, cache),
             "CartService": CartHandler(pool, idempotency, settings.currency, self._batching),
             "OrderService": OrderHandler(pool, pager, idempotency, settings.currency, self._batching, cache.changed),
@@ -108,6 +111,8 @@ class Worker:
         await self.server.start()
         work = (keep_sweeping(self._pool), self._listener.listen(), self._key_watch.keep())
         self._background = [asyncio.create_task(each) for each in work]
+        if self._delivery is not None:
+            await self._delivery.start()  # before the first order
         await self._say(health_pb2.HealthCheckResponse.SERVING)
         return ports
 
@@ -117,6 +122,8 @@ class Worker:
         await asyncio.sleep(self.settings.drain_s)
         await self.server.stop(self.settings.grace_s)
         await self.calls.wait_idle()
+        if self._delivery is not None:
+            await self._delivery.stop()
         for task in self._background:
             task.cancel()
         self.passwords.close()
@@ -197,6 +204,8 @@ async def serve(settings: Settings) -> None:
         loop.add_signal_handler(number, stopping.set)
     async with running(settings):
         collect_rarely()
+        if not settings.mail.delivers:
+            log.warning("mail is not sent by this worker: neither MERCATO_SMTP_URL nor MERCATO_MAIL_DIR is set")
         log.info("serving", listen=settings.listen)
         await stopping.wait()
         log.info("stopping")
@@ -210,8 +219,20 @@ def collect_rarely() -> None:
     gc.set_threshold(GARBAGE_MAX)
 
 
+class _OfLibraries(logging.Handler):
+    """Passes on what a library logs, without stacks: what they hold is not ours to tell."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Pass an entry on."""
+        log.log(record.levelno, record.getMessage(), library=record.name)
+
+
 def log_to_stderr(level: str, style: str) -> None:
     """Write the log to standard error, a line for each entry: JSON, or text for people."""
+    jobs = logging.getLogger("pgqueuer")
+    jobs.propagate = False
+    jobs.setLevel(logging.WARNING)
+    jobs.handlers = [_OfLibraries()]
     renderers: Sequence[Any] = (
         [structlog.dev.ConsoleRenderer()]
         if style == "console"

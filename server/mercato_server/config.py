@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self, TypeVar
+from urllib.parse import unquote, urlsplit
 
 Number = TypeVar("Number", int, float)
 
@@ -47,6 +48,16 @@ class Limits:
     """Deadline of a call that brings none, unless its policy says otherwise."""
     timeout_max_s: float = 30.0
     """Longest deadline that a caller can ask for."""
+    mails_per_hour: int = 5
+    """Mails of one kind that can be asked for an address in an hour."""
+    mail_timeout_s: float = 20.0
+    """Time that the server of outgoing mail gets for one mail."""
+    mail_lease_s: float = 30.0
+    """Time for which a worker has a mail for itself; longer than sending it can take."""
+    mail_retry_max_s: float = 60.0
+    """Longest pause before a mail that could not be sent is tried again."""
+    mail_connections: int = 2
+    """Database connections of a worker beside its pool, for mail alone."""
     statement_timeout_s: float = 10.0
     lock_timeout_s: float = 4.0
     idle_in_transaction_timeout_s: float = 10.0
@@ -75,6 +86,55 @@ class Hashing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SmtpServer:
+    """Where outgoing mail is handed in."""
+
+    host: str
+    port: int
+    security: str
+    """`none`, `starttls` or `tls`."""
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailSettings:
+    """Where mail goes, and what it looks like. Without a server and a directory it stays queued, and is dropped after a week."""
+
+    smtp: SmtpServer | None = None
+    directory: str | None = None
+    """Where mail is written instead, a file each."""
+    sender: str = "Mercato <no-reply@localhost>"
+    public_url: str = ""
+    """Where the shop's pages are, for the links in mails; without one they say which call to make."""
+    per_second: int = 20
+    """Mails that a worker sends at most: they share its core with calls."""
+
+    @property
+    def delivers(self) -> bool:
+        """Whether there is somewhere for mail to go."""
+        return self.smtp is not None or self.directory is not None
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str] | None = None) -> Self:
+        """Read the settings; raises ConfigError that names the first variable that is wrong."""
+        env = os.environ if environ is None else environ
+        sender = env.get("MERCATO_MAIL_FROM", "Mercato <no-reply@localhost>")
+        if not re.fullmatch(r"[^@<>\r\n]*<[^@<>\s]+@[^@<>\s]+>|[^@<>\s]+@[^@<>\s]+", sender):
+            raise ConfigError(f"MERCATO_MAIL_FROM is {sender!r}; it must be an address, such as Our Shop <shop@example.com>")
+        public_url = env.get("MERCATO_PUBLIC_URL", "").rstrip("/")
+        if public_url and not re.fullmatch(r"https?://[^\s?#]+", public_url):
+            raise ConfigError(f"MERCATO_PUBLIC_URL is {public_url!r}; it must be an http or https URL, such as https://shop.example.com")
+        return cls(
+            smtp=_smtp_server(env),
+            directory=env.get("MERCATO_MAIL_DIR") or None,
+            sender=sender,
+            public_url=public_url,
+            per_second=_integer(env, "MERCATO_MAILS_PER_SECOND", 20, low=1, high=1_000),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What one process needs to know of its surroundings."""
 
@@ -84,6 +144,7 @@ class Settings:
     """How access tokens are signed: by keys in the database (EdDSA), or by the secret itself (HS256, HS384, HS512)."""
     access_token_expire_minutes: int = 10
     hashing: Hashing = field(default_factory=Hashing)
+    mail: MailSettings = field(default_factory=MailSettings)
     currency: str = "USD"
     listen: tuple[str, ...] = ("127.0.0.1:50051",)
     pool_size: int = 8
@@ -111,6 +172,7 @@ class Settings:
             algorithm=_one_of(env, "ALGORITHM", "EdDSA", ("EdDSA", "HS256", "HS384", "HS512")),
             access_token_expire_minutes=_integer(env, "ACCESS_TOKEN_EXPIRE_MINUTES", 10, low=1, high=24 * 60),
             hashing=Hashing.from_environ(env),
+            mail=MailSettings.from_environ(env),
             currency=_matching(env, "MERCATO_CURRENCY", "USD", r"[A-Z]{3}", "an ISO 4217 code, such as EUR"),
             listen=tuple(env.get("MERCATO_LISTEN", "127.0.0.1:50051").split(",")),
             pool_size=_integer(env, "MERCATO_POOL_SIZE", 8, low=1, high=200),
@@ -241,6 +303,43 @@ def secret_key(env: Mapping[str, str] | None = None) -> str:
     if len(set(value)) < SECRET_KEY_MIN_VARIETY:
         raise ConfigError("SECRET_KEY is a placeholder that anybody can guess; make one with: openssl rand -hex 32")
     return value
+
+
+_SMTP_SCHEMES = {"smtp": ("none", 25), "smtp+starttls": ("starttls", 587), "smtps": ("tls", 465)}
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+def _smtp_server(env: Mapping[str, str]) -> SmtpServer | None:
+    """Read MERCATO_SMTP_URL; a message about it never shows it, because it may hold a password."""
+    raw = env.get("MERCATO_SMTP_URL", "")
+    if not raw:
+        return None
+    wanted = ConfigError(
+        "MERCATO_SMTP_URL must be a URL such as smtp://host:25, smtps://user:password@host or smtp+starttls://user:password@host"
+    )
+    try:
+        url = urlsplit(raw)
+        port = url.port
+    except ValueError:
+        raise wanted from None
+    if (
+        url.scheme not in _SMTP_SCHEMES
+        or not url.hostname
+        or url.path not in ("", "/")
+        or url.query
+        or (url.username is None) != (url.password is None)
+    ):
+        raise wanted
+    security, usual_port = _SMTP_SCHEMES[url.scheme]
+    if url.password is not None and security == "none" and url.hostname not in _LOOPBACK:
+        raise ConfigError("MERCATO_SMTP_URL would send its password in the clear; use smtps:// or smtp+starttls://")
+    return SmtpServer(
+        host=url.hostname,
+        port=port or usual_port,
+        security=security,
+        username=None if url.username is None else unquote(url.username),
+        password=None if url.password is None else unquote(url.password),
+    )
 
 
 def _one_of(env: Mapping[str, str], name: str, default: str, choices: tuple[str, ...]) -> str:

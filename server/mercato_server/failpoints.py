@@ -5,7 +5,8 @@ import random
 import signal
 from collections.abc import Callable
 
-PLACES = ("checkout: locked", "checkout: placed", "before commit", "after commit")
+CHECKOUT_PLACES = ("checkout: locked", "checkout: placed", "before commit", "after commit")
+PLACES = (*CHECKOUT_PLACES, "mail: leased", "mail: accepted")
 
 
 def _nothing(_place: str) -> None:

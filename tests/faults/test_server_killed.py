@@ -7,7 +7,7 @@ from pathlib import Path
 from faults.buyers import Goods, dice, market
 from faults.conftest import Conclude, Scale, Within
 from faults.processes import READY_S, Start, Worker, running
-from mercato_server.failpoints import PLACES
+from mercato_server.failpoints import CHECKOUT_PLACES
 
 LIFE_S = (0.1, 0.6)
 CHANCE = 0.1
@@ -41,7 +41,7 @@ async def test_a_server_that_dies_between_two_statements_leaves_all_of_a_checkou
     directory: Path, goods: Goods, scale: Scale, conclude: Conclude, within: Within
 ) -> None:
     worker = Worker(directory, goods.database_url)
-    places = PLACES * scale(1, 50)
+    places = CHECKOUT_PLACES * scale(1, 50)
     starts = []
     async with running(worker), market(goods, worker.address) as shop, shop.crowd():
         await worker.kill()
@@ -51,7 +51,7 @@ async def test_a_server_that_dies_between_two_statements_leaves_all_of_a_checkou
                 assert await worker.wait() < 0
         await worker.restart()
     worker.require_no_bugs_logged()
-    did = {"deaths": len(places), "places": len(PLACES)} | times(starts)
+    did = {"deaths": len(places), "places": len(CHECKOUT_PLACES)} | times(starts)
     await conclude("server dies between two statements", goods, shop.tally, **did)
     assert max(start.own_s for start in starts) <= within(READY_S)
     assert set(shop.tally.codes) == {"UNAVAILABLE"}

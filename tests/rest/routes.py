@@ -117,6 +117,15 @@ def new_password(_scene: Scene) -> dict[str, str]:
     return {"current_password": PASSWORD, "new_password": "another-secret-1"}
 
 
+def reset_password(scene: Scene) -> dict[str, str]:
+    assert scene.up.anyone.post("/v1/auth:requestPasswordReset", {"email": scene.buyer.email}).status == 200
+    return {"token": scene.up.token(scene.buyer.email, "Set a new password"), "new_password": PASSWORD}
+
+
+def verify_email(scene: Scene) -> dict[str, str]:
+    return {"token": scene.up.token(scene.buyer.email, "confirm")}
+
+
 def checkout(scene: Scene) -> None:
     scene.fill_cart()
 
@@ -132,6 +141,10 @@ ROUTES = [
     Route("DELETE", "/me/sessions/{session_id}", "expire_time"),
     Route("POST", "/me:changePassword", "ended_sessions", new_password),
     Route("GET", "/.well-known/jwks.json", "keys"),
+    Route("POST", "/v1/auth:requestPasswordReset", "", lambda scene: {"email": scene.buyer.email}),
+    Route("POST", "/v1/auth:resetPassword", "ended_sessions", reset_password),
+    Route("POST", "/me:requestEmailVerification", ""),
+    Route("POST", "/v1/auth:verifyEmail", "email", verify_email),
     Route("GET", "/me", "email"),
     Route("PATCH", "/me", "full_name", lambda _: {"full_name": "Jo Roe"}),
     Route("GET", "/admin-only", "message"),

@@ -25,9 +25,11 @@ ENVOYS_STATUS = {413, 415, 431}  # what Envoy refuses with a status of its own
 INVALID_ARGUMENT, RESOURCE_EXHAUSTED, ABORTED, UNAVAILABLE = 3, 8, 10, 14
 
 TABLES = (
-    *("accounts", "audit_log", "cart_items", "categories", "events", "idempotency_keys", "login_attempts", "order_history", "order_items"),
-    *("orders", "products", "refresh_tokens", "sessions", "shop", "signing_keys", "stock_ledger"),
+    *("accounts", "audit_log", "cart_items", "categories", "events", "idempotency_keys", "login_attempts", "mail_allowances"),
+    *("order_history", "order_items", "orders", "products", "refresh_tokens", "sessions", "shop", "signing_keys", "stock_ledger"),
 )
+WORKED_ON = ("feed_cursors", "mails", "one_time_tokens", "pgqueuer", "pgqueuer_log", "pgqueuer_statistics")
+"""What workers write to when nobody calls: the mail of earlier calls."""
 CONTENTS = " UNION ALL ".join(
     f"SELECT '{table}', count(*), md5(string_agg(row::text, ' ' ORDER BY row::text)) FROM {table} AS row"  # noqa: S608 - names of our own
     for table in TABLES
@@ -81,7 +83,7 @@ def untouched(fetch: Callable[[str], list[tuple[Any, ...]]], target: Target) -> 
 
 
 def test_every_table_is_watched(fetch: Callable[[str], list[tuple[Any, ...]]]) -> None:
-    assert tuple(name for (name,) in fetch(TABLE_NAMES)) == TABLES
+    assert sorted(name for (name,) in fetch(TABLE_NAMES)) == sorted((*TABLES, *WORKED_ON))
 
 
 def refused(reply: Reply, status: int, reason: str) -> None:

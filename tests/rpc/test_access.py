@@ -23,10 +23,14 @@ from mercato.v1.auth_pb2 import (
     LogoutAllRequest,
     LogoutRequest,
     RefreshRequest,
+    RequestEmailVerificationRequest,
+    RequestPasswordResetRequest,
+    ResetPasswordRequest,
     RevokeSessionRequest,
     SignUpRequest,
     UpdateMeRequest,
     UpdateUserRequest,
+    VerifyEmailRequest,
 )
 from mercato.v1.cart_pb2 import AddCartItemRequest, ClearCartRequest, GetCartRequest, RemoveCartItemRequest, SetCartItemRequest
 from mercato.v1.catalog_pb2 import (
@@ -59,6 +63,7 @@ from mercato.v1.order_pb2 import (
 from mercato_server.app import SERVICES
 from mercato_server.interceptors.pipeline import rpcs
 from support.shop import PASSWORD, Person, Shop
+from support.tokens import issue
 
 NOBODY, OTHER, OWNER, ADMIN = "nobody", "another user", "the owner", "an administrator"
 EVERYBODY = {NOBODY, OTHER, OWNER, ADMIN}
@@ -73,6 +78,8 @@ class World:
     category_id: str
     product_id: str
     order_id: str
+    tokens: dict[str, str]
+    """One-time tokens of the owner by purpose."""
 
 
 def request(world: World, name: str) -> Message:
@@ -86,6 +93,10 @@ def request(world: World, name: str) -> Message:
         ),
         "Refresh": RefreshRequest(refresh_token=world.people[OWNER].refresh_token),
         "GetJwks": GetJwksRequest(),
+        "RequestPasswordReset": RequestPasswordResetRequest(email=world.people[OWNER].email),
+        "ResetPassword": ResetPasswordRequest(token=world.tokens["reset_password"], new_password="another-secret-1"),
+        "RequestEmailVerification": RequestEmailVerificationRequest(),
+        "VerifyEmail": VerifyEmailRequest(token=world.tokens["verify_email"]),
         "Logout": LogoutRequest(),
         "LogoutAll": LogoutAllRequest(),
         "ListSessions": ListSessionsRequest(),
@@ -131,6 +142,7 @@ ALLOWED = {policy_pb2.ACCESS_ANYONE: EVERYBODY, policy_pb2.ACCESS_USER: PEOPLE, 
 OWNED = {"GetOrder": {OWNER, ADMIN}, "CancelOrder": {OWNER, ADMIN}, "RevokeSession": {OWNER}}
 PUBLIC = {
     "SignUp", "Login", "LoginForm", "Refresh", "GetJwks", "ListProducts", "GetProduct", "BatchGetProducts", "ListCategories", "GetCategory",
+    "RequestPasswordReset", "ResetPassword", "VerifyEmail",
 }  # fmt: skip
 FOR_ADMINS = {
     "GetAdminOnly", "CreateProduct", "UpdateProduct", "DeleteProduct", "UndeleteProduct", "AdjustStock", "CreateCategory", "UpdateCategory",
@@ -148,7 +160,8 @@ async def world(shop: Shop) -> World:
     order = await shop.checkout(owner)
     for person in (admin, owner, other):
         await shop.add(person, product)
-    return World({ADMIN: admin, OWNER: owner, OTHER: other}, category.id, product.id, order.id)
+    tokens = {purpose: await issue(shop.pool, owner, purpose) for purpose in ("reset_password", "verify_email")}
+    return World({ADMIN: admin, OWNER: owner, OTHER: other}, category.id, product.id, order.id, tokens)
 
 
 async def code(shop: Shop, rpc: Any, message: Message, who: Person | None) -> StatusCode:

@@ -7,7 +7,18 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from mercato.v1.auth_pb2 import ROLE_ADMIN, ChangePasswordRequest, RevokeSessionRequest, SignUpRequest, UpdateMeRequest, UpdateUserRequest
+from mercato.v1.auth_pb2 import (
+    ROLE_ADMIN,
+    ChangePasswordRequest,
+    RequestEmailVerificationRequest,
+    RequestPasswordResetRequest,
+    ResetPasswordRequest,
+    RevokeSessionRequest,
+    SignUpRequest,
+    UpdateMeRequest,
+    UpdateUserRequest,
+    VerifyEmailRequest,
+)
 from mercato.v1.cart_pb2 import AddCartItemRequest, ClearCartRequest, RemoveCartItemRequest, SetCartItemRequest
 from mercato.v1.catalog_pb2 import (
     AdjustStockRequest,
@@ -25,6 +36,7 @@ from mercato.v1.money_pb2 import Money
 from mercato.v1.order_pb2 import ORDER_STATUS_PAID, AdvanceOrderRequest, CancelOrderRequest, CheckoutRequest
 from support.shop import PASSWORD, Person, Shop
 from support.stage import METHODS
+from support.tokens import issue
 
 PRICE = 1999
 NEW_PASSWORD = "another-secret-1"
@@ -48,6 +60,9 @@ class World:
     orders: tuple[str, str]
     sessions: tuple[str, str]
     neighbours_session: str
+    resets: tuple[str, str]
+    """One-time tokens of the buyer and the other one."""
+    verifications: tuple[str, str]
 
     def person(self, role: str) -> Person | None:
         return getattr(self, role) if role else None
@@ -78,6 +93,8 @@ async def new_world(shop: Shop) -> World:
         (orders[0].id, orders[1].id),
         (await shop.session(buyer), await shop.session(buyer)),
         await shop.session(other),
+        (await issue(shop.pool, buyer, "reset_password"), await issue(shop.pool, other, "reset_password")),
+        (await issue(shop.pool, buyer, "verify_email"), await issue(shop.pool, other, "verify_email")),
     )
 
 
@@ -120,7 +137,35 @@ def new_password(current: str, new: str) -> ChangePasswordRequest:
     return ChangePasswordRequest(current_password=current, new_password=new)
 
 
+def as_nobody(table: str, first: Make, other: Make, refused: Make) -> Case:
+    """Of a call without a login, whose keys are another scope than those of an administrator."""
+    return Case("", "boss", table, first, other, refused, theirs=lambda _: UpdateMeRequest(full_name="Theirs"))
+
+
+NO_TOKEN = "mot_" + "A" * 43
+
 CASES = {
+    "RequestPasswordReset": as_nobody(
+        "mails",
+        lambda world: RequestPasswordResetRequest(email=world.buyer.email),
+        lambda world: RequestPasswordResetRequest(email=world.other.email),
+        lambda _: RequestPasswordResetRequest(email="nobody"),
+    ),
+    "ResetPassword": as_nobody(
+        "accounts",
+        lambda world: ResetPasswordRequest(token=world.resets[0], new_password=NEW_PASSWORD),
+        lambda world: ResetPasswordRequest(token=world.resets[1], new_password=NEW_PASSWORD),
+        lambda _: ResetPasswordRequest(token=NO_TOKEN, new_password=NEW_PASSWORD),
+    ),
+    "VerifyEmail": as_nobody(
+        "accounts",
+        lambda world: VerifyEmailRequest(token=world.verifications[0]),
+        lambda world: VerifyEmailRequest(token=world.verifications[1]),
+        lambda _: VerifyEmailRequest(token=NO_TOKEN),
+    ),
+    "RequestEmailVerification": as_buyer(
+        "mails", lambda _: RequestEmailVerificationRequest(), lambda _: UpdateMeRequest(full_name="Newer"), None
+    ),
     "RevokeSession": Case(
         "buyer",
         "other",

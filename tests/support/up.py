@@ -1,6 +1,8 @@
 """A whole shop under test: `mercato up` in a process of its own."""
 
 import asyncio
+import email
+import email.policy
 import functools
 import itertools
 import json
@@ -16,6 +18,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +26,12 @@ from mercato_server import db, keyrings
 from mercato_server.config import Settings
 from mercato_server.domain.tokens import Keyring
 from mercato_server.embedded.postgres import Postgres
+from support.post import token
 from support.rest import HOST, Client, Reply
 
 READY_TIMEOUT_S = 60
 STOP_TIMEOUT_S = 30
+MAIL_TIMEOUT_S = 30
 ADMIN_EMAIL = "admin@example.com"
 PASSWORD = "securepass123"
 ORIGIN = "http://localhost:3000"
@@ -67,10 +72,10 @@ class Up:
 
     def buyer(self) -> Client:
         """Sign somebody new up and log them in."""
-        email = f"buyer-{next(_numbers)}@example.com"
-        signup = self.anyone.post("/signup", {"email": email, "password": PASSWORD, "full_name": "Jo Doe"})
+        address = f"buyer-{next(_numbers)}@example.com"
+        signup = self.anyone.post("/signup", {"email": address, "password": PASSWORD, "full_name": "Jo Doe"})
         assert signup.status == 201, signup
-        return self.anyone.login(email, PASSWORD)
+        return self.anyone.login(address, PASSWORD)
 
     def product(self, **fields: Any) -> dict[str, Any]:
         """Put a product on sale."""
@@ -84,6 +89,22 @@ class Up:
         """Put a product on sale and buy one."""
         assert buyer.post(f"/cart/add/{self.product(**fields)['id']}").status == 200
         return created(buyer.post("/orders/checkout"))
+
+    def mail(self, address: str, subject: str) -> EmailMessage:
+        """Return a mail to an address whose subject holds a text, once it has been sent."""
+        deadline = time.monotonic() + MAIL_TIMEOUT_S
+        while time.monotonic() < deadline:
+            for path in (self.data_dir / "mail").glob("*.eml"):
+                message = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
+                assert isinstance(message, EmailMessage)
+                if message["To"] == address and subject in message["Subject"]:
+                    return message
+            time.sleep(0.05)
+        raise AssertionError(f"no mail {subject!r} to {address}")
+
+    def token(self, address: str, subject: str) -> str:
+        """Return the token of such a mail."""
+        return token(self.mail(address, subject))
 
     def stock(self, product_id: str) -> int:
         """Return the units of a product that can be sold."""

@@ -116,6 +116,25 @@ class TooManyAttempts(MercatoError):
         self.retry_after_s = retry_after_s
 
 
+class OneTimeTokenInvalid(MercatoError):
+    """The token of a mail is unknown, used up, expired or followed by a newer one; never says which."""
+
+    code, reason = StatusCode.FAILED_PRECONDITION, "ONE_TIME_TOKEN_INVALID"
+
+    def __init__(self) -> None:
+        super().__init__("the token of this mail is not valid any more; ask for a new one")
+
+
+class TooManyMails(MercatoError):
+    """As many mails of this kind as may be sent to an address in an hour have been asked for."""
+
+    code, reason = StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_MAILS"
+
+    def __init__(self, retry_after_s: float) -> None:
+        super().__init__("too many mails were asked for; look into the last one, or wait")
+        self.retry_after_s = retry_after_s
+
+
 class AdminOnly(MercatoError):
     """The call is for administrators."""
 

@@ -15,7 +15,7 @@ from collections.abc import Coroutine
 from dataclasses import replace
 from pathlib import Path
 
-from mercato_server.config import ConfigError, EdgeSettings, Settings, child_environ, data_home
+from mercato_server.config import ConfigError, EdgeSettings, MailSettings, Settings, child_environ, data_home
 from mercato_server.embedded.database import secret_key
 from mercato_server.embedded.postgres import SETTINGS, Postgres
 from mercato_server.embedded.probes import POLL_S, until_listening, until_ready
@@ -67,6 +67,7 @@ class Shop:
         self._sockets = [self._postgres.run_dir / f"worker-{number}.sock" for number in range(workers)]
         upstreams = tuple(f"unix:{path}" for path in self._sockets)
         self._edge = replace(EdgeSettings.from_environ(), port=port, upstreams=upstreams, health_interval_s=HEALTH_INTERVAL_S)
+        self._mail = MailSettings()
         self._workers: list[Process] = []
         self._envoy: Process | None = None
 
@@ -90,6 +91,7 @@ class Shop:
         await _require_free_port(self._edge.listen_host, self._edge.port)
         environ = self._worker_environ()
         settings = Settings.from_environ(environ)
+        self._mail = settings.mail
         self._require_enough_connections(settings)
         envoy = self._envoy_process()
         await self._postgres.start()
@@ -130,7 +132,10 @@ class Shop:
         """Return the environment of the workers; they drain at once, because Ctrl-C means now."""
         own = {"DATABASE_URL": self._postgres.url(), "MERCATO_DRAIN_SECONDS": "0", "MERCATO_GRACE_SECONDS": "2"}
         preset = {"MERCATO_BCRYPT_THREADS": str(hashing_threads(len(self._sockets)))}
-        return preset | child_environ(own) | {"SECRET_KEY": secret_key(self._data_dir)}
+        environ = preset | child_environ(own) | {"SECRET_KEY": secret_key(self._data_dir)}
+        if not MailSettings.from_environ(environ).delivers:
+            environ["MERCATO_MAIL_DIR"] = str(self._data_dir / "mail")
+        return environ
 
     def _worker_process(self, number: int, environ: dict[str, str]) -> Process:
         return Process(
@@ -160,9 +165,10 @@ class Shop:
 
     def _require_enough_connections(self, settings: Settings) -> None:
         workers, most = len(self._sockets), int(SETTINGS["max_connections"])
-        if workers * settings.pool_size + SPARE_CONNECTIONS > most:
+        each = settings.pool_size + settings.limits.mail_connections
+        if workers * each + SPARE_CONNECTIONS > most:
             raise EmbeddedError(
-                f"{workers} workers with {settings.pool_size} connections each are more than the embedded PostgreSQL takes ({most}); "
+                f"{workers} workers with {each} connections each are more than the embedded PostgreSQL takes ({most}); "
                 "choose fewer with --workers or MERCATO_POOL_SIZE"
             )
 
@@ -173,10 +179,13 @@ class Shop:
     def _announcement(self) -> str:
         scheme, security = ("https", "TLS") if self._edge.tls else ("http", "plaintext")
         base = f"{scheme}://127.0.0.1:{self._edge.port}"
+        smtp = self._mail.smtp
+        mail = f"sent by {smtp.host}:{smtp.port}" if smtp else f"{self._mail.directory}  (files; MERCATO_SMTP_URL sends it)"
         return (
             f"REST   {base}  (docs: {base}/docs)\n"
             f"gRPC   127.0.0.1:{self._edge.port}  ({security}, reflection; gRPC-Web too)\n"
             f"data   {self._data_dir}  (logs in log/)\n"
+            f"mail   {mail}\n"
             f"SQL    psql '{self._postgres.url()}'\n"
             f"admin  mercato admin create EMAIL --data-dir {shlex.quote(str(self._data_dir))}\n"
             f"ready {base}\n"

@@ -1,9 +1,7 @@
 """AuthService."""
 
-import hashlib
-import hmac
-
 from mercato.v1 import auth_pb2
+from mercato_server.config import Settings
 from mercato_server.context import Context
 from mercato_server.db import Pool
 from mercato_server.domain.accounts import FULL_NAME_MAX, Role, Session
@@ -15,6 +13,7 @@ from mercato_server.handlers.checks import Checks
 from mercato_server.handlers.forms import credentials
 from mercato_server.handlers.idempotency import Answer, Idempotency, answer
 from mercato_server.handlers.pages import Pager
+from mercato_server.handlers.recovery import RecoveryHandler
 from mercato_server.handlers.users import UserHandler
 from mercato_server.passwords import PasswordHasher
 from mercato_server.sessions import Sessions
@@ -27,15 +26,17 @@ EMAIL_MAX = 254
 BEARER = "bearer"
 
 
-class AuthHandler(UserHandler):
+class AuthHandler(UserHandler, RecoveryHandler):
     """Accounts, sessions and tokens."""
 
-    def __init__(self, pool: "Pool", pager: Pager, known: Sessions, passwords: PasswordHasher, keys: Idempotency, secret: str) -> None:
-        super().__init__(pool, pager, keys)
+    def __init__(
+        self, pool: "Pool", pager: Pager, known: Sessions, passwords: PasswordHasher, keys: Idempotency, settings: Settings
+    ) -> None:
+        secret = settings.secret_key
+        UserHandler.__init__(self, pool, pager, keys)
+        RecoveryHandler.__init__(self, pool, passwords, keys, secret, settings.limits.mails_per_hour)
         self._known = known
-        self._passwords = passwords
         self._refresh_tokens = RefreshTokens(secret)
-        self._secret = hmac.digest(secret.encode(), b"mercato login attempts", hashlib.sha256)
 
     async def SignUp(self, request: auth_pb2.SignUpRequest, context: Context) -> Answer:
         """Create an account of the role `user`."""
@@ -47,7 +48,7 @@ class AuthHandler(UserHandler):
         key = self._idempotency.key(context, request, convert.user)
         hashed = await self._passwords.hash(request.password)
         new = accounts.NewAccount(email=email, full_name=full_name, role=Role.USER, password_hash=hashed)
-        return answer(context, await accounts.create(self._pool, new, key), convert.user)
+        return answer(context, await accounts.sign_up(self._pool, new, self._mails_per_hour, key), convert.user)
 
     async def Login(self, request: auth_pb2.LoginRequest, context: Context) -> auth_pb2.LoginResponse:
         """Open a session with e-mail and password."""
@@ -170,9 +171,6 @@ class AuthHandler(UserHandler):
             refresh_token=refresh_token,
             refresh_expires_in=opened.lasts_s,
         )
-
-    def _address_digest(self, address: str) -> bytes:
-        return hmac.digest(self._secret, address.encode(), hashlib.sha256)
 
 
 def _password_changed(ended_sessions: int) -> auth_pb2.ChangePasswordResponse:

@@ -8,7 +8,8 @@ import asyncpg
 from mercato_server.db import Conn, Pool
 from mercato_server.domain.accounts import Account, Actor, Role, SessionEnd
 from mercato_server.domain.errors import EmailTaken, PasswordWrong, TokenInvalid
-from mercato_server.store import audit_log, sessions
+from mercato_server.domain.mails import Template
+from mercato_server.store import audit_log, mails, recovery, sessions
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
 from mercato_server.transactions import retry_conflicts, transaction
 
@@ -45,8 +46,6 @@ UPDATE accounts
 RETURNING id
 """
 
-FORGET_ATTEMPTS = "DELETE FROM login_attempts WHERE address_digest = $1"
-
 IS_ADMIN = "SELECT role = 'admin' FROM accounts WHERE id = $1"
 
 
@@ -61,10 +60,16 @@ class NewAccount:
 
 
 @retry_conflicts
-async def create(pool: "Pool", new: NewAccount, key: IdempotencyKey | None = None) -> Account | Stored:
-    """Create an account for whoever signs up; raises EmailTaken."""
+async def sign_up(pool: "Pool", new: NewAccount, mails_per_hour: int, key: IdempotencyKey | None = None) -> Account | Stored:
+    """Create an account for whoever signs up, and queue the mail that verifies its address; raises EmailTaken."""
     async with transaction(pool) as conn:
-        return await once(conn, key, lambda: _create(conn, new))
+        return await once(conn, key, lambda: _sign_up(conn, new, mails_per_hour))
+
+
+async def _sign_up(conn: "Conn", new: NewAccount, mails_per_hour: int) -> Account:
+    account = await _create(conn, new)
+    await mails.request(conn, account.email, Template.VERIFY_EMAIL, mails_per_hour)
+    return account
 
 
 @retry_conflicts
@@ -131,9 +136,10 @@ async def change_password(pool: "Pool", new: NewPassword, key: IdempotencyKey | 
 
 
 async def _change_password(conn: "Conn", new: NewPassword) -> int:
+    await conn.execute(recovery.END_RESETS, new.account_id)  # before the account's row, as a reset does
     if await conn.fetchval(REPLACE_HASH, new.account_id, new.old_hash, new.new_hash) is None:
         raise PasswordWrong
-    await conn.execute(FORGET_ATTEMPTS, new.address_digest)
+    await conn.execute(recovery.FORGET_ATTEMPTS, new.address_digest)
     return await sessions.end_others(conn, new.account_id, SessionEnd.PASSWORD, keep=new.session_id)
 
 

@@ -1,7 +1,7 @@
 """What is thrown away when it is old, in small batches, by any worker.
 
-Idempotency keys and failed logins go after a day, events after a week, sessions a week after they would have ended by themselves.
-The audit log is kept.
+Idempotency keys, failed logins and the memory of who had mail go after a day; events, mails and their jobs after a week; sessions a week
+after they would have ended by themselves. The audit log is kept.
 """
 
 from mercato_server.db import Pool
@@ -46,12 +46,64 @@ DELETE FROM sessions
                  FOR UPDATE SKIP LOCKED)
 """
 
+DELETE_OLD_ALLOWANCES = """
+DELETE FROM mail_allowances
+ WHERE (address, template) IN (SELECT address, template
+                                 FROM mail_allowances
+                                WHERE last_at < now() - interval '24 hours'
+                                ORDER BY last_at
+                                LIMIT $1
+                                  FOR UPDATE SKIP LOCKED)
+"""
+
+# With their tokens.
+DELETE_OLD_MAILS = """
+DELETE FROM mails
+ WHERE id IN (SELECT id
+                FROM mails
+               WHERE created_at < now() - interval '7 days'
+               ORDER BY created_at
+               LIMIT $1
+                 FOR UPDATE SKIP LOCKED)
+"""
+
+DELETE_OLD_JOBS = """
+DELETE FROM pgqueuer
+ WHERE id IN (SELECT id
+                FROM pgqueuer
+               WHERE created < now() - interval '7 days'
+               ORDER BY created
+               LIMIT $1
+                 FOR UPDATE SKIP LOCKED)
+"""
+
+DELETE_OLD_JOB_LOG = """
+DELETE FROM pgqueuer_log
+ WHERE id IN (SELECT id
+                FROM pgqueuer_log
+               WHERE created < now() - interval '7 days'
+               ORDER BY created
+               LIMIT $1
+                 FOR UPDATE SKIP LOCKED)
+"""
+
+SWEEPS = (
+    DELETE_EXPIRED_KEYS,
+    DELETE_OLD_EVENTS,
+    DELETE_OLD_ATTEMPTS,
+    DELETE_OLD_SESSIONS,
+    DELETE_OLD_ALLOWANCES,
+    DELETE_OLD_MAILS,
+    DELETE_OLD_JOBS,
+    DELETE_OLD_JOB_LOG,
+)
+
 BATCH = 500
 
 
 async def sweep(pool: "Pool") -> int:
     """Delete a batch of what is too old of each kind; return how many rows that were, so that the caller goes on while it is worth it."""
     deleted = 0
-    for statement in (DELETE_EXPIRED_KEYS, DELETE_OLD_EVENTS, DELETE_OLD_ATTEMPTS, DELETE_OLD_SESSIONS):
+    for statement in SWEEPS:
         deleted += int((await pool.execute(statement, BATCH)).rpartition(" ")[2])
     return deleted

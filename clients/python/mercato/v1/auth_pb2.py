@@ -30,7 +30,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from mercato.v1 import policy_pb2 as mercato_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15mercato/v1/auth.proto\x12\nmercato.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17mercato/v1/policy.proto\"\xaf\x01\n\x04User\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x65mail\x18\x02 \x01(\t\x12\x11\n\tfull_name\x18\x03 \x01(\t\x12\x1e\n\x04role\x18\x04 \x01(\x0e\x32\x10.mercato.v1.Role\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x64isabled\x18\x06 \x01(\x08\x12\x16\n\x0e\x65mail_verified\x18\x07 \x01(\x08\"O\n\rSignUpRequest\x12\x13\n\x05\x65mail\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08password\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x11\n\tfull_name\x18\x03 \x01(\t\";\n\x0cLoginRequest\x12\x13\n\x05\x65mail\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08password\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"<\n\x10LoginFormRequest\x12(\n\x04\x66orm\x18\x01 \x01(\x0b\x32\x14.google.api.HttpBodyB\x04\xe2\x41\x01\x02\"\x80\x01\n\rLoginResponse\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\t\x12\x12\n\ntoken_type\x18\x02 \x01(\t\x12\x12\n\nexpires_in\x18\x03 \x01(\x05\x12\x15\n\rrefresh_token\x18\x04 \x01(\t\x12\x1a\n\x12refresh_expires_in\x18\x05 \x01(\x05\"-\n\x0eRefreshRequest\x12\x1b\n\rrefresh_token\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\x0f\n\rLogoutRequest\"\x10\n\x0eLogoutResponse\"\x12\n\x10LogoutAllRequest\"+\n\x11LogoutAllResponse\x12\x16\n\x0e\x65nded_sessions\x18\x01 \x01(\x05\"\xe2\x01\n\x07Session\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\nuser_agent\x18\x02 \x01(\t\x12\x12\n\nip_address\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0crefresh_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x63urrent\x18\x07 \x01(\x08\"\x15\n\x13ListSessionsRequest\"=\n\x14ListSessionsResponse\x12%\n\x08sessions\x18\x01 \x03(\x0b\x32\x13.mercato.v1.Session\"0\n\x14RevokeSessionRequest\x12\x18\n\nsession_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"S\n\x15\x43hangePasswordRequest\x12\x1e\n\x10\x63urrent_password\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1a\n\x0cnew_password\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"0\n\x16\x43hangePasswordResponse\x12\x16\n\x0e\x65nded_sessions\x18\x01 \x01(\x05\"\x10\n\x0eGetJwksRequest\"%\n\x04Jwks\x12\x1d\n\x04keys\x18\x01 \x03(\x0b\x32\x0f.mercato.v1.Jwk\"Q\n\x03Jwk\x12\x0b\n\x03kty\x18\x01 \x01(\t\x12\x0b\n\x03\x63rv\x18\x02 \x01(\t\x12\t\n\x01x\x18\x03 \x01(\t\x12\x0b\n\x03kid\x18\x04 \x01(\t\x12\x0b\n\x03use\x18\x05 \x01(\t\x12\x0b\n\x03\x61lg\x18\x06 \x01(\t\"\x0e\n\x0cGetMeRequest\"7\n\x0fUpdateMeRequest\x12\x16\n\tfull_name\x18\x01 \x01(\tH\x00\x88\x01\x01\x42\x0c\n\n_full_name\"\x15\n\x13GetAdminOnlyRequest\"\'\n\x14GetAdminOnlyResponse\x12\x0f\n\x07message\x18\x01 \x01(\t\"\x88\x01\n\x10ListUsersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\t\n\x01q\x18\x03 \x01(\t\x12\x1e\n\x04role\x18\x04 \x01(\x0e\x32\x10.mercato.v1.Role\x12\x15\n\x08\x64isabled\x18\x05 \x01(\x08H\x00\x88\x01\x01\x42\x0b\n\t_disabled\"M\n\x11ListUsersResponse\x12\x1f\n\x05users\x18\x01 \x03(\x0b\x32\x10.mercato.v1.User\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\'\n\x0eGetUserRequest\x12\x15\n\x07user_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"|\n\x11UpdateUserRequest\x12\x15\n\x07user_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12#\n\x04role\x18\x02 \x01(\x0e\x32\x10.mercato.v1.RoleH\x00\x88\x01\x01\x12\x15\n\x08\x64isabled\x18\x03 \x01(\x08H\x01\x88\x01\x01\x42\x07\n\x05_roleB\x0b\n\t_disabled\"\xe4\x01\n\nAuditEntry\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08\x61\x63tor_id\x18\x02 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x03 \x01(\t\x12\x12\n\nsubject_id\x18\x04 \x01(\t\x12\'\n\x06\x62\x65\x66ore\x18\x05 \x01(\x0b\x32\x17.google.protobuf.Struct\x12&\n\x05\x61\x66ter\x18\x06 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x12\n\nrequest_id\x18\x07 \x01(\t\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"r\n\x13ListAuditLogRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x10\n\x08\x61\x63tor_id\x18\x03 \x01(\t\x12\x12\n\nsubject_id\x18\x04 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x05 \x01(\t\"X\n\x14ListAuditLogResponse\x12\'\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x16.mercato.v1.AuditEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*;\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\r\n\tROLE_USER\x10\x01\x12\x0e\n\nROLE_ADMIN\x10\x02\x32\xc2\r\n\x0b\x41uthService\x12W\n\x06SignUp\x12\x19.mercato.v1.SignUpRequest\x1a\x10.mercato.v1.User\" \x8a\xb5\x18\n\x08\x01\x10\xc9\x01\x18\x88\' \x01\x82\xd3\xe4\x93\x02\x0c\"\x07/signup:\x01*\x12`\n\x05Login\x12\x18.mercato.v1.LoginRequest\x1a\x19.mercato.v1.LoginResponse\"\"\x8a\xb5\x18\x05\x08\x01\x18\x88\'\x82\xd3\xe4\x93\x02\x13\"\x0e/v1/auth:login:\x01*\x12\x63\n\tLoginForm\x12\x1c.mercato.v1.LoginFormRequest\x1a\x19.mercato.v1.LoginResponse\"\x1d\x8a\xb5\x18\x05\x08\x01\x18\x88\'\x82\xd3\xe4\x93\x02\x0e\"\x06/login:\x04\x66orm\x12\x63\n\x07Refresh\x12\x1a.mercato.v1.RefreshRequest\x1a\x19.mercato.v1.LoginResponse\"!\x8a\xb5\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\x15\"\x10/v1/auth:refresh:\x01*\x12Y\n\x06Logout\x12\x19.mercato.v1.LogoutRequest\x1a\x1a.mercato.v1.LogoutResponse\"\x18\x8a\xb5\x18\x02\x08\x02\x82\xd3\xe4\x93\x02\x0c\"\x07/logout:\x01*\x12m\n\tLogoutAll\x12\x1c.mercato.v1.LogoutAllRequest\x1a\x1d.mercato.v1.LogoutAllResponse\"#\x8a\xb5\x18\x02\x08\x02\x82\xd3\xe4\x93\x02\x17\"\x12/v1/auth:logoutAll:\x01*\x12m\n\x0cListSessions\x12\x1f.mercato.v1.ListSessionsRequest\x1a .mercato.v1.ListSessionsResponse\"\x1a\x8a\xb5\x18\x02\x08\x02\x82\xd3\xe4\x93\x02\x0e\x12\x0c/me/sessions\x12q\n\rRevokeSession\x12 .mercato.v1.RevokeSessionRequest\x1a\x13.mercato.v1.Session\")\x8a\xb5\x18\x04\x08\x02 \x01\x82\xd3\xe4\x93\x02\x1b*\x19/me/sessions/{session_id}\x12\x81\x01\n\x0e\x43hangePassword\x12!.mercato.v1.ChangePasswordRequest\x1a\".mercato.v1.ChangePasswordResponse\"(\x8a\xb5\x18\x07\x08\x02\x18\x88\' \x01\x82\xd3\xe4\x93\x02\x17\"\x12/me:changePassword:\x01*\x12`\n\x07GetJwks\x12\x1a.mercato.v1.GetJwksRequest\x1a\x10.mercato.v1.Jwks\"\'\x8a\xb5\x18\x05\x08\x01(\xac\x02\x82\xd3\xe4\x93\x02\x18\x12\x16/.well-known/jwks.json\x12\x46\n\x05GetMe\x12\x18.mercato.v1.GetMeRequest\x1a\x10.mercato.v1.User\"\x11\x8a\xb5\x18\x02\x08\x02\x82\xd3\xe4\x93\x02\x05\x12\x03/me\x12Q\n\x08UpdateMe\x12\x1b.mercato.v1.UpdateMeRequest\x1a\x10.mercato.v1.User\"\x16\x8a\xb5\x18\x04\x08\x02 \x01\x82\xd3\xe4\x93\x02\x08\x32\x03/me:\x01*\x12l\n\x0cGetAdminOnly\x12\x1f.mercato.v1.GetAdminOnlyRequest\x1a .mercato.v1.GetAdminOnlyResponse\"\x19\x8a\xb5\x18\x02\x08\x03\x82\xd3\xe4\x93\x02\r\x12\x0b/admin-only\x12\x61\n\tListUsers\x12\x1c.mercato.v1.ListUsersRequest\x1a\x1d.mercato.v1.ListUsersResponse\"\x17\x8a\xb5\x18\x02\x08\x03\x82\xd3\xe4\x93\x02\x0b\x12\t/v1/users\x12Z\n\x07GetUser\x12\x1a.mercato.v1.GetUserRequest\x1a\x10.mercato.v1.User\"!\x8a\xb5\x18\x02\x08\x03\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/users/{user_id}\x12\x65\n\nUpdateUser\x12\x1d.mercato.v1.UpdateUserRequest\x1a\x10.mercato.v1.User\"&\x8a\xb5\x18\x04\x08\x03 \x01\x82\xd3\xe4\x93\x02\x18\x32\x13/v1/users/{user_id}:\x01*\x12m\n\x0cListAuditLog\x12\x1f.mercato.v1.ListAuditLogRequest\x1a .mercato.v1.ListAuditLogResponse\"\x1a\x8a\xb5\x18\x02\x08\x03\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/auditLogb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15mercato/v1/auth.proto\x12\nmercato.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17mercato/v1/policy.proto\"\xaf\x01\n\x04User\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x65mail\x18\x02 \x01(\t\x12\x11\n\tfull_name\x18\x03 \x01(\t\x12\x1e\n\x04role\x18\x04 \x01(\x0e\x32\x10.mercato.v1.Role\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x64isabled\x18\x06 \x01(\x08\x12\x16\n\x0e\x65mail_verified\x18\x07 \x01(\x08\"O\n\rSignUpRequest\x12\x13\n\x05\x65mail\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08password\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x11\n\tfull_name\x18\x03 \x01(\t\";\n\x0cLoginRequest\x12\x13\n\x05\x65mail\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08password\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"<\n\x10LoginFormRequest\x12(\n\x04\x66orm\x18\x01 \x01(\x0b\x32\x14.google.api.HttpBodyB\x04\xe2\x41\x01\x02\"\x80\x01\n\rLoginResponse\x12\x14\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\t\x12\x12\n\ntoken_type\x18\x02 \x01(\t\x12\x12\n\nexpires_in\x18\x03 \x01(\x05\x12\x15\n\rrefresh_token\x18\x04 \x01(\t\x12\x1a\n\x12refresh_expires_in\x18\x05 \x01(\x05\"-\n\x0eRefreshRequest\x12\x1b\n\rrefresh_token\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\x0f\n\rLogoutRequest\"\x10\n\x0eLogoutResponse\"\x12\n\x10LogoutAllRequest\"+\n\x11LogoutAllResponse\x12\x16\n\x0e\x65nded_sessions\x18\x01 \x01(\x05\"\xe2\x01\n\x07Session\x12\n\n\x02id\x18\x01 \x01(\t\x12\x12\n\nuser_agent\x18\x02 \x01(\t\x12\x12\n\nip_address\x18\x03 \x01(\t\x12/\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0crefresh_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x63urrent\x18\x07 \x01(\x08\"\x15\n\x13ListSessionsRequest\"=\n\x14ListSessionsResponse\x12%\n\x08sessions\x18\x01 \x03(\x0b\x32\x13.mercato.v1.Session\"0\n\x14RevokeSessionRequest\x12\x18\n\nsession_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"S\n\x15\x43hangePasswordRequest\x12\x1e\n\x10\x63urrent_password\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1a\n\x0cnew_password\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"0\n\x16\x43hangePasswordResponse\x12\x16\n\x0e\x65nded_sessions\x18\x01 \x01(\x05\"2\n\x1bRequestPasswordResetRequest\x12\x13\n\x05\x65mail\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\x1e\n\x1cRequestPasswordResetResponse\"G\n\x14ResetPasswordRequest\x12\x13\n\x05token\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1a\n\x0cnew_password\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\"/\n\x15ResetPasswordResponse\x12\x16\n\x0e\x65nded_sessions\x18\x01 \x01(\x05\"!\n\x1fRequestEmailVerificationRequest\"\"\n RequestEmailVerificationResponse\")\n\x12VerifyEmailRequest\x12\x13\n\x05token\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"$\n\x13VerifyEmailResponse\x12\r\n\x05\x65mail\x18\x01 \x01(\t\"\x10\n\x0eGetJwksRequest\"%\n\x04Jwks\x12\x1d\n\x04keys\x18\x01 \x03(\x0b\x32\x0f.mercato.v1.Jwk\"Q\n\x03Jwk\x12\x0b\n\x03kty\x18\x01 \x01(\t\x12\x0b\n\x03\x63rv\x18\x02 \x01(\t\x12\t\n\x01x\x18\x03 \x01(\t\x12\x0b\n\x03kid\x18\x04 \x01(\t\x12\x0b\n\x03use\x18\x05 \x01(\t\x12\x0b\n\x03\x61lg\x18\x06 \x01(\t\"\x0e\n\x0cGetMeRequest\"7\n\x0fUpdateMeRequest\x12\x16\n\tfull_name\x18\x01 \x01(\tH\x00\x88\x01\x01\x42\x0c\n\n_full_name\"\x15\n\x13GetAdminOnlyRequest\"\'\n\x14GetAdminOnlyResponse\x12\x0f\n\x07message\x18\x01 \x01(\t\"\x88\x01\n\x10ListUsersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\t\n\x01q\x18\x03 \x01(\t\x12\x1e\n\x04role\x18\x04 \x01(\x0e\x32\x10.mercato.v1.Role\x12\x15\n\x08\x64isabled\x18\x05 \x01(\x08H\x00\x88\x01\x01\x42\x0b\n\t_disabled\"M\n\x11ListUsersResponse\x12\x1f\n\x05users\x18\x01 \x03(\x0b\x32\x10.mercato.v1.User\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\'\n\x0eGetUserRequest\x12\x15\n\x07user_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"|\n\x11UpdateUserRequest\x12\x15\n\x07user_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12#\n\x04role\x18\x02 \x01(\x0e\x32\x10.mercato.v1.RoleH\x00\x88\x01\x01\x12\x15\n\x08\x64isabled\x18\x03 \x01(\x08H\x01\x88\x01\x01\x42\x07\n\x05_roleB\x0b\n\t_disabled\"\xe4\x01\n\nAuditEntry\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08\x61\x63tor_id\x18\x02 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x03 \x01(\t\x12\x12\n\nsubject_id\x18\x04 \x01(\t\x12\'\n\x06\x62\x65\x66ore\x18\x05 \x01(\x0b\x32\x17.google.protobuf.Struct\x12&\n\x05\x61\x66ter\x18\x06 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x12\n\nrequest_id\x18\x07 \x01(\t\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"r\n\x13ListAuditLogRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x10\n\x08\x61\x63tor_id\x18\x03 \x01(\t\x12\x12\n\nsubject_id\x18\x04 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x05 \x01(\t\"X\n\x14ListAuditLogResponse\x12\'\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x16.mercato.v1.AuditEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*;\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\r\n\tROLE_USER\x10\x01\x12\x0e\n\nROLE_ADMIN\x10\x02\x32\x87\x12\n\x0b\x41uthService\x12W\n\x06SignUp\x12\x19.mercato.v1.SignUpRequest\x1a\x10.mercato.v1.User\" \x8a\xb5\x18\n\x08\x01\x10\xc9\x01\x18\x88\' \x01\x82\xd3\xe4\x93\x02\x0c\"\x07/signup:\x01*\x12`\n\x05Login\x12\x18.mercato.v1.LoginRequest\x1a\x19.mercato.v1.LoginResponse\"\"\x8a\xb5\x18\x05\x08\x01\x18\x88\'\x82\xd3\xe4\x93\x02\x13\"\x0e/v1/auth:login:\x01*\x12\x63\n\tLoginForm\x12\x1c.mercato.v1.LoginFormRequest\x1a\x19.mercato.v1.LoginResponse\"\x1d\x8a\xb5\x18\x05\x08\x01\x18\x88\'\x82\xd3\xe4\x93\x02\x0e\"\x06/login:\x04\x66orm\x12\x63\n\x07Refresh\x12\x1a.mercato.v1.RefreshRequest\x1a\x19.mercato.v1.LoginResponse\"!\x8a\xb5\x18\x02\x08\x01\x82\xd3\xe4\x93\x02\x15\"\x10/v1/auth:refresh:\x01*\x12Y\n\x06Logout\x12\x19.mercato.v1.LogoutRequest\x1a\x1a.mercato.v1.LogoutResponse\"\x18\x8a\xb5\x18\x02\x08\x02\x82\xd3\xe4\x93\x02\x0c\"\x07/logout:\x01*\x12m\n\tLogoutAll\x12\x1c.mercato.v1.LogoutAllRequest\x1a\x1d.mercato.v1.LogoutAllResponse\"#\x8a\xb5\x18\x02\x08\x02\x82\xd3\xe4\x93\x02\x17\"\x12/v1/auth:logoutAll:\x01*\x12m\n\x0cListSessions\x12\x1f.mercato.v1.ListSessionsRequest\x1a .mercato.v1.ListSessionsResponse\"\x1a\x8a\xb5\x18\x02\x08\x02\x82\xd3\xe4\x93\x02\x0e\x12\x0c/me/sessions\x12q\n\rRevokeSession\x12 .mercato.v1.RevokeSessionRequest\x1a\x13.mercato.v1.Session\")\x8a\xb5\x18\x04\x08\x02 \x01\x82\xd3\xe4\x93\x02\x1b*\x19/me/sessions/{session_id}\x12\x81\x01\n\x0e\x43hangePassword\x12!.mercato.v1.ChangePasswordRequest\x1a\".mercato.v1.ChangePasswordResponse\"(\x8a\xb5\x18\x07\x08\x02\x18\x88\' \x01\x82\xd3\xe4\x93\x02\x17\"\x12/me:changePassword:\x01*\x12\x9b\x01\n\x14RequestPasswordReset\x12\'.mercato.v1.RequestPasswordResetRequest\x1a(.mercato.v1.RequestPasswordResetResponse\"0\x8a\xb5\x18\x04\x08\x01 \x01\x82\xd3\xe4\x93\x02\"\"\x1d/v1/auth:requestPasswordReset:\x01*\x12\x82\x01\n\rResetPassword\x12 .mercato.v1.ResetPasswordRequest\x1a!.mercato.v1.ResetPasswordResponse\",\x8a\xb5\x18\x07\x08\x01\x18\x88\' \x01\x82\xd3\xe4\x93\x02\x1b\"\x16/v1/auth:resetPassword:\x01*\x12\xa6\x01\n\x18RequestEmailVerification\x12+.mercato.v1.RequestEmailVerificationRequest\x1a,.mercato.v1.RequestEmailVerificationResponse\"/\x8a\xb5\x18\x04\x08\x02 \x01\x82\xd3\xe4\x93\x02!\"\x1c/me:requestEmailVerification:\x01*\x12w\n\x0bVerifyEmail\x12\x1e.mercato.v1.VerifyEmailRequest\x1a\x1f.mercato.v1.VerifyEmailResponse\"\'\x8a\xb5\x18\x04\x08\x01 \x01\x82\xd3\xe4\x93\x02\x19\"\x14/v1/auth:verifyEmail:\x01*\x12`\n\x07GetJwks\x12\x1a.mercato.v1.GetJwksRequest\x1a\x10.mercato.v1.Jwks\"\'\x8a\xb5\x18\x05\x08\x01(\xac\x02\x82\xd3\xe4\x93\x02\x18\x12\x16/.well-known/jwks.json\x12\x46\n\x05GetMe\x12\x18.mercato.v1.GetMeRequest\x1a\x10.mercato.v1.User\"\x11\x8a\xb5\x18\x02\x08\x02\x82\xd3\xe4\x93\x02\x05\x12\x03/me\x12Q\n\x08UpdateMe\x12\x1b.mercato.v1.UpdateMeRequest\x1a\x10.mercato.v1.User\"\x16\x8a\xb5\x18\x04\x08\x02 \x01\x82\xd3\xe4\x93\x02\x08\x32\x03/me:\x01*\x12l\n\x0cGetAdminOnly\x12\x1f.mercato.v1.GetAdminOnlyRequest\x1a .mercato.v1.GetAdminOnlyResponse\"\x19\x8a\xb5\x18\x02\x08\x03\x82\xd3\xe4\x93\x02\r\x12\x0b/admin-only\x12\x61\n\tListUsers\x12\x1c.mercato.v1.ListUsersRequest\x1a\x1d.mercato.v1.ListUsersResponse\"\x17\x8a\xb5\x18\x02\x08\x03\x82\xd3\xe4\x93\x02\x0b\x12\t/v1/users\x12Z\n\x07GetUser\x12\x1a.mercato.v1.GetUserRequest\x1a\x10.mercato.v1.User\"!\x8a\xb5\x18\x02\x08\x03\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/users/{user_id}\x12\x65\n\nUpdateUser\x12\x1d.mercato.v1.UpdateUserRequest\x1a\x10.mercato.v1.User\"&\x8a\xb5\x18\x04\x08\x03 \x01\x82\xd3\xe4\x93\x02\x18\x32\x13/v1/users/{user_id}:\x01*\x12m\n\x0cListAuditLog\x12\x1f.mercato.v1.ListAuditLogRequest\x1a .mercato.v1.ListAuditLogResponse\"\x1a\x8a\xb5\x18\x02\x08\x03\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/auditLogb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -55,6 +55,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHANGEPASSWORDREQUEST'].fields_by_name['current_password']._serialized_options = b'\342A\001\002'
   _globals['_CHANGEPASSWORDREQUEST'].fields_by_name['new_password']._loaded_options = None
   _globals['_CHANGEPASSWORDREQUEST'].fields_by_name['new_password']._serialized_options = b'\342A\001\002'
+  _globals['_REQUESTPASSWORDRESETREQUEST'].fields_by_name['email']._loaded_options = None
+  _globals['_REQUESTPASSWORDRESETREQUEST'].fields_by_name['email']._serialized_options = b'\342A\001\002'
+  _globals['_RESETPASSWORDREQUEST'].fields_by_name['token']._loaded_options = None
+  _globals['_RESETPASSWORDREQUEST'].fields_by_name['token']._serialized_options = b'\342A\001\002'
+  _globals['_RESETPASSWORDREQUEST'].fields_by_name['new_password']._loaded_options = None
+  _globals['_RESETPASSWORDREQUEST'].fields_by_name['new_password']._serialized_options = b'\342A\001\002'
+  _globals['_VERIFYEMAILREQUEST'].fields_by_name['token']._loaded_options = None
+  _globals['_VERIFYEMAILREQUEST'].fields_by_name['token']._serialized_options = b'\342A\001\002'
   _globals['_GETUSERREQUEST'].fields_by_name['user_id']._loaded_options = None
   _globals['_GETUSERREQUEST'].fields_by_name['user_id']._serialized_options = b'\342A\001\002'
   _globals['_UPDATEUSERREQUEST'].fields_by_name['user_id']._loaded_options = None
@@ -77,6 +85,14 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AUTHSERVICE'].methods_by_name['RevokeSession']._serialized_options = b'\212\265\030\004\010\002 \001\202\323\344\223\002\033*\031/me/sessions/{session_id}'
   _globals['_AUTHSERVICE'].methods_by_name['ChangePassword']._loaded_options = None
   _globals['_AUTHSERVICE'].methods_by_name['ChangePassword']._serialized_options = b'\212\265\030\007\010\002\030\210\' \001\202\323\344\223\002\027\"\022/me:changePassword:\001*'
+  _globals['_AUTHSERVICE'].methods_by_name['RequestPasswordReset']._loaded_options = None
+  _globals['_AUTHSERVICE'].methods_by_name['RequestPasswordReset']._serialized_options = b'\212\265\030\004\010\001 \001\202\323\344\223\002\"\"\035/v1/auth:requestPasswordReset:\001*'
+  _globals['_AUTHSERVICE'].methods_by_name['ResetPassword']._loaded_options = None
+  _globals['_AUTHSERVICE'].methods_by_name['ResetPassword']._serialized_options = b'\212\265\030\007\010\001\030\210\' \001\202\323\344\223\002\033\"\026/v1/auth:resetPassword:\001*'
+  _globals['_AUTHSERVICE'].methods_by_name['RequestEmailVerification']._loaded_options = None
+  _globals['_AUTHSERVICE'].methods_by_name['RequestEmailVerification']._serialized_options = b'\212\265\030\004\010\002 \001\202\323\344\223\002!\"\034/me:requestEmailVerification:\001*'
+  _globals['_AUTHSERVICE'].methods_by_name['VerifyEmail']._loaded_options = None
+  _globals['_AUTHSERVICE'].methods_by_name['VerifyEmail']._serialized_options = b'\212\265\030\004\010\001 \001\202\323\344\223\002\031\"\024/v1/auth:verifyEmail:\001*'
   _globals['_AUTHSERVICE'].methods_by_name['GetJwks']._loaded_options = None
   _globals['_AUTHSERVICE'].methods_by_name['GetJwks']._serialized_options = b'\212\265\030\005\010\001(\254\002\202\323\344\223\002\030\022\026/.well-known/jwks.json'
   _globals['_AUTHSERVICE'].methods_by_name['GetMe']._loaded_options = None
@@ -93,8 +109,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AUTHSERVICE'].methods_by_name['UpdateUser']._serialized_options = b'\212\265\030\004\010\003 \001\202\323\344\223\002\0302\023/v1/users/{user_id}:\001*'
   _globals['_AUTHSERVICE'].methods_by_name['ListAuditLog']._loaded_options = None
   _globals['_AUTHSERVICE'].methods_by_name['ListAuditLog']._serialized_options = b'\212\265\030\002\010\003\202\323\344\223\002\016\022\014/v1/auditLog'
-  _globals['_ROLE']._serialized_start=2474
-  _globals['_ROLE']._serialized_end=2533
+  _globals['_ROLE']._serialized_start=2832
+  _globals['_ROLE']._serialized_end=2891
   _globals['_USER']._serialized_start=216
   _globals['_USER']._serialized_end=391
   _globals['_SIGNUPREQUEST']._serialized_start=393
@@ -127,34 +143,50 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHANGEPASSWORDREQUEST']._serialized_end=1323
   _globals['_CHANGEPASSWORDRESPONSE']._serialized_start=1325
   _globals['_CHANGEPASSWORDRESPONSE']._serialized_end=1373
-  _globals['_GETJWKSREQUEST']._serialized_start=1375
-  _globals['_GETJWKSREQUEST']._serialized_end=1391
-  _globals['_JWKS']._serialized_start=1393
-  _globals['_JWKS']._serialized_end=1430
-  _globals['_JWK']._serialized_start=1432
-  _globals['_JWK']._serialized_end=1513
-  _globals['_GETMEREQUEST']._serialized_start=1515
-  _globals['_GETMEREQUEST']._serialized_end=1529
-  _globals['_UPDATEMEREQUEST']._serialized_start=1531
-  _globals['_UPDATEMEREQUEST']._serialized_end=1586
-  _globals['_GETADMINONLYREQUEST']._serialized_start=1588
-  _globals['_GETADMINONLYREQUEST']._serialized_end=1609
-  _globals['_GETADMINONLYRESPONSE']._serialized_start=1611
-  _globals['_GETADMINONLYRESPONSE']._serialized_end=1650
-  _globals['_LISTUSERSREQUEST']._serialized_start=1653
-  _globals['_LISTUSERSREQUEST']._serialized_end=1789
-  _globals['_LISTUSERSRESPONSE']._serialized_start=1791
-  _globals['_LISTUSERSRESPONSE']._serialized_end=1868
-  _globals['_GETUSERREQUEST']._serialized_start=1870
-  _globals['_GETUSERREQUEST']._serialized_end=1909
-  _globals['_UPDATEUSERREQUEST']._serialized_start=1911
-  _globals['_UPDATEUSERREQUEST']._serialized_end=2035
-  _globals['_AUDITENTRY']._serialized_start=2038
-  _globals['_AUDITENTRY']._serialized_end=2266
-  _globals['_LISTAUDITLOGREQUEST']._serialized_start=2268
-  _globals['_LISTAUDITLOGREQUEST']._serialized_end=2382
-  _globals['_LISTAUDITLOGRESPONSE']._serialized_start=2384
-  _globals['_LISTAUDITLOGRESPONSE']._serialized_end=2472
-  _globals['_AUTHSERVICE']._serialized_start=2536
-  _globals['_AUTHSERVICE']._serialized_end=4266
+  _globals['_REQUESTPASSWORDRESETREQUEST']._serialized_start=1375
+  _globals['_REQUESTPASSWORDRESETREQUEST']._serialized_end=1425
+  _globals['_REQUESTPASSWORDRESETRESPONSE']._serialized_start=1427
+  _globals['_REQUESTPASSWORDRESETRESPONSE']._serialized_end=1457
+  _globals['_RESETPASSWORDREQUEST']._serialized_start=1459
+  _globals['_RESETPASSWORDREQUEST']._serialized_end=1530
+  _globals['_RESETPASSWORDRESPONSE']._serialized_start=1532
+  _globals['_RESETPASSWORDRESPONSE']._serialized_end=1579
+  _globals['_REQUESTEMAILVERIFICATIONREQUEST']._serialized_start=1581
+  _globals['_REQUESTEMAILVERIFICATIONREQUEST']._serialized_end=1614
+  _globals['_REQUESTEMAILVERIFICATIONRESPONSE']._serialized_start=1616
+  _globals['_REQUESTEMAILVERIFICATIONRESPONSE']._serialized_end=1650
+  _globals['_VERIFYEMAILREQUEST']._serialized_start=1652
+  _globals['_VERIFYEMAILREQUEST']._serialized_end=1693
+  _globals['_VERIFYEMAILRESPONSE']._serialized_start=1695
+  _globals['_VERIFYEMAILRESPONSE']._serialized_end=1731
+  _globals['_GETJWKSREQUEST']._serialized_start=1733
+  _globals['_GETJWKSREQUEST']._serialized_end=1749
+  _globals['_JWKS']._serialized_start=1751
+  _globals['_JWKS']._serialized_end=1788
+  _globals['_JWK']._serialized_start=1790
+  _globals['_JWK']._serialized_end=1871
+  _globals['_GETMEREQUEST']._serialized_start=1873
+  _globals['_GETMEREQUEST']._serialized_end=1887
+  _globals['_UPDATEMEREQUEST']._serialized_start=1889
+  _globals['_UPDATEMEREQUEST']._serialized_end=1944
+  _globals['_GETADMINONLYREQUEST']._serialized_start=1946
+  _globals['_GETADMINONLYREQUEST']._serialized_end=1967
+  _globals['_GETADMINONLYRESPONSE']._serialized_start=1969
+  _globals['_GETADMINONLYRESPONSE']._serialized_end=2008
+  _globals['_LISTUSERSREQUEST']._serialized_start=2011
+  _globals['_LISTUSERSREQUEST']._serialized_end=2147
+  _globals['_LISTUSERSRESPONSE']._serialized_start=2149
+  _globals['_LISTUSERSRESPONSE']._serialized_end=2226
+  _globals['_GETUSERREQUEST']._serialized_start=2228
+  _globals['_GETUSERREQUEST']._serialized_end=2267
+  _globals['_UPDATEUSERREQUEST']._serialized_start=2269
+  _globals['_UPDATEUSERREQUEST']._serialized_end=2393
+  _globals['_AUDITENTRY']._serialized_start=2396
+  _globals['_AUDITENTRY']._serialized_end=2624
+  _globals['_LISTAUDITLOGREQUEST']._serialized_start=2626
+  _globals['_LISTAUDITLOGREQUEST']._serialized_end=2740
+  _globals['_LISTAUDITLOGRESPONSE']._serialized_start=2742
+  _globals['_LISTAUDITLOGRESPONSE']._serialized_end=2830
+  _globals['_AUTHSERVICE']._serialized_start=2894
+  _globals['_AUTHSERVICE']._serialized_end=5205
 # @@protoc_insertion_point(module_scope)

@@ -87,6 +87,26 @@ class AuthServiceStub:
                 request_serializer=mercato_dot_v1_dot_auth__pb2.ChangePasswordRequest.SerializeToString,
                 response_deserializer=mercato_dot_v1_dot_auth__pb2.ChangePasswordResponse.FromString,
                 _registered_method=True)
+        self.RequestPasswordReset = channel.unary_unary(
+                '/mercato.v1.AuthService/RequestPasswordReset',
+                request_serializer=mercato_dot_v1_dot_auth__pb2.RequestPasswordResetRequest.SerializeToString,
+                response_deserializer=mercato_dot_v1_dot_auth__pb2.RequestPasswordResetResponse.FromString,
+                _registered_method=True)
+        self.ResetPassword = channel.unary_unary(
+                '/mercato.v1.AuthService/ResetPassword',
+                request_serializer=mercato_dot_v1_dot_auth__pb2.ResetPasswordRequest.SerializeToString,
+                response_deserializer=mercato_dot_v1_dot_auth__pb2.ResetPasswordResponse.FromString,
+                _registered_method=True)
+        self.RequestEmailVerification = channel.unary_unary(
+                '/mercato.v1.AuthService/RequestEmailVerification',
+                request_serializer=mercato_dot_v1_dot_auth__pb2.RequestEmailVerificationRequest.SerializeToString,
+                response_deserializer=mercato_dot_v1_dot_auth__pb2.RequestEmailVerificationResponse.FromString,
+                _registered_method=True)
+        self.VerifyEmail = channel.unary_unary(
+                '/mercato.v1.AuthService/VerifyEmail',
+                request_serializer=mercato_dot_v1_dot_auth__pb2.VerifyEmailRequest.SerializeToString,
+                response_deserializer=mercato_dot_v1_dot_auth__pb2.VerifyEmailResponse.FromString,
+                _registered_method=True)
         self.GetJwks = channel.unary_unary(
                 '/mercato.v1.AuthService/GetJwks',
                 request_serializer=mercato_dot_v1_dot_auth__pb2.GetJwksRequest.SerializeToString,
@@ -141,7 +161,7 @@ class AuthServiceServicer:
     """
 
     def SignUp(self, request, context):
-        """Create an account with ROLE_USER.
+        """Create an account with ROLE_USER, and send its address a mail with a token for VerifyEmail.
 
         Errors: INVALID_ARGUMENT INVALID_FIELD (every violation is listed), ALREADY_EXISTS EMAIL_TAKEN.
         """
@@ -223,6 +243,46 @@ class AuthServiceServicer:
         A wrong current password counts as a failed login.
         Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED PASSWORD_WRONG,
         RESOURCE_EXHAUSTED TOO_MANY_ATTEMPTS.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RequestPasswordReset(self, request, context):
+        """Ask for a mail with a token that sets a new password (ResetPassword). It is valid for an hour, and ends those that were asked for before.
+
+        The answer is the same, and as quick, whether the address has an account or not: that is looked up when the mail is sent. More than
+        five mails in an hour are not sent to an address; the answer does not tell, and the token of the last one stays valid.
+        Errors: INVALID_ARGUMENT INVALID_FIELD.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ResetPassword(self, request, context):
+        """Set a new password with the token of a mail; every session of the account ends, and its address counts as verified.
+
+        Errors: INVALID_ARGUMENT INVALID_FIELD, FAILED_PRECONDITION ONE_TIME_TOKEN_INVALID (unknown, used, expired, or followed by a newer one;
+        it does not say which).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RequestEmailVerification(self, request, context):
+        """Ask for another mail with a token that verifies the caller's address (VerifyEmail), as SignUp sends one. Valid for 24 hours.
+
+        An address that is verified already gets none.
+        Errors: UNAUTHENTICATED TOKEN_INVALID, RESOURCE_EXHAUSTED TOO_MANY_MAILS (after five in an hour; RetryInfo says when).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def VerifyEmail(self, request, context):
+        """Verify an address with the token of a mail that was sent there.
+
+        Errors: INVALID_ARGUMENT INVALID_FIELD, FAILED_PRECONDITION ONE_TIME_TOKEN_INVALID (unknown, used or expired; it does not say which).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -353,6 +413,26 @@ def add_AuthServiceServicer_to_server(servicer, server):
                     servicer.ChangePassword,
                     request_deserializer=mercato_dot_v1_dot_auth__pb2.ChangePasswordRequest.FromString,
                     response_serializer=mercato_dot_v1_dot_auth__pb2.ChangePasswordResponse.SerializeToString,
+            ),
+            'RequestPasswordReset': grpc.unary_unary_rpc_method_handler(
+                    servicer.RequestPasswordReset,
+                    request_deserializer=mercato_dot_v1_dot_auth__pb2.RequestPasswordResetRequest.FromString,
+                    response_serializer=mercato_dot_v1_dot_auth__pb2.RequestPasswordResetResponse.SerializeToString,
+            ),
+            'ResetPassword': grpc.unary_unary_rpc_method_handler(
+                    servicer.ResetPassword,
+                    request_deserializer=mercato_dot_v1_dot_auth__pb2.ResetPasswordRequest.FromString,
+                    response_serializer=mercato_dot_v1_dot_auth__pb2.ResetPasswordResponse.SerializeToString,
+            ),
+            'RequestEmailVerification': grpc.unary_unary_rpc_method_handler(
+                    servicer.RequestEmailVerification,
+                    request_deserializer=mercato_dot_v1_dot_auth__pb2.RequestEmailVerificationRequest.FromString,
+                    response_serializer=mercato_dot_v1_dot_auth__pb2.RequestEmailVerificationResponse.SerializeToString,
+            ),
+            'VerifyEmail': grpc.unary_unary_rpc_method_handler(
+                    servicer.VerifyEmail,
+                    request_deserializer=mercato_dot_v1_dot_auth__pb2.VerifyEmailRequest.FromString,
+                    response_serializer=mercato_dot_v1_dot_auth__pb2.VerifyEmailResponse.SerializeToString,
             ),
             'GetJwks': grpc.unary_unary_rpc_method_handler(
                     servicer.GetJwks,
@@ -646,6 +726,114 @@ class AuthService:
             '/mercato.v1.AuthService/ChangePassword',
             mercato_dot_v1_dot_auth__pb2.ChangePasswordRequest.SerializeToString,
             mercato_dot_v1_dot_auth__pb2.ChangePasswordResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RequestPasswordReset(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mercato.v1.AuthService/RequestPasswordReset',
+            mercato_dot_v1_dot_auth__pb2.RequestPasswordResetRequest.SerializeToString,
+            mercato_dot_v1_dot_auth__pb2.RequestPasswordResetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ResetPassword(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mercato.v1.AuthService/ResetPassword',
+            mercato_dot_v1_dot_auth__pb2.ResetPasswordRequest.SerializeToString,
+            mercato_dot_v1_dot_auth__pb2.ResetPasswordResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RequestEmailVerification(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mercato.v1.AuthService/RequestEmailVerification',
+            mercato_dot_v1_dot_auth__pb2.RequestEmailVerificationRequest.SerializeToString,
+            mercato_dot_v1_dot_auth__pb2.RequestEmailVerificationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def VerifyEmail(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mercato.v1.AuthService/VerifyEmail',
+            mercato_dot_v1_dot_auth__pb2.VerifyEmailRequest.SerializeToString,
+            mercato_dot_v1_dot_auth__pb2.VerifyEmailResponse.FromString,
             options,
             channel_credentials,
             insecure,

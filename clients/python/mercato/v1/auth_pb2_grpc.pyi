@@ -42,7 +42,7 @@ class AuthServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AuthServiceAsyncStub: ...
     SignUp: _grpc.UnaryUnaryMultiCallable[_auth_pb2.SignUpRequest, _auth_pb2.User]
-    """Create an account with ROLE_USER.
+    """Create an account with ROLE_USER, and send its address a mail with a token for VerifyEmail.
 
     Errors: INVALID_ARGUMENT INVALID_FIELD (every violation is listed), ALREADY_EXISTS EMAIL_TAKEN.
     """
@@ -92,6 +92,30 @@ class AuthServiceStub:
     A wrong current password counts as a failed login.
     Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED PASSWORD_WRONG,
     RESOURCE_EXHAUSTED TOO_MANY_ATTEMPTS.
+    """
+    RequestPasswordReset: _grpc.UnaryUnaryMultiCallable[_auth_pb2.RequestPasswordResetRequest, _auth_pb2.RequestPasswordResetResponse]
+    """Ask for a mail with a token that sets a new password (ResetPassword). It is valid for an hour, and ends those that were asked for before.
+
+    The answer is the same, and as quick, whether the address has an account or not: that is looked up when the mail is sent. More than
+    five mails in an hour are not sent to an address; the answer does not tell, and the token of the last one stays valid.
+    Errors: INVALID_ARGUMENT INVALID_FIELD.
+    """
+    ResetPassword: _grpc.UnaryUnaryMultiCallable[_auth_pb2.ResetPasswordRequest, _auth_pb2.ResetPasswordResponse]
+    """Set a new password with the token of a mail; every session of the account ends, and its address counts as verified.
+
+    Errors: INVALID_ARGUMENT INVALID_FIELD, FAILED_PRECONDITION ONE_TIME_TOKEN_INVALID (unknown, used, expired, or followed by a newer one;
+    it does not say which).
+    """
+    RequestEmailVerification: _grpc.UnaryUnaryMultiCallable[_auth_pb2.RequestEmailVerificationRequest, _auth_pb2.RequestEmailVerificationResponse]
+    """Ask for another mail with a token that verifies the caller's address (VerifyEmail), as SignUp sends one. Valid for 24 hours.
+
+    An address that is verified already gets none.
+    Errors: UNAUTHENTICATED TOKEN_INVALID, RESOURCE_EXHAUSTED TOO_MANY_MAILS (after five in an hour; RetryInfo says when).
+    """
+    VerifyEmail: _grpc.UnaryUnaryMultiCallable[_auth_pb2.VerifyEmailRequest, _auth_pb2.VerifyEmailResponse]
+    """Verify an address with the token of a mail that was sent there.
+
+    Errors: INVALID_ARGUMENT INVALID_FIELD, FAILED_PRECONDITION ONE_TIME_TOKEN_INVALID (unknown, used or expired; it does not say which).
     """
     GetJwks: _grpc.UnaryUnaryMultiCallable[_auth_pb2.GetJwksRequest, _auth_pb2.Jwks]
     """Return the public keys that verify access tokens: a JSON Web Key Set (RFC 7517). Empty where tokens are signed with a shared secret.
@@ -154,7 +178,7 @@ class AuthServiceAsyncStub(AuthServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     SignUp: _aio.UnaryUnaryMultiCallable[_auth_pb2.SignUpRequest, _auth_pb2.User]  # type: ignore[assignment]
-    """Create an account with ROLE_USER.
+    """Create an account with ROLE_USER, and send its address a mail with a token for VerifyEmail.
 
     Errors: INVALID_ARGUMENT INVALID_FIELD (every violation is listed), ALREADY_EXISTS EMAIL_TAKEN.
     """
@@ -204,6 +228,30 @@ class AuthServiceAsyncStub(AuthServiceStub):
     A wrong current password counts as a failed login.
     Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED PASSWORD_WRONG,
     RESOURCE_EXHAUSTED TOO_MANY_ATTEMPTS.
+    """
+    RequestPasswordReset: _aio.UnaryUnaryMultiCallable[_auth_pb2.RequestPasswordResetRequest, _auth_pb2.RequestPasswordResetResponse]  # type: ignore[assignment]
+    """Ask for a mail with a token that sets a new password (ResetPassword). It is valid for an hour, and ends those that were asked for before.
+
+    The answer is the same, and as quick, whether the address has an account or not: that is looked up when the mail is sent. More than
+    five mails in an hour are not sent to an address; the answer does not tell, and the token of the last one stays valid.
+    Errors: INVALID_ARGUMENT INVALID_FIELD.
+    """
+    ResetPassword: _aio.UnaryUnaryMultiCallable[_auth_pb2.ResetPasswordRequest, _auth_pb2.ResetPasswordResponse]  # type: ignore[assignment]
+    """Set a new password with the token of a mail; every session of the account ends, and its address counts as verified.
+
+    Errors: INVALID_ARGUMENT INVALID_FIELD, FAILED_PRECONDITION ONE_TIME_TOKEN_INVALID (unknown, used, expired, or followed by a newer one;
+    it does not say which).
+    """
+    RequestEmailVerification: _aio.UnaryUnaryMultiCallable[_auth_pb2.RequestEmailVerificationRequest, _auth_pb2.RequestEmailVerificationResponse]  # type: ignore[assignment]
+    """Ask for another mail with a token that verifies the caller's address (VerifyEmail), as SignUp sends one. Valid for 24 hours.
+
+    An address that is verified already gets none.
+    Errors: UNAUTHENTICATED TOKEN_INVALID, RESOURCE_EXHAUSTED TOO_MANY_MAILS (after five in an hour; RetryInfo says when).
+    """
+    VerifyEmail: _aio.UnaryUnaryMultiCallable[_auth_pb2.VerifyEmailRequest, _auth_pb2.VerifyEmailResponse]  # type: ignore[assignment]
+    """Verify an address with the token of a mail that was sent there.
+
+    Errors: INVALID_ARGUMENT INVALID_FIELD, FAILED_PRECONDITION ONE_TIME_TOKEN_INVALID (unknown, used or expired; it does not say which).
     """
     GetJwks: _aio.UnaryUnaryMultiCallable[_auth_pb2.GetJwksRequest, _auth_pb2.Jwks]  # type: ignore[assignment]
     """Return the public keys that verify access tokens: a JSON Web Key Set (RFC 7517). Empty where tokens are signed with a shared secret.
@@ -269,7 +317,7 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _auth_pb2.SignUpRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_auth_pb2.User, _abc.Awaitable[_auth_pb2.User]]:
-        """Create an account with ROLE_USER.
+        """Create an account with ROLE_USER, and send its address a mail with a token for VerifyEmail.
 
         Errors: INVALID_ARGUMENT INVALID_FIELD (every violation is listed), ALREADY_EXISTS EMAIL_TAKEN.
         """
@@ -367,6 +415,54 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         A wrong current password counts as a failed login.
         Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED PASSWORD_WRONG,
         RESOURCE_EXHAUSTED TOO_MANY_ATTEMPTS.
+        """
+
+    @_abc_1.abstractmethod
+    def RequestPasswordReset(
+        self,
+        request: _auth_pb2.RequestPasswordResetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_pb2.RequestPasswordResetResponse, _abc.Awaitable[_auth_pb2.RequestPasswordResetResponse]]:
+        """Ask for a mail with a token that sets a new password (ResetPassword). It is valid for an hour, and ends those that were asked for before.
+
+        The answer is the same, and as quick, whether the address has an account or not: that is looked up when the mail is sent. More than
+        five mails in an hour are not sent to an address; the answer does not tell, and the token of the last one stays valid.
+        Errors: INVALID_ARGUMENT INVALID_FIELD.
+        """
+
+    @_abc_1.abstractmethod
+    def ResetPassword(
+        self,
+        request: _auth_pb2.ResetPasswordRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_pb2.ResetPasswordResponse, _abc.Awaitable[_auth_pb2.ResetPasswordResponse]]:
+        """Set a new password with the token of a mail; every session of the account ends, and its address counts as verified.
+
+        Errors: INVALID_ARGUMENT INVALID_FIELD, FAILED_PRECONDITION ONE_TIME_TOKEN_INVALID (unknown, used, expired, or followed by a newer one;
+        it does not say which).
+        """
+
+    @_abc_1.abstractmethod
+    def RequestEmailVerification(
+        self,
+        request: _auth_pb2.RequestEmailVerificationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_pb2.RequestEmailVerificationResponse, _abc.Awaitable[_auth_pb2.RequestEmailVerificationResponse]]:
+        """Ask for another mail with a token that verifies the caller's address (VerifyEmail), as SignUp sends one. Valid for 24 hours.
+
+        An address that is verified already gets none.
+        Errors: UNAUTHENTICATED TOKEN_INVALID, RESOURCE_EXHAUSTED TOO_MANY_MAILS (after five in an hour; RetryInfo says when).
+        """
+
+    @_abc_1.abstractmethod
+    def VerifyEmail(
+        self,
+        request: _auth_pb2.VerifyEmailRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_pb2.VerifyEmailResponse, _abc.Awaitable[_auth_pb2.VerifyEmailResponse]]:
+        """Verify an address with the token of a mail that was sent there.
+
+        Errors: INVALID_ARGUMENT INVALID_FIELD, FAILED_PRECONDITION ONE_TIME_TOKEN_INVALID (unknown, used or expired; it does not say which).
         """
 
     @_abc_1.abstractmethod

@@ -1,0 +1,17 @@
+"""Amounts for people."""
+
+DECIMALS = {
+    **dict.fromkeys(
+        ("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV", "XAF", "XOF", "XPF"), 0
+    ),
+    **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
+    **dict.fromkeys(("CLF", "UYW"), 4),
+}
+"""Digits after the point where they are not two (ISO 4217)."""
+
+
+def amount(minor: int, currency_code: str) -> str:
+    """Return an amount as people write it, such as `1,234.50 USD`."""
+    decimals = DECIMALS.get(currency_code, 2)
+    whole, rest = divmod(minor, 10**decimals)
+    return f"{whole:,}{f'.{rest:0{decimals}}' if decimals else ''} {currency_code}"

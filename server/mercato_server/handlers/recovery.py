@@ -1,0 +1,90 @@
+"""The part of AuthService that goes by mail: new passwords for those who forgot theirs, and verified addresses."""
+
+import hashlib
+import hmac
+
+from mercato.v1 import auth_pb2
+from mercato_server.context import Context
+from mercato_server.db import Pool
+from mercato_server.domain.one_time_tokens import LENGTH, digest
+from mercato_server.domain.passwords import weakness
+from mercato_server.handlers.checks import Checks
+from mercato_server.handlers.idempotency import Answer, Idempotency, answer
+from mercato_server.passwords import PasswordHasher
+from mercato_server.store import idempotency, mails, recovery
+from mercato_server.store.idempotency import IdempotencyKey, Stored
+
+
+class RecoveryHandler:
+    """Requests for mails with tokens, and what the tokens do."""
+
+    def __init__(self, pool: "Pool", passwords: PasswordHasher, keys: Idempotency, secret: str, mails_per_hour: int) -> None:
+        self._pool = pool
+        self._passwords = passwords
+        self._idempotency = keys
+        self._mails_per_hour = mails_per_hour
+        self._secret = hmac.digest(secret.encode(), b"mercato login attempts", hashlib.sha256)
+
+    async def RequestPasswordReset(self, request: auth_pb2.RequestPasswordResetRequest, context: Context) -> Answer:
+        """Send a mail with a token that sets a new password; no account is looked up here, so neither answer nor time tells of one."""
+        with Checks() as check:
+            email = check.email("email", request.email)
+        key = self._idempotency.key(context, request, _reset_requested)
+        return answer(context, await mails.request_reset(self._pool, email, self._mails_per_hour, key), _reset_requested)
+
+    async def ResetPassword(self, request: auth_pb2.ResetPasswordRequest, context: Context) -> Answer:
+        """Set a new password."""
+        with Checks() as check:
+            _check_token(check, request.token)
+            if weak := weakness(request.new_password):
+                check.fail("new_password", weak)
+        key = self._idempotency.key(context, request, _password_reset)
+        done = await idempotency.find(self._pool, key) or await self._reset_password(request, key)
+        return answer(context, done, _password_reset)
+
+    async def RequestEmailVerification(self, request: auth_pb2.RequestEmailVerificationRequest, context: Context) -> Answer:
+        """Send a mail with a token that verifies the caller's address."""
+        key = self._idempotency.key(context, request, _verification_requested)
+        requested = await mails.request_verification(self._pool, context.account_id, self._mails_per_hour, key)
+        return answer(context, requested, _verification_requested)
+
+    async def VerifyEmail(self, request: auth_pb2.VerifyEmailRequest, context: Context) -> Answer:
+        """Verify an address."""
+        with Checks() as check:
+            _check_token(check, request.token)
+        key = self._idempotency.key(context, request, _email_verified)
+        return answer(context, await recovery.verify_email(self._pool, digest(request.token), key), _email_verified)
+
+    async def _reset_password(self, request: auth_pb2.ResetPasswordRequest, key: IdempotencyKey | None) -> int | Stored:
+        token_digest = digest(request.token)
+        address = await recovery.address(self._pool, token_digest)  # a hash is for those who have a token
+        reset = recovery.Reset(
+            token_digest=token_digest,
+            address_digest=self._address_digest(address),
+            new_hash=await self._passwords.hash(request.new_password),
+        )
+        return await recovery.reset_password(self._pool, reset, key)
+
+    def _address_digest(self, address: str) -> bytes:
+        return hmac.digest(self._secret, address.encode(), hashlib.sha256)
+
+
+def _check_token(check: Checks, token: str) -> None:
+    if len(token) != LENGTH:
+        check.fail("token", "must be the token of a mail")
+
+
+def _reset_requested(_queued: bool) -> auth_pb2.RequestPasswordResetResponse:  # noqa: FBT001 - what became of it is not told
+    return auth_pb2.RequestPasswordResetResponse()
+
+
+def _password_reset(ended_sessions: int) -> auth_pb2.ResetPasswordResponse:
+    return auth_pb2.ResetPasswordResponse(ended_sessions=ended_sessions)
+
+
+def _verification_requested(_queued: bool) -> auth_pb2.RequestEmailVerificationResponse:  # noqa: FBT001 - what became of it is not told
+    return auth_pb2.RequestEmailVerificationResponse()
+
+
+def _email_verified(email: str) -> auth_pb2.VerifyEmailResponse:
+    return auth_pb2.VerifyEmailResponse(email=email)

@@ -1,0 +1,157 @@
+"""Mails: asking for them, having one for oneself while it is sent, and what became of it.
+
+A mail and the job that sends it are written in the transaction of their cause. The job may run more than once, and at several workers at
+once: whoever sends the mail has leased it. A row lock instead would keep a transaction open for as long as the mail's server likes, and
+that holds up every reader of the change feed that must miss nothing.
+"""
+
+from uuid import UUID
+
+from mercato_server.db import Conn, Pool
+from mercato_server.domain.errors import TooManyMails
+from mercato_server.domain.mails import Mail, Recipient, Template
+from mercato_server.store.idempotency import IdempotencyKey, Stored, once
+from mercato_server.transactions import retry_conflicts, transaction
+
+# The times of the last mails are kept, not a count, so that no hour sees more than $3 of them; the row makes those who ask at once wait.
+REQUEST_MAIL = """
+WITH allowed AS (
+    INSERT INTO mail_allowances AS known (address, template, times, last_at)
+    VALUES ($1, $2, ARRAY[now()], now())
+        ON CONFLICT (address, template) DO UPDATE
+       SET times = (known.times || now())[greatest(cardinality(known.times) + 2 - $3, 1):], last_at = now()
+     WHERE cardinality(known.times) < $3 OR known.times[cardinality(known.times) - $3 + 1] <= now() - interval '1 hour'
+    RETURNING address, template
+), mail AS (
+    INSERT INTO mails (template, address)
+    SELECT template, address FROM allowed
+    RETURNING id
+), job AS (
+    INSERT INTO pgqueuer (priority, entrypoint, payload, status)
+    SELECT 1, 'mail', uuid_send(id), 'queued' FROM mail  -- before those of orders: somebody waits for it
+)
+SELECT id FROM mail
+"""
+
+GET_WAIT = """
+SELECT extract(epoch FROM times[cardinality(times) - $3 + 1] + interval '1 hour' - now())::float8
+  FROM mail_allowances
+ WHERE address = $1 AND template = $2
+"""
+
+GET_UNVERIFIED = "SELECT email FROM accounts WHERE id = $1 AND email_verified_at IS NULL"
+
+LEASE_MAIL = """
+UPDATE mails
+   SET leased_until = now() + make_interval(secs => $2), failure = NULL
+ WHERE id = $1 AND sent_at IS NULL AND (leased_until IS NULL OR leased_until <= now())
+RETURNING id, template, address, order_id, extract(epoch FROM created_at)::float8 AS created_at,
+          extract(epoch FROM now() - created_at)::float8 AS age_s
+"""
+
+GET_LEASE = "SELECT extract(epoch FROM leased_until - now())::float8 FROM mails WHERE id = $1 AND sent_at IS NULL"
+
+RELEASE_MAIL = "UPDATE mails SET leased_until = NULL, failure = $2 WHERE id = $1"
+
+SET_SENT = "UPDATE mails SET sent_at = now(), leased_until = NULL WHERE id = $1"
+
+GET_RECIPIENT = """
+SELECT id, full_name, email_verified_at IS NOT NULL AS verified
+  FROM accounts
+ WHERE email = $1 AND disabled_at IS NULL
+"""
+
+IS_SUPERSEDED = "SELECT EXISTS (SELECT FROM mails WHERE template = 'reset_password' AND address = $1 AND id > $2)"
+
+INSERT_DIGEST = """
+INSERT INTO one_time_tokens (digest, mail_id, account_id, purpose, email, expires_at)
+VALUES ($1, $2, $3, $4, $5, now() + make_interval(secs => $6))
+    ON CONFLICT (digest) DO NOTHING  -- a mail that is sent again carries the token that it had
+"""
+
+# A mail that has failed says why; one that does not was to be put back into the queue when the database was away.
+REVIVE_JOBS = """
+UPDATE pgqueuer AS job
+   SET status = 'queued', execute_after = now(), updated = now()
+  FROM mails AS mail
+ WHERE job.status = 'failed' AND job.entrypoint = 'mail' AND mail.id = encode(job.payload, 'hex')::uuid
+   AND mail.failure IS NULL AND mail.sent_at IS NULL
+"""
+
+
+class MailBusyError(Exception):
+    """Another worker is sending the mail, or was until it died."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+        """Time after which it may be tried again."""
+
+
+@retry_conflicts
+async def request_reset(pool: "Pool", address: str, per_hour: int, key: IdempotencyKey | None = None) -> bool | Stored:
+    """Queue a reset mail for an address, known or not, unless it has had too many; tell whether that was done."""
+    async with transaction(pool) as conn:
+        return await once(conn, key, lambda: request(conn, address, Template.RESET_PASSWORD, per_hour))
+
+
+@retry_conflicts
+async def request_verification(pool: "Pool", account_id: UUID, per_hour: int, key: IdempotencyKey | None = None) -> bool | Stored:
+    """Queue a verification mail for an account; False if its address is verified already. Raises TooManyMails."""
+    async with transaction(pool) as conn:
+        return await once(conn, key, lambda: _request_verification(conn, account_id, per_hour))
+
+
+async def _request_verification(conn: "Conn", account_id: UUID, per_hour: int) -> bool:
+    address = await conn.fetchval(GET_UNVERIFIED, account_id)
+    if address is None:
+        return False
+    if not await request(conn, address, Template.VERIFY_EMAIL, per_hour):
+        raise TooManyMails(max(await conn.fetchval(GET_WAIT, address, Template.VERIFY_EMAIL, per_hour) or 0.0, 1.0))
+    return True
+
+
+async def request(conn: "Conn", address: str, template: Template, per_hour: int) -> bool:
+    """Queue a mail with a token in the caller's transaction; False if as many have been asked for in the last hour."""
+    return await conn.fetchval(REQUEST_MAIL, address, template, per_hour) is not None
+
+
+async def lease(pool: "Pool", mail_id: UUID, seconds: float) -> Mail | None:
+    """Have a mail for oneself for a while; None if there is nothing left to send. Raises MailBusyError while another has it."""
+    row = await pool.fetchrow(LEASE_MAIL, mail_id, seconds)
+    if row is not None:
+        return Mail(**{**dict(row), "template": Template(row["template"])})
+    left_s = await pool.fetchval(GET_LEASE, mail_id)
+    if left_s is not None:
+        raise MailBusyError(left_s)
+    return None
+
+
+async def release(pool: "Pool", mail_id: UUID, failure: str | None = None) -> None:
+    """Give a leased mail back: to be tried again, or with the reason why it will not be sent."""
+    await pool.execute(RELEASE_MAIL, mail_id, failure)
+
+
+async def set_sent(pool: "Pool", mail_id: UUID) -> None:
+    """Note that a mail has been sent."""
+    await pool.execute(SET_SENT, mail_id)
+
+
+async def recipient(pool: "Pool", mail: Mail) -> Recipient | None:
+    """Return whom a mail is for; None if nobody needs it: no account, a verified address, or a newer reset mail."""
+    row = await pool.fetchrow(GET_RECIPIENT, mail.address)
+    if row is None or (mail.template is Template.VERIFY_EMAIL and row["verified"]):
+        return None
+    if mail.template is Template.RESET_PASSWORD and await pool.fetchval(IS_SUPERSEDED, mail.address, mail.id):
+        return None
+    return Recipient(row["id"], row["full_name"])
+
+
+async def issue_token(pool: "Pool", mail: Mail, account_id: UUID, token_digest: bytes, lifetime_s: float) -> None:
+    """Make the token of a mail valid, from when this is first called for it."""
+    await pool.execute(INSERT_DIGEST, token_digest, mail.id, account_id, mail.template, mail.address, lifetime_s)
+
+
+async def revive(pool: "Pool") -> None:
+    """Put jobs back into the queue that were held although their mail has not failed."""
+    await pool.execute(REVIVE_JOBS)

@@ -1,0 +1,90 @@
+"""What one-time tokens are good for: a new password, a verified address."""
+
+from dataclasses import dataclass, field
+
+from mercato_server.db import Conn, Pool
+from mercato_server.domain.accounts import SessionEnd
+from mercato_server.domain.errors import OneTimeTokenInvalid
+from mercato_server.store import sessions
+from mercato_server.store.idempotency import IdempotencyKey, Stored, once
+from mercato_server.transactions import retry_conflicts, transaction
+
+GET_ADDRESS = "SELECT email FROM live_one_time_tokens WHERE digest = $1 AND purpose = 'reset_password'"
+
+# Of several that use a token at once the first gets the row; the others wait for it and then find the token used.
+SPEND_DIGEST = """
+UPDATE one_time_tokens AS token
+   SET used_at = now()
+  FROM live_one_time_tokens AS live
+ WHERE token.digest = $1 AND token.used_at IS NULL AND live.digest = token.digest AND live.purpose = $2
+RETURNING token.account_id, token.email
+"""
+
+END_RESETS = """
+UPDATE one_time_tokens
+   SET used_at = now()
+ WHERE account_id = $1 AND purpose = 'reset_password' AND used_at IS NULL
+"""
+
+REPLACE_HASH = """
+UPDATE accounts
+   SET password_hash = $2, email_verified_at = coalesce(email_verified_at, now())
+ WHERE id = $1
+"""
+
+FORGET_ATTEMPTS = "DELETE FROM login_attempts WHERE address_digest = $1"
+
+SET_VERIFIED = "UPDATE accounts SET email_verified_at = coalesce(email_verified_at, now()) WHERE id = $1"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reset:
+    """A password to set with a token."""
+
+    token_digest: bytes
+    address_digest: bytes
+    new_hash: str = field(repr=False)
+
+
+async def address(pool: "Pool", token_digest: bytes) -> str:
+    """Return the address whose password a token can set; raises OneTimeTokenInvalid."""
+    found = await pool.fetchval(GET_ADDRESS, token_digest)
+    if found is None:
+        raise OneTimeTokenInvalid
+    return str(found)
+
+
+@retry_conflicts
+async def reset_password(pool: "Pool", reset: Reset, key: IdempotencyKey | None = None) -> int | Stored:
+    """Set a password, end all of the account's sessions and return how many there were; raises OneTimeTokenInvalid.
+
+    The token and all others that could set the password are used up, failed logins are forgotten, and the address counts as verified.
+    """
+    async with transaction(pool) as conn:
+        return await once(conn, key, lambda: _reset_password(conn, reset))
+
+
+async def _reset_password(conn: "Conn", reset: Reset) -> int:
+    used = await conn.fetchrow(SPEND_DIGEST, reset.token_digest, "reset_password")
+    if used is None:
+        raise OneTimeTokenInvalid
+    account_id = used["account_id"]
+    await conn.execute(END_RESETS, account_id)
+    await conn.execute(REPLACE_HASH, account_id, reset.new_hash)
+    await conn.execute(FORGET_ATTEMPTS, reset.address_digest)
+    return await sessions.end_others(conn, account_id, SessionEnd.PASSWORD)
+
+
+@retry_conflicts
+async def verify_email(pool: "Pool", token_digest: bytes, key: IdempotencyKey | None = None) -> str | Stored:
+    """Note that an address is its account's, and return it; raises OneTimeTokenInvalid."""
+    async with transaction(pool) as conn:
+        return await once(conn, key, lambda: _verify_email(conn, token_digest))
+
+
+async def _verify_email(conn: "Conn", token_digest: bytes) -> str:
+    used = await conn.fetchrow(SPEND_DIGEST, token_digest, "verify_email")
+    if used is None:
+        raise OneTimeTokenInvalid
+    await conn.execute(SET_VERIFIED, used["account_id"])
+    return str(used["email"])

@@ -1,0 +1,106 @@
+"""Mails about orders: each of its kind once, whoever reads the change feed."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from dataclasses import replace
+
+import grpc
+import pytest
+
+from mercato.v1.order_pb2 import CancelOrderRequest, Order
+from mercato_server import app, db
+from mercato_server.config import Settings
+from support.post import PostOffice, text
+from support.shop import Person, Shop
+
+QUEUED = "SELECT count(*) FROM pgqueuer"
+
+
+async def buy(shop: Shop, admin: Person, buyer: Person, name: str = "Ball", price: int = 123450, quantity: int = 2) -> Order:
+    await shop.add(buyer, await shop.product(admin, name=name, price=price), quantity)
+    return await shop.checkout(buyer)
+
+
+async def test_an_order_is_confirmed_and_its_cancellation_too(sending: Shop, post: PostOffice) -> None:
+    admin, jo = await sending.person(admin=True), await sending.person()
+    order = await buy(sending, admin, jo)
+    placed = await post.mail(jo.email, f"Your order {order.id}")
+    assert "2 x Ball, 1,234.50 USD each: 2,469.00 USD" in text(placed)
+    assert "Total: 2,469.00 USD" in text(placed)
+    assert "2,469.00 USD" in text(placed, "html")
+    assert placed["From"] == "Our Shop <shop@example.com>"
+    assert placed["Message-ID"].endswith("@example.com>")
+    assert placed["Auto-Submitted"] == "auto-generated"
+    await sending.orders.CancelOrder(CancelOrderRequest(order_id=order.id), metadata=jo.metadata)
+    cancelled = await post.mail(jo.email, "was cancelled")
+    assert order.id in cancelled["Subject"]
+    assert await sending.pool.fetchval("SELECT count(*) FROM mails WHERE order_id IS NOT NULL") == 2
+
+
+async def test_names_are_text_in_html_and_in_subjects(sending: Shop, post: PostOffice) -> None:
+    admin, jo = await sending.person(admin=True), await sending.person()
+    name = "<script>alert('x')</script> & Jo\r\nBcc: all@example.com"
+    await sending.pool.execute("UPDATE accounts SET full_name = $1 WHERE email = $2", name, jo.email)
+    order = await buy(sending, admin, jo, name='<img src=x onerror="y">')
+    mail = await post.mail(jo.email, order.id)
+    html = text(mail, "html")
+    assert "<script" not in html
+    assert "<img" not in html
+    assert "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt; &amp; Jo" in html
+    assert "&lt;img src=x onerror=&#34;y&#34;&gt;" in html
+    assert '<img src=x onerror="y">' in text(mail)
+    assert mail["Bcc"] is None
+    assert post.asked.count("all@example.com") == 0
+
+
+async def test_orders_before_the_first_worker_that_sends_mail_get_none(settings: Settings, shop: Shop, post: PostOffice) -> None:
+    admin, jo = await shop.person(admin=True), await shop.person()
+    await buy(shop, admin, jo)
+    async with app.running(replace(settings, mail=post.settings())):
+        order = await buy(shop, admin, jo)
+        await post.mail(jo.email, order.id)
+    assert [str(row["order_id"]) for row in await shop.pool.fetch("SELECT order_id FROM mails WHERE order_id IS NOT NULL")] == [order.id]
+
+
+async def test_an_order_that_commits_late_is_not_skipped(sending: Shop, post: PostOffice) -> None:
+    admin, jo, ada = await sending.person(admin=True), await sending.person(), await sending.person()
+    async with sending.pool.acquire() as conn:
+        transaction = conn.transaction()
+        await transaction.start()
+        late = await conn.fetchval(
+            """INSERT INTO orders (account_id, status, currency_code, total_minor) VALUES ($1::text::uuid, 'placed', 'JPY', 1500)
+               RETURNING id""",
+            ada.id,
+        )
+        await conn.execute("INSERT INTO events (kind, subject_id) VALUES ('order.placed', $1)", late)
+        order = await buy(sending, admin, jo)
+        await transaction.commit()
+    assert "Total: 1,500 JPY" in text(await post.mail(ada.email, str(late)))
+    await post.mail(jo.email, order.id)
+
+
+@pytest.mark.race
+async def test_two_workers_send_each_mail_once(mailing: Settings, pool: "db.Pool", post: PostOffice) -> None:
+    async with AsyncExitStack() as stack:
+        shops = []
+        for _ in range(2):
+            _, [port] = await stack.enter_async_context(app.running(mailing))
+            shops.append(Shop(await stack.enter_async_context(grpc.aio.insecure_channel(f"127.0.0.1:{port}")), pool))
+        admin = await shops[0].person(admin=True)
+        product = await shops[0].product(admin, stock=1000)
+        buyers = await asyncio.gather(*(shops[n % 2].person() for n in range(12)))
+
+        async def shop_around(n: int, buyer: Person) -> None:
+            for turn in range(3):
+                await shops[(n + turn) % 2].add(buyer, product)
+                await shops[(n + turn) % 2].checkout(buyer)
+
+        await asyncio.gather(*(shop_around(n, buyer) for n, buyer in enumerate(buyers)))
+        total = 13 + 36  # signups and orders
+        await post.until(total)
+        async with asyncio.timeout(30):
+            while await pool.fetchval(QUEUED):
+                await asyncio.sleep(0.02)
+    assert len(post.taken) == total
+    assert len({mail["Message-ID"] for mail in post.taken}) == total
+    assert await pool.fetchval("SELECT count(*) FROM mails WHERE sent_at IS NULL") == 0

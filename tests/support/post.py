@@ -1,0 +1,118 @@
+"""A real SMTP server that keeps what it takes, and can be told to refuse, to stall and to be away."""
+
+import asyncio
+import email
+import email.policy
+import re
+import ssl
+from email.message import EmailMessage
+from typing import Any
+
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword
+
+from mercato_server.config import MailSettings, SmtpServer
+
+HOST = "127.0.0.1"
+SENDER = "Our Shop <shop@example.com>"
+TOKEN = re.compile(r"mot_[\w-]{43}")
+USER, PASSWORD = "shop", "p@ss:word/1"
+WAIT_S = 30
+
+
+class PostOffice:
+    """The server; `taken` holds the mails in the order in which they came."""
+
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self.taken: list[EmailMessage] = []
+        self.answers: dict[str, str] = {}
+        """What recipients are answered with, in place of 250."""
+        self.asked: list[str] = []
+        """Every recipient that was named."""
+        self.open = asyncio.Event()
+        """While it is not set, mails are read and not answered."""
+        self.open.set()
+        self.port = 0
+        self._tls = tls
+        self._changed = asyncio.Condition()
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        self._server = await asyncio.get_running_loop().create_server(self._protocol, HOST, self.port, reuse_address=True)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        """Be away; the port stays its own."""
+        self.open.set()
+        if self._server is not None:
+            self._server.close()
+            await self._server.wait_closed()
+
+    def settings(self, **fields: Any) -> MailSettings:
+        """Return the settings of a shop whose mail goes here."""
+        server = SmtpServer(host=HOST, port=self.port, security="none")
+        return MailSettings(**{"smtp": server, "sender": SENDER, "per_second": 1000, **fields})
+
+    async def until(self, count: int) -> list[EmailMessage]:
+        """Return the mails once there are so many."""
+        return await self._until(lambda: len(self.taken) >= count)
+
+    async def mail(self, to: str, subject: str = "", nth: int = 1) -> EmailMessage:
+        """Return the mail to an address whose subject holds a text, once it is there."""
+
+        def found() -> list[EmailMessage]:
+            return [each for each in self.taken if each["To"] == to and subject in each["Subject"]]
+
+        await self._until(lambda: len(found()) >= nth)
+        return found()[nth - 1]
+
+    async def until_asked(self, address: str, times: int = 1) -> None:
+        """Return once an address was named so often."""
+        await self._until(lambda: self.asked.count(address) >= times)
+
+    async def _until(self, ready: Any) -> list[EmailMessage]:
+        async with asyncio.timeout(WAIT_S), self._changed:
+            await self._changed.wait_for(ready)
+        return self.taken
+
+    async def handle_RCPT(self, _server: Any, _session: Any, envelope: Envelope, address: str, options: list[str]) -> str:  # noqa: N802
+        envelope.rcpt_tos.append(address)
+        envelope.rcpt_options.extend(options)
+        async with self._changed:
+            self.asked.append(address)
+            self._changed.notify_all()
+        return self.answers.get(address, "250 OK")
+
+    async def handle_DATA(self, _server: Any, _session: Any, envelope: Envelope) -> str:  # noqa: N802
+        await self.open.wait()
+        assert isinstance(envelope.content, bytes)
+        message = email.message_from_bytes(envelope.content, policy=email.policy.default)
+        assert isinstance(message, EmailMessage)
+        async with self._changed:
+            self.taken.append(message)
+            self._changed.notify_all()
+        return "250 OK"
+
+    def _protocol(self) -> SMTP:
+        if self._tls is None:
+            return SMTP(self, hostname="post.example.com")
+        return SMTP(
+            self, hostname="post.example.com", tls_context=self._tls, require_starttls=True, auth_required=True, authenticator=_authenticate
+        )
+
+
+def _authenticate(_server: Any, _session: Any, _envelope: Any, _mechanism: str, data: Any) -> AuthResult:
+    known = isinstance(data, LoginPassword) and (data.login, data.password) == (USER.encode(), PASSWORD.encode())
+    return AuthResult(success=known)
+
+
+def text(message: EmailMessage, kind: str = "plain") -> str:
+    """Return what a mail says."""
+    part = message.get_body((kind,))
+    assert part is not None
+    return str(part.get_content())
+
+
+def token(message: EmailMessage) -> str:
+    """Return the token of a mail; text and HTML carry the same one."""
+    [found] = {*TOKEN.findall(text(message)), *TOKEN.findall(text(message, "html"))}
+    return str(found)
