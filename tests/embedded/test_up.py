@@ -85,6 +85,7 @@ def test_one_port_speaks_rest_and_grpc_until_sigterm(command: list[object], data
     said = "\n".join(until_ready(supervisor, port))
     assert str(data_dir / "shop") in said
     assert f"http://127.0.0.1:{port}/docs" in said
+    assert f"\nmail   {data_dir / 'shop/mail'}  (" in said
     assert healthy(port)
     assert grpc_health(port) == health_pb2.HealthCheckResponse.SERVING
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/openapi.json", timeout=5) as reply:

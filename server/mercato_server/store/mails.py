@@ -49,7 +49,11 @@ RETURNING id, template, address, order_id, extract(epoch FROM created_at)::float
           extract(epoch FROM now() - created_at)::float8 AS age_s
 """
 
-GET_LEASE = "SELECT extract(epoch FROM leased_until - now())::float8 FROM mails WHERE id = $1 AND sent_at IS NULL"
+GET_LEASE = """
+SELECT greatest(extract(epoch FROM leased_until - now()), 0)::float8  -- also 0 if it has just been given back
+  FROM mails
+ WHERE id = $1 AND sent_at IS NULL
+"""
 
 RELEASE_MAIL = "UPDATE mails SET leased_until = NULL, failure = $2 WHERE id = $1"
 
