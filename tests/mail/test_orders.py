@@ -13,6 +13,18 @@ from mercato_server.config import Settings
 from support.post import PostOffice, text
 from support.shop import Person, Shop
 
+CONFIRMATION = """\
+Hello Jo Doe,
+
+Thank you for your order {order} of {moment} UTC.
+
+2 x Ball, 1,234.50 USD each: 2,469.00 USD
+
+Total: 2,469.00 USD
+
+Our Shop
+"""
+VERIFIED = "UPDATE accounts SET email_verified_at = now()"
 QUEUED = "SELECT count(*) FROM pgqueuer"
 
 
@@ -23,11 +35,13 @@ async def buy(shop: Shop, admin: Person, buyer: Person, name: str = "Ball", pric
 
 async def test_an_order_is_confirmed_and_its_cancellation_too(sending: Shop, post: PostOffice) -> None:
     admin, jo = await sending.person(admin=True), await sending.person()
+    await sending.pool.execute(VERIFIED)
     order = await buy(sending, admin, jo)
     placed = await post.mail(jo.email, f"Your order {order.id}")
-    assert "2 x Ball, 1,234.50 USD each: 2,469.00 USD" in text(placed)
-    assert "Total: 2,469.00 USD" in text(placed)
-    assert "2,469.00 USD" in text(placed, "html")
+    moment = order.create_time.ToDatetime().strftime("%Y-%m-%d %H:%M")
+    assert text(placed) == CONFIRMATION.format(order=order.id, moment=moment)
+    assert f"{order.id} of\n{moment} UTC" in text(placed, "html")
+    assert "<strong>2,469.00 USD</strong>" in text(placed, "html")
     assert placed["From"] == "Our Shop <shop@example.com>"
     assert placed["Message-ID"].endswith("@example.com>")
     assert placed["Auto-Submitted"] == "auto-generated"
@@ -40,6 +54,7 @@ async def test_an_order_is_confirmed_and_its_cancellation_too(sending: Shop, pos
 async def test_names_are_text_in_html_and_in_subjects(sending: Shop, post: PostOffice) -> None:
     admin, jo = await sending.person(admin=True), await sending.person()
     name = "<script>alert('x')</script> & Jo\r\nBcc: all@example.com"
+    await sending.pool.execute(VERIFIED)
     await sending.pool.execute("UPDATE accounts SET full_name = $1 WHERE email = $2", name, jo.email)
     order = await buy(sending, admin, jo, name='<img src=x onerror="y">')
     mail = await post.mail(jo.email, order.id)

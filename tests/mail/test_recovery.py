@@ -61,7 +61,7 @@ async def test_a_forgotten_password_is_replaced_by_the_token_of_a_mail_once(send
         await refusal(sending.auth.Login(auth_pb2.LoginRequest(email=jo.email, password="wrong")))
     await request_reset(sending, f" {jo.email.upper()} ")
     mail = await post.mail(jo.email, RESET)
-    assert "Jo Doe" in text(mail)
+    assert text(mail).startswith("Hello,")  # a name could be anything, as long as the address could be anybody's
     answer = await reset(sending, token(mail))
     assert answer.ended_sessions == 1
     error = await refusal(sending.auth.Refresh(auth_pb2.RefreshRequest(refresh_token=jo.refresh_token)))

@@ -109,7 +109,7 @@ def text(message: EmailMessage, kind: str = "plain") -> str:
     """Return what a mail says."""
     part = message.get_body((kind,))
     assert part is not None
-    return str(part.get_content())
+    return str(part.get_content()).replace("\r\n", "\n")
 
 
 def token(message: EmailMessage) -> str:

@@ -50,6 +50,7 @@ class Recipient:
 
     account_id: UUID
     full_name: str
+    """Empty unless the address is verified."""
 
 
 def ascii_address(address: str) -> str:

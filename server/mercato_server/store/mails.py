@@ -59,8 +59,9 @@ RELEASE_MAIL = "UPDATE mails SET leased_until = NULL, failure = $2 WHERE id = $1
 
 SET_SENT = "UPDATE mails SET sent_at = now(), leased_until = NULL WHERE id = $1"
 
+# Somebody else's address must not be sent a text that is dressed up as a name.
 GET_RECIPIENT = """
-SELECT id, full_name, email_verified_at IS NOT NULL AS verified
+SELECT id, CASE WHEN email_verified_at IS NULL THEN '' ELSE full_name END AS full_name, email_verified_at IS NOT NULL AS verified
   FROM accounts
  WHERE email = $1 AND disabled_at IS NULL
 """
