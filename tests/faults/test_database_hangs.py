@@ -20,7 +20,8 @@ LATE_S = 0.5
 OWN_S = 2.0
 """The server's deadline for calls that bring none; 5 s for a checkout."""
 CHECKOUT_S = 5.0
-ALLOWED = {"UNAVAILABLE DATABASE_UNAVAILABLE", "DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED DEADLINE_EXCEEDED"}
+ALLOWED = {"UNAVAILABLE DATABASE_UNAVAILABLE", "DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED DEADLINE_EXCEEDED", "ABORTED CONFLICT"}
+"""The last for a call that waited in vain for the end of another of its account."""
 
 REFUSALS = {"NOT_FOUND ORDER_NOT_FOUND", "FAILED_PRECONDITION CART_EMPTY"}
 """What `cancel` and `checkout` get when the database answers."""
