@@ -117,3 +117,10 @@ async def shop(settings: Settings, pool: "db.Pool") -> AsyncIterator[Shop]:
     """A running worker, reached through a real channel."""
     async with app.running(settings) as (_, [port]), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         yield Shop(channel, pool)
+
+
+@pytest.fixture
+async def elsewhere(settings: Settings, pool: "db.Pool") -> AsyncIterator[Shop]:
+    """Another worker of the same shop."""
+    async with app.running(settings) as (_, [port]), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        yield Shop(channel, pool)

@@ -24,20 +24,13 @@ from mercato.v1.catalog_pb2 import (
     UpdateProductRequest,
 )
 from mercato.v1.order_pb2 import CancelOrderRequest
-from mercato_server import app, db
+from mercato_server import app
 from mercato_server.config import Settings
 from support.shop import Person, Shop, refusal
 
 SOON_S = 0.25
 AT_ONCE_S = 0.5
 Answer = TypeVar("Answer")
-
-
-@pytest.fixture
-async def elsewhere(settings: Settings, pool: "db.Pool") -> AsyncIterator[Shop]:
-    """Another worker of the same shop."""
-    async with app.running(settings) as (_, [port]), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        yield Shop(channel, pool)
 
 
 @asynccontextmanager

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -12,7 +11,7 @@ from google.rpc.error_details_pb2 import RetryInfo
 from grpc import StatusCode
 
 from mercato.v1 import auth_pb2, cart_pb2
-from mercato_server import app, db, keyrings
+from mercato_server import app, keyrings
 from mercato_server.config import Settings
 from mercato_server.keyrings import KeysError
 from mercato_server.store import login_attempts, sessions
@@ -23,13 +22,6 @@ NEW_PASSWORD = "another-secret-1"
 LIVE = "SELECT count(*) FROM sessions WHERE ended_at IS NULL"
 REASONS = "SELECT array_agg(end_reason ORDER BY id) FROM sessions"
 PUBLISHED_LONG_AGO = "UPDATE signing_keys SET created_at = created_at - interval '1 hour'"
-
-
-@pytest.fixture
-async def elsewhere(settings: Settings, pool: "db.Pool") -> AsyncIterator[Shop]:
-    """Another worker of the same shop."""
-    async with app.running(settings) as (_, [port]), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        yield Shop(channel, pool)
 
 
 async def me(shop: Shop, person: Person) -> auth_pb2.User:

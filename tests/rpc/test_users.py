@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -20,8 +19,6 @@ from mercato.v1.auth_pb2 import (
     User,
 )
 from mercato.v1.cart_pb2 import Cart, ClearCartRequest
-from mercato_server import app, db
-from mercato_server.config import Settings
 from mercato_server.store import sessions, users
 from support.keyed import ABSENT
 from support.shop import PASSWORD, Person, Shop, refusal
@@ -29,13 +26,6 @@ from support.shop import PASSWORD, Person, Shop, refusal
 ADMINS = "SELECT count(*) FROM accounts WHERE role = 'admin' AND disabled_at IS NULL"
 LIVE = "SELECT count(*) FROM sessions WHERE account_id = $1 AND ended_at IS NULL"
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-
-
-@pytest.fixture
-async def elsewhere(settings: Settings, pool: "db.Pool") -> AsyncIterator[Shop]:
-    """Another worker of the same shop."""
-    async with app.running(settings) as (_, [port]), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        yield Shop(channel, pool)
 
 
 def update(shop: Shop, admin: Person, person: Person, **fields: Any) -> Any:
