@@ -120,6 +120,7 @@ BAD = [
     Bad("20 KB header", "GET", "/products", headers=(("x-long", "x" * 20_000),), status=431, reason="HEADERS_TOO_LARGE"),
     Bad("20 KB path", "GET", "/products/" + "x" * 20_000, status=431, reason="HEADERS_TOO_LARGE"),
     Bad("100 headers", "GET", "/products", headers=tuple((f"x-{n}", "x") for n in range(100)), status=431, reason="HEADERS_TOO_LARGE"),
+    Bad("messages of an unknown coding", "GET", "/products", headers=(("grpc-encoding", "lzma"),), reason=MALFORMED),
     Bad("header with underscore", "GET", "/products", headers=(("x_underscore", "x"),), reason=MALFORMED),
     # Accounts.
     bad_signup("no e-mail", "email", email=""),

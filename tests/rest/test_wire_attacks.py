@@ -79,6 +79,28 @@ async def test_a_header_with_an_underscore_is_refused_over_http_2_too(shop_up: U
     assert HEADERS not in kinds(received)
 
 
+@pytest.mark.parametrize(
+    ("name", "unreadable", "sound"),
+    [
+        pytest.param("fuzz-bin", "???", "YWJj", id="binary metadata"),
+        pytest.param("grpc-trace-bin", "?", "AA", id="binary metadata of gRPC"),
+        pytest.param("grpc-encoding", "lzma", "deflate", id="coding"),
+        pytest.param("grpc-previous-rpc-attempts", "x", "1", id="attempts"),
+        pytest.param("grpc-retry-pushback-ms", "x", "1", id="pushback"),
+        pytest.param("grpc-status", "x", "0", id="status"),
+        pytest.param("grpc-internal-encoding-request", "x", "gzip", id="inner coding"),
+    ],
+)
+def test_a_header_that_no_worker_can_read_does_not_fail_the_calls_of_others(anyone: Client, name: str, unreadable: str, sound: str) -> None:
+    assert anyone.send("GET", "/products", headers=[(name, unreadable)]).status in (200, 400)
+    assert anyone.send("GET", "/products", headers=[(name, sound)]).status == 200
+
+
+@pytest.mark.parametrize("name", ["a$b", "it's", "x|y", "#", "~", "`", "100%", "A^B", "x+y", "x!", "*", "a&b"])
+def test_a_header_whose_name_http_allows_and_grpc_does_not_changes_nothing(anyone: Client, name: str) -> None:
+    assert anyone.send("GET", "/products", headers=[(name, "x")]).status == 200
+
+
 async def reset_many(port: int) -> None:
     """Open streams and reset them at once, until Envoy ends the connection."""
     reader, writer = await asyncio.open_connection(HOST, port)

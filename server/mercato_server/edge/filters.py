@@ -66,6 +66,13 @@ COMPRESSED = ("application/json", "text/css", "text/html", "text/javascript")
 
 ONE_YEAR = "max-age=31536000"
 
+UNREADABLE = r".*[^0-9a-z_.:-].*|.*-bin|grpc-(internal-encoding-request|previous-rpc-attempts|retry-pushback-ms|status)"
+"""Names of request headers that are not for the workers, who have no use for any of them.
+
+gRPC fails a call, as INTERNAL, for a name that HTTP allows and it does not, and for a value that it cannot read; what it could not read it
+remembers for the connection, which all callers share, so that one of them could fail the calls of the others.
+"""
+
 CALLERS_REMEMBERED = 10_000
 """Client addresses, or tokens, with a bucket of their own, per kind of bucket; the one unseen for longest is forgotten first."""
 CREDENTIALS, ADDRESS, TOKEN = "credentials", "masked_remote_address", "token"
@@ -89,7 +96,7 @@ def http_filters(settings: EdgeSettings, rpcs: Sequence[Rpc]) -> list[dict[str, 
     its responses and not gRPC's.
     """
     return [
-        _filter("envoy.filters.http.header_mutation", _security_headers(settings)),
+        _filter("envoy.filters.http.header_mutation", _header_mutation(settings)),
         _filter("envoy.filters.http.health_check", _health_check()),
         *([_filter(CORS, typed("extensions.filters.http.cors.v3.Cors"))] if settings.cors_origins else []),
         *(_rate_limits(settings, rpcs) if settings.rate_limits else []),
@@ -118,13 +125,16 @@ def _filter(name: str, config: dict[str, Any]) -> dict[str, Any]:
     return {"name": name, "typed_config": config}
 
 
-def _security_headers(settings: EdgeSettings) -> dict[str, Any]:
-    """Tell browsers not to guess types, and once they have met TLS here to come back with it only."""
+def _header_mutation(settings: EdgeSettings) -> dict[str, Any]:
+    """Keep from workers what they cannot read; tell browsers not to guess types, and once they have met TLS here to keep to it."""
     values = {"x-content-type-options": "nosniff", **({"strict-transport-security": ONE_YEAR} if settings.tls else {})}
     headers = [{"header": {"key": key, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"} for key, value in values.items()]
     return typed(
         "extensions.filters.http.header_mutation.v3.HeaderMutation",
-        mutations={"response_mutations": [{"append": header} for header in headers]},
+        mutations={
+            "request_mutations": [{"remove_on_match": {"key_matcher": {"safe_regex": {"regex": UNREADABLE}}}}],
+            "response_mutations": [{"append": header} for header in headers],
+        },
     )
 
 

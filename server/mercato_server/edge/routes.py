@@ -23,13 +23,18 @@ BODY_TYPES = r"(?i)application/(json|x-www-form-urlencoded|grpc)([-+;].*)?| *"
 """What a request's body may be; curl says x-www-form-urlencoded unless told, so JSON under that name passes."""
 
 
+MESSAGE_CODINGS = "identity|deflate|gzip"
+"""What gRPC compresses messages with; another name in `grpc-encoding` would be as bad as the headers that are UNREADABLE."""
+
+
 def route_config(settings: EdgeSettings, rpcs: Sequence[Rpc]) -> dict[str, Any]:
-    """Return the route table: the RPCs by their gRPC path, then what Envoy answers by itself, then everything else."""
+    """Return the route table: what no worker can read, the RPCs by their gRPC path, what Envoy answers by itself, everything else."""
     fixed = pages()
     host: dict[str, Any] = {
         "name": "api",
         "domains": ["*"],
         "routes": [
+            _unfiltered(_wrong_coding(), settings),
             *(_rpc(rpc, settings) for rpc in rpcs),
             *(_unfiltered(page.route(), settings) for page in fixed),
             _unfiltered(_wrong_type(), settings),
@@ -88,6 +93,16 @@ def _verb_slash(settings: EdgeSettings) -> dict[str, Any]:
         "name": "verb-slash",
         "match": {"safe_regex": {"regex": r"[^?]*:[A-Za-z]+/(\?.*)?"}},
         "typed_per_filter_config": {LUA: typed("extensions.filters.http.lua.v3.LuaPerRoute", name=SLASH)},
+    }
+
+
+def _wrong_coding() -> dict[str, Any]:
+    """Refuse messages that are compressed in a way that workers do not know. A request that does not say does not match, and passes."""
+    coding = {"name": "grpc-encoding", "string_match": {"safe_regex": {"regex": MESSAGE_CODINGS}}, "invert_match": True}
+    return {
+        "name": "wrong-coding",
+        "match": {"prefix": "/", "headers": [coding]},
+        "direct_response": {"status": 400, "body": {"inline_string": "grpc-encoding must be identity, deflate or gzip"}},
     }
 
 
