@@ -52,8 +52,9 @@ bench: install ## measure calls per second and CPU per call beside an empty RPC;
 	$(RUN) $(BIN)/python benchmarks/checkouts.py $(ARGS)
 	$(RUN) $(BIN)/python benchmarks/login_flood.py $(ARGS)
 
-soak: install ## run the fault tests with their full numbers (half an hour; report in benchmarks/results/soak.md), and each race 50 times
+soak: install ## run the fault and fuzz tests with their full numbers (three quarters of an hour; reports in benchmarks/results), and each race 50 times
 	$(RUN) $(BIN)/pytest tests/faults --soak --soak-report benchmarks/results/soak.md $(ARGS)
+	$(RUN) $(BIN)/pytest tests/fuzz --soak --fuzz-report benchmarks/results/fuzz.md $(ARGS)
 	$(RUN) $(BIN)/pytest -n 2 --dist loadgroup -m race --race-rounds 50 $(ARGS)
 
 clean: ## remove .venv and caches; data directories stay

@@ -17,7 +17,7 @@ from mercato_server.config import Hashing, Settings
 from mercato_server.embedded.postgres import Postgres
 from support.shop import Shop
 
-pytest_plugins = ("support.counts",)
+pytest_plugins = ("support.counts", "support.fuzzed")
 
 TEMPLATE = "template_mercato"
 SECRET = "a secret of the tests, more than 32 bytes long"

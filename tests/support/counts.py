@@ -18,7 +18,7 @@ Counts = Mapping[str, Any]
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options of `make soak`."""
-    parser.addoption("--soak", action="store_true", help="run the fault tests with their full numbers, which takes half an hour")
+    parser.addoption("--soak", action="store_true", help="run the fault and fuzz tests with their full numbers")
     parser.addoption(
         "--soak-report", type=Path, help="write what the fault tests counted into this Markdown file, which keeps its other rows"
     )

@@ -136,7 +136,7 @@ class Stage:
             "keys": {(scope_id, key): response for scope_id, key, response in await pool.fetch(KEYS)},
             "keys of orders": {row[0]: row[1] for row in await pool.fetch(ORDER_KEYS)},
             "orders by account": {buyer.id: await self._orders(buyer) for buyer in self.buyers},
-            "findings": await self._findings(),
+            "findings": await self.findings(),
         }
         expected = {
             "stock": {product.id: (product.stock, product.on_sale) for product in model.products.values()},
@@ -154,9 +154,15 @@ class Stage:
         listed = await self.shop.orders.ListOrders(ListOrdersRequest(page_size=100), metadata=buyer.metadata)
         return [order.id for order in listed.orders]
 
-    async def _findings(self) -> list[str]:
+    async def findings(self) -> list[str]:
+        """Return what `verify` finds."""
         async with self.shop.pool.acquire() as conn:
-            return [f"{finding.invariant.name}: {finding.examples}" for finding in await verify(conn) if finding.violations]
+            return await findings(conn)
+
+
+async def findings(conn: "db.Conn") -> list[str]:
+    """Return what `verify` finds, in words."""
+    return [f"{finding.invariant.name}: {finding.examples}" for finding in await verify(conn) if finding.violations]
 
 
 @contextmanager

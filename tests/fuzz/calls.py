@@ -1,0 +1,117 @@
+"""Calls with anything in them, the shop that they are made to, and what no answer may ever be."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+from google.protobuf.json_format import MessageToJson
+from google.protobuf.message_factory import GetMessageClass
+from google.rpc.error_details_pb2 import ErrorInfo
+
+from mercato.v1.catalog_pb2 import Category, CreateCategoryRequest, DeleteProductRequest, ListProductsRequest
+from mercato_server.app import SERVICES
+from support.shop import PASSWORD, Person, Refusal, refusal
+from support.stage import Stage
+
+Metadata = tuple[tuple[str, str | bytes], ...]
+
+FORBIDDEN = frozenset((grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.DATA_LOSS))
+OF_GRPC = frozenset((grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.RESOURCE_EXHAUSTED))
+"""Codes that gRPC itself may answer with, on either side, before the worker can say why."""
+OF_PYTHON = re.compile(r"Traceback|\b\w*(Error|Exception)\b|object at 0x|asyncpg|\.py\b|\bNone\b")
+ANSWERS = {method.full_name: GetMessageClass(method.output_type) for service in SERVICES for method in service.methods}
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call."""
+
+    rpc: str
+    who: str
+    request: bytes
+    metadata: Metadata
+    timeout_s: float | None
+
+    @property
+    def path(self) -> str:
+        service, _, name = self.rpc.rpartition(".")
+        return f"/{service}/{name}"
+
+
+class Scene:
+    """People, and things of theirs by name; what a call spoils is made anew before the next."""
+
+    def __init__(self, stage: Stage, count: Callable[[str, str], None]) -> None:
+        self.things: dict[str, str] = {}
+        self._count = count
+        self._stage = stage
+        self._people: dict[str, Person] = {}
+
+    def make(self, call: Call) -> None:
+        """Make a call and judge the answer."""
+        self._stage.run(self._make(call))
+
+    async def renew(self) -> None:
+        """Bring in people who were never there, with things to sell and to buy."""
+        shop = self._stage.shop
+        admin, buyer = await shop.person(admin=True), await shop.person()
+        self._people = {"admin": admin, "buyer": buyer}
+        ball, last, gone = [
+            await shop.product(admin, name=name, stock=stock) for name, stock in (("Ball", 1_000), ("Last", 1), ("Gone", 5))
+        ]
+        await shop.catalog.DeleteProduct(DeleteProductRequest(product_id=gone.id), metadata=admin.metadata)
+        orders = []
+        for person in (buyer, admin, buyer):
+            await shop.add(person, ball)
+            orders.append(await shop.checkout(person))
+        cart = await shop.add(buyer, ball)
+        draft = CreateCategoryRequest(category=Category(name=f"Category {admin.id}"))
+        category = await shop.catalog.CreateCategory(draft, metadata=admin.metadata)
+        page = await shop.catalog.ListProducts(ListProductsRequest(page_size=1))
+        self.things |= {
+            "ball product_id": ball.id,
+            "last product_id": last.id,
+            "gone product_id": gone.id,
+            "category_id": category.id,
+            "first order_id": orders[0].id,
+            "foreign order_id": orders[1].id,
+            "third order_id": orders[2].id,
+            "session_id": await shop.session(buyer),
+            "own session_id": buyer.session_id,
+            "account_id": buyer.id,
+            "user_id": admin.id,
+            "email": buyer.email,
+            "password": PASSWORD,
+            "refresh_token": buyer.refresh_token,
+            "page_token": page.next_page_token,
+            "etag": ball.etag,
+            "cart etag": cart.etag,
+        }
+
+    async def _make(self, call: Call) -> None:
+        shop = self._stage.shop
+        person = self._people.get(call.who)
+        metadata = (*(person.metadata if person else ()), *call.metadata)
+        method: Any = shop.channel.unary_unary(call.path)
+        sent = method(call.request, metadata=metadata, timeout=call.timeout_s)
+        code = await sent.code()
+        self._count(call.rpc, code.name)
+        if code is grpc.StatusCode.OK:
+            MessageToJson(ANSWERS[call.rpc].FromString(await sent))  # as the edge does
+        else:
+            judge(await refusal(sent))
+        if person and code is grpc.StatusCode.UNAUTHENTICATED and not any(name == "authorization" for name, _ in call.metadata):
+            await self.renew()
+
+
+def judge(refused: Refusal) -> None:
+    """Check that an error is one of ours, with its reason, and says nothing of what is behind it."""
+    assert refused.code not in FORBIDDEN, refused
+    infos = [detail for detail in refused.details if isinstance(detail, ErrorInfo)]
+    if not refused.details and refused.code in OF_GRPC:
+        return
+    assert len(infos) == 1, refused
+    assert infos[0].reason, refused
+    assert not OF_PYTHON.search(refused.message), refused

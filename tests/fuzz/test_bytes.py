@@ -1,0 +1,9 @@
+"""Bytes that are hardly a message to every RPC: what they are answered with is never an accident, and says nothing of Python."""
+
+from fuzz.conftest import Fuzz
+from fuzz.test_messages import everything_is_answered
+from mercato_server.config import Settings
+
+
+def test_no_bytes_are_answered_by_an_accident(settings: Settings, fuzz: Fuzz) -> None:
+    everything_is_answered(settings, fuzz, raw=True)

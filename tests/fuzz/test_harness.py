@@ -1,0 +1,22 @@
+"""The fuzz tests find what is there to be found."""
+
+import pytest
+
+from fuzz.calls import Scene
+from fuzz.conftest import Fuzz
+from fuzz.strategies import calls
+from mercato_server.config import Settings
+from mercato_server.handlers import convert
+from support.stage import staged
+
+RPC = "mercato.v1.AuthService.GetJwks"
+
+
+def test_a_handler_that_fails_is_found(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    fuzz = Fuzz(seed=0, soak=False, answers={})  # of its own, since nothing is to be reported
+    monkeypatch.delattr(convert, "jwks")
+    with staged(settings) as stage:
+        scene = Scene(stage, fuzz.count)
+        stage.run(scene.renew())
+        with pytest.raises(AssertionError, match="INTERNAL"):
+            fuzz.draw(RPC, calls(RPC, scene.things, raw=False), scene.make, quick=20, full=20)

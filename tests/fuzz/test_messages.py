@@ -1,0 +1,21 @@
+"""Any message to every RPC, by anybody, with anything around it: the answer is never an accident, and the shop stays sound."""
+
+from fuzz.calls import Scene
+from fuzz.conftest import Fuzz
+from fuzz.strategies import METHODS, calls
+from mercato_server.config import Settings
+from support.stage import staged
+
+
+def test_no_message_is_answered_by_an_accident(settings: Settings, fuzz: Fuzz) -> None:
+    everything_is_answered(settings, fuzz, raw=False)
+
+
+def everything_is_answered(settings: Settings, fuzz: Fuzz, *, raw: bool) -> None:
+    with staged(settings) as stage:
+        scene = Scene(stage, fuzz.count)
+        for rpc in METHODS:
+            stage.run(scene.renew())
+            fuzz.draw(rpc, calls(rpc, scene.things, raw=raw), scene.make, quick=15, full=600)
+        assert fuzz.answers.keys() == METHODS.keys()
+        assert stage.run(stage.findings()) == []

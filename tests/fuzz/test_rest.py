@@ -1,0 +1,144 @@
+"""Requests of all shapes to every route that the OpenAPI document has, through Envoy: each is answered as the document says."""
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+import pytest
+import requests
+import schemathesis
+from hypothesis import strategies as st
+from schemathesis.checks import not_a_server_error
+from schemathesis.core.result import Ok
+from schemathesis.generation import GenerationMode
+from schemathesis.specs.openapi.checks import content_type_conformance, response_schema_conformance, status_code_conformance
+
+from fuzz.conftest import Fuzz
+from fuzz.strategies import PLAUSIBLE, PRINTABLE, WHO, Things, fits
+from support.rest import Client
+from support.stage import findings
+from support.up import PASSWORD, Up, running
+
+pytestmark = pytest.mark.xdist_group("fuzzed_up")
+
+PROMOTE = "UPDATE accounts SET role = 'admin' WHERE id = $1"
+NUMERALS = {"minor_units": "1999", "min_price": "0", "max_price": "100000", "update_mask": "name"}
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+"""Not that what the document does not allow is refused: the transcoder passes over unknown fields of a body, and takes "1" for 1."""
+DEADLINE = 504
+"""What a machine that is busy answers now and then."""
+THINGS_EACH = 3
+"""Of the things that fit a place, the first so many are tried."""
+HEADERS = (  # by which gRPC, Envoy or a worker might be led astray
+    "a$b accept accept-encoding content-encoding fuzz-bin grpc-accept-encoding grpc-encoding grpc-message grpc-status grpc-timeout "
+    "grpc-trace-bin idempotency-key if-none-match origin range te traceparent user-agent x-client-address x-envoy-original-path "
+    "x-forwarded-for x-forwarded-proto x-grpc-web x-http-code x-request-id x-user-agent"
+)
+VALUES = st.sampled_from(("", "1", "gzip", "identity", "*", "1n", "1S", "192.0.2.7", "/me", "application/grpc")) | PRINTABLE.map(str.strip)
+ADDED: st.SearchStrategy[dict[str, str]] = st.just({}) | st.dictionaries(st.sampled_from(HEADERS.split()), VALUES, max_size=2)
+AnyCase = schemathesis.Case[Any]
+
+
+@pytest.fixture(scope="module")
+def fuzzed_up() -> Iterator[Up]:
+    """`mercato up`, of which nobody expects anything afterwards."""
+    with running(MERCATO_RATE_LIMITS="off") as up:
+        yield up
+
+
+@dataclass
+class Edge:
+    """The port of a shop, people who call it, and things to ask for by name."""
+
+    up: Up
+    session: requests.Session
+    people: dict[str, Client]
+    things: dict[str, str]
+
+    def renew(self) -> None:
+        """Bring in people who were never there, with things to sell and to buy."""
+        admin, buyer = self.up.buyer(), self.up.buyer()
+        asyncio.run(promote(self.up, admin))
+        self.people = {"nobody": self.up.anyone, "buyer": buyer, "admin": admin}
+        gone = self.up.product()["id"]
+        assert self.up.admin.delete(f"/products/{gone}").status == 200
+        ball = self.up.product(stock=1_000)
+        order, foreign = self.up.order(buyer), self.up.order(admin)
+        assert buyer.post(f"/cart/add/{ball['id']}").status == 200
+        login = self.up.anyone.post("/v1/auth:login", {"email": buyer.email, "password": PASSWORD}).json
+        self.things |= {
+            "ball product_id": ball["id"],
+            "gone product_id": gone,
+            "category_id": self.up.category()["id"],
+            "order_id": order["id"],
+            "foreign order_id": foreign["id"],
+            "session_id": buyer.get("/me/sessions").json["sessions"][0]["id"],
+            "account_id": buyer.id,
+            "user_id": admin.id,
+            "email": buyer.email,
+            "username": buyer.email,
+            "password": PASSWORD,
+            "refresh_token": login["refresh_token"],
+            "page_token": self.up.anyone.get("/products", page_size=1).json["next_page_token"],
+            "etag": ball["etag"],
+        }
+
+    def send(self, who: str, case: AnyCase, added: dict[str, str], *, fuzz: Fuzz) -> None:
+        """Send a request with added headers, and check the answer."""
+        token = self.people[who].token
+        headers = added | ({"Authorization": f"Bearer {token}"} if token else {})
+        response = case.call(base_url=self.up.base, session=self.session, headers=headers)
+        fuzz.count(case.operation.label, str(response.status_code))
+        if response.status_code != DEADLINE:
+            case.validate_response(response, checks=CHECKS)
+        if response.status_code == requests.codes.unauthorized and token:
+            self.renew()
+
+
+def test_every_request_is_answered_as_the_document_says(fuzzed_up: Up, fuzz: Fuzz) -> None:
+    schema = schemathesis.openapi.from_url(f"{fuzzed_up.base}/openapi.json")
+    operations = [result.ok() for result in schema.get_all_operations() if isinstance(result, Ok)]
+    with requests.Session() as session:
+        edge = Edge(fuzzed_up, session, {}, {})
+        for operation in operations:
+            edge.renew()
+            sound = operation.as_strategy(generation_mode=GenerationMode.POSITIVE)
+            unsound = operation.as_strategy(generation_mode=GenerationMode.NEGATIVE)
+            filled = st.builds(fill, sound, st.just(edge.things), st.integers(0, THINGS_EACH - 1))
+            drawn = st.tuples(st.sampled_from(WHO), filled | sound | unsound, ADDED)
+            fuzz.draw(operation.label, drawn, lambda parts: edge.send(*parts, fuzz=fuzz), quick=8, full=150)
+    assert fuzz.answers.keys() == {operation.label for operation in operations}
+    assert asyncio.run(found(fuzzed_up)) == []
+
+
+def fill(case: AnyCase, things: Things, number: int) -> AnyCase:
+    """Put things of the shop, and plausible values, in the places that are named for them."""
+    for part in (case.path_parameters, case.query, case.body):
+        replace(part, things, number)
+    return case
+
+
+def replace(value: Any, things: Things, number: int) -> None:
+    if isinstance(value, dict):
+        for name, old in value.items():
+            candidates = [things[thing] for thing in things if fits(name, thing.split(" ")[-1])]
+            candidates += [values[0] for known, values in PLAUSIBLE.items() if fits(name, known)]
+            candidates += [NUMERALS[name]] if name in NUMERALS else []
+            if isinstance(old, str) and candidates:
+                value[name] = candidates[number % len(candidates)]
+            replace(old, things, number)
+
+
+async def promote(up: Up, client: Client) -> None:
+    conn = await asyncpg.connect(up.database)
+    await conn.execute(PROMOTE, client.id)
+    await conn.close()
+
+
+async def found(up: Up) -> list[str]:
+    conn = await asyncpg.connect(up.database)
+    wrong = await findings(conn)
+    await conn.close()
+    return wrong
