@@ -34,16 +34,29 @@ def up(
     data_dir: DataDir = None,
     workers: Annotated[int | None, typer.Option(help="Server processes. Default: one per core, at most 8.", min=1, max=64)] = None,
     demo: Annotated[bool, typer.Option("--demo/--no-demo", help="Fill an empty catalog with a demo shop.")] = True,
+    env_file: Annotated[Path | None, typer.Option(help="NAME=VALUE lines that win over the environment, read again by reload.")] = None,
 ) -> None:
-    """Run the whole shop: PostgreSQL, workers and Envoy. Ctrl-C stops it; the data stays."""
+    """Run the whole shop: PostgreSQL, workers and Envoy. Ctrl-C stops it; the data stays. SIGHUP is a reload."""
     from mercato_server.embedded.up import up as run_up
 
-    raise typer.Exit(asyncio.run(run_up(port=port, data_dir=data_dir, workers=workers, demo=demo)))
+    raise typer.Exit(asyncio.run(run_up(port=port, data_dir=data_dir, workers=workers, demo=demo, env_file=env_file)))
+
+
+@app.command()
+def reload(data_dir: DataDir = None) -> None:
+    """Replace the workers of a running `mercato up` one by one, with its settings read again. No call fails of it.
+
+    A worker goes once its successor serves. If one does not, the rest stay as they are, and the exit code is 1.
+    """
+    from mercato_server.embedded.control import ask_to_reload
+
+    directory = (data_dir or Path(config.data_home(), "mercato")).resolve()
+    _run(ask_to_reload(directory, lambda done, of: typer.echo(f"replaced {done} of {of}")))
 
 
 @app.command()
 def serve() -> None:
-    """Run one gRPC worker on MERCATO_LISTEN over DATABASE_URL, until SIGINT or SIGTERM."""
+    """Run one gRPC worker on MERCATO_LISTEN over DATABASE_URL, until SIGTERM, which fails no call, or SIGINT, which is quicker."""
     from mercato_server.app import log_to_stderr
     from mercato_server.app import serve as run
 

@@ -1,6 +1,7 @@
 """The composition root: what a worker is made of, how it starts, and how it stops without failing a call."""
 
 import asyncio
+import contextlib
 import functools
 import gc
 import logging
@@ -58,10 +59,11 @@ class StartupError(Exception):
 
 
 class Worker:
-    """One gRPC server over one pool."""
+    """One gRPC server over one pool; an event tells it to hurry when it stops."""
 
-    def __init__(self, settings: Settings, pool: "db.Pool", keyring: Keyring) -> None:
+    def __init__(self, settings: Settings, pool: "db.Pool", keyring: Keyring, hurry: asyncio.Event | None = None) -> None:
         self.settings = settings
+        self._hurry = hurry or asyncio.Event()
         self.health = health.aio.HealthServicer()
         self.calls = CallsInFlight(settings.limits)
         self.passwords = PasswordHasher(settings.hashing, settings.limits)
@@ -117,10 +119,13 @@ class Worker:
         return ports
 
     async def stop(self) -> None:
-        """Let the edge turn away first, then let the calls in flight end, then close."""
+        """Let the edge turn away first, unless there is no time, then let the calls in flight end, then close."""
         await self._say(health_pb2.HealthCheckResponse.NOT_SERVING)
-        await asyncio.sleep(self.settings.drain_s)
-        await self.server.stop(self.settings.grace_s)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.settings.drain_s):
+                await self._hurry.wait()
+        grace_s = self.settings.grace_s
+        await self.server.stop(min(grace_s, self.settings.hurried_grace_s) if self._hurry.is_set() else grace_s)
         await self.calls.wait_idle()
         if self._delivery is not None:
             await self._delivery.stop()
@@ -147,8 +152,8 @@ def _add_reflection(server: grpc.aio.Server) -> None:
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[tuple[Worker, list[int]]]:
-    """Connect, check the schema, serve, and stop at the end; gives the worker and its ports.
+async def running(settings: Settings, hurry: asyncio.Event | None = None) -> AsyncIterator[tuple[Worker, list[int]]]:
+    """Connect, check the schema, serve, and stop at the end, at once when told to hurry; gives the worker and its ports.
 
     Raises StartupError, schema.SchemaError or config.ConfigError.
     """
@@ -164,7 +169,7 @@ async def running(settings: Settings) -> AsyncIterator[tuple[Worker, list[int]]]
                 names = ", ".join(path.name for path in missing)
                 raise schema.SchemaError(f"the database lacks migrations ({names}); run: mercato migrate")
             await db.check_currency(conn, settings.currency)
-        worker = Worker(settings, pool, await _keyring(pool, settings))
+        worker = Worker(settings, pool, await _keyring(pool, settings), hurry)
         ports = await worker.start()
         try:
             yield worker, ports
@@ -194,15 +199,20 @@ async def _close(pool: "db.Pool", grace_s: float) -> None:
 
 
 async def serve(settings: Settings) -> None:
-    """Serve until SIGINT or SIGTERM."""
+    """Serve until SIGTERM, which fails no call, or SIGINT, which does not wait for the edge to turn away; it may follow the other."""
     if settings.failpoints:
         log.warning("failpoints are armed: this process is meant to die", failpoints=settings.failpoints)
         failpoints.arm(settings.failpoints)
-    stopping = asyncio.Event()
+    stopping, hurry = asyncio.Event(), asyncio.Event()
+
+    def interrupt() -> None:
+        hurry.set()
+        stopping.set()
+
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopping.set)
-    async with running(settings):
+    loop.add_signal_handler(signal.SIGTERM, stopping.set)
+    loop.add_signal_handler(signal.SIGINT, interrupt)
+    async with running(settings, hurry):
         collect_rarely()
         if not settings.mail.delivers:
             log.warning("mail is not sent by this worker: neither MERCATO_SMTP_URL nor MERCATO_MAIL_DIR is set")

@@ -160,6 +160,8 @@ class Settings:
     """Time between saying NOT_SERVING and closing: two health-check intervals of the edge."""
     grace_s: float = 10.0
     """Time that calls in flight get to end after that."""
+    hurried_grace_s: float = 2.0
+    """The most of it that SIGINT leaves them, which waits for no edge either: whoever presses Ctrl-C means now."""
     limits: Limits = field(default_factory=Limits)
 
     @classmethod
@@ -222,9 +224,13 @@ class EdgeSettings:
     listen_host: str = "127.0.0.1"
     port: int = 8080
     admin_port: int = 0
-    """Port of Envoy's admin page on 127.0.0.1; 0 leaves it off the network (a Unix socket that nobody serves)."""
+    """Port of Envoy's admin page on 127.0.0.1; 0 leaves it off the network."""
+    admin_path: str = ""
+    """Unix socket of the admin page, instead of a port: for those who may enter its directory."""
     upstreams: tuple[str, ...] = ("127.0.0.1:50051",)
     """gRPC addresses of the workers: `host:port` or `unix:/path`."""
+    spares: int = 0
+    """How many of these have a worker only while it takes over from another one."""
     tls: TlsFiles | None = None
     """What the port speaks TLS with; None leaves it plaintext."""
     cors_origins: tuple[str, ...] = ()
@@ -273,9 +279,24 @@ def optional_database_url() -> str | None:
     return os.environ.get("DATABASE_URL") or None
 
 
-def optional_secret_key() -> str | None:
+def environ_file(path: Path | None) -> dict[str, str]:
+    """Return the variables of a file with NAME=VALUE lines, `#` before a comment, nothing without a file; raises ConfigError."""
+    if path is None:
+        return {}
+    try:
+        lines = [line.strip() for line in path.read_text().splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from None
+    pairs = [line.partition("=") for line in lines if line and not line.startswith("#")]
+    for name, equals, _ in pairs:
+        if not equals or not re.fullmatch(r"[A-Za-z_]\w*", name):
+            raise ConfigError(f"{path} has a line {name + equals!r}; each must be NAME=VALUE, a comment or empty")
+    return {name: value for name, _, value in pairs}
+
+
+def optional_secret_key(env: Mapping[str, str] | None = None) -> str | None:
     """Return SECRET_KEY, or None if it is not set; raises ConfigError if it is weak."""
-    return secret_key() if os.environ.get("SECRET_KEY") else None
+    return secret_key(env) if (os.environ if env is None else env).get("SECRET_KEY") else None
 
 
 def admin_password() -> str | None:

@@ -49,7 +49,9 @@ def run() -> Iterator[Run]:
     """Start Python; at the end of the test nothing of it is left, whatever it started."""
     started: list[subprocess.Popen[str]] = []
 
-    def start(*arguments: object, person: Person | None = None, environ: dict[str, str] | None = None) -> "subprocess.Popen[str]":
+    def start(
+        *arguments: object, person: Person | None = None, environ: dict[str, str] | None = None, options: dict[str, Any] | None = None
+    ) -> "subprocess.Popen[str]":
         person = person or Person(sys.executable)
         process: subprocess.Popen[str] = subprocess.Popen(
             [person.python, *map(str, arguments)],
@@ -57,7 +59,7 @@ def run() -> Iterator[Run]:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            **person.options,
+            **(options or person.options),
         )
         started.append(process)
         return process

@@ -4,6 +4,7 @@ It refers to no other file but those of a certificate: descriptors, scripts and 
 """
 
 import ipaddress
+import math
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -51,7 +52,9 @@ def render(settings: EdgeSettings) -> dict[str, Any]:
         "overload_manager": _overload_manager(),
         "static_resources": {"listeners": [_listener(settings, rpcs())], "clusters": [_cluster(settings)]},
     }
-    if settings.admin_port:
+    if settings.admin_path:
+        config["admin"] = {"address": {"pipe": {"path": settings.admin_path, "mode": 0o600}}}
+    elif settings.admin_port:
         config["admin"] = {"address": _socket_address("127.0.0.1", settings.admin_port)}
     return config
 
@@ -137,7 +140,7 @@ def _cluster(settings: EdgeSettings) -> dict[str, Any]:
             "consecutive_5xx": 20,
             "base_ejection_time": "5s",  # short: a failing database makes every worker look bad
             "max_ejection_time": "30s",
-            "max_ejection_percent": 50,
+            "max_ejection_percent": _ejection_percent(settings),
         },
         "common_lb_config": {
             "healthy_panic_threshold": {"value": 0},
@@ -151,6 +154,12 @@ def _cluster(settings: EdgeSettings) -> dict[str, Any]:
     }
 
 
+def _ejection_percent(settings: EdgeSettings) -> int:
+    """Return which share of the addresses is half of the workers: Envoy counts those without a worker too, and a lone worker must stay."""
+    addresses = len(settings.upstreams)
+    return math.ceil(50 * (addresses - settings.spares) / addresses)
+
+
 def _http2() -> dict[str, Any]:
     return typed(
         "extensions.upstreams.http.v3.HttpProtocolOptions",
@@ -159,7 +168,7 @@ def _http2() -> dict[str, Any]:
 
 
 def _thresholds(settings: EdgeSettings) -> dict[str, Any]:
-    calls = settings.limits.concurrent_calls * len(settings.upstreams)
+    calls = settings.limits.concurrent_calls * (len(settings.upstreams) - settings.spares)
     return {
         "max_connections": 1024,
         "max_pending_requests": calls,

@@ -2,7 +2,7 @@
 
 import os
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -28,9 +28,9 @@ async def database(data_dir: Path) -> AsyncIterator[str]:
         await server.stop()
 
 
-def secret_key(data_dir: Path) -> str:
+def secret_key(data_dir: Path, env: Mapping[str, str] | None = None) -> str:
     """Return SECRET_KEY, or the key of this data directory: made once, so that logins survive a restart."""
-    if given := optional_secret_key():
+    if given := optional_secret_key(env):
         return given
     path = data_dir / "secret_key"
     with suppress(FileNotFoundError):

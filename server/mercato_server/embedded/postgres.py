@@ -27,7 +27,7 @@ LEFTOVER_TIMEOUT_S = 30.0
 STOP_S = 10.0
 POLL_S = 0.01
 RUN_DIR_BYTES_MAX = 107 - len("/.s.PGSQL.5432") - 1
-"""sockaddr_un holds 107 bytes of path and a NUL; the workers' sockets (`/worker-99.sock`) share the directory."""
+"""sockaddr_un holds 107 bytes of path and a NUL; the sockets of the workers (`/worker-99.sock`) and for commands share the directory."""
 
 # C.UTF-8 as the ctype too: full text search asks libc, not the builtin provider, what a letter is, and in "C" every non-ASCII
 # character is one, so that `café—bar` would be a single word.

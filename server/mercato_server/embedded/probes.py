@@ -11,6 +11,7 @@ Address = tuple[str, int, ssl.SSLContext | None]
 
 PROBE_TIMEOUT_S = 2.0
 POLL_S = 0.01
+EDGE_POLL_S = 0.05
 PAGES = ("/healthz", "/openapi.json")
 _EMPTY_MESSAGE = b"\0" * 5
 _SERVING = b"\0\0\0\0\x02\x08\x01"
@@ -36,6 +37,26 @@ async def until_ready(host: str, port: int, *, tls: bool = False) -> None:
             if await answered():
                 break
             await asyncio.sleep(POLL_S)
+
+
+async def until_healthy(admin: Path, worker: Path) -> None:
+    """Return once an Envoy, asked on its admin socket, sends calls to the worker on a socket."""
+    wanted = f"::{worker}::health_flags::healthy\n".encode()
+    while wanted not in await _clusters(admin):  # noqa: ASYNC110 - only asking tells
+        await asyncio.sleep(EDGE_POLL_S)
+
+
+async def _clusters(admin: Path) -> bytes:
+    """Return the admin page about the workers, nothing if it cannot be had."""
+    with contextlib.suppress(OSError, TimeoutError):
+        async with asyncio.timeout(PROBE_TIMEOUT_S):
+            reader, writer = await asyncio.open_unix_connection(admin)
+            try:
+                writer.write(b"GET /clusters HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n")
+                return await reader.read()
+            finally:
+                writer.close()
+    return b""
 
 
 def _unverified() -> ssl.SSLContext:

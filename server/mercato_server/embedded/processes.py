@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NoReturn, Protocol
@@ -143,6 +143,16 @@ class Process:
         self._child.kill()
         await self.wait()
 
+    async def drain(self, within_s: float) -> None:
+        """Ask it with SIGTERM to end in its own time, and stop it if it takes longer than that; does nothing when it is not running."""
+        if self._child is None:
+            return
+        self._child.send_signal(signal.SIGTERM)
+        try:
+            await asyncio.wait_for(self.wait(), within_s)
+        except TimeoutError:
+            await self.stop()
+
     def kill(self) -> None:
         """End it at once and reap it."""
         if self._child is not None:
@@ -157,21 +167,55 @@ class Process:
         return EmbeddedError(f"{self.name} {describe_exit(code)}; {log} ends with:\n{lines or '(nothing)'}")
 
 
+class Backoff:
+    """How long to wait before a program that ended is started again: twice as long each time, up to a limit."""
+
+    def __init__(self) -> None:
+        self._next_s = BACKOFF_FIRST_S
+
+    def after(self, lived_s: float) -> float:
+        """Return the seconds to wait after the end of a program that lived so long; after a good life they are few again."""
+        delay_s = BACKOFF_FIRST_S if lived_s >= BACKOFF_RESET_S else self._next_s
+        self._next_s = min(delay_s * 2, BACKOFF_MAX_S)
+        return delay_s
+
+
 async def keep_running(program: Program) -> NoReturn:
     """Start a running program again whenever it ends, ever more slowly while it keeps ending; tells standard error."""
-    delay = BACKOFF_FIRST_S
+    backoff = Backoff()
     while True:
         began = time.monotonic()
         code = await program.wait()
-        if time.monotonic() - began >= BACKOFF_RESET_S:
-            delay = BACKOFF_FIRST_S
-        complain(f"{program.name} {describe_exit(code)}; starting it again in {delay:.1f} s")
-        await asyncio.sleep(delay)
-        delay = min(delay * 2, BACKOFF_MAX_S)
+        delay_s = backoff.after(time.monotonic() - began)
+        complain(f"{program.name} {describe_exit(code)}; starting it again in {delay_s:.1f} s")
+        await asyncio.sleep(delay_s)
         try:
             await program.start()
         except (EmbeddedError, OSError) as error:
             complain(str(error) or repr(error))
+
+
+async def first(*work: Coroutine[None, None, object]) -> None:
+    """Run all until one ends, cancel the others and wait for their ends; raises what the first one raised."""
+    tasks = [asyncio.create_task(item) for item in work]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()
+
+
+async def while_alive(work: Coroutine[None, None, object], *programs: Program) -> None:
+    """Do something that fails, with EmbeddedError, as soon as one of the programs ends."""
+    await first(work, *map(_failure_of, programs))
+
+
+async def _failure_of(program: Program) -> None:
+    await program.wait()
+    raise program.failure()
 
 
 def lock(path: Path) -> int:
@@ -190,9 +234,10 @@ def lock(path: Path) -> int:
 
 
 def complain(message: str) -> None:
-    """Tell the person at the terminal what went wrong."""
-    sys.stderr.write(f"mercato: {message}\n")
-    sys.stderr.flush()
+    """Tell the person at the terminal what happened; one that is gone is no reason to fail."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"mercato: {message}\n")
+        sys.stderr.flush()
 
 
 def describe_exit(code: int | None) -> str:

@@ -1,4 +1,4 @@
-"""The shop in one command: a data directory, PostgreSQL, workers and Envoy, from the first start to the last log line."""
+"""The shop in one command: a data directory, PostgreSQL, workers and Envoy, from the first start over reloads to the last log line."""
 
 import asyncio
 import contextlib
@@ -14,12 +14,15 @@ import time
 from collections.abc import Coroutine
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
-from mercato_server.config import ConfigError, EdgeSettings, MailSettings, Settings, child_environ, data_home
+from mercato_server.config import ConfigError, EdgeSettings, MailSettings, Settings, child_environ, data_home, environ_file
+from mercato_server.embedded import control, signals
 from mercato_server.embedded.database import secret_key
 from mercato_server.embedded.postgres import SETTINGS, Postgres
-from mercato_server.embedded.probes import POLL_S, until_listening, until_ready
-from mercato_server.embedded.processes import Command, EmbeddedError, Process, Program, complain, keep_running
+from mercato_server.embedded.probes import POLL_S, until_healthy, until_listening, until_ready
+from mercato_server.embedded.processes import Command, EmbeddedError, Process, Program, complain, first, keep_running, while_alive
+from mercato_server.embedded.workers import Workers
 
 ENVOY_VERSION = "1.40.0"
 ENVOY_BYTES_MIN = 1024 * 1024
@@ -29,28 +32,35 @@ PORT_TIMEOUT_S = 0.5
 """Time that the Envoy of a supervisor that was just killed may take to vanish."""
 HEALTH_INTERVAL_S = 1.0
 """Also how long a worker that was started again goes unused, at most."""
+DRAIN_S = 2.5 * HEALTH_INTERVAL_S
+"""A worker says that it stops this long before it does: Envoy hears of it at its next check, which on a busy machine is a late one."""
+DRAIN_MAX_S = 20.0
+"""Time that a worker which was replaced may take to end: its drain, and ten seconds for the calls that it has."""
 WORKERS_MAX = 8
 """Default number of workers, unless there are fewer processors."""
 SPARE_CONNECTIONS = 10
 """Connections left for psql, migrations and PostgreSQL's own use."""
 
 
-async def up(*, port: int = 8080, data_dir: Path | None = None, workers: int | None = None, demo: bool = True) -> int:
+async def up(
+    *, port: int = 8080, data_dir: Path | None = None, workers: int | None = None, demo: bool = True, env_file: Path | None = None
+) -> int:
     """Run the shop until SIGINT or SIGTERM and return the exit code, 1 if it cannot start; a second signal kills it at once.
 
     Says `ready http://127.0.0.1:PORT` (https with a certificate) on standard output once REST and gRPC answer. After that, what dies is
-    started again.
+    started again, and SIGHUP replaces the workers.
     """
-    stop = _stop_signal()
+    asked = signals.watch()
     try:
         shop = Shop(
             port=port,
             data_dir=(data_dir or Path(data_home(), "mercato")).resolve(),
             workers=workers or min(len(os.sched_getaffinity(0)), WORKERS_MAX),
             demo=demo,
+            env_file=env_file,
         )
         async with contextlib.aclosing(shop):
-            await first(shop.run(), stop.wait())
+            await first(shop.run(asked.reload), asked.stop.wait())
     except (EmbeddedError, ConfigError, OSError) as error:
         complain(str(error) or repr(error))
         return 1
@@ -60,28 +70,65 @@ async def up(*, port: int = 8080, data_dir: Path | None = None, workers: int | N
 class Shop:
     """All processes of one data directory, and the order in which they start and stop."""
 
-    def __init__(self, *, port: int, data_dir: Path, workers: int, demo: bool) -> None:
+    def __init__(self, *, port: int, data_dir: Path, workers: int, demo: bool, env_file: Path | None) -> None:
         self._data_dir = data_dir
+        self._count = workers
         self._demo = demo
+        self._env_file = env_file
         self._postgres = Postgres(data_dir)
-        self._sockets = [self._postgres.run_dir / f"worker-{number}.sock" for number in range(workers)]
-        upstreams = tuple(f"unix:{path}" for path in self._sockets)
-        self._edge = replace(EdgeSettings.from_environ(), port=port, upstreams=upstreams, health_interval_s=HEALTH_INTERVAL_S)
+        run_dir = self._postgres.run_dir
+        self._sockets = [run_dir / f"worker-{number}.sock" for number in range(workers + 1)]
+        self._admin = run_dir / "envoy.sock"
+        self._edge = replace(
+            EdgeSettings.from_environ(self._given()),
+            port=port,
+            upstreams=tuple(f"unix:{path}" for path in self._sockets),
+            spares=1,
+            admin_path=str(self._admin),
+            health_interval_s=HEALTH_INTERVAL_S,
+        )
         self._mail = MailSettings()
-        self._workers: list[Process] = []
+        self._workers = Workers(workers, self._worker_process, self._until_at_edge)
+        self._environ: dict[str, str] = {}
+        self._reloading = asyncio.Lock()
         self._envoy: Process | None = None
 
-    async def run(self) -> None:
-        """Start everything, say so, and keep it running until cancelled; raises EmbeddedError if something does not start."""
+    async def run(self, reload: asyncio.Event) -> None:
+        """Start everything, say so, and keep it running until cancelled; raises EmbeddedError if something does not start.
+
+        Replaces the workers whenever the event is set.
+        """
         await self._start()
-        _say(self._announcement())
         async with asyncio.TaskGroup() as group:
-            for program in self._programs():
+            for program in self._servers():
                 group.create_task(keep_running(program))
+            self._workers.keep_running(group)
+            async with control.listening(control.socket_path(self._data_dir), self.reload):
+                _say(self._announcement())
+                await self._reload_on(reload)
+
+    async def reload(self, tell: control.Tell) -> None:
+        """Read the settings again and replace the workers one by one, each once the edge sends calls to its successor.
+
+        No call fails of it. Raises EmbeddedError or ConfigError if that cannot be done or a new worker does not serve; those that were not
+        replaced then go on. Tells standard error how it ended.
+        """
+        if self._reloading.locked():
+            raise EmbeddedError("the workers are being replaced already; ask again when that has ended")
+        async with self._reloading:
+            try:
+                environ = self._worker_environ()
+                self._require_enough_connections(Settings.from_environ(environ))
+                self._environ = environ
+                await self._workers.replace(DRAIN_MAX_S, lambda done: tell(done, self._count))
+            except (EmbeddedError, ConfigError) as error:
+                complain(f"cannot reload: {error}")
+                raise
+            complain(f"reloaded: {self._count} of {self._count} workers were replaced")
 
     async def aclose(self) -> None:
         """Stop what runs: calls in flight get a moment to end while Envoy still carries their answers; PostgreSQL goes last."""
-        await asyncio.gather(*(worker.stop() for worker in self._workers))
+        await self._workers.stop()
         if self._envoy is not None:
             await self._envoy.stop()
         await self._postgres.stop()
@@ -89,8 +136,8 @@ class Shop:
     async def _start(self) -> None:
         self._postgres.claim()
         await _require_free_port(self._edge.listen_host, self._edge.port)
-        environ = self._worker_environ()
-        settings = Settings.from_environ(environ)
+        self._environ = self._worker_environ()
+        settings = Settings.from_environ(self._environ)
         self._mail = settings.mail
         self._require_enough_connections(settings)
         envoy = self._envoy_process()
@@ -98,10 +145,8 @@ class Shop:
         await self._while_alive(self._prepare_database(settings))
         try:
             async with asyncio.timeout(READY_TIMEOUT_S):
-                for number in range(len(self._sockets)):
-                    self._workers.append(self._worker_process(number, environ))
-                    await self._workers[-1].start()
-                await self._while_alive(until_listening(self._sockets))  # so that Envoy's first health check is not in vain
+                await self._workers.start()
+                await self._while_alive(until_listening(self._sockets[: self._count]))  # so that Envoy's first health check is not in vain
                 self._envoy = envoy
                 await envoy.start()
                 await self._while_alive(until_ready(self._probe_host(), self._edge.port, tls=self._edge.tls is not None))
@@ -110,10 +155,20 @@ class Shop:
 
     async def _while_alive(self, work: Coroutine[None, None, object]) -> None:
         """Do a part of the start, which fails as soon as anything that was started ends."""
-        await first(work, *(_failure_of(program) for program in self._programs()))
+        await while_alive(work, *self._servers(), *self._workers.programs)
 
-    def _programs(self) -> list[Program]:
-        return [self._postgres, *self._workers, *((self._envoy,) if self._envoy is not None else ())]
+    def _servers(self) -> list[Program]:
+        return [self._postgres] if self._envoy is None else [self._postgres, self._envoy]
+
+    async def _reload_on(self, asked: asyncio.Event) -> NoReturn:
+        while True:
+            await asked.wait()
+            asked.clear()
+            with contextlib.suppress(EmbeddedError, ConfigError):  # told by then
+                await self.reload(lambda _done, _of: None)
+
+    async def _until_at_edge(self, number: int) -> None:
+        await until_healthy(self._admin, self._sockets[number])
 
     async def _prepare_database(self, settings: Settings) -> None:
         import asyncpg
@@ -129,21 +184,27 @@ class Shop:
             raise EmbeddedError(f"the database in {self._data_dir} cannot be made ready: {error}") from error
 
     def _worker_environ(self) -> dict[str, str]:
-        """Return the environment of the workers; they drain at once, because Ctrl-C means now."""
-        own = {"DATABASE_URL": self._postgres.url(), "MERCATO_DRAIN_SECONDS": "0", "MERCATO_GRACE_SECONDS": "2"}
-        preset = {"MERCATO_BCRYPT_THREADS": str(hashing_threads(len(self._sockets)))}
-        environ = preset | child_environ(own) | {"SECRET_KEY": secret_key(self._data_dir)}
+        """Return the environment of the workers, from what is set now."""
+        given = self._given()
+        own = {"DATABASE_URL": self._postgres.url(), "MERCATO_DRAIN_SECONDS": str(DRAIN_S), "SECRET_KEY": secret_key(self._data_dir, given)}
+        environ = {"MERCATO_BCRYPT_THREADS": str(hashing_threads(self._count))} | given | own
         if not MailSettings.from_environ(environ).delivers:
             environ["MERCATO_MAIL_DIR"] = str(self._data_dir / "mail")
         return environ
 
-    def _worker_process(self, number: int, environ: dict[str, str]) -> Process:
+    def _given(self) -> dict[str, str]:
+        """Return the variables of the file, which may change, over those that this process was started with."""
+        return child_environ(environ_file(self._env_file))
+
+    def _worker_process(self, number: int) -> Process:
+        """Return how to run a worker: SIGTERM would make it wait for the edge, but whoever stops the shop means now."""
         return Process(
             Command(
                 name=f"worker {number}",
                 argv=[sys.executable, "-P", "-m", "mercato_server", "serve"],
-                environ=environ | {"MERCATO_LISTEN": self._edge.upstreams[number]},
+                environ=self._environ | {"MERCATO_LISTEN": self._edge.upstreams[number]},
                 output=self._data_dir / "log" / f"worker-{number}.log",
+                stop_signals=(signal.SIGINT,),
             )
         )
 
@@ -164,11 +225,12 @@ class Shop:
         )
 
     def _require_enough_connections(self, settings: Settings) -> None:
-        workers, most = len(self._sockets), int(SETTINGS["max_connections"])
+        most = int(SETTINGS["max_connections"])
         each = settings.pool_size + settings.limits.mail_connections
-        if workers * each + SPARE_CONNECTIONS > most:
+        if (self._count + 1) * each + SPARE_CONNECTIONS > most:
             raise EmbeddedError(
-                f"{workers} workers with {each} connections each are more than the embedded PostgreSQL takes ({most}); "
+                f"{self._count} workers, and one more while they are replaced, with {each} connections each "
+                f"are more than the embedded PostgreSQL takes ({most}); "
                 "choose fewer with --workers or MERCATO_POOL_SIZE"
             )
 
@@ -195,40 +257,6 @@ class Shop:
 def hashing_threads(workers: int) -> int:
     """Return how many threads each worker hashes passwords on: one for each core, over all workers."""
     return max(1, len(os.sched_getaffinity(0)) // workers)
-
-
-async def first(*work: Coroutine[None, None, object]) -> None:
-    """Run all until one ends, cancel the others and wait for their ends; raises what the first one raised."""
-    tasks = [asyncio.create_task(item) for item in work]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-    for task in done:
-        task.result()
-
-
-async def _failure_of(program: Program) -> None:
-    await program.wait()
-    raise program.failure()
-
-
-def _stop_signal() -> asyncio.Event:
-    """Return an event that the first SIGINT or SIGTERM sets; the next one has its default effect, and the children go with us."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def on_signal() -> None:
-        stop.set()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(number)
-            signal.signal(number, signal.SIG_DFL)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, on_signal)
-    return stop
 
 
 async def _require_free_port(host: str, port: int) -> None:

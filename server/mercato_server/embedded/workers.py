@@ -1,0 +1,86 @@
+"""The workers of a shop: each on a socket of its own, and one socket more for the one that takes over from another."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+
+from mercato_server.embedded.processes import EmbeddedError, Process, keep_running, while_alive
+
+TAKE_OVER_TIMEOUT_S = 60.0
+"""Time that a new worker gets until the edge sends it calls."""
+
+
+class Workers:
+    """A number of workers that are replaced one by one, none before another has taken its place."""
+
+    def __init__(self, count: int, process: Callable[[int], Process], until_healthy: Callable[[int], Coroutine[None, None, None]]) -> None:
+        """`process` makes the worker of a number from 0 to the count; `until_healthy` returns once the edge sends it calls."""
+        self._count = count
+        self._process = process
+        self._until_healthy = until_healthy
+        self._running: dict[int, Process] = {}
+        self._keepers: dict[int, asyncio.Task[None]] = {}
+        self._group: asyncio.TaskGroup | None = None
+
+    @property
+    def programs(self) -> list[Process]:
+        """What was started and not stopped."""
+        return list(self._running.values())
+
+    async def start(self) -> None:
+        """Start as many as there shall be; they serve some time later."""
+        for number in range(self._count):
+            self._running[number] = self._process(number)
+            await self._running[number].start()
+
+    def keep_running(self, group: asyncio.TaskGroup) -> None:
+        """Start those that end again, and their successors too."""
+        self._group = group
+        for number in self._running:
+            self._keep(number)
+
+    async def replace(self, drain_s: float, tell: Callable[[int], None]) -> None:
+        """Replace each worker by one that the edge already sends calls to; the old one has so long to end those that it has.
+
+        Tells how many were replaced, after each. Raises EmbeddedError as soon as a new one does not serve: the one that it was to replace
+        goes on, as do all others.
+        """
+        for done, old in enumerate(sorted(self._running)):
+            new = next(number for number in range(self._count + 1) if number not in self._running)
+            try:
+                await self._start_beside(new)
+            except (EmbeddedError, OSError) as error:
+                rest = "the others go on as before" if done else "all go on as before"
+                raise EmbeddedError(f"{error}\nThe reload ends here: {done} of {self._count} workers were replaced, {rest}") from error
+            await self._let_go(old, drain_s)
+            tell(done + 1)
+
+    async def stop(self) -> None:
+        """Stop all at once, those too that were about to come or go."""
+        await asyncio.gather(*(process.stop() for process in self._running.values()))
+
+    def _keep(self, number: int) -> None:
+        if self._group is None:
+            raise RuntimeError("nothing keeps the workers running yet")
+        self._keepers[number] = self._group.create_task(keep_running(self._running[number]))
+
+    async def _start_beside(self, number: int) -> None:
+        """Start a worker besides those that run; raises EmbeddedError, with nothing of it left, unless the edge comes to use it."""
+        process = self._running[number] = self._process(number)
+        try:
+            await process.start()
+            async with asyncio.timeout(TAKE_OVER_TIMEOUT_S):
+                await while_alive(self._until_healthy(number), process)
+        except (EmbeddedError, OSError) as error:
+            await process.stop()
+            del self._running[number]
+            if isinstance(error, TimeoutError):
+                raise EmbeddedError(f"{process.name} did not serve within {TAKE_OVER_TIMEOUT_S:.0f} s") from None
+            raise
+        self._keep(number)
+
+    async def _let_go(self, number: int, drain_s: float) -> None:
+        keeper = self._keepers.pop(number)
+        keeper.cancel()
+        await asyncio.wait([keeper])
+        await self._running[number].drain(drain_s)
+        del self._running[number]

@@ -1,0 +1,207 @@
+"""`mercato reload` and SIGHUP: the workers of a running shop are replaced one by one, and no call fails of it."""
+
+import asyncio
+import os
+import pty
+import signal
+import subprocess
+import sys
+import termios
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from fcntl import ioctl
+from pathlib import Path
+
+import pytest
+
+from embedded.conftest import Run
+from embedded.test_up import QUIET, Supervisor, child, healthy, stop, until_ready
+from embedded.watch import children, gone, name, until
+from faults.buyers import market, stock_up
+from faults.oracle import judge
+from faults.processes import SECRET
+from mercato_server.embedded.postgres import Postgres
+
+BUSY = QUIET | {"SECRET_KEY": SECRET, "ALGORITHM": "HS256", "MERCATO_POOL_SIZE": "4"}
+CLIENTS = 32
+"""Of gRPC, and as many of REST."""
+GET = b"GET /products?page_size=5 HTTP/1.1\r\nhost: shop\r\n\r\n"
+
+Up = Callable[..., Supervisor]
+
+
+@pytest.fixture
+def shop_dir(data_dir: Path) -> Path:
+    return data_dir / "shop"
+
+
+@pytest.fixture
+def up(shop_dir: Path, port: int, run: Run) -> Up:
+    """Start a shop and wait until it is ready."""
+
+    def start(*options: object, environ: dict[str, str] = QUIET, workers: int = 1) -> Supervisor:
+        arguments = ("--port", port, "--data-dir", shop_dir, "--workers", workers, "--no-demo", *options)
+        supervisor = run("-m", "mercato_server", "up", *arguments, environ=environ)
+        until_ready(supervisor, port)
+        return supervisor
+
+    return start
+
+
+def reload(data_dir: Path) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "mercato_server", "reload", "--data-dir", str(data_dir)]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+def workers(supervisor: Supervisor) -> set[int]:
+    """Return the workers that the supervisor has started and not reaped."""
+    started = Path(f"/proc/{supervisor.pid}/task/{supervisor.pid}/children").read_text().split()
+    return {int(pid) for pid in started if name(int(pid)) == name(supervisor.pid)}
+
+
+def read_line(supervisor: Supervisor) -> str:
+    assert supervisor.stderr is not None
+    return supervisor.stderr.readline()
+
+
+@asynccontextmanager
+async def readers(port: int) -> AsyncIterator[list[bytes]]:
+    """Read the catalog over REST as fast as a few dozen clients can; collects the status lines."""
+    statuses: list[bytes] = []
+    closing = asyncio.Event()
+
+    async def read() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        while not closing.is_set():
+            writer.write(GET)
+            head = await reader.readuntil(b"\r\n\r\n")
+            statuses.append(head.partition(b"\r\n")[0])
+            length = next(line for line in head.lower().splitlines() if line.startswith(b"content-length:"))
+            await reader.readexactly(int(length.partition(b":")[2]))
+            await asyncio.sleep(0.02)  # a client that thinks: the processors are for the workers
+        writer.close()
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(CLIENTS):
+            group.create_task(read())
+        try:
+            yield statuses
+        finally:
+            closing.set()
+
+
+@pytest.mark.parametrize("count", [1, 2])
+async def test_a_reload_under_load_replaces_all_workers_and_fails_no_call(count: int, up: Up, shop_dir: Path, port: int) -> None:
+    supervisor = await asyncio.to_thread(up, environ=BUSY, workers=count)
+    before = workers(supervisor)
+    assert len(before) == count
+    goods = await stock_up(Postgres(shop_dir).url(), buyers=CLIENTS)
+    async with market(goods, f"127.0.0.1:{port}") as shop, shop.crowd(), readers(port) as statuses:
+        done = await asyncio.to_thread(reload, shop_dir)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [f"replaced {number} of {count}" for number in range(1, count + 1)]
+    assert len(workers(supervisor)) == count
+    assert not workers(supervisor) & before
+    assert set(statuses) == {b"HTTP/1.1 200 OK"}
+    assert shop.tally.codes == {}
+    assert shop.tally.acknowledged
+    verdict = await judge(goods.database_url, shop.tally)
+    assert verdict.findings == []
+    stop(supervisor)
+
+
+def test_sighup_replaces_the_workers_and_requests_in_the_meantime_are_refused(up: Up, shop_dir: Path, port: int) -> None:
+    supervisor = up()
+    before = workers(supervisor)
+    supervisor.send_signal(signal.SIGHUP)
+    until(lambda: len(workers(supervisor)) == 2)
+    assert reload(shop_dir).stderr == "mercato: the workers are being replaced already; ask again when that has ended\n"
+    assert read_line(supervisor) == "mercato: reloaded: 1 of 1 workers were replaced\n"
+    assert not workers(supervisor) & before
+    assert healthy(port)
+    stop(supervisor)
+
+
+def test_a_worker_that_cannot_start_ends_the_reload_and_harms_nothing(up: Up, shop_dir: Path, port: int) -> None:
+    supervisor = up(workers=2)
+    before = workers(supervisor)
+    obstacle = shop_dir / "run/worker-2.sock"
+    obstacle.mkdir()
+    failed = reload(shop_dir)
+    assert (failed.returncode, failed.stdout) == (1, "")
+    assert failed.stderr.startswith("mercato: worker 2 ended with exit code 1; ")
+    assert failed.stderr.endswith("The reload ends here: 0 of 2 workers were replaced, all go on as before\n")
+    assert workers(supervisor) == before
+    assert healthy(port)
+    obstacle.rmdir()
+    assert reload(shop_dir).returncode == 0
+    assert not workers(supervisor) & before
+    stop(supervisor)
+
+
+def test_a_reload_reads_the_file_of_settings_again_and_refuses_a_wrong_one(up: Up, data_dir: Path, shop_dir: Path, port: int) -> None:
+    settings = data_dir / "environment"
+    settings.write_text("# ours\nMERCATO_RATE_LIMITS=off\nMERCATO_LOG_LEVEL=info\n")
+    supervisor = up("--env-file", settings)
+    before = workers(supervisor)
+    for wrong, told in (
+        ("MERCATO_LOG_LEVEL=loud", "MERCATO_LOG_LEVEL is 'loud'; it must be one of "),
+        ("MERCATO LOG LEVEL", f"{settings} has a line 'MERCATO LOG LEVEL'; "),
+        ("MERCATO_POOL_SIZE=50", "1 workers, and one more while they are replaced, with 50 connections each "),
+        (f"SECRET_KEY={SECRET}", "worker 1 ended with exit code 1; "),
+    ):
+        settings.write_text(wrong)
+        refused = reload(shop_dir)
+        assert refused.returncode == 1
+        assert refused.stderr.startswith(f"mercato: {told}")
+        assert workers(supervisor) == before
+        assert healthy(port)
+    settings.write_text("MERCATO_LOG_LEVEL=debug\n")
+    assert reload(shop_dir).returncode == 0
+    [successor] = workers(supervisor)
+    assert b"MERCATO_LOG_LEVEL=debug" in Path(f"/proc/{successor}/environ").read_bytes().split(b"\0")
+    stop(supervisor)
+
+
+def test_a_reload_where_nothing_runs_is_told(data_dir: Path) -> None:
+    (data_dir / "run").mkdir()
+    told = reload(data_dir)
+    assert (told.returncode, told.stdout) == (1, "")
+    assert told.stderr == f"mercato: no `mercato up` that is ready runs on {data_dir}; name its directory with --data-dir\n"
+
+
+def test_a_stop_during_a_reload_leaves_nothing(up: Up, shop_dir: Path) -> None:
+    supervisor = up()
+    [worker] = workers(supervisor)
+    supervisor.send_signal(signal.SIGHUP)
+    until(lambda: len(workers(supervisor)) == 2)
+    stop(supervisor)
+    assert gone(worker)
+    assert list((shop_dir / "run").glob("*.sock")) in ([], [shop_dir / "run/envoy.sock"])
+
+
+def test_a_worker_that_keeps_dying_is_started_ever_more_slowly_also_after_a_reload(up: Up, shop_dir: Path, port: int) -> None:
+    supervisor = up()
+    assert reload(shop_dir).returncode == 0
+    read_line(supervisor)
+    for delay_s in ("0.1", "0.2", "0.4"):
+        [worker] = workers(supervisor)
+        os.kill(worker, signal.SIGKILL)
+        assert read_line(supervisor) == f"mercato: worker 1 was killed by SIGKILL; starting it again in {delay_s} s\n"
+        until(lambda: workers(supervisor) - {worker})  # noqa: B023 - it is called here
+    until(lambda: healthy(port))
+    stop(supervisor)
+
+
+def test_a_shop_in_a_terminal_ends_with_it(shop_dir: Path, port: int, run: Run) -> None:
+    ours, theirs = pty.openpty()
+    options = {"start_new_session": True, "preexec_fn": lambda: ioctl(theirs, termios.TIOCSCTTY, 0), "pass_fds": (theirs,)}
+    arguments = ("--port", port, "--data-dir", shop_dir, "--workers", 1, "--no-demo")
+    supervisor = run("-m", "mercato_server", "up", *arguments, environ=QUIET, options=options)
+    until_ready(supervisor, port)
+    family = children(supervisor.pid)
+    assert child(supervisor, "envoy")
+    os.close(theirs)
+    os.close(ours)
+    assert supervisor.wait(timeout=10) == 0
+    assert all(map(gone, family))
