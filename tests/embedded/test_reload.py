@@ -90,23 +90,41 @@ async def readers(port: int) -> AsyncIterator[list[bytes]]:
             closing.set()
 
 
-@pytest.mark.parametrize("count", [1, 2])
-async def test_a_reload_under_load_replaces_all_workers_and_fails_no_call(count: int, up: Up, shop_dir: Path, port: int) -> None:
-    supervisor = await asyncio.to_thread(up, environ=BUSY, workers=count)
-    before = workers(supervisor)
-    assert len(before) == count
+@asynccontextmanager
+async def busy(shop_dir: Path, port: int) -> AsyncIterator[None]:
+    """Load a shop with buyers and readers during a block; no call of theirs may fail, and no order be lost or doubled."""
     goods = await stock_up(Postgres(shop_dir).url(), buyers=CLIENTS)
     async with market(goods, f"127.0.0.1:{port}") as shop, shop.crowd(), readers(port) as statuses:
-        done = await asyncio.to_thread(reload, shop_dir)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines() == [f"replaced {number} of {count}" for number in range(1, count + 1)]
-    assert len(workers(supervisor)) == count
-    assert not workers(supervisor) & before
+        yield
     assert set(statuses) == {b"HTTP/1.1 200 OK"}
     assert shop.tally.codes == {}
     assert shop.tally.acknowledged
     verdict = await judge(goods.database_url, shop.tally)
     assert verdict.findings == []
+
+
+@pytest.mark.parametrize("count", [1, 2])
+async def test_a_reload_under_load_replaces_all_workers_and_fails_no_call(count: int, up: Up, shop_dir: Path, port: int) -> None:
+    supervisor = await asyncio.to_thread(up, environ=BUSY, workers=count)
+    before = workers(supervisor)
+    assert len(before) == count
+    async with busy(shop_dir, port):
+        done = await asyncio.to_thread(reload, shop_dir)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [f"replaced {number} of {count}" for number in range(1, count + 1)]
+    assert len(workers(supervisor)) == count
+    assert not workers(supervisor) & before
+    stop(supervisor)
+
+
+async def test_sigterm_to_one_of_two_workers_under_load_fails_no_call(up: Up, shop_dir: Path, port: int) -> None:
+    supervisor = await asyncio.to_thread(up, environ=BUSY, workers=2)
+    drained, other = workers(supervisor)
+    async with busy(shop_dir, port):
+        os.kill(drained, signal.SIGTERM)
+        await asyncio.to_thread(until, lambda: len(workers(supervisor) - {drained}) == 2)
+    assert other in workers(supervisor)
+    assert read_line(supervisor).endswith(" ended with exit code 0; starting it again in 0.1 s\n")
     stop(supervisor)
 
 

@@ -215,7 +215,7 @@ def test_a_second_signal_does_not_wait(command: list[object], port: int, run: Ru
     assert worker is not None
     os.kill(worker, signal.SIGSTOP)  # it will not drain
     supervisor.send_signal(signal.SIGINT)
-    until(lambda: signal_pending(worker, signal.SIGTERM))
+    until(lambda: signal_pending(worker, signal.SIGINT))
     supervisor.send_signal(signal.SIGINT)
     assert supervisor.wait(timeout=30) == -signal.SIGINT
     until(lambda: all(map(gone, family)))

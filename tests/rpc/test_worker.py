@@ -178,6 +178,16 @@ async def test_a_worker_that_stops_says_so_first_and_lets_calls_end(settings: Se
         assert await pool.fetchval("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'mercato'") == 0
 
 
+async def test_a_worker_that_drains_can_be_told_to_hurry(settings: Settings) -> None:
+    hurry = asyncio.Event()
+    async with app.running(replace(settings, drain_s=60, grace_s=60), hurry) as (worker, _):
+        stopping = asyncio.ensure_future(worker.stop())
+        done, _ = await asyncio.wait([stopping], timeout=0.1)
+        assert not done
+        hurry.set()
+        await asyncio.wait_for(stopping, 5)
+
+
 async def test_a_second_worker_on_one_address_fails_loudly(settings: Settings) -> None:
     async with app.running(settings) as (_, [port]):
         with pytest.raises(app.StartupError, match="cannot listen"):

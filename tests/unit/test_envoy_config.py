@@ -102,6 +102,21 @@ def test_every_setting_reaches_the_configuration() -> None:
     assert list(found(config, "allow_origin_string_match")) == [[{"exact": "https://shop.example"}]]
 
 
+def test_a_spare_address_is_no_worker_to_count_with() -> None:
+    for workers, share in ((1, 25), (2, 34), (4, 40)):  # of 2, 3 and 5 addresses: 0, 1 and 2 workers
+        upstreams = tuple(f"unix:/run/mercato/{number}.sock" for number in range(workers + 1))
+        config = render(EdgeSettings(upstreams=upstreams, spares=1, limits=Limits(concurrent_calls=100)))
+        assert list(found(config, "max_requests")) == [workers * 100]
+        assert list(found(config, "max_ejection_percent")) == [share]
+    assert list(found(render(EdgeSettings()), "max_ejection_percent")) == [50]
+
+
+def test_the_admin_page_can_be_a_socket_that_only_its_user_opens() -> None:
+    assert render(EdgeSettings(admin_path="/run/mercato/envoy.sock"))["admin"] == {
+        "address": {"pipe": {"path": "/run/mercato/envoy.sock", "mode": 0o600}}
+    }
+
+
 def test_every_rpc_has_a_route_with_the_deadline_of_its_policy() -> None:
     settings = EdgeSettings()
     by_name = routes(settings)
