@@ -165,7 +165,7 @@ def test_a_reload_reads_the_file_of_settings_again_and_refuses_a_wrong_one(up: U
     for wrong, told in (
         ("MERCATO_LOG_LEVEL=loud", "MERCATO_LOG_LEVEL is 'loud'; it must be one of "),
         ("MERCATO LOG LEVEL", f"{settings} has a line 'MERCATO LOG LEVEL'; "),
-        ("MERCATO_POOL_SIZE=50", "1 workers, and one more while they are replaced, with 50 connections each "),
+        ("MERCATO_POOL_SIZE=50", "1 workers, and one more while they are replaced, with 52 connections each "),
         (f"SECRET_KEY={SECRET}", "worker 1 ended with exit code 1; "),
     ):
         settings.write_text(wrong)
