@@ -5,6 +5,7 @@ import json
 import sys
 from collections.abc import Coroutine
 from dataclasses import replace
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -15,15 +16,27 @@ from mercato_server import config
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from mercato_server.imports import Import, Outcome
     from mercato_server.store.verify import Finding
 
 Result = TypeVar("Result")
+
+
+class OnError(StrEnum):
+    """What bad rows of a file lead to."""
+
+    REFUSE = "refuse"
+    SKIP = "skip"
+
 
 app = typer.Typer(help="Mercato: a commerce backend over gRPC and REST.", no_args_is_help=True, add_completion=False)
 admin = typer.Typer(help="Administrators.", no_args_is_help=True)
 app.add_typer(admin, name="admin")
 keys = typer.Typer(help="Keys that sign access tokens.", no_args_is_help=True)
 app.add_typer(keys, name="keys")
+
+SKIPPED = 3
+"""Exit code of an import that left bad rows out."""
 
 DataDir = Annotated[Path | None, typer.Option(help="Where data lives. Default: ~/.local/share/mercato, for root /var/lib/mercato.")]
 
@@ -118,6 +131,56 @@ async def _verify(data_dir: Path | None, interval_s: float | None, console: "Con
         return await check(url)
     async with database(data_dir or Path(config.data_home(), "mercato")) as url:
         return await check(url)
+
+
+@app.command("import")
+def import_products(
+    file: Annotated[Path, typer.Argument(help="CSV in UTF-8.")],
+    on_error: Annotated[OnError, typer.Option(help="Bad rows: change nothing at all, or import the others.")] = OnError.REFUSE,
+    errors: Annotated[Path | None, typer.Option(help="Write all bad rows to this file, as CSV: line, SKU, reason.")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Create and update products by SKU from a CSV file, in DATABASE_URL or in a data directory of `mercato up`.
+
+    The first line names the columns: sku, name, price_minor (in minor units), and any of description, category (its name; created if
+    absent), stock (empty leaves it) and image_urls (separated by spaces). A column that is left out leaves what is there. The command can
+    be killed and started again: rows that are as they should be are not written. Exit code 1 if nothing or not all was imported, 3 if
+    bad rows were skipped.
+    """
+    from mercato_server.imports import Import
+
+    outcome = _run(_import(data_dir, Import(path=file, skip=on_error is OnError.SKIP, errors=errors)))
+    typer.echo(f"{outcome.created} created, {outcome.updated} updated, {outcome.unchanged} unchanged, {outcome.bad} bad rows skipped")
+    raise typer.Exit(SKIPPED if outcome.bad else 0)
+
+
+async def _import(data_dir: Path | None, wanted: "Import") -> "Outcome":
+    from mercato_server.embedded.database import database
+
+    if data_dir is None and (url := config.optional_database_url()):
+        return await wanted.run(url)
+    async with database(data_dir or Path(config.data_home(), "mercato")) as url:
+        return await wanted.run(url)
+
+
+@app.command("export")
+def export_products(
+    file: Annotated[Path | None, typer.Argument(help="File to write; it is there once it is complete. Default: standard output.")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Write the products on sale as the CSV that `mercato import` takes, from DATABASE_URL or a data directory of `mercato up`."""
+    written, left_out = _run(_export(data_dir, file))
+    typer.echo(f"{written} products" + (f"; {left_out} left out, which have no SKU" if left_out else ""), err=True)
+
+
+async def _export(data_dir: Path | None, path: Path | None) -> tuple[int, int]:
+    from mercato_server.embedded.database import database
+    from mercato_server.imports import export
+
+    if data_dir is None and (url := config.optional_database_url()):
+        return await export(url, path)
+    async with database(data_dir or Path(config.data_home(), "mercato")) as url:
+        return await export(url, path)
 
 
 @app.command()
@@ -246,9 +309,10 @@ def _is_told(error: Exception) -> bool:
     from mercato_server.audit import AuditError
     from mercato_server.embedded.processes import EmbeddedError
     from mercato_server.keyrings import KeysError
+    from mercato_server.products_csv import CsvError
     from mercato_server.schema import SchemaError
 
-    return isinstance(error, (StartupError, AuditError, KeysError, SchemaError, EmbeddedError, asyncpg.PostgresError, OSError))
+    return isinstance(error, (StartupError, AuditError, CsvError, KeysError, SchemaError, EmbeddedError, asyncpg.PostgresError, OSError))
 
 
 def _fail(error: Exception) -> int:

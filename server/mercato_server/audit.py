@@ -13,7 +13,6 @@ from rich.table import Table
 from mercato_server import schema
 from mercato_server.db import Conn, refusal
 from mercato_server.domain.errors import DatabaseUnavailable
-from mercato_server.schema import SchemaError
 from mercato_server.store.verify import Finding, inspect, verify
 
 LANES = 2
@@ -76,17 +75,12 @@ async def _lanes(database_url: str) -> AsyncIterator[list["Conn"]]:
                 conn = await asyncpg.connect(database_url, timeout=CONNECT_TIMEOUT_S)
                 stack.push_async_callback(conn.close)
                 conns.append(conn)
-            await _require_schema(conns[0])
+            await schema.require(conns[0])
             yield conns
     except Exception as error:
         if isinstance(refusal(error), DatabaseUnavailable):
             raise AuditError(f"cannot reach the database: {str(error) or type(error).__name__}") from error
         raise
-
-
-async def _require_schema(conn: "Conn") -> None:
-    if missing := await schema.pending(conn):
-        raise SchemaError(f"the database lacks {', '.join(path.name for path in missing)}; run `mercato migrate`")
 
 
 def show(findings: Sequence[Finding], console: Console) -> None:

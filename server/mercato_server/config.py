@@ -65,6 +65,17 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ImportLimits:
+    """The bounds of `mercato import`."""
+
+    batch_rows: int = 1_000
+    """Products a transaction: buyers of those that change wait for it."""
+    rows_max: int = 5_000_000
+    """Products in a file; their SKUs are kept in memory, about 150 bytes each, to find one that comes twice."""
+    bad_rows_shown: int = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Hashing:
     """How passwords are hashed."""
 

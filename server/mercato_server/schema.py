@@ -89,5 +89,11 @@ async def pending(conn: "Conn", files: list[Path] | None = None) -> list[Path]:
     return missing
 
 
+async def require(conn: "Conn") -> None:
+    """Raise SchemaError unless the database has the schema of this release."""
+    if missing := await pending(conn):
+        raise SchemaError(f"the database lacks {', '.join(path.name for path in missing)}; run `mercato migrate`")
+
+
 def _sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()

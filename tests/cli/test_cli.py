@@ -165,4 +165,5 @@ def test_a_secret_that_anybody_can_guess_is_refused(mercato: Mercato) -> None:
 
 def test_without_a_command_the_commands_are_listed(mercato: Mercato) -> None:
     listed = mercato("--help").stdout
-    assert all(name in listed for name in ("up", "serve", "migrate", "admin", "keys", "envoy-config", "events", "verify"))
+    names = ("up", "serve", "migrate", "admin", "keys", "envoy-config", "events", "verify", "import", "export")
+    assert all(name in listed for name in names)

@@ -15,7 +15,7 @@ from mercato_server.domain.accounts import AccountFilter, Role
 from mercato_server.domain.audit_log import AuditFilter
 from mercato_server.domain.catalog import ProductOrder
 from mercato_server.domain.paging import Page
-from mercato_server.store import audit_log, carts, catalog, idempotency, order_lists, orders, product_lists, users
+from mercato_server.store import audit_log, bulk, carts, catalog, idempotency, order_lists, orders, product_lists, users
 from mercato_server.store.product_lists import Shape
 
 MODULES = [
@@ -37,6 +37,7 @@ STATEMENTS = [
 async def test_statement_can_be_prepared(pool: "db.Pool", statement: str) -> None:
     async with pool.acquire() as conn:
         await conn.execute(schema.CREATE_MIGRATIONS)
+        await conn.execute(bulk.CREATE_INCOMING)
         await conn.prepare(statement)
 
 

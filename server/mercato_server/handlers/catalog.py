@@ -1,6 +1,7 @@
 """CatalogService."""
 
 from collections.abc import Collection
+from dataclasses import replace
 from uuid import UUID
 
 from mercato.v1 import catalog_pb2
@@ -10,12 +11,7 @@ from mercato_server.context import Context
 from mercato_server.db import Pool
 from mercato_server.domain.catalog import (
     CATEGORY_NAME_MAX,
-    DESCRIPTION_MAX,
-    IMAGE_URL_MAX,
-    IMAGE_URLS_MAX,
-    NAME_MAX,
     QUERY_MAX,
-    SKU_MAX,
     STOCK_MAX,
     Product,
     ProductDraft,
@@ -24,7 +20,7 @@ from mercato_server.domain.catalog import (
 )
 from mercato_server.domain.errors import ProductNotFound
 from mercato_server.domain.orders import REASON_MAX
-from mercato_server.handlers import convert
+from mercato_server.handlers import convert, drafts
 from mercato_server.handlers.checks import Checks
 from mercato_server.handlers.idempotency import Answer, Idempotency, answer
 from mercato_server.handlers.pages import Pager
@@ -208,19 +204,18 @@ class CatalogHandler:
 
     def _draft(self, check: Checks, product: catalog_pb2.Product, fields: Collection[str]) -> ProductDraft:
         """Check the fields of a product that are to be written; the others keep the draft's defaults."""
-        name = check.text("product.name", product.name, shortest=1, longest=NAME_MAX) if "name" in fields else ""
-        price = 0
+        draft = ProductDraft(
+            name=drafts.named(check, "product.", product.name) if "name" in fields else "",
+            description=product.description,
+            category_id=check.optional_uuid("product.category_id", product.category_id),
+            sku=product.sku,
+            stock=product.stock if product.HasField("stock") else None,
+            image_urls=tuple(product.image_urls),
+        )
         if "price" in fields:
             price = check.money("product.price", product.price, self._currency, present=product.HasField("price"))
-        return ProductDraft(
-            name=name,
-            description=check.text("product.description", product.description, longest=DESCRIPTION_MAX),
-            price_minor=price,
-            category_id=check.optional_uuid("product.category_id", product.category_id),
-            sku=check.text("product.sku", product.sku, longest=SKU_MAX) or None,
-            stock=check.between("product.stock", product.stock, 0, STOCK_MAX) if product.HasField("stock") else None,
-            image_urls=check.http_urls("product.image_urls", product.image_urls, most=IMAGE_URLS_MAX, longest=IMAGE_URL_MAX),
-        )
+            draft = replace(draft, price_minor=price)
+        return drafts.checked(check, "product.", draft)
 
 
 async def serialized(pool: "Pool", currency: str, product_ids: Collection[UUID]) -> dict[UUID, bytes]:

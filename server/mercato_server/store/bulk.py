@@ -1,0 +1,181 @@
+"""Many products at once: batches of an import, and the export."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import BinaryIO, NamedTuple
+from uuid import UUID
+
+from mercato_server.db import Conn, Pool
+from mercato_server.domain.accounts import Actor
+from mercato_server.store import audit_log, events
+from mercato_server.store.events import Event
+from mercato_server.transactions import retry_conflicts, transaction
+
+# Of the session, and made once: a table for each batch would fill the system's catalog. NULL leaves what an existing product has.
+CREATE_INCOMING = """
+CREATE TEMPORARY TABLE IF NOT EXISTS incoming (
+    place       integer NOT NULL,
+    sku         text NOT NULL,
+    name        text NOT NULL,
+    description text,
+    price_minor bigint NOT NULL,
+    category_id uuid,  -- the nil UUID is no category
+    stock       integer,
+    image_urls  text[]
+) ON COMMIT DELETE ROWS
+"""
+
+# Each row of a batch looks its product up by the SKU, however many products there are.
+PLAN_LOOKUPS = "SELECT set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)"
+
+LOCK_CATEGORIES = """
+SELECT id, name
+  FROM categories
+ WHERE name = ANY($1::text[])
+ ORDER BY id
+   FOR KEY SHARE  -- nobody deletes them before the batch commits
+"""
+
+ADD_CATEGORIES = """
+INSERT INTO categories (name)
+SELECT name
+  FROM unnest($1::text[]) AS name
+ ORDER BY name  -- one order for every import
+    ON CONFLICT (name) DO NOTHING
+RETURNING id, name
+"""
+
+# Whoever takes a SKU meanwhile is waited for; then the product exists, and the statements that follow see it.
+ADD_PRODUCTS = """
+WITH added AS (
+    INSERT INTO products (name, description, price_minor, category_id, sku, stock, image_urls)
+    SELECT name, coalesce(description, ''), price_minor, nullif(category_id, '00000000-0000-0000-0000-000000000000'), sku,
+           coalesce(stock, 0), coalesce(image_urls, '{}')
+      FROM incoming
+     WHERE NOT EXISTS (SELECT FROM products WHERE products.sku = incoming.sku AND deleted_at IS NULL)
+     ORDER BY place
+        ON CONFLICT (sku) WHERE deleted_at IS NULL DO NOTHING
+    RETURNING id, stock
+), booked AS (
+    INSERT INTO stock_ledger (product_id, kind, delta, reason) SELECT id, 'initial', stock, 'import' FROM added
+), told AS (
+    INSERT INTO events (kind, subject_id) SELECT 'product.created', id FROM added
+)
+SELECT count(*) FROM added
+"""
+
+LOCK_CHANGED = """
+SELECT products.id
+  FROM incoming
+  JOIN products ON products.sku = incoming.sku AND deleted_at IS NULL
+ WHERE (products.name, products.description, products.price_minor, products.stock, products.image_urls)
+       IS DISTINCT FROM (incoming.name, coalesce(incoming.description, products.description), incoming.price_minor,
+                         coalesce(incoming.stock, products.stock), coalesce(incoming.image_urls, products.image_urls))
+    OR products.category_id
+       IS DISTINCT FROM nullif(coalesce(incoming.category_id, products.category_id), '00000000-0000-0000-0000-000000000000')
+ ORDER BY products.id  -- one lock order for everybody
+   FOR NO KEY UPDATE OF products
+"""
+
+UPDATE_PRODUCTS = """
+WITH changed AS (
+    UPDATE products
+       SET name = incoming.name, description = coalesce(incoming.description, products.description),
+           price_minor = incoming.price_minor, stock = coalesce(incoming.stock, products.stock),
+           category_id = nullif(coalesce(incoming.category_id, products.category_id), '00000000-0000-0000-0000-000000000000'),
+           image_urls = coalesce(incoming.image_urls, products.image_urls), version = version + 1, updated_at = now()
+      FROM incoming
+     WHERE products.id = ANY($1::uuid[]) AND products.sku = incoming.sku AND deleted_at IS NULL
+    RETURNING products.id, new.stock - old.stock AS delta
+), booked AS (
+    INSERT INTO stock_ledger (product_id, kind, delta, reason) SELECT id, 'adjust', delta, 'import' FROM changed WHERE delta <> 0
+), told AS (
+    INSERT INTO events (kind, subject_id) SELECT 'product.updated', id FROM changed
+)
+SELECT count(*) FROM changed
+"""
+
+EXPORT_PRODUCTS = """
+SELECT sku, products.name, description, price_minor, categories.name AS category, stock, array_to_string(image_urls, ' ') AS image_urls
+  FROM products
+  LEFT JOIN categories ON categories.id = category_id
+ WHERE deleted_at IS NULL AND sku IS NOT NULL
+ ORDER BY products.id
+"""
+
+COUNT_WITHOUT_SKU = "SELECT count(*) FROM products WHERE deleted_at IS NULL AND sku IS NULL"
+
+COPY_TIMEOUT_S = 24 * 3600.0
+NO_CATEGORY = UUID(int=0)
+
+
+class Incoming(NamedTuple):
+    """A product as a file has it; None leaves what an existing product has, and an empty category is none."""
+
+    sku: str
+    name: str
+    description: str | None
+    price_minor: int
+    category: str | None
+    stock: int | None
+    image_urls: Sequence[str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a batch changed."""
+
+    created: int
+    updated: int
+
+
+@retry_conflicts
+async def write(pool: "Pool", batch: Sequence[Incoming], source: str, actor: Actor) -> Written:
+    """Create and update products by their SKUs, each of which the batch has once, and the categories that are absent.
+
+    What is stored as it comes is not written: it keeps its version and has no event. A change of stock is written to the ledger; a batch
+    that changed anything appends one row to the audit log, which names its source.
+    """
+    async with transaction(pool) as conn:
+        await conn.execute(PLAN_LOOKUPS)
+        await conn.execute(CREATE_INCOMING)
+        categories = await _categories(conn, {row.category for row in batch if row.category}, actor)
+        await conn.copy_records_to_table(
+            "incoming", schema_name="pg_temp", records=[_record(place, row, categories) for place, row in enumerate(batch)]
+        )
+        created = int(await conn.fetchval(ADD_PRODUCTS))
+        changed = [] if created == len(batch) else [row["id"] for row in await conn.fetch(LOCK_CHANGED)]
+        updated = int(await conn.fetchval(UPDATE_PRODUCTS, changed)) if changed else 0
+        if created or updated:
+            counts = {"created": created, "updated": updated}
+            await audit_log.append(conn, actor, "catalog.imported", None, {}, {"source": source, **counts})
+        return Written(created, updated)
+
+
+def _record(place: int, row: Incoming, categories: dict[str, UUID]) -> tuple[object, ...]:
+    category_id = None if row.category is None else categories.get(row.category, NO_CATEGORY)
+    return (place, row.sku, row.name, row.description, row.price_minor, category_id, row.stock, row.image_urls)
+
+
+async def _categories(conn: "Conn", names: Collection[str], actor: Actor) -> dict[str, UUID]:
+    """Return the ids of categories by their names, locked against deletion; those that are absent are created."""
+    found: dict[str, UUID] = {}
+    while missing := sorted(set(names) - set(found)):  # again if somebody else created or deleted one in between
+        found |= {row["name"]: row["id"] for row in await conn.fetch(LOCK_CATEGORIES, missing)}
+        created = {row["name"]: row["id"] for row in await conn.fetch(ADD_CATEGORIES, [name for name in missing if name not in found])}
+        if created:
+            await events.append(conn, [Event("category.created", id_) for id_ in created.values()])
+        for name, id_ in created.items():
+            await audit_log.append(conn, actor, "category.created", id_, {}, {"name": name})
+        found |= created
+    return found
+
+
+async def export(pool: "Pool", output: BinaryIO) -> tuple[int, int]:
+    """Write the products on sale that have a SKU as CSV, in the order of their creation, from one snapshot and in little memory.
+
+    Returns how many were written, and how many have no SKU.
+    """
+    async with pool.acquire() as conn, conn.transaction(isolation="repeatable_read", readonly=True):
+        status = await conn.copy_from_query(EXPORT_PRODUCTS, output=output, format="csv", header=True, timeout=COPY_TIMEOUT_S)
+        return int(status.rpartition(" ")[2]), int(await conn.fetchval(COUNT_WITHOUT_SKU))

@@ -1,0 +1,242 @@
+"""`mercato import` and `mercato export`, as a person at a terminal runs them."""
+
+import asyncio
+import csv
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from mercato.v1.catalog_pb2 import GetProductRequest, ListProductsRequest
+from mercato_server.imports import Import
+from mercato_server.products_csv import CsvError
+from mercato_server.store.verify import verify
+from support.shop import Shop
+
+HEADER = "sku,name,description,price_minor,category,stock,image_urls\n"
+BALL = 'BALL,Ball,"Round, and ""red"".",1999,Football,10,https://example.com/1.jpg https://example.com/2.jpg\n'
+BIKE = "BIKE,Bike,,89900,,3,\n"
+
+Mercato = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def environ(database: str) -> dict[str, str]:
+    return {**{name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}, "DATABASE_URL": database}
+
+
+@pytest.fixture
+def mercato(tmp_path: Path, database: str) -> Mercato:
+    """Run the command in a directory of its own."""
+
+    def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        command = [sys.executable, "-m", "mercato_server", *arguments]
+        return subprocess.run(command, env=environ(database), capture_output=True, encoding="utf-8", check=False, timeout=60, cwd=tmp_path)
+
+    return run
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "products.csv"
+
+
+def put(file: Path, content: str | bytes) -> None:
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+async def fetch(database: str, statement: str) -> list[tuple[object, ...]]:
+    connection = await asyncpg.connect(database)
+    try:
+        return [tuple(row) for row in await connection.fetch(statement)]
+    finally:
+        await connection.close()
+
+
+async def sound(database: str) -> bool:
+    connection = await asyncpg.connect(database)
+    try:
+        return not any(finding.violations for finding in await verify(connection))
+    finally:
+        await connection.close()
+
+
+PRODUCTS = "SELECT sku, name, description, price_minor, stock, image_urls, version FROM products ORDER BY id"
+
+
+async def test_a_file_is_imported_once_and_then_only_what_differs(mercato: Mercato, database: str, file: Path) -> None:
+    put(file, HEADER + BALL + "\n" + BIKE)
+    done = mercato("import", "products.csv")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "2 created, 0 updated, 0 unchanged, 0 bad rows skipped\n", "")
+    urls = ["https://example.com/1.jpg", "https://example.com/2.jpg"]
+    ball, bike = await fetch(database, PRODUCTS)
+    assert ball == ("BALL", "Ball", 'Round, and "red".', 1999, 10, urls, 1)
+    assert bike == ("BIKE", "Bike", "", 89900, 3, [], 1)
+    put(file, HEADER + BALL + BIKE.replace("89900", "79900"))
+    assert mercato("import", "products.csv").stdout.startswith("0 created, 1 updated, 1 unchanged")
+    assert await fetch(database, PRODUCTS) == [ball, (*bike[:3], 79900, *bike[4:6], 2)]
+    assert await sound(database)
+
+
+BAD = {
+    3: ("NAMELESS,,,1,,1,", "name: must not be empty"),
+    4: (",Ball,,1,,1,", "sku: must not be empty"),
+    5: (f"{'S' * 65},Ball,,1,,1,", "sku: must have at most 64 characters"),
+    6: ("S6,Ball,,19.99,,1,", "price_minor: must be a whole number"),
+    7: ("S7,Ball,,1000000000001,,1,", "price_minor: must be from 0 to 1000000000000"),
+    8: ("S8,Ball,,1,,-1,", "stock: must be from 0 to 1000000000"),
+    9: ("S9,Ball,,1,,1,ftp://example.com", "image_urls[0]: must be an http or https URL"),
+    10: ("BALL,Ball again,,1,,1,", "sku: is that of line 2, too"),
+    11: ("S11,Ball,,1,,1,,extra", "has 8 cells, not 7"),
+    12: (f"S12,Ball,{'x' * 10_001},1,,1,", "description: must have at most 10000 characters"),
+    13: (f"S13,Ball,,1,{'c' * 101},1,", "category: must have at most 100 characters"),
+    14: ("S14,Ba\x00ll,,1,,1,", "name: must not contain NUL"),
+    15: ("S15,Ball,,9999999999999999999999999,,1,", "price_minor: must be from"),
+    16: (f"S16,Ball,{'x' * 140_000},1,,1,", "cannot be read as CSV"),
+    17: ("S17,Ball,,,,1,", "price_minor: must be a whole number"),
+}
+BAD_FILE = HEADER + BALL + "".join(row + "\n" for row, _ in BAD.values()) + BIKE
+
+
+async def test_bad_rows_are_named_with_their_lines_and_nothing_is_imported(mercato: Mercato, database: str, file: Path) -> None:
+    put(file, BAD_FILE)
+    done = mercato("import", "products.csv")
+    assert (done.returncode, done.stdout) == (1, "")
+    said = done.stderr.splitlines()
+    for (line, (_, reason)), told in zip(BAD.items(), said, strict=False):
+        assert told.startswith(f"line {line}"), told
+        assert reason in told
+    assert said[-1].startswith(f"mercato: {len(BAD)} rows of products.csv are bad, so nothing was imported")
+    assert await fetch(database, "SELECT id FROM products UNION ALL SELECT id FROM categories UNION ALL SELECT id FROM audit_log") == []
+
+
+async def test_bad_rows_are_skipped_by_choice_and_all_of_them_written_to_a_file(mercato: Mercato, database: str, file: Path) -> None:
+    put(file, BAD_FILE + "S,S,,x,,,\n" * 30)
+    done = mercato("import", "--on-error", "skip", "--errors", "bad.csv", "products.csv")
+    assert (done.returncode, done.stdout) == (3, f"2 created, 0 updated, 0 unchanged, {len(BAD) + 30} bad rows skipped\n")
+    assert done.stderr.splitlines()[-1] == f"and {len(BAD) + 10} more bad rows"
+    assert [row[0] for row in await fetch(database, PRODUCTS)] == ["BALL", "BIKE"]
+    with file.with_name("bad.csv").open(encoding="utf-8", newline="") as errors:
+        header, *rows = csv.reader(errors)
+    assert header == ["line", "sku", "reason"]
+    assert [int(row[0]) for row in rows] == [*BAD, *range(19, 49)]
+
+
+async def test_a_line_that_is_not_utf_8_is_a_bad_row(mercato: Mercato, database: str, file: Path) -> None:
+    put(file, b"\xef\xbb\xbf" + HEADER.encode() + b"S,Caf\xe9,,1,,1,\nT\xe9,Tea,,1,,1,\n" + "U,Café,,1,,1,\r\n".encode())
+    done = mercato("import", "products.csv", "--on-error", "skip")
+    assert done.returncode == 3
+    assert [line.split(": ", 1)[1] for line in done.stderr.splitlines()] == ["is not in UTF-8"] * 2
+    assert [row[:2] for row in await fetch(database, PRODUCTS)] == [("U", "Café")]
+
+
+@pytest.mark.parametrize(
+    "header", ["", "sku,name\n", "sku,name,price\n", "sku,name,price_minor,colour\n", "sku,sku,name,price_minor\n", "\xff\n"]
+)
+def test_a_file_with_other_columns_is_refused(mercato: Mercato, file: Path, header: str) -> None:
+    put(file, (header + "1,2,3\n").encode("latin-1"))
+    done = mercato("import", "products.csv")
+    assert done.returncode == 1
+    assert done.stderr.startswith("mercato: the first line must name columns: sku, name, price_minor")
+
+
+def test_a_file_that_is_not_there_is_told_without_a_stack(mercato: Mercato) -> None:
+    done = mercato("import", "nowhere.csv")
+    assert done.returncode == 1
+    assert done.stderr.startswith("mercato: ")
+    assert "nowhere.csv" in done.stderr
+
+
+async def test_columns_that_are_left_out_leave_what_there_is(mercato: Mercato, database: str, file: Path) -> None:
+    put(file, HEADER + BALL)
+    mercato("import", "products.csv")
+    [before] = await fetch(database, PRODUCTS)
+    put(file, "price_minor,SKU,name\n2999,BALL,Ball\n")
+    assert mercato("import", "products.csv").returncode == 0
+    assert await fetch(database, PRODUCTS) == [(*before[:3], 2999, *before[4:6], 2)]
+
+
+async def test_what_is_exported_can_be_imported_and_changes_nothing(mercato: Mercato, shop: Shop, database: str, file: Path) -> None:
+    admin = await shop.person(admin=True)
+    put(file, HEADER + BALL + BIKE)
+    mercato("import", "products.csv")
+    texts = ('"', "\\.", "a\nb", "a\r\nb\rc", ",", "NULL", "Käse 🧀", "=1+1", " x ", "\\N", "'; --")
+    for number, text in enumerate(texts):
+        urls = [f"https://example.com/{number}?a=1,2&b='", "https://example.com/ü"]
+        await shop.product(admin, name=f"Odd {text}!", description=text, sku=f"{number} {text}!", image_urls=urls)
+    await shop.product(admin, name="No SKU")
+    done = mercato("export", "out.csv")
+    assert (done.returncode, done.stderr) == (0, f"{len(texts) + 2} products; 1 left out, which have no SKU\n")
+    exported = file.with_name("out.csv").read_bytes()
+    before = await fetch(database, "SELECT xmin::text, id, version FROM products ORDER BY id")
+    assert mercato("import", "out.csv").stdout == f"0 created, 0 updated, {len(texts) + 2} unchanged, 0 bad rows skipped\n"
+    assert await fetch(database, "SELECT xmin::text, id, version FROM products ORDER BY id") == before
+    await shop.pool.execute("UPDATE products SET deleted_at = now()")
+    assert mercato("import", "out.csv").stdout.startswith(f"{len(texts) + 2} created")
+    assert mercato("export").stdout.encode() == exported.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    mercato("export", "again.csv")
+    assert file.with_name("again.csv").read_bytes() == exported
+
+
+async def test_an_import_that_is_killed_goes_on_when_it_is_started_again(mercato: Mercato, database: str, file: Path) -> None:
+    rows = 6_000
+    put(file, HEADER + "".join(f"S{number},Ball {number},,{number},Football,{number % 9},\n" for number in range(rows)))
+    command = [sys.executable, "-m", "mercato_server", "import", "--on-error", "skip", str(file)]
+    process = await asyncio.create_subprocess_exec(*command, env=environ(database), stdout=asyncio.subprocess.DEVNULL)
+    while not await fetch(database, "SELECT FROM products WHERE sku = 'S1500'"):
+        await asyncio.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    assert await process.wait() == -signal.SIGKILL
+    while await fetch(database, "SELECT FROM pg_locks WHERE relation = 'products'::regclass AND mode = 'RowExclusiveLock'"):
+        await asyncio.sleep(0.01)
+    [(done,)] = await fetch(database, "SELECT count(*)::integer FROM products")
+    assert isinstance(done, int)
+    assert 1500 < done < rows
+    assert done % 1000 == 0
+    assert await sound(database)
+    again = mercato("import", "products.csv")
+    assert again.stdout == f"{rows - done} created, 0 updated, {done} unchanged, 0 bad rows skipped\n"
+    assert await fetch(database, "SELECT count(*), sum(version), count(DISTINCT sku) FROM products") == [(rows, rows, rows)]
+    assert await sound(database)
+
+
+async def test_a_file_that_goes_bad_while_it_is_imported_stops_the_import(
+    database: str, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(file, HEADER + BALL)
+    check = Import._check
+
+    def then_spoil(*arguments: object) -> None:
+        check(*arguments)  # type: ignore[arg-type] # those of the method
+        put(file, HEADER + "BAD\n" + BALL)
+
+    monkeypatch.setattr(Import, "_check", then_spoil)
+    with pytest.raises(CsvError, match="changed while it was imported"):
+        await Import(path=file).run(database)
+    assert await fetch(database, PRODUCTS) == []
+
+
+async def test_workers_show_what_an_import_changes_while_they_run(mercato: Mercato, shop: Shop, file: Path) -> None:
+    def write(price: int) -> None:
+        put(file, HEADER + "".join(f"S{number},Ball {number},,{price},,5,\n" for number in range(3_000)))
+
+    write(1)
+    mercato("import", "products.csv")
+    request = ListProductsRequest(page_size=100)
+
+    async def prices() -> set[int]:
+        page = (await shop.catalog.ListProducts(request)).products
+        single = await shop.catalog.GetProduct(GetProductRequest(product_id=page[-1].id))
+        return {product.price.minor_units for product in (*page, single)}
+
+    while await prices() != {1}:
+        await asyncio.sleep(0.01)
+    write(2)
+    assert mercato("import", "products.csv").stdout.startswith("0 created, 3000 updated")
+    async with asyncio.timeout(10):
+        while await prices() != {2}:
+            await asyncio.sleep(0.01)
