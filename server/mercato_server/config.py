@@ -30,6 +30,8 @@ class Limits:
     skip_max: int = 1_000
     total_size_max: int = 10_000
     batch_get_max: int = 100
+    search_ranked_max: int = 1_000
+    """Matches of a search that are ranked by relevance: ranking one costs as much as reading ten."""
     cached_pages: int = 1_000
     """First pages of lists that a worker keeps in memory; they refer to the cached products."""
     request_bytes: int = 64 * 1024

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
+from mercato_server.config import Limits
 from mercato_server.db import Pool
 from mercato_server.domain.catalog import Product, ProductFilter, ProductOrder
 from mercato_server.domain.paging import Page, Position
@@ -28,6 +29,8 @@ _CASTS = {"price_minor": "bigint", 'name COLLATE "C"': "text", "score": "integer
 
 # A full-text hit counts by rank, a similar name (typos) by similarity; an integer, so that a page token can hold it exactly.
 _SCORE = "(1000000 * (ts_rank(search, query) + word_similarity(fold({q}), fold(name))))::integer"
+# Only so many are scored, in whatever order the index gives them: of a million products 40,000 are some "ball".
+_RANKED_MAX = Limits().search_ranked_max
 _QUERY = "websearch_to_tsquery('english', fold({q})) || websearch_to_tsquery('simple', fold({q}))"
 
 
@@ -84,7 +87,9 @@ def list_sql(shape: Shape) -> str:
     key, direction = _KEYS[shape.order], "DESC" if shape.order.descending else "ASC"
     source = f"(SELECT {PRODUCT_COLUMNS} {conditions}) AS matching"
     if key == "score":
-        source = f"(SELECT {PRODUCT_COLUMNS}, {_SCORE.format(q='q')} AS score {conditions}) AS matching"
+        candidates = f"SELECT {PRODUCT_COLUMNS}, search, query, q {conditions} LIMIT {_RANKED_MAX}"
+        score = _SCORE.format(q="q")
+        source = f"(SELECT {PRODUCT_COLUMNS}, {score} AS score FROM ({candidates}) AS candidate) AS matching"  # noqa: S608 - constants
     place = "TRUE"
     if shape.after:
         sign = "<" if shape.order.descending else ">"

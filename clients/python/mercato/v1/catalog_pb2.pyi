@@ -156,7 +156,9 @@ class ListProductsRequest(_message.Message):
     category_id: _builtins.str
     """UUID of a category: only its products."""
     q: _builtins.str
-    """Words to search for in name, SKU and description, at most 200 characters; accents, word endings and small typos do not matter."""
+    """Words to search for in name, SKU and description, at most 200 characters; accents, word endings and small typos do not matter.
+    By relevance a list holds at most 1,000 of the products that match, by any other order all of them.
+    """
     min_price: _builtins.int
     """Lowest price, in minor units."""
     max_price: _builtins.int
