@@ -5,7 +5,7 @@ PORT ?= 8080
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test faults check proto schema readme lock bench soak clean
+.PHONY: help install run test faults check proto schema readme lock peer bench soak clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -21,6 +21,13 @@ install: .venv/installed ## prepare .venv with hash-pinned dependencies
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
 	@touch $@
 
+# The yardstick of `make bench` needs packages that the server does not, so `make install` leaves them out.
+peer: .venv/peer ## add what benchmarks/peer is made of to .venv
+
+.venv/peer: .venv/installed requirements/peer.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/peer.txt
+	@touch $@
+
 run: install ## start PostgreSQL, workers and Envoy with demo data on http://127.0.0.1:8080 (PORT=...)
 	@exec $(BIN)/mercato up --port $(PORT)
 
@@ -32,7 +39,7 @@ test: install ## run every test against real PostgreSQL and real Envoy (ARGS="te
 faults: install ## kill, cut and hang what runs, in three minutes (make soak: the full numbers)
 	$(RUN) $(BIN)/pytest tests/faults $(ARGS)
 
-check: install ## lint, types, import contracts, protos, migrations, generated code, dependency audit
+check: peer ## lint, types, import contracts, protos, migrations, generated code, dependency audit
 	$(RUN) $(BIN)/python tools/check.py
 
 proto: install ## generate the stubs and openapi.json from protos/
@@ -47,7 +54,7 @@ readme: install ## write what its commands print into README.md, against a fresh
 lock: install ## resolve the dependencies anew into requirements/*.txt
 	$(RUN) $(BIN)/python tools/lock.py
 
-bench: install ## measure calls per second and CPU per call beside an empty RPC; checkouts beside pgbench; readers beside a flood of logins
+bench: peer ## measure calls per second and CPU per call beside an empty RPC and beside a peer; checkouts beside pgbench; readers beside a flood of logins
 	$(RUN) $(BIN)/python benchmarks/run.py $(ARGS)
 	$(RUN) $(BIN)/python benchmarks/checkouts.py $(ARGS)
 	$(RUN) $(BIN)/python benchmarks/login_flood.py $(ARGS)

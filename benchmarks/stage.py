@@ -38,6 +38,7 @@ _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 class Stage:
     """What runs, and where it is reached."""
 
+    directory: Path
     database_url: str
     secret_key: str
     workers: Mapping[str, Path]
@@ -68,7 +69,7 @@ async def stage(directory: Path, *, workers: Mapping[str, Mapping[str, str]] = O
         await postgres.start()
         await schema.migrate(postgres.url())
         await load(postgres.url(), *demo.catalog())
-        secret_key, port = secrets.token_hex(32), _free_port()
+        secret_key, port = secrets.token_hex(32), free_port()
         sockets = {name: postgres.run_dir / f"{name}.sock" for name in workers}
         shared = {"DATABASE_URL": postgres.url(), "SECRET_KEY": secret_key, "ALGORITHM": ALGORITHM}
         processes = {
@@ -80,7 +81,7 @@ async def stage(directory: Path, *, workers: Mapping[str, Mapping[str, str]] = O
             await process.start()
         await _until_ready(itertools.chain(*processes.values()), sockets.values(), port if edge else None)
         pids = {role: tuple(process.pid or 0 for process in those) for role, those in processes.items()}
-        yield Stage(postgres.url(), secret_key, sockets, port, pids | {"postgres": (postgres.pid or 0,)})
+        yield Stage(directory, postgres.url(), secret_key, sockets, port, pids | {"postgres": (postgres.pid or 0,)})
 
 
 async def _until_ready(processes: Iterable[Process], sockets: Collection[Path], port: int | None) -> None:
@@ -159,7 +160,8 @@ def _children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of HOST on which nothing listens."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]

@@ -32,7 +32,17 @@ def protos() -> str | None:
 
 def audit() -> str | None:
     """Look the pinned versions up among known vulnerabilities; without a way to the database this says so and passes."""
-    command = ["pip-audit", "--requirement", "requirements/dev.txt", "--no-deps", "--disable-pip", "--progress-spinner=off", "--timeout=10"]
+    command = [
+        "pip-audit",
+        "--requirement",
+        "requirements/dev.txt",
+        "--requirement",
+        "requirements/peer.txt",
+        "--no-deps",
+        "--disable-pip",
+        "--progress-spinner=off",
+        "--timeout=10",
+    ]
     try:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=AUDIT_TIMEOUT_S)
     except subprocess.TimeoutExpired:

@@ -21,6 +21,7 @@ LOCKS = {
     "dev": ("pyproject.toml", "--extra=server", "--extra=embedded", "--group=dev"),
     "embedded": ("pyproject.toml", "--extra=server", "--extra=embedded", *AS_IN_DEV),
     "server": ("pyproject.toml", "--extra=server", *AS_IN_DEV),
+    "peer": ("--group=peer", *AS_IN_DEV),
     "build": ("--group=build", *AS_IN_DEV),
 }
 

