@@ -57,6 +57,7 @@ lock: install ## resolve the dependencies anew into requirements/*.txt
 bench: peer ## measure calls per second and CPU per call beside an empty RPC and beside a peer; checkouts beside pgbench; readers beside a flood of logins
 	$(RUN) $(BIN)/python benchmarks/run.py $(ARGS)
 	$(RUN) $(BIN)/python benchmarks/checkouts.py $(ARGS)
+	$(RUN) $(BIN)/python benchmarks/against_peer.py $(ARGS)
 	$(RUN) $(BIN)/python benchmarks/login_flood.py $(ARGS)
 
 soak: install ## run the fault and fuzz tests with their full numbers (three quarters of an hour; reports in benchmarks/results), and each race 50 times

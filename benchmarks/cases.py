@@ -88,9 +88,9 @@ def all_cases(wares: Goods, list_bytes: int) -> list[Case]:
     return [
         empty(),
         empty(list_bytes, "empty RPC, bytes of a list"),
-        *_shop_cases(GRPC, wares),
+        *shop_cases(GRPC, wares),
         Case(name="/healthz of Envoy itself", way=REST, requests=lambda: [http1.request("GET", "/healthz")]),
-        *_shop_cases(REST, wares),
+        *shop_cases(REST, wares),
     ]
 
 
@@ -111,7 +111,8 @@ def checkout(way: str, carts: Sequence[Cart], *, name: str = f"Checkout, {goods.
     )
 
 
-def _shop_cases(way: str, wares: Goods) -> list[Case]:
+def shop_cases(way: str, wares: Goods) -> list[Case]:
+    """Return the cases of the shop over one of the two ways in."""
     return [
         Case(name="GetProduct", way=way, requests=lambda: [_get(way, product_id) for product_id in wares.shown]),
         listing(way),

@@ -18,7 +18,7 @@ import runs
 from cases import GRPC, Case, Load, Run
 from goods import Cart
 from mercato_server.db import Conn
-from report import Sample, Spread
+from report import Sample, Spread, rate, ratio
 from stage import WORKER, Stage
 
 ALONE = "worker-alone"
@@ -56,11 +56,6 @@ class Goal:
         """Tell whether the median is as wanted."""
         median = self.found(samples).median
         return median >= self.bound if self.at_least else median <= self.bound
-
-
-def rate(sample: Sample) -> float:
-    """Return what is answered in a second."""
-    return sample.rate
 
 
 # The last one is to be no worse, but for the noise.
@@ -156,11 +151,6 @@ async def _lines(
 
 async def _sample(measure: Callable[[], Awaitable[Run]]) -> Sample:
     return Sample.of(await measure())
-
-
-def ratio(figure: Callable[[Sample], float], own: Sequence[Sample], base: Sequence[Sample]) -> Spread:
-    """Return how many times a figure is that of another line, round by round."""
-    return Spread.of([figure(sample) / max(figure(other), 1e-9) for sample, other in zip(own, base, strict=True)])
 
 
 HEAD = (

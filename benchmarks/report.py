@@ -119,6 +119,16 @@ def _row(case: Case, own: Sequence[Sample], empty: Sequence[Sample]) -> Row:
     )
 
 
+def rate(sample: Sample) -> float:
+    """Return what is answered in a second."""
+    return sample.rate
+
+
+def ratio(figure: Callable[[Sample], float], own: Sequence[Sample], base: Sequence[Sample]) -> Spread:
+    """Return how many times a figure is that of another line, round by round."""
+    return Spread.of([figure(sample) / max(figure(other), 1e-9) for sample, other in zip(own, base, strict=True)])
+
+
 def failures(samples: Sequence[Sample]) -> dict[str, int]:
     """Add up what went wrong."""
     return dict(sum((Counter(sample.failures) for sample in samples), Counter()))
