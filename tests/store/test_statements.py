@@ -15,7 +15,7 @@ from mercato_server.domain.accounts import AccountFilter, Role
 from mercato_server.domain.audit_log import AuditFilter
 from mercato_server.domain.catalog import ProductOrder
 from mercato_server.domain.paging import Page
-from mercato_server.store import audit_log, bulk, carts, catalog, idempotency, order_lists, orders, product_lists, users
+from mercato_server.store import audit_log, bulk, carts, catalog, idempotency, order_lists, orders, product_lists, sessions, users
 from mercato_server.store.product_lists import Shape
 
 MODULES = [
@@ -122,6 +122,17 @@ async def test_hot_statements_read_no_table_from_end_to_end(full: "db.Conn") -> 
     plans = {name: await plan(full, statement) for name, statement in HOT.items()}
     scans = {name: text for name, text in plans.items() if "Seq Scan on" in text}
     assert not scans, "\n\n".join(f"{name}\n{text}" for name, text in scans.items())
+
+
+async def test_a_session_is_found_by_its_id_alone(full: "db.Conn") -> None:
+    await full.execute(
+        "INSERT INTO sessions (account_id, user_agent, ip_address, expires_at) SELECT id, '', '', now() + interval '1 day' FROM accounts"
+    )
+    await full.execute("SET plan_cache_mode = force_generic_plan")
+    found = await plan(full, sessions.GET_ROLES)
+    await full.execute("RESET plan_cache_mode")
+    assert "sessions_pkey" in found
+    assert "sessions_by" not in found, found
 
 
 async def test_product_lists_read_no_table_from_end_to_end(full: "db.Conn") -> None:
