@@ -85,9 +85,8 @@ class KeyWatch:
             try:
                 keyring = await load(self._pool, self._settings)
             except Exception as error:
-                if refusal(error) is None and not isinstance(error, WrongSecretError):
-                    raise
-                log.warning("cannot load the keys that sign tokens", error=repr(error))
+                told = refusal(error) or isinstance(error, WrongSecretError)
+                log.warning("cannot load the keys that sign tokens", exc_info=None if told else error, error=repr(error))
                 self._changed.set()
                 await asyncio.sleep(RETRY_S)
             else:
