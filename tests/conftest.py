@@ -9,13 +9,12 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import asyncpg
-import grpc
 import pytest
 
-from mercato_server import app, db, schema
+from mercato_server import db, schema
 from mercato_server.config import Hashing, Settings
 from mercato_server.embedded.postgres import Postgres
-from support.shop import Shop
+from support.shop import Shop, worker
 
 pytest_plugins = ("support.counts", "support.fuzzed")
 
@@ -115,12 +114,12 @@ async def pool(settings: Settings) -> AsyncIterator["db.Pool"]:
 @pytest.fixture
 async def shop(settings: Settings, pool: "db.Pool") -> AsyncIterator[Shop]:
     """A running worker, reached through a real channel."""
-    async with app.running(settings) as (_, [port]), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        yield Shop(channel, pool)
+    async with worker(settings, pool) as shop:
+        yield shop
 
 
 @pytest.fixture
 async def elsewhere(settings: Settings, pool: "db.Pool") -> AsyncIterator[Shop]:
     """Another worker of the same shop."""
-    async with app.running(settings) as (_, [port]), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        yield Shop(channel, pool)
+    async with worker(settings, pool) as shop:
+        yield shop

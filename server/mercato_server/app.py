@@ -40,6 +40,7 @@ from mercato_server.interceptors.pipeline import service_handler
 from mercato_server.mail.delivery import Delivery
 from mercato_server.maintenance import keep_sweeping
 from mercato_server.passwords import PasswordHasher
+from mercato_server.revisions import Revisions, share
 from mercato_server.sessions import Sessions
 
 log = structlog.get_logger(__name__)
@@ -95,7 +96,9 @@ class Worker:
         idempotency = Idempotency(settings.secret_key)
         layers = (self.calls.layer, map_errors, keep_deadlines(settings.limits), authenticate(self._sessions))
         load = functools.partial(serialized, pool, settings.currency)
-        cache = CatalogCache(load, self._listener, products_max=settings.cached_products, pages_max=settings.limits.cached_pages)
+        cache = CatalogCache(
+            load, self._listener, _revisions(settings), products_max=settings.cached_products, pages_max=settings.limits.cached_pages
+        )
         handlers: dict[str, object] = {
             "AuthService": AuthHandler(pool, pager, self._sessions, self.passwords, idempotency, settings),
             "CatalogService": CatalogHandler(pool, pager, idempotency, settings.limits, settings.currency, cache),
@@ -136,6 +139,13 @@ class Worker:
     async def _say(self, status: Any) -> None:
         for service in ("", *(service.full_name for service in SERVICES)):
             await self.health.set(service, status)
+
+
+def _revisions(settings: Settings) -> Revisions:
+    try:
+        return Revisions(share(settings.shared_memory) if settings.shared_memory else None)
+    except OSError as error:
+        raise StartupError(f"cannot use the file of MERCATO_SHARED_MEMORY: {error}") from None
 
 
 def _add_reflection(server: grpc.aio.Server) -> None:

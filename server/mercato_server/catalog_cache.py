@@ -2,16 +2,17 @@
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import UUID
 
 from cachetools import LRUCache
 
 from mercato_server.coalescer import Batching, Coalescer
 from mercato_server.feed import Listener
+from mercato_server.revisions import LISTING, STOCK, Revisions, slot
 
 REQUEST_MAX = 256
 """Longest serialized request of a list whose first page is kept."""
-CHANGES_KEPT = 10_000
 MISSES = Batching(batch_max=256, in_flight_max=2, beside_min=256)
 """One query for all that is missed while the one before runs."""
 LISTED = ("product.created", "product.updated", "product.deleted", "product.undeleted")
@@ -20,108 +21,152 @@ LISTED = ("product.created", "product.updated", "product.deleted", "product.unde
 Products = Mapping[UUID, bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """When something was read from the database, counted in changes that the cache has heard of."""
+class Moment(NamedTuple):
+    """What was so when something was read from the database: the revisions of which products there are, and of any stock."""
 
-    change: int
     listing: int
     stock: int
 
 
-@dataclass(frozen=True, slots=True)
+class _Product(NamedTuple):
+    content: bytes
+    revision: int
+
+
+@dataclass(slots=True)
 class _Page:
     keys: tuple[bytes, ...]
     rest: bytes
-    in_stock: bool
+    whole: bytes
     read: Moment
+    in_stock: bool
+
+
+@dataclass(slots=True)
+class Tally:
+    """How many reads were answered from memory, and how many were not."""
+
+    hits: int = 0
+    misses: int = 0
 
 
 class CatalogCache:
     """Serialized products by id, and which of them are on a list's first page; bounded, and the least recently used goes first.
 
-    The change feed tells what others change; as long as it cannot be heard, nothing is answered from here. Whoever changes something in
-    this worker says so at once. What was read before a change is not kept after it.
+    Everything is kept with the revision that it had before it was read, and counts as long as that is still the same. Whoever changes
+    something on this host says so at once; the change feed tells what others change, and while it cannot be heard, nothing is answered
+    from here.
     """
 
     def __init__(
-        self, load: Callable[[Collection[UUID]], Awaitable[Products]], listener: Listener, *, products_max: int, pages_max: int
+        self,
+        load: Callable[[Collection[UUID]], Awaitable[Products]],
+        listener: Listener,
+        revisions: Revisions,
+        *,
+        products_max: int,
+        pages_max: int,
     ) -> None:
         """Prepare; `load` reads and serializes those of some products that are on sale."""
         self._load = load
         self._listener = listener
-        self._products: LRUCache[bytes, bytes] = LRUCache(products_max)
-        self._pages: LRUCache[bytes, _Page] = LRUCache(pages_max)
-        self._changes: dict[bytes, int] = {}
-        self._floor = 0
-        self._now = Moment(0, 0, 0)
+        self._revisions = revisions
+        self._products: LRUCache[bytes, _Product] = LRUCache(products_max)
+        self._pages: LRUCache[bytes, _Page] = LRUCache(pages_max if products_max else 0)
         self._misses: Coalescer[Collection[UUID], Products] = Coalescer(self._serve, party=lambda _: object(), batching=MISSES)
-        listener.subscribe({**dict.fromkeys(LISTED, self.relisted), "stock.changed": self.changed}, self.forget)
+        self.products_read, self.pages_read = Tally(), Tally()
+        heard = {**dict.fromkeys(LISTED, self._heard_of_listing), "stock.changed": self._heard_of_stock}
+        listener.subscribe(heard, revisions.miss)
 
     @property
     def now(self) -> Moment:
         """What is to be noted before something is read that shall be kept."""
-        return self._now
+        return Moment(self._revisions.of(LISTING), self._revisions.of(STOCK))
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Return how many products and pages are kept."""
+        return len(self._products), len(self._pages)
 
     def product(self, key: bytes) -> bytes | None:
         """Return a product by its id as text, or None if it is not known for sure."""
-        return self._products.get(key) if self._listener.current else None
+        found = self._known(key) if self._listener.current else None
+        self.products_read.hits += found is not None
+        return found
 
     async def products(self, ids: Collection[UUID]) -> dict[UUID, bytes]:
         """Return those of the products that are on sale; what is not known is read, together with what others miss."""
         known = {id_: found for id_ in ids if (found := self.product(_key(id_)))}
         missed = [id_ for id_ in ids if id_ not in known]
+        self.products_read.misses += len(missed)
         return {**known, **await self._misses(missed)} if missed else known
 
     def page(self, request: bytes) -> bytes | None:
         """Return the response to a serialized list request, or None if the page or one of its products is not known for sure."""
-        page = self._pages.get(request) if self._listener.current else None
-        if page is None or page.read.listing != self._now.listing or (page.in_stock and page.read.stock != self._now.stock):
+        now = self.now
+        page = self._page(request, now)
+        if page is None:
             return None
-        products = [self._products.get(key) for key in page.keys]
-        return None if None in products else response(products, page.rest)  # type: ignore[arg-type] # no None is left in there
+        if page.read.stock != now.stock:
+            products = [self._known(key) for key in page.keys]
+            if None in products:
+                return None
+            page.whole, page.read = response(products, page.rest), now  # type: ignore[arg-type] # no None is left in there
+        self.pages_read.hits += 1
+        return page.whole
+
+    async def refreshed_page(self, request: bytes) -> bytes | None:
+        """Return the response to a list request of which it is known which products it holds, though not all of these, or None."""
+        self.pages_read.misses += 1
+        page = self._page(request, self.now)
+        if page is None:
+            return None
+        ids = [UUID(key.decode()) for key in page.keys]
+        products = await self.products(ids)
+        return response([products[id_] for id_ in ids], page.rest) if len(products) == len(ids) else None
 
     def keep_products(self, products: Products, read: Moment) -> None:
-        """Remember products that were read at a moment, except those that have changed since."""
-        for id_, product in products.items():
-            key = _key(id_)
-            if self._products.maxsize and read.change >= max(self._floor, self._changes.get(key, 0)):
-                self._products[key] = product
+        """Remember products that were read at a moment, unless any has changed since."""
+        kept = {(key := _key(id_)): _Product(product, self._revisions.of(slot(key))) for id_, product in products.items()}
+        if self._products.maxsize and read.stock == self._revisions.of(STOCK):
+            self._products.update(kept)
 
-    def keep_page(self, request: bytes, ids: Iterable[UUID], rest: bytes, read: Moment, *, in_stock: bool) -> None:
+    def keep_page(self, request: bytes, ids: Iterable[UUID], rest: bytes, whole: bytes, read: Moment, *, in_stock: bool) -> None:
         """Remember the page that answers a serialized request; `rest` is its response without the products."""
-        if self._products.maxsize and len(request) <= REQUEST_MAX:
-            self._pages[request] = _Page(tuple(map(_key, ids)), rest, in_stock, read)
+        if self._pages.maxsize and len(request) <= REQUEST_MAX:
+            self._pages[request] = _Page(tuple(map(_key, ids)), rest, whole, read, in_stock)
 
     def changed(self, *product_ids: UUID) -> None:
-        """Forget products whose stock may have changed."""
-        self._now = now = Moment(self._now.change + 1, self._now.listing, self._now.stock + 1)
-        if len(self._changes) + len(product_ids) > CHANGES_KEPT:
-            self._changes.clear()
-            self._floor = now.change
-        for key in map(_key, product_ids):
-            self._products.pop(key, None)
-            self._changes[key] = now.change
+        """Tell that the stock of products may have changed, before anybody is answered so."""
+        self._revisions.tell([*_slots(product_ids), STOCK])  # the products first: a page is put together the other way round
 
     def relisted(self, *product_ids: UUID) -> None:
-        """Forget products, and which products lists hold."""
-        self.changed(*product_ids)
-        self._now = Moment(self._now.change, self._now.listing + 1, self._now.stock)
+        """Tell that products have changed, and which of them lists hold."""
+        self._revisions.tell([*_slots(product_ids), LISTING, STOCK])
 
-    def forget(self) -> None:
-        """Forget everything: changes may have been missed."""
-        now = self._now
-        self._now = Moment(now.change + 1, now.listing + 1, now.stock + 1)
-        self._floor = self._now.change
-        self._changes.clear()
-        self._products.clear()
-        self._pages.clear()
+    def _heard_of_stock(self, product_id: UUID) -> None:
+        self._revisions.hear([*_slots([product_id]), STOCK])
+
+    def _heard_of_listing(self, product_id: UUID) -> None:
+        self._revisions.hear([*_slots([product_id]), LISTING, STOCK])
+
+    def _known(self, key: bytes) -> bytes | None:
+        found = self._products.get(key)
+        return found.content if found and found.revision == self._revisions.of(slot(key)) else None
+
+    def _page(self, request: bytes, now: Moment) -> _Page | None:
+        """Return a page that still holds what it did, though what it holds may have changed."""
+        page = self._pages.get(request) if self._listener.current else None
+        if page is None or page.read.listing != now.listing or (page.in_stock and page.read.stock != now.stock):
+            return None
+        return page
 
     async def _serve(self, calls: Sequence[Collection[UUID]]) -> list[Products]:
         """Read what several calls miss."""
-        read = self._now
-        found = await self._load({id_ for ids in calls for id_ in ids})
-        self.keep_products(found, read)
+        missed = {id_: self._revisions.of(slot(_key(id_))) for ids in calls for id_ in ids}
+        found = await self._load(missed)
+        if self._products.maxsize:
+            self._products.update({_key(id_): _Product(product, missed[id_]) for id_, product in found.items()})
         return [{id_: found[id_] for id_ in ids if id_ in found} for ids in calls]
 
 
@@ -144,3 +189,7 @@ def _varint(number: int) -> bytes:
 
 def _key(product_id: UUID) -> bytes:
     return str(product_id).encode()
+
+
+def _slots(product_ids: Iterable[UUID]) -> list[int]:
+    return [slot(_key(id_)) for id_ in product_ids]

@@ -65,6 +65,28 @@ def test_a_browser_may_not_call_from_another_origin(anyone: Client) -> None:
         assert anyone.send("GET", "/products", headers=[("origin", origin)]).headers["access-control-allow-origin"] is None
 
 
+# Several workers.
+
+
+def test_what_a_call_changed_the_next_one_reads_whichever_worker_it_meets(shop_up: Up) -> None:
+    for number in range(5):
+        product = shop_up.product(stock=20)
+        path = f"/products/{product['id']}"
+
+        def stocks(path: str = path) -> set[int]:
+            return {shop_up.anyone.get(path).json["stock"] for _ in range(8)}
+
+        assert stocks() == {20}
+        buyer = shop_up.buyer()
+        assert buyer.post(f"/cart/add/{product['id']}?quantity=3").status == 200
+        assert buyer.post("/orders/checkout").status == 201
+        assert stocks() == {17}
+        assert shop_up.admin.patch(path, {"name": f"Renamed {number}"}).status == 200
+        assert {shop_up.anyone.get("/products?page_size=1").json["products"][0]["name"] for _ in range(8)} == {f"Renamed {number}"}
+        assert shop_up.admin.delete(path).status == 200
+        assert {shop_up.anyone.get(path).status for _ in range(8)} == {404}
+
+
 # Compression and ids.
 
 
@@ -204,7 +226,7 @@ def test_the_access_log_is_json_and_holds_nothing_secret(shop_up: Up, anyone: Cl
     line = logged(shop_up, shop.headers["x-request-id"])
     assert (line["method"], line["path"], line["status"], line["rpc"]) == ("GET", "/me", 200, "/mercato.v1.AuthService/GetMe")
     assert line["client"] == HOST
-    for name in ("access.log", "worker-0.log", "envoy.log", "postgres.log"):
+    for name in ("access.log", "worker-0.log", "worker-1.log", "envoy.log", "postgres.log"):
         log = shop_up.log(name)
         for word in (secret, token, buyer.token, PASSWORD):
             assert word not in log, name

@@ -37,7 +37,7 @@ def test_no_secret_is_in_any_log() -> None:
         logs = {path.name: path.read_text(errors="replace") for path in (up.data_dir / "log").iterdir()}
         calls = [json.loads(line) for line in logs["access.log"].splitlines()]
     assert len(calls) >= 10
-    assert "ChangePassword" in logs["worker-0.log"]
+    assert any("ChangePassword" in text for name, text in logs.items() if name.startswith("worker-"))
     for name, text in logs.items():
         found = [secret for secret in secrets if secret in text or secret.rpartition(".")[2] in text]
         assert not found, name

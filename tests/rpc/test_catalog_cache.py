@@ -4,6 +4,8 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
 from typing import TypeVar
 
 import asyncpg
@@ -24,9 +26,9 @@ from mercato.v1.catalog_pb2 import (
     UpdateProductRequest,
 )
 from mercato.v1.order_pb2 import CancelOrderRequest
-from mercato_server import app
+from mercato_server import app, db
 from mercato_server.config import Settings
-from support.shop import Person, Shop, refusal
+from support.shop import Person, Shop, refusal, worker
 
 SOON_S = 0.25
 AT_ONCE_S = 0.5
@@ -159,6 +161,28 @@ async def seen(shop: Shop, product: Product) -> list[catalog_pb2.ListProductsRes
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
+async def test_a_change_is_seen_at_once_by_all_workers_of_a_host(
+    settings: Settings, pool: "db.Pool", tmp_path: Path, change: Callable[[Shop, Person, Product], Awaitable[None]]
+) -> None:
+    beside = replace(settings, shared_memory=str(tmp_path / "shared"))
+    async with worker(beside, pool) as shop, worker(beside, pool) as other:
+        admin = await shop.person(admin=True)
+        ball = await shop.product(admin, stock=100)
+        for at in (shop, other, other):
+            await seen(at, ball)
+        await change(shop, admin, ball)
+        seen_by_other = await seen(other, ball)  # before anything else takes time
+        async with worker(settings, pool) as fresh:
+            assert seen_by_other == await seen(fresh, ball)
+
+
+async def test_a_file_that_cannot_be_shared_is_told_at_the_start(settings: Settings, tmp_path: Path) -> None:
+    with pytest.raises(app.StartupError, match="MERCATO_SHARED_MEMORY"):
+        async with app.running(replace(settings, shared_memory=str(tmp_path / "absent" / "shared"))):
+            raise AssertionError("it serves")
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
 async def test_a_change_is_seen_at_once_where_it_was_made_and_soon_elsewhere(
     shop: Shop, elsewhere: Shop, settings: Settings, change: Callable[[Shop, Person, Product], Awaitable[None]]
 ) -> None:
@@ -169,8 +193,8 @@ async def test_a_change_is_seen_at_once_where_it_was_made_and_soon_elsewhere(
         assert await seen(at, ball) == before
     await change(shop, admin, ball)
     changed = time.monotonic()
-    async with app.running(settings) as (_, [port]), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        truth = await seen(Shop(channel, shop.pool), ball)
+    async with worker(settings, shop.pool) as fresh:
+        truth = await seen(fresh, ball)
     assert truth != before
     assert await seen(shop, ball) == truth
     asked = changed

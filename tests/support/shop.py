@@ -1,6 +1,8 @@
 """A shop under test, as its clients see it: stubs, people with tokens, and products to buy."""
 
 import itertools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +14,8 @@ from google.rpc.status_pb2 import Status
 
 from mercato.v1 import auth_pb2, auth_pb2_grpc, cart_pb2, cart_pb2_grpc, catalog_pb2, catalog_pb2_grpc, order_pb2, order_pb2_grpc
 from mercato.v1.money_pb2 import Money
+from mercato_server import app
+from mercato_server.config import Settings
 from mercato_server.db import Pool
 
 PASSWORD = "securepass123"
@@ -119,6 +123,13 @@ DETAIL_TYPES = (
     error_details_pb2.ResourceInfo,
     order_pb2.StockShortage,
 )
+
+
+@asynccontextmanager
+async def worker(settings: Settings, pool: "Pool") -> AsyncIterator[Shop]:
+    """Run a worker, reached through a real channel."""
+    async with app.running(settings) as (_, [port]), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        yield Shop(channel, pool)
 
 
 async def refusal(call: Any) -> Refusal:

@@ -55,6 +55,8 @@ class Command:
     """File of the standard error; None sends it where the output goes."""
     account: Account | None = None
     """None runs it as the parent's user."""
+    inherits: tuple[int, ...] = ()
+    """Descriptors of the parent that it gets too, by the same numbers."""
     stop_signals: tuple[signal.Signals, ...] = (signal.SIGTERM,)
     """Sent one after the other, `stop_s` apart, before SIGKILL."""
     stop_s: float = 3.0
@@ -123,6 +125,7 @@ class Process:
                 user=command.account.uid if command.account else None,
                 group=command.account.gid if command.account else None,
                 extra_groups=[] if command.account else None,
+                pass_fds=command.inherits,
             )
 
     async def wait(self) -> int:

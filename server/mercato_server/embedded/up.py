@@ -90,6 +90,7 @@ class Shop:
         self._mail = MailSettings()
         self._workers = Workers(workers, self._worker_process, self._until_at_edge)
         self._environ: dict[str, str] = {}
+        self._shared_memory = os.memfd_create("mercato")  # in which workers tell one another of changes; gone with the last of them
         self._reloading = asyncio.Lock()
         self._envoy: Process | None = None
 
@@ -132,6 +133,7 @@ class Shop:
         if self._envoy is not None:
             await self._envoy.stop()
         await self._postgres.stop()
+        os.close(self._shared_memory)
 
     async def _start(self) -> None:
         self._postgres.claim()
@@ -186,7 +188,12 @@ class Shop:
     def _worker_environ(self) -> dict[str, str]:
         """Return the environment of the workers, from what is set now."""
         given = self._given()
-        own = {"DATABASE_URL": self._postgres.url(), "MERCATO_DRAIN_SECONDS": str(DRAIN_S), "SECRET_KEY": secret_key(self._data_dir, given)}
+        own = {
+            "DATABASE_URL": self._postgres.url(),
+            "MERCATO_DRAIN_SECONDS": str(DRAIN_S),
+            "MERCATO_SHARED_MEMORY": f"/dev/fd/{self._shared_memory}",
+            "SECRET_KEY": secret_key(self._data_dir, given),
+        }
         environ = {"MERCATO_BCRYPT_THREADS": str(hashing_threads(self._count))} | given | own
         if not MailSettings.from_environ(environ).delivers:
             environ["MERCATO_MAIL_DIR"] = str(self._data_dir / "mail")
@@ -203,6 +210,7 @@ class Shop:
                 name=f"worker {number}",
                 argv=[sys.executable, "-P", "-m", "mercato_server", "serve"],
                 environ=self._environ | {"MERCATO_LISTEN": self._edge.upstreams[number]},
+                inherits=(self._shared_memory,),
                 output=self._data_dir / "log" / f"worker-{number}.log",
                 stop_signals=(signal.SIGINT,),
             )

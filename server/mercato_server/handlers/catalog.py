@@ -61,14 +61,18 @@ class CatalogHandler:
             wanted, order = _filter(check, request)
         query = f"products {wanted} {order}"
         page, read = self._pager.page(request, query, skip=request.skip), self._cache.now
+        key = request.SerializeToString() if page.after is None and not page.skip else None
+        if key is not None and (refreshed := await self._cache.refreshed_page(key)) is not None:
+            return refreshed
         found, last = await product_lists.products(self._pool, wanted, order, page)
         size = await product_lists.count(self._pool, wanted, self._limits.total_size_max) if request.include_total_size else None
         products = {product.id: self._product(product).SerializeToString() for product in found}
         rest = catalog_pb2.ListProductsResponse(next_page_token=self._pager.next_token(last, query), total_size=size).SerializeToString()
+        whole = response(products.values(), rest)
         self._cache.keep_products(products, read)
-        if page.after is None and not page.skip:
-            self._cache.keep_page(request.SerializeToString(), products, rest, read, in_stock=wanted.in_stock)
-        return response(products.values(), rest)
+        if key is not None:
+            self._cache.keep_page(key, products, rest, whole, read, in_stock=wanted.in_stock)
+        return whole
 
     async def GetProduct(self, request: catalog_pb2.GetProductRequest, _context: Context) -> Answer:
         """Return a product on sale."""
