@@ -10,6 +10,13 @@
 
 BEGIN;
 
+-- GET_ROLES; a session has its account's id
+SELECT session.id, account.role, session.ended_at IS NULL AND session.expires_at > now() AND account.disabled_at IS NULL AS live
+  FROM sessions AS session
+  JOIN accounts AS account ON account.id = session.account_id
+ WHERE session.id = lpad(to_hex(:buyer::bigint), 32, '0')::uuid
+\gset
+
 -- CLAIM_KEYS; an account's id is its number
 INSERT INTO idempotency_keys AS stored (scope_id, key, method, fingerprint)
 VALUES (lpad(to_hex(:buyer::bigint), 32, '0')::uuid, :key::text, '/mercato.v1.OrderService/Checkout', :fingerprint::bytea)

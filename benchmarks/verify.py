@@ -48,7 +48,7 @@ class Trade:
     async def batch(self) -> None:
         """Fill every cart and buy it."""
         await self._pool.execute(FILL_CARTS, self._account_ids, LINES)
-        wishes = [orders.Checkout(account_id, self._key(account_id)) for account_id in self._account_ids]
+        wishes = [orders.Checkout(account_id, key=self._key(account_id)) for account_id in self._account_ids]
         for outcome in await orders.checkout(self._pool, wishes, currency="USD"):
             if isinstance(outcome, Exception):
                 raise outcome

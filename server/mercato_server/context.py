@@ -53,6 +53,8 @@ class Rpc:
     policy: Policy
     reads: bool
     """Whether it changes nothing: its REST bindings are all GET."""
+    admits: bool = False
+    """Whether its handler lets the transaction ask if the session is live, so that nobody else need."""
 
     @property
     def method(self) -> str:
@@ -101,6 +103,11 @@ class Context:
     def account_id(self) -> UUID:
         """Account of the caller."""
         return self.identity.account_id
+
+    @property
+    def session_id(self) -> UUID:
+        """Session of the caller."""
+        return self.identity.session_id
 
     @property
     def actor(self) -> Actor:

@@ -10,7 +10,7 @@ import pytest
 from google.rpc.error_details_pb2 import RetryInfo
 from grpc import StatusCode
 
-from mercato.v1 import auth_pb2, cart_pb2
+from mercato.v1 import auth_pb2, cart_pb2, order_pb2
 from mercato_server import app, keyrings
 from mercato_server.config import Settings
 from mercato_server.keyrings import KeysError
@@ -156,6 +156,26 @@ async def test_another_worker_refuses_an_ended_session_at_once_for_changes_and_s
     while await answered(me(elsewhere, jo)):
         assert asked - ended < 0.25
         asked = time.monotonic()
+
+
+async def test_a_call_of_an_ended_session_is_refused_where_its_batch_asks_and_takes_neither_cart_nor_key(shop: Shop) -> None:
+    jo, ball = await shop.person(), await shop.product(await shop.person(admin=True))
+    phone = await shop.login(jo)
+    await shop.add(jo, ball)
+    await logout(shop, phone)
+    metadata = (*phone.metadata, ("idempotency-key", "one"))
+    for refused in (
+        shop.orders.Checkout(order_pb2.CheckoutRequest(), metadata=metadata),
+        shop.orders.Checkout(order_pb2.CheckoutRequest(validate_only=True), metadata=metadata),
+        shop.carts.AddCartItem(cart_pb2.AddCartItemRequest(product_id=ball.id), metadata=metadata),
+        shop.carts.SetCartItem(cart_pb2.SetCartItemRequest(product_id=ball.id, quantity=5), metadata=metadata),
+        shop.carts.RemoveCartItem(cart_pb2.RemoveCartItemRequest(product_id=ball.id), metadata=metadata),
+    ):
+        assert (await refusal(refused)).reason == "TOKEN_INVALID"
+    order = await shop.checkout(jo, "one")
+    assert [line.quantity for line in order.lines] == [1]
+    assert (await refusal(shop.orders.Checkout(order_pb2.CheckoutRequest(), metadata=metadata))).reason == "TOKEN_INVALID"
+    assert await shop.checkout(jo, "one") == order
 
 
 async def test_one_who_has_not_heard_for_long_asks_the_database(shop: Shop, elsewhere: Shop) -> None:

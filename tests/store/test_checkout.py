@@ -1,9 +1,10 @@
 """Checkouts that share a transaction."""
 
 import uuid
+from dataclasses import replace
 
-from mercato_server.domain.errors import IdempotencyKeyReused, OutOfStock
-from mercato_server.store import orders
+from mercato_server.domain.errors import IdempotencyKeyReused, OutOfStock, TokenInvalid
+from mercato_server.store import carts, orders
 from mercato_server.store.idempotency import IdempotencyKey, Stored
 from mercato_server.store.verify import verify
 from support.shop import Person, Shop
@@ -12,7 +13,28 @@ from support.shop import Person, Shop
 def wish(buyer: Person, key: str) -> orders.Checkout:
     account_id = uuid.UUID(buyer.id)
     key_of_call = IdempotencyKey(account_id, key, "/mercato.v1.OrderService/Checkout", b"", lambda order: str(order.id).encode())
-    return orders.Checkout(account_id, key_of_call)
+    return orders.Checkout(account_id, key=key_of_call)
+
+
+async def test_a_session_that_has_ended_is_its_buyers_own_affair_in_a_batch(shop: Shop) -> None:
+    admin, *buyers = [await shop.person(admin=not number) for number in range(4)]
+    ball = await shop.product(admin, stock=2)
+    for buyer in buyers:
+        await shop.add(buyer, ball)
+    gone = buyers[0]
+    await shop.pool.execute("UPDATE sessions SET ended_at = now(), end_reason = 'logout' WHERE id = $1", uuid.UUID(gone.session_id))
+    wishes = [replace(wish(buyer, "new"), session_id=uuid.UUID(buyer.session_id)) for buyer in buyers]
+
+    refused, *placed = await orders.checkout(shop.pool, wishes, currency="USD")
+
+    assert isinstance(refused, TokenInvalid)
+    assert all(isinstance(order, Stored) for order in placed)
+    assert await shop.pool.fetchval("SELECT array_agg(account_id::text) FROM cart_items") == [gone.id]
+    assert not await shop.pool.fetchval("SELECT count(*) FROM idempotency_keys WHERE scope_id = $1", uuid.UUID(gone.id))
+    changes = [carts.LineChange(each.account_id, uuid.UUID(ball.id), 1, each.session_id) for each in wishes]
+    ended, *made = await carts.add(shop.pool, changes)
+    assert isinstance(ended, TokenInvalid)
+    assert [[line.quantity for line in cart] for cart in made if isinstance(cart, tuple)] == [[1], [1]]
 
 
 async def test_a_key_of_an_old_order_is_its_buyers_own_mistake_and_holds_no_stock(shop: Shop) -> None:

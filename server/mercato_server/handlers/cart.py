@@ -20,6 +20,8 @@ Lines = tuple[CartLine, ...]
 class CartHandler:
     """The caller's cart."""
 
+    admits = ("AddCartItem", "SetCartItem", "RemoveCartItem")
+
     def __init__(self, pool: "Pool", idempotency: Idempotency, currency: str, batching: Batching) -> None:
         self._pool = pool
         self._idempotency = idempotency
@@ -44,7 +46,7 @@ class CartHandler:
             product_id = check.uuid("product_id", request.product_id)
             quantity = check.between("quantity", request.quantity if request.HasField("quantity") else 1, 1, LINE_QUANTITY_MAX)
         key = self._idempotency.key(context, request, self._cart)
-        return answer(context, await self._add(LineChange(context.account_id, product_id, quantity, key)), self._cart)
+        return answer(context, await self._add(LineChange(context.account_id, product_id, quantity, context.session_id, key)), self._cart)
 
     async def SetCartItem(self, request: cart_pb2.SetCartItemRequest, context: Context) -> Answer:
         """Set the units of a line."""
@@ -54,14 +56,14 @@ class CartHandler:
             if not request.HasField("quantity"):
                 check.fail("quantity", "is required; 0 removes the line")
         key = self._idempotency.key(context, request, self._cart)
-        return answer(context, await self._set(LineChange(context.account_id, product_id, quantity, key)), self._cart)
+        return answer(context, await self._set(LineChange(context.account_id, product_id, quantity, context.session_id, key)), self._cart)
 
     async def RemoveCartItem(self, request: cart_pb2.RemoveCartItemRequest, context: Context) -> Answer:
         """Remove a line."""
         with Checks() as check:
             product_id = check.uuid("product_id", request.product_id)
         key = self._idempotency.key(context, request, self._cart)
-        return answer(context, await self._set(LineChange(context.account_id, product_id, 0, key)), self._cart)
+        return answer(context, await self._set(LineChange(context.account_id, product_id, 0, context.session_id, key)), self._cart)
 
     async def ClearCart(self, request: cart_pb2.ClearCartRequest, context: Context) -> Answer:
         """Remove every line."""

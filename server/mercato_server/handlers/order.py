@@ -20,6 +20,8 @@ CART_ETAG_MAX = 64
 class OrderHandler:
     """Orders."""
 
+    admits = ("Checkout",)
+
     def __init__(
         self, pool: "Pool", pager: Pager, idempotency: Idempotency, currency: str, batching: Batching, on_stock: orders.OnStock
     ) -> None:
@@ -38,7 +40,7 @@ class OrderHandler:
         """Buy what is in the cart."""
         terms = self._terms(request)
         key = self._idempotency.key(context, request, convert.order)
-        wish = orders.Checkout(context.account_id, None if request.validate_only else key, terms, request.validate_only)
+        wish = orders.Checkout(context.account_id, context.session_id, None if request.validate_only else key, terms, request.validate_only)
         return answer(context, await self._checkout(wish), convert.order)
 
     async def ListOrders(self, request: order_pb2.ListOrdersRequest, context: Context) -> order_pb2.ListOrdersResponse:

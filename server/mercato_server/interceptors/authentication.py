@@ -15,7 +15,8 @@ def authenticate(sessions: Sessions) -> Callable[[Rpc, Unary], Unary]:
     """Let a call through if its RPC's policy does.
 
     A token says who somebody is and never what they may do. Calls that change something, and those for administrators, ask the database
-    whether the session is live and what the account may do now; concurrent ones ask together. Other calls go by what the worker has heard.
+    whether the session is live and what the account may do now; concurrent ones ask together, those that share transactions in there. Other
+    calls go by what the worker has heard.
     """
 
     def layer(rpc: Rpc, proceed: Unary) -> Unary:
@@ -31,9 +32,15 @@ def authenticate(sessions: Sessions) -> Callable[[Rpc, Unary], Unary]:
                 raise AdminOnly
             return await proceed(request, context)
 
+        async def admitted_later(request: bytes, context: Context) -> Answer:
+            context.identity = sessions.identify(_token(context), time.time())
+            return await proceed(request, context)
+
         admins_only = rpc.policy.access == ACCESS_ADMIN
         if rpc.policy.access == ACCESS_ANYONE:
             return proceed
+        if rpc.admits and not admins_only:
+            return admitted_later
         return reading if rpc.reads and not admins_only else changing
 
     return layer

@@ -1,6 +1,7 @@
 """Puts handlers behind the layers and registers them with gRPC."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import grpc
@@ -40,10 +41,13 @@ def service_handler(service: ServiceDescriptor, handler: object, layers: Sequenc
     A handler may have `cached`: functions by the name of an RPC for anyone that turn a serialized request into the serialized response,
     if they have it at hand. What they answer passes no layer: it cannot fail, takes no time and is for everybody.
 
+    It may also have `admits`: the names of RPCs, none for administrators, whose transaction asks whether the caller's session is live.
+
     Raises AttributeError if the handler lacks one: a server that starts has them all.
     """
     methods: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {}
-    for rpc in rpcs(service):
+    for described in rpcs(service):
+        rpc = replace(described, admits=described.name in getattr(handler, "admits", ()))
         call = _parse(rpc, getattr(handler, rpc.name))
         for layer in reversed(layers):
             call = layer(rpc, call)

@@ -9,7 +9,7 @@ import asyncpg
 from mercato_server.db import Conn, Pool
 from mercato_server.domain.carts import LINE_QUANTITY_MAX, LINES_MAX, CartLine
 from mercato_server.domain.errors import CartLimit, MercatoError, ProductNotFound, TokenInvalid
-from mercato_server.store import idempotency
+from mercato_server.store import idempotency, sessions
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
 from mercato_server.transactions import patience, retry_conflicts, transaction
 
@@ -68,6 +68,8 @@ class LineChange:
     account_id: UUID
     product_id: UUID
     quantity: int
+    session_id: UUID | None = None
+    """The session that must be live; None if that has been asked already."""
     key: IdempotencyKey | None = None
 
 
@@ -107,9 +109,11 @@ async def _clear(conn: "Conn", account_id: UUID) -> tuple[CartLine, ...]:
 
 
 async def _put(conn: "Conn", statement: str, changes: Sequence[LineChange]) -> list[CartResult]:
-    used = await idempotency.claim(conn, [change.key for change in changes if change.key])
-    fresh = [change for change in changes if change.key not in used]
-    results: dict[LineChange, CartResult] = {**await _write(conn, statement, fresh)}
+    refused = await sessions.ended(conn, changes)
+    admitted = [change for change in changes if change not in refused]
+    used = await idempotency.claim(conn, [change.key for change in admitted if change.key])
+    fresh = [change for change in admitted if change.key not in used]
+    results: dict[LineChange, CartResult] = {**refused, **await _write(conn, statement, fresh)}
     carts = await _read(conn, [change.account_id for change in fresh])
     for change, cart in zip(fresh, carts, strict=True):
         results.setdefault(change, cart)

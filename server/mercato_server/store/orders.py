@@ -12,7 +12,7 @@ from mercato_server.domain.accounts import Actor
 from mercato_server.domain.carts import CartLine
 from mercato_server.domain.errors import IdempotencyKeyReused, MercatoError, OrderNotFound, OutOfStock
 from mercato_server.domain.orders import Basket, Order, OrderLine, OrderStatus, OrderTransition, Terms, allocate, check_transition
-from mercato_server.store import audit_log, events, idempotency, order_lists
+from mercato_server.store import audit_log, events, idempotency, order_lists, sessions
 from mercato_server.store.events import Event
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
 from mercato_server.transactions import patience, retry_conflicts, transaction
@@ -122,6 +122,8 @@ class Checkout:
     """A buyer's wish to buy the cart; a checkout that only validates takes no key."""
 
     account_id: UUID
+    session_id: UUID | None = None
+    """The session that must be live; None if that has been asked already."""
     key: IdempotencyKey | None = None
     terms: Terms = field(default_factory=Terms)
     validate_only: bool = False
@@ -140,8 +142,8 @@ def _ignore(*_product_ids: UUID) -> None:
 async def checkout(pool: "Pool", batch: Sequence[Checkout], *, currency: str, on_stock: OnStock = _ignore) -> list[CheckoutResult]:
     """Turn each buyer's cart into an order, all of them in one transaction.
 
-    A cart that cannot be served comes back as its error and is left as it was; the others are placed. A key that was used before gives
-    the response stored with it. Accounts must differ within a batch.
+    A cart that cannot be served comes back as its error and is left as it was, as does that of a session that has ended; the others are
+    placed. A key that was used before gives the response stored with it. Accounts must differ within a batch.
 
     Args:
         pool: where to take a connection from.
@@ -150,11 +152,13 @@ async def checkout(pool: "Pool", batch: Sequence[Checkout], *, currency: str, on
         on_stock: told of the products whose stock may have changed, once that is so.
     """
     async with transaction(pool, patience=patience(batch)) as conn:
-        used = await idempotency.claim(conn, [request.key for request in batch if request.key])
-        buyers = [request for request in batch if request.key not in used]
+        refused = await sessions.ended(conn, batch)
+        admitted = [request for request in batch if request not in refused]
+        used = await idempotency.claim(conn, [request.key for request in admitted if request.key])
+        buyers = [request for request in admitted if request.key not in used]
         carts, stock = await _lock_carts(conn, [request.account_id for request in buyers])
         failpoints.hit("checkout: locked")
-        results = await _serve(conn, buyers, carts, stock, currency)
+        results = refused | await _serve(conn, buyers, carts, stock, currency)
         stored = used | await idempotency.settle(conn, [(buyer.key, results[buyer]) for buyer in buyers])
     on_stock(*stock)
     return [stored[request.key] if request.key in stored else results[request] for request in batch]

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 from uuid import UUID
 
 import asyncpg
@@ -190,10 +191,28 @@ async def of_account(pool: "Pool", account_id: UUID) -> list[Session]:
     return [_session(row) for row in await pool.fetch(LIST_SESSIONS, account_id, LISTED_MAX)]
 
 
-async def roles(pool: "Pool", session_ids: Sequence[UUID]) -> list[Role | MercatoError]:
+async def roles(db: "Pool | Conn", session_ids: Sequence[UUID]) -> list[Role | MercatoError]:
     """Return for each session what its account may do now, or TokenInvalid if the session has ended."""
-    live = {session_id: Role(role) for session_id, role, live in await pool.fetch(GET_ROLES, session_ids) if live}
+    live = {session_id: Role(role) for session_id, role, live in await db.fetch(GET_ROLES, session_ids) if live}
     return [live.get(session_id) or TokenInvalid("the session of this token has ended; log in again") for session_id in session_ids]
+
+
+class InSession(Protocol):
+    """A wish of somebody who is logged in."""
+
+    @property
+    def session_id(self) -> UUID | None:
+        """The session in which it was uttered; None if somebody has looked at that already."""
+
+
+Wish = TypeVar("Wish", bound=InSession)
+
+
+async def ended(conn: "Conn", wishes: Sequence[Wish]) -> dict[Wish, MercatoError]:
+    """Return those whose session has ended, with their refusals: asked in the transaction that serves the others."""
+    asked = [(wish, wish.session_id) for wish in wishes if wish.session_id]
+    found = await roles(conn, [session_id for _, session_id in asked]) if asked else []
+    return {wish: role for (wish, _), role in zip(asked, found, strict=True) if isinstance(role, MercatoError)}
 
 
 def _session(row: asyncpg.Record) -> Session:
