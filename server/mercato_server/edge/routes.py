@@ -35,6 +35,7 @@ def route_config(settings: EdgeSettings, rpcs: Sequence[Rpc]) -> dict[str, Any]:
         "domains": ["*"],
         "routes": [
             _unfiltered(_wrong_coding(), settings),
+            *(_conditional(rpc, settings) for rpc in rpcs if rpc.max_age_s),
             *(_rpc(rpc, settings) for rpc in rpcs),
             *(_unfiltered(page.route(), settings) for page in fixed),
             _unfiltered(_wrong_type(), settings),
@@ -66,9 +67,17 @@ def _rpc(rpc: Rpc, settings: EdgeSettings) -> dict[str, Any]:
     if not rpc.is_public:  # RFC 6749 section 5.1: tokens are not for caches, nor is what one account may see
         header = {"key": "cache-control", "value": "no-store"}
         route["response_headers_to_add"] = [{"header": header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}]
-    if script := CREATED if rpc.http_status else CACHEABLE if rpc.max_age_s else None:
-        route["typed_per_filter_config"] = {LUA: typed("extensions.filters.http.lua.v3.LuaPerRoute", name=script)}
-    return route
+    return {**route, **_script(CREATED)} if rpc.http_status else route
+
+
+def _conditional(rpc: Rpc, settings: EdgeSettings) -> dict[str, Any]:
+    """Route a question whether what a client has is still good; others need no script, a fifth of what a call costs Envoy."""
+    match = {"path": rpc.path, "headers": [{"name": "if-none-match", "present_match": True}]}
+    return {**_rpc(rpc, settings), "name": f"{rpc.path} if-none-match", "match": match, **_script(CACHEABLE)}
+
+
+def _script(name: str) -> dict[str, Any]:
+    return {"typed_per_filter_config": {LUA: typed("extensions.filters.http.lua.v3.LuaPerRoute", name=name)}}
 
 
 def _anything(settings: EdgeSettings) -> dict[str, Any]:
@@ -92,7 +101,7 @@ def _verb_slash(settings: EdgeSettings) -> dict[str, Any]:
         **_anything(settings),
         "name": "verb-slash",
         "match": {"safe_regex": {"regex": r"[^?]*:[A-Za-z]+/(\?.*)?"}},
-        "typed_per_filter_config": {LUA: typed("extensions.filters.http.lua.v3.LuaPerRoute", name=SLASH)},
+        **_script(SLASH),
     }
 
 
