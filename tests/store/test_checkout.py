@@ -49,7 +49,9 @@ async def test_a_key_of_an_old_order_is_its_buyers_own_mistake_and_holds_no_stoc
     for buyer in buyers:
         await shop.add(buyer, ball, 2)
 
-    outcomes = await orders.checkout(shop.pool, [wish(again, "old"), wish(lucky, "new"), wish(late, "new")], currency="USD")
+    told: list[uuid.UUID] = []
+    wishes = [wish(again, "old"), wish(lucky, "new"), wish(late, "new")]
+    outcomes = await orders.checkout(shop.pool, wishes, currency="USD", on_stock=lambda *sold: told.extend(sold))
 
     reused, stored, refused = outcomes
     assert isinstance(reused, IdempotencyKeyReused)
@@ -61,5 +63,9 @@ async def test_a_key_of_an_old_order_is_its_buyers_own_mistake_and_holds_no_stoc
     assert [row[0] for row in await shop.pool.fetch("SELECT scope_id::text FROM idempotency_keys")] == [lucky.id]
     assert {row[0] for row in await shop.pool.fetch("SELECT account_id::text FROM cart_items")} == {again.id, late.id}
     assert await shop.stock(ball) == 1
+    assert told == [uuid.UUID(ball.id)]
+    [refused] = await orders.checkout(shop.pool, [wish(late, "newer")], currency="USD", on_stock=lambda *sold: told.extend(sold))
+    assert isinstance(refused, OutOfStock)
+    assert len(told) == 1  # what is sold out is still in memory as it was
     async with shop.pool.acquire() as conn:
         assert not [finding for finding in await verify(conn) if finding.violations]

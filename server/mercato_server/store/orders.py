@@ -149,7 +149,7 @@ async def checkout(pool: "Pool", batch: Sequence[Checkout], *, currency: str, on
         pool: where to take a connection from.
         batch: the buyers, first come first served.
         currency: code of the shop's currency.
-        on_stock: told of the products whose stock may have changed, once that is so.
+        on_stock: told of the products that were sold, once they are.
     """
     async with transaction(pool, patience=patience(batch)) as conn:
         refused = await sessions.ended(conn, batch)
@@ -160,8 +160,13 @@ async def checkout(pool: "Pool", batch: Sequence[Checkout], *, currency: str, on
         failpoints.hit("checkout: locked")
         results = refused | await _serve(conn, buyers, carts, stock, currency)
         stored = used | await idempotency.settle(conn, [(buyer.key, results[buyer]) for buyer in buyers])
-    on_stock(*stock)
+    on_stock(*_sold(results.values()))
     return [stored[request.key] if request.key in stored else results[request] for request in batch]
+
+
+def _sold(results: Iterable[CheckoutResult]) -> set[UUID]:
+    placed = (result for result in results if isinstance(result, Order) and result.id)
+    return {line.product_id for order in placed for line in order.lines}
 
 
 async def _lock_carts(conn: "Conn", account_ids: Sequence[UUID]) -> tuple[dict[UUID, list[CartLine]], dict[UUID, int]]:
@@ -185,7 +190,7 @@ async def _serve(
     accepted = [buyer for buyer in buyers if buyer not in results]
     orders = await _place(conn, [buyer for buyer in accepted if not buyer.validate_only], carts, currency)
     results |= await _draft(conn, [buyer for buyer in accepted if buyer.validate_only], carts, currency)
-    results |= {buyer: orders.get(buyer, IdempotencyKeyReused()) for buyer in accepted if not buyer.validate_only}
+    results |= {buyer: orders.get(buyer) or IdempotencyKeyReused() for buyer in accepted if not buyer.validate_only}
     short = [buyer for buyer in buyers if isinstance(results[buyer], OutOfStock)]
     if short and any(isinstance(result, IdempotencyKeyReused) for result in results.values()):  # what was kept for those is free again
         left = Counter(stock)
