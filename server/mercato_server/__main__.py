@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from mercato_server import config
+from mercato_server.variables import ConfigError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -292,7 +293,7 @@ def main() -> int:
 
     try:
         app()
-    except (config.ConfigError, MercatoError) as error:
+    except (ConfigError, MercatoError) as error:
         return _fail(error)
     except Exception as error:
         if _is_told(error):

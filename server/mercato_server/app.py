@@ -165,7 +165,7 @@ def _add_reflection(server: grpc.aio.Server) -> None:
 async def running(settings: Settings, hurry: asyncio.Event | None = None) -> AsyncIterator[tuple[Worker, list[int]]]:
     """Connect, check the schema, serve, and stop at the end, at once when told to hurry; gives the worker and its ports.
 
-    Raises StartupError, schema.SchemaError or config.ConfigError.
+    Raises StartupError, schema.SchemaError or variables.ConfigError.
     """
     try:
         pool = await db.create_pool(settings)

@@ -3,22 +3,18 @@
 import os
 import re
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Self
 from urllib.parse import unquote, urlsplit
 
-Number = TypeVar("Number", int, float)
+from mercato_server.variables import ConfigError, integer, matching, one_of, seconds
 
 SECRET_KEY_MIN_BYTES = 32
 """RFC 7518 section 3.2: an HS256 key has at least the hash's 256 bits."""
 SECRET_KEY_MIN_VARIETY = 8
 """Different characters: fewer are a placeholder, and random hexadecimal digits practically never have so few."""
-
-
-class ConfigError(Exception):
-    """A setting is missing or does not make sense; the message names the variable and what it must be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,8 +89,8 @@ class Hashing:
         env = os.environ if environ is None else environ
         return cls(
             pepper=env.get("MERCATO_PASSWORD_PEPPER", ""),
-            cost=_integer(env, "MERCATO_BCRYPT_COST", 12, low=4, high=16),
-            threads=_integer(env, "MERCATO_BCRYPT_THREADS", os.cpu_count() or 1, low=1, high=64),
+            cost=integer(env, "MERCATO_BCRYPT_COST", 12, low=4, high=16),
+            threads=integer(env, "MERCATO_BCRYPT_THREADS", os.cpu_count() or 1, low=1, high=64),
         )
 
 
@@ -143,7 +139,7 @@ class MailSettings:
             directory=env.get("MERCATO_MAIL_DIR") or None,
             sender=sender,
             public_url=public_url,
-            per_second=_integer(env, "MERCATO_MAILS_PER_SECOND", 10, low=1, high=1_000),
+            per_second=integer(env, "MERCATO_MAILS_PER_SECOND", 10, low=1, high=1_000),
         )
 
 
@@ -186,21 +182,21 @@ class Settings:
         return cls(
             database_url=database_url(env),
             secret_key=secret_key(env),
-            algorithm=_one_of(env, "ALGORITHM", "EdDSA", ("EdDSA", "HS256", "HS384", "HS512")),
-            access_token_expire_minutes=_integer(env, "ACCESS_TOKEN_EXPIRE_MINUTES", 10, low=1, high=24 * 60),
+            algorithm=one_of(env, "ALGORITHM", "EdDSA", ("EdDSA", "HS256", "HS384", "HS512")),
+            access_token_expire_minutes=integer(env, "ACCESS_TOKEN_EXPIRE_MINUTES", 10, low=1, high=24 * 60),
             hashing=Hashing.from_environ(env),
             mail=MailSettings.from_environ(env),
-            currency=_matching(env, "MERCATO_CURRENCY", "USD", r"[A-Z]{3}", "an ISO 4217 code, such as EUR"),
+            currency=matching(env, "MERCATO_CURRENCY", "USD", r"[A-Z]{3}", "an ISO 4217 code, such as EUR"),
             listen=tuple(env.get("MERCATO_LISTEN", "127.0.0.1:50051").split(",")),
-            pool_size=_integer(env, "MERCATO_POOL_SIZE", 8, low=1, high=200),
-            batch_max=_integer(env, "MERCATO_BATCH_MAX", 64, low=1, high=256),
-            cached_products=_integer(env, "MERCATO_CACHED_PRODUCTS", 100_000, low=0, high=10_000_000),
+            pool_size=integer(env, "MERCATO_POOL_SIZE", 8, low=1, high=200),
+            batch_max=integer(env, "MERCATO_BATCH_MAX", 64, low=1, high=256),
+            cached_products=integer(env, "MERCATO_CACHED_PRODUCTS", 100_000, low=0, high=10_000_000),
             shared_memory=env.get("MERCATO_SHARED_MEMORY", ""),
-            log_level=_one_of(env, "MERCATO_LOG_LEVEL", "info", ("debug", "info", "warning", "error")),
-            log_format=_one_of(env, "MERCATO_LOG_FORMAT", "json", ("json", "console")),
+            log_level=one_of(env, "MERCATO_LOG_LEVEL", "info", ("debug", "info", "warning", "error")),
+            log_format=one_of(env, "MERCATO_LOG_FORMAT", "json", ("json", "console")),
             failpoints=env.get("MERCATO_TEST_FAILPOINTS", ""),
-            drain_s=_seconds(env, "MERCATO_DRAIN_SECONDS", 4.0),
-            grace_s=_seconds(env, "MERCATO_GRACE_SECONDS", 10.0),
+            drain_s=seconds(env, "MERCATO_DRAIN_SECONDS", 4.0),
+            grace_s=seconds(env, "MERCATO_GRACE_SECONDS", 10.0),
         )
 
 
@@ -274,11 +270,11 @@ class EdgeSettings:
             upstreams=tuple(env.get("MERCATO_UPSTREAMS", "127.0.0.1:50051").split(",")),
             tls=TlsFiles.from_environ(env),
             cors_origins=tuple(origin.strip() for origin in origins.split(",") if origin.strip()),
-            rate_limits=_one_of(env, "MERCATO_RATE_LIMITS", "on", ("on", "off")) == "on",
-            requests_per_s=_integer(env, "MERCATO_REQUESTS_PER_SECOND", 100, low=1, high=1_000_000),
-            token_requests_per_s=_integer(env, "MERCATO_TOKEN_REQUESTS_PER_SECOND", 100, low=1, high=1_000_000),
-            credentials_per_minute=_integer(env, "MERCATO_CREDENTIALS_PER_MINUTE", 20, low=1, high=1_000_000),
-            trusted_hops=_integer(env, "MERCATO_TRUSTED_HOPS", 0, low=0, high=16),
+            rate_limits=one_of(env, "MERCATO_RATE_LIMITS", "on", ("on", "off")) == "on",
+            requests_per_s=integer(env, "MERCATO_REQUESTS_PER_SECOND", 100, low=1, high=1_000_000),
+            token_requests_per_s=integer(env, "MERCATO_TOKEN_REQUESTS_PER_SECOND", 100, low=1, high=1_000_000),
+            credentials_per_minute=integer(env, "MERCATO_CREDENTIALS_PER_MINUTE", 20, low=1, high=1_000_000),
+            trusted_hops=integer(env, "MERCATO_TRUSTED_HOPS", 0, low=0, high=16),
         )
 
 
@@ -293,21 +289,6 @@ def database_url(env: Mapping[str, str] | None = None) -> str:
 def optional_database_url() -> str | None:
     """Return DATABASE_URL, or None."""
     return os.environ.get("DATABASE_URL") or None
-
-
-def environ_file(path: Path | None) -> dict[str, str]:
-    """Return the variables of a file with NAME=VALUE lines, `#` before a comment, nothing without a file; raises ConfigError."""
-    if path is None:
-        return {}
-    try:
-        lines = [line.strip() for line in path.read_text().splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}") from None
-    pairs = [line.partition("=") for line in lines if line and not line.startswith("#")]
-    for name, equals, _ in pairs:
-        if not equals or not re.fullmatch(r"[A-Za-z_]\w*", name):
-            raise ConfigError(f"{path} has a line {name + equals!r}; each must be NAME=VALUE, a comment or empty")
-    return {name: value for name, _, value in pairs}
 
 
 def optional_secret_key(env: Mapping[str, str] | None = None) -> str | None:
@@ -377,39 +358,3 @@ def _smtp_server(env: Mapping[str, str]) -> SmtpServer | None:
         username=None if url.username is None else unquote(url.username),
         password=None if url.password is None else unquote(url.password),
     )
-
-
-def _one_of(env: Mapping[str, str], name: str, default: str, choices: tuple[str, ...]) -> str:
-    value = env.get(name, default)
-    if value not in choices:
-        raise ConfigError(f"{name} is {value!r}; it must be one of {', '.join(choices)}")
-    return value
-
-
-def _matching(env: Mapping[str, str], name: str, default: str, pattern: str, wanted: str) -> str:
-    value = env.get(name, default)
-    if not re.fullmatch(pattern, value):
-        raise ConfigError(f"{name} is {value!r}; it must be {wanted}")
-    return value
-
-
-def _integer(env: Mapping[str, str], name: str, default: int, *, low: int, high: int) -> int:
-    return _number(env, name, default, int, low, high)
-
-
-def _seconds(env: Mapping[str, str], name: str, default: float) -> float:
-    return _number(env, name, default, float, 0.0, 3600.0)
-
-
-def _number(env: Mapping[str, str], name: str, default: Number, kind: Callable[[str], Number], low: Number, high: Number) -> Number:
-    raw = env.get(name)
-    if raw is None:
-        return default
-    wanted = ConfigError(f"{name} is {raw!r}; it must be a number from {low} to {high}")
-    try:
-        value = kind(raw)
-    except ValueError:
-        raise wanted from None
-    if not low <= value <= high:
-        raise wanted
-    return value

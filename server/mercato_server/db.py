@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
-from mercato_server.config import ConfigError, Settings
+from mercato_server.config import Settings
 from mercato_server.domain.errors import Conflict, DatabaseUnavailable, DeadlineExceeded, MercatoError
+from mercato_server.variables import ConfigError
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy

@@ -8,7 +8,8 @@ import pytest
 
 from dump_schema import SCHEMA, dump
 from mercato_server import app, schema
-from mercato_server.config import ConfigError, Settings
+from mercato_server.config import Settings
+from mercato_server.variables import ConfigError
 
 
 def write(directory: Path, name: str, sql: str) -> Path:

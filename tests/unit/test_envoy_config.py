@@ -12,9 +12,10 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.rpc import status_pb2
 
 from mercato.v1 import policy_pb2
-from mercato_server.config import ConfigError, EdgeSettings, Limits, TlsFiles
+from mercato_server.config import EdgeSettings, Limits, TlsFiles
 from mercato_server.edge.envoy import render
 from mercato_server.edge.rpcs import rpcs, template_regex
+from mercato_server.variables import ConfigError
 from support.certificates import certificate
 
 SETTINGS = {

@@ -2,9 +2,10 @@
 
 import pytest
 
-from mercato_server.config import ConfigError, MailSettings, SmtpServer
+from mercato_server.config import MailSettings, SmtpServer
 from mercato_server.domain.mails import ascii_address
 from mercato_server.domain.money import amount
+from mercato_server.variables import ConfigError
 
 
 @pytest.mark.parametrize(

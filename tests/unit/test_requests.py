@@ -6,12 +6,13 @@ from google.rpc.status_pb2 import Status
 from grpc import StatusCode
 
 from mercato.v1.money_pb2 import Money
-from mercato_server.config import ConfigError, EdgeSettings, Settings
+from mercato_server.config import EdgeSettings, Settings
 from mercato_server.domain import errors
 from mercato_server.domain.errors import InvalidRequest, MercatoError, Violation
 from mercato_server.handlers.checks import Checks
 from mercato_server.handlers.forms import credentials
 from mercato_server.interceptors.statuses import status_metadata
+from mercato_server.variables import ConfigError
 
 FORM = "application/x-www-form-urlencoded"
 

@@ -16,13 +16,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
-from mercato_server.config import ConfigError, EdgeSettings, MailSettings, Settings, child_environ, data_home, environ_file
+from mercato_server.config import EdgeSettings, MailSettings, Settings, child_environ, data_home
 from mercato_server.embedded import control, signals
 from mercato_server.embedded.database import secret_key
 from mercato_server.embedded.postgres import SETTINGS, Postgres
 from mercato_server.embedded.probes import POLL_S, until_healthy, until_listening, until_ready
 from mercato_server.embedded.processes import Command, EmbeddedError, Process, Program, complain, first, keep_running, while_alive
 from mercato_server.embedded.workers import Workers
+from mercato_server.variables import ConfigError, environ_file
 
 ENVOY_VERSION = "1.40.0"
 ENVOY_BYTES_MIN = 1024 * 1024

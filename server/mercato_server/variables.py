@@ -1,0 +1,67 @@
+"""Variables of an environment: what one must be to be of use, and a file that holds some."""
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+Number = TypeVar("Number", int, float)
+
+
+class ConfigError(Exception):
+    """A setting is missing or does not make sense; the message names the variable and what it must be."""
+
+
+def environ_file(path: Path | None) -> dict[str, str]:
+    """Return the variables of a file with NAME=VALUE lines, `#` before a comment, nothing without a file; raises ConfigError."""
+    if path is None:
+        return {}
+    try:
+        lines = [line.strip() for line in path.read_text().splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}") from None
+    pairs = [line.partition("=") for line in lines if line and not line.startswith("#")]
+    for name, equals, _ in pairs:
+        if not equals or not re.fullmatch(r"[A-Za-z_]\w*", name):
+            raise ConfigError(f"{path} has a line {name + equals!r}; each must be NAME=VALUE, a comment or empty")
+    return {name: value for name, _, value in pairs}
+
+
+def one_of(env: Mapping[str, str], name: str, default: str, choices: tuple[str, ...]) -> str:
+    """Return the value of a variable, or its default; raises ConfigError unless it is one of the choices."""
+    value = env.get(name, default)
+    if value not in choices:
+        raise ConfigError(f"{name} is {value!r}; it must be one of {', '.join(choices)}")
+    return value
+
+
+def matching(env: Mapping[str, str], name: str, default: str, pattern: str, wanted: str) -> str:
+    """Return the value of a variable, or its default; raises ConfigError, saying what is wanted, unless it matches the pattern in full."""
+    value = env.get(name, default)
+    if not re.fullmatch(pattern, value):
+        raise ConfigError(f"{name} is {value!r}; it must be {wanted}")
+    return value
+
+
+def integer(env: Mapping[str, str], name: str, default: int, *, low: int, high: int) -> int:
+    """Return the number of a variable, or its default; raises ConfigError unless it is an integer within the bounds."""
+    return _number(env, name, default, int, low, high)
+
+
+def seconds(env: Mapping[str, str], name: str, default: float) -> float:
+    """Return the seconds of a variable, or its default; raises ConfigError unless they are a number up to an hour."""
+    return _number(env, name, default, float, 0.0, 3600.0)
+
+
+def _number(env: Mapping[str, str], name: str, default: Number, kind: Callable[[str], Number], low: Number, high: Number) -> Number:
+    raw = env.get(name)
+    if raw is None:
+        return default
+    wanted = ConfigError(f"{name} is {raw!r}; it must be a number from {low} to {high}")
+    try:
+        value = kind(raw)
+    except ValueError:
+        raise wanted from None
+    if not low <= value <= high:
+        raise wanted
+    return value
