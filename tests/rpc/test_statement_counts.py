@@ -1,0 +1,238 @@
+"""How many statements each RPC sends, and that it is as many for a full cart, a full page or a long order as for one line."""
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import grpc
+import pytest
+from google.protobuf.message import Message
+
+from mercato.v1 import auth_pb2, cart_pb2, catalog_pb2, order_pb2, policy_pb2
+from mercato.v1.catalog_pb2 import Category, Product
+from mercato.v1.money_pb2 import Money
+from mercato_server import app
+from mercato_server.config import Settings
+from mercato_server.db import Pool
+from mercato_server.domain.carts import LINES_MAX
+from support.shop import PASSWORD, Person, Shop
+
+PAGE_MAX = 100
+"""Rows that a page of a list, or ids that a call, can have."""
+LONG_ORDERS = 4
+"""Orders with as many lines as there are products; the others have one."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A shop with as many of everything as a size says, and those who look at it."""
+
+    size: int
+    products: list[str]
+    orders: list[str]
+    sessions: list[str]
+    category: str
+    buyer: Person
+    leaver: Person
+    admin: Person
+
+    @property
+    def page(self) -> int:
+        return min(self.size, PAGE_MAX)
+
+    @property
+    def product(self) -> str:
+        return self.products[0]
+
+
+class Row(NamedTuple):
+    rpc: str
+    statements: int
+    """Messages to PostgreSQL, each of them a round trip: BEGIN (with the limits of the call's time) is one, and so is COMMIT."""
+    request: Callable[[Scene], Message]
+    many: str = ""
+    """The field of the answer that has as many entries as the scene."""
+    key: str = ""
+    """An idempotency key to send; the same one again is a repeated call."""
+    by: str = "buyer"
+
+    @property
+    def label(self) -> str:
+        return f"{self.rpc}({self.key})" if self.key else self.rpc
+
+
+# Of calls that change something, and those for administrators, one is the question what the session may do. Those that only read ask it
+# once in a session, so it is not among these.
+ROWS = (
+    Row("GetCart", 1, lambda _: cart_pb2.GetCartRequest(), "lines"),
+    Row("AddCartItem", 6, lambda at: cart_pb2.AddCartItemRequest(product_id=at.product), "lines"),
+    Row("AddCartItem", 8, lambda at: cart_pb2.AddCartItemRequest(product_id=at.product), "lines", "add"),
+    Row("SetCartItem", 6, lambda at: cart_pb2.SetCartItemRequest(product_id=at.product, quantity=2), "lines"),
+    Row("SetCartItem", 8, lambda at: cart_pb2.SetCartItemRequest(product_id=at.product, quantity=2), "lines", "set"),
+    Row("RemoveCartItem", 6, lambda at: cart_pb2.RemoveCartItemRequest(product_id=at.product)),
+    Row("RemoveCartItem", 8, lambda at: cart_pb2.RemoveCartItemRequest(product_id=at.product), "", "remove"),
+    Row("ClearCart", 5, lambda _: cart_pb2.ClearCartRequest()),
+    Row("ClearCart", 7, lambda _: cart_pb2.ClearCartRequest(), "", "clear"),
+    Row("Checkout", 7, lambda _: order_pb2.CheckoutRequest(), "lines"),
+    Row("Checkout", 9, lambda _: order_pb2.CheckoutRequest(), "lines", "buy"),
+    Row("Checkout", 8, lambda _: order_pb2.CheckoutRequest(), "lines", "buy"),  # a repeated call, which is answered from the key
+    Row("Checkout", 7, lambda _: order_pb2.CheckoutRequest(validate_only=True), "lines"),
+    Row("GetOrder", 5, lambda at: order_pb2.GetOrderRequest(order_id=at.orders[0]), "lines"),
+    Row("CancelOrder", 13, lambda at: order_pb2.CancelOrderRequest(order_id=at.orders[0]), "lines"),
+    Row("CancelOrder", 15, lambda at: order_pb2.CancelOrderRequest(order_id=at.orders[1]), "lines", "cancel"),
+    Row("CancelOrder", 14, lambda at: order_pb2.CancelOrderRequest(order_id=at.orders[2]), "lines", by="admin"),
+    Row("AdvanceOrder", 12, lambda at: order_pb2.AdvanceOrderRequest(order_id=at.orders[3], status=order_pb2.ORDER_STATUS_PAID), "lines"),
+    Row("ListOrders", 6, lambda at: order_pb2.ListOrdersRequest(page_size=at.page), "orders"),
+    Row("ListAllOrders", 7, lambda at: order_pb2.ListAllOrdersRequest(page_size=at.page), "orders"),
+    Row("GetProduct", 1, lambda at: catalog_pb2.GetProductRequest(product_id=at.product)),
+    Row("BatchGetProducts", 1, lambda at: catalog_pb2.BatchGetProductsRequest(ids=at.products[:PAGE_MAX]), "products"),
+    Row("ListProducts", 1, lambda at: catalog_pb2.ListProductsRequest(page_size=at.page), "products"),
+    Row("ListProducts", 1, lambda at: catalog_pb2.ListProductsRequest(page_size=at.page, q="ball"), "products"),
+    Row("ListProducts", 2, lambda at: catalog_pb2.ListProductsRequest(page_size=at.page, include_total_size=True), "products"),
+    Row("CreateProduct", 8, lambda _: catalog_pb2.CreateProductRequest(product=Product(name="New", price=Money(minor_units=1), stock=1))),
+    Row("UpdateProduct", 8, lambda at: catalog_pb2.UpdateProductRequest(product=Product(id=at.product, name="Other"))),
+    Row("AdjustStock", 9, lambda at: catalog_pb2.AdjustStockRequest(product_id=at.product, delta=1)),
+    Row("DeleteProduct", 9, lambda at: catalog_pb2.DeleteProductRequest(product_id=at.product)),
+    Row("UndeleteProduct", 8, lambda at: catalog_pb2.UndeleteProductRequest(product_id=at.product)),
+    Row("ListCategories", 1, lambda at: catalog_pb2.ListCategoriesRequest(page_size=at.page), "categories"),
+    Row("GetCategory", 1, lambda at: catalog_pb2.GetCategoryRequest(category_id=at.category)),
+    Row("CreateCategory", 7, lambda _: catalog_pb2.CreateCategoryRequest(category=Category(name="New"))),
+    Row("UpdateCategory", 7, lambda at: catalog_pb2.UpdateCategoryRequest(category=Category(id=at.category, name="Other"))),
+    Row("DeleteCategory", 8, lambda at: catalog_pb2.DeleteCategoryRequest(category_id=at.category)),
+    Row("ListUsers", 5, lambda at: auth_pb2.ListUsersRequest(page_size=at.page), "users"),
+    Row("GetUser", 2, lambda at: auth_pb2.GetUserRequest(user_id=at.buyer.id)),
+    Row("UpdateUser", 7, lambda at: auth_pb2.UpdateUserRequest(user_id=at.buyer.id, role=auth_pb2.ROLE_USER)),
+    Row("ListAuditLog", 2, lambda at: auth_pb2.ListAuditLogRequest(page_size=at.page), "entries"),
+    Row("GetAdminOnly", 1, lambda _: auth_pb2.GetAdminOnlyRequest()),
+    Row("GetJwks", 0, lambda _: auth_pb2.GetJwksRequest()),
+    Row("GetMe", 1, lambda _: auth_pb2.GetMeRequest()),
+    Row("UpdateMe", 5, lambda _: auth_pb2.UpdateMeRequest(full_name="Jo")),
+    Row("ListSessions", 1, lambda _: auth_pb2.ListSessionsRequest(), "sessions"),
+    Row("RevokeSession", 6, lambda at: auth_pb2.RevokeSessionRequest(session_id=at.sessions[0])),
+    Row("SignUp", 5, lambda _: auth_pb2.SignUpRequest(email="new@example.com", password=PASSWORD)),
+    Row("Login", 6, lambda at: auth_pb2.LoginRequest(email=at.leaver.email, password=PASSWORD)),
+    Row("Refresh", 4, lambda at: auth_pb2.RefreshRequest(refresh_token=at.leaver.refresh_token)),
+    Row("ChangePassword", 11, lambda _: auth_pb2.ChangePasswordRequest(current_password=PASSWORD, new_password=PASSWORD * 2), by="leaver"),
+    Row("Logout", 6, lambda _: auth_pb2.LogoutRequest(), by="leaver"),
+    Row("LogoutAll", 6, lambda _: auth_pb2.LogoutAllRequest()),
+    Row("RequestPasswordReset", 4, lambda at: auth_pb2.RequestPasswordResetRequest(email=at.buyer.email)),
+)
+ELSEWHERE = {
+    "LoginForm",  # as Login
+    "RequestEmailVerification",  # as RequestPasswordReset
+    "ResetPassword",  # wants a token out of a mail
+    "VerifyEmail",
+}
+
+RPCS = {method.name: method for service in app.SERVICES for method in service.methods}
+
+
+def for_admins(rpc: str) -> bool:
+    return bool(RPCS[rpc].GetOptions().Extensions[policy_pb2.policy].access == policy_pb2.ACCESS_ADMIN)
+
+
+ARRAYS = "SELECT $1::integer[], $2::bigint[], $3::jsonb[]"
+"""asyncpg looks a type up when a connection meets it for the first time, which is nothing of the call that needs it."""
+
+
+@asynccontextmanager
+async def counted(settings: Settings, pool: "Pool") -> AsyncIterator[tuple[Shop, list[str]]]:
+    """Run a worker over one connection that is used by calls alone; gives the statements that are sent over it.
+
+    What it would hear of the changes of others is taken to be up to date, so that a busy machine costs no question more.
+    """
+    sent: list[str] = []
+    async with app.running(replace(settings, pool_size=1)) as (worker, [port]), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        for task in worker._background:
+            task.cancel()
+        await asyncio.wait(worker._background)
+        worker._listener._heard_until = math.inf
+        async with worker._pool.acquire() as conn:
+            await conn.prepare(ARRAYS)
+            conn.add_query_logger(lambda query: sent.append(query.query))
+        yield Shop(channel, pool), sent
+
+
+FILL = """
+INSERT INTO accounts (email, full_name, role, password_hash) SELECT 'a' || n, '', 'user', '' FROM generate_series(1, {n}) n;
+INSERT INTO categories (name) SELECT 'category ' || n FROM generate_series(1, {n}) n;
+INSERT INTO products (name, description, price_minor, stock, image_urls)
+SELECT 'ball ' || n, '', 1, 1000, '{{}}' FROM generate_series(1, {n}) n;
+INSERT INTO audit_log (action, before, after, request_id) SELECT 'x', '{{}}', '{{}}', '' FROM generate_series(1, {n});
+INSERT INTO sessions (account_id, user_agent, ip_address, expires_at)
+SELECT '{buyer}', '', '', now() + interval '1 day' FROM generate_series(1, {n});
+INSERT INTO orders (account_id, status, currency_code, total_minor)
+SELECT '{buyer}', 'placed', 'USD', 1 FROM generate_series(1, greatest({n}, {long}));
+INSERT INTO order_items (order_id, product_id, product_name, unit_price_minor, quantity)
+SELECT o.id, p.id, '', 1, 1
+  FROM (SELECT id, row_number() OVER (ORDER BY id) AS n FROM orders) AS o
+  JOIN (SELECT id, row_number() OVER (ORDER BY id) AS n FROM products) AS p ON o.n <= {long} OR p.n = 1;
+INSERT INTO order_history (order_id, version, status, actor_id, reason) SELECT id, 1, 'placed', account_id, '' FROM orders;
+"""
+FILL_CART = """
+INSERT INTO cart_items (account_id, product_id, quantity, unit_price_minor) SELECT $1, id, 1, 1 FROM products WHERE name LIKE 'ball %'
+    ON CONFLICT DO NOTHING
+"""
+
+
+async def scene(shop: Shop, size: int) -> Scene:
+    """Fill a shop, and let everybody be known to it."""
+    buyer, leaver, admin = await shop.person(), await shop.person(), await shop.person(admin=True)
+    await shop.pool.execute(FILL.format(n=size, buyer=buyer.id, long=LONG_ORDERS))
+    for person in (buyer, leaver, admin):
+        await shop.auth.GetMe(auth_pb2.GetMeRequest(), metadata=person.metadata)
+
+    async def ids(table: str, condition: str = "TRUE") -> list[str]:
+        return [str(row["id"]) for row in await shop.pool.fetch(f"SELECT id FROM {table} WHERE {condition} ORDER BY id")]  # noqa: S608 - ours
+
+    return Scene(
+        size=size,
+        products=await ids("products"),
+        orders=await ids("orders"),
+        sessions=await ids("sessions", "user_agent = ''"),
+        category=(await ids("categories"))[0],
+        buyer=buyer,
+        leaver=leaver,
+        admin=admin,
+    )
+
+
+async def answer(shop: Shop, at: Scene, row: Row) -> Any:
+    """Make the call of a row."""
+    [stub] = [stub for stub in (shop.auth, shop.catalog, shop.carts, shop.orders) if hasattr(stub, row.rpc)]
+    caller: Person = at.admin if for_admins(row.rpc) else getattr(at, row.by)
+    return await getattr(stub, row.rpc)(row.request(at), metadata=(*caller.metadata, *((("idempotency-key", row.key),) if row.key else ())))
+
+
+@pytest.mark.parametrize("size", [1, 10, LINES_MAX])
+async def test_an_rpc_sends_so_many_statements_however_much_there_is(settings: Settings, pool: "Pool", size: int) -> None:
+    async with counted(replace(settings, cached_products=0), pool) as (shop, sent):
+        at = await scene(shop, size)
+        surprises: list[str] = []
+        for row in ROWS:
+            await pool.execute(FILL_CART, at.buyer.id)
+            sent.clear()
+            reply = await answer(shop, at, row)
+            if len(sent) != row.statements:
+                surprises += [f"{row.label} sent {len(sent)} statements, not {row.statements}:", *sent]
+            if row.many:
+                assert len(getattr(reply, row.many)) >= (size if row.many == "lines" else at.page), row.label
+        assert not surprises, "\n".join(surprises)
+
+
+def test_every_rpc_has_its_count() -> None:
+    assert {row.rpc for row in ROWS} | ELSEWHERE == RPCS.keys()
+
+
+async def test_catalog_reads_from_memory_send_no_statement(settings: Settings, pool: "Pool") -> None:
+    async with counted(settings, pool) as (shop, sent):
+        at = await scene(shop, PAGE_MAX)
+        reads = [row for row in ROWS if row.rpc in ("GetProduct", "BatchGetProducts", "ListProducts")]
+        assert len(reads) == 5
+        first = [await answer(shop, at, row) for row in reads]
+        sent.clear()
+        assert [await answer(shop, at, row) for row in reads] == first
+        assert sent == []
