@@ -49,11 +49,16 @@ def up(
     workers: Annotated[int | None, typer.Option(help="Server processes. Default: one per core, at most 8.", min=1, max=64)] = None,
     demo: Annotated[bool, typer.Option("--demo/--no-demo", help="Fill an empty catalog with a demo shop.")] = True,
     env_file: Annotated[Path | None, typer.Option(help="NAME=VALUE lines that win over the environment, read again by reload.")] = None,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(help="Port of the first worker's metrics on 127.0.0.1; the others' follow. Default: none.", min=1, max=65535),
+    ] = None,
 ) -> None:
     """Run the whole shop: PostgreSQL, workers and Envoy. Ctrl-C stops it; the data stays. SIGHUP is a reload."""
     from mercato_server.embedded.up import up as run_up
 
-    raise typer.Exit(asyncio.run(run_up(port=port, data_dir=data_dir, workers=workers, demo=demo, env_file=env_file)))
+    shop = run_up(port=port, data_dir=data_dir, workers=workers, demo=demo, env_file=env_file, metrics_port=metrics_port)
+    raise typer.Exit(asyncio.run(shop))
 
 
 @app.command()

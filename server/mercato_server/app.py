@@ -86,26 +86,49 @@ class Worker:
         self._sessions = Sessions(pool, tokens, self._listener, self._batching)
         self._delivery = Delivery(settings) if settings.mail.delivers else None
         self._key_watch = keyrings.KeyWatch(pool, settings, self._sessions, self._listener)
-        self.server.add_generic_rpc_handlers(self._handlers(pool))
+        load = functools.partial(serialized, pool, settings.currency)
+        self._cache = CatalogCache(
+            load, self._listener, _revisions(settings), products_max=settings.cached_products, pages_max=settings.limits.cached_pages
+        )
+        self._handlers = self._make_handlers(pool)
+        layers = (self.calls.layer, map_errors, keep_deadlines(settings.limits), authenticate(self._sessions))
+        self.server.add_generic_rpc_handlers([service_handler(service, self._handlers[service.name], layers) for service in SERVICES])
         health_pb2_grpc.add_HealthServicer_to_server(self.health, self.server)
         _add_reflection(self.server)
 
-    def _handlers(self, pool: "db.Pool") -> list[grpc.GenericRpcHandler]:
-        settings = self.settings
+    def _make_handlers(self, pool: "db.Pool") -> dict[str, object]:
+        """Return the handler of each service, by its name."""
+        settings, cache = self.settings, self._cache
         pager = Pager(PageTokens(settings.secret_key), settings.limits)
         idempotency = Idempotency(settings.secret_key)
-        layers = (self.calls.layer, map_errors, keep_deadlines(settings.limits), authenticate(self._sessions))
-        load = functools.partial(serialized, pool, settings.currency)
-        cache = CatalogCache(
-            load, self._listener, _revisions(settings), products_max=settings.cached_products, pages_max=settings.limits.cached_pages
-        )
-        handlers: dict[str, object] = {
+        return {
             "AuthService": AuthHandler(pool, pager, self._sessions, self.passwords, idempotency, settings),
             "CatalogService": CatalogHandler(pool, pager, idempotency, settings.limits, settings.currency, cache),
             "CartService": CartHandler(pool, idempotency, settings.currency, self._batching),
             "OrderService": OrderHandler(pool, pager, idempotency, settings.currency, self._batching, cache.changed),
         }
-        return [service_handler(service, handlers[service.name], layers) for service in SERVICES]
+
+    @asynccontextmanager
+    async def observed(self) -> AsyncIterator[None]:
+        """Answer Prometheus during a block, if that is wanted; raises StartupError if the address cannot be had."""
+        address = self.settings.metrics_listen
+        if address is None:
+            yield
+            return
+        from mercato_server import metrics  # 40 ms, which others need not wait
+
+        coalescers = {
+            kind: each for part in (self._cache, *self._handlers.values()) for kind, each in getattr(part, "coalescers", {}).items()
+        }
+        try:
+            server = metrics.start(address, metrics.WorkerMetrics(self._cache, self._listener, coalescers))
+        except OSError as error:
+            host, port = address
+            raise StartupError(f"cannot answer Prometheus on {host} port {port}: {error.strerror}; set MERCATO_METRICS_LISTEN") from None
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(metrics.stop, server)
 
     async def start(self) -> list[int]:
         """Listen and say SERVING; return the ports. Raises StartupError if an address cannot be had."""
@@ -180,11 +203,12 @@ async def running(settings: Settings, hurry: asyncio.Event | None = None) -> Asy
                 raise schema.SchemaError(f"the database lacks migrations ({names}); run: mercato migrate")
             await db.check_currency(conn, settings.currency)
         worker = Worker(settings, pool, await _keyring(pool, settings), hurry)
-        ports = await worker.start()
-        try:
-            yield worker, ports
-        finally:
-            await worker.stop()
+        async with worker.observed():
+            ports = await worker.start()
+            try:
+                yield worker, ports
+            finally:
+                await worker.stop()
     finally:
         await _close(pool, settings.grace_s)
 

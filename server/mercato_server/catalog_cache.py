@@ -7,7 +7,7 @@ from uuid import UUID
 
 from cachetools import LRUCache
 
-from mercato_server.coalescer import Batching, Coalescer
+from mercato_server.coalescer import Batching, Coalescer, Coalescers
 from mercato_server.feed import Listener
 from mercato_server.revisions import LISTING, STOCK, Revisions, slot
 
@@ -74,6 +74,7 @@ class CatalogCache:
         self._products: LRUCache[bytes, _Product] = LRUCache(products_max)
         self._pages: LRUCache[bytes, _Page] = LRUCache(pages_max if products_max else 0)
         self._misses: Coalescer[Collection[UUID], Products] = Coalescer(self._serve, party=lambda _: object(), batching=MISSES)
+        self.coalescers: Coalescers = {"get_product": self._misses}
         self.products_read, self.pages_read = Tally(), Tally()
         heard = {**dict.fromkeys(LISTED, self._heard_of_listing), "stock.changed": self._heard_of_stock}
         listener.subscribe(heard, revisions.miss)

@@ -1,7 +1,7 @@
 """The group commit of the application: calls that arrive while a batch is under way become the next batch."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -60,6 +60,7 @@ class Coalescer(Generic[Request, Result]):
         self._queue: list[_Call[Request, Result]] = []
         self._parties: set[Hashable] = set()
         self._runners = 0
+        self.batches = self.calls = 0  # that were served so far, or failed
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __call__(self, request: Request) -> Result:
@@ -120,6 +121,8 @@ class Coalescer(Generic[Request, Result]):
 
     async def _answer(self, batch: list[_Call[Request, Result]]) -> None:
         alone = len(batch) == 1
+        self.batches += 1
+        self.calls += len(batch)
         limits = [call.until for call in batch]
         deadline.set(None if None in limits else max(limits))  # type: ignore[type-var] # no None is left in there
         try:
@@ -149,3 +152,7 @@ class Coalescer(Generic[Request, Result]):
                 call.answer.set_exception(result)
             else:
                 call.answer.set_result(result)
+
+
+Coalescers = Mapping[str, Coalescer[Any, Any]]
+"""By the kind of calls that they serve."""

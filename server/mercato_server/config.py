@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import unquote, urlsplit
 
-from mercato_server.variables import ConfigError, integer, matching, one_of, seconds
+from mercato_server.variables import ConfigError, address, integer, matching, one_of, seconds
 
 SECRET_KEY_MIN_BYTES = 32
 """RFC 7518 section 3.2: an HS256 key has at least the hash's 256 bits."""
@@ -161,6 +161,8 @@ class Settings:
     """Concurrent checkouts, or cart calls, that share one transaction; 1 gives each its own."""
     cached_products: int = 100_000
     """Products that a worker keeps in memory, about 1 KB each; 0 keeps none."""
+    metrics_listen: tuple[str, int] | None = None
+    """Host and port that answer Prometheus; None answers nowhere."""
     shared_memory: str = ""
     """File in memory that the workers of a host share, so that each knows at once what another one changed; without it, 250 ms later."""
     log_level: str = "info"
@@ -191,6 +193,7 @@ class Settings:
             pool_size=integer(env, "MERCATO_POOL_SIZE", 8, low=1, high=200),
             batch_max=integer(env, "MERCATO_BATCH_MAX", 64, low=1, high=256),
             cached_products=integer(env, "MERCATO_CACHED_PRODUCTS", 100_000, low=0, high=10_000_000),
+            metrics_listen=address(env, "MERCATO_METRICS_LISTEN"),
             shared_memory=env.get("MERCATO_SHARED_MEMORY", ""),
             log_level=one_of(env, "MERCATO_LOG_LEVEL", "info", ("debug", "info", "warning", "error")),
             log_format=one_of(env, "MERCATO_LOG_FORMAT", "json", ("json", "console")),

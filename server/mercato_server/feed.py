@@ -4,6 +4,7 @@ import asyncio
 import json
 import math
 import sys
+import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from uuid import UUID
 
@@ -53,6 +54,11 @@ class Listener:
     def current(self) -> bool:
         """Whether all that was committed 250 ms ago has been passed on."""
         return asyncio.get_running_loop().time() - self._heard_until < FRESH_S
+
+    @property
+    def age_s(self) -> float:
+        """How long ago the last poll began of which all has been passed on, infinite while there is none; any thread may ask."""
+        return max(0.0, time.monotonic() - self._heard_until)  # the clock of the event loop, which may lag behind by some milliseconds
 
     def subscribe(self, reactions: Mapping[str, Callable[[UUID], None]], on_gap: Callable[[], None]) -> None:
         """Name what is to be called for which kinds of events (nobody else's), with their subject."""

@@ -7,6 +7,8 @@ from typing import TypeVar
 
 Number = TypeVar("Number", int, float)
 
+PORT_MAX = 65535
+
 
 class ConfigError(Exception):
     """A setting is missing or does not make sense; the message names the variable and what it must be."""
@@ -46,6 +48,17 @@ def matching(env: Mapping[str, str], name: str, default: str, pattern: str, want
 def integer(env: Mapping[str, str], name: str, default: int, *, low: int, high: int) -> int:
     """Return the number of a variable, or its default; raises ConfigError unless it is an integer within the bounds."""
     return _number(env, name, default, int, low, high)
+
+
+def address(env: Mapping[str, str], name: str) -> tuple[str, int] | None:
+    """Return the host and port of a variable, None if there are none; raises ConfigError unless it is `host:port` or `[IPv6]:port`."""
+    value = env.get(name, "")
+    if not value:
+        return None
+    found = re.fullmatch(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:\[\]]+)):([0-9]{1,5})", value)
+    if found is None or not 1 <= int(found[3]) <= PORT_MAX:
+        raise ConfigError(f"{name} is {value!r}; it must be host:port, such as 127.0.0.1:9464")
+    return found[1] or found[2], int(found[3])
 
 
 def seconds(env: Mapping[str, str], name: str, default: float) -> float:

@@ -192,11 +192,25 @@ GOOD = {"DATABASE_URL": "postgresql://x", "SECRET_KEY": "a secret key of thirty-
         ("MERCATO_POOL_SIZE", "0"),
         ("MERCATO_LOG_LEVEL", "loud"),
         ("MERCATO_DRAIN_SECONDS", "nan"),
+        ("MERCATO_METRICS_LISTEN", "9464"),
+        ("MERCATO_METRICS_LISTEN", "127.0.0.1:0"),
+        ("MERCATO_METRICS_LISTEN", "127.0.0.1:65536"),
+        ("MERCATO_METRICS_LISTEN", "::1:9464"),
+        ("MERCATO_METRICS_LISTEN", "unix:/run/metrics"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_named(variable: str, value: str) -> None:
     with pytest.raises(ConfigError, match=variable):
         Settings.from_environ(GOOD | {variable: value})
+
+
+@pytest.mark.parametrize(
+    ("value", "address"),
+    [("", None), ("127.0.0.1:9464", ("127.0.0.1", 9464)), ("[::1]:1", ("::1", 1)), ("metrics.internal:65535", ("metrics.internal", 65535))],
+)
+def test_an_address_for_prometheus_is_a_host_and_a_port(value: str, address: tuple[str, int] | None) -> None:
+    assert Settings.from_environ(GOOD).metrics_listen is None
+    assert Settings.from_environ(GOOD | {"MERCATO_METRICS_LISTEN": value}).metrics_listen == address
 
 
 def test_settings_never_show_their_secrets() -> None:

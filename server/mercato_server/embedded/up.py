@@ -23,7 +23,7 @@ from mercato_server.embedded.postgres import SETTINGS, Postgres
 from mercato_server.embedded.probes import POLL_S, until_healthy, until_listening, until_ready
 from mercato_server.embedded.processes import Command, EmbeddedError, Process, Program, complain, first, keep_running, while_alive
 from mercato_server.embedded.workers import Workers
-from mercato_server.variables import ConfigError, environ_file
+from mercato_server.variables import PORT_MAX, ConfigError, environ_file
 
 ENVOY_VERSION = "1.40.0"
 ENVOY_BYTES_MIN = 1024 * 1024
@@ -39,12 +39,19 @@ DRAIN_MAX_S = 20.0
 """Time that a worker which was replaced may take to end: its drain, and ten seconds for the calls that it has."""
 WORKERS_MAX = 8
 """Default number of workers, unless there are fewer processors."""
+METRICS_HOST = "127.0.0.1"
 SPARE_CONNECTIONS = 10
 """Connections left for psql, migrations and PostgreSQL's own use."""
 
 
 async def up(
-    *, port: int = 8080, data_dir: Path | None = None, workers: int | None = None, demo: bool = True, env_file: Path | None = None
+    *,
+    port: int = 8080,
+    data_dir: Path | None = None,
+    workers: int | None = None,
+    demo: bool = True,
+    env_file: Path | None = None,
+    metrics_port: int | None = None,
 ) -> int:
     """Run the shop until SIGINT or SIGTERM and return the exit code, 1 if it cannot start; a second signal kills it at once.
 
@@ -59,6 +66,7 @@ async def up(
             workers=workers or min(len(os.sched_getaffinity(0)), WORKERS_MAX),
             demo=demo,
             env_file=env_file,
+            metrics_port=metrics_port,
         )
         async with contextlib.aclosing(shop):
             await first(shop.run(asked.reload), asked.stop.wait())
@@ -71,7 +79,7 @@ async def up(
 class Shop:
     """All processes of one data directory, and the order in which they start and stop."""
 
-    def __init__(self, *, port: int, data_dir: Path, workers: int, demo: bool, env_file: Path | None) -> None:
+    def __init__(self, *, port: int, data_dir: Path, workers: int, demo: bool, env_file: Path | None, metrics_port: int | None) -> None:
         self._data_dir = data_dir
         self._count = workers
         self._demo = demo
@@ -88,6 +96,7 @@ class Shop:
             admin_path=str(self._admin),
             health_interval_s=HEALTH_INTERVAL_S,
         )
+        self._metrics_ports = _metrics_ports(metrics_port, workers + 1, port)
         self._mail = MailSettings()
         self._workers = Workers(workers, self._worker_process, self._until_at_edge)
         self._environ: dict[str, str] = {}
@@ -138,7 +147,9 @@ class Shop:
 
     async def _start(self) -> None:
         self._postgres.claim()
-        await _require_free_port(self._edge.listen_host, self._edge.port)
+        await _require_free_port(self._edge.listen_host, self._edge.port, "--port")
+        for port in self._metrics_ports:
+            await _require_free_port(METRICS_HOST, port, "--metrics-port")
         self._environ = self._worker_environ()
         settings = Settings.from_environ(self._environ)
         self._mail = settings.mail
@@ -206,11 +217,12 @@ class Shop:
 
     def _worker_process(self, number: int) -> Process:
         """Return how to run a worker: SIGTERM would make it wait for the edge, but whoever stops the shop means now."""
+        metrics = f"{METRICS_HOST}:{self._metrics_ports[number]}" if self._metrics_ports else ""
         return Process(
             Command(
                 name=f"worker {number}",
                 argv=[sys.executable, "-P", "-m", "mercato_server", "serve"],
-                environ=self._environ | {"MERCATO_LISTEN": self._edge.upstreams[number]},
+                environ=self._environ | {"MERCATO_LISTEN": self._edge.upstreams[number], "MERCATO_METRICS_LISTEN": metrics},
                 inherits=(self._shared_memory,),
                 output=self._data_dir / "log" / f"worker-{number}.log",
                 stop_signals=(signal.SIGINT,),
@@ -257,10 +269,17 @@ class Shop:
             f"gRPC   127.0.0.1:{self._edge.port}  ({security}, reflection; gRPC-Web too)\n"
             f"data   {self._data_dir}  (logs in log/)\n"
             f"mail   {mail}\n"
+            f"{self._announced_metrics()}"
             f"SQL    psql '{self._postgres.url()}'\n"
             f"admin  mercato admin create EMAIL --data-dir {shlex.quote(str(self._data_dir))}\n"
             f"ready {base}\n"
         )
+
+    def _announced_metrics(self) -> str:
+        if not self._metrics_ports:
+            return ""
+        first, last = self._metrics_ports[0], self._metrics_ports[-1]
+        return f"stats  http://{METRICS_HOST}:{first}/metrics  (a port for each worker, and one for a reload, up to {last})\n"
 
 
 def hashing_threads(workers: int) -> int:
@@ -268,7 +287,23 @@ def hashing_threads(workers: int) -> int:
     return max(1, len(os.sched_getaffinity(0)) // workers)
 
 
-async def _require_free_port(host: str, port: int) -> None:
+def _metrics_ports(first: int | None, count: int, edge_port: int) -> range:
+    """Return the ports of the workers' metrics, none if they are not wanted; raises EmbeddedError if they cannot be had."""
+    if first is None:
+        return range(0)
+    ports = range(first, first + count)
+    if ports[-1] > PORT_MAX:
+        raise EmbeddedError(
+            f"--metrics-port {first} leaves no ports for {count - 1} workers and one more; choose {PORT_MAX + 1 - count} or less"
+        )
+    if edge_port in ports:
+        raise EmbeddedError(
+            f"port {edge_port} cannot be that of metrics too, which take {first} to {ports[-1]}; choose another with --metrics-port"
+        )
+    return ports
+
+
+async def _require_free_port(host: str, port: int, option: str) -> None:
     """Raise EmbeddedError unless the port can be had; asked first, so that a mistake costs nothing but a message."""
     deadline = time.monotonic() + PORT_TIMEOUT_S
     while True:
@@ -278,12 +313,12 @@ async def _require_free_port(host: str, port: int) -> None:
                 probe.bind((host, port))
                 return
         except PermissionError:
-            raise EmbeddedError(f"port {port} needs root; choose another with --port") from None
+            raise EmbeddedError(f"port {port} needs root; choose another with {option}") from None
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise EmbeddedError(f"cannot listen on {host} port {port}: {error.strerror}") from None
         if time.monotonic() > deadline:
-            raise EmbeddedError(f"port {port} is in use; stop what listens there or choose another with --port")
+            raise EmbeddedError(f"port {port} is in use; stop what listens there or choose another with {option}")
         await asyncio.sleep(POLL_S)
 
 

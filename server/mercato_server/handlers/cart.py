@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from mercato.v1 import cart_pb2
-from mercato_server.coalescer import Batching, Coalescer
+from mercato_server.coalescer import Batching, Coalescer, Coalescers
 from mercato_server.context import Context
 from mercato_server.db import Pool
 from mercato_server.domain.carts import LINE_QUANTITY_MAX, CartLine
@@ -35,6 +35,7 @@ class CartHandler:
         self._set: Coalescer[LineChange, Lines | Stored] = Coalescer(
             lambda changes: carts.put(pool, changes), party=lambda change: change.account_id, batching=batching
         )
+        self.coalescers: Coalescers = {"get_cart": self._read, "add_cart_item": self._add, "set_cart_item": self._set}
 
     async def GetCart(self, _request: cart_pb2.GetCartRequest, context: Context) -> cart_pb2.Cart:
         """Return the cart."""

@@ -1,7 +1,7 @@
 """OrderService."""
 
 from mercato.v1 import order_pb2
-from mercato_server.coalescer import Batching, Coalescer
+from mercato_server.coalescer import Batching, Coalescer, Coalescers
 from mercato_server.context import Context
 from mercato_server.db import Pool
 from mercato_server.domain.accounts import Role
@@ -35,6 +35,7 @@ class OrderHandler:
             party=lambda wish: wish.account_id,
             batching=batching,
         )
+        self.coalescers: Coalescers = {"checkout": self._checkout}
 
     async def Checkout(self, request: order_pb2.CheckoutRequest, context: Context) -> Answer:
         """Buy what is in the cart."""

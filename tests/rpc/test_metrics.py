@@ -1,0 +1,127 @@
+"""What a worker tells Prometheus, over HTTP, while it serves calls."""
+
+import asyncio
+import math
+import socket
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+
+import pytest
+
+from mercato.v1.catalog_pb2 import BatchGetProductsRequest, ListProductsRequest
+from mercato_server import app, db
+from mercato_server.config import Limits, Settings
+from rpc.test_catalog_cache import locked
+from support.scrape import Samples, scrape
+from support.shop import Shop, worker
+
+HIT, MISSED, KEPT = "mercato_catalog_cache_hits_total", "mercato_catalog_cache_misses_total", "mercato_catalog_cache_entries"
+AGE = "mercato_change_feed_age_seconds"
+
+
+@pytest.fixture
+def port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def settings(settings: Settings, port: int) -> Settings:
+    """Those of a worker that answers Prometheus, and does not wait for a lock for long."""
+    return replace(settings, metrics_listen=("127.0.0.1", port), limits=Limits(lock_timeout_s=0.5))
+
+
+@pytest.fixture
+async def shop(settings: Settings, pool: "db.Pool") -> AsyncIterator[Shop]:
+    async with worker(settings, pool) as shop:
+        yield shop
+
+
+async def samples(port: int) -> Samples:
+    return await asyncio.to_thread(scrape, port)
+
+
+async def until(port: int, wanted: Callable[[Samples], bool]) -> Samples:
+    """Ask until the answer is as it shall be."""
+    async with asyncio.timeout(20):
+        while not wanted(found := await samples(port)):
+            await asyncio.sleep(0.02)
+        return found
+
+
+def growth(before: Samples, after: Samples, *names: str) -> list[float]:
+    return [after[name] - before[name] for name in names]
+
+
+async def test_reads_of_the_catalog_are_counted_as_hits_or_misses_and_what_is_kept_too(shop: Shop, port: int) -> None:
+    admin = await shop.person(admin=True)
+    products = [await shop.product(admin) for _ in range(3)]
+    first = await until(port, lambda at: at[AGE] < math.inf)
+    names = [f"{name} {kind}" for kind in ("product", "page") for name in (HIT, MISSED, KEPT)]
+    assert {name: first[name] for name in names} == dict.fromkeys(names, 0)
+    for _ in range(5):
+        await shop.stock(products[0])
+    one = await samples(port)
+    assert sum(growth(first, one, f"{HIT} product", f"{MISSED} product")) == 5
+    assert one[f"{KEPT} product"] == 1
+    await shop.catalog.BatchGetProducts(BatchGetProductsRequest(ids=[product.id for product in products]))
+    for _ in range(4):
+        await shop.catalog.ListProducts(ListProductsRequest())
+    last = await samples(port)
+    assert sum(growth(one, last, f"{HIT} page", f"{MISSED} page")) == 4
+    assert last[f"{MISSED} product"] >= 3
+    assert (last[f"{KEPT} product"], last[f"{KEPT} page"]) == (3, 1)
+    async with asyncio.timeout(20):
+        while growth(first, await samples(port), f"{HIT} product", f"{HIT} page").count(0):
+            await shop.stock(products[0])
+            await shop.catalog.ListProducts(ListProductsRequest())
+
+
+async def test_the_age_of_the_feed_is_small_unless_it_cannot_be_heard(shop: Shop, port: int, database: str) -> None:
+    await until(port, lambda at: at[AGE] < 0.25)
+    async with locked(database, "events"):
+        await until(port, lambda at: at[AGE] > 0.25)
+        await until(port, lambda at: at[AGE] == math.inf)
+    await until(port, lambda at: at[AGE] < 0.25)
+
+
+async def test_calls_that_share_transactions_are_counted_with_them(shop: Shop, port: int) -> None:
+    ball = await shop.product(await shop.person(admin=True), stock=100)
+    buyers = [await shop.person() for _ in range(8)]
+    await asyncio.gather(*(shop.add(buyer, ball) for buyer in buyers))
+    await asyncio.gather(*(shop.checkout(buyer) for buyer in buyers))
+    found = await samples(port)
+    for kind in ("add_cart_item", "checkout"):
+        assert found[f"mercato_batched_calls_total {kind}"] == 8
+        assert 1 <= found[f"mercato_batches_total {kind}"] <= 8
+    assert {name.partition(" ")[2] for name in found if name.startswith("mercato_batches_total")} == {
+        "add_cart_item",
+        "checkout",
+        "get_cart",
+        "get_product",
+        "set_cart_item",
+    }
+
+
+async def test_the_process_is_described(shop: Shop, port: int) -> None:
+    found = await samples(port)
+    assert found["process_cpu_seconds_total"] > 0
+    assert found["process_resident_memory_bytes"] > 1_000_000
+    assert found["process_open_fds"] > 3
+
+
+async def test_a_port_in_use_is_told_and_leaves_nothing_behind(settings: Settings, port: int) -> None:
+    with socket.create_server(("127.0.0.1", port)), pytest.raises(app.StartupError) as told:
+        async with app.running(settings):
+            raise AssertionError("it serves")
+    assert str(told.value) == f"cannot answer Prometheus on 127.0.0.1 port {port}: Address already in use; set MERCATO_METRICS_LISTEN"
+    async with app.running(settings):
+        assert await samples(port)
+
+
+async def test_a_worker_that_stopped_answers_no_more(settings: Settings, port: int) -> None:
+    async with app.running(settings):
+        assert await samples(port)
+    with pytest.raises(OSError, match="refused"):
+        await samples(port)
