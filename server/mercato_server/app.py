@@ -20,8 +20,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 from mercato.v1 import auth_pb2, cart_pb2, catalog_pb2, order_pb2
 from mercato_server import db, failpoints, keyrings, schema
 from mercato_server.catalog_cache import CatalogCache
-from mercato_server.coalescer import Batching
-from mercato_server.config import Settings
+from mercato_server.config import Batching, Settings
 from mercato_server.domain.keys import WrongSecretError
 from mercato_server.domain.paging import PageTokens
 from mercato_server.domain.tokens import Keyring, Tokens

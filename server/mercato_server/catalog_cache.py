@@ -7,7 +7,8 @@ from uuid import UUID
 
 from cachetools import LRUCache
 
-from mercato_server.coalescer import Batching, Coalescer, Coalescers
+from mercato_server.coalescer import Coalescer, Coalescers
+from mercato_server.config import Batching
 from mercato_server.feed import Listener
 from mercato_server.revisions import LISTING, STOCK, Revisions, slot
 

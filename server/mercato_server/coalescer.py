@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping, S
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
+from mercato_server.config import Batching
 from mercato_server.db import refusal
 from mercato_server.domain.errors import Conflict, DatabaseUnavailable, MercatoError, Overloaded
 from mercato_server.transactions import deadline
@@ -14,18 +15,6 @@ Result = TypeVar("Result")
 
 EARLY_S = 0.002
 """Timers of uvloop count whole milliseconds, so they may go off this much before their time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Batching:
-    """The bounds of a coalescer."""
-
-    batch_max: int = 64
-    in_flight_max: int = 2
-    """Batches under way at once: while PostgreSQL works on one, Python can make the other."""
-    beside_min: int = 16
-    """Calls that must wait for a batch to start beside another: a few stragglers are better off in the next than in one of their own."""
-    queue_max: int = 1_024
 
 
 @dataclass(slots=True, eq=False)

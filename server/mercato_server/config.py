@@ -62,6 +62,18 @@ class Limits:
     connect_timeout_s: float = 5.0
 
 
+@dataclass(frozen=True, slots=True)
+class Batching:
+    """The bounds of a coalescer: how many calls share a transaction, and how many transactions are under way."""
+
+    batch_max: int = 64
+    in_flight_max: int = 2
+    """Batches under way at once: while PostgreSQL works on one, Python can make the other."""
+    beside_min: int = 16
+    """Calls that must wait for a batch to start beside another: a few stragglers are better off in the next than in one of their own."""
+    queue_max: int = 1_024
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportLimits:
     """The bounds of `mercato import`."""

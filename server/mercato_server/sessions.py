@@ -4,7 +4,8 @@ from uuid import UUID
 
 from cachetools import LRUCache
 
-from mercato_server.coalescer import Batching, Coalescer
+from mercato_server.coalescer import Coalescer
+from mercato_server.config import Batching
 from mercato_server.db import Pool
 from mercato_server.domain.accounts import Role
 from mercato_server.domain.tokens import Identity, Keyring, Tokens

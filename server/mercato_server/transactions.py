@@ -27,8 +27,8 @@ TRIES = 4
 """Runs of a transaction that conflicts with others or loses its connection, the first included."""
 JITTER_S = (0.005, 0.1)
 """Bounds of the random pause between two runs."""
-RESERVE_S = 0.1
-"""Part of the caller's time that is kept for the answer: a lock is given up this much before the deadline."""
+RESERVE = 0.2
+"""Share of the caller's time that is kept for the answer: a lock is given up this much before the deadline."""
 SHORTEST_S = 0.01
 BATCH_PATIENCE = 0.25
 RESOLVE_S = 2.0
@@ -140,7 +140,7 @@ def _begin(patience: float) -> str:
     remaining_s = time_left()
     if remaining_s is None:
         return "BEGIN"
-    lock_s = max((remaining_s - RESERVE_S) * patience, SHORTEST_S)
+    lock_s = max(remaining_s * (1 - RESERVE) * patience, SHORTEST_S)
     return f"BEGIN; SET LOCAL statement_timeout = {int(remaining_s * 1000)}; SET LOCAL lock_timeout = {int(lock_s * 1000)}"
 
 

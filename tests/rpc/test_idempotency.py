@@ -219,8 +219,8 @@ async def test_a_duplicate_that_cannot_wait_so_long_is_refused(two: Two, world: 
     async with two.held(case.table) as holder:
         first = asyncio.ensure_future(call(two.shop, request, caller, key, timeout_s=10))
         await until_waiting(holder, 1)
-        near = asyncio.ensure_future(refusal(call(two.shop, request, caller, key, timeout_s=0.8)))
-        far = asyncio.ensure_future(refusal(call(two.elsewhere, request, caller, key, timeout_s=0.8)))
+        near = asyncio.ensure_future(refusal(call(two.shop, request, caller, key, timeout_s=2)))
+        far = asyncio.ensure_future(refusal(call(two.elsewhere, request, caller, key, timeout_s=2)))
         for error in (await near, await far):
             assert (error.code, error.reason) == (StatusCode.ABORTED, "CONFLICT")
             assert error.trailers["retry-after"] == "1"
@@ -234,7 +234,7 @@ async def test_a_call_that_could_not_get_a_lock_leaves_its_key_free(two: Two, wo
     caller, request = world.person(case.caller), case.first(world)
     before = await rows(two.shop)
     async with two.held(case.table):
-        error = await refusal(call(two.shop, request, caller, key, timeout_s=0.8))
+        error = await refusal(call(two.shop, request, caller, key, timeout_s=2))
         assert (error.code, error.reason) == (StatusCode.ABORTED, "CONFLICT")
     assert await rows(two.shop) == before
     assert not (await call(two.elsewhere, request, caller, key)).replayed

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from mercato_server.coalescer import Batching, Coalescer
+from mercato_server.coalescer import Coalescer
+from mercato_server.config import Batching
 from mercato_server.domain.errors import CartEmpty, Conflict, DatabaseUnavailable, MercatoError, Overloaded
 from mercato_server.transactions import deadline
 

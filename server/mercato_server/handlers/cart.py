@@ -3,7 +3,8 @@
 from uuid import UUID
 
 from mercato.v1 import cart_pb2
-from mercato_server.coalescer import Batching, Coalescer, Coalescers
+from mercato_server.coalescer import Coalescer, Coalescers
+from mercato_server.config import Batching
 from mercato_server.context import Context
 from mercato_server.db import Pool
 from mercato_server.domain.carts import LINE_QUANTITY_MAX, CartLine

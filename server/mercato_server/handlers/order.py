@@ -1,7 +1,8 @@
 """OrderService."""
 
 from mercato.v1 import order_pb2
-from mercato_server.coalescer import Batching, Coalescer, Coalescers
+from mercato_server.coalescer import Coalescer, Coalescers
+from mercato_server.config import Batching
 from mercato_server.context import Context
 from mercato_server.db import Pool
 from mercato_server.domain.accounts import Role
