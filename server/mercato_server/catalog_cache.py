@@ -146,11 +146,11 @@ class CatalogCache:
         """Tell that products have changed, and which of them lists hold."""
         self._revisions.tell([*_slots(product_ids), LISTING, STOCK])
 
-    def _heard_of_stock(self, product_id: UUID) -> None:
-        self._revisions.hear([*_slots([product_id]), STOCK])
+    def _heard_of_stock(self, product_id: str) -> None:
+        self._revisions.hear([slot(product_id.encode()), STOCK])
 
-    def _heard_of_listing(self, product_id: UUID) -> None:
-        self._revisions.hear([*_slots([product_id]), LISTING, STOCK])
+    def _heard_of_listing(self, product_id: str) -> None:
+        self._revisions.hear([slot(product_id.encode()), LISTING, STOCK])
 
     def _known(self, key: bytes) -> bytes | None:
         found = self._products.get(key)

@@ -6,7 +6,6 @@ import math
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from uuid import UUID
 
 import structlog
 
@@ -46,7 +45,7 @@ class Listener:
 
     def __init__(self, pool: "Pool") -> None:
         self._pool = pool
-        self._reactions: dict[str, Callable[[UUID], None]] = {}
+        self._reactions: dict[str, Callable[[str], None]] = {}
         self._on_gap: list[Callable[[], None]] = []
         self._heard_until = -math.inf
 
@@ -60,8 +59,8 @@ class Listener:
         """How long ago the last poll began of which all has been passed on, infinite while there is none; any thread may ask."""
         return max(0.0, time.monotonic() - self._heard_until)  # the clock of the event loop, which may lag behind by some milliseconds
 
-    def subscribe(self, reactions: Mapping[str, Callable[[UUID], None]], on_gap: Callable[[], None]) -> None:
-        """Name what is to be called for which kinds of events (nobody else's), with their subject."""
+    def subscribe(self, reactions: Mapping[str, Callable[[str], None]], on_gap: Callable[[], None]) -> None:
+        """Name what is to be called for which kinds of events (nobody else's), with the text of their subject's id."""
         self._reactions.update(reactions)
         self._on_gap.append(on_gap)
 

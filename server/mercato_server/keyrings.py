@@ -1,7 +1,6 @@
 """The keyring of a shop: from SECRET_KEY, or from the keys in its database."""
 
 import asyncio
-from uuid import UUID
 
 import structlog
 
@@ -74,7 +73,7 @@ class KeyWatch:
         self._changed = asyncio.Event()
         listener.subscribe({"keys.changed": self._on_change}, self._changed.set)
 
-    def _on_change(self, _subject_id: UUID) -> None:
+    def _on_change(self, _subject_id: str) -> None:
         self._changed.set()
 
     async def keep(self) -> None:

@@ -25,7 +25,7 @@ class Sessions:
     def __init__(self, pool: "Pool", tokens: Tokens, listener: Listener, batching: Batching) -> None:
         self.tokens = tokens
         self._listener = listener
-        listener.subscribe({"session.ended": self.end}, self.forget)
+        listener.subscribe({"session.ended": lambda session_id: self.end(UUID(session_id))}, self.forget)
         self._verified: LRUCache[str, Identity] = LRUCache(REMEMBERED)
         self._live: LRUCache[UUID, None] = LRUCache(REMEMBERED)
         self._heard = 0

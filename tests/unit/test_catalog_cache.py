@@ -124,9 +124,9 @@ async def test_what_a_worker_has_only_heard_of_is_its_own_affair(shelf: Shelf) -
     here, there = cache_of(shelf, Revisions(memory)), cache_of(shelf, Revisions(memory))
     for at in (here, there):
         keep_page(at, b"all", {BALL: b"1"})
-    here._listener._reactions["stock.changed"](BALL)
+    here._listener._reactions["stock.changed"](str(BALL))
     assert [at.product(str(BALL).encode()) for at in (here, there)] == [None, b"1"]
-    here._listener._reactions["product.updated"](BALL)
+    here._listener._reactions["product.updated"](str(BALL))
     assert [at.page(b"all") for at in (here, there)] == [None, response([b"1"])]
 
 
