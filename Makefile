@@ -21,8 +21,8 @@ install: .venv/installed ## prepare .venv with hash-pinned dependencies
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
 	@touch $@
 
-# The yardstick of `make bench` needs packages that the server does not, so `make install` leaves them out.
-peer: .venv/peer ## add what benchmarks/peer is made of to .venv
+# The yardstick and the plots of `make bench` need packages that the server does not, so `make install` leaves them out.
+peer: .venv/peer ## add what benchmarks/peer and the plots are made of to .venv
 
 .venv/peer: .venv/installed requirements/peer.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/peer.txt
@@ -54,11 +54,8 @@ readme: install ## write what its commands print into README.md, against a fresh
 lock: install ## resolve the dependencies anew into requirements/*.txt
 	$(RUN) $(BIN)/python tools/lock.py
 
-bench: peer ## measure calls per second and CPU per call beside an empty RPC and beside a peer; checkouts beside pgbench; readers beside a flood of logins
-	$(RUN) $(BIN)/python benchmarks/run.py $(ARGS)
-	$(RUN) $(BIN)/python benchmarks/checkouts.py $(ARGS)
-	$(RUN) $(BIN)/python benchmarks/against_peer.py $(ARGS)
-	$(RUN) $(BIN)/python benchmarks/login_flood.py $(ARGS)
+bench: peer ## measure all that is wanted of performance, and write it down; half an hour (ARGS=--quick: 3 minutes)
+	$(RUN) $(BIN)/python benchmarks/bench.py $(ARGS)
 
 soak: install ## run the fault and fuzz tests with their full numbers (three quarters of an hour; reports in benchmarks/results), and each race 50 times
 	$(RUN) $(BIN)/pytest tests/faults --soak --soak-report benchmarks/results/soak.md $(ARGS)

@@ -3,7 +3,7 @@
 import itertools
 import json
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from uuid import UUID
 
 import goods
@@ -17,16 +17,19 @@ from stage import HOST, WORKER, Stage, generate
 from worker import EMPTY
 
 GRPC, REST = "gRPC", "REST"
+OWN = "own client"
 PAGE_SIZE = 20
 _keys = itertools.count(1)
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How hard to drive, and for how long where the requests do not run out."""
+    """How hard to drive, and for how long; checkouts may run out of carts sooner."""
 
     concurrency: int
     seconds: float
+    rate: float | None = None
+    """Requests a second over REST; as many as there can be unless it is given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,7 @@ class Run:
     cpu_s: dict[str, float]
     batch: float = 0.0
     """Orders for each transaction that wrote anything."""
+    driver: str = OWN
 
 
 async def sell(conn: "Conn", carts: Sequence[Cart], generate: Callable[[], Awaitable[tuple[Outcome, dict[str, float]]]]) -> Run:
@@ -63,6 +67,10 @@ class Case:
     worker: str = WORKER
     """Which one answers gRPC."""
 
+    def one(self) -> "Case":
+        """Return the case of its first request alone."""
+        return replace(self, requests=lambda: self.requests()[:1])
+
     async def run(self, stage: Stage, conn: "Conn", load: Load) -> Run:
         """Measure once; raises goods.Mismatch if the database disagrees with the answers."""
         job = Job(
@@ -70,33 +78,40 @@ class Case:
             address=str(stage.workers[self.worker]) if self.way == GRPC else f"{HOST}:{stage.edge_port}",
             requests=self.requests(),
             concurrency=load.concurrency,
-            seconds=None if self.places_orders else load.seconds,
+            seconds=load.seconds,
             repeatable=not self.carts,
+            once=self.places_orders,
+            rate=load.rate,
         )
         if self.places_orders:
             return await sell(conn, self.carts, lambda: generate(job, stage))
-        if self.carts:
-            await goods.fill(conn, self.carts)
+        if not self.carts:
+            return Run(*await generate(job, stage))
+        await goods.fill(conn, self.carts)
         before = await goods.books(conn, self.carts)
         outcome, cpu_s = await generate(job, stage)
-        goods.require_added(before, await goods.books(conn, self.carts), outcome.count if self.carts else 0)
+        goods.require_added(before, await goods.books(conn, self.carts), outcome.count)
         return Run(outcome, cpu_s)
 
 
-def all_cases(wares: Goods, list_bytes: int) -> list[Case]:
-    """Return the cases in the order of the table; `list_bytes` is the length of a page of products."""
-    return [
-        empty(),
-        empty(list_bytes, "empty RPC, bytes of a list"),
-        *shop_cases(GRPC, wares),
-        Case(name="/healthz of Envoy itself", way=REST, requests=lambda: [http1.request("GET", "/healthz")]),
-        *shop_cases(REST, wares),
-    ]
+def get_product(way: str, wares: Goods) -> Case:
+    """Return the case of looking at a product."""
+    return Case(name="GetProduct", way=way, requests=lambda: [_get(way, product_id) for product_id in wares.shown])
 
 
-def listing(way: str) -> Case:
+def list_products(way: str) -> Case:
     """Return the case of a page of products."""
     return Case(name=f"ListProducts({PAGE_SIZE})", way=way, requests=lambda: [_list(way)])
+
+
+def get_cart(way: str, wares: Goods) -> Case:
+    """Return the case of looking at a cart."""
+    return Case(name="GetCart", way=way, requests=lambda: [_get_cart(way, cart) for cart in wares.readers])
+
+
+def add_cart_item(way: str, wares: Goods) -> Case:
+    """Return the case of adding to a cart."""
+    return Case(name="AddCartItem", way=way, requests=lambda: _adds(way, wares.shoppers), carts=wares.shoppers)
 
 
 def empty(size: int = 0, name: str = "empty RPC") -> Case:
@@ -111,16 +126,6 @@ def checkout(way: str, carts: Sequence[Cart], *, name: str = f"Checkout, {goods.
     )
 
 
-def shop_cases(way: str, wares: Goods) -> list[Case]:
-    """Return the cases of the shop over one of the two ways in."""
-    return [
-        Case(name="GetProduct", way=way, requests=lambda: [_get(way, product_id) for product_id in wares.shown]),
-        listing(way),
-        Case(name="AddCartItem", way=way, requests=lambda: _adds(way, wares.shoppers), carts=wares.shoppers),
-        checkout(way, wares.buyers),
-    ]
-
-
 def _get(way: str, product_id: UUID) -> Request:
     if way == REST:
         return http1.request("GET", f"/products/{product_id}")
@@ -133,6 +138,13 @@ def _list(way: str) -> Request:
         return http1.request("GET", f"/products?page_size={PAGE_SIZE}")
     message = catalog_pb2.ListProductsRequest(page_size=PAGE_SIZE)
     return http2.request("/mercato.v1.CatalogService/ListProducts", message.SerializeToString())
+
+
+def _get_cart(way: str, cart: Cart) -> Request:
+    headers = {"authorization": f"Bearer {cart.token}"}
+    if way == REST:
+        return http1.request("GET", "/cart", headers=headers)
+    return http2.request("/mercato.v1.CartService/GetCart", cart_pb2.GetCartRequest().SerializeToString(), tuple(headers.items()))
 
 
 def _adds(way: str, carts: Sequence[Cart]) -> list[Request]:

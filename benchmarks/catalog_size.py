@@ -1,8 +1,8 @@
-"""Measure what the size of a catalog costs: its import, and the same reads of 1,000 products and of many, in turns on one PostgreSQL."""
+"""What the size of a catalog costs: the same reads of small and large ones, in turns on one PostgreSQL, and the memory of a worker."""
 
-import argparse
 import asyncio
 import random
+import secrets
 import statistics
 import subprocess
 import sys
@@ -15,21 +15,100 @@ from uuid import UUID
 import asyncpg
 
 import catalog_csv
+import http2
+from goods import ALGORITHM, Mismatch
+from mercato.v1 import catalog_pb2
 from mercato_server import db, schema
 from mercato_server.config import Settings, child_environ
 from mercato_server.domain.catalog import ProductFilter, ProductOrder
 from mercato_server.domain.paging import Page, Position
 from mercato_server.embedded.postgres import Postgres
+from mercato_server.embedded.probes import until_listening
 from mercato_server.store import catalog, product_lists
-from stage import processor_s
+from meter import Job
+from report import Figures, Goal, Part, Spread
+from runs import Scale
+from stage import READY_TIMEOUT_S, WORKER, Stage, generate, worker_process
 
-SMALL = 1_000
 PAGE = 20
+RATIO_MAX = 1.2
+REPEATS = 20
+"""Of each read in a round."""
+BATCH = 100
+MEMORY_MAX_MB = 150.0
+GET, LIST, FILTERED, SEARCH = "get", "list", "filtered list", "search"
 Read = Callable[["db.Pool"], Awaitable[object]]
+Times = Mapping[tuple[str, str], Sequence[Sequence[float]]]
+"""Milliseconds of each read: a list for each round, with a median for each catalog."""
 
 
-async def reads(pool: "db.Pool") -> Mapping[str, Read]:
-    """Return the reads by name; each finds full pages in a catalog of either size, without the memory of a worker."""
+async def measure(scale: Scale, directory: Path | None) -> Part:
+    """Fill a database for each size, compare them, and let a worker keep what is in one of them."""
+    with tempfile.TemporaryDirectory(prefix="mercato-catalog-", dir=directory) as name:
+        place = Path(name).resolve()  # noqa: ASYNC240 - nothing runs yet
+        place.chmod(0o711)  # as root, PostgreSQL runs as nobody and must find its way in
+        server = Postgres(place, durable=False)  # what is measured is no disk
+        await server.start()
+        try:
+            urls = {size: server.url(f"products_{size}") for size in scale.catalogs}
+            rates = {size: await _fill(place, server, url, size) for size, url in urls.items()}
+            times = await _compare([*urls.values()], scale.rounds)
+            enough = min(size for size in scale.catalogs if size >= scale.cached)
+            memory = [await _memory(place, server, urls[enough], scale.cached) for _ in range(scale.few)]
+        finally:
+            await server.stop()
+    largest = scale.catalogs[-1]
+    imported = f"The import of {largest:,} products took {largest / rates[largest]:,.0f} s, {rates[largest]:,.0f} rows a second."
+    return Part(
+        title="Size of the catalog",
+        goals=[*_goals(times, scale), _memory_goal([full for _, full in memory], scale)],
+        note=f"{NOTE} {imported} The worker took {statistics.median(empty for empty, _ in memory):.0f} MB before it had read anything.",
+        tables=[_table(times, scale)],
+        figures=Figures(growth_ms={f"{kind}: {read}": _growth(rounds, scale) for (kind, read), rounds in times.items()}),
+    )
+
+
+async def _fill(directory: Path, server: Postgres, url: str, count: int) -> float:
+    """Make a database and import a catalog into it by the command; return the rows a second."""
+    await _execute(server.url(), f'CREATE DATABASE "products_{count}"')
+    await schema.migrate(url)
+    path = directory / "products.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        catalog_csv.write(file, count)
+    command = [sys.executable, "-m", "mercato_server", "import", str(path)]
+    began = time.perf_counter()
+    await asyncio.to_thread(subprocess.run, command, env=child_environ({"DATABASE_URL": url}), check=True, stdout=subprocess.DEVNULL)
+    rate = count / (time.perf_counter() - began)
+    await _execute(url, "VACUUM ANALYZE products")
+    return rate
+
+
+async def _execute(url: str, statement: str) -> None:
+    conn = await asyncpg.connect(url)
+    await conn.execute(statement)
+    await conn.close()
+
+
+async def _compare(urls: Sequence[str], rounds: int) -> Times:
+    """Measure each read of all catalogs in turns."""
+    pools = [await db.create_pool(Settings(database_url=url, secret_key="x" * 32, pool_size=1)) for url in urls]
+    sides = [await _reads(pool) for pool in pools]
+    times: dict[tuple[str, str], list[list[float]]] = {name: [] for name in sides[0]}
+    for name, found in [*times.items()] * (rounds + 1):  # once to warm up
+        spent: list[list[float]] = [[] for _ in pools]
+        for _ in range(REPEATS):
+            for pool, those, taken in zip(pools, sides, spent, strict=True):
+                began = time.perf_counter()
+                await those[name](pool)
+                taken.append((time.perf_counter() - began) * 1000)
+        found.append([*map(statistics.median, spent)])
+    for pool in pools:
+        await pool.close()
+    return {name: found[1:] for name, found in times.items()}
+
+
+async def _reads(pool: "db.Pool") -> Mapping[tuple[str, str], Read]:
+    """Return the reads by kind and name; each finds full pages in a catalog of either size, without the memory of a worker."""
     ids = [row["id"] for row in await pool.fetch("SELECT id FROM products")]
     category_id: UUID = await pool.fetchval("SELECT id FROM categories WHERE name = 'Running'")
     middle = await pool.fetchrow("SELECT id, price_minor FROM products ORDER BY price_minor, id OFFSET $1 LIMIT 1", len(ids) // 2)
@@ -44,96 +123,99 @@ async def reads(pool: "db.Pool") -> Mapping[str, Read]:
         return lambda pool: product_lists.products(pool, found, order, Page(PAGE, after=after))
 
     return {
-        "get": lambda pool: catalog.get(pool, [random.choice(ids)]),  # noqa: S311
-        "get 100": lambda pool: catalog.get(pool, random.sample(ids, 100)),
-        "list, newest": listing(ProductOrder.NEWEST),
-        "list, by price": listing(ProductOrder.CHEAPEST),
-        "list, category": listing(ProductOrder.NEWEST, category_id=category_id),
-        "list, category in stock by price": listing(ProductOrder.CHEAPEST, category_id=category_id, in_stock=True),
-        "list, prices by name": listing(ProductOrder.NAME, min_price_minor=2_000, max_price_minor=6_000),
-        "deep page, newest": listing(ProductOrder.NEWEST, deep[ProductOrder.NEWEST]),
-        "deep page, by price": listing(ProductOrder.CHEAPEST, deep[ProductOrder.CHEAPEST]),
-        "search, a SKU": listing(ProductOrder.RELEVANCE, query=rare.lower()),
-        "search, common words": listing(ProductOrder.RELEVANCE, query="waterproof boots"),
-        "search, one common word": listing(ProductOrder.RELEVANCE, query="ball"),
-        "search, a typo": listing(ProductOrder.RELEVANCE, query="kestrl helmet"),
-        "search, newest first": listing(ProductOrder.NEWEST, query="waterproof boots"),
-        "count of a category": lambda pool: product_lists.count(pool, ProductFilter(category_id=category_id), 10_000),
+        (GET, "one"): lambda pool: catalog.get(pool, [random.choice(ids)]),  # noqa: S311
+        (LIST, "newest"): listing(ProductOrder.NEWEST),
+        (LIST, "by price"): listing(ProductOrder.CHEAPEST),
+        (LIST, "newest, deep page"): listing(ProductOrder.NEWEST, deep[ProductOrder.NEWEST]),
+        (LIST, "by price, deep page"): listing(ProductOrder.CHEAPEST, deep[ProductOrder.CHEAPEST]),
+        (FILTERED, "category"): listing(ProductOrder.NEWEST, category_id=category_id),
+        (FILTERED, "category, in stock, by price"): listing(ProductOrder.CHEAPEST, category_id=category_id, in_stock=True),
+        (FILTERED, "prices, by name"): listing(ProductOrder.NAME, min_price_minor=2_000, max_price_minor=6_000),
+        (SEARCH, "a SKU"): listing(ProductOrder.RELEVANCE, query=rare.lower()),
+        (SEARCH, "common words"): listing(ProductOrder.RELEVANCE, query="waterproof boots"),
+        (SEARCH, "one common word"): listing(ProductOrder.RELEVANCE, query="ball"),
+        (SEARCH, "a typo"): listing(ProductOrder.RELEVANCE, query="kestrl helmet"),
+        (SEARCH, "common words, newest first"): listing(ProductOrder.NEWEST, query="waterproof boots"),
     }
 
 
-async def compare(pools: Sequence["db.Pool"], rounds: int) -> None:
-    """Print the median time of each read and the ratio, small and large in turns."""
-    sides = [(pool, await reads(pool)) for pool in pools]
-    print("| read | small, ms | large, ms | large / small |\n|---|--:|--:|--:|")
-    for name in sides[0][1]:
-        times: list[list[float]] = [[], []]
-        for _ in range(rounds):
-            for (pool, those), spent in zip(sides, times, strict=True):
-                began = time.perf_counter()
-                await those[name](pool)
-                spent.append((time.perf_counter() - began) * 1000)
-        small, large = (statistics.median(spent[rounds // 10 :]) for spent in times)
-        print(f"| {name} | {small:.2f} | {large:.2f} | {large / small:.2f} |", flush=True)
+def _goals(times: Times, scale: Scale) -> list[Goal]:
+    """Return a goal for each kind of read: of those of a kind, the one that grows most."""
+    growth = {name: [large / small for small, *_, large in rounds] for name, rounds in times.items()}
+    worst = [max((name for name in times if name[0] == kind), key=lambda name: statistics.median(growth[name])) for kind in _kinds(times)]
+    sizes = f"{scale.catalogs[-1]:,} ÷ {scale.catalogs[0]:,} products"
+    return [
+        Goal(what=f"{sizes}, time of {kind} ({read})", bound=RATIO_MAX, found=growth[kind, read], at_least=False) for kind, read in worst
+    ]
 
 
-async def fill(directory: Path, url: str, count: int) -> None:
-    """Import a catalog by the command, twice, and print what that costs."""
-    path = directory / "products.csv"
-    with path.open("w", encoding="utf-8", newline="") as file:
-        catalog_csv.write(file, count)
-    command = [sys.executable, "-m", "mercato_server", "import", str(path)]
-    for what in ("import", "again, unchanged"):
-        began = time.perf_counter()
-        await asyncio.to_thread(subprocess.run, command, env=child_environ({"DATABASE_URL": url}), check=True)
-        elapsed = time.perf_counter() - began
-        print(f"{what} of {count}: {elapsed:.1f} s, {count / elapsed:,.0f} rows/s")
+def _kinds(times: Times) -> list[str]:
+    return list(dict.fromkeys(kind for kind, _ in times))
 
 
-async def measure(directory: Path, count: int, rounds: int) -> None:
-    """Fill two databases and compare them."""
-    server = Postgres(directory, durable=False)  # what is measured is no disk
-    await server.start()
+def _growth(rounds: Sequence[Sequence[float]], scale: Scale) -> dict[int, float]:
+    return {size: statistics.median(own) for size, own in zip(scale.catalogs, zip(*rounds, strict=True), strict=True)}
+
+
+def _table(times: Times, scale: Scale) -> list[tuple[str, ...]]:
+    head = ("", "read", *(f"{size:,} products, ms" for size in scale.catalogs), "last ÷ first")
+    rows = []
+    for name, rounds in times.items():
+        medians = (f"{each:.2f}" for each in _growth(rounds, scale).values())
+        rows.append((*name, *medians, Spread.of([large / small for small, *_, large in rounds]).text(2)))
+    return [head, *rows]
+
+
+async def _memory(directory: Path, server: Postgres, url: str, count: int) -> tuple[float, float]:
+    """Return what a worker takes before and after it has read so many products, all of which it keeps, in MB."""
+    secret_key, socket = secrets.token_hex(32), server.run_dir / "worker.sock"
+    settings = {"DATABASE_URL": url, "SECRET_KEY": secret_key, "ALGORITHM": ALGORITHM, "MERCATO_CACHED_PRODUCTS": str(count)}
+    worker = worker_process(directory, socket, settings)
     try:
-        urls = []
-        for name, size in (("small", SMALL), ("large", count)):
-            connection = await asyncpg.connect(server.url("postgres"))
-            await connection.execute(f'CREATE DATABASE "{name}"')
-            await connection.close()
-            urls.append(server.url(name))
-            await schema.migrate(urls[-1])
-            before = processor_s(server.pid or 0)
-            await fill(directory, urls[-1], size)
-            print(f"PostgreSQL: {processor_s(server.pid or 0) - before:.1f} s of a core")
-        await compare_urls(urls, rounds)
+        await worker.start()
+        async with asyncio.timeout(READY_TIMEOUT_S):
+            await until_listening([socket])
+        pids = {WORKER: (worker.pid or 0,), "postgres": (server.pid or 0,)}
+        before = _resident_mb(worker.pid or 0)
+        await _read_all(Stage(directory, url, secret_key, {WORKER: socket}, 0, pids), count)
+        return before, _resident_mb(worker.pid or 0)
     finally:
-        await server.stop()
+        await worker.stop()
 
 
-async def compare_urls(urls: Sequence[str], rounds: int) -> None:
-    """Compare two databases that are filled."""
-    pools = [await db.create_pool(Settings(database_url=url, secret_key="x" * 32, pool_size=1)) for url in urls]
-    for pool in pools:
-        await pool.execute("VACUUM ANALYZE products", timeout=600)
-    await compare(pools, rounds)
-    for pool in pools:
-        await pool.close()
+async def _read_all(running: Stage, count: int) -> None:
+    """Get so many products through the worker, each once; raises Mismatch if an answer is none."""
+    conn = await asyncpg.connect(running.database_url)
+    ids = [str(row["id"]) for row in await conn.fetch("SELECT id FROM products LIMIT $1", count)]
+    await conn.close()
+    messages = [catalog_pb2.BatchGetProductsRequest(ids=ids[start : start + BATCH]) for start in range(0, count, BATCH)]
+    requests = [http2.request("/mercato.v1.CatalogService/BatchGetProducts", each.SerializeToString()) for each in messages]
+    job = Job(
+        protocol="h2",
+        address=str(running.workers[WORKER]),
+        requests=requests,
+        concurrency=4,
+        seconds=READY_TIMEOUT_S,
+        repeatable=True,
+        once=True,
+    )
+    outcome, _ = await generate(job, running)
+    if outcome.failures or outcome.count != len(requests):
+        raise Mismatch(f"{outcome.count} of {len(requests)} batches of products were read: {outcome.failures}")
 
 
-def main() -> None:
-    """Read the arguments and run."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--products", type=int, default=1_000_000)
-    parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--databases", nargs=2, metavar="URL", help="compare these, which are filled, instead")
-    arguments = parser.parse_args()
-    if arguments.databases:
-        asyncio.run(compare_urls(arguments.databases, arguments.rounds))
-        return
-    with tempfile.TemporaryDirectory(prefix="mercato-catalog-", dir=".") as directory:
-        Path(directory).chmod(0o711)
-        asyncio.run(measure(Path(directory).resolve(), arguments.products, arguments.rounds))
+def _resident_mb(pid: int) -> float:
+    """Return the resident memory of a process, what it shares with others included (proc_pid_status(5))."""
+    [line] = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS:")]
+    return int(line.split()[1]) / 1024
 
 
-if __name__ == "__main__":
-    main()
+def _memory_goal(found: Sequence[float], scale: Scale) -> Goal:
+    what = f"memory of a worker that keeps {scale.cached:,} products"
+    return Goal(what=what, bound=MEMORY_MAX_MB, found=found, unit="MB", digits=0, at_least=False)
+
+
+NOTE = (
+    f"The reads are those of the store, without gRPC and the memory of a worker; each time is the median of {REPEATS}, one catalog "
+    "after the other, and the median over the rounds. PostgreSQL runs without fsync. Memory is the resident set of the process."
+)

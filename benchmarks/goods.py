@@ -96,17 +96,22 @@ class Goods:
     """Products to look at, whose answers never change, and carts of products to buy."""
 
     shown: Sequence[UUID]
+    readers: Sequence[Cart]
+    """Whose carts stay as they are."""
     shoppers: Sequence[Cart]
     buyers: Sequence[Cart]
 
 
 async def make(conn: "Conn", secret_key: str, *, products: int, shoppers: int, buyers: int) -> Goods:
-    """Make as many products to buy and, newer than them, as many to look at, and people whose carts are random, but always the same."""
+    """Make as many products to buy and, newer than them, as many to look at, and people whose carts are random, but always the same.
+
+    There are as many readers as shoppers.
+    """
     sold, shown = [await make_products(conn, products) for _ in range(2)]
     chosen = random.Random(products)  # noqa: S311 - a sample, not a secret
-    carts = await make_carts(conn, secret_key, 1, [tuple(chosen.sample(sold, LINES)) for _ in range(shoppers + buyers)])
+    carts = await make_carts(conn, secret_key, 1, [tuple(chosen.sample(sold, LINES)) for _ in range(2 * shoppers + buyers)])
     await analyze(conn)
-    return Goods(shown=shown, shoppers=carts[:shoppers], buyers=carts[shoppers:])
+    return Goods(shown=shown, readers=carts[:shoppers], shoppers=carts[shoppers : 2 * shoppers], buyers=carts[2 * shoppers :])
 
 
 async def make_products(conn: "Conn", count: int) -> list[UUID]:

@@ -1,6 +1,7 @@
 """HTTP/1.1 keep-alive as cheaply as Python can: one connection for each caller."""
 
 import asyncio
+import time
 from collections.abc import Mapping
 from typing import cast
 
@@ -15,7 +16,7 @@ def request(method: str, path: str, *, headers: Mapping[str, str] | None = None,
     lines = [f"{method} {path} HTTP/1.1", "host: benchmark", *(f"{name}: {value}" for name, value in (headers or {}).items())]
     if body is not None:
         lines += ["content-type: application/json", f"content-length: {len(body)}"]
-    return Request("\r\n".join(lines).encode() + b"\r\n\r\n" + (body or b""))
+    return Request("\r\n".join(lines).encode() + b"\r\n\r\n" + (body or b""), path=path)
 
 
 class Caller(asyncio.Protocol):
@@ -33,11 +34,15 @@ class Caller(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
 
     def start(self) -> None:
-        """Send the next request, if there is one."""
+        """Send the next request once it is due, if there is one."""
         taken = self._meter.take()
         if taken and self._transport:
             self._number, request, self._sent = taken
-            self._transport.write(request.head)
+            wait_s = self._sent - time.perf_counter()
+            if wait_s > 0:
+                asyncio.get_running_loop().call_later(wait_s, self._transport.write, request.head)
+            else:
+                self._transport.write(request.head)
 
     def data_received(self, data: bytes) -> None:
         """Put the answer together."""

@@ -38,7 +38,7 @@ def request(path: str, message: bytes, metadata: Sequence[tuple[str, str]] = ())
         *metadata,
     )
     block = bytes((_POST, _HTTP)) + b"".join(_literal(name, value) for name, value in headers)
-    return Request(block, b"\0" + struct.pack(">I", len(message)) + message)
+    return Request(block, b"\0" + struct.pack(">I", len(message)) + message, path)
 
 
 def _literal(name: str, value: str) -> bytes:

@@ -27,7 +27,7 @@ async def _run(job: Job) -> Outcome:
         for caller in callers:
             caller.start()
     try:
-        async with asyncio.timeout((job.seconds or 0) + TIMEOUT_S):
+        async with asyncio.timeout(job.seconds + TIMEOUT_S):
             await meter.finished.wait()
     except TimeoutError:
         meter.abandon("no answer in time")

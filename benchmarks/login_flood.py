@@ -1,127 +1,156 @@
-"""Measure what a flood of logins does to those who only look at products: the latency of GetProduct, with the flood and without it."""
+"""Every call but login at 80 % of what the shop can do, while others log in as fast as they can: latencies with that flood and without."""
 
-import argparse
 import asyncio
 import json
-import statistics
-import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
+import asyncpg
+
+import cases
 import goods
 import http1
-import report
 import runs
-from cases import REST, all_cases
-from mercato_server.db import Conn
+from cases import REST, Case, Load
+from goods import Goods, Mismatch
 from mercato_server.embedded.up import hashing_threads
 from meter import Job, Outcome, Request
+from report import Goal, Part, Spread
+from runs import Scale
 from stage import HOST, Stage, generate
 
-PRODUCTS = 100
-RATIO_MAX = 2.0
-"""What the flood may multiply the 99th percentile by."""
-LEAD_S = 1.0
-"""Time that the flood has to fill the queues before anything is measured."""
+PRODUCTS = 1_000
+WORKERS = 2
+CALLERS = 16
+"""Of each call."""
+SHARE = 0.8
+FLOOD = 64
+LEAD_S, TAIL_S = 1.0, 0.5
+"""Time that the flood has to fill the queues before anything is measured, and that it goes on for, since carts are filled first."""
 GUESSES = 1_000
+BUYERS_PER_SECOND = 1_000
+"""More than can be served beside the other calls."""
+P99_MAX_MS = 100.0
+SECONDS, EAGER_S = 2.0, 1.0
+"""The least that calls are made for, since there are only few of the slow ones; and the time in which is found what can be done."""
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What readers saw, and how the logins of the flood were answered."""
+    """What the callers saw, and how the logins of the flood were answered."""
 
-    readers: Outcome
+    asked: dict[str, float]
+    """Calls a second."""
+    calls: dict[str, Outcome]
     logins: Counter[str]
 
-
-def main() -> int:
-    """Run from the command line; returns the exit code."""
-    return runs.carry_out(_measure(_options()))
-
-
-def _options() -> argparse.Namespace:
-    parser = runs.parser(__doc__)
-    parser.add_argument("--seconds", type=float, default=5.0, help="time of one measurement")
-    parser.add_argument("--readers", type=runs.positive, default=4, help="callers of GetProduct at once")
-    parser.add_argument("--workers", type=runs.positive, default=2, help="workers behind Envoy")
-    parser.add_argument("--quick", action="store_true", help="2 rounds of 2 s: a first look")
-    if parser.parse_args().quick:
-        parser.set_defaults(rounds=2, seconds=2.0)
-    return parser.parse_args()
+    @property
+    def worst_ms(self) -> float:
+        """The 99th percentile of the call where it is highest."""
+        return max(outcome.p99_ms for outcome in self.calls.values())
 
 
-async def _measure(options: argparse.Namespace) -> list[str]:
-    """Measure, and print and keep the table; returns what failed."""
-    threads = hashing_threads(options.workers)
-    workers = {f"worker-{number}": {"MERCATO_BCRYPT_THREADS": str(threads)} for number in range(options.workers)}
-    async with runs.shop(options.directory, workers=workers) as (running, conn):
-        requests = await _requests(running, conn)
-        readers = _job(running, requests, options.readers, options.seconds)
-        flood = _job(running, [_guess(number) for number in range(GUESSES)], options.concurrency, LEAD_S + options.seconds)
-        await generate(readers, running)  # fills caches and connections
-        idle, flooded = await runs.interleave([partial(_round, running, readers, each) for each in (None, flood)], options.rounds)
-        machine = report.machine(await conn.fetchval("SHOW server_version"))
-    ratio = statistics.median(flooded_p99 / idle_p99 for idle_p99, flooded_p99 in zip(_p99s(idle), _p99s(flooded), strict=True))
-    text = _text(options, idle, flooded, ratio)
-    print(text)
-    if not options.no_results:
-        content = {"machine": machine, "idle_p99_ms": _p99s(idle), "flooded_p99_ms": _p99s(flooded), "ratio": ratio}
-        report.write(runs.RESULTS, "login_flood", content, text)
-    return [f"the flood multiplies the 99th percentile by {ratio:.2f}, more than {RATIO_MAX:g}"] if ratio > RATIO_MAX else []
+async def measure(scale: Scale, directory: Path | None) -> Part:
+    """Find in each round what the shop can do just now, then ask for most of it, beside the flood and without it."""
+    threads = hashing_threads(WORKERS)
+    workers = {f"worker-{number}": {"MERCATO_BCRYPT_THREADS": str(threads)} for number in range(WORKERS)}
+    seconds = max(scale.seconds, SECONDS)
+    async with runs.shop(directory, workers=workers) as (running, conn):
+        wares = await goods.make(conn, running.secret_key, products=PRODUCTS, shoppers=4 * CALLERS, buyers=int(BUYERS_PER_SECOND * seconds))
+        calls, flood = _calls(wares), _flood(running, LEAD_S + seconds + TAIL_S)
+        await _call([(case, Load(CALLERS, EAGER_S)) for case in calls], running)  # fills caches and connections
+        rounds = [partial(_round, calls, running, seconds, each) for each in ((flood, None) if scale.thorough else (flood,))]
+        flooded, *calm = await runs.interleave(rounds, scale.rounds)
+    return Part(
+        title=f"Latencies at {SHARE:.0%} load beside a flood of logins",
+        goals=[
+            Goal(
+                what=f"p99 at {SHARE:.0%} load beside a flood of logins, of the slowest call",
+                bound=P99_MAX_MS,
+                found=[each.worst_ms for each in flooded],
+                unit="ms",
+                digits=0,
+                at_least=False,
+            )
+        ],
+        note=f"{NOTE} Logins answered a second: {_answers(flooded, LEAD_S + seconds + TAIL_S)}.",
+        tables=[_table({"flood": flooded} | ({"no flood": calm[0]} if calm else {}))],
+    )
 
 
-async def _requests(running: Stage, conn: "Conn") -> Sequence[Request]:
-    wares = await goods.make(conn, running.secret_key, products=PRODUCTS, shoppers=1, buyers=1)
-    [get_product] = [case for case in all_cases(wares, 0) if case.way == REST and case.name == "GetProduct"]
-    return get_product.requests()
+def _calls(wares: Goods) -> list[Case]:
+    reads = [cases.get_product(REST, wares), cases.list_products(REST), cases.get_cart(REST, wares)]
+    return [*reads, cases.add_cart_item(REST, wares), cases.checkout(REST, wares.buyers)]
 
 
-def _guess(number: int) -> Request:
-    """Return a login as somebody whom no other login names, so that no limit on one account's logins helps."""
-    body = json.dumps({"email": f"guess-{number}@example.com", "password": "a wrong guess"})
-    return http1.request("POST", "/v1/auth:login", body=body.encode())
-
-
-def _job(running: Stage, requests: Sequence[Request], concurrency: int, seconds: float) -> Job:
+def _flood(running: Stage, seconds: float) -> Job:
+    """Return logins as people whom no other login names, so that no limit on one account's logins helps."""
     return Job(
         protocol="http1",
         address=f"{HOST}:{running.edge_port}",
-        requests=requests,
-        concurrency=concurrency,
+        requests=[_guess(number) for number in range(GUESSES)],
+        concurrency=FLOOD,
         seconds=seconds,
         repeatable=False,
     )
 
 
-async def _round(running: Stage, readers: Job, flood: Job | None) -> Round:
-    """Let readers read, beside the flood if there is one."""
-    if flood is None:
-        return Round((await generate(readers, running))[0], Counter())
-    flooding = asyncio.create_task(generate(flood, running))
-    await asyncio.sleep(LEAD_S)
-    outcome, _ = await generate(readers, running)
-    return Round(outcome, Counter({why[:8]: count for why, count in (await flooding)[0].failures.items()}))
+def _guess(number: int) -> Request:
+    body = json.dumps({"email": f"guess-{number}@example.com", "password": "a wrong guess"})
+    return http1.request("POST", "/v1/auth:login", body=body.encode())
 
 
-def _p99s(rounds: Sequence[Round]) -> list[float]:
-    return [each.readers.p99_ms for each in rounds]
+async def _round(calls: Sequence[Case], running: Stage, seconds: float, flood: Job | None) -> Round:
+    """Make all the calls at once without a pause, and then most of them at fixed times, beside the flood if there is one."""
+    eager = await _call([(case, Load(CALLERS, EAGER_S)) for case in calls], running)
+    asked = {name: outcome.count / outcome.seconds * SHARE for name, outcome in eager.items()}
+    async with asyncio.TaskGroup() as group:
+        flooding = group.create_task(generate(flood, running)) if flood else None
+        await asyncio.sleep(LEAD_S if flood else 0)
+        paced = await _call([(case, Load(CALLERS, seconds, asked[case.name])) for case in calls], running)
+    return Round(asked, paced, Counter({why[:8]: count for why, count in flooding.result()[0].failures.items()} if flooding else {}))
 
 
-def _text(options: argparse.Namespace, idle: Sequence[Round], flooded: Sequence[Round], ratio: float) -> str:
+async def _call(calls: Sequence[tuple[Case, Load]], running: Stage) -> dict[str, Outcome]:
+    """Make calls of all kinds at once; raises an ExceptionGroup of goods.Mismatch if one is answered wrongly."""
+    async with asyncio.TaskGroup() as group:
+        calling = {case.name: group.create_task(_run(case, running, load)) for case, load in calls}
+    return {name: task.result() for name, task in calling.items()}
+
+
+async def _run(case: Case, running: Stage, load: Load) -> Outcome:
+    """Make the calls of a kind, and look at the books over a connection of their own."""
+    conn = await asyncpg.connect(running.database_url)
+    try:
+        outcome = (await case.run(running, conn, load)).outcome
+    finally:
+        await conn.close()
+    if outcome.failures:
+        raise Mismatch(f"{case.name} is answered wrongly: {outcome.failures}")
+    return outcome
+
+
+def _table(ways: Mapping[str, Sequence[Round]]) -> list[tuple[str, ...]]:
+    cells: list[tuple[str, ...]] = [("call", "way", "asked for a second", "p50 ms", "p99 ms")]
+    for name in next(iter(ways.values()))[0].calls:
+        for way, rounds in ways.items():
+            asked = Spread.of([each.asked[name] for each in rounds])
+            p50, p99 = (Spread.of([getattr(each.calls[name], figure) for each in rounds]) for figure in ("p50_ms", "p99_ms"))
+            cells.append((name, way, asked.text(), p50.text(1, spread=False), p99.text(1)))
+    return cells
+
+
+def _answers(flooded: Sequence[Round], seconds: float) -> str:
     logins = sum((each.logins for each in flooded), Counter[str]())
-    seconds = (LEAD_S + options.seconds) * len(flooded)
-    answers = ", ".join(f"{count / seconds:.1f} {status}" for status, count in sorted(logins.items()))
-    rows = [
-        f"| {name} | {statistics.median(each.readers.count / each.readers.seconds for each in rounds):,.0f} "
-        f"| {statistics.median(each.readers.p50_ms for each in rounds):.2f} | {statistics.median(_p99s(rounds)):.2f} |"
-        for name, rounds in (("idle", idle), (f"{options.concurrency} clients logging in", flooded))
-    ]
-    table = "\n".join(("| | GetProduct/s | p50 ms | p99 ms |", "|---|---|---|---|", *rows))
-    head = f"{options.readers} readers through Envoy, {options.workers} workers, {options.rounds} rounds of {options.seconds:g} s; medians."
-    return f"{head}\n\n{table}\n\np99 x {ratio:.2f}. Logins answered a second: {answers}.\n"
+    return ", ".join(f"{count / seconds / len(flooded):.1f} {status}" for status, count in sorted(logins.items()))
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+NOTE = (
+    f"Over REST through Envoy, {WORKERS} workers. First {CALLERS} callers of each make all calls without a pause; right after "
+    f"that {SHARE:.0%} as often, at fixed times: a latency runs from the time when its call was due, whether or not a caller was free. "
+    f"The flood is {FLOOD} clients that guess passwords as fast as they are answered. The load generators, six processes, share the cores "
+    "with all this."
+)

