@@ -74,6 +74,6 @@ NOTE = (
     "Both servers work on one database, in one run, by turns, and the books of orders, stock and carts must balance after each "
     "measurement. CPU is the processor time of the server (under `worker`), PostgreSQL with its backends, and Envoy for one answered "
     "request; the server that is not measured idles meanwhile. Envoy does for Mercato what it does in `mercato up` (transcoding, "
-    "validation, access log), and for the peer nothing but pass requests on. wrk asks for one and the same thing, over connections "
-    "that are kept. PostgreSQL is durable (fsync on)."
+    "validation, access log), and for the peer nothing but pass requests on. wrk asks for one and the same thing, a second at least, "
+    "over connections that are kept. PostgreSQL is durable (fsync on)."
 )

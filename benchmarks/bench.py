@@ -66,23 +66,23 @@ async def _measure(options: argparse.Namespace) -> list[str]:
         print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr)
     failures += [failure for part in parts.values() for failure in part.failures()]
     summary = _summary([*parts.values()], machine, scale)
-    page = "\n\n".join(
-        (summary, *(f"![{what}](plots/{name}.png)" for name, what in PLOTS.items()), *(part.page() for part in parts.values()))
-    )
-    print(page)
+    pages = [part.page() for part in parts.values()]
+    print(summary, *pages, sep="\n\n")
     if not failures and len(parts) == len(PARTS):
-        _write(f"{page}\n", summary, {"machine": machine, "scale": asdict(scale), **_content(parts)})
+        plotted = [f"![{what}](plots/{name}.png)" for name, what in PLOTS.items()]
+        _write("\n\n".join((summary, *plotted, *pages)) + "\n", summary, {"machine": machine, "scale": asdict(scale), **_content(parts)})
     return failures
 
 
 def _summary(parts: Sequence[Part], machine: Mapping[str, Any], scale: Scale) -> str:
     """Return what the README quotes."""
     samples = [sample for part in parts for own in part.lines.values() for sample in own]
-    strangers = statistics.median(sample.strangers for sample in samples) if samples else 0.0
+    strangers = statistics.median(sample.strangers for sample in samples) if samples else None
     mode = "Full" if scale.thorough else "Quick"
     words = (
         f"{report.setting(machine, strangers)} {mode} mode: {scale.rounds} rounds of {scale.seconds:g} s, {scale.concurrency} callers "
-        "at once unless it says otherwise; medians over the rounds, lowest and highest in brackets."
+        "at once unless it says otherwise; medians over the rounds, lowest and highest in brackets. CPU is the processor time of a call "
+        "over all processes, ÷ that of the yardstick."
     )
     cells = [GOALS_HEAD, *(goal.cells() for part in parts for goal in part.goals)]
     return f"{words}\n\n{report.markdown(cells)}"

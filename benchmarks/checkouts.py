@@ -14,7 +14,7 @@ import runs
 from cases import GRPC, Case, Load, Run
 from goods import Cart
 from mercato_server.db import Conn
-from report import Figures, Goal, Lines, Part, costs, curves, ratios
+from report import Figures, Goal, Lines, Part, costs, curves, rate_goal
 from runs import Scale
 from stage import WORKER, Stage
 
@@ -103,9 +103,9 @@ async def _pgbench(running: Stage, conn: "Conn", carts: Sequence[Cart], clients:
 def _goals(lines: Lines) -> list[Goal]:
     own = lines[ON, DISTINCT]
     return [
-        Goal(what="Checkout, 64 buyers, gRPC ÷ empty RPC", bound=0.7, found=ratios(own, lines[EMPTY, GRPC])),
-        Goal(what="Checkout, 64 buyers, gRPC ÷ pgbench", bound=3.0, found=ratios(own, lines[PGBENCH, DISTINCT])),
-        Goal(what="1,000 buyers at once, one product ÷ distinct ones", bound=0.8, found=ratios(lines[CROWD, HOT], lines[CROWD, DISTINCT])),
+        rate_goal("Checkout, 64 buyers, gRPC ÷ empty RPC", 0.7, own, lines[EMPTY, GRPC]),
+        rate_goal("Checkout, 64 buyers, gRPC ÷ pgbench", 3.0, own, lines[PGBENCH, DISTINCT]),
+        rate_goal("1,000 buyers at once, one product ÷ distinct ones", 0.8, lines[CROWD, HOT], lines[CROWD, DISTINCT]),
     ]
 
 

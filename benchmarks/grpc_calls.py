@@ -13,7 +13,7 @@ import runs
 from cases import GRPC, Load, Run
 from goods import Goods, Mismatch
 from mercato_server.db import Conn
-from report import Figures, Goal, Lines, Part, costs, curves, rate, ratios
+from report import Figures, Goal, Lines, Part, costs, curves, rate, rate_goal
 from runs import Scale
 from stage import Stage
 
@@ -64,10 +64,7 @@ async def _lines(wares: Goods, running: Stage, conn: "Conn", load: Load, scale: 
 def _goals(lines: Lines) -> list[Goal]:
     same = "empty RPC that answers as many bytes"
     wanted = ((GET, EMPTY_GET, same, 0.85), (LIST, EMPTY_LIST, same, 0.85), (ADD, EMPTY, EMPTY, 0.7), (CART, EMPTY, EMPTY, 0.7))
-    return [
-        Goal(what=f"{name}, gRPC ÷ {what}", bound=bound, found=ratios(lines[name, GRPC], lines[empty, GRPC]))
-        for name, empty, what, bound in wanted
-    ]
+    return [rate_goal(f"{name}, gRPC ÷ {what}", bound, lines[name, GRPC], lines[empty, GRPC]) for name, empty, what, bound in wanted]
 
 
 async def _throughput(wares: Goods, running: Stage, conn: "Conn", scale: Scale) -> dict[str, dict[int, float]]:

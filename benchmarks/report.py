@@ -92,6 +92,8 @@ class Goal:
     unit: str = "×"  # noqa: RUF001 - the sign of multiplication
     digits: int = 2
     at_least: bool = True
+    cost: Sequence[float] = ()
+    """How many times the processor time of the yardstick's calls it takes, where the goal is of rates."""
 
     @property
     def reached(self) -> bool:
@@ -102,14 +104,15 @@ class Goal:
     def cells(self) -> tuple[str, ...]:
         """Return a row of the summary."""
         wanted = f"{'≥' if self.at_least else '≤'} {self.bound:g} {self.unit}"
-        return self.what, wanted, f"{Spread.of(self.found).text(self.digits)} {self.unit}", "yes" if self.reached else "no"
+        cost = f"{Spread.of(self.cost).text(2)} ×" if self.cost else ""  # noqa: RUF001
+        return self.what, wanted, f"{Spread.of(self.found).text(self.digits)} {self.unit}", "yes" if self.reached else "no", cost
 
     def content(self) -> dict[str, Any]:
         """Return what JSON says of it."""
         return asdict(self) | asdict(Spread.of(self.found)) | {"reached": self.reached}
 
 
-GOALS_HEAD = ("what", "goal", "found", "reached")
+GOALS_HEAD = ("what", "goal", "found", "reached", "CPU")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,7 +167,12 @@ def rate(sample: Sample) -> float:
 
 def per_cpu_second(sample: Sample) -> float:
     """Return the calls that are answered in a second of processor time, of all processes that a call goes through."""
-    return 1e6 / max(_total_us(sample), 1e-9)
+    return 1e6 / max(total_us(sample), 1e-9)
+
+
+def rate_goal(what: str, bound: float, own: Sequence[Sample], base: Sequence[Sample]) -> Goal:
+    """Return the goal of how many times the rate of another line one is wanted to have."""
+    return Goal(what=what, bound=bound, found=ratios(own, base), cost=ratios(own, base, total_us))
 
 
 def ratios(own: Sequence[Sample], base: Sequence[Sample], figure: Callable[[Sample], float] = rate) -> list[float]:
@@ -172,7 +180,8 @@ def ratios(own: Sequence[Sample], base: Sequence[Sample], figure: Callable[[Samp
     return [figure(sample) / max(figure(other), 1e-9) for sample, other in zip(own, base, strict=True)]
 
 
-def _total_us(sample: Sample) -> float:
+def total_us(sample: Sample) -> float:
+    """Return the processor time of a call, of all processes that it goes through."""
     return sum(sample.cpu_us.values())
 
 
@@ -206,7 +215,7 @@ def _row(line: tuple[str, str], own: Sequence[Sample], *, orders: bool) -> tuple
     latencies = (spread(lambda sample: sample.p50_ms).text(1, spread=False), spread(lambda sample: sample.p99_ms).text(1))
     batch = spread(lambda sample: sample.batch)
     batches = (batch.text(1, spread=False) if batch.median else "",) if orders else ()
-    return (*line, own[0].driver, spread(rate).text(), spread(_total_us).text(), *parts, *latencies, *batches)
+    return (*line, own[0].driver, spread(rate).text(), spread(total_us).text(), *parts, *latencies, *batches)
 
 
 def markdown(cells: Sequence[Sequence[str]]) -> str:
@@ -217,12 +226,13 @@ def markdown(cells: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
-def setting(machine: Mapping[str, Any], strangers: float) -> str:
-    """Return in words where and when this was measured, and how much of the machine others used meanwhile."""
-    return (
+def setting(machine: Mapping[str, Any], strangers: float | None) -> str:
+    """Return in words where and when this was measured, and, if that is known, how much of the machine others used meanwhile."""
+    words = (
         f"{machine['date']} on {machine['cores']} cores ({machine['cpu']}), Python {machine['python']}, grpcio {machine['grpcio']}, "
-        f"PostgreSQL {machine['postgresql']}, Envoy {machine['envoy']}. Other processes took {strangers:.0%} of the cores meanwhile."
+        f"PostgreSQL {machine['postgresql']}, Envoy {machine['envoy']}."
     )
+    return words if strangers is None else f"{words} Other processes took {strangers:.0%} of the cores meanwhile."
 
 
 def machine() -> dict[str, Any]:

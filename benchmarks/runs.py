@@ -59,7 +59,7 @@ FULL = Scale(
 )
 QUICK = Scale(
     rounds=3,
-    seconds=0.5,
+    seconds=0.4,
     turns=18,
     concurrencies=(1, 8, 64),
     few=1,
