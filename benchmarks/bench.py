@@ -2,7 +2,7 @@
 
 import argparse
 import json
-import statistics
+import os
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -23,6 +23,7 @@ from goods import Mismatch
 from mercato_server.embedded.processes import EmbeddedError
 from report import GOALS_HEAD, Figures, Part
 from runs import FULL, QUICK, Scale
+from stage import machine_s
 
 PARTS: Mapping[str, Callable[[Scale, Path | None], Awaitable[Part]]] = {
     module.__name__: module.measure
@@ -37,6 +38,25 @@ PLOTS = {
     "cost": "Cost per request by component",
     "growth": "Growth with catalog size",
 }
+
+
+class Noise:
+    """How much of the cores other processes have taken since: neither this one nor its children, all of which have been waited for."""
+
+    def __init__(self) -> None:
+        self._began_s = time.monotonic()
+        self._strangers_s = self._strangers()
+
+    def seconds(self) -> float:
+        """Return the time since."""
+        return time.monotonic() - self._began_s
+
+    def share(self) -> float:
+        """Return the share of the cores."""
+        return max(self._strangers() - self._strangers_s, 0.0) / self.seconds() / report.cores()
+
+    def _strangers(self) -> float:
+        return machine_s() - sum(os.times()[:4])
 
 
 def main() -> int:
@@ -55,29 +75,33 @@ async def _measure(options: argparse.Namespace) -> list[str]:
     """Measure part by part, print the pages, and write them if all parts were measured and nothing failed; returns what failed."""
     scale = QUICK if options.quick else FULL
     parts: dict[str, Part] = {}
+    strangers: dict[str, float] = {}
     failures: list[str] = []
-    machine = report.machine()
+    machine, whole = report.machine(), Noise()
     for name in options.only:
-        began = time.monotonic()
+        noise = Noise()
         try:
             parts[name] = await PARTS[name](scale, options.directory)
         except (EmbeddedError, Mismatch, ExceptionGroup) as error:
             failures.append(f"{name}: {error}")
-        print(f"{name}: {time.monotonic() - began:.0f} s", file=sys.stderr)
+        strangers[name] = noise.share()
+        print(f"{name}: {noise.seconds():.0f} s, others took {strangers[name]:.0%} of the cores", file=sys.stderr)
     failures += [failure for part in parts.values() for failure in part.failures()]
-    summary = _summary([*parts.values()], machine, scale)
-    pages = [part.page() for part in parts.values()]
+    summary = _summary([*parts.values()], machine, scale, whole.share())
+    pages = [f"{part.page()} Others took {strangers[name]:.0%} of the cores meanwhile." for name, part in parts.items()]
     print(summary, *pages, sep="\n\n")
     if not failures and len(parts) == len(PARTS):
         plotted = [f"![{what}](plots/{name}.png)" for name, what in PLOTS.items()]
-        _write("\n\n".join((summary, *plotted, *pages)) + "\n", summary, {"machine": machine, "scale": asdict(scale), **_content(parts)})
+        _write(
+            "\n\n".join((summary, *plotted, *pages)) + "\n",
+            summary,
+            {"machine": machine, "scale": asdict(scale), "strangers": strangers, **_content(parts)},
+        )
     return failures
 
 
-def _summary(parts: Sequence[Part], machine: Mapping[str, Any], scale: Scale) -> str:
+def _summary(parts: Sequence[Part], machine: Mapping[str, Any], scale: Scale, strangers: float) -> str:
     """Return what the README quotes."""
-    samples = [sample for part in parts for own in part.lines.values() for sample in own]
-    strangers = statistics.median(sample.strangers for sample in samples) if samples else None
     mode = "Full" if scale.thorough else "Quick"
     words = (
         f"{report.setting(machine, strangers)} {mode} mode: {scale.rounds} rounds of {scale.seconds:g} s, {scale.concurrency} callers "

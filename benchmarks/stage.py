@@ -30,8 +30,6 @@ HOST = "127.0.0.1"
 READY_TIMEOUT_S = 60.0
 WORKER = "worker"
 ONE_WORKER: Mapping[str, Mapping[str, str]] = {WORKER: {}}
-MACHINE = "machine"
-"""The role of every process there is, those of strangers included."""
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
@@ -51,8 +49,7 @@ class Stage:
 
     def cpu_s(self) -> dict[str, float]:
         """Return the processor time of each role so far: of all its processes, those that have ended included."""
-        roles = {role: sum(processor_s(pid) for root in roots for pid in (*_children(root), root)) for role, roots in self.pids.items()}
-        return roles | {MACHINE: _machine_s()}
+        return {role: sum(processor_s(pid) for root in roots for pid in (*_children(root), root)) for role, roots in self.pids.items()}
 
 
 @asynccontextmanager
@@ -164,7 +161,7 @@ def processor_s(pid: int) -> float:
     return sum(int(field) for field in fields[11:15]) / _TICKS_PER_S
 
 
-def _machine_s() -> float:
+def machine_s() -> float:
     """Return the time that the cores have worked: for users, nice ones too, for the system and for interrupts (proc_stat(5))."""
     with Path("/proc/stat").open() as file:
         fields = file.readline().split()

@@ -13,7 +13,6 @@ from cases import Run
 from goods import Mismatch
 from meter import SHARES, Job, Meter, Outcome, Request, curve_ms
 from report import Figures, Goal, Part, Sample
-from stage import MACHINE
 
 H2LOAD = """
 finished in 10.74ms, 372.37 req/s, 179.55KB/s
@@ -104,7 +103,7 @@ def sample(count: int, **failures: int) -> Sample:
     outcome = Outcome(
         count=count, seconds=2, curve_ms=curve_ms([0.001] * count), reply_bytes=1, generator_cpu_s=0.1, failures=failures or {}
     )
-    return Sample.of(Run(outcome, {"worker": 0.4, "postgres": 0.1, "envoy": 0.0, MACHINE: 0.6}, driver="wrk"))
+    return Sample.of(Run(outcome, {"worker": 0.4, "postgres": 0.1, "envoy": 0.0}, driver="wrk"))
 
 
 def test_ratios_are_taken_within_each_round() -> None:
@@ -113,7 +112,6 @@ def test_ratios_are_taken_within_each_round() -> None:
     assert report.ratios(own, base, report.per_cpu_second) == [0.5, 0.25]
     assert report.rate_goal("a ÷ b", 0.3, own, base).cost == [2.0, 4.0]
     assert own[0].cpu_us == {"worker": 4_000, "postgres": 1_000, "envoy": 0}
-    assert own[0].strangers == 0
 
 
 def test_a_part_says_what_failed_and_shows_its_lines() -> None:
