@@ -70,6 +70,9 @@ def _goals(lines: Lines) -> list[Goal]:
 async def _throughput(wares: Goods, running: Stage, conn: "Conn", scale: Scale) -> dict[str, dict[int, float]]:
     """Return the rates of calls by how many are under way at once, by our own client."""
     lines: dict[tuple[str, int], Callable[[], Awaitable[Run]]] = {}
+    await cases.get_product(GRPC, wares).run(
+        running, conn, Load(scale.concurrency, scale.seconds)
+    )  # until now h2load asked for one product
     for concurrency in scale.concurrencies:
         reads = (cases.empty(), cases.get_product(GRPC, wares), cases.list_products(GRPC))
         for case in (*reads, cases.add_cart_item(GRPC, wares), cases.checkout(GRPC, wares.buyers)):
