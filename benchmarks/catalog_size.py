@@ -136,6 +136,9 @@ async def _reads(pool: "db.Pool") -> Mapping[tuple[str, str], Read]:
         (SEARCH, "one common word"): listing(ProductOrder.RELEVANCE, query="ball"),
         (SEARCH, "a typo"): listing(ProductOrder.RELEVANCE, query="kestrl helmet"),
         (SEARCH, "common words, newest first"): listing(ProductOrder.NEWEST, query="waterproof boots"),
+        (SEARCH, "common words, cheapest first"): listing(ProductOrder.CHEAPEST, query="waterproof boots"),
+        (SEARCH, "common words that no product has together"): listing(ProductOrder.RELEVANCE, query="boots gloves"),
+        (SEARCH, "common word in a category"): listing(ProductOrder.RELEVANCE, query="waterproof", category_id=category_id),
     }
 
 

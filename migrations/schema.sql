@@ -251,10 +251,20 @@ CREATE TABLE public.products (
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     deleted_at timestamp with time zone,
     search tsvector GENERATED ALWAYS AS (((setweight(to_tsvector('english'::regconfig, public.fold(name)), 'A'::"char") || setweight(to_tsvector('simple'::regconfig, public.fold(COALESCE(sku, ''::text))), 'B'::"char")) || setweight(to_tsvector('english'::regconfig, public.fold(description)), 'C'::"char"))) STORED NOT NULL,
+    number bigint NOT NULL,
     CONSTRAINT products_price_minor_check CHECK ((price_minor >= 0)),
     CONSTRAINT products_stock_check CHECK ((stock >= 0))
 )
 WITH (fillfactor='85');
+
+ALTER TABLE public.products ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.products_number_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
 
 CREATE TABLE public.refresh_tokens (
     digest bytea NOT NULL,
@@ -313,6 +323,10 @@ ALTER TABLE public.stock_ledger ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY
     NO MINVALUE
     NO MAXVALUE
     CACHE 1
+);
+
+CREATE TABLE public.words (
+    word text NOT NULL
 );
 
 ALTER TABLE ONLY public.accounts
@@ -376,6 +390,9 @@ ALTER TABLE ONLY public.pgqueuer_statistics
     ADD CONSTRAINT pgqueuer_statistics_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.products
+    ADD CONSTRAINT products_number_key UNIQUE (number);
+
+ALTER TABLE ONLY public.products
     ADD CONSTRAINT products_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.refresh_tokens
@@ -392,6 +409,9 @@ ALTER TABLE ONLY public.signing_keys
 
 ALTER TABLE ONLY public.stock_ledger
     ADD CONSTRAINT stock_ledger_pkey PRIMARY KEY (product_id, id);
+
+ALTER TABLE ONLY public.words
+    ADD CONSTRAINT words_pkey PRIMARY KEY (word);
 
 CREATE INDEX accounts_admins ON public.accounts USING btree (id) WHERE (role = 'admin'::text);
 
@@ -473,9 +493,7 @@ CREATE INDEX products_by_name ON public.products USING btree (name COLLATE "C", 
 
 CREATE INDEX products_by_price ON public.products USING btree (price_minor, id) WHERE (deleted_at IS NULL);
 
-CREATE INDEX products_by_search ON public.products USING gin (search) WHERE (deleted_at IS NULL);
-
-CREATE INDEX products_by_similar_name ON public.products USING gin (public.fold(name) public.gin_trgm_ops) WHERE (deleted_at IS NULL);
+CREATE INDEX products_by_search ON public.products USING gin ((ARRAY[(number >> 13)]), search, (ARRAY[category_id])) WHERE (deleted_at IS NULL);
 
 CREATE UNIQUE INDEX products_sku_key ON public.products USING btree (sku) WHERE (deleted_at IS NULL);
 
@@ -492,6 +510,8 @@ CREATE UNIQUE INDEX signing_keys_state ON public.signing_keys USING btree (state
 CREATE INDEX stock_ledger_by_actor ON public.stock_ledger USING btree (actor_id) WHERE (actor_id IS NOT NULL);
 
 CREATE UNIQUE INDEX stock_ledger_once ON public.stock_ledger USING btree (order_id, product_id, kind) WHERE (order_id IS NOT NULL);
+
+CREATE INDEX words_by_similarity ON public.words USING gin (word public.gin_trgm_ops);
 
 ALTER TABLE ONLY public.audit_log
     ADD CONSTRAINT audit_log_actor_id_fkey FOREIGN KEY (actor_id) REFERENCES public.accounts(id);

@@ -26,8 +26,14 @@ class Limits:
     skip_max: int = 1_000
     total_size_max: int = 10_000
     batch_get_max: int = 100
-    search_ranked_max: int = 1_000
-    """Matches of a search that are ranked by relevance: ranking one costs as much as reading ten."""
+    search_ranked_max: int = 200
+    """Matches of a search that are ranked by relevance, the newest: ranking one costs as much as reading ten."""
+    search_walked_max: int = 2_000
+    """Products in the order of price or name that a search looks at before it asks the index for all that match."""
+    corrected_words_max: int = 8
+    """Words of a query that are corrected when it finds nothing; each is a search among the words of all products."""
+    corrections_max: int = 3
+    """Words that a misspelled one may stand for."""
     cached_pages: int = 1_000
     """First pages of lists that a worker keeps in memory; they refer to the cached products."""
     request_bytes: int = 64 * 1024

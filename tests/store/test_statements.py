@@ -15,7 +15,7 @@ from mercato_server.domain.accounts import AccountFilter, Role
 from mercato_server.domain.audit_log import AuditFilter
 from mercato_server.domain.catalog import ProductOrder
 from mercato_server.domain.paging import Page
-from mercato_server.store import audit_log, bulk, carts, catalog, idempotency, order_lists, orders, product_lists, sessions, users
+from mercato_server.store import audit_log, bulk, carts, catalog, idempotency, order_lists, orders, product_lists, sessions, users, words
 from mercato_server.store.product_lists import Shape
 
 MODULES = [
@@ -142,12 +142,52 @@ async def test_product_lists_read_no_table_from_end_to_end(full: "db.Conn") -> N
         for after in (False, True)
         for category in (False, True)
         if order is not ProductOrder.RELEVANCE
-    ] + [Shape(order=ProductOrder.RELEVANCE, after=after, query=True) for after in (False, True)]
+    ]
     for shape in shapes:
         text = await plan(full, product_lists.list_sql(shape))
         assert "Seq Scan on" not in text, f"{shape}\n{text}"
-        if shape.order is not ProductOrder.RELEVANCE:
-            assert "Sort" not in text, f"{shape}\n{text}"
+        assert "Sort" not in text, f"{shape}\n{text}"
+
+
+async def test_searches_read_no_table_from_end_to_end(full: "db.Conn") -> None:
+    for shape in (shape for shape in product_lists.shapes() if shape.query):
+        for statement in (product_lists.list_sql(shape), product_lists.count_sql(shape)):
+            text = await plan(full, statement)
+            assert "Seq Scan on" not in text, f"{shape}\n{text}"
+            assert "products_by_search" in text, f"{shape}\n{text}"
+
+
+async def test_a_search_is_planned_once(full: "db.Conn") -> None:
+    await full.execute("RESET plan_cache_mode")
+    statements = [product_lists.list_sql(Shape(order=order, after=False, query=True)) for order in ProductOrder]
+    searches = [await full.prepare(statement) for statement in statements]
+    for search in searches:
+        for _ in range(7):
+            await search.fetch("thing", None, 21, 0)
+    plans = await full.fetch("SELECT custom_plans, generic_plans FROM pg_prepared_statements WHERE statement = ANY($1)", statements)
+    assert [tuple(row) for row in plans] == [(5, 2)] * len(ProductOrder)  # the first five are planned anew in any case
+
+
+@pytest.mark.parametrize("order", [ProductOrder.RELEVANCE, ProductOrder.NEWEST, ProductOrder.OLDEST], ids=lambda order: order.name)
+async def test_a_common_word_is_read_from_the_nearest_shelves_and_a_rare_one_from_all(full: "db.Conn", order: ProductOrder) -> None:
+    statement = product_lists.list_sql(Shape(order=order, after=False, query=True))
+    for text, expected in (("thing", len(product_lists._PARTS)), ("number 12345", 0)):
+        values = f"'{text}', NULL, 21, 0"
+        await full.execute(f"PREPARE search AS {statement}")
+        rows = await full.fetch(f"EXPLAIN (ANALYZE) EXECUTE search ({values})")
+        await full.execute("DEALLOCATE search")
+        unread = [row[0] for row in rows if "Bitmap Heap Scan" in row[0] and "never executed" in row[0]]
+        assert len(unread) == expected, "\n".join(row[0] for row in rows)
+
+
+async def test_a_word_is_corrected_by_an_index(full: "db.Conn") -> None:
+    await full.execute(
+        "INSERT INTO words SELECT DISTINCT translate(md5(n::text), '0123456789', 'ghijklmnop') FROM generate_series(1, 20000) AS n"
+    )
+    await full.execute("ANALYZE words")
+    text = await plan(full, words.CORRECT)
+    assert "words_by_similarity" in text, text
+    assert "Seq Scan on" not in text, text
 
 
 FILL_AUDIT_LOG = """

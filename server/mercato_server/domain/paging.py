@@ -19,10 +19,14 @@ Key = int | str | None
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """The last row of a page: its sort key (None where the id alone sorts) and its id."""
+    """The last row of a page: its sort key (None where the id alone sorts) and its id.
+
+    `spelling` is how the first page of a search corrected the query, if it did: the other pages go by it, whatever has been added since.
+    """
 
     key: Key
     id: UUID
+    spelling: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,8 @@ class PageTokens:
 
     def encode(self, position: Position, query: str) -> str:
         """Return the token of a position in the list that `query` stands for."""
-        body = json.dumps([position.key, position.id.hex], separators=(",", ":"), ensure_ascii=False).encode()
+        values = [position.key, position.id.hex, *([position.spelling] if position.spelling else [])]
+        body = json.dumps(values, separators=(",", ":"), ensure_ascii=False).encode()
         return base64.urlsafe_b64encode(self._mac(body, query) + body).rstrip(b"=").decode()
 
     def decode(self, token: str, query: str) -> Position:
@@ -65,8 +70,8 @@ class PageTokens:
         mac, body = raw[:_MAC_BYTES], raw[_MAC_BYTES:]
         if not hmac.compare_digest(mac, self._mac(body, query)):
             raise PageTokenInvalid
-        key, row_id = json.loads(body)
-        return Position(key, UUID(row_id))
+        key, row_id, *spelling = json.loads(body)
+        return Position(key, UUID(row_id), *spelling)
 
     def _mac(self, body: bytes, query: str) -> bytes:
         return hmac.digest(self._key, hashlib.sha256(query.encode()).digest() + body, hashlib.sha256)[:_MAC_BYTES]

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from mercato_server.db import Conn, Pool
 from mercato_server.domain.accounts import Actor
-from mercato_server.store import audit_log, events
+from mercato_server.store import audit_log, events, words
 from mercato_server.store.events import Event
 from mercato_server.transactions import retry_conflicts, transaction
 
@@ -147,6 +147,7 @@ async def write(pool: "Pool", batch: Sequence[Incoming], source: str, actor: Act
         changed = [] if created == len(batch) else [row["id"] for row in await conn.fetch(LOCK_CHANGED)]
         updated = int(await conn.fetchval(UPDATE_PRODUCTS, changed)) if changed else 0
         if created or updated:
+            await words.add(conn, [row.name for row in batch])
             counts = {"created": created, "updated": updated}
             await audit_log.append(conn, actor, "catalog.imported", None, {}, {"source": source, **counts})
         return Written(created, updated)

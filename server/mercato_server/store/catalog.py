@@ -23,7 +23,7 @@ from mercato_server.domain.errors import (
     StockLimit,
 )
 from mercato_server.domain.paging import Page, Position
-from mercato_server.store import audit_log, events
+from mercato_server.store import audit_log, events, words
 from mercato_server.store.events import Event
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
 from mercato_server.transactions import retry_conflicts, time_left, transaction
@@ -108,6 +108,7 @@ async def _create(conn: "Conn", draft: ProductDraft, actor: Actor) -> Product:
         product = _product(await conn.fetchrow(INSERT_PRODUCT, *values))
     except asyncpg.IntegrityConstraintViolationError as error:
         raise _constraint(error, draft.category_id, draft.sku) from None
+    await words.add(conn, [product.name])
     await conn.execute(APPEND_LEDGER, product.id, "initial", product.stock, actor.account_id, "")
     await events.append(conn, [Event("product.created", product.id)])
     await audit_log.append(conn, actor, "product.created", product.id, {}, _fields(product))
@@ -142,6 +143,8 @@ async def _update(conn: "Conn", change: Update) -> Product:
     if values.get("stock", 0) is None:
         del values["stock"]
     product = await _write(conn, current._replace(**values))
+    if product.name != current.name:
+        await words.add(conn, [product.name])
     if product.stock != current.stock:
         await conn.execute(APPEND_LEDGER, product.id, "adjust", product.stock - current.stock, change.actor.account_id, "product updated")
     await events.append(conn, [Event("product.updated", product.id)])

@@ -3,6 +3,7 @@
 import asyncpg
 
 from mercato_server.demo import DemoProduct
+from mercato_server.store import words
 
 IS_EMPTY = "SELECT NOT EXISTS (SELECT FROM products) AND NOT EXISTS (SELECT FROM categories)"
 
@@ -36,6 +37,7 @@ async def load(database_url: str, categories: tuple[str, ...], products: tuple[D
                     for item in products
                 ],
             )
+            await words.add(connection, [item.name for item in products])
             await connection.execute(APPEND_LEDGER)
             await connection.execute(APPEND_EVENTS)
             return True

@@ -9,10 +9,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
+import asyncpg
+
 from mercato_server.config import Limits
 from mercato_server.db import Pool
 from mercato_server.domain.catalog import Product, ProductFilter, ProductOrder
 from mercato_server.domain.paging import Page, Position
+from mercato_server.store import words
 
 PRODUCT_COLUMNS = "id, name, description, price_minor, category_id, sku, stock, image_urls, version, created_at, updated_at, deleted_at"
 
@@ -27,11 +30,23 @@ _KEYS = {
 }
 _CASTS = {"price_minor": "bigint", 'name COLLATE "C"': "text", "score": "integer"}
 
-# A full-text hit counts by rank, a similar name (typos) by similarity; an integer, so that a page token can hold it exactly.
-_SCORE = "(1000000 * (ts_rank(search, query) + word_similarity(fold({q}), fold(name))))::integer"
-# Only so many are scored, in whatever order the index gives them: of a million products 40,000 are some "ball".
+# A search asks full text for the corrected query, if there is one, or for the words as they are, with English endings and without: a SKU
+# has none to lose. `start` is the number of the product from which on it looks.
+_SEARCH = """
+WITH asked AS MATERIALIZED (
+    SELECT fold($1) AS q, coalesce($2::text::tsquery, english || coalesce(nullif(simple, english), '')) AS query
+      FROM websearch_to_tsquery('english', fold($1)) AS english, websearch_to_tsquery('simple', fold($1)) AS simple
+), start AS MATERIALIZED ({start})
+"""
+# The rank of the hit; of a corrected query also how alike the name is to what was typed. An integer, which a page token holds exactly.
+# "query || query" since the rank of an OR tells where and how often words are, that of an AND how near to each other.
+_SCORE = (
+    "(1000000 * (ts_rank(search, query || query) + CASE WHEN $2::text IS NULL THEN 0 ELSE word_similarity(q, fold(name)) END))::integer"
+)
 _RANKED_MAX = Limits().search_ranked_max
-_QUERY = "websearch_to_tsquery('english', fold({q})) || websearch_to_tsquery('simple', fold({q}))"
+_WALKED_MAX = Limits().search_walked_max
+# Shelves of 8,192 products, in parts: the nearest one, those up to the third and so on; all others are the last part.
+_PARTS = (1, 3, 9)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,58 +70,154 @@ def shapes() -> Iterator[Shape]:
             yield Shape(order=order, after=after, category=category, query=query, min_price=low, max_price=high, in_stock=in_stock)
 
 
-def _conditions(shape: Shape) -> tuple[str, int]:
-    """Return the FROM and WHERE clauses of a shape, and how many parameters they take."""
-    count = 0
+def _conditions(shape: Shape, *, walk: bool = False) -> tuple[str, int]:
+    """Return the conditions of a shape, and how many parameters they take, the query and its correction first.
+
+    The index of the search has words and categories; a walk is for conditions without either.
+    """
+    count = 2 if shape.query else 0
+    indexed = shape.query and not walk
 
     def parameter(kind: str) -> str:
         nonlocal count
         count += 1
         return f"${count}::{kind}"
 
-    source, where = "products", ["deleted_at IS NULL"]
+    where = ["deleted_at IS NULL"]
+    if indexed:
+        where.append("search @@ (SELECT query FROM asked)")
     if shape.category:
-        where.append(f"category_id = {parameter('uuid')}")
+        category = parameter("uuid")
+        where.append(f"ARRAY[category_id] @> ARRAY[{category}]" if indexed else f"category_id = {category}")
+    price = "price_minor + 0" if indexed else "price_minor"  # the index of prices is no way to words: most products may be in the range
     if shape.min_price:
-        where.append(f"price_minor >= {parameter('bigint')}")
+        where.append(f"{price} >= {parameter('bigint')}")
     if shape.max_price:
-        where.append(f"price_minor <= {parameter('bigint')}")
+        where.append(f"{price} <= {parameter('bigint')}")
     if shape.in_stock:
         where.append("stock > 0")
-    if shape.query:
-        q = parameter("text")
-        source = f"products, LATERAL (SELECT {_QUERY.format(q=q)} AS query, {q} AS q) AS wanted"
-        where.append("(search @@ query OR fold(q) <% fold(name))")
-    return f"FROM {source} WHERE {' AND '.join(where)}", count
+    return " AND ".join(where), count
+
+
+def _page(count: int) -> str:
+    """Return the clauses of a page after `count` parameters: LIMIT and OFFSET are the next two.
+
+    As subqueries, or each call of a large statement would be planned anew, since a plan that knows its LIMIT looks cheaper.
+    """
+    return f"LIMIT (SELECT ${count + 1}::bigint) OFFSET (SELECT ${count + 2}::bigint)"
+
+
+def _place(shape: Shape, count: int) -> tuple[str, str, int]:
+    """Return the condition that a list goes on after its position, its ORDER BY, and how many parameters there are then."""
+    key, direction = _KEYS[shape.order], "DESC" if shape.order.descending else "ASC"
+    order = f"{key} {direction}, id {direction}" if key else f"id {direction}"
+    if not shape.after:
+        return "TRUE", order, count
+    sign = "<" if shape.order.descending else ">"
+    if key:
+        return f"({key}, id) {sign} (${count + 2}::{_CASTS[key]}, ${count + 1}::uuid)", order, count + 2
+    return f"id {sign} ${count + 1}::uuid", order, count + 1
 
 
 @cache
 def list_sql(shape: Shape) -> str:
     """Return the statement of a shape: parameters as `_arguments` lists them, then the position, LIMIT and OFFSET."""
+    if not shape.query:
+        conditions, count = _conditions(shape)
+        place, order, count = _place(shape, count)
+        return f"""
+        SELECT {PRODUCT_COLUMNS}, 0 AS score
+          FROM products
+         WHERE {conditions} AND {place}
+         ORDER BY {order}
+         LIMIT ${count + 1} OFFSET ${count + 2}
+        """  # noqa: S608 - constants
+    if shape.order is ProductOrder.RELEVANCE:
+        return _search_by_relevance_sql(shape)
+    if shape.order in (ProductOrder.NEWEST, ProductOrder.OLDEST):
+        return _search_by_creation_sql(shape)
+    return _search_by_key_sql(shape)
+
+
+def _shelves(conditions: str, *, descending: bool) -> str:
+    """Return the matches from `start` on by their numbers, in parts of which a LIMIT reads only as many as it takes.
+
+    An index of words gives all matches before the first of them can be sorted, unless it is asked for few shelves. So the nearest ones are
+    asked first: they fill a page of common words; when the last part is read, the words are rare.
+    """
+    sign, way, direction = ("-", "<=", "DESC") if descending else ("+", ">=", "ASC")
+    rows = f"""
+    SELECT {PRODUCT_COLUMNS}, search, number
+      FROM products
+     WHERE {conditions} AND number {way} (SELECT number FROM start)"""  # noqa: S608 - constants
+    parts, near = [], 0
+    for far in _PARTS:
+        shelves = f"SELECT (number >> 13) {sign} step FROM start, generate_series({near}, {far - 1}) AS step"  # noqa: S608 - constants
+        parts.append(f"({rows} AND ARRAY[number >> 13] && ARRAY({shelves}) ORDER BY number {direction})")
+        near = far
+    others = f"number >> 13 {way} (SELECT (number >> 13) {sign} {near} FROM start)"  # noqa: S608 - constants
+    parts.append(f"({rows} AND {others} ORDER BY number {direction})")
+    return " UNION ALL ".join(parts)
+
+
+def _search_by_relevance_sql(shape: Shape) -> str:
+    """Return the statement of a search that ranks the newest matches."""
     conditions, count = _conditions(shape)
-    key, direction = _KEYS[shape.order], "DESC" if shape.order.descending else "ASC"
-    source = f"(SELECT {PRODUCT_COLUMNS} {conditions}) AS matching"
-    if key == "score":
-        candidates = f"SELECT {PRODUCT_COLUMNS}, search, query, q {conditions} LIMIT {_RANKED_MAX}"
-        score = _SCORE.format(q="q")
-        source = f"(SELECT {PRODUCT_COLUMNS}, {score} AS score FROM ({candidates}) AS candidate) AS matching"  # noqa: S608 - constants
-    place = "TRUE"
+    place, order, count = _place(shape, count)
+    return f"""{_SEARCH.format(start="SELECT max(number) AS number FROM products")}
+    SELECT {PRODUCT_COLUMNS}, score
+      FROM (SELECT {PRODUCT_COLUMNS}, {_SCORE} AS score
+              FROM asked, ({_shelves(conditions, descending=True)} LIMIT {_RANKED_MAX}) AS newest) AS ranked
+     WHERE {place}
+     ORDER BY {order}
+     {_page(count)}
+    """  # noqa: S608 - constants
+
+
+def _search_by_creation_sql(shape: Shape) -> str:
+    """Return the statement of a search in the order of creation, which is that of the numbers."""
+    conditions, count = _conditions(shape)
+    extreme, sign, direction = ("max", "-", "DESC") if shape.order.descending else ("min", "+", "ASC")
+    start = f"SELECT {extreme}(number) AS number FROM products"  # noqa: S608 - constants
     if shape.after:
-        sign = "<" if shape.order.descending else ">"
-        place = f"id {sign} ${count + 1}::uuid"
-        if key:
-            place = f"({key}, id) {sign} (${count + 2}::{_CASTS[key]}, ${count + 1}::uuid)"
-        count += 2 if key else 1
-    order = f"{key} {direction}, id {direction}" if key else f"id {direction}"
-    columns = f"{PRODUCT_COLUMNS}, {'score' if key == 'score' else 0} AS score"
-    return f"SELECT {columns} FROM {source} WHERE {place} ORDER BY {order} LIMIT ${count + 1} OFFSET ${count + 2}"  # noqa: S608 - constants
+        count += 1
+        start = f"SELECT number {sign} 1 AS number FROM products WHERE id = ${count}::uuid"  # noqa: S608 - constants
+    return f"""{_SEARCH.format(start=start)}
+    SELECT {PRODUCT_COLUMNS}, 0 AS score
+      FROM ({_shelves(conditions, descending=shape.order.descending)} {_page(count)}) AS found
+     ORDER BY number {direction}
+    """  # noqa: S608 - constants
+
+
+def _search_by_key_sql(shape: Shape) -> str:
+    """Return the statement of a search by price or name: a walk along these finds common words, the index of words gives all rare ones."""
+    conditions, count = _conditions(shape)
+    others, _ = _conditions(shape, walk=True)
+    place, order, count = _place(shape, count)
+    return f"""{_SEARCH.format(start="SELECT 0 AS number")}, walked AS MATERIALIZED (
+        SELECT {PRODUCT_COLUMNS}
+          FROM (SELECT {PRODUCT_COLUMNS}, search FROM products WHERE {others} AND {place} ORDER BY {order} LIMIT {_WALKED_MAX}) AS nearest
+         WHERE search @@ (SELECT query FROM asked)
+         {_page(count)}
+    ), enough AS MATERIALIZED (SELECT count(*) = ${count + 1} AS yes FROM walked)
+    SELECT {PRODUCT_COLUMNS}, 0 AS score
+      FROM (SELECT {PRODUCT_COLUMNS} FROM walked WHERE (SELECT yes FROM enough)
+             UNION ALL
+            (SELECT {PRODUCT_COLUMNS}
+               FROM (SELECT {PRODUCT_COLUMNS} FROM products WHERE {conditions} AND NOT (SELECT yes FROM enough) OFFSET 0) AS matching
+              WHERE {place}
+              ORDER BY {order}
+              {_page(count)})) AS found
+     ORDER BY {order}
+    """  # noqa: S608 - constants
 
 
 @cache
 def count_sql(shape: Shape) -> str:
     """Return the statement that counts a list up to a limit."""
     conditions, count = _conditions(shape)
-    return f"SELECT count(*) FROM (SELECT {conditions} LIMIT ${count + 1}) AS matching"  # noqa: S608 - constants
+    search = _SEARCH.format(start="SELECT 0 AS number") if shape.query else ""
+    return f"{search}SELECT count(*) FROM (SELECT FROM products WHERE {conditions} LIMIT ${count + 1}) AS matching"  # noqa: S608 - constants
 
 
 def _shape(wanted: ProductFilter, order: ProductOrder, after: Position | None) -> Shape:
@@ -121,28 +232,47 @@ def _shape(wanted: ProductFilter, order: ProductOrder, after: Position | None) -
     )
 
 
-def _arguments(wanted: ProductFilter) -> list[object]:
-    candidates = (wanted.category_id, wanted.min_price_minor, wanted.max_price_minor, wanted.query)
-    return [value for value in candidates if value is not None]
+def _arguments(wanted: ProductFilter, spelling: str | None) -> list[object]:
+    query = [] if wanted.query is None else [wanted.query, spelling]
+    return query + [value for value in (wanted.category_id, wanted.min_price_minor, wanted.max_price_minor) if value is not None]
 
 
 async def products(pool: "Pool", wanted: ProductFilter, order: ProductOrder, page: Page) -> tuple[Sequence[Product], Position | None]:
-    """Return a page of products and the position of its last row if more follow."""
-    arguments = _arguments(wanted)
-    if page.after:
-        arguments.append(page.after.id)
-        if _KEYS[order]:
-            arguments.append(page.after.key)
-    rows = await pool.fetch(list_sql(_shape(wanted, order, page.after)), *arguments, page.size + 1, page.skip)
+    """Return a page of products and the position of its last row if more follow.
+
+    A query that finds nothing is corrected by the words of products; the pages that follow go by the same correction.
+    """
+    spelling = page.after.spelling if page.after else None
+    rows = await _rows(pool, wanted, order, page, spelling)
+    if not rows and wanted.query and page.after is None and not (page.skip and await _count(pool, wanted, None, 1)):
+        spelling = await words.correct(pool, wanted.query)
+        rows = await _rows(pool, wanted, order, page, spelling) if spelling else []
     found = [Product._make(row[:-1]) for row in rows[: page.size]]
     if len(rows) <= page.size:
         return found, None
     last = found[-1]
     keys = {None: None, "price_minor": last.price_minor, 'name COLLATE "C"': last.name, "score": rows[page.size - 1]["score"]}
-    return found, Position(keys[_KEYS[order]], last.id)
+    return found, Position(keys[_KEYS[order]], last.id, spelling)
+
+
+async def _rows(pool: "Pool", wanted: ProductFilter, order: ProductOrder, page: Page, spelling: str | None) -> Sequence[asyncpg.Record]:
+    arguments = _arguments(wanted, spelling)
+    if page.after:
+        arguments.append(page.after.id)
+        if _KEYS[order]:
+            arguments.append(page.after.key)
+    return await pool.fetch(list_sql(_shape(wanted, order, page.after)), *arguments, page.size + 1, page.skip)
 
 
 async def count(pool: "Pool", wanted: ProductFilter, limit: int) -> int:
-    """Return how many products match, counting no further than `limit`."""
+    """Return how many products match, counting no further than `limit`; those of the corrected query if the query finds nothing."""
+    found = await _count(pool, wanted, None, limit)
+    if found or not wanted.query:
+        return found
+    spelling = await words.correct(pool, wanted.query)
+    return await _count(pool, wanted, spelling, limit) if spelling else 0
+
+
+async def _count(pool: "Pool", wanted: ProductFilter, spelling: str | None, limit: int) -> int:
     statement = count_sql(_shape(wanted, ProductOrder.NEWEST, None))
-    return int(await pool.fetchval(statement, *_arguments(wanted), limit))
+    return int(await pool.fetchval(statement, *_arguments(wanted, spelling), limit))

@@ -156,8 +156,9 @@ class ListProductsRequest(_message.Message):
     category_id: _builtins.str
     """UUID of a category: only its products."""
     q: _builtins.str
-    """Words to search for in name, SKU and description, at most 200 characters; accents, word endings and small typos do not matter.
-    By relevance a list holds at most 1,000 of the products that match, by any other order all of them.
+    """Words to search for in name, SKU and description, at most 200 characters; accents and word endings do not matter. If nothing is found,
+    words are taken for those of names that are spelled most like them, and words that are like none are passed over.
+    By relevance a list ranks the newest 200 products that match, by any other order it holds all of them.
     """
     min_price: _builtins.int
     """Lowest price, in minor units."""
