@@ -1,5 +1,6 @@
 """The calls that are measured, and how each is made ready and checked."""
 
+import asyncio
 import itertools
 import json
 from collections.abc import Awaitable, Callable, Sequence
@@ -30,6 +31,8 @@ class Load:
     seconds: float
     rate: float | None = None
     """Requests a second over REST; as many as there can be unless it is given."""
+    together: asyncio.Barrier | None = None
+    """Where those meet that shall begin at once, all their carts filled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +87,12 @@ class Case:
             rate=load.rate,
         )
         if self.places_orders:
-            return await sell(conn, self.carts, lambda: generate(job, stage))
+            return await sell(conn, self.carts, lambda: generate(job, stage, load.together))
         if not self.carts:
-            return Run(*await generate(job, stage))
+            return Run(*await generate(job, stage, load.together))
         await goods.fill(conn, self.carts)
         before = await goods.books(conn, self.carts)
-        outcome, cpu_s = await generate(job, stage)
+        outcome, cpu_s = await generate(job, stage, load.together)
         goods.require_added(before, await goods.books(conn, self.carts), outcome.count)
         return Run(outcome, cpu_s)
 

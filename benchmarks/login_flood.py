@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -116,8 +116,9 @@ async def _round(calls: Sequence[Case], running: Stage, seconds: float, flood: J
 
 async def _call(calls: Sequence[tuple[Case, Load]], running: Stage) -> dict[str, Outcome]:
     """Make calls of all kinds at once; raises an ExceptionGroup of goods.Mismatch if one is answered wrongly."""
+    ready = asyncio.Barrier(len(calls))
     async with asyncio.TaskGroup() as group:
-        calling = {case.name: group.create_task(_run(case, running, load)) for case, load in calls}
+        calling = {case.name: group.create_task(_run(case, running, replace(load, together=ready))) for case, load in calls}
     return {name: task.result() for name, task in calling.items()}
 
 

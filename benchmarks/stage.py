@@ -127,8 +127,11 @@ def _envoy(directory: Path, sockets: Iterable[Path], port: int) -> Process:
     return Process(Command(name="envoy", argv=argv, environ=child_environ({}), output=log / "access.log", errors=log / "envoy.log"))
 
 
-async def generate(job: Job, stage: Stage) -> tuple[Outcome, dict[str, float]]:
-    """Do a job in a process of its own; return its outcome, and what each role spent on it in seconds of processor time."""
+async def generate(job: Job, stage: Stage, together: asyncio.Barrier | None = None) -> tuple[Outcome, dict[str, float]]:
+    """Do a job in a process of its own; return its outcome, and what each role spent on it in seconds of processor time.
+
+    With a barrier it begins once all others that wait there are ready too.
+    """
     child = await asyncio.create_subprocess_exec(
         sys.executable,
         Path(__file__).with_name("load.py"),
@@ -141,6 +144,8 @@ async def generate(job: Job, stage: Stage) -> tuple[Outcome, dict[str, float]]:
         child.stdin.write(job.dump())
         if await child.stdout.readline() != b"ready\n":
             raise EmbeddedError("the load generator cannot connect")
+        if together is not None:
+            await together.wait()
         before = stage.cpu_s()
         child.stdin.write(b"go\n")
         outcome = Outcome.load(await child.stdout.readline())
