@@ -100,6 +100,7 @@ class Hashing:
     cost: int = 12
     """bcrypt's cost: 2 ** cost rounds, about 0.25 s of a core at 12."""
     threads: int = 2
+    """Hashes at once; each thread waits for a process of its own."""
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] | None = None) -> Self:

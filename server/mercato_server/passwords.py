@@ -1,21 +1,19 @@
-"""Hashing of passwords beside the event loop, on a bounded number of threads with a bounded queue."""
+"""Hashing of passwords beside the event loop, by a bounded number of processes with a bounded queue."""
 
 import asyncio
 import contextlib
-import os
+import json
+import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any
 
 from mercato_server.config import Hashing, Limits
 from mercato_server.domain.errors import Overloaded
-from mercato_server.domain.passwords import hash_password, unmatched_hash, verify_password
+from mercato_server.domain.passwords import unmatched_hash
 
-Result = TypeVar("Result")
-
-LOWEST_PRIORITY = 19
+COMMAND = (sys.executable, "-P", "-m", "mercato_server.hashing")
 
 
 class PasswordHasher:
@@ -28,7 +26,10 @@ class PasswordHasher:
         self._most = limits.password_queue + hashing.threads
         self._waiting = 0
         self._being_refused = 0
-        self._threads = ThreadPoolExecutor(hashing.threads, "bcrypt", initializer=_step_back)
+        self._threads = ThreadPoolExecutor(hashing.threads, "bcrypt")
+        self._own = threading.local()
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self._closed = False
         self._nobody = unmatched_hash(self._cost)
 
     async def require_room(self) -> None:
@@ -39,21 +40,29 @@ class PasswordHasher:
 
     async def hash(self, password: str) -> str:
         """Return the hash of a password; raises Overloaded."""
-        return await self._run(lambda: hash_password(password, pepper=self._pepper, cost=self._cost))
+        return str(await self._run({"password": password, "pepper": self._pepper, "cost": str(self._cost)}))
 
     async def verify(self, password: str, hashed: str | None) -> bool:
         """Tell whether the hash is of this password; without a hash the answer is no, after the same work. Raises Overloaded."""
-        return await self._run(lambda: verify_password(password, hashed or self._nobody, pepper=self._pepper)) and hashed is not None
+        request = {"password": password, "pepper": self._pepper, "hashed": hashed or self._nobody}
+        return bool(await self._run(request)) and hashed is not None
 
     def close(self) -> None:
-        """End the threads, without waiting for what they do."""
+        """End the processes, without waiting for what they do."""
+        self._closed = True
         self._threads.shutdown(wait=False, cancel_futures=True)
+        for process in self._processes:
+            process.kill()
+        self._threads.shutdown()  # they have lost what they waited for
+        for process in self._processes:
+            with contextlib.suppress(BrokenPipeError), process:  # closes its pipes and reaps it
+                pass
 
-    async def _run(self, work: Callable[[], Result]) -> Result:
+    async def _run(self, request: dict[str, str]) -> Any:
         await self.require_room()
         self._waiting += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._ask, request)
         finally:
             self._waiting -= 1
 
@@ -67,9 +76,28 @@ class PasswordHasher:
         finally:
             self._being_refused -= 1
 
+    def _ask(self, request: dict[str, str]) -> Any:
+        """Let the process of this thread answer; one that was killed is replaced, once."""
+        line = json.dumps(request).encode() + b"\n"
+        for _ in range(2):
+            if self._closed:
+                break
+            process = self._process()
+            if process.stdin is None or process.stdout is None:
+                raise RuntimeError("a process that hashes has no pipes")
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.write(line)
+                process.stdin.flush()
+            if answer := process.stdout.readline():
+                return json.loads(answer)
+            process.wait()
+        raise RuntimeError("the process that hashes passwords was killed")
 
-def _step_back() -> None:
-    """Give this thread the lowest priority: hashing takes the processor time that nothing else wants."""
-    if sys.platform == "linux":  # elsewhere priorities belong to processes
-        with contextlib.suppress(OSError):  # a sandbox may forbid it; a thread without a priority of its own hashes all the same
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWEST_PRIORITY)
+    def _process(self) -> "subprocess.Popen[bytes]":
+        """Return the process of this thread, which starts it if need be; at the end of this one, however it comes, it ends too."""
+        process: subprocess.Popen[bytes] | None = getattr(self._own, "process", None)
+        if process is None or process.poll() is not None:
+            process = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+            self._own.process = process
+            self._processes.append(process)
+        return process

@@ -2,8 +2,8 @@
 
 import asyncio
 import os
-import sys
-import threading
+import signal
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
@@ -169,13 +169,45 @@ async def test_who_is_refused_waits_unless_too_many_do() -> None:
     hasher.close()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="threads have priorities of their own on Linux only")
-async def test_hashing_steps_back_for_everything_else() -> None:
-    others = set(threading.enumerate())
-    hasher = PasswordHasher(Hashing(cost=4, threads=1), Limits())
-    await hasher.hash("securepass123")
-    [hashing] = set(threading.enumerate()) - others
-    assert hashing.native_id is not None
-    assert os.getpriority(os.PRIO_PROCESS, hashing.native_id) == 19
-    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) < 19
+def autogroup(pid: int) -> str:
+    return Path(f"/proc/{pid}/autogroup").read_text()
+
+
+def alive(pid: int) -> bool:
+    return Path(f"/proc/{pid}").exists()
+
+
+async def test_hashing_steps_back_for_everything_else_and_ends_with_the_worker() -> None:
+    hasher = PasswordHasher(Hashing(cost=4, threads=2), Limits())
+    await asyncio.gather(*(hasher.hash("securepass123") for _ in range(8)))
+    hashing = [process.pid for process in hasher._processes]
+    policies, sessions = [os.sched_getscheduler(pid) for pid in hashing], [os.getsid(pid) for pid in hashing]
+    nices = [autogroup(pid).split()[-1] for pid in hashing]
     hasher.close()
+    assert 1 <= len(hashing) <= 2
+    assert set(policies) == {os.SCHED_IDLE}
+    assert sessions == hashing
+    assert set(nices) == {"19"}
+    assert os.sched_getscheduler(0) != os.SCHED_IDLE
+    assert not any(map(alive, hashing))
+
+
+async def test_a_process_that_was_killed_is_replaced() -> None:
+    hasher = PasswordHasher(Hashing(cost=4, threads=1), Limits())
+    hashed = await hasher.hash("securepass123")
+    for _ in range(2):
+        os.kill(hasher._processes[-1].pid, signal.SIGKILL)
+        assert await hasher.verify("securepass123", hashed)
+    assert not await hasher.verify("another-one-1", hashed)
+    assert not await hasher.verify("securepass123", None)
+    hasher.close()
+
+
+async def test_a_worker_that_stops_waits_for_no_hash() -> None:
+    hasher = PasswordHasher(Hashing(cost=16, threads=1), Limits())
+    hashing = asyncio.create_task(hasher.hash("securepass123"))
+    while not hasher._processes:
+        await asyncio.sleep(0.01)
+    hasher.close()
+    with pytest.raises(RuntimeError):
+        await hashing

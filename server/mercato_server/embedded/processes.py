@@ -103,11 +103,7 @@ class Process:
         return self._child.pid if self._child is not None and self._child.poll() is None else None
 
     async def start(self) -> None:
-        """Start it in a process group of its own, so that Ctrl-C reaches the supervisor alone.
-
-        It stays in the supervisor's session: the kernel shares the processors out among sessions before it looks at the priorities of
-        threads (sched(7), autogroup), and the threads that hash passwords are to step back for all of the shop.
-        """
+        """Start it in a process group of its own, so that Ctrl-C reaches the supervisor alone."""
         command = self._command
         log = command.errors or command.output
         with contextlib.ExitStack() as files:

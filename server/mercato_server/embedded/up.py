@@ -283,7 +283,7 @@ class Shop:
 
 
 def hashing_threads(workers: int) -> int:
-    """Return how many threads each worker hashes passwords on: one for each core, over all workers."""
+    """Return how many passwords each worker hashes at once: one for each core, over all workers."""
     return max(1, len(os.sched_getaffinity(0)) // workers)
 
 
