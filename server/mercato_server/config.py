@@ -34,8 +34,8 @@ class Limits:
     """Words of a query that are corrected when it finds nothing; each is a search among the words of all products."""
     corrections_max: int = 3
     """Words that a misspelled one may stand for."""
-    cached_pages: int = 1_000
-    """First pages of lists that a worker keeps in memory; they refer to the cached products."""
+    cached_pages: int = 500
+    """First pages of lists that a worker keeps in memory, 8 KB each if they have 20 products."""
     request_bytes: int = 64 * 1024
     response_bytes: int = 4 * 1024 * 1024
     concurrent_calls: int = 1_024

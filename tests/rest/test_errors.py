@@ -26,7 +26,7 @@ INVALID_ARGUMENT, RESOURCE_EXHAUSTED, ABORTED, UNAVAILABLE = 3, 8, 10, 14
 
 TABLES = (
     *("accounts", "audit_log", "cart_items", "categories", "events", "idempotency_keys", "login_attempts", "mail_allowances"),
-    *("order_history", "order_items", "orders", "products", "refresh_tokens", "sessions", "shop", "signing_keys", "stock_ledger"),
+    *("order_history", "order_items", "orders", "products", "refresh_tokens", "sessions", "shop", "signing_keys", "stock_ledger", "words"),
 )
 WORKED_ON = ("feed_cursors", "mails", "one_time_tokens", "pgqueuer", "pgqueuer_log", "pgqueuer_statistics")
 """What workers write to when nobody calls: the mail of earlier calls."""
