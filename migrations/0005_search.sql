@@ -1,6 +1,7 @@
 -- Search among a million products: the newest matches first, without reading the others, and typos corrected by the words that names have.
--- It writes products anew. Calls for them wait meanwhile: a second for 20,000 products, a minute for a million. Workers of the
--- release before go on serving all but searches, which are slow for them until they are replaced.
+-- It writes products anew. Calls for them wait meanwhile, and fail when their time is up: a second for 20,000 products, a minute for a
+-- million. Workers of the release before go on serving all but searches, which are slow for them until they are replaced; words of
+-- products that they write until then are not known to the correction of typos.
 
 -- squawk-ignore require-concurrent-index-deletion
 DROP INDEX products_by_similar_name;

@@ -14,6 +14,8 @@ from mercato_server.revisions import LISTING, STOCK, Revisions, slot
 
 REQUEST_MAX = 256
 """Longest serialized request of a list whose first page is kept."""
+PAGE_MAX = 64 * 1024
+"""Longest response that is kept: 20 products take 8 KB."""
 MISSES = Batching(batch_max=256, in_flight_max=2, beside_min=256)
 """One query for all that is missed while the one before runs."""
 LISTED = ("product.created", "product.updated", "product.deleted", "product.undeleted")
@@ -54,8 +56,8 @@ class Tally:
 class CatalogCache:
     """Serialized products by id, and which of them are on a list's first page; bounded, and the least recently used goes first.
 
-    Everything is kept with the revision that it had before it was read, and counts as long as that is still the same. Whoever changes
-    something on this host says so at once; the change feed tells what others change, and while it cannot be heard, nothing is answered
+    Everything is kept with the revision that it had when it was read, and counts as long as that is still the same. A worker of this host
+    that changes something says so at once; the change feed tells what others change, and while it cannot be heard, nothing is answered
     from here.
     """
 
@@ -129,22 +131,29 @@ class CatalogCache:
 
     def keep_products(self, products: Products, read: Moment) -> None:
         """Remember products that were read at a moment, unless any has changed since."""
+        if not self._products.maxsize:
+            return
         kept = {(key := _key(id_)): _Product(product, self._revisions.of(slot(key))) for id_, product in products.items()}
-        if self._products.maxsize and read.stock == self._revisions.of(STOCK):
+        if read.stock == self._revisions.of(STOCK):
             self._products.update(kept)
 
     def keep_page(self, request: bytes, ids: Iterable[UUID], rest: bytes, whole: bytes, read: Moment, *, in_stock: bool) -> None:
-        """Remember the page that answers a serialized request; `rest` is its response without the products."""
-        if self._pages.maxsize and len(request) <= REQUEST_MAX:
+        """Remember the page that answers a serialized request, unless one is too long; `rest` is its response without the products."""
+        if self._pages.maxsize and len(request) <= REQUEST_MAX and len(whole) <= PAGE_MAX:
             self._pages[request] = _Page(tuple(map(_key, ids)), rest, whole, read, in_stock)
 
     def changed(self, *product_ids: UUID) -> None:
-        """Tell that the stock of products may have changed, before anybody is answered so."""
-        self._revisions.tell([*_slots(product_ids), STOCK])  # the products first: a page is put together the other way round
+        """Tell that the stock of products has changed, before anybody is answered so.
+
+        Before the products, or what was read earlier could be kept with their new revisions; and after them, or a page could be put
+        together of old ones.
+        """
+        if product_ids:
+            self._revisions.tell([STOCK, *_slots(product_ids), STOCK])
 
     def relisted(self, *product_ids: UUID) -> None:
         """Tell that products have changed, and which of them lists hold."""
-        self._revisions.tell([*_slots(product_ids), LISTING, STOCK])
+        self._revisions.tell([STOCK, *_slots(product_ids), LISTING, STOCK])
 
     def _heard_of_stock(self, product_id: str) -> None:
         self._revisions.hear([slot(product_id.encode()), STOCK])

@@ -35,7 +35,7 @@ class Limits:
     corrections_max: int = 3
     """Words that a misspelled one may stand for."""
     cached_pages: int = 500
-    """First pages of lists that a worker keeps in memory, 8 KB each if they have 20 products."""
+    """First pages of lists that a worker keeps in memory, 8 KB each if they have 20 products, 64 KiB at most."""
     request_bytes: int = 64 * 1024
     response_bytes: int = 4 * 1024 * 1024
     concurrent_calls: int = 1_024

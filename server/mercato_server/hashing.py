@@ -6,7 +6,9 @@ threads within a session alone (sched(7), autogroup), while each backend of Post
 
 import json
 import os
+import random
 import sys
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +16,7 @@ from pathlib import Path
 from mercato_server.domain.passwords import hash_password, verify_password
 
 LOWEST_NICE = "19"
+TRIES = 20
 
 
 def main() -> None:
@@ -21,8 +24,7 @@ def main() -> None:
     _step_back()
     with suppress(BrokenPipeError, KeyboardInterrupt):  # nobody is left to hear the answer
         for line in sys.stdin.buffer:
-            sys.stdout.buffer.write(json.dumps(_answer(json.loads(line))).encode() + b"\n")
-            sys.stdout.buffer.flush()
+            os.write(sys.stdout.fileno(), json.dumps(_answer(json.loads(line))).encode() + b"\n")
 
 
 def _answer(request: Mapping[str, str]) -> str | bool:
@@ -35,11 +37,22 @@ def _answer(request: Mapping[str, str]) -> str | bool:
 def _step_back() -> None:
     """Give way to everybody: to those of other sessions as a session, and to all as a process, at once when they wake up."""
     if os.getsid(0) == os.getpid():  # else it is the session of others, too
-        with suppress(OSError):  # not on this kernel, or forbidden by a sandbox: it hashes all the same
-            Path("/proc/self/autogroup").write_text(LOWEST_NICE)
+        _lower_session()
     if sys.platform == "linux":
         with suppress(OSError):
             os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+
+
+def _lower_session() -> None:
+    for _ in range(TRIES):
+        try:
+            Path("/proc/self/autogroup").write_text(LOWEST_NICE)
+        except BlockingIOError:  # Linux lets ordinary users do so ten times a second, all together
+            time.sleep(random.uniform(0.1, 0.2))  # noqa: S311 - jitter, not a secret
+        except OSError:  # not on this kernel, or forbidden by a sandbox: it hashes all the same
+            return
+        else:
+            return
 
 
 if __name__ == "__main__":

@@ -34,8 +34,8 @@ class WorkerMetrics(Collector):
         yield from self._of_batches()
 
     def _of_cache(self) -> Iterator[Metric]:
-        hits = CounterMetricFamily("mercato_catalog_cache_hits", "Reads of the catalog that were answered from memory.", labels=["kind"])
-        misses = CounterMetricFamily("mercato_catalog_cache_misses", "Reads of the catalog that were not.", labels=["kind"])
+        hits = CounterMetricFamily("mercato_catalog_cache_hits", "Products and first pages that were found in memory.", labels=["kind"])
+        misses = CounterMetricFamily("mercato_catalog_cache_misses", "Products and first pages that were not.", labels=["kind"])
         entries = GaugeMetricFamily("mercato_catalog_cache_entries", "What is in memory of the catalog.", labels=["kind"])
         tallies = (self._cache.products_read, self._cache.pages_read)
         for kind, tally, size in zip(("product", "page"), tallies, self._cache.sizes, strict=True):

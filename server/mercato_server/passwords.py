@@ -28,7 +28,8 @@ class PasswordHasher:
         self._being_refused = 0
         self._threads = ThreadPoolExecutor(hashing.threads, "bcrypt")
         self._own = threading.local()
-        self._processes: list[subprocess.Popen[bytes]] = []
+        self._processes: set[subprocess.Popen[bytes]] = set()
+        self._closing = threading.Lock()
         self._closed = False
         self._nobody = unmatched_hash(self._cost)
 
@@ -49,14 +50,13 @@ class PasswordHasher:
 
     def close(self) -> None:
         """End the processes, without waiting for what they do."""
-        self._closed = True
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        with self._closing:  # or one could start meanwhile
+            self._closed = True
+            for process in self._processes:
+                process.kill()
+        self._threads.shutdown(cancel_futures=True)  # they have lost what they waited for
         for process in self._processes:
-            process.kill()
-        self._threads.shutdown()  # they have lost what they waited for
-        for process in self._processes:
-            with contextlib.suppress(BrokenPipeError), process:  # closes its pipes and reaps it
-                pass
+            _bury(process)
 
     async def _run(self, request: dict[str, str]) -> Any:
         await self.require_room()
@@ -80,8 +80,6 @@ class PasswordHasher:
         """Let the process of this thread answer; one that was killed is replaced, once."""
         line = json.dumps(request).encode() + b"\n"
         for _ in range(2):
-            if self._closed:
-                break
             process = self._process()
             if process.stdin is None or process.stdout is None:
                 raise RuntimeError("a process that hashes has no pipes")
@@ -94,10 +92,23 @@ class PasswordHasher:
         raise RuntimeError("the process that hashes passwords was killed")
 
     def _process(self) -> "subprocess.Popen[bytes]":
-        """Return the process of this thread, which starts it if need be; at the end of this one, however it comes, it ends too."""
+        """Return the process of this thread, a new one if there is none or it has died. It ends with its input, so with the worker."""
         process: subprocess.Popen[bytes] | None = getattr(self._own, "process", None)
-        if process is None or process.poll() is not None:
+        with self._closing:
+            if self._closed:
+                raise RuntimeError("the worker is stopping")
+            if process is not None and process.poll() is None:
+                return process
+            if process is not None:
+                self._processes.discard(process)
+                _bury(process)
             process = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
             self._own.process = process
-            self._processes.append(process)
+            self._processes.add(process)
         return process
+
+
+def _bury(process: "subprocess.Popen[bytes]") -> None:
+    """Close the pipes of a process that has ended, or will at once, and reap it."""
+    with contextlib.suppress(BrokenPipeError), process:
+        pass

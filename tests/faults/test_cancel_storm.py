@@ -139,4 +139,5 @@ async def test_calls_that_find_every_connection_taken_end_in_time_and_all_goes_o
     await asyncio.gather(watcher.close(), blocker.close())
     await conclude("pool exhausted", goods, shop.tally, connections=POOL, calls_in_vain=4 * len(goods.buyers))
     assert took_s <= SOON_S + within(LATE_S)
-    assert set(shop.tally.codes) <= {"DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED DEADLINE_EXCEEDED", "FAILED_PRECONDITION CART_EMPTY"}
+    refused = {"DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED DEADLINE_EXCEEDED", "FAILED_PRECONDITION CART_EMPTY"}
+    assert set(shop.tally.codes) <= refused | {"ABORTED CONFLICT"}  # of a buyer whose other call is under way

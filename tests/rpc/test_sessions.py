@@ -13,6 +13,8 @@ from grpc import StatusCode
 from mercato.v1 import auth_pb2, cart_pb2, order_pb2
 from mercato_server import app, keyrings
 from mercato_server.config import Settings
+from mercato_server.handlers.cart import CartHandler
+from mercato_server.handlers.order import OrderHandler
 from mercato_server.keyrings import KeysError
 from mercato_server.store import login_attempts, sessions
 from mercato_server.store.sweeps import sweep
@@ -172,6 +174,7 @@ async def test_a_call_of_an_ended_session_is_refused_where_its_batch_asks_and_ta
         shop.carts.RemoveCartItem(cart_pb2.RemoveCartItemRequest(product_id=ball.id), metadata=metadata),
     ):
         assert (await refusal(refused)).reason == "TOKEN_INVALID"
+    assert {*CartHandler.admits, *OrderHandler.admits} == {"AddCartItem", "SetCartItem", "RemoveCartItem", "Checkout"}  # all of them
     order = await shop.checkout(jo, "one")
     assert [line.quantity for line in order.lines] == [1]
     assert (await refusal(shop.orders.Checkout(order_pb2.CheckoutRequest(), metadata=metadata))).reason == "TOKEN_INVALID"

@@ -49,7 +49,7 @@ async def test_a_key_of_an_old_order_is_its_buyers_own_mistake_and_holds_no_stoc
     for buyer in buyers:
         await shop.add(buyer, ball, 2)
 
-    told: list[uuid.UUID] = []
+    told: list[uuid.UUID] = []  # the cache minds no call without products
     wishes = [wish(again, "old"), wish(lucky, "new"), wish(late, "new")]
     outcomes = await orders.checkout(shop.pool, wishes, currency="USD", on_stock=lambda *sold: told.extend(sold))
 

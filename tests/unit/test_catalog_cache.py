@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from mercato.v1.catalog_pb2 import ListProductsResponse, Product
-from mercato_server.catalog_cache import CatalogCache, Tally, response
+from mercato_server.catalog_cache import PAGE_MAX, CatalogCache, Tally, response
 from mercato_server.feed import Listener
 from mercato_server.revisions import BYTES, Revisions
 
@@ -165,6 +165,8 @@ async def test_a_page_is_forgotten_when_what_it_lists_may_have_changed(cache: Ca
     keep_page(cache, b"all", {BALL: b"x"})
     keep_page(cache, b"in stock", {BALL: b"x"}, in_stock=True)
     assert cache.page(b"all") == cache.page(b"in stock") == response([b"x"])
+    cache.changed()
+    assert cache.page(b"in stock") == response([b"x"])
     cache.changed(BIKE)
     assert (cache.page(b"all"), cache.page(b"in stock")) == (response([b"x"]), None)
     read = cache.now
@@ -172,6 +174,8 @@ async def test_a_page_is_forgotten_when_what_it_lists_may_have_changed(cache: Ca
     assert cache.page(b"all") is None
     cache.keep_page(b"all", [BALL], b"", response([b"x"]), read, in_stock=False)  # read before what changed the list
     assert cache.page(b"all") is None
+    keep_page(cache, b"long", {BALL: b"x" * PAGE_MAX})
+    assert cache.page(b"long") is None
     keep_page(cache, b"x" * 300, {BALL: b"x"})
     assert cache.page(b"x" * 300) is None
 

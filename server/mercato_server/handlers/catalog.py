@@ -65,7 +65,9 @@ class CatalogHandler:
         if key is not None and (refreshed := await self._cache.refreshed_page(key)) is not None:
             return refreshed
         found, last = await product_lists.products(self._pool, wanted, order, page)
-        size = await product_lists.count(self._pool, wanted, self._limits.total_size_max) if request.include_total_size else None
+        size, spelling = None, page.after.spelling if page.after else None
+        if request.include_total_size:
+            size = await product_lists.count(self._pool, wanted, self._limits.total_size_max, spelling)
         products = {product.id: self._product(product).SerializeToString() for product in found}
         rest = catalog_pb2.ListProductsResponse(next_page_token=self._pager.next_token(last, query), total_size=size).SerializeToString()
         whole = response(products.values(), rest)

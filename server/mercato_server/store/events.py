@@ -25,11 +25,10 @@ SELECT xid::text AS position, id, kind, subject_id, payload, created_at
  LIMIT $3
 """
 
-# What has come to be visible since an earlier snapshot, whatever older transactions still run, in no order to rely on. A product that is
-# sold a hundred times between two questions is told of once.
+# What has come to be visible since an earlier snapshot, whatever older transactions still run: each event once, in no order to rely on.
 GET_NEWS = """
 SELECT pg_current_snapshot()::text AS snapshot,
-       ARRAY(SELECT DISTINCT kind || ' ' || subject_id
+       ARRAY(SELECT kind || ' ' || subject_id
                FROM events
               WHERE xid >= pg_snapshot_xmin($1::text::pg_snapshot) AND NOT pg_visible_in_snapshot(xid, $1::text::pg_snapshot)
                 AND kind = ANY($2::text[])
@@ -78,7 +77,7 @@ async def snapshot(pool: "Pool") -> str:
 
 
 async def news(pool: "Pool", since: str, kinds: Sequence[str], limit: int) -> tuple[str, list[tuple[str, str]]]:
-    """Return what kinds of events a snapshot did not show of which subjects, at most `limit`, and the snapshot that shows them.
+    """Return kind and subject of the events that a snapshot did not show, at most `limit`, and the snapshot that shows them.
 
     For those who must hear at once and mind no order: an old transaction that still runs holds nobody else's events back.
     """

@@ -264,8 +264,13 @@ async def _rows(pool: "Pool", wanted: ProductFilter, order: ProductOrder, page: 
     return await pool.fetch(list_sql(_shape(wanted, order, page.after)), *arguments, page.size + 1, page.skip)
 
 
-async def count(pool: "Pool", wanted: ProductFilter, limit: int) -> int:
-    """Return how many products match, counting no further than `limit`; those of the corrected query if the query finds nothing."""
+async def count(pool: "Pool", wanted: ProductFilter, limit: int, spelling: str | None = None) -> int:
+    """Return how many products match, counting no further than `limit`; those of the corrected query if the query finds nothing.
+
+    `spelling` is how the list's first page corrected the query, for the pages that follow.
+    """
+    if spelling:
+        return await _count(pool, wanted, spelling, limit)
     found = await _count(pool, wanted, None, limit)
     if found or not wanted.query:
         return found

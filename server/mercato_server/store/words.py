@@ -18,13 +18,13 @@ SELECT word
     ON CONFLICT (word) DO NOTHING
 """
 
-# What a query excludes ("-word") is left out. Two letters that changed places leave a short word few trigrams, so such words are looked up
-# as they are.
+# What a query excludes ("-word") is left out, and a compound ("t-shirt"), whose parts are there too. Two letters that changed places
+# leave a short word few trigrams, so such words are looked up as they are.
 CORRECT = r"""
 WITH asked AS (
     SELECT lexeme, lexeme ~ '^[[:alpha:]]{3,32}$' AS correctable, positions[1] AS place
-      FROM unnest(to_tsvector('simple', fold(regexp_replace($1, '(^|\s)-\S+', ' ', 'g'))))
-     WHERE numnode(plainto_tsquery('english', lexeme)) > 0
+      FROM unnest(to_tsvector('simple', fold(regexp_replace($1, '(^|\s)-("[^"]*"?|\S+)', ' ', 'g'))))
+     WHERE numnode(plainto_tsquery('english', lexeme)) > 0 AND lexeme !~ '^[[:alpha:]]+(-[[:alpha:]]+)+$'
      ORDER BY place
      LIMIT $2
 ), near AS (
