@@ -111,6 +111,12 @@ async def test_a_typo_is_corrected_to_the_words_that_are_spelled_most_like_it(po
     assert await search(pool, query) == expected
 
 
+async def test_parts_of_a_compound_are_corrected_and_what_is_excluded_is_not_asked_for(pool: "db.Pool") -> None:
+    await sell(pool, "Cotton T-Shirt", "Phone Case, red", "Phone Holder")
+    assert await search(pool, "t-shrit") == ["Cotton T-Shirt"]
+    assert sorted(await search(pool, 'phoen -"red case"')) == ["Phone Case, red", "Phone Holder"]
+
+
 async def test_what_is_spelled_as_asked_is_found_without_what_is_only_like_it(pool: "db.Pool") -> None:
     await sell(pool, "Kestral Helmet", "Kestrel Helmet")
     assert await search(pool, "kestral") == ["Kestral Helmet"]
@@ -144,6 +150,8 @@ async def test_pages_of_a_corrected_search_go_on_as_they_began(pool: "db.Pool", 
     expected = await pages(pool, wanted, order, 100)
     first, after = await product_lists.products(pool, wanted, order, Page(2))
     await sell(pool, "Kestrl")  # from now on the query finds something as it is
+    assert after is not None
+    assert await product_lists.count(pool, wanted, 10, after.spelling) == 5
     second, after = await product_lists.products(pool, wanted, order, Page(2, after))
     third, end = await product_lists.products(pool, wanted, order, Page(2, after))
     assert [product.name for product in (*first, *second, *third)] == expected
