@@ -214,11 +214,16 @@ def test_a_second_signal_does_not_wait(command: list[object], port: int, run: Ru
     worker = child(supervisor, name(supervisor.pid))
     assert worker is not None
     os.kill(worker, signal.SIGSTOP)  # it will not drain
+    until(lambda: state(worker) == "T")  # or the next signal could overtake this one
     supervisor.send_signal(signal.SIGINT)
     until(lambda: signal_pending(worker, signal.SIGINT))
     supervisor.send_signal(signal.SIGINT)
     assert supervisor.wait(timeout=30) == -signal.SIGINT
     until(lambda: all(map(gone, family)))
+
+
+def state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def signal_pending(pid: int, number: signal.Signals) -> bool:
