@@ -14,6 +14,7 @@ import pytest
 from mercato_server import db, schema
 from mercato_server.config import Hashing, Settings
 from mercato_server.embedded.postgres import Postgres
+from support.ports import free_port
 from support.shop import Shop, worker
 
 pytest_plugins = ("support.counts", "support.fuzzed")
@@ -64,6 +65,11 @@ async def _execute(server: Postgres, statement: str) -> None:
         await connection.execute(statement)
     finally:
         await connection.close()
+
+
+@pytest.fixture
+def port() -> int:
+    return free_port()
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Collection, Iterator
@@ -22,6 +21,7 @@ from mercato_server.config import EdgeSettings, child_environ
 from mercato_server.edge.envoy import render
 from mercato_server.embedded.postgres import Postgres
 from mercato_server.embedded.processes import Command, Process
+from support.ports import free_port
 
 HOST = "127.0.0.1"
 SECRET = "a secret of the tests, more than 32 bytes long"
@@ -168,7 +168,7 @@ class Edge:
     """An Envoy in front of workers."""
 
     def __init__(self, directory: Path, workers: Collection[Worker], health_interval_s: float) -> None:
-        self.port, self._admin_port = _free_port(), _free_port()
+        self.port, self._admin_port = free_port(), free_port()
         self._workers = len(workers)
         self._config = directory / "envoy.json"
         settings = EdgeSettings(
@@ -215,12 +215,6 @@ class Edge:
 
     async def __aexit__(self, *_: object) -> None:
         await self._process.stop()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
 
 
 def family(server: Postgres) -> set[int]:

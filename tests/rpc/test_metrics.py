@@ -20,13 +20,6 @@ AGE = "mercato_change_feed_age_seconds"
 
 
 @pytest.fixture
-def port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@pytest.fixture
 def settings(settings: Settings, port: int) -> Settings:
     """Those of a worker that answers Prometheus, and does not wait for a lock for long."""
     return replace(settings, metrics_listen=("127.0.0.1", port), limits=Limits(lock_timeout_s=0.5))

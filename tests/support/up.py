@@ -10,7 +10,6 @@ import os
 import selectors
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,7 @@ from mercato_server import db, keyrings
 from mercato_server.config import Settings
 from mercato_server.domain.tokens import Keyring
 from mercato_server.embedded.postgres import Postgres
+from support.ports import free_port
 from support.post import token
 from support.rest import HOST, Client, Reply
 
@@ -133,7 +133,7 @@ def running(**environ: str) -> Iterator[Up]:
     """Run `mercato up` with an administrator; Ctrl-C ends it in order, and its logs hold no surprise."""
     directory = Path(tempfile.mkdtemp(prefix="mercato-rest-"))
     directory.chmod(0o711)  # PostgreSQL runs as nobody where this is root
-    port = _free_port()
+    port = free_port()
     env = {**os.environ, "MERCATO_BCRYPT_COST": "4", "MERCATO_ADMIN_PASSWORD": PASSWORD, **environ}
     trust = Path(environ["MERCATO_TLS_CERT"]) if "MERCATO_TLS_CERT" in environ else None
     command = [sys.executable, "-m", "mercato_server"]
@@ -175,9 +175,3 @@ def _require_no_internal_errors(logs: Path) -> None:
     calls = [json.loads(line) for line in (logs / "access.log").read_text().splitlines()]
     assert [call for call in calls if call["status"] >= 500 and call["status"] != 504] == []
     assert not any("unexpectedly" in log.read_text() for log in logs.glob("worker-*.log"))
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
