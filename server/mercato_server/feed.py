@@ -5,14 +5,15 @@ import json
 import math
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 
 import structlog
 
 from mercato_server import db
 from mercato_server.db import Pool, refusal
 from mercato_server.store import events
-from mercato_server.store.events import Cursor, Event
+from mercato_server.store.events import Cursor, Event, News
 
 log = structlog.get_logger(__name__)
 
@@ -39,13 +40,13 @@ async def read(pool: "Pool", after: Cursor, *, follow: bool) -> AsyncIterator[tu
 class Listener:
     """Tells a worker what others change.
 
-    Who keeps something in memory names the kinds of events that make it stale. Whenever events may have been missed (at the start, after
-    a lost connection, or when there were too many) `on_gap` is called instead: nothing that was known before can be relied on.
+    A consumer that keeps something in memory names the kinds of events that make it stale. Whenever events may have been missed (at the
+    start, after a lost connection, or when there were too many) its `on_gap` is called instead: it can rely on nothing that it knew.
     """
 
     def __init__(self, pool: "Pool") -> None:
         self._pool = pool
-        self._reactions: dict[str, Callable[[str], None]] = {}
+        self._consumers: dict[str, Callable[[Sequence[News]], None]] = {}
         self._on_gap: list[Callable[[], None]] = []
         self._heard_until = -math.inf
 
@@ -59,9 +60,9 @@ class Listener:
         """How long ago the last poll began of which all has been passed on, infinite while there is none; any thread may ask."""
         return max(0.0, time.monotonic() - self._heard_until)  # the clock of the event loop, which may lag behind by some milliseconds
 
-    def subscribe(self, reactions: Mapping[str, Callable[[str], None]], on_gap: Callable[[], None]) -> None:
-        """Name what is to be called for which kinds of events (nobody else's), with the text of their subject's id."""
-        self._reactions.update(reactions)
+    def subscribe(self, kinds: Collection[str], on_news: Callable[[Sequence[News]], None], on_gap: Callable[[], None]) -> None:
+        """Call `on_news` with all events of these kinds that one poll has brought; no two consumers name the same kind."""
+        self._consumers.update(dict.fromkeys(kinds, on_news))
         self._on_gap.append(on_gap)
 
     async def listen(self) -> None:
@@ -76,19 +77,25 @@ class Listener:
 
     async def _follow(self) -> None:
         """Pass on events until there are more than can be passed on."""
-        kinds = list(self._reactions)
+        kinds = list(self._consumers)
         seen = await events.snapshot(self._pool)
         for forget in self._on_gap:
             forget()
         while True:
             asked = asyncio.get_running_loop().time()
             seen, news = await events.news(self._pool, seen, kinds, NEWS_MAX)
-            for kind, subject_id in news:
-                self._reactions[kind](subject_id)
+            self._pass_on(news)
             if len(news) == NEWS_MAX:
                 return
             self._heard_until = asked
             await asyncio.sleep(POLL_S)
+
+    def _pass_on(self, news: Sequence[News]) -> None:
+        parts: dict[Callable[[Sequence[News]], None], list[News]] = defaultdict(list)
+        for each in news:
+            parts[self._consumers[each.kind]].append(each)
+        for on_news, part in parts.items():
+            on_news(part)
 
 
 async def print_events(database_url: str, *, follow: bool) -> None:

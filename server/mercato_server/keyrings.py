@@ -71,10 +71,7 @@ class KeyWatch:
         self._settings = settings
         self._known = known
         self._changed = asyncio.Event()
-        listener.subscribe({"keys.changed": self._on_change}, self._changed.set)
-
-    def _on_change(self, _subject_id: str) -> None:
-        self._changed.set()
+        listener.subscribe(["keys.changed"], lambda _news: self._changed.set(), self._changed.set)
 
     async def keep(self) -> None:
         """Load the keys whenever they change, until cancelled; those that were there before serve until then."""

@@ -15,10 +15,10 @@ BYTES = 8 * (SLOTS + 2)
 
 
 class Revisions:
-    """A number for each subject: as long as it is the same, nobody has told of a change.
+    """A number for each subject: as long as it is the same, no worker of this host has told of a change.
 
-    What a worker changed is told to all workers of its host, who see it in their next breath: whoever got the answer of a change reads
-    what it made, whichever worker they ask. What was heard from elsewhere concerns this worker alone, as all others hear it themselves.
+    A worker that changes something gives its subject another number before it answers. The workers of a host share the numbers, so the
+    change is known to all of them by then: a client that got the answer reads the change at whichever worker it asks next.
 
     The numbers are random, so writers need no lock: whatever they overwrite, a slot never takes on an earlier number again (but for one
     time in 2 ** 64), and one that is read half-written equals none.
@@ -27,26 +27,15 @@ class Revisions:
     def __init__(self, shared: mmap.mmap | None = None) -> None:
         """Begin; `shared` is what `share` returned, None for a worker on its own."""
         self._told = memoryview(shared if shared is not None else bytearray(BYTES)).cast("Q")
-        self._heard = memoryview(bytearray(BYTES)).cast("Q")
-        self._gaps = 0
 
     def of(self, slot: int) -> int:
         """Return the number of a slot."""
-        return self._told[slot] ^ self._heard[slot] ^ self._gaps
+        return self._told[slot]
 
     def tell(self, slots: Iterable[int]) -> None:
         """Let every worker of this host know of a change; before the change is answered, or it comes too late."""
         for slot in slots:
             self._told[slot] = random.getrandbits(64)
-
-    def hear(self, slots: Iterable[int]) -> None:
-        """Take note of a change that others hear of themselves."""
-        for slot in slots:
-            self._heard[slot] = random.getrandbits(64)
-
-    def miss(self) -> None:
-        """Take everything to have changed."""
-        self._gaps = random.getrandbits(64)
 
 
 def slot(subject: bytes) -> int:

@@ -1,5 +1,6 @@
 """What a worker knows of tokens and sessions without asking the database."""
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from cachetools import LRUCache
@@ -11,6 +12,7 @@ from mercato_server.domain.accounts import Role
 from mercato_server.domain.tokens import Identity, Keyring, Tokens
 from mercato_server.feed import Listener
 from mercato_server.store import sessions
+from mercato_server.store.events import News
 
 REMEMBERED = 10_000
 """Tokens and sessions that are remembered: to verify a token costs a fifth of an empty call."""
@@ -25,7 +27,7 @@ class Sessions:
     def __init__(self, pool: "Pool", tokens: Tokens, listener: Listener, batching: Batching) -> None:
         self.tokens = tokens
         self._listener = listener
-        listener.subscribe({"session.ended": lambda session_id: self.end(UUID(session_id))}, self.forget)
+        listener.subscribe(["session.ended"], self._hear, self.forget)
         self._verified: LRUCache[str, Identity] = LRUCache(REMEMBERED)
         self._live: LRUCache[UUID, None] = LRUCache(REMEMBERED)
         self._heard = 0
@@ -52,6 +54,10 @@ class Sessions:
         await self._roles(identity.session_id)
         if heard == self._heard:  # else it may be this one that has just ended
             self._live[identity.session_id] = None
+
+    def _hear(self, news: Sequence[News]) -> None:
+        for each in news:
+            self.end(UUID(each.subject_id))
 
     def end(self, session_id: UUID) -> None:
         """Forget a session that has ended."""

@@ -85,6 +85,24 @@ async def test_what_is_known_is_answered_without_the_database(shop: Shop, databa
     assert await get(shop, other) == other
 
 
+async def test_what_was_read_after_a_change_outlives_the_news_of_it(settings: Settings, pool: "db.Pool", database: str) -> None:
+    async with app.running(settings) as (served, [port]), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        shop = Shop(channel, pool)
+        admin = await shop.person(admin=True)
+        ball = await shop.product(admin)
+        requests = ListProductsRequest(), ListProductsRequest(in_stock=True), ListProductsRequest(q="nothing like it")
+        for change in (update, buy_one):
+            await change(shop, admin, ball)
+            read = [await get(shop, ball), *[await shop.catalog.ListProducts(request) for request in requests]]
+            answered = asyncio.get_running_loop().time()
+            async with locked(database, "products"):
+                while served._listener._heard_until <= answered:  # until a poll that began after these answers has passed all on
+                    await asyncio.sleep(0.01)
+                assert await from_memory(lambda: get(shop, ball, AT_ONCE_S)) == read[0]
+                for request, page in zip(requests, read[1:], strict=True):
+                    assert await from_memory(lambda wanted=request: shop.catalog.ListProducts(wanted, timeout=AT_ONCE_S)) == page  # type: ignore[misc]
+
+
 REQUESTS: tuple[Message, ...] = (
     ListProductsRequest(),
     ListProductsRequest(page_size=3),

@@ -9,11 +9,15 @@ from uuid import UUID, uuid4
 import pytest
 
 from mercato.v1.catalog_pb2 import ListProductsResponse, Product
-from mercato_server.catalog_cache import PAGE_MAX, CatalogCache, Tally, response
+from mercato_server.catalog_cache import PAGE_MAX, CatalogCache, Loaded, Page, Tally, response
 from mercato_server.feed import Listener
 from mercato_server.revisions import BYTES, Revisions
+from mercato_server.store.events import News, Snapshot
 
 BALL, BIKE = uuid4(), uuid4()
+SHOWN, RUNNING, LATER = 7, 11, 15
+SNAPSHOT = Snapshot(10, 14, frozenset({RUNNING}))
+"""Shows transaction 7, and neither 11, which was running, nor 15, which had not begun."""
 
 
 class Shelf:
@@ -25,11 +29,11 @@ class Shelf:
         self.open = asyncio.Event()
         self.open.set()
 
-    async def load(self, ids: Collection[UUID]) -> dict[UUID, bytes]:
+    async def load(self, ids: Collection[UUID]) -> Loaded:
         self.asked.append(set(ids))
         found = {id_: b"%d" % self.versions[id_] for id_ in ids if id_ in self.versions}
         await self.open.wait()
-        return found
+        return Loaded(found, SNAPSHOT)
 
 
 @pytest.fixture
@@ -49,9 +53,23 @@ async def cache(shelf: Shelf) -> CatalogCache:
     return cache_of(shelf, Revisions())
 
 
+def keep(cache: CatalogCache, products: dict[UUID, bytes]) -> None:
+    with cache.reading() as reading:
+        cache.keep_products(products, reading, SNAPSHOT)
+
+
 def keep_page(cache: CatalogCache, request: bytes, products: dict[UUID, bytes], rest: bytes = b"", *, in_stock: bool = False) -> None:
-    cache.keep_products(products, cache.now)
-    cache.keep_page(request, products, rest, response(products.values(), rest), cache.now, in_stock=in_stock)
+    keep(cache, products)
+    with cache.reading() as reading:
+        cache.keep_page(request, Page(tuple(products), rest, response(products.values(), rest), in_stock), reading, SNAPSHOT)
+
+
+def hear(cache: CatalogCache, kind: str, product_id: UUID, xid: int) -> None:
+    cache._listener._pass_on([News(kind, str(product_id), xid)])
+
+
+def product(cache: CatalogCache, product_id: UUID) -> bytes | None:
+    return cache.product(str(product_id).encode())
 
 
 async def test_calls_that_miss_at_once_share_a_query(cache: CatalogCache, shelf: Shelf) -> None:
@@ -86,18 +104,19 @@ async def test_a_gap_in_the_feed_forgets_all_and_what_is_being_read(cache: Catal
     reading = asyncio.ensure_future(cache.products([BALL]))
     while len(shelf.asked) < 2:
         await asyncio.sleep(0)
-    cache._revisions.miss()
+    for forget in cache._listener._on_gap:
+        forget()
     shelf.open.set()
     assert await reading == {BALL: b"1"}
     assert cache.product(str(BALL).encode()) is cache.product(str(BIKE).encode()) is None
 
 
 async def test_products_of_a_list_that_was_read_before_a_change_are_not_kept_after_it(cache: CatalogCache) -> None:
-    read = cache.now
-    cache.changed(BALL)
-    cache.keep_products({BALL: b"old"}, read)
+    with cache.reading() as reading:
+        cache.changed(BALL)
+        cache.keep_products({BALL: b"old"}, reading, SNAPSHOT)
     assert cache.product(str(BALL).encode()) is None
-    cache.keep_products({BALL: b"new"}, cache.now)
+    keep(cache, {BALL: b"new"})
     assert cache.product(str(BALL).encode()) == b"new"
 
 
@@ -124,10 +143,50 @@ async def test_what_a_worker_has_only_heard_of_is_its_own_affair(shelf: Shelf) -
     here, there = cache_of(shelf, Revisions(memory)), cache_of(shelf, Revisions(memory))
     for at in (here, there):
         keep_page(at, b"all", {BALL: b"1"})
-    here._listener._reactions["stock.changed"](str(BALL))
-    assert [at.product(str(BALL).encode()) for at in (here, there)] == [None, b"1"]
-    here._listener._reactions["product.updated"](str(BALL))
+    hear(here, "stock.changed", BALL, LATER)
+    assert [product(at, BALL) for at in (here, there)] == [None, b"1"]
+    hear(here, "product.updated", BALL, LATER)
     assert [at.page(b"all") for at in (here, there)] == [None, response([b"1"])]
+
+
+@pytest.mark.parametrize("kind", ["product.created", "product.updated", "product.deleted", "product.undeleted", "stock.changed"])
+@pytest.mark.parametrize("xid", [SHOWN, RUNNING, LATER])
+async def test_a_change_forgets_what_was_read_before_it_and_nothing_else(cache: CatalogCache, kind: str, xid: int) -> None:
+    is_shown = xid == SHOWN
+    keep_page(cache, b"all", {BALL: b"1"})
+    keep_page(cache, b"in stock", {BIKE: b"1"}, in_stock=True)
+    hear(cache, kind, BALL, xid)
+    assert (product(cache, BALL), product(cache, BIKE)) == (b"1" if is_shown else None, b"1")
+    assert (cache.page(b"all"), cache.page(b"in stock")) == ((response([b"1"]), response([b"1"])) if is_shown else (None, None))
+    assert cache.sizes == ((2, 2) if is_shown else (1, 1 if kind == "stock.changed" else 0))
+
+
+@pytest.mark.parametrize("xid", [SHOWN, RUNNING, LATER])
+async def test_what_is_being_read_when_a_change_is_heard_is_kept_only_if_it_shows_the_change(
+    cache: CatalogCache, shelf: Shelf, xid: int
+) -> None:
+    is_shown = xid == SHOWN
+    shelf.versions = {BALL: 1}
+    shelf.open.clear()
+    loading = asyncio.ensure_future(cache.products([BALL]))
+    while not shelf.asked:
+        await asyncio.sleep(0)
+    with cache.reading() as reading:
+        hear(cache, "product.updated", BALL, xid)
+    shelf.open.set()
+    assert await loading == {BALL: b"1"}
+    assert product(cache, BALL) == (b"1" if is_shown else None)
+    cache.keep_products({BIKE: b"1"}, reading, SNAPSHOT)
+    cache.keep_page(b"all", Page((BIKE,), b"", response([b"1"])), reading, SNAPSHOT)
+    assert (product(cache, BIKE), cache.page(b"all")) == ((b"1", response([b"1"])) if is_shown else (None, None))
+
+
+async def test_to_hear_of_a_product_is_no_use_that_keeps_it_longer(cache: CatalogCache) -> None:
+    ids = [uuid4() for _ in range(4)]
+    keep(cache, dict.fromkeys(ids[:3], b"x"))
+    hear(cache, "stock.changed", ids[0], SHOWN)
+    keep(cache, {ids[3]: b"x"})
+    assert [product(cache, id_) for id_ in ids] == [None, b"x", b"x", b"x"]
 
 
 async def test_only_those_products_of_a_page_are_read_again_that_have_changed(cache: CatalogCache, shelf: Shelf) -> None:
@@ -154,14 +213,14 @@ async def test_reads_are_counted(cache: CatalogCache, shelf: Shelf) -> None:
 
 async def test_the_least_recently_used_goes_first(cache: CatalogCache) -> None:
     ids = [uuid4() for _ in range(4)]
-    cache.keep_products(dict.fromkeys(ids[:3], b"x"), cache.now)
+    keep(cache, dict.fromkeys(ids[:3], b"x"))
     cache.product(str(ids[0]).encode())
-    cache.keep_products({ids[3]: b"x"}, cache.now)
+    keep(cache, {ids[3]: b"x"})
     assert [cache.product(str(id_).encode()) for id_ in ids] == [b"x", None, b"x", b"x"]
 
 
 async def test_a_page_is_forgotten_when_what_it_lists_may_have_changed(cache: CatalogCache) -> None:
-    cache.keep_products({BALL: b"x", BIKE: b"y"}, cache.now)
+    keep(cache, {BALL: b"x", BIKE: b"y"})
     keep_page(cache, b"all", {BALL: b"x"})
     keep_page(cache, b"in stock", {BALL: b"x"}, in_stock=True)
     assert cache.page(b"all") == cache.page(b"in stock") == response([b"x"])
@@ -169,11 +228,11 @@ async def test_a_page_is_forgotten_when_what_it_lists_may_have_changed(cache: Ca
     assert cache.page(b"in stock") == response([b"x"])
     cache.changed(BIKE)
     assert (cache.page(b"all"), cache.page(b"in stock")) == (response([b"x"]), None)
-    read = cache.now
-    cache.relisted()
-    assert cache.page(b"all") is None
-    cache.keep_page(b"all", [BALL], b"", response([b"x"]), read, in_stock=False)  # read before what changed the list
-    assert cache.page(b"all") is None
+    with cache.reading() as reading:
+        cache.relisted()
+        assert cache.page(b"all") is None
+        cache.keep_page(b"all", Page((BALL,), b"", response([b"x"])), reading, SNAPSHOT)  # read before what changed the list
+        assert cache.page(b"all") is None
     keep_page(cache, b"long", {BALL: b"x" * PAGE_MAX})
     assert cache.page(b"long") is None
     keep_page(cache, b"x" * 300, {BALL: b"x"})

@@ -1,4 +1,4 @@
-"""Revisions: what is told reaches every worker of a host, what is heard only one, and a file that cannot be shared is refused."""
+"""Revisions: what is told reaches every worker of a host, and a file that cannot be shared is refused."""
 
 import os
 from pathlib import Path
@@ -18,19 +18,6 @@ def test_a_change_that_is_told_is_seen_by_all_who_share_a_file(tmp_path: Path) -
         assert at.of(STOCK) != stock
         assert (at.of(8), at.of(LISTING)) == (eight, listing)
     assert [stranger.of(number) for number in (7, 8, LISTING, STOCK)] == before[2]
-
-
-def test_what_is_heard_or_missed_concerns_one_worker(tmp_path: Path) -> None:
-    path = str(tmp_path / "shared")
-    here, there = Revisions(share(path)), Revisions(share(path))
-    before = there.of(7)
-    seen = {here.of(7)}
-    here.hear([7])
-    seen.add(here.of(7))
-    here.miss()
-    seen.add(here.of(7))
-    assert len(seen) == 3
-    assert there.of(7) == before
 
 
 def test_a_subject_has_the_same_slot_in_every_process() -> None:

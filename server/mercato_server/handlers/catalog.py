@@ -5,7 +5,7 @@ from dataclasses import replace
 from uuid import UUID
 
 from mercato.v1 import catalog_pb2
-from mercato_server.catalog_cache import CatalogCache, response
+from mercato_server.catalog_cache import CatalogCache, Loaded, Page, response
 from mercato_server.config import Limits
 from mercato_server.context import Context
 from mercato_server.db import Pool
@@ -60,20 +60,21 @@ class CatalogHandler:
             self._pager.check(check, request, skip=request.skip)
             wanted, order = _filter(check, request)
         query = f"products {wanted} {order}"
-        page, read = self._pager.page(request, query, skip=request.skip), self._cache.now
+        page = self._pager.page(request, query, skip=request.skip)
         key = request.SerializeToString() if page.after is None and not page.skip else None
         if key is not None and (refreshed := await self._cache.refreshed_page(key)) is not None:
             return refreshed
-        found, last = await product_lists.products(self._pool, wanted, order, page)
-        size, spelling = None, page.after.spelling if page.after else None
-        if request.include_total_size:
-            size = await product_lists.count(self._pool, wanted, self._limits.total_size_max, spelling)
+        with self._cache.reading() as reading:
+            found, last, snapshot = await product_lists.products(self._pool, wanted, order, page)
+            size, spelling = None, page.after.spelling if page.after else None
+            if request.include_total_size:
+                size = await product_lists.count(self._pool, wanted, self._limits.total_size_max, spelling)
         products = {product.id: self._product(product).SerializeToString() for product in found}
         rest = catalog_pb2.ListProductsResponse(next_page_token=self._pager.next_token(last, query), total_size=size).SerializeToString()
         whole = response(products.values(), rest)
-        self._cache.keep_products(products, read)
+        self._cache.keep_products(products, reading, snapshot)
         if key is not None:
-            self._cache.keep_page(key, products, rest, whole, read, in_stock=wanted.in_stock)
+            self._cache.keep_page(key, Page(tuple(products), rest, whole, in_stock=wanted.in_stock), reading, snapshot)
         return whole
 
     async def GetProduct(self, request: catalog_pb2.GetProductRequest, _context: Context) -> Answer:
@@ -224,9 +225,10 @@ class CatalogHandler:
         return drafts.checked(check, "product.", draft)
 
 
-async def serialized(pool: "Pool", currency: str, product_ids: Collection[UUID]) -> dict[UUID, bytes]:
+async def serialized(pool: "Pool", currency: str, product_ids: Collection[UUID]) -> Loaded:
     """Return those of the products that are on sale, as messages."""
-    return {id_: convert.product(product, currency).SerializeToString() for id_, product in (await catalog.get(pool, product_ids)).items()}
+    products, snapshot = await catalog.get(pool, product_ids)
+    return Loaded({product.id: convert.product(product, currency).SerializeToString() for product in products}, snapshot)
 
 
 def _filter(check: Checks, request: catalog_pb2.ListProductsRequest) -> tuple[ProductFilter, ProductOrder]:

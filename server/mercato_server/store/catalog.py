@@ -24,12 +24,13 @@ from mercato_server.domain.errors import (
 )
 from mercato_server.domain.paging import Page, Position
 from mercato_server.store import audit_log, events, words
-from mercato_server.store.events import Event
+from mercato_server.store.events import Event, Snapshot
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
 from mercato_server.transactions import retry_conflicts, time_left, transaction
 
 GET_PRODUCTS = """
-SELECT id, name, description, price_minor, category_id, sku, stock, image_urls, version, created_at, updated_at, deleted_at
+SELECT id, name, description, price_minor, category_id, sku, stock, image_urls, version, created_at, updated_at, deleted_at,
+       (SELECT pg_current_snapshot()::text) AS snapshot
   FROM products
  WHERE id = ANY($1::uuid[]) AND deleted_at IS NULL
 """
@@ -89,10 +90,10 @@ _FIRST = UUID(int=0)
 _UNTOLD = {"id", "version", "created_at", "updated_at"}
 
 
-async def get(pool: "Pool", product_ids: Collection[UUID]) -> dict[UUID, Product]:
-    """Return those of the products that are on sale, by id."""
+async def get(pool: "Pool", product_ids: Collection[UUID]) -> tuple[list[Product], Snapshot | None]:
+    """Return those of the products that are on sale, and the snapshot in which they were read; None if there are none."""
     rows = await pool.fetch(GET_PRODUCTS, list(product_ids), timeout=time_left())
-    return {row["id"]: Product._make(row) for row in rows}
+    return [Product._make(row[:-1]) for row in rows], Snapshot.parse(rows[0]["snapshot"]) if rows else None
 
 
 @retry_conflicts

@@ -1,8 +1,10 @@
 """The change feed: every change of state appends to it, in the transaction of the change."""
 
+import functools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple, Self
 from uuid import UUID
 
 import asyncpg
@@ -28,7 +30,7 @@ SELECT xid::text AS position, id, kind, subject_id, payload, created_at
 # What has come to be visible since an earlier snapshot, whatever older transactions still run: each event once, in no order to rely on.
 GET_NEWS = """
 SELECT pg_current_snapshot()::text AS snapshot,
-       ARRAY(SELECT kind || ' ' || subject_id
+       ARRAY(SELECT kind || ' ' || subject_id || ' ' || xid
                FROM events
               WHERE xid >= pg_snapshot_xmin($1::text::pg_snapshot) AND NOT pg_visible_in_snapshot(xid, $1::text::pg_snapshot)
                 AND kind = ANY($2::text[])
@@ -59,6 +61,37 @@ class Cursor:
     id: int = 0
 
 
+class News(NamedTuple):
+    """An event as a listener hears of it: kind, id of its subject as text, and id of the transaction that wrote it."""
+
+    kind: str
+    subject_id: str
+    xid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Which transactions a read has seen, as PostgreSQL's `pg_snapshot` says it.
+
+    All below `xmin` have ended before the read, none from `xmax` on, and of those between not the ones that were `running`.
+    """
+
+    xmin: int
+    xmax: int
+    running: frozenset[int]
+
+    @classmethod
+    @functools.lru_cache(maxsize=64)  # reads between two writes have the same one, which then takes memory once
+    def parse(cls, text: str) -> Self:
+        """Return the snapshot that PostgreSQL writes as `xmin:xmax:xip,xip`."""
+        xmin, xmax, running = text.split(":")
+        return cls(int(xmin), int(xmax), frozenset(map(int, running.split(","))) if running else frozenset())
+
+    def shows(self, xid: int) -> bool:
+        """Tell whether a read with this snapshot has seen what a committed transaction wrote (`pg_visible_in_snapshot`)."""
+        return xid < self.xmin or (xid < self.xmax and xid not in self.running)
+
+
 async def append(conn: "Conn", events: Sequence[Event]) -> None:
     """Write events in the caller's transaction."""
     kinds = [event.kind for event in events]
@@ -76,14 +109,14 @@ async def snapshot(pool: "Pool") -> str:
     return str(await pool.fetchval(GET_SNAPSHOT))
 
 
-async def news(pool: "Pool", since: str, kinds: Sequence[str], limit: int) -> tuple[str, list[tuple[str, str]]]:
-    """Return kind and subject of the events that a snapshot did not show, at most `limit`, and the snapshot that shows them.
+async def news(pool: "Pool", since: str, kinds: Sequence[str], limit: int) -> tuple[str, list[News]]:
+    """Return the events that a snapshot did not show, at most `limit`, and the snapshot that shows them.
 
-    For those who must hear at once and mind no order: an old transaction that still runs holds nobody else's events back.
+    For consumers that need low latency and no ordering: an old transaction that still runs does not delay the events of others.
     """
     row = await pool.fetchrow(GET_NEWS, since, kinds, limit)
     assert row is not None  # noqa: S101 - the statement has no condition
-    return row["snapshot"], [(kind, subject) for kind, _, subject in (each.partition(" ") for each in row["news"])]
+    return row["snapshot"], [News(kind, subject_id, int(xid)) for kind, subject_id, xid in map(str.split, row["news"])]
 
 
 async def end(pool: "Pool") -> Cursor:

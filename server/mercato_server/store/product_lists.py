@@ -8,6 +8,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 import asyncpg
 
@@ -16,6 +17,7 @@ from mercato_server.db import Pool
 from mercato_server.domain.catalog import Product, ProductFilter, ProductOrder
 from mercato_server.domain.paging import Page, Position
 from mercato_server.store import words
+from mercato_server.store.events import Snapshot
 
 PRODUCT_COLUMNS = "id, name, description, price_minor, category_id, sku, stock, image_urls, version, created_at, updated_at, deleted_at"
 
@@ -47,6 +49,14 @@ _RANKED_MAX = Limits().search_ranked_max
 _WALKED_MAX = Limits().search_walked_max
 # Shelves of 8,192 products, in parts: the nearest one, those up to the third and so on; all others are the last part.
 _PARTS = (1, 3, 9)
+
+
+class ProductPage(NamedTuple):
+    """Products of a list, the position of the last one if more follow, and the snapshot in which all of it was read."""
+
+    products: Sequence[Product]
+    last: Position | None
+    snapshot: Snapshot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +131,18 @@ def _place(shape: Shape, count: int) -> tuple[str, str, int]:
 
 @cache
 def list_sql(shape: Shape) -> str:
-    """Return the statement of a shape: parameters as `_arguments` lists them, then the position, LIMIT and OFFSET."""
+    """Return the statement of a shape: parameters as `_arguments` lists them, then the position, LIMIT and OFFSET.
+
+    Each row ends with the snapshot of the statement; an empty list is one row without an id. A nested loop is the only way to join the
+    one row of `taken`, so the list keeps its order.
+    """
+    return f"""
+    SELECT {PRODUCT_COLUMNS}, score, snapshot
+      FROM (SELECT pg_current_snapshot()::text AS snapshot) AS taken LEFT JOIN ({_listed_sql(shape)}) AS listed ON TRUE
+    """  # noqa: S608 - constants
+
+
+def _listed_sql(shape: Shape) -> str:
     if not shape.query:
         conditions, count = _conditions(shape)
         place, order, count = _place(shape, count)
@@ -237,31 +258,34 @@ def _arguments(wanted: ProductFilter, spelling: str | None) -> list[object]:
     return query + [value for value in (wanted.category_id, wanted.min_price_minor, wanted.max_price_minor) if value is not None]
 
 
-async def products(pool: "Pool", wanted: ProductFilter, order: ProductOrder, page: Page) -> tuple[Sequence[Product], Position | None]:
-    """Return a page of products and the position of its last row if more follow.
+async def products(pool: "Pool", wanted: ProductFilter, order: ProductOrder, page: Page) -> ProductPage:
+    """Return a page of products.
 
     A query that finds nothing is corrected by the words of products; the pages that follow go by the same correction.
     """
     spelling = page.after.spelling if page.after else None
-    rows = await _rows(pool, wanted, order, page, spelling)
+    rows, snapshot = await _rows(pool, wanted, order, page, spelling)
     if not rows and wanted.query and page.after is None and not (page.skip and await _count(pool, wanted, None, 1)):
         spelling = await words.correct(pool, wanted.query)
-        rows = await _rows(pool, wanted, order, page, spelling) if spelling else []
-    found = [Product._make(row[:-1]) for row in rows[: page.size]]
+        rows = (await _rows(pool, wanted, order, page, spelling))[0] if spelling else []
+    found = [Product._make(row[:-2]) for row in rows[: page.size]]
     if len(rows) <= page.size:
-        return found, None
+        return ProductPage(found, None, snapshot)
     last = found[-1]
     keys = {None: None, "price_minor": last.price_minor, 'name COLLATE "C"': last.name, "score": rows[page.size - 1]["score"]}
-    return found, Position(keys[_KEYS[order]], last.id, spelling)
+    return ProductPage(found, Position(keys[_KEYS[order]], last.id, spelling), snapshot)
 
 
-async def _rows(pool: "Pool", wanted: ProductFilter, order: ProductOrder, page: Page, spelling: str | None) -> Sequence[asyncpg.Record]:
+async def _rows(
+    pool: "Pool", wanted: ProductFilter, order: ProductOrder, page: Page, spelling: str | None
+) -> tuple[Sequence[asyncpg.Record], Snapshot]:
     arguments = _arguments(wanted, spelling)
     if page.after:
         arguments.append(page.after.id)
         if _KEYS[order]:
             arguments.append(page.after.key)
-    return await pool.fetch(list_sql(_shape(wanted, order, page.after)), *arguments, page.size + 1, page.skip)
+    rows = await pool.fetch(list_sql(_shape(wanted, order, page.after)), *arguments, page.size + 1, page.skip)
+    return rows if rows[0]["id"] else [], Snapshot.parse(rows[0]["snapshot"])
 
 
 async def count(pool: "Pool", wanted: ProductFilter, limit: int, spelling: str | None = None) -> int:

@@ -1,0 +1,44 @@
+"""Snapshots of reads, as PostgreSQL itself understands them, and what has come to be visible since one."""
+
+from uuid import uuid4
+
+import asyncpg
+
+from mercato_server import db
+from mercato_server.store import events
+from mercato_server.store.events import Event, News, Snapshot
+
+GET_VISIBLE = "SELECT pg_visible_in_snapshot($2::text::xid8, $1::text::pg_snapshot)"
+
+
+async def begin(database: str) -> tuple["asyncpg.Connection[asyncpg.Record]", int]:
+    """Open a transaction on a connection of its own; return its id too."""
+    connection = await asyncpg.connect(database)
+    await connection.execute("BEGIN")
+    return connection, int(await connection.fetchval("SELECT pg_current_xact_id()::text"))
+
+
+async def test_a_snapshot_shows_the_transactions_that_postgresql_says_it_shows(pool: "db.Pool", database: str) -> None:
+    opened = [await begin(database) for _ in range(6)]
+    for connection, _ in opened[1::2]:
+        await connection.execute("COMMIT")
+    text = await events.snapshot(pool)
+    snapshot = Snapshot.parse(text)
+    xids = range(opened[0][1] - 3, opened[-1][1] + 4)
+    shown = [await pool.fetchval(GET_VISIBLE, text, str(xid)) for xid in xids]
+    assert [snapshot.shows(xid) for xid in xids] == shown
+    assert [snapshot.shows(xid) for _, xid in opened] == [False, True] * 3
+    for connection, _ in opened:
+        await connection.close()
+
+
+async def test_news_names_the_transaction_that_a_later_snapshot_shows(pool: "db.Pool") -> None:
+    before = await events.snapshot(pool)
+    subject = uuid4()
+    async with pool.acquire() as conn, conn.transaction():
+        await events.append(conn, [Event("product.created", subject), Event("stock.changed", subject)])
+        xid = int(await conn.fetchval("SELECT pg_current_xact_id()::text"))
+    after, news = await events.news(pool, before, ["stock.changed"], 10)
+    assert news == [News("stock.changed", str(subject), xid)]
+    assert (Snapshot.parse(before).shows(xid), Snapshot.parse(after).shows(xid)) == (False, True)
+    assert (await events.news(pool, after, ["stock.changed"], 10))[1] == []
