@@ -54,7 +54,7 @@ readme: install ## write what its commands print into README.md, against a fresh
 lock: install ## resolve the dependencies anew into requirements/*.txt
 	$(RUN) $(BIN)/python tools/lock.py
 
-bench: peer ## measure all that is wanted of performance, and write it down; a quarter of an hour (ARGS=--quick: 3 minutes)
+bench: peer ## measure all that is wanted of performance, and record it; a quarter of an hour (ARGS=--quick: 3 minutes, records nothing)
 	$(RUN) $(BIN)/python benchmarks/bench.py $(ARGS)
 
 soak: install ## run the fault and fuzz tests with their full numbers (three quarters of an hour; reports in benchmarks/results), and each race 50 times

@@ -1,4 +1,4 @@
-"""Measure everything that docs/performance.md wants, and write down what was found: a table, JSON and plots, and the README's quotation."""
+"""Measure everything that docs/performance.md wants and print it; a full run is recorded as well: table, JSON, plots, quotation."""
 
 import argparse
 import json
@@ -66,13 +66,15 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = runs.parser(__doc__)
-    parser.add_argument("--quick", action="store_true", help="at most 3 minutes: fewer and shorter rounds, a smaller catalog")
-    parser.add_argument("--only", nargs="+", choices=PARTS, default=[*PARTS], help="measure only these, and leave what is written as it is")
+    parser.add_argument(
+        "--quick", action="store_true", help="at most 3 minutes: fewer and shorter rounds, a smaller catalog; records nothing"
+    )
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=[*PARTS], help="measure only these; records nothing")
     return parser.parse_args()
 
 
 async def _measure(options: argparse.Namespace) -> list[str]:
-    """Measure part by part, print the pages, and write them if all parts were measured and nothing failed; returns what failed."""
+    """Measure part by part and print the pages; record them if this is a full run of all parts and nothing failed; returns what failed."""
     scale = QUICK if options.quick else FULL
     parts: dict[str, Part] = {}
     strangers: dict[str, float] = {}
@@ -90,7 +92,7 @@ async def _measure(options: argparse.Namespace) -> list[str]:
     summary = _summary([*parts.values()], machine, scale, whole.share())
     pages = [f"{part.page()} Others took {strangers[name]:.0%} of the cores meanwhile." for name, part in parts.items()]
     print(summary, *pages, sep="\n\n")
-    if not failures and len(parts) == len(PARTS):
+    if not failures and scale.thorough and len(parts) == len(PARTS):
         plotted = [f"![{what}](plots/{name}.png)" for name, what in PLOTS.items()]
         _write(
             "\n\n".join((summary, *plotted, *pages)) + "\n",

@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -13,6 +15,7 @@ from cases import Run
 from goods import Mismatch
 from meter import SHARES, Job, Meter, Outcome, Request, curve_ms
 from report import Figures, Goal, Part, Sample
+from runs import Scale
 
 H2LOAD = """
 finished in 10.74ms, 372.37 req/s, 179.55KB/s
@@ -43,6 +46,28 @@ Requests/sec:   1147.80
 Transfer/sec:      1.00MB
 {{"count": 1153, "us": 1004528, "bytes": 1048077, "errors": {{"read": 0, "write": 0, "status": 0}}, "curve_ms": {CURVE}}}
 """
+
+
+async def _measured(_scale: Scale, _directory: Path | None) -> Part:
+    return Part(title="One part", goals=(), note="It took no time.")
+
+
+@pytest.mark.parametrize(("arguments", "is_recorded"), [((), True), (("--quick",), False), (("--only", "first"), False)])
+def test_only_a_full_run_records_what_it_found(
+    arguments: tuple[str, ...], is_recorded: object, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    readme, results = tmp_path / "README.md", tmp_path / "results"
+    readme.write_text(before := bench.README.read_text())
+    monkeypatch.setattr(bench, "PARTS", {"first": _measured, "second": _measured})
+    monkeypatch.setattr(bench, "README", readme)
+    monkeypatch.setattr(bench, "RESULTS", results)
+    monkeypatch.setitem(sys.modules, "plots", SimpleNamespace(draw=lambda *_: None))  # there are no figures to draw
+    monkeypatch.setattr(sys, "argv", ["bench.py", *arguments])
+    assert bench.main() == 0
+    assert "## One part" in capsys.readouterr().out
+    written = [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*")) if path.is_file()]
+    assert written == ["README.md", *(["results/latest.json", "results/latest.md"] if is_recorded else [])]
+    assert (readme.read_text() != before) == bool(is_recorded)
 
 
 def test_h2load_is_summed_up() -> None:
