@@ -5,7 +5,7 @@ PORT ?= 8080
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test faults check proto schema readme lock peer bench soak clean
+.PHONY: help install run test flake faults check proto schema readme lock peer bench soak clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -21,7 +21,7 @@ install: .venv/installed ## prepare .venv with hash-pinned dependencies
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
 	@touch $@
 
-# The yardstick and the plots of `make bench` need packages that the server does not, so `make install` leaves them out.
+# The yardstick, its tests and the plots of `make bench` need packages that the server does not, so `make install` leaves them out.
 peer: .venv/peer ## add what benchmarks/peer and the plots are made of to .venv
 
 .venv/peer: .venv/installed requirements/peer.txt
@@ -32,9 +32,12 @@ run: install ## start PostgreSQL, workers and Envoy with demo data on http://127
 	@exec $(BIN)/mercato up --port $(PORT)
 
 # The fault tests measure time, so they run afterwards and one by one; with ARGS only what these name runs.
-test: install ## run every test against real PostgreSQL and real Envoy (ARGS="tests/rpc -k checkout" for some of them)
+test: peer ## run every test against real PostgreSQL and real Envoy (ARGS="tests/rpc -k checkout" for some of them)
 	$(RUN) $(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
 	$(if $(ARGS),,$(RUN) $(BIN)/pytest tests/faults)
+
+flake: peer ## run the tests ten times in random order, half of them beside busy loops, and tell which fail at random (ARGS="--runs 50 -- tests/rpc")
+	$(RUN) $(BIN)/python tools/flake.py $(ARGS)
 
 faults: install ## kill, cut and hang what runs, in three minutes (make soak: the full numbers)
 	$(RUN) $(BIN)/pytest tests/faults $(ARGS)

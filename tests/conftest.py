@@ -17,7 +17,7 @@ from mercato_server.embedded.postgres import Postgres
 from support.ports import free_port
 from support.shop import Shop, worker
 
-pytest_plugins = ("support.counts", "support.fuzzed")
+pytest_plugins = ("support.counts", "support.fuzzed", "support.run_report")
 
 TEMPLATE = "template_mercato"
 SECRET = "a secret of the tests, more than 32 bytes long"

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from embedded.watch import children, gone, until
+from support import needs
 
 Run = Callable[..., "subprocess.Popen[str]"]
 
@@ -79,4 +80,4 @@ def ordinary_person() -> Person:
         except (OSError, subprocess.CalledProcessError):
             continue
         return Person(python, environ, options)
-    pytest.skip("nobody can run no Python that imports our packages")
+    return needs.ORDINARY_PYTHON.skip()

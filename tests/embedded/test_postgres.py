@@ -20,6 +20,7 @@ from embedded.conftest import Person, Run
 from embedded.watch import children, gone, name, owner, program, until
 from mercato_server.embedded.postgres import Postgres
 from mercato_server.embedded.processes import EmbeddedError
+from support import needs
 
 HOLD = """
 import asyncio, sys
@@ -51,7 +52,7 @@ async def write():
 asyncio.run(write())
 """
 
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root changes user")
+as_root = needs.ROOT.unless(os.geteuid() == 0)
 
 
 def found(directory: Path, pattern: str) -> bool:

@@ -21,6 +21,7 @@ from faults.processes import HEALED_S, Worker, family, running, until_it_answers
 from mercato.v1 import cart_pb2, catalog_pb2, order_pb2
 from mercato_server import schema
 from mercato_server.embedded.postgres import Postgres
+from support import needs
 
 Faulty = Callable[[str], AbstractAsyncContextManager[None]]
 
@@ -30,19 +31,14 @@ SLOW_US = 30_000
 """Delay of each sync. A commit on this machine takes less than a millisecond."""
 MEGABYTE = 1024 * 1024
 ATTACH_S = 10.0
-TOOLS = {
-    "strace": "apt-get install strace",
-    "mkfs.ext4": "apt-get install e2fsprogs",
-    "mount": "apt-get install mount",
-    "umount": "apt-get install mount",
-}
+TOOLS = {"strace": needs.STRACE, "mkfs.ext4": needs.MKFS, "mount": needs.MOUNT, "umount": needs.MOUNT}
 
 
 def found(tool: str) -> str:
     """Return the path of a program; skips the test if there is none."""
     path = shutil.which(tool)
     if path is None:
-        pytest.skip(f"there is no {tool}; install it with: {TOOLS[tool]}")
+        TOOLS[tool].skip()
     return path
 
 
@@ -82,7 +78,7 @@ async def faulty(durable_postgres: Postgres) -> Faulty:
         async with suffer("delay_enter=0"):
             pass
     except NotAllowedError:
-        pytest.skip("strace may not attach to processes here; run this as root, or allow it (CAP_SYS_PTRACE)")
+        needs.PTRACE.skip()
     return suffer
 
 
@@ -147,7 +143,7 @@ def disk(directory: Path, scale: Scale) -> Iterator[Path]:
     """A small file system of the test's own."""
     make, attach, detach = found("mkfs.ext4"), found("mount"), found("umount")
     if os.geteuid() != 0:
-        pytest.skip("only root may mount file systems")
+        needs.ROOT.skip()
     image, place = directory / "disk.img", directory / "disk"
     place.mkdir()
     with image.open("wb") as file:
@@ -155,7 +151,7 @@ def disk(directory: Path, scale: Scale) -> Iterator[Path]:
     subprocess.run([make, "-q", "-m", "0", image], check=True)
     mounted = subprocess.run([attach, "-o", "loop", image, place], check=False, capture_output=True, text=True)
     if mounted.returncode:
-        pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
+        needs.LOOP_DEVICE.skip(mounted.stderr.strip())
     place.chmod(0o711)
     yield place
     subprocess.run([detach, "--lazy", place], check=True)

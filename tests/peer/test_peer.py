@@ -20,10 +20,11 @@ from mercato_server import schema
 from mercato_server.db import Conn
 from mercato_server.store.verify import verify
 from stage import stage
+from support import needs
 from support.rest import Client, Reply
 
 if not peer_stage.installed():
-    pytest.skip(peer_stage.MISSING, allow_module_level=True)
+    needs.PEER.skip(module=True)
 
 pytestmark = pytest.mark.xdist_group("peer")
 

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import pytest
 
 from rest.routes import ROUTES
+from support import needs
 from support.browser import Browser, browsing
 from support.up import PASSWORD, Up
 
-pytestmark = pytest.mark.skipif(not shutil.which("chromium"), reason="chromium is not installed (Debian: chromium chromium-driver)")
+pytestmark = needs.CHROMIUM.unless(shutil.which("chromium") and shutil.which("chromedriver"))
 
 GET_ME = "#operations-AuthService-AuthService_GetMe"
 SHOWN = "return [...document.querySelectorAll('.opblock-summary')].map(one => one.innerText.replace(/\\s+/g, ' '))"

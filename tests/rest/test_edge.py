@@ -16,6 +16,7 @@ import asyncpg
 import pytest
 
 from rest.wire import run
+from support import needs
 from support.rest import HOST, Client
 from support.up import ORIGIN, PASSWORD, Up
 
@@ -260,7 +261,7 @@ def logged(up: Up, request_id: str) -> dict[str, Any]:
 # Ports.
 
 
-@pytest.mark.skipif(not shutil.which("ss"), reason="ss (Debian: iproute2) is not installed")
+@needs.SS.unless(shutil.which("ss"))
 def test_the_shop_listens_on_the_port_that_was_asked_for_and_on_no_other(shop_up: Up) -> None:
     listening = [(line.split()[3], int(pid)) for line in run("ss", "-Hltnp").splitlines() for pid in re.findall(r"pid=(\d+)", line)]
     assert {address for address, pid in listening if belongs(pid, shop_up)} == {f"{HOST}:{shop_up.port}"}

@@ -12,6 +12,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from mercato.v1 import auth_pb2, auth_pb2_grpc, catalog_pb2, catalog_pb2_grpc
 from rest.wire import BIN, frame, frames, grpc_error, rich, run
+from support import needs
 from support.rest import HOST, Client
 from support.up import ORIGIN, PASSWORD, Up
 
@@ -64,7 +65,7 @@ def test_an_error_is_the_same_over_rest_and_grpc(
     assert (error.code().value[0], error.details()) == (told["code"], told["message"])
 
 
-@pytest.mark.skipif(not (BIN / "grpcurl").exists(), reason="grpcurl has no wheel for this machine")
+@needs.GRPCURL.unless((BIN / "grpcurl").exists())
 def test_grpcurl_needs_no_protos(shop_up: Up) -> None:
     address = f"{HOST}:{shop_up.port}"
     grpcurl = (BIN / "grpcurl", "-plaintext")

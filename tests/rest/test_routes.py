@@ -12,6 +12,7 @@ import pytest
 
 from mercato.v1 import policy_pb2
 from rest.routes import POLICIES, ROUTES, Route, Scene
+from support import needs
 from support.rest import Client
 from support.up import PASSWORD, Up, created, draft
 
@@ -41,7 +42,7 @@ def test_a_route_refuses_who_may_not_use_it(shop_up: Up, route: Route) -> None:
         assert (user.status, user.reason) == (403, "ADMIN_ONLY")
 
 
-@pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
+@needs.CURL.unless(shutil.which("curl"))
 def test_the_first_commands_of_a_newcomer_work_word_for_word(shop_up: Up) -> None:
     signup = curl(
         shop_up,

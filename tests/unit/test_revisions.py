@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from mercato_server.revisions import LISTING, SLOTS, STOCK, Revisions, share, slot
+from support import needs
 
 
 def test_a_change_that_is_told_is_seen_by_all_who_share_a_file(tmp_path: Path) -> None:
@@ -25,7 +26,7 @@ def test_a_subject_has_the_same_slot_in_every_process() -> None:
     assert 0 <= slot(b"") < SLOTS
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+@needs.ROOT.unless(os.geteuid() == 0)
 def test_a_file_of_somebody_else_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "shared"
     path.touch()

@@ -1,0 +1,56 @@
+"""What some tests need of a machine: why they are skipped where it is missing, and how to get it.
+
+A run lists what it skipped. In CI a test may be skipped only for a need that CI may lack: .ci/run installs the others.
+"""
+
+from dataclasses import dataclass
+from typing import NoReturn
+
+import pytest
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """Something that not every machine has."""
+
+    missing: str
+    """Why tests are skipped without it."""
+    cure: str
+    """The command, or else the step, that provides it."""
+    is_optional_in_ci: bool = False
+
+    def unless(self, available: object) -> pytest.MarkDecorator:
+        """Return the mark that skips a test unless the need is met."""
+        return pytest.mark.skipif(not available, reason=self._reason())
+
+    def skip(self, detail: str = "", *, module: bool = False) -> NoReturn:
+        """Skip the test that runs, or with `module` the one that is being imported."""
+        pytest.skip(self._reason(detail), allow_module_level=module)
+
+    def explains(self, reason: str) -> bool:
+        """Tell whether this need is why a test was skipped."""
+        return self.missing in reason
+
+    def _reason(self, detail: str = "") -> str:
+        return f"{self.missing}{f' ({detail})' * bool(detail)}; to run it: {self.cure}"
+
+
+def package(command: str, name: str) -> Need:
+    """Return the need for a program of one of Debian's packages."""
+    return Need(f"{command} is not installed", f"apt-get install {name}")
+
+
+CHROMIUM = package("chromium", "chromium chromium-driver")
+CURL = package("curl", "curl")
+SS = package("ss", "iproute2")
+STRACE = package("strace", "strace")
+MKFS = package("mkfs.ext4", "e2fsprogs")
+MOUNT = package("mount", "mount")
+PEER = Need("the packages of benchmarks/peer are not installed", "make peer")
+ORDINARY_PYTHON = Need("no Python that imports our packages may be run by nobody", "apt-get install python3 (3.11 or newer)")
+ROOT = Need("only root may change users and mount file systems", "make test, as root", is_optional_in_ci=True)
+PTRACE = Need("strace may not attach to processes", "make test, as root or with CAP_SYS_PTRACE", is_optional_in_ci=True)
+LOOP_DEVICE = Need("no file system can be mounted", "make test, where loop devices may be mounted", is_optional_in_ci=True)
+GRPCURL = Need("grpcurl has no wheel for this machine", "make test, on x86_64", is_optional_in_ci=True)
+
+ALL = (CHROMIUM, CURL, SS, STRACE, MKFS, MOUNT, PEER, ORDINARY_PYTHON, ROOT, PTRACE, LOOP_DEVICE, GRPCURL)
