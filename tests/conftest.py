@@ -17,7 +17,7 @@ from mercato_server.embedded.postgres import Postgres
 from support.ports import free_port
 from support.shop import Shop, worker
 
-pytest_plugins = ("support.counts", "support.fuzzed", "support.run_report")
+pytest_plugins = ("support.counts", "support.fuzzed", "support.patience", "support.run_report")
 
 TEMPLATE = "template_mercato"
 SECRET = "a secret of the tests, more than 32 bytes long"
@@ -54,7 +54,10 @@ def postgres() -> Iterator[Postgres]:
 
 
 async def _start(server: Postgres) -> None:
+    """Start it without autovacuum, whose transactions would hold back the change feeds of all databases at moments of their own."""
     await server.start()
+    await _execute(server, "ALTER SYSTEM SET autovacuum = off")
+    await _execute(server, "SELECT pg_reload_conf()")
     await _execute(server, f'CREATE DATABASE "{TEMPLATE}"')
     await schema.migrate(server.url(TEMPLATE))
 

@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from embedded.watch import children, gone, until
+from embedded.watch import children, gone
 from support import needs
+from support.patience import until_sync
 
 Run = Callable[..., "subprocess.Popen[str]"]
 
@@ -62,7 +63,7 @@ def run() -> Iterator[Run]:
     for process in started:
         with process:
             process.kill()
-    until(lambda: all(map(gone, set().union(*families))))
+    until_sync(lambda: all(map(gone, set().union(*families))))
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,6 @@ import json
 import socket
 import urllib.error
 import urllib.request
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,8 @@ import pytest
 from embedded.conftest import Run
 from embedded.test_reload import reload
 from embedded.test_up import QUIET, refusal, stop, until_ready
+from support.patience import patient
+from support.ports import free_ports
 from support.scrape import Samples, scrape
 
 HITS = "mercato_catalog_cache_hits_total page", "mercato_catalog_cache_misses_total page"
@@ -20,15 +21,7 @@ HITS = "mercato_catalog_cache_hits_total page", "mercato_catalog_cache_misses_to
 @pytest.fixture
 def metrics_port() -> int:
     """The first of three free ports in a row."""
-    while True:
-        with ExitStack() as probes:
-            first = probes.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1]
-            try:
-                for port in (first + 1, first + 2):
-                    probes.enter_context(socket.create_server(("127.0.0.1", port)))
-            except (OSError, OverflowError):
-                continue
-            return int(first)
+    return free_ports(3)
 
 
 @pytest.fixture
@@ -64,11 +57,11 @@ def test_each_worker_has_a_port_and_its_successor_the_spare_one(
     before = [scrape(metrics_port + number) for number in (0, 1)]
     assert before[0]["process_start_time_seconds"] <= before[1]["process_start_time_seconds"]
     for _ in range(8):
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/products", timeout=5) as reply:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/products", timeout=patient()) as reply:
             assert json.load(reply)["products"] == []
     assert sum(reads(scrape(metrics_port + number)) - reads(before[number]) for number in (0, 1)) == 8
     with pytest.raises(urllib.error.HTTPError, match="404"):
-        urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5)
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=patient())
     assert reload(data_dir / "shop").returncode == 0
     assert answering(metrics_port) == [0, 2]
     stop(shop)

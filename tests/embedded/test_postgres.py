@@ -17,10 +17,11 @@ import asyncpg
 import pytest
 
 from embedded.conftest import Person, Run
-from embedded.watch import children, gone, name, owner, program, until
+from embedded.watch import children, gone, name, owner, program
 from mercato_server.embedded.postgres import Postgres
 from mercato_server.embedded.processes import EmbeddedError
 from support import needs
+from support.patience import patient, until, until_sync
 
 HOLD = """
 import asyncio, sys
@@ -165,7 +166,7 @@ async def test_a_stale_pid_that_another_process_has_by_now_is_no_obstacle(data_d
 
 async def test_an_interrupted_initdb_is_done_again(data_dir: Path, run: Run) -> None:
     supervisor = run("-c", HOLD, data_dir)
-    until(lambda: found(data_dir, "initdb-*/PG_VERSION"))
+    until_sync(lambda: found(data_dir, "initdb-*/PG_VERSION"))
     supervisor.kill()
     supervisor.wait()
     assert not (data_dir / "postgres").exists()
@@ -178,11 +179,7 @@ async def test_a_cancelled_start_leaves_no_process(data_dir: Path) -> None:
     others = children(os.getpid())  # this process may run a server for other tests
     server = Postgres(data_dir, durable=False)
     start = asyncio.create_task(server.start())
-    async with asyncio.timeout(30):
-        while True:
-            if found(data_dir, "initdb-*/PG_VERSION"):
-                break
-            await asyncio.sleep(0.01)
+    await until(lambda: found(data_dir, "initdb-*/PG_VERSION"))
     start.cancel()
     with pytest.raises(asyncio.CancelledError):
         await start
@@ -227,7 +224,7 @@ async def test_an_ordinary_user_can_run_it(data_dir: Path, run: Run, ordinary_pe
     home.mkdir()
     os.chown(home, ordinary_person.options.get("user", -1), ordinary_person.options.get("group", -1))
     process = run("-c", WRITE, home / "data", person=ordinary_person)
-    output, errors = process.communicate(timeout=60)
+    output, errors = process.communicate(timeout=patient())
     assert (output.strip(), errors, process.returncode) == (str(home / "data/postgres"), "", 0)
     assert (home / "data").stat().st_mode & 0o777 == 0o700
 

@@ -16,11 +16,12 @@ import pytest
 
 from embedded.conftest import Run
 from embedded.test_up import QUIET, Supervisor, child, healthy, stop, until_ready
-from embedded.watch import children, gone, name, until
+from embedded.watch import children, gone, name
 from faults.buyers import market, stock_up
 from faults.oracle import judge
-from faults.processes import SECRET
+from faults.processes import SECRET, stopped
 from mercato_server.embedded.postgres import Postgres
+from support.patience import or_else, patient, until, until_sync
 
 BUSY = QUIET | {"SECRET_KEY": SECRET, "ALGORITHM": "HS256", "MERCATO_POOL_SIZE": "4"}
 CLIENTS = 32
@@ -51,7 +52,7 @@ def up(shop_dir: Path, port: int, run: Run) -> Up:
 
 def reload(data_dir: Path) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "mercato_server", "reload", "--data-dir", str(data_dir)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=patient())
 
 
 def workers(supervisor: Supervisor) -> set[int]:
@@ -60,9 +61,15 @@ def workers(supervisor: Supervisor) -> set[int]:
     return {int(pid) for pid in started if name(int(pid)) == name(supervisor.pid)}
 
 
+def serves(pid: int) -> bool:
+    """Tell whether a process that the supervisor has forked runs the worker's program by now."""
+    return b"serve" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+
+
 def read_line(supervisor: Supervisor) -> str:
     assert supervisor.stderr is not None
-    return supervisor.stderr.readline()
+    with or_else(supervisor.kill):
+        return supervisor.stderr.readline()
 
 
 @asynccontextmanager
@@ -123,7 +130,7 @@ async def test_sigterm_to_one_of_two_workers_under_load_fails_no_call(up: Up, sh
     drained, other = workers(supervisor)
     async with busy(shop_dir, port):
         os.kill(drained, signal.SIGTERM)
-        await asyncio.to_thread(until, lambda: len(workers(supervisor) - {drained}) == 2)
+        await until(lambda: len(workers(supervisor) - {drained}) == 2)
     assert other in workers(supervisor)
     assert read_line(supervisor).endswith(" ended with exit code 0; starting it again in 0.1 s\n")
     stop(supervisor)
@@ -133,8 +140,9 @@ def test_sighup_replaces_the_workers_and_requests_in_the_meantime_are_refused(up
     supervisor = up()
     before = workers(supervisor)
     supervisor.send_signal(signal.SIGHUP)
-    until(lambda: len(workers(supervisor)) == 2)
-    assert reload(shop_dir).stderr == "mercato: the workers are being replaced already; ask again when that has ended\n"
+    until_sync(lambda: any(map(serves, workers(supervisor) - before)))
+    with stopped(workers(supervisor) - before):  # so that the reload lasts until the command has asked
+        assert reload(shop_dir).stderr == "mercato: the workers are being replaced already; ask again when that has ended\n"
     assert read_line(supervisor) == "mercato: reloaded: 1 of 1 workers were replaced\n"
     assert not workers(supervisor) & before
     assert healthy(port)
@@ -193,7 +201,7 @@ def test_a_stop_during_a_reload_leaves_nothing(up: Up, shop_dir: Path) -> None:
     supervisor = up()
     [worker] = workers(supervisor)
     supervisor.send_signal(signal.SIGHUP)
-    until(lambda: len(workers(supervisor)) == 2)
+    until_sync(lambda: len(workers(supervisor)) == 2)
     stop(supervisor)
     assert gone(worker)
     assert list((shop_dir / "run").glob("*.sock")) in ([], [shop_dir / "run/envoy.sock"])
@@ -207,8 +215,8 @@ def test_a_worker_that_keeps_dying_is_started_ever_more_slowly_also_after_a_relo
         [worker] = workers(supervisor)
         os.kill(worker, signal.SIGKILL)
         assert read_line(supervisor) == f"mercato: worker 1 was killed by SIGKILL; starting it again in {delay_s} s\n"
-        until(lambda: workers(supervisor) - {worker})  # noqa: B023 - it is called here
-    until(lambda: healthy(port))
+        until_sync(lambda: workers(supervisor) - {worker})  # noqa: B023 - it is called here
+    until_sync(lambda: healthy(port))
     stop(supervisor)
 
 
@@ -222,5 +230,5 @@ def test_a_shop_in_a_terminal_ends_with_it(shop_dir: Path, port: int, run: Run) 
     assert child(supervisor, "envoy")
     os.close(theirs)
     os.close(ours)
-    assert supervisor.wait(timeout=10) == 0
+    assert supervisor.wait(timeout=patient()) == 0
     assert all(map(gone, family))

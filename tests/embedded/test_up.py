@@ -14,12 +14,15 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from embedded.conftest import Person, Run
-from embedded.watch import children, gone, name, until
+from embedded.watch import children, gone, name
 from mercato_server.embedded.database import database as lend
 from mercato_server.embedded.processes import EmbeddedError
 from mercato_server.embedded.up import hashing_threads
+from support.patience import allowed, or_else, patient, until_sync
 
 QUIET = {"MERCATO_RATE_LIMITS": "off"}
+STOP_S = 5.0
+"""A shop without calls stops within this time."""
 Supervisor = subprocess.Popen[str]
 
 
@@ -33,11 +36,12 @@ def until_ready(supervisor: Supervisor, port: int) -> list[str]:
     assert supervisor.stdout is not None
     assert supervisor.stderr is not None
     lines = []
-    for line in supervisor.stdout:
-        lines.append(line.rstrip("\n"))
-        if line.startswith("ready "):
-            assert line == f"ready http://127.0.0.1:{port}\n"
-            return lines
+    with or_else(supervisor.kill):
+        for line in supervisor.stdout:
+            lines.append(line.rstrip("\n"))
+            if line.startswith("ready "):
+                assert line == f"ready http://127.0.0.1:{port}\n"
+                return lines
     pytest.fail(f"it ended: {supervisor.stderr.read()}")
 
 
@@ -45,20 +49,20 @@ def stop(supervisor: Supervisor, number: signal.Signals = signal.SIGTERM) -> Non
     """Stop it in order: quickly, with exit code 0 and without a child left."""
     family = children(supervisor.pid)
     supervisor.send_signal(number)
-    assert supervisor.wait(timeout=5) == 0
+    assert supervisor.wait(timeout=allowed(STOP_S)) == 0
     assert all(map(gone, family))
 
 
 def refusal(supervisor: Supervisor) -> str:
     """Return what it says when it ends with exit code 1."""
-    output, errors = supervisor.communicate(timeout=60)
+    output, errors = supervisor.communicate(timeout=patient())
     assert (supervisor.returncode, output) == (1, "")
     return errors
 
 
 def healthy(port: int) -> bool:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=5) as reply:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/healthz", timeout=patient()) as reply:
             return bool(reply.status == 200)
     except OSError:
         return False
@@ -66,7 +70,7 @@ def healthy(port: int) -> bool:
 
 def grpc_health(port: int) -> int:
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-        reply = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=5)
+        reply = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=patient())
         return int(reply.status)
 
 
@@ -88,7 +92,7 @@ def test_one_port_speaks_rest_and_grpc_until_sigterm(command: list[object], data
     assert f"\nmail   {data_dir / 'shop/mail'}  (" in said
     assert healthy(port)
     assert grpc_health(port) == health_pb2.HealthCheckResponse.SERVING
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/openapi.json", timeout=5) as reply:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/openapi.json", timeout=patient()) as reply:
         assert json.load(reply)["openapi"].startswith("3.1")
     assert os.getpgid(supervisor.pid) not in {os.getpgid(pid) for pid in children(supervisor.pid)}  # Ctrl-C reaches it alone
     for program in (name(supervisor.pid), "envoy", "postgres"):
@@ -139,8 +143,8 @@ def test_what_is_killed_comes_back(command: list[object], port: int, run: Run) -
         killed = child(supervisor, program)
         assert killed is not None
         os.kill(killed, signal.SIGKILL)
-        until(partial(was_replaced, supervisor, program, killed))
-        until(lambda: healthy(port))
+        until_sync(partial(was_replaced, supervisor, program, killed))
+        until_sync(lambda: healthy(port))
     stop(supervisor)
     assert supervisor.stderr is not None
     told = supervisor.stderr.read().splitlines()
@@ -182,7 +186,7 @@ async def test_a_worker_on_a_unix_socket_answers_health_checks_and_leaves_no_soc
     worker = run("-m", "mercato_server", "serve", environ=environ | {"MERCATO_DRAIN_SECONDS": "0"})
     async with grpc.aio.insecure_channel(f"unix:{path}") as channel:
         health = health_pb2_grpc.HealthStub(channel)
-        reply = await health.Check(health_pb2.HealthCheckRequest(), wait_for_ready=True, timeout=30)
+        reply = await health.Check(health_pb2.HealthCheckRequest(), wait_for_ready=True, timeout=patient())
         assert reply.status == health_pb2.HealthCheckResponse.SERVING
     stop(worker)
     assert not path.exists()
@@ -203,7 +207,7 @@ def test_a_worker_that_cannot_start_is_told_with_its_log(command: list[object], 
 
 def test_sigterm_during_the_start_stops_it(command: list[object], data_dir: Path, run: Run) -> None:
     supervisor = run(*command, environ=QUIET)
-    until(lambda: child(supervisor, "postgres"))
+    until_sync(lambda: child(supervisor, "postgres"))
     stop(supervisor)
 
 
@@ -214,12 +218,12 @@ def test_a_second_signal_does_not_wait(command: list[object], port: int, run: Ru
     worker = child(supervisor, name(supervisor.pid))
     assert worker is not None
     os.kill(worker, signal.SIGSTOP)  # it will not drain
-    until(lambda: state(worker) == "T")  # or the next signal could overtake this one
+    until_sync(lambda: state(worker) == "T")  # or the next signal could overtake this one
     supervisor.send_signal(signal.SIGINT)
-    until(lambda: signal_pending(worker, signal.SIGINT))
+    until_sync(lambda: signal_pending(worker, signal.SIGINT))
     supervisor.send_signal(signal.SIGINT)
-    assert supervisor.wait(timeout=30) == -signal.SIGINT
-    until(lambda: all(map(gone, family)))
+    assert supervisor.wait(timeout=patient()) == -signal.SIGINT
+    until_sync(lambda: all(map(gone, family)))
 
 
 def state(pid: int) -> str:

@@ -1,15 +1,15 @@
 """What the kernel says about processes."""
 
-import time
-from collections.abc import Callable
+import contextlib
 from pathlib import Path
-
-DEADLINE_S = 30.0
 
 
 def children(pid: int) -> set[int]:
-    """Return the process's descendants that are alive."""
-    found = {int(child) for path in Path(f"/proc/{pid}/task").glob("*/children") for child in path.read_text().split()}
+    """Return the process's descendants that are alive; those that end meanwhile may be left out."""
+    found: set[int] = set()
+    for thread in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # the thread has ended
+            found.update(map(int, thread.read_text().split()))
     return found.union(*map(children, found))
 
 
@@ -22,8 +22,11 @@ def gone(pid: int) -> bool:
 
 
 def name(pid: int) -> str:
-    """Return the name of the process's program."""
-    return Path(f"/proc/{pid}/comm").read_text().strip()
+    """Return the name of the process's program; empty if the process has ended."""
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def owner(pid: int) -> int:
@@ -34,11 +37,3 @@ def owner(pid: int) -> int:
 def program(pid: int) -> Path:
     """Return the file that the process was started from."""
     return Path(Path(f"/proc/{pid}/cmdline").read_text().partition("\0")[0])
-
-
-def until(condition: Callable[[], object]) -> None:
-    """Return as soon as the condition holds; fail after a while."""
-    deadline = time.monotonic() + DEADLINE_S
-    while not condition():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.01)

@@ -19,13 +19,17 @@ from faults.processes import SECRET, open_channel
 from mercato import call_error
 from mercato.v1 import cart_pb2, cart_pb2_grpc, catalog_pb2_grpc, order_pb2, order_pb2_grpc
 from mercato_server.domain.tokens import Keyring, Tokens
+from support.patience import patient, until
 
 AGAIN = frozenset(
     {StatusCode.UNAVAILABLE, StatusCode.CANCELLED, StatusCode.DEADLINE_EXCEEDED, StatusCode.ABORTED, StatusCode.RESOURCE_EXHAUSTED}
 )
 """The call may be sent again with its key; after the first three nobody knows whether it has had its effect."""
 UNKNOWN = frozenset({StatusCode.UNAVAILABLE, StatusCode.CANCELLED, StatusCode.DEADLINE_EXCEEDED})
-PATIENCE_S = 300.0
+CALL_S = 30.0
+"""The longest that a server takes for a call, however long its client would wait."""
+INSISTENCE = 5
+"""A buyer sends a call again for so many times the patience of a test."""
 THINK_S = (0.0, 0.05)
 RETRY_S = (0.05, 0.15)
 LINES_MAX = 3
@@ -185,13 +189,13 @@ class Market:
 
     async def insist(self, stubs: Sequence[Any], method: str, request: Message, buyer: Buyer, key: str | None = None) -> Any:
         """Call until there is an answer or a refusal for good; raises AioRpcError for the latter, or when patience ends."""
-        until = time.monotonic() + PATIENCE_S
+        last = time.monotonic() + INSISTENCE * patient()
         while True:
             try:
                 return await getattr(dice.choice(stubs), method)(request, metadata=buyer.metadata(key), timeout=self._timeout_s)
             except grpc.aio.AioRpcError as error:
                 self.tally.codes[describe(error)] += 1
-                if error.code() not in AGAIN or time.monotonic() > until:
+                if error.code() not in AGAIN or time.monotonic() > last:
                     raise
             await asyncio.sleep(dice.uniform(*RETRY_S))
 
@@ -216,14 +220,14 @@ class Market:
 
     async def resolve(self, purchase: Purchase) -> None:
         """Send a checkout until its outcome is known; one without a key is never sent again."""
-        until = time.monotonic() + PATIENCE_S
+        last = time.monotonic() + INSISTENCE * patient()
         while purchase.reply is None and purchase.refusal is None:
             try:
                 reply = await self.send(purchase)
             except grpc.aio.AioRpcError as error:
                 if error.code() not in AGAIN:
                     purchase.refusal = describe(error)
-                elif purchase.key is None or time.monotonic() > until:
+                elif purchase.key is None or time.monotonic() > last:
                     return
                 await asyncio.sleep(dice.uniform(*RETRY_S))
             else:
@@ -254,6 +258,11 @@ class Market:
         await self.insist(self.orders, "CancelOrder", request, purchase.buyer, uuid.uuid4().hex)
         purchase.cancelled = True
 
+    async def trade(self) -> None:
+        """Return once as many more checkouts were acknowledged as there are buyers."""
+        wanted = len(self.tally.acknowledged) + len(self.goods.buyers)
+        await until(lambda: len(self.tally.acknowledged) >= wanted, f"{wanted} orders are acknowledged")
+
     @asynccontextmanager
     async def crowd(self) -> AsyncIterator[None]:
         """Let all buyers shop during the block; after it each of them knows what became of all that they wanted."""
@@ -276,7 +285,7 @@ class Market:
 
 @asynccontextmanager
 async def market(
-    goods: Goods, *targets: str, tally: Tally | None = None, timeout_s: float = 15.0, replays: float = 0.1
+    goods: Goods, *targets: str, tally: Tally | None = None, timeout_s: float = CALL_S, replays: float = 0.1
 ) -> AsyncIterator[Market]:
     """Open channels to workers, or to an edge in front of them.
 

@@ -17,11 +17,7 @@ from support.counts import PROPERTY
 BUYERS = 16
 SOAK_BUYERS = 64
 
-BUSY = 3
-"""A short run shares the machine with whatever else runs there, so it allows so many times what `--soak` does."""
-
 Scale = Callable[[int, int], int]
-Within = Callable[[float], float]
 
 
 @pytest.fixture
@@ -29,13 +25,6 @@ def scale(request: pytest.FixtureRequest) -> Scale:
     """Choose between the numbers of a quick run and those of `--soak`."""
     soak = request.config.getoption("--soak")
     return lambda quick, full: full if soak else quick
-
-
-@pytest.fixture
-def within(request: pytest.FixtureRequest) -> Within:
-    """Return how many seconds something may take that must take no more than a limit on a machine of its own."""
-    soak = request.config.getoption("--soak")
-    return lambda limit_s: limit_s if soak else limit_s * BUSY
 
 
 @pytest.fixture

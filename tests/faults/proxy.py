@@ -51,18 +51,18 @@ class Proxy:
     """Carries connections from a Unix socket of its own to that of PostgreSQL.
 
     `plan` is asked at each COMMIT. BEFORE: PostgreSQL never sees it. AFTER: PostgreSQL answers it, and nobody hears the answer. None:
-    it passes. `dark_s` after a cut nobody gets through at all.
+    it passes. With `darkens`, nobody gets through after a cut until `light`.
     """
 
     def __init__(self, upstream: Path) -> None:
         self.plan: Callable[[], str | None] = lambda: None
         self.cuts: Counter[str] = Counter()
-        self.dark_s = 0.0
+        self.darkens = False
         self.release: asyncio.Event | None = None
         """If set, a COMMIT that is to be cut is held back, and its client waits, until this happens."""
         self.held = asyncio.Event()
         self._upstream = upstream
-        self._dark_until = 0.0
+        self._dark = False
         self._links: set[Link] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -70,6 +70,10 @@ class Proxy:
         """Cut the next COMMIT, and no other."""
         plan = [place]
         self.plan = lambda: plan.pop() if plan else None
+
+    def light(self) -> None:
+        """Let connections through again."""
+        self._dark = False
 
     def accept(self, reader: Reader, writer: Writer) -> None:
         """Carry one connection, in a task that `close` ends."""
@@ -86,7 +90,7 @@ class Proxy:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _carry(self, reader: Reader, writer: Writer) -> None:
-        if asyncio.get_running_loop().time() < self._dark_until:
+        if self._dark:
             writer.transport.abort()
             return
         try:
@@ -128,8 +132,8 @@ class Proxy:
             link.muted = True
             link.server.write(message)
             await link.answered.wait()
-        if self.dark_s:
-            self._dark_until = asyncio.get_running_loop().time() + self.dark_s
+        if self.darkens:
+            self._dark = True
             for other in list(self._links):
                 other.break_off()
 

@@ -10,9 +10,10 @@ import asyncpg
 import grpc
 
 from faults.buyers import AGAIN, Goods, Market, Purchase, describe, dice, market
-from faults.conftest import Conclude, Scale, Within
+from faults.conftest import Conclude, Scale
 from faults.processes import Worker, running
 from mercato.v1 import cart_pb2, order_pb2
+from support.patience import Within, until
 
 POOL = 4
 PARALLEL = 64
@@ -22,7 +23,6 @@ FILES_MAX = POOL + 8
 
 SOON_S = 0.5
 LATE_S = 0.5
-PATIENT_S = 25.0
 
 LOCK_SOME = "SELECT id FROM products WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE"
 
@@ -46,9 +46,16 @@ CONNECTIONS = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_dat
 
 async def until_idle(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
     """Return once no transaction is open, no statement runs and no lock is held."""
-    async with asyncio.timeout(10):
-        while await connection.fetchval(BUSY) or await connection.fetchval(LOCKS):
-            await asyncio.sleep(0.01)
+
+    async def idle() -> bool:
+        return not await connection.fetchval(BUSY) and not await connection.fetchval(LOCKS)
+
+    await until(idle)
+
+
+async def _all_wait(connection: "asyncpg.Connection[asyncpg.Record]") -> bool:
+    """Tell whether every connection of the pool waits for a lock."""
+    return bool(await connection.fetchval(WAITING) >= POOL)
 
 
 async def hurry(shop: Market) -> None:
@@ -105,7 +112,7 @@ async def test_calls_that_are_given_up_leave_nothing_behind(directory: Path, goo
         await asyncio.gather(*(shop.resolve(purchase) for purchase in shop.tally.purchases))
         shop.tally.codes.clear()
         async with shop.crowd():
-            await asyncio.sleep(1)
+            await shop.trade()
     worker.require_no_bugs_logged()
     await asyncio.gather(watcher.close(), blocker.close())
     after = Counter(shop.tally.codes)
@@ -121,14 +128,12 @@ async def test_calls_that_find_every_connection_taken_end_in_time_and_all_goes_o
 ) -> None:
     worker = Worker(directory, goods.database_url, MERCATO_POOL_SIZE=str(POOL))
     watcher, blocker = await asyncpg.connect(goods.database_url), await asyncpg.connect(goods.database_url)
-    async with running(worker), market(goods, worker.address, timeout_s=PATIENT_S) as shop:
+    async with running(worker), market(goods, worker.address) as shop:
         bought = await asyncio.gather(*(shop.buy(buyer) for buyer in goods.buyers))
         async with blocker.transaction():
             await blocker.execute("SELECT id FROM orders FOR UPDATE")
             cancelling = [asyncio.ensure_future(shop.cancel(purchase)) for purchase in bought[: 2 * POOL]]
-            async with asyncio.timeout(10):
-                while await watcher.fetchval(WAITING) < POOL:
-                    await asyncio.sleep(0.01)
+            await until(lambda: _all_wait(watcher))
             began = time.monotonic()
             await asyncio.gather(*(attempt(shop, shop.tally.begin(buyer), SOON_S) for buyer in goods.buyers for _ in range(4)))
             took_s = time.monotonic() - began

@@ -11,6 +11,7 @@ from faults.buyers import Goods, market
 from faults.conftest import Conclude, Scale
 from faults.processes import Edge, Worker, running
 from mercato_server import schema
+from support.patience import Within, slowness, until
 
 HEALTH_INTERVAL_S = 0.5
 DRAIN_S = 2.5 * HEALTH_INTERVAL_S
@@ -18,6 +19,7 @@ DRAIN_S = 2.5 * HEALTH_INTERVAL_S
 REPORT_S = 3.0
 """Somebody reads a table for so long, which a migration that wants it to itself must wait for."""
 CALL_S = 2.0
+WAITING = "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND NOT granted"
 
 MIGRATIONS = {
     "9001_orders.sql": "ALTER TABLE orders ADD COLUMN gift_note text NOT NULL DEFAULT '';",
@@ -31,7 +33,8 @@ MIGRATIONS = {
 async def test_workers_that_restart_one_after_the_other_fail_no_call(
     directory: Path, goods: Goods, scale: Scale, conclude: Conclude
 ) -> None:
-    workers = [Worker(directory, goods.database_url, name=name, MERCATO_DRAIN_SECONDS=str(DRAIN_S)) for name in ("one", "two")]
+    drain_s = DRAIN_S * slowness()
+    workers = [Worker(directory, goods.database_url, name=name, MERCATO_DRAIN_SECONDS=str(drain_s)) for name in ("one", "two")]
     cycles = scale(4, 20)
     async with running(*workers), Edge(directory, workers, HEALTH_INTERVAL_S) as edge, market(goods, edge.address) as shop, shop.crowd():
         for number in range(cycles):
@@ -46,12 +49,14 @@ async def test_workers_that_restart_one_after_the_other_fail_no_call(
     assert shop.tally.codes == Counter()
 
 
-async def test_a_migration_fails_no_call_of_the_release_that_is_running(directory: Path, goods: Goods, conclude: Conclude) -> None:
+async def test_a_migration_fails_no_call_of_the_release_that_is_running(
+    directory: Path, goods: Goods, conclude: Conclude, within: Within
+) -> None:
     worker = Worker(directory, goods.database_url)
-    async with running(worker), market(goods, worker.address, timeout_s=CALL_S) as shop, shop.crowd():
-        await asyncio.sleep(0.5)
+    async with running(worker), market(goods, worker.address, timeout_s=within(CALL_S)) as shop, shop.crowd():
+        await shop.trade()
         applied = await _migrate(directory, goods)
-        await asyncio.sleep(0.5)
+        await shop.trade()
     worker.require_no_bugs_logged()
     await conclude("migration under load", goods, shop.tally, migrations=len(applied), failed_calls=shop.tally.codes.total())
     assert applied == sorted(MIGRATIONS)
@@ -59,20 +64,21 @@ async def test_a_migration_fails_no_call_of_the_release_that_is_running(director
 
 
 async def test_a_migration_that_must_wait_for_a_long_report_lets_calls_pass_meanwhile(
-    directory: Path, goods: Goods, conclude: Conclude
+    directory: Path, goods: Goods, conclude: Conclude, within: Within
 ) -> None:
     worker = Worker(directory, goods.database_url)
     report = await asyncpg.connect(goods.database_url)
-    async with running(worker), market(goods, worker.address, timeout_s=CALL_S) as shop, shop.crowd():
-        await asyncio.sleep(0.5)
+    async with running(worker), market(goods, worker.address, timeout_s=within(CALL_S)) as shop, shop.crowd():
+        await shop.trade()
         began = time.monotonic()
         async with report.transaction():
             await report.execute("SELECT count(*) FROM orders, products, cart_items")
             migrating = asyncio.ensure_future(_migrate(directory, goods))
+            await until(lambda: report.fetchval(WAITING))
             await asyncio.sleep(REPORT_S)
         applied = await migrating
         took_s = time.monotonic() - began
-        await asyncio.sleep(0.5)
+        await shop.trade()
     await report.close()
     worker.require_no_bugs_logged()
     did = {"migrations": len(applied), "seconds": f"{took_s:.1f}", "failed_calls": shop.tally.codes.total()}

@@ -11,7 +11,6 @@ from faults.processes import Worker, running
 
 SHED = {"RESOURCE_EXHAUSTED OVERLOADED"}
 """Too many wait: sent again, nobody is refused for good."""
-PATIENT_S = 30.0
 SOLD_OUT = "FAILED_PRECONDITION OUT_OF_STOCK"
 LET_DEADLOCKS_SHOW = "ALTER DATABASE {} SET deadlock_timeout = '50ms'"
 
@@ -23,7 +22,7 @@ async def test_a_hot_product_is_sold_to_its_last_unit_and_not_beyond(
     goods = await stock_up(database, buyers=10 * units, products=runs, stock=units)
     workers = [Worker(directory, database, name=name) for name in ("one", "two")]
     tally = Tally()
-    async with running(*workers), market(goods, *(worker.address for worker in workers), tally=tally, timeout_s=PATIENT_S) as shop:
+    async with running(*workers), market(goods, *(worker.address for worker in workers), tally=tally) as shop:
         for product_id in goods.product_ids:
             await fill_carts(goods, goods.buyers, [product_id])
             purchases = [tally.begin(buyer) for buyer in goods.buyers]
@@ -48,7 +47,7 @@ async def test_one_key_sent_many_times_at_once_makes_one_order_and_identical_rep
 ) -> None:
     rounds, parallel = scale(20, 200), 50
     workers = [Worker(directory, goods.database_url, name=name) for name in ("one", "two")]
-    async with running(*workers), market(goods, *(worker.address for worker in workers), timeout_s=PATIENT_S) as shop:
+    async with running(*workers), market(goods, *(worker.address for worker in workers)) as shop:
         for number in range(rounds):
             buyer = goods.buyers[number % len(goods.buyers)]
             await fill_carts(goods, [buyer], dice.sample(goods.product_ids, 2))
@@ -79,7 +78,7 @@ async def test_carts_in_opposite_order_never_deadlock(directory: Path, goods: Go
                 await shop.cancel(purchase)
 
     addresses = [worker.address for worker in workers]
-    async with running(*workers), market(goods, *addresses, timeout_s=PATIENT_S) as shop, asyncio.TaskGroup() as group:
+    async with running(*workers), market(goods, *addresses) as shop, asyncio.TaskGroup() as group:
         for number in range(len(goods.buyers)):
             group.create_task(bait(shop, number))
         await asyncio.sleep(scale(4, 60))

@@ -10,10 +10,11 @@ from pathlib import Path
 import grpc
 
 from faults.buyers import Buyer, Goods, Market, describe, dice, market
-from faults.conftest import Conclude, Scale, Within
+from faults.conftest import Conclude, Scale
 from faults.processes import Worker, family, running, stopped
 from mercato.v1 import cart_pb2, catalog_pb2, order_pb2
 from mercato_server.embedded.postgres import Postgres
+from support.patience import Within
 
 LATE_S = 0.5
 """A call may end this much after its deadline."""
@@ -82,7 +83,7 @@ async def test_every_call_ends_by_its_deadline_while_the_database_hangs(
     *others, bystander = durable_goods.buyers
     durable_goods = replace(durable_goods, buyers=others)
     async with running(worker), market(durable_goods, worker.address, timeout_s=1.0) as shop, shop.crowd():
-        await asyncio.sleep(0.5)
+        await shop.trade()
         began = time.monotonic()
         with stopped(family(durable_postgres)):
             while time.monotonic() < began + hang_s:
@@ -91,7 +92,7 @@ async def test_every_call_ends_by_its_deadline_while_the_database_hangs(
                 ]
                 await asyncio.sleep(0.25)
         latest_s = max(await asyncio.gather(*waits))
-        await asyncio.sleep(0.5)
+        await shop.trade()
     worker.require_no_bugs_logged()
     did = {"seconds": hang_s, "calls": len(waits), "seconds_late_at_most": f"{max(latest_s, 0):.2f}"}
     await conclude("database hangs", durable_goods, shop.tally, **did)

@@ -4,17 +4,19 @@ import asyncio
 import os
 import signal
 import time
+from functools import partial
 from pathlib import Path
 
 import asyncpg
 import grpc
 
 from faults.buyers import Goods, Market, dice, fill_carts, market
-from faults.conftest import Conclude, Scale, Within
+from faults.conftest import Conclude, Scale
 from faults.processes import HEALED_S, Worker, crash, family, running, until_it_answers
 from faults.proxy import BEFORE, proxied
 from mercato.v1 import cart_pb2
 from mercato_server.embedded.postgres import Postgres
+from support.patience import Within, patient, until
 
 LIFE_S = (0.2, 0.8)
 UNAVAILABLE = {"UNAVAILABLE", "UNAVAILABLE DATABASE_UNAVAILABLE"}
@@ -66,10 +68,8 @@ async def test_a_killed_backend_takes_all_others_along_and_nobody_loses_anything
         for _ in range(cycles):
             await asyncio.sleep(dice.uniform(*LIFE_S))
             connection = await asyncpg.connect(durable_goods.database_url)
-            os.kill(await connection.fetchval(GET_BACKENDS), signal.SIGKILL)
-            async with asyncio.timeout(10):
-                while not connection.is_closed():  # as every connection is when PostgreSQL starts over
-                    await asyncio.sleep(0.001)
+            os.kill(await until(partial(connection.fetchval, GET_BACKENDS)), signal.SIGKILL)
+            await until(connection.is_closed)  # as every connection is when PostgreSQL starts over
             waits_s.append(await healed(shop))
     worker.require_no_bugs_logged()
     await conclude("one backend killed", durable_goods, shop.tally, kills=cycles, seconds_to_heal_at_most=f"{max(waits_s):.2f}")
@@ -100,14 +100,14 @@ async def test_a_transaction_that_the_crash_erased_is_not_taken_for_the_one_that
     async with proxied(durable_goods.database_url, durable_postgres) as (proxy, url):
         worker = Worker(directory, url)
         buyer = durable_goods.buyers[0]
-        async with running(worker), market(durable_goods, worker.address, timeout_s=20) as shop:
+        async with running(worker), market(durable_goods, worker.address) as shop:
             await fill_carts(durable_goods, [buyer], durable_goods.product_ids[:2])
             proxy.release = asyncio.Event()
             proxy.cut_next(BEFORE)
             os.kill(await _ask(durable_goods, GET_WAL_WRITER), signal.SIGSTOP)  # so that nothing gets to disk before COMMIT
             purchase = shop.tally.begin(buyer)
             sending = asyncio.ensure_future(shop.send(purchase))
-            await asyncio.wait_for(proxy.held.wait(), 10)
+            await asyncio.wait_for(proxy.held.wait(), patient())
             next_xid = await _ask(durable_goods, GET_NEXT_XID)
             await _kill_at_once(durable_postgres)
             await durable_postgres.start()

@@ -16,12 +16,13 @@ import grpc
 import pytest
 
 from faults.buyers import Goods, Market, describe, dice, market, stock_up
-from faults.conftest import BUYERS, SOAK_BUYERS, Conclude, Scale, Within
-from faults.processes import HEALED_S, Worker, family, running, until_it_answers
+from faults.conftest import BUYERS, SOAK_BUYERS, Conclude, Scale
+from faults.processes import HEALED_S, Worker, answers, family, running
 from mercato.v1 import cart_pb2, catalog_pb2, order_pb2
 from mercato_server import schema
 from mercato_server.embedded.postgres import Postgres
 from support import needs
+from support.patience import Within, until
 
 Faulty = Callable[[str], AbstractAsyncContextManager[None]]
 
@@ -30,7 +31,6 @@ SYNCS = "fsync,fdatasync"
 SLOW_US = 30_000
 """Delay of each sync. A commit on this machine takes less than a millisecond."""
 MEGABYTE = 1024 * 1024
-ATTACH_S = 10.0
 TOOLS = {"strace": needs.STRACE, "mkfs.ext4": needs.MKFS, "mount": needs.MOUNT, "umount": needs.MOUNT}
 
 
@@ -54,11 +54,9 @@ async def injected(strace: str, pids: Collection[int], fault: str) -> AsyncItera
         argv += ["-p", str(pid)]
     tracer = await asyncio.create_subprocess_exec(*argv, stderr=asyncio.subprocess.DEVNULL)
     try:
-        async with asyncio.timeout(ATTACH_S):
-            while not all(map(_is_traced, pids)):
-                if tracer.returncode is not None:
-                    raise NotAllowedError
-                await asyncio.sleep(0.01)
+        await until(lambda: tracer.returncode is not None or all(map(_is_traced, pids)))
+        if tracer.returncode is not None:
+            raise NotAllowedError
         yield
     finally:
         if tracer.returncode is None:
@@ -94,7 +92,7 @@ async def test_a_slow_disk_makes_calls_slow_and_fails_none(
 ) -> None:
     worker = Worker(directory, durable_goods.database_url)
     async with running(worker), market(durable_goods, worker.address) as shop, shop.crowd():
-        await asyncio.sleep(0.5)
+        await shop.trade()
         async with faulty(f"delay_enter={SLOW_US}"):
             reads = await _read_for(shop, scale(3, 60))
     worker.require_no_bugs_logged()
@@ -111,11 +109,10 @@ async def test_a_failed_sync_loses_nothing_that_was_acknowledged(
     cycles, waits_s = scale(2, 20), []
     async with running(worker), market(durable_goods, worker.address) as shop, shop.crowd():
         for _ in range(cycles):
-            await asyncio.sleep(0.5)
+            await shop.trade()
             watch = await asyncpg.connect(durable_goods.database_url)
-            async with faulty("error=EIO"), asyncio.timeout(20):
-                while not watch.is_closed():  # PostgreSQL trusts no file after a failed sync: it crashes, to recover from its log
-                    await asyncio.sleep(0.01)
+            async with faulty("error=EIO"):
+                await until(watch.is_closed)  # PostgreSQL trusts no file after a failed sync: it crashes, to recover from its log
             waits_s.append(await _recovered(durable_postgres, shop))
     worker.require_no_bugs_logged()
     await conclude("sync fails", durable_goods, shop.tally, times=cycles, seconds_to_heal_at_most=f"{max(waits_s):.2f}")
@@ -125,14 +122,13 @@ async def test_a_failed_sync_loses_nothing_that_was_acknowledged(
 
 async def _recovered(server: Postgres, shop: Market) -> float:
     """Start PostgreSQL if its recovery failed too; return the seconds from then until a call is answered."""
-    while True:
-        try:
-            await asyncio.wait_for(until_it_answers(shop.goods.database_url), 5)
-        except TimeoutError:
-            if server.pid is None:
-                await server.start()
-        else:
-            break
+
+    async def back() -> bool:
+        if server.pid is None:
+            await server.start()
+        return await answers(shop.goods.database_url)
+
+    await until(back)
     began = time.monotonic()
     await shop.insist(shop.carts, "GetCart", cart_pb2.GetCartRequest(), shop.goods.buyers[0])
     return time.monotonic() - began
@@ -189,15 +185,15 @@ async def _shop_on_a_full_disk(directory: Path, disk: Path, goods: Goods, scale:
     *others, bystander = goods.buyers  # whose cart nobody else fills and buys
     goods = replace(goods, buyers=others)
     async with running(worker), market(goods, worker.address) as shop, shop.crowd():
-        await asyncio.sleep(1)
+        await shop.trade()
         ballast = fill(disk)
         reads = await _read_for(shop, scale(3, 30))
-        refused = Counter(shop.tally.codes)
+        refused = await until(lambda: Counter(shop.tally.codes))
         ballast.unlink()
         freed = time.monotonic()
         await shop.buy(bystander)
         healed_s = time.monotonic() - freed
-        await asyncio.sleep(1)
+        await shop.trade()
     worker.require_no_bugs_logged()
     did = {"reads": reads.total(), "failed_reads": reads.total() - reads["OK"], "seconds_to_heal": f"{healed_s:.2f}"}
     await conclude("disk full", goods, shop.tally, **did)

@@ -124,7 +124,7 @@ async def _play(case: Case, program: tuple[str, ...], directory: Path, postgres:
         batch_max = {"MERCATO_BATCH_MAX": "1"} if case.workers > 1 else {}  # so that many transactions race, not two
         workers = [Worker(directory, url, name=f"worker-{number}", program=program, **batch_max) for number in range(case.workers)]
         await stack.enter_async_context(running(*workers))
-        shop = await stack.enter_async_context(market(goods, *(worker.address for worker in workers), timeout_s=10))
+        shop = await stack.enter_async_context(market(goods, *(worker.address for worker in workers)))
         await case.scenario(Scene(shop, workers, proxy))
     return await judge(goods.database_url, shop.tally)
 

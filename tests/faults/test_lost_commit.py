@@ -4,13 +4,13 @@ import asyncio
 from pathlib import Path
 
 import grpc
+import pytest
 
 from faults.buyers import Goods, Market, dice, fill_carts, market
 from faults.conftest import Conclude, Scale
 from faults.processes import Worker, running
 from faults.proxy import AFTER, BEFORE, proxied
 from mercato_server.embedded.postgres import Postgres
-from mercato_server.transactions import RESOLVE_S
 
 UNAVAILABLE = {"UNAVAILABLE DATABASE_UNAVAILABLE"}
 CHANCE = 0.3
@@ -74,11 +74,17 @@ async def test_an_outcome_that_the_server_cannot_find_out_is_found_out_by_the_re
     rounds = scale(1, 10)
     async with proxied(goods.database_url, postgres) as (proxy, url):
         worker = Worker(directory, url)
-        proxy.dark_s = RESOLVE_S + 0.2
+        proxy.darkens = True
         async with running(worker), market(goods, worker.address) as shop:
             for number in range(rounds):
+                buyer = goods.buyers[number % len(goods.buyers)]
+                await fill_carts(goods, [buyer], dice.sample(goods.product_ids, 2))
+                purchase = shop.tally.begin(buyer)
                 proxy.cut_next(AFTER)
-                assert not await buy_once(shop, number)
+                with pytest.raises(grpc.aio.AioRpcError):
+                    await shop.send(purchase)
+                proxy.light()  # only now: however late the server looks for the outcome, it finds nobody to ask
+                await shop.resolve(purchase)
     worker.require_no_bugs_logged()
     await conclude("COMMIT lost, database out of reach", goods, shop.tally, lost_answers_of_COMMIT=proxy.cuts[AFTER])
     assert shop.tally.unknown == rounds

@@ -1,10 +1,61 @@
-"""Ports for what a test starts."""
+"""Ports for what a test starts.
 
+The kernel gives none of them to outgoing connections or to port 0, so neither takes one between its choice and its use.
+Each is leased until the test process ends, by an abstract Unix socket for which every test process of the host asks.
+"""
+
+import itertools
+import os
 import socket
+from pathlib import Path
+
+LOWEST, HIGHEST = 10_000, 32_000
+EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
+
+
+def _pool() -> range:
+    """Return the ports to choose from: below the ephemeral ones, or above them where there is more room."""
+    first, last = map(int, EPHEMERAL.read_text().split())
+    below, above = range(LOWEST, min(HIGHEST, first)), range(last + 1, 65_536)
+    return max(below, above, key=len) or range(LOWEST, HIGHEST)
+
+
+_POOL = _pool()
+_turns = itertools.count(os.getpid() * 97)  # test processes begin at different places
+
+
+def free_ports(count: int) -> int:
+    """Lease so many ports in a row on which nothing listens; return the first."""
+    for _ in range(len(_POOL)):
+        first = _POOL[next(_turns) % (len(_POOL) - count + 1)]
+        leases = []
+        for port in range(first, first + count):
+            lease = _lease(port)
+            if lease is None:
+                break
+            leases.append(lease)
+        else:
+            for lease in leases:
+                lease.detach()  # the descriptor stays open until the process ends
+            return first
+        for lease in leases:
+            lease.close()
+    raise RuntimeError(f"no {count} ports in a row are free in {_POOL}")
 
 
 def free_port() -> int:
-    """Return a port of the loopback interface on which nothing listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Lease a port on which nothing listens."""
+    return free_ports(1)
+
+
+def _lease(port: int) -> socket.socket | None:
+    """Return what keeps other test processes from a port; None if one has it, or if something else uses it."""
+    lease = socket.socket(socket.AF_UNIX)
+    try:
+        lease.bind(f"\0mercato-tests-port-{port}")
+        with socket.socket() as probe:
+            probe.bind(("", port))
+    except OSError:
+        lease.close()
+        return None
+    return lease

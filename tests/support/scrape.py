@@ -4,13 +4,15 @@ import urllib.request
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from support.patience import patient
+
 Samples = dict[str, float]
 """By their names, with the one label that some have: `mercato_batches_total checkout`."""
 
 
 def scrape(port: int) -> Samples:
     """Read the metrics of a worker; raises URLError if there is nobody."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as reply:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=patient()) as reply:
         assert reply.headers["content-type"].startswith("text/plain")
         families = list(text_string_to_metric_families(reply.read().decode()))
     return {" ".join([sample.name, *sample.labels.values()]): sample.value for family in families for sample in family.samples}
