@@ -3,6 +3,7 @@
 import asyncio
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 
 import grpc
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from mercato.v1.order_pb2 import CancelOrderRequest, Order
 from mercato_server import app, db
 from mercato_server.config import Settings
+from support.patience import until
 from support.post import PostOffice, text
 from support.shop import Person, Shop
 
@@ -25,7 +27,7 @@ Total: 2,469.00 USD
 Our Shop
 """
 VERIFIED = "UPDATE accounts SET email_verified_at = now()"
-QUEUED = "SELECT count(*) FROM pgqueuer"
+SETTLED = "SELECT count(*) = 0 FROM pgqueuer"
 
 
 async def buy(shop: Shop, admin: Person, buyer: Person, name: str = "Ball", price: int = 123450, quantity: int = 2) -> Order:
@@ -113,9 +115,7 @@ async def test_two_workers_send_each_mail_once(mailing: Settings, pool: "db.Pool
         await asyncio.gather(*(shop_around(n, buyer) for n, buyer in enumerate(buyers)))
         total = 13 + 36  # signups and orders
         await post.until(total)
-        async with asyncio.timeout(30):
-            while await pool.fetchval(QUEUED):
-                await asyncio.sleep(0.02)
+        await until(partial(pool.fetchval, SETTLED))
     assert len(post.taken) == total
     assert len({mail["Message-ID"] for mail in post.taken}) == total
     assert await pool.fetchval("SELECT count(*) FROM mails WHERE sent_at IS NULL") == 0

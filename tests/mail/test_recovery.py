@@ -9,6 +9,7 @@ from google.rpc.error_details_pb2 import RetryInfo
 from grpc import StatusCode
 
 from mercato.v1 import auth_pb2
+from support.patience import until
 from support.post import PostOffice, text, token
 from support.shop import PASSWORD, Person, Shop, refusal
 
@@ -43,9 +44,11 @@ async def me(shop: Shop, person: Person) -> auth_pb2.User:
 
 async def settled(shop: Shop) -> None:
     """Return once every job has run."""
-    async with asyncio.timeout(30):
-        while await shop.pool.fetchval(UNSETTLED):
-            await asyncio.sleep(0.02)
+
+    async def all_have() -> bool:
+        return not await shop.pool.fetchval(UNSETTLED)
+
+    await until(all_have)
 
 
 async def refused(call: Any) -> None:

@@ -1,10 +1,10 @@
 """A worker is killed while it sends a mail: another one, or the next, sends it."""
 
-import asyncio
 import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import grpc
@@ -13,6 +13,7 @@ import pytest
 from faults.processes import Worker, running
 from mercato.v1 import auth_pb2
 from mercato_server import db
+from support.patience import until
 from support.post import HOST, PostOffice, token
 from support.shop import Shop
 
@@ -40,9 +41,7 @@ async def signed_up(address: str, pool: "db.Pool") -> None:
 
 
 async def until_settled(pool: "db.Pool") -> None:
-    async with asyncio.timeout(30):
-        while await pool.fetchval("SELECT count(*) FROM pgqueuer"):
-            await asyncio.sleep(0.02)
+    await until(partial(pool.fetchval, "SELECT count(*) = 0 FROM pgqueuer"))
 
 
 async def test_a_mail_whose_worker_died_before_it_was_handed_in_is_sent_once(
@@ -76,9 +75,7 @@ async def test_a_mail_whose_worker_died_before_it_was_noted_is_the_same_one_agai
         await post.mail("jo@example.com")
         async with running(other):
             await pool.execute(ABANDONED)
-            async with asyncio.timeout(30):  # while the lease lasts, it is not sent
-                while not await pool.fetchval("SELECT attempts FROM pgqueuer"):
-                    await asyncio.sleep(0.02)
+            await until(partial(pool.fetchval, "SELECT attempts FROM pgqueuer"))  # while the lease lasts, it is not sent
             assert len(post.taken) == 1
             await pool.execute(FORGOTTEN)
             await pool.execute("UPDATE pgqueuer SET execute_after = now()")

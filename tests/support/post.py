@@ -11,12 +11,13 @@ from typing import Any
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword
 
 from mercato_server.config import MailSettings, SmtpServer
+from support.patience import until
+from support.ports import free_port
 
 HOST = "127.0.0.1"
 SENDER = "Our Shop <shop@example.com>"
 TOKEN = re.compile(r"mot_[\w-]{43}")
 USER, PASSWORD = "shop", "p@ss:word/1"
-WAIT_S = 30
 
 
 class PostOffice:
@@ -31,14 +32,12 @@ class PostOffice:
         self.open = asyncio.Event()
         """While it is not set, mails are read and not answered."""
         self.open.set()
-        self.port = 0
+        self.port = free_port()
         self._tls = tls
-        self._changed = asyncio.Condition()
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
         self._server = await asyncio.get_running_loop().create_server(self._protocol, HOST, self.port, reuse_address=True)
-        self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
         """Be away; the port stays its own."""
@@ -54,32 +53,25 @@ class PostOffice:
 
     async def until(self, count: int) -> list[EmailMessage]:
         """Return the mails once there are so many."""
-        return await self._until(lambda: len(self.taken) >= count)
+        await until(lambda: len(self.taken) >= count, f"{count} mails are there")
+        return self.taken
 
     async def mail(self, to: str, subject: str = "", nth: int = 1) -> EmailMessage:
         """Return the mail to an address whose subject holds a text, once it is there."""
 
         def found() -> list[EmailMessage]:
-            return [each for each in self.taken if each["To"] == to and subject in each["Subject"]]
+            return [each for each in self.taken if each["To"] == to and subject in each["Subject"]][nth - 1 :]
 
-        await self._until(lambda: len(found()) >= nth)
-        return found()[nth - 1]
+        return (await until(found, f"mail {nth} to {to} about {subject!r}"))[0]
 
     async def until_asked(self, address: str, times: int = 1) -> None:
         """Return once an address was named so often."""
-        await self._until(lambda: self.asked.count(address) >= times)
-
-    async def _until(self, ready: Any) -> list[EmailMessage]:
-        async with asyncio.timeout(WAIT_S), self._changed:
-            await self._changed.wait_for(ready)
-        return self.taken
+        await until(lambda: self.asked.count(address) >= times, f"{address} was named {times} times")
 
     async def handle_RCPT(self, _server: Any, _session: Any, envelope: Envelope, address: str, options: list[str]) -> str:  # noqa: N802
         envelope.rcpt_tos.append(address)
         envelope.rcpt_options.extend(options)
-        async with self._changed:
-            self.asked.append(address)
-            self._changed.notify_all()
+        self.asked.append(address)
         return self.answers.get(address, "250 OK")
 
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Envelope) -> str:  # noqa: N802
@@ -87,9 +79,7 @@ class PostOffice:
         assert isinstance(envelope.content, bytes)
         message = email.message_from_bytes(envelope.content, policy=email.policy.default)
         assert isinstance(message, EmailMessage)
-        async with self._changed:
-            self.taken.append(message)
-            self._changed.notify_all()
+        self.taken.append(message)
         return "250 OK"
 
     def _protocol(self) -> SMTP:
