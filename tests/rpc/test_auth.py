@@ -15,6 +15,7 @@ from mercato_server.config import Hashing, Limits
 from mercato_server.domain.errors import Overloaded
 from mercato_server.domain.tokens import Keyring, Tokens
 from mercato_server.passwords import PasswordHasher
+from support.patience import until
 from support.shop import PASSWORD, Shop, refusal
 
 ADA = auth_pb2.SignUpRequest(email="Ada@Example.com", password=PASSWORD, full_name=" Ada Lovelace ")
@@ -206,8 +207,7 @@ async def test_a_process_that_was_killed_is_replaced() -> None:
 async def test_a_worker_that_stops_waits_for_no_hash() -> None:
     hasher = PasswordHasher(Hashing(cost=16, threads=1), Limits())
     hashing = asyncio.create_task(hasher.hash("securepass123"))
-    while not hasher._processes:
-        await asyncio.sleep(0.01)
+    await until(lambda: hasher._processes)
     hasher.close()
     with pytest.raises(RuntimeError):
         await hashing

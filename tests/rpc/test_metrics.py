@@ -12,6 +12,7 @@ from mercato.v1.catalog_pb2 import BatchGetProductsRequest, ListProductsRequest
 from mercato_server import app, db
 from mercato_server.config import Limits, Settings
 from rpc.test_catalog_cache import locked
+from support import patience
 from support.scrape import Samples, scrape
 from support.shop import Shop, worker
 
@@ -37,10 +38,11 @@ async def samples(port: int) -> Samples:
 
 async def until(port: int, wanted: Callable[[Samples], bool]) -> Samples:
     """Ask until the answer is as it shall be."""
-    async with asyncio.timeout(20):
-        while not wanted(found := await samples(port)):
-            await asyncio.sleep(0.02)
-        return found
+
+    async def found() -> Samples:
+        return there if wanted(there := await samples(port)) else {}
+
+    return await patience.until(found)
 
 
 def growth(before: Samples, after: Samples, *names: str) -> list[float]:
@@ -65,10 +67,13 @@ async def test_reads_of_the_catalog_are_counted_as_hits_or_misses_and_what_is_ke
     assert sum(growth(one, last, f"{HIT} page", f"{MISSED} page")) == 4
     assert last[f"{MISSED} product"] >= 3
     assert (last[f"{KEPT} product"], last[f"{KEPT} page"]) == (3, 1)
-    async with asyncio.timeout(20):
-        while growth(first, await samples(port), f"{HIT} product", f"{HIT} page").count(0):
-            await shop.stock(products[0])
-            await shop.catalog.ListProducts(ListProductsRequest())
+
+    async def hit() -> bool:
+        await shop.stock(products[0])
+        await shop.catalog.ListProducts(ListProductsRequest())
+        return all(growth(first, await samples(port), f"{HIT} product", f"{HIT} page"))
+
+    await patience.until(hit)
 
 
 async def test_the_age_of_the_feed_is_small_unless_it_cannot_be_heard(shop: Shop, port: int, database: str) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -17,6 +18,7 @@ from mercato_server import app, db, schema
 from mercato_server.config import Limits, Settings
 from mercato_server.embedded.postgres import Postgres
 from mercato_server.interceptors.pipeline import rpcs
+from support.patience import allowed, patient, until
 from support.shop import Refusal, Shop, refusal
 
 RPCS = [rpc for service in app.SERVICES for rpc in rpcs(service)]
@@ -72,7 +74,7 @@ async def test_a_lock_that_is_not_to_be_had_before_the_deadline_is_a_conflict_an
     admin, buyer = await shop.person(admin=True), await shop.person()
     await shop.add(buyer, await shop.product(admin))
     blocker = await hold_stock(database)
-    error = await refusal(shop.orders.Checkout(order_pb2.CheckoutRequest(), metadata=buyer.metadata, timeout=0.5))
+    error = await refusal(shop.orders.Checkout(order_pb2.CheckoutRequest(), metadata=buyer.metadata, timeout=allowed(0.5)))
     assert (error.code, error.reason) == (StatusCode.ABORTED, "CONFLICT")
     assert error.detail(RetryInfo).retry_delay.nanos == 100_000_000
     assert await waiting_for_locks(blocker) == 0
@@ -81,9 +83,10 @@ async def test_a_lock_that_is_not_to_be_had_before_the_deadline_is_a_conflict_an
     assert await shop.pool.fetchval("SELECT count(*) FROM orders") == 1
 
 
+LONGEST_S = Limits().timeout_max_s
 SLOW = "SELECT id FROM pg_sleep(30), unnest($1::uuid[]) AS id"
 ANY_PRODUCT = catalog_pb2.GetProductRequest(product_id="0198c5f2-7a3e-7c4d-9b1e-2f6a8d0c4b57")
-SLEEPING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
+ASLEEP = "SELECT count(*) = 0 FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
 
 
 async def test_a_call_ends_at_its_deadline_and_so_does_its_statement(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,9 +94,7 @@ async def test_a_call_ends_at_its_deadline_and_so_does_its_statement(shop: Shop,
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await shop.catalog.GetProduct(ANY_PRODUCT, timeout=0.3)
     assert caught.value.code() is StatusCode.DEADLINE_EXCEEDED
-    async with asyncio.timeout(5):
-        while await shop.pool.fetchval(SLEEPING):
-            await asyncio.sleep(0.01)
+    await until(partial(shop.pool.fetchval, ASLEEP))
 
 
 async def served(settings: Settings, call: Any) -> Refusal:
@@ -153,39 +154,49 @@ async def test_reflection_answers_under_both_names(shop: Shop, name: str) -> Non
 
 
 async def test_a_worker_that_stops_says_so_first_and_lets_calls_end(settings: Settings, database: str) -> None:
-    settings = replace(settings, drain_s=0.5, grace_s=5)
+    settings, hurry = replace(settings, drain_s=allowed(0.5), grace_s=patient()), asyncio.Event()
     async with db.small_pool(database) as pool:
-        async with app.running(settings) as (worker, [port]), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        async with app.running(settings, hurry) as (worker, [port]), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             shop = Shop(channel, pool)
             admin = await shop.person(admin=True)
             ball = await shop.product(admin)
             blocker = await hold_stock(database)
             request = catalog_pb2.AdjustStockRequest(product_id=ball.id, delta=1)
-            slow = asyncio.ensure_future(shop.catalog.AdjustStock(request, metadata=admin.metadata, timeout=10))
-            async with asyncio.timeout(5):
-                while not await waiting_for_locks(blocker):
-                    await asyncio.sleep(0.01)
+            slow = asyncio.ensure_future(shop.catalog.AdjustStock(request, metadata=admin.metadata, timeout=LONGEST_S))
+            await until(lambda: waiting_for_locks(blocker))
             stopping = asyncio.ensure_future(worker.stop())
             health = health_pb2_grpc.HealthStub(channel)
-            async with asyncio.timeout(0.4):
-                while (await health.Check(health_pb2.HealthCheckRequest())).status != health_pb2.HealthCheckResponse.NOT_SERVING:
-                    await asyncio.sleep(0.01)
-            assert (await shop.catalog.GetProduct(catalog_pb2.GetProductRequest(product_id=ball.id))).stock == 10
-            await asyncio.sleep(0.6)
+            while (await health.Check(health_pb2.HealthCheckRequest())).status != health_pb2.HealthCheckResponse.NOT_SERVING:
+                await asyncio.sleep(0)
+            assert await shop.stock(ball) == 10
+            await until(lambda: turned_away(shop, ball))
             await blocker.close()
             assert (await slow).stock == 11
             await stopping
-        assert await pool.fetchval("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'mercato'") == 0
+            hurry.set()  # what it does for a second time need not take as long
+        await until(partial(pool.fetchval, GONE))
+
+
+GONE = "SELECT count(*) = 0 FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'mercato'"
+
+
+async def turned_away(shop: Shop, ball: catalog_pb2.Product) -> bool:
+    """Tell whether new calls find no server any more."""
+    try:
+        await shop.stock(ball)
+    except grpc.aio.AioRpcError as error:
+        return error.code() is StatusCode.UNAVAILABLE
+    return False
 
 
 async def test_a_worker_that_drains_can_be_told_to_hurry(settings: Settings) -> None:
     hurry = asyncio.Event()
-    async with app.running(replace(settings, drain_s=60, grace_s=60), hurry) as (worker, _):
+    async with app.running(replace(settings, drain_s=3600, grace_s=60), hurry) as (worker, _):
         stopping = asyncio.ensure_future(worker.stop())
         done, _ = await asyncio.wait([stopping], timeout=0.1)
         assert not done
         hurry.set()
-        await asyncio.wait_for(stopping, 5)
+        await asyncio.wait_for(stopping, patient())
 
 
 async def test_a_second_worker_on_one_address_fails_loudly(settings: Settings) -> None:

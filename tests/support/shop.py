@@ -19,6 +19,8 @@ from mercato_server.config import Settings
 from mercato_server.db import Pool
 
 PASSWORD = "securepass123"
+SOON_S = 0.25
+"""What one worker changed is known to all within this time."""
 _numbers = itertools.count(1)
 
 

@@ -1,0 +1,61 @@
+"""Sweeps: what is too old goes, a batch at a time."""
+
+import asyncio
+import uuid
+
+import asyncpg
+import pytest
+
+from mercato_server import db
+from mercato_server.store.sweeps import BATCH, sweep
+from support.patience import patient
+
+NOBODY = uuid.UUID(int=0)
+
+
+async def stored_keys(pool: "db.Pool") -> list[str]:
+    return sorted(row[0] for row in await pool.fetch("SELECT key FROM idempotency_keys"))
+
+
+INSERT_KEYS = """
+INSERT INTO idempotency_keys (scope_id, key, method, fingerprint, response, created_at)
+SELECT $1, $2 || number, '', '', '', now() - $3::text::interval - number * interval '1 second'
+  FROM generate_series(1, $4::integer) AS number
+"""
+INSERT_EVENTS = """
+INSERT INTO events (kind, subject_id, created_at)
+SELECT $1, gen_random_uuid(), now() - $2::text::interval FROM generate_series(1, $3::integer)
+"""
+
+
+@pytest.fixture
+async def swept(pool: "db.Pool") -> "db.Pool":
+    """A database whose keys and events are old enough, or not quite; of each kind more than a batch is too old. No worker sweeps it."""
+    await pool.execute(INSERT_KEYS, NOBODY, "old ", "24 hours", BATCH + 20)
+    await pool.execute(INSERT_KEYS, NOBODY, "new ", "23 hours 50 minutes", 3)
+    await pool.execute(INSERT_EVENTS, "old", "7 days 1 second", BATCH + 10)
+    await pool.execute(INSERT_EVENTS, "new", "6 days 23 hours", 2)
+    return pool
+
+
+async def test_a_sweep_deletes_what_is_too_old_and_nothing_else_a_batch_at_a_time(swept: "db.Pool") -> None:
+    assert await sweep(swept) == 2 * BATCH
+    assert await stored_keys(swept) == sorted([f"new {number}" for number in (1, 2, 3)] + [f"old {number}" for number in range(1, 21)])
+    assert await swept.fetchval("SELECT count(*) FROM events WHERE kind = 'old'") == 10
+    assert await sweep(swept) == 30
+    assert await sweep(swept) == 0
+    assert await stored_keys(swept) == ["new 1", "new 2", "new 3"]
+    assert [row[0] for row in await swept.fetch("SELECT kind FROM events")] == ["new", "new"]
+
+
+async def test_a_sweep_waits_for_nobody(database: str, swept: "db.Pool") -> None:
+    connection = await asyncpg.connect(database)
+    try:
+        await connection.execute("BEGIN")
+        await connection.execute("SELECT FROM idempotency_keys WHERE key = 'old 5' FOR UPDATE")
+        while await asyncio.wait_for(sweep(swept), patient()):
+            pass
+        assert await stored_keys(swept) == ["new 1", "new 2", "new 3", "old 5"]
+    finally:
+        await connection.close()
+    assert await sweep(swept) == 1
