@@ -17,6 +17,7 @@ from mercato.v1 import auth_pb2, catalog_pb2, catalog_pb2_grpc
 from rest.bad_calls import BAD_CALLS, BadCall
 from rest.bad_requests import BAD, JSON, LONG, MALFORMED, Bad
 from rest.wire import grpc_error, rich
+from support.patience import patient
 from support.rest import RETRY, Client, Reply
 from support.up import PASSWORD, Up
 
@@ -379,7 +380,7 @@ def test_what_a_client_says_of_prices_roles_and_owners_has_no_effect(target: Tar
 def test_a_role_in_a_field_that_no_signup_has_has_no_effect_over_grpc(channel: grpc.Channel) -> None:
     request = auth_pb2.SignUpRequest(email=f"{uuid.uuid4().hex}@example.com", password=PASSWORD).SerializeToString()
     sign_up = channel.unary_unary("/mercato.v1.AuthService/SignUp", bytes, auth_pb2.User.FromString)
-    user = sign_up(request + b"\x20\x02" + b"\x2a\x01x", timeout=10)  # fields 4 and 5: ROLE_ADMIN, an id
+    user = sign_up(request + b"\x20\x02" + b"\x2a\x01x", timeout=patient())  # fields 4 and 5: ROLE_ADMIN, an id
     assert user.role == auth_pb2.ROLE_USER
     assert str(uuid.UUID(user.id)) == user.id
 
@@ -389,7 +390,7 @@ def test_a_page_of_a_million_has_a_hundred(shop_up: Up, channel: grpc.Channel) -
         shop_up.product()
     assert len(shop_up.anyone.get("/products", page_size=10**6).json["products"]) == 100
     catalog = catalog_pb2_grpc.CatalogServiceStub(channel)
-    assert len(catalog.ListProducts(catalog_pb2.ListProductsRequest(page_size=10**6), timeout=10).products) == 100
+    assert len(catalog.ListProducts(catalog_pb2.ListProductsRequest(page_size=10**6), timeout=patient()).products) == 100
 
 
 def test_the_dearest_lines_are_added_up_exactly(target: Target) -> None:

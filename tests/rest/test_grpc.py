@@ -13,6 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from mercato.v1 import auth_pb2, auth_pb2_grpc, catalog_pb2, catalog_pb2_grpc
 from rest.wire import BIN, frame, frames, grpc_error, rich, run
 from support import needs
+from support.patience import patient
 from support.rest import HOST, Client
 from support.up import ORIGIN, PASSWORD, Up
 
@@ -22,23 +23,23 @@ LIST_PRODUCTS = "/mercato.v1.CatalogService/ListProducts"
 def test_grpc_is_served_on_the_port_of_rest(channel: grpc.Channel, shop_up: Up) -> None:
     product = shop_up.product()
     catalog = catalog_pb2_grpc.CatalogServiceStub(channel)
-    found = catalog.GetProduct(catalog_pb2.GetProductRequest(product_id=product["id"]), timeout=5)
+    found = catalog.GetProduct(catalog_pb2.GetProductRequest(product_id=product["id"]), timeout=patient())
     assert MessageToDict(found, preserving_proto_field_name=True, always_print_fields_with_no_presence=True) == product
     health = health_pb2_grpc.HealthStub(channel)
-    assert health.Check(health_pb2.HealthCheckRequest(), timeout=5).status == health_pb2.HealthCheckResponse.SERVING
+    assert health.Check(health_pb2.HealthCheckRequest(), timeout=patient()).status == health_pb2.HealthCheckResponse.SERVING
 
 
 def test_a_compressed_call_is_understood(channel: grpc.Channel) -> None:
     request = auth_pb2.SignUpRequest(email="nobody", full_name="Jo " * 100)
     auth = auth_pb2_grpc.AuthServiceStub(channel)
     with pytest.raises(grpc.RpcError, match="full_name: must have at most 200 characters"):
-        auth.SignUp(request, compression=grpc.Compression.Gzip, timeout=5)
+        auth.SignUp(request, compression=grpc.Compression.Gzip, timeout=patient())
 
 
 def test_the_status_meant_for_http_is_not_shown_to_grpc(channel: grpc.Channel) -> None:
     auth = auth_pb2_grpc.AuthServiceStub(channel)
     request = auth_pb2.SignUpRequest(email=f"{uuid.uuid4().hex}@example.com", password=PASSWORD)
-    user, call = auth.SignUp.with_call(request, timeout=5)
+    user, call = auth.SignUp.with_call(request, timeout=patient())
     assert user.role == auth_pb2.ROLE_USER
     assert "x-http-code" not in dict([*call.initial_metadata(), *call.trailing_metadata()])
 

@@ -10,6 +10,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from support.certificates import Certificate, certificate
+from support.patience import patient
 from support.rest import HOST
 from support.up import Up, running
 
@@ -33,7 +34,10 @@ def handshake(up: Up, trust: Path, *protocols: str, version: ssl.TLSVersion | No
         context.minimum_version = context.maximum_version = version
     if protocols:
         context.set_alpn_protocols([*protocols])
-    with socket.create_connection((HOST, up.port), timeout=10) as plain, context.wrap_socket(plain, server_hostname="localhost") as wrapped:
+    with (
+        socket.create_connection((HOST, up.port), timeout=patient()) as plain,
+        context.wrap_socket(plain, server_hostname="localhost") as wrapped,
+    ):
         return wrapped.version(), wrapped.selected_alpn_protocol()
 
 
@@ -53,7 +57,7 @@ def test_a_buyer_shops_over_tls(secure: Up) -> None:
 def test_grpc_is_served_over_tls_on_the_same_port(secure: Up, own: Certificate) -> None:
     credentials = grpc.ssl_channel_credentials(own.path.read_bytes())
     with grpc.secure_channel(f"{HOST}:{secure.port}", credentials) as channel:
-        reply = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=5)
+        reply = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(), timeout=patient())
     assert reply.status == health_pb2.HealthCheckResponse.SERVING
 
 
@@ -76,6 +80,6 @@ def test_an_old_version_of_tls_is_refused(secure: Up, own: Certificate) -> None:
 
 
 def test_plaintext_gets_no_answer(secure: Up) -> None:
-    with socket.create_connection((HOST, secure.port), timeout=10) as connection:
+    with socket.create_connection((HOST, secure.port), timeout=patient()) as connection:
         connection.sendall(b"GET /products HTTP/1.1\r\nHost: x\r\n\r\n")
         assert b"HTTP" not in connection.recv(4096)

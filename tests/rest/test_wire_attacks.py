@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from rest.bad_requests import MALFORMED
+from support.patience import patient
 from support.rest import HOST, Client
 from support.up import Up
 
@@ -20,7 +21,6 @@ GET_PRODUCTS = b"\x82\x86\x04\x09/products\x01\x01x"
 UNDERSCORE = b"\x00\x03a_b\x01x"
 RESETS = 1_000
 GROWTH_MAX = 32 * 1024 * 1024
-WAIT_S = 10
 
 SMUGGLED = b"GET /products HTTP/1.1\r\nHost: x\r\n\r\n"
 CARRIERS = {
@@ -48,7 +48,7 @@ def kinds(received: bytes) -> list[int]:
 async def test_a_request_inside_the_body_of_another_is_never_answered(anyone: Client, carrier: bytes) -> None:
     reader, writer = await asyncio.open_connection(HOST, anyone.port)
     writer.write(b"POST /signup HTTP/1.1\r\nHost: x\r\n" + carrier + b"\r\n\r\n0\r\n\r\n" + SMUGGLED)
-    async with asyncio.timeout(WAIT_S):
+    async with asyncio.timeout(patient()):
         answer = await reader.read()  # to its end: nobody may say more on this connection
     writer.close()
     assert answer.startswith(b"HTTP/1.1 400 ")
@@ -70,7 +70,7 @@ async def test_a_header_with_an_underscore_is_refused_over_http_2_too(shop_up: U
     reader, writer = await asyncio.open_connection(HOST, shop_up.port)
     writer.write(PREFACE + frame(SETTINGS, 0, 0) + frame(HEADERS, END_STREAM_AND_HEADERS, 1, GET_PRODUCTS + UNDERSCORE))
     received = b""
-    async with asyncio.timeout(WAIT_S):
+    async with asyncio.timeout(patient()):
         while RST_STREAM not in kinds(received):
             read = await reader.read(65_536)
             assert read, kinds(received)
@@ -108,7 +108,7 @@ async def reset_many(port: int) -> None:
     for stream in range(1, 2 * RESETS, 2):
         writer.write(frame(HEADERS, END_STREAM_AND_HEADERS, stream, GET_PRODUCTS) + frame(RST_STREAM, 0, stream, CANCEL))
     with contextlib.suppress(ConnectionError):  # it is cut off, without a GOAWAY
-        async with asyncio.timeout(WAIT_S):
+        async with asyncio.timeout(patient()):
             await writer.drain()
             await reader.read()
     writer.close()

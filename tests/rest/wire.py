@@ -13,6 +13,8 @@ from google.protobuf.json_format import MessageToDict
 from google.rpc import error_details_pb2  # noqa: F401 - MessageToDict finds the details by their names
 from google.rpc.status_pb2 import Status
 
+from support.patience import patient
+
 BIN = Path(sys.executable).parent
 
 
@@ -20,7 +22,7 @@ def grpc_error(channel: grpc.Channel, method: str, message: bytes, **options: An
     """Send a message as it is, which must be refused."""
     call = channel.unary_unary(method, request_serializer=bytes, response_deserializer=bytes)
     with pytest.raises(grpc.RpcError) as raised:
-        call(message, timeout=10, **options)
+        call(message, timeout=patient(), **options)
     return raised.value
 
 
@@ -33,7 +35,7 @@ def rich(error: Any) -> Any:
 def run(*command: object) -> str:
     """Run a program of the virtual environment and return what it says."""
     environ = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
-    done = subprocess.run([str(part) for part in command], env=environ, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run([str(part) for part in command], env=environ, capture_output=True, text=True, timeout=patient(), check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from support.patience import patient
 from support.rest import HOST
 
-WAIT_S = 20
 STARTED = "started successfully on port "
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
 """Key of an element's id, given by the protocol."""
@@ -76,7 +76,7 @@ def browsing() -> Iterator[Browser]:
             options = {"binary": chromium, "args": [*ARGUMENTS, f"--user-data-dir={profile}"]}
             wanted = {
                 "browserName": "chrome",
-                "timeouts": {"script": WAIT_S * 1000, "pageLoad": WAIT_S * 1000},
+                "timeouts": {"script": round(patient() * 1000), "pageLoad": round(patient() * 1000)},
                 "goog:chromeOptions": options,
                 "goog:loggingPrefs": {"browser": "ALL"},
             }
@@ -89,7 +89,7 @@ def browsing() -> Iterator[Browser]:
 
 def command(port: int, verb: str, path: str, arguments: Any) -> Any:
     """Send a command to chromedriver and return its value."""
-    connection = http.client.HTTPConnection(HOST, port, timeout=3 * WAIT_S)
+    connection = http.client.HTTPConnection(HOST, port, timeout=3 * patient())
     try:
         connection.request(verb, path, None if arguments is None else json.dumps(arguments))
         value = json.loads(connection.getresponse().read())["value"]

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-TIMEOUT_S = 20
+from support.patience import patient
+
 HOST = "127.0.0.1"
 DOMAIN = "mercato"
 INFO, BAD_REQUEST, RETRY = (f"type.googleapis.com/google.rpc.{name}" for name in ("ErrorInfo", "BadRequest", "RetryInfo"))
@@ -74,6 +75,8 @@ class Client:
     email: str = ""
     trust: Path | None = None
     """Certificate to call over TLS with; None calls in plaintext."""
+    source: str = HOST
+    """Address to call from: any of 127.0.0.0/8."""
 
     def anonymous(self) -> "Client":
         return replace(self, token="", id="", email="")
@@ -121,7 +124,7 @@ class Client:
 
     def raw(self, request: bytes) -> Reply:
         """Send bytes as they are."""
-        with socket.create_connection((HOST, self.port), timeout=TIMEOUT_S) as connection:
+        with socket.create_connection((HOST, self.port), timeout=patient()) as connection:
             connection.sendall(request)
             with http.client.HTTPResponse(connection) as response:
                 response.begin()
@@ -136,8 +139,8 @@ class Client:
 
     def _connection(self) -> http.client.HTTPConnection:
         if self.trust is None:
-            return http.client.HTTPConnection(HOST, self.port, timeout=TIMEOUT_S)
-        return http.client.HTTPSConnection(HOST, self.port, timeout=TIMEOUT_S, context=ssl.create_default_context(cafile=self.trust))
+            return http.client.HTTPConnection(HOST, self.port, timeout=patient(), source_address=(self.source, 0))
+        return http.client.HTTPSConnection(HOST, self.port, timeout=patient(), context=ssl.create_default_context(cafile=self.trust))
 
     def _credentials(self) -> list[tuple[str, str]]:
         return [("authorization", f"Bearer {self.token}")] if self.token else []

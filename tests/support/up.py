@@ -25,13 +25,11 @@ from mercato_server import db, keyrings
 from mercato_server.config import Settings
 from mercato_server.domain.tokens import Keyring
 from mercato_server.embedded.postgres import Postgres
+from support.patience import patient, until_sync
 from support.ports import free_port
 from support.post import token
 from support.rest import HOST, Client, Reply
 
-READY_TIMEOUT_S = 60
-STOP_TIMEOUT_S = 30
-MAIL_TIMEOUT_S = 30
 ADMIN_EMAIL = "admin@example.com"
 PASSWORD = "securepass123"
 ORIGIN = "http://localhost:3000"
@@ -92,15 +90,17 @@ class Up:
 
     def mail(self, address: str, subject: str) -> EmailMessage:
         """Return a mail to an address whose subject holds a text, once it has been sent."""
-        deadline = time.monotonic() + MAIL_TIMEOUT_S
-        while time.monotonic() < deadline:
-            for path in (self.data_dir / "mail").glob("*.eml"):
-                message = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
-                assert isinstance(message, EmailMessage)
-                if message["To"] == address and subject in message["Subject"]:
-                    return message
-            time.sleep(0.05)
-        raise AssertionError(f"no mail {subject!r} to {address}")
+
+        def found() -> list[EmailMessage]:
+            return [message for message in self._mails() if message["To"] == address and subject in message["Subject"]]
+
+        return until_sync(found, f"a mail {subject!r} to {address}")[0]
+
+    def _mails(self) -> Iterator[EmailMessage]:
+        for path in (self.data_dir / "mail").glob("*.eml"):
+            message = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
+            assert isinstance(message, EmailMessage)
+            yield message
 
     def token(self, address: str, subject: str) -> str:
         """Return the token of such a mail."""
@@ -148,7 +148,7 @@ def running(**environ: str) -> Iterator[Up]:
                 )
                 yield Up(port, directory, Client(port, trust=trust).login(ADMIN_EMAIL, PASSWORD))
                 process.send_signal(signal.SIGINT)
-                assert process.wait(STOP_TIMEOUT_S) == 0, errors.read_text()
+                assert process.wait(patient()) == 0, errors.read_text()
             finally:
                 process.kill()
         assert errors.read_text() == ""
@@ -160,7 +160,7 @@ def running(**environ: str) -> Iterator[Up]:
 def _wait_until_ready(process: "subprocess.Popen[bytes]", errors: Path, ready: str) -> None:
     """Read the shop's output up to the line that says so."""
     assert process.stdout is not None
-    deadline, said = time.monotonic() + READY_TIMEOUT_S, b""
+    deadline, said = time.monotonic() + patient(), b""
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)
         while ready.encode() not in said:
