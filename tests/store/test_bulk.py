@@ -1,6 +1,7 @@
 """Batches of an import: what they write, what they leave alone, and how they get along with others."""
 
 import asyncio
+from functools import partial
 from uuid import UUID
 
 from mercato_server import db
@@ -11,6 +12,7 @@ from mercato_server.store import bulk, catalog
 from mercato_server.store.bulk import Incoming, Written
 from mercato_server.store.verify import verify
 from mercato_server.transactions import transaction
+from support.patience import until
 
 IMPORT = Actor(None, "import-1")
 BALL = Incoming("BALL", "Ball", "Round.", 1999, "Football", 10, ["https://example.com/ball.jpg"])
@@ -104,8 +106,7 @@ async def test_products_are_created_in_the_order_of_the_file(pool: "db.Pool") ->
 
 async def waiting(pool: "db.Pool") -> None:
     """Return once a session waits for a lock."""
-    while not await pool.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
-        await asyncio.sleep(0.01)
+    await until(partial(pool.fetchval, "SELECT count(*) FROM pg_locks WHERE NOT granted"))
 
 
 async def test_a_batch_that_meets_a_sale_counts_the_stock_once(pool: "db.Pool") -> None:

@@ -8,6 +8,7 @@ import sys
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from io import StringIO
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from mercato_server.embedded.postgres import Postgres
 from mercato_server.store import demo, sweeps
 from mercato_server.store.verify import EXAMPLES, INVARIANTS, Finding, inspect, verify
 from support.corruptions import CORRUPTIONS, PREPARE
+from support.patience import patient, until
 from support.shop import Person, Shop, refusal
 
 ADVANCES = {
@@ -256,10 +258,8 @@ async def test_all_connections_see_one_snapshot_while_others_commit(traded_url: 
     await writing.start()
     await writer.execute("LOCK TABLE orders, products, order_items, stock_ledger, idempotency_keys, events, order_history, cart_items")
     verifying = asyncio.create_task(verify(traded, second))
-    blocked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-    async with asyncio.timeout(10):
-        while await watcher.fetchval(blocked) < 2:
-            await asyncio.sleep(0.01)
+    blocked = "SELECT count(*) = 2 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    await until(partial(watcher.fetchval, blocked))
     await writer.execute("UPDATE orders SET total_minor = total_minor + 1; UPDATE products SET stock = stock + 1; DELETE FROM events")
     await writing.commit()
     assert not violated(await verifying)
@@ -323,7 +323,7 @@ async def test_nothing_is_found_at_any_moment_of_a_busy_shop(shop: Shop, conn: "
 def mercato_verify(*arguments: str, url: str = "") -> "subprocess.CompletedProcess[str]":
     environ = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"} | ({"DATABASE_URL": url} if url else {})
     command = [sys.executable, "-m", "mercato_server", "verify", *arguments]
-    return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, env=environ, capture_output=True, text=True, timeout=patient(), check=False)
 
 
 async def run_verify(*arguments: str, url: str = "") -> "subprocess.CompletedProcess[str]":
@@ -353,7 +353,7 @@ async def watching(url: str) -> AsyncIterator[asyncio.subprocess.Process]:
     environ = {**os.environ, "DATABASE_URL": url}
     process = await asyncio.create_subprocess_exec(*command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(patient()):
             yield process
     finally:
         if process.returncode is None:

