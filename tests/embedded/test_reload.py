@@ -17,9 +17,10 @@ import pytest
 from embedded.conftest import Run
 from embedded.test_up import QUIET, Supervisor, child, healthy, stop, until_ready
 from embedded.watch import children, gone, name
-from faults.buyers import market, stock_up
-from faults.oracle import judge
+from faults.buyers import Market, market, stock_up
+from faults.oracle import judge, left_open
 from faults.processes import SECRET, stopped
+from mercato_server.embedded.database import database as lend
 from mercato_server.embedded.postgres import Postgres
 from support.patience import or_else, patient, until, until_sync
 
@@ -99,15 +100,21 @@ async def readers(port: int) -> AsyncIterator[list[bytes]]:
 
 
 @asynccontextmanager
-async def busy(shop_dir: Path, port: int) -> AsyncIterator[None]:
-    """Load a shop with buyers and readers during a block; no call of theirs may fail, and no order be lost or doubled."""
+async def busy(shop_dir: Path, port: int) -> AsyncIterator[Market]:
+    """Load a shop with buyers and readers during a block; no call of theirs may fail, and no transaction of theirs be left open."""
     goods = await stock_up(Postgres(shop_dir).url(), buyers=CLIENTS)
     async with market(goods, f"127.0.0.1:{port}") as shop, shop.crowd(), readers(port) as statuses:
-        yield
+        yield shop
     assert set(statuses) == {b"HTTP/1.1 200 OK"}
     assert shop.tally.codes == {}
     assert shop.tally.acknowledged
-    verdict = await judge(goods.database_url, shop.tally)
+    assert await left_open(goods.database_url) == 0
+
+
+async def require_sound(shop_dir: Path, shop: Market) -> None:
+    """Check, once a shop has stopped, that no order was lost or doubled, and all else that must hold."""
+    async with lend(shop_dir) as url:
+        verdict = await judge(url, shop.tally)
     assert verdict.findings == []
 
 
@@ -116,24 +123,26 @@ async def test_a_reload_under_load_replaces_all_workers_and_fails_no_call(count:
     supervisor = await asyncio.to_thread(up, environ=BUSY, workers=count)
     before = workers(supervisor)
     assert len(before) == count
-    async with busy(shop_dir, port):
+    async with busy(shop_dir, port) as shop:
         done = await asyncio.to_thread(reload, shop_dir)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [f"replaced {number} of {count}" for number in range(1, count + 1)]
     assert len(workers(supervisor)) == count
     assert not workers(supervisor) & before
     stop(supervisor)
+    await require_sound(shop_dir, shop)
 
 
 async def test_sigterm_to_one_of_two_workers_under_load_fails_no_call(up: Up, shop_dir: Path, port: int) -> None:
     supervisor = await asyncio.to_thread(up, environ=BUSY, workers=2)
     drained, other = workers(supervisor)
-    async with busy(shop_dir, port):
+    async with busy(shop_dir, port) as shop:
         os.kill(drained, signal.SIGTERM)
         await until(lambda: len(workers(supervisor) - {drained}) == 2)
     assert other in workers(supervisor)
     assert read_line(supervisor).endswith(" ended with exit code 0; starting it again in 0.1 s\n")
     stop(supervisor)
+    await require_sound(shop_dir, shop)
 
 
 def test_sighup_replaces_the_workers_and_requests_in_the_meantime_are_refused(up: Up, shop_dir: Path, port: int) -> None:

@@ -4,6 +4,7 @@ Every acknowledged order is there; every order that is there was acknowledged, o
 checkout, sent again with its key, ends in exactly one order.
 """
 
+import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ import asyncpg
 
 from faults.buyers import Purchase, Tally
 from mercato_server.store.verify import verify
+from support.patience import slowness
 
 BUGS = ("INTERNAL", "UNKNOWN", "UNIMPLEMENTED", "DATA_LOSS", "INVALID_ARGUMENT", "UNAUTHENTICATED", "NOT_FOUND")
 """Codes that no buyer here has earned, whatever goes wrong."""
@@ -26,11 +28,14 @@ COUNT_OVERSOLD = "SELECT count(*) FROM products WHERE stock < 0"
 
 COUNT_DEADLOCKS = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
 
-COUNT_LEFT_OPEN = """
-SELECT count(*)
+GET_IDLE_TRANSACTIONS = """
+SELECT pid, xact_start, state_change
   FROM pg_stat_activity
  WHERE datname = current_database() AND pid <> pg_backend_pid() AND state LIKE 'idle in transaction%'
 """
+
+LEAKED_S = 1.0
+"""A transaction that is worked on sends its next statement within milliseconds; one that sent none for so long has been left open."""
 
 
 @dataclass
@@ -49,10 +54,10 @@ async def judge(database_url: str, tally: Tally) -> Verdict:
     """Compare what the buyers know with the database. Ask when the workers have ended: only then are all deadlocks counted."""
     connection = await asyncpg.connect(database_url)
     try:
+        forgotten = await left_open(database_url)
         orders = await connection.fetch(GET_ORDERS)
         oversold = await connection.fetchval(COUNT_OVERSOLD)
         deadlocks = await connection.fetchval(COUNT_DEADLOCKS)
-        left_open = await connection.fetchval(COUNT_LEFT_OPEN)
         broken = [finding for finding in await verify(connection) if finding.violations]
     finally:
         await connection.close()
@@ -61,10 +66,27 @@ async def judge(database_url: str, tally: Tally) -> Verdict:
     verdict.findings += [f"{code}, {count} times" for code, count in tally.codes.items() if code.startswith(BUGS)]
     verdict.findings += [f"{oversold} products are oversold"] if oversold else []
     verdict.findings += [f"{deadlocks} deadlocks"] if deadlocks else []
-    verdict.findings += [f"{left_open} transactions were left open"] if left_open else []
+    verdict.findings += [f"{forgotten} transactions were left open"] if forgotten else []
     verdict.findings += [f"verify: not so: {finding.invariant.description}: {finding.examples}" for finding in broken]
     _compare(verdict, orders, tally)
     return verdict
+
+
+async def left_open(database_url: str) -> int:
+    """Return how many transactions are open on which no worker works any more; workers may run.
+
+    Their background tasks go on beside this question, and a transaction of theirs is idle for a moment between any two statements.
+    """
+    connection = await asyncpg.connect(database_url)
+    try:
+        until = asyncio.get_running_loop().time() + LEAKED_S * slowness()
+        idle = set(await connection.fetch(GET_IDLE_TRANSACTIONS))
+        while idle and asyncio.get_running_loop().time() < until:
+            await asyncio.sleep(0.02)
+            idle &= set(await connection.fetch(GET_IDLE_TRANSACTIONS))
+        return len(idle)
+    finally:
+        await connection.close()
 
 
 def _compare(verdict: Verdict, orders: Sequence[asyncpg.Record], tally: Tally) -> None:

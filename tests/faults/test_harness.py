@@ -12,7 +12,7 @@ import pytest
 
 from faults.broken import BUGS
 from faults.buyers import Goods, Market, fill_carts, market, stock_up
-from faults.oracle import Verdict, judge
+from faults.oracle import Verdict, judge, left_open
 from faults.processes import Worker, running
 from faults.proxy import AFTER, Proxy, proxied
 from mercato_server.embedded.postgres import Postgres
@@ -112,6 +112,25 @@ async def test_the_common_check_finds_nothing_where_there_is_no_bug(directory: P
     await _make_bugs_possible(goods)
     verdict = await _play(case, ("-P", "-m", "mercato_server"), directory, postgres, goods)
     assert verdict.findings == []
+
+
+async def test_a_transaction_that_is_worked_on_is_told_from_one_that_was_left_open(database: str) -> None:
+    worked_on, forgotten = await asyncpg.connect(database), await asyncpg.connect(database)
+
+    async def work() -> None:
+        async with worked_on.transaction():
+            while True:
+                await worked_on.execute("SELECT 1")
+                await asyncio.sleep(0.001)
+
+    working = asyncio.create_task(work())
+    assert await left_open(database) == 0
+    await forgotten.execute("BEGIN")
+    assert await left_open(database) == 1
+    working.cancel()
+    await asyncio.wait([working])
+    for connection in (worked_on, forgotten):
+        await connection.close()
 
 
 def test_every_bug_has_its_case() -> None:
