@@ -154,6 +154,7 @@ async def test_a_disabled_account_gets_no_mail_and_its_token_is_worth_nothing(se
     secret = token(await post.mail(jo.email, RESET))
     await sending.pool.execute("UPDATE accounts SET disabled_at = now() WHERE email = $1", jo.email)
     await refused(reset(sending, secret))
+    await settled(sending)  # the mails of both signups too
     asked = len(post.asked)
     await request_reset(sending, jo.email)
     await request_reset(sending, ada.email)
@@ -178,7 +179,9 @@ async def test_no_address_gets_more_than_five_mails_of_a_kind_in_an_hour(sending
     counts = "SELECT address, count(*) FROM mails WHERE template = 'reset_password' GROUP BY address ORDER BY address"
     assert [tuple(row) for row in await sending.pool.fetch(counts)] == [("nobody@example.com", 5), (jo.email, 5)]
     await settled(sending)
-    await reset(sending, token([mail for mail in post.taken if mail["To"] == jo.email and RESET in mail["Subject"]][-1]))
+    resets = [mail for mail in post.taken if mail["To"] == jo.email and RESET in mail["Subject"]]
+    answers = [await asyncio.gather(reset(sending, token(mail)), return_exceptions=True) for mail in resets]
+    assert sum(not isinstance(answer, grpc.aio.AioRpcError) for [answer] in answers) == 1  # they may come in any order
     for _ in range(4):  # one was sent at the signup
         await request_verification(sending, ada)
     error = await refusal(request_verification(sending, ada))
