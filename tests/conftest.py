@@ -3,25 +3,24 @@
 import support.forks  # noqa: F401 # isort: skip - before anything imports gRPC
 
 import asyncio
-import itertools
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-import asyncpg
 import pytest
 
 from mercato_server import db, schema
 from mercato_server.config import Hashing, Settings
 from mercato_server.embedded.postgres import Postgres
+from support.databases import EMPTY, MIGRATED, copied, create, execute
 from support.ports import free_port
 from support.shop import Shop, worker
 
 pytest_plugins = ("support.counts", "support.fuzzed", "support.patience", "support.run_report")
 
-TEMPLATE = "template_mercato"
+SHARED = frozenset({"shop_up", "full_template"})
+"""Fixtures of which one is enough for a whole run. No test asks for two of them."""
 SECRET = "a secret of the tests, more than 32 bytes long"
-_numbers = itertools.count(1)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -29,10 +28,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests that share one running shop in one process: it is started once."""
+    """Keep the tests that share what is slow to make in one process, so that it is made once."""
     for item in items:
-        if "shop_up" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("shop_up"))
+        for shared in SHARED.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.xdist_group(shared))
 
 
 @pytest.fixture
@@ -56,18 +55,9 @@ def postgres() -> Iterator[Postgres]:
 async def _start(server: Postgres) -> None:
     """Start it without autovacuum, whose transactions would hold back the change feeds of all databases at moments of their own."""
     await server.start()
-    await _execute(server, "ALTER SYSTEM SET autovacuum = off")
-    await _execute(server, "SELECT pg_reload_conf()")
-    await _execute(server, f'CREATE DATABASE "{TEMPLATE}"')
-    await schema.migrate(server.url(TEMPLATE))
-
-
-async def _execute(server: Postgres, statement: str) -> None:
-    connection = await asyncpg.connect(server.url("postgres"))
-    try:
-        await connection.execute(statement)
-    finally:
-        await connection.close()
+    await execute(server, "ALTER SYSTEM SET autovacuum = off")
+    await execute(server, "SELECT pg_reload_conf()")
+    await schema.migrate(await create(server, MIGRATED, EMPTY))
 
 
 @pytest.fixture
@@ -89,22 +79,15 @@ async def own_postgres() -> AsyncIterator[Postgres]:
 @pytest.fixture
 async def empty_database(postgres: Postgres) -> AsyncIterator[str]:
     """The URL of a database without any schema."""
-    async for url in _database(postgres, "template0"):
+    async with copied(postgres, EMPTY) as url:
         yield url
 
 
 @pytest.fixture
 async def database(postgres: Postgres) -> AsyncIterator[str]:
     """The URL of a migrated database of the test's own."""
-    async for url in _database(postgres, TEMPLATE):
+    async with copied(postgres) as url:
         yield url
-
-
-async def _database(server: Postgres, template: str) -> AsyncIterator[str]:
-    name = f"test_{next(_numbers)}"
-    await _execute(server, f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
-    yield server.url(name)
-    await _execute(server, f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 @pytest.fixture

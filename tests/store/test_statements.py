@@ -1,5 +1,6 @@
 """Every statement against the real schema: it can be prepared, and the hot ones use an index whatever their parameters are."""
 
+import asyncio
 import importlib
 import json
 import pkgutil
@@ -15,8 +16,10 @@ from mercato_server.domain.accounts import AccountFilter, Role
 from mercato_server.domain.audit_log import AuditFilter
 from mercato_server.domain.catalog import ProductOrder
 from mercato_server.domain.paging import Page
+from mercato_server.embedded.postgres import Postgres
 from mercato_server.store import audit_log, bulk, carts, catalog, idempotency, order_lists, orders, product_lists, sessions, users, words
 from mercato_server.store.product_lists import Shape
+from support.databases import MIGRATED, copied, create
 
 MODULES = [
     db,
@@ -72,14 +75,27 @@ ANALYZE;
 """
 
 
-@pytest.fixture
-async def full(database: str) -> AsyncIterator["db.Conn"]:
-    """A connection to a shop of 20,000 products and orders that plans without knowing any parameter, as a server's tenth call does."""
-    connection = await asyncpg.connect(database)
+@pytest.fixture(scope="session")
+def full_template(postgres: Postgres) -> str:
+    """The name of a database with 20,000 products and orders; made once, since each test only needs a copy."""
+    asyncio.run(_fill(postgres, "template_full"))
+    return "template_full"
+
+
+async def _fill(postgres: Postgres, name: str) -> None:
+    connection = await asyncpg.connect(await create(postgres, name, MIGRATED))
     await connection.execute(FILL)
-    await connection.execute("SET plan_cache_mode = force_generic_plan")
-    yield connection
     await connection.close()
+
+
+@pytest.fixture
+async def full(postgres: Postgres, full_template: str) -> AsyncIterator["db.Conn"]:
+    """A connection to a shop of 20,000 products and orders that plans without knowing any parameter, as a server's tenth call does."""
+    async with copied(postgres, full_template) as url:
+        connection = await asyncpg.connect(url)
+        await connection.execute("SET plan_cache_mode = force_generic_plan")
+        yield connection
+        await connection.close()
 
 
 HOT = {

@@ -27,6 +27,7 @@ from mercato_server.embedded.postgres import Postgres
 from mercato_server.store import demo, sweeps
 from mercato_server.store.verify import EXAMPLES, INVARIANTS, Finding, inspect, verify
 from support.corruptions import CORRUPTIONS, PREPARE
+from support.databases import MIGRATED, copied, create
 from support.patience import patient, until
 from support.shop import Person, Shop, refusal
 
@@ -82,15 +83,15 @@ async def conn(pool: "db.Pool") -> AsyncIterator["db.Conn"]:
         yield conn
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def traded_template(postgres: Postgres) -> str:
     """The name of a database in which a shop has traded; made once, since each test only needs a copy."""
-    asyncio.run(_make_template(postgres.url("postgres"), postgres.url("template_traded")))
+    asyncio.run(_make_template(postgres, "template_traded"))
     return "template_traded"
 
 
-async def _make_template(server_url: str, url: str) -> None:
-    await _create_database(server_url, "template_traded", "template_mercato")
+async def _make_template(postgres: Postgres, name: str) -> None:
+    url = await create(postgres, name, MIGRATED)
     settings = Settings(database_url=url, secret_key="s" * 32, hashing=Hashing(cost=4), listen=("127.0.0.1:0",), drain_s=0, grace_s=1)
     async with (
         db.small_pool(url) as pool,
@@ -100,20 +101,11 @@ async def _make_template(server_url: str, url: str) -> None:
         await trade(Shop(channel, pool))
 
 
-async def _create_database(server_url: str, name: str, template: str) -> None:
-    connection = await asyncpg.connect(server_url)
-    await connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
-    await connection.close()
-
-
 @pytest.fixture
 async def traded_url(postgres: Postgres, traded_template: str) -> AsyncIterator[str]:
     """The URL of a database of the test's own, in which a shop has traded."""
-    await _create_database(postgres.url("postgres"), "traded", traded_template)
-    yield postgres.url("traded")
-    connection = await asyncpg.connect(postgres.url("postgres"))
-    await connection.execute("DROP DATABASE traded WITH (FORCE)")
-    await connection.close()
+    async with copied(postgres, traded_template) as url:
+        yield url
 
 
 @pytest.fixture
