@@ -10,17 +10,16 @@ from pathlib import Path
 import pytest
 
 from mercato_server import db, schema
-from mercato_server.config import Hashing, Settings
+from mercato_server.config import Settings
 from mercato_server.embedded.postgres import Postgres
 from support.databases import EMPTY, MIGRATED, copied, create, execute
 from support.ports import free_port
-from support.shop import Shop, worker
+from support.shop import Shop, settings_of, worker
 
 pytest_plugins = ("support.counts", "support.fuzzed", "support.patience", "support.run_report")
 
 SHARED = frozenset({"shop_up", "full_template"})
 """Fixtures of which one is enough for a whole run. No test asks for two of them."""
-SECRET = "a secret of the tests, more than 32 bytes long"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -92,8 +91,8 @@ async def database(postgres: Postgres) -> AsyncIterator[str]:
 
 @pytest.fixture
 def settings(database: str) -> Settings:
-    """Settings of a worker on the test's database: quick passwords, any free port, no wait for an edge that is not there."""
-    return Settings(database_url=database, secret_key=SECRET, hashing=Hashing(cost=4), listen=("127.0.0.1:0",), drain_s=0, grace_s=1)
+    """Settings of a worker on the test's database."""
+    return settings_of(database)
 
 
 @pytest.fixture

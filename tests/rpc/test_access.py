@@ -1,10 +1,13 @@
 """Who may call what: every RPC by nobody, a user, another user and an administrator."""
 
+import uuid
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
 import grpc
 import pytest
+import pytest_asyncio
 from google.protobuf.message import Message
 from grpc import StatusCode
 
@@ -60,10 +63,15 @@ from mercato.v1.order_pb2 import (
     ListAllOrdersRequest,
     ListOrdersRequest,
 )
+from mercato_server import db
 from mercato_server.app import SERVICES
+from mercato_server.embedded.postgres import Postgres
 from mercato_server.interceptors.pipeline import rpcs
-from support.shop import PASSWORD, Person, Shop
+from support.databases import copied
+from support.shop import PASSWORD, Person, Shop, settings_of, worker
 from support.tokens import issue
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 NOBODY, OTHER, OWNER, ADMIN = "nobody", "another user", "the owner", "an administrator"
 EVERYBODY = {NOBODY, OTHER, OWNER, ADMIN}
@@ -86,7 +94,7 @@ def request(world: World, name: str) -> Message:
     """Return a request of an RPC that is refused for nothing but who sends it."""
     product, category, order = world.product_id, world.category_id, world.order_id
     requests: dict[str, Message] = {
-        "SignUp": SignUpRequest(email="new@example.com", password=PASSWORD),
+        "SignUp": SignUpRequest(email=f"{uuid.uuid4()}@example.com", password=PASSWORD),
         "Login": LoginRequest(email=world.people[OWNER].email, password=PASSWORD),
         "LoginForm": LoginFormRequest(
             form={"content_type": "application/json", "data": f'{{"email":"{world.people[OWNER].email}","password":"{PASSWORD}"}}'.encode()}
@@ -119,8 +127,8 @@ def request(world: World, name: str) -> Message:
         "AdjustStock": AdjustStockRequest(product_id=product, delta=1),
         "ListCategories": ListCategoriesRequest(),
         "GetCategory": GetCategoryRequest(category_id=category),
-        "CreateCategory": CreateCategoryRequest(category=Category(name="x")),
-        "UpdateCategory": UpdateCategoryRequest(category=Category(id=category, name="x")),
+        "CreateCategory": CreateCategoryRequest(category=Category(name=str(uuid.uuid4()))),
+        "UpdateCategory": UpdateCategoryRequest(category=Category(id=category, name=str(uuid.uuid4()))),
         "DeleteCategory": DeleteCategoryRequest(category_id=category),
         "GetCart": GetCartRequest(),
         "AddCartItem": AddCartItemRequest(product_id=product),
@@ -151,10 +159,17 @@ FOR_ADMINS = {
 RPCS = [rpc for service in SERVICES for rpc in rpcs(service)]
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def shop(postgres: Postgres) -> AsyncIterator[Shop]:
+    """One worker for all tests here: each test has people and goods of its own."""
+    async with copied(postgres) as database, db.small_pool(database) as pool, worker(settings_of(database), pool) as shop:
+        yield shop
+
+
+@pytest_asyncio.fixture(loop_scope="module")
 async def world(shop: Shop) -> World:
     admin, owner, other = await shop.person(admin=True), await shop.person(), await shop.person()
-    category = await shop.catalog.CreateCategory(CreateCategoryRequest(category=Category(name="c")), metadata=admin.metadata)
+    category = await shop.catalog.CreateCategory(CreateCategoryRequest(category=Category(name=str(uuid.uuid4()))), metadata=admin.metadata)
     product = await shop.product(admin, stock=100)
     await shop.add(owner, product)
     order = await shop.checkout(owner)
@@ -173,7 +188,7 @@ async def code(shop: Shop, rpc: Any, message: Message, who: Person | None) -> St
     return StatusCode.OK
 
 
-def test_the_policies_are_those_that_were_decided() -> None:
+async def test_the_policies_are_those_that_were_decided() -> None:
     by_access: dict[int, set[str]] = {}
     for rpc in RPCS:
         by_access.setdefault(rpc.policy.access, set()).add(rpc.name)
@@ -185,7 +200,7 @@ def test_the_policies_are_those_that_were_decided() -> None:
 @pytest.mark.parametrize("rpc", RPCS, ids=lambda rpc: rpc.name)
 async def test_an_rpc_answers_those_it_is_for(shop: Shop, world: World, rpc: Any, who: str) -> None:
     if rpc.name == "UndeleteProduct":
-        await shop.pool.execute("UPDATE products SET deleted_at = now()")
+        await shop.pool.execute("UPDATE products SET deleted_at = now() WHERE id = $1", uuid.UUID(world.product_id))
     answered = await code(shop, rpc, request(world, rpc.name), world.people.get(who))
     if who in OWNED.get(rpc.name, ALLOWED[rpc.policy.access]):
         assert answered is StatusCode.OK

@@ -4,11 +4,10 @@ import asyncio
 import hashlib
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import asyncpg
-import grpc
 import pytest
 import pytest_asyncio
 from google.protobuf.message import Message
@@ -19,13 +18,13 @@ from mercato.v1.cart_pb2 import AddCartItemRequest
 from mercato.v1.catalog_pb2 import Product, UpdateProductRequest
 from mercato.v1.money_pb2 import Money
 from mercato.v1.order_pb2 import CheckoutRequest, Order
-from mercato_server import app, db, schema
-from mercato_server.config import Hashing, Settings
+from mercato_server import app, db
 from mercato_server.embedded.postgres import Postgres
 from mercato_server.interceptors.pipeline import rpcs
+from support.databases import copied
 from support.keyed import CASES, Case, Reply, World, call, new_world, signup
 from support.patience import slowness, until
-from support.shop import Person, Refusal, Shop, refusal
+from support.shop import Person, Refusal, Shop, refusal, settings_of, worker
 from support.stage import METHODS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -66,21 +65,13 @@ class Two:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def two(postgres: Postgres) -> AsyncIterator[Two]:
     """Two workers for all tests here: each test has people and goods of its own."""
-    maintenance = await asyncpg.connect(postgres.url("postgres"))
-    await maintenance.execute("CREATE DATABASE idempotency")
-    database = postgres.url("idempotency")
-    await schema.migrate(database)
-    settings = Settings(database_url=database, secret_key="s" * 32, hashing=Hashing(cost=4), listen=("127.0.0.1:0",), drain_s=0, grace_s=1)
-    async with AsyncExitStack() as stack:
-        pool = await stack.enter_async_context(db.small_pool(database))
-        shops = []
-        for _ in range(2):
-            _, [port] = await stack.enter_async_context(app.running(settings))
-            channel = await stack.enter_async_context(grpc.aio.insecure_channel(f"127.0.0.1:{port}"))
-            shops.append(Shop(channel, pool))
-        yield Two(shops[0], shops[1], database)
-    await maintenance.execute("DROP DATABASE idempotency WITH (FORCE)")
-    await maintenance.close()
+    async with (
+        copied(postgres) as database,
+        db.small_pool(database) as pool,
+        worker(settings_of(database), pool) as shop,
+        worker(settings_of(database), pool) as elsewhere,
+    ):
+        yield Two(shop, elsewhere, database)
 
 
 @pytest_asyncio.fixture(loop_scope="module")

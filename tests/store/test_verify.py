@@ -13,14 +13,12 @@ from io import StringIO
 from pathlib import Path
 
 import asyncpg
-import grpc
 import pytest
 from rich.console import Console
 
 from mercato.v1 import cart_pb2, catalog_pb2, order_pb2
 from mercato.v1.money_pb2 import Money
-from mercato_server import app, audit, db, schema
-from mercato_server.config import Hashing, Settings
+from mercato_server import audit, db, schema
 from mercato_server.demo import catalog
 from mercato_server.domain.orders import NEXT, OrderStatus
 from mercato_server.embedded.postgres import Postgres
@@ -29,7 +27,7 @@ from mercato_server.store.verify import EXAMPLES, INVARIANTS, Finding, inspect, 
 from support.corruptions import CORRUPTIONS, PREPARE
 from support.databases import MIGRATED, copied, create
 from support.patience import patient, until
-from support.shop import Person, Shop, refusal
+from support.shop import Person, Shop, refusal, settings_of, worker
 
 ADVANCES = {
     "paid": [order_pb2.ORDER_STATUS_PAID],
@@ -92,13 +90,8 @@ def traded_template(postgres: Postgres) -> str:
 
 async def _make_template(postgres: Postgres, name: str) -> None:
     url = await create(postgres, name, MIGRATED)
-    settings = Settings(database_url=url, secret_key="s" * 32, hashing=Hashing(cost=4), listen=("127.0.0.1:0",), drain_s=0, grace_s=1)
-    async with (
-        db.small_pool(url) as pool,
-        app.running(settings) as (_, [port]),
-        grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
-    ):
-        await trade(Shop(channel, pool))
+    async with db.small_pool(url) as pool, worker(settings_of(url), pool) as shop:
+        await trade(shop)
 
 
 @pytest.fixture

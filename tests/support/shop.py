@@ -15,12 +15,13 @@ from google.rpc.status_pb2 import Status
 from mercato.v1 import auth_pb2, auth_pb2_grpc, cart_pb2, cart_pb2_grpc, catalog_pb2, catalog_pb2_grpc, order_pb2, order_pb2_grpc
 from mercato.v1.money_pb2 import Money
 from mercato_server import app
-from mercato_server.config import Settings
+from mercato_server.config import Hashing, Settings
 from mercato_server.db import Pool
 
 PASSWORD = "securepass123"
 SOON_S = 0.25
 """What one worker changed is known to all within this time."""
+SECRET = "a secret of the tests, more than 32 bytes long"
 _numbers = itertools.count(1)
 
 
@@ -125,6 +126,11 @@ DETAIL_TYPES = (
     error_details_pb2.ResourceInfo,
     order_pb2.StockShortage,
 )
+
+
+def settings_of(database: str) -> Settings:
+    """Return settings of a worker: quick passwords, any free port, no wait for an edge that is not there."""
+    return Settings(database_url=database, secret_key=SECRET, hashing=Hashing(cost=4), listen=("127.0.0.1:0",), drain_s=0, grace_s=1)
 
 
 @asynccontextmanager
