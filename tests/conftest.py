@@ -1,5 +1,6 @@
 """What the tests share: a real PostgreSQL per test process, a fresh copy of the migrated database per test."""
 
+import support.inherited  # isort: skip - before anything reads the environment
 import support.forks  # noqa: F401 # isort: skip - before anything imports gRPC
 
 import asyncio
