@@ -1,5 +1,7 @@
 """The command `mercato`."""
 
+from mercato_server import surroundings  # isort: skip - before anything that takes time to load
+
 import asyncio
 import json
 import sys
@@ -296,6 +298,8 @@ def main() -> int:
     """Run the command line; what a person can mend is told in a line, without a stack."""
     from mercato_server.domain.errors import MercatoError
 
+    surroundings.open_standard_streams()
+    surroundings.heed_interrupts()
     try:
         app()
     except (ConfigError, MercatoError) as error:

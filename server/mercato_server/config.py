@@ -324,10 +324,19 @@ def admin_password() -> str | None:
 
 
 def data_home() -> str:
-    """Return the directory that holds per-user application data: XDG Base Directory; /var/lib for root."""
+    """Return the directory that holds per-user application data: XDG Base Directory; /var/lib for root. Raises ConfigError without one."""
     if os.geteuid() == 0:
         return "/var/lib"
-    return os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")  # noqa: PTH111 - the caller makes the path
+    home = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")  # noqa: PTH111 - the caller makes the path
+    if home.startswith("~"):
+        raise ConfigError("HOME is not set and this user has no home directory; set HOME, or name a directory with --data-dir")
+    return home
+
+
+def drop_libpq_variables() -> None:
+    """Remove PGSSLMODE, PGSERVICE and the like from the environment: the URL of an embedded database says all there is to say."""
+    for name in [name for name in os.environ if name.startswith("PG")]:
+        del os.environ[name]
 
 
 def child_environ(overrides: Mapping[str, str]) -> dict[str, str]:

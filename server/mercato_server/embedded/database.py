@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from mercato_server.config import optional_secret_key
+from mercato_server.config import drop_libpq_variables, optional_secret_key
 from mercato_server.embedded.postgres import Postgres
 from mercato_server.embedded.processes import DirectoryInUseError, EmbeddedError
 
@@ -19,6 +19,7 @@ async def database(data_dir: Path) -> AsyncIterator[str]:
     """
     if not (data_dir / "postgres").exists():
         raise EmbeddedError(f"there is no database in {data_dir}; `mercato up` makes one")
+    drop_libpq_variables()
     server = Postgres(data_dir)
     try:
         with suppress(DirectoryInUseError):

@@ -26,6 +26,10 @@ START_TIMEOUT_S = 60.0
 LEFTOVER_TIMEOUT_S = 30.0
 STOP_S = 10.0
 POLL_S = 0.01
+NEW_ROOM_BYTES_MIN = 64 * 1024 * 1024
+"""What a new cluster with the demo shop takes, 55 MB, and a little more."""
+ROOM_BYTES_MIN = 16 * 1024 * 1024
+"""A segment of the write-ahead log: with less, a start may end in the middle of recovery."""
 RUN_DIR_BYTES_MAX = 107 - len("/.s.PGSQL.5432") - 1
 """sockaddr_un holds 107 bytes of path and a NUL; the sockets of the workers (`/worker-99.sock`) and for commands share the directory."""
 
@@ -86,12 +90,18 @@ class Postgres:
         return f"postgresql://{USER}@/{quote(database, safe='')}?{urlencode({'host': self.run_dir, 'port': SETTINGS['port']}, safe='/')}"
 
     def claim(self) -> None:
-        """Take the data directory, until `stop` or the end of this process; raises DirectoryInUseError when another process has it."""
+        """Take the data directory, until `stop` or the end of this process.
+
+        Raises DirectoryInUseError when another process has it, EmbeddedError when it cannot be written or its disk is full.
+        """
         if self._claim is None:
-            if not self._data_dir.exists():
-                self._data_dir.mkdir(parents=True)
-                self._data_dir.chmod(0o711 if os.geteuid() == 0 else 0o700)
-            self._claim = lock(self._data_dir / "lock")
+            try:
+                _make_way(self._data_dir)
+                self._claim = lock(self._data_dir / "lock")
+            except OSError as error:
+                elsewhere = "choose another directory with --data-dir"
+                raise EmbeddedError(f"{self._data_dir} cannot be written: {error.strerror}; {elsewhere}") from None
+            _require_room(self._data_dir, ROOM_BYTES_MIN if self._cluster.exists() else NEW_ROOM_BYTES_MIN)
 
     async def start(self) -> None:
         """Start the server, on a new cluster if there is none, and make the database unless it exists.
@@ -240,6 +250,23 @@ def _blocked(path: Path, account: Account) -> Path | None:
     return None
 
 
+def _make_way(directory: Path) -> None:
+    """Make the directory and those above it, whatever the umask: for this user alone, and for root so that PostgreSQL may pass."""
+    missing = [path for path in (directory, *directory.parents) if not path.exists()]
+    for path in reversed(missing):
+        path.mkdir(exist_ok=True)
+        path.chmod(0o711 if os.geteuid() == 0 else 0o700)
+
+
+def _require_room(directory: Path, least: int) -> None:
+    megabyte = 1024 * 1024
+    if (free := shutil.disk_usage(directory).free) < least:
+        raise EmbeddedError(
+            f"the disk of {directory} has only {free // megabyte} MB left and PostgreSQL needs {least // megabyte} MB to start; "
+            "make room there or choose another directory with --data-dir"
+        )
+
+
 def _require_way_to(directory: Path, account: Account | None) -> None:
     if account is not None and (blocked := _blocked(directory, account)):
         raise EmbeddedError(
@@ -290,7 +317,7 @@ def _make_private(directory: Path, account: Account | None) -> None:
 def _status(cluster: Path) -> tuple[int | None, str]:
     """Return the process id and the state that postmaster.pid gives, (None, "") if there is none."""
     try:
-        lines = (cluster / "postmaster.pid").read_text().splitlines()
+        lines = (cluster / "postmaster.pid").read_text(encoding="utf-8", errors="surrogateescape").splitlines()  # it holds paths
         return int(lines[0]), lines[7].strip() if len(lines) > 7 else ""
     except (FileNotFoundError, IndexError, ValueError):  # the latter two while it is being written
         return None, ""

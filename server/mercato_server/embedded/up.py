@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
-from mercato_server.config import EdgeSettings, MailSettings, Settings, child_environ, data_home
+from mercato_server.config import EdgeSettings, MailSettings, Settings, child_environ, data_home, drop_libpq_variables
 from mercato_server.embedded import control, signals
 from mercato_server.embedded.database import secret_key
 from mercato_server.embedded.postgres import SETTINGS, Postgres
@@ -59,6 +59,8 @@ async def up(
     started again, and SIGHUP replaces the workers.
     """
     asked = signals.watch()
+    drop_libpq_variables()
+    os.umask(0o077)  # whatever this was started with: the files of a shop are its user's
     try:
         shop = Shop(
             port=port,
@@ -339,5 +341,7 @@ def _envoy_binary() -> Path:
 
 
 def _say(text: str) -> None:
-    sys.stdout.write(text)
+    """Write to standard output; a path appears as the bytes that it is, even if the locale has no such letters."""
     sys.stdout.flush()
+    sys.stdout.buffer.write(os.fsencode(text))
+    sys.stdout.buffer.flush()
