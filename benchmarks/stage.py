@@ -6,7 +6,6 @@ import itertools
 import json
 import os
 import secrets
-import socket
 import sys
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -25,6 +24,7 @@ from mercato_server.embedded.probes import until_listening, until_ready
 from mercato_server.embedded.processes import Command, EmbeddedError, Process
 from mercato_server.store.demo import load
 from meter import Job, Outcome
+from ports import free_port
 
 HOST = "127.0.0.1"
 READY_TIMEOUT_S = 60.0
@@ -175,11 +175,3 @@ def machine_s() -> float:
 
 def _children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-
-
-def free_port() -> int:
-    """Return a port of HOST on which nothing listens."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port

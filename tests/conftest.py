@@ -13,8 +13,8 @@ import pytest
 from mercato_server import db, schema
 from mercato_server.config import Settings
 from mercato_server.embedded.postgres import Postgres
+from ports import free_port
 from support.databases import EMPTY, MIGRATED, copied, create, execute
-from support.ports import free_port
 from support.shop import Shop, settings_of, worker
 
 pytest_plugins = ("support.counts", "support.fuzzed", "support.patience", "support.run_report")

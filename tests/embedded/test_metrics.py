@@ -11,8 +11,8 @@ import pytest
 from embedded.conftest import Run
 from embedded.test_reload import reload
 from embedded.test_up import QUIET, refusal, stop, until_ready
+from ports import free_ports
 from support.patience import patient
-from support.ports import free_ports
 from support.scrape import Samples, scrape
 
 HITS = "mercato_catalog_cache_hits_total page", "mercato_catalog_cache_misses_total page"

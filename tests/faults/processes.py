@@ -21,8 +21,8 @@ from mercato_server.config import EdgeSettings, child_environ
 from mercato_server.edge.envoy import render
 from mercato_server.embedded.postgres import Postgres
 from mercato_server.embedded.processes import Command, Process
+from ports import free_port
 from support.patience import allowed, patient, until
-from support.ports import free_port
 
 HOST = "127.0.0.1"
 SECRET = "a secret of the tests, more than 32 bytes long"

@@ -11,8 +11,8 @@ from typing import Any
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword
 
 from mercato_server.config import MailSettings, SmtpServer
+from ports import free_port
 from support.patience import until
-from support.ports import free_port
 
 HOST = "127.0.0.1"
 SENDER = "Our Shop <shop@example.com>"

@@ -25,8 +25,8 @@ from mercato_server import db, keyrings
 from mercato_server.config import Settings
 from mercato_server.domain.tokens import Keyring
 from mercato_server.embedded.postgres import Postgres
+from ports import free_port
 from support.patience import patient, until_sync
-from support.ports import free_port
 from support.post import token
 from support.rest import HOST, Client, Reply
 

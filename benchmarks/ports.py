@@ -1,7 +1,7 @@
-"""Ports for what a test starts.
+"""Ports for what tests and benchmarks start.
 
 The kernel gives none of them to outgoing connections or to port 0, so neither takes one between its choice and its use.
-Each is leased until the test process ends, by an abstract Unix socket for which every test process of the host asks.
+Each is leased until its process ends, by an abstract Unix socket for which every such process of the host asks.
 """
 
 import itertools
@@ -21,7 +21,7 @@ def _pool() -> range:
 
 
 _POOL = _pool()
-_turns = itertools.count(os.getpid() * 97)  # test processes begin at different places
+_turns = itertools.count(os.getpid() * 97)  # processes begin at different places
 
 
 def free_ports(count: int) -> int:
@@ -49,7 +49,7 @@ def free_port() -> int:
 
 
 def _lease(port: int) -> socket.socket | None:
-    """Return what keeps other test processes from a port; None if one has it, or if something else uses it."""
+    """Return what keeps other such processes from a port; None if one has it, or if something else uses it."""
     lease = socket.socket(socket.AF_UNIX)
     try:
         lease.bind(f"\0mercato-tests-port-{port}")
