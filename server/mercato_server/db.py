@@ -64,7 +64,8 @@ async def create_pool(settings: Settings) -> "Pool":
         max_size=settings.pool_size,
         connection_class=Connection,
         timeout=limits.connect_timeout_s,
-        command_timeout=limits.statement_timeout_s,
+        # PostgreSQL ends a statement by itself, at the latest at the deadline of its caller: this is for one that does not answer at all.
+        command_timeout=max(limits.statement_timeout_s, limits.timeout_max_s),
         statement_cache_size=256,
         server_settings={
             "application_name": "mercato",

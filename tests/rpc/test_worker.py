@@ -19,7 +19,7 @@ from mercato_server.config import Limits, Settings
 from mercato_server.embedded.postgres import Postgres
 from mercato_server.interceptors.pipeline import rpcs
 from support.patience import allowed, patient, until
-from support.shop import Refusal, Shop, refusal
+from support.shop import Refusal, Shop, refusal, worker
 
 RPCS = [rpc for service in app.SERVICES for rpc in rpcs(service)]
 
@@ -81,6 +81,17 @@ async def test_a_lock_that_is_not_to_be_had_before_the_deadline_is_a_conflict_an
     await blocker.close()
     assert (await shop.checkout(buyer)).id
     assert await shop.pool.fetchval("SELECT count(*) FROM orders") == 1
+
+
+async def test_a_caller_who_waits_longer_than_others_may_is_told_of_the_conflict_too(settings: Settings, pool: "db.Pool") -> None:
+    async with worker(replace(settings, limits=Limits(statement_timeout_s=0.2)), pool) as shop:
+        admin = await shop.person(admin=True)
+        ball = await shop.product(admin)
+        blocker = await hold_stock(settings.database_url)
+        request = catalog_pb2.AdjustStockRequest(product_id=ball.id, delta=1)
+        error = await refusal(shop.catalog.AdjustStock(request, metadata=admin.metadata, timeout=allowed(0.5)))
+        assert (error.code, error.reason) == (StatusCode.ABORTED, "CONFLICT")
+        await blocker.close()
 
 
 LONGEST_S = Limits().timeout_max_s
