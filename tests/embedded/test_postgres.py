@@ -175,6 +175,14 @@ async def test_an_interrupted_initdb_is_done_again(data_dir: Path, run: Run) -> 
     assert not found(data_dir, "initdb-*")
 
 
+async def test_files_that_a_killed_initdb_left_late_go_with_the_next_start(data_dir: Path) -> None:
+    async with running(data_dir):
+        pass
+    (data_dir / "initdb-left").mkdir()
+    async with running(data_dir):
+        assert not found(data_dir, "initdb-*")
+
+
 async def test_a_cancelled_start_leaves_no_process(data_dir: Path) -> None:
     others = children(os.getpid())  # this process may run a server for other tests
     server = Postgres(data_dir, durable=False)

@@ -120,6 +120,7 @@ class Postgres:
             if not self._cluster.exists():
                 await self._init(binaries, account)
             await self._serve(binaries, account)
+            self._remove_unfinished()  # again: programs that a killed initdb had started may have written a moment longer
             await self._create_database()
         except BaseException:
             await self._end()
@@ -151,8 +152,7 @@ class Postgres:
 
     async def _init(self, binaries: Path, account: Account | None) -> None:
         """Make a cluster beside its final name and rename it, so that one that was interrupted is never mistaken for whole."""
-        for abandoned in self._data_dir.glob("initdb-*"):
-            shutil.rmtree(abandoned, ignore_errors=True)
+        self._remove_unfinished()
         unfinished = Path(tempfile.mkdtemp(prefix="initdb-", dir=self._data_dir))
         _make_private(unfinished, account)
         argv = [binaries / "initdb", "--pgdata", unfinished, *INITDB_OPTIONS, *(() if self._durable else ("--no-sync",))]
@@ -167,6 +167,10 @@ class Postgres:
         if code:
             raise self._process.failure()
         _move_durably(unfinished, self._cluster)
+
+    def _remove_unfinished(self) -> None:
+        for unfinished in self._data_dir.glob("initdb-*"):
+            shutil.rmtree(unfinished, ignore_errors=True)
 
     async def _serve(self, binaries: Path, account: Account | None) -> None:
         """Start the postmaster and wait until it takes connections."""
