@@ -1,25 +1,37 @@
 # `make run` and `make test` are all that a newcomer needs; `make help` lists the rest.
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+SUITABLE := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for python in python3.11 python3 python3.14 python3.13 python3.12; do "$$python" -c '$(SUITABLE)' 2>/dev/null && { command -v "$$python"; break; }; done)
 BIN := .venv/bin
 PORT ?= 8080
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 
+# File names are UTF-8 whatever the locale, and no package or option of another project's Python gets in.
+export PYTHONUTF8 := 1
+unexport PYTHONPATH PYTHONHOME PYTHONWARNINGS PYTHONOPTIMIZE PYTHONIOENCODING
+
+# Whether .venv is whole, lies where it was made, which its programs name in their first lines, and still has its Python.
+USABLE := $(shell [ "$$(cat .venv/installed 2>/dev/null)" = "$$(pwd -P)" ] && .venv/bin/python -I -c 'import mercato_server' 2>/dev/null && echo yes)
+
 .DEFAULT_GOAL := help
-.PHONY: help install run test flake faults check proto schema readme lock peer bench soak clean
+.PHONY: help anew install run test flake faults check proto schema readme lock peer bench soak clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
 install: .venv/installed ## prepare .venv with hash-pinned dependencies
 
-# Two steps, so that what builds packages is itself pinned by hash and nothing is fetched behind pip's back.
-.venv/installed: requirements/build.txt requirements/dev.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Mercato needs Python 3.11 or newer; name one with: make PYTHON=python3.11")'
-	$(PYTHON) -m venv .venv
+# Two steps, so that what builds packages is itself pinned by hash and nothing is fetched behind pip's back. Python reads the paths of
+# a .pth file in the encoding of the locale even in UTF-8 mode, and without them it does not start: they become relative, so ASCII.
+.venv/installed: requirements/build.txt requirements/dev.txt pyproject.toml $(if $(USABLE),,anew)
+	@"$(PYTHON)" -c '$(SUITABLE)' 2>/dev/null || { echo "Mercato needs Python 3.11 or newer; name one with: make PYTHON=python3.11" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, ssl' 2>/dev/null || { echo "$(PYTHON) cannot make a .venv: apt-get install python3-venv, or name another with: make PYTHON=python3.11" >&2; exit 1; }
+	@rm -f $@
+	"$(PYTHON)" -m venv $(if $(USABLE),,--clear) .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/build.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --require-hashes -r requirements/dev.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
-	@touch $@
+	@sed -i -E 's,^/.*/(server|clients/python)$$,../../../../\1,' .venv/lib/python3*/site-packages/*mercato*.pth
+	@pwd -P >$@
 
 # The yardstick, its tests and the plots of `make bench` need packages that the server does not, so `make install` leaves them out.
 peer: .venv/peer ## add what benchmarks/peer and the plots are made of to .venv
@@ -28,8 +40,8 @@ peer: .venv/peer ## add what benchmarks/peer and the plots are made of to .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/peer.txt
 	@touch $@
 
-run: install ## start PostgreSQL, workers and Envoy with demo data on http://127.0.0.1:8080 (PORT=...)
-	@exec $(BIN)/mercato up --port $(PORT)
+run: install ## start PostgreSQL, workers and Envoy with demo data on http://127.0.0.1:8080 (PORT=8081 ARGS="--data-dir DIR")
+	@exec $(BIN)/mercato up --port $(PORT) $(ARGS)
 
 # The fault tests measure time, so they run afterwards and one by one; with ARGS only what these name runs.
 test: peer ## run every test against real PostgreSQL and real Envoy (ARGS="tests/rpc -k checkout" for some of them)

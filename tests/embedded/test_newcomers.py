@@ -19,12 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.ports import free_port
 
 from embedded.conftest import Person, Run
 from embedded.test_reload import workers
 from embedded.test_up import QUIET, Supervisor, healthy, refusal, stop, until_ready
 from embedded.watch import until
+from ports import free_port
 
 ODD = "mein Lädchen/für dich"
 LOCALES = {
