@@ -23,8 +23,9 @@ import pytest
 from embedded.conftest import Person, Run
 from embedded.test_reload import workers
 from embedded.test_up import QUIET, Supervisor, healthy, refusal, stop, until_ready
-from embedded.watch import until
 from ports import free_port
+from support import needs
+from support.patience import patient, until_sync
 
 ODD = "mein Lädchen/für dich"
 LOCALES = {
@@ -48,7 +49,7 @@ OPEN_FILES = 256
 
 Mercato = Callable[..., Supervisor]
 
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root changes user")
+as_root = needs.ROOT.unless(os.geteuid() == 0)
 
 
 @pytest.fixture
@@ -71,7 +72,7 @@ def test_neither_the_path_nor_the_locale_nor_the_time_zone_matters(name: str, da
     directory = data_dir / ODD
     supervisor = mercato(*shop(port, directory, "--demo"), environ={**LOCALES[name], "TZ": "Asia/Kathmandu"}, unset=("HOME",))
     assert f"data   {directory}  (logs in log/)" in until_ready(supervisor, port)
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/products?q=cafe+mile&page_size=1", timeout=5) as reply:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/products?q=cafe+mile&page_size=1", timeout=patient()) as reply:
         assert json.load(reply)["products"][0]["name"] == "Caf\u00e9 Mile Long-Sleeve Top"
     stop(supervisor)
 
@@ -97,7 +98,7 @@ def test_a_shop_started_like_a_daemon_with_umask_0_and_no_standard_streams_keeps
     data_dir: Path, port: int, mercato: Mercato
 ) -> None:
     supervisor = mercato(*shop(port, data_dir / "made/by/it"), umask=0o000, preexec_fn=lambda: os.closerange(0, 3))
-    until(lambda: healthy(port))
+    until_sync(lambda: healthy(port))
     require_usual_modes(data_dir / "made/by/it", data_dir)
     stop(supervisor)
 
@@ -144,7 +145,7 @@ def test_a_shop_under_nohup_outlives_its_terminal(data_dir: Path, port: int, mer
     until_ready(supervisor, port)
     os.close(theirs)
     os.close(ours)
-    until(lambda: len(workers(supervisor)) == 2)  # it got the SIGHUP, and took it for a reload
+    until_sync(lambda: len(workers(supervisor)) == 2)  # it got the SIGHUP, and took it for a reload
     assert healthy(port)
     stop(supervisor)
 
@@ -153,7 +154,7 @@ def test_a_start_that_is_killed_at_any_stage_can_be_repeated(data_dir: Path, por
     directory = data_dir / "shop"
     for stage in ("lock", "initdb-*/PG_VERSION", "postgres/postmaster.pid", "run/.s.PGSQL.5432", "run/worker-0.sock"):
         supervisor = mercato(*shop(port, directory))
-        until(lambda: any(directory.glob(stage)))  # noqa: B023 - it is called here
+        until_sync(lambda: any(directory.glob(stage)))  # noqa: B023 - it is called here
         supervisor.kill()
         supervisor.wait()
     supervisor = mercato(*shop(port, directory))
@@ -164,19 +165,21 @@ def test_a_start_that_is_killed_at_any_stage_can_be_repeated(data_dir: Path, por
 
 def test_ctrl_c_before_the_modules_are_loaded_shows_no_stack(run: Run) -> None:
     ask = "import mercato_server.__main__, signal; print(signal.getsignal(signal.SIGINT) is signal.SIG_DFL)"
-    assert run("-c", ask).communicate(timeout=30) == ("True\n", "")
+    assert run("-c", ask).communicate(timeout=patient()) == ("True\n", "")
 
 
 @pytest.fixture
 def full_disk(data_dir: Path) -> Iterator[Path]:
     """A file system with a megabyte of room."""
     place, mount, umount = data_dir / "disk", shutil.which("mount"), shutil.which("umount")
-    if os.geteuid() != 0 or mount is None or umount is None:
-        pytest.skip("only root may mount file systems")
+    if os.geteuid() != 0:
+        needs.ROOT.skip()
+    if mount is None or umount is None:
+        needs.MOUNT.skip()
     place.mkdir()
     mounted = subprocess.run([mount, "-t", "tmpfs", "-o", "size=1m,mode=711", "none", place], check=False, capture_output=True, text=True)
     if mounted.returncode:
-        pytest.skip(f"no file system can be mounted here: {mounted.stderr.strip()}")
+        needs.MOUNTING.skip(mounted.stderr.strip())
     yield place
     subprocess.run([umount, "--lazy", place], check=True)
 

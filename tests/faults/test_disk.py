@@ -147,7 +147,7 @@ def disk(directory: Path, scale: Scale) -> Iterator[Path]:
     subprocess.run([make, "-q", "-m", "0", image], check=True)
     mounted = subprocess.run([attach, "-o", "loop", image, place], check=False, capture_output=True, text=True)
     if mounted.returncode:
-        needs.LOOP_DEVICE.skip(mounted.stderr.strip())
+        needs.MOUNTING.skip(mounted.stderr.strip())
     place.chmod(0o711)
     yield place
     subprocess.run([detach, "--lazy", place], check=True)
