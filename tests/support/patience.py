@@ -165,4 +165,4 @@ def or_else(act: Callable[[], object]) -> Iterator[None]:
 
 def pytest_report_header() -> str:
     """Say in the head of a run what its seconds are worth."""
-    return f"patience: this machine is {slowness():.1f} times slower than the reference, now"
+    return f"patience: work takes {slowness():.1f} times as long here and now as on the reference machine"
