@@ -30,6 +30,8 @@ SOON_S = 0.25
 SECRET = "a secret of the tests, more than 32 bytes long"
 TOKEN_S = 24 * 60 * 60
 HERE = Device(user_agent="a test", ip_address="127.0.0.1")
+CALL_S = 30.0
+"""Time for the calls that set a scene, as long as a caller can have: the first signup starts the process that hashes passwords."""
 _numbers = itertools.count(1)
 
 
@@ -83,7 +85,7 @@ class Shop:
 
     async def login(self, person: Person, password: str = PASSWORD) -> Person:
         """Log somebody in on another device."""
-        login = await self.auth.Login(auth_pb2.LoginRequest(email=person.email, password=password))
+        login = await self.auth.Login(auth_pb2.LoginRequest(email=person.email, password=password), timeout=CALL_S)
         return Person(person.id, person.email, login.access_token, login.refresh_token)
 
     async def session(self, person: Person) -> str:
@@ -93,12 +95,13 @@ class Shop:
     async def product(self, admin: Person, *, name: str = "Ball", price: int = 1999, stock: int = 10, **fields: Any) -> catalog_pb2.Product:
         """Put a product on sale."""
         product = catalog_pb2.Product(name=name, price=Money(minor_units=price), stock=stock, **fields)
-        return await self.catalog.CreateProduct(catalog_pb2.CreateProductRequest(product=product), metadata=admin.metadata)
+        request = catalog_pb2.CreateProductRequest(product=product)
+        return await self.catalog.CreateProduct(request, metadata=admin.metadata, timeout=CALL_S)
 
     async def add(self, buyer: Person, product: catalog_pb2.Product, quantity: int = 1) -> cart_pb2.Cart:
         """Add to the buyer's cart."""
         request = cart_pb2.AddCartItemRequest(product_id=product.id, quantity=quantity)
-        return await self.carts.AddCartItem(request, metadata=buyer.metadata)
+        return await self.carts.AddCartItem(request, metadata=buyer.metadata, timeout=CALL_S)
 
     async def checkout(self, buyer: Person, key: str | None = None, **fields: Any) -> order_pb2.Order:
         """Buy the buyer's cart."""
