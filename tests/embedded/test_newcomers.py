@@ -191,11 +191,11 @@ def test_a_full_disk_is_told_in_a_line(full_disk: Path, port: int, mercato: Merc
         assert told == f"mercato: the disk of {full_disk}/shop has only 0 MB left and PostgreSQL needs 64 MB to start; {advice}"
 
 
-def test_a_home_that_cannot_be_written_is_told_in_a_line(data_dir: Path, run: Run, ordinary_person: Person) -> None:
+def test_a_home_that_cannot_be_written_is_told_in_a_line(data_dir: Path, port: int, run: Run, ordinary_person: Person) -> None:
     home = data_dir / "home"
     home.mkdir(mode=0o555)
-    for place, why in ((home, "Permission denied"), (data_dir / "none/home", "Permission denied"), (Path("/proc"), "No such file")):
-        told = refusal(run("-m", "mercato_server", "up", person=ordinary_person, environ={"HOME": str(place)}))
+    for place, why in ((home, "Permission denied"), (home / "none", "Permission denied"), (Path("/proc"), "No such file")):
+        told = refusal(run("-m", "mercato_server", "up", "--port", port, person=ordinary_person, environ={"HOME": str(place)}))
         assert told.startswith(f"mercato: {place}/.local/share/mercato cannot be written: {why}")
         assert told.endswith("; choose another directory with --data-dir\n")
         assert told.count("\n") == 1
