@@ -41,6 +41,8 @@ def _counted(terminalreporter: Any) -> Iterator[Counts]:
     """Yield what each test of faults counted; one that failed before it came to that counts too."""
     for outcome in ("passed", "failed", "error"):
         for report in terminalreporter.stats.get(outcome, []):
+            if not isinstance(report, pytest.TestReport):
+                continue  # of a file that could not be collected
             test = report.location[2]
             rest = {"test": test, "outcome": outcome, "seconds": round(report.duration)}
             values = [value for name, value in report.user_properties if name == PROPERTY]
