@@ -47,7 +47,7 @@ def _counted(terminalreporter: Any) -> Iterator[Counts]:
             rest = {"test": test, "outcome": outcome, "seconds": round(report.duration)}
             values = [value for name, value in report.user_properties if name == PROPERTY]
             if values and report.when == "call":
-                yield {**json.loads(values[0]), **rest}
+                yield {**json.loads(str(values[0])), **rest}
             elif outcome != "passed" and report.nodeid.startswith("tests/faults/"):
                 yield {"fault": test, "did": {}, **dict.fromkeys(COLUMNS, 0), "failed": {}, **rest}
 
