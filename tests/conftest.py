@@ -4,9 +4,7 @@ import support.inherited  # isort: skip - before anything reads the environment
 import support.forks  # noqa: F401 # isort: skip - before anything imports gRPC
 
 import asyncio
-import tempfile
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import pytest
 
@@ -14,6 +12,7 @@ from mercato_server import db, schema
 from mercato_server.config import Settings
 from mercato_server.embedded.postgres import Postgres
 from ports import free_port
+from support.clusters import cluster_directory
 from support.databases import EMPTY, MIGRATED, copied, create, execute
 from support.shop import Shop, settings_of, worker
 
@@ -44,9 +43,8 @@ def race_rounds(request: pytest.FixtureRequest) -> int:
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """A PostgreSQL server with the template that each test's database is copied from."""
-    with tempfile.TemporaryDirectory(prefix="mercato-tests-") as directory:
-        Path(directory).chmod(0o711)
-        server = Postgres(Path(directory), durable=False)
+    with cluster_directory() as directory:
+        server = Postgres(directory, durable=False)
         asyncio.run(_start(server))
         yield server
         asyncio.run(server.stop())
@@ -68,9 +66,8 @@ def port() -> int:
 @pytest.fixture
 async def own_postgres() -> AsyncIterator[Postgres]:
     """A PostgreSQL server that the test may stop and kill."""
-    with tempfile.TemporaryDirectory(prefix="mercato-tests-") as directory:
-        Path(directory).chmod(0o711)  # noqa: ASYNC240 - a system call
-        server = Postgres(Path(directory), durable=False)
+    with cluster_directory() as directory:
+        server = Postgres(directory, durable=False)
         await server.start()
         yield server
         await server.stop()
