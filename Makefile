@@ -4,6 +4,10 @@ PYTHON ?= $(shell for python in python3.11 python3 python3.14 python3.13 python3
 BIN := .venv/bin
 PORT ?= 8080
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
+# Four processes even on two cores: most of a test is waiting.
+TESTS := $(RUN) $(BIN)/pytest -n 4
+# No Envoy, no faults.
+QUICK := tests/mail tests/cli tests/rpc tests/store tests/migrations tests/unit
 
 # File names are UTF-8 whatever the locale, and no package or option of another project's Python gets in.
 export PYTHONUTF8 := 1
@@ -13,7 +17,7 @@ unexport PYTHONPATH PYTHONHOME PYTHONWARNINGS PYTHONOPTIMIZE PYTHONIOENCODING
 USABLE := $(shell [ "$$(cat .venv/installed 2>/dev/null)" = "$$(pwd -P)" ] && .venv/bin/python -I -c 'import mercato_server' 2>/dev/null && echo yes)
 
 .DEFAULT_GOAL := help
-.PHONY: help anew install run test flake faults check proto schema readme lock peer bench soak clean
+.PHONY: help anew install run test quick flake faults check proto schema readme lock peer bench soak clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -43,10 +47,11 @@ peer: .venv/peer ## add what benchmarks/peer and the plots are made of to .venv
 run: install ## start PostgreSQL, workers and Envoy with demo data on http://127.0.0.1:8080 (PORT=8081 ARGS="--data-dir DIR")
 	@exec $(BIN)/mercato up --port $(PORT) $(ARGS)
 
-# The fault tests measure time, so they run afterwards and one by one; with ARGS only what these name runs.
 test: peer ## run every test against real PostgreSQL and real Envoy (ARGS="tests/rpc -k checkout" for some of them)
-	$(RUN) $(BIN)/pytest -n 2 --dist loadgroup $(ARGS)
-	$(if $(ARGS),,$(RUN) $(BIN)/pytest tests/faults)
+	$(TESTS) $(ARGS)
+
+quick: install ## run the tests that need no Envoy and do no harm, in a minute
+	$(TESTS) $(QUICK) $(ARGS)
 
 flake: peer ## run the tests ten times in random order, half of them beside busy loops, and tell which fail at random (ARGS="--runs 50 -- tests/rpc")
 	$(RUN) $(BIN)/python tools/flake.py $(ARGS)
@@ -75,7 +80,7 @@ bench: peer ## measure all that is wanted of performance, and record it; a quart
 soak: install ## run the fault and fuzz tests with their full numbers (three quarters of an hour; reports in benchmarks/results), and each race 50 times
 	$(RUN) $(BIN)/pytest tests/faults --soak --soak-report benchmarks/results/soak.md $(ARGS)
 	$(RUN) $(BIN)/pytest tests/fuzz --soak --fuzz-report benchmarks/results/fuzz.md $(ARGS)
-	$(RUN) $(BIN)/pytest -n 2 --dist loadgroup -m race --race-rounds 50 $(ARGS)
+	$(TESTS) -m race --race-rounds 50 $(ARGS)
 
 clean: ## remove .venv and caches; data directories stay
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage* build dist

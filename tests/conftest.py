@@ -16,21 +16,11 @@ from support.clusters import cluster_directory
 from support.databases import EMPTY, MIGRATED, copied, create, execute
 from support.shop import Shop, settings_of, worker
 
-pytest_plugins = ("support.counts", "support.fuzzed", "support.patience", "support.run_report")
-
-SHARED = frozenset({"shop_up", "full_template"})
-"""Fixtures of which one is enough for a whole run. No test asks for two of them."""
+pytest_plugins = ("support.counts", "support.fuzzed", "support.patience", "support.run_report", "support.schedule")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--race-rounds", type=int, default=5, help="rounds of each race test")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests that share what is slow to make in one process, so that it is made once."""
-    for item in items:
-        for shared in SHARED.intersection(getattr(item, "fixturenames", ())):
-            item.add_marker(pytest.mark.xdist_group(shared))
 
 
 @pytest.fixture
