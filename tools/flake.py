@@ -69,7 +69,7 @@ def _options(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(SEEDS), help="what the orders are drawn from")
     parser.add_argument("--directory", type=Path, help="where logs go; default: a new one")
     parser.add_argument("--report", type=Path, help="write the report into this Markdown file too")
-    parser.add_argument("pytest", nargs="*", default=[], help="arguments of pytest, after --; default: all tests")
+    parser.add_argument("pytest", nargs="*", default=["-n", "4"], help="arguments of pytest, after --; default: all tests, as in make test")
     return parser.parse_args(argv)
 
 

@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -68,11 +69,10 @@ def browsing() -> Iterator[Browser]:
     assert driver, "there is chromium, but no chromedriver on PATH; in Debian it is the package chromium-driver"
     with (
         tempfile.TemporaryDirectory(prefix="mercato-browser-", ignore_cleanup_errors=True) as profile,
-        subprocess.Popen([driver, "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process,
+        subprocess.Popen([driver, "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process,
     ):
         try:
-            assert process.stdout is not None
-            port = next(int(line.rpartition(STARTED)[2].rstrip(".\n")) for line in process.stdout if STARTED in line)
+            port = _port(process)
             options = {"binary": chromium, "args": [*ARGUMENTS, f"--user-data-dir={profile}"]}
             wanted = {
                 "browserName": "chrome",
@@ -85,6 +85,18 @@ def browsing() -> Iterator[Browser]:
             command(port, "DELETE", f"/session/{session}", None)
         finally:
             process.terminate()
+
+
+def _port(driver: "subprocess.Popen[str]") -> int:
+    """Return the port on which chromedriver listens, once it does."""
+    assert driver.stdout is not None
+    said = ""
+    for line in driver.stdout:
+        said += line
+        if STARTED in line:
+            threading.Thread(target=driver.stdout.read, daemon=True).start()  # what it says later must not fill the pipe
+            return int(line.rpartition(STARTED)[2].rstrip(".\n"))
+    raise AssertionError(f"chromedriver ended with {driver.wait()}: {said}")
 
 
 def command(port: int, verb: str, path: str, arguments: Any) -> Any:
