@@ -11,7 +11,7 @@ QUICK := tests/mail tests/cli tests/rpc tests/store tests/migrations tests/unit
 
 # File names are UTF-8 whatever the locale, and no package or option of another project's Python gets in.
 export PYTHONUTF8 := 1
-unexport PYTHONPATH PYTHONHOME PYTHONWARNINGS PYTHONOPTIMIZE PYTHONIOENCODING
+unexport PYTHONPATH PYTHONHOME PYTHONWARNINGS PYTHONOPTIMIZE PYTHONIOENCODING PYTHONDONTWRITEBYTECODE
 
 # Whether .venv is whole, lies where it was made, which its programs name in their first lines, and still has its Python.
 USABLE := $(shell [ "$$(cat .venv/installed 2>/dev/null)" = "$$(pwd -P)" ] && .venv/bin/python -I -c 'import mercato_server' 2>/dev/null && echo yes)
