@@ -10,7 +10,8 @@ FREE_FAILURES = 5
 """Failures that cost nothing: people mistype."""
 DELAY_MAX_S = 60
 
-# Counted before the password is looked at, so that guesses sent at once do not all slip through.
+# Counted before the password is looked at, so that guesses sent at once do not all slip through. Those that meet at the row are judged by
+# the time at which they get it: now() is when each began, which may be before the time that the one ahead of it has written.
 COUNT_ATTEMPT = """
 INSERT INTO login_attempts AS known (address_digest, failures, blocked_until)
 VALUES ($1, 1, now())
@@ -18,7 +19,7 @@ VALUES ($1, 1, now())
    SET failures = known.failures + 1,
        blocked_until = now() + CASE WHEN known.failures < $2 THEN interval '0'
                                     ELSE make_interval(secs => least(2 ^ least(known.failures - $2, 16), $3)) END
- WHERE known.blocked_until <= now()
+ WHERE known.blocked_until <= clock_timestamp()
 RETURNING failures
 """
 
