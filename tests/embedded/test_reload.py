@@ -99,14 +99,19 @@ async def readers(port: int) -> AsyncIterator[list[bytes]]:
             closing.set()
 
 
+def failed_at_edge(shop_dir: Path) -> list[str]:
+    """Return what Envoy logged of the first calls that failed on their way to a worker or back."""
+    return [line for line in (shop_dir / "log/access.log").read_text().splitlines() if '"flags":"-"' not in line.replace(" ", "")][:10]
+
+
 @asynccontextmanager
 async def busy(shop_dir: Path, port: int) -> AsyncIterator[Market]:
     """Load a shop with buyers and readers during a block; no call of theirs may fail, and no transaction of theirs be left open."""
     goods = await stock_up(Postgres(shop_dir).url(), buyers=CLIENTS)
     async with market(goods, f"127.0.0.1:{port}") as shop, shop.crowd(), readers(port) as statuses:
         yield shop
-    assert set(statuses) == {b"HTTP/1.1 200 OK"}
-    assert shop.tally.codes == {}
+    assert set(statuses) == {b"HTTP/1.1 200 OK"}, failed_at_edge(shop_dir)
+    assert shop.tally.codes == {}, failed_at_edge(shop_dir)
     assert shop.tally.acknowledged
     assert await left_open(goods.database_url) == 0
 
