@@ -101,6 +101,8 @@ class Hashing:
     """bcrypt's cost: 2 ** cost rounds, about 0.25 s of a core at 12."""
     threads: int = 2
     """Hashes at once; each thread waits for a process of its own."""
+    priority: str = "idle"
+    """`idle`: hashing takes only the time of the cores that nothing else wants. `normal`: it takes its share."""
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] | None = None) -> Self:
@@ -110,6 +112,7 @@ class Hashing:
             pepper=env.get("MERCATO_PASSWORD_PEPPER", ""),
             cost=integer(env, "MERCATO_BCRYPT_COST", 12, low=4, high=16),
             threads=integer(env, "MERCATO_BCRYPT_THREADS", os.cpu_count() or 1, low=1, high=64),
+            priority=one_of(env, "MERCATO_HASHING_PRIORITY", "idle", ("idle", "normal")),
         )
 
 

@@ -20,8 +20,9 @@ TRIES = 20
 
 
 def main() -> None:
-    """Answer requests until there are none."""
-    _step_back()
+    """Answer requests until there are none; the argument is the priority, `idle` or `normal`."""
+    if sys.argv[1] == "idle":
+        _step_back()
     with suppress(BrokenPipeError, KeyboardInterrupt):  # nobody is left to hear the answer
         for line in sys.stdin.buffer:
             os.write(sys.stdout.fileno(), json.dumps(_answer(json.loads(line))).encode() + b"\n")

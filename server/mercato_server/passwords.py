@@ -22,6 +22,7 @@ class PasswordHasher:
     def __init__(self, hashing: Hashing, limits: Limits) -> None:
         self._pepper = hashing.pepper
         self._cost = hashing.cost
+        self._command = (*COMMAND, hashing.priority)
         self._limits = limits
         self._most = limits.password_queue + hashing.threads
         self._waiting = 0
@@ -102,7 +103,7 @@ class PasswordHasher:
             if process is not None:
                 self._processes.discard(process)
                 _bury(process)
-            process = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+            process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
             self._own.process = process
             self._processes.add(process)
         return process

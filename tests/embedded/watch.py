@@ -7,10 +7,17 @@ from pathlib import Path
 def children(pid: int) -> set[int]:
     """Return the process's descendants that are alive; those that end meanwhile may be left out."""
     found: set[int] = set()
-    for thread in Path(f"/proc/{pid}/task").glob("*/children"):
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # the thread has ended
-            found.update(map(int, thread.read_text().split()))
+    for thread in _threads(pid):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended
+            found.update(map(int, (thread / "children").read_text().split()))
     return found.union(*map(children, found))
+
+
+def _threads(pid: int) -> list[Path]:
+    try:
+        return list(Path(f"/proc/{pid}/task").iterdir())
+    except (FileNotFoundError, ProcessLookupError):
+        return []
 
 
 def gone(pid: int) -> bool:

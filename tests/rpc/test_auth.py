@@ -192,6 +192,15 @@ async def test_hashing_steps_back_for_everything_else_and_ends_with_the_worker()
     assert not any(map(alive, hashing))
 
 
+async def test_hashing_takes_its_share_where_it_is_told_to() -> None:
+    hasher = PasswordHasher(Hashing(cost=4, threads=1, priority="normal"), Limits())
+    await hasher.hash("securepass123")
+    [process] = hasher._processes
+    scheduled = os.sched_getscheduler(process.pid), autogroup(process.pid).split()[-1]
+    hasher.close()
+    assert scheduled == (os.SCHED_OTHER, "0")
+
+
 async def test_a_process_that_was_killed_is_replaced() -> None:
     hasher = PasswordHasher(Hashing(cost=4, threads=1), Limits())
     hashed = await hasher.hash("securepass123")

@@ -158,7 +158,9 @@ def hash_of(password: str) -> str:
 
 def settings_of(database: str) -> Settings:
     """Return settings of a worker: quick passwords, any free port, no wait for an edge that is not there."""
-    return Settings(database_url=database, secret_key=SECRET, hashing=Hashing(cost=4), listen=("127.0.0.1:0",), drain_s=0, grace_s=1)
+    return Settings(
+        database_url=database, secret_key=SECRET, hashing=Hashing(cost=4, priority="normal"), listen=("127.0.0.1:0",), drain_s=0, grace_s=1
+    )
 
 
 @asynccontextmanager

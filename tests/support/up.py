@@ -134,7 +134,8 @@ def running(**environ: str) -> Iterator[Up]:
     directory = Path(tempfile.mkdtemp(prefix="mercato-rest-"))
     directory.chmod(0o711)  # PostgreSQL runs as nobody where this is root
     port = free_port()
-    env = {**os.environ, "MERCATO_BCRYPT_COST": "4", "MERCATO_ADMIN_PASSWORD": PASSWORD, **environ}
+    hashing = {"MERCATO_BCRYPT_COST": "4", "MERCATO_HASHING_PRIORITY": "normal"}  # or logins would wait for the neighbours of a run
+    env = {**os.environ, **hashing, "MERCATO_ADMIN_PASSWORD": PASSWORD, **environ}
     trust = Path(environ["MERCATO_TLS_CERT"]) if "MERCATO_TLS_CERT" in environ else None
     command = [sys.executable, "-m", "mercato_server"]
     options = ["--workers", "2", "--no-demo", "--port", str(port), "--data-dir", str(directory)]
