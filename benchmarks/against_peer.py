@@ -11,7 +11,7 @@ import peer_stage
 import runs
 from cases import REST, Load, Run
 from goods import Goods
-from mercato_server.db import Conn
+from mercato_server.database.pool import Conn
 from peer_stage import Peer
 from report import Figures, Goal, Lines, Part, costs, curves, per_cpu_second, ratios
 from runs import Scale

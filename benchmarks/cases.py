@@ -12,7 +12,7 @@ import http1
 import http2
 from goods import Cart, Goods
 from mercato.v1 import cart_pb2, catalog_pb2, order_pb2
-from mercato_server.db import Conn
+from mercato_server.database.pool import Conn
 from meter import Job, Outcome, Request
 from stage import HOST, WORKER, Stage, generate
 from worker import EMPTY

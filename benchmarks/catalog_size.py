@@ -18,8 +18,9 @@ import catalog_csv
 import http2
 from goods import ALGORITHM, Mismatch
 from mercato.v1 import catalog_pb2
-from mercato_server import db, schema
-from mercato_server.config import Settings, child_environ
+from mercato_server.config.settings import Settings, child_environ
+from mercato_server.database import migrations
+from mercato_server.database.pool import Pool, create_pool
 from mercato_server.domain.catalog import ProductFilter, ProductOrder
 from mercato_server.domain.paging import Page, Position
 from mercato_server.embedded.postgres import Postgres
@@ -37,7 +38,7 @@ REPEATS = 20
 BATCH = 100
 MEMORY_MAX_MB = 150.0
 GET, LIST, FILTERED, SEARCH = "get", "list", "filtered list", "search"
-Read = Callable[["db.Pool"], Awaitable[object]]
+Read = Callable[["Pool"], Awaitable[object]]
 Times = Mapping[tuple[str, str], Sequence[Sequence[float]]]
 """Milliseconds of each read: a list for each round, with a median for each catalog."""
 
@@ -71,7 +72,7 @@ async def measure(scale: Scale, directory: Path | None) -> Part:
 async def _fill(directory: Path, server: Postgres, url: str, count: int) -> float:
     """Make a database and import a catalog into it by the command; return the rows a second."""
     await _execute(server.url(), f'CREATE DATABASE "products_{count}"')
-    await schema.migrate(url)
+    await migrations.migrate(url)
     path = directory / "products.csv"
     with path.open("w", encoding="utf-8", newline="") as file:
         catalog_csv.write(file, count)
@@ -91,7 +92,7 @@ async def _execute(url: str, statement: str) -> None:
 
 async def _compare(urls: Sequence[str], rounds: int) -> Times:
     """Measure each read of all catalogs in turns."""
-    pools = [await db.create_pool(Settings(database_url=url, secret_key="x" * 32, pool_size=1)) for url in urls]
+    pools = [await create_pool(Settings(database_url=url, secret_key="x" * 32, pool_size=1)) for url in urls]
     sides = [await _reads(pool) for pool in pools]
     times: dict[tuple[str, str], list[list[float]]] = {name: [] for name in sides[0]}
     for name, found in [*times.items()] * (rounds + 1):  # once to warm up
@@ -107,7 +108,7 @@ async def _compare(urls: Sequence[str], rounds: int) -> Times:
     return {name: found[1:] for name, found in times.items()}
 
 
-async def _reads(pool: "db.Pool") -> Mapping[tuple[str, str], Read]:
+async def _reads(pool: "Pool") -> Mapping[tuple[str, str], Read]:
     """Return the reads by kind and name; each finds full pages in a catalog of either size, without the memory of a worker."""
     ids = [row["id"] for row in await pool.fetch("SELECT id FROM products")]
     category_id: UUID = await pool.fetchval("SELECT id FROM categories WHERE name = 'Running'")

@@ -13,7 +13,7 @@ import pgbench
 import runs
 from cases import GRPC, Case, Load, Run
 from goods import Cart
-from mercato_server.db import Conn
+from mercato_server.database.pool import Conn
 from report import Figures, Goal, Lines, Part, costs, curves, rate_goal
 from runs import Scale
 from stage import WORKER, Stage

@@ -8,7 +8,7 @@ import cases
 import goods
 import runs
 from cases import GRPC, Case, Load
-from mercato_server.db import Conn
+from mercato_server.database.pool import Conn
 from report import Goal, Part, Spread
 from runs import Scale
 from stage import WORKER, Stage

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from cases import GRPC, Case, Load, Run
 from goods import Mismatch
-from mercato_server.db import Conn
+from mercato_server.database.pool import Conn
 from meter import SHARES, Outcome, Request, curve_ms
 from stage import HOST, Stage
 

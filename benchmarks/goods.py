@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from mercato_server.db import Conn
-from mercato_server.domain.tokens import Keyring, Tokens
+from mercato_server.database.pool import Conn
+from mercato_server.security.tokens import Keyring, Tokens
 
 STOCK = 1_000_000
 LINES = 3

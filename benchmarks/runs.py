@@ -15,7 +15,7 @@ import asyncpg
 
 import goods
 from cases import Run
-from mercato_server.db import Conn
+from mercato_server.database.pool import Conn
 from mercato_server.embedded.processes import EmbeddedError
 from report import Sample
 from stage import ONE_WORKER, Stage, stage

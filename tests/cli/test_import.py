@@ -14,8 +14,8 @@ import asyncpg
 import pytest
 
 from mercato.v1.catalog_pb2 import GetProductRequest, ListProductsRequest
-from mercato_server.imports import Import
-from mercato_server.products_csv import CsvError
+from mercato_server.cli.catalog_import import Import
+from mercato_server.cli.products_csv import CsvError
 from mercato_server.store.verify import verify
 from support.patience import patient, until
 from support.shop import Shop

@@ -8,7 +8,8 @@ from typing import Any
 import asyncpg
 
 from mercato_server import __main__ as mercato
-from mercato_server import db, transactions
+from mercato_server.database import transactions
+from mercato_server.database.pool import Conn, Connection
 from mercato_server.domain.errors import IdempotencyKeyReused
 from mercato_server.store import idempotency, orders
 from mercato_server.store.idempotency import IdempotencyKey, Stored
@@ -85,12 +86,12 @@ def _() -> None:
 
 @bug("keys are stored outside of the transaction")
 def _() -> None:
-    async def find(conn: "db.Conn", keys: Sequence[IdempotencyKey]) -> dict[IdempotencyKey, Stored | IdempotencyKeyReused]:
+    async def find(conn: "Conn", keys: Sequence[IdempotencyKey]) -> dict[IdempotencyKey, Stored | IdempotencyKeyReused]:
         rows = await conn.fetch(idempotency.GET_RESPONSES, [key.scope_id for key in keys], [key.key for key in keys])
         known = {(row["scope_id"], row["key"]): Stored(row["response"], replayed=True) for row in rows}
         return {key: known[key.scope_id, key.key] for key in keys if (key.scope_id, key.key) in known}
 
-    async def store(_: "db.Conn", results: Sequence[tuple[IdempotencyKey | None, Any]]) -> dict[IdempotencyKey, Stored]:
+    async def store(_: "Conn", results: Sequence[tuple[IdempotencyKey | None, Any]]) -> dict[IdempotencyKey, Stored]:
         done = {key: Stored(key.serialize(result), replayed=False) for key, result in results if key and not isinstance(result, Exception)}
         connection = await asyncpg.connect(os.environ["DATABASE_URL"])
         rows = [(key.scope_id, key.key, key.method, key.fingerprint, stored.response) for key, stored in done.items()]
@@ -103,12 +104,12 @@ def _() -> None:
 
 
 def _replace_statement(old: str, new: str) -> None:
-    execute = db.Connection.execute
+    execute = Connection.execute
 
-    async def replaced(self: db.Connection, statement: str, *args: Any, **kwargs: Any) -> str:
+    async def replaced(self: Connection, statement: str, *args: Any, **kwargs: Any) -> str:
         return await execute(self, new if statement == old else statement, *args, **kwargs)
 
-    replace(db.Connection, "execute", replaced)
+    replace(Connection, "execute", replaced)
 
 
 if __name__ == "__main__":

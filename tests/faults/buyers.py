@@ -18,7 +18,7 @@ from grpc import StatusCode
 from faults.processes import SECRET, open_channel
 from mercato import call_error
 from mercato.v1 import cart_pb2, cart_pb2_grpc, catalog_pb2_grpc, order_pb2, order_pb2_grpc
-from mercato_server.domain.tokens import Keyring, Tokens
+from mercato_server.security.tokens import Keyring, Tokens
 from support.patience import patient, until
 
 AGAIN = frozenset(

@@ -10,7 +10,7 @@ import pytest
 
 from faults.buyers import Goods, Tally, stock_up
 from faults.oracle import judge
-from mercato_server import schema
+from mercato_server.database import migrations
 from mercato_server.embedded.postgres import Postgres
 from support.counts import PROPERTY
 
@@ -48,7 +48,7 @@ async def durable_postgres(directory: Path) -> AsyncIterator[Postgres]:
     server = Postgres(directory / "data")
     try:
         await server.start()
-        await schema.migrate(server.url())
+        await migrations.migrate(server.url())
         yield server
     finally:
         await server.stop()

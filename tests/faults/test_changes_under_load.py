@@ -10,7 +10,7 @@ import asyncpg
 from faults.buyers import Goods, market
 from faults.conftest import Conclude, Scale
 from faults.processes import Edge, Worker, running
-from mercato_server import schema
+from mercato_server.database import migrations
 from support.patience import Within, slowness, until
 
 HEALTH_INTERVAL_S = 0.5
@@ -90,4 +90,4 @@ async def test_a_migration_that_must_wait_for_a_long_report_lets_calls_pass_mean
 async def _migrate(directory: Path, goods: Goods) -> list[str]:
     for name, statement in MIGRATIONS.items():
         (directory / name).write_text(statement)
-    return await schema.migrate(goods.database_url, [*schema.migration_files(), *(directory / name for name in MIGRATIONS)])
+    return await migrations.migrate(goods.database_url, [*migrations.migration_files(), *(directory / name for name in MIGRATIONS)])

@@ -19,7 +19,7 @@ from faults.buyers import Goods, Market, describe, dice, market, stock_up
 from faults.conftest import BUYERS, SOAK_BUYERS, Conclude, Scale
 from faults.processes import HEALED_S, Worker, answers, family, running
 from mercato.v1 import cart_pb2, catalog_pb2, order_pb2
-from mercato_server import schema
+from mercato_server.database import migrations
 from mercato_server.embedded.postgres import Postgres
 from support import needs
 from support.patience import Within, until
@@ -173,7 +173,7 @@ async def test_a_full_disk_refuses_changes_with_unavailable_and_serves_reads(
     server = Postgres(disk / "data")
     try:
         await server.start()
-        await schema.migrate(server.url())
+        await migrations.migrate(server.url())
         goods = await stock_up(server.url(), buyers=scale(BUYERS, SOAK_BUYERS))
         await _shop_on_a_full_disk(directory, disk, goods, scale, conclude, within)
     finally:

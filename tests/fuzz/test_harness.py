@@ -5,7 +5,7 @@ import pytest
 from fuzz.calls import Scene
 from fuzz.conftest import Fuzz
 from fuzz.strategies import calls
-from mercato_server.config import Settings
+from mercato_server.config.settings import Settings
 from mercato_server.handlers import convert
 from support.stage import staged
 

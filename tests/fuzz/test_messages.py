@@ -3,7 +3,7 @@
 from fuzz.calls import Scene
 from fuzz.conftest import Fuzz
 from fuzz.strategies import METHODS, calls
-from mercato_server.config import Settings
+from mercato_server.config.settings import Settings
 from support.stage import staged
 
 

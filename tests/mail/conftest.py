@@ -6,8 +6,9 @@ from dataclasses import replace
 import grpc
 import pytest
 
-from mercato_server import app, db
-from mercato_server.config import Settings
+from mercato_server.config.settings import Settings
+from mercato_server.database.pool import Pool
+from mercato_server.worker import running
 from support.post import PostOffice
 from support.shop import Shop
 
@@ -27,7 +28,7 @@ def mailing(settings: Settings, post: PostOffice) -> Settings:
 
 
 @pytest.fixture
-async def sending(mailing: Settings, pool: "db.Pool") -> AsyncIterator[Shop]:
+async def sending(mailing: Settings, pool: "Pool") -> AsyncIterator[Shop]:
     """A running worker that sends mail."""
-    async with app.running(mailing) as (_, [port]), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+    async with running(mailing) as (_, [port]), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         yield Shop(channel, pool)

@@ -18,10 +18,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from mercato.v1 import auth_pb2
-from mercato_server import app, db, schema
-from mercato_server.config import Limits, Settings, SmtpServer
+from mercato_server.config.settings import Limits, Settings, SmtpServer
+from mercato_server.database import migrations
+from mercato_server.database.pool import Pool, create_pool
 from mercato_server.embedded.postgres import Postgres
 from mercato_server.store import mails
+from mercato_server.worker import running
 from support import patience
 from support.post import PASSWORD, USER, PostOffice, token
 from support.shop import Shop
@@ -31,12 +33,12 @@ STATUS = "SELECT status::text, attempts FROM pgqueuer"
 
 
 @asynccontextmanager
-async def shop_of(settings: Settings, pool: "db.Pool") -> AsyncIterator[Shop]:
-    async with app.running(settings) as (_, [port]), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+async def shop_of(settings: Settings, pool: "Pool") -> AsyncIterator[Shop]:
+    async with running(settings) as (_, [port]), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         yield Shop(channel, pool)
 
 
-async def until(pool: "db.Pool", query: str, value: object) -> None:
+async def until(pool: "Pool", query: str, value: object) -> None:
     """Return once a query gives a value."""
 
     async def has_value() -> bool:
@@ -45,7 +47,7 @@ async def until(pool: "db.Pool", query: str, value: object) -> None:
     await patience.until(has_value, f"{query} gives {value!r}")
 
 
-async def test_mail_waits_for_a_server_that_is_away(mailing: Settings, pool: "db.Pool", post: PostOffice) -> None:
+async def test_mail_waits_for_a_server_that_is_away(mailing: Settings, pool: "Pool", post: PostOffice) -> None:
     await post.stop()
     async with shop_of(mailing, pool) as shop:
         jo = await shop.person()
@@ -57,7 +59,7 @@ async def test_mail_waits_for_a_server_that_is_away(mailing: Settings, pool: "db
     assert len(post.taken) == 1
 
 
-async def test_a_refusal_for_now_is_tried_again_and_one_for_ever_is_held(mailing: Settings, pool: "db.Pool", post: PostOffice) -> None:
+async def test_a_refusal_for_now_is_tried_again_and_one_for_ever_is_held(mailing: Settings, pool: "Pool", post: PostOffice) -> None:
     post.answers = {"later@example.com": "451 later", "never@example.com": "550 no such user never@example.com"}
     with structlog.testing.capture_logs() as logs:
         async with shop_of(mailing, pool) as shop:
@@ -79,7 +81,7 @@ async def test_a_refusal_for_now_is_tried_again_and_one_for_ever_is_held(mailing
     assert "@example.com" not in text
 
 
-async def test_a_held_mail_is_sent_when_its_job_is_queued_again(mailing: Settings, pool: "db.Pool", post: PostOffice) -> None:
+async def test_a_held_mail_is_sent_when_its_job_is_queued_again(mailing: Settings, pool: "Pool", post: PostOffice) -> None:
     post.answers = {"jo@example.com": "550 full"}
     async with shop_of(mailing, pool) as shop:
         await shop.auth.SignUp(auth_pb2.SignUpRequest(email="jo@example.com", password="securepass123"))
@@ -91,14 +93,14 @@ async def test_a_held_mail_is_sent_when_its_job_is_queued_again(mailing: Setting
     assert await pool.fetchval("SELECT failure IS NULL AND sent_at IS NOT NULL FROM mails")
 
 
-async def test_a_job_held_by_an_accident_goes_on(mailing: Settings, pool: "db.Pool", post: PostOffice) -> None:
+async def test_a_job_held_by_an_accident_goes_on(mailing: Settings, pool: "Pool", post: PostOffice) -> None:
     await post.stop()
     async with shop_of(mailing, pool) as shop:
         jo = await shop.person()
         await until(pool, "SELECT attempts >= 1 FROM pgqueuer", value=True)
     await pool.execute("UPDATE pgqueuer SET status = 'failed'")
     await post.start()
-    async with app.running(mailing):
+    async with running(mailing):
         await post.mail(jo.email)
 
 
@@ -112,7 +114,7 @@ async def test_a_job_that_runs_again_sends_nothing_again(sending: Shop, post: Po
     assert await sending.pool.fetchval("SELECT count(*) FROM one_time_tokens") == 1
 
 
-async def test_jobs_of_the_same_mail_at_once_send_it_once(mailing: Settings, pool: "db.Pool", post: PostOffice) -> None:
+async def test_jobs_of_the_same_mail_at_once_send_it_once(mailing: Settings, pool: "Pool", post: PostOffice) -> None:
     post.open.clear()
     async with shop_of(mailing, pool) as shop, shop_of(mailing, pool):
         jo = await shop.person()
@@ -132,7 +134,7 @@ async def test_jobs_of_the_same_mail_at_once_send_it_once(mailing: Settings, poo
     assert post.asked == [jo.email]
 
 
-async def test_a_worker_that_stops_leaves_a_stalled_mail_to_another(mailing: Settings, pool: "db.Pool", post: PostOffice) -> None:
+async def test_a_worker_that_stops_leaves_a_stalled_mail_to_another(mailing: Settings, pool: "Pool", post: PostOffice) -> None:
     post.open.clear()
     endless = replace(mailing, limits=Limits(mail_timeout_s=3600))
     async with asyncio.timeout(2 * patience.patient()):  # which an end that waited for the mail would exceed
@@ -142,14 +144,12 @@ async def test_a_worker_that_stops_leaves_a_stalled_mail_to_another(mailing: Set
     assert [row["status"] for row in await pool.fetch(STATUS)] == ["queued"]
     post.taken.clear()
     post.open.set()
-    async with app.running(mailing):
+    async with running(mailing):
         await until(pool, "SELECT count(*) FROM pgqueuer", 0)
     assert post.asked == [jo.email] * 2
 
 
-async def test_a_server_that_stalls_costs_its_mail_some_time_and_calls_nothing(
-    mailing: Settings, pool: "db.Pool", post: PostOffice
-) -> None:
+async def test_a_server_that_stalls_costs_its_mail_some_time_and_calls_nothing(mailing: Settings, pool: "Pool", post: PostOffice) -> None:
     post.open.clear()
     limits = Limits(mail_timeout_s=0.5)
     async with shop_of(replace(mailing, limits=limits), pool) as shop:
@@ -161,22 +161,22 @@ async def test_a_server_that_stalls_costs_its_mail_some_time_and_calls_nothing(
     assert len({mail["Message-ID"] for mail in post.taken}) == 1
 
 
-async def test_mail_that_is_too_old_is_not_sent(mailing: Settings, pool: "db.Pool", post: PostOffice) -> None:
+async def test_mail_that_is_too_old_is_not_sent(mailing: Settings, pool: "Pool", post: PostOffice) -> None:
     await post.stop()
     async with shop_of(mailing, pool) as shop:
         await shop.person()
         await until(pool, "SELECT attempts >= 1 FROM pgqueuer", value=True)
     await pool.execute("UPDATE mails SET created_at = now() - interval '25 hours'")
     await post.start()
-    async with app.running(mailing):
+    async with running(mailing):
         await until(pool, "SELECT status::text FROM pgqueuer", "failed")
     assert post.asked == []
 
 
 async def test_mail_goes_on_when_the_database_is_back(settings: Settings, own_postgres: Postgres, post: PostOffice) -> None:
-    await schema.migrate(own_postgres.url())
+    await migrations.migrate(own_postgres.url())
     own = replace(settings, database_url=own_postgres.url(), mail=post.settings())
-    pool = await db.create_pool(own)
+    pool = await create_pool(own)
     async with shop_of(own, pool) as shop:
         await post.mail((await shop.person()).email)
         await own_postgres.stop()
@@ -192,7 +192,7 @@ async def test_a_worker_without_anywhere_for_mail_to_go_leaves_it_queued(shop: S
 
 
 async def test_a_directory_gets_a_file_for_each_mail_that_nobody_else_can_read(
-    settings: Settings, pool: "db.Pool", post: PostOffice, tmp_path: Path
+    settings: Settings, pool: "Pool", post: PostOffice, tmp_path: Path
 ) -> None:
     directory = tmp_path / "mail"
     async with shop_of(replace(settings, mail=post.settings(smtp=None, directory=str(directory))), pool) as shop:
@@ -205,7 +205,7 @@ async def test_a_directory_gets_a_file_for_each_mail_that_nobody_else_can_read(
     assert "mot_" in path.read_text()
 
 
-async def test_links_lead_to_the_pages_of_the_shop(mailing: Settings, pool: "db.Pool", post: PostOffice) -> None:
+async def test_links_lead_to_the_pages_of_the_shop(mailing: Settings, pool: "Pool", post: PostOffice) -> None:
     own = replace(mailing, mail=post.settings(public_url="https://shop.example.com"))
     async with shop_of(own, pool) as shop:
         jo = await shop.person()
@@ -237,7 +237,7 @@ def certificate(directory: Path) -> tuple[Path, Path]:
 
 @pytest.mark.parametrize("trusted", [True, False])
 async def test_mail_is_handed_in_by_tls_and_password_to_a_server_that_is_known(
-    settings: Settings, pool: "db.Pool", tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, trusted: bool
+    settings: Settings, pool: "Pool", tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, trusted: bool
 ) -> None:
     cert, key = certificate(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -9,8 +9,9 @@ import grpc
 import pytest
 
 from mercato.v1.order_pb2 import CancelOrderRequest, Order
-from mercato_server import app, db
-from mercato_server.config import Settings
+from mercato_server.config.settings import Settings
+from mercato_server.database.pool import Pool
+from mercato_server.worker import running
 from support.patience import until
 from support.post import PostOffice, text
 from support.shop import Person, Shop
@@ -73,7 +74,7 @@ async def test_names_are_text_in_html_and_in_subjects(sending: Shop, post: PostO
 async def test_orders_before_the_first_worker_that_sends_mail_get_none(settings: Settings, shop: Shop, post: PostOffice) -> None:
     admin, jo = await shop.person(admin=True), await shop.person()
     await buy(shop, admin, jo)
-    async with app.running(replace(settings, mail=post.settings())):
+    async with running(replace(settings, mail=post.settings())):
         order = await buy(shop, admin, jo)
         await post.mail(jo.email, order.id)
     assert [str(row["order_id"]) for row in await shop.pool.fetch("SELECT order_id FROM mails WHERE order_id IS NOT NULL")] == [order.id]
@@ -97,11 +98,11 @@ async def test_an_order_that_commits_late_is_not_skipped(sending: Shop, post: Po
 
 
 @pytest.mark.race
-async def test_two_workers_send_each_mail_once(mailing: Settings, pool: "db.Pool", post: PostOffice) -> None:
+async def test_two_workers_send_each_mail_once(mailing: Settings, pool: "Pool", post: PostOffice) -> None:
     async with AsyncExitStack() as stack:
         shops = []
         for _ in range(2):
-            _, [port] = await stack.enter_async_context(app.running(mailing))
+            _, [port] = await stack.enter_async_context(running(mailing))
             shops.append(Shop(await stack.enter_async_context(grpc.aio.insecure_channel(f"127.0.0.1:{port}")), pool))
         admin = await shops[0].person(admin=True)
         product = await shops[0].product(admin, stock=1000)

@@ -12,7 +12,7 @@ import pytest
 
 from faults.processes import Worker, running
 from mercato.v1 import auth_pb2
-from mercato_server import db
+from mercato_server.database.pool import Pool
 from support.patience import until
 from support.post import HOST, PostOffice, token
 from support.shop import Shop
@@ -35,17 +35,17 @@ def worker(directory: Path, database: str, post: PostOffice, name: str = "worker
     return Worker(directory, database, name=name, MERCATO_SMTP_URL=f"smtp://{HOST}:{post.port}", MERCATO_LOG_LEVEL="info")
 
 
-async def signed_up(address: str, pool: "db.Pool") -> None:
+async def signed_up(address: str, pool: "Pool") -> None:
     async with grpc.aio.insecure_channel(address) as channel:
         await Shop(channel, pool).auth.SignUp(auth_pb2.SignUpRequest(email="jo@example.com", password="securepass123"))
 
 
-async def until_settled(pool: "db.Pool") -> None:
+async def until_settled(pool: "Pool") -> None:
     await until(partial(pool.fetchval, "SELECT count(*) = 0 FROM pgqueuer"))
 
 
 async def test_a_mail_whose_worker_died_before_it_was_handed_in_is_sent_once(
-    directory: Path, database: str, pool: "db.Pool", post: PostOffice
+    directory: Path, database: str, pool: "Pool", post: PostOffice
 ) -> None:
     jos = worker(directory, database, post)
     async with running(jos):
@@ -64,7 +64,7 @@ async def test_a_mail_whose_worker_died_before_it_was_handed_in_is_sent_once(
 
 
 async def test_a_mail_whose_worker_died_before_it_was_noted_is_the_same_one_again(
-    directory: Path, database: str, pool: "db.Pool", post: PostOffice
+    directory: Path, database: str, pool: "Pool", post: PostOffice
 ) -> None:
     jos, other = (worker(directory, database, post, name) for name in ("dies", "lives"))
     async with running(jos):

@@ -16,8 +16,8 @@ import pytest
 
 import goods
 import peer_stage
-from mercato_server import schema
-from mercato_server.db import Conn
+from mercato_server.database import migrations
+from mercato_server.database.pool import Conn
 from mercato_server.store.verify import verify
 from stage import stage
 from support import needs
@@ -154,7 +154,7 @@ async def opened(stack: AsyncExitStack, runner: asyncio.Runner, directory: Path)
     await conn.close()
     own = running.database_url.replace(f"/{name}?", "/peer?")
     assert own != running.database_url
-    await schema.migrate(own)
+    await migrations.migrate(own)
     peer = await stack.enter_async_context(peer_stage.running(running, own))
     shops = Both(Shop(running.edge_port, running.database_url, runner), Shop(peer.direct.edge_port, own, runner))
     for shop in shops:

@@ -63,10 +63,10 @@ from mercato.v1.order_pb2 import (
     ListAllOrdersRequest,
     ListOrdersRequest,
 )
-from mercato_server import db
-from mercato_server.app import SERVICES
+from mercato_server.database.pool import small_pool
 from mercato_server.embedded.postgres import Postgres
-from mercato_server.interceptors.pipeline import rpcs
+from mercato_server.rpc.pipeline import rpcs
+from mercato_server.worker import SERVICES
 from support.databases import copied
 from support.shop import PASSWORD, Person, Shop, settings_of, worker
 from support.tokens import issue
@@ -162,7 +162,7 @@ RPCS = [rpc for service in SERVICES for rpc in rpcs(service)]
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shop(postgres: Postgres) -> AsyncIterator[Shop]:
     """One worker for all tests here: each test has people and goods of its own."""
-    async with copied(postgres) as database, db.small_pool(database) as pool, worker(settings_of(database), pool) as shop:
+    async with copied(postgres) as database, small_pool(database) as pool, worker(settings_of(database), pool) as shop:
         yield shop
 
 

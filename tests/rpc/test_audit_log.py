@@ -16,10 +16,10 @@ from mercato.v1.auth_pb2 import AuditEntry, ListAuditLogRequest, UpdateUserReque
 from mercato.v1.catalog_pb2 import DeleteProductRequest, Product, UpdateProductRequest
 from mercato.v1.money_pb2 import Money
 from mercato.v1.order_pb2 import CancelOrderRequest
-from mercato_server import keyrings
-from mercato_server.app import SERVICES
-from mercato_server.config import Settings
-from mercato_server.interceptors.pipeline import rpcs
+from mercato_server.config.settings import Settings
+from mercato_server.rpc.pipeline import rpcs
+from mercato_server.security import keyrings
+from mercato_server.worker import SERVICES
 from support.keyed import CASES, World, call, new_world
 from support.shop import Person, Shop, refusal
 

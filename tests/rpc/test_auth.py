@@ -11,10 +11,10 @@ from google.rpc.error_details_pb2 import ResourceInfo
 from grpc import StatusCode
 
 from mercato.v1 import auth_pb2
-from mercato_server.config import Hashing, Limits
+from mercato_server.config.settings import Hashing, Limits
 from mercato_server.domain.errors import Overloaded
-from mercato_server.domain.tokens import Keyring, Tokens
-from mercato_server.passwords import PasswordHasher
+from mercato_server.security.hash_pool import PasswordHasher
+from mercato_server.security.tokens import Keyring, Tokens
 from support.patience import until
 from support.shop import PASSWORD, Shop, refusal
 

@@ -27,9 +27,10 @@ from mercato.v1.catalog_pb2 import (
     UpdateProductRequest,
 )
 from mercato.v1.order_pb2 import CancelOrderRequest
-from mercato_server import app, db
-from mercato_server.config import Settings
-from mercato_server.feed import FRESH_S
+from mercato_server.config.settings import Settings
+from mercato_server.database.pool import Pool
+from mercato_server.feed.listener import FRESH_S
+from mercato_server.worker import StartupError, Worker, running
 from support.patience import Within, until
 from support.shop import SOON_S, Person, Shop, refusal, worker
 
@@ -51,9 +52,9 @@ async def locked(database: str, table: str) -> AsyncIterator["asyncpg.Connection
 
 
 @asynccontextmanager
-async def served(settings: Settings, pool: "db.Pool") -> AsyncIterator[tuple[app.Worker, Shop]]:
+async def served(settings: Settings, pool: "Pool") -> AsyncIterator[tuple[Worker, Shop]]:
     """Run a worker that the test may look into."""
-    async with app.running(settings) as (worker, [port]), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+    async with running(settings) as (worker, [port]), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         yield worker, Shop(channel, pool)
 
 
@@ -91,7 +92,7 @@ async def test_what_is_known_is_answered_without_the_database(shop: Shop, databa
     assert await get(shop, other) == other
 
 
-async def test_what_was_read_after_a_change_outlives_the_news_of_it(settings: Settings, pool: "db.Pool", database: str) -> None:
+async def test_what_was_read_after_a_change_outlives_the_news_of_it(settings: Settings, pool: "Pool", database: str) -> None:
     async with served(settings, pool) as (worker, shop):
         admin = await shop.person(admin=True)
         ball = await shop.product(admin)
@@ -184,7 +185,7 @@ async def seen(shop: Shop, product: Product) -> list[catalog_pb2.ListProductsRes
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
 async def test_a_change_is_seen_at_once_by_all_workers_of_a_host(
-    settings: Settings, pool: "db.Pool", tmp_path: Path, change: Callable[[Shop, Person, Product], Awaitable[None]]
+    settings: Settings, pool: "Pool", tmp_path: Path, change: Callable[[Shop, Person, Product], Awaitable[None]]
 ) -> None:
     beside = replace(settings, shared_memory=str(tmp_path / "shared"))
     async with worker(beside, pool) as shop, worker(beside, pool) as other:
@@ -199,8 +200,8 @@ async def test_a_change_is_seen_at_once_by_all_workers_of_a_host(
 
 
 async def test_a_file_that_cannot_be_shared_is_told_at_the_start(settings: Settings, tmp_path: Path) -> None:
-    with pytest.raises(app.StartupError, match="MERCATO_SHARED_MEMORY"):
-        async with app.running(replace(settings, shared_memory=str(tmp_path / "absent" / "shared"))):
+    with pytest.raises(StartupError, match="MERCATO_SHARED_MEMORY"):
+        async with running(replace(settings, shared_memory=str(tmp_path / "absent" / "shared"))):
             raise AssertionError("it serves")
 
 
@@ -234,7 +235,7 @@ async def test_what_was_bought_is_seen_at_once_by_its_buyer(shop: Shop) -> None:
         assert (await get(shop, ball)).stock == left
 
 
-async def test_a_worker_that_cannot_hear_of_changes_asks_the_database(settings: Settings, pool: "db.Pool", database: str) -> None:
+async def test_a_worker_that_cannot_hear_of_changes_asks_the_database(settings: Settings, pool: "Pool", database: str) -> None:
     async with served(settings, pool) as (worker, shop):
         ball = await shop.product(await shop.person(admin=True), stock=10)
         for _ in range(2):

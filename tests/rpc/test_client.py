@@ -11,8 +11,9 @@ from mercato.v1.auth_pb2 import GetAdminOnlyRequest, GetMeRequest, ListSessionsR
 from mercato.v1.cart_pb2 import AddCartItemRequest, GetCartRequest
 from mercato.v1.catalog_pb2 import ListProductsRequest
 from mercato.v1.order_pb2 import CheckoutRequest
-from mercato_server import app, db
-from mercato_server.config import Settings
+from mercato_server.config.settings import Settings
+from mercato_server.database.pool import Pool
+from mercato_server.worker import running
 from support.shop import PASSWORD, Shop
 
 TOKENS = "SELECT count(*) FROM refresh_tokens"
@@ -20,12 +21,12 @@ TOKENS = "SELECT count(*) FROM refresh_tokens"
 
 @pytest.fixture
 async def target(settings: Settings) -> AsyncIterator[str]:
-    async with app.running(settings) as (_, [port]):
+    async with running(settings) as (_, [port]):
         yield f"127.0.0.1:{port}"
 
 
 @pytest.fixture
-async def shop(target: str, pool: "db.Pool") -> AsyncIterator[Shop]:
+async def shop(target: str, pool: "Pool") -> AsyncIterator[Shop]:
     async with grpc.aio.insecure_channel(target) as channel:
         yield Shop(channel, pool)
 

@@ -18,9 +18,10 @@ from mercato.v1.cart_pb2 import AddCartItemRequest
 from mercato.v1.catalog_pb2 import Product, UpdateProductRequest
 from mercato.v1.money_pb2 import Money
 from mercato.v1.order_pb2 import CheckoutRequest, Order
-from mercato_server import app, db
+from mercato_server.database.pool import small_pool
 from mercato_server.embedded.postgres import Postgres
-from mercato_server.interceptors.pipeline import rpcs
+from mercato_server.rpc.pipeline import rpcs
+from mercato_server.worker import SERVICES
 from support.databases import copied
 from support.keyed import CASES, Case, Reply, World, call, new_world, signup
 from support.patience import slowness, until
@@ -39,7 +40,7 @@ LONGEST_S = 30.0
 """As long as a caller can have."""
 WAITING = "SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted"
 AGE = "UPDATE idempotency_keys SET created_at = now() - interval '25 hours' WHERE key = $1"
-KEYED = {rpc.name for service in app.SERVICES for rpc in rpcs(service) if rpc.policy.idempotency_key}
+KEYED = {rpc.name for service in SERVICES for rpc in rpcs(service) if rpc.policy.idempotency_key}
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ async def two(postgres: Postgres) -> AsyncIterator[Two]:
     """Two workers for all tests here: each test has people and goods of its own."""
     async with (
         copied(postgres) as database,
-        db.small_pool(database) as pool,
+        small_pool(database) as pool,
         worker(settings_of(database), pool) as shop,
         worker(settings_of(database), pool) as elsewhere,
     ):

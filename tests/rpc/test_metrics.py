@@ -9,8 +9,9 @@ from dataclasses import replace
 import pytest
 
 from mercato.v1.catalog_pb2 import BatchGetProductsRequest, ListProductsRequest
-from mercato_server import app, db
-from mercato_server.config import Limits, Settings
+from mercato_server.config.settings import Limits, Settings
+from mercato_server.database.pool import Pool
+from mercato_server.worker import StartupError, running
 from rpc.test_catalog_cache import locked
 from support import patience
 from support.scrape import Samples, scrape
@@ -27,7 +28,7 @@ def settings(settings: Settings, port: int) -> Settings:
 
 
 @pytest.fixture
-async def shop(settings: Settings, pool: "db.Pool") -> AsyncIterator[Shop]:
+async def shop(settings: Settings, pool: "Pool") -> AsyncIterator[Shop]:
     async with worker(settings, pool) as shop:
         yield shop
 
@@ -110,16 +111,16 @@ async def test_the_process_is_described(shop: Shop, port: int) -> None:
 
 
 async def test_a_port_in_use_is_told_and_leaves_nothing_behind(settings: Settings, port: int) -> None:
-    with socket.create_server(("127.0.0.1", port)), pytest.raises(app.StartupError) as told:
-        async with app.running(settings):
+    with socket.create_server(("127.0.0.1", port)), pytest.raises(StartupError) as told:
+        async with running(settings):
             raise AssertionError("it serves")
     assert str(told.value) == f"cannot answer Prometheus on 127.0.0.1 port {port}: Address already in use; set MERCATO_METRICS_LISTEN"
-    async with app.running(settings):
+    async with running(settings):
         assert await samples(port)
 
 
 async def test_a_worker_that_stopped_answers_no_more(settings: Settings, port: int) -> None:
-    async with app.running(settings):
+    async with running(settings):
         assert await samples(port)
     with pytest.raises(OSError, match="refused"):
         await samples(port)

@@ -34,7 +34,7 @@ from mercato.v1.order_pb2 import (
     CheckoutRequest,
     OrderStatus,
 )
-from mercato_server.config import Settings
+from mercato_server.config.settings import Settings
 from support.model import Model, explanations
 from support.records import PRICE_MAX, STOCK_MAX, UNITS_MAX, Answer, Call
 from support.stage import Seen, Stage, staged

@@ -12,13 +12,14 @@ from google.rpc.error_details_pb2 import RetryInfo
 from grpc import StatusCode
 
 from mercato.v1 import auth_pb2, cart_pb2, order_pb2
-from mercato_server import app, keyrings
-from mercato_server.config import Settings
+from mercato_server.config.settings import Settings
 from mercato_server.handlers.cart import CartHandler
 from mercato_server.handlers.order import OrderHandler
-from mercato_server.keyrings import KeysError
+from mercato_server.security import keyrings
+from mercato_server.security.keyrings import KeysError
 from mercato_server.store import login_attempts, sessions
 from mercato_server.store.sweeps import sweep
+from mercato_server.worker import StartupError, running
 from support.patience import Within, until
 from support.shop import PASSWORD, SOON_S, Person, Shop, refusal
 
@@ -341,8 +342,8 @@ async def test_discarded_keys_void_every_access_token_but_no_session(shop: Shop,
 
 async def test_keys_of_another_secret_are_told_at_the_start(shop: Shop, settings: Settings) -> None:
     other = Settings(database_url=settings.database_url, secret_key="another secret of more than 32 bytes", listen=("127.0.0.1:0",))
-    with pytest.raises(app.StartupError, match="keys rotate --discard"):
-        async with app.running(other):
+    with pytest.raises(StartupError, match="keys rotate --discard"):
+        async with running(other):
             pass
     with pytest.raises(KeysError, match="SECRET_KEY"):
         await keyrings.rotate(other.database_url, other.secret_key, discard=False)

@@ -14,10 +14,10 @@ from google.protobuf.message import Message
 from mercato.v1 import auth_pb2, cart_pb2, catalog_pb2, order_pb2, policy_pb2
 from mercato.v1.catalog_pb2 import Category, Product
 from mercato.v1.money_pb2 import Money
-from mercato_server import app
-from mercato_server.config import Settings
-from mercato_server.db import Pool
+from mercato_server.config.settings import Settings
+from mercato_server.database.pool import Pool
 from mercato_server.domain.carts import LINES_MAX
+from mercato_server.worker import SERVICES, running
 from support.shop import PASSWORD, Person, Shop
 
 PAGE_MAX = 100
@@ -127,7 +127,7 @@ ELSEWHERE = {
     "VerifyEmail",
 }
 
-RPCS = {method.name: method for service in app.SERVICES for method in service.methods}
+RPCS = {method.name: method for service in SERVICES for method in service.methods}
 
 
 def for_admins(rpc: str) -> bool:
@@ -145,7 +145,7 @@ async def counted(settings: Settings, pool: "Pool") -> AsyncIterator[tuple[Shop,
     What it would hear of the changes of others is taken to be up to date, so that a busy machine costs no question more.
     """
     sent: list[str] = []
-    async with app.running(replace(settings, pool_size=1)) as (worker, [port]), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+    async with running(replace(settings, pool_size=1)) as (worker, [port]), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         for task in worker._background:
             task.cancel()
         await asyncio.wait(worker._background)

@@ -14,14 +14,16 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 
 from mercato.v1 import auth_pb2, catalog_pb2, catalog_pb2_grpc, order_pb2
-from mercato_server import app, db, schema
-from mercato_server.config import Limits, Settings
+from mercato_server.config.settings import Limits, Settings
+from mercato_server.database import migrations
+from mercato_server.database.pool import Pool, small_pool
 from mercato_server.embedded.postgres import Postgres
-from mercato_server.interceptors.pipeline import rpcs
+from mercato_server.rpc.pipeline import rpcs
+from mercato_server.worker import REFLECTION, SERVICES, StartupError, running
 from support.patience import allowed, patient, until
 from support.shop import Refusal, Shop, refusal, worker
 
-RPCS = [rpc for service in app.SERVICES for rpc in rpcs(service)]
+RPCS = [rpc for service in SERVICES for rpc in rpcs(service)]
 
 
 def raw(shop: Shop, method: str) -> Any:
@@ -83,7 +85,7 @@ async def test_a_lock_that_is_not_to_be_had_before_the_deadline_is_a_conflict_an
     assert await shop.pool.fetchval("SELECT count(*) FROM orders") == 1
 
 
-async def test_a_caller_who_waits_longer_than_others_may_is_told_of_the_conflict_too(settings: Settings, pool: "db.Pool") -> None:
+async def test_a_caller_who_waits_longer_than_others_may_is_told_of_the_conflict_too(settings: Settings, pool: "Pool") -> None:
     async with worker(replace(settings, limits=Limits(statement_timeout_s=0.2)), pool) as shop:
         admin = await shop.person(admin=True)
         ball = await shop.product(admin)
@@ -111,9 +113,9 @@ async def test_a_call_ends_at_its_deadline_and_so_does_its_statement(shop: Shop,
 async def served(settings: Settings, call: Any) -> Refusal:
     """Run a worker with other settings, and a call on it that must fail."""
     async with (
-        app.running(settings) as (_, [port]),
+        running(settings) as (_, [port]),
         grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
-        db.small_pool(settings.database_url) as pool,
+        small_pool(settings.database_url) as pool,
     ):
         return await refusal(call(Shop(channel, pool)))
 
@@ -134,9 +136,9 @@ async def test_calls_above_the_limit_are_shed(settings: Settings) -> None:
 
 async def test_a_lost_database_is_unavailable_and_found_again(settings: Settings, own_postgres: Postgres) -> None:
     request = catalog_pb2.ListCategoriesRequest()  # which nobody remembers
-    await schema.migrate(own_postgres.url())
+    await migrations.migrate(own_postgres.url())
     settings = replace(settings, database_url=own_postgres.url())
-    async with app.running(settings) as (_, [port]), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+    async with running(settings) as (_, [port]), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         catalog = catalog_pb2_grpc.CatalogServiceStub(channel)
         assert not (await catalog.ListCategories(request)).categories
         await own_postgres.stop()
@@ -148,11 +150,11 @@ async def test_a_lost_database_is_unavailable_and_found_again(settings: Settings
 
 async def test_every_service_is_healthy(shop: Shop) -> None:
     health = health_pb2_grpc.HealthStub(shop.channel)
-    for service in ("", *(service.full_name for service in app.SERVICES)):
+    for service in ("", *(service.full_name for service in SERVICES)):
         assert (await health.Check(health_pb2.HealthCheckRequest(service=service))).status == health_pb2.HealthCheckResponse.SERVING
 
 
-@pytest.mark.parametrize("name", app.REFLECTION)
+@pytest.mark.parametrize("name", REFLECTION)
 async def test_reflection_answers_under_both_names(shop: Shop, name: str) -> None:
     call = shop.channel.stream_stream(
         f"/{name}/ServerReflectionInfo",
@@ -161,13 +163,13 @@ async def test_reflection_answers_under_both_names(shop: Shop, name: str) -> Non
     )(iter([reflection_pb2.ServerReflectionRequest(list_services="")]))
     [answer] = [message async for message in call]
     listed = {service.name for service in answer.list_services_response.service}
-    assert {service.full_name for service in app.SERVICES} <= listed
+    assert {service.full_name for service in SERVICES} <= listed
 
 
 async def test_a_worker_that_stops_says_so_first_and_lets_calls_end(settings: Settings, database: str) -> None:
     settings, hurry = replace(settings, drain_s=allowed(0.5), grace_s=patient()), asyncio.Event()
-    async with db.small_pool(database) as pool:
-        async with app.running(settings, hurry) as (worker, [port]), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+    async with small_pool(database) as pool:
+        async with running(settings, hurry) as (worker, [port]), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             shop = Shop(channel, pool)
             admin = await shop.person(admin=True)
             ball = await shop.product(admin)
@@ -202,7 +204,7 @@ async def turned_away(shop: Shop, ball: catalog_pb2.Product) -> bool:
 
 async def test_a_worker_that_drains_can_be_told_to_hurry(settings: Settings) -> None:
     hurry = asyncio.Event()
-    async with app.running(replace(settings, drain_s=3600, grace_s=60), hurry) as (worker, _):
+    async with running(replace(settings, drain_s=3600, grace_s=60), hurry) as (worker, _):
         stopping = asyncio.ensure_future(worker.stop())
         done, _ = await asyncio.wait([stopping], timeout=0.1)
         assert not done
@@ -211,7 +213,7 @@ async def test_a_worker_that_drains_can_be_told_to_hurry(settings: Settings) -> 
 
 
 async def test_a_second_worker_on_one_address_fails_loudly(settings: Settings) -> None:
-    async with app.running(settings) as (_, [port]):
-        with pytest.raises(app.StartupError, match="cannot listen"):
-            async with app.running(replace(settings, listen=(f"127.0.0.1:{port}",))):
+    async with running(settings) as (_, [port]):
+        with pytest.raises(StartupError, match="cannot listen"):
+            async with running(replace(settings, listen=(f"127.0.0.1:{port}",))):
                 pass

@@ -4,14 +4,14 @@ import asyncio
 from functools import partial
 from uuid import UUID
 
-from mercato_server import db
+from mercato_server.database.pool import Pool
+from mercato_server.database.transactions import transaction
 from mercato_server.domain.accounts import COMMAND_LINE, Actor
 from mercato_server.domain.catalog import ProductDraft
 from mercato_server.domain.errors import SkuTaken
 from mercato_server.store import bulk, catalog
 from mercato_server.store.bulk import Incoming, Written
 from mercato_server.store.verify import verify
-from mercato_server.transactions import transaction
 from support.patience import until
 
 IMPORT = Actor(None, "import-1")
@@ -19,15 +19,15 @@ BALL = Incoming("BALL", "Ball", "Round.", 1999, "Football", 10, ["https://exampl
 BIKE = Incoming("BIKE", "Bike", "", 89900, None, 3, [])
 
 
-async def write(pool: "db.Pool", *batch: Incoming) -> Written:
+async def write(pool: "Pool", *batch: Incoming) -> Written:
     return await bulk.write(pool, batch, "test.csv", IMPORT)
 
 
-async def kinds(pool: "db.Pool") -> list[str]:
+async def kinds(pool: "Pool") -> list[str]:
     return [row["kind"] for row in await pool.fetch("SELECT kind FROM events ORDER BY id")]
 
 
-async def stored(pool: "db.Pool", sku: str) -> Incoming:
+async def stored(pool: "Pool", sku: str) -> Incoming:
     row = await pool.fetchrow(
         "SELECT sku, p.name, description, price_minor, c.name, stock, image_urls"
         " FROM products p LEFT JOIN categories c ON c.id = category_id WHERE sku = $1 AND deleted_at IS NULL",
@@ -37,12 +37,12 @@ async def stored(pool: "db.Pool", sku: str) -> Incoming:
     return Incoming._make(row)
 
 
-async def sound(pool: "db.Pool") -> bool:
+async def sound(pool: "Pool") -> bool:
     async with pool.acquire() as conn:
         return not any(finding.violations for finding in await verify(conn))
 
 
-async def test_new_products_come_with_category_ledger_events_and_an_entry_in_the_audit_log(pool: "db.Pool") -> None:
+async def test_new_products_come_with_category_ledger_events_and_an_entry_in_the_audit_log(pool: "Pool") -> None:
     assert await write(pool, BALL, BIKE) == Written(2, 0)
     assert [await stored(pool, sku) for sku in ("BALL", "BIKE")] == [BALL, BIKE]
     assert await kinds(pool) == ["category.created", "product.created", "product.created"]
@@ -57,7 +57,7 @@ async def test_new_products_come_with_category_ledger_events_and_an_entry_in_the
     assert await sound(pool)
 
 
-async def test_what_is_as_it_should_be_is_not_written(pool: "db.Pool") -> None:
+async def test_what_is_as_it_should_be_is_not_written(pool: "Pool") -> None:
     await write(pool, BALL, BIKE)
     before = await pool.fetch("SELECT xmin, * FROM products ORDER BY id")
     assert await write(pool, BALL, BIKE) == Written(0, 0)
@@ -66,7 +66,7 @@ async def test_what_is_as_it_should_be_is_not_written(pool: "db.Pool") -> None:
     assert await pool.fetchval("SELECT count(*) FROM audit_log") == 2
 
 
-async def test_only_what_differs_is_updated_and_a_difference_of_stock_is_in_the_ledger(pool: "db.Pool") -> None:
+async def test_only_what_differs_is_updated_and_a_difference_of_stock_is_in_the_ledger(pool: "Pool") -> None:
     await write(pool, BALL, BIKE)
     changed = BALL._replace(name="Beach Ball", stock=4, category=None, image_urls=[])
     assert await write(pool, changed, BIKE) == Written(0, 1)
@@ -79,7 +79,7 @@ async def test_only_what_differs_is_updated_and_a_difference_of_stock_is_in_the_
     assert await sound(pool)
 
 
-async def test_none_leaves_what_there_is_and_an_empty_category_is_none(pool: "db.Pool") -> None:
+async def test_none_leaves_what_there_is_and_an_empty_category_is_none(pool: "Pool") -> None:
     await write(pool, BALL)
     assert await write(pool, Incoming("BALL", "Ball", None, 2999, None, None, None)) == Written(0, 1)
     assert await stored(pool, "BALL") == BALL._replace(price_minor=2999)
@@ -89,7 +89,7 @@ async def test_none_leaves_what_there_is_and_an_empty_category_is_none(pool: "db
     assert await stored(pool, "NEW") == Incoming("NEW", "New", "", 1, None, 0, [])
 
 
-async def test_a_deleted_product_stays_deleted_and_its_sku_goes_to_a_new_one(pool: "db.Pool") -> None:
+async def test_a_deleted_product_stays_deleted_and_its_sku_goes_to_a_new_one(pool: "Pool") -> None:
     await write(pool, BALL)
     old = await pool.fetchval("SELECT id FROM products")
     await catalog.delete(pool, old, None, COMMAND_LINE)
@@ -98,18 +98,18 @@ async def test_a_deleted_product_stays_deleted_and_its_sku_goes_to_a_new_one(poo
     assert [tuple(row) for row in rows] == [(True, 1999, False), (False, 1, True)]
 
 
-async def test_products_are_created_in_the_order_of_the_file(pool: "db.Pool") -> None:
+async def test_products_are_created_in_the_order_of_the_file(pool: "Pool") -> None:
     batch = [BIKE._replace(sku=f"S{number * 7919 % 1000}") for number in range(1000)]
     await write(pool, *batch)
     assert [row["sku"] for row in await pool.fetch("SELECT sku FROM products ORDER BY id")] == [row.sku for row in batch]
 
 
-async def waiting(pool: "db.Pool") -> None:
+async def waiting(pool: "Pool") -> None:
     """Return once a session waits for a lock."""
     await until(partial(pool.fetchval, "SELECT count(*) FROM pg_locks WHERE NOT granted"))
 
 
-async def test_a_batch_that_meets_a_sale_counts_the_stock_once(pool: "db.Pool") -> None:
+async def test_a_batch_that_meets_a_sale_counts_the_stock_once(pool: "Pool") -> None:
     await write(pool, BALL)
     async with transaction(pool) as conn:
         id_ = await conn.fetchval("UPDATE products SET stock = 9 RETURNING id")
@@ -121,7 +121,7 @@ async def test_a_batch_that_meets_a_sale_counts_the_stock_once(pool: "db.Pool") 
     assert await sound(pool)
 
 
-async def test_a_sku_that_somebody_takes_meanwhile_is_updated(pool: "db.Pool") -> None:
+async def test_a_sku_that_somebody_takes_meanwhile_is_updated(pool: "Pool") -> None:
     async with transaction(pool) as conn:
         await conn.execute(catalog.INSERT_PRODUCT, "Theirs", "", 5, None, "BALL", 0, [])
         writing = asyncio.create_task(write(pool, BALL, BIKE))
@@ -130,7 +130,7 @@ async def test_a_sku_that_somebody_takes_meanwhile_is_updated(pool: "db.Pool") -
     assert await stored(pool, "BALL") == BALL
 
 
-async def test_a_category_that_somebody_creates_or_deletes_meanwhile_is_there_in_the_end(pool: "db.Pool") -> None:
+async def test_a_category_that_somebody_creates_or_deletes_meanwhile_is_there_in_the_end(pool: "Pool") -> None:
     async with transaction(pool) as conn:
         await conn.execute(catalog.INSERT_CATEGORY, "Football")
         writing = asyncio.create_task(write(pool, BALL))
@@ -147,7 +147,7 @@ async def test_a_category_that_somebody_creates_or_deletes_meanwhile_is_there_in
     assert await stored(pool, "BALL") == BALL
 
 
-async def test_imports_of_the_same_products_in_opposite_order_both_end(pool: "db.Pool", race_rounds: int) -> None:
+async def test_imports_of_the_same_products_in_opposite_order_both_end(pool: "Pool", race_rounds: int) -> None:
     batch = [BIKE._replace(sku=f"S{number}") for number in range(200)]
     for number in range(race_rounds):
         dearer = [row._replace(price_minor=number) for row in batch]
@@ -156,7 +156,7 @@ async def test_imports_of_the_same_products_in_opposite_order_both_end(pool: "db
     assert await sound(pool)
 
 
-async def test_a_batch_takes_as_many_statements_for_200_products_as_for_one(pool: "db.Pool") -> None:
+async def test_a_batch_takes_as_many_statements_for_200_products_as_for_one(pool: "Pool") -> None:
     await write(pool, BALL)  # the driver asks for types, once
     sent: list[str] = []
     async with pool.acquire() as conn:
@@ -170,7 +170,7 @@ async def test_a_batch_takes_as_many_statements_for_200_products_as_for_one(pool
     assert counts[0] > 0
 
 
-async def test_a_product_of_an_import_keeps_its_sku_from_others(pool: "db.Pool") -> None:
+async def test_a_product_of_an_import_keeps_its_sku_from_others(pool: "Pool") -> None:
     await write(pool, BALL)
     try:
         await catalog.create(pool, ProductDraft(name="Other", sku="BALL"), COMMAND_LINE)

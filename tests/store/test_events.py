@@ -4,7 +4,7 @@ from uuid import uuid4
 
 import asyncpg
 
-from mercato_server import db
+from mercato_server.database.pool import Pool
 from mercato_server.store import events
 from mercato_server.store.events import Event, News, Snapshot
 
@@ -18,7 +18,7 @@ async def begin(database: str) -> tuple["asyncpg.Connection[asyncpg.Record]", in
     return connection, int(await connection.fetchval("SELECT pg_current_xact_id()::text"))
 
 
-async def test_a_snapshot_shows_the_transactions_that_postgresql_says_it_shows(pool: "db.Pool", database: str) -> None:
+async def test_a_snapshot_shows_the_transactions_that_postgresql_says_it_shows(pool: "Pool", database: str) -> None:
     opened = [await begin(database) for _ in range(6)]
     for connection, _ in opened[1::2]:
         await connection.execute("COMMIT")
@@ -32,7 +32,7 @@ async def test_a_snapshot_shows_the_transactions_that_postgresql_says_it_shows(p
         await connection.close()
 
 
-async def test_news_names_the_transaction_that_a_later_snapshot_shows(pool: "db.Pool") -> None:
+async def test_news_names_the_transaction_that_a_later_snapshot_shows(pool: "Pool") -> None:
     before = await events.snapshot(pool)
     subject = uuid4()
     async with pool.acquire() as conn, conn.transaction():

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from pgqueuer.adapters.persistence.queries import Queries
 
-from mercato_server import db
+from mercato_server.database.pool import Pool
 from mercato_server.domain.mails import Template
 from mercato_server.store import mails, order_mails
 from mercato_server.store.mails import MailBusyError
@@ -16,24 +16,24 @@ OMITTED = r"pgqueuer_schedules|fn_pgqueuer_changed|tg_pgqueuer"
 
 
 @pytest.fixture
-async def mail_id(pool: "db.Pool") -> UUID:
+async def mail_id(pool: "Pool") -> UUID:
     await mails.request_reset(pool, "jo@example.com", 5)
     found = await pool.fetchval("SELECT id FROM mails")
     assert isinstance(found, UUID)
     return found
 
 
-async def test_the_jobs_tables_are_what_pgqueuer_declares_without_notify_and_schedules(pool: "db.Pool") -> None:
+async def test_the_jobs_tables_are_what_pgqueuer_declares_without_notify_and_schedules(pool: "Pool") -> None:
     plan = await Queries.from_asyncpg_pool(pool).plan_upgrade()
     assert [statement for statement in plan.statements if not re.search(OMITTED, statement)] == []
     assert len(plan.statements) > 0
 
 
-async def test_nothing_is_notified(pool: "db.Pool") -> None:
+async def test_nothing_is_notified(pool: "Pool") -> None:
     assert await pool.fetchval("SELECT count(*) FROM pg_trigger WHERE NOT tgisinternal") == 0
 
 
-async def test_a_mail_is_leased_by_one_until_it_is_given_back_or_the_time_is_up(pool: "db.Pool", mail_id: UUID) -> None:
+async def test_a_mail_is_leased_by_one_until_it_is_given_back_or_the_time_is_up(pool: "Pool", mail_id: UUID) -> None:
     mail = await mails.lease(pool, mail_id, 30)
     assert mail is not None
     assert (mail.id, mail.template, mail.address) == (mail_id, Template.RESET_PASSWORD, "jo@example.com")
@@ -49,7 +49,7 @@ async def test_a_mail_is_leased_by_one_until_it_is_given_back_or_the_time_is_up(
 
 
 @pytest.mark.race
-async def test_of_many_who_lease_a_mail_at_once_one_gets_it(pool: "db.Pool", mail_id: UUID, race_rounds: int) -> None:
+async def test_of_many_who_lease_a_mail_at_once_one_gets_it(pool: "Pool", mail_id: UUID, race_rounds: int) -> None:
     for _ in range(race_rounds):
         answers = await asyncio.gather(*(mails.lease(pool, mail_id, 30) for _ in range(16)), return_exceptions=True)
         assert sum(not isinstance(answer, MailBusyError) for answer in answers) == 1
@@ -57,7 +57,7 @@ async def test_of_many_who_lease_a_mail_at_once_one_gets_it(pool: "db.Pool", mai
         await mails.release(pool, mail_id)
 
 
-async def test_the_orders_to_come_are_looked_for_by_an_index(pool: "db.Pool") -> None:
+async def test_the_orders_to_come_are_looked_for_by_an_index(pool: "Pool") -> None:
     await pool.execute("INSERT INTO events (kind, subject_id) SELECT 'stock.changed', uuidv7() FROM generate_series(1, 5000)")
     await pool.execute("ANALYZE events")
     plan = "\n".join(row[0] for row in await pool.fetch(f"EXPLAIN {order_mails.HAS_NEWS}", "1", 1, order_mails.KINDS))

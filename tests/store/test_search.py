@@ -5,8 +5,8 @@ from uuid import UUID
 
 import pytest
 
-from mercato_server import db
-from mercato_server.config import Limits
+from mercato_server.config.settings import Limits
+from mercato_server.database.pool import Pool
 from mercato_server.domain.accounts import COMMAND_LINE
 from mercato_server.domain.catalog import ProductDraft, ProductFilter, ProductOrder
 from mercato_server.domain.paging import Page, Position
@@ -27,13 +27,13 @@ RETURNING category_id
 """
 
 
-async def sell(pool: "db.Pool", *names: str) -> None:
+async def sell(pool: "Pool", *names: str) -> None:
     """Put products on sale, one after the other."""
     for name in names:
         await catalog.create(pool, ProductDraft(name=name, price_minor=100), COMMAND_LINE)
 
 
-async def pages(pool: "db.Pool", wanted: ProductFilter, order: ProductOrder, size: int) -> list[str]:
+async def pages(pool: "Pool", wanted: ProductFilter, order: ProductOrder, size: int) -> list[str]:
     """Return the names of a list that is read to its end."""
     names: list[str] = []
     after: Position | None = None
@@ -44,7 +44,7 @@ async def pages(pool: "db.Pool", wanted: ProductFilter, order: ProductOrder, siz
             return names
 
 
-async def search(pool: "db.Pool", query: str) -> list[str]:
+async def search(pool: "Pool", query: str) -> list[str]:
     return await pages(pool, ProductFilter(query=query), ProductOrder.RELEVANCE, 100)
 
 
@@ -58,7 +58,7 @@ def sorted_by(order: ProductOrder) -> Sequence[str]:
 
 
 @pytest.mark.parametrize("order", list(ProductOrder), ids=lambda order: order.name)
-async def test_pages_go_on_from_shelf_to_shelf_without_holes_or_repeats(pool: "db.Pool", order: ProductOrder) -> None:
+async def test_pages_go_on_from_shelf_to_shelf_without_holes_or_repeats(pool: "Pool", order: ProductOrder) -> None:
     await pool.execute(FILL_SHELVES)
     category_id: UUID = await pool.fetchval("SELECT id FROM categories")
     expected = sorted_by(order)
@@ -71,11 +71,11 @@ async def test_pages_go_on_from_shelf_to_shelf_without_holes_or_repeats(pool: "d
     assert [product.name for product in found] == expected[170:175]
 
 
-async def in_category(pool: "db.Pool") -> set[str]:
+async def in_category(pool: "Pool") -> set[str]:
     return {row["name"] for row in await pool.fetch("SELECT name FROM products WHERE category_id IS NOT NULL")}
 
 
-async def test_by_relevance_the_newest_matches_are_ranked_the_same_way_each_time(pool: "db.Pool") -> None:
+async def test_by_relevance_the_newest_matches_are_ranked_the_same_way_each_time(pool: "Pool") -> None:
     await pool.execute(
         "INSERT INTO products (name, description, price_minor, stock, image_urls)"
         " SELECT CASE WHEN n % 5 = 0 THEN 'Ball ' ELSE 'Bag ' END || n, 'for a ball', 1, 1, '{}'"
@@ -106,31 +106,31 @@ async def test_by_relevance_the_newest_matches_are_ranked_the_same_way_each_time
         ("'kestrl' & (!", ["Kestrel Bike Helmet 12"]),
     ],
 )
-async def test_a_typo_is_corrected_to_the_words_that_are_spelled_most_like_it(pool: "db.Pool", query: str, expected: list[str]) -> None:
+async def test_a_typo_is_corrected_to_the_words_that_are_spelled_most_like_it(pool: "Pool", query: str, expected: list[str]) -> None:
     await sell(pool, "Kestrel Bike Helmet 12", "Crème Gloves")
     assert await search(pool, query) == expected
 
 
-async def test_parts_of_a_compound_are_corrected_and_what_is_excluded_is_not_asked_for(pool: "db.Pool") -> None:
+async def test_parts_of_a_compound_are_corrected_and_what_is_excluded_is_not_asked_for(pool: "Pool") -> None:
     await sell(pool, "Cotton T-Shirt", "Phone Case, red", "Phone Holder")
     assert await search(pool, "t-shrit") == ["Cotton T-Shirt"]
     assert sorted(await search(pool, 'phoen -"red case"')) == ["Phone Case, red", "Phone Holder"]
 
 
-async def test_what_is_spelled_as_asked_is_found_without_what_is_only_like_it(pool: "db.Pool") -> None:
+async def test_what_is_spelled_as_asked_is_found_without_what_is_only_like_it(pool: "Pool") -> None:
     await sell(pool, "Kestral Helmet", "Kestrel Helmet")
     assert await search(pool, "kestral") == ["Kestral Helmet"]
     assert await search(pool, "kestrel") == ["Kestrel Helmet"]
     assert await search(pool, "kestril") == ["Kestrel Helmet", "Kestral Helmet"]
 
 
-async def test_a_name_that_is_more_like_a_typo_comes_first(pool: "db.Pool") -> None:
+async def test_a_name_that_is_more_like_a_typo_comes_first(pool: "Pool") -> None:
     await sell(pool, "Basketball", "Basket")
     assert await search(pool, "bascketball") == ["Basketball"]
     assert await search(pool, "baskett") == ["Basket", "Basketball"]
 
 
-async def test_words_are_known_from_creation_renaming_and_import(pool: "db.Pool") -> None:
+async def test_words_are_known_from_creation_renaming_and_import(pool: "Pool") -> None:
     await sell(pool, "Kestrel")
     [product], *_ = await product_lists.products(pool, ProductFilter(query="kestrl"), ProductOrder.NEWEST, Page(1))
     change = catalog.Update(
@@ -144,7 +144,7 @@ async def test_words_are_known_from_creation_renaming_and_import(pool: "db.Pool"
 
 
 @pytest.mark.parametrize("order", list(ProductOrder), ids=lambda order: order.name)
-async def test_pages_of_a_corrected_search_go_on_as_they_began(pool: "db.Pool", order: ProductOrder) -> None:
+async def test_pages_of_a_corrected_search_go_on_as_they_began(pool: "Pool", order: ProductOrder) -> None:
     await sell(pool, *(f"Kestrel {number}" for number in range(5)))
     wanted = ProductFilter(query="kestrl")
     expected = await pages(pool, wanted, order, 100)
@@ -159,7 +159,7 @@ async def test_pages_of_a_corrected_search_go_on_as_they_began(pool: "db.Pool", 
     assert await pages(pool, wanted, order, 2) == ["Kestrl"]
 
 
-async def test_only_a_query_that_finds_nothing_is_corrected(pool: "db.Pool") -> None:
+async def test_only_a_query_that_finds_nothing_is_corrected(pool: "Pool") -> None:
     await sell(pool, "Kestral", "Kestrel", "Kestrel 2")
     wanted = ProductFilter(query="kestral")
     assert (await product_lists.products(pool, wanted, ProductOrder.RELEVANCE, Page(20, skip=1)))[:2] == ([], None)

@@ -10,8 +10,10 @@ from dataclasses import replace
 import asyncpg
 import pytest
 
-from mercato_server import db, schema, store, transactions
-from mercato_server.config import Settings
+from mercato_server import database, store
+from mercato_server.config.settings import Settings
+from mercato_server.database.migrations import CREATE_MIGRATIONS
+from mercato_server.database.pool import Conn, Pool, create_pool
 from mercato_server.domain.accounts import AccountFilter, Role
 from mercato_server.domain.audit_log import AuditFilter
 from mercato_server.domain.catalog import ProductOrder
@@ -22,10 +24,9 @@ from mercato_server.store.product_lists import Shape
 from support.databases import MIGRATED, copied, create
 
 MODULES = [
-    db,
-    schema,
-    transactions,
-    *(importlib.import_module(module.name) for module in pkgutil.iter_modules(store.__path__, "mercato_server.store.")),
+    importlib.import_module(module.name)
+    for room in (database, store)
+    for module in pkgutil.iter_modules(room.__path__, f"{room.__name__}.")
 ]
 NOT_STATEMENTS = {"PRODUCT_COLUMNS"}
 STATEMENTS = [
@@ -37,15 +38,15 @@ STATEMENTS = [
 
 
 @pytest.mark.parametrize("statement", STATEMENTS)
-async def test_statement_can_be_prepared(pool: "db.Pool", statement: str) -> None:
+async def test_statement_can_be_prepared(pool: "Pool", statement: str) -> None:
     async with pool.acquire() as conn:
-        await conn.execute(schema.CREATE_MIGRATIONS)
+        await conn.execute(CREATE_MIGRATIONS)
         await conn.execute(bulk.CREATE_INCOMING)
         await conn.prepare(statement)
 
 
 @pytest.mark.parametrize("order", list(ProductOrder), ids=lambda order: order.name)
-async def test_every_shape_of_a_product_list_can_be_prepared(pool: "db.Pool", order: ProductOrder) -> None:
+async def test_every_shape_of_a_product_list_can_be_prepared(pool: "Pool", order: ProductOrder) -> None:
     shapes = [shape for shape in product_lists.shapes() if shape.order is order]
     async with pool.acquire() as conn:
         for shape in shapes:
@@ -89,7 +90,7 @@ async def _fill(postgres: Postgres, name: str) -> None:
 
 
 @pytest.fixture
-async def full(postgres: Postgres, full_template: str) -> AsyncIterator["db.Conn"]:
+async def full(postgres: Postgres, full_template: str) -> AsyncIterator["Conn"]:
     """A connection to a shop of 20,000 products and orders that plans without knowing any parameter, as a server's tenth call does."""
     async with copied(postgres, full_template) as url:
         connection = await asyncpg.connect(url)
@@ -120,7 +121,7 @@ HOT = {
 }
 
 
-async def plan(conn: "db.Conn", statement: str) -> str:
+async def plan(conn: "Conn", statement: str) -> str:
     count = len((await conn.prepare(statement)).get_parameters())
     await conn.execute(f"PREPARE probe AS {statement}")
     rows = await conn.fetch(f"EXPLAIN EXECUTE probe ({', '.join(['NULL'] * count)})" if count else "EXPLAIN EXECUTE probe")
@@ -134,13 +135,13 @@ def test_nothing_changes_or_deletes_what_is_in_the_audit_log() -> None:
     assert not any(word in statement for statement in AUDIT_LISTS for word in ("UPDATE", "DELETE"))
 
 
-async def test_hot_statements_read_no_table_from_end_to_end(full: "db.Conn") -> None:
+async def test_hot_statements_read_no_table_from_end_to_end(full: "Conn") -> None:
     plans = {name: await plan(full, statement) for name, statement in HOT.items()}
     scans = {name: text for name, text in plans.items() if "Seq Scan on" in text}
     assert not scans, "\n\n".join(f"{name}\n{text}" for name, text in scans.items())
 
 
-async def test_a_session_is_found_by_its_id_alone(full: "db.Conn") -> None:
+async def test_a_session_is_found_by_its_id_alone(full: "Conn") -> None:
     await full.execute(
         "INSERT INTO sessions (account_id, user_agent, ip_address, expires_at) SELECT id, '', '', now() + interval '1 day' FROM accounts"
     )
@@ -151,7 +152,7 @@ async def test_a_session_is_found_by_its_id_alone(full: "db.Conn") -> None:
     assert "sessions_by" not in found, found
 
 
-async def test_product_lists_read_no_table_from_end_to_end(full: "db.Conn") -> None:
+async def test_product_lists_read_no_table_from_end_to_end(full: "Conn") -> None:
     shapes = [
         Shape(order=order, after=after, category=category)
         for order in ProductOrder
@@ -165,7 +166,7 @@ async def test_product_lists_read_no_table_from_end_to_end(full: "db.Conn") -> N
         assert "Sort" not in text, f"{shape}\n{text}"
 
 
-async def test_searches_read_no_table_from_end_to_end(full: "db.Conn") -> None:
+async def test_searches_read_no_table_from_end_to_end(full: "Conn") -> None:
     for shape in (shape for shape in product_lists.shapes() if shape.query):
         for statement in (product_lists.list_sql(shape), product_lists.count_sql(shape)):
             text = await plan(full, statement)
@@ -173,7 +174,7 @@ async def test_searches_read_no_table_from_end_to_end(full: "db.Conn") -> None:
             assert "products_by_search" in text, f"{shape}\n{text}"
 
 
-async def test_a_search_is_planned_once(full: "db.Conn") -> None:
+async def test_a_search_is_planned_once(full: "Conn") -> None:
     await full.execute("RESET plan_cache_mode")
     statements = [product_lists.list_sql(Shape(order=order, after=False, query=True)) for order in ProductOrder]
     searches = [await full.prepare(statement) for statement in statements]
@@ -185,7 +186,7 @@ async def test_a_search_is_planned_once(full: "db.Conn") -> None:
 
 
 @pytest.mark.parametrize("order", [ProductOrder.RELEVANCE, ProductOrder.NEWEST, ProductOrder.OLDEST], ids=lambda order: order.name)
-async def test_a_common_word_is_read_from_the_nearest_shelves_and_a_rare_one_from_all(full: "db.Conn", order: ProductOrder) -> None:
+async def test_a_common_word_is_read_from_the_nearest_shelves_and_a_rare_one_from_all(full: "Conn", order: ProductOrder) -> None:
     statement = product_lists.list_sql(Shape(order=order, after=False, query=True))
     for text, expected in (("thing", len(product_lists._PARTS)), ("number 12345", 0)):
         values = f"'{text}', NULL, 21, 0"
@@ -196,7 +197,7 @@ async def test_a_common_word_is_read_from_the_nearest_shelves_and_a_rare_one_fro
         assert len(unread) == expected, "\n".join(row[0] for row in rows)
 
 
-async def test_a_word_is_corrected_by_an_index(full: "db.Conn") -> None:
+async def test_a_word_is_corrected_by_an_index(full: "Conn") -> None:
     await full.execute(
         "INSERT INTO words SELECT DISTINCT translate(md5(n::text), '0123456789', 'ghijklmnop') FROM generate_series(1, 20000) AS n"
     )
@@ -219,14 +220,14 @@ USER_LISTS = [
 ]
 
 
-async def test_lists_for_administrators_read_no_table_from_end_to_end(full: "db.Conn") -> None:
+async def test_lists_for_administrators_read_no_table_from_end_to_end(full: "Conn") -> None:
     await full.execute(FILL_AUDIT_LOG)
     for statement in (*AUDIT_LISTS, *USER_LISTS, users.LOCK_ADMINS):
         text = await plan(full, statement)
         assert "Seq Scan on" not in text, text
 
 
-async def test_a_rare_text_is_looked_up_and_a_common_one_is_met_on_the_way(full: "db.Conn") -> None:
+async def test_a_rare_text_is_looked_up_and_a_common_one_is_met_on_the_way(full: "Conn") -> None:
     await full.execute(f"RESET plan_cache_mode; BEGIN; {users.PLAN_FOR_THE_TEXT}")
     statement = await full.prepare(users.list_sql(query=True, role=None, disabled=None))
     below = Page(1).below
@@ -239,7 +240,7 @@ async def test_a_rare_text_is_looked_up_and_a_common_one_is_met_on_the_way(full:
 
 
 async def test_lists_are_as_many_statements_however_long_they_are(settings: Settings) -> None:
-    pool = await db.create_pool(replace(settings, pool_size=1))
+    pool = await create_pool(replace(settings, pool_size=1))
     sent: list[str] = []
     async with pool.acquire() as conn:
         conn.add_query_logger(lambda query: sent.append(query.query))
@@ -257,7 +258,7 @@ async def test_lists_are_as_many_statements_however_long_they_are(settings: Sett
     pool.terminate()
 
 
-async def test_a_sale_touches_no_index_of_the_product(full: "db.Conn") -> None:
+async def test_a_sale_touches_no_index_of_the_product(full: "Conn") -> None:
     await full.execute("VACUUM products")
     account_id, product_id = await full.fetchrow(  # type: ignore[misc] # there is one
         "SELECT a.id, p.id FROM accounts a, products p WHERE p.stock > 0 LIMIT 1"
@@ -279,7 +280,7 @@ INSERT INTO cart_items (account_id, product_id, quantity, unit_price_minor) SELE
 
 
 async def test_checkouts_scan_no_table_however_small_it_was_when_it_was_analysed(settings: Settings) -> None:
-    pool = await db.create_pool(replace(settings, pool_size=1))  # one connection, whose cached plans are at stake
+    pool = await create_pool(replace(settings, pool_size=1))  # one connection, whose cached plans are at stake
     await pool.execute(SMALL_SHOP)
     buyers = [orders.Checkout(row["id"]) for row in await pool.fetch("SELECT id FROM accounts")]
 

@@ -6,14 +6,14 @@ import uuid
 import asyncpg
 import pytest
 
-from mercato_server import db
+from mercato_server.database.pool import Pool
 from mercato_server.store.sweeps import BATCH, sweep
 from support.patience import patient
 
 NOBODY = uuid.UUID(int=0)
 
 
-async def stored_keys(pool: "db.Pool") -> list[str]:
+async def stored_keys(pool: "Pool") -> list[str]:
     return sorted(row[0] for row in await pool.fetch("SELECT key FROM idempotency_keys"))
 
 
@@ -29,7 +29,7 @@ SELECT $1, gen_random_uuid(), now() - $2::text::interval FROM generate_series(1,
 
 
 @pytest.fixture
-async def swept(pool: "db.Pool") -> "db.Pool":
+async def swept(pool: "Pool") -> "Pool":
     """A database whose keys and events are old enough, or not quite; of each kind more than a batch is too old. No worker sweeps it."""
     await pool.execute(INSERT_KEYS, NOBODY, "old ", "24 hours", BATCH + 20)
     await pool.execute(INSERT_KEYS, NOBODY, "new ", "23 hours 50 minutes", 3)
@@ -38,7 +38,7 @@ async def swept(pool: "db.Pool") -> "db.Pool":
     return pool
 
 
-async def test_a_sweep_deletes_what_is_too_old_and_nothing_else_a_batch_at_a_time(swept: "db.Pool") -> None:
+async def test_a_sweep_deletes_what_is_too_old_and_nothing_else_a_batch_at_a_time(swept: "Pool") -> None:
     assert await sweep(swept) == 2 * BATCH
     assert await stored_keys(swept) == sorted([f"new {number}" for number in (1, 2, 3)] + [f"old {number}" for number in range(1, 21)])
     assert await swept.fetchval("SELECT count(*) FROM events WHERE kind = 'old'") == 10
@@ -48,7 +48,7 @@ async def test_a_sweep_deletes_what_is_too_old_and_nothing_else_a_batch_at_a_tim
     assert [row[0] for row in await swept.fetch("SELECT kind FROM events")] == ["new", "new"]
 
 
-async def test_a_sweep_waits_for_nobody(database: str, swept: "db.Pool") -> None:
+async def test_a_sweep_waits_for_nobody(database: str, swept: "Pool") -> None:
     connection = await asyncpg.connect(database)
     try:
         await connection.execute("BEGIN")

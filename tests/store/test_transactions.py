@@ -8,11 +8,13 @@ from typing import Any
 import asyncpg
 import pytest
 
-from mercato_server import db, feed, transactions
+from mercato_server.database import transactions
+from mercato_server.database.pool import Conn, Connection, Pool
+from mercato_server.database.transactions import OutcomeUnknown, deadline, retry_conflicts, transaction
 from mercato_server.domain.errors import DatabaseUnavailable
+from mercato_server.feed import listener as feed
 from mercato_server.store import events
 from mercato_server.store.events import Cursor, Event
-from mercato_server.transactions import OutcomeUnknown, deadline, retry_conflicts, transaction
 from support.patience import Within, until
 
 ADD = "INSERT INTO categories (name) VALUES ($1)"
@@ -26,40 +28,40 @@ class Cut(ConnectionError):
 @pytest.fixture
 def cuts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """When the connection breaks at each of the next COMMITs: `before` the server has it, or `after`, when only its answer is lost."""
-    execute = db.Connection.execute
+    execute = Connection.execute
     plan: list[str] = []
 
-    async def cut(self: db.Connection, statement: str, *args: Any, **kwargs: Any) -> str:
+    async def cut(self: Connection, statement: str, *args: Any, **kwargs: Any) -> str:
         if statement != "COMMIT" or not plan:
             return await execute(self, statement, *args, **kwargs)
         if plan.pop(0) == "after":
             await execute(self, statement)
         raise Cut
 
-    monkeypatch.setattr(db.Connection, "execute", cut)
+    monkeypatch.setattr(Connection, "execute", cut)
     return plan
 
 
 @retry_conflicts
-async def add(pool: "db.Pool") -> None:
+async def add(pool: "Pool") -> None:
     async with transaction(pool) as conn:
         await conn.execute(ADD, "ball")
 
 
-async def test_a_transaction_that_committed_although_the_answer_was_lost_is_a_success(pool: "db.Pool", cuts: list[str]) -> None:
+async def test_a_transaction_that_committed_although_the_answer_was_lost_is_a_success(pool: "Pool", cuts: list[str]) -> None:
     cuts.append("after")
     await add(pool)
     assert await pool.fetchval(NAMES) == ["ball"]
 
 
-async def test_what_did_not_commit_when_the_connection_broke_is_run_again_and_happens_once(pool: "db.Pool", cuts: list[str]) -> None:
+async def test_what_did_not_commit_when_the_connection_broke_is_run_again_and_happens_once(pool: "Pool", cuts: list[str]) -> None:
     cuts += ["before", "before", "after"]
     await add(pool)
     assert cuts == []
     assert await pool.fetchval(NAMES) == ["ball"]
 
 
-async def test_what_never_commits_is_unavailable_in_the_end(pool: "db.Pool", cuts: list[str]) -> None:
+async def test_what_never_commits_is_unavailable_in_the_end(pool: "Pool", cuts: list[str]) -> None:
     cuts += ["before"] * transactions.TRIES
     with pytest.raises(DatabaseUnavailable):
         await add(pool)
@@ -68,7 +70,7 @@ async def test_what_never_commits_is_unavailable_in_the_end(pool: "db.Pool", cut
 
 
 async def test_an_outcome_that_nobody_can_tell_is_unknown_and_not_run_again(
-    pool: "db.Pool", cuts: list[str], monkeypatch: pytest.MonkeyPatch
+    pool: "Pool", cuts: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(transactions, "GET_OUTCOME", "SELECT 'in progress' || left(concat($1::text, $2::timestamptz), 0)")
     monkeypatch.setattr(transactions, "RESOLVE_S", 0.2)
@@ -78,7 +80,7 @@ async def test_an_outcome_that_nobody_can_tell_is_unknown_and_not_run_again(
     assert cuts == ["after"]
 
 
-async def test_a_deadlock_victim_is_run_again(pool: "db.Pool") -> None:
+async def test_a_deadlock_victim_is_run_again(pool: "Pool") -> None:
     await pool.execute("INSERT INTO categories (name) VALUES ('a'), ('b')")
     meeting = asyncio.Barrier(2)
     runs = 0
@@ -97,7 +99,7 @@ async def test_a_deadlock_victim_is_run_again(pool: "db.Pool") -> None:
     assert runs == 3
 
 
-async def test_a_caller_who_leaves_during_the_block_leaves_nothing(pool: "db.Pool") -> None:
+async def test_a_caller_who_leaves_during_the_block_leaves_nothing(pool: "Pool") -> None:
     async def add_slowly() -> None:
         async with transaction(pool) as conn:
             await conn.execute(ADD, "half")
@@ -112,7 +114,7 @@ async def test_a_caller_who_leaves_during_the_block_leaves_nothing(pool: "db.Poo
     assert await pool.fetchval(NAMES) is None
 
 
-async def test_a_commit_that_was_sent_happens_although_its_caller_leaves(pool: "db.Pool", monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_commit_that_was_sent_happens_although_its_caller_leaves(pool: "Pool", monkeypatch: pytest.MonkeyPatch) -> None:
     committing = asyncio.Event()
     monkeypatch.setattr("mercato_server.failpoints.hit", lambda place: committing.set() if place == "before commit" else None)
     task = asyncio.ensure_future(add(pool))
@@ -126,7 +128,7 @@ async def test_a_commit_that_was_sent_happens_although_its_caller_leaves(pool: "
 
 
 @pytest.mark.parametrize("patience", [1.0, 0.25])
-async def test_a_lock_is_given_up_before_the_callers_time_is_up(pool: "db.Pool", database: str, patience: float, within: Within) -> None:
+async def test_a_lock_is_given_up_before_the_callers_time_is_up(pool: "Pool", database: str, patience: float, within: Within) -> None:
     time_s = within(0.2)
     most_s = time_s * (1 - transactions.RESERVE) * patience
     await pool.execute(ADD, "locked")
@@ -142,16 +144,16 @@ async def test_a_lock_is_given_up_before_the_callers_time_is_up(pool: "db.Pool",
     await blocker.close()
 
 
-async def append(conn: "db.Conn", kind: str) -> None:
+async def append(conn: "Conn", kind: str) -> None:
     subject = await conn.fetchval("SELECT uuidv7()")
     await events.append(conn, [Event(kind, subject, {"n": 1})])
 
 
-async def kinds(pool: "db.Pool", after: Cursor) -> list[str]:
+async def kinds(pool: "Pool", after: Cursor) -> list[str]:
     return [event.kind async for _, event in feed.read(pool, after, follow=False)]
 
 
-async def test_a_reader_of_the_feed_misses_no_event_that_commits_late(pool: "db.Pool", database: str) -> None:
+async def test_a_reader_of_the_feed_misses_no_event_that_commits_late(pool: "Pool", database: str) -> None:
     late = await asyncpg.connect(database)
     await late.execute("BEGIN")
     await append(late, "late")
@@ -166,7 +168,7 @@ async def test_a_reader_of_the_feed_misses_no_event_that_commits_late(pool: "db.
     await late.close()
 
 
-async def test_the_feed_is_in_the_order_of_numbers_not_of_digits(pool: "db.Pool") -> None:
+async def test_the_feed_is_in_the_order_of_numbers_not_of_digits(pool: "Pool") -> None:
     await pool.execute(
         "INSERT INTO events (xid, kind, subject_id) SELECT n::text::xid8, n::text, uuidv7() FROM unnest(ARRAY[9, 10, 99, 100]) AS n"
     )
@@ -174,7 +176,7 @@ async def test_the_feed_is_in_the_order_of_numbers_not_of_digits(pool: "db.Pool"
     assert (await kinds(pool, Cursor(10, 0)))[:2] == ["10", "99"]
 
 
-async def test_a_reader_of_the_feed_sees_each_event_once_while_many_write(pool: "db.Pool") -> None:
+async def test_a_reader_of_the_feed_sees_each_event_once_while_many_write(pool: "Pool") -> None:
     async def write(number: int) -> None:
         async with transaction(pool) as conn:
             await append(conn, f"e{number}")

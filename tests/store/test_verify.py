@@ -18,7 +18,9 @@ from rich.console import Console
 
 from mercato.v1 import cart_pb2, catalog_pb2, order_pb2
 from mercato.v1.money_pb2 import Money
-from mercato_server import audit, db, schema
+from mercato_server.cli import verify as audit
+from mercato_server.database import migrations
+from mercato_server.database.pool import Conn, Pool, small_pool
 from mercato_server.demo import catalog
 from mercato_server.domain.orders import NEXT, OrderStatus
 from mercato_server.embedded.postgres import Postgres
@@ -76,7 +78,7 @@ async def trade(shop: Shop) -> None:
 
 
 @pytest.fixture
-async def conn(pool: "db.Pool") -> AsyncIterator["db.Conn"]:
+async def conn(pool: "Pool") -> AsyncIterator["Conn"]:
     async with pool.acquire() as conn:
         yield conn
 
@@ -90,7 +92,7 @@ def traded_template(postgres: Postgres) -> str:
 
 async def _make_template(postgres: Postgres, name: str) -> None:
     url = await create(postgres, name, MIGRATED)
-    async with db.small_pool(url) as pool, worker(settings_of(url), pool) as shop:
+    async with small_pool(url) as pool, worker(settings_of(url), pool) as shop:
         await trade(shop)
 
 
@@ -102,7 +104,7 @@ async def traded_url(postgres: Postgres, traded_template: str) -> AsyncIterator[
 
 
 @pytest.fixture
-async def traded(traded_url: str) -> AsyncIterator["db.Conn"]:
+async def traded(traded_url: str) -> AsyncIterator["Conn"]:
     connection = await asyncpg.connect(traded_url)
     yield connection
     await connection.close()
@@ -113,20 +115,20 @@ def violated(findings: list[Finding]) -> dict[str, tuple[str, ...]]:
     return {item.invariant.name: item.examples for item in findings if item.violations}
 
 
-async def test_nothing_is_found_in_an_empty_shop(conn: "db.Conn") -> None:
+async def test_nothing_is_found_in_an_empty_shop(conn: "Conn") -> None:
     findings = await verify(conn)
     assert [item.invariant for item in findings] == list(INVARIANTS)
     assert not violated(findings)
     assert not conn.is_in_transaction()
 
 
-async def test_nothing_is_found_in_the_demo_shop(database: str, conn: "db.Conn") -> None:
+async def test_nothing_is_found_in_the_demo_shop(database: str, conn: "Conn") -> None:
     categories, products = catalog()
     assert await demo.load(database, categories, products)
     assert not violated(await verify(conn))
 
 
-async def test_nothing_is_found_in_a_shop_that_trades(traded: "db.Conn") -> None:
+async def test_nothing_is_found_in_a_shop_that_trades(traded: "Conn") -> None:
     states = {row["status"] for row in await traded.fetch("SELECT status FROM orders")}
     assert states == {"placed", "paid", "delivered", "cancelled", "refunded"}
     assert await traded.fetchval("SELECT count(*) FROM cart_items") > 0
@@ -141,20 +143,20 @@ AGE = (
 )
 
 
-async def grow_old(conn: "db.Conn", age: str) -> None:
+async def grow_old(conn: "Conn", age: str) -> None:
     for statement in AGE:
         await conn.execute(statement, age)
 
 
 @pytest.mark.parametrize("age", ["23 hours 59 minutes", "25 hours", "6 days 23 hours 30 minutes", "8 days"])
-async def test_what_was_swept_is_not_missed(traded_url: str, traded: "db.Conn", age: str) -> None:
+async def test_what_was_swept_is_not_missed(traded_url: str, traded: "Conn", age: str) -> None:
     await grow_old(traded, age)
-    async with db.small_pool(traded_url) as pool:
+    async with small_pool(traded_url) as pool:
         await sweeps.sweep(pool)
     assert not violated(await verify(traded))
 
 
-async def test_a_key_that_another_call_took_after_a_day_is_not_its_orders_any_more(shop: Shop, conn: "db.Conn") -> None:
+async def test_a_key_that_another_call_took_after_a_day_is_not_its_orders_any_more(shop: Shop, conn: "Conn") -> None:
     admin, buyer = await shop.person(admin=True), await shop.person()
     ball = await shop.product(admin)
     await buy(shop, buyer, [ball], "again")
@@ -186,7 +188,7 @@ ONLY_IN_EVERYTHING = {
     ],
 )
 async def test_a_corruption_is_found_by_its_invariant_and_no_other(
-    traded: "db.Conn", request: pytest.FixtureRequest, invariant: str, corruption: str
+    traded: "Conn", request: pytest.FixtureRequest, invariant: str, corruption: str
 ) -> None:
     await traded.execute(PREPARE)
     before = await inspect(traded)
@@ -206,7 +208,7 @@ def test_every_invariant_has_its_corruptions() -> None:
     assert [invariant.name for invariant in INVARIANTS] == list(CORRUPTIONS)
 
 
-async def test_violations_are_counted_and_the_first_ones_named(traded: "db.Conn") -> None:
+async def test_violations_are_counted_and_the_first_ones_named(traded: "Conn") -> None:
     orders = await traded.fetchval("SELECT count(*) FROM orders")
     await traded.execute("UPDATE orders SET total_minor = total_minor + 1")
     [totals] = [item for item in await verify(traded) if item.violations]
@@ -214,7 +216,7 @@ async def test_violations_are_counted_and_the_first_ones_named(traded: "db.Conn"
     assert await traded.fetchval("SELECT id::text FROM orders WHERE $1 LIKE '%' || id || '%'", totals.examples[0])
 
 
-async def test_each_allowed_way_holds_and_no_other(shop: Shop, conn: "db.Conn") -> None:
+async def test_each_allowed_way_holds_and_no_other(shop: Shop, conn: "Conn") -> None:
     """Every path of three states is tried: what the domain allows, and only that, is allowed here."""
     admin, buyer = await shop.person(admin=True), await shop.person()
     order = await buy(shop, buyer, [await shop.product(admin)])
@@ -235,7 +237,7 @@ async def test_each_allowed_way_holds_and_no_other(shop: Shop, conn: "db.Conn") 
                     assert await holds([first, second, third]) == allowed
 
 
-async def test_all_connections_see_one_snapshot_while_others_commit(traded_url: str, traded: "db.Conn") -> None:
+async def test_all_connections_see_one_snapshot_while_others_commit(traded_url: str, traded: "Conn") -> None:
     """Somebody holds locks until the snapshot is taken, and corrupts everything before anything is read."""
     others = [await asyncpg.connect(traded_url) for _ in range(3)]
     writer, second, watcher = others
@@ -256,7 +258,7 @@ async def test_all_connections_see_one_snapshot_while_others_commit(traded_url: 
 TOUCH = "UPDATE orders SET total_minor = total_minor + $1 WHERE id = (SELECT id FROM orders ORDER BY id LIMIT 1)"
 
 
-async def test_what_was_written_before_the_last_pass_is_not_looked_at_again(traded: "db.Conn") -> None:
+async def test_what_was_written_before_the_last_pass_is_not_looked_at_again(traded: "Conn") -> None:
     await traded.execute(TOUCH, 1)
     everything = await inspect(traded)
     assert list(violated(everything.findings)) == ["totals"]
@@ -266,7 +268,7 @@ async def test_what_was_written_before_the_last_pass_is_not_looked_at_again(trad
     assert [item.violations for item in changed.findings if item.invariant.name == "totals"] == [1]
 
 
-async def test_a_transaction_that_commits_late_is_not_skipped(traded_url: str, traded: "db.Conn") -> None:
+async def test_a_transaction_that_commits_late_is_not_skipped(traded_url: str, traded: "Conn") -> None:
     writer = await asyncpg.connect(traded_url)
     late = writer.transaction()
     await late.start()
@@ -282,7 +284,7 @@ async def test_a_transaction_that_commits_late_is_not_skipped(traded_url: str, t
     await writer.close()
 
 
-async def test_a_checkout_under_way_is_no_finding(traded_url: str, traded: "db.Conn") -> None:
+async def test_a_checkout_under_way_is_no_finding(traded_url: str, traded: "Conn") -> None:
     writer = await asyncpg.connect(traded_url)
     async with writer.transaction():
         await writer.execute("UPDATE products SET stock = stock - 1; DELETE FROM order_history")
@@ -291,7 +293,7 @@ async def test_a_checkout_under_way_is_no_finding(traded_url: str, traded: "db.C
 
 
 @pytest.mark.race
-async def test_nothing_is_found_at_any_moment_of_a_busy_shop(shop: Shop, conn: "db.Conn", race_rounds: int) -> None:
+async def test_nothing_is_found_at_any_moment_of_a_busy_shop(shop: Shop, conn: "Conn", race_rounds: int) -> None:
     for _ in range(race_rounds):
         trading = asyncio.gather(*(trade(shop) for _ in range(3)))
         line = None
@@ -321,7 +323,7 @@ async def test_the_command_succeeds_and_lists_every_invariant_if_all_hold(traded
     assert all(invariant.name in done.stdout for invariant in INVARIANTS)
 
 
-async def test_the_command_fails_and_names_what_is_violated(traded_url: str, traded: "db.Conn") -> None:
+async def test_the_command_fails_and_names_what_is_violated(traded_url: str, traded: "Conn") -> None:
     order_ids = [row["id"] for row in await traded.fetch("UPDATE orders SET total_minor = total_minor + 1 RETURNING id")]
     done = await run_verify(url=traded_url)
     assert done.returncode == 1
@@ -346,7 +348,7 @@ async def watching(url: str) -> AsyncIterator[asyncio.subprocess.Process]:
         await process.wait()
 
 
-async def test_a_watch_goes_on_with_what_changed_and_ends_when_something_does_not_hold(traded_url: str, traded: "db.Conn") -> None:
+async def test_a_watch_goes_on_with_what_changed_and_ends_when_something_does_not_hold(traded_url: str, traded: "Conn") -> None:
     async with watching(traded_url) as process:
         assert process.stdout
         assert b"checked everything" in await process.stdout.readline()
@@ -358,7 +360,7 @@ async def test_a_watch_goes_on_with_what_changed_and_ends_when_something_does_no
     assert b"\ntotals: order_id=" in output
 
 
-async def test_a_watch_that_is_interrupted_checks_everything_at_the_end(traded_url: str, traded: "db.Conn") -> None:
+async def test_a_watch_that_is_interrupted_checks_everything_at_the_end(traded_url: str, traded: "Conn") -> None:
     async with watching(traded_url) as process:
         assert process.stdout
         await process.stdout.readline()
@@ -385,7 +387,7 @@ async def test_the_command_fails_if_the_database_cannot_be_reached(url: str) -> 
 
 
 async def test_the_command_checks_a_data_directory(own_postgres: Postgres, tmp_path: Path) -> None:
-    await schema.migrate(own_postgres.url())
+    await migrations.migrate(own_postgres.url())
     done = await run_verify("--data-dir", str(own_postgres.run_dir.parent))
     assert (done.returncode, done.stderr) == (0, "")
     done = await run_verify("--data-dir", str(tmp_path))

@@ -15,14 +15,15 @@ from google.rpc.status_pb2 import Status
 
 from mercato.v1 import auth_pb2, auth_pb2_grpc, cart_pb2, cart_pb2_grpc, catalog_pb2, catalog_pb2_grpc, order_pb2, order_pb2_grpc
 from mercato.v1.money_pb2 import Money
-from mercato_server import app, keyrings
-from mercato_server.config import Hashing, Limits, Settings
-from mercato_server.db import Pool
+from mercato_server.config.settings import Hashing, Limits, Settings
+from mercato_server.database.pool import Pool
 from mercato_server.domain.accounts import Account, Device, Role
-from mercato_server.domain.passwords import hash_password
-from mercato_server.domain.refresh_tokens import RefreshTokens, digest
-from mercato_server.domain.tokens import Tokens
+from mercato_server.security import keyrings
+from mercato_server.security.passwords import hash_password
+from mercato_server.security.refresh_tokens import RefreshTokens, digest
+from mercato_server.security.tokens import Tokens
 from mercato_server.store import accounts, sessions
+from mercato_server.worker import running
 
 PASSWORD = "securepass123"
 SOON_S = 0.25
@@ -166,7 +167,7 @@ def settings_of(database: str) -> Settings:
 @asynccontextmanager
 async def worker(settings: Settings, pool: "Pool") -> AsyncIterator[Shop]:
     """Run a worker, reached through a real channel."""
-    async with app.running(settings) as (_, [port]), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+    async with running(settings) as (_, [port]), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         yield Shop(channel, pool)
 
 

@@ -14,9 +14,10 @@ from google.protobuf.message import Message
 from mercato.v1.cart_pb2 import Cart, GetCartRequest
 from mercato.v1.catalog_pb2 import ListProductsRequest, Product
 from mercato.v1.order_pb2 import ListAllOrdersRequest, ListOrdersRequest, Order
-from mercato_server import app, db
-from mercato_server.config import Settings
+from mercato_server.config.settings import Settings
+from mercato_server.database.pool import Conn, small_pool
 from mercato_server.store.verify import verify
+from mercato_server.worker import SERVICES, running
 from support.model import Model
 from support.records import Answer, Call, predictable
 from support.shop import Person, Shop, refusal
@@ -24,7 +25,7 @@ from support.shop import Person, Shop, refusal
 Result = TypeVar("Result")
 
 KEPT = ("accounts", "sessions", "refresh_tokens", "signing_keys", "shop", "schema_migrations")
-METHODS = {method.input_type.full_name: f"/{service.full_name}/{method.name}" for service in app.SERVICES for method in service.methods}
+METHODS = {method.input_type.full_name: f"/{service.full_name}/{method.name}" for service in SERVICES for method in service.methods}
 TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> ALL($1::text[])"
 """What one example must not leave to the next."""
 LEDGER = "SELECT product_id::text, kind, delta, order_id::text FROM stock_ledger"
@@ -160,7 +161,7 @@ class Stage:
             return await findings(conn)
 
 
-async def findings(conn: "db.Conn") -> list[str]:
+async def findings(conn: "Conn") -> list[str]:
     """Return what `verify` finds, in words."""
     return [f"{finding.invariant.name}: {finding.examples}" for finding in await verify(conn) if finding.violations]
 
@@ -177,12 +178,12 @@ def staged(settings: Settings) -> Iterator[Stage]:
 
 
 async def _opened(stack: AsyncExitStack, runner: asyncio.Runner, settings: Settings) -> Stage:
-    pool = await stack.enter_async_context(db.small_pool(settings.database_url))
+    pool = await stack.enter_async_context(small_pool(settings.database_url))
     shops = []
     for batch_max in (64, 1):
         # What one worker remembers may be 250 ms behind the other; the model is never.
         own = replace(settings, batch_max=batch_max, cached_products=0, access_token_expire_minutes=24 * 60)
-        _, [port] = await stack.enter_async_context(app.running(own))
+        _, [port] = await stack.enter_async_context(running(own))
         channel = await stack.enter_async_context(grpc.aio.insecure_channel(f"127.0.0.1:{port}"))
         shops.append(Shop(channel, pool))
     return Stage(runner, shops, await shops[0].person(admin=True), [await shops[0].person() for _ in range(3)])

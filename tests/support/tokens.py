@@ -2,8 +2,8 @@
 
 from uuid import UUID
 
-from mercato_server.db import Pool
-from mercato_server.domain.one_time_tokens import OneTimeTokens, digest
+from mercato_server.database.pool import Pool
+from mercato_server.security.one_time_tokens import OneTimeTokens, digest
 from support.shop import Person
 
 INSERT_MAIL = "INSERT INTO mails (template, address, sent_at) VALUES ($1, $2, now()) RETURNING id"

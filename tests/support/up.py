@@ -21,10 +21,11 @@ from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
-from mercato_server import db, keyrings
-from mercato_server.config import Settings
-from mercato_server.domain.tokens import Keyring
+from mercato_server.config.settings import Settings
+from mercato_server.database.pool import small_pool
 from mercato_server.embedded.postgres import Postgres
+from mercato_server.security import keyrings
+from mercato_server.security.tokens import Keyring
 from ports import free_port
 from support.patience import patient, until_sync
 from support.post import token
@@ -112,7 +113,7 @@ class Up:
 
 
 async def _keyring(settings: Settings) -> Keyring:
-    async with db.small_pool(settings.database_url) as pool:
+    async with small_pool(settings.database_url) as pool:
         return await keyrings.load(pool, settings)
 
 

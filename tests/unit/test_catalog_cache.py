@@ -9,9 +9,9 @@ from uuid import UUID, uuid4
 import pytest
 
 from mercato.v1.catalog_pb2 import ListProductsResponse, Product
-from mercato_server.catalog_cache import PAGE_MAX, CatalogCache, Loaded, Page, Tally, response
-from mercato_server.feed import Listener
-from mercato_server.revisions import BYTES, Revisions
+from mercato_server.cache.catalog_cache import PAGE_MAX, CatalogCache, Loaded, Page, Tally, response
+from mercato_server.cache.epochs import BYTES, Epochs
+from mercato_server.feed.listener import Listener
 from mercato_server.store.events import News, Snapshot
 
 BALL, BIKE = uuid4(), uuid4()
@@ -41,16 +41,16 @@ async def shelf() -> Shelf:
     return Shelf()
 
 
-def cache_of(shelf: Shelf, revisions: Revisions) -> CatalogCache:
+def cache_of(shelf: Shelf, epochs: Epochs) -> CatalogCache:
     pool: Any = None  # nobody listens here
     listener = Listener(pool)
     listener._heard_until = float("inf")
-    return CatalogCache(shelf.load, listener, revisions, products_max=3, pages_max=2)
+    return CatalogCache(shelf.load, listener, epochs, products_max=3, pages_max=2)
 
 
 @pytest.fixture
 async def cache(shelf: Shelf) -> CatalogCache:
-    return cache_of(shelf, Revisions())
+    return cache_of(shelf, Epochs())
 
 
 def keep(cache: CatalogCache, products: dict[UUID, bytes]) -> None:
@@ -122,7 +122,7 @@ async def test_products_of_a_list_that_was_read_before_a_change_are_not_kept_aft
 
 async def test_what_a_worker_changes_is_forgotten_at_once_by_all_of_its_host(shelf: Shelf) -> None:
     memory = mmap.mmap(-1, BYTES)
-    here, there = cache_of(shelf, Revisions(memory)), cache_of(shelf, Revisions(memory))
+    here, there = cache_of(shelf, Epochs(memory)), cache_of(shelf, Epochs(memory))
     shelf.versions = {BALL: 1, BIKE: 1}
     for at in (here, there):
         keep_page(at, b"all", {BALL: b"1", BIKE: b"1"})
@@ -140,7 +140,7 @@ async def test_what_a_worker_changes_is_forgotten_at_once_by_all_of_its_host(she
 
 async def test_what_a_worker_has_only_heard_of_is_its_own_affair(shelf: Shelf) -> None:
     memory = mmap.mmap(-1, BYTES)
-    here, there = cache_of(shelf, Revisions(memory)), cache_of(shelf, Revisions(memory))
+    here, there = cache_of(shelf, Epochs(memory)), cache_of(shelf, Epochs(memory))
     for at in (here, there):
         keep_page(at, b"all", {BALL: b"1"})
     hear(here, "stock.changed", BALL, LATER)

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 import pytest
 
-from mercato_server.coalescer import Coalescer
-from mercato_server.config import Batching
+from mercato_server.config.settings import Batching
+from mercato_server.database.batching import Coalescer
+from mercato_server.database.transactions import deadline
 from mercato_server.domain.errors import CartEmpty, Conflict, DatabaseUnavailable, MercatoError, Overloaded
-from mercato_server.transactions import deadline
 from support.patience import patient
 
 Request = tuple[str, int]

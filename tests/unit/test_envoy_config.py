@@ -12,10 +12,11 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.rpc import status_pb2
 
 from mercato.v1 import policy_pb2
-from mercato_server.config import EdgeSettings, Limits, TlsFiles
+from mercato_server.config.edge_settings import EdgeSettings, TlsFiles
+from mercato_server.config.environment import ConfigError
+from mercato_server.config.settings import Limits
 from mercato_server.edge.envoy import render
 from mercato_server.edge.rpcs import rpcs, template_regex
-from mercato_server.variables import ConfigError
 from support.certificates import certificate
 from support.patience import patient
 

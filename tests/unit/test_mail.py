@@ -2,10 +2,10 @@
 
 import pytest
 
-from mercato_server.config import MailSettings, SmtpServer
+from mercato_server.config.environment import ConfigError
+from mercato_server.config.settings import MailSettings, SmtpServer
 from mercato_server.domain.mails import ascii_address
 from mercato_server.domain.money import amount
-from mercato_server.variables import ConfigError
 
 
 @pytest.mark.parametrize(

@@ -1,18 +1,19 @@
 """Validation of requests, login bodies, settings, and what errors look like on the wire."""
 
 import pytest
+from google.rpc import code_pb2
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, PreconditionFailure, ResourceInfo, RetryInfo
 from google.rpc.status_pb2 import Status
-from grpc import StatusCode
 
 from mercato.v1.money_pb2 import Money
-from mercato_server.config import EdgeSettings, Settings
+from mercato_server.config.edge_settings import EdgeSettings
+from mercato_server.config.environment import ConfigError
+from mercato_server.config.settings import Settings
 from mercato_server.domain import errors
 from mercato_server.domain.errors import InvalidRequest, MercatoError, Violation
-from mercato_server.handlers.checks import Checks
 from mercato_server.handlers.forms import credentials
-from mercato_server.interceptors.statuses import status_metadata
-from mercato_server.variables import ConfigError
+from mercato_server.rpc.statuses import status_metadata
+from mercato_server.validation.checks import Checks
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -159,13 +160,13 @@ def kinds(status: Status) -> list[str]:
 def test_an_error_carries_the_details_of_its_code(error: MercatoError, expected: list[type]) -> None:
     status, metadata = details(error)
     assert kinds(status) == [kind.__name__ for kind in expected]
-    assert status.code == error.code.value[0]
+    assert code_pb2.Code.Name(status.code) == error.code.name
     assert ("retry-after" in metadata) == (RetryInfo in expected)
 
 
 def test_a_missing_token_says_how_to_authenticate() -> None:
     _, metadata = details(errors.TokenInvalid("no token"))
-    assert errors.TokenInvalid.code is StatusCode.UNAUTHENTICATED
+    assert errors.TokenInvalid.code is errors.Code.UNAUTHENTICATED
     assert metadata["www-authenticate"] == "Bearer"
 
 

@@ -9,11 +9,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from mercato_server.domain.errors import PageTokenInvalid, TokenInvalid
-from mercato_server.domain.keys import WrongSecretError, generate, unseal
 from mercato_server.domain.paging import PageTokens, Position
-from mercato_server.domain.passwords import hash_password, unmatched_hash, verify_password, weakness
-from mercato_server.domain.refresh_tokens import LENGTH, RefreshTokens, digest
-from mercato_server.domain.tokens import Keyring, Tokens
+from mercato_server.security.keys import WrongSecretError, generate, unseal
+from mercato_server.security.passwords import hash_password, unmatched_hash, verify_password, weakness
+from mercato_server.security.refresh_tokens import LENGTH, RefreshTokens, digest
+from mercato_server.security.tokens import Keyring, Tokens
 
 SECRET = "s" * 32
 ACCOUNT, SESSION = uuid4(), uuid4()

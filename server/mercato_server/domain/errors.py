@@ -5,10 +5,25 @@ Each class fixes the gRPC code and the reason (AIP-193); everything that is not 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import ClassVar
 from uuid import UUID
 
-from grpc import StatusCode
+
+class Code(Enum):
+    """The kind of a refusal, by the names of google.rpc.Code."""
+
+    ABORTED = auto()
+    ALREADY_EXISTS = auto()
+    DEADLINE_EXCEEDED = auto()
+    FAILED_PRECONDITION = auto()
+    INTERNAL = auto()
+    INVALID_ARGUMENT = auto()
+    NOT_FOUND = auto()
+    PERMISSION_DENIED = auto()
+    RESOURCE_EXHAUSTED = auto()
+    UNAUTHENTICATED = auto()
+    UNAVAILABLE = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +47,7 @@ class Shortage:
 class MercatoError(Exception):
     """A refusal that the caller can act on."""
 
-    code: ClassVar[StatusCode]
+    code: ClassVar[Code]
     reason: ClassVar[str]
     retry_after_s: float = 1.0
     """Advice for the codes that carry a RetryInfo."""
@@ -48,7 +63,7 @@ class MercatoError(Exception):
 class InvalidRequest(MercatoError):
     """The request breaks the contract; lists every violation."""
 
-    code, reason = StatusCode.INVALID_ARGUMENT, "INVALID_FIELD"
+    code, reason = Code.INVALID_ARGUMENT, "INVALID_FIELD"
 
     def __init__(self, violations: Sequence[Violation]) -> None:
         super().__init__("; ".join(f"{v.field}: {v.description}" if v.field else v.description for v in violations))
@@ -76,13 +91,13 @@ class IdempotencyKeyReused(InvalidRequest):
 class TokenInvalid(MercatoError):
     """The access token is missing, malformed, expired or of nobody."""
 
-    code, reason = StatusCode.UNAUTHENTICATED, "TOKEN_INVALID"
+    code, reason = Code.UNAUTHENTICATED, "TOKEN_INVALID"
 
 
 class InvalidCredentials(MercatoError):
     """E-mail and password do not belong together; never says which of them is wrong."""
 
-    code, reason = StatusCode.UNAUTHENTICATED, "INVALID_CREDENTIALS"
+    code, reason = Code.UNAUTHENTICATED, "INVALID_CREDENTIALS"
 
     def __init__(self) -> None:
         super().__init__("e-mail or password is wrong")
@@ -91,7 +106,7 @@ class InvalidCredentials(MercatoError):
 class RefreshTokenInvalid(MercatoError):
     """The refresh token is unknown, used up, or of a session that has ended; never says which."""
 
-    code, reason = StatusCode.UNAUTHENTICATED, "REFRESH_TOKEN_INVALID"
+    code, reason = Code.UNAUTHENTICATED, "REFRESH_TOKEN_INVALID"
 
     def __init__(self) -> None:
         super().__init__("the refresh token is not valid any more; log in again")
@@ -100,7 +115,7 @@ class RefreshTokenInvalid(MercatoError):
 class PasswordWrong(MercatoError):
     """The current password is another one. Not UNAUTHENTICATED: the token of the call is fine."""
 
-    code, reason = StatusCode.PERMISSION_DENIED, "PASSWORD_WRONG"
+    code, reason = Code.PERMISSION_DENIED, "PASSWORD_WRONG"
 
     def __init__(self) -> None:
         super().__init__("the current password is wrong")
@@ -109,7 +124,7 @@ class PasswordWrong(MercatoError):
 class TooManyAttempts(MercatoError):
     """Logins with this e-mail address failed too often to try again already."""
 
-    code, reason = StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_ATTEMPTS"
+    code, reason = Code.RESOURCE_EXHAUSTED, "TOO_MANY_ATTEMPTS"
 
     def __init__(self, retry_after_s: float) -> None:
         super().__init__("too many failed logins; wait before the next attempt")
@@ -119,7 +134,7 @@ class TooManyAttempts(MercatoError):
 class OneTimeTokenInvalid(MercatoError):
     """The token of a mail is unknown, used up, expired or followed by a newer one; never says which."""
 
-    code, reason = StatusCode.FAILED_PRECONDITION, "ONE_TIME_TOKEN_INVALID"
+    code, reason = Code.FAILED_PRECONDITION, "ONE_TIME_TOKEN_INVALID"
 
     def __init__(self) -> None:
         super().__init__("the token of this mail is not valid any more; ask for a new one")
@@ -128,7 +143,7 @@ class OneTimeTokenInvalid(MercatoError):
 class TooManyMails(MercatoError):
     """As many mails of this kind as may be sent to an address in an hour have been asked for."""
 
-    code, reason = StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_MAILS"
+    code, reason = Code.RESOURCE_EXHAUSTED, "TOO_MANY_MAILS"
 
     def __init__(self, retry_after_s: float) -> None:
         super().__init__("too many mails were asked for; look into the last one, or wait")
@@ -138,7 +153,7 @@ class TooManyMails(MercatoError):
 class AdminOnly(MercatoError):
     """The call is for administrators."""
 
-    code, reason = StatusCode.PERMISSION_DENIED, "ADMIN_ONLY"
+    code, reason = Code.PERMISSION_DENIED, "ADMIN_ONLY"
 
     def __init__(self) -> None:
         super().__init__("only administrators may do this")
@@ -147,7 +162,7 @@ class AdminOnly(MercatoError):
 class LastAdmin(MercatoError):
     """Nobody would be left who can administer the shop."""
 
-    code, reason = StatusCode.FAILED_PRECONDITION, "LAST_ADMIN"
+    code, reason = Code.FAILED_PRECONDITION, "LAST_ADMIN"
 
     def __init__(self) -> None:
         super().__init__("this is the last administrator; make another account one first")
@@ -156,7 +171,7 @@ class LastAdmin(MercatoError):
 class NotFound(MercatoError):
     """What the request names does not exist, for this caller."""
 
-    code = StatusCode.NOT_FOUND
+    code = Code.NOT_FOUND
     noun: ClassVar[str]
 
     def __init__(self, *ids: UUID) -> None:
@@ -197,7 +212,7 @@ class SessionNotFound(NotFound):
 class EmailTaken(MercatoError):
     """An account with this e-mail address exists."""
 
-    code, reason, resource_type = StatusCode.ALREADY_EXISTS, "EMAIL_TAKEN", "mercato.v1.User"
+    code, reason, resource_type = Code.ALREADY_EXISTS, "EMAIL_TAKEN", "mercato.v1.User"
 
     def __init__(self, email: str) -> None:
         super().__init__("an account with this e-mail address exists", resource=email)
@@ -206,7 +221,7 @@ class EmailTaken(MercatoError):
 class SkuTaken(MercatoError):
     """A product on sale has this SKU."""
 
-    code, reason, resource_type = StatusCode.ALREADY_EXISTS, "SKU_TAKEN", "mercato.v1.Product"
+    code, reason, resource_type = Code.ALREADY_EXISTS, "SKU_TAKEN", "mercato.v1.Product"
 
     def __init__(self, sku: str) -> None:
         super().__init__(f"a product with the SKU {sku!r} exists", resource=sku)
@@ -215,7 +230,7 @@ class SkuTaken(MercatoError):
 class CategoryTaken(MercatoError):
     """A category of this name exists."""
 
-    code, reason, resource_type = StatusCode.ALREADY_EXISTS, "CATEGORY_TAKEN", "mercato.v1.Category"
+    code, reason, resource_type = Code.ALREADY_EXISTS, "CATEGORY_TAKEN", "mercato.v1.Category"
 
     def __init__(self, name: str) -> None:
         super().__init__(f"a category named {name!r} exists", resource=name)
@@ -224,25 +239,25 @@ class CategoryTaken(MercatoError):
 class CategoryInUse(MercatoError):
     """Products on sale belong to the category."""
 
-    code, reason = StatusCode.FAILED_PRECONDITION, "CATEGORY_IN_USE"
+    code, reason = Code.FAILED_PRECONDITION, "CATEGORY_IN_USE"
 
 
 class ProductNotDeleted(MercatoError):
     """Only a deleted product can be brought back."""
 
-    code, reason = StatusCode.FAILED_PRECONDITION, "PRODUCT_NOT_DELETED"
+    code, reason = Code.FAILED_PRECONDITION, "PRODUCT_NOT_DELETED"
 
 
 class CartLimit(MercatoError):
     """The cart would hold more than it may."""
 
-    code, reason = StatusCode.FAILED_PRECONDITION, "CART_LIMIT"
+    code, reason = Code.FAILED_PRECONDITION, "CART_LIMIT"
 
 
 class CartEmpty(MercatoError):
     """There is nothing to buy."""
 
-    code, reason = StatusCode.FAILED_PRECONDITION, "CART_EMPTY"
+    code, reason = Code.FAILED_PRECONDITION, "CART_EMPTY"
 
     def __init__(self) -> None:
         super().__init__("the cart is empty; add a product first")
@@ -251,7 +266,7 @@ class CartEmpty(MercatoError):
 class OutOfStock(MercatoError):
     """Stock does not suffice; lists every line that cannot be served."""
 
-    code, reason = StatusCode.FAILED_PRECONDITION, "OUT_OF_STOCK"
+    code, reason = Code.FAILED_PRECONDITION, "OUT_OF_STOCK"
 
     def __init__(self, shortages: Sequence[Shortage]) -> None:
         super().__init__(
@@ -263,25 +278,25 @@ class OutOfStock(MercatoError):
 class StockLimit(MercatoError):
     """The stock would pass what a product can have."""
 
-    code, reason = StatusCode.FAILED_PRECONDITION, "STOCK_LIMIT"
+    code, reason = Code.FAILED_PRECONDITION, "STOCK_LIMIT"
 
 
 class OrderState(MercatoError):
     """The order cannot go to that state from where it is."""
 
-    code, reason = StatusCode.FAILED_PRECONDITION, "ORDER_STATE"
+    code, reason = Code.FAILED_PRECONDITION, "ORDER_STATE"
 
 
 class StockChanged(MercatoError):
     """The stock is not what the caller saw."""
 
-    code, reason = StatusCode.ABORTED, "STOCK_CHANGED"
+    code, reason = Code.ABORTED, "STOCK_CHANGED"
 
 
 class EtagMismatch(MercatoError):
     """The resource changed since the caller read it."""
 
-    code, reason = StatusCode.ABORTED, "ETAG_MISMATCH"
+    code, reason = Code.ABORTED, "ETAG_MISMATCH"
 
     def __init__(self, noun: str, expected: str, current: str) -> None:
         super().__init__(f"the {noun} changed since it was read; read it again", metadata={"expected_etag": expected, "etag": current})
@@ -290,7 +305,7 @@ class EtagMismatch(MercatoError):
 class TotalChanged(MercatoError):
     """The cart costs something else than the caller expects."""
 
-    code, reason = StatusCode.ABORTED, "TOTAL_CHANGED"
+    code, reason = Code.ABORTED, "TOTAL_CHANGED"
 
     def __init__(self, expected_minor: int, total_minor: int) -> None:
         super().__init__(
@@ -302,19 +317,19 @@ class TotalChanged(MercatoError):
 class Conflict(MercatoError):
     """Others hold what the call needs; it changed nothing and can be repeated."""
 
-    code, reason, retry_after_s = StatusCode.ABORTED, "CONFLICT", 0.1
+    code, reason, retry_after_s = Code.ABORTED, "CONFLICT", 0.1
 
 
 class Overloaded(MercatoError):
     """The server sheds the call before it has done anything."""
 
-    code, reason = StatusCode.RESOURCE_EXHAUSTED, "OVERLOADED"
+    code, reason = Code.RESOURCE_EXHAUSTED, "OVERLOADED"
 
 
 class DatabaseUnavailable(MercatoError):
     """The database cannot be reached."""
 
-    code, reason = StatusCode.UNAVAILABLE, "DATABASE_UNAVAILABLE"
+    code, reason = Code.UNAVAILABLE, "DATABASE_UNAVAILABLE"
 
     def __init__(self) -> None:
         super().__init__("the database cannot be reached at the moment")
@@ -323,7 +338,7 @@ class DatabaseUnavailable(MercatoError):
 class DeadlineExceeded(MercatoError):
     """The time of the call is up."""
 
-    code, reason = StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED"
+    code, reason = Code.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED"
 
     def __init__(self) -> None:
         super().__init__("the deadline passed before the call was done")

@@ -4,7 +4,7 @@ import base64
 from collections.abc import Sequence
 from typing import Any
 
-from mercato_server.config import EdgeSettings
+from mercato_server.config.edge_settings import EdgeSettings
 from mercato_server.edge.rpcs import Rpc, descriptor_set, template_regex, transcoded_services
 
 CLUSTER = "mercato"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from mercato_server.config import EdgeSettings
+from mercato_server.config.edge_settings import EdgeSettings
 from mercato_server.edge.docs import Page, pages
 from mercato_server.edge.filters import CACHEABLE, CLUSTER, CORS, CREATED, LUA, RATE_LIMIT, SLASH, TRANSCODER, cors_policy, typed
 from mercato_server.edge.rpcs import Rpc

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from mercato_server.config.environment import ConfigError
 from mercato_server.embedded.postgres import Postgres
 from mercato_server.embedded.processes import EmbeddedError
-from mercato_server.variables import ConfigError
 
 RELOAD = b"reload\n"
 REQUEST_TIMEOUT_S = 5.0

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from mercato_server.config import drop_libpq_variables, optional_secret_key
+from mercato_server.config.settings import drop_libpq_variables, optional_secret_key
 from mercato_server.embedded.postgres import Postgres
 from mercato_server.embedded.processes import DirectoryInUseError, EmbeddedError
 

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
-from mercato_server.config import child_environ
+from mercato_server.config.settings import child_environ
 from mercato_server.embedded.processes import Account, Command, EmbeddedError, Process, lock
 
 USER = DATABASE = "mercato"

@@ -16,14 +16,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
-from mercato_server.config import EdgeSettings, MailSettings, Settings, child_environ, data_home, drop_libpq_variables
+from mercato_server.config.edge_settings import EdgeSettings
+from mercato_server.config.environment import PORT_MAX, ConfigError, environ_file
+from mercato_server.config.settings import MailSettings, Settings, child_environ, data_home, drop_libpq_variables
 from mercato_server.embedded import control, signals
 from mercato_server.embedded.database import secret_key
 from mercato_server.embedded.postgres import SETTINGS, Postgres
 from mercato_server.embedded.probes import POLL_S, until_healthy, until_listening, until_ready
 from mercato_server.embedded.processes import Command, EmbeddedError, Process, Program, complain, first, keep_running, while_alive
 from mercato_server.embedded.workers import Workers
-from mercato_server.variables import PORT_MAX, ConfigError, environ_file
 
 ENVOY_VERSION = "1.40.0"
 ENVOY_BYTES_MIN = 1024 * 1024
@@ -189,14 +190,15 @@ class Shop:
     async def _prepare_database(self, settings: Settings) -> None:
         import asyncpg
 
-        from mercato_server import demo, schema
+        from mercato_server import demo
+        from mercato_server.database import migrations
         from mercato_server.store.demo import load
 
         try:
-            await schema.migrate(settings.database_url)
+            await migrations.migrate(settings.database_url)
             if self._demo:
                 await load(settings.database_url, *demo.catalog())
-        except (schema.SchemaError, asyncpg.PostgresError) as error:
+        except (migrations.SchemaError, asyncpg.PostgresError) as error:
             raise EmbeddedError(f"the database in {self._data_dir} cannot be made ready: {error}") from error
 
     def _worker_environ(self) -> dict[str, str]:

@@ -1,25 +1,25 @@
 """AuthService."""
 
 from mercato.v1 import auth_pb2
-from mercato_server.config import Settings
-from mercato_server.context import Context
-from mercato_server.db import Pool
+from mercato_server.config.settings import Settings
+from mercato_server.database.pool import Pool
 from mercato_server.domain.accounts import FULL_NAME_MAX, Role, Session
 from mercato_server.domain.errors import InvalidCredentials, PasswordWrong
-from mercato_server.domain.passwords import PASSWORD_MAX_BYTES, weakness
-from mercato_server.domain.refresh_tokens import LENGTH, RefreshTokens, digest
 from mercato_server.handlers import convert
-from mercato_server.handlers.checks import Checks
 from mercato_server.handlers.forms import credentials
 from mercato_server.handlers.idempotency import Answer, Idempotency, answer
 from mercato_server.handlers.pages import Pager
 from mercato_server.handlers.recovery import RecoveryHandler
 from mercato_server.handlers.users import UserHandler
-from mercato_server.passwords import PasswordHasher
-from mercato_server.sessions import Sessions
+from mercato_server.rpc.context import Context
+from mercato_server.security.hash_pool import PasswordHasher
+from mercato_server.security.passwords import PASSWORD_MAX_BYTES, weakness
+from mercato_server.security.refresh_tokens import LENGTH, RefreshTokens, digest
+from mercato_server.security.session_cache import Sessions
 from mercato_server.store import accounts, idempotency, login_attempts, sessions
 from mercato_server.store.idempotency import IdempotencyKey, Stored
 from mercato_server.store.sessions import Opened
+from mercato_server.validation.checks import Checks
 
 EMAIL_MAX = 254
 """RFC 5321 section 4.5.3.1.3, as corrected by erratum 1690 of RFC 3696."""

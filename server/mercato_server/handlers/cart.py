@@ -3,17 +3,17 @@
 from uuid import UUID
 
 from mercato.v1 import cart_pb2
-from mercato_server.coalescer import Coalescer, Coalescers
-from mercato_server.config import Batching
-from mercato_server.context import Context
-from mercato_server.db import Pool
+from mercato_server.config.settings import Batching
+from mercato_server.database.batching import Coalescer, Coalescers
+from mercato_server.database.pool import Pool
 from mercato_server.domain.carts import LINE_QUANTITY_MAX, CartLine
 from mercato_server.handlers import convert
-from mercato_server.handlers.checks import Checks
 from mercato_server.handlers.idempotency import Answer, Idempotency, answer
+from mercato_server.rpc.context import Context
 from mercato_server.store import carts
 from mercato_server.store.carts import LineChange
 from mercato_server.store.idempotency import Stored
+from mercato_server.validation.checks import Checks
 
 Lines = tuple[CartLine, ...]
 

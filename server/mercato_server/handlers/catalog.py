@@ -5,10 +5,9 @@ from dataclasses import replace
 from uuid import UUID
 
 from mercato.v1 import catalog_pb2
-from mercato_server.catalog_cache import CatalogCache, Loaded, Page, response
-from mercato_server.config import Limits
-from mercato_server.context import Context
-from mercato_server.db import Pool
+from mercato_server.cache.catalog_cache import CatalogCache, Loaded, Page, response
+from mercato_server.config.settings import Limits
+from mercato_server.database.pool import Pool
 from mercato_server.domain.catalog import (
     CATEGORY_NAME_MAX,
     QUERY_MAX,
@@ -20,11 +19,13 @@ from mercato_server.domain.catalog import (
 )
 from mercato_server.domain.errors import ProductNotFound
 from mercato_server.domain.orders import REASON_MAX
-from mercato_server.handlers import convert, drafts
-from mercato_server.handlers.checks import Checks
+from mercato_server.handlers import convert
 from mercato_server.handlers.idempotency import Answer, Idempotency, answer
 from mercato_server.handlers.pages import Pager
+from mercato_server.rpc.context import Context
 from mercato_server.store import catalog, product_lists
+from mercato_server.validation import drafts
+from mercato_server.validation.checks import Checks
 
 # A field of the message, and its column in a draft.
 WRITABLE = {

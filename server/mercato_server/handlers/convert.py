@@ -13,9 +13,9 @@ from mercato_server.domain.accounts import Account, Role, Session
 from mercato_server.domain.audit_log import AuditEntry
 from mercato_server.domain.carts import CartLine, CartWarning, cart_etag, cart_total_minor
 from mercato_server.domain.catalog import Category, Product
-from mercato_server.domain.keys import coordinate
 from mercato_server.domain.orders import Order, OrderStatus
-from mercato_server.domain.tokens import Keyring
+from mercato_server.security.keys import coordinate
+from mercato_server.security.tokens import Keyring
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ROLES = {Role.USER: auth_pb2.ROLE_USER, Role.ADMIN: auth_pb2.ROLE_ADMIN}

@@ -8,8 +8,8 @@ from typing import TypeVar
 
 from google.protobuf.message import Message
 
-from mercato_server.context import Context
 from mercato_server.domain.errors import InvalidRequest, Violation
+from mercato_server.rpc.context import Context
 from mercato_server.store.idempotency import IdempotencyKey, Stored
 
 HEADER = "idempotency-key"

@@ -1,19 +1,19 @@
 """OrderService."""
 
 from mercato.v1 import order_pb2
-from mercato_server.coalescer import Coalescer, Coalescers
-from mercato_server.config import Batching
-from mercato_server.context import Context
-from mercato_server.db import Pool
+from mercato_server.config.settings import Batching
+from mercato_server.database.batching import Coalescer, Coalescers
+from mercato_server.database.pool import Pool
 from mercato_server.domain.accounts import Role
 from mercato_server.domain.errors import OrderNotFound
 from mercato_server.domain.orders import REASON_MAX, Order, OrderStatus, Terms
 from mercato_server.handlers import convert
-from mercato_server.handlers.checks import Checks
 from mercato_server.handlers.idempotency import Answer, Idempotency, answer
 from mercato_server.handlers.pages import Pager
+from mercato_server.rpc.context import Context
 from mercato_server.store import accounts, order_lists, orders
 from mercato_server.store.idempotency import Stored
+from mercato_server.validation.checks import Checks
 
 CART_ETAG_MAX = 64
 

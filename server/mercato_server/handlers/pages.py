@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Protocol
 
-from mercato_server.config import Limits
+from mercato_server.config.settings import Limits
 from mercato_server.domain.paging import Page, PageTokens, Position
-from mercato_server.handlers.checks import Checks
+from mercato_server.validation.checks import Checks
 
 
 class ListRequest(Protocol):

@@ -4,15 +4,15 @@ import hashlib
 import hmac
 
 from mercato.v1 import auth_pb2
-from mercato_server.context import Context
-from mercato_server.db import Pool
-from mercato_server.domain.one_time_tokens import LENGTH, digest
-from mercato_server.domain.passwords import weakness
-from mercato_server.handlers.checks import Checks
+from mercato_server.database.pool import Pool
 from mercato_server.handlers.idempotency import Answer, Idempotency, answer
-from mercato_server.passwords import PasswordHasher
+from mercato_server.rpc.context import Context
+from mercato_server.security.hash_pool import PasswordHasher
+from mercato_server.security.one_time_tokens import LENGTH, digest
+from mercato_server.security.passwords import weakness
 from mercato_server.store import idempotency, mails, recovery
 from mercato_server.store.idempotency import IdempotencyKey, Stored
+from mercato_server.validation.checks import Checks
 
 
 class RecoveryHandler:

@@ -1,15 +1,15 @@
 """The part of AuthService that is for administrators: accounts and the audit log."""
 
 from mercato.v1 import auth_pb2
-from mercato_server.context import Context
-from mercato_server.db import Pool
+from mercato_server.database.pool import Pool
 from mercato_server.domain.accounts import SEARCH_MAX, AccountFilter, Role
 from mercato_server.domain.audit_log import ACTION_MAX, AuditFilter
 from mercato_server.handlers import convert
-from mercato_server.handlers.checks import Checks
 from mercato_server.handlers.idempotency import Answer, Idempotency, answer
 from mercato_server.handlers.pages import Pager
+from mercato_server.rpc.context import Context
 from mercato_server.store import audit_log, users
+from mercato_server.validation.checks import Checks
 
 
 class UserHandler:

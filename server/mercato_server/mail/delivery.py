@@ -23,13 +23,13 @@ from pgqueuer.domain.settings import DBSettings
 from pgqueuer.domain.types import Channel
 from pgqueuer.ports.driver import NotifyCallback
 
-from mercato_server import db, failpoints
-from mercato_server.config import Settings
-from mercato_server.db import Pool, refusal
+from mercato_server import failpoints
+from mercato_server.config.settings import Settings
+from mercato_server.database.pool import Pool, create_pool, refusal
 from mercato_server.domain.mails import TOKEN_LIFETIMES_S, WORTH_S, Mail
-from mercato_server.domain.one_time_tokens import OneTimeTokens, digest
 from mercato_server.mail.letters import Letters
 from mercato_server.mail.transports import MailDelayedError, MailRefusedError, transport
+from mercato_server.security.one_time_tokens import OneTimeTokens, digest
 from mercato_server.store import mails, order_lists, order_mails
 from mercato_server.store.mails import MailBusyError
 
@@ -76,7 +76,7 @@ class Delivery:
 
     async def start(self) -> None:
         """Connect, note where the feed is, and begin; orders that come after this have their mails."""
-        self._pool = await db.create_pool(replace(self._settings, pool_size=self._limits.mail_connections))
+        self._pool = await create_pool(replace(self._settings, pool_size=self._limits.mail_connections))
         await order_mails.open_cursor(self._pool)
         work = (self._keep(self._run_jobs, "mail is not sent"), self._keep(self._follow_orders, "orders are not turned into mail"))
         self._work = [asyncio.create_task(each) for each in work]

@@ -5,13 +5,13 @@ from uuid import UUID
 
 import asyncpg
 
-from mercato_server.db import Conn, Pool
+from mercato_server.database.pool import Conn, Pool
+from mercato_server.database.transactions import retry_conflicts, transaction
 from mercato_server.domain.accounts import Account, Actor, Role, SessionEnd
 from mercato_server.domain.errors import EmailTaken, PasswordWrong, TokenInvalid
 from mercato_server.domain.mails import Template
 from mercato_server.store import audit_log, mails, recovery, sessions
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
-from mercato_server.transactions import retry_conflicts, transaction
 
 INSERT_ACCOUNT = """
 INSERT INTO accounts (email, full_name, role, password_hash)

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
-from mercato_server.db import Conn, Pool
+from mercato_server.database.pool import Conn, Pool
 from mercato_server.domain.accounts import Actor
 from mercato_server.domain.audit_log import AuditEntry, AuditFilter
 from mercato_server.domain.paging import Page, Position

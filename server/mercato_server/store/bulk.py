@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple
 from uuid import UUID
 
-from mercato_server.db import Conn, Pool
+from mercato_server.database.pool import Conn, Pool
+from mercato_server.database.transactions import retry_conflicts, transaction
 from mercato_server.domain.accounts import Actor
 from mercato_server.store import audit_log, events, words
 from mercato_server.store.events import Event
-from mercato_server.transactions import retry_conflicts, transaction
 
 # Of the session, and made once: a table for each batch would fill the system's catalog. NULL leaves what an existing product has.
 CREATE_INCOMING = """

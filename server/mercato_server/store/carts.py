@@ -6,12 +6,12 @@ from uuid import UUID
 
 import asyncpg
 
-from mercato_server.db import Conn, Pool
+from mercato_server.database.pool import Conn, Pool
+from mercato_server.database.transactions import patience, retry_conflicts, transaction
 from mercato_server.domain.carts import LINE_QUANTITY_MAX, LINES_MAX, CartLine
 from mercato_server.domain.errors import CartLimit, MercatoError, ProductNotFound, TokenInvalid
 from mercato_server.store import idempotency, sessions
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
-from mercato_server.transactions import patience, retry_conflicts, transaction
 
 GET_CARTS = """
 SELECT item.account_id, item.product_id, product.name, item.quantity, product.price_minor AS unit_price_minor,

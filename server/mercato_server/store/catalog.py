@@ -6,7 +6,8 @@ from uuid import UUID
 
 import asyncpg
 
-from mercato_server.db import Conn, Pool
+from mercato_server.database.pool import Conn, Pool
+from mercato_server.database.transactions import retry_conflicts, time_left, transaction
 from mercato_server.domain.accounts import Actor
 from mercato_server.domain.catalog import STOCK_MAX, Category, Product, ProductDraft
 from mercato_server.domain.errors import (
@@ -26,7 +27,6 @@ from mercato_server.domain.paging import Page, Position
 from mercato_server.store import audit_log, events, words
 from mercato_server.store.events import Event, Snapshot
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
-from mercato_server.transactions import retry_conflicts, time_left, transaction
 
 GET_PRODUCTS = """
 SELECT id, name, description, price_minor, category_id, sku, stock, image_urls, version, created_at, updated_at, deleted_at,

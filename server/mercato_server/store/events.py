@@ -9,7 +9,7 @@ from uuid import UUID
 
 import asyncpg
 
-from mercato_server.db import Conn, Pool
+from mercato_server.database.pool import Conn, Pool
 
 APPEND_EVENTS = """
 INSERT INTO events (kind, subject_id, payload)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from uuid import UUID
 
-from mercato_server.db import Conn, Pool
+from mercato_server.database.pool import Conn, Pool
 from mercato_server.domain.errors import IdempotencyKeyReused
 
 Result = TypeVar("Result")

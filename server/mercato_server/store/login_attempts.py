@@ -3,7 +3,7 @@
 An address is known by a keyed digest, because people type passwords into the wrong field; one without an account is treated alike.
 """
 
-from mercato_server.db import Pool
+from mercato_server.database.pool import Pool
 from mercato_server.domain.errors import TooManyAttempts
 
 FREE_FAILURES = 5

@@ -7,11 +7,11 @@ that holds up every reader of the change feed that must miss nothing.
 
 from uuid import UUID
 
-from mercato_server.db import Conn, Pool
+from mercato_server.database.pool import Conn, Pool
+from mercato_server.database.transactions import retry_conflicts, transaction
 from mercato_server.domain.errors import TooManyMails
 from mercato_server.domain.mails import Mail, Recipient, Template
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
-from mercato_server.transactions import retry_conflicts, transaction
 
 # The times of the last mails are kept, not a count, so that no hour sees more than $3 of them; the row makes those who ask at once wait.
 REQUEST_MAIL = """

@@ -6,7 +6,7 @@ from uuid import UUID
 import asyncpg
 from asyncpg.transaction import Transaction
 
-from mercato_server.db import Conn, Pool
+from mercato_server.database.pool import Conn, Pool
 from mercato_server.domain.orders import Order, OrderLine, OrderStatus, OrderTransition
 from mercato_server.domain.paging import Page, Position
 

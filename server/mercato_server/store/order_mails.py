@@ -5,9 +5,9 @@ The cursor is moved in the transaction that queues the mails, so each order has 
 
 from dataclasses import replace
 
-from mercato_server.db import Pool
+from mercato_server.database.pool import Pool
+from mercato_server.database.transactions import retry_conflicts, transaction
 from mercato_server.store.events import Cursor
-from mercato_server.transactions import retry_conflicts, transaction
 
 _NAME = "order mails"
 KINDS = ("order.placed", "order.cancelled")

@@ -7,7 +7,8 @@ from datetime import datetime
 from uuid import UUID
 
 from mercato_server import failpoints
-from mercato_server.db import Conn, Pool
+from mercato_server.database.pool import Conn, Pool
+from mercato_server.database.transactions import patience, retry_conflicts, transaction
 from mercato_server.domain.accounts import Actor
 from mercato_server.domain.carts import CartLine
 from mercato_server.domain.errors import IdempotencyKeyReused, MercatoError, OrderNotFound, OutOfStock
@@ -15,7 +16,6 @@ from mercato_server.domain.orders import Basket, Order, OrderLine, OrderStatus, 
 from mercato_server.store import audit_log, events, idempotency, order_lists, sessions
 from mercato_server.store.events import Event
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
-from mercato_server.transactions import patience, retry_conflicts, transaction
 
 LOCK_LINES = """
 SELECT account_id, product_id, quantity, unit_price_minor

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 import asyncpg
 
-from mercato_server.config import Limits
-from mercato_server.db import Pool
+from mercato_server.config.settings import Limits
+from mercato_server.database.pool import Pool
 from mercato_server.domain.catalog import Product, ProductFilter, ProductOrder
 from mercato_server.domain.paging import Page, Position
 from mercato_server.store import words

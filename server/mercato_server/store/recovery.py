@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass, field
 
-from mercato_server.db import Conn, Pool
+from mercato_server.database.pool import Conn, Pool
+from mercato_server.database.transactions import retry_conflicts, transaction
 from mercato_server.domain.accounts import SessionEnd
 from mercato_server.domain.errors import OneTimeTokenInvalid
 from mercato_server.store import sessions
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
-from mercato_server.transactions import retry_conflicts, transaction
 
 GET_ADDRESS = "SELECT email FROM live_one_time_tokens WHERE digest = $1 AND purpose = 'reset_password'"
 

@@ -7,13 +7,13 @@ from uuid import UUID
 
 import asyncpg
 
-from mercato_server.db import Conn, Pool
+from mercato_server.database.pool import Conn, Pool
+from mercato_server.database.transactions import retry_conflicts, transaction
 from mercato_server.domain.accounts import Device, Role, Session, SessionEnd
 from mercato_server.domain.errors import MercatoError, RefreshTokenInvalid, SessionNotFound, TokenInvalid
 from mercato_server.store import events
 from mercato_server.store.events import Event
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
-from mercato_server.transactions import retry_conflicts, transaction
 
 LIFETIME_DAYS = 30
 LISTED_MAX = 100

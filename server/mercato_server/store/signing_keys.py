@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
 
-from mercato_server.db import Conn, Pool
+from mercato_server.database.pool import Conn, Pool
+from mercato_server.database.transactions import retry_conflicts, transaction
 from mercato_server.domain.accounts import Actor
-from mercato_server.domain.keys import SealedKey
+from mercato_server.domain.signing_keys import SealedKey
 from mercato_server.store import audit_log, events
 from mercato_server.store.events import Event
-from mercato_server.transactions import retry_conflicts, transaction
 
 PUBLISHED_S = 300
 """Time for which others may cache the published keys; the next key is not used before."""

@@ -4,7 +4,7 @@ Idempotency keys, failed logins and the memory of who had mail go after a day; e
 after they would have ended by themselves. The audit log is kept.
 """
 
-from mercato_server.db import Pool
+from mercato_server.database.pool import Pool
 
 DELETE_EXPIRED_KEYS = """
 DELETE FROM idempotency_keys

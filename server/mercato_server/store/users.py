@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from functools import cache
 from uuid import UUID
 
-from mercato_server.db import Conn, Pool
+from mercato_server.database.pool import Conn, Pool
+from mercato_server.database.transactions import retry_conflicts, transaction
 from mercato_server.domain.accounts import Account, AccountFilter, Actor, Role, SessionEnd
 from mercato_server.domain.errors import AdminOnly, LastAdmin, UserNotFound
 from mercato_server.domain.paging import Page, Position
 from mercato_server.store import audit_log, sessions
 from mercato_server.store.accounts import GET_ACCOUNT, to_account
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
-from mercato_server.transactions import retry_conflicts, transaction
 
 # All administrators, so that of two who demote each other the second sees what the first did; in one order, so that they cannot deadlock.
 LOCK_ADMINS = """

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from time import perf_counter
 from uuid import UUID
 
-from mercato_server.db import Conn
+from mercato_server.database.pool import Conn
 from mercato_server.domain.orders import NEXT, OrderStatus
 
 EXAMPLES = 3

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from mercato_server.config import Limits
-from mercato_server.db import Conn, Pool
+from mercato_server.config.settings import Limits
+from mercato_server.database.pool import Conn, Pool
 
 # Letters only: numbers and SKUs are as many as products, and one that is nearly right is another one.
 ADD_WORDS = """

@@ -1,0 +1,166 @@
+"""What `mercato import` and `mercato export` do: read a file, show how far it is, and say what came of it."""
+
+import contextlib
+import csv
+import itertools
+import sys
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TextIO
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+from mercato_server.cli import products_csv
+from mercato_server.cli.products_csv import BadRow, CsvError, Row
+from mercato_server.config.settings import ImportLimits
+from mercato_server.database import migrations
+from mercato_server.database.pool import Pool, small_pool
+from mercato_server.domain.accounts import Actor
+from mercato_server.store import bulk
+
+Advance = Callable[[int], None]
+
+
+class BadRowsError(CsvError):
+    """Rows of the file are bad, and nothing was imported."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What came of an import, in rows."""
+
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    bad: int = 0
+
+
+@dataclass(slots=True)
+class BadRows:
+    """Counts bad rows and tells of them: of all in a CSV file, of the first ones on standard error."""
+
+    console: Console
+    limits: ImportLimits
+    file: TextIO | None
+    count: int = field(default=0)
+
+    def tell(self, row: BadRow) -> None:
+        """Tell of one."""
+        self.count += 1
+        if self.file:
+            csv.writer(self.file, lineterminator="\n").writerow(row)
+        if self.count <= self.limits.bad_rows_shown:
+            named = f" ({row.sku})" if row.sku else ""
+            self.console.print(f"line {row.line}{named}: {row.reason}", soft_wrap=True, markup=False, highlight=False)
+
+    def end(self) -> None:
+        """Say how many were left out."""
+        if (more := self.count - self.limits.bad_rows_shown) > 0:
+            self.console.print(f"and {more} more bad rows", highlight=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Import:
+    """A file to import, and how."""
+
+    path: Path
+    skip: bool = False
+    """Whether bad rows are passed over."""
+    errors: Path | None = None
+    """A file for the bad rows, as CSV: line, SKU, reason."""
+    limits: ImportLimits = field(default_factory=ImportLimits)
+
+    async def run(self, database_url: str) -> Outcome:
+        """Import the file, a transaction a batch, so that what is done stays done if this is killed; a second run goes on from there.
+
+        Unless bad rows are skipped the whole file is read first, and BadRowsError raised before anything is changed. Raises CsvError,
+        OSError and SchemaError too.
+        """
+        console = Console(stderr=True)
+        with _opened(self.errors) as errors, _progress(console, self.path) as progress:
+            bad = BadRows(console, self.limits, errors)
+            try:
+                if not self.skip:
+                    self._check(bad, progress("checking"))
+                async with small_pool(database_url) as pool:
+                    async with pool.acquire() as conn:
+                        await migrations.require(conn)
+                    return await self._write(pool, bad, progress("importing"))
+            finally:
+                bad.end()
+
+    def _check(self, bad: BadRows, advance: Advance) -> None:
+        for _ in self._good(bad, advance):
+            pass
+        if bad.count:
+            raise BadRowsError(f"{bad.count} rows of {self.path} are bad, so nothing was imported; --on-error skip imports the others")
+
+    async def _write(self, pool: "Pool", bad: BadRows, advance: Advance) -> Outcome:
+        actor, outcome = Actor(None, f"import-{uuid.uuid4()}"), Outcome()
+        for batch in _batches(self._good(bad, advance), self.limits.batch_rows):
+            if bad.count and not self.skip:
+                raise CsvError(f"{self.path} changed while it was imported; what came before line {batch[0].line} is imported")
+            source = f"{self.path.name}, lines {batch[0].line} to {batch[-1].line}"
+            written = await bulk.write(pool, [row.product for row in batch], source, actor)
+            outcome.created += written.created
+            outcome.updated += written.updated
+            outcome.unchanged += len(batch) - written.created - written.updated
+        outcome.bad = bad.count
+        return outcome
+
+    def _good(self, bad: BadRows, advance: Advance) -> Iterator[Row]:
+        for row in products_csv.read(self.path, self.limits, advance):
+            if isinstance(row, BadRow):
+                bad.tell(row)
+            else:
+                yield row
+
+
+async def export(database_url: str, path: Path | None) -> tuple[int, int]:
+    """Write the catalog as CSV, to standard output or to a file that is there only once it is complete.
+
+    Returns how many products were written, and how many are left out for want of a SKU.
+    """
+    async with small_pool(database_url) as pool:
+        async with pool.acquire() as conn:
+            await migrations.require(conn)
+        if path is None:
+            return await bulk.export(pool, sys.stdout.buffer)
+        unfinished = path.with_name(f"{path.name}.unfinished")
+        with unfinished.open("wb") as file:
+            counts = await bulk.export(pool, file)
+        unfinished.replace(path)
+        return counts
+
+
+def _batches(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
+    rows = iter(rows)
+    while batch := list(itertools.islice(rows, size)):
+        yield batch
+
+
+@contextlib.contextmanager
+def _opened(path: Path | None) -> Iterator[TextIO | None]:
+    if path is None:
+        yield None
+        return
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file, lineterminator="\n").writerow(BadRow._fields)
+        yield file
+
+
+@contextlib.contextmanager
+def _progress(console: Console, path: Path) -> Iterator[Callable[[str], Advance]]:
+    """Show bars on a terminal, by the bytes of a file that have been read; the block opens one for each time that it reads the file."""
+    size = path.stat().st_size
+    columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(elapsed_when_finished=True)
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+
+        def begin(what: str) -> Advance:
+            task = progress.add_task(what, total=size)
+            return lambda count: progress.advance(task, count)
+
+        yield begin

@@ -1,0 +1,327 @@
+"""The commands of `mercato`."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Coroutine
+from dataclasses import replace
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from mercato_server.config import settings as config
+from mercato_server.config.environment import ConfigError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from mercato_server.cli.catalog_import import Import, Outcome
+    from mercato_server.store.verify import Finding
+
+Result = TypeVar("Result")
+
+
+class OnError(StrEnum):
+    """What bad rows of a file lead to."""
+
+    REFUSE = "refuse"
+    SKIP = "skip"
+
+
+app = typer.Typer(help="Mercato: a commerce backend over gRPC and REST.", no_args_is_help=True, add_completion=False)
+admin = typer.Typer(help="Administrators.", no_args_is_help=True)
+app.add_typer(admin, name="admin")
+keys = typer.Typer(help="Keys that sign access tokens.", no_args_is_help=True)
+app.add_typer(keys, name="keys")
+
+SKIPPED = 3
+"""Exit code of an import that left bad rows out."""
+
+DataDir = Annotated[Path | None, typer.Option(help="Where data lives. Default: ~/.local/share/mercato, for root /var/lib/mercato.")]
+
+
+@app.command()
+def up(
+    port: Annotated[int, typer.Option(help="Port of REST, gRPC and docs.", min=1, max=65535)] = 8080,
+    data_dir: DataDir = None,
+    workers: Annotated[int | None, typer.Option(help="Server processes. Default: one per core, at most 8.", min=1, max=64)] = None,
+    demo: Annotated[bool, typer.Option("--demo/--no-demo", help="Fill an empty catalog with a demo shop.")] = True,
+    env_file: Annotated[Path | None, typer.Option(help="NAME=VALUE lines that win over the environment, read again by reload.")] = None,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(help="Port of the first worker's metrics on 127.0.0.1; the others' follow. Default: none.", min=1, max=65535),
+    ] = None,
+) -> None:
+    """Run the whole shop: PostgreSQL, workers and Envoy. Ctrl-C stops it; the data stays. SIGHUP is a reload."""
+    from mercato_server.embedded.up import up as run_up
+
+    shop = run_up(port=port, data_dir=data_dir, workers=workers, demo=demo, env_file=env_file, metrics_port=metrics_port)
+    raise typer.Exit(asyncio.run(shop))
+
+
+@app.command()
+def reload(data_dir: DataDir = None) -> None:
+    """Replace the workers of a running `mercato up` one by one, with its settings read again. No call fails of it.
+
+    A worker goes once its successor serves. If one does not, the rest stay as they are, and the exit code is 1.
+    """
+    from mercato_server.embedded.control import ask_to_reload
+
+    directory = (data_dir or Path(config.data_home(), "mercato")).resolve()
+    _run(ask_to_reload(directory, lambda done, of: typer.echo(f"replaced {done} of {of}")))
+
+
+@app.command()
+def serve() -> None:
+    """Run one gRPC worker on MERCATO_LISTEN over DATABASE_URL, until SIGTERM, which fails no call, or SIGINT, which is quicker."""
+    from mercato_server.observability.logging import log_to_stderr
+    from mercato_server.worker import serve as run
+
+    settings = config.Settings.from_environ()
+    log_to_stderr(settings.log_level, settings.log_format)
+    _run(run(settings))
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the schema of DATABASE_URL up to date."""
+    from mercato_server.database import migrations
+
+    applied = _run(migrations.migrate(config.database_url()))
+    typer.echo("\n".join(f"applied {name}" for name in applied) or "nothing to do: the schema is up to date")
+
+
+@app.command()
+def events(
+    follow: Annotated[bool, typer.Option(help="Go on with what is to come.")] = False,
+) -> None:
+    """Print the change feed of DATABASE_URL, a JSON object a line: what happened to orders, stock and catalog in the last week."""
+    from mercato_server.feed.listener import print_events
+
+    _run(print_events(config.database_url(), follow=follow))
+
+
+@app.command()
+def verify(
+    data_dir: DataDir = None,
+    watch: Annotated[
+        float | None,
+        typer.Option(help="Go on: check what changed every so many seconds, until something does not hold or Ctrl-C.", min=0.05),
+    ] = None,
+) -> None:
+    """Check that stock, ledger, orders, keys and events agree, in DATABASE_URL or in a data directory of `mercato up`.
+
+    All is read in one snapshot, so it may run beside a busy shop. Exit code 1 if something does not hold. With --watch everything is
+    checked at the start, once a minute and at the end.
+    """
+    from rich.console import Console
+
+    from mercato_server.cli.verify import show
+
+    console = Console()
+    findings = _run(_verify(data_dir, watch, console))
+    show(findings, console)
+    raise typer.Exit(any(finding.violations for finding in findings))
+
+
+async def _verify(data_dir: Path | None, interval_s: float | None, console: "Console") -> list["Finding"]:
+    from mercato_server.cli.verify import audit, watch
+    from mercato_server.embedded.database import database
+
+    async def check(url: str) -> list["Finding"]:
+        return await watch(url, interval_s, console) if interval_s else await audit(url)
+
+    if data_dir is None and (url := config.optional_database_url()):
+        return await check(url)
+    async with database(data_dir or Path(config.data_home(), "mercato")) as url:
+        return await check(url)
+
+
+@app.command("import")
+def import_products(
+    file: Annotated[Path, typer.Argument(help="CSV in UTF-8.")],
+    on_error: Annotated[OnError, typer.Option(help="Bad rows: change nothing at all, or import the others.")] = OnError.REFUSE,
+    errors: Annotated[Path | None, typer.Option(help="Write all bad rows to this file, as CSV: line, SKU, reason.")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Create and update products by SKU from a CSV file, in DATABASE_URL or in a data directory of `mercato up`.
+
+    The first line names the columns: sku, name, price_minor (in minor units), and any of description, category (its name; created if
+    absent), stock (empty leaves it) and image_urls (separated by spaces). A column that is left out leaves what is there. The command can
+    be killed and started again: rows that are as they should be are not written. Exit code 1 if nothing or not all was imported, 3 if
+    bad rows were skipped.
+    """
+    from mercato_server.cli.catalog_import import Import
+
+    outcome = _run(_import(data_dir, Import(path=file, skip=on_error is OnError.SKIP, errors=errors)))
+    typer.echo(f"{outcome.created} created, {outcome.updated} updated, {outcome.unchanged} unchanged, {outcome.bad} bad rows skipped")
+    raise typer.Exit(SKIPPED if outcome.bad else 0)
+
+
+async def _import(data_dir: Path | None, wanted: "Import") -> "Outcome":
+    from mercato_server.embedded.database import database
+
+    if data_dir is None and (url := config.optional_database_url()):
+        return await wanted.run(url)
+    async with database(data_dir or Path(config.data_home(), "mercato")) as url:
+        return await wanted.run(url)
+
+
+@app.command("export")
+def export_products(
+    file: Annotated[Path | None, typer.Argument(help="File to write; it is there once it is complete. Default: standard output.")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Write the products on sale as the CSV that `mercato import` takes, from DATABASE_URL or a data directory of `mercato up`."""
+    written, left_out = _run(_export(data_dir, file))
+    typer.echo(f"{written} products" + (f"; {left_out} left out, which have no SKU" if left_out else ""), err=True)
+
+
+async def _export(data_dir: Path | None, path: Path | None) -> tuple[int, int]:
+    from mercato_server.cli.catalog_import import export
+    from mercato_server.embedded.database import database
+
+    if data_dir is None and (url := config.optional_database_url()):
+        return await export(url, path)
+    async with database(data_dir or Path(config.data_home(), "mercato")) as url:
+        return await export(url, path)
+
+
+@app.command()
+def envoy_config(
+    port: Annotated[int, typer.Option(help="Port that Envoy listens on.", min=1, max=65535)] = 8080,
+    host: Annotated[str | None, typer.Option(help="Address that Envoy listens on. Default: MERCATO_EDGE_HOST or 127.0.0.1.")] = None,
+    upstream: Annotated[
+        list[str] | None, typer.Option(help="A worker: host:port or unix:/path; repeat it. Default: MERCATO_UPSTREAMS.")
+    ] = None,
+    admin_port: Annotated[int, typer.Option(help="Port of Envoy's admin page on 127.0.0.1; 0 for none.", min=0, max=65535)] = 0,
+) -> None:
+    """Print the configuration of Envoy 1.40, as JSON. It refers to no other file."""
+    from mercato_server.config.edge_settings import EdgeSettings
+    from mercato_server.edge.envoy import render
+
+    settings = EdgeSettings.from_environ()
+    settings = replace(
+        settings,
+        port=port,
+        listen_host=host or settings.listen_host,
+        upstreams=tuple(upstream or settings.upstreams),
+        admin_port=admin_port,
+    )
+    json.dump(render(settings), sys.stdout, indent=2)
+    sys.stdout.write("\n")
+
+
+@admin.command("create")
+def create_admin(
+    email: Annotated[str, typer.Argument(help="E-mail address of the new administrator.")],
+    full_name: Annotated[str, typer.Option(help="Name to address the person by.")] = "",
+    data_dir: DataDir = None,
+) -> None:
+    """Create an administrator, in DATABASE_URL or in a data directory of `mercato up`.
+
+    The password comes from MERCATO_ADMIN_PASSWORD or is asked for.
+    """
+    password = config.admin_password() or typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+    _run(_create_admin(email, full_name, password, data_dir))
+    typer.echo(f"created administrator {email}")
+
+
+async def _create_admin(email: str, full_name: str, password: str, data_dir: Path | None) -> None:
+    from mercato_server.embedded.database import database
+
+    if data_dir is None and (url := config.optional_database_url()):
+        await _insert_admin(url, email, full_name, password)
+        return
+    async with database(data_dir or Path(config.data_home(), "mercato")) as url:
+        await _insert_admin(url, email, full_name, password)
+
+
+async def _insert_admin(url: str, email: str, full_name: str, password: str) -> None:
+    from mercato_server.database.pool import small_pool
+    from mercato_server.domain.accounts import COMMAND_LINE, FULL_NAME_MAX, Role
+    from mercato_server.security.passwords import hash_password, weakness
+    from mercato_server.store import accounts
+    from mercato_server.validation.checks import Checks
+
+    with Checks() as check:
+        address = check.email("email", email)
+        name = check.text("full_name", full_name, longest=FULL_NAME_MAX)
+        if weak := weakness(password):
+            check.fail("password", weak)
+    hashing = config.Hashing.from_environ()
+    hashed = hash_password(password, pepper=hashing.pepper, cost=hashing.cost)
+    async with small_pool(url) as pool:
+        new = accounts.NewAccount(email=address, full_name=name, role=Role.ADMIN, password_hash=hashed)
+        await accounts.create_for(pool, COMMAND_LINE, new)
+
+
+@keys.command("rotate")
+def rotate_keys(
+    discard: Annotated[bool, typer.Option("--discard", help="Drop all keys at once: after a leak, or with a new SECRET_KEY.")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Sign access tokens with the next key, in DATABASE_URL or in a data directory of `mercato up`.
+
+    Workers follow within a second. Tokens that the old key signed stay valid until they expire; with --discard nobody's does, and clients
+    refresh theirs.
+    """
+    kid = _run(_rotate_keys(data_dir, discard=discard))
+    typer.echo(f"tokens are signed with key {kid}")
+
+
+async def _rotate_keys(data_dir: Path | None, *, discard: bool) -> str:
+    from mercato_server.embedded.database import database, secret_key
+    from mercato_server.security.keyrings import rotate
+
+    if data_dir is None and (url := config.optional_database_url()):
+        return await rotate(url, config.secret_key(), discard=discard)
+    directory = data_dir or Path(config.data_home(), "mercato")
+    async with database(directory) as url:
+        return await rotate(url, secret_key(directory), discard=discard)
+
+
+def _run(work: Coroutine[Any, Any, Result]) -> Result:
+    """Run a coroutine on uvloop where it is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(work)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)
+
+
+def main() -> int:
+    """Run the command line; what a person can mend is told in a line, without a stack."""
+    from mercato_server.domain.errors import MercatoError
+
+    try:
+        app()
+    except (ConfigError, MercatoError) as error:
+        return _fail(error)
+    except Exception as error:
+        if _is_told(error):
+            return _fail(error)
+        raise
+    return 0
+
+
+def _is_told(error: Exception) -> bool:
+    """Tell whether the message of an error says what to do; asked late, since its classes cost an import."""
+    import asyncpg
+
+    from mercato_server.cli.products_csv import CsvError
+    from mercato_server.cli.verify import AuditError
+    from mercato_server.database.migrations import SchemaError
+    from mercato_server.embedded.processes import EmbeddedError
+    from mercato_server.security.keyrings import KeysError
+    from mercato_server.worker import StartupError
+
+    return isinstance(error, (StartupError, AuditError, CsvError, KeysError, SchemaError, EmbeddedError, asyncpg.PostgresError, OSError))
+
+
+def _fail(error: Exception) -> int:
+    typer.echo(f"mercato: {error}", err=True)
+    return 1

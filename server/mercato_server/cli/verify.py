@@ -1,0 +1,107 @@
+"""What `mercato verify` does: check a database, and show what was found."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from datetime import UTC, datetime
+
+import asyncpg
+from rich.console import Console
+from rich.table import Table
+
+from mercato_server.database import migrations
+from mercato_server.database.pool import Conn, refusal
+from mercato_server.domain.errors import DatabaseUnavailable
+from mercato_server.store.verify import Finding, inspect, verify
+
+LANES = 2
+"""Connections that share the work."""
+CONNECT_TIMEOUT_S = 5.0
+EVERYTHING_EVERY_S = 60.0
+"""How often a watch checks everything: what was deleted is in no row that changed."""
+COLUMNS = ("invariant", "violations", "ms", "what holds")
+
+
+class AuditError(Exception):
+    """There is nothing to check; the message says why."""
+
+
+async def audit(database_url: str) -> list[Finding]:
+    """Check every invariant of a database, in one snapshot.
+
+    Raises AuditError if it cannot be reached, and SchemaError if its schema is not that of this release.
+    """
+    async with _lanes(database_url) as conns:
+        return await verify(*conns)
+
+
+async def watch(database_url: str, interval_s: float, console: Console) -> list[Finding]:
+    """Check everything, then again and again what changed since the last pass, until something does not hold; return the last findings.
+
+    Everything is checked once a minute too, and at the end: SIGINT and SIGTERM ask for it. Each pass has a snapshot of its own and prints
+    a line. Raises as `audit`.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for signal_number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(signal_number, stop.set)
+    async with _lanes(database_url) as conns:
+        line, all_due = None, loop.time()
+        while True:
+            last, start = stop.is_set(), loop.time()
+            if last or start >= all_due:
+                line, all_due = None, start + EVERYTHING_EVERY_S
+            found = await inspect(*conns, since=line)
+            violations = sum(finding.violations for finding in found.findings)
+            what = "what changed" if line else "everything"
+            _print(
+                console, f"{datetime.now(UTC):%H:%M:%S} checked {what} in {(loop.time() - start) * 1000:.0f} ms: {violations} violations"
+            )
+            if last or violations:
+                return found.findings
+            line = found.line
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), interval_s)
+
+
+@asynccontextmanager
+async def _lanes(database_url: str) -> AsyncIterator[list["Conn"]]:
+    """Give connections to a database that has this release's schema; a loss of them ends the block with AuditError."""
+    try:
+        async with AsyncExitStack() as stack:
+            conns: list[Conn] = []
+            for _ in range(LANES):
+                conn = await asyncpg.connect(database_url, timeout=CONNECT_TIMEOUT_S)
+                stack.push_async_callback(conn.close)
+                conns.append(conn)
+            await migrations.require(conns[0])
+            yield conns
+    except Exception as error:
+        if isinstance(refusal(error), DatabaseUnavailable):
+            raise AuditError(f"cannot reach the database: {str(error) or type(error).__name__}") from error
+        raise
+
+
+def show(findings: Sequence[Finding], console: Console) -> None:
+    """Print a line for each invariant, as a table on a terminal, then the first rows that violate one."""
+    rows = [(item.invariant.name, str(item.violations), f"{item.elapsed_s * 1000:.0f}", item.invariant.description) for item in findings]
+    if console.is_terminal:
+        table = Table(*COLUMNS)
+        for item, row in zip(findings, rows, strict=True):
+            table.add_row(*row, style="bold red" if item.violations else None)
+        console.print(table)
+    else:
+        widths = [max(len(row[column]) for row in (COLUMNS, *rows)) for column in range(len(COLUMNS))]
+        for row in (COLUMNS, *rows):
+            _print(console, "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    for item in findings:
+        for example in item.examples:
+            _print(console, f"{item.invariant.name}: {example}")
+        if more := item.violations - len(item.examples):
+            _print(console, f"{item.invariant.name}: and {more} more")
+
+
+def _print(console: Console, line: str) -> None:
+    """Print a line as it is: ids must not be wrapped, and what a customer wrote is no markup."""
+    console.print(line, soft_wrap=True, markup=False, highlight=False)

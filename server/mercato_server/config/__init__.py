@@ -1,0 +1,4 @@
+"""Settings: what the environment says, checked and typed.
+
+Imports no other room.
+"""

@@ -1,0 +1,89 @@
+"""Settings of the edge: what Envoy's configuration is rendered from."""
+
+import os
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+from mercato_server.config.environment import ConfigError, integer, one_of
+from mercato_server.config.settings import Limits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsFiles:
+    """A certificate, followed by those that lead to its issuer's root, and its private key: absolute paths of PEM files."""
+
+    certificate: str
+    key: str
+
+    @classmethod
+    def from_environ(cls, env: Mapping[str, str]) -> Self | None:
+        """Read the settings, None if there are none; raises ConfigError unless a server could use the files."""
+        paths = {name: env.get(name, "") for name in ("MERCATO_TLS_CERT", "MERCATO_TLS_KEY")}
+        if not any(paths.values()):
+            return None
+        for name, path in paths.items():
+            if not path:
+                raise ConfigError(f"{name} is not set; TLS needs both MERCATO_TLS_CERT and MERCATO_TLS_KEY")
+            try:
+                Path(path).read_bytes()
+            except OSError as error:
+                raise ConfigError(f"{name} is {path!r}, which cannot be read: {error.strerror}") from None
+        certificate, key = (str(Path(path).absolute()) for path in paths.values())
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")  # or it would ask for one
+        except ssl.SSLError as error:
+            wanted = "they must be PEM files of a certificate and its key, the key without a password"
+            raise ConfigError(f"MERCATO_TLS_CERT is {certificate!r} and MERCATO_TLS_KEY {key!r}; {wanted} ({error.reason})") from None
+        return cls(certificate=certificate, key=key)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EdgeSettings:
+    """What the Envoy configuration is rendered from."""
+
+    listen_host: str = "127.0.0.1"
+    port: int = 8080
+    admin_port: int = 0
+    """Port of Envoy's admin page on 127.0.0.1; 0 leaves it off the network."""
+    admin_path: str = ""
+    """Unix socket of the admin page, instead of a port: for those who may enter its directory."""
+    upstreams: tuple[str, ...] = ("127.0.0.1:50051",)
+    """gRPC addresses of the workers: `host:port` or `unix:/path`."""
+    spares: int = 0
+    """How many of these have a worker only while it takes over from another one."""
+    tls: TlsFiles | None = None
+    """What the port speaks TLS with; None leaves it plaintext."""
+    cors_origins: tuple[str, ...] = ()
+    """Origins that browsers may call from; `*` for any."""
+    rate_limits: bool = True
+    """Requests per client address and per token are limited; off for tests and benchmarks only."""
+    requests_per_s: int = 100
+    """Per client address, over all routes."""
+    token_requests_per_s: int = 100
+    """Per access token, over all routes and client addresses."""
+    credentials_per_minute: int = 20
+    """Per client address, on each RPC that anyone may call and that is no read: login, signup and the like."""
+    trusted_hops: int = 0
+    """Proxies in front of Envoy that append to X-Forwarded-For; 0 takes the address of the connection for the client's."""
+    health_interval_s: float = 2.0
+    limits: Limits = field(default_factory=Limits)
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str] | None = None) -> Self:
+        """Read the settings; raises ConfigError that names the first variable that is wrong."""
+        env = os.environ if environ is None else environ
+        origins = env.get("MERCATO_CORS_ORIGINS", "")
+        return cls(
+            listen_host=env.get("MERCATO_EDGE_HOST", "127.0.0.1"),
+            upstreams=tuple(env.get("MERCATO_UPSTREAMS", "127.0.0.1:50051").split(",")),
+            tls=TlsFiles.from_environ(env),
+            cors_origins=tuple(origin.strip() for origin in origins.split(",") if origin.strip()),
+            rate_limits=one_of(env, "MERCATO_RATE_LIMITS", "on", ("on", "off")) == "on",
+            requests_per_s=integer(env, "MERCATO_REQUESTS_PER_SECOND", 100, low=1, high=1_000_000),
+            token_requests_per_s=integer(env, "MERCATO_TOKEN_REQUESTS_PER_SECOND", 100, low=1, high=1_000_000),
+            credentials_per_minute=integer(env, "MERCATO_CREDENTIALS_PER_MINUTE", 20, low=1, high=1_000_000),
+            trusted_hops=integer(env, "MERCATO_TRUSTED_HOPS", 0, low=0, high=16),
+        )

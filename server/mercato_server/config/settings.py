@@ -1,0 +1,314 @@
+"""Settings: one frozen dataclass, read from the environment here and nowhere else."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Self
+from urllib.parse import unquote, urlsplit
+
+from mercato_server.config.environment import ConfigError, address, integer, matching, one_of, seconds
+
+SECRET_KEY_MIN_BYTES = 32
+"""RFC 7518 section 3.2: an HS256 key has at least the hash's 256 bits."""
+SECRET_KEY_MIN_VARIETY = 8
+"""Different characters: fewer are a placeholder, and random hexadecimal digits practically never have so few."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Every bound that is the same for all requests, in one place."""
+
+    page_size_default: int = 20
+    page_size_max: int = 100
+    skip_max: int = 1_000
+    total_size_max: int = 10_000
+    batch_get_max: int = 100
+    search_ranked_max: int = 200
+    """Matches of a search that are ranked by relevance, the newest: ranking one costs as much as reading ten."""
+    search_walked_max: int = 2_000
+    """Products in the order of price or name that a search looks at before it asks the index for all that match."""
+    corrected_words_max: int = 8
+    """Words of a query that are corrected when it finds nothing; each is a search among the words of all products."""
+    corrections_max: int = 3
+    """Words that a misspelled one may stand for."""
+    cached_pages: int = 500
+    """First pages of lists that a worker keeps in memory, 8 KB each if they have 20 products, 64 KiB at most."""
+    request_bytes: int = 64 * 1024
+    response_bytes: int = 4 * 1024 * 1024
+    concurrent_calls: int = 1_024
+    """Calls in flight per worker before further ones are shed with RESOURCE_EXHAUSTED."""
+    password_queue: int = 16
+    """Password hashes waiting per worker before logins and signups are shed; at 0.25 s of a core each, as many as their deadline allows."""
+    password_refusal_s: float = 1.0
+    """Time that a login which is shed waits for its answer, so that whoever asks again at once does not keep the worker from others."""
+    password_refusals: int = 256
+    """Calls that wait so at once, per worker; further ones are answered at once, or they would take up the calls in flight."""
+    slow_call_s: float = 1.0
+    """A call that takes longer is logged as a warning."""
+    timeout_s: float = 2.0
+    """Deadline of a call that brings none, unless its policy says otherwise."""
+    timeout_max_s: float = 30.0
+    """Longest deadline that a caller can ask for."""
+    mails_per_hour: int = 5
+    """Mails of one kind that can be asked for an address in an hour."""
+    mail_timeout_s: float = 20.0
+    """Time that the server of outgoing mail gets for one mail."""
+    mail_lease_s: float = 30.0
+    """Time for which a worker has a mail for itself; longer than sending it can take."""
+    mail_retry_max_s: float = 60.0
+    """Longest pause before a mail that could not be sent is tried again."""
+    mail_connections: int = 2
+    """Database connections of a worker beside its pool, for mail alone."""
+    statement_timeout_s: float = 10.0
+    lock_timeout_s: float = 4.0
+    idle_in_transaction_timeout_s: float = 10.0
+    connect_timeout_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Batching:
+    """The bounds of a coalescer: how many calls share a transaction, and how many transactions are under way."""
+
+    batch_max: int = 64
+    in_flight_max: int = 2
+    """Batches under way at once: while PostgreSQL works on one, Python can make the other."""
+    beside_min: int = 16
+    """Calls that must wait for a batch to start beside another: a few stragglers are better off in the next than in one of their own."""
+    queue_max: int = 1_024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportLimits:
+    """The bounds of `mercato import`."""
+
+    batch_rows: int = 1_000
+    """Products a transaction: buyers of those that change wait for it."""
+    rows_max: int = 5_000_000
+    """Products in a file; their SKUs are kept in memory, about 150 bytes each, to find one that comes twice."""
+    bad_rows_shown: int = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hashing:
+    """How passwords are hashed."""
+
+    pepper: str = field(default="", repr=False)
+    """A secret that a copy of the database alone does not give away; every stored password is lost with it."""
+    cost: int = 12
+    """bcrypt's cost: 2 ** cost rounds, about 0.25 s of a core at 12."""
+    threads: int = 2
+    """Hashes at once; each thread waits for a process of its own."""
+    priority: str = "idle"
+    """`idle`: hashing takes only the time of the cores that nothing else wants. `normal`: it takes its share."""
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str] | None = None) -> Self:
+        """Read the settings; raises ConfigError that names the first variable that is wrong."""
+        env = os.environ if environ is None else environ
+        return cls(
+            pepper=env.get("MERCATO_PASSWORD_PEPPER", ""),
+            cost=integer(env, "MERCATO_BCRYPT_COST", 12, low=4, high=16),
+            threads=integer(env, "MERCATO_BCRYPT_THREADS", os.cpu_count() or 1, low=1, high=64),
+            priority=one_of(env, "MERCATO_HASHING_PRIORITY", "idle", ("idle", "normal")),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SmtpServer:
+    """Where outgoing mail is handed in."""
+
+    host: str
+    port: int
+    security: str
+    """`none`, `starttls` or `tls`."""
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MailSettings:
+    """Where mail goes, and what it looks like. Without a server and a directory it stays queued, and is dropped after a week."""
+
+    smtp: SmtpServer | None = None
+    directory: str | None = None
+    """Where mail is written instead, a file each."""
+    sender: str = "Mercato <no-reply@localhost>"
+    public_url: str = ""
+    """Where the shop's pages are, for the links in mails; without one they say which call to make."""
+    per_second: int = 10
+    """Mails that a worker sends at most: each takes about 6 ms of the core that it shares with calls."""
+
+    @property
+    def delivers(self) -> bool:
+        """Whether there is somewhere for mail to go."""
+        return self.smtp is not None or self.directory is not None
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str] | None = None) -> Self:
+        """Read the settings; raises ConfigError that names the first variable that is wrong."""
+        env = os.environ if environ is None else environ
+        sender = env.get("MERCATO_MAIL_FROM", "Mercato <no-reply@localhost>")
+        if not re.fullmatch(r"[^@<>\r\n]*<[^@<>\s]+@[^@<>\s]+>|[^@<>\s]+@[^@<>\s]+", sender):
+            raise ConfigError(f"MERCATO_MAIL_FROM is {sender!r}; it must be an address, such as Our Shop <shop@example.com>")
+        public_url = env.get("MERCATO_PUBLIC_URL", "").rstrip("/")
+        if public_url and not re.fullmatch(r"https?://[^\s?#]+", public_url):
+            raise ConfigError(f"MERCATO_PUBLIC_URL is {public_url!r}; it must be an http or https URL, such as https://shop.example.com")
+        return cls(
+            smtp=_smtp_server(env),
+            directory=env.get("MERCATO_MAIL_DIR") or None,
+            sender=sender,
+            public_url=public_url,
+            per_second=integer(env, "MERCATO_MAILS_PER_SECOND", 10, low=1, high=1_000),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What one process needs to know of its surroundings."""
+
+    database_url: str
+    secret_key: str = field(repr=False)
+    algorithm: str = "EdDSA"
+    """How access tokens are signed: by keys in the database (EdDSA), or by the secret itself (HS256, HS384, HS512)."""
+    access_token_expire_minutes: int = 10
+    hashing: Hashing = field(default_factory=Hashing)
+    mail: MailSettings = field(default_factory=MailSettings)
+    currency: str = "USD"
+    listen: tuple[str, ...] = ("127.0.0.1:50051",)
+    pool_size: int = 8
+    batch_max: int = 64
+    """Concurrent checkouts, or cart calls, that share one transaction; 1 gives each its own."""
+    cached_products: int = 100_000
+    """Products that a worker keeps in memory, about 1 KB each; 0 keeps none."""
+    metrics_listen: tuple[str, int] | None = None
+    """Host and port that answer Prometheus; None answers nowhere."""
+    shared_memory: str = ""
+    """File in memory that the workers of a host share, so that each knows at once what another one changed; without it, 250 ms later."""
+    log_level: str = "info"
+    log_format: str = "json"
+    failpoints: str = ""
+    """Places where the process kills itself, for fault tests: `place=probability`, separated by commas."""
+    drain_s: float = 4.0
+    """Time between saying NOT_SERVING and closing: two health-check intervals of the edge."""
+    grace_s: float = 10.0
+    """Time that calls in flight get to end after that."""
+    hurried_grace_s: float = 2.0
+    """The most of it that SIGINT leaves them, which waits for no edge either: whoever presses Ctrl-C means now."""
+    limits: Limits = field(default_factory=Limits)
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str] | None = None) -> Self:
+        """Read the settings; raises ConfigError that names the first variable that is missing or wrong."""
+        env = os.environ if environ is None else environ
+        return cls(
+            database_url=database_url(env),
+            secret_key=secret_key(env),
+            algorithm=one_of(env, "ALGORITHM", "EdDSA", ("EdDSA", "HS256", "HS384", "HS512")),
+            access_token_expire_minutes=integer(env, "ACCESS_TOKEN_EXPIRE_MINUTES", 10, low=1, high=24 * 60),
+            hashing=Hashing.from_environ(env),
+            mail=MailSettings.from_environ(env),
+            currency=matching(env, "MERCATO_CURRENCY", "USD", r"[A-Z]{3}", "an ISO 4217 code, such as EUR"),
+            listen=tuple(env.get("MERCATO_LISTEN", "127.0.0.1:50051").split(",")),
+            pool_size=integer(env, "MERCATO_POOL_SIZE", 8, low=1, high=200),
+            batch_max=integer(env, "MERCATO_BATCH_MAX", 64, low=1, high=256),
+            cached_products=integer(env, "MERCATO_CACHED_PRODUCTS", 100_000, low=0, high=10_000_000),
+            metrics_listen=address(env, "MERCATO_METRICS_LISTEN"),
+            shared_memory=env.get("MERCATO_SHARED_MEMORY", ""),
+            log_level=one_of(env, "MERCATO_LOG_LEVEL", "info", ("debug", "info", "warning", "error")),
+            log_format=one_of(env, "MERCATO_LOG_FORMAT", "json", ("json", "console")),
+            failpoints=env.get("MERCATO_TEST_FAILPOINTS", ""),
+            drain_s=seconds(env, "MERCATO_DRAIN_SECONDS", 4.0),
+            grace_s=seconds(env, "MERCATO_GRACE_SECONDS", 10.0),
+        )
+
+
+def database_url(env: Mapping[str, str] | None = None) -> str:
+    """Return DATABASE_URL, or raise ConfigError."""
+    value = (os.environ if env is None else env).get("DATABASE_URL", "")
+    if not value:
+        raise ConfigError("DATABASE_URL is not set; it must be a PostgreSQL URL, such as postgresql://user@host/mercato")
+    return value
+
+
+def optional_database_url() -> str | None:
+    """Return DATABASE_URL, or None."""
+    return os.environ.get("DATABASE_URL") or None
+
+
+def optional_secret_key(env: Mapping[str, str] | None = None) -> str | None:
+    """Return SECRET_KEY, or None if it is not set; raises ConfigError if it is weak."""
+    return secret_key(env) if (os.environ if env is None else env).get("SECRET_KEY") else None
+
+
+def admin_password() -> str | None:
+    """Return MERCATO_ADMIN_PASSWORD, or None."""
+    return os.environ.get("MERCATO_ADMIN_PASSWORD")
+
+
+def data_home() -> str:
+    """Return the directory that holds per-user application data: XDG Base Directory; /var/lib for root. Raises ConfigError without one."""
+    if os.geteuid() == 0:
+        return "/var/lib"
+    home = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")  # noqa: PTH111 - the caller makes the path
+    if home.startswith("~"):
+        raise ConfigError("HOME is not set and this user has no home directory; set HOME, or name a directory with --data-dir")
+    return home
+
+
+def drop_libpq_variables() -> None:
+    """Remove PGSSLMODE, PGSERVICE and the like from the environment: the URL of an embedded database says all there is to say."""
+    for name in [name for name in os.environ if name.startswith("PG")]:
+        del os.environ[name]
+
+
+def child_environ(overrides: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment for a child process: this one's with some variables replaced."""
+    return {**os.environ, **overrides}
+
+
+def secret_key(env: Mapping[str, str] | None = None) -> str:
+    """Return SECRET_KEY, or raise ConfigError if it is missing or weak."""
+    value = (os.environ if env is None else env).get("SECRET_KEY", "")
+    if len(value.encode()) < SECRET_KEY_MIN_BYTES:
+        raise ConfigError(f"SECRET_KEY must have at least {SECRET_KEY_MIN_BYTES} bytes; make one with: openssl rand -hex 32")
+    if len(set(value)) < SECRET_KEY_MIN_VARIETY:
+        raise ConfigError("SECRET_KEY is a placeholder that anybody can guess; make one with: openssl rand -hex 32")
+    return value
+
+
+_SMTP_SCHEMES = {"smtp": ("none", 25), "smtp+starttls": ("starttls", 587), "smtps": ("tls", 465)}
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+def _smtp_server(env: Mapping[str, str]) -> SmtpServer | None:
+    """Read MERCATO_SMTP_URL; a message about it never shows it, because it may hold a password."""
+    raw = env.get("MERCATO_SMTP_URL", "")
+    if not raw:
+        return None
+    wanted = ConfigError(
+        "MERCATO_SMTP_URL must be a URL such as smtp://host:25, smtps://user:password@host or smtp+starttls://user:password@host"
+    )
+    try:
+        url = urlsplit(raw)
+        port = url.port
+    except ValueError:
+        raise wanted from None
+    if (
+        url.scheme not in _SMTP_SCHEMES
+        or not url.hostname
+        or url.path not in ("", "/")
+        or url.query
+        or (url.username is None) != (url.password is None)
+    ):
+        raise wanted
+    security, usual_port = _SMTP_SCHEMES[url.scheme]
+    if url.password is not None and security == "none" and url.hostname not in _LOOPBACK:
+        raise ConfigError("MERCATO_SMTP_URL would send its password in the clear; use smtps:// or smtp+starttls://")
+    return SmtpServer(
+        host=url.hostname,
+        port=port or usual_port,
+        security=security,
+        username=None if url.username is None else unquote(url.username),
+        password=None if url.password is None else unquote(url.password),
+    )

@@ -1,0 +1,213 @@
+"""Transactions that end with a known outcome, within the caller's deadline.
+
+A use case is a function decorated with `retry_conflicts` that opens `async with transaction(pool) as conn:` once. What it raises rolls
+everything back; when it returns, its effect is committed.
+"""
+
+import asyncio
+import contextlib
+import functools
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sized
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from datetime import datetime
+from typing import Any, NamedTuple, ParamSpec, TypeVar
+
+import asyncpg
+
+from mercato_server import failpoints
+from mercato_server.database.pool import Conn, Pool, PooledConn
+from mercato_server.domain.errors import DatabaseUnavailable
+
+Params = ParamSpec("Params")
+Result = TypeVar("Result")
+
+TRIES = 4
+"""Runs of a transaction that conflicts with others or loses its connection, the first included."""
+JITTER_S = (0.005, 0.1)
+"""Bounds of the random pause between two runs."""
+RESERVE = 0.2
+"""Share of the caller's time that is kept for the answer: a lock is given up this much before the deadline."""
+SHORTEST_S = 0.01
+BATCH_PATIENCE = 0.25
+RESOLVE_S = 2.0
+"""Time to find out what became of a transaction whose COMMIT was not answered."""
+
+deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
+"""When the caller's time is up, on the event loop's clock; None if it never is."""
+
+CONFLICT = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
+CONNECTION_LOST = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.ReadOnlySQLTransactionError,  # a primary that was demoted: the next connection finds the new one
+    asyncpg.InternalClientError,  # PostgreSQL said goodbye between two statements, and asyncpg has not seen the end of it yet
+    ConnectionError,
+)
+UNREACHABLE = (*CONNECTION_LOST, asyncpg.InterfaceError, OSError)
+
+GET_TRANSACTION_ID = "SELECT pg_current_xact_id_if_assigned()::text AS id, pg_stat_get_bgwriter_stat_reset_time() AS since"
+
+# A crash erases transactions of which nothing was on disk yet, and PostgreSQL then gives their ids to others: `committed` is true of ours
+# only if it has not crashed since. A crash also resets the statistics, and little else does.
+GET_OUTCOME = """
+SELECT CASE WHEN status = 'committed' AND pg_stat_get_bgwriter_stat_reset_time() IS DISTINCT FROM $2 THEN 'unknown' ELSE status END
+  FROM pg_xact_status($1::text::xid8) AS status
+"""
+
+
+class TransactionId(NamedTuple):
+    """What a transaction is known by to the database."""
+
+    id: str | None
+    """None if it has written nothing."""
+    since: datetime | None
+    """Since when the database runs without a crash."""
+
+
+class NotCommittedError(Exception):
+    """The connection was lost during COMMIT, and the transaction has certainly changed nothing."""
+
+
+class OutcomeUnknown(DatabaseUnavailable):
+    """The connection was lost during COMMIT, and the database could not be asked what became of it."""
+
+
+def retry_conflicts(use_case: Callable[Params, Awaitable[Result]]) -> Callable[Params, Awaitable[Result]]:
+    """Run a whole use case again when its transaction has certainly changed nothing and another run may succeed.
+
+    That is: it was the victim of a conflict (40001, 40P01), or its connection was lost and it is not committed. The pauses are jittered;
+    the caller's deadline cancels the rest.
+    """
+
+    @functools.wraps(use_case)
+    async def retrying(*args: Params.args, **kwargs: Params.kwargs) -> Result:
+        for _ in range(TRIES - 1):
+            try:
+                return await use_case(*args, **kwargs)
+            except (*CONFLICT, *CONNECTION_LOST, NotCommittedError):
+                await asyncio.sleep(random.uniform(*JITTER_S))  # noqa: S311 - jitter, not a secret
+        try:
+            return await use_case(*args, **kwargs)
+        except NotCommittedError:
+            raise DatabaseUnavailable from None
+
+    return retrying
+
+
+def patience(batch: Sized) -> float:
+    """Return the part of the remaining time that a batch may wait for a lock: somebody else's lock must not cost a neighbour all of it."""
+    return 1.0 if len(batch) == 1 else BATCH_PATIENCE
+
+
+@asynccontextmanager
+async def transaction(pool: "Pool", *, patience: float = 1.0) -> AsyncIterator["Conn"]:
+    """Open a READ COMMITTED transaction and commit it at the end of the block; what the block raises rolls it back.
+
+    A cancellation never interrupts COMMIT, only the wait for its answer. If the connection breaks before that, the database is asked what
+    became of the transaction (a committed one is remembered by its id): a committed one ends the block as if nothing had happened; else
+    this raises NotCommittedError, or OutcomeUnknown if there is no telling.
+
+    Args:
+        pool: where to take a connection from.
+        patience: the part of the caller's remaining time that may be spent waiting for one lock.
+    """
+    conn = await pool.acquire()
+    try:
+        await conn.execute(_begin(patience))
+        yield conn
+        row = await conn.fetchrow(GET_TRANSACTION_ID)
+    except BaseException as error:
+        if isinstance(error, CONNECTION_LOST):
+            _drop(conn)
+        await _to_its_end(_rollback(pool, conn))
+        raise
+    await _to_its_end(_commit(pool, conn, TransactionId(*(row or (None, None)))))
+
+
+def time_left() -> float | None:
+    """Return the seconds that are left to the caller, None for all there are: the `timeout` of a statement outside of transactions."""
+    until = deadline.get()
+    return None if until is None else max(until - asyncio.get_running_loop().time(), SHORTEST_S)
+
+
+def _begin(patience: float) -> str:
+    """Return BEGIN with the limits of the caller's deadline, in one round trip; without one the pool's hold."""
+    remaining_s = time_left()
+    if remaining_s is None:
+        return "BEGIN"
+    lock_s = max(remaining_s * (1 - RESERVE) * patience, SHORTEST_S)
+    return f"BEGIN; SET LOCAL statement_timeout = {int(remaining_s * 1000)}; SET LOCAL lock_timeout = {int(lock_s * 1000)}"
+
+
+_endings: set["asyncio.Task[None]"] = set()
+
+
+async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
+    """Await something that goes on when the wait is cancelled. It holds a connection, so closing the pool waits for it."""
+    task = asyncio.ensure_future(work)
+    _endings.add(task)
+    task.add_done_callback(_ended)
+    await asyncio.shield(task)
+
+
+def _ended(task: "asyncio.Task[None]") -> None:
+    _endings.discard(task)
+    if not task.cancelled():
+        task.exception()  # nobody may be waiting any more
+
+
+async def _rollback(pool: "Pool", conn: "PooledConn") -> None:
+    """Roll back what is open and hand the connection back; a lost one has rolled back by itself."""
+    with contextlib.suppress(*UNREACHABLE):
+        if not conn.is_closed() and conn.is_in_transaction():
+            await conn.execute("ROLLBACK")
+    with contextlib.suppress(*UNREACHABLE):  # then it is closed, and the pool makes a new one
+        await pool.release(conn)
+
+
+async def _commit(pool: "Pool", conn: "PooledConn", transaction_id: TransactionId) -> None:
+    try:
+        failpoints.hit("before commit")
+        await conn.execute("COMMIT")
+        failpoints.hit("after commit")
+    except UNREACHABLE as error:
+        _drop(conn)
+        # Without an id it wrote nothing, so there is nothing to lose.
+        if transaction_id.id and await _outcome(pool, transaction_id) != "committed":
+            raise NotCommittedError from error
+    finally:
+        with contextlib.suppress(*UNREACHABLE):
+            await pool.release(conn)
+
+
+def _drop(conn: "PooledConn") -> None:
+    """Close a connection that is of no more use; one whose end asyncpg has seen has left the pool by itself, and refuses to be closed."""
+    with contextlib.suppress(asyncpg.InterfaceError):
+        conn.terminate()
+
+
+async def _outcome(pool: "Pool", transaction_id: TransactionId) -> str:
+    """Ask on other connections what became of a transaction: committed or aborted; raises OutcomeUnknown if nobody can tell in time."""
+    try:
+        async with asyncio.timeout(RESOLVE_S):
+            while (outcome := await _ask(pool, transaction_id)) not in ("committed", "aborted"):
+                if outcome == "unknown":
+                    raise OutcomeUnknown
+                await asyncio.sleep(random.uniform(*JITTER_S))  # noqa: S311 - jitter, not a secret
+            return outcome
+    except TimeoutError:
+        raise OutcomeUnknown from None
+
+
+async def _ask(pool: "Pool", transaction_id: TransactionId) -> str:
+    try:
+        return str(await pool.fetchval(GET_OUTCOME, *transaction_id))
+    except asyncpg.InvalidParameterValueError:  # the id is yet to be given out: a crash has erased the transaction
+        return "aborted"
+    except UNREACHABLE:
+        return "unreachable"

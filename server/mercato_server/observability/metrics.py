@@ -1,0 +1,69 @@
+"""What a worker tells Prometheus: counts that it keeps anyway, read when somebody asks."""
+
+from collections.abc import Iterator
+from wsgiref.simple_server import WSGIServer
+
+from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from mercato_server.cache.catalog_cache import CatalogCache
+from mercato_server.database.batching import Coalescers
+from mercato_server.feed.listener import Listener
+
+
+class WorkerMetrics(Collector):
+    """The counts of one worker.
+
+    They are plain numbers that only its event loop writes, so another thread may read them at any moment.
+    """
+
+    def __init__(self, cache: CatalogCache, listener: Listener, coalescers: Coalescers) -> None:
+        self._cache = cache
+        self._listener = listener
+        self._coalescers = coalescers
+
+    def collect(self) -> Iterator[Metric]:
+        """Give the counts as they are now."""
+        yield from self._of_cache()
+        yield GaugeMetricFamily(
+            "mercato_change_feed_age_seconds",
+            "How long ago the last poll of the change feed began, so how old an answer from memory may be; +Inf while it is not heard.",
+            value=self._listener.age_s,
+        )
+        yield from self._of_batches()
+
+    def _of_cache(self) -> Iterator[Metric]:
+        hits = CounterMetricFamily("mercato_catalog_cache_hits", "Products and first pages that were found in memory.", labels=["kind"])
+        misses = CounterMetricFamily("mercato_catalog_cache_misses", "Products and first pages that were not.", labels=["kind"])
+        entries = GaugeMetricFamily("mercato_catalog_cache_entries", "What is in memory of the catalog.", labels=["kind"])
+        tallies = (self._cache.products_read, self._cache.pages_read)
+        for kind, tally, size in zip(("product", "page"), tallies, self._cache.sizes, strict=True):
+            hits.add_metric([kind], tally.hits)
+            misses.add_metric([kind], tally.misses)
+            entries.add_metric([kind], size)
+        yield from (hits, misses, entries)
+
+    def _of_batches(self) -> Iterator[Metric]:
+        batches = CounterMetricFamily("mercato_batches", "Transactions, or statements, that concurrent calls shared.", labels=["kind"])
+        calls = CounterMetricFamily("mercato_batched_calls", "Calls that were served by them.", labels=["kind"])
+        for kind, coalescer in self._coalescers.items():
+            batches.add_metric([kind], coalescer.batches)
+            calls.add_metric([kind], coalescer.calls)
+        yield from (batches, calls)
+
+
+def start(address: tuple[str, int], metrics: WorkerMetrics) -> WSGIServer:
+    """Answer GET /metrics from a thread of its own, until `stop`; raises OSError if the address cannot be had."""
+    registry = CollectorRegistry()
+    registry.register(metrics)
+    ProcessCollector(registry=registry)
+    host, port = address
+    server, _thread = start_http_server(port, host, registry)
+    return server
+
+
+def stop(server: WSGIServer) -> None:
+    """Answer no more; returns within half a second."""
+    server.shutdown()
+    server.server_close()

@@ -1,0 +1,64 @@
+"""The log of calls, and the bound on how many run at once."""
+
+import asyncio
+import logging
+import time
+
+import structlog
+from grpc import StatusCode
+
+from mercato_server.config.settings import Limits
+from mercato_server.domain.errors import Overloaded
+from mercato_server.rpc.context import Context, Rpc
+from mercato_server.rpc.errors import end
+from mercato_server.rpc.layers import Answer, Unary
+
+log = structlog.get_logger(__name__)
+
+
+class CallsInFlight:
+    """Counts the calls of a worker, sheds those above the limit, and tells when the last has ended."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._count = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def wait_idle(self) -> None:
+        """Return when no call runs: grpc's own stop() does not wait for the clean-up of calls that it ended."""
+        await self._idle.wait()
+
+    def layer(self, rpc: Rpc, proceed: Unary) -> Unary:
+        """Count each call and log how it ended.
+
+        Calls that went well and in time are logged at debug level only: the edge's access log has every call, and writing a line costs a
+        tenth of a hot one.
+        """
+        quiet = not log.is_enabled_for(logging.DEBUG)  # asked once: to ask costs more than the rest of this layer
+
+        async def counted(request: bytes, context: Context) -> Answer:
+            if self._count >= self._limits.concurrent_calls:
+                await end(context, Overloaded("the server has too many calls in flight; try again"))
+            self._count += 1
+            self._idle.clear()
+            try:
+                return await proceed(request, context)
+            except asyncio.CancelledError:
+                context.code = StatusCode.CANCELLED
+                raise
+            finally:
+                self._count -= 1
+                if self._count == 0:
+                    self._idle.set()
+                took_s = time.perf_counter() - context.started
+                if not (quiet and context.code is StatusCode.OK and took_s < self._limits.slow_call_s):
+                    _log(rpc, context, took_s, self._limits.slow_call_s)
+
+        return counted
+
+
+def _log(rpc: Rpc, context: Context, took_s: float, slow_s: float) -> None:
+    quiet = log.debug if context.code is StatusCode.OK else log.info
+    write = log.warning if took_s >= slow_s else quiet
+    write("call", method=rpc.method, code=context.code.name, request_id=context.request_id, ms=round(took_s * 1000, 1))

@@ -1,0 +1,48 @@
+"""The border that nothing unexpected crosses: refusals leave as their status, everything else as INTERNAL."""
+
+import asyncio
+
+import structlog
+from grpc.aio import AbortError
+
+from mercato_server.database.pool import refusal
+from mercato_server.domain.errors import Code, MercatoError
+from mercato_server.rpc.context import Context, Rpc
+from mercato_server.rpc.layers import Answer, Unary
+from mercato_server.rpc.statuses import status_code, status_message, status_metadata
+
+log = structlog.get_logger(__name__)
+
+
+class InternalError(MercatoError):
+    """A bug. The caller gets an id to report; the text of the exception stays in the log."""
+
+    code, reason = Code.INTERNAL, "INTERNAL"
+
+
+def map_errors(_rpc: Rpc, proceed: Unary) -> Unary:
+    """End a call with the status of what it raises."""
+
+    async def mapped(request: bytes, context: Context) -> Answer:
+        try:
+            return await proceed(request, context)
+        except (AbortError, asyncio.CancelledError):  # an AbortError is an Exception, and has been sent already
+            raise
+        except MercatoError as error:
+            await end(context, error)
+        except Exception as error:  # noqa: BLE001 - the outermost border: whatever it is, it must not leave as it is
+            await end(context, refusal(error) or _internal(context, error))
+        raise AssertionError("abort() returned")
+
+    return mapped
+
+
+def _internal(context: Context, error: Exception) -> InternalError:
+    log.error("call failed unexpectedly", method=context.rpc.method, request_id=context.request_id, exc_info=error)
+    return InternalError("internal error", metadata={"request_id": context.request_id})
+
+
+async def end(context: Context, error: MercatoError) -> None:
+    """Send the error; raises AbortError."""
+    context.code = status_code(error)
+    await context.transport.abort(context.code, status_message(error), status_metadata(error))

@@ -1,0 +1,103 @@
+"""Puts handlers behind the layers and registers them with gRPC."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import grpc
+from google.api import annotations_pb2
+from google.protobuf.descriptor import ServiceDescriptor
+from google.protobuf.message import DecodeError
+from google.protobuf.message_factory import GetMessageClass
+
+from mercato.v1 import policy_pb2
+from mercato_server.domain.errors import InvalidRequest, Violation
+from mercato_server.rpc.context import Context, Rpc
+from mercato_server.rpc.http_caching import validators
+from mercato_server.rpc.layers import Answer, Unary
+
+Layer = Callable[[Rpc, Unary], Unary]
+Handler = Callable[[Any, Context], Awaitable[Answer]]
+Serve = Callable[[bytes, Any], Awaitable[bytes]]
+Cached = Callable[[bytes], bytes | None]
+
+
+def rpcs(service: ServiceDescriptor) -> list[Rpc]:
+    """Return the RPCs of a service; raises ValueError if one does not say who may call it."""
+    found = []
+    for method in service.methods:
+        policy = method.GetOptions().Extensions[policy_pb2.policy]
+        if policy.access == policy_pb2.ACCESS_UNSPECIFIED:
+            raise ValueError(f"{method.full_name} has no policy with an access")
+        rule = method.GetOptions().Extensions[annotations_pb2.http]
+        reads = all(each.WhichOneof("pattern") == "get" for each in (rule, *rule.additional_bindings))
+        found.append(Rpc(service.full_name, method.name, GetMessageClass(method.input_type), policy, reads))
+    return found
+
+
+def service_handler(service: ServiceDescriptor, handler: object, layers: Sequence[Layer]) -> grpc.GenericRpcHandler:
+    """Serve a service by the methods of `handler` that are named as its RPCs, each behind the layers (outermost first).
+
+    A handler may have `cached`: functions by the name of an RPC for anyone that turn a serialized request into the serialized response,
+    if they have it at hand. What they answer passes no layer: it cannot fail, takes no time and is for everybody.
+
+    It may also have `admits`: the names of RPCs, none for administrators, whose transaction asks whether the caller's session is live.
+
+    Raises AttributeError if the handler lacks one: a server that starts has them all.
+    """
+    methods: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {}
+    for described in rpcs(service):
+        rpc = replace(described, admits=described.name in getattr(handler, "admits", ()))
+        call = _parse(rpc, getattr(handler, rpc.name))
+        for layer in reversed(layers):
+            call = layer(rpc, call)
+        cached: Cached | None = getattr(handler, "cached", {}).get(rpc.name)
+        if cached and rpc.policy.access != policy_pb2.ACCESS_ANYONE:
+            raise ValueError(f"{rpc.method} is not for anyone, so it cannot be answered without looking at the caller")
+        serve = _serve(rpc, call)
+        methods[rpc.name] = grpc.unary_unary_rpc_method_handler(_serve_cached(rpc, cached, serve) if cached else serve)
+    return grpc.method_handlers_generic_handler(service.full_name, methods)
+
+
+def _parse(rpc: Rpc, handle: Handler) -> Unary:
+    """Make the message of the request, inside all layers, so that malformed bytes are an error like any other."""
+    parse = rpc.request_type.FromString
+
+    async def parsed(request: bytes, context: Context) -> Answer:
+        try:
+            message = parse(request)
+        except DecodeError:
+            raise InvalidRequest([Violation("", f"the request is not a serialized {rpc.request_type.DESCRIPTOR.full_name}")]) from None
+        return await handle(message, context)
+
+    return parsed
+
+
+def _serve(rpc: Rpc, call: Unary) -> Serve:
+    """Connect the layers to gRPC, which is left to carry bytes."""
+
+    async def serve(request: bytes, transport: Any) -> bytes:
+        context = Context(rpc, transport)
+        answer = await call(request, context)
+        serialized = answer if isinstance(answer, bytes) else answer.SerializeToString()
+        if rpc.policy.max_age_s:
+            context.headers += validators(rpc, serialized, transport)
+        if context.headers:
+            await transport.send_initial_metadata(context.headers)
+        return serialized
+
+    return serve
+
+
+def _serve_cached(rpc: Rpc, cached: Cached, serve: Serve) -> Serve:
+    """Answer what is at hand, without anything else of a call; that is all that a hot read costs."""
+
+    async def serve_cached(request: bytes, transport: Any) -> bytes:
+        found = cached(request)
+        if found is None:
+            return await serve(request, transport)
+        if headers := validators(rpc, found, transport):
+            await transport.send_initial_metadata(headers)
+        return found
+
+    return serve_cached

@@ -1,0 +1,84 @@
+"""How a MercatoError looks on the wire: google.rpc.Status with its details, after AIP-193."""
+
+import math
+from collections.abc import Iterator
+
+from google.protobuf.any_pb2 import Any
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, PreconditionFailure, ResourceInfo, RetryInfo
+from google.rpc.status_pb2 import Status
+from grpc import StatusCode
+
+from mercato.v1.order_pb2 import StockShortage
+from mercato_server.domain.errors import Code, InvalidRequest, MercatoError, OutOfStock
+
+DOMAIN = "mercato"
+RETRIABLE = frozenset({Code.RESOURCE_EXHAUSTED, Code.ABORTED, Code.UNAVAILABLE})
+MESSAGE_MAX = 1_000
+METADATA_VALUE_MAX = 500
+DETAILS_MAX = 50
+"""Violations or lines in one error: a status travels in headers, which are limited to 8 KiB by many clients."""
+
+
+def status_metadata(error: MercatoError) -> tuple[tuple[str, str | bytes], ...]:
+    """Return the trailing metadata of an error: the status with its details, and the headers that HTTP has for it."""
+    status = Status(code=status_code(error).value[0], message=status_message(error))
+    for detail in _details(error):
+        packed = Any()
+        packed.Pack(detail)
+        status.details.append(packed)
+    metadata: list[tuple[str, str | bytes]] = [("grpc-status-details-bin", status.SerializeToString())]
+    if error.code in RETRIABLE:
+        metadata.append(("retry-after", str(math.ceil(error.retry_after_s))))
+    if error.code is Code.UNAUTHENTICATED:
+        metadata.append(("www-authenticate", "Bearer"))
+    return tuple(metadata)
+
+
+def status_code(error: MercatoError) -> StatusCode:
+    """Return the gRPC code of an error."""
+    return StatusCode[error.code.name]
+
+
+def status_message(error: MercatoError) -> str:
+    """Return the text for people; long ones are cut."""
+    return error.message if len(error.message) <= MESSAGE_MAX else error.message[: MESSAGE_MAX - 1] + "…"
+
+
+def _details(error: MercatoError) -> Iterator[Message]:
+    metadata = {name: value[:METADATA_VALUE_MAX] for name, value in error.metadata.items()}
+    yield ErrorInfo(reason=error.reason, domain=DOMAIN, metadata=metadata)
+    if isinstance(error, InvalidRequest):
+        yield BadRequest(
+            field_violations=[
+                BadRequest.FieldViolation(field=violation.field, description=violation.description)
+                for violation in error.violations[:DETAILS_MAX]
+            ]
+        )
+    if error.code is Code.FAILED_PRECONDITION:
+        yield PreconditionFailure(violations=list(_preconditions(error)))
+    if isinstance(error, OutOfStock):
+        yield StockShortage(
+            lines=[
+                StockShortage.Line(
+                    product_id=str(line.product_id), product_name=line.product_name, wanted=line.wanted, available=line.available
+                )
+                for line in error.shortages[:DETAILS_MAX]
+            ]
+        )
+    if error.code in RETRIABLE:
+        seconds, fraction = divmod(error.retry_after_s, 1)
+        yield RetryInfo(retry_delay=Duration(seconds=int(seconds), nanos=int(fraction * 1e9)))
+    if error.resource_type:
+        yield ResourceInfo(resource_type=error.resource_type, resource_name=error.resource[:METADATA_VALUE_MAX])
+
+
+def _preconditions(error: MercatoError) -> Iterator[PreconditionFailure.Violation]:
+    if isinstance(error, OutOfStock):
+        for line in error.shortages[:DETAILS_MAX]:
+            yield PreconditionFailure.Violation(
+                type=error.reason, subject=f"products/{line.product_id}", description=f"wanted {line.wanted}, available {line.available}"
+            )
+    else:
+        yield PreconditionFailure.Violation(type=error.reason, description=status_message(error))

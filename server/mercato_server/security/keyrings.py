@@ -1,0 +1,89 @@
+"""The keyring of a shop: from SECRET_KEY, or from the keys in its database."""
+
+import asyncio
+
+import structlog
+
+from mercato_server.config.settings import Settings
+from mercato_server.database.pool import Pool, refusal, small_pool
+from mercato_server.domain.accounts import COMMAND_LINE
+from mercato_server.feed.listener import Listener
+from mercato_server.security.keys import WrongSecretError, generate, unseal
+from mercato_server.security.session_cache import Sessions
+from mercato_server.security.tokens import Keyring
+from mercato_server.store import signing_keys
+from mercato_server.store.signing_keys import KeyState
+
+log = structlog.get_logger(__name__)
+
+EDDSA = "EdDSA"
+RETRY_S = 1.0
+
+
+class KeysError(Exception):
+    """The keys cannot be rotated; the message says why."""
+
+
+async def load(pool: "Pool", settings: Settings) -> Keyring:
+    """Return the keys of a shop; makes the first ones. Raises WrongSecretError if they were sealed with another SECRET_KEY."""
+    if settings.algorithm != EDDSA:
+        return Keyring.shared(settings.secret_key, settings.algorithm)
+    stored = await signing_keys.load(pool)
+    if not stored:
+        await signing_keys.ensure(pool, generate(settings.secret_key), generate(settings.secret_key))
+        stored = await signing_keys.load(pool)
+    private = {each.key.kid: unseal(each.key, settings.secret_key) for each in stored}
+    current = next(each.key.kid for each in stored if each.state is KeyState.CURRENT)
+    return Keyring(EDDSA, current, private[current], {kid: key.public_key() for kid, key in private.items()})
+
+
+async def rotate(database_url: str, secret: str, *, discard: bool) -> str:
+    """Sign with the next key, or with `discard` with an entirely new one; return the name of the key that signs now. Raises KeysError."""
+    async with small_pool(database_url) as pool:
+        if discard:
+            await signing_keys.replace(pool, generate(secret), generate(secret), COMMAND_LINE)
+        else:
+            await _rotate(pool, secret)
+        return next(each.key.kid for each in await signing_keys.load(pool) if each.state is KeyState.CURRENT)
+
+
+async def _rotate(pool: "Pool", secret: str) -> None:
+    try:
+        for each in await signing_keys.load(pool):
+            unseal(each.key, secret)
+        await signing_keys.rotate(pool, generate(secret), COMMAND_LINE)
+    except WrongSecretError:
+        raise KeysError("SECRET_KEY is not the one that the keys were sealed with; restore it, or drop them with --discard") from None
+    except signing_keys.NextKeyTooNewError:
+        minutes = signing_keys.PUBLISHED_S // 60
+        raise KeysError(
+            f"there is no next key that has been published for {minutes} minutes, which is how long others may cache the keys; wait, or "
+            "drop all keys with --discard"
+        ) from None
+
+
+class KeyWatch:
+    """Keeps a worker's keyring that of the shop."""
+
+    def __init__(self, pool: "Pool", settings: Settings, known: Sessions, listener: Listener) -> None:
+        self._pool = pool
+        self._settings = settings
+        self._known = known
+        self._changed = asyncio.Event()
+        listener.subscribe(["keys.changed"], lambda _news: self._changed.set(), self._changed.set)
+
+    async def keep(self) -> None:
+        """Load the keys whenever they change, until cancelled; those that were there before serve until then."""
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            try:
+                keyring = await load(self._pool, self._settings)
+            except Exception as error:
+                told = refusal(error) or isinstance(error, WrongSecretError)
+                log.warning("cannot load the keys that sign tokens", exc_info=None if told else error, error=repr(error))
+                self._changed.set()
+                await asyncio.sleep(RETRY_S)
+            else:
+                if keyring.verifying.keys() != self._known.tokens.keyring.verifying.keys() or keyring.kid != self._known.tokens.keyring.kid:
+                    self._known.use(keyring)
