@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import statistics
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from uuid import UUID
 
@@ -29,6 +29,7 @@ SELECT number || '@example.com', '', 'user', '' FROM generate_series(1, 32) AS n
 INSERT INTO products (name, description, price_minor, stock, image_urls)
 SELECT 'Thing ' || number, '', number, 1000000, '{}' FROM generate_series(1, 1000) AS number;
 INSERT INTO stock_ledger (product_id, kind, delta) SELECT id, 'initial', stock FROM products;
+INSERT INTO sessions (account_id, user_agent, ip_address, expires_at) SELECT id, '', '', now() + interval '1 day' FROM accounts;
 """
 
 FILL_CARTS = """
@@ -42,15 +43,16 @@ SELECT account_id, product.id, 1, product.price_minor
 class Trade:
     """Buyers who check out without a pause, in batches of all of them."""
 
-    def __init__(self, pool: "Pool", account_ids: Sequence[UUID]) -> None:
+    def __init__(self, pool: "Pool", sessions: Mapping[UUID, UUID]) -> None:
+        """`sessions` gives the session of each account."""
         self._pool = pool
-        self._account_ids = account_ids
+        self._sessions = sessions
         self.placed = 0
 
     async def batch(self) -> None:
         """Fill every cart and buy it."""
-        await self._pool.execute(FILL_CARTS, self._account_ids, LINES)
-        wishes = [orders.Checkout(account_id, key=self._key(account_id)) for account_id in self._account_ids]
+        await self._pool.execute(FILL_CARTS, [*self._sessions], LINES)
+        wishes = [orders.Checkout(account_id, session_id, self._key(account_id)) for account_id, session_id in self._sessions.items()]
         for outcome in await orders.checkout(self._pool, wishes, currency="USD"):
             if isinstance(outcome, Exception):
                 raise outcome
@@ -75,7 +77,7 @@ async def measure(directory: Path, order_count: int, passes: int) -> None:
         await migrations.migrate(server.url())
         async with await create_pool(Settings(database_url=server.url(), secret_key="x" * 32)) as pool:
             await pool.execute(MAKE_SHOP)
-            trade = Trade(pool, [row["id"] for row in await pool.fetch("SELECT id FROM accounts")])
+            trade = Trade(pool, {row["account_id"]: row["id"] for row in await pool.fetch("SELECT account_id, id FROM sessions")})
             while trade.placed < order_count:
                 await trade.batch()
             await pool.execute("ANALYZE")

@@ -11,6 +11,7 @@ import pytest_asyncio
 from google.protobuf.message import Message
 from grpc import StatusCode
 
+from mercato.rpcs import rpcs
 from mercato.v1 import policy_pb2
 from mercato.v1.auth_pb2 import (
     ChangePasswordRequest,
@@ -65,8 +66,6 @@ from mercato.v1.order_pb2 import (
 )
 from mercato_server.database.pool import small_pool
 from mercato_server.embedded.postgres import Postgres
-from mercato_server.rpc.pipeline import rpcs
-from mercato_server.worker import SERVICES
 from support.databases import copied
 from support.shop import PASSWORD, Person, Shop, settings_of, worker
 from support.tokens import issue
@@ -156,7 +155,7 @@ FOR_ADMINS = {
     "GetAdminOnly", "CreateProduct", "UpdateProduct", "DeleteProduct", "UndeleteProduct", "AdjustStock", "CreateCategory", "UpdateCategory",
     "DeleteCategory", "ListAllOrders", "AdvanceOrder", "ListUsers", "GetUser", "UpdateUser", "ListAuditLog",
 }  # fmt: skip
-RPCS = [rpc for service in SERVICES for rpc in rpcs(service)]
+RPCS = rpcs()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -180,7 +179,7 @@ async def world(shop: Shop) -> World:
 
 
 async def code(shop: Shop, rpc: Any, message: Message, who: Person | None) -> StatusCode:
-    call: Any = shop.channel.unary_unary(rpc.method, request_serializer=lambda sent: sent.SerializeToString(), response_deserializer=None)
+    call: Any = shop.channel.unary_unary(rpc.path, request_serializer=lambda sent: sent.SerializeToString(), response_deserializer=None)
     try:
         await call(message, metadata=who.metadata if who else ())
     except grpc.aio.AioRpcError as error:

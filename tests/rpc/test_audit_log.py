@@ -11,15 +11,14 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
+from mercato.rpcs import rpcs
 from mercato.v1 import policy_pb2
 from mercato.v1.auth_pb2 import AuditEntry, ListAuditLogRequest, UpdateUserRequest
 from mercato.v1.catalog_pb2 import DeleteProductRequest, Product, UpdateProductRequest
 from mercato.v1.money_pb2 import Money
 from mercato.v1.order_pb2 import CancelOrderRequest
 from mercato_server.config.settings import Settings
-from mercato_server.rpc.pipeline import rpcs
 from mercato_server.security import keyrings
-from mercato_server.worker import SERVICES
 from support.keyed import CASES, World, call, new_world
 from support.shop import Person, Shop, refusal
 
@@ -55,7 +54,7 @@ every_deed = pytest.mark.parametrize("name", DEEDS)
 
 
 def test_every_change_for_administrators_is_in_the_table() -> None:
-    described = [rpc for service in SERVICES for rpc in rpcs(service)]
+    described = rpcs()
     assert DEEDS.keys() == {rpc.name for rpc in described if rpc.policy.access == policy_pb2.ACCESS_ADMIN and not rpc.reads}
 
 

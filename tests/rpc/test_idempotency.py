@@ -13,6 +13,7 @@ import pytest_asyncio
 from google.protobuf.message import Message
 from grpc import StatusCode
 
+from mercato.rpcs import rpcs
 from mercato.v1.auth_pb2 import SignUpRequest, UpdateMeRequest
 from mercato.v1.cart_pb2 import AddCartItemRequest
 from mercato.v1.catalog_pb2 import Product, UpdateProductRequest
@@ -20,8 +21,6 @@ from mercato.v1.money_pb2 import Money
 from mercato.v1.order_pb2 import CheckoutRequest, Order
 from mercato_server.database.pool import small_pool
 from mercato_server.embedded.postgres import Postgres
-from mercato_server.rpc.pipeline import rpcs
-from mercato_server.worker import SERVICES
 from support.databases import copied
 from support.keyed import CASES, Case, Reply, World, call, new_world, signup
 from support.patience import slowness, until
@@ -40,7 +39,7 @@ LONGEST_S = 30.0
 """As long as a caller can have."""
 WAITING = "SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted"
 AGE = "UPDATE idempotency_keys SET created_at = now() - interval '25 hours' WHERE key = $1"
-KEYED = {rpc.name for service in SERVICES for rpc in rpcs(service) if rpc.policy.idempotency_key}
+KEYED = {rpc.name for rpc in rpcs() if rpc.policy.idempotency_key}
 
 
 @dataclass(frozen=True)

@@ -13,17 +13,17 @@ from grpc import StatusCode
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 
+from mercato.rpcs import rpcs
 from mercato.v1 import auth_pb2, catalog_pb2, catalog_pb2_grpc, order_pb2
 from mercato_server.config.settings import Limits, Settings
 from mercato_server.database import migrations
 from mercato_server.database.pool import Pool, small_pool
 from mercato_server.embedded.postgres import Postgres
-from mercato_server.rpc.pipeline import rpcs
 from mercato_server.worker import REFLECTION, SERVICES, StartupError, running
 from support.patience import allowed, patient, until
 from support.shop import Refusal, Shop, refusal, worker
 
-RPCS = [rpc for service in SERVICES for rpc in rpcs(service)]
+RPCS = rpcs()
 
 
 def raw(shop: Shop, method: str) -> Any:
@@ -34,7 +34,7 @@ def raw(shop: Shop, method: str) -> Any:
 async def test_malformed_bytes_are_the_callers_error_and_show_nothing_of_the_server(shop: Shop, rpc: Any) -> None:
     person = await shop.person(admin=True)
     for data in (b"\xff", b"\x0a\xff\xff\xff\xff\x0f", b"\x0a\x02\xff\xfe" + b"\xff" * 100):
-        error = await refusal(raw(shop, rpc.method)(data, metadata=person.metadata))
+        error = await refusal(raw(shop, rpc.path)(data, metadata=person.metadata))
         assert (error.code, error.reason) == (StatusCode.INVALID_ARGUMENT, "INVALID_FIELD")
         assert "Traceback" not in error.message
 

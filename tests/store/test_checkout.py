@@ -1,7 +1,6 @@
 """Checkouts that share a transaction."""
 
 import uuid
-from dataclasses import replace
 
 from mercato_server.domain.errors import IdempotencyKeyReused, OutOfStock, TokenInvalid
 from mercato_server.store import carts, orders
@@ -13,7 +12,7 @@ from support.shop import Person, Shop
 def wish(buyer: Person, key: str) -> orders.Checkout:
     account_id = uuid.UUID(buyer.id)
     key_of_call = IdempotencyKey(account_id, key, "/mercato.v1.OrderService/Checkout", b"", lambda order: str(order.id).encode())
-    return orders.Checkout(account_id, key=key_of_call)
+    return orders.Checkout(account_id, uuid.UUID(buyer.session_id), key_of_call)
 
 
 async def test_a_session_that_has_ended_is_its_buyers_own_affair_in_a_batch(shop: Shop) -> None:
@@ -23,7 +22,7 @@ async def test_a_session_that_has_ended_is_its_buyers_own_affair_in_a_batch(shop
         await shop.add(buyer, ball)
     gone = buyers[0]
     await shop.pool.execute("UPDATE sessions SET ended_at = now(), end_reason = 'logout' WHERE id = $1", uuid.UUID(gone.session_id))
-    wishes = [replace(wish(buyer, "new"), session_id=uuid.UUID(buyer.session_id)) for buyer in buyers]
+    wishes = [wish(buyer, "new") for buyer in buyers]
 
     refused, *placed = await orders.checkout(shop.pool, wishes, currency="USD")
 

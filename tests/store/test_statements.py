@@ -273,6 +273,7 @@ async def test_a_sale_touches_no_index_of_the_product(full: "Conn") -> None:
 SMALL_SHOP = """
 INSERT INTO accounts (email, full_name, role, password_hash) SELECT 'a' || n, '', 'user', '' FROM generate_series(1, 5) n;
 INSERT INTO products (name, description, price_minor, stock, image_urls) SELECT 'p' || n, '', 1, 1000, '{}' FROM generate_series(1, 5) n;
+INSERT INTO sessions (account_id, user_agent, ip_address, expires_at) SELECT id, '', '', now() + interval '1 day' FROM accounts;
 """
 FILL_CARTS = """
 INSERT INTO cart_items (account_id, product_id, quantity, unit_price_minor) SELECT a.id, p.id, 1, 1 FROM accounts a, products p
@@ -282,7 +283,7 @@ INSERT INTO cart_items (account_id, product_id, quantity, unit_price_minor) SELE
 async def test_checkouts_scan_no_table_however_small_it_was_when_it_was_analysed(settings: Settings) -> None:
     pool = await create_pool(replace(settings, pool_size=1))  # one connection, whose cached plans are at stake
     await pool.execute(SMALL_SHOP)
-    buyers = [orders.Checkout(row["id"]) for row in await pool.fetch("SELECT id FROM accounts")]
+    buyers = [orders.Checkout(*row) for row in await pool.fetch("SELECT account_id, id FROM sessions")]
 
     async def scans() -> int:
         await pool.execute("SELECT pg_stat_force_next_flush()")

@@ -11,12 +11,13 @@ import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.rpc import status_pb2
 
+from mercato.rpcs import rpcs
 from mercato.v1 import policy_pb2
 from mercato_server.config.edge_settings import EdgeSettings, TlsFiles
 from mercato_server.config.environment import ConfigError
 from mercato_server.config.settings import Limits
+from mercato_server.edge.descriptors import template_regex
 from mercato_server.edge.envoy import render
-from mercato_server.edge.rpcs import rpcs, template_regex
 from support.certificates import certificate
 from support.patience import patient
 
@@ -125,7 +126,7 @@ def test_every_rpc_has_a_route_with_the_deadline_of_its_policy() -> None:
     by_name = routes(settings)
     for rpc in rpcs():
         deadline = by_name[rpc.path]["route"]["max_stream_duration"]["max_stream_duration"]
-        assert deadline == f"{rpc.timeout_ms / 1000 or settings.limits.timeout_s:g}s"
+        assert deadline == f"{rpc.policy.timeout_ms / 1000 or settings.limits.timeout_s:g}s"
 
 
 def test_only_reads_are_sent_again_after_a_worker_answered_unavailable() -> None:
@@ -138,7 +139,7 @@ def test_only_reads_are_sent_again_after_a_worker_answered_unavailable() -> None
 def test_what_is_for_one_caller_alone_is_for_no_cache() -> None:
     by_name = routes(EdgeSettings())
     kept_from_caches = {rpc.name for rpc in rpcs() if "no-store" in json.dumps(by_name[rpc.path].get("response_headers_to_add", []))}
-    public = {rpc.name for rpc in rpcs() if rpc.access == policy_pb2.ACCESS_ANYONE and rpc.reads}
+    public = {rpc.name for rpc in rpcs() if rpc.policy.access == policy_pb2.ACCESS_ANYONE and rpc.reads}
     assert kept_from_caches == {rpc.name for rpc in rpcs()} - public
     assert {"Login", "SignUp", "GetMe", "GetOrder"} <= kept_from_caches
     assert {"ListProducts", "GetProduct"} <= public
@@ -152,7 +153,7 @@ def test_rate_limits_that_are_off_leave_no_trace() -> None:
 def test_what_anyone_may_call_to_change_something_has_the_tight_limit_on_every_path_that_leads_to_it() -> None:
     limits = http_filter(EdgeSettings(), "local_ratelimit")["rate_limits"]
     limited = {match["headers"][0]["string_match"]["safe_regex"]["regex"] for match in found(limits, "header_value_match")}
-    paths = {path for rpc in rpcs() if rpc.access == policy_pb2.ACCESS_ANYONE and not rpc.reads for path in rpc.paths}
+    paths = {path for rpc in rpcs() if rpc.policy.access == policy_pb2.ACCESS_ANYONE and not rpc.reads for path in rpc.paths}
     assert {"/login", "/signup", "/v1/auth:login", "/mercato.v1.AuthService/LoginForm"} <= paths
     assert limited == set(map(template_regex, paths))
 

@@ -10,9 +10,9 @@ import pytest
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+from mercato.rpcs import Rpc, rpcs
 from mercato.v1 import policy_pb2
 from mercato_server.edge.openapi import document, main
-from mercato_server.edge.rpcs import Rpc, rpcs
 
 PROTOS = Path(__file__).parents[2] / "protos"
 VERBS = {"get", "post", "put", "patch", "delete"}
@@ -58,20 +58,20 @@ def test_every_binding_of_every_rpc_is_an_operation_and_nothing_else_is(openapi:
 def test_security_is_what_the_policies_state(openapi: dict[str, Any]) -> None:
     schemes: list[dict[str, list[str]]] = [{name: []} for name in openapi["components"]["securitySchemes"]]
     for rpc, verb, template in bindings():
-        public = rpc.access == policy_pb2.ACCESS_ANYONE
+        public = rpc.policy.access == policy_pb2.ACCESS_ANYONE
         assert operation(openapi, verb, template)["security"] == ([] if public else schemes), rpc.path
 
 
 def test_operations_for_administrators_say_so(openapi: dict[str, Any]) -> None:
     for rpc, verb, template in bindings():
         said = "For administrators only." in operation(openapi, verb, template)["description"]
-        assert said == (rpc.access == policy_pb2.ACCESS_ADMIN), rpc.path
+        assert said == (rpc.policy.access == policy_pb2.ACCESS_ADMIN), rpc.path
 
 
 def test_success_has_the_status_of_the_policy_and_errors_are_one_schema(openapi: dict[str, Any]) -> None:
     for rpc, verb, template in bindings():
         responses = operation(openapi, verb, template)["responses"]
-        assert list(responses) == [str(rpc.http_status or 200), *["304"] * bool(rpc.max_age_s), "default"], rpc.path
+        assert list(responses) == [str(rpc.policy.http_status or 200), *["304"] * bool(rpc.policy.max_age_s), "default"], rpc.path
         assert responses["default"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Status"}
 
 

@@ -12,14 +12,12 @@ from typing import Any, Self
 import grpc
 from grpc.aio import ClientCallDetails, Metadata
 
+from mercato.rpcs import rpcs
 from mercato.v1 import (
     auth_pb2,
     auth_pb2_grpc,
-    cart_pb2,
     cart_pb2_grpc,
-    catalog_pb2,
     catalog_pb2_grpc,
-    order_pb2,
     order_pb2_grpc,
     policy_pb2,
 )
@@ -27,14 +25,7 @@ from mercato.v1 import (
 DEFAULT_TIMEOUT_S = 5.0
 REFRESH_EARLY_S = 60.0
 """How long before an access token expires it is exchanged for the next."""
-_READS = ("Get", "List", "BatchGet")
-_MODULES = (auth_pb2, cart_pb2, catalog_pb2, order_pb2)
-_SERVICES = tuple(service for module in _MODULES for service in module.DESCRIPTOR.services_by_name.values())
-_POLICIES = {
-    f"/{service.full_name}/{method.name}": method.GetOptions().Extensions[policy_pb2.policy]
-    for service in _SERVICES
-    for method in service.methods
-}
+_POLICIES = {rpc.path: rpc.policy for rpc in rpcs()}
 
 
 class Client:
@@ -136,12 +127,7 @@ def _path(method: str | bytes) -> str:
 
 def _service_config() -> dict[str, Any]:
     """Return which calls gRPC may send again by itself: those that read, and those that carry a key."""
-    names = [
-        {"service": service.full_name, "method": method.name}
-        for service in _SERVICES
-        for method in service.methods
-        if method.name.startswith(_READS) or _POLICIES[f"/{service.full_name}/{method.name}"].idempotency_key
-    ]
+    names = [{"service": rpc.service, "method": rpc.name} for rpc in rpcs() if rpc.reads or rpc.policy.idempotency_key]
     policy = {
         "maxAttempts": 4,
         "initialBackoff": "0.05s",

@@ -38,8 +38,8 @@ HAS_MIGRATIONS = "SELECT to_regclass('schema_migrations') IS NOT NULL"
 
 def migration_files() -> list[Path]:
     """Return the migrations in order: those of the installed package, or of the checkout around it."""
-    here = Path(__file__).parent
-    directory = next(path for path in (here / "migrations", here.parent.parent / "migrations") if path.is_dir())
+    package = Path(__file__).parent.parent
+    directory = next(path for path in (package / "migrations", package.parent.parent / "migrations") if path.is_dir())
     return sorted(directory.glob("[0-9][0-9][0-9][0-9]_*.sql"))
 
 

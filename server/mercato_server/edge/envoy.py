@@ -9,12 +9,12 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+from mercato.rpcs import Rpc, rpcs
 from mercato_server.config.edge_settings import EdgeSettings, TlsFiles
 from mercato_server.config.environment import ConfigError
 from mercato_server.edge.filters import CLUSTER, http_filters, typed
 from mercato_server.edge.local_replies import IS_TRANSCODED, local_reply_config
 from mercato_server.edge.routes import route_config
-from mercato_server.edge.rpcs import Rpc, rpcs
 
 HEAP_BYTES = 512 * 1024 * 1024
 """Envoy gives memory back at 90 % of it and takes no more requests at 95 %."""

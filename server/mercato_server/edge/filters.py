@@ -4,8 +4,9 @@ import base64
 from collections.abc import Sequence
 from typing import Any
 
+from mercato.rpcs import Rpc
 from mercato_server.config.edge_settings import EdgeSettings
-from mercato_server.edge.rpcs import Rpc, descriptor_set, template_regex, transcoded_services
+from mercato_server.edge.descriptors import descriptor_set, template_regex, transcoded_services
 
 CLUSTER = "mercato"
 LUA = "envoy.filters.http.lua"
@@ -193,7 +194,7 @@ def _rate_limit(settings: EdgeSettings, rpcs: Sequence[Rpc]) -> dict[str, Any]:
 
 def _credentials(rpc: Rpc, path: str) -> dict[str, Any]:
     match = {"name": ":path", "string_match": {"safe_regex": {"regex": template_regex(path)}}}
-    return {"header_value_match": {"descriptor_key": CREDENTIALS, "descriptor_value": rpc.counted_as, "headers": [match]}}
+    return {"header_value_match": {"descriptor_key": CREDENTIALS, "descriptor_value": _counted_as(rpc), "headers": [match]}}
 
 
 def _bucket_for_each(*keys: str, bucket: dict[str, Any]) -> dict[str, Any]:
@@ -239,3 +240,8 @@ def _transcoder(settings: EdgeSettings) -> dict[str, Any]:
             "reject_binding_body_field_collisions": True,
         },
     )
+
+
+def _counted_as(rpc: Rpc) -> str:
+    """Return the name that limits on a rate go by: an RPC and its variant for HTML forms count together."""
+    return rpc.name.removesuffix("Form")

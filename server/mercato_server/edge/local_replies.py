@@ -13,7 +13,8 @@ from typing import Any
 from google.protobuf.json_format import ParseDict
 from google.rpc import code_pb2, status_pb2
 
-from mercato_server.edge.rpcs import VARIABLE, Rpc, template_regex
+from mercato.rpcs import Rpc
+from mercato_server.edge.descriptors import VARIABLE, template_regex
 
 ENVOYS_WORDS = "%LOCAL_REPLY_BODY%"
 AS_TOLD = "%RESP(RETRY-AFTER)%s"

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
+from mercato.rpcs import Rpc
 from mercato_server.config.edge_settings import EdgeSettings
 from mercato_server.edge.docs import Page, pages
 from mercato_server.edge.filters import CACHEABLE, CLUSTER, CORS, CREATED, LUA, RATE_LIMIT, SLASH, TRANSCODER, cors_policy, typed
-from mercato_server.edge.rpcs import Rpc
 
 SAFE_RETRIES = "connect-failure,refused-stream,reset-before-request"
 """The worker cannot have seen the call."""
@@ -35,7 +35,7 @@ def route_config(settings: EdgeSettings, rpcs: Sequence[Rpc]) -> dict[str, Any]:
         "domains": ["*"],
         "routes": [
             _unfiltered(_wrong_coding(), settings),
-            *(_conditional(rpc, settings) for rpc in rpcs if rpc.max_age_s),
+            *(_conditional(rpc, settings) for rpc in rpcs if rpc.policy.max_age_s),
             *(_rpc(rpc, settings) for rpc in rpcs),
             *(_unfiltered(page.route(), settings) for page in fixed),
             _unfiltered(_wrong_type(), settings),
@@ -62,12 +62,12 @@ def _rpc(rpc: Rpc, settings: EdgeSettings) -> dict[str, Any]:
         "route": {"cluster": CLUSTER, "timeout": "0s", "retry_policy": _retries(READ_RETRIES if rpc.reads else SAFE_RETRIES)},
     }
     if not rpc.streams:  # a stream lasts as long as its two ends wish
-        timeout_s = rpc.timeout_ms / 1000 or settings.limits.timeout_s
+        timeout_s = rpc.policy.timeout_ms / 1000 or settings.limits.timeout_s
         route["route"]["max_stream_duration"] = _duration(timeout_s, settings)
     if not rpc.is_public:  # RFC 6749 section 5.1: tokens are not for caches, nor is what one account may see
         header = {"key": "cache-control", "value": "no-store"}
         route["response_headers_to_add"] = [{"header": header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}]
-    return {**route, **_script(CREATED)} if rpc.http_status else route
+    return {**route, **_script(CREATED)} if rpc.policy.http_status else route
 
 
 def _conditional(rpc: Rpc, settings: EdgeSettings) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from mercato_server.database.pool import Pool
 from mercato_server.domain.carts import LINE_QUANTITY_MAX, CartLine
 from mercato_server.handlers import convert
 from mercato_server.handlers.idempotency import Answer, Idempotency, answer
-from mercato_server.rpc.context import Context
+from mercato_server.rpc.context import Context, asks_for_session
 from mercato_server.store import carts
 from mercato_server.store.carts import LineChange
 from mercato_server.store.idempotency import Stored
@@ -20,8 +20,6 @@ Lines = tuple[CartLine, ...]
 
 class CartHandler:
     """The caller's cart."""
-
-    admits = ("AddCartItem", "SetCartItem", "RemoveCartItem")
 
     def __init__(self, pool: "Pool", idempotency: Idempotency, currency: str, batching: Batching) -> None:
         self._pool = pool
@@ -42,6 +40,7 @@ class CartHandler:
         """Return the cart."""
         return self._cart(await self._read(context.account_id))
 
+    @asks_for_session
     async def AddCartItem(self, request: cart_pb2.AddCartItemRequest, context: Context) -> Answer:
         """Add units of a product."""
         with Checks() as check:
@@ -50,6 +49,7 @@ class CartHandler:
         key = self._idempotency.key(context, request, self._cart)
         return answer(context, await self._add(LineChange(context.account_id, product_id, quantity, context.session_id, key)), self._cart)
 
+    @asks_for_session
     async def SetCartItem(self, request: cart_pb2.SetCartItemRequest, context: Context) -> Answer:
         """Set the units of a line."""
         with Checks() as check:
@@ -60,6 +60,7 @@ class CartHandler:
         key = self._idempotency.key(context, request, self._cart)
         return answer(context, await self._set(LineChange(context.account_id, product_id, quantity, context.session_id, key)), self._cart)
 
+    @asks_for_session
     async def RemoveCartItem(self, request: cart_pb2.RemoveCartItemRequest, context: Context) -> Answer:
         """Remove a line."""
         with Checks() as check:

@@ -41,11 +41,11 @@ class Idempotency:
             return None
         if not _VISIBLE_ASCII.fullmatch(key):
             raise InvalidRequest([Violation(HEADER, "must be 1 to 255 visible ASCII characters")])
-        content = context.rpc.method.encode() + b"\0" + request.SerializeToString(deterministic=True)
+        content = context.rpc.path.encode() + b"\0" + request.SerializeToString(deterministic=True)
         return IdempotencyKey(
             scope_id=context.scope_id,
             key=key,
-            method=context.rpc.method,
+            method=context.rpc.path,
             fingerprint=hmac.digest(self._secret, content, hashlib.sha256),
             serialize=lambda result: to_message(result).SerializeToString(),
         )

@@ -10,7 +10,7 @@ from mercato_server.domain.orders import REASON_MAX, Order, OrderStatus, Terms
 from mercato_server.handlers import convert
 from mercato_server.handlers.idempotency import Answer, Idempotency, answer
 from mercato_server.handlers.pages import Pager
-from mercato_server.rpc.context import Context
+from mercato_server.rpc.context import Context, asks_for_session
 from mercato_server.store import accounts, order_lists, orders
 from mercato_server.store.idempotency import Stored
 from mercato_server.validation.checks import Checks
@@ -20,8 +20,6 @@ CART_ETAG_MAX = 64
 
 class OrderHandler:
     """Orders."""
-
-    admits = ("Checkout",)
 
     def __init__(
         self, pool: "Pool", pager: Pager, idempotency: Idempotency, currency: str, batching: Batching, on_stock: orders.OnStock
@@ -38,6 +36,7 @@ class OrderHandler:
         )
         self.coalescers: Coalescers = {"checkout": self._checkout}
 
+    @asks_for_session
     async def Checkout(self, request: order_pb2.CheckoutRequest, context: Context) -> Answer:
         """Buy what is in the cart."""
         terms = self._terms(request)

@@ -1,17 +1,16 @@
 """Who calls, and whether that may be."""
 
 import time
-from collections.abc import Callable
 
 from mercato.v1.policy_pb2 import ACCESS_ADMIN, ACCESS_ANYONE
 from mercato_server.domain.accounts import Role
 from mercato_server.domain.errors import AdminOnly, TokenInvalid
-from mercato_server.rpc.context import Context, Rpc
-from mercato_server.rpc.layers import Answer, Unary
+from mercato_server.rpc.context import Context
+from mercato_server.rpc.layers import Answer, Layer, Method, Unary
 from mercato_server.security.session_cache import Sessions
 
 
-def authenticate(sessions: Sessions) -> Callable[[Rpc, Unary], Unary]:
+def authenticate(sessions: Sessions) -> Layer:
     """Let a call through if its RPC's policy does.
 
     A token says who somebody is and never what they may do. Calls that change something, and those for administrators, ask the database
@@ -19,7 +18,9 @@ def authenticate(sessions: Sessions) -> Callable[[Rpc, Unary], Unary]:
     calls go by what the worker has heard.
     """
 
-    def layer(rpc: Rpc, proceed: Unary) -> Unary:
+    def layer(method: Method, proceed: Unary) -> Unary:
+        policy, reads = method.rpc.policy, method.rpc.reads
+
         async def reading(request: bytes, context: Context) -> Answer:
             context.identity = identity = sessions.identify(_token(context), time.time())
             await sessions.require_live(identity)
@@ -36,12 +37,12 @@ def authenticate(sessions: Sessions) -> Callable[[Rpc, Unary], Unary]:
             context.identity = sessions.identify(_token(context), time.time())
             return await proceed(request, context)
 
-        admins_only = rpc.policy.access == ACCESS_ADMIN
-        if rpc.policy.access == ACCESS_ANYONE:
+        admins_only = policy.access == ACCESS_ADMIN
+        if policy.access == ACCESS_ANYONE:
             return proceed
-        if rpc.admits and not admins_only:
+        if method.asks_for_session and not admins_only:
             return admitted_later
-        return reading if rpc.reads and not admins_only else changing
+        return reading if reads and not admins_only else changing
 
     return layer
 

@@ -9,9 +9,9 @@ from grpc import StatusCode
 
 from mercato_server.config.settings import Limits
 from mercato_server.domain.errors import Overloaded
-from mercato_server.rpc.context import Context, Rpc
+from mercato_server.rpc.context import Context
 from mercato_server.rpc.errors import end
-from mercato_server.rpc.layers import Answer, Unary
+from mercato_server.rpc.layers import Answer, Method, Unary
 
 log = structlog.get_logger(__name__)
 
@@ -29,7 +29,7 @@ class CallsInFlight:
         """Return when no call runs: grpc's own stop() does not wait for the clean-up of calls that it ended."""
         await self._idle.wait()
 
-    def layer(self, rpc: Rpc, proceed: Unary) -> Unary:
+    def layer(self, method: Method, proceed: Unary) -> Unary:
         """Count each call and log how it ended.
 
         Calls that went well and in time are logged at debug level only: the edge's access log has every call, and writing a line costs a
@@ -53,12 +53,12 @@ class CallsInFlight:
                     self._idle.set()
                 took_s = time.perf_counter() - context.started
                 if not (quiet and context.code is StatusCode.OK and took_s < self._limits.slow_call_s):
-                    _log(rpc, context, took_s, self._limits.slow_call_s)
+                    _log(method.rpc.path, context, took_s, self._limits.slow_call_s)
 
         return counted
 
 
-def _log(rpc: Rpc, context: Context, took_s: float, slow_s: float) -> None:
+def _log(path: str, context: Context, took_s: float, slow_s: float) -> None:
     quiet = log.debug if context.code is StatusCode.OK else log.info
     write = log.warning if took_s >= slow_s else quiet
-    write("call", method=rpc.method, code=context.code.name, request_id=context.request_id, ms=round(took_s * 1000, 1))
+    write("call", method=path, code=context.code.name, request_id=context.request_id, ms=round(took_s * 1000, 1))

@@ -2,15 +2,13 @@
 
 import time
 import uuid
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
-from google.protobuf.message import Message
 from grpc import StatusCode
 
-from mercato.v1.policy_pb2 import Policy
+from mercato.rpcs import Rpc
 from mercato_server.domain.accounts import USER_AGENT_MAX, Actor, Device, Role
 from mercato_server.domain.errors import TokenInvalid
 from mercato_server.security.tokens import Identity
@@ -42,24 +40,16 @@ class Transport(Protocol):
         """End the call with an error; raises grpc.aio.AbortError."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rpc:
-    """An RPC as its proto describes it."""
+Handled = TypeVar("Handled", bound=Callable[..., Any])
 
-    service: str
-    """Full name, such as mercato.v1.CartService."""
-    name: str
-    request_type: type[Message]
-    policy: Policy
-    reads: bool
-    """Whether it changes nothing: its REST bindings are all GET."""
-    admits: bool = False
-    """Whether its handler lets the transaction ask if the session is live, so that nobody else need."""
 
-    @property
-    def method(self) -> str:
-        """The path of the RPC, such as /mercato.v1.CartService/GetCart."""
-        return f"/{self.service}/{self.name}"
+def asks_for_session(handle: Handled) -> Handled:
+    """Mark a method of a handler whose transaction asks whether the caller's session is live, so that no layer need ask before.
+
+    Its command takes `session_id`, which is required: a method that forgets it does not pass the type check.
+    """
+    handle.asks_for_session = True  # type: ignore[attr-defined] # read by the pipeline
+    return handle
 
 
 class Context:

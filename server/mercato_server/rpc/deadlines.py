@@ -1,23 +1,22 @@
 """Deadlines: the caller's, or the RPC's own if the caller brings none or asks for too long."""
 
 import asyncio
-from collections.abc import Callable
 
 from mercato_server.config.settings import Limits
 from mercato_server.database.transactions import deadline
 from mercato_server.domain.errors import DeadlineExceeded
-from mercato_server.rpc.context import Context, Rpc
-from mercato_server.rpc.layers import Answer, Unary
+from mercato_server.rpc.context import Context
+from mercato_server.rpc.layers import Answer, Layer, Method, Unary
 
 MARGIN_S = 0.02
 """Part of the caller's time that an answer takes to get there. Without it gRPC's own deadline may win, and its error has no details."""
 
 
-def keep_deadlines(limits: Limits) -> Callable[[Rpc, Unary], Unary]:
+def keep_deadlines(limits: Limits) -> Layer:
     """Cancel what a call does when its time is up."""
 
-    def layer(rpc: Rpc, proceed: Unary) -> Unary:
-        default_s = rpc.policy.timeout_ms / 1000 or limits.timeout_s
+    def layer(method: Method, proceed: Unary) -> Unary:
+        default_s = method.rpc.policy.timeout_ms / 1000 or limits.timeout_s
 
         async def timed(request: bytes, context: Context) -> Answer:
             remaining_s = context.transport.time_remaining()

@@ -7,8 +7,8 @@ from grpc.aio import AbortError
 
 from mercato_server.database.pool import refusal
 from mercato_server.domain.errors import Code, MercatoError
-from mercato_server.rpc.context import Context, Rpc
-from mercato_server.rpc.layers import Answer, Unary
+from mercato_server.rpc.context import Context
+from mercato_server.rpc.layers import Answer, Method, Unary
 from mercato_server.rpc.statuses import status_code, status_message, status_metadata
 
 log = structlog.get_logger(__name__)
@@ -20,7 +20,7 @@ class InternalError(MercatoError):
     code, reason = Code.INTERNAL, "INTERNAL"
 
 
-def map_errors(_rpc: Rpc, proceed: Unary) -> Unary:
+def map_errors(_method: Method, proceed: Unary) -> Unary:
     """End a call with the status of what it raises."""
 
     async def mapped(request: bytes, context: Context) -> Answer:
@@ -38,7 +38,7 @@ def map_errors(_rpc: Rpc, proceed: Unary) -> Unary:
 
 
 def _internal(context: Context, error: Exception) -> InternalError:
-    log.error("call failed unexpectedly", method=context.rpc.method, request_id=context.request_id, exc_info=error)
+    log.error("call failed unexpectedly", method=context.rpc.path, request_id=context.request_id, exc_info=error)
     return InternalError("internal error", metadata={"request_id": context.request_id})
 
 

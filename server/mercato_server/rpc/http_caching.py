@@ -4,7 +4,7 @@ import hashlib
 import re
 from typing import Any
 
-from mercato_server.rpc.context import Rpc
+from mercato.rpcs import Rpc
 
 _TAGS = re.compile(r'"[^"]*"')
 NOT_MODIFIED = ("x-not-modified", "true")

@@ -6,9 +6,11 @@ once, at start, and knows its policy from then on.
 """
 
 from collections.abc import Awaitable, Callable
+from typing import NamedTuple
 
 from google.protobuf.message import Message
 
+from mercato.rpcs import Rpc
 from mercato_server.rpc.context import Context
 
 Answer = Message | bytes
@@ -16,3 +18,15 @@ Answer = Message | bytes
 
 Unary = Callable[[bytes, Context], Awaitable[Answer]]
 """A unary RPC from the serialized request on."""
+
+
+class Method(NamedTuple):
+    """An RPC, and what its handler says of the way in which it serves it."""
+
+    rpc: Rpc
+    asks_for_session: bool
+    """Whether its transaction asks if the caller's session is live (`context.asks_for_session`)."""
+
+
+Layer = Callable[[Method, Unary], Unary]
+"""Wraps a method, once, at start."""

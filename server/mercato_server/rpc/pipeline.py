@@ -1,38 +1,22 @@
 """Puts handlers behind the layers and registers them with gRPC."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from typing import Any
 
 import grpc
-from google.api import annotations_pb2
 from google.protobuf.descriptor import ServiceDescriptor
 from google.protobuf.message import DecodeError
-from google.protobuf.message_factory import GetMessageClass
 
+from mercato.rpcs import Rpc
 from mercato.v1 import policy_pb2
 from mercato_server.domain.errors import InvalidRequest, Violation
-from mercato_server.rpc.context import Context, Rpc
+from mercato_server.rpc.context import Context
 from mercato_server.rpc.http_caching import validators
-from mercato_server.rpc.layers import Answer, Unary
+from mercato_server.rpc.layers import Answer, Layer, Method, Unary
 
-Layer = Callable[[Rpc, Unary], Unary]
 Handler = Callable[[Any, Context], Awaitable[Answer]]
 Serve = Callable[[bytes, Any], Awaitable[bytes]]
 Cached = Callable[[bytes], bytes | None]
-
-
-def rpcs(service: ServiceDescriptor) -> list[Rpc]:
-    """Return the RPCs of a service; raises ValueError if one does not say who may call it."""
-    found = []
-    for method in service.methods:
-        policy = method.GetOptions().Extensions[policy_pb2.policy]
-        if policy.access == policy_pb2.ACCESS_UNSPECIFIED:
-            raise ValueError(f"{method.full_name} has no policy with an access")
-        rule = method.GetOptions().Extensions[annotations_pb2.http]
-        reads = all(each.WhichOneof("pattern") == "get" for each in (rule, *rule.additional_bindings))
-        found.append(Rpc(service.full_name, method.name, GetMessageClass(method.input_type), policy, reads))
-    return found
 
 
 def service_handler(service: ServiceDescriptor, handler: object, layers: Sequence[Layer]) -> grpc.GenericRpcHandler:
@@ -41,19 +25,21 @@ def service_handler(service: ServiceDescriptor, handler: object, layers: Sequenc
     A handler may have `cached`: functions by the name of an RPC for anyone that turn a serialized request into the serialized response,
     if they have it at hand. What they answer passes no layer: it cannot fail, takes no time and is for everybody.
 
-    It may also have `admits`: the names of RPCs, none for administrators, whose transaction asks whether the caller's session is live.
-
-    Raises AttributeError if the handler lacks one: a server that starts has them all.
+    Raises AttributeError if the handler lacks one: a server that starts has them all. Raises ValueError for an RPC that streams, which the
+    layers cannot serve, and for one that does not state who may call it.
     """
     methods: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {}
-    for described in rpcs(service):
-        rpc = replace(described, admits=described.name in getattr(handler, "admits", ()))
-        call = _parse(rpc, getattr(handler, rpc.name))
+    for rpc in map(Rpc.of, service.methods):
+        if rpc.streams:
+            raise ValueError(f"{rpc.path} streams; the layers serve unary calls only")
+        handle = getattr(handler, rpc.name)
+        call = _parse(rpc, handle)
+        method = Method(rpc, getattr(handle, "asks_for_session", False))
         for layer in reversed(layers):
-            call = layer(rpc, call)
+            call = layer(method, call)
         cached: Cached | None = getattr(handler, "cached", {}).get(rpc.name)
         if cached and rpc.policy.access != policy_pb2.ACCESS_ANYONE:
-            raise ValueError(f"{rpc.method} is not for anyone, so it cannot be answered without looking at the caller")
+            raise ValueError(f"{rpc.path} is not for anyone, so it cannot be answered without looking at the caller")
         serve = _serve(rpc, call)
         methods[rpc.name] = grpc.unary_unary_rpc_method_handler(_serve_cached(rpc, cached, serve) if cached else serve)
     return grpc.method_handlers_generic_handler(service.full_name, methods)

@@ -68,8 +68,8 @@ class LineChange:
     account_id: UUID
     product_id: UUID
     quantity: int
-    session_id: UUID | None = None
-    """The session that must be live; None if that has been asked already."""
+    session_id: UUID
+    """The session that must be live."""
     key: IdempotencyKey | None = None
 
 

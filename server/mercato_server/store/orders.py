@@ -122,8 +122,8 @@ class Checkout:
     """A buyer's wish to buy the cart; a checkout that only validates takes no key."""
 
     account_id: UUID
-    session_id: UUID | None = None
-    """The session that must be live; None if that has been asked already."""
+    session_id: UUID
+    """The session that must be live."""
     key: IdempotencyKey | None = None
     terms: Terms = field(default_factory=Terms)
     validate_only: bool = False

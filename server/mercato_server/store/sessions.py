@@ -198,21 +198,20 @@ async def roles(db: "Pool | Conn", session_ids: Sequence[UUID]) -> list[Role | M
 
 
 class InSession(Protocol):
-    """A wish of somebody who is logged in."""
+    """A command made within a session."""
 
     @property
-    def session_id(self) -> UUID | None:
-        """The session in which it was uttered; None if somebody has looked at that already."""
+    def session_id(self) -> UUID:
+        """The session that must be live."""
 
 
-Wish = TypeVar("Wish", bound=InSession)
+Command = TypeVar("Command", bound=InSession)
 
 
-async def ended(conn: "Conn", wishes: Sequence[Wish]) -> dict[Wish, MercatoError]:
-    """Return those whose session has ended, with their refusals: asked in the transaction that serves the others."""
-    asked = [(wish, wish.session_id) for wish in wishes if wish.session_id]
-    found = await roles(conn, [session_id for _, session_id in asked]) if asked else []
-    return {wish: role for (wish, _), role in zip(asked, found, strict=True) if isinstance(role, MercatoError)}
+async def ended(conn: "Conn", commands: Sequence[Command]) -> dict[Command, MercatoError]:
+    """Return the commands whose session has ended, with their refusals: asked in the transaction that serves the others."""
+    found = await roles(conn, [command.session_id for command in commands])
+    return {command: role for command, role in zip(commands, found, strict=True) if isinstance(role, MercatoError)}
 
 
 def _session(row: asyncpg.Record) -> Session:

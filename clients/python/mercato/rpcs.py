@@ -1,0 +1,92 @@
+"""What the protos state of each RPC of mercato.v1: read here by the client, the server and the edge, and nowhere else."""
+
+import pkgutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from typing import Self
+
+from google.api import annotations_pb2
+from google.protobuf.descriptor import FileDescriptor, MethodDescriptor, ServiceDescriptor
+from google.protobuf.descriptor_pb2 import MethodOptions
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+
+import mercato.v1
+from mercato.v1 import policy_pb2
+
+
+@dataclass(frozen=True, slots=True)
+class Rpc:
+    """An RPC with its policy and its REST bindings."""
+
+    service: str
+    """Full name, such as `mercato.v1.OrderService`."""
+    name: str
+    request_type: type[Message]
+    policy: policy_pb2.Policy
+    bindings: tuple[tuple[str, str], ...]
+    """Verb and path template, such as `("GET", "/orders/{order_id}")`."""
+    streams: bool
+    reads: bool
+    """Whether it changes nothing, so that a lost one may be sent again: `idempotency_level = NO_SIDE_EFFECTS`."""
+
+    @classmethod
+    def of(cls, method: MethodDescriptor) -> Self:
+        """Read an RPC from its descriptor; raises ValueError if it does not state who may call it."""
+        options = method.GetOptions()
+        policy = options.Extensions[policy_pb2.policy]
+        if policy.access == policy_pb2.ACCESS_UNSPECIFIED:
+            raise ValueError(f"{method.full_name} has no policy with an access")
+        rule = options.Extensions[annotations_pb2.http]
+        rules = [each for each in (rule, *rule.additional_bindings) if each.WhichOneof("pattern")]
+        return cls(
+            service=method.containing_service.full_name,
+            name=method.name,
+            request_type=GetMessageClass(method.input_type),
+            policy=policy,
+            bindings=tuple((verb.upper(), getattr(each, verb)) for each in rules for verb in (each.WhichOneof("pattern"),)),
+            streams=method.client_streaming or method.server_streaming,
+            reads=options.idempotency_level == MethodOptions.NO_SIDE_EFFECTS,
+        )
+
+    @property
+    def path(self) -> str:
+        """The path of the call in gRPC, such as `/mercato.v1.CartService/GetCart`."""
+        return f"/{self.service}/{self.name}"
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """The paths that lead to it, over gRPC and as templates over REST."""
+        return self.path, *(path for _, path in self.bindings)
+
+    @property
+    def takes_credentials(self) -> bool:
+        """Whether it takes credentials (a password, a refresh token): what anyone may call and is no read."""
+        return self.policy.access == policy_pb2.ACCESS_ANYONE and not self.reads
+
+    @property
+    def is_public(self) -> bool:
+        """Whether its answer is the same for every caller: what anyone may read."""
+        return self.policy.access == policy_pb2.ACCESS_ANYONE and self.reads
+
+
+@cache
+def rpcs() -> tuple[Rpc, ...]:
+    """Return every RPC of mercato.v1, by path."""
+    found = (Rpc.of(method) for service in services() for method in service.methods)
+    return tuple(sorted(found, key=lambda rpc: rpc.path))
+
+
+def services() -> list[ServiceDescriptor]:
+    """Return every service of mercato.v1, by name."""
+    found = (service for file in files() for service in file.services_by_name.values())
+    return sorted(found, key=lambda service: str(service.full_name))
+
+
+def files() -> Iterator[FileDescriptor]:
+    """Yield the proto files of mercato.v1, by name."""
+    names = sorted(module.name for module in pkgutil.iter_modules(mercato.v1.__path__) if module.name.endswith("_pb2"))
+    for name in names:
+        yield import_module(f"mercato.v1.{name}").DESCRIPTOR
