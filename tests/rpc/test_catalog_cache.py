@@ -5,7 +5,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,14 +28,13 @@ from mercato.v1.catalog_pb2 import (
 from mercato.v1.order_pb2 import CancelOrderRequest
 from mercato_server.config.settings import Settings
 from mercato_server.database.pool import Pool
-from mercato_server.feed.listener import FRESH_S
-from mercato_server.worker import StartupError, Worker, running
+from mercato_server.worker import StartupError, running
+from support.feed_outage import unheard
 from support.patience import Within, until
-from support.shop import SOON_S, Person, Shop, refusal, worker
+from support.shop import SOON_S, Person, Shop, open_worker, refusal, worker
 
 AT_ONCE_S = 0.5
 LOCK = 'BEGIN; LOCK TABLE "{}" IN ACCESS EXCLUSIVE MODE'
-IS_WAITING = "SELECT count(*) FROM pg_locks WHERE pid = $1 AND NOT granted"
 Answer = TypeVar("Answer")
 
 
@@ -49,13 +47,6 @@ async def locked(database: str, table: str) -> AsyncIterator["asyncpg.Connection
         yield connection
     finally:
         await connection.close()
-
-
-@asynccontextmanager
-async def served(settings: Settings, pool: "Pool") -> AsyncIterator[tuple[Worker, Shop]]:
-    """Run a worker that the test may look into."""
-    async with running(settings) as (worker, [port]), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        yield worker, Shop(channel, pool)
 
 
 async def get(shop: Shop, product: Product, timeout_s: float | None = None) -> Product:
@@ -93,7 +84,7 @@ async def test_what_is_known_is_answered_without_the_database(shop: Shop, databa
 
 
 async def test_what_was_read_after_a_change_outlives_the_news_of_it(settings: Settings, pool: "Pool", database: str) -> None:
-    async with served(settings, pool) as (worker, shop):
+    async with open_worker(settings, pool) as (worker, shop):
         admin = await shop.person(admin=True)
         ball = await shop.product(admin)
         requests = ListProductsRequest(), ListProductsRequest(in_stock=True), ListProductsRequest(q="nothing like it")
@@ -236,20 +227,12 @@ async def test_what_was_bought_is_seen_at_once_by_its_buyer(shop: Shop) -> None:
 
 
 async def test_a_worker_that_cannot_hear_of_changes_asks_the_database(settings: Settings, pool: "Pool", database: str) -> None:
-    async with served(settings, pool) as (worker, shop):
+    async with open_worker(settings, pool) as (worker, shop):
         ball = await shop.product(await shop.person(admin=True), stock=10)
         for _ in range(2):
             await get(shop, ball)
-        async with locked(database, "events") as first:
-            await until(lambda: not worker._listener.current)
-            await asyncio.sleep(FRESH_S)  # at least: the poll that waits for the lock began before, so what it brings is old, too
-            second = await asyncpg.connect(database)
-            locking = asyncio.create_task(second.execute(LOCK.format("events")))  # before any other poll
-            await until(partial(pool.fetchval, IS_WAITING, second.get_server_pid()))
-            await first.execute("UPDATE products SET stock = 3; COMMIT")
-            await locking
+        async with unheard(worker, pool, database, "UPDATE products SET stock = 3"):
             assert (await get(shop, ball)).stock == 3
-            await second.close()
 
 
 @pytest.mark.race

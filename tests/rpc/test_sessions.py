@@ -13,6 +13,7 @@ from grpc import StatusCode
 
 from mercato.v1 import auth_pb2, cart_pb2, order_pb2
 from mercato_server.config.settings import Settings
+from mercato_server.database.pool import Pool
 from mercato_server.handlers.cart import CartHandler
 from mercato_server.handlers.order import OrderHandler
 from mercato_server.security import keyrings
@@ -20,8 +21,9 @@ from mercato_server.security.keyrings import KeysError
 from mercato_server.store import login_attempts, sessions
 from mercato_server.store.sweeps import sweep
 from mercato_server.worker import StartupError, running
+from support.feed_outage import unheard
 from support.patience import Within, until
-from support.shop import PASSWORD, SOON_S, Person, Shop, refusal
+from support.shop import PASSWORD, SOON_S, Person, Shop, open_worker, refusal
 
 NEW_PASSWORD = "another-secret-1"
 CLOCK = "SELECT clock_timestamp()"
@@ -189,20 +191,12 @@ async def test_a_call_of_an_ended_session_is_refused_where_its_batch_asks_and_ta
     assert await shop.checkout(jo, "one") == order
 
 
-async def test_one_who_has_not_heard_for_long_asks_the_database(shop: Shop, elsewhere: Shop) -> None:
-    jo = await shop.person()
-    await me(elsewhere, jo)
-    blocker = await shop.pool.acquire()
-    try:
-        await blocker.execute("BEGIN")
-        await blocker.execute("LOCK TABLE events IN ACCESS EXCLUSIVE MODE")  # nobody hears anything
-        await asyncio.sleep(0.4)
-        await blocker.execute("UPDATE sessions SET ended_at = now(), end_reason = 'revoked'")
-        await blocker.execute("COMMIT; BEGIN; LOCK TABLE events IN ACCESS EXCLUSIVE MODE")
-        assert (await refusal(me(elsewhere, jo))).reason == "TOKEN_INVALID"
-    finally:
-        await blocker.execute("ROLLBACK")
-        await shop.pool.release(blocker)
+async def test_a_worker_that_has_not_heard_for_long_asks_the_database(settings: Settings, pool: "Pool", database: str) -> None:
+    async with open_worker(settings, pool) as (worker, shop):
+        jo = await shop.person()
+        await me(shop, jo)
+        async with unheard(worker, pool, database, "UPDATE sessions SET ended_at = now(), end_reason = 'revoked'"):
+            assert (await refusal(me(shop, jo))).reason == "TOKEN_INVALID"
 
 
 async def test_people_see_their_own_sessions_and_can_end_one(shop: Shop) -> None:

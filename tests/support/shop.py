@@ -23,7 +23,7 @@ from mercato_server.security.passwords import hash_password
 from mercato_server.security.refresh_tokens import RefreshTokens, digest
 from mercato_server.security.tokens import Tokens
 from mercato_server.store import accounts, sessions
-from mercato_server.worker import running
+from mercato_server.worker import Worker, running
 
 PASSWORD = "securepass123"
 SOON_S = 0.25
@@ -167,8 +167,15 @@ def settings_of(database: str) -> Settings:
 @asynccontextmanager
 async def worker(settings: Settings, pool: "Pool") -> AsyncIterator[Shop]:
     """Run a worker, reached through a real channel."""
-    async with running(settings) as (_, [port]), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        yield Shop(channel, pool)
+    async with open_worker(settings, pool) as (_, shop):
+        yield shop
+
+
+@asynccontextmanager
+async def open_worker(settings: Settings, pool: "Pool") -> AsyncIterator[tuple[Worker, Shop]]:
+    """Run a worker that the test may look into."""
+    async with running(settings) as (worker, [port]), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        yield worker, Shop(channel, pool)
 
 
 async def refusal(call: Any) -> Refusal:

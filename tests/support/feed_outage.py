@@ -1,0 +1,38 @@
+"""A change of which a worker does not hear, because nothing can read the change feed."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+import asyncpg
+
+from mercato_server.database.pool import Pool
+from mercato_server.feed.listener import FRESH_S
+from mercato_server.worker import Worker
+from support.patience import until
+
+LOCK_EVENTS = "BEGIN; LOCK TABLE events IN ACCESS EXCLUSIVE MODE"
+IS_WAITING = "SELECT count(*) FROM pg_locks WHERE pid = $1 AND NOT granted"
+
+
+@asynccontextmanager
+async def unheard(worker: Worker, pool: "Pool", database: str, change: str) -> AsyncIterator[None]:
+    """Commit a statement that writes no event while the worker relies on nothing that it has heard, and let it hear nothing in the block.
+
+    A second lock waits before the first one is given up, so only the poll that waited too comes between them. That poll began so long ago
+    that the worker does not rely on it.
+    """
+    first, second = await asyncpg.connect(database), await asyncpg.connect(database)
+    try:
+        await first.execute(LOCK_EVENTS)
+        await until(lambda: not worker._listener.current)
+        await asyncio.sleep(FRESH_S)  # at least so long
+        locking = asyncio.create_task(second.execute(LOCK_EVENTS))
+        await until(partial(pool.fetchval, IS_WAITING, second.get_server_pid()))
+        await first.execute(f"{change}; COMMIT")
+        await locking
+        yield
+    finally:
+        await first.close()
+        await second.close()
