@@ -66,7 +66,7 @@ class Shop:
         self.orders = order_pb2_grpc.OrderServiceStub(channel)
 
     async def person(self, *, admin: bool = False) -> Person:
-        """Give somebody an account and a session, as SignUp and Login do.
+        """Make an account with a session, as SignUp and Login do.
 
         Without these calls, since a worker hashes passwords in a process that gets only the time which nothing else wants: beside other
         work they may take longer than their deadlines.
