@@ -52,11 +52,11 @@ class Trade:
     async def batch(self) -> None:
         """Fill every cart and buy it."""
         await self._pool.execute(FILL_CARTS, [*self._sessions], LINES)
-        wishes = [orders.Checkout(account_id, session_id, self._key(account_id)) for account_id, session_id in self._sessions.items()]
-        for outcome in await orders.checkout(self._pool, wishes, currency="USD"):
+        checkouts = [orders.Checkout(account_id, session_id, self._key(account_id)) for account_id, session_id in self._sessions.items()]
+        for outcome in await orders.checkout(self._pool, checkouts, currency="USD"):
             if isinstance(outcome, Exception):
                 raise outcome
-        self.placed += len(wishes)
+        self.placed += len(checkouts)
 
     async def go_on(self) -> None:
         """Buy for ever."""

@@ -103,7 +103,7 @@ def _results(path: Path) -> tuple[dict[str, int], tuple[str, ...]]:
         counts[outcome] += 1
         if outcome == "failed":
             failed.append(f"{case.get('classname', '').replace('.', '/')}.py::{case.get('name')}")
-    return counts, tuple(failed)
+    return counts, tuple(dict.fromkeys(failed))
 
 
 def report(runs: Sequence[Run], arguments: Sequence[str]) -> str:

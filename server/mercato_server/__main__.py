@@ -7,9 +7,9 @@ import sys
 
 def main() -> int:
     """Run the command line; returns the exit code."""
+    surroundings.open_standard_streams()
     from mercato_server.cli import commands
 
-    surroundings.open_standard_streams()
     surroundings.heed_interrupts()
     return commands.main()
 

@@ -11,11 +11,10 @@ from typing import Any
 
 import grpc
 import structlog
-from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
-from mercato.v1 import auth_pb2, cart_pb2, catalog_pb2, order_pb2
+from mercato.rpcs import services
 from mercato_server import failpoints
 from mercato_server.background.sweeper import keep_sweeping
 from mercato_server.cache.catalog_cache import CatalogCache
@@ -45,9 +44,7 @@ from mercato_server.security.tokens import Keyring, Tokens
 
 log = structlog.get_logger(__name__)
 
-SERVICES: tuple[ServiceDescriptor, ...] = tuple(
-    service for module in (auth_pb2, catalog_pb2, cart_pb2, order_pb2) for service in module.DESCRIPTOR.services_by_name.values()
-)
+SERVICES = tuple(services())
 REFLECTION = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection")
 
 
@@ -188,7 +185,7 @@ def _add_reflection(server: grpc.aio.Server) -> None:
 async def running(settings: Settings, hurry: asyncio.Event | None = None) -> AsyncIterator[tuple[Worker, list[int]]]:
     """Connect, check the schema, serve, and stop at the end, at once when told to hurry; gives the worker and its ports.
 
-    Raises StartupError, migrations.SchemaError or variables.ConfigError.
+    Raises StartupError, migrations.SchemaError or environment.ConfigError.
     """
     try:
         pool = await create_pool(settings)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from support.patience import patient
+
 ROOT = Path(__file__).parents[2]
 STUB = """#!/bin/sh
 # Makes a .venv with a pip that notes what it is to install, fails at what FAIL names, and installs what a checkout itself holds.
@@ -54,7 +56,7 @@ def make(tmp_path: Path) -> Make:
 
     def run(checkout: Path, *arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]":
         env = {"PATH": os.environ["PATH"], "PYTHON": str(stub), **environ}
-        return subprocess.run([program, *arguments], cwd=checkout, env=env, capture_output=True, text=True, check=False, timeout=60)
+        return subprocess.run([program, *arguments], cwd=checkout, env=env, capture_output=True, text=True, check=False, timeout=patient())
 
     return run
 

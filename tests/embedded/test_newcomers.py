@@ -23,6 +23,7 @@ import pytest
 from embedded.conftest import Person, Run
 from embedded.test_reload import workers
 from embedded.test_up import QUIET, Supervisor, healthy, refusal, stop, until_ready
+from embedded.watch import children, gone
 from ports import free_port
 from support import needs
 from support.patience import patient, until_sync
@@ -30,7 +31,7 @@ from support.patience import patient, until_sync
 ODD = "mein Lädchen/für dich"
 LOCALES = {
     "turkish": {"LC_ALL": "tr_TR.UTF-8", "LANG": "tr_TR.UTF-8"},
-    "ascii": {"LC_ALL": "C", "LANG": "C", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"},
+    "ascii": {"LC_ALL": "C", "LANG": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"},
 }
 FOREIGN = {
     "DATABASE_URL": "postgresql://other@203.0.113.1/other",
@@ -57,8 +58,9 @@ def mercato(run: Run) -> Mercato:
     """Start `mercato` without some of the variables of this run; further options are those of Popen."""
 
     def start(*arguments: object, environ: Mapping[str, str] | None = None, unset: tuple[str, ...] = (), **options: Any) -> Supervisor:
-        command = (*(f"-u{name}" for name in ("PYTHONUTF8", *unset)), sys.executable, "-m", "mercato_server", *arguments)
-        return run(*command, person=Person("/usr/bin/env"), environ={**QUIET, **(environ or {})}, options=options)
+        given = {**QUIET, **(environ or {})}
+        command = (*(f"-u{name}" for name in {"PYTHONUTF8", *unset} - given.keys()), sys.executable, "-m", "mercato_server", *arguments)
+        return run(*command, person=Person("/usr/bin/env"), environ=given, options=options)
 
     return start
 
@@ -153,10 +155,14 @@ def test_a_shop_under_nohup_outlives_its_terminal(data_dir: Path, port: int, mer
 def test_a_start_that_is_killed_at_any_stage_can_be_repeated(data_dir: Path, port: int, mercato: Mercato) -> None:
     directory = data_dir / "shop"
     for stage in ("lock", "initdb-*/PG_VERSION", "postgres/postmaster.pid", "run/.s.PGSQL.5432", "run/worker-0.sock"):
+        for left in directory.glob(stage):
+            left.unlink()
         supervisor = mercato(*shop(port, directory))
         until_sync(lambda: any(directory.glob(stage)))  # noqa: B023 - it is called here
+        family = children(supervisor.pid)
         supervisor.kill()
         supervisor.wait()
+        until_sync(lambda: all(map(gone, family)))  # noqa: B023 - as above
     supervisor = mercato(*shop(port, directory))
     until_ready(supervisor, port)
     assert not list(directory.glob("initdb-*"))

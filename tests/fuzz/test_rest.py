@@ -21,8 +21,6 @@ from support.rest import Client
 from support.stage import findings
 from support.up import PASSWORD, Up, running
 
-pytestmark = pytest.mark.xdist_group("fuzzed_up")
-
 PROMOTE = "UPDATE accounts SET role = 'admin' WHERE id = $1"
 NUMERALS = {"minor_units": "1999", "min_price": "0", "max_price": "100000", "update_mask": "name"}
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]

@@ -26,8 +26,6 @@ from support.rest import Client, Reply
 if not peer_stage.installed():
     needs.PEER.skip(module=True)
 
-pytestmark = pytest.mark.xdist_group("peer")
-
 Result = TypeVar("Result")
 
 PRODUCTS = 45

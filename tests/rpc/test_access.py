@@ -156,6 +156,7 @@ FOR_ADMINS = {
     "DeleteCategory", "ListAllOrders", "AdvanceOrder", "ListUsers", "GetUser", "UpdateUser", "ListAuditLog",
 }  # fmt: skip
 RPCS = rpcs()
+END_SESSION = "UPDATE sessions SET ended_at = now(), end_reason = 'revoked' WHERE id = $1"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -193,6 +194,18 @@ async def test_the_policies_are_those_that_were_decided() -> None:
         by_access.setdefault(rpc.policy.access, set()).add(rpc.name)
     assert by_access[policy_pb2.ACCESS_ANYONE] == PUBLIC
     assert by_access[policy_pb2.ACCESS_ADMIN] == FOR_ADMINS
+
+
+async def test_no_rpc_serves_a_session_that_has_ended(shop: Shop, world: World) -> None:
+    """Reads of sessions that a worker does not know yet ask the database as all others do."""
+    served = []
+    for rpc in RPCS:
+        if rpc.policy.access != policy_pb2.ACCESS_ANYONE:
+            person = await shop.person(admin=True)
+            await shop.pool.execute(END_SESSION, uuid.UUID(person.session_id))
+            if await code(shop, rpc, request(world, rpc.name), person) is not StatusCode.UNAUTHENTICATED:
+                served.append(rpc.name)
+    assert served == []
 
 
 @pytest.mark.parametrize("who", [NOBODY, OTHER, OWNER, ADMIN])

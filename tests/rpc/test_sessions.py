@@ -23,7 +23,7 @@ from mercato_server.store.sweeps import sweep
 from mercato_server.worker import StartupError, running
 from support.feed_outage import unheard
 from support.patience import Within, until
-from support.shop import PASSWORD, SOON_S, Person, Shop, open_worker, refusal
+from support.shop import PASSWORD, SOON_S, Person, Shop, refusal
 
 NEW_PASSWORD = "another-secret-1"
 CLOCK = "SELECT clock_timestamp()"
@@ -191,12 +191,11 @@ async def test_a_call_of_an_ended_session_is_refused_where_its_batch_asks_and_ta
     assert await shop.checkout(jo, "one") == order
 
 
-async def test_a_worker_that_has_not_heard_for_long_asks_the_database(settings: Settings, pool: "Pool", database: str) -> None:
-    async with open_worker(settings, pool) as (worker, shop):
-        jo = await shop.person()
-        await me(shop, jo)
-        async with unheard(worker, pool, database, "UPDATE sessions SET ended_at = now(), end_reason = 'revoked'"):
-            assert (await refusal(me(shop, jo))).reason == "TOKEN_INVALID"
+async def test_a_worker_that_has_not_heard_for_long_asks_the_database(shop: Shop, pool: "Pool", database: str) -> None:
+    jo = await shop.person()
+    await me(shop, jo)
+    async with unheard(pool, database, "UPDATE sessions SET ended_at = now(), end_reason = 'revoked'"):
+        assert (await refusal(me(shop, jo))).reason == "TOKEN_INVALID"
 
 
 async def test_people_see_their_own_sessions_and_can_end_one(shop: Shop) -> None:

@@ -86,7 +86,7 @@ async def test_a_lock_that_is_not_to_be_had_before_the_deadline_is_a_conflict_an
 
 
 async def test_a_caller_who_waits_longer_than_others_may_is_told_of_the_conflict_too(settings: Settings, pool: "Pool") -> None:
-    async with worker(replace(settings, limits=Limits(statement_timeout_s=0.2)), pool) as shop:
+    async with worker(replace(settings, limits=Limits(statement_timeout_s=allowed(0.2))), pool) as shop:
         admin = await shop.person(admin=True)
         ball = await shop.product(admin)
         blocker = await hold_stock(settings.database_url)
@@ -179,8 +179,9 @@ async def test_a_worker_that_stops_says_so_first_and_lets_calls_end(settings: Se
             await until(lambda: waiting_for_locks(blocker))
             stopping = asyncio.ensure_future(worker.stop())
             health = health_pb2_grpc.HealthStub(channel)
-            while (await health.Check(health_pb2.HealthCheckRequest())).status != health_pb2.HealthCheckResponse.NOT_SERVING:
-                await asyncio.sleep(0)
+            async with asyncio.timeout(patient()):
+                while (await health.Check(health_pb2.HealthCheckRequest())).status != health_pb2.HealthCheckResponse.NOT_SERVING:
+                    await asyncio.sleep(0)
             assert await shop.stock(ball) == 10
             await until(lambda: turned_away(shop, ball))
             await blocker.close()

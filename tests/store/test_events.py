@@ -22,7 +22,7 @@ async def test_a_snapshot_shows_the_transactions_that_postgresql_says_it_shows(p
     opened = [await begin(database) for _ in range(6)]
     for connection, _ in opened[1::2]:
         await connection.execute("COMMIT")
-    text = await events.snapshot(pool)
+    text, _ = await events.seen(pool)
     snapshot = Snapshot.parse(text)
     xids = range(opened[0][1] - 3, opened[-1][1] + 4)
     shown = [await pool.fetchval(GET_VISIBLE, text, str(xid)) for xid in xids]
@@ -33,12 +33,12 @@ async def test_a_snapshot_shows_the_transactions_that_postgresql_says_it_shows(p
 
 
 async def test_news_names_the_transaction_that_a_later_snapshot_shows(pool: "Pool") -> None:
-    before = await events.snapshot(pool)
+    before = await events.seen(pool)
     subject = uuid4()
     async with pool.acquire() as conn, conn.transaction():
         await events.append(conn, [Event("product.created", subject), Event("stock.changed", subject)])
         xid = int(await conn.fetchval("SELECT pg_current_xact_id()::text"))
     after, news = await events.news(pool, before, ["stock.changed"], 10)
     assert news == [News("stock.changed", str(subject), xid)]
-    assert (Snapshot.parse(before).shows(xid), Snapshot.parse(after).shows(xid)) == (False, True)
+    assert (Snapshot.parse(before.snapshot).shows(xid), Snapshot.parse(after.snapshot).shows(xid)) == (False, True)
     assert (await events.news(pool, after, ["stock.changed"], 10))[1] == []

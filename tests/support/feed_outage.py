@@ -9,24 +9,28 @@ import asyncpg
 
 from mercato_server.database.pool import Pool
 from mercato_server.feed.listener import FRESH_S
-from mercato_server.worker import Worker
 from support.patience import until
 
 LOCK_EVENTS = "BEGIN; LOCK TABLE events IN ACCESS EXCLUSIVE MODE"
+POLL_IS_WAITING = """
+SELECT count(*)
+  FROM pg_locks
+ WHERE database = (SELECT oid FROM pg_database WHERE datname = current_database()) AND relation = 'events'::regclass AND NOT granted
+"""
 IS_WAITING = "SELECT count(*) FROM pg_locks WHERE pid = $1 AND NOT granted"
 
 
 @asynccontextmanager
-async def unheard(worker: Worker, pool: "Pool", database: str, change: str) -> AsyncIterator[None]:
-    """Commit a statement that writes no event while the worker relies on nothing that it has heard, and let it hear nothing in the block.
+async def unheard(pool: "Pool", database: str, change: str) -> AsyncIterator[None]:
+    """Commit a statement that writes no event while no worker relies on what it has heard, and let none hear anything in the block.
 
     A second lock waits before the first one is given up, so only the poll that waited too comes between them. That poll began so long ago
-    that the worker does not rely on it.
+    that its worker does not rely on it.
     """
     first, second = await asyncpg.connect(database), await asyncpg.connect(database)
     try:
         await first.execute(LOCK_EVENTS)
-        await until(lambda: not worker._listener.current)
+        await until(partial(pool.fetchval, POLL_IS_WAITING))
         await asyncio.sleep(FRESH_S)  # at least so long
         locking = asyncio.create_task(second.execute(LOCK_EVENTS))
         await until(partial(pool.fetchval, IS_WAITING, second.get_server_pid()))

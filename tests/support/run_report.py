@@ -1,4 +1,4 @@
-"""What a run of the tests skipped and how long its folders took, told at its end."""
+"""The end of a run of the tests: the tests that it skipped, and the seconds that its folders took."""
 
 import json
 import os

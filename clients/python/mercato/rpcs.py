@@ -34,21 +34,28 @@ class Rpc:
 
     @classmethod
     def of(cls, method: MethodDescriptor) -> Self:
-        """Read an RPC from its descriptor; raises ValueError if it does not state who may call it."""
+        """Read an RPC from its descriptor.
+
+        Raises ValueError if it does not state who may call it, or if its verbs contradict what it states of its effects.
+        """
         options = method.GetOptions()
         policy = options.Extensions[policy_pb2.policy]
         if policy.access == policy_pb2.ACCESS_UNSPECIFIED:
             raise ValueError(f"{method.full_name} has no policy with an access")
         rule = options.Extensions[annotations_pb2.http]
         rules = [each for each in (rule, *rule.additional_bindings) if each.WhichOneof("pattern")]
+        bindings = tuple((verb.upper(), getattr(each, verb)) for each in rules for verb in (each.WhichOneof("pattern"),))
+        reads = options.idempotency_level == MethodOptions.NO_SIDE_EFFECTS
+        if any((verb == "GET") != reads for verb, _ in bindings):
+            raise ValueError(f"{method.full_name} must be bound to GET if its idempotency_level is NO_SIDE_EFFECTS, and only then")
         return cls(
             service=method.containing_service.full_name,
             name=method.name,
             request_type=GetMessageClass(method.input_type),
             policy=policy,
-            bindings=tuple((verb.upper(), getattr(each, verb)) for each in rules for verb in (each.WhichOneof("pattern"),)),
+            bindings=bindings,
             streams=method.client_streaming or method.server_streaming,
-            reads=options.idempotency_level == MethodOptions.NO_SIDE_EFFECTS,
+            reads=reads,
         )
 
     @property

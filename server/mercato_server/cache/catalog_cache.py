@@ -211,6 +211,7 @@ class CatalogCache:
     def _hear(self, news: Sequence[News]) -> None:
         """Forget what was read before the transactions of these events were to be seen."""
         written = {each.xid for each in news}
+        newest = max(written, default=0)
         for reading in self._readings:
             reading.heard |= written
         for each in news:
@@ -221,7 +222,7 @@ class CatalogCache:
         relisted = {each.xid for each in news if each.kind in LISTED}
         for request in list(self._pages):
             page = _peek(self._pages, request)
-            if not all(map(page.snapshot.shows, written if page.in_stock else relisted)):
+            if newest >= page.snapshot.xmin and not all(map(page.snapshot.shows, written if page.in_stock else relisted)):
                 del self._pages[request]
 
     def _forget_all(self) -> None:

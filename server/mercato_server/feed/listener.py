@@ -75,17 +75,17 @@ class Listener:
             await asyncio.sleep(POLL_S)
 
     async def _follow(self) -> None:
-        """Pass on events until there are more than can be passed on."""
+        """Pass on events until there are more than can be passed on, or until the ids of their transactions begin anew."""
         kinds = list(self._consumers)
-        seen = await events.snapshot(self._pool)
+        seen = await events.seen(self._pool)
         for forget in self._on_gap:
             forget()
         while True:
             asked = asyncio.get_running_loop().time()
-            seen, news = await events.news(self._pool, seen, kinds, NEWS_MAX)
-            self._pass_on(news)
-            if len(news) == NEWS_MAX:
+            before, (seen, news) = seen, await events.news(self._pool, seen, kinds, NEWS_MAX)
+            if len(news) == NEWS_MAX or seen.since != before.since:
                 return
+            self._pass_on(news)
             self._heard_until = asked
             await asyncio.sleep(POLL_S)
 

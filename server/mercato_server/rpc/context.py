@@ -46,7 +46,8 @@ Handled = TypeVar("Handled", bound=Callable[..., Any])
 def asks_for_session(handle: Handled) -> Handled:
     """Mark a method of a handler whose transaction asks whether the caller's session is live, so that no layer need ask before.
 
-    Its command takes `session_id`, which is required: a method that forgets it does not pass the type check.
+    The commands that ask (`store.sessions.InSession`) require their `session_id`. A test calls every RPC with an ended session,
+    so it finds a method that is marked and does not ask.
     """
     handle.asks_for_session = True  # type: ignore[attr-defined] # read by the pipeline
     return handle

@@ -4,6 +4,7 @@ import functools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import NamedTuple, Self
 from uuid import UUID
 
@@ -29,7 +30,7 @@ SELECT xid::text AS position, id, kind, subject_id, payload, created_at
 
 # What has come to be visible since an earlier snapshot, whatever older transactions still run: each event once, in no order to rely on.
 GET_NEWS = """
-SELECT pg_current_snapshot()::text AS snapshot,
+SELECT pg_current_snapshot()::text AS snapshot, pg_stat_get_bgwriter_stat_reset_time() AS since,
        ARRAY(SELECT kind || ' ' || subject_id || ' ' || xid
                FROM events
               WHERE xid >= pg_snapshot_xmin($1::text::pg_snapshot) AND NOT pg_visible_in_snapshot(xid, $1::text::pg_snapshot)
@@ -37,7 +38,9 @@ SELECT pg_current_snapshot()::text AS snapshot,
               LIMIT $3) AS news
 """
 
-GET_SNAPSHOT = "SELECT pg_current_snapshot()::text"
+# A crash gives the ids of transactions that were not on disk yet to others, and another host has ids of its own. Both have statistics that
+# begin at another time.
+GET_SEEN = "SELECT pg_current_snapshot()::text AS snapshot, pg_stat_get_bgwriter_stat_reset_time() AS since"
 
 GET_END = """
 SELECT (pg_snapshot_xmin(pg_current_snapshot())::text::bigint - 1)::text AS xid, 9223372036854775807 AS id
@@ -67,6 +70,13 @@ class News(NamedTuple):
     kind: str
     subject_id: str
     xid: int
+
+
+class Seen(NamedTuple):
+    """What a listener has seen: a snapshot, and since when the server of that snapshot counts without a crash."""
+
+    snapshot: str
+    since: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,19 +114,21 @@ async def read(pool: "Pool", after: Cursor, limit: int) -> list[tuple[Cursor, Ev
     return _events(await pool.fetch(READ_EVENTS, str(after.xid), after.id, limit))
 
 
-async def snapshot(pool: "Pool") -> str:
+async def seen(pool: "Pool") -> Seen:
     """Return what is visible now, for `news`."""
-    return str(await pool.fetchval(GET_SNAPSHOT))
+    row = await pool.fetchrow(GET_SEEN)
+    assert row is not None  # noqa: S101 - the statement has no condition
+    return Seen(*row)
 
 
-async def news(pool: "Pool", since: str, kinds: Sequence[str], limit: int) -> tuple[str, list[News]]:
-    """Return the events that a snapshot did not show, at most `limit`, and the snapshot that shows them.
+async def news(pool: "Pool", since: Seen, kinds: Sequence[str], limit: int) -> tuple[Seen, list[News]]:
+    """Return the events that had not been seen, at most `limit`, and what has been seen with them.
 
     For consumers that need low latency and no ordering: an old transaction that still runs does not delay the events of others.
     """
-    row = await pool.fetchrow(GET_NEWS, since, kinds, limit)
+    row = await pool.fetchrow(GET_NEWS, since.snapshot, kinds, limit)
     assert row is not None  # noqa: S101 - the statement has no condition
-    return row["snapshot"], [News(kind, subject_id, int(xid)) for kind, subject_id, xid in map(str.split, row["news"])]
+    return Seen(row["snapshot"], row["since"]), [News(kind, subject_id, int(xid)) for kind, subject_id, xid in map(str.split, row["news"])]
 
 
 async def end(pool: "Pool") -> Cursor:

@@ -14,16 +14,16 @@ DELAY_MAX_S = 60
 # the time at which they get it: now() is when each began, which may be before the time that the one ahead of it has written.
 COUNT_ATTEMPT = """
 INSERT INTO login_attempts AS known (address_digest, failures, blocked_until)
-VALUES ($1, 1, now())
+VALUES ($1, 1, clock_timestamp())
     ON CONFLICT (address_digest) DO UPDATE
    SET failures = known.failures + 1,
-       blocked_until = now() + CASE WHEN known.failures < $2 THEN interval '0'
+       blocked_until = clock_timestamp() + CASE WHEN known.failures < $2 THEN interval '0'
                                     ELSE make_interval(secs => least(2 ^ least(known.failures - $2, 16), $3)) END
  WHERE known.blocked_until <= clock_timestamp()
 RETURNING failures
 """
 
-GET_WAIT = "SELECT extract(epoch FROM blocked_until - now())::float8 FROM login_attempts WHERE address_digest = $1"
+GET_WAIT = "SELECT extract(epoch FROM blocked_until - clock_timestamp())::float8 FROM login_attempts WHERE address_digest = $1"
 
 
 async def count(pool: "Pool", address_digest: bytes) -> None:
