@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from ports import free_port
 from support.patience import patient
 from support.rest import HOST
 
@@ -69,7 +70,8 @@ def browsing() -> Iterator[Browser]:
     assert driver, "there is chromium, but no chromedriver on PATH; in Debian it is the package chromium-driver"
     with (
         tempfile.TemporaryDirectory(prefix="mercato-browser-", ignore_cleanup_errors=True) as profile,
-        subprocess.Popen([driver, "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process,
+        # Of port 0 it takes what IPv6 gives it, for IPv4 too, where an outgoing connection may have it.
+        subprocess.Popen([driver, f"--port={free_port()}"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process,
     ):
         try:
             port = _port(process)
