@@ -6,8 +6,8 @@ PORT ?= 8080
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 # Four processes even on two cores: most of a test is waiting.
 TESTS := $(RUN) $(BIN)/pytest -n 4
-# No running Envoy, no faults.
-QUICK := tests/mail tests/cli tests/rpc tests/store tests/migrations tests/unit
+# No running Envoy, no faults, no commands, no races.
+QUICK := tests/rpc tests/store tests/migrations tests/unit -m "not race"
 
 # File names are UTF-8 whatever the locale, and no package or option of another project's Python gets in.
 export PYTHONUTF8 := 1
@@ -50,7 +50,7 @@ run: install ## start PostgreSQL, workers and Envoy with demo data on http://127
 test: peer ## run every test against real PostgreSQL and real Envoy (ARGS="tests/rpc -k checkout" for some of them)
 	$(TESTS) $(ARGS)
 
-quick: install ## run the tests that start no shop and do no harm, in a minute
+quick: install ## run the tests of units, SQL and RPCs, without races, in a minute
 	$(TESTS) $(QUICK) $(ARGS)
 
 flake: peer ## run the tests ten times in random order, half of them beside busy loops, and tell which fail at random (ARGS="--runs 50 -- tests/rpc")

@@ -108,7 +108,7 @@ class AuthHandler(UserHandler, RecoveryHandler):
             if not 0 < len(request.current_password.encode()) <= PASSWORD_MAX_BYTES:
                 check.fail("current_password", "must be the password of the account")
         key = self._idempotency.key(context, request, _password_changed)
-        changed = await idempotency.find(self._pool, key) or await self._change_password(request, context, key)
+        changed = await idempotency.answered_or(self._pool, key, lambda: self._change_password(request, context, key))
         return answer(context, changed, _password_changed)
 
     async def GetJwks(self, _request: auth_pb2.GetJwksRequest, _context: Context) -> auth_pb2.Jwks:

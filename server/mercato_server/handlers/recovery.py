@@ -39,7 +39,7 @@ class RecoveryHandler:
             if weak := weakness(request.new_password):
                 check.fail("new_password", weak)
         key = self._idempotency.key(context, request, _password_reset)
-        done = await idempotency.find(self._pool, key) or await self._reset_password(request, key)
+        done = await idempotency.answered_or(self._pool, key, lambda: self._reset_password(request, key))
         return answer(context, done, _password_reset)
 
     async def RequestEmailVerification(self, request: auth_pb2.RequestEmailVerificationRequest, context: Context) -> Answer:

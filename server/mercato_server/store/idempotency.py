@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from mercato_server.database.pool import Conn, Pool
-from mercato_server.domain.errors import IdempotencyKeyReused
+from mercato_server.domain.errors import IdempotencyKeyReused, MercatoError
 
 Result = TypeVar("Result")
 
@@ -75,11 +75,23 @@ async def once(conn: "Conn", key: IdempotencyKey | None, work: Callable[[], Awai
     return (await settle(conn, [(key, await work())]))[key]
 
 
-async def find(pool: "Pool", key: IdempotencyKey | None) -> Stored | None:
-    """Return what was answered to a key before, or None; raises IdempotencyKeyReused.
+async def answered_or(pool: "Pool", key: IdempotencyKey | None, serve: Callable[[], Awaitable[Result]]) -> Result | Stored:
+    """Return what was answered to a key before, else serve the call; raises IdempotencyKeyReused.
 
-    For calls whose request is refused once they have succeeded, say because it holds the password that they have replaced.
+    For calls whose request is refused once they have succeeded, say because it holds the password that they have replaced. If the first
+    call succeeds while a duplicate is about to be refused for it, the duplicate gets the first one's answer, too.
     """
+    if stored := await _find(pool, key):
+        return stored
+    try:
+        return await serve()
+    except MercatoError:
+        if stored := await _find(pool, key):
+            return stored
+        raise
+
+
+async def _find(pool: "Pool", key: IdempotencyKey | None) -> Stored | None:
     if key is None:
         return None
     row = await pool.fetchrow(GET_RESPONSES, [key.scope_id], [key.key])
