@@ -76,20 +76,3 @@ async def test_a_worker_says_that_its_database_cannot_be_reached() -> None:
     with pytest.raises(StartupError, match="cannot connect"):
         async with running(settings):
             pass
-
-
-async def test_products_that_exist_are_counted_in_the_order_of_their_creation_and_their_words_are_known(empty_database: str) -> None:
-    files = migrations.migration_files()
-    before = [path for path in files if path.name < "0005"]
-    await migrations.migrate(empty_database, before)
-    connection = await asyncpg.connect(empty_database)
-    await connection.execute(
-        "INSERT INTO products (id, name, description, price_minor, stock, image_urls)"
-        " SELECT uuidv7(make_interval(secs => n * 7 % 100)), 'Véloce Bike ' || n, '', 1, 1, '{}' FROM generate_series(1, 100) AS n"
-    )
-    await migrations.migrate(empty_database)
-    numbers = [row["number"] for row in await connection.fetch("SELECT number FROM products ORDER BY id")]
-    words = [row["word"] for row in await connection.fetch("SELECT word FROM words ORDER BY word")]
-    await connection.close()
-    assert numbers == list(range(1, 101))
-    assert words == ["bike", "veloce"]

@@ -1,0 +1,355 @@
+-- The baseline: the schema of the first release. Later migrations follow docs/migrations.md.
+-- Amounts are bigint minor units of the shop's one currency; ids are UUIDv7, so they sort by creation.
+
+CREATE EXTENSION IF NOT EXISTS unaccent;
+CREATE EXTENSION IF NOT EXISTS pg_trgm;
+
+-- unaccent() itself is only STABLE, because its dictionary could be altered; ours is fixed, and an index needs IMMUTABLE.
+CREATE FUNCTION fold(value text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE STRICT
+    RETURN lower(public.unaccent('public.unaccent'::regdictionary, value));
+
+-- One row. Changing the currency of a shop would reprice everything silently, so a server with another one refuses to start.
+CREATE TABLE shop (
+    singleton     boolean PRIMARY KEY DEFAULT true CHECK (singleton),
+    currency_code text NOT NULL CHECK (currency_code ~ '^[A-Z]{3}$')
+);
+
+CREATE TABLE accounts (
+    id                uuid PRIMARY KEY DEFAULT uuidv7(),
+    email             text NOT NULL CONSTRAINT accounts_email_key UNIQUE CHECK (email = lower(email)),
+    full_name         text NOT NULL,
+    role              text NOT NULL CHECK (role IN ('user', 'admin')),
+    password_hash     text NOT NULL,
+    created_at        timestamptz NOT NULL DEFAULT now(),
+    disabled_at       timestamptz,
+    email_verified_at timestamptz
+);
+
+CREATE INDEX accounts_admins ON accounts (id) WHERE role = 'admin';
+CREATE INDEX accounts_disabled ON accounts (id) WHERE disabled_at IS NOT NULL;
+CREATE INDEX accounts_by_text ON accounts USING gin (fold(email || ' ' || full_name) gin_trgm_ops);
+
+CREATE TABLE categories (
+    id         uuid PRIMARY KEY DEFAULT uuidv7(),
+    name       text NOT NULL CONSTRAINT categories_name_key UNIQUE,
+    created_at timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE TABLE products (
+    id          uuid PRIMARY KEY DEFAULT uuidv7(),
+    number      bigint NOT NULL GENERATED ALWAYS AS IDENTITY CONSTRAINT products_number_key UNIQUE,  -- search reads shelves of 8,192
+    name        text NOT NULL,
+    description text NOT NULL,
+    price_minor bigint NOT NULL CHECK (price_minor >= 0),
+    category_id uuid REFERENCES categories (id),
+    sku         text,
+    stock       integer NOT NULL CONSTRAINT products_stock_check CHECK (stock >= 0),
+    image_urls  text[] NOT NULL,
+    version     bigint NOT NULL DEFAULT 1,
+    created_at  timestamptz NOT NULL DEFAULT now(),
+    updated_at  timestamptz NOT NULL DEFAULT now(),
+    deleted_at  timestamptz,
+    search      tsvector NOT NULL GENERATED ALWAYS AS (
+                    setweight(to_tsvector('english', fold(name)), 'A')
+                    || setweight(to_tsvector('simple', fold(coalesce(sku, ''))), 'B')
+                    || setweight(to_tsvector('english', fold(description)), 'C')
+                ) STORED
+) WITH (fillfactor = 85);  -- room for the new version of a row on its page: no index holds stock or version, so a sale touches no index
+
+CREATE UNIQUE INDEX products_sku_key ON products (sku) WHERE deleted_at IS NULL;
+CREATE INDEX products_by_price ON products (price_minor, id) WHERE deleted_at IS NULL;
+CREATE INDEX products_by_name ON products (name COLLATE "C", id) WHERE deleted_at IS NULL;
+CREATE INDEX products_by_category ON products (category_id, id);
+CREATE INDEX products_by_category_price ON products (category_id, price_minor, id) WHERE deleted_at IS NULL;
+CREATE INDEX products_by_category_name ON products (category_id, name COLLATE "C", id) WHERE deleted_at IS NULL;
+CREATE INDEX products_by_search ON products USING gin ((ARRAY[number >> 13]), search, (ARRAY[category_id])) WHERE deleted_at IS NULL;
+
+-- Every word that a product's name has had. None is ever deleted: corrected to a word that no product has any more, a typo finds nothing.
+CREATE TABLE words (
+    word text PRIMARY KEY
+);
+
+CREATE INDEX words_by_similarity ON words USING gin (word gin_trgm_ops);
+
+CREATE TABLE cart_items (
+    account_id       uuid NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
+    product_id       uuid NOT NULL REFERENCES products (id),
+    quantity         integer NOT NULL CONSTRAINT cart_items_quantity_check CHECK (quantity BETWEEN 1 AND 1000),
+    unit_price_minor bigint NOT NULL,  -- the price when the line was made, to tell the buyer of a change
+    added_at         timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (account_id, product_id)
+);
+
+CREATE INDEX cart_items_by_product ON cart_items (product_id);
+
+CREATE TABLE orders (
+    id              uuid PRIMARY KEY DEFAULT uuidv7(),
+    account_id      uuid NOT NULL REFERENCES accounts (id),
+    status          text NOT NULL CHECK (status IN ('placed', 'paid', 'shipped', 'delivered', 'cancelled', 'refunded')),
+    currency_code   text NOT NULL,
+    total_minor     bigint NOT NULL CHECK (total_minor >= 0),
+    idempotency_key text,
+    version         integer NOT NULL DEFAULT 1,
+    created_at      timestamptz NOT NULL DEFAULT now(),
+    updated_at      timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE INDEX orders_by_account ON orders (account_id, id);
+CREATE UNIQUE INDEX orders_idempotency_key ON orders (account_id, idempotency_key) WHERE idempotency_key IS NOT NULL;
+CREATE INDEX orders_by_status ON orders (status, id);
+
+CREATE TABLE order_items (
+    order_id         uuid NOT NULL REFERENCES orders (id),
+    product_id       uuid NOT NULL REFERENCES products (id),
+    product_name     text NOT NULL,
+    unit_price_minor bigint NOT NULL CHECK (unit_price_minor >= 0),
+    quantity         integer NOT NULL CHECK (quantity > 0),
+    PRIMARY KEY (order_id, product_id)
+);
+
+CREATE INDEX order_items_by_product ON order_items (product_id);
+
+-- Every status an order has had: who, when and why.
+CREATE TABLE order_history (
+    order_id   uuid NOT NULL REFERENCES orders (id),
+    version    integer NOT NULL,
+    status     text NOT NULL,
+    actor_id   uuid NOT NULL REFERENCES accounts (id),
+    reason     text NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (order_id, version)
+);
+
+CREATE INDEX order_history_by_actor ON order_history (actor_id);
+
+-- Append-only; a product's stock is the sum of its deltas.
+CREATE TABLE stock_ledger (
+    product_id uuid NOT NULL REFERENCES products (id),
+    id         bigint GENERATED ALWAYS AS IDENTITY,
+    order_id   uuid REFERENCES orders (id),
+    kind       text NOT NULL CHECK (kind IN ('initial', 'sale', 'cancel', 'adjust')),
+    delta      integer NOT NULL,
+    actor_id   uuid REFERENCES accounts (id),  -- NULL for a sale: the order has its buyer
+    reason     text NOT NULL DEFAULT '',
+    created_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (product_id, id),
+    CHECK ((order_id IS NOT NULL) = (kind IN ('sale', 'cancel')))
+);
+
+CREATE INDEX stock_ledger_by_actor ON stock_ledger (actor_id) WHERE actor_id IS NOT NULL;
+-- An order takes a product once and gives it back at most once.
+CREATE UNIQUE INDEX stock_ledger_once ON stock_ledger (order_id, product_id, kind) WHERE order_id IS NOT NULL;
+
+-- The stored answers of calls that brought a key; written in the transaction of their effect.
+CREATE TABLE idempotency_keys (
+    scope_id    uuid NOT NULL,  -- an account, or the nil UUID for calls that nobody is logged in for (signup)
+    key         text NOT NULL CHECK (length(key) BETWEEN 1 AND 255),
+    method      text NOT NULL,
+    fingerprint bytea NOT NULL,  -- a keyed digest of method and request
+    response    bytea,           -- NULL only inside the transaction that writes it
+    created_at  timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (scope_id, key)
+);
+
+CREATE INDEX idempotency_keys_by_age ON idempotency_keys (created_at);
+
+-- The change feed. Readers go by (xid, id) and stop below the oldest running transaction, so a late commit is never skipped.
+CREATE TABLE events (
+    xid        xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    id         bigint GENERATED ALWAYS AS IDENTITY,
+    kind       text NOT NULL,
+    subject_id uuid NOT NULL,
+    payload    jsonb NOT NULL DEFAULT '{}',
+    created_at timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (xid, id)
+);
+
+CREATE INDEX events_by_age ON events (created_at);
+
+-- Sessions with rotated refresh tokens, the keys that sign access tokens, and the memory of failed logins.
+
+-- A login, on one device. It lives as long as its refresh tokens are exchanged, and 30 days at most.
+CREATE TABLE sessions (
+    id           uuid PRIMARY KEY DEFAULT uuidv7(),
+    account_id   uuid NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
+    user_agent   text NOT NULL,
+    ip_address   text NOT NULL,
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    refreshed_at timestamptz NOT NULL DEFAULT now(),
+    expires_at   timestamptz NOT NULL,
+    ended_at     timestamptz,
+    end_reason   text CHECK (end_reason IN ('logout', 'revoked', 'password', 'reuse', 'disabled')),
+    CHECK ((ended_at IS NULL) = (end_reason IS NULL))
+);
+
+CREATE INDEX sessions_by_account ON sessions (account_id, refreshed_at) WHERE ended_at IS NULL;
+CREATE INDEX sessions_by_expiry ON sessions (expires_at);
+
+-- Only digests: a copy of the database opens no session. Used tokens are kept, to notice that two hold the same one.
+CREATE TABLE refresh_tokens (
+    digest     bytea PRIMARY KEY,
+    session_id uuid NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    used_at    timestamptz
+);
+
+CREATE INDEX refresh_tokens_by_session ON refresh_tokens (session_id);
+CREATE UNIQUE INDEX refresh_tokens_live ON refresh_tokens (session_id) WHERE used_at IS NULL;
+
+-- The private keys are sealed with SECRET_KEY. `next` is published ahead, `retired` verifies what it signed until that has expired.
+CREATE TABLE signing_keys (
+    kid         text PRIMARY KEY,
+    state       text NOT NULL CHECK (state IN ('next', 'current', 'retired')),
+    sealed      bytea NOT NULL,
+    created_at  timestamptz NOT NULL DEFAULT now(),
+    changed_at  timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE UNIQUE INDEX signing_keys_state ON signing_keys (state) WHERE state <> 'retired';
+
+-- Failed logins by a keyed digest of the e-mail address, whether it has an account or not.
+CREATE TABLE login_attempts (
+    address_digest bytea PRIMARY KEY,
+    failures       integer NOT NULL CHECK (failures > 0),
+    blocked_until  timestamptz NOT NULL
+);
+
+CREATE INDEX login_attempts_by_age ON login_attempts (blocked_until);
+
+-- Mail: what is to be sent, the jobs that send it, one-time tokens, and how far orders have been turned into mail.
+
+-- The tables of pgqueuer 1.6 under its own names, without its trigger: NOTIFY takes a global lock at commit. Without schedules, too.
+CREATE TYPE pgqueuer_status AS ENUM ('queued', 'picked', 'successful', 'exception', 'canceled', 'deleted', 'failed');
+
+CREATE TABLE pgqueuer (
+    id               bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
+    priority         integer NOT NULL,
+    queue_manager_id uuid,
+    created          timestamptz NOT NULL DEFAULT now(),
+    updated          timestamptz NOT NULL DEFAULT now(),
+    heartbeat        timestamptz NOT NULL DEFAULT now(),
+    execute_after    timestamptz NOT NULL DEFAULT now(),
+    status           pgqueuer_status NOT NULL,
+    entrypoint       text NOT NULL,
+    dedupe_key       text,
+    payload          bytea,
+    headers          jsonb,
+    attempts         integer NOT NULL DEFAULT 0,
+    slot             bigint
+);
+
+CREATE INDEX pgqueuer_ep_ea_idx ON pgqueuer (entrypoint, execute_after) WHERE status = 'queued';
+CREATE INDEX pgqueuer_ep_prio_id_idx ON pgqueuer (entrypoint, priority DESC, id) WHERE status = 'queued';
+CREATE INDEX pgqueuer_picked_heartbeat_idx ON pgqueuer (heartbeat) WHERE status = 'picked';
+CREATE UNIQUE INDEX pgqueuer_picked_slot_idx ON pgqueuer (entrypoint, slot) WHERE status = 'picked' AND slot IS NOT NULL;
+CREATE INDEX pgqueuer_priority_id_id1_idx ON pgqueuer (priority, id DESC) INCLUDE (id) WHERE status = 'queued';
+CREATE INDEX pgqueuer_queue_manager_id_idx ON pgqueuer (queue_manager_id) WHERE queue_manager_id IS NOT NULL;
+CREATE UNIQUE INDEX pgqueuer_unique_dedupe_key ON pgqueuer (dedupe_key) WHERE status IN ('queued', 'picked') AND dedupe_key IS NOT NULL;
+CREATE INDEX pgqueuer_updated_id_id1_idx ON pgqueuer (updated, id DESC) INCLUDE (id) WHERE status = 'picked';
+-- Ours: what is held as failed, and what is too old.
+CREATE INDEX pgqueuer_failed ON pgqueuer (updated) WHERE status = 'failed';
+CREATE INDEX pgqueuer_by_age ON pgqueuer (created);
+
+CREATE TABLE pgqueuer_log (
+    id         bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
+    created    timestamptz NOT NULL DEFAULT now(),
+    job_id     bigint NOT NULL,
+    status     pgqueuer_status NOT NULL,
+    priority   integer NOT NULL,
+    entrypoint text NOT NULL,
+    traceback  jsonb,
+    aggregated boolean DEFAULT false
+);
+
+CREATE INDEX pgqueuer_log_created ON pgqueuer_log (created);
+CREATE INDEX pgqueuer_log_job_id_status ON pgqueuer_log (job_id, created DESC);
+CREATE INDEX pgqueuer_log_not_aggregated ON pgqueuer_log ((1)) WHERE NOT aggregated;
+CREATE INDEX pgqueuer_log_status ON pgqueuer_log (status);
+
+CREATE TABLE pgqueuer_statistics (
+    id         bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
+    created    timestamptz NOT NULL DEFAULT date_trunc('sec', now()),
+    count      bigint NOT NULL,
+    priority   integer NOT NULL,
+    status     pgqueuer_status NOT NULL,
+    entrypoint text NOT NULL
+);
+
+CREATE UNIQUE INDEX pgqueuer_statistics_unique_count
+    ON pgqueuer_statistics (priority, date_trunc('sec', timezone('UTC', created)), status, entrypoint);
+
+-- A mail to send. Its job holds nothing but its id, and what it says is looked up when it is sent.
+CREATE TABLE mails (
+    id           uuid PRIMARY KEY DEFAULT uuidv7(),
+    template     text NOT NULL CHECK (template IN ('verify_email', 'reset_password', 'order_placed', 'order_cancelled')),
+    address      text NOT NULL,  -- as it was given: whether it has an account is looked up when it is sent
+    order_id     uuid REFERENCES orders (id),
+    created_at   timestamptz NOT NULL DEFAULT now(),
+    leased_until timestamptz,    -- until then one worker is sending it, and no other may
+    sent_at      timestamptz,
+    failure      text,           -- why it will not be sent; its job is held
+    CHECK ((order_id IS NOT NULL) = (template IN ('order_placed', 'order_cancelled')))
+);
+
+CREATE UNIQUE INDEX mails_once_per_order ON mails (order_id, template) WHERE order_id IS NOT NULL;
+CREATE INDEX mails_resets ON mails (address, id) WHERE template = 'reset_password';
+CREATE INDEX mails_by_age ON mails (created_at);
+
+-- When mail was last asked for an address; bounds how much anybody can have sent there.
+CREATE TABLE mail_allowances (
+    address  text NOT NULL,
+    template text NOT NULL,
+    times    timestamptz[] NOT NULL,
+    last_at  timestamptz NOT NULL,
+    PRIMARY KEY (address, template)
+);
+
+CREATE INDEX mail_allowances_by_age ON mail_allowances (last_at);
+
+-- Only digests: a copy of the database resets no password.
+CREATE TABLE one_time_tokens (
+    digest     bytea PRIMARY KEY,
+    mail_id    uuid NOT NULL CONSTRAINT one_time_tokens_mail_key UNIQUE REFERENCES mails (id) ON DELETE CASCADE,
+    account_id uuid NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
+    purpose    text NOT NULL CHECK (purpose IN ('verify_email', 'reset_password')),
+    email      text NOT NULL,
+    expires_at timestamptz NOT NULL,
+    used_at    timestamptz
+);
+
+CREATE INDEX one_time_tokens_by_account ON one_time_tokens (account_id);
+
+-- Those that can be used. A request for a newer reset mail ends the older ones, whether it has been sent yet or not.
+CREATE VIEW live_one_time_tokens AS
+SELECT token.digest, token.purpose, token.account_id, token.email
+  FROM one_time_tokens AS token
+  JOIN accounts AS account ON account.id = token.account_id AND account.email = token.email AND account.disabled_at IS NULL
+ WHERE token.used_at IS NULL AND token.expires_at > now()
+   AND NOT (token.purpose = 'reset_password'
+            AND EXISTS (SELECT
+                          FROM mails AS newer
+                         WHERE newer.template = 'reset_password' AND newer.address = token.email AND newer.id > token.mail_id));
+
+-- Where readers of the change feed that must miss nothing have got to; moved in the transaction of what they make of it.
+CREATE TABLE feed_cursors (
+    name text PRIMARY KEY,
+    xid  xid8 NOT NULL,
+    id   bigint NOT NULL
+);
+
+-- Append-only, and kept: no statement of the server changes or deletes a row.
+CREATE TABLE audit_log (
+    id         uuid PRIMARY KEY DEFAULT uuidv7(),
+    actor_id   uuid REFERENCES accounts (id),  -- NULL for the command line
+    action     text NOT NULL,
+    subject_id uuid,                           -- NULL for what has no UUID, such as a signing key
+    before     jsonb NOT NULL,                 -- only the fields that changed
+    after      jsonb NOT NULL,
+    request_id text NOT NULL,
+    created_at timestamptz NOT NULL DEFAULT now()
+);
+
+CREATE INDEX audit_log_by_actor ON audit_log (actor_id, id);
+CREATE INDEX audit_log_by_subject ON audit_log (subject_id, id);
+CREATE INDEX audit_log_by_action ON audit_log (action, id);
