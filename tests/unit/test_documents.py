@@ -1,9 +1,27 @@
-"""What the documents say of the repository is there."""
+"""The documents: the files, headings, tests and tables that they name exist."""
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+LINK = re.compile(r"\[[^\]]*\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)")
+
+
+def anchors(document: Path) -> set[str]:
+    """Return the anchors of a document's headings, by the rule of GitHub."""
+    headings = re.findall(r"^#+ (.*)$", document.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def broken(document: Path) -> Iterator[str]:
+    for path, anchor in LINK.findall(document.read_text(encoding="utf-8")):
+        target = document.parent / path if path else document
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            yield f"{path}#{anchor}" if anchor else path
 
 
 def test_each_test_that_the_table_of_circumstances_names_exists() -> None:
@@ -11,3 +29,19 @@ def test_each_test_that_the_table_of_circumstances_names_exists() -> None:
     assert len(named) > 20
     absent = [f"{path}::{name}" for path, name in named if f"def {name}(" not in (ROOT / "tests" / path).read_text(encoding="utf-8")]
     assert absent == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda document: document.relative_to(ROOT).as_posix())
+def test_each_link_of_a_document_leads_to_a_file_and_a_heading(document: Path) -> None:
+    assert list(broken(document)) == []
+
+
+def test_each_document_is_in_the_index() -> None:
+    listed = {path for path, _ in LINK.findall((ROOT / "docs/README.md").read_text(encoding="utf-8"))}
+    assert {path.name for path in (ROOT / "docs").glob("*.md")} - {"README.md"} <= listed
+
+
+def test_each_table_of_the_schema_has_its_place_in_the_lock_order() -> None:
+    tables = set(re.findall(r"^CREATE TABLE public\.(\w+)", (ROOT / "migrations/schema.sql").read_text(encoding="utf-8"), re.MULTILINE))
+    order = (ROOT / "docs/transactions.md").read_text(encoding="utf-8").partition("## Lock order")[2]
+    assert tables - set(re.findall(r"`(\w+)`", order)) == set()
