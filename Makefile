@@ -59,7 +59,7 @@ flake: peer ## run the tests ten times in random order, half of them beside busy
 faults: install ## kill, cut and hang what runs, in three minutes (make soak: the full numbers)
 	$(RUN) $(BIN)/pytest tests/faults $(ARGS)
 
-check: peer ## lint, types, import contracts, protos, migrations, generated code, dependency audit
+check: peer ## lint, types, import contracts, protos, migrations, generated code, prose, dependency audit
 	$(RUN) $(BIN)/python tools/check.py
 
 proto: install ## generate the stubs and openapi.json from protos/

@@ -1,4 +1,4 @@
-"""Every check that needs no running server: lint, types, contracts, protos, migrations, generated code, known vulnerabilities."""
+"""Every check that needs no running server: lint, types, contracts, protos, migrations, generated code, prose, known vulnerabilities."""
 
 import os
 import subprocess
@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import prose
 import proto
 
 ROOT = Path(__file__).parent.parent
@@ -62,6 +63,7 @@ CHECKS: dict[str, Callable[[], str | None]] = {
     "protos": protos,
     "generated": lambda: run(sys.executable, "tools/proto.py", "--check"),
     "migrations": lambda: run("squawk", "--reporter=gcc", *sorted(str(path) for path in (ROOT / "migrations").glob("[0-9]*.sql"))),
+    "prose": prose.check,
     "audit": audit,
 }
 
