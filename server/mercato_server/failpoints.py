@@ -1,4 +1,4 @@
-"""Places where a fault test can make the server die. In production nothing is armed, and a place costs one call of nothing."""
+"""Places where a fault test can make the server kill itself. In production they are not armed, and cost one empty call."""
 
 import os
 import random
@@ -14,13 +14,13 @@ def _nothing(_place: str) -> None:
 
 
 hit: Callable[[str], None] = _nothing
-"""Call it as `failpoints.hit("place")`, so that arming reaches everybody."""
+"""Call it as `failpoints.hit("place")`: an imported name would not see that `arm` replaces it."""
 
 
 def arm(spec: str) -> None:
-    """Let places kill this process with SIGKILL: `place=probability`, separated by commas; an empty spec arms nothing.
+    """Let places kill this process with SIGKILL: `place=probability`, separated by commas; an empty spec disarms all.
 
-    Raises ValueError for a spec of another form, or a place that does not exist.
+    Raises ValueError for an invalid spec or an unknown place.
     """
     chances = {}
     for entry in filter(None, spec.split(",")):

@@ -174,7 +174,7 @@ async def test_what_is_exported_can_be_imported_and_changes_nothing(mercato: Mer
         await shop.product(admin, name=f"Odd {text}!", description=text, sku=f"{number} {text}!", image_urls=urls)
     await shop.product(admin, name="No SKU")
     done = mercato("export", "out.csv")
-    assert (done.returncode, done.stderr) == (0, f"{len(texts) + 2} products; 1 left out, which have no SKU\n")
+    assert (done.returncode, done.stderr) == (0, f"{len(texts) + 2} products; 1 without a SKU were left out\n")
     exported = file.with_name("out.csv").read_bytes()
     before = await fetch(database, "SELECT xmin::text, id, version FROM products ORDER BY id")
     assert mercato("import", "out.csv").stdout == f"0 created, 0 updated, {len(texts) + 2} unchanged, 0 bad rows skipped\n"

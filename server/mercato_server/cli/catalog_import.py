@@ -1,4 +1,4 @@
-"""What `mercato import` and `mercato export` do: read a file, show how far it is, and say what came of it."""
+"""`mercato import` and `mercato export`: read or write a file, with progress and a summary."""
 
 import contextlib
 import csv
@@ -30,7 +30,7 @@ class BadRowsError(CsvError):
 
 @dataclass(slots=True)
 class Outcome:
-    """What came of an import, in rows."""
+    """Numbers of rows by their result."""
 
     created: int = 0
     updated: int = 0
@@ -40,7 +40,7 @@ class Outcome:
 
 @dataclass(slots=True)
 class BadRows:
-    """Counts bad rows and tells of them: of all in a CSV file, of the first ones on standard error."""
+    """Counts bad rows; writes all to a CSV file, and the first ones to standard error."""
 
     console: Console
     limits: ImportLimits
@@ -48,7 +48,7 @@ class BadRows:
     count: int = field(default=0)
 
     def tell(self, row: BadRow) -> None:
-        """Tell of one."""
+        """Report a row."""
         self.count += 1
         if self.file:
             csv.writer(self.file, lineterminator="\n").writerow(row)
@@ -57,27 +57,27 @@ class BadRows:
             self.console.print(f"line {row.line}{named}: {row.reason}", soft_wrap=True, markup=False, highlight=False)
 
     def end(self) -> None:
-        """Say how many were left out."""
+        """Report how many rows were not shown."""
         if (more := self.count - self.limits.bad_rows_shown) > 0:
             self.console.print(f"and {more} more bad rows", highlight=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Import:
-    """A file to import, and how."""
+    """An import of a file."""
 
     path: Path
     skip: bool = False
-    """Whether bad rows are passed over."""
+    """Whether bad rows are skipped."""
     errors: Path | None = None
     """A file for the bad rows, as CSV: line, SKU, reason."""
     limits: ImportLimits = field(default_factory=ImportLimits)
 
     async def run(self, database_url: str) -> Outcome:
-        """Import the file, a transaction a batch, so that what is done stays done if this is killed; a second run goes on from there.
+        """Import the file with one transaction per batch. If the process is killed, committed batches stay, and a second run goes on.
 
-        Unless bad rows are skipped the whole file is read first, and BadRowsError raised before anything is changed. Raises CsvError,
-        OSError and SchemaError too.
+        Unless bad rows are skipped, the whole file is checked first, and BadRowsError is raised before anything changes. Also raises
+        CsvError, OSError and SchemaError.
         """
         console = Console(stderr=True)
         with _opened(self.errors) as errors, _progress(console, self.path) as progress:
@@ -120,9 +120,9 @@ class Import:
 
 
 async def export(database_url: str, path: Path | None) -> tuple[int, int]:
-    """Write the catalog as CSV, to standard output or to a file that is there only once it is complete.
+    """Write the catalog as CSV, to standard output or to a file that appears once it is complete.
 
-    Returns how many products were written, and how many are left out for want of a SKU.
+    Returns how many products were written, and how many were left out because they have no SKU.
     """
     async with small_pool(database_url) as pool:
         async with pool.acquire() as conn:
@@ -154,7 +154,7 @@ def _opened(path: Path | None) -> Iterator[TextIO | None]:
 
 @contextlib.contextmanager
 def _progress(console: Console, path: Path) -> Iterator[Callable[[str], Advance]]:
-    """Show bars on a terminal, by the bytes of a file that have been read; the block opens one for each time that it reads the file."""
+    """Show progress bars on a terminal, by the bytes read from a file; the block opens one bar for each pass over the file."""
     size = path.stat().st_size
     columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(elapsed_when_finished=True)
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:

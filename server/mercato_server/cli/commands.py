@@ -24,7 +24,7 @@ Result = TypeVar("Result")
 
 
 class OnError(StrEnum):
-    """What bad rows of a file lead to."""
+    """How an import treats bad rows."""
 
     REFUSE = "refuse"
     SKIP = "skip"
@@ -37,7 +37,7 @@ keys = typer.Typer(help="Keys that sign access tokens.", no_args_is_help=True)
 app.add_typer(keys, name="keys")
 
 SKIPPED = 3
-"""Exit code of an import that left bad rows out."""
+"""Exit code of an import that skipped bad rows."""
 
 DataDir = Annotated[Path | None, typer.Option(help="Where data lives. Default: ~/.local/share/mercato, for root /var/lib/mercato.")]
 
@@ -54,7 +54,7 @@ def up(
         typer.Option(help="Port of the first worker's metrics on 127.0.0.1; the others' follow. Default: none.", min=1, max=65535),
     ] = None,
 ) -> None:
-    """Run the whole shop: PostgreSQL, workers and Envoy. Ctrl-C stops it; the data stays. SIGHUP is a reload."""
+    """Run the whole shop: PostgreSQL, workers and Envoy. Ctrl-C stops it; the data stays. SIGHUP reloads it."""
     from mercato_server.embedded.up import up as run_up
 
     shop = run_up(port=port, data_dir=data_dir, workers=workers, demo=demo, env_file=env_file, metrics_port=metrics_port)
@@ -63,9 +63,9 @@ def up(
 
 @app.command()
 def reload(data_dir: DataDir = None) -> None:
-    """Replace the workers of a running `mercato up` one by one, with its settings read again. No call fails of it.
+    """Read the settings of a running `mercato up` again and replace its workers one by one. No call fails because of it.
 
-    A worker goes once its successor serves. If one does not, the rest stay as they are, and the exit code is 1.
+    A worker stops once its successor serves. If a new worker does not serve, the others go on, and the exit code is 1.
     """
     from mercato_server.embedded.control import ask_to_reload
 
@@ -95,9 +95,9 @@ def migrate() -> None:
 
 @app.command()
 def events(
-    follow: Annotated[bool, typer.Option(help="Go on with what is to come.")] = False,
+    follow: Annotated[bool, typer.Option(help="Go on with future events.")] = False,
 ) -> None:
-    """Print the change feed of DATABASE_URL, a JSON object a line: what happened to orders, stock and catalog in the last week."""
+    """Print the change feed of DATABASE_URL, one JSON object a line: the changes of orders, stock and catalog in the last week."""
     from mercato_server.feed.listener import print_events
 
     _run(print_events(config.database_url(), follow=follow))
@@ -108,13 +108,13 @@ def verify(
     data_dir: DataDir = None,
     watch: Annotated[
         float | None,
-        typer.Option(help="Go on: check what changed every so many seconds, until something does not hold or Ctrl-C.", min=0.05),
+        typer.Option(help="Check the changes every so many seconds, until an invariant is violated or Ctrl-C.", min=0.05),
     ] = None,
 ) -> None:
     """Check that stock, ledger, orders, keys and events agree, in DATABASE_URL or in a data directory of `mercato up`.
 
-    All is read in one snapshot, so it may run beside a busy shop. Exit code 1 if something does not hold. With --watch everything is
-    checked at the start, once a minute and at the end.
+    It reads one snapshot, and may run beside a busy shop. Exit code 1 if an invariant is violated. With --watch everything is checked at
+    the start, once a minute and at the end.
     """
     from rich.console import Console
 
@@ -142,16 +142,16 @@ async def _verify(data_dir: Path | None, interval_s: float | None, console: "Con
 @app.command("import")
 def import_products(
     file: Annotated[Path, typer.Argument(help="CSV in UTF-8.")],
-    on_error: Annotated[OnError, typer.Option(help="Bad rows: change nothing at all, or import the others.")] = OnError.REFUSE,
+    on_error: Annotated[OnError, typer.Option(help="Bad rows: change nothing, or import the others.")] = OnError.REFUSE,
     errors: Annotated[Path | None, typer.Option(help="Write all bad rows to this file, as CSV: line, SKU, reason.")] = None,
     data_dir: DataDir = None,
 ) -> None:
     """Create and update products by SKU from a CSV file, in DATABASE_URL or in a data directory of `mercato up`.
 
     The first line names the columns: sku, name, price_minor (in minor units), and any of description, category (its name; created if
-    absent), stock (empty leaves it) and image_urls (separated by spaces). A column that is left out leaves what is there. The command can
-    be killed and started again: rows that are as they should be are not written. Exit code 1 if nothing or not all was imported, 3 if
-    bad rows were skipped.
+    absent), stock (empty keeps it) and image_urls (separated by spaces). A column that is left out changes nothing. The command can be
+    killed and started again: rows that are in the shop already are not written again. Exit code 1 if nothing or not all was imported, 3
+    if bad rows were skipped.
     """
     from mercato_server.cli.catalog_import import Import
 
@@ -171,12 +171,12 @@ async def _import(data_dir: Path | None, wanted: "Import") -> "Outcome":
 
 @app.command("export")
 def export_products(
-    file: Annotated[Path | None, typer.Argument(help="File to write; it is there once it is complete. Default: standard output.")] = None,
+    file: Annotated[Path | None, typer.Argument(help="File to write; it appears once it is complete. Default: standard output.")] = None,
     data_dir: DataDir = None,
 ) -> None:
     """Write the products on sale as the CSV that `mercato import` takes, from DATABASE_URL or a data directory of `mercato up`."""
     written, left_out = _run(_export(data_dir, file))
-    typer.echo(f"{written} products" + (f"; {left_out} left out, which have no SKU" if left_out else ""), err=True)
+    typer.echo(f"{written} products" + (f"; {left_out} without a SKU were left out" if left_out else ""), err=True)
 
 
 async def _export(data_dir: Path | None, path: Path | None) -> tuple[int, int]:
@@ -222,7 +222,7 @@ def create_admin(
 ) -> None:
     """Create an administrator, in DATABASE_URL or in a data directory of `mercato up`.
 
-    The password comes from MERCATO_ADMIN_PASSWORD or is asked for.
+    The password comes from MERCATO_ADMIN_PASSWORD or from a prompt.
     """
     password = config.admin_password() or typer.prompt("Password", hide_input=True, confirmation_prompt=True)
     _run(_create_admin(email, full_name, password, data_dir))
@@ -260,13 +260,13 @@ async def _insert_admin(url: str, email: str, full_name: str, password: str) -> 
 
 @keys.command("rotate")
 def rotate_keys(
-    discard: Annotated[bool, typer.Option("--discard", help="Drop all keys at once: after a leak, or with a new SECRET_KEY.")] = False,
+    discard: Annotated[bool, typer.Option("--discard", help="Drop all keys at once: after a leak, or for a new SECRET_KEY.")] = False,
     data_dir: DataDir = None,
 ) -> None:
     """Sign access tokens with the next key, in DATABASE_URL or in a data directory of `mercato up`.
 
-    Workers follow within a second. Tokens that the old key signed stay valid until they expire; with --discard nobody's does, and clients
-    refresh theirs.
+    Workers follow within a second. Tokens of the old key stay valid until they expire; with --discard they become invalid, and clients
+    refresh them.
     """
     kid = _run(_rotate_keys(data_dir, discard=discard))
     typer.echo(f"tokens are signed with key {kid}")
@@ -294,7 +294,7 @@ def _run(work: Coroutine[Any, Any, Result]) -> Result:
 
 
 def main() -> int:
-    """Run the command line; what a person can mend is told in a line, without a stack."""
+    """Run the command line; errors that the operator can mend are printed in one line, without a stack trace."""
     from mercato_server.domain.errors import MercatoError
 
     try:
@@ -309,7 +309,7 @@ def main() -> int:
 
 
 def _is_told(error: Exception) -> bool:
-    """Tell whether the message of an error says what to do; asked late, since its classes cost an import."""
+    """Tell whether the message of an error says what to do. The imports are here because they would slow down every command."""
     import asyncpg
 
     from mercato_server.cli.products_csv import CsvError

@@ -1,4 +1,4 @@
-"""Products in a CSV file (RFC 4180, UTF-8): the columns, and what is wrong with a row."""
+"""Reader of product CSV files (RFC 4180, UTF-8) that reports bad rows."""
 
 import csv
 from collections.abc import Callable, Iterator, Mapping
@@ -21,18 +21,18 @@ Cells = Mapping[str, str]
 
 
 class CsvError(Exception):
-    """The file is none that can be imported; the message says why."""
+    """The file cannot be imported; the message says why."""
 
 
 class Row(NamedTuple):
-    """A product and the line that it begins on."""
+    """A product, and the first line of its row."""
 
     line: int
     product: Incoming
 
 
 class BadRow(NamedTuple):
-    """A row that cannot be imported, the line that it begins on, and why."""
+    """A row that cannot be imported: its first line, its SKU, and the reason."""
 
     line: int
     sku: str
@@ -40,9 +40,9 @@ class BadRow(NamedTuple):
 
 
 def read(path: Path, limits: ImportLimits, advance: Callable[[int], None]) -> Iterator[Row | BadRow]:
-    """Give the rows of a file; `advance` is told how many bytes have been read since the last time. Blank lines are passed over.
+    """Yield the rows of a file without blank lines; `advance` is called with the number of bytes read since its last call.
 
-    A SKU's second row is a bad one. Raises CsvError if the header is not ours or there are too many rows, and OSError.
+    A second row with the same SKU is a bad row. Raises CsvError for a wrong header or too many rows, and OSError.
     """
     with path.open("rb") as file:
         reader = csv.reader(_lines(file, advance))
@@ -54,7 +54,7 @@ def read(path: Path, limits: ImportLimits, advance: Callable[[int], None]) -> It
                 values = next(reader)
             except StopIteration:
                 return
-            except csv.Error as error:  # a cell that is too long, mostly since a quotation mark is missing; it goes on with the next line
+            except csv.Error as error:  # a cell is too long, usually because a quotation mark is missing
                 yield BadRow(line, "", f"cannot be read as CSV: {error}")
                 continue
             if not values:
@@ -70,7 +70,7 @@ def read(path: Path, limits: ImportLimits, advance: Callable[[int], None]) -> It
 
 
 def _lines(file: BinaryIO, advance: Callable[[int], None]) -> Iterator[str]:
-    """Decode line by line; what is not UTF-8 comes as lone surrogates, for its row to be refused."""
+    """Decode line by line. Bytes that are not UTF-8 become lone surrogates, for which the row is refused."""
     for number, line in enumerate(file):
         advance(len(line))
         yield (line.removeprefix(_BOM) if number == 0 else line).decode(errors="surrogateescape")
@@ -124,7 +124,7 @@ def _product(check: Checks, cells: Cells) -> Incoming:
 
 
 def _integer(check: Checks, field: str, cell: str) -> int:
-    """Take a whole number in decimal digits; one that is too long to be in range is as good as the largest."""
+    """Parse a whole number in decimal digits; one with too many digits becomes a number out of range."""
     digits = cell.strip()
     if not (digits.removeprefix("-").isascii() and digits.removeprefix("-").isdigit()):
         check.fail(field, "must be a whole number, such as 1999")

@@ -1,26 +1,26 @@
-"""What a command inherits and cannot use as it is; import this first, so that an early Ctrl-C finds it done.
+"""Inherited signal handlers and standard streams, made usable. Import this first, so that an early Ctrl-C finds it done.
 
-While the other modules load, SIGINT ends the process without a stack. A standard stream that is closed becomes /dev/null, or the next
-socket would have its number.
+While the other modules load, SIGINT ends the process without a stack trace. A closed standard stream is opened on /dev/null; otherwise the
+next socket would get its number.
 """
 
 import os
 import signal
 import sys
 
-_interrupts = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # not so where the shell has it ignored, as with `&`
+_interrupts = signal.getsignal(signal.SIGINT) is signal.default_int_handler  # false where the shell ignores it, as with `&`
 if _interrupts:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def heed_interrupts() -> None:
-    """Let SIGINT raise KeyboardInterrupt again, which event loops turn into an end in order."""
+    """Make SIGINT raise KeyboardInterrupt again, so that event loops can clean up."""
     if _interrupts:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def open_standard_streams() -> None:
-    """Open what is closed of standard input, output and error on /dev/null."""
+    """Open closed standard streams on /dev/null."""
     while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(descriptor, True)  # noqa: FBT003 - takes no keyword
     os.close(descriptor)

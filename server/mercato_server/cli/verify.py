@@ -1,4 +1,4 @@
-"""What `mercato verify` does: check a database, and show what was found."""
+"""`mercato verify`: checks the invariants of a database and prints the findings."""
 
 import asyncio
 import signal
@@ -16,15 +16,15 @@ from mercato_server.domain.errors import DatabaseUnavailable
 from mercato_server.store.verify import Finding, inspect, verify
 
 LANES = 2
-"""Connections that share the work."""
+"""Connections over which the checks are spread."""
 CONNECT_TIMEOUT_S = 5.0
 EVERYTHING_EVERY_S = 60.0
-"""How often a watch checks everything: what was deleted is in no row that changed."""
+"""Interval of full checks of a watch: deleted rows are not among the rows that changed."""
 COLUMNS = ("invariant", "violations", "ms", "what holds")
 
 
 class AuditError(Exception):
-    """There is nothing to check; the message says why."""
+    """The database cannot be checked; the message says why."""
 
 
 async def audit(database_url: str) -> list[Finding]:
@@ -37,10 +37,10 @@ async def audit(database_url: str) -> list[Finding]:
 
 
 async def watch(database_url: str, interval_s: float, console: Console) -> list[Finding]:
-    """Check everything, then again and again what changed since the last pass, until something does not hold; return the last findings.
+    """Check everything, then repeatedly the changes since the last pass, until an invariant is violated; return the last findings.
 
-    Everything is checked once a minute too, and at the end: SIGINT and SIGTERM ask for it. Each pass has a snapshot of its own and prints
-    a line. Raises as `audit`.
+    A full check follows once a minute, and at the end, which SIGINT and SIGTERM request. Each pass has its own snapshot and prints a line.
+    Raises as `audit`.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -67,7 +67,7 @@ async def watch(database_url: str, interval_s: float, console: Console) -> list[
 
 @asynccontextmanager
 async def _lanes(database_url: str) -> AsyncIterator[list["Conn"]]:
-    """Give connections to a database that has this release's schema; a loss of them ends the block with AuditError."""
+    """Yield connections to a database with this release's schema; raises AuditError if they are lost during the block."""
     try:
         async with AsyncExitStack() as stack:
             conns: list[Conn] = []
@@ -84,7 +84,7 @@ async def _lanes(database_url: str) -> AsyncIterator[list["Conn"]]:
 
 
 def show(findings: Sequence[Finding], console: Console) -> None:
-    """Print a line for each invariant, as a table on a terminal, then the first rows that violate one."""
+    """Print a line for each invariant, as a table on a terminal, then the first violating rows."""
     rows = [(item.invariant.name, str(item.violations), f"{item.elapsed_s * 1000:.0f}", item.invariant.description) for item in findings]
     if console.is_terminal:
         table = Table(*COLUMNS)
@@ -103,5 +103,5 @@ def show(findings: Sequence[Finding], console: Console) -> None:
 
 
 def _print(console: Console, line: str) -> None:
-    """Print a line as it is: ids must not be wrapped, and what a customer wrote is no markup."""
+    """Print a line without wrapping ids and without interpreting customers' text as markup."""
     console.print(line, soft_wrap=True, markup=False, highlight=False)

@@ -13,14 +13,14 @@ from mercato_server.config.settings import Limits
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TlsFiles:
-    """A certificate, followed by those that lead to its issuer's root, and its private key: absolute paths of PEM files."""
+    """Absolute paths of two PEM files: the certificate followed by its intermediate certificates, and its private key."""
 
     certificate: str
     key: str
 
     @classmethod
     def from_environ(cls, env: Mapping[str, str]) -> Self | None:
-        """Read the settings, None if there are none; raises ConfigError unless a server could use the files."""
+        """Read the settings; None without TLS. Raises ConfigError unless a server can use the files."""
         paths = {name: env.get(name, "") for name in ("MERCATO_TLS_CERT", "MERCATO_TLS_KEY")}
         if not any(paths.values()):
             return None
@@ -42,20 +42,20 @@ class TlsFiles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EdgeSettings:
-    """What the Envoy configuration is rendered from."""
+    """Settings from which the Envoy configuration is rendered."""
 
     listen_host: str = "127.0.0.1"
     port: int = 8080
     admin_port: int = 0
     """Port of Envoy's admin page on 127.0.0.1; 0 leaves it off the network."""
     admin_path: str = ""
-    """Unix socket of the admin page, instead of a port: for those who may enter its directory."""
+    """Unix socket of the admin page, instead of a port; the mode of its directory says who may use it."""
     upstreams: tuple[str, ...] = ("127.0.0.1:50051",)
     """gRPC addresses of the workers: `host:port` or `unix:/path`."""
     spares: int = 0
-    """How many of these have a worker only while it takes over from another one."""
+    """How many of these addresses have a worker only while one worker replaces another."""
     tls: TlsFiles | None = None
-    """What the port speaks TLS with; None leaves it plaintext."""
+    """Certificate and key of the port; None means plaintext."""
     cors_origins: tuple[str, ...] = ()
     """Origins that browsers may call from; `*` for any."""
     rate_limits: bool = True
@@ -65,9 +65,9 @@ class EdgeSettings:
     token_requests_per_s: int = 100
     """Per access token, over all routes and client addresses."""
     credentials_per_minute: int = 20
-    """Per client address, on each RPC that anyone may call and that is no read: login, signup and the like."""
+    """Per client address, on each RPC that needs no token and changes something: login, signup and the like."""
     trusted_hops: int = 0
-    """Proxies in front of Envoy that append to X-Forwarded-For; 0 takes the address of the connection for the client's."""
+    """Proxies in front of Envoy that append to X-Forwarded-For; with 0 the connection's address is the client's."""
     health_interval_s: float = 2.0
     limits: Limits = field(default_factory=Limits)
 

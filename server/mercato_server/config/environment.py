@@ -1,4 +1,4 @@
-"""Variables of an environment: what one must be to be of use, and a file that holds some."""
+"""Readers of environment variables that check their values, and of files with NAME=VALUE lines."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -11,11 +11,11 @@ PORT_MAX = 65535
 
 
 class ConfigError(Exception):
-    """A setting is missing or does not make sense; the message names the variable and what it must be."""
+    """A setting is missing or invalid; the message names the variable and the values that it accepts."""
 
 
 def environ_file(path: Path | None) -> dict[str, str]:
-    """Return the variables of a file with NAME=VALUE lines, `#` before a comment, nothing without a file; raises ConfigError."""
+    """Return the variables of a file with NAME=VALUE lines and `#` comments; none if `path` is None. Raises ConfigError."""
     if path is None:
         return {}
     try:
@@ -38,7 +38,7 @@ def one_of(env: Mapping[str, str], name: str, default: str, choices: tuple[str, 
 
 
 def matching(env: Mapping[str, str], name: str, default: str, pattern: str, wanted: str) -> str:
-    """Return the value of a variable, or its default; raises ConfigError, saying what is wanted, unless it matches the pattern in full."""
+    """Return the value of a variable, or its default; raises ConfigError with `wanted` unless the whole value matches the pattern."""
     value = env.get(name, default)
     if not re.fullmatch(pattern, value):
         raise ConfigError(f"{name} is {value!r}; it must be {wanted}")
@@ -46,12 +46,12 @@ def matching(env: Mapping[str, str], name: str, default: str, pattern: str, want
 
 
 def integer(env: Mapping[str, str], name: str, default: int, *, low: int, high: int) -> int:
-    """Return the number of a variable, or its default; raises ConfigError unless it is an integer within the bounds."""
+    """Return the value of a variable, or its default; raises ConfigError unless it is an integer from `low` to `high`."""
     return _number(env, name, default, int, low, high)
 
 
 def address(env: Mapping[str, str], name: str) -> tuple[str, int] | None:
-    """Return the host and port of a variable, None if there are none; raises ConfigError unless it is `host:port` or `[IPv6]:port`."""
+    """Return the host and port in a variable, None if it is unset; raises ConfigError unless it is `host:port` or `[IPv6]:port`."""
     value = env.get(name, "")
     if not value:
         return None
@@ -62,7 +62,7 @@ def address(env: Mapping[str, str], name: str) -> tuple[str, int] | None:
 
 
 def seconds(env: Mapping[str, str], name: str, default: float) -> float:
-    """Return the seconds of a variable, or its default; raises ConfigError unless they are a number up to an hour."""
+    """Return the seconds in a variable, or its default; raises ConfigError unless it is a number from 0 to 3600."""
     return _number(env, name, default, float, 0.0, 3600.0)
 
 

@@ -12,12 +12,12 @@ from mercato_server.config.environment import ConfigError, address, integer, mat
 SECRET_KEY_MIN_BYTES = 32
 """RFC 7518 section 3.2: an HS256 key has at least the hash's 256 bits."""
 SECRET_KEY_MIN_VARIETY = 8
-"""Different characters: fewer are a placeholder, and random hexadecimal digits practically never have so few."""
+"""Least number of different characters. A key with fewer is a placeholder; random hexadecimal digits practically never have fewer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Every bound that is the same for all requests, in one place."""
+    """Bounds that are the same for all requests."""
 
     page_size_default: int = 20
     page_size_max: int = 100
@@ -25,13 +25,13 @@ class Limits:
     total_size_max: int = 10_000
     batch_get_max: int = 100
     search_ranked_max: int = 200
-    """Matches of a search that are ranked by relevance, the newest: ranking one costs as much as reading ten."""
+    """Newest matches of a search that are ranked by relevance. To rank one costs as much as to read ten."""
     search_walked_max: int = 2_000
-    """Products in the order of price or name that a search looks at before it asks the index for all that match."""
+    """Products that a search reads in the order of price or name before it asks the index for all matches."""
     corrected_words_max: int = 8
-    """Words of a query that are corrected when it finds nothing; each is a search among the words of all products."""
+    """Words of a query without matches that are corrected; each costs one search among the words of all products."""
     corrections_max: int = 3
-    """Words that a misspelled one may stand for."""
+    """Candidates by which one misspelled word may be replaced."""
     cached_pages: int = 500
     """First pages of lists that a worker keeps in memory, 8 KB each if they have 20 products, 64 KiB at most."""
     request_bytes: int = 64 * 1024
@@ -39,27 +39,27 @@ class Limits:
     concurrent_calls: int = 1_024
     """Calls in flight per worker before further ones are shed with RESOURCE_EXHAUSTED."""
     password_queue: int = 16
-    """Password hashes waiting per worker before logins and signups are shed; at 0.25 s of a core each, as many as their deadline allows."""
+    """Password hashes waiting per worker before logins and signups are shed: at 0.25 s of a core each, the deadline allows no more."""
     password_refusal_s: float = 1.0
-    """Time that a login which is shed waits for its answer, so that whoever asks again at once does not keep the worker from others."""
+    """Delay of the answer to a login that is shed. It slows down clients that retry at once."""
     password_refusals: int = 256
-    """Calls that wait so at once, per worker; further ones are answered at once, or they would take up the calls in flight."""
+    """Shed logins that are delayed at the same time, per worker. Others are refused at once, so they cannot use up `concurrent_calls`."""
     slow_call_s: float = 1.0
     """A call that takes longer is logged as a warning."""
     timeout_s: float = 2.0
-    """Deadline of a call that brings none, unless its policy says otherwise."""
+    """Deadline of a call without one, unless the RPC's policy sets another."""
     timeout_max_s: float = 30.0
-    """Longest deadline that a caller can ask for."""
+    """Longest deadline that a caller can set."""
     mails_per_hour: int = 5
-    """Mails of one kind that can be asked for an address in an hour."""
+    """Mails of one kind per address and hour."""
     mail_timeout_s: float = 20.0
-    """Time that the server of outgoing mail gets for one mail."""
+    """Time limit for handing one mail to the SMTP server."""
     mail_lease_s: float = 30.0
-    """Time for which a worker has a mail for itself; longer than sending it can take."""
+    """Lease of a mail by the worker that sends it; longer than sending can take."""
     mail_retry_max_s: float = 60.0
-    """Longest pause before a mail that could not be sent is tried again."""
+    """Longest pause before the next try to send a mail."""
     mail_connections: int = 2
-    """Database connections of a worker beside its pool, for mail alone."""
+    """Database connections of a worker for mail only, beside its pool."""
     statement_timeout_s: float = 10.0
     lock_timeout_s: float = 4.0
     idle_in_transaction_timeout_s: float = 10.0
@@ -68,24 +68,24 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Batching:
-    """The bounds of a coalescer: how many calls share a transaction, and how many transactions are under way."""
+    """Bounds of a coalescer: how many calls share a transaction, and how many transactions run at once."""
 
     batch_max: int = 64
     in_flight_max: int = 2
-    """Batches under way at once: while PostgreSQL works on one, Python can make the other."""
+    """Batches that run at once: Python prepares one while PostgreSQL executes the other."""
     beside_min: int = 16
-    """Calls that must wait for a batch to start beside another: a few stragglers are better off in the next than in one of their own."""
+    """Least number of waiting calls that starts a batch beside a running one. Fewer calls are served sooner in the next batch."""
     queue_max: int = 1_024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportLimits:
-    """The bounds of `mercato import`."""
+    """Bounds of `mercato import`."""
 
     batch_rows: int = 1_000
-    """Products a transaction: buyers of those that change wait for it."""
+    """Products per transaction. Buyers of the products that it changes wait for it."""
     rows_max: int = 5_000_000
-    """Products in a file; their SKUs are kept in memory, about 150 bytes each, to find one that comes twice."""
+    """Products in a file. Their SKUs are kept in memory, about 150 bytes each, to find duplicates."""
     bad_rows_shown: int = 20
 
 
@@ -94,13 +94,13 @@ class Hashing:
     """How passwords are hashed."""
 
     pepper: str = field(default="", repr=False)
-    """A secret that a copy of the database alone does not give away; every stored password is lost with it."""
+    """A secret that is not in the database. If it is lost or changed, no stored password verifies any more."""
     cost: int = 12
     """bcrypt's cost: 2 ** cost rounds, about 0.25 s of a core at 12."""
     threads: int = 2
-    """Hashes at once; each thread waits for a process of its own."""
+    """Hashes computed at once; each thread waits for its own process."""
     priority: str = "idle"
-    """`idle`: hashing takes only the time of the cores that nothing else wants. `normal`: it takes its share."""
+    """`idle`: hashing takes only processor time that is left over. `normal`: it competes like other processes."""
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] | None = None) -> Self:
@@ -116,7 +116,7 @@ class Hashing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SmtpServer:
-    """Where outgoing mail is handed in."""
+    """The SMTP server that takes outgoing mail."""
 
     host: str
     port: int
@@ -128,20 +128,20 @@ class SmtpServer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailSettings:
-    """Where mail goes, and what it looks like. Without a server and a directory it stays queued, and is dropped after a week."""
+    """Destination and sender of mail. Without a server and a directory mails stay queued, and are dropped after a week."""
 
     smtp: SmtpServer | None = None
     directory: str | None = None
-    """Where mail is written instead, a file each."""
+    """Directory that gets one file for each mail, instead of a server."""
     sender: str = "Mercato <no-reply@localhost>"
     public_url: str = ""
-    """Where the shop's pages are, for the links in mails; without one they say which call to make."""
+    """URL of the shop's pages, for links in mails. Without it a mail names the call to make instead."""
     per_second: int = 10
-    """Mails that a worker sends at most: each takes about 6 ms of the core that it shares with calls."""
+    """Most mails that a worker sends per second. Each takes about 6 ms of the core that also serves calls."""
 
     @property
     def delivers(self) -> bool:
-        """Whether there is somewhere for mail to go."""
+        """Whether a server or a directory is set."""
         return self.smtp is not None or self.directory is not None
 
     @classmethod
@@ -165,7 +165,7 @@ class MailSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """What one process needs to know of its surroundings."""
+    """Settings of one server process."""
 
     database_url: str
     secret_key: str = field(repr=False)
@@ -178,13 +178,13 @@ class Settings:
     listen: tuple[str, ...] = ("127.0.0.1:50051",)
     pool_size: int = 8
     batch_max: int = 64
-    """Concurrent checkouts, or cart calls, that share one transaction; 1 gives each its own."""
+    """Most concurrent checkouts, or cart calls, that share one transaction; 1 gives each its own."""
     cached_products: int = 100_000
-    """Products that a worker keeps in memory, about 1 KB each; 0 keeps none."""
+    """Most products that a worker keeps in memory, about 1 KB each; 0 turns the cache off."""
     metrics_listen: tuple[str, int] | None = None
-    """Host and port that answer Prometheus; None answers nowhere."""
+    """Host and port of the metrics for Prometheus; None turns them off."""
     shared_memory: str = ""
-    """File in memory that the workers of a host share, so that each knows at once what another one changed; without it, 250 ms later."""
+    """File that the workers of a host map into memory. By it each sees at once what another changed; without it after 250 ms."""
     log_level: str = "info"
     log_format: str = "json"
     failpoints: str = ""
@@ -194,7 +194,7 @@ class Settings:
     grace_s: float = 10.0
     """Time that calls in flight get to end after that."""
     hurried_grace_s: float = 2.0
-    """The most of it that SIGINT leaves them, which waits for no edge either: whoever presses Ctrl-C means now."""
+    """Upper bound of `grace_s` after SIGINT, which does not wait for the edge either."""
     limits: Limits = field(default_factory=Limits)
 
     @classmethod
@@ -257,7 +257,7 @@ def data_home() -> str:
 
 
 def drop_libpq_variables() -> None:
-    """Remove PGSSLMODE, PGSERVICE and the like from the environment: the URL of an embedded database says all there is to say."""
+    """Remove PGSSLMODE, PGSERVICE and the like from the environment: the URL of an embedded database is complete."""
     for name in [name for name in os.environ if name.startswith("PG")]:
         del os.environ[name]
 
@@ -273,7 +273,7 @@ def secret_key(env: Mapping[str, str] | None = None) -> str:
     if len(value.encode()) < SECRET_KEY_MIN_BYTES:
         raise ConfigError(f"SECRET_KEY must have at least {SECRET_KEY_MIN_BYTES} bytes; make one with: openssl rand -hex 32")
     if len(set(value)) < SECRET_KEY_MIN_VARIETY:
-        raise ConfigError("SECRET_KEY is a placeholder that anybody can guess; make one with: openssl rand -hex 32")
+        raise ConfigError("SECRET_KEY is a placeholder that can be guessed; make one with: openssl rand -hex 32")
     return value
 
 
@@ -282,7 +282,7 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def _smtp_server(env: Mapping[str, str]) -> SmtpServer | None:
-    """Read MERCATO_SMTP_URL; a message about it never shows it, because it may hold a password."""
+    """Read MERCATO_SMTP_URL; errors never show its value, because it may hold a password."""
     raw = env.get("MERCATO_SMTP_URL", "")
     if not raw:
         return None

@@ -1,1 +1,1 @@
-"""What stands in front of the workers: Envoy's configuration, the OpenAPI document and the docs page."""
+"""The edge in front of the workers: Envoy's configuration, the OpenAPI document and the docs page."""

@@ -1,4 +1,4 @@
-"""The descriptors of mercato.v1 as Envoy's transcoder takes them, and the paths of REST as regular expressions."""
+"""The descriptor set of mercato.v1 for Envoy's transcoder, and REST path templates as regular expressions."""
 
 import re
 
@@ -17,7 +17,7 @@ def transcoded_services() -> list[str]:
 
 
 def descriptor_set() -> FileDescriptorSet:
-    """Return the descriptors of mercato.v1 with all that they import and the details of errors, each after its imports.
+    """Return the descriptors of mercato.v1, their imports and the error details, each file after its imports.
 
     Without google/rpc/error_details.proto the transcoder answers a rich error with an empty body.
     """

@@ -1,4 +1,4 @@
-"""What Envoy answers by itself: the page at /docs (Swagger UI) and /openapi.json, bodies included."""
+"""Fixed responses that Envoy sends by itself: the page at /docs (Swagger UI) and /openapi.json."""
 
 import base64
 import re
@@ -26,7 +26,7 @@ PAGE_HEADERS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A fixed answer to GET and HEAD, with and without a trailing slash."""
+    """A fixed response to GET and HEAD, with and without a trailing slash."""
 
     path: str
     content_type: str
@@ -34,7 +34,7 @@ class Page:
     cache_control: str
 
     def route(self) -> dict[str, Any]:
-        """Return the route that answers with it; a route match leaves the query out of account."""
+        """Return the route of the page; a route match ignores the query."""
         values = {"content-type": self.content_type, "cache-control": self.cache_control, **PAGE_HEADERS}
         headers = [{"header": {"key": key, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"} for key, value in values.items()]
         return {
@@ -46,7 +46,7 @@ class Page:
 
 
 def pages() -> list[Page]:
-    """Read the pages: ours from this package, Swagger UI's from its own."""
+    """Read our pages from this package, and Swagger UI's from its package."""
     ours, swagger_ui = resources.files("mercato_server.edge"), swagger_ui_path
     return [
         Page("/openapi.json", "application/json", (ours / "openapi.json").read_bytes(), REVALIDATE),

@@ -1,6 +1,6 @@
-"""Envoy's whole configuration, as plain data that `json.dumps` turns into a file Envoy reads.
+"""Envoy's configuration as plain data, to be written with `json.dumps`.
 
-It refers to no other file but those of a certificate: descriptors, scripts and the pages under /docs are in it.
+It contains descriptors, scripts and the pages under /docs; the only files that it refers to are those of a certificate.
 """
 
 import ipaddress
@@ -17,7 +17,7 @@ from mercato_server.edge.local_replies import IS_TRANSCODED, local_reply_config
 from mercato_server.edge.routes import route_config
 
 HEAP_BYTES = 512 * 1024 * 1024
-"""Envoy gives memory back at 90 % of it and takes no more requests at 95 %."""
+"""Limit of Envoy's heap. Envoy frees memory at 90 % of it, and refuses requests at 95 %."""
 CONNECTIONS = 10_000
 BUFFER_BYTES = 1024 * 1024
 SOCKET_PATH_BYTES_MAX = 107
@@ -28,7 +28,7 @@ ACCESS_LOG = {
     "time": "%START_TIME%",
     "request_id": "%REQ(X-REQUEST-ID)%",
     "method": "%REQ(X-ENVOY-ORIGINAL-METHOD?:METHOD)%",
-    "path": "%PATH(NQ:ORIG_OR_PATH):256%",  # NQ: no query, which may hold what is nobody's business
+    "path": "%PATH(NQ:ORIG_OR_PATH):256%",  # NQ: without the query, which may hold personal data
     "rpc": "%PATH(NQ:PATH):128%",
     "protocol": "%PROTOCOL%",
     "status": "%RESPONSE_CODE%",
@@ -69,7 +69,7 @@ def _listener(settings: EdgeSettings, calls: Sequence[Rpc]) -> dict[str, Any]:
     return {
         "name": "edge",
         "address": _socket_address(settings.listen_host, settings.port),
-        "enable_reuse_port": False,  # a second Envoy on the port must fail, and not share its connections
+        "enable_reuse_port": False,  # a second Envoy on the port must fail instead of sharing its connections
         "per_connection_buffer_limit_bytes": BUFFER_BYTES,
         "filter_chains": [chain],
     }
@@ -117,7 +117,7 @@ def _connection_manager(settings: EdgeSettings, calls: Sequence[Rpc]) -> dict[st
 
 
 def _access_log(*, transcoded: bool) -> dict[str, Any]:
-    """Log calls on standard output; for a transcoded one Envoy would guess the code of gRPC from that of HTTP, and wrongly."""
+    """Log calls on standard output. The log of transcoded calls has no gRPC status: Envoy would derive a wrong one from HTTP's."""
     fields = {name: value for name, value in ACCESS_LOG.items() if not (transcoded and name == "grpc_status")}
     header = {**IS_TRANSCODED["header_filter"]["header"], "invert_match": not transcoded}
     chosen = {"and_filter": {"filters": [{"not_health_check_filter": {}}, {"header_filter": {"header": header}}]}}
@@ -126,7 +126,7 @@ def _access_log(*, transcoded: bool) -> dict[str, Any]:
 
 
 def _cluster(settings: EdgeSettings) -> dict[str, Any]:
-    """Return the workers: an unhealthy one gets no calls, and with none healthy a call fails at once."""
+    """Return the cluster of workers. An unhealthy worker gets no calls; if all are unhealthy, calls fail at once."""
     addresses = [_upstream(upstream) for upstream in settings.upstreams]
     return {
         "name": CLUSTER,
@@ -145,7 +145,7 @@ def _cluster(settings: EdgeSettings) -> dict[str, Any]:
         },
         "common_lb_config": {
             "healthy_panic_threshold": {"value": 0},
-            # Else a worker that says goodbye within a second of another's news gets calls for a second more, and is gone before.
+            # Envoy merges updates within a second by default. A worker that stops just after another update would still get calls.
             "update_merge_window": "0s",
         },
         "load_assignment": {
@@ -156,7 +156,7 @@ def _cluster(settings: EdgeSettings) -> dict[str, Any]:
 
 
 def _ejection_percent(settings: EdgeSettings) -> int:
-    """Return which share of the addresses is half of the workers: Envoy counts those without a worker too, and a lone worker must stay."""
+    """Return the percentage of addresses that is half of the workers; Envoy counts addresses without a worker too."""
     addresses = len(settings.upstreams)
     return math.ceil(50 * (addresses - settings.spares) / addresses)
 
@@ -174,7 +174,7 @@ def _thresholds(settings: EdgeSettings) -> dict[str, Any]:
         "max_connections": 1024,
         "max_pending_requests": calls,
         "max_requests": calls,
-        "retry_budget": {"budget_percent": {"value": 20}, "min_retry_concurrency": 8},  # retries must not be what keeps workers down
+        "retry_budget": {"budget_percent": {"value": 20}, "min_retry_concurrency": 8},  # so that retries cannot overload workers
     }
 
 
@@ -183,7 +183,7 @@ def _health_check(settings: EdgeSettings) -> dict[str, Any]:
     return {
         "timeout": f"{min(settings.health_interval_s, 1.0):g}s",
         "interval": interval,
-        "no_traffic_interval": interval,  # the default, a minute, would find the first worker late
+        "no_traffic_interval": interval,  # the default of a minute would delay the first worker
         "unhealthy_threshold": 2,
         "healthy_threshold": 1,
         "grpc_health_check": {},

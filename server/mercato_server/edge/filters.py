@@ -23,7 +23,7 @@ function envoy_on_response(response)
   end
 end
 """
-"""For the routes of RPCs that create something: over REST a success is 201; gRPC has no such thing."""
+"""For routes of RPCs that create something: turns a REST client's 200 into 201."""
 
 CACHEABLE = "cacheable"
 CACHEABLE_LUA = """
@@ -37,7 +37,7 @@ function envoy_on_response(response)
   headers:remove("content-length")
 end
 """
-"""For the routes of RPCs whose answers may be kept: the server has compared the entity tags, which gRPC has no answer for."""
+"""For routes of cacheable RPCs: turns an answer that the worker marked as not modified into a 304, which gRPC does not have."""
 
 SLASH = "slash"
 SLASH_LUA = """
@@ -48,7 +48,7 @@ function envoy_on_request(request)
   if path then headers:replace(":path", path .. query) end
 end
 """
-"""The transcoder forgives a slash at the end of a path, but not behind a `:verb`."""
+"""Removes a slash at the end of a path. The transcoder ignores one itself, but not after a `:verb`."""
 
 ALLOWED_HEADERS = (
     "authorization",
@@ -68,33 +68,33 @@ COMPRESSED = ("application/json", "text/css", "text/html", "text/javascript")
 ONE_YEAR = "max-age=31536000"
 
 UNREADABLE = r".*[^0-9a-z_.:-].*|.*-bin|grpc-(internal-encoding-request|previous-rpc-attempts|retry-pushback-ms|status)"
-"""Names of request headers that are not for the workers, who have no use for any of them.
+"""Names of request headers that the edge removes; workers need none of them.
 
-gRPC fails a call, as INTERNAL, for a name that HTTP allows and it does not, and for a value that it cannot read; what it could not read it
-remembers for the connection, which all callers share, so that one of them could fail the calls of the others.
+gRPC fails a call with INTERNAL for a name that HTTP allows and gRPC does not, and for a value that it cannot decode. It keeps such a header
+in the compression state of the connection, which all clients share; so one client could fail the calls of others.
 """
 
 CALLERS_REMEMBERED = 10_000
-"""Client addresses, or tokens, with a bucket of their own, per kind of bucket; the one unseen for longest is forgotten first."""
+"""Most client addresses, and most tokens, that have their own bucket; the least recently used bucket is dropped first."""
 CREDENTIALS, ADDRESS, TOKEN = "credentials", "masked_remote_address", "token"
-"""Keys of the descriptors of rate limits; the second is Envoy's own."""
+"""Keys of rate limit descriptors; the second one is defined by Envoy."""
 NAMESPACE = "mercato"
 TELLING_PART = r"^\S+\s+([^.\s]*(?:\.[^.\s]*)?).*$"
-"""What tells tokens apart: not the scheme, the spaces behind it or a JWT's signature, each of which can be spelt in several ways."""
+"""The part of `authorization` that identifies a token: without scheme, spaces and a JWT's signature, which have several spellings."""
 ANY = {"safe_regex": {"regex": ".*"}}
 ALWAYS = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
 
 
 def typed(kind: str, /, **fields: Any) -> dict[str, Any]:
-    """Return the configuration of an extension, by the name of its message without the common prefix."""
+    """Return the configuration of an extension; `kind` is its message's name without `envoy.`."""
     return {"@type": f"type.googleapis.com/envoy.{kind}", **fields}
 
 
 def http_filters(settings: EdgeSettings, rpcs: Sequence[Rpc]) -> list[dict[str, Any]]:
     """Return the filter chain.
 
-    What every response is to carry, whoever gives it, stands first; Lua and the compressor stand before the transcoder, so that they see
-    its responses and not gRPC's.
+    Filters that add headers to every response come first, also to Envoy's own responses. Lua and the compressor come before the
+    transcoder, so that they see its JSON responses instead of gRPC's.
     """
     return [
         _filter("envoy.filters.http.header_mutation", _header_mutation(settings)),
@@ -110,7 +110,7 @@ def http_filters(settings: EdgeSettings, rpcs: Sequence[Rpc]) -> list[dict[str, 
 
 
 def cors_policy(settings: EdgeSettings, rpcs: Sequence[Rpc]) -> dict[str, Any]:
-    """Return what browsers on other origins may do. Credentials travel in `authorization`, so cookies are not allowed in."""
+    """Return the CORS policy. Cookies are not allowed, because credentials are sent in `authorization`."""
     methods = sorted({verb for rpc in rpcs for verb, _ in rpc.bindings} | {"OPTIONS", "POST"})
     return typed(
         "extensions.filters.http.cors.v3.CorsPolicy",
@@ -127,7 +127,7 @@ def _filter(name: str, config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _header_mutation(settings: EdgeSettings) -> dict[str, Any]:
-    """Keep from workers what they cannot read; tell browsers not to guess types, and once they have met TLS here to keep to it."""
+    """Remove request headers that workers cannot read; add `nosniff`, and with TLS Strict-Transport-Security, to responses."""
     values = {"x-content-type-options": "nosniff", **({"strict-transport-security": ONE_YEAR} if settings.tls else {})}
     headers = [{"header": {"key": key, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"} for key, value in values.items()]
     return typed(
@@ -159,7 +159,7 @@ def _rate_limits(settings: EdgeSettings, rpcs: Sequence[Rpc]) -> list[dict[str, 
 
 
 def _token_to_metadata() -> dict[str, Any]:
-    """Note the access token of a request where the rate limits find it."""
+    """Copy the access token of a request to the metadata that the rate limits read."""
     rewrite = {"pattern": {"regex": TELLING_PART}, "substitution": r"\1"}
     value = {"metadata_namespace": NAMESPACE, "key": TOKEN, "regex_value_rewrite": rewrite}
     return typed(
@@ -168,7 +168,7 @@ def _token_to_metadata() -> dict[str, Any]:
 
 
 def _rate_limit(settings: EdgeSettings, rpcs: Sequence[Rpc]) -> dict[str, Any]:
-    """Limit each client address and each token: all its requests, and an address more tightly in what makes the server hash a password."""
+    """Limit the requests of each client address and each token; RPCs that hash passwords have a lower limit per address."""
     client: dict[str, Any] = {"masked_remote_address": {"v4_prefix_mask_len": 32, "v6_prefix_mask_len": 64}}  # a subscriber has a whole /64
     metadata_key = {"key": NAMESPACE, "path": [{"key": TOKEN}]}
     token = {"metadata": {"descriptor_key": TOKEN, "metadata_key": metadata_key, "source": "DYNAMIC", "skip_if_absent": True}}
@@ -176,7 +176,7 @@ def _rate_limit(settings: EdgeSettings, rpcs: Sequence[Rpc]) -> dict[str, Any]:
     return typed(
         "extensions.filters.http.local_ratelimit.v3.LocalRateLimit",
         stat_prefix="clients",
-        token_bucket=_bucket(settings.requests_per_s, 1),  # required, and unused: every request has a descriptor
+        token_bucket=_bucket(settings.requests_per_s, 1),  # required but unused: every request has a descriptor
         always_consume_default_token_bucket=False,
         filter_enabled=ALWAYS,
         filter_enforced=ALWAYS,
@@ -198,7 +198,7 @@ def _credentials(rpc: Rpc, path: str) -> dict[str, Any]:
 
 
 def _bucket_for_each(*keys: str, bucket: dict[str, Any]) -> dict[str, Any]:
-    """Give every combination of values of the keys a bucket: an entry without a value stands for any."""
+    """Return a descriptor that gives each combination of the keys' values a bucket; an entry without a value matches any value."""
     return {"entries": [{"key": key} for key in keys], "token_bucket": bucket}
 
 
@@ -243,5 +243,5 @@ def _transcoder(settings: EdgeSettings) -> dict[str, Any]:
 
 
 def _counted_as(rpc: Rpc) -> str:
-    """Return the name that limits on a rate go by: an RPC and its variant for HTML forms count together."""
+    """Return the name under which a rate limit counts an RPC; its variant for HTML forms counts together with it."""
     return rpc.name.removesuffix("Form")

@@ -1,7 +1,7 @@
-"""Envoy's own replies (no route, too large, no worker …), given the shape of our errors.
+"""Envoy's own error replies (no route, too large, no worker …) in the format of our errors.
 
-Envoy writes plain text and picks the status code; clients get one `google.rpc.Status` with an ErrorInfo from both of us. REST clients get
-it as JSON, gRPC clients in `grpc-status`, `grpc-message` and `grpc-status-details-bin`.
+By itself Envoy sends plain text. With this configuration its errors are a `google.rpc.Status` with an ErrorInfo, like those of the workers:
+JSON for REST clients; `grpc-status`, `grpc-message` and `grpc-status-details-bin` for gRPC clients.
 """
 
 import base64
@@ -18,7 +18,7 @@ from mercato_server.edge.descriptors import VARIABLE, template_regex
 
 ENVOYS_WORDS = "%LOCAL_REPLY_BODY%"
 AS_TOLD = "%RESP(RETRY-AFTER)%s"
-"""As long as the bucket takes to fill. It is known only then, so gRPC clients find it in `retry-after` alone."""
+"""Time until the bucket has a token again. It is known only at run time, so gRPC clients find it only in `retry-after`."""
 
 ERROR_INFO, RETRY_INFO, BAD_REQUEST = (f"type.googleapis.com/google.rpc.{name}" for name in ("ErrorInfo", "RetryInfo", "BadRequest"))
 
@@ -28,22 +28,22 @@ IS_GRPC = {
     }
 }
 IS_TRANSCODED = {"header_filter": {"header": {"name": "x-envoy-original-path", "present_match": True}}}
-"""From the transcoder on, a REST call looks like a gRPC call but for this header."""
+"""Behind the transcoder only this header distinguishes a REST call from a gRPC call."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What a reply of Envoy's with an HTTP status means."""
+    """The error that replaces Envoy's own reply with an HTTP status."""
 
     status: int
     code: int
     reason: str
     message: str
-    """Fixed wherever Envoy's own words would tell of what is behind it."""
+    """Fixed text where Envoy's own text would reveal internals."""
     as_status: int = 0
-    """HTTP status to answer with instead."""
+    """HTTP status that replaces Envoy's."""
     retry: str = ""
-    """How long to wait before another try; empty where another try will not help."""
+    """Delay before a retry; empty if a retry cannot help."""
 
 
 REPLIES = (
@@ -57,7 +57,7 @@ REPLIES = (
     Reply(429, code_pb2.RESOURCE_EXHAUSTED, "RATE_LIMITED", "too many requests", retry=AS_TOLD),
     Reply(431, code_pb2.INVALID_ARGUMENT, "HEADERS_TOO_LARGE", "request headers too large"),
     Reply(500, code_pb2.INTERNAL, "INTERNAL", "internal error"),
-    # Envoy says so of a transfer coding other than `chunked`; RFC 9112 section 6.1.
+    # Envoy's reply to a transfer coding other than `chunked`; RFC 9112 section 6.1.
     Reply(501, code_pb2.INVALID_ARGUMENT, "MALFORMED_REQUEST", "malformed request: unknown transfer coding", as_status=400),
     Reply(502, code_pb2.UNAVAILABLE, "UPSTREAM_UNAVAILABLE", "no worker could answer", as_status=503, retry="1s"),
     Reply(503, code_pb2.UNAVAILABLE, "UPSTREAM_UNAVAILABLE", "no worker could answer", retry="1s"),
@@ -67,7 +67,7 @@ METHOD_NOT_ALLOWED = Reply(404, code_pb2.UNIMPLEMENTED, "METHOD_NOT_ALLOWED", "t
 
 
 def local_reply_config(rpcs: Sequence[Rpc]) -> dict[str, Any]:
-    """Return the `local_reply_config`: of all mappers that fit a reply, Envoy takes the first."""
+    """Return the `local_reply_config`; Envoy applies the first mapper that matches a reply."""
     not_allowed = [_for_rest(METHOD_NOT_ALLOWED, paths=paths, allow=allow) for paths, allow in _paths(rpcs)]
     return {"mappers": [*not_allowed, *map(_for_rest, REPLIES), *map(_for_grpc, REPLIES)]}
 
@@ -84,7 +84,7 @@ def _for_rest(reply: Reply, *, paths: Sequence[str] = (), allow: str = "") -> di
 
 
 def _for_grpc(reply: Reply) -> dict[str, Any]:
-    """Return code, message and details in headers. Clients refuse details that do not repeat code and message exactly."""
+    """Return the mapper for gRPC clients, which refuse details whose code and message differ from the other headers."""
     message = reply.message.removesuffix(f": {ENVOYS_WORDS}")
     headers = {"grpc-status": str(reply.code), "grpc-status-details-bin": _packed(reply, message)}
     return {
@@ -108,7 +108,7 @@ def _packed(reply: Reply, message: str) -> str:
 
 
 def _paths(rpcs: Sequence[Rpc]) -> list[tuple[list[str], str]]:
-    """Return, for every set of methods, the regexes of the paths that take exactly these; literal paths come before variable ones."""
+    """Return for each set of methods the regexes of the paths with exactly these methods; literal paths come first."""
     methods: dict[str, set[str]] = defaultdict(set)
     for rpc in rpcs:
         for verb, template in rpc.bindings:

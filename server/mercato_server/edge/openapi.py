@@ -1,7 +1,7 @@
 """The OpenAPI 3.1 document, generated from the descriptors of mercato.v1.
 
-Run by tools/proto.py: `python -m mercato_server.edge.openapi DESCRIPTOR_SET OUTPUT_JSON`. The set has source info, whose comments
-are the document's words, and its imports. The same set gives the same bytes.
+Run by tools/proto.py: `python -m mercato_server.edge.openapi DESCRIPTOR_SET OUTPUT_JSON`. The set includes imports and source info, whose
+comments become descriptions. The same set gives the same bytes.
 """
 
 import json
@@ -23,7 +23,7 @@ ABOUT = """
 Accounts, catalog, carts and orders. The same RPCs speak gRPC and gRPC-Web on the same port.
 
 A trailing slash makes no difference. Unknown query parameters are refused. int64 is a string, as in all proto3 JSON.
-An error is a `Status` whatever its HTTP status; its `ErrorInfo` says why.
+Every error is a `Status`; its `ErrorInfo` has the reason.
 """.strip()
 
 LOGIN = "/login"
@@ -46,7 +46,7 @@ CREDENTIALS_FORM = {
         "password": {"type": "string", "format": "password"},
     },
 }
-"""The OAuth 2.0 password form (RFC 6749 section 4.3.2): a google.api.HttpBody has no fields to take it from."""
+"""The OAuth 2.0 password form (RFC 6749 section 4.3.2). The RPC takes a google.api.HttpBody, which does not describe it."""
 
 CREDENTIALS_JSON = {
     "type": "object",
@@ -82,7 +82,7 @@ class Binding:
 
     @classmethod
     def of(cls, rule: http_pb2.HttpRule, *, additional: bool) -> Self:
-        """Read a google.api.http rule; a further one of the same RPC puts its verb into the operation's id."""
+        """Read a google.api.http rule; the operation id of an additional rule ends with its verb."""
         verb = rule.WhichOneof("pattern")
         if verb is None or verb == "custom":
             raise ValueError(f"a google.api.http rule without a verb: {rule}")
@@ -100,7 +100,7 @@ class Binding:
 
 
 class Operations:
-    """Turns RPCs into operations; the schemas that they refer to gather in `schemas`."""
+    """Turns RPCs into operations, and collects the schemas that they refer to in `schemas`."""
 
     def __init__(self, symbols: Symbols) -> None:
         self.symbols = symbols
@@ -155,7 +155,7 @@ class Operations:
             yield {"name": name, "in": "query", **required, **self._parameter(owner, field)}
 
     def _parameter(self, owner: str, field: Field) -> dict[str, Any]:
-        """Return the schema of a parameter, with the comment beside it, where tools look for it."""
+        """Return the schema of a parameter, with its description beside it, where tools expect it."""
         schema = self.schemas.field(owner, field)
         description = schema.pop("description", None)
         return {"description": description, "schema": schema} if description else {"schema": schema}

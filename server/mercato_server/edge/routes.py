@@ -1,4 +1,4 @@
-"""Envoy's routes. A REST request meets them twice: as it came, and again under its gRPC path once it is transcoded."""
+"""Envoy's routes. A REST request is routed twice: by its own path, and by its gRPC path after transcoding."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from mercato_server.edge.docs import Page, pages
 from mercato_server.edge.filters import CACHEABLE, CLUSTER, CORS, CREATED, LUA, RATE_LIMIT, SLASH, TRANSCODER, cors_policy, typed
 
 SAFE_RETRIES = "connect-failure,refused-stream,reset-before-request"
-"""The worker cannot have seen the call."""
+"""Failures after which the worker cannot have seen the call."""
 READ_RETRIES = f"{SAFE_RETRIES},unavailable"
 
 CLIENT_ADDRESS = {
@@ -17,18 +17,18 @@ CLIENT_ADDRESS = {
     "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
 }
 TRAILERS = {"header": {"key": "te", "value": "trailers"}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
-"""Without it a worker resets the call, which Envoy takes for a sick worker: anybody could take all of them out of rotation."""
+"""gRPC resets a call without this header. Envoy counts resets as failures of the worker, so a client could eject all workers."""
 
 BODY_TYPES = r"(?i)application/(json|x-www-form-urlencoded|grpc)([-+;].*)?| *"
-"""What a request's body may be; curl says x-www-form-urlencoded unless told, so JSON under that name passes."""
+"""Accepted content types. JSON named x-www-form-urlencoded passes, because that is curl's default."""
 
 
 MESSAGE_CODINGS = "identity|deflate|gzip"
-"""What gRPC compresses messages with; another name in `grpc-encoding` would be as bad as the headers that are UNREADABLE."""
+"""Message encodings that workers know. Another value of `grpc-encoding` would fail calls like the headers in filters.UNREADABLE."""
 
 
 def route_config(settings: EdgeSettings, rpcs: Sequence[Rpc]) -> dict[str, Any]:
-    """Return the route table: what no worker can read, the RPCs by their gRPC path, what Envoy answers by itself, everything else."""
+    """Return the route table: refusals, RPCs by their gRPC path, Envoy's own pages, then everything else."""
     fixed = pages()
     host: dict[str, Any] = {
         "name": "api",
@@ -45,7 +45,7 @@ def route_config(settings: EdgeSettings, rpcs: Sequence[Rpc]) -> dict[str, Any]:
     }
     if settings.cors_origins:
         host["typed_per_filter_config"] = {CORS: cors_policy(settings, rpcs)}
-        host["response_headers_to_add"] = [{"header": {"key": "vary", "value": "Origin"}}]  # or a shared cache mixes origins up
+        host["response_headers_to_add"] = [{"header": {"key": "vary", "value": "Origin"}}]  # else a shared cache would mix origins
     return {
         "name": "edge",
         "max_direct_response_body_size_bytes": _largest(fixed),
@@ -61,17 +61,17 @@ def _rpc(rpc: Rpc, settings: EdgeSettings) -> dict[str, Any]:
         "request_headers_to_add": [TRAILERS, CLIENT_ADDRESS],
         "route": {"cluster": CLUSTER, "timeout": "0s", "retry_policy": _retries(READ_RETRIES if rpc.reads else SAFE_RETRIES)},
     }
-    if not rpc.streams:  # a stream lasts as long as its two ends wish
+    if not rpc.streams:  # a stream has no time limit
         timeout_s = rpc.policy.timeout_ms / 1000 or settings.limits.timeout_s
         route["route"]["max_stream_duration"] = _duration(timeout_s, settings)
-    if not rpc.is_public:  # RFC 6749 section 5.1: tokens are not for caches, nor is what one account may see
+    if not rpc.is_public:  # RFC 6749 section 5.1: tokens and private answers must not be cached
         header = {"key": "cache-control", "value": "no-store"}
         route["response_headers_to_add"] = [{"header": header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}]
     return {**route, **_script(CREATED)} if rpc.policy.http_status else route
 
 
 def _conditional(rpc: Rpc, settings: EdgeSettings) -> dict[str, Any]:
-    """Route a question whether what a client has is still good; others need no script, a fifth of what a call costs Envoy."""
+    """Route conditional requests. Only they need the script, which costs a fifth of Envoy's time for a call."""
     match = {"path": rpc.path, "headers": [{"name": "if-none-match", "present_match": True}]}
     return {**_rpc(rpc, settings), "name": f"{rpc.path} if-none-match", "match": match, **_script(CACHEABLE)}
 
@@ -106,7 +106,7 @@ def _verb_slash(settings: EdgeSettings) -> dict[str, Any]:
 
 
 def _wrong_coding() -> dict[str, Any]:
-    """Refuse messages that are compressed in a way that workers do not know. A request that does not say does not match, and passes."""
+    """Refuse message encodings that workers do not know. A request without `grpc-encoding` does not match, and passes."""
     coding = {"name": "grpc-encoding", "string_match": {"safe_regex": {"regex": MESSAGE_CODINGS}}, "invert_match": True}
     return {
         "name": "wrong-coding",
@@ -131,16 +131,16 @@ def _wrong_type() -> dict[str, Any]:
 
 
 def _unfiltered(route: dict[str, Any], settings: EdgeSettings) -> dict[str, Any]:
-    """Switch off what is meant for calls: the transcoder would refuse a path that it does not know."""
+    """Turn off transcoder and rate limits for a route: the transcoder would refuse its path."""
     off = typed("config.route.v3.FilterConfig", disabled=True)
     names = [TRANSCODER, *([RATE_LIMIT] if settings.rate_limits else [])]
     return {**route, "typed_per_filter_config": dict.fromkeys(names, off)}
 
 
 def _duration(seconds: float, settings: EdgeSettings) -> dict[str, str]:
-    """Bound a call: by its `grpc-timeout` up to the longest allowed, or by a duration where it brings none.
+    """Bound a call by its `grpc-timeout`, up to the longest allowed, or by `seconds` if it has none.
 
-    Envoy sends the worker what it decides on as `grpc-timeout`, so one deadline holds on both sides.
+    Envoy sends the resulting `grpc-timeout` to the worker, so that both use the same deadline.
     """
     return {"max_stream_duration": f"{seconds:g}s", "grpc_timeout_header_max": f"{settings.limits.timeout_max_s:g}s"}
 

@@ -1,4 +1,4 @@
-"""JSON schemas of protobuf messages, as proto3 JSON with the proto's field names writes them."""
+"""JSON schemas of protobuf messages in proto3 JSON with the proto's field names."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -50,14 +50,14 @@ SCALARS: Mapping[int, Schema] = {
 }
 
 ERROR_DETAILS: Mapping[str, str] = {
-    "google.rpc.ErrorInfo": "What went wrong, for programs. Every error carries exactly one; `reason` is stable, `domain` is `mercato`.",
-    "google.rpc.BadRequest": "With INVALID_ARGUMENT: every field that does not hold, and why.",
-    "google.rpc.PreconditionFailure": "With FAILED_PRECONDITION: what has to change first.",
+    "google.rpc.ErrorInfo": "The cause of the error, for programs. Every error has one; `reason` is stable, `domain` is `mercato`.",
+    "google.rpc.BadRequest": "With INVALID_ARGUMENT: every invalid field, and why.",
+    "google.rpc.PreconditionFailure": "With FAILED_PRECONDITION: the condition that is not met.",
     "google.rpc.ResourceInfo": "With NOT_FOUND and ALREADY_EXISTS: the resource.",
     "google.rpc.RetryInfo": "With RESOURCE_EXHAUSTED, ABORTED and UNAVAILABLE: how long to wait before the next try.",
     f"{PACKAGE}.StockShortage": "",  # its comment says when
 }
-"""Messages that errors carry in `details`, each with when it does."""
+"""Messages that errors carry in `details`, and when."""
 
 
 class Symbols:
@@ -80,7 +80,7 @@ class Symbols:
                 self.comments[name] = "\n".join(line.removeprefix(" ") for line in written[path].strip().split("\n"))
 
     def _names(self, file: FileDescriptorProto) -> Iterator[tuple[tuple[int, ...], str]]:
-        """Yield the place of every element in the file, as SourceCodeInfo counts it, with its full name."""
+        """Yield the SourceCodeInfo path and the full name of every element in the file."""
         for index, message in enumerate(file.message_type):
             yield from self._message_names((4, index), f"{file.package}.{message.name}", message)
         for index, enum in enumerate(file.enum_type):
@@ -108,14 +108,14 @@ class Symbols:
 
 
 class Schemas:
-    """The components of a document: a message or enum joins them when it is first referred to."""
+    """The components of a document; a message or enum is added at the first reference to it."""
 
     def __init__(self, symbols: Symbols) -> None:
         self.symbols = symbols
         self.components: dict[str, Schema] = {}
 
     def message(self, name: str) -> Schema:
-        """Return a schema for a message by full name: a reference, or the schema itself where its JSON is no object."""
+        """Return a schema for a message by full name: a reference, or the schema itself if its JSON is not an object."""
         if name in WELL_KNOWN:
             return dict(WELL_KNOWN[name])
         short = _short(name)
@@ -125,7 +125,7 @@ class Schemas:
         return {"$ref": f"#/components/schemas/{short}"}
 
     def object(self, name: str, *, without: frozenset[str] = frozenset(), partial: bool = False) -> Schema:
-        """Return the schema of a message as an object: without some fields, or partial, so that no field is required."""
+        """Return the schema of a message as an object, without some fields; if `partial`, no field is required."""
         fields = [field for field in self.symbols.messages[name].field if field.name not in without]
         schema = self._described({"type": "object"}, name)
         required = [field.name for field in fields if behaves(field, Behavior.REQUIRED)]
@@ -148,7 +148,7 @@ class Schemas:
         return self._described(schema, f"{owner}.{field.name}")
 
     def error(self) -> Schema:
-        """Return a reference to google.rpc.Status, whose details are the messages that errors of ours carry."""
+        """Return a reference to google.rpc.Status with the details that our errors carry."""
         details = [self._detail(name, when) for name, when in ERROR_DETAILS.items()]
         self.components["Status"] = {
             "type": "object",
@@ -156,7 +156,7 @@ class Schemas:
             "required": ["code", "message", "details"],
             "properties": {
                 "code": {"type": "integer", "format": "int32", "description": "Status code of gRPC (google.rpc.Code)."},
-                "message": {"type": "string", "description": "What went wrong, in English, for developers."},
+                "message": {"type": "string", "description": "Description of the error, in English, for developers."},
                 "details": {"type": "array", "items": {"anyOf": [*details, dict(WELL_KNOWN["google.protobuf.Any"])]}},
             },
         }

@@ -1,4 +1,4 @@
-"""How a command reaches the supervisor of a data directory: a socket in a directory that only its user may enter, lines there and back."""
+"""The control socket of a supervisor: one request line, JSON lines as the answer; only the supervisor's user can open it."""
 
 import asyncio
 import contextlib
@@ -16,7 +16,7 @@ REQUEST_TIMEOUT_S = 5.0
 CONNECTIONS_MAX = 8
 
 Tell = Callable[[int, int], None]
-"""Told how many workers of how many were replaced."""
+"""Called with the number of replaced workers, and of all workers."""
 Reload = Callable[[Tell], Awaitable[None]]
 
 
@@ -27,7 +27,7 @@ def socket_path(data_dir: Path) -> Path:
 
 @asynccontextmanager
 async def listening(path: Path, reload: Reload) -> AsyncIterator[None]:
-    """Serve commands for a block; what they asked for ends with it."""
+    """Serve commands during a block; commands that still run at its end are cancelled."""
     async with asyncio.TaskGroup() as group:
         serving: set[asyncio.Task[None]] = set()
 
@@ -50,7 +50,7 @@ async def listening(path: Path, reload: Reload) -> AsyncIterator[None]:
 
 
 async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, reload: Reload) -> None:
-    """Do what is asked, even if whoever asked does not wait for the answer."""
+    """Execute a command, even if the client closes the connection before the answer."""
 
     def say(**message: object) -> None:
         if not writer.is_closing():
@@ -72,12 +72,12 @@ async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, rel
 
 
 async def ask_to_reload(data_dir: Path, tell: Tell) -> None:
-    """Have the supervisor of a data directory replace all its workers; raises EmbeddedError unless it did."""
-    nobody = EmbeddedError(f"no `mercato up` that is ready runs on {data_dir}; name its directory with --data-dir")
+    """Make the supervisor of a data directory replace all its workers; raises EmbeddedError unless it did."""
+    not_running = EmbeddedError(f"no `mercato up` that is ready runs on {data_dir}; name its directory with --data-dir")
     try:
         reader, writer = await asyncio.open_unix_connection(socket_path(data_dir))
     except (FileNotFoundError, ConnectionRefusedError):
-        raise nobody from None
+        raise not_running from None
     except PermissionError:
         raise EmbeddedError(f"{data_dir} belongs to another user; run this as the one who runs its `mercato up`") from None
     try:

@@ -1,4 +1,4 @@
-"""The database of a data directory, whether `mercato up` runs on it or not."""
+"""Access to the database and the secret of a data directory, whether or not `mercato up` runs on it."""
 
 import os
 import secrets
@@ -13,7 +13,7 @@ from mercato_server.embedded.processes import DirectoryInUseError, EmbeddedError
 
 @asynccontextmanager
 async def database(data_dir: Path) -> AsyncIterator[str]:
-    """Lend the URL of a data directory's database: of the server that runs there, or of one that is started for the block.
+    """Yield the URL of a data directory's database; starts its server for the block unless it runs.
 
     Raises EmbeddedError if there is no database, or if it cannot start.
     """
@@ -30,7 +30,7 @@ async def database(data_dir: Path) -> AsyncIterator[str]:
 
 
 def secret_key(data_dir: Path, env: Mapping[str, str] | None = None) -> str:
-    """Return SECRET_KEY, or the key of this data directory: made once, so that logins survive a restart."""
+    """Return SECRET_KEY, or the key of this data directory; it is created once, so that sessions survive a restart."""
     if given := optional_secret_key(env):
         return given
     path = data_dir / "secret_key"

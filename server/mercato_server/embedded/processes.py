@@ -1,4 +1,4 @@
-"""Child processes that never outlive their parent, are started again when they die, and stop in order."""
+"""Child processes that end with their parent, are started again when they end, and stop in order."""
 
 import asyncio
 import contextlib
@@ -15,20 +15,20 @@ from pathlib import Path
 from typing import BinaryIO, NoReturn, Protocol
 
 LOG_BYTES_MAX = 10 * 1024 * 1024
-"""A log that is larger when its process starts becomes NAME.log.1, in place of the one before."""
+"""A log that is larger when its process starts is renamed to NAME.log.1, which it replaces."""
 LOG_TAIL_BYTES = 4096
 LOG_TAIL_LINES = 15
 BACKOFF_FIRST_S = 0.1
 BACKOFF_MAX_S = 5.0
 BACKOFF_RESET_S = 30.0
-"""A process that lived this long is started again after the shortest delay."""
+"""A process that ran this long is started again after the shortest delay."""
 
 _PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None, use_errno=True)  # loaded here, because little is safe between fork and exec
+_LIBC = ctypes.CDLL(None, use_errno=True)  # loaded here, because between fork and exec little is safe
 
 
 class EmbeddedError(Exception):
-    """Something embedded cannot run; the message is for the person at the terminal and says what to do."""
+    """An embedded process cannot run; the message tells the operator what to do."""
 
 
 class DirectoryInUseError(EmbeddedError):
@@ -37,7 +37,7 @@ class DirectoryInUseError(EmbeddedError):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The operating system's user that a process runs as."""
+    """User and group ids that a process runs as."""
 
     uid: int
     gid: int
@@ -45,31 +45,31 @@ class Account:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """What to run, where its output goes and how it is told to stop."""
+    """A command, the files of its output, and the signals that stop it."""
 
     name: str
     argv: Sequence[str | Path]
     environ: Mapping[str, str]
     output: Path
     errors: Path | None = None
-    """File of the standard error; None sends it where the output goes."""
+    """File of standard error; None means `output`."""
     account: Account | None = None
-    """None runs it as the parent's user."""
+    """None means the parent's user."""
     inherits: tuple[int, ...] = ()
-    """Descriptors of the parent that it gets too, by the same numbers."""
+    """File descriptors of the parent that the child inherits."""
     stop_signals: tuple[signal.Signals, ...] = (signal.SIGTERM,)
     """Sent one after the other, `stop_s` apart, before SIGKILL."""
     stop_s: float = 3.0
     orphan_signal: signal.Signals = signal.SIGKILL
-    """What the kernel sends when the thread that started the process is gone."""
+    """Signal that the kernel sends when the thread that started the process has ended."""
 
 
 class Program(Protocol):
-    """Something that runs until it ends or is stopped, and can be started again."""
+    """A program that runs until it ends or is stopped, and can be started again."""
 
     @property
     def name(self) -> str:
-        """What the person at the terminal knows it by."""
+        """Name in messages."""
 
     async def start(self) -> None:
         """Start it; raises EmbeddedError, with nothing left running, if it cannot run."""
@@ -85,7 +85,7 @@ class Program(Protocol):
 
 
 class Process:
-    """One child process. Start it from a thread that outlives it, the main one: the kernel ties it to that thread."""
+    """One child process. Start it from the main thread: the kernel ends it together with the thread that started it."""
 
     def __init__(self, command: Command) -> None:
         self._command = command
@@ -94,7 +94,7 @@ class Process:
 
     @property
     def name(self) -> str:
-        """What the person at the terminal knows it by."""
+        """Name in messages."""
         return self._command.name
 
     @property
@@ -143,7 +143,7 @@ class Process:
         await self.wait()
 
     async def drain(self, within_s: float) -> None:
-        """Ask it with SIGTERM to end in its own time, and stop it if it takes longer than that; does nothing when it is not running."""
+        """Send SIGTERM, and stop the process if it takes longer than `within_s`; does nothing when it is not running."""
         if self._child is None:
             return
         self._child.send_signal(signal.SIGTERM)
@@ -159,7 +159,7 @@ class Process:
             self._child.wait()
 
     def failure(self) -> EmbeddedError:
-        """Return how it ended together with what it last logged in this run."""
+        """Return how it ended, with the last lines that this run logged."""
         code = self._child.poll() if self._child is not None else None
         log = self._command.errors or self._command.output
         lines = _tail(log, self._log_start)
@@ -167,20 +167,20 @@ class Process:
 
 
 class Backoff:
-    """How long to wait before a program that ended is started again: twice as long each time, up to a limit."""
+    """Delays before a program that ended is started again; doubled each time, up to a limit."""
 
     def __init__(self) -> None:
         self._next_s = BACKOFF_FIRST_S
 
     def after(self, lived_s: float) -> float:
-        """Return the seconds to wait after the end of a program that lived so long; after a good life they are few again."""
+        """Return the delay after a program that ran for `lived_s`; after BACKOFF_RESET_S it is the shortest again."""
         delay_s = BACKOFF_FIRST_S if lived_s >= BACKOFF_RESET_S else self._next_s
         self._next_s = min(delay_s * 2, BACKOFF_MAX_S)
         return delay_s
 
 
 async def keep_running(program: Program) -> NoReturn:
-    """Start a running program again whenever it ends, ever more slowly while it keeps ending; tells standard error."""
+    """Start a program again whenever it ends, with backoff; reports each end on standard error."""
     backoff = Backoff()
     while True:
         began = time.monotonic()
@@ -195,7 +195,7 @@ async def keep_running(program: Program) -> NoReturn:
 
 
 async def first(*work: Coroutine[None, None, object]) -> None:
-    """Run all until one ends, cancel the others and wait for their ends; raises what the first one raised."""
+    """Run all until one ends, cancel the others and wait for them; raises the exception of the first one."""
     tasks = [asyncio.create_task(item) for item in work]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -208,7 +208,7 @@ async def first(*work: Coroutine[None, None, object]) -> None:
 
 
 async def while_alive(work: Coroutine[None, None, object], *programs: Program) -> None:
-    """Do something that fails, with EmbeddedError, as soon as one of the programs ends."""
+    """Run `work`; raises EmbeddedError as soon as one of the programs ends."""
     await first(work, *map(_failure_of, programs))
 
 
@@ -218,7 +218,7 @@ async def _failure_of(program: Program) -> None:
 
 
 def lock(path: Path) -> int:
-    """Lock a file and return its descriptor; closing it, or the death of this process, unlocks. Raises DirectoryInUseError."""
+    """Lock a file and return its descriptor; closing it, or the end of this process, unlocks. Raises DirectoryInUseError."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -233,7 +233,7 @@ def lock(path: Path) -> int:
 
 
 def complain(message: str) -> None:
-    """Tell the person at the terminal what happened; one that is gone is no reason to fail."""
+    """Write a message to standard error; a closed one is ignored."""
     with contextlib.suppress(OSError):
         sys.stderr.write(f"mercato: {message}\n")
         sys.stderr.flush()
@@ -252,19 +252,19 @@ def describe_exit(code: int | None) -> str:
 
 
 def _end_with_parent(parent: int, number: signal.Signals) -> Callable[[], None]:
-    """Return what a child does after setuid (which would clear it) and before exec (which keeps it)."""
+    """Return a function for the child to run after setuid, which would clear the setting, and before exec, which keeps it."""
 
     def in_child() -> None:
         if _LIBC.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(number), ctypes.c_ulong(0), ctypes.c_ulong(0), ctypes.c_ulong(0)):
             raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
-        if os.getppid() != parent:  # it died before the call, so no signal will come
+        if os.getppid() != parent:  # the parent ended before the call, so no signal will come
             os.kill(os.getpid(), signal.SIGKILL)
 
     return in_child
 
 
 async def _exited(child: "subprocess.Popen[bytes]") -> int:
-    """Wait without a thread and without polling; any number of callers may wait for one child."""
+    """Wait for a child without a thread and without polling; several callers may wait for the same child."""
     if (code := child.poll()) is not None:
         return code
     descriptor = os.pidfd_open(child.pid)

@@ -1,4 +1,4 @@
-"""What signals ask of the supervisor: SIGINT and SIGTERM to stop, SIGHUP to reload, unless it tells of a terminal that is gone."""
+"""Signals of the supervisor: SIGINT and SIGTERM stop it; SIGHUP reloads, or stops it if its terminal was closed."""
 
 import asyncio
 import os
@@ -17,7 +17,10 @@ class Asked:
 
 
 def watch() -> Asked:
-    """Return the events from now on; after the first signal to stop, the next one has its default effect, and the children go with us."""
+    """Install the handlers and return their events. A second signal to stop has its default effect: it kills the supervisor.
+
+    The kernel then ends the children.
+    """
     asked = Asked()
     loop = asyncio.get_running_loop()
     ends_with_terminal = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN and _in_foreground()  # SIG_IGN: under nohup
@@ -41,7 +44,7 @@ def watch() -> Asked:
 
 
 def _in_foreground() -> bool:
-    """Tell whether we are what our terminal runs, and so end when it closes."""
+    """Tell whether this is the foreground process of a terminal, which then ends when the terminal closes."""
     try:
         terminal = _terminal()
     except OSError:

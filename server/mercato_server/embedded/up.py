@@ -1,4 +1,4 @@
-"""The shop in one command: a data directory, PostgreSQL, workers and Envoy, from the first start over reloads to the last log line."""
+"""The supervisor of `mercato up`: starts, reloads and stops PostgreSQL, workers and Envoy of one data directory."""
 
 import asyncio
 import contextlib
@@ -28,21 +28,21 @@ from mercato_server.embedded.workers import Workers
 
 ENVOY_VERSION = "1.40.0"
 ENVOY_BYTES_MIN = 1024 * 1024
-"""Where no wheel fits, pip installs a stub in Envoy's place."""
+"""Smaller files are the stub that pip installs where no wheel of Envoy fits."""
 READY_TIMEOUT_S = 60.0
 PORT_TIMEOUT_S = 0.5
-"""Time that the Envoy of a supervisor that was just killed may take to vanish."""
+"""Time that Envoy may take to end after its supervisor was killed."""
 HEALTH_INTERVAL_S = 1.0
-"""Also how long a worker that was started again goes unused, at most."""
+"""Interval of Envoy's health checks; also the longest time until it uses a worker that was started again."""
 DRAIN_S = 2.5 * HEALTH_INTERVAL_S
-"""A worker says that it stops this long before it does: Envoy hears of it at its next check, which on a busy machine is a late one."""
+"""Time between a worker's NOT_SERVING and its end. Envoy sees it at its next health check, which is late on a busy machine."""
 DRAIN_MAX_S = 20.0
-"""Time that a worker which was replaced may take to end: its drain, and ten seconds for the calls that it has."""
+"""Time that a replaced worker may take to end: its drain, and ten seconds for its calls in flight."""
 WORKERS_MAX = 8
 """Default number of workers, unless there are fewer processors."""
 METRICS_HOST = "127.0.0.1"
 SPARE_CONNECTIONS = 10
-"""Connections left for psql, migrations and PostgreSQL's own use."""
+"""Connections kept free for psql, migrations and PostgreSQL itself."""
 
 
 async def up(
@@ -56,12 +56,12 @@ async def up(
 ) -> int:
     """Run the shop until SIGINT or SIGTERM and return the exit code, 1 if it cannot start; a second signal kills it at once.
 
-    Says `ready http://127.0.0.1:PORT` (https with a certificate) on standard output once REST and gRPC answer. After that, what dies is
-    started again, and SIGHUP replaces the workers.
+    Prints `ready http://127.0.0.1:PORT` (https with a certificate) on standard output once REST and gRPC answer. From then on a process
+    that ends is started again, and SIGHUP replaces the workers.
     """
     asked = signals.watch()
     drop_libpq_variables()
-    os.umask(0o077)  # whatever this was started with: the files of a shop are its user's
+    os.umask(0o077)  # only the user who runs the shop may read its files
     try:
         shop = Shop(
             port=port,
@@ -80,7 +80,7 @@ async def up(
 
 
 class Shop:
-    """All processes of one data directory, and the order in which they start and stop."""
+    """The processes of one data directory; starts and stops them in order."""
 
     def __init__(self, *, port: int, data_dir: Path, workers: int, demo: bool, env_file: Path | None, metrics_port: int | None) -> None:
         self._data_dir = data_dir
@@ -103,12 +103,12 @@ class Shop:
         self._mail = MailSettings()
         self._workers = Workers(workers, self._worker_process, self._until_at_edge)
         self._environ: dict[str, str] = {}
-        self._shared_memory = os.memfd_create("mercato")  # in which workers tell one another of changes; gone with the last of them
+        self._shared_memory = os.memfd_create("mercato")  # the epochs of the workers; freed with the last worker
         self._reloading = asyncio.Lock()
         self._envoy: Process | None = None
 
     async def run(self, reload: asyncio.Event) -> None:
-        """Start everything, say so, and keep it running until cancelled; raises EmbeddedError if something does not start.
+        """Start everything, announce it, and keep it running until cancelled; raises EmbeddedError if a process does not start.
 
         Replaces the workers whenever the event is set.
         """
@@ -124,8 +124,8 @@ class Shop:
     async def reload(self, tell: control.Tell) -> None:
         """Read the settings again and replace the workers one by one, each once the edge sends calls to its successor.
 
-        No call fails of it. Raises EmbeddedError or ConfigError if that cannot be done or a new worker does not serve; those that were not
-        replaced then go on. Tells standard error how it ended.
+        No call fails because of it. Raises EmbeddedError or ConfigError if the settings are invalid or a new worker does not serve; the
+        workers that were not replaced then go on. Writes the result to standard error.
         """
         if self._reloading.locked():
             raise EmbeddedError("the workers are being replaced already; ask again when that has ended")
@@ -141,7 +141,7 @@ class Shop:
             complain(f"reloaded: {self._count} of {self._count} workers were replaced")
 
     async def aclose(self) -> None:
-        """Stop what runs: calls in flight get a moment to end while Envoy still carries their answers; PostgreSQL goes last."""
+        """Stop the workers first, so that Envoy still sends the answers of calls in flight, then Envoy, then PostgreSQL."""
         await self._workers.stop()
         if self._envoy is not None:
             await self._envoy.stop()
@@ -163,7 +163,7 @@ class Shop:
         try:
             async with asyncio.timeout(READY_TIMEOUT_S):
                 await self._workers.start()
-                await self._while_alive(until_listening(self._sockets[: self._count]))  # so that Envoy's first health check is not in vain
+                await self._while_alive(until_listening(self._sockets[: self._count]))  # so that Envoy's first health check succeeds
                 self._envoy = envoy
                 await envoy.start()
                 await self._while_alive(until_ready(self._probe_host(), self._edge.port, tls=self._edge.tls is not None))
@@ -171,7 +171,7 @@ class Shop:
             raise EmbeddedError(f"not ready after {READY_TIMEOUT_S:.0f} s; the logs are in {self._data_dir / 'log'}") from None
 
     async def _while_alive(self, work: Coroutine[None, None, object]) -> None:
-        """Do a part of the start, which fails as soon as anything that was started ends."""
+        """Run a step of the start; it fails as soon as a started process ends."""
         await while_alive(work, *self._servers(), *self._workers.programs)
 
     def _servers(self) -> list[Program]:
@@ -181,7 +181,7 @@ class Shop:
         while True:
             await asked.wait()
             asked.clear()
-            with contextlib.suppress(EmbeddedError, ConfigError):  # told by then
+            with contextlib.suppress(EmbeddedError, ConfigError):  # `reload` has reported it
                 await self.reload(lambda _done, _of: None)
 
     async def _until_at_edge(self, number: int) -> None:
@@ -202,7 +202,7 @@ class Shop:
             raise EmbeddedError(f"the database in {self._data_dir} cannot be made ready: {error}") from error
 
     def _worker_environ(self) -> dict[str, str]:
-        """Return the environment of the workers, from what is set now."""
+        """Return the environment of new workers, from the variables as they are now."""
         given = self._given()
         own = {
             "DATABASE_URL": self._postgres.url(),
@@ -216,11 +216,11 @@ class Shop:
         return environ
 
     def _given(self) -> dict[str, str]:
-        """Return the variables of the file, which may change, over those that this process was started with."""
+        """Return this process's variables, replaced by those of the file as it is now."""
         return child_environ(environ_file(self._env_file))
 
     def _worker_process(self, number: int) -> Process:
-        """Return how to run a worker: SIGTERM would make it wait for the edge, but whoever stops the shop means now."""
+        """Return a worker's process. It is stopped with SIGINT: after SIGTERM a worker waits until the edge stops sending calls."""
         metrics = f"{METRICS_HOST}:{self._metrics_ports[number]}" if self._metrics_ports else ""
         return Process(
             Command(
@@ -234,7 +234,7 @@ class Shop:
         )
 
     def _envoy_process(self) -> Process:
-        """Write Envoy's configuration and return how to run it: without shared memory, which a killed one would leave behind."""
+        """Write Envoy's configuration and return its process, without shared memory, which would survive a killed Envoy."""
         from mercato_server.edge.envoy import render
 
         config = self._data_dir / "envoy.json"
@@ -260,7 +260,7 @@ class Shop:
             )
 
     def _probe_host(self) -> str:
-        """Return an address that reaches the port when it listens on all of them."""
+        """Return an address that reaches the port if it listens on all addresses."""
         return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._edge.listen_host, self._edge.listen_host)  # noqa: S104 - compared, not bound
 
     def _announcement(self) -> str:
@@ -287,12 +287,12 @@ class Shop:
 
 
 def hashing_threads(workers: int) -> int:
-    """Return how many passwords each worker hashes at once: one for each core, over all workers."""
+    """Return how many passwords each worker hashes at once: together one for each core."""
     return max(1, len(os.sched_getaffinity(0)) // workers)
 
 
 def _metrics_ports(first: int | None, count: int, edge_port: int) -> range:
-    """Return the ports of the workers' metrics, none if they are not wanted; raises EmbeddedError if they cannot be had."""
+    """Return the ports of the workers' metrics, none without `first`; raises EmbeddedError if they do not fit."""
     if first is None:
         return range(0)
     ports = range(first, first + count)
@@ -308,7 +308,7 @@ def _metrics_ports(first: int | None, count: int, edge_port: int) -> range:
 
 
 async def _require_free_port(host: str, port: int, option: str) -> None:
-    """Raise EmbeddedError unless the port can be had; asked first, so that a mistake costs nothing but a message."""
+    """Raise EmbeddedError unless the port is free. Checked before anything starts, so that a wrong port changes nothing."""
     deadline = time.monotonic() + PORT_TIMEOUT_S
     while True:
         try:

@@ -1,4 +1,4 @@
-"""The workers of a shop: each on a socket of its own, and one socket more for the one that takes over from another."""
+"""The workers of a shop, each on its own socket, with one spare socket for a worker that replaces another."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -6,14 +6,14 @@ from collections.abc import Callable, Coroutine
 from mercato_server.embedded.processes import EmbeddedError, Process, keep_running, while_alive
 
 TAKE_OVER_TIMEOUT_S = 60.0
-"""Time that a new worker gets until the edge sends it calls."""
+"""Time limit for a new worker until the edge sends it calls."""
 
 
 class Workers:
-    """A number of workers that are replaced one by one, none before another has taken its place."""
+    """A fixed number of workers, replaced one by one; a worker stops only after its successor serves."""
 
     def __init__(self, count: int, process: Callable[[int], Process], until_healthy: Callable[[int], Coroutine[None, None, None]]) -> None:
-        """`process` makes the worker of a number from 0 to the count; `until_healthy` returns once the edge sends it calls."""
+        """`process` makes the worker with a number from 0 to `count`; `until_healthy` returns once the edge sends it calls."""
         self._count = count
         self._process = process
         self._until_healthy = until_healthy
@@ -23,26 +23,26 @@ class Workers:
 
     @property
     def programs(self) -> list[Process]:
-        """What was started and not stopped."""
+        """Processes that were started and not stopped."""
         return list(self._running.values())
 
     async def start(self) -> None:
-        """Start as many as there shall be; they serve some time later."""
+        """Start all workers, without waiting until they serve."""
         for number in range(self._count):
             self._running[number] = self._process(number)
             await self._running[number].start()
 
     def keep_running(self, group: asyncio.TaskGroup) -> None:
-        """Start those that end again, and their successors too."""
+        """Start workers that end again, and those that replace them too."""
         self._group = group
         for number in self._running:
             self._keep(number)
 
     async def replace(self, drain_s: float, tell: Callable[[int], None]) -> None:
-        """Replace each worker by one that the edge already sends calls to; the old one has so long to end those that it has.
+        """Replace the workers one by one; an old worker drains, for at most `drain_s`, once the edge sends calls to the new one.
 
-        Tells how many were replaced, after each. Raises EmbeddedError as soon as a new one does not serve: the one that it was to replace
-        goes on, as do all others.
+        Tells how many were replaced, after each. Raises EmbeddedError as soon as a new worker does not serve; all workers that were not
+        replaced go on.
         """
         for done, old in enumerate(sorted(self._running)):
             new = next(number for number in range(self._count + 1) if number not in self._running)
@@ -55,7 +55,7 @@ class Workers:
             tell(done + 1)
 
     async def stop(self) -> None:
-        """Stop all at once, those too that were about to come or go."""
+        """Stop all workers at once, also those that are starting or draining."""
         await asyncio.gather(*(process.stop() for process in self._running.values()))
 
     def _keep(self, number: int) -> None:
@@ -64,7 +64,7 @@ class Workers:
         self._keepers[number] = self._group.create_task(keep_running(self._running[number]))
 
     async def _start_beside(self, number: int) -> None:
-        """Start a worker besides those that run; raises EmbeddedError, with nothing of it left, unless the edge comes to use it."""
+        """Start one more worker; raises EmbeddedError, with the worker stopped, unless the edge starts to use it."""
         process = self._running[number] = self._process(number)
         try:
             await process.start()

@@ -1,4 +1,4 @@
-"""What mails say: a text and its HTML for each kind, from templates."""
+"""The text and HTML of each kind of mail, from templates."""
 
 from datetime import UTC, datetime
 from email.headerregistry import Address
@@ -23,7 +23,7 @@ PAGES = {Template.VERIFY_EMAIL: "verify-email", Template.RESET_PASSWORD: "reset-
 
 
 class Letters:
-    """Writes mails. The same mail is the same message again, with the same Message-ID, so that whoever gets it twice can tell."""
+    """Writes mails. A mail that is written again is the same message with the same Message-ID, so recipients can recognise duplicates."""
 
     def __init__(self, settings: MailSettings) -> None:
         self._settings = settings
@@ -39,7 +39,7 @@ class Letters:
         self._templates.filters["amount"] = amount
 
     def with_token(self, mail: Mail, full_name: str, token: str) -> EmailMessage:
-        """Write a mail that carries a token."""
+        """Write a mail with a one-time token."""
         link = f"{self._settings.public_url}/{PAGES[mail.template]}?token={token}" if self._settings.public_url else ""
         hours = TOKEN_LIFETIMES_S[mail.template] // 3600
         return self._write(mail, SUBJECTS[mail.template], full_name=full_name, token=token, link=link, hours=hours)
@@ -57,7 +57,7 @@ class Letters:
         message["Subject"] = subject
         message["Date"] = format_datetime(datetime.fromtimestamp(int(mail.created_at), UTC))
         message["Message-ID"] = f"<{mail.id}@{self._domain}>"
-        message["Auto-Submitted"] = "auto-generated"  # RFC 3834: answers by machines would go nowhere
+        message["Auto-Submitted"] = "auto-generated"  # RFC 3834: automatic responders must not answer
         content = {"shop": self._shop, "subject": subject, **content}
         message.set_content(self._templates.get_template(f"{mail.template}.txt").render(content))
         message.add_alternative(self._templates.get_template(f"{mail.template}.html").render(content), subtype="html")

@@ -1,4 +1,4 @@
-"""Where mail goes: a server, or a directory."""
+"""Transports of mail: an SMTP server, or a directory."""
 
 import asyncio
 import os
@@ -14,7 +14,7 @@ from mercato_server.domain.mails import Mail, ascii_address
 
 PERMANENT = range(500, 600)
 """RFC 5321 section 4.2.1."""
-PARTING_S = 1.0
+QUIT_S = 1.0
 
 
 class MailRefusedError(Exception):
@@ -22,14 +22,14 @@ class MailRefusedError(Exception):
 
 
 class MailDelayedError(Exception):
-    """The mail cannot be handed in now; the message says why, in a few words without its content."""
+    """The mail cannot be sent now; the message says why, in a few words without its content."""
 
 
 class Transport(Protocol):
-    """Takes mail; whatever it takes it may be given again, with the same Message-ID."""
+    """A destination of mail. It may get the same mail twice, with the same Message-ID."""
 
     async def send(self, mail: Mail, message: EmailMessage) -> None:
-        """Hand a mail in; raises MailRefusedError or MailDelayedError."""
+        """Send a mail; raises MailRefusedError or MailDelayedError."""
 
 
 class Smtp:
@@ -39,23 +39,23 @@ class Smtp:
         self._server = server
         self._sender = parseaddr(sender)[1]
         self._timeout_s = timeout_s
-        self._partings: set[asyncio.Task[None]] = set()
+        self._quitting: set[asyncio.Task[None]] = set()
 
     async def send(self, mail: Mail, message: EmailMessage) -> None:
-        """Hand a mail in; returns once the server has taken it, and says goodbye after that."""
+        """Send a mail; returns once the server has accepted it, and quits the connection in the background."""
         client = self._client()
         try:
             async with asyncio.timeout(self._timeout_s):  # over all commands; the library bounds each one alone
                 await client.connect()
                 await client.send_message(message, sender=self._sender, recipients=[ascii_address(mail.address)])
         except BaseException as error:
-            client.close()  # at once: a QUIT would wait for whoever does not answer
+            client.close()  # without QUIT, which would wait for a server that does not answer
             if (failure := _failure(error)) is None:
                 raise
             raise failure from None
-        parting = asyncio.create_task(_part(client))
-        self._partings.add(parting)
-        parting.add_done_callback(self._partings.discard)
+        quitting = asyncio.create_task(_quit(client))
+        self._quitting.add(quitting)
+        quitting.add_done_callback(self._quitting.discard)
 
     def _client(self) -> aiosmtplib.SMTP:
         server = self._server
@@ -71,7 +71,7 @@ class Smtp:
 
 
 class Directory:
-    """A directory that gets a file for each mail; one that is sent again replaces itself."""
+    """A directory that gets one file per mail; a mail that is sent again replaces its file."""
 
     def __init__(self, path: str) -> None:
         self._path = Path(path)
@@ -93,21 +93,21 @@ class Directory:
 
 
 def transport(settings: MailSettings, timeout_s: float) -> Transport:
-    """Return where mail goes by the settings; a server goes before a directory."""
+    """Return the transport of the settings: the server if there is one, else the directory."""
     if settings.smtp is not None:
         return Smtp(settings.smtp, settings.sender, timeout_s)
     return Directory(settings.directory or "")
 
 
-async def _part(client: aiosmtplib.SMTP) -> None:
+async def _quit(client: aiosmtplib.SMTP) -> None:
     try:
-        await client.quit(timeout=PARTING_S)
+        await client.quit(timeout=QUIT_S)
     except (aiosmtplib.SMTPException, OSError):
         client.close()
 
 
 def _failure(error: BaseException) -> MailRefusedError | MailDelayedError | None:
-    """Say what an error means to the mail; None if it is none of the server's."""
+    """Return the failure that an error of the transport means; None for other errors."""
     match error:
         case aiosmtplib.SMTPRecipientsRefused():
             return _refusal([recipient.code for recipient in error.recipients], "the recipient")
@@ -115,7 +115,7 @@ def _failure(error: BaseException) -> MailRefusedError | MailDelayedError | None
             return _refusal([error.code], "the message")
         case aiosmtplib.SMTPNotSupported():
             return MailRefusedError("the server takes no addresses beyond ASCII")
-        case aiosmtplib.SMTPException() | OSError():  # also TimeoutError, and whatever an operator can mend
+        case aiosmtplib.SMTPException() | OSError():  # also TimeoutError, and errors that an operator can mend
             return MailDelayedError(_name(error))
         case _:
             return None
@@ -127,6 +127,6 @@ def _refusal(codes: list[int], what: str) -> MailRefusedError | MailDelayedError
 
 
 def _name(error: BaseException) -> str:
-    """Say what kind of error it was; what servers say may repeat an address or a password."""
+    """Return the kind and code of an error without its text, which may repeat an address or a password."""
     code = error.code if isinstance(error, aiosmtplib.SMTPResponseException) else getattr(error, "errno", None)
     return f"{type(error).__name__} {code}" if code else type(error).__name__

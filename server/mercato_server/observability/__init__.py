@@ -1,4 +1,4 @@
-"""What operators see of a worker: metrics and logs.
+"""Metrics and logs of a worker.
 
 May import every room that it measures; only the worker imports it.
 """

@@ -11,15 +11,15 @@ log = structlog.get_logger(__name__)
 
 
 class _OfLibraries(logging.Handler):
-    """Passes on what a library logs, without stacks: what they hold is not ours to tell."""
+    """Logs the messages of a library without their stack traces, which may hold secrets."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Pass an entry on."""
+        """Log a record's message."""
         log.log(record.levelno, record.getMessage(), library=record.name)
 
 
 def log_to_stderr(level: str, style: str) -> None:
-    """Write the log to standard error, a line for each entry: JSON, or text for people."""
+    """Write the log to standard error, one entry a line: JSON, or text with the style `console`."""
     jobs = logging.getLogger("pgqueuer")
     jobs.propagate = False
     jobs.setLevel(logging.WARNING)

@@ -1,4 +1,4 @@
-"""Who calls, and whether that may be."""
+"""The layer that authenticates the caller and enforces the access policy of the RPC."""
 
 import time
 
@@ -11,11 +11,11 @@ from mercato_server.security.session_cache import Sessions
 
 
 def authenticate(sessions: Sessions) -> Layer:
-    """Let a call through if its RPC's policy does.
+    """Let a call through if the access policy of its RPC allows it.
 
-    A token says who somebody is and never what they may do. Calls that change something, and those for administrators, ask the database
-    whether the session is live and what the account may do now; concurrent ones ask together, those that share transactions in there. Other
-    calls go by what the worker has heard.
+    A token proves an account and a session; it carries no role. For commands and for administrators' calls the database is asked whether
+    the session is live and which role the account has. Concurrent calls share that query; commands that share a transaction check in it.
+    Other reads rely on the worker's session cache, which the change feed keeps at most 250 ms old.
     """
 
     def layer(method: Method, proceed: Unary) -> Unary:

@@ -17,7 +17,7 @@ log = structlog.get_logger(__name__)
 
 
 class CallsInFlight:
-    """Counts the calls of a worker, sheds those above the limit, and tells when the last has ended."""
+    """Counts the calls in flight of a worker, and sheds calls above the limit."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
@@ -26,16 +26,16 @@ class CallsInFlight:
         self._idle.set()
 
     async def wait_idle(self) -> None:
-        """Return when no call runs: grpc's own stop() does not wait for the clean-up of calls that it ended."""
+        """Return once no call runs. grpc's own stop() does not wait until the calls that it cancelled have cleaned up."""
         await self._idle.wait()
 
     def layer(self, method: Method, proceed: Unary) -> Unary:
         """Count each call and log how it ended.
 
-        Calls that went well and in time are logged at debug level only: the edge's access log has every call, and writing a line costs a
-        tenth of a hot one.
+        Calls that succeed in time are logged at debug level only: the edge's access log has every call, and a log line costs a tenth of
+        a cached read.
         """
-        quiet = not log.is_enabled_for(logging.DEBUG)  # asked once: to ask costs more than the rest of this layer
+        quiet = not log.is_enabled_for(logging.DEBUG)  # evaluated once: it costs more than the rest of this layer
 
         async def counted(request: bytes, context: Context) -> Answer:
             if self._count >= self._limits.concurrent_calls:

@@ -1,4 +1,4 @@
-"""What a handler may know of the call that it serves, and what it may say about the answer beside the message."""
+"""The context of a call: caller, metadata and session for the handler, status and headers for the answer."""
 
 import time
 import uuid
@@ -13,10 +13,11 @@ from mercato_server.domain.accounts import USER_AGENT_MAX, Actor, Device, Role
 from mercato_server.domain.errors import TokenInvalid
 from mercato_server.security.tokens import Identity
 
-NOBODY = UUID(int=0)
+ANONYMOUS = UUID(int=0)
+"""Scope of the idempotency keys of callers without a token."""
 REQUEST_ID_MAX = 128
 CLIENT_ADDRESS = "x-client-address"
-"""Where the edge writes the address of its client, over whatever the client may have sent by that name."""
+"""Header in which the edge puts the client's address; it replaces any value that the client sent."""
 
 Metadata = Sequence[tuple[str, str | bytes]]
 
@@ -44,10 +45,10 @@ Handled = TypeVar("Handled", bound=Callable[..., Any])
 
 
 def asks_for_session(handle: Handled) -> Handled:
-    """Mark a method of a handler whose transaction asks whether the caller's session is live, so that no layer need ask before.
+    """Mark a handler's method whose own transaction checks that the caller's session is live; the layers then skip the check.
 
-    The commands that ask (`store.sessions.InSession`) require their `session_id`. A test calls every RPC with an ended session,
-    so it finds a method that is marked and does not ask.
+    Commands that check it (`store.sessions.InSession`) require a `session_id`. A test calls every RPC with an ended session,
+    so it fails for a marked method that does not check.
     """
     handle.asks_for_session = True  # type: ignore[attr-defined] # read by the pipeline
     return handle
@@ -69,11 +70,11 @@ class Context:
         self._identity: Identity | None = None
         self._request_id = ""
         self.role: Role | None = None
-        """What the caller may do now, where the call changes something or is for administrators; else nobody has asked."""
+        """The caller's role, read from the database for this call. None for reads that need no administrator."""
 
     @property
     def request_id(self) -> str:
-        """What the call is known by in logs: the edge's id, or one that is made when somebody asks."""
+        """Id of the call in logs: the edge's, or a new one that is made on first use."""
         if not self._request_id:
             given = self.metadata("x-request-id") or ""
             self._request_id = given if 0 < len(given) <= REQUEST_ID_MAX else str(uuid.uuid4())
@@ -81,7 +82,7 @@ class Context:
 
     @property
     def identity(self) -> Identity:
-        """Who calls, once the call has been authenticated."""
+        """The authenticated caller; raises TokenInvalid for a call without a token."""
         if self._identity is None:
             raise TokenInvalid("the call needs an access token")
         return self._identity
@@ -102,25 +103,25 @@ class Context:
 
     @property
     def actor(self) -> Actor:
-        """Who the audit log says has done what the call does."""
+        """The actor that the audit log records for this call."""
         return Actor(self.account_id, self.request_id)
 
     @property
     def scope_id(self) -> UUID:
-        """Whose idempotency keys the call's are: the account's, or those of all who are not logged in."""
-        return self._identity.account_id if self._identity else NOBODY
+        """Scope of the call's idempotency key: the caller's account, or ANONYMOUS."""
+        return self._identity.account_id if self._identity else ANONYMOUS
 
     @property
     def device(self) -> Device:
-        """Where the call comes from: what the edge says of it, else the other end of the connection."""
+        """User agent and address of the client, as the edge reports them, else those of the connection."""
         agent = self.metadata("x-user-agent") or self.metadata("user-agent") or ""
         address = self.metadata(CLIENT_ADDRESS) or self.transport.peer().partition(":")[2].rpartition(":")[0].strip("[]")
         return Device(user_agent=agent[:USER_AGENT_MAX], ip_address=address)
 
     def metadata(self, name: str) -> str | None:
-        """Return the caller's metadata of a name in lower case, or None; of several the first."""
+        """Return the first value of the caller's metadata with a name in lower case, or None."""
         return next((value for key, value in self._metadata if key == name and isinstance(value, str)), None)
 
     def metadata_all(self, name: str) -> list[str]:
-        """Return all of the caller's metadata of a name in lower case."""
+        """Return all values of the caller's metadata with a name in lower case."""
         return [value for key, value in self._metadata if key == name and isinstance(value, str)]

@@ -1,4 +1,4 @@
-"""Deadlines: the caller's, or the RPC's own if the caller brings none or asks for too long."""
+"""The layer that enforces deadlines: the caller's, bounded by the server's maximum, or the RPC's default."""
 
 import asyncio
 
@@ -9,11 +9,11 @@ from mercato_server.rpc.context import Context
 from mercato_server.rpc.layers import Answer, Layer, Method, Unary
 
 MARGIN_S = 0.02
-"""Part of the caller's time that an answer takes to get there. Without it gRPC's own deadline may win, and its error has no details."""
+"""Time kept back for the answer to reach the caller. Without it gRPC's own deadline may fire first, and its error has no details."""
 
 
 def keep_deadlines(limits: Limits) -> Layer:
-    """Cancel what a call does when its time is up."""
+    """Cancel a call at its deadline; the caller gets DEADLINE_EXCEEDED."""
 
     def layer(method: Method, proceed: Unary) -> Unary:
         default_s = method.rpc.policy.timeout_ms / 1000 or limits.timeout_s

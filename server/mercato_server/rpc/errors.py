@@ -1,4 +1,4 @@
-"""The border that nothing unexpected crosses: refusals leave as their status, everything else as INTERNAL."""
+"""The layer that turns exceptions into statuses: a MercatoError keeps its code, any other exception becomes INTERNAL."""
 
 import asyncio
 
@@ -15,13 +15,13 @@ log = structlog.get_logger(__name__)
 
 
 class InternalError(MercatoError):
-    """A bug. The caller gets an id to report; the text of the exception stays in the log."""
+    """A bug in the server. The caller gets a request id to report; the exception's text stays in the log."""
 
     code, reason = Code.INTERNAL, "INTERNAL"
 
 
 def map_errors(_method: Method, proceed: Unary) -> Unary:
-    """End a call with the status of what it raises."""
+    """Turn an exception of the call into its status."""
 
     async def mapped(request: bytes, context: Context) -> Answer:
         try:
@@ -30,7 +30,7 @@ def map_errors(_method: Method, proceed: Unary) -> Unary:
             raise
         except MercatoError as error:
             await end(context, error)
-        except Exception as error:  # noqa: BLE001 - the outermost border: whatever it is, it must not leave as it is
+        except Exception as error:  # noqa: BLE001 - the outermost layer: gRPC would send the exception's text
             await end(context, refusal(error) or _internal(context, error))
         raise AssertionError("abort() returned")
 

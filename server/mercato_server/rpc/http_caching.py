@@ -1,4 +1,4 @@
-"""What lets a cache between client and server keep an answer over REST, and ask whether it is still good."""
+"""ETag, Cache-Control and 304 for reads over REST, so that browsers and proxies can keep an answer and revalidate it."""
 
 import hashlib
 import re
@@ -8,11 +8,11 @@ from mercato.rpcs import Rpc
 
 _TAGS = re.compile(r'"[^"]*"')
 NOT_MODIFIED = ("x-not-modified", "true")
-"""Tells the edge to make the answer a 304."""
+"""Header by which a worker asks the edge to send a 304."""
 
 
 def validators(rpc: Rpc, answer: bytes, transport: Any) -> list[tuple[str, str]]:
-    """Return the headers of a serialized answer, by the RPC's policy; none for a caller who speaks gRPC.
+    """Return the caching headers of a serialized answer, by the RPC's policy; none for a gRPC client.
 
     The entity tag is a digest of the answer, compared weakly with those of `if-none-match` (RFC 9110 section 13.1.2).
     """

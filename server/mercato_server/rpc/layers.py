@@ -1,8 +1,7 @@
-"""What happens around every RPC, outermost first: logging, errors, deadline, authentication, parsing, handler.
+"""The layers around every RPC, outermost first: logging, errors, deadline, authentication, parsing, handler.
 
-These are not grpc.aio.ServerInterceptors: grpc.aio would run each of them anew for every call to find the method's handler, and none of
-them sees the request before it is parsed, so malformed bytes would leave as UNKNOWN with Python's text. Here each layer wraps each method
-once, at start, and knows its policy from then on.
+They are not grpc.aio.ServerInterceptors. grpc.aio runs its interceptors for every call to find the handler, and parses the request outside
+of them, so malformed bytes would be answered with UNKNOWN and Python's text. A layer wraps each method once, at start.
 """
 
 from collections.abc import Awaitable, Callable
@@ -14,19 +13,19 @@ from mercato.rpcs import Rpc
 from mercato_server.rpc.context import Context
 
 Answer = Message | bytes
-"""What a handler returns: a message, or one that is serialized already."""
+"""The return value of a handler: a message, or its serialized bytes."""
 
 Unary = Callable[[bytes, Context], Awaitable[Answer]]
-"""A unary RPC from the serialized request on."""
+"""A unary RPC that takes the serialized request."""
 
 
 class Method(NamedTuple):
-    """An RPC, and what its handler says of the way in which it serves it."""
+    """An RPC, and how its handler serves it."""
 
     rpc: Rpc
     asks_for_session: bool
-    """Whether its transaction asks if the caller's session is live (`context.asks_for_session`)."""
+    """Whether the handler's own transaction checks the caller's session (`context.asks_for_session`)."""
 
 
 Layer = Callable[[Method, Unary], Unary]
-"""Wraps a method, once, at start."""
+"""Wraps a method; called once for each, at start."""

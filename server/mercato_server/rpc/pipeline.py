@@ -1,4 +1,4 @@
-"""Puts handlers behind the layers and registers them with gRPC."""
+"""Registers the methods of a handler with gRPC, each behind the layers."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
@@ -20,13 +20,13 @@ Cached = Callable[[bytes], bytes | None]
 
 
 def service_handler(service: ServiceDescriptor, handler: object, layers: Sequence[Layer]) -> grpc.GenericRpcHandler:
-    """Serve a service by the methods of `handler` that are named as its RPCs, each behind the layers (outermost first).
+    """Serve a service with the methods of `handler` named like its RPCs, each behind the layers (outermost first).
 
-    A handler may have `cached`: functions by the name of an RPC for anyone that turn a serialized request into the serialized response,
-    if they have it at hand. What they answer passes no layer: it cannot fail, takes no time and is for everybody.
+    A handler may have a mapping `cached` from names of RPCs to functions. Such a function takes a serialized request, and returns the
+    serialized response if it is in memory, else None. Its answers skip all layers, so the RPC must be open to anyone.
 
-    Raises AttributeError if the handler lacks one: a server that starts has them all. Raises ValueError for an RPC that streams, which the
-    layers cannot serve, and for one that does not state who may call it.
+    Raises AttributeError if the handler lacks a method. Raises ValueError for a streaming RPC, which the layers cannot serve, and for a
+    cached RPC that is not open to anyone.
     """
     methods: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {}
     for rpc in map(Rpc.of, service.methods):
@@ -46,7 +46,7 @@ def service_handler(service: ServiceDescriptor, handler: object, layers: Sequenc
 
 
 def _parse(rpc: Rpc, handle: Handler) -> Unary:
-    """Make the message of the request, inside all layers, so that malformed bytes are an error like any other."""
+    """Parse the request inside all layers, so that malformed bytes are answered like any other error."""
     parse = rpc.request_type.FromString
 
     async def parsed(request: bytes, context: Context) -> Answer:
@@ -60,7 +60,7 @@ def _parse(rpc: Rpc, handle: Handler) -> Unary:
 
 
 def _serve(rpc: Rpc, call: Unary) -> Serve:
-    """Connect the layers to gRPC, which is left to carry bytes."""
+    """Connect the layers to gRPC, which carries bytes in both directions."""
 
     async def serve(request: bytes, transport: Any) -> bytes:
         context = Context(rpc, transport)
@@ -76,7 +76,7 @@ def _serve(rpc: Rpc, call: Unary) -> Serve:
 
 
 def _serve_cached(rpc: Rpc, cached: Cached, serve: Serve) -> Serve:
-    """Answer what is at hand, without anything else of a call; that is all that a hot read costs."""
+    """Answer from memory without the layers, and fall back to `serve`."""
 
     async def serve_cached(request: bytes, transport: Any) -> bytes:
         found = cached(request)

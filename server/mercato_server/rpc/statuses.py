@@ -1,4 +1,4 @@
-"""How a MercatoError looks on the wire: google.rpc.Status with its details, after AIP-193."""
+"""Conversion of a MercatoError to google.rpc.Status with details (AIP-193)."""
 
 import math
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ def status_code(error: MercatoError) -> StatusCode:
 
 
 def status_message(error: MercatoError) -> str:
-    """Return the text for people; long ones are cut."""
+    """Return the human-readable message, cut at MESSAGE_MAX characters."""
     return error.message if len(error.message) <= MESSAGE_MAX else error.message[: MESSAGE_MAX - 1] + "…"
 
 

@@ -1,4 +1,4 @@
-"""Who calls and what proves it: keys, tokens, passwords, and the sessions that a worker remembers.
+"""Authentication: signing keys, tokens, passwords, and the cache of live sessions.
 
 May import config, database, domain, feed and store.
 """

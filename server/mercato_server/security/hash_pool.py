@@ -1,4 +1,4 @@
-"""Hashing of passwords beside the event loop, by a bounded number of processes with a bounded queue."""
+"""Password hashing outside the event loop, in a bounded number of processes with a bounded queue."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ COMMAND = (sys.executable, "-P", "-m", "mercato_server.security.hash_process")
 
 
 class PasswordHasher:
-    """Hashes and verifies; a hash costs about 0.25 s of a core at cost 12, so what cannot be done soon is refused."""
+    """Hashes and verifies passwords. A hash takes about 0.25 s of a core at cost 12, so a full queue refuses further ones."""
 
     def __init__(self, hashing: Hashing, limits: Limits) -> None:
         self._pepper = hashing.pepper
@@ -32,10 +32,10 @@ class PasswordHasher:
         self._processes: set[subprocess.Popen[bytes]] = set()
         self._closing = threading.Lock()
         self._closed = False
-        self._nobody = unmatched_hash(self._cost)
+        self._unmatched = unmatched_hash(self._cost)
 
     async def require_room(self) -> None:
-        """Raise Overloaded if another hash would be refused; after a moment, or whoever asks again at once would keep the worker busy."""
+        """Raise Overloaded if the queue is full, after a delay that slows down clients which retry at once."""
         if self._waiting >= self._most:
             await self._slow_down()
             raise Overloaded("too many logins are waiting; try again")
@@ -45,19 +45,19 @@ class PasswordHasher:
         return str(await self._run({"password": password, "pepper": self._pepper, "cost": str(self._cost)}))
 
     async def verify(self, password: str, hashed: str | None) -> bool:
-        """Tell whether the hash is of this password; without a hash the answer is no, after the same work. Raises Overloaded."""
-        request = {"password": password, "pepper": self._pepper, "hashed": hashed or self._nobody}
+        """Tell whether the hash is of this password; without a hash return False after the same work. Raises Overloaded."""
+        request = {"password": password, "pepper": self._pepper, "hashed": hashed or self._unmatched}
         return bool(await self._run(request)) and hashed is not None
 
     def close(self) -> None:
-        """End the processes, without waiting for what they do."""
-        with self._closing:  # or one could start meanwhile
+        """Kill the processes, and reap them."""
+        with self._closing:  # else a process could start meanwhile
             self._closed = True
             for process in self._processes:
                 process.kill()
-        self._threads.shutdown(cancel_futures=True)  # they have lost what they waited for
+        self._threads.shutdown(cancel_futures=True)  # the threads waited for the killed processes
         for process in self._processes:
-            _bury(process)
+            _reap(process)
 
     async def _run(self, request: dict[str, str]) -> Any:
         await self.require_room()
@@ -68,7 +68,7 @@ class PasswordHasher:
             self._waiting -= 1
 
     async def _slow_down(self) -> None:
-        """Let a caller who is about to be refused wait, unless too many do already."""
+        """Delay a refusal, unless too many callers are delayed already."""
         if self._being_refused >= self._limits.password_refusals:
             return
         self._being_refused += 1
@@ -78,7 +78,7 @@ class PasswordHasher:
             self._being_refused -= 1
 
     def _ask(self, request: dict[str, str]) -> Any:
-        """Let the process of this thread answer; one that was killed is replaced, once."""
+        """Send a request to the process of this thread; a killed process is replaced once."""
         line = json.dumps(request).encode() + b"\n"
         for _ in range(2):
             process = self._process()
@@ -93,7 +93,7 @@ class PasswordHasher:
         raise RuntimeError("the process that hashes passwords was killed")
 
     def _process(self) -> "subprocess.Popen[bytes]":
-        """Return the process of this thread, a new one if there is none or it has died. It ends with its input, so with the worker."""
+        """Return the process of this thread, or start one. It ends at the end of its input, so with the worker."""
         process: subprocess.Popen[bytes] | None = getattr(self._own, "process", None)
         with self._closing:
             if self._closed:
@@ -102,14 +102,14 @@ class PasswordHasher:
                 return process
             if process is not None:
                 self._processes.discard(process)
-                _bury(process)
+                _reap(process)
             process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
             self._own.process = process
             self._processes.add(process)
         return process
 
 
-def _bury(process: "subprocess.Popen[bytes]") -> None:
-    """Close the pipes of a process that has ended, or will at once, and reap it."""
+def _reap(process: "subprocess.Popen[bytes]") -> None:
+    """Close the pipes of a process that is ending, and wait for it."""
     with contextlib.suppress(BrokenPipeError), process:
         pass

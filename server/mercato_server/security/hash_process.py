@@ -1,7 +1,7 @@
-"""A process that hashes passwords for a worker: requests come line by line on its input, and it ends with that.
+"""A process that hashes passwords for a worker. It reads a request from each line of its input, and ends with the input.
 
-A process and not a thread: what hashes is to take only the processor time that nothing else wants, and Linux looks at the priorities of
-threads within a session alone (sched(7), autogroup), while each backend of PostgreSQL has a session of its own.
+It is a process because Linux compares priorities of threads only within a session (sched(7), autogroup), and each PostgreSQL backend has a
+session of its own. A thread of low priority would still slow down the database.
 """
 
 import json
@@ -20,10 +20,10 @@ TRIES = 20
 
 
 def main() -> None:
-    """Answer requests until there are none; the argument is the priority, `idle` or `normal`."""
+    """Answer requests until the input ends; the argument is the priority, `idle` or `normal`."""
     if sys.argv[1] == "idle":
         _step_back()
-    with suppress(BrokenPipeError, KeyboardInterrupt):  # nobody is left to hear the answer
+    with suppress(BrokenPipeError, KeyboardInterrupt):  # the worker has gone
         for line in sys.stdin.buffer:
             os.write(sys.stdout.fileno(), json.dumps(_answer(json.loads(line))).encode() + b"\n")
 
@@ -36,8 +36,8 @@ def _answer(request: Mapping[str, str]) -> str | bool:
 
 
 def _step_back() -> None:
-    """Give way to everybody: to those of other sessions as a session, and to all as a process, at once when they wake up."""
-    if os.getsid(0) == os.getpid():  # else it is the session of others, too
+    """Lower the priority of this session, and put this process into SCHED_IDLE, so that any process that wakes up preempts it."""
+    if os.getsid(0) == os.getpid():  # else the session holds other processes too
         _lower_session()
     if sys.platform == "linux":
         with suppress(OSError):

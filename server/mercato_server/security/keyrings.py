@@ -1,4 +1,4 @@
-"""The keyring of a shop: from SECRET_KEY, or from the keys in its database."""
+"""The keyring of a shop: SECRET_KEY, or the sealed keys in its database."""
 
 import asyncio
 
@@ -25,7 +25,7 @@ class KeysError(Exception):
 
 
 async def load(pool: "Pool", settings: Settings) -> Keyring:
-    """Return the keys of a shop; makes the first ones. Raises WrongSecretError if they were sealed with another SECRET_KEY."""
+    """Return the keys of a shop, and create the first ones. Raises WrongSecretError if they were sealed with another SECRET_KEY."""
     if settings.algorithm != EDDSA:
         return Keyring.shared(settings.secret_key, settings.algorithm)
     stored = await signing_keys.load(pool)
@@ -38,7 +38,7 @@ async def load(pool: "Pool", settings: Settings) -> Keyring:
 
 
 async def rotate(database_url: str, secret: str, *, discard: bool) -> str:
-    """Sign with the next key, or with `discard` with an entirely new one; return the name of the key that signs now. Raises KeysError."""
+    """Make the next key sign, or a new key with `discard`; return the id of the key that signs now. Raises KeysError."""
     async with small_pool(database_url) as pool:
         if discard:
             await signing_keys.replace(pool, generate(secret), generate(secret), COMMAND_LINE)
@@ -63,7 +63,7 @@ async def _rotate(pool: "Pool", secret: str) -> None:
 
 
 class KeyWatch:
-    """Keeps a worker's keyring that of the shop."""
+    """Keeps a worker's keyring equal to the shop's."""
 
     def __init__(self, pool: "Pool", settings: Settings, known: Sessions, listener: Listener) -> None:
         self._pool = pool
@@ -73,7 +73,7 @@ class KeyWatch:
         listener.subscribe(["keys.changed"], lambda _news: self._changed.set(), self._changed.set)
 
     async def keep(self) -> None:
-        """Load the keys whenever they change, until cancelled; those that were there before serve until then."""
+        """Load the keys whenever they change, until cancelled; the previous keys stay in use until then."""
         while True:
             await self._changed.wait()
             self._changed.clear()

@@ -1,4 +1,4 @@
-"""The keys that sign access tokens (Ed25519, RFC 8037): made, sealed for the database, and published."""
+"""Ed25519 keys that sign access tokens (RFC 8037): generate, seal for the database, publish."""
 
 import base64
 import hashlib
@@ -16,7 +16,7 @@ class WrongSecretError(Exception):
 
 
 def generate(secret: str) -> SealedKey:
-    """Make a key and seal it."""
+    """Return a new key, sealed with the secret."""
     private = Ed25519PrivateKey.generate()
     return SealedKey(kid=secrets.token_hex(8), sealed=_box(secret).encrypt(private.private_bytes_raw()))
 

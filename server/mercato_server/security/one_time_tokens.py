@@ -1,7 +1,7 @@
 """One-time tokens: opaque, 256 bits, sent by mail.
 
-A token is a keyed digest of the mail that carries it. So a mail that is sent again carries the same token, although the database holds
-nothing but digests.
+A token is a keyed digest of its mail's id. A mail that is sent again carries the same token, although the database stores only a digest
+of it.
 """
 
 import base64
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 PREFIX = "mot_"
-"""Lets scanners for leaked secrets know one (and people, too)."""
+"""Prefix by which people and secret scanners recognise a token."""
 LENGTH = len(PREFIX) + 43
 
 
@@ -28,5 +28,5 @@ class OneTimeTokens:
 
 
 def digest(token: str) -> bytes:
-    """Return what is stored of a token; 256 bits that nobody can guess need no slow hash."""
+    """Return the stored digest of a token. 256 random bits need no slow hash."""
     return hashlib.sha256(token.encode()).digest()

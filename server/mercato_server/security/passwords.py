@@ -1,4 +1,4 @@
-"""Passwords: which are accepted, and how they are hashed."""
+"""Rules for new passwords, and bcrypt with a pepper."""
 
 import base64
 import hashlib
@@ -25,7 +25,7 @@ COMMON = frozenset(
 
 
 def weakness(password: str) -> str | None:
-    """Say what is wrong with a new password; None if nothing is."""
+    """Return why a new password is refused, or None."""
     if len(password) < PASSWORD_MIN_CHARACTERS:
         return f"must have at least {PASSWORD_MIN_CHARACTERS} characters"
     if len(password.encode()) > PASSWORD_MAX_BYTES:
@@ -46,10 +46,10 @@ def verify_password(password: str, hashed: str, *, pepper: str) -> bool:
 
 
 def unmatched_hash(cost: int) -> str:
-    """Return what looks like a hash and is of no password; to verify against it takes as long as against any other."""
+    """Return a well-formed hash that no password matches. Verifying against it takes as long as against any other."""
     return bcrypt.gensalt(cost).decode() + "." * 31
 
 
 def _digest(password: str, pepper: str) -> bytes:
-    # bcrypt reads at most 72 bytes and stops at a NUL: it gets a digest in base64, which has neither problem.
+    # bcrypt reads at most 72 bytes and stops at NUL; a digest in base64 is shorter and has no NUL.
     return base64.b64encode(hmac.digest(pepper.encode(), password.encode(), hashlib.sha256))

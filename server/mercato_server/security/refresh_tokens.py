@@ -1,7 +1,7 @@
 """Refresh tokens: opaque, 256 bits, each with one successor (RFC 9700 section 4.14.2).
 
-A successor is a keyed digest of its predecessor. So whoever lost an answer can be given the same token again, although the database
-holds nothing but digests.
+A successor is a keyed digest of its predecessor. A client that lost the response gets the same token again, although the database stores
+only digests.
 """
 
 import base64
@@ -11,7 +11,7 @@ import secrets
 from dataclasses import dataclass, field
 
 PREFIX = "mrt_"
-"""Lets scanners for leaked secrets know one (and people, too)."""
+"""Prefix by which people and secret scanners recognise a token."""
 BYTES = 32
 LENGTH = len(PREFIX) + 43
 
@@ -32,7 +32,7 @@ class RefreshTokens:
 
 
 def digest(token: str) -> bytes:
-    """Return what is stored of a token; 256 random bits need no slow hash."""
+    """Return the stored digest of a token. 256 random bits need no slow hash."""
     return hashlib.sha256(token.encode()).digest()
 
 

@@ -15,15 +15,15 @@ AUDIENCE = "mercato"
 TYPE = "at+jwt"
 REQUIRED_CLAIMS = ["exp", "iat", "iss", "aud", "sub", "sid", "jti"]
 HEADERS = frozenset({"alg", "typ", "kid"})
-"""All that a header of ours holds: whoever sends `jwk`, `jku`, `x5u` or `crit` wants to choose the key."""
+"""Fields of our own headers. A token with `jwk`, `jku`, `x5u` or `crit` tries to choose its key, and is refused."""
 TOKEN_MAX_BYTES = 4_096
 LIFETIME_MAX_S = 24 * 60 * 60
-"""As the upper bound of ACCESS_TOKEN_EXPIRE_MINUTES."""
+"""The upper bound of ACCESS_TOKEN_EXPIRE_MINUTES."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What a token says: whose it is, from which session, and until when (seconds since 1970)."""
+    """The claims of a token: account, session, and expiry in seconds since 1970."""
 
     account_id: UUID
     session_id: UUID
@@ -32,7 +32,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Keyring:
-    """The key that signs, and the keys that verify, by their names (`kid`); a shared secret has no name."""
+    """The signing key, and the verifying keys by id (`kid`); a shared secret has no id."""
 
     algorithm: str
     kid: str | None
@@ -41,19 +41,19 @@ class Keyring:
 
     @classmethod
     def shared(cls, secret: str, algorithm: str) -> "Keyring":
-        """Return the keyring of one secret (HS256 and its kin)."""
+        """Return the keyring of one shared secret (HS256, HS384 or HS512)."""
         return cls(algorithm, None, secret, {None: secret})
 
 
 class Tokens:
-    """Issues and verifies access tokens with a keyring that may be replaced."""
+    """Issues and verifies access tokens; its keyring can be replaced."""
 
     def __init__(self, keyring: Keyring, lifetime_s: int) -> None:
         self.keyring = keyring
         self.lifetime_s = lifetime_s
 
     def issue(self, account_id: UUID, session_id: UUID) -> str:
-        """Return a token of a session that holds for `lifetime_s` from now."""
+        """Return a token of a session, valid for `lifetime_s` from now."""
         issued = int(time.time())
         claims = {
             "iss": ISSUER,
@@ -68,7 +68,7 @@ class Tokens:
         return jwt.encode(claims, self.keyring.signing, self.keyring.algorithm, headers=headers)
 
     def verify(self, token: str) -> Identity:
-        """Return what a token says; raises TokenInvalid if it does not hold now."""
+        """Return the claims of a token; raises TokenInvalid if it is not valid now."""
         if len(token) > TOKEN_MAX_BYTES:
             raise TokenInvalid("the access token is too long to be one of ours")
         try:

@@ -1,4 +1,4 @@
-"""What input must be like, whether a call or a file brings it.
+"""Validation of input from calls and files.
 
 May import domain; raises its InvalidRequest.
 """

@@ -22,7 +22,7 @@ class Checks:
     with Checks() as check:
         product_id = check.uuid("product_id", request.product_id)
 
-    A check that finds a violation returns a placeholder, which is of no use to anybody since the block raises.
+    A check that finds a violation returns a placeholder. It is never used, because the block raises.
     """
 
     def __init__(self) -> None:
@@ -36,11 +36,11 @@ class Checks:
             raise InvalidRequest(self._found)
 
     def fail(self, field: str, description: str) -> None:
-        """Note a violation."""
+        """Add a violation."""
         self._found.append(Violation(field, description))
 
     def uuid(self, field: str, value: str) -> UUID:
-        """Take a UUID in its canonical form, 8-4-4-4-12 hexadecimal digits."""
+        """Parse a UUID in its canonical form, 8-4-4-4-12 hexadecimal digits."""
         try:
             if len(value) == _CANONICAL_LENGTH:
                 return UUID(value)
@@ -50,11 +50,11 @@ class Checks:
         return _NO_ID
 
     def optional_uuid(self, field: str, value: str) -> UUID | None:
-        """Take a UUID, or None if the field is empty."""
+        """Parse a UUID; None if the field is empty."""
         return self.uuid(field, value) if value else None
 
     def text(self, field: str, value: str, *, longest: int, shortest: int = 0) -> str:
-        """Take a text without surrounding white space, of `shortest` to `longest` characters."""
+        """Return the text without surrounding white space; it must have `shortest` to `longest` characters."""
         stripped = value.strip()
         if "\0" in value:
             self.fail(field, "must not contain NUL")
@@ -65,7 +65,7 @@ class Checks:
         return stripped
 
     def between(self, field: str, value: int, low: int, high: int) -> int:
-        """Take a number from `low` to `high`."""
+        """Return the number; it must be from `low` to `high`."""
         if not low <= value <= high:
             self.fail(field, f"must be from {low} to {high}")
         return value
@@ -76,7 +76,7 @@ class Checks:
             self.fail(field, "is set by the server; leave it out")
 
     def money(self, field: str, value: Money, currency: str, *, present: bool = True) -> int:
-        """Take an amount of the shop's currency, in minor units."""
+        """Return an amount in minor units; its currency must be the shop's."""
         if not present:
             self.fail(field, "is required")
         if value.currency_code not in ("", currency):
@@ -84,7 +84,7 @@ class Checks:
         return self.between(f"{field}.minor_units", value.minor_units, 0, PRICE_MAX_MINOR)
 
     def email(self, field: str, value: str) -> str:
-        """Take an e-mail address, in lower case; that its domain exists is not checked."""
+        """Return an e-mail address in lower case. Whether its domain exists is not checked."""
         try:
             return validate_email(value.strip(), check_deliverability=False, strict=True).normalized.lower()
         except EmailNotValidError:
@@ -92,7 +92,7 @@ class Checks:
             return ""
 
     def http_urls(self, field: str, values: Sequence[str], *, most: int, longest: int) -> tuple[str, ...]:
-        """Take http or https URLs."""
+        """Return http or https URLs; at most `most`, each of at most `longest` characters."""
         if len(values) > most:
             self.fail(field, f"must have at most {most} entries")
         for index, value in enumerate(values[:most]):

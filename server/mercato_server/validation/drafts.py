@@ -1,4 +1,4 @@
-"""What a product must be like, whether a call or a file brings it."""
+"""Validation of products from calls and files."""
 
 from dataclasses import replace
 
@@ -7,12 +7,12 @@ from mercato_server.validation.checks import Checks
 
 
 def named(check: Checks, prefix: str, name: str) -> str:
-    """Take the name of a product."""
+    """Return the name of a product without surrounding white space."""
     return check.text(f"{prefix}name", name, shortest=1, longest=NAME_MAX)
 
 
 def checked(check: Checks, prefix: str, draft: ProductDraft) -> ProductDraft:
-    """Return a draft as it is to be stored, apart from name and price; violations name their field, after a prefix."""
+    """Return a draft in the form that is stored, without checking name and price; violations name `prefix` and field."""
     return replace(
         draft,
         description=check.text(f"{prefix}description", draft.description, longest=DESCRIPTION_MAX),
