@@ -91,7 +91,7 @@ class Worker:
         """Start it, with some more variables for this run, and wait until it serves."""
         argv = [sys.executable, *self._program, "serve"]
         env = child_environ(self._environ | environ)
-        self._process = Process(Command(name="worker", argv=argv, environ=env, output=self.log, stop_s=20))
+        self._process = Process(Command(name="worker", argv=argv, environ=env, output=self.log, stop_s=allowed(20)))
         await self._process.start()
         async with open_channel(self.address) as channel:
             await until(lambda: self._serves_or_died(channel, expected="MERCATO_TEST_FAILPOINTS" in environ), f"{self.address} serves")

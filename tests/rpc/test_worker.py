@@ -191,6 +191,29 @@ async def test_a_worker_that_stops_says_so_first_and_lets_calls_end(settings: Se
         await until(partial(pool.fetchval, GONE))
 
 
+async def test_a_worker_that_stops_serves_an_edge_that_hears_of_it_late(settings: Settings) -> None:
+    drain_s, told = allowed(0.5), asyncio.Event()
+    slow_edge = replace(settings, drain_s=drain_s, grace_s=patient())
+    async with running(slow_edge) as (worker, [port]), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        catalog, health = catalog_pb2_grpc.CatalogServiceStub(channel), health_pb2_grpc.HealthStub(channel)
+
+        async def call_until_told() -> None:
+            while not told.is_set():
+                await catalog.ListCategories(catalog_pb2.ListCategoriesRequest(), timeout=LONGEST_S)
+
+        async with asyncio.TaskGroup() as callers:
+            for _ in range(8):
+                callers.create_task(call_until_told())
+            stopping = asyncio.ensure_future(worker.stop())
+            async with asyncio.timeout(patient()):
+                while (await health.Check(health_pb2.HealthCheckRequest())).status != health_pb2.HealthCheckResponse.NOT_SERVING:
+                    await asyncio.sleep(0)
+            await asyncio.sleep(1.2 * drain_s)  # longer than a worker drains
+            assert not stopping.done()
+            told.set()
+        await asyncio.wait_for(stopping, patient())
+
+
 GONE = "SELECT count(*) = 0 FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'mercato'"
 
 

@@ -190,7 +190,7 @@ class Settings:
     failpoints: str = ""
     """Places where the process kills itself, for fault tests: `place=probability`, separated by commas."""
     drain_s: float = 4.0
-    """Time between saying NOT_SERVING and closing: two health-check intervals of the edge."""
+    """Time between NOT_SERVING and closing: two health-check intervals of the edge. As long again if calls still arrive."""
     grace_s: float = 10.0
     """Time that calls in flight get to end after that."""
     hurried_grace_s: float = 2.0

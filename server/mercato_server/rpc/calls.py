@@ -1,9 +1,10 @@
-"""The log of calls, and the bound on how many run at once."""
+"""The log of calls, the bound on how many run at once, and whether new ones still arrive."""
 
 import asyncio
 import logging
 import time
 
+import grpc
 import structlog
 from grpc import StatusCode
 
@@ -14,6 +15,33 @@ from mercato_server.rpc.errors import end
 from mercato_server.rpc.layers import Answer, Method, Unary
 
 log = structlog.get_logger(__name__)
+
+QUIET_POLLS = 5
+QUIET_POLL_S = 0.05
+
+
+class Arrivals(grpc.GenericRpcHandler):
+    """Counts the calls that reach a server, except for health checks. Register it before all handlers: it serves no call itself."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def service(self, handler_call_details: grpc.HandlerCallDetails) -> None:
+        """Count a call; grpc then asks the next handler."""
+        if not handler_call_details.method.startswith("/grpc.health."):
+            self._count += 1
+
+    async def until_quiet(self) -> None:
+        """Return once no call has arrived for a quarter of a second.
+
+        grpc fails calls that it has received and not yet passed on when its server stops. Polls are counted, not seconds: a busy event
+        loop takes such calls from grpc between two polls.
+        """
+        polls = 0
+        while polls < QUIET_POLLS:
+            before = self._count
+            await asyncio.sleep(QUIET_POLL_S)
+            polls = polls + 1 if self._count == before else 0
 
 
 class CallsInFlight:
