@@ -88,6 +88,7 @@ class Worker:
         self._cache = CatalogCache(
             load, self._listener, _epochs(settings), products_max=settings.cached_products, pages_max=settings.limits.cached_pages
         )
+        pool.on_commit(self._cache.tell)
         self._handlers = self._make_handlers(pool)
         layers = (self.calls.layer, map_errors, keep_deadlines(settings.limits), authenticate(self._sessions))
         self.server.add_generic_rpc_handlers([self._arrivals])
@@ -104,7 +105,7 @@ class Worker:
             "AuthService": AuthHandler(pool, pager, self._sessions, self.passwords, idempotency, settings),
             "CatalogService": CatalogHandler(pool, pager, idempotency, settings.limits, settings.currency, cache),
             "CartService": CartHandler(pool, idempotency, settings.currency, self._batching),
-            "OrderService": OrderHandler(pool, pager, idempotency, settings.currency, self._batching, cache.changed),
+            "OrderService": OrderHandler(pool, pager, idempotency, settings.currency, self._batching),
         }
 
     @asynccontextmanager

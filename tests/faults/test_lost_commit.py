@@ -10,6 +10,7 @@ from faults.buyers import Goods, Market, dice, fill_carts, market
 from faults.conftest import Conclude, Scale
 from faults.processes import Worker, running
 from faults.proxy import AFTER, BEFORE, proxied
+from mercato.v1 import catalog_pb2
 from mercato_server.embedded.postgres import Postgres
 
 UNAVAILABLE = {"UNAVAILABLE DATABASE_UNAVAILABLE"}
@@ -66,6 +67,28 @@ async def test_a_checkout_without_a_key_survives_a_lost_commit_too(
     did = {"lost_answers_of_COMMIT": proxy.cuts[AFTER], "lost_COMMITs": proxy.cuts[BEFORE], "found_out_by_the_server_itself": answered}
     await conclude("COMMIT lost, without keys", goods, shop.tally, **did)
     assert answered == rounds
+
+
+async def test_what_a_checkout_sold_is_read_at_once_however_its_commit_was_lost(
+    directory: Path, postgres: Postgres, goods: Goods, scale: Scale, conclude: Conclude
+) -> None:
+    rounds = scale(20, 500)
+    request = catalog_pb2.GetProductRequest(product_id=str(goods.product_ids[0]))
+    async with proxied(goods.database_url, postgres) as (proxy, url):
+        worker = Worker(directory, url)
+        async with running(worker), market(goods, worker.address) as shop:
+            [catalog] = shop.catalog
+            stock = (await catalog.GetProduct(request)).stock
+            for number in range(rounds):
+                buyer = goods.buyers[number % len(goods.buyers)]
+                await fill_carts(goods, [buyer], goods.product_ids[:1])
+                proxy.cut_next(AFTER if number % 2 else BEFORE)
+                purchase = shop.tally.begin(buyer)
+                purchase.reply = await shop.send(purchase)
+                assert (await catalog.GetProduct(request)).stock == stock - number - 1
+    worker.require_no_bugs_logged()
+    did = {"lost_answers_of_COMMIT": proxy.cuts[AFTER], "lost_COMMITs": proxy.cuts[BEFORE]}
+    await conclude("COMMIT lost, stock read from memory", goods, shop.tally, **did)
 
 
 async def test_an_outcome_that_the_server_cannot_find_out_is_found_out_by_the_retry(

@@ -149,6 +149,7 @@ async def test_a_logout_ends_its_session_and_no_other(shop: Shop) -> None:
     assert (await me(shop, phone)).id == jo.id
     assert await shop.pool.fetchval(REASONS) == ["logout", None]
     await shop.auth.LogoutAll(auth_pb2.LogoutAllRequest(), metadata=(await shop.login(jo)).metadata)
+    assert (await refusal(me(shop, phone))).reason == "TOKEN_INVALID"  # at once, where it was ended
     assert (await refusal(clear(shop, phone))).reason == "TOKEN_INVALID"
     assert await shop.pool.fetchval(LIVE) == 0
 
@@ -219,8 +220,10 @@ async def test_people_see_their_own_sessions_and_can_end_one(shop: Shop) -> None
 async def test_a_new_password_ends_the_other_sessions_and_replaces_the_old_one(shop: Shop) -> None:
     jo = await shop.person()
     phone = await shop.login(jo)
+    await me(shop, phone)
     assert (await change_password(shop, jo)).ended_sessions == 1
     assert (await me(shop, jo)).id == jo.id
+    assert (await refusal(me(shop, phone))).reason == "TOKEN_INVALID"
     assert (await refusal(clear(shop, phone))).reason == "TOKEN_INVALID"
     assert (await refusal(shop.login(jo))).reason == "INVALID_CREDENTIALS"
     assert (await me(shop, await shop.login(jo, NEW_PASSWORD))).id == jo.id

@@ -2,6 +2,7 @@
 
 import uuid
 
+from mercato_server.database.pool import Changes
 from mercato_server.domain.errors import IdempotencyKeyReused, OutOfStock, TokenInvalid
 from mercato_server.store import carts, orders
 from mercato_server.store.idempotency import IdempotencyKey, Stored
@@ -48,9 +49,10 @@ async def test_a_key_of_an_old_order_is_its_buyers_own_mistake_and_holds_no_stoc
     for buyer in buyers:
         await shop.add(buyer, ball, 2)
 
-    told: list[uuid.UUID] = []  # the cache minds no call without products
+    told: list[Changes] = []
+    shop.pool.on_commit(told.append)
     wishes = [wish(again, "old"), wish(lucky, "new"), wish(late, "new")]
-    outcomes = await orders.checkout(shop.pool, wishes, currency="USD", on_stock=lambda *sold: told.extend(sold))
+    outcomes = await orders.checkout(shop.pool, wishes, currency="USD")
 
     reused, stored, refused = outcomes
     assert isinstance(reused, IdempotencyKeyReused)
@@ -62,9 +64,26 @@ async def test_a_key_of_an_old_order_is_its_buyers_own_mistake_and_holds_no_stoc
     assert [row[0] for row in await shop.pool.fetch("SELECT scope_id::text FROM idempotency_keys")] == [lucky.id]
     assert {row[0] for row in await shop.pool.fetch("SELECT account_id::text FROM cart_items")} == {again.id, late.id}
     assert await shop.stock(ball) == 1
-    assert told == [uuid.UUID(ball.id)]
-    [refused] = await orders.checkout(shop.pool, [wish(late, "newer")], currency="USD", on_stock=lambda *sold: told.extend(sold))
+    assert told == [{"order.placed": {uuid.UUID(stored.response.decode())}, "stock.changed": {uuid.UUID(ball.id)}}]
+    [refused] = await orders.checkout(shop.pool, [wish(late, "newer")], currency="USD")
     assert isinstance(refused, OutOfStock)
     assert len(told) == 1  # what is sold out is still in memory as it was
     async with shop.pool.acquire() as conn:
         assert not [finding for finding in await verify(conn) if finding.violations]
+
+
+async def test_a_batch_tells_once_of_all_that_its_buyers_bought(shop: Shop) -> None:
+    admin, *buyers = [await shop.person(admin=not number) for number in range(4)]
+    ball, bike, unsold = [await shop.product(admin, stock=3) for _ in range(3)]
+    for buyer, product in zip(buyers, (ball, bike, unsold), strict=True):
+        await shop.add(buyer, product, 4 if product is unsold else 1)
+    await shop.add(buyers[0], bike)
+    told: list[Changes] = []
+    shop.pool.on_commit(told.append)
+
+    *placed, refused = await orders.checkout(shop.pool, [wish(buyer, "new") for buyer in buyers], currency="USD")
+
+    assert isinstance(refused, OutOfStock)
+    placed_ids = {uuid.UUID(order.response.decode()) for order in placed if isinstance(order, Stored)}
+    assert len(placed_ids) == 2
+    assert told == [{"order.placed": placed_ids, "stock.changed": {uuid.UUID(ball.id), uuid.UUID(bike.id)}}]

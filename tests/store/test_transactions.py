@@ -1,16 +1,17 @@
-"""Transactions whose connection breaks, whose caller leaves and whose time is up, and the change feed under late commits."""
+"""Transactions whose connection breaks, whose caller leaves and whose time is up, what their listeners are told, and the change feed."""
 
 import asyncio
 import time
 from functools import partial
 from typing import Any
+from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
 
 from mercato_server.database import transactions
-from mercato_server.database.pool import Conn, Connection, Pool
-from mercato_server.database.transactions import OutcomeUnknown, deadline, retry_conflicts, transaction
+from mercato_server.database.pool import Changes, Conn, Connection, Pool
+from mercato_server.database.transactions import OutcomeUnknown, deadline, note, retry_conflicts, transaction
 from mercato_server.domain.errors import DatabaseUnavailable
 from mercato_server.feed import listener as feed
 from mercato_server.store import events
@@ -42,9 +43,28 @@ def cuts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return plan
 
 
+@pytest.fixture
+def told(pool: "Pool") -> list[Changes]:
+    """What a listener of the pool is told, one entry for each time."""
+    told: list[Changes] = []
+    pool.on_commit(told.append)
+    return told
+
+
+@pytest.fixture
+def no_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the database never tell what became of a transaction."""
+    monkeypatch.setattr(transactions, "GET_OUTCOME", "SELECT 'in progress' || left(concat($1::text, $2::timestamptz), 0)")
+    monkeypatch.setattr(transactions, "RESOLVE_S", 0.2)
+
+
+BALL = uuid4()
+
+
 @retry_conflicts
 async def add(pool: "Pool") -> None:
     async with transaction(pool) as conn:
+        note(conn, "category.created", [BALL])
         await conn.execute(ADD, "ball")
 
 
@@ -69,11 +89,8 @@ async def test_what_never_commits_is_unavailable_in_the_end(pool: "Pool", cuts: 
     assert await pool.fetchval(NAMES) is None
 
 
-async def test_an_outcome_that_nobody_can_tell_is_unknown_and_not_run_again(
-    pool: "Pool", cuts: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(transactions, "GET_OUTCOME", "SELECT 'in progress' || left(concat($1::text, $2::timestamptz), 0)")
-    monkeypatch.setattr(transactions, "RESOLVE_S", 0.2)
+@pytest.mark.usefixtures("no_outcome")
+async def test_an_outcome_that_nobody_can_tell_is_unknown_and_not_run_again(pool: "Pool", cuts: list[str]) -> None:
     cuts += ["after", "after"]
     with pytest.raises(OutcomeUnknown):
         await add(pool)
@@ -144,6 +161,119 @@ async def test_a_lock_is_given_up_before_the_callers_time_is_up(pool: "Pool", da
     await blocker.close()
 
 
+async def test_listeners_are_told_of_all_changes_at_once_after_commit_and_before_the_block_ends(
+    pool: "Pool", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    happened: list[object] = []
+    monkeypatch.setattr("mercato_server.failpoints.hit", happened.append)
+    for name in ("first", "second"):
+        pool.on_commit(lambda changes, name=name: happened.append((name, changes)))  # type: ignore[misc] # a default of ours
+    ball, bike, order = uuid4(), uuid4(), uuid4()
+    async with transaction(pool) as conn:
+        await events.append(conn, [Event("stock.changed", ball), Event("order.placed", order)])
+        note(conn, "stock.changed", [ball, bike])
+        happened.append("the block")
+    happened.append("the end")
+    changes = {"stock.changed": {ball, bike}, "order.placed": {order}}
+    assert happened == ["the block", "before commit", "after commit", ("first", changes), ("second", changes), "the end"]
+
+
+async def test_listeners_hear_nothing_of_a_transaction_that_notes_nothing(pool: "Pool", told: list[Changes]) -> None:
+    async with transaction(pool) as conn:
+        note(conn, "stock.changed", [])
+        await conn.execute(ADD, "ball")
+    assert told == []
+
+
+async def test_what_is_rolled_back_is_never_told(pool: "Pool", told: list[Changes]) -> None:
+    connections = set()
+
+    async def sell(product_id: UUID, error: Exception | None = None) -> None:
+        async with transaction(pool) as conn:
+            connections.add(conn.get_server_pid())
+            note(conn, "stock.changed", [product_id])
+            if error:
+                raise error
+
+    with pytest.raises(DatabaseUnavailable):
+        await sell(uuid4(), DatabaseUnavailable())
+    await sell(BALL)
+    assert len(connections) == 1
+    assert told == [{"stock.changed": {BALL}}]
+
+
+@pytest.mark.parametrize("losses", [["after"], ["before", "before", "after"], ["before"]], ids=str)
+async def test_what_was_committed_in_the_end_is_told_once_however_commit_was_lost(
+    pool: "Pool", cuts: list[str], told: list[Changes], losses: list[str]
+) -> None:
+    cuts += losses
+    await add(pool)
+    assert told == [{"category.created": {BALL}}]
+
+
+async def test_what_never_commits_is_never_told(pool: "Pool", cuts: list[str], told: list[Changes]) -> None:
+    cuts += ["before"] * transactions.TRIES
+    with pytest.raises(DatabaseUnavailable):
+        await add(pool)
+    assert told == []
+
+
+@pytest.mark.usefixtures("no_outcome")
+async def test_what_may_have_been_committed_is_told(pool: "Pool", cuts: list[str], told: list[Changes]) -> None:
+    cuts.append("after")
+    with pytest.raises(OutcomeUnknown):
+        await add(pool)
+    assert told == [{"category.created": {BALL}}]
+
+
+@pytest.mark.parametrize("error", [asyncpg.SerializationError, asyncpg.DeadlockDetectedError, Cut])
+async def test_a_use_case_that_is_run_again_tells_only_what_its_last_run_did(
+    pool: "Pool", told: list[Changes], error: type[Exception]
+) -> None:
+    subjects: list[UUID] = []
+
+    @retry_conflicts
+    async def sell() -> None:
+        async with transaction(pool) as conn:
+            subjects.append(uuid4())
+            await events.append(conn, [Event("stock.changed", subjects[-1])])
+            if len(subjects) < 3:
+                raise error
+
+    await sell()
+    assert len(subjects) == 3
+    assert told == [{"stock.changed": {subjects[-1]}}]
+
+
+async def test_what_is_committed_after_its_caller_has_left_is_told(
+    pool: "Pool", told: list[Changes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    committing = asyncio.Event()
+    monkeypatch.setattr("mercato_server.failpoints.hit", lambda place: committing.set() if place == "before commit" else None)
+    task = asyncio.ensure_future(add(pool))
+    await committing.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await until(lambda: told)
+    assert told == [{"category.created": {BALL}}]
+
+
+async def test_many_transactions_at_once_tell_each_its_own_changes(pool: "Pool", told: list[Changes]) -> None:
+    async def sell(product_id: UUID) -> None:
+        async with transaction(pool) as conn:
+            note(conn, "stock.changed", [product_id])
+            await conn.execute("SELECT pg_sleep(0)")
+            if product_id in refused:
+                raise DatabaseUnavailable
+
+    product_ids = [uuid4() for _ in range(100)]
+    refused = set(product_ids[::3])
+    await asyncio.gather(*map(sell, product_ids), return_exceptions=True)
+    assert [len(changes["stock.changed"]) for changes in told] == [1] * 66
+    assert set().union(*(changes["stock.changed"] for changes in told)) == set(product_ids) - refused
+
+
 async def append(conn: "Conn", kind: str) -> None:
     subject = await conn.fetchval("SELECT uuidv7()")
     await events.append(conn, [Event(kind, subject, {"n": 1})])
@@ -154,7 +284,7 @@ async def kinds(pool: "Pool", after: Cursor) -> list[str]:
 
 
 async def test_a_reader_of_the_feed_misses_no_event_that_commits_late(pool: "Pool", database: str) -> None:
-    late = await asyncpg.connect(database)
+    late = await asyncpg.connect(database, connection_class=Connection)
     await late.execute("BEGIN")
     await append(late, "late")
     async with transaction(pool) as conn:

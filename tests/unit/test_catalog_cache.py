@@ -68,6 +68,10 @@ def hear(cache: CatalogCache, kind: str, product_id: UUID, xid: int) -> None:
     cache._listener._pass_on([News(kind, str(product_id), xid)])
 
 
+def sell(cache: CatalogCache, product_id: UUID) -> None:
+    cache.tell({"stock.changed": {product_id}})
+
+
 def product(cache: CatalogCache, product_id: UUID) -> bytes | None:
     return cache.product(str(product_id).encode())
 
@@ -89,7 +93,7 @@ async def test_what_was_read_before_a_change_is_not_kept_after_it(cache: Catalog
     while not shelf.asked:
         await asyncio.sleep(0)
     shelf.versions[BALL] = 2
-    cache.changed(BALL)
+    sell(cache, BALL)
     shelf.open.set()
     await reading
     assert cache.product(str(BALL).encode()) is None
@@ -113,7 +117,7 @@ async def test_a_gap_in_the_feed_forgets_all_and_what_is_being_read(cache: Catal
 
 async def test_products_of_a_list_that_was_read_before_a_change_are_not_kept_after_it(cache: CatalogCache) -> None:
     with cache.reading() as reading:
-        cache.changed(BALL)
+        sell(cache, BALL)
         cache.keep_products({BALL: b"old"}, reading, SNAPSHOT)
     assert cache.product(str(BALL).encode()) is None
     keep(cache, {BALL: b"new"})
@@ -128,13 +132,13 @@ async def test_what_a_worker_changes_is_forgotten_at_once_by_all_of_its_host(she
         keep_page(at, b"all", {BALL: b"1", BIKE: b"1"})
         assert at.page(b"all") == response([b"1", b"1"])
     shelf.versions[BALL] = 2
-    here.changed(BALL)
+    sell(here, BALL)
     for at in (there, here):
         assert at.page(b"all") is None
         assert at.product(str(BIKE).encode()) == b"1"
         assert await at.products([BALL]) == {BALL: b"2"}
         assert at.page(b"all") == response([b"2", b"1"])
-    here.relisted(BIKE)
+    here.tell({"product.updated": {BIKE}})
     assert [at.page(b"all") for at in (here, there)] == [None, None]
 
 
@@ -193,11 +197,11 @@ async def test_only_those_products_of_a_page_are_read_again_that_have_changed(ca
     shelf.versions = {BALL: 2, BIKE: 2}
     keep_page(cache, b"all", {BALL: b"1", BIKE: b"1"}, b"rest")
     assert await cache.refreshed_page(b"others") is None
-    cache.changed(BALL)
+    sell(cache, BALL)
     assert await cache.refreshed_page(b"all") == response([b"2", b"1"], b"rest") == cache.page(b"all")
     assert shelf.asked == [{BALL}]
     del shelf.versions[BIKE]
-    cache.changed(BIKE)
+    sell(cache, BIKE)
     assert await cache.refreshed_page(b"all") is None
 
 
@@ -224,12 +228,12 @@ async def test_a_page_is_forgotten_when_what_it_lists_may_have_changed(cache: Ca
     keep_page(cache, b"all", {BALL: b"x"})
     keep_page(cache, b"in stock", {BALL: b"x"}, in_stock=True)
     assert cache.page(b"all") == cache.page(b"in stock") == response([b"x"])
-    cache.changed()
+    cache.tell({"order.placed": {BIKE}})
     assert cache.page(b"in stock") == response([b"x"])
-    cache.changed(BIKE)
+    sell(cache, BIKE)
     assert (cache.page(b"all"), cache.page(b"in stock")) == (response([b"x"]), None)
     with cache.reading() as reading:
-        cache.relisted()
+        cache.tell({"product.created": {BIKE}})
         assert cache.page(b"all") is None
         cache.keep_page(b"all", Page((BALL,), b"", response([b"x"])), reading, SNAPSHOT)  # read before what changed the list
         assert cache.page(b"all") is None

@@ -11,6 +11,7 @@ from cachetools import Cache, LRUCache
 from mercato_server.cache.epochs import LISTING, STOCK, Epochs, slot
 from mercato_server.config.settings import Batching
 from mercato_server.database.batching import Coalescer, Coalescers
+from mercato_server.database.pool import Changes
 from mercato_server.feed.listener import Listener
 from mercato_server.store.events import News, Snapshot
 
@@ -22,6 +23,8 @@ MISSES = Batching(batch_max=256, in_flight_max=2, beside_min=256)
 """One query for all that is missed while the one before runs."""
 LISTED = ("product.created", "product.updated", "product.deleted", "product.undeleted")
 """Events that may change what a list holds; a change of stock does so only where a list is of what is in stock."""
+
+KINDS = (*LISTED, "stock.changed")
 
 Products = Mapping[UUID, bytes]
 Kept = TypeVar("Kept")
@@ -96,10 +99,10 @@ class Tally:
 class CatalogCache:
     """Serialized products by id, and which of them are on a list's first page; bounded, and the least recently used goes first.
 
-    Two ways lead to a change. A worker of this host tells of what it changed before it answers: what is kept counts as long as its
-    epoch is still the one that it had when it was read. The change feed brings what other hosts changed, and again what this one did:
-    an event forgets what was read in a snapshot that does not show its transaction, and nothing else. While the feed cannot be read,
-    nothing is answered from here.
+    Two ways lead to a change. A transaction of a worker of this host tells of what it changed before it is answered: what is kept counts
+    as long as its epoch is still the one that it had when it was read. The change feed brings what other hosts changed, and again what
+    this one did: an event forgets what was read in a snapshot that does not show its transaction, and nothing else. While the feed cannot
+    be read, nothing is answered from here.
     """
 
     def __init__(
@@ -122,7 +125,7 @@ class CatalogCache:
         self._misses: Coalescer[Collection[UUID], Products] = Coalescer(self._serve, party=lambda _: object(), batching=MISSES)
         self.coalescers: Coalescers = {"get_product": self._misses}
         self.products_read, self.pages_read = Tally(), Tally()
-        listener.subscribe((*LISTED, "stock.changed"), self._hear, self._forget_all)
+        listener.subscribe(KINDS, self._hear, self._forget_all)
 
     @contextmanager
     def reading(self) -> Iterator[Reading]:
@@ -191,18 +194,16 @@ class CatalogCache:
             keys = tuple(map(_key, page.ids))
             self._pages[request] = _Page(keys, page.rest, page.whole, page.in_stock, snapshot, reading.began, self._stocks_heard)
 
-    def changed(self, *product_ids: UUID) -> None:
-        """Tell that the stock of products has changed, before any call is answered so.
+    def tell(self, changes: Changes) -> None:
+        """Let every worker of this host know what a transaction of this one has changed, before any call is answered so.
 
-        Before the products, or what was read earlier could be kept with their new epochs; and after them, or a page could be put
-        together of old ones.
+        The epoch of any stock before those of the products, or what was read earlier could be kept with their new epochs; and after them,
+        or a page could be put together of old ones.
         """
-        if product_ids:
-            self._epochs.tell([STOCK, *_slots(product_ids), STOCK])
-
-    def relisted(self, *product_ids: UUID) -> None:
-        """Tell that products have changed, and which of them lists hold."""
-        self._epochs.tell([STOCK, *_slots(product_ids), LISTING, STOCK])
+        relisted = [LISTING] if any(kind in changes for kind in LISTED) else []
+        slots = _slots(id_ for kind in KINDS for id_ in changes.get(kind, ()))
+        if slots:
+            self._epochs.tell([STOCK, *slots, *relisted, STOCK])
 
     @property
     def _now(self) -> Moment:

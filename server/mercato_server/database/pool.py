@@ -1,9 +1,10 @@
 """PostgreSQL: the pool, and what the database's errors mean to a caller."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import asyncpg
 
@@ -14,14 +15,17 @@ from mercato_server.domain.errors import Conflict, DatabaseUnavailable, Deadline
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
 
-    Pool = asyncpg.Pool[asyncpg.Record]
     PooledConn = PoolConnectionProxy[asyncpg.Record]
     Conn = PooledConn | asyncpg.Connection[asyncpg.Record]
     _Connection = asyncpg.Connection[asyncpg.Record]
+    _Pool = asyncpg.Pool[asyncpg.Record]
 else:
-    Pool = PooledConn = Conn = object
+    PooledConn = Conn = object
     _Connection = asyncpg.Connection
+    _Pool = asyncpg.Pool
 
+Changes = dict[str, set[UUID]]
+"""What a transaction changes: the ids of the subjects by the kind of event."""
 
 CANCEL_S = 0.2
 """Time that PostgreSQL has to cancel a statement."""
@@ -37,6 +41,16 @@ PLANNING = {
 
 class Connection(_Connection):
     """A connection that carries no session state, so that handing it back to the pool costs no round trip."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.changes: Changes = {}
+        """What the open transaction has noted so far (`transactions.note`)."""
+
+    def begin_changes(self) -> Changes:
+        """Begin to note what a transaction changes; an earlier one, which may have been rolled back, keeps its own."""
+        self.changes = {}
+        return self.changes
 
     def get_reset_query(self) -> str:
         """Return nothing to run; an open transaction is rolled back all the same."""
@@ -55,14 +69,39 @@ class Connection(_Connection):
             self.terminate()
 
 
+class Pool(_Pool):
+    """A pool of connections whose transactions tell listeners what they changed."""
+
+    def __init__(self, database_url: str, **options: Any) -> None:
+        super().__init__(
+            database_url,
+            max_queries=50_000,
+            max_inactive_connection_lifetime=300.0,
+            loop=None,
+            connection_class=Connection,
+            record_class=asyncpg.Record,
+            **options,
+        )
+        self._on_commit: list[Callable[[Changes], None]] = []
+
+    def on_commit(self, listener: Callable[[Changes], None]) -> None:
+        """Call `listener` with what each transaction changed, once it has committed; it must not fail."""
+        self._on_commit.append(listener)
+
+    def tell(self, changes: Changes) -> None:
+        """Tell the listeners of changes, if there are any."""
+        if changes:
+            for listener in self._on_commit:
+                listener(changes)
+
+
 async def create_pool(settings: Settings) -> "Pool":
     """Connect to the database; raises OSError or asyncpg.PostgresError if that fails."""
     limits = settings.limits
-    return await asyncpg.create_pool(
+    return await Pool(
         settings.database_url,
         min_size=min(2, settings.pool_size),
         max_size=settings.pool_size,
-        connection_class=Connection,
         timeout=limits.connect_timeout_s,
         # PostgreSQL ends a statement by itself, at the latest at the deadline of its caller: this is for one that does not answer at all.
         command_timeout=max(limits.statement_timeout_s, limits.timeout_max_s),
@@ -82,7 +121,7 @@ async def create_pool(settings: Settings) -> "Pool":
 @asynccontextmanager
 async def small_pool(database_url: str) -> AsyncIterator["Pool"]:
     """Give a pool of one connection, for a command that does one thing."""
-    async with asyncpg.create_pool(database_url, min_size=1, max_size=1, timeout=5, server_settings=PLANNING) as pool:
+    async with Pool(database_url, min_size=1, max_size=1, timeout=5, server_settings=PLANNING) as pool:
         yield pool
 
 

@@ -1,23 +1,24 @@
 """Transactions that end with a known outcome, within the caller's deadline.
 
 A use case is a function decorated with `retry_conflicts` that opens `async with transaction(pool) as conn:` once. What it raises rolls
-everything back; when it returns, its effect is committed.
+everything back; when it returns, its effect is committed, and the listeners of the pool have been told what it changed.
 """
 
 import asyncio
 import contextlib
 import functools
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sized
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Sized
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from datetime import datetime
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
+from uuid import UUID
 
 import asyncpg
 
 from mercato_server import failpoints
-from mercato_server.database.pool import Conn, Pool, PooledConn
+from mercato_server.database.pool import Changes, Conn, Connection, Pool, PooledConn
 from mercato_server.domain.errors import DatabaseUnavailable
 
 Params = ParamSpec("Params")
@@ -112,11 +113,14 @@ async def transaction(pool: "Pool", *, patience: float = 1.0) -> AsyncIterator["
     became of the transaction (a committed one is remembered by its id): a committed one ends the block as if nothing had happened; else
     this raises NotCommittedError, or OutcomeUnknown if there is no telling.
 
+    The pool's listeners are told what was noted (`note`) once it is committed, before the block ends, or may be committed (OutcomeUnknown).
+
     Args:
         pool: where to take a connection from.
         patience: the part of the caller's remaining time that may be spent waiting for one lock.
     """
     conn = await pool.acquire()
+    changes = _ours(conn).begin_changes()
     try:
         await conn.execute(_begin(patience))
         yield conn
@@ -126,7 +130,18 @@ async def transaction(pool: "Pool", *, patience: float = 1.0) -> AsyncIterator["
             _drop(conn)
         await _to_its_end(_rollback(pool, conn))
         raise
-    await _to_its_end(_commit(pool, conn, TransactionId(*(row or (None, None)))))
+    await _to_its_end(_commit(pool, conn, TransactionId(*(row or (None, None))), changes))
+
+
+def note(conn: "Conn", kind: str, subject_ids: Collection[UUID]) -> None:
+    """Note what the open transaction changes, for the pool's listeners; `conn` must be a connection of ours."""
+    if subject_ids:
+        _ours(conn).changes.setdefault(kind, set()).update(subject_ids)
+
+
+def _ours(conn: "Conn") -> Connection:
+    """Return a connection as what it is: the pool's proxies pass on to it whatever they lack."""
+    return cast("Connection", conn)
 
 
 def time_left() -> float | None:
@@ -170,19 +185,31 @@ async def _rollback(pool: "Pool", conn: "PooledConn") -> None:
         await pool.release(conn)
 
 
-async def _commit(pool: "Pool", conn: "PooledConn", transaction_id: TransactionId) -> None:
+async def _commit(pool: "Pool", conn: "PooledConn", transaction_id: TransactionId, changes: Changes) -> None:
+    """Commit, and tell of the changes unless the transaction has certainly made none; then hand the connection back."""
+    try:
+        outcome = await _send_commit(pool, conn, transaction_id)
+        if outcome == "aborted":
+            raise NotCommittedError
+        pool.tell(changes)
+        if outcome == "unknown":
+            raise OutcomeUnknown
+    finally:
+        with contextlib.suppress(*UNREACHABLE):
+            await pool.release(conn)
+
+
+async def _send_commit(pool: "Pool", conn: "PooledConn", transaction_id: TransactionId) -> str:
+    """Send COMMIT and return the outcome; if its answer is lost, find out."""
     try:
         failpoints.hit("before commit")
         await conn.execute("COMMIT")
         failpoints.hit("after commit")
-    except UNREACHABLE as error:
+    except UNREACHABLE:
         _drop(conn)
         # Without an id it wrote nothing, so there is nothing to lose.
-        if transaction_id.id and await _outcome(pool, transaction_id) != "committed":
-            raise NotCommittedError from error
-    finally:
-        with contextlib.suppress(*UNREACHABLE):
-            await pool.release(conn)
+        return await _outcome(pool, transaction_id) if transaction_id.id else "committed"
+    return "committed"
 
 
 def _drop(conn: "PooledConn") -> None:
@@ -192,16 +219,16 @@ def _drop(conn: "PooledConn") -> None:
 
 
 async def _outcome(pool: "Pool", transaction_id: TransactionId) -> str:
-    """Ask on other connections what became of a transaction: committed or aborted; raises OutcomeUnknown if nobody can tell in time."""
+    """Ask on other connections what became of a transaction: committed, aborted, or unknown if the database cannot tell in time."""
     try:
         async with asyncio.timeout(RESOLVE_S):
-            while (outcome := await _ask(pool, transaction_id)) not in ("committed", "aborted"):
-                if outcome == "unknown":
-                    raise OutcomeUnknown
+            while True:
+                outcome = await _ask(pool, transaction_id)
+                if outcome in ("committed", "aborted", "unknown"):
+                    return outcome
                 await asyncio.sleep(random.uniform(*JITTER_S))  # noqa: S311 - jitter, not a secret
-            return outcome
     except TimeoutError:
-        raise OutcomeUnknown from None
+        return "unknown"
 
 
 async def _ask(pool: "Pool", transaction_id: TransactionId) -> str:

@@ -70,13 +70,11 @@ class AuthHandler(UserHandler, RecoveryHandler):
     async def Logout(self, _request: auth_pb2.LogoutRequest, context: Context) -> auth_pb2.LogoutResponse:
         """End the session of the call."""
         await sessions.end(self._pool, context.identity.session_id, context.account_id)
-        self._known.end(context.identity.session_id)
         return auth_pb2.LogoutResponse()
 
     async def LogoutAll(self, _request: auth_pb2.LogoutAllRequest, context: Context) -> auth_pb2.LogoutAllResponse:
         """End every session of the caller."""
         ended = await sessions.end_all(self._pool, context.account_id)
-        self._known.end(context.identity.session_id)
         return auth_pb2.LogoutAllResponse(ended_sessions=ended)
 
     async def ListSessions(self, _request: auth_pb2.ListSessionsRequest, context: Context) -> auth_pb2.ListSessionsResponse:
@@ -94,9 +92,7 @@ class AuthHandler(UserHandler, RecoveryHandler):
             return convert.session(ended, current=ended.id == context.identity.session_id)
 
         key = self._idempotency.key(context, request, message)
-        ended = await sessions.revoke(self._pool, session_id, context.account_id, key)
-        self._known.end(session_id)
-        return answer(context, ended, message)
+        return answer(context, await sessions.revoke(self._pool, session_id, context.account_id, key), message)
 
     async def ChangePassword(self, request: auth_pb2.ChangePasswordRequest, context: Context) -> Answer:
         """Replace the caller's password."""

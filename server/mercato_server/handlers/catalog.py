@@ -100,9 +100,7 @@ class CatalogHandler:
                 check.absent(f"product.{field}", present=field in _populated(product))
             draft = self._draft(check, product, WRITABLE)
         key = self._idempotency.key(context, request, self._product)
-        created = await catalog.create(self._pool, draft, context.actor, key)
-        self._cache.relisted()
-        return answer(context, created, self._product)
+        return answer(context, await catalog.create(self._pool, draft, context.actor, key), self._product)
 
     async def UpdateProduct(self, request: catalog_pb2.UpdateProductRequest, context: Context) -> Answer:
         """Change a product."""
@@ -117,9 +115,7 @@ class CatalogHandler:
         columns = [WRITABLE[field] for field in fields]
         change = catalog.Update(product_id=product_id, draft=draft, fields=columns, etag=etag or None, actor=context.actor)
         key = self._idempotency.key(context, request, self._product)
-        updated = await catalog.update(self._pool, change, key)
-        self._cache.relisted(product_id)
-        return answer(context, updated, self._product)
+        return answer(context, await catalog.update(self._pool, change, key), self._product)
 
     async def DeleteProduct(self, request: catalog_pb2.DeleteProductRequest, context: Context) -> Answer:
         """Take a product off sale."""
@@ -127,18 +123,14 @@ class CatalogHandler:
             product_id = check.uuid("product_id", request.product_id)
             etag = check.text("etag", request.etag, longest=ETAG_MAX)
         key = self._idempotency.key(context, request, self._product)
-        deleted = await catalog.delete(self._pool, product_id, etag or None, context.actor, key)
-        self._cache.relisted(product_id)
-        return answer(context, deleted, self._product)
+        return answer(context, await catalog.delete(self._pool, product_id, etag or None, context.actor, key), self._product)
 
     async def UndeleteProduct(self, request: catalog_pb2.UndeleteProductRequest, context: Context) -> Answer:
         """Bring a deleted product back."""
         with Checks() as check:
             product_id = check.uuid("product_id", request.product_id)
         key = self._idempotency.key(context, request, self._product)
-        restored = await catalog.undelete(self._pool, product_id, context.actor, key)
-        self._cache.relisted(product_id)
-        return answer(context, restored, self._product)
+        return answer(context, await catalog.undelete(self._pool, product_id, context.actor, key), self._product)
 
     async def AdjustStock(self, request: catalog_pb2.AdjustStockRequest, context: Context) -> Answer:
         """Change the stock of a product."""
@@ -160,9 +152,7 @@ class CatalogHandler:
             expected=change.expected_stock if request.HasField("compare_and_set") else None,
         )
         key = self._idempotency.key(context, request, self._product)
-        adjusted = await catalog.adjust_stock(self._pool, wanted, key)
-        self._cache.changed(product_id)
-        return answer(context, adjusted, self._product)
+        return answer(context, await catalog.adjust_stock(self._pool, wanted, key), self._product)
 
     async def ListCategories(self, request: catalog_pb2.ListCategoriesRequest, _context: Context) -> catalog_pb2.ListCategoriesResponse:
         """List categories by name."""

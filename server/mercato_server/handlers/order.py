@@ -21,18 +21,13 @@ CART_ETAG_MAX = 64
 class OrderHandler:
     """Orders."""
 
-    def __init__(
-        self, pool: "Pool", pager: Pager, idempotency: Idempotency, currency: str, batching: Batching, on_stock: orders.OnStock
-    ) -> None:
+    def __init__(self, pool: "Pool", pager: Pager, idempotency: Idempotency, currency: str, batching: Batching) -> None:
         self._pool = pool
-        self._on_stock = on_stock
         self._idempotency = idempotency
         self._pager = pager
         self._currency = currency
         self._checkout: Coalescer[orders.Checkout, Order | Stored] = Coalescer(
-            lambda batch: orders.checkout(pool, batch, currency=currency, on_stock=on_stock),
-            party=lambda wish: wish.account_id,
-            batching=batching,
+            lambda batch: orders.checkout(pool, batch, currency=currency), party=lambda wish: wish.account_id, batching=batching
         )
         self.coalescers: Coalescers = {"checkout": self._checkout}
 
@@ -88,7 +83,7 @@ class OrderHandler:
         owner_id = None if context.role is Role.ADMIN else context.account_id
         change = orders.Change(order_id=order_id, status=OrderStatus.CANCELLED, actor=context.actor, reason=reason, owner_id=owner_id)
         key = self._idempotency.key(context, request, convert.order)
-        return answer(context, await orders.transition(self._pool, change, key, on_stock=self._on_stock), convert.order)
+        return answer(context, await orders.transition(self._pool, change, key), convert.order)
 
     async def AdvanceOrder(self, request: order_pb2.AdvanceOrderRequest, context: Context) -> Answer:
         """Move an order to its next state."""
@@ -100,7 +95,7 @@ class OrderHandler:
         status = convert.STATUS_OF[request.status]
         change = orders.Change(order_id=order_id, status=status, actor=context.actor, reason=reason)
         key = self._idempotency.key(context, request, convert.order)
-        return answer(context, await orders.transition(self._pool, change, key, on_stock=self._on_stock), convert.order)
+        return answer(context, await orders.transition(self._pool, change, key), convert.order)
 
     def _terms(self, request: order_pb2.CheckoutRequest) -> Terms:
         with Checks() as check:

@@ -7,7 +7,7 @@ from cachetools import LRUCache
 
 from mercato_server.config.settings import Batching
 from mercato_server.database.batching import Coalescer
-from mercato_server.database.pool import Pool
+from mercato_server.database.pool import Changes, Pool
 from mercato_server.domain.accounts import Role
 from mercato_server.feed.listener import Listener
 from mercato_server.security.tokens import Identity, Keyring, Tokens
@@ -21,12 +21,14 @@ REMEMBERED = 10_000
 class Sessions:
     """Verified tokens, and sessions that were live when somebody last asked.
 
-    The change feed says which of them have ended; as long as it cannot be heard, the database is asked each time.
+    The transactions of this worker and the change feed say which of them have ended; as long as the feed cannot be heard, the database is
+    asked each time.
     """
 
     def __init__(self, pool: "Pool", tokens: Tokens, listener: Listener, batching: Batching) -> None:
         self.tokens = tokens
         self._listener = listener
+        pool.on_commit(self._told)
         listener.subscribe(["session.ended"], self._hear, self.forget)
         self._verified: LRUCache[str, Identity] = LRUCache(REMEMBERED)
         self._live: LRUCache[UUID, None] = LRUCache(REMEMBERED)
@@ -55,11 +57,15 @@ class Sessions:
         if heard == self._heard:  # else it may be this one that has just ended
             self._live[identity.session_id] = None
 
+    def _told(self, changes: Changes) -> None:
+        for session_id in changes.get("session.ended", ()):
+            self._end(session_id)
+
     def _hear(self, news: Sequence[News]) -> None:
         for each in news:
-            self.end(UUID(each.subject_id))
+            self._end(UUID(each.subject_id))
 
-    def end(self, session_id: UUID) -> None:
+    def _end(self, session_id: UUID) -> None:
         """Forget a session that has ended."""
         self._heard += 1
         self._live.pop(session_id, None)

@@ -11,6 +11,7 @@ from uuid import UUID
 import asyncpg
 
 from mercato_server.database.pool import Conn, Pool
+from mercato_server.database.transactions import note
 
 APPEND_EVENTS = """
 INSERT INTO events (kind, subject_id, payload)
@@ -103,7 +104,12 @@ class Snapshot:
 
 
 async def append(conn: "Conn", events: Sequence[Event]) -> None:
-    """Write events in the caller's transaction."""
+    """Write events in the caller's transaction, and note them for those who are told of its changes.
+
+    A statement that appends events by itself is followed by a `note` of them.
+    """
+    for event in events:
+        note(conn, event.kind, (event.subject_id,))
     kinds = [event.kind for event in events]
     subjects = [event.subject_id for event in events]
     await conn.execute(APPEND_EVENTS, kinds, subjects, [json.dumps(dict(event.payload)) if event.payload else "{}" for event in events])

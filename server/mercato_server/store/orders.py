@@ -1,14 +1,14 @@
 """Orders: checkout, history, and the changes of an order's state."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
 from mercato_server import failpoints
 from mercato_server.database.pool import Conn, Pool
-from mercato_server.database.transactions import patience, retry_conflicts, transaction
+from mercato_server.database.transactions import note, patience, retry_conflicts, transaction
 from mercato_server.domain.accounts import Actor
 from mercato_server.domain.carts import CartLine
 from mercato_server.domain.errors import IdempotencyKeyReused, MercatoError, OrderNotFound, OutOfStock
@@ -130,16 +130,10 @@ class Checkout:
 
 
 CheckoutResult = Order | Stored | MercatoError
-OnStock = Callable[..., None]
-"""Called with the ids of products."""
-
-
-def _ignore(*_product_ids: UUID) -> None:
-    """Keep nothing in memory that could be stale."""
 
 
 @retry_conflicts
-async def checkout(pool: "Pool", batch: Sequence[Checkout], *, currency: str, on_stock: OnStock = _ignore) -> list[CheckoutResult]:
+async def checkout(pool: "Pool", batch: Sequence[Checkout], *, currency: str) -> list[CheckoutResult]:
     """Turn each buyer's cart into an order, all of them in one transaction.
 
     A cart that cannot be served comes back as its error and is left as it was, as does that of a session that has ended; the others are
@@ -149,7 +143,6 @@ async def checkout(pool: "Pool", batch: Sequence[Checkout], *, currency: str, on
         pool: where to take a connection from.
         batch: the buyers, first come first served.
         currency: code of the shop's currency.
-        on_stock: told of the products that were sold, once they are.
     """
     async with transaction(pool, patience=patience(batch)) as conn:
         refused = await sessions.ended(conn, batch)
@@ -160,13 +153,7 @@ async def checkout(pool: "Pool", batch: Sequence[Checkout], *, currency: str, on
         failpoints.hit("checkout: locked")
         results = refused | await _serve(conn, buyers, carts, stock, currency)
         stored = used | await idempotency.settle(conn, [(buyer.key, results[buyer]) for buyer in buyers])
-    on_stock(*_sold(results.values()))
     return [stored[request.key] if request.key in stored else results[request] for request in batch]
-
-
-def _sold(results: Iterable[CheckoutResult]) -> set[UUID]:
-    placed = (result for result in results if isinstance(result, Order) and result.id)
-    return {line.product_id for order in placed for line in order.lines}
 
 
 async def _lock_carts(conn: "Conn", account_ids: Sequence[UUID]) -> tuple[dict[UUID, list[CartLine]], dict[UUID, int]]:
@@ -223,6 +210,8 @@ async def _place(
     )
     failpoints.hit("checkout: placed")
     orders = {account_id: _order(order_id, account_id, carts[account_id], currency, now) for order_id, account_id, now in rows}
+    note(conn, "order.placed", [order_id for order_id, _, _ in rows])
+    note(conn, "stock.changed", {line.product_id for order in orders.values() for line in order.lines})
     return {buyer: orders[buyer.account_id] for buyer in placed if buyer.account_id in orders}
 
 
@@ -263,19 +252,16 @@ class Change:
 
 
 @retry_conflicts
-async def transition(pool: "Pool", change: Change, key: IdempotencyKey | None = None, *, on_stock: OnStock = _ignore) -> Order | Stored:
-    """Move an order to another state; CANCELLED puts its units back into stock, in the same transaction, and tells `on_stock` of them.
+async def transition(pool: "Pool", change: Change, key: IdempotencyKey | None = None) -> Order | Stored:
+    """Move an order to another state; CANCELLED puts its units back into stock, in the same transaction.
 
     Raises OrderNotFound or OrderState.
     """
-    restocked: list[UUID] = []
     async with transaction(pool) as conn:
-        order = await once(conn, key, lambda: _change(conn, change, restocked))
-    on_stock(*restocked)
-    return order
+        return await once(conn, key, lambda: _change(conn, change))
 
 
-async def _change(conn: "Conn", change: Change, restocked: list[UUID]) -> Order:
+async def _change(conn: "Conn", change: Change) -> Order:
     row = await conn.fetchrow(LOCK_ORDER, change.order_id)
     if row is None or (change.owner_id is not None and row["account_id"] != change.owner_id):
         raise OrderNotFound(change.order_id)
@@ -286,8 +272,8 @@ async def _change(conn: "Conn", change: Change, restocked: list[UUID]) -> Order:
     happened = [Event(action, change.order_id, {"account_id": str(row["account_id"])})]
     if change.status is OrderStatus.CANCELLED:
         await conn.execute(LOCK_PRODUCTS, change.order_id)
-        restocked += [row["id"] for row in await conn.fetch(RESTOCK, change.order_id, actor_id)]
-        happened += [Event("stock.changed", product_id) for product_id in restocked]
+        restocked = await conn.fetch(RESTOCK, change.order_id, actor_id)
+        happened += [Event("stock.changed", row["id"]) for row in restocked]
     await events.append(conn, happened)
     if actor_id != row["account_id"] or change.status is not OrderStatus.CANCELLED:  # else its buyer cancels it, as any buyer may
         await audit_log.append(conn, change.actor, action, change.order_id, {"status": row["status"]}, {"status": change.status})
