@@ -87,3 +87,25 @@ async def test_a_batch_tells_once_of_all_that_its_buyers_bought(shop: Shop) -> N
     placed_ids = {uuid.UUID(order.response.decode()) for order in placed if isinstance(order, Stored)}
     assert len(placed_ids) == 2
     assert told == [{"order.placed": placed_ids, "stock.changed": {uuid.UUID(ball.id), uuid.UUID(bike.id)}}]
+
+
+async def test_stock_kept_for_several_old_keys_goes_to_the_first_buyer_with_a_new_one(shop: Shop) -> None:
+    admin, *buyers = [await shop.person(admin=not number) for number in range(6)]
+    ball = await shop.product(admin, stock=5)
+    first, second, lucky, _, modest = buyers
+    for again in (first, second):
+        await shop.add(again, ball)
+        await shop.checkout(again, "old")
+    await shop.pool.execute("DELETE FROM idempotency_keys")
+    for buyer in buyers:
+        await shop.add(buyer, ball, 1 if buyer is modest else 2)
+
+    wishes = [wish(buyer, "old" if buyer in (first, second) else "new") for buyer in buyers]
+    outcomes = await orders.checkout(shop.pool, wishes, currency="USD")
+
+    assert [type(outcome) for outcome in outcomes] == [IdempotencyKeyReused, IdempotencyKeyReused, Stored, OutOfStock, Stored]
+    assert await shop.stock(ball) == 0
+    sold = await shop.pool.fetch(
+        "SELECT account_id::text, quantity FROM orders JOIN order_items ON order_id = orders.id ORDER BY orders.id"
+    )
+    assert [tuple(row) for row in sold][2:] == [(modest.id, 1), (lucky.id, 2)]

@@ -171,19 +171,29 @@ async def _lock_carts(conn: "Conn", account_ids: Sequence[UUID]) -> tuple[dict[U
 async def _serve(
     conn: "Conn", buyers: Sequence[Checkout], carts: Mapping[UUID, Sequence[CartLine]], stock: Mapping[UUID, int], currency: str
 ) -> dict[Checkout, CheckoutResult]:
-    """Place the orders that the stock suffices for, first come first served, and return each buyer's order or error."""
-    outcomes = allocate([Basket(carts[buyer.account_id], buyer.terms, buyer.validate_only) for buyer in buyers], stock)
-    results: dict[Checkout, CheckoutResult] = {buyer: refusal for buyer, refusal in zip(buyers, outcomes, strict=True) if refusal}
-    accepted = [buyer for buyer in buyers if buyer not in results]
-    orders = await _place(conn, [buyer for buyer in accepted if not buyer.validate_only], carts, currency)
-    results |= await _draft(conn, [buyer for buyer in accepted if buyer.validate_only], carts, currency)
-    results |= {buyer: orders.get(buyer) or IdempotencyKeyReused() for buyer in accepted if not buyer.validate_only}
-    short = [buyer for buyer in buyers if isinstance(results[buyer], OutOfStock)]
-    if short and any(isinstance(result, IdempotencyKeyReused) for result in results.values()):  # what was kept for those is free again
-        left = Counter(stock)
+    """Place the orders that the stock suffices for, first come first served, and return each buyer's order or error.
+
+    A key that belongs to an earlier order is found out by placing, when its buyer has kept stock from others. Those who were short are then
+    served from what is left. Each round but the last finds such a key, so there are at most as many rounds as buyers.
+    """
+    results: dict[Checkout, CheckoutResult] = {}
+    waiting, left = buyers, stock
+    while waiting:
+        outcomes = allocate([Basket(carts[buyer.account_id], buyer.terms, buyer.validate_only) for buyer in waiting], left)
+        refused = {buyer: refusal for buyer, refusal in zip(waiting, outcomes, strict=True) if refusal}
+        accepted = [buyer for buyer in waiting if buyer not in refused]
+        orders = await _place(conn, [buyer for buyer in accepted if not buyer.validate_only], carts, currency)
+        drafts = await _draft(conn, [buyer for buyer in accepted if buyer.validate_only], carts, currency)
+        reused: dict[Checkout, CheckoutResult] = {
+            buyer: IdempotencyKeyReused() for buyer in accepted if buyer not in orders and buyer not in drafts
+        }
+        results |= refused | orders | drafts | reused
+        if not reused:
+            break
+        waiting = [buyer for buyer, refusal in refused.items() if isinstance(refusal, OutOfStock)]
+        left = Counter(left)
         for order in orders.values():
             left.subtract({line.product_id: line.quantity for line in order.lines})
-        results |= await _serve(conn, short, carts, left, currency)
     return results
 
 
