@@ -23,8 +23,8 @@ MISSES = Batching(batch_max=256, in_flight_max=2, beside_min=256)
 """One query for all that is missed while the one before runs."""
 LISTED = ("product.created", "product.updated", "product.deleted", "product.undeleted")
 """Events that may change what a list holds; a change of stock does so only where a list is of what is in stock."""
-
 KINDS = (*LISTED, "stock.changed")
+"""Events that change a product."""
 
 Products = Mapping[UUID, bytes]
 Kept = TypeVar("Kept")
@@ -37,7 +37,18 @@ class Loaded(NamedTuple):
     snapshot: Snapshot | None
 
 
-class Moment(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class LoadedPage:
+    """A page of a list: its serialized products in their order, the serialized rest of its fields, and the snapshot of the read."""
+
+    products: Products
+    rest: bytes
+    snapshot: Snapshot
+    in_stock: bool = False
+    """Whether the list is of what is in stock."""
+
+
+class _Moment(NamedTuple):
     """The epochs of which products there are, and of any stock, when a read began."""
 
     listing: int
@@ -45,10 +56,10 @@ class Moment(NamedTuple):
 
 
 @dataclass(eq=False, slots=True)
-class Reading:
+class _Reading:
     """A read of the database that is under way, and what the feed has brought since it began."""
 
-    began: Moment
+    began: _Moment
     heard: set[int] = field(default_factory=set)
     """Transactions whose events the feed has brought meanwhile."""
     lost: bool = False
@@ -57,17 +68,6 @@ class Reading:
     def is_current(self, snapshot: Snapshot) -> bool:
         """Tell whether the read has seen all that the feed has brought meanwhile."""
         return not self.lost and all(map(snapshot.shows, self.heard))
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """The response to a list request: the ids of its products, the serialized rest of its fields, and all of it in one piece."""
-
-    ids: tuple[UUID, ...]
-    rest: bytes
-    whole: bytes
-    in_stock: bool = False
-    """Whether the list is of what is in stock."""
 
 
 class _Product(NamedTuple):
@@ -83,7 +83,7 @@ class _Page:
     whole: bytes
     in_stock: bool
     snapshot: Snapshot
-    read: Moment
+    read: _Moment
     stocks_heard: int
     """How many polls had brought changes of products when `whole` was put together."""
 
@@ -120,29 +120,19 @@ class CatalogCache:
         self._epochs = epochs
         self._products: LRUCache[bytes, _Product] = LRUCache(products_max)
         self._pages: LRUCache[bytes, _Page] = LRUCache(pages_max if products_max else 0)
-        self._readings: set[Reading] = set()
+        self._readings: set[_Reading] = set()
         self._stocks_heard = 0
         self._misses: Coalescer[Collection[UUID], Products] = Coalescer(self._serve, party=lambda _: object(), batching=MISSES)
         self.coalescers: Coalescers = {"get_product": self._misses}
         self.products_read, self.pages_read = Tally(), Tally()
         listener.subscribe(KINDS, self._hear, self._forget_all)
 
-    @contextmanager
-    def reading(self) -> Iterator[Reading]:
-        """Watch the feed during a block that reads what shall be kept."""
-        reading = Reading(self._now)
-        self._readings.add(reading)
-        try:
-            yield reading
-        finally:
-            self._readings.discard(reading)
-
     @property
     def sizes(self) -> tuple[int, int]:
         """Return how many products and pages are kept."""
         return len(self._products), len(self._pages)
 
-    def product(self, key: bytes) -> bytes | None:
+    def known_product(self, key: bytes) -> bytes | None:
         """Return a product by its id as text, or None if it is not known for sure."""
         found = self._known(key) if self._listener.current else None
         self.products_read.hits += found is not None
@@ -150,12 +140,12 @@ class CatalogCache:
 
     async def products(self, ids: Collection[UUID]) -> dict[UUID, bytes]:
         """Return those of the products that are on sale; what is not known is read, together with what others miss."""
-        known = {id_: found for id_ in ids if (found := self.product(_key(id_)))}
+        known = {id_: found for id_ in ids if (found := self.known_product(_key(id_)))}
         missed = [id_ for id_ in ids if id_ not in known]
         self.products_read.misses += len(missed)
         return {**known, **await self._misses(missed)} if missed else known
 
-    def page(self, request: bytes) -> bytes | None:
+    def known_page(self, request: bytes) -> bytes | None:
         """Return the response to a serialized list request, or None if the page or one of its products is not known for sure."""
         now = self._now
         page = self._page(request, now)
@@ -170,29 +160,24 @@ class CatalogCache:
         self.pages_read.hits += 1
         return page.whole
 
-    async def refreshed_page(self, request: bytes) -> bytes | None:
-        """Return the response to a list request of which it is known which products it holds, though not all of these, or None."""
-        self.pages_read.misses += 1
-        page = self._page(request, self._now)
-        if page is None:
-            return None
-        ids = [UUID(key.decode()) for key in page.keys]
-        products = await self.products(ids)
-        return response([products[id_] for id_ in ids], page.rest) if len(products) == len(ids) else None
+    async def page(self, request: bytes | None, load: Callable[[], Awaitable[LoadedPage]]) -> bytes:
+        """Return the response to a serialized list request that is not known as a whole (`known_page`).
 
-    def keep_products(self, products: Products, reading: Reading, snapshot: Snapshot) -> None:
-        """Remember products that were read in a snapshot, unless any product has changed since."""
-        if not self._products.maxsize or not reading.is_current(snapshot):
-            return
-        kept = {(key := _key(id_)): _Product(product, self._epochs.of(slot(key)), snapshot) for id_, product in products.items()}
-        if reading.began.stock == self._epochs.of(STOCK):
-            self._products.update(kept)
-
-    def keep_page(self, request: bytes, page: Page, reading: Reading, snapshot: Snapshot) -> None:
-        """Remember the page that answers a serialized request and was read in a snapshot, unless one of the two is too long."""
-        if self._pages.maxsize and len(request) <= REQUEST_MAX and len(page.whole) <= PAGE_MAX and reading.is_current(snapshot):
-            keys = tuple(map(_key, page.ids))
-            self._pages[request] = _Page(keys, page.rest, page.whole, page.in_stock, snapshot, reading.began, self._stocks_heard)
+        If it is known which products it holds, only those are read that are not known; else `load` reads the page. A request of None, for
+        a page that is not the first, is always read. The products of any page are kept.
+        """
+        if request is not None:
+            self.pages_read.misses += 1
+            if (refreshed := await self._refreshed(request)) is not None:
+                return refreshed
+        with self._reading() as reading:
+            loaded = await load()
+        whole = response(loaded.products.values(), loaded.rest)
+        if reading.is_current(loaded.snapshot):
+            self._keep_products(loaded, reading)
+            if request is not None:
+                self._keep_page(request, loaded, whole, reading)
+        return whole
 
     def tell(self, changes: Changes) -> None:
         """Let every worker of this host know what a transaction of this one has changed, before any call is answered so.
@@ -206,8 +191,41 @@ class CatalogCache:
             self._epochs.tell([STOCK, *slots, *relisted, STOCK])
 
     @property
-    def _now(self) -> Moment:
-        return Moment(self._epochs.of(LISTING), self._epochs.of(STOCK))
+    def _now(self) -> _Moment:
+        return _Moment(self._epochs.of(LISTING), self._epochs.of(STOCK))
+
+    @contextmanager
+    def _reading(self) -> Iterator[_Reading]:
+        """Watch the feed during a block that reads what shall be kept."""
+        reading = _Reading(self._now)
+        self._readings.add(reading)
+        try:
+            yield reading
+        finally:
+            self._readings.discard(reading)
+
+    async def _refreshed(self, request: bytes) -> bytes | None:
+        """Return the response of a page of which it is known which products it holds, though not all of these, or None."""
+        page = self._page(request, self._now)
+        if page is None:
+            return None
+        ids = [UUID(key.decode()) for key in page.keys]
+        products = await self.products(ids)
+        return response([products[id_] for id_ in ids], page.rest) if len(products) == len(ids) else None
+
+    def _keep_products(self, loaded: LoadedPage, reading: _Reading) -> None:
+        """Remember the products of a page, unless any product has changed since its read began."""
+        if not self._products.maxsize:
+            return
+        kept = {(key := _key(id_)): _Product(each, self._epochs.of(slot(key)), loaded.snapshot) for id_, each in loaded.products.items()}
+        if reading.began.stock == self._epochs.of(STOCK):  # read after the epochs of the products: `tell` changes it before them
+            self._products.update(kept)
+
+    def _keep_page(self, request: bytes, loaded: LoadedPage, whole: bytes, reading: _Reading) -> None:
+        """Remember the page that answers a request, unless one of the two is too long."""
+        if self._pages.maxsize and len(request) <= REQUEST_MAX and len(whole) <= PAGE_MAX:
+            keys = tuple(map(_key, loaded.products))
+            self._pages[request] = _Page(keys, loaded.rest, whole, loaded.in_stock, loaded.snapshot, reading.began, self._stocks_heard)
 
     def _hear(self, news: Sequence[News]) -> None:
         """Forget what was read before the transactions of these events were to be seen."""
@@ -237,7 +255,7 @@ class CatalogCache:
         found = self._products.get(key)
         return found.content if found and found.epoch == self._epochs.of(slot(key)) else None
 
-    def _page(self, request: bytes, now: Moment) -> _Page | None:
+    def _page(self, request: bytes, now: _Moment) -> _Page | None:
         """Return a page that still holds what it did, though what it holds may have changed."""
         page = self._pages.get(request) if self._listener.current else None
         if page is None or page.read.listing != now.listing or (page.in_stock and page.read.stock != now.stock):
@@ -247,7 +265,7 @@ class CatalogCache:
     async def _serve(self, calls: Sequence[Collection[UUID]]) -> list[Products]:
         """Read what several calls miss."""
         missed = {id_: self._epochs.of(slot(_key(id_))) for ids in calls for id_ in ids}
-        with self.reading() as reading:
+        with self._reading() as reading:
             found, snapshot = await self._load(missed)
         if snapshot and self._products.maxsize and reading.is_current(snapshot):
             self._products.update({_key(id_): _Product(product, missed[id_], snapshot) for id_, product in found.items()})

@@ -5,7 +5,7 @@ from dataclasses import replace
 from uuid import UUID
 
 from mercato.v1 import catalog_pb2
-from mercato_server.cache.catalog_cache import CatalogCache, Loaded, Page, response
+from mercato_server.cache.catalog_cache import CatalogCache, Loaded, LoadedPage, response
 from mercato_server.config.settings import Limits
 from mercato_server.database.pool import Pool
 from mercato_server.domain.catalog import (
@@ -19,6 +19,7 @@ from mercato_server.domain.catalog import (
 )
 from mercato_server.domain.errors import ProductNotFound
 from mercato_server.domain.orders import REASON_MAX
+from mercato_server.domain.paging import Page
 from mercato_server.handlers import convert
 from mercato_server.handlers.idempotency import Answer, Idempotency, answer
 from mercato_server.handlers.pages import Pager
@@ -47,7 +48,7 @@ class CatalogHandler:
     """Products, stock and categories."""
 
     def __init__(self, pool: "Pool", pager: Pager, idempotency: Idempotency, limits: Limits, currency: str, cache: CatalogCache) -> None:
-        self.cached = {"GetProduct": self._cached_product, "ListProducts": cache.page}
+        self.cached = {"GetProduct": self._cached_product, "ListProducts": cache.known_page}
         self._cache = cache
         self._pool = pool
         self._pager = pager
@@ -63,20 +64,7 @@ class CatalogHandler:
         query = f"products {wanted} {order}"
         page = self._pager.page(request, query, skip=request.skip)
         key = request.SerializeToString() if page.after is None and not page.skip else None
-        if key is not None and (refreshed := await self._cache.refreshed_page(key)) is not None:
-            return refreshed
-        with self._cache.reading() as reading:
-            found, last, snapshot = await product_lists.products(self._pool, wanted, order, page)
-            size, spelling = None, page.after.spelling if page.after else None
-            if request.include_total_size:
-                size = await product_lists.count(self._pool, wanted, self._limits.total_size_max, spelling)
-        products = {product.id: self._product(product).SerializeToString() for product in found}
-        rest = catalog_pb2.ListProductsResponse(next_page_token=self._pager.next_token(last, query), total_size=size).SerializeToString()
-        whole = response(products.values(), rest)
-        self._cache.keep_products(products, reading, snapshot)
-        if key is not None:
-            self._cache.keep_page(key, Page(tuple(products), rest, whole, in_stock=wanted.in_stock), reading, snapshot)
-        return whole
+        return await self._cache.page(key, lambda: self._load(wanted, order, page, query, counted=request.include_total_size))
 
     async def GetProduct(self, request: catalog_pb2.GetProductRequest, _context: Context) -> Answer:
         """Return a product on sale."""
@@ -193,12 +181,22 @@ class CatalogHandler:
         key = self._idempotency.key(context, request, convert.category)
         return answer(context, await catalog.delete_category(self._pool, category_id, context.actor, key), convert.category)
 
+    async def _load(self, wanted: ProductFilter, order: ProductOrder, page: Page, query: str, *, counted: bool) -> LoadedPage:
+        """Read a page of a list, and count the list if that is wanted."""
+        found, last, snapshot = await product_lists.products(self._pool, wanted, order, page)
+        size, spelling = None, page.after.spelling if page.after else None
+        if counted:
+            size = await product_lists.count(self._pool, wanted, self._limits.total_size_max, spelling)
+        rest = catalog_pb2.ListProductsResponse(next_page_token=self._pager.next_token(last, query), total_size=size)
+        products = {product.id: self._product(product).SerializeToString() for product in found}
+        return LoadedPage(products, rest.SerializeToString(), snapshot, in_stock=wanted.in_stock)
+
     def _product(self, product: Product) -> catalog_pb2.Product:
         return convert.product(product, self._currency)
 
     def _cached_product(self, request: bytes) -> bytes | None:
         """Answer GetProduct from memory: its one field is the id, which is the key as it stands."""
-        return self._cache.product(request[2:]) if request[:2] == ID_FIELD else None
+        return self._cache.known_product(request[2:]) if request[:2] == ID_FIELD else None
 
     def _draft(self, check: Checks, product: catalog_pb2.Product, fields: Collection[str]) -> ProductDraft:
         """Check the fields of a product that are to be written; the others keep the draft's defaults."""
