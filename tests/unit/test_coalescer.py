@@ -1,17 +1,20 @@
 """The coalescer, over functions that tell what they were given."""
 
 import asyncio
+import time
 from collections.abc import Sequence
+from contextvars import ContextVar
 
 import pytest
 
 from mercato_server.config.settings import Batching
 from mercato_server.database.batching import Coalescer
 from mercato_server.database.transactions import deadline
-from mercato_server.domain.errors import CartEmpty, Conflict, DatabaseUnavailable, MercatoError, Overloaded
+from mercato_server.domain.errors import CartEmpty, Conflict, DatabaseUnavailable, DeadlineExceeded, MercatoError, Overloaded
 from support.patience import patient
 
 Request = tuple[str, int]
+caller: ContextVar[str] = ContextVar("caller", default="none")
 
 
 class Store:
@@ -19,6 +22,8 @@ class Store:
 
     def __init__(self) -> None:
         self.batches: list[list[Request]] = []
+        self.seen: list[tuple[str, float | None]] = []
+        """The caller, and the deadline, in the context of each batch."""
         self.open = asyncio.Event()
         self.open.set()
         self.failing: type[Exception] | None = None
@@ -26,6 +31,7 @@ class Store:
 
     async def serve(self, batch: Sequence[Request]) -> list[str | MercatoError]:
         self.batches.append(list(batch))
+        self.seen.append((caller.get(), deadline.get()))
         await self.open.wait()
         if self.failing and (len(batch) > 1 or batch[0] in self.refused):
             raise self.failing
@@ -179,12 +185,120 @@ async def test_a_caller_who_leaves_takes_nobody_along() -> None:
     assert store.batches == [[("a", 0), ("b", 0)], [("d", 0), ("a", 1)]]
 
 
-async def until_late(calls: Coalescer[Request, str], request: Request) -> str:
-    """Call as the server does, with a deadline that is near."""
-    until = asyncio.get_running_loop().time() + 0.02
+async def as_caller(calls: Coalescer[Request, str], request: Request, until: float | None) -> str:
+    """Call as the server does, in a context of the caller's own."""
+    caller.set(request[0])
     deadline.set(until)
     async with asyncio.timeout_at(until):
         return await calls(request)
+
+
+async def until_late(calls: Coalescer[Request, str], request: Request, after_s: float = 0.02) -> str:
+    """Call with a deadline that is near."""
+    return await as_caller(calls, request, asyncio.get_running_loop().time() + after_s)
+
+
+async def test_a_batch_inherits_no_context_but_the_deadline_of_its_most_patient_caller() -> None:
+    store = Store()
+    store.failing, store.refused = ZeroDivisionError, {("b", 0)}
+    calls = coalescer(store)
+    soon = asyncio.get_running_loop().time() + patient()
+    untils = [soon, soon + 2, soon + 1]
+    await asyncio.gather(*(as_caller(calls, (name, 0), at) for name, at in zip("abc", untils, strict=True)), return_exceptions=True)
+    assert store.seen == [("none", soon + 2), *(("none", at) for at in untils)]  # the batch fails, so each is run again
+    store.failing = None
+    await asyncio.gather(as_caller(calls, ("a", 1), soon), as_caller(calls, ("b", 1), None))
+    assert store.seen[-1] == ("none", None)
+
+
+async def test_a_runner_that_goes_on_keeps_nothing_of_the_batch_before() -> None:
+    store = Store()
+    calls = coalescer(store, in_flight_max=1)
+    store.open.clear()
+    soon = asyncio.get_running_loop().time() + patient()
+    first = asyncio.ensure_future(as_caller(calls, ("a", 0), soon))
+    await settle()
+    second = asyncio.ensure_future(as_caller(calls, ("b", 0), None))
+    await settle()
+    store.open.set()
+    assert [await first, await second] == ["a0", "b0"]
+    assert store.seen == [("none", soon), ("none", None)]
+
+
+async def test_calls_without_a_party_never_wait_for_each_other() -> None:
+    store = Store()
+    calls: Coalescer[Request, str] = Coalescer(store.serve, batching=Batching(in_flight_max=2, beside_min=1))
+    store.open.clear()
+    tasks = start(calls, ("a", 0), ("a", 1))
+    await settle()
+    tasks += start(calls, ("a", 2))
+    await settle()
+    assert store.batches == [[("a", 0), ("a", 1)], [("a", 2)]]
+    store.open.set()
+    assert await asyncio.gather(*tasks) == ["a0", "a1", "a2"]
+
+
+async def test_a_call_whose_time_ends_in_the_queue_frees_its_place_and_is_never_served() -> None:
+    store = Store()
+    calls = coalescer(store, in_flight_max=1, queue_max=2)
+    store.open.clear()
+    [first] = start(calls, ("a", 0))
+    await settle()
+    [patient_one] = start(calls, ("b", 0))
+    late = asyncio.ensure_future(until_late(calls, ("c", 0)))
+    await settle()
+    with pytest.raises(Overloaded):
+        await calls(("d", 0))
+    with pytest.raises(DeadlineExceeded):
+        await late
+    [taken_in] = start(calls, ("d", 0))
+    await settle()
+    store.open.set()
+    assert [await task for task in (first, patient_one, taken_in)] == ["a0", "b0", "d0"]
+    assert store.batches == [[("a", 0)], [("b", 0), ("d", 0)]]
+
+
+async def test_each_call_in_the_queue_ends_by_its_own_deadline_in_whatever_order_they_came() -> None:
+    store = Store()
+    calls = coalescer(store, in_flight_max=1)
+    store.open.clear()
+    [first] = start(calls, ("a", 0))
+    await settle()
+    ended: list[str] = []
+
+    async def wait(name: str, after_s: float) -> None:
+        with pytest.raises(DeadlineExceeded):
+            await until_late(calls, (name, 0), after_s)
+        ended.append(name)
+
+    await asyncio.gather(wait("c", 0.06), wait("b", 0.03), wait("d", 0.09))
+    assert ended == ["b", "c", "d"]
+    store.open.set()
+    assert await first == "a0"
+    assert store.batches == [[("a", 0)]]
+
+
+async def test_what_the_queue_answers_counts_though_the_deadline_comes_in_the_same_turn_of_the_event_loop() -> None:
+    store = Store()
+    calls = coalescer(store, in_flight_max=1)
+    store.open.clear()
+    [first] = start(calls, ("a", 0))
+    await settle()
+    late = [asyncio.ensure_future(until_late(calls, ("a", number))) for number in range(1, 4)]
+    await settle()
+    time.sleep(0.04)  # noqa: ASYNC251 - a busy event loop, which is late for the timers of all
+    outcomes = await asyncio.gather(*late, return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [Conflict] * 3
+    store.open.set()
+    assert await first == "a0"
+
+
+async def test_a_batch_that_fails_by_its_deadline_is_not_run_again() -> None:
+    store = Store()
+    store.failing = DeadlineExceeded
+    outcomes = await asyncio.gather(*start(coalescer(store), ("a", 0), ("b", 0)), return_exceptions=True)
+    assert [type(outcome) for outcome in outcomes] == [DeadlineExceeded] * 2
+    assert len(store.batches) == 1
 
 
 async def test_a_call_whose_time_ends_behind_another_of_its_party_can_be_repeated_and_is_not_served() -> None:
@@ -194,7 +308,7 @@ async def test_a_call_whose_time_ends_behind_another_of_its_party_can_be_repeate
     [first] = start(calls, ("a", 0))
     await settle()
     outcomes = await asyncio.gather(until_late(calls, ("a", 1)), until_late(calls, ("b", 0)), return_exceptions=True)
-    assert [type(outcome) for outcome in outcomes] == [Conflict, TimeoutError]
+    assert [type(outcome) for outcome in outcomes] == [Conflict, DeadlineExceeded]
     store.open.set()
     assert await first == "a0"
     assert store.batches == [[("a", 0)]]
@@ -217,3 +331,20 @@ async def test_a_caller_who_leaves_before_the_time_is_up_hears_nothing() -> None
     with pytest.raises(asyncio.CancelledError):
         await second
     store.open.set()
+
+
+async def test_a_caller_who_leaves_the_queue_frees_its_place() -> None:
+    store = Store()
+    calls = coalescer(store, in_flight_max=1, queue_max=1)
+    store.open.clear()
+    [first] = start(calls, ("a", 0))
+    await settle()
+    [left] = start(calls, ("b", 0))
+    await settle()
+    left.cancel()
+    await settle()
+    [taken_in] = start(calls, ("c", 0))
+    await settle()
+    store.open.set()
+    assert [await first, await taken_in] == ["a0", "c0"]
+    assert store.batches == [[("a", 0)], [("c", 0)]]

@@ -122,7 +122,7 @@ class CatalogCache:
         self._pages: LRUCache[bytes, _Page] = LRUCache(pages_max if products_max else 0)
         self._readings: set[_Reading] = set()
         self._stocks_heard = 0
-        self._misses: Coalescer[Collection[UUID], Products] = Coalescer(self._serve, party=lambda _: object(), batching=MISSES)
+        self._misses: Coalescer[Collection[UUID], Products] = Coalescer(self._serve, batching=MISSES)
         self.coalescers: Coalescers = {"get_product": self._misses}
         self.products_read, self.pages_read = Tally(), Tally()
         listener.subscribe(KINDS, self._hear, self._forget_all)

@@ -1,66 +1,83 @@
 """The group commit of the application: calls that arrive while a batch is under way become the next batch."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Mapping, Sequence
+from contextvars import Context
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from mercato_server.config.settings import Batching
 from mercato_server.database.pool import refusal
 from mercato_server.database.transactions import deadline
-from mercato_server.domain.errors import Conflict, DatabaseUnavailable, MercatoError, Overloaded
+from mercato_server.domain.errors import Conflict, DatabaseUnavailable, DeadlineExceeded, MercatoError, Overloaded
 
 Request = TypeVar("Request")
 Result = TypeVar("Result")
 
-EARLY_S = 0.002
-"""Timers of uvloop count whole milliseconds, so they may go off this much before their time."""
+HEAD_START_S = 0.005
+"""A waiting call is answered this long before its deadline, so before its caller cancels it. uvloop rounds timers to milliseconds."""
 
 
 @dataclass(slots=True, eq=False)
 class _Call(Generic[Request, Result]):
-    """A caller who waits: what is asked, for whom others must wait, until when, and where the answer goes."""
+    """A request, whose it is, the deadline of its caller (infinite without one), and the future that the caller awaits."""
 
     request: Request
     party: Hashable
-    until: float | None
+    until: float
     answer: "asyncio.Future[Result]"
+    given_up: MercatoError | None = None
+    """Why the queue answered the call itself."""
 
 
 class Coalescer(Generic[Request, Result]):
     """Turns a function of many requests into one of a single request.
 
-    A lone call is a batch of one and waits for nothing; no timer delays anybody. Requests are served in the order of arrival, but two of
-    one party are never under way together, so they behave as if one came after the other. A caller who is cancelled leaves; a request
-    that is refused is its caller's own; and if a batch fails as a whole, each of its requests is run again by itself.
+    A lone call is a batch of one and waits for nothing: no timer delays a call. Requests are served in the order of arrival, but two of
+    one party are never under way together, so they behave as if one came after the other. A request that is refused is its caller's own;
+    if a batch fails as a whole, each of its requests is run again by itself.
+
+    A call that is cancelled, or whose deadline comes, while it waits leaves the queue and is never served. A batch runs in an empty
+    context: of its callers' context variables it has the deadline alone, that of the most patient.
     """
 
     def __init__(
         self,
         serve: Callable[[Sequence[Request]], Awaitable[Sequence[Result | MercatoError]]],
         *,
-        party: Callable[[Request], Hashable],
+        party: Callable[[Request], Hashable] | None = None,
         batching: Batching,
     ) -> None:
-        """Prepare; `serve` answers a list of requests in order, and `party` tells whose a request is."""
+        """Prepare; `serve` answers a list of requests in order, and `party` tells whose a request is: without it none waits for another."""
         self._serve = serve
         self._party = party
         self._batching = batching
-        self._queue: list[_Call[Request, Result]] = []
+        self._queue: dict[_Call[Request, Result], None] = {}
         self._parties: set[Hashable] = set()
         self._runners = 0
         self.batches = self.calls = 0  # that were served so far, or failed
         self._tasks: set[asyncio.Task[None]] = set()
+        self._alarm: asyncio.TimerHandle | None = None
+        self._due = math.inf
+        """The deadline that the alarm is set for: no call in the queue has an earlier one."""
 
     async def __call__(self, request: Request) -> Result:
         """Return the answer to one request.
 
-        Raises what it was refused for, Overloaded if too many wait, or Conflict if its time ends while another of its party is served.
+        Raises what it was refused for, or Overloaded if too many wait. If the deadline comes while it waits, raises Conflict where another
+        call of its party is under way, else DeadlineExceeded.
         """
         if len(self._queue) >= self._batching.queue_max:
             raise Overloaded("too many calls are waiting; try again")
-        call: _Call[Request, Result] = _Call(request, self._party(request), deadline.get(), asyncio.get_running_loop().create_future())
-        self._queue.append(call)
+        party = self._party(request) if self._party else None
+        until = deadline.get()
+        call: _Call[Request, Result] = _Call(
+            request, party, math.inf if until is None else until, asyncio.get_running_loop().create_future()
+        )
+        self._queue[call] = None
+        if call.until < self._due:
+            self._set_alarm(call.until)
         enough = len(self._queue) >= self._batching.beside_min
         if self._runners == 0 or (enough and self._runners < self._batching.in_flight_max):
             self._runners += 1
@@ -68,17 +85,34 @@ class Coalescer(Generic[Request, Result]):
         try:
             return await call.answer
         except asyncio.CancelledError:
-            if self._only_waited(call):
-                raise Conflict("another call of this account is under way; nothing was changed, try again") from None
+            if call.given_up:  # in the same turn of a busy event loop, so the caller has not heard of it yet
+                raise call.given_up from None
+            self._queue.pop(call, None)
             raise
 
-    def _only_waited(self, call: _Call[Request, Result]) -> bool:
-        """Tell whether a call's time ran out while it waited for another of its party, so that it can be repeated."""
-        late = call.until is not None and asyncio.get_running_loop().time() >= call.until - EARLY_S
-        return late and call.party in self._parties and call in self._queue
+    def _set_alarm(self, until: float) -> None:
+        """Let one timer, for the earliest deadline in the queue, serve all that wait: most calls set none."""
+        if self._alarm:
+            self._alarm.cancel()
+        self._due = until
+        self._alarm = asyncio.get_running_loop().call_at(until - HEAD_START_S, self._give_up)
+
+    def _give_up(self) -> None:
+        """Answer the calls that waited until their deadline, and set the alarm for the others."""
+        now = asyncio.get_running_loop().time()  # a busy event loop may be late for several
+        due, self._due, self._alarm = max(self._due, now), math.inf, None
+        late = [call for call in self._queue if call.until <= due]
+        for call in late:
+            del self._queue[call]
+            if not call.answer.done():
+                call.given_up = _busy() if call.party in self._parties else DeadlineExceeded()
+                call.answer.set_exception(call.given_up)
+        earliest = min((call.until for call in self._queue), default=math.inf)
+        if earliest < math.inf:
+            self._set_alarm(earliest)
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.ensure_future(work)
+        task = asyncio.get_running_loop().create_task(work, context=Context())
         self._tasks.add(task)  # the event loop itself keeps no hold of a task
         task.add_done_callback(self._tasks.discard)
 
@@ -96,28 +130,29 @@ class Coalescer(Generic[Request, Result]):
     def _take(self) -> list[_Call[Request, Result]]:
         """Take the next batch out of the queue: the first of each party that is not under way."""
         batch: list[_Call[Request, Result]] = []
-        left: list[_Call[Request, Result]] = []
         for call in self._queue:
-            if call.answer.done():  # its caller has left
+            if len(batch) == self._batching.batch_max:
+                break
+            if call.party in self._parties or call.answer.done():  # done: its caller has just left
                 continue
-            if len(batch) < self._batching.batch_max and call.party not in self._parties:
+            if call.party is not None:
                 self._parties.add(call.party)
-                batch.append(call)
-            else:
-                left.append(call)
-        self._queue = left
+            batch.append(call)
+        for call in batch:
+            del self._queue[call]
         return batch
 
     async def _answer(self, batch: list[_Call[Request, Result]]) -> None:
         alone = len(batch) == 1
         self.batches += 1
         self.calls += len(batch)
-        limits = [call.until for call in batch]
-        deadline.set(None if None in limits else max(limits))  # type: ignore[type-var] # no None is left in there
+        latest = max(call.until for call in batch)
+        deadline.set(None if latest == math.inf else latest)
         try:
             results = await self._serve([call.request for call in batch])
         except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to the callers
-            if alone or isinstance(refusal(error) or error, DatabaseUnavailable):
+            in_vain = isinstance(error, DeadlineExceeded) or isinstance(refusal(error) or error, DatabaseUnavailable)
+            if alone or in_vain:
                 self._done(batch, [error] * len(batch))
             else:
                 for call in batch:
@@ -141,6 +176,10 @@ class Coalescer(Generic[Request, Result]):
                 call.answer.set_exception(result)
             else:
                 call.answer.set_result(result)
+
+
+def _busy() -> Conflict:
+    return Conflict("another call of this account is under way; nothing was changed, try again")
 
 
 Coalescers = Mapping[str, Coalescer[Any, Any]]

@@ -25,9 +25,7 @@ class CartHandler:
         self._pool = pool
         self._idempotency = idempotency
         self._currency = currency
-        self._read: Coalescer[UUID, Lines] = Coalescer(
-            lambda accounts: carts.get(pool, accounts), party=lambda _: object(), batching=batching
-        )
+        self._read: Coalescer[UUID, Lines] = Coalescer(lambda accounts: carts.get(pool, accounts), batching=batching)
         self._add: Coalescer[LineChange, Lines | Stored] = Coalescer(
             lambda changes: carts.add(pool, changes), party=lambda change: change.account_id, batching=batching
         )
