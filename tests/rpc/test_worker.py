@@ -14,7 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2
 
 from mercato.rpcs import rpcs
-from mercato.v1 import auth_pb2, catalog_pb2, catalog_pb2_grpc, order_pb2
+from mercato.v1 import auth_pb2, cart_pb2, catalog_pb2, catalog_pb2_grpc, order_pb2
 from mercato_server.config.settings import Limits, Settings
 from mercato_server.database import migrations
 from mercato_server.database.pool import Pool, small_pool
@@ -102,12 +102,25 @@ ANY_PRODUCT = catalog_pb2.GetProductRequest(product_id="0198c5f2-7a3e-7c4d-9b1e-
 ASLEEP = "SELECT count(*) = 0 FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
 
 
-async def test_a_call_ends_at_its_deadline_and_so_does_its_statement(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mercato_server.store.catalog.GET_PRODUCTS", SLOW)
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await shop.catalog.GetProduct(ANY_PRODUCT, timeout=0.3)
-    assert caught.value.code() is StatusCode.DEADLINE_EXCEEDED
-    await until(partial(shop.pool.fetchval, ASLEEP))
+ENDLESS = "SELECT id FROM pg_sleep(86400), unnest($1::uuid[]) AS id"
+
+
+@pytest.mark.parametrize("statement", ["carts.GET_CARTS", "catalog.GET_PRODUCTS", "sessions.GET_ROLES"])
+async def test_a_call_ends_at_its_deadline_and_so_does_its_statement(
+    settings: Settings, pool: "Pool", monkeypatch: pytest.MonkeyPatch, statement: str
+) -> None:
+    async with worker(replace(settings, limits=Limits(statement_timeout_s=86_400)), pool) as shop:
+        buyer = await shop.person()
+        monkeypatch.setattr(f"mercato_server.store.{statement}", ENDLESS)
+        for _ in range(2):
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await (
+                    shop.catalog.GetProduct(ANY_PRODUCT, timeout=0.3)
+                    if statement == "catalog.GET_PRODUCTS"
+                    else shop.carts.GetCart(cart_pb2.GetCartRequest(), metadata=buyer.metadata, timeout=0.3)
+                )
+            assert caught.value.code() is StatusCode.DEADLINE_EXCEEDED
+        await until(partial(pool.fetchval, ASLEEP))
 
 
 async def served(settings: Settings, call: Any) -> Refusal:

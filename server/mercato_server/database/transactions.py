@@ -19,7 +19,7 @@ import asyncpg
 
 from mercato_server import failpoints
 from mercato_server.database.pool import Changes, Conn, Connection, Pool, PooledConn
-from mercato_server.domain.errors import DatabaseUnavailable
+from mercato_server.domain.errors import DatabaseUnavailable, DeadlineExceeded
 
 Params = ParamSpec("Params")
 Result = TypeVar("Result")
@@ -144,17 +144,28 @@ def _ours(conn: "Conn") -> Connection:
     return cast("Connection", conn)
 
 
-def time_left() -> float | None:
-    """Return the seconds that are left to the caller, None for all there are: the `timeout` of a statement outside of transactions."""
-    until = deadline.get()
-    return None if until is None else max(until - asyncio.get_running_loop().time(), SHORTEST_S)
+@asynccontextmanager
+async def connection(pool: "Pool") -> AsyncIterator["Conn"]:
+    """Give a connection for reads that need no transaction. The caller's deadline ends the block, whatever it waits for.
+
+    Raises DeadlineExceeded then.
+    """
+    scope = asyncio.timeout_at(deadline.get())
+    try:
+        async with scope, pool.acquire() as conn:
+            yield conn
+    except TimeoutError:
+        if scope.expired():
+            raise DeadlineExceeded from None
+        raise
 
 
 def _begin(patience: float) -> str:
     """Return BEGIN with the limits of the caller's deadline, in one round trip; without one the pool's hold."""
-    remaining_s = time_left()
-    if remaining_s is None:
+    until = deadline.get()
+    if until is None:
         return "BEGIN"
+    remaining_s = max(until - asyncio.get_running_loop().time(), SHORTEST_S)
     lock_s = max(remaining_s * (1 - RESERVE) * patience, SHORTEST_S)
     return f"BEGIN; SET LOCAL statement_timeout = {int(remaining_s * 1000)}; SET LOCAL lock_timeout = {int(lock_s * 1000)}"
 

@@ -7,7 +7,7 @@ from uuid import UUID
 import asyncpg
 
 from mercato_server.database.pool import Conn, Pool
-from mercato_server.database.transactions import patience, retry_conflicts, transaction
+from mercato_server.database.transactions import connection, patience, retry_conflicts, transaction
 from mercato_server.domain.carts import LINE_QUANTITY_MAX, LINES_MAX, CartLine
 from mercato_server.domain.errors import CartLimit, MercatoError, ProductNotFound, TokenInvalid
 from mercato_server.store import idempotency, sessions
@@ -75,7 +75,7 @@ class LineChange:
 
 async def get(pool: "Pool", account_ids: Sequence[UUID]) -> list[tuple[CartLine, ...]]:
     """Return the cart of each account, lines in the order in which they were first added."""
-    async with pool.acquire() as conn:
+    async with connection(pool) as conn:
         return await _read(conn, account_ids)
 
 

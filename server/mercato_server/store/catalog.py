@@ -7,7 +7,7 @@ from uuid import UUID
 import asyncpg
 
 from mercato_server.database.pool import Conn, Pool
-from mercato_server.database.transactions import retry_conflicts, time_left, transaction
+from mercato_server.database.transactions import connection, retry_conflicts, transaction
 from mercato_server.domain.accounts import Actor
 from mercato_server.domain.catalog import STOCK_MAX, Category, Product, ProductDraft
 from mercato_server.domain.errors import (
@@ -92,7 +92,8 @@ _UNTOLD = {"id", "version", "created_at", "updated_at"}
 
 async def get(pool: "Pool", product_ids: Collection[UUID]) -> tuple[list[Product], Snapshot | None]:
     """Return those of the products that are on sale, and the snapshot in which they were read; None if there are none."""
-    rows = await pool.fetch(GET_PRODUCTS, list(product_ids), timeout=time_left())
+    async with connection(pool) as conn:
+        rows = await conn.fetch(GET_PRODUCTS, list(product_ids))
     return [Product._make(row[:-1]) for row in rows], Snapshot.parse(rows[0]["snapshot"]) if rows else None
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 import asyncpg
 
 from mercato_server.database.pool import Conn, Pool
-from mercato_server.database.transactions import retry_conflicts, transaction
+from mercato_server.database.transactions import connection, retry_conflicts, transaction
 from mercato_server.domain.accounts import Device, Role, Session, SessionEnd
 from mercato_server.domain.errors import MercatoError, RefreshTokenInvalid, SessionNotFound, TokenInvalid
 from mercato_server.store import events
@@ -191,9 +191,14 @@ async def of_account(pool: "Pool", account_id: UUID) -> list[Session]:
     return [_session(row) for row in await pool.fetch(LIST_SESSIONS, account_id, LISTED_MAX)]
 
 
-async def roles(db: "Pool | Conn", session_ids: Sequence[UUID]) -> list[Role | MercatoError]:
+async def roles(pool: "Pool", session_ids: Sequence[UUID]) -> list[Role | MercatoError]:
     """Return for each session what its account may do now, or TokenInvalid if the session has ended."""
-    live = {session_id: Role(role) for session_id, role, live in await db.fetch(GET_ROLES, session_ids) if live}
+    async with connection(pool) as conn:
+        return await _roles(conn, session_ids)
+
+
+async def _roles(conn: "Conn", session_ids: Sequence[UUID]) -> list[Role | MercatoError]:
+    live = {session_id: Role(role) for session_id, role, live in await conn.fetch(GET_ROLES, session_ids) if live}
     return [live.get(session_id) or TokenInvalid("the session of this token has ended; log in again") for session_id in session_ids]
 
 
@@ -210,7 +215,7 @@ Command = TypeVar("Command", bound=InSession)
 
 async def ended(conn: "Conn", commands: Sequence[Command]) -> dict[Command, MercatoError]:
     """Return the commands whose session has ended, with their refusals: asked in the transaction that serves the others."""
-    found = await roles(conn, [command.session_id for command in commands])
+    found = await _roles(conn, [command.session_id for command in commands])
     return {command: role for command, role in zip(commands, found, strict=True) if isinstance(role, MercatoError)}
 
 
