@@ -117,9 +117,8 @@ class Worker:
             return
         from mercato_server.observability import metrics
 
-        coalescers = {
-            kind: each for part in (self._cache, *self._handlers.values()) for kind, each in getattr(part, "coalescers", {}).items()
-        }
+        parts = (self._cache, self._sessions, *self._handlers.values())
+        coalescers = {kind: each for part in parts for kind, each in getattr(part, "coalescers", {}).items()}
         try:
             server = metrics.start(address, metrics.WorkerMetrics(self._cache, self._listener, coalescers))
         except OSError as error:

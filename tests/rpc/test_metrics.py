@@ -96,6 +96,7 @@ async def test_calls_that_share_transactions_are_counted_with_them(shop: Shop, p
         assert 1 <= found[f"mercato_batches_total {kind}"] <= 8
     assert {name.partition(" ")[2] for name in found if name.startswith("mercato_batches_total")} == {
         "add_cart_item",
+        "check_session",
         "checkout",
         "get_cart",
         "get_product",

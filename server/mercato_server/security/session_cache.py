@@ -6,7 +6,7 @@ from uuid import UUID
 from cachetools import LRUCache
 
 from mercato_server.config.settings import Batching
-from mercato_server.database.batching import Coalescer
+from mercato_server.database.batching import Coalescer, Coalescers
 from mercato_server.database.pool import Changes, Pool
 from mercato_server.domain.accounts import Role
 from mercato_server.feed.listener import Listener
@@ -33,9 +33,8 @@ class Sessions:
         self._verified: LRUCache[str, Identity] = LRUCache(REMEMBERED)
         self._live: LRUCache[UUID, None] = LRUCache(REMEMBERED)
         self._heard = 0
-        self._roles: Coalescer[UUID, Role] = Coalescer(
-            lambda session_ids: sessions.roles(pool, session_ids), party=lambda _: object(), batching=batching
-        )
+        self._roles: Coalescer[UUID, Role] = Coalescer(lambda session_ids: sessions.roles(pool, session_ids), batching=batching)
+        self.coalescers: Coalescers = {"check_session": self._roles}
 
     def identify(self, token: str, now: float) -> Identity:
         """Return what a token says; raises TokenInvalid."""
