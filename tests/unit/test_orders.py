@@ -4,7 +4,7 @@ from uuid import UUID
 
 import pytest
 
-from mercato_server.domain.carts import CartLine, CartWarning, cart_etag, cart_total_minor
+from mercato_server.domain.carts import CartLine, CartWarning, cart_etag
 from mercato_server.domain.errors import CartEmpty, EtagMismatch, OrderState, OutOfStock, Shortage, TotalChanged
 from mercato_server.domain.orders import NEXT, Basket, OrderStatus, Terms, allocate, check_transition
 
@@ -98,10 +98,6 @@ def test_the_etag_of_a_cart_does_not_depend_on_stock_or_order() -> None:
 )
 def test_a_line_warns_of_what_stands_in_its_way(item: CartLine, warnings: list[CartWarning]) -> None:
     assert item.warnings() == warnings
-
-
-def test_a_line_that_is_gone_costs_nothing() -> None:
-    assert cart_total_minor([line(quantity=3), line(BIKE, on_sale=False)]) == 300
 
 
 def test_an_order_goes_only_where_its_state_leads() -> None:

@@ -6,6 +6,8 @@ from enum import Enum, auto
 from typing import NamedTuple
 from uuid import UUID
 
+from mercato_server.domain.pricing import Breakdown, line_total_minor, price
+
 LINE_QUANTITY_MAX = 1_000
 """As cart_items_quantity_check; with LINES_MAX and PRICE_MAX_MINOR it keeps every total far inside an int64."""
 LINES_MAX = 200
@@ -35,7 +37,7 @@ class CartLine(NamedTuple):
     @property
     def total_minor(self) -> int:
         """What the line costs now, in minor units."""
-        return self.quantity * self.unit_price_minor
+        return line_total_minor(self.quantity, self.unit_price_minor)
 
     @property
     def available(self) -> int:
@@ -56,9 +58,9 @@ class CartLine(NamedTuple):
         return found
 
 
-def cart_total_minor(lines: Sequence[CartLine]) -> int:
-    """Return the sum of the lines that are on sale, in minor units."""
-    return sum(line.total_minor for line in lines if line.on_sale)
+def price_cart(lines: Sequence[CartLine]) -> Breakdown:
+    """Return what a cart costs now: the lines that are on sale. A line that is gone is no part of it."""
+    return price(line for line in lines if line.on_sale)
 
 
 def cart_etag(lines: Sequence[CartLine]) -> str:

@@ -7,8 +7,9 @@ from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
 
-from mercato_server.domain.carts import CartLine, cart_etag, cart_total_minor
+from mercato_server.domain.carts import CartLine, cart_etag, price_cart
 from mercato_server.domain.errors import CartEmpty, EtagMismatch, MercatoError, OrderState, OutOfStock, Shortage, TotalChanged
+from mercato_server.domain.pricing import line_total_minor
 
 REASON_MAX = 500
 
@@ -46,7 +47,7 @@ class OrderLine(NamedTuple):
     @property
     def total_minor(self) -> int:
         """What the line costs, in minor units."""
-        return self.quantity * self.unit_price_minor
+        return line_total_minor(self.quantity, self.unit_price_minor)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +135,7 @@ def _refusal(basket: Basket, left: Mapping[UUID, int]) -> MercatoError | None:
     ]
     if shortages:
         return OutOfStock(sorted(shortages, key=lambda shortage: shortage.product_id))
-    total_minor = cart_total_minor(basket.lines)
-    if basket.terms.expected_total_minor not in (None, total_minor):
-        return TotalChanged(basket.terms.expected_total_minor or 0, total_minor)
+    expected_minor = basket.terms.expected_total_minor
+    if expected_minor is not None and expected_minor != (total_minor := price_cart(basket.lines).total_minor):
+        return TotalChanged(expected_minor, total_minor)
     return None

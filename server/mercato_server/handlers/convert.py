@@ -11,7 +11,7 @@ from mercato.v1 import auth_pb2, cart_pb2, catalog_pb2, order_pb2
 from mercato.v1.money_pb2 import Money
 from mercato_server.domain.accounts import Account, Role, Session
 from mercato_server.domain.audit_log import AuditEntry
-from mercato_server.domain.carts import CartLine, CartWarning, cart_etag, cart_total_minor
+from mercato_server.domain.carts import CartLine, CartWarning, cart_etag, price_cart
 from mercato_server.domain.catalog import Category, Product
 from mercato_server.domain.orders import Order, OrderStatus
 from mercato_server.security.keys import coordinate
@@ -134,7 +134,7 @@ def cart(lines: tuple[CartLine, ...], currency: str) -> cart_pb2.Cart:
         _set_money(part.unit_price, line.unit_price_minor, currency)
         _set_money(part.line_total, line.total_minor, currency)
         part.warnings.extend(_cart_warning(warning, line, currency) for warning in line.warnings())
-    _set_money(message.total, cart_total_minor(lines), currency)
+    _set_money(message.total, price_cart(lines).total_minor, currency)
     return message
 
 

@@ -10,9 +10,10 @@ from mercato_server import failpoints
 from mercato_server.database.pool import Conn, Pool
 from mercato_server.database.transactions import note, patience, retry_conflicts, transaction
 from mercato_server.domain.accounts import Actor
-from mercato_server.domain.carts import CartLine
+from mercato_server.domain.carts import CartLine, price_cart
 from mercato_server.domain.errors import IdempotencyKeyReused, MercatoError, OrderNotFound, OutOfStock
 from mercato_server.domain.orders import Basket, Order, OrderLine, OrderStatus, OrderTransition, Terms, allocate, check_transition
+from mercato_server.domain.pricing import price
 from mercato_server.store import audit_log, events, idempotency, order_lists, sessions
 from mercato_server.store.events import Event
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
@@ -203,7 +204,7 @@ async def _place(
     """Write the orders of carts that have been allocated; a buyer whose key belongs to an earlier order gets none."""
     if not placed:
         return {}
-    totals = [sum(line.total_minor for line in carts[buyer.account_id]) for buyer in placed]
+    totals = [price_cart(carts[buyer.account_id]).total_minor for buyer in placed]
     keys = [buyer.key.key if buyer.key else None for buyer in placed]
     sold = [(buyer.account_id, line) for buyer in placed for line in carts[buyer.account_id]]
     rows = await conn.fetch(
@@ -242,7 +243,7 @@ def _order(order_id: UUID | None, account_id: UUID, cart: Iterable[CartLine], cu
         account_id=account_id,
         status=OrderStatus.PLACED,
         currency_code=currency,
-        total_minor=sum(line.total_minor for line in lines),
+        total_minor=price(lines).total_minor,
         created_at=now,
         updated_at=now,
         lines=lines,

@@ -53,6 +53,8 @@ SELECT coalesce(line.order_id, restock.order_id) AS order_id, coalesce(line.prod
  WHERE restock.units IS DISTINCT FROM line.quantity OR restock.times > 1
 """
 
+# The rule of domain/pricing.py, in SQL: a total is the sum of its lines and adjustments, and orders have no adjustments yet. It is stated
+# again, not called, so that a mistake there is found here.
 WRONG_TOTALS = """
 SELECT placed.id AS order_id, placed.total_minor, lines.total_minor AS lines_total_minor
   FROM orders AS placed
