@@ -12,7 +12,6 @@ import prose
 import proto
 
 ROOT = Path(__file__).parent.parent
-RELEASED = "protos/released.binpb"
 PYTHON = ("server", "clients", "tests", "tools", "benchmarks")
 AUDIT_TIMEOUT_S = 120
 
@@ -28,7 +27,7 @@ def protos() -> str | None:
     with tempfile.TemporaryDirectory() as directory:
         image = f"{directory}/image.binpb"
         proto.protoc("--include_imports", "--include_source_info", f"--descriptor_set_out={image}")
-        return run("buf", "lint", image) or run("buf", "breaking", image, "--against", RELEASED)
+        return run("buf", "lint", image) or run("buf", "breaking", image, "--against", str(proto.RELEASED))
 
 
 def audit() -> str | None:

@@ -1,6 +1,7 @@
 """Generate everything that comes from protos/: the Python stubs, their types, and the OpenAPI document.
 
-`--check` generates into a temporary directory instead and fails if the committed files differ.
+`--check` generates into a temporary directory instead and fails if the committed files differ. `--release` writes
+protos/released.binpb instead: the protos that `make check` compares later ones with.
 """
 
 import argparse
@@ -17,6 +18,7 @@ SITE = sysconfig.get_path("purelib")  # googleapis-common-protos keeps google/ap
 PROTOS = sorted(str(path.relative_to(ROOT / "protos")) for path in (ROOT / "protos").rglob("*.proto"))
 STUBS = Path("clients/python/mercato/v1")
 OPENAPI = Path("server/mercato_server/edge/openapi.json")
+RELEASED = Path("protos/released.binpb")
 
 
 def protoc(*options: str) -> None:
@@ -53,7 +55,12 @@ def main() -> int:
     """Generate, or check."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="change nothing; fail if a committed file differs")
-    if not parser.parse_args().check:
+    parser.add_argument("--release", action="store_true", help="write protos/released.binpb from the protos, and nothing else")
+    arguments = parser.parse_args()
+    if arguments.release:
+        protoc("--include_imports", f"--descriptor_set_out={RELEASED}")
+        return 0
+    if not arguments.check:
         shutil.rmtree(ROOT / STUBS, ignore_errors=True)
         generate(ROOT)
         return 0

@@ -24,12 +24,14 @@ from mercato_server.database import migrations
 from mercato_server.database.pool import Pool, check_currency, create_pool, refusal
 from mercato_server.domain.paging import PageTokens
 from mercato_server.feed.listener import Listener
+from mercato_server.handlers.audit import AuditHandler
 from mercato_server.handlers.auth import AuthHandler
 from mercato_server.handlers.cart import CartHandler
 from mercato_server.handlers.catalog import CatalogHandler, serialized
 from mercato_server.handlers.idempotency import Idempotency
 from mercato_server.handlers.order import OrderHandler
 from mercato_server.handlers.pages import Pager
+from mercato_server.handlers.users import UserHandler
 from mercato_server.mail.delivery import Delivery
 from mercato_server.rpc.authentication import authenticate
 from mercato_server.rpc.calls import Arrivals, CallsInFlight
@@ -102,7 +104,9 @@ class Worker:
         pager = Pager(PageTokens(settings.secret_key), settings.limits)
         idempotency = Idempotency(settings.secret_key)
         return {
-            "AuthService": AuthHandler(pool, pager, self._sessions, self.passwords, idempotency, settings),
+            "AuthService": AuthHandler(pool, self._sessions, self.passwords, idempotency, settings),
+            "UserService": UserHandler(pool, pager, idempotency),
+            "AuditService": AuditHandler(pool, pager),
             "CatalogService": CatalogHandler(pool, pager, idempotency, settings.limits, settings.currency, cache),
             "CartService": CartHandler(pool, idempotency, settings.currency, self._batching),
             "OrderService": OrderHandler(pool, pager, idempotency, settings.currency, self._batching),

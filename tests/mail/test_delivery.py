@@ -17,7 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from mercato.v1 import auth_pb2
+from mercato.v1 import auth_pb2, user_pb2
 from mercato_server.config.settings import Limits, Settings, SmtpServer
 from mercato_server.database import migrations
 from mercato_server.database.pool import Pool, create_pool
@@ -155,7 +155,7 @@ async def test_a_server_that_stalls_costs_its_mail_some_time_and_calls_nothing(m
     async with shop_of(replace(mailing, limits=limits), pool) as shop:
         jo = await shop.person()
         await post.until_asked(jo.email, times=2)
-        assert (await shop.auth.GetMe(auth_pb2.GetMeRequest(), metadata=jo.metadata)).id == jo.id
+        assert (await shop.users.GetMe(user_pb2.GetMeRequest(), metadata=jo.metadata)).id == jo.id
         post.open.set()
         await until(pool, "SELECT count(*) FROM pgqueuer", 0)
     assert len({mail["Message-ID"] for mail in post.taken}) == 1

@@ -8,7 +8,7 @@ import pytest
 from google.rpc.error_details_pb2 import RetryInfo
 from grpc import StatusCode
 
-from mercato.v1 import auth_pb2
+from mercato.v1 import auth_pb2, user_pb2
 from support.patience import until
 from support.post import PostOffice, text, token
 from support.shop import PASSWORD, Person, Shop, refusal
@@ -38,8 +38,8 @@ def request_verification(shop: Shop, person: Person) -> Any:
     return shop.auth.RequestEmailVerification(auth_pb2.RequestEmailVerificationRequest(), metadata=person.metadata)
 
 
-async def me(shop: Shop, person: Person) -> auth_pb2.User:
-    return await shop.auth.GetMe(auth_pb2.GetMeRequest(), metadata=person.metadata)
+async def me(shop: Shop, person: Person) -> user_pb2.User:
+    return await shop.users.GetMe(user_pb2.GetMeRequest(), metadata=person.metadata)
 
 
 async def settled(shop: Shop) -> None:

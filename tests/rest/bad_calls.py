@@ -138,8 +138,8 @@ BAD_CALLS = [
     bad_list("10 KB cursor", "page_token", page_token=LONG, reason="PAGE_TOKEN_INVALID"),
     bad("forged cursor", "OrderService/ListOrders", {"page_token": "AAAA"}, "page_token", who="buyer", reason="PAGE_TOKEN_INVALID"),
     # Orders.
-    bad("role of a later release", "AuthService/UpdateUser", {"user_id": ABSENT, "role": 99}, "role", who="admin"),
-    bad("role of a later release", "AuthService/ListUsers", {"role": 99}, "role", who="admin"),
+    bad("role of a later release", "UserService/UpdateUser", {"user_id": ABSENT, "role": 99}, "role", who="admin"),
+    bad("role of a later release", "UserService/ListUsers", {"role": 99}, "role", who="admin"),
     bad("status of a later release", "OrderService/AdvanceOrder", {"order_id": "ORDER", "status": 99}, "status", who="admin"),
     bad("long reason", "OrderService/CancelOrder", {"order_id": "ORDER", "reason": "x" * 501}, "reason", who="buyer"),
 ]

@@ -14,7 +14,7 @@ from mercato.v1 import policy_pb2
 from support.rest import Client, Reply
 from support.up import PASSWORD, Up, draft
 
-SERVICES = ("auth", "cart", "catalog", "order")
+SERVICES = ("audit", "auth", "cart", "catalog", "order", "user")
 VARIABLE = re.compile(r"\{([^}]*)\}")
 
 

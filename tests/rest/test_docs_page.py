@@ -13,7 +13,7 @@ from support.up import PASSWORD, Up
 
 pytestmark = needs.CHROMIUM.unless(shutil.which("chromium") and shutil.which("chromedriver"))
 
-GET_ME = "#operations-AuthService-AuthService_GetMe"
+GET_ME = "#operations-UserService-UserService_GetMe"
 SHOWN = "return [...document.querySelectorAll('.opblock-summary')].map(one => one.innerText.replace(/\\s+/g, ' '))"
 ANSWER = f"const one = document.querySelector('{GET_ME} .live-responses-table .microlight'); return one && one.innerText"
 STATUS = f"return document.querySelector('{GET_ME} .live-responses-table tr.response td.response-col_status').innerText"

@@ -225,7 +225,7 @@ def test_the_access_log_is_json_and_holds_nothing_secret(shop_up: Up, anyone: Cl
     anyone.send("GET", "/products", headers=[("x-forwarded-for", secret), ("user-agent", secret), ("referer", f"http://x/{secret}")])
     shop = buyer.get("/me")
     line = logged(shop_up, shop.headers["x-request-id"])
-    assert (line["method"], line["path"], line["status"], line["rpc"]) == ("GET", "/me", 200, "/mercato.v1.AuthService/GetMe")
+    assert (line["method"], line["path"], line["status"], line["rpc"]) == ("GET", "/me", 200, "/mercato.v1.UserService/GetMe")
     assert line["client"] == HOST
     for name in ("access.log", "worker-0.log", "worker-1.log", "envoy.log", "postgres.log"):
         log = shop_up.log(name)

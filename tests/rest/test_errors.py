@@ -13,7 +13,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from mercato.v1 import auth_pb2, catalog_pb2, catalog_pb2_grpc
+from mercato.v1 import auth_pb2, catalog_pb2, catalog_pb2_grpc, user_pb2
 from rest.bad_calls import BAD_CALLS, BadCall
 from rest.bad_requests import BAD, JSON, LONG, MALFORMED, Bad
 from rest.wire import grpc_error, rich
@@ -379,9 +379,9 @@ def test_what_a_client_says_of_prices_roles_and_owners_has_no_effect(target: Tar
 
 def test_a_role_in_a_field_that_no_signup_has_has_no_effect_over_grpc(channel: grpc.Channel) -> None:
     request = auth_pb2.SignUpRequest(email=f"{uuid.uuid4().hex}@example.com", password=PASSWORD).SerializeToString()
-    sign_up = channel.unary_unary("/mercato.v1.AuthService/SignUp", bytes, auth_pb2.User.FromString)
+    sign_up = channel.unary_unary("/mercato.v1.AuthService/SignUp", bytes, user_pb2.User.FromString)
     user = sign_up(request + b"\x20\x02" + b"\x2a\x01x", timeout=patient())  # fields 4 and 5: ROLE_ADMIN, an id
-    assert user.role == auth_pb2.ROLE_USER
+    assert user.role == user_pb2.ROLE_USER
     assert str(uuid.UUID(user.id)) == user.id
 
 

@@ -10,7 +10,7 @@ import pytest
 from google.protobuf.json_format import MessageToDict
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from mercato.v1 import auth_pb2, auth_pb2_grpc, catalog_pb2, catalog_pb2_grpc
+from mercato.v1 import auth_pb2, auth_pb2_grpc, catalog_pb2, catalog_pb2_grpc, user_pb2
 from rest.wire import BIN, frame, frames, grpc_error, rich, run
 from support import needs
 from support.patience import patient
@@ -40,7 +40,7 @@ def test_the_status_meant_for_http_is_not_shown_to_grpc(channel: grpc.Channel) -
     auth = auth_pb2_grpc.AuthServiceStub(channel)
     request = auth_pb2.SignUpRequest(email=f"{uuid.uuid4().hex}@example.com", password=PASSWORD)
     user, call = auth.SignUp.with_call(request, timeout=patient())
-    assert user.role == auth_pb2.ROLE_USER
+    assert user.role == user_pb2.ROLE_USER
     assert "x-http-code" not in dict([*call.initial_metadata(), *call.trailing_metadata()])
 
 
@@ -48,7 +48,7 @@ def test_the_status_meant_for_http_is_not_shown_to_grpc(channel: grpc.Channel) -
     ("path", "method", "request_message"),
     [
         pytest.param("/products/1", "CatalogService/GetProduct", catalog_pb2.GetProductRequest(product_id="1"), id="invalid"),
-        pytest.param("/me", "AuthService/GetMe", auth_pb2.GetMeRequest(), id="unauthenticated"),
+        pytest.param("/me", "UserService/GetMe", user_pb2.GetMeRequest(), id="unauthenticated"),
         pytest.param(
             "/products/0198c5f2-7a3e-7c4d-9b1e-2f6a8d0c4b57",
             "CatalogService/GetProduct",
@@ -71,11 +71,11 @@ def test_grpcurl_needs_no_protos(shop_up: Up) -> None:
     address = f"{HOST}:{shop_up.port}"
     grpcurl = (BIN / "grpcurl", "-plaintext")
     services = run(*grpcurl, address, "list").split()
-    assert {f"mercato.v1.{name}Service" for name in ("Auth", "Catalog", "Cart", "Order")} <= set(services)
+    assert {f"mercato.v1.{name}Service" for name in ("Audit", "Auth", "Cart", "Catalog", "Order", "User")} <= set(services)
     assert "rpc Checkout ( .mercato.v1.CheckoutRequest )" in run(*grpcurl, address, "describe", "mercato.v1.OrderService")
     buyer = shop_up.buyer()
     header = f"authorization: Bearer {buyer.token}"
-    me = json.loads(run(*grpcurl, "-H", header, address, "mercato.v1.AuthService/GetMe"))
+    me = json.loads(run(*grpcurl, "-H", header, address, "mercato.v1.UserService/GetMe"))
     assert me["email"] == buyer.email
 
 
@@ -112,7 +112,7 @@ def test_a_browser_speaks_grpc_web_over_http_1(shop_up: Up, anyone: Client, kind
 
 def test_an_error_over_grpc_web_has_its_details(anyone: Client) -> None:
     headers = [("content-type", "application/grpc-web+proto"), ("x-grpc-web", "1")]
-    reply = anyone.send("POST", "/mercato.v1.AuthService/GetMe", frame(b""), headers)
+    reply = anyone.send("POST", "/mercato.v1.UserService/GetMe", frame(b""), headers)
     told = b"".join(content for _, content in frames(reply.body)) + str(reply.headers).encode()
     assert reply.status == 200
     assert re.search(rb"grpc-status: ?16", told)

@@ -9,7 +9,7 @@ from dataclasses import replace
 import grpc
 import pytest
 
-from mercato.v1 import auth_pb2, auth_pb2_grpc
+from mercato.v1 import auth_pb2, user_pb2, user_pb2_grpc
 from rest.wire import grpc_error, rich
 from support.patience import patient, until_sync
 from support.rest import HOST, RETRY, Client, Reply
@@ -135,8 +135,8 @@ def test_a_token_has_one_limit_wherever_and_however_it_is_sent(behind_a_proxy: U
     is_limited(next(reply for reply in replies if reply.status == 429))
     assert other.get("/me").status == 200
     with grpc.insecure_channel(f"{HOST}:{behind_a_proxy.port}") as channel:
-        auth = auth_pb2_grpc.AuthServiceStub(channel)
-        calls = [auth.GetMe.future(auth_pb2.GetMeRequest(), metadata=(("authorization", spelt[0]),), timeout=patient()) for _ in range(60)]
+        users = user_pb2_grpc.UserServiceStub(channel)
+        calls = [users.GetMe.future(user_pb2.GetMeRequest(), metadata=(("authorization", spelt[0]),), timeout=patient()) for _ in range(60)]
         codes = {call.code() for call in calls}
     assert grpc.StatusCode.RESOURCE_EXHAUSTED in codes
     assert codes <= {grpc.StatusCode.OK, grpc.StatusCode.RESOURCE_EXHAUSTED}

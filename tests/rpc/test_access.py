@@ -13,15 +13,11 @@ from grpc import StatusCode
 
 from mercato.rpcs import rpcs
 from mercato.v1 import policy_pb2
+from mercato.v1.audit_pb2 import ListAuditLogRequest
 from mercato.v1.auth_pb2 import (
     ChangePasswordRequest,
-    GetAdminOnlyRequest,
     GetJwksRequest,
-    GetMeRequest,
-    GetUserRequest,
-    ListAuditLogRequest,
     ListSessionsRequest,
-    ListUsersRequest,
     LoginFormRequest,
     LoginRequest,
     LogoutAllRequest,
@@ -32,8 +28,6 @@ from mercato.v1.auth_pb2 import (
     ResetPasswordRequest,
     RevokeSessionRequest,
     SignUpRequest,
-    UpdateMeRequest,
-    UpdateUserRequest,
     VerifyEmailRequest,
 )
 from mercato.v1.cart_pb2 import AddCartItemRequest, ClearCartRequest, GetCartRequest, RemoveCartItemRequest, SetCartItemRequest
@@ -64,6 +58,7 @@ from mercato.v1.order_pb2 import (
     ListAllOrdersRequest,
     ListOrdersRequest,
 )
+from mercato.v1.user_pb2 import GetAdminOnlyRequest, GetMeRequest, GetUserRequest, ListUsersRequest, UpdateMeRequest, UpdateUserRequest
 from mercato_server.database.pool import small_pool
 from mercato_server.embedded.postgres import Postgres
 from support.databases import copied

@@ -13,10 +13,11 @@ from google.protobuf.message import Message
 
 from mercato.rpcs import rpcs
 from mercato.v1 import policy_pb2
-from mercato.v1.auth_pb2 import AuditEntry, ListAuditLogRequest, UpdateUserRequest
+from mercato.v1.audit_pb2 import AuditEntry, ListAuditLogRequest
 from mercato.v1.catalog_pb2 import DeleteProductRequest, Product, UpdateProductRequest
 from mercato.v1.money_pb2 import Money
 from mercato.v1.order_pb2 import CancelOrderRequest
+from mercato.v1.user_pb2 import UpdateUserRequest
 from mercato_server.config.settings import Settings
 from mercato_server.security import keyrings
 from support.keyed import CASES, World, call, new_world
@@ -70,7 +71,7 @@ async def log(shop: Shop, admin: Person, **query: Any) -> list[AuditEntry]:
     found: list[AuditEntry] = []
     token = ""
     while True:
-        page = await shop.auth.ListAuditLog(ListAuditLogRequest(page_size=2, page_token=token, **query), metadata=admin.metadata)
+        page = await shop.audit.ListAuditLog(ListAuditLogRequest(page_size=2, page_token=token, **query), metadata=admin.metadata)
         found += page.entries
         token = page.next_page_token
         if not token:
@@ -144,15 +145,15 @@ async def test_only_the_fields_that_changed_are_told_and_amounts_exactly(shop: S
 
 
 async def test_a_deed_that_changes_nothing_is_an_entry_without_fields(shop: Shop, world: World) -> None:
-    await shop.auth.UpdateUser(UpdateUserRequest(user_id=world.other.id, disabled=False), metadata=world.admin.metadata)
+    await shop.users.UpdateUser(UpdateUserRequest(user_id=world.other.id, disabled=False), metadata=world.admin.metadata)
     [entry] = await log(shop, world.admin)
     assert (entry.HasField("before"), fields(entry.before), fields(entry.after)) == (True, {}, {})
 
 
 async def test_the_log_is_read_latest_first_by_who_what_and_which(shop: Shop, world: World) -> None:
     for who in (world.admin, world.boss):
-        await shop.auth.UpdateUser(UpdateUserRequest(user_id=world.other.id), metadata=who.metadata)
-        await shop.auth.UpdateUser(UpdateUserRequest(user_id=world.buyer.id), metadata=who.metadata)
+        await shop.users.UpdateUser(UpdateUserRequest(user_id=world.other.id), metadata=who.metadata)
+        await shop.users.UpdateUser(UpdateUserRequest(user_id=world.buyer.id), metadata=who.metadata)
         await shop.catalog.DeleteProduct(
             DeleteProductRequest(product_id=world.ball if who is world.admin else world.bike), metadata=who.metadata
         )
@@ -169,9 +170,9 @@ async def test_the_log_is_read_latest_first_by_who_what_and_which(shop: Shop, wo
     assert await found(action="product.deleted") == [(boss, world.bike), (admin, world.ball)]
     assert await found(action="user.updated", actor_id=admin, subject_id=world.other.id) == [(admin, world.other.id)]
     assert await found(action="nothing") == []
-    page = await shop.auth.ListAuditLog(ListAuditLogRequest(page_size=1), metadata=world.admin.metadata)
+    page = await shop.audit.ListAuditLog(ListAuditLogRequest(page_size=1), metadata=world.admin.metadata)
     elsewhere = ListAuditLogRequest(page_token=page.next_page_token, actor_id=admin)
-    assert (await refusal(shop.auth.ListAuditLog(elsewhere, metadata=world.admin.metadata))).reason == "PAGE_TOKEN_INVALID"
+    assert (await refusal(shop.audit.ListAuditLog(elsewhere, metadata=world.admin.metadata))).reason == "PAGE_TOKEN_INVALID"
 
 
 async def test_the_rotation_of_keys_is_a_deed_of_the_command_line(shop: Shop, world: World, settings: Settings) -> None:

@@ -10,7 +10,7 @@ from google.api.httpbody_pb2 import HttpBody
 from google.rpc.error_details_pb2 import ResourceInfo
 from grpc import StatusCode
 
-from mercato.v1 import auth_pb2
+from mercato.v1 import auth_pb2, user_pb2
 from mercato_server.config.settings import Hashing, Limits
 from mercato_server.domain.errors import Overloaded
 from mercato_server.security.hash_pool import PasswordHasher
@@ -23,7 +23,7 @@ ADA = auth_pb2.SignUpRequest(email="Ada@Example.com", password=PASSWORD, full_na
 
 async def test_signing_up_makes_a_user_whose_password_is_kept_only_as_a_hash(shop: Shop) -> None:
     user = await shop.auth.SignUp(ADA)
-    assert (user.email, user.full_name, user.role) == ("ada@example.com", "Ada Lovelace", auth_pb2.ROLE_USER)
+    assert (user.email, user.full_name, user.role) == ("ada@example.com", "Ada Lovelace", user_pb2.ROLE_USER)
     hashed = await shop.pool.fetchval("SELECT password_hash FROM accounts")
     assert hashed.startswith("$2b$")
     assert PASSWORD not in str(await shop.pool.fetch("SELECT * FROM accounts"))
@@ -41,7 +41,7 @@ async def test_of_many_signups_of_one_address_at_once_one_succeeds(shop: Shop, r
     for number in range(race_rounds):
         request = auth_pb2.SignUpRequest(email=f"ada{number}@example.com", password=PASSWORD)
         outcomes = await asyncio.gather(*(shop.auth.SignUp(request) for _ in range(8)), return_exceptions=True)
-        assert sum(isinstance(outcome, auth_pb2.User) for outcome in outcomes) == 1
+        assert sum(isinstance(outcome, user_pb2.User) for outcome in outcomes) == 1
 
 
 async def test_a_signup_lists_all_that_is_wrong_with_it(shop: Shop) -> None:
@@ -80,7 +80,7 @@ async def test_logging_in_by_form_and_by_json(shop: Shop, content_type: str, dat
     form = HttpBody(content_type=content_type, data=data)
     login = await shop.auth.LoginForm(auth_pb2.LoginFormRequest(form=form))
     metadata = (("authorization", f"Bearer {login.access_token}"),)
-    assert await shop.auth.GetMe(auth_pb2.GetMeRequest(), metadata=metadata) == user
+    assert await shop.users.GetMe(user_pb2.GetMeRequest(), metadata=metadata) == user
 
 
 async def test_a_form_without_credentials_is_the_callers_error(shop: Shop) -> None:
@@ -93,13 +93,13 @@ async def test_a_form_without_credentials_is_the_callers_error(shop: Shop) -> No
 
 async def test_a_person_can_change_their_name_and_nothing_else_changes(shop: Shop) -> None:
     jo = await shop.person()
-    before = await shop.auth.GetMe(auth_pb2.GetMeRequest(), metadata=jo.metadata)
-    assert await shop.auth.UpdateMe(auth_pb2.UpdateMeRequest(), metadata=jo.metadata) == before
+    before = await shop.users.GetMe(user_pb2.GetMeRequest(), metadata=jo.metadata)
+    assert await shop.users.UpdateMe(user_pb2.UpdateMeRequest(), metadata=jo.metadata) == before
     for name in ("Jo New", ""):
-        after = await shop.auth.UpdateMe(auth_pb2.UpdateMeRequest(full_name=name), metadata=jo.metadata)
+        after = await shop.users.UpdateMe(user_pb2.UpdateMeRequest(full_name=name), metadata=jo.metadata)
         before.full_name = name
         assert after == before
-    error = await refusal(shop.auth.UpdateMe(auth_pb2.UpdateMeRequest(full_name="a\0b"), metadata=jo.metadata))
+    error = await refusal(shop.users.UpdateMe(user_pb2.UpdateMeRequest(full_name="a\0b"), metadata=jo.metadata))
     assert error.fields == ["full_name"]
 
 
@@ -107,17 +107,17 @@ async def test_the_token_of_an_account_that_is_gone_is_not_valid(shop: Shop) -> 
     jo = await shop.person()
     await shop.pool.execute("DELETE FROM accounts")
     for call in (
-        shop.auth.GetMe(auth_pb2.GetMeRequest(), metadata=jo.metadata),
-        shop.auth.UpdateMe(auth_pb2.UpdateMeRequest(full_name="x"), metadata=jo.metadata),
+        shop.users.GetMe(user_pb2.GetMeRequest(), metadata=jo.metadata),
+        shop.users.UpdateMe(user_pb2.UpdateMeRequest(full_name="x"), metadata=jo.metadata),
     ):
         assert (await refusal(call)).reason == "TOKEN_INVALID"
 
 
 async def test_a_demoted_administrator_is_refused_on_the_next_call(shop: Shop) -> None:
     boss = await shop.person(admin=True)
-    assert (await shop.auth.GetAdminOnly(auth_pb2.GetAdminOnlyRequest(), metadata=boss.metadata)).message
+    assert (await shop.users.GetAdminOnly(user_pb2.GetAdminOnlyRequest(), metadata=boss.metadata)).message
     await shop.pool.execute("UPDATE accounts SET role = 'user'")
-    error = await refusal(shop.auth.GetAdminOnly(auth_pb2.GetAdminOnlyRequest(), metadata=boss.metadata))
+    error = await refusal(shop.users.GetAdminOnly(user_pb2.GetAdminOnlyRequest(), metadata=boss.metadata))
     assert (error.code, error.reason) == (StatusCode.PERMISSION_DENIED, "ADMIN_ONLY")
 
 
@@ -137,7 +137,7 @@ async def test_what_is_no_valid_token_is_refused(shop: Shop, metadata: tuple[tup
     jo = await shop.person()
     foreign = Tokens(Keyring.shared("another secret of 32 bytes or more", "HS256"), 600).issue(UUID(jo.id), uuid4())
     sent = tuple((name, value.replace("TOKEN", jo.token).replace("FOREIGN", foreign)) for name, value in metadata)
-    error = await refusal(shop.auth.GetMe(auth_pb2.GetMeRequest(), metadata=sent))
+    error = await refusal(shop.users.GetMe(user_pb2.GetMeRequest(), metadata=sent))
     assert (error.code, error.reason) == (StatusCode.UNAUTHENTICATED, "TOKEN_INVALID")
 
 

@@ -7,10 +7,11 @@ import grpc
 import pytest
 
 from mercato import Client, call_error
-from mercato.v1.auth_pb2 import GetAdminOnlyRequest, GetMeRequest, ListSessionsRequest
+from mercato.v1.auth_pb2 import ListSessionsRequest
 from mercato.v1.cart_pb2 import AddCartItemRequest, GetCartRequest
 from mercato.v1.catalog_pb2 import ListProductsRequest
 from mercato.v1.order_pb2 import CheckoutRequest
+from mercato.v1.user_pb2 import GetAdminOnlyRequest, GetMeRequest
 from mercato_server.config.settings import Settings
 from mercato_server.database.pool import Pool
 from mercato_server.worker import running
@@ -58,7 +59,7 @@ async def test_calls_that_change_something_carry_a_key_of_their_own(target: str,
 async def test_a_client_goes_on_with_a_session_and_refreshes_it_once(target: str, shop: Shop) -> None:
     jo = await shop.person()
     async with Client(target, refresh_token=jo.refresh_token) as client:
-        people = await asyncio.gather(*(client.auth.GetMe(GetMeRequest()) for _ in range(20)))
+        people = await asyncio.gather(*(client.users.GetMe(GetMeRequest()) for _ in range(20)))
         assert {person.id for person in people} == {jo.id}
         assert await shop.pool.fetchval(TOKENS) == 2
         assert client.refresh_token != jo.refresh_token
@@ -73,5 +74,5 @@ async def test_a_client_whose_session_has_ended_is_told_so(target: str, shop: Sh
     await shop.pool.execute("UPDATE sessions SET ended_at = now(), end_reason = 'revoked'")
     async with Client(target, refresh_token=jo.refresh_token) as client:
         with pytest.raises(grpc.aio.AioRpcError) as refused:
-            await client.auth.GetAdminOnly(GetAdminOnlyRequest())
+            await client.users.GetAdminOnly(GetAdminOnlyRequest())
         assert call_error(refused.value).reason == "REFRESH_TOKEN_INVALID"

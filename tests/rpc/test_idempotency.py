@@ -14,11 +14,12 @@ from google.protobuf.message import Message
 from grpc import StatusCode
 
 from mercato.rpcs import rpcs
-from mercato.v1.auth_pb2 import SignUpRequest, UpdateMeRequest
+from mercato.v1.auth_pb2 import SignUpRequest
 from mercato.v1.cart_pb2 import AddCartItemRequest
 from mercato.v1.catalog_pb2 import Product, UpdateProductRequest
 from mercato.v1.money_pb2 import Money
 from mercato.v1.order_pb2 import CheckoutRequest, Order
+from mercato.v1.user_pb2 import UpdateMeRequest
 from mercato_server.database.pool import small_pool
 from mercato_server.embedded.postgres import Postgres
 from support.databases import copied

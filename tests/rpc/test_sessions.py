@@ -11,7 +11,7 @@ import pytest
 from google.rpc.error_details_pb2 import RetryInfo
 from grpc import StatusCode
 
-from mercato.v1 import auth_pb2, cart_pb2, order_pb2
+from mercato.v1 import auth_pb2, cart_pb2, order_pb2, user_pb2
 from mercato_server.config.settings import Settings
 from mercato_server.database.pool import Pool
 from mercato_server.handlers.cart import CartHandler
@@ -32,9 +32,9 @@ REASONS = "SELECT array_agg(end_reason ORDER BY id) FROM sessions"
 PUBLISHED_LONG_AGO = "UPDATE signing_keys SET created_at = created_at - interval '1 hour'"
 
 
-async def me(shop: Shop, person: Person) -> auth_pb2.User:
+async def me(shop: Shop, person: Person) -> user_pb2.User:
     """A call that changes nothing."""
-    return await shop.auth.GetMe(auth_pb2.GetMeRequest(), metadata=person.metadata)
+    return await shop.users.GetMe(user_pb2.GetMeRequest(), metadata=person.metadata)
 
 
 async def answered(call: Any) -> bool:

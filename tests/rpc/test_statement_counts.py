@@ -11,7 +11,7 @@ import grpc
 import pytest
 from google.protobuf.message import Message
 
-from mercato.v1 import auth_pb2, cart_pb2, catalog_pb2, order_pb2, policy_pb2
+from mercato.v1 import audit_pb2, auth_pb2, cart_pb2, catalog_pb2, order_pb2, policy_pb2, user_pb2
 from mercato.v1.catalog_pb2 import Category, Product
 from mercato.v1.money_pb2 import Money
 from mercato_server.config.settings import Settings
@@ -102,14 +102,14 @@ ROWS = (
     Row("CreateCategory", 7, lambda _: catalog_pb2.CreateCategoryRequest(category=Category(name="New"))),
     Row("UpdateCategory", 7, lambda at: catalog_pb2.UpdateCategoryRequest(category=Category(id=at.category, name="Other"))),
     Row("DeleteCategory", 8, lambda at: catalog_pb2.DeleteCategoryRequest(category_id=at.category)),
-    Row("ListUsers", 5, lambda at: auth_pb2.ListUsersRequest(page_size=at.page), "users"),
-    Row("GetUser", 2, lambda at: auth_pb2.GetUserRequest(user_id=at.buyer.id)),
-    Row("UpdateUser", 7, lambda at: auth_pb2.UpdateUserRequest(user_id=at.buyer.id, role=auth_pb2.ROLE_USER)),
-    Row("ListAuditLog", 2, lambda at: auth_pb2.ListAuditLogRequest(page_size=at.page), "entries"),
-    Row("GetAdminOnly", 1, lambda _: auth_pb2.GetAdminOnlyRequest()),
+    Row("ListUsers", 5, lambda at: user_pb2.ListUsersRequest(page_size=at.page), "users"),
+    Row("GetUser", 2, lambda at: user_pb2.GetUserRequest(user_id=at.buyer.id)),
+    Row("UpdateUser", 7, lambda at: user_pb2.UpdateUserRequest(user_id=at.buyer.id, role=user_pb2.ROLE_USER)),
+    Row("ListAuditLog", 2, lambda at: audit_pb2.ListAuditLogRequest(page_size=at.page), "entries"),
+    Row("GetAdminOnly", 1, lambda _: user_pb2.GetAdminOnlyRequest()),
     Row("GetJwks", 0, lambda _: auth_pb2.GetJwksRequest()),
-    Row("GetMe", 1, lambda _: auth_pb2.GetMeRequest()),
-    Row("UpdateMe", 5, lambda _: auth_pb2.UpdateMeRequest(full_name="Jo")),
+    Row("GetMe", 1, lambda _: user_pb2.GetMeRequest()),
+    Row("UpdateMe", 5, lambda _: user_pb2.UpdateMeRequest(full_name="Jo")),
     Row("ListSessions", 1, lambda _: auth_pb2.ListSessionsRequest(), "sessions"),
     Row("RevokeSession", 6, lambda at: auth_pb2.RevokeSessionRequest(session_id=at.sessions[0])),
     Row("SignUp", 5, lambda _: auth_pb2.SignUpRequest(email="new@example.com", password=PASSWORD)),
@@ -183,7 +183,7 @@ async def scene(shop: Shop, size: int) -> Scene:
     buyer, leaver, admin = await shop.person(), await shop.person(), await shop.person(admin=True)
     await shop.pool.execute(FILL.format(n=size, buyer=buyer.id, long=LONG_ORDERS))
     for person in (buyer, leaver, admin):
-        await shop.auth.GetMe(auth_pb2.GetMeRequest(), metadata=person.metadata)
+        await shop.users.GetMe(user_pb2.GetMeRequest(), metadata=person.metadata)
 
     async def ids(table: str, condition: str = "TRUE") -> list[str]:
         return [str(row["id"]) for row in await shop.pool.fetch(f"SELECT id FROM {table} WHERE {condition} ORDER BY id")]  # noqa: S608 - ours
@@ -202,7 +202,7 @@ async def scene(shop: Shop, size: int) -> Scene:
 
 async def answer(shop: Shop, at: Scene, row: Row) -> Any:
     """Make the call of a row."""
-    [stub] = [stub for stub in (shop.auth, shop.catalog, shop.carts, shop.orders) if hasattr(stub, row.rpc)]
+    [stub] = [stub for stub in (shop.auth, shop.users, shop.audit, shop.catalog, shop.carts, shop.orders) if hasattr(stub, row.rpc)]
     caller: Person = at.admin if for_admins(row.rpc) else getattr(at, row.by)
     return await getattr(stub, row.rpc)(row.request(at), metadata=(*caller.metadata, *((("idempotency-key", row.key),) if row.key else ())))
 

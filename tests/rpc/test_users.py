@@ -9,17 +9,9 @@ import grpc
 import pytest
 from grpc import StatusCode
 
-from mercato.v1.auth_pb2 import (
-    ROLE_ADMIN,
-    ROLE_USER,
-    GetMeRequest,
-    GetUserRequest,
-    ListUsersRequest,
-    SignUpRequest,
-    UpdateUserRequest,
-    User,
-)
+from mercato.v1.auth_pb2 import SignUpRequest
 from mercato.v1.cart_pb2 import Cart, ClearCartRequest
+from mercato.v1.user_pb2 import ROLE_ADMIN, ROLE_USER, GetMeRequest, GetUserRequest, ListUsersRequest, UpdateUserRequest, User
 from mercato_server.store import sessions, users
 from support.keyed import ABSENT
 from support.patience import Within, until
@@ -31,7 +23,7 @@ WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_databas
 
 
 def update(shop: Shop, admin: Person, person: Person, **fields: Any) -> Any:
-    return shop.auth.UpdateUser(UpdateUserRequest(user_id=person.id, **fields), metadata=admin.metadata)
+    return shop.users.UpdateUser(UpdateUserRequest(user_id=person.id, **fields), metadata=admin.metadata)
 
 
 async def listed(shop: Shop, admin: Person, **query: Any) -> list[User]:
@@ -39,7 +31,7 @@ async def listed(shop: Shop, admin: Person, **query: Any) -> list[User]:
     found: list[User] = []
     token = ""
     while True:
-        page = await shop.auth.ListUsers(ListUsersRequest(page_size=2, page_token=token, **query), metadata=admin.metadata)
+        page = await shop.users.ListUsers(ListUsersRequest(page_size=2, page_token=token, **query), metadata=admin.metadata)
         found += page.users
         token = page.next_page_token
         if not token:
@@ -53,7 +45,7 @@ async def clear(shop: Shop, person: Person) -> Cart:
 
 async def me(shop: Shop, person: Person) -> User:
     """A call that changes nothing."""
-    return await shop.auth.GetMe(GetMeRequest(), metadata=person.metadata)
+    return await shop.users.GetMe(GetMeRequest(), metadata=person.metadata)
 
 
 async def answered(call: Any) -> bool:
@@ -95,15 +87,15 @@ async def test_accounts_are_listed_newest_first_and_found_by_part_role_and_state
     assert await found(role=ROLE_USER) == [amir, zoe]
     assert await found(disabled=True) == [amir]
     assert await found(disabled=False, role=ROLE_USER, q="zoe") == [zoe]
-    user = await shop.auth.GetUser(GetUserRequest(user_id=amir), metadata=boss.metadata)
+    user = await shop.users.GetUser(GetUserRequest(user_id=amir), metadata=boss.metadata)
     assert (user.email, user.disabled, user.role) == ("amir@example.org", True, ROLE_USER)
 
 
 async def test_a_page_of_accounts_goes_on_only_in_its_own_list(shop: Shop) -> None:
     boss, _ = await shop.person(admin=True), await shop.person()
-    page = await shop.auth.ListUsers(ListUsersRequest(page_size=1), metadata=boss.metadata)
+    page = await shop.users.ListUsers(ListUsersRequest(page_size=1), metadata=boss.metadata)
     other = ListUsersRequest(page_size=1, page_token=page.next_page_token, disabled=False)
-    assert (await refusal(shop.auth.ListUsers(other, metadata=boss.metadata))).reason == "PAGE_TOKEN_INVALID"
+    assert (await refusal(shop.users.ListUsers(other, metadata=boss.metadata))).reason == "PAGE_TOKEN_INVALID"
 
 
 async def test_only_the_fields_that_are_sent_change(shop: Shop) -> None:

@@ -8,15 +8,12 @@ from typing import Any
 from google.protobuf.message import Message
 
 from mercato.v1.auth_pb2 import (
-    ROLE_ADMIN,
     ChangePasswordRequest,
     RequestEmailVerificationRequest,
     RequestPasswordResetRequest,
     ResetPasswordRequest,
     RevokeSessionRequest,
     SignUpRequest,
-    UpdateMeRequest,
-    UpdateUserRequest,
     VerifyEmailRequest,
 )
 from mercato.v1.cart_pb2 import AddCartItemRequest, ClearCartRequest, RemoveCartItemRequest, SetCartItemRequest
@@ -34,6 +31,7 @@ from mercato.v1.catalog_pb2 import (
 )
 from mercato.v1.money_pb2 import Money
 from mercato.v1.order_pb2 import ORDER_STATUS_PAID, AdvanceOrderRequest, CancelOrderRequest, CheckoutRequest
+from mercato.v1.user_pb2 import ROLE_ADMIN, UpdateMeRequest, UpdateUserRequest
 from support.shop import PASSWORD, Person, Shop
 from support.stage import METHODS
 from support.tokens import issue

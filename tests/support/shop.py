@@ -13,7 +13,18 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2
 from google.rpc.status_pb2 import Status
 
-from mercato.v1 import auth_pb2, auth_pb2_grpc, cart_pb2, cart_pb2_grpc, catalog_pb2, catalog_pb2_grpc, order_pb2, order_pb2_grpc
+from mercato.v1 import (
+    audit_pb2_grpc,
+    auth_pb2,
+    auth_pb2_grpc,
+    cart_pb2,
+    cart_pb2_grpc,
+    catalog_pb2,
+    catalog_pb2_grpc,
+    order_pb2,
+    order_pb2_grpc,
+    user_pb2_grpc,
+)
 from mercato.v1.money_pb2 import Money
 from mercato_server.config.settings import Hashing, Limits, Settings
 from mercato_server.database.pool import Pool
@@ -55,12 +66,14 @@ class Person:
 
 
 class Shop:
-    """Stubs of the four services on one channel, and the steps that most tests begin with."""
+    """Stubs of every service on one channel, and the steps that most tests begin with."""
 
     def __init__(self, channel: grpc.aio.Channel, pool: "Pool") -> None:
         self.channel = channel
         self.pool = pool
         self.auth = auth_pb2_grpc.AuthServiceStub(channel)
+        self.users = user_pb2_grpc.UserServiceStub(channel)
+        self.audit = audit_pb2_grpc.AuditServiceStub(channel)
         self.catalog = catalog_pb2_grpc.CatalogServiceStub(channel)
         self.carts = cart_pb2_grpc.CartServiceStub(channel)
         self.orders = order_pb2_grpc.OrderServiceStub(channel)

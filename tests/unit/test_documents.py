@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from mercato.rpcs import rpcs
+from mercato.v1 import policy_pb2
+
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 LINK = re.compile(r"\[[^\]]*\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)")
@@ -45,3 +48,21 @@ def test_each_table_of_the_schema_has_its_place_in_the_lock_order() -> None:
     tables = set(re.findall(r"^CREATE TABLE public\.(\w+)", (ROOT / "migrations/schema.sql").read_text(encoding="utf-8"), re.MULTILINE))
     order = (ROOT / "docs/transactions.md").read_text(encoding="utf-8").partition("## Lock order")[2]
     assert tables - set(re.findall(r"`(\w+)`", order)) == set()
+
+
+def test_the_page_of_services_has_every_rpc_with_its_routes_and_callers() -> None:
+    page = (ROOT / "docs/services.md").read_text(encoding="utf-8")
+    listed = {}
+    for section in page.split("\n## ")[1:]:
+        for name, routes, callers in re.findall(r"^\| (\w+) \| (`.*`) \| (.*) \|$", section, re.MULTILINE):
+            listed[f"/mercato.v1.{section.split()[0]}/{name}"] = (routes, callers)
+    callers_of = {
+        policy_pb2.ACCESS_ANYONE: {"anyone"},
+        policy_pb2.ACCESS_USER: {"a user", "the owner", "the buyer, an administrator"},
+        policy_pb2.ACCESS_ADMIN: {"an administrator"},
+    }
+    assert listed.keys() == {rpc.path for rpc in rpcs()}
+    for rpc in rpcs():
+        routes, callers = listed[rpc.path]
+        assert routes == ", ".join(f"`{verb} {path}`" for verb, path in rpc.bindings)
+        assert callers in callers_of[rpc.policy.access], rpc.path

@@ -14,12 +14,14 @@ from grpc.aio import ClientCallDetails, Metadata
 
 from mercato.rpcs import rpcs
 from mercato.v1 import (
+    audit_pb2_grpc,
     auth_pb2,
     auth_pb2_grpc,
     cart_pb2_grpc,
     catalog_pb2_grpc,
     order_pb2_grpc,
     policy_pb2,
+    user_pb2_grpc,
 )
 
 DEFAULT_TIMEOUT_S = 5.0
@@ -65,6 +67,8 @@ class Client:
         else:
             self.channel = grpc.aio.secure_channel(target, tls, options=options, interceptors=interceptors)
         self.auth = auth_pb2_grpc.AuthServiceStub(self.channel)
+        self.users = user_pb2_grpc.UserServiceStub(self.channel)
+        self.audit = audit_pb2_grpc.AuditServiceStub(self.channel)
         self.catalog = catalog_pb2_grpc.CatalogServiceStub(self.channel)
         self.cart = cart_pb2_grpc.CartServiceStub(self.channel)
         self.orders = order_pb2_grpc.OrderServiceStub(self.channel)

@@ -3,15 +3,14 @@
 from mercato.v1 import auth_pb2
 from mercato_server.config.settings import Settings
 from mercato_server.database.pool import Pool
-from mercato_server.domain.accounts import FULL_NAME_MAX, Role, Session
+from mercato_server.domain.accounts import FULL_NAME_MAX, Account, Role, Session
 from mercato_server.domain.errors import InvalidCredentials, PasswordWrong
 from mercato_server.handlers import convert
 from mercato_server.handlers.forms import credentials
 from mercato_server.handlers.idempotency import Answer, Idempotency, answer
-from mercato_server.handlers.pages import Pager
 from mercato_server.handlers.recovery import RecoveryHandler
-from mercato_server.handlers.users import UserHandler
 from mercato_server.rpc.context import Context
+from mercato_server.security.address_digests import AddressDigests
 from mercato_server.security.hash_pool import PasswordHasher
 from mercato_server.security.passwords import PASSWORD_MAX_BYTES, weakness
 from mercato_server.security.refresh_tokens import LENGTH, RefreshTokens, digest
@@ -26,17 +25,22 @@ EMAIL_MAX = 254
 BEARER = "bearer"
 
 
-class AuthHandler(UserHandler, RecoveryHandler):
-    """Accounts, sessions and tokens."""
+class AuthHandler:
+    """Sign-up, sessions and passwords; the RPCs that go by mail are those of a RecoveryHandler."""
 
-    def __init__(
-        self, pool: "Pool", pager: Pager, known: Sessions, passwords: PasswordHasher, keys: Idempotency, settings: Settings
-    ) -> None:
-        secret = settings.secret_key
-        UserHandler.__init__(self, pool, pager, keys)
-        RecoveryHandler.__init__(self, pool, passwords, keys, secret, settings.limits.mails_per_hour)
+    def __init__(self, pool: "Pool", known: Sessions, passwords: PasswordHasher, keys: Idempotency, settings: Settings) -> None:
+        self._pool = pool
         self._known = known
-        self._refresh_tokens = RefreshTokens(secret)
+        self._passwords = passwords
+        self._idempotency = keys
+        self._mails_per_hour = settings.limits.mails_per_hour
+        self._refresh_tokens = RefreshTokens(settings.secret_key)
+        self._address_digests = AddressDigests(settings.secret_key)
+        recovery = RecoveryHandler(pool, passwords, keys, self._address_digests, self._mails_per_hour)
+        self.RequestPasswordReset = recovery.RequestPasswordReset
+        self.ResetPassword = recovery.ResetPassword
+        self.RequestEmailVerification = recovery.RequestEmailVerification
+        self.VerifyEmail = recovery.VerifyEmail
 
     async def SignUp(self, request: auth_pb2.SignUpRequest, context: Context) -> Answer:
         """Create an account of the role `user`."""
@@ -111,18 +115,6 @@ class AuthHandler(UserHandler, RecoveryHandler):
         """Return the public keys of access tokens."""
         return convert.jwks(self._known.tokens.keyring)
 
-    async def GetMe(self, _request: auth_pb2.GetMeRequest, context: Context) -> auth_pb2.User:
-        """Return the caller's account."""
-        return convert.user(await accounts.get(self._pool, context.account_id))
-
-    async def UpdateMe(self, request: auth_pb2.UpdateMeRequest, context: Context) -> Answer:
-        """Change the caller's account."""
-        with Checks() as check:
-            named = check.text("full_name", request.full_name, longest=FULL_NAME_MAX)
-        full_name = named if request.HasField("full_name") else None
-        key = self._idempotency.key(context, request, convert.user)
-        return answer(context, await accounts.rename(self._pool, context.account_id, full_name, key), convert.user)
-
     async def _login(self, email: str, password: str, context: Context) -> auth_pb2.LoginResponse:
         with Checks() as check:
             if not 0 < len(email) <= EMAIL_MAX or "\0" in email:
@@ -130,20 +122,26 @@ class AuthHandler(UserHandler, RecoveryHandler):
             if not 0 < len(password.encode()) <= PASSWORD_MAX_BYTES:
                 check.fail("password", "must be the password of the account")
         address = email.strip().lower()
-        await self._passwords.require_room()
-        await login_attempts.count(self._pool, self._address_digest(address))
-        account = await accounts.find(self._pool, address)
-        if not await self._passwords.verify(password, account.password_hash if account else None) or account is None:
-            raise InvalidCredentials
+        address_digest = self._address_digests.of(address)
+        account = await self._authenticate(address, address_digest, password)
         token = self._refresh_tokens.first()
-        opened = await sessions.open_session(self._pool, account.id, context.device, digest(token), self._address_digest(address))
+        opened = await sessions.open_session(self._pool, account.id, context.device, digest(token), address_digest)
         if opened is None:
             raise InvalidCredentials
         return self._pair(opened, token)
 
+    async def _authenticate(self, address: str, address_digest: bytes, password: str) -> Account:
+        """Return the account of an address if the password is right; an unknown address takes the same work."""
+        await self._passwords.require_room()
+        await login_attempts.count(self._pool, address_digest)
+        account = await accounts.find(self._pool, address)
+        if not await self._passwords.verify(password, account.password_hash if account else None) or account is None:
+            raise InvalidCredentials
+        return account
+
     async def _change_password(self, request: auth_pb2.ChangePasswordRequest, context: Context, key: IdempotencyKey | None) -> int | Stored:
         account = await accounts.get(self._pool, context.account_id)
-        address_digest = self._address_digest(account.email)
+        address_digest = self._address_digests.of(account.email)
         await self._passwords.require_room()
         await login_attempts.count(self._pool, address_digest)
         if not await self._passwords.verify(request.current_password, account.password_hash):

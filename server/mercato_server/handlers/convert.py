@@ -7,7 +7,7 @@ from typing import Any
 from google.protobuf.struct_pb2 import Struct
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from mercato.v1 import auth_pb2, cart_pb2, catalog_pb2, order_pb2
+from mercato.v1 import audit_pb2, auth_pb2, cart_pb2, catalog_pb2, order_pb2, user_pb2
 from mercato.v1.money_pb2 import Money
 from mercato_server.domain.accounts import Account, Role, Session
 from mercato_server.domain.audit_log import AuditEntry
@@ -18,7 +18,7 @@ from mercato_server.security.keys import coordinate
 from mercato_server.security.tokens import Keyring
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-ROLES = {Role.USER: auth_pb2.ROLE_USER, Role.ADMIN: auth_pb2.ROLE_ADMIN}
+ROLES = {Role.USER: user_pb2.ROLE_USER, Role.ADMIN: user_pb2.ROLE_ADMIN}
 ROLE_OF = {number: role for role, number in ROLES.items()}
 STATUSES = {status: order_pb2.OrderStatus.Value(f"ORDER_STATUS_{status.name}") for status in OrderStatus}
 STATUS_OF = {number: status for status, number in STATUSES.items()}
@@ -46,9 +46,9 @@ def struct(fields: Mapping[str, Any]) -> Struct:
     return message
 
 
-def user(account: Account) -> auth_pb2.User:
+def user(account: Account) -> user_pb2.User:
     """Return an account as its owner and administrators see it: without anything of the password."""
-    return auth_pb2.User(
+    return user_pb2.User(
         id=str(account.id),
         email=account.email,
         full_name=account.full_name,
@@ -72,9 +72,9 @@ def session(found: Session, *, current: bool) -> auth_pb2.Session:
     )
 
 
-def audit_entry(entry: AuditEntry) -> auth_pb2.AuditEntry:
+def audit_entry(entry: AuditEntry) -> audit_pb2.AuditEntry:
     """Return an entry of the audit log."""
-    return auth_pb2.AuditEntry(
+    return audit_pb2.AuditEntry(
         id=str(entry.id),
         actor_id=str(entry.actor_id or ""),
         action=entry.action,

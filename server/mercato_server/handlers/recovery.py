@@ -1,12 +1,10 @@
-"""The part of AuthService that goes by mail: new passwords for those who forgot theirs, and verified addresses."""
-
-import hashlib
-import hmac
+"""The RPCs of AuthService that go by mail: a new password for an account whose owner forgot it, and verified addresses."""
 
 from mercato.v1 import auth_pb2
 from mercato_server.database.pool import Pool
 from mercato_server.handlers.idempotency import Answer, Idempotency, answer
 from mercato_server.rpc.context import Context
+from mercato_server.security.address_digests import AddressDigests
 from mercato_server.security.hash_pool import PasswordHasher
 from mercato_server.security.one_time_tokens import LENGTH, digest
 from mercato_server.security.passwords import weakness
@@ -18,12 +16,14 @@ from mercato_server.validation.checks import Checks
 class RecoveryHandler:
     """Requests for mails with tokens, and what the tokens do."""
 
-    def __init__(self, pool: "Pool", passwords: PasswordHasher, keys: Idempotency, secret: str, mails_per_hour: int) -> None:
+    def __init__(
+        self, pool: "Pool", passwords: PasswordHasher, keys: Idempotency, address_digests: AddressDigests, mails_per_hour: int
+    ) -> None:
         self._pool = pool
         self._passwords = passwords
         self._idempotency = keys
+        self._address_digests = address_digests
         self._mails_per_hour = mails_per_hour
-        self._secret = hmac.digest(secret.encode(), b"mercato login attempts", hashlib.sha256)
 
     async def RequestPasswordReset(self, request: auth_pb2.RequestPasswordResetRequest, context: Context) -> Answer:
         """Send a mail with a token that sets a new password; no account is looked up here, so neither answer nor time tells of one."""
@@ -60,13 +60,10 @@ class RecoveryHandler:
         address = await recovery.address(self._pool, token_digest)  # a hash is for those who have a token
         reset = recovery.Reset(
             token_digest=token_digest,
-            address_digest=self._address_digest(address),
+            address_digest=self._address_digests.of(address),
             new_hash=await self._passwords.hash(request.new_password),
         )
         return await recovery.reset_password(self._pool, reset, key)
-
-    def _address_digest(self, address: str) -> bytes:
-        return hmac.digest(self._secret, address.encode(), hashlib.sha256)
 
 
 def _check_token(check: Checks, token: str) -> None:

@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from mercato.v1 import auth_pb2 as mercato_dot_v1_dot_auth__pb2
+from mercato.v1 import user_pb2 as mercato_dot_v1_dot_user__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -26,7 +27,7 @@ if _version_not_supported:
 
 
 class AuthServiceStub:
-    """Accounts, sessions and tokens.
+    """Sign-up, sessions, passwords and tokens.
 
     A login opens a session: an access token of a few minutes, to send as `authorization: Bearer <token>`, and a refresh token that is exchanged
     for the next pair. A session ends by Logout, by a new password, when its account is disabled, or 30 days after its login. An ended one is
@@ -45,7 +46,7 @@ class AuthServiceStub:
         self.SignUp = channel.unary_unary(
                 '/mercato.v1.AuthService/SignUp',
                 request_serializer=mercato_dot_v1_dot_auth__pb2.SignUpRequest.SerializeToString,
-                response_deserializer=mercato_dot_v1_dot_auth__pb2.User.FromString,
+                response_deserializer=mercato_dot_v1_dot_user__pb2.User.FromString,
                 _registered_method=True)
         self.Login = channel.unary_unary(
                 '/mercato.v1.AuthService/Login',
@@ -112,45 +113,10 @@ class AuthServiceStub:
                 request_serializer=mercato_dot_v1_dot_auth__pb2.GetJwksRequest.SerializeToString,
                 response_deserializer=mercato_dot_v1_dot_auth__pb2.Jwks.FromString,
                 _registered_method=True)
-        self.GetMe = channel.unary_unary(
-                '/mercato.v1.AuthService/GetMe',
-                request_serializer=mercato_dot_v1_dot_auth__pb2.GetMeRequest.SerializeToString,
-                response_deserializer=mercato_dot_v1_dot_auth__pb2.User.FromString,
-                _registered_method=True)
-        self.UpdateMe = channel.unary_unary(
-                '/mercato.v1.AuthService/UpdateMe',
-                request_serializer=mercato_dot_v1_dot_auth__pb2.UpdateMeRequest.SerializeToString,
-                response_deserializer=mercato_dot_v1_dot_auth__pb2.User.FromString,
-                _registered_method=True)
-        self.GetAdminOnly = channel.unary_unary(
-                '/mercato.v1.AuthService/GetAdminOnly',
-                request_serializer=mercato_dot_v1_dot_auth__pb2.GetAdminOnlyRequest.SerializeToString,
-                response_deserializer=mercato_dot_v1_dot_auth__pb2.GetAdminOnlyResponse.FromString,
-                _registered_method=True)
-        self.ListUsers = channel.unary_unary(
-                '/mercato.v1.AuthService/ListUsers',
-                request_serializer=mercato_dot_v1_dot_auth__pb2.ListUsersRequest.SerializeToString,
-                response_deserializer=mercato_dot_v1_dot_auth__pb2.ListUsersResponse.FromString,
-                _registered_method=True)
-        self.GetUser = channel.unary_unary(
-                '/mercato.v1.AuthService/GetUser',
-                request_serializer=mercato_dot_v1_dot_auth__pb2.GetUserRequest.SerializeToString,
-                response_deserializer=mercato_dot_v1_dot_auth__pb2.User.FromString,
-                _registered_method=True)
-        self.UpdateUser = channel.unary_unary(
-                '/mercato.v1.AuthService/UpdateUser',
-                request_serializer=mercato_dot_v1_dot_auth__pb2.UpdateUserRequest.SerializeToString,
-                response_deserializer=mercato_dot_v1_dot_auth__pb2.User.FromString,
-                _registered_method=True)
-        self.ListAuditLog = channel.unary_unary(
-                '/mercato.v1.AuthService/ListAuditLog',
-                request_serializer=mercato_dot_v1_dot_auth__pb2.ListAuditLogRequest.SerializeToString,
-                response_deserializer=mercato_dot_v1_dot_auth__pb2.ListAuditLogResponse.FromString,
-                _registered_method=True)
 
 
 class AuthServiceServicer:
-    """Accounts, sessions and tokens.
+    """Sign-up, sessions, passwords and tokens.
 
     A login opens a session: an access token of a few minutes, to send as `authorization: Bearer <token>`, and a refresh token that is exchanged
     for the next pair. A session ends by Logout, by a new password, when its account is disabled, or 30 days after its login. An ended one is
@@ -298,81 +264,13 @@ class AuthServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
-    def GetMe(self, request, context):
-        """Return the caller's account.
-
-        Errors: UNAUTHENTICATED TOKEN_INVALID (also when the account is gone).
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def UpdateMe(self, request, context):
-        """Change the caller's account: the fields that are present, and no others.
-
-        Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def GetAdminOnly(self, request, context):
-        """Greet an administrator: the smallest example of a route for admins only.
-
-        Errors: UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def ListUsers(self, request, context):
-        """List accounts, the newest first.
-
-        Errors: INVALID_ARGUMENT INVALID_FIELD or PAGE_TOKEN_INVALID, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def GetUser(self, request, context):
-        """Return an account.
-
-        Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY, NOT_FOUND USER_NOT_FOUND.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def UpdateUser(self, request, context):
-        """Change what an account may do: the fields that are present, and no others. Disabling an account ends its sessions.
-
-        One administrator who is not disabled always remains, also when several demote or disable each other at once.
-        Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY, NOT_FOUND USER_NOT_FOUND,
-        FAILED_PRECONDITION LAST_ADMIN.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
-    def ListAuditLog(self, request, context):
-        """List what administrators did, the latest first.
-
-        Every change that needs an administrator leaves one entry, written in its transaction: products, stock, categories, states of
-        orders, accounts, and the commands `mercato admin create` and `mercato keys rotate`. What was refused leaves none, nor does a replayed
-        answer. Entries are never changed and never deleted.
-        Errors: INVALID_ARGUMENT INVALID_FIELD or PAGE_TOKEN_INVALID, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
-        """
-        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
-        context.set_details('Method not implemented!')
-        raise NotImplementedError('Method not implemented!')
-
 
 def add_AuthServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
             'SignUp': grpc.unary_unary_rpc_method_handler(
                     servicer.SignUp,
                     request_deserializer=mercato_dot_v1_dot_auth__pb2.SignUpRequest.FromString,
-                    response_serializer=mercato_dot_v1_dot_auth__pb2.User.SerializeToString,
+                    response_serializer=mercato_dot_v1_dot_user__pb2.User.SerializeToString,
             ),
             'Login': grpc.unary_unary_rpc_method_handler(
                     servicer.Login,
@@ -439,41 +337,6 @@ def add_AuthServiceServicer_to_server(servicer, server):
                     request_deserializer=mercato_dot_v1_dot_auth__pb2.GetJwksRequest.FromString,
                     response_serializer=mercato_dot_v1_dot_auth__pb2.Jwks.SerializeToString,
             ),
-            'GetMe': grpc.unary_unary_rpc_method_handler(
-                    servicer.GetMe,
-                    request_deserializer=mercato_dot_v1_dot_auth__pb2.GetMeRequest.FromString,
-                    response_serializer=mercato_dot_v1_dot_auth__pb2.User.SerializeToString,
-            ),
-            'UpdateMe': grpc.unary_unary_rpc_method_handler(
-                    servicer.UpdateMe,
-                    request_deserializer=mercato_dot_v1_dot_auth__pb2.UpdateMeRequest.FromString,
-                    response_serializer=mercato_dot_v1_dot_auth__pb2.User.SerializeToString,
-            ),
-            'GetAdminOnly': grpc.unary_unary_rpc_method_handler(
-                    servicer.GetAdminOnly,
-                    request_deserializer=mercato_dot_v1_dot_auth__pb2.GetAdminOnlyRequest.FromString,
-                    response_serializer=mercato_dot_v1_dot_auth__pb2.GetAdminOnlyResponse.SerializeToString,
-            ),
-            'ListUsers': grpc.unary_unary_rpc_method_handler(
-                    servicer.ListUsers,
-                    request_deserializer=mercato_dot_v1_dot_auth__pb2.ListUsersRequest.FromString,
-                    response_serializer=mercato_dot_v1_dot_auth__pb2.ListUsersResponse.SerializeToString,
-            ),
-            'GetUser': grpc.unary_unary_rpc_method_handler(
-                    servicer.GetUser,
-                    request_deserializer=mercato_dot_v1_dot_auth__pb2.GetUserRequest.FromString,
-                    response_serializer=mercato_dot_v1_dot_auth__pb2.User.SerializeToString,
-            ),
-            'UpdateUser': grpc.unary_unary_rpc_method_handler(
-                    servicer.UpdateUser,
-                    request_deserializer=mercato_dot_v1_dot_auth__pb2.UpdateUserRequest.FromString,
-                    response_serializer=mercato_dot_v1_dot_auth__pb2.User.SerializeToString,
-            ),
-            'ListAuditLog': grpc.unary_unary_rpc_method_handler(
-                    servicer.ListAuditLog,
-                    request_deserializer=mercato_dot_v1_dot_auth__pb2.ListAuditLogRequest.FromString,
-                    response_serializer=mercato_dot_v1_dot_auth__pb2.ListAuditLogResponse.SerializeToString,
-            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'mercato.v1.AuthService', rpc_method_handlers)
@@ -483,7 +346,7 @@ def add_AuthServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class AuthService:
-    """Accounts, sessions and tokens.
+    """Sign-up, sessions, passwords and tokens.
 
     A login opens a session: an access token of a few minutes, to send as `authorization: Bearer <token>`, and a refresh token that is exchanged
     for the next pair. A session ends by Logout, by a new password, when its account is disabled, or 30 days after its login. An ended one is
@@ -509,7 +372,7 @@ class AuthService:
             target,
             '/mercato.v1.AuthService/SignUp',
             mercato_dot_v1_dot_auth__pb2.SignUpRequest.SerializeToString,
-            mercato_dot_v1_dot_auth__pb2.User.FromString,
+            mercato_dot_v1_dot_user__pb2.User.FromString,
             options,
             channel_credentials,
             insecure,
@@ -861,195 +724,6 @@ class AuthService:
             '/mercato.v1.AuthService/GetJwks',
             mercato_dot_v1_dot_auth__pb2.GetJwksRequest.SerializeToString,
             mercato_dot_v1_dot_auth__pb2.Jwks.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def GetMe(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/mercato.v1.AuthService/GetMe',
-            mercato_dot_v1_dot_auth__pb2.GetMeRequest.SerializeToString,
-            mercato_dot_v1_dot_auth__pb2.User.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def UpdateMe(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/mercato.v1.AuthService/UpdateMe',
-            mercato_dot_v1_dot_auth__pb2.UpdateMeRequest.SerializeToString,
-            mercato_dot_v1_dot_auth__pb2.User.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def GetAdminOnly(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/mercato.v1.AuthService/GetAdminOnly',
-            mercato_dot_v1_dot_auth__pb2.GetAdminOnlyRequest.SerializeToString,
-            mercato_dot_v1_dot_auth__pb2.GetAdminOnlyResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def ListUsers(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/mercato.v1.AuthService/ListUsers',
-            mercato_dot_v1_dot_auth__pb2.ListUsersRequest.SerializeToString,
-            mercato_dot_v1_dot_auth__pb2.ListUsersResponse.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def GetUser(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/mercato.v1.AuthService/GetUser',
-            mercato_dot_v1_dot_auth__pb2.GetUserRequest.SerializeToString,
-            mercato_dot_v1_dot_auth__pb2.User.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def UpdateUser(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/mercato.v1.AuthService/UpdateUser',
-            mercato_dot_v1_dot_auth__pb2.UpdateUserRequest.SerializeToString,
-            mercato_dot_v1_dot_auth__pb2.User.FromString,
-            options,
-            channel_credentials,
-            insecure,
-            call_credentials,
-            compression,
-            wait_for_ready,
-            timeout,
-            metadata,
-            _registered_method=True)
-
-    @staticmethod
-    def ListAuditLog(request,
-            target,
-            options=(),
-            channel_credentials=None,
-            call_credentials=None,
-            insecure=False,
-            compression=None,
-            wait_for_ready=None,
-            timeout=None,
-            metadata=None):
-        return grpc.experimental.unary_unary(
-            request,
-            target,
-            '/mercato.v1.AuthService/ListAuditLog',
-            mercato_dot_v1_dot_auth__pb2.ListAuditLogRequest.SerializeToString,
-            mercato_dot_v1_dot_auth__pb2.ListAuditLogResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as _abc
 from grpc import aio as _aio
 from mercato.v1 import auth_pb2 as _auth_pb2
+from mercato.v1 import user_pb2 as _user_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -27,7 +28,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class AuthServiceStub:
-    """Accounts, sessions and tokens.
+    """Sign-up, sessions, passwords and tokens.
 
     A login opens a session: an access token of a few minutes, to send as `authorization: Bearer <token>`, and a refresh token that is exchanged
     for the next pair. A session ends by Logout, by a new password, when its account is disabled, or 30 days after its login. An ended one is
@@ -41,7 +42,7 @@ class AuthServiceStub:
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> AuthServiceAsyncStub: ...
-    SignUp: _grpc.UnaryUnaryMultiCallable[_auth_pb2.SignUpRequest, _auth_pb2.User]
+    SignUp: _grpc.UnaryUnaryMultiCallable[_auth_pb2.SignUpRequest, _user_pb2.User]
     """Create an account with ROLE_USER, and send its address a mail with a token for VerifyEmail.
 
     Errors: INVALID_ARGUMENT INVALID_FIELD (every violation is listed), ALREADY_EXISTS EMAIL_TAKEN.
@@ -123,50 +124,10 @@ class AuthServiceStub:
     The next key is among them before any token is signed with it, so the set may be cached for five minutes.
     Errors: none of its own.
     """
-    GetMe: _grpc.UnaryUnaryMultiCallable[_auth_pb2.GetMeRequest, _auth_pb2.User]
-    """Return the caller's account.
-
-    Errors: UNAUTHENTICATED TOKEN_INVALID (also when the account is gone).
-    """
-    UpdateMe: _grpc.UnaryUnaryMultiCallable[_auth_pb2.UpdateMeRequest, _auth_pb2.User]
-    """Change the caller's account: the fields that are present, and no others.
-
-    Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID.
-    """
-    GetAdminOnly: _grpc.UnaryUnaryMultiCallable[_auth_pb2.GetAdminOnlyRequest, _auth_pb2.GetAdminOnlyResponse]
-    """Greet an administrator: the smallest example of a route for admins only.
-
-    Errors: UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
-    """
-    ListUsers: _grpc.UnaryUnaryMultiCallable[_auth_pb2.ListUsersRequest, _auth_pb2.ListUsersResponse]
-    """List accounts, the newest first.
-
-    Errors: INVALID_ARGUMENT INVALID_FIELD or PAGE_TOKEN_INVALID, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
-    """
-    GetUser: _grpc.UnaryUnaryMultiCallable[_auth_pb2.GetUserRequest, _auth_pb2.User]
-    """Return an account.
-
-    Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY, NOT_FOUND USER_NOT_FOUND.
-    """
-    UpdateUser: _grpc.UnaryUnaryMultiCallable[_auth_pb2.UpdateUserRequest, _auth_pb2.User]
-    """Change what an account may do: the fields that are present, and no others. Disabling an account ends its sessions.
-
-    One administrator who is not disabled always remains, also when several demote or disable each other at once.
-    Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY, NOT_FOUND USER_NOT_FOUND,
-    FAILED_PRECONDITION LAST_ADMIN.
-    """
-    ListAuditLog: _grpc.UnaryUnaryMultiCallable[_auth_pb2.ListAuditLogRequest, _auth_pb2.ListAuditLogResponse]
-    """List what administrators did, the latest first.
-
-    Every change that needs an administrator leaves one entry, written in its transaction: products, stock, categories, states of
-    orders, accounts, and the commands `mercato admin create` and `mercato keys rotate`. What was refused leaves none, nor does a replayed
-    answer. Entries are never changed and never deleted.
-    Errors: INVALID_ARGUMENT INVALID_FIELD or PAGE_TOKEN_INVALID, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
-    """
 
 @_typing.type_check_only
 class AuthServiceAsyncStub(AuthServiceStub):
-    """Accounts, sessions and tokens.
+    """Sign-up, sessions, passwords and tokens.
 
     A login opens a session: an access token of a few minutes, to send as `authorization: Bearer <token>`, and a refresh token that is exchanged
     for the next pair. A session ends by Logout, by a new password, when its account is disabled, or 30 days after its login. An ended one is
@@ -177,7 +138,7 @@ class AuthServiceAsyncStub(AuthServiceStub):
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
-    SignUp: _aio.UnaryUnaryMultiCallable[_auth_pb2.SignUpRequest, _auth_pb2.User]  # type: ignore[assignment]
+    SignUp: _aio.UnaryUnaryMultiCallable[_auth_pb2.SignUpRequest, _user_pb2.User]  # type: ignore[assignment]
     """Create an account with ROLE_USER, and send its address a mail with a token for VerifyEmail.
 
     Errors: INVALID_ARGUMENT INVALID_FIELD (every violation is listed), ALREADY_EXISTS EMAIL_TAKEN.
@@ -259,49 +220,9 @@ class AuthServiceAsyncStub(AuthServiceStub):
     The next key is among them before any token is signed with it, so the set may be cached for five minutes.
     Errors: none of its own.
     """
-    GetMe: _aio.UnaryUnaryMultiCallable[_auth_pb2.GetMeRequest, _auth_pb2.User]  # type: ignore[assignment]
-    """Return the caller's account.
-
-    Errors: UNAUTHENTICATED TOKEN_INVALID (also when the account is gone).
-    """
-    UpdateMe: _aio.UnaryUnaryMultiCallable[_auth_pb2.UpdateMeRequest, _auth_pb2.User]  # type: ignore[assignment]
-    """Change the caller's account: the fields that are present, and no others.
-
-    Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID.
-    """
-    GetAdminOnly: _aio.UnaryUnaryMultiCallable[_auth_pb2.GetAdminOnlyRequest, _auth_pb2.GetAdminOnlyResponse]  # type: ignore[assignment]
-    """Greet an administrator: the smallest example of a route for admins only.
-
-    Errors: UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
-    """
-    ListUsers: _aio.UnaryUnaryMultiCallable[_auth_pb2.ListUsersRequest, _auth_pb2.ListUsersResponse]  # type: ignore[assignment]
-    """List accounts, the newest first.
-
-    Errors: INVALID_ARGUMENT INVALID_FIELD or PAGE_TOKEN_INVALID, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
-    """
-    GetUser: _aio.UnaryUnaryMultiCallable[_auth_pb2.GetUserRequest, _auth_pb2.User]  # type: ignore[assignment]
-    """Return an account.
-
-    Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY, NOT_FOUND USER_NOT_FOUND.
-    """
-    UpdateUser: _aio.UnaryUnaryMultiCallable[_auth_pb2.UpdateUserRequest, _auth_pb2.User]  # type: ignore[assignment]
-    """Change what an account may do: the fields that are present, and no others. Disabling an account ends its sessions.
-
-    One administrator who is not disabled always remains, also when several demote or disable each other at once.
-    Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY, NOT_FOUND USER_NOT_FOUND,
-    FAILED_PRECONDITION LAST_ADMIN.
-    """
-    ListAuditLog: _aio.UnaryUnaryMultiCallable[_auth_pb2.ListAuditLogRequest, _auth_pb2.ListAuditLogResponse]  # type: ignore[assignment]
-    """List what administrators did, the latest first.
-
-    Every change that needs an administrator leaves one entry, written in its transaction: products, stock, categories, states of
-    orders, accounts, and the commands `mercato admin create` and `mercato keys rotate`. What was refused leaves none, nor does a replayed
-    answer. Entries are never changed and never deleted.
-    Errors: INVALID_ARGUMENT INVALID_FIELD or PAGE_TOKEN_INVALID, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
-    """
 
 class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Accounts, sessions and tokens.
+    """Sign-up, sessions, passwords and tokens.
 
     A login opens a session: an access token of a few minutes, to send as `authorization: Bearer <token>`, and a refresh token that is exchanged
     for the next pair. A session ends by Logout, by a new password, when its account is disabled, or 30 days after its login. An ended one is
@@ -316,7 +237,7 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         self,
         request: _auth_pb2.SignUpRequest,
         context: _ServicerContext,
-    ) -> _typing.Union[_auth_pb2.User, _abc.Awaitable[_auth_pb2.User]]:
+    ) -> _typing.Union[_user_pb2.User, _abc.Awaitable[_user_pb2.User]]:
         """Create an account with ROLE_USER, and send its address a mail with a token for VerifyEmail.
 
         Errors: INVALID_ARGUMENT INVALID_FIELD (every violation is listed), ALREADY_EXISTS EMAIL_TAKEN.
@@ -475,88 +396,6 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
 
         The next key is among them before any token is signed with it, so the set may be cached for five minutes.
         Errors: none of its own.
-        """
-
-    @_abc_1.abstractmethod
-    def GetMe(
-        self,
-        request: _auth_pb2.GetMeRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_auth_pb2.User, _abc.Awaitable[_auth_pb2.User]]:
-        """Return the caller's account.
-
-        Errors: UNAUTHENTICATED TOKEN_INVALID (also when the account is gone).
-        """
-
-    @_abc_1.abstractmethod
-    def UpdateMe(
-        self,
-        request: _auth_pb2.UpdateMeRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_auth_pb2.User, _abc.Awaitable[_auth_pb2.User]]:
-        """Change the caller's account: the fields that are present, and no others.
-
-        Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID.
-        """
-
-    @_abc_1.abstractmethod
-    def GetAdminOnly(
-        self,
-        request: _auth_pb2.GetAdminOnlyRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_auth_pb2.GetAdminOnlyResponse, _abc.Awaitable[_auth_pb2.GetAdminOnlyResponse]]:
-        """Greet an administrator: the smallest example of a route for admins only.
-
-        Errors: UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
-        """
-
-    @_abc_1.abstractmethod
-    def ListUsers(
-        self,
-        request: _auth_pb2.ListUsersRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_auth_pb2.ListUsersResponse, _abc.Awaitable[_auth_pb2.ListUsersResponse]]:
-        """List accounts, the newest first.
-
-        Errors: INVALID_ARGUMENT INVALID_FIELD or PAGE_TOKEN_INVALID, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
-        """
-
-    @_abc_1.abstractmethod
-    def GetUser(
-        self,
-        request: _auth_pb2.GetUserRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_auth_pb2.User, _abc.Awaitable[_auth_pb2.User]]:
-        """Return an account.
-
-        Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY, NOT_FOUND USER_NOT_FOUND.
-        """
-
-    @_abc_1.abstractmethod
-    def UpdateUser(
-        self,
-        request: _auth_pb2.UpdateUserRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_auth_pb2.User, _abc.Awaitable[_auth_pb2.User]]:
-        """Change what an account may do: the fields that are present, and no others. Disabling an account ends its sessions.
-
-        One administrator who is not disabled always remains, also when several demote or disable each other at once.
-        Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY, NOT_FOUND USER_NOT_FOUND,
-        FAILED_PRECONDITION LAST_ADMIN.
-        """
-
-    @_abc_1.abstractmethod
-    def ListAuditLog(
-        self,
-        request: _auth_pb2.ListAuditLogRequest,
-        context: _ServicerContext,
-    ) -> _typing.Union[_auth_pb2.ListAuditLogResponse, _abc.Awaitable[_auth_pb2.ListAuditLogResponse]]:
-        """List what administrators did, the latest first.
-
-        Every change that needs an administrator leaves one entry, written in its transaction: products, stock, categories, states of
-        orders, accounts, and the commands `mercato admin create` and `mercato keys rotate`. What was refused leaves none, nor does a replayed
-        answer. Entries are never changed and never deleted.
-        Errors: INVALID_ARGUMENT INVALID_FIELD or PAGE_TOKEN_INVALID, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
         """
 
 def add_AuthServiceServicer_to_server(servicer: AuthServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,32 @@
+"""AuditService."""
+
+from mercato.v1 import audit_pb2
+from mercato_server.database.pool import Pool
+from mercato_server.domain.audit_log import ACTION_MAX, AuditFilter
+from mercato_server.handlers import convert
+from mercato_server.handlers.pages import Pager
+from mercato_server.rpc.context import Context
+from mercato_server.store import audit_log
+from mercato_server.validation.checks import Checks
+
+
+class AuditHandler:
+    """The audit log."""
+
+    def __init__(self, pool: "Pool", pager: Pager) -> None:
+        self._pool = pool
+        self._pager = pager
+
+    async def ListAuditLog(self, request: audit_pb2.ListAuditLogRequest, _context: Context) -> audit_pb2.ListAuditLogResponse:
+        """List what administrators did."""
+        with Checks() as check:
+            self._pager.check(check, request)
+            actor_id = check.optional_uuid("actor_id", request.actor_id)
+            subject_id = check.optional_uuid("subject_id", request.subject_id)
+            action = check.text("action", request.action, longest=ACTION_MAX)
+        wanted = AuditFilter(actor_id=actor_id, subject_id=subject_id, action=action or None)
+        query = f"audit log {wanted}"
+        found, last = await audit_log.entries(self._pool, wanted, self._pager.page(request, query))
+        return audit_pb2.ListAuditLogResponse(
+            entries=[convert.audit_entry(entry) for entry in found], next_page_token=self._pager.next_token(last, query)
+        )
