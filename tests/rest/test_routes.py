@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from mercato.v1 import policy_pb2
-from rest.routes import POLICIES, ROUTES, Route, Scene
+from rest.routes import BINDINGS, ROUTES, Route, Scene
 from support import needs
 from support.rest import Client
 from support.up import PASSWORD, Up, created, draft
 
 
 def test_the_table_of_routes_has_every_binding_of_the_protos() -> None:
-    assert sorted((route.verb, route.template) for route in ROUTES) == sorted(POLICIES)
+    assert sorted((route.verb, route.template) for route in ROUTES) == sorted(BINDINGS)
 
 
 @pytest.mark.parametrize("slash", ["", "/"], ids=["bare", "slash"])

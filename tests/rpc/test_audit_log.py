@@ -38,18 +38,23 @@ class Deed:
     after: dict[str, Any]
 
 
-NEW = {"name": "A", "price_minor": 1, "stock": 3, "description": "", "image_urls": []}
+NEW = {"name": "Kite", "price_minor": 1, "stock": 3, "description": "", "image_urls": []}
 DEEDS = {
     "CreateProduct": Deed("product.created", None, {}, NEW),
-    "UpdateProduct": Deed("product.updated", lambda world: world.ball, {"name": "Ball", "stock": 98}, {"name": "A", "stock": 7}),
-    "DeleteProduct": Deed("product.deleted", lambda world: world.ball, {SINCE: None}, {SINCE: "a time"}),
-    "UndeleteProduct": Deed("product.undeleted", lambda world: world.gone[0], {SINCE: "a time"}, {SINCE: None}),
-    "AdjustStock": Deed("stock.changed", lambda world: world.ball, {"stock": 98}, {"stock": 99}),
+    "UpdateProduct": Deed(
+        "product.updated",
+        lambda world: world.first.product_id,
+        {"name": "Ball", "price_minor": 1999, "stock": 99},
+        {"name": "Kite", "price_minor": 1, "stock": 7},
+    ),
+    "DeleteProduct": Deed("product.deleted", lambda world: world.first.product_id, {SINCE: None}, {SINCE: "a time"}),
+    "UndeleteProduct": Deed("product.undeleted", lambda world: world.first.deleted_product_id, {SINCE: "a time"}, {SINCE: None}),
+    "AdjustStock": Deed("stock.changed", lambda world: world.first.product_id, {"stock": 99}, {"stock": 100}),
     "CreateCategory": Deed("category.created", None, {}, {"name": "a category"}),
-    "UpdateCategory": Deed("category.updated", lambda world: world.categories[0], {"name": "a category"}, {"name": "a category"}),
-    "DeleteCategory": Deed("category.deleted", lambda world: world.categories[0], {"name": "a category"}, {}),
-    "AdvanceOrder": Deed("order.paid", lambda world: world.orders[0], {"status": "placed"}, {"status": "paid"}),
-    "UpdateUser": Deed("user.updated", lambda world: world.other.id, {"role": "user"}, {"role": "admin"}),
+    "UpdateCategory": Deed("category.updated", lambda world: world.first.category_id, {"name": "a category"}, {"name": "a category"}),
+    "DeleteCategory": Deed("category.deleted", lambda world: world.first.category_id, {"name": "a category"}, {}),
+    "AdvanceOrder": Deed("order.paid", lambda world: world.first.order_id, {"status": "placed"}, {"status": "paid"}),
+    "UpdateUser": Deed("user.updated", lambda world: world.first.user_id, {"role": "user"}, {"role": "admin"}),
 }
 every_deed = pytest.mark.parametrize("name", DEEDS)
 
@@ -81,7 +86,7 @@ async def log(shop: Shop, admin: Person, **query: Any) -> list[AuditEntry]:
 def fields(found: Message) -> dict[str, Any]:
     """Return what an entry says of a state, without what differs between runs."""
     text = json.dumps(MessageToDict(found))
-    return json.loads(re.sub(r"Category \d+", "a category", re.sub(r"\d{4}-\d\d-\d\d [^\"]*", "a time", text)))  # type: ignore[no-any-return]
+    return json.loads(re.sub(r"Example \d+", "a category", re.sub(r"\d{4}-\d\d-\d\d [^\"]*", "a time", text)))  # type: ignore[no-any-return]
 
 
 @every_deed
@@ -121,7 +126,7 @@ async def test_a_deed_that_cannot_be_written_down_is_not_done(shop: Shop, world:
 
 
 async def test_who_cancels_is_written_down_only_if_it_is_not_the_buyer(shop: Shop, world: World) -> None:
-    mine, other = (CancelOrderRequest(order_id=order) for order in world.orders)
+    mine, other = (CancelOrderRequest(order_id=order) for order in (world.first.order_id, world.second.order_id))
     await shop.orders.CancelOrder(mine, metadata=world.buyer.metadata)
     assert await log(shop, world.admin) == []
     await shop.orders.CancelOrder(other, metadata=world.admin.metadata)
@@ -132,12 +137,12 @@ async def test_who_cancels_is_written_down_only_if_it_is_not_the_buyer(shop: Sho
 
 async def test_an_administrators_own_order_is_a_buyers(shop: Shop, world: World) -> None:
     await shop.pool.execute("UPDATE orders SET account_id = $1::text::uuid", world.admin.id)
-    await shop.orders.CancelOrder(CancelOrderRequest(order_id=world.orders[0]), metadata=world.admin.metadata)
+    await shop.orders.CancelOrder(CancelOrderRequest(order_id=world.first.order_id), metadata=world.admin.metadata)
     assert await log(shop, world.admin) == []
 
 
 async def test_only_the_fields_that_changed_are_told_and_amounts_exactly(shop: Shop, world: World) -> None:
-    product = Product(id=world.ball, name="Ball", price=Money(minor_units=10**12), sku="B-1")
+    product = Product(id=world.first.product_id, name="Ball", price=Money(minor_units=10**12), sku="B-1")
     await shop.catalog.UpdateProduct(UpdateProductRequest(product=product), metadata=world.admin.metadata)
     [entry] = await log(shop, world.admin)
     assert fields(entry.before) == {"price_minor": 1999, "sku": None}
@@ -155,7 +160,8 @@ async def test_the_log_is_read_latest_first_by_who_what_and_which(shop: Shop, wo
         await shop.users.UpdateUser(UpdateUserRequest(user_id=world.other.id), metadata=who.metadata)
         await shop.users.UpdateUser(UpdateUserRequest(user_id=world.buyer.id), metadata=who.metadata)
         await shop.catalog.DeleteProduct(
-            DeleteProductRequest(product_id=world.ball if who is world.admin else world.bike), metadata=who.metadata
+            DeleteProductRequest(product_id=world.first.product_id if who is world.admin else world.second.product_id),
+            metadata=who.metadata,
         )
 
     async def found(**query: Any) -> list[tuple[str, str]]:
@@ -163,11 +169,13 @@ async def test_the_log_is_read_latest_first_by_who_what_and_which(shop: Shop, wo
 
     admin, boss = world.admin.id, world.boss.id
     assert await found() == [
-        (who, what) for who, last in ((boss, world.bike), (admin, world.ball)) for what in (last, world.buyer.id, world.other.id)
+        (who, what)
+        for who, last in ((boss, world.second.product_id), (admin, world.first.product_id))
+        for what in (last, world.buyer.id, world.other.id)
     ]
-    assert await found(actor_id=boss) == [(boss, world.bike), (boss, world.buyer.id), (boss, world.other.id)]
+    assert await found(actor_id=boss) == [(boss, world.second.product_id), (boss, world.buyer.id), (boss, world.other.id)]
     assert await found(subject_id=world.buyer.id) == [(boss, world.buyer.id), (admin, world.buyer.id)]
-    assert await found(action="product.deleted") == [(boss, world.bike), (admin, world.ball)]
+    assert await found(action="product.deleted") == [(boss, world.second.product_id), (admin, world.first.product_id)]
     assert await found(action="user.updated", actor_id=admin, subject_id=world.other.id) == [(admin, world.other.id)]
     assert await found(action="nothing") == []
     page = await shop.audit.ListAuditLog(ListAuditLogRequest(page_size=1), metadata=world.admin.metadata)

@@ -23,7 +23,8 @@ from mercato.v1.user_pb2 import UpdateMeRequest
 from mercato_server.database.pool import small_pool
 from mercato_server.embedded.postgres import Postgres
 from support.databases import copied
-from support.keyed import CASES, Case, Reply, World, call, new_world, signup
+from support.example_requests import EXAMPLE_REQUESTS
+from support.keyed import CASES, Case, Reply, World, call, new_world
 from support.patience import slowness, until
 from support.shop import Person, Refusal, Shop, refusal, settings_of, worker
 from support.stage import METHODS
@@ -144,7 +145,7 @@ async def test_a_key_is_for_one_request_and_free_in_other_accounts(two: Two, wor
     caller = world.person(case.caller)
     await call(two.shop, case.first(world), caller, key)
     after = await rows(two.shop)
-    for request in (case.other(world), UpdateMeRequest(full_name="Somebody") if caller else signup()):
+    for request in (case.other(world), UpdateMeRequest(full_name="Somebody") if caller else EXAMPLE_REQUESTS["SignUp"](world.first)):
         error = await refusal(call(two.elsewhere, request, caller, key))
         assert (error.code, error.reason, error.fields) == (
             StatusCode.INVALID_ARGUMENT,
@@ -152,7 +153,7 @@ async def test_a_key_is_for_one_request_and_free_in_other_accounts(two: Two, wor
             ["idempotency-key"],
         )
     assert await rows(two.shop) == after
-    theirs = (case.theirs or case.other)(world)
+    theirs = case.theirs(world)
     for replayed in (False, True):
         assert (await call(two.shop, theirs, world.person(case.neighbour), key)).replayed is replayed
 
@@ -198,7 +199,7 @@ async def test_an_order_remembers_its_key_for_ever(two: Two, world: World, key: 
     order = Order.FromString((await call(two.shop, request, world.buyer, key)).raw)
     for expire in (AGE, "DELETE FROM idempotency_keys WHERE key = $1"):
         await two.shop.pool.execute(expire, key)
-        await two.shop.carts.AddCartItem(AddCartItemRequest(product_id=world.ball), metadata=world.buyer.metadata)
+        await two.shop.carts.AddCartItem(AddCartItemRequest(product_id=world.first.product_id), metadata=world.buyer.metadata)
         before = await rows(two.shop)
         error = await refusal(call(two.shop, request, world.buyer, key))
         assert (error.code, error.reason) == (StatusCode.INVALID_ARGUMENT, "IDEMPOTENCY_KEY_REUSED")
@@ -258,7 +259,7 @@ async def test_an_update_that_changes_nothing_honours_its_key(two: Two, world: W
 
 
 async def test_put_and_patch_of_the_same_product_are_different_requests(two: Two, world: World, key: str) -> None:
-    request = UpdateProductRequest(product=Product(id=world.ball, name="A", price=Money(minor_units=1)))
+    request = UpdateProductRequest(product=Product(id=world.first.product_id, name="A", price=Money(minor_units=1)))
     await call(two.shop, request, world.admin, key, x_envoy_original_method="PATCH")
     error = await refusal(call(two.shop, request, world.admin, key, x_envoy_original_method="PUT"))
     assert error.reason == "IDEMPOTENCY_KEY_REUSED"

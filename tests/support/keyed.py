@@ -1,6 +1,5 @@
 """How each RPC that honours idempotency keys is called, and a world for it to be called in."""
 
-import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -9,14 +8,13 @@ from google.protobuf.message import Message
 
 from mercato.v1.auth_pb2 import (
     ChangePasswordRequest,
-    RequestEmailVerificationRequest,
     RequestPasswordResetRequest,
     ResetPasswordRequest,
     RevokeSessionRequest,
     SignUpRequest,
     VerifyEmailRequest,
 )
-from mercato.v1.cart_pb2 import AddCartItemRequest, ClearCartRequest, RemoveCartItemRequest, SetCartItemRequest
+from mercato.v1.cart_pb2 import AddCartItemRequest, RemoveCartItemRequest, SetCartItemRequest
 from mercato.v1.catalog_pb2 import (
     AdjustStockRequest,
     Category,
@@ -31,36 +29,28 @@ from mercato.v1.catalog_pb2 import (
 )
 from mercato.v1.money_pb2 import Money
 from mercato.v1.order_pb2 import ORDER_STATUS_PAID, AdvanceOrderRequest, CancelOrderRequest, CheckoutRequest
-from mercato.v1.user_pb2 import ROLE_ADMIN, UpdateMeRequest, UpdateUserRequest
+from mercato.v1.user_pb2 import UpdateMeRequest, UpdateUserRequest
+from support.example_requests import EXAMPLE_REQUESTS, NEW_PASSWORD, ShopSubjects, make_subjects
 from support.shop import PASSWORD, Person, Shop
 from support.stage import METHODS
-from support.tokens import issue
 
 PRICE = 1999
-NEW_PASSWORD = "another-secret-1"
 ABSENT = "0198c5f2-7a3e-7c4d-9b1e-2f6a8d0c4b57"
+NO_TOKEN = "mot_" + "A" * 43
 REPLAYED = ("idempotent-replayed", "true")
-_numbers = itertools.count(1)
 
 
 @dataclass(frozen=True)
 class World:
-    """What the requests of a test refer to. Each buyer has a ball and a bike in the cart; the orders are the first buyer's."""
+    """Callers, and two sets of what the buyer's requests name. The buyer and the other one have both products in their carts."""
 
     admin: Person
     boss: Person
     buyer: Person
     other: Person
-    ball: str
-    bike: str
-    gone: tuple[str, str]
-    categories: tuple[str, str]
-    orders: tuple[str, str]
-    sessions: tuple[str, str]
+    first: ShopSubjects
+    second: ShopSubjects
     neighbours_session: str
-    resets: tuple[str, str]
-    """One-time tokens of the buyer and the other one."""
-    verifications: tuple[str, str]
 
     def person(self, role: str) -> Person | None:
         return getattr(self, role) if role else None
@@ -69,39 +59,11 @@ class World:
 async def new_world(shop: Shop) -> World:
     """Sign people up, and make and order what they need."""
     admin, boss, buyer, other = [await shop.person(admin=admin) for admin in (True, True, False, False)]
-    ball, bike, *gone = [await shop.product(admin, price=PRICE, stock=100) for _ in range(4)]
-    for product in gone:
-        await shop.catalog.DeleteProduct(DeleteProductRequest(product_id=product.id), metadata=admin.metadata)
-    categories = [await shop.catalog.CreateCategory(CreateCategoryRequest(category=category()), metadata=admin.metadata) for _ in range(2)]
-    orders = []
-    for _ in range(2):
-        await shop.add(buyer, ball)
-        orders.append(await shop.checkout(buyer))
-    for person, product in itertools.product((buyer, other), (ball, bike)):
-        await shop.add(person, product)
-    return World(
-        admin,
-        boss,
-        buyer,
-        other,
-        ball.id,
-        bike.id,
-        (gone[0].id, gone[1].id),
-        (categories[0].id, categories[1].id),
-        (orders[0].id, orders[1].id),
-        (await shop.session(buyer), await shop.session(buyer)),
-        await shop.session(other),
-        (await issue(shop.pool, buyer, "reset_password"), await issue(shop.pool, other, "reset_password")),
-        (await issue(shop.pool, buyer, "verify_email"), await issue(shop.pool, other, "verify_email")),
-    )
-
-
-def category() -> Category:
-    return Category(name=f"Category {next(_numbers)}")
-
-
-def signup(email: str = "") -> SignUpRequest:
-    return SignUpRequest(email=email or f"new-{next(_numbers)}@example.com", password=PASSWORD)
+    first, second = [await make_subjects(shop, admin, buyer) for _ in range(2)]
+    for person in (buyer, other):
+        for subjects in (first, second):
+            await shop.add(person, Product(id=subjects.product_id))
+    return World(admin, boss, buyer, other, first, second, await shop.session(other))
 
 
 Make = Callable[[World], Message]
@@ -109,187 +71,128 @@ Make = Callable[[World], Message]
 
 @dataclass(frozen=True)
 class Case:
-    """How an RPC is called. `other` is another request, which the neighbour can send too, and the caller after the first."""
+    """How an RPC is called with a key."""
 
-    caller: str
-    neighbour: str
+    rpc: str
+    people: tuple[str, str]
+    """The caller, and a neighbour whose keys are another scope."""
     table: str
     """Where the call writes."""
-    first: Make
-    other: Make
-    refused: Make | None = None
+    refused: Make | None
     """A request that is refused for what it asks for; None where there is none."""
-    theirs: Make | None = None
-    """What the neighbour sends, if it is not `other`."""
+    another: Make | None = None
+    """A request other than the first, where the example for the second subjects is the same or cannot follow the first."""
+    neighbours: Make | None = None
+    """A request of the neighbour, who cannot send `other`."""
+
+    @property
+    def caller(self) -> str:
+        return self.people[0]
+
+    @property
+    def neighbour(self) -> str:
+        return self.people[1]
+
+    def first(self, world: World) -> Message:
+        return EXAMPLE_REQUESTS[self.rpc](world.first)
+
+    def other(self, world: World) -> Message:
+        """Return another request, which the caller can send after the first."""
+        return self.another(world) if self.another else EXAMPLE_REQUESTS[self.rpc](world.second)
+
+    def theirs(self, world: World) -> Message:
+        """Return a request that the neighbour can send."""
+        return self.neighbours(world) if self.neighbours else self.other(world)
 
 
-def as_admin(table: str, first: Make, other: Make, refused: Make) -> Case:
-    return Case("admin", "boss", table, first, other, refused)
+ADMIN = ("admin", "boss")
+BUYER = ("buyer", "other")
+ANYONE = ("", "boss")
+"""Keys of calls without a login are another scope than those of an administrator."""
 
 
-def as_buyer(table: str, first: Make, other: Make, refused: Make | None) -> Case:
-    return Case("buyer", "other", table, first, other, refused)
+def rename(_world: World) -> UpdateMeRequest:
+    return UpdateMeRequest(full_name="Theirs")
 
-
-def new_password(current: str, new: str) -> ChangePasswordRequest:
-    return ChangePasswordRequest(current_password=current, new_password=new)
-
-
-def as_nobody(table: str, first: Make, other: Make, refused: Make) -> Case:
-    """Of a call without a login, whose keys are another scope than those of an administrator."""
-    return Case("", "boss", table, first, other, refused, theirs=lambda _: UpdateMeRequest(full_name="Theirs"))
-
-
-NO_TOKEN = "mot_" + "A" * 43
 
 CASES = {
-    "RequestPasswordReset": as_nobody(
-        "mails",
-        lambda world: RequestPasswordResetRequest(email=world.buyer.email),
-        lambda world: RequestPasswordResetRequest(email=world.other.email),
-        lambda _: RequestPasswordResetRequest(email="nobody"),
-    ),
-    "ResetPassword": as_nobody(
-        "accounts",
-        lambda world: ResetPasswordRequest(token=world.resets[0], new_password=NEW_PASSWORD),
-        lambda world: ResetPasswordRequest(token=world.resets[1], new_password=NEW_PASSWORD),
-        lambda _: ResetPasswordRequest(token=NO_TOKEN, new_password=NEW_PASSWORD),
-    ),
-    "VerifyEmail": as_nobody(
-        "accounts",
-        lambda world: VerifyEmailRequest(token=world.verifications[0]),
-        lambda world: VerifyEmailRequest(token=world.verifications[1]),
-        lambda _: VerifyEmailRequest(token=NO_TOKEN),
-    ),
-    "RequestEmailVerification": as_buyer(
-        "mails", lambda _: RequestEmailVerificationRequest(), lambda _: UpdateMeRequest(full_name="Newer"), None
-    ),
-    "RevokeSession": Case(
-        "buyer",
-        "other",
-        "sessions",
-        lambda world: RevokeSessionRequest(session_id=world.sessions[0]),
-        lambda world: RevokeSessionRequest(session_id=world.sessions[1]),
-        lambda _: RevokeSessionRequest(session_id=ABSENT),
-        lambda world: RevokeSessionRequest(session_id=world.neighbours_session),
-    ),
-    "ChangePassword": Case(
-        "buyer",
-        "other",
-        "accounts",
-        lambda _: new_password(PASSWORD, NEW_PASSWORD),
-        lambda _: new_password(NEW_PASSWORD, PASSWORD),
-        lambda _: new_password("wrong", NEW_PASSWORD),
-        lambda _: new_password(PASSWORD, "another-secret-9"),
-    ),
-    "SignUp": Case(
-        "",
-        "buyer",
-        "accounts",
-        lambda _: signup(),
-        lambda _: signup(),
-        lambda world: signup(world.buyer.email),
-        theirs=lambda _: UpdateMeRequest(full_name="Theirs"),
-    ),
-    "UpdateMe": as_buyer(
-        "accounts",
-        lambda _: UpdateMeRequest(full_name="New"),
-        lambda _: UpdateMeRequest(full_name="Newer"),
-        lambda _: UpdateMeRequest(full_name="x" * 201),
-    ),
-    "UpdateUser": as_admin(
-        "accounts",
-        lambda world: UpdateUserRequest(user_id=world.other.id, role=ROLE_ADMIN),
-        lambda world: UpdateUserRequest(user_id=world.buyer.id, disabled=True),
-        lambda _: UpdateUserRequest(user_id=ABSENT, disabled=True),
-    ),
-    "CreateProduct": as_admin(
-        "products",
-        lambda _: CreateProductRequest(product=Product(name="A", price=Money(minor_units=1), stock=3)),
-        lambda _: CreateProductRequest(product=Product(name="B", price=Money(minor_units=1))),
-        lambda _: CreateProductRequest(product=Product(name="A", price=Money(minor_units=1), category_id=ABSENT)),
-    ),
-    "UpdateProduct": as_admin(
-        "products",
-        lambda world: UpdateProductRequest(product=Product(id=world.ball, name="A", stock=7)),
-        lambda world: UpdateProductRequest(product=Product(id=world.ball, name="B")),
-        lambda world: UpdateProductRequest(product=Product(id=world.ball, name="A", etag="old")),
-    ),
-    "DeleteProduct": as_admin(
-        "products",
-        lambda world: DeleteProductRequest(product_id=world.ball),
-        lambda world: DeleteProductRequest(product_id=world.bike),
-        lambda world: DeleteProductRequest(product_id=world.gone[0]),
-    ),
-    "UndeleteProduct": as_admin(
-        "products",
-        lambda world: UndeleteProductRequest(product_id=world.gone[0]),
-        lambda world: UndeleteProductRequest(product_id=world.gone[1]),
-        lambda world: UndeleteProductRequest(product_id=world.ball),
-    ),
-    "AdjustStock": as_admin(
-        "products",
-        lambda world: AdjustStockRequest(product_id=world.ball, delta=1),
-        lambda world: AdjustStockRequest(product_id=world.ball, delta=2),
-        lambda world: AdjustStockRequest(product_id=world.ball, delta=-1000),
-    ),
-    "CreateCategory": as_admin(
-        "categories",
-        lambda _: CreateCategoryRequest(category=category()),
-        lambda _: CreateCategoryRequest(category=category()),
-        lambda _: CreateCategoryRequest(category=Category(name="")),
-    ),
-    "UpdateCategory": as_admin(
-        "categories",
-        lambda world: UpdateCategoryRequest(category=Category(id=world.categories[0], name=category().name)),
-        lambda world: UpdateCategoryRequest(category=Category(id=world.categories[1], name=category().name)),
-        lambda _: UpdateCategoryRequest(category=Category(id=ABSENT, name="x")),
-    ),
-    "DeleteCategory": as_admin(
-        "categories",
-        lambda world: DeleteCategoryRequest(category_id=world.categories[0]),
-        lambda world: DeleteCategoryRequest(category_id=world.categories[1]),
-        lambda _: DeleteCategoryRequest(category_id=ABSENT),
-    ),
-    "AddCartItem": as_buyer(
-        "cart_items",
-        lambda world: AddCartItemRequest(product_id=world.ball),
-        lambda world: AddCartItemRequest(product_id=world.ball, quantity=2),
-        lambda world: AddCartItemRequest(product_id=world.ball, quantity=1000),
-    ),
-    "SetCartItem": as_buyer(
-        "cart_items",
-        lambda world: SetCartItemRequest(product_id=world.ball, quantity=5),
-        lambda world: SetCartItemRequest(product_id=world.ball, quantity=6),
-        lambda world: SetCartItemRequest(product_id=world.gone[0], quantity=1),
-    ),
-    "RemoveCartItem": as_buyer(
-        "cart_items",
-        lambda world: RemoveCartItemRequest(product_id=world.ball),
-        lambda world: RemoveCartItemRequest(product_id=world.bike),
-        lambda _: RemoveCartItemRequest(product_id="ball"),
-    ),
-    "ClearCart": as_buyer("cart_items", lambda _: ClearCartRequest(), lambda world: RemoveCartItemRequest(product_id=world.ball), None),
-    "Checkout": as_buyer(
-        "cart_items",
-        lambda _: CheckoutRequest(),
-        lambda _: CheckoutRequest(expected_total=Money(minor_units=2 * PRICE)),
-        lambda _: CheckoutRequest(expected_total=Money(minor_units=1)),
-    ),
-    "CancelOrder": Case(
-        "buyer",
-        "boss",
-        "orders",
-        lambda world: CancelOrderRequest(order_id=world.orders[0], reason="why not"),
-        lambda world: CancelOrderRequest(order_id=world.orders[1]),
-        lambda _: CancelOrderRequest(order_id=ABSENT),
-    ),
-    "AdvanceOrder": as_admin(
-        "orders",
-        lambda world: AdvanceOrderRequest(order_id=world.orders[0], status=ORDER_STATUS_PAID),
-        lambda world: AdvanceOrderRequest(order_id=world.orders[1], status=ORDER_STATUS_PAID),
-        lambda _: AdvanceOrderRequest(order_id=ABSENT, status=ORDER_STATUS_PAID),
-    ),
+    case.rpc: case
+    for case in (
+        Case("RequestPasswordReset", ANYONE, "mails", lambda _: RequestPasswordResetRequest(email="nobody"), neighbours=rename),
+        Case(
+            "ResetPassword",
+            ANYONE,
+            "accounts",
+            lambda _: ResetPasswordRequest(token=NO_TOKEN, new_password=NEW_PASSWORD),
+            neighbours=rename,
+        ),
+        Case("VerifyEmail", ANYONE, "accounts", lambda _: VerifyEmailRequest(token=NO_TOKEN), neighbours=rename),
+        Case("RequestEmailVerification", BUYER, "mails", None, another=rename),
+        Case(
+            "RevokeSession",
+            BUYER,
+            "sessions",
+            lambda _: RevokeSessionRequest(session_id=ABSENT),
+            neighbours=lambda world: RevokeSessionRequest(session_id=world.neighbours_session),
+        ),
+        Case(
+            "ChangePassword",
+            BUYER,
+            "accounts",
+            lambda _: ChangePasswordRequest(current_password="wrong", new_password=NEW_PASSWORD),
+            another=lambda _: ChangePasswordRequest(current_password=NEW_PASSWORD, new_password=PASSWORD),
+            neighbours=lambda _: ChangePasswordRequest(current_password=PASSWORD, new_password="another-secret-9"),
+        ),
+        Case(
+            "SignUp", ("", "buyer"), "accounts", lambda world: SignUpRequest(email=world.buyer.email, password=PASSWORD), neighbours=rename
+        ),
+        Case("UpdateMe", BUYER, "accounts", lambda _: UpdateMeRequest(full_name="x" * 201)),
+        Case("UpdateUser", ADMIN, "accounts", lambda _: UpdateUserRequest(user_id=ABSENT, disabled=True)),
+        Case(
+            "CreateProduct",
+            ADMIN,
+            "products",
+            lambda _: CreateProductRequest(product=Product(name="A", price=Money(minor_units=1), category_id=ABSENT)),
+            another=lambda _: CreateProductRequest(product=Product(name="B", price=Money(minor_units=1))),
+        ),
+        Case(
+            "UpdateProduct",
+            ADMIN,
+            "products",
+            lambda world: UpdateProductRequest(product=Product(id=world.first.product_id, name="A", etag="old")),
+        ),
+        Case("DeleteProduct", ADMIN, "products", lambda world: DeleteProductRequest(product_id=world.first.deleted_product_id)),
+        Case("UndeleteProduct", ADMIN, "products", lambda world: UndeleteProductRequest(product_id=world.first.product_id)),
+        Case("AdjustStock", ADMIN, "products", lambda world: AdjustStockRequest(product_id=world.first.product_id, delta=-1000)),
+        Case("CreateCategory", ADMIN, "categories", lambda _: CreateCategoryRequest(category=Category(name=""))),
+        Case("UpdateCategory", ADMIN, "categories", lambda _: UpdateCategoryRequest(category=Category(id=ABSENT, name="x"))),
+        Case("DeleteCategory", ADMIN, "categories", lambda _: DeleteCategoryRequest(category_id=ABSENT)),
+        Case(
+            "AddCartItem",
+            BUYER,
+            "cart_items",
+            lambda world: AddCartItemRequest(product_id=world.first.product_id, quantity=1000),
+            another=lambda world: AddCartItemRequest(product_id=world.first.product_id, quantity=2),
+        ),
+        Case(
+            "SetCartItem",
+            BUYER,
+            "cart_items",
+            lambda world: SetCartItemRequest(product_id=world.first.deleted_product_id, quantity=1),
+            another=lambda world: SetCartItemRequest(product_id=world.first.product_id, quantity=6),
+        ),
+        Case("RemoveCartItem", BUYER, "cart_items", lambda _: RemoveCartItemRequest(product_id="ball")),
+        Case("ClearCart", BUYER, "cart_items", None, another=lambda world: RemoveCartItemRequest(product_id=world.first.product_id)),
+        Case(
+            "Checkout",
+            BUYER,
+            "cart_items",
+            lambda _: CheckoutRequest(expected_total=Money(minor_units=1)),
+            another=lambda _: CheckoutRequest(expected_total=Money(minor_units=2 * PRICE)),
+        ),
+        Case("CancelOrder", ("buyer", "boss"), "orders", lambda _: CancelOrderRequest(order_id=ABSENT)),
+        Case("AdvanceOrder", ADMIN, "orders", lambda _: AdvanceOrderRequest(order_id=ABSENT, status=ORDER_STATUS_PAID)),
+    )
 }
 
 

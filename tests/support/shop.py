@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 import grpc
 import jwt
@@ -91,11 +92,7 @@ class Shop:
         assert isinstance(account, Account)
         if admin:
             await self.pool.execute("UPDATE accounts SET role = 'admin' WHERE id = $1", account.id)
-        refresh_token = RefreshTokens(SECRET).first()
-        opened = await sessions.open_session(self.pool, account.id, HERE, digest(refresh_token), b"")
-        assert opened
-        tokens = Tokens(await keyrings.load(self.pool, settings_of("")), TOKEN_S)
-        return Person(str(account.id), account.email, tokens.issue(account.id, opened.id), refresh_token)
+        return await self._in_session(account.id, account.email)
 
     async def login(self, person: Person, password: str = PASSWORD) -> Person:
         """Log somebody in on another device."""
@@ -103,8 +100,15 @@ class Shop:
         return Person(person.id, person.email, login.access_token, login.refresh_token)
 
     async def session(self, person: Person) -> str:
-        """Log somebody in on another device; return the id of the session."""
-        return (await self.login(person)).session_id
+        """Open another session of an account, as Login does; return its id."""
+        return (await self._in_session(UUID(person.id), person.email)).session_id
+
+    async def _in_session(self, account_id: UUID, email: str) -> Person:
+        refresh_token = RefreshTokens(SECRET).first()
+        opened = await sessions.open_session(self.pool, account_id, HERE, digest(refresh_token), b"")
+        assert opened
+        tokens = Tokens(await keyrings.load(self.pool, settings_of("")), TOKEN_S)
+        return Person(str(account_id), email, tokens.issue(account_id, opened.id), refresh_token)
 
     async def product(self, admin: Person, *, name: str = "Ball", price: int = 1999, stock: int = 10, **fields: Any) -> catalog_pb2.Product:
         """Put a product on sale."""

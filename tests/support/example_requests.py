@@ -1,0 +1,217 @@
+"""A valid request for each RPC, and the things that must exist for it."""
+
+import itertools
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from google.api.httpbody_pb2 import HttpBody
+from google.protobuf.message import Message
+
+from mercato.v1.audit_pb2 import ListAuditLogRequest
+from mercato.v1.auth_pb2 import (
+    ChangePasswordRequest,
+    GetJwksRequest,
+    ListSessionsRequest,
+    LoginFormRequest,
+    LoginRequest,
+    LogoutAllRequest,
+    LogoutRequest,
+    RefreshRequest,
+    RequestEmailVerificationRequest,
+    RequestPasswordResetRequest,
+    ResetPasswordRequest,
+    RevokeSessionRequest,
+    SignUpRequest,
+    VerifyEmailRequest,
+)
+from mercato.v1.cart_pb2 import AddCartItemRequest, ClearCartRequest, GetCartRequest, RemoveCartItemRequest, SetCartItemRequest
+from mercato.v1.catalog_pb2 import (
+    AdjustStockRequest,
+    BatchGetProductsRequest,
+    Category,
+    CreateCategoryRequest,
+    CreateProductRequest,
+    DeleteCategoryRequest,
+    DeleteProductRequest,
+    GetCategoryRequest,
+    GetProductRequest,
+    ListCategoriesRequest,
+    ListProductsRequest,
+    Product,
+    UndeleteProductRequest,
+    UpdateCategoryRequest,
+    UpdateProductRequest,
+)
+from mercato.v1.money_pb2 import Money
+from mercato.v1.order_pb2 import (
+    ORDER_STATUS_PAID,
+    AdvanceOrderRequest,
+    CancelOrderRequest,
+    CheckoutRequest,
+    GetOrderRequest,
+    ListAllOrdersRequest,
+    ListOrdersRequest,
+)
+from mercato.v1.user_pb2 import (
+    ROLE_ADMIN,
+    GetAdminOnlyRequest,
+    GetMeRequest,
+    GetUserRequest,
+    ListUsersRequest,
+    UpdateMeRequest,
+    UpdateUserRequest,
+)
+from support.shop import PASSWORD, Person, Shop
+from support.tokens import issue
+
+NEW_PASSWORD = "another-secret-1"
+_numbers = itertools.count(1)
+
+
+class Subjects(Protocol):
+    """The things that the requests name. Checkout also needs something in the caller's cart."""
+
+    @property
+    def email(self) -> str:
+        """Address of an account whose password is PASSWORD."""
+
+    @property
+    def refresh_token(self) -> str:
+        """One that has not been used."""
+
+    @property
+    def reset_token(self) -> str:
+        """One-time token of a mail that sets a new password."""
+
+    @property
+    def verification_token(self) -> str:
+        """One-time token of a mail that verifies an address."""
+
+    @property
+    def user_id(self) -> str:
+        """An account without the role of an administrator."""
+
+    @property
+    def session_id(self) -> str:
+        """A session of the caller."""
+
+    @property
+    def order_id(self) -> str:
+        """An order of the caller, PLACED."""
+
+    @property
+    def product_id(self) -> str:
+        """A product that is on sale."""
+
+    @property
+    def deleted_product_id(self) -> str:
+        """A product that is not."""
+
+    @property
+    def category_id(self) -> str:
+        """A category without products."""
+
+
+@dataclass(frozen=True)
+class ShopSubjects:
+    """Subjects that exist before the first request is made."""
+
+    email: str
+    refresh_token: str
+    reset_token: str
+    verification_token: str
+    user_id: str
+    session_id: str
+    order_id: str
+    product_id: str
+    deleted_product_id: str
+    category_id: str
+
+
+async def make_subjects(shop: Shop, admin: Person, caller: Person) -> ShopSubjects:
+    """Make what the requests of a caller name; the account that they name is another one."""
+    other = await shop.person()
+    product, deleted = [await shop.product(admin, stock=100) for _ in range(2)]
+    await shop.catalog.DeleteProduct(DeleteProductRequest(product_id=deleted.id), metadata=admin.metadata)
+    draft = CreateCategoryRequest(category=Category(name=unused_name()))
+    category = await shop.catalog.CreateCategory(draft, metadata=admin.metadata)
+    await shop.add(caller, product)
+    order = await shop.checkout(caller)
+    return ShopSubjects(
+        email=other.email,
+        refresh_token=other.refresh_token,
+        reset_token=await issue(shop.pool, other, "reset_password"),
+        verification_token=await issue(shop.pool, other, "verify_email"),
+        user_id=other.id,
+        session_id=await shop.session(caller),
+        order_id=order.id,
+        product_id=product.id,
+        deleted_product_id=deleted.id,
+        category_id=category.id,
+    )
+
+
+def unused_name() -> str:
+    """Return a name that no other thing of this run has."""
+    return f"Example {next(_numbers)}"
+
+
+def unused_email() -> str:
+    """Return an address that no account has."""
+    return f"example-{next(_numbers)}@example.com"
+
+
+def login_form(email: str) -> HttpBody:
+    return HttpBody(content_type="application/json", data=json.dumps({"username": email, "password": PASSWORD}).encode())
+
+
+EXAMPLE_REQUESTS: Mapping[str, Callable[[Subjects], Message]] = {
+    "SignUp": lambda _: SignUpRequest(email=unused_email(), password=PASSWORD, full_name="Jo Doe"),
+    "Login": lambda of: LoginRequest(email=of.email, password=PASSWORD),
+    "LoginForm": lambda of: LoginFormRequest(form=login_form(of.email)),
+    "Refresh": lambda of: RefreshRequest(refresh_token=of.refresh_token),
+    "Logout": lambda _: LogoutRequest(),
+    "LogoutAll": lambda _: LogoutAllRequest(),
+    "ListSessions": lambda _: ListSessionsRequest(),
+    "RevokeSession": lambda of: RevokeSessionRequest(session_id=of.session_id),
+    "ChangePassword": lambda _: ChangePasswordRequest(current_password=PASSWORD, new_password=NEW_PASSWORD),
+    "RequestPasswordReset": lambda of: RequestPasswordResetRequest(email=of.email),
+    "ResetPassword": lambda of: ResetPasswordRequest(token=of.reset_token, new_password=NEW_PASSWORD),
+    "RequestEmailVerification": lambda _: RequestEmailVerificationRequest(),
+    "VerifyEmail": lambda of: VerifyEmailRequest(token=of.verification_token),
+    "GetJwks": lambda _: GetJwksRequest(),
+    "GetMe": lambda _: GetMeRequest(),
+    "UpdateMe": lambda _: UpdateMeRequest(full_name=unused_name()),
+    "GetAdminOnly": lambda _: GetAdminOnlyRequest(),
+    "ListUsers": lambda _: ListUsersRequest(),
+    "GetUser": lambda of: GetUserRequest(user_id=of.user_id),
+    "UpdateUser": lambda of: UpdateUserRequest(user_id=of.user_id, role=ROLE_ADMIN),
+    "ListAuditLog": lambda _: ListAuditLogRequest(),
+    "ListProducts": lambda _: ListProductsRequest(),
+    "GetProduct": lambda of: GetProductRequest(product_id=of.product_id),
+    "BatchGetProducts": lambda of: BatchGetProductsRequest(ids=[of.product_id]),
+    "CreateProduct": lambda _: CreateProductRequest(product=Product(name="Kite", price=Money(minor_units=1), stock=3)),
+    "UpdateProduct": lambda of: UpdateProductRequest(product=Product(id=of.product_id, name="Kite", price=Money(minor_units=1), stock=7)),
+    "DeleteProduct": lambda of: DeleteProductRequest(product_id=of.product_id),
+    "UndeleteProduct": lambda of: UndeleteProductRequest(product_id=of.deleted_product_id),
+    "AdjustStock": lambda of: AdjustStockRequest(product_id=of.product_id, delta=1),
+    "ListCategories": lambda _: ListCategoriesRequest(),
+    "GetCategory": lambda of: GetCategoryRequest(category_id=of.category_id),
+    "CreateCategory": lambda _: CreateCategoryRequest(category=Category(name=unused_name())),
+    "UpdateCategory": lambda of: UpdateCategoryRequest(category=Category(id=of.category_id, name=unused_name())),
+    "DeleteCategory": lambda of: DeleteCategoryRequest(category_id=of.category_id),
+    "GetCart": lambda _: GetCartRequest(),
+    "AddCartItem": lambda of: AddCartItemRequest(product_id=of.product_id),
+    "SetCartItem": lambda of: SetCartItemRequest(product_id=of.product_id, quantity=2),
+    "RemoveCartItem": lambda of: RemoveCartItemRequest(product_id=of.product_id),
+    "ClearCart": lambda _: ClearCartRequest(),
+    "Checkout": lambda _: CheckoutRequest(),
+    "ListOrders": lambda _: ListOrdersRequest(),
+    "GetOrder": lambda of: GetOrderRequest(order_id=of.order_id),
+    "CancelOrder": lambda of: CancelOrderRequest(order_id=of.order_id, reason="why not"),
+    "ListAllOrders": lambda _: ListAllOrdersRequest(),
+    "AdvanceOrder": lambda of: AdvanceOrderRequest(order_id=of.order_id, status=ORDER_STATUS_PAID),
+}
+"""By the name of the RPC."""
