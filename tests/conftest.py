@@ -1,7 +1,7 @@
 """What the tests share: a real PostgreSQL per test process, a fresh copy of the migrated database per test."""
 
-import support.inherited  # isort: skip - before anything reads the environment
-import support.forks  # noqa: F401 # isort: skip - before anything imports gRPC
+import support.inherited_environment  # isort: skip - before anything reads the environment
+import support.grpc_forks  # noqa: F401 # isort: skip - before anything imports gRPC
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -17,7 +17,7 @@ from support.clusters import cluster_directory
 from support.databases import EMPTY, MIGRATED, copied, create, execute
 from support.shop import Shop, settings_of, worker
 
-pytest_plugins = ("support.counts", "support.fuzzed", "support.patience", "support.run_report", "support.schedule")
+pytest_plugins = ("support.fault_report", "support.fuzz_report", "support.patience", "support.run_report", "support.schedule")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

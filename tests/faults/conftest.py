@@ -12,7 +12,7 @@ from faults.buyers import Goods, Tally, stock_up
 from faults.oracle import judge
 from mercato_server.database import migrations
 from mercato_server.embedded.postgres import Postgres
-from support.counts import PROPERTY
+from support.fault_report import PROPERTY
 
 BUYERS = 16
 SOAK_BUYERS = 64

@@ -13,7 +13,7 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from mercato.v1.catalog_pb2 import Category, CreateCategoryRequest, DeleteProductRequest, ListProductsRequest
 from mercato_server.worker import SERVICES
 from support.shop import PASSWORD, Person, Refusal, refusal
-from support.stage import Stage
+from support.two_workers import Stage
 
 Metadata = tuple[tuple[str, str | bytes], ...]
 

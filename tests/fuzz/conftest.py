@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, given, seed
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from support.fuzzed import PROPERTY
+from support.fuzz_report import PROPERTY
 
 Drawn = TypeVar("Drawn")
 

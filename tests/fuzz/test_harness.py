@@ -7,7 +7,7 @@ from fuzz.conftest import Fuzz
 from fuzz.strategies import calls
 from mercato_server.config.settings import Settings
 from mercato_server.handlers import convert
-from support.stage import staged
+from support.two_workers import staged
 
 RPC = "mercato.v1.AuthService.GetJwks"
 

@@ -4,7 +4,7 @@ from fuzz.calls import Scene
 from fuzz.conftest import Fuzz
 from fuzz.strategies import METHODS, calls
 from mercato_server.config.settings import Settings
-from support.stage import staged
+from support.two_workers import staged
 
 
 def test_no_message_is_answered_by_an_accident(settings: Settings, fuzz: Fuzz) -> None:

@@ -17,9 +17,9 @@ from schemathesis.specs.openapi.checks import content_type_conformance, response
 
 from fuzz.conftest import Fuzz
 from fuzz.strategies import PLAUSIBLE, PRINTABLE, WHO, Things, fits
-from support.rest import Client
-from support.stage import findings
-from support.up import PASSWORD, Up, running
+from support.mercato_up import PASSWORD, Up, running
+from support.rest_client import Client
+from support.two_workers import findings
 
 PROMOTE = "UPDATE accounts SET role = 'admin' WHERE id = $1"
 NUMERALS = {"minor_units": "1999", "min_price": "0", "max_price": "100000", "update_mask": "name"}

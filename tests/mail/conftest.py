@@ -9,7 +9,7 @@ import pytest
 from mercato_server.config.settings import Settings
 from mercato_server.database.pool import Pool
 from mercato_server.worker import running
-from support.post import PostOffice
+from support.mail_server import PostOffice
 from support.shop import Shop
 
 

@@ -25,7 +25,7 @@ from mercato_server.embedded.postgres import Postgres
 from mercato_server.store import mails
 from mercato_server.worker import running
 from support import patience
-from support.post import PASSWORD, USER, PostOffice, token
+from support.mail_server import PASSWORD, USER, PostOffice, token
 from support.shop import Shop
 
 AGAIN = "INSERT INTO pgqueuer (priority, entrypoint, payload, status) SELECT 0, 'mail', uuid_send(id), 'queued' FROM mails"

@@ -12,8 +12,8 @@ from mercato.v1.order_pb2 import CancelOrderRequest, Order
 from mercato_server.config.settings import Settings
 from mercato_server.database.pool import Pool
 from mercato_server.worker import running
+from support.mail_server import PostOffice, text
 from support.patience import until
-from support.post import PostOffice, text
 from support.shop import Person, Shop
 
 CONFIRMATION = """\

@@ -9,8 +9,8 @@ from google.rpc.error_details_pb2 import RetryInfo
 from grpc import StatusCode
 
 from mercato.v1 import auth_pb2, user_pb2
+from support.mail_server import PostOffice, text, token
 from support.patience import until
-from support.post import PostOffice, text, token
 from support.shop import PASSWORD, Person, Shop, refusal
 
 NEW_PASSWORD = "another-secret-1"

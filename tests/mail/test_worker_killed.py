@@ -13,8 +13,8 @@ import pytest
 from faults.processes import Worker, running
 from mercato.v1 import auth_pb2
 from mercato_server.database.pool import Pool
+from support.mail_server import HOST, PostOffice, token
 from support.patience import until
-from support.post import HOST, PostOffice, token
 from support.shop import Shop
 
 ABANDONED = "UPDATE pgqueuer SET heartbeat = heartbeat - interval '1 hour'"

@@ -21,7 +21,7 @@ from mercato_server.database.pool import Conn
 from mercato_server.store.verify import verify
 from stage import stage
 from support import needs
-from support.rest import Client, Reply
+from support.rest_client import Client, Reply
 
 if not peer_stage.installed():
     needs.PEER.skip(module=True)

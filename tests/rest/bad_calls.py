@@ -9,7 +9,7 @@ from grpc import StatusCode
 
 from mercato_server.worker import SERVICES
 from rest.bad_requests import ABSENT, LONG
-from support.up import PASSWORD
+from support.mercato_up import PASSWORD
 
 METHODS = {f"{service.name}/{method.name}": method for service in SERVICES for method in service.methods}
 INVALID, UNAUTHENTICATED = StatusCode.INVALID_ARGUMENT, StatusCode.UNAUTHENTICATED

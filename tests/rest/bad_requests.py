@@ -5,8 +5,8 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
-from support.rest import search
-from support.up import PASSWORD, draft
+from support.mercato_up import PASSWORD, draft
+from support.rest_client import search
 
 JSON, FORM = ("content-type", "application/json"), ("content-type", "application/x-www-form-urlencoded")
 

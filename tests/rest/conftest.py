@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import grpc
 import pytest
 
-from support.rest import HOST, Client
-from support.up import ORIGIN, Up, running
+from support.mercato_up import ORIGIN, Up, running
+from support.rest_client import HOST, Client
 
 
 @pytest.fixture(scope="session")

@@ -13,8 +13,8 @@ from google.protobuf.json_format import MessageToDict
 from mercato.rpcs import services
 from mercato.v1 import policy_pb2
 from support.example_requests import EXAMPLE_REQUESTS
-from support.rest import Client, Reply, search
-from support.up import PASSWORD, Up
+from support.mercato_up import PASSWORD, Up
+from support.rest_client import Client, Reply, search
 
 VARIABLE = re.compile(r"\{([^}]*)\}")
 

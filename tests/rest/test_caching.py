@@ -2,8 +2,8 @@
 
 import pytest
 
-from support.rest import Client
-from support.up import Up
+from support.mercato_up import Up
+from support.rest_client import Client
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from rest.routes import ROUTES
 from support import needs
 from support.browser import Browser, browsing
-from support.up import PASSWORD, Up
+from support.mercato_up import PASSWORD, Up
 
 pytestmark = needs.CHROMIUM.unless(shutil.which("chromium") and shutil.which("chromedriver"))
 

@@ -17,9 +17,9 @@ import pytest
 
 from rest.wire import run
 from support import needs
+from support.mercato_up import ORIGIN, PASSWORD, Up
 from support.patience import Within, allowed, until_sync
-from support.rest import HOST, Client
-from support.up import ORIGIN, PASSWORD, Up
+from support.rest_client import HOST, Client
 
 """Envoy writes its log every 10 s, or when 64 KiB have gathered."""
 

@@ -17,9 +17,9 @@ from mercato.v1 import auth_pb2, catalog_pb2, catalog_pb2_grpc, user_pb2
 from rest.bad_calls import BAD_CALLS, BadCall
 from rest.bad_requests import BAD, JSON, LONG, MALFORMED, Bad
 from rest.wire import grpc_error, rich
+from support.mercato_up import PASSWORD, Up
 from support.patience import patient
-from support.rest import RETRY, Client, Reply
-from support.up import PASSWORD, Up
+from support.rest_client import RETRY, Client, Reply
 
 HTTP_STATUS = {3: 400, 4: 504, 5: 404, 6: 409, 7: 403, 8: 429, 9: 400, 10: 409, 12: 405, 14: 503, 16: 401}
 ENVOYS_STATUS = {413, 415, 431}  # what Envoy refuses with a status of its own

@@ -13,9 +13,9 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from mercato.v1 import auth_pb2, auth_pb2_grpc, catalog_pb2, catalog_pb2_grpc, user_pb2
 from rest.wire import BIN, frame, frames, grpc_error, rich, run
 from support import needs
+from support.mercato_up import ORIGIN, PASSWORD, Up
 from support.patience import patient
-from support.rest import HOST, Client
-from support.up import ORIGIN, PASSWORD, Up
+from support.rest_client import HOST, Client
 
 LIST_PRODUCTS = "/mercato.v1.CatalogService/ListProducts"
 

@@ -11,9 +11,9 @@ import pytest
 
 from mercato.v1 import auth_pb2, user_pb2, user_pb2_grpc
 from rest.wire import grpc_error, rich
+from support.mercato_up import PASSWORD, Up, running
 from support.patience import patient, until_sync
-from support.rest import HOST, RETRY, Client, Reply
-from support.up import PASSWORD, Up, running
+from support.rest_client import HOST, RETRY, Client, Reply
 
 CREDENTIALS = 6
 _addresses = itertools.count(1)

@@ -2,9 +2,9 @@
 
 import json
 
+from support.mercato_up import PASSWORD, created, running
 from support.patience import until_sync
-from support.rest import Client
-from support.up import PASSWORD, created, running
+from support.rest_client import Client
 
 OTHER_PASSWORD = "another-secret-1"
 

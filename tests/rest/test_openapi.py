@@ -10,7 +10,7 @@ from openapi_schema_validator import OAS31Validator, oas31_format_checker
 from openapi_spec_validator import validate
 
 from rest.routes import ROUTES, Route, Scene
-from support.up import PASSWORD, Up
+from support.mercato_up import PASSWORD, Up
 
 
 @pytest.fixture(scope="module")

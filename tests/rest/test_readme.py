@@ -6,7 +6,7 @@ import re
 import readme
 from mercato_server import demo
 from mercato_server.store.demo import load
-from support.up import running
+from support.mercato_up import running
 
 
 def test_the_readme_shows_what_its_commands_print() -> None:

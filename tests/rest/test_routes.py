@@ -13,8 +13,8 @@ import pytest
 from mercato.v1 import policy_pb2
 from rest.routes import BINDINGS, ROUTES, Route, Scene
 from support import needs
-from support.rest import Client
-from support.up import PASSWORD, Up, created, draft
+from support.mercato_up import PASSWORD, Up, created, draft
+from support.rest_client import Client
 
 
 def test_the_table_of_routes_has_every_binding_of_the_protos() -> None:

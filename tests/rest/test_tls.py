@@ -10,9 +10,9 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from support.certificates import Certificate, certificate
+from support.mercato_up import Up, running
 from support.patience import patient
-from support.rest import HOST
-from support.up import Up, running
+from support.rest_client import HOST
 
 
 @pytest.fixture(scope="module")

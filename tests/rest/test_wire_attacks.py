@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from rest.bad_requests import MALFORMED
+from support.mercato_up import Up
 from support.patience import patient
-from support.rest import HOST, Client
-from support.up import Up
+from support.rest_client import HOST, Client
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 HEADERS, RST_STREAM, SETTINGS = 1, 3, 4

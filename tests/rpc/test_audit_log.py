@@ -20,7 +20,7 @@ from mercato.v1.order_pb2 import CancelOrderRequest
 from mercato.v1.user_pb2 import UpdateUserRequest
 from mercato_server.config.settings import Settings
 from mercato_server.security import keyrings
-from support.keyed import CASES, World, call, new_world
+from support.idempotency_cases import CASES, World, call, new_world
 from support.shop import Person, Shop, refusal
 
 REQUEST_ID = "request-4711"

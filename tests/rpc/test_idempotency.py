@@ -24,10 +24,10 @@ from mercato_server.database.pool import small_pool
 from mercato_server.embedded.postgres import Postgres
 from support.databases import copied
 from support.example_requests import EXAMPLE_REQUESTS
-from support.keyed import CASES, Case, Reply, World, call, new_world
+from support.idempotency_cases import CASES, Case, Reply, World, call, new_world
 from support.patience import slowness, until
 from support.shop import Person, Refusal, Shop, refusal, settings_of, worker
-from support.stage import METHODS
+from support.two_workers import METHODS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

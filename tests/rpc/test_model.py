@@ -36,8 +36,8 @@ from mercato.v1.order_pb2 import (
 )
 from mercato_server.config.settings import Settings
 from support.model import Model, explanations
-from support.records import PRICE_MAX, STOCK_MAX, UNITS_MAX, Answer, Call
-from support.stage import Seen, Stage, staged
+from support.model_records import PRICE_MAX, STOCK_MAX, UNITS_MAX, Answer, Call
+from support.two_workers import Seen, Stage, staged
 
 EXAMPLES = 10
 """Of a round. The first ten of a Hypothesis run are drawn afresh; most of those that follow are mutations of one another."""

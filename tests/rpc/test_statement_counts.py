@@ -34,8 +34,8 @@ from mercato_server.database.pool import Pool
 from mercato_server.domain.carts import LINES_MAX
 from mercato_server.worker import SERVICES, running
 from support.example_requests import EXAMPLE_REQUESTS, ShopSubjects
+from support.one_time_tokens import issue
 from support.shop import Person, Shop
-from support.tokens import issue
 
 PAGE_MAX = 100
 """Rows that a page of a list, or ids that a call, can have."""

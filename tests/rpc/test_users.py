@@ -13,7 +13,7 @@ from mercato.v1.auth_pb2 import SignUpRequest
 from mercato.v1.cart_pb2 import Cart, ClearCartRequest
 from mercato.v1.user_pb2 import ROLE_ADMIN, ROLE_USER, GetMeRequest, GetUserRequest, ListUsersRequest, UpdateUserRequest, User
 from mercato_server.store import sessions, users
-from support.keyed import ABSENT
+from support.idempotency_cases import ABSENT
 from support.patience import Within, until
 from support.shop import PASSWORD, SOON_S, Person, Shop, refusal
 

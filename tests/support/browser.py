@@ -13,7 +13,7 @@ from typing import Any
 
 from ports import free_port
 from support.patience import patient
-from support.rest import HOST
+from support.rest_client import HOST
 
 STARTED = "started successfully on port "
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from cryptography.x509.oid import NameOID
 
-from support.rest import HOST
+from support.rest_client import HOST
 
 ONE_DAY = dt.timedelta(days=1)
 

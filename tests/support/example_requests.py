@@ -63,8 +63,8 @@ from mercato.v1.user_pb2 import (
     UpdateMeRequest,
     UpdateUserRequest,
 )
+from support.one_time_tokens import issue
 from support.shop import PASSWORD, Person, Shop
-from support.tokens import issue
 
 NEW_PASSWORD = "another-secret-1"
 _numbers = itertools.count(1)

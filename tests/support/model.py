@@ -32,7 +32,7 @@ from mercato.v1.order_pb2 import (
     OrderStatus,
     OrderTransition,
 )
-from support.records import (
+from support.model_records import (
     NEXT,
     STOCK_MAX,
     UNITS_MAX,

@@ -19,7 +19,7 @@ from mercato_server.database.pool import Conn, small_pool
 from mercato_server.store.verify import verify
 from mercato_server.worker import SERVICES, running
 from support.model import Model
-from support.records import Answer, Call, predictable
+from support.model_records import Answer, Call, predictable
 from support.shop import Person, Shop, refusal
 
 Result = TypeVar("Result")

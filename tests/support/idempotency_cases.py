@@ -32,7 +32,7 @@ from mercato.v1.order_pb2 import ORDER_STATUS_PAID, AdvanceOrderRequest, CancelO
 from mercato.v1.user_pb2 import UpdateMeRequest, UpdateUserRequest
 from support.example_requests import EXAMPLE_REQUESTS, NEW_PASSWORD, ShopSubjects, make_subjects
 from support.shop import PASSWORD, Person, Shop
-from support.stage import METHODS
+from support.two_workers import METHODS
 
 PRICE = 1999
 ABSENT = "0198c5f2-7a3e-7c4d-9b1e-2f6a8d0c4b57"

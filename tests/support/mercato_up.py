@@ -27,9 +27,9 @@ from mercato_server.embedded.postgres import Postgres
 from mercato_server.security import keyrings
 from mercato_server.security.tokens import Keyring
 from ports import free_port
+from support.mail_server import token
 from support.patience import patient, until_sync
-from support.post import token
-from support.rest import HOST, Client, Reply
+from support.rest_client import HOST, Client, Reply
 
 ADMIN_EMAIL = "admin@example.com"
 PASSWORD = "securepass123"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 STATE = """
 import json, os, resource, signal, subprocess, time
-import support.inherited
+import support.inherited_environment
 child = "import json, signal, sys; print(json.dumps([signal.getsignal(n) == signal.SIG_DFL for n in map(int, sys.argv[1:])]))"
 numbers = [str(int(n)) for n in (signal.SIGHUP, signal.SIGTERM, signal.SIGQUIT)]
 umask = os.umask(0)
