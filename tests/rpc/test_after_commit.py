@@ -6,7 +6,7 @@ import pytest
 
 from mercato_server.config.settings import Settings
 from mercato_server.database.pool import Changes, Pool
-from support.keyed import CASES, call, new_world
+from support.idempotency_cases import CASES, call, new_world
 from support.shop import open_worker, refusal
 
 APPENDED = "SELECT kind, subject_id FROM events WHERE id > $1"
