@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-PATHS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "docs")
+PATHS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "docs", "protos", "clients")
 SUFFIXES = {".md", ".py", ".proto", ".sql", ".html", ".txt"}
 GENERATED = "_pb2"
 AVOIDED = re.compile(

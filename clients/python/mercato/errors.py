@@ -18,7 +18,7 @@ _KNOWN = (error_details_pb2.DESCRIPTOR, order_pb2.DESCRIPTOR)
 
 @dataclass(frozen=True, slots=True)
 class MercatoCallError:
-    """What a failed call says of itself."""
+    """The error of a failed call."""
 
     code: grpc.StatusCode
     reason: str
@@ -26,13 +26,13 @@ class MercatoCallError:
     message: str
     """For people; may change."""
     metadata: dict[str, str] = field(default_factory=dict)
-    """What belongs to the reason, such as the current etag."""
+    """Values that belong to the reason, such as the current etag."""
     details: tuple[Message, ...] = ()
     """google.rpc.BadRequest, PreconditionFailure, RetryInfo, ResourceInfo; mercato.v1.StockShortage."""
 
 
 def call_error(error: grpc.RpcError) -> MercatoCallError:
-    """Return what an error of a stub means, synchronous or not."""
+    """Return the details of an error that a stub raised, synchronous or not."""
     call: Any = error
     trailers = dict(call.trailing_metadata() or ())
     status = Status.FromString(trailers.get("grpc-status-details-bin", b""))

@@ -1,4 +1,4 @@
-"""What the protos state of each RPC of mercato.v1: read here by the client, the server and the edge, and nowhere else."""
+"""Descriptions of the RPCs of mercato.v1, from their protos. Client, server and edge share this module."""
 
 import pkgutil
 from collections.abc import Iterator

@@ -22,7 +22,7 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class AuditEntry(_message.Message):
-    """Something that an administrator did."""
+    """A change by an administrator."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -37,26 +37,26 @@ class AuditEntry(_message.Message):
     id: _builtins.str
     """UUID."""
     actor_id: _builtins.str
-    """Account that did it; empty for the command line."""
+    """Account of the administrator; empty for the command line."""
     action: _builtins.str
-    """What was done: product.created, product.updated, product.deleted, product.undeleted, stock.changed, category.created,
+    """Kind of the change: product.created, product.updated, product.deleted, product.undeleted, stock.changed, category.created,
     category.updated, category.deleted, order.paid and so on for the other states, user.created, user.updated, keys.rotated, keys.discarded.
     """
     subject_id: _builtins.str
-    """UUID of the product, category, order or account that it was done to; empty for keys."""
+    """UUID of the changed product, category, order or account; empty for keys."""
     request_id: _builtins.str
-    """The request that did it, as logs name it (HTTP header `x-request-id`); empty for the command line."""
+    """Id of the request in logs (HTTP header `x-request-id`); empty for the command line."""
     @_builtins.property
     def before(self) -> _struct_pb2.Struct:
-        """The fields that changed, as they were; empty for what was created. Prices are minor units (`price_minor`)."""
+        """The changed fields before the change; empty for a creation. Prices are minor units (`price_minor`)."""
 
     @_builtins.property
     def after(self) -> _struct_pb2.Struct:
-        """The same fields, as they are since; empty for what was deleted for good."""
+        """The same fields after the change; empty for a permanent deletion."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was done."""
+        """Time of the change."""
 
     def __init__(
         self,
@@ -94,9 +94,9 @@ class ListAuditLogRequest(_message.Message):
     page_token: _builtins.str
     """`next_page_token` of the page before."""
     actor_id: _builtins.str
-    """Only what this account did (UUID); empty means anybody."""
+    """Only changes by this account (UUID); empty means any."""
     subject_id: _builtins.str
-    """Only what was done to this product, category, order or account (UUID); empty means any."""
+    """Only changes of this product, category, order or account (UUID); empty means any."""
     action: _builtins.str
     """Only this action, such as user.updated; at most 100 characters; empty means any."""
     def __init__(

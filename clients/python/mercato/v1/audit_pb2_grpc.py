@@ -56,8 +56,8 @@ class AuditServiceServicer:
         """List what administrators did, the latest first.
 
         Every change that needs an administrator leaves one entry, written in its transaction: products, stock, categories, states of
-        orders, accounts, and the commands `mercato admin create` and `mercato keys rotate`. What was refused leaves none, nor does a replayed
-        answer. Entries are never changed and never deleted.
+        orders, accounts, and the commands `mercato admin create` and `mercato keys rotate`. A refused call and a replayed answer leave no entry.
+        Entries are never changed and never deleted.
         Errors: INVALID_ARGUMENT INVALID_FIELD or PAGE_TOKEN_INVALID, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

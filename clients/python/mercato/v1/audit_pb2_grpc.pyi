@@ -41,8 +41,8 @@ class AuditServiceStub:
     """List what administrators did, the latest first.
 
     Every change that needs an administrator leaves one entry, written in its transaction: products, stock, categories, states of
-    orders, accounts, and the commands `mercato admin create` and `mercato keys rotate`. What was refused leaves none, nor does a replayed
-    answer. Entries are never changed and never deleted.
+    orders, accounts, and the commands `mercato admin create` and `mercato keys rotate`. A refused call and a replayed answer leave no entry.
+    Entries are never changed and never deleted.
     Errors: INVALID_ARGUMENT INVALID_FIELD or PAGE_TOKEN_INVALID, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
     """
 
@@ -59,8 +59,8 @@ class AuditServiceAsyncStub(AuditServiceStub):
     """List what administrators did, the latest first.
 
     Every change that needs an administrator leaves one entry, written in its transaction: products, stock, categories, states of
-    orders, accounts, and the commands `mercato admin create` and `mercato keys rotate`. What was refused leaves none, nor does a replayed
-    answer. Entries are never changed and never deleted.
+    orders, accounts, and the commands `mercato admin create` and `mercato keys rotate`. A refused call and a replayed answer leave no entry.
+    Entries are never changed and never deleted.
     Errors: INVALID_ARGUMENT INVALID_FIELD or PAGE_TOKEN_INVALID, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
     """
 
@@ -80,8 +80,8 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         """List what administrators did, the latest first.
 
         Every change that needs an administrator leaves one entry, written in its transaction: products, stock, categories, states of
-        orders, accounts, and the commands `mercato admin create` and `mercato keys rotate`. What was refused leaves none, nor does a replayed
-        answer. Entries are never changed and never deleted.
+        orders, accounts, and the commands `mercato admin create` and `mercato keys rotate`. A refused call and a replayed answer leave no entry.
+        Entries are never changed and never deleted.
         Errors: INVALID_ARGUMENT INVALID_FIELD or PAGE_TOKEN_INVALID, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
         """
 

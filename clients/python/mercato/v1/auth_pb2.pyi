@@ -118,7 +118,7 @@ class LoginResponse(_message.Message):
     expires_in: _builtins.int
     """Seconds until the access token expires."""
     refresh_token: _builtins.str
-    """What Refresh takes for the next pair; opaque. To be kept as a password is."""
+    """Token for Refresh, opaque. Store it as safely as a password."""
     refresh_expires_in: _builtins.int
     """Seconds until the session ends, however often it is refreshed."""
     def __init__(

@@ -34,7 +34,7 @@ class AuthServiceStub:
     refused at once by RPCs that change something and by those for administrators, and within 250 ms by all others.
 
     Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last
-    two carry a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that others held what the call needed; nothing was changed.
+    two carry a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that concurrent calls held locks that the call needed; it changed nothing.
     """
 
     def __init__(self, channel):
@@ -123,7 +123,7 @@ class AuthServiceServicer:
     refused at once by RPCs that change something and by those for administrators, and within 250 ms by all others.
 
     Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last
-    two carry a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that others held what the call needed; nothing was changed.
+    two carry a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that concurrent calls held locks that the call needed; it changed nothing.
     """
 
     def SignUp(self, request, context):
@@ -158,8 +158,8 @@ class AuthServiceServicer:
     def Refresh(self, request, context):
         """Exchange a refresh token for a new access token and the next refresh token.
 
-        A token can be exchanged once. Who lost the answer may exchange it again for ten seconds, while the next one is unused, and gets the
-        same next one. After that a second use means that two hold it: the session ends.
+        A token can be exchanged once. A client that lost the response may exchange it again for ten seconds, while the next token is unused, and
+        gets the same next token. A later second use means that two clients hold the token: the session ends.
         Errors: UNAUTHENTICATED REFRESH_TOKEN_INVALID.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -353,7 +353,7 @@ class AuthService:
     refused at once by RPCs that change something and by those for administrators, and within 250 ms by all others.
 
     Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last
-    two carry a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that others held what the call needed; nothing was changed.
+    two carry a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that concurrent calls held locks that the call needed; it changed nothing.
     """
 
     @staticmethod

@@ -35,7 +35,7 @@ class AuthServiceStub:
     refused at once by RPCs that change something and by those for administrators, and within 250 ms by all others.
 
     Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last
-    two carry a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that others held what the call needed; nothing was changed.
+    two carry a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that concurrent calls held locks that the call needed; it changed nothing.
     """
 
     @_typing.overload
@@ -62,8 +62,8 @@ class AuthServiceStub:
     Refresh: _grpc.UnaryUnaryMultiCallable[_auth_pb2.RefreshRequest, _auth_pb2.LoginResponse]
     """Exchange a refresh token for a new access token and the next refresh token.
 
-    A token can be exchanged once. Who lost the answer may exchange it again for ten seconds, while the next one is unused, and gets the
-    same next one. After that a second use means that two hold it: the session ends.
+    A token can be exchanged once. A client that lost the response may exchange it again for ten seconds, while the next token is unused, and
+    gets the same next token. A later second use means that two clients hold the token: the session ends.
     Errors: UNAUTHENTICATED REFRESH_TOKEN_INVALID.
     """
     Logout: _grpc.UnaryUnaryMultiCallable[_auth_pb2.LogoutRequest, _auth_pb2.LogoutResponse]
@@ -134,7 +134,7 @@ class AuthServiceAsyncStub(AuthServiceStub):
     refused at once by RPCs that change something and by those for administrators, and within 250 ms by all others.
 
     Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last
-    two carry a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that others held what the call needed; nothing was changed.
+    two carry a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that concurrent calls held locks that the call needed; it changed nothing.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -158,8 +158,8 @@ class AuthServiceAsyncStub(AuthServiceStub):
     Refresh: _aio.UnaryUnaryMultiCallable[_auth_pb2.RefreshRequest, _auth_pb2.LoginResponse]  # type: ignore[assignment]
     """Exchange a refresh token for a new access token and the next refresh token.
 
-    A token can be exchanged once. Who lost the answer may exchange it again for ten seconds, while the next one is unused, and gets the
-    same next one. After that a second use means that two hold it: the session ends.
+    A token can be exchanged once. A client that lost the response may exchange it again for ten seconds, while the next token is unused, and
+    gets the same next token. A later second use means that two clients hold the token: the session ends.
     Errors: UNAUTHENTICATED REFRESH_TOKEN_INVALID.
     """
     Logout: _aio.UnaryUnaryMultiCallable[_auth_pb2.LogoutRequest, _auth_pb2.LogoutResponse]  # type: ignore[assignment]
@@ -229,7 +229,7 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
     refused at once by RPCs that change something and by those for administrators, and within 250 ms by all others.
 
     Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last
-    two carry a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that others held what the call needed; nothing was changed.
+    two carry a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that concurrent calls held locks that the call needed; it changed nothing.
     """
 
     @_abc_1.abstractmethod
@@ -275,8 +275,8 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_auth_pb2.LoginResponse, _abc.Awaitable[_auth_pb2.LoginResponse]]:
         """Exchange a refresh token for a new access token and the next refresh token.
 
-        A token can be exchanged once. Who lost the answer may exchange it again for ten seconds, while the next one is unused, and gets the
-        same next one. After that a second use means that two hold it: the session ends.
+        A token can be exchanged once. A client that lost the response may exchange it again for ten seconds, while the next token is unused, and
+        gets the same next token. A later second use means that two clients hold the token: the session ends.
         Errors: UNAUTHENTICATED REFRESH_TOKEN_INVALID.
         """
 

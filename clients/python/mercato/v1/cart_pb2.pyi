@@ -54,7 +54,7 @@ Global___CartWarningCode: _TypeAlias = CartWarningCode  # noqa: Y015
 
 @_typing.final
 class Cart(_message.Message):
-    """What the caller is about to buy."""
+    """The products that the caller is about to buy."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -114,7 +114,7 @@ class CartLine(_message.Message):
 
     @_builtins.property
     def warnings(self) -> _containers.RepeatedCompositeFieldContainer[Global___CartWarning]:
-        """What stands in the way of buying the line, or changed since it was added."""
+        """Reasons why the line cannot be bought, and changes since it was added."""
 
     def __init__(
         self,
@@ -136,7 +136,7 @@ Global___CartLine: _TypeAlias = CartLine  # noqa: Y015
 
 @_typing.final
 class CartWarning(_message.Message):
-    """Something the buyer should know of a line."""
+    """A warning about a line, for the buyer."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -145,9 +145,9 @@ class CartWarning(_message.Message):
     AVAILABLE_FIELD_NUMBER: _builtins.int
     PREVIOUS_UNIT_PRICE_FIELD_NUMBER: _builtins.int
     code: Global___CartWarningCode.ValueType
-    """What it is."""
+    """Kind of the warning."""
     message: _builtins.str
-    """The same in English."""
+    """The warning in English."""
     available: _builtins.int
     """With FEWER_LEFT: the units that are left."""
     @_builtins.property

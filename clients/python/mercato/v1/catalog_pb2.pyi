@@ -447,7 +447,7 @@ class AdjustStockRequest(_message.Message):
     """Why, at most 500 characters; kept in the ledger."""
     @_builtins.property
     def compare_and_set(self) -> Global___AdjustStockRequest.CompareAndSet:
-        """Set the stock if nobody changed it meanwhile."""
+        """Set the stock if it has not changed meanwhile."""
 
     def __init__(
         self,

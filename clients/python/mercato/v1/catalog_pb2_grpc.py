@@ -29,7 +29,7 @@ class CatalogServiceStub:
     """Products, categories and stock.
 
     Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last
-    two carry a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that others held what the call needed; nothing was changed.
+    two carry a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that concurrent calls held locks that the call needed; it changed nothing.
     """
 
     def __init__(self, channel):
@@ -109,7 +109,7 @@ class CatalogServiceServicer:
     """Products, categories and stock.
 
     Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last
-    two carry a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that others held what the call needed; nothing was changed.
+    two carry a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that concurrent calls held locks that the call needed; it changed nothing.
     """
 
     def ListProducts(self, request, context):
@@ -180,7 +180,7 @@ class CatalogServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def AdjustStock(self, request, context):
-        """Change the stock by a difference, or set it if it still is what the caller saw. Writes the ledger as `adjust`.
+        """Change the stock by a difference, or set it if it still has the value that the caller saw. Writes the ledger as `adjust`.
 
         Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, FAILED_PRECONDITION OUT_OF_STOCK (it would fall below zero),
         FAILED_PRECONDITION STOCK_LIMIT (it would pass 1,000,000,000; cancelled orders can lift it above, and then it cannot be raised further),
@@ -315,7 +315,7 @@ class CatalogService:
     """Products, categories and stock.
 
     Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last
-    two carry a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that others held what the call needed; nothing was changed.
+    two carry a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that concurrent calls held locks that the call needed; it changed nothing.
     """
 
     @staticmethod

@@ -30,7 +30,7 @@ class CatalogServiceStub:
     """Products, categories and stock.
 
     Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last
-    two carry a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that others held what the call needed; nothing was changed.
+    two carry a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that concurrent calls held locks that the call needed; it changed nothing.
     """
 
     @_typing.overload
@@ -77,7 +77,7 @@ class CatalogServiceStub:
     ALREADY_EXISTS SKU_TAKEN (another product took its SKU meanwhile), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
     """
     AdjustStock: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.AdjustStockRequest, _catalog_pb2.Product]
-    """Change the stock by a difference, or set it if it still is what the caller saw. Writes the ledger as `adjust`.
+    """Change the stock by a difference, or set it if it still has the value that the caller saw. Writes the ledger as `adjust`.
 
     Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, FAILED_PRECONDITION OUT_OF_STOCK (it would fall below zero),
     FAILED_PRECONDITION STOCK_LIMIT (it would pass 1,000,000,000; cancelled orders can lift it above, and then it cannot be raised further),
@@ -114,7 +114,7 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
     """Products, categories and stock.
 
     Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last
-    two carry a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that others held what the call needed; nothing was changed.
+    two carry a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that concurrent calls held locks that the call needed; it changed nothing.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -158,7 +158,7 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
     ALREADY_EXISTS SKU_TAKEN (another product took its SKU meanwhile), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
     """
     AdjustStock: _aio.UnaryUnaryMultiCallable[_catalog_pb2.AdjustStockRequest, _catalog_pb2.Product]  # type: ignore[assignment]
-    """Change the stock by a difference, or set it if it still is what the caller saw. Writes the ledger as `adjust`.
+    """Change the stock by a difference, or set it if it still has the value that the caller saw. Writes the ledger as `adjust`.
 
     Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, FAILED_PRECONDITION OUT_OF_STOCK (it would fall below zero),
     FAILED_PRECONDITION STOCK_LIMIT (it would pass 1,000,000,000; cancelled orders can lift it above, and then it cannot be raised further),
@@ -194,7 +194,7 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
     """Products, categories and stock.
 
     Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last
-    two carry a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that others held what the call needed; nothing was changed.
+    two carry a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that concurrent calls held locks that the call needed; it changed nothing.
     """
 
     @_abc_1.abstractmethod
@@ -284,7 +284,7 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _catalog_pb2.AdjustStockRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_catalog_pb2.Product, _abc.Awaitable[_catalog_pb2.Product]]:
-        """Change the stock by a difference, or set it if it still is what the caller saw. Writes the ledger as `adjust`.
+        """Change the stock by a difference, or set it if it still has the value that the caller saw. Writes the ledger as `adjust`.
 
         Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, FAILED_PRECONDITION OUT_OF_STOCK (it would fall below zero),
         FAILED_PRECONDITION STOCK_LIMIT (it would pass 1,000,000,000; cancelled orders can lift it above, and then it cannot be raised further),

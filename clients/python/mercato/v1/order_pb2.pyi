@@ -43,7 +43,7 @@ class _OrderStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OrderStat
     """The money went back. Final."""
 
 class OrderStatus(_OrderStatus, metaclass=_OrderStatusEnumTypeWrapper):
-    """Where an order stands."""
+    """State of an order."""
 
 ORDER_STATUS_UNSPECIFIED: OrderStatus.ValueType  # 0
 """Never stored. In a filter: every state."""
@@ -102,12 +102,12 @@ class Order(_message.Message):
     id: _builtins.str
     """UUID; empty in the answer to `validate_only`."""
     status: Global___OrderStatus.ValueType
-    """Where it stands."""
+    """State of the order."""
     account_id: _builtins.str
     """UUID of the buyer's account."""
     @_builtins.property
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___OrderLine]:
-        """What was bought, by product id."""
+        """The bought products, by product id."""
 
     @_builtins.property
     def total(self) -> _money_pb2.Money:
@@ -202,7 +202,7 @@ class OrderTransition(_message.Message):
     actor: Global___OrderActor.ValueType
     """Who."""
     reason: _builtins.str
-    """Why, in the words of who did it; may be empty."""
+    """Why, in the actor's words; may be empty."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When."""

@@ -78,13 +78,13 @@ class OrderServiceServicer:
     """
 
     def Checkout(self, request, context):
-        """Buy what is in the cart: take the stock, keep names and prices, place the order and empty the cart, all or nothing.
+        """Buy the products in the cart: take the stock, keep names and prices, place the order and empty the cart, all or nothing.
 
         With metadata `idempotency-key` (1 to 255 visible ASCII characters) a repeated call returns the order of the first, with
         `idempotent-replayed: true` in the initial metadata; keys are kept for 24 hours.
         Errors: INVALID_ARGUMENT INVALID_FIELD, INVALID_ARGUMENT IDEMPOTENCY_KEY_REUSED (same key, other request), FAILED_PRECONDITION CART_EMPTY,
         FAILED_PRECONDITION OUT_OF_STOCK (with StockShortage: every line that cannot be served), ABORTED TOTAL_CHANGED or ETAG_MISMATCH
-        (`expected_total` or `cart_etag` is not what it is now; metadata has both values).
+        (`expected_total` or `cart_etag` differs from the current value; metadata has both values).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

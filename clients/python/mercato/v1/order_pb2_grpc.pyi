@@ -38,13 +38,13 @@ class OrderServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> OrderServiceAsyncStub: ...
     Checkout: _grpc.UnaryUnaryMultiCallable[_order_pb2.CheckoutRequest, _order_pb2.Order]
-    """Buy what is in the cart: take the stock, keep names and prices, place the order and empty the cart, all or nothing.
+    """Buy the products in the cart: take the stock, keep names and prices, place the order and empty the cart, all or nothing.
 
     With metadata `idempotency-key` (1 to 255 visible ASCII characters) a repeated call returns the order of the first, with
     `idempotent-replayed: true` in the initial metadata; keys are kept for 24 hours.
     Errors: INVALID_ARGUMENT INVALID_FIELD, INVALID_ARGUMENT IDEMPOTENCY_KEY_REUSED (same key, other request), FAILED_PRECONDITION CART_EMPTY,
     FAILED_PRECONDITION OUT_OF_STOCK (with StockShortage: every line that cannot be served), ABORTED TOTAL_CHANGED or ETAG_MISMATCH
-    (`expected_total` or `cart_etag` is not what it is now; metadata has both values).
+    (`expected_total` or `cart_etag` differs from the current value; metadata has both values).
     """
     ListOrders: _grpc.UnaryUnaryMultiCallable[_order_pb2.ListOrdersRequest, _order_pb2.ListOrdersResponse]
     """List the caller's orders, newest first.
@@ -82,13 +82,13 @@ class OrderServiceAsyncStub(OrderServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Checkout: _aio.UnaryUnaryMultiCallable[_order_pb2.CheckoutRequest, _order_pb2.Order]  # type: ignore[assignment]
-    """Buy what is in the cart: take the stock, keep names and prices, place the order and empty the cart, all or nothing.
+    """Buy the products in the cart: take the stock, keep names and prices, place the order and empty the cart, all or nothing.
 
     With metadata `idempotency-key` (1 to 255 visible ASCII characters) a repeated call returns the order of the first, with
     `idempotent-replayed: true` in the initial metadata; keys are kept for 24 hours.
     Errors: INVALID_ARGUMENT INVALID_FIELD, INVALID_ARGUMENT IDEMPOTENCY_KEY_REUSED (same key, other request), FAILED_PRECONDITION CART_EMPTY,
     FAILED_PRECONDITION OUT_OF_STOCK (with StockShortage: every line that cannot be served), ABORTED TOTAL_CHANGED or ETAG_MISMATCH
-    (`expected_total` or `cart_etag` is not what it is now; metadata has both values).
+    (`expected_total` or `cart_etag` differs from the current value; metadata has both values).
     """
     ListOrders: _aio.UnaryUnaryMultiCallable[_order_pb2.ListOrdersRequest, _order_pb2.ListOrdersResponse]  # type: ignore[assignment]
     """List the caller's orders, newest first.
@@ -129,13 +129,13 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _order_pb2.CheckoutRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_order_pb2.Order, _abc.Awaitable[_order_pb2.Order]]:
-        """Buy what is in the cart: take the stock, keep names and prices, place the order and empty the cart, all or nothing.
+        """Buy the products in the cart: take the stock, keep names and prices, place the order and empty the cart, all or nothing.
 
         With metadata `idempotency-key` (1 to 255 visible ASCII characters) a repeated call returns the order of the first, with
         `idempotent-replayed: true` in the initial metadata; keys are kept for 24 hours.
         Errors: INVALID_ARGUMENT INVALID_FIELD, INVALID_ARGUMENT IDEMPOTENCY_KEY_REUSED (same key, other request), FAILED_PRECONDITION CART_EMPTY,
         FAILED_PRECONDITION OUT_OF_STOCK (with StockShortage: every line that cannot be served), ABORTED TOTAL_CHANGED or ETAG_MISMATCH
-        (`expected_total` or `cart_etag` is not what it is now; metadata has both values).
+        (`expected_total` or `cart_etag` differs from the current value; metadata has both values).
         """
 
     @_abc_1.abstractmethod

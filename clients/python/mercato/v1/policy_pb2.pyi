@@ -28,7 +28,7 @@ class _AccessEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Access.ValueTy
     ACCESS_UNSPECIFIED: _Access.ValueType  # 0
     """Never used: an RPC without a stated access does not let the server start."""
     ACCESS_ANYONE: _Access.ValueType  # 1
-    """Needs no credentials; a token that is sent is not looked at, so an expired one never stands in the way of a login."""
+    """Needs no credentials; a token that is sent is ignored, so an expired one cannot prevent a login."""
     ACCESS_USER: _Access.ValueType  # 2
     """Needs `authorization: Bearer <access token>`; else UNAUTHENTICATED TOKEN_INVALID."""
     ACCESS_ADMIN: _Access.ValueType  # 3
@@ -40,7 +40,7 @@ class Access(_Access, metaclass=_AccessEnumTypeWrapper):
 ACCESS_UNSPECIFIED: Access.ValueType  # 0
 """Never used: an RPC without a stated access does not let the server start."""
 ACCESS_ANYONE: Access.ValueType  # 1
-"""Needs no credentials; a token that is sent is not looked at, so an expired one never stands in the way of a login."""
+"""Needs no credentials; a token that is sent is ignored, so an expired one cannot prevent a login."""
 ACCESS_USER: Access.ValueType  # 2
 """Needs `authorization: Bearer <access token>`; else UNAUTHENTICATED TOKEN_INVALID."""
 ACCESS_ADMIN: Access.ValueType  # 3
@@ -49,7 +49,7 @@ Global___Access: _TypeAlias = Access  # noqa: Y015
 
 @_typing.final
 class Policy(_message.Message):
-    """What the server, the edge and the OpenAPI document need to know of an RPC."""
+    """Properties of an RPC for the server, the edge and the OpenAPI document."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -68,7 +68,7 @@ class Policy(_message.Message):
     """True where the RPC honours the metadata `idempotency-key` (over REST the header `Idempotency-Key`): 1 to 255 visible ASCII characters.
     Its answer is stored with its effect, and a repeated call gets the same bytes, with `idempotent-replayed: true` in the initial metadata.
     Another request with the same key is INVALID_ARGUMENT IDEMPOTENCY_KEY_REUSED. A call that comes while the first is under way waits for
-    it. Keys belong to the account (those of calls without a login to nobody) and are kept for 24 hours; a refused call leaves its key free.
+    it. Keys belong to the account, or to all callers without a login, and are kept for 24 hours; a refused call leaves its key free.
     """
     max_age_s: _builtins.int
     """Seconds for which caches between client and server may keep the answer, over REST. Above 0 the answer carries `cache-control` and an `etag`

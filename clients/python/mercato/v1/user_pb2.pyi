@@ -34,7 +34,7 @@ class _RoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Role.ValueType],
     """Also manages the catalog, every order and every account."""
 
 class Role(_Role, metaclass=_RoleEnumTypeWrapper):
-    """What an account may do."""
+    """Permissions of an account."""
 
 ROLE_UNSPECIFIED: Role.ValueType  # 0
 """Never stored."""
@@ -64,11 +64,11 @@ class User(_message.Message):
     full_name: _builtins.str
     """Name to address the person by; may be empty."""
     role: Global___Role.ValueType
-    """What the account may do."""
+    """Role of the account."""
     disabled: _builtins.bool
-    """Whether an administrator has shut the account: it has no sessions and cannot log in."""
+    """Whether an administrator has disabled the account: it has no sessions and cannot log in."""
     email_verified: _builtins.bool
-    """Whether the e-mail address is known to be the person's."""
+    """Whether the owner has verified the e-mail address."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the account was created."""
@@ -276,9 +276,9 @@ class UpdateUserRequest(_message.Message):
     user_id: _builtins.str
     """UUID of the account."""
     role: Global___Role.ValueType
-    """What the account may do from now on; absent leaves it."""
+    """New role of the account; absent leaves it."""
     disabled: _builtins.bool
-    """Whether the account is shut: true ends its sessions, false lets it log in again; absent leaves it."""
+    """Whether the account is disabled: true ends its sessions, false lets it log in again; absent leaves it."""
     def __init__(
         self,
         *,

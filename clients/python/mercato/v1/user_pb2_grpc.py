@@ -29,7 +29,7 @@ class UserServiceStub:
     """Accounts: the caller's own, and those of others for administrators.
 
     Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last
-    two carry a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that others held what the call needed; nothing was changed.
+    two carry a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that concurrent calls held locks that the call needed; it changed nothing.
     """
 
     def __init__(self, channel):
@@ -74,7 +74,7 @@ class UserServiceServicer:
     """Accounts: the caller's own, and those of others for administrators.
 
     Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last
-    two carry a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that others held what the call needed; nothing was changed.
+    two carry a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that concurrent calls held locks that the call needed; it changed nothing.
     """
 
     def GetMe(self, request, context):
@@ -123,7 +123,7 @@ class UserServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateUser(self, request, context):
-        """Change what an account may do: the fields that are present, and no others. Disabling an account ends its sessions.
+        """Change role and state of an account: the fields that are present, and no others. Disabling an account ends its sessions.
 
         One administrator who is not disabled always remains, also when several demote or disable each other at once.
         Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY, NOT_FOUND USER_NOT_FOUND,
@@ -178,7 +178,7 @@ class UserService:
     """Accounts: the caller's own, and those of others for administrators.
 
     Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last
-    two carry a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that others held what the call needed; nothing was changed.
+    two carry a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that concurrent calls held locks that the call needed; it changed nothing.
     """
 
     @staticmethod

@@ -30,7 +30,7 @@ class UserServiceStub:
     """Accounts: the caller's own, and those of others for administrators.
 
     Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last
-    two carry a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that others held what the call needed; nothing was changed.
+    two carry a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that concurrent calls held locks that the call needed; it changed nothing.
     """
 
     @_typing.overload
@@ -63,7 +63,7 @@ class UserServiceStub:
     Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY, NOT_FOUND USER_NOT_FOUND.
     """
     UpdateUser: _grpc.UnaryUnaryMultiCallable[_user_pb2.UpdateUserRequest, _user_pb2.User]
-    """Change what an account may do: the fields that are present, and no others. Disabling an account ends its sessions.
+    """Change role and state of an account: the fields that are present, and no others. Disabling an account ends its sessions.
 
     One administrator who is not disabled always remains, also when several demote or disable each other at once.
     Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY, NOT_FOUND USER_NOT_FOUND,
@@ -75,7 +75,7 @@ class UserServiceAsyncStub(UserServiceStub):
     """Accounts: the caller's own, and those of others for administrators.
 
     Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last
-    two carry a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that others held what the call needed; nothing was changed.
+    two carry a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that concurrent calls held locks that the call needed; it changed nothing.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -105,7 +105,7 @@ class UserServiceAsyncStub(UserServiceStub):
     Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY, NOT_FOUND USER_NOT_FOUND.
     """
     UpdateUser: _aio.UnaryUnaryMultiCallable[_user_pb2.UpdateUserRequest, _user_pb2.User]  # type: ignore[assignment]
-    """Change what an account may do: the fields that are present, and no others. Disabling an account ends its sessions.
+    """Change role and state of an account: the fields that are present, and no others. Disabling an account ends its sessions.
 
     One administrator who is not disabled always remains, also when several demote or disable each other at once.
     Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY, NOT_FOUND USER_NOT_FOUND,
@@ -116,7 +116,7 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
     """Accounts: the caller's own, and those of others for administrators.
 
     Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last
-    two carry a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that others held what the call needed; nothing was changed.
+    two carry a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that concurrent calls held locks that the call needed; it changed nothing.
     """
 
     @_abc_1.abstractmethod
@@ -180,7 +180,7 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _user_pb2.UpdateUserRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_user_pb2.User, _abc.Awaitable[_user_pb2.User]]:
-        """Change what an account may do: the fields that are present, and no others. Disabling an account ends its sessions.
+        """Change role and state of an account: the fields that are present, and no others. Disabling an account ends its sessions.
 
         One administrator who is not disabled always remains, also when several demote or disable each other at once.
         Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY, NOT_FOUND USER_NOT_FOUND,
