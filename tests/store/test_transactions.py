@@ -1,6 +1,7 @@
 """Transactions whose connection breaks, whose caller leaves and whose time is up, what their listeners are told, and the change feed."""
 
 import asyncio
+import contextlib
 import time
 from functools import partial
 from typing import Any
@@ -12,7 +13,7 @@ import pytest
 from mercato_server.database import transactions
 from mercato_server.database.pool import Changes, Conn, Connection, Pool
 from mercato_server.database.transactions import OutcomeUnknown, deadline, note, retry_conflicts, transaction
-from mercato_server.domain.errors import DatabaseUnavailable
+from mercato_server.domain.errors import DatabaseUnavailable, DeadlineExceeded
 from mercato_server.feed import listener as feed
 from mercato_server.store import events
 from mercato_server.store.events import Cursor, Event
@@ -142,6 +143,18 @@ async def test_a_commit_that_was_sent_happens_although_its_caller_leaves(pool: "
     await until(partial(pool.fetchval, NAMES))
     await until(lambda: pool.get_idle_size() == pool.get_size())
     assert await pool.fetchval(NAMES) == ["ball"]
+
+
+async def test_a_call_that_waits_for_a_connection_until_its_deadline_is_not_run(pool: "Pool") -> None:
+    async with contextlib.AsyncExitStack() as busy:
+        for _ in range(pool.get_max_size()):
+            await busy.enter_async_context(pool.acquire())
+        deadline.set(asyncio.get_running_loop().time() + 0.1)
+        with pytest.raises(DeadlineExceeded):
+            async with transaction(pool) as conn:
+                await conn.execute(ADD, "ball")
+    deadline.set(None)
+    assert await pool.fetchval(NAMES) is None
 
 
 @pytest.mark.parametrize("patience", [1.0, 0.25])

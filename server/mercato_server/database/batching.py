@@ -1,4 +1,4 @@
-"""The group commit of the application: calls that arrive while a batch is under way become the next batch."""
+"""Batching of concurrent calls (group commit): calls that arrive while a batch runs become the next batch."""
 
 import asyncio
 import math
@@ -16,30 +16,30 @@ Request = TypeVar("Request")
 Result = TypeVar("Result")
 
 HEAD_START_S = 0.005
-"""A waiting call is answered this long before its deadline, so before its caller cancels it. uvloop rounds timers to milliseconds."""
+"""The queue gives up a call this long before its deadline. Its error tells that nothing was done, which DEADLINE_EXCEEDED cannot."""
 
 
 @dataclass(slots=True, eq=False)
 class _Call(Generic[Request, Result]):
-    """A request, whose it is, the deadline of its caller (infinite without one), and the future that the caller awaits."""
+    """A request, its party, the deadline of its caller (infinite without one), and the future that the caller awaits."""
 
     request: Request
     party: Hashable
     until: float
     answer: "asyncio.Future[Result]"
     given_up: MercatoError | None = None
-    """Why the queue answered the call itself."""
+    """The error with which the queue answered the call itself."""
 
 
 class Coalescer(Generic[Request, Result]):
     """Turns a function of many requests into one of a single request.
 
-    A lone call is a batch of one and waits for nothing: no timer delays a call. Requests are served in the order of arrival, but two of
-    one party are never under way together, so they behave as if one came after the other. A request that is refused is its caller's own;
-    if a batch fails as a whole, each of its requests is run again by itself.
+    A lone call is a batch of one; no timer delays it. Requests are served in the order of arrival, but two requests of one party never run
+    at once, so they behave as if one came after the other. A refusal concerns only its caller. If a batch fails as a whole, each of its
+    requests runs again alone.
 
-    A call that is cancelled, or whose deadline comes, while it waits leaves the queue and is never served. A batch runs in an empty
-    context: of its callers' context variables it has the deadline alone, that of the most patient.
+    A call that is cancelled, or reaches its deadline, while it waits leaves the queue and is never served. A batch runs in an empty
+    context; it has only the latest deadline of its callers.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Coalescer(Generic[Request, Result]):
         party: Callable[[Request], Hashable] | None = None,
         batching: Batching,
     ) -> None:
-        """Prepare; `serve` answers a list of requests in order, and `party` tells whose a request is: without it none waits for another."""
+        """`serve` answers a list of requests in order; `party` returns the account of a request. Without it no call waits for another."""
         self._serve = serve
         self._party = party
         self._batching = batching
@@ -60,13 +60,12 @@ class Coalescer(Generic[Request, Result]):
         self._tasks: set[asyncio.Task[None]] = set()
         self._alarm: asyncio.TimerHandle | None = None
         self._due = math.inf
-        """The deadline that the alarm is set for: no call in the queue has an earlier one."""
+        """Time of the alarm; no waiting call has an earlier deadline."""
 
     async def __call__(self, request: Request) -> Result:
-        """Return the answer to one request.
+        """Return the answer to one request, or raise its refusal; raises Overloaded if too many calls wait.
 
-        Raises what it was refused for, or Overloaded if too many wait. If the deadline comes while it waits, raises Conflict where another
-        call of its party is under way, else DeadlineExceeded.
+        If the deadline comes while the call waits, raises Conflict if another call of its party runs, else DeadlineExceeded.
         """
         if len(self._queue) >= self._batching.queue_max:
             raise Overloaded("too many calls are waiting; try again")
@@ -85,21 +84,21 @@ class Coalescer(Generic[Request, Result]):
         try:
             return await call.answer
         except asyncio.CancelledError:
-            if call.given_up:  # in the same turn of a busy event loop, so the caller has not heard of it yet
+            if call.given_up:  # in the same turn of a busy event loop, before the caller could run
                 raise call.given_up from None
             self._queue.pop(call, None)
             raise
 
     def _set_alarm(self, until: float) -> None:
-        """Let one timer, for the earliest deadline in the queue, serve all that wait: most calls set none."""
+        """Set the one timer, which is for the earliest deadline in the queue; most calls do not change it."""
         if self._alarm:
             self._alarm.cancel()
         self._due = until
         self._alarm = asyncio.get_running_loop().call_at(until - HEAD_START_S, self._give_up)
 
     def _give_up(self) -> None:
-        """Answer the calls that waited until their deadline, and set the alarm for the others."""
-        now = asyncio.get_running_loop().time()  # a busy event loop may be late for several
+        """Answer the calls that have reached their deadline, and set the alarm for the others."""
+        now = asyncio.get_running_loop().time()  # a busy event loop may be late for several calls
         due, self._due, self._alarm = max(self._due, now), math.inf, None
         late = [call for call in self._queue if call.until <= due]
         for call in late:
@@ -128,7 +127,7 @@ class Coalescer(Generic[Request, Result]):
             self._runners -= 1
 
     def _take(self) -> list[_Call[Request, Result]]:
-        """Take the next batch out of the queue: the first of each party that is not under way."""
+        """Take the next batch from the queue: the first call of each party that does not run."""
         batch: list[_Call[Request, Result]] = []
         for call in self._queue:
             if len(batch) == self._batching.batch_max:
@@ -161,7 +160,7 @@ class Coalescer(Generic[Request, Result]):
             self._done(batch, results)
 
     async def _again(self, call: _Call[Request, Result]) -> None:
-        """Run one of a failed batch by itself, beside the batches that follow; then see to those who waited for its party."""
+        """Run one call of a failed batch alone, beside the following batches; then serve calls that waited for its party."""
         await self._answer([call])
         if self._queue and self._runners == 0:
             self._runners += 1

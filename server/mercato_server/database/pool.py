@@ -1,4 +1,4 @@
-"""PostgreSQL: the pool, and what the database's errors mean to a caller."""
+"""The pool of PostgreSQL connections, and the translation of database errors for callers."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -25,42 +25,41 @@ else:
     _Pool = asyncpg.Pool
 
 Changes = dict[str, set[UUID]]
-"""What a transaction changes: the ids of the subjects by the kind of event."""
+"""The changes of a transaction: ids of subjects by kind of event."""
 
 CANCEL_S = 0.2
-"""Time that PostgreSQL has to cancel a statement."""
+"""Time limit for PostgreSQL to cancel a statement."""
 PLANNING = {
-    # Every statement has its index. Without this, a plan that was cached while a table was small and analysed (that of a foreign
-    # key's check, say) goes on scanning the table as it grows: ten times the cost of a checkout at 4,000 orders.
+    # Every statement has an index. Without this setting, a plan that was cached while a table was small (such as that of a foreign key's
+    # check) goes on scanning the table as it grows: ten times the cost of a checkout at 4,000 orders.
     "enable_seqscan": "off",
     # Starting parallel workers takes 10 ms, longer than most searches; concurrent calls have the cores busy anyway.
     "max_parallel_workers_per_gather": "0",
-    "jit": "off",  # it starts to compile just where a plan's cost is overestimated, and never pays for itself here
+    "jit": "off",  # it compiles plans whose cost is overestimated, and never pays off here
 }
 
 
 class Connection(_Connection):
-    """A connection that carries no session state, so that handing it back to the pool costs no round trip."""
+    """A connection without session state, so that its return to the pool costs no round trip."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.changes: Changes = {}
-        """What the open transaction has noted so far (`transactions.note`)."""
+        """Changes that the open transaction has noted so far (`transactions.note`)."""
 
     def begin_changes(self) -> Changes:
-        """Begin to note what a transaction changes; an earlier one, which may have been rolled back, keeps its own."""
+        """Return empty notes for a new transaction; those of an earlier one stay with it."""
         self.changes = {}
         return self.changes
 
     def get_reset_query(self) -> str:
-        """Return nothing to run; an open transaction is rolled back all the same."""
+        """Return no statement: a connection has no state to reset. asyncpg still rolls back an open transaction."""
         return ""
 
     async def _cancel(self, *waiters: Any) -> None:
-        """Ask PostgreSQL to cancel the statement of a caller who has left; if it does not listen, close the connection.
+        """Ask PostgreSQL to cancel the statement of a cancelled call; close the connection if it does not answer.
 
-        asyncpg would wait for `command_timeout`, and so would whoever cleans up after the caller: a database that hangs must not keep
-        calls beyond their deadlines.
+        asyncpg would wait for `command_timeout`, and keep calls beyond their deadlines while the database hangs.
         """
         scope = asyncio.timeout(CANCEL_S)
         async with scope:
@@ -70,7 +69,7 @@ class Connection(_Connection):
 
 
 class Pool(_Pool):
-    """A pool of connections whose transactions tell listeners what they changed."""
+    """A pool of connections whose transactions report their changes to listeners."""
 
     def __init__(self, database_url: str, **options: Any) -> None:
         super().__init__(
@@ -85,11 +84,11 @@ class Pool(_Pool):
         self._on_commit: list[Callable[[Changes], None]] = []
 
     def on_commit(self, listener: Callable[[Changes], None]) -> None:
-        """Call `listener` with what each transaction changed, once it has committed; it must not fail."""
+        """Call `listener` with the changes of each transaction that has committed; it must not fail."""
         self._on_commit.append(listener)
 
     def tell(self, changes: Changes) -> None:
-        """Tell the listeners of changes, if there are any."""
+        """Report changes to the listeners, unless there are none."""
         if changes:
             for listener in self._on_commit:
                 listener(changes)
@@ -103,7 +102,7 @@ async def create_pool(settings: Settings) -> "Pool":
         min_size=min(2, settings.pool_size),
         max_size=settings.pool_size,
         timeout=limits.connect_timeout_s,
-        # PostgreSQL ends a statement by itself, at the latest at the deadline of its caller: this is for one that does not answer at all.
+        # PostgreSQL ends a statement by itself at the deadline of its caller. This limit is for a database that does not answer.
         command_timeout=max(limits.statement_timeout_s, limits.timeout_max_s),
         statement_cache_size=256,
         server_settings={
@@ -113,14 +112,14 @@ async def create_pool(settings: Settings) -> "Pool":
             "statement_timeout": _milliseconds(limits.statement_timeout_s),
             "lock_timeout": _milliseconds(limits.lock_timeout_s),
             "idle_in_transaction_session_timeout": _milliseconds(limits.idle_in_transaction_timeout_s),
-            "pg_trgm.word_similarity_threshold": "0.5",  # lets one typo in a word of five letters pass
+            "pg_trgm.word_similarity_threshold": "0.5",  # matches a word of five letters with one typo
         },
     )
 
 
 @asynccontextmanager
 async def small_pool(database_url: str) -> AsyncIterator["Pool"]:
-    """Give a pool of one connection, for a command that does one thing."""
+    """Yield a pool of one connection, for commands."""
     async with Pool(database_url, min_size=1, max_size=1, timeout=5, server_settings=PLANNING) as pool:
         yield pool
 
@@ -130,10 +129,10 @@ def _milliseconds(seconds: float) -> str:
 
 
 def refusal(error: BaseException) -> MercatoError | None:
-    """Say what a failure of the database means to the caller; None if it means a bug."""
+    """Return the caller's error for a failure of the database; None if the failure is a bug."""
     match error:
         case asyncpg.LockNotAvailableError() | asyncpg.SerializationError() | asyncpg.DeadlockDetectedError():
-            return Conflict("others are changing the same things; nothing was changed, try again")
+            return Conflict("concurrent calls change the same rows; nothing was changed, try again")
         case asyncpg.QueryCanceledError():
             return DeadlineExceeded()
         case (
@@ -144,7 +143,7 @@ def refusal(error: BaseException) -> MercatoError | None:
             | asyncpg.IdleInTransactionSessionTimeoutError()
             | asyncpg.InterfaceError()  # the pool or the connection is closed
             | asyncpg.InternalClientError()  # the connection is being closed by the server
-            | OSError()  # also TimeoutError: no connection to be had in time
+            | OSError()  # also TimeoutError: no connection in time
         ):
             return DatabaseUnavailable()
         case _:

@@ -1,7 +1,7 @@
 """Transactions that end with a known outcome, within the caller's deadline.
 
-A use case is a function decorated with `retry_conflicts` that opens `async with transaction(pool) as conn:` once. What it raises rolls
-everything back; when it returns, its effect is committed, and the listeners of the pool have been told what it changed.
+A use case is a function decorated with `retry_conflicts` that opens `async with transaction(pool) as conn:` once. An exception rolls
+everything back. When it returns, its effect is committed, and the pool's listeners know its changes.
 """
 
 import asyncio
@@ -29,14 +29,14 @@ TRIES = 4
 JITTER_S = (0.005, 0.1)
 """Bounds of the random pause between two runs."""
 RESERVE = 0.2
-"""Share of the caller's time that is kept for the answer: a lock is given up this much before the deadline."""
+"""Share of the caller's time that is kept for the answer. The wait for a lock ends this much before the deadline."""
 SHORTEST_S = 0.01
 BATCH_PATIENCE = 0.25
 RESOLVE_S = 2.0
-"""Time to find out what became of a transaction whose COMMIT was not answered."""
+"""Time limit for finding the outcome of a transaction whose COMMIT was not answered."""
 
 deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
-"""When the caller's time is up, on the event loop's clock; None if it never is."""
+"""Deadline of the caller on the event loop's clock; None without one."""
 
 CONFLICT = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError)
 CONNECTION_LOST = (
@@ -46,15 +46,15 @@ CONNECTION_LOST = (
     asyncpg.CannotConnectNowError,
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.ReadOnlySQLTransactionError,  # a primary that was demoted: the next connection finds the new one
-    asyncpg.InternalClientError,  # PostgreSQL said goodbye between two statements, and asyncpg has not seen the end of it yet
+    asyncpg.InternalClientError,  # PostgreSQL closed the connection between two statements, and asyncpg has not noticed yet
     ConnectionError,
 )
 UNREACHABLE = (*CONNECTION_LOST, asyncpg.InterfaceError, OSError)
 
 GET_TRANSACTION_ID = "SELECT pg_current_xact_id_if_assigned()::text AS id, pg_stat_get_bgwriter_stat_reset_time() AS since"
 
-# A crash erases transactions of which nothing was on disk yet, and PostgreSQL then gives their ids to others: `committed` is true of ours
-# only if it has not crashed since. A crash also resets the statistics, and little else does.
+# A crash erases transactions that were not on disk, and PostgreSQL gives their ids to other transactions. So `committed` counts only if the
+# database has not crashed since. A crash resets the statistics.
 GET_OUTCOME = """
 SELECT CASE WHEN status = 'committed' AND pg_stat_get_bgwriter_stat_reset_time() IS DISTINCT FROM $2 THEN 'unknown' ELSE status END
   FROM pg_xact_status($1::text::xid8) AS status
@@ -62,12 +62,12 @@ SELECT CASE WHEN status = 'committed' AND pg_stat_get_bgwriter_stat_reset_time()
 
 
 class TransactionId(NamedTuple):
-    """What a transaction is known by to the database."""
+    """Identification of a transaction in the database."""
 
     id: str | None
     """None if it has written nothing."""
     since: datetime | None
-    """Since when the database runs without a crash."""
+    """Time since which the database runs without a crash."""
 
 
 class NotCommittedError(Exception):
@@ -75,14 +75,14 @@ class NotCommittedError(Exception):
 
 
 class OutcomeUnknown(DatabaseUnavailable):
-    """The connection was lost during COMMIT, and the database could not be asked what became of it."""
+    """The connection was lost during COMMIT, and the outcome could not be found."""
 
 
 def retry_conflicts(use_case: Callable[Params, Awaitable[Result]]) -> Callable[Params, Awaitable[Result]]:
-    """Run a whole use case again when its transaction has certainly changed nothing and another run may succeed.
+    """Run a whole use case again if its transaction has certainly changed nothing and another run may succeed.
 
-    That is: it was the victim of a conflict (40001, 40P01), or its connection was lost and it is not committed. The pauses are jittered;
-    the caller's deadline cancels the rest.
+    That is the case after a serialization failure or deadlock (40001, 40P01), and after a connection was lost before the commit. The
+    pauses are jittered; the caller's deadline ends the retries.
     """
 
     @functools.wraps(use_case)
@@ -101,25 +101,29 @@ def retry_conflicts(use_case: Callable[Params, Awaitable[Result]]) -> Callable[P
 
 
 def patience(batch: Sized) -> float:
-    """Return the part of the remaining time that a batch may wait for a lock: somebody else's lock must not cost a neighbour all of it."""
+    """Return the part of the remaining time that a batch may wait for a lock, so that one locked row does not use up its calls' time."""
     return 1.0 if len(batch) == 1 else BATCH_PATIENCE
 
 
 @asynccontextmanager
 async def transaction(pool: "Pool", *, patience: float = 1.0) -> AsyncIterator["Conn"]:
-    """Open a READ COMMITTED transaction and commit it at the end of the block; what the block raises rolls it back.
+    """Open a READ COMMITTED transaction and commit it at the end of the block; an exception in the block rolls it back.
 
-    A cancellation never interrupts COMMIT, only the wait for its answer. If the connection breaks before that, the database is asked what
-    became of the transaction (a committed one is remembered by its id): a committed one ends the block as if nothing had happened; else
-    this raises NotCommittedError, or OutcomeUnknown if there is no telling.
+    A cancellation never interrupts COMMIT, only the wait for its answer. If the connection breaks during COMMIT, the database is asked for
+    the outcome by the transaction's id. A committed transaction ends the block normally; otherwise this raises NotCommittedError, or
+    OutcomeUnknown if the database cannot tell. Raises DeadlineExceeded if the caller's deadline passes before a connection is free.
 
-    The pool's listeners are told what was noted (`note`) once it is committed, before the block ends, or may be committed (OutcomeUnknown).
+    The pool's listeners get the noted changes (`note`) before the block ends, if the transaction has committed or may have committed.
 
     Args:
         pool: where to take a connection from.
         patience: the part of the caller's remaining time that may be spent waiting for one lock.
     """
-    conn = await pool.acquire()
+    try:
+        async with asyncio.timeout_at(deadline.get()):
+            conn = await pool.acquire()
+    except TimeoutError:
+        raise DeadlineExceeded from None
     changes = _ours(conn).begin_changes()
     try:
         await conn.execute(_begin(patience))
@@ -134,22 +138,19 @@ async def transaction(pool: "Pool", *, patience: float = 1.0) -> AsyncIterator["
 
 
 def note(conn: "Conn", kind: str, subject_ids: Collection[UUID]) -> None:
-    """Note what the open transaction changes, for the pool's listeners; `conn` must be a connection of ours."""
+    """Note changes of the open transaction for the pool's listeners; `conn` must be from `transaction`."""
     if subject_ids:
         _ours(conn).changes.setdefault(kind, set()).update(subject_ids)
 
 
 def _ours(conn: "Conn") -> Connection:
-    """Return a connection as what it is: the pool's proxies pass on to it whatever they lack."""
+    """Return a connection with our type; the pool's proxies forward unknown attributes to it."""
     return cast("Connection", conn)
 
 
 @asynccontextmanager
 async def connection(pool: "Pool") -> AsyncIterator["Conn"]:
-    """Give a connection for reads that need no transaction. The caller's deadline ends the block, whatever it waits for.
-
-    Raises DeadlineExceeded then.
-    """
+    """Yield a connection for reads without a transaction. Raises DeadlineExceeded at the caller's deadline."""
     scope = asyncio.timeout_at(deadline.get())
     try:
         async with scope, pool.acquire() as conn:
@@ -161,7 +162,7 @@ async def connection(pool: "Pool") -> AsyncIterator["Conn"]:
 
 
 def _begin(patience: float) -> str:
-    """Return BEGIN with the limits of the caller's deadline, in one round trip; without one the pool's hold."""
+    """Return BEGIN with the limits of the caller's deadline, in one round trip; without a deadline the pool's limits hold."""
     until = deadline.get()
     if until is None:
         return "BEGIN"
@@ -174,7 +175,7 @@ _endings: set["asyncio.Task[None]"] = set()
 
 
 async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
-    """Await something that goes on when the wait is cancelled. It holds a connection, so closing the pool waits for it."""
+    """Await work that goes on if the wait is cancelled. It holds a connection, so closing the pool waits for it."""
     task = asyncio.ensure_future(work)
     _endings.add(task)
     task.add_done_callback(_ended)
@@ -184,11 +185,11 @@ async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
 def _ended(task: "asyncio.Task[None]") -> None:
     _endings.discard(task)
     if not task.cancelled():
-        task.exception()  # nobody may be waiting any more
+        task.exception()  # its caller may have left; asyncio would log an exception that is never retrieved
 
 
 async def _rollback(pool: "Pool", conn: "PooledConn") -> None:
-    """Roll back what is open and hand the connection back; a lost one has rolled back by itself."""
+    """Roll back and return the connection to the pool; PostgreSQL itself rolls back if the connection is lost."""
     with contextlib.suppress(*UNREACHABLE):
         if not conn.is_closed() and conn.is_in_transaction():
             await conn.execute("ROLLBACK")
@@ -197,7 +198,7 @@ async def _rollback(pool: "Pool", conn: "PooledConn") -> None:
 
 
 async def _commit(pool: "Pool", conn: "PooledConn", transaction_id: TransactionId, changes: Changes) -> None:
-    """Commit, and tell of the changes unless the transaction has certainly made none; then hand the connection back."""
+    """Commit, report the changes unless the transaction certainly failed, and return the connection to the pool."""
     try:
         outcome = await _send_commit(pool, conn, transaction_id)
         if outcome == "aborted":
@@ -218,19 +219,19 @@ async def _send_commit(pool: "Pool", conn: "PooledConn", transaction_id: Transac
         failpoints.hit("after commit")
     except UNREACHABLE:
         _drop(conn)
-        # Without an id it wrote nothing, so there is nothing to lose.
+        # A transaction without an id wrote nothing.
         return await _outcome(pool, transaction_id) if transaction_id.id else "committed"
     return "committed"
 
 
 def _drop(conn: "PooledConn") -> None:
-    """Close a connection that is of no more use; one whose end asyncpg has seen has left the pool by itself, and refuses to be closed."""
+    """Close a broken connection. If asyncpg has already noticed its end, it refuses to close it again."""
     with contextlib.suppress(asyncpg.InterfaceError):
         conn.terminate()
 
 
 async def _outcome(pool: "Pool", transaction_id: TransactionId) -> str:
-    """Ask on other connections what became of a transaction: committed, aborted, or unknown if the database cannot tell in time."""
+    """Ask on other connections for the outcome of a transaction: committed, aborted, or unknown if there is no answer in time."""
     try:
         async with asyncio.timeout(RESOLVE_S):
             while True:
@@ -245,7 +246,7 @@ async def _outcome(pool: "Pool", transaction_id: TransactionId) -> str:
 async def _ask(pool: "Pool", transaction_id: TransactionId) -> str:
     try:
         return str(await pool.fetchval(GET_OUTCOME, *transaction_id))
-    except asyncpg.InvalidParameterValueError:  # the id is yet to be given out: a crash has erased the transaction
+    except asyncpg.InvalidParameterValueError:  # the id is in the future: a crash has erased the transaction
         return "aborted"
     except UNREACHABLE:
         return "unreachable"
