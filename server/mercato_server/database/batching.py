@@ -16,7 +16,7 @@ Request = TypeVar("Request")
 Result = TypeVar("Result")
 
 HEAD_START_S = 0.005
-"""The queue gives up a call this long before its deadline. Its error tells that nothing was done, which DEADLINE_EXCEEDED cannot."""
+"""A waiting call is answered this long before its deadline, and so before its caller cancels it. uvloop rounds timers to milliseconds."""
 
 
 @dataclass(slots=True, eq=False)
