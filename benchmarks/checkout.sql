@@ -26,30 +26,32 @@ VALUES (lpad(to_hex(:buyer::bigint), 32, '0')::uuid, :key::text, '/mercato.v1.Or
 RETURNING scope_id AS account_id
 \gset
 
--- LOCK_LINES
-WITH line AS (
+-- LOCK_CARTS
+WITH wanted AS MATERIALIZED (
     SELECT product_id, quantity, unit_price_minor
       FROM cart_items
      WHERE account_id = :account_id::uuid
      ORDER BY product_id
        FOR UPDATE
-)
-SELECT array_agg(product_id) AS products, array_agg(quantity) AS quantities, array_agg(unit_price_minor) AS added_prices
-  FROM line
-\gset
-
--- LOCK_STOCK, with the decision that the store takes in Python
-WITH product AS (
-    SELECT id, name, price_minor, stock, deleted_at IS NULL AS on_sale
-      FROM products
-     WHERE id = ANY(:products::uuid[])
-     ORDER BY id
+), locked AS MATERIALIZED (
+    SELECT product_id, on_hand
+      FROM stock_levels
+     WHERE product_id = ANY(ARRAY(SELECT product_id FROM wanted)) AND location_id = 1
+     ORDER BY product_id
        FOR NO KEY UPDATE
 )
-SELECT array_agg(name) AS names, array_agg(price_minor) AS prices, sum(price_minor * quantity)::bigint AS total,
-       bool_and(on_sale AND stock >= quantity) AS served
-  FROM product
+SELECT array_agg(product_id ORDER BY product_id) AS products, array_agg(quantity ORDER BY product_id) AS quantities,
+       array_agg(unit_price_minor ORDER BY product_id) AS added_prices, bool_and(on_hand >= quantity) AS stocked
+  FROM wanted
+  JOIN locked USING (product_id)
+\gset
+
+-- GET_PRODUCTS, with the decision that the store takes in Python
+SELECT array_agg(name ORDER BY id) AS names, array_agg(price_minor ORDER BY id) AS prices, sum(price_minor * quantity)::bigint AS total,
+       :stocked::boolean AND bool_and(deleted_at IS NULL) AS served
+  FROM products
   JOIN unnest(:products::uuid[], :quantities::integer[]) AS line (product_id, quantity) ON product_id = id
+ WHERE id = ANY(:products::uuid[])
 \gset
 
 \if :served
@@ -65,29 +67,29 @@ WITH placed AS (
       FROM unnest(:products::uuid[], :names::text[], :prices::bigint[], :quantities::integer[])
            AS line (product_id, product_name, unit_price_minor, quantity), placed
 ), lines AS (
-    INSERT INTO order_items (order_id, product_id, product_name, unit_price_minor, quantity)
-    SELECT order_id, product_id, product_name, unit_price_minor, quantity FROM line
+    INSERT INTO order_items (order_id, product_id, product_name, unit_price_minor, currency_code, quantity)
+    SELECT order_id, product_id, product_name, unit_price_minor, 'USD', quantity FROM line
 ), history AS (
-    INSERT INTO order_history (order_id, version, status, actor_id, reason)
-    SELECT id, 1, 'placed', account_id, '' FROM placed
-), ledger AS (
-    INSERT INTO stock_ledger (product_id, order_id, kind, delta)
-    SELECT product_id, order_id, 'sale', -quantity FROM line
+    INSERT INTO order_history (order_id, version, status, actor_kind, actor_id, reason)
+    SELECT id, 1, 'placed', 'buyer', account_id, '' FROM placed
 ), cart AS (
     DELETE FROM cart_items AS item
      USING line
      WHERE item.account_id = line.account_id AND item.product_id = line.product_id
+), booked AS (
+    INSERT INTO stock_ledger (product_id, order_id, kind, delta)
+    SELECT product_id, order_id, 'sale', -quantity FROM line
 ), sold AS (
-    UPDATE products
-       SET stock = stock - sold.quantity, version = version + 1, updated_at = now()
-      FROM line AS sold
-     WHERE id = sold.product_id
-    RETURNING id
+    UPDATE stock_levels AS level
+       SET on_hand = level.on_hand - line.quantity, version = level.version + 1, updated_at = now()
+      FROM line
+     WHERE level.product_id = line.product_id AND level.location_id = 1
+    RETURNING level.product_id
 ), happened AS (
     INSERT INTO events (kind, subject_id, payload)
     SELECT 'order.placed', id, jsonb_build_object('account_id', account_id) FROM placed
      UNION ALL
-    SELECT 'stock.changed', id, '{}' FROM sold
+    SELECT 'stock.changed', product_id, '{}' FROM sold
 )
 SELECT id, account_id, created_at FROM placed;
 

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from mercato_server.database.pool import Conn
+from mercato_server.domain.accounts import COMMAND_LINE
 from mercato_server.security.tokens import Keyring, Tokens
+from mercato_server.store import inventory
 
 STOCK = 1_000_000
 LINES = 3
@@ -15,17 +17,15 @@ ALGORITHM = "HS256"
 """Lets a benchmark make tokens by itself; a worker verifies each once."""
 
 INSERT_PRODUCTS = """
-INSERT INTO products (name, description, price_minor, category_id, stock, image_urls)
-SELECT demo.name, demo.description, demo.price_minor, demo.category_id, $2, demo.image_urls
+INSERT INTO products (name, description, price_minor, currency_code, category_id, image_urls)
+SELECT demo.name, demo.description, demo.price_minor, demo.currency_code, demo.category_id, demo.image_urls
   FROM generate_series(0, $1::integer - 1) AS number
-  JOIN (SELECT name, description, price_minor, category_id, image_urls,
+  JOIN (SELECT name, description, price_minor, currency_code, category_id, image_urls,
                row_number() OVER (ORDER BY id) - 1 AS place, count(*) OVER () AS size
           FROM products
          WHERE sku IS NOT NULL) AS demo ON demo.place = number % demo.size
 RETURNING id
 """
-
-APPEND_LEDGER = "INSERT INTO stock_ledger (product_id, kind, delta) SELECT id, 'initial', stock FROM products WHERE id = ANY($1::uuid[])"
 
 INSERT_ACCOUNTS = """
 INSERT INTO accounts (id, email, full_name, role, password_hash)
@@ -41,8 +41,8 @@ SELECT id, id, '', '', now() + interval '1 day'
 """
 
 FILL_CARTS = """
-INSERT INTO cart_items (account_id, product_id, quantity, unit_price_minor)
-SELECT line.account_id, product.id, 1, product.price_minor
+INSERT INTO cart_items (account_id, product_id, quantity, unit_price_minor, currency_code)
+SELECT line.account_id, product.id, 1, product.price_minor, product.currency_code
   FROM unnest($1::uuid[], $2::uuid[]) AS line (account_id, product_id)
   JOIN products AS product ON product.id = line.product_id
     ON CONFLICT (account_id, product_id) DO UPDATE
@@ -52,14 +52,14 @@ SELECT line.account_id, product.id, 1, product.price_minor
 COUNT_BOOKS = """
 SELECT (SELECT count(*) FROM orders) AS orders,
        (SELECT coalesce(sum(quantity), 0) FROM order_items) AS sold,
-       (SELECT sum(stock) FROM products) AS stock,
+       (SELECT sum(on_hand) FROM stock_levels) AS stock,
        (SELECT coalesce(sum(quantity), 0) FROM cart_items WHERE account_id = ANY($1::uuid[])) AS in_carts
 """
 
 COUNT_MISMATCHES = """
 SELECT count(*)
-  FROM products AS product
- WHERE stock <> (SELECT sum(delta) FROM stock_ledger WHERE product_id = product.id)
+  FROM stock_levels AS level
+ WHERE on_hand <> (SELECT sum(delta) FROM stock_ledger WHERE product_id = level.product_id)
 """
 
 
@@ -116,8 +116,8 @@ async def make(conn: "Conn", secret_key: str, *, products: int, shoppers: int, b
 
 async def make_products(conn: "Conn", count: int) -> list[UUID]:
     """Make products, newer than those that are there."""
-    ids = [row["id"] for row in await conn.fetch(INSERT_PRODUCTS, count, STOCK)]
-    await conn.execute(APPEND_LEDGER, ids)
+    ids = [row["id"] for row in await conn.fetch(INSERT_PRODUCTS, count)]
+    await inventory.open_levels(conn, dict.fromkeys(ids, STOCK), COMMAND_LINE)
     return ids
 
 
@@ -134,7 +134,7 @@ async def make_carts(conn: "Conn", secret_key: str, first: int, contents: Sequen
 
 async def analyze(conn: "Conn") -> None:
     """Let the planner know what has been made: only tables with rows in them; orders are analysed when autovacuum sees fit."""
-    for table in ("accounts", "products", "cart_items"):
+    for table in ("accounts", "products", "stock_levels", "cart_items"):
         await conn.execute(f"VACUUM ANALYZE {table}")
 
 

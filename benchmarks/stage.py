@@ -73,7 +73,7 @@ async def stage(
         if preload:
             await _preload(postgres, preload)
         await migrations.migrate(postgres.url())
-        await load(postgres.url(), *demo.catalog())
+        await load(postgres.url(), "USD", *demo.catalog())
         secret_key, port = secrets.token_hex(32), free_port()
         sockets = {name: postgres.run_dir / f"{name}.sock" for name in workers}
         shared = {"DATABASE_URL": postgres.url(), "SECRET_KEY": secret_key, "ALGORITHM": ALGORITHM}

@@ -26,17 +26,19 @@ INTERVAL_S = 1.0
 MAKE_SHOP = """
 INSERT INTO accounts (email, full_name, role, password_hash)
 SELECT number || '@example.com', '', 'user', '' FROM generate_series(1, 32) AS number;
-INSERT INTO products (name, description, price_minor, stock, image_urls)
-SELECT 'Thing ' || number, '', number, 1000000, '{}' FROM generate_series(1, 1000) AS number;
-INSERT INTO stock_ledger (product_id, kind, delta) SELECT id, 'initial', stock FROM products;
+INSERT INTO shop (currency_code) VALUES ('USD');
+INSERT INTO products (name, description, price_minor, currency_code, image_urls)
+SELECT 'Thing ' || number, '', number, 'USD', '{}' FROM generate_series(1, 1000) AS number;
+INSERT INTO stock_levels (product_id, on_hand) SELECT id, 1000000 FROM products;
+INSERT INTO stock_ledger (product_id, kind, delta, actor_kind) SELECT product_id, 'initial', on_hand, 'system' FROM stock_levels;
 INSERT INTO sessions (account_id, user_agent, ip_address, expires_at) SELECT id, '', '', now() + interval '1 day' FROM accounts;
 """
 
 FILL_CARTS = """
-INSERT INTO cart_items (account_id, product_id, quantity, unit_price_minor)
-SELECT account_id, product.id, 1, product.price_minor
+INSERT INTO cart_items (account_id, product_id, quantity, unit_price_minor, currency_code)
+SELECT account_id, product.id, 1, product.price_minor, 'USD'
   FROM unnest($1::uuid[]) AS account_id
- CROSS JOIN LATERAL (SELECT id, price_minor FROM products WHERE stock > 0 AND account_id IS NOT NULL ORDER BY random() LIMIT $2) AS product
+ CROSS JOIN LATERAL (SELECT id, price_minor FROM products WHERE account_id IS NOT NULL ORDER BY random() LIMIT $2) AS product
 """
 
 

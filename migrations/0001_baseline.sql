@@ -9,10 +9,12 @@ CREATE FUNCTION fold(value text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE STRICT
     RETURN lower(public.unaccent('public.unaccent'::regdictionary, value));
 
--- One row. Changing the currency of a shop would reprice everything silently, so a server with another one refuses to start.
+-- One row. Changing the currency of a shop would reprice everything silently, so a server with another one refuses to start. Products and
+-- orders refer to it, and the lines of carts and orders to the currency of their product: that adds no check to a line, and no lock on
+-- this row. docs/stock.md counts what each tie costs.
 CREATE TABLE shop (
     singleton     boolean PRIMARY KEY DEFAULT true CHECK (singleton),
-    currency_code text NOT NULL CHECK (currency_code ~ '^[A-Z]{3}$')
+    currency_code text NOT NULL CONSTRAINT shop_currency_code_key UNIQUE CHECK (currency_code ~ '^[A-Z]{3}$')
 );
 
 CREATE TABLE accounts (
@@ -42,9 +44,9 @@ CREATE TABLE products (
     name        text NOT NULL,
     description text NOT NULL,
     price_minor bigint NOT NULL CHECK (price_minor >= 0),
+    currency_code text NOT NULL REFERENCES shop (currency_code),
     category_id uuid REFERENCES categories (id),
     sku         text,
-    stock       integer NOT NULL CONSTRAINT products_stock_check CHECK (stock >= 0),
     image_urls  text[] NOT NULL,
     version     bigint NOT NULL DEFAULT 1,
     created_at  timestamptz NOT NULL DEFAULT now(),
@@ -54,8 +56,9 @@ CREATE TABLE products (
                     setweight(to_tsvector('english', fold(name)), 'A')
                     || setweight(to_tsvector('simple', fold(coalesce(sku, ''))), 'B')
                     || setweight(to_tsvector('english', fold(description)), 'C')
-                ) STORED
-) WITH (fillfactor = 85);  -- room for the new version of a row on its page: no index holds stock or version, so a sale touches no index
+                ) STORED,
+    CONSTRAINT products_currency_code_key UNIQUE (id, currency_code)  -- to which the lines of carts and orders refer
+);
 
 CREATE UNIQUE INDEX products_sku_key ON products (sku) WHERE deleted_at IS NULL;
 CREATE INDEX products_by_price ON products (price_minor, id) WHERE deleted_at IS NULL;
@@ -64,6 +67,18 @@ CREATE INDEX products_by_category ON products (category_id, id);
 CREATE INDEX products_by_category_price ON products (category_id, price_minor, id) WHERE deleted_at IS NULL;
 CREATE INDEX products_by_category_name ON products (category_id, name COLLATE "C", id) WHERE deleted_at IS NULL;
 CREATE INDEX products_by_search ON products USING gin ((ARRAY[number >> 13]), search, (ARRAY[category_id])) WHERE deleted_at IS NULL;
+
+-- The stock of a product, apart from its wide row, so that a sale copies 64 bytes. Each product has its level from the start. A transaction
+-- that changes a product's name, price or deletion locks its level too, so a checkout locks nothing but levels. 1 is the only location
+-- until there are more. Half of a page is room for the new versions of its rows: no index holds what a sale changes.
+CREATE TABLE stock_levels (
+    product_id  uuid NOT NULL REFERENCES products (id),
+    location_id smallint NOT NULL DEFAULT 1,
+    on_hand     integer NOT NULL CONSTRAINT stock_levels_on_hand_check CHECK (on_hand >= 0),
+    version     bigint NOT NULL DEFAULT 0,  -- how often it changed; with the product's version it makes the etag
+    updated_at  timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (product_id, location_id)
+) WITH (fillfactor = 50);
 
 -- Every word that a product's name has had. None is ever deleted: corrected to a word that no product has any more, a typo finds nothing.
 CREATE TABLE words (
@@ -74,11 +89,13 @@ CREATE INDEX words_by_similarity ON words USING gin (word gin_trgm_ops);
 
 CREATE TABLE cart_items (
     account_id       uuid NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
-    product_id       uuid NOT NULL REFERENCES products (id),
+    product_id       uuid NOT NULL,
     quantity         integer NOT NULL CONSTRAINT cart_items_quantity_check CHECK (quantity BETWEEN 1 AND 1000),
     unit_price_minor bigint NOT NULL,  -- the price when the line was made, to tell the buyer of a change
+    currency_code    text NOT NULL,
     added_at         timestamptz NOT NULL DEFAULT clock_timestamp(),
-    PRIMARY KEY (account_id, product_id)
+    PRIMARY KEY (account_id, product_id),
+    CONSTRAINT cart_items_product_fkey FOREIGN KEY (product_id, currency_code) REFERENCES products (id, currency_code)
 );
 
 CREATE INDEX cart_items_by_product ON cart_items (product_id);
@@ -87,7 +104,7 @@ CREATE TABLE orders (
     id              uuid PRIMARY KEY DEFAULT uuidv7(),
     account_id      uuid NOT NULL REFERENCES accounts (id),
     status          text NOT NULL CHECK (status IN ('placed', 'paid', 'shipped', 'delivered', 'cancelled', 'refunded')),
-    currency_code   text NOT NULL,
+    currency_code   text NOT NULL REFERENCES shop (currency_code),
     total_minor     bigint NOT NULL CHECK (total_minor >= 0),
     idempotency_key text,
     version         integer NOT NULL DEFAULT 1,
@@ -101,43 +118,45 @@ CREATE INDEX orders_by_status ON orders (status, id);
 
 CREATE TABLE order_items (
     order_id         uuid NOT NULL REFERENCES orders (id),
-    product_id       uuid NOT NULL REFERENCES products (id),
+    product_id       uuid NOT NULL,
     product_name     text NOT NULL,
     unit_price_minor bigint NOT NULL CHECK (unit_price_minor >= 0),
+    currency_code    text NOT NULL,
     quantity         integer NOT NULL CHECK (quantity > 0),
-    PRIMARY KEY (order_id, product_id)
+    PRIMARY KEY (order_id, product_id),
+    CONSTRAINT order_items_product_fkey FOREIGN KEY (product_id, currency_code) REFERENCES products (id, currency_code)
 );
 
 CREATE INDEX order_items_by_product ON order_items (product_id);
 
--- Every status an order has had: who, when and why.
+-- Every status an order has had: who, when and why. An actor is a kind and an id without a foreign key, since not all will be accounts.
 CREATE TABLE order_history (
     order_id   uuid NOT NULL REFERENCES orders (id),
     version    integer NOT NULL,
     status     text NOT NULL,
-    actor_id   uuid NOT NULL REFERENCES accounts (id),
+    actor_kind text NOT NULL CHECK (actor_kind IN ('buyer', 'administrator', 'system')),
+    actor_id   uuid,  -- NULL for the system
     reason     text NOT NULL,
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (order_id, version)
 );
 
-CREATE INDEX order_history_by_actor ON order_history (actor_id);
-
--- Append-only; a product's stock is the sum of its deltas.
+-- Append-only; a product's stock is the sum of its deltas. Written by store/inventory.py alone.
 CREATE TABLE stock_ledger (
     product_id uuid NOT NULL REFERENCES products (id),
     id         bigint GENERATED ALWAYS AS IDENTITY,
     order_id   uuid REFERENCES orders (id),
     kind       text NOT NULL CHECK (kind IN ('initial', 'sale', 'cancel', 'adjust')),
     delta      integer NOT NULL,
-    actor_id   uuid REFERENCES accounts (id),  -- NULL for a sale: the order has its buyer
+    actor_kind text CHECK (actor_kind IN ('buyer', 'administrator', 'system')),  -- NULL for a sale: the order has its buyer
+    actor_id   uuid,
     reason     text NOT NULL DEFAULT '',
     created_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (product_id, id),
-    CHECK ((order_id IS NOT NULL) = (kind IN ('sale', 'cancel')))
+    CHECK ((order_id IS NOT NULL) = (kind IN ('sale', 'cancel'))),
+    CHECK ((actor_kind IS NULL) = (kind = 'sale'))
 );
 
-CREATE INDEX stock_ledger_by_actor ON stock_ledger (actor_id) WHERE actor_id IS NOT NULL;
 -- An order takes a product once and gives it back at most once.
 CREATE UNIQUE INDEX stock_ledger_once ON stock_ledger (order_id, product_id, kind) WHERE order_id IS NOT NULL;
 
@@ -159,6 +178,7 @@ CREATE TABLE events (
     xid        xid8 NOT NULL DEFAULT pg_current_xact_id(),
     id         bigint GENERATED ALWAYS AS IDENTITY,
     kind       text NOT NULL,
+    version    smallint NOT NULL DEFAULT 1,  -- of the schema of the payload
     subject_id uuid NOT NULL,
     payload    jsonb NOT NULL DEFAULT '{}',
     created_at timestamptz NOT NULL DEFAULT now(),
@@ -341,7 +361,8 @@ CREATE TABLE feed_cursors (
 -- Append-only, and kept: no statement of the server changes or deletes a row.
 CREATE TABLE audit_log (
     id         uuid PRIMARY KEY DEFAULT uuidv7(),
-    actor_id   uuid REFERENCES accounts (id),  -- NULL for the command line
+    actor_kind text NOT NULL CHECK (actor_kind IN ('buyer', 'administrator', 'system')),
+    actor_id   uuid,                           -- NULL for the system: the command line
     action     text NOT NULL,
     subject_id uuid,                           -- NULL for what has no UUID, such as a signing key
     before     jsonb NOT NULL,                 -- only the fields that changed

@@ -33,13 +33,15 @@ CREATE TABLE public.accounts (
 
 CREATE TABLE public.audit_log (
     id uuid DEFAULT uuidv7() NOT NULL,
+    actor_kind text NOT NULL,
     actor_id uuid,
     action text NOT NULL,
     subject_id uuid,
     before jsonb NOT NULL,
     after jsonb NOT NULL,
     request_id text NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT audit_log_actor_kind_check CHECK ((actor_kind = ANY (ARRAY['buyer'::text, 'administrator'::text, 'system'::text])))
 );
 
 CREATE TABLE public.cart_items (
@@ -47,6 +49,7 @@ CREATE TABLE public.cart_items (
     product_id uuid NOT NULL,
     quantity integer NOT NULL,
     unit_price_minor bigint NOT NULL,
+    currency_code text NOT NULL,
     added_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
     CONSTRAINT cart_items_quantity_check CHECK (((quantity >= 1) AND (quantity <= 1000)))
 );
@@ -61,6 +64,7 @@ CREATE TABLE public.events (
     xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
     id bigint NOT NULL,
     kind text NOT NULL,
+    version smallint DEFAULT 1 NOT NULL,
     subject_id uuid NOT NULL,
     payload jsonb DEFAULT '{}'::jsonb NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL
@@ -144,9 +148,11 @@ CREATE TABLE public.order_history (
     order_id uuid NOT NULL,
     version integer NOT NULL,
     status text NOT NULL,
-    actor_id uuid NOT NULL,
+    actor_kind text NOT NULL,
+    actor_id uuid,
     reason text NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT order_history_actor_kind_check CHECK ((actor_kind = ANY (ARRAY['buyer'::text, 'administrator'::text, 'system'::text])))
 );
 
 CREATE TABLE public.order_items (
@@ -154,6 +160,7 @@ CREATE TABLE public.order_items (
     product_id uuid NOT NULL,
     product_name text NOT NULL,
     unit_price_minor bigint NOT NULL,
+    currency_code text NOT NULL,
     quantity integer NOT NULL,
     CONSTRAINT order_items_quantity_check CHECK ((quantity > 0)),
     CONSTRAINT order_items_unit_price_minor_check CHECK ((unit_price_minor >= 0))
@@ -243,19 +250,17 @@ CREATE TABLE public.products (
     name text NOT NULL,
     description text NOT NULL,
     price_minor bigint NOT NULL,
+    currency_code text NOT NULL,
     category_id uuid,
     sku text,
-    stock integer NOT NULL,
     image_urls text[] NOT NULL,
     version bigint DEFAULT 1 NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     deleted_at timestamp with time zone,
     search tsvector GENERATED ALWAYS AS (((setweight(to_tsvector('english'::regconfig, public.fold(name)), 'A'::"char") || setweight(to_tsvector('simple'::regconfig, public.fold(COALESCE(sku, ''::text))), 'B'::"char")) || setweight(to_tsvector('english'::regconfig, public.fold(description)), 'C'::"char"))) STORED NOT NULL,
-    CONSTRAINT products_price_minor_check CHECK ((price_minor >= 0)),
-    CONSTRAINT products_stock_check CHECK ((stock >= 0))
-)
-WITH (fillfactor='85');
+    CONSTRAINT products_price_minor_check CHECK ((price_minor >= 0))
+);
 
 ALTER TABLE public.products ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.products_number_seq
@@ -309,10 +314,13 @@ CREATE TABLE public.stock_ledger (
     order_id uuid,
     kind text NOT NULL,
     delta integer NOT NULL,
+    actor_kind text,
     actor_id uuid,
     reason text DEFAULT ''::text NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT stock_ledger_actor_kind_check CHECK ((actor_kind = ANY (ARRAY['buyer'::text, 'administrator'::text, 'system'::text]))),
     CONSTRAINT stock_ledger_check CHECK (((order_id IS NOT NULL) = (kind = ANY (ARRAY['sale'::text, 'cancel'::text])))),
+    CONSTRAINT stock_ledger_check1 CHECK (((actor_kind IS NULL) = (kind = 'sale'::text))),
     CONSTRAINT stock_ledger_kind_check CHECK ((kind = ANY (ARRAY['initial'::text, 'sale'::text, 'cancel'::text, 'adjust'::text])))
 );
 
@@ -324,6 +332,16 @@ ALTER TABLE public.stock_ledger ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY
     NO MAXVALUE
     CACHE 1
 );
+
+CREATE TABLE public.stock_levels (
+    product_id uuid NOT NULL,
+    location_id smallint DEFAULT 1 NOT NULL,
+    on_hand integer NOT NULL,
+    version bigint DEFAULT 0 NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT stock_levels_on_hand_check CHECK ((on_hand >= 0))
+)
+WITH (fillfactor='50');
 
 CREATE TABLE public.words (
     word text NOT NULL
@@ -390,6 +408,9 @@ ALTER TABLE ONLY public.pgqueuer_statistics
     ADD CONSTRAINT pgqueuer_statistics_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.products
+    ADD CONSTRAINT products_currency_code_key UNIQUE (id, currency_code);
+
+ALTER TABLE ONLY public.products
     ADD CONSTRAINT products_number_key UNIQUE (number);
 
 ALTER TABLE ONLY public.products
@@ -402,6 +423,9 @@ ALTER TABLE ONLY public.sessions
     ADD CONSTRAINT sessions_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.shop
+    ADD CONSTRAINT shop_currency_code_key UNIQUE (currency_code);
+
+ALTER TABLE ONLY public.shop
     ADD CONSTRAINT shop_pkey PRIMARY KEY (singleton);
 
 ALTER TABLE ONLY public.signing_keys
@@ -409,6 +433,9 @@ ALTER TABLE ONLY public.signing_keys
 
 ALTER TABLE ONLY public.stock_ledger
     ADD CONSTRAINT stock_ledger_pkey PRIMARY KEY (product_id, id);
+
+ALTER TABLE ONLY public.stock_levels
+    ADD CONSTRAINT stock_levels_pkey PRIMARY KEY (product_id, location_id);
 
 ALTER TABLE ONLY public.words
     ADD CONSTRAINT words_pkey PRIMARY KEY (word);
@@ -442,8 +469,6 @@ CREATE UNIQUE INDEX mails_once_per_order ON public.mails USING btree (order_id, 
 CREATE INDEX mails_resets ON public.mails USING btree (address, id) WHERE (template = 'reset_password'::text);
 
 CREATE INDEX one_time_tokens_by_account ON public.one_time_tokens USING btree (account_id);
-
-CREATE INDEX order_history_by_actor ON public.order_history USING btree (actor_id);
 
 CREATE INDEX order_items_by_product ON public.order_items USING btree (product_id);
 
@@ -507,20 +532,15 @@ CREATE INDEX sessions_by_expiry ON public.sessions USING btree (expires_at);
 
 CREATE UNIQUE INDEX signing_keys_state ON public.signing_keys USING btree (state) WHERE (state <> 'retired'::text);
 
-CREATE INDEX stock_ledger_by_actor ON public.stock_ledger USING btree (actor_id) WHERE (actor_id IS NOT NULL);
-
 CREATE UNIQUE INDEX stock_ledger_once ON public.stock_ledger USING btree (order_id, product_id, kind) WHERE (order_id IS NOT NULL);
 
 CREATE INDEX words_by_similarity ON public.words USING gin (word public.gin_trgm_ops);
-
-ALTER TABLE ONLY public.audit_log
-    ADD CONSTRAINT audit_log_actor_id_fkey FOREIGN KEY (actor_id) REFERENCES public.accounts(id);
 
 ALTER TABLE ONLY public.cart_items
     ADD CONSTRAINT cart_items_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.cart_items
-    ADD CONSTRAINT cart_items_product_id_fkey FOREIGN KEY (product_id) REFERENCES public.products(id);
+    ADD CONSTRAINT cart_items_product_fkey FOREIGN KEY (product_id, currency_code) REFERENCES public.products(id, currency_code);
 
 ALTER TABLE ONLY public.mails
     ADD CONSTRAINT mails_order_id_fkey FOREIGN KEY (order_id) REFERENCES public.orders(id);
@@ -532,22 +552,25 @@ ALTER TABLE ONLY public.one_time_tokens
     ADD CONSTRAINT one_time_tokens_mail_id_fkey FOREIGN KEY (mail_id) REFERENCES public.mails(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.order_history
-    ADD CONSTRAINT order_history_actor_id_fkey FOREIGN KEY (actor_id) REFERENCES public.accounts(id);
-
-ALTER TABLE ONLY public.order_history
     ADD CONSTRAINT order_history_order_id_fkey FOREIGN KEY (order_id) REFERENCES public.orders(id);
 
 ALTER TABLE ONLY public.order_items
     ADD CONSTRAINT order_items_order_id_fkey FOREIGN KEY (order_id) REFERENCES public.orders(id);
 
 ALTER TABLE ONLY public.order_items
-    ADD CONSTRAINT order_items_product_id_fkey FOREIGN KEY (product_id) REFERENCES public.products(id);
+    ADD CONSTRAINT order_items_product_fkey FOREIGN KEY (product_id, currency_code) REFERENCES public.products(id, currency_code);
 
 ALTER TABLE ONLY public.orders
     ADD CONSTRAINT orders_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.accounts(id);
 
+ALTER TABLE ONLY public.orders
+    ADD CONSTRAINT orders_currency_code_fkey FOREIGN KEY (currency_code) REFERENCES public.shop(currency_code);
+
 ALTER TABLE ONLY public.products
     ADD CONSTRAINT products_category_id_fkey FOREIGN KEY (category_id) REFERENCES public.categories(id);
+
+ALTER TABLE ONLY public.products
+    ADD CONSTRAINT products_currency_code_fkey FOREIGN KEY (currency_code) REFERENCES public.shop(currency_code);
 
 ALTER TABLE ONLY public.refresh_tokens
     ADD CONSTRAINT refresh_tokens_session_id_fkey FOREIGN KEY (session_id) REFERENCES public.sessions(id) ON DELETE CASCADE;
@@ -556,10 +579,10 @@ ALTER TABLE ONLY public.sessions
     ADD CONSTRAINT sessions_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.stock_ledger
-    ADD CONSTRAINT stock_ledger_actor_id_fkey FOREIGN KEY (actor_id) REFERENCES public.accounts(id);
-
-ALTER TABLE ONLY public.stock_ledger
     ADD CONSTRAINT stock_ledger_order_id_fkey FOREIGN KEY (order_id) REFERENCES public.orders(id);
 
 ALTER TABLE ONLY public.stock_ledger
     ADD CONSTRAINT stock_ledger_product_id_fkey FOREIGN KEY (product_id) REFERENCES public.products(id);
+
+ALTER TABLE ONLY public.stock_levels
+    ADD CONSTRAINT stock_levels_product_id_fkey FOREIGN KEY (product_id) REFERENCES public.products(id);

@@ -10,7 +10,7 @@ import pytest
 
 from mercato_server.config.settings import Settings
 from mercato_server.database import migrations
-from mercato_server.database.pool import Pool, create_pool
+from mercato_server.database.pool import SET_CURRENCY, Pool, create_pool, small_pool
 from mercato_server.embedded.postgres import Postgres
 from ports import free_port
 from support.clusters import cluster_directory
@@ -46,7 +46,10 @@ async def _start(server: Postgres) -> None:
     await server.start()
     await execute(server, "ALTER SYSTEM SET autovacuum = off")
     await execute(server, "SELECT pg_reload_conf()")
-    await migrations.migrate(await create(server, MIGRATED, EMPTY))
+    url = await create(server, MIGRATED, EMPTY)
+    await migrations.migrate(url)
+    async with small_pool(url) as pool:
+        await pool.execute(SET_CURRENCY, "USD")  # as the first worker of a shop does
 
 
 @pytest.fixture

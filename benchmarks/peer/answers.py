@@ -27,11 +27,11 @@ def product(found: Product) -> Content:
         "price": money(found.price_minor),
         "category_id": str(found.category_id or ""),
         "sku": found.sku or "",
-        "stock": found.stock,
+        "stock": found.level.on_hand,
         "image_urls": found.image_urls,
-        "etag": f"{found.version:x}",
+        "etag": f"{found.version + found.level.version:x}",
         "create_time": found.created_at,
-        "update_time": found.updated_at,
+        "update_time": max(found.updated_at, found.level.updated_at),
     }
 
 
@@ -64,11 +64,11 @@ def _warnings(line: CartItem) -> list[Content]:
     found, name = line.product, line.product.name
     if found.deleted_at is not None:
         return [_warning("PRODUCT_GONE", f"{name} is no longer on sale")]
-    warnings = []
-    if found.stock == 0:
+    warnings, stock = [], found.level.on_hand
+    if stock == 0:
         warnings.append(_warning("OUT_OF_STOCK", f"{name} is out of stock"))
-    elif found.stock < line.quantity:
-        warnings.append(_warning("FEWER_LEFT", f"only {found.stock} of {name} are left", found.stock))
+    elif stock < line.quantity:
+        warnings.append(_warning("FEWER_LEFT", f"only {stock} of {name} are left", stock))
     if found.price_minor != line.unit_price_minor:
         changed = _warning("PRICE_CHANGED", f"the price of {name} changed since it was added")
         warnings.append(changed | {"previous_unit_price": money(line.unit_price_minor)})

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import contains_eager
 
 from peer.refusals import product_not_found, unmet
-from peer.tables import CartItem, Product
+from peer.tables import CartItem, Product, StockLevel
 
 LINE_QUANTITY_MAX = 1_000
 LINES_MAX = 200
@@ -19,8 +19,10 @@ ITEM = CartItem.__table__
 
 # The product and the limit of lines stand in the statement: it is one round trip, and nothing is read that another call could change.
 _WANTED = insert(ITEM).from_select(
-    ["account_id", "product_id", "quantity", "unit_price_minor"],
-    select(bindparam("account", type_=PG_UUID), Product.id, bindparam("quantity", type_=Integer), Product.price_minor).where(
+    ["account_id", "product_id", "quantity", "unit_price_minor", "currency_code"],
+    select(
+        bindparam("account", type_=PG_UUID), Product.id, bindparam("quantity", type_=Integer), Product.price_minor, Product.currency_code
+    ).where(
         Product.id == bindparam("product", type_=PG_UUID),
         Product.deleted_at.is_(None),
         select(func.count())
@@ -39,11 +41,15 @@ ADD = _WANTED.on_conflict_do_update(
 GET_ON_SALE = select(Product.id).where(Product.id == bindparam("product"), Product.deleted_at.is_(None))
 
 _LINES = (
-    select(CartItem).join(CartItem.product).options(contains_eager(CartItem.product)).where(CartItem.account_id == bindparam("account"))
+    select(CartItem)
+    .join(CartItem.product)
+    .join(Product.level)
+    .options(contains_eager(CartItem.product).contains_eager(Product.level))
+    .where(CartItem.account_id == bindparam("account"))
 )
 LINES = _LINES.order_by(CartItem.added_at, CartItem.product_id)
-# One order for all buyers, so that none can deadlock.
-LOCKED_LINES = _LINES.order_by(CartItem.product_id).with_for_update(key_share=True, of=[CartItem, Product])
+# One order for all buyers, so that none can deadlock. The products too: rows that are not locked are as old as the wait for those that are.
+LOCKED_LINES = _LINES.order_by(CartItem.product_id).with_for_update(key_share=True, of=[CartItem, Product, StockLevel])
 
 
 async def add(db: AsyncSession, account_id: UUID, product_id: UUID, quantity: int) -> Sequence[CartItem]:

@@ -8,13 +8,14 @@ from uuid import UUID
 
 from sqlalchemy import bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import contains_eager
 
 from peer.refusals import invalid, product_not_found
 from peer.tables import Product
 
 MAC_BYTES = 16
 
-ON_SALE = select(Product).where(Product.deleted_at.is_(None))
+ON_SALE = select(Product).join(Product.level).options(contains_eager(Product.level)).where(Product.deleted_at.is_(None))
 BY_ID = ON_SALE.where(Product.id == bindparam("id"))
 NEWEST = ON_SALE.order_by(Product.id.desc()).limit(bindparam("limit"))
 NEWEST_BELOW = NEWEST.where(Product.id < bindparam("after"))

@@ -12,15 +12,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from peer import answers, carts, keys
 from peer.keys import Key
 from peer.refusals import unmet
-from peer.tables import CartItem, Event, Order, OrderHistory, OrderItem, Product, StockEntry
+from peer.tables import CartItem, Event, Order, OrderHistory, OrderItem, StockEntry, StockLevel
 
-ITEM, PRODUCT = CartItem.__table__, Product.__table__
+ITEM, LEVEL = CartItem.__table__, StockLevel.__table__
 
 # One execution for all lines, which asyncpg sends at once.
 TAKE_STOCK = (
-    update(PRODUCT)
-    .where(PRODUCT.c.id == bindparam("product", type_=PG_UUID))
-    .values(stock=PRODUCT.c.stock - bindparam("quantity", type_=Integer), version=PRODUCT.c.version + 1, updated_at=func.now())
+    update(LEVEL)
+    .where(LEVEL.c.product_id == bindparam("product", type_=PG_UUID), LEVEL.c.location_id == 1)
+    .values(on_hand=LEVEL.c.on_hand - bindparam("quantity", type_=Integer), version=LEVEL.c.version + 1, updated_at=func.now())
 )
 EMPTY_CART = delete(ITEM).where(
     ITEM.c.account_id == bindparam("account", type_=PG_UUID), ITEM.c.product_id == bindparam("product", type_=PG_UUID)
@@ -45,7 +45,7 @@ async def checkout(db: AsyncSession, account_id: UUID, key: Key | None) -> bytes
 def _require_stock(lines: Sequence[CartItem]) -> None:
     if not lines:
         raise unmet("CART_EMPTY", "the cart is empty; add a product first")
-    left = {line.product_id: line.product.stock if line.product.deleted_at is None else 0 for line in lines}
+    left = {line.product_id: line.product.level.on_hand if line.product.deleted_at is None else 0 for line in lines}
     short = [line for line in lines if left[line.product_id] < line.quantity]
     if short:
         named = (f"{line.product.name} (wanted {line.quantity}, available {left[line.product_id]})" for line in short)
@@ -66,13 +66,14 @@ async def _place(db: AsyncSession, account_id: UUID, lines: Sequence[CartItem], 
     if row is None:  # an order whose stored answer has expired has this key
         raise keys.reused()
     order_id, created_at = row
-    history = {"order_id": order_id, "version": 1, "status": "placed", "actor_id": account_id, "reason": ""}
+    history = {"order_id": order_id, "version": 1, "status": "placed", "actor_kind": "buyer", "actor_id": account_id, "reason": ""}
     items = [
         {
             "order_id": order_id,
             "product_id": line.product_id,
             "product_name": line.product.name,
             "unit_price_minor": line.product.price_minor,
+            "currency_code": answers.CURRENCY,
             "quantity": line.quantity,
         }
         for line in lines

@@ -42,6 +42,18 @@ class Session(Base):
     ended_at: Mapped[datetime | None]
 
 
+class StockLevel(Base):
+    """The stock of a product, at the one location that there is."""
+
+    __tablename__ = "stock_levels"
+
+    product_id: Mapped[UUID] = mapped_column(ForeignKey("products.id"), primary_key=True)
+    location_id: Mapped[int] = mapped_column(primary_key=True)
+    on_hand: Mapped[int]
+    version: Mapped[int] = mapped_column(BigInteger)
+    updated_at: Mapped[datetime]
+
+
 class Product(Base):
     """A product; the column that only searches need is not mapped."""
 
@@ -51,14 +63,17 @@ class Product(Base):
     name: Mapped[str]
     description: Mapped[str]
     price_minor: Mapped[int] = mapped_column(BigInteger)
+    currency_code: Mapped[str]
     category_id: Mapped[UUID | None]
     sku: Mapped[str | None]
-    stock: Mapped[int]
     image_urls: Mapped[list[str]]
     version: Mapped[int] = mapped_column(BigInteger)
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
     deleted_at: Mapped[datetime | None]
+    level: Mapped[StockLevel] = relationship(
+        lazy="raise", viewonly=True, primaryjoin=lambda: (StockLevel.product_id == Product.id) & (StockLevel.location_id == 1)
+    )
 
 
 class CartItem(Base):
@@ -70,6 +85,7 @@ class CartItem(Base):
     product_id: Mapped[UUID] = mapped_column(ForeignKey("products.id"), primary_key=True)
     quantity: Mapped[int]
     unit_price_minor: Mapped[int] = mapped_column(BigInteger)
+    currency_code: Mapped[str]
     added_at: Mapped[datetime] = mapped_column(server_default=FetchedValue())
     product: Mapped[Product] = relationship(lazy="raise")
 
@@ -97,6 +113,7 @@ class OrderItem(Base):
     product_id: Mapped[UUID] = mapped_column(ForeignKey("products.id"), primary_key=True)
     product_name: Mapped[str]
     unit_price_minor: Mapped[int] = mapped_column(BigInteger)
+    currency_code: Mapped[str]
     quantity: Mapped[int]
 
 
@@ -108,7 +125,8 @@ class OrderHistory(Base):
     order_id: Mapped[UUID] = mapped_column(ForeignKey("orders.id"), primary_key=True)
     version: Mapped[int] = mapped_column(primary_key=True)
     status: Mapped[str]
-    actor_id: Mapped[UUID] = mapped_column(ForeignKey("accounts.id"))
+    actor_kind: Mapped[str]
+    actor_id: Mapped[UUID | None]
     reason: Mapped[str]
 
 

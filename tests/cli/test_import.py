@@ -69,7 +69,12 @@ async def sound(database: str) -> bool:
         await connection.close()
 
 
-PRODUCTS = "SELECT sku, name, description, price_minor, stock, image_urls, version FROM products ORDER BY id"
+PRODUCTS = """
+SELECT sku, name, description, price_minor, on_hand, image_urls, products.version + stock_levels.version
+  FROM products
+  JOIN stock_levels ON product_id = id
+ ORDER BY id
+"""
 
 
 async def test_a_file_is_imported_once_and_then_only_what_differs(mercato: Mercato, database: str, file: Path) -> None:
@@ -189,6 +194,14 @@ async def test_what_is_exported_can_be_imported_and_changes_nothing(mercato: Mer
 NOT_WRITTEN = "SELECT WHERE NOT EXISTS (SELECT FROM pg_locks WHERE relation = 'products'::regclass AND mode = 'RowExclusiveLock')"
 
 
+async def test_an_import_gives_a_shop_that_has_no_currency_its_own(database: str, file: Path) -> None:
+    await fetch(database, "DELETE FROM shop")
+    put(file, HEADER + BALL)
+    await Import(path=file, currency="EUR").run(database)
+    await Import(path=file, currency="USD").run(database)
+    assert await fetch(database, "SELECT currency_code FROM shop UNION ALL SELECT currency_code FROM products") == [("EUR",), ("EUR",)]
+
+
 async def test_an_import_that_is_killed_goes_on_when_it_is_started_again(mercato: Mercato, database: str, file: Path) -> None:
     rows, done = 6_000, 3_000
     put(file, HEADER + "".join(f"S{number},Ball {number},,{number},Football,{number % 9},\n" for number in range(rows)))
@@ -196,7 +209,7 @@ async def test_an_import_that_is_killed_goes_on_when_it_is_started_again(mercato
     theirs = await asyncpg.connect(database)  # which keeps the fourth batch from its end
     await theirs.execute("BEGIN")
     await theirs.execute(
-        "INSERT INTO products (name, description, price_minor, stock, image_urls, sku) VALUES ('', '', 1, 0, '{}', 'S3500')"
+        "INSERT INTO products (name, description, price_minor, currency_code, image_urls, sku) VALUES ('', '', 1, 'USD', '{}', 'S3500')"
     )
     process = await asyncio.create_subprocess_exec(*command, env=environ(database), stdout=asyncio.subprocess.DEVNULL)
     await until(lambda: fetch(database, "SELECT FROM pg_locks WHERE NOT granted"))
@@ -224,7 +237,7 @@ async def test_a_file_that_goes_bad_while_it_is_imported_stops_the_import(
 
     monkeypatch.setattr(Import, "_check", then_spoil)
     with pytest.raises(CsvError, match="changed while it was imported"):
-        await Import(path=file).run(database)
+        await Import(path=file, currency="USD").run(database)
     assert await fetch(database, PRODUCTS) == []
 
 

@@ -11,7 +11,7 @@ from mercato_server import __main__ as mercato
 from mercato_server.database import transactions
 from mercato_server.database.pool import Conn, Connection
 from mercato_server.domain.errors import IdempotencyKeyReused
-from mercato_server.store import idempotency, orders
+from mercato_server.store import idempotency, inventory, orders
 from mercato_server.store.idempotency import IdempotencyKey, Stored
 
 BUGS: dict[str, Callable[[], None]] = {}
@@ -46,13 +46,13 @@ def change(module: Any, constant: str, old: str, new: str) -> None:
 
 @bug("stock is not locked")
 def _() -> None:
-    change(orders, "LOCK_STOCK", "FOR NO KEY UPDATE", "")
+    change(orders, "LOCK_CARTS", "FOR NO KEY UPDATE", "")
 
 
 @bug("stock is locked in any order")
 def _() -> None:
-    for constant in ("LOCK_STOCK", "LOCK_PRODUCTS"):
-        change(orders, constant, "ORDER BY id", "ORDER BY random()")
+    for module, constant in ((orders, "LOCK_CARTS"), (inventory, "LOCK_LEVELS_OF_ORDER")):
+        change(module, constant, "ORDER BY product_id", "ORDER BY random()")
 
 
 @bug("the ledger is forgotten")

@@ -18,6 +18,7 @@ from grpc import StatusCode
 from faults.processes import SECRET, open_channel
 from mercato import call_error
 from mercato.v1 import cart_pb2, cart_pb2_grpc, catalog_pb2_grpc, order_pb2, order_pb2_grpc
+from mercato_server.database.pool import SET_CURRENCY
 from mercato_server.security.tokens import Keyring, Tokens
 from support.patience import patient, until
 
@@ -54,16 +55,18 @@ RETURNING id
 
 INSERT_PRODUCTS = """
 WITH product AS (
-    INSERT INTO products (name, description, price_minor, stock, image_urls)
-    SELECT 'Ball ' || number, '', $3, $2, '{}' FROM generate_series(1, $1::integer) AS number
-    RETURNING id, stock
+    INSERT INTO products (name, description, price_minor, currency_code, image_urls)
+    SELECT 'Ball ' || number, '', $3, 'USD', '{}' FROM generate_series(1, $1::integer) AS number
+    RETURNING id
+), booked AS (
+    INSERT INTO stock_ledger (product_id, kind, delta, actor_kind) SELECT id, 'initial', $2, 'system' FROM product
 )
-INSERT INTO stock_ledger (product_id, kind, delta) SELECT id, 'initial', stock FROM product RETURNING product_id
+INSERT INTO stock_levels (product_id, on_hand) SELECT id, $2 FROM product RETURNING product_id
 """
 
 FILL_CARTS = """
-INSERT INTO cart_items (account_id, product_id, quantity, unit_price_minor, added_at)
-SELECT account_id, id, $3, price_minor, clock_timestamp()
+INSERT INTO cart_items (account_id, product_id, quantity, unit_price_minor, currency_code, added_at)
+SELECT account_id, id, $3, price_minor, currency_code, clock_timestamp()
   FROM unnest($1::uuid[]) AS account_id, unnest($2::uuid[]) WITH ORDINALITY AS wanted (id, place)
   JOIN products USING (id)
  ORDER BY account_id, place
@@ -96,6 +99,7 @@ async def stock_up(database_url: str, *, buyers: int, products: int = 20, stock:
     """Insert people and products; nobody signs up, so no password is hashed."""
     connection = await asyncpg.connect(database_url)
     try:
+        await connection.execute(SET_CURRENCY, "USD")
         accounts = await connection.fetch(INSERT_BUYERS, buyers)
         on_sale = await connection.fetch(INSERT_PRODUCTS, products, stock, PRICE_MINOR)
     finally:

@@ -24,7 +24,7 @@ SELECT id::text, account_id, idempotency_key AS key, status, total_minor,
   FROM orders
 """
 
-COUNT_OVERSOLD = "SELECT count(*) FROM products WHERE stock < 0"
+COUNT_OVERSOLD = "SELECT count(*) FROM stock_levels WHERE on_hand < 0"
 
 COUNT_DEADLOCKS = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
 

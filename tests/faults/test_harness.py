@@ -22,7 +22,7 @@ BUYERS = 40
 BROKEN = ("-P", str(Path(__file__).with_name("broken.py")))
 ROUNDS = 6
 
-FORGET_LIMIT = "ALTER TABLE products DROP CONSTRAINT products_stock_check"
+FORGET_LIMIT = "ALTER TABLE stock_levels DROP CONSTRAINT stock_levels_on_hand_check"
 
 # Between the lock on stock and the sale: transactions that are over in no time meet nobody.
 LINGER = """

@@ -10,6 +10,7 @@ from dump_schema import SCHEMA, dump
 from mercato_server.config.environment import ConfigError
 from mercato_server.config.settings import Settings
 from mercato_server.database import migrations
+from mercato_server.database.pool import Pool
 from mercato_server.worker import StartupError, running
 
 
@@ -63,7 +64,8 @@ async def test_a_worker_refuses_a_database_that_lacks_migrations(empty_database:
             pass
 
 
-async def test_a_worker_refuses_a_shop_that_has_another_currency(settings: Settings) -> None:
+async def test_a_worker_refuses_a_shop_that_has_another_currency(settings: Settings, pool: "Pool") -> None:
+    await pool.execute("DELETE FROM shop")
     async with running(settings):
         pass
     with pytest.raises(ConfigError, match="prices of this shop are in USD"):

@@ -17,7 +17,7 @@ import pytest
 import goods
 import peer_stage
 from mercato_server.database import migrations
-from mercato_server.database.pool import Conn
+from mercato_server.database.pool import SET_CURRENCY, Conn
 from mercato_server.store.verify import verify
 from stage import stage
 from support import needs
@@ -39,15 +39,17 @@ MAKE_PRODUCTS = """
 WITH category AS (
     INSERT INTO categories (id, name) VALUES ($2, 'Balls of the test') RETURNING id
 ), made AS (
-    INSERT INTO products (id, name, description, price_minor, category_id, sku, stock, image_urls, created_at, updated_at)
+    INSERT INTO products (id, name, description, price_minor, category_id, sku, currency_code, image_urls, created_at, updated_at)
     SELECT ('ffffffff-0000-7000-8000-' || lpad(number::text, 12, '0'))::uuid, 'Ball ' || number, 'Größe ' || number, 100 * number,
-           CASE WHEN number % 2 = 0 THEN (SELECT id FROM category) END, CASE WHEN number % 3 = 0 THEN 'BALL-' || number END, 7,
+           CASE WHEN number % 2 = 0 THEN (SELECT id FROM category) END, CASE WHEN number % 3 = 0 THEN 'BALL-' || number END, 'USD',
            ARRAY['https://images.example.com/' || number], timestamptz '2026-01-01 00:00:00.123456Z' + number * interval '1 s',
            timestamptz '2026-01-02 00:00:00Z'
       FROM generate_series(1, $1::integer) AS number
-    RETURNING id, stock
+    RETURNING id
+), booked AS (
+    INSERT INTO stock_ledger (product_id, kind, delta, actor_kind) SELECT id, 'initial', 7, 'system' FROM made
 )
-INSERT INTO stock_ledger (product_id, kind, delta) SELECT id, 'initial', stock FROM made
+INSERT INTO stock_levels (product_id, on_hand, updated_at) SELECT id, 7, timestamptz '2026-01-02 00:00:00Z' FROM made
 """
 
 SET_PRICE = "UPDATE products SET price_minor = $2, version = version + 1 WHERE id = $1"
@@ -56,7 +58,7 @@ END_SESSION = "UPDATE sessions SET ended_at = now(), end_reason = 'revoked' WHER
 
 GET_BOOKS = """
 SELECT (SELECT count(*) FROM orders JOIN order_items ON order_id = id WHERE product_id = $1) AS orders,
-       (SELECT stock FROM products WHERE id = $1) AS stock,
+       (SELECT on_hand FROM stock_levels WHERE product_id = $1) AS stock,
        (SELECT sum(delta) FROM stock_ledger WHERE product_id = $1)::integer AS ledger,
        (SELECT count(*) FROM order_history JOIN order_items USING (order_id) WHERE product_id = $1) AS history
 """
@@ -157,6 +159,7 @@ async def opened(stack: AsyncExitStack, runner: asyncio.Runner, directory: Path)
     shops = Both(Shop(running.edge_port, running.database_url, runner), Shop(peer.direct.edge_port, own, runner))
     for shop in shops:
         conn = await asyncpg.connect(shop.database_url)
+        await conn.execute(SET_CURRENCY, "USD")
         await conn.execute(MAKE_PRODUCTS, PRODUCTS, CATEGORY)
         shop.people = await goods.make_carts(conn, running.secret_key, 1, [()] * PEOPLE)
         await conn.close()

@@ -11,7 +11,7 @@ from support.mercato_up import running
 
 def test_the_readme_shows_what_its_commands_print() -> None:
     with running() as up:
-        assert asyncio.run(load(up.database, *demo.catalog()))
+        assert asyncio.run(load(up.database, "USD", *demo.catalog()))
         printed = readme.run(readme.README.read_text(), up.port)
     assert readme.normalized(printed) == readme.normalized(readme.README.read_text()), "run: make readme"
 

@@ -117,9 +117,11 @@ async def test_a_line_and_a_cart_have_limits(shop: Shop) -> None:
     error = await refusal(shop.add(buyer, ball))
     assert (error.code, error.reason) == (StatusCode.FAILED_PRECONDITION, "CART_LIMIT")
     await shop.pool.execute(
-        """WITH more AS (INSERT INTO products (name, description, price_minor, stock, image_urls)
-                         SELECT 'p', '', 1, 1, '{}' FROM generate_series(1, 199) RETURNING id)
-           INSERT INTO cart_items (account_id, product_id, quantity, unit_price_minor) SELECT $1, id, 1, 1 FROM more""",
+        """WITH more AS (INSERT INTO products (name, description, price_minor, currency_code, image_urls)
+                         SELECT 'p', '', 1, 'USD', '{}' FROM generate_series(1, 199) RETURNING id),
+                stocked AS (INSERT INTO stock_levels (product_id, on_hand) SELECT id, 1 FROM more)
+           INSERT INTO cart_items (account_id, product_id, quantity, unit_price_minor, currency_code)
+           SELECT $1, id, 1, 1, 'USD' FROM more""",
         uuid.UUID(buyer.id),
     )
     assert (await refusal(shop.add(buyer, bike))).reason == "CART_LIMIT"

@@ -368,7 +368,9 @@ async def test_a_page_token_belongs_to_its_filter_and_order_but_not_to_its_page_
 
 async def test_a_page_is_never_larger_than_the_limit(shop: Shop) -> None:
     await shop.pool.execute(
-        "INSERT INTO products (name, description, price_minor, stock, image_urls) SELECT 'p', '', 1, 1, '{}' FROM generate_series(1, 120)"
+        """WITH many AS (INSERT INTO products (name, description, price_minor, currency_code, image_urls)
+                         SELECT 'p', '', 1, 'USD', '{}' FROM generate_series(1, 120) RETURNING id)
+           INSERT INTO stock_levels (product_id, on_hand) SELECT id, 1 FROM many"""
     )
     assert len(await names(shop)) == 20
     assert len(await names(shop, page_size=1_000_000)) == 100

@@ -241,7 +241,7 @@ async def test_a_worker_that_cannot_hear_of_changes_asks_the_database(shop: Shop
     ball = await shop.product(await shop.person(admin=True), stock=10)
     for _ in range(2):
         await get(shop, ball)
-    async with unheard(pool, database, "UPDATE products SET stock = 3"):
+    async with unheard(pool, database, "UPDATE stock_levels SET on_hand = 3"):
         assert (await get(shop, ball)).stock == 3
 
 

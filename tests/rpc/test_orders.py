@@ -4,16 +4,19 @@ import asyncio
 import itertools
 import uuid
 
+import asyncpg
 import pytest
 from google.rpc.error_details_pb2 import PreconditionFailure, RetryInfo
 from grpc import StatusCode
 
-from mercato.v1 import cart_pb2, catalog_pb2, order_pb2
+from mercato.v1 import audit_pb2, cart_pb2, catalog_pb2, order_pb2
 from mercato.v1.money_pb2 import Money
 from support.shop import Person, Shop, refusal
 
 LEDGER_MATCHES_STOCK = """
-SELECT count(*) FROM products WHERE stock <> (SELECT coalesce(sum(delta), 0) FROM stock_ledger WHERE product_id = products.id)
+SELECT count(*)
+  FROM stock_levels
+ WHERE on_hand <> (SELECT coalesce(sum(delta), 0) FROM stock_ledger WHERE stock_ledger.product_id = stock_levels.product_id)
 """
 
 
@@ -262,6 +265,54 @@ async def test_an_order_is_advanced_by_administrators_along_its_states(shop: Sho
     assert error.metadata == {"status": "DELIVERED", "allowed": "REFUNDED"}
     kinds = await shop.pool.fetch("SELECT kind FROM events WHERE subject_id = $1 ORDER BY id", uuid.UUID(order.id))
     assert [row["kind"] for row in kinds] == ["order.placed", "order.paid", "order.shipped", "order.delivered"]
+
+
+@pytest.mark.parametrize("table", ["products", "cart_items", "orders", "order_items"])
+async def test_no_amount_is_in_another_currency_than_the_shops(shop: Shop, table: str) -> None:
+    ball, buyer = await shop.product(await shop.person(admin=True)), await shop.person()
+    await shop.add(buyer, ball)
+    await shop.checkout(buyer)
+    await shop.add(buyer, ball)
+    with pytest.raises(asyncpg.ForeignKeyViolationError):
+        await shop.pool.execute(f"UPDATE {table} SET currency_code = 'EUR'")  # noqa: S608 - ours
+
+
+async def test_what_is_stored_of_an_actor_is_the_kind_in_which_it_acts(shop: Shop) -> None:
+    admin, buyer = await shop.person(admin=True), await shop.person()
+    ball = await shop.product(admin)
+    for who, by in ((buyer, buyer), (buyer, admin), (admin, admin)):
+        await shop.add(who, ball)
+        order = await shop.checkout(who)
+        await shop.orders.CancelOrder(order_pb2.CancelOrderRequest(order_id=order.id), metadata=by.metadata)
+    person = {uuid.UUID(buyer.id): "buyer", uuid.UUID(admin.id): "admin", None: None}
+    steps = await shop.pool.fetch("SELECT actor_kind, actor_id FROM order_history ORDER BY order_id, version")
+    assert [(row["actor_kind"], person[row["actor_id"]]) for row in steps] == [
+        *(("buyer", "buyer"), ("buyer", "buyer")),
+        *(("buyer", "buyer"), ("administrator", "admin")),
+        *(("buyer", "admin"), ("buyer", "admin")),  # an administrator's own order
+    ]
+    ledger = await shop.pool.fetch("SELECT kind, actor_kind, actor_id FROM stock_ledger ORDER BY id")
+    assert [(row["kind"], row["actor_kind"], person[row["actor_id"]]) for row in ledger] == [
+        ("initial", "administrator", "admin"),
+        *(("sale", None, None), ("cancel", "buyer", "buyer")),
+        *(("sale", None, None), ("cancel", "administrator", "admin")),
+        *(("sale", None, None), ("cancel", "buyer", "admin")),
+    ]
+
+
+async def test_an_actor_of_a_kind_that_a_later_release_writes_is_left_alone(shop: Shop) -> None:
+    admin, buyer = await shop.person(admin=True), await shop.person()
+    await shop.add(buyer, await shop.product(admin))
+    order = await shop.checkout(buyer)
+    request = order_pb2.AdvanceOrderRequest(order_id=order.id, status=order_pb2.ORDER_STATUS_PAID)
+    await shop.orders.AdvanceOrder(request, metadata=admin.metadata)
+    for table in ("order_history", "audit_log"):
+        await shop.pool.execute(f"ALTER TABLE {table} DROP CONSTRAINT {table}_actor_kind_check")
+        await shop.pool.execute(f"UPDATE {table} SET actor_kind = 'provider', actor_id = NULL WHERE actor_kind = 'administrator'")  # noqa: S608 - ours
+    found = await shop.orders.GetOrder(order_pb2.GetOrderRequest(order_id=order.id), metadata=buyer.metadata)
+    assert [step.actor for step in found.history] == [order_pb2.ORDER_ACTOR_BUYER, order_pb2.ORDER_ACTOR_UNSPECIFIED]
+    log = await shop.audit.ListAuditLog(audit_pb2.ListAuditLogRequest(), metadata=admin.metadata)
+    assert [(entry.action, entry.actor_id) for entry in log.entries] == [("order.paid", ""), ("product.created", "")]
 
 
 @pytest.mark.race

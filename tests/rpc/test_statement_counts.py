@@ -115,7 +115,7 @@ ROWS = (
     Row("ListProducts", 2, list_products(include_total_size=True), "products"),
     Row("CreateProduct", 9),
     Row("UpdateProduct", 9, lambda at: UpdateProductRequest(product=Product(id=at.subjects.product_id, name="Other"))),
-    Row("AdjustStock", 9),
+    Row("AdjustStock", 8),
     Row("DeleteProduct", 9),
     Row("UndeleteProduct", 8),
     Row("ListCategories", 1, lambda at: ListCategoriesRequest(page_size=at.page), "categories"),
@@ -178,21 +178,24 @@ async def counted(settings: Settings, pool: "Pool") -> AsyncIterator[tuple[Shop,
 FILL = """
 INSERT INTO accounts (email, full_name, role, password_hash) SELECT 'a' || n, '', 'user', '' FROM generate_series(1, {n}) n;
 INSERT INTO categories (name) SELECT 'category ' || n FROM generate_series(1, {n}) n;
-INSERT INTO products (name, description, price_minor, stock, image_urls)
-SELECT 'ball ' || n, '', 1, 1000, '{{}}' FROM generate_series(1, {n}) n;
-INSERT INTO audit_log (action, before, after, request_id) SELECT 'x', '{{}}', '{{}}', '' FROM generate_series(1, {n});
+INSERT INTO products (name, description, price_minor, currency_code, image_urls)
+SELECT 'ball ' || n, '', 1, 'USD', '{{}}' FROM generate_series(1, {n}) n;
+INSERT INTO stock_levels (product_id, on_hand) SELECT id, 1000 FROM products;
+INSERT INTO audit_log (actor_kind, action, before, after, request_id) SELECT 'system', 'x', '{{}}', '{{}}', '' FROM generate_series(1, {n});
 INSERT INTO sessions (account_id, user_agent, ip_address, expires_at)
 SELECT '{buyer}', '', '', now() + interval '1 day' FROM generate_series(1, {n});
 INSERT INTO orders (account_id, status, currency_code, total_minor)
 SELECT '{buyer}', 'placed', 'USD', 1 FROM generate_series(1, greatest({n}, {long}));
-INSERT INTO order_items (order_id, product_id, product_name, unit_price_minor, quantity)
-SELECT o.id, p.id, '', 1, 1
+INSERT INTO order_items (order_id, product_id, product_name, unit_price_minor, currency_code, quantity)
+SELECT o.id, p.id, '', 1, 'USD', 1
   FROM (SELECT id, row_number() OVER (ORDER BY id) AS n FROM orders) AS o
   JOIN (SELECT id, row_number() OVER (ORDER BY id) AS n FROM products) AS p ON o.n <= {long} OR p.n = 1;
-INSERT INTO order_history (order_id, version, status, actor_id, reason) SELECT id, 1, 'placed', account_id, '' FROM orders;
+INSERT INTO order_history (order_id, version, status, actor_kind, actor_id, reason)
+SELECT id, 1, 'placed', 'buyer', account_id, '' FROM orders;
 """
 FILL_CART = """
-INSERT INTO cart_items (account_id, product_id, quantity, unit_price_minor) SELECT $1, id, 1, 1 FROM products WHERE name LIKE 'ball %'
+INSERT INTO cart_items (account_id, product_id, quantity, unit_price_minor, currency_code)
+SELECT $1, id, 1, 1, 'USD' FROM products WHERE name LIKE 'ball %'
     ON CONFLICT DO NOTHING
 """
 

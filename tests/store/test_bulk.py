@@ -6,15 +6,15 @@ from uuid import UUID
 
 from mercato_server.database.pool import Pool
 from mercato_server.database.transactions import transaction
-from mercato_server.domain.accounts import COMMAND_LINE, Actor
+from mercato_server.domain.accounts import COMMAND_LINE
 from mercato_server.domain.catalog import ProductDraft
 from mercato_server.domain.errors import SkuTaken
-from mercato_server.store import bulk, catalog
+from mercato_server.store import bulk, catalog, inventory
 from mercato_server.store.bulk import Incoming, Written
 from mercato_server.store.verify import verify
 from support.patience import until
 
-IMPORT = Actor(None, "import-1")
+IMPORT = COMMAND_LINE._replace(request_id="import-1")
 BALL = Incoming("BALL", "Ball", "Round.", 1999, "Football", 10, ["https://example.com/ball.jpg"])
 BIKE = Incoming("BIKE", "Bike", "", 89900, None, 3, [])
 
@@ -29,8 +29,9 @@ async def kinds(pool: "Pool") -> list[str]:
 
 async def stored(pool: "Pool", sku: str) -> Incoming:
     row = await pool.fetchrow(
-        "SELECT sku, p.name, description, price_minor, c.name, stock, image_urls"
-        " FROM products p LEFT JOIN categories c ON c.id = category_id WHERE sku = $1 AND deleted_at IS NULL",
+        "SELECT sku, p.name, description, price_minor, c.name, on_hand, image_urls"
+        " FROM products p JOIN stock_levels ON product_id = p.id LEFT JOIN categories c ON c.id = category_id"
+        " WHERE sku = $1 AND deleted_at IS NULL",
         sku,
     )
     assert row is not None
@@ -112,8 +113,8 @@ async def waiting(pool: "Pool") -> None:
 async def test_a_batch_that_meets_a_sale_counts_the_stock_once(pool: "Pool") -> None:
     await write(pool, BALL)
     async with transaction(pool) as conn:
-        id_ = await conn.fetchval("UPDATE products SET stock = 9 RETURNING id")
-        await conn.execute("INSERT INTO stock_ledger (product_id, kind, delta) VALUES ($1, 'adjust', -1)", id_)
+        id_ = await conn.fetchval("UPDATE stock_levels SET on_hand = 9 RETURNING product_id")
+        await conn.execute("INSERT INTO stock_ledger (product_id, kind, delta, actor_kind) VALUES ($1, 'adjust', -1, 'system')", id_)
         writing = asyncio.create_task(write(pool, BALL._replace(stock=20)))
         await waiting(pool)
     assert await writing == Written(0, 1)
@@ -123,7 +124,8 @@ async def test_a_batch_that_meets_a_sale_counts_the_stock_once(pool: "Pool") -> 
 
 async def test_a_sku_that_somebody_takes_meanwhile_is_updated(pool: "Pool") -> None:
     async with transaction(pool) as conn:
-        await conn.execute(catalog.INSERT_PRODUCT, "Theirs", "", 5, None, "BALL", 0, [])
+        theirs = await conn.fetchval(catalog.INSERT_PRODUCT, "Theirs", "", 5, None, "BALL", 0, [])
+        await inventory.open_levels(conn, {theirs: 0}, COMMAND_LINE)
         writing = asyncio.create_task(write(pool, BALL, BIKE))
         await waiting(pool)
     assert await writing == Written(1, 1)

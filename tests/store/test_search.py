@@ -17,13 +17,17 @@ RANKED_MAX = Limits().search_ranked_max
 
 # 180 products on more than a hundred shelves, so that a search for all of them reads every part; every third is in the category.
 FILL_SHELVES = """
-WITH category AS (INSERT INTO categories (name) VALUES ('Balls') RETURNING id)
-INSERT INTO products (name, description, price_minor, category_id, stock, image_urls, number)
-OVERRIDING SYSTEM VALUE
-SELECT 'Ball ' || to_char(n * 7 % 180, 'FM000'), '', n * 11 % 180, CASE WHEN n % 3 = 0 THEN category.id END, 1, '{}', n * 3000
-  FROM category, generate_series(1, 180) AS n
- ORDER BY n
-RETURNING category_id
+WITH category AS (INSERT INTO categories (name) VALUES ('Balls') RETURNING id), made AS (
+    INSERT INTO products (name, description, price_minor, currency_code, category_id, image_urls, number)
+    OVERRIDING SYSTEM VALUE
+    SELECT 'Ball ' || to_char(n * 7 % 180, 'FM000'), '', n * 11 % 180, 'USD', CASE WHEN n % 3 = 0 THEN category.id END, '{}', n * 3000
+      FROM category, generate_series(1, 180) AS n
+     ORDER BY n
+    RETURNING id, category_id
+), stocked AS (
+    INSERT INTO stock_levels (product_id, on_hand) SELECT id, 1 FROM made
+)
+SELECT category_id FROM made
 """
 
 
@@ -77,9 +81,10 @@ async def in_category(pool: "Pool") -> set[str]:
 
 async def test_by_relevance_the_newest_matches_are_ranked_the_same_way_each_time(pool: "Pool") -> None:
     await pool.execute(
-        "INSERT INTO products (name, description, price_minor, stock, image_urls)"
-        " SELECT CASE WHEN n % 5 = 0 THEN 'Ball ' ELSE 'Bag ' END || n, 'for a ball', 1, 1, '{}'"
-        " FROM generate_series(1, 300) AS n ORDER BY n"
+        "INSERT INTO products (name, description, price_minor, currency_code, image_urls)"
+        " SELECT CASE WHEN n % 5 = 0 THEN 'Ball ' ELSE 'Bag ' END || n, 'for a ball', 1, 'USD', '{}'"
+        " FROM generate_series(1, 300) AS n ORDER BY n;"
+        "INSERT INTO stock_levels (product_id, on_hand) SELECT id, 1 FROM products"
     )
     numbers = range(300, 300 - RANKED_MAX, -1)
     expected = [f"Ball {n}" for n in numbers if n % 5 == 0] + [f"Bag {n}" for n in numbers if n % 5]

@@ -19,7 +19,20 @@ from mercato_server.domain.audit_log import AuditFilter
 from mercato_server.domain.catalog import ProductOrder
 from mercato_server.domain.paging import Page
 from mercato_server.embedded.postgres import Postgres
-from mercato_server.store import audit_log, bulk, carts, catalog, idempotency, order_lists, orders, product_lists, sessions, users, words
+from mercato_server.store import (
+    audit_log,
+    bulk,
+    carts,
+    catalog,
+    idempotency,
+    inventory,
+    order_lists,
+    orders,
+    product_lists,
+    sessions,
+    users,
+    words,
+)
 from mercato_server.store.product_lists import Shape
 from support.databases import MIGRATED, copied, create
 
@@ -28,7 +41,7 @@ MODULES = [
     for room in (database, store)
     for module in pkgutil.iter_modules(room.__path__, f"{room.__name__}.")
 ]
-NOT_STATEMENTS = {"PRODUCT_COLUMNS"}
+NOT_STATEMENTS = {"PRODUCT_COLUMNS", "LOCKED", "SOLD"}
 STATEMENTS = [
     pytest.param(value, id=f"{module.__name__.rpartition('.')[2]}.{name}")
     for module in MODULES
@@ -59,17 +72,19 @@ FILL = """
 INSERT INTO accounts (email, full_name, role, password_hash)
 SELECT 'a' || n || '@example.com', '', 'user', '' FROM generate_series(1, 2000) n;
 INSERT INTO categories (name) SELECT 'category ' || n FROM generate_series(1, 20) n;
-INSERT INTO products (name, description, price_minor, category_id, sku, stock, image_urls)
-SELECT md5(n::text) || ' thing', 'thing number ' || n, n % 5000, (SELECT id FROM categories WHERE name = 'category ' || (n % 20 + 1)),
-       'S' || n, n % 7, '{}'
+INSERT INTO products (name, description, price_minor, currency_code, category_id, sku, image_urls)
+SELECT md5(n::text) || ' thing', 'thing number ' || n, n % 5000, 'USD',
+       (SELECT id FROM categories WHERE name = 'category ' || (n % 20 + 1)), 'S' || n, '{}'
   FROM generate_series(1, 20000) n;
-INSERT INTO cart_items (account_id, product_id, quantity, unit_price_minor)
-SELECT a.id, p.id, 1, 1 FROM (SELECT id, row_number() OVER (ORDER BY id) n FROM accounts) a
+INSERT INTO stock_levels (product_id, on_hand) SELECT id, number % 7 FROM products;
+INSERT INTO cart_items (account_id, product_id, quantity, unit_price_minor, currency_code)
+SELECT a.id, p.id, 1, 1, 'USD' FROM (SELECT id, row_number() OVER (ORDER BY id) n FROM accounts) a
   JOIN (SELECT id, row_number() OVER (ORDER BY id) n FROM products) p ON p.n % 2000 + 1 = a.n;
 INSERT INTO orders (account_id, status, currency_code, total_minor) SELECT account_id, 'placed', 'USD', 1 FROM cart_items;
-INSERT INTO order_items (order_id, product_id, product_name, unit_price_minor, quantity)
-SELECT o.id, c.product_id, '', 1, 1 FROM orders o JOIN cart_items c ON c.account_id = o.account_id;
-INSERT INTO order_history (order_id, version, status, actor_id, reason) SELECT id, 1, 'placed', account_id, '' FROM orders;
+INSERT INTO order_items (order_id, product_id, product_name, unit_price_minor, currency_code, quantity)
+SELECT o.id, c.product_id, '', 1, 'USD', 1 FROM orders o JOIN cart_items c ON c.account_id = o.account_id;
+INSERT INTO order_history (order_id, version, status, actor_kind, actor_id, reason)
+SELECT id, 1, 'placed', 'buyer', account_id, '' FROM orders;
 INSERT INTO idempotency_keys (scope_id, key, method, fingerprint, response)
 SELECT account_id, id::text, '', '', '' FROM orders;
 ANALYZE;
@@ -106,11 +121,15 @@ HOT = {
     "SET_LINES": carts.SET_LINES,
     "GET_RESPONSES": idempotency.GET_RESPONSES,
     "STORE_RESPONSES": idempotency.STORE_RESPONSES,
-    "LOCK_LINES": orders.LOCK_LINES,
-    "LOCK_STOCK": orders.LOCK_STOCK,
+    "LOCK_CARTS": orders.LOCK_CARTS,
+    "PRODUCTS_OF_CARTS": orders.GET_PRODUCTS,
     "PLACE_ORDERS": orders.PLACE_ORDERS,
-    "RESTOCK": orders.RESTOCK,
-    "LOCK_PRODUCTS": orders.LOCK_PRODUCTS,
+    "LOCK_PRODUCT": catalog.LOCK_PRODUCT,
+    "UPDATE_PRODUCT": catalog.UPDATE_PRODUCT,
+    "LOCK_LEVELS": inventory.LOCK_LEVELS,
+    "ADJUST_LEVELS": inventory.ADJUST_LEVELS,
+    "LOCK_LEVELS_OF_ORDER": inventory.LOCK_LEVELS_OF_ORDER,
+    "RESTOCK": inventory.RESTOCK,
     "GET_ORDERS": order_lists.GET_ORDERS,
     "GET_LINES": order_lists.GET_LINES,
     "GET_HISTORY": order_lists.GET_HISTORY,
@@ -154,10 +173,11 @@ async def test_a_session_is_found_by_its_id_alone(full: "Conn") -> None:
 
 async def test_product_lists_read_no_table_from_end_to_end(full: "Conn") -> None:
     shapes = [
-        Shape(order=order, after=after, category=category)
+        Shape(order=order, after=after, category=category, in_stock=in_stock)
         for order in ProductOrder
         for after in (False, True)
         for category in (False, True)
+        for in_stock in (False, True)
         if order is not ProductOrder.RELEVANCE
     ]
     for shape in shapes:
@@ -208,8 +228,8 @@ async def test_a_word_is_corrected_by_an_index(full: "Conn") -> None:
 
 
 FILL_AUDIT_LOG = """
-INSERT INTO audit_log (actor_id, action, subject_id, before, after, request_id)
-SELECT (SELECT id FROM accounts WHERE email = 'a' || (n % 5 + 1) || '@example.com'), 'product.updated', id, '{}', '{}', ''
+INSERT INTO audit_log (actor_kind, actor_id, action, subject_id, before, after, request_id)
+SELECT 'administrator', (SELECT id FROM accounts WHERE email = 'a' || (n % 5 + 1) || '@example.com'), 'product.updated', id, '{}', '{}', ''
   FROM (SELECT id, row_number() OVER (ORDER BY id) AS n FROM products) AS product;
 ANALYZE audit_log;
 """
@@ -253,30 +273,37 @@ async def test_lists_are_as_many_statements_however_long_they_are(settings: Sett
 
     short = await count()
     await pool.execute(SMALL_SHOP)
-    await pool.execute("INSERT INTO audit_log (action, before, after, request_id) SELECT 'x', '{}', '{}', '' FROM generate_series(1, 50)")
+    await pool.execute(
+        "INSERT INTO audit_log (actor_kind, action, before, after, request_id)"
+        " SELECT 'system', 'x', '{}', '{}', '' FROM generate_series(1, 50)"
+    )
     assert await count() == short == 2
     pool.terminate()
 
 
-async def test_a_sale_touches_no_index_of_the_product(full: "Conn") -> None:
-    await full.execute("VACUUM products")
+async def test_a_sale_writes_the_stock_alone_and_touches_no_index(full: "Conn") -> None:
+    await full.execute("VACUUM stock_levels")
     account_id, product_id = await full.fetchrow(  # type: ignore[misc] # there is one
-        "SELECT a.id, p.id FROM accounts a, products p WHERE p.stock > 0 LIMIT 1"
+        "SELECT a.id, product_id FROM accounts a, stock_levels WHERE on_hand > 0 LIMIT 1"
     )
     await full.fetch(orders.PLACE_ORDERS, [account_id], [1], [None], "USD", [account_id], [product_id], ["x"], [1], [1])
     await full.execute("SELECT pg_stat_force_next_flush()")
-    statistics = await full.fetchrow("SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'products'")
-    assert statistics is not None
-    assert tuple(statistics) == (1, 1)
+    statistics = await full.fetch(
+        "SELECT relname, n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname IN ('products', 'stock_levels') ORDER BY relname"
+    )
+    assert [tuple(row) for row in statistics] == [("products", 0, 0), ("stock_levels", 1, 1)]
 
 
 SMALL_SHOP = """
 INSERT INTO accounts (email, full_name, role, password_hash) SELECT 'a' || n, '', 'user', '' FROM generate_series(1, 5) n;
-INSERT INTO products (name, description, price_minor, stock, image_urls) SELECT 'p' || n, '', 1, 1000, '{}' FROM generate_series(1, 5) n;
+INSERT INTO products (name, description, price_minor, currency_code, image_urls)
+SELECT 'p' || n, '', 1, 'USD', '{}' FROM generate_series(1, 5) n;
+INSERT INTO stock_levels (product_id, on_hand) SELECT id, 1000 FROM products;
 INSERT INTO sessions (account_id, user_agent, ip_address, expires_at) SELECT id, '', '', now() + interval '1 day' FROM accounts;
 """
 FILL_CARTS = """
-INSERT INTO cart_items (account_id, product_id, quantity, unit_price_minor) SELECT a.id, p.id, 1, 1 FROM accounts a, products p
+INSERT INTO cart_items (account_id, product_id, quantity, unit_price_minor, currency_code)
+SELECT a.id, p.id, 1, 1, 'USD' FROM accounts a, products p
 """
 
 

@@ -124,7 +124,7 @@ async def test_nothing_is_found_in_an_empty_shop(conn: "Conn") -> None:
 
 async def test_nothing_is_found_in_the_demo_shop(database: str, conn: "Conn") -> None:
     categories, products = catalog()
-    assert await demo.load(database, categories, products)
+    assert await demo.load(database, "USD", categories, products)
     assert not violated(await verify(conn))
 
 
@@ -224,7 +224,10 @@ async def test_each_allowed_way_holds_and_no_other(shop: Shop, conn: "Conn") -> 
     async def holds(path: list[OrderStatus]) -> bool:
         await conn.execute("DELETE FROM order_history")
         steps = [(uuid.UUID(order.id), version, status, uuid.UUID(buyer.id)) for version, status in enumerate(path, start=1)]
-        await conn.executemany("INSERT INTO order_history (order_id, version, status, actor_id, reason) VALUES ($1, $2, $3, $4, '')", steps)
+        await conn.executemany(
+            "INSERT INTO order_history (order_id, version, status, actor_kind, actor_id, reason) VALUES ($1, $2, $3, 'buyer', $4, '')",
+            steps,
+        )
         await conn.execute("UPDATE orders SET status = $1, version = $2", path[-1], len(path))
         return "states" not in violated(await verify(conn))
 
@@ -243,11 +246,15 @@ async def test_all_connections_see_one_snapshot_while_others_commit(traded_url: 
     writer, second, watcher = others
     writing = writer.transaction()
     await writing.start()
-    await writer.execute("LOCK TABLE orders, products, order_items, stock_ledger, idempotency_keys, events, order_history, cart_items")
+    await writer.execute(
+        "LOCK TABLE orders, products, stock_levels, order_items, stock_ledger, idempotency_keys, events, order_history, cart_items"
+    )
     verifying = asyncio.create_task(verify(traded, second))
     blocked = "SELECT count(*) = 2 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
     await until(partial(watcher.fetchval, blocked))
-    await writer.execute("UPDATE orders SET total_minor = total_minor + 1; UPDATE products SET stock = stock + 1; DELETE FROM events")
+    await writer.execute(
+        "UPDATE orders SET total_minor = total_minor + 1; UPDATE stock_levels SET on_hand = on_hand + 1; DELETE FROM events"
+    )
     await writing.commit()
     assert not violated(await verifying)
     assert set(violated(await verify(traded, second))) == {"stock", "totals", "events"}
@@ -287,7 +294,7 @@ async def test_a_transaction_that_commits_late_is_not_skipped(traded_url: str, t
 async def test_a_checkout_under_way_is_no_finding(traded_url: str, traded: "Conn") -> None:
     writer = await asyncpg.connect(traded_url)
     async with writer.transaction():
-        await writer.execute("UPDATE products SET stock = stock - 1; DELETE FROM order_history")
+        await writer.execute("UPDATE stock_levels SET on_hand = on_hand - 1; DELETE FROM order_history")
         assert not violated(await verify(traded))
     await writer.close()
 

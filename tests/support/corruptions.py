@@ -11,14 +11,14 @@ CREATE FUNCTION ball() RETURNS uuid RETURN (SELECT id FROM products WHERE name =
 
 -- Account for a wrong move of the ball, so that the stock still is the sum of the ledger.
 CREATE PROCEDURE book(units integer) BEGIN ATOMIC
-    INSERT INTO stock_ledger (product_id, kind, delta) VALUES (ball(), 'adjust', units);
+    INSERT INTO stock_ledger (product_id, kind, delta, actor_kind) VALUES (ball(), 'adjust', units, 'system');
 END;
 
 -- Move an order to another state with its history and event, and do nothing else of what belongs to that.
 CREATE PROCEDURE go(order_id uuid, wanted text) BEGIN ATOMIC
     UPDATE orders SET status = wanted, version = version + 1 WHERE id = order_id;
-    INSERT INTO order_history (order_id, version, status, actor_id, reason)
-    SELECT id, version, status, account_id, '' FROM orders WHERE id = order_id;
+    INSERT INTO order_history (order_id, version, status, actor_kind, actor_id, reason)
+    SELECT id, version, status, 'buyer', account_id, '' FROM orders WHERE id = order_id;
     INSERT INTO events (kind, subject_id) VALUES ('order.' || wanted, order_id);
 END;
 """
@@ -26,17 +26,19 @@ END;
 
 CORRUPTIONS: dict[str, dict[str, str]] = {
     "stock": {
-        "a unit that nobody booked": "UPDATE products SET stock = stock + 1 WHERE id = ball()",
+        "a unit that nobody booked": "UPDATE stock_levels SET on_hand = on_hand + 1 WHERE product_id = ball()",
         "a lost entry of the ledger": "DELETE FROM stock_ledger WHERE kind = 'initial' AND product_id = ball()",
         "less than nothing": """
-            ALTER TABLE products DROP CONSTRAINT products_stock_check;
-            INSERT INTO stock_ledger (product_id, kind, delta) SELECT id, 'adjust', -1 - stock FROM products WHERE id = ball();
-            UPDATE products SET stock = -1 WHERE id = ball();
+            ALTER TABLE stock_levels DROP CONSTRAINT stock_levels_on_hand_check;
+            INSERT INTO stock_ledger (product_id, kind, delta, actor_kind)
+            SELECT product_id, 'adjust', -1 - on_hand, 'system' FROM stock_levels WHERE product_id = ball();
+            UPDATE stock_levels SET on_hand = -1 WHERE product_id = ball();
             """,
+        "a product without a level": "DELETE FROM stock_levels WHERE product_id = ball()",
     },
     "sales": {
         "a line that was not sold": """
-            UPDATE stock_ledger SET kind = 'adjust', order_id = NULL
+            UPDATE stock_ledger SET kind = 'adjust', order_id = NULL, actor_kind = 'system'
              WHERE kind = 'sale' AND order_id = chosen('placed') AND product_id = ball();
             """,
         "a unit sold too many": """
@@ -46,7 +48,7 @@ CORRUPTIONS: dict[str, dict[str, str]] = {
         "a line sold twice": """
             DROP INDEX stock_ledger_once;
             INSERT INTO stock_ledger (product_id, order_id, kind, delta) VALUES (ball(), chosen('placed'), 'sale', -2);
-            UPDATE products SET stock = stock - 2 WHERE id = ball();
+            UPDATE stock_levels SET on_hand = on_hand - 2 WHERE product_id = ball();
             """,
         "a sale without its line": """
             UPDATE orders SET total_minor = total_minor - quantity * unit_price_minor
@@ -65,17 +67,20 @@ CORRUPTIONS: dict[str, dict[str, str]] = {
             """,
         "a line put back twice": """
             DROP INDEX stock_ledger_once;
-            INSERT INTO stock_ledger (product_id, order_id, kind, delta) VALUES (ball(), chosen('cancelled'), 'cancel', 2);
-            UPDATE products SET stock = stock + 2 WHERE id = ball();
+            INSERT INTO stock_ledger (product_id, order_id, kind, delta, actor_kind)
+            VALUES (ball(), chosen('cancelled'), 'cancel', 2, 'system');
+            UPDATE stock_levels SET on_hand = on_hand + 2 WHERE product_id = ball();
             """,
         "a line put back in two parts": """
             DROP INDEX stock_ledger_once;
             UPDATE stock_ledger SET delta = 1 WHERE kind = 'cancel' AND order_id = chosen('cancelled') AND product_id = ball();
-            INSERT INTO stock_ledger (product_id, order_id, kind, delta) VALUES (ball(), chosen('cancelled'), 'cancel', 1);
+            INSERT INTO stock_ledger (product_id, order_id, kind, delta, actor_kind)
+            VALUES (ball(), chosen('cancelled'), 'cancel', 1, 'system');
             """,
         "an order put back that is not cancelled": """
-            INSERT INTO stock_ledger (product_id, order_id, kind, delta) VALUES (ball(), chosen('placed'), 'cancel', 2);
-            UPDATE products SET stock = stock + 2 WHERE id = ball();
+            INSERT INTO stock_ledger (product_id, order_id, kind, delta, actor_kind)
+            VALUES (ball(), chosen('placed'), 'cancel', 2, 'system');
+            UPDATE stock_levels SET on_hand = on_hand + 2 WHERE product_id = ball();
             """,
         "an order cancelled and not put back": "CALL go(chosen('placed'), 'cancelled')",
     },
@@ -84,8 +89,8 @@ CORRUPTIONS: dict[str, dict[str, str]] = {
         "a wrong price": "UPDATE order_items SET unit_price_minor = unit_price_minor + 1 WHERE order_id = chosen('placed')",
         "an order without lines": """
             INSERT INTO orders (account_id, status, currency_code, total_minor) SELECT id, 'placed', 'USD', 0 FROM accounts LIMIT 1;
-            INSERT INTO order_history (order_id, version, status, actor_id, reason)
-            SELECT id, 1, 'placed', account_id, '' FROM orders WHERE total_minor = 0;
+            INSERT INTO order_history (order_id, version, status, actor_kind, actor_id, reason)
+            SELECT id, 1, 'placed', 'buyer', account_id, '' FROM orders WHERE total_minor = 0;
             INSERT INTO events (kind, subject_id) SELECT 'order.placed', id FROM orders WHERE total_minor = 0;
             """,
     },

@@ -30,7 +30,7 @@ TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablen
 """What one example must not leave to the next."""
 LEDGER = "SELECT product_id::text, kind, delta, order_id::text FROM stock_ledger"
 EVENTS = "SELECT kind, subject_id::text FROM events WHERE kind <> 'stock.changed'"
-STOCK = "SELECT id::text, stock, deleted_at IS NULL FROM products"
+STOCK = "SELECT id::text, on_hand, deleted_at IS NULL FROM products JOIN stock_levels ON product_id = id"
 KEYS = "SELECT scope_id::text, key, response FROM idempotency_keys"
 ORDER_KEYS = "SELECT id::text, idempotency_key FROM orders"
 

@@ -17,8 +17,8 @@ from mercato_server.cli import products_csv
 from mercato_server.cli.products_csv import BadRow, CsvError, Row
 from mercato_server.config.settings import ImportLimits
 from mercato_server.database import migrations
-from mercato_server.database.pool import Pool, small_pool
-from mercato_server.domain.accounts import Actor
+from mercato_server.database.pool import SET_CURRENCY, Pool, small_pool
+from mercato_server.domain.accounts import COMMAND_LINE
 from mercato_server.store import bulk
 
 Advance = Callable[[int], None]
@@ -71,6 +71,8 @@ class Import:
     """Whether bad rows are skipped."""
     errors: Path | None = None
     """A file for the bad rows, as CSV: line, SKU, reason."""
+    currency: str
+    """The currency of the prices if the shop has none yet, since no worker has run."""
     limits: ImportLimits = field(default_factory=ImportLimits)
 
     async def run(self, database_url: str) -> Outcome:
@@ -88,6 +90,7 @@ class Import:
                 async with small_pool(database_url) as pool:
                     async with pool.acquire() as conn:
                         await migrations.require(conn)
+                        await conn.execute(SET_CURRENCY, self.currency)
                     return await self._write(pool, bad, progress("importing"))
             finally:
                 bad.end()
@@ -99,7 +102,7 @@ class Import:
             raise BadRowsError(f"{bad.count} rows of {self.path} are bad, so nothing was imported; --on-error skip imports the others")
 
     async def _write(self, pool: "Pool", bad: BadRows, advance: Advance) -> Outcome:
-        actor, outcome = Actor(None, f"import-{uuid.uuid4()}"), Outcome()
+        actor, outcome = COMMAND_LINE._replace(request_id=f"import-{uuid.uuid4()}"), Outcome()
         for batch in _batches(self._good(bad, advance), self.limits.batch_rows):
             if bad.count and not self.skip:
                 raise CsvError(f"{self.path} changed while it was imported; what came before line {batch[0].line} is imported")

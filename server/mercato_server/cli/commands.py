@@ -155,7 +155,7 @@ def import_products(
     """
     from mercato_server.cli.catalog_import import Import
 
-    outcome = _run(_import(data_dir, Import(path=file, skip=on_error is OnError.SKIP, errors=errors)))
+    outcome = _run(_import(data_dir, Import(path=file, skip=on_error is OnError.SKIP, errors=errors, currency=config.currency())))
     typer.echo(f"{outcome.created} created, {outcome.updated} updated, {outcome.unchanged} unchanged, {outcome.bad} bad rows skipped")
     raise typer.Exit(SKIPPED if outcome.bad else 0)
 

@@ -208,7 +208,7 @@ class Settings:
             access_token_expire_minutes=integer(env, "ACCESS_TOKEN_EXPIRE_MINUTES", 10, low=1, high=24 * 60),
             hashing=Hashing.from_environ(env),
             mail=MailSettings.from_environ(env),
-            currency=matching(env, "MERCATO_CURRENCY", "USD", r"[A-Z]{3}", "an ISO 4217 code, such as EUR"),
+            currency=currency(env),
             listen=tuple(env.get("MERCATO_LISTEN", "127.0.0.1:50051").split(",")),
             pool_size=integer(env, "MERCATO_POOL_SIZE", 8, low=1, high=200),
             batch_max=integer(env, "MERCATO_BATCH_MAX", 64, low=1, high=256),
@@ -239,6 +239,11 @@ def optional_database_url() -> str | None:
 def optional_secret_key(env: Mapping[str, str] | None = None) -> str | None:
     """Return SECRET_KEY, or None if it is not set; raises ConfigError if it is weak."""
     return secret_key(env) if (os.environ if env is None else env).get("SECRET_KEY") else None
+
+
+def currency(env: Mapping[str, str] | None = None) -> str:
+    """Return MERCATO_CURRENCY, or its default; raises ConfigError if it is no code of a currency."""
+    return matching(os.environ if env is None else env, "MERCATO_CURRENCY", "USD", r"[A-Z]{3}", "an ISO 4217 code, such as EUR")
 
 
 def admin_password() -> str | None:

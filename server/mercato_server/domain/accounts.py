@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple, Self
 from uuid import UUID
 
 FULL_NAME_MAX = 200
@@ -31,15 +32,30 @@ class Account:
     email_verified_at: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class Actor:
-    """Who does something, and in which call; without an account it is somebody at the command line."""
+class ActorKind(StrEnum):
+    """In which capacity something is done; the values are those of the database."""
 
-    account_id: UUID | None
-    request_id: str
+    BUYER = "buyer"
+    ADMINISTRATOR = "administrator"
+    SYSTEM = "system"
+    """The server itself, or an operator at the command line."""
+    UNKNOWN = "unknown"
+    """A kind of a later release: it is read, and never written."""
+
+    @classmethod
+    def _missing_(cls, _: object) -> Self:
+        return cls.UNKNOWN
 
 
-COMMAND_LINE = Actor(None, "")
+class Actor(NamedTuple):
+    """Who does something, and in which call. The id is that of an account for buyers and administrators; the system has none."""
+
+    kind: ActorKind
+    id: UUID | None
+    request_id: str = ""
+
+
+COMMAND_LINE = Actor(ActorKind.SYSTEM, None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ class AuditEntry:
 
     id: UUID
     actor_id: UUID | None
-    """None is the command line."""
+    """None is the system: the command line."""
     action: str
     subject_id: UUID | None
     before: Mapping[str, Any]

@@ -31,13 +31,14 @@ class Product(NamedTuple):
     stock: int
     image_urls: list[str]
     version: int
+    """How often the product or its stock has been written."""
     created_at: datetime
     updated_at: datetime
     deleted_at: datetime | None
 
     @property
     def etag(self) -> str:
-        """Opaque to callers; changes with every change of the product."""
+        """Opaque to callers; changes with every change of the product or of its stock."""
         return f"{self.version:x}"
 
     def check_etag(self, expected: str | None) -> None:

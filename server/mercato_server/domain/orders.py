@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
 
+from mercato_server.domain.accounts import Actor
 from mercato_server.domain.carts import CartLine, cart_etag, price_cart
 from mercato_server.domain.errors import CartEmpty, EtagMismatch, MercatoError, OrderState, OutOfStock, Shortage, TotalChanged
 from mercato_server.domain.pricing import line_total_minor
@@ -55,7 +56,7 @@ class OrderTransition:
     """A status that the order has had: since when, by whom and why."""
 
     status: OrderStatus
-    actor_id: UUID
+    actor: Actor
     reason: str
     created_at: datetime
 

@@ -197,7 +197,7 @@ class Shop:
         try:
             await migrations.migrate(settings.database_url)
             if self._demo:
-                await load(settings.database_url, *demo.catalog())
+                await load(settings.database_url, settings.currency, *demo.catalog())
         except (migrations.SchemaError, asyncpg.PostgresError) as error:
             raise EmbeddedError(f"the database in {self._data_dir} cannot be made ready: {error}") from error
 

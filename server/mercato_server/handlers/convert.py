@@ -9,7 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from mercato.v1 import audit_pb2, auth_pb2, cart_pb2, catalog_pb2, order_pb2, user_pb2
 from mercato.v1.money_pb2 import Money
-from mercato_server.domain.accounts import Account, Role, Session
+from mercato_server.domain.accounts import Account, ActorKind, Role, Session
 from mercato_server.domain.audit_log import AuditEntry
 from mercato_server.domain.carts import CartLine, CartWarning, cart_etag, price_cart
 from mercato_server.domain.catalog import Category, Product
@@ -22,6 +22,7 @@ ROLES = {Role.USER: user_pb2.ROLE_USER, Role.ADMIN: user_pb2.ROLE_ADMIN}
 ROLE_OF = {number: role for role, number in ROLES.items()}
 STATUSES = {status: order_pb2.OrderStatus.Value(f"ORDER_STATUS_{status.name}") for status in OrderStatus}
 STATUS_OF = {number: status for status, number in STATUSES.items()}
+ACTORS = {ActorKind.BUYER: order_pb2.ORDER_ACTOR_BUYER, ActorKind.ADMINISTRATOR: order_pb2.ORDER_ACTOR_ADMIN}
 WARNINGS = {warning: cart_pb2.CartWarningCode.Value(f"CART_WARNING_CODE_{warning.name}") for warning in CartWarning}
 
 
@@ -166,7 +167,9 @@ def order(placed: Order) -> order_pb2.Order:
     set_time(message.create_time, placed.created_at)
     set_time(message.update_time, placed.updated_at)
     for step in placed.history:
-        actor = order_pb2.ORDER_ACTOR_BUYER if step.actor_id == placed.account_id else order_pb2.ORDER_ACTOR_ADMIN
+        # An administrator's own order shows its buyer. A kind that this release does not know shows none.
+        kind = ActorKind.BUYER if step.actor.id == placed.account_id else step.actor.kind
+        actor = ACTORS.get(kind, order_pb2.ORDER_ACTOR_UNSPECIFIED)
         set_time(message.history.add(status=STATUSES[step.status], actor=actor, reason=step.reason).create_time, step.created_at)
     return message
 

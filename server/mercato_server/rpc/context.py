@@ -9,7 +9,7 @@ from uuid import UUID
 from grpc import StatusCode
 
 from mercato.rpcs import Rpc
-from mercato_server.domain.accounts import USER_AGENT_MAX, Actor, Device, Role
+from mercato_server.domain.accounts import USER_AGENT_MAX, Actor, ActorKind, Device, Role
 from mercato_server.domain.errors import TokenInvalid
 from mercato_server.security.tokens import Identity
 
@@ -104,7 +104,7 @@ class Context:
     @property
     def actor(self) -> Actor:
         """The actor that the audit log records for this call."""
-        return Actor(self.account_id, self.request_id)
+        return Actor(ActorKind.ADMINISTRATOR if self.role is Role.ADMIN else ActorKind.BUYER, self.account_id, self.request_id)
 
     @property
     def scope_id(self) -> UUID:

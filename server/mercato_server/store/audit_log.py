@@ -13,8 +13,8 @@ from mercato_server.domain.audit_log import AuditEntry, AuditFilter
 from mercato_server.domain.paging import Page, Position
 
 APPEND_ENTRY = """
-INSERT INTO audit_log (actor_id, action, subject_id, before, after, request_id)
-VALUES ($1, $2, $3, $4, $5, $6)
+INSERT INTO audit_log (actor_kind, actor_id, action, subject_id, before, after, request_id)
+VALUES ($1, $2, $3, $4, $5, $6, $7)
 """
 
 
@@ -24,7 +24,7 @@ async def append(
     """Write down what somebody did, in the caller's transaction; of the fields before and after, those that differ."""
     changed = [name for name in {**before, **after} if before.get(name) != after.get(name)]
     old, new = (json.dumps({name: fields[name] for name in changed if name in fields}, default=str) for fields in (before, after))
-    await conn.execute(APPEND_ENTRY, actor.account_id, action, subject_id, old, new, actor.request_id)
+    await conn.execute(APPEND_ENTRY, actor.kind, actor.id, action, subject_id, old, new, actor.request_id)
 
 
 @cache

@@ -8,7 +8,7 @@ from uuid import UUID
 from mercato_server.database.pool import Conn, Pool
 from mercato_server.database.transactions import retry_conflicts, transaction
 from mercato_server.domain.accounts import Actor
-from mercato_server.store import audit_log, events, words
+from mercato_server.store import audit_log, events, inventory, words
 from mercato_server.store.events import Event
 
 # Of the session, and made once: a table for each batch would fill the system's catalog. NULL leaves what an existing product has.
@@ -48,29 +48,29 @@ RETURNING id, name
 # Whoever takes a SKU meanwhile is waited for; then the product exists, and the statements that follow see it.
 ADD_PRODUCTS = """
 WITH added AS (
-    INSERT INTO products (name, description, price_minor, category_id, sku, stock, image_urls)
+    INSERT INTO products (name, description, price_minor, category_id, sku, image_urls, currency_code)
     SELECT name, coalesce(description, ''), price_minor, nullif(category_id, '00000000-0000-0000-0000-000000000000'), sku,
-           coalesce(stock, 0), coalesce(image_urls, '{}')
+           coalesce(image_urls, '{}'), (SELECT currency_code FROM shop)
       FROM incoming
      WHERE NOT EXISTS (SELECT FROM products WHERE products.sku = incoming.sku AND deleted_at IS NULL)
      ORDER BY place
         ON CONFLICT (sku) WHERE deleted_at IS NULL DO NOTHING
-    RETURNING id, stock
-), booked AS (
-    INSERT INTO stock_ledger (product_id, kind, delta, reason) SELECT id, 'initial', stock, 'import' FROM added
+    RETURNING id, sku
 ), told AS (
     INSERT INTO events (kind, subject_id) SELECT 'product.created', id FROM added
 )
-SELECT count(*) FROM added
+SELECT id, sku FROM added
 """
 
+# Their stock is compared as it was when the statement began, and locked by the next one.
 LOCK_CHANGED = """
-SELECT products.id
+SELECT products.id, incoming.stock
   FROM incoming
   JOIN products ON products.sku = incoming.sku AND deleted_at IS NULL
- WHERE (products.name, products.description, products.price_minor, products.stock, products.image_urls)
+  JOIN stock_levels AS level ON level.product_id = products.id AND level.location_id = 1
+ WHERE (products.name, products.description, products.price_minor, level.on_hand, products.image_urls)
        IS DISTINCT FROM (incoming.name, coalesce(incoming.description, products.description), incoming.price_minor,
-                         coalesce(incoming.stock, products.stock), coalesce(incoming.image_urls, products.image_urls))
+                         coalesce(incoming.stock, level.on_hand), coalesce(incoming.image_urls, products.image_urls))
     OR products.category_id
        IS DISTINCT FROM nullif(coalesce(incoming.category_id, products.category_id), '00000000-0000-0000-0000-000000000000')
  ORDER BY products.id  -- one lock order for everybody
@@ -81,14 +81,12 @@ UPDATE_PRODUCTS = """
 WITH changed AS (
     UPDATE products
        SET name = incoming.name, description = coalesce(incoming.description, products.description),
-           price_minor = incoming.price_minor, stock = coalesce(incoming.stock, products.stock),
+           price_minor = incoming.price_minor,
            category_id = nullif(coalesce(incoming.category_id, products.category_id), '00000000-0000-0000-0000-000000000000'),
            image_urls = coalesce(incoming.image_urls, products.image_urls), version = version + 1, updated_at = now()
       FROM incoming
      WHERE products.id = ANY($1::uuid[]) AND products.sku = incoming.sku AND deleted_at IS NULL
-    RETURNING products.id, new.stock - old.stock AS delta
-), booked AS (
-    INSERT INTO stock_ledger (product_id, kind, delta, reason) SELECT id, 'adjust', delta, 'import' FROM changed WHERE delta <> 0
+    RETURNING products.id
 ), told AS (
     INSERT INTO events (kind, subject_id) SELECT 'product.updated', id FROM changed
 )
@@ -96,8 +94,10 @@ SELECT count(*) FROM changed
 """
 
 EXPORT_PRODUCTS = """
-SELECT sku, products.name, description, price_minor, categories.name AS category, stock, array_to_string(image_urls, ' ') AS image_urls
+SELECT sku, products.name, description, price_minor, categories.name AS category, level.on_hand AS stock,
+       array_to_string(image_urls, ' ') AS image_urls
   FROM products
+  JOIN stock_levels AS level ON level.product_id = products.id AND level.location_id = 1
   LEFT JOIN categories ON categories.id = category_id
  WHERE deleted_at IS NULL AND sku IS NOT NULL
  ORDER BY products.id
@@ -143,14 +143,34 @@ async def write(pool: "Pool", batch: Sequence[Incoming], source: str, actor: Act
         await conn.copy_records_to_table(
             "incoming", schema_name="pg_temp", records=[_record(place, row, categories) for place, row in enumerate(batch)]
         )
-        created = int(await conn.fetchval(ADD_PRODUCTS))
-        changed = [] if created == len(batch) else [row["id"] for row in await conn.fetch(LOCK_CHANGED)]
-        updated = int(await conn.fetchval(UPDATE_PRODUCTS, changed)) if changed else 0
+        created = await _add(conn, batch, actor)
+        updated = 0 if created == len(batch) else await _update(conn, actor)
         if created or updated:
             await words.add(conn, [row.name for row in batch])
             counts = {"created": created, "updated": updated}
             await audit_log.append(conn, actor, "catalog.imported", None, {}, {"source": source, **counts})
         return Written(created, updated)
+
+
+async def _add(conn: "Conn", batch: Sequence[Incoming], actor: Actor) -> int:
+    """Create the products that are absent, with their stock; return how many there were."""
+    added = {row["sku"]: row["id"] for row in await conn.fetch(ADD_PRODUCTS)}
+    stock = {added[row.sku]: row.stock or 0 for row in batch if row.sku in added}
+    if stock:
+        await inventory.open_levels(conn, stock, actor, "import")
+    return len(stock)
+
+
+async def _update(conn: "Conn", actor: Actor) -> int:
+    """Write the products that differ, and their stock; return how many there were."""
+    wanted = {row["id"]: row["stock"] for row in await conn.fetch(LOCK_CHANGED)}
+    if not wanted:
+        return 0
+    stock = await inventory.lock(conn, wanted)
+    deltas = {id_: units - stock[id_] for id_, units in wanted.items() if units not in (None, stock[id_])}
+    if deltas:
+        await inventory.adjust(conn, deltas, actor, "import")
+    return int(await conn.fetchval(UPDATE_PRODUCTS, list(wanted)))
 
 
 def _record(place: int, row: Incoming, categories: dict[str, UUID]) -> tuple[object, ...]:

@@ -15,9 +15,10 @@ from mercato_server.store.idempotency import IdempotencyKey, Stored, once
 
 GET_CARTS = """
 SELECT item.account_id, item.product_id, product.name, item.quantity, product.price_minor AS unit_price_minor,
-       item.unit_price_minor AS added_price_minor, product.stock, product.deleted_at IS NULL AS on_sale
+       item.unit_price_minor AS added_price_minor, level.on_hand AS stock, product.deleted_at IS NULL AS on_sale
   FROM cart_items AS item
   JOIN products AS product ON product.id = item.product_id
+  JOIN stock_levels AS level ON level.product_id = item.product_id AND level.location_id = 1
  WHERE item.account_id = ANY($1::uuid[])
  ORDER BY item.account_id, item.added_at, item.product_id
 """
@@ -25,8 +26,8 @@ SELECT item.account_id, item.product_id, product.name, item.quantity, product.pr
 # The limits stand in the statement, so that a line that may not be is left out and its neighbours are made. Two calls that add different
 # products at the same moment may together pass the limit of lines; nothing depends on it exactly.
 _PUT_LINES = """
-INSERT INTO cart_items (account_id, product_id, quantity, unit_price_minor)
-SELECT wanted.account_id, wanted.product_id, wanted.quantity, product.price_minor
+INSERT INTO cart_items (account_id, product_id, quantity, unit_price_minor, currency_code)
+SELECT wanted.account_id, wanted.product_id, wanted.quantity, product.price_minor, product.currency_code
   FROM unnest($1::uuid[], $2::uuid[], $3::integer[]) AS wanted (account_id, product_id, quantity)
   JOIN products AS product ON product.id = wanted.product_id AND product.deleted_at IS NULL
  WHERE (SELECT count(*)

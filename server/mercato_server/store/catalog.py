@@ -24,48 +24,48 @@ from mercato_server.domain.errors import (
     StockLimit,
 )
 from mercato_server.domain.paging import Page, Position
-from mercato_server.store import audit_log, events, words
+from mercato_server.store import audit_log, events, inventory, words
 from mercato_server.store.events import Event, Snapshot
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
 
 GET_PRODUCTS = """
-SELECT id, name, description, price_minor, category_id, sku, stock, image_urls, version, created_at, updated_at, deleted_at,
+SELECT id, name, description, price_minor, category_id, sku, level.on_hand AS stock, image_urls,
+       product.version + level.version AS version, created_at, greatest(product.updated_at, level.updated_at) AS updated_at, deleted_at,
        (SELECT pg_current_snapshot()::text) AS snapshot
-  FROM products
- WHERE id = ANY($1::uuid[]) AND deleted_at IS NULL
+  FROM products AS product
+  JOIN stock_levels AS level ON level.product_id = product.id AND level.location_id = 1
+ WHERE product.id = ANY($1::uuid[]) AND product.deleted_at IS NULL
 """
 
-LOCK_PRODUCT = """
-SELECT id, name, description, price_minor, category_id, sku, stock, image_urls, version, created_at, updated_at, deleted_at
-  FROM products
- WHERE id = $1
-   FOR NO KEY UPDATE  -- not FOR UPDATE: rows that refer to the product may be written meanwhile
-"""
+# The product, then its stock level: while a checkout holds the level, no other transaction changes what it sells.
+LOCK_PRODUCT = f"""
+WITH wanted AS MATERIALIZED (
+    SELECT id AS product_id, name, description, price_minor, category_id, sku, image_urls, version, created_at, updated_at, deleted_at
+      FROM products
+     WHERE id = $1
+       FOR NO KEY UPDATE  -- not FOR UPDATE: rows that refer to the product may be written meanwhile
+), {inventory.LOCKED}
+SELECT product_id AS id, name, description, price_minor, category_id, sku, locked.on_hand AS stock, image_urls,
+       wanted.version + locked.version AS version, created_at, greatest(wanted.updated_at, locked.updated_at) AS updated_at, deleted_at
+  FROM wanted
+  JOIN locked USING (product_id)
+"""  # noqa: S608 - constants
 
 INSERT_PRODUCT = """
-INSERT INTO products (name, description, price_minor, category_id, sku, stock, image_urls)
-VALUES ($1, $2, $3, $4, $5, $6, $7)
-RETURNING id, name, description, price_minor, category_id, sku, stock, image_urls, version, created_at, updated_at, deleted_at
+INSERT INTO products (name, description, price_minor, category_id, sku, image_urls, currency_code)
+VALUES ($1, $2, $3, $4, $5, $7, (SELECT currency_code FROM shop))
+RETURNING id, name, description, price_minor, category_id, sku, $6::integer AS stock, image_urls,
+          version, created_at, updated_at, deleted_at
 """
 
 UPDATE_PRODUCT = """
-UPDATE products
-   SET name = $2, description = $3, price_minor = $4, category_id = $5, sku = $6, stock = $7, image_urls = $8, deleted_at = $9,
-       version = version + 1, updated_at = now()
- WHERE id = $1
-RETURNING id, name, description, price_minor, category_id, sku, stock, image_urls, version, created_at, updated_at, deleted_at
-"""
-
-SET_STOCK = """
-UPDATE products
-   SET stock = $2, version = version + 1, updated_at = now()
- WHERE id = $1
-RETURNING id, name, description, price_minor, category_id, sku, stock, image_urls, version, created_at, updated_at, deleted_at
-"""
-
-APPEND_LEDGER = """
-INSERT INTO stock_ledger (product_id, kind, delta, actor_id, reason)
-VALUES ($1, $2, $3, $4, $5)
+UPDATE products AS product
+   SET name = $2, description = $3, price_minor = $4, category_id = $5, sku = $6, image_urls = $7, deleted_at = $8,
+       version = product.version + 1, updated_at = now()
+  FROM stock_levels AS level
+ WHERE product.id = $1 AND level.product_id = product.id AND level.location_id = 1
+RETURNING id, name, description, price_minor, category_id, sku, level.on_hand AS stock, image_urls,
+          product.version + level.version AS version, created_at, greatest(product.updated_at, level.updated_at) AS updated_at, deleted_at
 """
 
 GET_CATEGORY = "SELECT id, name, created_at FROM categories WHERE id = $1"
@@ -111,7 +111,7 @@ async def _create(conn: "Conn", draft: ProductDraft, actor: Actor) -> Product:
     except asyncpg.IntegrityConstraintViolationError as error:
         raise _constraint(error, draft.category_id, draft.sku) from None
     await words.add(conn, [product.name])
-    await conn.execute(APPEND_LEDGER, product.id, "initial", product.stock, actor.account_id, "")
+    await inventory.open_levels(conn, {product.id: product.stock}, actor)
     await events.append(conn, [Event("product.created", product.id)])
     await audit_log.append(conn, actor, "product.created", product.id, {}, _fields(product))
     return product
@@ -144,11 +144,12 @@ async def _update(conn: "Conn", change: Update) -> Product:
     values = {name: getattr(change.draft, name) for name in change.fields}
     if values.get("stock", 0) is None:
         del values["stock"]
-    product = await _write(conn, current._replace(**values))
+    wanted = current._replace(**values)
+    if wanted.stock != current.stock:
+        await inventory.adjust(conn, {current.id: wanted.stock - current.stock}, change.actor, "product updated")
+    product = await _write(conn, wanted)
     if product.name != current.name:
         await words.add(conn, [product.name])
-    if product.stock != current.stock:
-        await conn.execute(APPEND_LEDGER, product.id, "adjust", product.stock - current.stock, change.actor.account_id, "product updated")
     await events.append(conn, [Event("product.updated", product.id)])
     await audit_log.append(conn, change.actor, "product.updated", product.id, _fields(current), _fields(product))
     return product
@@ -222,8 +223,8 @@ async def _set_stock(conn: "Conn", current: Product, stock: int, reason: str, ac
         raise OutOfStock([Shortage(current.id, current.name, current.stock - stock, current.stock)])
     if stock > max(STOCK_MAX, current.stock):  # what was cancelled may have lifted it above, from where it may fall
         raise StockLimit(f"a product has at most {STOCK_MAX} units", metadata={"stock": str(current.stock)})
-    product = _product(await conn.fetchrow(SET_STOCK, current.id, stock))
-    await conn.execute(APPEND_LEDGER, current.id, "adjust", stock - current.stock, actor.account_id, reason)
+    now = await inventory.adjust(conn, {current.id: stock - current.stock}, actor, reason)
+    product = current._replace(stock=stock, version=current.version + 1, updated_at=max(current.updated_at, now))
     await events.append(conn, [Event("stock.changed", current.id, {"stock": stock})])
     await audit_log.append(conn, actor, "stock.changed", current.id, _fields(current), _fields(product))
     return product
@@ -237,6 +238,7 @@ async def _lock(conn: "Conn", product_id: UUID, *, deleted: bool = False) -> Pro
 
 
 async def _write(conn: "Conn", wanted: Product) -> Product:
+    """Write what a product is, but not its stock, which is the inventory's."""
     try:
         return _product(
             await conn.fetchrow(
@@ -247,7 +249,6 @@ async def _write(conn: "Conn", wanted: Product) -> Product:
                 wanted.price_minor,
                 wanted.category_id,
                 wanted.sku,
-                wanted.stock,
                 list(wanted.image_urls),
                 wanted.deleted_at,
             )

@@ -2,43 +2,46 @@
 
 import asyncpg
 
+from mercato_server.database.pool import SET_CURRENCY
 from mercato_server.demo import DemoProduct
-from mercato_server.store import words
+from mercato_server.domain.accounts import COMMAND_LINE
+from mercato_server.store import inventory, words
 
 IS_EMPTY = "SELECT NOT EXISTS (SELECT FROM products) AND NOT EXISTS (SELECT FROM categories)"
 
 INSERT_CATEGORIES = "INSERT INTO categories (name) SELECT * FROM unnest($1::text[])"
 
 INSERT_PRODUCT = """
-INSERT INTO products (name, description, price_minor, category_id, sku, stock, image_urls)
-SELECT $1, $2, $3, id, $5, $6, $7
+INSERT INTO products (name, description, price_minor, category_id, sku, image_urls, currency_code)
+SELECT $1, $2, $3, id, $5, $6, (SELECT currency_code FROM shop)
   FROM categories
  WHERE name = $4
+RETURNING id
 """
-
-APPEND_LEDGER = "INSERT INTO stock_ledger (product_id, kind, delta) SELECT id, 'initial', stock FROM products"
 
 APPEND_EVENTS = "INSERT INTO events (kind, subject_id) SELECT 'product.created', id FROM products"
 
 
-async def load(database_url: str, categories: tuple[str, ...], products: tuple[DemoProduct, ...]) -> bool:
-    """Fill an empty catalog, all at once; tell whether it was empty. A catalog with anything in it is left alone."""
+async def load(database_url: str, currency: str, categories: tuple[str, ...], products: tuple[DemoProduct, ...]) -> bool:
+    """Fill an empty catalog, all at once; tell whether it was empty. A catalog with anything in it is left alone.
+
+    Prices are in the shop's currency, which is `currency` if it has none yet.
+    """
     connection = await asyncpg.connect(database_url, timeout=5)
     try:
         async with connection.transaction():
             await connection.execute("LOCK TABLE products IN SHARE ROW EXCLUSIVE MODE")  # two that load at once wait for each other
             if not await connection.fetchval(IS_EMPTY):
                 return False
+            await connection.execute(SET_CURRENCY, currency)
             await connection.execute(INSERT_CATEGORIES, categories)
-            await connection.executemany(
+            rows = await connection.fetchmany(
                 INSERT_PRODUCT,
-                [
-                    (item.name, item.description, item.price_minor, item.category, item.sku, item.stock, item.image_urls)
-                    for item in products
-                ],
+                [(item.name, item.description, item.price_minor, item.category, item.sku, item.image_urls) for item in products],
             )
+            stock = {row["id"]: item.stock for row, item in zip(rows, products, strict=True)}
+            await inventory.open_levels(connection, stock, COMMAND_LINE)
             await words.add(connection, [item.name for item in products])
-            await connection.execute(APPEND_LEDGER)
             await connection.execute(APPEND_EVENTS)
             return True
     finally:

@@ -7,6 +7,7 @@ import asyncpg
 from asyncpg.transaction import Transaction
 
 from mercato_server.database.pool import Conn, Pool
+from mercato_server.domain.accounts import Actor, ActorKind
 from mercato_server.domain.orders import Order, OrderLine, OrderStatus, OrderTransition
 from mercato_server.domain.paging import Page, Position
 
@@ -24,7 +25,7 @@ SELECT order_id, product_id, product_name, unit_price_minor, quantity
 """
 
 GET_HISTORY = """
-SELECT order_id, status, actor_id, reason, created_at
+SELECT order_id, status, actor_kind, actor_id, reason, created_at
   FROM order_history
  WHERE order_id = ANY($1::uuid[])
  ORDER BY order_id, version
@@ -105,9 +106,9 @@ async def read(conn: "Conn", order_ids: Sequence[UUID]) -> list[Order]:
     for order_id, product_id, name, price, quantity in await conn.fetch(GET_LINES, order_ids):
         lines[order_id].append(OrderLine(product_id, name, price, quantity))
     history: dict[UUID, list[OrderTransition]] = {order_id: [] for order_id in heads}
-    for order_id, status, actor_id, reason, created_at in await conn.fetch(GET_HISTORY, order_ids):
-        step = OrderTransition(status=OrderStatus(status), actor_id=actor_id, reason=reason, created_at=created_at)
-        history[order_id].append(step)
+    for order_id, status, actor_kind, actor_id, reason, created_at in await conn.fetch(GET_HISTORY, order_ids):
+        actor = Actor(ActorKind(actor_kind), actor_id)
+        history[order_id].append(OrderTransition(status=OrderStatus(status), actor=actor, reason=reason, created_at=created_at))
     return [
         Order(
             id=order_id,

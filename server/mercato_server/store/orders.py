@@ -9,35 +9,41 @@ from uuid import UUID
 from mercato_server import failpoints
 from mercato_server.database.pool import Conn, Pool
 from mercato_server.database.transactions import note, patience, retry_conflicts, transaction
-from mercato_server.domain.accounts import Actor
+from mercato_server.domain.accounts import Actor, ActorKind
 from mercato_server.domain.carts import CartLine, price_cart
 from mercato_server.domain.errors import IdempotencyKeyReused, MercatoError, OrderNotFound, OutOfStock
 from mercato_server.domain.orders import Basket, Order, OrderLine, OrderStatus, OrderTransition, Terms, allocate, check_transition
 from mercato_server.domain.pricing import price
-from mercato_server.store import audit_log, events, idempotency, order_lists, sessions
+from mercato_server.store import audit_log, events, idempotency, inventory, order_lists, sessions
 from mercato_server.store.events import Event
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
 
-LOCK_LINES = """
-SELECT account_id, product_id, quantity, unit_price_minor
-  FROM cart_items
- WHERE account_id = ANY($1::uuid[])
+LOCK_CARTS = f"""
+WITH wanted AS MATERIALIZED (
+    SELECT account_id, product_id, quantity, unit_price_minor
+      FROM cart_items
+     WHERE account_id = ANY($1::uuid[])
+     ORDER BY account_id, product_id
+       FOR UPDATE
+), {inventory.LOCKED}
+SELECT account_id, product_id, quantity, unit_price_minor, coalesce(on_hand, 0) AS stock
+  FROM wanted
+  LEFT JOIN locked USING (product_id)
  ORDER BY account_id, product_id
-   FOR UPDATE
-"""
+"""  # noqa: S608 - constants
 
-LOCK_STOCK = """
-SELECT id, name, price_minor, stock, deleted_at IS NULL AS on_sale
+# A statement of its own: one that waits for a lock returns the new row of what it locks, but the old row of anything that it joins.
+# A transaction that changes a product holds its stock level, so this sees the last change there will be before the order.
+GET_PRODUCTS = """
+SELECT id, name, price_minor, deleted_at IS NULL AS on_sale
   FROM products
  WHERE id = ANY($1::uuid[])
- ORDER BY id  -- one lock order for every buyer, so that carts cannot deadlock
-   FOR NO KEY UPDATE
 """
 
 # What it takes to place orders, in one statement: the orders, except those whose key belongs to an earlier one; their lines and first
 # status, the ledger, the stock, the events, and the carts, from which exactly the lines are removed that were read; one that was added
 # meanwhile stays.
-PLACE_ORDERS = """
+PLACE_ORDERS = f"""
 WITH placed AS (
     INSERT INTO orders (account_id, status, currency_code, total_minor, idempotency_key)
     SELECT account_id, 'placed', $4, total_minor, idempotency_key
@@ -50,50 +56,27 @@ WITH placed AS (
            AS line (account_id, product_id, product_name, unit_price_minor, quantity)
       JOIN placed USING (account_id)
 ), lines AS (
-    INSERT INTO order_items (order_id, product_id, product_name, unit_price_minor, quantity)
-    SELECT order_id, product_id, product_name, unit_price_minor, quantity FROM line
+    INSERT INTO order_items (order_id, product_id, product_name, unit_price_minor, currency_code, quantity)
+    SELECT order_id, product_id, product_name, unit_price_minor, $4, quantity FROM line
 ), history AS (
-    INSERT INTO order_history (order_id, version, status, actor_id, reason)
-    SELECT id, 1, 'placed', account_id, '' FROM placed
-), ledger AS (
-    INSERT INTO stock_ledger (product_id, order_id, kind, delta)
-    SELECT product_id, order_id, 'sale', -quantity FROM line
+    INSERT INTO order_history (order_id, version, status, actor_kind, actor_id, reason)
+    SELECT id, 1, 'placed', 'buyer', account_id, '' FROM placed
 ), cart AS (
     DELETE FROM cart_items AS item
      USING line
      WHERE item.account_id = line.account_id AND item.product_id = line.product_id
-), sold AS (
-    UPDATE products
-       SET stock = stock - sold.quantity, version = version + 1, updated_at = now()
-      FROM (SELECT product_id, sum(quantity)::integer AS quantity FROM line GROUP BY product_id) AS sold
-     WHERE id = sold.product_id
-    RETURNING id
-), happened AS (
+), {inventory.SOLD}, happened AS (
     INSERT INTO events (kind, subject_id, payload)
     SELECT 'order.placed', id, jsonb_build_object('account_id', account_id) FROM placed
      UNION ALL
-    SELECT 'stock.changed', id, '{}' FROM sold
+    SELECT 'stock.changed', product_id, '{{}}' FROM sold
 )
 SELECT id, account_id, created_at FROM placed
-"""
+"""  # noqa: S608 - constants
 
 INSERT_HISTORY = """
-INSERT INTO order_history (order_id, version, status, actor_id, reason)
-VALUES ($1, $2, $3, $4, $5)
-"""
-
-RESTOCK = """
-WITH line AS (
-    SELECT product_id, quantity FROM order_items WHERE order_id = $1
-), ledger AS (
-    INSERT INTO stock_ledger (product_id, order_id, kind, delta, actor_id)
-    SELECT product_id, $1, 'cancel', quantity, $2 FROM line
-)
-UPDATE products
-   SET stock = stock + line.quantity, version = version + 1, updated_at = now()
-  FROM line
- WHERE id = line.product_id
-RETURNING id
+INSERT INTO order_history (order_id, version, status, actor_kind, actor_id, reason)
+VALUES ($1, $2, $3, $4, $5, $6)
 """
 
 LOCK_ORDER = """
@@ -107,14 +90,6 @@ SET_STATUS = """
 UPDATE orders
    SET status = $2, version = version + 1, updated_at = now()
  WHERE id = $1
-"""
-
-LOCK_PRODUCTS = """
-SELECT id
-  FROM products
- WHERE id IN (SELECT product_id FROM order_items WHERE order_id = $1)
- ORDER BY id
-   FOR NO KEY UPDATE
 """
 
 
@@ -158,15 +133,15 @@ async def checkout(pool: "Pool", batch: Sequence[Checkout], *, currency: str) ->
 
 
 async def _lock_carts(conn: "Conn", account_ids: Sequence[UUID]) -> tuple[dict[UUID, list[CartLine]], dict[UUID, int]]:
-    """Lock the carts, then their products; return the lines by account and the stock of products on sale."""
-    lines = await conn.fetch(LOCK_LINES, account_ids)
-    wanted = {line["product_id"] for line in lines}
-    products = {row["id"]: row for row in await conn.fetch(LOCK_STOCK, list(wanted))}
+    """Lock the carts, then the stock of their products; return the lines by account and the stock of products on sale."""
+    lines = await conn.fetch(LOCK_CARTS, account_ids)
+    stock = {line["product_id"]: line["stock"] for line in lines}
+    products = {row["id"]: row for row in await conn.fetch(GET_PRODUCTS, list(stock))}
     carts: dict[UUID, list[CartLine]] = {account_id: [] for account_id in account_ids}
-    for account_id, product_id, quantity, added_price in lines:
-        _, name, price, stock, on_sale = products[product_id]
-        carts[account_id].append(CartLine(product_id, name, quantity, price, added_price, stock, on_sale))
-    return carts, {product_id: row["stock"] for product_id, row in products.items() if row["on_sale"]}
+    for account_id, product_id, quantity, added_price, on_hand in lines:
+        _, name, price, on_sale = products[product_id]
+        carts[account_id].append(CartLine(product_id, name, quantity, price, added_price, on_hand, on_sale))
+    return carts, {product_id: on_hand for product_id, on_hand in stock.items() if products[product_id]["on_sale"]}
 
 
 async def _serve(
@@ -247,7 +222,7 @@ def _order(order_id: UUID | None, account_id: UUID, cart: Iterable[CartLine], cu
         created_at=now,
         updated_at=now,
         lines=lines,
-        history=(OrderTransition(status=OrderStatus.PLACED, actor_id=account_id, reason="", created_at=now),),
+        history=(OrderTransition(status=OrderStatus.PLACED, actor=Actor(ActorKind.BUYER, account_id), reason="", created_at=now),),
     )
 
 
@@ -277,16 +252,17 @@ async def _change(conn: "Conn", change: Change) -> Order:
     if row is None or (change.owner_id is not None and row["account_id"] != change.owner_id):
         raise OrderNotFound(change.order_id)
     check_transition(OrderStatus(row["status"]), change.status)
-    action, actor_id = f"order.{change.status}", change.actor.account_id
+    is_owners = change.actor.id == row["account_id"] and change.status is OrderStatus.CANCELLED  # an administrator cancels as any buyer may
+    actor = change.actor._replace(kind=ActorKind.BUYER) if is_owners else change.actor
+    action = f"order.{change.status}"
     await conn.execute(SET_STATUS, change.order_id, change.status)
-    await conn.execute(INSERT_HISTORY, change.order_id, row["version"] + 1, change.status, actor_id, change.reason)
+    await conn.execute(INSERT_HISTORY, change.order_id, row["version"] + 1, change.status, actor.kind, actor.id, change.reason)
     happened = [Event(action, change.order_id, {"account_id": str(row["account_id"])})]
     if change.status is OrderStatus.CANCELLED:
-        await conn.execute(LOCK_PRODUCTS, change.order_id)
-        restocked = await conn.fetch(RESTOCK, change.order_id, actor_id)
-        happened += [Event("stock.changed", row["id"]) for row in restocked]
+        restocked = await inventory.restock(conn, change.order_id, actor)
+        happened += [Event("stock.changed", product_id) for product_id in restocked]
     await events.append(conn, happened)
-    if actor_id != row["account_id"] or change.status is not OrderStatus.CANCELLED:  # else its buyer cancels it, as any buyer may
-        await audit_log.append(conn, change.actor, action, change.order_id, {"status": row["status"]}, {"status": change.status})
+    if not is_owners:
+        await audit_log.append(conn, actor, action, change.order_id, {"status": row["status"]}, {"status": change.status})
     [order] = await order_lists.read(conn, [change.order_id])
     return order

@@ -19,7 +19,7 @@ from mercato_server.domain.paging import Page, Position
 from mercato_server.store import words
 from mercato_server.store.events import Snapshot
 
-PRODUCT_COLUMNS = "id, name, description, price_minor, category_id, sku, stock, image_urls, version, created_at, updated_at, deleted_at"
+PRODUCT_COLUMNS = "id, name, description, price_minor, category_id, sku, image_urls, version, created_at, updated_at, deleted_at"
 
 _KEYS = {
     ProductOrder.NEWEST: None,  # UUIDv7: the id alone is the order of creation
@@ -105,7 +105,8 @@ def _conditions(shape: Shape, *, walk: bool = False) -> tuple[str, int]:
     if shape.max_price:
         where.append(f"{price} <= {parameter('bigint')}")
     if shape.in_stock:
-        where.append("stock > 0")
+        # No EXISTS: PostgreSQL would be free to join all of the stock before it walks along the list.
+        where.append("(SELECT on_hand FROM stock_levels WHERE product_id = products.id AND location_id = 1) > 0")
     return " AND ".join(where), count
 
 
@@ -134,11 +135,17 @@ def list_sql(shape: Shape) -> str:
     """Return the statement of a shape: parameters as `_arguments` lists them, then the position, LIMIT and OFFSET.
 
     Each row ends with the snapshot of the statement; an empty list is one row without an id. A nested loop is the only way to join the
-    one row of `taken`, so the list keeps its order.
+    one row of `taken`, so the list keeps its order. The page is cut before its stock is looked up, product by product because of the LIMIT.
     """
     return f"""
-    SELECT {PRODUCT_COLUMNS}, score, snapshot
+    SELECT id, name, description, price_minor, category_id, sku, level.on_hand AS stock, image_urls,
+           listed.version + level.version AS version, created_at, greatest(listed.updated_at, level.updated_at) AS updated_at, deleted_at,
+           score, snapshot
       FROM (SELECT pg_current_snapshot()::text AS snapshot) AS taken LEFT JOIN ({_listed_sql(shape)}) AS listed ON TRUE
+      LEFT JOIN LATERAL (SELECT on_hand, version, updated_at
+                           FROM stock_levels
+                          WHERE product_id = listed.id AND location_id = 1
+                          LIMIT 1) AS level ON TRUE
     """  # noqa: S608 - constants
 
 

@@ -100,7 +100,7 @@ async def _update(conn: "Conn", change: Update) -> Account:
     disabled = current.disabled_at is not None if change.disabled is None else change.disabled
     if admins == {current.id} and (disabled or role is not Role.ADMIN):
         raise LastAdmin
-    if change.actor.account_id not in admins:
+    if change.actor.id not in admins:
         raise AdminOnly
     account = to_account(await conn.fetchrow(UPDATE_ACCOUNT, current.id, role, disabled))
     if disabled:

@@ -18,12 +18,16 @@ EXAMPLES = 3
 _ALL = 2**31 - 1
 
 WRONG_STOCK = """
-SELECT product.id AS product_id, product.stock, coalesce(ledger.units, 0) AS ledger
+SELECT product.id AS product_id, level.units AS stock, coalesce(ledger.units, 0) AS ledger
   FROM products AS product
+  LEFT JOIN (SELECT product_id, sum(on_hand) AS units, min(on_hand) AS least
+               FROM stock_levels
+              GROUP BY product_id) AS level ON level.product_id = product.id
   LEFT JOIN (SELECT product_id, sum(delta) AS units
                FROM stock_ledger
               GROUP BY product_id) AS ledger ON ledger.product_id = product.id
- WHERE product.stock <> coalesce(ledger.units, 0) OR product.stock < 0
+ WHERE level.units IS DISTINCT FROM coalesce(ledger.units, 0)  -- also if there is no level
+    OR level.least < 0
 """
 
 WRONG_SALES = """

@@ -1,0 +1,112 @@
+"""Stock: the only module that locks stock levels, changes them and writes their ledger; docs/stock.md says how.
+
+A level and its ledger are written together. Callers that write for many products at once are given parts of statements, so that the
+statement which places orders stays one. Levels are locked in the order of the ids of their products.
+"""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from uuid import UUID
+
+from mercato_server.database.pool import Conn
+from mercato_server.domain.accounts import Actor
+
+# Part of a statement: the levels of the products of `wanted`, locked once all of `wanted` has been read (and locked, if it locks).
+# An array rather than a join: a row that changed while it was waited for is checked again, and that must not run `wanted` again.
+LOCKED = """locked AS MATERIALIZED (
+    SELECT product_id, on_hand, version, updated_at
+      FROM stock_levels
+     WHERE product_id = ANY(ARRAY(SELECT product_id FROM wanted)) AND location_id = 1
+     ORDER BY product_id  -- one lock order for all, so that carts cannot deadlock
+       FOR NO KEY UPDATE
+)"""
+
+# Part of a statement: take what the lines of orders, `line (order_id, product_id, quantity)`, sell of levels that are locked.
+SOLD = """booked AS (
+    INSERT INTO stock_ledger (product_id, order_id, kind, delta)
+    SELECT product_id, order_id, 'sale', -quantity FROM line
+), sold AS (
+    UPDATE stock_levels AS level
+       SET on_hand = level.on_hand - units.quantity, version = level.version + 1, updated_at = now()
+      FROM (SELECT product_id, sum(quantity)::integer AS quantity FROM line GROUP BY product_id) AS units
+     WHERE level.product_id = units.product_id AND level.location_id = 1
+    RETURNING level.product_id
+)"""
+
+OPEN_LEVELS = """
+WITH added AS (
+    SELECT product_id, on_hand FROM unnest($1::uuid[], $2::integer[]) AS added (product_id, on_hand)
+), booked AS (
+    INSERT INTO stock_ledger (product_id, kind, delta, actor_kind, actor_id, reason)
+    SELECT product_id, 'initial', on_hand, $3, $4, $5 FROM added
+)
+INSERT INTO stock_levels (product_id, on_hand) SELECT product_id, on_hand FROM added
+"""
+
+
+async def open_levels(conn: "Conn", stock: Mapping[UUID, int], actor: Actor, reason: str = "") -> None:
+    """Give new products their stock levels, in the transaction that creates them."""
+    await conn.execute(OPEN_LEVELS, list(stock), list(stock.values()), actor.kind, actor.id, reason)
+
+
+LOCK_LEVELS = f"""
+WITH wanted AS MATERIALIZED (
+    SELECT unnest($1::uuid[]) AS product_id
+), {LOCKED}
+SELECT product_id, on_hand FROM locked
+"""  # noqa: S608 - constants
+
+
+async def lock(conn: "Conn", product_ids: Collection[UUID]) -> dict[UUID, int]:
+    """Lock the levels of products and return their units; a transaction that writes locked products locks these first."""
+    return {row["product_id"]: row["on_hand"] for row in await conn.fetch(LOCK_LEVELS, list(product_ids))}
+
+
+ADJUST_LEVELS = """
+WITH change AS (
+    SELECT product_id, delta FROM unnest($1::uuid[], $2::integer[]) AS change (product_id, delta)
+), booked AS (
+    INSERT INTO stock_ledger (product_id, kind, delta, actor_kind, actor_id, reason)
+    SELECT product_id, 'adjust', delta, $3, $4, $5 FROM change
+), adjusted AS (
+    UPDATE stock_levels AS level
+       SET on_hand = level.on_hand + change.delta, version = level.version + 1, updated_at = greatest(level.updated_at, now())
+      FROM change
+     WHERE level.product_id = change.product_id AND level.location_id = 1
+)
+SELECT now()
+"""
+
+
+async def adjust(conn: "Conn", deltas: Mapping[UUID, int], actor: Actor, reason: str) -> datetime:
+    """Add units to levels that the caller has locked, or take them away; return the time of the change."""
+    now: datetime = await conn.fetchval(ADJUST_LEVELS, list(deltas), list(deltas.values()), actor.kind, actor.id, reason)
+    return now
+
+
+LOCK_LEVELS_OF_ORDER = f"""
+WITH wanted AS MATERIALIZED (
+    SELECT product_id FROM order_items WHERE order_id = $1
+), {LOCKED}
+SELECT FROM locked
+"""  # noqa: S608 - constants
+
+RESTOCK = """
+WITH line AS (
+    SELECT product_id, quantity FROM order_items WHERE order_id = $1
+), booked AS (
+    INSERT INTO stock_ledger (product_id, order_id, kind, delta, actor_kind, actor_id)
+    SELECT product_id, $1, 'cancel', quantity, $2, $3 FROM line
+)
+UPDATE stock_levels AS level
+   SET on_hand = level.on_hand + line.quantity, version = level.version + 1, updated_at = now()
+  FROM line
+ WHERE level.product_id = line.product_id AND level.location_id = 1
+RETURNING level.product_id
+"""
+
+
+async def restock(conn: "Conn", order_id: UUID, actor: Actor) -> list[UUID]:
+    """Put the units of an order back, in the transaction that cancels it; return the products."""
+    await conn.execute(LOCK_LEVELS_OF_ORDER, order_id)
+    return [row["product_id"] for row in await conn.fetch(RESTOCK, order_id, actor.kind, actor.id)]

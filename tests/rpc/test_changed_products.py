@@ -1,0 +1,139 @@
+"""What an order says of its products when they are changed and deleted at the same moment."""
+
+import asyncio
+import itertools
+import json
+import uuid
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
+
+from mercato import call_error
+from mercato.v1.catalog_pb2 import DeleteProductRequest, Product, UndeleteProductRequest, UpdateProductRequest
+from mercato.v1.money_pb2 import Money
+from mercato.v1.order_pb2 import Order
+from mercato_server.database.pool import Pool
+from mercato_server.database.transactions import transaction
+from mercato_server.store.catalog import LOCK_PRODUCT
+from mercato_server.store.verify import verify
+from support.patience import until
+from support.shop import Person, Shop, refusal
+
+WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+
+# A change and a sale of a product hold its stock level when they write their events, whose numbers are therefore in the order in which
+# they came after each other. An entry of the audit log is that of the event which the same transaction wrote.
+GET_TOLD = """
+SELECT event.subject_id::text AS product_id, event.kind, event.xid::text AS transaction, entry.after
+  FROM events AS event
+  LEFT JOIN audit_log AS entry ON entry.subject_id = event.subject_id AND entry.xmin = event.xid::xid
+ WHERE event.kind LIKE 'product.%' OR event.kind = 'stock.changed'
+ ORDER BY event.id
+"""
+
+GET_SOLD = """
+SELECT event.xid::text AS transaction, item.product_id::text AS product_id, item.product_name, item.unit_price_minor
+  FROM events AS event
+  JOIN order_items AS item ON item.order_id = event.subject_id
+ WHERE event.kind = 'order.placed'
+"""
+
+
+async def bought_while(shop: Shop, buyer: Person, product: Product, change: str) -> Awaitable[Order]:
+    """Let a checkout wait for a transaction that changes a product, and commit that; return the checkout."""
+    async with transaction(shop.pool) as conn:
+        await conn.fetchrow(LOCK_PRODUCT, uuid.UUID(product.id))
+        await conn.execute(f"UPDATE products SET {change} WHERE id = $1", uuid.UUID(product.id))  # noqa: S608 - ours
+        buying = asyncio.create_task(shop.checkout(buyer))
+        await until(partial(shop.pool.fetchval, WAITING))
+    return buying
+
+
+async def test_an_order_that_waits_for_a_change_of_its_product_has_the_new_name_and_price(shop: Shop) -> None:
+    ball, buyer = await shop.product(await shop.person(admin=True), price=100), await shop.person()
+    await shop.add(buyer, ball, 2)
+    order = await (await bought_while(shop, buyer, ball, "name = 'New', price_minor = 70"))
+    assert [(line.product_name, line.unit_price.minor_units) for line in order.lines] == [("New", 70)]
+    assert order.total.minor_units == 140
+
+
+async def test_an_order_that_waits_for_the_deletion_of_its_product_is_refused(shop: Shop) -> None:
+    ball, buyer = await shop.product(await shop.person(admin=True)), await shop.person()
+    await shop.add(buyer, ball)
+    assert (await refusal(await bought_while(shop, buyer, ball, "deleted_at = now()"))).reason == "OUT_OF_STOCK"
+    assert await shop.pool.fetchval("SELECT count(*) FROM orders") == 0
+
+
+@pytest.mark.race
+async def test_no_order_disagrees_with_the_audit_log(shop: Shop, elsewhere: Shop, race_rounds: int) -> None:
+    admin = await shop.person(admin=True)
+    products = [await shop.product(admin, name=f"P{number}", price=1, stock=1_000_000) for number in range(3)]
+    buyers = [await shop.person() for _ in range(8)]
+    done = asyncio.Event()
+
+    async def change(product: Product, at: Shop) -> None:
+        for price in range(2, 1_000_000):
+            if done.is_set():
+                return
+            changed = Product(id=product.id, name=f"{product.name} for {price}", price=Money(minor_units=price))
+            update = UpdateProductRequest(product=changed, update_mask=FieldMask(paths=["name", "price"]))
+            await at.catalog.UpdateProduct(update, metadata=admin.metadata)
+            if price % 4 == 0:
+                await at.catalog.DeleteProduct(DeleteProductRequest(product_id=product.id), metadata=admin.metadata)
+                await at.catalog.UndeleteProduct(UndeleteProductRequest(product_id=product.id), metadata=admin.metadata)
+
+    async def buy(buyer: Person, at: Shop, wanted: list[Product]) -> None:
+        for _ in range(race_rounds):
+            for product in wanted:
+                await _at_last(partial(at.add, buyer, product))
+            await _at_last(partial(at.checkout, buyer))
+
+    changing = [asyncio.create_task(change(product, at)) for product, at in zip(products, (shop, elsewhere, shop), strict=True)]
+    pairs = itertools.cycle(itertools.permutations(products, 2))
+    await asyncio.gather(*(buy(buyer, at, [*pair]) for buyer, at, pair in zip(buyers, (shop, elsewhere) * 4, pairs, strict=False)))
+    done.set()
+    await asyncio.gather(*changing)
+
+    compared, disagreements = await _compare(shop.pool)
+    assert not disagreements
+    assert compared == 2 * race_rounds * len(buyers)
+    async with shop.pool.acquire() as conn:
+        assert not [finding for finding in await verify(conn) if finding.violations]
+
+
+async def _at_last(call: Callable[[], Awaitable[object]]) -> None:
+    """Make a call until it is served: what it wants is deleted now and then, and comes back."""
+    while True:
+        try:
+            await call()
+        except grpc.aio.AioRpcError as error:
+            # CART_LIMIT: the product was gone, and back when the cart looked for the reason.
+            if call_error(error).reason not in ("PRODUCT_NOT_FOUND", "OUT_OF_STOCK", "CART_LIMIT"):
+                raise
+        else:
+            return
+
+
+async def _compare(pool: "Pool") -> tuple[int, list[str]]:
+    """Return how many lines of orders there are, and those that are not what the audit log says of their product at that time."""
+    sold = defaultdict(list)
+    for row in await pool.fetch(GET_SOLD):
+        sold[row["transaction"], row["product_id"]].append((row["product_name"], row["unit_price_minor"]))
+    known: dict[str, dict[str, Any]] = defaultdict(dict)
+    compared, disagreements = 0, []
+    for product_id, kind, number, after in await pool.fetch(GET_TOLD):
+        now = known[product_id]
+        if kind != "stock.changed":
+            now.update(json.loads(after))
+            continue
+        for line in sold.pop((number, product_id)):
+            compared += 1
+            if line != (now["name"], now["price_minor"]) or now.get("deleted_at"):
+                disagreements.append(f"sold {line}, and the product was {now}")
+    assert not sold
+    return compared, disagreements
