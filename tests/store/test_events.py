@@ -5,8 +5,10 @@ from uuid import uuid4
 import asyncpg
 
 from mercato_server.database.pool import Pool
+from mercato_server.domain.events import EventKind
+from mercato_server.domain.orders import OrderStatus
 from mercato_server.store import events
-from mercato_server.store.events import Event, News, Snapshot
+from mercato_server.store.events import Cursor, Event, News, Snapshot
 
 GET_VISIBLE = "SELECT pg_visible_in_snapshot($2::text::xid8, $1::text::pg_snapshot)"
 
@@ -36,9 +38,18 @@ async def test_news_names_the_transaction_that_a_later_snapshot_shows(pool: "Poo
     before = await events.seen(pool)
     subject = uuid4()
     async with pool.acquire() as conn, conn.transaction():
-        await events.append(conn, [Event("product.created", subject), Event("stock.changed", subject)])
+        await events.append(conn, [Event(EventKind.PRODUCT_CREATED, subject), Event(EventKind.STOCK_CHANGED, subject)])
         xid = int(await conn.fetchval("SELECT pg_current_xact_id()::text"))
     after, news = await events.news(pool, before, ["stock.changed"], 10)
     assert news == [News("stock.changed", str(subject), xid)]
     assert (Snapshot.parse(before.snapshot).shows(xid), Snapshot.parse(after.snapshot).shows(xid)) == (False, True)
     assert (await events.news(pool, after, ["stock.changed"], 10))[1] == []
+
+
+def test_each_state_of_an_order_has_its_kind_of_event() -> None:
+    assert {kind for kind in EventKind if kind.startswith("order.")} == {f"order.{status}" for status in OrderStatus}
+
+
+async def test_a_kind_of_a_later_release_is_read_as_it_is(pool: "Pool") -> None:
+    await pool.execute("INSERT INTO events (kind, subject_id) VALUES ('rocket.launched', uuidv7())")
+    assert [entry.kind for entry in await events.read(pool, Cursor(), 10)] == ["rocket.launched"]

@@ -12,6 +12,7 @@ from mercato_server.cache.epochs import LISTING, STOCK, Epochs, slot
 from mercato_server.config.settings import Batching
 from mercato_server.database.batching import Coalescer, Coalescers
 from mercato_server.database.pool import Changes
+from mercato_server.domain.events import EventKind
 from mercato_server.feed.listener import Listener
 from mercato_server.store.events import News, Snapshot
 
@@ -21,9 +22,9 @@ PAGE_MAX = 64 * 1024
 """Longest response that is kept: 20 products take 8 KB."""
 MISSES = Batching(batch_max=256, in_flight_max=2, beside_min=256)
 """One query for all that is missed while the one before runs."""
-LISTED = ("product.created", "product.updated", "product.deleted", "product.undeleted")
+LISTED = (EventKind.PRODUCT_CREATED, EventKind.PRODUCT_UPDATED, EventKind.PRODUCT_DELETED, EventKind.PRODUCT_UNDELETED)
 """Events that may change what a list holds; a change of stock does so only where a list is of what is in stock."""
-KINDS = (*LISTED, "stock.changed")
+KINDS = (*LISTED, EventKind.STOCK_CHANGED)
 """Events that change a product."""
 
 Products = Mapping[UUID, bytes]

@@ -11,8 +11,9 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 import structlog
 
 from mercato_server.database.pool import Pool, refusal, small_pool
+from mercato_server.domain.events import EventKind
 from mercato_server.store import events
-from mercato_server.store.events import Cursor, Event, News
+from mercato_server.store.events import Cursor, Entry, News
 
 log = structlog.get_logger(__name__)
 
@@ -24,12 +25,13 @@ FRESH_S = 0.25
 """How old what a listener has heard may be to rely on it: two polls and a half."""
 
 
-async def read(pool: "Pool", after: Cursor, *, follow: bool) -> AsyncIterator[tuple[Cursor, Event]]:
+async def read(pool: "Pool", after: Cursor, *, follow: bool) -> AsyncIterator[Entry]:
     """Give the events after a cursor, each once and in order; with `follow` go on for ever with what is to come."""
     while True:
         batch = await events.read(pool, after, BATCH)
-        for after, event in batch:  # noqa: PLR1704 - the cursor moves with the events
-            yield after, event
+        for entry in batch:
+            yield entry
+            after = entry.cursor
         if len(batch) < BATCH:
             if not follow:
                 return
@@ -59,7 +61,7 @@ class Listener:
         """How long ago the last poll began of which all has been passed on, infinite while there is none; any thread may ask."""
         return max(0.0, time.monotonic() - self._heard_until)  # the clock of the event loop, which may lag behind by some milliseconds
 
-    def subscribe(self, kinds: Collection[str], on_news: Callable[[Sequence[News]], None], on_gap: Callable[[], None]) -> None:
+    def subscribe(self, kinds: Collection[EventKind], on_news: Callable[[Sequence[News]], None], on_gap: Callable[[], None]) -> None:
         """Call `on_news` with all events of these kinds that one poll has brought; no two consumers name the same kind."""
         self._consumers.update(dict.fromkeys(kinds, on_news))
         self._on_gap.append(on_gap)
@@ -100,7 +102,7 @@ class Listener:
 async def print_events(database_url: str, *, follow: bool) -> None:
     """Write the feed to standard output, a JSON object a line; with `follow` until interrupted."""
     async with small_pool(database_url) as pool:
-        async for cursor, event in read(pool, Cursor(), follow=follow):
-            line = {"xid": cursor.xid, "id": cursor.id, "kind": event.kind, "subject_id": str(event.subject_id), **event.payload}
+        async for cursor, kind, subject_id, payload in read(pool, Cursor(), follow=follow):
+            line = {"xid": cursor.xid, "id": cursor.id, "kind": kind, "subject_id": str(subject_id), **payload}
             sys.stdout.write(json.dumps(line) + "\n")
             sys.stdout.flush()

@@ -7,6 +7,7 @@ import structlog
 from mercato_server.config.settings import Settings
 from mercato_server.database.pool import Pool, refusal, small_pool
 from mercato_server.domain.accounts import COMMAND_LINE
+from mercato_server.domain.events import EventKind
 from mercato_server.feed.listener import Listener
 from mercato_server.security.keys import WrongSecretError, generate, unseal
 from mercato_server.security.session_cache import Sessions
@@ -70,7 +71,7 @@ class KeyWatch:
         self._settings = settings
         self._known = known
         self._changed = asyncio.Event()
-        listener.subscribe(["keys.changed"], lambda _news: self._changed.set(), self._changed.set)
+        listener.subscribe([EventKind.KEYS_CHANGED], lambda _news: self._changed.set(), self._changed.set)
 
     async def keep(self) -> None:
         """Load the keys whenever they change, until cancelled; the previous keys stay in use until then."""

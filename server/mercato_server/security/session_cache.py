@@ -9,6 +9,7 @@ from mercato_server.config.settings import Batching
 from mercato_server.database.batching import Coalescer, Coalescers
 from mercato_server.database.pool import Changes, Pool
 from mercato_server.domain.accounts import Role
+from mercato_server.domain.events import EventKind
 from mercato_server.feed.listener import Listener
 from mercato_server.security.tokens import Identity, Keyring, Tokens
 from mercato_server.store import sessions
@@ -29,7 +30,7 @@ class Sessions:
         self.tokens = tokens
         self._listener = listener
         pool.on_commit(self._told)
-        listener.subscribe(["session.ended"], self._hear, self.forget)
+        listener.subscribe([EventKind.SESSION_ENDED], self._hear, self.forget)
         self._verified: LRUCache[str, Identity] = LRUCache(REMEMBERED)
         self._live: LRUCache[UUID, None] = LRUCache(REMEMBERED)
         self._heard = 0
@@ -57,7 +58,7 @@ class Sessions:
             self._live[identity.session_id] = None
 
     def _told(self, changes: Changes) -> None:
-        for session_id in changes.get("session.ended", ()):
+        for session_id in changes.get(EventKind.SESSION_ENDED, ()):
             self._end(session_id)
 
     def _hear(self, news: Sequence[News]) -> None:

@@ -8,6 +8,7 @@ from uuid import UUID
 from mercato_server.database.pool import Conn, Pool
 from mercato_server.database.transactions import retry_conflicts, transaction
 from mercato_server.domain.accounts import Actor
+from mercato_server.domain.events import EventKind
 from mercato_server.store import audit_log, events, inventory, words
 from mercato_server.store.events import Event
 
@@ -185,7 +186,7 @@ async def _categories(conn: "Conn", names: Collection[str], actor: Actor) -> dic
         found |= {row["name"]: row["id"] for row in await conn.fetch(LOCK_CATEGORIES, missing)}
         created = {row["name"]: row["id"] for row in await conn.fetch(ADD_CATEGORIES, [name for name in missing if name not in found])}
         if created:
-            await events.append(conn, [Event("category.created", id_) for id_ in created.values()])
+            await events.append(conn, [Event(EventKind.CATEGORY_CREATED, id_) for id_ in created.values()])
         for name, id_ in created.items():
             await audit_log.append(conn, actor, "category.created", id_, {}, {"name": name})
         found |= created

@@ -23,6 +23,7 @@ from mercato_server.domain.errors import (
     StockChanged,
     StockLimit,
 )
+from mercato_server.domain.events import EventKind
 from mercato_server.domain.paging import Page, Position
 from mercato_server.store import audit_log, events, inventory, words
 from mercato_server.store.events import Event, Snapshot
@@ -112,7 +113,7 @@ async def _create(conn: "Conn", draft: ProductDraft, actor: Actor) -> Product:
         raise _constraint(error, draft.category_id, draft.sku) from None
     await words.add(conn, [product.name])
     await inventory.open_levels(conn, {product.id: product.stock}, actor)
-    await events.append(conn, [Event("product.created", product.id)])
+    await events.append(conn, [Event(EventKind.PRODUCT_CREATED, product.id)])
     await audit_log.append(conn, actor, "product.created", product.id, {}, _fields(product))
     return product
 
@@ -150,7 +151,7 @@ async def _update(conn: "Conn", change: Update) -> Product:
     product = await _write(conn, wanted)
     if product.name != current.name:
         await words.add(conn, [product.name])
-    await events.append(conn, [Event("product.updated", product.id)])
+    await events.append(conn, [Event(EventKind.PRODUCT_UPDATED, product.id)])
     await audit_log.append(conn, change.actor, "product.updated", product.id, _fields(current), _fields(product))
     return product
 
@@ -166,7 +167,7 @@ async def _delete(conn: "Conn", product_id: UUID, etag: str | None, actor: Actor
     current = await _lock(conn, product_id)
     current.check_etag(etag)
     product = await _write(conn, current._replace(deleted_at=await conn.fetchval("SELECT now()")))
-    await events.append(conn, [Event("product.deleted", product_id)])
+    await events.append(conn, [Event(EventKind.PRODUCT_DELETED, product_id)])
     await audit_log.append(conn, actor, "product.deleted", product_id, _fields(current), _fields(product))
     return product
 
@@ -183,7 +184,7 @@ async def _undelete(conn: "Conn", product_id: UUID, actor: Actor) -> Product:
     if current.deleted_at is None:
         raise ProductNotDeleted("the product is on sale already")
     product = await _write(conn, current._replace(deleted_at=None))
-    await events.append(conn, [Event("product.undeleted", product_id)])
+    await events.append(conn, [Event(EventKind.PRODUCT_UNDELETED, product_id)])
     await audit_log.append(conn, actor, "product.undeleted", product_id, _fields(current), _fields(product))
     return product
 
@@ -225,7 +226,7 @@ async def _set_stock(conn: "Conn", current: Product, stock: int, reason: str, ac
         raise StockLimit(f"a product has at most {STOCK_MAX} units", metadata={"stock": str(current.stock)})
     now = await inventory.adjust(conn, {current.id: stock - current.stock}, actor, reason)
     product = current._replace(stock=stock, version=current.version + 1, updated_at=max(current.updated_at, now))
-    await events.append(conn, [Event("stock.changed", current.id, {"stock": stock})])
+    await events.append(conn, [Event(EventKind.STOCK_CHANGED, current.id, {"stock": stock})])
     await audit_log.append(conn, actor, "stock.changed", current.id, _fields(current), _fields(product))
     return product
 
@@ -301,7 +302,7 @@ async def _create_category(conn: "Conn", name: str, actor: Actor) -> Category:
         category = _category(await conn.fetchrow(INSERT_CATEGORY, name), _FIRST)
     except asyncpg.UniqueViolationError:
         raise CategoryTaken(name) from None
-    await events.append(conn, [Event("category.created", category.id)])
+    await events.append(conn, [Event(EventKind.CATEGORY_CREATED, category.id)])
     await audit_log.append(conn, actor, "category.created", category.id, {}, {"name": name})
     return category
 
@@ -320,7 +321,7 @@ async def _update_category(conn: "Conn", category_id: UUID, name: str, actor: Ac
         raise CategoryTaken(name) from None
     if row is None:
         raise CategoryNotFound(category_id)
-    await events.append(conn, [Event("category.updated", category_id)])
+    await events.append(conn, [Event(EventKind.CATEGORY_UPDATED, category_id)])
     await audit_log.append(conn, actor, "category.updated", category_id, {"name": row["old_name"]}, {"name": name})
     return _category(row, category_id)
 
@@ -338,7 +339,7 @@ async def _delete_category(conn: "Conn", category_id: UUID, actor: Actor) -> Cat
         category = _category(await conn.fetchrow(DELETE_CATEGORY, category_id), category_id)
     except asyncpg.ForeignKeyViolationError:
         raise CategoryInUse("products on sale belong to the category; move or delete them first") from None
-    await events.append(conn, [Event("category.deleted", category_id)])
+    await events.append(conn, [Event(EventKind.CATEGORY_DELETED, category_id)])
     await audit_log.append(conn, actor, "category.deleted", category_id, {"name": category.name}, {})
     return category
 

@@ -12,6 +12,7 @@ import asyncpg
 
 from mercato_server.database.pool import Conn, Pool
 from mercato_server.database.transactions import note
+from mercato_server.domain.events import EventKind
 
 APPEND_EVENTS = """
 INSERT INTO events (kind, subject_id, payload)
@@ -22,7 +23,7 @@ SELECT kind, subject_id, payload
 # Transactions commit in another order than they begin. All below the oldest one that still runs have ended, and none can come to be
 # there any more: a reader that stops at that line misses nothing, however late somebody commits.
 READ_EVENTS = """
-SELECT xid::text AS position, id, kind, subject_id, payload, created_at
+SELECT xid::text AS position, id, kind, subject_id, payload
   FROM events
  WHERE (xid, id) > ($1::text::xid8, $2::bigint) AND xid < pg_snapshot_xmin(pg_current_snapshot())
  ORDER BY xid, id
@@ -50,9 +51,9 @@ SELECT (pg_snapshot_xmin(pg_current_snapshot())::text::bigint - 1)::text AS xid,
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened: its kind (`order.placed`), what it happened to, and what a reader cannot look up later."""
+    """Something that happened: its kind, what it happened to, and what a reader cannot look up later."""
 
-    kind: str
+    kind: EventKind
     subject_id: UUID
     payload: Mapping[str, str | int] = field(default_factory=dict)
 
@@ -63,6 +64,15 @@ class Cursor:
 
     xid: int = 0
     id: int = 0
+
+
+class Entry(NamedTuple):
+    """An event as it is read: its place, and what happened; the kind may be one of a later release."""
+
+    cursor: Cursor
+    kind: str
+    subject_id: UUID
+    payload: Mapping[str, str | int]
 
 
 class News(NamedTuple):
@@ -115,9 +125,9 @@ async def append(conn: "Conn", events: Sequence[Event]) -> None:
     await conn.execute(APPEND_EVENTS, kinds, subjects, [json.dumps(dict(event.payload)) if event.payload else "{}" for event in events])
 
 
-async def read(pool: "Pool", after: Cursor, limit: int) -> list[tuple[Cursor, Event]]:
+async def read(pool: "Pool", after: Cursor, limit: int) -> list[Entry]:
     """Return the events that follow a cursor, oldest first; a reader that goes on after the last one misses none and sees none twice."""
-    return _events(await pool.fetch(READ_EVENTS, str(after.xid), after.id, limit))
+    return entries(await pool.fetch(READ_EVENTS, str(after.xid), after.id, limit))
 
 
 async def seen(pool: "Pool") -> Seen:
@@ -143,5 +153,6 @@ async def end(pool: "Pool") -> Cursor:
     return Cursor(int(row["xid"]), row["id"]) if row else Cursor()
 
 
-def _events(rows: Sequence[asyncpg.Record]) -> list[tuple[Cursor, Event]]:
-    return [(Cursor(int(xid), id_), Event(kind, subject_id, json.loads(payload))) for xid, id_, kind, subject_id, payload, _ in rows]
+def entries(rows: Sequence[asyncpg.Record]) -> list[Entry]:
+    """Return what rows of position, id, kind, subject and payload say."""
+    return [Entry(Cursor(int(xid), id_), kind, subject_id, json.loads(payload)) for xid, id_, kind, subject_id, payload in rows]

@@ -12,6 +12,7 @@ from mercato_server.database.transactions import note, patience, retry_conflicts
 from mercato_server.domain.accounts import Actor, ActorKind
 from mercato_server.domain.carts import CartLine, price_cart
 from mercato_server.domain.errors import IdempotencyKeyReused, MercatoError, OrderNotFound, OutOfStock
+from mercato_server.domain.events import EventKind
 from mercato_server.domain.orders import Basket, Order, OrderLine, OrderStatus, OrderTransition, Terms, allocate, check_transition
 from mercato_server.domain.pricing import price
 from mercato_server.store import audit_log, events, idempotency, inventory, order_lists, sessions
@@ -196,8 +197,8 @@ async def _place(
     )
     failpoints.hit("checkout: placed")
     orders = {account_id: _order(order_id, account_id, carts[account_id], currency, now) for order_id, account_id, now in rows}
-    note(conn, "order.placed", [order_id for order_id, _, _ in rows])
-    note(conn, "stock.changed", {line.product_id for order in orders.values() for line in order.lines})
+    note(conn, EventKind.ORDER_PLACED, [order_id for order_id, _, _ in rows])
+    note(conn, EventKind.STOCK_CHANGED, {line.product_id for order in orders.values() for line in order.lines})
     return {buyer: orders[buyer.account_id] for buyer in placed if buyer.account_id in orders}
 
 
@@ -257,10 +258,10 @@ async def _change(conn: "Conn", change: Change) -> Order:
     action = f"order.{change.status}"
     await conn.execute(SET_STATUS, change.order_id, change.status)
     await conn.execute(INSERT_HISTORY, change.order_id, row["version"] + 1, change.status, actor.kind, actor.id, change.reason)
-    happened = [Event(action, change.order_id, {"account_id": str(row["account_id"])})]
+    happened = [Event(EventKind(action), change.order_id, {"account_id": str(row["account_id"])})]
     if change.status is OrderStatus.CANCELLED:
         restocked = await inventory.restock(conn, change.order_id, actor)
-        happened += [Event("stock.changed", product_id) for product_id in restocked]
+        happened += [Event(EventKind.STOCK_CHANGED, product_id) for product_id in restocked]
     await events.append(conn, happened)
     if not is_owners:
         await audit_log.append(conn, actor, action, change.order_id, {"status": row["status"]}, {"status": change.status})

@@ -11,6 +11,7 @@ from mercato_server.database.pool import Conn, Pool
 from mercato_server.database.transactions import connection, retry_conflicts, transaction
 from mercato_server.domain.accounts import Device, Role, Session, SessionEnd
 from mercato_server.domain.errors import MercatoError, RefreshTokenInvalid, SessionNotFound, TokenInvalid
+from mercato_server.domain.events import EventKind
 from mercato_server.store import events
 from mercato_server.store.events import Event
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
@@ -168,7 +169,7 @@ async def _end(conn: "Conn", session_id: UUID, account_id: UUID, reason: Session
     row = await conn.fetchrow(END_SESSION, session_id, account_id, reason)
     if row is None:
         return None
-    await events.append(conn, [Event("session.ended", session_id)])
+    await events.append(conn, [Event(EventKind.SESSION_ENDED, session_id)])
     return _session(row)
 
 
@@ -182,7 +183,7 @@ async def end_all(pool: "Pool", account_id: UUID) -> int:
 async def end_others(conn: "Conn", account_id: UUID, reason: SessionEnd, keep: UUID | None = None) -> int:
     """End the sessions of an account but one, in the caller's transaction; return how many there were."""
     ended = [row["id"] for row in await conn.fetch(END_SESSIONS, account_id, reason, keep)]
-    await events.append(conn, [Event("session.ended", session_id) for session_id in ended])
+    await events.append(conn, [Event(EventKind.SESSION_ENDED, session_id) for session_id in ended])
     return len(ended)
 
 

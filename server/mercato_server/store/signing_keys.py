@@ -8,6 +8,7 @@ from uuid import UUID
 from mercato_server.database.pool import Conn, Pool
 from mercato_server.database.transactions import retry_conflicts, transaction
 from mercato_server.domain.accounts import Actor
+from mercato_server.domain.events import EventKind
 from mercato_server.domain.signing_keys import SealedKey
 from mercato_server.store import audit_log, events
 from mercato_server.store.events import Event
@@ -84,7 +85,7 @@ async def rotate(pool: "Pool", following: SealedKey, actor: Actor) -> None:
             raise NextKeyTooNewError
         await conn.execute(DELETE_RETIRED)
         await _insert(conn, [StoredKey(following, KeyState.NEXT)])
-        await events.append(conn, [Event("keys.changed", NOTHING)])
+        await events.append(conn, [Event(EventKind.KEYS_CHANGED, NOTHING)])
         await audit_log.append(conn, actor, "keys.rotated", None, {"kid": old}, {"kid": new})
 
 
@@ -95,7 +96,7 @@ async def replace(pool: "Pool", current: SealedKey, following: SealedKey, actor:
         await conn.execute(LOCK_KEYS)
         dropped = {row["state"]: row["kid"] for row in await conn.fetch(DELETE_KEYS)}
         await _insert(conn, [StoredKey(current, KeyState.CURRENT), StoredKey(following, KeyState.NEXT)])
-        await events.append(conn, [Event("keys.changed", NOTHING)])
+        await events.append(conn, [Event(EventKind.KEYS_CHANGED, NOTHING)])
         await audit_log.append(conn, actor, "keys.discarded", None, {"kid": dropped.get(KeyState.CURRENT)}, {"kid": current.kid})
 
 
