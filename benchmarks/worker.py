@@ -36,7 +36,7 @@ async def _serve(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     async with running(settings) as (worker, _):
         collect_rarely()
-        worker.server.add_generic_rpc_handlers((_empty(),))  # grpc.aio looks handlers up at each call, so this is not too late
+        worker.parts.server.add_generic_rpc_handlers((_empty(),))  # grpc.aio looks handlers up at each call, so this is not too late
         await stopping.wait()
 
 

@@ -11,7 +11,7 @@ from google.protobuf.message_factory import GetMessageClass
 from google.rpc.error_details_pb2 import ErrorInfo
 
 from mercato.v1.catalog_pb2 import Category, CreateCategoryRequest, DeleteProductRequest, ListProductsRequest
-from mercato_server.worker import SERVICES
+from mercato_server.composition import SERVICES
 from support.shop import PASSWORD, Person, Refusal, refusal
 from support.two_workers import Stage
 

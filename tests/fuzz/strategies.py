@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from fuzz.calls import Call
 from mercato.v1 import policy_pb2
-from mercato_server.worker import SERVICES
+from mercato_server.composition import SERVICES
 from support.shop import PASSWORD
 
 Field = FieldDescriptor

@@ -7,11 +7,12 @@ import asyncpg
 import pytest
 
 from dump_schema import SCHEMA, dump
+from mercato_server.composition import StartupError
 from mercato_server.config.environment import ConfigError
 from mercato_server.config.settings import Settings
 from mercato_server.database import migrations
 from mercato_server.database.pool import Pool
-from mercato_server.worker import StartupError, running
+from mercato_server.worker import running
 
 
 def write(directory: Path, name: str, sql: str) -> Path:

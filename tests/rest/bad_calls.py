@@ -7,7 +7,7 @@ from google.protobuf.json_format import ParseDict
 from google.protobuf.message_factory import GetMessageClass
 from grpc import StatusCode
 
-from mercato_server.worker import SERVICES
+from mercato_server.composition import SERVICES
 from rest.bad_requests import ABSENT, LONG
 from support.mercato_up import PASSWORD
 

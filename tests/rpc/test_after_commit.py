@@ -24,7 +24,7 @@ async def test_listeners_are_told_what_an_rpc_appends_to_the_feed_once(settings:
         world = await new_world(shop)
         caller, last = world.person(case.caller), await pool.fetchval(LAST)
         told: list[Changes] = []
-        worker._pool.on_commit(told.append)
+        worker.parts.pool.on_commit(told.append)
         if case.refused:
             await refusal(call(shop, case.refused(world), caller, "refused"))
         assert told == []

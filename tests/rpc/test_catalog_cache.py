@@ -26,9 +26,10 @@ from mercato.v1.catalog_pb2 import (
     UpdateProductRequest,
 )
 from mercato.v1.order_pb2 import CancelOrderRequest
+from mercato_server.composition import StartupError
 from mercato_server.config.settings import Settings
 from mercato_server.database.pool import Pool
-from mercato_server.worker import StartupError, running
+from mercato_server.worker import running
 from support.feed_outage import unheard
 from support.patience import Within, until
 from support.shop import SOON_S, Person, Shop, open_worker, refusal, worker
@@ -93,7 +94,7 @@ async def test_what_was_read_after_a_change_outlives_the_news_of_it(settings: Se
             read = [await get(shop, ball), *[await shop.catalog.ListProducts(request) for request in requests]]
             answered = asyncio.get_running_loop().time()
             async with locked(database, "products"):
-                await until(lambda: worker._listener._heard_until > answered)  # noqa: B023 - a poll that began after these answers has ended
+                await until(lambda: worker.parts.listener._heard_until > answered)  # noqa: B023 - a poll that began after these answers has ended
                 assert await from_memory(lambda: get(shop, ball, AT_ONCE_S)) == read[0]
                 for request, page in zip(requests, read[1:], strict=True):
                     assert await from_memory(lambda wanted=request: shop.catalog.ListProducts(wanted, timeout=AT_ONCE_S)) == page  # type: ignore[misc]
@@ -231,9 +232,9 @@ async def test_a_worker_forgets_all_when_the_ids_of_transactions_may_have_begun_
         ball = await shop.product(await shop.person(admin=True))
         await get(shop, ball)
         await shop.catalog.ListProducts(ListProductsRequest())
-        assert worker._cache.sizes == (1, 1)
+        assert worker.parts.cache.sizes == (1, 1)
         await pool.execute("SELECT pg_stat_reset_shared('bgwriter')")  # as a crash does
-        await until(lambda: worker._cache.sizes == (0, 0))
+        await until(lambda: worker.parts.cache.sizes == (0, 0))
         assert await get(shop, ball) == ball
 
 

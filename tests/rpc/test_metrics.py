@@ -9,9 +9,10 @@ from dataclasses import replace
 import pytest
 
 from mercato.v1.catalog_pb2 import BatchGetProductsRequest, ListProductsRequest
+from mercato_server.composition import StartupError
 from mercato_server.config.settings import Limits, Settings
 from mercato_server.database.pool import Pool
-from mercato_server.worker import StartupError, running
+from mercato_server.worker import running
 from rpc.test_catalog_cache import locked
 from support import patience
 from support.scrape import Samples, scrape
@@ -19,6 +20,7 @@ from support.shop import Shop, worker
 
 HIT, MISSED, KEPT = "mercato_catalog_cache_hits_total", "mercato_catalog_cache_misses_total", "mercato_catalog_cache_entries"
 AGE = "mercato_change_feed_age_seconds"
+DIED = "mercato_task_failures_total feed listener"
 
 
 @pytest.fixture
@@ -79,9 +81,10 @@ async def test_reads_of_the_catalog_are_counted_as_hits_or_misses_and_what_is_ke
 
 async def test_the_age_of_the_feed_is_small_unless_it_cannot_be_heard(shop: Shop, port: int, database: str) -> None:
     await until(port, lambda at: at[AGE] < 0.25)
+    assert (await samples(port))[DIED] == 0
     async with locked(database, "events"):
         await until(port, lambda at: at[AGE] > 0.25)
-        await until(port, lambda at: at[AGE] == math.inf)
+        await until(port, lambda at: at[AGE] == math.inf and at[DIED] >= 1)
     await until(port, lambda at: at[AGE] < 0.25)
 
 

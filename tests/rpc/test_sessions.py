@@ -12,6 +12,7 @@ from google.rpc.error_details_pb2 import RetryInfo
 from grpc import StatusCode
 
 from mercato.v1 import auth_pb2, cart_pb2, order_pb2, user_pb2
+from mercato_server.composition import StartupError
 from mercato_server.config.settings import Settings
 from mercato_server.database.pool import Pool
 from mercato_server.handlers.cart import CartHandler
@@ -20,7 +21,7 @@ from mercato_server.security import keyrings
 from mercato_server.security.keyrings import KeysError
 from mercato_server.store import login_attempts, sessions
 from mercato_server.store.sweeps import sweep
-from mercato_server.worker import StartupError, running
+from mercato_server.worker import running
 from support.feed_outage import unheard
 from support.patience import Within, until
 from support.shop import PASSWORD, SOON_S, Person, Shop, refusal

@@ -1,6 +1,5 @@
 """How many statements each RPC sends, and that it is as many for a full cart, a full page or a long order as for one line."""
 
-import asyncio
 import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -29,10 +28,11 @@ from mercato.v1.order_pb2 import (
     ListOrdersRequest,
 )
 from mercato.v1.user_pb2 import GetMeRequest, ListUsersRequest
+from mercato_server.composition import SERVICES
 from mercato_server.config.settings import Settings
 from mercato_server.database.pool import Pool
 from mercato_server.domain.carts import LINES_MAX
-from mercato_server.worker import SERVICES, running
+from mercato_server.worker import running
 from support.example_requests import EXAMPLE_REQUESTS, ShopSubjects
 from support.one_time_tokens import issue
 from support.shop import Person, Shop
@@ -165,11 +165,9 @@ async def counted(settings: Settings, pool: "Pool") -> AsyncIterator[tuple[Shop,
     """
     sent: list[str] = []
     async with running(replace(settings, pool_size=1)) as (worker, [port]), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
-        for task in worker._background:
-            task.cancel()
-        await asyncio.wait(worker._background)
-        worker._listener._heard_until = math.inf
-        async with worker._pool.acquire() as conn:
+        await worker.parts.supervisor.stop()
+        worker.parts.listener._heard_until = math.inf
+        async with worker.parts.pool.acquire() as conn:
             await conn.prepare(ARRAYS)
             conn.add_query_logger(lambda query: sent.append(query.query))
         yield Shop(channel, pool), sent

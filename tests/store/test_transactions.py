@@ -14,9 +14,10 @@ from mercato_server.database import transactions
 from mercato_server.database.pool import Changes, Conn, Connection, Pool
 from mercato_server.database.transactions import OutcomeUnknown, deadline, note, retry_conflicts, transaction
 from mercato_server.domain.errors import DatabaseUnavailable, DeadlineExceeded
+from mercato_server.domain.events import EventKind
 from mercato_server.feed import listener as feed
 from mercato_server.store import events
-from mercato_server.store.events import Cursor
+from mercato_server.store.events import Cursor, Event
 from support.patience import Within, until
 
 ADD = "INSERT INTO categories (name) VALUES ($1)"
@@ -183,7 +184,7 @@ async def test_listeners_are_told_of_all_changes_at_once_after_commit_and_before
         pool.on_commit(lambda changes, name=name: happened.append((name, changes)))  # type: ignore[misc] # a default of ours
     ball, bike, order = uuid4(), uuid4(), uuid4()
     async with transaction(pool) as conn:
-        await events.append(conn, [Event("stock.changed", ball), Event("order.placed", order)])
+        await events.append(conn, [Event(EventKind.STOCK_CHANGED, ball), Event(EventKind.ORDER_PLACED, order)])
         note(conn, "stock.changed", [ball, bike])
         happened.append("the block")
     happened.append("the end")
@@ -249,7 +250,7 @@ async def test_a_use_case_that_is_run_again_tells_only_what_its_last_run_did(
     async def sell() -> None:
         async with transaction(pool) as conn:
             subjects.append(uuid4())
-            await events.append(conn, [Event("stock.changed", subjects[-1])])
+            await events.append(conn, [Event(EventKind.STOCK_CHANGED, subjects[-1])])
             if len(subjects) < 3:
                 raise error
 

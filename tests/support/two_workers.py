@@ -14,10 +14,11 @@ from google.protobuf.message import Message
 from mercato.v1.cart_pb2 import Cart, GetCartRequest
 from mercato.v1.catalog_pb2 import ListProductsRequest, Product
 from mercato.v1.order_pb2 import ListAllOrdersRequest, ListOrdersRequest, Order
+from mercato_server.composition import SERVICES
 from mercato_server.config.settings import Settings
 from mercato_server.database.pool import Conn, small_pool
 from mercato_server.store.verify import verify
-from mercato_server.worker import SERVICES, running
+from mercato_server.worker import running
 from support.model import Model
 from support.model_records import Answer, Call, predictable
 from support.shop import Person, Shop, refusal

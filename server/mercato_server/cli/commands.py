@@ -312,14 +312,16 @@ def _is_told(error: Exception) -> bool:
     """Tell whether the message of an error says what to do. The imports are here because they would slow down every command."""
     import asyncpg
 
+    from mercato_server.background.supervisor import FatalError
     from mercato_server.cli.products_csv import CsvError
     from mercato_server.cli.verify import AuditError
+    from mercato_server.composition import StartupError
     from mercato_server.database.migrations import SchemaError
     from mercato_server.embedded.processes import EmbeddedError
     from mercato_server.security.keyrings import KeysError
-    from mercato_server.worker import StartupError
 
-    return isinstance(error, (StartupError, AuditError, CsvError, KeysError, SchemaError, EmbeddedError, asyncpg.PostgresError, OSError))
+    told = (StartupError, FatalError, AuditError, CsvError, KeysError, SchemaError, EmbeddedError, asyncpg.PostgresError, OSError)
+    return isinstance(error, told)
 
 
 def _fail(error: Exception) -> int:

@@ -58,8 +58,16 @@ class Limits:
     """Lease of a mail by the worker that sends it; longer than sending can take."""
     mail_retry_max_s: float = 60.0
     """Longest pause before the next try to send a mail."""
-    mail_connections: int = 2
-    """Database connections of a worker for mail only, beside its pool."""
+    background_connections: int = 2
+    """Database connections of a worker beside its pool, for jobs and consumers of the change feed."""
+    task_pause_s: float = 0.1
+    """Pause before a background task that died is started again; it doubles with each failure in a row."""
+    task_pause_max_s: float = 30.0
+    """Longest of these pauses."""
+    task_away_pause_s: float = 1.0
+    """Longest of these pauses while the database cannot be reached."""
+    task_steady_s: float = 60.0
+    """A failure after this running time is not one in a row."""
     statement_timeout_s: float = 10.0
     lock_timeout_s: float = 4.0
     idle_in_transaction_timeout_s: float = 10.0

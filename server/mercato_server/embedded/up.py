@@ -251,7 +251,7 @@ class Shop:
 
     def _require_enough_connections(self, settings: Settings) -> None:
         most = int(SETTINGS["max_connections"])
-        each = settings.pool_size + settings.limits.mail_connections
+        each = settings.pool_size + settings.limits.background_connections
         if (self._count + 1) * each + SPARE_CONNECTIONS > most:
             raise EmbeddedError(
                 f"{self._count} workers, and one more while they are replaced, with {each} connections each "

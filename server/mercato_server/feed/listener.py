@@ -8,14 +8,10 @@ import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 
-import structlog
-
-from mercato_server.database.pool import Pool, refusal, small_pool
+from mercato_server.database.pool import Pool, small_pool
 from mercato_server.domain.events import EventKind
 from mercato_server.store import events
 from mercato_server.store.events import Cursor, Entry, News
-
-log = structlog.get_logger(__name__)
 
 POLL_S = 0.1
 BATCH = 1_000
@@ -67,13 +63,12 @@ class Listener:
         self._on_gap.append(on_gap)
 
     async def listen(self) -> None:
-        """Go on until cancelled."""
+        """Go on until cancelled, or until the feed cannot be read."""
         while True:
             try:
                 await self._follow()
-            except Exception as error:
-                log.warning("the change feed cannot be read", exc_info=None if refusal(error) else error, error=repr(error))
-            self._heard_until = -math.inf
+            finally:
+                self._heard_until = -math.inf
             await asyncio.sleep(POLL_S)
 
     async def _follow(self) -> None:

@@ -76,7 +76,7 @@ class Delivery:
 
     async def start(self) -> None:
         """Connect, note where the feed is, and begin; orders that come after this have their mails."""
-        self._pool = await create_pool(replace(self._settings, pool_size=self._limits.mail_connections))
+        self._pool = await create_pool(replace(self._settings, pool_size=self._limits.background_connections))
         await order_mails.open_cursor(self._pool)
         work = (self._keep(self._run_jobs, "mail is not sent"), self._keep(self._follow_orders, "orders are not turned into mail"))
         self._work = [asyncio.create_task(each) for each in work]

@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry, ProcessCollector, start_http_se
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from mercato_server.background.supervisor import Supervisor
 from mercato_server.cache.catalog_cache import CatalogCache
 from mercato_server.database.batching import Coalescers
 from mercato_server.feed.listener import Listener
@@ -18,10 +19,11 @@ class WorkerMetrics(Collector):
     They are plain numbers that only its event loop writes, so another thread may read them at any moment.
     """
 
-    def __init__(self, cache: CatalogCache, listener: Listener, coalescers: Coalescers) -> None:
+    def __init__(self, cache: CatalogCache, listener: Listener, coalescers: Coalescers, supervisor: Supervisor) -> None:
         self._cache = cache
         self._listener = listener
         self._coalescers = coalescers
+        self._supervisor = supervisor
 
     def collect(self) -> Iterator[Metric]:
         """Give the counts as they are now."""
@@ -32,6 +34,7 @@ class WorkerMetrics(Collector):
             value=self._listener.age_s,
         )
         yield from self._of_batches()
+        yield self._of_tasks()
 
     def _of_cache(self) -> Iterator[Metric]:
         hits = CounterMetricFamily("mercato_catalog_cache_hits", "Products and first pages that were found in memory.", labels=["kind"])
@@ -51,6 +54,12 @@ class WorkerMetrics(Collector):
             batches.add_metric([kind], coalescer.batches)
             calls.add_metric([kind], coalescer.calls)
         yield from (batches, calls)
+
+    def _of_tasks(self) -> Metric:
+        failures = CounterMetricFamily("mercato_task_failures", "How often a background task has died.", labels=["task"])
+        for name, count in self._supervisor.failures.items():
+            failures.add_metric([name], count)
+        return failures
 
 
 def start(address: tuple[str, int], metrics: WorkerMetrics) -> WSGIServer:

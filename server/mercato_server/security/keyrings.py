@@ -5,7 +5,7 @@ import asyncio
 import structlog
 
 from mercato_server.config.settings import Settings
-from mercato_server.database.pool import Pool, refusal, small_pool
+from mercato_server.database.pool import Pool, small_pool
 from mercato_server.domain.accounts import COMMAND_LINE
 from mercato_server.domain.events import EventKind
 from mercato_server.feed.listener import Listener
@@ -74,17 +74,23 @@ class KeyWatch:
         listener.subscribe([EventKind.KEYS_CHANGED], lambda _news: self._changed.set(), self._changed.set)
 
     async def keep(self) -> None:
-        """Load the keys whenever they change, until cancelled; the previous keys stay in use until then."""
+        """Load the keys whenever they change, until cancelled or until loading fails; the previous keys stay in use until then."""
         while True:
             await self._changed.wait()
             self._changed.clear()
             try:
                 keyring = await load(self._pool, self._settings)
-            except Exception as error:
-                told = refusal(error) or isinstance(error, WrongSecretError)
-                log.warning("cannot load the keys that sign tokens", exc_info=None if told else error, error=repr(error))
+            except WrongSecretError as error:
+                log.warning("cannot use the keys that sign tokens", error=repr(error))
                 self._changed.set()
                 await asyncio.sleep(RETRY_S)
+            except Exception:
+                self._changed.set()  # so that it is tried again
+                raise
             else:
-                if keyring.verifying.keys() != self._known.tokens.keyring.verifying.keys() or keyring.kid != self._known.tokens.keyring.kid:
-                    self._known.use(keyring)
+                self._use(keyring)
+
+    def _use(self, keyring: Keyring) -> None:
+        known = self._known.tokens.keyring
+        if keyring.verifying.keys() != known.verifying.keys() or keyring.kid != known.kid:
+            self._known.use(keyring)

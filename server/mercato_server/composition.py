@@ -1,0 +1,140 @@
+"""What a worker is made of: one gRPC server with its handlers, over one pool, and what runs beside the calls."""
+
+import functools
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection, reflection_pb2
+
+from mercato.rpcs import services
+from mercato_server.background.supervisor import Supervisor
+from mercato_server.background.sweeper import keep_sweeping
+from mercato_server.cache.catalog_cache import CatalogCache
+from mercato_server.cache.epochs import Epochs, share
+from mercato_server.config.settings import Batching, Settings
+from mercato_server.database import migrations
+from mercato_server.database.batching import Coalescers
+from mercato_server.database.pool import Pool
+from mercato_server.domain.paging import PageTokens
+from mercato_server.feed.listener import Listener
+from mercato_server.handlers.audit import AuditHandler
+from mercato_server.handlers.auth import AuthHandler
+from mercato_server.handlers.cart import CartHandler
+from mercato_server.handlers.catalog import CatalogHandler, serialized
+from mercato_server.handlers.idempotency import Idempotency
+from mercato_server.handlers.order import OrderHandler
+from mercato_server.handlers.pages import Pager
+from mercato_server.handlers.users import UserHandler
+from mercato_server.mail.delivery import Delivery
+from mercato_server.rpc.authentication import authenticate
+from mercato_server.rpc.calls import Arrivals, CallsInFlight
+from mercato_server.rpc.deadlines import keep_deadlines
+from mercato_server.rpc.errors import map_errors
+from mercato_server.rpc.pipeline import service_handler
+from mercato_server.security import keyrings
+from mercato_server.security.hash_pool import PasswordHasher
+from mercato_server.security.session_cache import Sessions
+from mercato_server.security.tokens import Keyring, Tokens
+
+SERVICES = tuple(services())
+REFLECTION = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection")
+
+
+class StartupError(Exception):
+    """The worker cannot start; the message says what to do."""
+
+
+class Parts:
+    """The parts of a worker, put together; nothing runs yet."""
+
+    def __init__(self, settings: Settings, pool: "Pool", keyring: Keyring) -> None:
+        self.settings = settings
+        self.pool = pool
+        self.health = health.aio.HealthServicer()
+        self.arrivals = Arrivals()
+        self.calls = CallsInFlight(settings.limits)
+        self.passwords = PasswordHasher(settings.hashing, settings.limits)
+        self.listener = Listener(pool)
+        self.supervisor = Supervisor(settings.limits, self._require_schema)
+        # Batches of one need as many under way as there are connections, or the others would idle.
+        alone = Batching(batch_max=1, in_flight_max=settings.pool_size, beside_min=1)
+        self._batching = Batching(batch_max=settings.batch_max) if settings.batch_max > 1 else alone
+        tokens = Tokens(keyring, settings.access_token_expire_minutes * 60)
+        self._sessions = Sessions(pool, tokens, self.listener, self._batching)
+        self.delivery = Delivery(settings) if settings.mail.delivers else None
+        self._key_watch = keyrings.KeyWatch(pool, settings, self._sessions, self.listener)
+        load = functools.partial(serialized, pool, settings.currency)
+        self.cache = CatalogCache(
+            load, self.listener, _epochs(settings), products_max=settings.cached_products, pages_max=settings.limits.cached_pages
+        )
+        pool.on_commit(self.cache.tell)
+        self._handlers = self._make_handlers(pool)
+        self.server = self._make_server()
+
+    @property
+    def coalescers(self) -> Coalescers:
+        """The coalescers of all parts, by the kind of call."""
+        parts = (self.cache, self._sessions, *self._handlers.values())
+        return {kind: each for part in parts for kind, each in getattr(part, "coalescers", {}).items()}
+
+    def start_tasks(self) -> None:
+        """Begin what runs as long as the worker does."""
+        self.supervisor.start("feed listener", self.listener.listen)
+        self.supervisor.start("key watch", self._key_watch.keep)
+        self.supervisor.start("sweeps", functools.partial(keep_sweeping, self.pool))
+
+    def _make_handlers(self, pool: "Pool") -> dict[str, object]:
+        """Return the handler of each service, by its name."""
+        settings, cache = self.settings, self.cache
+        pager = Pager(PageTokens(settings.secret_key), settings.limits)
+        idempotency = Idempotency(settings.secret_key)
+        return {
+            "AuthService": AuthHandler(pool, self._sessions, self.passwords, idempotency, settings),
+            "UserService": UserHandler(pool, pager, idempotency),
+            "AuditService": AuditHandler(pool, pager),
+            "CatalogService": CatalogHandler(pool, pager, idempotency, settings.limits, settings.currency, cache),
+            "CartService": CartHandler(pool, idempotency, settings.currency, self._batching),
+            "OrderService": OrderHandler(pool, pager, idempotency, settings.currency, self._batching),
+        }
+
+    def _make_server(self) -> grpc.aio.Server:
+        """Return a server of all services, of health and of reflection."""
+        limits = self.settings.limits
+        server = grpc.aio.server(
+            options=(
+                ("grpc.so_reuseport", 0),  # so that a second worker on the same address fails instead of taking half the calls
+                ("grpc.max_receive_message_length", limits.request_bytes),
+                ("grpc.max_send_message_length", limits.response_bytes),
+                ("grpc.max_metadata_size", 32 * 1024),
+            )
+        )
+        layers = (self.calls.layer, map_errors, keep_deadlines(limits), authenticate(self._sessions))
+        server.add_generic_rpc_handlers([self.arrivals])
+        server.add_generic_rpc_handlers([service_handler(service, self._handlers[service.name], layers) for service in SERVICES])
+        health_pb2_grpc.add_HealthServicer_to_server(self.health, server)
+        _add_reflection(server)
+        return server
+
+    async def _require_schema(self) -> None:
+        async with self.pool.acquire() as conn:
+            await migrations.require(conn)
+
+
+def _epochs(settings: Settings) -> Epochs:
+    try:
+        return Epochs(share(settings.shared_memory) if settings.shared_memory else None)
+    except OSError as error:
+        raise StartupError(f"cannot use the file of MERCATO_SHARED_MEMORY: {error}") from None
+
+
+def _add_reflection(server: grpc.aio.Server) -> None:
+    """Serve reflection under both names: the package ships v1alpha, newer clients ask for v1, and the messages are the same."""
+    names = [service.full_name for service in SERVICES]
+    servicer = reflection.aio.ReflectionServicer((*names, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, *REFLECTION))
+    method = grpc.stream_stream_rpc_method_handler(
+        servicer.ServerReflectionInfo,
+        request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
+        response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
+    )
+    for name in REFLECTION:
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, {"ServerReflectionInfo": method}),))
