@@ -309,12 +309,14 @@ CREATE TABLE mails (
     leased_until timestamptz,    -- until then one worker is sending it, and no other may
     sent_at      timestamptz,
     failure      text,           -- why it will not be sent; its job is held
+    dropped_at   timestamptz,    -- when it turned out that it is not needed, and will not be sent
     CHECK ((order_id IS NOT NULL) = (template IN ('order_placed', 'order_cancelled')))
 );
 
 CREATE UNIQUE INDEX mails_once_per_order ON mails (order_id, template) WHERE order_id IS NOT NULL;
 CREATE INDEX mails_resets ON mails (address, id) WHERE template = 'reset_password';
 CREATE INDEX mails_by_age ON mails (created_at);
+CREATE INDEX mails_due ON mails (created_at) WHERE sent_at IS NULL AND failure IS NULL AND dropped_at IS NULL;
 
 -- When mail was last asked for an address; bounds how much anybody can have sent there.
 CREATE TABLE mail_allowances (

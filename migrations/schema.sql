@@ -104,6 +104,7 @@ CREATE TABLE public.mails (
     leased_until timestamp with time zone,
     sent_at timestamp with time zone,
     failure text,
+    dropped_at timestamp with time zone,
     CONSTRAINT mails_check CHECK (((order_id IS NOT NULL) = (template = ANY (ARRAY['order_placed'::text, 'order_cancelled'::text])))),
     CONSTRAINT mails_template_check CHECK ((template = ANY (ARRAY['verify_email'::text, 'reset_password'::text, 'order_placed'::text, 'order_cancelled'::text])))
 );
@@ -463,6 +464,8 @@ CREATE INDEX login_attempts_by_age ON public.login_attempts USING btree (blocked
 CREATE INDEX mail_allowances_by_age ON public.mail_allowances USING btree (last_at);
 
 CREATE INDEX mails_by_age ON public.mails USING btree (created_at);
+
+CREATE INDEX mails_due ON public.mails USING btree (created_at) WHERE ((sent_at IS NULL) AND (failure IS NULL) AND (dropped_at IS NULL));
 
 CREATE UNIQUE INDEX mails_once_per_order ON public.mails USING btree (order_id, template) WHERE (order_id IS NOT NULL);
 

@@ -25,7 +25,9 @@ from mercato_server.handlers.idempotency import Idempotency
 from mercato_server.handlers.order import OrderHandler
 from mercato_server.handlers.pages import Pager
 from mercato_server.handlers.users import UserHandler
+from mercato_server.jobs.runner import Runner
 from mercato_server.mail.delivery import Delivery
+from mercato_server.mail.orders import follow_orders
 from mercato_server.rpc.authentication import authenticate
 from mercato_server.rpc.calls import Arrivals, CallsInFlight
 from mercato_server.rpc.deadlines import keep_deadlines
@@ -35,6 +37,7 @@ from mercato_server.security import keyrings
 from mercato_server.security.hash_pool import PasswordHasher
 from mercato_server.security.session_cache import Sessions
 from mercato_server.security.tokens import Keyring, Tokens
+from mercato_server.store import order_mails
 
 SERVICES = tuple(services())
 REFLECTION = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection")
@@ -47,7 +50,15 @@ class StartupError(Exception):
 class Parts:
     """The parts of a worker, put together; nothing runs yet."""
 
-    def __init__(self, settings: Settings, pool: "Pool", keyring: Keyring) -> None:
+    def __init__(self, settings: Settings, pool: "Pool", background: "Pool | None", keyring: Keyring) -> None:
+        """Put them together.
+
+        Args:
+            settings: those of the worker.
+            pool: for calls, and for what keeps their answers right.
+            background: for jobs and consumers of the change feed; None if this worker has none.
+            keyring: what signs tokens.
+        """
         self.settings = settings
         self.pool = pool
         self.health = health.aio.HealthServicer()
@@ -61,7 +72,7 @@ class Parts:
         self._batching = Batching(batch_max=settings.batch_max) if settings.batch_max > 1 else alone
         tokens = Tokens(keyring, settings.access_token_expire_minutes * 60)
         self._sessions = Sessions(pool, tokens, self.listener, self._batching)
-        self.delivery = Delivery(settings) if settings.mail.delivers else None
+        self._background = background
         self._key_watch = keyrings.KeyWatch(pool, settings, self._sessions, self.listener)
         load = functools.partial(serialized, pool, settings.currency)
         self.cache = CatalogCache(
@@ -77,11 +88,17 @@ class Parts:
         parts = (self.cache, self._sessions, *self._handlers.values())
         return {kind: each for part in parts for kind, each in getattr(part, "coalescers", {}).items()}
 
-    def start_tasks(self) -> None:
-        """Begin what runs as long as the worker does."""
+    async def start_tasks(self) -> None:
+        """Begin what runs as long as the worker does; orders that come after this have their mails."""
         self.supervisor.start("feed listener", self.listener.listen)
         self.supervisor.start("key watch", self._key_watch.keep)
         self.supervisor.start("sweeps", functools.partial(keep_sweeping, self.pool))
+        if self._background is not None:
+            await order_mails.open_cursor(self._background)
+            runner = Runner(self._background, [Delivery(self.settings, self._background).queue])
+            self.supervisor.start("jobs", runner.run)
+            self.supervisor.start("due jobs", runner.keep_due)
+            self.supervisor.start("order mails", functools.partial(follow_orders, self._background))
 
     def _make_handlers(self, pool: "Pool") -> dict[str, object]:
         """Return the handler of each service, by its name."""

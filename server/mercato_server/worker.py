@@ -5,7 +5,8 @@ import contextlib
 import gc
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import structlog
@@ -62,9 +63,7 @@ class Worker:
         except RuntimeError:
             raise StartupError(f"cannot listen on {', '.join(self.settings.listen)}; is it in use? Set MERCATO_LISTEN") from None
         await self.parts.server.start()
-        self.parts.start_tasks()
-        if self.parts.delivery is not None:
-            await self.parts.delivery.start()  # before the first order
+        await self.parts.start_tasks()
         await self._say(health_pb2.HealthCheckResponse.SERVING)
         return ports
 
@@ -81,8 +80,6 @@ class Worker:
         grace_s = self.settings.grace_s
         await self.parts.server.stop(min(grace_s, self.settings.hurried_grace_s) if self._hurry.is_set() else grace_s)
         await self.parts.calls.wait_idle()
-        if self.parts.delivery is not None:
-            await self.parts.delivery.stop()
         await self.parts.supervisor.stop()
         self.parts.passwords.close()
 
@@ -97,27 +94,35 @@ async def running(settings: Settings, hurry: asyncio.Event | None = None) -> Asy
 
     Raises StartupError, migrations.SchemaError or environment.ConfigError.
     """
-    try:
-        pool = await create_pool(settings)
-    except Exception as error:
-        if refusal(error) is None:
-            raise
-        raise StartupError(f"cannot connect to the database of DATABASE_URL: {error}") from error
-    try:
+    async with AsyncExitStack() as stack:
+        pool = await _connect(stack, settings)
         async with pool.acquire() as conn:
             if missing := await migrations.pending(conn):
                 names = ", ".join(path.name for path in missing)
                 raise migrations.SchemaError(f"the database lacks migrations ({names}); run: mercato migrate")
             await check_currency(conn, settings.currency)
-        worker = Worker(Parts(settings, pool, await _keyring(pool, settings)), hurry)
+        keyring = await _keyring(pool, settings)
+        background = replace(settings, pool_size=settings.limits.background_connections)
+        parts = Parts(settings, pool, await _connect(stack, background) if settings.mail.delivers else None, keyring)
+        worker = Worker(parts, hurry)
         async with worker.observed():
             ports = await worker.start()
             try:
                 yield worker, ports
             finally:
                 await worker.stop()
-    finally:
-        await _close(pool, settings.grace_s)
+
+
+async def _connect(stack: AsyncExitStack, settings: Settings) -> "Pool":
+    """Return a pool that the stack closes; raises StartupError if the database cannot be reached."""
+    try:
+        pool = await create_pool(settings)
+    except Exception as error:
+        if refusal(error) is None:
+            raise
+        raise StartupError(f"cannot connect to the database of DATABASE_URL: {error}") from error
+    stack.push_async_callback(_close, pool, settings.grace_s)
+    return pool
 
 
 async def _keyring(pool: "Pool", settings: Settings) -> Keyring:

@@ -69,7 +69,7 @@ async def test_a_refusal_for_now_is_tried_again_and_one_for_ever_is_held(mailing
             del post.answers["later@example.com"]
             await post.mail("later@example.com")
             await until(pool, "SELECT string_agg(status::text, '') FROM pgqueuer", "failed")
-            await mails.revive(pool)
+            assert await mails.due(pool, 10) == []
             assert [tuple(row) for row in await pool.fetch(STATUS)] == [("failed", 0)]
     assert post.asked.count("never@example.com") == 1
     mail_id, failure = await pool.fetchrow("SELECT id::text, failure FROM mails WHERE address = 'never@example.com'") or (None, None)
@@ -100,6 +100,13 @@ async def test_a_job_held_by_an_accident_goes_on(mailing: Settings, pool: "Pool"
         await until(pool, "SELECT attempts >= 1 FROM pgqueuer", value=True)
     await pool.execute("UPDATE pgqueuer SET status = 'failed'")
     await post.start()
+    async with running(mailing):
+        await post.mail(jo.email)
+
+
+async def test_a_mail_whose_job_is_lost_is_sent_all_the_same(mailing: Settings, pool: "Pool", post: PostOffice, shop: Shop) -> None:
+    jo = await shop.person()
+    await pool.execute("DELETE FROM pgqueuer")
     async with running(mailing):
         await post.mail(jo.email)
 

@@ -185,5 +185,12 @@ CORRUPTIONS: dict[str, dict[str, str]] = {
             CALL book(-2);
             """,
     },
+    "due mails": {
+        "a mail whose job is lost": "UPDATE mails SET created_at = created_at - interval '1 hour'; DELETE FROM pgqueuer;",
+        "a mail whose job is held": """
+            UPDATE mails SET created_at = created_at - interval '1 hour';
+            UPDATE pgqueuer SET status = 'failed';
+            """,
+    },
 }
 """Name of the invariant, then of the corruption: the SQL that makes it."""

@@ -1,1 +1,4 @@
-"""Mail: how it is written, where it is handed in, and the jobs that do both."""
+"""Mail: how it is written, where it is handed in, the handler of its jobs, and the consumer that makes mails of orders.
+
+May import config, database, domain, security, store, jobs and feed.
+"""

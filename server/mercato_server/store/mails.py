@@ -27,8 +27,8 @@ WITH allowed AS (
     SELECT template, address FROM allowed
     RETURNING id
 ), job AS (
-    INSERT INTO pgqueuer (priority, entrypoint, payload, status)
-    SELECT 1, 'mail', uuid_send(id), 'queued' FROM mail  -- before those of orders: somebody waits for it
+    INSERT INTO pgqueuer (priority, entrypoint, payload, dedupe_key, status)
+    SELECT 1, 'mail', uuid_send(id), 'mail:' || id, 'queued' FROM mail  -- before those of orders: somebody waits for it
 )
 SELECT id FROM mail
 """
@@ -57,6 +57,8 @@ SELECT greatest(extract(epoch FROM leased_until - now()), 0)::float8  -- also 0 
 
 RELEASE_MAIL = "UPDATE mails SET leased_until = NULL, failure = $2 WHERE id = $1"
 
+DROP_MAIL = "UPDATE mails SET leased_until = NULL, dropped_at = now() WHERE id = $1"
+
 SET_SENT = "UPDATE mails SET sent_at = now(), leased_until = NULL WHERE id = $1"
 
 # Somebody else's address must not be sent a text that is dressed up as a name.
@@ -74,13 +76,13 @@ VALUES ($1, $2, $3, $4, $5, now() + make_interval(secs => $6))
     ON CONFLICT (digest) DO NOTHING  -- a mail that is sent again carries the token that it had
 """
 
-# A mail that has failed says why; one that does not was to be put back into the queue when the database was away.
-REVIVE_JOBS = """
-UPDATE pgqueuer AS job
-   SET status = 'queued', execute_after = now(), updated = now()
+GET_DUE_MAILS = """
+SELECT mail.id
   FROM mails AS mail
- WHERE job.status = 'failed' AND job.entrypoint = 'mail' AND mail.id = encode(job.payload, 'hex')::uuid
-   AND mail.failure IS NULL AND mail.sent_at IS NULL
+ WHERE mail.sent_at IS NULL AND mail.failure IS NULL AND mail.dropped_at IS NULL
+   AND NOT EXISTS (SELECT FROM pgqueuer AS job WHERE job.dedupe_key = 'mail:' || mail.id AND job.status IN ('queued', 'picked'))
+ ORDER BY mail.created_at
+ LIMIT $1
 """
 
 
@@ -137,6 +139,11 @@ async def release(pool: "Pool", mail_id: UUID, failure: str | None = None) -> No
     await pool.execute(RELEASE_MAIL, mail_id, failure)
 
 
+async def drop(pool: "Pool", mail_id: UUID) -> None:
+    """Note that a leased mail is not needed, and will not be sent."""
+    await pool.execute(DROP_MAIL, mail_id)
+
+
 async def set_sent(pool: "Pool", mail_id: UUID) -> None:
     """Note that a mail has been sent."""
     await pool.execute(SET_SENT, mail_id)
@@ -157,6 +164,6 @@ async def issue_token(pool: "Pool", mail: Mail, account_id: UUID, token_digest: 
     await pool.execute(INSERT_DIGEST, token_digest, mail.id, account_id, mail.template, mail.address, lifetime_s)
 
 
-async def revive(pool: "Pool") -> None:
-    """Put jobs back into the queue that were held although their mail has not failed."""
-    await pool.execute(REVIVE_JOBS)
+async def due(pool: "Pool", limit: int) -> list[UUID]:
+    """Return mails to send whose job was lost, or was held though they have not failed; the oldest first."""
+    return [row["id"] for row in await pool.fetch(GET_DUE_MAILS, limit)]

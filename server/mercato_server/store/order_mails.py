@@ -48,8 +48,8 @@ WITH news AS (
         ON CONFLICT (order_id, template) WHERE order_id IS NOT NULL DO NOTHING
     RETURNING id
 ), job AS (
-    INSERT INTO pgqueuer (priority, entrypoint, payload, status)
-    SELECT 0, 'mail', uuid_send(id), 'queued' FROM mail
+    INSERT INTO pgqueuer (priority, entrypoint, payload, dedupe_key, status)
+    SELECT 0, 'mail', uuid_send(id), 'mail:' || id, 'queued' FROM mail
 ), moved AS (
     UPDATE feed_cursors
        SET xid = last.xid, id = last.id

@@ -1,7 +1,8 @@
 """What is thrown away when it is old, in small batches, by any worker.
 
-Idempotency keys, failed logins and the memory of who had mail go after a day; events, mails and their jobs after a week; sessions a week
-after they would have ended by themselves. The audit log is kept.
+Idempotency keys, failed logins and the memory of who had mail go after a day; events and mails after a week; sessions a week after they
+would have ended by themselves. Each queue of jobs has statements of its own: a job never goes before the row that it is for is settled,
+and the jobs of an unknown queue stay. The audit log is kept.
 """
 
 from mercato_server.database.pool import Pool
@@ -56,7 +57,7 @@ DELETE FROM mail_allowances
                                   FOR UPDATE SKIP LOCKED)
 """
 
-# With their tokens.
+# With their tokens. Mails so old are settled: they were sent, have failed, or are not worth sending any more.
 DELETE_OLD_MAILS = """
 DELETE FROM mails
  WHERE id IN (SELECT id
@@ -67,21 +68,23 @@ DELETE FROM mails
                  FOR UPDATE SKIP LOCKED)
 """
 
-DELETE_OLD_JOBS = """
+# A job of mail is kept as long as its mail: until then it is to run, or an operator may queue it again.
+DELETE_OLD_MAIL_JOBS = """
 DELETE FROM pgqueuer
- WHERE id IN (SELECT id
-                FROM pgqueuer
-               WHERE created < now() - interval '7 days'
-               ORDER BY created
+ WHERE id IN (SELECT job.id
+                FROM pgqueuer AS job
+               WHERE job.entrypoint = 'mail' AND job.created < now() - interval '7 days'
+                 AND NOT EXISTS (SELECT FROM mails AS mail WHERE mail.id = encode(job.payload, 'hex')::uuid)
+               ORDER BY job.created
                LIMIT $1
                  FOR UPDATE SKIP LOCKED)
 """
 
-DELETE_OLD_JOB_LOG = """
+DELETE_OLD_MAIL_JOB_LOG = """
 DELETE FROM pgqueuer_log
  WHERE id IN (SELECT id
                 FROM pgqueuer_log
-               WHERE created < now() - interval '7 days'
+               WHERE entrypoint = 'mail' AND created < now() - interval '7 days'
                ORDER BY created
                LIMIT $1
                  FOR UPDATE SKIP LOCKED)
@@ -94,8 +97,8 @@ SWEEPS = (
     DELETE_OLD_SESSIONS,
     DELETE_OLD_ALLOWANCES,
     DELETE_OLD_MAILS,
-    DELETE_OLD_JOBS,
-    DELETE_OLD_JOB_LOG,
+    DELETE_OLD_MAIL_JOBS,
+    DELETE_OLD_MAIL_JOB_LOG,
 )
 
 BATCH = 500

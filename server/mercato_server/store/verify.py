@@ -195,6 +195,16 @@ SELECT 'order', order_id, product_id, quantity
  WHERE quantity < 1 AND ($1 IS NULL OR order_id = ANY($1))
 """
 
+# A mail and its job are written together, and a lost job is queued again within a minute or so.
+STRANDED_MAILS = """
+SELECT mail.id AS mail_id, mail.template, mail.created_at
+  FROM mails AS mail
+ WHERE mail.sent_at IS NULL AND mail.failure IS NULL AND mail.dropped_at IS NULL AND mail.created_at < now() - interval '10 minutes'
+   AND NOT EXISTS (SELECT
+                     FROM pgqueuer AS job
+                    WHERE job.entrypoint = 'mail' AND job.payload = uuid_send(mail.id) AND job.status IN ('queued', 'picked'))
+"""
+
 # What the transactions from $1 on have written: each row knows the transaction that wrote it, so no clock and no mark of ours matters, and
 # the scan for it costs a fraction of a check.
 GET_TOUCHED_ORDERS = """
@@ -332,6 +342,7 @@ INVARIANTS = (
     ),
     Invariant("sessions", "a session has one live refresh token at most, and a disabled account no session", Query(WRONG_SESSIONS)),
     Invariant("lines", "cart lines belong to accounts, and no line has less than one unit", Query(WRONG_LINES, _orders_and_line)),
+    Invariant("due mails", "a mail that is still to be sent has a job that will run", Query(STRANDED_MAILS)),
 )
 
 

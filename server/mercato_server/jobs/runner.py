@@ -1,0 +1,163 @@
+"""The runner of jobs in a worker, beside its calls, over pgqueuer."""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import partial
+from uuid import UUID
+
+import structlog
+from pgqueuer.adapters.drivers.asyncpg import AsyncpgPoolDriver
+from pgqueuer.adapters.persistence.qb import QueryBuilderEnvironment, QueryQueueBuilder
+from pgqueuer.adapters.persistence.queries import Queries
+from pgqueuer.core.qm import QueueManager
+from pgqueuer.domain.errors import RetryRequested
+from pgqueuer.domain.models import Job as QueuedJob
+from pgqueuer.domain.settings import DBSettings
+from pgqueuer.domain.types import Channel
+from pgqueuer.ports.driver import NotifyCallback
+
+from mercato_server.database.pool import Pool, refusal
+from mercato_server.jobs.queues import GivenUpError, Job, LaterError, Queue
+from mercato_server.store import jobs
+
+log = structlog.get_logger(__name__)
+
+POLL_S = 0.2
+BATCH = 5
+DUE_BATCH = 500
+DUE_S = 60.0
+"""How often rows that are due are looked at for their jobs."""
+DEAD_S = 10.0
+"""A job whose worker has not said for so long that it is at it goes to another one."""
+STOP_S = 2.0
+"""Time that a job under way gets to end when the worker stops; one that does not is put back for another worker."""
+LAST_S = 4.0
+"""Time after which a worker that stops cuts the connections, and leaves what still runs to be found dead."""
+
+
+class _PollingDriver(AsyncpgPoolDriver):
+    """A driver that neither notifies nor listens: NOTIFY takes a global lock at commit, LISTEN a session that poolers do not give."""
+
+    async def notify(self, channel: str, payload: str) -> None:
+        """Do nothing."""
+
+    async def add_listener(self, channel: str, callback: NotifyCallback) -> None:
+        """Do nothing."""
+
+
+class Runner:
+    """Runs the jobs of some queues, together with the other workers. Jobs of other kinds are left alone."""
+
+    def __init__(self, pool: "Pool", queues: Sequence[Queue]) -> None:
+        """Prepare; the pool is for background work alone, and is cut off if a job does not end when the worker stops."""
+        self._pool = pool
+        self._queues = queues
+        self._gates = {queue.kind: asyncio.Lock() for queue in queues}
+        self._under_way: set[asyncio.Timeout] = set()
+        self._cut_off: float | None = None
+
+    async def run(self) -> None:
+        """Run jobs until cancelled, or until the database is away; a cancellation ends those under way in order."""
+        manager = self._manager()
+        work = asyncio.create_task(
+            manager.run(
+                dequeue_timeout=timedelta(seconds=POLL_S),
+                batch_size=BATCH,
+                max_concurrent_tasks=2 * BATCH,
+                heartbeat_timeout=timedelta(seconds=DEAD_S),
+                log_aggregation_interval=timedelta(0),
+            )
+        )
+        try:
+            await asyncio.shield(work)
+        except asyncio.CancelledError:
+            await self._end(manager, work)
+            raise
+
+    async def keep_due(self) -> None:
+        """Queue the rows that are due and have lost their jobs, now and about once a minute, until cancelled."""
+        while True:
+            for queue in self._queues:
+                if row_ids := await queue.due(self._pool, DUE_BATCH):
+                    count = await jobs.queue(self._pool, queue.kind, row_ids)
+                    log.warning("rows that were due had no job; they were queued", kind=queue.kind.value, jobs=count)
+            await asyncio.sleep(DUE_S * random.uniform(0.5, 1.5))  # noqa: S311 - so that workers take turns
+
+    def _manager(self) -> QueueManager:
+        names = _names()
+        queries = Queries(_PollingDriver(self._pool), QueryBuilderEnvironment(names), QueryQueueBuilder(names))
+        manager = QueueManager(queries, channel=names.channel)
+        for queue in self._queues:
+            manager.entrypoint(queue.kind, concurrency_limit=queue.concurrency, on_failure="hold")(partial(self._run_job, queue))
+        return manager
+
+    async def _end(self, manager: QueueManager, work: "asyncio.Task[None]") -> None:
+        """Let the jobs under way end, cut off those that take too long, and wait for them.
+
+        pgqueuer takes a cancelled job for one that is not wanted, and deletes it. So jobs are cut off by time-outs, and nothing is
+        cancelled before the connections are gone.
+        """
+        manager.shutdown.set()
+        self._cut_off = asyncio.get_running_loop().time() + STOP_S
+        for scope in self._under_way:
+            scope.reschedule(self._cut_off)
+        done, _ = await asyncio.wait([work], timeout=LAST_S)
+        if not done:
+            self._pool.terminate()
+            work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+
+    async def _run_job(self, queue: Queue, job: QueuedJob) -> None:
+        """Handle a job; what cannot be done now is put back into the queue, what cannot be done at all is held."""
+        row_id = UUID(bytes=job.payload)
+        scope = asyncio.timeout_at(self._cut_off)
+        try:
+            async with scope:
+                self._under_way.add(scope)
+                try:
+                    async with self._gates[queue.kind]:
+                        await asyncio.sleep(1 / queue.per_second)
+                    await queue.handle(Job(row_id, job.attempts, partial(self._keep, scope)))
+                finally:
+                    self._under_way.discard(scope)
+        except LaterError as later:
+            raise RetryRequested(_pause(queue, job.attempts, later.after_s), later.reason) from None
+        except GivenUpError:
+            raise
+        except Exception as error:
+            if scope.expired():
+                raise RetryRequested(timedelta(0), "the worker stops") from None
+            if refusal(error) is None:
+                log.exception("a job failed unexpectedly", kind=queue.kind.value, row=str(row_id))
+                raise
+            raise RetryRequested(_pause(queue, job.attempts), type(error).__name__) from None
+
+    def _keep(self, scope: asyncio.Timeout) -> None:
+        self._under_way.discard(scope)
+        if not scope.expired():
+            scope.reschedule(None)
+
+
+def _pause(queue: Queue, attempts: int, after_s: float | None = None) -> timedelta:
+    if after_s is not None:
+        return timedelta(seconds=after_s)
+    longest = min(2.0 ** min(attempts, 16), queue.pause_max_s)
+    return timedelta(seconds=longest * random.uniform(0.5, 1))  # noqa: S311 - jitter, not a secret
+
+
+def _names() -> DBSettings:
+    """Return the names of pgqueuer's tables; without this it would take them from variables such as CHANNEL and FUNCTION."""
+    return DBSettings(
+        prefix="",
+        db_schema=None,
+        channel=Channel("unused"),
+        function="unused",
+        trigger="unused",
+        statistics_table="pgqueuer_statistics",
+        queue_status_type="pgqueuer_status",
+        queue_table="pgqueuer",
+        queue_table_log="pgqueuer_log",
+        schedules_table="unused",
+    )
