@@ -355,9 +355,29 @@ SELECT token.digest, token.purpose, token.account_id, token.email
 
 -- Where readers of the change feed that must miss nothing have got to; moved in the transaction of what they make of it.
 CREATE TABLE feed_cursors (
-    name text PRIMARY KEY,
-    xid  xid8 NOT NULL,
-    id   bigint NOT NULL
+    name     text PRIMARY KEY,
+    xid      xid8 NOT NULL,
+    id       bigint NOT NULL,
+    moved_at timestamptz NOT NULL DEFAULT now(),
+    failures integer NOT NULL DEFAULT 0,  -- in a row, of the next event for the consumer
+    lost_at  timestamptz                  -- since then the sweep of events does not wait for it
+);
+
+-- Events that a consumer could not handle; it has moved on. The event is kept here, for it may be swept from the feed.
+CREATE TABLE feed_quarantine (
+    id             bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    consumer       text NOT NULL,
+    xid            xid8 NOT NULL,
+    event_id       bigint NOT NULL,
+    kind           text NOT NULL,
+    subject_id     uuid NOT NULL,
+    payload        jsonb NOT NULL,
+    created_at     timestamptz NOT NULL,
+    tries          integer NOT NULL,
+    failure        text NOT NULL,  -- the class of the last error, never its text
+    quarantined_at timestamptz NOT NULL DEFAULT now(),
+    retry_at       timestamptz,    -- when an administrator asked for another try
+    CONSTRAINT feed_quarantine_event_key UNIQUE (consumer, xid, event_id)
 );
 
 -- Append-only, and kept: no statement of the server changes or deletes a row.

@@ -82,7 +82,34 @@ ALTER TABLE public.events ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
 CREATE TABLE public.feed_cursors (
     name text NOT NULL,
     xid xid8 NOT NULL,
-    id bigint NOT NULL
+    id bigint NOT NULL,
+    moved_at timestamp with time zone DEFAULT now() NOT NULL,
+    failures integer DEFAULT 0 NOT NULL,
+    lost_at timestamp with time zone
+);
+
+CREATE TABLE public.feed_quarantine (
+    id bigint NOT NULL,
+    consumer text NOT NULL,
+    xid xid8 NOT NULL,
+    event_id bigint NOT NULL,
+    kind text NOT NULL,
+    subject_id uuid NOT NULL,
+    payload jsonb NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    tries integer NOT NULL,
+    failure text NOT NULL,
+    quarantined_at timestamp with time zone DEFAULT now() NOT NULL,
+    retry_at timestamp with time zone
+);
+
+ALTER TABLE public.feed_quarantine ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.feed_quarantine_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
 );
 
 CREATE TABLE public.idempotency_keys (
@@ -371,6 +398,12 @@ ALTER TABLE ONLY public.events
 
 ALTER TABLE ONLY public.feed_cursors
     ADD CONSTRAINT feed_cursors_pkey PRIMARY KEY (name);
+
+ALTER TABLE ONLY public.feed_quarantine
+    ADD CONSTRAINT feed_quarantine_event_key UNIQUE (consumer, xid, event_id);
+
+ALTER TABLE ONLY public.feed_quarantine
+    ADD CONSTRAINT feed_quarantine_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.idempotency_keys
     ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (scope_id, key);

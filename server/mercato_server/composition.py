@@ -16,6 +16,7 @@ from mercato_server.database import migrations
 from mercato_server.database.batching import Coalescers
 from mercato_server.database.pool import Pool
 from mercato_server.domain.paging import PageTokens
+from mercato_server.feed.consumers import Follower
 from mercato_server.feed.listener import Listener
 from mercato_server.handlers.audit import AuditHandler
 from mercato_server.handlers.auth import AuthHandler
@@ -27,7 +28,7 @@ from mercato_server.handlers.pages import Pager
 from mercato_server.handlers.users import UserHandler
 from mercato_server.jobs.runner import Runner
 from mercato_server.mail.delivery import Delivery
-from mercato_server.mail.orders import follow_orders
+from mercato_server.mail.orders import ORDER_MAILS
 from mercato_server.rpc.authentication import authenticate
 from mercato_server.rpc.calls import Arrivals, CallsInFlight
 from mercato_server.rpc.deadlines import keep_deadlines
@@ -37,7 +38,6 @@ from mercato_server.security import keyrings
 from mercato_server.security.hash_pool import PasswordHasher
 from mercato_server.security.session_cache import Sessions
 from mercato_server.security.tokens import Keyring, Tokens
-from mercato_server.store import order_mails
 
 SERVICES = tuple(services())
 REFLECTION = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection")
@@ -72,7 +72,8 @@ class Parts:
         self._batching = Batching(batch_max=settings.batch_max) if settings.batch_max > 1 else alone
         tokens = Tokens(keyring, settings.access_token_expire_minutes * 60)
         self._sessions = Sessions(pool, tokens, self.listener, self._batching)
-        self._background = background
+        self.followers = [Follower(background, ORDER_MAILS, settings.limits)] if background else []
+        self._runner = Runner(background, [Delivery(settings, background).queue]) if background else None
         self._key_watch = keyrings.KeyWatch(pool, settings, self._sessions, self.listener)
         load = functools.partial(serialized, pool, settings.currency)
         self.cache = CatalogCache(
@@ -89,16 +90,16 @@ class Parts:
         return {kind: each for part in parts for kind, each in getattr(part, "coalescers", {}).items()}
 
     async def start_tasks(self) -> None:
-        """Begin what runs as long as the worker does; orders that come after this have their mails."""
+        """Begin what runs as long as the worker does; consumers of the feed have what comes after this."""
         self.supervisor.start("feed listener", self.listener.listen)
         self.supervisor.start("key watch", self._key_watch.keep)
-        self.supervisor.start("sweeps", functools.partial(keep_sweeping, self.pool))
-        if self._background is not None:
-            await order_mails.open_cursor(self._background)
-            runner = Runner(self._background, [Delivery(self.settings, self._background).queue])
-            self.supervisor.start("jobs", runner.run)
-            self.supervisor.start("due jobs", runner.keep_due)
-            self.supervisor.start("order mails", functools.partial(follow_orders, self._background))
+        self.supervisor.start("sweeps", functools.partial(keep_sweeping, self.pool, self.settings.limits))
+        if self._runner is not None:
+            self.supervisor.start("jobs", self._runner.run)
+            self.supervisor.start("due jobs", self._runner.keep_due)
+        for follower in self.followers:
+            await follower.open()
+            self.supervisor.start(follower.consumer.name, follower.follow)
 
     def _make_handlers(self, pool: "Pool") -> dict[str, object]:
         """Return the handler of each service, by its name."""

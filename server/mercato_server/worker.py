@@ -47,7 +47,8 @@ class Worker:
 
         parts = self.parts
         try:
-            server = metrics.start(address, metrics.WorkerMetrics(parts.cache, parts.listener, parts.coalescers, parts.supervisor))
+            collector = metrics.WorkerMetrics(parts.cache, parts.listener, parts.followers, parts.coalescers, parts.supervisor)
+            server = metrics.start(address, collector)
         except OSError as error:
             host, port = address
             raise StartupError(f"cannot answer Prometheus on {host} port {port}: {error.strerror}; set MERCATO_METRICS_LISTEN") from None

@@ -35,7 +35,7 @@ async def test_a_sweep_that_meets_an_unknown_error_is_told_counted_and_goes_on(p
     await pool.execute(HIDE)
     supervised = supervisor(pool)
     with structlog.testing.capture_logs() as logs:
-        supervised.start("sweeps", partial(keep_sweeping, pool, 0.001))
+        supervised.start("sweeps", partial(keep_sweeping, pool, FAST, 0.001))
         await until(lambda: supervised.failures["sweeps"] >= 2)
         await pool.execute(SHOW)
         await pool.execute(OLD_EVENT)

@@ -80,6 +80,18 @@ async def test_orders_before_the_first_worker_that_sends_mail_get_none(settings:
     assert [str(row["order_id"]) for row in await shop.pool.fetch("SELECT order_id FROM mails WHERE order_id IS NOT NULL")] == [order.id]
 
 
+async def test_news_that_is_older_than_a_mail_about_it_is_worth_gets_none(mailing: Settings, shop: Shop, post: PostOffice) -> None:
+    admin, jo = await shop.person(admin=True), await shop.person()
+    async with running(mailing):
+        pass  # the consumer has begun
+    await buy(shop, admin, jo)
+    await shop.pool.execute("UPDATE events SET created_at = now() - interval '3 days 1 minute'")
+    order = await buy(shop, admin, jo)
+    async with running(mailing):
+        await post.mail(jo.email, order.id)
+    assert [str(row["order_id"]) for row in await shop.pool.fetch("SELECT order_id FROM mails WHERE order_id IS NOT NULL")] == [order.id]
+
+
 async def test_an_order_that_commits_late_is_not_skipped(sending: Shop, post: PostOffice) -> None:
     admin, jo, ada = await sending.person(admin=True), await sending.person(), await sending.person()
     async with sending.pool.acquire() as conn:

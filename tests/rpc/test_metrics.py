@@ -5,12 +5,13 @@ import math
 import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from mercato.v1.catalog_pb2 import BatchGetProductsRequest, ListProductsRequest
 from mercato_server.composition import StartupError
-from mercato_server.config.settings import Limits, Settings
+from mercato_server.config.settings import Limits, MailSettings, Settings
 from mercato_server.database.pool import Pool
 from mercato_server.worker import running
 from rpc.test_catalog_cache import locked
@@ -105,6 +106,14 @@ async def test_calls_that_share_transactions_are_counted_with_them(shop: Shop, p
         "get_product",
         "set_cart_item",
     }
+
+
+async def test_the_consumers_of_the_feed_are_described(settings: Settings, port: int, tmp_path: Path) -> None:
+    async with running(replace(settings, mail=MailSettings(directory=str(tmp_path / "mail")))):
+        found = await until(port, lambda at: at["mercato_feed_lag_seconds order mails"] < math.inf)
+    assert (found["mercato_feed_quarantined_events order mails"], found["mercato_feed_gaps_total order mails"]) == (0, 0)
+    tasks = {name.partition(" ")[2] for name in found if name.startswith("mercato_task_failures_total")}
+    assert tasks == {"feed listener", "key watch", "sweeps", "jobs", "due jobs", "order mails"}
 
 
 async def test_the_process_is_described(shop: Shop, port: int) -> None:

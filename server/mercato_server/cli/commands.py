@@ -96,11 +96,25 @@ def migrate() -> None:
 @app.command()
 def events(
     follow: Annotated[bool, typer.Option(help="Go on with future events.")] = False,
+    quarantined: Annotated[bool, typer.Option("--quarantined", help="Print the events that a consumer could not handle.")] = False,
+    retry: Annotated[int | None, typer.Option(help="Let its consumer try the event of this id in quarantine again.")] = None,
 ) -> None:
-    """Print the change feed of DATABASE_URL, one JSON object a line: the changes of orders, stock and catalog in the last week."""
+    """Print the change feed of DATABASE_URL, one JSON object a line: the changes of orders, stock and catalog in the last week.
+
+    With --quarantined print the events that consumers, such as the mails of orders, could not handle. With --retry ID a worker tries such
+    an event again within about ten seconds; it leaves the quarantine when that succeeds. The audit log records the retry.
+    """
+    from mercato_server.cli.quarantine import print_quarantined, retry_event
     from mercato_server.feed.listener import print_events
 
-    _run(print_events(config.database_url(), follow=follow))
+    url = config.database_url()
+    if sum((follow, quarantined, retry is not None)) > 1:
+        raise typer.BadParameter("choose one of --follow, --quarantined and --retry")
+    if retry is not None:
+        _run(retry_event(url, retry))
+        typer.echo(f"event {retry} will be tried again")
+    else:
+        _run(print_quarantined(url) if quarantined else print_events(url, follow=follow))
 
 
 @app.command()
@@ -314,14 +328,15 @@ def _is_told(error: Exception) -> bool:
 
     from mercato_server.background.supervisor import FatalError
     from mercato_server.cli.products_csv import CsvError
+    from mercato_server.cli.quarantine import QuarantineError
     from mercato_server.cli.verify import AuditError
     from mercato_server.composition import StartupError
     from mercato_server.database.migrations import SchemaError
     from mercato_server.embedded.processes import EmbeddedError
     from mercato_server.security.keyrings import KeysError
 
-    told = (StartupError, FatalError, AuditError, CsvError, KeysError, SchemaError, EmbeddedError, asyncpg.PostgresError, OSError)
-    return isinstance(error, told)
+    of_worker, of_data = (StartupError, FatalError, EmbeddedError), (AuditError, CsvError, KeysError, QuarantineError, SchemaError)
+    return isinstance(error, (*of_worker, *of_data, asyncpg.PostgresError, OSError))
 
 
 def _fail(error: Exception) -> int:

@@ -60,6 +60,14 @@ class Limits:
     """Longest pause before the next try to send a mail."""
     background_connections: int = 2
     """Database connections of a worker beside its pool, for jobs and consumers of the change feed."""
+    feed_tries: int = 5
+    """How often a consumer of the change feed tries an event before it is put into quarantine."""
+    feed_pause_s: float = 1.0
+    """Pause between the first two tries; it doubles each time, up to a minute."""
+    feed_upkeep_s: float = 10.0
+    """How often a consumer looks whether events in its quarantine are to be tried again."""
+    feed_lost_s: float = 30 * 24 * 60 * 60.0
+    """A consumer that has not moved for so long is lost: events are swept unread."""
     task_pause_s: float = 0.1
     """Pause before a background task that died is started again; it doubles with each failure in a row."""
     task_pause_max_s: float = 30.0

@@ -97,7 +97,7 @@ class Listener:
 async def print_events(database_url: str, *, follow: bool) -> None:
     """Write the feed to standard output, a JSON object a line; with `follow` until interrupted."""
     async with small_pool(database_url) as pool:
-        async for cursor, kind, subject_id, payload in read(pool, Cursor(), follow=follow):
+        async for cursor, kind, subject_id, payload, _ in read(pool, Cursor(), follow=follow):
             line = {"xid": cursor.xid, "id": cursor.id, "kind": kind, "subject_id": str(subject_id), **payload}
             sys.stdout.write(json.dumps(line) + "\n")
             sys.stdout.flush()

@@ -1,21 +1,15 @@
-"""The mails that orders cause."""
+"""The mails that orders cause: a consumer of the change feed."""
 
-import asyncio
+from datetime import datetime
 
-from mercato_server.database.pool import Pool
+from mercato_server.database.pool import Conn
+from mercato_server.domain.events import ConsumerName
+from mercato_server.feed.consumers import Consumer
 from mercato_server.store import order_mails
 
-POLL_S = 0.2
-BATCH = 500
+
+async def _miss(_conn: "Conn", _since: datetime) -> None:
+    """Make up for nothing: what has been swept from the feed is older than a mail about it is worth."""
 
 
-async def follow_orders(pool: "Pool") -> None:
-    """Queue the mails of orders, until cancelled."""
-    seen = await order_mails.cursor(pool)
-    while True:
-        end, found = await order_mails.look(pool, seen)
-        if not found:
-            seen = end
-            await asyncio.sleep(POLL_S)
-        elif await order_mails.queue(pool, BATCH) < BATCH:
-            seen = await order_mails.cursor(pool)
+ORDER_MAILS = Consumer(name=ConsumerName.ORDER_MAILS, kinds=order_mails.KINDS, handle=order_mails.queue, on_gap=_miss)

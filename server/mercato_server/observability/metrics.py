@@ -1,6 +1,6 @@
 """What a worker tells Prometheus: counts that it keeps anyway, read when somebody asks."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from wsgiref.simple_server import WSGIServer
 
 from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
@@ -10,6 +10,7 @@ from prometheus_client.registry import Collector
 from mercato_server.background.supervisor import Supervisor
 from mercato_server.cache.catalog_cache import CatalogCache
 from mercato_server.database.batching import Coalescers
+from mercato_server.feed.consumers import Follower
 from mercato_server.feed.listener import Listener
 
 
@@ -19,9 +20,12 @@ class WorkerMetrics(Collector):
     They are plain numbers that only its event loop writes, so another thread may read them at any moment.
     """
 
-    def __init__(self, cache: CatalogCache, listener: Listener, coalescers: Coalescers, supervisor: Supervisor) -> None:
+    def __init__(
+        self, cache: CatalogCache, listener: Listener, followers: Sequence[Follower], coalescers: Coalescers, supervisor: Supervisor
+    ) -> None:
         self._cache = cache
         self._listener = listener
+        self._followers = followers
         self._coalescers = coalescers
         self._supervisor = supervisor
 
@@ -33,6 +37,7 @@ class WorkerMetrics(Collector):
             "How long ago the last poll of the change feed began, so how old an answer from memory may be; +Inf while it is not heard.",
             value=self._listener.age_s,
         )
+        yield from self._of_consumers()
         yield from self._of_batches()
         yield self._of_tasks()
 
@@ -46,6 +51,21 @@ class WorkerMetrics(Collector):
             misses.add_metric([kind], tally.misses)
             entries.add_metric([kind], size)
         yield from (hits, misses, entries)
+
+    def _of_consumers(self) -> Iterator[Metric]:
+        lag = GaugeMetricFamily(
+            "mercato_feed_lag_seconds",
+            "Age of what a consumer of the change feed has not handled or cannot see yet; +Inf before its first look.",
+            labels=["consumer"],
+        )
+        quarantined = GaugeMetricFamily("mercato_feed_quarantined_events", "Events that it could not handle.", labels=["consumer"])
+        gaps = CounterMetricFamily("mercato_feed_gaps", "How often it was lost, and may have missed events.", labels=["consumer"])
+        for follower in self._followers:
+            name = [follower.consumer.name.value]
+            lag.add_metric(name, follower.lag.seconds)
+            quarantined.add_metric(name, follower.quarantined)
+            gaps.add_metric(name, follower.gaps)
+        yield from (lag, quarantined, gaps)
 
     def _of_batches(self) -> Iterator[Metric]:
         batches = CounterMetricFamily("mercato_batches", "Transactions, or statements, that concurrent calls shared.", labels=["kind"])

@@ -23,7 +23,7 @@ SELECT kind, subject_id, payload
 # Transactions commit in another order than they begin. All below the oldest one that still runs have ended, and none can come to be
 # there any more: a reader that stops at that line misses nothing, however late somebody commits.
 READ_EVENTS = """
-SELECT xid::text AS position, id, kind, subject_id, payload
+SELECT xid::text AS position, id, kind, subject_id, payload, created_at
   FROM events
  WHERE (xid, id) > ($1::text::xid8, $2::bigint) AND xid < pg_snapshot_xmin(pg_current_snapshot())
  ORDER BY xid, id
@@ -73,6 +73,7 @@ class Entry(NamedTuple):
     kind: str
     subject_id: UUID
     payload: Mapping[str, str | int]
+    created_at: datetime
 
 
 class News(NamedTuple):
@@ -154,5 +155,5 @@ async def end(pool: "Pool") -> Cursor:
 
 
 def entries(rows: Sequence[asyncpg.Record]) -> list[Entry]:
-    """Return what rows of position, id, kind, subject and payload say."""
-    return [Entry(Cursor(int(xid), id_), kind, subject_id, json.loads(payload)) for xid, id_, kind, subject_id, payload in rows]
+    """Return what rows of position, id, kind, subject, payload and moment say."""
+    return [Entry(Cursor(int(xid), id_), kind, subject_id, json.loads(payload), at) for xid, id_, kind, subject_id, payload, at in rows]

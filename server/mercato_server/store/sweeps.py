@@ -1,8 +1,8 @@
 """What is thrown away when it is old, in small batches, by any worker.
 
-Idempotency keys, failed logins and the memory of who had mail go after a day; events and mails after a week; sessions a week after they
-would have ended by themselves. Each queue of jobs has statements of its own: a job never goes before the row that it is for is settled,
-and the jobs of an unknown queue stay. The audit log is kept.
+Idempotency keys, failed logins and the memory of who had mail go after a day; mails after a week, and events too once all consumers of the
+feed have read them; sessions a week after they would have ended by themselves. Each queue of jobs has statements of its own: a job never
+goes before the row that it is for is settled, and the jobs of an unknown queue stay. The audit log is kept.
 """
 
 from mercato_server.database.pool import Pool
@@ -17,12 +17,16 @@ DELETE FROM idempotency_keys
                               FOR UPDATE SKIP LOCKED)
 """
 
+# Never what a consumer has not read, unless it is lost.
 DELETE_OLD_EVENTS = """
 DELETE FROM events
- WHERE (xid, id) IN (SELECT xid, id
-                       FROM events
-                      WHERE created_at < now() - interval '7 days'
-                      ORDER BY created_at
+ WHERE (xid, id) IN (SELECT old.xid, old.id
+                       FROM events AS old
+                      WHERE old.created_at < now() - interval '7 days'
+                        AND NOT EXISTS (SELECT
+                                          FROM feed_cursors AS reader
+                                         WHERE reader.lost_at IS NULL AND (reader.xid, reader.id) < (old.xid, old.id))
+                      ORDER BY old.created_at
                       LIMIT $1
                         FOR UPDATE SKIP LOCKED)
 """
