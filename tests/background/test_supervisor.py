@@ -65,10 +65,17 @@ async def test_a_task_that_merely_ends_is_started_again_too(pool: "Pool") -> Non
     async def end() -> None:
         pass
 
+    async def wait_for_what_was_cancelled() -> None:
+        waiting = asyncio.ensure_future(asyncio.Event().wait())
+        waiting.cancel()
+        await waiting
+
     supervised = supervisor(pool)
-    supervised.start("ending", end)
-    await until(lambda: supervised.failures["ending"] >= 3)
-    await supervised.stop()
+    with structlog.testing.capture_logs():
+        supervised.start("ending", end)
+        supervised.start("cancelled", wait_for_what_was_cancelled)
+        await until(lambda: supervised.failures["ending"] >= 3 and supervised.failures["cancelled"] >= 3)
+        await supervised.stop()
 
 
 async def test_a_stop_waits_for_what_tasks_do_at_their_end(pool: "Pool") -> None:

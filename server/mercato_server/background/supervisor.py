@@ -97,6 +97,11 @@ async def _failure(work: Callable[[], Awaitable[None]]) -> Exception:
     """Do something and return how it failed; that it ended is a failure too."""
     try:
         await work()
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        return RuntimeError("it was cancelled, though not by its supervisor")
     except Exception as error:  # noqa: BLE001 - the caller tells it
         return error
     return RuntimeError("it ended, though it was not told to")

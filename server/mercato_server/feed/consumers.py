@@ -110,13 +110,20 @@ class Follower:
         """Move the cursor over what is not for the consumer, and try again what administrators have asked for."""
         name = self.consumer.name
         await feed_cursors.advance_idle(self._pool, name, seen, MOVE_S)
+        self.quarantined, wanted = await quarantine.count(self._pool, name)
+        if wanted:
+            await self._retry()
+            self.quarantined, _ = await quarantine.count(self._pool, name)
+
+    async def _retry(self) -> None:
+        """Try again what administrators have asked for, up to the first failure."""
+        name = self.consumer.name
         try:
             while await quarantine.retry_next(self._pool, name, self.consumer.handle):
                 log.info("an event has left the quarantine", consumer=name.value)
         except quarantine.RetryFailedError as failed:
             await quarantine.fail_again(self._pool, failed.id, type(failed.__cause__).__name__)
             log.exception("an event cannot be handled", consumer=name.value, quarantined=failed.id)
-        self.quarantined = await quarantine.count(self._pool, name)
 
 
 class Lag:

@@ -37,13 +37,13 @@ async def read(pool: "Pool", after: Cursor, *, follow: bool) -> AsyncIterator[En
 class Listener:
     """Tells a worker what others change.
 
-    A consumer that keeps something in memory names the kinds of events that make it stale. Whenever events may have been missed (at the
+    A subscriber that keeps something in memory names the kinds of events that make it stale. Whenever events may have been missed (at the
     start, after a lost connection, or when there were too many) its `on_gap` is called instead: it can rely on nothing that it knew.
     """
 
     def __init__(self, pool: "Pool") -> None:
         self._pool = pool
-        self._consumers: dict[str, Callable[[Sequence[News]], None]] = {}
+        self._subscribers: dict[str, Callable[[Sequence[News]], None]] = {}
         self._on_gap: list[Callable[[], None]] = []
         self._heard_until = -math.inf
 
@@ -58,8 +58,8 @@ class Listener:
         return max(0.0, time.monotonic() - self._heard_until)  # the clock of the event loop, which may lag behind by some milliseconds
 
     def subscribe(self, kinds: Collection[EventKind], on_news: Callable[[Sequence[News]], None], on_gap: Callable[[], None]) -> None:
-        """Call `on_news` with all events of these kinds that one poll has brought; no two consumers name the same kind."""
-        self._consumers.update(dict.fromkeys(kinds, on_news))
+        """Call `on_news` with all events of these kinds that one poll has brought; no two subscribers name the same kind."""
+        self._subscribers.update(dict.fromkeys(kinds, on_news))
         self._on_gap.append(on_gap)
 
     async def listen(self) -> None:
@@ -73,7 +73,7 @@ class Listener:
 
     async def _follow(self) -> None:
         """Pass on events until there are more than can be passed on, or until the ids of their transactions begin anew."""
-        kinds = list(self._consumers)
+        kinds = list(self._subscribers)
         seen = await events.seen(self._pool)
         for forget in self._on_gap:
             forget()
@@ -89,7 +89,7 @@ class Listener:
     def _pass_on(self, news: Sequence[News]) -> None:
         parts: dict[Callable[[Sequence[News]], None], list[News]] = defaultdict(list)
         for each in news:
-            parts[self._consumers[each.kind]].append(each)
+            parts[self._subscribers[each.kind]].append(each)
         for on_news, part in parts.items():
             on_news(part)
 

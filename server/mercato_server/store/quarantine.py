@@ -22,7 +22,7 @@ SELECT id, consumer, kind, subject_id, payload, created_at, tries, failure, quar
  ORDER BY id
 """
 
-COUNT_QUARANTINED = "SELECT count(*) FROM feed_quarantine WHERE consumer = $1"
+COUNT_QUARANTINED = "SELECT count(*) AS events, count(retry_at) AS wanted FROM feed_quarantine WHERE consumer = $1"
 
 ASK_FOR_RETRY = """
 UPDATE feed_quarantine SET retry_at = now() WHERE id = $1 RETURNING consumer, kind, subject_id, tries
@@ -73,9 +73,11 @@ async def quarantined(pool: "Pool") -> list[Quarantined]:
     return [Quarantined(**{**row, "payload": json.loads(row["payload"])}) for row in await pool.fetch(LIST_QUARANTINED)]
 
 
-async def count(pool: "Pool", consumer: ConsumerName) -> int:
-    """Return how many events of a consumer are in quarantine."""
-    return int(await pool.fetchval(COUNT_QUARANTINED, consumer))
+async def count(pool: "Pool", consumer: ConsumerName) -> tuple[int, int]:
+    """Return how many events of a consumer are in quarantine, and how many of them are to be tried again."""
+    row = await pool.fetchrow(COUNT_QUARANTINED, consumer)
+    assert row is not None  # noqa: S101 - the statement has no condition
+    return row["events"], row["wanted"]
 
 
 @retry_conflicts
