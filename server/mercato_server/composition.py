@@ -91,6 +91,8 @@ class Parts:
 
     async def start_tasks(self) -> None:
         """Begin what runs as long as the worker does; consumers of the feed have what comes after this."""
+        for follower in self.followers:
+            await follower.open()
         self.supervisor.start("feed listener", self.listener.listen)
         self.supervisor.start("key watch", self._key_watch.keep)
         self.supervisor.start("sweeps", functools.partial(keep_sweeping, self.pool, self.settings.limits))
@@ -98,7 +100,6 @@ class Parts:
             self.supervisor.start("jobs", self._runner.run)
             self.supervisor.start("due jobs", self._runner.keep_due)
         for follower in self.followers:
-            await follower.open()
             self.supervisor.start(follower.consumer.name, follower.follow)
 
     def _make_handlers(self, pool: "Pool") -> dict[str, object]:

@@ -1,7 +1,9 @@
 """Background tasks under the supervisor: one that dies is told, counted and started again; what is fatal ends the worker."""
 
 import asyncio
+import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from functools import partial
@@ -114,3 +116,12 @@ async def test_a_worker_whose_schema_is_taken_away_ends_and_says_why(directory: 
     last = worker.tail().splitlines()[-1]
     assert last == f"mercato: feed listener: the database lacks {name}; run `mercato migrate`"
     assert '"a background task cannot go on"' in worker.tail()
+
+
+async def test_a_worker_that_is_told_to_stop_awaits_all_its_tasks(directory: Path, database: str) -> None:
+    worker = Worker(directory, database, MERCATO_MAIL_DIR=str(directory / "mail"), PYTHONASYNCIODEBUG="1")
+    async with running(worker):
+        os.kill(worker.pid, signal.SIGTERM)
+        assert await worker.wait() == 0
+    assert "Task was destroyed" not in worker.log.read_text()
+    assert "never retrieved" not in worker.log.read_text()
