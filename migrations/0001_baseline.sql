@@ -1,3 +1,4 @@
+-- phase: expand
 -- The baseline: the schema of the first release. Later migrations follow docs/migrations.md.
 -- Amounts are bigint minor units of the shop's one currency; ids are UUIDv7, so they sort by creation.
 

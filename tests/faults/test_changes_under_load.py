@@ -89,5 +89,5 @@ async def test_a_migration_that_must_wait_for_a_long_report_lets_calls_pass_mean
 
 async def _migrate(directory: Path, goods: Goods) -> list[str]:
     for name, statement in MIGRATIONS.items():
-        (directory / name).write_text(statement)
+        (directory / name).write_text(f"-- phase: expand\n{statement}")
     return await migrations.migrate(goods.database_url, [*migrations.migration_files(), *(directory / name for name in MIGRATIONS)])

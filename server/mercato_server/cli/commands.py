@@ -89,8 +89,8 @@ def migrate() -> None:
     """Bring the schema of DATABASE_URL up to date."""
     from mercato_server.database import migrations
 
-    applied = _run(migrations.migrate(config.database_url()))
-    typer.echo("\n".join(f"applied {name}" for name in applied) or "nothing to do: the schema is up to date")
+    if not _run(migrations.migrate(config.database_url(), report=typer.echo)):
+        typer.echo("nothing to do: the schema is up to date")
 
 
 @app.command()

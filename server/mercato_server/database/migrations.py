@@ -1,11 +1,16 @@
-"""Migrations: plain SQL files, forward only, each applied once and never edited."""
+"""Migrations: plain SQL files, forward only, each applied once and never edited. docs/migrations.md says how to write one."""
 
 import asyncio
 import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 
 import asyncpg
 
+from mercato_server.database import phases
 from mercato_server.database.pool import Conn
 
 
@@ -13,13 +18,36 @@ class SchemaError(Exception):
     """The migrations on disk and the database do not fit together; the message says what to do."""
 
 
-LOCK_TRIES = 60
-LOCK_PAUSE_S = 0.5
-"""Between two tries; those who queued behind a lock that was waited for get through meanwhile."""
+class Phase(StrEnum):
+    """How a migration is applied; the first line of its file names the phase."""
+
+    EXPAND = "expand"
+    INDEX = "index"
+    BACKFILL = "backfill"
+    CONTRACT = "contract"
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """A file of migrations/."""
+
+    name: str
+    phase: Phase
+    sql: str
+    sha256: str
+    index: str
+    """The index that it creates, if it is of phase index."""
+
+
+BUSY_PAUSE_S = 0.2
+"""Between two looks at whether another process still migrates."""
 
 _ADVISORY_LOCK = 0x6D657263  # "merc"
+_BASELINE = "0001_baseline.sql"
+_HEADER = re.compile(rf"-- phase: ({'|'.join(Phase)})\n")
+_INDEX = re.compile(r"^CREATE (?:UNIQUE )?INDEX CONCURRENTLY IF NOT EXISTS (\w+) ", re.MULTILINE)
 
-LIMIT_LOCKS = "SET lock_timeout = '500ms'"
+TRY_LOCK = "SELECT pg_try_advisory_lock($1)"
 
 CREATE_MIGRATIONS = """
 CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -29,7 +57,7 @@ CREATE TABLE IF NOT EXISTS schema_migrations (
 )
 """
 
-READ_MIGRATIONS = "SELECT name, sha256 FROM schema_migrations"
+READ_MIGRATIONS = "SELECT name, sha256 FROM schema_migrations ORDER BY name"
 
 RECORD_MIGRATION = "INSERT INTO schema_migrations (name, sha256) VALUES ($1, $2)"
 
@@ -43,57 +71,85 @@ def migration_files() -> list[Path]:
     return sorted(directory.glob("[0-9][0-9][0-9][0-9]_*.sql"))
 
 
-async def migrate(database_url: str, files: list[Path] | None = None) -> list[str]:
-    """Apply the migrations that are missing, each in a transaction of its own; return their names.
+def read(path: Path) -> Migration:
+    """Read a migration. Raises SchemaError if it is not of the form of its phase; the baseline makes the first schema and names none."""
+    content = path.read_bytes()
+    sql = content.decode()
+    header, index = _HEADER.match(sql), _INDEX.search(sql)
+    if header is None:
+        raise SchemaError(f"the first line of migration {path.name} must be one of: {', '.join(f'-- phase: {each}' for each in Phase)}")
+    phase = Phase(header[1])
+    if phase is Phase.INDEX and index is None:
+        raise SchemaError(f"migration {path.name} of phase index must be one statement: CREATE INDEX CONCURRENTLY IF NOT EXISTS")
+    return Migration(path.name, phase, sql, hashlib.sha256(content).hexdigest(), index[1] if index else "")
 
-    Processes that migrate at once wait for each other. A migration that cannot have its locks at once lets the calls that queue behind it
-    pass, and tries again for up to a minute. Raises SchemaError if a file was edited after it had been applied; that changes nothing.
+
+async def migrate(database_url: str, files: list[Path] | None = None, report: Callable[[str], None] = lambda _line: None) -> list[str]:
+    """Apply the migrations that are missing, one after the other; return their names.
+
+    Processes that migrate at once wait for each other. A process may be killed at any moment: the next one goes on where it stopped.
+    Raises SchemaError, and changes nothing, if the files do not fit the database; lines of progress go to `report`.
     """
     connection = await asyncpg.connect(database_url, timeout=5)
     try:
-        await connection.execute("SELECT pg_advisory_lock($1)", _ADVISORY_LOCK)
-        await connection.execute(LIMIT_LOCKS)
+        await _wait_for_others(connection, report)
         await connection.execute(CREATE_MIGRATIONS)
         missing = await pending(connection, files)
-        for path in missing:
-            await _apply(connection, path.name, path.read_text(), _sha256(path))
-        return [path.name for path in missing]
+        for migration in missing:
+            await _apply(connection, migration, report)
+            report(f"applied {migration.name}")
+        return [migration.name for migration in missing]
     finally:
         await connection.close()
 
 
-async def _apply(conn: "Conn", name: str, statements: str, sha256: str) -> None:
-    for attempt in range(1, LOCK_TRIES + 1):
-        try:
-            async with conn.transaction():
-                await conn.execute(statements)
-                await conn.execute(RECORD_MIGRATION, name, sha256)
-                return
-        except asyncpg.LockNotAvailableError:
-            if attempt == LOCK_TRIES:
-                raise
-            await asyncio.sleep(LOCK_PAUSE_S)
+async def _wait_for_others(conn: "Conn", report: Callable[[str], None]) -> None:
+    """Take the advisory lock without waiting inside a statement: its snapshot would block the index that the holder of the lock builds."""
+    waits = False
+    while not await conn.fetchval(TRY_LOCK, _ADVISORY_LOCK):
+        if not waits:
+            report("another process migrates this database; waiting for it")
+        waits = True
+        await asyncio.sleep(BUSY_PAUSE_S)
 
 
-async def pending(conn: "Conn", files: list[Path] | None = None) -> list[Path]:
-    """Return the migrations that the database lacks; raises SchemaError if an applied one differs from its file."""
+async def _apply(conn: "Conn", migration: Migration, report: Callable[[str], None]) -> None:
+    async def record() -> None:
+        await conn.execute(RECORD_MIGRATION, migration.name, migration.sha256)
+
+    async def run_and_record() -> None:
+        await conn.execute(migration.sql)
+        await record()
+
+    match migration.phase:
+        case Phase.EXPAND | Phase.CONTRACT:
+            await phases.in_transaction(conn, run_and_record)
+        case Phase.INDEX:
+            await phases.build_index(conn, migration.index, migration.sql)
+            await record()
+        case Phase.BACKFILL:
+            await phases.backfill(conn, migration.sql, lambda progress: report(f"{migration.name}: {progress}"))
+            await record()
+
+
+async def pending(conn: "Conn", files: list[Path] | None = None) -> list[Migration]:
+    """Return the migrations that the database lacks. Those of a newer release in the database are fine.
+
+    Raises SchemaError if the database is from before the baseline, an applied migration differs from its file, or a file is malformed.
+    """
     applied: dict[str, str] = {}
     if await conn.fetchval(HAS_MIGRATIONS):
         applied = {row["name"]: row["sha256"] for row in await conn.fetch(READ_MIGRATIONS)}
-    missing = []
-    for path in migration_files() if files is None else files:
-        if path.name not in applied:
-            missing.append(path)
-        elif applied[path.name] != _sha256(path):
-            raise SchemaError(f"migration {path.name} was edited after it had been applied; restore the file and write a new migration")
-    return missing
+    known = [read(path) for path in (migration_files() if files is None else files)]
+    if applied and known[0].name not in applied:
+        raise SchemaError(f"the database is from before {known[0].name} (it has {min(applied)}), and cannot be migrated; make a new one")
+    for migration in known:
+        if applied.get(migration.name, migration.sha256) != migration.sha256:
+            raise SchemaError(f"migration {migration.name} was edited after it had been applied; restore it and write a new migration")
+    return [migration for migration in known if migration.name not in applied]
 
 
 async def require(conn: "Conn") -> None:
     """Raise SchemaError unless the database has the schema of this release."""
     if missing := await pending(conn):
-        raise SchemaError(f"the database lacks {', '.join(path.name for path in missing)}; run `mercato migrate`")
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+        raise SchemaError(f"the database lacks {', '.join(migration.name for migration in missing)}; run `mercato migrate`")

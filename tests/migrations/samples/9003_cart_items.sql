@@ -1,0 +1,2 @@
+-- phase: expand
+ALTER TABLE cart_items ADD COLUMN wrapped boolean NOT NULL DEFAULT false;

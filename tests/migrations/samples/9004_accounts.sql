@@ -1,0 +1,2 @@
+-- phase: expand
+ALTER TABLE accounts ADD COLUMN phone text;

@@ -1,0 +1,2 @@
+-- phase: contract
+ALTER TABLE cart_items DROP COLUMN wrapped;
