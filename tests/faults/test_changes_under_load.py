@@ -10,6 +10,7 @@ import asyncpg
 from faults.buyers import Goods, market
 from faults.conftest import Conclude, Scale
 from faults.processes import Edge, Worker, running
+from faults.releases import SAMPLES
 from mercato_server.database import migrations
 from support.patience import Within, slowness, until
 
@@ -20,14 +21,6 @@ REPORT_S = 3.0
 """Somebody reads a table for so long, which a migration that wants it to itself must wait for."""
 CALL_S = 2.0
 WAITING = "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND NOT granted"
-
-MIGRATIONS = {
-    "9001_orders.sql": "ALTER TABLE orders ADD COLUMN gift_note text NOT NULL DEFAULT '';",
-    "9002_products.sql": "ALTER TABLE products ADD COLUMN weight_grams integer;",
-    "9003_cart_items.sql": "ALTER TABLE cart_items ADD COLUMN wrapped boolean NOT NULL DEFAULT false;",
-    "9004_accounts.sql": "ALTER TABLE accounts ADD COLUMN phone text;",
-    "9005_returns.sql": "CREATE TABLE returns (order_id uuid PRIMARY KEY REFERENCES orders (id), created_at timestamptz NOT NULL);",
-}
 
 
 async def test_workers_that_restart_one_after_the_other_fail_no_call(
@@ -49,23 +42,10 @@ async def test_workers_that_restart_one_after_the_other_fail_no_call(
     assert shop.tally.codes == Counter()
 
 
-async def test_a_migration_fails_no_call_of_the_release_that_is_running(
-    directory: Path, goods: Goods, conclude: Conclude, within: Within
-) -> None:
-    worker = Worker(directory, goods.database_url)
-    async with running(worker), market(goods, worker.address, timeout_s=within(CALL_S)) as shop, shop.crowd():
-        await shop.trade()
-        applied = await _migrate(directory, goods)
-        await shop.trade()
-    worker.require_no_bugs_logged()
-    await conclude("migration under load", goods, shop.tally, migrations=len(applied), failed_calls=shop.tally.codes.total())
-    assert applied == sorted(MIGRATIONS)
-    assert shop.tally.codes == Counter()
-
-
 async def test_a_migration_that_must_wait_for_a_long_report_lets_calls_pass_meanwhile(
     directory: Path, goods: Goods, conclude: Conclude, within: Within
 ) -> None:
+    samples = sorted(SAMPLES.glob("*.sql"))
     worker = Worker(directory, goods.database_url)
     report = await asyncpg.connect(goods.database_url)
     async with running(worker), market(goods, worker.address, timeout_s=within(CALL_S)) as shop, shop.crowd():
@@ -73,7 +53,7 @@ async def test_a_migration_that_must_wait_for_a_long_report_lets_calls_pass_mean
         began = time.monotonic()
         async with report.transaction():
             await report.execute("SELECT count(*) FROM orders, products, cart_items")
-            migrating = asyncio.ensure_future(_migrate(directory, goods))
+            migrating = asyncio.ensure_future(migrations.migrate(goods.database_url, [*migrations.migration_files(), *samples]))
             await until(lambda: report.fetchval(WAITING))
             await asyncio.sleep(REPORT_S)
         applied = await migrating
@@ -83,11 +63,5 @@ async def test_a_migration_that_must_wait_for_a_long_report_lets_calls_pass_mean
     worker.require_no_bugs_logged()
     did = {"migrations": len(applied), "seconds": f"{took_s:.1f}", "failed_calls": shop.tally.codes.total()}
     await conclude("migration behind a long report", goods, shop.tally, **did)
-    assert applied == sorted(MIGRATIONS)
+    assert applied == [path.name for path in samples]
     assert shop.tally.codes == Counter()
-
-
-async def _migrate(directory: Path, goods: Goods) -> list[str]:
-    for name, statement in MIGRATIONS.items():
-        (directory / name).write_text(f"-- phase: expand\n{statement}")
-    return await migrations.migrate(goods.database_url, [*migrations.migration_files(), *(directory / name for name in MIGRATIONS)])

@@ -42,10 +42,12 @@ def package(command: str, name: str) -> Need:
 
 CHROMIUM = package("chromium", "chromium chromium-driver")
 CURL = package("curl", "curl")
+GIT = package("git", "git")
 SS = package("ss", "iproute2")
 STRACE = package("strace", "strace")
 MKFS = package("mkfs.ext4", "e2fsprogs")
 MOUNT = package("mount", "mount")
+HISTORY = Need("the checkout has not its whole history", "git fetch --unshallow")
 PEER = Need("the packages of benchmarks/peer are not installed", "make peer")
 ORDINARY_PYTHON = Need(
     "the user nobody may run no Python that imports our packages",
@@ -57,4 +59,4 @@ PTRACE = Need("strace may not attach to processes", "make test, as root or with 
 MOUNTING = Need("no file system can be mounted", "make test, where root may mount file systems", is_optional_in_ci=True)
 GRPCURL = Need("grpcurl has no wheel for this machine", "make test, on x86_64", is_optional_in_ci=True)
 
-ALL = (CHROMIUM, CURL, SS, STRACE, MKFS, MOUNT, PEER, ORDINARY_PYTHON, ROOT, PTRACE, MOUNTING, GRPCURL)
+ALL = (CHROMIUM, CURL, GIT, HISTORY, SS, STRACE, MKFS, MOUNT, PEER, ORDINARY_PYTHON, ROOT, PTRACE, MOUNTING, GRPCURL)
