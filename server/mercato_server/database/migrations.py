@@ -43,7 +43,6 @@ BUSY_PAUSE_S = 0.2
 """Between two looks at whether another process still migrates."""
 
 _ADVISORY_LOCK = 0x6D657263  # "merc"
-_BASELINE = "0001_baseline.sql"
 _HEADER = re.compile(rf"-- phase: ({'|'.join(Phase)})\n")
 _INDEX = re.compile(r"^CREATE (?:UNIQUE )?INDEX CONCURRENTLY IF NOT EXISTS (\w+) ", re.MULTILINE)
 
