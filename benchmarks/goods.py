@@ -8,7 +8,7 @@ from uuid import UUID
 from mercato_server.database.pool import Conn
 from mercato_server.domain.accounts import COMMAND_LINE
 from mercato_server.security.tokens import Keyring, Tokens
-from mercato_server.store import inventory
+from mercato_server.store import inventory, search
 
 STOCK = 1_000_000
 LINES = 3
@@ -118,6 +118,7 @@ async def make_products(conn: "Conn", count: int) -> list[UUID]:
     """Make products, newer than those that are there."""
     ids = [row["id"] for row in await conn.fetch(INSERT_PRODUCTS, count)]
     await inventory.open_levels(conn, dict.fromkeys(ids, STOCK), COMMAND_LINE)
+    await search.index(conn, ids)
     return ids
 
 
@@ -134,7 +135,7 @@ async def make_carts(conn: "Conn", secret_key: str, first: int, contents: Sequen
 
 async def analyze(conn: "Conn") -> None:
     """Let the planner know what has been made: only tables with rows in them; orders are analysed when autovacuum sees fit."""
-    for table in ("accounts", "products", "stock_levels", "cart_items"):
+    for table in ("accounts", "products", "product_search", "stock_levels", "cart_items"):
         await conn.execute(f"VACUUM ANALYZE {table}")
 
 

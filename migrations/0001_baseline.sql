@@ -41,7 +41,7 @@ CREATE TABLE categories (
 
 CREATE TABLE products (
     id          uuid PRIMARY KEY DEFAULT uuidv7(),
-    number      bigint NOT NULL GENERATED ALWAYS AS IDENTITY CONSTRAINT products_number_key UNIQUE,  -- search reads shelves of 8,192
+    number      bigint NOT NULL GENERATED ALWAYS AS IDENTITY,  -- counts in the order of creation, for the search
     name        text NOT NULL,
     description text NOT NULL,
     price_minor bigint NOT NULL CHECK (price_minor >= 0),
@@ -53,11 +53,6 @@ CREATE TABLE products (
     created_at  timestamptz NOT NULL DEFAULT now(),
     updated_at  timestamptz NOT NULL DEFAULT now(),
     deleted_at  timestamptz,
-    search      tsvector NOT NULL GENERATED ALWAYS AS (
-                    setweight(to_tsvector('english', fold(name)), 'A')
-                    || setweight(to_tsvector('simple', fold(coalesce(sku, ''))), 'B')
-                    || setweight(to_tsvector('english', fold(description)), 'C')
-                ) STORED,
     CONSTRAINT products_currency_code_key UNIQUE (id, currency_code)  -- to which the lines of carts and orders refer
 );
 
@@ -67,7 +62,25 @@ CREATE INDEX products_by_name ON products (name COLLATE "C", id) WHERE deleted_a
 CREATE INDEX products_by_category ON products (category_id, id);
 CREATE INDEX products_by_category_price ON products (category_id, price_minor, id) WHERE deleted_at IS NULL;
 CREATE INDEX products_by_category_name ON products (category_id, name COLLATE "C", id) WHERE deleted_at IS NULL;
-CREATE INDEX products_by_search ON products USING gin ((ARRAY[number >> 13]), search, (ARRAY[category_id])) WHERE deleted_at IS NULL;
+
+-- What a search finds, filters, sorts and ranks products on sale by, but for their stock. The server writes it in the transaction that
+-- writes the product; see docs/search.md.
+CREATE TABLE product_search (
+    product_id   uuid NOT NULL REFERENCES products (id),
+    locale       text NOT NULL,      -- '' until there are translations
+    number       bigint NOT NULL,    -- the product's
+    rule_version integer NOT NULL,   -- the rule by which the words were made
+    price_minor  bigint NOT NULL,
+    name         text NOT NULL,
+    words        tsvector NOT NULL,  -- of name (A), SKU (B) and description (C)
+    category_ids uuid[] NOT NULL,    -- the product's category; later its ancestors too
+    group_id     uuid,               -- NULL until products have variants
+    PRIMARY KEY (product_id, locale)
+) WITH (fillfactor = 90);  -- room for the new version of a row on its page: no index holds the price, so a new price touches no index
+
+CREATE UNIQUE INDEX product_search_by_number ON product_search (locale, number);
+-- The first column is the shelf of 8,192 products that the document is on.
+CREATE INDEX product_search_by_words ON product_search USING gin ((ARRAY[number >> 13]), words, category_ids);
 
 -- The stock of a product, apart from its wide row, so that a sale copies 64 bytes. Each product has its level from the start. A transaction
 -- that changes a product's name, price or deletion locks its level too, so a checkout locks nothing but levels. 1 is the only location

@@ -20,6 +20,7 @@ from mercato import call_error
 from mercato.v1 import cart_pb2, cart_pb2_grpc, catalog_pb2_grpc, order_pb2, order_pb2_grpc
 from mercato_server.database.pool import SET_CURRENCY
 from mercato_server.security.tokens import Keyring, Tokens
+from support.databases import index_products
 from support.patience import patient, until
 
 AGAIN = frozenset(
@@ -102,6 +103,7 @@ async def stock_up(database_url: str, *, buyers: int, products: int = 20, stock:
         await connection.execute(SET_CURRENCY, "USD")
         accounts = await connection.fetch(INSERT_BUYERS, buyers)
         on_sale = await connection.fetch(INSERT_PRODUCTS, products, stock, PRICE_MINOR)
+        await index_products(connection)
     finally:
         await connection.close()
     tokens = Tokens(Keyring.shared(SECRET, "HS256"), 24 * 60 * 60)

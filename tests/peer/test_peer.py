@@ -21,6 +21,7 @@ from mercato_server.database.pool import SET_CURRENCY, Conn
 from mercato_server.store.verify import verify
 from stage import stage
 from support import needs
+from support.databases import index_products
 from support.rest_client import Client, Reply
 
 if not peer_stage.installed():
@@ -161,6 +162,7 @@ async def opened(stack: AsyncExitStack, runner: asyncio.Runner, directory: Path)
         conn = await asyncpg.connect(shop.database_url)
         await conn.execute(SET_CURRENCY, "USD")
         await conn.execute(MAKE_PRODUCTS, PRODUCTS, CATEGORY)
+        await index_products(conn)
         shop.people = await goods.make_carts(conn, running.secret_key, 1, [()] * PEOPLE)
         await conn.close()
     return shops
@@ -213,6 +215,7 @@ def test_a_cart_warns_of_the_same_changes(both: Both) -> None:
     for shop in both:
         shop.execute(SET_PRICE, product_id(13), 5)
         shop.execute(DELETE_PRODUCT, product_id(14))
+        shop.ask(index_products)
     cart = both.agree(add(1, 15))
     assert [[warning["code"] for warning in line["warnings"]] for line in cart["lines"]] == [
         ["CART_WARNING_CODE_FEWER_LEFT", "CART_WARNING_CODE_PRICE_CHANGED"],

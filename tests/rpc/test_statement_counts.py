@@ -33,6 +33,7 @@ from mercato_server.config.settings import Settings
 from mercato_server.database.pool import Pool
 from mercato_server.domain.carts import LINES_MAX
 from mercato_server.worker import running
+from support.databases import index_products
 from support.example_requests import EXAMPLE_REQUESTS, ShopSubjects
 from support.one_time_tokens import issue
 from support.shop import Person, Shop
@@ -113,11 +114,14 @@ ROWS = (
     Row("ListProducts", 1, list_products(), "products"),
     Row("ListProducts", 1, list_products(q="ball"), "products"),
     Row("ListProducts", 2, list_products(include_total_size=True), "products"),
+    Row("ListProducts", 2, list_products(q="ball", include_total_size=True), "products"),
+    Row("ListProducts", 3, list_products(q="baall"), "products"),  # a typo
+    Row("ListProducts", 4, list_products(q="baall", include_total_size=True), "products"),
     Row("CreateProduct", 9),
     Row("UpdateProduct", 9, lambda at: UpdateProductRequest(product=Product(id=at.subjects.product_id, name="Other"))),
     Row("AdjustStock", 8),
     Row("DeleteProduct", 9),
-    Row("UndeleteProduct", 8),
+    Row("UndeleteProduct", 9),
     Row("ListCategories", 1, lambda at: ListCategoriesRequest(page_size=at.page), "categories"),
     Row("GetCategory", 1),
     Row("CreateCategory", 7),
@@ -202,6 +206,7 @@ async def scene(shop: Shop, size: int) -> Scene:
     """Fill a shop, and let everybody be known to it."""
     buyer, leaver, other, admin = [await shop.person(admin=admin) for admin in (False, False, False, True)]
     await shop.pool.execute(FILL.format(n=size, buyer=buyer.id, long=LONG_ORDERS))
+    await index_products(shop.pool)
     for person in (buyer, leaver, admin):
         await shop.users.GetMe(GetMeRequest(), metadata=person.metadata)
 
@@ -263,7 +268,7 @@ async def test_catalog_reads_from_memory_send_no_statement(settings: Settings, p
     async with counted(settings, pool) as (shop, sent):
         at = await scene(shop, PAGE_MAX)
         reads = [row for row in ROWS if row.rpc in ("GetProduct", "BatchGetProducts", "ListProducts")]
-        assert len(reads) == 5
+        assert len(reads) == 8
         first = [await answer(shop, at, row) for row in reads]
         sent.clear()
         assert [await answer(shop, at, row) for row in reads] == first

@@ -80,6 +80,16 @@ async def test_only_what_differs_is_updated_and_a_difference_of_stock_is_in_the_
     assert await sound(pool)
 
 
+async def test_documents_of_the_search_are_written_with_their_products_and_no_others(pool: "Pool") -> None:
+    await write(pool, BALL, BIKE)
+    before = [row["xmin"] for row in await pool.fetch("SELECT xmin::text FROM product_search")]
+    assert len(before) == 2
+    await write(pool, BALL._replace(name="Beach Ball"), BIKE._replace(stock=9))
+    rows = await pool.fetch("SELECT name, xmin::text = ANY($1::text[]), words::text FROM product_search ORDER BY name", before)
+    assert [tuple(row) for row in rows] == [("Beach Ball", False, "'ball':2A,3B 'beach':1A 'round':4C"), ("Bike", True, "'bike':1A,2B")]
+    assert await sound(pool)
+
+
 async def test_none_leaves_what_there_is_and_an_empty_category_is_none(pool: "Pool") -> None:
     await write(pool, BALL)
     assert await write(pool, Incoming("BALL", "Ball", None, 2999, None, None, None)) == Written(0, 1)

@@ -1,6 +1,8 @@
 """Searches of products: what they find, in which order, and through which pages."""
 
+import asyncio
 from collections.abc import Sequence
+from unittest.mock import ANY
 from uuid import UUID
 
 import pytest
@@ -8,10 +10,11 @@ import pytest
 from mercato_server.config.settings import Limits
 from mercato_server.database.pool import Pool
 from mercato_server.domain.accounts import COMMAND_LINE
-from mercato_server.domain.catalog import ProductDraft, ProductFilter, ProductOrder
+from mercato_server.domain.catalog import Category, ProductDraft, ProductFilter, ProductOrder
 from mercato_server.domain.paging import Page, Position
 from mercato_server.store import bulk, catalog, product_lists
 from mercato_server.store.bulk import Incoming
+from support.databases import index_products
 
 RANKED_MAX = Limits().search_ranked_max
 
@@ -42,7 +45,7 @@ async def pages(pool: "Pool", wanted: ProductFilter, order: ProductOrder, size: 
     names: list[str] = []
     after: Position | None = None
     while True:
-        found, after, _ = await product_lists.products(pool, wanted, order, Page(size, after))
+        found, after, *_ = await product_lists.products(pool, wanted, order, Page(size, after))
         names += [product.name for product in found]
         if after is None:
             return names
@@ -64,6 +67,7 @@ def sorted_by(order: ProductOrder) -> Sequence[str]:
 @pytest.mark.parametrize("order", list(ProductOrder), ids=lambda order: order.name)
 async def test_pages_go_on_from_shelf_to_shelf_without_holes_or_repeats(pool: "Pool", order: ProductOrder) -> None:
     await pool.execute(FILL_SHELVES)
+    await index_products(pool)
     category_id: UUID = await pool.fetchval("SELECT id FROM categories")
     expected = sorted_by(order)
     for size in (7, 100):
@@ -86,6 +90,7 @@ async def test_by_relevance_the_newest_matches_are_ranked_the_same_way_each_time
         " FROM generate_series(1, 300) AS n ORDER BY n;"
         "INSERT INTO stock_levels (product_id, on_hand) SELECT id, 1 FROM products"
     )
+    await index_products(pool)
     numbers = range(300, 300 - RANKED_MAX, -1)
     expected = [f"Ball {n}" for n in numbers if n % 5 == 0] + [f"Bag {n}" for n in numbers if n % 5]
     for size in (30, 100):
@@ -148,17 +153,94 @@ async def test_words_are_known_from_creation_renaming_and_import(pool: "Pool") -
     assert await search(pool, "ospray") == ["Osprey"]
 
 
+async def change(pool: "Pool", product_id: UUID, **fields: object) -> None:
+    draft = ProductDraft(**{"name": "Hat", "price_minor": 100, **fields})  # type: ignore[arg-type] # named as there
+    wanted = catalog.Update(product_id=product_id, draft=draft, fields=[*fields], etag=None, actor=COMMAND_LINE)
+    await catalog.update(pool, wanted)
+
+
+async def test_a_search_finds_a_product_as_it_is_now(pool: "Pool") -> None:
+    await sell(pool, "Hat", "Old Hat")
+    product_id: UUID = await pool.fetchval("SELECT id FROM products WHERE name = 'Hat'")
+    await change(pool, product_id, sku="HAT-1", description="Made of straw.")
+    assert (await search(pool, "hat-1"), await search(pool, "straws")) == (["Hat"], ["Hat"])
+    category = await catalog.create_category(pool, "Hats", COMMAND_LINE)
+    assert isinstance(category, Category)
+    await change(pool, product_id, category_id=category.id, price_minor=7)
+    cheap = ProductFilter(query="hat", category_id=category.id, max_price_minor=7)
+    assert await pages(pool, cheap, ProductOrder.CHEAPEST, 1) == ["Hat"]
+    assert await pages(pool, ProductFilter(query="hat", min_price_minor=8), ProductOrder.NAME, 1) == ["Old Hat"]
+    await change(pool, product_id, sku=None, category_id=None, description="")
+    assert (await search(pool, "hat-1"), await search(pool, "straw")) == ([], [])
+    assert await pages(pool, cheap, ProductOrder.NEWEST, 1) == []
+
+
+async def test_only_products_on_sale_have_a_document_and_one_that_comes_back_takes_its_place(pool: "Pool") -> None:
+    await sell(pool, "Kestrel 1", "Kestrel 2", "Kestrel 3")
+    product_id: UUID = await pool.fetchval("SELECT id FROM products WHERE name = 'Kestrel 2'")
+    await catalog.delete(pool, product_id, None, COMMAND_LINE)
+    assert await pages(pool, ProductFilter(query="kestrel"), ProductOrder.OLDEST, 1) == ["Kestrel 1", "Kestrel 3"]
+    assert await pool.fetchval("SELECT count(*) FROM product_search") == 2
+    await catalog.undelete(pool, product_id, COMMAND_LINE)
+    assert await pages(pool, ProductFilter(query="kestrel"), ProductOrder.OLDEST, 1) == ["Kestrel 1", "Kestrel 2", "Kestrel 3"]
+
+
+@pytest.mark.parametrize("order", [ProductOrder.NEWEST, ProductOrder.OLDEST], ids=lambda order: order.name)
+async def test_pages_go_on_where_a_product_was_that_is_deleted_meanwhile(pool: "Pool", order: ProductOrder) -> None:
+    await sell(pool, *(f"Kestrel {number}" for number in range(5)))
+    wanted = ProductFilter(query="kestrel")
+    expected = await pages(pool, wanted, order, 5)
+    _, after, *_ = await product_lists.products(pool, wanted, order, Page(2))
+    assert after is not None
+    await catalog.delete(pool, after.id, None, COMMAND_LINE)
+    found, *_ = await product_lists.products(pool, wanted, order, Page(5, after))
+    assert [product.name for product in found] == expected[2:]
+
+
+async def test_documents_are_written_again_only_if_they_change(pool: "Pool") -> None:
+    await sell(pool, "Kestrel")
+    product_id: UUID = await pool.fetchval("SELECT id FROM products")
+    before = await pool.fetchval("SELECT xmin::text FROM product_search")
+    await index_products(pool)
+    await change(pool, product_id, stock=5)
+    await change(pool, product_id, image_urls=("https://example.com/1.jpg",))
+    assert await pool.fetchval("SELECT xmin::text FROM product_search") == before
+    await pool.execute("UPDATE product_search SET rule_version = 0, words = 'hat'")
+    await index_products(pool)
+    assert await search(pool, "kestrel") == ["Kestrel"]
+
+
+@pytest.mark.race
+async def test_a_product_that_is_renamed_is_found_by_either_name_at_any_moment_and_by_the_new_one_at_once(
+    pool: "Pool", race_rounds: int
+) -> None:
+    await sell(pool, "Kestrel")
+    product_id: UUID = await pool.fetchval("SELECT id FROM products")
+
+    async def rename() -> None:
+        for old, new in (("Kestrel", "Lapwing"), ("Lapwing", "Kestrel")) * race_rounds:
+            await change(pool, product_id, name=new)
+            assert await search(pool, new) == [new]
+            assert await search(pool, old) == []
+
+    renaming = asyncio.create_task(rename())
+    while not renaming.done():
+        for order in ProductOrder:
+            assert len(await pages(pool, ProductFilter(query="kestrel or lapwing"), order, 5)) == 1
+    await renaming
+
+
 @pytest.mark.parametrize("order", list(ProductOrder), ids=lambda order: order.name)
 async def test_pages_of_a_corrected_search_go_on_as_they_began(pool: "Pool", order: ProductOrder) -> None:
     await sell(pool, *(f"Kestrel {number}" for number in range(5)))
     wanted = ProductFilter(query="kestrl")
     expected = await pages(pool, wanted, order, 100)
-    first, after, _ = await product_lists.products(pool, wanted, order, Page(2))
+    first, after, *_ = await product_lists.products(pool, wanted, order, Page(2))
     await sell(pool, "Kestrl")  # from now on the query finds something as it is
     assert after is not None
     assert await product_lists.count(pool, wanted, 10, after.spelling) == 5
-    second, after, _ = await product_lists.products(pool, wanted, order, Page(2, after))
-    third, end, _ = await product_lists.products(pool, wanted, order, Page(2, after))
+    second, after, *_ = await product_lists.products(pool, wanted, order, Page(2, after))
+    third, end, *_ = await product_lists.products(pool, wanted, order, Page(2, after))
     assert [product.name for product in (*first, *second, *third)] == expected
     assert (len(expected), end) == (5, None)
     assert await pages(pool, wanted, order, 2) == ["Kestrl"]
@@ -169,7 +251,7 @@ async def test_only_a_query_that_finds_nothing_is_corrected(pool: "Pool") -> Non
     wanted = ProductFilter(query="kestral")
     assert (await product_lists.products(pool, wanted, ProductOrder.RELEVANCE, Page(20, skip=1)))[:2] == ([], None)
     assert await product_lists.count(pool, wanted, 10) == 1
-    assert await product_lists.count(pool, ProductFilter(query="kestril"), 10) == 3
-    assert await product_lists.count(pool, ProductFilter(query="zzzzzz"), 10) == 0
-    found, *_ = await product_lists.products(pool, ProductFilter(query="kestril"), ProductOrder.OLDEST, Page(20, skip=1))
+    found, *_, spelling = await product_lists.products(pool, ProductFilter(query="kestril"), ProductOrder.OLDEST, Page(20, skip=1))
     assert [product.name for product in found] == ["Kestrel", "Kestrel 2"]
+    assert await product_lists.count(pool, ProductFilter(query="kestril"), 10, spelling) == 3
+    assert await product_lists.products(pool, ProductFilter(query="zzzzzz"), ProductOrder.OLDEST, Page(20)) == ([], None, ANY, None)

@@ -4,6 +4,7 @@ import asyncio
 import importlib
 import json
 import pkgutil
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -29,12 +30,12 @@ from mercato_server.store import (
     order_lists,
     orders,
     product_lists,
+    search,
     sessions,
     users,
-    words,
 )
-from mercato_server.store.product_lists import Shape
-from support.databases import MIGRATED, copied, create
+from mercato_server.store.product_shapes import Shape, shapes
+from support.databases import MIGRATED, copied, create, index_products
 
 MODULES = [
     importlib.import_module(module.name)
@@ -60,12 +61,12 @@ async def test_statement_can_be_prepared(pool: "Pool", statement: str) -> None:
 
 @pytest.mark.parametrize("order", list(ProductOrder), ids=lambda order: order.name)
 async def test_every_shape_of_a_product_list_can_be_prepared(pool: "Pool", order: ProductOrder) -> None:
-    shapes = [shape for shape in product_lists.shapes() if shape.order is order]
+    found = [shape for shape in shapes() if shape.order is order]
     async with pool.acquire() as conn:
-        for shape in shapes:
+        for shape in found:
             await conn.prepare(product_lists.list_sql(shape))
             await conn.prepare(product_lists.count_sql(shape))
-    assert len(shapes) == (32 if order is ProductOrder.RELEVANCE else 64)
+    assert len(found) == (32 if order is ProductOrder.RELEVANCE else 64)
 
 
 FILL = """
@@ -87,7 +88,6 @@ INSERT INTO order_history (order_id, version, status, actor_kind, actor_id, reas
 SELECT id, 1, 'placed', 'buyer', account_id, '' FROM orders;
 INSERT INTO idempotency_keys (scope_id, key, method, fingerprint, response)
 SELECT account_id, id::text, '', '', '' FROM orders;
-ANALYZE;
 """
 
 
@@ -101,6 +101,8 @@ def full_template(postgres: Postgres) -> str:
 async def _fill(postgres: Postgres, name: str) -> None:
     connection = await asyncpg.connect(await create(postgres, name, MIGRATED))
     await connection.execute(FILL)
+    await index_products(connection)
+    await connection.execute("ANALYZE")
     await connection.close()
 
 
@@ -130,6 +132,7 @@ HOT = {
     "ADJUST_LEVELS": inventory.ADJUST_LEVELS,
     "LOCK_LEVELS_OF_ORDER": inventory.LOCK_LEVELS_OF_ORDER,
     "RESTOCK": inventory.RESTOCK,
+    "WRITE_DOCUMENTS": search.WRITE_DOCUMENTS,
     "GET_ORDERS": order_lists.GET_ORDERS,
     "GET_LINES": order_lists.GET_LINES,
     "GET_HISTORY": order_lists.GET_HISTORY,
@@ -172,7 +175,7 @@ async def test_a_session_is_found_by_its_id_alone(full: "Conn") -> None:
 
 
 async def test_product_lists_read_no_table_from_end_to_end(full: "Conn") -> None:
-    shapes = [
+    plain = [
         Shape(order=order, after=after, category=category, in_stock=in_stock)
         for order in ProductOrder
         for after in (False, True)
@@ -180,27 +183,27 @@ async def test_product_lists_read_no_table_from_end_to_end(full: "Conn") -> None
         for in_stock in (False, True)
         if order is not ProductOrder.RELEVANCE
     ]
-    for shape in shapes:
+    for shape in plain:
         text = await plan(full, product_lists.list_sql(shape))
         assert "Seq Scan on" not in text, f"{shape}\n{text}"
         assert "Sort" not in text, f"{shape}\n{text}"
 
 
 async def test_searches_read_no_table_from_end_to_end(full: "Conn") -> None:
-    for shape in (shape for shape in product_lists.shapes() if shape.query):
+    for shape in (shape for shape in shapes() if shape.query):
         for statement in (product_lists.list_sql(shape), product_lists.count_sql(shape)):
             text = await plan(full, statement)
             assert "Seq Scan on" not in text, f"{shape}\n{text}"
-            assert "products_by_search" in text, f"{shape}\n{text}"
+            assert "product_search_by_words" in text, f"{shape}\n{text}"
 
 
 async def test_a_search_is_planned_once(full: "Conn") -> None:
     await full.execute("RESET plan_cache_mode")
     statements = [product_lists.list_sql(Shape(order=order, after=False, query=True)) for order in ProductOrder]
     searches = [await full.prepare(statement) for statement in statements]
-    for search in searches:
+    for prepared in searches:
         for _ in range(7):
-            await search.fetch("thing", None, 21, 0)
+            await prepared.fetch("thing", None, 21, 0)
     plans = await full.fetch("SELECT custom_plans, generic_plans FROM pg_prepared_statements WHERE statement = ANY($1)", statements)
     assert [tuple(row) for row in plans] == [(5, 2)] * len(ProductOrder)  # the first five are planned anew in any case
 
@@ -208,7 +211,7 @@ async def test_a_search_is_planned_once(full: "Conn") -> None:
 @pytest.mark.parametrize("order", [ProductOrder.RELEVANCE, ProductOrder.NEWEST, ProductOrder.OLDEST], ids=lambda order: order.name)
 async def test_a_common_word_is_read_from_the_nearest_shelves_and_a_rare_one_from_all(full: "Conn", order: ProductOrder) -> None:
     statement = product_lists.list_sql(Shape(order=order, after=False, query=True))
-    for text, expected in (("thing", len(product_lists._PARTS)), ("number 12345", 0)):
+    for text, expected in (("thing", len(search._PARTS)), ("number 12345", 0)):
         values = f"'{text}', NULL, 21, 0"
         await full.execute(f"PREPARE search AS {statement}")
         rows = await full.fetch(f"EXPLAIN (ANALYZE) EXECUTE search ({values})")
@@ -217,12 +220,24 @@ async def test_a_common_word_is_read_from_the_nearest_shelves_and_a_rare_one_fro
         assert len(unread) == expected, "\n".join(row[0] for row in rows)
 
 
+@pytest.mark.parametrize("order", list(ProductOrder), ids=lambda order: order.name)
+async def test_a_search_reads_the_products_of_its_page_and_of_stock_only_what_fills_it(full: "Conn", order: ProductOrder) -> None:
+    for in_stock, most in ((False, 21), (True, 300)):  # 6 of 7 are in stock, of which 200 are ranked
+        statement = product_lists.list_sql(Shape(order=order, after=False, query=True, max_price=True, in_stock=in_stock))
+        await full.execute(f"PREPARE search AS {statement}")
+        rows = await full.fetch("EXPLAIN (ANALYZE) EXECUTE search ('thing', NULL, 4000, 21, 0)")
+        await full.execute("DEALLOCATE search")
+        text = "\n".join(row[0] for row in rows)
+        assert "Seq Scan on" not in text, text
+        assert 21 <= sum(map(int, re.findall(r"using products_pkey .* loops=(\d+)", text))) <= most, text
+
+
 async def test_a_word_is_corrected_by_an_index(full: "Conn") -> None:
     await full.execute(
         "INSERT INTO words SELECT DISTINCT translate(md5(n::text), '0123456789', 'ghijklmnop') FROM generate_series(1, 20000) AS n"
     )
     await full.execute("ANALYZE words")
-    text = await plan(full, words.CORRECT)
+    text = await plan(full, search.CORRECT)
     assert "words_by_similarity" in text, text
     assert "Seq Scan on" not in text, text
 

@@ -6,7 +6,9 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
+from mercato_server.database.pool import Conn, Pool
 from mercato_server.embedded.postgres import Postgres
+from mercato_server.store import search
 
 MIGRATED = "template_mercato"
 EMPTY = "template0"
@@ -37,3 +39,8 @@ async def execute(server: Postgres, statement: str) -> None:
         await connection.execute(statement)
     finally:
         await connection.close()
+
+
+async def index_products(conn: "Conn | Pool") -> None:
+    """Write the search documents of products that a test inserted itself."""
+    await conn.execute(search.WRITE_DOCUMENTS, [row["id"] for row in await conn.fetch("SELECT id FROM products")])

@@ -183,10 +183,8 @@ class CatalogHandler:
 
     async def _load(self, wanted: ProductFilter, order: ProductOrder, page: Page, query: str, *, counted: bool) -> LoadedPage:
         """Read a page of a list, and count the list if that is wanted."""
-        found, last, snapshot = await product_lists.products(self._pool, wanted, order, page)
-        size, spelling = None, page.after.spelling if page.after else None
-        if counted:
-            size = await product_lists.count(self._pool, wanted, self._limits.total_size_max, spelling)
+        found, last, snapshot, spelling = await product_lists.products(self._pool, wanted, order, page)
+        size = await product_lists.count(self._pool, wanted, self._limits.total_size_max, spelling) if counted else None
         rest = catalog_pb2.ListProductsResponse(next_page_token=self._pager.next_token(last, query), total_size=size)
         products = {product.id: self._product(product).SerializeToString() for product in found}
         return LoadedPage(products, rest.SerializeToString(), snapshot, in_stock=wanted.in_stock)

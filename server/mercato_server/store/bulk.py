@@ -9,7 +9,7 @@ from mercato_server.database.pool import Conn, Pool
 from mercato_server.database.transactions import retry_conflicts, transaction
 from mercato_server.domain.accounts import Actor
 from mercato_server.domain.events import EventKind
-from mercato_server.store import audit_log, events, inventory, words
+from mercato_server.store import audit_log, events, inventory, search
 from mercato_server.store.events import Event
 
 # Of the session, and made once: a table for each batch would fill the system's catalog. NULL leaves what an existing product has.
@@ -88,10 +88,8 @@ WITH changed AS (
       FROM incoming
      WHERE products.id = ANY($1::uuid[]) AND products.sku = incoming.sku AND deleted_at IS NULL
     RETURNING products.id
-), told AS (
-    INSERT INTO events (kind, subject_id) SELECT 'product.updated', id FROM changed
 )
-SELECT count(*) FROM changed
+INSERT INTO events (kind, subject_id) SELECT 'product.updated', id FROM changed
 """
 
 EXPORT_PRODUCTS = """
@@ -145,33 +143,34 @@ async def write(pool: "Pool", batch: Sequence[Incoming], source: str, actor: Act
             "incoming", schema_name="pg_temp", records=[_record(place, row, categories) for place, row in enumerate(batch)]
         )
         created = await _add(conn, batch, actor)
-        updated = 0 if created == len(batch) else await _update(conn, actor)
-        if created or updated:
-            await words.add(conn, [row.name for row in batch])
-            counts = {"created": created, "updated": updated}
+        changed = [] if len(created) == len(batch) else await _update(conn, actor)
+        if created or changed:
+            await search.index(conn, [*created, *changed])
+            counts = {"created": len(created), "updated": len(changed)}
             await audit_log.append(conn, actor, "catalog.imported", None, {}, {"source": source, **counts})
-        return Written(created, updated)
+        return Written(len(created), len(changed))
 
 
-async def _add(conn: "Conn", batch: Sequence[Incoming], actor: Actor) -> int:
-    """Create the products that are absent, with their stock; return how many there were."""
+async def _add(conn: "Conn", batch: Sequence[Incoming], actor: Actor) -> list[UUID]:
+    """Create the products that are absent, with their stock; return their ids."""
     added = {row["sku"]: row["id"] for row in await conn.fetch(ADD_PRODUCTS)}
     stock = {added[row.sku]: row.stock or 0 for row in batch if row.sku in added}
     if stock:
         await inventory.open_levels(conn, stock, actor, "import")
-    return len(stock)
+    return list(stock)
 
 
-async def _update(conn: "Conn", actor: Actor) -> int:
-    """Write the products that differ, and their stock; return how many there were."""
+async def _update(conn: "Conn", actor: Actor) -> list[UUID]:
+    """Write the products that differ, and their stock; return their ids."""
     wanted = {row["id"]: row["stock"] for row in await conn.fetch(LOCK_CHANGED)}
     if not wanted:
-        return 0
+        return []
     stock = await inventory.lock(conn, wanted)
     deltas = {id_: units - stock[id_] for id_, units in wanted.items() if units not in (None, stock[id_])}
     if deltas:
         await inventory.adjust(conn, deltas, actor, "import")
-    return int(await conn.fetchval(UPDATE_PRODUCTS, list(wanted)))
+    await conn.execute(UPDATE_PRODUCTS, list(wanted))
+    return list(wanted)
 
 
 def _record(place: int, row: Incoming, categories: dict[str, UUID]) -> tuple[object, ...]:

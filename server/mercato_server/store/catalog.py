@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from uuid import UUID
 
 import asyncpg
@@ -25,7 +26,7 @@ from mercato_server.domain.errors import (
 )
 from mercato_server.domain.events import EventKind
 from mercato_server.domain.paging import Page, Position
-from mercato_server.store import audit_log, events, inventory, words
+from mercato_server.store import audit_log, events, inventory, search
 from mercato_server.store.events import Event, Snapshot
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
 
@@ -61,7 +62,8 @@ RETURNING id, name, description, price_minor, category_id, sku, $6::integer AS s
 
 UPDATE_PRODUCT = """
 UPDATE products AS product
-   SET name = $2, description = $3, price_minor = $4, category_id = $5, sku = $6, image_urls = $7, deleted_at = $8,
+   SET name = $2, description = $3, price_minor = $4, category_id = $5, sku = $6, image_urls = $7,
+       deleted_at = CASE WHEN $8 THEN now() END,
        version = product.version + 1, updated_at = now()
   FROM stock_levels AS level
  WHERE product.id = $1 AND level.product_id = product.id AND level.location_id = 1
@@ -88,6 +90,8 @@ FORGET_CATEGORY = "UPDATE products SET category_id = NULL WHERE category_id = $1
 DELETE_CATEGORY = "DELETE FROM categories WHERE id = $1 RETURNING id, name, created_at"
 
 _FIRST = UUID(int=0)
+_searched = attrgetter("name", "description", "price_minor", "category_id", "sku", "deleted_at")
+"""What a search document is made of."""
 _UNTOLD = {"id", "version", "created_at", "updated_at"}
 
 
@@ -111,8 +115,8 @@ async def _create(conn: "Conn", draft: ProductDraft, actor: Actor) -> Product:
         product = _product(await conn.fetchrow(INSERT_PRODUCT, *values))
     except asyncpg.IntegrityConstraintViolationError as error:
         raise _constraint(error, draft.category_id, draft.sku) from None
-    await words.add(conn, [product.name])
     await inventory.open_levels(conn, {product.id: product.stock}, actor)
+    await search.index(conn, [product.id])
     await events.append(conn, [Event(EventKind.PRODUCT_CREATED, product.id)])
     await audit_log.append(conn, actor, "product.created", product.id, {}, _fields(product))
     return product
@@ -148,9 +152,7 @@ async def _update(conn: "Conn", change: Update) -> Product:
     wanted = current._replace(**values)
     if wanted.stock != current.stock:
         await inventory.adjust(conn, {current.id: wanted.stock - current.stock}, change.actor, "product updated")
-    product = await _write(conn, wanted)
-    if product.name != current.name:
-        await words.add(conn, [product.name])
+    product = await _write(conn, current, wanted)
     await events.append(conn, [Event(EventKind.PRODUCT_UPDATED, product.id)])
     await audit_log.append(conn, change.actor, "product.updated", product.id, _fields(current), _fields(product))
     return product
@@ -166,7 +168,7 @@ async def delete(pool: "Pool", product_id: UUID, etag: str | None, actor: Actor,
 async def _delete(conn: "Conn", product_id: UUID, etag: str | None, actor: Actor) -> Product:
     current = await _lock(conn, product_id)
     current.check_etag(etag)
-    product = await _write(conn, current._replace(deleted_at=await conn.fetchval("SELECT now()")))
+    product = await _write(conn, current, current, deleted=True)
     await events.append(conn, [Event(EventKind.PRODUCT_DELETED, product_id)])
     await audit_log.append(conn, actor, "product.deleted", product_id, _fields(current), _fields(product))
     return product
@@ -183,7 +185,7 @@ async def _undelete(conn: "Conn", product_id: UUID, actor: Actor) -> Product:
     current = await _lock(conn, product_id, deleted=True)
     if current.deleted_at is None:
         raise ProductNotDeleted("the product is on sale already")
-    product = await _write(conn, current._replace(deleted_at=None))
+    product = await _write(conn, current, current)
     await events.append(conn, [Event(EventKind.PRODUCT_UNDELETED, product_id)])
     await audit_log.append(conn, actor, "product.undeleted", product_id, _fields(current), _fields(product))
     return product
@@ -238,10 +240,10 @@ async def _lock(conn: "Conn", product_id: UUID, *, deleted: bool = False) -> Pro
     return _product(row)
 
 
-async def _write(conn: "Conn", wanted: Product) -> Product:
-    """Write what a product is, but not its stock, which is the inventory's."""
+async def _write(conn: "Conn", current: Product, wanted: Product, *, deleted: bool = False) -> Product:
+    """Write a product that is locked, except for its stock, and its search document if that changes."""
     try:
-        return _product(
+        product = _product(
             await conn.fetchrow(
                 UPDATE_PRODUCT,
                 wanted.id,
@@ -251,11 +253,14 @@ async def _write(conn: "Conn", wanted: Product) -> Product:
                 wanted.category_id,
                 wanted.sku,
                 list(wanted.image_urls),
-                wanted.deleted_at,
+                deleted,
             )
         )
     except asyncpg.IntegrityConstraintViolationError as error:
         raise _constraint(error, wanted.category_id, wanted.sku) from None
+    if _searched(product) != _searched(current):
+        await search.index(conn, [product.id])
+    return product
 
 
 def _product(row: asyncpg.Record | None) -> Product:

@@ -1,0 +1,94 @@
+"""The shapes of product lists, and the parts of SQL that all lists share.
+
+One statement for all lists ("$1 IS NULL OR category_id = $1") would leave PostgreSQL one generic plan, which scans the table. So each shape
+has a statement of its own. It is composed from constants only; values are always parameters.
+"""
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mercato_server.domain.catalog import ProductOrder
+
+PRODUCT_COLUMNS = "id, name, description, price_minor, category_id, sku, image_urls, version, created_at, updated_at, deleted_at"
+"""The columns of the table products that a list reads."""
+
+_KEYS = {
+    ProductOrder.CHEAPEST: ("price_minor", "bigint"),
+    ProductOrder.DEAREST: ("price_minor", "bigint"),
+    ProductOrder.NAME: ('name COLLATE "C"', "text"),
+    ProductOrder.NAME_DESCENDING: ('name COLLATE "C"', "text"),
+    ProductOrder.RELEVANCE: ("score", "integer"),
+}
+"""The sort key of an order and its type; ids alone, as UUIDv7, are in the order of creation."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """The order of a list and the conditions that it has; decides its statement."""
+
+    order: ProductOrder
+    after: bool
+    category: bool = False
+    query: bool = False
+    min_price: bool = False
+    max_price: bool = False
+    in_stock: bool = False
+
+    @property
+    def key(self) -> str | None:
+        """The sort key beside the id; None where the id alone sorts."""
+        return _KEYS[self.order][0] if self.order in _KEYS else None
+
+    def parameters(self) -> dict[str, str]:
+        """Return the number of each parameter by its name, in the order in which a statement takes them."""
+        names = {
+            "query": self.query,
+            "spelling": self.query,
+            "category": self.category,
+            "min_price": self.min_price,
+            "max_price": self.max_price,
+            "after_id": self.after,
+            "after_key": self.after and self.key is not None,
+            "limit": True,
+            "offset": True,
+        }
+        return {name: f"${number}" for number, name in enumerate((name for name, used in names.items() if used), 1)}
+
+    def conditions(self) -> str:
+        """Return the conditions on a row of the table `products`."""
+        where = ["deleted_at IS NULL", *self.prices()]
+        if self.category:
+            where.append(f"category_id = {self.parameters()['category']}::uuid")
+        if self.in_stock:
+            # No EXISTS: PostgreSQL would be free to join all of the stock before it walks along the list.
+            where.append("(SELECT on_hand FROM stock_levels WHERE product_id = products.id AND location_id = 1) > 0")
+        return " AND ".join(where)
+
+    def prices(self) -> list[str]:
+        """Return the conditions on prices."""
+        at = self.parameters()
+        low = [f"price_minor >= {at['min_price']}::bigint"] if self.min_price else []
+        return [*low, f"price_minor <= {at['max_price']}::bigint"] if self.max_price else low
+
+    def place(self) -> str:
+        """Return the condition that a list goes on after its position."""
+        if not self.after:
+            return "TRUE"
+        at, sign = self.parameters(), "<" if self.order.descending else ">"
+        if self.key is None:
+            return f"id {sign} {at['after_id']}::uuid"
+        return f"({self.key}, id) {sign} ({at['after_key']}::{_KEYS[self.order][1]}, {at['after_id']}::uuid)"
+
+    def order_by(self) -> str:
+        """Return what the list is sorted by."""
+        direction = "DESC" if self.order.descending else "ASC"
+        return f"{self.key} {direction}, id {direction}" if self.key else f"id {direction}"
+
+
+def shapes() -> Iterator[Shape]:
+    """Return every shape there is."""
+    flags = itertools.product((False, True), repeat=6)
+    for order, (after, category, query, low, high, in_stock) in itertools.product(ProductOrder, flags):
+        if query or order is not ProductOrder.RELEVANCE:
+            yield Shape(order=order, after=after, category=category, query=query, min_price=low, max_price=high, in_stock=in_stock)

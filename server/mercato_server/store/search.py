@@ -1,0 +1,258 @@
+"""The search of products: the documents that it reads, how it reads them, and the correction of typos.
+
+A product on sale has one document in `product_search`. A search finds, filters, sorts and ranks documents, of which their index of words
+(GIN) is the way to most; then it reads the products of its page by their primary key. docs/search.md explains each statement.
+"""
+
+from collections.abc import Collection
+from uuid import UUID
+
+from mercato_server.config.settings import Limits
+from mercato_server.database.pool import Conn, Pool
+from mercato_server.domain.catalog import ProductOrder
+from mercato_server.store.product_shapes import PRODUCT_COLUMNS, Shape
+
+RULE_VERSION = 1
+"""The version of the rule below, by which a product's words are made."""
+_WORDS = """setweight(to_tsvector('english', fold(name)), 'A')
+           || setweight(to_tsvector('simple', fold(coalesce(sku, ''))), 'B')
+           || setweight(to_tsvector('english', fold(description)), 'C')"""
+_CATEGORY_IDS = "array_remove(ARRAY[category_id], NULL)"
+
+# The vocabulary gets the words of names, letters only: numbers and SKUs are as many as products, and one that is nearly right is wrong.
+WRITE_DOCUMENTS = f"""
+WITH product AS MATERIALIZED (
+    SELECT id, number, price_minor, name, {_WORDS} AS words, {_CATEGORY_IDS} AS category_ids
+      FROM products
+     WHERE id = ANY($1::uuid[]) AND deleted_at IS NULL
+), removed AS (
+    DELETE FROM product_search
+     USING products
+     WHERE product_id = ANY($1) AND id = product_id AND deleted_at IS NOT NULL
+), written AS (
+    INSERT INTO product_search AS document (product_id, locale, number, rule_version, price_minor, name, words, category_ids)
+    SELECT id, '', number, {RULE_VERSION}, price_minor, name, words, category_ids
+      FROM product
+        ON CONFLICT (product_id, locale) DO UPDATE
+       SET rule_version = excluded.rule_version, price_minor = excluded.price_minor, name = excluded.name, words = excluded.words,
+           category_ids = excluded.category_ids
+     WHERE (document.rule_version, document.price_minor, document.name, document.words, document.category_ids)
+           IS DISTINCT FROM (excluded.rule_version, excluded.price_minor, excluded.name, excluded.words, excluded.category_ids)
+), named AS MATERIALIZED (
+    SELECT DISTINCT unnest(tsvector_to_array(to_tsvector('simple', fold(name)))) AS word FROM product
+)
+INSERT INTO words (word)
+SELECT word
+  FROM named
+ WHERE word ~ '^[[:alpha:]]{{3,32}}$'
+ ORDER BY word  -- one order for all writers, so that two who add the same words cannot deadlock
+    ON CONFLICT (word) DO NOTHING
+"""  # noqa: S608 - constants
+
+# What a query excludes ("-word") is left out, and a compound ("t-shirt"), whose parts are there too. Two letters that changed places
+# leave a short word few trigrams, so such words are looked up as they are.
+CORRECT = r"""
+WITH asked AS (
+    SELECT lexeme, lexeme ~ '^[[:alpha:]]{3,32}$' AS correctable, positions[1] AS place
+      FROM unnest(to_tsvector('simple', fold(regexp_replace($1, '(^|\s)-("[^"]*"?|\S+)', ' ', 'g'))))
+     WHERE numnode(plainto_tsquery('english', lexeme)) > 0 AND lexeme !~ '^[[:alpha:]]+(-[[:alpha:]]+)+$'
+     ORDER BY place
+     LIMIT $2
+), near AS (
+    SELECT place, lexeme AS word FROM asked WHERE NOT correctable
+     UNION
+    SELECT place, word
+      FROM asked,
+           LATERAL (SELECT word FROM words WHERE lexeme <% word
+                     ORDER BY word_similarity(lexeme, word) DESC, similarity(lexeme, word) DESC, word LIMIT $3) AS alike
+     WHERE correctable
+     UNION
+    SELECT place, word
+      FROM asked
+      JOIN words ON word = ANY(ARRAY(SELECT overlay(lexeme PLACING reverse(substr(lexeme, first, 2)) FROM first)
+                                       FROM generate_series(1, length(lexeme) - 1) AS first))
+     WHERE correctable
+)
+SELECT nullif(string_agg('(' || spelled || ')', ' & ' ORDER BY place)::tsquery, websearch_to_tsquery('english', fold($1)))::text
+  FROM (SELECT place, correctable, string_agg(nullif(plainto_tsquery('english', word)::text, ''), ' | ' ORDER BY word) AS spelled
+          FROM asked JOIN near USING (place)
+         GROUP BY place, correctable) AS spellings
+HAVING bool_or(correctable AND spelled IS NOT NULL)
+"""
+
+_LIMITS = Limits()
+# Full text is asked for the corrected query, if there is one, else for the words as they are, with English endings and without: a SKU has
+# none to lose.
+_ASKED = """
+WITH asked AS MATERIALIZED (
+    SELECT fold($1) AS q, coalesce($2::text::tsquery, english || coalesce(nullif(simple, english), '')) AS query
+      FROM websearch_to_tsquery('english', fold($1)) AS english, websearch_to_tsquery('simple', fold($1)) AS simple
+)"""
+# The rank of the hit; of a corrected query also how alike the name is to what was typed. An integer, which a page token holds exactly.
+# "query || query" since the rank of an OR tells where and how often words are, that of an AND how near to each other.
+_SCORE = "(1000000 * (ts_rank(words, query || query) + CASE WHEN $2::text IS NULL THEN 0 ELSE word_similarity(q, fold(name)) END))::integer"
+_PARTS = (1, 3, 9)
+"""How many of the nearest shelves of 8,192 products are read once each part has been; a last part has all others."""
+
+
+async def index(conn: "Conn", product_ids: Collection[UUID]) -> None:
+    """Make the documents of products agree with the products, and remember the words of their names.
+
+    In the caller's transaction, which holds the locks of the products. Words are locked here, so it is the last thing to lock. A product
+    that is deleted has no document. A document that is right already is not written.
+    """
+    await conn.execute(WRITE_DOCUMENTS, list(product_ids))
+
+
+async def correct(pool: "Pool", query: str) -> str | None:
+    """Return what to ask of full text instead of a query that found nothing, as text of a tsquery; None if that is nothing new.
+
+    Each word stands for those of products that are spelled most like it; one that is like none is passed over, so that the others find
+    what they can. Numbers and the like stay as they are.
+    """
+    spelled: str | None = await pool.fetchval(CORRECT, query, _LIMITS.corrected_words_max, _LIMITS.corrections_max)
+    return spelled
+
+
+def list_sql(shape: Shape) -> str:
+    """Return the statement of a search; its rows are products and their scores."""
+    if shape.order is ProductOrder.RELEVANCE:
+        return _by_relevance_sql(shape)
+    if shape.order in (ProductOrder.NEWEST, ProductOrder.OLDEST):
+        return _by_creation_sql(shape)
+    return _by_key_sql(shape)
+
+
+def count_sql(shape: Shape) -> str:
+    """Return the statement that counts the matches of a search up to a limit."""
+    found = _in_stock(f"SELECT product_id AS id FROM product_search WHERE {_matching(shape)}", shape)  # noqa: S608 - constants
+    return f"{_ASKED} SELECT count(*) FROM (SELECT FROM {found} LIMIT {shape.parameters()['limit']}) AS matching"  # noqa: S608 - constants
+
+
+def _matching(shape: Shape) -> str:
+    """Return the conditions on documents."""
+    where = ["locale = ''", "words @@ (SELECT query FROM asked)", *shape.prices()]
+    if shape.category:
+        where.append(f"category_ids @> ARRAY[{shape.parameters()['category']}::uuid]")
+    return " AND ".join(where)
+
+
+def _in_stock(documents: str, shape: Shape) -> str:
+    """Return documents in their order; if the list asks for it, only those of products in stock, which no document tells.
+
+    LATERAL with OFFSET 0 leaves PostgreSQL no other join than the nested loop, which keeps the order and stops at a LIMIT:
+
+        Limit
+          ->  Nested Loop
+                ->  the documents
+                ->  Index Scan using stock_levels_pkey   (Index Cond: product_id = document.id; Filter: on_hand > 0)
+    """
+    if not shape.in_stock:
+        return f"({documents}) AS document"
+    level = "SELECT FROM stock_levels WHERE product_id = document.id AND location_id = 1 AND on_hand > 0 OFFSET 0"
+    return f"({documents}) AS document CROSS JOIN LATERAL ({level}) AS level"
+
+
+def _shelves(shape: Shape) -> str:
+    """Return the matching documents from `start` on by their numbers, in parts of which a LIMIT reads only as many as it takes.
+
+    An index of words gives all matches before the first of them can be sorted, unless it is asked for few shelves. So the nearest ones are
+    asked first: they fill a page of common words; when the last part is read, the words are rare. For a common word:
+
+        Append
+          ->  Sort  ->  Bitmap Heap Scan on product_search
+                          ->  Bitmap Index Scan on product_search_by_words   (ARRAY[number >> 13] && one shelf AND words @@ query)
+          ->  the same for the next 2 and the next 6 shelves   (never executed)
+          ->  the same for all other shelves                   (never executed)
+    """
+    sign, way, direction = ("-", "<=", "DESC") if shape.order.descending else ("+", ">=", "ASC")
+    rows = f"""
+    SELECT product_id AS id, number, name, words
+      FROM product_search
+     WHERE {_matching(shape)} AND number {way} (SELECT number FROM start)"""  # noqa: S608 - constants
+    parts, near = [], 0
+    for far in _PARTS:
+        shelves = f"SELECT (number >> 13) {sign} step FROM start, generate_series({near}, {far - 1}) AS step"  # noqa: S608 - constants
+        parts.append(f"({rows} AND ARRAY[number >> 13] && ARRAY({shelves}) ORDER BY number {direction})")
+        near = far
+    others = f"number >> 13 {way} (SELECT (number >> 13) {sign} {near} FROM start)"  # noqa: S608 - constants
+    parts.append(f"({rows} AND {others} ORDER BY number {direction})")
+    return " UNION ALL ".join(parts)
+
+
+def _page(shape: Shape) -> str:
+    """Return the clauses of a page.
+
+    As subqueries, or each call of a large statement would be planned anew, since a plan that knows its LIMIT looks cheaper.
+    """
+    at = shape.parameters()
+    return f"LIMIT (SELECT {at['limit']}::bigint) OFFSET (SELECT {at['offset']}::bigint)"
+
+
+def _by_relevance_sql(shape: Shape) -> str:
+    """Return the statement of a search that ranks the newest matches."""
+    newest = f"SELECT id, name, words FROM {_in_stock(_shelves(shape), shape)} LIMIT {_LIMITS.search_ranked_max}"  # noqa: S608 - constants
+    return f"""{_ASKED}, start AS MATERIALIZED (SELECT max(number) AS number FROM product_search WHERE locale = '')
+    SELECT {PRODUCT_COLUMNS}, score
+      FROM (SELECT id, score
+              FROM (SELECT id, {_SCORE} AS score FROM asked, ({newest}) AS newest) AS ranked
+             WHERE {shape.place()}
+             ORDER BY {shape.order_by()}
+             {_page(shape)}) AS page
+      JOIN products USING (id)
+     ORDER BY {shape.order_by()}
+    """  # noqa: S608 - constants
+
+
+def _by_creation_sql(shape: Shape) -> str:
+    """Return the statement of a search in the order of creation, which is that of the numbers."""
+    extreme, sign, direction = ("max", "-", "DESC") if shape.order.descending else ("min", "+", "ASC")
+    start = f"SELECT {extreme}(number) AS number FROM product_search WHERE locale = ''"  # noqa: S608 - constants
+    if shape.after:  # of the product, since one that is deleted meanwhile has no document
+        start = f"SELECT number {sign} 1 AS number FROM products WHERE id = {shape.parameters()['after_id']}::uuid"  # noqa: S608 - constants
+    return f"""{_ASKED}, start AS MATERIALIZED ({start})
+    SELECT {PRODUCT_COLUMNS}, 0 AS score
+      FROM (SELECT id, number AS place FROM {_in_stock(_shelves(shape), shape)} {_page(shape)}) AS page
+      JOIN products USING (id)
+     ORDER BY place {direction}
+    """  # noqa: S608 - constants
+
+
+def _by_key_sql(shape: Shape) -> str:
+    """Return the statement of a search by price or name.
+
+    A walk along these finds common words; the index of words gives all matches of rare ones.
+
+        Append
+          ->  Limit
+                ->  Nested Loop
+                      ->  Limit  ->  Index Only Scan using products_by_price        (2,000 products)
+                      ->  Index Scan using product_search_pkey                      (Filter: words @@ query)
+          ->  Limit  ->  Sort  ->  Bitmap Heap Scan on product_search               (never executed if the walk filled the page)
+                                     ->  Bitmap Index Scan on product_search_by_words
+    """
+    document = f"SELECT FROM product_search WHERE product_id = nearest.id AND {_matching(shape)} OFFSET 0"
+    matches = f"""
+    SELECT id
+      FROM (SELECT product_id AS id, price_minor, name
+              FROM product_search
+             WHERE {_matching(shape)} AND NOT (SELECT yes FROM enough)) AS matching
+     WHERE {shape.place()}
+     ORDER BY {shape.order_by()}"""  # noqa: S608 - constants
+    return f"""{_ASKED}, walked AS MATERIALIZED (
+        SELECT id
+          FROM (SELECT id
+                  FROM products
+                 WHERE {shape.conditions()} AND {shape.place()}
+                 ORDER BY {shape.order_by()}
+                 LIMIT {_LIMITS.search_walked_max}) AS nearest
+         CROSS JOIN LATERAL ({document}) AS document
+         {_page(shape)}
+    ), enough AS MATERIALIZED (SELECT count(*) = {shape.parameters()["limit"]} AS yes FROM walked)
+    SELECT {PRODUCT_COLUMNS}, 0 AS score
+      FROM (SELECT id FROM walked WHERE (SELECT yes FROM enough)
+             UNION ALL
+            (SELECT id FROM {_in_stock(matches, shape)} {_page(shape)})) AS page
+      JOIN products USING (id)
+     ORDER BY {shape.order_by()}
+    """  # noqa: S608 - constants
