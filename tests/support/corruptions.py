@@ -192,5 +192,13 @@ CORRUPTIONS: dict[str, dict[str, str]] = {
             UPDATE pgqueuer SET status = 'failed';
             """,
     },
+    "search": {
+        "a product without its document": "DELETE FROM product_search WHERE product_id = ball()",
+        "a document of a product off sale": "UPDATE products SET deleted_at = now() WHERE id = ball()",
+        "the words of an earlier name": "UPDATE products SET name = 'Hat' WHERE id = ball()",
+        "words that no rule made": "UPDATE product_search SET words = 'hat' WHERE product_id = ball()",
+        "the number of another product": "UPDATE product_search SET number = 999 WHERE product_id = ball()",
+        "a category without its product": "UPDATE product_search SET category_ids = ARRAY[uuidv7()] WHERE product_id = ball()",
+    },
 }
 """Name of the invariant, then of the corruption: the SQL that makes it."""

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from mercato_server.database.pool import Conn
 from mercato_server.domain.orders import NEXT, OrderStatus
+from mercato_server.store.search import WRONG_DOCUMENTS, WRONG_RECENT_DOCUMENTS
 
 EXAMPLES = 3
 """Violating rows that a finding tells of; the others are only counted."""
@@ -343,6 +344,12 @@ INVARIANTS = (
     Invariant("sessions", "a session has one live refresh token at most, and a disabled account no session", Query(WRONG_SESSIONS)),
     Invariant("lines", "cart lines belong to accounts, and no line has less than one unit", Query(WRONG_LINES, _orders_and_line)),
     Invariant("due mails", "a mail that is still to be sent has a job that will run", Query(STRANDED_MAILS)),
+    Invariant(
+        "search",
+        "a product on sale, and no other, has its search document",
+        Query(WRONG_DOCUMENTS, merges=True),
+        Query(WRONG_RECENT_DOCUMENTS, lambda scope: (scope.since,)),
+    ),
 )
 
 
