@@ -25,7 +25,8 @@ from mercato_server.demo import catalog
 from mercato_server.domain.orders import NEXT, OrderStatus
 from mercato_server.embedded.postgres import Postgres
 from mercato_server.store import demo, sweeps
-from mercato_server.store.verify import EXAMPLES, INVARIANTS, Finding, inspect, verify
+from mercato_server.store.invariants import INVARIANTS
+from mercato_server.store.verify import EXAMPLES, Finding, inspect, verify
 from support.corruptions import CORRUPTIONS, PREPARE
 from support.databases import MIGRATED, copied, create
 from support.patience import patient, until
