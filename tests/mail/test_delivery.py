@@ -111,6 +111,23 @@ async def test_a_mail_whose_job_is_lost_is_sent_all_the_same(mailing: Settings, 
         await post.mail(jo.email)
 
 
+async def test_a_mail_of_a_template_that_a_later_release_writes_is_left_alone(
+    mailing: Settings, pool: "Pool", post: PostOffice, shop: Shop
+) -> None:
+    jo = await shop.person()
+    await pool.execute("ALTER TABLE mails DROP CONSTRAINT mails_template_check")
+    await pool.execute("UPDATE mails SET template = 'welcome'")
+    async with running(mailing):
+        await until(pool, "SELECT attempts >= 1 FROM pgqueuer", value=True)
+        ann = await shop.person()
+        await post.mail(ann.email)
+    assert await pool.fetchval("SELECT failure IS NULL AND sent_at IS NULL AND dropped_at IS NULL FROM mails WHERE address = $1", jo.email)
+    assert (
+        await pool.fetchval("SELECT status::text FROM pgqueuer JOIN mails ON payload = uuid_send(mails.id) WHERE template = 'welcome'")
+        == "queued"
+    )
+
+
 async def test_a_job_that_runs_again_sends_nothing_again(sending: Shop, post: PostOffice) -> None:
     jo = await sending.person()
     await post.mail(jo.email)

@@ -9,7 +9,7 @@ import pytest
 from google.rpc.error_details_pb2 import PreconditionFailure, RetryInfo
 from grpc import StatusCode
 
-from mercato.v1 import audit_pb2, cart_pb2, catalog_pb2, order_pb2
+from mercato.v1 import audit_pb2, cart_pb2, catalog_pb2, order_pb2, user_pb2
 from mercato.v1.money_pb2 import Money
 from support.shop import Person, Shop, refusal
 
@@ -313,6 +313,26 @@ async def test_an_actor_of_a_kind_that_a_later_release_writes_is_left_alone(shop
     assert [step.actor for step in found.history] == [order_pb2.ORDER_ACTOR_BUYER, order_pb2.ORDER_ACTOR_UNSPECIFIED]
     log = await shop.audit.ListAuditLog(audit_pb2.ListAuditLogRequest(), metadata=admin.metadata)
     assert [(entry.action, entry.actor_id) for entry in log.entries] == [("order.paid", ""), ("product.created", "")]
+
+
+async def test_a_state_and_a_role_that_a_later_release_writes_are_left_alone(shop: Shop) -> None:
+    admin, buyer = await shop.person(admin=True), await shop.person()
+    await shop.add(buyer, await shop.product(admin))
+    order = await shop.checkout(buyer)
+    await shop.pool.execute("ALTER TABLE orders DROP CONSTRAINT orders_status_check")
+    await shop.pool.execute("ALTER TABLE accounts DROP CONSTRAINT accounts_role_check")
+    await shop.pool.execute("UPDATE orders SET status = 'packed'")
+    await shop.pool.execute("UPDATE order_history SET status = 'packed'")
+    await shop.pool.execute("UPDATE accounts SET role = 'guest' WHERE id = $1", buyer.id)
+    found = await shop.orders.GetOrder(order_pb2.GetOrderRequest(order_id=order.id), metadata=buyer.metadata)
+    assert (found.status, found.history[0].status) == (order_pb2.ORDER_STATUS_UNSPECIFIED,) * 2
+    error = await refusal(shop.orders.CancelOrder(order_pb2.CancelOrderRequest(order_id=order.id), metadata=buyer.metadata))
+    assert (error.reason, error.metadata["allowed"]) == ("ORDER_STATE", "")
+    assert (await shop.users.GetMe(user_pb2.GetMeRequest(), metadata=buyer.metadata)).role == user_pb2.ROLE_UNSPECIFIED
+    error = await refusal(shop.users.GetAdminOnly(user_pb2.GetAdminOnlyRequest(), metadata=buyer.metadata))
+    assert error.reason == "ADMIN_ONLY"
+    assert await shop.pool.fetchval("SELECT status FROM orders") == "packed"
+    assert await shop.pool.fetchval("SELECT role FROM accounts WHERE id = $1", buyer.id) == "guest"
 
 
 @pytest.mark.race

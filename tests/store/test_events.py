@@ -6,7 +6,7 @@ import asyncpg
 
 from mercato_server.database.pool import Pool
 from mercato_server.domain.events import EventKind
-from mercato_server.domain.orders import OrderStatus
+from mercato_server.domain.orders import STORED
 from mercato_server.store import events
 from mercato_server.store.events import Cursor, Event, News, Snapshot
 
@@ -47,7 +47,7 @@ async def test_news_names_the_transaction_that_a_later_snapshot_shows(pool: "Poo
 
 
 def test_each_state_of_an_order_has_its_kind_of_event() -> None:
-    assert {kind for kind in EventKind if kind.startswith("order.")} == {f"order.{status}" for status in OrderStatus}
+    assert {kind for kind in EventKind if kind.startswith("order.")} == {f"order.{status}" for status in STORED}
 
 
 async def test_a_kind_of_a_later_release_is_read_as_it_is(pool: "Pool") -> None:

@@ -16,6 +16,12 @@ class Role(StrEnum):
 
     USER = "user"
     ADMIN = "admin"
+    UNKNOWN = "unknown"
+    """A role of a later release: it is read, and never written. It allows what USER does."""
+
+    @classmethod
+    def _missing_(cls, _: object) -> Self:
+        return cls.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple
+from typing import NamedTuple, Self
 from uuid import UUID
 
 from mercato_server.domain.accounts import Actor
@@ -24,7 +24,16 @@ class OrderStatus(StrEnum):
     DELIVERED = "delivered"
     CANCELLED = "cancelled"
     REFUNDED = "refunded"
+    UNKNOWN = "unknown"
+    """A state of a later release: it is read, and never written."""
 
+    @classmethod
+    def _missing_(cls, _: object) -> Self:
+        return cls.UNKNOWN
+
+
+STORED = tuple(status for status in OrderStatus if status is not OrderStatus.UNKNOWN)
+"""The states that this release writes."""
 
 NEXT: Mapping[OrderStatus, tuple[OrderStatus, ...]] = {
     OrderStatus.PLACED: (OrderStatus.PAID, OrderStatus.CANCELLED),
@@ -33,6 +42,7 @@ NEXT: Mapping[OrderStatus, tuple[OrderStatus, ...]] = {
     OrderStatus.DELIVERED: (OrderStatus.REFUNDED,),
     OrderStatus.CANCELLED: (),
     OrderStatus.REFUNDED: (),
+    OrderStatus.UNKNOWN: (),
 }
 """The states that an order can go to from each state."""
 

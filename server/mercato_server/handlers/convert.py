@@ -13,15 +13,15 @@ from mercato_server.domain.accounts import Account, ActorKind, Role, Session
 from mercato_server.domain.audit_log import AuditEntry
 from mercato_server.domain.carts import CartLine, CartWarning, cart_etag, price_cart
 from mercato_server.domain.catalog import Category, Product
-from mercato_server.domain.orders import Order, OrderStatus
+from mercato_server.domain.orders import STORED, Order, OrderStatus
 from mercato_server.security.keys import coordinate
 from mercato_server.security.tokens import Keyring
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-ROLES = {Role.USER: user_pb2.ROLE_USER, Role.ADMIN: user_pb2.ROLE_ADMIN}
-ROLE_OF = {number: role for role, number in ROLES.items()}
-STATUSES = {status: order_pb2.OrderStatus.Value(f"ORDER_STATUS_{status.name}") for status in OrderStatus}
-STATUS_OF = {number: status for status, number in STATUSES.items()}
+ROLE_OF = {user_pb2.ROLE_USER: Role.USER, user_pb2.ROLE_ADMIN: Role.ADMIN}
+ROLES = {Role.UNKNOWN: user_pb2.ROLE_UNSPECIFIED} | {role: number for number, role in ROLE_OF.items()}
+STATUS_OF = {order_pb2.OrderStatus.Value(f"ORDER_STATUS_{status.name}"): status for status in STORED}
+STATUSES = {OrderStatus.UNKNOWN: order_pb2.ORDER_STATUS_UNSPECIFIED} | {status: number for number, status in STATUS_OF.items()}
 ACTORS = {ActorKind.BUYER: order_pb2.ORDER_ACTOR_BUYER, ActorKind.ADMINISTRATOR: order_pb2.ORDER_ACTOR_ADMIN}
 WARNINGS = {warning: cart_pb2.CartWarningCode.Value(f"CART_WARNING_CODE_{warning.name}") for warning in CartWarning}
 

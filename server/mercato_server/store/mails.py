@@ -13,6 +13,9 @@ from mercato_server.domain.errors import TooManyMails
 from mercato_server.domain.mails import Mail, Recipient, Template
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
 
+TEMPLATES = list(Template)
+"""Templates that this release can write; a later release may have queued mails with others."""
+
 # The times of the last mails are kept, not a count, so that no hour sees more than $3 of them; the row makes those who ask at once wait.
 REQUEST_MAIL = """
 WITH allowed AS (
@@ -44,13 +47,15 @@ GET_UNVERIFIED = "SELECT email FROM accounts WHERE id = $1 AND email_verified_at
 LEASE_MAIL = """
 UPDATE mails
    SET leased_until = now() + make_interval(secs => $2), failure = NULL
- WHERE id = $1 AND sent_at IS NULL AND (leased_until IS NULL OR leased_until <= now())
+ WHERE id = $1 AND sent_at IS NULL AND (leased_until IS NULL OR leased_until <= now()) AND template = ANY($3::text[])
 RETURNING id, template, address, order_id, extract(epoch FROM created_at)::float8 AS created_at,
           extract(epoch FROM now() - created_at)::float8 AS age_s
 """
 
 GET_LEASE = """
-SELECT greatest(extract(epoch FROM leased_until - now()), 0)::float8  -- also 0 if it has just been given back
+SELECT CASE WHEN template = ANY($2::text[])
+            THEN greatest(extract(epoch FROM leased_until - now()), 0)  -- also 0 if it has just been given back
+            ELSE 60 END::float8  -- a template of a later release, whose workers send it
   FROM mails
  WHERE id = $1 AND sent_at IS NULL
 """
@@ -79,7 +84,7 @@ VALUES ($1, $2, $3, $4, $5, now() + make_interval(secs => $6))
 GET_DUE_MAILS = """
 SELECT mail.id
   FROM mails AS mail
- WHERE mail.sent_at IS NULL AND mail.failure IS NULL AND mail.dropped_at IS NULL
+ WHERE mail.sent_at IS NULL AND mail.failure IS NULL AND mail.dropped_at IS NULL AND mail.template = ANY($2::text[])
    AND NOT EXISTS (SELECT FROM pgqueuer AS job WHERE job.dedupe_key = 'mail:' || mail.id AND job.status IN ('queued', 'picked'))
  ORDER BY mail.created_at
  LIMIT $1
@@ -87,7 +92,7 @@ SELECT mail.id
 
 
 class MailBusyError(Exception):
-    """Another worker is sending the mail, or was until it died."""
+    """Another worker sends the mail, or must send it: it has leased it, or the template is of a later release."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(seconds)
@@ -124,11 +129,11 @@ async def request(conn: "Conn", address: str, template: Template, per_hour: int)
 
 
 async def lease(pool: "Pool", mail_id: UUID, seconds: float) -> Mail | None:
-    """Have a mail for oneself for a while; None if there is nothing left to send. Raises MailBusyError while another has it."""
-    row = await pool.fetchrow(LEASE_MAIL, mail_id, seconds)
+    """Lease a mail; None if it is sent. Raises MailBusyError for a mail that is leased, or whose template is of a later release."""
+    row = await pool.fetchrow(LEASE_MAIL, mail_id, seconds, TEMPLATES)
     if row is not None:
         return Mail(**{**dict(row), "template": Template(row["template"])})
-    left_s = await pool.fetchval(GET_LEASE, mail_id)
+    left_s = await pool.fetchval(GET_LEASE, mail_id, TEMPLATES)
     if left_s is not None:
         raise MailBusyError(left_s)
     return None
@@ -166,4 +171,4 @@ async def issue_token(pool: "Pool", mail: Mail, account_id: UUID, token_digest: 
 
 async def due(pool: "Pool", limit: int) -> list[UUID]:
     """Return mails to send whose job was lost, or was held though they have not failed; the oldest first."""
-    return [row["id"] for row in await pool.fetch(GET_DUE_MAILS, limit)]
+    return [row["id"] for row in await pool.fetch(GET_DUE_MAILS, limit, TEMPLATES)]

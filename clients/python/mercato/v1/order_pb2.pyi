@@ -28,7 +28,7 @@ class _OrderStatus:
 class _OrderStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OrderStatus.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     ORDER_STATUS_UNSPECIFIED: _OrderStatus.ValueType  # 0
-    """Never stored. In a filter: every state."""
+    """In a filter: every state. In an order: a state that a later release added."""
     ORDER_STATUS_PLACED: _OrderStatus.ValueType  # 1
     """Placed, stock taken, not paid."""
     ORDER_STATUS_PAID: _OrderStatus.ValueType  # 2
@@ -46,7 +46,7 @@ class OrderStatus(_OrderStatus, metaclass=_OrderStatusEnumTypeWrapper):
     """State of an order."""
 
 ORDER_STATUS_UNSPECIFIED: OrderStatus.ValueType  # 0
-"""Never stored. In a filter: every state."""
+"""In a filter: every state. In an order: a state that a later release added."""
 ORDER_STATUS_PLACED: OrderStatus.ValueType  # 1
 """Placed, stock taken, not paid."""
 ORDER_STATUS_PAID: OrderStatus.ValueType  # 2
@@ -68,7 +68,7 @@ class _OrderActor:
 class _OrderActorEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OrderActor.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     ORDER_ACTOR_UNSPECIFIED: _OrderActor.ValueType  # 0
-    """Never stored."""
+    """An actor of a kind that a later release added."""
     ORDER_ACTOR_BUYER: _OrderActor.ValueType  # 1
     """The buyer."""
     ORDER_ACTOR_ADMIN: _OrderActor.ValueType  # 2
@@ -78,7 +78,7 @@ class OrderActor(_OrderActor, metaclass=_OrderActorEnumTypeWrapper):
     """Who changed an order."""
 
 ORDER_ACTOR_UNSPECIFIED: OrderActor.ValueType  # 0
-"""Never stored."""
+"""An actor of a kind that a later release added."""
 ORDER_ACTOR_BUYER: OrderActor.ValueType  # 1
 """The buyer."""
 ORDER_ACTOR_ADMIN: OrderActor.ValueType  # 2

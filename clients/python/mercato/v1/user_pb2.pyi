@@ -27,7 +27,7 @@ class _Role:
 class _RoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Role.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     ROLE_UNSPECIFIED: _Role.ValueType  # 0
-    """Never stored."""
+    """In a filter: every role. In an account: a role that a later release added."""
     ROLE_USER: _Role.ValueType  # 1
     """Shops."""
     ROLE_ADMIN: _Role.ValueType  # 2
@@ -37,7 +37,7 @@ class Role(_Role, metaclass=_RoleEnumTypeWrapper):
     """Permissions of an account."""
 
 ROLE_UNSPECIFIED: Role.ValueType  # 0
-"""Never stored."""
+"""In a filter: every role. In an account: a role that a later release added."""
 ROLE_USER: Role.ValueType  # 1
 """Shops."""
 ROLE_ADMIN: Role.ValueType  # 2
