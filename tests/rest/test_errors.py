@@ -27,9 +27,10 @@ INVALID_ARGUMENT, RESOURCE_EXHAUSTED, ABORTED, UNAVAILABLE = 3, 8, 10, 14
 
 TABLES = (
     *("accounts", "audit_log", "cart_items", "categories", "events", "idempotency_keys", "login_attempts", "mail_allowances"),
-    *("order_history", "order_items", "orders", "products", "refresh_tokens", "sessions", "shop", "signing_keys", "stock_ledger", "words"),
+    *("order_history", "order_items", "orders", "product_search", "products", "refresh_tokens", "sessions", "shop", "signing_keys"),
+    *("stock_ledger", "stock_levels", "words"),
 )
-WORKED_ON = ("feed_cursors", "mails", "one_time_tokens", "pgqueuer", "pgqueuer_log", "pgqueuer_statistics")
+WORKED_ON = ("feed_cursors", "feed_quarantine", "mails", "one_time_tokens", "pgqueuer", "pgqueuer_log", "pgqueuer_statistics")
 """What workers write to when nobody calls: the mail of earlier calls."""
 CONTENTS = " UNION ALL ".join(
     f"SELECT '{table}', count(*), md5(string_agg(row::text, ' ' ORDER BY row::text)) FROM {table} AS row"  # noqa: S608 - names of our own
