@@ -64,5 +64,5 @@ def test_the_page_of_services_has_every_rpc_with_its_routes_and_callers() -> Non
     assert listed.keys() == {rpc.path for rpc in rpcs()}
     for rpc in rpcs():
         routes, callers = listed[rpc.path]
-        assert routes == ", ".join(f"`{verb} {path}`" for verb, path in rpc.bindings)
+        assert routes == ", ".join(f"`{verb} {path}`" for verb, path, _body in rpc.bindings)
         assert callers in callers_of[rpc.policy.access], rpc.path

@@ -40,7 +40,7 @@ def operation(openapi: dict[str, Any], verb: str, template: str) -> dict[str, An
 
 
 def bindings() -> list[tuple[Rpc, str, str]]:
-    return [(rpc, verb, template) for rpc in rpcs() for verb, template in rpc.bindings]
+    return [(rpc, binding.verb, binding.path) for rpc in rpcs() for binding in rpc.bindings]
 
 
 def test_document_is_valid_openapi(openapi: dict[str, Any]) -> None:

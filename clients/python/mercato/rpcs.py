@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from typing import Self
+from typing import NamedTuple, Self
 
 from google.api import annotations_pb2
 from google.protobuf.descriptor import FileDescriptor, MethodDescriptor, ServiceDescriptor
@@ -17,6 +17,17 @@ import mercato.v1
 from mercato.v1 import policy_pb2
 
 
+class Binding(NamedTuple):
+    """A REST binding of an RPC (google.api.http)."""
+
+    verb: str
+    """In upper case."""
+    path: str
+    """Template, such as `/orders/{order_id}`."""
+    body: str
+    """Field of the request that the body holds; `*` for all fields that are not in the path, empty without a body."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rpc:
     """An RPC with its policy and its REST bindings."""
@@ -25,9 +36,9 @@ class Rpc:
     """Full name, such as `mercato.v1.OrderService`."""
     name: str
     request_type: type[Message]
+    response_type: type[Message]
     policy: policy_pb2.Policy
-    bindings: tuple[tuple[str, str], ...]
-    """Verb and path template, such as `("GET", "/orders/{order_id}")`."""
+    bindings: tuple[Binding, ...]
     streams: bool
     reads: bool
     """Whether it changes nothing, so that a lost one may be sent again: `idempotency_level = NO_SIDE_EFFECTS`."""
@@ -44,14 +55,15 @@ class Rpc:
             raise ValueError(f"{method.full_name} has no policy with an access")
         rule = options.Extensions[annotations_pb2.http]
         rules = [each for each in (rule, *rule.additional_bindings) if each.WhichOneof("pattern")]
-        bindings = tuple((verb.upper(), getattr(each, verb)) for each in rules for verb in (each.WhichOneof("pattern"),))
+        bindings = tuple(Binding(verb.upper(), getattr(each, verb), each.body) for each in rules for verb in (each.WhichOneof("pattern"),))
         reads = options.idempotency_level == MethodOptions.NO_SIDE_EFFECTS
-        if any((verb == "GET") != reads for verb, _ in bindings):
+        if any((binding.verb == "GET") != reads for binding in bindings):
             raise ValueError(f"{method.full_name} must be bound to GET if its idempotency_level is NO_SIDE_EFFECTS, and only then")
         return cls(
             service=method.containing_service.full_name,
             name=method.name,
             request_type=GetMessageClass(method.input_type),
+            response_type=GetMessageClass(method.output_type),
             policy=policy,
             bindings=bindings,
             streams=method.client_streaming or method.server_streaming,
@@ -66,7 +78,7 @@ class Rpc:
     @property
     def paths(self) -> tuple[str, ...]:
         """The paths that lead to it, over gRPC and as templates over REST."""
-        return self.path, *(path for _, path in self.bindings)
+        return self.path, *(binding.path for binding in self.bindings)
 
     @property
     def takes_credentials(self) -> bool:

@@ -111,7 +111,7 @@ def http_filters(settings: EdgeSettings, rpcs: Sequence[Rpc]) -> list[dict[str, 
 
 def cors_policy(settings: EdgeSettings, rpcs: Sequence[Rpc]) -> dict[str, Any]:
     """Return the CORS policy. Cookies are not allowed, because credentials are sent in `authorization`."""
-    methods = sorted({verb for rpc in rpcs for verb, _ in rpc.bindings} | {"OPTIONS", "POST"})
+    methods = sorted({binding.verb for rpc in rpcs for binding in rpc.bindings} | {"OPTIONS", "POST"})
     return typed(
         "extensions.filters.http.cors.v3.CorsPolicy",
         allow_origin_string_match=[ANY if origin == "*" else {"exact": origin} for origin in settings.cors_origins],

@@ -111,8 +111,8 @@ def _paths(rpcs: Sequence[Rpc]) -> list[tuple[list[str], str]]:
     """Return for each set of methods the regexes of the paths with exactly these methods; literal paths come first."""
     methods: dict[str, set[str]] = defaultdict(set)
     for rpc in rpcs:
-        for verb, template in rpc.bindings:
-            methods[VARIABLE.sub("{}", template)].add(verb)
+        for binding in rpc.bindings:
+            methods[VARIABLE.sub("{}", binding.path)].add(binding.verb)
     groups: dict[tuple[bool, str], list[str]] = defaultdict(list)
     for template, verbs in sorted(methods.items()):
         groups["{" in template, ", ".join(sorted(verbs))].append(template_regex(template))
