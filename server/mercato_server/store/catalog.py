@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
 from uuid import UUID
 
 import asyncpg
@@ -53,23 +52,29 @@ SELECT product_id AS id, name, description, price_minor, category_id, sku, locke
   JOIN locked USING (product_id)
 """  # noqa: S608 - constants
 
-INSERT_PRODUCT = """
-INSERT INTO products (name, description, price_minor, category_id, sku, image_urls, currency_code)
-VALUES ($1, $2, $3, $4, $5, $7, (SELECT currency_code FROM shop))
-RETURNING id, name, description, price_minor, category_id, sku, $6::integer AS stock, image_urls,
-          version, created_at, updated_at, deleted_at
-"""
+INSERT_PRODUCT = f"""
+WITH changed AS (
+    INSERT INTO products (name, description, price_minor, category_id, sku, image_urls, currency_code)
+    VALUES ($1, $2, $3, $4, $5, $7, (SELECT currency_code FROM shop))
+    RETURNING id, number, name, description, price_minor, category_id, sku, image_urls, version, created_at, updated_at, deleted_at
+), {search.DOCUMENTS}
+SELECT id, name, description, price_minor, category_id, sku, $6::integer AS stock, image_urls, version, created_at, updated_at, deleted_at
+  FROM changed
+"""  # noqa: S608 - constants
 
-UPDATE_PRODUCT = """
-UPDATE products AS product
-   SET name = $2, description = $3, price_minor = $4, category_id = $5, sku = $6, image_urls = $7,
-       deleted_at = CASE WHEN $8 THEN now() END,
-       version = product.version + 1, updated_at = now()
-  FROM stock_levels AS level
- WHERE product.id = $1 AND level.product_id = product.id AND level.location_id = 1
-RETURNING id, name, description, price_minor, category_id, sku, level.on_hand AS stock, image_urls,
-          product.version + level.version AS version, created_at, greatest(product.updated_at, level.updated_at) AS updated_at, deleted_at
-"""
+UPDATE_PRODUCT = f"""
+WITH changed AS (
+    UPDATE products AS product
+       SET name = $2, description = $3, price_minor = $4, category_id = $5, sku = $6, image_urls = $7,
+           deleted_at = CASE WHEN $8 THEN now() END, version = product.version + 1, updated_at = now()
+      FROM stock_levels AS level
+     WHERE product.id = $1 AND level.product_id = product.id AND level.location_id = 1
+    RETURNING id, number, name, description, price_minor, category_id, sku, level.on_hand AS stock, image_urls,
+              product.version + level.version AS version, created_at, greatest(product.updated_at, level.updated_at) AS updated_at,
+              deleted_at
+), {search.DOCUMENTS}
+SELECT id, name, description, price_minor, category_id, sku, stock, image_urls, version, created_at, updated_at, deleted_at FROM changed
+"""  # noqa: S608 - constants
 
 GET_CATEGORY = "SELECT id, name, created_at FROM categories WHERE id = $1"
 
@@ -90,8 +95,6 @@ FORGET_CATEGORY = "UPDATE products SET category_id = NULL WHERE category_id = $1
 DELETE_CATEGORY = "DELETE FROM categories WHERE id = $1 RETURNING id, name, created_at"
 
 _FIRST = UUID(int=0)
-_searched = attrgetter("name", "description", "price_minor", "category_id", "sku", "deleted_at")
-"""What a search document is made of."""
 _UNTOLD = {"id", "version", "created_at", "updated_at"}
 
 
@@ -116,7 +119,6 @@ async def _create(conn: "Conn", draft: ProductDraft, actor: Actor) -> Product:
     except asyncpg.IntegrityConstraintViolationError as error:
         raise _constraint(error, draft.category_id, draft.sku) from None
     await inventory.open_levels(conn, {product.id: product.stock}, actor)
-    await search.index(conn, [product.id])
     await events.append(conn, [Event(EventKind.PRODUCT_CREATED, product.id)])
     await audit_log.append(conn, actor, "product.created", product.id, {}, _fields(product))
     return product
@@ -152,7 +154,7 @@ async def _update(conn: "Conn", change: Update) -> Product:
     wanted = current._replace(**values)
     if wanted.stock != current.stock:
         await inventory.adjust(conn, {current.id: wanted.stock - current.stock}, change.actor, "product updated")
-    product = await _write(conn, current, wanted)
+    product = await _write(conn, wanted)
     await events.append(conn, [Event(EventKind.PRODUCT_UPDATED, product.id)])
     await audit_log.append(conn, change.actor, "product.updated", product.id, _fields(current), _fields(product))
     return product
@@ -168,7 +170,7 @@ async def delete(pool: "Pool", product_id: UUID, etag: str | None, actor: Actor,
 async def _delete(conn: "Conn", product_id: UUID, etag: str | None, actor: Actor) -> Product:
     current = await _lock(conn, product_id)
     current.check_etag(etag)
-    product = await _write(conn, current, current, deleted=True)
+    product = await _write(conn, current, deleted=True)
     await events.append(conn, [Event(EventKind.PRODUCT_DELETED, product_id)])
     await audit_log.append(conn, actor, "product.deleted", product_id, _fields(current), _fields(product))
     return product
@@ -185,7 +187,7 @@ async def _undelete(conn: "Conn", product_id: UUID, actor: Actor) -> Product:
     current = await _lock(conn, product_id, deleted=True)
     if current.deleted_at is None:
         raise ProductNotDeleted("the product is on sale already")
-    product = await _write(conn, current, current)
+    product = await _write(conn, current)
     await events.append(conn, [Event(EventKind.PRODUCT_UNDELETED, product_id)])
     await audit_log.append(conn, actor, "product.undeleted", product_id, _fields(current), _fields(product))
     return product
@@ -240,10 +242,10 @@ async def _lock(conn: "Conn", product_id: UUID, *, deleted: bool = False) -> Pro
     return _product(row)
 
 
-async def _write(conn: "Conn", current: Product, wanted: Product, *, deleted: bool = False) -> Product:
-    """Write a product that is locked, except for its stock, and its search document if that changes."""
+async def _write(conn: "Conn", wanted: Product, *, deleted: bool = False) -> Product:
+    """Write a locked product and its search document, but not its stock, which only the inventory writes."""
     try:
-        product = _product(
+        return _product(
             await conn.fetchrow(
                 UPDATE_PRODUCT,
                 wanted.id,
@@ -258,9 +260,6 @@ async def _write(conn: "Conn", current: Product, wanted: Product, *, deleted: bo
         )
     except asyncpg.IntegrityConstraintViolationError as error:
         raise _constraint(error, wanted.category_id, wanted.sku) from None
-    if _searched(product) != _searched(current):
-        await search.index(conn, [product.id])
-    return product
 
 
 def _product(row: asyncpg.Record | None) -> Product:

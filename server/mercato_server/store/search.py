@@ -19,16 +19,17 @@ _WORDS = """setweight(to_tsvector('english', fold(name)), 'A')
            || setweight(to_tsvector('english', fold(description)), 'C')"""
 _CATEGORY_IDS = "array_remove(ARRAY[category_id], NULL)"
 
-# The vocabulary gets the words of names, letters only: numbers and SKUs are as many as products, and one that is nearly right is wrong.
-WRITE_DOCUMENTS = f"""
-WITH product AS MATERIALIZED (
+# Parts of a statement: they write the documents of the products in `changed (id, number, name, description, sku, price_minor, category_id,
+# deleted_at)`, and add the words of their names to the vocabulary. It holds letters only: numbers and SKUs are as many as products, and a
+# similar one is wrong.
+DOCUMENTS = f"""product AS MATERIALIZED (
     SELECT id, number, price_minor, name, {_WORDS} AS words, {_CATEGORY_IDS} AS category_ids
-      FROM products
-     WHERE id = ANY($1::uuid[]) AND deleted_at IS NULL
+      FROM changed
+     WHERE deleted_at IS NULL
 ), removed AS (
     DELETE FROM product_search
-     USING products
-     WHERE product_id = ANY($1) AND id = product_id AND deleted_at IS NOT NULL
+     USING changed
+     WHERE product_id = id AND deleted_at IS NOT NULL
 ), written AS (
     INSERT INTO product_search AS document (product_id, locale, number, rule_version, price_minor, name, words, category_ids)
     SELECT id, '', number, {RULE_VERSION}, price_minor, name, words, category_ids
@@ -40,13 +41,20 @@ WITH product AS MATERIALIZED (
            IS DISTINCT FROM (excluded.rule_version, excluded.price_minor, excluded.name, excluded.words, excluded.category_ids)
 ), named AS MATERIALIZED (
     SELECT DISTINCT unnest(tsvector_to_array(to_tsvector('simple', fold(name)))) AS word FROM product
-)
-INSERT INTO words (word)
-SELECT word
-  FROM named
- WHERE word ~ '^[[:alpha:]]{{3,32}}$'
- ORDER BY word  -- one order for all writers, so that two who add the same words cannot deadlock
-    ON CONFLICT (word) DO NOTHING
+), learned AS (
+    INSERT INTO words (word)
+    SELECT word
+      FROM named
+     WHERE word ~ '^[[:alpha:]]{{3,32}}$'
+     ORDER BY word  -- one order for all writers, so that two writers of the same words cannot deadlock
+        ON CONFLICT (word) DO NOTHING
+)"""  # noqa: S608 - constants
+
+WRITE_DOCUMENTS = f"""
+WITH changed AS MATERIALIZED (
+    SELECT id, number, name, description, sku, price_minor, category_id, deleted_at FROM products WHERE id = ANY($1::uuid[])
+), {DOCUMENTS}
+SELECT
 """  # noqa: S608 - constants
 
 # Words are made again only for products of the last day, as that takes 15 µs each; words of another rule wait for its backfill.
