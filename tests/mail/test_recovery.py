@@ -55,7 +55,7 @@ async def refused(call: Any) -> None:
     """Check that a token is refused, without a hint at why."""
     error = await refusal(call)
     assert (error.code, error.reason) == (StatusCode.FAILED_PRECONDITION, "ONE_TIME_TOKEN_INVALID")
-    assert error.message == "the token of this mail is not valid any more; ask for a new one"
+    assert error.message == "the token of this mail is no longer valid; request a new one"
 
 
 async def test_a_forgotten_password_is_replaced_by_the_token_of_a_mail_once(sending: Shop, post: PostOffice) -> None:

@@ -1,4 +1,4 @@
-"""Accounts and their sessions, as the server knows them."""
+"""Accounts, actors and sessions."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -12,7 +12,7 @@ USER_AGENT_MAX = 200
 
 
 class Role(StrEnum):
-    """What an account may do; the values are those of the database."""
+    """The role of an account, which decides its permissions; the values are those of the database."""
 
     USER = "user"
     ADMIN = "admin"
@@ -39,14 +39,14 @@ class Account:
 
 
 class ActorKind(StrEnum):
-    """In which capacity something is done; the values are those of the database."""
+    """The capacity in which an actor acts; the values are those of the database."""
 
     BUYER = "buyer"
     ADMINISTRATOR = "administrator"
     SYSTEM = "system"
     """The server itself, or an operator at the command line."""
     UNKNOWN = "unknown"
-    """A kind of a later release: it is read, and never written."""
+    """A kind that a later release has written. This release reads it and never writes it."""
 
     @classmethod
     def _missing_(cls, _: object) -> Self:
@@ -54,7 +54,7 @@ class ActorKind(StrEnum):
 
 
 class Actor(NamedTuple):
-    """Who does something, and in which call. The id is that of an account for buyers and administrators; the system has none."""
+    """The author of a change, and the call that makes it. Buyers and administrators have the id of their account; the system has none."""
 
     kind: ActorKind
     id: UUID | None
@@ -66,7 +66,7 @@ COMMAND_LINE = Actor(ActorKind.SYSTEM, None)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountFilter:
-    """Which accounts a list holds; None means any."""
+    """The conditions of a list of accounts; None sets no condition."""
 
     query: str | None = None
     role: Role | None = None
@@ -75,7 +75,7 @@ class AccountFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
-    """Where a login comes from, as far as can be told."""
+    """The client that logs in, as far as the server can see it."""
 
     user_agent: str
     ip_address: str
@@ -94,7 +94,7 @@ class Session:
 
 
 class SessionEnd(StrEnum):
-    """Why a session ended; the values are those of the database."""
+    """The reason for the end of a session; the values are those of the database."""
 
     LOGOUT = "logout"
     REVOKED = "revoked"

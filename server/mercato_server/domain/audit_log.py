@@ -1,4 +1,4 @@
-"""The audit log: what administrators did."""
+"""The audit log: the actions of administrators and of the command line."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ ACTION_MAX = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEntry:
-    """Something that was done; `before` and `after` hold only the fields that changed."""
+    """An action and its effect; `before` and `after` hold only the fields that changed."""
 
     id: UUID
     actor_id: UUID | None
-    """None is the system: the command line."""
+    """None for the system, that is the command line."""
     action: str
     subject_id: UUID | None
     before: Mapping[str, Any]
@@ -26,7 +26,7 @@ class AuditEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditFilter:
-    """Which entries a list holds; None means any."""
+    """The conditions of a list of entries; None sets no condition."""
 
     actor_id: UUID | None = None
     subject_id: UUID | None = None

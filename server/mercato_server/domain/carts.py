@@ -1,4 +1,4 @@
-"""Carts: what they cost, what stands in the way of buying them, and what tells two of them apart."""
+"""Carts: their prices, the warnings about their lines, and the etag that identifies their content."""
 
 import hashlib
 from collections.abc import Sequence
@@ -9,12 +9,12 @@ from uuid import UUID
 from mercato_server.domain.pricing import Breakdown, line_total_minor, price
 
 LINE_QUANTITY_MAX = 1_000
-"""As cart_items_quantity_check; with LINES_MAX and PRICE_MAX_MINOR it keeps every total far inside an int64."""
+"""The same limit as cart_items_quantity_check. Together with LINES_MAX and PRICE_MAX_MINOR it keeps every total far inside an int64."""
 LINES_MAX = 200
 
 
 class CartWarning(Enum):
-    """What a buyer should know of a line."""
+    """A reason why a buyer should look at a line before the checkout."""
 
     OUT_OF_STOCK = auto()
     FEWER_LEFT = auto()
@@ -23,29 +23,32 @@ class CartWarning(Enum):
 
 
 class CartLine(NamedTuple):
-    """A line beside its product as it is now; prices in minor units for one unit. The fields are in the order in which they are read."""
+    """A line of a cart with the current state of its product. Prices are in minor units for one unit.
+
+    The fields have the order of the columns of the statement that reads them.
+    """
 
     product_id: UUID
     name: str
     quantity: int
     unit_price_minor: int
     added_price_minor: int
-    """The price when the line was made."""
+    """The price when the buyer added the line."""
     stock: int
     on_sale: bool
 
     @property
     def total_minor(self) -> int:
-        """What the line costs now, in minor units."""
+        """The current price of the line, in minor units."""
         return line_total_minor(self.quantity, self.unit_price_minor)
 
     @property
     def available(self) -> int:
-        """Units that can be bought now."""
+        """Units that the buyer can buy now."""
         return self.stock if self.on_sale else 0
 
     def warnings(self) -> list[CartWarning]:
-        """Return what stands in the way of the line or changed since it was made."""
+        """Return the obstacles to buying the line, and the changes since the buyer added it."""
         if not self.on_sale:
             return [CartWarning.PRODUCT_GONE]
         found = []
@@ -59,11 +62,11 @@ class CartLine(NamedTuple):
 
 
 def price_cart(lines: Sequence[CartLine]) -> Breakdown:
-    """Return what a cart costs now: the lines that are on sale. A line that is gone is no part of it."""
+    """Return the current price of a cart. Lines of products that are no longer on sale do not count."""
     return price(line for line in lines if line.on_sale)
 
 
 def cart_etag(lines: Sequence[CartLine]) -> str:
-    """Return a digest of products, quantities and prices: equal for carts that would make the same order."""
+    """Return a digest of products, quantities and prices; carts that would become equal orders have equal digests."""
     content = sorted((line.product_id.bytes, line.quantity, line.unit_price_minor, line.on_sale) for line in lines)
     return hashlib.sha256(repr(content).encode()).hexdigest()[:16]

@@ -20,7 +20,10 @@ STOCK_MAX = 10**9
 
 
 class Product(NamedTuple):
-    """A product as stored; prices in minor units of the shop's currency. A tuple, because lists make many; in the order of the columns."""
+    """A product as stored; prices are in minor units of the shop's currency.
+
+    It is a tuple because lists create many. The fields have the order of the columns.
+    """
 
     id: UUID
     name: str
@@ -31,18 +34,18 @@ class Product(NamedTuple):
     stock: int
     image_urls: list[str]
     version: int
-    """How often the product or its stock has been written."""
+    """The number of writes to the product and its stock."""
     created_at: datetime
     updated_at: datetime
     deleted_at: datetime | None
 
     @property
     def etag(self) -> str:
-        """Opaque to callers; changes with every change of the product or of its stock."""
+        """The etag: opaque to callers, and different after every change of the product or its stock."""
         return f"{self.version:x}"
 
     def check_etag(self, expected: str | None) -> None:
-        """Raise EtagMismatch if the caller saw another version; None means the caller does not mind."""
+        """Raise EtagMismatch if the caller read another version; None skips the check."""
         if expected and expected != self.etag:
             raise EtagMismatch("product", expected, self.etag)
 
@@ -70,7 +73,7 @@ class Category:
 
 
 class ProductOrder(Enum):
-    """The orders that a list of products can have; the value is what `order_by` says."""
+    """The sort orders of a list of products; the values are those of the request's `order_by`."""
 
     NEWEST = "create_time desc"
     OLDEST = "create_time"
@@ -82,13 +85,13 @@ class ProductOrder(Enum):
 
     @property
     def descending(self) -> bool:
-        """Whether the key falls along the list."""
+        """Whether the sort key decreases along the list."""
         return self in (ProductOrder.NEWEST, ProductOrder.DEAREST, ProductOrder.NAME_DESCENDING, ProductOrder.RELEVANCE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProductFilter:
-    """Which products a list holds; None means any."""
+    """The conditions of a list of products; None sets no condition."""
 
     category_id: UUID | None = None
     query: str | None = None

@@ -1,6 +1,6 @@
-"""What a call can be refused for: one class per thing that a caller can act on.
+"""The refusals of calls: one class for each kind of failure that a caller can act on.
 
-Each class fixes the gRPC code and the reason (AIP-193); everything that is not a MercatoError leaves the server as INTERNAL.
+Each class has one gRPC code and one reason (AIP-193). Clients receive any other exception as INTERNAL.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,7 +11,7 @@ from uuid import UUID
 
 
 class Code(Enum):
-    """The kind of a refusal, by the names of google.rpc.Code."""
+    """The kind of a refusal, named as in google.rpc.Code."""
 
     ABORTED = auto()
     ALREADY_EXISTS = auto()
@@ -28,7 +28,7 @@ class Code(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """A field of the request and what to change about it."""
+    """An invalid field of a request; the description says how to correct it."""
 
     field: str
     description: str
@@ -36,7 +36,7 @@ class Violation:
 
 @dataclass(frozen=True, slots=True)
 class Shortage:
-    """A product of which more is wanted than there is."""
+    """A product of which a call requests more units than are available."""
 
     product_id: UUID
     product_name: str
@@ -50,7 +50,7 @@ class MercatoError(Exception):
     code: ClassVar[Code]
     reason: ClassVar[str]
     retry_after_s: float = 1.0
-    """Advice for the codes that carry a RetryInfo."""
+    """Delay that the server advises, for the codes whose errors carry a RetryInfo."""
     resource_type: ClassVar[str] = ""
 
     def __init__(self, message: str, *, resource: str = "", metadata: Mapping[str, str] | None = None) -> None:
@@ -71,7 +71,7 @@ class InvalidRequest(MercatoError):
 
 
 class PageTokenInvalid(InvalidRequest):
-    """The page token is not one of ours, or belongs to another query."""
+    """The page token was not issued by this server, or belongs to another query."""
 
     reason = "PAGE_TOKEN_INVALID"
 
@@ -89,13 +89,13 @@ class IdempotencyKeyReused(InvalidRequest):
 
 
 class TokenInvalid(MercatoError):
-    """The access token is missing, malformed, expired or of nobody."""
+    """The access token is missing, malformed, expired or for an unknown account."""
 
     code, reason = Code.UNAUTHENTICATED, "TOKEN_INVALID"
 
 
 class InvalidCredentials(MercatoError):
-    """E-mail and password do not belong together; never says which of them is wrong."""
+    """E-mail address or password is wrong; the error does not reveal which."""
 
     code, reason = Code.UNAUTHENTICATED, "INVALID_CREDENTIALS"
 
@@ -104,16 +104,16 @@ class InvalidCredentials(MercatoError):
 
 
 class RefreshTokenInvalid(MercatoError):
-    """The refresh token is unknown, used up, or of a session that has ended; never says which."""
+    """The refresh token is unknown, used, or of a session that has ended; the error does not reveal which."""
 
     code, reason = Code.UNAUTHENTICATED, "REFRESH_TOKEN_INVALID"
 
     def __init__(self) -> None:
-        super().__init__("the refresh token is not valid any more; log in again")
+        super().__init__("the refresh token is no longer valid; log in again")
 
 
 class PasswordWrong(MercatoError):
-    """The current password is another one. Not UNAUTHENTICATED: the token of the call is fine."""
+    """The current password in the request is wrong. The code is not UNAUTHENTICATED, because the token of the call is valid."""
 
     code, reason = Code.PERMISSION_DENIED, "PASSWORD_WRONG"
 
@@ -122,7 +122,7 @@ class PasswordWrong(MercatoError):
 
 
 class TooManyAttempts(MercatoError):
-    """Logins with this e-mail address failed too often to try again already."""
+    """Too many logins with this e-mail address have failed; the caller must wait before the next one."""
 
     code, reason = Code.RESOURCE_EXHAUSTED, "TOO_MANY_ATTEMPTS"
 
@@ -132,26 +132,26 @@ class TooManyAttempts(MercatoError):
 
 
 class OneTimeTokenInvalid(MercatoError):
-    """The token of a mail is unknown, used up, expired or followed by a newer one; never says which."""
+    """The token of a mail is unknown, used, expired or replaced by a newer one; the error does not reveal which."""
 
     code, reason = Code.FAILED_PRECONDITION, "ONE_TIME_TOKEN_INVALID"
 
     def __init__(self) -> None:
-        super().__init__("the token of this mail is not valid any more; ask for a new one")
+        super().__init__("the token of this mail is no longer valid; request a new one")
 
 
 class TooManyMails(MercatoError):
-    """As many mails of this kind as may be sent to an address in an hour have been asked for."""
+    """Callers have requested more mails of one kind to an address than the limit for an hour."""
 
     code, reason = Code.RESOURCE_EXHAUSTED, "TOO_MANY_MAILS"
 
     def __init__(self, retry_after_s: float) -> None:
-        super().__init__("too many mails were asked for; look into the last one, or wait")
+        super().__init__("too many mails were requested; use the last one, or wait")
         self.retry_after_s = retry_after_s
 
 
 class AdminOnly(MercatoError):
-    """The call is for administrators."""
+    """Only administrators may make the call."""
 
     code, reason = Code.PERMISSION_DENIED, "ADMIN_ONLY"
 
@@ -160,16 +160,16 @@ class AdminOnly(MercatoError):
 
 
 class LastAdmin(MercatoError):
-    """Nobody would be left who can administer the shop."""
+    """The change would leave the shop without an administrator."""
 
     code, reason = Code.FAILED_PRECONDITION, "LAST_ADMIN"
 
     def __init__(self) -> None:
-        super().__init__("this is the last administrator; make another account one first")
+        super().__init__("this is the last administrator; make another account an administrator first")
 
 
 class NotFound(MercatoError):
-    """What the request names does not exist, for this caller."""
+    """A resource that the request names does not exist, or the caller may not see it."""
 
     code = Code.NOT_FOUND
     noun: ClassVar[str]
@@ -180,31 +180,31 @@ class NotFound(MercatoError):
 
 
 class ProductNotFound(NotFound):
-    """No such product is on sale."""
+    """No product with this id is on sale."""
 
     reason, resource_type, noun = "PRODUCT_NOT_FOUND", "mercato.v1.Product", "product"
 
 
 class CategoryNotFound(NotFound):
-    """No such category."""
+    """No category has this id."""
 
     reason, resource_type, noun = "CATEGORY_NOT_FOUND", "mercato.v1.Category", "category"
 
 
 class OrderNotFound(NotFound):
-    """No such order, or it is another account's."""
+    """No order has this id, or the order belongs to another account."""
 
     reason, resource_type, noun = "ORDER_NOT_FOUND", "mercato.v1.Order", "order"
 
 
 class UserNotFound(NotFound):
-    """No such account."""
+    """No account has this id."""
 
     reason, resource_type, noun = "USER_NOT_FOUND", "mercato.v1.User", "user"
 
 
 class SessionNotFound(NotFound):
-    """The account has no such session that has not ended."""
+    """The account has no live session with this id."""
 
     reason, resource_type, noun = "SESSION_NOT_FOUND", "mercato.v1.Session", "session"
 
@@ -243,19 +243,19 @@ class CategoryInUse(MercatoError):
 
 
 class ProductNotDeleted(MercatoError):
-    """Only a deleted product can be brought back."""
+    """Only a deleted product can be undeleted."""
 
     code, reason = Code.FAILED_PRECONDITION, "PRODUCT_NOT_DELETED"
 
 
 class CartLimit(MercatoError):
-    """The cart would hold more than it may."""
+    """The change would exceed the limits of a cart."""
 
     code, reason = Code.FAILED_PRECONDITION, "CART_LIMIT"
 
 
 class CartEmpty(MercatoError):
-    """There is nothing to buy."""
+    """The cart has no lines."""
 
     code, reason = Code.FAILED_PRECONDITION, "CART_EMPTY"
 
@@ -264,7 +264,7 @@ class CartEmpty(MercatoError):
 
 
 class OutOfStock(MercatoError):
-    """Stock does not suffice; lists every line that cannot be served."""
+    """The stock is not sufficient; the error lists every line that cannot be served."""
 
     code, reason = Code.FAILED_PRECONDITION, "OUT_OF_STOCK"
 
@@ -276,19 +276,19 @@ class OutOfStock(MercatoError):
 
 
 class StockLimit(MercatoError):
-    """The stock would pass what a product can have."""
+    """The change would exceed the maximum stock of a product."""
 
     code, reason = Code.FAILED_PRECONDITION, "STOCK_LIMIT"
 
 
 class OrderState(MercatoError):
-    """The order cannot go to that state from where it is."""
+    """The order's current state does not allow the requested transition."""
 
     code, reason = Code.FAILED_PRECONDITION, "ORDER_STATE"
 
 
 class StockChanged(MercatoError):
-    """The stock is not what the caller saw."""
+    """The stock differs from the one that the caller expects."""
 
     code, reason = Code.ABORTED, "STOCK_CHANGED"
 
@@ -303,7 +303,7 @@ class EtagMismatch(MercatoError):
 
 
 class TotalChanged(MercatoError):
-    """The cart costs something else than the caller expects."""
+    """The total of the cart differs from the one that the caller expects."""
 
     code, reason = Code.ABORTED, "TOTAL_CHANGED"
 
@@ -315,13 +315,13 @@ class TotalChanged(MercatoError):
 
 
 class Conflict(MercatoError):
-    """Others hold what the call needs; it changed nothing and can be repeated."""
+    """Concurrent calls hold locks that the call needs. It changed nothing, and the caller can repeat it."""
 
     code, reason, retry_after_s = Code.ABORTED, "CONFLICT", 0.1
 
 
 class Overloaded(MercatoError):
-    """The server sheds the call before it has done anything."""
+    """The server sheds load: it rejects the call before any work."""
 
     code, reason = Code.RESOURCE_EXHAUSTED, "OVERLOADED"
 
@@ -336,9 +336,9 @@ class DatabaseUnavailable(MercatoError):
 
 
 class DeadlineExceeded(MercatoError):
-    """The time of the call is up."""
+    """The deadline of the call has passed."""
 
     code, reason = Code.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED"
 
     def __init__(self) -> None:
-        super().__init__("the deadline passed before the call was done")
+        super().__init__("the deadline passed before the call was complete")

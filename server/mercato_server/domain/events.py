@@ -1,13 +1,13 @@
-"""What the change feed tells of, and who reads it without missing anything. The values are those of the database.
+"""The kinds of events in the change feed, and the names of its durable consumers. The values are those of the database.
 
-Another release may know more kinds and more consumers: what is not here is left alone.
+Another release may have more kinds and consumers; this release ignores those.
 """
 
 from enum import StrEnum
 
 
 class EventKind(StrEnum):
-    """Something that happened to the subject of an event."""
+    """The kind of change that an event reports about its subject."""
 
     PRODUCT_CREATED = "product.created"
     PRODUCT_UPDATED = "product.updated"
@@ -28,6 +28,6 @@ class EventKind(StrEnum):
 
 
 class ConsumerName(StrEnum):
-    """A consumer of the feed that has a cursor."""
+    """The name of a consumer of the feed that has a cursor."""
 
     ORDER_MAILS = "order mails"

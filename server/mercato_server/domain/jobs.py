@@ -1,9 +1,9 @@
-"""What jobs are for. The values are those of the database; another release may have more, and what is not here is left alone."""
+"""The kinds of jobs. The values are those of the database. Another release may have more kinds; this release ignores those."""
 
 from enum import StrEnum
 
 
 class JobKind(StrEnum):
-    """The queue of a job."""
+    """The kind of a job, which names its queue."""
 
     MAIL = "mail"

@@ -1,4 +1,4 @@
-"""Mails to send: what each kind is for, and how long it is worth sending."""
+"""Mails to send: their templates, and the age at which each becomes useless."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,7 +11,7 @@ DAY_S = 24 * HOUR_S
 
 
 class Template(StrEnum):
-    """What a mail says; the values are those of the database."""
+    """The template of a mail; the values are those of the database."""
 
     VERIFY_EMAIL = "verify_email"
     RESET_PASSWORD = "reset_password"  # noqa: S105 - a template
@@ -20,20 +20,20 @@ class Template(StrEnum):
 
 
 TOKEN_LIFETIMES_S = {Template.VERIFY_EMAIL: DAY_S, Template.RESET_PASSWORD: HOUR_S}
-"""Of the templates that carry a token: how long it can be used."""
+"""The lifetimes of tokens, for the templates that carry one."""
 
-WORTH_S = {
+AGE_MAX_S = {
     Template.VERIFY_EMAIL: DAY_S,
     Template.RESET_PASSWORD: HOUR_S,
     Template.ORDER_PLACED: 3 * DAY_S,
     Template.ORDER_CANCELLED: 3 * DAY_S,
 }
-"""How old a mail may be and still be sent: nobody waits any more for a reset that was asked for yesterday."""
+"""The maximum age of a mail at which the server still sends it. A reset that was requested yesterday, for example, is useless."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mail:
-    """A mail to send; what it says is looked up when it is sent."""
+    """A mail to send. The server looks its content up at the time of sending."""
 
     id: UUID
     template: Template
@@ -46,7 +46,7 @@ class Mail:
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """Somebody with an account, as a mail addresses them."""
+    """The account holder to whom a mail is addressed."""
 
     account_id: UUID
     full_name: str
@@ -54,8 +54,8 @@ class Recipient:
 
 
 def ascii_address(address: str) -> str:
-    """Return an address as every server knows it, with its domain in Punycode, if there is such a form."""
+    """Return an address with its domain in Punycode, which every mail server accepts, or unchanged if it has no ASCII form."""
     try:
         return validate_email(address, check_deliverability=False).ascii_email or address
-    except EmailNotValidError:  # stored by another version of the rules
+    except EmailNotValidError:  # it was stored when other rules applied
         return address

@@ -1,4 +1,4 @@
-"""Amounts for people."""
+"""Amounts of money as text."""
 
 DECIMALS = {
     **dict.fromkeys(
@@ -7,11 +7,11 @@ DECIMALS = {
     **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
     **dict.fromkeys(("CLF", "UYW"), 4),
 }
-"""Digits after the point where they are not two (ISO 4217)."""
+"""Digits after the decimal point, for currencies that do not have two (ISO 4217)."""
 
 
 def amount(minor: int, currency_code: str) -> str:
-    """Return an amount as people write it, such as `1,234.50 USD`."""
+    """Return an amount as text for a reader, for example `1,234.50 USD`."""
     decimals = DECIMALS.get(currency_code, 2)
     whole, rest = divmod(minor, 10**decimals)
     return f"{whole:,}{f'.{rest:0{decimals}}' if decimals else ''} {currency_code}"

@@ -1,4 +1,4 @@
-"""Orders, the states they go through, and how carts are turned into them."""
+"""Orders, their states, and the allocation of stock to carts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ REASON_MAX = 500
 
 
 class OrderStatus(StrEnum):
-    """Where an order stands; the values are those of the database."""
+    """The state of an order; the values are those of the database."""
 
     PLACED = "placed"
     PAID = "paid"
@@ -44,11 +44,14 @@ NEXT: Mapping[OrderStatus, tuple[OrderStatus, ...]] = {
     OrderStatus.REFUNDED: (),
     OrderStatus.UNKNOWN: (),
 }
-"""The states that an order can go to from each state."""
+"""The transitions: the possible next states for each state."""
 
 
 class OrderLine(NamedTuple):
-    """A product of an order, with name and unit price (minor units) as they were when it was placed. A tuple, as orders have many."""
+    """A line of an order, with the product's name and unit price (minor units) at the time of the checkout.
+
+    It is a tuple because lists of orders create many.
+    """
 
     product_id: UUID
     product_name: str
@@ -57,13 +60,13 @@ class OrderLine(NamedTuple):
 
     @property
     def total_minor(self) -> int:
-        """What the line costs, in minor units."""
+        """The price of the line, in minor units."""
         return line_total_minor(self.quantity, self.unit_price_minor)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderTransition:
-    """A status that the order has had: since when, by whom and why."""
+    """A status that an order has had, with the time, the actor and the reason of the transition."""
 
     status: OrderStatus
     actor: Actor
@@ -73,7 +76,7 @@ class OrderTransition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """An order; `id` is None for one that was only validated."""
+    """An order; `id` is None if the call only validated it."""
 
     id: UUID | None
     account_id: UUID
@@ -87,7 +90,7 @@ class Order:
 
 
 def check_transition(current: OrderStatus, wanted: OrderStatus) -> None:
-    """Raise OrderState, with the states that are allowed, unless the order may go there."""
+    """Raise OrderState, which lists the allowed states, unless the transition is allowed."""
     allowed = NEXT[current]
     if wanted not in allowed:
         names = ",".join(status.name for status in allowed)
@@ -99,7 +102,7 @@ def check_transition(current: OrderStatus, wanted: OrderStatus) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What a buyer insists on; None does not matter."""
+    """The conditions on which a buyer checks out; None sets no condition."""
 
     expected_total_minor: int | None = None
     cart_etag: str | None = None
@@ -107,7 +110,7 @@ class Terms:
 
 @dataclass(frozen=True, slots=True)
 class Basket:
-    """One buyer's cart in a batch of checkouts. One that only validates takes no stock."""
+    """The cart of one buyer in a batch of checkouts. A basket that is only validated takes no stock."""
 
     lines: Sequence[CartLine]
     terms: Terms
@@ -115,13 +118,13 @@ class Basket:
 
 
 def allocate(baskets: Sequence[Basket], stock: Mapping[UUID, int]) -> list[MercatoError | None]:
-    """Decide who can be served, in the order of arrival; None says that the basket can.
+    """Allocate stock to baskets in the order of arrival; return for each basket its refusal, or None if it is served.
 
-    A basket gets all of its lines or none: one that does not fit leaves its units to those behind it.
+    A basket gets the stock for all of its lines or for none. A refused basket leaves its units to the next ones.
 
     Args:
-        baskets: the carts, first come first.
-        stock: units of each product that can be sold; a product that is absent is not on sale.
+        baskets: the carts in the order of arrival.
+        stock: available units by product; a product that is absent is not on sale.
     """
     left = dict(stock)
     outcomes: list[MercatoError | None] = []

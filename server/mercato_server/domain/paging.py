@@ -1,4 +1,4 @@
-"""Page tokens: where a list goes on, signed, and bound to the query that they belong to."""
+"""Page tokens: signed positions in a list, each bound to the query of its list."""
 
 import base64
 import binascii
@@ -19,9 +19,10 @@ Key = int | str | None
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """The last row of a page: its sort key (None where the id alone sorts) and its id.
+    """The last row of a page: its sort key (None if the list is sorted by id alone) and its id.
 
-    `spelling` is how the first page of a search corrected the query, if it did: the other pages go by it, whatever has been added since.
+    `spelling` is the correction that the first page of a search made to the query, or None. The other pages use the same correction, even
+    if the vocabulary has changed since.
     """
 
     key: Key
@@ -31,7 +32,7 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Which part of a list is wanted: `size` rows after a position, `skip` further on."""
+    """The requested part of a list: `size` rows that follow a position, after skipping `skip` rows."""
 
     size: int
     after: Position | None = None
@@ -39,22 +40,22 @@ class Page:
 
     @property
     def below(self) -> UUID:
-        """Where a list of falling ids goes on: below this one."""
+        """The exclusive upper bound of the ids on the page, for a list of decreasing ids."""
         return self.after.id if self.after else _ABOVE_ALL
 
 
 class PageTokens:
-    """Turns positions into tokens and back.
+    """Encodes positions as tokens and decodes them.
 
-    A token is URL-safe and opaque, carries no rights, and is of use only with the arguments of the list that gave it: `query` is any text
-    that stands for those, the same on both ways.
+    A token is URL-safe and opaque, and grants no rights. It is valid only for the arguments of its list. `query` is a text that
+    represents these arguments; it must be equal at encoding and decoding.
     """
 
     def __init__(self, secret: str) -> None:
         self._key = _page_token_key(secret)
 
     def encode(self, position: Position, query: str) -> str:
-        """Return the token of a position in the list that `query` stands for."""
+        """Return the token of a position in the list that `query` represents."""
         values = [position.key, position.id.hex, *([position.spelling] if position.spelling else [])]
         body = json.dumps(values, separators=(",", ":"), ensure_ascii=False).encode()
         return base64.urlsafe_b64encode(self._mac(body, query) + body).rstrip(b"=").decode()
@@ -78,5 +79,5 @@ class PageTokens:
 
 
 def _page_token_key(secret: str) -> bytes:
-    # Derived, so that no other signature made with the server's secret fits.
+    # The key is derived, so that no other signature by the server's secret is valid as a page token.
     return hmac.digest(secret.encode(), b"mercato page tokens", hashlib.sha256)

@@ -1,7 +1,7 @@
-"""Prices: the one place that computes what lines, carts and orders cost.
+"""Prices: the only module that computes the totals of lines, carts and orders.
 
-Pure, and integers only: amounts are minor units of one currency. The steps are lines, then adjustments (promotions, delivery, tax: none is
-made yet), then the total. `verify` states the same rule in SQL.
+The functions are pure and use integers only: minor units of one currency. The steps are lines, then adjustments, then the total.
+Adjustments are promotions, delivery and tax; the server makes none yet. `verify` states the same rule in SQL.
 """
 
 from collections.abc import Iterable
@@ -10,15 +10,15 @@ from typing import NamedTuple, Protocol
 from uuid import UUID
 
 AMOUNT_MAX = 2**63 - 1
-"""What a bigint of the database and an int64 of a message hold."""
+"""The maximum of a bigint in the database and of an int64 in a message."""
 
 
 class AmountOutOfRange(ArithmeticError):
-    """An amount is negative or beyond an int64. The limits of prices, quantities, lines and adjustments rule it out, so it is a bug."""
+    """An amount is negative or exceeds an int64. A bug: the limits of prices, quantities, lines and adjustments rule it out."""
 
 
 class AdjustmentKind(StrEnum):
-    """Why a total is not the sum of its lines."""
+    """The reason for an adjustment of a total."""
 
     DISCOUNT = "discount"
     DELIVERY = "delivery"
@@ -26,18 +26,18 @@ class AdjustmentKind(StrEnum):
 
 
 class Adjustment(NamedTuple):
-    """An amount that is added to the lines; a discount is negative."""
+    """An amount that is added to the sum of the lines; a discount is negative."""
 
     kind: AdjustmentKind
     source: str
-    """Which promotion, delivery method or tax rate it comes from."""
+    """The promotion, delivery method or tax rate that causes it."""
     amount_minor: int
     product_id: UUID | None = None
-    """The line that it is for; None for the whole order."""
+    """The product of the line that is adjusted; None for the whole order."""
 
 
 class PricedLine(NamedTuple):
-    """Units of a product and what they cost before adjustments."""
+    """Units of a product and their price before adjustments."""
 
     product_id: UUID
     quantity: int
@@ -46,7 +46,7 @@ class PricedLine(NamedTuple):
 
 
 class Breakdown(NamedTuple):
-    """A total and what it is made of: the sum of the lines' totals and of the adjustments."""
+    """A total and its parts: it is the sum of the lines' totals and of the adjustments."""
 
     lines: tuple[PricedLine, ...]
     adjustments: tuple[Adjustment, ...]
@@ -58,7 +58,7 @@ class Line(Protocol):
 
     @property
     def product_id(self) -> UUID:
-        """The product; a cart or an order has one line of each."""
+        """The product; a cart or an order has at most one line of each."""
 
     @property
     def quantity(self) -> int:
@@ -70,12 +70,12 @@ class Line(Protocol):
 
 
 def line_total_minor(quantity: int, unit_price_minor: int) -> int:
-    """Return what a line costs before adjustments."""
+    """Return the price of a line before adjustments."""
     return quantity * unit_price_minor
 
 
 def price(lines: Iterable[Line], adjustments: Iterable[Adjustment] = ()) -> Breakdown:
-    """Return what lines cost together with their adjustments; raises AmountOutOfRange."""
+    """Return the total of lines and adjustments with its parts; raises AmountOutOfRange."""
     priced = tuple(
         PricedLine(line.product_id, line.quantity, line.unit_price_minor, line_total_minor(line.quantity, line.unit_price_minor))
         for line in lines

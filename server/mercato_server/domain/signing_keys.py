@@ -1,11 +1,11 @@
-"""A key that signs access tokens, as it is stored."""
+"""The stored form of a key that signs access tokens."""
 
 from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
 class SealedKey:
-    """A private key that only the holder of SECRET_KEY can use."""
+    """An encrypted private key; only a process that has SECRET_KEY can use it."""
 
     kid: str
     sealed: bytes = field(repr=False)

@@ -13,7 +13,7 @@ from mercato_server import failpoints
 from mercato_server.config.settings import Settings
 from mercato_server.database.pool import Pool, refusal
 from mercato_server.domain.jobs import JobKind
-from mercato_server.domain.mails import TOKEN_LIFETIMES_S, WORTH_S, Mail
+from mercato_server.domain.mails import AGE_MAX_S, TOKEN_LIFETIMES_S, Mail
 from mercato_server.jobs.queues import GivenUpError, Job, LaterError, Queue
 from mercato_server.mail.letters import Letters
 from mercato_server.mail.transports import MailDelayedError, MailRefusedError, transport
@@ -85,7 +85,7 @@ class Delivery:
 
     async def _write(self, mail: Mail) -> EmailMessage | None:
         """Write a mail; None if nobody needs it. Raises MailRefusedError if it is too late for it."""
-        if mail.age_s > WORTH_S[mail.template]:
+        if mail.age_s > AGE_MAX_S[mail.template]:
             raise MailRefusedError("it could not be sent while it was worth it")
         recipient = await mails.recipient(self._pool, mail)
         if recipient is None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from mercato_server.database.pool import Conn
 from mercato_server.domain.events import EventKind
-from mercato_server.domain.mails import WORTH_S, Template
+from mercato_server.domain.mails import AGE_MAX_S, Template
 from mercato_server.store.events import Entry
 
 KINDS = (EventKind.ORDER_PLACED, EventKind.ORDER_CANCELLED)
@@ -32,4 +32,4 @@ async def queue(conn: "Conn", news: Sequence[Entry]) -> None:
     What happened so long ago that a mail about it is not worth sending any more gets none.
     """
     kinds, orders, moments = ([getattr(each, name) for each in news] for name in ("kind", "subject_id", "created_at"))
-    await conn.execute(QUEUE_MAILS, kinds, orders, moments, WORTH_S[Template.ORDER_PLACED])
+    await conn.execute(QUEUE_MAILS, kinds, orders, moments, AGE_MAX_S[Template.ORDER_PLACED])
