@@ -1,4 +1,4 @@
-"""The command `mercato`."""
+"""The entry point of the command `mercato`."""
 
 from mercato_server.cli import surroundings  # isort: skip - before anything that takes time to load
 

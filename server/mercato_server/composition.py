@@ -1,4 +1,4 @@
-"""What a worker is made of: one gRPC server with its handlers, over one pool, and what runs beside the calls."""
+"""The parts of a worker: a gRPC server with its handlers, the connection pools, the caches and the background tasks."""
 
 import functools
 
@@ -44,20 +44,20 @@ REFLECTION = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.Se
 
 
 class StartupError(Exception):
-    """The worker cannot start; the message says what to do."""
+    """The worker cannot start; the message says how the operator can correct that."""
 
 
 class Parts:
-    """The parts of a worker, put together; nothing runs yet."""
+    """The parts of a worker, connected with each other. Nothing runs before `start_tasks`, and the worker starts the server."""
 
     def __init__(self, settings: Settings, pool: "Pool", background: "Pool | None", keyring: Keyring) -> None:
-        """Put them together.
+        """Create the parts.
 
         Args:
-            settings: those of the worker.
-            pool: for calls, and for what keeps their answers right.
-            background: for jobs and consumers of the change feed; None if this worker has none.
-            keyring: what signs tokens.
+            settings: the settings of the worker.
+            pool: connections for calls, for the feed listener and for sweeps.
+            background: connections for jobs and consumers of the change feed; None if this worker runs none.
+            keyring: the keys that sign and verify access tokens.
         """
         self.settings = settings
         self.pool = pool
@@ -67,7 +67,7 @@ class Parts:
         self.passwords = PasswordHasher(settings.hashing, settings.limits)
         self.listener = Listener(pool)
         self.supervisor = Supervisor(settings.limits, self._require_schema)
-        # Batches of one need as many under way as there are connections, or the others would idle.
+        # With batches of one call, as many batches run at once as there are connections; otherwise connections would idle.
         alone = Batching(batch_max=1, in_flight_max=settings.pool_size, beside_min=1)
         self._batching = Batching(batch_max=settings.batch_max) if settings.batch_max > 1 else alone
         tokens = Tokens(keyring, settings.access_token_expire_minutes * 60)
@@ -79,18 +79,18 @@ class Parts:
         self.cache = CatalogCache(
             load, self.listener, _epochs(settings), products_max=settings.cached_products, pages_max=settings.limits.cached_pages
         )
-        pool.on_commit(self.cache.tell)
+        pool.on_commit(self.cache.publish)
         self._handlers = self._make_handlers(pool)
         self.server = self._make_server()
 
     @property
     def coalescers(self) -> Coalescers:
-        """The coalescers of all parts, by the kind of call."""
+        """The coalescers of all parts, by the kind of call that they batch."""
         parts = (self.cache, self._sessions, *self._handlers.values())
         return {kind: each for part in parts for kind, each in getattr(part, "coalescers", {}).items()}
 
     async def start_tasks(self) -> None:
-        """Begin what runs as long as the worker does; consumers of the feed have what comes after this."""
+        """Start the background tasks; a new consumer of the feed receives the events after this moment."""
         for follower in self.followers:
             await follower.open()
         self.supervisor.start("feed listener", self.listener.listen)
@@ -103,7 +103,7 @@ class Parts:
             self.supervisor.start(follower.consumer.name, follower.follow)
 
     def _make_handlers(self, pool: "Pool") -> dict[str, object]:
-        """Return the handler of each service, by its name."""
+        """Return the handlers by the names of their services."""
         settings, cache = self.settings, self.cache
         pager = Pager(PageTokens(settings.secret_key), settings.limits)
         idempotency = Idempotency(settings.secret_key)
@@ -117,11 +117,11 @@ class Parts:
         }
 
     def _make_server(self) -> grpc.aio.Server:
-        """Return a server of all services, of health and of reflection."""
+        """Return a server with all services, health checks and reflection."""
         limits = self.settings.limits
         server = grpc.aio.server(
             options=(
-                ("grpc.so_reuseport", 0),  # so that a second worker on the same address fails instead of taking half the calls
+                ("grpc.so_reuseport", 0),  # a second worker on the same address must fail, not take half of the calls
                 ("grpc.max_receive_message_length", limits.request_bytes),
                 ("grpc.max_send_message_length", limits.response_bytes),
                 ("grpc.max_metadata_size", 32 * 1024),
@@ -147,7 +147,7 @@ def _epochs(settings: Settings) -> Epochs:
 
 
 def _add_reflection(server: grpc.aio.Server) -> None:
-    """Serve reflection under both names: the package ships v1alpha, newer clients ask for v1, and the messages are the same."""
+    """Serve reflection under both names. The package has v1alpha, newer clients request v1, and the messages are equal."""
     names = [service.full_name for service in SERVICES]
     servicer = reflection.aio.ReflectionServicer((*names, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, *REFLECTION))
     method = grpc.stream_stream_rpc_method_handler(

@@ -1,4 +1,4 @@
-"""Places where a fault test can make the server kill itself. In production they are not armed, and cost one empty call."""
+"""Failpoints: places where a fault test makes the server kill itself. A failpoint that is not armed costs one empty call."""
 
 import os
 import random
@@ -14,11 +14,11 @@ def _nothing(_place: str) -> None:
 
 
 hit: Callable[[str], None] = _nothing
-"""Call it as `failpoints.hit("place")`: an imported name would not see that `arm` replaces it."""
+"""Mark a place. Call it as `failpoints.hit("place")`, because `arm` replaces this attribute of the module."""
 
 
 def arm(spec: str) -> None:
-    """Let places kill this process with SIGKILL: `place=probability`, separated by commas; an empty spec disarms all.
+    """Arm failpoints, which then kill this process with SIGKILL: `place=probability`, separated by commas. An empty spec disarms all.
 
     Raises ValueError for an invalid spec or an unknown place.
     """
@@ -26,7 +26,7 @@ def arm(spec: str) -> None:
     for entry in filter(None, spec.split(",")):
         place, _, chance = entry.partition("=")
         if place not in PLACES:
-            raise ValueError(f"there is no failpoint {place!r}; there are: {', '.join(PLACES)}")
+            raise ValueError(f"unknown failpoint {place!r}; use one of: {', '.join(PLACES)}")
         chances[place] = float(chance)
 
     def kill(place: str) -> None:

@@ -1,4 +1,4 @@
-"""The life of a worker: how it starts, how it stops without failing a call, and which signals it heeds."""
+"""The life cycle of a worker: its start, its graceful stop and its signals."""
 
 import asyncio
 import contextlib
@@ -25,20 +25,20 @@ from mercato_server.security.tokens import Keyring
 log = structlog.get_logger(__name__)
 
 GARBAGE_MAX = 10_000
-"""Objects that are made before Python looks for cycles among the new ones; its own 700 are fewer than a batch of checkouts makes."""
+"""New objects after which Python's garbage collector runs. Its default of 700 is less than one batch of checkouts creates."""
 
 
 class Worker:
-    """A worker that runs; an event tells it to hurry when it stops."""
+    """A running worker. If `stop_now` is set, `stop` does not wait for the edge."""
 
-    def __init__(self, parts: Parts, hurry: asyncio.Event | None = None) -> None:
+    def __init__(self, parts: Parts, stop_now: asyncio.Event | None = None) -> None:
         self.parts = parts
         self.settings = parts.settings
-        self._hurry = hurry or asyncio.Event()
+        self._stop_now = stop_now or asyncio.Event()
 
     @asynccontextmanager
     async def observed(self) -> AsyncIterator[None]:
-        """Answer Prometheus during a block, if that is wanted; raises StartupError if the address cannot be had."""
+        """Serve metrics to Prometheus during a block, if the settings have an address; raises StartupError if it cannot be bound."""
         address = self.settings.metrics_listen
         if address is None:
             yield
@@ -58,40 +58,43 @@ class Worker:
             await asyncio.to_thread(metrics.stop, server)
 
     async def start(self) -> list[int]:
-        """Listen and say SERVING; return the ports. Raises StartupError if an address cannot be had."""
+        """Listen, start the background tasks and report SERVING; return the ports. Raises StartupError if an address cannot be bound."""
         try:
             ports = [self.parts.server.add_insecure_port(address) for address in self.settings.listen]
         except RuntimeError:
             raise StartupError(f"cannot listen on {', '.join(self.settings.listen)}; is it in use? Set MERCATO_LISTEN") from None
         await self.parts.server.start()
         await self.parts.start_tasks()
-        await self._say(health_pb2.HealthCheckResponse.SERVING)
+        await self._set_health(health_pb2.HealthCheckResponse.SERVING)
         return ports
 
     async def stop(self) -> None:
-        """Let the edge turn away first, unless there is no time, then let the calls in flight end, then close."""
-        await self._say(health_pb2.HealthCheckResponse.NOT_SERVING)
+        """Report NOT_SERVING, wait until the edge sends no more calls, let the calls in flight end, and close.
+
+        `stop_now` skips the wait for the edge and shortens the time for calls in flight.
+        """
+        await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self.settings.drain_s):
-                await self._hurry.wait()
-        if not self._hurry.is_set():
-            with contextlib.suppress(TimeoutError):  # an edge on a busy machine hears late; one that never does must not keep the worker
+                await self._stop_now.wait()
+        if not self._stop_now.is_set():
+            with contextlib.suppress(TimeoutError):  # the health check of a busy edge may be late; a broken edge must not block the stop
                 async with asyncio.timeout(self.settings.drain_s):
                     await self.parts.arrivals.until_quiet()
         grace_s = self.settings.grace_s
-        await self.parts.server.stop(min(grace_s, self.settings.hurried_grace_s) if self._hurry.is_set() else grace_s)
+        await self.parts.server.stop(min(grace_s, self.settings.interrupt_grace_s) if self._stop_now.is_set() else grace_s)
         await self.parts.calls.wait_idle()
         await self.parts.supervisor.stop()
         self.parts.passwords.close()
 
-    async def _say(self, status: Any) -> None:
+    async def _set_health(self, status: Any) -> None:
         for service in ("", *(service.full_name for service in SERVICES)):
             await self.parts.health.set(service, status)
 
 
 @asynccontextmanager
-async def running(settings: Settings, hurry: asyncio.Event | None = None) -> AsyncIterator[tuple[Worker, list[int]]]:
-    """Connect, check the schema, serve, and stop at the end, at once when told to hurry; gives the worker and its ports.
+async def running(settings: Settings, stop_now: asyncio.Event | None = None) -> AsyncIterator[tuple[Worker, list[int]]]:
+    """Connect, check the schema and serve during a block; yield the worker and its ports. `stop_now` shortens the stop.
 
     Raises StartupError, migrations.SchemaError or environment.ConfigError.
     """
@@ -105,7 +108,7 @@ async def running(settings: Settings, hurry: asyncio.Event | None = None) -> Asy
         keyring = await _keyring(pool, settings)
         background = replace(settings, pool_size=settings.limits.background_connections)
         parts = Parts(settings, pool, await _connect(stack, background) if settings.mail.delivers else None, keyring)
-        worker = Worker(parts, hurry)
+        worker = Worker(parts, stop_now)
         async with worker.observed():
             ports = await worker.start()
             try:
@@ -115,7 +118,7 @@ async def running(settings: Settings, hurry: asyncio.Event | None = None) -> Asy
 
 
 async def _connect(stack: AsyncExitStack, settings: Settings) -> "Pool":
-    """Return a pool that the stack closes; raises StartupError if the database cannot be reached."""
+    """Return a new pool, which the stack closes; raises StartupError if the database cannot be reached."""
     try:
         pool = await create_pool(settings)
     except Exception as error:
@@ -131,13 +134,13 @@ async def _keyring(pool: "Pool", settings: Settings) -> Keyring:
         return await keyrings.load(pool, settings)
     except WrongSecretError:
         raise StartupError(
-            "SECRET_KEY is not the one that this shop's signing keys were sealed with; restore it, or make new keys with: "
+            "SECRET_KEY differs from the one that encrypted this shop's signing keys; restore it, or make new keys with: "
             "mercato keys rotate --discard"
         ) from None
 
 
 async def _close(pool: "Pool", grace_s: float) -> None:
-    """Close the pool once what holds its connections has ended, or after a while all the same."""
+    """Close the pool when all its connections are free; terminate it after `grace_s`."""
     try:
         async with asyncio.timeout(grace_s):
             await pool.close()
@@ -146,45 +149,46 @@ async def _close(pool: "Pool", grace_s: float) -> None:
 
 
 async def serve(settings: Settings) -> None:
-    """Serve until SIGTERM, which fails no call, or SIGINT, which does not wait for the edge to turn away; it may follow the other.
+    """Serve until SIGTERM or SIGINT.
 
-    A fatal error of a background task ends the worker as SIGTERM does, and then raises FatalError.
+    SIGTERM stops gracefully: no call fails. SIGINT does not wait for the edge; an operator may send it after SIGTERM. A fatal error of a
+    background task stops the worker like SIGTERM; afterwards this raises FatalError.
     """
     if settings.failpoints:
-        log.warning("failpoints are armed: this process is meant to die", failpoints=settings.failpoints)
+        log.warning("failpoints are armed: this process will kill itself", failpoints=settings.failpoints)
         failpoints.arm(settings.failpoints)
-    stopping, hurry = asyncio.Event(), asyncio.Event()
+    stopping, stop_now = asyncio.Event(), asyncio.Event()
 
     def interrupt() -> None:
-        hurry.set()
+        stop_now.set()
         stopping.set()
 
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, stopping.set)
     loop.add_signal_handler(signal.SIGINT, interrupt)
-    async with running(settings, hurry) as (worker, _):
+    async with running(settings, stop_now) as (worker, _):
         collect_rarely()
         if not settings.mail.delivers:
-            log.warning("mail is not sent by this worker: neither MERCATO_SMTP_URL nor MERCATO_MAIL_DIR is set")
+            log.warning("this worker sends no mail: neither MERCATO_SMTP_URL nor MERCATO_MAIL_DIR is set")
         log.info("serving", listen=settings.listen)
-        fatal = await _end(worker, stopping)
+        fatal = await _until_stopping(worker, stopping)
         log.info("stopping")
     log.info("stopped")
     if fatal is not None:
         raise fatal
 
 
-async def _end(worker: Worker, stopping: asyncio.Event) -> FatalError | None:
-    """Wait until the worker is told to stop, or cannot go on; returns why it cannot."""
-    told, failed = asyncio.create_task(stopping.wait()), asyncio.create_task(worker.parts.supervisor.fatal())
-    await asyncio.wait((told, failed), return_when=asyncio.FIRST_COMPLETED)
-    told.cancel()
+async def _until_stopping(worker: Worker, stopping: asyncio.Event) -> FatalError | None:
+    """Wait for a signal to stop or a fatal error of a background task; return the error, or None after a signal."""
+    signalled, failed = asyncio.create_task(stopping.wait()), asyncio.create_task(worker.parts.supervisor.fatal())
+    await asyncio.wait((signalled, failed), return_when=asyncio.FIRST_COMPLETED)
+    signalled.cancel()
     failed.cancel()
     return failed.result() if failed.done() else None
 
 
 def collect_rarely() -> None:
-    """Spare the garbage collector what was made at start, and most of its runs: what calls make goes without it."""
+    """Exclude the objects of the start from garbage collection, and let it run rarely: reference counts free the objects of calls."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(GARBAGE_MAX)

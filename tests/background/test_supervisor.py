@@ -115,7 +115,7 @@ async def test_a_worker_whose_schema_is_taken_away_ends_and_says_why(directory: 
         assert await worker.wait() == 1
     last = worker.tail().splitlines()[-1]
     assert last == f"mercato: feed listener: the database lacks {name}; run `mercato migrate`"
-    assert '"a background task cannot go on"' in worker.tail()
+    assert '"a background task cannot continue"' in worker.tail()
 
 
 async def test_a_worker_that_is_told_to_stop_awaits_all_its_tasks(directory: Path, database: str) -> None:

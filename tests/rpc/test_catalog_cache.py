@@ -94,7 +94,7 @@ async def test_what_was_read_after_a_change_outlives_the_news_of_it(settings: Se
             read = [await get(shop, ball), *[await shop.catalog.ListProducts(request) for request in requests]]
             answered = asyncio.get_running_loop().time()
             async with locked(database, "products"):
-                await until(lambda: worker.parts.listener._heard_until > answered)  # noqa: B023 - a poll that began after these answers has ended
+                await until(lambda: worker.parts.listener._read_until > answered)  # noqa: B023 - a poll that began after these answers has ended
                 assert await from_memory(lambda: get(shop, ball, AT_ONCE_S)) == read[0]
                 for request, page in zip(requests, read[1:], strict=True):
                     assert await from_memory(lambda wanted=request: shop.catalog.ListProducts(wanted, timeout=AT_ONCE_S)) == page  # type: ignore[misc]

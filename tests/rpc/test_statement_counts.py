@@ -170,7 +170,7 @@ async def counted(settings: Settings, pool: "Pool") -> AsyncIterator[tuple[Shop,
     sent: list[str] = []
     async with running(replace(settings, pool_size=1)) as (worker, [port]), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         await worker.parts.supervisor.stop()
-        worker.parts.listener._heard_until = math.inf
+        worker.parts.listener._read_until = math.inf
         async with worker.parts.pool.acquire() as conn:
             await conn.prepare(ARRAYS)
             conn.add_query_logger(lambda query: sent.append(query.query))

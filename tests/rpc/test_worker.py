@@ -181,9 +181,9 @@ async def test_reflection_answers_under_both_names(shop: Shop, name: str) -> Non
 
 
 async def test_a_worker_that_stops_says_so_first_and_lets_calls_end(settings: Settings, database: str) -> None:
-    settings, hurry = replace(settings, drain_s=allowed(0.5), grace_s=patient()), asyncio.Event()
+    settings, stop_now = replace(settings, drain_s=allowed(0.5), grace_s=patient()), asyncio.Event()
     async with small_pool(database) as pool:
-        async with running(settings, hurry) as (worker, [port]), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        async with running(settings, stop_now) as (worker, [port]), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             shop = Shop(channel, pool)
             admin = await shop.person(admin=True)
             ball = await shop.product(admin)
@@ -201,11 +201,11 @@ async def test_a_worker_that_stops_says_so_first_and_lets_calls_end(settings: Se
             await blocker.close()
             assert (await slow).stock == 11
             await stopping
-            hurry.set()  # what it does for a second time need not take as long
+            stop_now.set()  # what it does for a second time need not take as long
         await until(partial(pool.fetchval, GONE))
 
 
-async def test_a_worker_that_stops_serves_an_edge_that_hears_of_it_late(settings: Settings) -> None:
+async def test_a_worker_that_stops_serves_an_edge_that_notices_it_late(settings: Settings) -> None:
     drain_s, told = allowed(0.5), asyncio.Event()
     slow_edge = replace(settings, drain_s=drain_s, grace_s=patient())
     async with running(slow_edge) as (worker, [port]), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -240,13 +240,13 @@ async def turned_away(shop: Shop, ball: catalog_pb2.Product) -> bool:
     return False
 
 
-async def test_a_worker_that_drains_can_be_told_to_hurry(settings: Settings) -> None:
-    hurry = asyncio.Event()
-    async with running(replace(settings, drain_s=3600, grace_s=60), hurry) as (worker, _):
+async def test_a_worker_that_drains_stops_at_once_when_interrupted(settings: Settings) -> None:
+    stop_now = asyncio.Event()
+    async with running(replace(settings, drain_s=3600, grace_s=60), stop_now) as (worker, _):
         stopping = asyncio.ensure_future(worker.stop())
         done, _ = await asyncio.wait([stopping], timeout=0.1)
         assert not done
-        hurry.set()
+        stop_now.set()
         await asyncio.wait_for(stopping, patient())
 
 

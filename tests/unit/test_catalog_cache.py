@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from mercato.v1.catalog_pb2 import ListProductsResponse, Product
-from mercato_server.cache.catalog_cache import PAGE_MAX, CatalogCache, Loaded, LoadedPage, Tally, response
+from mercato_server.cache.catalog_cache import PAGE_MAX, CacheInfo, CatalogCache, Loaded, LoadedPage, response
 from mercato_server.cache.epochs import BYTES, Epochs
 from mercato_server.feed.listener import Listener
 from mercato_server.store.events import News, Snapshot
@@ -44,7 +44,7 @@ async def shelf() -> Shelf:
 def cache_of(shelf: Shelf, epochs: Epochs) -> CatalogCache:
     pool: Any = None  # nobody listens here
     listener = Listener(pool)
-    listener._heard_until = float("inf")
+    listener._read_until = float("inf")
     return CatalogCache(shelf.load, listener, epochs, products_max=3, pages_max=2)
 
 
@@ -84,7 +84,7 @@ def hear(cache: CatalogCache, kind: str, product_id: UUID, xid: int) -> None:
 
 
 def sell(cache: CatalogCache, product_id: UUID) -> None:
-    cache.tell({"stock.changed": {product_id}})
+    cache.publish({"stock.changed": {product_id}})
 
 
 def product(cache: CatalogCache, product_id: UUID) -> bytes | None:
@@ -151,7 +151,7 @@ async def test_what_a_worker_changes_is_forgotten_at_once_by_all_of_its_host(she
         assert product(at, BIKE) == b"1"
         assert await at.products([BALL]) == {BALL: b"2"}
         assert at.known_page(b"all") == response([b"2", b"1"])
-    here.tell({"product.updated": {BIKE}})
+    here.publish({"product.updated": {BIKE}})
     assert [at.known_page(b"all") for at in (here, there)] == [None, None]
 
 
@@ -222,7 +222,7 @@ async def test_reads_are_counted(cache: CatalogCache, shelf: Shelf) -> None:
     assert cache.known_page(b"all") is None
     await read_page(cache, b"all", {BALL: b"1"})
     cache.known_page(b"all")
-    assert (cache.products_read, cache.pages_read, cache.sizes) == (Tally(4, 2), Tally(1, 1), (2, 1))
+    assert (cache.products_read, cache.pages_read, cache.sizes) == (CacheInfo(4, 2), CacheInfo(1, 1), (2, 1))
 
 
 async def test_the_least_recently_used_goes_first(cache: CatalogCache) -> None:
@@ -238,13 +238,13 @@ async def test_a_page_is_forgotten_when_what_it_lists_may_have_changed(cache: Ca
     await read_page(cache, b"all", {BALL: b"x"})
     await read_page(cache, b"in stock", {BALL: b"x"}, in_stock=True)
     assert cache.known_page(b"all") == cache.known_page(b"in stock") == response([b"x"])
-    cache.tell({"order.placed": {BIKE}})
+    cache.publish({"order.placed": {BIKE}})
     assert cache.known_page(b"in stock") == response([b"x"])
     sell(cache, BIKE)
     assert (cache.known_page(b"all"), cache.known_page(b"in stock")) == (response([b"x"]), None)
-    cache.tell({"product.created": {BIKE}})
+    cache.publish({"product.created": {BIKE}})
     assert cache.known_page(b"all") is None
-    await read_page(cache, b"all", {BALL: b"x"}, meanwhile=lambda: cache.tell({"product.created": {BIKE}}))
+    await read_page(cache, b"all", {BALL: b"x"}, meanwhile=lambda: cache.publish({"product.created": {BIKE}}))
     assert cache.known_page(b"all") is None
     await read_page(cache, b"long", {BALL: b"x" * PAGE_MAX})
     assert cache.known_page(b"long") is None
@@ -263,7 +263,7 @@ def test_a_response_is_put_together_as_protobuf_would(length: int) -> None:
 
 async def test_a_page_without_products_is_known_too(cache: CatalogCache) -> None:
     assert await read_page(cache, b"none", {}) == b"" == cache.known_page(b"none")
-    cache.tell({"stock.changed": {BALL}})
+    cache.publish({"stock.changed": {BALL}})
     assert await cache.page(b"none", never) == b""
 
 

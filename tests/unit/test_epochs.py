@@ -13,7 +13,7 @@ def test_a_change_that_is_told_is_seen_by_all_who_share_a_file(tmp_path: Path) -
     path = str(tmp_path / "shared")
     here, there, stranger = Epochs(share(path)), Epochs(share(path)), Epochs()
     before = [[at.of(number) for number in (7, 8, LISTING, STOCK)] for at in (here, there, stranger)]
-    here.tell([7, STOCK])
+    here.renew([7, STOCK])
     for at, (seven, eight, listing, stock) in zip((here, there), before, strict=False):
         assert at.of(7) != seven
         assert at.of(STOCK) != stock

@@ -1,4 +1,4 @@
-"""Work that no call waits for, as long as a worker runs.
+"""Background tasks that run as long as a worker does; no call waits for them.
 
 May import config, database, domain and store.
 """

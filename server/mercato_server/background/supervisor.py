@@ -1,4 +1,4 @@
-"""The supervisor of a worker's long-running tasks: one that dies is told, counted and started again, ever more slowly."""
+"""The supervisor of a worker's background tasks: it logs and counts each failure, and restarts the task with backoff."""
 
 import asyncio
 import random
@@ -14,24 +14,24 @@ from mercato_server.database.pool import refusal
 log = structlog.get_logger(__name__)
 
 FATAL = (SchemaError, MemoryError)
-"""Errors that no restart of a task mends: the schema is not that of this release, or the process has no memory."""
+"""Errors that a restart of the task cannot correct: the schema is not that of this release, or the process is out of memory."""
 
 
 class FatalError(Exception):
-    """A task cannot go on in this process; the message says which one and why."""
+    """A background task cannot continue in this process; the message names the task and the cause."""
 
 
 class Supervisor:
-    """Runs tasks until it is told to stop.
+    """Runs background tasks until `stop`.
 
-    A task that ends, with an error or without, is started again after a pause that doubles with each failure in a row, up to a limit. A
-    fatal error ends that: the task stays down, and whoever waits for `fatal` has to end the worker.
+    A task that ends, with an error or without, is restarted after a pause. The pause doubles with each failure in a row, up to a limit.
+    A fatal error is not retried: `fatal` returns it, and its caller must stop the worker.
     """
 
     def __init__(self, limits: Limits, require_schema: Callable[[], Awaitable[None]]) -> None:
         """Prepare; `require_schema` raises SchemaError if the schema is not that of this release."""
         self.failures: Counter[str] = Counter()
-        """How often each task has died; every task has its entry."""
+        """The number of failures by task; each task has an entry."""
         self._limits = limits
         self._require_schema = require_schema
         self._tasks: list[asyncio.Task[None]] = []
@@ -39,18 +39,18 @@ class Supervisor:
         self._failed = asyncio.Event()
 
     def start(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
-        """Begin a task, which goes on until it is cancelled."""
+        """Start a task that must run until it is cancelled."""
         self.failures[name] += 0
         self._tasks.append(asyncio.create_task(self._keep(name, work), name=name))
 
     async def fatal(self) -> FatalError:
-        """Return the first fatal error, once there is one."""
+        """Wait for the first fatal error and return it."""
         await self._failed.wait()
         assert self._fatal is not None  # noqa: S101 - it is set first
         return self._fatal
 
     async def stop(self) -> None:
-        """Cancel all tasks, and wait until each has ended."""
+        """Cancel all tasks and wait until they have ended."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -65,18 +65,18 @@ class Supervisor:
             in_a_row = in_a_row + 1 if loop.time() - began < self._limits.task_steady_s else 1
             self.failures[name] += 1
             if fatal := await self._fatal_cause(failure):
-                log.critical("a background task cannot go on", task=name, exc_info=fatal)
+                log.critical("a background task cannot continue", task=name, exc_info=fatal)
                 self._fatal = self._fatal or FatalError(f"{name}: {fatal}")
                 self._failed.set()
                 return
             away = refusal(failure) is not None
             pause_s = self._pause_s(in_a_row, self._limits.task_away_pause_s if away else self._limits.task_pause_max_s)
-            tell = log.warning if away else log.error
-            tell("a background task died", task=name, error=repr(failure), exc_info=None if away else failure, pause_s=round(pause_s, 4))
+            write = log.warning if away else log.error
+            write("a background task died", task=name, error=repr(failure), exc_info=None if away else failure, pause_s=round(pause_s, 4))
             await asyncio.sleep(pause_s)
 
     async def _fatal_cause(self, failure: Exception) -> Exception | None:
-        """Return what is fatal about a failure; a statement that fails may mean that the schema has changed under the worker."""
+        """Return the fatal error behind a failure, or None. A failed statement may mean that an operator has changed the schema."""
         if isinstance(failure, FATAL):
             return failure
         if refusal(failure) is None:
@@ -84,7 +84,7 @@ class Supervisor:
                 await self._require_schema()
             except FATAL as error:
                 return error
-            except Exception as error:  # noqa: BLE001 - the task is started again, and tells it anew
+            except Exception as error:  # noqa: BLE001 - the task is restarted, and fails again if the cause persists
                 log.warning("the schema cannot be checked", error=repr(error))
         return None
 
@@ -94,14 +94,14 @@ class Supervisor:
 
 
 async def _failure(work: Callable[[], Awaitable[None]]) -> Exception:
-    """Do something and return how it failed; that it ended is a failure too."""
+    """Run a task and return its failure; a task that returns has failed too."""
     try:
         await work()
     except asyncio.CancelledError:
         task = asyncio.current_task()
         if task is None or task.cancelling():
             raise
-        return RuntimeError("it was cancelled, though not by its supervisor")
-    except Exception as error:  # noqa: BLE001 - the caller tells it
+        return RuntimeError("the task was cancelled, but not by its supervisor")
+    except Exception as error:  # noqa: BLE001 - the caller logs it
         return error
-    return RuntimeError("it ended, though it was not told to")
+    return RuntimeError("the task returned, but must run until it is cancelled")

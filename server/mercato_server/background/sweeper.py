@@ -1,4 +1,4 @@
-"""What a worker deletes beside serving calls."""
+"""The background task that deletes expired rows."""
 
 import asyncio
 import random
@@ -16,9 +16,9 @@ SWEEP_INTERVAL_S = 60.0
 
 
 async def keep_sweeping(pool: "Pool", limits: Limits, interval_s: float = SWEEP_INTERVAL_S) -> None:
-    """Sweep what is too old about once an interval, until cancelled; a consumer of the feed that holds that up for too long is lost."""
+    """Delete expired rows about once an interval, until cancelled. A consumer that blocks the sweep of events too long is marked lost."""
     while True:
-        await asyncio.sleep(interval_s * random.uniform(0.5, 1.5))  # noqa: S311 - so that workers take turns
+        await asyncio.sleep(interval_s * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, so that workers do not sweep at once
         for name in await feed_cursors.mark_lost(pool, limits.feed_lost_s):
             log.error("a consumer has not moved for too long; events are swept unread", consumer=name)
         while await sweep(pool) >= BATCH:

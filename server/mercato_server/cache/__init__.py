@@ -1,4 +1,4 @@
-"""What a worker keeps in memory to answer without the database.
+"""The caches of a worker, which serve reads without the database.
 
 May import config, database, domain, feed and store.
 """

@@ -1,4 +1,4 @@
-"""The catalog in a worker's memory: products, and first pages of lists, as the bytes that answer a call."""
+"""The cache of the catalog: products and first pages of lists, as serialized responses."""
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,13 +17,13 @@ from mercato_server.feed.listener import Listener
 from mercato_server.store.events import News, Snapshot
 
 REQUEST_MAX = 256
-"""Longest serialized request of a list whose first page is kept."""
+"""Maximum length of a serialized list request whose first page is cached."""
 PAGE_MAX = 64 * 1024
-"""Longest response that is kept: 20 products take 8 KB."""
+"""Maximum length of a cached response; one with 20 products has 8 KB."""
 MISSES = Batching(batch_max=256, in_flight_max=2, beside_min=256)
-"""One query for all that is missed while the one before runs."""
+"""One query reads all products that calls miss while the previous query runs."""
 LISTED = (EventKind.PRODUCT_CREATED, EventKind.PRODUCT_UPDATED, EventKind.PRODUCT_DELETED, EventKind.PRODUCT_UNDELETED)
-"""Events that may change what a list holds; a change of stock does so only where a list is of what is in stock."""
+"""Events that may change the products of a list. A change of stock does so only for lists of products in stock."""
 KINDS = (*LISTED, EventKind.STOCK_CHANGED)
 """Events that change a product."""
 
@@ -32,7 +32,7 @@ Kept = TypeVar("Kept")
 
 
 class Loaded(NamedTuple):
-    """Serialized products by id, and the snapshot in which they were read; None if there are none."""
+    """Serialized products by id, and the snapshot in which they were read; the snapshot is None if there are no products."""
 
     products: Products
     snapshot: Snapshot | None
@@ -46,11 +46,11 @@ class LoadedPage:
     rest: bytes
     snapshot: Snapshot
     in_stock: bool = False
-    """Whether the list is of what is in stock."""
+    """Whether the list has only products in stock."""
 
 
-class _Moment(NamedTuple):
-    """The epochs of which products there are, and of any stock, when a read began."""
+class _ListEpochs(NamedTuple):
+    """The epochs of the product list and of all stock, when a read began."""
 
     listing: int
     stock: int
@@ -58,17 +58,17 @@ class _Moment(NamedTuple):
 
 @dataclass(eq=False, slots=True)
 class _Reading:
-    """A read of the database that is under way, and what the feed has brought since it began."""
+    """A running read of the database, and the transactions that the feed has reported since it began."""
 
-    began: _Moment
-    heard: set[int] = field(default_factory=set)
-    """Transactions whose events the feed has brought meanwhile."""
+    began: _ListEpochs
+    reported: set[int] = field(default_factory=set)
+    """Transactions whose events the feed has delivered since the read began."""
     lost: bool = False
-    """Whether the feed may have missed events meanwhile."""
+    """Whether the feed may have missed events since the read began."""
 
     def is_current(self, snapshot: Snapshot) -> bool:
-        """Tell whether the read has seen all that the feed has brought meanwhile."""
-        return not self.lost and all(map(snapshot.shows, self.heard))
+        """Return whether the snapshot of the read contains all transactions that the feed has reported since it began."""
+        return not self.lost and all(map(snapshot.shows, self.reported))
 
 
 class _Product(NamedTuple):
@@ -84,26 +84,25 @@ class _Page:
     whole: bytes
     in_stock: bool
     snapshot: Snapshot
-    read: _Moment
-    stocks_heard: int
-    """How many polls had brought changes of products when `whole` was put together."""
+    read: _ListEpochs
+    invalidations: int
+    """The cache's count of invalidations when `whole` was assembled."""
 
 
 @dataclass(slots=True)
-class Tally:
-    """How many reads were answered from memory, and how many were not."""
+class CacheInfo:
+    """Counters of reads that were served from memory (hits), and of the others (misses)."""
 
     hits: int = 0
     misses: int = 0
 
 
 class CatalogCache:
-    """Serialized products by id, and which of them are on a list's first page; bounded, and the least recently used goes first.
+    """Serialized products by id, and the product ids of first pages of lists; bounded, with the least recently used entry evicted first.
 
-    Two ways lead to a change. A transaction of a worker of this host tells of what it changed before it is answered: what is kept counts
-    as long as its epoch is still the one that it had when it was read. The change feed brings what other hosts changed, and again what
-    this one did: an event forgets what was read in a snapshot that does not show its transaction, and nothing else. While the feed cannot
-    be read, nothing is answered from here.
+    Two mechanisms invalidate entries. A worker of this host changes the epochs of the products that its transaction changed, before it
+    answers the call. An entry is valid only while its epoch is the one of its read. The change feed delivers the changes of all hosts. An
+    event removes the entries whose snapshot does not contain its transaction. While the feed cannot be read, the cache serves nothing.
     """
 
     def __init__(
@@ -115,57 +114,58 @@ class CatalogCache:
         products_max: int,
         pages_max: int,
     ) -> None:
-        """Prepare; `load` reads and serializes those of some products that are on sale."""
+        """Prepare; `load` reads and serializes the products on sale among the given ids."""
         self._load = load
         self._listener = listener
         self._epochs = epochs
         self._products: LRUCache[bytes, _Product] = LRUCache(products_max)
         self._pages: LRUCache[bytes, _Page] = LRUCache(pages_max if products_max else 0)
         self._readings: set[_Reading] = set()
-        self._stocks_heard = 0
+        self._invalidations = 0
+        """The number of polls that have delivered changes of products."""
         self._misses: Coalescer[Collection[UUID], Products] = Coalescer(self._serve, batching=MISSES)
         self.coalescers: Coalescers = {"get_product": self._misses}
-        self.products_read, self.pages_read = Tally(), Tally()
-        listener.subscribe(KINDS, self._hear, self._forget_all)
+        self.products_read, self.pages_read = CacheInfo(), CacheInfo()
+        listener.subscribe(KINDS, self._invalidate, self._clear)
 
     @property
     def sizes(self) -> tuple[int, int]:
-        """Return how many products and pages are kept."""
+        """The numbers of cached products and pages."""
         return len(self._products), len(self._pages)
 
     def known_product(self, key: bytes) -> bytes | None:
-        """Return a product by its id as text, or None if it is not known for sure."""
+        """Return the cached product of an id (as text), or None if the cache has no current entry."""
         found = self._known(key) if self._listener.current else None
         self.products_read.hits += found is not None
         return found
 
     async def products(self, ids: Collection[UUID]) -> dict[UUID, bytes]:
-        """Return those of the products that are on sale; what is not known is read, together with what others miss."""
+        """Return the products on sale among the ids; one query reads the missing ones together with those of other calls."""
         known = {id_: found for id_ in ids if (found := self.known_product(_key(id_)))}
         missed = [id_ for id_ in ids if id_ not in known]
         self.products_read.misses += len(missed)
         return {**known, **await self._misses(missed)} if missed else known
 
     def known_page(self, request: bytes) -> bytes | None:
-        """Return the response to a serialized list request, or None if the page or one of its products is not known for sure."""
+        """Return the cached response to a serialized list request, or None if the page or one of its products has no current entry."""
         now = self._now
         page = self._page(request, now)
         if page is None:
             return None
-        if page.read.stock != now.stock or page.stocks_heard != self._stocks_heard:
+        if page.read.stock != now.stock or page.invalidations != self._invalidations:
             products = [self._known(key) for key in page.keys]
             if None in products:
                 return None
             page.whole = response(products, page.rest)  # type: ignore[arg-type] # no None is left in there
-            page.read, page.stocks_heard = now, self._stocks_heard
+            page.read, page.invalidations = now, self._invalidations
         self.pages_read.hits += 1
         return page.whole
 
     async def page(self, request: bytes | None, load: Callable[[], Awaitable[LoadedPage]]) -> bytes:
-        """Return the response to a serialized list request that is not known as a whole (`known_page`).
+        """Return the response to a serialized list request for which `known_page` has returned None.
 
-        If it is known which products it holds, only those are read that are not known; else `load` reads the page. A request of None, for
-        a page that is not the first, is always read. The products of any page are kept.
+        If the cache has the product ids of the page, it reads only the missing products; otherwise `load` reads the page. A request of
+        None means a page that is not the first; `load` always reads it. The cache stores the products of any page.
         """
         if request is not None:
             self.pages_read.misses += 1
@@ -180,24 +180,24 @@ class CatalogCache:
                 self._keep_page(request, loaded, whole, reading)
         return whole
 
-    def tell(self, changes: Changes) -> None:
-        """Let every worker of this host know what a transaction of this one has changed, before any call is answered so.
+    def publish(self, changes: Changes) -> None:
+        """Invalidate the changes of a committed transaction in all workers of this host, before this worker answers the call.
 
-        The epoch of any stock before those of the products, or what was read earlier could be kept with their new epochs; and after them,
-        or a page could be put together of old ones.
+        The stock epoch changes before the epochs of the products; otherwise an older read could be stored with their new epochs. It changes
+        again after them; otherwise a page could be assembled from old products.
         """
         relisted = [LISTING] if any(kind in changes for kind in LISTED) else []
         slots = _slots(id_ for kind in KINDS for id_ in changes.get(kind, ()))
         if slots:
-            self._epochs.tell([STOCK, *slots, *relisted, STOCK])
+            self._epochs.renew([STOCK, *slots, *relisted, STOCK])
 
     @property
-    def _now(self) -> _Moment:
-        return _Moment(self._epochs.of(LISTING), self._epochs.of(STOCK))
+    def _now(self) -> _ListEpochs:
+        return _ListEpochs(self._epochs.of(LISTING), self._epochs.of(STOCK))
 
     @contextmanager
     def _reading(self) -> Iterator[_Reading]:
-        """Watch the feed during a block that reads what shall be kept."""
+        """Record the events of the feed during a block that reads entries for the cache."""
         reading = _Reading(self._now)
         self._readings.add(reading)
         try:
@@ -206,7 +206,7 @@ class CatalogCache:
             self._readings.discard(reading)
 
     async def _refreshed(self, request: bytes) -> bytes | None:
-        """Return the response of a page of which it is known which products it holds, though not all of these, or None."""
+        """Return a page whose product ids are cached, after reading its missing products; None if the ids are not cached."""
         page = self._page(request, self._now)
         if page is None:
             return None
@@ -215,38 +215,38 @@ class CatalogCache:
         return response([products[id_] for id_ in ids], page.rest) if len(products) == len(ids) else None
 
     def _keep_products(self, loaded: LoadedPage, reading: _Reading) -> None:
-        """Remember the products of a page, unless any product has changed since its read began."""
+        """Store the products of a page, unless any product has changed since its read began."""
         if not self._products.maxsize:
             return
         kept = {(key := _key(id_)): _Product(each, self._epochs.of(slot(key)), loaded.snapshot) for id_, each in loaded.products.items()}
-        if reading.began.stock == self._epochs.of(STOCK):  # read after the epochs of the products: `tell` changes it before them
+        if reading.began.stock == self._epochs.of(STOCK):  # read after the epochs of the products: `publish` changes it before them
             self._products.update(kept)
 
     def _keep_page(self, request: bytes, loaded: LoadedPage, whole: bytes, reading: _Reading) -> None:
-        """Remember the page that answers a request, unless one of the two is too long."""
+        """Store the page that answers a request, unless the request or the page is too long."""
         if self._pages.maxsize and len(request) <= REQUEST_MAX and len(whole) <= PAGE_MAX:
             keys = tuple(map(_key, loaded.products))
-            self._pages[request] = _Page(keys, loaded.rest, whole, loaded.in_stock, loaded.snapshot, reading.began, self._stocks_heard)
+            self._pages[request] = _Page(keys, loaded.rest, whole, loaded.in_stock, loaded.snapshot, reading.began, self._invalidations)
 
-    def _hear(self, news: Sequence[News]) -> None:
-        """Forget what was read before the transactions of these events were to be seen."""
+    def _invalidate(self, news: Sequence[News]) -> None:
+        """Remove the entries whose snapshots do not contain the transactions of these events."""
         written = {each.xid for each in news}
         newest = max(written, default=0)
         for reading in self._readings:
-            reading.heard |= written
+            reading.reported |= written
         for each in news:
             key = each.subject_id.encode()
             if key in self._products and not _peek(self._products, key).snapshot.shows(each.xid):
                 del self._products[key]
-        self._stocks_heard += 1
+        self._invalidations += 1
         relisted = {each.xid for each in news if each.kind in LISTED}
         for request in list(self._pages):
             page = _peek(self._pages, request)
             if newest >= page.snapshot.xmin and not all(map(page.snapshot.shows, written if page.in_stock else relisted)):
                 del self._pages[request]
 
-    def _forget_all(self) -> None:
-        """Forget everything, and keep nothing of what is being read: events may have been missed."""
+    def _clear(self) -> None:
+        """Remove all entries, and store nothing from running reads: the listener may have missed events."""
         self._products.clear()
         self._pages.clear()
         for reading in self._readings:
@@ -256,15 +256,15 @@ class CatalogCache:
         found = self._products.get(key)
         return found.content if found and found.epoch == self._epochs.of(slot(key)) else None
 
-    def _page(self, request: bytes, now: _Moment) -> _Page | None:
-        """Return a page that still holds what it did, though what it holds may have changed."""
+    def _page(self, request: bytes, now: _ListEpochs) -> _Page | None:
+        """Return a cached page whose list of products is current, even if some of the products have changed; else None."""
         page = self._pages.get(request) if self._listener.current else None
         if page is None or page.read.listing != now.listing or (page.in_stock and page.read.stock != now.stock):
             return None
         return page
 
     async def _serve(self, calls: Sequence[Collection[UUID]]) -> list[Products]:
-        """Read what several calls miss."""
+        """Read the products that several calls miss."""
         missed = {id_: self._epochs.of(slot(_key(id_))) for ids in calls for id_ in ids}
         with self._reading() as reading:
             found, snapshot = await self._load(missed)
@@ -282,7 +282,7 @@ def response(products: Iterable[bytes], rest: bytes = b"") -> bytes:
 
 
 def _varint(number: int) -> bytes:
-    """Return a number below 2 ** 21 as protobuf writes lengths."""
+    """Return a number below 2 ** 21 in the encoding that protobuf uses for lengths."""
     if number < 1 << 7:
         return number.to_bytes(1)
     if number < 1 << 14:
@@ -295,7 +295,7 @@ def _key(product_id: UUID) -> bytes:
 
 
 def _peek(cache: Cache[bytes, Kept], key: bytes) -> Kept:
-    """Return what is kept by a key; other than `cache[key]` this is no use that would keep it longer."""
+    """Return the entry of a key. Unlike `cache[key]`, this does not count as a use of the entry."""
     return Cache.__getitem__(cache, key)
 
 

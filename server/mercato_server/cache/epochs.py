@@ -1,4 +1,4 @@
-"""Numbers that tell whether something has changed, shared by the workers of a host."""
+"""Epochs: numbers that change with each change of a product, in memory that the workers of a host share."""
 
 import errno
 import mmap
@@ -8,34 +8,34 @@ import zlib
 from collections.abc import Iterable
 
 SLOTS = 1 << 16
-"""Subjects that share a slot are taken to have changed together: one of 100,000 products takes another one or two along."""
+"""The number of slots. Subjects with one slot count as changed together: of 100,000 products, one shares its slot with one or two."""
 LISTING, STOCK = SLOTS, SLOTS + 1
-"""Slots of two things that are no single subject: which products there are and how they are ordered; any of their stocks."""
+"""Two slots that belong to no single subject: the list of products with its order, and the stock of any product."""
 BYTES = 8 * (SLOTS + 2)
 
 
 class Epochs:
-    """A number for each subject: as long as it is the same, no worker of this host has told of a change.
+    """A number for each subject: as long as it is the same, no worker of this host has reported a change.
 
-    A worker that changes something gives its subject another number before it answers. The workers of a host share the numbers, so the
-    change is known to all of them by then: a client that got the answer reads the change at whichever worker it asks next.
+    A worker that changes a subject gives it a new number before it answers the call. The workers of a host share the numbers, so all of
+    them have the change by then. A client that has received the answer reads the change at any worker of the host.
 
-    The numbers are random, so writers need no lock: whatever they overwrite, a slot never takes on an earlier number again (but for one
-    time in 2 ** 64), and one that is read half-written equals none.
+    The numbers are random, so writers need no lock. Concurrent writes cannot restore an earlier number, except with a probability of
+    2 ** -64, and a half-written number equals no earlier one.
     """
 
     def __init__(self, shared: mmap.mmap | None = None) -> None:
-        """Begin; `shared` is what `share` returned, None for a worker on its own."""
-        self._told = memoryview(shared if shared is not None else bytearray(BYTES)).cast("Q")
+        """Prepare; `shared` is the memory from `share`, or None for a single worker."""
+        self._numbers = memoryview(shared if shared is not None else bytearray(BYTES)).cast("Q")
 
     def of(self, slot: int) -> int:
         """Return the number of a slot."""
-        return self._told[slot]
+        return self._numbers[slot]
 
-    def tell(self, slots: Iterable[int]) -> None:
-        """Let every worker of this host know of a change; before the change is answered, or it comes too late."""
+    def renew(self, slots: Iterable[int]) -> None:
+        """Give slots new numbers, in order. A worker calls it after the commit of a change, and before it answers the call."""
         for slot in slots:
-            self._told[slot] = random.getrandbits(64)
+            self._numbers[slot] = random.getrandbits(64)
 
 
 def slot(subject: bytes) -> int:
@@ -44,16 +44,16 @@ def slot(subject: bytes) -> int:
 
 
 def share(path: str) -> mmap.mmap:
-    """Return the memory that the workers of a host share by a file's path, which is made if need be.
+    """Return the memory that the workers of a host share through a file, which is created if it does not exist.
 
-    The file should be on a tmpfs, such as `/run`: a disk would be written to. Raises OSError, above all PermissionError if it is somebody
-    else's.
+    The file should be on a tmpfs, for example in `/run`; on a disk, the kernel would write the changes to it. Raises OSError, for example
+    PermissionError if the file belongs to another user.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         if os.fstat(descriptor).st_uid != os.geteuid():
             raise PermissionError(errno.EPERM, "belongs to another user", path)
-        os.posix_fallocate(descriptor, 0, BYTES)  # or a full disk would kill whoever writes
+        os.posix_fallocate(descriptor, 0, BYTES)  # reserve the space now: on a full disk, a later write would kill the worker
         return mmap.mmap(descriptor, BYTES)
     finally:
         os.close(descriptor)

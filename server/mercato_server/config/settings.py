@@ -209,7 +209,7 @@ class Settings:
     """Time between NOT_SERVING and closing: two health-check intervals of the edge. As long again if calls still arrive."""
     grace_s: float = 10.0
     """Time that calls in flight get to end after that."""
-    hurried_grace_s: float = 2.0
+    interrupt_grace_s: float = 2.0
     """Upper bound of `grace_s` after SIGINT, which does not wait for the edge either."""
     limits: Limits = field(default_factory=Limits)
 

@@ -28,14 +28,14 @@ class _Call(Generic[Request, Result]):
     until: float
     answer: "asyncio.Future[Result]"
     given_up: MercatoError | None = None
-    """The error with which the queue answered the call itself."""
+    """The error with which the queue answered the call without serving it."""
 
 
 class Coalescer(Generic[Request, Result]):
     """Turns a function of many requests into one of a single request.
 
-    A lone call is a batch of one; no timer delays it. Requests are served in the order of arrival, but two requests of one party never run
-    at once, so they behave as if one came after the other. A refusal concerns only its caller. If a batch fails as a whole, each of its
+    A lone call is a batch of one; no timer delays it. Requests are served in the order of arrival. Two requests of one party never run at
+    once; they behave as if one came after the other. A refusal concerns only its caller. If a batch fails as a whole, each of its
     requests runs again alone.
 
     A call that is cancelled, or reaches its deadline, while it waits leaves the queue and is never served. A batch runs in an empty
@@ -56,7 +56,7 @@ class Coalescer(Generic[Request, Result]):
         self._queue: dict[_Call[Request, Result], None] = {}
         self._parties: set[Hashable] = set()
         self._runners = 0
-        self.batches = self.calls = 0  # that were served so far, or failed
+        self.batches = self.calls = 0  # served or failed so far
         self._tasks: set[asyncio.Task[None]] = set()
         self._alarm: asyncio.TimerHandle | None = None
         self._due = math.inf
@@ -116,13 +116,13 @@ class Coalescer(Generic[Request, Result]):
         task.add_done_callback(self._tasks.discard)
 
     async def _run(self) -> None:
-        """Serve batches until nothing waits that could be served now; what waits for a party is taken up when that party is done."""
+        """Serve batches until no waiting call can be served now. Calls that wait for a running party follow when it is done."""
         try:
             while batch := self._take():
                 await self._answer(batch)
-                await asyncio.sleep(0)  # those who were just answered may have called again
+                await asyncio.sleep(0)  # callers that were just answered may call again
                 if self._runners > 1 and len(self._queue) < self._batching.beside_min:
-                    break  # the other runner takes them along
+                    break  # the other runner serves them
         finally:
             self._runners -= 1
 
@@ -149,7 +149,7 @@ class Coalescer(Generic[Request, Result]):
         deadline.set(None if latest == math.inf else latest)
         try:
             results = await self._serve([call.request for call in batch])
-        except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to the callers
+        except Exception as error:  # noqa: BLE001 - the callers receive it
             in_vain = isinstance(error, DeadlineExceeded) or isinstance(refusal(error) or error, DatabaseUnavailable)
             if alone or in_vain:
                 self._done(batch, [error] * len(batch))
@@ -182,4 +182,4 @@ def _busy() -> Conflict:
 
 
 Coalescers = Mapping[str, Coalescer[Any, Any]]
-"""By the kind of calls that they serve."""
+"""Coalescers by the kind of call that they serve."""

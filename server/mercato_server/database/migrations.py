@@ -15,7 +15,7 @@ from mercato_server.database.pool import Conn
 
 
 class SchemaError(Exception):
-    """The migrations on disk and the database do not fit together; the message says what to do."""
+    """The migrations on disk do not match the database; the message says how the operator can correct that."""
 
 
 class Phase(StrEnum):
@@ -29,18 +29,18 @@ class Phase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """A file of migrations/."""
+    """A file in the directory migrations/."""
 
     name: str
     phase: Phase
     sql: str
     sha256: str
     index: str
-    """The index that it creates, if it is of phase index."""
+    """The name of the index that it creates; empty unless its phase is index."""
 
 
 BUSY_PAUSE_S = 0.2
-"""Between two looks at whether another process still migrates."""
+"""Interval between two checks whether another process still migrates."""
 
 _ADVISORY_LOCK = 0x6D657263  # "merc"
 _HEADER = re.compile(rf"-- phase: ({'|'.join(Phase)})\n")
@@ -64,14 +64,14 @@ HAS_MIGRATIONS = "SELECT to_regclass('schema_migrations') IS NOT NULL"
 
 
 def migration_files() -> list[Path]:
-    """Return the migrations in order: those of the installed package, or of the checkout around it."""
+    """Return the migration files in order, from the installed package or from the checkout."""
     package = Path(__file__).parent.parent
     directory = next(path for path in (package / "migrations", package.parent.parent / "migrations") if path.is_dir())
     return sorted(directory.glob("[0-9][0-9][0-9][0-9]_*.sql"))
 
 
 def read(path: Path) -> Migration:
-    """Read a migration. Raises SchemaError if it is not of the form of its phase; the baseline makes the first schema and names none."""
+    """Read a migration; raises SchemaError if the file does not have the form of its phase."""
     content = path.read_bytes()
     sql = content.decode()
     header, index = _HEADER.match(sql), _INDEX.search(sql)
@@ -84,10 +84,10 @@ def read(path: Path) -> Migration:
 
 
 async def migrate(database_url: str, files: list[Path] | None = None, report: Callable[[str], None] = lambda _line: None) -> list[str]:
-    """Apply the migrations that are missing, one after the other; return their names.
+    """Apply the missing migrations in order; return their names.
 
-    Processes that migrate at once wait for each other. A process may be killed at any moment: the next one goes on where it stopped.
-    Raises SchemaError, and changes nothing, if the files do not fit the database; lines of progress go to `report`.
+    Processes that migrate at the same time wait for each other. After a process was killed, the next one continues where it stopped.
+    Raises SchemaError, and changes nothing, if the files do not match the database. `report` receives lines of progress.
     """
     connection = await asyncpg.connect(database_url, timeout=5)
     try:
@@ -103,7 +103,7 @@ async def migrate(database_url: str, files: list[Path] | None = None, report: Ca
 
 
 async def _wait_for_others(conn: "Conn", report: Callable[[str], None]) -> None:
-    """Take the advisory lock without waiting inside a statement: its snapshot would block the index that the holder of the lock builds."""
+    """Take the advisory lock by polling. A waiting statement would hold a snapshot, which blocks the index that the holder builds."""
     waits = False
     while not await conn.fetchval(TRY_LOCK, _ADVISORY_LOCK):
         if not waits:
@@ -132,9 +132,9 @@ async def _apply(conn: "Conn", migration: Migration, report: Callable[[str], Non
 
 
 async def pending(conn: "Conn", files: list[Path] | None = None) -> list[Migration]:
-    """Return the migrations that the database lacks. Those of a newer release in the database are fine.
+    """Return the migrations that the database lacks. It may have further migrations of a newer release.
 
-    Raises SchemaError if the database is from before the baseline, an applied migration differs from its file, or a file is malformed.
+    Raises SchemaError if the database is older than the baseline, an applied migration differs from its file, or a file is malformed.
     """
     applied: dict[str, str] = {}
     if await conn.fetchval(HAS_MIGRATIONS):

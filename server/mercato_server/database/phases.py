@@ -1,4 +1,4 @@
-"""How the migrations of each phase run beside traffic: the locks they wait for, and what is safe when the process is killed."""
+"""The execution of migrations beside traffic: bounded waits for locks, and safe restarts after the process is killed."""
 
 import asyncio
 import time
@@ -14,19 +14,19 @@ Result = TypeVar("Result")
 
 LOCK_TRIES = 60
 LOCK_PAUSE_S = 0.5
-"""Between two tries; calls that queued behind a lock that was waited for get through meanwhile."""
+"""Pause between two tries; calls that queued behind the migration's lock request proceed meanwhile."""
 ROWS = 100
-"""Of the first batch."""
+"""Rows in the first batch."""
 BATCH_S = 0.1
-"""A batch holds the locks of its rows for about so long: the runner sizes the next one by what the last one took."""
+"""Target duration of a batch, which holds the locks of its rows. The runner adjusts the next batch to the duration of the last one."""
 REPORT_S = 5.0
-"""Between two lines of progress."""
+"""Interval between two lines of progress."""
 
 LIMIT_LOCKS = "SET LOCAL lock_timeout = '500ms'"
 
 
 async def in_transaction(conn: "Conn", run: Callable[[], Awaitable[Result]]) -> Result:
-    """Run in a transaction; after 500 ms of waiting for a lock, roll back, let the calls behind it pass and try again, for a minute."""
+    """Run in a transaction, with tries for about a minute. A try that waits 500 ms for a lock rolls back, and calls behind it proceed."""
     tries = 0
     while True:
         tries += 1
@@ -50,9 +50,9 @@ SELECT format('DROP INDEX CONCURRENTLY %s', indexrelid::regclass)
 
 
 async def build_index(conn: "Conn", name: str, sql: str) -> None:
-    """Create an index outside a transaction; drop first what an earlier try left half built.
+    """Create an index outside a transaction; first drop the invalid index of an earlier try.
 
-    It waits for all transactions that began before it, as long as they take, and no writer waits for it.
+    PostgreSQL waits for all transactions that began before, without a limit, and no writer waits for the index.
     """
     await conn.execute(UNLIMIT_LOCKS)
     if drop := await conn.fetchval(GET_DROP_OF_INVALID, name):
@@ -61,7 +61,7 @@ async def build_index(conn: "Conn", name: str, sql: str) -> None:
 
 
 async def backfill(conn: "Conn", sql: str, report: Callable[[str], None]) -> None:
-    """Repeat a statement, each time in a transaction of its own, until it returns no key.
+    """Repeat a statement, each time in a separate transaction, until it returns no key.
 
     The statement changes the next $2 rows after the key $1, NULL at first, and returns the key of the last one.
     """
@@ -78,4 +78,4 @@ async def backfill(conn: "Conn", sql: str, report: Callable[[str], None]) -> Non
             report(f"{batches} batches, up to {key}; the last one: {rows} rows in {took_s * 1000:.0f} ms")
             reported = ended
         rows = max(1, int(rows * min(2.0, BATCH_S / took_s)))
-        await asyncio.sleep(took_s)  # at least half of the time is the traffic's
+        await asyncio.sleep(took_s)  # leave at least half of the time to the traffic

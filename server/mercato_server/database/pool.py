@@ -30,8 +30,8 @@ Changes = dict[str, set[UUID]]
 CANCEL_S = 0.2
 """Time limit for PostgreSQL to cancel a statement."""
 PLANNING = {
-    # Every statement has an index. Without this setting, a plan that was cached while a table was small (such as that of a foreign key's
-    # check) goes on scanning the table as it grows: ten times the cost of a checkout at 4,000 orders.
+    # Every statement has an index. Without this setting, a plan that was cached while a table was small scans the table as it grows,
+    # for example the check of a foreign key. At 4,000 orders a checkout then costs ten times as much.
     "enable_seqscan": "off",
     # Starting parallel workers takes 10 ms, longer than most searches; concurrent calls have the cores busy anyway.
     "max_parallel_workers_per_gather": "0",
@@ -45,10 +45,10 @@ class Connection(_Connection):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.changes: Changes = {}
-        """Changes that the open transaction has noted so far (`transactions.note`)."""
+        """The changes of the open transaction that `transactions.note` has recorded so far."""
 
     def begin_changes(self) -> Changes:
-        """Return empty notes for a new transaction; those of an earlier one stay with it."""
+        """Start an empty record for a new transaction and return it; the record of an earlier transaction does not change."""
         self.changes = {}
         return self.changes
 
@@ -87,7 +87,7 @@ class Pool(_Pool):
         """Call `listener` with the changes of each transaction that has committed; it must not fail."""
         self._on_commit.append(listener)
 
-    def tell(self, changes: Changes) -> None:
+    def report(self, changes: Changes) -> None:
         """Report changes to the listeners, unless there are none."""
         if changes:
             for listener in self._on_commit:
@@ -156,7 +156,7 @@ GET_CURRENCY = "SELECT currency_code FROM shop"
 
 
 async def check_currency(conn: "Conn", currency: str) -> None:
-    """Make this the shop's currency if it has none yet; raises ConfigError if it has another one."""
+    """Set the shop's currency if it has none; raises ConfigError if it has another one."""
     await conn.execute(SET_CURRENCY, currency)
     current = await conn.fetchval(GET_CURRENCY)
     if current != currency:

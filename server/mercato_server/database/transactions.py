@@ -1,7 +1,7 @@
 """Transactions that end with a known outcome, within the caller's deadline.
 
 A use case is a function decorated with `retry_conflicts` that opens `async with transaction(pool) as conn:` once. An exception rolls
-everything back. When it returns, its effect is committed, and the pool's listeners know its changes.
+everything back. When it returns, its effect is committed, and the pool's listeners have received its changes.
 """
 
 import asyncio
@@ -101,7 +101,7 @@ def retry_conflicts(use_case: Callable[Params, Awaitable[Result]]) -> Callable[P
 
 
 def patience(batch: Sized) -> float:
-    """Return the part of the remaining time that a batch may wait for a lock, so that one locked row does not use up its calls' time."""
+    """Return the part of the remaining time that a batch may wait for a lock. One locked row must not use up the time of its calls."""
     return 1.0 if len(batch) == 1 else BATCH_PATIENCE
 
 
@@ -109,11 +109,11 @@ def patience(batch: Sized) -> float:
 async def transaction(pool: "Pool", *, patience: float = 1.0) -> AsyncIterator["Conn"]:
     """Open a READ COMMITTED transaction and commit it at the end of the block; an exception in the block rolls it back.
 
-    A cancellation never interrupts COMMIT, only the wait for its answer. If the connection breaks during COMMIT, the database is asked for
-    the outcome by the transaction's id. A committed transaction ends the block normally; otherwise this raises NotCommittedError, or
-    OutcomeUnknown if the database cannot tell. Raises DeadlineExceeded if the caller's deadline passes before a connection is free.
+    A cancellation never interrupts COMMIT, only the wait for its answer. If the connection breaks during COMMIT, this queries the outcome
+    by the transaction's id. A committed transaction ends the block normally; otherwise this raises NotCommittedError, or OutcomeUnknown if
+    the database does not have the answer. Raises DeadlineExceeded if the caller's deadline passes before a connection is free.
 
-    The pool's listeners get the noted changes (`note`) before the block ends, if the transaction has committed or may have committed.
+    The pool's listeners receive the recorded changes (`note`) before the block ends, if the transaction has or may have committed.
 
     Args:
         pool: where to take a connection from.
@@ -138,7 +138,7 @@ async def transaction(pool: "Pool", *, patience: float = 1.0) -> AsyncIterator["
 
 
 def note(conn: "Conn", kind: str, subject_ids: Collection[UUID]) -> None:
-    """Note changes of the open transaction for the pool's listeners; `conn` must be from `transaction`."""
+    """Record changes of the open transaction for the pool's listeners; `conn` must be from `transaction`."""
     if subject_ids:
         _ours(conn).changes.setdefault(kind, set()).update(subject_ids)
 
@@ -203,7 +203,7 @@ async def _commit(pool: "Pool", conn: "PooledConn", transaction_id: TransactionI
         outcome = await _send_commit(pool, conn, transaction_id)
         if outcome == "aborted":
             raise NotCommittedError
-        pool.tell(changes)
+        pool.report(changes)
         if outcome == "unknown":
             raise OutcomeUnknown
     finally:
@@ -212,7 +212,7 @@ async def _commit(pool: "Pool", conn: "PooledConn", transaction_id: TransactionI
 
 
 async def _send_commit(pool: "Pool", conn: "PooledConn", transaction_id: TransactionId) -> str:
-    """Send COMMIT and return the outcome; if its answer is lost, find out."""
+    """Send COMMIT and return the outcome; if the answer to COMMIT is lost, query the outcome."""
     try:
         failpoints.hit("before commit")
         await conn.execute("COMMIT")
@@ -231,11 +231,11 @@ def _drop(conn: "PooledConn") -> None:
 
 
 async def _outcome(pool: "Pool", transaction_id: TransactionId) -> str:
-    """Ask on other connections for the outcome of a transaction: committed, aborted, or unknown if there is no answer in time."""
+    """Query the outcome of a transaction on other connections: committed, aborted, or unknown if there is no answer in time."""
     try:
         async with asyncio.timeout(RESOLVE_S):
             while True:
-                outcome = await _ask(pool, transaction_id)
+                outcome = await _query_outcome(pool, transaction_id)
                 if outcome in ("committed", "aborted", "unknown"):
                     return outcome
                 await asyncio.sleep(random.uniform(*JITTER_S))  # noqa: S311 - jitter, not a secret
@@ -243,7 +243,7 @@ async def _outcome(pool: "Pool", transaction_id: TransactionId) -> str:
         return "unknown"
 
 
-async def _ask(pool: "Pool", transaction_id: TransactionId) -> str:
+async def _query_outcome(pool: "Pool", transaction_id: TransactionId) -> str:
     try:
         return str(await pool.fetchval(GET_OUTCOME, *transaction_id))
     except asyncpg.InvalidParameterValueError:  # the id is in the future: a crash has erased the transaction

@@ -1,4 +1,4 @@
-"""The change feed as its readers see it: listeners, and each consumer with its cursor.
+"""The readers of the change feed: listeners without a cursor, and consumers with one.
 
 May import config, database, domain and store.
 """

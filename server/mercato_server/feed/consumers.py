@@ -1,4 +1,4 @@
-"""Consumers of the change feed: each handles the events of some kinds once and in order, in the transaction that moves its cursor."""
+"""Consumers of the change feed: each handles events of some kinds once and in order, in the transaction that moves its cursor."""
 
 import asyncio
 import math
@@ -22,43 +22,43 @@ log = structlog.get_logger(__name__)
 POLL_S = 0.2
 BATCH = 500
 MOVE_S = 60.0
-"""A cursor moves at least so often, also where there is nothing for its consumer; one worker of all writes that."""
+"""Maximum time between two moves of a cursor, also without events for its consumer; only one worker writes the move."""
 PAUSE_MAX_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Consumer:
-    """A reader of the change feed that must miss nothing."""
+    """A reader of the change feed that must not miss an event."""
 
     name: ConsumerName
     kinds: Collection[EventKind]
     handle: Callable[["Conn", Sequence[Entry]], Awaitable[None]]
-    """Make of events what is to be made of them, in the transaction that is given: it has all its effects there."""
+    """Handle events in the given transaction, which must contain all effects of the handler."""
     on_gap: Callable[["Conn", datetime], Awaitable[None]]
-    """Make up for events that may have been swept unread, since a moment; what the feed still holds follows."""
+    """Compensate for events after the given time that the sweep may have deleted unread. The remaining events follow."""
 
 
 class Follower:
-    """Runs a consumer in a worker, beside those of other workers: whichever locks the cursor first handles the events."""
+    """Runs a consumer in a worker. Other workers run it too; the worker that locks the cursor first handles the events."""
 
     def __init__(self, pool: "Pool", consumer: Consumer, limits: Limits) -> None:
         self.consumer = consumer
         self.lag = Lag()
         self.quarantined = 0
-        """Events of the consumer in quarantine, as they were last counted."""
+        """The number of the consumer's events in quarantine at the last count."""
         self.gaps = 0
-        """How often it was lost, and began again here."""
+        """The number of times that the consumer was lost and this worker resumed it."""
         self._pool = pool
         self._limits = limits
         self._one_by_one = 0
-        """How many events are to be handled alone, since one of them fails."""
+        """The number of events to handle one by one, because one of them fails."""
 
     async def open(self) -> None:
-        """Note where the feed is, unless the consumer has begun before: it handles what comes after this."""
+        """Create the cursor at the end of the feed, unless it exists; a new consumer handles the events after this moment."""
         await feed_cursors.open_cursor(self._pool, self.consumer.name)
 
     async def follow(self) -> None:
-        """Handle events until cancelled, or until the database is away."""
+        """Handle events until cancelled, or until the database is unavailable."""
         await self.open()
         await self._resume()
         seen, upkeep_due = await feed_cursors.get(self._pool, self.consumer.name), -math.inf
@@ -86,17 +86,17 @@ class Follower:
             self._one_by_one = max(self._one_by_one - taken, 0)
 
     async def _failed(self, failed: EventsFailedError) -> None:
-        """Find the event that cannot be handled, and pause before it is tried again, or put it aside."""
+        """Isolate the event that fails, and pause before the next attempt, or put the event into quarantine."""
         name, cause = self.consumer.name, failed.__cause__
         if len(failed.pending) > 1:
             self._one_by_one = len(failed.pending)
             log.warning("events cannot be handled together", consumer=name.value, events=len(failed.pending), error=repr(cause))
             return
-        failures, aside = await feed_cursors.count_failure(self._pool, name, failed, type(cause).__name__, self._limits.feed_tries)
+        failures, quarantined = await feed_cursors.count_failure(self._pool, name, failed, type(cause).__name__, self._limits.feed_tries)
         [event] = failed.pending
-        told = "an event was put into quarantine" if aside else "an event cannot be handled"
-        log.error(told, consumer=name.value, kind=event.kind, subject=str(event.subject_id), failures=failures, exc_info=cause)
-        if not aside:
+        message = "an event was put into quarantine" if quarantined else "an event cannot be handled"
+        log.error(message, consumer=name.value, kind=event.kind, subject=str(event.subject_id), failures=failures, exc_info=cause)
+        if not quarantined:
             longest = min(self._limits.feed_pause_s * 2.0 ** max(failures - 1, 0), PAUSE_MAX_S)
             await asyncio.sleep(longest * random.uniform(0.5, 1))  # noqa: S311 - jitter, not a secret
 
@@ -107,7 +107,7 @@ class Follower:
             log.error("a consumer was lost; it may have missed events", consumer=self.consumer.name.value, since=since.isoformat())
 
     async def _keep_up(self, seen: Cursor) -> None:
-        """Move the cursor over what is not for the consumer, and try again what administrators have asked for."""
+        """Move the cursor past events of other kinds, and retry the quarantined events that administrators have requested."""
         name = self.consumer.name
         await feed_cursors.advance_idle(self._pool, name, seen, MOVE_S)
         self.quarantined, wanted = await quarantine.count(self._pool, name)
@@ -116,7 +116,7 @@ class Follower:
             self.quarantined, _ = await quarantine.count(self._pool, name)
 
     async def _retry(self) -> None:
-        """Try again what administrators have asked for, up to the first failure."""
+        """Retry the quarantined events that administrators have requested, up to the first failure."""
         name = self.consumer.name
         try:
             while await quarantine.retry_next(self._pool, name, self.consumer.handle):
@@ -127,22 +127,23 @@ class Follower:
 
 
 class Lag:
-    """How far a consumer is behind: the age of what it has not handled, or has not been able to see."""
+    """The lag of a consumer: the age of the oldest event that it has not handled, or that was not visible to it yet."""
 
     def __init__(self) -> None:
         self._up_to_date = -math.inf
         self._mark: tuple[int, float] | None = None
-        """The first transaction that had not begun at a moment, and that moment."""
+        """A time, and the first transaction id that was not assigned then."""
 
     @property
     def seconds(self) -> float:
-        """Return the lag now, infinite before the first look; any thread may ask."""
+        """The current lag, infinite before the first read; safe to read from any thread."""
         return max(0.0, time.monotonic() - self._up_to_date)
 
     def note(self, asked: float, sight: Sight) -> None:
-        """Take a look into account that began at a moment.
+        """Update the lag with the result of a read that began at `asked`.
 
-        What had begun by the mark has been seen once the oldest running transaction is younger: a long one holds the readers up.
+        A consumer reads only below the oldest running transaction, so a long transaction delays it. It has seen all transactions that
+        began before the mark when the oldest running one began after it.
         """
         if sight.waiting_s is not None:
             self._up_to_date = asked - sight.waiting_s

@@ -1,4 +1,4 @@
-"""Readers of the change feed."""
+"""Readers of the change feed that have no cursor: the listener of a worker, and the export of events."""
 
 import asyncio
 import json
@@ -16,13 +16,13 @@ from mercato_server.store.events import Cursor, Entry, News
 POLL_S = 0.1
 BATCH = 1_000
 NEWS_MAX = 10_000
-"""Events between two polls of a listener; with more it is better off forgetting all that it knows."""
+"""Maximum of events between two polls of a listener; with more, it is cheaper to clear the caches."""
 FRESH_S = 0.25
-"""How old what a listener has heard may be to rely on it: two polls and a half."""
+"""Maximum age of a listener's last poll at which the caches count as current: two and a half polls."""
 
 
 async def read(pool: "Pool", after: Cursor, *, follow: bool) -> AsyncIterator[Entry]:
-    """Give the events after a cursor, each once and in order; with `follow` go on for ever with what is to come."""
+    """Yield the events after a cursor, each once and in order; with `follow` wait for new events and never end."""
     while True:
         batch = await events.read(pool, after, BATCH)
         for entry in batch:
@@ -35,44 +35,44 @@ async def read(pool: "Pool", after: Cursor, *, follow: bool) -> AsyncIterator[En
 
 
 class Listener:
-    """Tells a worker what others change.
+    """Passes changes by other workers on to the caches of this worker.
 
-    A subscriber that keeps something in memory names the kinds of events that make it stale. Whenever events may have been missed (at the
-    start, after a lost connection, or when there were too many) its `on_gap` is called instead: it can rely on nothing that it knew.
+    A cache subscribes to the kinds of events that make its entries stale. When the listener may have missed events, it calls `on_gap`
+    instead, and the cache must drop all entries. That is the case at the start, after a lost connection and after too many events.
     """
 
     def __init__(self, pool: "Pool") -> None:
         self._pool = pool
         self._subscribers: dict[str, Callable[[Sequence[News]], None]] = {}
         self._on_gap: list[Callable[[], None]] = []
-        self._heard_until = -math.inf
+        self._read_until = -math.inf
 
     @property
     def current(self) -> bool:
-        """Whether all that was committed 250 ms ago has been passed on."""
-        return asyncio.get_running_loop().time() - self._heard_until < FRESH_S
+        """Whether the subscribers have received all events that were committed 250 ms ago."""
+        return asyncio.get_running_loop().time() - self._read_until < FRESH_S
 
     @property
     def age_s(self) -> float:
-        """How long ago the last poll began of which all has been passed on, infinite while there is none; any thread may ask."""
-        return max(0.0, time.monotonic() - self._heard_until)  # the clock of the event loop, which may lag behind by some milliseconds
+        """Seconds since the start of the last complete poll, infinite before the first; safe to read from any thread."""
+        return max(0.0, time.monotonic() - self._read_until)  # the event loop's clock, which may be some milliseconds late
 
     def subscribe(self, kinds: Collection[EventKind], on_news: Callable[[Sequence[News]], None], on_gap: Callable[[], None]) -> None:
-        """Call `on_news` with all events of these kinds that one poll has brought; no two subscribers name the same kind."""
+        """Call `on_news` with all events of these kinds from one poll. Two subscribers must not subscribe to the same kind."""
         self._subscribers.update(dict.fromkeys(kinds, on_news))
         self._on_gap.append(on_gap)
 
     async def listen(self) -> None:
-        """Go on until cancelled, or until the feed cannot be read."""
+        """Pass events on until cancelled, or until the feed cannot be read."""
         while True:
             try:
                 await self._follow()
             finally:
-                self._heard_until = -math.inf
+                self._read_until = -math.inf
             await asyncio.sleep(POLL_S)
 
     async def _follow(self) -> None:
-        """Pass on events until there are more than can be passed on, or until the ids of their transactions begin anew."""
+        """Pass events on until one poll returns too many, or until a crash or failover of the database makes earlier ids invalid."""
         kinds = list(self._subscribers)
         seen = await events.seen(self._pool)
         for forget in self._on_gap:
@@ -83,7 +83,7 @@ class Listener:
             if len(news) == NEWS_MAX or seen.since != before.since:
                 return
             self._pass_on(news)
-            self._heard_until = asked
+            self._read_until = asked
             await asyncio.sleep(POLL_S)
 
     def _pass_on(self, news: Sequence[News]) -> None:
@@ -95,7 +95,7 @@ class Listener:
 
 
 async def print_events(database_url: str, *, follow: bool) -> None:
-    """Write the feed to standard output, a JSON object a line; with `follow` until interrupted."""
+    """Write the feed to standard output, one JSON object per line; with `follow` until the operator interrupts it."""
     async with small_pool(database_url) as pool:
         async for cursor, kind, subject_id, payload, _ in read(pool, Cursor(), follow=follow):
             line = {"xid": cursor.xid, "id": cursor.id, "kind": kind, "subject_id": str(subject_id), **payload}

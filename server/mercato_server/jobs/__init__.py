@@ -1,4 +1,4 @@
-"""Jobs: they wake up a handler for a row that is owed something. The only room that knows pgqueuer.
+"""Jobs: each calls a handler for a row that has work pending. Only this room imports pgqueuer.
 
 May import config, database, domain and store.
 """

@@ -1,4 +1,4 @@
-"""What a feature that has jobs says of them: its queue, the handler, and how a handler answers."""
+"""The interface between a feature and its jobs: the queue, the handler, and the outcomes of a handler."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -10,44 +10,44 @@ from mercato_server.domain.jobs import JobKind
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A wake-up for a row. It may come more than once, and at two workers at once."""
+    """A request to do the work of a row. It may run more than once, and at two workers at the same time."""
 
     row_id: UUID
     attempts: int
-    """How often it was put back."""
+    """The number of times that it was put back into the queue."""
     keep: Callable[[], None]
-    """Call it when the effect has happened and only has to be noted: a worker that stops then waits, and no longer cuts the job off."""
+    """Protect the job from cut-off: a stopping worker waits for it. The handler calls it between its external effect and recording that."""
 
 
 class LaterError(Exception):
-    """The job is put back into its queue; the message says why."""
+    """The handler puts the job back into its queue; the message is the reason."""
 
     def __init__(self, reason: str, after_s: float | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
         self.after_s = after_s
-        """When it shall run again; None leaves it to the queue's pauses."""
+        """Seconds until the next attempt; None for the backoff of the queue."""
 
 
 class GivenUpError(Exception):
-    """The job is held: its row says why, and an operator may queue it again."""
+    """The handler gives the job up. The runner holds it, its row has the reason, and an operator may queue it again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Queue:
-    """The jobs of one kind.
+    """The jobs of one kind and their handler.
 
-    A handler that returns is done. LaterError puts its job back, as does a database that is away; GivenUpError and any other error hold it.
-    A worker that stops cancels its handlers after a while, and puts their jobs back.
+    A job is complete when its handler returns. LaterError and an unavailable database put it back into the queue. GivenUpError and any
+    other error hold it. A stopping worker cuts off its handlers after a while, and puts their jobs back.
     """
 
     kind: JobKind
     handle: Callable[[Job], Awaitable[None]]
     due: Callable[["Pool", int], Awaitable[Sequence[UUID]]]
-    """Return rows that are owed something and have no job that is queued or under way, at most so many."""
+    """Return rows that have work pending but no queued or running job, up to a limit."""
     concurrency: int = 0
-    """Jobs at once, over all workers; 0 sets no limit beside that of each worker."""
+    """Maximum of concurrent jobs over all workers; 0 leaves only the limit of each worker."""
     per_second: float
-    """Jobs that a worker begins at most: they share its core with calls."""
+    """Maximum rate at which a worker starts jobs, because they share its core with calls."""
     pause_max_s: float
-    """The longest pause before a job is tried again; the first is about a second, and each twice the one before."""
+    """Upper bound of the backoff. The first pause is about a second, and each is twice the one before."""

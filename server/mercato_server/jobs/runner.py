@@ -1,4 +1,4 @@
-"""The runner of jobs in a worker, beside its calls, over pgqueuer."""
+"""The runner of background jobs in a worker, on top of pgqueuer."""
 
 import asyncio
 import random
@@ -28,17 +28,17 @@ POLL_S = 0.2
 BATCH = 5
 DUE_BATCH = 500
 DUE_S = 60.0
-"""How often rows that are due are looked at for their jobs."""
+"""Interval at which the runner looks for due rows without a job."""
 DEAD_S = 10.0
-"""A job whose worker has not said for so long that it is at it goes to another one."""
+"""Time without a heartbeat after which another worker takes over a job."""
 STOP_S = 2.0
-"""Time that a job under way gets to end when the worker stops; one that does not is put back for another worker."""
+"""Time that a running job has to end when the worker stops; after that the runner puts it back for another worker."""
 LAST_S = 4.0
-"""Time after which a worker that stops cuts the connections, and leaves what still runs to be found dead."""
+"""Time after which a stopping worker closes the connections; other workers then take over jobs that still run."""
 
 
 class _PollingDriver(AsyncpgPoolDriver):
-    """A driver that neither notifies nor listens: NOTIFY takes a global lock at commit, LISTEN a session that poolers do not give."""
+    """A driver that polls. NOTIFY takes a global lock at commit, and LISTEN needs a session, which connection poolers do not provide."""
 
     async def notify(self, channel: str, payload: str) -> None:
         """Do nothing."""
@@ -48,10 +48,10 @@ class _PollingDriver(AsyncpgPoolDriver):
 
 
 class Runner:
-    """Runs the jobs of some queues, together with the other workers. Jobs of other kinds are left alone."""
+    """Runs the jobs of some queues, together with the other workers. It ignores jobs of other kinds."""
 
     def __init__(self, pool: "Pool", queues: Sequence[Queue]) -> None:
-        """Prepare; the pool is for background work alone, and is cut off if a job does not end when the worker stops."""
+        """Prepare. The pool must serve background work only: it is terminated if a job does not end when the worker stops."""
         self._pool = pool
         self._queues = queues
         self._gates = {queue.kind: asyncio.Lock() for queue in queues}
@@ -59,7 +59,7 @@ class Runner:
         self._cut_off: float | None = None
 
     async def run(self) -> None:
-        """Run jobs until cancelled, or until the database is away; a cancellation ends those under way in order."""
+        """Run jobs until cancelled, or until the database is unavailable; after a cancellation the running jobs end or are put back."""
         manager = self._manager()
         work = asyncio.create_task(
             manager.run(
@@ -77,13 +77,13 @@ class Runner:
             raise
 
     async def keep_due(self) -> None:
-        """Queue the rows that are due and have lost their jobs, now and about once a minute, until cancelled."""
+        """Queue jobs for due rows that have lost theirs, now and about once a minute, until cancelled."""
         while True:
             for queue in self._queues:
                 if row_ids := await queue.due(self._pool, DUE_BATCH):
                     count = await jobs.queue(self._pool, queue.kind, row_ids)
-                    log.warning("rows that were due had no job; they were queued", kind=queue.kind.value, jobs=count)
-            await asyncio.sleep(DUE_S * random.uniform(0.5, 1.5))  # noqa: S311 - so that workers take turns
+                    log.warning("due rows had no job; new jobs were queued", kind=queue.kind.value, jobs=count)
+            await asyncio.sleep(DUE_S * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, so that workers do not look at once
 
     def _manager(self) -> QueueManager:
         names = _names()
@@ -94,10 +94,9 @@ class Runner:
         return manager
 
     async def _end(self, manager: QueueManager, work: "asyncio.Task[None]") -> None:
-        """Let the jobs under way end, cut off those that take too long, and wait for them.
+        """Let the running jobs end, cut off those that take too long, and wait for them.
 
-        pgqueuer takes a cancelled job for one that is not wanted, and deletes it. So jobs are cut off by time-outs, and nothing is
-        cancelled before the connections are gone.
+        pgqueuer deletes a job that is cancelled. So this cuts jobs off by time-outs, and cancels nothing before the connections are closed.
         """
         manager.shutdown.set()
         self._cut_off = asyncio.get_running_loop().time() + STOP_S
@@ -110,7 +109,7 @@ class Runner:
         await asyncio.gather(work, return_exceptions=True)
 
     async def _run_job(self, queue: Queue, job: QueuedJob) -> None:
-        """Handle a job; what cannot be done now is put back into the queue, what cannot be done at all is held."""
+        """Handle a job. Put it back into the queue after a passing failure; raise other errors, so that pgqueuer holds it."""
         row_id = UUID(bytes=job.payload)
         scope = asyncio.timeout_at(self._cut_off)
         try:
@@ -128,7 +127,7 @@ class Runner:
             raise
         except Exception as error:
             if scope.expired():
-                raise RetryRequested(timedelta(0), "the worker stops") from None
+                raise RetryRequested(timedelta(0), "the worker is stopping") from None
             if refusal(error) is None:
                 log.exception("a job failed unexpectedly", kind=queue.kind.value, row=str(row_id))
                 raise
@@ -148,7 +147,7 @@ def _pause(queue: Queue, attempts: int, after_s: float | None = None) -> timedel
 
 
 def _names() -> DBSettings:
-    """Return the names of pgqueuer's tables; without this it would take them from variables such as CHANNEL and FUNCTION."""
+    """Return the names of pgqueuer's tables; its defaults come from environment variables, for example CHANNEL and FUNCTION."""
     return DBSettings(
         prefix="",
         db_schema=None,

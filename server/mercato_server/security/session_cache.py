@@ -1,4 +1,4 @@
-"""What a worker knows of tokens and sessions without asking the database."""
+"""The cache of verified access tokens and live sessions in a worker."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -16,66 +16,66 @@ from mercato_server.store import sessions
 from mercato_server.store.events import News
 
 REMEMBERED = 10_000
-"""Tokens and sessions that are remembered: to verify a token costs a fifth of an empty call."""
+"""The maximum number of cached tokens, and of cached sessions. Verifying a token costs a fifth of an empty call."""
 
 
 class Sessions:
-    """Verified tokens, and sessions that were live when somebody last asked.
+    """Caches verified tokens, and sessions that were live at their last check.
 
-    The transactions of this worker and the change feed say which of them have ended; as long as the feed cannot be heard, the database is
-    asked each time.
+    The transactions of this worker and the change feed report ended sessions. While the feed cannot be read, each call queries the
+    database.
     """
 
     def __init__(self, pool: "Pool", tokens: Tokens, listener: Listener, batching: Batching) -> None:
         self.tokens = tokens
         self._listener = listener
-        pool.on_commit(self._told)
-        listener.subscribe([EventKind.SESSION_ENDED], self._hear, self.forget)
+        pool.on_commit(self._on_commit)
+        listener.subscribe([EventKind.SESSION_ENDED], self._on_events, self.forget)
         self._verified: LRUCache[str, Identity] = LRUCache(REMEMBERED)
         self._live: LRUCache[UUID, None] = LRUCache(REMEMBERED)
-        self._heard = 0
+        self._invalidations = 0
         self._roles: Coalescer[UUID, Role] = Coalescer(lambda session_ids: sessions.roles(pool, session_ids), batching=batching)
         self.coalescers: Coalescers = {"check_session": self._roles}
 
     def identify(self, token: str, now: float) -> Identity:
-        """Return what a token says; raises TokenInvalid."""
+        """Return the identity in a token; raises TokenInvalid."""
         known = self._verified.get(token)
         if known is None or known.expires_at <= now:
             known = self._verified[token] = self.tokens.verify(token)
         return known
 
     async def role(self, identity: Identity) -> Role:
-        """Ask what the account of a session may do now; raises TokenInvalid if the session has ended."""
+        """Query the current role of a session's account; raises TokenInvalid if the session has ended."""
         return await self._roles(identity.session_id)
 
     async def require_live(self, identity: Identity) -> None:
         """Raise TokenInvalid if the session had ended 250 ms ago."""
         if identity.session_id in self._live and self._listener.current:
             return
-        heard = self._heard
+        invalidations = self._invalidations
         await self._roles(identity.session_id)
-        if heard == self._heard:  # else it may be this one that has just ended
+        if invalidations == self._invalidations:  # otherwise this session may have ended after the query
             self._live[identity.session_id] = None
 
-    def _told(self, changes: Changes) -> None:
+    def _on_commit(self, changes: Changes) -> None:
         for session_id in changes.get(EventKind.SESSION_ENDED, ()):
             self._end(session_id)
 
-    def _hear(self, news: Sequence[News]) -> None:
+    def _on_events(self, news: Sequence[News]) -> None:
         for each in news:
             self._end(UUID(each.subject_id))
 
     def _end(self, session_id: UUID) -> None:
-        """Forget a session that has ended."""
-        self._heard += 1
+        """Remove a session that has ended."""
+        self._invalidations += 1
         self._live.pop(session_id, None)
 
     def forget(self) -> None:
-        """Forget all sessions: some may have ended unheard."""
-        self._heard += 1
+        """Remove all sessions: the listener may have missed the end of some."""
+        self._invalidations += 1
         self._live.clear()
 
     def use(self, keyring: Keyring) -> None:
-        """Verify every token anew, with other keys."""
+        """Replace the keys, and verify every token again."""
         self.tokens.keyring = keyring
         self._verified.clear()
