@@ -7,12 +7,12 @@ from importlib import resources
 from typing import Any
 
 IMAGES = "https://images.example.com/mercato"
-"""RFC 2606 reserves the host: the URLs have the right shape, and no picture answers."""
+"""The base of the image URLs. RFC 2606 reserves the host, so the URLs are well-formed but have no images."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoProduct:
-    """A product before it has an id; `category` is the category's name."""
+    """A product of the demo catalog, without an id; `category` is the category's name."""
 
     category: str
     name: str
@@ -26,7 +26,7 @@ class DemoProduct:
 def catalog() -> tuple[tuple[str, ...], tuple[DemoProduct, ...]]:
     """Read the names of the categories and the products, both in the file's order.
 
-    A SKU cannot occur twice, for it is the product's key in the file. Raises KeyError if a SKU's prefix belongs to no category.
+    A SKU cannot occur twice, because it is the product's key in the file. Raises KeyError if a SKU's prefix belongs to no category.
     """
     shop = tomllib.loads(resources.files(__name__).joinpath("catalog.toml").read_text(encoding="utf-8"))
     categories: dict[str, str] = shop["categories"]

@@ -1,1 +1,1 @@
-"""One class per service: who calls, what is asked, do it, answer. No SQL here, and no try, abort or logging."""
+"""Request handlers, one module per service. Each identifies the caller, checks the request, runs the use case and returns the response."""

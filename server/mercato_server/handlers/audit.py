@@ -18,7 +18,7 @@ class AuditHandler:
         self._pager = pager
 
     async def ListAuditLog(self, request: audit_pb2.ListAuditLogRequest, _context: Context) -> audit_pb2.ListAuditLogResponse:
-        """List what administrators did."""
+        """List the actions of administrators and of the command line."""
         with Checks() as check:
             self._pager.check(check, request)
             actor_id = check.optional_uuid("actor_id", request.actor_id)

@@ -26,7 +26,7 @@ BEARER = "bearer"
 
 
 class AuthHandler:
-    """Sign-up, sessions and passwords; the RPCs that go by mail are those of a RecoveryHandler."""
+    """Sign-up, sessions and passwords. RecoveryHandler has the RPCs that send mails or take the tokens of mails."""
 
     def __init__(self, pool: "Pool", known: Sessions, passwords: PasswordHasher, keys: Idempotency, settings: Settings) -> None:
         self._pool = pool
@@ -43,7 +43,7 @@ class AuthHandler:
         self.VerifyEmail = recovery.VerifyEmail
 
     async def SignUp(self, request: auth_pb2.SignUpRequest, context: Context) -> Answer:
-        """Create an account of the role `user`."""
+        """Create an account with the role `user`."""
         with Checks() as check:
             email = check.email("email", request.email)
             full_name = check.text("full_name", request.full_name, longest=FULL_NAME_MAX)
@@ -55,15 +55,15 @@ class AuthHandler:
         return answer(context, await accounts.sign_up(self._pool, new, self._mails_per_hour, key), convert.user)
 
     async def Login(self, request: auth_pb2.LoginRequest, context: Context) -> auth_pb2.LoginResponse:
-        """Open a session with e-mail and password."""
+        """Open a session with an e-mail address and a password."""
         return await self._login(request.email, request.password, context)
 
     async def LoginForm(self, request: auth_pb2.LoginFormRequest, context: Context) -> auth_pb2.LoginResponse:
-        """Open a session with an HTML form, or JSON."""
+        """Open a session with an HTML form or a JSON body."""
         return await self._login(*credentials(request.form.content_type, request.form.data), context)
 
     async def Refresh(self, request: auth_pb2.RefreshRequest, _context: Context) -> auth_pb2.LoginResponse:
-        """Exchange a refresh token for the next pair."""
+        """Exchange a refresh token for new tokens."""
         with Checks() as check:
             if len(request.refresh_token) != LENGTH:
                 check.fail("refresh_token", "must be the refresh token of the last Login or Refresh")
@@ -104,7 +104,7 @@ class AuthHandler:
             if weak := weakness(request.new_password):
                 check.fail("new_password", weak)
             if request.new_password == request.current_password:
-                check.fail("new_password", "must be another one than now")
+                check.fail("new_password", "must differ from the current password")
             if not 0 < len(request.current_password.encode()) <= PASSWORD_MAX_BYTES:
                 check.fail("current_password", "must be the password of the account")
         key = self._idempotency.key(context, request, _password_changed)
@@ -131,7 +131,7 @@ class AuthHandler:
         return self._pair(opened, token)
 
     async def _authenticate(self, address: str, address_digest: bytes, password: str) -> Account:
-        """Return the account of an address if the password is right; an unknown address takes the same work."""
+        """Return the account of an address if the password is right; an unknown address takes the same time."""
         await self._passwords.require_room()
         await login_attempts.count(self._pool, address_digest)
         account = await accounts.find(self._pool, address)
@@ -156,7 +156,7 @@ class AuthHandler:
         return await accounts.change_password(self._pool, new, key)
 
     def _pair(self, opened: Opened, refresh_token: str) -> auth_pb2.LoginResponse:
-        """Give the tokens of a session to whoever opened it."""
+        """Return the tokens of a session that was opened or refreshed."""
         tokens = self._known.tokens
         return auth_pb2.LoginResponse(
             access_token=tokens.issue(opened.account_id, opened.id),

@@ -28,7 +28,7 @@ from mercato_server.store import catalog, product_lists
 from mercato_server.validation import drafts
 from mercato_server.validation.checks import Checks
 
-# A field of the message, and its column in a draft.
+# Fields of the message, with their fields in a draft.
 WRITABLE = {
     "name": "name",
     "description": "description",
@@ -40,7 +40,7 @@ WRITABLE = {
 }
 ETAG_MAX = 64
 ID_FIELD = b"\x0a\x24"
-"""How a serialized request begins whose field 1 is a text of 36 bytes."""
+"""The first bytes of a serialized request whose field 1 is a text of 36 bytes."""
 _ORDERS = {order.value: order for order in ProductOrder if order is not ProductOrder.RELEVANCE}
 
 
@@ -94,7 +94,7 @@ class CatalogHandler:
         """Change a product."""
         product = request.product
         if context.metadata("x-envoy-original-method") == "PUT" and not request.update_mask.paths:
-            request.update_mask.paths.append("*")  # HTTP's way to say it, and another request than PATCH to an idempotency key
+            request.update_mask.paths.append("*")  # a PUT replaces all fields; for an idempotency key it is another request than PATCH
         with Checks() as check:
             product_id = check.uuid("product.id", product.id)
             etag = check.text("product.etag", product.etag, longest=ETAG_MAX)
@@ -114,7 +114,7 @@ class CatalogHandler:
         return answer(context, await catalog.delete(self._pool, product_id, etag or None, context.actor, key), self._product)
 
     async def UndeleteProduct(self, request: catalog_pb2.UndeleteProductRequest, context: Context) -> Answer:
-        """Bring a deleted product back."""
+        """Put a deleted product back on sale."""
         with Checks() as check:
             product_id = check.uuid("product_id", request.product_id)
         key = self._idempotency.key(context, request, self._product)
@@ -182,7 +182,7 @@ class CatalogHandler:
         return answer(context, await catalog.delete_category(self._pool, category_id, context.actor, key), convert.category)
 
     async def _load(self, wanted: ProductFilter, order: ProductOrder, page: Page, query: str, *, counted: bool) -> LoadedPage:
-        """Read a page of a list, and count the list if that is wanted."""
+        """Read a page of a list; `counted` also counts the list."""
         found, last, snapshot, spelling = await product_lists.products(self._pool, wanted, order, page)
         size = await product_lists.count(self._pool, wanted, self._limits.total_size_max, spelling) if counted else None
         rest = catalog_pb2.ListProductsResponse(next_page_token=self._pager.next_token(last, query), total_size=size)
@@ -193,11 +193,11 @@ class CatalogHandler:
         return convert.product(product, self._currency)
 
     def _cached_product(self, request: bytes) -> bytes | None:
-        """Answer GetProduct from memory: its one field is the id, which is the key as it stands."""
+        """Return the cached response to GetProduct; the request has one field, the id, whose bytes are the key."""
         return self._cache.known_product(request[2:]) if request[:2] == ID_FIELD else None
 
     def _draft(self, check: Checks, product: catalog_pb2.Product, fields: Collection[str]) -> ProductDraft:
-        """Check the fields of a product that are to be written; the others keep the draft's defaults."""
+        """Check the writable fields of a product; fields that are not in `fields` keep the draft's defaults."""
         draft = ProductDraft(
             name=drafts.named(check, "product.", product.name) if "name" in fields else "",
             description=product.description,
@@ -213,7 +213,7 @@ class CatalogHandler:
 
 
 async def serialized(pool: "Pool", currency: str, product_ids: Collection[UUID]) -> Loaded:
-    """Return those of the products that are on sale, as messages."""
+    """Return the products on sale among the ids as serialized messages."""
     products, snapshot = await catalog.get(pool, product_ids)
     return Loaded({product.id: convert.product(product, currency).SerializeToString() for product in products}, snapshot)
 
@@ -243,7 +243,7 @@ def _populated(product: catalog_pb2.Product) -> set[str]:
 
 
 def _fields(check: Checks, request: catalog_pb2.UpdateProductRequest) -> list[str]:
-    """Return the fields that an update shall write (AIP-134)."""
+    """Return the fields that an update writes (AIP-134)."""
     mask = list(request.update_mask.paths)
     if mask == ["*"]:
         return list(WRITABLE)
@@ -251,7 +251,7 @@ def _fields(check: Checks, request: catalog_pb2.UpdateProductRequest) -> list[st
         return [field for field in WRITABLE if field in _populated(request.product)]
     for path in mask:
         if path not in WRITABLE:
-            check.fail("update_mask", f"{path!r} cannot be changed; it takes {', '.join(WRITABLE)} or *")
+            check.fail("update_mask", f"{path!r} cannot be changed; use {', '.join(WRITABLE)} or *")
     if "stock" in mask and not request.product.HasField("stock"):
         check.fail("product.stock", "is required, since update_mask names it")
     return [field for field in WRITABLE if field in mask]

@@ -1,4 +1,4 @@
-"""From what the shop knows to what it tells: domain objects to messages."""
+"""Conversion of domain objects to messages."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -34,7 +34,7 @@ def timestamp(moment: datetime) -> Timestamp:
 
 
 def set_time(message: Timestamp, moment: datetime) -> None:
-    """Write a point in time, with microseconds, into a message; a third of the time of FromDatetime, which lists would notice."""
+    """Write a point in time, with microseconds, into a message. It takes a third of the time of FromDatetime, which matters for lists."""
     since = moment - EPOCH
     message.seconds = since.days * 86_400 + since.seconds
     message.nanos = since.microseconds * 1_000
@@ -48,7 +48,7 @@ def struct(fields: Mapping[str, Any]) -> Struct:
 
 
 def user(account: Account) -> user_pb2.User:
-    """Return an account as its owner and administrators see it: without anything of the password."""
+    """Return an account for its owner and for administrators, without the password's hash."""
     return user_pb2.User(
         id=str(account.id),
         email=account.email,
@@ -61,7 +61,7 @@ def user(account: Account) -> user_pb2.User:
 
 
 def session(found: Session, *, current: bool) -> auth_pb2.Session:
-    """Return a login as its owner sees it; `current` if the call is made in it."""
+    """Return a session for its owner; `current` if it is the session of the call."""
     return auth_pb2.Session(
         id=str(found.id),
         user_agent=found.user_agent,
@@ -106,7 +106,7 @@ def product(found: Product, currency: str) -> catalog_pb2.Product:
 
 
 def fill_product(message: catalog_pb2.Product, found: Product, currency: str) -> None:
-    """Write a product into an empty message; in a list that saves a copy of each."""
+    """Write a product into an empty message; a list saves one copy per product."""
     message.id = str(found.id)
     message.name = found.name
     message.description = found.description
@@ -156,7 +156,7 @@ def _cart_warning(warning: CartWarning, line: CartLine, currency: str) -> cart_p
 
 
 def order(placed: Order) -> order_pb2.Order:
-    """Return an order, in the currency that it was placed in. Its parts are made in place: half the time of messages that are copied."""
+    """Return an order, in the currency of its checkout. It builds nested messages in place, which takes half the time of copying them."""
     message = order_pb2.Order(id=str(placed.id) if placed.id else "", status=STATUSES[placed.status], account_id=str(placed.account_id))
     currency = placed.currency_code
     for line in placed.lines:
@@ -167,7 +167,7 @@ def order(placed: Order) -> order_pb2.Order:
     set_time(message.create_time, placed.created_at)
     set_time(message.update_time, placed.updated_at)
     for step in placed.history:
-        # An administrator's own order shows its buyer. A kind that this release does not know shows none.
+        # For an administrator's own order the actor is the buyer. For an unknown kind, of a later release, it is unspecified.
         kind = ActorKind.BUYER if step.actor.id == placed.account_id else step.actor.kind
         actor = ACTORS.get(kind, order_pb2.ORDER_ACTOR_UNSPECIFIED)
         set_time(message.history.add(status=STATUSES[step.status], actor=actor, reason=step.reason).create_time, step.created_at)

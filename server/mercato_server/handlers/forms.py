@@ -1,4 +1,4 @@
-"""The body of POST /login, which comes as an HTML form or as JSON."""
+"""The body of POST /login, which is an HTML form or JSON."""
 
 import json
 from urllib.parse import parse_qs
@@ -11,7 +11,7 @@ _FIELDS_MAX = 20
 
 
 def credentials(content_type: str, body: bytes) -> tuple[str, str]:
-    """Return e-mail and password of a login body; an absent field is empty. Raises InvalidRequest if the body cannot be read."""
+    """Return the e-mail address and the password of a login body; an absent field is empty. Raises InvalidRequest for a malformed body."""
     match content_type.partition(";")[0].strip().lower():
         case "application/x-www-form-urlencoded":
             fields = _form(body)
@@ -45,5 +45,5 @@ def _json(body: bytes) -> dict[str, str]:
 
 
 def _is_unicode(value: str) -> bool:
-    """Tell whether a JSON text is one at all: an escape can make half of a surrogate pair."""
+    """Return whether a JSON text is valid Unicode; an escape can produce half of a surrogate pair."""
     return not any("\ud800" <= character <= "\udfff" for character in value)

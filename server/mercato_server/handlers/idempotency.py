@@ -1,4 +1,4 @@
-"""The metadata `idempotency-key` of a call."""
+"""Idempotency keys of calls, and the replay of stored responses."""
 
 import hashlib
 import hmac
@@ -18,21 +18,21 @@ _VISIBLE_ASCII = re.compile(r"[!-~]{1,255}")
 
 Result = TypeVar("Result")
 Answer = Message | bytes
-"""What a handler returns: a message, or the bytes of one that was stored."""
+"""The return value of a handler: a message, or the bytes of a stored or cached one."""
 
 
 class Idempotency:
-    """Reads the keys of calls, and answers with what is stored under a key.
+    """Reads the idempotency keys of calls.
 
-    The fingerprint of a request is keyed with the server's secret: a signup's request holds a password, and a bare digest of it in the
-    database would be quick to guess.
+    The fingerprint of a request is a keyed digest (HMAC). A sign-up has a password, which an attacker with a copy of the database could
+    guess from a plain digest.
     """
 
     def __init__(self, secret: str) -> None:
         self._secret = hmac.digest(secret.encode(), b"mercato idempotency fingerprints", hashlib.sha256)
 
     def key(self, context: Context, request: Message, to_message: Callable[[Result], Message]) -> IdempotencyKey | None:
-        """Return the key of a call, or None if it brings none; `to_message` makes the response that is stored.
+        """Return the key of a call, or None if it has none; `to_message` creates the response to store.
 
         Raises InvalidRequest for a malformed key.
         """
@@ -52,7 +52,7 @@ class Idempotency:
 
 
 def answer(context: Context, result: Result | Stored, to_message: Callable[[Result], Message]) -> Answer:
-    """Answer with a result, or with the bytes that are stored with the key; if an earlier call put them there, the metadata says so."""
+    """Return the message of a result, or the stored response; response metadata marks the replay of an earlier call's response."""
     if isinstance(result, Stored):
         if result.replayed:
             context.headers.append(REPLAYED)

@@ -19,7 +19,7 @@ CART_ETAG_MAX = 64
 
 
 class OrderHandler:
-    """Orders."""
+    """Checkout, orders and their transitions."""
 
     def __init__(self, pool: "Pool", pager: Pager, idempotency: Idempotency, currency: str, batching: Batching) -> None:
         self._pool = pool
@@ -27,17 +27,18 @@ class OrderHandler:
         self._pager = pager
         self._currency = currency
         self._checkout: Coalescer[orders.Checkout, Order | Stored] = Coalescer(
-            lambda batch: orders.checkout(pool, batch, currency=currency), party=lambda wish: wish.account_id, batching=batching
+            lambda batch: orders.checkout(pool, batch, currency=currency), party=lambda command: command.account_id, batching=batching
         )
         self.coalescers: Coalescers = {"checkout": self._checkout}
 
     @asks_for_session
     async def Checkout(self, request: order_pb2.CheckoutRequest, context: Context) -> Answer:
-        """Buy what is in the cart."""
+        """Place an order for the caller's cart."""
         terms = self._terms(request)
         key = self._idempotency.key(context, request, convert.order)
-        wish = orders.Checkout(context.account_id, context.session_id, None if request.validate_only else key, terms, request.validate_only)
-        return answer(context, await self._checkout(wish), convert.order)
+        key = None if request.validate_only else key
+        command = orders.Checkout(context.account_id, context.session_id, key, terms, request.validate_only)
+        return answer(context, await self._checkout(command), convert.order)
 
     async def ListOrders(self, request: order_pb2.ListOrdersRequest, context: Context) -> order_pb2.ListOrdersResponse:
         """List the caller's orders."""
@@ -51,7 +52,7 @@ class OrderHandler:
         )
 
     async def ListAllOrders(self, request: order_pb2.ListAllOrdersRequest, _context: Context) -> order_pb2.ListAllOrdersResponse:
-        """List everybody's orders, or one account's."""
+        """List the orders of all accounts, or of one account."""
         with Checks() as check:
             self._pager.check(check, request)
             account_id = check.optional_uuid("account_id", request.account_id)
@@ -61,13 +62,13 @@ class OrderHandler:
         if account_id:
             found, last = await order_lists.of_account(self._pool, account_id, status, page)
         else:
-            found, last = await order_lists.of_everybody(self._pool, status, page)
+            found, last = await order_lists.of_all_accounts(self._pool, status, page)
         return order_pb2.ListAllOrdersResponse(
             orders=[convert.order(order) for order in found], next_page_token=self._pager.next_token(last, query)
         )
 
     async def GetOrder(self, request: order_pb2.GetOrderRequest, context: Context) -> order_pb2.Order:
-        """Return an order of the caller's, or of anybody's to an administrator."""
+        """Return an order of the caller; an administrator may read any order."""
         with Checks() as check:
             order_id = check.uuid("order_id", request.order_id)
         order = await order_lists.get(self._pool, order_id)
@@ -76,7 +77,7 @@ class OrderHandler:
         return convert.order(order)
 
     async def CancelOrder(self, request: order_pb2.CancelOrderRequest, context: Context) -> Answer:
-        """Cancel an order and restock."""
+        """Cancel an order and put its units back into stock."""
         with Checks() as check:
             order_id = check.uuid("order_id", request.order_id)
             reason = check.text("reason", request.reason, longest=REASON_MAX)
@@ -100,7 +101,7 @@ class OrderHandler:
     def _terms(self, request: order_pb2.CheckoutRequest) -> Terms:
         with Checks() as check:
             expected = None
-            if request.HasField("expected_total"):  # which is quicker to ask for than the message
+            if request.HasField("expected_total"):  # testing for the field is faster than reading it
                 expected = check.money("expected_total", request.expected_total, self._currency)
             etag = check.text("cart_etag", request.cart_etag, longest=CART_ETAG_MAX)
         return Terms(expected_total_minor=expected, cart_etag=etag or None)

@@ -9,7 +9,7 @@ from mercato_server.validation.checks import Checks
 
 
 class ListRequest(Protocol):
-    """A request of a list."""
+    """The page fields of a list request."""
 
     page_size: int
     page_token: str
@@ -23,13 +23,13 @@ class Pager:
     limits: Limits
 
     def check(self, check: Checks, request: ListRequest, *, skip: int = 0) -> None:
-        """Note a size or skip that is out of bounds."""
+        """Report a page size or skip that is out of bounds."""
         if request.page_size < 0:
             check.fail("page_size", "must not be negative")
         check.between("skip", skip, 0, self.limits.skip_max)
 
     def page(self, request: ListRequest, query: str, *, skip: int = 0) -> Page:
-        """Return the page that a checked request asks for; `query` stands for the list's other arguments.
+        """Return the page of a checked request; `query` is a text that represents the list's other arguments.
 
         Raises PageTokenInvalid for a token of another list.
         """
@@ -38,5 +38,5 @@ class Pager:
         return Page(size, after, skip)
 
     def next_token(self, last: Position | None, query: str) -> str:
-        """Return the token that goes on after a position; empty if there is none."""
+        """Return the token of the page after a position; empty if there is no position."""
         return self.tokens.encode(last, query) if last else ""

@@ -1,4 +1,4 @@
-"""The RPCs of AuthService that go by mail: a new password for an account whose owner forgot it, and verified addresses."""
+"""The RPCs of AuthService that use mails: password reset and verification of addresses."""
 
 from mercato.v1 import auth_pb2
 from mercato_server.database.pool import Pool
@@ -14,7 +14,7 @@ from mercato_server.validation.checks import Checks
 
 
 class RecoveryHandler:
-    """Requests for mails with tokens, and what the tokens do."""
+    """Requests for mails with one-time tokens, and the use of the tokens."""
 
     def __init__(
         self, pool: "Pool", passwords: PasswordHasher, keys: Idempotency, address_digests: AddressDigests, mails_per_hour: int
@@ -26,7 +26,10 @@ class RecoveryHandler:
         self._mails_per_hour = mails_per_hour
 
     async def RequestPasswordReset(self, request: auth_pb2.RequestPasswordResetRequest, context: Context) -> Answer:
-        """Send a mail with a token that sets a new password; no account is looked up here, so neither answer nor time tells of one."""
+        """Send a mail with a token that sets a new password.
+
+        The call does not read accounts, so neither its response nor its duration reveals whether an account exists.
+        """
         with Checks() as check:
             email = check.email("email", request.email)
         key = self._idempotency.key(context, request, _reset_requested)
@@ -57,7 +60,7 @@ class RecoveryHandler:
 
     async def _reset_password(self, request: auth_pb2.ResetPasswordRequest, key: IdempotencyKey | None) -> int | Stored:
         token_digest = digest(request.token)
-        address = await recovery.address(self._pool, token_digest)  # a hash is for those who have a token
+        address = await recovery.address(self._pool, token_digest)  # hash only for callers with a valid token, because hashing is expensive
         reset = recovery.Reset(
             token_digest=token_digest,
             address_digest=self._address_digests.of(address),
@@ -71,7 +74,7 @@ def _check_token(check: Checks, token: str) -> None:
         check.fail("token", "must be the token of a mail")
 
 
-def _reset_requested(_queued: bool) -> auth_pb2.RequestPasswordResetResponse:  # noqa: FBT001 - what became of it is not told
+def _reset_requested(_queued: bool) -> auth_pb2.RequestPasswordResetResponse:  # noqa: FBT001 - the response must not reveal it
     return auth_pb2.RequestPasswordResetResponse()
 
 
@@ -79,7 +82,7 @@ def _password_reset(ended_sessions: int) -> auth_pb2.ResetPasswordResponse:
     return auth_pb2.ResetPasswordResponse(ended_sessions=ended_sessions)
 
 
-def _verification_requested(_queued: bool) -> auth_pb2.RequestEmailVerificationResponse:  # noqa: FBT001 - what became of it is not told
+def _verification_requested(_queued: bool) -> auth_pb2.RequestEmailVerificationResponse:  # noqa: FBT001 - the response does not have it
     return auth_pb2.RequestEmailVerificationResponse()
 
 

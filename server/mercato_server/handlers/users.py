@@ -55,7 +55,7 @@ class UserHandler:
         return convert.user(await users.get(self._pool, user_id))
 
     async def UpdateUser(self, request: user_pb2.UpdateUserRequest, context: Context) -> Answer:
-        """Change what an account may do."""
+        """Change the role of an account, disable it or enable it."""
         with Checks() as check:
             user_id = check.uuid("user_id", request.user_id)
             role = _role(check, request.role) if request.HasField("role") else None

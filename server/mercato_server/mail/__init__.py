@@ -1,4 +1,4 @@
-"""Mail: how it is written, where it is handed in, the handler of its jobs, and the consumer that makes mails of orders.
+"""Mail: its letters, its transports, the handler of its jobs, and the consumer that queues mails about orders.
 
 May import config, database, domain, security, store, jobs and feed.
 """

@@ -1,7 +1,7 @@
 """The handler of the jobs that send mail.
 
-A job may run more than once; it sends its mail only while it has leased it and nobody has sent it. What is certain is that a mail is sent
-at least once: if a worker dies between the server's answer and the note of it, the mail goes out again, as the same message.
+Delivery is at least once. A job may run more than once; it sends its mail only if it can lease it and the mail has not been sent. If a
+worker dies between the mail server's acceptance and the record of it, another worker sends the same message again.
 """
 
 import asyncio
@@ -23,12 +23,12 @@ from mercato_server.store.mails import MailBusyError
 
 log = structlog.get_logger(__name__)
 
-NOTE_TRIES = 20
-NOTE_PAUSE_S = 0.2
+RECORD_TRIES = 20
+RECORD_PAUSE_S = 0.2
 
 
 class Delivery:
-    """Sends the mail of a shop, together with the other workers."""
+    """Sends the shop's mail, together with the other workers."""
 
     def __init__(self, settings: Settings, pool: "Pool") -> None:
         self._pool = pool
@@ -45,7 +45,7 @@ class Delivery:
         )
 
     async def _handle(self, job: Job) -> None:
-        """Send the mail of a job, unless that is not to be done now or at all."""
+        """Send the mail of a job; put the job back after a passing failure, and give it up if the mail is refused."""
         mail_id = str(job.row_id)
         try:
             await self._send(job)
@@ -55,7 +55,7 @@ class Delivery:
             log.warning("a mail cannot be sent now", mail=mail_id, reason=str(delayed), attempts=job.attempts + 1)
             raise LaterError(str(delayed)) from None
         except MailRefusedError as refused:
-            log.error("a mail will not be sent", mail=mail_id, reason=str(refused))  # noqa: TRY400 - its stack tells nothing
+            log.error("a mail will not be sent", mail=mail_id, reason=str(refused))  # noqa: TRY400 - a stack trace adds nothing
             raise GivenUpError(str(refused)) from None
         except Exception as error:
             if refusal(error) is None:
@@ -81,12 +81,12 @@ class Delivery:
             raise
         job.keep()
         failpoints.hit("mail: accepted")
-        await self._note_sent(mail)
+        await self._record_sent(mail)
 
     async def _write(self, mail: Mail) -> EmailMessage | None:
-        """Write a mail; None if nobody needs it. Raises MailRefusedError if it is too late for it."""
+        """Write a mail; None if it is no longer needed. Raises MailRefusedError if it is too old."""
         if mail.age_s > AGE_MAX_S[mail.template]:
-            raise MailRefusedError("it could not be sent while it was worth it")
+            raise MailRefusedError("the mail is too old to be useful")
         recipient = await mails.recipient(self._pool, mail)
         if recipient is None:
             return None
@@ -97,17 +97,17 @@ class Delivery:
         await mails.issue_token(self._pool, mail, recipient.account_id, digest(token), TOKEN_LIFETIMES_S[mail.template])
         return self._letters.with_token(mail, recipient.full_name, token)
 
-    async def _note_sent(self, mail: Mail) -> None:
-        """Note that a mail has been sent, which is worth some patience: what is not noted is sent again."""
-        for _ in range(NOTE_TRIES):
+    async def _record_sent(self, mail: Mail) -> None:
+        """Record that a mail has been sent, with retries; without the record the mail would be sent again."""
+        for _ in range(RECORD_TRIES):
             try:
                 await mails.set_sent(self._pool, mail.id)
             except Exception as error:
                 if refusal(error) is None:
                     raise
-                await asyncio.sleep(NOTE_PAUSE_S)
+                await asyncio.sleep(RECORD_PAUSE_S)
             else:
                 log.info("mail sent", mail=str(mail.id), template=mail.template.value)
                 return
-        log.warning("a mail was sent, but that cannot be noted; it will be sent again", mail=str(mail.id))
-        raise LaterError("not noted", self._limits.mail_lease_s)
+        log.warning("a mail was sent, but this cannot be recorded; it will be sent again", mail=str(mail.id))
+        raise LaterError("sent, but not recorded", self._limits.mail_lease_s)

@@ -1,4 +1,4 @@
-"""The text and HTML of each kind of mail, from templates."""
+"""The text and HTML of mails, rendered from templates."""
 
 from datetime import UTC, datetime
 from email.headerregistry import Address
@@ -23,7 +23,7 @@ PAGES = {Template.VERIFY_EMAIL: "verify-email", Template.RESET_PASSWORD: "reset-
 
 
 class Letters:
-    """Writes mails. A mail that is written again is the same message with the same Message-ID, so recipients can recognise duplicates."""
+    """Writes mails. A mail that is written again has the same content and Message-ID, so mail programs can recognise duplicates."""
 
     def __init__(self, settings: MailSettings) -> None:
         self._settings = settings
@@ -57,7 +57,7 @@ class Letters:
         message["Subject"] = subject
         message["Date"] = format_datetime(datetime.fromtimestamp(int(mail.created_at), UTC))
         message["Message-ID"] = f"<{mail.id}@{self._domain}>"
-        message["Auto-Submitted"] = "auto-generated"  # RFC 3834: automatic responders must not answer
+        message["Auto-Submitted"] = "auto-generated"  # automatic responders must not answer (RFC 3834)
         content = {"shop": self._shop, "subject": subject, **content}
         message.set_content(self._templates.get_template(f"{mail.template}.txt").render(content))
         message.add_alternative(self._templates.get_template(f"{mail.template}.html").render(content), subtype="html")

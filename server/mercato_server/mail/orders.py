@@ -1,4 +1,4 @@
-"""The mails that orders cause: a consumer of the change feed."""
+"""The consumer of the change feed that queues mails about orders."""
 
 from datetime import datetime
 
@@ -8,8 +8,8 @@ from mercato_server.feed.consumers import Consumer
 from mercato_server.store import order_mails
 
 
-async def _miss(_conn: "Conn", _since: datetime) -> None:
-    """Make up for nothing: what has been swept from the feed is older than a mail about it is worth."""
+async def _skip_gap(_conn: "Conn", _since: datetime) -> None:
+    """Do nothing: events that the sweep has deleted are too old for a mail."""
 
 
-ORDER_MAILS = Consumer(name=ConsumerName.ORDER_MAILS, kinds=order_mails.KINDS, handle=order_mails.queue, on_gap=_miss)
+ORDER_MAILS = Consumer(name=ConsumerName.ORDER_MAILS, kinds=order_mails.KINDS, handle=order_mails.queue, on_gap=_skip_gap)

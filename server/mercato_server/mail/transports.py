@@ -18,22 +18,22 @@ QUIT_S = 1.0
 
 
 class MailRefusedError(Exception):
-    """The mail will never be accepted; the message says why, in a few words without its content."""
+    """The mail will never be accepted; the message is a short reason without the mail's content."""
 
 
 class MailDelayedError(Exception):
-    """The mail cannot be sent now; the message says why, in a few words without its content."""
+    """The mail cannot be sent now; the message is a short reason without the mail's content."""
 
 
 class Transport(Protocol):
-    """A destination of mail. It may get the same mail twice, with the same Message-ID."""
+    """A destination of mail. It may receive the same mail twice, with the same Message-ID."""
 
     async def send(self, mail: Mail, message: EmailMessage) -> None:
         """Send a mail; raises MailRefusedError or MailDelayedError."""
 
 
 class Smtp:
-    """A server that takes outgoing mail (RFC 5321)."""
+    """A mail server that accepts outgoing mail (RFC 5321)."""
 
     def __init__(self, server: SmtpServer, sender: str, timeout_s: float) -> None:
         self._server = server
@@ -45,7 +45,7 @@ class Smtp:
         """Send a mail; returns once the server has accepted it, and quits the connection in the background."""
         client = self._client()
         try:
-            async with asyncio.timeout(self._timeout_s):  # over all commands; the library bounds each one alone
+            async with asyncio.timeout(self._timeout_s):  # for all commands together; the library limits only each one
                 await client.connect()
                 await client.send_message(message, sender=self._sender, recipients=[ascii_address(mail.address)])
         except BaseException as error:
@@ -71,7 +71,7 @@ class Smtp:
 
 
 class Directory:
-    """A directory that gets one file per mail; a mail that is sent again replaces its file."""
+    """A directory with one file per mail; a mail that is sent again replaces its file."""
 
     def __init__(self, path: str) -> None:
         self._path = Path(path)
@@ -107,15 +107,15 @@ async def _quit(client: aiosmtplib.SMTP) -> None:
 
 
 def _failure(error: BaseException) -> MailRefusedError | MailDelayedError | None:
-    """Return the failure that an error of the transport means; None for other errors."""
+    """Translate an error of the SMTP library; None for other errors."""
     match error:
         case aiosmtplib.SMTPRecipientsRefused():
             return _refusal([recipient.code for recipient in error.recipients], "the recipient")
         case aiosmtplib.SMTPDataError():
             return _refusal([error.code], "the message")
         case aiosmtplib.SMTPNotSupported():
-            return MailRefusedError("the server takes no addresses beyond ASCII")
-        case aiosmtplib.SMTPException() | OSError():  # also TimeoutError, and errors that an operator can mend
+            return MailRefusedError("the server does not accept addresses with characters beyond ASCII")
+        case aiosmtplib.SMTPException() | OSError():  # also TimeoutError, and errors that an operator can correct
             return MailDelayedError(_name(error))
         case _:
             return None

@@ -79,7 +79,7 @@ async def of_account(pool: "Pool", account_id: UUID, status: OrderStatus | None,
         return await _page(conn, rows, page)
 
 
-async def of_everybody(pool: "Pool", status: OrderStatus | None, page: Page) -> tuple[Sequence[Order], Position | None]:
+async def of_all_accounts(pool: "Pool", status: OrderStatus | None, page: Page) -> tuple[Sequence[Order], Position | None]:
     """Return a page of all orders, newest first, and the position of its last row if more follow."""
     statement, arguments = (LIST_ALL_IN_STATUS, (status,)) if status else (LIST_ALL, ())
     async with pool.acquire() as conn, _snapshot(conn):
