@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-PATHS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "docs", "protos", "clients")
+PATHS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "docs", "protos", "clients", "server")
 SUFFIXES = {".md", ".py", ".proto", ".sql", ".html", ".txt"}
 GENERATED = "_pb2"
 AVOIDED = re.compile(

@@ -60,5 +60,5 @@ async def test_of_many_who_lease_a_mail_at_once_one_gets_it(pool: "Pool", mail_i
 async def test_the_orders_to_come_are_looked_for_by_an_index(pool: "Pool") -> None:
     await pool.execute("INSERT INTO events (kind, subject_id) SELECT 'stock.changed', uuidv7() FROM generate_series(1, 5000)")
     await pool.execute("ANALYZE events")
-    plan = "\n".join(row[0] for row in await pool.fetch(f"EXPLAIN {feed_cursors.LOOK}", "1", 1, order_mails.KINDS))
+    plan = "\n".join(row[0] for row in await pool.fetch(f"EXPLAIN {feed_cursors.GET_BACKLOG}", "1", 1, order_mails.KINDS))
     assert re.search(r"Index Cond: \(\(ROW\(xid, id\) > ROW", plan), plan

@@ -1,4 +1,4 @@
-"""What `mercato events` does with the quarantine of the change feed."""
+"""The commands of `mercato events` for the quarantine of the change feed."""
 
 import json
 import sys
@@ -34,5 +34,5 @@ async def print_quarantined(database_url: str) -> None:
 async def retry_event(database_url: str, id_: int) -> None:
     """Let the consumer of an event in quarantine try it again; raises QuarantineError if there is no such event."""
     async with small_pool(database_url) as pool:
-        if not await quarantine.ask_for_retry(pool, id_, COMMAND_LINE):
+        if not await quarantine.request_retry(pool, id_, COMMAND_LINE):
             raise QuarantineError(f"there is no event {id_} in quarantine; list them with: mercato events --quarantined")

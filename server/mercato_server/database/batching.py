@@ -155,11 +155,11 @@ class Coalescer(Generic[Request, Result]):
                 self._done(batch, [error] * len(batch))
             else:
                 for call in batch:
-                    self._start(self._again(call))
+                    self._start(self._run_alone(call))
         else:
             self._done(batch, results)
 
-    async def _again(self, call: _Call[Request, Result]) -> None:
+    async def _run_alone(self, call: _Call[Request, Result]) -> None:
         """Run one call of a failed batch alone, beside the following batches; then serve calls that waited for its party."""
         await self._answer([call])
         if self._queue and self._runners == 0:

@@ -57,7 +57,7 @@ class Connection(_Connection):
         return ""
 
     async def _cancel(self, *waiters: Any) -> None:
-        """Ask PostgreSQL to cancel the statement of a cancelled call; close the connection if it does not answer.
+        """Let PostgreSQL cancel the statement of a cancelled call; close the connection if PostgreSQL does not answer.
 
         asyncpg would wait for `command_timeout`, and keep calls beyond their deadlines while the database hangs.
         """

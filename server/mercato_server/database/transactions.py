@@ -124,7 +124,7 @@ async def transaction(pool: "Pool", *, patience: float = 1.0) -> AsyncIterator["
             conn = await pool.acquire()
     except TimeoutError:
         raise DeadlineExceeded from None
-    changes = _ours(conn).begin_changes()
+    changes = _typed(conn).begin_changes()
     try:
         await conn.execute(_begin(patience))
         yield conn
@@ -132,19 +132,19 @@ async def transaction(pool: "Pool", *, patience: float = 1.0) -> AsyncIterator["
     except BaseException as error:
         if isinstance(error, CONNECTION_LOST):
             _drop(conn)
-        await _to_its_end(_rollback(pool, conn))
+        await _complete(_rollback(pool, conn))
         raise
-    await _to_its_end(_commit(pool, conn, TransactionId(*(row or (None, None))), changes))
+    await _complete(_commit(pool, conn, TransactionId(*(row or (None, None))), changes))
 
 
 def note(conn: "Conn", kind: str, subject_ids: Collection[UUID]) -> None:
     """Record changes of the open transaction for the pool's listeners; `conn` must be from `transaction`."""
     if subject_ids:
-        _ours(conn).changes.setdefault(kind, set()).update(subject_ids)
+        _typed(conn).changes.setdefault(kind, set()).update(subject_ids)
 
 
-def _ours(conn: "Conn") -> Connection:
-    """Return a connection with our type; the pool's proxies forward unknown attributes to it."""
+def _typed(conn: "Conn") -> Connection:
+    """Return a connection typed as Connection; the pool's proxies forward unknown attributes to it."""
     return cast("Connection", conn)
 
 
@@ -174,8 +174,8 @@ def _begin(patience: float) -> str:
 _endings: set["asyncio.Task[None]"] = set()
 
 
-async def _to_its_end(work: Coroutine[Any, Any, None]) -> None:
-    """Await work that goes on if the wait is cancelled. It holds a connection, so closing the pool waits for it."""
+async def _complete(work: Coroutine[Any, Any, None]) -> None:
+    """Await work that continues if the wait is cancelled. It holds a connection, so closing the pool waits for it."""
     task = asyncio.ensure_future(work)
     _endings.add(task)
     task.add_done_callback(_ended)

@@ -1,1 +1,1 @@
-"""Pure code: the rules of the shop. Nothing here does I/O or knows of SQL and messages."""
+"""The rules of the shop as pure code: no I/O, no SQL and no messages."""

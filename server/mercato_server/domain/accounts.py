@@ -83,7 +83,7 @@ class Device:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """A login as stored."""
+    """A session as stored; each login opens one."""
 
     id: UUID
     user_agent: str

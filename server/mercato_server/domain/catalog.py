@@ -1,4 +1,4 @@
-"""Products and categories."""
+"""Products, categories and their limits, and the filters and orders of product lists."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -62,7 +62,7 @@ class Line(Protocol):
 
     @property
     def quantity(self) -> int:
-        """Units."""
+        """The number of units."""
 
     @property
     def unit_price_minor(self) -> int:

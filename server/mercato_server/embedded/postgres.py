@@ -240,8 +240,8 @@ def _account(cluster: Path) -> Account | None:
         owner = cluster.stat()
         if owner.st_uid != 0:
             return Account(owner.st_uid, owner.st_gid)
-    nobody = pwd.getpwnam("nobody")
-    return Account(nobody.pw_uid, nobody.pw_gid)
+    unprivileged = pwd.getpwnam("nobody")
+    return Account(unprivileged.pw_uid, unprivileged.pw_gid)
 
 
 def _blocked(path: Path, account: Account) -> Path | None:

@@ -15,7 +15,7 @@ from mercato_server.database.pool import Conn, Pool
 from mercato_server.domain.events import ConsumerName, EventKind
 from mercato_server.store import feed_cursors, quarantine
 from mercato_server.store.events import Cursor, Entry
-from mercato_server.store.feed_cursors import EventsFailedError, Sight
+from mercato_server.store.feed_cursors import Backlog, EventsFailedError
 
 log = structlog.get_logger(__name__)
 
@@ -63,18 +63,18 @@ class Follower:
         await self._resume()
         seen, upkeep_due = await feed_cursors.get(self._pool, self.consumer.name), -math.inf
         while True:
-            asked = time.monotonic()
-            sight = await feed_cursors.look(self._pool, seen, self.consumer.kinds)
-            self.lag.note(asked, sight)
-            if sight.waiting_s is not None:
+            began = time.monotonic()
+            backlog = await feed_cursors.backlog(self._pool, seen, self.consumer.kinds)
+            self.lag.note(began, backlog)
+            if backlog.waiting_s is not None:
                 await self._take()
                 seen = await feed_cursors.get(self._pool, self.consumer.name)
             else:
-                seen = sight.end
+                seen = backlog.end
                 await asyncio.sleep(POLL_S)
-            if asked >= upkeep_due:
+            if began >= upkeep_due:
                 await self._keep_up(seen)
-                upkeep_due = asked + self._limits.feed_upkeep_s
+                upkeep_due = began + self._limits.feed_upkeep_s
 
     async def _take(self) -> None:
         limit = 1 if self._one_by_one else BATCH
@@ -107,7 +107,7 @@ class Follower:
             log.error("a consumer was lost; it may have missed events", consumer=self.consumer.name.value, since=since.isoformat())
 
     async def _keep_up(self, seen: Cursor) -> None:
-        """Move the cursor past events of other kinds, and retry the quarantined events that administrators have requested."""
+        """Move the cursor past events of other kinds, and retry the quarantined events that operators have requested."""
         name = self.consumer.name
         await feed_cursors.advance_idle(self._pool, name, seen, MOVE_S)
         self.quarantined, wanted = await quarantine.count(self._pool, name)
@@ -116,7 +116,7 @@ class Follower:
             self.quarantined, _ = await quarantine.count(self._pool, name)
 
     async def _retry(self) -> None:
-        """Retry the quarantined events that administrators have requested, up to the first failure."""
+        """Retry the quarantined events that operators have requested, up to the first failure."""
         name = self.consumer.name
         try:
             while await quarantine.retry_next(self._pool, name, self.consumer.handle):
@@ -139,18 +139,18 @@ class Lag:
         """The current lag, infinite before the first read; safe to read from any thread."""
         return max(0.0, time.monotonic() - self._up_to_date)
 
-    def note(self, asked: float, sight: Sight) -> None:
-        """Update the lag with the result of a read that began at `asked`.
+    def note(self, began: float, backlog: Backlog) -> None:
+        """Update the lag with the result of a read that began at `began`.
 
         A consumer reads only below the oldest running transaction, so a long transaction delays it. It has seen all transactions that
         began before the mark when the oldest running one began after it.
         """
-        if sight.waiting_s is not None:
-            self._up_to_date = asked - sight.waiting_s
+        if backlog.waiting_s is not None:
+            self._up_to_date = began - backlog.waiting_s
             self._mark = None
             return
-        mark = self._mark or (sight.xmax, asked)
-        if sight.end.xid + 1 >= mark[0]:
+        mark = self._mark or (backlog.xmax, began)
+        if backlog.end.xid + 1 >= mark[0]:
             self._up_to_date = mark[1]
-            mark = (sight.xmax, asked)
+            mark = (backlog.xmax, began)
         self._mark = mark

@@ -78,12 +78,12 @@ class Listener:
         for forget in self._on_gap:
             forget()
         while True:
-            asked = asyncio.get_running_loop().time()
+            began = asyncio.get_running_loop().time()
             before, (seen, news) = seen, await events.news(self._pool, seen, kinds, NEWS_MAX)
             if len(news) == NEWS_MAX or seen.since != before.since:
                 return
             self._pass_on(news)
-            self._read_until = asked
+            self._read_until = began
             await asyncio.sleep(POLL_S)
 
     def _pass_on(self, news: Sequence[News]) -> None:

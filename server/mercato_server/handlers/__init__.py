@@ -1,1 +1,4 @@
-"""Request handlers, one module per service. Each identifies the caller, checks the request, runs the use case and returns the response."""
+"""Request handlers, one module per service.
+
+A handler identifies the caller, checks the request, runs the use case and returns the response. It has no SQL, try, abort or logging.
+"""

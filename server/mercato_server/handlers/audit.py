@@ -1,4 +1,4 @@
-"""AuditService."""
+"""The RPCs of AuditService."""
 
 from mercato.v1 import audit_pb2
 from mercato_server.database.pool import Pool
@@ -11,7 +11,7 @@ from mercato_server.validation.checks import Checks
 
 
 class AuditHandler:
-    """The audit log."""
+    """Serves the audit log to administrators."""
 
     def __init__(self, pool: "Pool", pager: Pager) -> None:
         self._pool = pool

@@ -1,4 +1,4 @@
-"""AuthService."""
+"""The RPCs of AuthService."""
 
 from mercato.v1 import auth_pb2
 from mercato_server.config.settings import Settings

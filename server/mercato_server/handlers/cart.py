@@ -1,4 +1,4 @@
-"""CartService."""
+"""The RPCs of CartService."""
 
 from uuid import UUID
 
@@ -19,7 +19,7 @@ Lines = tuple[CartLine, ...]
 
 
 class CartHandler:
-    """The caller's cart."""
+    """Reads and changes the caller's cart."""
 
     def __init__(self, pool: "Pool", idempotency: Idempotency, currency: str, batching: Batching) -> None:
         self._pool = pool
@@ -40,7 +40,7 @@ class CartHandler:
 
     @asks_for_session
     async def AddCartItem(self, request: cart_pb2.AddCartItemRequest, context: Context) -> Answer:
-        """Add units of a product."""
+        """Add units of a product to the cart."""
         with Checks() as check:
             product_id = check.uuid("product_id", request.product_id)
             quantity = check.between("quantity", request.quantity if request.HasField("quantity") else 1, 1, LINE_QUANTITY_MAX)
@@ -49,7 +49,7 @@ class CartHandler:
 
     @asks_for_session
     async def SetCartItem(self, request: cart_pb2.SetCartItemRequest, context: Context) -> Answer:
-        """Set the units of a line."""
+        """Set the units of a product in the cart."""
         with Checks() as check:
             product_id = check.uuid("product_id", request.product_id)
             quantity = check.between("quantity", request.quantity, 0, LINE_QUANTITY_MAX)
@@ -60,14 +60,14 @@ class CartHandler:
 
     @asks_for_session
     async def RemoveCartItem(self, request: cart_pb2.RemoveCartItemRequest, context: Context) -> Answer:
-        """Remove a line."""
+        """Remove a product from the cart."""
         with Checks() as check:
             product_id = check.uuid("product_id", request.product_id)
         key = self._idempotency.key(context, request, self._cart)
         return answer(context, await self._set(LineChange(context.account_id, product_id, 0, context.session_id, key)), self._cart)
 
     async def ClearCart(self, request: cart_pb2.ClearCartRequest, context: Context) -> Answer:
-        """Remove every line."""
+        """Remove all products from the cart."""
         key = self._idempotency.key(context, request, self._cart)
         return answer(context, await carts.clear(self._pool, context.account_id, key), self._cart)
 

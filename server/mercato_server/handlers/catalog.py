@@ -1,4 +1,4 @@
-"""CatalogService."""
+"""The RPCs of CatalogService."""
 
 from collections.abc import Collection
 from dataclasses import replace
@@ -45,7 +45,7 @@ _ORDERS = {order.value: order for order in ProductOrder if order is not ProductO
 
 
 class CatalogHandler:
-    """Products, stock and categories."""
+    """Reads and changes products, stock and categories."""
 
     def __init__(self, pool: "Pool", pager: Pager, idempotency: Idempotency, limits: Limits, currency: str, cache: CatalogCache) -> None:
         self.cached = {"GetProduct": self._cached_product, "ListProducts": cache.known_page}

@@ -1,4 +1,4 @@
-"""OrderService."""
+"""The RPCs of OrderService."""
 
 from mercato.v1 import order_pb2
 from mercato_server.config.settings import Batching
@@ -19,7 +19,7 @@ CART_ETAG_MAX = 64
 
 
 class OrderHandler:
-    """Checkout, orders and their transitions."""
+    """Places orders, reads them and changes their state."""
 
     def __init__(self, pool: "Pool", pager: Pager, idempotency: Idempotency, currency: str, batching: Batching) -> None:
         self._pool = pool

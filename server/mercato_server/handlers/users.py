@@ -1,4 +1,4 @@
-"""UserService."""
+"""The RPCs of UserService."""
 
 from mercato.v1 import user_pb2
 from mercato_server.database.pool import Pool
@@ -12,7 +12,7 @@ from mercato_server.validation.checks import Checks
 
 
 class UserHandler:
-    """The caller's account, and all accounts for administrators."""
+    """Reads and changes the caller's account, and all accounts for administrators."""
 
     def __init__(self, pool: "Pool", pager: Pager, keys: Idempotency) -> None:
         self._pool = pool

@@ -1,4 +1,4 @@
-"""What a worker tells Prometheus: counts that it keeps anyway, read when somebody asks."""
+"""The metrics of a worker for Prometheus: counters of its parts, which are read at each scrape."""
 
 from collections.abc import Iterator, Sequence
 from wsgiref.simple_server import WSGIServer

@@ -1,5 +1,6 @@
-"""All SQL and every transaction, one module per service.
+"""The store: all SQL and all transactions, one module per subject.
 
-A function that owns a use case takes the pool and opens its transaction in plain sight; helpers take a connection. Hot functions take a
-list of requests and return a list of results. Lock order, everywhere: idempotency keys, order, cart lines, products, each by their key.
+A function that owns a use case takes the pool and opens the transaction; other functions take a connection. Functions that serve many
+calls take a list of requests and return a list of results. The lock order of all transactions is: idempotency keys, order, cart lines,
+products, each sorted by key.
 """

@@ -1,4 +1,4 @@
-"""Accounts."""
+"""Accounts: sign-up, reads, names and passwords."""
 
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -38,7 +38,7 @@ UPDATE accounts
 RETURNING id, email, full_name, role, password_hash, created_at, disabled_at, email_verified_at
 """
 
-# The old hash must still be the one that was verified: of two changes at once, the second fails.
+# The old hash must still be the one that was verified: of two concurrent changes, the second fails.
 REPLACE_HASH = """
 UPDATE accounts
    SET password_hash = $3
@@ -61,7 +61,7 @@ class NewAccount:
 
 @retry_conflicts
 async def sign_up(pool: "Pool", new: NewAccount, mails_per_hour: int, key: IdempotencyKey | None = None) -> Account | Stored:
-    """Create an account for whoever signs up, and queue the mail that verifies its address; raises EmailTaken."""
+    """Create an account at the request of an anonymous client, and queue the mail that verifies its address; raises EmailTaken."""
     async with transaction(pool) as conn:
         return await once(conn, key, lambda: _sign_up(conn, new, mails_per_hour))
 
@@ -74,11 +74,11 @@ async def _sign_up(conn: "Conn", new: NewAccount, mails_per_hour: int) -> Accoun
 
 @retry_conflicts
 async def create_for(pool: "Pool", actor: Actor, new: NewAccount) -> Account:
-    """Create an account for somebody else; raises EmailTaken."""
+    """Create an account on behalf of an actor, and write the audit log; raises EmailTaken."""
     async with transaction(pool) as conn:
         account = await _create(conn, new)
-        told = {"email": new.email, "full_name": new.full_name, "role": new.role}
-        await audit_log.append(conn, actor, "user.created", account.id, {}, told)
+        after = {"email": new.email, "full_name": new.full_name, "role": new.role}
+        await audit_log.append(conn, actor, "user.created", account.id, {}, after)
         return account
 
 
@@ -90,10 +90,10 @@ async def _create(conn: "Conn", new: NewAccount) -> Account:
 
 
 async def get(pool: "Pool", account_id: UUID) -> Account:
-    """Return the caller's account; raises TokenInvalid if it is gone."""
+    """Return the caller's account; raises TokenInvalid if the account has been deleted."""
     row = await pool.fetchrow(GET_ACCOUNT, account_id)
     if row is None:
-        raise TokenInvalid("the account of this token is gone")
+        raise TokenInvalid("the account of this token no longer exists")
     return to_account(row)
 
 
@@ -105,7 +105,7 @@ async def find(pool: "Pool", email: str) -> Account | None:
 
 @retry_conflicts
 async def rename(pool: "Pool", account_id: UUID, full_name: str | None, key: IdempotencyKey | None = None) -> Account | Stored:
-    """Change the name of an account, or nothing, and return the account; raises TokenInvalid if it is gone."""
+    """Set the name of an account (None keeps it) and return the account; raises TokenInvalid if the account has been deleted."""
     async with transaction(pool) as conn:
         return await once(conn, key, lambda: _rename(conn, account_id, full_name))
 
@@ -113,13 +113,13 @@ async def rename(pool: "Pool", account_id: UUID, full_name: str | None, key: Ide
 async def _rename(conn: "Conn", account_id: UUID, full_name: str | None) -> Account:
     row = await conn.fetchrow(RENAME_ACCOUNT, account_id, full_name)
     if row is None:
-        raise TokenInvalid("the account of this token is gone")
+        raise TokenInvalid("the account of this token no longer exists")
     return to_account(row)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewPassword:
-    """A password to set where `old_hash` was verified, in a session that stays; the others end."""
+    """A command to replace the password whose hash is `old_hash`. The session of the command stays live; the others end."""
 
     account_id: UUID
     session_id: UUID
@@ -130,13 +130,13 @@ class NewPassword:
 
 @retry_conflicts
 async def change_password(pool: "Pool", new: NewPassword, key: IdempotencyKey | None = None) -> int | Stored:
-    """Replace a password and end the account's other sessions; return how many there were. Raises PasswordWrong if it is another by now."""
+    """Replace a password and end the account's other sessions; return their number. Raises PasswordWrong if the hash has changed."""
     async with transaction(pool) as conn:
         return await once(conn, key, lambda: _change_password(conn, new))
 
 
 async def _change_password(conn: "Conn", new: NewPassword) -> int:
-    await conn.execute(recovery.END_RESETS, new.account_id)  # before the account's row, as a reset does
+    await conn.execute(recovery.END_RESETS, new.account_id)  # before the account's row: the same lock order as a reset
     if await conn.fetchval(REPLACE_HASH, new.account_id, new.old_hash, new.new_hash) is None:
         raise PasswordWrong
     await conn.execute(recovery.FORGET_ATTEMPTS, new.address_digest)
@@ -144,7 +144,7 @@ async def _change_password(conn: "Conn", new: NewPassword) -> int:
 
 
 async def is_admin(pool: "Pool", account_id: UUID) -> bool:
-    """Tell whether the account is an administrator's now."""
+    """Return whether the account is now an administrator."""
     return bool(await pool.fetchval(IS_ADMIN, account_id))
 
 

@@ -1,4 +1,4 @@
-"""The audit log: what administrators did, written in the transaction of each deed. It is kept for ever."""
+"""The audit log: the actions of administrators, each written in the transaction of its effect. The server never deletes an entry."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ VALUES ($1, $2, $3, $4, $5, $6, $7)
 async def append(
     conn: "Conn", actor: Actor, action: str, subject_id: UUID | None, before: Mapping[str, object], after: Mapping[str, object]
 ) -> None:
-    """Write down what somebody did, in the caller's transaction; of the fields before and after, those that differ."""
+    """Append an action in the caller's transaction, with the fields that differ between `before` and `after`."""
     changed = [name for name in {**before, **after} if before.get(name) != after.get(name)]
     old, new = (json.dumps({name: fields[name] for name in changed if name in fields}, default=str) for fields in (before, after))
     await conn.execute(APPEND_ENTRY, actor.kind, actor.id, action, subject_id, old, new, actor.request_id)
@@ -29,7 +29,7 @@ async def append(
 
 @cache
 def list_sql(*, actor: bool, subject: bool, action: bool) -> str:
-    """Return the statement of a list with these conditions: parameters are the position, LIMIT, then the conditions' values."""
+    """Return the statement of a list with these conditions; its parameters are the position, LIMIT, then the conditions' values."""
     names = [name for name, wanted in (("actor_id", actor), ("subject_id", subject), ("action", action)) if wanted]
     conditions = "".join(f" AND {name} = ${number}" for number, name in enumerate(names, start=3))
     return f"""
@@ -42,7 +42,7 @@ def list_sql(*, actor: bool, subject: bool, action: bool) -> str:
 
 
 async def entries(pool: "Pool", wanted: AuditFilter, page: Page) -> tuple[Sequence[AuditEntry], Position | None]:
-    """Return a page of entries, the latest first, and the position of its last row if more follow."""
+    """Return a page of entries, newest first, and the position of its last row if more follow."""
     values = (wanted.actor_id, wanted.subject_id, wanted.action)
     actor, subject, action = (value is not None for value in values)
     statement = list_sql(actor=actor, subject=subject, action=action)

@@ -1,4 +1,4 @@
-"""Many products at once: batches of an import, and the export."""
+"""Import and export of the catalog: batches of products to write, and all products as CSV."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from mercato_server.domain.events import EventKind
 from mercato_server.store import audit_log, events, inventory, search
 from mercato_server.store.events import Event
 
-# Of the session, and made once: a table for each batch would fill the system's catalog. NULL leaves what an existing product has.
+# One table per connection: a new table for each batch would bloat the system catalog. NULL keeps the value of an existing product.
 CREATE_INCOMING = """
 CREATE TEMPORARY TABLE IF NOT EXISTS incoming (
     place       integer NOT NULL,
@@ -20,13 +20,13 @@ CREATE TEMPORARY TABLE IF NOT EXISTS incoming (
     name        text NOT NULL,
     description text,
     price_minor bigint NOT NULL,
-    category_id uuid,  -- the nil UUID is no category
+    category_id uuid,  -- the nil UUID means no category
     stock       integer,
     image_urls  text[]
 ) ON COMMIT DELETE ROWS
 """
 
-# Each row of a batch looks its product up by the SKU, however many products there are.
+# Each row of a batch finds its product by an index scan on the SKU, for any number of products.
 PLAN_LOOKUPS = "SELECT set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)"
 
 LOCK_CATEGORIES = """
@@ -34,7 +34,7 @@ SELECT id, name
   FROM categories
  WHERE name = ANY($1::text[])
  ORDER BY id
-   FOR KEY SHARE  -- nobody deletes them before the batch commits
+   FOR KEY SHARE  -- prevents their deletion before the batch commits
 """
 
 ADD_CATEGORIES = """
@@ -46,7 +46,7 @@ SELECT name
 RETURNING id, name
 """
 
-# Whoever takes a SKU meanwhile is waited for; then the product exists, and the statements that follow see it.
+# The statement waits for a concurrent transaction that takes a SKU. Then the product exists, and the next statements see it.
 ADD_PRODUCTS = """
 WITH added AS (
     INSERT INTO products (name, description, price_minor, category_id, sku, image_urls, currency_code)
@@ -57,13 +57,13 @@ WITH added AS (
      ORDER BY place
         ON CONFLICT (sku) WHERE deleted_at IS NULL DO NOTHING
     RETURNING id, sku
-), told AS (
+), happened AS (
     INSERT INTO events (kind, subject_id) SELECT 'product.created', id FROM added
 )
 SELECT id, sku FROM added
 """
 
-# Their stock is compared as it was when the statement began, and locked by the next one.
+# This compares the stock at the start of the statement; the next statement locks it.
 LOCK_CHANGED = """
 SELECT products.id, incoming.stock
   FROM incoming
@@ -74,7 +74,7 @@ SELECT products.id, incoming.stock
                          coalesce(incoming.stock, level.on_hand), coalesce(incoming.image_urls, products.image_urls))
     OR products.category_id
        IS DISTINCT FROM nullif(coalesce(incoming.category_id, products.category_id), '00000000-0000-0000-0000-000000000000')
- ORDER BY products.id  -- one lock order for everybody
+ ORDER BY products.id  -- one lock order for all writers
    FOR NO KEY UPDATE OF products
 """
 
@@ -109,7 +109,7 @@ NO_CATEGORY = UUID(int=0)
 
 
 class Incoming(NamedTuple):
-    """A product as a file has it; None leaves what an existing product has, and an empty category is none."""
+    """A product in the file of an import. None keeps the value of an existing product; an empty category means no category."""
 
     sku: str
     name: str
@@ -122,7 +122,7 @@ class Incoming(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a batch changed."""
+    """The numbers of products that a batch has created and updated."""
 
     created: int
     updated: int
@@ -130,10 +130,10 @@ class Written:
 
 @retry_conflicts
 async def write(pool: "Pool", batch: Sequence[Incoming], source: str, actor: Actor) -> Written:
-    """Create and update products by their SKUs, each of which the batch has once, and the categories that are absent.
+    """Create and update products by SKU, and create missing categories. SKUs must differ within the batch.
 
-    What is stored as it comes is not written: it keeps its version and has no event. A change of stock is written to the ledger; a batch
-    that changed anything appends one row to the audit log, which names its source.
+    Products that do not differ from the batch are not written: they keep their version and have no event. Changes of stock are written to
+    the ledger. A batch that changes products appends one entry to the audit log, which names its source.
     """
     async with transaction(pool) as conn:
         await conn.execute(PLAN_LOOKUPS)
@@ -152,7 +152,7 @@ async def write(pool: "Pool", batch: Sequence[Incoming], source: str, actor: Act
 
 
 async def _add(conn: "Conn", batch: Sequence[Incoming], actor: Actor) -> list[UUID]:
-    """Create the products that are absent, with their stock; return their ids."""
+    """Create the missing products with their stock; return their ids."""
     added = {row["sku"]: row["id"] for row in await conn.fetch(ADD_PRODUCTS)}
     stock = {added[row.sku]: row.stock or 0 for row in batch if row.sku in added}
     if stock:
@@ -179,9 +179,9 @@ def _record(place: int, row: Incoming, categories: dict[str, UUID]) -> tuple[obj
 
 
 async def _categories(conn: "Conn", names: Collection[str], actor: Actor) -> dict[str, UUID]:
-    """Return the ids of categories by their names, locked against deletion; those that are absent are created."""
+    """Return the ids of categories by name, locked against deletion; create the missing ones."""
     found: dict[str, UUID] = {}
-    while missing := sorted(set(names) - set(found)):  # again if somebody else created or deleted one in between
+    while missing := sorted(set(names) - set(found)):  # again if a concurrent transaction created or deleted one
         found |= {row["name"]: row["id"] for row in await conn.fetch(LOCK_CATEGORIES, missing)}
         created = {row["name"]: row["id"] for row in await conn.fetch(ADD_CATEGORIES, [name for name in missing if name not in found])}
         if created:
@@ -193,9 +193,9 @@ async def _categories(conn: "Conn", names: Collection[str], actor: Actor) -> dic
 
 
 async def export(pool: "Pool", output: BinaryIO) -> tuple[int, int]:
-    """Write the products on sale that have a SKU as CSV, in the order of their creation, from one snapshot and in little memory.
+    """Write the products on sale that have a SKU as CSV, oldest first; return the numbers of written products and of those without SKU.
 
-    Returns how many were written, and how many have no SKU.
+    The export reads one snapshot, and its memory does not grow with the number of products.
     """
     async with pool.acquire() as conn, conn.transaction(isolation="repeatable_read", readonly=True):
         status = await conn.copy_from_query(EXPORT_PRODUCTS, output=output, format="csv", header=True, timeout=COPY_TIMEOUT_S)

@@ -1,4 +1,4 @@
-"""Carts. Each line is a row; a change of it is one upsert, never a read followed by a write."""
+"""Carts: one row per line. A change of a line is one upsert, never a read followed by a write."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,8 +23,8 @@ SELECT item.account_id, item.product_id, product.name, item.quantity, product.pr
  ORDER BY item.account_id, item.added_at, item.product_id
 """
 
-# The limits stand in the statement, so that a line that may not be is left out and its neighbours are made. Two calls that add different
-# products at the same moment may together pass the limit of lines; nothing depends on it exactly.
+# The statement checks the limits, so it skips a line that exceeds them and writes the others. Two concurrent calls that add different
+# products may together exceed the limit of lines; no invariant depends on that limit.
 _PUT_LINES = """
 INSERT INTO cart_items (account_id, product_id, quantity, unit_price_minor, currency_code)
 SELECT wanted.account_id, wanted.product_id, wanted.quantity, product.price_minor, product.currency_code
@@ -62,9 +62,9 @@ CLEAR_CART = "DELETE FROM cart_items WHERE account_id = $1"
 CartResult = tuple[CartLine, ...] | Stored | MercatoError
 
 
-@dataclass(frozen=True, slots=True, eq=False)  # a key of dicts: by identity, which costs nothing
+@dataclass(frozen=True, slots=True, eq=False)  # identity as dict key costs nothing
 class LineChange:
-    """Units of a product to add to an account's cart, or to set there (0 removes the line)."""
+    """A command to add units of a product to an account's cart, or to set them (0 removes the line)."""
 
     account_id: UUID
     product_id: UUID
@@ -75,14 +75,14 @@ class LineChange:
 
 
 async def get(pool: "Pool", account_ids: Sequence[UUID]) -> list[tuple[CartLine, ...]]:
-    """Return the cart of each account, lines in the order in which they were first added."""
+    """Return the cart of each account, with its lines in the order of their first addition."""
     async with connection(pool) as conn:
         return await _read(conn, account_ids)
 
 
 @retry_conflicts
 async def add(pool: "Pool", changes: Sequence[LineChange]) -> list[CartResult]:
-    """Add to carts and return each as it is afterwards, or the error of a change that could not be made.
+    """Add units to carts, all in one transaction; return for each change the resulting cart or its refusal.
 
     Accounts must differ between the changes.
     """
@@ -92,14 +92,14 @@ async def add(pool: "Pool", changes: Sequence[LineChange]) -> list[CartResult]:
 
 @retry_conflicts
 async def put(pool: "Pool", changes: Sequence[LineChange]) -> list[CartResult]:
-    """Set lines of carts, as `add`; a quantity of 0 removes the line."""
+    """Set the quantities of lines, otherwise like `add`; a quantity of 0 removes the line."""
     async with transaction(pool, patience=patience(changes)) as conn:
         return await _put(conn, SET_LINES, changes)
 
 
 @retry_conflicts
 async def clear(pool: "Pool", account_id: UUID, key: IdempotencyKey | None = None) -> tuple[CartLine, ...] | Stored:
-    """Remove every line of a cart and return what is left: nothing."""
+    """Remove all lines of a cart and return the empty cart."""
     async with transaction(pool) as conn:
         return await once(conn, key, lambda: _clear(conn, account_id))
 
@@ -123,7 +123,7 @@ async def _put(conn: "Conn", statement: str, changes: Sequence[LineChange]) -> l
 
 
 async def _write(conn: "Conn", statement: str, changes: Sequence[LineChange]) -> dict[LineChange, MercatoError]:
-    """Make the changes that can be made and say why the others cannot."""
+    """Make the changes that are possible; return the refusals of the others."""
     unwanted = [change for change in changes if change.quantity == 0]
     wanted = [change for change in changes if change.quantity > 0]
     if unwanted:
@@ -134,8 +134,8 @@ async def _write(conn: "Conn", statement: str, changes: Sequence[LineChange]) ->
     quantities = [change.quantity for change in wanted]
     try:
         rows = await conn.fetch(statement, accounts, products, quantities, LINES_MAX, LINE_QUANTITY_MAX)
-    except asyncpg.ForeignKeyViolationError:  # only an account can be missing: the products were joined
-        raise TokenInvalid("the account of this token is gone") from None
+    except asyncpg.ForeignKeyViolationError:  # the account: the statement has joined the products
+        raise TokenInvalid("the account of this token no longer exists") from None
     if len(rows) == len(wanted):
         return {}
     made = {(row["account_id"], row["product_id"]) for row in rows}

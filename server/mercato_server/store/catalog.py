@@ -1,4 +1,4 @@
-"""Products, stock and categories."""
+"""Products with their stock, and categories."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -38,13 +38,13 @@ SELECT id, name, description, price_minor, category_id, sku, level.on_hand AS st
  WHERE product.id = ANY($1::uuid[]) AND product.deleted_at IS NULL
 """
 
-# The product, then its stock level: while a checkout holds the level, no other transaction changes what it sells.
+# Locks the product, then its stock level: while a checkout holds the level, no other transaction changes the product.
 LOCK_PRODUCT = f"""
 WITH wanted AS MATERIALIZED (
     SELECT id AS product_id, name, description, price_minor, category_id, sku, image_urls, version, created_at, updated_at, deleted_at
       FROM products
      WHERE id = $1
-       FOR NO KEY UPDATE  -- not FOR UPDATE: rows that refer to the product may be written meanwhile
+       FOR NO KEY UPDATE  -- FOR UPDATE would block writers of rows that refer to the product
 ), {inventory.LOCKED}
 SELECT product_id AS id, name, description, price_minor, category_id, sku, locked.on_hand AS stock, image_urls,
        wanted.version + locked.version AS version, created_at, greatest(wanted.updated_at, locked.updated_at) AS updated_at, deleted_at
@@ -95,11 +95,11 @@ FORGET_CATEGORY = "UPDATE products SET category_id = NULL WHERE category_id = $1
 DELETE_CATEGORY = "DELETE FROM categories WHERE id = $1 RETURNING id, name, created_at"
 
 _FIRST = UUID(int=0)
-_UNTOLD = {"id", "version", "created_at", "updated_at"}
+_NOT_AUDITED = {"id", "version", "created_at", "updated_at"}
 
 
 async def get(pool: "Pool", product_ids: Collection[UUID]) -> tuple[list[Product], Snapshot | None]:
-    """Return those of the products that are on sale, and the snapshot in which they were read; None if there are none."""
+    """Return the products on sale among the ids, and the snapshot of the read; the snapshot is None if there are no products."""
     async with connection(pool) as conn:
         rows = await conn.fetch(GET_PRODUCTS, list(product_ids))
     return [Product._make(row[:-1]) for row in rows], Snapshot.parse(rows[0]["snapshot"]) if rows else None
@@ -126,7 +126,7 @@ async def _create(conn: "Conn", draft: ProductDraft, actor: Actor) -> Product:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Update:
-    """Fields of a product to set to those of a draft, if it still has the etag that the caller saw (None: whatever it has)."""
+    """A command to set fields of a product to those of a draft. It fails unless the product has the etag; None skips this check."""
 
     product_id: UUID
     draft: ProductDraft
@@ -178,7 +178,7 @@ async def _delete(conn: "Conn", product_id: UUID, etag: str | None, actor: Actor
 
 @retry_conflicts
 async def undelete(pool: "Pool", product_id: UUID, actor: Actor, key: IdempotencyKey | None = None) -> Product | Stored:
-    """Bring a deleted product back; raises ProductNotFound, ProductNotDeleted or SkuTaken."""
+    """Put a deleted product back on sale; raises ProductNotFound, ProductNotDeleted or SkuTaken."""
     async with transaction(pool) as conn:
         return await once(conn, key, lambda: _undelete(conn, product_id, actor))
 
@@ -186,7 +186,7 @@ async def undelete(pool: "Pool", product_id: UUID, actor: Actor, key: Idempotenc
 async def _undelete(conn: "Conn", product_id: UUID, actor: Actor) -> Product:
     current = await _lock(conn, product_id, deleted=True)
     if current.deleted_at is None:
-        raise ProductNotDeleted("the product is on sale already")
+        raise ProductNotDeleted("the product is already on sale")
     product = await _write(conn, current)
     await events.append(conn, [Event(EventKind.PRODUCT_UNDELETED, product_id)])
     await audit_log.append(conn, actor, "product.undeleted", product_id, _fields(current), _fields(product))
@@ -195,7 +195,7 @@ async def _undelete(conn: "Conn", product_id: UUID, actor: Actor) -> Product:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StockChange:
-    """A change of stock: to `stock` if it is `expected` (which None does not ask for), or by `delta`."""
+    """A command to change stock by `delta`, or to set it to `stock`. It fails unless the stock is `expected`; None skips this check."""
 
     product_id: UUID
     actor: Actor
@@ -226,7 +226,7 @@ async def _adjust(conn: "Conn", change: StockChange) -> Product:
 async def _set_stock(conn: "Conn", current: Product, stock: int, reason: str, actor: Actor) -> Product:
     if stock < 0:
         raise OutOfStock([Shortage(current.id, current.name, current.stock - stock, current.stock)])
-    if stock > max(STOCK_MAX, current.stock):  # what was cancelled may have lifted it above, from where it may fall
+    if stock > max(STOCK_MAX, current.stock):  # cancelled orders may have raised it above the limit; it may decrease from there
         raise StockLimit(f"a product has at most {STOCK_MAX} units", metadata={"stock": str(current.stock)})
     now = await inventory.adjust(conn, {current.id: stock - current.stock}, actor, reason)
     product = current._replace(stock=stock, version=current.version + 1, updated_at=max(current.updated_at, now))
@@ -267,8 +267,8 @@ def _product(row: asyncpg.Record | None) -> Product:
 
 
 def _fields(product: Product) -> dict[str, object]:
-    """Return what the audit log tells of a product."""
-    return {name: value for name, value in product._asdict().items() if name not in _UNTOLD}
+    """Return the fields of a product that the audit log records."""
+    return {name: value for name, value in product._asdict().items() if name not in _NOT_AUDITED}
 
 
 def _constraint(error: asyncpg.IntegrityConstraintViolationError, category_id: UUID | None, sku: str | None) -> MercatoError | Exception:
@@ -332,7 +332,7 @@ async def _update_category(conn: "Conn", category_id: UUID, name: str, actor: Ac
 
 @retry_conflicts
 async def delete_category(pool: "Pool", category_id: UUID, actor: Actor, key: IdempotencyKey | None = None) -> Category | Stored:
-    """Delete a category; deleted products forget it. Raises CategoryNotFound, or CategoryInUse while products on sale have it."""
+    """Delete a category and remove it from deleted products; raises CategoryNotFound, or CategoryInUse if products on sale belong to it."""
     async with transaction(pool) as conn:
         return await once(conn, key, lambda: _delete_category(conn, category_id, actor))
 

@@ -1,4 +1,4 @@
-"""The demo catalog in the database."""
+"""The import of the demo catalog into the database."""
 
 import asyncpg
 
@@ -23,14 +23,14 @@ APPEND_EVENTS = "INSERT INTO events (kind, subject_id) SELECT 'product.created',
 
 
 async def load(database_url: str, currency: str, categories: tuple[str, ...], products: tuple[DemoProduct, ...]) -> bool:
-    """Fill an empty catalog, all at once; tell whether it was empty. A catalog with anything in it is left alone.
+    """Fill an empty catalog in one transaction and return True; return False, without a change, if it is not empty.
 
-    Prices are in the shop's currency, which is `currency` if it has none yet.
+    Prices are in the shop's currency; a shop without one gets `currency`.
     """
     connection = await asyncpg.connect(database_url, timeout=5)
     try:
         async with connection.transaction():
-            await connection.execute("LOCK TABLE products IN SHARE ROW EXCLUSIVE MODE")  # two that load at once wait for each other
+            await connection.execute("LOCK TABLE products IN SHARE ROW EXCLUSIVE MODE")  # concurrent loads wait for each other
             if not await connection.fetchval(IS_EMPTY):
                 return False
             await connection.execute(SET_CURRENCY, currency)

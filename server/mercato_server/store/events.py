@@ -1,4 +1,4 @@
-"""The change feed: every change of state appends to it, in the transaction of the change."""
+"""The change feed: each change of state appends an event, in the same transaction."""
 
 import functools
 import json
@@ -20,8 +20,8 @@ SELECT kind, subject_id, payload
   FROM unnest($1::text[], $2::uuid[], $3::jsonb[]) AS event (kind, subject_id, payload)
 """
 
-# Transactions commit in another order than they begin. All below the oldest one that still runs have ended, and none can come to be
-# there any more: a reader that stops at that line misses nothing, however late somebody commits.
+# Transactions commit in another order than they begin. All transactions below the oldest running one have ended, so no event can appear
+# there later. A reader that stops at that id misses no event, however late a transaction commits.
 READ_EVENTS = """
 SELECT xid::text AS position, id, kind, subject_id, payload, created_at
   FROM events
@@ -30,7 +30,8 @@ SELECT xid::text AS position, id, kind, subject_id, payload, created_at
  LIMIT $3
 """
 
-# What has come to be visible since an earlier snapshot, whatever older transactions still run: each event once, in no order to rely on.
+# The events that have become visible since an earlier snapshot, each once and in no defined order. Older running transactions do not
+# delay them.
 GET_NEWS = """
 SELECT pg_current_snapshot()::text AS snapshot, pg_stat_get_bgwriter_stat_reset_time() AS since,
        ARRAY(SELECT kind || ' ' || subject_id || ' ' || xid
@@ -40,8 +41,8 @@ SELECT pg_current_snapshot()::text AS snapshot, pg_stat_get_bgwriter_stat_reset_
               LIMIT $3) AS news
 """
 
-# A crash gives the ids of transactions that were not on disk yet to others, and another host has ids of its own. Both have statistics that
-# begin at another time.
+# A crash assigns the ids of transactions that were not on disk yet to others, and another host has other ids. In both cases the
+# statistics begin at another time.
 GET_SEEN = "SELECT pg_current_snapshot()::text AS snapshot, pg_stat_get_bgwriter_stat_reset_time() AS since"
 
 GET_END = """
@@ -51,7 +52,7 @@ SELECT (pg_snapshot_xmin(pg_current_snapshot())::text::bigint - 1)::text AS xid,
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened: its kind, what it happened to, and what a reader cannot look up later."""
+    """A change to report: its kind, its subject, and a payload of facts that a reader cannot look up later."""
 
     kind: EventKind
     subject_id: UUID
@@ -67,7 +68,7 @@ class Cursor:
 
 
 class Entry(NamedTuple):
-    """An event as it is read: its place, and what happened; the kind may be one of a later release."""
+    """An event in the feed, with its place. The kind may be one of a later release."""
 
     cursor: Cursor
     kind: str
@@ -77,7 +78,7 @@ class Entry(NamedTuple):
 
 
 class News(NamedTuple):
-    """An event as a listener hears of it: kind, id of its subject as text, and id of the transaction that wrote it."""
+    """An event as a listener receives it: its kind, the id of its subject as text, and the id of the transaction that wrote it."""
 
     kind: str
     subject_id: str
@@ -85,7 +86,7 @@ class News(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """What a listener has seen: a snapshot, and since when the server of that snapshot counts without a crash."""
+    """The progress of a listener: a snapshot, and the time since which the database has run without a crash."""
 
     snapshot: str
     since: datetime | None
@@ -93,9 +94,10 @@ class Seen(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Which transactions a read has seen, as PostgreSQL's `pg_snapshot` says it.
+    """The transactions that are visible to a read, as in PostgreSQL's `pg_snapshot`.
 
-    All below `xmin` have ended before the read, none from `xmax` on, and of those between not the ones that were `running`.
+    Transactions below `xmin` had ended before the read, and those from `xmax` on had not begun. Of those between, the `running` ones had
+    not ended.
     """
 
     xmin: int
@@ -103,21 +105,21 @@ class Snapshot:
     running: frozenset[int]
 
     @classmethod
-    @functools.lru_cache(maxsize=64)  # reads between two writes have the same one, which then takes memory once
+    @functools.lru_cache(maxsize=64)  # reads between two writes share one snapshot, to save memory
     def parse(cls, text: str) -> Self:
-        """Return the snapshot that PostgreSQL writes as `xmin:xmax:xip,xip`."""
+        """Parse PostgreSQL's text of a snapshot, `xmin:xmax:xip,xip`."""
         xmin, xmax, running = text.split(":")
         return cls(int(xmin), int(xmax), frozenset(map(int, running.split(","))) if running else frozenset())
 
     def shows(self, xid: int) -> bool:
-        """Tell whether a read with this snapshot has seen what a committed transaction wrote (`pg_visible_in_snapshot`)."""
+        """Return whether the writes of a committed transaction are visible in this snapshot (`pg_visible_in_snapshot`)."""
         return xid < self.xmin or (xid < self.xmax and xid not in self.running)
 
 
 async def append(conn: "Conn", events: Sequence[Event]) -> None:
-    """Write events in the caller's transaction, and note them for those who are told of its changes.
+    """Append events in the caller's transaction, and record its changes for the pool's listeners.
 
-    A statement that appends events by itself is followed by a `note` of them.
+    A caller whose own statement appends events must call `note` for them.
     """
     for event in events:
         note(conn, event.kind, (event.subject_id,))
@@ -127,19 +129,19 @@ async def append(conn: "Conn", events: Sequence[Event]) -> None:
 
 
 async def read(pool: "Pool", after: Cursor, limit: int) -> list[Entry]:
-    """Return the events that follow a cursor, oldest first; a reader that goes on after the last one misses none and sees none twice."""
+    """Return the events after a cursor, in order. A reader that continues after the last one receives each event exactly once."""
     return entries(await pool.fetch(READ_EVENTS, str(after.xid), after.id, limit))
 
 
 async def seen(pool: "Pool") -> Seen:
-    """Return what is visible now, for `news`."""
+    """Return the current progress, from which `news` continues."""
     row = await pool.fetchrow(GET_SEEN)
     assert row is not None  # noqa: S101 - the statement has no condition
     return Seen(*row)
 
 
 async def news(pool: "Pool", since: Seen, kinds: Sequence[str], limit: int) -> tuple[Seen, list[News]]:
-    """Return the events that had not been seen, at most `limit`, and what has been seen with them.
+    """Return the new progress, and at most `limit` events that have become visible since the earlier one.
 
     For consumers that need low latency and no ordering: an old transaction that still runs does not delay the events of others.
     """
@@ -149,11 +151,11 @@ async def news(pool: "Pool", since: Seen, kinds: Sequence[str], limit: int) -> t
 
 
 async def end(pool: "Pool") -> Cursor:
-    """Return the cursor behind all that `read` can give now: where somebody starts who minds only what is to come."""
+    """Return the cursor after all events that `read` can return now, for a reader that needs only later events."""
     row = await pool.fetchrow(GET_END)
     return Cursor(int(row["xid"]), row["id"]) if row else Cursor()
 
 
 def entries(rows: Sequence[asyncpg.Record]) -> list[Entry]:
-    """Return what rows of position, id, kind, subject, payload and moment say."""
+    """Return the entries of rows of position, id, kind, subject, payload and time."""
     return [Entry(Cursor(int(xid), id_), kind, subject_id, json.loads(payload), at) for xid, id_, kind, subject_id, payload, at in rows]

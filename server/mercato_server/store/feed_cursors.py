@@ -1,7 +1,7 @@
-"""Where the consumers of the change feed have got to.
+"""The cursors of the consumers of the change feed.
 
-A cursor moves in the transaction of what its consumer makes of the events, so each has its effect once, however many workers read. Events
-are read below the oldest running transaction, so none is missed however late it commits.
+A cursor moves in the transaction in which its consumer handles the events, so each event takes effect once, with any number of workers.
+Consumers read events below the oldest running transaction, so they miss no event, however late its transaction commits.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -19,7 +19,7 @@ OnGap = Callable[["Conn", datetime], Awaitable[None]]
 
 LAST_ID = 2**63 - 1
 UNKNOWN_LOST_S = 24 * 60 * 60
-"""A cursor that is not in the code may belong to the next release, whose workers move it once a minute."""
+"""Time after which an unknown consumer is lost. It may belong to the next release, whose workers move its cursor once a minute."""
 
 OPEN_CURSOR = """
 INSERT INTO feed_cursors (name, xid, id)
@@ -31,7 +31,7 @@ GET_CURSOR = "SELECT xid::text AS xid, id FROM feed_cursors WHERE name = $1"
 
 LOCK_CURSOR = "SELECT xid::text AS xid, id, moved_at, lost_at IS NOT NULL AS lost FROM feed_cursors WHERE name = $1 FOR UPDATE"
 
-LOOK = """
+GET_BACKLOG = """
 SELECT (pg_snapshot_xmin(pg_current_snapshot())::text::bigint - 1)::text AS xid,
        pg_snapshot_xmax(pg_current_snapshot())::text AS xmax,
        (SELECT extract(epoch FROM now() - created_at)::float8
@@ -77,23 +77,23 @@ RETURNING name
 """
 
 
-class Sight(NamedTuple):
-    """What a consumer sees of the feed from where it is."""
+class Backlog(NamedTuple):
+    """The state of the feed after a consumer's cursor."""
 
     end: Cursor
-    """The place up to which events can be read."""
+    """The last place up to which events can be read."""
     xmax: int
-    """The first transaction that had not begun."""
+    """The first transaction id that was not assigned yet."""
     waiting_s: float | None
-    """The age of the first event that is for the consumer; None if there is none."""
+    """The age of the consumer's first unread event; None if there is none."""
 
 
 class ConsumerLostError(Exception):
-    """The consumer has not moved for so long that events may have been swept which it has not read."""
+    """The consumer's cursor has not moved for so long that the sweep may have deleted unread events."""
 
 
 class EventsFailedError(Exception):
-    """The consumer could not handle some events; the cause says why. Nothing of it was committed."""
+    """The consumer could not handle some events, for the reason in the cause. The transaction was rolled back."""
 
     def __init__(self, after: Cursor, pending: Sequence[Entry]) -> None:
         super().__init__(after, pending)
@@ -103,7 +103,7 @@ class EventsFailedError(Exception):
 
 
 async def open_cursor(pool: "Pool", name: ConsumerName) -> None:
-    """Begin with the events that are to come, if nobody has begun before."""
+    """Create a consumer's cursor at the end of the feed, unless it exists."""
     await pool.execute(OPEN_CURSOR, name)
 
 
@@ -115,18 +115,18 @@ async def get(pool: "Pool", name: ConsumerName) -> Cursor:
     return Cursor(int(row["xid"]), row["id"])
 
 
-async def look(pool: "Pool", after: Cursor, kinds: Collection[EventKind]) -> Sight:
-    """Return what there is to read after a place."""
-    row = await pool.fetchrow(LOOK, str(after.xid), after.id, list(kinds))
+async def backlog(pool: "Pool", after: Cursor, kinds: Collection[EventKind]) -> Backlog:
+    """Return the state of the feed after a place, for a consumer of these kinds."""
+    row = await pool.fetchrow(GET_BACKLOG, str(after.xid), after.id, list(kinds))
     assert row is not None  # noqa: S101 - the statement has no condition
-    return Sight(Cursor(int(row["xid"]), LAST_ID), int(row["xmax"]), row["waiting_s"])
+    return Backlog(Cursor(int(row["xid"]), LAST_ID), int(row["xmax"]), row["waiting_s"])
 
 
 @retry_conflicts
 async def take(pool: "Pool", name: ConsumerName, kinds: Collection[EventKind], limit: int, handle: Handle) -> int:
-    """Handle events and move the cursor behind them, in one transaction; return how many they were, at most `limit`.
+    """Handle at most `limit` events and move the cursor past them, in one transaction; return the number of events.
 
-    Raises EventsFailedError if the handler fails by itself, not for want of the database, and ConsumerLostError.
+    Raises EventsFailedError if the handler fails and the database is not the cause; raises ConsumerLostError.
     """
     async with transaction(pool) as conn:
         row = await conn.fetchrow(LOCK_CURSOR, name)
@@ -145,15 +145,15 @@ async def take(pool: "Pool", name: ConsumerName, kinds: Collection[EventKind], l
 
 
 async def advance_idle(pool: "Pool", name: ConsumerName, to: Cursor, after_s: float) -> None:
-    """Move a cursor to a place up to which there is nothing for its consumer, if it has not moved for so long."""
+    """Move a cursor past events of other kinds, if it has not moved for `after_s` seconds."""
     await pool.execute(ADVANCE_IDLE, name, str(to.xid), to.id, after_s)
 
 
 @retry_conflicts
 async def count_failure(pool: "Pool", name: ConsumerName, failed: EventsFailedError, failure: str, tries: int) -> tuple[int, bool]:
-    """Count a failure of the one event that failed; at the last try put it into quarantine, and move the cursor on.
+    """Count a failure of a single event; after `tries` failures, put it into quarantine and move the cursor past it.
 
-    Returns the failures so far, 0 if another worker has handled the event meanwhile, and whether the event is in quarantine now.
+    Returns the number of failures (0 if another worker has handled the event meanwhile), and whether the event is now in quarantine.
     """
     [event] = failed.pending
     async with transaction(pool) as conn:
@@ -167,7 +167,7 @@ async def count_failure(pool: "Pool", name: ConsumerName, failed: EventsFailedEr
 
 @retry_conflicts
 async def resume(pool: "Pool", name: ConsumerName, on_gap: OnGap) -> datetime | None:
-    """Let a lost consumer go on where it was; return since when it may have missed events, None if it was not lost."""
+    """Resume a lost consumer at its cursor; return the time since which it may have missed events, None if it was not lost."""
     async with transaction(pool) as conn:
         row = await conn.fetchrow(LOCK_CURSOR, name)
         if row is None or not row["lost"]:
@@ -179,16 +179,16 @@ async def resume(pool: "Pool", name: ConsumerName, on_gap: OnGap) -> datetime | 
 
 
 async def mark_lost(pool: "Pool", after_s: float) -> list[str]:
-    """Give up the consumers that have not moved for so long, or for a day if they are not in the code; return their names.
+    """Mark consumers as lost whose cursors have not moved for `after_s` seconds, at most a day for unknown ones; return their names.
 
-    The sweep no longer spares the events that they have not read.
+    The sweep then deletes events that they have not read.
     """
     rows = await pool.fetch(MARK_LOST, list(ConsumerName), after_s, min(after_s, UNKNOWN_LOST_S))
     return [row["name"] for row in rows]
 
 
 def is_passing(error: Exception) -> bool:
-    """Tell whether an error is no fault of the event that was handled: a conflict with others, or a database that is away."""
+    """Return whether an error is unrelated to the handled event: a conflict with other transactions, or an unavailable database."""
     return isinstance(error, CONFLICT) or isinstance(refusal(error), DatabaseUnavailable)
 
 

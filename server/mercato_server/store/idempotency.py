@@ -1,4 +1,4 @@
-"""Idempotency keys: the answer of a call is stored in the transaction of its effect, so a repeated call gets it again."""
+"""Idempotency keys: a call's response is stored in the transaction of its effect, and a repeated call receives it as a replay."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -14,10 +14,10 @@ CLAIM_KEYS = """
 INSERT INTO idempotency_keys AS stored (scope_id, key, method, fingerprint)
 SELECT scope_id, key, method, fingerprint
   FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[]) AS claim (scope_id, key, method, fingerprint)
- ORDER BY scope_id, key  -- one order for everybody, so that claims cannot deadlock
-    ON CONFLICT (scope_id, key) DO UPDATE  -- waits for a claim that is still open in another transaction
+ ORDER BY scope_id, key  -- one order for all claims, so that they cannot deadlock
+    ON CONFLICT (scope_id, key) DO UPDATE  -- waits for a claim by a running transaction
    SET method = excluded.method, fingerprint = excluded.fingerprint, response = NULL, created_at = now()
- WHERE stored.created_at < now() - interval '24 hours'  -- expired, and not swept yet
+ WHERE stored.created_at < now() - interval '24 hours'  -- expired, but not deleted by the sweep yet
 RETURNING scope_id, key
 """
 
@@ -42,9 +42,9 @@ DELETE FROM idempotency_keys AS stored
 """
 
 
-@dataclass(frozen=True, slots=True, eq=False)  # a key of dicts: by identity, which costs nothing
+@dataclass(frozen=True, slots=True, eq=False)  # identity as dict key costs nothing
 class IdempotencyKey:
-    """A key of one scope (an account, or the nil UUID of those who are not logged in), and what tells its request from others."""
+    """An idempotency key and the fingerprint of its request. The scope is an account, or the nil UUID for anonymous callers."""
 
     scope_id: UUID
     key: str
@@ -52,19 +52,19 @@ class IdempotencyKey:
     fingerprint: bytes
     """A digest of method and request."""
     serialize: Callable[[Any], bytes] = field(repr=False)
-    """Makes the response to store out of what the use case returns."""
+    """Serializes the result of the use case as the response to store."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The serialized response that is stored with a key; `replayed` if an earlier call put it there."""
+    """The serialized response that is stored with a key; `replayed` if an earlier call stored it."""
 
     response: bytes
     replayed: bool
 
 
 async def once(conn: "Conn", key: IdempotencyKey | None, work: Callable[[], Awaitable[Result]]) -> Result | Stored:
-    """Do the work of a transaction unless its key was used before; then return what was answered, or raise IdempotencyKeyReused."""
+    """Do the work of a transaction, or return the stored response if its key was used before; raises IdempotencyKeyReused."""
     if key is None:
         return await work()
     used = (await claim(conn, [key])).get(key)
@@ -76,10 +76,10 @@ async def once(conn: "Conn", key: IdempotencyKey | None, work: Callable[[], Awai
 
 
 async def answered_or(pool: "Pool", key: IdempotencyKey | None, serve: Callable[[], Awaitable[Result]]) -> Result | Stored:
-    """Return what was answered to a key before, else serve the call; raises IdempotencyKeyReused.
+    """Return the stored response of a key, or serve the call if there is none; raises IdempotencyKeyReused.
 
-    For calls whose request is refused once they have succeeded, say because it holds the password that they have replaced. If the first
-    call succeeds while a duplicate is about to be refused for it, the duplicate gets the first one's answer, too.
+    This is for calls that cannot succeed twice, for example because the request has the password that the first call replaces. If a
+    duplicate is refused because the first call has just succeeded, the duplicate receives the response of the first.
     """
     if stored := await _find(pool, key):
         return stored
@@ -103,9 +103,9 @@ async def _find(pool: "Pool", key: IdempotencyKey | None) -> Stored | None:
 
 
 async def claim(conn: "Conn", keys: Sequence[IdempotencyKey]) -> dict[IdempotencyKey, Stored | IdempotencyKeyReused]:
-    """Take the keys for the caller's transaction; return what became of those that were used before.
+    """Claim keys for the caller's transaction; return the stored responses or refusals of those that were used before.
 
-    A key that another transaction is using is waited for (lock_timeout). Keys must differ in (scope, key).
+    It waits for a key that another transaction has claimed, up to lock_timeout. Keys must differ in (scope, key).
     """
     if not keys:
         return {}
@@ -124,7 +124,7 @@ async def claim(conn: "Conn", keys: Sequence[IdempotencyKey]) -> dict[Idempotenc
 
 
 async def settle(conn: "Conn", results: Sequence[tuple[IdempotencyKey | None, Any]]) -> dict[IdempotencyKey, Stored]:
-    """Store the responses of claimed keys and return them; the key of an error is released, so that the call can be tried again."""
+    """Store the responses of claimed keys and return them; release the keys of errors, so that clients can retry these calls."""
     done = [(key, key.serialize(result)) for key, result in results if key and not isinstance(result, Exception)]
     failed = [key for key, result in results if key and isinstance(result, Exception)]
     if done:

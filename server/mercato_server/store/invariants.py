@@ -118,7 +118,7 @@ WRONG_KEYS = _SELECT_KEYS + _ALL_KEYS + _COMPARE_KEYS
 
 WRONG_RECENT_KEYS = _SELECT_KEYS + _RECENT_KEYS + _COMPARE_KEYS
 
-# What should have happened is subtracted from what is told of, kind by kind; of the kinds only the hashes, whose sums are quick to make.
+# Per order, the expected events are subtracted from the written ones by summing hashes of their kinds, which is fast.
 # Both sides of the window have one created_at, that of their transaction; the sweep's own window is an hour longer.
 WRONG_EVENTS = """
 SELECT order_id
@@ -137,8 +137,7 @@ SELECT order_id
 HAVING sum(kind) <> 0
 """
 
-# Of some transactions only: an event and the step that it tells of are written by the same one. What lacks its first step is found by
-# WRONG_STATES.
+# Covers some transactions only: the same one writes an event and the step that it reports. WRONG_STATES finds orders without a first step.
 WRONG_RECENT_EVENTS = """
 SELECT order_id
   FROM (SELECT subject_id AS order_id, hashtext(kind) AS kind

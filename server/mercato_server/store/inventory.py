@@ -1,7 +1,7 @@
-"""Stock: the only module that locks stock levels, changes them and writes their ledger; docs/stock.md says how.
+"""Stock: the only module that locks and changes stock levels and writes their ledger; docs/stock.md has the design.
 
-A level and its ledger are written together. Callers that write for many products at once are given parts of statements, so that the
-statement which places orders stays one. Levels are locked in the order of the ids of their products.
+Each change writes the level and the ledger together. Other modules can build the parts LOCKED and SOLD into their statements, so that one
+statement places orders. All transactions lock levels in the order of the product ids.
 """
 
 from collections.abc import Collection, Mapping
@@ -11,17 +11,17 @@ from uuid import UUID
 from mercato_server.database.pool import Conn
 from mercato_server.domain.accounts import Actor
 
-# Part of a statement: the levels of the products of `wanted`, locked once all of `wanted` has been read (and locked, if it locks).
-# An array rather than a join: a row that changed while it was waited for is checked again, and that must not run `wanted` again.
+# Part of a statement: locks the levels of the products of `wanted`, after `wanted` has been read completely (and locked, if it locks).
+# It is an array, not a join: PostgreSQL checks a row again that changed during the wait, and the check must not run `wanted` again.
 LOCKED = """locked AS MATERIALIZED (
     SELECT product_id, on_hand, version, updated_at
       FROM stock_levels
      WHERE product_id = ANY(ARRAY(SELECT product_id FROM wanted)) AND location_id = 1
-     ORDER BY product_id  -- one lock order for all, so that carts cannot deadlock
+     ORDER BY product_id  -- one lock order for all transactions, so that carts cannot deadlock
        FOR NO KEY UPDATE
 )"""
 
-# Part of a statement: take what the lines of orders, `line (order_id, product_id, quantity)`, sell of levels that are locked.
+# Part of a statement: takes the units of order lines, `line (order_id, product_id, quantity)`, from levels that are locked.
 SOLD = """booked AS (
     INSERT INTO stock_ledger (product_id, order_id, kind, delta)
     SELECT product_id, order_id, 'sale', -quantity FROM line
@@ -45,7 +45,7 @@ INSERT INTO stock_levels (product_id, on_hand) SELECT product_id, on_hand FROM a
 
 
 async def open_levels(conn: "Conn", stock: Mapping[UUID, int], actor: Actor, reason: str = "") -> None:
-    """Give new products their stock levels, in the transaction that creates them."""
+    """Create the stock levels of new products, in the transaction that creates the products."""
     await conn.execute(OPEN_LEVELS, list(stock), list(stock.values()), actor.kind, actor.id, reason)
 
 
@@ -58,7 +58,7 @@ SELECT product_id, on_hand FROM locked
 
 
 async def lock(conn: "Conn", product_ids: Collection[UUID]) -> dict[UUID, int]:
-    """Lock the levels of products and return their units; a transaction that writes locked products locks these first."""
+    """Lock the levels of products and return their units; a transaction locks products, then their levels, then writes to both."""
     return {row["product_id"]: row["on_hand"] for row in await conn.fetch(LOCK_LEVELS, list(product_ids))}
 
 
@@ -79,7 +79,7 @@ SELECT now()
 
 
 async def adjust(conn: "Conn", deltas: Mapping[UUID, int], actor: Actor, reason: str) -> datetime:
-    """Add units to levels that the caller has locked, or take them away; return the time of the change."""
+    """Add units to levels that the caller has locked (a negative delta removes units); return the time of the change."""
     now: datetime = await conn.fetchval(ADJUST_LEVELS, list(deltas), list(deltas.values()), actor.kind, actor.id, reason)
     return now
 

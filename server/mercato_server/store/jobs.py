@@ -1,4 +1,4 @@
-"""Jobs as rows. A job is a wake-up and never the record: what is owed is a row with a state of its own, of which the job has the id."""
+"""The rows of jobs. A job only has the id of a row to work on; that row, not the job, records the state of the work."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -6,7 +6,7 @@ from uuid import UUID
 from mercato_server.database.pool import Pool
 from mercato_server.domain.jobs import JobKind
 
-# A held job of the same row goes. Two workers that queue a job for one row at once queue one.
+# This deletes a held job of the same row. If two workers concurrently queue a job for one row, they create only one.
 QUEUE_JOBS = """
 WITH owed AS (
     SELECT uuid_send(id) AS payload, $1::text || ':' || id AS dedupe_key FROM unnest($2::uuid[]) AS id
@@ -21,5 +21,5 @@ RETURNING id
 
 
 async def queue(pool: "Pool", kind: JobKind, row_ids: Sequence[UUID]) -> int:
-    """Queue a job for each row that has none which is queued or under way; return how many that were."""
+    """Queue a job for each row that has no queued or running one; return the number of new jobs."""
     return len(await pool.fetch(QUEUE_JOBS, kind, row_ids))

@@ -1,17 +1,18 @@
-"""Failed logins of an e-mail address, and the growing time until it may be tried again.
+"""Failed logins by e-mail address, with a growing delay before the next attempt.
 
-An address is known by a keyed digest, because people type passwords into the wrong field; one without an account is treated alike.
+The table has keyed digests of addresses, because users type passwords into the wrong field. Addresses without an account get the same
+delays.
 """
 
 from mercato_server.database.pool import Pool
 from mercato_server.domain.errors import TooManyAttempts
 
 FREE_FAILURES = 5
-"""Failures that cost nothing: people mistype."""
+"""Failures without a delay, for typing errors."""
 DELAY_MAX_S = 60
 
-# Counted before the password is looked at, so that guesses sent at once do not all slip through. Those that meet at the row are judged by
-# the time at which they get it: now() is when each began, which may be before the time that the one ahead of it has written.
+# The attempt is counted before the password is checked, so that concurrent guesses cannot bypass the delay. The statement uses
+# clock_timestamp(): now() is the start of the transaction, which may precede the time that a concurrent attempt has written.
 COUNT_ATTEMPT = """
 INSERT INTO login_attempts AS known (address_digest, failures, blocked_until)
 VALUES ($1, 1, clock_timestamp())
@@ -27,6 +28,6 @@ GET_WAIT = "SELECT extract(epoch FROM blocked_until - clock_timestamp())::float8
 
 
 async def count(pool: "Pool", address_digest: bytes) -> None:
-    """Count an attempt as failed until a session is opened; raises TooManyAttempts if it comes too early."""
+    """Count an attempt as failed; opening a session resets the count. Raises TooManyAttempts if the attempt comes too early."""
     if await pool.fetchval(COUNT_ATTEMPT, address_digest, FREE_FAILURES, DELAY_MAX_S) is None:
         raise TooManyAttempts(max(await pool.fetchval(GET_WAIT, address_digest) or 0.0, 1.0))

@@ -1,8 +1,8 @@
-"""Mails: asking for them, having one for oneself while it is sent, and what became of it.
+"""Mails: requests for them, the lease of a worker that sends one, and the outcome.
 
-A mail and the job that sends it are written in the transaction of their cause. The job may run more than once, and at several workers at
-once: whoever sends the mail has leased it. A row lock instead would keep a transaction open for as long as the mail's server likes, and
-that holds up every reader of the change feed that must miss nothing.
+A mail and its job are written in the transaction of their cause. The job may run more than once, and at several workers at the same time;
+only the worker that has leased the mail sends it. A row lock would instead keep a transaction open while the mail server responds. An
+open transaction delays all consumers of the change feed.
 """
 
 from uuid import UUID
@@ -16,7 +16,7 @@ from mercato_server.store.idempotency import IdempotencyKey, Stored, once
 TEMPLATES = list(Template)
 """Templates that this release can write; a later release may have queued mails with others."""
 
-# The times of the last mails are kept, not a count, so that no hour sees more than $3 of them; the row makes those who ask at once wait.
+# The row has the times of the last mails, not a count, so that no period of an hour has more than $3. Concurrent requests wait for it.
 REQUEST_MAIL = """
 WITH allowed AS (
     INSERT INTO mail_allowances AS known (address, template, times, last_at)
@@ -31,7 +31,7 @@ WITH allowed AS (
     RETURNING id
 ), job AS (
     INSERT INTO pgqueuer (priority, entrypoint, payload, dedupe_key, status)
-    SELECT 1, 'mail', uuid_send(id), 'mail:' || id, 'queued' FROM mail  -- before those of orders: somebody waits for it
+    SELECT 1, 'mail', uuid_send(id), 'mail:' || id, 'queued' FROM mail  -- before mails about orders, because a user waits for it
 )
 SELECT id FROM mail
 """
@@ -54,7 +54,7 @@ RETURNING id, template, address, order_id, extract(epoch FROM created_at)::float
 
 GET_LEASE = """
 SELECT CASE WHEN template = ANY($2::text[])
-            THEN greatest(extract(epoch FROM leased_until - now()), 0)  -- also 0 if it has just been given back
+            THEN greatest(extract(epoch FROM leased_until - now()), 0)  -- 0 also if it has just been released
             ELSE 60 END::float8  -- a template of a later release, whose workers send it
   FROM mails
  WHERE id = $1 AND sent_at IS NULL
@@ -66,7 +66,7 @@ DROP_MAIL = "UPDATE mails SET leased_until = NULL, dropped_at = now() WHERE id =
 
 SET_SENT = "UPDATE mails SET sent_at = now(), leased_until = NULL WHERE id = $1"
 
-# Somebody else's address must not be sent a text that is dressed up as a name.
+# A full name may be an arbitrary text. The server must not mail it to an address that the account's owner has not verified.
 GET_RECIPIENT = """
 SELECT id, CASE WHEN email_verified_at IS NULL THEN '' ELSE full_name END AS full_name, email_verified_at IS NOT NULL AS verified
   FROM accounts
@@ -78,7 +78,7 @@ IS_SUPERSEDED = "SELECT EXISTS (SELECT FROM mails WHERE template = 'reset_passwo
 INSERT_DIGEST = """
 INSERT INTO one_time_tokens (digest, mail_id, account_id, purpose, email, expires_at)
 VALUES ($1, $2, $3, $4, $5, now() + make_interval(secs => $6))
-    ON CONFLICT (digest) DO NOTHING  -- a mail that is sent again carries the token that it had
+    ON CONFLICT (digest) DO NOTHING  -- a mail that is sent again has the same token
 """
 
 GET_DUE_MAILS = """
@@ -97,19 +97,19 @@ class MailBusyError(Exception):
     def __init__(self, seconds: float) -> None:
         super().__init__(seconds)
         self.seconds = seconds
-        """Time after which it may be tried again."""
+        """Time after which the lease expires."""
 
 
 @retry_conflicts
 async def request_reset(pool: "Pool", address: str, per_hour: int, key: IdempotencyKey | None = None) -> bool | Stored:
-    """Queue a reset mail for an address, known or not, unless it has had too many; tell whether that was done."""
+    """Queue a reset mail for an address, with or without an account; False if the hour's limit is reached."""
     async with transaction(pool) as conn:
         return await once(conn, key, lambda: request(conn, address, Template.RESET_PASSWORD, per_hour))
 
 
 @retry_conflicts
 async def request_verification(pool: "Pool", account_id: UUID, per_hour: int, key: IdempotencyKey | None = None) -> bool | Stored:
-    """Queue a verification mail for an account; False if its address is verified already. Raises TooManyMails."""
+    """Queue a verification mail for an account; False if its address is already verified. Raises TooManyMails."""
     async with transaction(pool) as conn:
         return await once(conn, key, lambda: _request_verification(conn, account_id, per_hour))
 
@@ -124,12 +124,12 @@ async def _request_verification(conn: "Conn", account_id: UUID, per_hour: int) -
 
 
 async def request(conn: "Conn", address: str, template: Template, per_hour: int) -> bool:
-    """Queue a mail with a token in the caller's transaction; False if as many have been asked for in the last hour."""
+    """Queue a mail with a token in the caller's transaction; False if the hour's limit is reached."""
     return await conn.fetchval(REQUEST_MAIL, address, template, per_hour) is not None
 
 
 async def lease(pool: "Pool", mail_id: UUID, seconds: float) -> Mail | None:
-    """Lease a mail; None if it is sent. Raises MailBusyError for a mail that is leased, or whose template is of a later release."""
+    """Lease a mail for some seconds; None if it needs no sending. Raises MailBusyError if only another worker may send it."""
     row = await pool.fetchrow(LEASE_MAIL, mail_id, seconds, TEMPLATES)
     if row is not None:
         return Mail(**{**dict(row), "template": Template(row["template"])})
@@ -140,22 +140,25 @@ async def lease(pool: "Pool", mail_id: UUID, seconds: float) -> Mail | None:
 
 
 async def release(pool: "Pool", mail_id: UUID, failure: str | None = None) -> None:
-    """Give a leased mail back: to be tried again, or with the reason why it will not be sent."""
+    """Release a leased mail: for another try, or with the reason of its final failure."""
     await pool.execute(RELEASE_MAIL, mail_id, failure)
 
 
 async def drop(pool: "Pool", mail_id: UUID) -> None:
-    """Note that a leased mail is not needed, and will not be sent."""
+    """Mark a leased mail as dropped: it is no longer needed and will not be sent."""
     await pool.execute(DROP_MAIL, mail_id)
 
 
 async def set_sent(pool: "Pool", mail_id: UUID) -> None:
-    """Note that a mail has been sent."""
+    """Mark a mail as sent."""
     await pool.execute(SET_SENT, mail_id)
 
 
 async def recipient(pool: "Pool", mail: Mail) -> Recipient | None:
-    """Return whom a mail is for; None if nobody needs it: no account, a verified address, or a newer reset mail."""
+    """Return the recipient of a mail, or None if the mail is not needed.
+
+    That is the case without an enabled account, for the verification of a verified address, and for a reset mail with a newer successor.
+    """
     row = await pool.fetchrow(GET_RECIPIENT, mail.address)
     if row is None or (mail.template is Template.VERIFY_EMAIL and row["verified"]):
         return None
@@ -165,10 +168,10 @@ async def recipient(pool: "Pool", mail: Mail) -> Recipient | None:
 
 
 async def issue_token(pool: "Pool", mail: Mail, account_id: UUID, token_digest: bytes, lifetime_s: float) -> None:
-    """Make the token of a mail valid, from when this is first called for it."""
+    """Make the token of a mail valid; its lifetime begins at the first call for the mail."""
     await pool.execute(INSERT_DIGEST, token_digest, mail.id, account_id, mail.template, mail.address, lifetime_s)
 
 
 async def due(pool: "Pool", limit: int) -> list[UUID]:
-    """Return mails to send whose job was lost, or was held though they have not failed; the oldest first."""
+    """Return unsent mails whose job was lost, or is held although the mail has not failed; oldest first."""
     return [row["id"] for row in await pool.fetch(GET_DUE_MAILS, limit, TEMPLATES)]

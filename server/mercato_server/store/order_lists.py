@@ -1,4 +1,4 @@
-"""Orders as they are read: one, and pages of an account's or of everybody's."""
+"""Reads of orders: single orders, and pages of the orders of one account or of all accounts."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -72,7 +72,7 @@ async def get(pool: "Pool", order_id: UUID) -> Order | None:
 
 
 async def of_account(pool: "Pool", account_id: UUID, status: OrderStatus | None, page: Page) -> tuple[Sequence[Order], Position | None]:
-    """Return a page of an account's orders, newest first, and the position of its last row if more follow."""
+    """Return a page of the orders of an account, newest first, and the position of its last row if more follow."""
     statement, arguments = (LIST_OF_ACCOUNT_IN_STATUS, (status,)) if status else (LIST_OF_ACCOUNT, ())
     async with pool.acquire() as conn, _snapshot(conn):
         rows = await conn.fetch(statement, account_id, page.below, page.size + 1, *arguments)
@@ -80,7 +80,7 @@ async def of_account(pool: "Pool", account_id: UUID, status: OrderStatus | None,
 
 
 async def of_all_accounts(pool: "Pool", status: OrderStatus | None, page: Page) -> tuple[Sequence[Order], Position | None]:
-    """Return a page of all orders, newest first, and the position of its last row if more follow."""
+    """Return a page of the orders of all accounts, newest first, and the position of its last row if more follow."""
     statement, arguments = (LIST_ALL_IN_STATUS, (status,)) if status else (LIST_ALL, ())
     async with pool.acquire() as conn, _snapshot(conn):
         rows = await conn.fetch(statement, page.below, page.size + 1, *arguments)
@@ -88,7 +88,7 @@ async def of_all_accounts(pool: "Pool", status: OrderStatus | None, page: Page) 
 
 
 def _snapshot(conn: "Conn") -> Transaction:
-    """Let the statements of one answer see one state of the database, so that status, lines and history fit together."""
+    """Return a read-only transaction whose statements share one snapshot, so that status, lines and history are consistent."""
     return conn.transaction(isolation="repeatable_read", readonly=True)
 
 
@@ -98,7 +98,7 @@ async def _page(conn: "Conn", rows: Sequence[asyncpg.Record], page: Page) -> tup
 
 
 async def read(conn: "Conn", order_ids: Sequence[UUID]) -> list[Order]:
-    """Return orders in the order of the ids, with lines and history: three statements, however many there are."""
+    """Return orders in the order of the ids, with lines and history; it takes three statements for any number of orders."""
     if not order_ids:
         return []
     heads = {row["id"]: row for row in await conn.fetch(GET_ORDERS, order_ids)}

@@ -1,4 +1,4 @@
-"""Mails about orders, made of the change feed: a checkout pays nothing for them."""
+"""Mails about orders. A consumer of the change feed queues them, so a checkout does no work for them."""
 
 from collections.abc import Sequence
 
@@ -27,9 +27,9 @@ SELECT 0, 'mail', uuid_send(id), 'mail:' || id, 'queued' FROM mail
 
 
 async def queue(conn: "Conn", news: Sequence[Entry]) -> None:
-    """Queue the mails of what has happened to orders, once each, in the caller's transaction.
+    """Queue a mail for each event of an order, at most one per order and kind, in the caller's transaction.
 
-    What happened so long ago that a mail about it is not worth sending any more gets none.
+    Events that are older than the maximum age of such a mail get none.
     """
     kinds, orders, moments = ([getattr(each, name) for each in news] for name in ("kind", "subject_id", "created_at"))
     await conn.execute(QUEUE_MAILS, kinds, orders, moments, AGE_MAX_S[Template.ORDER_PLACED])

@@ -1,4 +1,4 @@
-"""Orders: checkout, history, and the changes of an order's state."""
+"""Orders: checkout, and the transitions of an order's state."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -33,17 +33,16 @@ SELECT account_id, product_id, quantity, unit_price_minor, coalesce(on_hand, 0) 
  ORDER BY account_id, product_id
 """  # noqa: S608 - constants
 
-# A statement of its own: one that waits for a lock returns the new row of what it locks, but the old row of anything that it joins.
-# A transaction that changes a product holds its stock level, so this sees the last change there will be before the order.
+# This must be a separate statement: one that waits for a lock returns the new version of the locked rows, but old versions of joined rows.
+# Transactions that change a product hold its stock level, so this statement reads the last version before the order.
 GET_PRODUCTS = """
 SELECT id, name, price_minor, deleted_at IS NULL AS on_sale
   FROM products
  WHERE id = ANY($1::uuid[])
 """
 
-# What it takes to place orders, in one statement: the orders, except those whose key belongs to an earlier one; their lines and first
-# status, the ledger, the stock, the events, and the carts, from which exactly the lines are removed that were read; one that was added
-# meanwhile stays.
+# One statement places orders: it writes the orders, their lines and first status, the ledger, the stock and the events. It skips an order
+# whose key belongs to an earlier one. It removes from the carts exactly the lines that were read; a line that was added since stays.
 PLACE_ORDERS = f"""
 WITH placed AS (
     INSERT INTO orders (account_id, status, currency_code, total_minor, idempotency_key)
@@ -94,9 +93,9 @@ UPDATE orders
 """
 
 
-@dataclass(frozen=True, slots=True, eq=False)  # a key of dicts: by identity, which costs nothing
+@dataclass(frozen=True, slots=True, eq=False)  # identity as dict key costs nothing
 class Checkout:
-    """A buyer's wish to buy the cart; a checkout that only validates takes no key."""
+    """A buyer's command to order the cart. A checkout with `validate_only` has no key."""
 
     account_id: UUID
     session_id: UUID
@@ -111,14 +110,14 @@ CheckoutResult = Order | Stored | MercatoError
 
 @retry_conflicts
 async def checkout(pool: "Pool", batch: Sequence[Checkout], *, currency: str) -> list[CheckoutResult]:
-    """Turn each buyer's cart into an order, all of them in one transaction.
+    """Turn each buyer's cart into an order, all in one transaction; return for each checkout its order, stored response or refusal.
 
-    A cart that cannot be served comes back as its error and is left as it was, as does that of a session that has ended; the others are
-    placed. A key that was used before gives the response stored with it. Accounts must differ within a batch.
+    A refusal, for example of an ended session, leaves its cart unchanged and does not affect the other checkouts. A key that was used
+    before returns its stored response. Accounts must differ within a batch.
 
     Args:
-        pool: where to take a connection from.
-        batch: the buyers, first come first served.
+        pool: the pool that provides the connection.
+        batch: the checkouts in the order of arrival; earlier ones get scarce stock.
         currency: code of the shop's currency.
     """
     async with transaction(pool, patience=patience(batch)) as conn:
@@ -148,10 +147,11 @@ async def _lock_carts(conn: "Conn", account_ids: Sequence[UUID]) -> tuple[dict[U
 async def _serve(
     conn: "Conn", buyers: Sequence[Checkout], carts: Mapping[UUID, Sequence[CartLine]], stock: Mapping[UUID, int], currency: str
 ) -> dict[Checkout, CheckoutResult]:
-    """Place the orders that the stock suffices for, first come first served, and return each buyer's order or error.
+    """Place the orders for which the stock is sufficient, in the order of arrival; return each buyer's order or refusal.
 
-    A key that belongs to an earlier order is found out by placing, when its buyer has kept stock from others. Those who were short are then
-    served from what is left. Each round but the last finds such a key, so there are at most as many rounds as buyers.
+    Only placing reveals a key that belongs to an earlier order, and by then that buyer has reserved stock. The buyers that were refused
+    for a shortage then get another round with the remaining stock. Each round but the last finds at least one used key, so there are at
+    most as many rounds as buyers.
     """
     results: dict[Checkout, CheckoutResult] = {}
     waiting, left = buyers, stock
@@ -177,7 +177,7 @@ async def _serve(
 async def _place(
     conn: "Conn", placed: Sequence[Checkout], carts: Mapping[UUID, Sequence[CartLine]], currency: str
 ) -> dict[Checkout, Order]:
-    """Write the orders of carts that have been allocated; a buyer whose key belongs to an earlier order gets none."""
+    """Write the orders of allocated carts; a buyer whose key belongs to an earlier order gets no order."""
     if not placed:
         return {}
     totals = [price_cart(carts[buyer.account_id]).total_minor for buyer in placed]
@@ -205,7 +205,7 @@ async def _place(
 async def _draft(
     conn: "Conn", drafts: Sequence[Checkout], carts: Mapping[UUID, Sequence[CartLine]], currency: str
 ) -> dict[Checkout, Order]:
-    """Return the orders that would be placed, without writing anything."""
+    """Return the orders that a checkout would place, without writing them."""
     if not drafts:
         return {}
     now = await conn.fetchval("SELECT now()")
@@ -229,7 +229,7 @@ def _order(order_id: UUID | None, account_id: UUID, cart: Iterable[CartLine], cu
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """A wish to move an order to another state; with `owner_id` only that account's order is seen."""
+    """A command to move an order to another state; with `owner_id`, an order of another account counts as unknown."""
 
     order_id: UUID
     status: OrderStatus
@@ -253,7 +253,8 @@ async def _change(conn: "Conn", change: Change) -> Order:
     if row is None or (change.owner_id is not None and row["account_id"] != change.owner_id):
         raise OrderNotFound(change.order_id)
     check_transition(OrderStatus(row["status"]), change.status)
-    is_owners = change.actor.id == row["account_id"] and change.status is OrderStatus.CANCELLED  # an administrator cancels as any buyer may
+    # An administrator who cancels an own order acts as its buyer.
+    is_owners = change.actor.id == row["account_id"] and change.status is OrderStatus.CANCELLED
     actor = change.actor._replace(kind=ActorKind.BUYER) if is_owners else change.actor
     action = f"order.{change.status}"
     await conn.execute(SET_STATUS, change.order_id, change.status)

@@ -1,4 +1,4 @@
-"""Lists of products: by price, by name and by creation, in a category or not, and how many products a list has.
+"""Lists of products, sorted by price, name or creation and filtered, and the counts of these lists.
 
 A list without a query reads one index in the order of the list and stops when its page is full:
 
@@ -24,7 +24,7 @@ from mercato_server.store.product_shapes import PRODUCT_COLUMNS, Shape
 
 
 class ProductPage(NamedTuple):
-    """Products of a list, and how the list goes on."""
+    """A page of a list of products, and the position from which the list continues."""
 
     products: Sequence[Product]
     last: Position | None
@@ -32,7 +32,7 @@ class ProductPage(NamedTuple):
     snapshot: Snapshot
     """The snapshot in which the list was read."""
     spelling: str | None
-    """What the search asked for instead of its query; None if it was not corrected."""
+    """The corrected query of the search; None if the query was not corrected."""
 
 
 @cache
@@ -40,7 +40,8 @@ def list_sql(shape: Shape) -> str:
     """Return the statement of a shape; it takes `shape.parameters()`.
 
     Each row ends with the snapshot of the statement; an empty list is one row without an id. Only a nested loop can join the one row of
-    `taken`, so the list keeps its order. The stock is looked up after the page is cut, product by product because of the LIMIT.
+    `taken`, so the list keeps its order. The statement reads the stock after the page is limited, one product at a time because of the
+    inner LIMIT.
     """
     listed = search.list_sql(shape) if shape.query else _plain_sql(shape)
     return f"""
@@ -68,7 +69,7 @@ def _plain_sql(shape: Shape) -> str:
 
 @cache
 def count_sql(shape: Shape) -> str:
-    """Return the statement that counts a whole list up to a limit; it takes the parameters of the list's first page without the offset."""
+    """Return the statement that counts a list up to a limit; it takes the parameters of the list's first page without the offset."""
     shape = replace(shape, after=False)
     if shape.query:
         return search.count_sql(shape)
@@ -79,7 +80,7 @@ def count_sql(shape: Shape) -> str:
 async def products(pool: "Pool", wanted: ProductFilter, order: ProductOrder, page: Page) -> ProductPage:
     """Return a page of products.
 
-    A query that finds nothing is corrected by the words of products; the pages that follow go by the same correction.
+    A query without results is corrected to words of products; the following pages use the same correction.
     """
     spelling = page.after.spelling if page.after else None
     rows, snapshot = await _rows(pool, wanted, order, page, spelling)
@@ -106,7 +107,7 @@ async def _rows(
 
 
 async def count(pool: "Pool", wanted: ProductFilter, limit: int, spelling: str | None = None) -> int:
-    """Return how many products match, counting no further than `limit`; `spelling` is how the list's page corrected the query."""
+    """Return the number of matching products, at most `limit`; `spelling` is the corrected query of the list's page."""
     statement = count_sql(_shape(wanted, ProductOrder.NEWEST, None))
     return int(await pool.fetchval(statement, *_arguments(wanted, spelling), limit))
 

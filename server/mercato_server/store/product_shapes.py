@@ -1,7 +1,7 @@
 """The shapes of product lists, and the parts of SQL that all lists share.
 
-One statement for all lists ("$1 IS NULL OR category_id = $1") would leave PostgreSQL one generic plan, which scans the table. So each shape
-has a statement of its own. It is composed from constants only; values are always parameters.
+A single statement for all lists ("$1 IS NULL OR category_id = $1") would have one generic plan, which scans the table. So each shape has a
+separate statement. Statements are composed from constants only; values are always parameters.
 """
 
 import itertools
@@ -20,12 +20,12 @@ _KEYS = {
     ProductOrder.NAME_DESCENDING: ('name COLLATE "C"', "text"),
     ProductOrder.RELEVANCE: ("score", "integer"),
 }
-"""The sort key of an order and its type; ids alone, as UUIDv7, are in the order of creation."""
+"""The sort key of an order and its type. Other orders sort by id alone, because UUIDv7 ids are in the order of creation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """The order of a list and the conditions that it has; decides its statement."""
+    """The order of a list and the set of its conditions, which determine its statement."""
 
     order: ProductOrder
     after: bool
@@ -37,7 +37,7 @@ class Shape:
 
     @property
     def key(self) -> str | None:
-        """The sort key beside the id; None where the id alone sorts."""
+        """The sort key before the id; None if the list is sorted by id alone."""
         return _KEYS[self.order][0] if self.order in _KEYS else None
 
     def parameters(self) -> dict[str, str]:
@@ -61,7 +61,7 @@ class Shape:
         if self.category:
             where.append(f"category_id = {self.parameters()['category']}::uuid")
         if self.in_stock:
-            # No EXISTS: PostgreSQL would be free to join all of the stock before it walks along the list.
+            # No EXISTS: with it, PostgreSQL could join the whole stock before it reads the list in order.
             where.append("(SELECT on_hand FROM stock_levels WHERE product_id = products.id AND location_id = 1) > 0")
         return " AND ".join(where)
 
@@ -72,7 +72,7 @@ class Shape:
         return [*low, f"price_minor <= {at['max_price']}::bigint"] if self.max_price else low
 
     def place(self) -> str:
-        """Return the condition that a list goes on after its position."""
+        """Return the condition on rows after the list's position."""
         if not self.after:
             return "TRUE"
         at, sign = self.parameters(), "<" if self.order.descending else ">"
@@ -81,13 +81,13 @@ class Shape:
         return f"({self.key}, id) {sign} ({at['after_key']}::{_KEYS[self.order][1]}, {at['after_id']}::uuid)"
 
     def order_by(self) -> str:
-        """Return what the list is sorted by."""
+        """Return the expressions of ORDER BY."""
         direction = "DESC" if self.order.descending else "ASC"
         return f"{self.key} {direction}, id {direction}" if self.key else f"id {direction}"
 
 
 def shapes() -> Iterator[Shape]:
-    """Return every shape there is."""
+    """Yield all possible shapes."""
     flags = itertools.product((False, True), repeat=6)
     for order, (after, category, query, low, high, in_stock) in itertools.product(ProductOrder, flags):
         if query or order is not ProductOrder.RELEVANCE:

@@ -1,4 +1,7 @@
-"""Events that a consumer of the change feed could not handle. Each stays until a try succeeds; administrators ask for one."""
+"""The quarantine: events that a consumer of the change feed could not handle.
+
+An event stays there until a retry succeeds. Operators request retries at the command line.
+"""
 
 import json
 from collections.abc import Mapping
@@ -24,7 +27,7 @@ SELECT id, consumer, kind, subject_id, payload, created_at, tries, failure, quar
 
 COUNT_QUARANTINED = "SELECT count(*) AS events, count(retry_at) AS wanted FROM feed_quarantine WHERE consumer = $1"
 
-ASK_FOR_RETRY = """
+REQUEST_RETRY = """
 UPDATE feed_quarantine SET retry_at = now() WHERE id = $1 RETURNING consumer, kind, subject_id, tries
 """
 
@@ -54,14 +57,14 @@ class Quarantined:
     created_at: datetime
     tries: int
     failure: str
-    """The class of the last error; the log has the rest."""
+    """The class of the last error; the log has the details."""
     quarantined_at: datetime
     retry_at: datetime | None
-    """When an administrator has asked for another try; None if nobody has since the last one."""
+    """The time at which an operator requested a retry; None if there is no request since the last one."""
 
 
 class RetryFailedError(Exception):
-    """The consumer could not handle an event again; the cause says why. Nothing of it was committed."""
+    """The retry of an event failed, for the reason in the cause. The transaction was rolled back."""
 
     def __init__(self, id_: int) -> None:
         super().__init__(id_)
@@ -69,22 +72,22 @@ class RetryFailedError(Exception):
 
 
 async def quarantined(pool: "Pool") -> list[Quarantined]:
-    """Return all events in quarantine, the oldest first."""
+    """Return all events in quarantine, oldest first."""
     return [Quarantined(**{**row, "payload": json.loads(row["payload"])}) for row in await pool.fetch(LIST_QUARANTINED)]
 
 
 async def count(pool: "Pool", consumer: ConsumerName) -> tuple[int, int]:
-    """Return how many events of a consumer are in quarantine, and how many of them are to be tried again."""
+    """Return the number of a consumer's events in quarantine, and how many of these have a requested retry."""
     row = await pool.fetchrow(COUNT_QUARANTINED, consumer)
     assert row is not None  # noqa: S101 - the statement has no condition
     return row["events"], row["wanted"]
 
 
 @retry_conflicts
-async def ask_for_retry(pool: "Pool", id_: int, actor: Actor) -> bool:
-    """Let the consumer of an event try it again soon; False if there is no such event in quarantine."""
+async def request_retry(pool: "Pool", id_: int, actor: Actor) -> bool:
+    """Request that the consumer retries an event; False if no event in quarantine has this id."""
     async with transaction(pool) as conn:
-        row = await conn.fetchrow(ASK_FOR_RETRY, id_)
+        row = await conn.fetchrow(REQUEST_RETRY, id_)
         if row is None:
             return False
         after = {"quarantine_id": id_, "consumer": row["consumer"], "kind": row["kind"], "tries": row["tries"]}
@@ -94,7 +97,7 @@ async def ask_for_retry(pool: "Pool", id_: int, actor: Actor) -> bool:
 
 @retry_conflicts
 async def retry_next(pool: "Pool", consumer: ConsumerName, handle: Handle) -> bool:
-    """Handle an event for which an administrator has asked, and release it; False if there is none. Raises RetryFailedError."""
+    """Handle the next event with a requested retry and release it; False if there is none. Raises RetryFailedError."""
     async with transaction(pool) as conn:
         row = await conn.fetchrow(TAKE_RETRY, consumer)
         if row is None:
@@ -115,5 +118,5 @@ async def _handle(conn: "Conn", row: asyncpg.Record, handle: Handle) -> None:
 
 
 async def fail_again(pool: "Pool", id_: int, failure: str) -> None:
-    """Note that an event could not be handled again; it waits for the next request."""
+    """Record the failure of a retry; the event waits for the next request."""
     await pool.execute(FAIL_AGAIN, id_, failure)

@@ -1,4 +1,4 @@
-"""What one-time tokens are good for: a new password, a verified address."""
+"""The use of one-time tokens from mails: to set a new password, and to verify an address."""
 
 from dataclasses import dataclass, field
 
@@ -11,7 +11,7 @@ from mercato_server.store.idempotency import IdempotencyKey, Stored, once
 
 GET_ADDRESS = "SELECT email FROM live_one_time_tokens WHERE digest = $1 AND purpose = 'reset_password'"
 
-# Of several that use a token at once the first gets the row; the others wait for it and then find the token used.
+# Of concurrent calls with one token, the first locks the row; the others wait for it and then find the token used.
 SPEND_DIGEST = """
 UPDATE one_time_tokens AS token
    SET used_at = now()
@@ -39,7 +39,7 @@ SET_VERIFIED = "UPDATE accounts SET email_verified_at = coalesce(email_verified_
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reset:
-    """A password to set with a token."""
+    """A command to set a password with a token."""
 
     token_digest: bytes
     address_digest: bytes
@@ -56,9 +56,9 @@ async def address(pool: "Pool", token_digest: bytes) -> str:
 
 @retry_conflicts
 async def reset_password(pool: "Pool", reset: Reset, key: IdempotencyKey | None = None) -> int | Stored:
-    """Set a password, end all of the account's sessions and return how many there were; raises OneTimeTokenInvalid.
+    """Set a password and end all of the account's sessions; return their number. Raises OneTimeTokenInvalid.
 
-    The token and all others that could set the password are used up, failed logins are forgotten, and the address counts as verified.
+    This also invalidates the account's other reset tokens, deletes its failed logins and marks its address as verified.
     """
     async with transaction(pool) as conn:
         return await once(conn, key, lambda: _reset_password(conn, reset))
@@ -77,7 +77,7 @@ async def _reset_password(conn: "Conn", reset: Reset) -> int:
 
 @retry_conflicts
 async def verify_email(pool: "Pool", token_digest: bytes, key: IdempotencyKey | None = None) -> str | Stored:
-    """Note that an address is its account's, and return it; raises OneTimeTokenInvalid."""
+    """Mark the address of a token as verified and return it; raises OneTimeTokenInvalid."""
     async with transaction(pool) as conn:
         return await once(conn, key, lambda: _verify_email(conn, token_digest))
 

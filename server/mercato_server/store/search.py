@@ -1,7 +1,7 @@
-"""The search of products: the documents that it reads, how it reads them, and the correction of typos.
+"""Full-text search of products: its documents, its statements and the correction of typos.
 
-A product on sale has one document in `product_search`. A search finds, filters, sorts and ranks documents, of which their index of words
-(GIN) is the way to most; then it reads the products of its page by their primary key. docs/search.md explains each statement.
+A product on sale has one document in `product_search`. A search finds, filters, sorts and ranks documents, mostly through their index of
+words (GIN). Then it reads the products of its page by primary key. docs/search.md explains each statement.
 """
 
 from collections.abc import Collection
@@ -13,7 +13,7 @@ from mercato_server.domain.catalog import ProductOrder
 from mercato_server.store.product_shapes import PRODUCT_COLUMNS, Shape
 
 RULE_VERSION = 1
-"""The version of the rule below, by which a product's words are made."""
+"""The version of the rule below, which derives a product's words."""
 _WORDS = """setweight(to_tsvector('english', fold(name)), 'A')
            || setweight(to_tsvector('simple', fold(coalesce(sku, ''))), 'B')
            || setweight(to_tsvector('english', fold(description)), 'C')"""
@@ -57,7 +57,8 @@ WITH changed AS MATERIALIZED (
 SELECT
 """  # noqa: S608 - constants
 
-# Words are made again only for products of the last day, as that takes 15 µs each; words of another rule wait for its backfill.
+# The statement derives words only for products of the last day, because that takes 15 µs each. The backfill of a new rule updates
+# documents of older rules.
 WRONG_DOCUMENTS = f"""
 SELECT product.id AS product_id, product.deleted_at, document.rule_version
   FROM products AS product
@@ -78,8 +79,8 @@ WRONG_RECENT_DOCUMENTS = f"""{WRONG_DOCUMENTS}
                       SELECT product_id FROM product_search WHERE age(xmin) <= (SELECT age($1::text::xid8::xid)))
 """  # noqa: S608 - constants
 
-# What a query excludes ("-word") is left out, and a compound ("t-shirt"), whose parts are there too. Two letters that changed places
-# leave a short word few trigrams, so such words are looked up as they are.
+# The correction omits excluded words ("-word") and compounds ("t-shirt"), whose parts it includes. A short word with two transposed letters
+# shares few trigrams with the right one, so the statement also looks up each transposition exactly.
 CORRECT = r"""
 WITH asked AS (
     SELECT lexeme, lexeme ~ '^[[:alpha:]]{3,32}$' AS correctable, positions[1] AS place
@@ -110,41 +111,41 @@ HAVING bool_or(correctable AND spelled IS NOT NULL)
 """
 
 _LIMITS = Limits()
-# Full text is asked for the corrected query, if there is one, else for the words as they are, with English endings and without: a SKU has
-# none to lose.
+# The full-text query is the corrected query if there is one. Otherwise it has the typed words, both with English stemming and without it,
+# because stemming would change a SKU.
 _ASKED = """
 WITH asked AS MATERIALIZED (
     SELECT fold($1) AS q, coalesce($2::text::tsquery, english || coalesce(nullif(simple, english), '')) AS query
       FROM websearch_to_tsquery('english', fold($1)) AS english, websearch_to_tsquery('simple', fold($1)) AS simple
 )"""
-# The rank of the hit; of a corrected query also how alike the name is to what was typed. An integer, which a page token holds exactly.
-# "query || query" since the rank of an OR tells where and how often words are, that of an AND how near to each other.
+# The rank of the hit; for a corrected query also the similarity of the name to the typed text. It is an integer, which a page token holds
+# exactly. "query || query" is an OR: its rank depends on where and how often words occur, that of an AND on their distance.
 _SCORE = "(1000000 * (ts_rank(words, query || query) + CASE WHEN $2::text IS NULL THEN 0 ELSE word_similarity(q, fold(name)) END))::integer"
 _PARTS = (1, 3, 9)
-"""How many of the nearest shelves of 8,192 products are read once each part has been; a last part has all others."""
+"""Number of the nearest shelves (of 8,192 products) that have been read after each part; a last part reads all others."""
 
 
 async def index(conn: "Conn", product_ids: Collection[UUID]) -> None:
-    """Make the documents of products agree with the products, and remember the words of their names.
+    """Update the documents of products, and add the words of their names to the vocabulary.
 
-    In the caller's transaction, which holds the locks of the products. Words are locked here, so it is the last thing to lock. A product
-    that is deleted has no document. A document that is right already is not written.
+    The caller's transaction must hold the locks of the products. This locks words, which come last in the lock order. It deletes the
+    documents of deleted products, and does not write documents that are already right.
     """
     await conn.execute(WRITE_DOCUMENTS, list(product_ids))
 
 
 async def correct(pool: "Pool", query: str) -> str | None:
-    """Return what to ask of full text instead of a query that found nothing, as text of a tsquery; None if that is nothing new.
+    """Return a corrected query for a query without results, as the text of a tsquery; None if there is no correction.
 
-    Each word stands for those of products that are spelled most like it; one that is like none is passed over, so that the others find
-    what they can. Numbers and the like stay as they are.
+    Each word is replaced by the most similar words of products. A word without a similar one is omitted, so that the others still find
+    products. Numbers and other words that are not only letters are not corrected.
     """
     spelled: str | None = await pool.fetchval(CORRECT, query, _LIMITS.corrected_words_max, _LIMITS.corrections_max)
     return spelled
 
 
 def list_sql(shape: Shape) -> str:
-    """Return the statement of a search; its rows are products and their scores."""
+    """Return the statement of a search; its rows are products with their scores."""
     if shape.order is ProductOrder.RELEVANCE:
         return _by_relevance_sql(shape)
     if shape.order in (ProductOrder.NEWEST, ProductOrder.OLDEST):
@@ -167,9 +168,9 @@ def _matching(shape: Shape) -> str:
 
 
 def _in_stock(documents: str, shape: Shape) -> str:
-    """Return documents in their order; if the list asks for it, only those of products in stock, which no document tells.
+    """Return documents in their order; if the list has the condition, only those of products in stock. Documents do not have the stock.
 
-    LATERAL with OFFSET 0 leaves PostgreSQL no other join than the nested loop, which keeps the order and stops at a LIMIT:
+    LATERAL with OFFSET 0 forces a nested loop, which keeps the order and stops at a LIMIT:
 
         Limit
           ->  Nested Loop
@@ -183,10 +184,11 @@ def _in_stock(documents: str, shape: Shape) -> str:
 
 
 def _shelves(shape: Shape) -> str:
-    """Return the matching documents from `start` on by their numbers, in parts of which a LIMIT reads only as many as it takes.
+    """Return the matching documents from `start` on, by number, in parts. A LIMIT reads only as many parts as it needs.
 
-    An index of words gives all matches before the first of them can be sorted, unless it is asked for few shelves. So the nearest ones are
-    asked first: they fill a page of common words; when the last part is read, the words are rare. For a common word:
+    The index of words returns all matches before they can be sorted, unless a condition limits it to few shelves. So the statement reads
+    the nearest shelves first, which fill a page if the words are common. It reads the last part only if the words are rare. For a common
+    word:
 
         Append
           ->  Sort  ->  Bitmap Heap Scan on product_search
@@ -212,7 +214,7 @@ def _shelves(shape: Shape) -> str:
 def _page(shape: Shape) -> str:
     """Return the clauses of a page.
 
-    As subqueries, or each call of a large statement would be planned anew, since a plan that knows its LIMIT looks cheaper.
+    LIMIT and OFFSET are subqueries. With constants, PostgreSQL would plan each call again, because a plan for a known LIMIT looks cheaper.
     """
     at = shape.parameters()
     return f"LIMIT (SELECT {at['limit']}::bigint) OFFSET (SELECT {at['offset']}::bigint)"
@@ -237,7 +239,7 @@ def _by_creation_sql(shape: Shape) -> str:
     """Return the statement of a search in the order of creation, which is that of the numbers."""
     extreme, sign, direction = ("max", "-", "DESC") if shape.order.descending else ("min", "+", "ASC")
     start = f"SELECT {extreme}(number) AS number FROM product_search WHERE locale = ''"  # noqa: S608 - constants
-    if shape.after:  # of the product, since one that is deleted meanwhile has no document
+    if shape.after:  # from the product: if it was deleted meanwhile, it has no document
         start = f"SELECT number {sign} 1 AS number FROM products WHERE id = {shape.parameters()['after_id']}::uuid"  # noqa: S608 - constants
     return f"""{_ASKED}, start AS MATERIALIZED ({start})
     SELECT {PRODUCT_COLUMNS}, 0 AS score
@@ -250,7 +252,7 @@ def _by_creation_sql(shape: Shape) -> str:
 def _by_key_sql(shape: Shape) -> str:
     """Return the statement of a search by price or name.
 
-    A walk along these finds common words; the index of words gives all matches of rare ones.
+    For common words, the statement walks along the index of the sort key. For rare words, it reads all matches from the index of words.
 
         Append
           ->  Limit

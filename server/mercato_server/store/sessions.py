@@ -1,4 +1,4 @@
-"""Sessions and their refresh tokens."""
+"""Sessions and their refresh tokens: opening, refreshing, listing and ending."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from mercato_server.store.idempotency import IdempotencyKey, Stored, once
 LIFETIME_DAYS = 30
 LISTED_MAX = 100
 
-# The account is locked: whoever disables it waits, and then ends this session too, or this finds it disabled.
+# The statement locks the account. A transaction that disables it either waits and then ends this session, or this finds it disabled.
 OPEN_SESSION = """
 WITH session AS (
     INSERT INTO sessions (account_id, user_agent, ip_address, expires_at)
@@ -37,7 +37,7 @@ WITH session AS (
 SELECT id FROM session
 """
 
-# Of several that exchange a token at once the first gets the row; the others wait for it and then find the token used.
+# Of concurrent calls with one token, the first locks the row; the others wait for it and then find the token used.
 ROTATE = """
 WITH used AS (
     UPDATE refresh_tokens AS token
@@ -66,7 +66,7 @@ SELECT session.id, session.account_id, extract(epoch FROM session.expires_at - n
 """
 
 GRACE_S = 10.0
-"""Time in which a lost answer may be asked for again."""
+"""Time in which a client that lost the response may repeat the exchange."""
 
 END_SESSION = """
 UPDATE sessions
@@ -90,7 +90,7 @@ SELECT id, user_agent, ip_address, created_at, refreshed_at, expires_at
  LIMIT $2
 """
 
-# Nothing but the ids is a condition: PostgreSQL would use `ended_at IS NULL` to walk through an index of all live sessions as well.
+# The ids are the only condition: with `ended_at IS NULL`, PostgreSQL would also scan an index of all live sessions.
 GET_ROLES = """
 SELECT session.id, account.role, session.ended_at IS NULL AND session.expires_at > now() AND account.disabled_at IS NULL AS live
   FROM sessions AS session
@@ -101,17 +101,17 @@ SELECT session.id, account.role, session.ended_at IS NULL AND session.expires_at
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A session to which tokens are to be given."""
+    """An opened or refreshed session, for which the caller issues tokens."""
 
     id: UUID
     account_id: UUID
     lasts_s: int
-    """Seconds until it ends at the latest."""
+    """Seconds until it expires."""
 
 
 @retry_conflicts
 async def open_session(pool: "Pool", account_id: UUID, device: Device, token_digest: bytes, address_digest: bytes) -> Opened | None:
-    """Open a session with its first refresh token and forget failed logins; None if the account is disabled or gone."""
+    """Open a session with its first refresh token, and delete failed logins; None if the account is disabled or deleted."""
     async with transaction(pool) as conn:
         row = await conn.fetchrow(
             OPEN_SESSION, account_id, device.user_agent, device.ip_address, token_digest, LIFETIME_DAYS, address_digest
@@ -122,7 +122,7 @@ async def open_session(pool: "Pool", account_id: UUID, device: Device, token_dig
 async def refresh(pool: "Pool", token_digest: bytes, successor_digest: bytes) -> Opened:
     """Exchange a refresh token for its successor; raises RefreshTokenInvalid.
 
-    A token that was used before ends its session, unless it was just now and the successor is unused: then its answer was lost.
+    A token that was used before ends its session, except within 10 s while its successor is unused: then the response was probably lost.
     """
     opened = await _refresh(pool, token_digest, successor_digest)
     if opened is None:
@@ -146,14 +146,14 @@ async def _refresh(pool: "Pool", token_digest: bytes, successor_digest: bytes) -
 
 @retry_conflicts
 async def end(pool: "Pool", session_id: UUID, account_id: UUID) -> None:
-    """End a session; one that has ended already is left as it is."""
+    """End a session; without effect if it has already ended."""
     async with transaction(pool) as conn:
         await _end(conn, session_id, account_id, SessionEnd.LOGOUT)
 
 
 @retry_conflicts
 async def revoke(pool: "Pool", session_id: UUID, account_id: UUID, key: IdempotencyKey | None) -> Session | Stored:
-    """End a session of an account and return it; raises SessionNotFound if the account has no such live session."""
+    """End a session of an account and return it; raises SessionNotFound if the account has no live session with this id."""
     async with transaction(pool) as conn:
         return await once(conn, key, lambda: _revoke(conn, session_id, account_id))
 
@@ -175,25 +175,25 @@ async def _end(conn: "Conn", session_id: UUID, account_id: UUID, reason: Session
 
 @retry_conflicts
 async def end_all(pool: "Pool", account_id: UUID) -> int:
-    """End every session of an account; return how many there were."""
+    """End all live sessions of an account; return their number."""
     async with transaction(pool) as conn:
         return await end_others(conn, account_id, SessionEnd.LOGOUT)
 
 
 async def end_others(conn: "Conn", account_id: UUID, reason: SessionEnd, keep: UUID | None = None) -> int:
-    """End the sessions of an account but one, in the caller's transaction; return how many there were."""
+    """End the live sessions of an account except `keep`, in the caller's transaction; return their number."""
     ended = [row["id"] for row in await conn.fetch(END_SESSIONS, account_id, reason, keep)]
     await events.append(conn, [Event(EventKind.SESSION_ENDED, session_id) for session_id in ended])
     return len(ended)
 
 
 async def of_account(pool: "Pool", account_id: UUID) -> list[Session]:
-    """Return the live sessions of an account, the one refreshed last first."""
+    """Return the live sessions of an account, most recently refreshed first."""
     return [_session(row) for row in await pool.fetch(LIST_SESSIONS, account_id, LISTED_MAX)]
 
 
 async def roles(pool: "Pool", session_ids: Sequence[UUID]) -> list[Role | MercatoError]:
-    """Return for each session what its account may do now, or TokenInvalid if the session has ended."""
+    """Return for each session the current role of its account, or TokenInvalid if the session has ended."""
     async with connection(pool) as conn:
         return await _roles(conn, session_ids)
 
@@ -215,7 +215,7 @@ Command = TypeVar("Command", bound=InSession)
 
 
 async def ended(conn: "Conn", commands: Sequence[Command]) -> dict[Command, MercatoError]:
-    """Return the commands whose session has ended, with their refusals: asked in the transaction that serves the others."""
+    """Return the commands whose session has ended, with their refusals; the caller's transaction serves the other commands."""
     found = await _roles(conn, [command.session_id for command in commands])
     return {command: role for command, role in zip(commands, found, strict=True) if isinstance(role, MercatoError)}
 

@@ -1,4 +1,4 @@
-"""The keys that sign access tokens: the next one is published ahead, a retired one verifies what it has signed."""
+"""The keys that sign access tokens. The next key is published before its use; a retired key still verifies the tokens that it signed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from mercato_server.store import audit_log, events
 from mercato_server.store.events import Event
 
 PUBLISHED_S = 300
-"""Time for which others may cache the published keys; the next key is not used before."""
+"""Time for which clients may cache the published keys; the server does not use the next key earlier."""
 NOTHING = UUID(int=0)
 
 LOCK_KEYS = "LOCK TABLE signing_keys IN SHARE ROW EXCLUSIVE MODE"
@@ -41,7 +41,7 @@ DELETE_RETIRED = "DELETE FROM signing_keys WHERE state = 'retired' AND changed_a
 
 
 class KeyState(StrEnum):
-    """What a key is for; the values are those of the database."""
+    """The state of a key; the values are those of the database."""
 
     NEXT = "next"
     CURRENT = "current"
@@ -50,24 +50,24 @@ class KeyState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class StoredKey:
-    """A key with what it is for."""
+    """A sealed key and its state."""
 
     key: SealedKey
     state: KeyState
 
 
 class NextKeyTooNewError(Exception):
-    """The next key has not been published for long enough; nothing was changed."""
+    """The next key has not been published for long enough; the keys are unchanged."""
 
 
 async def load(pool: "Pool") -> list[StoredKey]:
-    """Return all keys, the oldest first."""
+    """Return all keys, oldest first."""
     return [StoredKey(SealedKey(row["kid"], row["sealed"]), KeyState(row["state"])) for row in await pool.fetch(GET_KEYS)]
 
 
 @retry_conflicts
 async def ensure(pool: "Pool", current: SealedKey, following: SealedKey) -> None:
-    """Store the first keys of a shop that has none yet."""
+    """Store the first keys of a shop; without effect if it has keys."""
     async with transaction(pool) as conn:
         await conn.execute(LOCK_KEYS)
         if not await conn.fetch(GET_KEYS):
@@ -76,7 +76,7 @@ async def ensure(pool: "Pool", current: SealedKey, following: SealedKey) -> None
 
 @retry_conflicts
 async def rotate(pool: "Pool", following: SealedKey, actor: Actor) -> None:
-    """Sign with the next key from now on, and publish the one after it; raises NextKeyTooNewError."""
+    """Retire the current key, make the next key the current one and publish a new next key; raises NextKeyTooNewError."""
     async with transaction(pool) as conn:
         await conn.execute(LOCK_KEYS)
         old = await conn.fetchval(RETIRE_CURRENT)
@@ -91,7 +91,7 @@ async def rotate(pool: "Pool", following: SealedKey, actor: Actor) -> None:
 
 @retry_conflicts
 async def replace(pool: "Pool", current: SealedKey, following: SealedKey, actor: Actor) -> None:
-    """Forget all keys and begin with new ones: every access token is void at once."""
+    """Delete all keys and store new ones; all access tokens become invalid at once."""
     async with transaction(pool) as conn:
         await conn.execute(LOCK_KEYS)
         dropped = {row["state"]: row["kid"] for row in await conn.fetch(DELETE_KEYS)}

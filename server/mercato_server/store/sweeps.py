@@ -1,8 +1,8 @@
-"""What is thrown away when it is old, in small batches, by any worker.
+"""The sweep: deletion of expired rows in small batches, by any worker.
 
-Idempotency keys, failed logins and the memory of who had mail go after a day; mails after a week, and events too once all consumers of the
-feed have read them; sessions a week after they would have ended by themselves. Each queue of jobs has statements of its own: a job never
-goes before the row that it is for is settled, and the jobs of an unknown queue stay. The audit log is kept.
+It deletes idempotency keys, failed logins and the times of requested mails after a day, and mails after a week. It deletes events after a
+week, once all consumers of the feed have read them, and sessions a week after their expiry. Each queue of jobs has separate statements: a
+job is never deleted before its row is settled, and jobs of unknown queues stay. It does not delete entries of the audit log.
 """
 
 from mercato_server.database.pool import Pool
@@ -17,7 +17,7 @@ DELETE FROM idempotency_keys
                               FOR UPDATE SKIP LOCKED)
 """
 
-# Never what a consumer has not read, unless it is lost.
+# This spares events that a consumer has not read, unless the consumer is lost.
 DELETE_OLD_EVENTS = """
 DELETE FROM events
  WHERE (xid, id) IN (SELECT old.xid, old.id
@@ -61,7 +61,7 @@ DELETE FROM mail_allowances
                                   FOR UPDATE SKIP LOCKED)
 """
 
-# With their tokens. Mails so old are settled: they were sent, have failed, or are not worth sending any more.
+# This also deletes their tokens. Mails of that age are settled: they were sent, have failed, or are too old to be useful.
 DELETE_OLD_MAILS = """
 DELETE FROM mails
  WHERE id IN (SELECT id
@@ -72,7 +72,7 @@ DELETE FROM mails
                  FOR UPDATE SKIP LOCKED)
 """
 
-# A job of mail is kept as long as its mail: until then it is to run, or an operator may queue it again.
+# A mail job stays as long as its mail: until then it may still run, or an operator may queue it again.
 DELETE_OLD_MAIL_JOBS = """
 DELETE FROM pgqueuer
  WHERE id IN (SELECT job.id
@@ -109,7 +109,7 @@ BATCH = 500
 
 
 async def sweep(pool: "Pool") -> int:
-    """Delete a batch of what is too old of each kind; return how many rows that were, so that the caller goes on while it is worth it."""
+    """Delete one batch of expired rows of each kind; return the number of rows. The caller repeats this while batches are full."""
     deleted = 0
     for statement in SWEEPS:
         deleted += int((await pool.execute(statement, BATCH)).rpartition(" ")[2])

@@ -1,4 +1,4 @@
-"""Accounts as administrators see them: to be found, and to be given a role or shut."""
+"""The administration of accounts: lists, roles, and disabling."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,8 @@ from mercato_server.store import audit_log, sessions
 from mercato_server.store.accounts import GET_ACCOUNT, to_account
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
 
-# All administrators, so that of two who demote each other the second sees what the first did; in one order, so that they cannot deadlock.
+# The statement locks all administrators: if two demote each other, the second transaction sees the effect of the first. One lock order
+# prevents deadlocks.
 LOCK_ADMINS = """
 SELECT id, email, full_name, role, password_hash, created_at, disabled_at, email_verified_at
   FROM accounts
@@ -30,18 +31,18 @@ UPDATE accounts
 RETURNING id, email, full_name, role, password_hash, created_at, disabled_at, email_verified_at
 """
 
-# Whether the index of trigrams or the order of the ids is the shorter way depends on how rare the text is.
+# The best plan depends on the text: the index of trigrams for rare texts, the index of ids for common ones.
 PLAN_FOR_THE_TEXT = "SET LOCAL plan_cache_mode = force_custom_plan"
 
 _ROLES = {None: "", Role.USER: " AND role = 'user'", Role.ADMIN: " AND role = 'admin'"}
 _DISABLED = {None: "", True: " AND disabled_at IS NOT NULL", False: " AND disabled_at IS NULL"}
-# Folded first, then escaped: folding may give a character that LIKE takes for a pattern.
+# The text is folded before it is escaped, because folding may produce a wildcard of LIKE.
 _TEXT = r" AND fold(email || ' ' || full_name) LIKE '%' || regexp_replace(fold($3), '([\\%_])', '\\\1', 'g') || '%'"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Update:
-    """A wish to change an account; None leaves what is."""
+    """A command to change an account; None keeps the current value."""
 
     user_id: UUID
     role: Role | None
@@ -59,7 +60,7 @@ async def get(pool: "Pool", user_id: UUID) -> Account:
 
 @cache
 def list_sql(*, query: bool, role: Role | None, disabled: bool | None) -> str:
-    """Return the statement of a list with these conditions: parameters are the position, LIMIT, then the text."""
+    """Return the statement of a list with these conditions; its parameters are the position, LIMIT, then the text."""
     return f"""
     SELECT id, email, full_name, role, password_hash, created_at, disabled_at, email_verified_at
       FROM accounts
@@ -70,7 +71,7 @@ def list_sql(*, query: bool, role: Role | None, disabled: bool | None) -> str:
 
 
 async def users(pool: "Pool", wanted: AccountFilter, page: Page) -> tuple[Sequence[Account], Position | None]:
-    """Return a page of accounts, the newest first, and the position of its last row if more follow."""
+    """Return a page of accounts, newest first, and the position of its last row if more follow."""
     statement = list_sql(query=wanted.query is not None, role=wanted.role, disabled=wanted.disabled)
     values = (page.below, page.size + 1, *([] if wanted.query is None else [wanted.query]))
     async with pool.acquire() as conn, conn.transaction(readonly=True):
@@ -82,9 +83,9 @@ async def users(pool: "Pool", wanted: AccountFilter, page: Page) -> tuple[Sequen
 
 @retry_conflicts
 async def update(pool: "Pool", change: Update, key: IdempotencyKey | None = None) -> Account | Stored:
-    """Change the role of an account, or shut or reopen it; shutting it ends its sessions.
+    """Change the role of an account, or disable or enable it; disabling ends its sessions.
 
-    Raises UserNotFound, LastAdmin, or AdminOnly if the actor has ceased to be an administrator meanwhile.
+    Raises UserNotFound, LastAdmin, or AdminOnly if the actor is no longer an administrator.
     """
     async with transaction(pool) as conn:
         return await once(conn, key, lambda: _update(conn, change))
@@ -110,5 +111,5 @@ async def _update(conn: "Conn", change: Update) -> Account:
 
 
 def _fields(account: Account) -> dict[str, object]:
-    """Return what the audit log tells of an account."""
+    """Return the fields of an account that the audit log records."""
     return {"role": account.role, "disabled": account.disabled_at is not None}
