@@ -1,4 +1,4 @@
-"""REST through Envoy beside a peer: the same calls of a server of FastAPI and SQLAlchemy with the same tables and guarantees."""
+"""Measure REST through Envoy beside a peer: a FastAPI and SQLAlchemy server with the same calls, tables and guarantees."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -20,10 +20,10 @@ from stage import Stage
 PRODUCTS = 1_000
 SHOPPERS_PER_CALLER = 4
 BUYERS_PER_SECOND = 2_000
-"""More than can be served."""
+"""More requests than the server can answer."""
 MERCATO, PROXIED, DIRECT = "REST", "REST of the peer", "REST of the peer, no Envoy"
 GOALS = {"GetProduct": 5.0, "ListProducts(20)": 5.0, "AddCartItem": 8.0, "Checkout, 3 lines": 10.0}
-"""How many times the calls of the peer a processor-second of Mercato is wanted to answer."""
+"""Goal: Mercato's calls per processor-second, as a multiple of the peer's."""
 
 
 async def measure(scale: Scale, directory: Path | None) -> Part:

@@ -1,4 +1,4 @@
-"""Measure everything that docs/performance.md wants and print it; a full run is recorded as well: table, JSON, plots, quotation."""
+"""Measure all goals of docs/performance.md and print them; a full run also writes the table, the JSON, the plots and the README's quote."""
 
 import argparse
 import json
@@ -41,18 +41,18 @@ PLOTS = {
 
 
 class Noise:
-    """How much of the cores other processes have taken since: neither this one nor its children, all of which have been waited for."""
+    """The processor time that unrelated processes have used since the start: all but this process and its ended children."""
 
     def __init__(self) -> None:
         self._began_s = time.monotonic()
         self._strangers_s = self._strangers()
 
     def seconds(self) -> float:
-        """Return the time since."""
+        """Return the seconds since the start."""
         return time.monotonic() - self._began_s
 
     def share(self) -> float:
-        """Return the share of the cores."""
+        """Return the share of the cores that unrelated processes have used."""
         return max(self._strangers() - self._strangers_s, 0.0) / self.seconds() / report.cores()
 
     def _strangers(self) -> float:
@@ -74,7 +74,7 @@ def _options() -> argparse.Namespace:
 
 
 async def _measure(options: argparse.Namespace) -> list[str]:
-    """Measure part by part and print the pages; record them if this is a full run of all parts and nothing failed; returns what failed."""
+    """Measure part by part and print the pages; returns the failures. A full run of all parts without a failure is recorded."""
     scale = QUICK if options.quick else FULL
     parts: dict[str, Part] = {}
     strangers: dict[str, float] = {}
@@ -103,7 +103,7 @@ async def _measure(options: argparse.Namespace) -> list[str]:
 
 
 def _summary(parts: Sequence[Part], machine: Mapping[str, Any], scale: Scale, strangers: float) -> str:
-    """Return what the README quotes."""
+    """Return the summary that the README quotes."""
     mode = "Full" if scale.thorough else "Quick"
     words = (
         f"{report.setting(machine, strangers)} {mode} mode: {scale.rounds} rounds of {scale.seconds:g} s, {scale.concurrency} callers "
@@ -138,7 +138,7 @@ def _write(page: str, summary: str, content: Mapping[str, Any]) -> None:
 
 
 def _rounded(value: Any) -> Any:
-    """Return JSON with four digits of each fraction, so that it stays readable."""
+    """Return the value with four digits of each fraction, so that the JSON stays readable."""
     if isinstance(value, Mapping):
         return {str(key): _rounded(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
@@ -147,7 +147,7 @@ def _rounded(value: Any) -> Any:
 
 
 def quoting(readme: str, summary: str) -> str:
-    """Return the README with a summary in place of the one that it quotes."""
+    """Return the README with its quoted summary replaced."""
     before, _, rest = readme.partition(QUOTE_BEGIN)
     _, _, after = rest.partition(QUOTE_END)
     return f"{before}{QUOTE_BEGIN}{summary}{QUOTE_END}{after}"

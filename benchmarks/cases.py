@@ -1,4 +1,4 @@
-"""The calls that are measured, and how each is made ready and checked."""
+"""The calls that the benchmark measures, with the preparation and the check of each."""
 
 import asyncio
 import itertools
@@ -25,14 +25,14 @@ _keys = itertools.count(1)
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How hard to drive, and for how long; checkouts may run out of carts sooner."""
+    """Concurrency and duration of a measurement; checkouts end sooner if they run out of carts."""
 
     concurrency: int
     seconds: float
     rate: float | None = None
-    """Requests a second over REST; as many as there can be unless it is given."""
+    """Requests per second over REST; without it, callers send as fast as they are answered."""
     together: asyncio.Barrier | None = None
-    """Where those meet that shall begin at once, all their carts filled."""
+    """A barrier for measurements that must begin at the same time, after all their carts are filled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +42,12 @@ class Run:
     outcome: Outcome
     cpu_s: dict[str, float]
     batch: float = 0.0
-    """Orders for each transaction that wrote anything."""
+    """Orders per transaction that wrote a row."""
     driver: str = OWN
 
 
 async def sell(conn: "Conn", carts: Sequence[Cart], generate: Callable[[], Awaitable[tuple[Outcome, dict[str, float]]]]) -> Run:
-    """Fill the carts, let them be bought, and raise goods.Mismatch if the database knows of more or fewer orders than were answered."""
+    """Fill the carts and run the checkouts; raises goods.Mismatch if the database has more or fewer orders than were answered."""
     await goods.fill(conn, carts)
     before, began = await goods.books(conn, carts), await goods.transactions(conn)
     outcome, cpu_s = await generate()
@@ -58,20 +58,20 @@ async def sell(conn: "Conn", carts: Sequence[Cart], generate: Callable[[], Await
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """A call over one of the two ways in."""
+    """A call over gRPC or REST."""
 
     name: str
     way: str
     requests: Callable[[], Sequence[Request]]
     carts: Sequence[Cart] = ()
-    """Whose carts are filled before each round, and looked at after it."""
+    """Carts that are filled before each round and checked after it."""
     places_orders: bool = False
     """Each request can be sent only once."""
     worker: str = WORKER
-    """Which one answers gRPC."""
+    """Name of the worker that answers gRPC."""
 
     def one(self) -> "Case":
-        """Return the case of its first request alone."""
+        """Return the case reduced to its first request."""
         return replace(self, requests=lambda: self.requests()[:1])
 
     async def run(self, stage: Stage, conn: "Conn", load: Load) -> Run:
@@ -98,7 +98,7 @@ class Case:
 
 
 def get_product(way: str, wares: Goods) -> Case:
-    """Return the case of looking at a product."""
+    """Return the case of reading a product."""
     return Case(name="GetProduct", way=way, requests=lambda: [_get(way, product_id) for product_id in wares.shown])
 
 
@@ -108,12 +108,12 @@ def list_products(way: str) -> Case:
 
 
 def get_cart(way: str, wares: Goods) -> Case:
-    """Return the case of looking at a cart."""
+    """Return the case of reading a cart."""
     return Case(name="GetCart", way=way, requests=lambda: [_get_cart(way, cart) for cart in wares.readers])
 
 
 def add_cart_item(way: str, wares: Goods) -> Case:
-    """Return the case of adding to a cart."""
+    """Return the case of adding a unit to a cart."""
     return Case(name="AddCartItem", way=way, requests=lambda: _adds(way, wares.shoppers), carts=wares.shoppers)
 
 
@@ -151,7 +151,7 @@ def _get_cart(way: str, cart: Cart) -> Request:
 
 
 def _adds(way: str, carts: Sequence[Cart]) -> list[Request]:
-    """Return a unit of each line for every cart; calls that follow one another are of different carts."""
+    """Return a request for each line of every cart that adds one unit; consecutive requests are for different carts."""
     return [_add(way, cart, cart.products[line]) for line in range(goods.LINES) for cart in carts]
 
 

@@ -65,7 +65,7 @@ USES = (
 
 
 def products(count: int) -> Iterator[tuple[object, ...]]:
-    """Give the rows."""
+    """Yield the rows."""
     chance = random.Random(count)  # noqa: S311 - the same file each time
     categories = [(name, kinds.split("|")) for name, kinds in KINDS.items()]
     for number in range(1, count + 1):
@@ -82,14 +82,14 @@ def products(count: int) -> Iterator[tuple[object, ...]]:
 
 
 def write(file: Any, count: int) -> None:
-    """Write header and rows."""
+    """Write the header and the rows."""
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(HEADER)
     writer.writerows(products(count))
 
 
 def main() -> None:
-    """Read the arguments and write."""
+    """Write the file that the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("count", type=int, help="products, such as 1000000")
     parser.add_argument("file", type=Path, nargs="?", help="default: standard output")

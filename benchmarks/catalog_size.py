@@ -1,4 +1,4 @@
-"""What the size of a catalog costs: the same reads of small and large ones, in turns on one PostgreSQL, and the memory of a worker."""
+"""Measure how reads slow down and a worker's memory grows with the size of the catalog, all sizes in turns on one PostgreSQL."""
 
 import asyncio
 import random
@@ -34,7 +34,7 @@ from stage import READY_TIMEOUT_S, WORKER, Stage, generate, worker_process
 PAGE = 20
 RATIO_MAX = 1.2
 REPEATS = 20
-"""Of each read in a round."""
+"""Number of calls of each read in a round."""
 BATCH = 100
 MEMORY_MAX_MB = 150.0
 GET, LIST, FILTERED, SEARCH = "get", "list", "filtered list", "search"
@@ -44,11 +44,11 @@ Times = Mapping[tuple[str, str], Sequence[Sequence[float]]]
 
 
 async def measure(scale: Scale, directory: Path | None) -> Part:
-    """Fill a database for each size, compare them, and let a worker keep what is in one of them."""
+    """Fill a database for each size, compare their reads, and measure the memory of a worker that has read one of them."""
     with tempfile.TemporaryDirectory(prefix="mercato-catalog-", dir=directory) as name:
         place = Path(name).resolve()  # noqa: ASYNC240 - nothing runs yet
-        place.chmod(0o711)  # as root, PostgreSQL runs as nobody and must find its way in
-        server = Postgres(place, durable=False)  # what is measured is no disk
+        place.chmod(0o711)  # as root, PostgreSQL runs as the user `nobody`, which must be able to enter
+        server = Postgres(place, durable=False)  # the disk is not measured
         await server.start()
         try:
             urls = {size: server.url(f"products_{size}") for size in scale.catalogs}
@@ -70,7 +70,7 @@ async def measure(scale: Scale, directory: Path | None) -> Part:
 
 
 async def _fill(directory: Path, server: Postgres, url: str, count: int) -> float:
-    """Make a database and import a catalog into it by the command; return the rows a second."""
+    """Create a database and import a catalog with `mercato import`; return the rows per second."""
     await _execute(server.url(), f'CREATE DATABASE "products_{count}"')
     await migrations.migrate(url)
     path = directory / "products.csv"
@@ -109,7 +109,7 @@ async def _compare(urls: Sequence[str], rounds: int) -> Times:
 
 
 async def _reads(pool: "Pool") -> Mapping[tuple[str, str], Read]:
-    """Return the reads by kind and name; each finds full pages in a catalog of either size, without the memory of a worker."""
+    """Return the reads by kind and name. Each finds full pages in a catalog of any size, without a worker's cache."""
     ids = [row["id"] for row in await pool.fetch("SELECT id FROM products")]
     category_id: UUID = await pool.fetchval("SELECT id FROM categories WHERE name = 'Running'")
     middle = await pool.fetchrow("SELECT id, price_minor FROM products ORDER BY price_minor, id OFFSET $1 LIMIT 1", len(ids) // 2)
@@ -144,7 +144,7 @@ async def _reads(pool: "Pool") -> Mapping[tuple[str, str], Read]:
 
 
 def _goals(times: Times, scale: Scale) -> list[Goal]:
-    """Return a goal for each kind of read: of those of a kind, the one that grows most."""
+    """Return a goal for each kind of read, about the read of that kind that slows down most."""
     growth = {name: [large / small for small, *_, large in rounds] for name, rounds in times.items()}
     worst = [max((name for name in times if name[0] == kind), key=lambda name: statistics.median(growth[name])) for kind in _kinds(times)]
     sizes = f"{scale.catalogs[-1]:,} ÷ {scale.catalogs[0]:,} products"
@@ -171,7 +171,7 @@ def _table(times: Times, scale: Scale) -> list[tuple[str, ...]]:
 
 
 async def _memory(directory: Path, server: Postgres, url: str, count: int) -> tuple[float, float]:
-    """Return what a worker takes before and after it has read so many products, all of which it keeps, in MB."""
+    """Return a worker's memory in MB before and after it has read that many products, all of which it caches."""
     secret_key, socket = secrets.token_hex(32), server.run_dir / "worker.sock"
     settings = {"DATABASE_URL": url, "SECRET_KEY": secret_key, "ALGORITHM": ALGORITHM, "MERCATO_CACHED_PRODUCTS": str(count)}
     worker = worker_process(directory, socket, settings)
@@ -188,7 +188,7 @@ async def _memory(directory: Path, server: Postgres, url: str, count: int) -> tu
 
 
 async def _read_all(running: Stage, count: int) -> None:
-    """Get so many products through the worker, each once; raises Mismatch if an answer is none."""
+    """Read that many products through the worker, each once; raises Mismatch if an answer is an error."""
     conn = await asyncpg.connect(running.database_url)
     ids = [str(row["id"]) for row in await conn.fetch("SELECT id FROM products LIMIT $1", count)]
     await conn.close()
@@ -209,7 +209,7 @@ async def _read_all(running: Stage, count: int) -> None:
 
 
 def _resident_mb(pid: int) -> float:
-    """Return the resident memory of a process, what it shares with others included (proc_pid_status(5))."""
+    """Return the resident memory of a process, including pages shared with other processes (proc_pid_status(5))."""
     [line] = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS:")]
     return int(line.split()[1]) / 1024
 

@@ -1,7 +1,7 @@
--- One checkout: what store.orders.checkout asks of PostgreSQL for one buyer with an idempotency key, statement by statement.
+-- One checkout: the statements that store.orders.checkout runs for one buyer with an idempotency key.
 --
--- Where the store has arrays of one element there are scalars here; where it reads rows in order to send them back, they stay arrays in
--- a variable. The limits that the store sets for a caller's deadline are missing, which is in favour of this side.
+-- Arrays of one element in the store are scalars here; rows that the store reads and sends back stay arrays in a variable.
+-- The timeouts that the store sets for a caller's deadline are missing, which favours pgbench.
 --
 -- Variables: first, the number of the first account; clients; turn, -1 at first; key; fingerprint and response, as the bytes of the store.
 
@@ -46,7 +46,7 @@ SELECT array_agg(product_id ORDER BY product_id) AS products, array_agg(quantity
   JOIN locked USING (product_id)
 \gset
 
--- GET_PRODUCTS, with the decision that the store takes in Python
+-- GET_PRODUCTS, with the decision that the store makes in Python
 SELECT array_agg(name ORDER BY id) AS names, array_agg(price_minor ORDER BY id) AS prices, sum(price_minor * quantity)::bigint AS total,
        :stocked::boolean AND bool_and(deleted_at IS NULL) AS served
   FROM products

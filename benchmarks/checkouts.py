@@ -1,4 +1,4 @@
-"""Checkouts of distinct products and of one, beside an empty RPC and pgbench; also without the coalescer and of lone buyers."""
+"""Measure checkouts of distinct products and of one product, beside an empty RPC and pgbench; also without the coalescer and one by one."""
 
 import random
 from collections.abc import Awaitable, Callable, Sequence
@@ -20,7 +20,7 @@ from stage import WORKER, Stage
 
 ALONE = "worker-alone"
 PRODUCTS = 3_000
-"""So that buyers of distinct products share none with those who buy at the same time."""
+"""Enough that buyers of distinct products who buy at the same time share no product."""
 UNTIL_ALL_S = 60.0
 """Long enough to buy every cart."""
 LONE_MAX = 500
@@ -52,7 +52,7 @@ async def measure(scale: Scale, directory: Path | None) -> Part:
 
 
 async def _carts(conn: "Conn", secret_key: str, count: int) -> dict[str, list[Cart]]:
-    """Make carts of distinct products, and carts that hold one and the same product beside distinct ones."""
+    """Make carts of distinct products, and carts that all hold one hot product beside distinct ones."""
     products = await goods.make_products(conn, PRODUCTS)
     random.Random(count).shuffle(products)  # noqa: S311 - neighbours on a page must not be neighbours in a cart
     hot, *others = products
@@ -65,13 +65,13 @@ async def _carts(conn: "Conn", secret_key: str, count: int) -> dict[str, list[Ca
 
 
 def _dealt(products: Sequence[UUID], size: int, count: int) -> list[tuple[UUID, ...]]:
-    """Deal products in hands until there are enough hands, from the beginning again when they run out."""
+    """Divide the products into groups of one size, from the beginning again when they run out."""
     hands = len(products) // size
     return [tuple(products[number % hands * size : (number % hands + 1) * size]) for number in range(count)]
 
 
 async def _lines(running: Stage, conn: "Conn", carts: dict[str, list[Cart]], scale: Scale) -> Measures:
-    """Return what is measured, all of it warmed up: pools, plans, caches."""
+    """Return the measurements; their pools, plans and caches are warm."""
     usual, crowd, lone = (Load(callers, UNTIL_ALL_S) for callers in (scale.concurrency, scale.crowd, 1))
 
     def buying(held: Sequence[Cart], load: Load, worker: str = WORKER) -> Callable[[], Awaitable[Run]]:
@@ -84,7 +84,7 @@ async def _lines(running: Stage, conn: "Conn", carts: dict[str, list[Cart]], sca
     lines: Measures = {(EMPTY, GRPC): run(cases.empty(), replace(usual, seconds=scale.seconds))}
     lines |= {(ON, kind): buying(held, usual) for kind, held in some.items()}
     lines |= {(CROWD, kind): buying(held[: scale.crowd], crowd) for kind, held in carts.items()}
-    if scale.thorough:  # half of the carts take long enough
+    if scale.thorough:  # half of the carts are enough, because they take long
         lines |= {(OFF, kind): buying(held[::2], usual, ALONE) for kind, held in some.items()}
         few = some[DISTINCT][:LONE_MAX]
         lines |= {(LONE_ON, DISTINCT): buying(few, lone), (LONE_OFF, DISTINCT): buying(few, lone, ALONE)}
@@ -111,7 +111,7 @@ def _goals(lines: Lines) -> list[Goal]:
 
 NOTE = (
     "Each checkout buys a cart of three lines with an idempotency key over gRPC, straight at a worker; 1,000 buyers buy once each. A "
-    "cart of the hot product holds two more lines, of products that nobody else buys at the same time. Where the coalescer is off, "
+    "cart of the hot product holds two more lines, of products that no other buyer buys at the same time. Where the coalescer is off, "
     "another worker on the same database has MERCATO_BATCH_MAX=1: each order is a transaction of its own, and as many are under way "
     "as the pool has connections. pgbench runs `checkout.sql`, the same statements for the same carts with the same session settings: "
     "as many clients, a connection and prepared statements for each, no gRPC, tokens or Python. The time in which its sessions plan "

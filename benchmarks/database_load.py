@@ -1,4 +1,4 @@
-"""The statements that reads of the catalog cost the database, of a worker with its memory and of one without."""
+"""Count the SQL statements that reads of the catalog cost, for a worker with its cache and one without."""
 
 from dataclasses import replace
 from functools import partial
@@ -25,7 +25,7 @@ SELECT coalesce(sum(calls), 0)::bigint
 
 
 async def measure(scale: Scale, directory: Path | None) -> Part:
-    """Count what pg_stat_statements has seen, by turns; whatever else a worker asks meanwhile counts too."""
+    """Count the statements in pg_stat_statements, in turns. Statements of a worker's background tasks count too."""
     workers = {WORKER: {}, UNCACHED: {"MERCATO_CACHED_PRODUCTS": "0"}}
     load = Load(scale.concurrency, scale.seconds)
     async with runs.shop(directory, workers=workers, edge=False, preload="pg_stat_statements") as (running, conn):
@@ -49,7 +49,7 @@ async def measure(scale: Scale, directory: Path | None) -> Part:
 
 
 async def _statements(case: Case, running: Stage, conn: "Conn", load: Load) -> float:
-    """Return how many statements a thousand calls cost; raises goods.Mismatch if one was answered wrongly."""
+    """Return the statements per thousand calls; raises goods.Mismatch if an answer is wrong."""
     before = await conn.fetchval(COUNT_STATEMENTS)
     outcome = (await case.run(running, conn, load)).outcome
     if outcome.failures:

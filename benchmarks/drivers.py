@@ -1,7 +1,7 @@
-"""h2load and wrk: generators that leave the cores to what is measured, for reads that are answered by the same bytes each time.
+"""Drive reads by h2load and wrk, which leave most processor time to the server. Each request must be answered by the same bytes.
 
-Neither knows gRPC or looks at an answer, so our own client sends the request first and checks what comes back. Afterwards the bytes must
-be as many as so many of these answers: an error of gRPC has HTTP status 200, but no data.
+Neither program knows gRPC or reads an answer, so our own client sends the request first and checks the answer. Afterwards the number of
+bytes must be a multiple of that answer's: a gRPC error has HTTP status 200, but no data.
 """
 
 import asyncio
@@ -24,16 +24,16 @@ from stage import HOST, Stage
 
 H2LOAD, WRK = "h2load", "wrk"
 GRPC_PREFIX_BYTES = 5
-"""Before each message of gRPC."""
+"""Bytes before each gRPC message."""
 GRPC_HEADERS = ("te: trailers", "content-type: application/grpc", "grpc-timeout: 10S")
 _COUNTS = re.compile(r"^requests: (\d+) total.*\nstatus codes: (\d+) 2xx.*\ntraffic: .*\((\d+)\) data$", re.MULTILINE)
 _SCRIPT = Path(__file__).with_name("wrk.lua")
 
 
 async def read(case: Case, running: Stage, conn: "Conn", load: Load, check_s: float) -> Callable[[], Awaitable[Run]]:
-    """Return how to measure a case: its first request again and again, or all of them by our own client if the program is not installed.
+    """Return the measurement of a case: its first request repeated, or all requests by our own client if the program is not installed.
 
-    Warms up for `check_s`, and raises goods.Mismatch if the request is not answered well.
+    Warms up for `check_s`, and raises goods.Mismatch if the request fails.
     """
     checked = (await case.one().run(running, conn, replace(load, seconds=check_s))).outcome
     if checked.failures:
@@ -50,10 +50,10 @@ async def read(case: Case, running: Stage, conn: "Conn", load: Load, check_s: fl
 
 
 async def _h2load(request: Request, count: int, running: Stage, socket: Path, concurrency: int, reply_bytes: int) -> Run:
-    """Send a request so many times over one connection, as our own client does."""
+    """Send a request `count` times over one connection, as our own client does."""
     with tempfile.TemporaryDirectory(prefix="mercato-h2load-") as name:
         body, log = Path(name, "body"), Path(name, "log")
-        body.write_bytes(request.body)  # noqa: ASYNC240 - nothing else is to run meanwhile
+        body.write_bytes(request.body)  # noqa: ASYNC240 - nothing else may run meanwhile
         options = [f"--requests={count}", f"--max-concurrent-streams={concurrency}", f"--data={body}", f"--log-file={log}"]
         options += [f"--header={header}" for header in GRPC_HEADERS]
         printed, cpu_s, own_s = await _watch(
@@ -64,7 +64,7 @@ async def _h2load(request: Request, count: int, running: Stage, socket: Path, co
 
 
 async def _wrk(url: str, running: Stage, load: Load, reply_bytes: int) -> Run:
-    """Ask for a URL over as many connections as there are callers; wrk knows only whole seconds."""
+    """Request a URL over one connection per caller; wrk takes whole seconds only."""
     options = ["--threads=1", f"--connections={load.concurrency}", f"--duration={max(round(load.seconds), 1)}s", f"--script={_SCRIPT}"]
     printed, cpu_s, own_s = await _watch([WRK, *options, url], {"SHARES": " ".join(map(str, SHARES))}, running)
     return Run(replace(wrk_outcome(printed, reply_bytes), generator_cpu_s=own_s), cpu_s, driver=WRK)
@@ -91,7 +91,7 @@ def _children_s() -> float:
 
 
 def h2load_outcome(printed: str, log: str, reply_bytes: int) -> Outcome:
-    """Sum up what h2load printed, and its log: when each request was sent, its HTTP status and how long it took, in microseconds."""
+    """Parse h2load's output and its log: the send time, the HTTP status and the duration of each request, in microseconds."""
     counted = _COUNTS.search(printed)
     if counted is None:
         raise Mismatch(f"h2load did not finish: {printed[-500:]}")
@@ -109,7 +109,7 @@ def h2load_outcome(printed: str, log: str, reply_bytes: int) -> Outcome:
 
 
 def wrk_outcome(printed: str, reply_bytes: int) -> Outcome:
-    """Sum up what wrk.lua printed; the heads of answers vary in length, so their bytes only tell whether some were too short."""
+    """Parse the output of wrk.lua. Response headers vary in length, so the number of bytes reveals only answers that are too short."""
     counted = json.loads(printed.splitlines()[-1])
     failures = {**counted["errors"], "too few bytes for that many answers": int(counted["bytes"] < counted["count"] * reply_bytes)}
     return Outcome(

@@ -1,4 +1,4 @@
-"""What the calls need in the database, made by a few statements outside of the measured time, and what must hold there afterwards."""
+"""Create the rows that the measured calls need, in a few statements outside of the measured time, and check the rows afterwards."""
 
 import random
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ STOCK = 1_000_000
 LINES = 3
 TOKEN_LIFETIME_S = 24 * 3600
 ALGORITHM = "HS256"
-"""Lets a benchmark make tokens by itself; a worker verifies each once."""
+"""An algorithm with which the benchmark signs tokens itself; a worker verifies each token once."""
 
 INSERT_PRODUCTS = """
 INSERT INTO products (name, description, price_minor, currency_code, category_id, image_urls)
@@ -29,7 +29,7 @@ RETURNING id
 
 INSERT_ACCOUNTS = """
 INSERT INTO accounts (id, email, full_name, role, password_hash)
-SELECT id, id || '@example.com', 'Jo Doe', 'user', 'nobody logs in'
+SELECT id, id || '@example.com', 'Jo Doe', 'user', 'no login'
   FROM unnest($1::uuid[]) AS id
 """
 
@@ -68,23 +68,23 @@ COUNT_TRANSACTIONS = "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigi
 
 
 class Mismatch(Exception):
-    """The database does not hold what the answers said."""
+    """The database disagrees with the answers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """How much of everything there is."""
+    """Counts of orders, units and stock at one time."""
 
     orders: int
     sold: int
     stock: int
     in_carts: int
-    """Units in the carts that were asked for."""
+    """Units in the carts that the caller named."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cart:
-    """Somebody with a token, and the products in the cart."""
+    """An account with a token, and the products in its cart."""
 
     account_id: UUID
     token: str = field(repr=False)
@@ -93,17 +93,17 @@ class Cart:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Goods:
-    """Products to look at, whose answers never change, and carts of products to buy."""
+    """Products that are only read, so their answers never change, and carts of products to buy."""
 
     shown: Sequence[UUID]
     readers: Sequence[Cart]
-    """Whose carts stay as they are."""
+    """Accounts whose carts never change."""
     shoppers: Sequence[Cart]
     buyers: Sequence[Cart]
 
 
 async def make(conn: "Conn", secret_key: str, *, products: int, shoppers: int, buyers: int) -> Goods:
-    """Make as many products to buy and, newer than them, as many to look at, and people whose carts are random, but always the same.
+    """Make products to buy, as many newer ones to read, and accounts whose carts are random, but the same in each run.
 
     There are as many readers as shoppers.
     """
@@ -115,7 +115,7 @@ async def make(conn: "Conn", secret_key: str, *, products: int, shoppers: int, b
 
 
 async def make_products(conn: "Conn", count: int) -> list[UUID]:
-    """Make products, newer than those that are there."""
+    """Make products that are newer than the existing ones."""
     ids = [row["id"] for row in await conn.fetch(INSERT_PRODUCTS, count)]
     await inventory.open_levels(conn, dict.fromkeys(ids, STOCK), COMMAND_LINE)
     await search.index(conn, ids)
@@ -123,7 +123,7 @@ async def make_products(conn: "Conn", count: int) -> list[UUID]:
 
 
 async def make_carts(conn: "Conn", secret_key: str, first: int, contents: Sequence[tuple[UUID, ...]]) -> list[Cart]:
-    """Make an account for each content of a cart, numbered from `first` on: their ids are these numbers."""
+    """Make an account and its cart for each of `contents`; the accounts' ids are the numbers from `first` on."""
     tokens = Tokens(Keyring.shared(secret_key, ALGORITHM), TOKEN_LIFETIME_S)
     ids = [UUID(int=number) for number in range(first, first + len(contents))]
     await conn.execute(INSERT_ACCOUNTS, ids)
@@ -134,13 +134,13 @@ async def make_carts(conn: "Conn", secret_key: str, first: int, contents: Sequen
 
 
 async def analyze(conn: "Conn") -> None:
-    """Let the planner know what has been made: only tables with rows in them; orders are analysed when autovacuum sees fit."""
+    """Analyze the tables that now have rows, for the planner; autovacuum analyzes the orders later."""
     for table in ("accounts", "products", "product_search", "stock_levels", "cart_items"):
         await conn.execute(f"VACUUM ANALYZE {table}")
 
 
 async def fill(conn: "Conn", carts: Sequence[Cart]) -> None:
-    """Let every cart hold one unit of each of its products."""
+    """Fill every cart with one unit of each of its products."""
     lines = [(cart.account_id, product_id) for cart in carts for product_id in cart.products]
     await conn.execute(FILL_CARTS, [account_id for account_id, _ in lines], [product_id for _, product_id in lines])
 
@@ -157,7 +157,7 @@ async def books(conn: "Conn", carts: Sequence[Cart]) -> Books:
 
 
 def require_placed(before: Books, after: Books, orders: int) -> None:
-    """Raise Mismatch unless exactly so many carts became orders, and left the stock."""
+    """Raise Mismatch unless exactly that many orders were added and their units left the stock."""
     units = orders * LINES
     expected = Books(before.orders + orders, before.sold + units, before.stock - units, before.in_carts - units)
     if after != expected:
@@ -165,7 +165,7 @@ def require_placed(before: Books, after: Books, orders: int) -> None:
 
 
 def require_added(before: Books, after: Books, units: int) -> None:
-    """Raise Mismatch unless exactly so many units came into the carts."""
+    """Raise Mismatch unless exactly that many units were added to the carts."""
     if after.in_carts - before.in_carts != units:
         raise Mismatch(f"{units} units were added to carts, but {after.in_carts - before.in_carts} are there")
 

@@ -1,4 +1,4 @@
-"""Reads of the catalog and calls of carts over gRPC beside an empty RPC of the same server, and how all of them grow with their callers."""
+"""Measure reads and cart calls over gRPC beside an empty RPC of the same server, and their rates by number of callers."""
 
 import statistics
 from collections.abc import Awaitable, Callable, Mapping
@@ -19,9 +19,9 @@ from stage import Stage
 
 PRODUCTS = 1_000
 SHOPPERS_PER_CALLER = 4
-"""So that two calls at once are hardly ever of one account."""
+"""Enough that two concurrent calls are hardly ever of one account."""
 BUYERS_PER_SECOND = 3_000
-"""More than can be served."""
+"""More requests than the server can answer."""
 
 GET, LIST, CART, ADD = "GetProduct", f"ListProducts({cases.PAGE_SIZE})", "GetCart", "AddCartItem"
 EMPTY, EMPTY_GET, EMPTY_LIST = "empty RPC", "empty RPC, bytes of GetProduct", "empty RPC, bytes of ListProducts"
@@ -47,7 +47,7 @@ async def measure(scale: Scale, directory: Path | None) -> Part:
 
 
 async def _lines(wares: Goods, running: Stage, conn: "Conn", load: Load, scale: Scale) -> Measures:
-    """Return what is measured, warmed up: what is compared is driven by the same program."""
+    """Return the measurements, warmed up; calls that are compared are driven by the same program."""
     reads = {GET: cases.get_product(GRPC, wares), LIST: cases.list_products(GRPC)}
     empties = {GET: EMPTY_GET, LIST: EMPTY_LIST}
     measures = {}
@@ -68,11 +68,11 @@ def _goals(lines: Lines) -> list[Goal]:
 
 
 async def _throughput(wares: Goods, running: Stage, conn: "Conn", scale: Scale) -> dict[str, dict[int, float]]:
-    """Return the rates of calls by how many are under way at once, by our own client."""
+    """Return the rates of calls by concurrency, driven by our own client."""
     lines: dict[tuple[str, int], Callable[[], Awaitable[Run]]] = {}
     await cases.get_product(GRPC, wares).run(
         running, conn, Load(scale.concurrency, scale.seconds)
-    )  # until now h2load asked for one product
+    )  # until now h2load requested one product only
     for concurrency in scale.concurrencies:
         reads = (cases.empty(), cases.get_product(GRPC, wares), cases.list_products(GRPC))
         for case in (*reads, cases.add_cart_item(GRPC, wares), cases.checkout(GRPC, wares.buyers)):

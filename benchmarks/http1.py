@@ -1,4 +1,4 @@
-"""HTTP/1.1 keep-alive as cheaply as Python can: one connection for each caller."""
+"""A minimal HTTP/1.1 keep-alive client that uses little processor time: one connection per caller."""
 
 import asyncio
 import time
@@ -45,7 +45,7 @@ class Caller(asyncio.Protocol):
                 self._transport.write(request.head)
 
     def data_received(self, data: bytes) -> None:
-        """Put the answer together."""
+        """Collect the bytes of the answer."""
         received = self._received = self._received + data if self._received else data
         end = received.find(b"\r\n\r\n")
         if end < 0:
@@ -69,5 +69,5 @@ class Caller(asyncio.Protocol):
         self.start()
 
     def connection_lost(self, _error: Exception | None) -> None:
-        """Give up: a keep-alive connection is not closed by a healthy server."""
+        """End the job: a healthy server does not close a keep-alive connection."""
         self._meter.abandon("the server closed a connection")

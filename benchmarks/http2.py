@@ -1,7 +1,7 @@
-"""gRPC over one HTTP/2 connection as cheaply as Python can, so that the generator leaves the cores to what is measured.
+"""A minimal gRPC client over one HTTP/2 connection that uses little processor time, so that the server gets the rest.
 
-Only what unary calls with small requests need. The server is told to use no dynamic header table, so that a status can be read without
-decoding HPACK (RFC 7541): all that cannot be read this way counts as a failure.
+It supports only unary calls with small requests. Its settings forbid the server a dynamic header table, so it reads a status without
+decoding HPACK (RFC 7541). An answer that it cannot read counts as a failure.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ _NAMES = {":authority": 1, ":path": 4, "authorization": 23, "content-type": 31, 
 
 
 def request(path: str, message: bytes, metadata: Sequence[tuple[str, str]] = ()) -> Request:
-    """Return a call with a deadline, as every client should bring one."""
+    """Return a call with a deadline, as every client should set one."""
     headers = (
         (":path", path),
         (":authority", "benchmark"),
@@ -68,7 +68,7 @@ def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
 
 
 class Calls(asyncio.Protocol):
-    """Keeps a number of calls going."""
+    """Keeps a fixed number of calls in flight."""
 
     def __init__(self, meter: Meter) -> None:
         self._meter = meter
@@ -82,7 +82,7 @@ class Calls(asyncio.Protocol):
         self._out: list[bytes] = []
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Say how we speak: no header table, no push, all the window there is."""
+        """Send the settings: no header table, no push, the largest window."""
         self._transport = cast("asyncio.Transport", transport)
         settings = struct.pack(">HIHIHI", 1, 0, 2, 0, 4, _WINDOW_MAX)
         window = struct.pack(">I", _WINDOW_MAX - _WINDOW_DEFAULT)
@@ -109,7 +109,7 @@ class Calls(asyncio.Protocol):
         self._flush()
 
     def connection_lost(self, _error: Exception | None) -> None:
-        """Give up."""
+        """End the job, because the connection is lost."""
         self._meter.abandon("the server closed the connection")
 
     def _take(self, kind: int, flags: int, stream: int, payload: bytes) -> None:

@@ -1,4 +1,4 @@
-"""The load generator: a process of its own, which reads a job from its input, says `ready`, waits for `go`, and prints the outcome."""
+"""The load generator, a separate process: it reads a job from standard input, prints `ready`, waits for `go`, and prints the outcome."""
 
 import asyncio
 import sys
@@ -10,7 +10,7 @@ from http2 import Calls
 from meter import Job, Meter, Outcome
 
 TIMEOUT_S = 60.0
-"""Beyond the job's own time."""
+"""Seconds beyond the job's own duration."""
 
 
 async def _run(job: Job) -> Outcome:
@@ -42,7 +42,7 @@ async def _go(meter: Meter) -> None:
 
 
 def main() -> None:
-    """Do one job."""
+    """Run one job."""
     job = Job.load(sys.stdin.buffer.readline())
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         outcome = runner.run(_run(job))

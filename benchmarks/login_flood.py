@@ -1,4 +1,4 @@
-"""Every call but login at 80 % of what the shop can do, while others log in as fast as they can: latencies with that flood and without."""
+"""Measure latencies at 80 % of the highest rate, with and without a flood of logins at the same time."""
 
 import asyncio
 import json
@@ -25,22 +25,22 @@ from stage import HOST, Stage, generate
 PRODUCTS = 1_000
 WORKERS = 2
 CALLERS = 16
-"""Of each call."""
+"""Concurrency of each call."""
 SHARE = 0.8
 FLOOD = 64
 LEAD_S, TAIL_S = 1.0, 0.5
-"""Time that the flood has to fill the queues before anything is measured, and that it goes on for, since carts are filled first."""
+"""The flood starts before the measurement, to fill the queues, and ends after it, because the carts are filled first."""
 GUESSES = 1_000
 BUYERS_PER_SECOND = 1_000
-"""More than can be served beside the other calls."""
+"""More checkouts than the server can answer beside the other calls."""
 P99_MAX_MS = 100.0
 SECONDS, EAGER_S = 2.0, 1.0
-"""The least that calls are made for, since there are only few of the slow ones; and the time in which is found what can be done."""
+"""Shortest duration of a measurement, long enough for the rare slow calls; and the duration of the run that finds the highest rate."""
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What the callers saw, and how the logins of the flood were answered."""
+    """Outcomes of the calls, and of the flood's logins."""
 
     asked: dict[str, float]
     """Calls a second."""
@@ -54,7 +54,7 @@ class Round:
 
 
 async def measure(scale: Scale, directory: Path | None) -> Part:
-    """Find in each round what the shop can do just now, then ask for most of it, beside the flood and without it."""
+    """Find the highest rate anew in each round, then call at a share of it, with and without the flood."""
     threads = hashing_threads(WORKERS)
     workers = {f"worker-{number}": {"MERCATO_BCRYPT_THREADS": str(threads)} for number in range(WORKERS)}
     seconds = max(scale.seconds, SECONDS)
@@ -87,7 +87,7 @@ def _calls(wares: Goods) -> list[Case]:
 
 
 def _flood(running: Stage, seconds: float) -> Job:
-    """Return logins as people whom no other login names, so that no limit on one account's logins helps."""
+    """Return logins with a different address each, so that no limit per account slows the flood down."""
     return Job(
         protocol="http1",
         address=f"{HOST}:{running.edge_port}",
@@ -104,7 +104,7 @@ def _guess(number: int) -> Request:
 
 
 async def _round(calls: Sequence[Case], running: Stage, seconds: float, flood: Job | None) -> Round:
-    """Make all the calls at once without a pause, and then most of them at fixed times, beside the flood if there is one."""
+    """Make all the calls at once without a pause, then a share of that rate at fixed times, beside the flood if there is one."""
     eager = await _call([(case, Load(CALLERS, EAGER_S)) for case in calls], running)
     asked = {name: outcome.count / outcome.seconds * SHARE for name, outcome in eager.items()}
     async with asyncio.TaskGroup() as group:
@@ -115,7 +115,7 @@ async def _round(calls: Sequence[Case], running: Stage, seconds: float, flood: J
 
 
 async def _call(calls: Sequence[tuple[Case, Load]], running: Stage) -> dict[str, Outcome]:
-    """Make calls of all kinds at once; raises an ExceptionGroup of goods.Mismatch if one is answered wrongly."""
+    """Make calls of all kinds at once; raises an ExceptionGroup of goods.Mismatch if an answer is wrong."""
     ready = asyncio.Barrier(len(calls))
     async with asyncio.TaskGroup() as group:
         calling = {case.name: group.create_task(_run(case, running, replace(load, together=ready))) for case, load in calls}
@@ -123,7 +123,7 @@ async def _call(calls: Sequence[tuple[Case, Load]], running: Stage) -> dict[str,
 
 
 async def _run(case: Case, running: Stage, load: Load) -> Outcome:
-    """Make the calls of a kind, and look at the books over a connection of their own."""
+    """Make the calls of a kind, and check the database over a separate connection."""
     conn = await asyncpg.connect(running.database_url)
     try:
         outcome = (await case.run(running, conn, load)).outcome

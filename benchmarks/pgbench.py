@@ -1,7 +1,7 @@
-"""The checkouts of checkout.sql by pgbench: what one transaction for each order can do at most, without gRPC and Python.
+"""Measure checkout.sql by pgbench: the highest rate with one transaction per order, without gRPC and Python.
 
-Its sessions are new each time, so the checkouts of each client's first turns, which plan the statements, do not count; neither do those
-after the first client is done, which are made by fewer clients.
+Its sessions are new each time. Each client's first checkouts plan the statements, so they do not count. Checkouts after the first
+client is done do not count either, because fewer clients make them.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from stage import Stage, processor_s
 
 SCRIPT = Path(__file__).with_name("checkout.sql")
 WARM_UP_TURNS = 8
-"""A session plans a statement anew five times before it settles for a plan."""
+"""A session plans a statement five times before it may keep a generic plan."""
 WATCH_S = 0.05
 THREADS = 2
 _numbers = itertools.count(1)
@@ -38,7 +38,7 @@ SELECT string_agg('-c ' || name || '=' || replace(setting, ' ', '\ '), ' ')
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
-    """What everybody has spent at a time."""
+    """Processor time of all processes at a point in time."""
 
     time_s: float
     cpu_s: dict[str, float]
@@ -47,7 +47,7 @@ class _Reading:
 
 @dataclass(frozen=True, slots=True)
 class _Checkout:
-    """A line of pgbench's log: which client had its order when, and how long it took."""
+    """A line of pgbench's log: the client, and the end and duration of its checkout."""
 
     client: str
     ended_s: float
@@ -55,9 +55,9 @@ class _Checkout:
 
 
 async def checkouts(stage: Stage, carts: Sequence[Cart], clients: int, response_bytes: int) -> tuple[Outcome, dict[str, float]]:
-    """Buy each cart once; the carts' accounts have consecutive numbers, as goods.make_carts makes them.
+    """Buy each cart once; the accounts of the carts must have consecutive numbers, as from goods.make_carts.
 
-    Raises EmbeddedError if pgbench gives up or is over too soon to tell anything.
+    Raises EmbeddedError if pgbench fails or ends too soon for a measurement.
     """
     turns, rest = divmod(len(carts), clients)
     if rest or turns <= WARM_UP_TURNS:
@@ -80,7 +80,7 @@ async def checkouts(stage: Stage, carts: Sequence[Cart], clients: int, response_
 
 
 async def _run(options: Sequence[str], stage: Stage) -> list[_Reading]:
-    """Run pgbench, watching what everybody spends."""
+    """Run pgbench, and read the processor time of all processes meanwhile."""
     child = await asyncio.create_subprocess_exec(
         _program(),
         *options,
@@ -104,7 +104,7 @@ async def _run(options: Sequence[str], stage: Stage) -> list[_Reading]:
 
 
 async def _session_options(stage: Stage) -> str:
-    """Return the settings that a worker's connections have, as libpq takes them."""
+    """Return the settings of a worker's connections as libpq options."""
     settings = Settings(database_url=stage.database_url, secret_key=stage.secret_key, pool_size=1)
     async with await create_pool(settings) as pool:
         return str(await pool.fetchval(GET_SESSION_OPTIONS))
@@ -118,7 +118,7 @@ def _program() -> Path:
 
 
 def _outcome(lines: Sequence[Sequence[str]], readings: Sequence[_Reading], clients: int) -> tuple[Outcome, dict[str, float]]:
-    """Count what ended between two readings, while all clients were busy and warm."""
+    """Count the checkouts that ended between two readings while all clients were busy and warm."""
     succeeded = [line for line in lines if line[2].isdigit()]
     made = sorted(
         (_Checkout(client, int(second) + int(us) / 1e6, int(took_us) / 1e6) for client, _, took_us, _, second, us, *_ in succeeded),

@@ -17,7 +17,7 @@ CALLS = {
     "empty": "grey",
     **dict(zip(("GetProduct", "ListProducts", "GetCart", "AddCartItem", "Checkout"), COLORS, strict=False)),
 }
-"""Colours by how a call's name begins."""
+"""Colours by the first word of a call's name."""
 ROLE_NAMES = {"worker": "server", "postgres": "PostgreSQL", "envoy": "Envoy"}
 NINES = (0.5, 0.9, 0.99, 0.999)
 DPI = 110
@@ -56,13 +56,13 @@ def _color(call: str) -> str:
 
 
 def _latency(curves: Mapping[str, Sequence[float]]) -> Figure:
-    """Draw curves over how many of the calls are slower, gRPC beside REST; those of the peer are dashed."""
+    """Draw latency curves over the share of slower calls, gRPC beside REST; the peer's curves are dashed."""
     figure = _figure("Latency distribution, 64 callers at once", 9, 5)
     left, right = figure.subplots(1, 2, sharey=True)
     slower = [1 / (1 - share) for share in SHARES[:-1]]
     for line, curve in curves.items():
         call, way = _split(line)
-        if call.startswith("empty RPC,"):  # as fast as the one without bytes, nearly
+        if call.startswith("empty RPC,"):  # nearly as fast as the empty answer
             continue
         axes = left if way == "gRPC" else right
         label = call if way != PEER else f"{call}, peer"

@@ -1,7 +1,7 @@
-"""Ports for what tests and benchmarks start.
+"""Lease ports for the servers that tests and benchmarks start.
 
-The kernel gives none of them to outgoing connections or to port 0, so neither takes one between its choice and its use.
-Each is leased until its process ends, by an abstract Unix socket for which every such process of the host asks.
+The kernel uses none of these ports for outgoing connections or for port 0, so it takes none between its choice and its use.
+The lease is an abstract Unix socket that the process holds until it ends; every such process of the host checks it.
 """
 
 import itertools
@@ -14,18 +14,18 @@ EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
 def _pool() -> range:
-    """Return the ports to choose from: below the ephemeral ones, or above them where there is more room."""
+    """Return the ports to choose from: below or above the ephemeral ports, where there are more."""
     first, last = map(int, EPHEMERAL.read_text().split())
     below, above = range(LOWEST, min(HIGHEST, first)), range(last + 1, 65_536)
     return max(below, above, key=len) or range(LOWEST, HIGHEST)
 
 
 _POOL = _pool()
-_turns = itertools.count(os.getpid() * 97)  # processes begin at different places
+_turns = itertools.count(os.getpid() * 97)  # processes begin at different ports
 
 
 def free_ports(count: int) -> int:
-    """Lease so many ports in a row on which nothing listens; return the first."""
+    """Lease `count` consecutive ports on which no server listens; return the first."""
     for _ in range(len(_POOL)):
         first = _POOL[next(_turns) % (len(_POOL) - count + 1)]
         leases = []
@@ -44,12 +44,12 @@ def free_ports(count: int) -> int:
 
 
 def free_port() -> int:
-    """Lease a port on which nothing listens."""
+    """Lease a port on which no server listens."""
     return free_ports(1)
 
 
 def _lease(port: int) -> socket.socket | None:
-    """Return what keeps other such processes from a port; None if one has it, or if something else uses it."""
+    """Return the socket that holds the lease of a port; None if the port is leased or in use."""
     lease = socket.socket(socket.AF_UNIX)
     try:
         lease.bind(f"\0mercato-tests-port-{port}")

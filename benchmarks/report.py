@@ -1,4 +1,4 @@
-"""Samples in, goals, tables and figures out."""
+"""Turn samples into goals, tables and figures."""
 
 import importlib.metadata
 import os
@@ -18,7 +18,7 @@ ROLES = ("worker", "postgres", "envoy")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """One measurement of one call; processor time in microseconds for each answered request."""
+    """One measurement of one call; processor time is in microseconds per answered request."""
 
     driver: str
     rate: float
@@ -33,7 +33,7 @@ class Sample:
 
     @classmethod
     def of(cls, run: Run) -> "Sample":
-        """Make a sample of what the generator and the system counted."""
+        """Make a sample of the counts of the generator and the system."""
         outcome, cpu_s = run.outcome, run.cpu_s
         count = max(outcome.count, 1)
         return cls(
@@ -50,12 +50,12 @@ class Sample:
         )
 
     def content(self) -> dict[str, Any]:
-        """Return what JSON says of it, all but the curve."""
+        """Return the fields for the JSON, without the curve."""
         return {name: value for name, value in asdict(self).items() if name != "curve_ms"}
 
 
 Lines = Mapping[tuple[str, str], Sequence[Sample]]
-"""The rounds of each call, and on which way it came."""
+"""The samples of each round, by call and by protocol."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,18 +68,18 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> "Spread":
-        """Sum values up."""
+        """Summarize values."""
         return cls(median=statistics.median(values), low=min(values), high=max(values))
 
     def text(self, digits: int = 0, *, spread: bool = True) -> str:
-        """Return the median, and lowest and highest in brackets."""
+        """Return the median, with lowest and highest in brackets."""
         median, low, high = (f"{value:,.{digits}f}" for value in (self.median, self.low, self.high))
         return f"{median} ({low}–{high})" if spread else median  # noqa: RUF001 - the dash of ranges
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Goal:
-    """What is wanted, and what was found in each round; the median decides."""
+    """A goal and the figure of each round; the median decides."""
 
     what: str
     bound: float
@@ -88,11 +88,11 @@ class Goal:
     digits: int = 2
     at_least: bool = True
     cost: Sequence[float] = ()
-    """How many times the processor time of the yardstick's calls it takes, where the goal is of rates."""
+    """For a goal of rates: the processor time as a multiple of that of the calls compared with."""
 
     @property
     def reached(self) -> bool:
-        """Whether the median is as wanted."""
+        """Whether the median reaches the goal."""
         median = statistics.median(self.found)
         return median >= self.bound if self.at_least else median <= self.bound
 
@@ -103,7 +103,7 @@ class Goal:
         return self.what, wanted, f"{Spread.of(self.found).text(self.digits)} {self.unit}", "yes" if self.reached else "no", cost
 
     def content(self) -> dict[str, Any]:
-        """Return what JSON says of it."""
+        """Return the fields for the JSON."""
         return asdict(self) | asdict(Spread.of(self.found)) | {"reached": self.reached}
 
 
@@ -112,21 +112,21 @@ GOALS_HEAD = ("what", "goal", "found", "reached", "CPU")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """What the plots show; JSON has the same fields."""
+    """Data of the plots; the JSON has the same fields."""
 
     latency_ms: dict[str, Sequence[float]] = field(default_factory=dict)
     """Curves over meter.SHARES."""
     throughput: dict[str, dict[int, float]] = field(default_factory=dict)
-    """Calls a second by callers at once."""
+    """Calls per second by number of concurrent callers."""
     cost_us: dict[str, dict[str, float]] = field(default_factory=dict)
     """Processor time of each role."""
     growth_ms: dict[str, dict[int, float]] = field(default_factory=dict)
-    """Times by products in the catalog."""
+    """Times by number of products in the catalog."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
-    """What a part of the benchmark has found."""
+    """Results of a part of the benchmark."""
 
     title: str
     goals: Sequence[Goal]
@@ -137,7 +137,7 @@ class Part:
     figures: Figures = field(default_factory=Figures)
 
     def failures(self) -> list[str]:
-        """Say what was answered wrongly."""
+        """Return a line for each call with wrong answers."""
         return [
             f"{call}, {way}: {count} failed: {why}"
             for (call, way), own in self.lines.items()
@@ -150,33 +150,33 @@ class Part:
         return "\n\n".join((f"## {self.title}", *map(markdown, [*tables, *self.tables]), self.note))
 
     def content(self) -> dict[str, Any]:
-        """Return what JSON has of its measurements; the median curves are among the figures."""
+        """Return the measurements for the JSON; the median curves are among the figures."""
         lines = [{"call": call, "way": way, "rounds": [sample.content() for sample in own]} for (call, way), own in self.lines.items()]
         return {"title": self.title, "lines": lines, "tables": self.tables}
 
 
 def rate(sample: Sample) -> float:
-    """Return what is answered in a second."""
+    """Return the calls answered per second."""
     return sample.rate
 
 
 def per_cpu_second(sample: Sample) -> float:
-    """Return the calls that are answered in a second of processor time, of all processes that a call goes through."""
+    """Return the calls answered per second of processor time, over all processes that a call passes through."""
     return 1e6 / max(total_us(sample), 1e-9)
 
 
 def rate_goal(what: str, bound: float, own: Sequence[Sample], base: Sequence[Sample]) -> Goal:
-    """Return the goal of how many times the rate of another line one is wanted to have."""
+    """Return the goal of a line's rate as a multiple of another line's."""
     return Goal(what=what, bound=bound, found=ratios(own, base), cost=ratios(own, base, total_us))
 
 
 def ratios(own: Sequence[Sample], base: Sequence[Sample], figure: Callable[[Sample], float] = rate) -> list[float]:
-    """Return how many times a figure is that of another line, round by round."""
+    """Return a figure as a multiple of another line's, round by round."""
     return [figure(sample) / max(figure(other), 1e-9) for sample, other in zip(own, base, strict=True)]
 
 
 def total_us(sample: Sample) -> float:
-    """Return the processor time of a call, of all processes that it goes through."""
+    """Return the processor time of a call, over all processes that it passes through."""
     return sum(sample.cpu_us.values())
 
 
@@ -189,7 +189,7 @@ def curves(lines: Lines) -> dict[str, Sequence[float]]:
 
 
 def costs(lines: Lines) -> dict[str, dict[str, float]]:
-    """Return the processor time of each role for a call, the median over the rounds."""
+    """Return the processor time per call of each role, the median over the rounds."""
     return {", ".join(line): {role: statistics.median(each.cpu_us[role] for each in own) for role in ROLES} for line, own in lines.items()}
 
 
@@ -197,7 +197,7 @@ HEAD = ("call", "way", "driven by", "per second", "CPU µs", *ROLES, "p50 ms", "
 
 
 def table(lines: Lines) -> list[tuple[str, ...]]:
-    """Return the cells of the table, its head first; how many orders shared a transaction is said where there were orders."""
+    """Return the rows of the table, its head first; it has a column of orders per transaction if there were orders."""
     orders = any(sample.batch for own in lines.values() for sample in own)
     return [(*HEAD, "orders a transaction") if orders else HEAD, *(_row(line, own, orders=orders) for line, own in lines.items())]
 
@@ -222,7 +222,7 @@ def markdown(cells: Sequence[Sequence[str]]) -> str:
 
 
 def setting(machine: Mapping[str, Any], strangers: float) -> str:
-    """Return in words where and when this was measured, and how much of the machine others used meanwhile."""
+    """Return a sentence on the machine, the time, and the processor time that unrelated processes used meanwhile."""
     return (
         f"{machine['date']} on {machine['cores']} cores ({machine['cpu']}), Python {machine['python']}, grpcio {machine['grpcio']}, "
         f"PostgreSQL {machine['postgresql']}, Envoy {machine['envoy']}. Other processes took {strangers:.0%} of the cores meanwhile."
@@ -230,7 +230,7 @@ def setting(machine: Mapping[str, Any], strangers: float) -> str:
 
 
 def machine() -> dict[str, Any]:
-    """Describe where and when this is measured."""
+    """Describe the machine and the time of the measurement."""
     return {
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "cores": cores(),
@@ -244,7 +244,7 @@ def machine() -> dict[str, Any]:
 
 
 def cores() -> int:
-    """Return how many cores there are for this."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0))
 
 

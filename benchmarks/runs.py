@@ -1,4 +1,4 @@
-"""What every benchmark does around its measurements: options, the shop in a directory for the time being, rounds, exit codes."""
+"""Options, temporary shops, rounds and exit codes that all benchmarks share."""
 
 import argparse
 import asyncio
@@ -26,24 +26,24 @@ Name = TypeVar("Name")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scale:
-    """How much is measured; `thorough` adds what is no goal but tells why."""
+    """Sizes and durations of the measurements; `thorough` adds measurements that explain the goals."""
 
     rounds: int
     seconds: float
-    """Of one measurement."""
+    """Duration of one measurement."""
     turns: int
     """Checkouts of each caller in one measurement."""
     concurrencies: Sequence[int]
     few: int
-    """Rounds of what takes long and decides nothing, or hardly varies."""
+    """Rounds of measurements that take long and decide no goal, or hardly vary."""
     catalogs: Sequence[int]
-    """Sizes, the smallest first."""
+    """Products in each catalog, the smallest first."""
     cached: int
-    """Products that fill a worker's memory."""
+    """Products that fill a worker's cache."""
     thorough: bool
     concurrency: int = 64
     crowd: int = 1_000
-    """Buyers at once of one product."""
+    """Concurrent buyers of one product."""
     warm_up_s: float = 0.3
 
 
@@ -70,14 +70,14 @@ QUICK = Scale(
 
 
 def parser(description: str | None) -> argparse.ArgumentParser:
-    """Return a parser of the options that all benchmarks have."""
+    """Return a parser with the options that all benchmarks share."""
     options = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     options.add_argument("--directory", type=Path, help="where the data lives for the time being; a disk, or fsync costs nothing")
     return options
 
 
 def positive(value: str) -> int:
-    """Read a number of the command line."""
+    """Parse a positive number of the command line."""
     number = int(value)
     if number < 1:
         raise argparse.ArgumentTypeError("must be at least 1")
@@ -85,7 +85,7 @@ def positive(value: str) -> int:
 
 
 def carry_out(measure: Coroutine[Any, Any, Sequence[str]]) -> int:
-    """Measure and say what failed; returns the exit code, 1 if anything was answered wrongly."""
+    """Measure and print the failures; returns the exit code, 1 if an answer was wrong."""
     try:
         failures = asyncio.run(_until_stopped(measure))
     except (EmbeddedError, goods.Mismatch) as error:
@@ -98,7 +98,7 @@ def carry_out(measure: Coroutine[Any, Any, Sequence[str]]) -> int:
 
 
 async def _until_stopped(measure: Coroutine[Any, Any, Found]) -> Found:
-    """Measure; a SIGTERM cleans up, too."""
+    """Measure; on SIGTERM too, the processes and directories are removed."""
     task = asyncio.ensure_future(measure)
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     return await task
@@ -108,13 +108,13 @@ async def _until_stopped(measure: Coroutine[Any, Any, Found]) -> Found:
 async def shop(
     parent: Path | None, *, workers: Mapping[str, Mapping[str, str]] = ONE_WORKER, edge: bool = True, preload: str = ""
 ) -> AsyncIterator[tuple[Stage, "Conn"]]:
-    """Run a shop in a directory that is removed at the end; gives it and a connection to its database.
+    """Run a shop in a directory that is removed at the end; yields the shop and a connection to its database.
 
     Raises goods.Mismatch if at the end the stock is not the sum of its ledger.
     """
     with tempfile.TemporaryDirectory(prefix="mercato-benchmark-", dir=parent) as name:
         directory = Path(name)
-        directory.chmod(0o711)  # noqa: ASYNC240 - nothing runs yet; as root, PostgreSQL runs as nobody and must find its way in
+        directory.chmod(0o711)  # noqa: ASYNC240 - nothing runs yet; as root, PostgreSQL runs as `nobody`, which must enter
         async with stage(directory, workers=workers, edge=edge, preload=preload) as running:
             conn = await asyncpg.connect(running.database_url)
             try:
@@ -125,7 +125,7 @@ async def shop(
 
 
 async def interleave(cases: Sequence[Callable[[], Awaitable[Found]]], rounds: int) -> list[list[Found]]:
-    """Measure every case once a round, forwards and backwards in turn, so that a slow drift of the machine falls on all alike."""
+    """Measure every case once per round, alternately forwards and backwards, so that a slow drift of the machine affects all alike."""
     found: list[list[Found]] = [[] for _ in cases]
     for number in range(rounds):
         order = range(len(cases)) if number % 2 == 0 else reversed(range(len(cases)))
@@ -135,6 +135,6 @@ async def interleave(cases: Sequence[Callable[[], Awaitable[Found]]], rounds: in
 
 
 async def measure(lines: Mapping[Name, Callable[[], Awaitable[Run]]], rounds: int) -> dict[Name, list[Sample]]:
-    """Measure every line once a round, in turns."""
+    """Measure every line once per round, in turns."""
     found = await interleave([*lines.values()], rounds)
     return {name: [Sample.of(run) for run in own] for name, own in zip(lines, found, strict=True)}

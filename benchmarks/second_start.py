@@ -1,4 +1,4 @@
-"""How long `mercato up` takes until it says that it is ready, on data that are there already."""
+"""Measure how long `mercato up` takes to become ready on an existing data directory."""
 
 import asyncio
 import contextlib
@@ -20,9 +20,9 @@ STOP_S = 30.0
 
 
 async def measure(scale: Scale, directory: Path | None) -> Part:
-    """Start a shop with its demo catalog and stop it, once more than there are rounds."""
+    """Start and stop a shop with the demo catalog in each round, after one start that creates the data."""
     with tempfile.TemporaryDirectory(prefix="mercato-benchmark-", dir=directory) as name:
-        Path(name).chmod(0o711)  # noqa: ASYNC240 - nothing runs yet; as root, PostgreSQL runs as nobody and must find its way in
+        Path(name).chmod(0o711)  # noqa: ASYNC240 - nothing runs yet; as root, PostgreSQL runs as `nobody`, which must enter
         first, *others = [await _start_s(Path(name, "data")) for _ in range(scale.rounds + 1)]
     what = "`mercato up`, second start until ready"
     cells = [("start", "seconds"), ("first, with initdb and the demo catalog", f"{first:.2f}"), ("later ones", Spread.of(others).text(2))]
@@ -31,7 +31,7 @@ async def measure(scale: Scale, directory: Path | None) -> Part:
 
 
 async def _start_s(data_dir: Path) -> float:
-    """Start a shop, wait for the line that says so, and stop it; raises EmbeddedError if it does not come up or does not end well."""
+    """Start a shop, wait until it prints that it is ready, and stop it; raises EmbeddedError if either fails."""
     command = [sys.executable, "-m", "mercato_server", "up", "--port", str(free_port()), "--data-dir", str(data_dir)]
     began = time.perf_counter()
     child = await asyncio.create_subprocess_exec(*command, env=_environ(), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE)
@@ -54,7 +54,7 @@ async def _start_s(data_dir: Path) -> float:
 
 
 def _environ() -> dict[str, str]:
-    """Leave out what settings of another shop may be around."""
+    """Return the environment without the settings of any other shop."""
     ours = ("MERCATO_", "DATABASE_", "SECRET_", "ALGORITHM", "ACCESS_")
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 

@@ -1,4 +1,4 @@
-"""The processes that are measured: PostgreSQL, workers and Envoy, and the processor time that each of them takes."""
+"""Run the processes that are measured (PostgreSQL, workers and Envoy) and read their processor time."""
 
 import asyncio
 import contextlib
@@ -37,20 +37,20 @@ _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """What runs, and where it is reached."""
+    """The running processes and their addresses."""
 
     directory: Path
     database_url: str
     secret_key: str
     workers: Mapping[str, Path]
-    """Sockets by name."""
+    """The workers' sockets by name."""
     edge_port: int
-    """Where Envoy listens, if there is one."""
+    """Envoy's port, if Envoy runs."""
     pids: Mapping[str, tuple[int, ...]]
     """Process ids by role."""
 
     def cpu_s(self) -> dict[str, float]:
-        """Return the processor time of each role so far: of all its processes, those that have ended included."""
+        """Return the processor time of each role so far, including its processes that have ended."""
         return {role: sum(processor_s(pid) for root in roots for pid in (*_children(root), root)) for role, roots in self.pids.items()}
 
 
@@ -58,12 +58,12 @@ class Stage:
 async def stage(
     directory: Path, *, workers: Mapping[str, Mapping[str, str]] = ONE_WORKER, edge: bool = True, preload: str = ""
 ) -> AsyncIterator[Stage]:
-    """Run a shop with the demo catalog in a directory; what it says is in `log/` there.
+    """Run a shop with the demo catalog in a directory; its logs are in `log/` there.
 
     Args:
-        directory: on a disk, or fsync costs nothing.
+        directory: on a real disk, because fsync costs nothing in memory.
         workers: settings of each worker, by its name.
-        edge: whether Envoy runs too, in front of all of them.
+        edge: whether Envoy runs in front of all workers.
         preload: library that PostgreSQL loads at its start.
     """
     async with AsyncExitStack() as stack:
@@ -111,7 +111,7 @@ async def _preload(postgres: Postgres, library: str) -> None:
 
 
 def worker_process(directory: Path, socket_path: Path, settings: Mapping[str, str]) -> Process:
-    """Return an ordinary worker that answers an empty RPC besides."""
+    """Return an ordinary worker that also answers an empty RPC."""
     own = {"MERCATO_LISTEN": f"unix:{socket_path}", "MERCATO_DRAIN_SECONDS": "0", "MERCATO_GRACE_SECONDS": "1"}
     argv: list[str | Path] = [sys.executable, Path(__file__).with_name("worker.py")]
     log = directory / "log" / f"{socket_path.stem}.log"
@@ -119,7 +119,7 @@ def worker_process(directory: Path, socket_path: Path, settings: Mapping[str, st
 
 
 def _envoy(directory: Path, sockets: Iterable[Path], port: int) -> Process:
-    """Run Envoy as `mercato up` does, access log included, but without the limits per client address: there is one address here."""
+    """Run Envoy as `mercato up` does, with its access log, but without limits per client address: there is only one address here."""
     upstreams = tuple(f"unix:{path}" for path in sockets)
     settings = EdgeSettings(port=port, upstreams=upstreams, rate_limits=False, health_interval_s=1.0)
     config = directory / "envoy.json"
@@ -130,9 +130,9 @@ def _envoy(directory: Path, sockets: Iterable[Path], port: int) -> Process:
 
 
 async def generate(job: Job, stage: Stage, together: asyncio.Barrier | None = None) -> tuple[Outcome, dict[str, float]]:
-    """Do a job in a process of its own; return its outcome, and what each role spent on it in seconds of processor time.
+    """Run a job in a separate process; return its outcome, and the seconds of processor time of each role.
 
-    With a barrier it begins once all others that wait there are ready too.
+    With a barrier the job begins once all other jobs that wait there are ready.
     """
     child = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -160,16 +160,16 @@ async def generate(job: Job, stage: Stage, together: asyncio.Barrier | None = No
 
 
 def processor_s(pid: int) -> float:
-    """Return the processor time of a process and of its children that have ended; 0 if it has ended itself."""
+    """Return the processor time of a process and of its ended children; 0 if the process has ended."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):  # its parent has its time by now
+    except (FileNotFoundError, ProcessLookupError):  # the parent's time includes it by now
         return 0.0
     return sum(int(field) for field in fields[11:15]) / _TICKS_PER_S
 
 
 def machine_s() -> float:
-    """Return the time that the cores have worked: for users, nice ones too, for the system and for interrupts (proc_stat(5))."""
+    """Return the busy time of all cores: user, nice, system and interrupts (proc_stat(5))."""
     with Path("/proc/stat").open() as file:
         fields = file.readline().split()
     return sum(int(fields[place]) for place in (1, 2, 3, 6, 7)) / _TICKS_PER_S

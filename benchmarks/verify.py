@@ -1,4 +1,4 @@
-"""Measure what `mercato verify --watch` costs the database while buyers check out: a pass over everything, and those over what changed."""
+"""Measure the database's processor time for `mercato verify --watch` while buyers check out: a full pass, and passes over changes."""
 
 import argparse
 import asyncio
@@ -43,7 +43,7 @@ SELECT account_id, product.id, 1, product.price_minor, 'USD'
 
 
 class Trade:
-    """Buyers who check out without a pause, in batches of all of them."""
+    """Buyers who check out without a pause, all of them in each batch."""
 
     def __init__(self, pool: "Pool", sessions: Mapping[UUID, UUID]) -> None:
         """`sessions` gives the session of each account."""
@@ -61,7 +61,7 @@ class Trade:
         self.placed += len(checkouts)
 
     async def go_on(self) -> None:
-        """Buy for ever."""
+        """Buy until cancelled."""
         while True:
             await self.batch()
 
@@ -72,7 +72,7 @@ class Trade:
 
 async def measure(directory: Path, order_count: int, passes: int) -> None:
     """Print the processor time of the passes, in milliseconds."""
-    # Nothing is lost that matters, and no disk is measured.
+    # The data are disposable, and the disk is not measured.
     server = Postgres(directory, durable=False)
     await server.start()
     try:
@@ -113,7 +113,7 @@ async def _report(url: str, trade: Trade, passes: int) -> None:
 
 
 def main() -> None:
-    """Read the arguments and run."""
+    """Run the measurement that the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--orders", type=int, default=100_000)
     parser.add_argument("--passes", type=int, default=10)

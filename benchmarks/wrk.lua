@@ -1,4 +1,4 @@
--- What a run of wrk came to, as a line of JSON; the latencies that each of $SHARES took at most, in milliseconds.
+-- Print the result of a run of wrk as one line of JSON, with the latency in milliseconds that each of $SHARES took at most.
 done = function(summary, latency)
   local curve, errors = {}, {}
   for share in os.getenv("SHARES"):gmatch("%S+") do

@@ -10,11 +10,11 @@ from peer.app import create_app
 
 
 def main() -> None:
-    """Serve with what is fastest in uvicorn, in one process, until SIGTERM."""
+    """Serve with the fastest options of uvicorn, in one process, until SIGTERM."""
     app = create_app(os.environ["DATABASE_URL"], os.environ["SECRET_KEY"])
     gc.collect()
     gc.freeze()
-    gc.set_threshold(10_000)  # as Mercato's workers: collecting garbage would take a tenth of the time
+    gc.set_threshold(10_000)  # as Mercato's workers do: garbage collection would take a tenth of the time
     uvicorn.run(
         app,
         host="127.0.0.1",

@@ -1,4 +1,4 @@
-"""Who calls."""
+"""Identify the caller of a request."""
 
 from dataclasses import dataclass
 from uuid import UUID
@@ -21,14 +21,14 @@ LIVE = (
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Whose token it is, and of which session."""
+    """The account and the session that a token names."""
 
     account_id: UUID
     session_id: UUID
 
 
 def identify(authorization: str | None, secret: str) -> Caller:
-    """Return whom the header names, or refuse."""
+    """Return the caller that the header names, or refuse."""
     scheme, _, token = (authorization or "").partition(" ")
     if scheme.lower() != "bearer":
         raise token_invalid()
@@ -42,6 +42,6 @@ def identify(authorization: str | None, secret: str) -> Caller:
 
 
 async def require_live(db: AsyncSession, caller: Caller) -> None:
-    """Refuse a caller whose session has ended or whose account is shut, as the database knows it now."""
+    """Refuse a caller whose session has ended or whose account is closed, by the current rows of the database."""
     if (await db.execute(LIVE, {"session": caller.session_id})).first() is None:
         raise token_invalid()

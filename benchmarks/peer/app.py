@@ -18,11 +18,11 @@ from peer.refusals import Refusal, invalid
 
 PAGE_SIZE_MAX = 100
 ADD_TO_CART, CHECKOUT = "/mercato.v1.CartService/AddCartItem", "/mercato.v1.OrderService/Checkout"
-"""What stored keys say they were used for, in the words of Mercato, whose `verify` looks at them."""
+"""The method that each idempotency key is stored with. Mercato's names, because its `verify` checks them."""
 POOL_SIZE = 16
-"""Twice as many connections as a worker of Mercato has, since each transaction keeps its own through all of its round trips."""
+"""Twice the connections of a Mercato worker, because each transaction keeps its connection through all of its round trips."""
 
-# As Mercato's connections, so that PostgreSQL plans and gives up alike.
+# The settings of Mercato's connections, so that PostgreSQL plans alike and has the same timeouts.
 SERVER_SETTINGS = {
     "application_name": "peer",
     "timezone": "UTC",
@@ -38,7 +38,7 @@ IdempotencyKey = Annotated[str | None, Header()]
 
 
 class Units(BaseModel):
-    """How many to add."""
+    """Body of a request that adds units."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -46,7 +46,7 @@ class Units(BaseModel):
 
 
 class Terms(BaseModel):
-    """What a buyer may insist on: nothing here."""
+    """Body of a checkout, which has no fields here."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -123,7 +123,7 @@ def _json(content: answers.Content, status: int = 200) -> Response:
 
 
 async def _refuse(_request: Request, refusal: Exception) -> Response:
-    assert isinstance(refusal, Refusal)  # noqa: S101 - it is registered for these
+    assert isinstance(refusal, Refusal)  # noqa: S101 - it is registered for this class
     return _json(refusal.content, refusal.status)
 
 

@@ -17,7 +17,7 @@ LINES_MAX = 200
 
 ITEM = CartItem.__table__
 
-# The product and the limit of lines stand in the statement: it is one round trip, and nothing is read that another call could change.
+# One statement checks the product and the limit of lines: it is one round trip, and no other call can change a row in between.
 _WANTED = insert(ITEM).from_select(
     ["account_id", "product_id", "quantity", "unit_price_minor", "currency_code"],
     select(
@@ -48,12 +48,12 @@ _LINES = (
     .where(CartItem.account_id == bindparam("account"))
 )
 LINES = _LINES.order_by(CartItem.added_at, CartItem.product_id)
-# One order for all buyers, so that none can deadlock. The products too: rows that are not locked are as old as the wait for those that are.
+# One lock order for all buyers, so that none can deadlock. Products are locked too: unlocked rows are read as of before the wait.
 LOCKED_LINES = _LINES.order_by(CartItem.product_id).with_for_update(key_share=True, of=[CartItem, Product, StockLevel])
 
 
 async def add(db: AsyncSession, account_id: UUID, product_id: UUID, quantity: int) -> Sequence[CartItem]:
-    """Add units of a product and return the cart, lines in the order in which they were made."""
+    """Add units of a product and return the cart, its lines in the order in which they were added."""
     added = await db.execute(ADD, {"account": account_id, "product": product_id, "quantity": quantity})
     if added.first() is None:
         if (await db.execute(GET_ON_SALE, {"product": product_id})).first() is None:
@@ -63,5 +63,5 @@ async def add(db: AsyncSession, account_id: UUID, product_id: UUID, quantity: in
 
 
 async def lock(db: AsyncSession, account_id: UUID) -> Sequence[CartItem]:
-    """Return the cart by product, its lines and their products locked in that order."""
+    """Return the cart sorted by product, with its lines and products locked in that order."""
     return (await db.scalars(LOCKED_LINES, {"account": account_id})).all()

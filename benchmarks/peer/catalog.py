@@ -39,14 +39,14 @@ async def newest(db: AsyncSession, size: int, after: UUID | None) -> tuple[Seque
 
 
 def write_token(secret: str, last: UUID | None) -> str:
-    """Return the token of a place in the list; empty at its end."""
+    """Return the page token of a position in the list; empty at its end."""
     if last is None:
         return ""
     return base64.urlsafe_b64encode(_mac(secret, last.bytes) + last.bytes).rstrip(b"=").decode()
 
 
 def read_token(secret: str, token: str) -> UUID | None:
-    """Return the place of a token, or refuse one that is not ours."""
+    """Return the position in a page token, or refuse a token that this server did not sign."""
     if not token:
         return None
     try:

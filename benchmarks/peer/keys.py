@@ -1,4 +1,4 @@
-"""Idempotency keys: the answer of a call is stored in the transaction of its effect."""
+"""Idempotency keys: the answer of a call is stored in the transaction that has its effect."""
 
 import hashlib
 import hmac
@@ -33,7 +33,7 @@ STORE = update(STORED).where(*_SAME).values(response=bindparam("answer", type_=L
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key of an account, and what tells its request from others."""
+    """An account's key with the fingerprint of its request."""
 
     account_id: UUID
     key: str
@@ -42,7 +42,7 @@ class Key:
 
     @classmethod
     def of(cls, secret: str, account_id: UUID, key: str | None, method: str, content: bytes) -> "Key | None":
-        """Return the key of a call, or None if it brings none."""
+        """Return the key of a call, or None if it has none."""
         if key is None:
             return None
         if not (1 <= len(key) <= 255 and key.isascii() and key.isprintable() and " " not in key):
@@ -57,7 +57,7 @@ def reused() -> Refusal:
 
 
 async def claim(db: AsyncSession, key: Key | None) -> bytes | None:
-    """Take a key for this transaction, or return what was answered to it; waits for a transaction that holds it."""
+    """Claim a key for this transaction, or return its stored answer; waits for a transaction that holds the key."""
     if key is None:
         return None
     claimed = {"scope_id": key.account_id, "key": key.key, "method": key.method, "fingerprint": key.fingerprint}
@@ -70,6 +70,6 @@ async def claim(db: AsyncSession, key: Key | None) -> bytes | None:
 
 
 async def settle(db: AsyncSession, key: Key | None, response: bytes) -> None:
-    """Store what is answered."""
+    """Store the answer."""
     if key is not None:
         await db.execute(STORE, {"account": key.account_id, "name": key.key, "answer": response})

@@ -31,7 +31,7 @@ PLACE = upsert(Order.__table__).on_conflict_do_nothing().returning(Order.__table
 
 
 async def checkout(db: AsyncSession, account_id: UUID, key: Key | None) -> bytes:
-    """Buy the cart in the caller's transaction; return the answer, which is an earlier one if the key was used before."""
+    """Buy the cart in the caller's transaction and return the answer: the stored one if the key was used before."""
     if (earlier := await keys.claim(db, key)) is not None:
         return earlier
     lines = await carts.lock(db, account_id)
@@ -53,7 +53,7 @@ def _require_stock(lines: Sequence[CartItem]) -> None:
 
 
 async def _place(db: AsyncSession, account_id: UUID, lines: Sequence[CartItem], key: Key | None) -> answers.Content:
-    """Write the order with all that belongs to it; stock suffices, and is locked."""
+    """Write the order with its lines, ledger, history and event. The stock suffices and is locked."""
     total = sum(line.product.price_minor * line.quantity for line in lines)
     placed = {
         "account_id": account_id,

@@ -1,11 +1,11 @@
-"""What a call can be refused for."""
+"""Errors with which a call can be refused."""
 
 from typing import Any
 from uuid import UUID
 
 
 class Refusal(Exception):
-    """An answer that is no success: HTTP status, code and reason as Mercato has them, and a text."""
+    """An error response: HTTP status, code and reason as Mercato has them, and a message."""
 
     def __init__(self, status: int, code: int, reason: str, message: str) -> None:
         super().__init__(message)
@@ -20,7 +20,7 @@ class Refusal(Exception):
 
 
 def token_invalid() -> Refusal:
-    """Refuse a token."""
+    """Refuse an invalid token."""
     return Refusal(401, 16, "TOKEN_INVALID", "the access token is not valid; log in to get one")
 
 
@@ -30,10 +30,10 @@ def product_not_found(product_id: UUID) -> Refusal:
 
 
 def invalid(reason: str, message: str) -> Refusal:
-    """Refuse a request that nobody could serve."""
+    """Refuse a malformed request."""
     return Refusal(400, 3, reason, message)
 
 
 def unmet(reason: str, message: str) -> Refusal:
-    """Refuse what the state of the shop forbids."""
+    """Refuse a request that the state of the shop forbids."""
     return Refusal(400, 9, reason, message)

@@ -10,9 +10,9 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 
 class Base(DeclarativeBase):
-    """What is common to all tables."""
+    """Base of all tables."""
 
-    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy's own way to say so
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy declares it so
         str: Text(),
         datetime: TIMESTAMP(timezone=True),
         list[str]: ARRAY(Text()),
@@ -22,7 +22,7 @@ class Base(DeclarativeBase):
 
 
 class Account(Base):
-    """Somebody who may log in."""
+    """An account that may log in."""
 
     __tablename__ = "accounts"
 
@@ -43,7 +43,7 @@ class Session(Base):
 
 
 class StockLevel(Base):
-    """The stock of a product, at the one location that there is."""
+    """The stock of a product at the only location."""
 
     __tablename__ = "stock_levels"
 
@@ -55,7 +55,7 @@ class StockLevel(Base):
 
 
 class Product(Base):
-    """A product; the column that only searches need is not mapped."""
+    """A product, without the column that only searches need."""
 
     __tablename__ = "products"
 
