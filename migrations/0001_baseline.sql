@@ -10,9 +10,9 @@ CREATE FUNCTION fold(value text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE STRICT
     RETURN lower(public.unaccent('public.unaccent'::regdictionary, value));
 
--- One row. Changing the currency of a shop would reprice everything silently, so a server with another one refuses to start. Products and
--- orders refer to it, and the lines of carts and orders to the currency of their product: that adds no check to a line, and no lock on
--- this row. docs/stock.md counts what each tie costs.
+-- One row. Changing the currency of a shop would reprice all products, so a server with another currency refuses to start. Products and
+-- orders refer to this row. Lines of carts and orders refer to the currency of their product, which adds no check to a line, and no lock
+-- on this row. docs/stock.md lists the cost of each constraint.
 CREATE TABLE shop (
     singleton     boolean PRIMARY KEY DEFAULT true CHECK (singleton),
     currency_code text NOT NULL CONSTRAINT shop_currency_code_key UNIQUE CHECK (currency_code ~ '^[A-Z]{3}$')
@@ -41,7 +41,7 @@ CREATE TABLE categories (
 
 CREATE TABLE products (
     id          uuid PRIMARY KEY DEFAULT uuidv7(),
-    number      bigint NOT NULL GENERATED ALWAYS AS IDENTITY,  -- counts in the order of creation, for the search
+    number      bigint NOT NULL GENERATED ALWAYS AS IDENTITY,  -- in the order of creation, for the search
     name        text NOT NULL,
     description text NOT NULL,
     price_minor bigint NOT NULL CHECK (price_minor >= 0),
@@ -53,7 +53,7 @@ CREATE TABLE products (
     created_at  timestamptz NOT NULL DEFAULT now(),
     updated_at  timestamptz NOT NULL DEFAULT now(),
     deleted_at  timestamptz,
-    CONSTRAINT products_currency_code_key UNIQUE (id, currency_code)  -- to which the lines of carts and orders refer
+    CONSTRAINT products_currency_code_key UNIQUE (id, currency_code)  -- the lines of carts and orders refer to it
 );
 
 CREATE UNIQUE INDEX products_sku_key ON products (sku) WHERE deleted_at IS NULL;
@@ -63,38 +63,38 @@ CREATE INDEX products_by_category ON products (category_id, id);
 CREATE INDEX products_by_category_price ON products (category_id, price_minor, id) WHERE deleted_at IS NULL;
 CREATE INDEX products_by_category_name ON products (category_id, name COLLATE "C", id) WHERE deleted_at IS NULL;
 
--- What a search finds, filters, sorts and ranks products on sale by, but for their stock. The server writes it in the transaction that
--- writes the product; see docs/search.md.
+-- The columns by which a search finds, filters, sorts and ranks products on sale, except their stock. The server writes a row in the
+-- transaction that writes the product; see docs/search.md.
 CREATE TABLE product_search (
     product_id   uuid NOT NULL REFERENCES products (id),
     locale       text NOT NULL,      -- '' until there are translations
-    number       bigint NOT NULL,    -- the product's
-    rule_version integer NOT NULL,   -- the rule by which the words were made
+    number       bigint NOT NULL,    -- products.number
+    rule_version integer NOT NULL,   -- version of the rule that made the words
     price_minor  bigint NOT NULL,
     name         text NOT NULL,
     words        tsvector NOT NULL,  -- of name (A), SKU (B) and description (C)
     category_ids uuid[] NOT NULL,    -- the product's category; later its ancestors too
     group_id     uuid,               -- NULL until products have variants
     PRIMARY KEY (product_id, locale)
-) WITH (fillfactor = 90);  -- room for the new version of a row on its page: no index holds the price, so a new price touches no index
+) WITH (fillfactor = 90);  -- room for new row versions on the same page: no index holds the price, so a new price updates no index
 
 CREATE UNIQUE INDEX product_search_by_number ON product_search (locale, number);
--- The first column is the shelf of 8,192 products that the document is on.
+-- The first column groups the documents by 8,192 consecutive products.
 CREATE INDEX product_search_by_words ON product_search USING gin ((ARRAY[number >> 13]), words, category_ids);
 
 -- The stock of a product, apart from its wide row, so that a sale copies 64 bytes. Each product has its level from the start. A transaction
--- that changes a product's name, price or deletion locks its level too, so a checkout locks nothing but levels. 1 is the only location
--- until there are more. Half of a page is room for the new versions of its rows: no index holds what a sale changes.
+-- that changes a product's name, price or deletion locks its level too, so a checkout locks only levels. 1 is the only location for now.
+-- Half of each page is room for new row versions: no index holds a column that a sale changes.
 CREATE TABLE stock_levels (
     product_id  uuid NOT NULL REFERENCES products (id),
     location_id smallint NOT NULL DEFAULT 1,
     on_hand     integer NOT NULL CONSTRAINT stock_levels_on_hand_check CHECK (on_hand >= 0),
-    version     bigint NOT NULL DEFAULT 0,  -- how often it changed; with the product's version it makes the etag
+    version     bigint NOT NULL DEFAULT 0,  -- number of changes; part of the product's etag
     updated_at  timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (product_id, location_id)
 ) WITH (fillfactor = 50);
 
--- Every word that a product's name has had. None is ever deleted: corrected to a word that no product has any more, a typo finds nothing.
+-- Every word that a product's name has had. None is deleted: a typo that is corrected to an old word finds no products, as before.
 CREATE TABLE words (
     word text PRIMARY KEY
 );
@@ -105,7 +105,7 @@ CREATE TABLE cart_items (
     account_id       uuid NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
     product_id       uuid NOT NULL,
     quantity         integer NOT NULL CONSTRAINT cart_items_quantity_check CHECK (quantity BETWEEN 1 AND 1000),
-    unit_price_minor bigint NOT NULL,  -- the price when the line was made, to tell the buyer of a change
+    unit_price_minor bigint NOT NULL,  -- the price when the line was added, to warn the buyer of a change
     currency_code    text NOT NULL,
     added_at         timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (account_id, product_id),
@@ -143,7 +143,7 @@ CREATE TABLE order_items (
 
 CREATE INDEX order_items_by_product ON order_items (product_id);
 
--- Every status an order has had: who, when and why. An actor is a kind and an id without a foreign key, since not all will be accounts.
+-- Every status of an order: who set it, when and why. The actor has no foreign key, because an actor may be no account.
 CREATE TABLE order_history (
     order_id   uuid NOT NULL REFERENCES orders (id),
     version    integer NOT NULL,
@@ -155,14 +155,14 @@ CREATE TABLE order_history (
     PRIMARY KEY (order_id, version)
 );
 
--- Append-only; a product's stock is the sum of its deltas. Written by store/inventory.py alone.
+-- Append-only; a product's stock is the sum of its deltas. Only store/inventory.py writes it.
 CREATE TABLE stock_ledger (
     product_id uuid NOT NULL REFERENCES products (id),
     id         bigint GENERATED ALWAYS AS IDENTITY,
     order_id   uuid REFERENCES orders (id),
     kind       text NOT NULL CHECK (kind IN ('initial', 'sale', 'cancel', 'adjust')),
     delta      integer NOT NULL,
-    actor_kind text CHECK (actor_kind IN ('buyer', 'administrator', 'system')),  -- NULL for a sale: the order has its buyer
+    actor_kind text CHECK (actor_kind IN ('buyer', 'administrator', 'system')),  -- NULL for a sale: the order names its buyer
     actor_id   uuid,
     reason     text NOT NULL DEFAULT '',
     created_at timestamptz NOT NULL DEFAULT now(),
@@ -174,9 +174,9 @@ CREATE TABLE stock_ledger (
 -- An order takes a product once and gives it back at most once.
 CREATE UNIQUE INDEX stock_ledger_once ON stock_ledger (order_id, product_id, kind) WHERE order_id IS NOT NULL;
 
--- The stored answers of calls that brought a key; written in the transaction of their effect.
+-- The stored answers of calls with an idempotency key, each written in the transaction that has the call's effect.
 CREATE TABLE idempotency_keys (
-    scope_id    uuid NOT NULL,  -- an account, or the nil UUID for calls that nobody is logged in for (signup)
+    scope_id    uuid NOT NULL,  -- an account, or the nil UUID for anonymous calls (signup)
     key         text NOT NULL CHECK (length(key) BETWEEN 1 AND 255),
     method      text NOT NULL,
     fingerprint bytea NOT NULL,  -- a keyed digest of method and request
@@ -187,12 +187,12 @@ CREATE TABLE idempotency_keys (
 
 CREATE INDEX idempotency_keys_by_age ON idempotency_keys (created_at);
 
--- The change feed. Readers go by (xid, id) and stop below the oldest running transaction, so a late commit is never skipped.
+-- The change feed. Readers read by (xid, id) and stop before the oldest running transaction, so they never skip a late commit.
 CREATE TABLE events (
     xid        xid8 NOT NULL DEFAULT pg_current_xact_id(),
     id         bigint GENERATED ALWAYS AS IDENTITY,
     kind       text NOT NULL,
-    version    smallint NOT NULL DEFAULT 1,  -- of the schema of the payload
+    version    smallint NOT NULL DEFAULT 1,  -- of the payload's schema
     subject_id uuid NOT NULL,
     payload    jsonb NOT NULL DEFAULT '{}',
     created_at timestamptz NOT NULL DEFAULT now(),
@@ -201,9 +201,9 @@ CREATE TABLE events (
 
 CREATE INDEX events_by_age ON events (created_at);
 
--- Sessions with rotated refresh tokens, the keys that sign access tokens, and the memory of failed logins.
+-- Sessions with rotated refresh tokens, the keys that sign access tokens, and the failed logins.
 
--- A login, on one device. It lives as long as its refresh tokens are exchanged, and 30 days at most.
+-- A login on one device. It lasts while its refresh tokens are exchanged, and 30 days at most.
 CREATE TABLE sessions (
     id           uuid PRIMARY KEY DEFAULT uuidv7(),
     account_id   uuid NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
@@ -220,7 +220,7 @@ CREATE TABLE sessions (
 CREATE INDEX sessions_by_account ON sessions (account_id, refreshed_at) WHERE ended_at IS NULL;
 CREATE INDEX sessions_by_expiry ON sessions (expires_at);
 
--- Only digests: a copy of the database opens no session. Used tokens are kept, to notice that two hold the same one.
+-- Only digests: a copy of the database opens no session. Used tokens are kept, to detect that two clients hold the same token.
 CREATE TABLE refresh_tokens (
     digest     bytea PRIMARY KEY,
     session_id uuid NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
@@ -231,7 +231,7 @@ CREATE TABLE refresh_tokens (
 CREATE INDEX refresh_tokens_by_session ON refresh_tokens (session_id);
 CREATE UNIQUE INDEX refresh_tokens_live ON refresh_tokens (session_id) WHERE used_at IS NULL;
 
--- The private keys are sealed with SECRET_KEY. `next` is published ahead, `retired` verifies what it signed until that has expired.
+-- The private keys are encrypted with SECRET_KEY. `next` is published ahead; `retired` verifies its tokens until they have expired.
 CREATE TABLE signing_keys (
     kid         text PRIMARY KEY,
     state       text NOT NULL CHECK (state IN ('next', 'current', 'retired')),
@@ -242,7 +242,7 @@ CREATE TABLE signing_keys (
 
 CREATE UNIQUE INDEX signing_keys_state ON signing_keys (state) WHERE state <> 'retired';
 
--- Failed logins by a keyed digest of the e-mail address, whether it has an account or not.
+-- Failed logins by a keyed digest of the e-mail address, with or without an account.
 CREATE TABLE login_attempts (
     address_digest bytea PRIMARY KEY,
     failures       integer NOT NULL CHECK (failures > 0),
@@ -251,9 +251,9 @@ CREATE TABLE login_attempts (
 
 CREATE INDEX login_attempts_by_age ON login_attempts (blocked_until);
 
--- Mail: what is to be sent, the jobs that send it, one-time tokens, and how far orders have been turned into mail.
+-- Outgoing mail, the jobs that send it, one-time tokens, and the position in the feed up to which orders have their mail.
 
--- The tables of pgqueuer 1.6 under its own names, without its trigger: NOTIFY takes a global lock at commit. Without schedules, too.
+-- The tables of pgqueuer 1.6 under its own names, without its trigger: NOTIFY takes a global lock at commit. Schedules are left out too.
 CREATE TYPE pgqueuer_status AS ENUM ('queued', 'picked', 'successful', 'exception', 'canceled', 'deleted', 'failed');
 
 CREATE TABLE pgqueuer (
@@ -281,7 +281,7 @@ CREATE INDEX pgqueuer_priority_id_id1_idx ON pgqueuer (priority, id DESC) INCLUD
 CREATE INDEX pgqueuer_queue_manager_id_idx ON pgqueuer (queue_manager_id) WHERE queue_manager_id IS NOT NULL;
 CREATE UNIQUE INDEX pgqueuer_unique_dedupe_key ON pgqueuer (dedupe_key) WHERE status IN ('queued', 'picked') AND dedupe_key IS NOT NULL;
 CREATE INDEX pgqueuer_updated_id_id1_idx ON pgqueuer (updated, id DESC) INCLUDE (id) WHERE status = 'picked';
--- Ours: what is held as failed, and what is too old.
+-- Our indexes, for held jobs that have failed and for jobs that are too old.
 CREATE INDEX pgqueuer_failed ON pgqueuer (updated) WHERE status = 'failed';
 CREATE INDEX pgqueuer_by_age ON pgqueuer (created);
 
@@ -313,17 +313,17 @@ CREATE TABLE pgqueuer_statistics (
 CREATE UNIQUE INDEX pgqueuer_statistics_unique_count
     ON pgqueuer_statistics (priority, date_trunc('sec', timezone('UTC', created)), status, entrypoint);
 
--- A mail to send. Its job holds nothing but its id, and what it says is looked up when it is sent.
+-- A mail to send. Its job holds only its id; the worker reads the content when it sends the mail.
 CREATE TABLE mails (
     id           uuid PRIMARY KEY DEFAULT uuidv7(),
     template     text NOT NULL CHECK (template IN ('verify_email', 'reset_password', 'order_placed', 'order_cancelled')),
-    address      text NOT NULL,  -- as it was given: whether it has an account is looked up when it is sent
+    address      text NOT NULL,  -- as requested; the worker looks its account up when it sends the mail
     order_id     uuid REFERENCES orders (id),
     created_at   timestamptz NOT NULL DEFAULT now(),
-    leased_until timestamptz,    -- until then one worker is sending it, and no other may
+    leased_until timestamptz,    -- the end of one worker's lease
     sent_at      timestamptz,
-    failure      text,           -- why it will not be sent; its job is held
-    dropped_at   timestamptz,    -- when it turned out that it is not needed, and will not be sent
+    failure      text,           -- why it cannot be sent; its job is held
+    dropped_at   timestamptz,    -- when the worker found it needless
     CHECK ((order_id IS NOT NULL) = (template IN ('order_placed', 'order_cancelled')))
 );
 
@@ -332,7 +332,7 @@ CREATE INDEX mails_resets ON mails (address, id) WHERE template = 'reset_passwor
 CREATE INDEX mails_by_age ON mails (created_at);
 CREATE INDEX mails_due ON mails (created_at) WHERE sent_at IS NULL AND failure IS NULL AND dropped_at IS NULL;
 
--- When mail was last asked for an address; bounds how much anybody can have sent there.
+-- Times of the last requests for mail to an address, which limit the mail to it.
 CREATE TABLE mail_allowances (
     address  text NOT NULL,
     template text NOT NULL,
@@ -356,7 +356,7 @@ CREATE TABLE one_time_tokens (
 
 CREATE INDEX one_time_tokens_by_account ON one_time_tokens (account_id);
 
--- Those that can be used. A request for a newer reset mail ends the older ones, whether it has been sent yet or not.
+-- Tokens that can be used. A request for a newer reset mail revokes the older ones, before the mail is sent.
 CREATE VIEW live_one_time_tokens AS
 SELECT token.digest, token.purpose, token.account_id, token.email
   FROM one_time_tokens AS token
@@ -367,17 +367,17 @@ SELECT token.digest, token.purpose, token.account_id, token.email
                           FROM mails AS newer
                          WHERE newer.template = 'reset_password' AND newer.address = token.email AND newer.id > token.mail_id));
 
--- Where readers of the change feed that must miss nothing have got to; moved in the transaction of what they make of it.
+-- Positions of consumers that must miss no event of the change feed; each moves in the transaction that handles the events.
 CREATE TABLE feed_cursors (
     name     text PRIMARY KEY,
     xid      xid8 NOT NULL,
     id       bigint NOT NULL,
     moved_at timestamptz NOT NULL DEFAULT now(),
-    failures integer NOT NULL DEFAULT 0,  -- in a row, of the next event for the consumer
-    lost_at  timestamptz                  -- since then the sweep of events does not wait for it
+    failures integer NOT NULL DEFAULT 0,  -- consecutive failures of the next event
+    lost_at  timestamptz                  -- from then on the sweep of events ignores it
 );
 
--- Events that a consumer could not handle; it has moved on. The event is kept here, for it may be swept from the feed.
+-- Events that a consumer could not handle and has skipped. The event is copied here, because the sweep may delete it from the feed.
 CREATE TABLE feed_quarantine (
     id             bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     consumer       text NOT NULL,
@@ -390,17 +390,17 @@ CREATE TABLE feed_quarantine (
     tries          integer NOT NULL,
     failure        text NOT NULL,  -- the class of the last error, never its text
     quarantined_at timestamptz NOT NULL DEFAULT now(),
-    retry_at       timestamptz,    -- when an administrator asked for another try
+    retry_at       timestamptz,    -- when an administrator requested another try
     CONSTRAINT feed_quarantine_event_key UNIQUE (consumer, xid, event_id)
 );
 
--- Append-only, and kept: no statement of the server changes or deletes a row.
+-- Append-only: no statement of the server changes or deletes a row.
 CREATE TABLE audit_log (
     id         uuid PRIMARY KEY DEFAULT uuidv7(),
     actor_kind text NOT NULL CHECK (actor_kind IN ('buyer', 'administrator', 'system')),
     actor_id   uuid,                           -- NULL for the system: the command line
     action     text NOT NULL,
-    subject_id uuid,                           -- NULL for what has no UUID, such as a signing key
+    subject_id uuid,                           -- NULL for a subject without a UUID, such as a signing key
     before     jsonb NOT NULL,                 -- only the fields that changed
     after      jsonb NOT NULL,
     request_id text NOT NULL,

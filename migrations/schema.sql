@@ -1,4 +1,4 @@
--- What the migrations add up to. Made by `make schema`, for reading only: a database is made by `mercato migrate`.
+-- The schema after all migrations. Made by `make schema`, for reading only: a database is made by `mercato migrate`.
 
 CREATE EXTENSION IF NOT EXISTS pg_trgm WITH SCHEMA public;
 

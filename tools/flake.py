@@ -1,4 +1,4 @@
-"""Run tests again and again in random order, every second time beside busy neighbours, and say which fail at random.
+"""Repeat tests in random order, every second run beside busy processes, and report the tests that fail at random.
 
 A run leaves its log and its JUnit file; the report names the seed that repeats its order.
 """
@@ -39,7 +39,7 @@ class Run:
 
     @property
     def is_clean(self) -> bool:
-        """Whether no test failed and pytest itself was content."""
+        """Whether no test failed and pytest exited with success."""
         return self.code == 0 and not self.failed
 
 
@@ -95,7 +95,7 @@ def _busy(neighbours: int) -> Iterator[None]:
 
 
 def _results(path: Path) -> tuple[dict[str, int], tuple[str, ...]]:
-    """Return how many tests passed, failed and were skipped, and which failed; none if pytest did not come to write them."""
+    """Return the numbers of tests that passed, failed and were skipped, and the failed ones; none if pytest wrote no results."""
     counts, failed = {"passed": 0, "failed": 0, "skipped": 0}, []
     for case in ET.parse(path).iter("testcase") if path.exists() else ():  # noqa: S314 - pytest wrote it
         outcomes = {child.tag for child in case}
@@ -107,7 +107,7 @@ def _results(path: Path) -> tuple[dict[str, int], tuple[str, ...]]:
 
 
 def report(runs: Sequence[Run], arguments: Sequence[str]) -> str:
-    """Return the report in Markdown: a row for each run, then each test that failed with its runs."""
+    """Return the report in Markdown: a row for each run, then each failed test with its runs."""
     failures: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
         for test in run.failed:

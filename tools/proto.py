@@ -1,4 +1,4 @@
-"""Generate everything that comes from protos/: the Python stubs, their types, and the OpenAPI document.
+"""Generate the Python stubs, their types, and the OpenAPI document from protos/.
 
 `--check` generates into a temporary directory instead and fails if the committed files differ. `--release` writes
 protos/released.binpb instead: the protos that `make check` compares later ones with.
@@ -22,7 +22,7 @@ RELEASED = Path("protos/released.binpb")
 
 
 def protoc(*options: str) -> None:
-    """Run protoc on our protos; raises CalledProcessError after it has said what is wrong."""
+    """Run protoc on our protos; raises CalledProcessError after protoc has printed the error."""
     command = [sys.executable, "-m", "grpc_tools.protoc", "-Iprotos", f"-I{SITE}", *options, *PROTOS]
     subprocess.run(command, cwd=ROOT, check=True, stderr=subprocess.PIPE if "--mypy_out" in str(options) else None)
 
@@ -41,7 +41,7 @@ def generate(into: Path) -> None:
 
 
 def differing(fresh: Path) -> list[str]:
-    """Name the generated files that are not what the protos give, stale ones included."""
+    """Name the generated files that differ from fresh ones, including stale files."""
     made = {path.relative_to(fresh) for path in fresh.rglob("*") if path.is_file()}
     kept = {path.relative_to(ROOT) for path in (ROOT / STUBS).iterdir() if path.is_file()} | {OPENAPI}
     return sorted(

@@ -1,4 +1,4 @@
-"""Run the console blocks of README.md, in order and in one shell, and write what they really print into it.
+"""Run the console blocks of README.md in order in one shell, and write their real output into it.
 
 A block is fenced as `console`; a line that begins with `$ ` is a command, and goes on in the lines that begin with `>`. The rest is
 output.
@@ -28,7 +28,7 @@ _VARYING = (
 
 @dataclass(slots=True)
 class Step:
-    """A command and what it prints."""
+    """A command and its output."""
 
     command: str
     output: list[str] = field(default_factory=list)
@@ -51,7 +51,7 @@ def blocks(text: str) -> list[list[Step]]:
 
 
 def run(text: str, port: int) -> str:
-    """Return the README with the output that its commands have now, against a shop on a port of this machine."""
+    """Return the README with the current output of its commands, run against a shop on a local port."""
     steps = [step for block in blocks(text) for step in block]
     script = "\n".join(f"{step.command}\necho; echo '{_MARK}'" for step in steps).replace("8080", str(port))
     with tempfile.TemporaryDirectory() as home:
@@ -77,7 +77,7 @@ def run(text: str, port: int) -> str:
 
 
 def normalized(text: str) -> str:
-    """Return the text with what differs from run to run replaced: tokens, ids, times, etags."""
+    """Return the text with the values that differ between runs replaced: tokens, ids, times, etags."""
     for pattern, name in _VARYING:
         text = re.sub(pattern, name, text)
     return text
