@@ -1,19 +1,19 @@
-# `make run` and `make test` are all that a newcomer needs; `make help` lists the rest.
+# A newcomer needs only `make run` and `make test`; `make help` lists the rest.
 SUITABLE := import sys; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for python in python3.11 python3 python3.14 python3.13 python3.12; do "$$python" -c '$(SUITABLE)' 2>/dev/null && { command -v "$$python"; break; }; done)
 BIN := .venv/bin
 PORT ?= 8080
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
-# Four processes even on two cores: most of a test is waiting.
+# Four processes even on two cores: most of a test's time is waiting.
 TESTS := $(RUN) $(BIN)/pytest -n 4
-# No running Envoy, no faults, no commands, no races.
+# Tests without a running Envoy, faults, commands and races.
 QUICK := tests/rpc tests/store tests/migrations tests/unit -m "not race"
 
-# File names are UTF-8 whatever the locale, and no package or option of another project's Python gets in.
+# File names are UTF-8 in any locale, and packages and options of another project's Python have no effect.
 export PYTHONUTF8 := 1
 unexport PYTHONPATH PYTHONHOME PYTHONWARNINGS PYTHONOPTIMIZE PYTHONIOENCODING PYTHONDONTWRITEBYTECODE
 
-# Whether .venv is whole, lies where it was made, which its programs name in their first lines, and still has its Python.
+# Whether .venv is complete and has its Python, and was not moved: the first lines of its programs name its path.
 USABLE := $(shell [ "$$(cat .venv/installed 2>/dev/null)" = "$$(pwd -P)" ] && .venv/bin/python -I -c 'import mercato_server' 2>/dev/null && echo yes)
 
 .DEFAULT_GOAL := help
@@ -24,8 +24,8 @@ help: ## list the targets
 
 install: .venv/installed ## prepare .venv with hash-pinned dependencies
 
-# Two steps, so that what builds packages is itself pinned by hash and nothing is fetched behind pip's back. Python reads the paths of
-# a .pth file in the encoding of the locale even in UTF-8 mode, and without them it does not start: they become relative, so ASCII.
+# Two steps, so that build tools are pinned by hash too and pip fetches nothing unpinned. Python reads the paths of a .pth file in the
+# encoding of the locale even in UTF-8 mode, and without them it does not start: they become relative, so ASCII.
 .venv/installed: requirements/build.txt requirements/dev.txt pyproject.toml $(if $(USABLE),,anew)
 	@"$(PYTHON)" -c '$(SUITABLE)' 2>/dev/null || { echo "Mercato needs Python 3.11 or newer; name one with: make PYTHON=python3.11" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import ensurepip, ssl' 2>/dev/null || { echo "$(PYTHON) cannot make a .venv: apt-get install python3-venv, or name another with: make PYTHON=python3.11" >&2; exit 1; }
@@ -37,8 +37,8 @@ install: .venv/installed ## prepare .venv with hash-pinned dependencies
 	@sed -i -E 's,^/.*/(server|clients/python)$$,../../../../\1,' .venv/lib/python3*/site-packages/*mercato*.pth
 	@pwd -P >$@
 
-# The yardstick, its tests and the plots of `make bench` need packages that the server does not, so `make install` leaves them out.
-peer: .venv/peer ## add what benchmarks/peer and the plots are made of to .venv
+# The peer, its tests and the plots of `make bench` need packages that the server does not, so `make install` leaves them out.
+peer: .venv/peer ## add the packages of benchmarks/peer and of the plots to .venv
 
 .venv/peer: .venv/installed requirements/peer.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/peer.txt
@@ -53,10 +53,10 @@ test: peer ## run every test against real PostgreSQL and real Envoy (ARGS="tests
 quick: install ## run the tests of units, SQL and RPCs, without races, in a minute
 	$(TESTS) $(QUICK) $(ARGS)
 
-flake: peer ## run the tests ten times in random order, half of them beside busy loops, and tell which fail at random (ARGS="--runs 50 -- tests/rpc")
+flake: peer ## run the tests ten times in random order, half of them beside busy loops, and report which fail at random (ARGS="--runs 50 -- tests/rpc")
 	$(RUN) $(BIN)/python tools/flake.py $(ARGS)
 
-faults: install ## kill, cut and hang what runs, in three minutes (make soak: the full numbers)
+faults: install ## run the fault tests, which kill, cut and hang servers, in three minutes (make soak: the full numbers)
 	$(RUN) $(BIN)/pytest tests/faults $(ARGS)
 
 check: peer ## lint, types, import contracts, protos, migrations, generated code, prose, dependency audit
@@ -68,13 +68,13 @@ proto: install ## generate the stubs and openapi.json from protos/
 schema: install ## write migrations/schema.sql from the migrations
 	$(RUN) $(BIN)/python tools/dump_schema.py
 
-readme: install ## write what its commands print into README.md, against a fresh `make run`
+readme: install ## write the output of its commands into README.md, against a fresh `make run`
 	$(RUN) $(BIN)/python tools/readme.py --port $(PORT)
 
 lock: install ## resolve the dependencies anew into requirements/*.txt
 	$(RUN) $(BIN)/python tools/lock.py
 
-bench: peer ## measure all that is wanted of performance, and record it; a quarter of an hour (ARGS=--quick: 3 minutes, records nothing)
+bench: peer ## measure all goals of docs/performance.md, and record the results; a quarter of an hour (ARGS=--quick: 3 minutes, records nothing)
 	$(RUN) $(BIN)/python benchmarks/bench.py $(ARGS)
 
 soak: install ## run the fault and fuzz tests with their full numbers (three quarters of an hour; reports in benchmarks/results), and each race 50 times
