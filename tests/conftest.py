@@ -1,7 +1,7 @@
-"""What the tests share: a real PostgreSQL per test process, a fresh copy of the migrated database per test."""
+"""Fixtures of all tests: a real PostgreSQL per test process, a fresh copy of the migrated database per test."""
 
-import support.inherited_environment  # isort: skip - before anything reads the environment
-import support.grpc_forks  # noqa: F401 # isort: skip - before anything imports gRPC
+import support.inherited_environment  # isort: skip - before any module reads the environment
+import support.grpc_forks  # noqa: F401 # isort: skip - before any module imports gRPC
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -33,7 +33,7 @@ def race_rounds(request: pytest.FixtureRequest) -> int:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
-    """A PostgreSQL server with the template that each test's database is copied from."""
+    """A PostgreSQL server with the template of each test's database."""
     with cluster_directory() as directory:
         server = Postgres(directory, durable=False)
         asyncio.run(_start(server))
@@ -42,7 +42,7 @@ def postgres() -> Iterator[Postgres]:
 
 
 async def _start(server: Postgres) -> None:
-    """Start it without autovacuum, whose transactions would hold back the change feeds of all databases at moments of their own."""
+    """Start it without autovacuum, whose transactions would delay the change feeds of all databases at random."""
     await server.start()
     await execute(server, "ALTER SYSTEM SET autovacuum = off")
     await execute(server, "SELECT pg_reload_conf()")
@@ -76,7 +76,7 @@ async def empty_database(postgres: Postgres) -> AsyncIterator[str]:
 
 @pytest.fixture
 async def database(postgres: Postgres) -> AsyncIterator[str]:
-    """The URL of a migrated database of the test's own."""
+    """The URL of the test's own migrated database."""
     async with copied(postgres) as url:
         yield url
 

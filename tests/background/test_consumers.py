@@ -1,4 +1,4 @@
-"""Consumers of the change feed: every event has its effect once, whatever fails, and none that is unread is swept."""
+"""Consumers of the change feed: each event has its effect once whatever fails, and no unread event is swept."""
 
 import asyncio
 import json
@@ -38,7 +38,7 @@ POISONED = "SELECT 1 / (CASE WHEN subject_id = ANY($1::uuid[]) THEN 0 ELSE 1 END
 CURSOR = "SELECT name, xid::text::bigint AS xid, id, moved_at, failures, lost_at FROM feed_cursors WHERE name = 'order mails'"
 AGE_CURSOR = "UPDATE feed_cursors SET moved_at = now() - $1::text::interval"
 IDLE = "2 minutes"
-"""A cursor that has not moved for so long is moved although there is nothing for its consumer."""
+"""A cursor that has not moved for this long is moved even if its consumer has no event."""
 
 
 @pytest.fixture(autouse=True)
@@ -48,13 +48,13 @@ async def tables(pool: "Pool") -> None:
 
 @pytest.fixture(autouse=True)
 def logs() -> Iterator[list[MutableMapping[str, Any]]]:
-    """Keep the log: to print a stack for people takes longer than all that is tested here."""
+    """Capture the log: printing stack traces takes longer than the tests."""
     with structlog.testing.capture_logs() as entries:
         yield entries
 
 
 async def handle(conn: "Conn", news: Sequence[Entry]) -> None:
-    """Note each event; fails in the database where one is poisoned."""
+    """Record each event; fails in the database for a poisoned event."""
     subjects = [each.subject_id for each in news]
     await conn.execute(EFFECT, [each.kind for each in news], subjects)
     await conn.fetch(POISONED, subjects)
@@ -86,7 +86,7 @@ async def following(pool: "Pool", wanted: Consumer, limits: Limits = QUICK) -> A
 
 
 async def happen(pool: "Pool", kind: str, count: int = 1, age: str = "0 s") -> list[UUID]:
-    """Write events of a kind, each in a transaction of its own; return their subjects."""
+    """Write events of a kind, each in its own transaction; return their subjects."""
     statement = "INSERT INTO events (kind, subject_id, created_at) VALUES ($1, uuidv7(), now() - $2::text::interval) RETURNING subject_id"
     return [await pool.fetchval(statement, kind, age) for _ in range(count)]
 
@@ -121,7 +121,7 @@ async def test_two_workers_that_race_give_each_event_its_effect_once_and_in_orde
 
 async def test_a_cursor_moves_over_what_is_not_for_its_consumer_and_the_sweep_never_passes_it(pool: "Pool") -> None:
     await feed_cursors.open_cursor(pool, ConsumerName.ORDER_MAILS)
-    for kind in ("stock.changed", "order.teleported"):  # a kind of a later release is left alone too
+    for kind in ("stock.changed", "order.teleported"):  # a kind of a later release is skipped too
         await happen(pool, kind, age="8 days")
     await sweep(pool)
     assert await pool.fetchval("SELECT count(*) FROM events") == 2

@@ -1,4 +1,4 @@
-"""Jobs: wake-ups that may be lost, of rows that are not; and what becomes of them when a worker stops or does not know them."""
+"""Jobs may be lost, but the rows that they are for are not; a job survives a worker that stops or does not know its queue."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -95,12 +95,12 @@ async def test_a_job_whose_effect_has_happened_is_waited_for(settings: Settings,
         job.keep()
         begun.set()
         await stopping.wait()
-        noted.append(await pool.fetchval("SELECT pg_sleep(0.1), 1"))  # when others have been cut off
+        noted.append(await pool.fetchval("SELECT pg_sleep(0.1), 1"))  # by then other jobs have been cancelled
 
     await jobs.queue(pool, JobKind.MAIL, [uuid4()])
     async with running(settings, handle):
         await begun.wait()
-        asyncio.get_running_loop().call_soon(stopping.set)  # once the runner has been told to end
+        asyncio.get_running_loop().call_soon(stopping.set)  # once the runner has been asked to end
     assert len(noted) == 1
     assert await found(pool) == []
 
@@ -119,7 +119,7 @@ async def test_what_a_handler_raises_decides_what_becomes_of_its_job(settings: S
     with structlog.testing.capture_logs() as logs:
         async with running(settings, handle):
             await jobs.queue(pool, JobKind.MAIL, list(errors))
-            await until(lambda: tries[away] >= 3)  # a database that is away costs short pauses here
+            await until(lambda: tries[away] >= 3)  # retries for an unreachable database have short pauses here
             await until(partial(pool.fetchval, "SELECT count(*) = 2 FROM pgqueuer WHERE status = 'failed'"))
     assert (tries[given_up], tries[broken], tries[later]) == (1, 1, 1)
     states = {
@@ -160,7 +160,7 @@ OLD = "UPDATE {} SET {} = now() - interval '8 days'"
 
 
 async def test_a_job_is_kept_until_its_mail_is_settled_and_one_of_an_unknown_queue_for_ever(pool: "Pool") -> None:
-    assert max(AGE_MAX_S.values()) < 7 * DAY_S  # so a mail of a week is settled, whatever became of it
+    assert max(AGE_MAX_S.values()) < 7 * DAY_S  # so a mail of a week is settled, sent or not
     for name in ("kept", "gone"):
         await mails.request_reset(pool, f"{name}@example.com", 5)
     await pool.execute("INSERT INTO pgqueuer (priority, entrypoint, payload, status) VALUES (0, 'rocket', 'fuel', 'failed')")

@@ -1,4 +1,4 @@
-"""Background tasks under the supervisor: one that dies is told, counted and started again; what is fatal ends the worker."""
+"""The supervisor logs, counts and restarts background tasks that fail; a fatal error ends the worker."""
 
 import asyncio
 import os
@@ -91,7 +91,7 @@ async def test_a_stop_waits_for_what_tasks_do_at_their_end(pool: "Pool") -> None
 
     supervised = supervisor(pool)
     supervised.start("waiting", wait)
-    await asyncio.sleep(0)  # it begins
+    await asyncio.sleep(0)  # the task begins
     before = asyncio.all_tasks()
     await supervised.stop()
     assert said == ["goodbye"]

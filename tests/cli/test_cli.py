@@ -1,4 +1,4 @@
-"""The commands, as a person at a terminal runs them."""
+"""The commands, as an operator runs them at a terminal."""
 
 import json
 import os
@@ -17,14 +17,14 @@ from support.patience import patient
 from support.shop import Shop
 
 SECRET = "a secret of the tests, more than 32 bytes long"
-"""That of the workers under test, too."""
+"""The secret of the workers under test, too."""
 
 Mercato = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
 def mercato(tmp_path: Path) -> Mercato:
-    """Run the command with nothing in its environment but what the test says."""
+    """Run the command with only the test's variables in its environment."""
 
     def run(*arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]":
         env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "MERCATO_BCRYPT_COST": "4", **environ}
@@ -35,7 +35,7 @@ def mercato(tmp_path: Path) -> Mercato:
 
 
 def refused(done: "subprocess.CompletedProcess[str]") -> str:
-    """Return what a command that failed said: a line for a person, and no stack."""
+    """Return the output of a command that must fail with one line and without a stack trace."""
     assert done.returncode == 1, done
     assert done.stderr.startswith("mercato: "), done.stderr
     assert "Traceback" not in done.stderr
@@ -49,7 +49,7 @@ def test_serving_needs_a_database_and_a_secret_that_is_long_enough(mercato: Merc
 
 
 def test_serving_says_that_the_database_cannot_be_reached(mercato: Mercato) -> None:
-    said = refused(mercato("serve", DATABASE_URL="postgresql://nobody@127.0.0.1:1/none", SECRET_KEY=SECRET))
+    said = refused(mercato("serve", DATABASE_URL="postgresql://mercato@127.0.0.1:1/none", SECRET_KEY=SECRET))
     assert "cannot connect to the database" in said
 
 

@@ -1,4 +1,4 @@
-"""`mercato import` and `mercato export`, as a person at a terminal runs them."""
+"""`mercato import` and `mercato export`, as an operator runs them at a terminal."""
 
 import asyncio
 import csv
@@ -33,7 +33,7 @@ def environ(database: str) -> dict[str, str]:
 
 @pytest.fixture
 def mercato(tmp_path: Path, database: str) -> Mercato:
-    """Run the command in a directory of its own."""
+    """Run the command in its own directory."""
 
     def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
         command = [sys.executable, "-m", "mercato_server", *arguments]
@@ -206,7 +206,7 @@ async def test_an_import_that_is_killed_goes_on_when_it_is_started_again(mercato
     rows, done = 6_000, 3_000
     put(file, HEADER + "".join(f"S{number},Ball {number},,{number},Football,{number % 9},\n" for number in range(rows)))
     command = [sys.executable, "-m", "mercato_server", "import", "--on-error", "skip", str(file)]
-    theirs = await asyncpg.connect(database)  # which keeps the fourth batch from its end
+    theirs = await asyncpg.connect(database)  # the lock stops the fourth batch before its end
     await theirs.execute("BEGIN")
     await theirs.execute(
         "INSERT INTO products (name, description, price_minor, currency_code, image_urls, sku) VALUES ('', '', 1, 'USD', '{}', 'S3500')"
@@ -232,7 +232,7 @@ async def test_a_file_that_goes_bad_while_it_is_imported_stops_the_import(
     check = Import._check
 
     def then_spoil(*arguments: object) -> None:
-        check(*arguments)  # type: ignore[arg-type] # those of the method
+        check(*arguments)  # type: ignore[arg-type] # the arguments of the method
         put(file, HEADER + "BAD\n" + BALL)
 
     monkeypatch.setattr(Import, "_check", then_spoil)

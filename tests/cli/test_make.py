@@ -1,4 +1,4 @@
-"""`make install`, with a stub in pip's place: an interrupted one is repeated, and a .venv that is not this checkout's is made anew."""
+"""`make install`, with a stub for pip: it repeats an interrupted install, and replaces a .venv of another checkout."""
 
 import os
 import shutil
@@ -36,7 +36,7 @@ Make = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """What `make install` needs of a checkout, where the path needs quoting and a locale."""
+    """The files that `make install` needs of a checkout, in a path that needs quoting and a locale."""
     checkout = tmp_path / "mein Lädchen"
     (checkout / "server/mercato_server").mkdir(parents=True)
     (checkout / "server/mercato_server/__init__.py").touch()
@@ -62,7 +62,7 @@ def make(tmp_path: Path) -> Make:
 
 
 def calls(checkout: Path) -> list[str]:
-    """Return what was made and installed since the last time, by the last words of each call."""
+    """Return the installations since the last call of this function, by the last words of each command."""
     path = checkout / "calls"
     lines = path.read_text().splitlines() if path.exists() else []
     path.unlink(missing_ok=True)

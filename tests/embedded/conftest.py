@@ -1,4 +1,4 @@
-"""Data directories that PostgreSQL may enter, and supervisors to kill."""
+"""Fixtures for data directories that PostgreSQL may enter, and for supervisors that tests kill."""
 
 import os
 import pwd
@@ -22,7 +22,7 @@ Run = Callable[..., "subprocess.Popen[str]"]
 
 @dataclass(frozen=True)
 class Person:
-    """How to run Python as somebody."""
+    """The interpreter, environment and options to run Python as a user."""
 
     python: str
     environ: dict[str, str] = field(default_factory=dict)
@@ -31,7 +31,7 @@ class Person:
 
 @pytest.fixture
 def data_dir() -> Iterator[Path]:
-    """A data directory; pytest's own are closed to all but root, and as root PostgreSQL runs as somebody else."""
+    """A data directory that other users may enter: pytest's are closed to all but root, and for root PostgreSQL runs as `nobody`."""
     directory = Path(tempfile.mkdtemp(prefix="mercato-test-"))
     directory.chmod(0o711)
     yield directory
@@ -40,7 +40,7 @@ def data_dir() -> Iterator[Path]:
 
 @pytest.fixture
 def run() -> Iterator[Run]:
-    """Start Python; at the end of the test nothing of it is left, whatever it started."""
+    """Start Python; at the end of the test its process and all its descendants are killed."""
     started: list[subprocess.Popen[str]] = []
 
     def start(
@@ -68,12 +68,12 @@ def run() -> Iterator[Run]:
 
 @pytest.fixture(scope="session")
 def ordinary_person() -> Person:
-    """Somebody without privileges who can run this Python, or the system's with our packages."""
+    """A user without privileges who can run this Python, or the system's Python with our packages."""
     if os.geteuid() != 0:
         return Person(sys.executable)
-    nobody = pwd.getpwnam("nobody")
+    user = pwd.getpwnam("nobody")
     environ = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path and not path.startswith(sys.base_prefix))}
-    options: dict[str, Any] = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": [], "cwd": "/"}
+    options: dict[str, Any] = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": [], "cwd": "/"}
     for python in (sys.executable, "/usr/bin/python3"):
         command = [python, "-c", "import asyncpg, grpc, mercato_server"]
         try:

@@ -1,4 +1,4 @@
-"""`mercato up --metrics-port`: each worker answers Prometheus on a port of its own, on the loopback interface and nowhere else."""
+"""`mercato up --metrics-port`: each worker answers Prometheus on its own port of the loopback interface only."""
 
 import json
 import socket
@@ -34,7 +34,7 @@ def reads(samples: Samples) -> float:
 
 
 def answering(first: int) -> list[int]:
-    """Return which of the workers answer, by their numbers."""
+    """Return the numbers of the workers that answer."""
     found = []
     for number in range(3):
         try:
@@ -48,7 +48,7 @@ def answering(first: int) -> list[int]:
 def test_each_worker_has_a_port_and_its_successor_the_spare_one(
     command: list[object], data_dir: Path, port: int, metrics_port: int, run: Run
 ) -> None:
-    shop = run(*command, metrics_port, environ=QUIET | {"MERCATO_METRICS_LISTEN": "127.0.0.1:1"})  # which is for `mercato serve`
+    shop = run(*command, metrics_port, environ=QUIET | {"MERCATO_METRICS_LISTEN": "127.0.0.1:1"})  # a setting of `mercato serve` only
     said = until_ready(shop, port)
     assert [line for line in said if line.startswith("stats ")] == [
         f"stats  http://127.0.0.1:{metrics_port}/metrics  (a port for each worker, and one for a reload, up to {metrics_port + 2})"

@@ -1,4 +1,4 @@
-"""`mercato up` on the machines of newcomers: it works there, or says in one line what to do."""
+"""`mercato up` on the machines of newcomers: it works, or prints in one line how to make it work."""
 
 import json
 import os
@@ -45,7 +45,7 @@ FOREIGN = {
     "PYTHONWARNINGS": "error",
     **dict.fromkeys(("http_proxy", "https_proxy", "all_proxy", "grpc_proxy", "HTTP_PROXY"), "http://203.0.113.1:1"),
 }
-"""What other projects leave in an environment; the address is one that no host has."""
+"""Variables that other projects leave in an environment; no host has the address."""
 OPEN_FILES = 256
 
 Mercato = Callable[..., Supervisor]
@@ -55,7 +55,7 @@ as_root = needs.ROOT.unless(os.geteuid() == 0)
 
 @pytest.fixture
 def mercato(run: Run) -> Mercato:
-    """Start `mercato` without some of the variables of this run; further options are those of Popen."""
+    """Start `mercato` without some variables of this run; further options go to Popen."""
 
     def start(*arguments: object, environ: Mapping[str, str] | None = None, unset: tuple[str, ...] = (), **options: Any) -> Supervisor:
         given = {**QUIET, **(environ or {})}
@@ -80,7 +80,7 @@ def test_neither_the_path_nor_the_locale_nor_the_time_zone_matters(name: str, da
 
 
 def require_usual_modes(directory: Path, above: Path) -> None:
-    """Check that the files of a shop are for its user alone, and that PostgreSQL may pass the directories that it made."""
+    """Check that only the shop's user may read its files, and that PostgreSQL may enter the directories that the shop made."""
     made = [path for path in directory.rglob("*") if path.is_file()]
     assert {path.name for path in made} > {"envoy.json", "secret_key", "access.log", "postgres.log"}
     assert [path for path in made if path.stat().st_mode & 0o077] == []
@@ -113,7 +113,7 @@ def one_core_few_files_no_input() -> None:
 
 @pytest.fixture
 def usual_port_of_postgresql() -> Iterator[None]:
-    """Take port 5432, unless something has it already."""
+    """Take port 5432, unless another program has it."""
     with socket.socket() as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -147,7 +147,7 @@ def test_a_shop_under_nohup_outlives_its_terminal(data_dir: Path, port: int, mer
     until_ready(supervisor, port)
     os.close(theirs)
     os.close(ours)
-    until_sync(lambda: len(workers(supervisor)) == 2)  # it got the SIGHUP, and took it for a reload
+    until_sync(lambda: len(workers(supervisor)) == 2)  # it received the SIGHUP and reloaded
     assert healthy(port)
     stop(supervisor)
 
@@ -192,7 +192,7 @@ def full_disk(data_dir: Path) -> Iterator[Path]:
 
 def test_a_full_disk_is_told_in_a_line(full_disk: Path, port: int, mercato: Mercato) -> None:
     advice = "make room there or choose another directory with --data-dir\n"
-    for _ in range(2):  # the first start has left something
+    for _ in range(2):  # the first start has left files
         told = refusal(mercato(*shop(port, full_disk / "shop")))
         assert told == f"mercato: the disk of {full_disk}/shop has only 0 MB left and PostgreSQL needs 64 MB to start; {advice}"
 

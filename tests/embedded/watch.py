@@ -1,11 +1,11 @@
-"""What the kernel says about processes."""
+"""Read the state of processes from the kernel."""
 
 import contextlib
 from pathlib import Path
 
 
 def children(pid: int) -> set[int]:
-    """Return the process's descendants that are alive; those that end meanwhile may be left out."""
+    """Return the process's living descendants; a process that ends meanwhile may be left out."""
     found: set[int] = set()
     for thread in _threads(pid):
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended
@@ -21,7 +21,7 @@ def _threads(pid: int) -> list[Path]:
 
 
 def gone(pid: int) -> bool:
-    """Tell whether the process has ended; nobody may ever reap an orphan in a container, so a zombie has."""
+    """Return whether the process has ended. A zombie has: in a container an orphan may never be reaped."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except (FileNotFoundError, ProcessLookupError):
@@ -37,10 +37,10 @@ def name(pid: int) -> str:
 
 
 def owner(pid: int) -> int:
-    """Return the user id that the process runs as."""
+    """Return the user id of the process."""
     return Path(f"/proc/{pid}").stat().st_uid
 
 
 def program(pid: int) -> Path:
-    """Return the file that the process was started from."""
+    """Return the executable file of the process."""
     return Path(Path(f"/proc/{pid}/cmdline").read_text().partition("\0")[0])

@@ -1,4 +1,4 @@
-"""A worker with a bug: `python tests/faults/broken.py BUG serve`. What looks for faults must find each of them."""
+"""Run a worker with a bug: `python tests/faults/broken.py BUG serve`. The fault tests' common check must find each bug."""
 
 import os
 import sys
@@ -22,7 +22,7 @@ INSERT INTO idempotency_keys (scope_id, key, method, fingerprint, response) VALU
 
 
 def bug(name: str) -> Callable[[Callable[[], None]], Callable[[], None]]:
-    """Give a function that breaks the server a name."""
+    """Register a function that breaks the server under a name."""
 
     def named(apply: Callable[[], None]) -> Callable[[], None]:
         BUGS[name] = apply
@@ -32,13 +32,13 @@ def bug(name: str) -> Callable[[Callable[[], None]], Callable[[], None]]:
 
 
 def replace(owner: object, name: str, new: object) -> None:
-    """Put something in the place of what is there."""
+    """Replace an attribute that must exist."""
     assert hasattr(owner, name)
     setattr(owner, name, new)
 
 
 def change(module: Any, constant: str, old: str, new: str) -> None:
-    """Replace a part of a statement."""
+    """Replace a part of an SQL constant."""
     statement = getattr(module, constant)
     assert old in statement
     replace(module, constant, statement.replace(old, new))

@@ -1,4 +1,4 @@
-"""Buyers who insist: each checkout has a key, and is sent again with it until its outcome is known."""
+"""Buyers who retry: each checkout has a key, and the buyer sends it again until its outcome is known."""
 
 import asyncio
 import random
@@ -26,17 +26,17 @@ from support.patience import patient, until
 AGAIN = frozenset(
     {StatusCode.UNAVAILABLE, StatusCode.CANCELLED, StatusCode.DEADLINE_EXCEEDED, StatusCode.ABORTED, StatusCode.RESOURCE_EXHAUSTED}
 )
-"""The call may be sent again with its key; after the first three nobody knows whether it has had its effect."""
+"""Codes after which a buyer sends the call again with its key; after the first three the effect of the call is unknown."""
 UNKNOWN = frozenset({StatusCode.UNAVAILABLE, StatusCode.CANCELLED, StatusCode.DEADLINE_EXCEEDED})
 CALL_S = 30.0
-"""The longest that a server takes for a call, however long its client would wait."""
+"""The longest that a server works on a call, whatever the client's deadline."""
 INSISTENCE = 5
-"""A buyer sends a call again for so many times the patience of a test."""
+"""A buyer retries a call for this multiple of a test's patience."""
 THINK_S = (0.0, 0.05)
 RETRY_S = (0.05, 0.15)
 LINES_MAX = 3
 CANCELLED_SHARE = 0.1
-"""Of the orders, those that their buyer cancels."""
+"""Share of the orders that their buyer cancels."""
 PRICE_MINOR = 100
 dice = random.Random()  # noqa: S311 - chance, not a secret
 
@@ -45,7 +45,7 @@ CHECKOUT = "/mercato.v1.OrderService/Checkout"
 INSERT_BUYERS = """
 WITH buyer AS (
     INSERT INTO accounts (email, full_name, role, password_hash)
-    SELECT 'buyer-' || number || '@example.com', 'Jo Doe', 'user', 'nobody logs in'
+    SELECT 'buyer-' || number || '@example.com', 'Jo Doe', 'user', 'no login'
       FROM generate_series(1, $1::integer) AS number
     RETURNING id
 )
@@ -77,19 +77,19 @@ SELECT account_id, id, $3, price_minor, currency_code, clock_timestamp()
 
 @dataclass(frozen=True)
 class Buyer:
-    """Somebody with an account and a token."""
+    """A buyer with an account and a token."""
 
     id: uuid.UUID
     token: str
 
     def metadata(self, key: str | None = None) -> tuple[tuple[str, str], ...]:
-        """Return what a call of the buyer's carries."""
+        """Return the metadata of a call by the buyer."""
         return (("authorization", f"Bearer {self.token}"), *((("idempotency-key", key),) if key else ()))
 
 
 @dataclass(frozen=True)
 class Goods:
-    """A database with people to buy and products to be bought."""
+    """A database with buyers and products."""
 
     database_url: str
     buyers: Sequence[Buyer]
@@ -97,7 +97,7 @@ class Goods:
 
 
 async def stock_up(database_url: str, *, buyers: int, products: int = 20, stock: int = 1_000_000) -> Goods:
-    """Insert people and products; nobody signs up, so no password is hashed."""
+    """Insert buyers and products directly, without signups, so that no password is hashed."""
     connection = await asyncpg.connect(database_url)
     try:
         await connection.execute(SET_CURRENCY, "USD")
@@ -122,33 +122,33 @@ class Purchase:
     key: str | None
     sent: int = 0
     unknown: int = 0
-    """How often it ended without anybody knowing how."""
+    """How often a call of it ended with an unknown outcome."""
     reply: bytes | None = None
     refusal: str | None = None
-    """Code and reason, if it was refused for good."""
+    """Code and reason, if it was refused with an error that is not retried."""
     cancelling: bool = False
     cancelled: bool = False
 
     @property
     def order(self) -> order_pb2.Order:
-        """What was acknowledged."""
+        """The order that the server acknowledged."""
         assert self.reply is not None
         return order_pb2.Order.FromString(self.reply)
 
 
 @dataclass
 class Tally:
-    """What all buyers together know."""
+    """The outcomes that all buyers have seen."""
 
     purchases: list[Purchase] = field(default_factory=list)
     codes: Counter[str] = field(default_factory=Counter)
-    """How calls of any kind failed."""
+    """Number of failed calls by their errors."""
     replayed: int = 0
     """Acknowledged checkouts that were sent once more and had the same reply."""
     contradictions: list[str] = field(default_factory=list)
 
     def begin(self, buyer: Buyer, *, keyed: bool = True) -> Purchase:
-        """Note a checkout that is about to be sent."""
+        """Record a checkout that is about to be sent."""
         purchase = Purchase(buyer, uuid.uuid4().hex if keyed else None)
         self.purchases.append(purchase)
         return purchase
@@ -167,12 +167,12 @@ class Tally:
 
     @property
     def unknown(self) -> int:
-        """Checkouts that were unknown to their buyer for a while."""
+        """Number of checkouts whose outcome was unknown for some time."""
         return sum(purchase.unknown > 0 for purchase in self.purchases)
 
 
 def describe(error: grpc.aio.AioRpcError) -> str:
-    """Return the code of an error and, if it came from Mercato itself, the reason."""
+    """Return the code of an error and, if Mercato raised it, the reason."""
     known = call_error(error)
     return f"{known.code.name} {known.reason}".strip()
 
@@ -194,7 +194,7 @@ class Market:
         self._replays = replays
 
     async def insist(self, stubs: Sequence[Any], method: str, request: Message, buyer: Buyer, key: str | None = None) -> Any:
-        """Call until there is an answer or a refusal for good; raises AioRpcError for the latter, or when patience ends."""
+        """Call until an answer; raises AioRpcError for an error that is not retried, or when patience ends."""
         last = time.monotonic() + INSISTENCE * patient()
         while True:
             try:
@@ -206,7 +206,7 @@ class Market:
             await asyncio.sleep(dice.uniform(*RETRY_S))
 
     async def fill(self, buyer: Buyer) -> None:
-        """Put some products into the cart. To set a line twice is to set it once."""
+        """Put some products into the cart. Setting a line is idempotent."""
         for product_id in dice.sample(self.goods.product_ids, dice.randint(1, LINES_MAX)):
             request = cart_pb2.SetCartItemRequest(product_id=str(product_id), quantity=dice.randint(1, 2))
             await self.insist(self.carts, "SetCartItem", request, buyer)
@@ -225,7 +225,7 @@ class Market:
             raise
 
     async def resolve(self, purchase: Purchase) -> None:
-        """Send a checkout until its outcome is known; one without a key is never sent again."""
+        """Send a checkout until its outcome is known; a checkout without a key is never sent again."""
         last = time.monotonic() + INSISTENCE * patient()
         while purchase.reply is None and purchase.refusal is None:
             try:
@@ -265,13 +265,13 @@ class Market:
         purchase.cancelled = True
 
     async def trade(self) -> None:
-        """Return once as many more checkouts were acknowledged as there are buyers."""
+        """Return once as many further checkouts were acknowledged as there are buyers."""
         wanted = len(self.tally.acknowledged) + len(self.goods.buyers)
         await until(lambda: len(self.tally.acknowledged) >= wanted, f"{wanted} orders are acknowledged")
 
     @asynccontextmanager
     async def crowd(self) -> AsyncIterator[None]:
-        """Let all buyers shop during the block; after it each of them knows what became of all that they wanted."""
+        """Let all buyers shop during the block; after it each buyer knows the outcome of all its calls."""
         closing = asyncio.Event()
         async with asyncio.TaskGroup() as group:
             for buyer in self.goods.buyers:
@@ -293,13 +293,13 @@ class Market:
 async def market(
     goods: Goods, *targets: str, tally: Tally | None = None, timeout_s: float = CALL_S, replays: float = 0.1
 ) -> AsyncIterator[Market]:
-    """Open channels to workers, or to an edge in front of them.
+    """Open channels to workers, or to an edge in front of them, for a block.
 
     Args:
-        goods: the database behind them.
+        goods: the rows of their database.
         targets: gRPC addresses; each call goes to one of them.
-        tally: where to count.
-        timeout_s: deadline of calls that name none.
+        tally: the counts to add to.
+        timeout_s: deadline of calls without their own.
         replays: share of the acknowledged checkouts that are sent once more.
     """
     channels = [open_channel(target) for target in targets]
@@ -310,7 +310,7 @@ async def market(
 
 
 async def fill_carts(goods: Goods, buyers: Sequence[Buyer], product_ids: Sequence[uuid.UUID], quantity: int = 1) -> None:
-    """Put the same lines, in this order, into the carts of buyers who have none of them."""
+    """Put the same lines in this order into the buyers' carts, which must have none of them."""
     connection = await asyncpg.connect(goods.database_url)
     try:
         await connection.execute(FILL_CARTS, [buyer.id for buyer in buyers], list(product_ids), quantity)

@@ -1,4 +1,4 @@
-"""The stage of the fault tests: databases with goods, and where each test says what it did and counted."""
+"""Fixtures of the fault tests: databases with goods, and the record of each test's faults and counts."""
 
 import json
 import shutil
@@ -38,13 +38,13 @@ def directory() -> Iterator[Path]:
 
 @pytest.fixture
 async def goods(database: str, scale: Scale) -> Goods:
-    """Goods in a database of the test's own, on a server that others use too."""
+    """Goods in the test's own database, on a shared server."""
     return await stock_up(database, buyers=scale(BUYERS, SOAK_BUYERS))
 
 
 @pytest.fixture
 async def durable_postgres(directory: Path) -> AsyncIterator[Postgres]:
-    """A PostgreSQL server that keeps what it acknowledged whatever happens to it; the test may do anything to it."""
+    """A durable PostgreSQL server of the test's own, which the test may stop, kill and starve."""
     server = Postgres(directory / "data")
     try:
         await server.start()
@@ -56,24 +56,24 @@ async def durable_postgres(directory: Path) -> AsyncIterator[Postgres]:
 
 @pytest.fixture
 async def durable_goods(durable_postgres: Postgres, scale: Scale) -> Goods:
-    """Goods on a server of the test's own."""
+    """Goods on the test's own server."""
     return await stock_up(durable_postgres.url(), buyers=scale(BUYERS, SOAK_BUYERS))
 
 
 @pytest.fixture
 def conclude(record_property: Callable[[str, object], None]) -> "Conclude":
-    """Check what must hold after every fault, and note what was done and counted."""
+    """Check the invariants after a fault, and record the fault and the counts."""
     return Conclude(record_property)
 
 
 class Conclude:
-    """Checks what must hold after every fault, and notes what was done and counted."""
+    """Checks the invariants after a fault, and records the fault and the counts."""
 
     def __init__(self, record: Callable[[str, object], None]) -> None:
         self._record = record
 
     async def __call__(self, fault: str, goods: Goods, tally: Tally, **did: object) -> None:
-        """Judge the database; ask when no worker runs any more."""
+        """Judge the database; call this when no worker runs any more."""
         verdict = await judge(goods.database_url, tally)
         counts = {
             "fault": fault,

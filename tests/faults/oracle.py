@@ -1,7 +1,7 @@
-"""The client's oracle: what buyers know and what the database holds must fit together.
+"""Compare the outcomes that buyers have seen with the rows of the database.
 
-Every acknowledged order is there; every order that is there was acknowledged, or its checkout ended with nobody knowing how; and such a
-checkout, sent again with its key, ends in exactly one order.
+The database has every acknowledged order. Every order in it was acknowledged, or the outcome of its checkout was unknown to the buyer.
+Such a checkout, sent again with its key, gives exactly one order.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from mercato_server.store.verify import verify
 from support.patience import slowness
 
 BUGS = ("INTERNAL", "UNKNOWN", "UNIMPLEMENTED", "DATA_LOSS", "INVALID_ARGUMENT", "UNAUTHENTICATED", "NOT_FOUND")
-"""Codes that no buyer here has earned, whatever goes wrong."""
+"""Codes that these buyers' calls must never get, whatever fails."""
 
 GET_ORDERS = """
 SELECT id::text, account_id, idempotency_key AS key, status, total_minor,
@@ -35,12 +35,12 @@ SELECT pid, xact_start, state_change
 """
 
 LEAKED_S = 1.0
-"""A transaction that is worked on sends its next statement within milliseconds; one that sent none for so long has been left open."""
+"""A running transaction sends its next statement within milliseconds; one that is idle for this long has been left open."""
 
 
 @dataclass
 class Verdict:
-    """What does not fit together, in words, and how much of each kind."""
+    """The contradictions as text, and the counts of each kind."""
 
     findings: list[str] = field(default_factory=list)
     orders: int = 0
@@ -51,7 +51,7 @@ class Verdict:
 
 
 async def judge(database_url: str, tally: Tally) -> Verdict:
-    """Compare what the buyers know with the database. Ask when the workers have ended: only then are all deadlocks counted."""
+    """Compare the buyers' tally with the database. Call this after the workers have ended: only then are all deadlocks counted."""
     connection = await asyncpg.connect(database_url)
     try:
         forgotten = await left_open(database_url)
@@ -73,9 +73,9 @@ async def judge(database_url: str, tally: Tally) -> Verdict:
 
 
 async def left_open(database_url: str) -> int:
-    """Return how many transactions are open on which no worker works any more; workers may run.
+    """Return how many open transactions have been left by their worker; workers may still run.
 
-    Their background tasks go on beside this question, and a transaction of theirs is idle for a moment between any two statements.
+    The workers' background tasks go on meanwhile, and their transactions are idle for a moment between two statements.
     """
     connection = await asyncpg.connect(database_url)
     try:
@@ -100,7 +100,7 @@ def _compare(verdict: Verdict, orders: Sequence[asyncpg.Record], tally: Tally) -
     for purchase in tally.purchases:
         if purchase.key is not None:
             _compare_keyed(verdict, purchase, by_key.pop(purchase.key, []))
-    verdict.findings += [f"nobody sent the key {key} of an order" for key in by_key]
+    verdict.findings += [f"no buyer sent the key {key} of an order" for key in by_key]
     _compare_keyless(verdict, [purchase for purchase in tally.purchases if purchase.key is None], keyless)
 
 
@@ -117,7 +117,7 @@ def _compare_keyed(verdict: Verdict, purchase: Purchase, placed: Sequence[asyncp
 
 
 def _compare_order(verdict: Verdict, purchase: Purchase, placed: Sequence[asyncpg.Record]) -> None:
-    """Compare an acknowledged order with what the database has of it."""
+    """Compare an acknowledged order with its rows in the database."""
     told = purchase.order
     found = next((order for order in placed if order["id"] == told.id), None)
     if found is None:
@@ -136,7 +136,7 @@ def _compare_order(verdict: Verdict, purchase: Purchase, placed: Sequence[asyncp
 
 
 def _compare_keyless(verdict: Verdict, purchases: Sequence[Purchase], placed: Sequence[asyncpg.Record]) -> None:
-    """Compare orders without a key, of which an account has as many as were acknowledged, and at most those of unknown outcome more."""
+    """Compare orders without a key: an account has those acknowledged, and at most one more for each unknown outcome."""
     unknown = Counter(purchase.buyer.id for purchase in purchases if purchase.reply is None and purchase.refusal is None)
     acknowledged = [purchase for purchase in purchases if purchase.reply is not None]
     for purchase in acknowledged:
@@ -145,4 +145,4 @@ def _compare_keyless(verdict: Verdict, purchases: Sequence[Purchase], placed: Se
     untold = Counter(order["account_id"] for order in placed if order["id"] not in told)
     for account_id, count in (untold - unknown).items():
         verdict.duplicates += count
-        verdict.findings.append(f"account {account_id} has {count} orders that nobody told it of")
+        verdict.findings.append(f"account {account_id} has {count} orders that were not acknowledged")

@@ -1,4 +1,4 @@
-"""The processes that faults happen to: workers and an Envoy that can be killed and started again, and all of PostgreSQL."""
+"""The processes that fault tests kill, stop and start again: workers, an Envoy and PostgreSQL."""
 
 import asyncio
 import json
@@ -29,11 +29,11 @@ HOST = "127.0.0.1"
 SECRET = "a secret of the tests, more than 32 bytes long"
 SERVER = ("-P", "-m", "mercato_server")
 READY_S = 5.0
-"""A worker that was killed is ready again within this time."""
+"""A killed worker is ready again within this time."""
 HEALED_S = 2.0
 """The pool works again within this time after the database is back."""
 LOG_TAIL = 10_000
-# Whoever retries must meet a worker that is back at once; and what is retried is the test's to count, so gRPC itself retries nothing.
+# A buyer's retry must reach a restarted worker at once. The test counts the retries, so gRPC itself retries nothing.
 CHANNEL_OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 50),
     ("grpc.min_reconnect_backoff_ms", 50),
@@ -44,20 +44,20 @@ CHANNEL_OPTIONS = (
 
 
 def open_channel(target: str) -> grpc.aio.Channel:
-    """Return a channel of its own connection that retries nothing and reconnects at once."""
+    """Return a channel with its own connection that retries nothing and reconnects at once."""
     return grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
 
 
 class Start(NamedTuple):
-    """The seconds until a worker served."""
+    """The seconds until a worker served, in total and without waits."""
 
     total_s: float
     own_s: float
-    """Without those in which others had the cores."""
+    """Without the seconds in which other processes had the cores."""
 
 
 class Worker:
-    """`mercato serve` in a process of its own, on a Unix socket."""
+    """A `mercato serve` process on a Unix socket."""
 
     def __init__(
         self, directory: Path, database_url: str, *, name: str = "worker", program: tuple[str, ...] = SERVER, **environ: str
@@ -82,13 +82,13 @@ class Worker:
 
     @property
     def pid(self) -> int:
-        """The process id of the one that runs."""
+        """The id of the running process."""
         assert self._process is not None
         assert self._process.pid is not None, self._process.failure()
         return self._process.pid
 
     async def start(self, **environ: str) -> None:
-        """Start it, with some more variables for this run, and wait until it serves."""
+        """Start it with additional variables for this run, and wait until it serves."""
         argv = [sys.executable, *self._program, "serve"]
         env = child_environ(self._environ | environ)
         self._process = Process(Command(name="worker", argv=argv, environ=env, output=self.log, stop_s=allowed(20)))
@@ -97,7 +97,7 @@ class Worker:
             await until(lambda: self._serves_or_died(channel, expected="MERCATO_TEST_FAILPOINTS" in environ), f"{self.address} serves")
 
     async def _serves_or_died(self, channel: grpc.aio.Channel, *, expected: bool) -> bool:
-        """Tell whether it serves, or was killed by a failpoint before it told this test so."""
+        """Return whether it serves, or was killed by a failpoint before its health check succeeded."""
         assert self._process is not None
         if await _serves(channel):
             return True
@@ -108,22 +108,22 @@ class Worker:
         return True
 
     async def restart(self, **environ: str) -> Start:
-        """Start it again after its death; return the seconds that it took."""
+        """Start it again after it has died; return the seconds until it serves."""
         began = time.monotonic()
         await self.start(**environ)
         total_s = time.monotonic() - began
         return Start(total_s, total_s - self._waited_for_a_core())
 
     def _waited_for_a_core(self) -> float:
-        """Return the seconds in which its main thread could have run, had others not had the cores; 0 if that is not known."""
+        """Return the seconds in which its main thread waited for a core; 0 if that is unknown."""
         assert self._process is not None
         try:
             return int(Path(f"/proc/{self._process.pid}/schedstat").read_text().split()[1]) / 1e9
-        except (FileNotFoundError, ProcessLookupError):  # it has died, or the kernel does not count this
+        except (FileNotFoundError, ProcessLookupError):  # it has died, or the kernel does not count the wait
             return 0.0
 
     async def wait(self) -> int:
-        """Wait for its end; returns its exit code, or minus the signal that killed it. Raises TimeoutError when it goes on."""
+        """Wait for its end; returns the exit code, negative for the signal that killed it. Raises TimeoutError if it goes on."""
         assert self._process is not None
         async with asyncio.timeout(patient()):
             return await self._process.wait()
@@ -135,20 +135,20 @@ class Worker:
         self.died += 1
 
     async def stop(self) -> None:
-        """End it in order, with SIGTERM; does nothing when it does not run."""
+        """End it with SIGTERM; does nothing if it does not run."""
         if self._process is not None:
             await self._process.stop()
 
     def open_files(self) -> int:
-        """Return how many files and sockets it holds."""
+        """Return how many files and sockets it has open."""
         return len(list(Path(f"/proc/{self.pid}/fd").iterdir()))
 
     def tail(self) -> str:
-        """Return the end of what it has logged."""
+        """Return the end of its log."""
         return self.log.read_text()[-LOG_TAIL:]
 
     def require_no_bugs_logged(self) -> None:
-        """Check that nothing left it as INTERNAL."""
+        """Check that no call was answered with INTERNAL."""
         assert "unexpectedly" not in self.log.read_text(), self.tail()
 
 
@@ -162,7 +162,7 @@ async def _serves(channel: grpc.aio.Channel) -> bool:
 
 @asynccontextmanager
 async def running(*workers: Worker) -> AsyncIterator[None]:
-    """Run workers for a block; nothing of them is left after it."""
+    """Run workers for a block; all are ended after it."""
     try:
         await asyncio.gather(*(worker.start() for worker in workers))
         yield
@@ -194,11 +194,11 @@ class Edge:
 
     @property
     def address(self) -> str:
-        """Where clients reach it."""
+        """The address for clients."""
         return f"{HOST}:{self.port}"
 
     async def until_all_healthy(self) -> None:
-        """Return once every worker gets calls."""
+        """Return once Envoy sends calls to every worker."""
         await until(self._all_healthy)
 
     async def _all_healthy(self) -> bool:
@@ -229,13 +229,13 @@ class Edge:
 
 
 def family(server: Postgres) -> set[int]:
-    """Return the process ids of a PostgreSQL server: the postmaster and all that it started."""
+    """Return the process ids of a PostgreSQL server: the postmaster and its descendants."""
     assert server.pid is not None
     return {server.pid, *children(server.pid)}
 
 
 async def crash(server: Postgres) -> None:
-    """Kill the postmaster with SIGKILL, and wait until those that it leaves behind have noticed."""
+    """Kill the postmaster with SIGKILL, and wait until the processes that it leaves behind have ended."""
     pids = family(server)
     assert server.pid is not None
     os.kill(server.pid, signal.SIGKILL)
@@ -245,7 +245,7 @@ async def crash(server: Postgres) -> None:
 
 @contextmanager
 def stopped(pids: Collection[int]) -> Iterator[None]:
-    """Stop processes in their tracks for a block."""
+    """Suspend processes with SIGSTOP for a block."""
     try:
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
@@ -256,12 +256,12 @@ def stopped(pids: Collection[int]) -> Iterator[None]:
 
 
 async def until_it_answers(database_url: str) -> None:
-    """Return once the database takes a connection and answers."""
+    """Return once the database accepts a connection and answers."""
     await until(lambda: answers(database_url), "the database answers")
 
 
 async def answers(database_url: str) -> bool:
-    """Tell whether the database takes a connection."""
+    """Return whether the database accepts a connection."""
     try:
         connection = await asyncpg.connect(database_url, timeout=allowed(1))
     except (OSError, asyncpg.PostgresError):

@@ -25,11 +25,11 @@ class Link:
         self.client, self.server = client, server
         self.muted = False
         self.kept = False
-        """Nobody tells the client that PostgreSQL is gone."""
+        """Whether the client's connection stays open after PostgreSQL's has ended."""
         self.answered = asyncio.Event()
 
     async def pass_answers(self, server: Reader) -> None:
-        """Hand the client what PostgreSQL says, or throw it away while muted."""
+        """Forward PostgreSQL's answers to the client, or discard them while muted."""
         with contextlib.suppress(OSError):
             while data := await server.read(65_536):
                 if self.muted:
@@ -48,10 +48,10 @@ class Link:
 
 
 class Proxy:
-    """Carries connections from a Unix socket of its own to that of PostgreSQL.
+    """Forwards connections from its own Unix socket to that of PostgreSQL.
 
-    `plan` is asked at each COMMIT. BEFORE: PostgreSQL never sees it. AFTER: PostgreSQL answers it, and nobody hears the answer. None:
-    it passes. With `darkens`, nobody gets through after a cut until `light`.
+    `plan` is called at each COMMIT. BEFORE: PostgreSQL never gets it. AFTER: PostgreSQL answers it, but the client never gets the
+    answer. None: it is forwarded. With `darkens`, no connection gets through after a cut until `light` is called.
     """
 
     def __init__(self, upstream: Path) -> None:
@@ -59,7 +59,7 @@ class Proxy:
         self.cuts: Counter[str] = Counter()
         self.darkens = False
         self.release: asyncio.Event | None = None
-        """If set, a COMMIT that is to be cut is held back, and its client waits, until this happens."""
+        """If set, a COMMIT that will be cut is held back, and its client waits, until this event."""
         self.held = asyncio.Event()
         self._upstream = upstream
         self._dark = False
@@ -76,7 +76,7 @@ class Proxy:
         self._dark = False
 
     def accept(self, reader: Reader, writer: Writer) -> None:
-        """Carry one connection, in a task that `close` ends."""
+        """Forward one connection, in a task that `close` ends."""
         task = asyncio.ensure_future(self._carry(reader, writer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -110,7 +110,7 @@ class Proxy:
             await answers
 
     async def _pass_requests(self, client: Reader, link: Link) -> None:
-        length = await client.readexactly(4)  # of the first message, which has no type
+        length = await client.readexactly(4)  # the first message has no type
         link.server.write(length + await client.readexactly(struct.unpack("!I", length)[0] - 4))
         while True:
             head = await client.readexactly(5)
@@ -140,7 +140,7 @@ class Proxy:
 
 @asynccontextmanager
 async def proxied(database_url: str, server: Postgres) -> AsyncIterator[tuple[Proxy, str]]:
-    """Run a proxy for a block; gives it and the URL of the database through it."""
+    """Run a proxy for a block; yields it and the URL of the database through it."""
     with tempfile.TemporaryDirectory(prefix="mercato-proxy-") as directory:
         proxy = Proxy(Path(server.run_dir) / SOCKET)
         listener = await asyncio.start_unix_server(proxy.accept, Path(directory) / SOCKET)

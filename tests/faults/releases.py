@@ -1,4 +1,4 @@
-"""The releases of a repository: the one in the checkout, and the one before it, whose files come out of the history."""
+"""The releases of a repository: the one in the checkout, and the one before it, whose files come from the history."""
 
 import asyncio
 import io
@@ -14,7 +14,7 @@ from mercato_server.config.settings import child_environ
 
 ROOT = Path(__file__).parents[2]
 PROGRAM = ("server", "clients/python", "migrations")
-"""What a release needs to run, apart from the packages that it depends on."""
+"""The paths that a release needs to run, apart from the packages that it depends on."""
 RELEASED = "tests/migrations/RELEASED"
 SAMPLES = ROOT / "tests/migrations/samples"
 GIT = ("git", "-c", "safe.directory=*", "-c", "user.name=Jo Doe", "-c", "user.email=jo@example.com", "-c", "commit.gpgsign=false")
@@ -32,7 +32,7 @@ class Release:
         return sorted(path.name for path in (self.root / "migrations").glob("[0-9]*.sql"))
 
     def later_migrations(self) -> list[str]:
-        """Return the names of those that are newer than the last release."""
+        """Return the names of the migrations that are newer than the last release."""
         released = (self.root / RELEASED).read_text().strip()
         return [name for name in self.migrations() if name > released]
 
@@ -50,10 +50,10 @@ class Release:
         return [line.removeprefix("applied ") for line in said.splitlines() if line.startswith("applied ")]
 
     def previous(self, directory: Path) -> "Release":
-        """Take the previous release out of the history: the commit before the first of the later migrations was added."""
+        """Extract the previous release from the history: the commit before the first of the later migrations was added."""
         first = f"migrations/{self.later_migrations()[0]}"
         added = git(self.root, "log", "-1", "--diff-filter=A", "--format=%H", "--", first).decode().strip()
-        # A migration that is not committed yet follows all that is.
+        # A migration that is not committed yet follows all commits.
         archive = git(self.root, "archive", f"{added}^" if added else "HEAD", *PROGRAM)
         with tarfile.open(fileobj=io.BytesIO(archive)) as files:
             files.extractall(directory, filter="data")
@@ -61,7 +61,7 @@ class Release:
 
 
 def git(repository: Path, *arguments: str) -> bytes:
-    """Run git on a repository, whatever repository a hook that runs the tests works on."""
+    """Run git on a repository, even inside a git hook of another repository."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     done = subprocess.run([*GIT, "-C", repository, *arguments], env=environ, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode()
@@ -69,7 +69,7 @@ def git(repository: Path, *arguments: str) -> bytes:
 
 
 def has_history() -> bool:
-    """Tell whether the checkout has its history."""
+    """Return whether the checkout has its history."""
     return (ROOT / ".git").exists() and git(ROOT, "rev-parse", "--is-shallow-repository") == b"false\n"
 
 

@@ -1,4 +1,4 @@
-"""Callers who leave early, again and again, and calls that hold every connection: afterwards all is as before."""
+"""Callers cancel early many times, and calls hold every connection; afterwards the worker is as before."""
 
 import asyncio
 import time
@@ -19,7 +19,7 @@ POOL = 4
 PARALLEL = 64
 SHORT_S = (0.001, 0.05)
 FILES_MAX = POOL + 8
-"""A worker may open this many files and sockets more than after its first calls."""
+"""A worker may have this many more files and sockets open than after its first calls."""
 
 SOON_S = 0.5
 LATE_S = 0.5
@@ -54,12 +54,12 @@ async def until_idle(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
 
 
 async def _all_wait(connection: "asyncpg.Connection[asyncpg.Record]") -> bool:
-    """Tell whether every connection of the pool waits for a lock."""
+    """Return whether every connection of the pool waits for a lock."""
     return bool(await connection.fetchval(WAITING) >= POOL)
 
 
 async def hurry(shop: Market) -> None:
-    """Make a call with far too little time."""
+    """Make a call with a deadline that is far too short."""
     buyer, timeout_s = dice.choice(shop.goods.buyers), dice.uniform(*SHORT_S)
     line = cart_pb2.SetCartItemRequest(product_id=str(dice.choice(shop.goods.product_ids)), quantity=1)
     match dice.randrange(5):
@@ -82,11 +82,11 @@ async def attempt(shop: Market, purchase: Purchase, timeout_s: float) -> None:
 
 
 async def over(call: Awaitable[object]) -> None:
-    """Wait until a call has ended, in whatever way its short time allows."""
+    """Wait until a call has ended; with so short a deadline it may fail."""
     try:
         await call
     except grpc.aio.AioRpcError as error:
-        assert error.code() in AGAIN  # noqa: PT017 - what the call answers does not matter, only that it was no accident
+        assert error.code() in AGAIN  # noqa: PT017 - any answer will do except an unexpected error
 
 
 async def test_calls_that_are_given_up_leave_nothing_behind(directory: Path, goods: Goods, scale: Scale, conclude: Conclude) -> None:
@@ -145,4 +145,4 @@ async def test_calls_that_find_every_connection_taken_end_in_time_and_all_goes_o
     await conclude("pool exhausted", goods, shop.tally, connections=POOL, calls_in_vain=4 * len(goods.buyers))
     assert took_s <= SOON_S + within(LATE_S)
     refused = {"DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED DEADLINE_EXCEEDED", "FAILED_PRECONDITION CART_EMPTY"}
-    assert set(shop.tally.codes) <= refused | {"ABORTED CONFLICT"}  # of a buyer whose other call is under way
+    assert set(shop.tally.codes) <= refused | {"ABORTED CONFLICT"}  # for a buyer whose other call is in flight

@@ -1,4 +1,4 @@
-"""What operators do to a busy shop: restart one worker after the other, and migrate the database. No call fails."""
+"""An operator restarts the workers of a busy shop one after the other, and migrates its database. No call fails."""
 
 import asyncio
 import time
@@ -16,9 +16,9 @@ from support.patience import Within, slowness, until
 
 HEALTH_INTERVAL_S = 0.5
 DRAIN_S = 2.5 * HEALTH_INTERVAL_S
-"""A worker says that it stops this long before it does. The edge hears of it at its next check, which on a busy machine is a late one."""
+"""A worker reports that it stops this long before it does. The edge sees it at its next health check, late on a busy machine."""
 REPORT_S = 3.0
-"""Somebody reads a table for so long, which a migration that wants it to itself must wait for."""
+"""A report reads a table for this long, and a migration that needs an exclusive lock must wait for it."""
 CALL_S = 2.0
 WAITING = "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND NOT granted"
 

@@ -1,4 +1,4 @@
-"""Many want the same thing at once: the same units, the same rows in another order, the same key."""
+"""Many calls compete for the same units, for the same rows in different orders, and for the same key."""
 
 import asyncio
 from pathlib import Path
@@ -10,7 +10,7 @@ from faults.conftest import Conclude, Scale
 from faults.processes import Worker, running
 
 SHED = {"RESOURCE_EXHAUSTED OVERLOADED"}
-"""Too many wait: sent again, nobody is refused for good."""
+"""The error of a full queue; buyers retry, and each gets a final answer."""
 SOLD_OUT = "FAILED_PRECONDITION OUT_OF_STOCK"
 LET_DEADLOCKS_SHOW = "ALTER DATABASE {} SET deadlock_timeout = '50ms'"
 
@@ -59,7 +59,10 @@ async def test_one_key_sent_many_times_at_once_makes_one_order_and_identical_rep
     for worker in workers:
         worker.require_no_bugs_logged()
     await conclude("same key", goods, shop.tally, rounds=rounds, parallel_calls=parallel)
-    assert set(shop.tally.codes) <= {"ABORTED CONFLICT", *SHED}  # a copy that waits on the other worker gives the lock up in good time
+    assert set(shop.tally.codes) <= {
+        "ABORTED CONFLICT",
+        *SHED,
+    }  # a copy that waits on the other worker gives up the lock before its deadline
 
 
 async def test_carts_in_opposite_order_never_deadlock(directory: Path, goods: Goods, scale: Scale, conclude: Conclude) -> None:
@@ -85,7 +88,7 @@ async def test_carts_in_opposite_order_never_deadlock(directory: Path, goods: Go
         closing.set()
     for worker in workers:
         worker.require_no_bugs_logged()
-    await conclude("deadlock bait", goods, shop.tally, buyers=len(goods.buyers))  # which counts deadlocks
+    await conclude("deadlock bait", goods, shop.tally, buyers=len(goods.buyers))  # `conclude` counts deadlocks
     assert set(shop.tally.codes) <= {"ABORTED CONFLICT", *SHED}
 
 

@@ -1,4 +1,4 @@
-"""The database stops in its tracks: it answers nothing, and closes no connection."""
+"""The database hangs: it answers no statement, and closes no connection."""
 
 import asyncio
 import time
@@ -19,13 +19,13 @@ from support.patience import Within
 LATE_S = 0.5
 """A call may end this much after its deadline."""
 OWN_S = 2.0
-"""The server's deadline for calls that bring none; 5 s for a checkout."""
+"""The server's deadline for calls without one; 5 s for a checkout."""
 CHECKOUT_S = 5.0
 ALLOWED = {"UNAVAILABLE DATABASE_UNAVAILABLE", "DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED DEADLINE_EXCEEDED", "ABORTED CONFLICT"}
-"""The last for a call that waited in vain for the end of another of its account."""
+"""The last is for a call that waited in vain for another call of its account."""
 
 REFUSALS = {"NOT_FOUND ORDER_NOT_FOUND", "FAILED_PRECONDITION CART_EMPTY"}
-"""What `cancel` and `checkout` get when the database answers."""
+"""Errors of `cancel` and `checkout` when the database answers."""
 
 Call = Callable[[Market, Buyer, str, float | None], Awaitable[object]]
 

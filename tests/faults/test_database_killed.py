@@ -1,4 +1,4 @@
-"""PostgreSQL dies under the worker, with and without its postmaster, and forgets what was not yet on disk."""
+"""PostgreSQL dies under the worker, with and without its postmaster, and loses writes that were not on disk."""
 
 import asyncio
 import os
@@ -33,7 +33,7 @@ USE_XID = "SELECT pg_current_xact_id()::text::bigint"
 
 
 async def healed(shop: Market) -> float:
-    """Return the seconds until a call is answered again, from when the database is."""
+    """Return the seconds from when the database answers until a call is answered again."""
     await until_it_answers(shop.goods.database_url)
     began = time.monotonic()
     await shop.insist(shop.carts, "GetCart", cart_pb2.GetCartRequest(), shop.goods.buyers[0])
@@ -69,7 +69,7 @@ async def test_a_killed_backend_takes_all_others_along_and_nobody_loses_anything
             await asyncio.sleep(dice.uniform(*LIFE_S))
             connection = await asyncpg.connect(durable_goods.database_url)
             os.kill(await until(partial(connection.fetchval, GET_BACKENDS)), signal.SIGKILL)
-            await until(connection.is_closed)  # as every connection is when PostgreSQL starts over
+            await until(connection.is_closed)  # as all connections are when PostgreSQL restarts its backends
             waits_s.append(await healed(shop))
     worker.require_no_bugs_logged()
     await conclude("one backend killed", durable_goods, shop.tally, kills=cycles, seconds_to_heal_at_most=f"{max(waits_s):.2f}")
@@ -96,7 +96,7 @@ async def test_connections_that_the_database_closes_are_replaced_unnoticed(
 async def test_a_transaction_that_the_crash_erased_is_not_taken_for_the_one_that_got_its_number(
     directory: Path, durable_postgres: Postgres, durable_goods: Goods, conclude: Conclude
 ) -> None:
-    """PostgreSQL hands out the ids again of transactions of which nothing was on disk when it crashed; see pg_xact_status."""
+    """PostgreSQL reuses the ids of transactions that had nothing on disk when it crashed; see pg_xact_status."""
     async with proxied(durable_goods.database_url, durable_postgres) as (proxy, url):
         worker = Worker(directory, url)
         buyer = durable_goods.buyers[0]
@@ -104,7 +104,7 @@ async def test_a_transaction_that_the_crash_erased_is_not_taken_for_the_one_that
             await fill_carts(durable_goods, [buyer], durable_goods.product_ids[:2])
             proxy.release = asyncio.Event()
             proxy.cut_next(BEFORE)
-            os.kill(await _ask(durable_goods, GET_WAL_WRITER), signal.SIGSTOP)  # so that nothing gets to disk before COMMIT
+            os.kill(await _ask(durable_goods, GET_WAL_WRITER), signal.SIGSTOP)  # so that nothing is written to disk before COMMIT
             purchase = shop.tally.begin(buyer)
             sending = asyncio.ensure_future(shop.send(purchase))
             await asyncio.wait_for(proxy.held.wait(), patient())
@@ -132,7 +132,7 @@ async def _ask(goods: Goods, statement: str) -> int:
 
 
 async def _kill_at_once(server: Postgres) -> None:
-    """Kill every process, so that none of them can write anything more."""
+    """Kill every process at once, so that none of them can write any more."""
     assert server.pid is not None
     os.kill(server.pid, signal.SIGSTOP)
     for pid in family(server):

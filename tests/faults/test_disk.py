@@ -1,4 +1,4 @@
-"""The disk is slow, fails, or is full."""
+"""The database's disk is slow, fails, or is full."""
 
 import asyncio
 import os
@@ -43,12 +43,12 @@ def found(tool: str) -> str:
 
 
 class NotAllowedError(Exception):
-    """Processes may not be traced here."""
+    """This user may not trace processes."""
 
 
 @asynccontextmanager
 async def injected(strace: str, pids: Collection[int], fault: str) -> AsyncIterator[None]:
-    """Let every sync of some processes, and of those that they start, suffer from a fault, by strace's word for it."""
+    """Inject a fault, in strace's syntax, into every sync of some processes and of their descendants."""
     argv = [strace, "-f", "-e", f"trace={SYNCS}", "-e", f"inject={SYNCS}:{fault}", "-o", "/dev/null"]
     for pid in pids:
         argv += ["-p", str(pid)]
@@ -66,7 +66,7 @@ async def injected(strace: str, pids: Collection[int], fault: str) -> AsyncItera
 
 @pytest.fixture
 async def faulty(durable_postgres: Postgres) -> Faulty:
-    """Let the server's syncs suffer from a fault for a block; skips the test where processes may not be traced."""
+    """Inject a fault into the server's syncs for a block; skips the test where processes may not be traced."""
     strace = found("strace")
 
     def suffer(fault: str) -> AbstractAsyncContextManager[None]:
@@ -83,7 +83,7 @@ async def faulty(durable_postgres: Postgres) -> Faulty:
 def _is_traced(pid: int) -> bool:
     try:
         return "TracerPid:\t0\n" not in Path(f"/proc/{pid}/status").read_text()
-    except FileNotFoundError:  # it has ended, so it is in nobody's way
+    except FileNotFoundError:  # the process has ended
         return True
 
 
@@ -112,7 +112,7 @@ async def test_a_failed_sync_loses_nothing_that_was_acknowledged(
             await shop.trade()
             watch = await asyncpg.connect(durable_goods.database_url)
             async with faulty("error=EIO"):
-                await until(watch.is_closed)  # PostgreSQL trusts no file after a failed sync: it crashes, to recover from its log
+                await until(watch.is_closed)  # PostgreSQL trusts no file after a failed sync: it crashes and recovers from its log
             waits_s.append(await _recovered(durable_postgres, shop))
     worker.require_no_bugs_logged()
     await conclude("sync fails", durable_goods, shop.tally, times=cycles, seconds_to_heal_at_most=f"{max(waits_s):.2f}")
@@ -121,7 +121,7 @@ async def test_a_failed_sync_loses_nothing_that_was_acknowledged(
 
 
 async def _recovered(server: Postgres, shop: Market) -> float:
-    """Start PostgreSQL if its recovery failed too; return the seconds from then until a call is answered."""
+    """Start PostgreSQL again if its recovery failed too; return the seconds from then until a call is answered."""
 
     async def back() -> bool:
         if server.pid is None:
@@ -136,7 +136,7 @@ async def _recovered(server: Postgres, shop: Market) -> float:
 
 @pytest.fixture
 def disk(directory: Path, scale: Scale) -> Iterator[Path]:
-    """A small file system of the test's own."""
+    """The test's own small file system."""
     make, attach, detach = found("mkfs.ext4"), found("mount"), found("umount")
     if os.geteuid() != 0:
         needs.ROOT.skip()
@@ -154,7 +154,7 @@ def disk(directory: Path, scale: Scale) -> Iterator[Path]:
 
 
 def fill(disk: Path) -> Path:
-    """Take all that is free on a disk; return the file that holds it."""
+    """Take all free space of a disk; return the file that takes it."""
     ballast = disk / "ballast"
     free = shutil.disk_usage(disk).free
     with ballast.open("wb") as file:
@@ -182,7 +182,7 @@ async def test_a_full_disk_refuses_changes_with_unavailable_and_serves_reads(
 
 async def _shop_on_a_full_disk(directory: Path, disk: Path, goods: Goods, scale: Scale, conclude: Conclude, within: Within) -> None:
     worker = Worker(directory, goods.database_url)
-    *others, bystander = goods.buyers  # whose cart nobody else fills and buys
+    *others, bystander = goods.buyers  # no other call uses the bystander's cart
     goods = replace(goods, buyers=others)
     async with running(worker), market(goods, worker.address) as shop, shop.crowd():
         await shop.trade()
@@ -204,7 +204,7 @@ async def _shop_on_a_full_disk(directory: Path, disk: Path, goods: Goods, scale:
 
 
 async def _read_for(shop: Market, seconds: float) -> Counter[str]:
-    """Read for a while; return how it went."""
+    """Read for some seconds; return the count of each outcome."""
     ends = Counter[str]()
     until = time.monotonic() + seconds
     while time.monotonic() < until:
@@ -213,7 +213,7 @@ async def _read_for(shop: Market, seconds: float) -> Counter[str]:
 
 
 async def _read(shop: Market) -> Counter[str]:
-    """Read this and that; return how it went."""
+    """Make one read of each kind; return the count of each outcome."""
     metadata = dice.choice(shop.goods.buyers).metadata()
     calls = (
         shop.carts[0].GetCart(cart_pb2.GetCartRequest(), metadata=metadata),

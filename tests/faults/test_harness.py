@@ -1,4 +1,4 @@
-"""Whoever looks for faults must find them: a server with a bug is caught by the common check."""
+"""The common check of the fault tests finds the bug of a server that has one."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -24,7 +24,7 @@ ROUNDS = 6
 
 FORGET_LIMIT = "ALTER TABLE stock_levels DROP CONSTRAINT stock_levels_on_hand_check"
 
-# Between the lock on stock and the sale: transactions that are over in no time meet nobody.
+# A pause between the lock on stock and the sale, because transactions that end at once hardly ever overlap.
 LINGER = """
 CREATE FUNCTION linger() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(0.01); RETURN NULL; END';
 CREATE TRIGGER linger BEFORE INSERT ON orders FOR EACH STATEMENT EXECUTE FUNCTION linger();
@@ -39,14 +39,14 @@ SHOW_DEADLOCKS = "ALTER DATABASE {} SET deadlock_timeout = '20ms'"
 
 @dataclass(frozen=True)
 class Scene:
-    """Where a bug shows itself."""
+    """The workers, the proxy and the buyers of a scenario."""
 
     shop: Market
     workers: list[Worker]
     proxy: Proxy
 
     async def buy(self, products: int = 2, *, keyed: bool = True) -> None:
-        """Let everybody buy the first products at once."""
+        """Let all buyers buy the first products at once."""
         goods = self.shop.goods
         await fill_carts(goods, goods.buyers[::2], goods.product_ids[:products])
         await fill_carts(goods, goods.buyers[1::2], goods.product_ids[:products][::-1])
@@ -63,7 +63,7 @@ async def race(scene: Scene, products: int) -> None:
 
 
 async def race_until_deadlock(scene: Scene, products: int) -> None:
-    """Race until PostgreSQL has met a deadlock: one round meets none now and then, and each that does takes seconds."""
+    """Race until PostgreSQL has found a deadlock. A round may have none, and each deadlock takes seconds."""
     for _ in range(ROUNDS):
         await scene.buy(products)
         if await count_deadlocks(scene.shop.goods.database_url):
@@ -71,7 +71,7 @@ async def race_until_deadlock(scene: Scene, products: int) -> None:
 
 
 async def count_deadlocks(database_url: str) -> int:
-    """Return the deadlocks until now; a backend tells of them at once only when it ends, so all others are ended."""
+    """Return the number of deadlocks so far. A backend reports them at once only when it ends, so all other backends are ended."""
     connection = await asyncpg.connect(database_url)
     try:
         others = await connection.fetchval(GET_OTHERS) or []
@@ -99,7 +99,7 @@ async def lose_a_commit(scene: Scene) -> None:
 
 @dataclass(frozen=True)
 class Case:
-    """A bug, what brings it to light, and a word of what must be found."""
+    """A bug, the scenario that reveals it, and a part of the finding."""
 
     bug: str
     scenario: Callable[[Scene], Awaitable[None]]
@@ -116,11 +116,11 @@ CASES = (
     Case("an order is answered and rolled back", buy, "is lost"),
     Case("a checkout is no transaction", partial(buy_from_one_that_dies, place="checkout: placed"), "key"),
     Case("keys are stored outside of the transaction", partial(buy_from_one_that_dies, place="before commit"), "is lost"),
-    Case("a lost commit is run again without asking", lose_a_commit, "orders that nobody told it of"),
+    Case("a lost commit is run again without asking", lose_a_commit, "orders that were not acknowledged"),
 )
 
 SCENES = [case for case in CASES if case.scenario is not buy]
-"""Where a server without bugs may look as if it had one; the other scenes are no other than what all tests do."""
+"""Cases whose scenario could produce a finding without a bug; the other scenario is the same as in all tests."""
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.bug.replace(" ", "-"))
@@ -165,7 +165,7 @@ def test_every_bug_has_its_case() -> None:
 async def _play(case: Case, program: tuple[str, ...], directory: Path, postgres: Postgres, goods: Goods) -> Verdict:
     async with AsyncExitStack() as stack:
         proxy, url = await stack.enter_async_context(proxied(goods.database_url, postgres))
-        batch_max = {"MERCATO_BATCH_MAX": "1"} if case.workers > 1 else {}  # so that many transactions race, not two
+        batch_max = {"MERCATO_BATCH_MAX": "1"} if case.workers > 1 else {}  # so that many transactions race instead of two
         workers = [Worker(directory, url, name=f"worker-{number}", program=program, **batch_max) for number in range(case.workers)]
         await stack.enter_async_context(running(*workers))
         shop = await stack.enter_async_context(market(goods, *(worker.address for worker in workers)))
@@ -174,7 +174,7 @@ async def _play(case: Case, program: tuple[str, ...], directory: Path, postgres:
 
 
 async def _make_bugs_possible(goods: Goods) -> None:
-    """Let transactions meet, no constraint stand in for the lock on stock, and deadlocks be noticed before somebody gives up."""
+    """Let transactions overlap, drop the constraint that would replace the lock on stock, and detect deadlocks before a caller gives up."""
     connection = await asyncpg.connect(goods.database_url)
     await connection.execute(FORGET_LIMIT)
     await connection.execute(LINGER)

@@ -1,4 +1,4 @@
-"""Many who guess passwords as fast as they can: who only looks at products still gets every answer."""
+"""Many clients guess passwords as fast as they can; readers of the catalog still get every answer."""
 
 import asyncio
 import itertools
@@ -16,7 +16,7 @@ from support.patience import patient, until
 
 READERS = 4
 LOGIN_S = 30.0
-"""What hashes passwords takes only the processor time that nothing else wants, so beside other work a login takes its time."""
+"""Deadline of a login. Password hashing gets only idle processor time, so a login is slow beside other work."""
 WRONG = "UNAUTHENTICATED INVALID_CREDENTIALS"
 SHED = "RESOURCE_EXHAUSTED OVERLOADED"
 LATE = {"DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED DEADLINE_EXCEEDED"}
@@ -31,7 +31,7 @@ async def test_a_flood_of_logins_leaves_the_catalog_to_its_readers(directory: Pa
         idle = await p99_ms(readers_channel, goods, reads)
         guesses = itertools.count()
         flood = [asyncio.create_task(guess(flood_channel, guesses, answers)) for _ in range(clients)]
-        await until(lambda: answers[SHED] and answers[WRONG])  # until then the queue was not full, or no login came to its turn
+        await until(lambda: answers[SHED] and answers[WRONG])  # until then the queue was not full, or no login was served
         flooded = await p99_ms(readers_channel, goods, reads)
         for task in flood:
             task.cancel()
@@ -43,7 +43,7 @@ async def test_a_flood_of_logins_leaves_the_catalog_to_its_readers(directory: Pa
 
 
 async def guess(channel: grpc.aio.Channel, guesses: "itertools.count[int]", answers: Counter[str]) -> None:
-    """Try to log in without end; each time as somebody else, so that no limit on one account's logins helps."""
+    """Try to log in until cancelled, each time with another address, so that no limit per account slows the flood down."""
     auth = auth_pb2_grpc.AuthServiceStub(channel)
     while True:
         try:
@@ -53,7 +53,7 @@ async def guess(channel: grpc.aio.Channel, guesses: "itertools.count[int]", answ
 
 
 async def p99_ms(channel: grpc.aio.Channel, goods: Goods, reads: int) -> float:
-    """Read products, each of which must be answered; return the 99th percentile of how long it took."""
+    """Read products, each of which must be answered; return the 99th percentile of the latency."""
     catalog = catalog_pb2_grpc.CatalogServiceStub(channel)
     took_s: list[float] = []
 

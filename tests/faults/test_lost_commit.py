@@ -1,4 +1,4 @@
-"""The connection breaks at COMMIT: before PostgreSQL has it, or after, when only the answer is lost."""
+"""The connection breaks at COMMIT: before PostgreSQL gets it, or afterwards, so that only the answer is lost."""
 
 import asyncio
 from pathlib import Path
@@ -15,11 +15,11 @@ from mercato_server.embedded.postgres import Postgres
 
 UNAVAILABLE = {"UNAVAILABLE DATABASE_UNAVAILABLE"}
 CHANCE = 0.3
-"""That a COMMIT is cut, while many buyers shop."""
+"""Probability that a COMMIT is cut while many buyers shop."""
 
 
 async def buy_once(shop: Market, number: int, *, keyed: bool = True) -> bool:
-    """Buy a filled cart, and once more with the same key; return whether the first answer was an order."""
+    """Buy a filled cart, and repeat the checkout with the same key; return whether the first answer was an order."""
     buyer = shop.goods.buyers[number % len(shop.goods.buyers)]
     await fill_carts(shop.goods, [buyer], dice.sample(shop.goods.product_ids, 2))
     purchase = shop.tally.begin(buyer, keyed=keyed)
@@ -37,7 +37,7 @@ async def buy_once(shop: Market, number: int, *, keyed: bool = True) -> bool:
 async def test_every_retry_after_a_lost_commit_gives_the_order_of_the_first(
     directory: Path, postgres: Postgres, goods: Goods, scale: Scale, conclude: Conclude
 ) -> None:
-    rounds = scale(40, 1_000)  # of which every other one loses the answer
+    rounds = scale(40, 1_000)  # every other one loses the answer
     async with proxied(goods.database_url, postgres) as (proxy, url):
         worker = Worker(directory, url)
         answered = 0
@@ -106,7 +106,7 @@ async def test_an_outcome_that_the_server_cannot_find_out_is_found_out_by_the_re
                 proxy.cut_next(AFTER)
                 with pytest.raises(grpc.aio.AioRpcError):
                     await shop.send(purchase)
-                proxy.light()  # only now: however late the server looks for the outcome, it finds nobody to ask
+                proxy.light()  # only now, so that the server cannot reach the database whenever it asks for the outcome
                 await shop.resolve(purchase)
     worker.require_no_bugs_logged()
     await conclude("COMMIT lost, database out of reach", goods, shop.tally, lost_answers_of_COMMIT=proxy.cuts[AFTER])

@@ -1,4 +1,4 @@
-"""The server dies in the middle of checkouts: at any moment, and between any two of their statements."""
+"""A worker is killed during checkouts: at any moment, and between any two of their statements."""
 
 import asyncio
 from collections.abc import Sequence
@@ -12,11 +12,11 @@ from support.patience import Within
 
 LIFE_S = (0.1, 0.6)
 CHANCE = 0.1
-"""Of dying at the armed place, each time that a batch comes by."""
+"""Probability of dying at the armed place, for each batch that reaches it."""
 
 
 def times(starts: Sequence[Start]) -> dict[str, object]:
-    """Return what is to be told of starts."""
+    """Return the figures of the starts for the report."""
     longest, total = max(start.own_s for start in starts), max(start.total_s for start in starts)
     return {"seconds_until_ready_at_most": f"{longest:.1f}", "with_waiting_for_a_core": f"{total:.1f}"}
 

@@ -1,4 +1,4 @@
-"""Workers of the previous release serve while the migrations of the next one are applied, and beside its workers. No call fails."""
+"""Workers of the previous release serve during the migrations of the next release, and then beside its workers. No call fails."""
 
 import asyncio
 import shutil
@@ -30,7 +30,7 @@ COUNT_DROPPED = "SELECT count(*) FROM information_schema.columns WHERE table_nam
 
 @dataclass(frozen=True)
 class Upgrade:
-    """Takes a database of its own from one release to the next under load."""
+    """Upgrades its own database from one release to the next under load."""
 
     directory: Path
     buyers: int
@@ -40,7 +40,7 @@ class Upgrade:
 
     @asynccontextmanager
     async def done(self, new: Release) -> AsyncIterator[str]:
-        """Serve by the previous release, migrate, and then serve by both; give the URL of the database after it."""
+        """Serve by the previous release, migrate, and then serve by both releases; yields the URL of the upgraded database."""
         with cluster_directory() as cluster:
             server = Postgres(cluster, durable=False)
             await server.start()
@@ -78,7 +78,7 @@ def upgrade(directory: Path, scale: Scale, within: Within, conclude: Conclude) -
 
 @asynccontextmanager
 async def browsing(shop: Market) -> AsyncIterator[None]:
-    """Let readers look at products, lists and carts during the block; what fails is counted."""
+    """Let readers read products, lists and carts during the block; failures are counted."""
     closing = asyncio.Event()
 
     async def browse() -> None:

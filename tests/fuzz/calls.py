@@ -1,4 +1,4 @@
-"""Calls with anything in them, the shop that they are made to, and what no answer may ever be."""
+"""Calls with arbitrary content, the shop that they are made to, and the check of their answers."""
 
 import re
 from collections.abc import Callable
@@ -19,7 +19,7 @@ Metadata = tuple[tuple[str, str | bytes], ...]
 
 FORBIDDEN = frozenset((grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.UNIMPLEMENTED, grpc.StatusCode.DATA_LOSS))
 OF_GRPC = frozenset((grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.RESOURCE_EXHAUSTED))
-"""Codes that gRPC itself may answer with, on either side, before the worker can say why."""
+"""Codes that gRPC itself may answer on either side, without a reason from the worker."""
 OF_PYTHON = re.compile(r"Traceback|\b\w*(Error|Exception)\b|object at 0x|asyncpg|\.py\b|\bNone\b")
 ANSWERS = {method.full_name: GetMessageClass(method.output_type) for service in SERVICES for method in service.methods}
 
@@ -41,7 +41,7 @@ class Call:
 
 
 class Scene:
-    """People, and things of theirs by name; what a call spoils is made anew before the next."""
+    """Accounts and the things that they own, by name. Things that a call spoils are made anew before the next call."""
 
     def __init__(self, stage: Stage, count: Callable[[str, str], None]) -> None:
         self.things: dict[str, str] = {}
@@ -50,11 +50,11 @@ class Scene:
         self._people: dict[str, Person] = {}
 
     def make(self, call: Call) -> None:
-        """Make a call and judge the answer."""
+        """Make a call and check its answer."""
         self._stage.run(self._make(call))
 
     async def renew(self) -> None:
-        """Bring in people who were never there, with things to sell and to buy."""
+        """Make new accounts, with things to sell and to buy."""
         shop = self._stage.shop
         admin, buyer = await shop.person(admin=True), await shop.person()
         self._people = {"admin": admin, "buyer": buyer}
@@ -107,7 +107,7 @@ class Scene:
 
 
 def judge(refused: Refusal) -> None:
-    """Check that an error is one of ours, with its reason, and says nothing of what is behind it."""
+    """Check that an error is one of the API's, with its reason, and reveals no internals."""
     assert refused.code not in FORBIDDEN, refused
     infos = [detail for detail in refused.details if isinstance(detail, ErrorInfo)]
     if not refused.details and refused.code in OF_GRPC:

@@ -1,4 +1,4 @@
-"""How much is drawn, from what, and where it is counted."""
+"""Fixtures that draw examples and count the answers."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ from support.fuzz_report import PROPERTY
 Drawn = TypeVar("Drawn")
 
 EXAMPLES = 20
-"""Of a round. The first ten of a Hypothesis run are drawn afresh; most of those that follow are mutations of one another."""
+"""Examples of a round. Hypothesis draws the first ten of a run afresh; most of the others are mutations of earlier ones."""
 
 
 @dataclass
@@ -33,7 +33,7 @@ class Fuzz:
         counts[code] = counts.get(code, 0) + 1
 
     def draw(self, name: str, strategy: st.SearchStrategy[Drawn], judge: Callable[[Drawn], None], *, quick: int, full: int) -> None:
-        """Give so many examples to `judge`: `quick` in a short run, `full` with --soak. What it refuses is made as small as can be."""
+        """Pass examples to `judge`: `quick` of them in a short run, `full` with --soak. A failing example is shrunk."""
         examples = full if self.soak else quick
         for number, drawn in enumerate(range(0, examples, EXAMPLES)):
             size = hypothesis_settings(
@@ -50,16 +50,16 @@ class Fuzz:
 
 @pytest.fixture
 def fuzz(request: pytest.FixtureRequest, record_property: Callable[[str, object], None]) -> Iterator[Fuzz]:
-    """What draws examples; what was counted goes into the report."""
+    """A source of examples, whose counts go into the report."""
     answers: dict[str, dict[str, int]] = {}
-    record_property(PROPERTY, answers)  # now, since a report of the test takes what it finds: it is filled by then
+    record_property(PROPERTY, answers)  # now, because the report of the test reads this dictionary after the test has filled it
     with quiet():
         yield Fuzz(request.config.option.fuzz_seed, request.config.option.soak, answers)
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep the log of thousands of calls out of the report; errors stay."""
+    """Keep the logs of thousands of calls out of the report, except errors."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("error"))
     try:
         yield

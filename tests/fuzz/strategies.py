@@ -1,4 +1,4 @@
-"""What is sent: any message of a descriptor, bytes that are hardly one, and what may stand around a call."""
+"""Strategies that draw requests: messages of a descriptor, mangled bytes, and metadata of a call."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -18,14 +18,14 @@ from support.shop import PASSWORD
 
 Field = FieldDescriptor
 Things = Mapping[str, str]
-"""What the shop holds, by name: ids, tokens, addresses."""
+"""Values that exist in the shop, by name: ids, tokens, addresses."""
 
 DEPTH_MAX = 6
 ALL, ALMOST = 8, 7
 SHARES = (1, 4, ALMOST)
-"""Of eight fields so many are set, those that are required aside."""
+"""Of eight fields this many are set, besides required ones."""
 REQUEST_BYTES = 70_000
-"""More than a worker takes."""
+"""More than a worker accepts."""
 
 TEXTS = (
     "",
@@ -81,7 +81,7 @@ PLAUSIBLE: Mapping[str, tuple[str, ...]] = {
     ),
     "paths": ("name", "price", "price.minor_units", "stock", "*", "id", "no_such"),
 }
-"""Values that a field of this name, or one that ends in it, may have; the first is a good one."""
+"""Values for a field with this name, or with a name that ends in it; the first is valid."""
 
 FORMS = (
     b"username=a%40example.com&password=securepass123",
@@ -121,7 +121,7 @@ HOSTILE_BYTES = (
 ASCII = st.characters(min_codepoint=0x20, max_codepoint=0x7E)
 UNICODE = st.characters(codec="utf-8")
 PRINTABLE = st.text(ASCII, max_size=40)
-"""What gRPC lets a client send as metadata."""
+"""Text that gRPC allows as metadata."""
 ADDITIONS = st.one_of(
     st.tuples(
         st.just("idempotency-key"), st.sampled_from(("k1", "k1", "k2", "k3", "", " ", "a b", "x" * 255, "x" * 256, "é".encode().hex()))
@@ -146,9 +146,9 @@ METHODS = {method.full_name: method for service in SERVICES for method in servic
 
 
 def calls(rpc: str, things: Things, *, raw: bool) -> st.SearchStrategy[Call]:
-    """Draw calls of an RPC; raw ones with bytes that need not be a message of its type.
+    """Draw calls of an RPC; raw calls have bytes that may not be a message of its type.
 
-    `things` is looked at when a value is drawn, so that its values may change meanwhile; its names must not.
+    `things` is read when a value is drawn, so its values may change meanwhile; its names must not.
     """
     method = METHODS[rpc]
     admins_only = method.GetOptions().Extensions[policy_pb2.policy].access == policy_pb2.ACCESS_ADMIN
@@ -160,7 +160,7 @@ def calls(rpc: str, things: Things, *, raw: bool) -> st.SearchStrategy[Call]:
 
 @dataclass(frozen=True)
 class Messages:
-    """Draws messages with values that mean something in the shop, and unless they are to be sane with any other."""
+    """Draws messages with values that exist in the shop, and with any other values unless they must be sane."""
 
     things: Things
     sane: bool
@@ -211,7 +211,7 @@ class Messages:
         return (SMALL if self.sane else NUMBERS)[field.cpp_type]
 
     def texts(self, name: str) -> st.SearchStrategy[str]:
-        """Draw a text for a field: what the shop holds under such a name, what is plausible, or anything at all."""
+        """Draw a text for a field: an existing value of that name, a plausible value, or any text."""
         named = [thing for thing in self.things if fits(name, thing.split(" ")[-1])]
         plausible = [text for known, values in PLAUSIBLE.items() if fits(name, known) for text in values[: 1 if self.sane else None]]
         choices = [real(named, self.things)] if named else []
@@ -235,17 +235,17 @@ SMALL = {**NUMBERS, **dict.fromkeys(INTEGERS, st.integers(0, 5))}
 
 
 def real(names: Sequence[str], things: Things) -> st.SearchStrategy[str]:
-    """Draw one of the things of these names as it is now."""
+    """Draw the current value of one of the named things."""
     return st.sampled_from(names).map(lambda name: things[name])
 
 
 def fits(field: str, name: str) -> bool:
-    """Tell whether a field is for things of a name: `ids`, `id` and `product_id` for `product_id`, `new_password` for `password`."""
+    """Return whether a field takes things of a name: `ids`, `id` and `product_id` for `product_id`, `new_password` for `password`."""
     return field == name or field.endswith(f"_{name}") or (name.endswith("_id") and field in ("id", "ids"))
 
 
 def mangled(serialized: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
-    """Draw serialized messages that something was done to, and bytes that never were one."""
+    """Draw serialized messages that were changed, and arbitrary bytes."""
     places = st.integers(0, 2**16)
     depths = st.sampled_from((2, 50, 99, 100, 101, 3_000))
     return st.one_of(
@@ -261,13 +261,13 @@ def mangled(serialized: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:
 
 
 def replaced(whole: bytes, place: int, by: bytes, length: int) -> bytes:
-    """Put bytes in the place of so many others."""
+    """Replace `length` bytes from `place` on."""
     at = place % (len(whole) + 1)
     return whole[:at] + by + whole[at + length :]
 
 
 def nested(number: int, depth: int, inner: bytes) -> bytes:
-    """Wrap bytes so many times into a field of a number."""
+    """Wrap bytes `depth` times into a field with a number."""
     inner = inner[:100]
     for _ in range(depth):
         inner = bytes([number << 3 | 2]) + _varint(len(inner)) + inner

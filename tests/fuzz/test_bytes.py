@@ -1,4 +1,4 @@
-"""Bytes that are hardly a message to every RPC: what they are answered with is never an accident, and says nothing of Python."""
+"""Every RPC gets mangled bytes: no answer is an unexpected error, and none reveals Python internals."""
 
 from fuzz.conftest import Fuzz
 from fuzz.test_messages import everything_is_answered

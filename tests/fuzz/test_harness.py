@@ -1,4 +1,4 @@
-"""The fuzz tests find what is there to be found."""
+"""The fuzz tests find a handler that fails."""
 
 import pytest
 
@@ -13,7 +13,7 @@ RPC = "mercato.v1.AuthService.GetJwks"
 
 
 def test_a_handler_that_fails_is_found(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    fuzz = Fuzz(seed=0, soak=False, answers={})  # of its own, since nothing is to be reported
+    fuzz = Fuzz(seed=0, soak=False, answers={})  # its own instance, so that nothing is reported
     monkeypatch.delattr(convert, "jwks")
     with staged(settings) as stage:
         scene = Scene(stage, fuzz.count)

@@ -1,4 +1,4 @@
-"""Any message to every RPC, by anybody, with anything around it: the answer is never an accident, and the shop stays sound."""
+"""Every RPC gets arbitrary messages and metadata from any caller: no answer is an unexpected error, and all invariants hold."""
 
 from fuzz.calls import Scene
 from fuzz.conftest import Fuzz

@@ -1,4 +1,4 @@
-"""Requests of all shapes to every route that the OpenAPI document has, through Envoy: each is answered as the document says."""
+"""Every route of the OpenAPI document gets requests of all shapes through Envoy, and answers as the document says."""
 
 import asyncio
 from collections.abc import Iterator
@@ -24,12 +24,12 @@ from support.two_workers import findings
 PROMOTE = "UPDATE accounts SET role = 'admin' WHERE id = $1"
 NUMERALS = {"minor_units": "1999", "min_price": "0", "max_price": "100000", "update_mask": "name"}
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
-"""Not that what the document does not allow is refused: the transcoder passes over unknown fields of a body, and takes "1" for 1."""
+"""There is no check that invalid requests are refused: the transcoder ignores unknown fields of a body, and takes "1" for 1."""
 DEADLINE = 504
-"""What a machine that is busy answers now and then."""
+"""Status that a busy machine answers now and then."""
 THINGS_EACH = 3
-"""Of the things that fit a place, the first so many are tried."""
-HEADERS = (  # by which gRPC, Envoy or a worker might be led astray
+"""Number of fitting things that are tried in each place."""
+HEADERS = (  # headers that gRPC, Envoy or a worker could misinterpret
     "a$b accept accept-encoding content-encoding fuzz-bin grpc-accept-encoding grpc-encoding grpc-message grpc-status grpc-timeout "
     "grpc-trace-bin idempotency-key if-none-match origin range te traceparent user-agent x-client-address x-envoy-original-path "
     "x-forwarded-for x-forwarded-proto x-grpc-web x-http-code x-request-id x-user-agent"
@@ -41,14 +41,14 @@ AnyCase = schemathesis.Case[Any]
 
 @pytest.fixture(scope="module")
 def fuzzed_up() -> Iterator[Up]:
-    """`mercato up`, of which nobody expects anything afterwards."""
+    """A `mercato up` that no other test uses."""
     with running(MERCATO_RATE_LIMITS="off") as up:
         yield up
 
 
 @dataclass
 class Edge:
-    """The port of a shop, people who call it, and things to ask for by name."""
+    """The port of a shop, its callers, and things to request by name."""
 
     up: Up
     session: requests.Session
@@ -56,7 +56,7 @@ class Edge:
     things: dict[str, str]
 
     def renew(self) -> None:
-        """Bring in people who were never there, with things to sell and to buy."""
+        """Make new accounts, with things to sell and to buy."""
         admin, buyer = self.up.buyer(), self.up.buyer()
         asyncio.run(promote(self.up, admin))
         self.people = {"nobody": self.up.anyone, "buyer": buyer, "admin": admin}
@@ -112,7 +112,7 @@ def test_every_request_is_answered_as_the_document_says(fuzzed_up: Up, fuzz: Fuz
 
 
 def fill(case: AnyCase, things: Things, number: int) -> AnyCase:
-    """Put things of the shop, and plausible values, in the places that are named for them."""
+    """Put things of the shop and plausible values into the fields of their names."""
     for part in (case.path_parameters, case.query, case.body):
         replace(part, things, number)
     return case

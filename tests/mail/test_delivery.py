@@ -1,4 +1,4 @@
-"""Mail that meets with difficulties: a server that is away, refuses, stalls or wants TLS; jobs that run again; a database that goes."""
+"""Mail is delivered although the SMTP server is down, refuses, stalls or needs TLS, jobs run again, or the database fails."""
 
 import asyncio
 import ssl
@@ -151,7 +151,7 @@ async def test_jobs_of_the_same_mail_at_once_send_it_once(mailing: Settings, poo
         await until(pool, "SELECT sent_at IS NOT NULL FROM mails", value=True)
 
         async def settled() -> bool:
-            await pool.execute("UPDATE pgqueuer SET execute_after = now() WHERE status = 'queued'")  # the lease would last longer
+            await pool.execute("UPDATE pgqueuer SET execute_after = now() WHERE status = 'queued'")  # before the lease would end
             return not await pool.fetchval("SELECT count(*) FROM pgqueuer")
 
         await patience.until(settled)
@@ -161,7 +161,7 @@ async def test_jobs_of_the_same_mail_at_once_send_it_once(mailing: Settings, poo
 async def test_a_worker_that_stops_leaves_a_stalled_mail_to_another(mailing: Settings, pool: "Pool", post: PostOffice) -> None:
     post.open.clear()
     endless = replace(mailing, limits=Limits(mail_timeout_s=3600))
-    async with asyncio.timeout(2 * patience.patient()):  # which an end that waited for the mail would exceed
+    async with asyncio.timeout(2 * patience.patient()):  # a stop that waited for the mail would take longer
         async with shop_of(endless, pool) as shop:
             jo = await shop.person()
             await post.until_asked(jo.email)
@@ -238,7 +238,7 @@ async def test_links_lead_to_the_pages_of_the_shop(mailing: Settings, pool: "Poo
 
 
 def certificate(directory: Path) -> tuple[Path, Path]:
-    """Make a certificate of this host that vouches for itself."""
+    """Make a self-signed certificate of this host."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
     made = (

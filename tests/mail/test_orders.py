@@ -1,4 +1,4 @@
-"""Mails about orders: each of its kind once, whoever reads the change feed."""
+"""Mails about orders are sent once each, whichever worker reads the change feed."""
 
 import asyncio
 from contextlib import AsyncExitStack

@@ -1,4 +1,4 @@
-"""A worker is killed while it sends a mail: another one, or the next, sends it."""
+"""A worker is killed while it sends a mail; another worker, or its successor, sends it."""
 
 import shutil
 import signal
@@ -18,7 +18,7 @@ from support.patience import until
 from support.shop import Shop
 
 ABANDONED = "UPDATE pgqueuer SET heartbeat = heartbeat - interval '1 hour'"
-"""As if nobody had been at the jobs for an hour."""
+"""Age the heartbeats of jobs, as if no worker had run for an hour."""
 FORGOTTEN = "UPDATE mails SET leased_until = now()"
 KILLED = -signal.SIGKILL
 
@@ -75,7 +75,7 @@ async def test_a_mail_whose_worker_died_before_it_was_noted_is_the_same_one_agai
         await post.mail("jo@example.com")
         async with running(other):
             await pool.execute(ABANDONED)
-            await until(partial(pool.fetchval, "SELECT attempts FROM pgqueuer"))  # while the lease lasts, it is not sent
+            await until(partial(pool.fetchval, "SELECT attempts FROM pgqueuer"))  # the mail is not sent while the lease lasts
             assert len(post.taken) == 1
             await pool.execute(FORGOTTEN)
             await pool.execute("UPDATE pgqueuer SET execute_after = now()")

@@ -145,7 +145,7 @@ async def test_a_worker_refuses_a_shop_that_has_another_currency(settings: Setti
 
 
 async def test_a_worker_says_that_its_database_cannot_be_reached() -> None:
-    settings = Settings(database_url="postgresql://nobody@127.0.0.1:1/none", secret_key="x" * 32)
+    settings = Settings(database_url="postgresql://mercato@127.0.0.1:1/none", secret_key="x" * 32)
     with pytest.raises(StartupError, match="cannot connect"):
         async with running(settings):
             pass

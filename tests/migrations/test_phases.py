@@ -1,4 +1,4 @@
-"""Migrations of every phase when the process that applies them is killed, is not alone, or meets what an earlier try left."""
+"""Migrations of every phase whose process is killed, runs beside others, or finds the remains of an earlier try."""
 
 import asyncio
 import sys
@@ -25,7 +25,7 @@ FILES = {
     "0004_things.sql": "-- phase: contract\nALTER TABLE things DROP COLUMN old;",
 }
 STATEMENTS = 45
-"""More than the files take with all that the runner sends."""
+"""More statements than the runner sends for all files."""
 GET_INDEXES = "SELECT indexrelid::regclass::text, indisvalid FROM pg_index WHERE indrelid = 'things'::regclass ORDER BY 1"
 IS_BUILDING = "SELECT count(*) = 1 FROM pg_stat_progress_create_index WHERE phase LIKE 'waiting for%'"
 MIGRATE = (

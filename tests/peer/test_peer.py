@@ -1,4 +1,4 @@
-"""The peer of the benchmarks answers as Mercato does, and keeps the same promises: else it would be no yardstick."""
+"""The peer of the benchmarks answers as Mercato does and keeps the same promises, so that the two can be compared."""
 
 import asyncio
 import tempfile
@@ -31,11 +31,11 @@ Result = TypeVar("Result")
 
 PRODUCTS = 45
 PAGE = 5
-"""Two pages hold only products that no test buys: a sale leaves each shop its own time and number of versions."""
+"""Two pages hold only products that no test buys, because a sale gives a product different times in the two shops."""
 PEOPLE = 120
 CATEGORY = UUID(int=1)
 
-# With ids above all others, so that they are the newest, and times that both databases have.
+# Ids above all others, so that these are the newest products, and times that are the same in both databases.
 MAKE_PRODUCTS = """
 WITH category AS (
     INSERT INTO categories (id, name) VALUES ($2, 'Balls of the test') RETURNING id
@@ -67,7 +67,7 @@ SELECT (SELECT count(*) FROM orders JOIN order_items ON order_id = id WHERE prod
 
 @dataclass
 class Shop:
-    """A server, its database, and people with tokens."""
+    """A server, its database, and buyers with tokens."""
 
     port: int
     database_url: str
@@ -98,7 +98,7 @@ class Shop:
 
 @dataclass
 class Both:
-    """Mercato and the peer, with the same products and people."""
+    """Mercato and the peer, with the same products and buyers."""
 
     mercato: Shop
     peer: Shop
@@ -110,7 +110,7 @@ class Both:
         return [call(shop) for shop in self]
 
     def agree(self, call: Callable[[Shop], Reply], *, status: int = 200) -> Any:
-        """Check that both answer alike, ids and times of orders aside; return the answer."""
+        """Check that both answers are equal except the ids and times of orders; return the answer."""
         mercato, peer = self.answers(call)
         assert (mercato.status, peer.status) == (status, status), f"{mercato} {peer}"
         assert peer.headers["content-type"] == mercato.headers["content-type"]
@@ -119,7 +119,7 @@ class Both:
 
 
 def alike(answer: Any) -> Any:
-    """Replace what two shops cannot have in common."""
+    """Replace the values that must differ between two shops."""
     if "history" not in answer:
         return {name: value for name, value in answer.items() if name != "next_page_token"}
     return {

@@ -1,4 +1,4 @@
-"""Calls that nobody should make over gRPC, a line each, and how they are refused."""
+"""Invalid gRPC calls, one per line, with the error that each must get."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -20,12 +20,12 @@ INT32_OVERFLOW = b"\x10\x80\x80\x80\x80\x08"
 
 @dataclass(frozen=True)
 class BadCall:
-    """A call, and how it is refused."""
+    """An invalid call and its error."""
 
     name: str
     method: str
     request: bytes | dict[str, Any]
-    """As it is on the wire, or as JSON, where PRODUCT and ORDER stand for ids."""
+    """Bytes on the wire, or JSON in which PRODUCT and ORDER stand for ids."""
     fields: tuple[str, ...] = ()
     who: str = "anyone"
     metadata: tuple[tuple[str, str], ...] = ()
@@ -37,7 +37,7 @@ class BadCall:
         return f"/mercato.v1.{self.method}"
 
     def message(self, product_id: str, order_id: str) -> bytes:
-        """Return what is sent."""
+        """Return the bytes of the request."""
         if isinstance(self.request, bytes):
             return self.request.replace(b"PRODUCT", product_id.encode())
         ids = {"PRODUCT": product_id, "ORDER": order_id}

@@ -1,4 +1,4 @@
-"""Requests that nobody should send, a line each, and how they are refused."""
+"""Invalid REST requests, one per line, with the error that each must get."""
 
 import json
 import uuid
@@ -13,7 +13,7 @@ JSON, FORM = ("content-type", "application/json"), ("content-type", "application
 
 @dataclass(frozen=True)
 class Bad:
-    """A request, and how it is refused."""
+    """An invalid request and its error."""
 
     name: str
     verb: str
@@ -30,18 +30,18 @@ class Bad:
 
 
 def bad_json(name: str, body: str | bytes, reason: str = "MALFORMED_REQUEST", **how: Any) -> Bad:
-    """Return a signup with a body under the name of JSON."""
+    """Return a signup with a body that claims to be JSON."""
     return Bad(name, "POST", "/signup", body if isinstance(body, bytes) else body.encode(), (JSON,), reason=reason, **how)
 
 
 def bad_signup(name: str, /, *fields: str, reason: str = "INVALID_FIELD", **values: Any) -> Bad:
-    """Return a signup that is fine but for these values."""
+    """Return a signup that is valid except for these values."""
     body = json.dumps({"email": "new@example.com", "password": PASSWORD, **values})
     return bad_json(f"signup: {name}", body, reason, fields=fields or None)
 
 
 def bad_quantity(value: str, reason: str = "INVALID_FIELD") -> list[Bad]:
-    """Return a quantity in the body, in the query and of a line that is there."""
+    """Return requests with a quantity in the body, in the query, and for an existing line."""
     body = b'{"quantity": %s}' % value.encode()
     fields = ("quantity",) if reason == "INVALID_FIELD" else None
     how: dict[str, Any] = {"who": "buyer", "reason": reason, "fields": fields}
@@ -54,7 +54,7 @@ def bad_quantity(value: str, reason: str = "INVALID_FIELD") -> list[Bad]:
 
 
 def bad_product(name: str, /, *fields: str, reason: str = "INVALID_FIELD", **values: Any) -> Bad:
-    """Return a product that is fine but for these values."""
+    """Return a product that is valid except for these values."""
     body = json.dumps({key: value for key, value in {**draft(), **values}.items() if value is not None}).encode()
     prefixed = tuple(f"product.{field}" for field in fields)
     return Bad(f"product: {name}", "POST", "/products", body, (JSON,), "admin", reason=reason, fields=prefixed or None)
@@ -157,7 +157,7 @@ BAD = [
     bad_login("deep JSON", "[" * DEEP, "body", kind=JSON),
     bad_login("numbers", '{"username":1,"password":2}', "username", "password", kind=JSON),
     bad_login("lone surrogate", '{"username":"\\ud800","password":"x"}', "body", kind=JSON),
-    bad_login("unknown account", "username=nobody@example.com&password=x", status=401, reason="INVALID_CREDENTIALS"),
+    bad_login("unknown account", "username=absent@example.com&password=x", status=401, reason="INVALID_CREDENTIALS"),
     bad_login("wrong password", "username=admin@example.com&password=x", status=401, reason="INVALID_CREDENTIALS"),
     # Ids.
     bad_id("GET", "/products/not-a-uuid", "product_id"),

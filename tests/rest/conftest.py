@@ -1,4 +1,4 @@
-"""One shop for all tests of the edge; each brings people and products of its own."""
+"""One shop for all tests of the edge; each test makes its own accounts and products."""
 
 from collections.abc import Iterator
 
@@ -18,7 +18,7 @@ def shop_up() -> Iterator[Up]:
 
 @pytest.fixture
 def anyone(shop_up: Up) -> Client:
-    """Somebody without a token."""
+    """A client without a token."""
     return shop_up.anyone
 
 
@@ -30,12 +30,12 @@ def admin(shop_up: Up) -> Client:
 
 @pytest.fixture
 def buyer(shop_up: Up) -> Client:
-    """Somebody with a new account."""
+    """A client with a new account."""
     return shop_up.buyer()
 
 
 @pytest.fixture
 def channel(shop_up: Up) -> Iterator[grpc.Channel]:
-    """A channel to the port of REST."""
+    """A gRPC channel to the same port as REST."""
     with grpc.insecure_channel(f"{HOST}:{shop_up.port}") as channel:
         yield channel

@@ -1,4 +1,4 @@
-"""The routes: how each is called so that it works, and what the protos say of them."""
+"""A valid request for each REST route, and the binding of each route in the protos."""
 
 import json
 import re
@@ -20,7 +20,7 @@ VARIABLE = re.compile(r"\{([^}]*)\}")
 
 
 class Scene:
-    """What a call needs to have before it: made when it is first asked for."""
+    """The things that a call needs, made at their first use."""
 
     def __init__(self, up: Up) -> None:
         self.up = up
@@ -52,7 +52,7 @@ class Scene:
 
     @cached_property
     def session_id(self) -> str:
-        """A session of the buyer's on another device."""
+        """A session of the buyer on another device."""
         self.up.anyone.login(self.buyer.email, PASSWORD)
         return str(next(session["id"] for session in self.buyer.get("/me/sessions").json["sessions"] if not session["current"]))
 
@@ -62,12 +62,12 @@ class Scene:
 
     @property
     def refresh_token(self) -> str:
-        """The first one of a new session."""
+        """The first refresh token of a new session."""
         return str(self.up.anyone.post("/v1/auth:login", {"email": self.buyer.email, "password": PASSWORD}).json["refresh_token"])
 
     @property
     def reset_token(self) -> str:
-        """One of a new account: another mail to an account ends the token before."""
+        """A reset token of a new account, because another mail to an account revokes its earlier token."""
         email = self.up.buyer().email
         assert self.up.anyone.post("/v1/auth:requestPasswordReset", {"email": email}).status == 200
         return self.up.token(email, "Set a new password")
@@ -91,17 +91,17 @@ def nothing(_scene: Scene) -> None:
 
 @dataclass(frozen=True)
 class Binding:
-    """What the protos say of a verb and template."""
+    """The binding of a verb and path template in the protos."""
 
     rpc: str
     body: str
-    """The field of the request that is the HTTP body; `*` for all that are not in the path."""
+    """The field of the request that is the HTTP body; `*` for all fields that are not in the path."""
     policy: policy_pb2.Policy
 
 
 @dataclass(frozen=True)
 class Route:
-    """A verb and template, with a field of the answer, if it has any. It is called with the example request of its RPC."""
+    """A verb and path template, and a field of the answer if it has any. It is called with the example request of its RPC."""
 
     verb: str
     template: str
@@ -121,7 +121,7 @@ class Route:
         return self.binding.policy
 
     def call(self, scene: Scene, slash: str = "") -> Reply:
-        """Call it as somebody who may."""
+        """Call it as a client with the necessary access."""
         self.prepare(scene)
         path, query, body = self._parts(scene)
         return scene.client(self.policy.access).send_json(self.verb, path + slash + query, body)
@@ -149,7 +149,7 @@ class Route:
 
 
 def _taken(values: dict[str, Any], field: str) -> str:
-    """Take the value of a field such as `product.id` out of the JSON of a message."""
+    """Remove a field such as `product.id` from the JSON of a message and return its value."""
     name, _, rest = field.partition(".")
     return _taken(values[name], rest) if rest else str(values.pop(name))
 

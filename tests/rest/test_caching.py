@@ -1,4 +1,4 @@
-"""What lets a cache stand in front of the shop: cache-control, entity tags and 304."""
+"""Answers have the headers that an HTTP cache needs: cache-control, entity tags and 304."""
 
 import pytest
 

@@ -27,8 +27,8 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser, shop_up: Up) -> Browser:
-    """The page, with its operations on it."""
-    browser.complaints()  # of the page before
+    """The page after its operations have been loaded."""
+    browser.complaints()  # errors of the previous page
     browser.open(f"{shop_up.base}/docs")
     browser.wait(f"return document.querySelectorAll('.opblock').length === {len(ROUTES)}")
     return browser

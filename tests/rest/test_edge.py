@@ -1,4 +1,4 @@
-"""What Envoy adds: browsers, compression, health, the page, deadlines and logs."""
+"""Features of Envoy: access for browsers, compression, health, the docs page, deadlines and logs."""
 
 import asyncio
 import contextlib
@@ -21,7 +21,7 @@ from support.mercato_up import ORIGIN, PASSWORD, Up
 from support.patience import Within, allowed, until_sync
 from support.rest_client import HOST, Client
 
-"""Envoy writes its log every 10 s, or when 64 KiB have gathered."""
+"""Envoy writes its log every 10 s, or after 64 KiB."""
 
 
 # Browsers.
@@ -125,7 +125,7 @@ def test_browsers_are_told_not_to_guess_types_and_caches_not_to_keep_what_is_pri
     assert {reply.headers["x-content-type-options"] for reply in private + public} == {"nosniff"}
     assert {reply.headers["cache-control"] for reply in private} == {"no-store"}
     assert "no-store" not in {reply.headers["cache-control"] for reply in public}
-    assert not any(reply.headers["strict-transport-security"] for reply in private + public)  # this is plaintext
+    assert not any(reply.headers["strict-transport-security"] for reply in private + public)  # this connection is plaintext
 
 
 # Health and the page.
@@ -168,7 +168,7 @@ def assert_secure(headers: Any) -> None:
 
 @contextlib.contextmanager
 def locked(up: Up) -> Iterator[None]:
-    """Hold the table of products, so that whoever reads or changes it must wait."""
+    """Lock the table of products, so that every read and change of it must wait."""
     with asyncio.Runner() as runner:
         connection = runner.run(asyncpg.connect(up.database))
         transaction = connection.transaction()
@@ -195,7 +195,7 @@ def test_a_read_ends_by_its_deadline(shop_up: Up, anyone: Client, headers: list[
 
 @pytest.mark.parametrize("whose", ["the RPC's own", "the caller's"])
 def test_a_change_that_has_to_wait_too_long_for_others_is_a_conflict_and_changes_nothing(shop_up: Up, admin: Client, whose: str) -> None:
-    seconds = 2.0 if whose == "the RPC's own" else allowed(0.2)  # of which a fifth is kept for the answer
+    seconds = 2.0 if whose == "the RPC's own" else allowed(0.2)  # a fifth of the time is kept for the answer
     headers = [] if whose == "the RPC's own" else [("grpc-timeout", f"{seconds * 1000:.0f}m")]
     product = shop_up.product()
     path = f"/products/{product['id']}"
@@ -246,12 +246,12 @@ def test_the_access_log_tells_the_outcome_of_a_call(shop_up: Up, anyone: Client)
 
 
 def logged(up: Up, request_id: str) -> dict[str, Any]:
-    """Return the line of a request; further requests push the log out of Envoy's buffer."""
+    """Return the log line of a request; further requests flush Envoy's buffer."""
 
     def found() -> list[str]:
         for _ in range(50):
             up.anyone.get("/nowhere")
-        return [line for line in up.log("access.log").split("\n")[:-1] if request_id in line]  # the last one may be half written
+        return [line for line in up.log("access.log").split("\n")[:-1] if request_id in line]  # the last line may be half written
 
     parsed: dict[str, Any] = json.loads(until_sync(found, f"a line of {request_id} is there")[0])
     return parsed
@@ -267,8 +267,8 @@ def test_the_shop_listens_on_the_port_that_was_asked_for_and_on_no_other(shop_up
 
 
 def belongs(pid: int, up: Up) -> bool:
-    """Tell whether a process works in the shop's data directory: its arguments name it, or its settings."""
+    """Return whether a process belongs to the shop: its arguments or its environment name the data directory."""
     process = Path(f"/proc/{pid}")
-    with contextlib.suppress(OSError):  # somebody else's, or gone
+    with contextlib.suppress(OSError):  # the process is another user's, or has ended
         return str(up.data_dir).encode() in (process / "cmdline").read_bytes() + (process / "environ").read_bytes()
     return False

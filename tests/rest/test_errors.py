@@ -1,4 +1,4 @@
-"""What nobody should send is refused in the API's own words, and leaves nothing behind."""
+"""Invalid requests are refused with the API's own errors, and change no row."""
 
 import asyncio
 import time
@@ -22,7 +22,7 @@ from support.patience import patient
 from support.rest_client import RETRY, Client, Reply
 
 HTTP_STATUS = {3: 400, 4: 504, 5: 404, 6: 409, 7: 403, 8: 429, 9: 400, 10: 409, 12: 405, 14: 503, 16: 401}
-ENVOYS_STATUS = {413, 415, 431}  # what Envoy refuses with a status of its own
+ENVOYS_STATUS = {413, 415, 431}  # refusals for which Envoy has its own status
 INVALID_ARGUMENT, RESOURCE_EXHAUSTED, ABORTED, UNAVAILABLE = 3, 8, 10, 14
 
 TABLES = (
@@ -31,11 +31,11 @@ TABLES = (
     *("stock_ledger", "stock_levels", "words"),
 )
 WORKED_ON = ("feed_cursors", "feed_quarantine", "mails", "one_time_tokens", "pgqueuer", "pgqueuer_log", "pgqueuer_statistics")
-"""What workers write to when nobody calls: the mail of earlier calls."""
+"""Tables that workers write to between calls, for the mail of earlier calls."""
 CONTENTS = " UNION ALL ".join(
     f"SELECT '{table}', count(*), md5(string_agg(row::text, ' ' ORDER BY row::text)) FROM {table} AS row"  # noqa: S608 - names of our own
     for table in TABLES
-    if table != "login_attempts"  # a failed login is meant to leave its trace
+    if table != "login_attempts"  # a failed login must be recorded
 )
 TABLE_NAMES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename NOT LIKE '%migrations' ORDER BY tablename"
 
@@ -44,7 +44,7 @@ Contents = list[tuple[str, int, str]]
 
 @dataclass(frozen=True)
 class Target:
-    """Somebody with a full cart and an order, and a product: what a bad request could harm."""
+    """A buyer with a full cart and an order, and a product, which an invalid request could change."""
 
     up: Up
     buyer: Client
@@ -78,7 +78,7 @@ def fetch(shop_up: Up) -> Iterator[Callable[[str], list[tuple[Any, ...]]]]:
 
 @pytest.fixture
 def untouched(fetch: Callable[[str], list[tuple[Any, ...]]], target: Target) -> Iterator[None]:
-    """Fail a test that leaves any row of the database other than it was."""
+    """Fail a test that changes any row of the database."""
     before = fetch(CONTENTS)
     yield
     assert fetch(CONTENTS) == before
@@ -89,7 +89,7 @@ def test_every_table_is_watched(fetch: Callable[[str], list[tuple[Any, ...]]]) -
 
 
 def refused(reply: Reply, status: int, reason: str) -> None:
-    """Check all that holds of every error."""
+    """Check an error's status, reason and common shape."""
     assert (reply.status, reply.reason) == (status, reason), reply
     error = reply.json
     assert reply.headers["content-type"] == "application/json"
@@ -199,7 +199,7 @@ AN_HOUR_AGO, IN_AN_HOUR = int(time.time()) - 3600, int(time.time()) + 3600
 
 
 def forged(target: Target, *, key: Any = None, algorithm: str = "EdDSA", header: dict[str, Any] | None = None, **claims: Any) -> str:
-    """Return a token of the buyer's that is right but for what is given; a claim or header of None is left out."""
+    """Return a token of the buyer that is valid except for the given values; a claim or header of None is left out."""
     keyring = target.up.keyring
     if key == PUBLIC_KEY:
         key = keyring.verifying[keyring.kid].public_bytes_raw()  # type: ignore[union-attr] # not a shared secret
@@ -405,6 +405,6 @@ def test_the_dearest_lines_are_added_up_exactly(target: Target) -> None:
 
 def test_unknown_account_and_wrong_password_are_the_same_bytes(target: Target) -> None:
     wrong = target.up.anyone.form("/login", {"username": target.buyer.email, "password": "wrong-password"})
-    unknown = target.up.anyone.form("/login", {"username": "nobody@example.com", "password": "wrong-password"})
+    unknown = target.up.anyone.form("/login", {"username": "absent@example.com", "password": "wrong-password"})
     refused(wrong, 401, "INVALID_CREDENTIALS")
     assert (wrong.status, wrong.body) == (unknown.status, unknown.body)

@@ -1,4 +1,4 @@
-"""gRPC and gRPC-Web on the port of REST."""
+"""gRPC and gRPC-Web are served on the same port as REST."""
 
 import json
 import re
@@ -91,7 +91,7 @@ def test_buf_curl_needs_no_protos(shop_up: Up, protocol: str, reflection: str) -
 
 
 def test_a_grpc_call_that_forgets_its_te_header_harms_nobody(anyone: Client) -> None:
-    """A worker resets such a call, which must not make Envoy take the worker for broken."""
+    """A worker resets such a call, and Envoy must not treat the worker as unhealthy because of it."""
     reply = anyone.send("POST", LIST_PRODUCTS, frame(b""), [("content-type", "application/grpc")])
     assert reply.headers["grpc-status"] != str(grpc.StatusCode.UNAVAILABLE.value[0])
 

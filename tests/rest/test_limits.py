@@ -1,4 +1,4 @@
-"""Limits on the rate of requests: per client address, per token, and tighter ones where a password is asked for."""
+"""Limits on the rate of requests: per client address, per token, and tighter limits for calls that take a password."""
 
 import itertools
 import uuid
@@ -21,13 +21,13 @@ FORGED = [("x-forwarded-for", "203.0.113.7"), ("x-real-ip", "203.0.113.7"), ("fo
 
 
 def wrong() -> dict[str, str]:
-    """Return a login of somebody who never tried before: an account has its own limit on failures, which is not the edge's."""
+    """Return a login with a new address. The worker's own limit on failures per account must not be reached."""
     return {"email": f"{uuid.uuid4().hex}@example.com", "password": "guess"}
 
 
 @pytest.fixture(scope="module")
 def limited() -> Iterator[Up]:
-    """Run a shop that faces its clients itself, with low limits."""
+    """Run a shop without a proxy in front, with low limits."""
     with running(
         MERCATO_RATE_LIMITS="on",
         MERCATO_CREDENTIALS_PER_MINUTE=str(CREDENTIALS),
@@ -39,7 +39,7 @@ def limited() -> Iterator[Up]:
 
 @pytest.fixture(scope="module")
 def behind_a_proxy() -> Iterator[Up]:
-    """Run a shop behind a proxy, which these tests play: the last address in X-Forwarded-For is the client's."""
+    """Run a shop behind a proxy, as which these tests act: the last address in X-Forwarded-For is the client's."""
     with running(
         MERCATO_RATE_LIMITS="on",
         MERCATO_TRUSTED_HOPS="1",
@@ -51,24 +51,24 @@ def behind_a_proxy() -> Iterator[Up]:
 
 
 def at(up: Up) -> Client:
-    """Return a client from an address of its own, of which nothing is used up."""
+    """Return a client with its own address, whose limits are unused."""
     return replace(up.anyone, source=f"127.0.1.{next(_addresses)}")
 
 
 def at_once(send: Callable[[int], Reply], count: int) -> list[Reply]:
-    """Send more requests in a second than a slow machine would one by one."""
+    """Send requests at once, so that even a slow machine sends enough in a second."""
     with ThreadPoolExecutor(16) as pool:
         return list(pool.map(send, range(count)))
 
 
 def assert_limited(send: Callable[[], Reply]) -> None:
-    """Check the answer to a request too many; the bucket may have got one more token since it was empty."""
+    """Check that a request is refused by the limit; the bucket may have got one more token since it was empty."""
     reply = send()
     is_limited(reply if reply.status == 429 else send())
 
 
 def is_limited(reply: Reply) -> None:
-    """Check the answer to a request too many."""
+    """Check that an answer is the refusal of the limit."""
     assert (reply.status, reply.reason, reply.json["code"]) == (429, "RATE_LIMITED", 8)
     assert reply.headers["content-type"] == "application/json"
     assert 1 <= int(reply.headers["retry-after"]) <= 60
@@ -77,10 +77,10 @@ def is_limited(reply: Reply) -> None:
 
 
 def exhaust(anyone: Client, path: str, *headers: tuple[str, str]) -> None:
-    """Use up an address's credentials calls of a minute."""
+    """Use up the calls with credentials that an address has in a minute."""
     statuses = {reply.status for reply in at_once(lambda _: anyone.post(path, wrong(), headers=headers), 2 * CREDENTIALS)}
     assert 429 in statuses
-    assert statuses <= {400, 401, 429, 504}  # the last for a password that a busy machine has no time to hash
+    assert statuses <= {400, 401, 429, 504}  # the last one if a busy machine has no time to hash the password
 
 
 def test_logins_are_limited_on_every_path_that_leads_to_them_and_nothing_else_is(limited: Up) -> None:

@@ -1,4 +1,4 @@
-"""What is written down of calls: enough to find one, and nothing that opens a door."""
+"""Logs have enough to find a call, and no secrets."""
 
 import json
 
@@ -24,9 +24,9 @@ def test_no_secret_is_in_any_log() -> None:
         change = {"current_password": PASSWORD, "new_password": OTHER_PASSWORD}
         assert buyer.post("/me:changePassword", change, [("idempotency-key", "a-key-of-mine")]).status == 200
         assert buyer.post("/orders/checkout").status == 400
-        until_sync(lambda: "/orders/checkout" in up.log("access.log"))  # which Envoy writes every ten seconds
+        until_sync(lambda: "/orders/checkout" in up.log("access.log"))  # Envoy writes its log every ten seconds
         logs = {path.name: path.read_text(errors="replace") for path in (up.data_dir / "log").iterdir()}
-        calls = [json.loads(line) for line in logs["access.log"].split("\n")[:-1]]  # the last one may be half written
+        calls = [json.loads(line) for line in logs["access.log"].split("\n")[:-1]]  # the last line may be half written
     assert len(calls) >= 10
     assert any("ChangePassword" in text for name, text in logs.items() if name.startswith("worker-"))
     for name, text in logs.items():

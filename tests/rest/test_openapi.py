@@ -1,4 +1,4 @@
-"""The OpenAPI document is valid, and true."""
+"""The OpenAPI document is valid, and describes the real answers."""
 
 import json
 import re
@@ -84,7 +84,7 @@ def documented_path(route: Route) -> str:
 
 
 def conform(document: dict[str, Any], described: dict[str, Any], value: Any) -> None:
-    """Check a value against the JSON schema of a body; what the schema does not know is wrong too."""
+    """Check a value against the JSON schema of a body; fields that the schema does not have are errors too."""
     schema = described["content"]["application/json"]["schema"]
     whole = closed({**schema, "components": document["components"]})
     OAS31Validator(whole, format_checker=oas31_format_checker).validate(value)

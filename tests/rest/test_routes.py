@@ -1,4 +1,4 @@
-"""Every route does over REST what the API's contract says, through Envoy."""
+"""Every REST route works through Envoy as the API's contract says."""
 
 import json
 import os
@@ -35,8 +35,8 @@ def test_a_route_refuses_who_may_not_use_it(shop_up: Up, route: Route) -> None:
     access, scene = route.policy.access, Scene(shop_up)
     path, body = route.path(scene), route.body(scene)
     if access != policy_pb2.ACCESS_ANYONE:
-        nobody = shop_up.anyone.send_json(route.verb, path, body)
-        assert (nobody.status, nobody.reason) == (401, "TOKEN_INVALID")
+        anonymous = shop_up.anyone.send_json(route.verb, path, body)
+        assert (anonymous.status, anonymous.reason) == (401, "TOKEN_INVALID")
     if access == policy_pb2.ACCESS_ADMIN:
         user = scene.buyer.send_json(route.verb, path, body)
         assert (user.status, user.reason) == (403, "ADMIN_ONLY")
@@ -132,7 +132,7 @@ def test_what_was_read_can_be_put_back(shop_up: Up, admin: Client) -> None:
 
 
 def changed(product: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields that every change of a product changes."""
+    """Return the fields of a product that every change updates."""
     return {"etag": product["etag"], "update_time": product["update_time"]}
 
 
@@ -206,7 +206,7 @@ def test_a_category_in_use_cannot_be_deleted(shop_up: Up, admin: Client) -> None
 
 @dataclass(frozen=True)
 class Shelf:
-    """A category of its own with products: name, price, stock."""
+    """A new category with products: name, price, stock."""
 
     category_id: str
     ids: dict[str, str]

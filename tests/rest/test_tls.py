@@ -1,4 +1,4 @@
-"""`mercato up` with a certificate."""
+"""`mercato up` with a certificate serves REST and gRPC over TLS only."""
 
 import socket
 import ssl
@@ -27,10 +27,10 @@ def secure(own: Certificate) -> Iterator[Up]:
 
 
 def handshake(up: Up, trust: Path, *protocols: str, version: ssl.TLSVersion | None = None) -> tuple[str | None, str | None]:
-    """Return the version of TLS and the protocol above it that are agreed on."""
+    """Return the negotiated version of TLS and the negotiated protocol above it."""
     context = ssl.create_default_context(cafile=trust)
     if version:
-        context.set_ciphers("ALL:@SECLEVEL=0")  # or it would be this side that refuses old versions
+        context.set_ciphers("ALL:@SECLEVEL=0")  # otherwise the client would refuse old versions
         context.minimum_version = context.maximum_version = version
     if protocols:
         context.set_alpn_protocols([*protocols])

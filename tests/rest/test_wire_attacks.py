@@ -1,4 +1,4 @@
-"""What hides in the bytes on the wire: a request inside another's body, streams that are reset as soon as they are opened."""
+"""Attacks on the wire: a request inside another's body, streams that are reset as soon as they are opened."""
 
 import asyncio
 import contextlib
@@ -36,7 +36,7 @@ def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
 
 
 def kinds(received: bytes) -> list[int]:
-    """Return the kinds of the frames in what was received."""
+    """Return the kinds of the frames in received bytes."""
     found = []
     while len(received) >= 9:
         found.append(received[3])
@@ -49,7 +49,7 @@ async def test_a_request_inside_the_body_of_another_is_never_answered(anyone: Cl
     reader, writer = await asyncio.open_connection(HOST, anyone.port)
     writer.write(b"POST /signup HTTP/1.1\r\nHost: x\r\n" + carrier + b"\r\n\r\n0\r\n\r\n" + SMUGGLED)
     async with asyncio.timeout(patient()):
-        answer = await reader.read()  # to its end: nobody may say more on this connection
+        answer = await reader.read()  # to its end: the server must close the connection
     writer.close()
     assert answer.startswith(b"HTTP/1.1 400 ")
     assert answer.count(b"HTTP/1.1 ") == 1
@@ -107,7 +107,7 @@ async def reset_many(port: int) -> None:
     writer.write(PREFACE + frame(SETTINGS, 0, 0))
     for stream in range(1, 2 * RESETS, 2):
         writer.write(frame(HEADERS, END_STREAM_AND_HEADERS, stream, GET_PRODUCTS) + frame(RST_STREAM, 0, stream, CANCEL))
-    with contextlib.suppress(ConnectionError):  # it is cut off, without a GOAWAY
+    with contextlib.suppress(ConnectionError):  # the connection is closed without a GOAWAY
         async with asyncio.timeout(patient()):
             await writer.drain()
             await reader.read()
@@ -119,7 +119,7 @@ def envoy_of(up: Up) -> int:
     config = os.fsencode(up.data_dir / "envoy.json")
     found = []
     for process in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError):  # gone
+        with contextlib.suppress(OSError):  # the process has ended
             if config in (process / "cmdline").read_bytes():
                 found.append(int(process.name))
     [pid] = found
@@ -127,5 +127,5 @@ def envoy_of(up: Up) -> int:
 
 
 def resident_bytes(pid: int) -> int:
-    """Return the memory that a process has in use."""
+    """Return the resident memory of a process."""
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

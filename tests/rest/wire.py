@@ -1,4 +1,4 @@
-"""gRPC as bytes, and programs that speak it."""
+"""Send gRPC as raw bytes, and by command-line programs."""
 
 import os
 import struct
@@ -19,7 +19,7 @@ BIN = Path(sys.executable).parent
 
 
 def grpc_error(channel: grpc.Channel, method: str, message: bytes, **options: Any) -> Any:
-    """Send a message as it is, which must be refused."""
+    """Send raw bytes as a message, which must be refused; return the error."""
     call = channel.unary_unary(method, request_serializer=bytes, response_deserializer=bytes)
     with pytest.raises(grpc.RpcError) as raised:
         call(message, timeout=patient(), **options)
@@ -33,7 +33,7 @@ def rich(error: Any) -> Any:
 
 
 def run(*command: object) -> str:
-    """Run a program of the virtual environment and return what it says."""
+    """Run a program of the virtual environment and return its output."""
     environ = {**os.environ, "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run([str(part) for part in command], env=environ, capture_output=True, text=True, timeout=patient(), check=False)
     assert done.returncode == 0, done.stderr

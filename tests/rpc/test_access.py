@@ -1,4 +1,4 @@
-"""Who may call what: every RPC by nobody, a user, another user and an administrator."""
+"""Access of each RPC for an anonymous caller, a user, another user and an administrator."""
 
 import uuid
 from collections.abc import AsyncIterator
@@ -22,25 +22,25 @@ from support.shop import Person, Shop, settings_of, worker
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-NOBODY, OTHER, OWNER, ADMIN = "nobody", "another user", "the owner", "an administrator"
-EVERYBODY = {NOBODY, OTHER, OWNER, ADMIN}
+ANONYMOUS, OTHER, OWNER, ADMIN = "anonymous", "another user", "the owner", "an administrator"
+ALL_CALLERS = {ANONYMOUS, OTHER, OWNER, ADMIN}
 PEOPLE = {OTHER, OWNER, ADMIN}
 
 
 @dataclass(frozen=True)
 class World:
-    """Callers, and what their requests name; the order and the session are those of `the owner`."""
+    """Callers, and the subjects of their requests; the order and the session belong to `the owner`."""
 
     people: dict[str, Person]
     subjects: ShopSubjects
 
     def request(self, rpc: Rpc) -> Message:
-        """Return a request that is refused for nothing but who sends it."""
+        """Return a valid request, which can be refused only because of its caller."""
         return EXAMPLE_REQUESTS[rpc.name](self.subjects)
 
 
-# Who gets an answer that is not a refusal for who they are, by the RPC's policy; the two that ask for the owner are named.
-ALLOWED = {policy_pb2.ACCESS_ANYONE: EVERYBODY, policy_pb2.ACCESS_USER: PEOPLE, policy_pb2.ACCESS_ADMIN: {ADMIN}}
+# The callers that each policy allows; RPCs about an owner's subject are listed by name.
+ALLOWED = {policy_pb2.ACCESS_ANYONE: ALL_CALLERS, policy_pb2.ACCESS_USER: PEOPLE, policy_pb2.ACCESS_ADMIN: {ADMIN}}
 OWNED = {"GetOrder": {OWNER, ADMIN}, "CancelOrder": {OWNER, ADMIN}, "RevokeSession": {OWNER}}
 PUBLIC = {
     "SignUp", "Login", "LoginForm", "Refresh", "GetJwks", "ListProducts", "GetProduct", "BatchGetProducts", "ListCategories", "GetCategory",
@@ -56,7 +56,7 @@ END_SESSION = "UPDATE sessions SET ended_at = now(), end_reason = 'revoked' WHER
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shop(postgres: Postgres) -> AsyncIterator[Shop]:
-    """One worker for all tests here: each test has people and goods of its own."""
+    """One worker for all tests of this module; each test has its own accounts and goods."""
     async with copied(postgres) as database, small_pool(database) as pool, worker(settings_of(database), pool) as shop:
         yield shop
 
@@ -88,7 +88,7 @@ async def test_the_policies_are_those_that_were_decided() -> None:
 
 
 async def test_no_rpc_serves_a_session_that_has_ended(shop: Shop, world: World) -> None:
-    """Reads of sessions that a worker does not know yet ask the database as all others do."""
+    """A worker asks the database about each of these sessions, because it has not cached them."""
     served = []
     for rpc in RPCS:
         if rpc.policy.access != policy_pb2.ACCESS_ANYONE:
@@ -99,13 +99,13 @@ async def test_no_rpc_serves_a_session_that_has_ended(shop: Shop, world: World) 
     assert served == []
 
 
-@pytest.mark.parametrize("who", [NOBODY, OTHER, OWNER, ADMIN])
+@pytest.mark.parametrize("who", [ANONYMOUS, OTHER, OWNER, ADMIN])
 @pytest.mark.parametrize("rpc", RPCS, ids=lambda rpc: rpc.name)
 async def test_an_rpc_answers_those_it_is_for(shop: Shop, world: World, rpc: Rpc, who: str) -> None:
     answered = await code(shop, rpc, world.request(rpc), world.people.get(who))
     if who in OWNED.get(rpc.name, ALLOWED[rpc.policy.access]):
         assert answered is StatusCode.OK
-    elif who == NOBODY:
+    elif who == ANONYMOUS:
         assert answered is StatusCode.UNAUTHENTICATED
     else:
         assert answered is (StatusCode.NOT_FOUND if rpc.name in OWNED else StatusCode.PERMISSION_DENIED)

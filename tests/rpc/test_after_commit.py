@@ -1,4 +1,4 @@
-"""Every RPC that changes something tells the listeners of its worker what it appended to the feed, and nothing else tells them anything."""
+"""Each RPC that changes something notifies its worker's listeners of exactly the events that it appended to the feed."""
 
 from uuid import UUID
 
@@ -29,7 +29,7 @@ async def test_listeners_are_told_what_an_rpc_appends_to_the_feed_once(settings:
             await refusal(call(shop, case.refused(world), caller, "refused"))
         assert told == []
         request = case.first(world)
-        for _ in range(2):  # the second one is answered from the key
+        for _ in range(2):  # the second call is answered from the key
             await call(shop, request, caller, "key")
             assert flat(told) == {tuple(row) for row in await pool.fetch(APPENDED, last)}
             assert len(told) <= 1

@@ -1,4 +1,4 @@
-"""Every deed of an administrator leaves one entry, and nothing else does."""
+"""Every action of an administrator leaves one entry in the audit log, and no other call does."""
 
 import json
 import re
@@ -30,7 +30,7 @@ SINCE = "deleted_at"
 
 @dataclass(frozen=True)
 class Deed:
-    """What the first request of an RPC's case leaves in the log."""
+    """The entry that the first request of an RPC's case leaves in the log."""
 
     action: str
     subject: Callable[[World], str] | None
@@ -72,7 +72,7 @@ async def world(shop: Shop) -> World:
 
 
 async def log(shop: Shop, admin: Person, **query: Any) -> list[AuditEntry]:
-    """Return the log from end to end, two entries a page."""
+    """Return the whole log, read two entries per page."""
     found: list[AuditEntry] = []
     token = ""
     while True:
@@ -84,7 +84,7 @@ async def log(shop: Shop, admin: Person, **query: Any) -> list[AuditEntry]:
 
 
 def fields(found: Message) -> dict[str, Any]:
-    """Return what an entry says of a state, without what differs between runs."""
+    """Return the fields of a state in an entry, without values that differ between runs."""
     text = json.dumps(MessageToDict(found))
     return json.loads(re.sub(r"Example \d+", "a category", re.sub(r"\d{4}-\d\d-\d\d [^\"]*", "a time", text)))  # type: ignore[no-any-return]
 

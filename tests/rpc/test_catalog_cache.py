@@ -1,4 +1,4 @@
-"""The catalog in a worker's memory: what it saves, and that nobody is told what is no longer so."""
+"""The worker's catalog cache saves statements, and no client gets stale data after a change."""
 
 import asyncio
 import time
@@ -41,7 +41,7 @@ Answer = TypeVar("Answer")
 
 @asynccontextmanager
 async def locked(database: str, table: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
-    """Let nobody read a table for a block."""
+    """Lock a table against all reads for a block."""
     connection = await asyncpg.connect(database)
     try:
         await connection.execute(LOCK.format(table))
@@ -55,7 +55,7 @@ async def get(shop: Shop, product: Product, timeout_s: float | None = None) -> P
 
 
 async def from_memory(read: Callable[[], Awaitable[Answer]]) -> Answer:
-    """Read while the database does not answer; a worker that had no time to hear of changes does not know, and is asked again."""
+    """Read from the cache while the database does not answer. A worker that has not polled the feed in time is called again."""
     return await until(read, despite=grpc.aio.AioRpcError)
 
 
@@ -165,7 +165,7 @@ VIEWS = ListProductsRequest(), ListProductsRequest(in_stock=True), ListProductsR
 
 
 async def seen(shop: Shop, product: Product) -> list[catalog_pb2.ListProductsResponse | Product | None]:
-    """Everything that shows a product."""
+    """Return the answer of each read that shows a product."""
     try:
         shown = await get(shop, product)
     except grpc.aio.AioRpcError as error:
@@ -186,7 +186,7 @@ async def test_a_change_is_seen_at_once_by_all_workers_of_a_host(
         for at in (shop, other, other):
             await seen(at, ball)
         await change(shop, admin, ball)
-        seen_by_other = await seen(other, ball)  # before anything else takes time
+        seen_by_other = await seen(other, ball)  # at once, before any pause
         async with worker(settings, pool) as fresh:
             assert seen_by_other == await seen(fresh, ball)
 
@@ -233,7 +233,7 @@ async def test_a_worker_forgets_all_when_the_ids_of_transactions_may_have_begun_
         await get(shop, ball)
         await shop.catalog.ListProducts(ListProductsRequest())
         assert worker.parts.cache.sizes == (1, 1)
-        await pool.execute("SELECT pg_stat_reset_shared('bgwriter')")  # as a crash does
+        await pool.execute("SELECT pg_stat_reset_shared('bgwriter')")  # as after a crash
         await until(lambda: worker.parts.cache.sizes == (0, 0))
         assert await get(shop, ball) == ball
 

@@ -1,4 +1,4 @@
-"""What an order says of its products when they are changed and deleted at the same moment."""
+"""Orders have the right name and price of products that are changed or deleted at the same moment."""
 
 import asyncio
 import itertools
@@ -26,8 +26,8 @@ from support.shop import Person, Shop, refusal
 
 WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
 
-# A change and a sale of a product hold its stock level when they write their events, whose numbers are therefore in the order in which
-# they came after each other. An entry of the audit log is that of the event which the same transaction wrote.
+# A change and a sale of a product hold the lock of its stock level when they write their events, so the events' numbers are in the
+# order of the transactions. An entry of the audit log belongs to the event of the same transaction.
 GET_TOLD = """
 SELECT event.subject_id::text AS product_id, event.kind, event.xid::text AS transaction, entry.after
   FROM events AS event
@@ -45,10 +45,10 @@ SELECT event.xid::text AS transaction, item.product_id::text AS product_id, item
 
 
 async def bought_while(shop: Shop, buyer: Person, product: Product, change: str) -> Awaitable[Order]:
-    """Let a checkout wait for a transaction that changes a product, and commit that; return the checkout."""
+    """Let a checkout wait for a transaction that changes a product, then commit that transaction; return the checkout."""
     async with transaction(shop.pool) as conn:
         await conn.fetchrow(LOCK_PRODUCT, uuid.UUID(product.id))
-        await conn.execute(f"UPDATE products SET {change} WHERE id = $1", uuid.UUID(product.id))  # noqa: S608 - ours
+        await conn.execute(f"UPDATE products SET {change} WHERE id = $1", uuid.UUID(product.id))  # noqa: S608 - a constant
         buying = asyncio.create_task(shop.checkout(buyer))
         await until(partial(shop.pool.fetchval, WAITING))
     return buying
@@ -107,12 +107,12 @@ async def test_no_order_disagrees_with_the_audit_log(shop: Shop, elsewhere: Shop
 
 
 async def _at_last(call: Callable[[], Awaitable[object]]) -> None:
-    """Make a call until it is served: what it wants is deleted now and then, and comes back."""
+    """Repeat a call until it succeeds: its product is deleted and undeleted now and then."""
     while True:
         try:
             await call()
         except grpc.aio.AioRpcError as error:
-            # CART_LIMIT: the product was gone, and back when the cart looked for the reason.
+            # CART_LIMIT: the product was deleted, and was undeleted when the server looked for the reason.
             if call_error(error).reason not in ("PRODUCT_NOT_FOUND", "OUT_OF_STOCK", "CART_LIMIT"):
                 raise
         else:
@@ -120,7 +120,7 @@ async def _at_last(call: Callable[[], Awaitable[object]]) -> None:
 
 
 async def _compare(pool: "Pool") -> tuple[int, list[str]]:
-    """Return how many lines of orders there are, and those that are not what the audit log says of their product at that time."""
+    """Return the number of order lines, and the lines that differ from the audit log's state of their product at that time."""
     sold = defaultdict(list)
     for row in await pool.fetch(GET_SOLD):
         sold[row["transaction"], row["product_id"]].append((row["product_name"], row["unit_price_minor"]))

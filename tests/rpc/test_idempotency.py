@@ -1,4 +1,4 @@
-"""Idempotency keys: every RPC that honours them, through real channels to two workers."""
+"""Idempotency keys of every RPC that supports them, through real channels to two workers."""
 
 import asyncio
 import hashlib
@@ -31,14 +31,14 @@ from support.two_workers import METHODS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-NOBODY = uuid.UUID(int=0)
+ANONYMOUS = uuid.UUID(int=0)
 EVERY_ROW = """
 SELECT string_agg(format('SELECT %L AS name, row::text FROM %I AS row', tablename, tablename), ' UNION ALL ')
   FROM pg_tables
  WHERE schemaname = 'public' AND tablename <> 'login_attempts'  -- a refused password leaves its trace there, key or not
 """
 LONGEST_S = 30.0
-"""As long as a caller can have."""
+"""The longest deadline of a caller."""
 WAITING = "SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted"
 AGE = "UPDATE idempotency_keys SET created_at = now() - interval '25 hours' WHERE key = $1"
 KEYED = {rpc.name for rpc in rpcs() if rpc.policy.idempotency_key}
@@ -54,7 +54,7 @@ class Two:
 
     @asynccontextmanager
     async def held(self, table: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
-        """Let nobody write to a table; closing the connection ends that."""
+        """Lock a table against writes; closing the connection ends the lock."""
         connection = await asyncpg.connect(self.database)
         try:
             await connection.execute("BEGIN")
@@ -66,7 +66,7 @@ class Two:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def two(postgres: Postgres) -> AsyncIterator[Two]:
-    """Two workers for all tests here: each test has people and goods of its own."""
+    """Two workers for all tests of this module; each test has its own accounts and goods."""
     async with (
         copied(postgres) as database,
         small_pool(database) as pool,
@@ -85,7 +85,7 @@ every_rpc = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 
 
 async def rows(shop: Shop) -> list[tuple[str, str]]:
-    """Return every row of the database but for the memory of failed logins."""
+    """Return every row of the database except failed logins."""
     return sorted((row[0], row[1]) for row in await shop.pool.fetch(await shop.pool.fetchval(EVERY_ROW)))
 
 
@@ -98,7 +98,7 @@ async def keys(shop: Shop, key: str) -> int:
 
 
 async def until_waiting(connection: "asyncpg.Connection[asyncpg.Record]", count: int) -> None:
-    """Return once so many wait for locks."""
+    """Return once this many sessions wait for locks."""
 
     async def waiting() -> bool:
         return bool(await connection.fetchval(WAITING) >= count)
@@ -107,11 +107,11 @@ async def until_waiting(connection: "asyncpg.Connection[asyncpg.Record]", count:
 
 
 async def waiting_in_vain(shop: Shop, request: Message, caller: Person | None, key: str) -> Refusal:
-    """Return what the server says to a call for which it has no time.
+    """Return the server's refusal of a call whose deadline is too short.
 
-    On a busy machine its answer may lose against gRPC's own by milliseconds; then the call is made again with twice the time.
+    On a busy machine gRPC's own error may come milliseconds earlier; then the call is repeated with twice the deadline.
     """
-    for timeout_s in (0.5 * 2**tries for tries in range(5)):  # more would be too many attempts at a password
+    for timeout_s in (0.5 * 2**tries for tries in range(5)):  # more tries would exceed the limit of failed logins
         error = await refusal(call(shop, request, caller, key, timeout_s=timeout_s * slowness()))
         if error.details:
             return error
@@ -145,7 +145,7 @@ async def test_a_key_is_for_one_request_and_free_in_other_accounts(two: Two, wor
     caller = world.person(case.caller)
     await call(two.shop, case.first(world), caller, key)
     after = await rows(two.shop)
-    for request in (case.other(world), UpdateMeRequest(full_name="Somebody") if caller else EXAMPLE_REQUESTS["SignUp"](world.first)):
+    for request in (case.other(world), UpdateMeRequest(full_name="Another Name") if caller else EXAMPLE_REQUESTS["SignUp"](world.first)):
         error = await refusal(call(two.elsewhere, request, caller, key))
         assert (error.code, error.reason, error.fields) == (
             StatusCode.INVALID_ARGUMENT,
@@ -270,7 +270,7 @@ async def test_what_is_stored_of_a_signup_gives_no_hint_of_its_password(two: Two
     await call(two.shop, request, None, key)
     stored = await two.shop.pool.fetchrow("SELECT stored.*, stored::text AS text FROM idempotency_keys AS stored WHERE key = $1", key)
     assert stored
-    assert stored["scope_id"] == NOBODY
+    assert stored["scope_id"] == ANONYMOUS
     hashed = await two.shop.pool.fetchval("SELECT password_hash FROM accounts WHERE email = $1", request.email)
     for secret in (request.password, hashed):
         assert secret not in stored["text"]

@@ -1,4 +1,4 @@
-"""What a worker tells Prometheus, over HTTP, while it serves calls."""
+"""The metrics that a worker serves to Prometheus over HTTP while it answers calls."""
 
 import asyncio
 import math
@@ -26,7 +26,7 @@ DIED = "mercato_task_failures_total feed listener"
 
 @pytest.fixture
 def settings(settings: Settings, port: int) -> Settings:
-    """Those of a worker that answers Prometheus, and does not wait for a lock for long."""
+    """Settings of a worker that serves metrics and has a short lock timeout."""
     return replace(settings, metrics_listen=("127.0.0.1", port), limits=Limits(lock_timeout_s=0.5))
 
 
@@ -41,7 +41,7 @@ async def samples(port: int) -> Samples:
 
 
 async def until(port: int, wanted: Callable[[Samples], bool]) -> Samples:
-    """Ask until the answer is as it shall be."""
+    """Read the metrics until they meet a condition; return them."""
 
     async def found() -> Samples:
         return there if wanted(there := await samples(port)) else {}

@@ -1,4 +1,4 @@
-"""Random calls by several people against a simple model of the shop, over two workers: every answer and all that is stored must agree."""
+"""Random calls by several callers to two workers: all answers and all rows must agree with a simple model of the shop."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -40,18 +40,18 @@ from support.model_records import PRICE_MAX, STOCK_MAX, UNITS_MAX, Answer, Call
 from support.two_workers import Seen, Stage, staged
 
 EXAMPLES = 10
-"""Of a round. The first ten of a Hypothesis run are drawn afresh; most of those that follow are mutations of one another."""
+"""Examples of a round. Hypothesis draws the first ten of a run afresh; most of the others are mutations of earlier ones."""
 STEPS = 20
 ROUNDS_ENOUGH = 5
 RANDOM_ROUNDS = 10
-"""From so many rounds on each run takes other examples; below, the same ones each time."""
+"""With at least this many rounds each run takes new examples; with fewer it takes the same ones each time."""
 ABSENT = "0198c5f2-7a3e-7c4d-9b1e-2f6a8d0c4b57"
 
-# No strategy depends on what the shop holds: after calls that were made at once that may differ from run to run, and examples must not.
+# No strategy depends on the state of the shop: after concurrent calls it may differ between runs, but examples must not.
 BUYERS = st.integers(0, 2)
 PRODUCTS = st.sampled_from((0, 1, 2, 0, 1, 2, 3, 4))
 ORDERS = st.sampled_from((0, 0, 1, 2, 3, -1))
-"""From the latest on; -1 is none."""
+"""Orders counted from the latest; -1 is an absent order."""
 SHIFTS = st.sampled_from((0, 0, 0, 1, 2, 3))
 KEYS_SENT = st.sampled_from((None, None, None, "k1", "k2"))
 QUANTITIES = st.sampled_from((1, 2, 3, 5, 600, 600, 0, UNITS_MAX, UNITS_MAX + 1))
@@ -86,7 +86,7 @@ class ShopMachine(RuleBasedStateMachine):
         self.first_etags: dict[str, str] = {}
         self.last_etags: dict[str, str] = {}
         self.sound = True
-        """Nothing was wrong up to now, so it makes sense to look further."""
+        """Whether no call has failed yet, so that later differences have no earlier cause."""
 
     def teardown(self) -> None:
         if self.sound:
@@ -94,7 +94,7 @@ class ShopMachine(RuleBasedStateMachine):
             assert not differences, "\n".join(differences)
 
     def make(self, *calls: Call) -> None:
-        """Make calls at once; some order of them must explain all the answers and what can be seen afterwards."""
+        """Make calls at once; some order of them must explain all answers and the state afterwards."""
         self.sound = False
         answers, self.seen = self.stage.run(self._made(calls))
         served = list(zip(calls, answers, strict=True))
@@ -137,14 +137,14 @@ class ShopMachine(RuleBasedStateMachine):
         return next(itertools.islice(self.model.products, number, None), ABSENT)
 
     def order(self, number: int) -> str:
-        """Return the id of an order, the latest first; if there is none yet, it is placed."""
+        """Return the id of an order, the latest first; places one if there is none yet."""
         if not self.model.orders:
             self.buy(0, 0, 1, None)
         orders = list(reversed(self.model.orders))
         return orders[number % len(orders)] if orders and number >= 0 else ABSENT
 
     def owner(self, order_id: str, shift: int) -> str:
-        """Return the owner of an order, or somebody as many places further on."""
+        """Return the owner of an order, or the person `shift` places after the owner."""
         order = self.model.orders.get(order_id)
         ids = [person.id for person in self.stage.people]
         return ids[((ids.index(order.account_id) if order else 0) + shift) % len(ids)]
@@ -189,7 +189,7 @@ class ShopMachine(RuleBasedStateMachine):
 
     @rule(number=PRODUCTS, delta=DELTAS, seen=st.none() | st.sampled_from((0, 0, 1)), stock=STOCKS, key=KEYS_SENT)
     def adjust(self, number: int, delta: int, seen: int | None, stock: int, key: str | None) -> None:
-        """Change the stock by a difference, or set it where it is expected to be what it is (off by `seen`)."""
+        """Change the stock by a difference, or set it with the current stock (off by `seen`) as the expected one."""
         request = AdjustStockRequest(product_id=self.product(number), delta=delta)
         if seen is not None:
             known = self.model.products.get(request.product_id)
@@ -207,7 +207,7 @@ class ShopMachine(RuleBasedStateMachine):
 
     @rule(buyer=BUYERS, number=PRODUCTS, price=PRICES, quantity=FEW)
     def reprice(self, buyer: int, number: int, price: int, quantity: int) -> None:
-        """Change the price of what is in a cart, and add more of it."""
+        """Change the price of a product in a cart, and add more units of it."""
         product_id = self.product(number)
         more = self.call(buyer, AddCartItemRequest(product_id=product_id, quantity=quantity))
         self.make(more)
@@ -221,7 +221,7 @@ class ShopMachine(RuleBasedStateMachine):
 
     @rule(buyer=BUYERS, number=PRODUCTS, quantity=FEW, key=KEYS_SENT)
     def buy(self, buyer: int, number: int, quantity: int, key: str | None) -> None:
-        """Add to the cart and check out: what a single checkout seldom meets is a cart that can be bought."""
+        """Add to the cart and check out, because a single checkout seldom meets a cart that can be bought."""
         self.make(self.call(buyer, SetCartItemRequest(product_id=self.product(number), quantity=quantity)))
         self.make(self.call(buyer, CheckoutRequest(), key))
 
@@ -242,7 +242,7 @@ class ShopMachine(RuleBasedStateMachine):
         validate_only: bool,  # noqa: FBT001 - drawn by name
         key: str | None,
     ) -> None:
-        """Check out, insisting on the total (off by `total`) and on the cart."""
+        """Check out with an expected total (off by `total`) and an expected cart."""
         if filled is not None:
             self.make(self.call(buyer, SetCartItemRequest(product_id=self.product(filled), quantity=1)))
         account_id = self.stage.people[buyer].id
@@ -258,7 +258,7 @@ class ShopMachine(RuleBasedStateMachine):
 
     @rule(person=st.sampled_from((3, 3, 3, 0)), number=ORDERS, path=PATHS, reason=REASONS, key=KEYS_SENT)
     def advance(self, person: int, number: int, path: Sequence[OrderStatus.ValueType], reason: str, key: str | None) -> None:
-        """Move an order on, step by step; the key is for the last."""
+        """Advance an order step by step; the key is for the last step."""
         order_id = self.order(number)
         for status in path:
             request = AdvanceOrderRequest(order_id=order_id, status=status, reason=reason)
@@ -266,7 +266,7 @@ class ShopMachine(RuleBasedStateMachine):
 
     @rule(number=st.integers(0, 5), key=st.sampled_from(("k1", "k2")))
     def again(self, number: int, key: str) -> None:
-        """Send one of the last calls twice more, with a key."""
+        """Send one of the last calls twice more with a key."""
         if number < len(self.calls):
             call = replace(self.calls[-1 - number], key=key)
             self.make(call)
@@ -290,7 +290,7 @@ class ShopMachine(RuleBasedStateMachine):
 
     @rule(number=ORDERS, shift=SHIFTS, buyer=BUYERS, status=st.sampled_from((ORDER_STATUS_PAID, ORDER_STATUS_CANCELLED)), key=KEYS_SENT)
     def tussle(self, number: int, shift: int, buyer: int, status: OrderStatus.ValueType, key: str | None) -> None:
-        """Let an order be cancelled and moved on by several at once, while somebody buys what it gives back."""
+        """Cancel and advance an order by several callers at once, while another buyer buys the units that it returns."""
         order_id = self.order(number)
         cancel = Call(self.owner(order_id, shift), CancelOrderRequest(order_id=order_id), key)
         self.make(
@@ -319,12 +319,12 @@ COMMON = {
     }.items()
     for outcome in outcomes.split()
 }
-"""What enough rounds must have met, or they prove little."""
+"""Outcomes that must occur in enough rounds, because rounds without them prove little."""
 
 
 @pytest.fixture
 def quiet() -> Iterator[None]:
-    """Keep the log of thousands of calls out of the report; errors stay."""
+    """Keep the logs of thousands of calls out of the report, except errors."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("error"))
     yield
     structlog.reset_defaults()
@@ -344,7 +344,7 @@ def test_every_answer_and_all_that_is_stored_agree_with_a_simple_model(settings:
     )
     with staged(settings) as stage:
         for part in range(race_rounds):
-            # The default argument tells the rounds apart: a derandomized run is seeded with the text and signature of its factory.
-            run_state_machine_as_test(lambda _part=part: ShopMachine(stage), settings=size)  # type: ignore[arg-type] # is only called
+            # The default argument distinguishes the rounds: a derandomized run is seeded with the text and signature of its factory.
+            run_state_machine_as_test(lambda _part=part: ShopMachine(stage), settings=size)  # type: ignore[arg-type] # it is only called
         if race_rounds >= ROUNDS_ENOUGH:
             assert COMMON - stage.outcomes.keys() == set()

@@ -274,7 +274,7 @@ async def test_no_amount_is_in_another_currency_than_the_shops(shop: Shop, table
     await shop.checkout(buyer)
     await shop.add(buyer, ball)
     with pytest.raises(asyncpg.ForeignKeyViolationError):
-        await shop.pool.execute(f"UPDATE {table} SET currency_code = 'EUR'")  # noqa: S608 - ours
+        await shop.pool.execute(f"UPDATE {table} SET currency_code = 'EUR'")  # noqa: S608 - a constant
 
 
 async def test_what_is_stored_of_an_actor_is_the_kind_in_which_it_acts(shop: Shop) -> None:
@@ -308,7 +308,7 @@ async def test_an_actor_of_a_kind_that_a_later_release_writes_is_left_alone(shop
     await shop.orders.AdvanceOrder(request, metadata=admin.metadata)
     for table in ("order_history", "audit_log"):
         await shop.pool.execute(f"ALTER TABLE {table} DROP CONSTRAINT {table}_actor_kind_check")
-        await shop.pool.execute(f"UPDATE {table} SET actor_kind = 'provider', actor_id = NULL WHERE actor_kind = 'administrator'")  # noqa: S608 - ours
+        await shop.pool.execute(f"UPDATE {table} SET actor_kind = 'provider', actor_id = NULL WHERE actor_kind = 'administrator'")  # noqa: S608 - a constant
     found = await shop.orders.GetOrder(order_pb2.GetOrderRequest(order_id=order.id), metadata=buyer.metadata)
     assert [step.actor for step in found.history] == [order_pb2.ORDER_ACTOR_BUYER, order_pb2.ORDER_ACTOR_UNSPECIFIED]
     log = await shop.audit.ListAuditLog(audit_pb2.ListAuditLogRequest(), metadata=admin.metadata)

@@ -1,4 +1,4 @@
-"""Sessions through real channels: what opens, renews and ends them, here and at another worker."""
+"""Sessions are opened, renewed and ended through real channels, at one worker and at another."""
 
 import asyncio
 import time
@@ -34,12 +34,12 @@ PUBLISHED_LONG_AGO = "UPDATE signing_keys SET created_at = created_at - interval
 
 
 async def me(shop: Shop, person: Person) -> user_pb2.User:
-    """A call that changes nothing."""
+    """Make a call that changes nothing."""
     return await shop.users.GetMe(user_pb2.GetMeRequest(), metadata=person.metadata)
 
 
 async def answered(call: Any) -> bool:
-    """Tell whether a call is answered; raises if it is refused for anything but its token."""
+    """Return whether a call is answered; raises if it is refused for any reason but its token."""
     try:
         await call
     except grpc.aio.AioRpcError as error:
@@ -50,7 +50,7 @@ async def answered(call: Any) -> bool:
 
 
 async def clear(shop: Shop, person: Person) -> cart_pb2.Cart:
-    """A call that changes something."""
+    """Make a call that changes something."""
     return await shop.carts.ClearCart(cart_pb2.ClearCartRequest(), metadata=person.metadata)
 
 
@@ -150,7 +150,7 @@ async def test_a_logout_ends_its_session_and_no_other(shop: Shop) -> None:
     assert (await me(shop, phone)).id == jo.id
     assert await shop.pool.fetchval(REASONS) == ["logout", None]
     await shop.auth.LogoutAll(auth_pb2.LogoutAllRequest(), metadata=(await shop.login(jo)).metadata)
-    assert (await refusal(me(shop, phone))).reason == "TOKEN_INVALID"  # at once, where it was ended
+    assert (await refusal(me(shop, phone))).reason == "TOKEN_INVALID"  # at once, at the worker that ended it
     assert (await refusal(clear(shop, phone))).reason == "TOKEN_INVALID"
     assert await shop.pool.fetchval(LIVE) == 0
 
@@ -186,7 +186,7 @@ async def test_a_call_of_an_ended_session_is_refused_where_its_batch_asks_and_ta
         assert (await refusal(refused)).reason == "TOKEN_INVALID"
     methods = {**vars(CartHandler), **vars(OrderHandler)}
     marked = {name for name, method in methods.items() if getattr(method, "asks_for_session", False)}
-    assert marked == {"AddCartItem", "SetCartItem", "RemoveCartItem", "Checkout"}  # all that were tried
+    assert marked == {"AddCartItem", "SetCartItem", "RemoveCartItem", "Checkout"}  # every key that was tried
     order = await shop.checkout(jo, "one")
     assert [line.quantity for line in order.lines] == [1]
     assert (await refusal(shop.orders.Checkout(order_pb2.CheckoutRequest(), metadata=metadata))).reason == "TOKEN_INVALID"
@@ -266,21 +266,21 @@ async def test_failed_logins_take_longer_and_longer_until_one_succeeds(shop: Sho
         assert before <= blocked_until - timedelta(seconds=delay_s) <= await shop.pool.fetchval(CLOCK)
         await shop.pool.execute("UPDATE login_attempts SET blocked_until = now()")
     await shop.pool.execute("UPDATE login_attempts SET blocked_until = now() + interval '42 seconds'")
-    error = await refusal(shop.login(jo))  # even with the right password: else the answer would tell a guess from a hit
+    error = await refusal(shop.login(jo))  # even with the right password, because otherwise the answer would reveal a right guess
     assert (error.code, error.reason) == (StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_ATTEMPTS")
     assert 42 - within(1) <= error.detail(RetryInfo).retry_delay.seconds <= 42
     assert (await shop.login(other)).token
-    assert (await me(shop, jo)).id == jo.id  # who is logged in stays so
+    assert (await me(shop, jo)).id == jo.id  # existing sessions stay valid
     await shop.pool.execute("UPDATE login_attempts SET blocked_until = now()")
     assert (await shop.login(jo)).token
     assert await shop.pool.fetchval("SELECT count(*) FROM login_attempts") == 0
 
 
 async def test_an_address_without_an_account_is_throttled_alike_and_not_written_down(shop: Shop) -> None:
-    nobody = Person("", "nobody@example.com", "")
+    stranger = Person("", "absent@example.com", "")
     for _ in range(login_attempts.FREE_FAILURES + 1):
-        assert (await refusal(shop.login(nobody))).reason == "INVALID_CREDENTIALS"
-    assert (await refusal(shop.login(nobody))).reason == "TOO_MANY_ATTEMPTS"
+        assert (await refusal(shop.login(stranger))).reason == "INVALID_CREDENTIALS"
+    assert (await refusal(shop.login(stranger))).reason == "TOO_MANY_ATTEMPTS"
     assert "nobody" not in str(await shop.pool.fetch("SELECT address_digest::text FROM login_attempts"))
     await shop.pool.execute("UPDATE login_attempts SET blocked_until = now() - interval '25 hours'")
     await sweep(shop.pool)
@@ -313,7 +313,7 @@ async def test_the_published_keys_verify_tokens_before_and_after_a_rotation(shop
         await keyrings.rotate(settings.database_url, settings.secret_key, discard=False)
     await shop.pool.execute(PUBLISHED_LONG_AGO)
     kid = await keyrings.rotate(settings.database_url, settings.secret_key, discard=False)
-    assert kid in before  # it was published ahead
+    assert kid in before  # the key was published ahead
 
     async def signed_with_it() -> bool:
         await shop.pool.execute("DELETE FROM login_attempts")
@@ -353,7 +353,7 @@ async def published(shop: Shop) -> dict[str, auth_pb2.Jwk]:
 
 
 def verify(token: str, keys: dict[str, auth_pb2.Jwk]) -> None:
-    """Verify a token as another service would: with nothing but the published keys."""
+    """Verify a token as another service would, with the published keys only."""
     key = keys[jwt.get_unverified_header(token)["kid"]]
     jwk = jwt.PyJWK({"kty": key.kty, "crv": key.crv, "x": key.x, "kid": key.kid, "use": key.use, "alg": key.alg})
     jwt.decode(token, jwk, algorithms=["EdDSA"], audience="mercato", issuer="mercato")

@@ -1,4 +1,4 @@
-"""How many statements each RPC sends, and that it is as many for a full cart, a full page or a long order as for one line."""
+"""Each RPC sends a fixed number of statements, the same for a full cart, a full page or a long order as for one line."""
 
 import math
 from collections.abc import AsyncIterator, Callable
@@ -39,14 +39,14 @@ from support.one_time_tokens import issue
 from support.shop import Person, Shop
 
 PAGE_MAX = 100
-"""Rows that a page of a list, or ids that a call, can have."""
+"""Most rows of a page, or ids of a call."""
 LONG_ORDERS = 4
-"""Orders with as many lines as there are products; the others have one."""
+"""Orders with a line for each product; the others have one line."""
 
 
 @dataclass(frozen=True)
 class Scene:
-    """A shop with as many of everything as a size says, and those who look at it."""
+    """A shop with `size` things of each kind, and its callers."""
 
     size: int
     products: list[str]
@@ -64,9 +64,9 @@ class Scene:
 class Row(NamedTuple):
     rpc: str
     statements: int
-    """Messages to PostgreSQL, each of them a round trip: BEGIN (with the limits of the call's time) is one, and so is COMMIT."""
+    """Messages to PostgreSQL, each a round trip. BEGIN (with the timeouts of the call) is one, and so is COMMIT."""
     request: Callable[[Scene], Message] | None = None
-    """None sends the example."""
+    """None sends the example request."""
     many: str = ""
     """The field of the answer that has as many entries as the scene."""
     key: str = ""
@@ -86,8 +86,8 @@ def list_products(**query: Any) -> Callable[[Scene], Message]:
     return lambda at: ListProductsRequest(page_size=at.page, **query)
 
 
-# Of calls that change something, and those for administrators, one is the question what the session may do. Those that only read ask it
-# once in a session, so it is not among these.
+# One statement of each call that changes something or is for administrators reads the session's permissions. Calls that only read do so
+# once per session, so it does not count for them.
 ROWS = (
     Row("GetCart", 1, many="lines"),
     Row("AddCartItem", 6, many="lines"),
@@ -147,7 +147,7 @@ ROWS = (
     Row("LogoutAll", 6),
     Row("VerifyEmail", 5),
     Row("ResetPassword", 10),
-    Row("RequestPasswordReset", 4),  # which ends the token of the row before
+    Row("RequestPasswordReset", 4),  # this call revokes the token of the previous row
 )
 
 RPCS = {method.name: method for service in SERVICES for method in service.methods}
@@ -158,14 +158,14 @@ def for_admins(rpc: str) -> bool:
 
 
 ARRAYS = "SELECT $1::integer[], $2::bigint[], $3::jsonb[]"
-"""asyncpg looks a type up when a connection meets it for the first time, which is nothing of the call that needs it."""
+"""asyncpg looks up a type when a connection first uses it. These statements are not part of the call."""
 
 
 @asynccontextmanager
 async def counted(settings: Settings, pool: "Pool") -> AsyncIterator[tuple[Shop, list[str]]]:
-    """Run a worker over one connection that is used by calls alone; gives the statements that are sent over it.
+    """Run a worker with one connection for calls only; yields the worker's shop and the statements sent over the connection.
 
-    What it would hear of the changes of others is taken to be up to date, so that a busy machine costs no question more.
+    Its view of the change feed counts as current, so that a busy machine causes no additional statement.
     """
     sent: list[str] = []
     async with running(replace(settings, pool_size=1)) as (worker, [port]), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -203,7 +203,7 @@ SELECT $1, id, 1, 1, 'USD' FROM products WHERE name LIKE 'ball %'
 
 
 async def scene(shop: Shop, size: int) -> Scene:
-    """Fill a shop, and let everybody be known to it."""
+    """Fill a shop, and make the worker cache the session of each caller."""
     buyer, leaver, other, admin = [await shop.person(admin=admin) for admin in (False, False, False, True)]
     await shop.pool.execute(FILL.format(n=size, buyer=buyer.id, long=LONG_ORDERS))
     await index_products(shop.pool)
@@ -211,7 +211,7 @@ async def scene(shop: Shop, size: int) -> Scene:
         await shop.users.GetMe(GetMeRequest(), metadata=person.metadata)
 
     async def ids(table: str, condition: str = "TRUE") -> list[str]:
-        return [str(row["id"]) for row in await shop.pool.fetch(f"SELECT id FROM {table} WHERE {condition} ORDER BY id")]  # noqa: S608 - ours
+        return [str(row["id"]) for row in await shop.pool.fetch(f"SELECT id FROM {table} WHERE {condition} ORDER BY id")]  # noqa: S608 - a constant
 
     products, orders = await ids("products"), await ids("orders")
     return Scene(
@@ -227,7 +227,7 @@ async def scene(shop: Shop, size: int) -> Scene:
             session_id=(await ids("sessions", "user_agent = ''"))[0],
             order_id=orders[0],
             product_id=products[0],
-            deleted_product_id=products[0],  # by the row before
+            deleted_product_id=products[0],  # made by the previous row
             category_id=(await ids("categories"))[0],
         ),
         buyer=buyer,

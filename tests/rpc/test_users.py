@@ -1,4 +1,4 @@
-"""Administrators find accounts, give roles and shut accounts; the last administrator stays."""
+"""Administrators find accounts, give roles and disable accounts; the last administrator cannot be removed."""
 
 import asyncio
 import time
@@ -27,7 +27,7 @@ def update(shop: Shop, admin: Person, person: Person, **fields: Any) -> Any:
 
 
 async def listed(shop: Shop, admin: Person, **query: Any) -> list[User]:
-    """Return a list from end to end, two accounts a page."""
+    """Return a whole list, read two accounts per page."""
     found: list[User] = []
     token = ""
     while True:
@@ -39,17 +39,17 @@ async def listed(shop: Shop, admin: Person, **query: Any) -> list[User]:
 
 
 async def clear(shop: Shop, person: Person) -> Cart:
-    """A call that changes something."""
+    """Make a call that changes something."""
     return await shop.carts.ClearCart(ClearCartRequest(), metadata=person.metadata)
 
 
 async def me(shop: Shop, person: Person) -> User:
-    """A call that changes nothing."""
+    """Make a call that changes nothing."""
     return await shop.users.GetMe(GetMeRequest(), metadata=person.metadata)
 
 
 async def answered(call: Any) -> bool:
-    """Tell whether a call is answered; raises if it is refused for anything but its token."""
+    """Return whether a call is answered; raises if it is refused for any reason but its token."""
     try:
         await call
     except grpc.aio.AioRpcError as error:
@@ -155,7 +155,7 @@ async def test_a_disabled_user_is_refused_at_once_for_changes_and_soon_for_reads
     assert (await refusal(shop.login(jo))).reason == "INVALID_CREDENTIALS"
     assert await shop.pool.fetchval(LIVE, jo.id) == 0
     await update(shop, boss, jo, disabled=False)
-    assert (await refusal(clear(elsewhere, jo))).reason == "TOKEN_INVALID"  # the old sessions stay ended
+    assert (await refusal(clear(elsewhere, jo))).reason == "TOKEN_INVALID"  # sessions from before stay ended
 
 
 async def test_a_login_that_is_under_way_while_its_account_is_disabled_leaves_no_session(shop: Shop) -> None:

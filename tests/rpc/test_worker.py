@@ -1,4 +1,4 @@
-"""A worker as a gRPC server: malformed input, limits, deadlines, health, reflection, a database that goes, and the way it stops."""
+"""A worker as a gRPC server: malformed input, limits, deadlines, health, reflection, a lost database, and its stop."""
 
 import asyncio
 from dataclasses import replace
@@ -62,7 +62,7 @@ async def test_a_bug_leaves_as_internal_with_the_request_id_and_nothing_else(sho
 
 
 async def hold_stock(database: str) -> "asyncpg.Connection[asyncpg.Record]":
-    """Lock every product in a transaction of another client."""
+    """Lock every product in another client's transaction."""
     connection = await asyncpg.connect(database)
     await connection.execute("BEGIN")
     await connection.execute("SELECT FROM products FOR UPDATE")
@@ -125,7 +125,7 @@ async def test_a_call_ends_at_its_deadline_and_so_does_its_statement(
 
 
 async def served(settings: Settings, call: Any) -> Refusal:
-    """Run a worker with other settings, and a call on it that must fail."""
+    """Run a worker with other settings, and make a call that must fail; return its error."""
     async with (
         running(settings) as (_, [port]),
         grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
@@ -149,7 +149,7 @@ async def test_calls_above_the_limit_are_shed(settings: Settings) -> None:
 
 
 async def test_a_lost_database_is_unavailable_and_found_again(settings: Settings, own_postgres: Postgres) -> None:
-    request = catalog_pb2.ListCategoriesRequest()  # which nobody remembers
+    request = catalog_pb2.ListCategoriesRequest()  # a read that workers do not cache
     await migrations.migrate(own_postgres.url())
     settings = replace(settings, database_url=own_postgres.url())
     async with running(settings) as (_, [port]), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -201,7 +201,7 @@ async def test_a_worker_that_stops_says_so_first_and_lets_calls_end(settings: Se
             await blocker.close()
             assert (await slow).stock == 11
             await stopping
-            stop_now.set()  # what it does for a second time need not take as long
+            stop_now.set()  # the second stop may be shorter
         await until(partial(pool.fetchval, GONE))
 
 
@@ -222,7 +222,7 @@ async def test_a_worker_that_stops_serves_an_edge_that_notices_it_late(settings:
             async with asyncio.timeout(patient()):
                 while (await health.Check(health_pb2.HealthCheckRequest())).status != health_pb2.HealthCheckResponse.NOT_SERVING:
                     await asyncio.sleep(0)
-            await asyncio.sleep(1.2 * drain_s)  # longer than a worker drains
+            await asyncio.sleep(1.2 * drain_s)  # longer than a worker's drain
             assert not stopping.done()
             told.set()
         await asyncio.wait_for(stopping, patient())
@@ -232,7 +232,7 @@ GONE = "SELECT count(*) = 0 FROM pg_stat_activity WHERE datname = current_databa
 
 
 async def turned_away(shop: Shop, ball: catalog_pb2.Product) -> bool:
-    """Tell whether new calls find no server any more."""
+    """Return whether new calls find no server any more."""
     try:
         await shop.stock(ball)
     except grpc.aio.AioRpcError as error:

@@ -1,4 +1,4 @@
-"""Batches of an import: what they write, what they leave alone, and how they get along with others."""
+"""Batches of an import write only differences, and run correctly beside other transactions."""
 
 import asyncio
 from functools import partial
@@ -169,7 +169,7 @@ async def test_imports_of_the_same_products_in_opposite_order_both_end(pool: "Po
 
 
 async def test_a_batch_takes_as_many_statements_for_200_products_as_for_one(pool: "Pool") -> None:
-    await write(pool, BALL)  # the driver asks for types, once
+    await write(pool, BALL)  # the driver looks up types once
     sent: list[str] = []
     async with pool.acquire() as conn:
         conn.add_query_logger(lambda query: sent.append(query.query))

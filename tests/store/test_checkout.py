@@ -1,4 +1,4 @@
-"""Checkouts that share a transaction."""
+"""Checkouts that share a transaction, in a batch."""
 
 import uuid
 
@@ -10,7 +10,7 @@ from mercato_server.store.verify import verify
 from support.shop import Person, Shop
 
 
-def wish(buyer: Person, key: str) -> orders.Checkout:
+def checkout(buyer: Person, key: str) -> orders.Checkout:
     account_id = uuid.UUID(buyer.id)
     key_of_call = IdempotencyKey(account_id, key, "/mercato.v1.OrderService/Checkout", b"", lambda order: str(order.id).encode())
     return orders.Checkout(account_id, uuid.UUID(buyer.session_id), key_of_call)
@@ -23,15 +23,15 @@ async def test_a_session_that_has_ended_is_its_buyers_own_affair_in_a_batch(shop
         await shop.add(buyer, ball)
     gone = buyers[0]
     await shop.pool.execute("UPDATE sessions SET ended_at = now(), end_reason = 'logout' WHERE id = $1", uuid.UUID(gone.session_id))
-    wishes = [wish(buyer, "new") for buyer in buyers]
+    checkouts = [checkout(buyer, "new") for buyer in buyers]
 
-    refused, *placed = await orders.checkout(shop.pool, wishes, currency="USD")
+    refused, *placed = await orders.checkout(shop.pool, checkouts, currency="USD")
 
     assert isinstance(refused, TokenInvalid)
     assert all(isinstance(order, Stored) for order in placed)
     assert await shop.pool.fetchval("SELECT array_agg(account_id::text) FROM cart_items") == [gone.id]
     assert not await shop.pool.fetchval("SELECT count(*) FROM idempotency_keys WHERE scope_id = $1", uuid.UUID(gone.id))
-    changes = [carts.LineChange(each.account_id, uuid.UUID(ball.id), 1, each.session_id) for each in wishes]
+    changes = [carts.LineChange(each.account_id, uuid.UUID(ball.id), 1, each.session_id) for each in checkouts]
     ended, *made = await carts.add(shop.pool, changes)
     assert isinstance(ended, TokenInvalid)
     assert [[line.quantity for line in cart] for cart in made if isinstance(cart, tuple)] == [[1], [1]]
@@ -51,8 +51,8 @@ async def test_a_key_of_an_old_order_is_its_buyers_own_mistake_and_holds_no_stoc
 
     told: list[Changes] = []
     shop.pool.on_commit(told.append)
-    wishes = [wish(again, "old"), wish(lucky, "new"), wish(late, "new")]
-    outcomes = await orders.checkout(shop.pool, wishes, currency="USD")
+    checkouts = [checkout(again, "old"), checkout(lucky, "new"), checkout(late, "new")]
+    outcomes = await orders.checkout(shop.pool, checkouts, currency="USD")
 
     reused, stored, refused = outcomes
     assert isinstance(reused, IdempotencyKeyReused)
@@ -65,9 +65,9 @@ async def test_a_key_of_an_old_order_is_its_buyers_own_mistake_and_holds_no_stoc
     assert {row[0] for row in await shop.pool.fetch("SELECT account_id::text FROM cart_items")} == {again.id, late.id}
     assert await shop.stock(ball) == 1
     assert told == [{"order.placed": {uuid.UUID(stored.response.decode())}, "stock.changed": {uuid.UUID(ball.id)}}]
-    [refused] = await orders.checkout(shop.pool, [wish(late, "newer")], currency="USD")
+    [refused] = await orders.checkout(shop.pool, [checkout(late, "newer")], currency="USD")
     assert isinstance(refused, OutOfStock)
-    assert len(told) == 1  # what is sold out is still in memory as it was
+    assert len(told) == 1  # a refused checkout changes nothing, so listeners are not told
     async with shop.pool.acquire() as conn:
         assert not [finding for finding in await verify(conn) if finding.violations]
 
@@ -81,7 +81,7 @@ async def test_a_batch_tells_once_of_all_that_its_buyers_bought(shop: Shop) -> N
     told: list[Changes] = []
     shop.pool.on_commit(told.append)
 
-    *placed, refused = await orders.checkout(shop.pool, [wish(buyer, "new") for buyer in buyers], currency="USD")
+    *placed, refused = await orders.checkout(shop.pool, [checkout(buyer, "new") for buyer in buyers], currency="USD")
 
     assert isinstance(refused, OutOfStock)
     placed_ids = {uuid.UUID(order.response.decode()) for order in placed if isinstance(order, Stored)}
@@ -100,8 +100,8 @@ async def test_stock_kept_for_several_old_keys_goes_to_the_first_buyer_with_a_ne
     for buyer in buyers:
         await shop.add(buyer, ball, 1 if buyer is modest else 2)
 
-    wishes = [wish(buyer, "old" if buyer in (first, second) else "new") for buyer in buyers]
-    outcomes = await orders.checkout(shop.pool, wishes, currency="USD")
+    checkouts = [checkout(buyer, "old" if buyer in (first, second) else "new") for buyer in buyers]
+    outcomes = await orders.checkout(shop.pool, checkouts, currency="USD")
 
     assert [type(outcome) for outcome in outcomes] == [IdempotencyKeyReused, IdempotencyKeyReused, Stored, OutOfStock, Stored]
     assert await shop.stock(ball) == 0

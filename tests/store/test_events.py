@@ -1,4 +1,4 @@
-"""Snapshots of reads, as PostgreSQL itself understands them, and what has come to be visible since one."""
+"""Snapshots agree with PostgreSQL's visibility rules, and the feed returns the events that became visible since a snapshot."""
 
 from uuid import uuid4
 
@@ -14,7 +14,7 @@ GET_VISIBLE = "SELECT pg_visible_in_snapshot($2::text::xid8, $1::text::pg_snapsh
 
 
 async def begin(database: str) -> tuple["asyncpg.Connection[asyncpg.Record]", int]:
-    """Open a transaction on a connection of its own; return its id too."""
+    """Open a transaction on a new connection; return the connection and the transaction's id."""
     connection = await asyncpg.connect(database)
     await connection.execute("BEGIN")
     return connection, int(await connection.fetchval("SELECT pg_current_xact_id()::text"))

@@ -1,4 +1,4 @@
-"""Answers that are stored with their effect: what a duplicate gets that the first call overtakes."""
+"""A duplicate call that the first call overtakes gets the stored answer."""
 
 from uuid import uuid4
 

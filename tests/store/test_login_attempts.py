@@ -1,4 +1,4 @@
-"""Failed logins of an address: the free ones are free however many come at once."""
+"""An address has a number of undelayed login attempts, which concurrent attempts can use up but not exceed."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""The tables of mail: those of pgqueuer, which our migration writes down, and the leases of mails."""
+"""The tables of mail: those of pgqueuer, which our migration copies, and the leases of mails."""
 
 import asyncio
 import re

@@ -1,4 +1,4 @@
-"""Searches of products: what they find, in which order, and through which pages."""
+"""Searches of products find the right products, in the right order, across pages."""
 
 import asyncio
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from support.databases import index_products
 
 RANKED_MAX = Limits().search_ranked_max
 
-# 180 products on more than a hundred shelves, so that a search for all of them reads every part; every third is in the category.
+# 180 products on more than a hundred shelves, so that a search for all of them reads many shelves; every third is in the category.
 FILL_SHELVES = """
 WITH category AS (INSERT INTO categories (name) VALUES ('Balls') RETURNING id), made AS (
     INSERT INTO products (name, description, price_minor, currency_code, category_id, image_urls, number)
@@ -35,13 +35,13 @@ SELECT category_id FROM made
 
 
 async def sell(pool: "Pool", *names: str) -> None:
-    """Put products on sale, one after the other."""
+    """Insert products one after the other."""
     for name in names:
         await catalog.create(pool, ProductDraft(name=name, price_minor=100), COMMAND_LINE)
 
 
 async def pages(pool: "Pool", wanted: ProductFilter, order: ProductOrder, size: int) -> list[str]:
-    """Return the names of a list that is read to its end."""
+    """Return the names of a whole list, read page by page."""
     names: list[str] = []
     after: Position | None = None
     while True:
@@ -56,7 +56,7 @@ async def search(pool: "Pool", query: str) -> list[str]:
 
 
 def sorted_by(order: ProductOrder) -> Sequence[str]:
-    """Return the names of FILL_SHELVES as a list in this order has them; by relevance all are alike, and the newest are first."""
+    """Return the names of FILL_SHELVES in the expected order. By relevance all are equal, so the newest are first."""
     numbers = range(1, 181)
     rows = [(n, n * 11 % 180, f"Ball {n * 7 % 180:03}") for n in numbers]
     keys = {ProductOrder.CHEAPEST: 1, ProductOrder.DEAREST: 1, ProductOrder.NAME: 2, ProductOrder.NAME_DESCENDING: 2}
@@ -109,7 +109,7 @@ async def test_by_relevance_the_newest_matches_are_ranked_the_same_way_each_time
         ("creme golves", ["Crème Gloves"]),
         ("crêm gloves", ["Crème Gloves"]),
         ("kestrl 12", ["Kestrel Bike Helmet 12"]),
-        ("kestrl 13", []),  # a number that is nearly right is another one
+        ("kestrl 13", []),  # a similar number is a different number
         ("kestrl the zzzzzz", ["Kestrel Bike Helmet 12"]),
         ("kestrl gloves", []),  # no product has both
         ("kestrl -gloves", ["Kestrel Bike Helmet 12"]),
@@ -154,7 +154,7 @@ async def test_words_are_known_from_creation_renaming_and_import(pool: "Pool") -
 
 
 async def change(pool: "Pool", product_id: UUID, **fields: object) -> None:
-    draft = ProductDraft(**{"name": "Hat", "price_minor": 100, **fields})  # type: ignore[arg-type] # named as there
+    draft = ProductDraft(**{"name": "Hat", "price_minor": 100, **fields})  # type: ignore[arg-type] # named as in the function
     wanted = catalog.Update(product_id=product_id, draft=draft, fields=[*fields], etag=None, actor=COMMAND_LINE)
     await catalog.update(pool, wanted)
 
@@ -236,7 +236,7 @@ async def test_pages_of_a_corrected_search_go_on_as_they_began(pool: "Pool", ord
     wanted = ProductFilter(query="kestrl")
     expected = await pages(pool, wanted, order, 100)
     first, after, *_ = await product_lists.products(pool, wanted, order, Page(2))
-    await sell(pool, "Kestrl")  # from now on the query finds something as it is
+    await sell(pool, "Kestrl")  # from now on the uncorrected query has a match
     assert after is not None
     assert await product_lists.count(pool, wanted, 10, after.spelling) == 5
     second, after, *_ = await product_lists.products(pool, wanted, order, Page(2, after))

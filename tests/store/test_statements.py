@@ -1,4 +1,4 @@
-"""Every statement against the real schema: it can be prepared, and the hot ones use an index whatever their parameters are."""
+"""Every statement can be prepared on the real schema, and hot statements use an index for all parameters."""
 
 import asyncio
 import importlib
@@ -93,7 +93,7 @@ SELECT account_id, id::text, '', '', '' FROM orders;
 
 @pytest.fixture(scope="session")
 def full_template(postgres: Postgres) -> str:
-    """The name of a database with 20,000 products and orders; made once, since each test only needs a copy."""
+    """The name of a database with 20,000 products and orders; made once, because each test needs only a copy."""
     asyncio.run(_fill(postgres, "template_full"))
     return "template_full"
 
@@ -108,7 +108,7 @@ async def _fill(postgres: Postgres, name: str) -> None:
 
 @pytest.fixture
 async def full(postgres: Postgres, full_template: str) -> AsyncIterator["Conn"]:
-    """A connection to a shop of 20,000 products and orders that plans without knowing any parameter, as a server's tenth call does."""
+    """A connection to a shop of 20,000 products and orders with generic plans, as a server's tenth call has."""
     async with copied(postgres, full_template) as url:
         connection = await asyncpg.connect(url)
         await connection.execute("SET plan_cache_mode = force_generic_plan")
@@ -205,7 +205,7 @@ async def test_a_search_is_planned_once(full: "Conn") -> None:
         for _ in range(7):
             await prepared.fetch("thing", None, 21, 0)
     plans = await full.fetch("SELECT custom_plans, generic_plans FROM pg_prepared_statements WHERE statement = ANY($1)", statements)
-    assert [tuple(row) for row in plans] == [(5, 2)] * len(ProductOrder)  # the first five are planned anew in any case
+    assert [tuple(row) for row in plans] == [(5, 2)] * len(ProductOrder)  # the first five executions are always planned anew
 
 
 @pytest.mark.parametrize("order", [ProductOrder.RELEVANCE, ProductOrder.NEWEST, ProductOrder.OLDEST], ids=lambda order: order.name)
@@ -222,7 +222,7 @@ async def test_a_common_word_is_read_from_the_nearest_shelves_and_a_rare_one_fro
 
 @pytest.mark.parametrize("order", list(ProductOrder), ids=lambda order: order.name)
 async def test_a_search_reads_the_products_of_its_page_and_of_stock_only_what_fills_it(full: "Conn", order: ProductOrder) -> None:
-    for in_stock, most in ((False, 21), (True, 321)):  # 6 of 7 are in stock, of which 200 are ranked; then the 21 of the page are read
+    for in_stock, most in ((False, 21), (True, 321)):  # 6 of 7 products are in stock, of which 200 are ranked; 21 fill the page
         statement = product_lists.list_sql(Shape(order=order, after=False, query=True, max_price=True, in_stock=in_stock))
         await full.execute(f"PREPARE search AS {statement}")
         rows = await full.fetch("EXPLAIN (ANALYZE) EXECUTE search ('thing', NULL, 4000, 21, 0)")
@@ -325,7 +325,7 @@ SELECT a.id, p.id, 1, 1, 'USD' FROM accounts a, products p
 
 
 async def test_checkouts_scan_no_table_however_small_it_was_when_it_was_analysed(settings: Settings) -> None:
-    pool = await create_pool(replace(settings, pool_size=1))  # one connection, whose cached plans are at stake
+    pool = await create_pool(replace(settings, pool_size=1))  # one connection, because its cached plans are tested
     await pool.execute(SMALL_SHOP)
     buyers = [orders.Checkout(*row) for row in await pool.fetch("SELECT account_id, id FROM sessions")]
 
@@ -334,7 +334,7 @@ async def test_checkouts_scan_no_table_however_small_it_was_when_it_was_analysed
         return int(await pool.fetchval("SELECT sum(seq_scan) FROM pg_stat_user_tables"))
 
     async def buy() -> int:
-        """Fill all carts and buy them; return the scans of the buying alone."""
+        """Fill all carts and buy them; return the scans of the checkouts only."""
         await pool.execute(FILL_CARTS)
         before = await scans()
         assert len(await orders.checkout(pool, buyers, currency="USD")) == 5

@@ -1,4 +1,4 @@
-"""Sweeps: what is too old goes, a batch at a time."""
+"""Sweeps delete rows that are too old, a batch at a time."""
 
 import asyncio
 import uuid
@@ -10,7 +10,7 @@ from mercato_server.database.pool import Pool
 from mercato_server.store.sweeps import BATCH, sweep
 from support.patience import patient
 
-NOBODY = uuid.UUID(int=0)
+ANONYMOUS = uuid.UUID(int=0)
 
 
 async def stored_keys(pool: "Pool") -> list[str]:
@@ -30,9 +30,9 @@ SELECT $1, gen_random_uuid(), now() - $2::text::interval FROM generate_series(1,
 
 @pytest.fixture
 async def swept(pool: "Pool") -> "Pool":
-    """A database whose keys and events are old enough, or not quite; of each kind more than a batch is too old. No worker sweeps it."""
-    await pool.execute(INSERT_KEYS, NOBODY, "old ", "24 hours", BATCH + 20)
-    await pool.execute(INSERT_KEYS, NOBODY, "new ", "23 hours 50 minutes", 3)
+    """A database with keys and events that are too old, more than a batch of each, and some that are not. No worker sweeps it."""
+    await pool.execute(INSERT_KEYS, ANONYMOUS, "old ", "24 hours", BATCH + 20)
+    await pool.execute(INSERT_KEYS, ANONYMOUS, "new ", "23 hours 50 minutes", 3)
     await pool.execute(INSERT_EVENTS, "old", "7 days 1 second", BATCH + 10)
     await pool.execute(INSERT_EVENTS, "new", "6 days 23 hours", 2)
     return pool

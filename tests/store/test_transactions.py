@@ -1,4 +1,4 @@
-"""Transactions whose connection breaks, whose caller leaves and whose time is up, what their listeners are told, and the change feed."""
+"""Transactions with broken connections, cancelled callers and deadlines; their listeners; and the change feed."""
 
 import asyncio
 import contextlib
@@ -30,7 +30,7 @@ class Cut(ConnectionError):
 
 @pytest.fixture
 def cuts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """When the connection breaks at each of the next COMMITs: `before` the server has it, or `after`, when only its answer is lost."""
+    """A list that makes the next COMMITs fail: `before` the server gets it, or `after`, when only the answer is lost."""
     execute = Connection.execute
     plan: list[str] = []
 
@@ -47,7 +47,7 @@ def cuts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture
 def told(pool: "Pool") -> list[Changes]:
-    """What a listener of the pool is told, one entry for each time."""
+    """The changes that a listener of the pool gets, one entry per call."""
     told: list[Changes] = []
     pool.on_commit(told.append)
     return told
@@ -55,7 +55,7 @@ def told(pool: "Pool") -> list[Changes]:
 
 @pytest.fixture
 def no_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the database never tell what became of a transaction."""
+    """Make the outcome of a transaction impossible to find out."""
     monkeypatch.setattr(transactions, "GET_OUTCOME", "SELECT 'in progress' || left(concat($1::text, $2::timestamptz), 0)")
     monkeypatch.setattr(transactions, "RESOLVE_S", 0.2)
 
@@ -181,7 +181,7 @@ async def test_listeners_are_told_of_all_changes_at_once_after_commit_and_before
     happened: list[object] = []
     monkeypatch.setattr("mercato_server.failpoints.hit", happened.append)
     for name in ("first", "second"):
-        pool.on_commit(lambda changes, name=name: happened.append((name, changes)))  # type: ignore[misc] # a default of ours
+        pool.on_commit(lambda changes, name=name: happened.append((name, changes)))  # type: ignore[misc] # the default argument is ours
     ball, bike, order = uuid4(), uuid4(), uuid4()
     async with transaction(pool) as conn:
         await events.append(conn, [Event(EventKind.STOCK_CHANGED, ball), Event(EventKind.ORDER_PLACED, order)])
@@ -303,7 +303,7 @@ async def test_a_reader_of_the_feed_misses_no_event_that_commits_late(pool: "Poo
     async with transaction(pool) as conn:
         await append(conn, "quick")
     start = await events.end(pool)
-    assert await kinds(pool, Cursor()) == []  # "quick" waits behind the line: "late" has the lower id
+    assert await kinds(pool, Cursor()) == []  # "quick" is not readable yet, because "late" has the lower id
     await late.execute("COMMIT")
     assert await kinds(pool, Cursor()) == ["late", "quick"]
     assert await kinds(pool, start) == ["late", "quick"]

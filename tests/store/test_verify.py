@@ -1,4 +1,4 @@
-"""`verify` finds nothing in a shop that only the server has changed, and each invariant finds its own corruption."""
+"""`verify` finds no violation in a shop that only the server has changed, and each invariant finds its own corruption."""
 
 import asyncio
 import os
@@ -57,7 +57,7 @@ async def buy(shop: Shop, buyer: Person, products: list[catalog_pb2.Product], ke
 
 
 async def trade(shop: Shop) -> None:
-    """Do a bit of everything: at least one order in each state, and each way to be refused or repeated."""
+    """Make calls of every kind: at least one order in each state, and each way of a refusal or replay."""
     admin, buyer, other = await shop.person(admin=True), await shop.person(), await shop.person()
     ball, bike, gone = [await shop.product(admin, name=name, stock=100) for name in ("Ball", "Bike", "Gone")]
     for statuses in ADVANCES.values():
@@ -86,7 +86,7 @@ async def conn(pool: "Pool") -> AsyncIterator["Conn"]:
 
 @pytest.fixture(scope="session")
 def traded_template(postgres: Postgres) -> str:
-    """The name of a database in which a shop has traded; made once, since each test only needs a copy."""
+    """The name of a database in which a shop has traded; made once, because each test needs only a copy."""
     asyncio.run(_make_template(postgres, "template_traded"))
     return "template_traded"
 
@@ -99,7 +99,7 @@ async def _make_template(postgres: Postgres, name: str) -> None:
 
 @pytest.fixture
 async def traded_url(postgres: Postgres, traded_template: str) -> AsyncIterator[str]:
-    """The URL of a database of the test's own, in which a shop has traded."""
+    """The URL of the test's own database, in which a shop has traded."""
     async with copied(postgres, traded_template) as url:
         yield url
 
@@ -112,7 +112,7 @@ async def traded(traded_url: str) -> AsyncIterator["Conn"]:
 
 
 def violated(findings: list[Finding]) -> dict[str, tuple[str, ...]]:
-    """Return the examples of each invariant that does not hold."""
+    """Return the examples of each violated invariant."""
     return {item.invariant.name: item.examples for item in findings if item.violations}
 
 
@@ -178,7 +178,7 @@ ONLY_IN_EVERYTHING = {
     "states: no history at all",
     "search: a product without its document",
 }
-"""Corruptions that leave no row written that belongs to what they corrupt: it was deleted, or belongs to something else now."""
+"""Corruptions that write no row of the corrupted subject: its row was deleted, or belongs to another subject now."""
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ async def test_a_corruption_is_found_by_its_invariant_and_no_other(
         assert not recent
     else:
         assert invariant in recent
-        assert set(recent) <= {invariant, "events"}  # a step of the history that was rewritten is new, and nothing told of it
+        assert set(recent) <= {invariant, "events"}  # a rewritten step of the history is new, and has no event
 
 
 def test_every_invariant_has_its_corruptions() -> None:
@@ -219,7 +219,7 @@ async def test_violations_are_counted_and_the_first_ones_named(traded: "Conn") -
 
 
 async def test_each_allowed_way_holds_and_no_other(shop: Shop, conn: "Conn") -> None:
-    """Every path of three states is tried: what the domain allows, and only that, is allowed here."""
+    """Every path of three states is tried: exactly the paths that the domain allows pass the check."""
     admin, buyer = await shop.person(admin=True), await shop.person()
     order = await buy(shop, buyer, [await shop.product(admin)])
 
@@ -243,7 +243,7 @@ async def test_each_allowed_way_holds_and_no_other(shop: Shop, conn: "Conn") -> 
 
 
 async def test_all_connections_see_one_snapshot_while_others_commit(traded_url: str, traded: "Conn") -> None:
-    """Somebody holds locks until the snapshot is taken, and corrupts everything before anything is read."""
+    """A transaction holds locks until the snapshot is taken, and corrupts every table before `verify` reads it."""
     others = [await asyncpg.connect(traded_url) for _ in range(3)]
     writer, second, watcher = others
     writing = writer.transaction()
@@ -284,7 +284,7 @@ async def test_a_transaction_that_commits_late_is_not_skipped(traded_url: str, t
     await writer.execute(TOUCH, 1)
     line = (await inspect(traded)).line
     for _ in range(3):
-        await traded.execute("UPDATE products SET version = version + 1")  # others go on and commit meanwhile
+        await traded.execute("UPDATE products SET version = version + 1")  # other transactions commit meanwhile
         found = await inspect(traded, since=line)
         assert not violated(found.findings)
         line = found.line
@@ -344,7 +344,7 @@ async def test_the_command_fails_and_names_what_is_violated(traded_url: str, tra
 
 @asynccontextmanager
 async def watching(url: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Run a watch; its first line of output is that of the first pass."""
+    """Run a watch up to the first line of its output, which is about the first pass."""
     command = (sys.executable, "-m", "mercato_server", "verify", "--watch", "0.05")
     environ = {**os.environ, "DATABASE_URL": url}
     process = await asyncio.create_subprocess_exec(*command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -373,7 +373,7 @@ async def test_a_watch_that_is_interrupted_checks_everything_at_the_end(traded_u
     async with watching(traded_url) as process:
         assert process.stdout
         await process.stdout.readline()
-        await traded.execute("DELETE FROM events WHERE kind = 'order.paid'")  # in no row that changed
+        await traded.execute("DELETE FROM events WHERE kind = 'order.paid'")  # the corruption is in no row that has changed since
         assert b"checked what changed" in await process.stdout.readline()
         process.send_signal(signal.SIGINT)
         output, errors = await process.communicate()

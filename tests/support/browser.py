@@ -1,4 +1,4 @@
-"""A real browser, driven through chromedriver by the W3C WebDriver protocol: what the tests of a page need and no more."""
+"""A minimal driver of a real browser through chromedriver, by the W3C WebDriver protocol."""
 
 import http.client
 import json
@@ -17,7 +17,7 @@ from support.rest_client import HOST
 
 STARTED = "started successfully on port "
 ELEMENT = "element-6066-11e4-a52e-4f735466cecf"
-"""Key of an element's id, given by the protocol."""
+"""Key of an element's id in the protocol."""
 ARGUMENTS = (
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-default-apps"),
@@ -32,7 +32,7 @@ check();
 
 @dataclass(frozen=True)
 class Browser:
-    """One window."""
+    """One browser window."""
 
     port: int
     session: str
@@ -41,7 +41,7 @@ class Browser:
         self._command("POST", "url", url=url)
 
     def wait(self, script: str) -> Any:
-        """Run a script in the page until it returns something, and return that."""
+        """Run a script in the page until it returns a value, and return that."""
         return self._command("POST", "execute/async", script=WAIT % script, args=[])
 
     def click(self, selector: str) -> None:
@@ -51,7 +51,7 @@ class Browser:
         self._command("POST", f"element/{self._element(selector)}/value", text=text)
 
     def complaints(self) -> list[str]:
-        """Return what the console holds of errors: refused scripts, failed requests, exceptions."""
+        """Return the errors on the console: refused scripts, failed requests, exceptions."""
         return [entry["message"] for entry in self._command("POST", "se/log", type="browser") if entry["level"] == "SEVERE"]
 
     def _element(self, selector: str) -> str:
@@ -65,12 +65,12 @@ class Browser:
 
 @contextmanager
 def browsing() -> Iterator[Browser]:
-    """Start Chromium with a profile of its own."""
+    """Start Chromium with a new profile."""
     driver, chromium = shutil.which("chromedriver"), shutil.which("chromium")
     assert driver, "there is chromium, but no chromedriver on PATH; in Debian it is the package chromium-driver"
     with (
         tempfile.TemporaryDirectory(prefix="mercato-browser-", ignore_cleanup_errors=True) as profile,
-        # Of port 0 it takes what IPv6 gives it, for IPv4 too, where an outgoing connection may have it.
+        # With port 0 chromedriver uses the port that IPv6 assigns for IPv4 too, where an outgoing connection may have it.
         subprocess.Popen([driver, f"--port={free_port()}"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process,
     ):
         try:
@@ -90,13 +90,13 @@ def browsing() -> Iterator[Browser]:
 
 
 def _port(driver: "subprocess.Popen[str]") -> int:
-    """Return the port on which chromedriver listens, once it does."""
+    """Return the port on which chromedriver listens, once it listens."""
     assert driver.stdout is not None
     said = ""
     for line in driver.stdout:
         said += line
         if STARTED in line:
-            threading.Thread(target=driver.stdout.read, daemon=True).start()  # what it says later must not fill the pipe
+            threading.Thread(target=driver.stdout.read, daemon=True).start()  # later output must not fill the pipe
             return int(line.rpartition(STARTED)[2].rstrip(".\n"))
     raise AssertionError(f"chromedriver ended with {driver.wait()}: {said}")
 

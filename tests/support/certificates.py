@@ -1,4 +1,4 @@
-"""Certificates that sign themselves."""
+"""Self-signed certificates."""
 
 import datetime as dt
 import ipaddress
@@ -24,14 +24,14 @@ ONE_DAY = dt.timedelta(days=1)
 
 @dataclass(frozen=True)
 class Certificate:
-    """A certificate of this machine's, whoever trusts it may call, and its key, as PEM files."""
+    """A self-signed certificate of this machine and its key, as PEM files."""
 
     path: Path
     key: Path
 
     @property
     def environ(self) -> dict[str, str]:
-        """The settings that have it used."""
+        """The settings with which a server uses it."""
         return {"MERCATO_TLS_CERT": str(self.path), "MERCATO_TLS_KEY": str(self.key)}
 
 

@@ -1,4 +1,4 @@
-"""Where the PostgreSQL servers of tests keep their files."""
+"""Directories for the files of the tests' PostgreSQL servers."""
 
 import os
 import shutil
@@ -9,13 +9,13 @@ from pathlib import Path
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - a new directory in it is private
 MEMORY_MIN = 4 * 1024**3
-"""Free bytes from which on it is used: a run of the whole suite has about 1 GB in its databases at once."""
+"""Least free bytes for using it: a run of the whole suite has about 1 GB in its databases at once."""
 PREFIX = "mercato-tests-"
 
 
 @contextmanager
 def cluster_directory() -> Iterator[Path]:
-    """Give a directory that PostgreSQL may enter, in memory where there is plenty unless TMPDIR says otherwise.
+    """Yield a directory that PostgreSQL may enter, in memory if enough is free and TMPDIR is unset.
 
     A test makes and removes the 300 files of a database. An ext4 without a journal looks at each inode that was removed within a
     minute whenever it makes a file, which took half of the time of such tests.
@@ -37,7 +37,7 @@ def _plenty() -> bool:
 
 
 def _remove_leftovers() -> None:
-    """Give back the memory of runs that were killed."""
+    """Free the memory of killed runs."""
     for directory in MEMORY.glob(f"{PREFIX}*-*"):
         pid = directory.name.removeprefix(PREFIX).partition("-")[0]
         if not Path("/proc", pid).exists():

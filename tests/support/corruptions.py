@@ -1,4 +1,4 @@
-"""What can be wrong with a shop's data, made by hand: each corruption violates one invariant and leaves all others alone."""
+"""SQL that corrupts a shop's data: each corruption violates one invariant and no other."""
 
 PREPARE = """
 CREATE TABLE chosen AS SELECT DISTINCT ON (status) status, id FROM orders ORDER BY status, id;
@@ -22,11 +22,11 @@ CREATE PROCEDURE go(order_id uuid, wanted text) BEGIN ATOMIC
     INSERT INTO events (kind, subject_id) VALUES ('order.' || wanted, order_id);
 END;
 """
-"""To be run before a corruption; the shop needs an order in each state that is placed, cancelled or delivered."""
+"""Run this before a corruption. The shop needs an order that is placed, one cancelled and one delivered."""
 
 CORRUPTIONS: dict[str, dict[str, str]] = {
     "stock": {
-        "a unit that nobody booked": "UPDATE stock_levels SET on_hand = on_hand + 1 WHERE product_id = ball()",
+        "a unit without a ledger entry": "UPDATE stock_levels SET on_hand = on_hand + 1 WHERE product_id = ball()",
         "a lost entry of the ledger": "DELETE FROM stock_ledger WHERE kind = 'initial' AND product_id = ball()",
         "less than nothing": """
             ALTER TABLE stock_levels DROP CONSTRAINT stock_levels_on_hand_check;
@@ -95,7 +95,7 @@ CORRUPTIONS: dict[str, dict[str, str]] = {
             """,
     },
     "one order per key": {
-        # So old that the keys have been swept: else the second order would lack its stored answer too.
+        # So old that the keys have been swept; otherwise the second order would also lack its stored answer.
         "two orders of a key": """
             DROP INDEX orders_idempotency_key;
             UPDATE orders SET created_at = created_at - interval '2 days';
@@ -168,7 +168,7 @@ CORRUPTIONS: dict[str, dict[str, str]] = {
             """,
     },
     "lines": {
-        "a cart of nobody": """
+        "a cart of an absent account": """
             ALTER TABLE cart_items DROP CONSTRAINT cart_items_account_id_fkey;
             UPDATE cart_items SET account_id = uuidv7();
             """,

@@ -1,4 +1,4 @@
-"""Databases of the test's own, copied from a template."""
+"""Create a test's own database as a copy of a template."""
 
 import itertools
 from collections.abc import AsyncIterator
@@ -16,7 +16,7 @@ _numbers = itertools.count(1)
 
 
 async def create(server: Postgres, name: str, template: str) -> str:
-    """Copy a template, to which no connection may be open; returns the URL.
+    """Copy a template to which no connection is open; returns the URL of the copy.
 
     FILE_COPY copies the files. PostgreSQL's default sends every page through the WAL, which takes twice the processor time.
     """
@@ -26,7 +26,7 @@ async def create(server: Postgres, name: str, template: str) -> str:
 
 @asynccontextmanager
 async def copied(server: Postgres, template: str = MIGRATED) -> AsyncIterator[str]:
-    """Give the URL of a copy of a template, and drop the copy at the end."""
+    """Yield the URL of a copy of a template, and drop the copy at the end."""
     name = f"test_{next(_numbers)}"
     yield await create(server, name, template)
     await execute(server, f'DROP DATABASE "{name}" WITH (FORCE)')
@@ -42,5 +42,5 @@ async def execute(server: Postgres, statement: str) -> None:
 
 
 async def index_products(conn: "Conn | Pool") -> None:
-    """Write the search documents of products that a test inserted itself."""
+    """Write the search documents of products that a test inserted directly."""
     await conn.execute(search.WRITE_DOCUMENTS, [row["id"] for row in await conn.fetch("SELECT id FROM products")])

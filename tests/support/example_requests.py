@@ -1,4 +1,4 @@
-"""A valid request for each RPC, and the things that must exist for it."""
+"""A valid request for each RPC, and the subjects that must exist for it."""
 
 import itertools
 import json
@@ -71,7 +71,7 @@ _numbers = itertools.count(1)
 
 
 class Subjects(Protocol):
-    """The things that the requests name. Checkout also needs something in the caller's cart."""
+    """The subjects that the requests name. Checkout also needs a line in the caller's cart."""
 
     @property
     def email(self) -> str:
@@ -79,7 +79,7 @@ class Subjects(Protocol):
 
     @property
     def refresh_token(self) -> str:
-        """One that has not been used."""
+        """A refresh token that has not been used."""
 
     @property
     def reset_token(self) -> str:
@@ -99,7 +99,7 @@ class Subjects(Protocol):
 
     @property
     def order_id(self) -> str:
-        """An order of the caller, PLACED."""
+        """An order of the caller with status PLACED."""
 
     @property
     def product_id(self) -> str:
@@ -107,7 +107,7 @@ class Subjects(Protocol):
 
     @property
     def deleted_product_id(self) -> str:
-        """A product that is not."""
+        """A deleted product."""
 
     @property
     def category_id(self) -> str:
@@ -131,7 +131,7 @@ class ShopSubjects:
 
 
 async def make_subjects(shop: Shop, admin: Person, caller: Person) -> ShopSubjects:
-    """Make what the requests of a caller name; the account that they name is another one."""
+    """Make the subjects of a caller's requests; the account among them is another one than the caller's."""
     other = await shop.person()
     product, deleted = [await shop.product(admin, stock=100) for _ in range(2)]
     await shop.catalog.DeleteProduct(DeleteProductRequest(product_id=deleted.id), metadata=admin.metadata)
@@ -154,7 +154,7 @@ async def make_subjects(shop: Shop, admin: Person, caller: Person) -> ShopSubjec
 
 
 def unused_name() -> str:
-    """Return a name that no other thing of this run has."""
+    """Return a name that is unique in this run."""
     return f"Example {next(_numbers)}"
 
 
@@ -214,4 +214,4 @@ EXAMPLE_REQUESTS: Mapping[str, Callable[[Subjects], Message]] = {
     "ListAllOrders": lambda _: ListAllOrdersRequest(),
     "AdvanceOrder": lambda of: AdvanceOrderRequest(order_id=of.order_id, status=ORDER_STATUS_PAID),
 }
-"""By the name of the RPC."""
+"""Requests by the name of their RPC."""

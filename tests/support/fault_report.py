@@ -1,4 +1,4 @@
-"""What the fault tests did and counted: a line for each at the end of the run, and a report in Markdown."""
+"""Report the faults and counts of the fault tests: a line for each at the end of the run, and a Markdown file."""
 
 import json
 import os
@@ -25,7 +25,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Print what was counted."""
+    """Print the counts."""
     counted = list(_counted(terminalreporter))
     if not counted:
         return
@@ -38,11 +38,11 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 
 
 def _counted(terminalreporter: Any) -> Iterator[Counts]:
-    """Yield what each test of faults counted; one that failed before it came to that counts too."""
+    """Yield the counts of each fault test, including tests that failed before they had counts."""
     for outcome in ("passed", "failed", "error"):
         for report in terminalreporter.stats.get(outcome, []):
             if not isinstance(report, pytest.TestReport):
-                continue  # of a file that could not be collected
+                continue  # the report of a file that could not be collected
             test = report.location[2]
             rest = {"test": test, "outcome": outcome, "seconds": round(report.duration)}
             values = [value for name, value in report.user_properties if name == PROPERTY]
@@ -64,12 +64,12 @@ def _codes(codes: Mapping[str, int]) -> str:
 
 
 def _rows(path: Path, counted: list[Counts]) -> list[str]:
-    """Return the rows of the report: those of the faults that were tested now, and of others as they were."""
+    """Return the rows of the report: new ones for the faults tested now, and the old ones of the others."""
     head = ("fault", "what was done", *COLUMNS, "failed calls", "seconds", "outcome", "on")
     lines = [_row(head), _row(["---"] * len(head)), *(path.read_text().splitlines() if path.exists() else [])]
     rows = {line.split(" | ")[0]: line for line in lines if line.startswith("| ")}
     for counts in counted:
-        rows.pop(f"| {counts['test']}", None)  # it failed earlier, before it could name its fault
+        rows.pop(f"| {counts['test']}", None)  # the test failed before it could name its fault
         cells = (
             counts["fault"],
             ", ".join(f"{value} {name}" for name, value in counts["did"].items()),

@@ -1,4 +1,4 @@
-"""A change of which a worker does not hear, because nothing can read the change feed."""
+"""Make a change that no worker sees, because the change feed cannot be read."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -22,16 +22,16 @@ IS_WAITING = "SELECT count(*) FROM pg_locks WHERE pid = $1 AND NOT granted"
 
 @asynccontextmanager
 async def unheard(pool: "Pool", database: str, change: str) -> AsyncIterator[None]:
-    """Commit a statement that writes no event while no worker relies on what it has heard, and let none hear anything in the block.
+    """Commit a statement without an event, and block all reads of the feed until no worker relies on its cache and during the block.
 
-    A second lock waits before the first one is given up, so only the poll that waited too comes between them. That poll began so long ago
-    that its worker does not rely on it.
+    A second lock request waits before the first lock is released, so at most one waiting poll comes between them. That poll began so
+    long ago that its worker does not rely on it.
     """
     first, second = await asyncpg.connect(database), await asyncpg.connect(database)
     try:
         await first.execute(LOCK_EVENTS)
         await until(partial(pool.fetchval, POLL_IS_WAITING))
-        await asyncio.sleep(FRESH_S)  # at least so long
+        await asyncio.sleep(FRESH_S)  # at least this long
         locking = asyncio.create_task(second.execute(LOCK_EVENTS))
         await until(partial(pool.fetchval, IS_WAITING, second.get_server_pid()))
         await first.execute(f"{change}; COMMIT")

@@ -1,4 +1,4 @@
-"""What the fuzz tests sent and how it was answered: a line for each RPC at the end of the run, and a report in Markdown."""
+"""Report the calls of the fuzz tests and their answers: a line per RPC at the end of the run, and a Markdown file."""
 
 import random
 from collections.abc import Iterator, Mapping
@@ -15,7 +15,7 @@ Answers = Mapping[str, Mapping[str, int]]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add what reproduces a run, and where its counts go."""
+    """Add the options that reproduce a run and that name the file for its counts."""
     parser.addoption("--fuzz-seed", type=int, help="what the fuzz tests draw from; without it the same each time, and any with --soak")
     parser.addoption("--fuzz-report", type=Path, help="write what the fuzz tests counted into this Markdown file")
 
@@ -26,11 +26,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_report_header(config: pytest.Config) -> str:
-    return f"fuzz seed: {config.option.fuzz_seed}"  # here too, for a run that does not come to its end
+    return f"fuzz seed: {config.option.fuzz_seed}"  # here too, for a run that is stopped early
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Print what was counted."""
+    """Print the counts."""
     counted = dict(_counted(terminalreporter))
     if not counted:
         return

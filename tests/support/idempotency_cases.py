@@ -1,4 +1,4 @@
-"""How each RPC that honours idempotency keys is called, and a world for it to be called in."""
+"""A case for each RPC that supports idempotency keys, and the accounts and subjects that it needs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ REPLAYED = ("idempotent-replayed", "true")
 
 @dataclass(frozen=True)
 class World:
-    """Callers, and two sets of what the buyer's requests name. The buyer and the other one have both products in their carts."""
+    """Callers, and two sets of subjects for the buyer's requests. The buyer and the other user have both products in their carts."""
 
     admin: Person
     boss: Person
@@ -57,7 +57,7 @@ class World:
 
 
 async def new_world(shop: Shop) -> World:
-    """Sign people up, and make and order what they need."""
+    """Make the accounts, and the subjects that they need."""
     admin, boss, buyer, other = [await shop.person(admin=admin) for admin in (True, True, False, False)]
     first, second = [await make_subjects(shop, admin, buyer) for _ in range(2)]
     for person in (buyer, other):
@@ -71,19 +71,19 @@ Make = Callable[[World], Message]
 
 @dataclass(frozen=True)
 class Case:
-    """How an RPC is called with a key."""
+    """The calls of an RPC with a key."""
 
     rpc: str
     people: tuple[str, str]
-    """The caller, and a neighbour whose keys are another scope."""
+    """The caller, and a neighbour whose keys have another scope."""
     table: str
-    """Where the call writes."""
+    """The table that the call writes."""
     refused: Make | None
-    """A request that is refused for what it asks for; None where there is none."""
+    """A request that is refused because of its content; None if there is none."""
     another: Make | None = None
-    """A request other than the first, where the example for the second subjects is the same or cannot follow the first."""
+    """A request that differs from the first, for RPCs whose example for the second subjects is equal or cannot follow the first."""
     neighbours: Make | None = None
-    """A request of the neighbour, who cannot send `other`."""
+    """A request of a neighbour who cannot send `other`."""
 
     @property
     def caller(self) -> str:
@@ -108,7 +108,7 @@ class Case:
 ADMIN = ("admin", "boss")
 BUYER = ("buyer", "other")
 ANYONE = ("", "boss")
-"""Keys of calls without a login are another scope than those of an administrator."""
+"""Keys of anonymous calls have another scope than those of an administrator."""
 
 
 def rename(_world: World) -> UpdateMeRequest:
@@ -198,7 +198,7 @@ CASES = {
 
 @dataclass(frozen=True)
 class Reply:
-    """What a call was answered: the bytes, and whether they are said to be those of an earlier call."""
+    """The answer of a call: its bytes, and whether the server marked them as a replay."""
 
     raw: bytes
     replayed: bool

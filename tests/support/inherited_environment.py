@@ -1,4 +1,4 @@
-"""Put what a run inherits into a known state; conftest imports this first, so that no test depends on how the run was started.
+"""Put the inherited process state into a known one; conftest imports this first, so that no test depends on how the run was started.
 
 A test of such a circumstance passes it to the product explicitly: `environ`, or `umask` and `preexec_fn` of Popen.
 """
@@ -17,12 +17,12 @@ DROPPED |= {"PYTHONWARNINGS", "PYTHONIOENCODING", "PYTHONOPTIMIZE", "PYTHONDONTW
 SET = {"LANG": "C.UTF-8", "LC_ALL": "C.UTF-8", "TZ": "UTC", "PYTHONUTF8": "1"}
 UMASK = 0o022
 OPEN_FILES = 4096
-"""As many as the hard limit allows, if that is less."""
+"""Open files; fewer if the hard limit is lower."""
 HARMLESS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 
 
 def put_into_known_state() -> None:
-    """Set environment, umask, signals and limits of this process and of all that it starts."""
+    """Set environment, umask, signals and limits of this process and of its descendants."""
     for name in [name for name in os.environ if _is_dropped(name)]:
         del os.environ[name]
     os.environ.update(SET)
@@ -45,7 +45,7 @@ def _is_dropped(name: str) -> bool:
 
 
 def _ignore(number: int, frame: FrameType | None) -> None:
-    """Ignore a signal in this process alone, as with nohup: what it starts gets the default, since exec keeps no handler."""
+    """Ignore a signal in this process only, as with nohup. Child programs get the default, because exec keeps no handler."""
 
 
 put_into_known_state()

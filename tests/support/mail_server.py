@@ -1,4 +1,4 @@
-"""A real SMTP server that keeps what it takes, and can be told to refuse, to stall and to be away."""
+"""A real SMTP server that keeps the mails it accepts, and that a test can make refuse, stall and stop."""
 
 import asyncio
 import email
@@ -26,11 +26,11 @@ class PostOffice:
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.taken: list[EmailMessage] = []
         self.answers: dict[str, str] = {}
-        """What recipients are answered with, in place of 250."""
+        """Answers to recipients by address, instead of 250."""
         self.asked: list[str] = []
-        """Every recipient that was named."""
+        """Every recipient that a client has named."""
         self.open = asyncio.Event()
-        """While it is not set, mails are read and not answered."""
+        """While it is not set, mails are read but not answered."""
         self.open.set()
         self.port = free_port()
         self._tls = tls
@@ -40,24 +40,24 @@ class PostOffice:
         self._server = await asyncio.get_running_loop().create_server(self._protocol, HOST, self.port, reuse_address=True)
 
     async def stop(self) -> None:
-        """Be away; the port stays its own."""
+        """Stop listening; the port stays reserved."""
         self.open.set()
         if self._server is not None:
             self._server.close()
             await self._server.wait_closed()
 
     def settings(self, **fields: Any) -> MailSettings:
-        """Return the settings of a shop whose mail goes here."""
+        """Return the settings of a shop that sends its mail to this server."""
         server = SmtpServer(host=HOST, port=self.port, security="none")
         return MailSettings(**{"smtp": server, "sender": SENDER, "per_second": 1000, **fields})
 
     async def until(self, count: int) -> list[EmailMessage]:
-        """Return the mails once there are so many."""
+        """Return the mails once there are this many."""
         await until(lambda: len(self.taken) >= count, f"{count} mails are there")
         return self.taken
 
     async def mail(self, to: str, subject: str = "", nth: int = 1) -> EmailMessage:
-        """Return the mail to an address whose subject holds a text, once it is there."""
+        """Return the mail to an address whose subject contains a text, once it has arrived."""
 
         def found() -> list[EmailMessage]:
             return [each for each in self.taken if each["To"] == to and subject in each["Subject"]][nth - 1 :]
@@ -65,7 +65,7 @@ class PostOffice:
         return (await until(found, f"mail {nth} to {to} about {subject!r}"))[0]
 
     async def until_asked(self, address: str, times: int = 1) -> None:
-        """Return once an address was named so often."""
+        """Return once clients have named an address this many times."""
         await until(lambda: self.asked.count(address) >= times, f"{address} was named {times} times")
 
     async def handle_RCPT(self, _server: Any, _session: Any, envelope: Envelope, address: str, options: list[str]) -> str:  # noqa: N802
@@ -96,7 +96,7 @@ def _authenticate(_server: Any, _session: Any, _envelope: Any, _mechanism: str, 
 
 
 def text(message: EmailMessage, kind: str = "plain") -> str:
-    """Return what a mail says."""
+    """Return the text of a mail."""
     part = message.get_body((kind,))
     assert part is not None
     return str(part.get_content()).replace("\r\n", "\n")

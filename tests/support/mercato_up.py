@@ -1,4 +1,4 @@
-"""A whole shop under test: `mercato up` in a process of its own."""
+"""Run a whole shop under test: `mercato up` in its own process."""
 
 import asyncio
 import email
@@ -34,7 +34,7 @@ from support.rest_client import HOST, Client, Reply
 ADMIN_EMAIL = "admin@example.com"
 PASSWORD = "securepass123"
 ORIGIN = "http://localhost:3000"
-"""Where browsers may call from."""
+"""Origin from which browsers may call."""
 _numbers = itertools.count(1)
 
 
@@ -48,7 +48,7 @@ class Up:
 
     @property
     def anyone(self) -> Client:
-        """Somebody without a token."""
+        """A client without a token."""
         return self.admin.anonymous()
 
     @property
@@ -62,7 +62,7 @@ class Up:
 
     @functools.cached_property
     def keyring(self) -> Keyring:
-        """What tokens are signed with."""
+        """The keys that sign tokens."""
         settings = Settings(database_url=self.database, secret_key=(self.data_dir / "secret_key").read_text().strip())
         return asyncio.run(_keyring(settings))
 
@@ -70,27 +70,27 @@ class Up:
         return (self.data_dir / "log" / name).read_text(errors="replace")
 
     def buyer(self) -> Client:
-        """Sign somebody new up and log them in."""
+        """Sign up a new account and log in."""
         address = f"buyer-{next(_numbers)}@example.com"
         signup = self.anyone.post("/signup", {"email": address, "password": PASSWORD, "full_name": "Jo Doe"})
         assert signup.status == 201, signup
         return self.anyone.login(address, PASSWORD)
 
     def product(self, **fields: Any) -> dict[str, Any]:
-        """Put a product on sale."""
+        """Create a product."""
         return created(self.admin.post("/products", draft(**fields)))
 
     def category(self) -> dict[str, Any]:
-        """Make a category."""
+        """Create a category."""
         return created(self.admin.post("/categories", {"name": f"Category {next(_numbers)}"}))
 
     def order(self, buyer: Client, **fields: Any) -> dict[str, Any]:
-        """Put a product on sale and buy one."""
+        """Create a product and buy one unit of it."""
         assert buyer.post(f"/cart/add/{self.product(**fields)['id']}").status == 200
         return created(buyer.post("/orders/checkout"))
 
     def mail(self, address: str, subject: str) -> EmailMessage:
-        """Return a mail to an address whose subject holds a text, once it has been sent."""
+        """Return a mail to an address whose subject contains a text, once it has been sent."""
 
         def found() -> list[EmailMessage]:
             return [message for message in self._mails() if message["To"] == address and subject in message["Subject"]]
@@ -118,24 +118,27 @@ async def _keyring(settings: Settings) -> Keyring:
 
 
 def created(reply: Reply) -> dict[str, Any]:
-    """Return what a request created."""
+    """Return the resource that a request created."""
     assert reply.status == 201, reply
     resource: dict[str, Any] = reply.json
     return resource
 
 
 def draft(*, name: str = "", minor_units: int = 1999, stock: int = 10, **fields: Any) -> dict[str, Any]:
-    """Return the JSON of a product to create, with a name of its own unless it is given one."""
+    """Return the JSON of a product to create, with a unique name unless it is given one."""
     return {"name": name or f"Ball {next(_numbers)}", "price": {"minor_units": str(minor_units)}, "stock": stock, **fields}
 
 
 @contextmanager
 def running(**environ: str) -> Iterator[Up]:
-    """Run `mercato up` with an administrator; Ctrl-C ends it in order, and its logs hold no surprise."""
+    """Run `mercato up` with an administrator; after the block, Ctrl-C must end it, and its logs must have no internal errors."""
     directory = Path(tempfile.mkdtemp(prefix="mercato-rest-"))
-    directory.chmod(0o711)  # PostgreSQL runs as nobody where this is root
+    directory.chmod(0o711)  # for root, PostgreSQL runs as `nobody`
     port = free_port()
-    hashing = {"MERCATO_BCRYPT_COST": "4", "MERCATO_HASHING_PRIORITY": "normal"}  # or logins would wait for the neighbours of a run
+    hashing = {
+        "MERCATO_BCRYPT_COST": "4",
+        "MERCATO_HASHING_PRIORITY": "normal",
+    }  # otherwise logins would wait for other processes of the run
     env = {**os.environ, **hashing, "MERCATO_ADMIN_PASSWORD": PASSWORD, **environ}
     trust = Path(environ["MERCATO_TLS_CERT"]) if "MERCATO_TLS_CERT" in environ else None
     command = [sys.executable, "-m", "mercato_server"]
@@ -173,7 +176,7 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", errors: Path, ready: s
 
 
 def _require_no_internal_errors(logs: Path) -> None:
-    """Check that whatever the tests did was answered, and not by an accident; a deadline of theirs that passed is no accident."""
+    """Check that no call was answered with an internal error; an exceeded deadline is none."""
     calls = [json.loads(line) for line in (logs / "access.log").read_text().splitlines()]
     assert [call for call in calls if call["status"] >= 500 and call["status"] != 504] == []
     assert not any("unexpectedly" in log.read_text() for log in logs.glob("worker-*.log"))

@@ -1,6 +1,6 @@
-"""The shop in plain Python: what each call must be answered, and what it must leave behind.
+"""A model of the shop in plain Python, which gives the expected answer and effect of each call.
 
-Written from the protos, not from the server. One call at a time: calls that were made at once must be explained by some order of them.
+It is written from the protos, not from the server. It serves one call at a time: some order of concurrent calls must explain their answers.
 """
 
 import contextlib
@@ -60,7 +60,7 @@ FOR_ADMINS = (
 
 @dataclass(frozen=True)
 class Model:
-    """The state of the shop. Its records never change, so that a copy costs little."""
+    """The state of the shop. Its records are immutable, so that a copy costs little."""
 
     admins: Collection[str]
     etags: Etags = field(default_factory=Etags)
@@ -70,9 +70,9 @@ class Model:
     ledger: Counter[tuple[str, str, int, str | None]] = field(default_factory=Counter)
     """Rows of (product, kind, delta, order)."""
     events: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """Rows of (kind, subject), those of stock aside."""
+    """Rows of (kind, subject), except events of stock."""
     keys: dict[tuple[str, str], tuple[Message, bytes]] = field(default_factory=dict)
-    """The request of each (account, key) and the bytes that it was answered."""
+    """The request and the answered bytes of each (account, key)."""
 
     def copy(self) -> "Model":
         carts = {account_id: dict(cart) for account_id, cart in self.carts.items()}
@@ -80,7 +80,7 @@ class Model:
         return Model(self.admins, self.etags, dict(self.products), carts, dict(self.orders), ledger, events, dict(self.keys))
 
     def serve(self, call: Call, answer: Answer) -> None:
-        """Take part in a call; raises AssertionError if the server's answer is not what it must be."""
+        """Apply a call; raises AssertionError if the server's answer differs from the model's."""
         expected: Message | bytes | Refused
         try:
             expected = self._reply(call, answer)
@@ -108,7 +108,7 @@ class Model:
 
     @singledispatchmethod
     def _serve(self, request: Message, call: Call, made: str) -> Message:
-        """Do what a request asks for; `made` is the id that the server gave, where it makes something."""
+        """Apply a request; `made` is the id that the server gave to a new resource."""
         raise NotImplementedError(type(request))
 
     @_serve.register
@@ -250,7 +250,7 @@ class Model:
         return Cart(lines=lines, total=money(self.total(account_id)))
 
     def cart_content(self, account_id: str) -> object:
-        """Return what the etag of the cart stands for."""
+        """Return the content that the cart's etag stands for."""
         cart = self.cart(account_id)
         found = [self.products[product_id] for product_id in sorted(cart)]
         return tuple((product.id, cart[product.id].quantity, product.price, product.on_sale) for product in found)
@@ -312,7 +312,7 @@ class Model:
 
 
 def explanations(model: Model, calls: Sequence[tuple[Call, Answer]]) -> Iterator[Model]:
-    """Give the model after every order of the calls, one after the other, in which each must be answered as it was."""
+    """Yield the model after each order of the calls in which the model gives the real answers."""
     if not calls:
         yield model
     for index, (call, answer) in enumerate(calls):
@@ -323,7 +323,7 @@ def explanations(model: Model, calls: Sequence[tuple[Call, Answer]]) -> Iterator
 
 
 def _valid(request: Message) -> bool:
-    """Tell whether a request is well formed, as far as the machine makes any that are not."""
+    """Return whether a request is well formed, for the kinds of malformed requests that the test makes."""
     match request:
         case AddCartItemRequest():
             return 1 <= request.quantity <= UNITS_MAX

@@ -1,4 +1,4 @@
-"""What a model of the shop is made of: calls and their answers, products, cart lines, orders and etags; and how they look in replies."""
+"""Records of the shop's model (calls, answers, products, cart lines, orders, etags), and their messages in replies."""
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
@@ -51,7 +51,7 @@ Reply = TypeVar("Reply", bound=Message)
 
 @dataclass(frozen=True)
 class Call:
-    """A request, who sends it, and the idempotency key that it carries."""
+    """A request with its caller and its idempotency key."""
 
     account_id: str
     request: Message
@@ -63,21 +63,21 @@ class Call:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the server answered: serialized bytes, or a refusal."""
+    """The server's answer: serialized bytes, or a refusal."""
 
     raw: bytes = b""
     replayed: bool = False
     refusal: Refusal | None = None
 
     def told(self, call: Call) -> str:
-        """Return the answer as a text for people."""
+        """Return the answer as readable text."""
         if self.refusal:
             return f"{self.refusal.code.name} {self.refusal.reason} {self.refusal.metadata} {self.refusal.message}"
         return f"{'replayed ' * self.replayed}{_line(parse(call, self))}"
 
 
 class Refused(Exception):
-    """What the model refuses; metadata None says that it does not foresee it."""
+    """A refusal by the model; with metadata None the model does not predict the metadata."""
 
     def __init__(
         self, code: StatusCode, reason: str, metadata: Mapping[str, object] | None = None, shortage: StockShortage | None = None
@@ -87,7 +87,7 @@ class Refused(Exception):
         self.metadata = metadata if metadata is None else {name: str(value) for name, value in metadata.items()}
 
     def agrees(self, refusal: Refusal) -> bool:
-        """Tell whether the server refused the same for the same reason."""
+        """Return whether the server refused with the same error."""
         return (
             (refusal.code, refusal.reason) == (self.code, self.reason)
             and (self.metadata is None or refusal.metadata == self.metadata)
@@ -116,7 +116,7 @@ class Product:
 
 @dataclass(frozen=True)
 class Line:
-    """Units of a product in a cart, and its price when the line was made."""
+    """Units of a product in a cart, and its price when the line was added."""
 
     quantity: int
     added_price: int
@@ -124,7 +124,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Order:
-    """An order; the reply to its checkout, with the statuses that it has had since."""
+    """An order: the reply to its checkout, and its statuses since."""
 
     account_id: str
     lines: tuple[OrderLine, ...]
@@ -147,7 +147,7 @@ class Order:
 
 
 class Etags:
-    """What each etag stood for when it was seen: a bijection, or something is wrong."""
+    """The content of each etag that was seen; etags and contents must correspond one to one."""
 
     def __init__(self) -> None:
         self._contents: dict[str, object] = {}
@@ -163,7 +163,7 @@ class Etags:
 
 
 def predictable(message: Reply) -> Reply:
-    """Return a reply without what a model cannot foresee: times, etags, and texts for people."""
+    """Return a reply without the values that a model cannot predict: times, etags, and messages."""
     known = type(message)()
     known.CopyFrom(message)
     if isinstance(known, catalog_pb2.Product):

@@ -1,6 +1,6 @@
-"""A program that migrates one database after the other, and is killed: after the first statement, after the second, and so on.
+"""Migrate one database after the other in processes that are killed after the first statement, after the second, and so on.
 
-Arguments: a directory of migrations, and URLs. It prints for each URL how the process that migrated it ended.
+Arguments: a directory of migrations, and URLs. It prints how the process of each URL ended.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from mercato_server.database import migrations
 
 
 async def migrate(url: str, files: list[Path], life: int) -> None:
-    """Migrate, and be killed once PostgreSQL has answered so many statements."""
+    """Migrate, and kill this process once PostgreSQL has answered `life` statements."""
     connect, answered = asyncpg.connect, 0
 
     def count(_query: object) -> None:
@@ -35,7 +35,7 @@ async def migrate(url: str, files: list[Path], life: int) -> None:
 
 
 def main() -> None:
-    """Fork a process for each URL; this one has no thread and no event loop of its own."""
+    """Fork a process for each URL; the parent has no thread and no event loop."""
     directory, *urls = sys.argv[1:]
     files = sorted(Path(directory).glob("*.sql"))
     for life, url in enumerate(urls, 1):

@@ -1,4 +1,4 @@
-"""What some tests need of a machine: why they are skipped where it is missing, and how to get it.
+"""Requirements of some tests on the machine: the reason for a skip without one, and how to provide it.
 
 A run lists what it skipped. In CI a test may be skipped only for a need that CI may lack: .ci/run installs the others.
 """
@@ -11,12 +11,12 @@ import pytest
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """Something that not every machine has."""
+    """A requirement that not every machine meets."""
 
     missing: str
-    """Why tests are skipped without it."""
+    """The reason why tests are skipped without it."""
     cure: str
-    """The command, or else the step, that provides it."""
+    """The command or the step that provides it."""
     is_optional_in_ci: bool = False
 
     def unless(self, available: object) -> pytest.MarkDecorator:
@@ -24,11 +24,11 @@ class Need:
         return pytest.mark.skipif(not available, reason=self._reason())
 
     def skip(self, detail: str = "", *, module: bool = False) -> NoReturn:
-        """Skip the test that runs, or with `module` the one that is being imported."""
+        """Skip the running test, or with `module` the module that is being imported."""
         pytest.skip(self._reason(detail), allow_module_level=module)
 
     def explains(self, reason: str) -> bool:
-        """Tell whether this need is why a test was skipped."""
+        """Return whether this need is the reason of a skip."""
         return self.missing in reason
 
     def _reason(self, detail: str = "") -> str:
@@ -50,7 +50,7 @@ MOUNT = package("mount", "mount")
 HISTORY = Need("the checkout has not its whole history", "git fetch --unshallow")
 PEER = Need("the packages of benchmarks/peer are not installed", "make peer")
 ORDINARY_PYTHON = Need(
-    "the user nobody may run no Python that imports our packages",
+    "the user `nobody` may run no Python that imports our packages",
     "apt-get install python3 (3.11 or newer), and let it enter the checkout",
     is_optional_in_ci=True,
 )

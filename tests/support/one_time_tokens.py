@@ -1,4 +1,4 @@
-"""One-time tokens, as if a mail had brought them."""
+"""Make one-time tokens without a mail."""
 
 from uuid import UUID
 
@@ -14,8 +14,8 @@ VALUES ($1, $2, $3, $4, $5, now() + interval '1 hour')
 
 
 async def issue(pool: "Pool", person: Person, purpose: str) -> str:
-    """Make a token for somebody: `reset_password` or `verify_email`."""
+    """Make a token for a person with a purpose: `reset_password` or `verify_email`."""
     mail_id = await pool.fetchval(INSERT_MAIL, purpose, person.email)
-    token = OneTimeTokens("a secret of nobody").of(mail_id)
+    token = OneTimeTokens("a secret of no shop").of(mail_id)
     await pool.execute(INSERT_DIGEST, digest(token), mail_id, UUID(person.id), purpose, person.email)
     return token

@@ -1,6 +1,6 @@
-"""How long "soon" is: how slow this machine is now, how long a test waits, and how long the product may take.
+"""Time limits of tests: the slowness of this machine now, the patience of a test, and the time that the product may take.
 
-Nothing else in the tests names a number of seconds for any of these.
+No other part of the tests has a number of seconds for these.
 """
 
 import asyncio
@@ -14,11 +14,11 @@ from typing import Any, TypeVar, cast, overload
 import pytest
 
 PATIENCE_S = 60.0
-"""A test waits so long, on the reference machine, for what comes true within a second or two."""
+"""Seconds that a test on the reference machine waits for a condition, which normally comes true within a second or two."""
 BUSY = 3
-"""A run shares the machine with its servers and other tests, so it asserts bounds at so many times their value; `--soak` judges them."""
+"""A run shares the machine with its servers and other tests, so it asserts this multiple of each bound; `--soak` asserts the bounds."""
 REFERENCE_S = 0.0088
-"""What `_work` takes where the bounds were set: 2 cores (AMD EPYC), Python 3.11, nothing else running."""
+"""Seconds of `_work` on the reference machine: 2 idle cores (AMD EPYC), Python 3.11."""
 STALE_S = 2.0
 FIRST_PAUSE_S, LAST_PAUSE_S = 0.005, 0.1
 
@@ -28,7 +28,7 @@ Within = Callable[[float], float]
 
 
 def _work() -> float:
-    """Return the seconds that a fixed amount of work takes: long enough that a neighbour gets its turn meanwhile."""
+    """Return the seconds of a fixed amount of work, which is long enough that another process runs meanwhile."""
     began, state = time.perf_counter(), 0
     for number in range(200_000):
         state = (state * 31 + number) % 1_000_003
@@ -36,14 +36,14 @@ def _work() -> float:
 
 
 class _Gauge:
-    """The last measure, which holds for STALE_S."""
+    """The last measurement, which is valid for STALE_S."""
 
     slowness = 1.0
     until = 0.0
 
 
 def slowness() -> float:
-    """Return how many times slower than the reference machine this one is now, neighbours included; at least 1."""
+    """Return how many times slower than the reference machine this machine is now under its load; at least 1."""
     if time.monotonic() > _Gauge.until:
         _Gauge.slowness = max(1.0, min(_work(), _work()) / REFERENCE_S)
         _Gauge.until = time.monotonic() + STALE_S
@@ -51,18 +51,18 @@ def slowness() -> float:
 
 
 def patient() -> float:
-    """Return the seconds that a test waits, before it fails, for something to which no bound applies."""
+    """Return the seconds that a test waits, before it fails, for a condition without a bound."""
     return PATIENCE_S * slowness()
 
 
 def allowed(limit_s: float) -> float:
-    """Return the seconds that the product may take now for what it promises to do in `limit_s`."""
+    """Return the seconds that the product may take now for an operation with the bound `limit_s`."""
     return limit_s * BUSY * slowness()
 
 
 @pytest.fixture
 def within(request: pytest.FixtureRequest) -> Within:
-    """Return the seconds that something may take whose bound is so many; the slower of before and after the test's work counts."""
+    """Return a function from a bound to the seconds allowed now; the slower of before and after the test's work counts."""
     if request.config.getoption("--soak"):
         return lambda limit_s: limit_s
     before = slowness()
@@ -86,7 +86,7 @@ async def until(condition: Callable[[], Any], what: str = "", *, despite: Errors
         despite: errors that mean "not yet".
 
     Raises:
-        AssertionError: patience ended; it tells the last answer.
+        AssertionError: patience ended; the message has the last answer.
     """
     wait = _Wait(condition, what)
     limit = asyncio.timeout(wait.limit_s)
@@ -109,7 +109,7 @@ async def until(condition: Callable[[], Any], what: str = "", *, despite: Errors
 
 
 def until_sync(condition: Callable[[], Answer], what: str = "", *, despite: Errors = ()) -> Answer:
-    """Return the first answer of a condition that is true, from where no event loop runs; see `until`."""
+    """Return the first answer of a condition that is true, for code without an event loop; see `until`."""
     wait = _Wait(condition, what)
     while wait.goes_on():
         try:
@@ -124,7 +124,7 @@ def until_sync(condition: Callable[[], Answer], what: str = "", *, despite: Erro
 
 
 class _Wait:
-    """One wait: its limit, its pauses, and what is told when it was in vain."""
+    """One wait: its limit, its pauses, and its error message."""
 
     def __init__(self, condition: object, what: str) -> None:
         self.limit_s = patient()
@@ -153,7 +153,7 @@ def _source(condition: object) -> str:
 
 @contextmanager
 def or_else(act: Callable[[], object]) -> Iterator[None]:
-    """Act when a block has lasted longer than patience does: for a read that blocks, the killing of what it reads from."""
+    """Call `act` if a block outlasts patience: for a read that blocks, `act` kills the process that it reads from."""
     timer = threading.Timer(patient(), act)
     timer.daemon = True
     timer.start()
@@ -164,5 +164,5 @@ def or_else(act: Callable[[], object]) -> Iterator[None]:
 
 
 def pytest_report_header() -> str:
-    """Say in the head of a run what its seconds are worth."""
+    """Print the slowness of the machine in the head of a run."""
     return f"patience: work takes {slowness():.1f} times as long here and now as on the reference machine"

@@ -1,4 +1,4 @@
-"""A REST client that can also send what no client should."""
+"""A REST client that can also send invalid requests."""
 
 import contextlib
 import http.client
@@ -23,7 +23,7 @@ Headers = Iterable[tuple[str, str]]
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back."""
+    """The answer to a request."""
 
     status: int
     headers: HTTPMessage
@@ -35,7 +35,7 @@ class Reply:
 
     @property
     def reason(self) -> str:
-        """The reason of an error, which must have the shape that every error has."""
+        """The reason of an error, which must have the shape of all errors."""
         error = self.json
         assert set(error) == {"code", "message", "details"}, error
         [info] = self.details(INFO)
@@ -52,13 +52,13 @@ class Reply:
 
     @property
     def fields(self) -> list[str]:
-        """The fields that an error's BadRequest complains about."""
+        """The fields that an error's BadRequest names."""
         [bad_request] = self.details(BAD_REQUEST)
         assert all(violation["description"] for violation in bad_request["field_violations"])
         return [violation["field"] for violation in bad_request["field_violations"]]
 
     def details(self, kind: str) -> list[dict[str, Any]]:
-        """Return the details of an error that are of a type."""
+        """Return the details of an error that have a type."""
         return [detail for detail in self.json["details"] if detail["@type"] == kind]
 
     def __str__(self) -> str:
@@ -74,9 +74,9 @@ class Client:
     id: str = ""
     email: str = ""
     trust: Path | None = None
-    """Certificate to call over TLS with; None calls in plaintext."""
+    """Certificate to trust for calls over TLS; None calls in plaintext."""
     source: str = HOST
-    """Address to call from: any of 127.0.0.0/8."""
+    """Source address of calls: any of 127.0.0.0/8."""
 
     def anonymous(self) -> "Client":
         return replace(self, token="", id="", email="")
@@ -88,7 +88,7 @@ class Client:
         return self.send("DELETE", path + search(query))
 
     def post(self, path: str, value: Any = None, headers: Headers = ()) -> Reply:
-        """Send a value as JSON; None sends no body at all."""
+        """Send a value as JSON; None sends no body."""
         return self.send_json("POST", path, value, headers)
 
     def put(self, path: str, value: Any) -> Reply:
@@ -115,7 +115,7 @@ class Client:
                 connection.putheader(name, value)
             if body is not None or method in ("POST", "PUT", "PATCH"):
                 connection.putheader("content-length", str(len(body or b"")))
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the answer to what is too large comes before its end
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # a body that is too large is answered before its end
                 connection.endheaders(body)
             with connection.getresponse() as response:
                 return Reply(response.status, response.headers, response.read())
@@ -147,7 +147,7 @@ class Client:
 
 
 def search(query: Mapping[str, Any]) -> str:
-    """Return the query part of a URL, question mark included; a list gives its parameter as often as it has items."""
+    """Return the query part of a URL with its question mark; a list repeats its parameter for each item."""
     pairs = [(name, item) for name, value in query.items() for item in (value if isinstance(value, list) else [value])]
     return "?" * bool(pairs) + "&".join(f"{name}={quote(_text(value), safe='')}" for name, value in pairs)
 

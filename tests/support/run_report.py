@@ -1,4 +1,4 @@
-"""The end of a run of the tests: the tests that it skipped, and the seconds that its folders took."""
+"""Report at the end of a run the skipped tests, and the seconds of each folder."""
 
 import json
 import os
@@ -22,14 +22,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """Fail a run in CI that skipped a test for a reason that CI must not have."""
+    """Fail a run in CI that skipped a test for a reason that is not allowed in CI."""
     reporter = session.config.pluginmanager.getplugin("terminalreporter")
     if reporter is not None and exitstatus == pytest.ExitCode.OK and in_ci() and any(map(is_unwanted, skips(reporter))):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Print what was skipped, what was slow, and the seconds of each folder beside the ones recorded last."""
+    """Print the skipped tests, the slow tests, and the seconds of each folder beside the last recorded ones."""
     reasons = skips(terminalreporter)
     if reasons:
         terminalreporter.section("skipped")
@@ -51,7 +51,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 
 
 def in_ci() -> bool:
-    """Tell whether this is a run of CI, by the variable that CI systems set."""
+    """Return whether this is a run of CI, by the variable that CI systems set."""
     return os.environ.get("CI", "").lower() in ("1", "true")
 
 
@@ -63,12 +63,12 @@ def skips(terminalreporter: Any) -> Counter[str]:
 
 
 def is_unwanted(reason: str) -> bool:
-    """Tell whether CI must not skip a test for a reason."""
+    """Return whether CI must not skip a test for a reason."""
     return not any(need.is_optional_in_ci and need.explains(reason) for need in needs.ALL)
 
 
 def table(spent: dict[str, list[float]], recorded: dict[str, tuple[int, float]]) -> Iterator[str]:
-    """Yield a line for each folder and one for all: tests and seconds, now and as they were recorded."""
+    """Yield a line for each folder and one for all: tests and seconds, now and as recorded."""
     rows = {folder: (len(each), sum(each)) for folder, each in sorted(spent.items())}
     yield f"{'':20}{'tests':>7}{'seconds':>9}{'recorded':>16}"
     for folder, (count, seconds) in rows.items():
@@ -78,7 +78,7 @@ def table(spent: dict[str, list[float]], recorded: dict[str, tuple[int, float]])
 
 
 def _times(terminalreporter: Any) -> tuple[dict[str, list[float]], list[tuple[float, str]]]:
-    """Return the seconds of each test by folder, its fixtures included, and the slowest tests."""
+    """Return the seconds of each test by folder, including its fixtures, and the slowest tests."""
     tests: dict[str, float] = defaultdict(float)
     for reports in terminalreporter.stats.values():
         for report in reports:

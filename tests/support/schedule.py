@@ -1,6 +1,6 @@
-"""Which tests run one after the other in one process, and which process takes the next one that is free.
+"""Schedule groups of tests that must run one after the other in one process; other tests run in any free process.
 
-Groups of pytest-xdist would say so where a fixture is, but they are ignored with pytest 9.2, without a word: pytest-xdist issue 1386.
+Groups of pytest-xdist could be declared beside a fixture, but with pytest 9.2 they are silently ignored: pytest-xdist issue 1386.
 """
 
 from typing import Any
@@ -9,15 +9,15 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 TOGETHER = (
-    "tests/faults/",  # each brings its own load and measures time: two at once would both take too long
+    "tests/faults/",  # each makes its own load and measures time: two at once would both take too long
     "tests/rest/test_limits.py",
     "tests/rest/test_tls.py",
-    "tests/rest/",  # the rest share one shop, which takes seconds to start
+    "tests/rest/",  # the other tests of the folder share one shop, which takes seconds to start
     "tests/peer/",
     "tests/fuzz/test_rest.py",
     "tests/store/test_statements.py",  # a database of 20,000 products and orders
 )
-"""Starts of node ids, the more special ones first."""
+"""Prefixes of node ids, the more specific ones first."""
 
 
 class Together(LoadScopeScheduling):  # type: ignore[misc] # xdist ships no types
@@ -29,5 +29,5 @@ class Together(LoadScopeScheduling):  # type: ignore[misc] # xdist ships no type
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
-    """Let xdist use these groups, whatever --dist says."""
+    """Let xdist use these groups, for any value of --dist."""
     return Together(config, log)

@@ -1,4 +1,4 @@
-"""A shop under test, as its clients see it: stubs, people with tokens, and products to buy."""
+"""A shop under test, as its clients see it: stubs, persons with tokens, and products to buy."""
 
 import functools
 import itertools
@@ -39,18 +39,18 @@ from mercato_server.worker import Worker, running
 
 PASSWORD = "securepass123"
 SOON_S = 0.25
-"""What one worker changed is known to all within this time."""
+"""Every worker sees the changes of another within this time."""
 SECRET = "a secret of the tests, more than 32 bytes long"
 TOKEN_S = 24 * 60 * 60
 HERE = Device(user_agent="a test", ip_address="127.0.0.1")
 CALL_S = 30.0
-"""Time for calls whose deadline is not what is tested, as long as a caller can have: a busy machine may pause for longer than 2 s."""
+"""Deadline of calls in tests that are not about deadlines, the longest of a caller: a busy machine may pause for more than 2 s."""
 _numbers = itertools.count(1)
 
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody with an account; `metadata` carries the token."""
+    """A person with an account; `metadata` carries the token."""
 
     id: str
     email: str
@@ -82,8 +82,8 @@ class Shop:
     async def person(self, *, admin: bool = False) -> Person:
         """Make an account with a session, as SignUp and Login do.
 
-        Without these calls, since a worker hashes passwords in a process that gets only the time which nothing else wants: beside other
-        work they may take longer than their deadlines.
+        It does not make these calls, because a worker hashes passwords with idle priority: beside other work they may exceed their
+        deadlines.
         """
         new = accounts.NewAccount(
             email=f"person-{next(_numbers)}@example.com", full_name="Jo Doe", role=Role.USER, password_hash=hash_of(PASSWORD)
@@ -95,7 +95,7 @@ class Shop:
         return await self._in_session(account.id, account.email)
 
     async def login(self, person: Person, password: str = PASSWORD) -> Person:
-        """Log somebody in on another device."""
+        """Log a person in on another device."""
         login = await self.auth.Login(auth_pb2.LoginRequest(email=person.email, password=password), timeout=CALL_S)
         return Person(person.id, person.email, login.access_token, login.refresh_token)
 
@@ -111,13 +111,13 @@ class Shop:
         return Person(str(account_id), email, tokens.issue(account_id, opened.id), refresh_token)
 
     async def product(self, admin: Person, *, name: str = "Ball", price: int = 1999, stock: int = 10, **fields: Any) -> catalog_pb2.Product:
-        """Put a product on sale."""
+        """Create a product."""
         product = catalog_pb2.Product(name=name, price=Money(minor_units=price), stock=stock, **fields)
         request = catalog_pb2.CreateProductRequest(product=product)
         return await self.catalog.CreateProduct(request, metadata=admin.metadata, timeout=CALL_S)
 
     async def add(self, buyer: Person, product: catalog_pb2.Product, quantity: int = 1) -> cart_pb2.Cart:
-        """Add to the buyer's cart."""
+        """Add a unit to the buyer's cart."""
         request = cart_pb2.AddCartItemRequest(product_id=product.id, quantity=quantity)
         return await self.carts.AddCartItem(request, metadata=buyer.metadata, timeout=CALL_S)
 
@@ -150,7 +150,7 @@ class Refusal:
 
     @property
     def fields(self) -> list[str]:
-        """The fields that a BadRequest complains about."""
+        """The fields that a BadRequest names."""
         return [violation.field for violation in self.detail(error_details_pb2.BadRequest).field_violations]
 
     def detail(self, kind: Any) -> Any:
@@ -175,7 +175,7 @@ def hash_of(password: str) -> str:
 
 
 def settings_of(database: str) -> Settings:
-    """Return settings of a worker: quick passwords, any free port, no wait for an edge that is not there, long deadlines."""
+    """Return settings of a worker: quick password hashes, any free port, no wait for an absent edge, long deadlines."""
     return Settings(
         database_url=database,
         secret_key=SECRET,
@@ -196,7 +196,7 @@ async def worker(settings: Settings, pool: "Pool") -> AsyncIterator[Shop]:
 
 @asynccontextmanager
 async def open_worker(settings: Settings, pool: "Pool") -> AsyncIterator[tuple[Worker, Shop]]:
-    """Run a worker that the test may look into."""
+    """Run a worker and yield it beside its shop, for tests of its internals."""
     async with running(settings) as (worker, [port]), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         yield worker, Shop(channel, pool)
 

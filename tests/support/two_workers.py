@@ -1,4 +1,4 @@
-"""A shop of two workers in this process, people who call both, and a look at all that can be seen of it and is stored."""
+"""A shop of two workers in this process, persons who call both, and reads of its visible and stored state."""
 
 import asyncio
 import itertools
@@ -28,7 +28,7 @@ Result = TypeVar("Result")
 KEPT = ("accounts", "sessions", "refresh_tokens", "signing_keys", "shop", "schema_migrations")
 METHODS = {method.input_type.full_name: f"/{service.full_name}/{method.name}" for service in SERVICES for method in service.methods}
 TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> ALL($1::text[])"
-"""What one example must not leave to the next."""
+"""Tables that must be empty before each example."""
 LEDGER = "SELECT product_id::text, kind, delta, order_id::text FROM stock_ledger"
 EVENTS = "SELECT kind, subject_id::text FROM events WHERE kind <> 'stock.changed'"
 STOCK = "SELECT id::text, on_hand, deleted_at IS NULL FROM products JOIN stock_levels ON product_id = id"
@@ -38,14 +38,14 @@ ORDER_KEYS = "SELECT id::text, idempotency_key FROM orders"
 
 @dataclass(frozen=True)
 class Seen:
-    """What the shop shows: products on sale and orders by id, carts by account."""
+    """The visible state of the shop: products on sale and orders by id, carts by account."""
 
     products: dict[str, Product]
     orders: dict[str, Order]
     carts: dict[str, Cart]
 
     def differences(self, model: Model) -> list[str]:
-        """Return what is not as the model expects it."""
+        """Return a text for each difference from the model."""
         expected: dict[str, Message] = {product.id: product.message() for product in model.products.values() if product.on_sale}
         expected |= {order_id: order.message(order_id) for order_id, order in model.orders.items()}
         expected |= {account_id: model.cart_message(account_id) for account_id in self.carts}
@@ -54,7 +54,7 @@ class Seen:
         return [f"{name} is shown as: {found.get(name)!r}\nbut must be: {expected.get(name)!r}" for name in wrong]
 
     def note_etags(self, model: Model) -> None:
-        """Check that each etag stands for one content, and each content has one etag."""
+        """Check that etags and contents correspond one to one."""
         for product_id, product in self.products.items():
             model.etags.see(f"{product_id} {product.etag}", (product_id, model.products[product_id].revision))
         for account_id, cart in self.carts.items():
@@ -63,14 +63,14 @@ class Seen:
 
 @dataclass
 class Stage:
-    """Two workers over one database, and people who call them; everything runs on one event loop of its own."""
+    """Two workers over one database, and persons who call them, all on a separate event loop."""
 
     runner: asyncio.Runner
     shops: list[Shop]
     admin: Person
     buyers: list[Person]
     outcomes: Counter[str] = field(default_factory=Counter)
-    """How often each kind of answer was given."""
+    """Number of answers of each kind."""
     _turns: Iterator[int] = field(default_factory=itertools.count)
 
     @property
@@ -86,12 +86,12 @@ class Stage:
         return self.runner.run(work)
 
     async def empty(self) -> None:
-        """Remove everything but the people."""
+        """Remove all rows except the persons' accounts and sessions."""
         tables = [row[0] for row in await self.shop.pool.fetch(TABLES, KEPT)]
         await self.shop.pool.execute(f"TRUNCATE {', '.join(tables)} RESTART IDENTITY")
 
     async def send(self, calls: Sequence[Call]) -> list[Answer]:
-        """Make all of the calls at once."""
+        """Make all calls at once."""
         return await asyncio.gather(*(self._send(call) for call in calls))
 
     async def _send(self, call: Call) -> Answer:
@@ -111,7 +111,7 @@ class Stage:
         return Answer(raw, replayed)
 
     async def look(self) -> Seen:
-        """Read what is on sale, every order and every cart."""
+        """Read all products on sale, orders and carts."""
         shop = self.shop
         seen = asyncio.gather(*(shop.carts.GetCart(GetCartRequest(), metadata=buyer.metadata) for buyer in self.buyers))
         products = await shop.catalog.ListProducts(ListProductsRequest(page_size=100))
@@ -124,7 +124,7 @@ class Stage:
         )
 
     async def differences(self, model: Model) -> list[str]:
-        """Return what is stored otherwise than the model expects it, what buyers see of their orders, and what `verify` finds."""
+        """Return the differences of the stored rows and of the buyers' lists of orders from the model, and the findings of `verify`."""
         pool = self.shop.pool
         ledger = await pool.fetch(LEDGER)
         units = Counter(dict.fromkeys(model.products, 0))
@@ -157,19 +157,19 @@ class Stage:
         return [order.id for order in listed.orders]
 
     async def findings(self) -> list[str]:
-        """Return what `verify` finds."""
+        """Return the findings of `verify`."""
         async with self.shop.pool.acquire() as conn:
             return await findings(conn)
 
 
 async def findings(conn: "Conn") -> list[str]:
-    """Return what `verify` finds, in words."""
+    """Return the findings of `verify` as text."""
     return [f"{finding.invariant.name}: {finding.examples}" for finding in await verify(conn) if finding.violations]
 
 
 @contextmanager
 def staged(settings: Settings) -> Iterator[Stage]:
-    # A loop of its own, and not made the thread's: the one of pytest-asyncio, on which the database was made, stays what it is.
+    # A separate loop that does not become the thread's, because the database was made on pytest-asyncio's loop, which must stay.
     with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
         stack = AsyncExitStack()
         try:
@@ -182,7 +182,7 @@ async def _opened(stack: AsyncExitStack, runner: asyncio.Runner, settings: Setti
     pool = await stack.enter_async_context(small_pool(settings.database_url))
     shops = []
     for batch_max in (64, 1):
-        # What one worker remembers may be 250 ms behind the other; the model is never.
+        # A worker's cache may be 250 ms behind the other worker; the model is always current.
         own = replace(settings, batch_max=batch_max, cached_products=0, access_token_expire_minutes=24 * 60)
         _, [port] = await stack.enter_async_context(running(own))
         channel = await stack.enter_async_context(grpc.aio.insecure_channel(f"127.0.0.1:{port}"))

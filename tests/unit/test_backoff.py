@@ -1,4 +1,4 @@
-"""How long a program that died waits for its next start."""
+"""The backoff between the starts of a program that dies."""
 
 from mercato_server.embedded.processes import BACKOFF_FIRST_S, BACKOFF_MAX_S, BACKOFF_RESET_S, Backoff
 

@@ -1,4 +1,4 @@
-"""What `make bench` makes of the programs that drive it, of rounds and of goals, and where it is quoted. The numbers are real ones."""
+"""`make bench` parses its load generators, compares rounds, decides goals and quotes results. The numbers are real ones."""
 
 import asyncio
 import json
@@ -61,7 +61,7 @@ def test_only_a_full_run_records_what_it_found(
     monkeypatch.setattr(bench, "PARTS", {"first": _measured, "second": _measured})
     monkeypatch.setattr(bench, "README", readme)
     monkeypatch.setattr(bench, "RESULTS", results)
-    monkeypatch.setitem(sys.modules, "plots", SimpleNamespace(draw=lambda *_: None))  # there are no figures to draw
+    monkeypatch.setitem(sys.modules, "plots", SimpleNamespace(draw=lambda *_: None))  # this part has no figures to draw
     monkeypatch.setattr(sys, "argv", ["bench.py", *arguments])
     assert bench.main() == 0
     assert "## One part" in capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""The catalog cache by itself: what it keeps, and in which order things happen to it."""
+"""The catalog cache alone: its entries after each order of reads and changes."""
 
 import asyncio
 import mmap
@@ -17,11 +17,11 @@ from mercato_server.store.events import News, Snapshot
 BALL, BIKE = uuid4(), uuid4()
 SHOWN, RUNNING, LATER = 7, 11, 15
 SNAPSHOT = Snapshot(10, 14, frozenset({RUNNING}))
-"""Shows transaction 7, and neither 11, which was running, nor 15, which had not begun."""
+"""A snapshot that shows transaction 7, but neither 11, which was running, nor 15, which had not begun."""
 
 
 class Shelf:
-    """What a database would hold, with a pause before it answers."""
+    """A fake database with products, which pauses before it answers."""
 
     def __init__(self) -> None:
         self.versions: dict[UUID, int] = {}
@@ -42,7 +42,7 @@ async def shelf() -> Shelf:
 
 
 def cache_of(shelf: Shelf, epochs: Epochs) -> CatalogCache:
-    pool: Any = None  # nobody listens here
+    pool: Any = None  # the cache alone needs no pool
     listener = Listener(pool)
     listener._read_until = float("inf")
     return CatalogCache(shelf.load, listener, epochs, products_max=3, pages_max=2)
@@ -62,7 +62,7 @@ async def read_page(
     in_stock: bool = False,
     meanwhile: Callable[[], None] = lambda: None,
 ) -> bytes:
-    """Ask for a page of which the database would hold these products, and let something happen while it is read."""
+    """Read a page for which the database has these products, and call a function while it is read."""
 
     async def load() -> LoadedPage:
         meanwhile()

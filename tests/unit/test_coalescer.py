@@ -1,4 +1,4 @@
-"""The coalescer, over functions that tell what they were given."""
+"""The coalescer, over functions that record their batches."""
 
 import asyncio
 import time
@@ -18,12 +18,12 @@ caller: ContextVar[str] = ContextVar("caller", default="none")
 
 
 class Store:
-    """Serves batches when it is told to, and remembers them."""
+    """Serves batches when the test allows it, and records them."""
 
     def __init__(self) -> None:
         self.batches: list[list[Request]] = []
         self.seen: list[tuple[str, float | None]] = []
-        """The caller, and the deadline, in the context of each batch."""
+        """The caller and the deadline in the context of each batch."""
         self.open = asyncio.Event()
         self.open.set()
         self.failing: type[Exception] | None = None
@@ -47,7 +47,7 @@ def start(calls: Coalescer[Request, str], *requests: Request) -> list["asyncio.F
 
 
 async def settle() -> None:
-    """Let everything run that can."""
+    """Let every task run that can."""
     for _ in range(10):
         await asyncio.sleep(0)
 
@@ -186,7 +186,7 @@ async def test_a_caller_who_leaves_takes_nobody_along() -> None:
 
 
 async def as_caller(calls: Coalescer[Request, str], request: Request, until: float | None) -> str:
-    """Call as the server does, in a context of the caller's own."""
+    """Call as the server does, in the caller's own context."""
     caller.set(request[0])
     deadline.set(until)
     async with asyncio.timeout_at(until):
@@ -194,7 +194,7 @@ async def as_caller(calls: Coalescer[Request, str], request: Request, until: flo
 
 
 async def until_late(calls: Coalescer[Request, str], request: Request, after_s: float = 0.02) -> str:
-    """Call with a deadline that is near."""
+    """Call with a short deadline."""
     return await as_caller(calls, request, asyncio.get_running_loop().time() + after_s)
 
 
@@ -205,7 +205,7 @@ async def test_a_batch_inherits_no_context_but_the_deadline_of_its_most_patient_
     soon = asyncio.get_running_loop().time() + patient()
     untils = [soon, soon + 2, soon + 1]
     await asyncio.gather(*(as_caller(calls, (name, 0), at) for name, at in zip("abc", untils, strict=True)), return_exceptions=True)
-    assert store.seen == [("none", soon + 2), *(("none", at) for at in untils)]  # the batch fails, so each is run again
+    assert store.seen == [("none", soon + 2), *(("none", at) for at in untils)]  # the batch fails, so each call is run again
     store.failing = None
     await asyncio.gather(as_caller(calls, ("a", 1), soon), as_caller(calls, ("b", 1), None))
     assert store.seen[-1] == ("none", None)
@@ -286,7 +286,7 @@ async def test_what_the_queue_answers_counts_though_the_deadline_comes_in_the_sa
     await settle()
     late = [asyncio.ensure_future(until_late(calls, ("a", number))) for number in range(1, 4)]
     await settle()
-    time.sleep(0.04)  # noqa: ASYNC251 - a busy event loop, which is late for the timers of all
+    time.sleep(0.04)  # noqa: ASYNC251 - this blocks the event loop, so that all timers are late
     outcomes = await asyncio.gather(*late, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [Conflict] * 3
     store.open.set()

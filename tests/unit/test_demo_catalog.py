@@ -1,4 +1,4 @@
-"""The demo catalog keeps the API's own limits and looks like a shop that is open for business."""
+"""The demo catalog keeps the API's limits and looks like a real shop."""
 
 import dataclasses
 import re
@@ -97,7 +97,7 @@ def test_every_product_has_one_or_two_image_urls_made_from_its_sku() -> None:
 def test_the_catalog_reads_the_same_every_time_and_cannot_be_altered() -> None:
     assert catalog() == (CATEGORIES, PRODUCTS)
     with pytest.raises(dataclasses.FrozenInstanceError):
-        PRODUCTS[0].stock = 0  # type: ignore[misc]  # that it is read-only is the point
+        PRODUCTS[0].stock = 0  # type: ignore[misc]  # the test is that it is read-only
     assert not hasattr(PRODUCTS[0], "__dict__")
     assert all(isinstance(product, DemoProduct) for product in PRODUCTS)
 

@@ -1,4 +1,4 @@
-"""The documents: the files, headings, tests and tables that they name exist."""
+"""The files, headings, tests and tables that the documents name exist."""
 
 import re
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ LINK = re.compile(r"\[[^\]]*\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)")
 
 
 def anchors(document: Path) -> set[str]:
-    """Return the anchors of a document's headings, by the rule of GitHub."""
+    """Return the anchors of a document's headings, by GitHub's rule."""
     headings = re.findall(r"^#+ (.*)$", document.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 

@@ -1,4 +1,4 @@
-"""Epochs: what is told reaches every worker of a host, and a file that cannot be shared is refused."""
+"""Epochs: a change reaches every worker of a host, and a file that cannot be shared is refused."""
 
 import os
 from pathlib import Path

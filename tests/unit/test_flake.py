@@ -1,4 +1,4 @@
-"""`make flake`: a test that fails now and then is found, with what repeats the run in which it failed."""
+"""`make flake` finds a test that fails at random, and reports the seed and the log of the failed run."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A test run puts what it inherits into a known state."""
+"""A test run puts its inherited process state into a known one."""
 
 import json
 import os
@@ -39,5 +39,5 @@ def test_a_run_does_not_depend_on_how_it_was_started() -> None:
     state = json.loads(output)
     assert not LEFT.keys() & state["environ"].keys()
     assert (state["environ"]["LC_ALL"], state["timezone"], state["umask"], state["blocked"]) == ("C.UTF-8", "UTC", 0o022, 0)
-    assert state["survived"] == [None] * 3  # it goes on ignoring what it was told to ignore
-    assert state["child"] == [True] * 3  # but what it starts does not
+    assert state["survived"] == [None] * 3  # the process still ignores the signal
+    assert state["child"] == [True] * 3  # but its child programs do not

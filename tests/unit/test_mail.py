@@ -1,4 +1,4 @@
-"""Amounts for people, addresses for servers, and the settings of mail."""
+"""Formats of amounts and addresses in mail, and the settings of mail."""
 
 import pytest
 

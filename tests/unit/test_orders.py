@@ -1,4 +1,4 @@
-"""Allocation of stock and the states of an order."""
+"""Allocation of stock to baskets, and the states of an order."""
 
 from uuid import UUID
 

@@ -1,4 +1,4 @@
-"""How the tests themselves wait, and where they get their ports."""
+"""The waits of the tests and the leases of their ports."""
 
 import asyncio
 import itertools

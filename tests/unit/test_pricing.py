@@ -1,4 +1,4 @@
-"""What lines, carts and orders cost. Expected amounts are worked out by hand, or with fractions of a whole unit."""
+"""Prices of lines, carts and orders. Expected amounts are computed by hand, or with fractions of a whole unit."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -30,7 +30,7 @@ def discount(amount_minor: int, product_id: UUID | None = None) -> Adjustment:
 DELIVERY = Adjustment(AdjustmentKind.DELIVERY, "parcel", 490)
 TAX = Adjustment(AdjustmentKind.TAX, "GB 20 %", 1_098)
 
-# Lines as (units, price of one), adjustments, and what the lines and the whole cost.
+# Lines as (units, price of one), adjustments, and the expected amounts of the lines and of the whole.
 TABLE = [
     pytest.param([], [], [], 0, id="nothing"),
     pytest.param([(1, 1999)], [], [1999], 1999, id="one unit"),

@@ -1,4 +1,4 @@
-"""Validation of requests, login bodies, settings, and what errors look like on the wire."""
+"""Validation of requests, login bodies and settings, and errors on the wire."""
 
 import pytest
 from google.rpc import code_pb2

@@ -1,4 +1,4 @@
-"""What a run tells at its end: the tests that it skipped, which CI may not skip at will, and its seconds beside the recorded ones."""
+"""The report at the end of a run: skipped tests, which fail CI unless allowed, and seconds beside the recorded ones."""
 
 import os
 import subprocess
@@ -32,7 +32,7 @@ TESTS = Path(__file__).parent.parent
 
 
 def run(directory: Path, ci: str, *selected: str) -> tuple[int, str]:
-    """Run the tests above, or those selected, with the plugin; return the exit code and what was printed."""
+    """Run the tests above, or the selected ones, with the plugin; return the exit code and the output."""
     (directory / "test_skipping.py").write_text(SKIPPING)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "support.run_report", "--rootdir", str(directory), "test_skipping.py", *selected]
     environ = os.environ | {"PYTHONPATH": str(TESTS), "CI": ci, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}

@@ -3,7 +3,7 @@ WITH batch AS (
     SELECT id
       FROM products
      WHERE id > coalesce($1::uuid, '00000000-0000-0000-0000-000000000000') AND weight_grams IS NULL
-     ORDER BY id  -- the one lock order, so the batch and a checkout cannot deadlock
+     ORDER BY id  -- the lock order of checkouts, so a batch cannot deadlock with them
      LIMIT $2
        FOR NO KEY UPDATE
 ), filled AS (
