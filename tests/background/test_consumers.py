@@ -145,7 +145,7 @@ async def test_a_cursor_without_anything_to_read_is_written_once_a_minute_not_at
         assert await pool.fetchrow(CURSOR) == before
 
 
-async def test_what_was_not_read_is_not_swept_until_its_consumer_is_lost(pool: "Pool") -> None:
+async def test_unread_events_are_not_swept_until_their_consumer_is_lost(pool: "Pool") -> None:
     await feed_cursors.open_cursor(pool, ConsumerName.ORDER_MAILS)
     await happen(pool, EventKind.ORDER_PLACED, age="8 days")
     await pool.execute(AGE_CURSOR, "29 days")
@@ -239,7 +239,7 @@ async def test_an_event_that_is_not_in_quarantine_cannot_be_tried_again(database
     assert await pool.fetchval("SELECT count(*) FROM audit_log") == 0
 
 
-async def test_a_database_that_is_away_is_no_fault_of_an_event(pool: "Pool") -> None:
+async def test_an_unreachable_database_does_not_count_as_a_failure_of_an_event(pool: "Pool") -> None:
     await feed_cursors.open_cursor(pool, ConsumerName.ORDER_MAILS)
     subjects = await happen(pool, EventKind.ORDER_PLACED)
     away = asyncio.Event()

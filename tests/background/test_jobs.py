@@ -105,7 +105,7 @@ async def test_a_job_whose_effect_has_happened_is_waited_for(settings: Settings,
     assert await found(pool) == []
 
 
-async def test_what_a_handler_raises_decides_what_becomes_of_its_job(settings: Settings, pool: "Pool") -> None:
+async def test_the_error_of_a_handler_decides_the_state_of_its_job(settings: Settings, pool: "Pool") -> None:
     errors = {
         uuid4(): error for error in (GivenUpError("never"), ValueError("a bug"), LaterError("not yet", 3600), ConnectionError("away"))
     }

@@ -104,7 +104,7 @@ def test_the_password_is_asked_for_when_it_is_not_in_the_environment(tmp_path: P
     assert "created administrator" in done.stdout
 
 
-def test_a_data_directory_without_a_database_is_said_to_be_none(mercato: Mercato, tmp_path: Path) -> None:
+def test_a_data_directory_without_a_database_is_refused(mercato: Mercato, tmp_path: Path) -> None:
     said = refused(mercato("admin", "create", "boss@example.com", "--data-dir", str(tmp_path), MERCATO_ADMIN_PASSWORD="adminsecret1"))
     assert "mercato up" in said
 
@@ -130,7 +130,7 @@ def test_the_printed_configuration_is_one_that_envoy_takes(mercato: Mercato, tmp
     assert validated.returncode == 0, validated.stderr
 
 
-def test_an_upstream_that_is_none_is_refused(mercato: Mercato) -> None:
+def test_an_invalid_upstream_is_refused(mercato: Mercato) -> None:
     assert "nowhere" in refused(mercato("envoy-config", "--upstream", "nowhere"))
 
 
@@ -160,7 +160,7 @@ async def test_keys_are_rotated_by_a_command_that_says_why_it_does_not(mercato: 
     assert await shop.pool.fetchval(states) == ["current", "next"]
 
 
-def test_a_secret_that_anybody_can_guess_is_refused(mercato: Mercato) -> None:
+def test_a_secret_that_is_easy_to_guess_is_refused(mercato: Mercato) -> None:
     assert "placeholder" in refused(mercato("serve", DATABASE_URL="postgresql://x", SECRET_KEY="changeme" * 4))
 
 

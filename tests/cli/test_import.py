@@ -160,7 +160,7 @@ def test_a_file_that_is_not_there_is_told_without_a_stack(mercato: Mercato) -> N
     assert "nowhere.csv" in done.stderr
 
 
-async def test_columns_that_are_left_out_leave_what_there_is(mercato: Mercato, database: str, file: Path) -> None:
+async def test_columns_that_are_left_out_change_nothing(mercato: Mercato, database: str, file: Path) -> None:
     put(file, HEADER + BALL)
     mercato("import", "products.csv")
     [before] = await fetch(database, PRODUCTS)
@@ -169,7 +169,7 @@ async def test_columns_that_are_left_out_leave_what_there_is(mercato: Mercato, d
     assert await fetch(database, PRODUCTS) == [(*before[:3], 2999, *before[4:6], 2)]
 
 
-async def test_what_is_exported_can_be_imported_and_changes_nothing(mercato: Mercato, shop: Shop, database: str, file: Path) -> None:
+async def test_an_export_can_be_imported_and_changes_nothing(mercato: Mercato, shop: Shop, database: str, file: Path) -> None:
     admin = await shop.person(admin=True)
     put(file, HEADER + BALL + BIKE)
     mercato("import", "products.csv")

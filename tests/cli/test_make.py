@@ -116,7 +116,7 @@ def test_a_venv_whose_python_has_gone_is_made_anew(make: Make, checkout: Path) -
 
 
 @pytest.mark.parametrize("locale", ["tr_TR.UTF-8", "xx_YY", "C"])
-def test_what_is_installed_is_found_whatever_the_locale_and_other_projects_say(locale: str, make: Make, checkout: Path) -> None:
+def test_installed_packages_are_found_in_any_locale_and_beside_other_projects(locale: str, make: Make, checkout: Path) -> None:
     done = make(checkout, "run", LC_ALL=locale, LANG=locale, PYTHONPATH=str(ROOT / "server"), PYTHONWARNINGS="error", PYTHONUTF8="0")
     assert done.stdout.splitlines()[-1] == str(checkout / "server/mercato_server/__init__.py"), done
     calls(checkout)

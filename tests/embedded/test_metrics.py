@@ -75,7 +75,7 @@ def test_a_port_in_use_is_told_before_anything_starts(command: list[object], dat
     assert not (data_dir / "shop/postgres").exists()
 
 
-def test_ports_that_there_are_not_are_told(command: list[object], run: Run) -> None:
+def test_ports_that_do_not_exist_are_refused(command: list[object], run: Run) -> None:
     told = refusal(run(*command, 65534, environ=QUIET))
     assert told == "mercato: --metrics-port 65534 leaves no ports for 2 workers and one more; choose 65533 or less\n"
 

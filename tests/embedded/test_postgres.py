@@ -220,7 +220,7 @@ async def test_a_path_too_long_for_a_socket_gets_a_short_one(data_dir: Path) -> 
     assert not server.run_dir.exists()
 
 
-async def test_a_socket_directory_of_somebody_else_is_refused(data_dir: Path, tmp_path: Path) -> None:
+async def test_a_socket_directory_of_another_user_is_refused(data_dir: Path, tmp_path: Path) -> None:
     (data_dir / "run").symlink_to(tmp_path)
     with pytest.raises(EmbeddedError, match="belongs to another user"):
         async with running(data_dir):

@@ -135,7 +135,7 @@ def test_kill_of_the_supervisor_leaves_nothing_and_the_next_start_works_at_once(
     stop(second)
 
 
-def test_what_is_killed_comes_back(command: list[object], port: int, run: Run) -> None:
+def test_a_killed_process_is_started_again(command: list[object], port: int, run: Run) -> None:
     supervisor = run(*command, environ=QUIET)
     until_ready(supervisor, port)
     python = name(supervisor.pid)

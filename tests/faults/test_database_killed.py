@@ -58,7 +58,7 @@ async def test_a_killed_postmaster_is_unavailable_until_it_is_back(
     assert set(shop.tally.codes) <= UNAVAILABLE
 
 
-async def test_a_killed_backend_takes_all_others_along_and_nobody_loses_anything(
+async def test_a_killed_backend_ends_all_others_and_no_buyer_loses_an_order(
     directory: Path, durable_goods: Goods, scale: Scale, conclude: Conclude, within: Within
 ) -> None:
     worker = Worker(directory, durable_goods.database_url)

@@ -69,7 +69,7 @@ async def test_a_checkout_without_a_key_survives_a_lost_commit_too(
     assert answered == rounds
 
 
-async def test_what_a_checkout_sold_is_read_at_once_however_its_commit_was_lost(
+async def test_the_effect_of_a_checkout_is_read_at_once_however_its_commit_was_lost(
     directory: Path, postgres: Postgres, goods: Goods, scale: Scale, conclude: Conclude
 ) -> None:
     rounds = scale(20, 500)

@@ -215,7 +215,7 @@ async def test_a_worker_without_anywhere_for_mail_to_go_leaves_it_queued(shop: S
     assert await shop.pool.fetchval("SELECT count(*) FROM pgqueuer WHERE status = 'queued' AND attempts = 0") == 2
 
 
-async def test_a_directory_gets_a_file_for_each_mail_that_nobody_else_can_read(
+async def test_a_directory_gets_a_file_for_each_mail_that_only_its_user_can_read(
     settings: Settings, pool: "Pool", post: PostOffice, tmp_path: Path
 ) -> None:
     directory = tmp_path / "mail"

@@ -165,7 +165,7 @@ async def test_a_disabled_account_gets_no_mail_and_its_token_is_worth_nothing(se
     assert post.asked[asked:] == [ada.email]
 
 
-async def test_a_new_password_ends_what_could_reset_it(sending: Shop, post: PostOffice) -> None:
+async def test_a_new_password_revokes_its_reset_tokens(sending: Shop, post: PostOffice) -> None:
     jo = await sending.person()
     await request_reset(sending, jo.email)
     secret = token(await post.mail(jo.email, RESET))

@@ -35,7 +35,7 @@ async def run(database_url: str, statement: str) -> None:
     await connection.close()
 
 
-async def test_schema_file_is_what_the_migrations_add_up_to(database: str) -> None:
+async def test_the_schema_file_is_the_schema_after_all_migrations(database: str) -> None:
     assert await asyncio.to_thread(dump, database) == SCHEMA.read_text(), "run: make schema"
 
 

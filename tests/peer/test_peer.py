@@ -241,13 +241,13 @@ def test_both_refuse_alike(both: Both, status: int, reason: str, call: Callable[
     assert [(reply.status, reply.reason) for reply in both.answers(call)] == [(status, reason)] * 2
 
 
-def test_who_has_no_live_session_changes_nothing(both: Both) -> None:
+def test_a_caller_without_a_live_session_changes_nothing(both: Both) -> None:
     for shop in both:
         shop.execute(END_SESSION, shop.people[3].account_id)
     assert [reply.reason for call in (add(3, 20), checkout(3)) for reply in both.answers(call)] == ["TOKEN_INVALID"] * 4
 
 
-def test_what_is_out_of_stock_is_named_and_nothing_is_sold(both: Both) -> None:
+def test_products_out_of_stock_are_named_and_nothing_is_sold(both: Both) -> None:
     for product, quantity in ((21, 8), (22, 7)):
         both.agree(add(4, product, quantity))
     mercato, peer = both.answers(checkout(4))

@@ -42,7 +42,7 @@ def test_the_page_lists_every_operation_without_a_complaint(page: Browser) -> No
     assert page.complaints() == []
 
 
-def test_somebody_logs_in_on_the_page_and_sees_their_account(page: Browser, shop_up: Up) -> None:
+def test_a_user_logs_in_on_the_page_and_sees_their_account(page: Browser, shop_up: Up) -> None:
     buyer = shop_up.buyer()
     page.click(".btn.authorize")
     page.type("#oauth_username", buyer.email)
@@ -67,7 +67,7 @@ def test_a_wrong_password_is_told_on_the_page(page: Browser, shop_up: Up) -> Non
     assert "Unauthorized" in told
 
 
-def test_a_script_that_somebody_got_into_the_page_does_not_run(page: Browser) -> None:
+def test_a_script_injected_into_the_page_does_not_run(page: Browser) -> None:
     page.wait("""
         const script = document.createElement('script');
         script.textContent = 'window.ran = true';

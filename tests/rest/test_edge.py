@@ -69,7 +69,7 @@ def test_a_browser_may_not_call_from_another_origin(anyone: Client) -> None:
 # Several workers.
 
 
-def test_what_a_call_changed_the_next_one_reads_whichever_worker_it_meets(shop_up: Up) -> None:
+def test_a_call_reads_the_changes_of_the_one_before_at_any_worker(shop_up: Up) -> None:
     for number in range(5):
         product = shop_up.product(stock=20)
         path = f"/products/{product['id']}"

@@ -175,7 +175,7 @@ RAW = {
 
 
 @pytest.mark.parametrize("request_bytes", [pytest.param(request, id=name) for name, request in RAW.items()])
-def test_what_is_no_http_is_refused_in_json(anyone: Client, request_bytes: bytes) -> None:
+def test_bytes_that_are_not_http_are_refused_in_json(anyone: Client, request_bytes: bytes) -> None:
     refused(anyone.raw(request_bytes), 400, MALFORMED)
 
 
@@ -187,7 +187,7 @@ def test_what_is_no_http_is_refused_in_json(anyone: Client, request_bytes: bytes
         pytest.param(b"CONNECT x:80 HTTP/1.1\r\nHost: x:80\r\n\r\n", id="tunnel"),
     ],
 )
-def test_what_this_port_does_not_speak_is_refused_in_json(anyone: Client, request_bytes: bytes) -> None:
+def test_unsupported_protocols_are_refused_in_json(anyone: Client, request_bytes: bytes) -> None:
     reply = anyone.raw(request_bytes)
     assert 400 <= reply.status < 500
     assert reply.reason
@@ -364,7 +364,7 @@ def test_odd_but_valid_text_is_kept_as_it_is(shop_up: Up, text: str) -> None:
     assert shop_up.anyone.get(f"/products/{product['id']}").json == product
 
 
-def test_what_a_client_says_of_prices_roles_and_owners_has_no_effect(target: Target) -> None:
+def test_prices_roles_and_owners_in_a_request_have_no_effect(target: Target) -> None:
     buyer = target.up.buyer()
     product = target.up.product(minor_units=700)
     sent = {"quantity": 1, "unit_price": {"minor_units": "1"}, "account_id": target.buyer.id, "line_total": {"minor_units": "1"}}

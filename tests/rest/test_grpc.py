@@ -90,7 +90,7 @@ def test_buf_curl_needs_no_protos(shop_up: Up, protocol: str, reflection: str) -
     assert json.loads(answer)["name"] == product["name"]
 
 
-def test_a_grpc_call_that_forgets_its_te_header_harms_nobody(anyone: Client) -> None:
+def test_a_grpc_call_without_a_te_header_fails_no_other_call(anyone: Client) -> None:
     """A worker resets such a call, and Envoy must not treat the worker as unhealthy because of it."""
     reply = anyone.send("POST", LIST_PRODUCTS, frame(b""), [("content-type", "application/grpc")])
     assert reply.headers["grpc-status"] != str(grpc.StatusCode.UNAVAILABLE.value[0])

@@ -40,7 +40,7 @@ def test_every_reference_and_id_of_the_document_is_sound(document: dict[str, Any
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=str)
-def test_what_a_route_takes_and_answers_is_what_the_document_says(shop_up: Up, document: dict[str, Any], route: Route) -> None:
+def test_requests_and_answers_of_a_route_match_the_document(shop_up: Up, document: dict[str, Any], route: Route) -> None:
     operation = document["paths"][documented_path(route)][route.verb.lower()]
     scene = Scene(shop_up)
     sent = route.body(scene)
@@ -57,7 +57,7 @@ def test_what_a_route_takes_and_answers_is_what_the_document_says(shop_up: Up, d
     assert bool(operation["security"]) == (shop_up.anyone.send_json(route.verb, path, sent).status == 401)
 
 
-def test_every_kind_of_error_is_what_the_document_says(shop_up: Up, document: dict[str, Any]) -> None:
+def test_every_kind_of_error_matches_the_document(shop_up: Up, document: dict[str, Any]) -> None:
     anyone, buyer = shop_up.anyone, shop_up.buyer()
     product_id = shop_up.product(stock=0)["id"]
     empty = buyer.post("/orders/checkout")

@@ -124,7 +124,7 @@ def test_put_replaces_all_but_a_stock_that_is_left_out(shop_up: Up, admin: Clien
     assert after["stock"] == 7
 
 
-def test_what_was_read_can_be_put_back(shop_up: Up, admin: Client) -> None:
+def test_a_product_can_be_put_back_as_it_was_read(shop_up: Up, admin: Client) -> None:
     before = shop_up.product(description="round", stock=7)
     after = admin.put(f"/products/{before['id']}", before)
     assert after.status == 200, after
@@ -421,7 +421,7 @@ def test_orders_are_listed_newest_first_in_pages_of_the_callers_own(shop_up: Up,
     assert [order["id"] for order in cancelled] == [orders[1]]
 
 
-def test_an_administrator_lists_everybodys_orders_by_account_and_status(shop_up: Up, admin: Client, buyer: Client) -> None:
+def test_an_administrator_lists_all_orders_by_account_and_status(shop_up: Up, admin: Client, buyer: Client) -> None:
     other = shop_up.order(shop_up.buyer())["id"]
     mine, paid = shop_up.order(buyer)["id"], shop_up.order(buyer)["id"]
     admin.post(f"/v1/orders/{paid}:advance", {"status": "ORDER_STATUS_PAID"})

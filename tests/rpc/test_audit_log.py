@@ -29,7 +29,7 @@ SINCE = "deleted_at"
 
 
 @dataclass(frozen=True)
-class Deed:
+class Logged:
     """The entry that the first request of an RPC's case leaves in the log."""
 
     action: str
@@ -39,29 +39,29 @@ class Deed:
 
 
 NEW = {"name": "Kite", "price_minor": 1, "stock": 3, "description": "", "image_urls": []}
-DEEDS = {
-    "CreateProduct": Deed("product.created", None, {}, NEW),
-    "UpdateProduct": Deed(
+LOGGED = {
+    "CreateProduct": Logged("product.created", None, {}, NEW),
+    "UpdateProduct": Logged(
         "product.updated",
         lambda world: world.first.product_id,
         {"name": "Ball", "price_minor": 1999, "stock": 99},
         {"name": "Kite", "price_minor": 1, "stock": 7},
     ),
-    "DeleteProduct": Deed("product.deleted", lambda world: world.first.product_id, {SINCE: None}, {SINCE: "a time"}),
-    "UndeleteProduct": Deed("product.undeleted", lambda world: world.first.deleted_product_id, {SINCE: "a time"}, {SINCE: None}),
-    "AdjustStock": Deed("stock.changed", lambda world: world.first.product_id, {"stock": 99}, {"stock": 100}),
-    "CreateCategory": Deed("category.created", None, {}, {"name": "a category"}),
-    "UpdateCategory": Deed("category.updated", lambda world: world.first.category_id, {"name": "a category"}, {"name": "a category"}),
-    "DeleteCategory": Deed("category.deleted", lambda world: world.first.category_id, {"name": "a category"}, {}),
-    "AdvanceOrder": Deed("order.paid", lambda world: world.first.order_id, {"status": "placed"}, {"status": "paid"}),
-    "UpdateUser": Deed("user.updated", lambda world: world.first.user_id, {"role": "user"}, {"role": "admin"}),
+    "DeleteProduct": Logged("product.deleted", lambda world: world.first.product_id, {SINCE: None}, {SINCE: "a time"}),
+    "UndeleteProduct": Logged("product.undeleted", lambda world: world.first.deleted_product_id, {SINCE: "a time"}, {SINCE: None}),
+    "AdjustStock": Logged("stock.changed", lambda world: world.first.product_id, {"stock": 99}, {"stock": 100}),
+    "CreateCategory": Logged("category.created", None, {}, {"name": "a category"}),
+    "UpdateCategory": Logged("category.updated", lambda world: world.first.category_id, {"name": "a category"}, {"name": "a category"}),
+    "DeleteCategory": Logged("category.deleted", lambda world: world.first.category_id, {"name": "a category"}, {}),
+    "AdvanceOrder": Logged("order.paid", lambda world: world.first.order_id, {"status": "placed"}, {"status": "paid"}),
+    "UpdateUser": Logged("user.updated", lambda world: world.first.user_id, {"role": "user"}, {"role": "admin"}),
 }
-every_deed = pytest.mark.parametrize("name", DEEDS)
+every_action = pytest.mark.parametrize("name", LOGGED)
 
 
 def test_every_change_for_administrators_is_in_the_table() -> None:
     described = rpcs()
-    assert DEEDS.keys() == {rpc.name for rpc in described if rpc.policy.access == policy_pb2.ACCESS_ADMIN and not rpc.reads}
+    assert LOGGED.keys() == {rpc.name for rpc in described if rpc.policy.access == policy_pb2.ACCESS_ADMIN and not rpc.reads}
 
 
 @pytest.fixture
@@ -89,23 +89,23 @@ def fields(found: Message) -> dict[str, Any]:
     return json.loads(re.sub(r"Example \d+", "a category", re.sub(r"\d{4}-\d\d-\d\d [^\"]*", "a time", text)))  # type: ignore[no-any-return]
 
 
-@every_deed
-async def test_a_deed_leaves_one_entry_and_its_replay_none(shop: Shop, world: World, name: str) -> None:
-    deed, request = DEEDS[name], CASES[name].first(world)
+@every_action
+async def test_an_action_leaves_one_entry_and_its_replay_none(shop: Shop, world: World, name: str) -> None:
+    logged, request = LOGGED[name], CASES[name].first(world)
     replies = [await call(shop, request, world.admin, "key", x_request_id=REQUEST_ID) for _ in range(2)]
     assert [reply.replayed for reply in replies] == [False, True]
     [entry] = await log(shop, world.boss)
-    assert (entry.actor_id, entry.action, entry.request_id) == (world.admin.id, deed.action, REQUEST_ID)
-    assert (fields(entry.before), fields(entry.after)) == (deed.before, deed.after)
-    if deed.subject:
-        assert entry.subject_id == deed.subject(world)
+    assert (entry.actor_id, entry.action, entry.request_id) == (world.admin.id, logged.action, REQUEST_ID)
+    assert (fields(entry.before), fields(entry.after)) == (logged.before, logged.after)
+    if logged.subject:
+        assert entry.subject_id == logged.subject(world)
     else:
         assert entry.subject_id.encode() in replies[0].raw
     assert entry.create_time.seconds == await shop.pool.fetchval("SELECT floor(extract(epoch FROM created_at))::bigint FROM audit_log")
 
 
-@every_deed
-async def test_what_is_refused_leaves_none(shop: Shop, world: World, name: str) -> None:
+@every_action
+async def test_a_refused_action_leaves_no_entry(shop: Shop, world: World, name: str) -> None:
     case = CASES[name]
     assert case.refused
     for who, request in ((world.admin, case.refused(world)), (world.buyer, case.first(world))):
@@ -114,8 +114,8 @@ async def test_what_is_refused_leaves_none(shop: Shop, world: World, name: str) 
     assert await log(shop, world.boss) == []
 
 
-@every_deed
-async def test_a_deed_that_cannot_be_written_down_is_not_done(shop: Shop, world: World, name: str) -> None:
+@every_action
+async def test_an_action_that_cannot_be_logged_is_rolled_back(shop: Shop, world: World, name: str) -> None:
     await shop.pool.execute("ALTER TABLE audit_log ADD CHECK (action = '')")
     contents = "SELECT array_agg(row::text ORDER BY row::text) FROM {} AS row"
     before = [await shop.pool.fetchval(contents.format(table)) for table in ("products", "categories", "orders", "accounts", "events")]
@@ -125,7 +125,7 @@ async def test_a_deed_that_cannot_be_written_down_is_not_done(shop: Shop, world:
     assert after == before
 
 
-async def test_who_cancels_is_written_down_only_if_it_is_not_the_buyer(shop: Shop, world: World) -> None:
+async def test_a_cancellation_is_logged_only_if_it_is_not_the_buyers(shop: Shop, world: World) -> None:
     mine, other = (CancelOrderRequest(order_id=order) for order in (world.first.order_id, world.second.order_id))
     await shop.orders.CancelOrder(mine, metadata=world.buyer.metadata)
     assert await log(shop, world.admin) == []
@@ -149,7 +149,7 @@ async def test_only_the_fields_that_changed_are_told_and_amounts_exactly(shop: S
     assert fields(entry.after) == {"price_minor": 10**12, "sku": "B-1"}
 
 
-async def test_a_deed_that_changes_nothing_is_an_entry_without_fields(shop: Shop, world: World) -> None:
+async def test_an_action_that_changes_nothing_is_an_entry_without_fields(shop: Shop, world: World) -> None:
     await shop.users.UpdateUser(UpdateUserRequest(user_id=world.other.id, disabled=False), metadata=world.admin.metadata)
     [entry] = await log(shop, world.admin)
     assert (entry.HasField("before"), fields(entry.before), fields(entry.after)) == (True, {}, {})
@@ -183,7 +183,7 @@ async def test_the_log_is_read_latest_first_by_who_what_and_which(shop: Shop, wo
     assert (await refusal(shop.audit.ListAuditLog(elsewhere, metadata=world.admin.metadata))).reason == "PAGE_TOKEN_INVALID"
 
 
-async def test_the_rotation_of_keys_is_a_deed_of_the_command_line(shop: Shop, world: World, settings: Settings) -> None:
+async def test_a_rotation_of_keys_is_an_action_of_the_command_line(shop: Shop, world: World, settings: Settings) -> None:
     kid = await shop.pool.fetchval("SELECT kid FROM signing_keys WHERE state = 'current'")
     with pytest.raises(keyrings.KeysError):
         await keyrings.rotate(settings.database_url, settings.secret_key, discard=False)

@@ -133,7 +133,7 @@ async def test_a_demoted_administrator_is_refused_on_the_next_call(shop: Shop) -
         (("authorization", "Bearer FOREIGN"),),
     ],
 )
-async def test_what_is_no_valid_token_is_refused(shop: Shop, metadata: tuple[tuple[str, str], ...]) -> None:
+async def test_an_invalid_token_is_refused(shop: Shop, metadata: tuple[tuple[str, str], ...]) -> None:
     jo = await shop.person()
     foreign = Tokens(Keyring.shared("another secret of 32 bytes or more", "HS256"), 600).issue(UUID(jo.id), uuid4())
     sent = tuple((name, value.replace("TOKEN", jo.token).replace("FOREIGN", foreign)) for name, value in metadata)
@@ -155,7 +155,7 @@ async def test_passwords_that_cannot_be_hashed_soon_are_refused_before_they_are_
     hasher.close()
 
 
-async def test_who_is_refused_waits_unless_too_many_do() -> None:
+async def test_a_shed_login_is_delayed_unless_too_many_are() -> None:
     hasher = PasswordHasher(Hashing(cost=4, threads=1), Limits(password_queue=0, password_refusal_s=3600, password_refusals=2))
     first, held, also_held, at_once = (asyncio.create_task(hasher.hash("securepass123")) for _ in range(4))
     done, waiting = await asyncio.wait([held, also_held, at_once], return_when=asyncio.FIRST_COMPLETED)
@@ -177,7 +177,7 @@ def alive(pid: int) -> bool:
     return Path(f"/proc/{pid}").exists()
 
 
-async def test_hashing_steps_back_for_everything_else_and_ends_with_the_worker() -> None:
+async def test_hashing_has_idle_priority_and_ends_with_the_worker() -> None:
     hasher = PasswordHasher(Hashing(cost=4, threads=2), Limits())
     await asyncio.gather(*(hasher.hash("securepass123") for _ in range(8)))
     hashing = [process.pid for process in hasher._processes]
@@ -192,7 +192,7 @@ async def test_hashing_steps_back_for_everything_else_and_ends_with_the_worker()
     assert not any(map(alive, hashing))
 
 
-async def test_hashing_takes_its_share_where_it_is_told_to() -> None:
+async def test_hashing_has_normal_priority_if_the_setting_says_so() -> None:
     hasher = PasswordHasher(Hashing(cost=4, threads=1, priority="normal"), Limits())
     await hasher.hash("securepass123")
     [process] = hasher._processes

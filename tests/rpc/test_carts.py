@@ -48,7 +48,7 @@ async def test_a_line_can_be_set_made_and_removed_by_setting(shop: Shop) -> None
         assert [line.quantity for line in cart.lines] == lines
 
 
-async def test_removing_and_clearing_touch_nobody_elses_cart(shop: Shop) -> None:
+async def test_removing_and_clearing_touch_no_other_buyers_cart(shop: Shop) -> None:
     admin, buyer, other = await shop.person(admin=True), await shop.person(), await shop.person()
     ball, bike = await shop.product(admin), await shop.product(admin, name="Bike")
     for person in (buyer, other):
@@ -87,7 +87,7 @@ async def test_a_cart_shows_live_prices_and_warns_of_what_changed(shop: Shop) ->
     assert cart.total.minor_units == 150 + 500 + 100
 
 
-async def test_what_is_not_on_sale_cannot_be_added(shop: Shop) -> None:
+async def test_a_product_that_is_not_on_sale_cannot_be_added(shop: Shop) -> None:
     admin, buyer = await shop.person(admin=True), await shop.person()
     ball = await shop.product(admin)
     await shop.catalog.DeleteProduct(catalog_pb2.DeleteProductRequest(product_id=ball.id), metadata=admin.metadata)

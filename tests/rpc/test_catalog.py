@@ -49,7 +49,7 @@ async def ledger(shop: Shop, product: Product) -> list[tuple[str, int, str]]:
     return [tuple(row) for row in rows]
 
 
-async def test_a_product_is_what_it_was_created_as(shop: Shop) -> None:
+async def test_a_created_product_has_the_values_of_its_request(shop: Shop) -> None:
     admin = await shop.person(admin=True)
     balls = await category(shop, admin)
     wanted = Product(
@@ -259,7 +259,7 @@ async def test_lists_are_ordered_and_pages_hold_each_product_once(shop: Shop, or
     assert await names(shop, order_by=order_by, skip=1, page_size=2) == expected[1:3]
 
 
-async def test_a_page_is_not_disturbed_by_what_is_added_before_it(shop: Shop) -> None:
+async def test_a_page_is_not_disturbed_by_products_added_before_it(shop: Shop) -> None:
     admin = await shop.person(admin=True)
     for number in range(4):
         await shop.product(admin, name=f"P{number}")
@@ -319,7 +319,7 @@ async def test_search_forgives_accents_endings_and_typos(shop: Shop, q: str, fir
     assert (found[0] if found else None) == first
 
 
-async def test_what_is_found_by_name_comes_before_what_is_found_by_description_through_all_pages(shop: Shop) -> None:
+async def test_matches_by_name_come_before_matches_by_description_through_all_pages(shop: Shop) -> None:
     admin = await shop.person(admin=True)
     for number in range(3):
         await shop.product(admin, name=f"Mat {number}", description="for yoga")
@@ -349,7 +349,7 @@ async def test_what_is_found_by_name_comes_before_what_is_found_by_description_t
         ({"page_token": "AAAA"}, ["page_token"]),
     ],
 )
-async def test_a_list_that_cannot_be_is_refused(shop: Shop, fields: dict[str, Any], bad: list[str]) -> None:
+async def test_an_invalid_list_request_is_refused(shop: Shop, fields: dict[str, Any], bad: list[str]) -> None:
     error = await refusal(shop.catalog.ListProducts(ListProductsRequest(**fields)))
     assert (error.code, error.fields) == (StatusCode.INVALID_ARGUMENT, bad)
 

@@ -65,7 +65,7 @@ async def batch(shop: Shop, *products: Product) -> list[Product]:
     )
 
 
-async def test_what_is_known_is_answered_without_the_database(shop: Shop, database: str) -> None:
+async def test_cached_reads_are_answered_without_the_database(shop: Shop, database: str) -> None:
     admin = await shop.person(admin=True)
     ball, bike, other = [await shop.product(admin, name=name) for name in ("Ball", "Bike", "Other")]
     requests = ListProductsRequest(), ListProductsRequest(page_size=2), ListProductsRequest(q="ball", include_total_size=True)
@@ -84,7 +84,7 @@ async def test_what_is_known_is_answered_without_the_database(shop: Shop, databa
     assert await get(shop, other) == other
 
 
-async def test_what_was_read_after_a_change_outlives_the_news_of_it(settings: Settings, pool: "Pool", database: str) -> None:
+async def test_a_read_after_a_change_stays_cached_when_its_event_arrives(settings: Settings, pool: "Pool", database: str) -> None:
     async with open_worker(settings, pool) as (worker, shop):
         admin = await shop.person(admin=True)
         ball = await shop.product(admin)
@@ -218,7 +218,7 @@ async def test_a_change_is_seen_at_once_where_it_was_made_and_soon_elsewhere(
         asked = time.monotonic()
 
 
-async def test_what_was_bought_is_seen_at_once_by_its_buyer(shop: Shop) -> None:
+async def test_a_buyer_sees_the_effect_of_a_purchase_at_once(shop: Shop) -> None:
     buyer, ball = await shop.person(), await shop.product(await shop.person(admin=True), stock=100)
     for left in range(99, 89, -1):
         await shop.add(buyer, ball)
@@ -227,7 +227,7 @@ async def test_what_was_bought_is_seen_at_once_by_its_buyer(shop: Shop) -> None:
         assert (await get(shop, ball)).stock == left
 
 
-async def test_a_worker_forgets_all_when_the_ids_of_transactions_may_have_begun_anew(settings: Settings, pool: "Pool") -> None:
+async def test_a_worker_clears_its_cache_when_transaction_ids_may_have_restarted(settings: Settings, pool: "Pool") -> None:
     async with open_worker(settings, pool) as (worker, shop):
         ball = await shop.product(await shop.person(admin=True))
         await get(shop, ball)
@@ -238,7 +238,7 @@ async def test_a_worker_forgets_all_when_the_ids_of_transactions_may_have_begun_
         assert await get(shop, ball) == ball
 
 
-async def test_a_worker_that_cannot_hear_of_changes_asks_the_database(shop: Shop, pool: "Pool", database: str) -> None:
+async def test_a_worker_that_cannot_read_the_feed_asks_the_database(shop: Shop, pool: "Pool", database: str) -> None:
     ball = await shop.product(await shop.person(admin=True), stock=10)
     for _ in range(2):
         await get(shop, ball)

@@ -265,7 +265,7 @@ async def test_put_and_patch_of_the_same_product_are_different_requests(two: Two
     assert error.reason == "IDEMPOTENCY_KEY_REUSED"
 
 
-async def test_what_is_stored_of_a_signup_gives_no_hint_of_its_password(two: Two, key: str) -> None:
+async def test_the_stored_answer_of_a_signup_gives_no_hint_of_its_password(two: Two, key: str) -> None:
     request = SignUpRequest(email=f"secret-{key}@example.com", password="correct horse battery", full_name="Jo")
     await call(two.shop, request, None, key)
     stored = await two.shop.pool.fetchrow("SELECT stored.*, stored::text AS text FROM idempotency_keys AS stored WHERE key = $1", key)

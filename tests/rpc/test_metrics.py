@@ -80,7 +80,7 @@ async def test_reads_of_the_catalog_are_counted_as_hits_or_misses_and_what_is_ke
     await patience.until(hit)
 
 
-async def test_the_age_of_the_feed_is_small_unless_it_cannot_be_heard(shop: Shop, port: int, database: str) -> None:
+async def test_the_age_of_the_feed_is_small_unless_it_cannot_be_read(shop: Shop, port: int, database: str) -> None:
     await until(port, lambda at: at[AGE] < 0.25)
     assert (await samples(port))[DIED] == 0
     async with locked(database, "events"):

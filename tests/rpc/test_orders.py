@@ -277,7 +277,7 @@ async def test_no_amount_is_in_another_currency_than_the_shops(shop: Shop, table
         await shop.pool.execute(f"UPDATE {table} SET currency_code = 'EUR'")  # noqa: S608 - a constant
 
 
-async def test_what_is_stored_of_an_actor_is_the_kind_in_which_it_acts(shop: Shop) -> None:
+async def test_an_actor_is_stored_with_the_kind_in_which_it_acts(shop: Shop) -> None:
     admin, buyer = await shop.person(admin=True), await shop.person()
     ball = await shop.product(admin)
     for who, by in ((buyer, buyer), (buyer, admin), (admin, admin)):

@@ -81,7 +81,7 @@ async def test_a_refresh_token_gives_the_next_pair_of_the_same_session(shop: Sho
     assert renewed.refresh_token not in stored
 
 
-async def test_who_lost_the_answer_gets_the_same_pair_again_while_it_is_unused(shop: Shop) -> None:
+async def test_a_client_that_lost_the_answer_gets_the_same_pair_again_while_it_is_unused(shop: Shop) -> None:
     jo = await shop.person()
     first, again = [(await refresh(shop, jo.refresh_token)).refresh_token for _ in range(2)]
     assert first == again
@@ -91,7 +91,7 @@ async def test_who_lost_the_answer_gets_the_same_pair_again_while_it_is_unused(s
 
 
 @pytest.mark.parametrize(("refreshes", "seconds"), [(2, 0), (1, 11)], ids=["the successor is used", "eleven seconds later"])
-async def test_a_second_use_ends_the_session_for_both_who_hold_it(shop: Shop, refreshes: int, seconds: int) -> None:
+async def test_a_second_use_ends_the_session_for_both_holders(shop: Shop, refreshes: int, seconds: int) -> None:
     jo, other = await shop.person(), await shop.person()
     successor = jo.refresh_token
     for _ in range(refreshes):
@@ -117,7 +117,7 @@ async def test_of_many_refreshes_at_once_one_token_stays_live(shop: Shop, elsewh
 
 
 @pytest.mark.parametrize("token", ["", "x", "mrt_" + "A" * 43, "mrt_" + "é" * 43, "mrt_" + "A" * 60_000])
-async def test_what_is_no_refresh_token_of_ours_is_refused(shop: Shop, token: str) -> None:
+async def test_an_invalid_refresh_token_is_refused(shop: Shop, token: str) -> None:
     await shop.person()
     error = await refusal(refresh(shop, token))
     assert error.reason in {"INVALID_FIELD", "REFRESH_TOKEN_INVALID"}
@@ -193,7 +193,7 @@ async def test_a_call_of_an_ended_session_is_refused_where_its_batch_asks_and_ta
     assert await shop.checkout(jo, "one") == order
 
 
-async def test_a_worker_that_has_not_heard_for_long_asks_the_database(shop: Shop, pool: "Pool", database: str) -> None:
+async def test_a_worker_that_has_not_read_the_feed_for_long_asks_the_database(shop: Shop, pool: "Pool", database: str) -> None:
     jo = await shop.person()
     await me(shop, jo)
     async with unheard(pool, database, "UPDATE sessions SET ended_at = now(), end_reason = 'revoked'"):
@@ -359,7 +359,7 @@ def verify(token: str, keys: dict[str, auth_pb2.Jwk]) -> None:
     jwt.decode(token, jwk, algorithms=["EdDSA"], audience="mercato", issuer="mercato")
 
 
-async def test_what_happened_to_a_session_is_in_the_feed(shop: Shop) -> None:
+async def test_the_events_of_a_session_are_in_the_feed(shop: Shop) -> None:
     jo = await shop.person()
     await shop.login(jo)
     await shop.auth.LogoutAll(auth_pb2.LogoutAllRequest(), metadata=jo.metadata)

@@ -58,7 +58,7 @@ async def test_new_products_come_with_category_ledger_events_and_an_entry_in_the
     assert await sound(pool)
 
 
-async def test_what_is_as_it_should_be_is_not_written(pool: "Pool") -> None:
+async def test_products_without_a_difference_are_not_written(pool: "Pool") -> None:
     await write(pool, BALL, BIKE)
     before = await pool.fetch("SELECT xmin, * FROM products ORDER BY id")
     assert await write(pool, BALL, BIKE) == Written(0, 0)
@@ -90,7 +90,7 @@ async def test_documents_of_the_search_are_written_with_their_products_and_no_ot
     assert await sound(pool)
 
 
-async def test_none_leaves_what_there_is_and_an_empty_category_is_none(pool: "Pool") -> None:
+async def test_none_changes_nothing_and_an_empty_category_removes_it(pool: "Pool") -> None:
     await write(pool, BALL)
     assert await write(pool, Incoming("BALL", "Ball", None, 2999, None, None, None)) == Written(0, 1)
     assert await stored(pool, "BALL") == BALL._replace(price_minor=2999)
@@ -132,7 +132,7 @@ async def test_a_batch_that_meets_a_sale_counts_the_stock_once(pool: "Pool") -> 
     assert await sound(pool)
 
 
-async def test_a_sku_that_somebody_takes_meanwhile_is_updated(pool: "Pool") -> None:
+async def test_a_sku_that_another_transaction_takes_meanwhile_is_updated(pool: "Pool") -> None:
     async with transaction(pool) as conn:
         theirs = await conn.fetchval(catalog.INSERT_PRODUCT, "Theirs", "", 5, None, "BALL", 0, [])
         await inventory.open_levels(conn, {theirs: 0}, COMMAND_LINE)
@@ -142,7 +142,7 @@ async def test_a_sku_that_somebody_takes_meanwhile_is_updated(pool: "Pool") -> N
     assert await stored(pool, "BALL") == BALL
 
 
-async def test_a_category_that_somebody_creates_or_deletes_meanwhile_is_there_in_the_end(pool: "Pool") -> None:
+async def test_a_category_that_another_transaction_creates_or_deletes_meanwhile_exists_in_the_end(pool: "Pool") -> None:
     async with transaction(pool) as conn:
         await conn.execute(catalog.INSERT_CATEGORY, "Football")
         writing = asyncio.create_task(write(pool, BALL))

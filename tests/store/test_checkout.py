@@ -16,7 +16,7 @@ def checkout(buyer: Person, key: str) -> orders.Checkout:
     return orders.Checkout(account_id, uuid.UUID(buyer.session_id), key_of_call)
 
 
-async def test_a_session_that_has_ended_is_its_buyers_own_affair_in_a_batch(shop: Shop) -> None:
+async def test_an_ended_session_fails_only_its_own_buyer_in_a_batch(shop: Shop) -> None:
     admin, *buyers = [await shop.person(admin=not number) for number in range(4)]
     ball = await shop.product(admin, stock=2)
     for buyer in buyers:
@@ -37,7 +37,7 @@ async def test_a_session_that_has_ended_is_its_buyers_own_affair_in_a_batch(shop
     assert [[line.quantity for line in cart] for cart in made if isinstance(cart, tuple)] == [[1], [1]]
 
 
-async def test_a_key_of_an_old_order_is_its_buyers_own_mistake_and_holds_no_stock(shop: Shop) -> None:
+async def test_a_key_of_an_old_order_fails_only_its_own_buyer_and_reserves_no_stock(shop: Shop) -> None:
     admin, *buyers = [await shop.person(admin=not number) for number in range(4)]
     ball = await shop.product(admin, stock=4)
     again, lucky, late = buyers

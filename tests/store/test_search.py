@@ -121,13 +121,13 @@ async def test_a_typo_is_corrected_to_the_words_that_are_spelled_most_like_it(po
     assert await search(pool, query) == expected
 
 
-async def test_parts_of_a_compound_are_corrected_and_what_is_excluded_is_not_asked_for(pool: "Pool") -> None:
+async def test_parts_of_a_compound_are_corrected_and_excluded_words_are_not(pool: "Pool") -> None:
     await sell(pool, "Cotton T-Shirt", "Phone Case, red", "Phone Holder")
     assert await search(pool, "t-shrit") == ["Cotton T-Shirt"]
     assert sorted(await search(pool, 'phoen -"red case"')) == ["Phone Case, red", "Phone Holder"]
 
 
-async def test_what_is_spelled_as_asked_is_found_without_what_is_only_like_it(pool: "Pool") -> None:
+async def test_exact_matches_are_found_without_similar_words(pool: "Pool") -> None:
     await sell(pool, "Kestral Helmet", "Kestrel Helmet")
     assert await search(pool, "kestral") == ["Kestral Helmet"]
     assert await search(pool, "kestrel") == ["Kestrel Helmet"]

@@ -48,7 +48,7 @@ async def test_a_sweep_deletes_what_is_too_old_and_nothing_else_a_batch_at_a_tim
     assert [row[0] for row in await swept.fetch("SELECT kind FROM events")] == ["new", "new"]
 
 
-async def test_a_sweep_waits_for_nobody(database: str, swept: "Pool") -> None:
+async def test_a_sweep_waits_for_no_lock(database: str, swept: "Pool") -> None:
     connection = await asyncpg.connect(database)
     try:
         await connection.execute("BEGIN")

@@ -76,14 +76,16 @@ async def test_a_transaction_that_committed_although_the_answer_was_lost_is_a_su
     assert await pool.fetchval(NAMES) == ["ball"]
 
 
-async def test_what_did_not_commit_when_the_connection_broke_is_run_again_and_happens_once(pool: "Pool", cuts: list[str]) -> None:
+async def test_a_transaction_that_did_not_commit_when_the_connection_broke_is_run_again_and_happens_once(
+    pool: "Pool", cuts: list[str]
+) -> None:
     cuts += ["before", "before", "after"]
     await add(pool)
     assert cuts == []
     assert await pool.fetchval(NAMES) == ["ball"]
 
 
-async def test_what_never_commits_is_unavailable_in_the_end(pool: "Pool", cuts: list[str]) -> None:
+async def test_a_transaction_that_never_commits_is_unavailable_in_the_end(pool: "Pool", cuts: list[str]) -> None:
     cuts += ["before"] * transactions.TRIES
     with pytest.raises(DatabaseUnavailable):
         await add(pool)
@@ -92,7 +94,7 @@ async def test_what_never_commits_is_unavailable_in_the_end(pool: "Pool", cuts: 
 
 
 @pytest.mark.usefixtures("no_outcome")
-async def test_an_outcome_that_nobody_can_tell_is_unknown_and_not_run_again(pool: "Pool", cuts: list[str]) -> None:
+async def test_an_outcome_that_cannot_be_found_out_is_unknown_and_not_run_again(pool: "Pool", cuts: list[str]) -> None:
     cuts += ["after", "after"]
     with pytest.raises(OutcomeUnknown):
         await add(pool)
@@ -192,14 +194,14 @@ async def test_listeners_are_told_of_all_changes_at_once_after_commit_and_before
     assert happened == ["the block", "before commit", "after commit", ("first", changes), ("second", changes), "the end"]
 
 
-async def test_listeners_hear_nothing_of_a_transaction_that_notes_nothing(pool: "Pool", told: list[Changes]) -> None:
+async def test_listeners_are_not_told_of_a_transaction_without_changes(pool: "Pool", told: list[Changes]) -> None:
     async with transaction(pool) as conn:
         note(conn, "stock.changed", [])
         await conn.execute(ADD, "ball")
     assert told == []
 
 
-async def test_what_is_rolled_back_is_never_told(pool: "Pool", told: list[Changes]) -> None:
+async def test_listeners_are_never_told_of_changes_that_are_rolled_back(pool: "Pool", told: list[Changes]) -> None:
     connections = set()
 
     async def sell(product_id: UUID, error: Exception | None = None) -> None:
@@ -217,7 +219,7 @@ async def test_what_is_rolled_back_is_never_told(pool: "Pool", told: list[Change
 
 
 @pytest.mark.parametrize("losses", [["after"], ["before", "before", "after"], ["before"]], ids=str)
-async def test_what_was_committed_in_the_end_is_told_once_however_commit_was_lost(
+async def test_listeners_are_told_once_of_a_transaction_however_its_commit_was_lost(
     pool: "Pool", cuts: list[str], told: list[Changes], losses: list[str]
 ) -> None:
     cuts += losses
@@ -225,7 +227,7 @@ async def test_what_was_committed_in_the_end_is_told_once_however_commit_was_los
     assert told == [{"category.created": {BALL}}]
 
 
-async def test_what_never_commits_is_never_told(pool: "Pool", cuts: list[str], told: list[Changes]) -> None:
+async def test_listeners_are_never_told_of_a_transaction_that_never_commits(pool: "Pool", cuts: list[str], told: list[Changes]) -> None:
     cuts += ["before"] * transactions.TRIES
     with pytest.raises(DatabaseUnavailable):
         await add(pool)
@@ -233,7 +235,7 @@ async def test_what_never_commits_is_never_told(pool: "Pool", cuts: list[str], t
 
 
 @pytest.mark.usefixtures("no_outcome")
-async def test_what_may_have_been_committed_is_told(pool: "Pool", cuts: list[str], told: list[Changes]) -> None:
+async def test_listeners_are_told_of_changes_that_may_have_been_committed(pool: "Pool", cuts: list[str], told: list[Changes]) -> None:
     cuts.append("after")
     with pytest.raises(OutcomeUnknown):
         await add(pool)
@@ -259,7 +261,7 @@ async def test_a_use_case_that_is_run_again_tells_only_what_its_last_run_did(
     assert told == [{"stock.changed": {subjects[-1]}}]
 
 
-async def test_what_is_committed_after_its_caller_has_left_is_told(
+async def test_listeners_are_told_of_a_commit_after_its_caller_has_left(
     pool: "Pool", told: list[Changes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     committing = asyncio.Event()

@@ -150,7 +150,7 @@ async def grow_old(conn: "Conn", age: str) -> None:
 
 
 @pytest.mark.parametrize("age", ["23 hours 59 minutes", "25 hours", "6 days 23 hours 30 minutes", "8 days"])
-async def test_what_was_swept_is_not_missed(traded_url: str, traded: "Conn", age: str) -> None:
+async def test_swept_rows_are_not_reported_as_missing(traded_url: str, traded: "Conn", age: str) -> None:
     await grow_old(traded, age)
     async with small_pool(traded_url) as pool:
         await sweeps.sweep(pool)
@@ -267,7 +267,7 @@ async def test_all_connections_see_one_snapshot_while_others_commit(traded_url: 
 TOUCH = "UPDATE orders SET total_minor = total_minor + $1 WHERE id = (SELECT id FROM orders ORDER BY id LIMIT 1)"
 
 
-async def test_what_was_written_before_the_last_pass_is_not_looked_at_again(traded: "Conn") -> None:
+async def test_rows_written_before_the_last_pass_are_not_checked_again(traded: "Conn") -> None:
     await traded.execute(TOUCH, 1)
     everything = await inspect(traded)
     assert list(violated(everything.findings)) == ["totals"]

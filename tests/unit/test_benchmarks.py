@@ -82,7 +82,7 @@ def test_errors_of_grpc_are_noticed_though_their_http_status_is_200() -> None:
     assert outcome.failures == {"not the bytes of that many answers": 4 * (396 + 5)}
 
 
-def test_what_h2load_could_not_send_fails_the_run() -> None:
+def test_requests_that_h2load_could_not_send_fail_the_run() -> None:
     with pytest.raises(Mismatch, match="refused"):
         drivers.h2load_outcome("starting benchmark...\nconnection refused", "", reply_bytes=396)
 

@@ -101,7 +101,7 @@ async def test_calls_that_miss_at_once_share_a_query(cache: CatalogCache, shelf:
     assert len(shelf.asked) <= 2
 
 
-async def test_what_was_read_before_a_change_is_not_kept_after_it(cache: CatalogCache, shelf: Shelf) -> None:
+async def test_a_read_from_before_a_change_is_not_kept_after_it(cache: CatalogCache, shelf: Shelf) -> None:
     shelf.versions = {BALL: 1, BIKE: 1}
     shelf.open.clear()
     reading = asyncio.ensure_future(cache.products([BALL, BIKE]))
@@ -137,7 +137,7 @@ async def test_products_of_a_list_that_was_read_before_a_change_are_not_kept_aft
     assert product(cache, BALL) == b"new"
 
 
-async def test_what_a_worker_changes_is_forgotten_at_once_by_all_of_its_host(shelf: Shelf) -> None:
+async def test_a_change_by_a_worker_clears_the_caches_of_its_host_at_once(shelf: Shelf) -> None:
     memory = mmap.mmap(-1, BYTES)
     here, there = cache_of(shelf, Epochs(memory)), cache_of(shelf, Epochs(memory))
     shelf.versions = {BALL: 1, BIKE: 1}
@@ -155,7 +155,7 @@ async def test_what_a_worker_changes_is_forgotten_at_once_by_all_of_its_host(she
     assert [at.known_page(b"all") for at in (here, there)] == [None, None]
 
 
-async def test_what_a_worker_has_only_heard_of_is_its_own_affair(shelf: Shelf) -> None:
+async def test_a_change_that_a_worker_reads_from_the_feed_clears_only_its_own_cache(shelf: Shelf) -> None:
     memory = mmap.mmap(-1, BYTES)
     here, there = cache_of(shelf, Epochs(memory)), cache_of(shelf, Epochs(memory))
     for at in (here, there):
@@ -179,7 +179,7 @@ async def test_a_change_forgets_what_was_read_before_it_and_nothing_else(cache: 
 
 
 @pytest.mark.parametrize("xid", [SHOWN, RUNNING, LATER])
-async def test_what_is_being_read_when_a_change_is_heard_is_kept_only_if_it_shows_the_change(
+async def test_a_read_in_flight_when_an_event_arrives_is_kept_only_if_it_shows_the_change(
     cache: CatalogCache, shelf: Shelf, xid: int
 ) -> None:
     is_shown = xid == SHOWN
@@ -195,7 +195,7 @@ async def test_what_is_being_read_when_a_change_is_heard_is_kept_only_if_it_show
     assert (product(cache, BIKE), cache.known_page(b"all")) == ((b"1", response([b"1"])) if is_shown else (None, None))
 
 
-async def test_to_hear_of_a_product_is_no_use_that_keeps_it_longer(cache: CatalogCache) -> None:
+async def test_an_event_of_a_product_does_not_count_as_a_use(cache: CatalogCache) -> None:
     ids = [uuid4() for _ in range(4)]
     await keep(cache, dict.fromkeys(ids[:3], b"x"))
     hear(cache, "stock.changed", ids[0], SHOWN)

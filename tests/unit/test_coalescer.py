@@ -60,7 +60,7 @@ async def test_a_lone_call_is_a_batch_of_one_and_waits_for_nothing() -> None:
     assert store.batches == [[("a", 0)], [("a", 1)], [("a", 2)]]
 
 
-async def test_what_arrives_while_batches_are_under_way_becomes_the_next_in_order_of_arrival() -> None:
+async def test_calls_that_arrive_while_batches_run_become_the_next_batch_in_order_of_arrival() -> None:
     store = Store()
     calls = coalescer(store, in_flight_max=1)
     store.open.clear()
@@ -161,7 +161,7 @@ async def test_those_who_wait_for_a_party_of_a_failed_batch_are_served_after_it(
     assert await asyncio.wait_for(asyncio.gather(*tasks), patient()) == ["a0", "b0", "a1"]
 
 
-async def test_without_a_database_nobody_is_run_again() -> None:
+async def test_without_a_database_no_call_is_run_again() -> None:
     store = Store()
     store.failing = DatabaseUnavailable
     outcomes = await asyncio.gather(*start(coalescer(store), ("a", 0), ("b", 0)), return_exceptions=True)
@@ -169,7 +169,7 @@ async def test_without_a_database_nobody_is_run_again() -> None:
     assert len(store.batches) == 1
 
 
-async def test_a_caller_who_leaves_takes_nobody_along() -> None:
+async def test_a_caller_who_leaves_fails_no_other_call() -> None:
     store = Store()
     calls = coalescer(store, in_flight_max=1)
     store.open.clear()
@@ -278,7 +278,7 @@ async def test_each_call_in_the_queue_ends_by_its_own_deadline_in_whatever_order
     assert store.batches == [[("a", 0)]]
 
 
-async def test_what_the_queue_answers_counts_though_the_deadline_comes_in_the_same_turn_of_the_event_loop() -> None:
+async def test_an_answer_of_the_queue_counts_though_the_deadline_comes_in_the_same_turn_of_the_event_loop() -> None:
     store = Store()
     calls = coalescer(store, in_flight_max=1)
     store.open.clear()
@@ -321,7 +321,7 @@ async def test_a_call_whose_time_ends_while_it_is_served_may_have_changed_someth
         await until_late(coalescer(store), ("a", 0))
 
 
-async def test_a_caller_who_leaves_before_the_time_is_up_hears_nothing() -> None:
+async def test_a_caller_who_leaves_before_the_deadline_gets_no_answer() -> None:
     store = Store()
     calls = coalescer(store, in_flight_max=1)
     store.open.clear()

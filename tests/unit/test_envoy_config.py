@@ -136,7 +136,7 @@ def test_only_reads_are_sent_again_after_a_worker_answered_unavailable() -> None
     assert not again & {"Checkout", "AddCartItem", "SignUp", "UpdateProduct", "ClearCart", "AdjustStock"}
 
 
-def test_what_is_for_one_caller_alone_is_for_no_cache() -> None:
+def test_private_answers_are_not_cached() -> None:
     by_name = routes(EdgeSettings())
     kept_from_caches = {rpc.name for rpc in rpcs() if "no-store" in json.dumps(by_name[rpc.path].get("response_headers_to_add", []))}
     public = {rpc.name for rpc in rpcs() if rpc.policy.access == policy_pb2.ACCESS_ANYONE and rpc.reads}
@@ -150,7 +150,7 @@ def test_rate_limits_that_are_off_leave_no_trace() -> None:
     assert "ratelimit" not in json.dumps(render(EdgeSettings(rate_limits=False)))
 
 
-def test_what_anyone_may_call_to_change_something_has_the_tight_limit_on_every_path_that_leads_to_it() -> None:
+def test_public_calls_that_change_something_have_the_tight_limit_on_every_path() -> None:
     limits = http_filter(EdgeSettings(), "local_ratelimit")["rate_limits"]
     limited = {match["headers"][0]["string_match"]["safe_regex"]["regex"] for match in found(limits, "header_value_match")}
     paths = {path for rpc in rpcs() if rpc.policy.access == policy_pb2.ACCESS_ANYONE and not rpc.reads for path in rpc.paths}

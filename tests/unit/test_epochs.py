@@ -27,7 +27,7 @@ def test_a_subject_has_the_same_slot_in_every_process() -> None:
 
 
 @needs.ROOT.unless(os.geteuid() == 0)
-def test_a_file_of_somebody_else_is_refused(tmp_path: Path) -> None:
+def test_a_file_of_another_user_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "shared"
     path.touch()
     os.chown(path, 65534, 65534)

@@ -96,7 +96,7 @@ def test_the_etag_of_a_cart_does_not_depend_on_stock_or_order() -> None:
         pytest.param(line(on_sale=False, stock=0, added=90), [CartWarning.PRODUCT_GONE], id="gone says it all"),
     ],
 )
-def test_a_line_warns_of_what_stands_in_its_way(item: CartLine, warnings: list[CartWarning]) -> None:
+def test_a_line_warns_of_every_reason_against_its_sale(item: CartLine, warnings: list[CartWarning]) -> None:
     assert item.warnings() == warnings
 
 

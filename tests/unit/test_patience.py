@@ -33,7 +33,7 @@ async def test_a_wait_gives_the_first_answer_that_is_true() -> None:
 
 
 @pytest.mark.usefixtures("hurried")
-async def test_what_never_comes_true_is_named_with_its_last_answer() -> None:
+async def test_a_condition_that_never_comes_true_is_named_with_its_last_answer() -> None:
     with pytest.raises(AssertionError, match=r"never came true in \d+ s: it rains; the last answer was 0"):
         await until(lambda: 0, "it rains")
     with pytest.raises(AssertionError, match=r"def never.*the last answer was \[\]"):
@@ -65,7 +65,7 @@ def test_a_read_that_blocks_is_cut_off() -> None:
         acted.wait()
 
 
-def test_a_leased_port_is_free_and_given_to_nobody_else() -> None:
+def test_a_leased_port_is_free_and_leased_only_once() -> None:
     first = ports.free_ports(3)
     for port in range(first, first + 3):
         assert ports._lease(port) is None

@@ -51,7 +51,7 @@ def test_only_the_canonical_form_of_a_uuid_is_taken(value: str) -> None:
 @pytest.mark.parametrize(
     "value", ["", "jo", "jo@", "@x.org", "jo@x", "jo doe@x.org", "jo@x.org\0", "a" * 65 + "@x.org", "jo@" + "x" * 260 + ".org"]
 )
-def test_what_is_no_email_address_is_refused(value: str) -> None:
+def test_an_invalid_email_address_is_refused(value: str) -> None:
     check = Checks()
     check.email("email", value)
     assert violations(check)

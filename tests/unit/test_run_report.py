@@ -40,7 +40,7 @@ def run(directory: Path, ci: str, *selected: str) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-def test_what_was_skipped_is_listed_with_the_command_that_enables_it(tmp_path: Path) -> None:
+def test_skipped_tests_are_listed_with_the_command_that_enables_them(tmp_path: Path) -> None:
     code, told = run(tmp_path, "")
     assert code == 0
     assert "1  chromium is not installed; to run it: apt-get install chromium chromium-driver\n" in told

@@ -138,7 +138,7 @@ def test_a_password_verifies_against_its_own_hash_only(password: str) -> None:
     assert not verify_password(password, hashed, pepper="q")
 
 
-def test_the_hash_of_nobody_matches_nothing_and_has_the_same_cost() -> None:
+def test_the_hash_for_unknown_accounts_matches_no_password_and_has_the_same_cost() -> None:
     assert unmatched_hash(4).startswith("$2b$04$")
     assert not verify_password("", unmatched_hash(4), pepper="")
 
