@@ -119,7 +119,7 @@ async def test_two_workers_that_race_give_each_event_its_effect_once_and_in_orde
         assert (first.failures["consumer"], second.failures["consumer"]) == (0, 0)
 
 
-async def test_a_cursor_moves_over_what_is_not_for_its_consumer_and_the_sweep_never_passes_it(pool: "Pool") -> None:
+async def test_a_cursor_skips_events_that_are_not_for_its_consumer_and_the_sweep_never_passes_it(pool: "Pool") -> None:
     await feed_cursors.open_cursor(pool, ConsumerName.ORDER_MAILS)
     for kind in ("stock.changed", "order.teleported"):  # a kind of a later release is skipped too
         await happen(pool, kind, age="8 days")

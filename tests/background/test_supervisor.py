@@ -33,7 +33,7 @@ def supervisor(pool: "Pool", limits: Limits = FAST) -> Supervisor:
     return Supervisor(limits, require_schema)
 
 
-async def test_a_sweep_that_meets_an_unknown_error_is_told_counted_and_goes_on(pool: "Pool") -> None:
+async def test_a_sweep_with_an_unknown_error_is_logged_counted_and_goes_on(pool: "Pool") -> None:
     await pool.execute(HIDE)
     supervised = supervisor(pool)
     with structlog.testing.capture_logs() as logs:
@@ -80,7 +80,7 @@ async def test_a_task_that_merely_ends_is_started_again_too(pool: "Pool") -> Non
         await supervised.stop()
 
 
-async def test_a_stop_waits_for_what_tasks_do_at_their_end(pool: "Pool") -> None:
+async def test_a_stop_waits_for_the_cleanup_of_tasks(pool: "Pool") -> None:
     said = []
 
     async def wait() -> None:

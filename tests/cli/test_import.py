@@ -77,7 +77,7 @@ SELECT sku, name, description, price_minor, on_hand, image_urls, products.versio
 """
 
 
-async def test_a_file_is_imported_once_and_then_only_what_differs(mercato: Mercato, database: str, file: Path) -> None:
+async def test_a_file_is_imported_once_and_then_only_its_differences(mercato: Mercato, database: str, file: Path) -> None:
     put(file, HEADER + BALL + "\n" + BIKE)
     done = mercato("import", "products.csv")
     assert (done.returncode, done.stdout, done.stderr) == (0, "2 created, 0 updated, 0 unchanged, 0 bad rows skipped\n", "")
@@ -153,7 +153,7 @@ def test_a_file_with_other_columns_is_refused(mercato: Mercato, file: Path, head
     assert done.stderr.startswith("mercato: the first line must name columns: sku, name, price_minor")
 
 
-def test_a_file_that_is_not_there_is_told_without_a_stack(mercato: Mercato) -> None:
+def test_a_missing_file_is_reported_without_a_stack_trace(mercato: Mercato) -> None:
     done = mercato("import", "nowhere.csv")
     assert done.returncode == 1
     assert done.stderr.startswith("mercato: ")

@@ -124,7 +124,7 @@ def test_installed_packages_are_found_in_any_locale_and_beside_other_projects(lo
     assert calls(checkout) == []
 
 
-def test_a_python_that_cannot_be_used_is_told_in_a_line(make: Make, checkout: Path, tmp_path: Path) -> None:
+def test_a_python_that_cannot_be_used_is_reported_in_a_line(make: Make, checkout: Path, tmp_path: Path) -> None:
     old = tmp_path / "old"
     old.write_text('#!/bin/sh\ncase "$2" in *version_info*) exit 1 ;; esac\n')
     bare = tmp_path / "bare"

@@ -68,7 +68,7 @@ def test_each_worker_has_a_port_and_its_successor_the_spare_one(
     assert answering(metrics_port) == []
 
 
-def test_a_port_in_use_is_told_before_anything_starts(command: list[object], data_dir: Path, metrics_port: int, run: Run) -> None:
+def test_a_port_in_use_is_reported_before_any_process_starts(command: list[object], data_dir: Path, metrics_port: int, run: Run) -> None:
     with socket.create_server(("127.0.0.1", metrics_port + 2)):
         told = refusal(run(*command, metrics_port, environ=QUIET))
     assert told == f"mercato: port {metrics_port + 2} is in use; stop what listens there or choose another with --metrics-port\n"

@@ -190,14 +190,14 @@ def full_disk(data_dir: Path) -> Iterator[Path]:
     subprocess.run([umount, "--lazy", place], check=True)
 
 
-def test_a_full_disk_is_told_in_a_line(full_disk: Path, port: int, mercato: Mercato) -> None:
+def test_a_full_disk_is_reported_in_a_line(full_disk: Path, port: int, mercato: Mercato) -> None:
     advice = "make room there or choose another directory with --data-dir\n"
     for _ in range(2):  # the first start has left files
         told = refusal(mercato(*shop(port, full_disk / "shop")))
         assert told == f"mercato: the disk of {full_disk}/shop has only 0 MB left and PostgreSQL needs 64 MB to start; {advice}"
 
 
-def test_a_home_that_cannot_be_written_is_told_in_a_line(data_dir: Path, port: int, run: Run, ordinary_person: Person) -> None:
+def test_a_home_that_cannot_be_written_is_reported_in_a_line(data_dir: Path, port: int, run: Run, ordinary_person: Person) -> None:
     home = data_dir / "home"
     home.mkdir(mode=0o555)
     for place, why in ((home, "Permission denied"), (home / "none", "Permission denied"), (Path("/proc"), "No such file")):
@@ -208,7 +208,7 @@ def test_a_home_that_cannot_be_written_is_told_in_a_line(data_dir: Path, port: i
 
 
 @as_root
-def test_a_user_without_a_home_is_told_in_a_line(run: Run, ordinary_person: Person) -> None:
+def test_a_user_without_a_home_gets_an_error_in_a_line(run: Run, ordinary_person: Person) -> None:
     stranger = replace(ordinary_person, options={**ordinary_person.options, "user": 54321})
     told = refusal(run("-uHOME", stranger.python, "-m", "mercato_server", "up", person=replace(stranger, python="/usr/bin/env")))
     assert told == "mercato: HOME is not set and this user has no home directory; set HOME, or name a directory with --data-dir\n"

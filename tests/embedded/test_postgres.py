@@ -238,7 +238,7 @@ async def test_an_ordinary_user_can_run_it(data_dir: Path, run: Run, ordinary_pe
 
 
 @as_root
-async def test_for_root_the_server_runs_other_user(data_dir: Path) -> None:
+async def test_for_root_the_server_runs_as_the_user_nobody(data_dir: Path) -> None:
     async with running(data_dir) as server:
         assert server.pid is not None
         assert owner(server.pid) == pwd.getpwnam("nobody").pw_uid
@@ -246,7 +246,7 @@ async def test_for_root_the_server_runs_other_user(data_dir: Path) -> None:
 
 
 @as_root
-async def test_root_is_told_when_nobody_may_not_enter_the_directory(closed_dir: Path) -> None:
+async def test_root_gets_an_error_if_the_user_nobody_may_not_enter_the_directory(closed_dir: Path) -> None:
     with pytest.raises(EmbeddedError, match=rf"chmod o\+x {closed_dir}"):
         async with running(closed_dir / "data"):
             pass
@@ -265,7 +265,7 @@ def closed_wheel(closed_dir: Path) -> ModuleSpec:
 
 
 @as_root
-async def test_binaries_where_nobody_may_not_go_are_copied(
+async def test_binaries_that_the_user_nobody_may_not_reach_are_copied(
     data_dir: Path, closed_wheel: ModuleSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: closed_wheel)

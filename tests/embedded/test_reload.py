@@ -204,7 +204,7 @@ def test_a_reload_reads_the_file_of_settings_again_and_refuses_a_wrong_one(up: U
     stop(supervisor)
 
 
-def test_a_reload_where_nothing_runs_is_told(data_dir: Path) -> None:
+def test_a_reload_without_a_running_shop_is_refused(data_dir: Path) -> None:
     (data_dir / "run").mkdir()
     told = reload(data_dir)
     assert (told.returncode, told.stdout) == (1, "")

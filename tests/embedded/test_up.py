@@ -163,18 +163,18 @@ def test_a_second_supervisor_is_refused(command: list[object], data_dir: Path, p
     assert healthy(port)
 
 
-def test_a_port_in_use_is_told_before_anything_starts(command: list[object], data_dir: Path, port: int, run: Run) -> None:
+def test_a_port_in_use_is_reported_before_any_process_starts(command: list[object], data_dir: Path, port: int, run: Run) -> None:
     with socket.create_server(("127.0.0.1", port)):
         told = refusal(run(*command, environ=QUIET))
     assert told == f"mercato: port {port} is in use; stop what listens there or choose another with --port\n"
     assert not (data_dir / "shop/postgres").exists()
 
 
-def test_a_setting_that_makes_no_sense_is_told(command: list[object], run: Run) -> None:
+def test_an_invalid_setting_is_reported(command: list[object], run: Run) -> None:
     assert refusal(run(*command, environ={"MERCATO_CURRENCY": "euro"})).startswith("mercato: MERCATO_CURRENCY is 'euro'")
 
 
-def test_a_certificate_that_is_not_there_is_told(command: list[object], data_dir: Path, run: Run) -> None:
+def test_a_missing_certificate_is_reported(command: list[object], data_dir: Path, run: Run) -> None:
     told = refusal(run(*command, environ={"MERCATO_TLS_CERT": f"{data_dir}/absent", "MERCATO_TLS_KEY": f"{data_dir}/absent"}))
     assert told == f"mercato: MERCATO_TLS_CERT is '{data_dir}/absent', which cannot be read: No such file or directory\n"
     assert not (data_dir / "shop/postgres").exists()
@@ -197,7 +197,7 @@ def test_the_cores_are_shared_out_among_the_workers_for_hashing() -> None:
     assert [hashing_threads(workers) for workers in (1, cores, 64 * cores)] == [cores, 1, 1]
 
 
-def test_a_worker_that_cannot_start_is_told_with_its_log(command: list[object], data_dir: Path, run: Run) -> None:
+def test_a_worker_that_cannot_start_is_reported_with_its_log(command: list[object], data_dir: Path, run: Run) -> None:
     (data_dir / "shop/run/worker-0.sock").mkdir(parents=True)
     supervisor = run(*command, environ=QUIET)
     told = refusal(supervisor)

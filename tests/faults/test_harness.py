@@ -139,7 +139,7 @@ async def test_the_common_check_finds_nothing_where_there_is_no_bug(directory: P
     assert verdict.findings == []
 
 
-async def test_a_transaction_that_is_worked_on_is_told_from_one_that_was_left_open(database: str) -> None:
+async def test_a_running_transaction_is_distinguished_from_one_that_was_left_open(database: str) -> None:
     worked_on, forgotten = await asyncpg.connect(database), await asyncpg.connect(database)
 
     async def work() -> None:

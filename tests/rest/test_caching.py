@@ -40,7 +40,7 @@ def test_a_compressed_answer_has_a_weak_tag_that_is_known_again(shop_up: Up) -> 
     assert (again.status, again.body) == (304, b"")
 
 
-def test_errors_and_what_is_private_are_not_to_be_kept(shop_up: Up) -> None:
+def test_errors_and_private_answers_are_not_to_be_cached(shop_up: Up) -> None:
     absent = shop_up.anyone.get("/products/0198c5f2-7a3e-7c4d-9b1e-2f6a8d0c4b57")
     assert (absent.status, absent.headers["etag"]) == (404, None)
     buyer = shop_up.buyer()

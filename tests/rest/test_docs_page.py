@@ -58,7 +58,7 @@ def test_a_user_logs_in_on_the_page_and_sees_their_account(page: Browser, shop_u
     assert page.complaints() == []
 
 
-def test_a_wrong_password_is_told_on_the_page(page: Browser, shop_up: Up) -> None:
+def test_the_page_reports_a_wrong_password(page: Browser, shop_up: Up) -> None:
     page.click(".btn.authorize")
     page.type("#oauth_username", shop_up.buyer().email)
     page.type("#oauth_password", "wrong-password")

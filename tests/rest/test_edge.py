@@ -91,7 +91,7 @@ def test_a_call_reads_the_changes_of_the_one_before_at_any_worker(shop_up: Up) -
 # Compression and ids.
 
 
-def test_an_answer_is_compressed_for_who_takes_it(shop_up: Up, anyone: Client) -> None:
+def test_an_answer_is_compressed_for_clients_that_accept_it(shop_up: Up, anyone: Client) -> None:
     path = f"/products/{shop_up.product(description='round ' * 200)['id']}"
     plain, packed = anyone.get(path), anyone.send("GET", path, headers=[("accept-encoding", "gzip")])
     assert packed.headers["content-encoding"] == "gzip"
@@ -109,7 +109,7 @@ def test_every_answer_carries_an_id_that_its_caller_cannot_choose(anyone: Client
     assert len(set(ids)) == len(ids)
 
 
-def test_no_header_tells_what_is_behind(anyone: Client) -> None:
+def test_no_header_reveals_the_servers_behind_the_edge(anyone: Client) -> None:
     for reply in (anyone.get("/products"), anyone.get("/me"), anyone.get("/nowhere"), anyone.get("/docs")):
         assert not {"server", "x-http-code", "grpc-accept-encoding", "grpc-encoding", "x-powered-by"} & {
             name.lower() for name in reply.headers
@@ -117,7 +117,7 @@ def test_no_header_tells_what_is_behind(anyone: Client) -> None:
         assert not [name for name in reply.headers if name.lower().startswith("x-envoy")]
 
 
-def test_browsers_are_told_not_to_guess_types_and_caches_not_to_keep_what_is_private(shop_up: Up, anyone: Client) -> None:
+def test_browsers_must_not_guess_types_and_caches_must_not_keep_private_answers(shop_up: Up, anyone: Client) -> None:
     buyer = shop_up.buyer()
     login = anyone.form("/login", {"username": buyer.email, "password": PASSWORD})
     private = [login, buyer.get("/me"), buyer.get("/cart"), buyer.get("/orders/my"), anyone.post("/signup"), anyone.get("/me")]
@@ -132,7 +132,7 @@ def test_browsers_are_told_not_to_guess_types_and_caches_not_to_keep_what_is_pri
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/healthz/", "/healthz?now"])
-def test_health_is_told_to_anyone(anyone: Client, path: str) -> None:
+def test_health_needs_no_token(anyone: Client, path: str) -> None:
     assert anyone.get(path).status == 200
     assert anyone.send("HEAD", path).status == 200
 
@@ -233,7 +233,7 @@ def test_the_access_log_is_json_and_holds_nothing_secret(shop_up: Up, anyone: Cl
             assert word not in log, name
 
 
-def test_the_access_log_tells_the_outcome_of_a_call(shop_up: Up, anyone: Client) -> None:
+def test_the_access_log_has_the_outcome_of_a_call(shop_up: Up, anyone: Client) -> None:
     for reply, status, code in (
         (anyone.get("/products"), 200, {"OK"}),
         (anyone.get("/products/1"), 400, {"InvalidArgument"}),

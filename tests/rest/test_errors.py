@@ -210,7 +210,7 @@ def forged(target: Target, *, key: Any = None, algorithm: str = "EdDSA", header:
     return jwt.encode(payload, secret, algorithm, headers=headers)
 
 
-def test_a_token_made_by_the_tests_is_right_but_for_what_they_change(target: Target) -> None:
+def test_a_token_made_by_the_tests_is_valid_without_changes(target: Target) -> None:
     assert Client(target.up.port, forged(target)).get("/me").status == 200
 
 
@@ -286,7 +286,7 @@ def test_an_administrators_role_is_not_taken_from_the_token(target: Target) -> N
     refused(Client(target.up.port, token).get("/admin-only"), 403, "ADMIN_ONLY")
 
 
-def test_a_bad_token_does_not_stand_in_the_way_of_what_anyone_may_do(target: Target) -> None:
+def test_an_invalid_token_does_not_prevent_public_calls(target: Target) -> None:
     expired = Client(target.up.port, forged(target, exp=AN_HOUR_AGO))
     assert expired.get("/products").status == 200
     assert expired.login(target.buyer.email, PASSWORD).get("/me").status == 200

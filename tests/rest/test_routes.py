@@ -31,7 +31,7 @@ def test_a_route_works_with_and_without_a_trailing_slash(shop_up: Up, route: Rou
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=str)
-def test_a_route_refuses_who_may_not_use_it(shop_up: Up, route: Route) -> None:
+def test_a_route_refuses_callers_without_access(shop_up: Up, route: Route) -> None:
     access, scene = route.policy.access, Scene(shop_up)
     path, body = route.path(scene), route.body(scene)
     if access != policy_pb2.ACCESS_ANYONE:
@@ -76,7 +76,7 @@ def test_a_login_by_form_gives_a_token_in_the_shape_of_oauth2(shop_up: Up) -> No
     assert Client(shop_up.port, reply.json["access_token"]).get("/me").json["email"] == buyer.email
 
 
-def test_a_new_account_is_told_without_its_password_and_with_role_user(shop_up: Up) -> None:
+def test_a_new_account_is_returned_without_its_password_and_with_role_user(shop_up: Up) -> None:
     email = f"{uuid.uuid4().hex}@Example.com"
     user = created(shop_up.anyone.post("/signup", {"email": email, "password": PASSWORD, "role": "ROLE_ADMIN", "id": "1"}))
     assert set(user) == {"id", "email", "full_name", "role", "create_time", "disabled", "email_verified"}
@@ -162,7 +162,7 @@ def test_a_change_of_something_newer_is_refused(shop_up: Up, admin: Client, verb
     assert shop_up.anyone.get(path).json == product
 
 
-def test_stock_is_changed_by_a_difference_or_if_it_is_what_was_seen(shop_up: Up, admin: Client) -> None:
+def test_stock_is_changed_by_a_difference_or_by_comparison(shop_up: Up, admin: Client) -> None:
     path = f"/products/{shop_up.product(stock=10)['id']}:adjustStock"
     assert admin.post(path, {"delta": -3, "reason": "broken"}).json["stock"] == 7
     assert admin.post(f"{path}?delta=1").json["stock"] == 8

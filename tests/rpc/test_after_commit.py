@@ -18,7 +18,7 @@ def flat(told: list[Changes]) -> set[tuple[str, UUID]]:
 
 
 @pytest.mark.parametrize("name", CASES)
-async def test_listeners_are_told_what_an_rpc_appends_to_the_feed_once(settings: Settings, pool: "Pool", name: str) -> None:
+async def test_listeners_are_told_once_of_the_events_of_an_rpc(settings: Settings, pool: "Pool", name: str) -> None:
     case = CASES[name]
     async with open_worker(settings, pool) as (worker, shop):
         world = await new_world(shop)

@@ -141,7 +141,7 @@ async def test_an_administrators_own_order_is_a_buyers(shop: Shop, world: World)
     assert await log(shop, world.admin) == []
 
 
-async def test_only_the_fields_that_changed_are_told_and_amounts_exactly(shop: Shop, world: World) -> None:
+async def test_an_entry_has_only_the_fields_that_changed_and_exact_amounts(shop: Shop, world: World) -> None:
     product = Product(id=world.first.product_id, name="Ball", price=Money(minor_units=10**12), sku="B-1")
     await shop.catalog.UpdateProduct(UpdateProductRequest(product=product), metadata=world.admin.metadata)
     [entry] = await log(shop, world.admin)
@@ -155,7 +155,7 @@ async def test_an_action_that_changes_nothing_is_an_entry_without_fields(shop: S
     assert (entry.HasField("before"), fields(entry.before), fields(entry.after)) == (True, {}, {})
 
 
-async def test_the_log_is_read_latest_first_by_who_what_and_which(shop: Shop, world: World) -> None:
+async def test_the_log_is_read_latest_first_by_actor_action_and_subject(shop: Shop, world: World) -> None:
     for who in (world.admin, world.boss):
         await shop.users.UpdateUser(UpdateUserRequest(user_id=world.other.id), metadata=who.metadata)
         await shop.users.UpdateUser(UpdateUserRequest(user_id=world.buyer.id), metadata=who.metadata)

@@ -191,7 +191,7 @@ async def test_a_change_is_seen_at_once_by_all_workers_of_a_host(
             assert seen_by_other == await seen(fresh, ball)
 
 
-async def test_a_file_that_cannot_be_shared_is_told_at_the_start(settings: Settings, tmp_path: Path) -> None:
+async def test_a_file_that_cannot_be_shared_is_reported_at_the_start(settings: Settings, tmp_path: Path) -> None:
     with pytest.raises(StartupError, match="MERCATO_SHARED_MEMORY"):
         async with running(replace(settings, shared_memory=str(tmp_path / "absent" / "shared"))):
             raise AssertionError("it serves")

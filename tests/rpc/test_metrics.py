@@ -123,7 +123,7 @@ async def test_the_process_is_described(shop: Shop, port: int) -> None:
     assert found["process_open_fds"] > 3
 
 
-async def test_a_port_in_use_is_told_and_leaves_nothing_behind(settings: Settings, port: int) -> None:
+async def test_a_port_in_use_is_reported_and_leaves_nothing_behind(settings: Settings, port: int) -> None:
     with socket.create_server(("127.0.0.1", port)), pytest.raises(StartupError) as told:
         async with running(settings):
             raise AssertionError("it serves")

@@ -339,7 +339,7 @@ async def test_discarded_keys_void_every_access_token_but_no_session(shop: Shop,
     assert (await me(elsewhere, Person(jo.id, jo.email, renewed.access_token))).id == jo.id
 
 
-async def test_keys_of_another_secret_are_told_at_the_start(shop: Shop, settings: Settings) -> None:
+async def test_keys_of_another_secret_are_reported_at_the_start(shop: Shop, settings: Settings) -> None:
     other = Settings(database_url=settings.database_url, secret_key="another secret of more than 32 bytes", listen=("127.0.0.1:0",))
     with pytest.raises(StartupError, match="keys rotate --discard"):
         async with running(other):

@@ -197,7 +197,7 @@ async def test_two_administrators_who_remove_each_other_at_once_leave_one(
         assert await shop.pool.fetchval(ADMINS) == 1
 
 
-async def test_the_second_of_two_who_demote_each_other_is_told_why(shop: Shop) -> None:
+async def test_the_second_of_two_administrators_who_demote_each_other_gets_the_reason(shop: Shop) -> None:
     one, two = await shop.person(admin=True), await shop.person(admin=True)
     for third, reason in ((False, "LAST_ADMIN"), (True, "ADMIN_ONLY")):
         if third:

@@ -86,7 +86,7 @@ async def test_a_lock_that_is_not_to_be_had_before_the_deadline_is_a_conflict_an
     assert await shop.pool.fetchval("SELECT count(*) FROM orders") == 1
 
 
-async def test_a_caller_who_waits_longer_than_others_may_is_told_of_the_conflict_too(settings: Settings, pool: "Pool") -> None:
+async def test_a_caller_with_a_longer_deadline_gets_the_conflict_too(settings: Settings, pool: "Pool") -> None:
     async with worker(replace(settings, limits=Limits(statement_timeout_s=allowed(0.2))), pool) as shop:
         admin = await shop.person(admin=True)
         ball = await shop.product(admin)

@@ -72,7 +72,7 @@ async def test_a_key_of_an_old_order_fails_only_its_own_buyer_and_reserves_no_st
         assert not [finding for finding in await verify(conn) if finding.violations]
 
 
-async def test_a_batch_tells_once_of_all_that_its_buyers_bought(shop: Shop) -> None:
+async def test_a_batch_notifies_listeners_once_of_all_its_purchases(shop: Shop) -> None:
     admin, *buyers = [await shop.person(admin=not number) for number in range(4)]
     ball, bike, unsold = [await shop.product(admin, stock=3) for _ in range(3)]
     for buyer, product in zip(buyers, (ball, bike, unsold), strict=True):

@@ -23,7 +23,7 @@ async def mail_id(pool: "Pool") -> UUID:
     return found
 
 
-async def test_the_jobs_tables_are_what_pgqueuer_declares_without_notify_and_schedules(pool: "Pool") -> None:
+async def test_the_jobs_tables_equal_those_of_pgqueuer_without_notify_and_schedules(pool: "Pool") -> None:
     plan = await Queries.from_asyncpg_pool(pool).plan_upgrade()
     assert [statement for statement in plan.statements if not re.search(OMITTED, statement)] == []
     assert len(plan.statements) > 0

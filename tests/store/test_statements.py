@@ -151,7 +151,7 @@ async def plan(conn: "Conn", statement: str) -> str:
     return "\n".join(row[0] for row in rows)
 
 
-def test_nothing_changes_or_deletes_what_is_in_the_audit_log() -> None:
+def test_no_statement_changes_or_deletes_rows_of_the_audit_log() -> None:
     named = [statement.values[0] for statement in STATEMENTS if "audit_log" in str(statement.values[0])]
     assert named == [audit_log.APPEND_ENTRY]
     assert not any(word in statement for statement in AUDIT_LISTS for word in ("UPDATE", "DELETE"))

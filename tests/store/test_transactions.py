@@ -243,7 +243,7 @@ async def test_listeners_are_told_of_changes_that_may_have_been_committed(pool: 
 
 
 @pytest.mark.parametrize("error", [asyncpg.SerializationError, asyncpg.DeadlockDetectedError, Cut])
-async def test_a_use_case_that_is_run_again_tells_only_what_its_last_run_did(
+async def test_a_use_case_that_is_run_again_notifies_only_of_its_last_run(
     pool: "Pool", told: list[Changes], error: type[Exception]
 ) -> None:
     subjects: list[UUID] = []

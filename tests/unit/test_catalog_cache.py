@@ -116,7 +116,7 @@ async def test_a_read_from_before_a_change_is_not_kept_after_it(cache: CatalogCa
     assert await cache.products([BALL]) == {BALL: b"2"}
 
 
-async def test_a_gap_in_the_feed_forgets_all_and_what_is_being_read(cache: CatalogCache, shelf: Shelf) -> None:
+async def test_a_gap_in_the_feed_clears_the_cache_and_discards_reads_in_flight(cache: CatalogCache, shelf: Shelf) -> None:
     shelf.versions = {BALL: 1, BIKE: 1}
     await cache.products([BIKE])
     shelf.open.clear()
@@ -168,7 +168,7 @@ async def test_a_change_that_a_worker_reads_from_the_feed_clears_only_its_own_ca
 
 @pytest.mark.parametrize("kind", ["product.created", "product.updated", "product.deleted", "product.undeleted", "stock.changed"])
 @pytest.mark.parametrize("xid", [SHOWN, RUNNING, LATER])
-async def test_a_change_forgets_what_was_read_before_it_and_nothing_else(cache: CatalogCache, kind: str, xid: int) -> None:
+async def test_a_change_clears_only_entries_that_were_read_before_it(cache: CatalogCache, kind: str, xid: int) -> None:
     is_shown = xid == SHOWN
     await read_page(cache, b"all", {BALL: b"1"})
     await read_page(cache, b"in stock", {BIKE: b"1"}, in_stock=True)
@@ -233,7 +233,7 @@ async def test_the_least_recently_used_goes_first(cache: CatalogCache) -> None:
     assert [product(cache, id_) for id_ in ids] == [b"x", None, b"x", b"x"]
 
 
-async def test_a_page_is_forgotten_when_what_it_lists_may_have_changed(cache: CatalogCache) -> None:
+async def test_a_page_is_cleared_when_its_products_may_have_changed(cache: CatalogCache) -> None:
     await keep(cache, {BALL: b"x", BIKE: b"y"})
     await read_page(cache, b"all", {BALL: b"x"})
     await read_page(cache, b"in stock", {BALL: b"x"}, in_stock=True)

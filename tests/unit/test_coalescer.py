@@ -153,7 +153,7 @@ async def test_a_batch_that_fails_is_run_again_one_by_one() -> None:
     assert await calls(("a", 1)) == "a1"
 
 
-async def test_those_who_wait_for_a_party_of_a_failed_batch_are_served_after_it() -> None:
+async def test_calls_that_wait_for_a_party_of_a_failed_batch_are_served_after_it() -> None:
     store = Store()
     store.failing = ZeroDivisionError
     calls = coalescer(store, in_flight_max=1)

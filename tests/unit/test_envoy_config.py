@@ -205,7 +205,7 @@ def test_replies_of_envoys_own_carry_one_error_info_over_grpc_and_repeat_code_an
         assert mapper["body_format_override"]["text_format_source"]["inline_string"] == status.message
 
 
-def test_a_reply_for_a_lost_worker_says_nothing_of_what_is_behind_the_edge() -> None:
+def test_a_reply_for_a_lost_worker_reveals_nothing_behind_the_edge() -> None:
     [mappers] = found(render(EdgeSettings()), "mappers")
     for body in found(mappers, "json_format"):
         assert "%LOCAL_REPLY_BODY%" not in body["message"] or body["details"][0]["reason"] == "MALFORMED_REQUEST"

@@ -9,7 +9,7 @@ from mercato_server.cache.epochs import LISTING, SLOTS, STOCK, Epochs, share, sl
 from support import needs
 
 
-def test_a_change_that_is_told_is_seen_by_all_who_share_a_file(tmp_path: Path) -> None:
+def test_a_change_is_seen_by_all_workers_that_share_a_file(tmp_path: Path) -> None:
     path = str(tmp_path / "shared")
     here, there, stranger = Epochs(share(path)), Epochs(share(path)), Epochs()
     before = [[at.of(number) for number in (7, 8, LISTING, STOCK)] for at in (here, there, stranger)]

@@ -39,7 +39,7 @@ def test_a_token_names_its_account_and_session_until_it_expires(tokens: Tokens) 
     assert before + 599 <= said.expires_at <= time.time() + 600
 
 
-def test_a_forged_token_is_right_but_for_what_the_tests_change() -> None:
+def test_a_forged_token_without_changes_is_valid() -> None:
     assert TOKENS.verify(forged()).account_id == ACCOUNT
     assert TOKENS.verify(forged({"kid": "next"}, key=NEXT_KEY)).account_id == ACCOUNT
 
@@ -147,7 +147,7 @@ def test_the_hash_for_unknown_accounts_matches_no_password_and_has_the_same_cost
     ("password", "complaint"),
     [("short12", "at least 8"), ("Password123", "commonest"), ("x" * 1025, "at most 1024 bytes"), ("ü" * 513, "at most 1024 bytes")],
 )
-def test_a_weak_password_is_told_why(password: str, complaint: str) -> None:
+def test_a_weak_password_gets_the_reason(password: str, complaint: str) -> None:
     assert complaint in (weakness(password) or "")
 
 
