@@ -71,7 +71,7 @@ async def _wrk(url: str, running: Stage, load: Load, reply_bytes: int) -> Run:
 
 
 async def _watch(command: Sequence[str], environ: Mapping[str, str], running: Stage) -> tuple[str, dict[str, float], float]:
-    """Run a program; return what it printed, and the processor time of each role and of the program itself."""
+    """Run a program; return its output, and the processor time of each role and of the program itself."""
     before, began_s = running.cpu_s(), _children_s()
     child = await asyncio.create_subprocess_exec(
         *command, env=os.environ | environ, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT

@@ -50,7 +50,7 @@ class Job:
 
     @classmethod
     def load(cls, line: bytes) -> Self:
-        """Read what `dump` wrote."""
+        """Parse the output of `dump`."""
         fields = json.loads(line)
         requests = [Request(base64.b64decode(head), base64.b64decode(body)) for head, body in fields.pop("requests")]
         return cls(**fields, requests=requests)
@@ -87,7 +87,7 @@ class Outcome:
 
     @classmethod
     def load(cls, line: bytes) -> Self:
-        """Read what `dump` wrote."""
+        """Parse the output of `dump`."""
         return cls(**json.loads(line))
 
 

@@ -29,7 +29,7 @@ AUDIT_TIMEOUT_S = 120
 
 
 def run(*command: str) -> str | None:
-    """Run a command; return what it printed if it failed."""
+    """Run a command; return its output if it failed."""
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     return None if done.returncode == 0 else done.stdout + done.stderr
 

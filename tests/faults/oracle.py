@@ -111,7 +111,7 @@ def _compare_keyed(verdict: Verdict, purchase: Purchase, placed: Sequence[asyncp
     if purchase.reply is not None:
         _compare_order(verdict, purchase, placed)
     elif purchase.refusal is None:
-        verdict.findings.append(f"what became of key {purchase.key} was never told")
+        verdict.findings.append(f"the outcome of key {purchase.key} is still unknown")
     elif placed:
         verdict.findings.append(f"key {purchase.key} was refused ({purchase.refusal}), but has an order")
 

@@ -17,8 +17,8 @@ PREFIX = "mercato-tests-"
 def cluster_directory() -> Iterator[Path]:
     """Yield a directory that PostgreSQL may enter, in memory if enough is free and TMPDIR is unset.
 
-    A test makes and removes the 300 files of a database. An ext4 without a journal looks at each inode that was removed within a
-    minute whenever it makes a file, which took half of the time of such tests.
+    A test creates and removes the 300 files of a database. To create a file, ext4 without a journal checks each inode that was removed
+    within a minute. That took half of the time of such tests.
     """
     parent = None if "TMPDIR" in os.environ or not _plenty() else MEMORY
     if parent is not None:

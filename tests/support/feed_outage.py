@@ -22,7 +22,7 @@ IS_WAITING = "SELECT count(*) FROM pg_locks WHERE pid = $1 AND NOT granted"
 
 @asynccontextmanager
 async def unheard(pool: "Pool", database: str, change: str) -> AsyncIterator[None]:
-    """Commit a statement without an event, and block all reads of the feed until no worker relies on its cache and during the block.
+    """Commit a statement that writes no event once every worker's view of the feed is stale, and keep the feed locked for the block.
 
     A second lock request waits before the first lock is released, so at most one waiting poll comes between them. That poll began so
     long ago that its worker does not rely on it.

@@ -65,7 +65,7 @@ class PostOffice:
         return (await until(found, f"mail {nth} to {to} about {subject!r}"))[0]
 
     async def until_asked(self, address: str, times: int = 1) -> None:
-        """Return once clients have named an address this many times."""
+        """Return once clients have named a recipient this many times."""
         await until(lambda: self.asked.count(address) >= times, f"{address} was named {times} times")
 
     async def handle_RCPT(self, _server: Any, _session: Any, envelope: Envelope, address: str, options: list[str]) -> str:  # noqa: N802

@@ -1,6 +1,6 @@
 """Requirements of some tests on the machine: the reason for a skip without one, and how to provide it.
 
-A run lists what it skipped. In CI a test may be skipped only for a need that CI may lack: .ci/run installs the others.
+A run lists the tests that it skipped. In CI a test may be skipped only for a need that CI may lack: .ci/run installs the others.
 """
 
 from dataclasses import dataclass
