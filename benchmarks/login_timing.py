@@ -48,9 +48,7 @@ async def _times(running: Stage, logins: int) -> dict[str, list[float]]:
     async with grpc.aio.insecure_channel(f"unix:{socket}") as channel:
         auth = auth_pb2_grpc.AuthServiceStub(channel)
         numbers = count()
-        known = [
-            f"known-{next(numbers)}@example.com" for _ in range(-(-logins // 4))
-        ]  # the first four failures of an address are not delayed
+        known = [f"known-{next(numbers)}@example.com" for _ in range(-(-logins // 4))]  # four failures each are not delayed
         for email in known:
             await auth.SignUp(auth_pb2.SignUpRequest(email=email, password=PASSWORD))
         for number in range(logins):
