@@ -331,6 +331,8 @@ async def test_a_state_and_a_role_that_a_later_release_writes_are_left_alone(sho
     assert (await shop.users.GetMe(user_pb2.GetMeRequest(), metadata=buyer.metadata)).role == user_pb2.ROLE_UNSPECIFIED
     error = await refusal(shop.users.GetAdminOnly(user_pb2.GetAdminOnlyRequest(), metadata=buyer.metadata))
     assert error.reason == "ADMIN_ONLY"
+    disabled = await shop.users.UpdateUser(user_pb2.UpdateUserRequest(user_id=buyer.id, disabled=True), metadata=admin.metadata)
+    assert (disabled.role, disabled.disabled) == (user_pb2.ROLE_UNSPECIFIED, True)
     assert await shop.pool.fetchval("SELECT status FROM orders") == "packed"
     assert await shop.pool.fetchval("SELECT role FROM accounts WHERE id = $1", buyer.id) == "guest"
 

@@ -26,7 +26,7 @@ SELECT id, email, full_name, role, password_hash, created_at, disabled_at, email
 
 UPDATE_ACCOUNT = """
 UPDATE accounts
-   SET role = $2, disabled_at = CASE WHEN $3 THEN coalesce(disabled_at, now()) END
+   SET role = coalesce($2, role), disabled_at = CASE WHEN $3 THEN coalesce(disabled_at, now()) END
  WHERE id = $1
 RETURNING id, email, full_name, role, password_hash, created_at, disabled_at, email_verified_at
 """
@@ -103,7 +103,7 @@ async def _update(conn: "Conn", change: Update) -> Account:
         raise LastAdmin
     if change.actor.id not in admins:
         raise AdminOnly
-    account = to_account(await conn.fetchrow(UPDATE_ACCOUNT, current.id, role, disabled))
+    account = to_account(await conn.fetchrow(UPDATE_ACCOUNT, current.id, change.role, disabled))
     if disabled:
         await sessions.end_others(conn, account.id, SessionEnd.DISABLED)
     await audit_log.append(conn, change.actor, "user.updated", account.id, _fields(current), _fields(account))
