@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from contextvars import ContextVar
 
+import asyncpg
 import pytest
 
 from mercato_server.config.settings import Batching
@@ -293,11 +294,12 @@ async def test_an_answer_of_the_queue_counts_though_the_deadline_comes_in_the_sa
     assert await first == "a0"
 
 
-async def test_a_batch_that_fails_by_its_deadline_is_not_run_again() -> None:
+@pytest.mark.parametrize("failure", [DeadlineExceeded, asyncpg.QueryCanceledError])  # without a connection, in a statement
+async def test_a_batch_that_fails_by_its_deadline_is_not_run_again(failure: type[Exception]) -> None:
     store = Store()
-    store.failing = DeadlineExceeded
+    store.failing = failure
     outcomes = await asyncio.gather(*start(coalescer(store), ("a", 0), ("b", 0)), return_exceptions=True)
-    assert [type(outcome) for outcome in outcomes] == [DeadlineExceeded] * 2
+    assert [type(outcome) for outcome in outcomes] == [failure] * 2
     assert len(store.batches) == 1
 
 

@@ -150,7 +150,7 @@ class Coalescer(Generic[Request, Result]):
         try:
             results = await self._serve([call.request for call in batch])
         except Exception as error:  # noqa: BLE001 - the callers receive it
-            in_vain = isinstance(error, DeadlineExceeded) or isinstance(refusal(error) or error, DatabaseUnavailable)
+            in_vain = isinstance(refusal(error) or error, DeadlineExceeded | DatabaseUnavailable)
             if alone or in_vain:
                 self._done(batch, [error] * len(batch))
             else:
