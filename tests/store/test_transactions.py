@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from mercato_server.database import transactions
-from mercato_server.database.pool import Changes, Conn, Connection, Pool
+from mercato_server.database.pool import Changes, Conn, Connection, Pool, refusal
 from mercato_server.database.transactions import OutcomeUnknown, deadline, note, retry_conflicts, transaction
 from mercato_server.domain.errors import DatabaseUnavailable, DeadlineExceeded
 from mercato_server.domain.events import EventKind
@@ -160,6 +160,21 @@ async def test_a_call_that_waits_for_a_connection_until_its_deadline_is_not_run(
     assert await pool.fetchval(NAMES) is None
 
 
+async def test_a_database_that_does_not_accept_a_connection_in_time_is_unavailable_before_the_deadline() -> None:
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    async with await asyncio.start_server(hang, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        unconnected = Pool(f"postgresql://mercato@127.0.0.1:{port}/mercato", min_size=0, max_size=1, timeout=0.1)
+        async with unconnected as silent:
+            deadline.set(asyncio.get_running_loop().time() + 60)
+            with pytest.raises(TimeoutError) as failure:
+                await add(silent)
+    assert isinstance(refusal(failure.value), DatabaseUnavailable)
+
+
 @pytest.mark.parametrize("patience", [1.0, 0.25])
 async def test_a_lock_is_given_up_before_the_callers_time_is_up(pool: "Pool", database: str, patience: float, within: Within) -> None:
     time_s = within(0.2)
@@ -298,7 +313,7 @@ async def kinds(pool: "Pool", after: Cursor) -> list[str]:
     return [entry.kind async for entry in feed.read(pool, after, follow=False)]
 
 
-async def test_a_reader_of_the_feed_misses_no_event_that_commits_late(pool: "Pool", database: str) -> None:
+async def test_areader_of_the_feed_misses_no_event_that_commits_late(pool: "Pool", database: str) -> None:
     late = await asyncpg.connect(database, connection_class=Connection)
     await late.execute("BEGIN")
     await append(late, "late")
@@ -321,7 +336,7 @@ async def test_the_feed_is_in_the_order_of_numbers_not_of_digits(pool: "Pool") -
     assert (await kinds(pool, Cursor(10, 0)))[:2] == ["10", "99"]
 
 
-async def test_a_reader_of_the_feed_sees_each_event_once_while_many_write(pool: "Pool") -> None:
+async def test_areader_of_the_feed_sees_each_event_once_while_many_write(pool: "Pool") -> None:
     async def write(number: int) -> None:
         async with transaction(pool) as conn:
             await append(conn, f"e{number}")

@@ -119,11 +119,8 @@ async def transaction(pool: "Pool", *, patience: float = 1.0) -> AsyncIterator["
         pool: where to take a connection from.
         patience: the part of the caller's remaining time that may be spent waiting for one lock.
     """
-    try:
-        async with asyncio.timeout_at(deadline.get()):
-            conn = await pool.acquire()
-    except TimeoutError:
-        raise DeadlineExceeded from None
+    async with _until_deadline():
+        conn = await pool.acquire()
     changes = _typed(conn).begin_changes()
     try:
         await conn.execute(_begin(patience))
@@ -151,10 +148,17 @@ def _typed(conn: "Conn") -> Connection:
 @asynccontextmanager
 async def connection(pool: "Pool") -> AsyncIterator["Conn"]:
     """Yield a connection for reads without a transaction. Raises DeadlineExceeded at the caller's deadline."""
+    async with _until_deadline(), pool.acquire() as conn:
+        yield conn
+
+
+@asynccontextmanager
+async def _until_deadline() -> AsyncIterator[None]:
+    """End the block with DeadlineExceeded at the caller's deadline. An earlier time-out, for example of a new connection, is raised."""
     scope = asyncio.timeout_at(deadline.get())
     try:
-        async with scope, pool.acquire() as conn:
-            yield conn
+        async with scope:
+            yield
     except TimeoutError:
         if scope.expired():
             raise DeadlineExceeded from None
