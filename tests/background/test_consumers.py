@@ -239,14 +239,18 @@ async def test_an_event_that_is_not_in_quarantine_cannot_be_tried_again(database
     assert await pool.fetchval("SELECT count(*) FROM audit_log") == 0
 
 
-async def test_an_unreachable_database_does_not_count_as_a_failure_of_an_event(pool: "Pool") -> None:
+PASSING = [asyncpg.CannotConnectNowError, asyncpg.LockNotAvailableError, asyncpg.DeadlockDetectedError]
+
+
+@pytest.mark.parametrize("error", PASSING)
+async def test_an_unreachable_database_or_a_conflict_does_not_count_as_a_failure_of_an_event(pool: "Pool", error: type[Exception]) -> None:
     await feed_cursors.open_cursor(pool, ConsumerName.ORDER_MAILS)
     subjects = await happen(pool, EventKind.ORDER_PLACED)
     away = asyncio.Event()
 
     async def fail(conn: "Conn", news: Sequence[Entry]) -> None:
         if not away.is_set():
-            raise asyncpg.CannotConnectNowError("the database system is starting up")
+            raise error
         await handle(conn, news)
 
     async with following(pool, consumer(handle=fail)) as (_, supervisor):

@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import NamedTuple
 
 from mercato_server.database.pool import Conn, Pool, refusal
-from mercato_server.database.transactions import CONFLICT, retry_conflicts, transaction
-from mercato_server.domain.errors import DatabaseUnavailable
+from mercato_server.database.transactions import retry_conflicts, transaction
+from mercato_server.domain.errors import Conflict, DatabaseUnavailable
 from mercato_server.domain.events import ConsumerName, EventKind
 from mercato_server.store.events import Cursor, Entry, entries
 
@@ -189,7 +189,7 @@ async def mark_lost(pool: "Pool", after_s: float) -> list[str]:
 
 def is_passing(error: Exception) -> bool:
     """Return whether an error is unrelated to the handled event: a conflict with other transactions, or an unavailable database."""
-    return isinstance(error, CONFLICT) or isinstance(refusal(error), DatabaseUnavailable)
+    return isinstance(refusal(error), Conflict | DatabaseUnavailable)
 
 
 async def _move(conn: "Conn", name: ConsumerName, to: Cursor) -> None:
