@@ -2,14 +2,18 @@
 
 import asyncio
 import re
+from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
 from pgqueuer.adapters.persistence.queries import Queries
 
 from mercato_server.database.pool import Pool
+from mercato_server.database.transactions import transaction
+from mercato_server.domain.events import EventKind
 from mercato_server.domain.mails import Template
-from mercato_server.store import feed_cursors, mails, order_mails
+from mercato_server.store import feed_cursors, mails, order_mails, orders
+from mercato_server.store.events import Cursor, Entry
 from mercato_server.store.mails import MailBusyError
 
 OMITTED = r"pgqueuer_schedules|fn_pgqueuer_changed|tg_pgqueuer"
@@ -55,6 +59,17 @@ async def test_of_many_who_lease_a_mail_at_once_one_gets_it(pool: "Pool", mail_i
         assert sum(not isinstance(answer, MailBusyError) for answer in answers) == 1
         assert None not in answers
         await mails.release(pool, mail_id)
+
+
+async def test_the_mail_of_an_order_is_queued_while_a_call_changes_the_order(pool: "Pool") -> None:
+    account = "INSERT INTO accounts (email, full_name, role, password_hash) VALUES ('jo@example.com', 'Jo', 'user', '') RETURNING id"
+    order = "INSERT INTO orders (account_id, status, currency_code, total_minor) VALUES ($1, 'placed', 'USD', 0) RETURNING id"
+    order_id = await pool.fetchval(order, await pool.fetchval(account))
+    async with transaction(pool) as changing, transaction(pool) as consuming:
+        await changing.fetchrow(orders.LOCK_ORDER, order_id)
+        await consuming.execute("SET LOCAL lock_timeout = '10ms'")
+        await order_mails.queue(consuming, [Entry(Cursor(), EventKind.ORDER_PLACED, order_id, {}, datetime.now(UTC))])
+    assert await pool.fetchval("SELECT order_id FROM mails") == order_id
 
 
 async def test_the_orders_to_come_are_looked_for_by_an_index(pool: "Pool") -> None:

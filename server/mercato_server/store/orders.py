@@ -83,7 +83,7 @@ LOCK_ORDER = """
 SELECT account_id, status, version
   FROM orders
  WHERE id = $1
-   FOR UPDATE
+   FOR NO KEY UPDATE  -- FOR UPDATE would block the consumer that writes its mails
 """
 
 SET_STATUS = """
