@@ -94,8 +94,9 @@ def check_transition(current: OrderStatus, wanted: OrderStatus) -> None:
     allowed = NEXT[current]
     if wanted not in allowed:
         names = ",".join(status.name for status in allowed)
+        none = "nothing, a later release added its state" if current is OrderStatus.UNKNOWN else "nothing, this state is final"
         raise OrderState(
-            f"the order is {current.name} and cannot become {wanted.name}; it can become: {names or 'nothing, this state is final'}",
+            f"the order is {current.name} and cannot become {wanted.name}; it can become: {names or none}",
             metadata={"status": current.name, "allowed": names},
         )
 

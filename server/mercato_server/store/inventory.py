@@ -27,7 +27,7 @@ SOLD = """booked AS (
     SELECT product_id, order_id, 'sale', -quantity FROM line
 ), sold AS (
     UPDATE stock_levels AS level
-       SET on_hand = level.on_hand - units.quantity, version = level.version + 1, updated_at = now()
+       SET on_hand = level.on_hand - units.quantity, version = level.version + 1, updated_at = greatest(level.updated_at, now())
       FROM (SELECT product_id, sum(quantity)::integer AS quantity FROM line GROUP BY product_id) AS units
      WHERE level.product_id = units.product_id AND level.location_id = 1
     RETURNING level.product_id
@@ -99,7 +99,7 @@ WITH line AS (
     SELECT product_id, $1, 'cancel', quantity, $2, $3 FROM line
 )
 UPDATE stock_levels AS level
-   SET on_hand = level.on_hand + line.quantity, version = level.version + 1, updated_at = now()
+   SET on_hand = level.on_hand + line.quantity, version = level.version + 1, updated_at = greatest(level.updated_at, now())
   FROM line
  WHERE level.product_id = line.product_id AND level.location_id = 1
 RETURNING level.product_id
