@@ -18,7 +18,7 @@ from mercato_server.background.sweeper import keep_sweeping
 from mercato_server.config.settings import Limits
 from mercato_server.database import migrations
 from mercato_server.database.pool import Pool
-from support.patience import until
+from support.patience import patient, until
 
 HIDE, SHOW = "ALTER TABLE login_attempts RENAME TO elsewhere", "ALTER TABLE elsewhere RENAME TO login_attempts"
 OLD_EVENT = "INSERT INTO events (kind, subject_id, created_at) VALUES ('product.created', uuidv7(), now() - interval '8 days')"
@@ -97,6 +97,24 @@ async def test_a_stop_waits_for_the_cleanup_of_tasks(pool: "Pool") -> None:
     assert said == ["goodbye"]
     assert supervised.failures == {"waiting": 0}
     assert {task.get_name() for task in before - asyncio.all_tasks()} == {"waiting"}
+
+
+async def test_a_stop_ends_although_cleanups_fail(pool: "Pool") -> None:
+    async def wait() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise OSError("the connection is broken")
+
+    supervised = supervisor(pool)
+    with structlog.testing.capture_logs() as logs:
+        supervised.start("waiting", wait)
+        await asyncio.sleep(0)  # the task begins
+        stopping = asyncio.create_task(supervised.stop())
+        done, _ = await asyncio.wait([stopping], timeout=patient())
+    assert done
+    assert [(entry["event"], entry["task"]) for entry in logs] == [("a background task failed while it stopped", "waiting")]
+    assert supervised.failures == {"waiting": 0}
 
 
 @pytest.fixture

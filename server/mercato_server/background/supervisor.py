@@ -1,6 +1,7 @@
 """The supervisor of a worker's background tasks: it logs and counts each failure, and restarts the task with backoff."""
 
 import asyncio
+import contextlib
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -37,6 +38,7 @@ class Supervisor:
         self._tasks: list[asyncio.Task[None]] = []
         self._fatal: FatalError | None = None
         self._failed = asyncio.Event()
+        self._stopping = asyncio.Event()
 
     def start(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         """Start a task that must run until it is cancelled."""
@@ -50,7 +52,8 @@ class Supervisor:
         return self._fatal
 
     async def stop(self) -> None:
-        """Cancel all tasks and wait until they have ended."""
+        """Cancel all tasks and wait until they have ended. A task whose cleanup fails is logged, and not restarted."""
+        self._stopping.set()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -59,9 +62,12 @@ class Supervisor:
     async def _keep(self, name: str, work: Callable[[], Awaitable[None]]) -> None:
         loop = asyncio.get_running_loop()
         in_a_row = 0
-        while True:
+        while not self._stopping.is_set():
             began = loop.time()
             failure = await _failure(work)
+            if self._stopping.is_set():  # the failure has replaced the cancellation, as that of a rollback does
+                log.warning("a background task failed while it stopped", task=name, error=repr(failure), exc_info=failure)
+                return
             in_a_row = in_a_row + 1 if loop.time() - began < self._limits.task_steady_s else 1
             self.failures[name] += 1
             if fatal := await self._fatal_cause(failure):
@@ -73,7 +79,9 @@ class Supervisor:
             pause_s = self._pause_s(in_a_row, self._limits.task_away_pause_s if away else self._limits.task_pause_max_s)
             write = log.warning if away else log.error
             write("a background task died", task=name, error=repr(failure), exc_info=None if away else failure, pause_s=round(pause_s, 4))
-            await asyncio.sleep(pause_s)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause_s):
+                    await self._stopping.wait()
 
     async def _fatal_cause(self, failure: Exception) -> Exception | None:
         """Return the fatal error behind a failure, or None. A failed statement may mean that an operator has changed the schema."""
