@@ -93,6 +93,24 @@ async def test_a_held_mail_is_sent_when_its_job_is_queued_again(mailing: Setting
     assert await pool.fetchval("SELECT failure IS NULL AND sent_at IS NOT NULL FROM mails")
 
 
+UNRECORDED = """
+CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'going away' USING ERRCODE = 'admin_shutdown'; END $$;
+CREATE TRIGGER fail BEFORE UPDATE ON mails FOR EACH ROW WHEN (new.sent_at IS NOT NULL) EXECUTE FUNCTION fail()
+"""
+
+
+async def test_a_mail_that_was_sent_but_not_recorded_keeps_its_lease(
+    mailing: Settings, pool: "Pool", post: PostOffice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mercato_server.mail.delivery.RECORD_TRIES", 2)
+    await pool.execute(UNRECORDED)
+    async with shop_of(mailing, pool) as shop:
+        jo = await shop.person()
+        await post.mail(jo.email)
+        await until(pool, "SELECT attempts = 1 AND status = 'queued' FROM pgqueuer", value=True)
+        assert await pool.fetchval("SELECT failure IS NULL AND leased_until > now() FROM mails")
+
+
 async def test_a_job_held_by_an_accident_goes_on(mailing: Settings, pool: "Pool", post: PostOffice) -> None:
     await post.stop()
     async with shop_of(mailing, pool) as shop:

@@ -57,6 +57,8 @@ class Delivery:
         except MailRefusedError as refused:
             log.error("a mail will not be sent", mail=mail_id, reason=str(refused))  # noqa: TRY400 - a stack trace adds nothing
             raise GivenUpError(str(refused)) from None
+        except LaterError:  # the mail keeps its lease
+            raise
         except Exception as error:
             if refusal(error) is None:
                 await mails.release(self._pool, job.row_id, type(error).__name__)
