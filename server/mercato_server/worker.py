@@ -74,18 +74,22 @@ class Worker:
         `stop_now` skips the wait for the edge and shortens the time for calls in flight.
         """
         await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self.settings.drain_s):
-                await self._stop_now.wait()
-        if not self._stop_now.is_set():
-            with contextlib.suppress(TimeoutError):  # the health check of a busy edge may be late; a broken edge must not block the stop
-                async with asyncio.timeout(self.settings.drain_s):
-                    await self.parts.arrivals.until_quiet()
+        drain, stop_now = asyncio.create_task(self._drain()), asyncio.create_task(self._stop_now.wait())
+        await asyncio.wait((drain, stop_now), return_when=asyncio.FIRST_COMPLETED)
+        drain.cancel()
+        stop_now.cancel()
         grace_s = self.settings.grace_s
         await self.parts.server.stop(min(grace_s, self.settings.interrupt_grace_s) if self._stop_now.is_set() else grace_s)
         await self.parts.calls.wait_idle()
         await self.parts.supervisor.stop()
         self.parts.passwords.close()
+
+    async def _drain(self) -> None:
+        """Wait until the edge has noticed the stop, then as long again at most while calls arrive."""
+        await asyncio.sleep(self.settings.drain_s)
+        with contextlib.suppress(TimeoutError):  # the health check of a busy edge may be late; a broken edge must not block the stop
+            async with asyncio.timeout(self.settings.drain_s):
+                await self.parts.arrivals.until_quiet()
 
     async def _set_health(self, status: Any) -> None:
         for service in ("", *(service.full_name for service in SERVICES)):

@@ -250,6 +250,38 @@ async def test_a_worker_that_drains_stops_at_once_when_interrupted(settings: Set
         await asyncio.wait_for(stopping, patient())
 
 
+class SlowEdge:
+    """Settings whose wait for the edge takes no time, and whose wait for late calls takes an hour."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._drains_s = iter([0.0, 3600.0])
+        self.grace_s = settings.grace_s
+        self.interrupt_grace_s = settings.interrupt_grace_s
+
+    @property
+    def drain_s(self) -> float:
+        return next(self._drains_s)
+
+
+async def test_a_worker_that_waits_for_late_calls_stops_at_once_when_interrupted(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_now, waits = asyncio.Event(), asyncio.Event()
+
+    async def never_quiet() -> None:
+        waits.set()
+        await asyncio.Event().wait()
+
+    async with running(settings, stop_now) as (worker, _):
+        with monkeypatch.context() as patched:
+            patched.setattr(worker, "settings", SlowEdge(settings))
+            patched.setattr(worker.parts.arrivals, "until_quiet", never_quiet)
+            stopping = asyncio.ensure_future(worker.stop())
+            await asyncio.wait_for(waits.wait(), patient())
+            stop_now.set()
+            await asyncio.wait_for(stopping, patient())
+
+
 async def test_a_second_worker_on_one_address_fails_loudly(settings: Settings) -> None:
     async with running(settings) as (_, [port]):
         with pytest.raises(StartupError, match="cannot listen"):
