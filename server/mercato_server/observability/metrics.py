@@ -30,11 +30,11 @@ class WorkerMetrics(Collector):
         self._supervisor = supervisor
 
     def collect(self) -> Iterator[Metric]:
-        """Give the counts as they are now."""
+        """Yield the current counts."""
         yield from self._of_cache()
         yield GaugeMetricFamily(
             "mercato_change_feed_age_seconds",
-            "How long ago the last poll of the change feed began, so how old an answer from memory may be; +Inf while it is not heard.",
+            "Seconds since the last poll of the change feed began; +Inf while the feed cannot be read.",
             value=self._listener.age_s,
         )
         yield from self._of_consumers()
@@ -43,8 +43,10 @@ class WorkerMetrics(Collector):
 
     def _of_cache(self) -> Iterator[Metric]:
         hits = CounterMetricFamily("mercato_catalog_cache_hits", "Products and first pages that were found in memory.", labels=["kind"])
-        misses = CounterMetricFamily("mercato_catalog_cache_misses", "Products and first pages that were not.", labels=["kind"])
-        entries = GaugeMetricFamily("mercato_catalog_cache_entries", "What is in memory of the catalog.", labels=["kind"])
+        misses = CounterMetricFamily(
+            "mercato_catalog_cache_misses", "Products and first pages that were not found in memory.", labels=["kind"]
+        )
+        entries = GaugeMetricFamily("mercato_catalog_cache_entries", "Products and first pages in memory.", labels=["kind"])
         tallies = (self._cache.products_read, self._cache.pages_read)
         for kind, tally, size in zip(("product", "page"), tallies, self._cache.sizes, strict=True):
             hits.add_metric([kind], tally.hits)
@@ -55,11 +57,15 @@ class WorkerMetrics(Collector):
     def _of_consumers(self) -> Iterator[Metric]:
         lag = GaugeMetricFamily(
             "mercato_feed_lag_seconds",
-            "Age of what a consumer of the change feed has not handled or cannot see yet; +Inf before its first look.",
+            "Age of the oldest event that a consumer of the change feed has not handled or cannot see yet; +Inf before its first poll.",
             labels=["consumer"],
         )
-        quarantined = GaugeMetricFamily("mercato_feed_quarantined_events", "Events that it could not handle.", labels=["consumer"])
-        gaps = CounterMetricFamily("mercato_feed_gaps", "How often it was lost, and may have missed events.", labels=["consumer"])
+        quarantined = GaugeMetricFamily(
+            "mercato_feed_quarantined_events", "Events in quarantine that a consumer could not handle.", labels=["consumer"]
+        )
+        gaps = CounterMetricFamily(
+            "mercato_feed_gaps", "How often a lost consumer, which may have missed events, has resumed.", labels=["consumer"]
+        )
         for follower in self._followers:
             name = [follower.consumer.name.value]
             lag.add_metric(name, follower.lag.seconds)
@@ -69,7 +75,9 @@ class WorkerMetrics(Collector):
 
     def _of_batches(self) -> Iterator[Metric]:
         batches = CounterMetricFamily("mercato_batches", "Transactions, or statements, that concurrent calls shared.", labels=["kind"])
-        calls = CounterMetricFamily("mercato_batched_calls", "Calls that were served by them.", labels=["kind"])
+        calls = CounterMetricFamily(
+            "mercato_batched_calls", "Calls that were served by shared transactions or statements.", labels=["kind"]
+        )
         for kind, coalescer in self._coalescers.items():
             batches.add_metric([kind], coalescer.batches)
             calls.add_metric([kind], coalescer.calls)
@@ -83,7 +91,7 @@ class WorkerMetrics(Collector):
 
 
 def start(address: tuple[str, int], metrics: WorkerMetrics) -> WSGIServer:
-    """Answer GET /metrics from a thread of its own, until `stop`; raises OSError if the address cannot be had."""
+    """Answer GET /metrics from a separate thread until `stop`; raises OSError if the address cannot be bound."""
     registry = CollectorRegistry()
     registry.register(metrics)
     ProcessCollector(registry=registry)
@@ -93,6 +101,6 @@ def start(address: tuple[str, int], metrics: WorkerMetrics) -> WSGIServer:
 
 
 def stop(server: WSGIServer) -> None:
-    """Answer no more; returns within half a second."""
+    """Stop the server; returns within half a second."""
     server.shutdown()
     server.server_close()
