@@ -40,10 +40,11 @@ class AuditEntry(_message.Message):
     """Account of the administrator; empty for the command line."""
     action: _builtins.str
     """Kind of the change: product.created, product.updated, product.deleted, product.undeleted, stock.changed, category.created,
-    category.updated, category.deleted, order.paid and so on for the other states, user.created, user.updated, keys.rotated, keys.discarded.
+    category.updated, category.deleted, order.paid and so on for the other states, user.created, user.updated, keys.rotated, keys.discarded,
+    catalog.imported, event.retried.
     """
     subject_id: _builtins.str
-    """UUID of the changed product, category, order or account; empty for keys."""
+    """UUID of the changed product, category, order or account, or of the subject of a retried event; empty for keys and imports."""
     request_id: _builtins.str
     """Id of the request in logs (HTTP header `x-request-id`); empty for the command line."""
     @_builtins.property
