@@ -141,16 +141,16 @@ def verify(
 
 
 async def _verify(data_dir: Path | None, interval_s: float | None, console: "Console") -> list["Finding"]:
-    from mercato_server.cli.verify import audit, watch
+    from mercato_server.cli.verify import check, watch
     from mercato_server.embedded.database import database
 
-    async def check(url: str) -> list["Finding"]:
-        return await watch(url, interval_s, console) if interval_s else await audit(url)
+    async def findings(url: str) -> list["Finding"]:
+        return await watch(url, interval_s, console) if interval_s else await check(url)
 
     if data_dir is None and (url := config.optional_database_url()):
-        return await check(url)
+        return await findings(url)
     async with database(data_dir or Path(config.data_home(), "mercato")) as url:
-        return await check(url)
+        return await findings(url)
 
 
 @app.command("import")
@@ -329,13 +329,13 @@ def _is_told(error: Exception) -> bool:
     from mercato_server.background.supervisor import FatalError
     from mercato_server.cli.products_csv import CsvError
     from mercato_server.cli.quarantine import QuarantineError
-    from mercato_server.cli.verify import AuditError
+    from mercato_server.cli.verify import VerifyError
     from mercato_server.composition import StartupError
     from mercato_server.database.migrations import SchemaError
     from mercato_server.embedded.processes import EmbeddedError
     from mercato_server.security.keyrings import KeysError
 
-    of_worker, of_data = (StartupError, FatalError, EmbeddedError), (AuditError, CsvError, KeysError, QuarantineError, SchemaError)
+    of_worker, of_data = (StartupError, FatalError, EmbeddedError), (CsvError, KeysError, QuarantineError, SchemaError, VerifyError)
     return isinstance(error, (*of_worker, *of_data, asyncpg.PostgresError, OSError))
 
 

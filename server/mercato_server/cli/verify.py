@@ -23,14 +23,14 @@ EVERYTHING_EVERY_S = 60.0
 COLUMNS = ("invariant", "violations", "ms", "what holds")
 
 
-class AuditError(Exception):
+class VerifyError(Exception):
     """The database cannot be checked; the message says why."""
 
 
-async def audit(database_url: str) -> list[Finding]:
+async def check(database_url: str) -> list[Finding]:
     """Check every invariant of a database, in one snapshot.
 
-    Raises AuditError if it cannot be reached, and SchemaError if its schema is not that of this release.
+    Raises VerifyError if it cannot be reached, and SchemaError if its schema is not that of this release.
     """
     async with _lanes(database_url) as conns:
         return await verify(*conns)
@@ -40,7 +40,7 @@ async def watch(database_url: str, interval_s: float, console: Console) -> list[
     """Check everything, then repeatedly the changes since the last pass, until an invariant is violated; return the last findings.
 
     A full check follows once a minute, and at the end, which SIGINT and SIGTERM request. Each pass has its own snapshot and prints a line.
-    Raises as `audit`.
+    Raises as `check`.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -67,7 +67,7 @@ async def watch(database_url: str, interval_s: float, console: Console) -> list[
 
 @asynccontextmanager
 async def _lanes(database_url: str) -> AsyncIterator[list["Conn"]]:
-    """Yield connections to a database with this release's schema; raises AuditError if they are lost during the block."""
+    """Yield connections to a database with this release's schema; raises VerifyError if they are lost during the block."""
     try:
         async with AsyncExitStack() as stack:
             conns: list[Conn] = []
@@ -79,7 +79,7 @@ async def _lanes(database_url: str) -> AsyncIterator[list["Conn"]]:
             yield conns
     except Exception as error:
         if isinstance(refusal(error), DatabaseUnavailable):
-            raise AuditError(f"cannot reach the database: {str(error) or type(error).__name__}") from error
+            raise VerifyError(f"cannot reach the database: {str(error) or type(error).__name__}") from error
         raise
 
 
