@@ -63,8 +63,8 @@ class Worker:
             ports = [self.parts.server.add_insecure_port(address) for address in self.settings.listen]
         except RuntimeError:
             raise StartupError(f"cannot listen on {', '.join(self.settings.listen)}; is it in use? Set MERCATO_LISTEN") from None
+        await self.parts.start_tasks()  # first: consumers open their cursors, so they miss no event of the first call
         await self.parts.server.start()
-        await self.parts.start_tasks()
         await self._set_health(health_pb2.HealthCheckResponse.SERVING)
         return ports
 
