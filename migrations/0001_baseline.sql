@@ -76,9 +76,11 @@ CREATE TABLE product_search (
     category_ids uuid[] NOT NULL,    -- the product's category; later its ancestors too
     group_id     uuid,               -- NULL until products have variants
     PRIMARY KEY (product_id, locale)
-) WITH (fillfactor = 90);  -- room for new row versions on the same page: no index holds the price, so a new price updates no index
+);
 
 CREATE UNIQUE INDEX product_search_by_number ON product_search (locale, number);
+CREATE INDEX product_search_by_price ON product_search (locale, price_minor, product_id);
+CREATE INDEX product_search_by_name ON product_search (locale, name COLLATE "C", product_id);
 -- The first column groups the documents by 8,192 consecutive products.
 CREATE INDEX product_search_by_words ON product_search USING gin ((ARRAY[number >> 13]), words, category_ids);
 

@@ -282,8 +282,7 @@ CREATE TABLE public.product_search (
     words tsvector NOT NULL,
     category_ids uuid[] NOT NULL,
     group_id uuid
-)
-WITH (fillfactor='90');
+);
 
 CREATE TABLE public.products (
     id uuid DEFAULT uuidv7() NOT NULL,
@@ -556,7 +555,11 @@ CREATE UNIQUE INDEX pgqueuer_unique_dedupe_key ON public.pgqueuer USING btree (d
 
 CREATE INDEX pgqueuer_updated_id_id1_idx ON public.pgqueuer USING btree (updated, id DESC) INCLUDE (id) WHERE (status = 'picked'::public.pgqueuer_status);
 
+CREATE INDEX product_search_by_name ON public.product_search USING btree (locale, name COLLATE "C", product_id);
+
 CREATE UNIQUE INDEX product_search_by_number ON public.product_search USING btree (locale, number);
+
+CREATE INDEX product_search_by_price ON public.product_search USING btree (locale, price_minor, product_id);
 
 CREATE INDEX product_search_by_words ON public.product_search USING gin ((ARRAY[(number >> 13)]), words, category_ids);
 

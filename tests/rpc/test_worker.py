@@ -54,7 +54,7 @@ async def test_a_request_that_is_too_large_is_refused(shop: Shop) -> None:
 
 
 async def test_a_bug_leaves_as_internal_with_the_request_id_and_nothing_else(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mercato_server.store.catalog.GET_PRODUCTS", "SELECT 1 / 0 AS id, $1::uuid[]")
+    monkeypatch.setattr("mercato_server.store.catalog.GET_PRODUCT", "SELECT 1 / 0 AS id, $1::uuid")
     request = catalog_pb2.GetProductRequest(product_id="0198c5f2-7a3e-7c4d-9b1e-2f6a8d0c4b57")
     error = await refusal(shop.catalog.GetProduct(request, metadata=(("x-request-id", "req-1"),)))
     assert (error.code, error.reason, error.message) == (StatusCode.INTERNAL, "INTERNAL", "internal error")
@@ -98,8 +98,9 @@ async def test_a_caller_with_a_longer_deadline_gets_the_conflict_too(settings: S
 
 
 LONGEST_S = Limits().timeout_max_s
-SLOW = "SELECT id FROM pg_sleep(30), unnest($1::uuid[]) AS id"
+SLOW = "SELECT $1::uuid AS id FROM pg_sleep(30)"
 ANY_PRODUCT = catalog_pb2.GetProductRequest(product_id="0198c5f2-7a3e-7c4d-9b1e-2f6a8d0c4b57")
+SOME_PRODUCTS = catalog_pb2.BatchGetProductsRequest(ids=[ANY_PRODUCT.product_id, "0198c5f2-7a3e-7c4d-9b1e-2f6a8d0c4b58"])
 ASLEEP = "SELECT count(*) = 0 FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
 
 
@@ -116,7 +117,7 @@ async def test_a_call_ends_at_its_deadline_and_so_does_its_statement(
         for _ in range(2):
             with pytest.raises(grpc.aio.AioRpcError) as caught:
                 await (
-                    shop.catalog.GetProduct(ANY_PRODUCT, timeout=0.3)
+                    shop.catalog.BatchGetProducts(SOME_PRODUCTS, timeout=0.3)
                     if statement == "catalog.GET_PRODUCTS"
                     else shop.carts.GetCart(cart_pb2.GetCartRequest(), metadata=buyer.metadata, timeout=0.3)
                 )
@@ -135,7 +136,7 @@ async def served(settings: Settings, call: Any) -> Refusal:
 
 
 async def test_a_call_without_a_deadline_gets_the_servers(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mercato_server.store.catalog.GET_PRODUCTS", SLOW)
+    monkeypatch.setattr("mercato_server.store.catalog.GET_PRODUCT", SLOW)
     quick = replace(settings, limits=Limits(timeout_s=0.2))
     error = await served(quick, lambda other: other.catalog.GetProduct(ANY_PRODUCT))
     assert (error.code, error.reason) == (StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED")

@@ -117,6 +117,7 @@ async def full(postgres: Postgres, full_template: str) -> AsyncIterator["Conn"]:
 
 
 HOT = {
+    "GET_PRODUCT": catalog.GET_PRODUCT,
     "GET_PRODUCTS": catalog.GET_PRODUCTS,
     "GET_CARTS": carts.GET_CARTS,
     "ADD_LINES": carts.ADD_LINES,
@@ -233,6 +234,14 @@ async def test_a_search_reads_the_products_of_its_page_and_of_stock_only_what_fi
         read = {table: sum(map(int, re.findall(rf"using {index} .* loops=(\d+)", text))) for table, index in by_id.items()}
         assert read["products"] == 21, text
         assert 21 <= read["stock_levels"] <= most, text
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("order", [ProductOrder.CHEAPEST, ProductOrder.DEAREST, ProductOrder.NAME, ProductOrder.NAME_DESCENDING])
+async def test_a_search_by_price_or_name_walks_along_an_index_of_documents(full: "Conn", order: ProductOrder, *, after: bool) -> None:
+    text = await plan(full, product_lists.list_sql(Shape(order=order, after=after, query=True)))
+    assert f"product_search_by_{'name' if order.name.startswith('NAME') else 'price'}" in text, text
+    assert "Seq Scan on" not in text, text
 
 
 async def test_a_word_is_corrected_by_an_index(full: "Conn") -> None:

@@ -57,13 +57,12 @@ def list_sql(shape: Shape) -> str:
 
 
 def _plain_sql(shape: Shape) -> str:
-    at = shape.parameters()
     return f"""
     SELECT {PRODUCT_COLUMNS}, 0 AS score
       FROM products
      WHERE {shape.conditions()} AND {shape.place()}
      ORDER BY {shape.order_by()}
-     LIMIT {at["limit"]} OFFSET {at["offset"]}
+     {shape.page()}
     """  # noqa: S608 - constants
 
 

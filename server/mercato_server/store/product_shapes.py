@@ -80,6 +80,17 @@ class Shape:
             return f"id {sign} {at['after_id']}::uuid"
         return f"({self.key}, id) {sign} ({at['after_key']}::{_KEYS[self.order][1]}, {at['after_id']}::uuid)"
 
+    def page(self) -> str:
+        """Return the clauses of a page.
+
+        As subqueries: a plan that knows its LIMIT looks cheaper, so PostgreSQL would make a new plan for each call. A list without a query
+        needs a new plan if it has a range of prices, because only the range tells which index reads fewer products.
+        """
+        at = self.parameters()
+        if self.prices() and not self.query:
+            return f"LIMIT {at['limit']} OFFSET {at['offset']}"
+        return f"LIMIT (SELECT {at['limit']}::bigint) OFFSET (SELECT {at['offset']}::bigint)"
+
     def order_by(self) -> str:
         """Return the expressions of ORDER BY."""
         direction = "DESC" if self.order.descending else "ASC"

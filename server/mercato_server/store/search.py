@@ -211,15 +211,6 @@ def _shelves(shape: Shape) -> str:
     return " UNION ALL ".join(parts)
 
 
-def _page(shape: Shape) -> str:
-    """Return the clauses of a page.
-
-    LIMIT and OFFSET are subqueries. With constants, PostgreSQL would plan each call again, because a plan for a known LIMIT looks cheaper.
-    """
-    at = shape.parameters()
-    return f"LIMIT (SELECT {at['limit']}::bigint) OFFSET (SELECT {at['offset']}::bigint)"
-
-
 def _by_relevance_sql(shape: Shape) -> str:
     """Return the statement of a search that ranks the newest matches."""
     newest = f"SELECT id, name, words FROM {_in_stock(_shelves(shape), shape)} LIMIT {_LIMITS.search_ranked_max}"  # noqa: S608 - constants
@@ -229,7 +220,7 @@ def _by_relevance_sql(shape: Shape) -> str:
               FROM (SELECT id, {_SCORE} AS score FROM asked, ({newest}) AS newest) AS ranked
              WHERE {shape.place()}
              ORDER BY {shape.order_by()}
-             {_page(shape)}) AS page
+             {shape.page()}) AS page
       JOIN products USING (id)
      ORDER BY {shape.order_by()}
     """  # noqa: S608 - constants
@@ -243,7 +234,7 @@ def _by_creation_sql(shape: Shape) -> str:
         start = f"SELECT number {sign} 1 AS number FROM products WHERE id = {shape.parameters()['after_id']}::uuid"  # noqa: S608 - constants
     return f"""{_ASKED}, start AS MATERIALIZED ({start})
     SELECT {PRODUCT_COLUMNS}, 0 AS score
-      FROM (SELECT id, number AS place FROM {_in_stock(_shelves(shape), shape)} {_page(shape)}) AS page
+      FROM (SELECT id, number AS place FROM {_in_stock(_shelves(shape), shape)} {shape.page()}) AS page
       JOIN products USING (id)
      ORDER BY place {direction}
     """  # noqa: S608 - constants
@@ -252,17 +243,15 @@ def _by_creation_sql(shape: Shape) -> str:
 def _by_key_sql(shape: Shape) -> str:
     """Return the statement of a search by price or name.
 
-    For common words, the statement walks along the index of the sort key. For rare words, it reads all matches from the index of words.
+    For common words, the statement walks along an index of the sort key. For rare words, it reads all matches from the index of words.
 
         Append
           ->  Limit
-                ->  Nested Loop
-                      ->  Limit  ->  Index Only Scan using products_by_price        (2,000 products)
-                      ->  Index Scan using product_search_pkey                      (Filter: words @@ query)
-          ->  Limit  ->  Sort  ->  Bitmap Heap Scan on product_search               (never executed if the walk filled the page)
+                ->  Subquery Scan                                               (Filter: words @@ query)
+                      ->  Limit  ->  Index Scan using product_search_by_price   (2,000 documents)
+          ->  Limit  ->  Sort  ->  Bitmap Heap Scan on product_search           (never executed if the walk filled the page)
                                      ->  Bitmap Index Scan on product_search_by_words
     """
-    document = f"SELECT FROM product_search WHERE product_id = nearest.id AND {_matching(shape)} OFFSET 0"
     matches = f"""
     SELECT id
       FROM (SELECT product_id AS id, price_minor, name
@@ -271,19 +260,39 @@ def _by_key_sql(shape: Shape) -> str:
      WHERE {shape.place()}
      ORDER BY {shape.order_by()}"""  # noqa: S608 - constants
     return f"""{_ASKED}, walked AS MATERIALIZED (
+        {_walk(shape)}
+        {shape.page()}
+    ), enough AS MATERIALIZED (SELECT count(*) = {shape.parameters()["limit"]} AS yes FROM walked)
+    SELECT {PRODUCT_COLUMNS}, 0 AS score
+      FROM (SELECT id FROM walked WHERE (SELECT yes FROM enough)
+             UNION ALL
+            (SELECT id FROM {_in_stock(matches, shape)} {shape.page()})) AS page
+      JOIN products USING (id)
+     ORDER BY {shape.order_by()}
+    """  # noqa: S608 - constants
+
+
+def _walk(shape: Shape) -> str:
+    """Return the matches among the first products in the order of the sort key.
+
+    No index of documents has a category and a sort key, so a walk within a category reads the products first.
+    """
+    if shape.category:
+        document = f"SELECT FROM product_search WHERE product_id = nearest.id AND {_matching(shape)} OFFSET 0"
+        return f"""
         SELECT id
           FROM (SELECT id
                   FROM products
                  WHERE {shape.conditions()} AND {shape.place()}
                  ORDER BY {shape.order_by()}
                  LIMIT {_LIMITS.search_walked_max}) AS nearest
-         CROSS JOIN LATERAL ({document}) AS document
-         {_page(shape)}
-    ), enough AS MATERIALIZED (SELECT count(*) = {shape.parameters()["limit"]} AS yes FROM walked)
-    SELECT {PRODUCT_COLUMNS}, 0 AS score
-      FROM (SELECT id FROM walked WHERE (SELECT yes FROM enough)
-             UNION ALL
-            (SELECT id FROM {_in_stock(matches, shape)} {_page(shape)})) AS page
-      JOIN products USING (id)
-     ORDER BY {shape.order_by()}
-    """  # noqa: S608 - constants
+         CROSS JOIN LATERAL ({document}) AS document"""  # noqa: S608 - constants
+    matches = f"""
+    SELECT id
+      FROM (SELECT id, words
+              FROM (SELECT product_id AS id, price_minor, name, words FROM product_search WHERE locale = '') AS listed
+             WHERE {" AND ".join([shape.place(), *shape.prices()])}
+             ORDER BY {shape.order_by()}
+             LIMIT {_LIMITS.search_walked_max}) AS nearest
+     WHERE words @@ (SELECT query FROM asked)"""  # noqa: S608 - constants
+    return f"SELECT id FROM {_in_stock(matches, shape)}"  # noqa: S608 - constants
