@@ -143,9 +143,17 @@ class Tally:
     purchases: list[Purchase] = field(default_factory=list)
     codes: Counter[str] = field(default_factory=Counter)
     """Number of failed calls by their errors."""
+    texts: set[str] = field(default_factory=set)
+    """The texts of errors that gRPC or Envoy raised, not Mercato."""
     replayed: int = 0
     """Acknowledged checkouts that were sent once more and had the same reply."""
     contradictions: list[str] = field(default_factory=list)
+
+    def count(self, error: grpc.aio.AioRpcError) -> None:
+        """Count a failed call."""
+        self.codes[describe(error)] += 1
+        if not call_error(error).reason:
+            self.texts.add(str(error.details()))
 
     def begin(self, buyer: Buyer, *, keyed: bool = True) -> Purchase:
         """Record a checkout that is about to be sent."""
@@ -200,7 +208,7 @@ class Market:
             try:
                 return await getattr(dice.choice(stubs), method)(request, metadata=buyer.metadata(key), timeout=self._timeout_s)
             except grpc.aio.AioRpcError as error:
-                self.tally.codes[describe(error)] += 1
+                self.tally.count(error)
                 if error.code() not in AGAIN or time.monotonic() > last:
                     raise
             await asyncio.sleep(dice.uniform(*RETRY_S))
@@ -220,7 +228,7 @@ class Market:
         try:
             return bytes(await call)
         except grpc.aio.AioRpcError as error:
-            self.tally.codes[describe(error)] += 1
+            self.tally.count(error)
             purchase.unknown += error.code() in UNKNOWN
             raise
 

@@ -242,7 +242,10 @@ class Shop:
         return Process(
             Command(
                 name="envoy",
-                argv=[_envoy_binary(), "--config-path", config, "--disable-hot-restart", "--log-level", "warning"],
+                argv=[
+                    *(_envoy_binary(), "--config-path", config, "--disable-hot-restart", "--log-level", "warning"),
+                    *("--file-flush-interval-msec", "1000"),  # the access log shows a call after a second; the default is ten
+                ],
                 environ=child_environ({}),
                 output=self._data_dir / "log" / "access.log",
                 errors=self._data_dir / "log" / "envoy.log",
