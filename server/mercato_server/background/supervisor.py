@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import random
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
@@ -11,6 +10,7 @@ import structlog
 from mercato_server.config.settings import Limits
 from mercato_server.database.migrations import SchemaError
 from mercato_server.database.pool import refusal
+from mercato_server.domain import backoff
 
 log = structlog.get_logger(__name__)
 
@@ -76,7 +76,8 @@ class Supervisor:
                 self._failed.set()
                 return
             away = refusal(failure) is not None
-            pause_s = self._pause_s(in_a_row, self._limits.task_away_pause_s if away else self._limits.task_pause_max_s)
+            longest_s = self._limits.task_away_pause_s if away else self._limits.task_pause_max_s
+            pause_s = backoff.pause_s(self._limits.task_pause_s, in_a_row, longest_s)
             write = log.warning if away else log.error
             write("a background task died", task=name, error=repr(failure), exc_info=None if away else failure, pause_s=round(pause_s, 4))
             with contextlib.suppress(TimeoutError):
@@ -95,10 +96,6 @@ class Supervisor:
             except Exception as error:  # noqa: BLE001 - the task is restarted, and fails again if the cause persists
                 log.warning("the schema cannot be checked", error=repr(error))
         return None
-
-    def _pause_s(self, in_a_row: int, longest_s: float) -> float:
-        pause_s = min(self._limits.task_pause_s * 2.0 ** min(in_a_row - 1, 16), longest_s)
-        return pause_s * random.uniform(0.5, 1)  # noqa: S311 - jitter, not a secret
 
 
 async def _failure(work: Callable[[], Awaitable[None]]) -> Exception:

@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import random
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ import structlog
 
 from mercato_server.config.settings import Limits
 from mercato_server.database.pool import Conn, Pool
+from mercato_server.domain import backoff
 from mercato_server.domain.events import ConsumerName, EventKind
 from mercato_server.store import feed_cursors, quarantine
 from mercato_server.store.events import Cursor, Entry
@@ -97,8 +97,7 @@ class Follower:
         message = "an event was put into quarantine" if quarantined else "an event cannot be handled"
         log.error(message, consumer=name.value, kind=event.kind, subject=str(event.subject_id), failures=failures, exc_info=cause)
         if not quarantined:
-            longest = min(self._limits.feed_pause_s * 2.0 ** max(failures - 1, 0), PAUSE_MAX_S)
-            await asyncio.sleep(longest * random.uniform(0.5, 1))  # noqa: S311 - jitter, not a secret
+            await asyncio.sleep(backoff.pause_s(self._limits.feed_pause_s, failures, PAUSE_MAX_S))
 
     async def _resume(self) -> None:
         since = await feed_cursors.resume(self._pool, self.consumer.name, self.consumer.on_gap)

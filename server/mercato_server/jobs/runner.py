@@ -19,6 +19,7 @@ from pgqueuer.domain.types import Channel
 from pgqueuer.ports.driver import NotifyCallback
 
 from mercato_server.database.pool import Pool, refusal
+from mercato_server.domain import backoff
 from mercato_server.jobs.queues import GivenUpError, Job, LaterError, Queue
 from mercato_server.store import jobs
 
@@ -31,6 +32,8 @@ DUE_S = 60.0
 """Interval at which the runner looks for due rows without a job."""
 DEAD_S = 10.0
 """Time without a heartbeat after which another worker takes over a job."""
+FIRST_PAUSE_S = 1.0
+"""Longest pause after the first failure of a job."""
 STOP_S = 2.0
 """Time that a running job has to end when the worker stops; after that the runner puts it back for another worker."""
 LAST_S = 4.0
@@ -122,7 +125,8 @@ class Runner:
                 finally:
                     self._under_way.discard(scope)
         except LaterError as later:
-            raise RetryRequested(_pause(queue, job.attempts, later.after_s), later.reason) from None
+            pause = _backoff(queue, job) if later.after_s is None else timedelta(seconds=later.after_s)
+            raise RetryRequested(pause, later.reason) from None
         except GivenUpError:
             raise
         except Exception as error:
@@ -131,7 +135,7 @@ class Runner:
             if refusal(error) is None:
                 log.exception("a job failed unexpectedly", kind=queue.kind.value, row=str(row_id))
                 raise
-            raise RetryRequested(_pause(queue, job.attempts), type(error).__name__) from None
+            raise RetryRequested(_backoff(queue, job), type(error).__name__) from None
 
     def _keep(self, scope: asyncio.Timeout) -> None:
         self._under_way.discard(scope)
@@ -139,11 +143,8 @@ class Runner:
             scope.reschedule(None)
 
 
-def _pause(queue: Queue, attempts: int, after_s: float | None = None) -> timedelta:
-    if after_s is not None:
-        return timedelta(seconds=after_s)
-    longest = min(2.0 ** min(attempts, 16), queue.pause_max_s)
-    return timedelta(seconds=longest * random.uniform(0.5, 1))  # noqa: S311 - jitter, not a secret
+def _backoff(queue: Queue, job: QueuedJob) -> timedelta:
+    return timedelta(seconds=backoff.pause_s(FIRST_PAUSE_S, job.attempts + 1, queue.pause_max_s))
 
 
 def _names() -> DBSettings:
