@@ -3,25 +3,23 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import NamedTuple, Self
+from typing import NamedTuple
 from uuid import UUID
+
+from mercato_server.domain.enums import OpenEnum
 
 FULL_NAME_MAX = 200
 SEARCH_MAX = 200
 USER_AGENT_MAX = 200
 
 
-class Role(StrEnum):
+class Role(OpenEnum):
     """The role of an account, which decides its permissions; the values are those of the database."""
 
     USER = "user"
     ADMIN = "admin"
     UNKNOWN = "unknown"
     """A role of a later release: it is read, and never written. It allows what USER does."""
-
-    @classmethod
-    def _missing_(cls, _: object) -> Self:
-        return cls.UNKNOWN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +36,7 @@ class Account:
     email_verified_at: datetime | None
 
 
-class ActorKind(StrEnum):
+class ActorKind(OpenEnum):
     """The capacity in which an actor acts; the values are those of the database."""
 
     BUYER = "buyer"
@@ -47,10 +45,6 @@ class ActorKind(StrEnum):
     """The server itself, or an operator at the command line."""
     UNKNOWN = "unknown"
     """A kind that a later release has written. This release reads it and never writes it."""
-
-    @classmethod
-    def _missing_(cls, _: object) -> Self:
-        return cls.UNKNOWN
 
 
 class Actor(NamedTuple):

@@ -3,19 +3,19 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from enum import StrEnum
-from typing import NamedTuple, Self
+from typing import NamedTuple
 from uuid import UUID
 
 from mercato_server.domain.accounts import Actor
 from mercato_server.domain.carts import CartLine, cart_etag, price_cart
+from mercato_server.domain.enums import OpenEnum
 from mercato_server.domain.errors import CartEmpty, EtagMismatch, MercatoError, OrderState, OutOfStock, Shortage, TotalChanged
 from mercato_server.domain.pricing import line_total_minor
 
 REASON_MAX = 500
 
 
-class OrderStatus(StrEnum):
+class OrderStatus(OpenEnum):
     """The state of an order; the values are those of the database."""
 
     PLACED = "placed"
@@ -26,10 +26,6 @@ class OrderStatus(StrEnum):
     REFUNDED = "refunded"
     UNKNOWN = "unknown"
     """A state of a later release: it is read, and never written."""
-
-    @classmethod
-    def _missing_(cls, _: object) -> Self:
-        return cls.UNKNOWN
 
 
 STORED = tuple(status for status in OrderStatus if status is not OrderStatus.UNKNOWN)
