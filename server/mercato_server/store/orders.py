@@ -14,7 +14,6 @@ from mercato_server.domain.carts import CartLine, price_cart
 from mercato_server.domain.errors import IdempotencyKeyReused, MercatoError, OrderNotFound, OutOfStock
 from mercato_server.domain.events import EventKind
 from mercato_server.domain.orders import Basket, Order, OrderLine, OrderStatus, OrderTransition, Terms, allocate, check_transition
-from mercato_server.domain.pricing import price
 from mercato_server.store import audit_log, events, idempotency, inventory, order_lists, sessions
 from mercato_server.store.events import Event
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
@@ -180,13 +179,13 @@ async def _place(
     """Write the orders of allocated carts; a buyer whose key belongs to an earlier order gets no order."""
     if not placed:
         return {}
-    totals = [price_cart(carts[buyer.account_id]).total_minor for buyer in placed]
+    totals = {buyer.account_id: price_cart(carts[buyer.account_id]).total_minor for buyer in placed}
     keys = [buyer.key.key if buyer.key else None for buyer in placed]
     sold = [(buyer.account_id, line) for buyer in placed for line in carts[buyer.account_id]]
     rows = await conn.fetch(
         PLACE_ORDERS,
-        [buyer.account_id for buyer in placed],
-        totals,
+        list(totals),
+        list(totals.values()),
         keys,
         currency,
         [account_id for account_id, _ in sold],
@@ -196,7 +195,9 @@ async def _place(
         [line.quantity for _, line in sold],
     )
     failpoints.hit("checkout: placed")
-    orders = {account_id: _order(order_id, account_id, carts[account_id], currency, now) for order_id, account_id, now in rows}
+    orders = {
+        account_id: _order(order_id, account_id, carts[account_id], totals[account_id], currency, now) for order_id, account_id, now in rows
+    }
     note(conn, EventKind.ORDER_PLACED, [order_id for order_id, _, _ in rows])
     note(conn, EventKind.STOCK_CHANGED, {line.product_id for order in orders.values() for line in order.lines})
     return {buyer: orders[buyer.account_id] for buyer in placed if buyer.account_id in orders}
@@ -209,17 +210,18 @@ async def _draft(
     if not drafts:
         return {}
     now = await conn.fetchval("SELECT now()")
-    return {buyer: _order(None, buyer.account_id, carts[buyer.account_id], currency, now) for buyer in drafts}
+    carts_of = ((buyer, carts[buyer.account_id]) for buyer in drafts)
+    return {buyer: _order(None, buyer.account_id, cart, price_cart(cart).total_minor, currency, now) for buyer, cart in carts_of}
 
 
-def _order(order_id: UUID | None, account_id: UUID, cart: Iterable[CartLine], currency: str, now: datetime) -> Order:
+def _order(order_id: UUID | None, account_id: UUID, cart: Iterable[CartLine], total_minor: int, currency: str, now: datetime) -> Order:
     lines = tuple(OrderLine(line.product_id, line.name, line.unit_price_minor, line.quantity) for line in cart)
     return Order(
         id=order_id,
         account_id=account_id,
         status=OrderStatus.PLACED,
         currency_code=currency,
-        total_minor=price(lines).total_minor,
+        total_minor=total_minor,
         created_at=now,
         updated_at=now,
         lines=lines,
