@@ -3,19 +3,18 @@
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
 
 import structlog
 
 from mercato_server.config.settings import Limits
-from mercato_server.database.pool import Conn, Pool
+from mercato_server.database.pool import Pool
 from mercato_server.domain import backoff
 from mercato_server.domain.events import ConsumerName, EventKind
 from mercato_server.store import feed_cursors, quarantine
-from mercato_server.store.events import Cursor, Entry
-from mercato_server.store.feed_cursors import Backlog, EventsFailedError
+from mercato_server.store.events import Cursor
+from mercato_server.store.feed_cursors import Backlog, EventsFailedError, Handle, OnGap
 
 log = structlog.get_logger(__name__)
 
@@ -32,9 +31,9 @@ class Consumer:
 
     name: ConsumerName
     kinds: Collection[EventKind]
-    handle: Callable[["Conn", Sequence[Entry]], Awaitable[None]]
+    handle: Handle
     """Handle events in the given transaction, which must contain all effects of the handler."""
-    on_gap: Callable[["Conn", datetime], Awaitable[None]]
+    on_gap: OnGap
     """Compensate for events after the given time that the sweep may have deleted unread. The remaining events follow."""
 
 

@@ -2,13 +2,11 @@
 
 import functools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 from uuid import UUID
-
-import asyncpg
 
 from mercato_server.database.pool import Conn, Pool
 from mercato_server.database.transactions import note
@@ -156,6 +154,6 @@ async def end(pool: "Pool") -> Cursor:
     return Cursor(int(row["xid"]), row["id"]) if row else Cursor()
 
 
-def entries(rows: Sequence[asyncpg.Record]) -> list[Entry]:
+def entries(rows: Iterable[Iterable[Any]]) -> list[Entry]:
     """Return the entries of rows of position, id, kind, subject, payload and time."""
     return [Entry(Cursor(int(xid), id_), kind, subject_id, json.loads(payload), at) for xid, id_, kind, subject_id, payload, at in rows]

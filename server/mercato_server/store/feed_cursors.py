@@ -147,12 +147,7 @@ async def take(pool: "Pool", name: ConsumerName, kinds: Collection[EventKind], l
             raise ConsumerLostError(name)
         pending = entries(await conn.fetch(READ_PENDING, row["xid"], row["id"], list(kinds), limit))
         if pending:
-            try:
-                await handle(conn, pending)
-            except Exception as error:
-                if is_passing(error):
-                    raise
-                raise EventsFailedError(Cursor(int(row["xid"]), row["id"]), pending) from error
+            await run(handle, conn, pending, EventsFailedError(Cursor(int(row["xid"]), row["id"]), pending))
             await _move(conn, name, pending[-1].cursor)
         return len(pending)
 
@@ -204,9 +199,17 @@ async def mark_lost(pool: "Pool", after_s: float) -> list[str]:
     return [row["name"] for row in rows]
 
 
-def is_passing(error: Exception) -> bool:
-    """Return whether an error is unrelated to the handled event: a conflict with other transactions, or an unavailable database."""
-    return isinstance(refusal(error), Conflict | DatabaseUnavailable)
+async def run(handle: Handle, conn: "Conn", events: Sequence[Entry], failed: Exception) -> None:
+    """Run a consumer's handler; raise `failed` from its error.
+
+    An error that is unrelated to the events is raised itself: a conflict with other transactions, or an unavailable database.
+    """
+    try:
+        await handle(conn, events)
+    except Exception as error:
+        if isinstance(refusal(error), Conflict | DatabaseUnavailable):
+            raise
+        raise failed from error
 
 
 async def _move(conn: "Conn", name: ConsumerName, to: Cursor) -> None:

@@ -9,15 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-import asyncpg
-
-from mercato_server.database.pool import Conn, Pool
+from mercato_server.database.pool import Pool
 from mercato_server.database.transactions import retry_conflicts, transaction
 from mercato_server.domain.accounts import Actor
 from mercato_server.domain.events import ConsumerName
 from mercato_server.store import audit_log
-from mercato_server.store.events import Cursor, Entry
-from mercato_server.store.feed_cursors import Handle, is_passing
+from mercato_server.store.events import entries
+from mercato_server.store.feed_cursors import Handle, run
 
 LIST_QUARANTINED = """
 SELECT id, consumer, kind, subject_id, payload, created_at, tries, failure, quarantined_at, retry_at
@@ -32,7 +30,7 @@ UPDATE feed_quarantine SET retry_at = now() WHERE id = $1 RETURNING consumer, ki
 """
 
 TAKE_RETRY = """
-SELECT id, xid::text AS xid, event_id, kind, subject_id, payload, created_at
+SELECT id, xid::text AS position, event_id, kind, subject_id, payload, created_at
   FROM feed_quarantine
  WHERE consumer = $1 AND retry_at IS NOT NULL
  ORDER BY id
@@ -102,19 +100,9 @@ async def retry_next(pool: "Pool", consumer: ConsumerName, handle: Handle) -> bo
         row = await conn.fetchrow(TAKE_RETRY, consumer)
         if row is None:
             return False
-        await _handle(conn, row, handle)
+        await run(handle, conn, entries([row[1:]]), RetryFailedError(row["id"]))
         await conn.execute(RELEASE_EVENT, row["id"])
         return True
-
-
-async def _handle(conn: "Conn", row: asyncpg.Record, handle: Handle) -> None:
-    cursor = Cursor(int(row["xid"]), row["event_id"])
-    try:
-        await handle(conn, [Entry(cursor, row["kind"], row["subject_id"], json.loads(row["payload"]), row["created_at"])])
-    except Exception as error:
-        if is_passing(error):
-            raise
-        raise RetryFailedError(row["id"]) from error
 
 
 async def fail_again(pool: "Pool", id_: int, failure: str) -> None:
