@@ -135,7 +135,8 @@ async def test_a_caller_who_leaves_during_the_block_leaves_nothing(pool: "Pool")
     assert await pool.fetchval(NAMES) is None
 
 
-async def test_a_commit_that_was_sent_happens_although_its_caller_leaves(pool: "Pool", monkeypatch: pytest.MonkeyPatch) -> None:
+async def leave_during_commit(pool: "Pool", monkeypatch: pytest.MonkeyPatch) -> None:
+    """Add a category, and cancel the call when it is about to send COMMIT."""
     committing = asyncio.Event()
     monkeypatch.setattr("mercato_server.failpoints.hit", lambda place: committing.set() if place == "before commit" else None)
     task = asyncio.ensure_future(add(pool))
@@ -143,6 +144,10 @@ async def test_a_commit_that_was_sent_happens_although_its_caller_leaves(pool: "
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_a_commit_that_was_sent_happens_although_its_caller_leaves(pool: "Pool", monkeypatch: pytest.MonkeyPatch) -> None:
+    await leave_during_commit(pool, monkeypatch)
     await until(partial(pool.fetchval, NAMES))
     await until(lambda: pool.get_idle_size() == pool.get_size())
     assert await pool.fetchval(NAMES) == ["ball"]
@@ -279,13 +284,7 @@ async def test_a_use_case_that_is_run_again_notifies_only_of_its_last_run(
 async def test_listeners_are_told_of_a_commit_after_its_caller_has_left(
     pool: "Pool", told: list[Changes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    committing = asyncio.Event()
-    monkeypatch.setattr("mercato_server.failpoints.hit", lambda place: committing.set() if place == "before commit" else None)
-    task = asyncio.ensure_future(add(pool))
-    await committing.wait()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
+    await leave_during_commit(pool, monkeypatch)
     await until(lambda: told)
     assert told == [{"category.created": {BALL}}]
 
