@@ -1,5 +1,7 @@
 """Validation of requests, login bodies and settings, and errors on the wire."""
 
+from uuid import UUID
+
 import pytest
 from google.rpc import code_pb2
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, PreconditionFailure, ResourceInfo, RetryInfo
@@ -40,12 +42,79 @@ def test_an_error_inside_the_block_is_not_hidden_by_violations() -> None:
 
 @pytest.mark.parametrize(
     "value",
-    ["", "x", "0198c5f27a3e7c4d9b1e2f6a8d0c4b57", "{0198c5f2-7a3e-7c4d-9b1e-2f6a8d0c4b57}", "0198c5f2-7a3e-7c4d-9b1e-2f6a8d0c4b5g"],
+    [
+        "",
+        "x",
+        "0198c5f27a3e7c4d9b1e2f6a8d0c4b57",
+        "0198c5f27a3e7c4d9b1e2f6a8d0c4b57----",
+        "{0198c5f2-7a3e-7c4d-9b1e-2f6a8d0c4b57}",
+        "{0198c5f27a3e7c4d9b1e2f6a8d0c4b57}--",
+        "urn:0198c5f27a3e7c4d9b1e2f6a8d0c4b57",
+        "0198c5f-27a3e-7c4d-9b1e-2f6a8d0c4b57",
+        "0198c5f2-7a3e-7c4d-9b1e-2f6a8d0c4b5g",
+        "0198c5f2-7a3e-7c4d-9b1e-2f6a8d0c4b5\uff17",
+        " 0198c5f2-7a3e-7c4d-9b1e-2f6a8d0c4b57",
+    ],
 )
 def test_only_the_canonical_form_of_a_uuid_is_taken(value: str) -> None:
     check = Checks()
     check.uuid("id", value)
     assert violations(check) == ["id must be a UUID such as 0198c5f2-7a3e-7c4d-9b1e-2f6a8d0c4b57"]
+
+
+def test_a_uuid_is_taken_in_either_case() -> None:
+    with Checks() as check:
+        assert check.uuid("id", "0198C5F2-7A3E-7C4D-9B1E-2F6A8D0C4B57") == UUID("0198c5f2-7a3e-7c4d-9b1e-2f6a8d0c4b57")
+
+
+INVISIBLE = (
+    "\u200b",
+    "\u2060",
+    "\ufeff",
+    "\u00ad",
+    "\u3164",
+    "\u115f\u1160",
+    "\uffa0",
+    "\u2800",
+    "\u200e\u202e",
+    "\U000e0041",
+    "\ufe0f",
+    "\u0301",
+)
+
+
+@pytest.mark.parametrize("value", [*INVISIBLE, "\u200b \u200b"])
+def test_a_name_of_invisible_characters_is_refused(value: str) -> None:
+    check = Checks()
+    check.line("name", value, shortest=1, longest=200)
+    check.line("full_name", value, longest=200)
+    assert violations(check) == ["name must have a visible character", "full_name must have a visible character"]
+
+
+@pytest.mark.parametrize("value", ["a\nb", "a\r\nb", "a\tb", "a\x1b[31mb", "a\x85b", "a\u2028b", "a\x7fb"])
+def test_a_name_is_one_line_without_control_characters(value: str) -> None:
+    check = Checks()
+    check.line("name", value, shortest=1, longest=200)
+    assert violations(check) == ["name must be one line without control characters"]
+
+
+@pytest.mark.parametrize("value", ["Ball", "手机", "Müsli e\u0301", "👩\u200d🚀", "1", "…", "ﷺ"])
+def test_a_name_may_be_in_any_script(value: str) -> None:
+    with Checks() as check:
+        assert check.line("name", f" {value} ", shortest=1, longest=200) == value
+
+
+@pytest.mark.parametrize("value", [f"AB{each}C" for each in INVISIBLE if each not in ("\ufe0f", "\u0301")])
+def test_an_sku_has_no_invisible_character(value: str) -> None:
+    check = Checks()
+    check.code("sku", value, longest=64)
+    assert violations(check) == ["sku must not have invisible characters"]
+
+
+@pytest.mark.parametrize("value", ["", "RUN-0005", "a b", "Größe 7", "=1+1", "品番1"])
+def test_an_sku_of_visible_characters_is_taken(value: str) -> None:
+    with Checks() as check:
+        assert check.code("sku", value, longest=64) == value
 
 
 @pytest.mark.parametrize(

@@ -262,7 +262,7 @@ async def _insert_admin(url: str, email: str, full_name: str, password: str) -> 
 
     with Checks() as check:
         address = check.email("email", email)
-        name = check.text("full_name", full_name, longest=FULL_NAME_MAX)
+        name = check.line("full_name", full_name, longest=FULL_NAME_MAX)
         if weak := weakness(password):
             check.fail("password", weak)
     hashing = config.Hashing.from_environ()

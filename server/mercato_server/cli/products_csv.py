@@ -1,10 +1,10 @@
 """Reader of product CSV files (RFC 4180, UTF-8) that reports bad rows."""
 
-import csv
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
+from mercato_server.cli.csv_records import Malformed, Record, records
 from mercato_server.config.settings import ImportLimits
 from mercato_server.domain.catalog import CATEGORY_NAME_MAX, PRICE_MAX_MINOR, STOCK_MAX, ProductDraft
 from mercato_server.domain.errors import InvalidRequest
@@ -14,7 +14,8 @@ from mercato_server.validation.checks import Checks
 
 REQUIRED = ("sku", "name", "price_minor")
 OPTIONAL = ("description", "category", "stock", "image_urls")
-_BOM = b"\xef\xbb\xbf"
+_HEADER = f"the first line must name columns, separated by commas: {', '.join(REQUIRED)}, and of {', '.join(OPTIONAL)} any, once"
+_SHOWN_MAX = 200
 _DIGITS_MAX = 19
 
 Cells = Mapping[str, str]
@@ -44,57 +45,71 @@ def read(path: Path, limits: ImportLimits, advance: Callable[[int], None]) -> It
 
     A second row with the same SKU is a bad row. Raises CsvError for a wrong header or too many rows, and OSError.
     """
+    if path.exists() and not path.is_file():
+        raise CsvError(f"{path} must be a regular file, because an import reads it twice")
     with path.open("rb") as file:
-        reader = csv.reader(_lines(file, advance))
-        columns = _columns(next(reader, []))
+        found = records(file, limits.line_bytes_max, advance)
+        columns = _columns(next(found, None))
         seen: dict[str, int] = {}
-        while True:
-            line = reader.line_num + 1
-            try:
-                values = next(reader)
-            except StopIteration:
-                return
-            except csv.Error as error:  # a cell is too long, usually because a quotation mark is missing
-                yield BadRow(line, "", f"cannot be read as CSV: {error}")
-                continue
-            if not values:
-                continue
-            row = _row(line, columns, values)
+        for record in found:
+            row = _row(columns, record)
             if isinstance(row, Row):
-                first = seen.setdefault(row.product.sku, line)
-                if first != line:
-                    row = BadRow(line, row.product.sku, f"sku: is that of line {first}, too")
+                first = seen.setdefault(row.product.sku, row.line)
+                if first != row.line:
+                    row = BadRow(row.line, row.product.sku, f"sku: is that of line {first}, too")
                 if len(seen) > limits.rows_max:
                     raise CsvError(f"{path} has more than {limits.rows_max} products; split it")
             yield row
 
 
-def _lines(file: BinaryIO, advance: Callable[[int], None]) -> Iterator[str]:
-    """Decode line by line. Bytes that are not UTF-8 become lone surrogates, for which the row is refused."""
-    for number, line in enumerate(file):
-        advance(len(line))
-        yield (line.removeprefix(_BOM) if number == 0 else line).decode(errors="surrogateescape")
-
-
-def _columns(header: list[str]) -> list[str]:
-    columns = [cell.strip().lower() for cell in header]
+def _columns(header: Record | Malformed | None) -> list[str]:
+    """Return the names of the columns; raises CsvError."""
+    if isinstance(header, Malformed):
+        raise CsvError(f"the first line {header.reason}. {_HEADER}")
+    given = header.cells if header else []
+    columns = [cell.strip().lower() for cell in given]
     absent = [name for name in REQUIRED if name not in columns]
     unknown = [name for name in columns if name not in (*REQUIRED, *OPTIONAL)]
     if absent or unknown or len(set(columns)) < len(columns):
-        given = ",".join(header).encode(errors="replace").decode()
-        raise CsvError(f"the first line must name columns: {', '.join(REQUIRED)}, and of {', '.join(OPTIONAL)} any, once; it is {given!r}")
+        text = ",".join(given).encode(errors="replace").decode()
+        raise CsvError(f"{_HEADER}; it is {text[:_SHOWN_MAX]!r}{'…' if len(text) > _SHOWN_MAX else ''}")
     return columns
 
 
-def _row(line: int, columns: list[str], values: list[str]) -> Row | BadRow:
-    if len(values) != len(columns):
-        return BadRow(line, "", f"has {len(values)} cells, not {len(columns)}")
-    cells = dict(zip(columns, values, strict=True))
+def _row(columns: list[str], record: Record | Malformed) -> Row | BadRow:
+    if isinstance(record, Malformed):
+        return BadRow(record.first, "", record.reason)
+    if len(record.cells) != len(columns):
+        return BadRow(record.first, "", f"has {len(record.cells)} cells, not {len(columns)}{_swallowed(record)}")
+    cells = dict(zip(columns, record.cells, strict=True))
+    sku = cells["sku"].encode(errors="replace").decode()
+    if _holds_rows(columns, record.text):
+        return BadRow(record.first, sku, f"has a quotation mark too many{_swallowed(record)}, and each of them is a row by itself")
     try:
         with Checks() as check:
-            return Row(line, _product(check, cells))
+            return Row(record.first, _product(check, cells))
     except InvalidRequest as error:
-        return BadRow(line, cells["sku"].encode(errors="replace").decode(), str(error))
+        return BadRow(record.first, sku, f"{error}{_swallowed(record)}")
+
+
+def _swallowed(record: Record) -> str:
+    return "" if record.first == record.last else f"; lines {record.first} to {record.last} were read as one row"
+
+
+def _holds_rows(columns: list[str], text: str) -> bool:
+    """Tell whether each line of a record of several lines is a whole row.
+
+    Two stray quotation marks make one valid record of the rows between them, with the SKU of the first row and the price of the last.
+    """
+    lines = text.removesuffix("\n").split("\n")
+    return len(lines) > 1 and all(_is_row(columns, line.split(",")) for line in lines)
+
+
+def _is_row(columns: list[str], values: list[str]) -> bool:
+    if len(values) != len(columns):
+        return False
+    cells = dict(zip(columns, values, strict=True))
+    return bool(cells["sku"] and cells["name"]) and cells["price_minor"].strip().isdecimal()
 
 
 def _product(check: Checks, cells: Cells) -> Incoming:
@@ -117,7 +132,7 @@ def _product(check: Checks, cells: Cells) -> Incoming:
         name=draft.name,
         description=draft.description if "description" in cells else None,
         price_minor=draft.price_minor,
-        category=check.text("category", cells["category"], longest=CATEGORY_NAME_MAX) if "category" in cells else None,
+        category=check.line("category", cells["category"], longest=CATEGORY_NAME_MAX) if "category" in cells else None,
         stock=draft.stock,
         image_urls=draft.image_urls if "image_urls" in cells else None,
     )

@@ -102,6 +102,8 @@ class ImportLimits:
     """Products per transaction. Buyers of the products that it changes wait for it."""
     rows_max: int = 5_000_000
     """Products in a file. Their SKUs are kept in memory, about 150 bytes each, to find duplicates."""
+    line_bytes_max: int = 1 << 20
+    """Bytes of a line of the file, so that a file without line ends does not fill the memory."""
     bad_rows_shown: int = 20
 
 

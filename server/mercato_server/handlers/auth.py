@@ -46,7 +46,7 @@ class AuthHandler:
         """Create an account with the role `user`."""
         with Checks() as check:
             email = check.email("email", request.email)
-            full_name = check.text("full_name", request.full_name, longest=FULL_NAME_MAX)
+            full_name = check.line("full_name", request.full_name, longest=FULL_NAME_MAX)
             if weak := weakness(request.password):
                 check.fail("password", weak)
         key = self._idempotency.key(context, request, convert.user)

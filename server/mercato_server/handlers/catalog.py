@@ -162,7 +162,7 @@ class CatalogHandler:
         with Checks() as check:
             check.absent("category.id", present=bool(request.category.id))
             check.absent("category.create_time", present=request.category.HasField("create_time"))
-            name = check.text("category.name", request.category.name, shortest=1, longest=CATEGORY_NAME_MAX)
+            name = check.line("category.name", request.category.name, shortest=1, longest=CATEGORY_NAME_MAX)
         key = self._idempotency.key(context, request, convert.category)
         return answer(context, await catalog.create_category(self._pool, name, context.actor, key), convert.category)
 
@@ -170,7 +170,7 @@ class CatalogHandler:
         """Rename a category."""
         with Checks() as check:
             category_id = check.uuid("category.id", request.category.id)
-            name = check.text("category.name", request.category.name, shortest=1, longest=CATEGORY_NAME_MAX)
+            name = check.line("category.name", request.category.name, shortest=1, longest=CATEGORY_NAME_MAX)
         key = self._idempotency.key(context, request, convert.category)
         return answer(context, await catalog.update_category(self._pool, category_id, name, context.actor, key), convert.category)
 

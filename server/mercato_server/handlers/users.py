@@ -26,7 +26,7 @@ class UserHandler:
     async def UpdateMe(self, request: user_pb2.UpdateMeRequest, context: Context) -> Answer:
         """Change the caller's account."""
         with Checks() as check:
-            named = check.text("full_name", request.full_name, longest=FULL_NAME_MAX)
+            named = check.line("full_name", request.full_name, longest=FULL_NAME_MAX)
         full_name = named if request.HasField("full_name") else None
         key = self._idempotency.key(context, request, convert.user)
         return answer(context, await accounts.rename(self._pool, context.account_id, full_name, key), convert.user)

@@ -1,5 +1,6 @@
 """Validation of requests: every violation of a request is reported at once."""
 
+import unicodedata
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
@@ -13,7 +14,11 @@ from mercato_server.domain.catalog import PRICE_MAX_MINOR
 from mercato_server.domain.errors import InvalidRequest, Violation
 
 _NO_ID = UUID(int=0)
-_CANONICAL_LENGTH = 36
+_BREAKS = ("Cc", "Zl", "Zp")
+_INVISIBLE = (*_BREAKS, "Cf", "Zs", "Mn", "Me", "Cs")
+_PART_OF_CODES = ("Zs", "Mn", "Me")
+_BLANK_LETTERS = "\u115f\u1160\u2800\u3164\uffa0"
+"""Fillers of Hangul (Unicode: Default_Ignorable_Code_Point) and the empty pattern of Braille: by their category they would show."""
 
 
 class Checks:
@@ -40,10 +45,11 @@ class Checks:
         self._found.append(Violation(field, description))
 
     def uuid(self, field: str, value: str) -> UUID:
-        """Parse a UUID in its canonical form, 8-4-4-4-12 hexadecimal digits."""
+        """Parse a UUID in its canonical form, 8-4-4-4-12 hexadecimal digits in either case (RFC 9562 section 4)."""
         try:
-            if len(value) == _CANONICAL_LENGTH:
-                return UUID(value)
+            found = UUID(value)
+            if str(found) == value.lower():  # UUID() also takes braces, prefixes, and hyphens anywhere
+                return found
         except ValueError:
             pass
         self.fail(field, "must be a UUID such as 0198c5f2-7a3e-7c4d-9b1e-2f6a8d0c4b57")
@@ -62,6 +68,22 @@ class Checks:
             self.fail(field, "must not be empty" if shortest == 1 else f"must have at least {shortest} characters")
         if len(stripped) > longest:
             self.fail(field, f"must have at most {longest} characters")
+        return stripped
+
+    def line(self, field: str, value: str, *, longest: int, shortest: int = 0) -> str:
+        """Return text of one line, as `text` does; it must show a character, and have no control characters."""
+        stripped = self.text(field, value, longest=longest, shortest=shortest)
+        if any(unicodedata.category(character) in _BREAKS for character in stripped.replace("\0", "")):
+            self.fail(field, "must be one line without control characters")
+        elif stripped and all(map(_is_invisible, stripped)):
+            self.fail(field, "must have a visible character")
+        return stripped
+
+    def code(self, field: str, value: str, *, longest: int, shortest: int = 0) -> str:
+        """Return a code, such as an SKU: one line without invisible characters, so that two codes never look alike for that reason."""
+        stripped = self.line(field, value, longest=longest, shortest=shortest)
+        if any(_is_invisible(character) and unicodedata.category(character) not in _PART_OF_CODES for character in stripped):
+            self.fail(field, "must not have invisible characters")
         return stripped
 
     def between(self, field: str, value: int, low: int, high: int) -> int:
@@ -101,6 +123,10 @@ class Checks:
             elif not _is_http_url(value):
                 self.fail(f"{field}[{index}]", "must be an http or https URL")
         return tuple(values)
+
+
+def _is_invisible(character: str) -> bool:
+    return character in _BLANK_LETTERS or unicodedata.category(character) in _INVISIBLE
 
 
 def _is_http_url(value: str) -> bool:

@@ -8,7 +8,7 @@ from mercato_server.validation.checks import Checks
 
 def named(check: Checks, prefix: str, name: str) -> str:
     """Return the name of a product without surrounding white space."""
-    return check.text(f"{prefix}name", name, shortest=1, longest=NAME_MAX)
+    return check.line(f"{prefix}name", name, shortest=1, longest=NAME_MAX)
 
 
 def checked(check: Checks, prefix: str, draft: ProductDraft) -> ProductDraft:
@@ -16,7 +16,7 @@ def checked(check: Checks, prefix: str, draft: ProductDraft) -> ProductDraft:
     return replace(
         draft,
         description=check.text(f"{prefix}description", draft.description, longest=DESCRIPTION_MAX),
-        sku=check.text(f"{prefix}sku", draft.sku or "", longest=SKU_MAX) or None,
+        sku=check.code(f"{prefix}sku", draft.sku or "", longest=SKU_MAX) or None,
         stock=None if draft.stock is None else check.between(f"{prefix}stock", draft.stock, 0, STOCK_MAX),
         image_urls=check.http_urls(f"{prefix}image_urls", draft.image_urls, most=IMAGE_URLS_MAX, longest=IMAGE_URL_MAX),
     )
