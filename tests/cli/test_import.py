@@ -148,7 +148,7 @@ def test_a_file_with_other_columns_is_refused(mercato: Mercato, file: Path, head
     put(file, (header + "1,2,3\n").encode("latin-1"))
     done = mercato("import", "products.csv")
     assert done.returncode == 1
-    assert done.stderr.startswith("mercato: the first line must name columns: sku, name, price_minor")
+    assert done.stderr.startswith("mercato: the first line must name columns, separated by commas: sku, name, price_minor")
 
 
 @pytest.mark.parametrize("content", ["sku,name,price_minor\r1,2,3\r", f"sku,name,price_minor,{'x' * 132_000}\n", "sku,name,price_minor,\n"])

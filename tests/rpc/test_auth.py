@@ -51,7 +51,39 @@ async def test_a_signup_lists_all_that_is_wrong_with_it(shop: Shop) -> None:
     assert await shop.pool.fetchval("SELECT count(*) FROM accounts") == 0
 
 
-@pytest.mark.parametrize("password", ["x" * 73, "nul\0inside the text", "pass word with spaces ", "пароль-на-русском"])
+SPELLINGS = ("Jo\u0308rg@B\u00fccher.example", "J\u00f6rg@xn--bcher-kva.example", "j\u00f6rg@\uff42\u00fc\uff43\uff48\uff45\uff52.example")
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+async def test_an_account_is_found_by_every_spelling_of_its_address_and_password(shop: Shop, spelling: str) -> None:
+    password = "\u00e9clair \u2014 42"
+    user = await shop.auth.SignUp(auth_pb2.SignUpRequest(email=spelling, password=password))
+    for other in SPELLINGS:
+        error = await refusal(shop.auth.SignUp(auth_pb2.SignUpRequest(email=other, password=password)))
+        assert error.reason == "EMAIL_TAKEN"
+        login = await shop.auth.Login(auth_pb2.LoginRequest(email=other, password="e\u0301clair\u00a0\u2014\u300042"))
+        me = await shop.users.GetMe(user_pb2.GetMeRequest(), metadata=(("authorization", f"Bearer {login.access_token}"),))
+        assert me == user
+
+
+@pytest.mark.parametrize("address", ["no address", "jo@localhost", "jo@x.test", "\u3000", "@", "jo@@x", "jo@xn--"])
+async def test_a_login_refuses_no_address(shop: Shop, address: str) -> None:
+    error = await refusal(shop.auth.Login(auth_pb2.LoginRequest(email=address, password=PASSWORD)))
+    assert (error.code, error.reason) == (StatusCode.UNAUTHENTICATED, "INVALID_CREDENTIALS")
+
+
+async def test_a_new_password_is_not_the_accounts_own_address_or_name(shop: Shop) -> None:
+    for password in ("Ada@Example.com", "Lovelace-1815", "        ", "Password123!"):
+        error = await refusal(shop.auth.SignUp(auth_pb2.SignUpRequest(email=ADA.email, password=password, full_name=ADA.full_name)))
+        assert error.fields == ["password"]
+    await shop.auth.SignUp(ADA)
+    login = await shop.auth.Login(auth_pb2.LoginRequest(email=ADA.email, password=PASSWORD))
+    change = auth_pb2.ChangePasswordRequest(current_password=PASSWORD, new_password="ada.lovelace")
+    error = await refusal(shop.auth.ChangePassword(change, metadata=(("authorization", f"Bearer {login.access_token}"),)))
+    assert error.fields == ["new_password"]
+
+
+@pytest.mark.parametrize("password", ["-".join(map(str, range(30))), "nul\0inside the text", "pass word with spaces ", "пароль-на-русском"])
 async def test_unusual_passwords_work(shop: Shop, password: str) -> None:
     await shop.auth.SignUp(auth_pb2.SignUpRequest(email="ada@example.com", password=password))
     login = await shop.auth.Login(auth_pb2.LoginRequest(email="ADA@example.com", password=password))

@@ -261,9 +261,9 @@ async def _insert_admin(url: str, email: str, full_name: str, password: str) -> 
     from mercato_server.validation.checks import Checks
 
     with Checks() as check:
-        address = check.email("email", email)
+        address = check.new_email("email", email, reserved=config.reserved_domains())
         name = check.line("full_name", full_name, longest=FULL_NAME_MAX)
-        if weak := weakness(password):
+        if weak := weakness(password, address, name):
             check.fail("password", weak)
     hashing = config.Hashing.from_environ()
     hashed = hash_password(password, pepper=hashing.pepper, cost=hashing.cost)

@@ -193,6 +193,8 @@ class Settings:
     hashing: Hashing = field(default_factory=Hashing)
     mail: MailSettings = field(default_factory=MailSettings)
     currency: str = "USD"
+    reserved_domains: bool = False
+    """Whether accounts may have addresses in reserved domains, such as `.test`."""
     listen: tuple[str, ...] = ("127.0.0.1:50051",)
     pool_size: int = 8
     batch_max: int = 64
@@ -227,6 +229,7 @@ class Settings:
             hashing=Hashing.from_environ(env),
             mail=MailSettings.from_environ(env),
             currency=currency(env),
+            reserved_domains=reserved_domains(env),
             listen=tuple(env.get("MERCATO_LISTEN", "127.0.0.1:50051").split(",")),
             pool_size=integer(env, "MERCATO_POOL_SIZE", 8, low=1, high=200),
             batch_max=integer(env, "MERCATO_BATCH_MAX", 64, low=1, high=256),
@@ -257,6 +260,11 @@ def optional_database_url() -> str | None:
 def optional_secret_key(env: Mapping[str, str] | None = None) -> str | None:
     """Return SECRET_KEY, or None if it is not set; raises ConfigError if it is weak."""
     return secret_key(env) if (os.environ if env is None else env).get("SECRET_KEY") else None
+
+
+def reserved_domains(env: Mapping[str, str] | None = None) -> bool:
+    """Return whether MERCATO_RESERVED_DOMAINS allows addresses in reserved domains."""
+    return one_of(os.environ if env is None else env, "MERCATO_RESERVED_DOMAINS", "refuse", ("refuse", "allow")) == "allow"
 
 
 def currency(env: Mapping[str, str] | None = None) -> str:

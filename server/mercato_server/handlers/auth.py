@@ -3,6 +3,7 @@
 from mercato.v1 import auth_pb2
 from mercato_server.config.settings import Settings
 from mercato_server.database.pool import Pool
+from mercato_server.domain import addresses
 from mercato_server.domain.accounts import FULL_NAME_MAX, Account, Role, Session
 from mercato_server.domain.errors import InvalidCredentials, PasswordWrong
 from mercato_server.handlers import convert
@@ -10,9 +11,10 @@ from mercato_server.handlers.forms import credentials
 from mercato_server.handlers.idempotency import Answer, Idempotency, answer
 from mercato_server.handlers.recovery import RecoveryHandler
 from mercato_server.rpc.context import Context
+from mercato_server.security import common_passwords
 from mercato_server.security.address_digests import AddressDigests
 from mercato_server.security.hash_pool import PasswordHasher
-from mercato_server.security.passwords import PASSWORD_MAX_BYTES, weakness
+from mercato_server.security.passwords import PASSWORD_MAX_BYTES, prepared, weakness
 from mercato_server.security.refresh_tokens import LENGTH, RefreshTokens, digest
 from mercato_server.security.session_cache import Sessions
 from mercato_server.store import accounts, idempotency, login_attempts, sessions
@@ -34,6 +36,7 @@ class AuthHandler:
         self._passwords = passwords
         self._idempotency = keys
         self._mails_per_hour = settings.limits.mails_per_hour
+        self._reserved_domains = settings.reserved_domains
         self._refresh_tokens = RefreshTokens(settings.secret_key)
         self._address_digests = AddressDigests(settings.secret_key)
         recovery = RecoveryHandler(pool, passwords, keys, self._address_digests, self._mails_per_hour)
@@ -44,10 +47,11 @@ class AuthHandler:
 
     async def SignUp(self, request: auth_pb2.SignUpRequest, context: Context) -> Answer:
         """Create an account with the role `user`."""
+        await common_passwords.load()
         with Checks() as check:
-            email = check.email("email", request.email)
+            email = check.new_email("email", request.email, reserved=self._reserved_domains)
             full_name = check.line("full_name", request.full_name, longest=FULL_NAME_MAX)
-            if weak := weakness(request.password):
+            if weak := weakness(request.password, email, full_name):
                 check.fail("password", weak)
         key = self._idempotency.key(context, request, convert.user)
         hashed = await self._passwords.hash(request.password)
@@ -100,10 +104,11 @@ class AuthHandler:
 
     async def ChangePassword(self, request: auth_pb2.ChangePasswordRequest, context: Context) -> Answer:
         """Replace the caller's password."""
+        await common_passwords.load()
         with Checks() as check:
             if weak := weakness(request.new_password):
                 check.fail("new_password", weak)
-            if request.new_password == request.current_password:
+            if prepared(request.new_password) == prepared(request.current_password):
                 check.fail("new_password", "must differ from the current password")
             if not 0 < len(request.current_password.encode()) <= PASSWORD_MAX_BYTES:
                 check.fail("current_password", "must be the password of the account")
@@ -121,7 +126,7 @@ class AuthHandler:
                 check.fail("email", "must be the e-mail address of the account")
             if not 0 < len(password.encode()) <= PASSWORD_MAX_BYTES:
                 check.fail("password", "must be the password of the account")
-        address = email.strip().lower()
+        address = addresses.sought(email)
         address_digest = self._address_digests.of(address)
         account = await self._authenticate(address, address_digest, password)
         token = self._refresh_tokens.first()
@@ -141,6 +146,9 @@ class AuthHandler:
 
     async def _change_password(self, request: auth_pb2.ChangePasswordRequest, context: Context, key: IdempotencyKey | None) -> int | Stored:
         account = await accounts.get(self._pool, context.account_id)
+        with Checks() as check:
+            if weak := weakness(request.new_password, account.email, account.full_name):
+                check.fail("new_password", weak)
         address_digest = self._address_digests.of(account.email)
         await self._passwords.require_room()
         await login_attempts.count(self._pool, address_digest)

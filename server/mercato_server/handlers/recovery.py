@@ -4,6 +4,7 @@ from mercato.v1 import auth_pb2
 from mercato_server.database.pool import Pool
 from mercato_server.handlers.idempotency import Answer, Idempotency, answer
 from mercato_server.rpc.context import Context
+from mercato_server.security import common_passwords
 from mercato_server.security.address_digests import AddressDigests
 from mercato_server.security.hash_pool import PasswordHasher
 from mercato_server.security.one_time_tokens import LENGTH, digest
@@ -37,6 +38,7 @@ class RecoveryHandler:
 
     async def ResetPassword(self, request: auth_pb2.ResetPasswordRequest, context: Context) -> Answer:
         """Set a new password."""
+        await common_passwords.load()
         with Checks() as check:
             _check_token(check, request.token)
             if weak := weakness(request.new_password):
@@ -61,6 +63,9 @@ class RecoveryHandler:
     async def _reset_password(self, request: auth_pb2.ResetPasswordRequest, key: IdempotencyKey | None) -> int | Stored:
         token_digest = digest(request.token)
         address = await recovery.address(self._pool, token_digest)  # hash only for callers with a valid token, because hashing is expensive
+        with Checks() as check:
+            if weak := weakness(request.new_password, address):
+                check.fail("new_password", weak)
         reset = recovery.Reset(
             token_digest=token_digest,
             address_digest=self._address_digests.of(address),

@@ -7,15 +7,14 @@ from typing import Self
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from email_validator import EmailNotValidError, validate_email
-
 from mercato.v1.money_pb2 import Money
+from mercato_server.domain import addresses
 from mercato_server.domain.catalog import PRICE_MAX_MINOR
 from mercato_server.domain.errors import InvalidRequest, Violation
 
 _NO_ID = UUID(int=0)
 _BREAKS = ("Cc", "Zl", "Zp")
-_INVISIBLE = (*_BREAKS, "Cf", "Zs", "Mn", "Me", "Cs")
+_INVISIBLE = (*_BREAKS, "Cf", "Zs", "Mn", "Me")
 _PART_OF_CODES = ("Zs", "Mn", "Me")
 _BLANK_LETTERS = "\u115f\u1160\u2800\u3164\uffa0"
 """Fillers of Hangul (Unicode: Default_Ignorable_Code_Point) and the empty pattern of Braille: by their category they would show."""
@@ -106,12 +105,19 @@ class Checks:
         return self.between(f"{field}.minor_units", value.minor_units, 0, PRICE_MAX_MINOR)
 
     def email(self, field: str, value: str) -> str:
-        """Return an e-mail address in lower case. Whether its domain exists is not checked."""
+        """Return an e-mail address in the form that is stored."""
         try:
-            return validate_email(value.strip(), check_deliverability=False, strict=True).normalized.lower()
-        except EmailNotValidError:
+            return addresses.canonical(value)
+        except addresses.AddressError:
             self.fail(field, "must be an e-mail address such as jo@example.com")
             return ""
+
+    def new_email(self, field: str, value: str, *, reserved: bool) -> str:
+        """Return the e-mail address of a new account; `reserved` allows domains such as `.test`."""
+        address = self.email(field, value)
+        if addresses.is_reserved(address) and not reserved:
+            self.fail(field, "is in a reserved domain, to which no mail can be sent")
+        return address
 
     def http_urls(self, field: str, values: Sequence[str], *, most: int, longest: int) -> tuple[str, ...]:
         """Return http or https URLs; at most `most`, each of at most `longest` characters."""
