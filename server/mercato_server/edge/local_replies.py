@@ -17,6 +17,9 @@ from mercato.rpcs import Rpc
 from mercato_server.edge.descriptors import VARIABLE, template_regex
 
 ENVOYS_WORDS = "%LOCAL_REPLY_BODY%"
+LIMITS = "mercato.limits"
+"""Metadata of a route with the limit of its bodies."""
+LIMIT = f"%METADATA(ROUTE:{LIMITS}:request_bytes)%"
 AS_TOLD = "%RESP(RETRY-AFTER)%s"
 """Time until the bucket has a token again. It is known only at run time, so gRPC clients find it only in `retry-after`."""
 
@@ -51,8 +54,8 @@ REPLIES = (
     Reply(403, code_pb2.INVALID_ARGUMENT, "UPGRADE_REFUSED", "connections are not upgraded here"),
     Reply(404, code_pb2.NOT_FOUND, "ROUTE_NOT_FOUND", "no such route"),
     Reply(408, code_pb2.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", "deadline exceeded", as_status=504),
-    Reply(413, code_pb2.RESOURCE_EXHAUSTED, "REQUEST_TOO_LARGE", "request body too large"),  # the code a gRPC server gives the same request
-    Reply(415, code_pb2.INVALID_ARGUMENT, "UNSUPPORTED_MEDIA_TYPE", "the body must be application/json"),
+    Reply(413, code_pb2.RESOURCE_EXHAUSTED, "REQUEST_TOO_LARGE", f"request body too large: it has at most {LIMIT} bytes"),
+    Reply(415, code_pb2.INVALID_ARGUMENT, "UNSUPPORTED_MEDIA_TYPE", f"unsupported media type: {ENVOYS_WORDS}"),
     Reply(426, code_pb2.INVALID_ARGUMENT, "HTTP_VERSION", "HTTP/1.1 or HTTP/2 is needed"),
     Reply(429, code_pb2.RESOURCE_EXHAUSTED, "RATE_LIMITED", "too many requests", retry=AS_TOLD),
     Reply(431, code_pb2.INVALID_ARGUMENT, "HEADERS_TOO_LARGE", "request headers too large"),
