@@ -1,6 +1,7 @@
 """Invalid requests are refused with the API's own errors, and change no row."""
 
 import asyncio
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -107,6 +108,8 @@ def refused(reply: Reply, status: int, reason: str) -> None:
 def test_a_bad_request_is_refused_and_changes_nothing(target: Target, bad: Bad) -> None:
     reply = target.client(bad.who).send(bad.verb, target.fill(bad.path), bad.body, bad.headers)
     refused(reply, bad.status, bad.reason)
+    if bad.reason == MALFORMED:
+        assert re.fullmatch(r"malformed request: \w.{15,}", reply.json["message"])
     if bad.fields is not None:
         assert sorted(reply.fields) == sorted(bad.fields)
 
@@ -176,7 +179,9 @@ RAW = {
 
 @pytest.mark.parametrize("request_bytes", [pytest.param(request, id=name) for name, request in RAW.items()])
 def test_bytes_that_are_not_http_are_refused_in_json(anyone: Client, request_bytes: bytes) -> None:
-    refused(anyone.raw(request_bytes), 400, MALFORMED)
+    reply = anyone.raw(request_bytes)
+    refused(reply, 400, MALFORMED)
+    assert re.fullmatch(r"malformed request: \w.{15,}", reply.json["message"])
 
 
 @pytest.mark.parametrize(

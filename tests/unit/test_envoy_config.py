@@ -239,6 +239,13 @@ def test_a_reply_for_a_lost_worker_reveals_nothing_behind_the_edge() -> None:
         )
 
 
+def test_replies_over_grpc_have_no_text_of_run_time() -> None:
+    [mappers] = found(render(EdgeSettings()), "mappers")
+    texts = [each["inline_string"] for each in found(mappers, "text_format_source")]
+    assert texts
+    assert not [text for text in texts if "%" in text or text.endswith(":")]
+
+
 def test_docs_pages_are_part_of_the_configuration_and_are_not_limited() -> None:
     by_name = routes(EdgeSettings())
     pages = {name: route for name, route in by_name.items() if route.get("direct_response", {}).get("status") == HTTPStatus.OK}

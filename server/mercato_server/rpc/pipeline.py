@@ -76,7 +76,7 @@ def _serve(rpc: Rpc, call: Unary) -> Serve:
         context = Context(rpc, transport)
         serialized = await call(request, context)
         if rpc.policy.max_age_s:
-            context.headers += validators(rpc, serialized, transport)
+            context.headers += validators(rpc, serialized, context.received)
         if context.headers:
             await transport.send_initial_metadata(context.headers)
         return serialized
@@ -89,12 +89,13 @@ def _serve_cached(rpc: Rpc, read: Read, cached: Cached, serve: Serve) -> Serve:
     serialize = canonical(read)
 
     async def serve_cached(request: bytes, transport: Any) -> bytes:
-        path = next((value for name, value in transport.invocation_metadata() or () if name == ORIGINAL_PATH), "")
+        received = transport.invocation_metadata() or ()
+        path = next((value for name, value in received if name == ORIGINAL_PATH), "")
         message = serialize(request, path) if "?" in path else request
         found = None if message is None else cached(message)
         if found is None:
             return await serve(request, transport)
-        if headers := validators(rpc, found, transport):
+        if headers := validators(rpc, found, received):
             await transport.send_initial_metadata(headers)
         return found
 
