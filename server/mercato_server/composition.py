@@ -122,14 +122,14 @@ class Parts:
         server = grpc.aio.server(
             options=(
                 ("grpc.so_reuseport", 0),  # a second worker on the same address must fail, not take half of the calls
-                ("grpc.max_receive_message_length", limits.request_bytes),
+                ("grpc.max_receive_message_length", limits.receive_bytes),
                 ("grpc.max_send_message_length", limits.response_bytes),
                 ("grpc.max_metadata_size", 32 * 1024),
             )
         )
         layers = (self.calls.layer, map_errors, keep_deadlines(limits), authenticate(self._sessions))
         server.add_generic_rpc_handlers([self.arrivals])
-        server.add_generic_rpc_handlers([service_handler(service, self._handlers[service.name], layers) for service in SERVICES])
+        server.add_generic_rpc_handlers([service_handler(service, self._handlers[service.name], layers, limits) for service in SERVICES])
         health_pb2_grpc.add_HealthServicer_to_server(self.health, server)
         _add_reflection(server)
         return server

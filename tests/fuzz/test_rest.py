@@ -24,7 +24,7 @@ from support.two_workers import findings
 PROMOTE = "UPDATE accounts SET role = 'admin' WHERE id = $1"
 NUMERALS = {"minor_units": "1999", "min_price": "0", "max_price": "100000", "update_mask": "name"}
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
-"""There is no check that invalid requests are refused: the transcoder ignores unknown fields of a body, and takes "1" for 1."""
+"""There is no check that invalid requests are refused: a parameter or a number of a body may be "1" or 1."""
 DEADLINE = 504
 """Status that a busy machine answers now and then."""
 THINGS_EACH = 3

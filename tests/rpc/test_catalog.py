@@ -90,8 +90,6 @@ async def test_creating_lists_all_that_is_wrong(shop: Shop) -> None:
     assert sorted(error.fields) == [
         "product.category_id",
         "product.description",
-        "product.etag",
-        "product.id",
         "product.image_urls[0]",
         "product.name",
         "product.price.currency_code",
@@ -102,6 +100,20 @@ async def test_creating_lists_all_that_is_wrong(shop: Shop) -> None:
     error = await refusal(shop.catalog.CreateProduct(CreateProductRequest(), metadata=admin.metadata))
     assert error.fields == ["product.name", "product.price"]
     assert await shop.pool.fetchval("SELECT count(*) FROM products") == 0
+
+
+async def test_fields_that_only_the_server_sets_have_no_effect_in_a_request(shop: Shop) -> None:
+    """A client can send back a product that it has read."""
+    admin = await shop.person(admin=True)
+    ball = await shop.product(admin, name="Ball")
+    copied = await shop.catalog.CreateProduct(CreateProductRequest(product=ball), metadata=admin.metadata)
+    assert copied.id != ball.id
+    assert copied.create_time.ToDatetime() > ball.create_time.ToDatetime()
+    assert (copied.name, copied.price, copied.stock) == (ball.name, ball.price, ball.stock)
+    category = await shop.catalog.CreateCategory(CreateCategoryRequest(category=Category(name="Balls")), metadata=admin.metadata)
+    category.name = "Bats"
+    other = await shop.catalog.CreateCategory(CreateCategoryRequest(category=category), metadata=admin.metadata)
+    assert (other.id != category.id, other.name) == (True, "Bats")
 
 
 async def test_category_and_sku_must_fit(shop: Shop) -> None:

@@ -1,5 +1,6 @@
 import base64
 import json
+import re
 import subprocess
 from collections.abc import Iterator
 from http import HTTPStatus
@@ -16,7 +17,7 @@ from mercato.v1 import policy_pb2
 from mercato_server.config.edge_settings import EdgeSettings, TlsFiles
 from mercato_server.config.environment import ConfigError
 from mercato_server.config.settings import Limits
-from mercato_server.edge.descriptors import template_regex
+from mercato_server.edge.descriptors import descriptor_set, template_regex
 from mercato_server.edge.envoy import render
 from support.certificates import certificate
 from support.patience import patient
@@ -78,7 +79,9 @@ def assert_valid(config: dict[str, Any], path: Path) -> None:
 
 
 def test_every_setting_reaches_the_configuration() -> None:
-    limits = Limits(request_bytes=12_345, response_bytes=54_321, timeout_s=1.75, timeout_max_s=17.25, concurrent_calls=777)
+    limits = Limits(
+        request_bytes=12_345, receive_bytes=98_765, response_bytes=54_321, timeout_s=1.75, timeout_max_s=17.25, concurrent_calls=777
+    )
     settings = EdgeSettings(
         listen_host="127.0.0.9",
         port=8123,
@@ -95,8 +98,9 @@ def test_every_setting_reaches_the_configuration() -> None:
     config = render(settings)
     addresses = [(each["address"], each["port_value"]) for each in found(config, "socket_address")]
     assert sorted(addresses) == [("127.0.0.1", 9123), ("127.0.0.8", 7001), ("127.0.0.8", 7002), ("127.0.0.9", 8123)]
-    assert list(found(config, "max_request_body_size")) == [12_345]
-    assert list(found(config, "max_response_body_size")) == [54_321]
+    assert list(found(config, "max_request_body_size")) == [98_765]
+    assert list(found(config, "max_response_body_size")) == [6 * 54_321]
+    assert routes(settings)["with body"]["typed_per_filter_config"]["mercato.rest_body"]["buffer"] == {"max_request_bytes": 12_345}
     assert set(found(config, "grpc_timeout_header_max")) == {"17.25s"}
     assert routes(settings)["/mercato.v1.CatalogService/GetProduct"]["route"]["max_stream_duration"]["max_stream_duration"] == "1.75s"
     assert list(found(config, "max_requests")) == [2 * 777]
@@ -184,6 +188,27 @@ def test_transcoder_knows_every_service_and_the_details_of_errors() -> None:
     assert transcoder["services"] == sorted({rpc.service for rpc in rpcs()})
 
 
+def test_transcoder_leaves_bodies_and_queries_to_the_workers() -> None:
+    descriptors = descriptor_set()
+    messages = {f"{file.package}.{message.name}": message for file in descriptors.file for message in file.message_type}
+    for rpc in rpcs():
+        if rpc.bindings:
+            request = messages[rpc.request_type.DESCRIPTOR.full_name]
+            variables = {name.split(".")[0] for path in rpc.paths for name in re.findall(r"{([^}]*)}", path)}
+            assert {field.name for field in request.field} == variables | (set() if rpc.reads else {"http_body"})
+    [update] = messages["mercato.v1.UpdateProductRequest"].nested_type
+    assert [(field.name, field.number) for field in update.field] == [("id", 1)]
+
+
+def test_the_body_of_a_request_has_the_limit_of_its_rpc() -> None:
+    by_name = routes(EdgeSettings())
+    limited = {rpc.path: rpc.policy.max_request_bytes for rpc in rpcs() if rpc.policy.max_request_bytes}
+    assert limited == dict.fromkeys(("/mercato.v1.CatalogService/CreateProduct", "/mercato.v1.CatalogService/UpdateProduct"), 256 * 1024)
+    for path, limit in limited.items():
+        buffer = by_name[f"{path} over REST"]["typed_per_filter_config"]["mercato.rest_body"]["buffer"]
+        assert buffer == {"max_request_bytes": limit}
+
+
 def test_replies_of_envoys_own_carry_one_error_info_over_rest() -> None:
     [mappers] = found(render(EdgeSettings()), "mappers")
     bodies = list(found(mappers, "json_format"))
@@ -208,7 +233,17 @@ def test_replies_of_envoys_own_carry_one_error_info_over_grpc_and_repeat_code_an
 def test_a_reply_for_a_lost_worker_reveals_nothing_behind_the_edge() -> None:
     [mappers] = found(render(EdgeSettings()), "mappers")
     for body in found(mappers, "json_format"):
-        assert "%LOCAL_REPLY_BODY%" not in body["message"] or body["details"][0]["reason"] == "MALFORMED_REQUEST"
+        assert "%LOCAL_REPLY_BODY%" not in body["message"] or body["details"][0]["reason"] in (
+            "MALFORMED_REQUEST",
+            "UNSUPPORTED_MEDIA_TYPE",
+        )
+
+
+def test_replies_over_grpc_have_no_text_of_run_time() -> None:
+    [mappers] = found(render(EdgeSettings()), "mappers")
+    texts = [each["inline_string"] for each in found(mappers, "text_format_source")]
+    assert texts
+    assert not [text for text in texts if "%" in text or text.endswith(":")]
 
 
 def test_docs_pages_are_part_of_the_configuration_and_are_not_limited() -> None:

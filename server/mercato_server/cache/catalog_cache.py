@@ -212,7 +212,10 @@ class CatalogCache:
             return None
         ids = [UUID(key.decode()) for key in page.keys]
         products = await self.products(ids)
-        return response([products[id_] for id_ in ids], page.rest) if len(products) == len(ids) else None
+        if len(products) < len(ids):
+            return None
+        whole = response([products[id_] for id_ in ids], page.rest)
+        return whole if len(whole) <= PAGE_MAX else None  # products that have grown may no longer fit into one page
 
     def _keep_products(self, loaded: LoadedPage, reading: _Reading) -> None:
         """Store the products of a page, unless any product has changed since its read began."""

@@ -35,7 +35,13 @@ class Limits:
     cached_pages: int = 500
     """First pages of lists that a worker keeps in memory, 8 KB each if they have 20 products, 64 KiB at most."""
     request_bytes: int = 64 * 1024
+    """Most bytes of a request, unless the RPC's policy sets another limit."""
+    receive_bytes: int = 2 * 1024 * 1024
+    """Most bytes of a message that gRPC takes. gRPC refuses a longer one by itself, without a reason; so it is above all other limits."""
+    page_bytes: int = 1024 * 1024
+    """Bytes after which a page of a list ends, if it has a row. As JSON they can be six times as many."""
     response_bytes: int = 4 * 1024 * 1024
+    """Most bytes of a response: gRPC clients take no more by default."""
     concurrent_calls: int = 1_024
     """Calls in flight per worker before further ones are shed with RESOURCE_EXHAUSTED."""
     password_queue: int = 16

@@ -50,7 +50,7 @@ class MercatoError(Exception):
     code: ClassVar[Code]
     reason: ClassVar[str]
     retry_after_s: float = 1.0
-    """Delay that the server advises, for the codes whose errors carry a RetryInfo."""
+    """Delay that the server advises, for the codes whose errors carry a RetryInfo; 0 if a retry cannot help."""
     resource_type: ClassVar[str] = ""
 
     def __init__(self, message: str, *, resource: str = "", metadata: Mapping[str, str] | None = None) -> None:
@@ -68,6 +68,34 @@ class InvalidRequest(MercatoError):
     def __init__(self, violations: Sequence[Violation]) -> None:
         super().__init__("; ".join(f"{v.field}: {v.description}" if v.field else v.description for v in violations))
         self.violations = tuple(violations)
+
+
+class MalformedRequest(InvalidRequest):
+    """The request cannot be parsed."""
+
+    reason = "MALFORMED_REQUEST"
+
+    def __init__(self, description: str) -> None:
+        super().__init__([Violation("", f"malformed request: {description}")])
+
+
+class RequestTooLarge(MercatoError):
+    """The request has more bytes than its RPC takes. A retry cannot help."""
+
+    code, reason = Code.RESOURCE_EXHAUSTED, "REQUEST_TOO_LARGE"
+    retry_after_s = 0.0
+
+    def __init__(self, length: int, limit: int) -> None:
+        super().__init__(f"the request has {length} bytes; this RPC takes {limit} bytes at most", metadata={"limit": str(limit)})
+
+
+class ResponseTooLarge(InvalidRequest):
+    """The request asks for more bytes than a response has."""
+
+    reason = "RESPONSE_TOO_LARGE"
+
+    def __init__(self, field: str, length: int, limit: int) -> None:
+        super().__init__([Violation(field, f"the response would have {length} bytes, and has {limit} at most; ask for less")])
 
 
 class PageTokenInvalid(InvalidRequest):

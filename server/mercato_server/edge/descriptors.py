@@ -1,14 +1,23 @@
-"""The descriptor set of mercato.v1 for Envoy's transcoder, and REST path templates as regular expressions."""
+"""The descriptor set for Envoy's transcoder, and REST path templates as regular expressions.
+
+The transcoder drops unknown fields of a JSON body, and does not say where a request is wrong. So its descriptors have other requests than
+mercato.v1: the variables of the path, and the body as it came. A worker parses body and query (rpc/rest.py). Responses are the same.
+"""
 
 import re
+from typing import Any
 
+from google.api import annotations_pb2, httpbody_pb2
 from google.protobuf.descriptor import FileDescriptor
-from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet
 from google.rpc import error_details_pb2, status_pb2
 
-from mercato.rpcs import files, rpcs
+from mercato.rpcs import Rpc, files, rpcs
+from mercato_server.rpc.rest import BODY_FIELD
 
 VARIABLE = re.compile(r"\{[^}]*\}")
+BODY = "http_body"
+BODY_TYPE = httpbody_pb2.HttpBody.DESCRIPTOR
 
 
 def transcoded_services() -> list[str]:
@@ -28,11 +37,12 @@ def descriptor_set() -> FileDescriptorSet:
             add(dependency)
         ordered.setdefault(file.name, file)
 
-    for file in (*files(), error_details_pb2.DESCRIPTOR, status_pb2.DESCRIPTOR):
+    for file in (BODY_TYPE.file, *files(), error_details_pb2.DESCRIPTOR, status_pb2.DESCRIPTOR):
         add(file)
     result = FileDescriptorSet()
+    transcoded = {rpc.request_type.DESCRIPTOR.full_name: rpc for rpc in rpcs() if rpc.bindings}
     for file in ordered.values():
-        file.CopyToProto(result.file.add())
+        _as_the_edge_sees_it(file, result.file.add(), transcoded)
     return result
 
 
@@ -40,3 +50,51 @@ def template_regex(template: str) -> str:
     """Return the regex of the paths of a template, with or without a trailing slash and a query."""
     literals = (re.escape(part) for part in VARIABLE.split(template))
     return "[^/:?]+".join(literals) + r"/?(\?.*)?"
+
+
+def _as_the_edge_sees_it(file: FileDescriptor, copy: FileDescriptorProto, transcoded: dict[str, Rpc]) -> None:
+    """Copy a file; replace the requests of its RPCs."""
+    file.CopyToProto(copy)
+    for message in copy.message_type:
+        if rpc := transcoded.get(f"{copy.package}.{message.name}"):
+            message.CopyFrom(_request(rpc))
+    if copy.service and BODY_TYPE.file.name not in copy.dependency:
+        copy.dependency.append(BODY_TYPE.file.name)
+    for method in (method for service in copy.service for method in service.method):
+        rule = method.options.Extensions[annotations_pb2.http]
+        for each in (rule, *rule.additional_bindings):
+            each.body = "" if each.get else BODY
+
+
+def _request(rpc: Rpc) -> DescriptorProto:
+    """Return a request with the variables of the paths under their own numbers, and the body under BODY_FIELD."""
+    request, described = DescriptorProto(), rpc.request_type.DESCRIPTOR
+    for variable in sorted({name[1:-1] for binding in rpc.bindings for name in VARIABLE.findall(binding.path)}):
+        _add_variable(request, described, f".{described.full_name}", variable.split("."))
+    request.name = described.name
+    if rpc.reads:
+        return request
+    body = request.field.add(name=BODY, number=BODY_FIELD, json_name=BODY)
+    body.label, body.type, body.type_name = (
+        FieldDescriptorProto.LABEL_OPTIONAL,
+        FieldDescriptorProto.TYPE_MESSAGE,
+        f".{BODY_TYPE.full_name}",
+    )
+    return request
+
+
+def _add_variable(message: DescriptorProto, described: Any, scope: str, names: list[str]) -> None:
+    """Add the field that a variable such as `product.id` names; messages on the way become nested ones with this field only."""
+    name, *rest = names
+    if name not in (field.name for field in message.field):
+        original = DescriptorProto()
+        described.CopyToProto(original)
+        message.field.add().CopyFrom(next(field for field in original.field if field.name == name))
+    if rest:
+        field = next(field for field in message.field if field.name == name)
+        nested = f"Path_{name}"
+        if field.type_name != f"{scope}.{nested}":
+            field.type_name = f"{scope}.{nested}"
+            message.nested_type.add(name=nested)
+        inner = next(each for each in message.nested_type if each.name == nested)
+        _add_variable(inner, described.fields_by_name[name].message_type, field.type_name, rest)

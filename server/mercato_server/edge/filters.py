@@ -14,6 +14,9 @@ RATE_LIMIT = "envoy.filters.http.local_ratelimit"
 TRANSCODER = "envoy.filters.http.grpc_json_transcoder"
 CORS = "envoy.filters.http.cors"
 
+REST_BODY = "mercato.rest_body"
+"""The filter that bounds the bodies of REST requests."""
+
 CREATED = "created"
 CREATED_LUA = """
 function envoy_on_response(response)
@@ -85,6 +88,10 @@ ANY = {"safe_regex": {"regex": ".*"}}
 ALWAYS = {"default_value": {"numerator": 100, "denominator": "HUNDRED"}}
 
 
+JSON_GROWTH_MAX = 6
+"""Bytes of JSON for a byte of a message, at most: an escape such as \\u003c."""
+
+
 def typed(kind: str, /, **fields: Any) -> dict[str, Any]:
     """Return the configuration of an extension; `kind` is its message's name without `envoy.`."""
     return {"@type": f"type.googleapis.com/envoy.{kind}", **fields}
@@ -104,6 +111,7 @@ def http_filters(settings: EdgeSettings, rpcs: Sequence[Rpc]) -> list[dict[str, 
         _filter("envoy.filters.http.compressor", _compressor()),
         _filter("envoy.filters.http.grpc_web", typed("extensions.filters.http.grpc_web.v3.GrpcWeb")),
         _filter(LUA, _lua()),
+        {**_filter(REST_BODY, _buffer(settings)), "disabled": True},  # routes of REST bodies turn it on
         _filter(TRANSCODER, _transcoder(settings)),
         _filter("envoy.filters.http.router", typed("extensions.filters.http.router.v3.Router", suppress_envoy_headers=True)),
     ]
@@ -223,21 +231,23 @@ def _compressor() -> dict[str, Any]:
     )
 
 
+def _buffer(settings: EdgeSettings) -> dict[str, Any]:
+    return typed("extensions.filters.http.buffer.v3.Buffer", max_request_bytes=settings.limits.request_bytes)
+
+
 def _transcoder(settings: EdgeSettings) -> dict[str, Any]:
+    """Translate REST into gRPC. The limits are those of the longest message: the routes limit bodies, and workers limit responses."""
     return typed(
         "extensions.filters.http.grpc_json_transcoder.v3.GrpcJsonTranscoder",
         proto_descriptor_bin=base64.b64encode(descriptor_set().SerializeToString(deterministic=True)).decode(),
         services=transcoded_services(),
         convert_grpc_status=True,
-        case_insensitive_enum_parsing=True,
-        query_param_unescape_plus=True,
-        max_request_body_size=settings.limits.request_bytes,
-        max_response_body_size=settings.limits.response_bytes,
+        ignore_unknown_query_parameters=True,  # a worker reads them
+        max_request_body_size=settings.limits.receive_bytes,
+        max_response_body_size=JSON_GROWTH_MAX * settings.limits.response_bytes,
         print_options={"always_print_primitive_fields": True, "preserve_proto_field_names": True},
         request_validation_options={
             "reject_unknown_method": True,  # without it an unknown path is a 503, and a wrong verb an empty 200
-            "reject_unknown_query_parameters": True,
-            "reject_binding_body_field_collisions": True,
         },
     )
 

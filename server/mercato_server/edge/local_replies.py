@@ -6,7 +6,7 @@ JSON for REST clients; `grpc-status`, `grpc-message` and `grpc-status-details-bi
 
 import base64
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +15,12 @@ from google.rpc import code_pb2, status_pb2
 
 from mercato.rpcs import Rpc
 from mercato_server.edge.descriptors import VARIABLE, template_regex
+from mercato_server.edge.filters import typed
 
 ENVOYS_WORDS = "%LOCAL_REPLY_BODY%"
+LIMITS = "mercato.limits"
+"""Metadata of a route with the limit of its bodies."""
+LIMIT = f"%METADATA(ROUTE:{LIMITS}:request_bytes)%"
 AS_TOLD = "%RESP(RETRY-AFTER)%s"
 """Time until the bucket has a token again. It is known only at run time, so gRPC clients find it only in `retry-after`."""
 
@@ -44,15 +48,32 @@ class Reply:
     """HTTP status that replaces Envoy's."""
     retry: str = ""
     """Delay before a retry; empty if a retry cannot help."""
+    details: str = ""
+    """Regex of Envoy's details of the reply (`%RESPONSE_CODE_DETAILS%`); empty for any."""
 
+
+MALFORMED = {
+    "path_normalization_failed": "the path has a fragment, or an escaped slash, backslash or NUL",
+    "missing_host_header": "it has no Host header",
+    "http..unexpected_underscore": "the name of a header has an underscore",
+    "http1.content_length_and_chunked_not_allowed": "Content-Length and Transfer-Encoding exclude each other",
+    "http1.invalid_characters": "a header has a character that HTTP does not allow",
+    "http1.codec_error": "its method, target, headers or chunks are not those of HTTP/1.1 (RFC 9112)",
+    "direct_response": ENVOYS_WORDS,
+}
+"""What is wrong with a request, by Envoy's details. Envoy has no words for it; those of our own refusals are in the routes."""
 
 REPLIES = (
-    Reply(400, code_pb2.INVALID_ARGUMENT, "MALFORMED_REQUEST", f"malformed request: {ENVOYS_WORDS}"),
+    *(
+        Reply(400, code_pb2.INVALID_ARGUMENT, "MALFORMED_REQUEST", f"malformed request: {words}", details=details)
+        for details, words in MALFORMED.items()
+    ),
+    Reply(400, code_pb2.INVALID_ARGUMENT, "MALFORMED_REQUEST", "malformed request: %RESPONSE_CODE_DETAILS%"),
     Reply(403, code_pb2.INVALID_ARGUMENT, "UPGRADE_REFUSED", "connections are not upgraded here"),
     Reply(404, code_pb2.NOT_FOUND, "ROUTE_NOT_FOUND", "no such route"),
     Reply(408, code_pb2.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", "deadline exceeded", as_status=504),
-    Reply(413, code_pb2.RESOURCE_EXHAUSTED, "REQUEST_TOO_LARGE", "request body too large"),  # the code a gRPC server gives the same request
-    Reply(415, code_pb2.INVALID_ARGUMENT, "UNSUPPORTED_MEDIA_TYPE", "the body must be application/json"),
+    Reply(413, code_pb2.RESOURCE_EXHAUSTED, "REQUEST_TOO_LARGE", f"request body too large: it has at most {LIMIT} bytes"),
+    Reply(415, code_pb2.INVALID_ARGUMENT, "UNSUPPORTED_MEDIA_TYPE", f"unsupported media type: {ENVOYS_WORDS}"),
     Reply(426, code_pb2.INVALID_ARGUMENT, "HTTP_VERSION", "HTTP/1.1 or HTTP/2 is needed"),
     Reply(429, code_pb2.RESOURCE_EXHAUSTED, "RATE_LIMITED", "too many requests", retry=AS_TOLD),
     Reply(431, code_pb2.INVALID_ARGUMENT, "HEADERS_TOO_LARGE", "request headers too large"),
@@ -76,7 +97,7 @@ def _for_rest(reply: Reply, *, paths: Sequence[str] = (), allow: str = "") -> di
     rest = _any((_inverted(IS_GRPC), IS_TRANSCODED))
     body = {"code": reply.code, "message": reply.message, "details": _details(reply, reply.message)}
     return {
-        "filter": _all(_status(reply.status), rest, *([_any(map(_path, paths))] if paths else [])),
+        "filter": _all(*_reply(reply), rest, *([_any(map(_path, paths))] if paths else [])),
         **({"status_code": reply.as_status} if reply.as_status else {}),
         **({"headers_to_add": [{"header": {"key": "allow", "value": allow}}]} if allow else {}),
         "body_format_override": {"content_type": "application/json", "json_format": body},
@@ -85,10 +106,11 @@ def _for_rest(reply: Reply, *, paths: Sequence[str] = (), allow: str = "") -> di
 
 def _for_grpc(reply: Reply) -> dict[str, Any]:
     """Return the mapper for gRPC clients, which refuse details whose code and message differ from the other headers."""
-    message = reply.message.removesuffix(f": {ENVOYS_WORDS}")
+    words, runtime, _ = reply.message.partition("%")
+    message = words.rpartition(":")[0] if runtime else words  # a text of run time would differ from the packed status
     headers = {"grpc-status": str(reply.code), "grpc-status-details-bin": _packed(reply, message)}
     return {
-        "filter": _all(_status(reply.status), IS_GRPC, _inverted(IS_TRANSCODED)),
+        "filter": _all(*_reply(reply), IS_GRPC, _inverted(IS_TRANSCODED)),
         "headers_to_add": [{"header": {"key": key, "value": value}} for key, value in headers.items()],
         "body_format_override": {"text_format_source": {"inline_string": message}},
     }
@@ -121,6 +143,16 @@ def _paths(rpcs: Sequence[Rpc]) -> list[tuple[list[str], str]]:
 
 def _path(regex: str) -> dict[str, Any]:
     return {"header_filter": {"header": {"name": ":path", "string_match": {"safe_regex": {"regex": regex}}}}}
+
+
+def _reply(reply: Reply) -> Iterator[dict[str, Any]]:
+    """Yield the conditions on Envoy's reply."""
+    yield _status(reply.status)
+    if reply.details:
+        expression = typed(
+            "extensions.access_loggers.filters.cel.v3.ExpressionFilter", expression=f"response.code_details.matches('^{reply.details}$')"
+        )
+        yield {"extension_filter": {"name": "envoy.access_loggers.extension_filters.cel", "typed_config": expression}}
 
 
 def _status(status: int) -> dict[str, Any]:

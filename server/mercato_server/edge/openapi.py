@@ -22,7 +22,8 @@ from mercato_server.edge.schemas import PACKAGE, WELL_KNOWN, Behavior, Field, Sc
 ABOUT = """
 Accounts, catalog, carts and orders. The same RPCs speak gRPC and gRPC-Web on the same port.
 
-A trailing slash makes no difference. Unknown query parameters are refused. int64 is a string, as in all proto3 JSON.
+A trailing slash makes no difference. Unknown fields of a body and unknown query parameters are refused. int64 is a string, as in all
+proto3 JSON.
 Every error is a `Status`; its `ErrorInfo` has the reason.
 """.strip()
 

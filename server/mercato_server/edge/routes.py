@@ -5,8 +5,10 @@ from typing import Any
 
 from mercato.rpcs import Rpc
 from mercato_server.config.edge_settings import EdgeSettings
+from mercato_server.edge.descriptors import template_regex
 from mercato_server.edge.docs import Page, pages
-from mercato_server.edge.filters import CACHEABLE, CLUSTER, CORS, CREATED, LUA, RATE_LIMIT, SLASH, TRANSCODER, cors_policy, typed
+from mercato_server.edge.filters import CACHEABLE, CLUSTER, CORS, CREATED, LUA, RATE_LIMIT, REST_BODY, SLASH, TRANSCODER, cors_policy, typed
+from mercato_server.edge.local_replies import LIMITS
 
 SAFE_RETRIES = "connect-failure,refused-stream,reset-before-request"
 """Failures after which the worker cannot have seen the call."""
@@ -23,6 +25,12 @@ BODY_TYPES = r"(?i)application/(json|x-www-form-urlencoded|grpc)([-+;].*)?| *"
 """Accepted content types. JSON named x-www-form-urlencoded passes, because that is curl's default."""
 
 
+NO_GRPC = {
+    "name": "content-type",
+    "string_match": {"prefix": "application/grpc"},
+    "invert_match": True,
+    "treat_missing_header_as_empty": True,
+}
 MESSAGE_CODINGS = "identity|deflate|gzip"
 """Message encodings that workers know. Another value of `grpc-encoding` would fail calls like the headers in filters.UNREADABLE."""
 
@@ -39,7 +47,10 @@ def route_config(settings: EdgeSettings, rpcs: Sequence[Rpc]) -> dict[str, Any]:
             *(_rpc(rpc, settings) for rpc in rpcs),
             *(_unfiltered(page.route(), settings) for page in fixed),
             _unfiltered(_wrong_type(), settings),
+            _unfiltered(_encoded(), settings),
             _verb_slash(settings),
+            *(_with_body(rpc, settings) for rpc in rpcs if rpc.policy.max_request_bytes and rpc.bindings),
+            _with_any_body(settings),
             _anything(settings),
         ],
     }
@@ -126,7 +137,44 @@ def _wrong_type() -> dict[str, Any]:
                 {"name": "content-type", "string_match": {"safe_regex": {"regex": BODY_TYPES}}, "invert_match": True},
             ],
         },
-        "direct_response": {"status": 415},
+        "direct_response": {"status": 415, "body": {"inline_string": "the body must be application/json"}},
+    }
+
+
+def _encoded() -> dict[str, Any]:
+    """Refuse bodies that are compressed, in a REST request."""
+    identity = {"name": "content-encoding", "string_match": {"safe_regex": {"regex": "(?i)identity| *"}}, "invert_match": True}
+    return {
+        "name": "encoded",
+        "match": {"prefix": "/", "headers": [identity, NO_GRPC]},
+        "response_headers_to_add": [{"header": {"key": "accept-encoding", "value": "identity"}}],  # RFC 7694 section 3
+        "direct_response": {"status": 415, "body": {"inline_string": "the body must not be encoded: leave content-encoding out"}},
+    }
+
+
+def _with_body(rpc: Rpc, settings: EdgeSettings) -> dict[str, Any]:
+    """Route the REST requests of an RPC that takes longer bodies than others."""
+    paths = "|".join(sorted({template_regex(binding.path) for binding in rpc.bindings}))
+    verbs = "|".join(sorted({binding.verb for binding in rpc.bindings}))
+    match = {"safe_regex": {"regex": paths}, "headers": [{"name": ":method", "string_match": {"safe_regex": {"regex": verbs}}}, NO_GRPC]}
+    return {**_anything(settings), "name": f"{rpc.path} over REST", "match": match, **_limited(rpc.policy.max_request_bytes)}
+
+
+def _with_any_body(settings: EdgeSettings) -> dict[str, Any]:
+    """Route all other REST requests with a body."""
+    match = {
+        "prefix": "/",
+        "headers": [{"name": ":method", "string_match": {"safe_regex": {"regex": "GET|HEAD"}}, "invert_match": True}, NO_GRPC],
+    }
+    return {**_anything(settings), "name": "with body", "match": match, **_limited(settings.limits.request_bytes)}
+
+
+def _limited(request_bytes: int) -> dict[str, Any]:
+    """Read a body whole before the request goes on; a longer one is a 413, which names the limit."""
+    limit = typed("extensions.filters.http.buffer.v3.BufferPerRoute", buffer={"max_request_bytes": request_bytes})
+    return {
+        "metadata": {"filter_metadata": {LIMITS: {"request_bytes": str(request_bytes)}}},
+        "typed_per_filter_config": {REST_BODY: limit},
     }
 
 

@@ -17,7 +17,7 @@ from mercato_server.domain.catalog import (
     ProductFilter,
     ProductOrder,
 )
-from mercato_server.domain.errors import ProductNotFound
+from mercato_server.domain.errors import ProductNotFound, ResponseTooLarge
 from mercato_server.domain.orders import REASON_MAX
 from mercato_server.domain.paging import Page
 from mercato_server.handlers import convert
@@ -78,14 +78,15 @@ class CatalogHandler:
             if not 1 <= len(request.ids) <= self._limits.batch_get_max:
                 check.fail("ids", f"must have 1 to {self._limits.batch_get_max} entries")
             ids = [check.uuid(f"ids[{index}]", value) for index, value in enumerate(request.ids[: self._limits.batch_get_max])]
-        return response(_all_of(await self._cache.products(set(ids)), ids))
+        whole = response(_all_of(await self._cache.products(set(ids)), ids))
+        if len(whole) > self._limits.response_bytes:
+            raise ResponseTooLarge("ids", len(whole), self._limits.response_bytes)
+        return whole
 
     async def CreateProduct(self, request: catalog_pb2.CreateProductRequest, context: Context) -> Answer:
         """Create a product."""
         product = request.product
         with Checks() as check:
-            for field in ("id", "etag", "create_time", "update_time", "delete_time"):
-                check.absent(f"product.{field}", present=field in _populated(product))
             draft = self._draft(check, product, WRITABLE)
         key = self._idempotency.key(context, request, self._product)
         return answer(context, await catalog.create(self._pool, draft, context.actor, key), self._product)
@@ -126,8 +127,9 @@ class CatalogHandler:
         with Checks() as check:
             product_id = check.uuid("product_id", request.product_id)
             reason = check.text("reason", request.reason, longest=REASON_MAX)
-            check.between("compare_and_set.expected_stock", change.expected_stock, 0, STOCK_MAX)
-            check.between("compare_and_set.stock", change.stock, 0, STOCK_MAX)
+            for field in ("expected_stock", "stock") if request.HasField("compare_and_set") else ():
+                if check.present(change, field, f"compare_and_set.{field}"):
+                    check.between(f"compare_and_set.{field}", getattr(change, field), 0, STOCK_MAX)
             check.between("delta", request.delta, -STOCK_MAX, STOCK_MAX)
             if not request.delta and not request.HasField("compare_and_set"):
                 check.fail("delta", "must not be 0; send delta or compare_and_set")
@@ -142,13 +144,13 @@ class CatalogHandler:
         key = self._idempotency.key(context, request, self._product)
         return answer(context, await catalog.adjust_stock(self._pool, wanted, key), self._product)
 
-    async def ListCategories(self, request: catalog_pb2.ListCategoriesRequest, _context: Context) -> catalog_pb2.ListCategoriesResponse:
+    async def ListCategories(self, request: catalog_pb2.ListCategoriesRequest, _context: Context) -> Answer:
         """List categories by name."""
         with Checks() as check:
             self._pager.check(check, request)
-        found, last = await catalog.categories(self._pool, self._pager.page(request, "categories"))
-        return catalog_pb2.ListCategoriesResponse(
-            categories=[convert.category(category) for category in found], next_page_token=self._pager.next_token(last, "categories")
+        page = self._pager.page(request, "categories")
+        return await self._pager.answer(
+            page, "categories", lambda page: catalog.categories(self._pool, page), convert.category, catalog_pb2.ListCategoriesResponse
         )
 
     async def GetCategory(self, request: catalog_pb2.GetCategoryRequest, _context: Context) -> catalog_pb2.Category:
@@ -160,8 +162,6 @@ class CatalogHandler:
     async def CreateCategory(self, request: catalog_pb2.CreateCategoryRequest, context: Context) -> Answer:
         """Create a category."""
         with Checks() as check:
-            check.absent("category.id", present=bool(request.category.id))
-            check.absent("category.create_time", present=request.category.HasField("create_time"))
             name = check.line("category.name", request.category.name, shortest=1, longest=CATEGORY_NAME_MAX)
         key = self._idempotency.key(context, request, convert.category)
         return answer(context, await catalog.create_category(self._pool, name, context.actor, key), convert.category)
@@ -183,10 +183,11 @@ class CatalogHandler:
 
     async def _load(self, wanted: ProductFilter, order: ProductOrder, page: Page, query: str, *, counted: bool) -> LoadedPage:
         """Read a page of a list; `counted` also counts the list."""
-        found, last, snapshot, spelling = await product_lists.products(self._pool, wanted, order, page)
+        listed, rows = await self._pager.fitting(page, lambda page: product_lists.products(self._pool, wanted, order, page), self._product)
+        found, last, snapshot, spelling = listed
         size = await product_lists.count(self._pool, wanted, self._limits.total_size_max, spelling) if counted else None
         rest = catalog_pb2.ListProductsResponse(next_page_token=self._pager.next_token(last, query), total_size=size)
-        products = {product.id: self._product(product).SerializeToString() for product in found}
+        products = {product.id: row for product, row in zip(found, rows, strict=True)}
         return LoadedPage(products, rest.SerializeToString(), snapshot, in_stock=wanted.in_stock)
 
     def _product(self, product: Product) -> catalog_pb2.Product:
@@ -206,9 +207,8 @@ class CatalogHandler:
             stock=product.stock if product.HasField("stock") else None,
             image_urls=tuple(product.image_urls),
         )
-        if "price" in fields:
-            price = check.money("product.price", product.price, self._currency, present=product.HasField("price"))
-            draft = replace(draft, price_minor=price)
+        if "price" in fields and check.present(product, "price", "product.price"):
+            draft = replace(draft, price_minor=check.money("product.price", product.price, self._currency))
         return drafts.checked(check, "product.", draft)
 
 

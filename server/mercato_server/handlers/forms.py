@@ -1,13 +1,19 @@
 """The body of POST /login, which is an HTML form or JSON."""
 
-import json
 from urllib.parse import parse_qs
 
-from mercato_server.domain.errors import InvalidRequest, Violation
+from mercato_server.domain.errors import InvalidRequest, MalformedRequest, Violation
+from mercato_server.validation.checks import Checks
+from mercato_server.validation.fields import is_unicode
+from mercato_server.validation.rest_message import shown
+from mercato_server.validation.strict_json import BOM, Repeating, parse
 
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
 _FIELDS_MAX = 20
+_CREDENTIALS = ("username", "email", "password")
+_OF_OAUTH = ("grant_type", "scope", "client_id", "client_secret")
+"""Other fields that an OAuth 2.0 client sends with them (RFC 6749 section 4.3.2); they have no effect."""
 
 
 def credentials(content_type: str, body: bytes) -> tuple[str, str]:
@@ -23,27 +29,30 @@ def credentials(content_type: str, body: bytes) -> tuple[str, str]:
 
 
 def _form(body: bytes) -> dict[str, str]:
+    """Return the fields of a form. Unknown ones are ignored (RFC 6749 section 3.2), and none may be there twice."""
     try:
-        values = parse_qs(body.decode(), max_num_fields=_FIELDS_MAX, errors="strict")
+        values = parse_qs(body.removeprefix(BOM).decode(), max_num_fields=_FIELDS_MAX, errors="strict")
     except ValueError:
         raise InvalidRequest([Violation("body", "must be a URL-encoded form in UTF-8 with username and password")]) from None
-    return {name: value[-1] for name, value in values.items()}
+    if repeated := [name for name in _CREDENTIALS if len(values.get(name, ())) > 1]:
+        raise InvalidRequest([Violation(name, "is there twice") for name in repeated])
+    return {name: value[0] for name, value in values.items()}
 
 
 def _json(body: bytes) -> dict[str, str]:
     try:
-        fields = json.loads(body)
-    except (ValueError, RecursionError):
-        fields = None
+        fields = parse(body)
+    except MalformedRequest as error:
+        raise InvalidRequest([Violation("body", error.message)]) from None
     if not isinstance(fields, dict):
         raise InvalidRequest([Violation("body", 'must be a JSON object such as {"username": "jo@example.com", "password": "…"}')])
-    texts = {name: value for name, value in fields.items() if isinstance(value, str)}
-    wrong = [name for name in ("username", "email", "password") if name in fields and name not in texts]
-    if wrong or not all(_is_unicode(value) for value in texts.values()):
-        raise InvalidRequest([Violation(name, "must be a text") for name in wrong or ["body"]])
-    return texts
-
-
-def _is_unicode(value: str) -> bool:
-    """Return whether a JSON text is valid Unicode; an escape can produce half of a surrogate pair."""
-    return not any("\ud800" <= character <= "\udfff" for character in value)
+    with Checks() as check:
+        for name in fields.names if isinstance(fields, Repeating) else ():
+            check.fail(shown(name), "is there twice")
+        for name in fields:
+            if name not in (*_CREDENTIALS, *_OF_OAUTH):
+                check.fail(shown(name), f"is not a field; the fields are {', '.join(_CREDENTIALS)}")
+        for name in _CREDENTIALS:
+            if name in fields and not (isinstance(fields[name], str) and is_unicode(fields[name])):
+                check.fail(name, "must be a text")
+    return {name: fields[name] for name in _CREDENTIALS if name in fields}

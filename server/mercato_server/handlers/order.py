@@ -1,5 +1,8 @@
 """The RPCs of OrderService."""
 
+from collections.abc import Awaitable, Callable, Sequence
+from uuid import UUID
+
 from mercato.v1 import order_pb2
 from mercato_server.config.settings import Batching
 from mercato_server.database.batching import Coalescer, Coalescers
@@ -7,6 +10,7 @@ from mercato_server.database.pool import Pool
 from mercato_server.domain.accounts import Role
 from mercato_server.domain.errors import OrderNotFound
 from mercato_server.domain.orders import REASON_MAX, Order, OrderStatus, Terms
+from mercato_server.domain.paging import Page, Position
 from mercato_server.handlers import convert
 from mercato_server.handlers.idempotency import Answer, Idempotency, answer
 from mercato_server.handlers.pages import Pager
@@ -40,18 +44,16 @@ class OrderHandler:
         command = orders.Checkout(context.account_id, context.session_id, key, terms, request.validate_only)
         return answer(context, await self._checkout(command), convert.order)
 
-    async def ListOrders(self, request: order_pb2.ListOrdersRequest, context: Context) -> order_pb2.ListOrdersResponse:
+    async def ListOrders(self, request: order_pb2.ListOrdersRequest, context: Context) -> Answer:
         """List the caller's orders."""
         with Checks() as check:
             self._pager.check(check, request)
             status = _status_filter(check, request.status)
         query = f"orders {context.account_id} {status}"
-        found, last = await order_lists.of_account(self._pool, context.account_id, status, self._pager.page(request, query))
-        return order_pb2.ListOrdersResponse(
-            orders=[convert.order(order) for order in found], next_page_token=self._pager.next_token(last, query)
-        )
+        page = self._pager.page(request, query)
+        return await self._pager.answer(page, query, self._reader(context.account_id, status), convert.order, order_pb2.ListOrdersResponse)
 
-    async def ListAllOrders(self, request: order_pb2.ListAllOrdersRequest, _context: Context) -> order_pb2.ListAllOrdersResponse:
+    async def ListAllOrders(self, request: order_pb2.ListAllOrdersRequest, _context: Context) -> Answer:
         """List the orders of all accounts, or of one account."""
         with Checks() as check:
             self._pager.check(check, request)
@@ -59,13 +61,7 @@ class OrderHandler:
             status = _status_filter(check, request.status)
         query = f"all orders {account_id} {status}"
         page = self._pager.page(request, query)
-        if account_id:
-            found, last = await order_lists.of_account(self._pool, account_id, status, page)
-        else:
-            found, last = await order_lists.of_all_accounts(self._pool, status, page)
-        return order_pb2.ListAllOrdersResponse(
-            orders=[convert.order(order) for order in found], next_page_token=self._pager.next_token(last, query)
-        )
+        return await self._pager.answer(page, query, self._reader(account_id, status), convert.order, order_pb2.ListAllOrdersResponse)
 
     async def GetOrder(self, request: order_pb2.GetOrderRequest, context: Context) -> order_pb2.Order:
         """Return an order of the caller; an administrator may read any order."""
@@ -97,6 +93,14 @@ class OrderHandler:
         change = orders.Change(order_id=order_id, status=status, actor=context.actor, reason=reason)
         key = self._idempotency.key(context, request, convert.order)
         return answer(context, await orders.transition(self._pool, change, key), convert.order)
+
+    def _reader(
+        self, account_id: UUID | None, status: OrderStatus | None
+    ) -> Callable[[Page], Awaitable[tuple[Sequence[Order], Position | None]]]:
+        """Return the function that reads a page of the orders of an account, or of all."""
+        if account_id:
+            return lambda page: order_lists.of_account(self._pool, account_id, status, page)
+        return lambda page: order_lists.of_all_accounts(self._pool, status, page)
 
     def _terms(self, request: order_pb2.CheckoutRequest) -> Terms:
         with Checks() as check:

@@ -1,11 +1,20 @@
-"""The page fields that every list request has (AIP-158)."""
+"""The page fields of list requests, and responses that are as long as a page may be (AIP-158)."""
 
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
+from typing import Any, Protocol, TypeVar
 
+from google.protobuf.message import Message
+
+from mercato_server.cache.catalog_cache import response
 from mercato_server.config.settings import Limits
 from mercato_server.domain.paging import Page, PageTokens, Position
 from mercato_server.validation.checks import Checks
+
+Listed = TypeVar("Listed", bound=tuple[Any, ...])
+"""Rows of a page and the position of the last one if more follow, perhaps with more values."""
+Row = TypeVar("Row")
 
 
 class ListRequest(Protocol):
@@ -36,6 +45,34 @@ class Pager:
         size = min(request.page_size or self.limits.page_size_default, self.limits.page_size_max)
         after = self.tokens.decode(request.page_token, query) if request.page_token else None
         return Page(size, after, skip)
+
+    async def fitting(
+        self, page: Page, read: Callable[[Page], Awaitable[Listed]], to_message: Callable[[Any], Message]
+    ) -> tuple[Listed, list[bytes]]:
+        """Read a page, and return it with its serialized rows.
+
+        If they have more than `page_bytes`, the page is read again with as many rows as fit, at least one. So its token is that of the last
+        row that it has.
+        """
+        while True:
+            listed = await read(page)
+            rows = [to_message(row).SerializeToString() for row in listed[0]]
+            fit = sum(total <= self.limits.page_bytes for total in accumulate(map(len, rows)))
+            if fit == len(rows) or len(rows) == 1:
+                return listed, rows
+            page = replace(page, size=max(1, fit))
+
+    async def answer(
+        self,
+        page: Page,
+        query: str,
+        read: Callable[[Page], Awaitable[tuple[Sequence[Row], Position | None]]],
+        to_message: Callable[[Row], Message],
+        response_type: Callable[..., Message],
+    ) -> bytes:
+        """Return the serialized response with a page of a list; its type has the rows in field 1, and a `next_page_token`."""
+        (_, last), rows = await self.fitting(page, read, to_message)
+        return response(rows, response_type(next_page_token=self.next_token(last, query)).SerializeToString())
 
     def next_token(self, last: Position | None, query: str) -> str:
         """Return the token of the page after a position; empty if there is no position."""

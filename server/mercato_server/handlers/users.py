@@ -35,7 +35,7 @@ class UserHandler:
         """Greet an administrator."""
         return user_pb2.GetAdminOnlyResponse(message="Welcome, admin")
 
-    async def ListUsers(self, request: user_pb2.ListUsersRequest, _context: Context) -> user_pb2.ListUsersResponse:
+    async def ListUsers(self, request: user_pb2.ListUsersRequest, _context: Context) -> Answer:
         """List accounts."""
         with Checks() as check:
             self._pager.check(check, request)
@@ -43,9 +43,9 @@ class UserHandler:
             role = _role(check, request.role) if request.role else None
         wanted = AccountFilter(query=text or None, role=role, disabled=request.disabled if request.HasField("disabled") else None)
         query = f"users {wanted}"
-        found, last = await users.users(self._pool, wanted, self._pager.page(request, query))
-        return user_pb2.ListUsersResponse(
-            users=[convert.user(account) for account in found], next_page_token=self._pager.next_token(last, query)
+        page = self._pager.page(request, query)
+        return await self._pager.answer(
+            page, query, lambda page: users.users(self._pool, wanted, page), convert.user, user_pb2.ListUsersResponse
         )
 
     async def GetUser(self, request: user_pb2.GetUserRequest, _context: Context) -> user_pb2.User:

@@ -73,6 +73,11 @@ class Context:
         """The caller's role, read from the database for this call. None for reads that need no administrator."""
 
     @property
+    def received(self) -> Metadata:
+        """The caller's metadata. gRPC converts them each time that it is asked, which takes longer than to parse a request."""
+        return self._metadata
+
+    @property
     def request_id(self) -> str:
         """Id of the call in logs: the edge's, or a new one that is made on first use."""
         if not self._request_id:

@@ -5,18 +5,19 @@ import re
 from typing import Any
 
 from mercato.rpcs import Rpc
+from mercato_server.rpc.context import Metadata
 
 _TAGS = re.compile(r'"[^"]*"')
 NOT_MODIFIED = ("x-not-modified", "true")
 """Header by which a worker asks the edge to send a 304."""
 
 
-def validators(rpc: Rpc, answer: bytes, transport: Any) -> list[tuple[str, str]]:
-    """Return the caching headers of a serialized answer, by the RPC's policy; none for a gRPC client.
+def validators(rpc: Rpc, answer: bytes, received: Metadata) -> list[tuple[str, str]]:
+    """Return the caching headers of a serialized answer to a call with this metadata, by the RPC's policy; none for a gRPC client.
 
     The entity tag is a digest of the answer, compared weakly with those of `if-none-match` (RFC 9110 section 13.1.2).
     """
-    asked = {name: value for name, value in transport.invocation_metadata() or () if name in ("x-envoy-original-path", "if-none-match")}
+    asked: dict[str, Any] = {name: value for name, value in received if name in ("x-envoy-original-path", "if-none-match")}
     if "x-envoy-original-path" not in asked:
         return []
     etag = f'"{hashlib.blake2b(answer, digest_size=12).hexdigest()}"'

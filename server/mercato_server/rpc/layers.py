@@ -7,13 +7,11 @@ of them, so malformed bytes would be answered with UNKNOWN and Python's text. A 
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
-from google.protobuf.message import Message
-
 from mercato.rpcs import Rpc
 from mercato_server.rpc.context import Context
 
-Answer = Message | bytes
-"""The return value of a handler: a message, or its serialized bytes."""
+Answer = bytes
+"""The serialized response."""
 
 Unary = Callable[[bytes, Context], Awaitable[Answer]]
 """A unary RPC that takes the serialized request."""

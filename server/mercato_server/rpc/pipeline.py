@@ -5,21 +5,27 @@ from typing import Any
 
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
-from google.protobuf.message import DecodeError
+from google.protobuf.message import Message
 
 from mercato.rpcs import Rpc
 from mercato.v1 import policy_pb2
-from mercato_server.domain.errors import InvalidRequest, Violation
+from mercato_server.config.settings import Limits
+from mercato_server.domain.errors import RequestTooLarge, ResponseTooLarge
 from mercato_server.rpc.context import Context
 from mercato_server.rpc.http_caching import validators
-from mercato_server.rpc.layers import Answer, Layer, Method, Unary
+from mercato_server.rpc.layers import Layer, Method, Unary
+from mercato_server.rpc.rest import ORIGINAL_PATH, Read, canonical, reader
 
-Handler = Callable[[Any, Context], Awaitable[Answer]]
+REST_OVERHEAD_BYTES = 32 * 1024
+"""Most bytes of a REST request beside its body: the variables of its path, and the body's type. The edge limits headers to 16 KiB."""
+
+Handler = Callable[[Any, Context], Awaitable[Message | bytes]]
+"""A method of a handler; it returns a message, or its serialized bytes."""
 Serve = Callable[[bytes, Any], Awaitable[bytes]]
 Cached = Callable[[bytes], bytes | None]
 
 
-def service_handler(service: ServiceDescriptor, handler: object, layers: Sequence[Layer]) -> grpc.GenericRpcHandler:
+def service_handler(service: ServiceDescriptor, handler: object, layers: Sequence[Layer], limits: Limits) -> grpc.GenericRpcHandler:
     """Serve a service with the methods of `handler` named like its RPCs, each behind the layers (outermost first).
 
     A handler may have a mapping `cached` from names of RPCs to functions. Such a function takes a serialized request, and returns the
@@ -33,7 +39,8 @@ def service_handler(service: ServiceDescriptor, handler: object, layers: Sequenc
         if rpc.streams:
             raise ValueError(f"{rpc.path} streams; the layers serve unary calls only")
         handle = getattr(handler, rpc.name)
-        call = _parse(rpc, handle)
+        read = reader(rpc)
+        call = _parse(rpc, read, handle, limits)
         method = Method(rpc, getattr(handle, "asks_for_session", False))
         for layer in reversed(layers):
             call = layer(method, call)
@@ -41,20 +48,23 @@ def service_handler(service: ServiceDescriptor, handler: object, layers: Sequenc
         if cached and rpc.policy.access != policy_pb2.ACCESS_ANYONE:
             raise ValueError(f"{rpc.path} is not for anyone, so it cannot be answered without looking at the caller")
         serve = _serve(rpc, call)
-        methods[rpc.name] = grpc.unary_unary_rpc_method_handler(_serve_cached(rpc, cached, serve) if cached else serve)
+        methods[rpc.name] = grpc.unary_unary_rpc_method_handler(_serve_cached(rpc, read, cached, serve) if cached else serve)
     return grpc.method_handlers_generic_handler(service.full_name, methods)
 
 
-def _parse(rpc: Rpc, handle: Handler) -> Unary:
-    """Parse the request inside all layers, so that malformed bytes are answered like any other error."""
-    parse = rpc.request_type.FromString
+def _parse(rpc: Rpc, read: Read, handle: Handler, limits: Limits) -> Unary:
+    """Parse the request and serialize the answer inside all layers, so that their faults are answered like any other error."""
+    request_max = rpc.policy.max_request_bytes or limits.request_bytes
 
-    async def parsed(request: bytes, context: Context) -> Answer:
-        try:
-            message = parse(request)
-        except DecodeError:
-            raise InvalidRequest([Violation("", f"the request is not a serialized {rpc.request_type.DESCRIPTOR.full_name}")]) from None
-        return await handle(message, context)
+    async def parsed(request: bytes, context: Context) -> bytes:
+        path = context.metadata(ORIGINAL_PATH)
+        if len(request) > request_max + (0 if path is None else REST_OVERHEAD_BYTES):  # the edge has checked a body
+            raise RequestTooLarge(len(request), request_max)
+        answer = await handle(read(request, path), context)
+        serialized = answer if isinstance(answer, bytes) else answer.SerializeToString()
+        if len(serialized) > limits.response_bytes:
+            raise ResponseTooLarge("", len(serialized), limits.response_bytes)
+        return serialized
 
     return parsed
 
@@ -64,10 +74,9 @@ def _serve(rpc: Rpc, call: Unary) -> Serve:
 
     async def serve(request: bytes, transport: Any) -> bytes:
         context = Context(rpc, transport)
-        answer = await call(request, context)
-        serialized = answer if isinstance(answer, bytes) else answer.SerializeToString()
+        serialized = await call(request, context)
         if rpc.policy.max_age_s:
-            context.headers += validators(rpc, serialized, transport)
+            context.headers += validators(rpc, serialized, context.received)
         if context.headers:
             await transport.send_initial_metadata(context.headers)
         return serialized
@@ -75,14 +84,18 @@ def _serve(rpc: Rpc, call: Unary) -> Serve:
     return serve
 
 
-def _serve_cached(rpc: Rpc, cached: Cached, serve: Serve) -> Serve:
+def _serve_cached(rpc: Rpc, read: Read, cached: Cached, serve: Serve) -> Serve:
     """Answer from memory without the layers, and fall back to `serve`."""
+    serialize = canonical(read)
 
     async def serve_cached(request: bytes, transport: Any) -> bytes:
-        found = cached(request)
+        received = transport.invocation_metadata() or ()
+        path = next((value for name, value in received if name == ORIGINAL_PATH), "")
+        message = serialize(request, path) if "?" in path else request
+        found = None if message is None else cached(message)
         if found is None:
             return await serve(request, transport)
-        if headers := validators(rpc, found, transport):
+        if headers := validators(rpc, found, received):
             await transport.send_initial_metadata(headers)
         return found
 

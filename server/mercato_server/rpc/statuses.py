@@ -29,7 +29,7 @@ def status_metadata(error: MercatoError) -> tuple[tuple[str, str | bytes], ...]:
         packed.Pack(detail)
         status.details.append(packed)
     metadata: list[tuple[str, str | bytes]] = [("grpc-status-details-bin", status.SerializeToString())]
-    if error.code in RETRIABLE:
+    if error.code in RETRIABLE and error.retry_after_s:
         metadata.append(("retry-after", str(math.ceil(error.retry_after_s))))
     if error.code is Code.UNAUTHENTICATED:
         metadata.append(("www-authenticate", "Bearer"))
@@ -67,7 +67,7 @@ def _details(error: MercatoError) -> Iterator[Message]:
                 for line in error.shortages[:DETAILS_MAX]
             ]
         )
-    if error.code in RETRIABLE:
+    if error.code in RETRIABLE and error.retry_after_s:
         seconds, fraction = divmod(error.retry_after_s, 1)
         yield RetryInfo(retry_delay=Duration(seconds=int(seconds), nanos=int(fraction * 1e9)))
     if error.resource_type:

@@ -7,6 +7,8 @@ from typing import Self
 from urllib.parse import urlsplit
 from uuid import UUID
 
+from google.protobuf.message import Message
+
 from mercato.v1.money_pb2 import Money
 from mercato_server.domain import addresses
 from mercato_server.domain.catalog import PRICE_MAX_MINOR
@@ -91,17 +93,18 @@ class Checks:
             self.fail(field, f"must be from {low} to {high}")
         return value
 
-    def absent(self, field: str, *, present: bool) -> None:
-        """Refuse a field that only the server sets."""
-        if present:
-            self.fail(field, "is set by the server; leave it out")
-
-    def money(self, field: str, value: Money, currency: str, *, present: bool = True) -> int:
-        """Return an amount in minor units; its currency must be the shop's."""
-        if not present:
+    def present(self, message: Message, name: str, field: str) -> bool:
+        """Return whether a message has a field; it must."""
+        if not message.HasField(name):
             self.fail(field, "is required")
+            return False
+        return True
+
+    def money(self, field: str, value: Money, currency: str) -> int:
+        """Return an amount in minor units, which must be there; its currency must be the shop's."""
         if value.currency_code not in ("", currency):
             self.fail(f"{field}.currency_code", f"must be {currency}, the currency of this shop")
+        self.present(value, "minor_units", f"{field}.minor_units")
         return self.between(f"{field}.minor_units", value.minor_units, 0, PRICE_MAX_MINOR)
 
     def email(self, field: str, value: str) -> str:
@@ -120,12 +123,15 @@ class Checks:
         return address
 
     def http_urls(self, field: str, values: Sequence[str], *, most: int, longest: int) -> tuple[str, ...]:
-        """Return http or https URLs; at most `most`, each of at most `longest` characters."""
+        """Return http or https URLs; at most `most`, each of at most `longest` bytes.
+
+        Bytes, because characters outside ASCII take up to twelve in JSON, and a request has a limit.
+        """
         if len(values) > most:
             self.fail(field, f"must have at most {most} entries")
         for index, value in enumerate(values[:most]):
-            if len(value) > longest:
-                self.fail(f"{field}[{index}]", f"must have at most {longest} characters")
+            if len(value.encode(errors="surrogatepass")) > longest:
+                self.fail(f"{field}[{index}]", f"must have at most {longest} bytes")
             elif not _is_http_url(value):
                 self.fail(f"{field}[{index}]", "must be an http or https URL")
         return tuple(values)

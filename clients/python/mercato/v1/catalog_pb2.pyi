@@ -59,7 +59,7 @@ class Product(_message.Message):
 
     @_builtins.property
     def image_urls(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """At most 20 http or https URLs of at most 2,000 characters each."""
+        """At most 20 http or https URLs of at most 2,000 bytes each."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
@@ -312,7 +312,7 @@ class CreateProductRequest(_message.Message):
     PRODUCT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def product(self) -> Global___Product:
-        """The product; id, etag and times must be left out."""
+        """The product; id, etag and times are ignored."""
 
     def __init__(
         self,
@@ -426,14 +426,21 @@ class AdjustStockRequest(_message.Message):
         def __init__(
             self,
             *,
-            expected_stock: _builtins.int = ...,
-            stock: _builtins.int = ...,
+            expected_stock: _builtins.int | None = ...,
+            stock: _builtins.int | None = ...,
         ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        _HasFieldArgType: _TypeAlias = _typing.Literal["_expected_stock", b"_expected_stock", "_stock", b"_stock", "expected_stock", b"expected_stock", "stock", b"stock"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["expected_stock", b"expected_stock", "stock", b"stock"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["_expected_stock", b"_expected_stock", "_stock", b"_stock", "expected_stock", b"expected_stock", "stock", b"stock"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        def WhichOneof(self, oneof_group: _Never) -> None: ...
+        _WhichOneofReturnType__expected_stock: _TypeAlias = _typing.Literal["expected_stock"]  # noqa: Y015
+        _WhichOneofArgType__expected_stock: _TypeAlias = _typing.Literal["_expected_stock", b"_expected_stock"]  # noqa: Y015
+        _WhichOneofReturnType__stock: _TypeAlias = _typing.Literal["stock"]  # noqa: Y015
+        _WhichOneofArgType__stock: _TypeAlias = _typing.Literal["_stock", b"_stock"]  # noqa: Y015
+        @_typing.overload
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__expected_stock) -> _WhichOneofReturnType__expected_stock | None: ...
+        @_typing.overload
+        def WhichOneof(self, oneof_group: _WhichOneofArgType__stock) -> _WhichOneofReturnType__stock | None: ...
 
     PRODUCT_ID_FIELD_NUMBER: _builtins.int
     DELTA_FIELD_NUMBER: _builtins.int
@@ -552,7 +559,7 @@ class CreateCategoryRequest(_message.Message):
     CATEGORY_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def category(self) -> Global___Category:
-        """The category; id and create_time must be left out."""
+        """The category; id and create_time are ignored."""
 
     def __init__(
         self,

@@ -9,10 +9,10 @@ import builtins as _builtins
 import sys
 import typing as _typing
 
-if sys.version_info >= (3, 11):
-    from typing import TypeAlias as _TypeAlias, Never as _Never
+if sys.version_info >= (3, 10):
+    from typing import TypeAlias as _TypeAlias
 else:
-    from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
+    from typing_extensions import TypeAlias as _TypeAlias
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
@@ -29,17 +29,21 @@ class Money(_message.Message):
     May be left out in requests.
     """
     minor_units: _builtins.int
-    """Amount in minor units (cents, pence, yen). In JSON a string, as every int64. Prices are 0 to 1,000,000,000,000."""
+    """Amount in minor units (cents, pence, yen). In JSON a string, as every int64. Prices are 0 to 1,000,000,000,000.
+    Every amount has it: an amount without it is INVALID_ARGUMENT, never 0.
+    """
     def __init__(
         self,
         *,
         currency_code: _builtins.str = ...,
-        minor_units: _builtins.int = ...,
+        minor_units: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_minor_units", b"_minor_units", "minor_units", b"minor_units"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["currency_code", b"currency_code", "minor_units", b"minor_units"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_minor_units", b"_minor_units", "currency_code", b"currency_code", "minor_units", b"minor_units"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__minor_units: _TypeAlias = _typing.Literal["minor_units"]  # noqa: Y015
+    _WhichOneofArgType__minor_units: _TypeAlias = _typing.Literal["_minor_units", b"_minor_units"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__minor_units) -> _WhichOneofReturnType__minor_units | None: ...
 
 Global___Money: _TypeAlias = Money  # noqa: Y015

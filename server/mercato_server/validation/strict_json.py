@@ -1,0 +1,55 @@
+"""JSON from clients (RFC 8259), as Python's values; anything that is not JSON in UTF-8 is refused with its place."""
+
+import json
+from collections import Counter
+from typing import Any
+
+from mercato_server.domain.errors import MalformedRequest
+
+BOM = b"\xef\xbb\xbf"
+"""Byte order mark of UTF-8."""
+_DIGITS_MAX = 400
+"""Digits of a number; no field takes as many."""
+
+
+class Repeating(dict[str, Any]):
+    """An object of JSON that has names twice; the dictionary holds the last values."""
+
+    names: tuple[str, ...] = ()
+
+
+def parse(content: bytes) -> Any:
+    """Return the value of a JSON text; raises MalformedRequest.
+
+    A byte order mark is dropped (RFC 8259 section 8.1). An object with a name twice becomes a Repeating.
+    """
+    try:
+        return _DECODER.decode(content.removeprefix(BOM).decode())
+    except UnicodeDecodeError as error:
+        raise MalformedRequest(f"the body is not UTF-8 at byte {error.start}") from None
+    except json.JSONDecodeError as error:
+        raise MalformedRequest(f"the body is not JSON at line {error.lineno}, column {error.colno}: {error.msg}") from None
+    except RecursionError:
+        raise MalformedRequest("the body is nested too deeply") from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) == len(pairs):
+        return found
+    repeating = Repeating(found)
+    repeating.names = tuple(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
+    return repeating
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > _DIGITS_MAX:
+        raise MalformedRequest(f"a number in the body has more than {_DIGITS_MAX} digits")
+    return int(digits)
+
+
+def _constant(name: str) -> Any:
+    raise MalformedRequest(f"the body is not JSON: {name} is no number of JSON")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_int=_integer, parse_constant=_constant)
