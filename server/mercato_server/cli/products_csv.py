@@ -39,9 +39,10 @@ class BadRow(NamedTuple):
     reason: str
 
 
-def read(path: Path, limits: ImportLimits, advance: Callable[[int], None]) -> Iterator[Row | BadRow]:
+def read(path: Path, limits: ImportLimits, advance: Callable[[int], None], *, spreadsheet_safe: bool = False) -> Iterator[Row | BadRow]:
     """Yield the rows of a file without blank lines; `advance` is called with the number of bytes read since its last call.
 
+    With `spreadsheet_safe` the apostrophe is removed with which an export protects a cell (store/bulk.py).
     A second row with the same SKU is a bad row. Raises CsvError for a wrong header or too many rows, and OSError.
     """
     with path.open("rb") as file:
@@ -59,7 +60,7 @@ def read(path: Path, limits: ImportLimits, advance: Callable[[int], None]) -> It
                 continue
             if not values:
                 continue
-            row = _row(line, columns, values)
+            row = _row(line, columns, [value.removeprefix("'") for value in values] if spreadsheet_safe else values)
             if isinstance(row, Row):
                 first = seen.setdefault(row.product.sku, line)
                 if first != line:
