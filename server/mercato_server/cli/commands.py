@@ -43,7 +43,7 @@ DataDir = Annotated[Path | None, typer.Option(help="Where data lives. Default: ~
 
 
 @app.command()
-def up(
+def up(  # noqa: PLR0913, PLR0917 - options of a command
     port: Annotated[int, typer.Option(help="Port of REST, gRPC and docs.", min=1, max=65535)] = 8080,
     data_dir: DataDir = None,
     workers: Annotated[int | None, typer.Option(help="Server processes. Default: one per core, at most 8.", min=1, max=64)] = None,
@@ -53,12 +53,16 @@ def up(
         int | None,
         typer.Option(help="Port of the first worker's metrics on 127.0.0.1; the others' follow. Default: none.", min=1, max=65535),
     ] = None,
+    user: Annotated[
+        str | None, typer.Option(help="For root: account that runs all processes, made if absent. Default: the data's owner, or mercato.")
+    ] = None,
 ) -> None:
     """Run the whole shop: PostgreSQL, workers and Envoy. Ctrl-C stops it; the data stays. SIGHUP reloads it."""
+    from mercato_server.embedded.up import Options
     from mercato_server.embedded.up import up as run_up
 
-    shop = run_up(port=port, data_dir=data_dir, workers=workers, demo=demo, env_file=env_file, metrics_port=metrics_port)
-    raise typer.Exit(asyncio.run(shop))
+    options = Options(port=port, data_dir=data_dir, workers=workers, demo=demo, env_file=env_file, metrics_port=metrics_port, user=user)
+    raise typer.Exit(asyncio.run(run_up(options)))
 
 
 @app.command()
@@ -291,6 +295,9 @@ def rotate_keys(
     Workers follow within a second. Tokens of the old key stay valid until they expire; with --discard they become invalid, and clients
     refresh them.
     """
+    from mercato_server.observability.logging import log_to_stderr
+
+    log_to_stderr("info", "json")
     kid = _run(_rotate_keys(data_dir, discard=discard))
     typer.echo(f"tokens are signed with key {kid}")
 
