@@ -152,7 +152,14 @@ async def test_keys_are_rotated_by_a_command_that_says_why_it_does_not(mercato: 
     assert await shop.pool.fetchval(states) == ["current", "next"]
     await shop.pool.execute("UPDATE signing_keys SET created_at = created_at - interval '1 hour'")
     following = await shop.pool.fetchval("SELECT kid FROM signing_keys WHERE state = 'next'")
-    assert following in mercato("keys", "rotate", DATABASE_URL=database, SECRET_KEY=SECRET).stdout
+    first = await shop.pool.fetchval("SELECT kid FROM signing_keys WHERE state = 'current'")
+    done = mercato("keys", "rotate", DATABASE_URL=database, SECRET_KEY=SECRET)
+    assert done.stdout == f"tokens are signed with key {following}\n"
+    added = await shop.pool.fetchval("SELECT kid FROM signing_keys WHERE state = 'next'")
+    logged = json.loads(done.stderr)
+    assert (logged["event"], logged["action"], logged["uid"]) == ("the keys that sign tokens were changed", "rotated", os.getuid())
+    assert logged["before"] == {"current": [first], "next": [following], "retired": []}
+    assert logged["after"] == {"current": [following], "next": [added], "retired": [first]}
     assert await shop.pool.fetchval(states) == ["current", "retired", "next"]
     assert "--discard" in refused(mercato("keys", "rotate", DATABASE_URL=database, SECRET_KEY=SECRET[::-1]))
     assert "tokens are signed with" in mercato("keys", "rotate", "--discard", DATABASE_URL=database, SECRET_KEY=SECRET).stdout
