@@ -150,7 +150,7 @@ def _make(name: str) -> pwd.struct_passwd:
         reason = " ".join(done.stderr.split()) or f"exit code {done.returncode}"
         raise EmbeddedError(f"there is no user {name} for the shop to run as, and useradd cannot make one ({reason}); {cure}") from None
     if done.returncode == 0:
-        complain(f"made the system account {name}: as root the shop runs as it (--user names another)")
+        complain(f"made the system account {name}, which runs the processes that root starts (--user names another)")
     return entry
 
 
