@@ -47,7 +47,7 @@ async def measure(scale: Scale, directory: Path | None) -> Part:
     """Fill a database for each size, compare their reads, and measure the memory of a worker that has read one of them."""
     with tempfile.TemporaryDirectory(prefix="mercato-catalog-", dir=directory) as name:
         place = Path(name).resolve()  # noqa: ASYNC240 - nothing runs yet
-        place.chmod(0o711)  # as root, PostgreSQL runs as the user `nobody`, which must be able to enter
+        place.chmod(0o711)  # as root, PostgreSQL runs as another user, which must be able to enter
         server = Postgres(place, durable=False)  # the disk is not measured
         await server.start()
         try:

@@ -114,7 +114,7 @@ async def shop(
     """
     with tempfile.TemporaryDirectory(prefix="mercato-benchmark-", dir=parent) as name:
         directory = Path(name)
-        directory.chmod(0o711)  # noqa: ASYNC240 - nothing runs yet; as root, PostgreSQL runs as `nobody`, which must enter
+        directory.chmod(0o711)  # noqa: ASYNC240 - nothing runs yet; as root, PostgreSQL runs as another user, which must enter
         async with stage(directory, workers=workers, edge=edge, preload=preload) as running:
             conn = await asyncpg.connect(running.database_url)
             try:

@@ -22,7 +22,7 @@ STOP_S = 30.0
 async def measure(scale: Scale, directory: Path | None) -> Part:
     """Start and stop a shop with the demo catalog in each round, after one start that creates the data."""
     with tempfile.TemporaryDirectory(prefix="mercato-benchmark-", dir=directory) as name:
-        Path(name).chmod(0o711)  # noqa: ASYNC240 - nothing runs yet; as root, PostgreSQL runs as `nobody`, which must enter
+        Path(name).chmod(0o711)  # noqa: ASYNC240 - nothing runs yet; as root, PostgreSQL runs as another user, which must enter
         first, *others = [await _start_s(Path(name, "data")) for _ in range(scale.rounds + 1)]
     what = "`mercato up`, second start until ready"
     cells = [("start", "seconds"), ("first, with initdb and the demo catalog", f"{first:.2f}"), ("later ones", Spread.of(others).text(2))]

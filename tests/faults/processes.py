@@ -1,6 +1,7 @@
 """The processes that fault tests kill, stop and start again: workers, an Envoy and PostgreSQL."""
 
 import asyncio
+import hashlib
 import json
 import os
 import signal
@@ -26,7 +27,7 @@ from ports import free_port
 from support.patience import allowed, patient, until
 
 HOST = "127.0.0.1"
-SECRET = "a secret of the tests, more than 32 bytes long"
+SECRET = hashlib.sha256(b"a secret of the tests").hexdigest()
 SERVER = ("-P", "-m", "mercato_server")
 READY_S = 5.0
 """A killed worker is ready again within this time."""

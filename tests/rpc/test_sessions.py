@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 import jwt
 import pytest
+import structlog
 from google.rpc.error_details_pb2 import RetryInfo
 from grpc import StatusCode
 
@@ -324,6 +325,16 @@ async def test_the_published_keys_verify_tokens_before_and_after_a_rotation(shop
     verify(jo.token, await published(shop))
     assert (await me(shop, jo)).id == (await me(elsewhere, jo)).id == jo.id
     assert set(before) < set(await published(shop))
+
+
+async def test_workers_log_the_ids_of_changed_keys(shop: Shop, settings: Settings) -> None:
+    before = await shop.pool.fetchval("SELECT kid FROM signing_keys WHERE state = 'current'")
+    with structlog.testing.capture_logs() as logs:
+        kid = await keyrings.rotate(settings.database_url, settings.secret_key, discard=True)
+        await until(lambda: [entry for entry in logs if entry["event"] == "tokens are signed with other keys"])
+    told = next(entry for entry in logs if entry["event"] == "tokens are signed with other keys")
+    assert (told["log_level"], told["kid"], told["before"]) == ("warning", kid, before)
+    assert set(told["verifying"]) == {row["kid"] for row in await shop.pool.fetch("SELECT kid FROM signing_keys")}
 
 
 async def test_discarded_keys_void_every_access_token_but_no_session(shop: Shop, elsewhere: Shop, settings: Settings) -> None:

@@ -133,7 +133,7 @@ def draft(*, name: str = "", minor_units: int = 1999, stock: int = 10, **fields:
 def running(**environ: str) -> Iterator[Up]:
     """Run `mercato up` with an administrator; after the block, Ctrl-C must end it, and its logs must have no internal errors."""
     directory = Path(tempfile.mkdtemp(prefix="mercato-rest-"))
-    directory.chmod(0o711)  # for root, PostgreSQL runs as `nobody`
+    directory.chmod(0o711)  # for root, PostgreSQL runs as another user
     port = free_port()
     hashing = {
         "MERCATO_BCRYPT_COST": "4",

@@ -1,6 +1,7 @@
 """A shop under test, as its clients see it: stubs, persons with tokens, and products to buy."""
 
 import functools
+import hashlib
 import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -40,7 +41,7 @@ from mercato_server.worker import Worker, running
 PASSWORD = "securepass123"
 SOON_S = 0.25
 """Every worker sees the changes of another within this time."""
-SECRET = "a secret of the tests, more than 32 bytes long"
+SECRET = hashlib.sha256(b"a secret of the tests").hexdigest()
 TOKEN_S = 24 * 60 * 60
 HERE = Device(user_agent="a test", ip_address="127.0.0.1")
 CALL_S = 30.0

@@ -73,6 +73,8 @@ class Import:
     """A file for the bad rows, as CSV: line, SKU, reason."""
     currency: str
     """The currency of the prices if the shop has none yet, since no worker has run."""
+    spreadsheet_safe: bool = False
+    """Whether the file was exported for spreadsheets."""
     limits: ImportLimits = field(default_factory=ImportLimits)
 
     async def run(self, database_url: str) -> Outcome:
@@ -115,14 +117,14 @@ class Import:
         return outcome
 
     def _good(self, bad: BadRows, advance: Advance) -> Iterator[Row]:
-        for row in products_csv.read(self.path, self.limits, advance):
+        for row in products_csv.read(self.path, self.limits, advance, spreadsheet_safe=self.spreadsheet_safe):
             if isinstance(row, BadRow):
                 bad.tell(row)
             else:
                 yield row
 
 
-async def export(database_url: str, path: Path | None) -> tuple[int, int]:
+async def export(database_url: str, path: Path | None, *, spreadsheet_safe: bool = False) -> tuple[int, int]:
     """Write the catalog as CSV, to standard output or to a file that appears once it is complete.
 
     Returns how many products were written, and how many were left out because they have no SKU.
@@ -131,10 +133,11 @@ async def export(database_url: str, path: Path | None) -> tuple[int, int]:
         async with pool.acquire() as conn:
             await migrations.require(conn)
         if path is None:
-            return await bulk.export(pool, sys.stdout.buffer)
+            return await bulk.export(pool, sys.stdout.buffer, spreadsheet_safe=spreadsheet_safe)
         unfinished = path.with_name(f"{path.name}.unfinished")
-        with unfinished.open("wb") as file:
-            counts = await bulk.export(pool, file)
+        unfinished.unlink(missing_ok=True)
+        with unfinished.open("xb") as file:  # never through a link that another user has put there
+            counts = await bulk.export(pool, file, spreadsheet_safe=spreadsheet_safe)
         unfinished.replace(path)
         return counts
 

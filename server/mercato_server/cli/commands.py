@@ -43,7 +43,7 @@ DataDir = Annotated[Path | None, typer.Option(help="Where data lives. Default: ~
 
 
 @app.command()
-def up(
+def up(  # noqa: PLR0913, PLR0917 - options of a command
     port: Annotated[int, typer.Option(help="Port of REST, gRPC and docs.", min=1, max=65535)] = 8080,
     data_dir: DataDir = None,
     workers: Annotated[int | None, typer.Option(help="Server processes. Default: one per core, at most 8.", min=1, max=64)] = None,
@@ -53,12 +53,16 @@ def up(
         int | None,
         typer.Option(help="Port of the first worker's metrics on 127.0.0.1; the others' follow. Default: none.", min=1, max=65535),
     ] = None,
+    user: Annotated[
+        str | None, typer.Option(help="For root: account that runs all processes, made if absent. Default: the data's owner, or mercato.")
+    ] = None,
 ) -> None:
     """Run the whole shop: PostgreSQL, workers and Envoy. Ctrl-C stops it; the data stays. SIGHUP reloads it."""
+    from mercato_server.embedded.up import Options
     from mercato_server.embedded.up import up as run_up
 
-    shop = run_up(port=port, data_dir=data_dir, workers=workers, demo=demo, env_file=env_file, metrics_port=metrics_port)
-    raise typer.Exit(asyncio.run(shop))
+    options = Options(port=port, data_dir=data_dir, workers=workers, demo=demo, env_file=env_file, metrics_port=metrics_port, user=user)
+    raise typer.Exit(asyncio.run(run_up(options)))
 
 
 @app.command()
@@ -158,6 +162,7 @@ def import_products(
     file: Annotated[Path, typer.Argument(help="CSV in UTF-8.")],
     on_error: Annotated[OnError, typer.Option(help="Bad rows: change nothing, or import the others.")] = OnError.REFUSE,
     errors: Annotated[Path | None, typer.Option(help="Write all bad rows to this file, as CSV: line, SKU, reason.")] = None,
+    spreadsheet_safe: Annotated[bool, typer.Option("--spreadsheet-safe", help="The file was exported with this option.")] = False,
     data_dir: DataDir = None,
 ) -> None:
     """Create and update products by SKU from a CSV file, in DATABASE_URL or in a data directory of `mercato up`.
@@ -169,7 +174,9 @@ def import_products(
     """
     from mercato_server.cli.catalog_import import Import
 
-    outcome = _run(_import(data_dir, Import(path=file, skip=on_error is OnError.SKIP, errors=errors, currency=config.currency())))
+    skip, currency = on_error is OnError.SKIP, config.currency()
+    wanted = Import(path=file, skip=skip, errors=errors, currency=currency, spreadsheet_safe=spreadsheet_safe)
+    outcome = _run(_import(data_dir, wanted))
     typer.echo(f"{outcome.created} created, {outcome.updated} updated, {outcome.unchanged} unchanged, {outcome.bad} bad rows skipped")
     raise typer.Exit(SKIPPED if outcome.bad else 0)
 
@@ -186,21 +193,27 @@ async def _import(data_dir: Path | None, wanted: "Import") -> "Outcome":
 @app.command("export")
 def export_products(
     file: Annotated[Path | None, typer.Argument(help="File to write; it appears once it is complete. Default: standard output.")] = None,
+    spreadsheet_safe: Annotated[
+        bool, typer.Option("--spreadsheet-safe", help="Put an apostrophe before cells that a spreadsheet would run as formulas.")
+    ] = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Write the products on sale as the CSV that `mercato import` takes, from DATABASE_URL or a data directory of `mercato up`."""
-    written, left_out = _run(_export(data_dir, file))
+    """Write the products on sale as the CSV that `mercato import` takes, from DATABASE_URL or a data directory of `mercato up`.
+
+    Import a file that was exported with --spreadsheet-safe with the same option.
+    """
+    written, left_out = _run(_export(data_dir, file, spreadsheet_safe=spreadsheet_safe))
     typer.echo(f"{written} products" + (f"; {left_out} without a SKU were left out" if left_out else ""), err=True)
 
 
-async def _export(data_dir: Path | None, path: Path | None) -> tuple[int, int]:
+async def _export(data_dir: Path | None, path: Path | None, *, spreadsheet_safe: bool) -> tuple[int, int]:
     from mercato_server.cli.catalog_import import export
     from mercato_server.embedded.database import database
 
     if data_dir is None and (url := config.optional_database_url()):
-        return await export(url, path)
+        return await export(url, path, spreadsheet_safe=spreadsheet_safe)
     async with database(data_dir or Path(config.data_home(), "mercato")) as url:
-        return await export(url, path)
+        return await export(url, path, spreadsheet_safe=spreadsheet_safe)
 
 
 @app.command()
@@ -282,6 +295,9 @@ def rotate_keys(
     Workers follow within a second. Tokens of the old key stay valid until they expire; with --discard they become invalid, and clients
     refresh them.
     """
+    from mercato_server.observability.logging import log_to_stderr
+
+    log_to_stderr("info", "json")
     kid = _run(_rotate_keys(data_dir, discard=discard))
     typer.echo(f"tokens are signed with key {kid}")
 

@@ -40,9 +40,10 @@ class BadRow(NamedTuple):
     reason: str
 
 
-def read(path: Path, limits: ImportLimits, advance: Callable[[int], None]) -> Iterator[Row | BadRow]:
+def read(path: Path, limits: ImportLimits, advance: Callable[[int], None], *, spreadsheet_safe: bool = False) -> Iterator[Row | BadRow]:
     """Yield the rows of a file without blank lines; `advance` is called with the number of bytes read since its last call.
 
+    With `spreadsheet_safe` the apostrophe is removed with which an export protects a cell (store/bulk.py).
     A second row with the same SKU is a bad row. Raises CsvError for a wrong header or too many rows, and OSError.
     """
     if path.exists() and not path.is_file():
@@ -52,7 +53,7 @@ def read(path: Path, limits: ImportLimits, advance: Callable[[int], None]) -> It
         columns = _columns(next(found, None))
         seen: dict[str, int] = {}
         for record in found:
-            row = _row(columns, record)
+            row = _row(columns, _unprotected(record) if spreadsheet_safe else record)
             if isinstance(row, Row):
                 first = seen.setdefault(row.product.sku, row.line)
                 if first != row.line:
@@ -90,6 +91,10 @@ def _row(columns: list[str], record: Record | Malformed) -> Row | BadRow:
             return Row(record.first, _product(check, cells))
     except InvalidRequest as error:
         return BadRow(record.first, sku, f"{error}{_swallowed(record)}")
+
+
+def _unprotected(record: Record | Malformed) -> Record | Malformed:
+    return record._replace(cells=[cell.removeprefix("'") for cell in record.cells]) if isinstance(record, Record) else record
 
 
 def _swallowed(record: Record) -> str:

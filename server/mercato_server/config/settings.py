@@ -8,11 +8,7 @@ from typing import Self
 from urllib.parse import unquote, urlsplit
 
 from mercato_server.config.environment import ConfigError, address, integer, matching, one_of, seconds
-
-SECRET_KEY_MIN_BYTES = 32
-"""RFC 7518 section 3.2: an HS256 key has at least the hash's 256 bits."""
-SECRET_KEY_MIN_VARIETY = 8
-"""Least number of different characters. A key with fewer is a placeholder; random hexadecimal digits practically never have fewer."""
+from mercato_server.config.random_keys import random_key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +127,7 @@ class Hashing:
         """Read the settings; raises ConfigError that names the first variable that is wrong."""
         env = os.environ if environ is None else environ
         return cls(
-            pepper=env.get("MERCATO_PASSWORD_PEPPER", ""),
+            pepper=random_key(env, "MERCATO_PASSWORD_PEPPER") if env.get("MERCATO_PASSWORD_PEPPER") else "",
             cost=integer(env, "MERCATO_BCRYPT_COST", 12, low=4, high=16),
             threads=integer(env, "MERCATO_BCRYPT_THREADS", os.cpu_count() or 1, low=1, high=64),
             priority=one_of(env, "MERCATO_HASHING_PRIORITY", "idle", ("idle", "normal")),
@@ -264,7 +260,7 @@ def optional_database_url() -> str | None:
 
 
 def optional_secret_key(env: Mapping[str, str] | None = None) -> str | None:
-    """Return SECRET_KEY, or None if it is not set; raises ConfigError if it is weak."""
+    """Return SECRET_KEY, or None if it is not set; raises ConfigError if it is not random."""
     return secret_key(env) if (os.environ if env is None else env).get("SECRET_KEY") else None
 
 
@@ -305,13 +301,8 @@ def child_environ(overrides: Mapping[str, str]) -> dict[str, str]:
 
 
 def secret_key(env: Mapping[str, str] | None = None) -> str:
-    """Return SECRET_KEY, or raise ConfigError if it is missing or weak."""
-    value = (os.environ if env is None else env).get("SECRET_KEY", "")
-    if len(value.encode()) < SECRET_KEY_MIN_BYTES:
-        raise ConfigError(f"SECRET_KEY must have at least {SECRET_KEY_MIN_BYTES} bytes; make one with: openssl rand -hex 32")
-    if len(set(value)) < SECRET_KEY_MIN_VARIETY:
-        raise ConfigError("SECRET_KEY is a placeholder that can be guessed; make one with: openssl rand -hex 32")
-    return value
+    """Return SECRET_KEY, or raise ConfigError if it is missing or not random."""
+    return random_key(os.environ if env is None else env, "SECRET_KEY")
 
 
 _SMTP_SCHEMES = {"smtp": ("none", 25), "smtp+starttls": ("starttls", 587), "smtps": ("tls", 465)}

