@@ -8,6 +8,7 @@ from typing import Self
 from urllib.parse import unquote, urlsplit
 
 from mercato_server.config.environment import ConfigError, address, integer, matching, one_of, seconds
+from mercato_server.config.holding import Holding
 
 SECRET_KEY_MIN_BYTES = 32
 """RFC 7518 section 3.2: an HS256 key has at least the hash's 256 bits."""
@@ -211,6 +212,7 @@ class Settings:
     """Time that calls in flight get to end after that."""
     interrupt_grace_s: float = 2.0
     """Upper bound of `grace_s` after SIGINT, which does not wait for the edge either."""
+    holding: Holding = field(default_factory=Holding)
     limits: Limits = field(default_factory=Limits)
 
     @classmethod
@@ -236,6 +238,7 @@ class Settings:
             failpoints=env.get("MERCATO_TEST_FAILPOINTS", ""),
             drain_s=seconds(env, "MERCATO_DRAIN_SECONDS", 4.0),
             grace_s=seconds(env, "MERCATO_GRACE_SECONDS", 10.0),
+            holding=Holding.from_environ(env),
         )
 
 

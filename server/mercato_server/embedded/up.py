@@ -6,6 +6,7 @@ import errno
 import importlib.metadata
 import json
 import os
+import resource
 import shlex
 import signal
 import socket
@@ -41,6 +42,8 @@ DRAIN_MAX_S = 20.0
 WORKERS_MAX = 8
 """Default number of workers, unless there are fewer processors."""
 METRICS_HOST = "127.0.0.1"
+OTHER_FILES = 256
+"""Files of Envoy that are no connections of clients. Envoy ends when it cannot open one more."""
 SPARE_CONNECTIONS = 10
 """Connections kept free for psql, migrations and PostgreSQL itself."""
 
@@ -91,13 +94,15 @@ class Shop:
         run_dir = self._postgres.run_dir
         self._sockets = [run_dir / f"worker-{number}.sock" for number in range(workers + 1)]
         self._admin = run_dir / "envoy.sock"
+        edge = EdgeSettings.from_environ(self._given())
         self._edge = replace(
-            EdgeSettings.from_environ(self._given()),
+            edge,
             port=port,
             upstreams=tuple(f"unix:{path}" for path in self._sockets),
             spares=1,
             admin_path=str(self._admin),
             health_interval_s=HEALTH_INTERVAL_S,
+            holding=replace(edge.holding, connections=min(edge.holding.connections, _open_files_max() - OTHER_FILES)),
         )
         self._metrics_ports = _metrics_ports(metrics_port, workers + 1, port)
         self._mail = MailSettings()
@@ -292,6 +297,12 @@ class Shop:
 def hashing_threads(workers: int) -> int:
     """Return how many passwords each worker hashes at once: together one for each core."""
     return max(1, len(os.sched_getaffinity(0)) // workers)
+
+
+def _open_files_max() -> int:
+    """Return how many files a process of this user may open. Envoy raises its limit to that."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return sys.maxsize if most == resource.RLIM_INFINITY else most
 
 
 def _metrics_ports(first: int | None, count: int, edge_port: int) -> range:
