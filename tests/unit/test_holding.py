@@ -2,6 +2,7 @@ import pytest
 
 from mercato_server.config.edge_settings import EdgeSettings
 from mercato_server.config.environment import ConfigError
+from mercato_server.config.settings import logs_bytes
 from mercato_server.rpc.callers import Places, caller_of
 
 
@@ -49,3 +50,10 @@ def test_callers_that_hold_nothing_take_no_memory() -> None:
 def test_a_share_of_refused_calls_is_a_percentage(value: str) -> None:
     with pytest.raises(ConfigError, match="MERCATO_ACCESS_LOG_REFUSED"):
         EdgeSettings.from_environ({"MERCATO_ACCESS_LOG_REFUSED": value})
+
+
+def test_the_size_of_logs_is_in_megabytes() -> None:
+    assert logs_bytes({}) == 256 * 1024 * 1024
+    assert logs_bytes({"MERCATO_LOG_MEGABYTES": "16"}) == 16 * 1024 * 1024
+    with pytest.raises(ConfigError, match="MERCATO_LOG_MEGABYTES"):
+        logs_bytes({"MERCATO_LOG_MEGABYTES": "0"})

@@ -280,6 +280,11 @@ def data_home() -> str:
     return home
 
 
+def logs_bytes(env: Mapping[str, str]) -> int:
+    """Return the size of all logs of `mercato up` together, from MERCATO_LOG_MEGABYTES; raises ConfigError."""
+    return integer(env, "MERCATO_LOG_MEGABYTES", 256, low=16, high=1_000_000) * 1024 * 1024
+
+
 def drop_libpq_variables() -> None:
     """Remove PGSSLMODE, PGSERVICE and the like from the environment: the URL of an embedded database is complete."""
     for name in [name for name in os.environ if name.startswith("PG")]:

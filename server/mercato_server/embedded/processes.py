@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NoReturn, Protocol
 
-LOG_BYTES_MAX = 10 * 1024 * 1024
-"""A log that is larger when its process starts is renamed to NAME.log.1, which it replaces."""
 LOG_TAIL_BYTES = 4096
 LOG_TAIL_LINES = 15
 BACKOFF_FIRST_S = 0.1
@@ -281,15 +279,12 @@ async def _exited(child: "subprocess.Popen[bytes]") -> int:
 
 def _open_log(path: Path) -> BinaryIO:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with contextlib.suppress(FileNotFoundError):
-        if path.stat().st_size > LOG_BYTES_MAX:
-            path.replace(path.with_name(f"{path.name}.1"))
     return path.open("ab")
 
 
 def _tail(log: Path, start: int) -> str:
     with log.open("rb") as file:
         end = file.seek(0, os.SEEK_END)
-        file.seek(max(start, end - LOG_TAIL_BYTES))
+        file.seek(max(start if start <= end else 0, end - LOG_TAIL_BYTES))  # the log may have been cut since
         lines = file.read().decode(errors="replace").splitlines()
     return "\n".join(lines[-LOG_TAIL_LINES:])

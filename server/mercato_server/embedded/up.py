@@ -19,8 +19,8 @@ from typing import NoReturn
 
 from mercato_server.config.edge_settings import EdgeSettings
 from mercato_server.config.environment import PORT_MAX, ConfigError, environ_file
-from mercato_server.config.settings import MailSettings, Settings, child_environ, data_home, drop_libpq_variables
-from mercato_server.embedded import control, signals
+from mercato_server.config.settings import MailSettings, Settings, child_environ, data_home, drop_libpq_variables, logs_bytes
+from mercato_server.embedded import control, logs, signals
 from mercato_server.embedded.database import secret_key
 from mercato_server.embedded.postgres import SETTINGS, Postgres
 from mercato_server.embedded.probes import POLL_S, until_healthy, until_listening, until_ready
@@ -104,6 +104,7 @@ class Shop:
             health_interval_s=HEALTH_INTERVAL_S,
             holding=replace(edge.holding, connections=min(edge.holding.connections, _open_files_max() - OTHER_FILES)),
         )
+        self._logs_bytes = logs_bytes(self._given())
         self._metrics_ports = _metrics_ports(metrics_port, workers + 1, port)
         self._mail = MailSettings()
         self._workers = Workers(workers, self._worker_process, self._until_at_edge)
@@ -122,6 +123,7 @@ class Shop:
             for program in self._servers():
                 group.create_task(keep_running(program))
             self._workers.keep_running(group)
+            group.create_task(logs.keep_short(self._data_dir / "log", self._logs_bytes))
             async with control.listening(control.socket_path(self._data_dir), self.reload):
                 _say(self._announcement())
                 await self._reload_on(reload)
