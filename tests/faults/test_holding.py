@@ -24,7 +24,7 @@ CONNECTIONS = 1_500
 HELD = 2_500
 """More calls than all workers have places: two times 1,024."""
 UNREAD = 200
-"""Pages of a megabyte; the limit on rates allows as many in two seconds."""
+"""Pages of 300 KB, more than Envoy takes of an unread answer; the limit on rates allows as many in two seconds."""
 CATALOG = "/mercato.v1.CatalogService/"
 HOLDING = Holding()
 
@@ -34,11 +34,10 @@ Attack = Callable[[Hostile, Up], Awaitable[None]]
 @pytest.fixture(scope="module")
 def shop() -> Iterator[Up]:
     """A shop with a loose limit on rates: a client may try in a second what else takes it half a minute."""
-    with running(
-        MERCATO_RATE_LIMITS="on", MERCATO_REQUESTS_PER_SECOND=str(2 * HELD), MERCATO_TOKEN_REQUESTS_PER_SECOND=str(2 * HELD)
-    ) as up:
+    loose = dict.fromkeys(("MERCATO_REQUESTS_PER_SECOND", "MERCATO_TOKEN_REQUESTS_PER_SECOND"), str(2 * HELD))
+    with running(MERCATO_RATE_LIMITS="on", MERCATO_CONNECTIONS=str(CONNECTIONS), MERCATO_LOG_MEGABYTES="16", **loose) as up:
         for _ in range(100):
-            up.product(description="x" * 10_000)
+            up.product(description="x" * 3_000)
         yield up
 
 
@@ -170,3 +169,11 @@ async def test_silent_connections_are_closed_within_seconds_and_newcomers_are_se
         await until(lambda: asyncio.to_thread(shopper.shop), despite=OSError)  # a connection above the limit is closed at once
         assert time.monotonic() - began <= within(HOLDING.first_byte_s + SHOPPING_S)
         await until(lambda: attacker.ended >= CONNECTIONS)
+
+
+async def test_a_log_that_grows_is_cut_while_the_shop_runs(shop: Up) -> None:
+    log = shop.data_dir / "log" / "worker-0.log"
+    with log.open("a") as file:
+        file.write("x" * 2 * 1024 * 1024)  # more than a twelfth of 16 MiB, the share of one log of six
+    await until(lambda: log.stat().st_size < 1024 * 1024)
+    assert log.with_name("worker-0.log.1").stat().st_size >= 2 * 1024 * 1024
