@@ -148,7 +148,9 @@ async def test_the_directory_of_an_earlier_release_is_handed_over(old_directory:
     async with running(old_directory) as server:
         assert await ask(server, "SELECT answer FROM kept") == 42
         assert owner(server.pid or 0) == account.pw_uid
-    assert capfd.readouterr().err == (f"mercato: handed {old_directory} over from {accounts.SHARED}, which other programs run as too, to mercato\n")
+    assert capfd.readouterr().err == (
+        f"mercato: handed {old_directory} over from {accounts.SHARED}, which other programs run as too, to mercato\n"
+    )
     owners = {path: path.lstat().st_uid for path in (old_directory / "run", *(old_directory / "postgres").rglob("*"))}
     assert [path.name for path, uid in owners.items() if uid != account.pw_uid] == ["linked"]
     assert (old_directory / "root").read_text() == "root's"

@@ -1,6 +1,7 @@
 """Limits on the rate of requests: per client address, per token, and tighter limits for calls that take a password."""
 
 import itertools
+import json
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -32,6 +33,7 @@ def limited() -> Iterator[Up]:
         MERCATO_RATE_LIMITS="on",
         MERCATO_CREDENTIALS_PER_MINUTE=str(CREDENTIALS),
         MERCATO_REQUESTS_PER_SECOND="30",
+        MERCATO_ACCESS_LOG_REFUSED="0",
         MERCATO_TOKEN_REQUESTS_PER_SECOND="1000",
     ) as up:
         yield up
@@ -120,6 +122,29 @@ def test_a_burst_of_requests_is_cut_off_and_forgiven_after_its_second(limited: U
     assert refused.headers["retry-after"] == "1"
     assert {anyone.get(path).status for path in ("/healthz", "/docs", "/openapi.json")} == {200}
     until_sync(lambda: anyone.get("/products").status != 429)
+
+
+def test_pages_are_limited_apart_from_calls(limited: Up) -> None:
+    anyone = at(limited)
+    replies = at_once(lambda _: anyone.get("/docs"), 100)
+    assert {reply.status for reply in replies} == {200, 429}
+    is_limited(next(reply for reply in replies if reply.status == 429))
+    assert anyone.get("/products").status == 200
+    until_sync(lambda: anyone.get("/docs").status == 200)
+
+
+def test_a_flood_of_refused_calls_is_not_in_the_access_log(limited: Up) -> None:
+    anyone = at(limited)
+    refused = [*at_once(lambda _: anyone.get("/products/1"), 5), anyone.get("/absent"), anyone.get("/me"), anyone.post("/login", {})]
+    assert [reply.status for reply in refused] == [400] * 5 + [404, 401, 400]
+    with grpc.insecure_channel(f"{HOST}:{limited.port}") as channel:
+        assert grpc_error(channel, "/mercato.v1.UserService/GetMe", b"").code() is grpc.StatusCode.UNAUTHENTICATED
+    served = anyone.get("/products")
+    assert served.status == 200
+    log = until_sync(lambda: found if served.headers["x-request-id"] in (found := limited.log("access.log")) else "")
+    assert not [reply for reply in refused if reply.headers["x-request-id"] in log]
+    statuses = [(call["status"], call["grpc_status"]) for call in map(json.loads, log.split("\n")[:-1]) if "grpc_status" in call]
+    assert not [call for call in statuses if call[1] in ("Unauthenticated", "ResourceExhausted")]
 
 
 def test_a_token_has_one_limit_wherever_and_however_it_is_sent(behind_a_proxy: Up) -> None:

@@ -15,11 +15,12 @@ from grpc_reflection.v1alpha import reflection_pb2
 
 from mercato.rpcs import rpcs
 from mercato.v1 import auth_pb2, cart_pb2, catalog_pb2, catalog_pb2_grpc, order_pb2
-from mercato_server.composition import REFLECTION, SERVICES, StartupError
+from mercato_server.composition import SERVICES, StartupError
 from mercato_server.config.settings import Limits, Settings
 from mercato_server.database import migrations
 from mercato_server.database.pool import Pool, small_pool
 from mercato_server.embedded.postgres import Postgres
+from mercato_server.rpc.streams import REFLECTION
 from mercato_server.worker import running
 from support.patience import allowed, patient, until
 from support.shop import Refusal, Shop, refusal, worker

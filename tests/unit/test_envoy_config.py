@@ -16,6 +16,7 @@ from mercato.rpcs import rpcs
 from mercato.v1 import policy_pb2
 from mercato_server.config.edge_settings import EdgeSettings, TlsFiles
 from mercato_server.config.environment import ConfigError
+from mercato_server.config.holding import Holding
 from mercato_server.config.settings import Limits
 from mercato_server.edge.descriptors import descriptor_set, template_regex
 from mercato_server.edge.envoy import render
@@ -79,8 +80,9 @@ def assert_valid(config: dict[str, Any], path: Path) -> None:
 
 
 def test_every_setting_reaches_the_configuration() -> None:
-    limits = Limits(
-        request_bytes=12_345, receive_bytes=98_765, response_bytes=54_321, timeout_s=1.75, timeout_max_s=17.25, concurrent_calls=777
+    limits = Limits(request_bytes=12_345, receive_bytes=98_765, response_bytes=54_321, timeout_s=1.75, concurrent_calls=777)
+    holding = Holding(
+        connections=4321, first_byte_s=1.25, headers_s=2.25, request_s=3.25, read_s=4.25, command_s=7.25, unread_s=8.25, idle_s=91.25
     )
     settings = EdgeSettings(
         listen_host="127.0.0.9",
@@ -93,30 +95,92 @@ def test_every_setting_reaches_the_configuration() -> None:
         trusted_hops=3,
         credentials_per_minute=7,
         health_interval_s=0.75,
+        refused_logged_percent=37,
+        holding=holding,
         limits=limits,
     )
     config = render(settings)
-    addresses = [(each["address"], each["port_value"]) for each in found(config, "socket_address")]
+    addresses = {(each["address"], each["port_value"]) for each in found(config, "socket_address")}
     assert sorted(addresses) == [("127.0.0.1", 9123), ("127.0.0.8", 7001), ("127.0.0.8", 7002), ("127.0.0.9", 8123)]
     assert list(found(config, "max_request_body_size")) == [98_765]
     assert list(found(config, "max_response_body_size")) == [6 * 54_321]
+    longer = {rpc.policy.max_request_bytes for rpc in rpcs() if rpc.policy.max_request_bytes}
+    assert set(found(config, "max_request_bytes")) == {12_345, *longer, *(size + 32_768 for size in (12_345, *longer))}
     assert routes(settings)["with body"]["typed_per_filter_config"]["mercato.rest_body"]["buffer"] == {"max_request_bytes": 12_345}
-    assert set(found(config, "grpc_timeout_header_max")) == {"17.25s"}
+    assert set(found(config, "grpc_timeout_header_max")) == {"4.25s", "7.25s", "30s"}
+    assert set(found(config, "max_active_downstream_connections")) == {4321}
+    for key, expected in (
+        *(("listener_filters_timeout", "1.25s"), ("request_headers_timeout", "2.25s"), ("request_timeout", "3.25s")),
+        *(("stream_flush_timeout", "8.25s"), ("per_connection_buffer_high_watermark_timeout", "8.25s"), ("idle_timeout", "91.25s")),
+    ):
+        assert list(found(config, key)) == [expected]
+    assert [each["numerator"] for each in found(config, "percent_sampled")] == [37, 37]
     assert routes(settings)["/mercato.v1.CatalogService/GetProduct"]["route"]["max_stream_duration"]["max_stream_duration"] == "1.75s"
-    assert list(found(config, "max_requests")) == [2 * 777]
+    assert list(found(config, "max_requests")) == [2 * 777, 2 * holding.streams]
     assert list(found(config, "interval"))[-1] == "0.75s"
-    assert {bucket["max_tokens"] for bucket in found(config, "token_bucket")} == {41, 43, 7}
+    assert {bucket["max_tokens"] for bucket in found(config, "token_bucket")} == {1, 41, 43, 7, holding.streams_per_s, holding.pages_per_s}
     assert list(found(config, "xff_num_trusted_hops")) == [3]
     assert list(found(config, "allow_origin_string_match")) == [[{"exact": "https://shop.example"}]]
 
 
 def test_a_spare_address_is_no_worker_to_count_with() -> None:
-    for workers, share in ((1, 25), (2, 34), (4, 40)):  # of 2, 3 and 5 addresses: 0, 1 and 2 workers
+    for workers in (1, 2, 4):
         upstreams = tuple(f"unix:/run/mercato/{number}.sock" for number in range(workers + 1))
         config = render(EdgeSettings(upstreams=upstreams, spares=1, limits=Limits(concurrent_calls=100)))
-        assert list(found(config, "max_requests")) == [workers * 100]
-        assert list(found(config, "max_ejection_percent")) == [share]
-    assert list(found(render(EdgeSettings()), "max_ejection_percent")) == [50]
+        assert list(found(config, "max_requests")) == [workers * 100, workers * Holding().streams]
+
+
+def test_no_answer_counts_against_the_health_of_a_worker() -> None:
+    config = render(EdgeSettings())
+    assert "outlier" not in json.dumps(config)
+    assert [list(check[0])[-1] for check in found(config, "health_checks")] == ["grpc_health_check"] * 2
+
+
+def test_every_request_is_read_whole_before_it_takes_a_place_at_a_worker() -> None:
+    settings = EdgeSettings()
+    [filters] = found(render(settings), "http_filters")
+    assert [each["name"].rpartition(".")[2] for each in filters][-3:] == ["grpc_json_transcoder", "buffer", "router"]
+    unread = [name for name, route in routes(settings).items() if any(each.get("disabled") for each in buffers(route))]
+    assert unread == ["streams"]
+
+
+def buffers(route: dict[str, Any]) -> list[dict[str, Any]]:
+    return [config for name, config in route.get("typed_per_filter_config", {}).items() if name == "envoy.filters.http.buffer"]
+
+
+def test_streams_take_no_place_of_a_call() -> None:
+    clusters = {name: route["route"]["cluster"] for name, route in routes(EdgeSettings()).items() if "route" in route}
+    assert [name for name, cluster in clusters.items() if cluster == "mercato-streams"] == ["streams"]
+
+
+@pytest.mark.parametrize(
+    ("path", "streams"),
+    [
+        ("/grpc.health.v1.Health/Watch", True),
+        ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", True),
+        ("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", True),
+        ("/grpc.health.v1.Health/Check", False),
+        ("/grpc.health.v1.Health/List", False),
+        ("/mercato.v1.CatalogService/Watch", False),
+    ],
+)
+def test_health_watches_and_reflection_are_the_streams(path: str, *, streams: bool) -> None:
+    route = routes(EdgeSettings())["streams"]
+    assert bool(re.fullmatch(route["match"]["safe_regex"]["regex"], path)) == streams
+
+
+def test_no_caller_may_set_a_deadline_far_above_that_of_the_rpc() -> None:
+    by_name = routes(EdgeSettings())
+    for rpc in rpcs():
+        longest_s = float(by_name[rpc.path]["route"]["max_stream_duration"]["grpc_timeout_header_max"].removesuffix("s"))
+        assert longest_s == (5 if rpc.reads else 10), rpc.path
+
+
+def test_one_address_cannot_hold_all_places_of_one_worker() -> None:
+    edge, holding, limits = EdgeSettings(), Holding(), Limits()
+    assert edge.requests_per_s * max(holding.read_s, holding.command_s, holding.unread_s) < limits.concurrent_calls
+    assert holding.streams_per_s * holding.stream_s < holding.streams
+    assert holding.calls_per_client * 4 <= limits.concurrent_calls
 
 
 def test_the_admin_page_can_be_a_socket_that_only_its_user_opens() -> None:
@@ -156,7 +220,8 @@ def test_rate_limits_that_are_off_leave_no_trace() -> None:
 
 def test_public_calls_that_change_something_have_the_tight_limit_on_every_path() -> None:
     limits = http_filter(EdgeSettings(), "local_ratelimit")["rate_limits"]
-    limited = {match["headers"][0]["string_match"]["safe_regex"]["regex"] for match in found(limits, "header_value_match")}
+    matches = [match for match in found(limits, "header_value_match") if match["descriptor_key"] == "credentials"]
+    limited = {match["headers"][0]["string_match"]["safe_regex"]["regex"] for match in matches}
     paths = {path for rpc in rpcs() if rpc.policy.access == policy_pb2.ACCESS_ANYONE and not rpc.reads for path in rpc.paths}
     assert {"/login", "/signup", "/v1/auth:login", "/mercato.v1.AuthService/LoginForm"} <= paths
     assert limited == set(map(template_regex, paths))
@@ -246,14 +311,15 @@ def test_replies_over_grpc_have_no_text_of_run_time() -> None:
     assert not [text for text in texts if "%" in text or text.endswith(":")]
 
 
-def test_docs_pages_are_part_of_the_configuration_and_are_not_limited() -> None:
+def test_docs_pages_are_part_of_the_configuration_and_have_a_limit_of_their_own() -> None:
     by_name = routes(EdgeSettings())
     pages = {name: route for name, route in by_name.items() if route.get("direct_response", {}).get("status") == HTTPStatus.OK}
     assert {"/docs", "/docs/swagger-ui-bundle.js", "/openapi.json"} <= set(pages)
     for path in ("/docs", "/openapi.json"):
-        off = pages[path]["typed_per_filter_config"]
-        assert set(off) == {"envoy.filters.http.grpc_json_transcoder", "envoy.filters.http.local_ratelimit"}
-        assert all(config["disabled"] for config in off.values())
+        own = pages[path]["typed_per_filter_config"]
+        assert set(own) == {"envoy.filters.http.grpc_json_transcoder", "envoy.filters.http.local_ratelimit"}
+        assert own["envoy.filters.http.grpc_json_transcoder"]["disabled"]
+        assert [bucket["max_tokens"] for bucket in found(own["envoy.filters.http.local_ratelimit"]["descriptors"], "token_bucket")] == [20]
     document = base64.b64decode(pages["/openapi.json"]["direct_response"]["body"]["inline_bytes"])
     assert json.loads(document)["info"]["title"] == "Mercato"
 

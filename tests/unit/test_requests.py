@@ -271,6 +271,9 @@ GOOD = {"DATABASE_URL": "postgresql://x", "SECRET_KEY": SECRET}
         ("MERCATO_METRICS_LISTEN", "127.0.0.1:65536"),
         ("MERCATO_METRICS_LISTEN", "::1:9464"),
         ("MERCATO_METRICS_LISTEN", "unix:/run/metrics"),
+        ("MERCATO_CALLS_PER_CLIENT", "0"),
+        ("MERCATO_CONNECTIONS", "99"),
+        ("MERCATO_REFLECTION", "yes"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_named(variable: str, value: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Self
 
 from mercato_server.config.environment import ConfigError, integer, one_of
+from mercato_server.config.holding import Holding
 from mercato_server.config.settings import Limits
 
 
@@ -69,6 +70,9 @@ class EdgeSettings:
     trusted_hops: int = 0
     """Proxies in front of Envoy that append to X-Forwarded-For; with 0 the connection's address is the client's."""
     health_interval_s: float = 2.0
+    refused_logged_percent: int = 10
+    """Share of the refused calls that the access log has. It has all others."""
+    holding: Holding = field(default_factory=Holding)
     limits: Limits = field(default_factory=Limits)
 
     @classmethod
@@ -86,4 +90,6 @@ class EdgeSettings:
             token_requests_per_s=integer(env, "MERCATO_TOKEN_REQUESTS_PER_SECOND", 100, low=1, high=1_000_000),
             credentials_per_minute=integer(env, "MERCATO_CREDENTIALS_PER_MINUTE", 20, low=1, high=1_000_000),
             trusted_hops=integer(env, "MERCATO_TRUSTED_HOPS", 0, low=0, high=16),
+            refused_logged_percent=integer(env, "MERCATO_ACCESS_LOG_REFUSED", 10, low=0, high=100),
+            holding=Holding.from_environ(env),
         )

@@ -8,6 +8,7 @@ from typing import Self
 from urllib.parse import unquote, urlsplit
 
 from mercato_server.config.environment import ConfigError, address, integer, matching, one_of, seconds
+from mercato_server.config.holding import Holding
 from mercato_server.config.random_keys import random_key
 
 
@@ -217,6 +218,7 @@ class Settings:
     """Time that calls in flight get to end after that."""
     interrupt_grace_s: float = 2.0
     """Upper bound of `grace_s` after SIGINT, which does not wait for the edge either."""
+    holding: Holding = field(default_factory=Holding)
     limits: Limits = field(default_factory=Limits)
 
     @classmethod
@@ -243,6 +245,7 @@ class Settings:
             failpoints=env.get("MERCATO_TEST_FAILPOINTS", ""),
             drain_s=seconds(env, "MERCATO_DRAIN_SECONDS", 4.0),
             grace_s=seconds(env, "MERCATO_GRACE_SECONDS", 10.0),
+            holding=Holding.from_environ(env),
         )
 
 
@@ -287,6 +290,11 @@ def data_home() -> str:
     if home.startswith("~"):
         raise ConfigError("HOME is not set and this user has no home directory; set HOME, or name a directory with --data-dir")
     return home
+
+
+def logs_bytes(env: Mapping[str, str]) -> int:
+    """Return the size of all logs of `mercato up` together, from MERCATO_LOG_MEGABYTES; raises ConfigError."""
+    return integer(env, "MERCATO_LOG_MEGABYTES", 256, low=16, high=1_000_000) * 1024 * 1024
 
 
 def drop_libpq_variables() -> None:

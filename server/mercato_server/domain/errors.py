@@ -354,6 +354,33 @@ class Overloaded(MercatoError):
     code, reason = Code.RESOURCE_EXHAUSTED, "OVERLOADED"
 
 
+class TooManyCalls(MercatoError):
+    """One client has as many calls in progress as it may have; others are still served."""
+
+    code, reason = Code.RESOURCE_EXHAUSTED, "TOO_MANY_CALLS"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"this address has {most} calls in progress; wait until some have ended", metadata={"most": str(most)})
+
+
+class TooManyStreams(MercatoError):
+    """One client has as many health watches and reflection streams as it may have."""
+
+    code, reason = Code.RESOURCE_EXHAUSTED, "TOO_MANY_STREAMS"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"this address has {most} streams open; end one first", metadata={"most": str(most)})
+
+
+class StreamTooLong(MercatoError):
+    """A reflection stream has had as many requests as it may have; the client opens another."""
+
+    code, reason = Code.RESOURCE_EXHAUSTED, "STREAM_TOO_LONG"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"a stream takes {most} requests; open another", metadata={"most": str(most)})
+
+
 class DatabaseUnavailable(MercatoError):
     """The database cannot be reached."""
 

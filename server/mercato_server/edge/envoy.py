@@ -4,7 +4,6 @@ It contains descriptors, scripts and the pages under /docs; the only files that 
 """
 
 import ipaddress
-import math
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -12,14 +11,33 @@ from typing import Any
 from mercato.rpcs import Rpc, rpcs
 from mercato_server.config.edge_settings import EdgeSettings, TlsFiles
 from mercato_server.config.environment import ConfigError
-from mercato_server.edge.filters import CLUSTER, http_filters, typed
+from mercato_server.edge.filters import CLUSTER, STREAMS, http_filters, typed
 from mercato_server.edge.local_replies import IS_TRANSCODED, local_reply_config
 from mercato_server.edge.routes import route_config
 
 HEAP_BYTES = 512 * 1024 * 1024
-"""Limit of Envoy's heap. Envoy frees memory at 90 % of it, and refuses requests at 95 %."""
-CONNECTIONS = 10_000
+"""Limit of Envoy's heap. Ten thousand idle connections take a third of it."""
 BUFFER_BYTES = 1024 * 1024
+BUSY_HEAP = (0.15, 0.35)
+"""From the first share of the heap on, idle connections are closed sooner; at the second one after the shortest time."""
+FULL_HEAP = (0.5, 0.9)
+"""From the first share of the heap on, the streams that hold most of it are reset; at the second one, all that are tracked."""
+TRACKED_BYTES_LOG2 = 18
+"""A stream is tracked if it holds 256 KiB or more."""
+WORKER_STREAM_BYTES = 128 * 1024
+"""Answer that Envoy takes from a worker while the client does not read."""
+WORKER_STREAMS = 100
+"""Calls of one connection to a worker."""
+FIRST_BYTES = {
+    "name": "envoy.filters.listener.tls_inspector",
+    "typed_config": typed("extensions.filters.listener.tls_inspector.v3.TlsInspector"),
+}
+"""Waits for a connection's first bytes, TLS or not. A connection without them costs no more than its socket."""
+REFUSALS = (
+    *("INVALID_ARGUMENT", "NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION"),
+    *("ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED", "UNAUTHENTICATED"),
+)
+"""gRPC codes for which the caller is responsible, like HTTP's 4xx."""
 SOCKET_PATH_BYTES_MAX = 107
 """sockaddr_un holds 107 bytes and a NUL (unix(7))."""
 KEEPALIVE = {"interval": "30s", "timeout": "5s"}
@@ -50,8 +68,14 @@ def render(settings: EdgeSettings) -> dict[str, Any]:
     Raises ConfigError for an upstream that is neither `host:port` nor a `unix:/path` that fits a socket's address.
     """
     config: dict[str, Any] = {
-        "overload_manager": _overload_manager(),
-        "static_resources": {"listeners": [_listener(settings, rpcs())], "clusters": [_cluster(settings)]},
+        "overload_manager": _overload_manager(settings),
+        "static_resources": {
+            "listeners": [_listener(settings, rpcs())],
+            "clusters": [
+                _cluster(settings, CLUSTER, settings.limits.concurrent_calls),
+                _cluster(settings, STREAMS, settings.holding.streams),
+            ],
+        },
     }
     if settings.admin_path:
         config["admin"] = {"address": {"pipe": {"path": settings.admin_path, "mode": 0o600}}}
@@ -64,13 +88,18 @@ def _listener(settings: EdgeSettings, calls: Sequence[Rpc]) -> dict[str, Any]:
     chain: dict[str, Any] = {
         "filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": _connection_manager(settings, calls)}]
     }
+    first_byte = f"{settings.holding.first_byte_s:g}s"
     if settings.tls:
         chain["transport_socket"] = {"name": "envoy.transport_sockets.tls", "typed_config": _tls(settings.tls)}
+        chain["transport_socket_connect_timeout"] = first_byte
     return {
         "name": "edge",
         "address": _socket_address(settings.listen_host, settings.port),
         "enable_reuse_port": False,  # a second Envoy on the port must fail instead of sharing its connections
+        "listener_filters": [FIRST_BYTES],
+        "listener_filters_timeout": first_byte,
         "per_connection_buffer_limit_bytes": BUFFER_BYTES,
+        "per_connection_buffer_high_watermark_timeout": f"{settings.holding.unread_s:g}s",
         "filter_chains": [chain],
     }
 
@@ -98,78 +127,93 @@ def _connection_manager(settings: EdgeSettings, calls: Sequence[Rpc]) -> dict[st
         path_with_escaped_slashes_action="REJECT_REQUEST",
         always_set_request_id_in_response=True,
         max_request_headers_kb=16,
-        request_headers_timeout="10s",
-        request_timeout="30s",
+        request_headers_timeout=f"{settings.holding.headers_s:g}s",
+        request_timeout=f"{settings.holding.request_s:g}s",
         stream_idle_timeout="60s",
+        stream_flush_timeout=f"{settings.holding.unread_s:g}s",
         drain_timeout="10s",
-        common_http_protocol_options={"idle_timeout": "300s", "max_headers_count": 64, "headers_with_underscores_action": "REJECT_REQUEST"},
+        common_http_protocol_options={
+            "idle_timeout": f"{settings.holding.idle_s:g}s",
+            "max_headers_count": 64,
+            "headers_with_underscores_action": "REJECT_REQUEST",
+        },
         http2_protocol_options={
-            "max_concurrent_streams": 128,
+            "max_concurrent_streams": settings.holding.streams_per_connection,
             "initial_stream_window_size": 64 * 1024,
             "initial_connection_window_size": BUFFER_BYTES,
             "connection_keepalive": KEEPALIVE,
         },
         local_reply_config=local_reply_config(calls),
-        access_log=[_access_log(transcoded=True), _access_log(transcoded=False)],
+        access_log=[_access_log(settings, transcoded=True), _access_log(settings, transcoded=False)],
         route_config=route_config(settings, calls),
         http_filters=http_filters(settings, calls),
     )
 
 
-def _access_log(*, transcoded: bool) -> dict[str, Any]:
+def _access_log(settings: EdgeSettings, *, transcoded: bool) -> dict[str, Any]:
     """Log calls on standard output. The log of transcoded calls has no gRPC status: Envoy would derive a wrong one from HTTP's."""
     fields = {name: value for name, value in ACCESS_LOG.items() if not (transcoded and name == "grpc_status")}
     header = {**IS_TRANSCODED["header_filter"]["header"], "invert_match": not transcoded}
-    chosen = {"and_filter": {"filters": [{"not_health_check_filter": {}}, {"header_filter": {"header": header}}]}}
+    filters = [{"not_health_check_filter": {}}, {"header_filter": {"header": header}}, _worth_logging(settings)]
+    chosen = {"and_filter": {"filters": filters}}
     stdout = typed("extensions.access_loggers.stream.v3.StdoutAccessLog", log_format={"json_format": fields})
     return {"name": "envoy.access_loggers.stdout", "filter": chosen, "typed_config": stdout}
 
 
-def _cluster(settings: EdgeSettings) -> dict[str, Any]:
-    """Return the cluster of workers. An unhealthy worker gets no calls; if all are unhealthy, calls fail at once."""
+def _worth_logging(settings: EdgeSettings) -> dict[str, Any]:
+    """Choose all calls but a share of the refused ones, so that a flood of them does not push out the others."""
+    percent = {"numerator": settings.refused_logged_percent, "denominator": "HUNDRED"}
+    sampled = {"runtime_key": "edge.refused_logged", "percent_sampled": percent, "use_independent_randomness": True}
+    no_4xx = {"or_filter": {"filters": [_status("LE", 399), _status("GE", 500)]}}
+    served = {"and_filter": {"filters": [no_4xx, {"grpc_status_filter": {"statuses": list(REFUSALS), "exclude": True}}]}}
+    return {"or_filter": {"filters": [served, {"runtime_filter": sampled}]}}
+
+
+def _status(operator: str, status: int) -> dict[str, Any]:
+    value = {"default_value": status, "runtime_key": "edge.logged_status"}
+    return {"status_code_filter": {"comparison": {"op": operator, "value": value}}}
+
+
+def _cluster(settings: EdgeSettings, name: str, calls: int) -> dict[str, Any]:
+    """Return a cluster of all workers with `calls` places for each. If all workers are unhealthy, calls fail at once.
+
+    Only health checks decide on a worker's health. Envoy's outlier detection also counts answers and resets, which a request may cause.
+    """
     addresses = [_upstream(upstream) for upstream in settings.upstreams]
     return {
-        "name": CLUSTER,
+        "name": name,
         "type": "STRICT_DNS" if any(map(_needs_dns, addresses)) else "STATIC",
         "dns_lookup_family": "V4_PREFERRED",  # localhost is ::1 first, where no worker listens
         "connect_timeout": "1s",
         "lb_policy": "LEAST_REQUEST",
         "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": _http2()},
-        "circuit_breakers": {"thresholds": [_thresholds(settings)]},
+        "circuit_breakers": {"thresholds": [_thresholds(settings, calls)]},
         "health_checks": [_health_check(settings)],
-        "outlier_detection": {
-            "consecutive_5xx": 20,
-            "base_ejection_time": "5s",  # short: a failing database makes every worker look bad
-            "max_ejection_time": "30s",
-            "max_ejection_percent": _ejection_percent(settings),
-        },
         "common_lb_config": {
             "healthy_panic_threshold": {"value": 0},
             # Envoy merges updates within a second by default. A worker that stops just after another update would still get calls.
             "update_merge_window": "0s",
         },
         "load_assignment": {
-            "cluster_name": CLUSTER,
+            "cluster_name": name,
             "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}} for address in addresses]}],
         },
     }
 
 
-def _ejection_percent(settings: EdgeSettings) -> int:
-    """Return the percentage of addresses that is half of the workers; Envoy counts addresses without a worker too."""
-    addresses = len(settings.upstreams)
-    return math.ceil(50 * (addresses - settings.spares) / addresses)
-
-
 def _http2() -> dict[str, Any]:
-    return typed(
-        "extensions.upstreams.http.v3.HttpProtocolOptions",
-        explicit_http_config={"http2_protocol_options": {"max_concurrent_streams": 100, "connection_keepalive": KEEPALIVE}},
-    )
+    """Speak HTTP/2 with workers. The window of a connection has room for every stream, so an unread answer blocks no other."""
+    options = {
+        "max_concurrent_streams": WORKER_STREAMS,
+        "initial_stream_window_size": WORKER_STREAM_BYTES,
+        "initial_connection_window_size": WORKER_STREAM_BYTES * WORKER_STREAMS,
+        "connection_keepalive": KEEPALIVE,
+    }
+    return typed("extensions.upstreams.http.v3.HttpProtocolOptions", explicit_http_config={"http2_protocol_options": options})
 
 
-def _thresholds(settings: EdgeSettings) -> dict[str, Any]:
-    calls = settings.limits.concurrent_calls * (len(settings.upstreams) - settings.spares)
+def _thresholds(settings: EdgeSettings, calls_each: int) -> dict[str, Any]:
+    calls = calls_each * (len(settings.upstreams) - settings.spares)
     return {
         "max_connections": 1024,
         "max_pending_requests": calls,
@@ -190,23 +234,38 @@ def _health_check(settings: EdgeSettings) -> dict[str, Any]:
     }
 
 
-def _overload_manager() -> dict[str, Any]:
+def _overload_manager(settings: EdgeSettings) -> dict[str, Any]:
+    """Bound connections and memory. Idle connections go first, then streams that hold much, then new requests."""
     heap, connections = "envoy.resource_monitors.fixed_heap", "envoy.resource_monitors.global_downstream_max_connections"
     heap_config = typed("extensions.resource_monitors.fixed_heap.v3.FixedHeapConfig", max_heap_size_bytes=HEAP_BYTES)
     connections_config = typed(
-        "extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig", max_active_downstream_connections=CONNECTIONS
+        "extensions.resource_monitors.downstream_connections.v3.DownstreamConnectionsConfig",
+        max_active_downstream_connections=settings.holding.connections,
     )
+    idle = {"timer": "HTTP_DOWNSTREAM_CONNECTION_IDLE", "min_timeout": f"{settings.holding.idle_min_s:g}s"}
+    sooner = typed("config.overload.v3.ScaleTimersOverloadActionConfig", timer_scale_factors=[idle])
     return {
         "refresh_interval": "0.25s",
         "resource_monitors": [
             {"name": heap, "typed_config": heap_config},
             {"name": connections, "typed_config": connections_config},
         ],
+        "buffer_factory_config": {"minimum_account_to_track_power_of_two": TRACKED_BYTES_LOG2},
         "actions": [
-            {"name": f"envoy.overload_actions.{action}", "triggers": [{"name": heap, "threshold": {"value": value}}]}
-            for action, value in (("shrink_heap", 0.9), ("stop_accepting_requests", 0.95))
+            {**_action("reduce_timeouts", heap, _scaled(*BUSY_HEAP)), "typed_config": sooner},
+            _action("reset_high_memory_stream", heap, _scaled(*FULL_HEAP)),
+            _action("shrink_heap", heap, {"threshold": {"value": 0.9}}),
+            _action("stop_accepting_requests", heap, {"threshold": {"value": 0.95}}),
         ],
     }
+
+
+def _action(name: str, resource: str, trigger: dict[str, Any]) -> dict[str, Any]:
+    return {"name": f"envoy.overload_actions.{name}", "triggers": [{"name": resource, **trigger}]}
+
+
+def _scaled(first: float, last: float) -> dict[str, Any]:
+    return {"scaled": {"scaling_threshold": first, "saturation_threshold": last}}
 
 
 def _upstream(upstream: str) -> dict[str, Any]:

@@ -9,6 +9,9 @@ from mercato_server.config.edge_settings import EdgeSettings
 from mercato_server.edge.descriptors import descriptor_set, template_regex, transcoded_services
 
 CLUSTER = "mercato"
+STREAMS = "mercato-streams"
+"""The same workers, for health watches and reflection: these last long, so they have places of their own."""
+BUFFER = "envoy.filters.http.buffer"
 LUA = "envoy.filters.http.lua"
 RATE_LIMIT = "envoy.filters.http.local_ratelimit"
 TRANSCODER = "envoy.filters.http.grpc_json_transcoder"
@@ -79,8 +82,10 @@ in the compression state of the connection, which all clients share; so one clie
 
 CALLERS_REMEMBERED = 10_000
 """Most client addresses, and most tokens, that have their own bucket; the least recently used bucket is dropped first."""
-CREDENTIALS, ADDRESS, TOKEN = "credentials", "masked_remote_address", "token"
+CREDENTIALS, ADDRESS, TOKEN, STREAM = "credentials", "masked_remote_address", "token", "stream"
 """Keys of rate limit descriptors; the second one is defined by Envoy."""
+CLIENT: dict[str, Any] = {"masked_remote_address": {"v4_prefix_mask_len": 32, "v6_prefix_mask_len": 64}}  # a subscriber has a whole /64
+STREAMING_PATHS = r"/grpc\.(health\.[^/]+/Watch|reflection\.[^/]+/ServerReflectionInfo)"
 NAMESPACE = "mercato"
 TELLING_PART = r"^\S+\s+([^.\s]*(?:\.[^.\s]*)?).*$"
 """The part of `authorization` that identifies a token: without scheme, spaces and a JWT's signature, which have several spellings."""
@@ -101,7 +106,8 @@ def http_filters(settings: EdgeSettings, rpcs: Sequence[Rpc]) -> list[dict[str, 
     """Return the filter chain.
 
     Filters that add headers to every response come first, also to Envoy's own responses. Lua and the compressor come before the
-    transcoder, so that they see its JSON responses instead of gRPC's.
+    transcoder, so that they see its JSON responses instead of gRPC's. The buffer comes last: it reads a request whole, as a gRPC message,
+    before the request takes a place at a worker.
     """
     return [
         _filter("envoy.filters.http.header_mutation", _header_mutation(settings)),
@@ -113,6 +119,7 @@ def http_filters(settings: EdgeSettings, rpcs: Sequence[Rpc]) -> list[dict[str, 
         _filter(LUA, _lua()),
         {**_filter(REST_BODY, _buffer(settings)), "disabled": True},  # routes of REST bodies turn it on
         _filter(TRANSCODER, _transcoder(settings)),
+        _filter(BUFFER, typed("extensions.filters.http.buffer.v3.Buffer", max_request_bytes=settings.limits.request_bytes)),
         _filter("envoy.filters.http.router", typed("extensions.filters.http.router.v3.Router", suppress_envoy_headers=True)),
     ]
 
@@ -176,27 +183,48 @@ def _token_to_metadata() -> dict[str, Any]:
 
 
 def _rate_limit(settings: EdgeSettings, rpcs: Sequence[Rpc]) -> dict[str, Any]:
-    """Limit the requests of each client address and each token; RPCs that hash passwords have a lower limit per address."""
-    client: dict[str, Any] = {"masked_remote_address": {"v4_prefix_mask_len": 32, "v6_prefix_mask_len": 64}}  # a subscriber has a whole /64
+    """Limit the requests of each client address and each token; credentials and streams have a lower limit per address."""
     metadata_key = {"key": NAMESPACE, "path": [{"key": TOKEN}]}
     token = {"metadata": {"descriptor_key": TOKEN, "metadata_key": metadata_key, "source": "DYNAMIC", "skip_if_absent": True}}
     credentials = [_credentials(rpc, path) for rpc in rpcs if rpc.takes_credentials for path in rpc.paths]
+    path = {"name": ":path", "string_match": {"safe_regex": {"regex": STREAMING_PATHS}}}
+    stream = {"header_value_match": {"descriptor_key": STREAM, "descriptor_value": STREAM, "headers": [path]}}
+    return _local_rate_limit(
+        "clients",
+        rate_limits=[
+            {"actions": [CLIENT]},
+            {"actions": [token]},
+            {"actions": [stream, CLIENT]},
+            *({"actions": [match, CLIENT]} for match in credentials),
+        ],
+        descriptors=[
+            _bucket_for_each(CREDENTIALS, ADDRESS, bucket=_bucket(settings.credentials_per_minute, 60)),
+            _bucket_for_each(STREAM, ADDRESS, bucket=_bucket(settings.holding.streams_per_s, 1)),
+            _bucket_for_each(ADDRESS, bucket=_bucket(settings.requests_per_s, 1)),
+            _bucket_for_each(TOKEN, bucket=_bucket(settings.token_requests_per_s, 1)),
+        ],
+    )
+
+
+def page_rate_limit(settings: EdgeSettings) -> dict[str, Any]:
+    """Limit the requests of each client address for pages, apart from its other requests."""
+    bucket = _bucket_for_each(ADDRESS, bucket=_bucket(settings.holding.pages_per_s, 1))
+    return _local_rate_limit("pages", rate_limits=[{"actions": [CLIENT]}], descriptors=[bucket])
+
+
+def _local_rate_limit(stat_prefix: str, *, rate_limits: list[dict[str, Any]], descriptors: list[dict[str, Any]]) -> dict[str, Any]:
     return typed(
         "extensions.filters.http.local_ratelimit.v3.LocalRateLimit",
-        stat_prefix="clients",
-        token_bucket=_bucket(settings.requests_per_s, 1),  # required but unused: every request has a descriptor
+        stat_prefix=stat_prefix,
+        token_bucket=_bucket(1, 1),  # required but unused: every request has a descriptor
         always_consume_default_token_bucket=False,
         filter_enabled=ALWAYS,
         filter_enforced=ALWAYS,
         rate_limited_as_resource_exhausted=True,
         enable_retry_after_header=True,
         max_dynamic_descriptors=CALLERS_REMEMBERED,
-        rate_limits=[{"actions": [client]}, {"actions": [token]}, *({"actions": [match, client]} for match in credentials)],
-        descriptors=[
-            _bucket_for_each(CREDENTIALS, ADDRESS, bucket=_bucket(settings.credentials_per_minute, 60)),
-            _bucket_for_each(ADDRESS, bucket=_bucket(settings.requests_per_s, 1)),
-            _bucket_for_each(TOKEN, bucket=_bucket(settings.token_requests_per_s, 1)),
-        ],
+        rate_limits=rate_limits,
+        descriptors=descriptors,
     )
 
 

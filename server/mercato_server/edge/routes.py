@@ -7,7 +7,23 @@ from mercato.rpcs import Rpc
 from mercato_server.config.edge_settings import EdgeSettings
 from mercato_server.edge.descriptors import template_regex
 from mercato_server.edge.docs import Page, pages
-from mercato_server.edge.filters import CACHEABLE, CLUSTER, CORS, CREATED, LUA, RATE_LIMIT, REST_BODY, SLASH, TRANSCODER, cors_policy, typed
+from mercato_server.edge.filters import (
+    BUFFER,
+    CACHEABLE,
+    CLUSTER,
+    CORS,
+    CREATED,
+    LUA,
+    RATE_LIMIT,
+    REST_BODY,
+    SLASH,
+    STREAMING_PATHS,
+    STREAMS,
+    TRANSCODER,
+    cors_policy,
+    page_rate_limit,
+    typed,
+)
 from mercato_server.edge.local_replies import LIMITS
 
 SAFE_RETRIES = "connect-failure,refused-stream,reset-before-request"
@@ -19,7 +35,9 @@ CLIENT_ADDRESS = {
     "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
 }
 TRAILERS = {"header": {"key": "te", "value": "trailers"}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
-"""gRPC resets a call without this header. Envoy counts resets as failures of the worker, so a client could eject all workers."""
+"""gRPC resets a call without this header."""
+ENVELOPE_BYTES = 32 * 1024
+"""Room beside the body of a request: gRPC's frame, and over REST the query and the variables of the path, which the headers' limit bounds."""
 
 BODY_TYPES = r"(?i)application/(json|x-www-form-urlencoded|grpc)([-+;].*)?| *"
 """Accepted content types. JSON named x-www-form-urlencoded passes, because that is curl's default."""
@@ -45,7 +63,8 @@ def route_config(settings: EdgeSettings, rpcs: Sequence[Rpc]) -> dict[str, Any]:
             _unfiltered(_wrong_coding(), settings),
             *(_conditional(rpc, settings) for rpc in rpcs if rpc.policy.max_age_s),
             *(_rpc(rpc, settings) for rpc in rpcs),
-            *(_unfiltered(page.route(), settings) for page in fixed),
+            _stream(settings),
+            *(_page(page, settings) for page in fixed),
             _unfiltered(_wrong_type(), settings),
             _unfiltered(_encoded(), settings),
             _verb_slash(settings),
@@ -73,26 +92,28 @@ def _rpc(rpc: Rpc, settings: EdgeSettings) -> dict[str, Any]:
         "route": {"cluster": CLUSTER, "timeout": "0s", "retry_policy": _retries(READ_RETRIES if rpc.reads else SAFE_RETRIES)},
     }
     if not rpc.streams:  # a stream has no time limit
-        timeout_s = rpc.policy.timeout_ms / 1000 or settings.limits.timeout_s
-        route["route"]["max_stream_duration"] = _duration(timeout_s, settings)
+        route["route"]["max_stream_duration"] = _duration(rpc, settings)
+        buffer = {"max_request_bytes": (rpc.policy.max_request_bytes or settings.limits.request_bytes) + ENVELOPE_BYTES}
+        route["typed_per_filter_config"] = {BUFFER: typed("extensions.filters.http.buffer.v3.BufferPerRoute", buffer=buffer)}
     if not rpc.is_public:  # RFC 6749 section 5.1: tokens and private answers must not be cached
         header = {"key": "cache-control", "value": "no-store"}
         route["response_headers_to_add"] = [{"header": header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}]
-    return {**route, **_script(CREATED)} if rpc.policy.http_status else route
+    return _with_script(route, CREATED) if rpc.policy.http_status else route
 
 
 def _conditional(rpc: Rpc, settings: EdgeSettings) -> dict[str, Any]:
     """Route conditional requests. Only they need the script, which costs a fifth of Envoy's time for a call."""
     match = {"path": rpc.path, "headers": [{"name": "if-none-match", "present_match": True}]}
-    return {**_rpc(rpc, settings), "name": f"{rpc.path} if-none-match", "match": match, **_script(CACHEABLE)}
+    return _with_script({**_rpc(rpc, settings), "name": f"{rpc.path} if-none-match", "match": match}, CACHEABLE)
 
 
-def _script(name: str) -> dict[str, Any]:
-    return {"typed_per_filter_config": {LUA: typed("extensions.filters.http.lua.v3.LuaPerRoute", name=name)}}
+def _with_script(route: dict[str, Any], name: str) -> dict[str, Any]:
+    script = {LUA: typed("extensions.filters.http.lua.v3.LuaPerRoute", name=name)}
+    return {**route, "typed_per_filter_config": {**route.get("typed_per_filter_config", {}), **script}}
 
 
 def _anything(settings: EdgeSettings) -> dict[str, Any]:
-    """Route REST requests on their way to the transcoder, and the standard services (health, reflection)."""
+    """Route REST requests on their way to the transcoder, and health checks."""
     return {
         "name": "anything",
         "match": {"prefix": "/"},
@@ -100,20 +121,33 @@ def _anything(settings: EdgeSettings) -> dict[str, Any]:
         "route": {
             "cluster": CLUSTER,
             "timeout": "0s",
-            "max_stream_duration": _duration(settings.limits.timeout_max_s, settings),
+            "max_stream_duration": _seconds(settings.holding.command_s, settings.holding.command_s),
             "retry_policy": _retries(SAFE_RETRIES),
         },
     }
 
 
+def _stream(settings: EdgeSettings) -> dict[str, Any]:
+    """Route health watches and reflection. Their requests are not read whole, and they take no place of a call."""
+    unbuffered = typed("extensions.filters.http.buffer.v3.BufferPerRoute", disabled=True)
+    return {
+        "name": "streams",
+        "match": {"safe_regex": {"regex": STREAMING_PATHS}},
+        "request_headers_to_add": [TRAILERS, CLIENT_ADDRESS],
+        "route": {
+            "cluster": STREAMS,
+            "timeout": "0s",
+            "max_stream_duration": _seconds(settings.holding.stream_s, settings.holding.stream_s),
+            "retry_policy": _retries(SAFE_RETRIES),
+        },
+        "typed_per_filter_config": {BUFFER: unbuffered},
+    }
+
+
 def _verb_slash(settings: EdgeSettings) -> dict[str, Any]:
     """Route `:verb/`, without the slash."""
-    return {
-        **_anything(settings),
-        "name": "verb-slash",
-        "match": {"safe_regex": {"regex": r"[^?]*:[A-Za-z]+/(\?.*)?"}},
-        **_script(SLASH),
-    }
+    match = {"safe_regex": {"regex": r"[^?]*:[A-Za-z]+/(\?.*)?"}}
+    return _with_script({**_anything(settings), "name": "verb-slash", "match": match}, SLASH)
 
 
 def _wrong_coding() -> dict[str, Any]:
@@ -185,12 +219,23 @@ def _unfiltered(route: dict[str, Any], settings: EdgeSettings) -> dict[str, Any]
     return {**route, "typed_per_filter_config": dict.fromkeys(names, off)}
 
 
-def _duration(seconds: float, settings: EdgeSettings) -> dict[str, str]:
-    """Bound a call by its `grpc-timeout`, up to the longest allowed, or by `seconds` if it has none.
+def _page(page: Page, settings: EdgeSettings) -> dict[str, Any]:
+    """Route a page of Envoy's own, with a rate limit of its own."""
+    route = _unfiltered(page.route(), settings)
+    if settings.rate_limits:
+        route["typed_per_filter_config"][RATE_LIMIT] = page_rate_limit(settings)
+    return route
 
-    Envoy sends the resulting `grpc-timeout` to the worker, so that both use the same deadline.
-    """
-    return {"max_stream_duration": f"{seconds:g}s", "grpc_timeout_header_max": f"{settings.limits.timeout_max_s:g}s"}
+
+def _duration(rpc: Rpc, settings: EdgeSettings) -> dict[str, str]:
+    """Bound a call by its `grpc-timeout`, up to the longest allowed, or by the RPC's own deadline if it has none."""
+    own_s = rpc.policy.timeout_ms / 1000 or settings.limits.timeout_s
+    return _seconds(own_s, max(own_s, settings.holding.read_s if rpc.reads else settings.holding.command_s))
+
+
+def _seconds(usual: float, longest: float) -> dict[str, str]:
+    """Bound a call. Envoy sends the resulting `grpc-timeout` to the worker, so that both use the same deadline."""
+    return {"max_stream_duration": f"{usual:g}s", "grpc_timeout_header_max": f"{longest:g}s"}
 
 
 def _retries(on: str) -> dict[str, Any]:

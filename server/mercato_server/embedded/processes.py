@@ -15,8 +15,6 @@ from typing import BinaryIO, NoReturn, Protocol
 
 from mercato_server.embedded.privileges import Account, View, become, prctl
 
-LOG_BYTES_MAX = 10 * 1024 * 1024
-"""A log that is larger when its process starts is renamed to NAME.log.1, which it replaces."""
 LOG_TAIL_BYTES = 4096
 LOG_TAIL_LINES = 15
 REPORT_BYTES_MAX = 4096
@@ -297,9 +295,6 @@ async def _exited(child: "subprocess.Popen[bytes]") -> int:
 def _open_log(path: Path, account: Account | None) -> BinaryIO:
     """Open a log for a process; its account owns it, since Envoy opens its standard output once more."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with contextlib.suppress(FileNotFoundError):
-        if path.stat().st_size > LOG_BYTES_MAX:
-            path.replace(path.with_name(f"{path.name}.1"))
     log = path.open("ab")
     if account is not None:
         os.fchown(log.fileno(), account.uid, account.gid)
@@ -309,6 +304,6 @@ def _open_log(path: Path, account: Account | None) -> BinaryIO:
 def _tail(log: Path, start: int) -> str:
     with log.open("rb") as file:
         end = file.seek(0, os.SEEK_END)
-        file.seek(max(start, end - LOG_TAIL_BYTES))
+        file.seek(max(start if start <= end else 0, end - LOG_TAIL_BYTES))  # the log may have been cut since
         lines = file.read().decode(errors="replace").splitlines()
     return "\n".join(lines[-LOG_TAIL_LINES:])

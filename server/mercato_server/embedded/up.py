@@ -19,8 +19,8 @@ from typing import NoReturn
 from mercato_server.config.edge_settings import EdgeSettings, TlsFiles
 from mercato_server.config.environment import PORT_MAX, ConfigError, environ_file
 from mercato_server.config.inheritance import program_environ, worker_environ
-from mercato_server.config.settings import MailSettings, Settings, child_environ, data_home, drop_libpq_variables
-from mercato_server.embedded import accounts, control, programs, signals
+from mercato_server.config.settings import MailSettings, Settings, child_environ, data_home, drop_libpq_variables, logs_bytes
+from mercato_server.embedded import accounts, control, logs, programs, signals
 from mercato_server.embedded.database import secret_key
 from mercato_server.embedded.postgres import SETTINGS, WORKER, Postgres
 from mercato_server.embedded.probes import POLL_S, until_healthy, until_listening, until_ready
@@ -39,6 +39,8 @@ DRAIN_MAX_S = 20.0
 WORKERS_MAX = 8
 """Default number of workers, unless there are fewer processors."""
 METRICS_HOST = "127.0.0.1"
+OTHER_FILES = 256
+"""Files of Envoy that are no connections of clients. Envoy ends when it cannot open one more."""
 SPARE_CONNECTIONS = 10
 """Connections kept free for psql, migrations and PostgreSQL itself."""
 
@@ -88,14 +90,17 @@ class Shop:
         run_dir = self._postgres.run_dir
         self._sockets = [run_dir / f"worker-{number}.sock" for number in range(count + 1)]
         self._admin = run_dir / "envoy.sock"
+        edge = EdgeSettings.from_environ(self._given())
         self._edge = replace(
-            EdgeSettings.from_environ(self._given()),
+            edge,
             port=options.port,
             upstreams=tuple(f"unix:{path}" for path in self._sockets),
             spares=1,
             admin_path=str(self._admin),
             health_interval_s=HEALTH_INTERVAL_S,
+            holding=replace(edge.holding, connections=min(edge.holding.connections, _open_files_max() - OTHER_FILES)),
         )
+        self._logs_bytes = logs_bytes(self._given())
         self._metrics_ports = _metrics_ports(options.metrics_port, count + 1, options.port)
         self._mail = MailSettings()
         self._workers = Workers(count, self._worker_process, self._until_at_edge)
@@ -114,6 +119,7 @@ class Shop:
             for program in self._servers():
                 group.create_task(keep_running(program))
             self._workers.keep_running(group)
+            group.create_task(logs.keep_short(self._data_dir / "log", self._logs_bytes))
             async with control.listening(control.socket_path(self._data_dir), self.reload):
                 _say(self._announcement())
                 await self._reload_on(reload)
@@ -326,6 +332,12 @@ class Shop:
 def hashing_threads(workers: int) -> int:
     """Return how many passwords each worker hashes at once: together one for each core."""
     return max(1, len(os.sched_getaffinity(0)) // workers)
+
+
+def _open_files_max() -> int:
+    """Return how many files a process of this user may open. Envoy raises its limit to that."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    return sys.maxsize if most == resource.RLIM_INFINITY else most
 
 
 def _metrics_ports(first: int | None, count: int, edge_port: int) -> range:

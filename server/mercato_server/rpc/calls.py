@@ -8,8 +8,10 @@ import grpc
 import structlog
 from grpc import StatusCode
 
+from mercato_server.config.holding import Holding
 from mercato_server.config.settings import Limits
-from mercato_server.domain.errors import Overloaded
+from mercato_server.domain.errors import Overloaded, TooManyCalls
+from mercato_server.rpc.callers import CLIENT_ADDRESS, Places, caller_of
 from mercato_server.rpc.context import Context
 from mercato_server.rpc.errors import end
 from mercato_server.rpc.layers import Answer, Method, Unary
@@ -45,10 +47,16 @@ class Arrivals(grpc.GenericRpcHandler):
 
 
 class CallsInFlight:
-    """Counts the calls in flight of a worker, and sheds calls above the limit."""
+    """Counts the calls in flight of a worker and of each caller, and sheds calls above the limits.
 
-    def __init__(self, limits: Limits) -> None:
+    A caller is a client address, as the edge reports it. A call that did not come through the edge counts for the worker only: its caller
+    belongs to the operator, and may act for many clients.
+    """
+
+    def __init__(self, limits: Limits, holding: Holding) -> None:
         self._limits = limits
+        self._holding = holding
+        self._places = Places(holding.calls_per_client)
         self._count = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -68,6 +76,9 @@ class CallsInFlight:
         async def counted(request: bytes, context: Context) -> Answer:
             if self._count >= self._limits.concurrent_calls:
                 await end(context, Overloaded("the server has too many calls in flight; try again"))
+            caller = caller_of(context.metadata(CLIENT_ADDRESS) or "")
+            if not self._places.take(caller):
+                await end(context, TooManyCalls(self._holding.calls_per_client))
             self._count += 1
             self._idle.clear()
             try:
@@ -76,6 +87,7 @@ class CallsInFlight:
                 context.code = StatusCode.CANCELLED
                 raise
             finally:
+                self._places.free(caller)
                 self._count -= 1
                 if self._count == 0:
                     self._idle.set()

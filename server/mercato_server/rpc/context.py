@@ -11,13 +11,12 @@ from grpc import StatusCode
 from mercato.rpcs import Rpc
 from mercato_server.domain.accounts import USER_AGENT_MAX, Actor, ActorKind, Device, Role
 from mercato_server.domain.errors import TokenInvalid
+from mercato_server.rpc.callers import CLIENT_ADDRESS
 from mercato_server.security.tokens import Identity
 
 ANONYMOUS = UUID(int=0)
 """Scope of the idempotency keys of callers without a token."""
 REQUEST_ID_MAX = 128
-CLIENT_ADDRESS = "x-client-address"
-"""Header in which the edge puts the client's address; it replaces any value that the client sent."""
 
 Metadata = Sequence[tuple[str, str | bytes]]
 

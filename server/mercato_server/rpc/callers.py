@@ -1,0 +1,43 @@
+"""Clients, by their addresses, and how much each holds."""
+
+import ipaddress
+
+CLIENT_ADDRESS = "x-client-address"
+"""Header in which the edge puts the client's address; it replaces any value that the client sent."""
+IPV6_BYTES = 8
+"""A subscriber has a whole /64."""
+
+
+def caller_of(address: str) -> str:
+    """Return the name under which an address is counted: an IPv4 address itself, the /64 of an IPv6 address."""
+    if ":" not in address:
+        return address
+    try:
+        parsed = ipaddress.IPv6Address(address)
+    except ValueError:
+        return address
+    return str(parsed.ipv4_mapped or ipaddress.IPv6Network((parsed.packed[:IPV6_BYTES] + bytes(16 - IPV6_BYTES), 64)))
+
+
+class Places:
+    """Counts what callers hold; none holds more than `most`."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._held: dict[str, int] = {}
+
+    def take(self, caller: str) -> bool:
+        """Take a place for a caller; False if it has all that it may have. A caller without a name is not counted."""
+        held = self._held.get(caller, 0)
+        if held >= self._most:
+            return False
+        if caller:
+            self._held[caller] = held + 1
+        return True
+
+    def free(self, caller: str) -> None:
+        """Give back a place that was taken."""
+        if caller:
+            held = self._held.pop(caller) - 1
+            if held:
+                self._held[caller] = held
