@@ -37,7 +37,7 @@ CLIENT_ADDRESS = {
 TRAILERS = {"header": {"key": "te", "value": "trailers"}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
 """gRPC resets a call without this header."""
 ENVELOPE_BYTES = 32 * 1024
-"""Room beside the body of a request: gRPC's frame, and over REST the query and the variables of the path, which the headers' limit bounds."""
+"""Room beside the body of a request: gRPC's frame, and over REST the query and the variables of the path."""
 
 BODY_TYPES = r"(?i)application/(json|x-www-form-urlencoded|grpc)([-+;].*)?| *"
 """Accepted content types. JSON named x-www-form-urlencoded passes, because that is curl's default."""
