@@ -1,5 +1,7 @@
 """Validation of requests, login bodies and settings, and errors on the wire."""
 
+import inspect
+
 import pytest
 from google.rpc import code_pb2
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, PreconditionFailure, ResourceInfo, RetryInfo
@@ -12,8 +14,10 @@ from mercato_server.config.settings import Settings
 from mercato_server.domain import errors
 from mercato_server.domain.errors import InvalidRequest, MercatoError, Violation
 from mercato_server.handlers.forms import credentials
+from mercato_server.rpc.errors import InternalError
 from mercato_server.rpc.statuses import status_metadata
 from mercato_server.validation.checks import Checks
+from support.retries import RETRY_HELPS
 
 FORM = "application/x-www-form-urlencoded"
 
@@ -154,6 +158,10 @@ def kinds(status: Status) -> list[str]:
         (errors.Conflict("busy"), [ErrorInfo, RetryInfo]),
         (errors.Overloaded("busy"), [ErrorInfo, RetryInfo]),
         (errors.DatabaseUnavailable(), [ErrorInfo, RetryInfo]),
+        (errors.TooManyMails(7.0), [ErrorInfo, RetryInfo]),
+        (errors.EtagMismatch("cart", "a", "b"), [ErrorInfo]),
+        (errors.TotalChanged(1, 2), [ErrorInfo]),
+        (errors.StockChanged("it is 3"), [ErrorInfo]),
         (errors.AdminOnly(), [ErrorInfo]),
     ],
 )
@@ -162,6 +170,12 @@ def test_an_error_carries_the_details_of_its_code(error: MercatoError, expected:
     assert kinds(status) == [kind.__name__ for kind in expected]
     assert code_pb2.Code.Name(status.code) == error.code.name
     assert ("retry-after" in metadata) == (RetryInfo in expected)
+
+
+def test_every_reason_says_whether_a_retry_helps() -> None:
+    every: list[type[MercatoError]] = [*every_error(), InternalError]
+    helps = {kind.reason: kind.retry_after_s is not None or "retry_after_s" in inspect.signature(kind).parameters for kind in every}
+    assert helps == RETRY_HELPS
 
 
 def test_a_missing_token_says_how_to_authenticate() -> None:

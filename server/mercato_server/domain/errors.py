@@ -49,8 +49,8 @@ class MercatoError(Exception):
 
     code: ClassVar[Code]
     reason: ClassVar[str]
-    retry_after_s: float = 1.0
-    """Delay that the server advises, for the codes whose errors carry a RetryInfo."""
+    retry_after_s: float | None = None
+    """Delay after which the same request may succeed; None if a retry cannot help, because the caller must change something first."""
     resource_type: ClassVar[str] = ""
 
     def __init__(self, message: str, *, resource: str = "", metadata: Mapping[str, str] | None = None) -> None:
@@ -323,13 +323,13 @@ class Conflict(MercatoError):
 class Overloaded(MercatoError):
     """The server sheds load: it rejects the call before any work."""
 
-    code, reason = Code.RESOURCE_EXHAUSTED, "OVERLOADED"
+    code, reason, retry_after_s = Code.RESOURCE_EXHAUSTED, "OVERLOADED", 1.0
 
 
 class DatabaseUnavailable(MercatoError):
     """The database cannot be reached."""
 
-    code, reason = Code.UNAVAILABLE, "DATABASE_UNAVAILABLE"
+    code, reason, retry_after_s = Code.UNAVAILABLE, "DATABASE_UNAVAILABLE", 1.0
 
     def __init__(self) -> None:
         super().__init__("the database cannot be reached at the moment")
