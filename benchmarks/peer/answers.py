@@ -70,7 +70,7 @@ def _warnings(line: CartItem) -> list[Content]:
     elif stock < line.quantity:
         warnings.append(_warning("FEWER_LEFT", f"only {stock} of {name} are left", stock))
     if found.price_minor != line.unit_price_minor:
-        changed = _warning("PRICE_CHANGED", f"the price of {name} changed since it was added")
+        changed = _warning("PRICE_CHANGED", f"the price of {name} has changed")
         warnings.append(changed | {"previous_unit_price": money(line.unit_price_minor)})
     return warnings
 

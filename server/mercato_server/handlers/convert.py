@@ -150,7 +150,7 @@ def _cart_warning(warning: CartWarning, line: CartLine, currency: str) -> cart_p
             message.message = f"only {line.available} of {line.name} are left"
             message.available = line.available
         case CartWarning.PRICE_CHANGED:
-            message.message = f"the price of {line.name} changed since it was added"
+            message.message = f"the price of {line.name} has changed"
             message.previous_unit_price.CopyFrom(Money(currency_code=currency, minor_units=line.added_price_minor))
     return message
 

@@ -37,14 +37,16 @@ SELECT wanted.account_id, wanted.product_id, wanted.quantity, product.price_mino
     ON CONFLICT (account_id, product_id) DO UPDATE
 """
 
+# A line that grows keeps its remembered price: its buyer may not have seen the new one.
 ADD_LINES = f"""{_PUT_LINES}
    SET quantity = cart_items.quantity + excluded.quantity
  WHERE cart_items.quantity + excluded.quantity <= $5::integer
 RETURNING account_id, product_id
 """
 
+# A line that is set takes the current price, which acknowledges a change.
 SET_LINES = f"""{_PUT_LINES}
-   SET quantity = excluded.quantity
+   SET quantity = excluded.quantity, unit_price_minor = excluded.unit_price_minor
  WHERE excluded.quantity <= $5::integer
 RETURNING account_id, product_id
 """
