@@ -113,7 +113,7 @@ class Parts:
             "AuditService": AuditHandler(pool, pager),
             "CatalogService": CatalogHandler(pool, pager, idempotency, settings.limits, settings.currency, cache),
             "CartService": CartHandler(pool, idempotency, settings.currency, self._batching),
-            "OrderService": OrderHandler(pool, pager, idempotency, settings.currency, self._batching),
+            "OrderService": OrderHandler(pool, self._sessions, pager, idempotency, settings.currency, self._batching),
         }
 
     def _make_server(self) -> grpc.aio.Server:

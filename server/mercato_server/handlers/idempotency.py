@@ -5,6 +5,7 @@ import hmac
 import re
 from collections.abc import Callable
 from typing import TypeVar
+from uuid import UUID
 
 from google.protobuf.message import Message
 
@@ -42,13 +43,22 @@ class Idempotency:
         if not _VISIBLE_ASCII.fullmatch(key):
             raise InvalidRequest([Violation(HEADER, "must be 1 to 255 visible ASCII characters")])
         content = context.rpc.path.encode() + b"\0" + request.SerializeToString(deterministic=True)
+        fingerprint = hmac.digest(self._secret, content, hashlib.sha256)
         return IdempotencyKey(
-            scope_id=context.scope_id,
+            scope_id=context.caller_id or _anonymous_scope(fingerprint),
             key=key,
             method=context.rpc.path,
-            fingerprint=hmac.digest(self._secret, content, hashlib.sha256),
+            fingerprint=fingerprint,
             serialize=lambda result: to_message(result).SerializeToString(),
         )
+
+
+def _anonymous_scope(fingerprint: bytes) -> UUID:
+    """Return the scope of an anonymous call's key: its request. Two strangers that choose the same key do not meet in it.
+
+    Its version differs from that of an account's id.
+    """
+    return UUID(bytes=fingerprint[:16], version=4)
 
 
 def answer(context: Context, result: Result | Stored, to_message: Callable[[Result], Message]) -> Answer:

@@ -11,7 +11,8 @@ from mercato_server.handlers import convert
 from mercato_server.handlers.idempotency import Answer, Idempotency, answer
 from mercato_server.handlers.pages import Pager
 from mercato_server.rpc.context import Context, asks_for_session
-from mercato_server.store import accounts, order_lists, orders
+from mercato_server.security.session_cache import Sessions
+from mercato_server.store import order_lists, orders
 from mercato_server.store.idempotency import Stored
 from mercato_server.validation.checks import Checks
 
@@ -21,8 +22,9 @@ CART_ETAG_MAX = 64
 class OrderHandler:
     """Places orders, reads them and changes their state."""
 
-    def __init__(self, pool: "Pool", pager: Pager, idempotency: Idempotency, currency: str, batching: Batching) -> None:
+    def __init__(self, pool: "Pool", known: Sessions, pager: Pager, idempotency: Idempotency, currency: str, batching: Batching) -> None:
         self._pool = pool
+        self._known = known
         self._idempotency = idempotency
         self._pager = pager
         self._currency = currency
@@ -72,7 +74,7 @@ class OrderHandler:
         with Checks() as check:
             order_id = check.uuid("order_id", request.order_id)
         order = await order_lists.get(self._pool, order_id)
-        if order is None or (order.account_id != context.account_id and not await accounts.is_admin(self._pool, context.account_id)):
+        if order is None or (order.account_id != context.account_id and await self._known.role(context.identity) is not Role.ADMIN):
             raise OrderNotFound(order_id)
         return convert.order(order)
 

@@ -44,7 +44,7 @@ DELETE FROM idempotency_keys AS stored
 
 @dataclass(frozen=True, slots=True, eq=False)  # identity as dict key costs nothing
 class IdempotencyKey:
-    """An idempotency key and the fingerprint of its request. The scope is an account, or the nil UUID for anonymous callers."""
+    """An idempotency key and the fingerprint of its request. The scope is an account, or of an anonymous call a digest of its request."""
 
     scope_id: UUID
     key: str
@@ -63,14 +63,25 @@ class Stored:
     replayed: bool
 
 
-async def once(conn: "Conn", key: IdempotencyKey | None, work: Callable[[], Awaitable[Result]]) -> Result | Stored:
-    """Do the work of a transaction, or return the stored response if its key was used before; raises IdempotencyKeyReused."""
+async def _allow() -> None:
+    """Refuse no caller: the layers have checked all that a caller of this kind must still be."""
+
+
+async def once(
+    conn: "Conn", key: IdempotencyKey | None, work: Callable[[], Awaitable[Result]], authorise: Callable[[], Awaitable[None]] = _allow
+) -> Result | Stored:
+    """Do the work of a transaction, or return the stored response if its key was used before; raises IdempotencyKeyReused.
+
+    `authorise` runs before a stored response is returned. It raises the refusal that the caller would get for a new call now. Work that
+    looks at the caller's role or at the owner of its subject needs one: the caller may have lost the right since the first call.
+    """
     if key is None:
         return await work()
     used = (await claim(conn, [key])).get(key)
     if isinstance(used, IdempotencyKeyReused):
         raise used
     if used is not None:
+        await authorise()
         return used
     return (await settle(conn, [(key, await work())]))[key]
 

@@ -78,6 +78,8 @@ INSERT INTO order_history (order_id, version, status, actor_kind, actor_id, reas
 VALUES ($1, $2, $3, $4, $5, $6)
 """
 
+GET_OWNER = "SELECT account_id FROM orders WHERE id = $1"
+
 LOCK_ORDER = """
 SELECT account_id, status, version
   FROM orders
@@ -247,7 +249,13 @@ async def transition(pool: "Pool", change: Change, key: IdempotencyKey | None = 
     Raises OrderNotFound or OrderState.
     """
     async with transaction(pool) as conn:
-        return await once(conn, key, lambda: _change(conn, change))
+        return await once(conn, key, lambda: _change(conn, change), lambda: _require_right(conn, change))
+
+
+async def _require_right(conn: "Conn", change: Change) -> None:
+    """Raise OrderNotFound if the caller may not see the order. An order's account never changes, so this needs no lock."""
+    if change.owner_id is not None and await conn.fetchval(GET_OWNER, change.order_id) != change.owner_id:
+        raise OrderNotFound(change.order_id)
 
 
 async def _change(conn: "Conn", change: Change) -> Order:
