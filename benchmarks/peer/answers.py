@@ -99,4 +99,5 @@ def order(order_id: UUID, account_id: UUID, created_at: datetime, lines: Sequenc
         "update_time": created_at,
         "account_id": str(account_id),
         "history": [{"status": "ORDER_STATUS_PLACED", "create_time": created_at, "actor": "ORDER_ACTOR_BUYER", "reason": ""}],
+        "etag": "1",
     }

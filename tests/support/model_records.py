@@ -143,6 +143,7 @@ class Order:
             total=money(sum(line.line_total.minor_units for line in self.lines)),
             account_id=self.account_id,
             history=self.history,
+            etag=str(len(self.history)) if order_id else "",
         )
 
 

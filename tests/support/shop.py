@@ -27,7 +27,7 @@ from mercato.v1 import (
     user_pb2_grpc,
 )
 from mercato.v1.money_pb2 import Money
-from mercato_server.config.settings import Hashing, Limits, Settings
+from mercato_server.config.settings import Hashing, Limits, OrderRules, Settings
 from mercato_server.database.pool import Pool
 from mercato_server.domain.accounts import Account, Device, Role
 from mercato_server.security import keyrings
@@ -178,11 +178,15 @@ def hash_of(password: str) -> str:
 
 
 def settings_of(database: str) -> Settings:
-    """Return settings of a worker: quick password hashes, any free port, no wait for an absent edge, long deadlines."""
+    """Return settings of a worker: quick password hashes, any free port, no wait for an absent edge, long deadlines.
+
+    No account is limited in its orders, because most tests have few accounts.
+    """
     return Settings(
         database_url=database,
         secret_key=SECRET,
         hashing=Hashing(cost=4, priority="normal"),
+        orders=OrderRules(units_per_product=1_000, open_orders=0),
         listen=("127.0.0.1:0",),
         drain_s=0,
         grace_s=1,

@@ -88,6 +88,18 @@ class IdempotencyKeyReused(InvalidRequest):
         super().__init__([Violation("idempotency-key", "was used for another request; take a new key")])
 
 
+class TooManyKeys(MercatoError):
+    """The account has as many stored idempotency keys as it may have. Each expires a day after its first use."""
+
+    code, reason = Code.RESOURCE_EXHAUSTED, "TOO_MANY_KEYS"
+
+    def __init__(self, live_max: int) -> None:
+        super().__init__(
+            f"{live_max} idempotency keys of the last 24 hours are stored; repeat a call with its first key, or send fewer new ones",
+            metadata={"limit": str(live_max)},
+        )
+
+
 class TokenInvalid(MercatoError):
     """The access token is missing, malformed, expired or for an unknown account."""
 
@@ -273,6 +285,39 @@ class OutOfStock(MercatoError):
             "not enough stock: " + ", ".join(f"{s.product_name} (wanted {s.wanted}, available {s.available})" for s in shortages)
         )
         self.shortages = tuple(shortages)
+
+
+class UnitsLimit(MercatoError):
+    """A line has more units than the shop sells of one product in one order."""
+
+    code, reason = Code.FAILED_PRECONDITION, "UNITS_LIMIT"
+
+    def __init__(self, product_names: Sequence[str], units_max: int) -> None:
+        super().__init__(
+            f"an order may have {units_max} units of a product; take fewer of: {', '.join(product_names)}",
+            metadata={"limit": str(units_max)},
+        )
+
+
+class OpenOrdersLimit(MercatoError):
+    """The account has as many unpaid orders as it may have."""
+
+    code, reason = Code.FAILED_PRECONDITION, "OPEN_ORDERS_LIMIT"
+
+    def __init__(self, orders_max: int) -> None:
+        super().__init__(
+            f"{orders_max} orders of this account are not paid, the most that it may have; pay or cancel one first",
+            metadata={"limit": str(orders_max)},
+        )
+
+
+class EmailNotVerified(MercatoError):
+    """The shop sells only to accounts with a verified e-mail address."""
+
+    code, reason = Code.FAILED_PRECONDITION, "EMAIL_NOT_VERIFIED"
+
+    def __init__(self) -> None:
+        super().__init__("this shop sells only to verified e-mail addresses; call RequestEmailVerification, then use the token of the mail")
 
 
 class StockLimit(MercatoError):

@@ -9,9 +9,10 @@ from uuid import UUID
 
 from google.protobuf.message import Message
 
+from mercato_server.domain.accounts import Role
 from mercato_server.domain.errors import InvalidRequest, Violation
 from mercato_server.rpc.context import Context
-from mercato_server.store.idempotency import IdempotencyKey, Stored
+from mercato_server.store.idempotency import UNLIMITED, IdempotencyKey, Stored
 
 HEADER = "idempotency-key"
 REPLAYED = ("idempotent-replayed", "true")
@@ -29,8 +30,9 @@ class Idempotency:
     guess from a plain digest.
     """
 
-    def __init__(self, secret: str) -> None:
+    def __init__(self, secret: str, keys_per_account: int) -> None:
         self._secret = hmac.digest(secret.encode(), b"mercato idempotency fingerprints", hashlib.sha256)
+        self._keys_per_account = keys_per_account
 
     def key(self, context: Context, request: Message, to_message: Callable[[Result], Message]) -> IdempotencyKey | None:
         """Return the key of a call, or None if it has none; `to_message` creates the response to store.
@@ -50,6 +52,8 @@ class Idempotency:
             method=context.rpc.path,
             fingerprint=fingerprint,
             serialize=lambda result: to_message(result).SerializeToString(),
+            # An administrator may change any number of products in a day.
+            live_max=UNLIMITED if context.role is Role.ADMIN else self._keys_per_account,
         )
 
 

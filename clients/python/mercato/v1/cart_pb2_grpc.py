@@ -82,7 +82,8 @@ class CartServiceServicer:
     def AddCartItem(self, request, context):
         """Add units of a product to the cart: a line that is there grows, and keeps a warning PRICE_CHANGED.
 
-        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, FAILED_PRECONDITION CART_LIMIT (a line above 1,000 units, or more than 200 lines).
+        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, FAILED_PRECONDITION CART_LIMIT (a line above the
+        shop's limit of units, or more than 200 lines; metadata `units` and `lines` have the limits).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

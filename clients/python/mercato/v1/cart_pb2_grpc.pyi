@@ -42,7 +42,8 @@ class CartServiceStub:
     AddCartItem: _grpc.UnaryUnaryMultiCallable[_cart_pb2.AddCartItemRequest, _cart_pb2.Cart]
     """Add units of a product to the cart: a line that is there grows, and keeps a warning PRICE_CHANGED.
 
-    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, FAILED_PRECONDITION CART_LIMIT (a line above 1,000 units, or more than 200 lines).
+    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, FAILED_PRECONDITION CART_LIMIT (a line above the
+    shop's limit of units, or more than 200 lines; metadata `units` and `lines` have the limits).
     """
     SetCartItem: _grpc.UnaryUnaryMultiCallable[_cart_pb2.SetCartItemRequest, _cart_pb2.Cart]
     """Set the units of a line; the line is made if it is absent, and removed by 0.
@@ -72,7 +73,8 @@ class CartServiceAsyncStub(CartServiceStub):
     AddCartItem: _aio.UnaryUnaryMultiCallable[_cart_pb2.AddCartItemRequest, _cart_pb2.Cart]  # type: ignore[assignment]
     """Add units of a product to the cart: a line that is there grows, and keeps a warning PRICE_CHANGED.
 
-    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, FAILED_PRECONDITION CART_LIMIT (a line above 1,000 units, or more than 200 lines).
+    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, FAILED_PRECONDITION CART_LIMIT (a line above the
+    shop's limit of units, or more than 200 lines; metadata `units` and `lines` have the limits).
     """
     SetCartItem: _aio.UnaryUnaryMultiCallable[_cart_pb2.SetCartItemRequest, _cart_pb2.Cart]  # type: ignore[assignment]
     """Set the units of a line; the line is made if it is absent, and removed by 0.
@@ -111,7 +113,8 @@ class CartServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_cart_pb2.Cart, _abc.Awaitable[_cart_pb2.Cart]]:
         """Add units of a product to the cart: a line that is there grows, and keeps a warning PRICE_CHANGED.
 
-        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, FAILED_PRECONDITION CART_LIMIT (a line above 1,000 units, or more than 200 lines).
+        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, FAILED_PRECONDITION CART_LIMIT (a line above the
+        shop's limit of units, or more than 200 lines; metadata `units` and `lines` have the limits).
         """
 
     @_abc_1.abstractmethod
