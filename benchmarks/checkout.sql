@@ -11,7 +11,7 @@
 BEGIN;
 
 -- GET_ROLES; a session has its account's id
-SELECT session.id, account.role, session.ended_at IS NULL AND session.expires_at > now() AND account.disabled_at IS NULL AS live
+SELECT session.account_id, session.id, account.role, session.ended_at IS NULL AND session.expires_at > now() AND account.disabled_at IS NULL AS live
   FROM sessions AS session
   JOIN accounts AS account ON account.id = session.account_id
  WHERE session.id = lpad(to_hex(:buyer::bigint), 32, '0')::uuid
@@ -19,7 +19,9 @@ SELECT session.id, account.role, session.ended_at IS NULL AND session.expires_at
 
 -- CLAIM_KEYS; an account's id is its number
 INSERT INTO idempotency_keys AS stored (scope_id, key, method, fingerprint)
-VALUES (lpad(to_hex(:buyer::bigint), 32, '0')::uuid, :key::text, '/mercato.v1.OrderService/Checkout', :fingerprint::bytea)
+SELECT scope_id, key, '/mercato.v1.OrderService/Checkout', :fingerprint::bytea
+  FROM (VALUES (lpad(to_hex(:buyer::bigint), 32, '0')::uuid, :key::text)) AS claim (scope_id, key)
+ WHERE (SELECT count(*) FROM (SELECT FROM idempotency_keys AS live WHERE live.scope_id = claim.scope_id LIMIT 1000) AS counted) < 1000
     ON CONFLICT (scope_id, key) DO UPDATE
    SET method = excluded.method, fingerprint = excluded.fingerprint, response = NULL, created_at = now()
  WHERE stored.created_at < now() - interval '24 hours'
@@ -27,10 +29,15 @@ RETURNING scope_id AS account_id
 \gset
 
 -- LOCK_CARTS
-WITH wanted AS MATERIALIZED (
+WITH buyer AS MATERIALIZED (
+    SELECT id AS account_id, email_verified_at IS NOT NULL AS verified
+      FROM accounts
+     WHERE id = :account_id::uuid
+       FOR NO KEY UPDATE
+), wanted AS MATERIALIZED (
     SELECT product_id, quantity, unit_price_minor
       FROM cart_items
-     WHERE account_id = :account_id::uuid
+     WHERE account_id = ANY(ARRAY(SELECT account_id FROM buyer))
      ORDER BY product_id
        FOR UPDATE
 ), locked AS MATERIALIZED (
@@ -57,9 +64,18 @@ SELECT array_agg(name ORDER BY id) AS names, array_agg(price_minor ORDER BY id) 
 \if :served
 
 -- PLACE_ORDERS
-WITH placed AS (
-    INSERT INTO orders (account_id, status, currency_code, total_minor, idempotency_key)
-    VALUES (:account_id::uuid, 'placed', 'USD', :total::bigint, :key::text)
+WITH wanted AS (
+    SELECT account_id, (SELECT count(*)
+                          FROM (SELECT
+                                  FROM orders AS open
+                                 WHERE open.account_id = buyer.account_id AND open.status = 'placed'
+                                 LIMIT 10000) AS counted) < 10000 AS has_room
+      FROM (VALUES (:account_id::uuid)) AS buyer (account_id)
+), placed AS (
+    INSERT INTO orders (account_id, status, currency_code, total_minor, idempotency_key, payment_due_at)
+    SELECT account_id, 'placed', 'USD', :total::bigint, :key::text, NULL
+      FROM wanted
+     WHERE has_room
         ON CONFLICT (account_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
     RETURNING id, account_id, created_at
 ), line AS (

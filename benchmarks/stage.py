@@ -113,9 +113,10 @@ async def _preload(postgres: Postgres, library: str) -> None:
 def worker_process(directory: Path, socket_path: Path, settings: Mapping[str, str]) -> Process:
     """Return an ordinary worker that also answers an empty RPC."""
     own = {"MERCATO_LISTEN": f"unix:{socket_path}", "MERCATO_DRAIN_SECONDS": "0", "MERCATO_GRACE_SECONDS": "1"}
+    buyers = {"MERCATO_UNITS_PER_PRODUCT": "1000", "MERCATO_OPEN_ORDERS": "10000"}  # they never pay
     argv: list[str | Path] = [sys.executable, Path(__file__).with_name("worker.py")]
     log = directory / "log" / f"{socket_path.stem}.log"
-    return Process(Command(name=socket_path.stem, argv=argv, environ=child_environ({**settings, **own}), output=log))
+    return Process(Command(name=socket_path.stem, argv=argv, environ=child_environ({**buyers, **settings, **own}), output=log))
 
 
 def _envoy(directory: Path, sockets: Iterable[Path], port: int) -> Process:

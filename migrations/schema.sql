@@ -204,6 +204,7 @@ CREATE TABLE public.orders (
     version integer DEFAULT 1 NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    payment_due_at timestamp with time zone,
     CONSTRAINT orders_status_check CHECK ((status = ANY (ARRAY['placed'::text, 'paid'::text, 'shipped'::text, 'delivered'::text, 'cancelled'::text, 'refunded'::text]))),
     CONSTRAINT orders_total_minor_check CHECK ((total_minor >= 0))
 );
@@ -523,7 +524,11 @@ CREATE INDEX orders_by_account ON public.orders USING btree (account_id, id);
 
 CREATE INDEX orders_by_status ON public.orders USING btree (status, id);
 
+CREATE INDEX orders_due ON public.orders USING btree (payment_due_at) WHERE ((status = 'placed'::text) AND (payment_due_at IS NOT NULL));
+
 CREATE UNIQUE INDEX orders_idempotency_key ON public.orders USING btree (account_id, idempotency_key) WHERE (idempotency_key IS NOT NULL);
+
+CREATE INDEX orders_open ON public.orders USING btree (account_id) WHERE (status = 'placed'::text);
 
 CREATE INDEX pgqueuer_by_age ON public.pgqueuer USING btree (created);
 

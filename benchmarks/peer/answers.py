@@ -70,7 +70,7 @@ def _warnings(line: CartItem) -> list[Content]:
     elif stock < line.quantity:
         warnings.append(_warning("FEWER_LEFT", f"only {stock} of {name} are left", stock))
     if found.price_minor != line.unit_price_minor:
-        changed = _warning("PRICE_CHANGED", f"the price of {name} changed since it was added")
+        changed = _warning("PRICE_CHANGED", f"the price of {name} has changed")
         warnings.append(changed | {"previous_unit_price": money(line.unit_price_minor)})
     return warnings
 
@@ -99,4 +99,5 @@ def order(order_id: UUID, account_id: UUID, created_at: datetime, lines: Sequenc
         "update_time": created_at,
         "account_id": str(account_id),
         "history": [{"status": "ORDER_STATUS_PLACED", "create_time": created_at, "actor": "ORDER_ACTOR_BUYER", "reason": ""}],
+        "etag": "1",
     }

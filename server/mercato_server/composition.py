@@ -6,6 +6,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from mercato.rpcs import services
+from mercato_server.background.order_expiry import keep_expiring
 from mercato_server.background.supervisor import Supervisor
 from mercato_server.background.sweeper import keep_sweeping
 from mercato_server.cache.catalog_cache import CatalogCache
@@ -95,6 +96,7 @@ class Parts:
             await follower.open()
         self.supervisor.start("feed listener", self.listener.listen)
         self.supervisor.start("key watch", self._key_watch.keep)
+        self.supervisor.start("order expiry", functools.partial(keep_expiring, self.pool))
         self.supervisor.start("sweeps", functools.partial(keep_sweeping, self.pool, self.settings.limits))
         if self._runner is not None:
             self.supervisor.start("jobs", self._runner.run)
@@ -106,14 +108,14 @@ class Parts:
         """Return the handlers by the names of their services."""
         settings, cache = self.settings, self.cache
         pager = Pager(PageTokens(settings.secret_key), settings.limits)
-        idempotency = Idempotency(settings.secret_key)
+        idempotency = Idempotency(settings.secret_key, settings.keys_per_account)
         return {
             "AuthService": AuthHandler(pool, self._sessions, self.passwords, idempotency, settings),
             "UserService": UserHandler(pool, pager, idempotency),
             "AuditService": AuditHandler(pool, pager),
             "CatalogService": CatalogHandler(pool, pager, idempotency, settings.limits, settings.currency, cache),
-            "CartService": CartHandler(pool, idempotency, settings.currency, self._batching),
-            "OrderService": OrderHandler(pool, pager, idempotency, settings.currency, self._batching),
+            "CartService": CartHandler(pool, idempotency, settings.currency, settings.orders.units_per_product, self._batching),
+            "OrderService": OrderHandler(pool, self._sessions, pager, idempotency, settings, self._batching),
         }
 
     def _make_server(self) -> grpc.aio.Server:

@@ -24,6 +24,7 @@ from mercato_server.edge.envoy import render
 from mercato_server.embedded.postgres import Postgres
 from mercato_server.embedded.processes import Command, Process
 from ports import free_port
+from support.limits import BUYERS_WITHOUT_LIMITS
 from support.patience import allowed, patient, until
 
 HOST = "127.0.0.1"
@@ -75,6 +76,7 @@ class Worker:
             "MERCATO_DRAIN_SECONDS": "0",
             "MERCATO_GRACE_SECONDS": "2",
             "MERCATO_LOG_LEVEL": "warning",
+            **BUYERS_WITHOUT_LIMITS,
             **environ,
         }
         self._program = program

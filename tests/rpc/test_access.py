@@ -14,6 +14,7 @@ from grpc import StatusCode
 from mercato.rpcs import Rpc, rpcs
 from mercato.v1 import policy_pb2
 from mercato.v1.catalog_pb2 import Product
+from mercato.v1.user_pb2 import GetMeRequest
 from mercato_server.database.pool import small_pool
 from mercato_server.embedded.postgres import Postgres
 from support.databases import copied
@@ -97,6 +98,15 @@ async def test_no_rpc_serves_a_session_that_has_ended(shop: Shop, world: World) 
             if await code(shop, rpc, world.request(rpc), person) is not StatusCode.UNAUTHENTICATED:
                 served.append(rpc.name)
     assert served == []
+
+
+async def test_no_rpc_takes_the_session_of_another_account(shop: Shop, world: World) -> None:
+    """A role is read for the account and the session of a token, so neither lends its rights to the other."""
+    one, other = await shop.person(admin=True), await shop.person(admin=True)
+    await shop.users.GetMe(GetMeRequest(), metadata=other.metadata)  # the worker remembers this session
+    mixed = Person(one.id, one.email, await shop.token(uuid.UUID(one.id), uuid.UUID(other.session_id)))
+    secured = [rpc for rpc in RPCS if rpc.policy.access != policy_pb2.ACCESS_ANYONE]
+    assert [rpc.name for rpc in secured if await code(shop, rpc, world.request(rpc), mixed) is not StatusCode.UNAUTHENTICATED] == []
 
 
 @pytest.mark.parametrize("who", [ANONYMOUS, OTHER, OWNER, ADMIN])

@@ -87,6 +87,34 @@ async def test_a_cart_shows_live_prices_and_warns_of_what_changed(shop: Shop) ->
     assert cart.total.minor_units == 150 + 500 + 100
 
 
+async def test_setting_a_quantity_acknowledges_the_price_and_adding_to_the_line_does_not(shop: Shop) -> None:
+    admin, buyer = await shop.person(admin=True), await shop.person()
+    ball = await shop.product(admin, price=100)
+    await shop.add(buyer, ball, 2)
+
+    async def reprice(price: int) -> None:
+        changed = catalog_pb2.Product(id=ball.id, price=Money(minor_units=price))
+        await shop.catalog.UpdateProduct(catalog_pb2.UpdateProductRequest(product=changed), metadata=admin.metadata)
+
+    async def put(quantity: int) -> cart_pb2.Cart:
+        request = cart_pb2.SetCartItemRequest(product_id=ball.id, quantity=quantity)
+        return await shop.carts.SetCartItem(request, metadata=buyer.metadata)
+
+    def previous(cart: cart_pb2.Cart) -> list[int]:
+        return [warning.previous_unit_price.minor_units for line in cart.lines for warning in line.warnings]
+
+    await reprice(150)
+    assert previous(await shop.add(buyer, ball)) == [100]
+    acknowledged = await put(3)  # the quantity that the line has
+    assert (previous(acknowledged), acknowledged.total.minor_units) == ([], 450)
+    await reprice(120)
+    assert previous(await shop.carts.GetCart(cart_pb2.GetCartRequest(), metadata=buyer.metadata)) == [150]
+    assert previous(await put(1)) == []
+    await reprice(100)
+    assert previous(await put(0)) == []
+    assert previous(await shop.add(buyer, ball)) == []  # a new line
+
+
 async def test_a_product_that_is_not_on_sale_cannot_be_added(shop: Shop) -> None:
     admin, buyer = await shop.person(admin=True), await shop.person()
     ball = await shop.product(admin)

@@ -2,23 +2,27 @@
 
 import asyncio
 import hashlib
+import re
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import asyncpg
 import pytest
 import pytest_asyncio
+from google.api.httpbody_pb2 import HttpBody
 from google.protobuf.message import Message
 from grpc import StatusCode
 
 from mercato.rpcs import rpcs
-from mercato.v1.auth_pb2 import SignUpRequest
+from mercato.v1.auth_pb2 import LoginFormRequest, LoginRequest, LoginResponse, RefreshRequest, SignUpRequest
 from mercato.v1.cart_pb2 import AddCartItemRequest
 from mercato.v1.catalog_pb2 import Product, UpdateProductRequest
 from mercato.v1.money_pb2 import Money
-from mercato.v1.order_pb2 import CheckoutRequest, Order
+from mercato.v1.order_pb2 import CancelOrderRequest, CheckoutRequest, Order
+from mercato.v1.policy_pb2 import ACCESS_ADMIN
 from mercato.v1.user_pb2 import UpdateMeRequest
 from mercato_server.database.pool import small_pool
 from mercato_server.embedded.postgres import Postgres
@@ -26,12 +30,11 @@ from support.databases import copied
 from support.example_requests import EXAMPLE_REQUESTS
 from support.idempotency_cases import CASES, Case, Reply, World, call, new_world
 from support.patience import slowness, until
-from support.shop import Person, Refusal, Shop, refusal, settings_of, worker
+from support.shop import PASSWORD, Person, Refusal, Shop, refusal, settings_of, worker
 from support.two_workers import METHODS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-ANONYMOUS = uuid.UUID(int=0)
 EVERY_ROW = """
 SELECT string_agg(format('SELECT %L AS name, row::text FROM %I AS row', tablename, tablename), ' UNION ALL ')
   FROM pg_tables
@@ -41,6 +44,9 @@ LONGEST_S = 30.0
 """The longest deadline of a caller."""
 WAITING = "SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted"
 AGE = "UPDATE idempotency_keys SET created_at = now() - interval '25 hours' WHERE key = $1"
+END_SESSION = "UPDATE sessions SET ended_at = now(), end_reason = 'revoked' WHERE id = $1"
+SET_ROLE = "UPDATE accounts SET role = $2 WHERE id = $1"
+RPCS = {rpc.name: rpc for rpc in rpcs()}
 KEYED = {rpc.name for rpc in rpcs() if rpc.policy.idempotency_key}
 
 
@@ -141,11 +147,11 @@ async def test_a_repeated_call_gets_the_same_bytes_and_changes_nothing(two: Two,
 
 
 @every_rpc
-async def test_a_key_is_for_one_request_and_free_in_other_accounts(two: Two, world: World, case: Case, key: str) -> None:
+async def test_a_key_of_an_account_is_for_one_request_and_free_for_others(two: Two, world: World, case: Case, key: str) -> None:
     caller = world.person(case.caller)
     await call(two.shop, case.first(world), caller, key)
     after = await rows(two.shop)
-    for request in (case.other(world), UpdateMeRequest(full_name="Another Name") if caller else EXAMPLE_REQUESTS["SignUp"](world.first)):
+    for request in (case.other(world), UpdateMeRequest(full_name="Another Name")) if caller else ():
         error = await refusal(call(two.elsewhere, request, caller, key))
         assert (error.code, error.reason, error.fields) == (
             StatusCode.INVALID_ARGUMENT,
@@ -191,7 +197,7 @@ async def test_a_key_is_free_again_after_a_day(two: Two, world: World, case: Cas
     second = await call(two.shop, other, caller, key)
     assert not second.replayed
     assert await call(two.shop, other, caller, key) == Reply(second.raw, replayed=True)
-    assert await keys(two.shop, key) == 1
+    assert await keys(two.shop, key) == (1 if caller else 2)  # an anonymous key of another request is another key
 
 
 async def test_an_order_remembers_its_key_for_ever(two: Two, world: World, key: str) -> None:
@@ -250,6 +256,100 @@ async def test_a_call_that_could_not_get_a_lock_leaves_its_key_free(two: Two, wo
     assert not (await call(two.elsewhere, request, caller, key)).replayed
 
 
+@pytest.mark.parametrize(
+    "case", [case for case in CASES.values() if not case.caller], ids=[name for name, case in CASES.items() if not case.caller]
+)
+async def test_an_anonymous_key_belongs_to_its_request(two: Two, world: World, case: Case, key: str) -> None:
+    """Strangers who choose the same key, such as `1`, do not meet; neither do two RPCs."""
+    first, other = case.first(world), case.other(world)
+    answers = [await call(two.shop, request, None, key) for request in (first, other)]
+    assert not any(answer.replayed for answer in answers)
+    for request, answer in zip((first, other), answers, strict=True):
+        assert await call(two.elsewhere, request, None, key) == Reply(answer.raw, replayed=True)
+    neighbours = EXAMPLE_REQUESTS["RequestPasswordReset" if case.rpc == "SignUp" else "SignUp"](world.second)
+    assert not (await call(two.shop, neighbours, None, key)).replayed
+    assert await keys(two.shop, key) == 3
+    accounts = await two.shop.pool.fetch("SELECT id FROM accounts")
+    scopes = await two.shop.pool.fetch("SELECT scope_id FROM idempotency_keys WHERE key = $1", key)
+    assert not {row["scope_id"] for row in scopes} & {row["id"] for row in accounts}
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in CASES.values() if case.caller], ids=[name for name, case in CASES.items() if case.caller]
+)
+async def test_a_stored_answer_is_for_those_who_may_make_the_call_now(two: Two, world: World, case: Case, key: str) -> None:
+    caller, request = world.person(case.caller), case.first(world)
+    assert caller
+    await two.shop.pool.execute(SET_ROLE, uuid.UUID(caller.id), "admin")
+    first = await call(two.shop, request, caller, key)
+    await two.shop.pool.execute(SET_ROLE, uuid.UUID(caller.id), "user")
+    if RPCS[case.rpc].policy.access == ACCESS_ADMIN:
+        error = await refusal(call(two.elsewhere, request, caller, key))
+        assert (error.code, error.reason) == (StatusCode.PERMISSION_DENIED, "ADMIN_ONLY")
+    else:
+        assert await call(two.elsewhere, request, caller, key) == Reply(first.raw, replayed=True)
+    await two.shop.pool.execute(SET_ROLE, uuid.UUID(caller.id), "admin")
+    await two.shop.pool.execute(END_SESSION, uuid.UUID(caller.session_id))
+    for shop in (two.shop, two.elsewhere):
+        error = await refusal(call(shop, request, caller, key))
+        assert (error.code, error.reason) == (StatusCode.UNAUTHENTICATED, "TOKEN_INVALID")
+
+
+async def test_a_demoted_administrator_cannot_replay_what_was_done_to_the_order_of_another(two: Two, world: World, key: str) -> None:
+    request, absent = CancelOrderRequest(order_id=world.first.order_id), CancelOrderRequest(order_id=str(uuid.uuid4()))
+    first = await call(two.shop, request, world.admin, key)
+    assert Order.FromString(first.raw).account_id == world.buyer.id
+    await two.shop.pool.execute(SET_ROLE, uuid.UUID(world.admin.id), "user")
+    for shop in (two.shop, two.elsewhere):
+        replay = await refusal(call(shop, request, world.admin, key))
+        missing = await refusal(call(shop, absent, world.admin, str(uuid.uuid4())))
+        assert replay.reason == "ORDER_NOT_FOUND"
+        assert repr(replay).replace(request.order_id, "ID") == repr(missing).replace(absent.order_id, "ID")
+    await two.shop.pool.execute(SET_ROLE, uuid.UUID(world.admin.id), "admin")
+    assert await call(two.elsewhere, request, world.admin, key) == Reply(first.raw, replayed=True)
+
+
+CREDENTIAL = re.compile(r"(?:.*_)?(?:token|secret|password|private_key)")
+"""Names of fields that hold a credential; a page token is none."""
+
+
+def credentials(message: Any, above: tuple[str, ...] = ()) -> list[str]:
+    """Return the paths of the fields in a message and in its parts that hold a credential."""
+    found = []
+    for field in message.fields:
+        if CREDENTIAL.fullmatch(field.name) and not field.name.endswith("page_token"):
+            found.append(".".join((*above, field.name)))
+        if field.message_type and field.name not in above:
+            found += credentials(field.message_type, (*above, field.name))
+    return found
+
+
+async def test_no_answer_with_a_credential_is_stored() -> None:
+    """`Credentials` in the API's contract: an answer that opens or continues a login is never kept for a replay."""
+    telling = {rpc.name: credentials(rpc.response_type.DESCRIPTOR) for rpc in rpcs()}
+    assert telling["Login"] == telling["LoginForm"] == telling["Refresh"] == ["access_token", "refresh_token"]
+    assert not [name for name, found in telling.items() if found and name in KEYED]
+
+
+async def test_a_login_with_a_key_is_a_login_each_time(two: Two, key: str) -> None:
+    person = await two.shop.person()
+    form = HttpBody(content_type="application/x-www-form-urlencoded", data=f"username={person.email}&password={PASSWORD}".encode())
+    login = LoginRequest(email=person.email, password=PASSWORD)
+    refresh_tokens = set()
+    for request in (
+        login,
+        login,
+        LoginFormRequest(form=form),
+        LoginFormRequest(form=form),
+        RefreshRequest(refresh_token=person.refresh_token),
+    ):
+        reply = await call(two.shop, request, None, key)
+        assert not reply.replayed
+        refresh_tokens.add(LoginResponse.FromString(reply.raw).refresh_token)
+    assert len(refresh_tokens) == 5
+    assert await keys(two.shop, key) == 0
+
+
 async def test_an_update_that_changes_nothing_honours_its_key(two: Two, world: World, key: str) -> None:
     first = await call(two.shop, UpdateMeRequest(), world.buyer, key)
     await call(two.shop, UpdateMeRequest(full_name="Newer"), world.buyer, str(uuid.uuid4()))
@@ -270,7 +370,6 @@ async def test_the_stored_answer_of_a_signup_gives_no_hint_of_its_password(two: 
     await call(two.shop, request, None, key)
     stored = await two.shop.pool.fetchrow("SELECT stored.*, stored::text AS text FROM idempotency_keys AS stored WHERE key = $1", key)
     assert stored
-    assert stored["scope_id"] == ANONYMOUS
     hashed = await two.shop.pool.fetchval("SELECT password_hash FROM accounts WHERE email = $1", request.email)
     for secret in (request.password, hashed):
         assert secret not in stored["text"]

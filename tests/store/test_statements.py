@@ -28,6 +28,7 @@ from mercato_server.store import (
     idempotency,
     inventory,
     order_lists,
+    order_states,
     orders,
     product_lists,
     search,
@@ -122,11 +123,14 @@ HOT = {
     "GET_CARTS": carts.GET_CARTS,
     "ADD_LINES": carts.ADD_LINES,
     "SET_LINES": carts.SET_LINES,
+    "CLAIM_KEYS": idempotency.CLAIM_KEYS,
     "GET_RESPONSES": idempotency.GET_RESPONSES,
     "STORE_RESPONSES": idempotency.STORE_RESPONSES,
     "LOCK_CARTS": orders.LOCK_CARTS,
     "PRODUCTS_OF_CARTS": orders.GET_PRODUCTS,
     "PLACE_ORDERS": orders.PLACE_ORDERS,
+    "DRAFT_ORDERS": orders.DRAFT_ORDERS,
+    "GET_OVERDUE": order_states.GET_OVERDUE,
     "LOCK_PRODUCT": catalog.LOCK_PRODUCT,
     "UPDATE_PRODUCT": catalog.UPDATE_PRODUCT,
     "LOCK_LEVELS": inventory.LOCK_LEVELS,
@@ -312,7 +316,7 @@ async def test_a_sale_writes_the_stock_alone_and_touches_no_index(full: "Conn") 
     account_id, product_id = await full.fetchrow(  # type: ignore[misc] # there is one
         "SELECT a.id, product_id FROM accounts a, stock_levels WHERE on_hand > 0 LIMIT 1"
     )
-    await full.fetch(orders.PLACE_ORDERS, [account_id], [1], [None], "USD", [account_id], [product_id], ["x"], [1], [1])
+    await full.fetch(orders.PLACE_ORDERS, [account_id], 20, [1], [None], "USD", 0, [account_id], [product_id], ["x"], [1], [1])
     await full.execute("SELECT pg_stat_force_next_flush()")
     statistics = await full.fetch(
         "SELECT relname, n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname IN ('products', 'stock_levels') ORDER BY relname"

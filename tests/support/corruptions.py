@@ -158,6 +158,16 @@ CORRUPTIONS: dict[str, dict[str, str]] = {
             UPDATE orders SET status = 'paid' WHERE id = chosen('placed');
             """,
     },
+    "expiries": {
+        "a cancellation before the due time": """
+            UPDATE orders SET payment_due_at = created_at + interval '1 day' WHERE id = chosen('cancelled');
+            UPDATE order_history SET actor_kind = 'system', actor_id = NULL WHERE order_id = chosen('cancelled') AND status = 'cancelled';
+            """,
+        "a cancellation without a due time": """
+            UPDATE order_history SET actor_kind = 'system', actor_id = NULL WHERE order_id = chosen('cancelled') AND status = 'cancelled';
+            """,
+        "an order that stays overdue": "UPDATE orders SET payment_due_at = now() - interval '61 minutes' WHERE id = chosen('placed')",
+    },
     "sessions": {
         "a second live token": """
             DROP INDEX refresh_tokens_live;

@@ -27,6 +27,7 @@ from mercato_server.embedded.postgres import Postgres
 from mercato_server.security import keyrings
 from mercato_server.security.tokens import Keyring
 from ports import free_port
+from support.limits import BUYERS_WITHOUT_LIMITS
 from support.mail_server import token
 from support.patience import patient, until_sync
 from support.rest_client import HOST, Client, Reply
@@ -140,7 +141,7 @@ def running(**environ: str) -> Iterator[Up]:
         "MERCATO_HASHING_PRIORITY": "normal",
     }  # otherwise logins would wait for other processes of the run
     logs = {"MERCATO_ACCESS_LOG_REFUSED": "100"}  # tests look for the calls that were refused
-    env = {**os.environ, **hashing, **logs, "MERCATO_ADMIN_PASSWORD": PASSWORD, **environ}
+    env = {**os.environ, **hashing, **logs, **BUYERS_WITHOUT_LIMITS, "MERCATO_ADMIN_PASSWORD": PASSWORD, **environ}
     trust = Path(environ["MERCATO_TLS_CERT"]) if "MERCATO_TLS_CERT" in environ else None
     command = [sys.executable, "-m", "mercato_server"]
     options = ["--workers", "2", "--no-demo", "--port", str(port), "--data-dir", str(directory)]

@@ -170,7 +170,8 @@ class Model:
     @_serve.register
     def _add(self, request: AddCartItemRequest, call: Call, _made: str) -> Message:
         line = self.cart(call.account_id).get(request.product_id)
-        return self._set(call.account_id, request.product_id, request.quantity + (line.quantity if line else 0))
+        quantity = request.quantity + (line.quantity if line else 0)
+        return self._set(call.account_id, request.product_id, quantity, line.seen_price if line else None)
 
     @_serve.register
     def _set_line(self, request: SetCartItemRequest, call: Call, _made: str) -> Message:
@@ -299,11 +300,11 @@ class Model:
         self.products[product_id] = replace(product, stock=product.stock + delta, revision=product.revision + 1)
         self.ledger[product_id, kind, delta, order_id] += 1
 
-    def _set(self, account_id: str, product_id: str, quantity: int) -> Message:
+    def _set(self, account_id: str, product_id: str, quantity: int, seen_price: int | None = None) -> Message:
         product, cart = self._on_sale(product_id), self.cart(account_id)
         if quantity > UNITS_MAX:
             raise Refused(StatusCode.FAILED_PRECONDITION, "CART_LIMIT", {})
-        cart[product_id] = Line(quantity, cart[product_id].added_price if product_id in cart else product.price)
+        cart[product_id] = Line(quantity, product.price if seen_price is None else seen_price)
         return self.cart_message(account_id)
 
     def _drop(self, account_id: str, product_id: str) -> Message:

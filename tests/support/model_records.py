@@ -116,10 +116,10 @@ class Product:
 
 @dataclass(frozen=True)
 class Line:
-    """Units of a product in a cart, and its price when the line was added."""
+    """Units of a product in a cart, and the price that the buyer has seen: when the line was added or last set."""
 
     quantity: int
-    added_price: int
+    seen_price: int
 
 
 @dataclass(frozen=True)
@@ -143,6 +143,7 @@ class Order:
             total=money(sum(line.line_total.minor_units for line in self.lines)),
             account_id=self.account_id,
             history=self.history,
+            etag=str(len(self.history)) if order_id else "",
         )
 
 
@@ -199,9 +200,9 @@ def cart_line(product: Product, line: Line) -> CartLine:
             warnings.append(CartWarning(code=cart_pb2.CART_WARNING_CODE_OUT_OF_STOCK))
         elif product.stock < line.quantity:
             warnings.append(CartWarning(code=cart_pb2.CART_WARNING_CODE_FEWER_LEFT, available=product.stock))
-        if product.price != line.added_price:
+        if product.price != line.seen_price:
             changed = cart_pb2.CART_WARNING_CODE_PRICE_CHANGED
-            warnings.append(CartWarning(code=changed, previous_unit_price=money(line.added_price)))
+            warnings.append(CartWarning(code=changed, previous_unit_price=money(line.seen_price)))
     return CartLine(
         product_id=product.id,
         name=product.name,

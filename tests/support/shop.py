@@ -28,7 +28,7 @@ from mercato.v1 import (
     user_pb2_grpc,
 )
 from mercato.v1.money_pb2 import Money
-from mercato_server.config.settings import Hashing, Limits, Settings
+from mercato_server.config.settings import Hashing, Limits, OrderRules, Settings
 from mercato_server.database.pool import Pool
 from mercato_server.domain.accounts import Account, Device, Role
 from mercato_server.security import keyrings
@@ -108,8 +108,11 @@ class Shop:
         refresh_token = RefreshTokens(SECRET).first()
         opened = await sessions.open_session(self.pool, account_id, HERE, digest(refresh_token), b"")
         assert opened
-        tokens = Tokens(await keyrings.load(self.pool, settings_of("")), TOKEN_S)
-        return Person(str(account_id), email, tokens.issue(account_id, opened.id), refresh_token)
+        return Person(str(account_id), email, await self.token(account_id, opened.id), refresh_token)
+
+    async def token(self, account_id: UUID, session_id: UUID) -> str:
+        """Sign an access token, as Login does."""
+        return Tokens(await keyrings.load(self.pool, settings_of("")), TOKEN_S).issue(account_id, session_id)
 
     async def product(self, admin: Person, *, name: str = "Ball", price: int = 1999, stock: int = 10, **fields: Any) -> catalog_pb2.Product:
         """Create a product."""
@@ -176,11 +179,15 @@ def hash_of(password: str) -> str:
 
 
 def settings_of(database: str) -> Settings:
-    """Return settings of a worker: quick password hashes, any free port, no wait for an absent edge, long deadlines."""
+    """Return settings of a worker: quick password hashes, any free port, no wait for an absent edge, long deadlines.
+
+    No account is limited in its orders, because most tests have few accounts.
+    """
     return Settings(
         database_url=database,
         secret_key=SECRET,
         hashing=Hashing(cost=4, priority="normal"),
+        orders=OrderRules(units_per_product=1_000, open_orders=0),
         listen=("127.0.0.1:0",),
         drain_s=0,
         grace_s=1,

@@ -5,7 +5,16 @@ from uuid import UUID
 import pytest
 
 from mercato_server.domain.carts import CartLine, CartWarning, cart_etag
-from mercato_server.domain.errors import CartEmpty, EtagMismatch, OrderState, OutOfStock, Shortage, TotalChanged
+from mercato_server.domain.errors import (
+    CartEmpty,
+    EmailNotVerified,
+    EtagMismatch,
+    OrderState,
+    OutOfStock,
+    Shortage,
+    TotalChanged,
+    UnitsLimit,
+)
 from mercato_server.domain.orders import NEXT, Basket, OrderStatus, Terms, allocate, check_transition
 
 BALL, BIKE = UUID(int=1), UUID(int=2)
@@ -54,6 +63,21 @@ def test_validating_takes_nothing() -> None:
 def test_an_empty_basket_is_refused() -> None:
     [refusal] = allocate([basket()], {})
     assert isinstance(refusal, CartEmpty)
+
+
+def test_units_above_the_limit_of_the_shop_are_refused_with_their_products_and_leave_the_stock() -> None:
+    large, fitting = basket(line(BALL, 5), line(BIKE, 6), line(BIKE, 4)), basket(line(BALL, 4))
+    refusal, served = allocate([large, fitting], {BALL: 5, BIKE: 99}, units_max=4)
+    assert isinstance(refusal, UnitsLimit)
+    assert refusal.metadata == {"limit": "4"}
+    assert refusal.message.endswith("take fewer of: product 1, product 2")
+    assert served is None
+
+
+def test_a_shop_for_verified_buyers_refuses_the_others() -> None:
+    known, unknown = Basket([line()], Terms()), Basket([line()], Terms(), verified=False)
+    assert allocate([known, unknown], {BALL: 9}) == [None, None]
+    assert [type(outcome) for outcome in allocate([known, unknown], {BALL: 9}, verified_only=True)] == [type(None), EmailNotVerified]
 
 
 def test_the_etag_that_the_buyer_saw_is_compared_before_the_stock() -> None:

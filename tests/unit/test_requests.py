@@ -1,5 +1,6 @@
 """Validation of requests, login bodies and settings, and errors on the wire."""
 
+import inspect
 from uuid import UUID
 
 import pytest
@@ -14,8 +15,10 @@ from mercato_server.config.settings import Settings
 from mercato_server.domain import errors
 from mercato_server.domain.errors import InvalidRequest, MercatoError, Violation
 from mercato_server.handlers.forms import credentials
+from mercato_server.rpc.errors import InternalError
 from mercato_server.rpc.statuses import status_metadata
 from mercato_server.validation.checks import Checks
+from support.retries import RETRY_HELPS
 from support.shop import SECRET
 
 FORM = "application/x-www-form-urlencoded"
@@ -224,6 +227,10 @@ def kinds(status: Status) -> list[str]:
         (errors.Conflict("busy"), [ErrorInfo, RetryInfo]),
         (errors.Overloaded("busy"), [ErrorInfo, RetryInfo]),
         (errors.DatabaseUnavailable(), [ErrorInfo, RetryInfo]),
+        (errors.TooManyMails(7.0), [ErrorInfo, RetryInfo]),
+        (errors.EtagMismatch("cart", "a", "b"), [ErrorInfo]),
+        (errors.TotalChanged(1, 2), [ErrorInfo]),
+        (errors.StockChanged("it is 3"), [ErrorInfo]),
         (errors.AdminOnly(), [ErrorInfo]),
     ],
 )
@@ -232,6 +239,12 @@ def test_an_error_carries_the_details_of_its_code(error: MercatoError, expected:
     assert kinds(status) == [kind.__name__ for kind in expected]
     assert code_pb2.Code.Name(status.code) == error.code.name
     assert ("retry-after" in metadata) == (RetryInfo in expected)
+
+
+def test_every_reason_says_whether_a_retry_helps() -> None:
+    every: list[type[MercatoError]] = [*every_error(), InternalError]
+    helps = {kind.reason: kind.retry_after_s is not None or "retry_after_s" in inspect.signature(kind).parameters for kind in every}
+    assert helps == RETRY_HELPS
 
 
 def test_a_missing_token_says_how_to_authenticate() -> None:
@@ -264,6 +277,12 @@ GOOD = {"DATABASE_URL": "postgresql://x", "SECRET_KEY": SECRET}
         ("MERCATO_HASHING_PRIORITY", "high"),
         ("MERCATO_CURRENCY", "usd"),
         ("MERCATO_POOL_SIZE", "0"),
+        ("MERCATO_KEYS_PER_ACCOUNT", "-1"),
+        ("MERCATO_OPEN_ORDERS", "-1"),
+        ("MERCATO_PAYMENT_DUE_MINUTES", "soon"),
+        ("MERCATO_UNITS_PER_PRODUCT", "0"),
+        ("MERCATO_UNITS_PER_PRODUCT", "1001"),
+        ("MERCATO_VERIFIED_BUYERS", "yes"),
         ("MERCATO_LOG_LEVEL", "loud"),
         ("MERCATO_DRAIN_SECONDS", "nan"),
         ("MERCATO_METRICS_LISTEN", "9464"),

@@ -185,6 +185,31 @@ class MailSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRules:
+    """The rules by which a buyer orders, so that one account cannot take the stock of a shop without paying."""
+
+    units_per_product: int = 100
+    """Units of a product in one cart line, and so in one order."""
+    open_orders: int = 20
+    """Unpaid orders that an account may have at a time; 0 sets no limit."""
+    verified_only: bool = False
+    """Whether a buyer must have verified the e-mail address."""
+    payment_due_s: int = 0
+    """Time after the checkout at which a worker cancels an order that is not paid; 0 never does."""
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str] | None = None) -> Self:
+        """Read the settings; raises ConfigError that names the first variable that is wrong."""
+        env = os.environ if environ is None else environ
+        return cls(
+            units_per_product=integer(env, "MERCATO_UNITS_PER_PRODUCT", 100, low=1, high=1_000),
+            open_orders=integer(env, "MERCATO_OPEN_ORDERS", 20, low=0, high=10_000),
+            verified_only=one_of(env, "MERCATO_VERIFIED_BUYERS", "off", ("on", "off")) == "on",
+            payment_due_s=60 * integer(env, "MERCATO_PAYMENT_DUE_MINUTES", 0, low=0, high=366 * 24 * 60),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """Settings of one server process."""
 
@@ -195,6 +220,7 @@ class Settings:
     access_token_expire_minutes: int = 10
     hashing: Hashing = field(default_factory=Hashing)
     mail: MailSettings = field(default_factory=MailSettings)
+    orders: OrderRules = field(default_factory=OrderRules)
     currency: str = "USD"
     reserved_domains: bool = False
     """Whether accounts may have addresses in reserved domains, such as `.test`."""
@@ -208,6 +234,8 @@ class Settings:
     """Host and port of the metrics for Prometheus; None turns them off."""
     shared_memory: str = ""
     """File that the workers of a host map into memory. By it each sees at once what another changed; without it after 250 ms."""
+    keys_per_account: int = 1_000
+    """Idempotency keys of the last 24 hours that an account may have stored; 0 sets no limit. Those of administrators are not limited."""
     log_level: str = "info"
     log_format: str = "json"
     failpoints: str = ""
@@ -232,6 +260,7 @@ class Settings:
             access_token_expire_minutes=integer(env, "ACCESS_TOKEN_EXPIRE_MINUTES", 10, low=1, high=24 * 60),
             hashing=Hashing.from_environ(env),
             mail=MailSettings.from_environ(env),
+            orders=OrderRules.from_environ(env),
             currency=currency(env),
             reserved_domains=reserved_domains(env),
             listen=tuple(env.get("MERCATO_LISTEN", "127.0.0.1:50051").split(",")),
@@ -240,6 +269,7 @@ class Settings:
             cached_products=integer(env, "MERCATO_CACHED_PRODUCTS", 100_000, low=0, high=10_000_000),
             metrics_listen=address(env, "MERCATO_METRICS_LISTEN"),
             shared_memory=env.get("MERCATO_SHARED_MEMORY", ""),
+            keys_per_account=integer(env, "MERCATO_KEYS_PER_ACCOUNT", 1_000, low=0, high=100_000),
             log_level=one_of(env, "MERCATO_LOG_LEVEL", "info", ("debug", "info", "warning", "error")),
             log_format=one_of(env, "MERCATO_LOG_FORMAT", "json", ("json", "console")),
             failpoints=env.get("MERCATO_TEST_FAILPOINTS", ""),

@@ -56,6 +56,8 @@ class Actor(NamedTuple):
 
 
 COMMAND_LINE = Actor(ActorKind.SYSTEM, None)
+SERVER = Actor(ActorKind.SYSTEM, None)
+"""A worker that acts by itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,7 +33,7 @@ class CartLine(NamedTuple):
     quantity: int
     unit_price_minor: int
     added_price_minor: int
-    """The price when the buyer added the line."""
+    """The price when the buyer first added the line, or last set its quantity."""
     stock: int
     on_sale: bool
 
@@ -48,7 +48,7 @@ class CartLine(NamedTuple):
         return self.stock if self.on_sale else 0
 
     def warnings(self) -> list[CartWarning]:
-        """Return the obstacles to buying the line, and the changes since the buyer added it."""
+        """Return the obstacles to buying the line, and the changes since the buyer added or last set it."""
         if not self.on_sale:
             return [CartWarning.PRODUCT_GONE]
         found = []

@@ -49,8 +49,8 @@ class MercatoError(Exception):
 
     code: ClassVar[Code]
     reason: ClassVar[str]
-    retry_after_s: float = 1.0
-    """Delay that the server advises, for the codes whose errors carry a RetryInfo; 0 if a retry cannot help."""
+    retry_after_s: float | None = None
+    """Delay after which the same request may succeed; None if a retry cannot help, because the caller must change something first."""
     resource_type: ClassVar[str] = ""
 
     def __init__(self, message: str, *, resource: str = "", metadata: Mapping[str, str] | None = None) -> None:
@@ -80,10 +80,9 @@ class MalformedRequest(InvalidRequest):
 
 
 class RequestTooLarge(MercatoError):
-    """The request has more bytes than its RPC takes. A retry cannot help."""
+    """The request has more bytes than its RPC takes."""
 
     code, reason = Code.RESOURCE_EXHAUSTED, "REQUEST_TOO_LARGE"
-    retry_after_s = 0.0
 
     def __init__(self, length: int, limit: int) -> None:
         super().__init__(f"the request has {length} bytes; this RPC takes {limit} bytes at most", metadata={"limit": str(limit)})
@@ -114,6 +113,18 @@ class IdempotencyKeyReused(InvalidRequest):
 
     def __init__(self) -> None:
         super().__init__([Violation("idempotency-key", "was used for another request; take a new key")])
+
+
+class TooManyKeys(MercatoError):
+    """The account has as many stored idempotency keys as it may have. Each expires a day after its first use."""
+
+    code, reason = Code.RESOURCE_EXHAUSTED, "TOO_MANY_KEYS"
+
+    def __init__(self, live_max: int) -> None:
+        super().__init__(
+            f"{live_max} idempotency keys of the last 24 hours are stored; repeat a call with its first key, or send fewer new ones",
+            metadata={"limit": str(live_max)},
+        )
 
 
 class TokenInvalid(MercatoError):
@@ -303,6 +314,39 @@ class OutOfStock(MercatoError):
         self.shortages = tuple(shortages)
 
 
+class UnitsLimit(MercatoError):
+    """A line has more units than the shop sells of one product in one order."""
+
+    code, reason = Code.FAILED_PRECONDITION, "UNITS_LIMIT"
+
+    def __init__(self, product_names: Sequence[str], units_max: int) -> None:
+        super().__init__(
+            f"an order may have {units_max} units of a product; take fewer of: {', '.join(product_names)}",
+            metadata={"limit": str(units_max)},
+        )
+
+
+class OpenOrdersLimit(MercatoError):
+    """The account has as many unpaid orders as it may have."""
+
+    code, reason = Code.FAILED_PRECONDITION, "OPEN_ORDERS_LIMIT"
+
+    def __init__(self, orders_max: int) -> None:
+        super().__init__(
+            f"{orders_max} orders of this account are not paid, the most that it may have; pay or cancel one first",
+            metadata={"limit": str(orders_max)},
+        )
+
+
+class EmailNotVerified(MercatoError):
+    """The shop sells only to accounts with a verified e-mail address."""
+
+    code, reason = Code.FAILED_PRECONDITION, "EMAIL_NOT_VERIFIED"
+
+    def __init__(self) -> None:
+        super().__init__("this shop sells only to verified e-mail addresses; call RequestEmailVerification, then use the token of the mail")
+
+
 class StockLimit(MercatoError):
     """The change would exceed the maximum stock of a product."""
 
@@ -351,13 +395,13 @@ class Conflict(MercatoError):
 class Overloaded(MercatoError):
     """The server sheds load: it rejects the call before any work."""
 
-    code, reason = Code.RESOURCE_EXHAUSTED, "OVERLOADED"
+    code, reason, retry_after_s = Code.RESOURCE_EXHAUSTED, "OVERLOADED", 1.0
 
 
 class TooManyCalls(MercatoError):
     """One client has as many calls in progress as it may have; others are still served."""
 
-    code, reason = Code.RESOURCE_EXHAUSTED, "TOO_MANY_CALLS"
+    code, reason, retry_after_s = Code.RESOURCE_EXHAUSTED, "TOO_MANY_CALLS", 1.0
 
     def __init__(self, most: int) -> None:
         super().__init__(f"this address has {most} calls in progress; wait until some have ended", metadata={"most": str(most)})
@@ -366,7 +410,7 @@ class TooManyCalls(MercatoError):
 class TooManyStreams(MercatoError):
     """One client has as many health watches and reflection streams as it may have."""
 
-    code, reason = Code.RESOURCE_EXHAUSTED, "TOO_MANY_STREAMS"
+    code, reason, retry_after_s = Code.RESOURCE_EXHAUSTED, "TOO_MANY_STREAMS", 1.0
 
     def __init__(self, most: int) -> None:
         super().__init__(f"this address has {most} streams open; end one first", metadata={"most": str(most)})
@@ -384,7 +428,7 @@ class StreamTooLong(MercatoError):
 class DatabaseUnavailable(MercatoError):
     """The database cannot be reached."""
 
-    code, reason = Code.UNAVAILABLE, "DATABASE_UNAVAILABLE"
+    code, reason, retry_after_s = Code.UNAVAILABLE, "DATABASE_UNAVAILABLE", 1.0
 
     def __init__(self) -> None:
         super().__init__("the database cannot be reached at the moment")

@@ -3,13 +3,24 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
 
 from mercato_server.domain.accounts import Actor
-from mercato_server.domain.carts import CartLine, cart_etag, price_cart
+from mercato_server.domain.carts import LINE_QUANTITY_MAX, CartLine, cart_etag, price_cart
 from mercato_server.domain.enums import OpenEnum
-from mercato_server.domain.errors import CartEmpty, EtagMismatch, MercatoError, OrderState, OutOfStock, Shortage, TotalChanged
+from mercato_server.domain.errors import (
+    CartEmpty,
+    EmailNotVerified,
+    EtagMismatch,
+    MercatoError,
+    OrderState,
+    OutOfStock,
+    Shortage,
+    TotalChanged,
+    UnitsLimit,
+)
 from mercato_server.domain.pricing import line_total_minor
 
 REASON_MAX = 500
@@ -26,6 +37,12 @@ class OrderStatus(OpenEnum):
     REFUNDED = "refunded"
     UNKNOWN = "unknown"
     """A state of a later release: it is read, and never written."""
+
+
+class SystemReason(StrEnum):
+    """The reason in an order's history for a change that a worker makes by itself."""
+
+    NOT_PAID = "not paid in time"
 
 
 STORED = tuple(status for status in OrderStatus if status is not OrderStatus.UNKNOWN)
@@ -83,6 +100,15 @@ class Order:
     updated_at: datetime
     lines: tuple[OrderLine, ...]
     history: tuple[OrderTransition, ...]
+    version: int
+    """Number of the order's states so far."""
+    payment_due_at: datetime | None
+    """When a worker cancels the order if it still is PLACED; None never does."""
+
+    @property
+    def etag(self) -> str:
+        """The etag, which every change of the order changes."""
+        return str(self.version)
 
 
 def check_transition(current: OrderStatus, wanted: OrderStatus) -> None:
@@ -112,9 +138,13 @@ class Basket:
     lines: Sequence[CartLine]
     terms: Terms
     validate_only: bool = False
+    verified: bool = True
+    """Whether the buyer has verified the e-mail address."""
 
 
-def allocate(baskets: Sequence[Basket], stock: Mapping[UUID, int]) -> list[MercatoError | None]:
+def allocate(
+    baskets: Sequence[Basket], stock: Mapping[UUID, int], *, units_max: int = LINE_QUANTITY_MAX, verified_only: bool = False
+) -> list[MercatoError | None]:
     """Allocate stock to baskets in the order of arrival; return for each basket its refusal, or None if it is served.
 
     A basket gets the stock for all of its lines or for none. A refused basket leaves its units to the next ones.
@@ -122,11 +152,13 @@ def allocate(baskets: Sequence[Basket], stock: Mapping[UUID, int]) -> list[Merca
     Args:
         baskets: the carts in the order of arrival.
         stock: available units by product; a product that is absent is not on sale.
+        units_max: units that a basket may have of one product.
+        verified_only: whether only buyers with a verified e-mail address are served.
     """
     left = dict(stock)
     outcomes: list[MercatoError | None] = []
     for basket in baskets:
-        refusal = _refusal(basket, left)
+        refusal = _buyers_refusal(basket, units_max, verified_only=verified_only) or _refusal(basket, left)
         if refusal is None and not basket.validate_only:
             for line in basket.lines:
                 left[line.product_id] -= line.quantity
@@ -134,9 +166,18 @@ def allocate(baskets: Sequence[Basket], stock: Mapping[UUID, int]) -> list[Merca
     return outcomes
 
 
-def _refusal(basket: Basket, left: Mapping[UUID, int]) -> MercatoError | None:
+def _buyers_refusal(basket: Basket, units_max: int, *, verified_only: bool) -> MercatoError | None:
+    """Return the refusal by the rules of the shop, whatever its stock is."""
     if not basket.lines:
         return CartEmpty()
+    if verified_only and not basket.verified:
+        return EmailNotVerified()
+    if large := [line.name for line in basket.lines if line.quantity > units_max]:
+        return UnitsLimit(large, units_max)
+    return None
+
+
+def _refusal(basket: Basket, left: Mapping[UUID, int]) -> MercatoError | None:
     if basket.terms.cart_etag and basket.terms.cart_etag != (etag := cart_etag(basket.lines)):
         return EtagMismatch("cart", basket.terms.cart_etag, etag)
     shortages = [

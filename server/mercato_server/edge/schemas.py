@@ -54,7 +54,7 @@ ERROR_DETAILS: Mapping[str, str] = {
     "google.rpc.BadRequest": "With INVALID_ARGUMENT: every invalid field, and why.",
     "google.rpc.PreconditionFailure": "With FAILED_PRECONDITION: the condition that is not met.",
     "google.rpc.ResourceInfo": "With NOT_FOUND and ALREADY_EXISTS: the resource.",
-    "google.rpc.RetryInfo": "With RESOURCE_EXHAUSTED, ABORTED and UNAVAILABLE: how long to wait before the next try.",
+    "google.rpc.RetryInfo": "Where the same request may succeed later: how long to wait before it is sent again.",
     f"{PACKAGE}.StockShortage": "",  # its comment says when
 }
 """Messages that errors carry in `details`, and when."""

@@ -21,16 +21,16 @@ Lines = tuple[CartLine, ...]
 class CartHandler:
     """Reads and changes the caller's cart."""
 
-    def __init__(self, pool: "Pool", idempotency: Idempotency, currency: str, batching: Batching) -> None:
+    def __init__(self, pool: "Pool", idempotency: Idempotency, currency: str, units_max: int, batching: Batching) -> None:
         self._pool = pool
         self._idempotency = idempotency
         self._currency = currency
         self._read: Coalescer[UUID, Lines] = Coalescer(lambda accounts: carts.get(pool, accounts), batching=batching)
         self._add: Coalescer[LineChange, Lines | Stored] = Coalescer(
-            lambda changes: carts.add(pool, changes), party=lambda change: change.account_id, batching=batching
+            lambda changes: carts.add(pool, changes, units_max=units_max), party=lambda change: change.account_id, batching=batching
         )
         self._set: Coalescer[LineChange, Lines | Stored] = Coalescer(
-            lambda changes: carts.put(pool, changes), party=lambda change: change.account_id, batching=batching
+            lambda changes: carts.put(pool, changes, units_max=units_max), party=lambda change: change.account_id, batching=batching
         )
         self.coalescers: Coalescers = {"get_cart": self._read, "add_cart_item": self._add, "set_cart_item": self._set}
 

@@ -22,7 +22,11 @@ ROLE_OF = {user_pb2.ROLE_USER: Role.USER, user_pb2.ROLE_ADMIN: Role.ADMIN}
 ROLES = {Role.UNKNOWN: user_pb2.ROLE_UNSPECIFIED} | {role: number for number, role in ROLE_OF.items()}
 STATUS_OF = {order_pb2.OrderStatus.Value(f"ORDER_STATUS_{status.name}"): status for status in STORED}
 STATUSES = {OrderStatus.UNKNOWN: order_pb2.ORDER_STATUS_UNSPECIFIED} | {status: number for number, status in STATUS_OF.items()}
-ACTORS = {ActorKind.BUYER: order_pb2.ORDER_ACTOR_BUYER, ActorKind.ADMINISTRATOR: order_pb2.ORDER_ACTOR_ADMIN}
+ACTORS = {
+    ActorKind.BUYER: order_pb2.ORDER_ACTOR_BUYER,
+    ActorKind.ADMINISTRATOR: order_pb2.ORDER_ACTOR_ADMIN,
+    ActorKind.SYSTEM: order_pb2.ORDER_ACTOR_SYSTEM,
+}
 WARNINGS = {warning: cart_pb2.CartWarningCode.Value(f"CART_WARNING_CODE_{warning.name}") for warning in CartWarning}
 
 
@@ -150,7 +154,7 @@ def _cart_warning(warning: CartWarning, line: CartLine, currency: str) -> cart_p
             message.message = f"only {line.available} of {line.name} are left"
             message.available = line.available
         case CartWarning.PRICE_CHANGED:
-            message.message = f"the price of {line.name} changed since it was added"
+            message.message = f"the price of {line.name} has changed"
             message.previous_unit_price.CopyFrom(Money(currency_code=currency, minor_units=line.added_price_minor))
     return message
 
@@ -166,6 +170,10 @@ def order(placed: Order) -> order_pb2.Order:
     _set_money(message.total, placed.total_minor, currency)
     set_time(message.create_time, placed.created_at)
     set_time(message.update_time, placed.updated_at)
+    if placed.id:
+        message.etag = placed.etag
+    if placed.payment_due_at and placed.status is OrderStatus.PLACED:
+        set_time(message.payment_due_time, placed.payment_due_at)
     for step in placed.history:
         # For an administrator's own order the actor is the buyer. For an unknown kind, of a later release, it is unspecified.
         kind = ActorKind.BUYER if step.actor.id == placed.account_id else step.actor.kind

@@ -5,12 +5,14 @@ import hmac
 import re
 from collections.abc import Callable
 from typing import TypeVar
+from uuid import UUID
 
 from google.protobuf.message import Message
 
+from mercato_server.domain.accounts import Role
 from mercato_server.domain.errors import InvalidRequest, Violation
 from mercato_server.rpc.context import Context
-from mercato_server.store.idempotency import IdempotencyKey, Stored
+from mercato_server.store.idempotency import UNLIMITED, IdempotencyKey, Stored
 
 HEADER = "idempotency-key"
 REPLAYED = ("idempotent-replayed", "true")
@@ -28,8 +30,9 @@ class Idempotency:
     guess from a plain digest.
     """
 
-    def __init__(self, secret: str) -> None:
+    def __init__(self, secret: str, keys_per_account: int) -> None:
         self._secret = hmac.digest(secret.encode(), b"mercato idempotency fingerprints", hashlib.sha256)
+        self._keys_per_account = keys_per_account
 
     def key(self, context: Context, request: Message, to_message: Callable[[Result], Message]) -> IdempotencyKey | None:
         """Return the key of a call, or None if it has none; `to_message` creates the response to store.
@@ -42,13 +45,24 @@ class Idempotency:
         if not _VISIBLE_ASCII.fullmatch(key):
             raise InvalidRequest([Violation(HEADER, "must be 1 to 255 visible ASCII characters")])
         content = context.rpc.path.encode() + b"\0" + request.SerializeToString(deterministic=True)
+        fingerprint = hmac.digest(self._secret, content, hashlib.sha256)
         return IdempotencyKey(
-            scope_id=context.scope_id,
+            scope_id=context.caller_id or _anonymous_scope(fingerprint),
             key=key,
             method=context.rpc.path,
-            fingerprint=hmac.digest(self._secret, content, hashlib.sha256),
+            fingerprint=fingerprint,
             serialize=lambda result: to_message(result).SerializeToString(),
+            # An administrator may change any number of products in a day.
+            live_max=UNLIMITED if context.role is Role.ADMIN else self._keys_per_account,
         )
+
+
+def _anonymous_scope(fingerprint: bytes) -> UUID:
+    """Return the scope of an anonymous call's key: its request. Two strangers that choose the same key do not meet in it.
+
+    Its version differs from that of an account's id.
+    """
+    return UUID(bytes=fingerprint[:16], version=4)
 
 
 def answer(context: Context, result: Result | Stored, to_message: Callable[[Result], Message]) -> Answer:

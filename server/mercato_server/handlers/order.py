@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from uuid import UUID
 
 from mercato.v1 import order_pb2
-from mercato_server.config.settings import Batching
+from mercato_server.config.settings import Batching, Settings
 from mercato_server.database.batching import Coalescer, Coalescers
 from mercato_server.database.pool import Pool
 from mercato_server.domain.accounts import Role
@@ -15,23 +15,29 @@ from mercato_server.handlers import convert
 from mercato_server.handlers.idempotency import Answer, Idempotency, answer
 from mercato_server.handlers.pages import Pager
 from mercato_server.rpc.context import Context, asks_for_session
-from mercato_server.store import accounts, order_lists, orders
+from mercato_server.security.session_cache import Sessions
+from mercato_server.store import order_lists, order_states, orders
 from mercato_server.store.idempotency import Stored
 from mercato_server.validation.checks import Checks
 
-CART_ETAG_MAX = 64
+ETAG_MAX = 64
 
 
 class OrderHandler:
     """Places orders, reads them and changes their state."""
 
-    def __init__(self, pool: "Pool", pager: Pager, idempotency: Idempotency, currency: str, batching: Batching) -> None:
+    def __init__(
+        self, pool: "Pool", known: Sessions, pager: Pager, idempotency: Idempotency, settings: Settings, batching: Batching
+    ) -> None:
         self._pool = pool
+        self._known = known
         self._idempotency = idempotency
         self._pager = pager
-        self._currency = currency
+        self._currency = settings.currency
         self._checkout: Coalescer[orders.Checkout, Order | Stored] = Coalescer(
-            lambda batch: orders.checkout(pool, batch, currency=currency), party=lambda command: command.account_id, batching=batching
+            lambda batch: orders.checkout(pool, batch, currency=settings.currency, rules=settings.orders),
+            party=lambda command: command.account_id,
+            batching=batching,
         )
         self.coalescers: Coalescers = {"checkout": self._checkout}
 
@@ -68,7 +74,7 @@ class OrderHandler:
         with Checks() as check:
             order_id = check.uuid("order_id", request.order_id)
         order = await order_lists.get(self._pool, order_id)
-        if order is None or (order.account_id != context.account_id and not await accounts.is_admin(self._pool, context.account_id)):
+        if order is None or (order.account_id != context.account_id and await self._known.role(context.identity) is not Role.ADMIN):
             raise OrderNotFound(order_id)
         return convert.order(order)
 
@@ -77,22 +83,26 @@ class OrderHandler:
         with Checks() as check:
             order_id = check.uuid("order_id", request.order_id)
             reason = check.text("reason", request.reason, longest=REASON_MAX)
+            etag = check.text("etag", request.etag, longest=ETAG_MAX)
         owner_id = None if context.role is Role.ADMIN else context.account_id
-        change = orders.Change(order_id=order_id, status=OrderStatus.CANCELLED, actor=context.actor, reason=reason, owner_id=owner_id)
+        change = order_states.Change(
+            order_id=order_id, status=OrderStatus.CANCELLED, actor=context.actor, reason=reason, owner_id=owner_id, etag=etag
+        )
         key = self._idempotency.key(context, request, convert.order)
-        return answer(context, await orders.transition(self._pool, change, key), convert.order)
+        return answer(context, await order_states.transition(self._pool, change, key), convert.order)
 
     async def AdvanceOrder(self, request: order_pb2.AdvanceOrderRequest, context: Context) -> Answer:
         """Move an order to its next state."""
         with Checks() as check:
             order_id = check.uuid("order_id", request.order_id)
             reason = check.text("reason", request.reason, longest=REASON_MAX)
+            etag = check.text("etag", request.etag, longest=ETAG_MAX)
             if request.status not in convert.STATUS_OF:
                 check.fail("status", "must be one of ORDER_STATUS_PAID, _SHIPPED, _DELIVERED, _CANCELLED, _REFUNDED")
         status = convert.STATUS_OF[request.status]
-        change = orders.Change(order_id=order_id, status=status, actor=context.actor, reason=reason)
+        change = order_states.Change(order_id=order_id, status=status, actor=context.actor, reason=reason, etag=etag)
         key = self._idempotency.key(context, request, convert.order)
-        return answer(context, await orders.transition(self._pool, change, key), convert.order)
+        return answer(context, await order_states.transition(self._pool, change, key), convert.order)
 
     def _reader(
         self, account_id: UUID | None, status: OrderStatus | None
@@ -107,7 +117,7 @@ class OrderHandler:
             expected = None
             if request.HasField("expected_total"):  # testing for the field is faster than reading it
                 expected = check.money("expected_total", request.expected_total, self._currency)
-            etag = check.text("cart_etag", request.cart_etag, longest=CART_ETAG_MAX)
+            etag = check.text("cart_etag", request.cart_etag, longest=ETAG_MAX)
         return Terms(expected_total_minor=expected, cart_etag=etag or None)
 
 

@@ -14,8 +14,6 @@ from mercato_server.domain.errors import TokenInvalid
 from mercato_server.rpc.callers import CLIENT_ADDRESS
 from mercato_server.security.tokens import Identity
 
-ANONYMOUS = UUID(int=0)
-"""Scope of the idempotency keys of callers without a token."""
 REQUEST_ID_MAX = 128
 
 Metadata = Sequence[tuple[str, str | bytes]]
@@ -111,9 +109,9 @@ class Context:
         return Actor(ActorKind.ADMINISTRATOR if self.role is Role.ADMIN else ActorKind.BUYER, self.account_id, self.request_id)
 
     @property
-    def scope_id(self) -> UUID:
-        """Scope of the call's idempotency key: the caller's account, or ANONYMOUS."""
-        return self._identity.account_id if self._identity else ANONYMOUS
+    def caller_id(self) -> UUID | None:
+        """Account of the caller, or None for a call of an RPC that anyone may call."""
+        return self._identity.account_id if self._identity else None
 
     @property
     def device(self) -> Device:

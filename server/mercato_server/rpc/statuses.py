@@ -14,7 +14,6 @@ from mercato.v1.order_pb2 import StockShortage
 from mercato_server.domain.errors import Code, InvalidRequest, MercatoError, OutOfStock
 
 DOMAIN = "mercato"
-RETRIABLE = frozenset({Code.RESOURCE_EXHAUSTED, Code.ABORTED, Code.UNAVAILABLE})
 MESSAGE_MAX = 1_000
 METADATA_VALUE_MAX = 500
 DETAILS_MAX = 50
@@ -29,7 +28,7 @@ def status_metadata(error: MercatoError) -> tuple[tuple[str, str | bytes], ...]:
         packed.Pack(detail)
         status.details.append(packed)
     metadata: list[tuple[str, str | bytes]] = [("grpc-status-details-bin", status.SerializeToString())]
-    if error.code in RETRIABLE and error.retry_after_s:
+    if error.retry_after_s is not None:
         metadata.append(("retry-after", str(math.ceil(error.retry_after_s))))
     if error.code is Code.UNAUTHENTICATED:
         metadata.append(("www-authenticate", "Bearer"))
@@ -67,7 +66,7 @@ def _details(error: MercatoError) -> Iterator[Message]:
                 for line in error.shortages[:DETAILS_MAX]
             ]
         )
-    if error.code in RETRIABLE and error.retry_after_s:
+    if error.retry_after_s is not None:
         seconds, fraction = divmod(error.retry_after_s, 1)
         yield RetryInfo(retry_delay=Duration(seconds=int(seconds), nanos=int(fraction * 1e9)))
     if error.resource_type:

@@ -32,9 +32,10 @@ class Sessions:
         pool.on_commit(self._on_commit)
         listener.subscribe([EventKind.SESSION_ENDED], self._on_events, self.forget)
         self._verified: LRUCache[str, Identity] = LRUCache(REMEMBERED)
-        self._live: LRUCache[UUID, None] = LRUCache(REMEMBERED)
+        self._live: LRUCache[UUID, UUID] = LRUCache(REMEMBERED)
+        """Account by session."""
         self._invalidations = 0
-        self._roles: Coalescer[UUID, Role] = Coalescer(lambda session_ids: sessions.roles(pool, session_ids), batching=batching)
+        self._roles: Coalescer[Identity, Role] = Coalescer(lambda callers: sessions.roles(pool, callers), batching=batching)
         self.coalescers: Coalescers = {"check_session": self._roles}
 
     def identify(self, token: str, now: float) -> Identity:
@@ -45,17 +46,17 @@ class Sessions:
         return known
 
     async def role(self, identity: Identity) -> Role:
-        """Query the current role of a session's account; raises TokenInvalid if the session has ended."""
-        return await self._roles(identity.session_id)
+        """Query the current role of an account; raises TokenInvalid if the session has ended or is another account's."""
+        return await self._roles(identity)
 
     async def require_live(self, identity: Identity) -> None:
-        """Raise TokenInvalid if the session had ended 250 ms ago."""
-        if identity.session_id in self._live and self._listener.current:
+        """Raise TokenInvalid if the session had ended 250 ms ago, or is another account's."""
+        if self._live.get(identity.session_id) == identity.account_id and self._listener.current:
             return
         invalidations = self._invalidations
-        await self._roles(identity.session_id)
+        await self._roles(identity)
         if invalidations == self._invalidations:  # otherwise this session may have ended after the query
-            self._live[identity.session_id] = None
+            self._live[identity.session_id] = identity.account_id
 
     def _on_commit(self, changes: Changes) -> None:
         for session_id in changes.get(EventKind.SESSION_ENDED, ()):

@@ -46,8 +46,6 @@ UPDATE accounts
 RETURNING id
 """
 
-IS_ADMIN = "SELECT role = 'admin' FROM accounts WHERE id = $1"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewAccount:
@@ -141,11 +139,6 @@ async def _change_password(conn: "Conn", new: NewPassword) -> int:
         raise PasswordWrong
     await conn.execute(recovery.FORGET_ATTEMPTS, new.address_digest)
     return await sessions.end_others(conn, new.account_id, SessionEnd.PASSWORD, keep=new.session_id)
-
-
-async def is_admin(pool: "Pool", account_id: UUID) -> bool:
-    """Return whether the account is now an administrator."""
-    return bool(await pool.fetchval(IS_ADMIN, account_id))
 
 
 def to_account(row: asyncpg.Record | None) -> Account:

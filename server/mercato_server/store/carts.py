@@ -30,21 +30,24 @@ INSERT INTO cart_items (account_id, product_id, quantity, unit_price_minor, curr
 SELECT wanted.account_id, wanted.product_id, wanted.quantity, product.price_minor, product.currency_code
   FROM unnest($1::uuid[], $2::uuid[], $3::integer[]) AS wanted (account_id, product_id, quantity)
   JOIN products AS product ON product.id = wanted.product_id AND product.deleted_at IS NULL
- WHERE (SELECT count(*)
+ WHERE wanted.quantity <= $5::integer
+   AND (SELECT count(*)
           FROM cart_items AS other
          WHERE other.account_id = wanted.account_id AND other.product_id <> wanted.product_id) < $4::integer
  ORDER BY wanted.account_id, wanted.product_id  -- one lock order
     ON CONFLICT (account_id, product_id) DO UPDATE
 """
 
+# A line that grows keeps its remembered price: its buyer may not have seen the new one.
 ADD_LINES = f"""{_PUT_LINES}
    SET quantity = cart_items.quantity + excluded.quantity
  WHERE cart_items.quantity + excluded.quantity <= $5::integer
 RETURNING account_id, product_id
 """
 
+# A line that is set takes the current price, which acknowledges a change.
 SET_LINES = f"""{_PUT_LINES}
-   SET quantity = excluded.quantity
+   SET quantity = excluded.quantity, unit_price_minor = excluded.unit_price_minor
  WHERE excluded.quantity <= $5::integer
 RETURNING account_id, product_id
 """
@@ -81,20 +84,20 @@ async def get(pool: "Pool", account_ids: Sequence[UUID]) -> list[tuple[CartLine,
 
 
 @retry_conflicts
-async def add(pool: "Pool", changes: Sequence[LineChange]) -> list[CartResult]:
+async def add(pool: "Pool", changes: Sequence[LineChange], *, units_max: int = LINE_QUANTITY_MAX) -> list[CartResult]:
     """Add units to carts, all in one transaction; return for each change the resulting cart or its refusal.
 
-    Accounts must differ between the changes.
+    Accounts must differ between the changes. A change that would give a line more than `units_max` units is refused.
     """
     async with transaction(pool, patience=patience(changes)) as conn:
-        return await _put(conn, ADD_LINES, changes)
+        return await _put(conn, ADD_LINES, changes, units_max)
 
 
 @retry_conflicts
-async def put(pool: "Pool", changes: Sequence[LineChange]) -> list[CartResult]:
+async def put(pool: "Pool", changes: Sequence[LineChange], *, units_max: int = LINE_QUANTITY_MAX) -> list[CartResult]:
     """Set the quantities of lines, otherwise like `add`; a quantity of 0 removes the line."""
     async with transaction(pool, patience=patience(changes)) as conn:
-        return await _put(conn, SET_LINES, changes)
+        return await _put(conn, SET_LINES, changes, units_max)
 
 
 @retry_conflicts
@@ -109,12 +112,12 @@ async def _clear(conn: "Conn", account_id: UUID) -> tuple[CartLine, ...]:
     return ()
 
 
-async def _put(conn: "Conn", statement: str, changes: Sequence[LineChange]) -> list[CartResult]:
+async def _put(conn: "Conn", statement: str, changes: Sequence[LineChange], units_max: int) -> list[CartResult]:
     refused = await sessions.ended(conn, changes)
     admitted = [change for change in changes if change not in refused]
     used = await idempotency.claim(conn, [change.key for change in admitted if change.key])
     fresh = [change for change in admitted if change.key not in used]
-    results: dict[LineChange, CartResult] = {**refused, **await _write(conn, statement, fresh)}
+    results: dict[LineChange, CartResult] = {**refused, **await _write(conn, statement, fresh, units_max)}
     carts = await _read(conn, [change.account_id for change in fresh])
     for change, cart in zip(fresh, carts, strict=True):
         results.setdefault(change, cart)
@@ -122,7 +125,7 @@ async def _put(conn: "Conn", statement: str, changes: Sequence[LineChange]) -> l
     return [stored[change.key] if change.key in stored else results[change] for change in changes]
 
 
-async def _write(conn: "Conn", statement: str, changes: Sequence[LineChange]) -> dict[LineChange, MercatoError]:
+async def _write(conn: "Conn", statement: str, changes: Sequence[LineChange], units_max: int) -> dict[LineChange, MercatoError]:
     """Make the changes that are possible; return the refusals of the others."""
     unwanted = [change for change in changes if change.quantity == 0]
     wanted = [change for change in changes if change.quantity > 0]
@@ -133,7 +136,7 @@ async def _write(conn: "Conn", statement: str, changes: Sequence[LineChange]) ->
     accounts, products = [change.account_id for change in wanted], [change.product_id for change in wanted]
     quantities = [change.quantity for change in wanted]
     try:
-        rows = await conn.fetch(statement, accounts, products, quantities, LINES_MAX, LINE_QUANTITY_MAX)
+        rows = await conn.fetch(statement, accounts, products, quantities, LINES_MAX, units_max)
     except asyncpg.ForeignKeyViolationError:  # the account: the statement has joined the products
         raise TokenInvalid("the account of this token no longer exists") from None
     if len(rows) == len(wanted):
@@ -141,7 +144,7 @@ async def _write(conn: "Conn", statement: str, changes: Sequence[LineChange]) ->
     made = {(row["account_id"], row["product_id"]) for row in rows}
     on_sale = {row["id"] for row in await conn.fetch(GET_ON_SALE, products)}
     return {
-        change: _limit() if change.product_id in on_sale else ProductNotFound(change.product_id)
+        change: _limit(units_max) if change.product_id in on_sale else ProductNotFound(change.product_id)
         for change in wanted
         if (change.account_id, change.product_id) not in made
     }
@@ -154,5 +157,7 @@ async def _read(conn: "Conn", account_ids: Sequence[UUID]) -> list[tuple[CartLin
     return [tuple(carts[account_id]) for account_id in account_ids]
 
 
-def _limit() -> CartLimit:
-    return CartLimit(f"a cart holds at most {LINES_MAX} lines of at most {LINE_QUANTITY_MAX} units")
+def _limit(units_max: int) -> CartLimit:
+    return CartLimit(
+        f"a cart holds at most {LINES_MAX} lines of at most {units_max} units", metadata={"lines": str(LINES_MAX), "units": str(units_max)}
+    )

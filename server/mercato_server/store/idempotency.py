@@ -6,14 +6,19 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from mercato_server.database.pool import Conn, Pool
-from mercato_server.domain.errors import IdempotencyKeyReused, MercatoError
+from mercato_server.domain.errors import IdempotencyKeyReused, MercatoError, TooManyKeys
 
 Result = TypeVar("Result")
 
+UNLIMITED = 0
+# The count reads the keys of the scope up to its limit, $5; it takes 0.4 ms at 1,000. Calls under way are not counted, so they may exceed
+# the limit together.
 CLAIM_KEYS = """
 INSERT INTO idempotency_keys AS stored (scope_id, key, method, fingerprint)
 SELECT scope_id, key, method, fingerprint
   FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[]) AS claim (scope_id, key, method, fingerprint)
+ WHERE $5::integer = 0  -- no limit
+    OR (SELECT count(*) FROM (SELECT FROM idempotency_keys AS live WHERE live.scope_id = claim.scope_id LIMIT $5) AS counted) < $5
  ORDER BY scope_id, key  -- one order for all claims, so that they cannot deadlock
     ON CONFLICT (scope_id, key) DO UPDATE  -- waits for a claim by a running transaction
    SET method = excluded.method, fingerprint = excluded.fingerprint, response = NULL, created_at = now()
@@ -44,7 +49,7 @@ DELETE FROM idempotency_keys AS stored
 
 @dataclass(frozen=True, slots=True, eq=False)  # identity as dict key costs nothing
 class IdempotencyKey:
-    """An idempotency key and the fingerprint of its request. The scope is an account, or the nil UUID for anonymous callers."""
+    """An idempotency key and the fingerprint of its request. The scope is an account, or of an anonymous call a digest of its request."""
 
     scope_id: UUID
     key: str
@@ -53,6 +58,8 @@ class IdempotencyKey:
     """A digest of method and request."""
     serialize: Callable[[Any], bytes] = field(repr=False)
     """Serializes the result of the use case as the response to store."""
+    live_max: int = UNLIMITED
+    """Stored keys that the scope may have before a new one; the same for all keys of a transaction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +70,27 @@ class Stored:
     replayed: bool
 
 
-async def once(conn: "Conn", key: IdempotencyKey | None, work: Callable[[], Awaitable[Result]]) -> Result | Stored:
-    """Do the work of a transaction, or return the stored response if its key was used before; raises IdempotencyKeyReused."""
+async def _allow() -> None:
+    """Refuse no caller: the layers have checked all that a caller of this kind must still be."""
+
+
+async def once(
+    conn: "Conn", key: IdempotencyKey | None, work: Callable[[], Awaitable[Result]], authorise: Callable[[], Awaitable[None]] = _allow
+) -> Result | Stored:
+    """Do the work of a transaction, or return the stored response if its key was used before.
+
+    Raises IdempotencyKeyReused for another request, and TooManyKeys if the scope has no room for a new key.
+
+    `authorise` runs before a stored response is returned. It raises the refusal that the caller would get for a new call now. Work that
+    looks at the caller's role or at the owner of its subject needs one: the caller may have lost the right since the first call.
+    """
     if key is None:
         return await work()
     used = (await claim(conn, [key])).get(key)
-    if isinstance(used, IdempotencyKeyReused):
+    if isinstance(used, MercatoError):
         raise used
     if used is not None:
+        await authorise()
         return used
     return (await settle(conn, [(key, await work())]))[key]
 
@@ -102,24 +122,26 @@ async def _find(pool: "Pool", key: IdempotencyKey | None) -> Stored | None:
     return Stored(row["response"], replayed=True)
 
 
-async def claim(conn: "Conn", keys: Sequence[IdempotencyKey]) -> dict[IdempotencyKey, Stored | IdempotencyKeyReused]:
-    """Claim keys for the caller's transaction; return the stored responses or refusals of those that were used before.
+async def claim(conn: "Conn", keys: Sequence[IdempotencyKey]) -> dict[IdempotencyKey, Stored | MercatoError]:
+    """Claim keys for the caller's transaction; return the stored responses, or the refusals, of those that it cannot claim.
 
     It waits for a key that another transaction has claimed, up to lock_timeout. Keys must differ in (scope, key).
     """
     if not keys:
         return {}
     scopes, names = [key.scope_id for key in keys], [key.key for key in keys]
-    claimed = await conn.fetch(CLAIM_KEYS, scopes, names, [key.method for key in keys], [key.fingerprint for key in keys])
+    methods, fingerprints = [key.method for key in keys], [key.fingerprint for key in keys]
+    claimed = await conn.fetch(CLAIM_KEYS, scopes, names, methods, fingerprints, keys[0].live_max)
     if len(claimed) == len(keys):
         return {}
     taken = {(row["scope_id"], row["key"]) for row in claimed}
     used = {(key.scope_id, key.key): key for key in keys if (key.scope_id, key.key) not in taken}
     rows = await conn.fetch(GET_RESPONSES, [scope for scope, _ in used], [name for _, name in used])
-    outcomes: dict[IdempotencyKey, Stored | IdempotencyKeyReused] = {}
+    outcomes: dict[IdempotencyKey, Stored | MercatoError] = {key: TooManyKeys(key.live_max) for key in used.values()}
     for row in rows:
         key = used[row["scope_id"], row["key"]]
-        outcomes[key] = Stored(row["response"], replayed=True) if row["fingerprint"] == key.fingerprint else IdempotencyKeyReused()
+        same = row["fingerprint"] == key.fingerprint
+        outcomes[key] = Stored(row["response"], replayed=True) if same else IdempotencyKeyReused()
     return outcomes
 
 

@@ -166,6 +166,18 @@ SELECT placed.id AS order_id, placed.status, placed.version, history.path
         OR history.steps <> history.version)  -- with the primary key: not 1, 2, 3 …
 """
 
+# A worker cancels an order once it is overdue, and within a minute or so.
+WRONG_EXPIRIES = """
+SELECT placed.id AS order_id, placed.status, placed.payment_due_at, step.created_at AS cancelled_at
+  FROM orders AS placed
+  LEFT JOIN order_history AS step ON step.order_id = placed.id AND step.status = 'cancelled' AND step.actor_kind = 'system'
+ WHERE ($1::uuid[] IS NULL OR placed.id = ANY($1))
+   AND CASE
+       WHEN step.order_id IS NULL THEN placed.status = 'placed' AND placed.payment_due_at < now() - interval '1 hour'
+       ELSE placed.payment_due_at IS NULL OR placed.payment_due_at > step.created_at
+       END
+"""
+
 WRONG_SESSIONS = """
 SELECT session.id AS session_id, count(token.digest) AS live_tokens, account.disabled_at
   FROM sessions AS session
@@ -282,6 +294,7 @@ INVARIANTS = (
         "an order went only where it may go, step by step",
         Query(WRONG_STATES, lambda scope: (scope.orders, _PATHS), merges=True),
     ),
+    Invariant("expiries", "workers cancel an order when it is overdue, and no other", Query(WRONG_EXPIRIES, _orders, merges=True)),
     Invariant("sessions", "a session has one live refresh token at most, and a disabled account no session", Query(WRONG_SESSIONS)),
     Invariant("lines", "cart lines belong to accounts, and no line has less than one unit", Query(WRONG_LINES, _orders_and_line)),
     Invariant("due mails", "a mail that is still to be sent has a job that will run", Query(STRANDED_MAILS)),

@@ -12,7 +12,7 @@ from mercato_server.domain.orders import Order, OrderLine, OrderStatus, OrderTra
 from mercato_server.domain.paging import Page, Position
 
 GET_ORDERS = """
-SELECT id, account_id, status, currency_code, total_minor, created_at, updated_at
+SELECT id, account_id, status, currency_code, total_minor, version, payment_due_at, created_at, updated_at
   FROM orders
  WHERE id = ANY($1::uuid[])
 """
@@ -120,6 +120,8 @@ async def read(conn: "Conn", order_ids: Sequence[UUID]) -> list[Order]:
             updated_at=heads[order_id]["updated_at"],
             lines=tuple(lines[order_id]),
             history=tuple(history[order_id]),
+            version=heads[order_id]["version"],
+            payment_due_at=heads[order_id]["payment_due_at"],
         )
         for order_id in order_ids
         if order_id in heads

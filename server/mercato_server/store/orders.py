@@ -1,33 +1,42 @@
-"""Orders: checkout, and the transitions of an order's state."""
+"""Checkout: carts become orders."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from mercato_server import failpoints
+from mercato_server.config.settings import OrderRules
 from mercato_server.database.pool import Conn, Pool
 from mercato_server.database.transactions import note, patience, retry_conflicts, transaction
 from mercato_server.domain.accounts import Actor, ActorKind
 from mercato_server.domain.carts import CartLine, price_cart
-from mercato_server.domain.errors import IdempotencyKeyReused, MercatoError, OrderNotFound, OutOfStock
+from mercato_server.domain.errors import IdempotencyKeyReused, MercatoError, OpenOrdersLimit, OutOfStock
 from mercato_server.domain.events import EventKind
-from mercato_server.domain.orders import Basket, Order, OrderLine, OrderStatus, OrderTransition, Terms, allocate, check_transition
-from mercato_server.store import audit_log, events, idempotency, inventory, order_lists, sessions
-from mercato_server.store.events import Event
-from mercato_server.store.idempotency import IdempotencyKey, Stored, once
+from mercato_server.domain.orders import Basket, Order, OrderLine, OrderStatus, OrderTransition, Terms, allocate
+from mercato_server.store import idempotency, inventory, sessions
+from mercato_server.store.idempotency import IdempotencyKey, Stored
 
+# The lock of an account lets its checkouts pass one at a time, whatever lines they read: the limit of its unpaid orders needs that.
 LOCK_CARTS = f"""
-WITH wanted AS MATERIALIZED (
+WITH buyer AS MATERIALIZED (
+    SELECT id AS account_id, email_verified_at IS NOT NULL AS verified
+      FROM accounts
+     WHERE id = ANY($1::uuid[])
+     ORDER BY id
+       FOR NO KEY UPDATE
+), wanted AS MATERIALIZED (
     SELECT account_id, product_id, quantity, unit_price_minor
       FROM cart_items
-     WHERE account_id = ANY($1::uuid[])
+     WHERE account_id = ANY(ARRAY(SELECT account_id FROM buyer))
      ORDER BY account_id, product_id
        FOR UPDATE
 ), {inventory.LOCKED}
-SELECT account_id, product_id, quantity, unit_price_minor, coalesce(on_hand, 0) AS stock
+SELECT account_id, product_id, quantity, unit_price_minor, coalesce(on_hand, 0) AS stock, verified
   FROM wanted
+  JOIN buyer USING (account_id)
   LEFT JOIN locked USING (product_id)
  ORDER BY account_id, product_id
 """  # noqa: S608 - constants
@@ -40,23 +49,37 @@ SELECT id, name, price_minor, deleted_at IS NULL AS on_sale
  WHERE id = ANY($1::uuid[])
 """
 
+# Part of a statement: whether an account may have one more unpaid order, of at most $2 (0: no limit). The account must be locked by an
+# earlier statement.
+_HAS_ROOM = """($2::integer = 0
+            OR (SELECT count(*)
+                  FROM (SELECT
+                          FROM orders AS open
+                         WHERE open.account_id = buyer.account_id AND open.status = 'placed'
+                         LIMIT $2) AS counted) < $2) AS has_room"""
+
 # One statement places orders: it writes the orders, their lines and first status, the ledger, the stock and the events. It skips an order
-# whose key belongs to an earlier one. It removes from the carts exactly the lines that were read; a line that was added since stays.
+# whose key belongs to an earlier one, and returns accounts without room for one more order without an id. It removes from the carts exactly
+# the lines that were read; a line that was added since stays.
 PLACE_ORDERS = f"""
-WITH placed AS (
-    INSERT INTO orders (account_id, status, currency_code, total_minor, idempotency_key)
-    SELECT account_id, 'placed', $4, total_minor, idempotency_key
-      FROM unnest($1::uuid[], $2::bigint[], $3::text[]) AS wanted (account_id, total_minor, idempotency_key)
+WITH wanted AS (
+    SELECT account_id, total_minor, idempotency_key, {_HAS_ROOM}
+      FROM unnest($1::uuid[], $3::bigint[], $4::text[]) AS buyer (account_id, total_minor, idempotency_key)
+), placed AS (
+    INSERT INTO orders (account_id, status, currency_code, total_minor, idempotency_key, payment_due_at)
+    SELECT account_id, 'placed', $5, total_minor, idempotency_key, now() + nullif($6::integer, 0) * interval '1 second'
+      FROM wanted
+     WHERE has_room
         ON CONFLICT (account_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
-    RETURNING id, account_id, created_at
+    RETURNING id, account_id, created_at, payment_due_at
 ), line AS (
     SELECT placed.id AS order_id, account_id, product_id, product_name, unit_price_minor, quantity
-      FROM unnest($5::uuid[], $6::uuid[], $7::text[], $8::bigint[], $9::integer[])
+      FROM unnest($7::uuid[], $8::uuid[], $9::text[], $10::bigint[], $11::integer[])
            AS line (account_id, product_id, product_name, unit_price_minor, quantity)
       JOIN placed USING (account_id)
 ), lines AS (
     INSERT INTO order_items (order_id, product_id, product_name, unit_price_minor, currency_code, quantity)
-    SELECT order_id, product_id, product_name, unit_price_minor, $4, quantity FROM line
+    SELECT order_id, product_id, product_name, unit_price_minor, $5, quantity FROM line
 ), history AS (
     INSERT INTO order_history (order_id, version, status, actor_kind, actor_id, reason)
     SELECT id, 1, 'placed', 'buyer', account_id, '' FROM placed
@@ -70,26 +93,15 @@ WITH placed AS (
      UNION ALL
     SELECT 'stock.changed', product_id, '{{}}' FROM sold
 )
-SELECT id, account_id, created_at FROM placed
+SELECT id, account_id, created_at, payment_due_at FROM placed
+ UNION ALL
+SELECT NULL, account_id, NULL, NULL FROM wanted WHERE NOT has_room
 """  # noqa: S608 - constants
 
-INSERT_HISTORY = """
-INSERT INTO order_history (order_id, version, status, actor_kind, actor_id, reason)
-VALUES ($1, $2, $3, $4, $5, $6)
-"""
-
-LOCK_ORDER = """
-SELECT account_id, status, version
-  FROM orders
- WHERE id = $1
-   FOR NO KEY UPDATE  -- FOR UPDATE would block the consumer that writes its mails
-"""
-
-SET_STATUS = """
-UPDATE orders
-   SET status = $2, version = version + 1, updated_at = now()
- WHERE id = $1
-"""
+DRAFT_ORDERS = f"""
+SELECT account_id, {_HAS_ROOM}, now() AS created_at, now() + nullif($3::integer, 0) * interval '1 second' AS payment_due_at
+  FROM unnest($1::uuid[]) AS buyer (account_id)
+"""  # noqa: S608 - constants
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # identity as dict key costs nothing
@@ -105,10 +117,36 @@ class Checkout:
 
 
 CheckoutResult = Order | Stored | MercatoError
+Outcomes = dict[Checkout, CheckoutResult]
+
+
+class Placed(NamedTuple):
+    """The row of a placed order, without an id that of a draft."""
+
+    id: UUID | None
+    at: datetime
+    payment_due_at: datetime | None
+
+
+class Locked(NamedTuple):
+    """The locked carts of a batch, and what is known with them."""
+
+    carts: dict[UUID, list[CartLine]]
+    """By account."""
+    verified: set[UUID]
+    """Accounts with a verified e-mail address, of those whose cart has a line."""
+    stock: dict[UUID, int]
+    """Units of the products that are on sale."""
 
 
 @retry_conflicts
-async def checkout(pool: "Pool", batch: Sequence[Checkout], *, currency: str) -> list[CheckoutResult]:
+async def checkout(
+    pool: "Pool",
+    batch: Sequence[Checkout],
+    *,
+    currency: str,
+    rules: OrderRules = OrderRules(),  # noqa: B008 - it is frozen
+) -> list[CheckoutResult]:
     """Turn each buyer's cart into an order, all in one transaction; return for each checkout its order, stored response or refusal.
 
     A refusal, for example of an ended session, leaves its cart unchanged and does not affect the other checkouts. A key that was used
@@ -118,65 +156,69 @@ async def checkout(pool: "Pool", batch: Sequence[Checkout], *, currency: str) ->
         pool: the pool that provides the connection.
         batch: the checkouts in the order of arrival; earlier ones get scarce stock.
         currency: code of the shop's currency.
+        rules: what a buyer may order.
     """
     async with transaction(pool, patience=patience(batch)) as conn:
         refused = await sessions.ended(conn, batch)
         admitted = [request for request in batch if request not in refused]
         used = await idempotency.claim(conn, [request.key for request in admitted if request.key])
         buyers = [request for request in admitted if request.key not in used]
-        carts, stock = await _lock_carts(conn, [request.account_id for request in buyers])
+        locked = await _lock_carts(conn, [request.account_id for request in buyers])
         failpoints.hit("checkout: locked")
-        results = refused | await _serve(conn, buyers, carts, stock, currency)
+        results = refused | await _serve(conn, buyers, locked, currency, rules)
         stored = used | await idempotency.settle(conn, [(buyer.key, results[buyer]) for buyer in buyers])
     return [stored[request.key] if request.key in stored else results[request] for request in batch]
 
 
-async def _lock_carts(conn: "Conn", account_ids: Sequence[UUID]) -> tuple[dict[UUID, list[CartLine]], dict[UUID, int]]:
-    """Lock the carts, then the stock of their products; return the lines by account and the stock of products on sale."""
+async def _lock_carts(conn: "Conn", account_ids: Sequence[UUID]) -> Locked:
+    """Lock the accounts, their carts, then the stock of the products."""
     lines = await conn.fetch(LOCK_CARTS, account_ids)
     stock = {line["product_id"]: line["stock"] for line in lines}
     products = {row["id"]: row for row in await conn.fetch(GET_PRODUCTS, list(stock))}
     carts: dict[UUID, list[CartLine]] = {account_id: [] for account_id in account_ids}
-    for account_id, product_id, quantity, added_price, on_hand in lines:
+    verified = set()
+    for account_id, product_id, quantity, added_price, on_hand, is_verified in lines:
         _, name, price, on_sale = products[product_id]
         carts[account_id].append(CartLine(product_id, name, quantity, price, added_price, on_hand, on_sale))
-    return carts, {product_id: on_hand for product_id, on_hand in stock.items() if products[product_id]["on_sale"]}
+        if is_verified:
+            verified.add(account_id)
+    return Locked(carts, verified, {product_id: on_hand for product_id, on_hand in stock.items() if products[product_id]["on_sale"]})
 
 
-async def _serve(
-    conn: "Conn", buyers: Sequence[Checkout], carts: Mapping[UUID, Sequence[CartLine]], stock: Mapping[UUID, int], currency: str
-) -> dict[Checkout, CheckoutResult]:
+async def _serve(conn: "Conn", buyers: Sequence[Checkout], locked: Locked, currency: str, rules: OrderRules) -> Outcomes:
     """Place the orders for which the stock is sufficient, in the order of arrival; return each buyer's order or refusal.
 
-    Only placing reveals a key that belongs to an earlier order, and by then that buyer has reserved stock. The buyers that were refused
-    for a shortage then get another round with the remaining stock. Each round but the last finds at least one used key, so there are at
-    most as many rounds as buyers.
+    Only placing reveals a key that belongs to an earlier order, or an account with too many unpaid orders. By then that buyer has reserved
+    stock. The buyers that were refused for a shortage then get another round with the remaining stock. Each round but the last refuses at
+    least one buyer so late, so there are at most as many rounds as buyers.
     """
-    results: dict[Checkout, CheckoutResult] = {}
-    waiting, left = buyers, stock
+    results: Outcomes = {}
+    waiting, left = buyers, locked.stock
     while waiting:
-        outcomes = allocate([Basket(carts[buyer.account_id], buyer.terms, buyer.validate_only) for buyer in waiting], left)
+        baskets = [
+            Basket(locked.carts[buyer.account_id], buyer.terms, buyer.validate_only, buyer.account_id in locked.verified)
+            for buyer in waiting
+        ]
+        outcomes = allocate(baskets, left, units_max=rules.units_per_product, verified_only=rules.verified_only)
         refused = {buyer: refusal for buyer, refusal in zip(waiting, outcomes, strict=True) if refusal}
         accepted = [buyer for buyer in waiting if buyer not in refused]
-        orders = await _place(conn, [buyer for buyer in accepted if not buyer.validate_only], carts, currency)
-        drafts = await _draft(conn, [buyer for buyer in accepted if buyer.validate_only], carts, currency)
-        reused: dict[Checkout, CheckoutResult] = {
-            buyer: IdempotencyKeyReused() for buyer in accepted if buyer not in orders and buyer not in drafts
-        }
-        results |= refused | orders | drafts | reused
-        if not reused:
+        placed = await _place(conn, [buyer for buyer in accepted if not buyer.validate_only], locked.carts, currency, rules)
+        drafts = await _draft(conn, [buyer for buyer in accepted if buyer.validate_only], locked.carts, currency, rules)
+        results |= refused | placed | drafts
+        orders = [order for order in placed.values() if isinstance(order, Order)]
+        if len(orders) == len(placed):
             break
         waiting = [buyer for buyer, refusal in refused.items() if isinstance(refusal, OutOfStock)]
         left = Counter(left)
-        for order in orders.values():
+        for order in orders:
             left.subtract({line.product_id: line.quantity for line in order.lines})
     return results
 
 
 async def _place(
-    conn: "Conn", placed: Sequence[Checkout], carts: Mapping[UUID, Sequence[CartLine]], currency: str
-) -> dict[Checkout, Order]:
-    """Write the orders of allocated carts; a buyer whose key belongs to an earlier order gets no order."""
+    conn: "Conn", placed: Sequence[Checkout], carts: Mapping[UUID, Sequence[CartLine]], currency: str, rules: OrderRules
+) -> Outcomes:
+    """Write the orders of allocated carts; return each buyer's order, or the refusal that only writing reveals."""
     if not placed:
         return {}
     totals = {buyer.account_id: price_cart(carts[buyer.account_id]).total_minor for buyer in placed}
@@ -185,9 +227,11 @@ async def _place(
     rows = await conn.fetch(
         PLACE_ORDERS,
         list(totals),
+        rules.open_orders,
         list(totals.values()),
         keys,
         currency,
+        rules.payment_due_s,
         [account_id for account_id, _ in sold],
         [line.product_id for _, line in sold],
         [line.name for _, line in sold],
@@ -196,77 +240,51 @@ async def _place(
     )
     failpoints.hit("checkout: placed")
     orders = {
-        account_id: _order(order_id, account_id, carts[account_id], totals[account_id], currency, now) for order_id, account_id, now in rows
+        account_id: _order(Placed(order_id, now, due), account_id, carts[account_id], totals[account_id], currency)
+        for order_id, account_id, now, due in rows
+        if order_id
     }
-    note(conn, EventKind.ORDER_PLACED, [order_id for order_id, _, _ in rows])
+    full = {account_id for order_id, account_id, _, _ in rows if not order_id}
+    note(conn, EventKind.ORDER_PLACED, [order.id for order in orders.values() if order.id])
     note(conn, EventKind.STOCK_CHANGED, {line.product_id for order in orders.values() for line in order.lines})
-    return {buyer: orders[buyer.account_id] for buyer in placed if buyer.account_id in orders}
+
+    def outcome(account_id: UUID) -> CheckoutResult:
+        return orders.get(account_id) or (OpenOrdersLimit(rules.open_orders) if account_id in full else IdempotencyKeyReused())
+
+    return {buyer: outcome(buyer.account_id) for buyer in placed}
 
 
 async def _draft(
-    conn: "Conn", drafts: Sequence[Checkout], carts: Mapping[UUID, Sequence[CartLine]], currency: str
-) -> dict[Checkout, Order]:
-    """Return the orders that a checkout would place, without writing them."""
+    conn: "Conn", drafts: Sequence[Checkout], carts: Mapping[UUID, Sequence[CartLine]], currency: str, rules: OrderRules
+) -> Outcomes:
+    """Return the orders that a checkout would place, or their refusals, without writing them."""
     if not drafts:
         return {}
-    now = await conn.fetchval("SELECT now()")
-    carts_of = ((buyer, carts[buyer.account_id]) for buyer in drafts)
-    return {buyer: _order(None, buyer.account_id, cart, price_cart(cart).total_minor, currency, now) for buyer, cart in carts_of}
+    rows = await conn.fetch(DRAFT_ORDERS, [buyer.account_id for buyer in drafts], rules.open_orders, rules.payment_due_s)
+    found = {account_id: fields for account_id, *fields in rows}
+
+    def outcome(account_id: UUID) -> CheckoutResult:
+        has_room, now, due = found[account_id]
+        cart = carts[account_id]
+        if not has_room:
+            return OpenOrdersLimit(rules.open_orders)
+        return _order(Placed(None, now, due), account_id, cart, price_cart(cart).total_minor, currency)
+
+    return {buyer: outcome(buyer.account_id) for buyer in drafts}
 
 
-def _order(order_id: UUID | None, account_id: UUID, cart: Iterable[CartLine], total_minor: int, currency: str, now: datetime) -> Order:
+def _order(placed: Placed, account_id: UUID, cart: Iterable[CartLine], total_minor: int, currency: str) -> Order:
     lines = tuple(OrderLine(line.product_id, line.name, line.unit_price_minor, line.quantity) for line in cart)
     return Order(
-        id=order_id,
+        id=placed.id,
         account_id=account_id,
         status=OrderStatus.PLACED,
         currency_code=currency,
         total_minor=total_minor,
-        created_at=now,
-        updated_at=now,
+        created_at=placed.at,
+        updated_at=placed.at,
         lines=lines,
-        history=(OrderTransition(status=OrderStatus.PLACED, actor=Actor(ActorKind.BUYER, account_id), reason="", created_at=now),),
+        history=(OrderTransition(status=OrderStatus.PLACED, actor=Actor(ActorKind.BUYER, account_id), reason="", created_at=placed.at),),
+        version=1,
+        payment_due_at=placed.payment_due_at,
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """A command to move an order to another state; with `owner_id`, an order of another account counts as unknown."""
-
-    order_id: UUID
-    status: OrderStatus
-    actor: Actor
-    reason: str
-    owner_id: UUID | None = None
-
-
-@retry_conflicts
-async def transition(pool: "Pool", change: Change, key: IdempotencyKey | None = None) -> Order | Stored:
-    """Move an order to another state; CANCELLED puts its units back into stock, in the same transaction.
-
-    Raises OrderNotFound or OrderState.
-    """
-    async with transaction(pool) as conn:
-        return await once(conn, key, lambda: _change(conn, change))
-
-
-async def _change(conn: "Conn", change: Change) -> Order:
-    row = await conn.fetchrow(LOCK_ORDER, change.order_id)
-    if row is None or (change.owner_id is not None and row["account_id"] != change.owner_id):
-        raise OrderNotFound(change.order_id)
-    check_transition(OrderStatus(row["status"]), change.status)
-    # An administrator who cancels an own order acts as its buyer.
-    is_owners = change.actor.id == row["account_id"] and change.status is OrderStatus.CANCELLED
-    actor = change.actor._replace(kind=ActorKind.BUYER) if is_owners else change.actor
-    action = f"order.{change.status}"
-    await conn.execute(SET_STATUS, change.order_id, change.status)
-    await conn.execute(INSERT_HISTORY, change.order_id, row["version"] + 1, change.status, actor.kind, actor.id, change.reason)
-    happened = [Event(EventKind(action), change.order_id, {"account_id": str(row["account_id"])})]
-    if change.status is OrderStatus.CANCELLED:
-        restocked = await inventory.restock(conn, change.order_id, actor)
-        happened += [Event(EventKind.STOCK_CHANGED, product_id) for product_id in restocked]
-    await events.append(conn, happened)
-    if not is_owners:
-        await audit_log.append(conn, actor, action, change.order_id, {"status": row["status"]}, {"status": change.status})
-    [order] = await order_lists.read(conn, [change.order_id])
-    return order

@@ -92,7 +92,8 @@ SELECT id, user_agent, ip_address, created_at, refreshed_at, expires_at
 
 # The ids are the only condition: with `ended_at IS NULL`, PostgreSQL would also scan an index of all live sessions.
 GET_ROLES = """
-SELECT session.id, account.role, session.ended_at IS NULL AND session.expires_at > now() AND account.disabled_at IS NULL AS live
+SELECT session.account_id, session.id, account.role,
+       session.ended_at IS NULL AND session.expires_at > now() AND account.disabled_at IS NULL AS live
   FROM sessions AS session
   JOIN accounts AS account ON account.id = session.account_id
  WHERE session.id = ANY($1::uuid[])
@@ -192,23 +193,31 @@ async def of_account(pool: "Pool", account_id: UUID) -> list[Session]:
     return [_session(row) for row in await pool.fetch(LIST_SESSIONS, account_id, LISTED_MAX)]
 
 
-async def roles(pool: "Pool", session_ids: Sequence[UUID]) -> list[Role | MercatoError]:
-    """Return for each session the current role of its account, or TokenInvalid if the session has ended."""
-    async with connection(pool) as conn:
-        return await _roles(conn, session_ids)
-
-
-async def _roles(conn: "Conn", session_ids: Sequence[UUID]) -> list[Role | MercatoError]:
-    live = {session_id: Role(role) for session_id, role, live in await conn.fetch(GET_ROLES, session_ids) if live}
-    return [live.get(session_id) or TokenInvalid("the session of this token has ended; log in again") for session_id in session_ids]
-
-
 class InSession(Protocol):
-    """A command made within a session."""
+    """A caller, or a command, within a session of an account."""
+
+    @property
+    def account_id(self) -> UUID:
+        """The account to which the session must belong."""
 
     @property
     def session_id(self) -> UUID:
         """The session that must be live."""
+
+
+async def roles(pool: "Pool", callers: Sequence[InSession]) -> list[Role | MercatoError]:
+    """Return for each caller the current role of the account, or TokenInvalid if the session has ended or is another account's."""
+    async with connection(pool) as conn:
+        return await _roles(conn, callers)
+
+
+async def _roles(conn: "Conn", callers: Sequence[InSession]) -> list[Role | MercatoError]:
+    rows = await conn.fetch(GET_ROLES, [caller.session_id for caller in callers])
+    live = {(account_id, session_id): Role(role) for account_id, session_id, role, live in rows if live}
+    return [
+        live.get((caller.account_id, caller.session_id)) or TokenInvalid("the session of this token has ended; log in again")
+        for caller in callers
+    ]
 
 
 Command = TypeVar("Command", bound=InSession)
@@ -216,7 +225,7 @@ Command = TypeVar("Command", bound=InSession)
 
 async def ended(conn: "Conn", commands: Sequence[Command]) -> dict[Command, MercatoError]:
     """Return the commands whose session has ended, with their refusals; the caller's transaction serves the other commands."""
-    found = await _roles(conn, [command.session_id for command in commands])
+    found = await _roles(conn, commands)
     return {command: role for command, role in zip(commands, found, strict=True) if isinstance(role, MercatoError)}
 
 

@@ -35,7 +35,7 @@ class _CartWarningCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CartW
     CART_WARNING_CODE_PRODUCT_GONE: _CartWarningCode.ValueType  # 3
     """The product is no longer on sale; it does not count in the total."""
     CART_WARNING_CODE_PRICE_CHANGED: _CartWarningCode.ValueType  # 4
-    """The price is not what it was when the line was added."""
+    """The price is not what it was when the line was first added or last set. SetCartItem acknowledges it."""
 
 class CartWarningCode(_CartWarningCode, metaclass=_CartWarningCodeEnumTypeWrapper):
     """Kinds of CartWarning."""
@@ -49,7 +49,7 @@ CART_WARNING_CODE_FEWER_LEFT: CartWarningCode.ValueType  # 2
 CART_WARNING_CODE_PRODUCT_GONE: CartWarningCode.ValueType  # 3
 """The product is no longer on sale; it does not count in the total."""
 CART_WARNING_CODE_PRICE_CHANGED: CartWarningCode.ValueType  # 4
-"""The price is not what it was when the line was added."""
+"""The price is not what it was when the line was first added or last set. SetCartItem acknowledges it."""
 Global___CartWarningCode: _TypeAlias = CartWarningCode  # noqa: Y015
 
 @_typing.final
@@ -114,7 +114,7 @@ class CartLine(_message.Message):
 
     @_builtins.property
     def warnings(self) -> _containers.RepeatedCompositeFieldContainer[Global___CartWarning]:
-        """Reasons why the line cannot be bought, and changes since it was added."""
+        """Reasons why the line cannot be bought, and changes since it was first added or last set."""
 
     def __init__(
         self,
@@ -152,7 +152,7 @@ class CartWarning(_message.Message):
     """With FEWER_LEFT: the units that are left."""
     @_builtins.property
     def previous_unit_price(self) -> _money_pb2.Money:
-        """With PRICE_CHANGED: the price of one unit when the line was added."""
+        """With PRICE_CHANGED: the price of one unit when the line was first added or last set."""
 
     def __init__(
         self,

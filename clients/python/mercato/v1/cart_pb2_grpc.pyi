@@ -40,13 +40,15 @@ class CartServiceStub:
     GetCart: _grpc.UnaryUnaryMultiCallable[_cart_pb2.GetCartRequest, _cart_pb2.Cart]
     """Return the cart with live prices and a warning on every line that could not be bought as it stands."""
     AddCartItem: _grpc.UnaryUnaryMultiCallable[_cart_pb2.AddCartItemRequest, _cart_pb2.Cart]
-    """Add units of a product to the cart: a line that is there grows.
+    """Add units of a product to the cart: a line that is there grows, and keeps a warning PRICE_CHANGED.
 
-    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, FAILED_PRECONDITION CART_LIMIT (a line above 1,000 units, or more than 200 lines).
+    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, FAILED_PRECONDITION CART_LIMIT (a line above the
+    shop's limit of units, or more than 200 lines; metadata `units` and `lines` have the limits).
     """
     SetCartItem: _grpc.UnaryUnaryMultiCallable[_cart_pb2.SetCartItemRequest, _cart_pb2.Cart]
     """Set the units of a line; the line is made if it is absent, and removed by 0.
 
+    It acknowledges the current price, also with the same quantity: the warning PRICE_CHANGED goes until the price changes again.
     Errors: as AddCartItem.
     """
     RemoveCartItem: _grpc.UnaryUnaryMultiCallable[_cart_pb2.RemoveCartItemRequest, _cart_pb2.Cart]
@@ -69,13 +71,15 @@ class CartServiceAsyncStub(CartServiceStub):
     GetCart: _aio.UnaryUnaryMultiCallable[_cart_pb2.GetCartRequest, _cart_pb2.Cart]  # type: ignore[assignment]
     """Return the cart with live prices and a warning on every line that could not be bought as it stands."""
     AddCartItem: _aio.UnaryUnaryMultiCallable[_cart_pb2.AddCartItemRequest, _cart_pb2.Cart]  # type: ignore[assignment]
-    """Add units of a product to the cart: a line that is there grows.
+    """Add units of a product to the cart: a line that is there grows, and keeps a warning PRICE_CHANGED.
 
-    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, FAILED_PRECONDITION CART_LIMIT (a line above 1,000 units, or more than 200 lines).
+    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, FAILED_PRECONDITION CART_LIMIT (a line above the
+    shop's limit of units, or more than 200 lines; metadata `units` and `lines` have the limits).
     """
     SetCartItem: _aio.UnaryUnaryMultiCallable[_cart_pb2.SetCartItemRequest, _cart_pb2.Cart]  # type: ignore[assignment]
     """Set the units of a line; the line is made if it is absent, and removed by 0.
 
+    It acknowledges the current price, also with the same quantity: the warning PRICE_CHANGED goes until the price changes again.
     Errors: as AddCartItem.
     """
     RemoveCartItem: _aio.UnaryUnaryMultiCallable[_cart_pb2.RemoveCartItemRequest, _cart_pb2.Cart]  # type: ignore[assignment]
@@ -107,9 +111,10 @@ class CartServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _cart_pb2.AddCartItemRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_cart_pb2.Cart, _abc.Awaitable[_cart_pb2.Cart]]:
-        """Add units of a product to the cart: a line that is there grows.
+        """Add units of a product to the cart: a line that is there grows, and keeps a warning PRICE_CHANGED.
 
-        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, FAILED_PRECONDITION CART_LIMIT (a line above 1,000 units, or more than 200 lines).
+        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, FAILED_PRECONDITION CART_LIMIT (a line above the
+        shop's limit of units, or more than 200 lines; metadata `units` and `lines` have the limits).
         """
 
     @_abc_1.abstractmethod
@@ -120,6 +125,7 @@ class CartServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_cart_pb2.Cart, _abc.Awaitable[_cart_pb2.Cart]]:
         """Set the units of a line; the line is made if it is absent, and removed by 0.
 
+        It acknowledges the current price, also with the same quantity: the warning PRICE_CHANGED goes until the price changes again.
         Errors: as AddCartItem.
         """
 

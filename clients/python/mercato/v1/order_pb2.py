@@ -29,13 +29,17 @@ from mercato.v1 import money_pb2 as mercato_dot_v1_dot_money__pb2
 from mercato.v1 import policy_pb2 as mercato_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16mercato/v1/order.proto\x12\nmercato.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16mercato/v1/money.proto\x1a\x17mercato/v1/policy.proto\"\xa8\x02\n\x05Order\x12\n\n\x02id\x18\x01 \x01(\t\x12\'\n\x06status\x18\x02 \x01(\x0e\x32\x17.mercato.v1.OrderStatus\x12$\n\x05lines\x18\x03 \x03(\x0b\x32\x15.mercato.v1.OrderLine\x12 \n\x05total\x18\x04 \x01(\x0b\x32\x11.mercato.v1.Money\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\naccount_id\x18\x07 \x01(\t\x12,\n\x07history\x18\x08 \x03(\x0b\x32\x1b.mercato.v1.OrderTransition\"\x95\x01\n\tOrderLine\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x14\n\x0cproduct_name\x18\x02 \x01(\t\x12%\n\nunit_price\x18\x03 \x01(\x0b\x32\x11.mercato.v1.Money\x12\x10\n\x08quantity\x18\x04 \x01(\x05\x12%\n\nline_total\x18\x05 \x01(\x0b\x32\x11.mercato.v1.Money\"\xa2\x01\n\x0fOrderTransition\x12\'\n\x06status\x18\x01 \x01(\x0e\x32\x17.mercato.v1.OrderStatus\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12%\n\x05\x61\x63tor\x18\x03 \x01(\x0e\x32\x16.mercato.v1.OrderActor\x12\x0e\n\x06reason\x18\x04 \x01(\t\"\x93\x01\n\rStockShortage\x12-\n\x05lines\x18\x01 \x03(\x0b\x32\x1e.mercato.v1.StockShortage.Line\x1aS\n\x04Line\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x14\n\x0cproduct_name\x18\x02 \x01(\t\x12\x0e\n\x06wanted\x18\x03 \x01(\x05\x12\x11\n\tavailable\x18\x04 \x01(\x05\"f\n\x0f\x43heckoutRequest\x12)\n\x0e\x65xpected_total\x18\x01 \x01(\x0b\x32\x11.mercato.v1.Money\x12\x11\n\tcart_etag\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"c\n\x11ListOrdersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\'\n\x06status\x18\x03 \x01(\x0e\x32\x17.mercato.v1.OrderStatus\"P\n\x12ListOrdersResponse\x12!\n\x06orders\x18\x01 \x03(\x0b\x32\x11.mercato.v1.Order\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\")\n\x0fGetOrderRequest\x12\x16\n\x08order_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"<\n\x12\x43\x61ncelOrderRequest\x12\x16\n\x08order_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0e\n\x06reason\x18\x02 \x01(\t\"z\n\x14ListAllOrdersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\'\n\x06status\x18\x03 \x01(\x0e\x32\x17.mercato.v1.OrderStatus\x12\x12\n\naccount_id\x18\x04 \x01(\t\"S\n\x15ListAllOrdersResponse\x12!\n\x06orders\x18\x01 \x03(\x0b\x32\x11.mercato.v1.Order\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"l\n\x13\x41\x64vanceOrderRequest\x12\x16\n\x08order_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12-\n\x06status\x18\x02 \x01(\x0e\x32\x17.mercato.v1.OrderStatusB\x04\xe2\x41\x01\x02\x12\x0e\n\x06reason\x18\x03 \x01(\t*\xc8\x01\n\x0bOrderStatus\x12\x1c\n\x18ORDER_STATUS_UNSPECIFIED\x10\x00\x12\x17\n\x13ORDER_STATUS_PLACED\x10\x01\x12\x15\n\x11ORDER_STATUS_PAID\x10\x02\x12\x18\n\x14ORDER_STATUS_SHIPPED\x10\x03\x12\x1a\n\x16ORDER_STATUS_DELIVERED\x10\x04\x12\x1a\n\x16ORDER_STATUS_CANCELLED\x10\x05\x12\x19\n\x15ORDER_STATUS_REFUNDED\x10\x06*W\n\nOrderActor\x12\x1b\n\x17ORDER_ACTOR_UNSPECIFIED\x10\x00\x12\x15\n\x11ORDER_ACTOR_BUYER\x10\x01\x12\x15\n\x11ORDER_ACTOR_ADMIN\x10\x02\x32\x99\x05\n\x0cOrderService\x12\x65\n\x08\x43heckout\x12\x1b.mercato.v1.CheckoutRequest\x1a\x11.mercato.v1.Order\")\x8a\xb5\x18\n\x08\x02\x10\xc9\x01\x18\x88\' \x01\x82\xd3\xe4\x93\x02\x15\"\x10/orders/checkout:\x01*\x12h\n\nListOrders\x12\x1d.mercato.v1.ListOrdersRequest\x1a\x1e.mercato.v1.ListOrdersResponse\"\x1b\x90\x02\x01\x8a\xb5\x18\x02\x08\x02\x82\xd3\xe4\x93\x02\x0c\x12\n/orders/my\x12_\n\x08GetOrder\x12\x1b.mercato.v1.GetOrderRequest\x1a\x11.mercato.v1.Order\"#\x90\x02\x01\x8a\xb5\x18\x02\x08\x02\x82\xd3\xe4\x93\x02\x14\x12\x12/orders/{order_id}\x12n\n\x0b\x43\x61ncelOrder\x12\x1e.mercato.v1.CancelOrderRequest\x1a\x11.mercato.v1.Order\",\x8a\xb5\x18\x04\x08\x02 \x01\x82\xd3\xe4\x93\x02\x1e\"\x19/orders/{order_id}:cancel:\x01*\x12q\n\rListAllOrders\x12 .mercato.v1.ListAllOrdersRequest\x1a!.mercato.v1.ListAllOrdersResponse\"\x1b\x90\x02\x01\x8a\xb5\x18\x02\x08\x03\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/orders\x12t\n\x0c\x41\x64vanceOrder\x12\x1f.mercato.v1.AdvanceOrderRequest\x1a\x11.mercato.v1.Order\"0\x8a\xb5\x18\x04\x08\x03 \x01\x82\xd3\xe4\x93\x02\"\"\x1d/v1/orders/{order_id}:advance:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16mercato/v1/order.proto\x12\nmercato.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16mercato/v1/money.proto\x1a\x17mercato/v1/policy.proto\"\xf8\x02\n\x05Order\x12\n\n\x02id\x18\x01 \x01(\t\x12\'\n\x06status\x18\x02 \x01(\x0e\x32\x17.mercato.v1.OrderStatus\x12$\n\x05lines\x18\x03 \x03(\x0b\x32\x15.mercato.v1.OrderLine\x12 \n\x05total\x18\x04 \x01(\x0b\x32\x11.mercato.v1.Money\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\naccount_id\x18\x07 \x01(\t\x12,\n\x07history\x18\x08 \x03(\x0b\x32\x1b.mercato.v1.OrderTransition\x12\x12\n\x04\x65tag\x18\t \x01(\tB\x04\xe2\x41\x01\x03\x12:\n\x10payment_due_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\"\x95\x01\n\tOrderLine\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x14\n\x0cproduct_name\x18\x02 \x01(\t\x12%\n\nunit_price\x18\x03 \x01(\x0b\x32\x11.mercato.v1.Money\x12\x10\n\x08quantity\x18\x04 \x01(\x05\x12%\n\nline_total\x18\x05 \x01(\x0b\x32\x11.mercato.v1.Money\"\xa2\x01\n\x0fOrderTransition\x12\'\n\x06status\x18\x01 \x01(\x0e\x32\x17.mercato.v1.OrderStatus\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12%\n\x05\x61\x63tor\x18\x03 \x01(\x0e\x32\x16.mercato.v1.OrderActor\x12\x0e\n\x06reason\x18\x04 \x01(\t\"\x93\x01\n\rStockShortage\x12-\n\x05lines\x18\x01 \x03(\x0b\x32\x1e.mercato.v1.StockShortage.Line\x1aS\n\x04Line\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x14\n\x0cproduct_name\x18\x02 \x01(\t\x12\x0e\n\x06wanted\x18\x03 \x01(\x05\x12\x11\n\tavailable\x18\x04 \x01(\x05\"f\n\x0f\x43heckoutRequest\x12)\n\x0e\x65xpected_total\x18\x01 \x01(\x0b\x32\x11.mercato.v1.Money\x12\x11\n\tcart_etag\x18\x02 \x01(\t\x12\x15\n\rvalidate_only\x18\x03 \x01(\x08\"c\n\x11ListOrdersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\'\n\x06status\x18\x03 \x01(\x0e\x32\x17.mercato.v1.OrderStatus\"P\n\x12ListOrdersResponse\x12!\n\x06orders\x18\x01 \x03(\x0b\x32\x11.mercato.v1.Order\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\")\n\x0fGetOrderRequest\x12\x16\n\x08order_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"J\n\x12\x43\x61ncelOrderRequest\x12\x16\n\x08order_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\"z\n\x14ListAllOrdersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\'\n\x06status\x18\x03 \x01(\x0e\x32\x17.mercato.v1.OrderStatus\x12\x12\n\naccount_id\x18\x04 \x01(\t\"S\n\x15ListAllOrdersResponse\x12!\n\x06orders\x18\x01 \x03(\x0b\x32\x11.mercato.v1.Order\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"z\n\x13\x41\x64vanceOrderRequest\x12\x16\n\x08order_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12-\n\x06status\x18\x02 \x01(\x0e\x32\x17.mercato.v1.OrderStatusB\x04\xe2\x41\x01\x02\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0c\n\x04\x65tag\x18\x04 \x01(\t*\xc8\x01\n\x0bOrderStatus\x12\x1c\n\x18ORDER_STATUS_UNSPECIFIED\x10\x00\x12\x17\n\x13ORDER_STATUS_PLACED\x10\x01\x12\x15\n\x11ORDER_STATUS_PAID\x10\x02\x12\x18\n\x14ORDER_STATUS_SHIPPED\x10\x03\x12\x1a\n\x16ORDER_STATUS_DELIVERED\x10\x04\x12\x1a\n\x16ORDER_STATUS_CANCELLED\x10\x05\x12\x19\n\x15ORDER_STATUS_REFUNDED\x10\x06*\xaa\x01\n\nOrderActor\x12\x1b\n\x17ORDER_ACTOR_UNSPECIFIED\x10\x00\x12\x15\n\x11ORDER_ACTOR_BUYER\x10\x01\x12\x15\n\x11ORDER_ACTOR_ADMIN\x10\x02\x12\x16\n\x12ORDER_ACTOR_SYSTEM\x10\x03\x12\x18\n\x14ORDER_ACTOR_PROVIDER\x10\x04\x12\x1f\n\x1bORDER_ACTOR_SERVICE_ACCOUNT\x10\x05\x32\x99\x05\n\x0cOrderService\x12\x65\n\x08\x43heckout\x12\x1b.mercato.v1.CheckoutRequest\x1a\x11.mercato.v1.Order\")\x8a\xb5\x18\n\x08\x02\x10\xc9\x01\x18\x88\' \x01\x82\xd3\xe4\x93\x02\x15\"\x10/orders/checkout:\x01*\x12h\n\nListOrders\x12\x1d.mercato.v1.ListOrdersRequest\x1a\x1e.mercato.v1.ListOrdersResponse\"\x1b\x90\x02\x01\x8a\xb5\x18\x02\x08\x02\x82\xd3\xe4\x93\x02\x0c\x12\n/orders/my\x12_\n\x08GetOrder\x12\x1b.mercato.v1.GetOrderRequest\x1a\x11.mercato.v1.Order\"#\x90\x02\x01\x8a\xb5\x18\x02\x08\x02\x82\xd3\xe4\x93\x02\x14\x12\x12/orders/{order_id}\x12n\n\x0b\x43\x61ncelOrder\x12\x1e.mercato.v1.CancelOrderRequest\x1a\x11.mercato.v1.Order\",\x8a\xb5\x18\x04\x08\x02 \x01\x82\xd3\xe4\x93\x02\x1e\"\x19/orders/{order_id}:cancel:\x01*\x12q\n\rListAllOrders\x12 .mercato.v1.ListAllOrdersRequest\x1a!.mercato.v1.ListAllOrdersResponse\"\x1b\x90\x02\x01\x8a\xb5\x18\x02\x08\x03\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/orders\x12t\n\x0c\x41\x64vanceOrder\x12\x1f.mercato.v1.AdvanceOrderRequest\x1a\x11.mercato.v1.Order\"0\x8a\xb5\x18\x04\x08\x03 \x01\x82\xd3\xe4\x93\x02\"\"\x1d/v1/orders/{order_id}:advance:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mercato.v1.order_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_ORDER'].fields_by_name['etag']._loaded_options = None
+  _globals['_ORDER'].fields_by_name['etag']._serialized_options = b'\342A\001\003'
+  _globals['_ORDER'].fields_by_name['payment_due_time']._loaded_options = None
+  _globals['_ORDER'].fields_by_name['payment_due_time']._serialized_options = b'\342A\001\003'
   _globals['_GETORDERREQUEST'].fields_by_name['order_id']._loaded_options = None
   _globals['_GETORDERREQUEST'].fields_by_name['order_id']._serialized_options = b'\342A\001\002'
   _globals['_CANCELORDERREQUEST'].fields_by_name['order_id']._loaded_options = None
@@ -56,36 +60,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ORDERSERVICE'].methods_by_name['ListAllOrders']._serialized_options = b'\220\002\001\212\265\030\002\010\003\202\323\344\223\002\014\022\n/v1/orders'
   _globals['_ORDERSERVICE'].methods_by_name['AdvanceOrder']._loaded_options = None
   _globals['_ORDERSERVICE'].methods_by_name['AdvanceOrder']._serialized_options = b'\212\265\030\004\010\003 \001\202\323\344\223\002\"\"\035/v1/orders/{order_id}:advance:\001*'
-  _globals['_ORDERSTATUS']._serialized_start=1661
-  _globals['_ORDERSTATUS']._serialized_end=1861
-  _globals['_ORDERACTOR']._serialized_start=1863
-  _globals['_ORDERACTOR']._serialized_end=1950
+  _globals['_ORDERSTATUS']._serialized_start=1769
+  _globals['_ORDERSTATUS']._serialized_end=1969
+  _globals['_ORDERACTOR']._serialized_start=1972
+  _globals['_ORDERACTOR']._serialized_end=2142
   _globals['_ORDER']._serialized_start=184
-  _globals['_ORDER']._serialized_end=480
-  _globals['_ORDERLINE']._serialized_start=483
-  _globals['_ORDERLINE']._serialized_end=632
-  _globals['_ORDERTRANSITION']._serialized_start=635
-  _globals['_ORDERTRANSITION']._serialized_end=797
-  _globals['_STOCKSHORTAGE']._serialized_start=800
-  _globals['_STOCKSHORTAGE']._serialized_end=947
-  _globals['_STOCKSHORTAGE_LINE']._serialized_start=864
-  _globals['_STOCKSHORTAGE_LINE']._serialized_end=947
-  _globals['_CHECKOUTREQUEST']._serialized_start=949
-  _globals['_CHECKOUTREQUEST']._serialized_end=1051
-  _globals['_LISTORDERSREQUEST']._serialized_start=1053
-  _globals['_LISTORDERSREQUEST']._serialized_end=1152
-  _globals['_LISTORDERSRESPONSE']._serialized_start=1154
-  _globals['_LISTORDERSRESPONSE']._serialized_end=1234
-  _globals['_GETORDERREQUEST']._serialized_start=1236
-  _globals['_GETORDERREQUEST']._serialized_end=1277
-  _globals['_CANCELORDERREQUEST']._serialized_start=1279
-  _globals['_CANCELORDERREQUEST']._serialized_end=1339
-  _globals['_LISTALLORDERSREQUEST']._serialized_start=1341
-  _globals['_LISTALLORDERSREQUEST']._serialized_end=1463
-  _globals['_LISTALLORDERSRESPONSE']._serialized_start=1465
-  _globals['_LISTALLORDERSRESPONSE']._serialized_end=1548
-  _globals['_ADVANCEORDERREQUEST']._serialized_start=1550
-  _globals['_ADVANCEORDERREQUEST']._serialized_end=1658
-  _globals['_ORDERSERVICE']._serialized_start=1953
-  _globals['_ORDERSERVICE']._serialized_end=2618
+  _globals['_ORDER']._serialized_end=560
+  _globals['_ORDERLINE']._serialized_start=563
+  _globals['_ORDERLINE']._serialized_end=712
+  _globals['_ORDERTRANSITION']._serialized_start=715
+  _globals['_ORDERTRANSITION']._serialized_end=877
+  _globals['_STOCKSHORTAGE']._serialized_start=880
+  _globals['_STOCKSHORTAGE']._serialized_end=1027
+  _globals['_STOCKSHORTAGE_LINE']._serialized_start=944
+  _globals['_STOCKSHORTAGE_LINE']._serialized_end=1027
+  _globals['_CHECKOUTREQUEST']._serialized_start=1029
+  _globals['_CHECKOUTREQUEST']._serialized_end=1131
+  _globals['_LISTORDERSREQUEST']._serialized_start=1133
+  _globals['_LISTORDERSREQUEST']._serialized_end=1232
+  _globals['_LISTORDERSRESPONSE']._serialized_start=1234
+  _globals['_LISTORDERSRESPONSE']._serialized_end=1314
+  _globals['_GETORDERREQUEST']._serialized_start=1316
+  _globals['_GETORDERREQUEST']._serialized_end=1357
+  _globals['_CANCELORDERREQUEST']._serialized_start=1359
+  _globals['_CANCELORDERREQUEST']._serialized_end=1433
+  _globals['_LISTALLORDERSREQUEST']._serialized_start=1435
+  _globals['_LISTALLORDERSREQUEST']._serialized_end=1557
+  _globals['_LISTALLORDERSRESPONSE']._serialized_start=1559
+  _globals['_LISTALLORDERSRESPONSE']._serialized_end=1642
+  _globals['_ADVANCEORDERREQUEST']._serialized_start=1644
+  _globals['_ADVANCEORDERREQUEST']._serialized_end=1766
+  _globals['_ORDERSERVICE']._serialized_start=2145
+  _globals['_ORDERSERVICE']._serialized_end=2810
 # @@protoc_insertion_point(module_scope)

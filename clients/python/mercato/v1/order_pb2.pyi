@@ -73,6 +73,12 @@ class _OrderActorEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OrderActor
     """The buyer."""
     ORDER_ACTOR_ADMIN: _OrderActor.ValueType  # 2
     """An administrator."""
+    ORDER_ACTOR_SYSTEM: _OrderActor.ValueType  # 3
+    """The shop itself: the order was not paid in time."""
+    ORDER_ACTOR_PROVIDER: _OrderActor.ValueType  # 4
+    """A payment provider."""
+    ORDER_ACTOR_SERVICE_ACCOUNT: _OrderActor.ValueType  # 5
+    """A service that acts for the shop."""
 
 class OrderActor(_OrderActor, metaclass=_OrderActorEnumTypeWrapper):
     """Who changed an order."""
@@ -83,6 +89,12 @@ ORDER_ACTOR_BUYER: OrderActor.ValueType  # 1
 """The buyer."""
 ORDER_ACTOR_ADMIN: OrderActor.ValueType  # 2
 """An administrator."""
+ORDER_ACTOR_SYSTEM: OrderActor.ValueType  # 3
+"""The shop itself: the order was not paid in time."""
+ORDER_ACTOR_PROVIDER: OrderActor.ValueType  # 4
+"""A payment provider."""
+ORDER_ACTOR_SERVICE_ACCOUNT: OrderActor.ValueType  # 5
+"""A service that acts for the shop."""
 Global___OrderActor: _TypeAlias = OrderActor  # noqa: Y015
 
 @_typing.final
@@ -99,12 +111,16 @@ class Order(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     HISTORY_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    PAYMENT_DUE_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUID; empty in the answer to `validate_only`."""
     status: Global___OrderStatus.ValueType
     """State of the order."""
     account_id: _builtins.str
     """UUID of the buyer's account."""
+    etag: _builtins.str
+    """Changes with every change of the order; CancelOrder and AdvanceOrder take it. Empty in the answer to `validate_only`."""
     @_builtins.property
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___OrderLine]:
         """The bought products, by product id."""
@@ -125,6 +141,10 @@ class Order(_message.Message):
     def history(self) -> _containers.RepeatedCompositeFieldContainer[Global___OrderTransition]:
         """Every state it has been in, oldest first."""
 
+    @_builtins.property
+    def payment_due_time(self) -> _timestamp_pb2.Timestamp:
+        """With PLACED, in a shop that sets a time: when the order is cancelled if it is not paid."""
+
     def __init__(
         self,
         *,
@@ -136,10 +156,12 @@ class Order(_message.Message):
         update_time: _timestamp_pb2.Timestamp | None = ...,
         account_id: _builtins.str = ...,
         history: _abc.Iterable[Global___OrderTransition] | None = ...,
+        etag: _builtins.str = ...,
+        payment_due_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "total", b"total", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "payment_due_time", b"payment_due_time", "total", b"total", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "create_time", b"create_time", "history", b"history", "id", b"id", "lines", b"lines", "status", b"status", "total", b"total", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "create_time", b"create_time", "etag", b"etag", "history", b"history", "id", b"id", "lines", b"lines", "payment_due_time", b"payment_due_time", "status", b"status", "total", b"total", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -401,19 +423,23 @@ class CancelOrderRequest(_message.Message):
 
     ORDER_ID_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
     order_id: _builtins.str
     """UUID."""
     reason: _builtins.str
     """Why, at most 500 characters; kept in the order's history."""
+    etag: _builtins.str
+    """Refuse if the order changed since it had this etag."""
     def __init__(
         self,
         *,
         order_id: _builtins.str = ...,
         reason: _builtins.str = ...,
+        etag: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["order_id", b"order_id", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "order_id", b"order_id", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -490,22 +516,26 @@ class AdvanceOrderRequest(_message.Message):
     ORDER_ID_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
     order_id: _builtins.str
     """UUID."""
     status: Global___OrderStatus.ValueType
     """The state to go to."""
     reason: _builtins.str
     """Why, at most 500 characters; kept in the order's history."""
+    etag: _builtins.str
+    """Refuse if the order changed since it had this etag: of two packers, one ships."""
     def __init__(
         self,
         *,
         order_id: _builtins.str = ...,
         status: Global___OrderStatus.ValueType = ...,
         reason: _builtins.str = ...,
+        etag: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["order_id", b"order_id", "reason", b"reason", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "order_id", b"order_id", "reason", b"reason", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

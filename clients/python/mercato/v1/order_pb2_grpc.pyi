@@ -43,7 +43,10 @@ class OrderServiceStub:
     With metadata `idempotency-key` (1 to 255 visible ASCII characters) a repeated call returns the order of the first, with
     `idempotent-replayed: true` in the initial metadata; keys are kept for 24 hours.
     Errors: INVALID_ARGUMENT INVALID_FIELD, INVALID_ARGUMENT IDEMPOTENCY_KEY_REUSED (same key, other request), FAILED_PRECONDITION CART_EMPTY,
-    FAILED_PRECONDITION OUT_OF_STOCK (with StockShortage: every line that cannot be served), ABORTED TOTAL_CHANGED or ETAG_MISMATCH
+    FAILED_PRECONDITION OUT_OF_STOCK (with StockShortage: every line that cannot be served), FAILED_PRECONDITION UNITS_LIMIT (a line above the
+    shop's limit of units of a product; metadata `limit`), FAILED_PRECONDITION OPEN_ORDERS_LIMIT (too many unpaid orders of the account;
+    metadata `limit`), FAILED_PRECONDITION EMAIL_NOT_VERIFIED (the shop sells to verified addresses only; call RequestEmailVerification),
+    ABORTED TOTAL_CHANGED or ETAG_MISMATCH
     (`expected_total` or `cart_etag` differs from the current value; metadata has both values).
     """
     ListOrders: _grpc.UnaryUnaryMultiCallable[_order_pb2.ListOrdersRequest, _order_pb2.ListOrdersResponse]
@@ -59,7 +62,8 @@ class OrderServiceStub:
     CancelOrder: _grpc.UnaryUnaryMultiCallable[_order_pb2.CancelOrderRequest, _order_pb2.Order]
     """Cancel an order that is PLACED or PAID and put its units back into stock. Owner or administrator.
 
-    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND ORDER_NOT_FOUND, FAILED_PRECONDITION ORDER_STATE (metadata `allowed` has the states it can go to).
+    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND ORDER_NOT_FOUND, FAILED_PRECONDITION ORDER_STATE (metadata `allowed` has the states it can go to),
+    ABORTED ETAG_MISMATCH.
     """
     ListAllOrders: _grpc.UnaryUnaryMultiCallable[_order_pb2.ListAllOrdersRequest, _order_pb2.ListAllOrdersResponse]
     """List the orders of every account, newest first.
@@ -69,7 +73,8 @@ class OrderServiceStub:
     AdvanceOrder: _grpc.UnaryUnaryMultiCallable[_order_pb2.AdvanceOrderRequest, _order_pb2.Order]
     """Move an order to its next state. CANCELLED restocks, as CancelOrder does.
 
-    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND ORDER_NOT_FOUND, FAILED_PRECONDITION ORDER_STATE (metadata `allowed`), PERMISSION_DENIED ADMIN_ONLY.
+    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND ORDER_NOT_FOUND, FAILED_PRECONDITION ORDER_STATE (metadata `allowed`), ABORTED ETAG_MISMATCH,
+    PERMISSION_DENIED ADMIN_ONLY.
     """
 
 @_typing.type_check_only
@@ -87,7 +92,10 @@ class OrderServiceAsyncStub(OrderServiceStub):
     With metadata `idempotency-key` (1 to 255 visible ASCII characters) a repeated call returns the order of the first, with
     `idempotent-replayed: true` in the initial metadata; keys are kept for 24 hours.
     Errors: INVALID_ARGUMENT INVALID_FIELD, INVALID_ARGUMENT IDEMPOTENCY_KEY_REUSED (same key, other request), FAILED_PRECONDITION CART_EMPTY,
-    FAILED_PRECONDITION OUT_OF_STOCK (with StockShortage: every line that cannot be served), ABORTED TOTAL_CHANGED or ETAG_MISMATCH
+    FAILED_PRECONDITION OUT_OF_STOCK (with StockShortage: every line that cannot be served), FAILED_PRECONDITION UNITS_LIMIT (a line above the
+    shop's limit of units of a product; metadata `limit`), FAILED_PRECONDITION OPEN_ORDERS_LIMIT (too many unpaid orders of the account;
+    metadata `limit`), FAILED_PRECONDITION EMAIL_NOT_VERIFIED (the shop sells to verified addresses only; call RequestEmailVerification),
+    ABORTED TOTAL_CHANGED or ETAG_MISMATCH
     (`expected_total` or `cart_etag` differs from the current value; metadata has both values).
     """
     ListOrders: _aio.UnaryUnaryMultiCallable[_order_pb2.ListOrdersRequest, _order_pb2.ListOrdersResponse]  # type: ignore[assignment]
@@ -103,7 +111,8 @@ class OrderServiceAsyncStub(OrderServiceStub):
     CancelOrder: _aio.UnaryUnaryMultiCallable[_order_pb2.CancelOrderRequest, _order_pb2.Order]  # type: ignore[assignment]
     """Cancel an order that is PLACED or PAID and put its units back into stock. Owner or administrator.
 
-    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND ORDER_NOT_FOUND, FAILED_PRECONDITION ORDER_STATE (metadata `allowed` has the states it can go to).
+    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND ORDER_NOT_FOUND, FAILED_PRECONDITION ORDER_STATE (metadata `allowed` has the states it can go to),
+    ABORTED ETAG_MISMATCH.
     """
     ListAllOrders: _aio.UnaryUnaryMultiCallable[_order_pb2.ListAllOrdersRequest, _order_pb2.ListAllOrdersResponse]  # type: ignore[assignment]
     """List the orders of every account, newest first.
@@ -113,7 +122,8 @@ class OrderServiceAsyncStub(OrderServiceStub):
     AdvanceOrder: _aio.UnaryUnaryMultiCallable[_order_pb2.AdvanceOrderRequest, _order_pb2.Order]  # type: ignore[assignment]
     """Move an order to its next state. CANCELLED restocks, as CancelOrder does.
 
-    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND ORDER_NOT_FOUND, FAILED_PRECONDITION ORDER_STATE (metadata `allowed`), PERMISSION_DENIED ADMIN_ONLY.
+    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND ORDER_NOT_FOUND, FAILED_PRECONDITION ORDER_STATE (metadata `allowed`), ABORTED ETAG_MISMATCH,
+    PERMISSION_DENIED ADMIN_ONLY.
     """
 
 class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -134,7 +144,10 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         With metadata `idempotency-key` (1 to 255 visible ASCII characters) a repeated call returns the order of the first, with
         `idempotent-replayed: true` in the initial metadata; keys are kept for 24 hours.
         Errors: INVALID_ARGUMENT INVALID_FIELD, INVALID_ARGUMENT IDEMPOTENCY_KEY_REUSED (same key, other request), FAILED_PRECONDITION CART_EMPTY,
-        FAILED_PRECONDITION OUT_OF_STOCK (with StockShortage: every line that cannot be served), ABORTED TOTAL_CHANGED or ETAG_MISMATCH
+        FAILED_PRECONDITION OUT_OF_STOCK (with StockShortage: every line that cannot be served), FAILED_PRECONDITION UNITS_LIMIT (a line above the
+        shop's limit of units of a product; metadata `limit`), FAILED_PRECONDITION OPEN_ORDERS_LIMIT (too many unpaid orders of the account;
+        metadata `limit`), FAILED_PRECONDITION EMAIL_NOT_VERIFIED (the shop sells to verified addresses only; call RequestEmailVerification),
+        ABORTED TOTAL_CHANGED or ETAG_MISMATCH
         (`expected_total` or `cart_etag` differs from the current value; metadata has both values).
         """
 
@@ -168,7 +181,8 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_order_pb2.Order, _abc.Awaitable[_order_pb2.Order]]:
         """Cancel an order that is PLACED or PAID and put its units back into stock. Owner or administrator.
 
-        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND ORDER_NOT_FOUND, FAILED_PRECONDITION ORDER_STATE (metadata `allowed` has the states it can go to).
+        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND ORDER_NOT_FOUND, FAILED_PRECONDITION ORDER_STATE (metadata `allowed` has the states it can go to),
+        ABORTED ETAG_MISMATCH.
         """
 
     @_abc_1.abstractmethod
@@ -190,7 +204,8 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_order_pb2.Order, _abc.Awaitable[_order_pb2.Order]]:
         """Move an order to its next state. CANCELLED restocks, as CancelOrder does.
 
-        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND ORDER_NOT_FOUND, FAILED_PRECONDITION ORDER_STATE (metadata `allowed`), PERMISSION_DENIED ADMIN_ONLY.
+        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND ORDER_NOT_FOUND, FAILED_PRECONDITION ORDER_STATE (metadata `allowed`), ABORTED ETAG_MISMATCH,
+        PERMISSION_DENIED ADMIN_ONLY.
         """
 
 def add_OrderServiceServicer_to_server(servicer: OrderServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -69,7 +69,9 @@ class Policy(_message.Message):
     """True where the RPC honours the metadata `idempotency-key` (over REST the header `Idempotency-Key`): 1 to 255 visible ASCII characters.
     Its answer is stored with its effect, and a repeated call gets the same bytes, with `idempotent-replayed: true` in the initial metadata.
     Another request with the same key is INVALID_ARGUMENT IDEMPOTENCY_KEY_REUSED. A call that comes while the first is under way waits for
-    it. Keys belong to the account, or to all callers without a login, and are kept for 24 hours; a refused call leaves its key free.
+    it. Keys are kept for 24 hours; a refused call leaves its key free. A key belongs to the account of the token. Without a token it belongs
+    to its request: the same key with another request is another key.
+    A caller who may no longer make the call gets the refusal of a new call, not the stored answer.
     """
     max_age_s: _builtins.int
     """Seconds for which caches between client and server may keep the answer, over REST. Above 0 the answer carries `cache-control` and an `etag`
