@@ -76,7 +76,7 @@ class CatalogHandler:
         """Return several products on sale."""
         with Checks() as check:
             if not 1 <= len(request.ids) <= self._limits.batch_get_max:
-                check.fail("ids", f"must have 1 to {self._limits.batch_get_max} entries")
+                check.fail("ids", "must have 1 to {most} entries", most=self._limits.batch_get_max)
             ids = [check.uuid(f"ids[{index}]", value) for index, value in enumerate(request.ids[: self._limits.batch_get_max])]
         return response(_all_of(await self._cache.products(set(ids)), ids))
 
@@ -226,7 +226,7 @@ def _filter(check: Checks, request: catalog_pb2.ListProductsRequest) -> tuple[Pr
             check.fail(field, "must not be negative")
     order_by = " ".join(request.order_by.split())
     if order_by and order_by not in _ORDERS:
-        check.fail("order_by", f"must be one of: {', '.join(_ORDERS)}")
+        check.fail("order_by", "must be one of: {allowed}", allowed=", ".join(_ORDERS))
     default = ProductOrder.RELEVANCE if query else ProductOrder.NEWEST
     wanted = ProductFilter(
         category_id=category_id,
@@ -251,7 +251,7 @@ def _fields(check: Checks, request: catalog_pb2.UpdateProductRequest) -> list[st
         return [field for field in WRITABLE if field in _populated(request.product)]
     for path in mask:
         if path not in WRITABLE:
-            check.fail("update_mask", f"{path!r} cannot be changed; use {', '.join(WRITABLE)} or *")
+            check.fail("update_mask", "{path!r} cannot be changed; use {allowed} or *", path=path, allowed=", ".join(WRITABLE))
     if "stock" in mask and not request.product.HasField("stock"):
         check.fail("product.stock", "is required, since update_mask names it")
     return [field for field in WRITABLE if field in mask]

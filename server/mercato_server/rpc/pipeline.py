@@ -48,12 +48,13 @@ def service_handler(service: ServiceDescriptor, handler: object, layers: Sequenc
 def _parse(rpc: Rpc, handle: Handler) -> Unary:
     """Parse the request inside all layers, so that malformed bytes are answered like any other error."""
     parse = rpc.request_type.FromString
+    malformed = Violation("", "the request is not a serialized {type}", {"type": rpc.request_type.DESCRIPTOR.full_name})
 
     async def parsed(request: bytes, context: Context) -> Answer:
         try:
             message = parse(request)
         except DecodeError:
-            raise InvalidRequest([Violation("", f"the request is not a serialized {rpc.request_type.DESCRIPTOR.full_name}")]) from None
+            raise InvalidRequest([malformed]) from None
         return await handle(message, context)
 
     return parsed

@@ -220,10 +220,7 @@ async def adjust_stock(pool: "Pool", change: StockChange, key: IdempotencyKey | 
 async def _adjust(conn: "Conn", change: StockChange) -> Product:
     current = await _lock(conn, change.product_id)
     if change.expected is not None and change.expected != current.stock:
-        raise StockChanged(
-            f"the stock is {current.stock}, not {change.expected}; read it again",
-            metadata={"expected_stock": str(change.expected), "stock": str(current.stock)},
-        )
+        raise StockChanged("the stock is {stock}, not {expected_stock}; read it again", expected_stock=change.expected, stock=current.stock)
     stock = current.stock + change.delta if change.stock is None else change.stock
     return await _set_stock(conn, current, stock, change.reason, change.actor)
 
@@ -232,7 +229,7 @@ async def _set_stock(conn: "Conn", current: Product, stock: int, reason: str, ac
     if stock < 0:
         raise OutOfStock([Shortage(current.id, current.name, current.stock - stock, current.stock)])
     if stock > max(STOCK_MAX, current.stock):  # cancelled orders may have raised it above the limit; it may decrease from there
-        raise StockLimit(f"a product has at most {STOCK_MAX} units", metadata={"stock": str(current.stock)})
+        raise StockLimit(f"a product has at most {STOCK_MAX} units", stock=current.stock)
     now = await inventory.adjust(conn, {current.id: stock - current.stock}, actor, reason)
     product = current._replace(stock=stock, version=current.version + 1, updated_at=max(current.updated_at, now))
     await events.append(conn, [Event(EventKind.STOCK_CHANGED, current.id, {"stock": stock})])

@@ -11,6 +11,7 @@ from email_validator import EmailNotValidError, validate_email
 from mercato.v1.money_pb2 import Money
 from mercato_server.domain.catalog import PRICE_MAX_MINOR
 from mercato_server.domain.errors import InvalidRequest, Violation
+from mercato_server.domain.messages import Value
 
 _NO_ID = UUID(int=0)
 _CANONICAL_LENGTH = 36
@@ -35,9 +36,9 @@ class Checks:
         if kind is None and self._found:
             raise InvalidRequest(self._found)
 
-    def fail(self, field: str, description: str) -> None:
-        """Add a violation."""
-        self._found.append(Violation(field, description))
+    def fail(self, field: str, template: str, **values: Value) -> None:
+        """Add a violation; the values are those in the template."""
+        self._found.append(Violation(field, template, values))
 
     def uuid(self, field: str, value: str) -> UUID:
         """Parse a UUID in its canonical form, 8-4-4-4-12 hexadecimal digits."""
@@ -59,15 +60,15 @@ class Checks:
         if "\0" in value:
             self.fail(field, "must not contain NUL")
         if len(stripped) < shortest:
-            self.fail(field, "must not be empty" if shortest == 1 else f"must have at least {shortest} characters")
+            self.fail(field, "must not be empty" if shortest == 1 else "must have at least {shortest} characters", shortest=shortest)
         if len(stripped) > longest:
-            self.fail(field, f"must have at most {longest} characters")
+            self.fail(field, "must have at most {longest} characters", longest=longest)
         return stripped
 
     def between(self, field: str, value: int, low: int, high: int) -> int:
         """Return the number; it must be from `low` to `high`."""
         if not low <= value <= high:
-            self.fail(field, f"must be from {low} to {high}")
+            self.fail(field, "must be from {low} to {high}", low=low, high=high)
         return value
 
     def absent(self, field: str, *, present: bool) -> None:
@@ -80,7 +81,7 @@ class Checks:
         if not present:
             self.fail(field, "is required")
         if value.currency_code not in ("", currency):
-            self.fail(f"{field}.currency_code", f"must be {currency}, the currency of this shop")
+            self.fail(f"{field}.currency_code", "must be {currency_code}, the currency of this shop", currency_code=currency)
         return self.between(f"{field}.minor_units", value.minor_units, 0, PRICE_MAX_MINOR)
 
     def email(self, field: str, value: str) -> str:
@@ -94,10 +95,10 @@ class Checks:
     def http_urls(self, field: str, values: Sequence[str], *, most: int, longest: int) -> tuple[str, ...]:
         """Return http or https URLs; at most `most`, each of at most `longest` characters."""
         if len(values) > most:
-            self.fail(field, f"must have at most {most} entries")
+            self.fail(field, "must have at most {most} entries", most=most)
         for index, value in enumerate(values[:most]):
             if len(value) > longest:
-                self.fail(f"{field}[{index}]", f"must have at most {longest} characters")
+                self.fail(f"{field}[{index}]", "must have at most {longest} characters", longest=longest)
             elif not _is_http_url(value):
                 self.fail(f"{field}[{index}]", "must be an http or https URL")
         return tuple(values)

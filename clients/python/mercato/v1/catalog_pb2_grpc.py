@@ -134,7 +134,7 @@ class CatalogServiceServicer:
     def BatchGetProducts(self, request, context):
         """Return several products in the order asked for, each as often as asked.
 
-        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND (names every absent id; no product is returned).
+        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND (names the first ten absent ids; no product is returned).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

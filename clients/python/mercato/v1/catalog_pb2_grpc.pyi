@@ -51,7 +51,7 @@ class CatalogServiceStub:
     BatchGetProducts: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.BatchGetProductsRequest, _catalog_pb2.BatchGetProductsResponse]
     """Return several products in the order asked for, each as often as asked.
 
-    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND (names every absent id; no product is returned).
+    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND (names the first ten absent ids; no product is returned).
     """
     CreateProduct: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.CreateProductRequest, _catalog_pb2.Product]
     """Create a product; its stock enters the ledger as `initial`.
@@ -132,7 +132,7 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
     BatchGetProducts: _aio.UnaryUnaryMultiCallable[_catalog_pb2.BatchGetProductsRequest, _catalog_pb2.BatchGetProductsResponse]  # type: ignore[assignment]
     """Return several products in the order asked for, each as often as asked.
 
-    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND (names every absent id; no product is returned).
+    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND (names the first ten absent ids; no product is returned).
     """
     CreateProduct: _aio.UnaryUnaryMultiCallable[_catalog_pb2.CreateProductRequest, _catalog_pb2.Product]  # type: ignore[assignment]
     """Create a product; its stock enters the ledger as `initial`.
@@ -228,7 +228,7 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_catalog_pb2.BatchGetProductsResponse, _abc.Awaitable[_catalog_pb2.BatchGetProductsResponse]]:
         """Return several products in the order asked for, each as often as asked.
 
-        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND (names every absent id; no product is returned).
+        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND (names the first ten absent ids; no product is returned).
         """
 
     @_abc_1.abstractmethod
