@@ -7,6 +7,7 @@ from typing import Any
 from mercato.rpcs import Rpc
 
 _TAGS = re.compile(r'"[^"]*"')
+NO_STORE = ("cache-control", "no-store")
 NOT_MODIFIED = ("x-not-modified", "true")
 """Header by which a worker asks the edge to send a 304."""
 

@@ -11,7 +11,7 @@ from mercato.rpcs import Rpc
 from mercato.v1 import policy_pb2
 from mercato_server.domain.errors import InvalidRequest, Violation
 from mercato_server.rpc.context import Context
-from mercato_server.rpc.http_caching import validators
+from mercato_server.rpc.http_caching import NO_STORE, validators
 from mercato_server.rpc.layers import Answer, Layer, Method, Unary
 
 Handler = Callable[[Any, Context], Awaitable[Answer]]
@@ -67,7 +67,9 @@ def _serve(rpc: Rpc, call: Unary) -> Serve:
         context = Context(rpc, transport)
         answer = await call(request, context)
         serialized = answer if isinstance(answer, bytes) else answer.SerializeToString()
-        if rpc.policy.max_age_s:
+        if context.private:
+            context.headers.append(NO_STORE)
+        elif rpc.policy.max_age_s:
             context.headers += validators(rpc, serialized, transport)
         if context.headers:
             await transport.send_initial_metadata(context.headers)

@@ -71,11 +71,6 @@ class Checks:
             self.fail(field, "must be from {low} to {high}", low=low, high=high)
         return value
 
-    def absent(self, field: str, *, present: bool) -> None:
-        """Refuse a field that only the server sets."""
-        if present:
-            self.fail(field, "is set by the server; leave it out")
-
     def money(self, field: str, value: Money, currency: str, *, present: bool = True) -> int:
         """Return an amount in minor units; its currency must be the shop's."""
         if not present:
