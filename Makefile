@@ -67,8 +67,9 @@ faults: install ## run the fault tests, which kill, cut and hang servers, in thr
 check: peer ## lint, types, import contracts, protos, migrations, generated code, prose, dependency audit
 	$(RUN) $(BIN)/python tools/check.py
 
-proto: install ## generate the stubs and openapi.json from protos/
+proto: install ## generate the stubs, openapi.json and the service configs from protos/
 	$(RUN) $(BIN)/python tools/proto.py
+	$(RUN) $(BIN)/python tools/clients.py
 
 schema: install ## write migrations/schema.sql from the migrations
 	$(RUN) $(BIN)/python tools/dump_schema.py
