@@ -22,7 +22,7 @@ USABLE := $(shell [ "$$(cat .venv/installed 2>/dev/null)" = "$$(pwd -P)" ] && .v
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
-install: .venv/installed ## prepare .venv with hash-pinned dependencies
+install: .venv/installed .venv/protos ## prepare .venv with hash-pinned dependencies
 
 # Two steps, so that build tools are pinned by hash too and pip fetches nothing unpinned. Python reads the paths of a .pth file in the
 # encoding of the locale even in UTF-8 mode, and without them it does not start: they become relative, so ASCII.
@@ -36,6 +36,11 @@ install: .venv/installed ## prepare .venv with hash-pinned dependencies
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
 	@sed -i -E 's,^/.*/(server|clients/python)$$,../../../../\1,' .venv/lib/python3*/site-packages/*mercato*.pth
 	@pwd -P >$@
+
+# buf reads no installed package, so it gets a copy of the protos that ours import.
+.venv/protos: .venv/installed
+	$(BIN)/python tools/proto.py --imports
+	@touch $@
 
 # The peer, its tests and the plots of `make bench` need packages that the server does not, so `make install` leaves them out.
 peer: .venv/peer ## add the packages of benchmarks/peer and of the plots to .venv
@@ -62,8 +67,9 @@ faults: install ## run the fault tests, which kill, cut and hang servers, in thr
 check: peer ## lint, types, import contracts, protos, migrations, generated code, prose, dependency audit
 	$(RUN) $(BIN)/python tools/check.py
 
-proto: install ## generate the stubs and openapi.json from protos/
+proto: install ## generate the stubs, openapi.json and the service configs from protos/
 	$(RUN) $(BIN)/python tools/proto.py
+	$(RUN) $(BIN)/python tools/clients.py
 
 schema: install ## write migrations/schema.sql from the migrations
 	$(RUN) $(BIN)/python tools/dump_schema.py

@@ -57,7 +57,8 @@ CREATE TABLE public.cart_items (
 CREATE TABLE public.categories (
     id uuid DEFAULT uuidv7() NOT NULL,
     name text NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    version bigint DEFAULT 1 NOT NULL
 );
 
 CREATE TABLE public.events (
@@ -577,6 +578,8 @@ CREATE INDEX products_by_category_price ON public.products USING btree (category
 CREATE INDEX products_by_name ON public.products USING btree (name COLLATE "C", id) WHERE (deleted_at IS NULL);
 
 CREATE INDEX products_by_price ON public.products USING btree (price_minor, id) WHERE (deleted_at IS NULL);
+
+CREATE INDEX products_deleted ON public.products USING btree (id) WHERE (deleted_at IS NOT NULL);
 
 CREATE UNIQUE INDEX products_sku_key ON public.products USING btree (sku) WHERE (deleted_at IS NULL);
 

@@ -35,11 +35,16 @@ def run(*command: str) -> str | None:
 
 
 def protos() -> str | None:
-    """Lint the protos and compare them with the last release's. buf reads a descriptor set, so it needs no registry."""
+    """Lint the protos, check their format, and compare them with the last release's."""
+    proto.write_imports(proto.IMPORTS)
     with tempfile.TemporaryDirectory() as directory:
         image = f"{directory}/image.binpb"
         proto.protoc("--include_imports", "--include_source_info", f"--descriptor_set_out={image}")
-        return run("buf", "lint", image) or run("buf", "breaking", image, "--against", str(proto.RELEASED))
+        return (
+            run("buf", "lint")
+            or run("buf", "format", "--diff", "--exit-code")
+            or run("buf", "breaking", image, "--against", str(proto.RELEASED))
+        )
 
 
 def migrations(files: Iterable[Path]) -> str | None:
@@ -85,7 +90,7 @@ CHECKS: dict[str, Callable[[], str | None]] = {
     "types": lambda: run("mypy", *PYTHON),
     "imports": lambda: run("lint-imports"),
     "protos": protos,
-    "generated": lambda: run(sys.executable, "tools/proto.py", "--check"),
+    "generated": lambda: run(sys.executable, "tools/proto.py", "--check") or run(sys.executable, "tools/clients.py", "--check"),
     "migrations": lambda: migrations([*migration_files(), *sorted(SAMPLES.glob("*.sql"))]),
     "prose": prose.check,
     "audit": audit,

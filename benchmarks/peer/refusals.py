@@ -14,7 +14,7 @@ class Refusal(Exception):
             "code": code,
             "message": message,
             "details": [
-                {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason, "domain": "mercato", "metadata": {}},
+                {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason, "domain": "mercato.internal", "metadata": {}},
             ],
         }
 

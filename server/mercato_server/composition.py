@@ -110,7 +110,7 @@ class Parts:
         pager = Pager(PageTokens(settings.secret_key), settings.limits)
         idempotency = Idempotency(settings.secret_key, settings.keys_per_account)
         return {
-            "AuthService": AuthHandler(pool, self._sessions, self.passwords, idempotency, settings),
+            "AuthService": AuthHandler(pool, self._sessions, self.passwords, pager, idempotency, settings),
             "UserService": UserHandler(pool, pager, idempotency),
             "AuditService": AuditHandler(pool, pager),
             "CatalogService": CatalogHandler(pool, pager, idempotency, settings.limits, settings.currency, cache),

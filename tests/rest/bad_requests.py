@@ -204,6 +204,7 @@ BAD = [
     bad_id("POST", "/products/1:adjustStock", "product_id", {"delta": 1}, "admin"),
     bad_id("GET", "/categories/1", "category_id"),
     bad_id("PUT", "/categories/1", "category.id", {"name": "New"}, "admin"),
+    bad_id("PATCH", "/categories/1", "category.id", {"name": "New"}, "admin"),
     bad_id("DELETE", "/categories/1", "category_id", who="admin"),
     bad_id("POST", "/cart/add/1", "product_id", who="buyer"),
     bad_id("PATCH", "/cart/items/1", "product_id", {"quantity": 1}, "buyer"),
@@ -267,7 +268,6 @@ BAD = [
     bad_product(
         "everything",
         *("name", "price.currency_code", "price.minor_units", "description", "category_id", "sku", "stock", "image_urls[0]"),
-        id="1",
         name="",
         price={"currency_code": "EUR", "minor_units": "-1"},
         description="x" * 10_001,

@@ -189,6 +189,7 @@ ROUTES = [
     Route("POST", "/categories", "id", status=201),
     Route("GET", "/categories/{category_id}", "name"),
     Route("PUT", "/categories/{category.id}", "name"),
+    Route("PATCH", "/categories/{category.id}", "name"),
     Route("DELETE", "/categories/{category_id}", "name"),
     Route("POST", "/cart/add/{product_id}", "lines"),
     Route("GET", "/cart", "lines"),

@@ -131,6 +131,43 @@ def test_a_product_can_be_put_back_as_it_was_read(shop_up: Up, admin: Client) ->
     assert after.json == before | changed(after.json)
 
 
+def test_a_mask_of_an_account_is_taken_from_body_and_query(shop_up: Up, admin: Client) -> None:
+    buyer = shop_up.buyer()
+    assert buyer.patch("/me", {"full_name": "A", "update_mask": "full_name"}).json["full_name"] == "A"
+    assert buyer.patch("/me", {"full_name": "B", "update_mask": "fullName"}).json["full_name"] == "B"
+    assert buyer.patch("/me?update_mask=full_name", {}).json["full_name"] == ""
+    assert buyer.patch("/me", {"full_name": "C", "update_mask": "*"}).json["full_name"] == "C"
+    unknown = buyer.patch("/me?update_mask=email", {"full_name": "D"})
+    assert (unknown.status, unknown.reason, unknown.metadata["path"]) == (400, "INVALID_FIELD", "email")
+    user = admin.patch(f"/v1/users/{buyer.id}?update_mask=role", {"role": "ROLE_USER", "disabled": True}).json
+    assert (user["full_name"], user["disabled"]) == ("C", False)
+
+
+def test_a_category_is_replaced_by_put_and_changed_by_patch_if_it_has_the_etag(shop_up: Up, admin: Client) -> None:
+    before = shop_up.category()
+    path = f"/categories/{before['id']}"
+    assert admin.put(path, {"etag": before["etag"]}).fields == ["category.name"]
+    kept = admin.patch(path, {"etag": before["etag"]}).json
+    assert kept == {**before, "etag": kept["etag"]}
+    after = admin.put(path, {**kept, "name": uuid.uuid4().hex}).json
+    assert after["create_time"] == before["create_time"]
+    for stale in (admin.patch(path, {**kept, "name": "x"}), admin.put(path, {**kept, "name": "x"}), admin.delete(path, etag=kept["etag"])):
+        assert (stale.status, stale.reason, stale.metadata["etag"]) == (409, "ETAG_MISMATCH", after["etag"])
+    assert admin.delete(path, etag=after["etag"]).json == after
+
+
+def test_an_administrator_sees_deleted_products_and_no_cache_keeps_them(shop_up: Up, admin: Client) -> None:
+    product = shop_up.product()
+    assert admin.delete(f"/products/{product['id']}").status == 200
+    for path in ("/products?only_deleted=true", f"/products/{product['id']}?show_deleted=true"):
+        reply = admin.get(path)
+        assert (reply.status, reply.headers["cache-control"], reply.headers["etag"]) == (200, "no-store", None)
+        assert reply.json.get("products", [reply.json])[0]["id"] == product["id"]
+        assert shop_up.anyone.get(path).status == 401
+        refused = shop_up.buyer().get(path)
+        assert (refused.status, refused.reason) == (403, "ADMIN_ONLY")
+
+
 def changed(product: dict[str, Any]) -> dict[str, Any]:
     """Return the fields of a product that every change updates."""
     return {"etag": product["etag"], "update_time": product["update_time"]}

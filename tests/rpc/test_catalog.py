@@ -75,7 +75,6 @@ async def test_a_created_product_has_the_values_of_its_request(shop: Shop) -> No
 async def test_creating_lists_all_that_is_wrong(shop: Shop) -> None:
     admin = await shop.person(admin=True)
     bad = Product(
-        id=str(uuid.uuid4()),
         name=" ",
         description="x" * 10_001,
         price=Money(currency_code="EUR", minor_units=-1),
@@ -83,7 +82,6 @@ async def test_creating_lists_all_that_is_wrong(shop: Shop) -> None:
         sku="x" * 65,
         stock=-1,
         image_urls=["nope"],
-        etag="1",
     )
     error = await refusal(shop.catalog.CreateProduct(CreateProductRequest(product=bad), metadata=admin.metadata))
     assert error.code is StatusCode.INVALID_ARGUMENT
@@ -255,6 +253,9 @@ FOUR = (("Cherry", 300, 1), ("apple", 100, 0), ("Banana", 200, 5), ("Date", 200,
         ("price desc", ["Cherry", "Date", "Banana", "apple"]),
         ("name", ["Banana", "Cherry", "Date", "apple"]),
         (" name  desc ", ["apple", "Date", "Cherry", "Banana"]),
+        ("price,create_time", ["apple", "Banana", "Date", "Cherry"]),
+        (" price desc ,  create_time  desc ", ["Cherry", "Date", "Banana", "apple"]),
+        ("name desc, create_time desc", ["apple", "Date", "Cherry", "Banana"]),
     ],
 )
 async def test_lists_are_ordered_and_pages_hold_each_product_once(shop: Shop, order_by: str, expected: list[str]) -> None:
@@ -356,6 +357,11 @@ async def test_matches_by_name_come_before_matches_by_description_through_all_pa
         ({"order_by": "stock"}, ["order_by"]),
         ({"order_by": "price; DROP TABLE products"}, ["order_by"]),
         ({"order_by": "relevance"}, ["order_by"]),
+        ({"order_by": "price desc, name"}, ["order_by"]),
+        ({"order_by": "price, create_time desc"}, ["order_by"]),
+        ({"order_by": "price,"}, ["order_by"]),
+        ({"order_by": "price, price"}, ["order_by"]),
+        ({"order_by": "price asc"}, ["order_by"]),
         ({"category_id": "x", "q": "x" * 201, "min_price": -1, "max_price": -1}, ["category_id", "q", "min_price", "max_price"]),
         ({"q": "a\0b"}, ["q"]),
         ({"page_token": "AAAA"}, ["page_token"]),
@@ -364,6 +370,16 @@ async def test_matches_by_name_come_before_matches_by_description_through_all_pa
 async def test_an_invalid_list_request_is_refused(shop: Shop, fields: dict[str, Any], bad: list[str]) -> None:
     error = await refusal(shop.catalog.ListProducts(ListProductsRequest(**fields)))
     assert (error.code, error.fields) == (StatusCode.INVALID_ARGUMENT, bad)
+
+
+async def test_an_order_without_an_index_is_refused_with_those_that_have_one(shop: Shop) -> None:
+    error = await refusal(shop.catalog.ListProducts(ListProductsRequest(order_by="price desc, name")))
+    assert error.reason == "INVALID_FIELD"
+    allowed = error.metadata["allowed"].split("; ")
+    assert {"create_time desc", "price", "price desc, create_time desc", "name, create_time"} <= set(allowed)
+    assert error.metadata["allowed"] in error.message
+    for order_by in allowed:
+        await shop.catalog.ListProducts(ListProductsRequest(order_by=order_by))
 
 
 async def test_a_page_token_belongs_to_its_filter_and_order_but_not_to_its_page_size(shop: Shop) -> None:

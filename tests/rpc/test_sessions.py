@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+import uuid
 from datetime import timedelta
 from typing import Any
 
@@ -16,6 +17,7 @@ from mercato.v1 import auth_pb2, cart_pb2, order_pb2, user_pb2
 from mercato_server.composition import StartupError
 from mercato_server.config.settings import Settings
 from mercato_server.database.pool import Pool
+from mercato_server.domain.paging import Page
 from mercato_server.handlers.cart import CartHandler
 from mercato_server.handlers.order import OrderHandler
 from mercato_server.security import keyrings
@@ -30,6 +32,11 @@ from support.shop import PASSWORD, SOON_S, Person, Shop, refusal
 NEW_PASSWORD = "another-secret-1"
 CLOCK = "SELECT clock_timestamp()"
 LIVE = "SELECT count(*) FROM sessions WHERE ended_at IS NULL"
+# Three sessions share each time, so that pages end between equal ones.
+MANY_SESSIONS = """
+INSERT INTO sessions (account_id, user_agent, ip_address, expires_at, refreshed_at)
+SELECT $1, '', '192.0.2.1', now() + interval '1 day', now() - make_interval(secs => n / 3) FROM generate_series(1, $2) AS n
+"""
 REASONS = "SELECT array_agg(end_reason ORDER BY id) FROM sessions"
 PUBLISHED_LONG_AGO = "UPDATE signing_keys SET created_at = created_at - interval '1 hour'"
 
@@ -219,6 +226,30 @@ async def test_people_see_their_own_sessions_and_can_end_one(shop: Shop) -> None
     assert await refusal(shop.auth.RevokeSession(request, metadata=jo.metadata)) == stranger
 
 
+async def test_sessions_are_listed_in_pages_of_the_last_used_first(shop: Shop) -> None:
+    jo, other = await shop.person(), await shop.person()
+    await shop.pool.execute(MANY_SESSIONS, uuid.UUID(jo.id), 104)
+    whole, token, sizes = [], "", []
+    while True:
+        request = auth_pb2.ListSessionsRequest(page_size=1_000, page_token=token)
+        page = await shop.auth.ListSessions(request, metadata=jo.metadata)
+        whole += [each.id for each in page.sessions]
+        sizes.append(len(page.sessions))
+        token = page.next_page_token or token
+        if not page.next_page_token:
+            break
+    expected = await shop.pool.fetch(
+        "SELECT id::text FROM sessions WHERE account_id = $1 ORDER BY refreshed_at DESC, id DESC", uuid.UUID(jo.id)
+    )
+    assert (sizes, whole) == ([100, 5], [id_ for (id_,) in expected])
+    assert len((await shop.auth.ListSessions(auth_pb2.ListSessionsRequest(), metadata=jo.metadata)).sessions) == 20
+    for request, person, reason in (
+        (auth_pb2.ListSessionsRequest(page_token=token), other, "PAGE_TOKEN_INVALID"),
+        (auth_pb2.ListSessionsRequest(page_size=-1), jo, "INVALID_FIELD"),
+    ):
+        assert (await refusal(shop.auth.ListSessions(request, metadata=person.metadata))).reason == reason
+
+
 async def test_a_new_password_ends_the_other_sessions_and_replaces_the_old_one(shop: Shop) -> None:
     jo = await shop.person()
     phone = await shop.login(jo)
@@ -375,4 +406,4 @@ async def test_the_events_of_a_session_are_in_the_feed(shop: Shop) -> None:
     await shop.login(jo)
     await shop.auth.LogoutAll(auth_pb2.LogoutAllRequest(), metadata=jo.metadata)
     assert await shop.pool.fetchval("SELECT count(*) FROM events WHERE kind = 'session.ended'") == 2
-    assert await sessions.of_account(shop.pool, (await shop.pool.fetchval("SELECT id FROM accounts"))) == []
+    assert await sessions.of_account(shop.pool, (await shop.pool.fetchval("SELECT id FROM accounts")), Page(20)) == ([], None)

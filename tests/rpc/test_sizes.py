@@ -169,6 +169,8 @@ def test_the_largest_cart_and_order_fit_into_a_response() -> None:
         total_minor=10**18,
         created_at=moment,
         updated_at=moment,
+        version=1,
+        payment_due_at=moment,
         lines=(OrderLine(uuid, name, PRICE_MAX_MINOR, LINE_QUANTITY_MAX),) * LINES_MAX,
         history=tuple(steps),
     )

@@ -9,7 +9,7 @@ from mercato_server.database.transactions import transaction
 from mercato_server.domain.accounts import COMMAND_LINE
 from mercato_server.domain.catalog import ProductDraft
 from mercato_server.domain.errors import SkuTaken
-from mercato_server.store import bulk, catalog, inventory
+from mercato_server.store import bulk, catalog, categories, inventory
 from mercato_server.store.bulk import Incoming, Written
 from mercato_server.store.verify import verify
 from support.patience import until
@@ -144,15 +144,15 @@ async def test_a_sku_that_another_transaction_takes_meanwhile_is_updated(pool: "
 
 async def test_a_category_that_another_transaction_creates_or_deletes_meanwhile_exists_in_the_end(pool: "Pool") -> None:
     async with transaction(pool) as conn:
-        await conn.execute(catalog.INSERT_CATEGORY, "Football")
+        await conn.execute(categories.INSERT_CATEGORY, "Football")
         writing = asyncio.create_task(write(pool, BALL))
         await waiting(pool)
     await writing
     await catalog.delete(pool, await pool.fetchval("SELECT id FROM products"), None, COMMAND_LINE)
     category_id: UUID = await pool.fetchval("SELECT id FROM categories")
     async with transaction(pool) as conn:
-        await conn.execute(catalog.FORGET_CATEGORY, category_id)
-        await conn.execute(catalog.DELETE_CATEGORY, category_id)
+        await conn.execute(categories.FORGET_CATEGORY, category_id)
+        await conn.execute(categories.DELETE_CATEGORY, category_id, None)
         writing = asyncio.create_task(write(pool, BALL))
         await waiting(pool)
     await writing

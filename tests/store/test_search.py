@@ -12,7 +12,7 @@ from mercato_server.database.pool import Pool
 from mercato_server.domain.accounts import COMMAND_LINE
 from mercato_server.domain.catalog import Category, ProductDraft, ProductFilter, ProductOrder
 from mercato_server.domain.paging import Page, Position
-from mercato_server.store import bulk, catalog, product_lists
+from mercato_server.store import bulk, catalog, categories, product_lists
 from mercato_server.store.bulk import Incoming
 from support.databases import index_products
 
@@ -164,7 +164,7 @@ async def test_a_search_finds_a_product_as_it_is_now(pool: "Pool") -> None:
     product_id: UUID = await pool.fetchval("SELECT id FROM products WHERE name = 'Hat'")
     await change(pool, product_id, sku="HAT-1", description="Made of straw.")
     assert (await search(pool, "hat-1"), await search(pool, "straws")) == (["Hat"], ["Hat"])
-    category = await catalog.create_category(pool, "Hats", COMMAND_LINE)
+    category = await categories.create(pool, "Hats", COMMAND_LINE)
     assert isinstance(category, Category)
     await change(pool, product_id, category_id=category.id, price_minor=7)
     cheap = ProductFilter(query="hat", category_id=category.id, max_price_minor=7)

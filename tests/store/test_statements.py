@@ -2,6 +2,7 @@
 
 import asyncio
 import importlib
+import itertools
 import json
 import pkgutil
 import re
@@ -17,7 +18,7 @@ from mercato_server.database.migrations import CREATE_MIGRATIONS
 from mercato_server.database.pool import Conn, Pool, create_pool
 from mercato_server.domain.accounts import AccountFilter, Role
 from mercato_server.domain.audit_log import AuditFilter
-from mercato_server.domain.catalog import ProductOrder
+from mercato_server.domain.catalog import Deleted, ProductOrder
 from mercato_server.domain.paging import Page
 from mercato_server.embedded.postgres import Postgres
 from mercato_server.store import (
@@ -35,7 +36,7 @@ from mercato_server.store import (
     sessions,
     users,
 )
-from mercato_server.store.product_shapes import Shape, shapes
+from mercato_server.store.product_shapes import Shape, deleted_shapes, shapes
 from support.databases import MIGRATED, copied, create, index_products
 
 MODULES = [
@@ -68,6 +69,15 @@ async def test_every_shape_of_a_product_list_can_be_prepared(pool: "Pool", order
             await conn.prepare(product_lists.list_sql(shape))
             await conn.prepare(product_lists.count_sql(shape))
     assert len(found) == (32 if order is ProductOrder.RELEVANCE else 64)
+
+
+async def test_every_shape_of_a_list_with_deleted_products_can_be_prepared(pool: "Pool") -> None:
+    found = list(deleted_shapes())
+    async with pool.acquire() as conn:
+        for shape in found:
+            await conn.prepare(product_lists.list_sql(shape))
+            await conn.prepare(product_lists.count_sql(shape))
+    assert len(found) == 2 * 2 * 32
 
 
 FILL = """
@@ -192,6 +202,13 @@ async def test_product_lists_read_no_table_from_end_to_end(full: "Conn") -> None
         text = await plan(full, product_lists.list_sql(shape))
         assert "Seq Scan on" not in text, f"{shape}\n{text}"
         assert "Sort" not in text, f"{shape}\n{text}"
+
+
+async def test_a_list_of_deleted_products_reads_no_others(full: "Conn") -> None:
+    for order, after in itertools.product((ProductOrder.NEWEST, ProductOrder.OLDEST), (False, True)):
+        text = await plan(full, product_lists.list_sql(Shape(order=order, after=after, deleted=Deleted.ONLY)))
+        assert "using products_deleted on products" in text
+        assert "Sort" not in text
 
 
 async def test_searches_read_no_table_from_end_to_end(full: "Conn") -> None:

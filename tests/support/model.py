@@ -94,12 +94,12 @@ class Model:
         if isinstance(request, FOR_ADMINS) and call.account_id not in self.admins:
             raise Refused(StatusCode.PERMISSION_DENIED, "ADMIN_ONLY", {})
         if not _valid(request):
-            raise Refused(StatusCode.INVALID_ARGUMENT, "INVALID_FIELD", {})
+            raise Refused(StatusCode.INVALID_ARGUMENT, "INVALID_FIELD")
         place = (call.account_id, call.key) if call.key and not getattr(request, "validate_only", False) else None
         if place and place in self.keys:
             first, raw = self.keys[place]
             if first != request:
-                raise Refused(StatusCode.INVALID_ARGUMENT, "IDEMPOTENCY_KEY_REUSED", {})
+                raise Refused(StatusCode.INVALID_ARGUMENT, "IDEMPOTENCY_KEY_REUSED", {"field": "idempotency-key"})
             return raw
         reply = self._serve(request, call, getattr(parse(call, answer), "id", ""))
         if place:
@@ -146,7 +146,7 @@ class Model:
     def _undelete(self, request: UndeleteProductRequest, _call: Call, _made: str) -> Message:
         product = self.products.get(request.product_id)
         if not product:
-            raise Refused(StatusCode.NOT_FOUND, "PRODUCT_NOT_FOUND", {})
+            raise Refused(StatusCode.NOT_FOUND, "PRODUCT_NOT_FOUND", {"ids": request.product_id})
         if product.on_sale:
             raise Refused(StatusCode.FAILED_PRECONDITION, "PRODUCT_NOT_DELETED", {})
         self._free_sku(product.sku)
@@ -230,7 +230,7 @@ class Model:
     def _move_on(self, call: Call, request: CancelOrderRequest | AdvanceOrderRequest, status: OrderStatus.ValueType) -> Message:
         order = self.orders.get(request.order_id)
         if not order or call.account_id not in {order.account_id, *self.admins}:
-            raise Refused(StatusCode.NOT_FOUND, "ORDER_NOT_FOUND", {})
+            raise Refused(StatusCode.NOT_FOUND, "ORDER_NOT_FOUND", {"ids": request.order_id})
         if status not in NEXT[order.status]:
             allowed = ",".join(map(status_name, NEXT[order.status]))
             raise Refused(StatusCode.FAILED_PRECONDITION, "ORDER_STATE", {"status": status_name(order.status), "allowed": allowed})
@@ -267,12 +267,12 @@ class Model:
     def _on_sale(self, product_id: str) -> Product:
         product = self.products.get(product_id)
         if not product or not product.on_sale:
-            raise Refused(StatusCode.NOT_FOUND, "PRODUCT_NOT_FOUND", {})
+            raise Refused(StatusCode.NOT_FOUND, "PRODUCT_NOT_FOUND", {"ids": product_id})
         return product
 
     def _free_sku(self, sku: str, product_id: str = "") -> None:
         if sku and any(other.sku == sku and other.on_sale and other.id != product_id for other in self.products.values()):
-            raise Refused(StatusCode.ALREADY_EXISTS, "SKU_TAKEN", {})
+            raise Refused(StatusCode.ALREADY_EXISTS, "SKU_TAKEN", {"sku": sku})
 
     def _check_etag(self, product: Product, etag: str) -> None:
         if etag and self.etags.content(f"{product.id} {etag}") != (product.id, product.revision):

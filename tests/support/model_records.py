@@ -219,7 +219,12 @@ def shortage(product: Product, wanted: int) -> StockShortage.Line:
 
 
 def out_of_stock(lines: Sequence[StockShortage.Line]) -> Refused:
-    return Refused(StatusCode.FAILED_PRECONDITION, "OUT_OF_STOCK", {}, StockShortage(lines=lines))
+    values = {
+        f"{name}_{number}" if number > 1 else name: getattr(line, name)
+        for number, line in enumerate(lines, 1)
+        for name in ("product_name", "wanted", "available")
+    }
+    return Refused(StatusCode.FAILED_PRECONDITION, "OUT_OF_STOCK", values, StockShortage(lines=lines))
 
 
 def agree(expected: Message | bytes | Refused, call: Call, answer: Answer) -> bool:

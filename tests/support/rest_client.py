@@ -15,7 +15,7 @@ from urllib.parse import quote
 from support.patience import patient
 
 HOST = "127.0.0.1"
-DOMAIN = "mercato"
+DOMAIN = "mercato.internal"
 INFO, BAD_REQUEST, RETRY = (f"type.googleapis.com/google.rpc.{name}" for name in ("ErrorInfo", "BadRequest", "RetryInfo"))
 
 Headers = Iterable[tuple[str, str]]

@@ -279,7 +279,7 @@ def test_replies_of_envoys_own_carry_one_error_info_over_rest() -> None:
     bodies = list(found(mappers, "json_format"))
     assert bodies
     for body in bodies:
-        assert [detail["domain"] for detail in body["details"] if detail["@type"].endswith("ErrorInfo")] == ["mercato"]
+        assert [detail["domain"] for detail in body["details"] if detail["@type"].endswith("ErrorInfo")] == ["mercato.internal"]
 
 
 def test_replies_of_envoys_own_carry_one_error_info_over_grpc_and_repeat_code_and_message() -> None:

@@ -9,5 +9,6 @@ The messages and stubs are in `mercato.v1`; they can be used without this class.
 
 from mercato.client import Client
 from mercato.errors import MercatoCallError, call_error
+from mercato.retries import service_config
 
-__all__ = ["Client", "MercatoCallError", "call_error"]
+__all__ = ["Client", "MercatoCallError", "call_error", "service_config"]

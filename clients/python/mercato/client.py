@@ -1,7 +1,6 @@
 """A channel to Mercato with the stubs of its services."""
 
 import asyncio
-import json
 import math
 import time
 import uuid
@@ -12,6 +11,7 @@ from typing import Any, Self
 import grpc
 from grpc.aio import ClientCallDetails, Metadata
 
+from mercato.retries import service_config
 from mercato.rpcs import rpcs
 from mercato.v1 import (
     audit_pb2_grpc,
@@ -35,7 +35,7 @@ class Client:
 
     Every call that needs a login carries the access token, which is exchanged for the next one a minute before it expires, and every call
     has a deadline. Calls that honour an idempotency key get a new one unless the caller brings one, so that gRPC may send them again when
-    the connection breaks. Reads are retried on UNAVAILABLE.
+    the connection breaks. Such calls and reads are retried on UNAVAILABLE (`mercato.service_config`).
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class Client:
         self.refresh_token = refresh_token
         self._refresh_at = 0.0 if token is None else math.inf
         self._refreshing = asyncio.Lock()
-        options = (("grpc.service_config", json.dumps(_service_config())),)
+        options = (("grpc.service_config", service_config(keyed=True)),)
         interceptors = [_Defaults(self._current_token, timeout_s)]
         if tls is None:
             self.channel = grpc.aio.insecure_channel(target, options=options, interceptors=interceptors)
@@ -127,16 +127,3 @@ class _Defaults(grpc.aio.UnaryUnaryClientInterceptor):
 
 def _path(method: str | bytes) -> str:
     return method if isinstance(method, str) else method.decode()  # grpc.aio gives bytes
-
-
-def _service_config() -> dict[str, Any]:
-    """Return which calls gRPC may send again by itself: those that read, and those that carry a key."""
-    names = [{"service": rpc.service, "method": rpc.name} for rpc in rpcs() if rpc.reads or rpc.policy.idempotency_key]
-    policy = {
-        "maxAttempts": 4,
-        "initialBackoff": "0.05s",
-        "maxBackoff": "0.5s",
-        "backoffMultiplier": 2,
-        "retryableStatusCodes": ["UNAVAILABLE"],
-    }
-    return {"methodConfig": [{"name": names, "retryPolicy": policy}]}

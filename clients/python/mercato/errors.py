@@ -12,6 +12,8 @@ from google.rpc.status_pb2 import Status
 
 from mercato.v1 import order_pb2
 
+DOMAIN = "mercato.internal"
+"""The domain of the errors of Mercato, the same for all shops: reasons are unique within it."""
 # Imported so that the details of an error are known here and can be unpacked.
 _KNOWN = (error_details_pb2.DESCRIPTOR, order_pb2.DESCRIPTOR)
 
@@ -26,7 +28,7 @@ class MercatoCallError:
     message: str
     """For people; may change."""
     metadata: dict[str, str] = field(default_factory=dict)
-    """Values that belong to the reason, such as the current etag."""
+    """The values of the message, and others that belong to the reason, such as the current etag."""
     details: tuple[Message, ...] = ()
     """google.rpc.BadRequest, PreconditionFailure, RetryInfo, ResourceInfo; mercato.v1.StockShortage."""
 
@@ -37,7 +39,8 @@ def call_error(error: grpc.RpcError) -> MercatoCallError:
     trailers = dict(call.trailing_metadata() or ())
     status = Status.FromString(trailers.get("grpc-status-details-bin", b""))
     details = tuple(message for packed in status.details if (message := _unpack(packed)) is not None)
-    info = next((detail for detail in details if isinstance(detail, error_details_pb2.ErrorInfo)), error_details_pb2.ErrorInfo())
+    infos = (detail for detail in details if isinstance(detail, error_details_pb2.ErrorInfo) and detail.domain == DOMAIN)
+    info = next(infos, error_details_pb2.ErrorInfo())
     return MercatoCallError(call.code(), info.reason, call.details() or "", dict(info.metadata), details)
 
 

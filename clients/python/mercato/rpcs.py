@@ -1,6 +1,7 @@
 """Descriptions of the RPCs of mercato.v1, from their protos. Client, server and edge share this module."""
 
 import pkgutil
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -15,6 +16,8 @@ from google.protobuf.message_factory import GetMessageClass
 
 import mercato.v1
 from mercato.v1 import policy_pb2
+
+SCOPE = re.compile(r"[a-z]+(_[a-z]+)*\.(read|write)")
 
 
 class Binding(NamedTuple):
@@ -47,7 +50,7 @@ class Rpc:
     def of(cls, method: MethodDescriptor) -> Self:
         """Read an RPC from its descriptor.
 
-        Raises ValueError if it does not state who may call it, or if its verbs contradict what it states of its effects.
+        Raises ValueError if it does not state who may call it, or if its scope or verbs contradict what it states of its effects.
         """
         options = method.GetOptions()
         policy = options.Extensions[policy_pb2.policy]
@@ -59,6 +62,8 @@ class Rpc:
         reads = options.idempotency_level == MethodOptions.NO_SIDE_EFFECTS
         if any((binding.verb == "GET") != reads for binding in bindings):
             raise ValueError(f"{method.full_name} must be bound to GET if its idempotency_level is NO_SIDE_EFFECTS, and only then")
+        if not SCOPE.fullmatch(policy.scope) or policy.scope.endswith(".read") != reads:
+            raise ValueError(f"{method.full_name} must have a scope such as orders.read if it reads, else orders.write")
         return cls(
             service=method.containing_service.full_name,
             name=method.name,

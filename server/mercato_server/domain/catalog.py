@@ -1,8 +1,8 @@
 """Products, categories and their limits, and the filters and orders of product lists."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from enum import Enum
+from enum import Enum, auto
 from typing import NamedTuple
 from uuid import UUID
 
@@ -63,13 +63,19 @@ class ProductDraft:
     image_urls: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Category:
-    """A category as stored."""
+class Category(NamedTuple):
+    """A category as stored. The fields have the order of the columns."""
 
     id: UUID
     name: str
     created_at: datetime
+    version: int
+    """The number of writes to the category."""
+
+    @property
+    def etag(self) -> str:
+        """The etag: opaque to callers, and different after every change of the category."""
+        return f"{self.version:x}"
 
 
 class ProductOrder(Enum):
@@ -89,6 +95,18 @@ class ProductOrder(Enum):
         return self in (ProductOrder.NEWEST, ProductOrder.DEAREST, ProductOrder.NAME_DESCENDING, ProductOrder.RELEVANCE)
 
 
+BY_CREATION = (ProductOrder.NEWEST, ProductOrder.OLDEST)
+"""The orders of lists with deleted products."""
+
+
+class Deleted(Enum):
+    """Whether a list of products has those that are deleted."""
+
+    HIDDEN = auto()
+    SHOWN = auto()
+    ONLY = auto()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProductFilter:
     """The conditions of a list of products; None sets no condition."""
@@ -98,3 +116,5 @@ class ProductFilter:
     min_price_minor: int | None = None
     max_price_minor: int | None = None
     in_stock: bool = False
+    deleted: Deleted = field(default=Deleted.HIDDEN, repr=False)
+    """Not a part of the text that represents the list in page tokens, so that those of the previous release stay valid."""

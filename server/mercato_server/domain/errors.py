@@ -1,13 +1,19 @@
 """The refusals of calls: one class for each kind of failure that a caller can act on.
 
 Each class has one gRPC code and one reason (AIP-193). Clients receive any other exception as INTERNAL.
+
+A message is a template and its values. The metadata of an error holds all values of its message (AIP-193), because both come from the same
+arguments. So no caller puts a value into the text of a template; a test refuses it.
 """
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import ClassVar
 from uuid import UUID
+
+from mercato_server.domain.messages import LISTED_MAX, Value, listed, written
 
 
 class Code(Enum):
@@ -28,10 +34,26 @@ class Code(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """An invalid field of a request; the description says how to correct it."""
+    """An invalid field of a request. The template and its values are the description, which says how to correct it."""
 
     field: str
-    description: str
+    template: str
+    values: Mapping[str, Value] = dataclasses.field(default_factory=dict)
+
+    @property
+    def description(self) -> str:
+        """How to correct the field."""
+        return written(self.template, self.values)
+
+    @property
+    def text(self) -> str:
+        """The violation as it stands in a message."""
+        return f"{self.field}: {self.description}" if self.field else self.description
+
+    @property
+    def variables(self) -> dict[str, Value]:
+        """The values of the text."""
+        return {"field": self.field, **self.values} if self.field else {**self.values}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +65,22 @@ class Shortage:
     wanted: int
     available: int
 
+    @property
+    def text(self) -> str:
+        """The shortage as it stands in a message."""
+        return f"{self.product_name} (wanted {self.wanted}, available {self.available})"
+
+    @property
+    def variables(self) -> dict[str, Value]:
+        """The values of the text."""
+        return {"product_name": self.product_name, "wanted": self.wanted, "available": self.available}
+
 
 class MercatoError(Exception):
-    """A refusal that the caller can act on."""
+    """A refusal that the caller can act on.
+
+    The message is the template with its values, as str.format writes them. The metadata holds the values, and may hold more.
+    """
 
     code: ClassVar[Code]
     reason: ClassVar[str]
@@ -53,11 +88,11 @@ class MercatoError(Exception):
     """Delay after which the same request may succeed; None if a retry cannot help, because the caller must change something first."""
     resource_type: ClassVar[str] = ""
 
-    def __init__(self, message: str, *, resource: str = "", metadata: Mapping[str, str] | None = None) -> None:
-        super().__init__(message)
-        self.message = message
+    def __init__(self, template: str, *, resource: str = "", **values: Value) -> None:
+        self.message = written(template, values)
+        super().__init__(self.message)
         self.resource = resource
-        self.metadata = dict(metadata or {})
+        self.metadata = {name: str(value) for name, value in values.items()}
 
 
 class InvalidRequest(MercatoError):
@@ -66,7 +101,9 @@ class InvalidRequest(MercatoError):
     code, reason = Code.INVALID_ARGUMENT, "INVALID_FIELD"
 
     def __init__(self, violations: Sequence[Violation]) -> None:
-        super().__init__("; ".join(f"{v.field}: {v.description}" if v.field else v.description for v in violations))
+        text, values = listed(violations, "; ")
+        super().__init__(text)
+        self.metadata |= values
         self.violations = tuple(violations)
 
 
@@ -75,8 +112,8 @@ class MalformedRequest(InvalidRequest):
 
     reason = "MALFORMED_REQUEST"
 
-    def __init__(self, description: str) -> None:
-        super().__init__([Violation("", f"malformed request: {description}")])
+    def __init__(self, template: str, **values: Value) -> None:
+        super().__init__([Violation("", f"malformed request: {template}", values)])
 
 
 class RequestTooLarge(MercatoError):
@@ -85,7 +122,7 @@ class RequestTooLarge(MercatoError):
     code, reason = Code.RESOURCE_EXHAUSTED, "REQUEST_TOO_LARGE"
 
     def __init__(self, length: int, limit: int) -> None:
-        super().__init__(f"the request has {length} bytes; this RPC takes {limit} bytes at most", metadata={"limit": str(limit)})
+        super().__init__("the request has {length} bytes; this RPC takes {limit} bytes at most", length=length, limit=limit)
 
 
 class ResponseTooLarge(InvalidRequest):
@@ -94,7 +131,8 @@ class ResponseTooLarge(InvalidRequest):
     reason = "RESPONSE_TOO_LARGE"
 
     def __init__(self, field: str, length: int, limit: int) -> None:
-        super().__init__([Violation(field, f"the response would have {length} bytes, and has {limit} at most; ask for less")])
+        values = {"length": length, "limit": limit}
+        super().__init__([Violation(field, "the response would have {length} bytes, and has {limit} at most; ask for less", values)])
 
 
 class PageTokenInvalid(InvalidRequest):
@@ -122,8 +160,8 @@ class TooManyKeys(MercatoError):
 
     def __init__(self, live_max: int) -> None:
         super().__init__(
-            f"{live_max} idempotency keys of the last 24 hours are stored; repeat a call with its first key, or send fewer new ones",
-            metadata={"limit": str(live_max)},
+            "{limit} idempotency keys of the last 24 hours are stored; repeat a call with its first key, or send fewer new ones",
+            limit=live_max,
         )
 
 
@@ -214,8 +252,11 @@ class NotFound(MercatoError):
     noun: ClassVar[str]
 
     def __init__(self, *ids: UUID) -> None:
-        names = ", ".join(map(str, ids))
-        super().__init__(f"{self.noun} {names} does not exist", resource=names)
+        names, more = ", ".join(map(str, ids[:LISTED_MAX])), len(ids) - LISTED_MAX
+        if more > 0:
+            super().__init__(self.noun + " {ids} and {more} more do not exist", resource=names, ids=names, more=more)
+        else:
+            super().__init__(self.noun + " {ids} does not exist", resource=names, ids=names)
 
 
 class ProductNotFound(NotFound):
@@ -263,7 +304,7 @@ class SkuTaken(MercatoError):
     code, reason, resource_type = Code.ALREADY_EXISTS, "SKU_TAKEN", "mercato.v1.Product"
 
     def __init__(self, sku: str) -> None:
-        super().__init__(f"a product with the SKU {sku!r} exists", resource=sku)
+        super().__init__("a product with the SKU {sku!r} exists", resource=sku, sku=sku)
 
 
 class CategoryTaken(MercatoError):
@@ -272,7 +313,7 @@ class CategoryTaken(MercatoError):
     code, reason, resource_type = Code.ALREADY_EXISTS, "CATEGORY_TAKEN", "mercato.v1.Category"
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"a category named {name!r} exists", resource=name)
+        super().__init__("a category named {name!r} exists", resource=name, name=name)
 
 
 class CategoryInUse(MercatoError):
@@ -308,9 +349,9 @@ class OutOfStock(MercatoError):
     code, reason = Code.FAILED_PRECONDITION, "OUT_OF_STOCK"
 
     def __init__(self, shortages: Sequence[Shortage]) -> None:
-        super().__init__(
-            "not enough stock: " + ", ".join(f"{s.product_name} (wanted {s.wanted}, available {s.available})" for s in shortages)
-        )
+        text, values = listed(shortages, ", ")
+        super().__init__("not enough stock: " + text)
+        self.metadata |= values
         self.shortages = tuple(shortages)
 
 
@@ -321,8 +362,9 @@ class UnitsLimit(MercatoError):
 
     def __init__(self, product_names: Sequence[str], units_max: int) -> None:
         super().__init__(
-            f"an order may have {units_max} units of a product; take fewer of: {', '.join(product_names)}",
-            metadata={"limit": str(units_max)},
+            "an order may have {limit} units of a product; take fewer of: {product_names}",
+            limit=units_max,
+            product_names=", ".join(product_names),
         )
 
 
@@ -333,8 +375,7 @@ class OpenOrdersLimit(MercatoError):
 
     def __init__(self, orders_max: int) -> None:
         super().__init__(
-            f"{orders_max} orders of this account are not paid, the most that it may have; pay or cancel one first",
-            metadata={"limit": str(orders_max)},
+            "{limit} orders of this account are not paid, the most that it may have; pay or cancel one first", limit=orders_max
         )
 
 
@@ -371,7 +412,7 @@ class EtagMismatch(MercatoError):
     code, reason = Code.ABORTED, "ETAG_MISMATCH"
 
     def __init__(self, noun: str, expected: str, current: str) -> None:
-        super().__init__(f"the {noun} changed since it was read; read it again", metadata={"expected_etag": expected, "etag": current})
+        super().__init__("the " + noun + " changed since it was read; read it again", expected_etag=expected, etag=current)
 
 
 class TotalChanged(MercatoError):
@@ -380,10 +421,7 @@ class TotalChanged(MercatoError):
     code, reason = Code.ABORTED, "TOTAL_CHANGED"
 
     def __init__(self, expected_minor: int, total_minor: int) -> None:
-        super().__init__(
-            f"the total is {total_minor} minor units, not {expected_minor}",
-            metadata={"expected_total": str(expected_minor), "total": str(total_minor)},
-        )
+        super().__init__("the total is {total} minor units, not {expected_total}", expected_total=expected_minor, total=total_minor)
 
 
 class Conflict(MercatoError):
@@ -404,7 +442,7 @@ class TooManyCalls(MercatoError):
     code, reason, retry_after_s = Code.RESOURCE_EXHAUSTED, "TOO_MANY_CALLS", 1.0
 
     def __init__(self, most: int) -> None:
-        super().__init__(f"this address has {most} calls in progress; wait until some have ended", metadata={"most": str(most)})
+        super().__init__("this address has {most} calls in progress; wait until some have ended", most=most)
 
 
 class TooManyStreams(MercatoError):
@@ -413,7 +451,7 @@ class TooManyStreams(MercatoError):
     code, reason, retry_after_s = Code.RESOURCE_EXHAUSTED, "TOO_MANY_STREAMS", 1.0
 
     def __init__(self, most: int) -> None:
-        super().__init__(f"this address has {most} streams open; end one first", metadata={"most": str(most)})
+        super().__init__("this address has {most} streams open; end one first", most=most)
 
 
 class StreamTooLong(MercatoError):
@@ -422,7 +460,7 @@ class StreamTooLong(MercatoError):
     code, reason = Code.RESOURCE_EXHAUSTED, "STREAM_TOO_LONG"
 
     def __init__(self, most: int) -> None:
-        super().__init__(f"a stream takes {most} requests; open another", metadata={"most": str(most)})
+        super().__init__("a stream takes {most} requests; open another", most=most)
 
 
 class DatabaseUnavailable(MercatoError):

@@ -115,11 +115,15 @@ def check_transition(current: OrderStatus, wanted: OrderStatus) -> None:
     """Raise OrderState, which lists the allowed states, unless the transition is allowed."""
     allowed = NEXT[current]
     if wanted not in allowed:
-        names = ",".join(status.name for status in allowed)
-        none = "nothing, a later release added its state" if current is OrderStatus.UNKNOWN else "nothing, this state is final"
+        final = (
+            "the order is {status}, which a later release added"
+            if current is OrderStatus.UNKNOWN
+            else "the order is {status}, which is final"
+        )
         raise OrderState(
-            f"the order is {current.name} and cannot become {wanted.name}; it can become: {names or none}",
-            metadata={"status": current.name, "allowed": names},
+            "the order is {status}; it can become: {allowed}" if allowed else final,
+            status=current.name,
+            allowed=",".join(status.name for status in allowed),
         )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from google.protobuf.json_format import ParseDict
 from google.rpc import code_pb2, status_pb2
 
+from mercato.errors import DOMAIN
 from mercato.rpcs import Rpc
 from mercato_server.edge.descriptors import VARIABLE, template_regex
 from mercato_server.edge.filters import typed
@@ -117,7 +118,8 @@ def _for_grpc(reply: Reply) -> dict[str, Any]:
 
 
 def _details(reply: Reply, message: str) -> list[dict[str, Any]]:
-    info = {"@type": ERROR_INFO, "reason": reply.reason, "domain": "mercato", "metadata": {}}
+    variables = {"cause": ENVOYS_WORDS} if ENVOYS_WORDS in message else {}
+    info = {"@type": ERROR_INFO, "reason": reply.reason, "domain": DOMAIN, "metadata": variables}
     if reply.code == code_pb2.INVALID_ARGUMENT:
         return [info, {"@type": BAD_REQUEST, "field_violations": [{"field": "", "description": message, "reason": ""}]}]
     return [info, {"@type": RETRY_INFO, "retry_delay": reply.retry}] if reply.retry else [info]

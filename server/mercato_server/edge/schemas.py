@@ -50,7 +50,7 @@ SCALARS: Mapping[int, Schema] = {
 }
 
 ERROR_DETAILS: Mapping[str, str] = {
-    "google.rpc.ErrorInfo": "The cause of the error, for programs. Every error has one; `reason` is stable, `domain` is `mercato`.",
+    "google.rpc.ErrorInfo": "The cause, for programs. Every error has one; `reason` is stable, `domain` is `mercato.internal`.",
     "google.rpc.BadRequest": "With INVALID_ARGUMENT: every invalid field, and why.",
     "google.rpc.PreconditionFailure": "With FAILED_PRECONDITION: the condition that is not met.",
     "google.rpc.ResourceInfo": "With NOT_FOUND and ALREADY_EXISTS: the resource.",

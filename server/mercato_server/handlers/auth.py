@@ -9,6 +9,7 @@ from mercato_server.domain.errors import InvalidCredentials, PasswordWrong
 from mercato_server.handlers import convert
 from mercato_server.handlers.forms import credentials
 from mercato_server.handlers.idempotency import Answer, Idempotency, answer
+from mercato_server.handlers.pages import Pager
 from mercato_server.handlers.recovery import RecoveryHandler
 from mercato_server.rpc.context import Context
 from mercato_server.security import common_passwords
@@ -30,8 +31,11 @@ BEARER = "bearer"
 class AuthHandler:
     """Sign-up, sessions and passwords. RecoveryHandler has the RPCs that send mails or take the tokens of mails."""
 
-    def __init__(self, pool: "Pool", known: Sessions, passwords: PasswordHasher, keys: Idempotency, settings: Settings) -> None:
+    def __init__(
+        self, pool: "Pool", known: Sessions, passwords: PasswordHasher, pager: Pager, keys: Idempotency, settings: Settings
+    ) -> None:
         self._pool = pool
+        self._pager = pager
         self._known = known
         self._passwords = passwords
         self._idempotency = keys
@@ -85,11 +89,16 @@ class AuthHandler:
         ended = await sessions.end_all(self._pool, context.account_id)
         return auth_pb2.LogoutAllResponse(ended_sessions=ended)
 
-    async def ListSessions(self, _request: auth_pb2.ListSessionsRequest, context: Context) -> auth_pb2.ListSessionsResponse:
+    async def ListSessions(self, request: auth_pb2.ListSessionsRequest, context: Context) -> auth_pb2.ListSessionsResponse:
         """List the caller's sessions."""
-        current = context.identity.session_id
-        found = await sessions.of_account(self._pool, context.account_id)
-        return auth_pb2.ListSessionsResponse(sessions=[convert.session(each, current=each.id == current) for each in found])
+        with Checks() as check:
+            self._pager.check(check, request)
+        query = f"sessions {context.account_id}"
+        found, last = await sessions.of_account(self._pool, context.account_id, self._pager.page(request, query))
+        return auth_pb2.ListSessionsResponse(
+            sessions=[convert.session(each, current=each.id == context.session_id) for each in found],
+            next_page_token=self._pager.next_token(last, query),
+        )
 
     async def RevokeSession(self, request: auth_pb2.RevokeSessionRequest, context: Context) -> Answer:
         """End one of the caller's sessions."""

@@ -1,5 +1,6 @@
 """The RPCs of CatalogService."""
 
+import functools
 from collections.abc import Collection
 from dataclasses import replace
 from uuid import UUID
@@ -9,9 +10,11 @@ from mercato_server.cache.catalog_cache import CatalogCache, Loaded, LoadedPage,
 from mercato_server.config.settings import Limits
 from mercato_server.database.pool import Pool
 from mercato_server.domain.catalog import (
+    BY_CREATION,
     CATEGORY_NAME_MAX,
     QUERY_MAX,
     STOCK_MAX,
+    Deleted,
     Product,
     ProductDraft,
     ProductFilter,
@@ -22,9 +25,10 @@ from mercato_server.domain.orders import REASON_MAX
 from mercato_server.domain.paging import Page
 from mercato_server.handlers import convert
 from mercato_server.handlers.idempotency import Answer, Idempotency, answer
+from mercato_server.handlers.masks import masked, replace_by_put
 from mercato_server.handlers.pages import Pager
 from mercato_server.rpc.context import Context
-from mercato_server.store import catalog, product_lists
+from mercato_server.store import catalog, categories, product_lists
 from mercato_server.validation import drafts
 from mercato_server.validation.checks import Checks
 
@@ -41,7 +45,11 @@ WRITABLE = {
 ETAG_MAX = 64
 ID_FIELD = b"\x0a\x24"
 """The first bytes of a serialized request whose field 1 is a text of 36 bytes."""
-_ORDERS = {order.value: order for order in ProductOrder if order is not ProductOrder.RELEVANCE}
+_ORDERS = {order.value: order for order in ProductOrder if order is not ProductOrder.RELEVANCE} | {
+    f"{order.value}, create_time{' desc' if order.descending else ''}": order
+    for order in (ProductOrder.CHEAPEST, ProductOrder.DEAREST, ProductOrder.NAME, ProductOrder.NAME_DESCENDING)
+}
+"""The values of `order_by`. Indexes have an id behind price and name, and ids are in the order of creation."""
 
 
 class CatalogHandler:
@@ -56,27 +64,37 @@ class CatalogHandler:
         self._limits = limits
         self._currency = currency
 
-    async def ListProducts(self, request: catalog_pb2.ListProductsRequest, _context: Context) -> Answer:
-        """List products on sale."""
+    async def ListProducts(self, request: catalog_pb2.ListProductsRequest, context: Context) -> Answer:
+        """List products on sale, and deleted ones for administrators."""
+        if request.show_deleted or request.only_deleted:
+            await context.require_admin()
         with Checks() as check:
             self._pager.check(check, request, skip=request.skip)
             wanted, order = _filter(check, request)
-        query = f"products {wanted} {order}"
+        query = f"products {wanted} {order}" + ("" if wanted.deleted is Deleted.HIDDEN else f" {wanted.deleted}")
         page = self._pager.page(request, query, skip=request.skip)
+        load = functools.partial(self._load, wanted, order, page, query, counted=request.include_total_size)
+        if wanted.deleted is not Deleted.HIDDEN:  # the cache would serve the deleted products to everyone
+            loaded = await load()
+            return response(loaded.products.values(), loaded.rest)
         key = request.SerializeToString() if page.after is None and not page.skip else None
-        return await self._cache.page(key, lambda: self._load(wanted, order, page, query, counted=request.include_total_size))
+        return await self._cache.page(key, load)
 
-    async def GetProduct(self, request: catalog_pb2.GetProductRequest, _context: Context) -> Answer:
-        """Return a product on sale."""
+    async def GetProduct(self, request: catalog_pb2.GetProductRequest, context: Context) -> Answer:
+        """Return a product on sale; for an administrator also a deleted one."""
+        if request.show_deleted:
+            await context.require_admin()
         with Checks() as check:
             product_id = check.uuid("product_id", request.product_id)
+        if request.show_deleted:
+            return self._product(await catalog.get_any(self._pool, product_id))
         return _all_of(await self._cache.products([product_id]), [product_id])[0]
 
     async def BatchGetProducts(self, request: catalog_pb2.BatchGetProductsRequest, _context: Context) -> Answer:
         """Return several products on sale."""
         with Checks() as check:
             if not 1 <= len(request.ids) <= self._limits.batch_get_max:
-                check.fail("ids", f"must have 1 to {self._limits.batch_get_max} entries")
+                check.fail("ids", "must have 1 to {most} entries", most=self._limits.batch_get_max)
             ids = [check.uuid(f"ids[{index}]", value) for index, value in enumerate(request.ids[: self._limits.batch_get_max])]
         whole = response(_all_of(await self._cache.products(set(ids)), ids))
         if len(whole) > self._limits.response_bytes:
@@ -94,12 +112,13 @@ class CatalogHandler:
     async def UpdateProduct(self, request: catalog_pb2.UpdateProductRequest, context: Context) -> Answer:
         """Change a product."""
         product = request.product
-        if context.metadata("x-envoy-original-method") == "PUT" and not request.update_mask.paths:
-            request.update_mask.paths.append("*")  # a PUT replaces all fields; for an idempotency key it is another request than PATCH
+        replace_by_put(context, request.update_mask)
         with Checks() as check:
             product_id = check.uuid("product.id", product.id)
             etag = check.text("product.etag", product.etag, longest=ETAG_MAX)
-            fields = _fields(check, request)
+            fields = masked(check, request.update_mask, product, WRITABLE)
+            if "stock" in request.update_mask.paths and not product.HasField("stock"):
+                check.fail("product.stock", "is required, since update_mask names it")
             draft = self._draft(check, product, fields)
         columns = [WRITABLE[field] for field in fields]
         change = catalog.Update(product_id=product_id, draft=draft, fields=columns, etag=etag or None, actor=context.actor)
@@ -150,36 +169,42 @@ class CatalogHandler:
             self._pager.check(check, request)
         page = self._pager.page(request, "categories")
         return await self._pager.answer(
-            page, "categories", lambda page: catalog.categories(self._pool, page), convert.category, catalog_pb2.ListCategoriesResponse
+            page, "categories", lambda page: categories.categories(self._pool, page), convert.category, catalog_pb2.ListCategoriesResponse
         )
 
     async def GetCategory(self, request: catalog_pb2.GetCategoryRequest, _context: Context) -> catalog_pb2.Category:
         """Return a category."""
         with Checks() as check:
             category_id = check.uuid("category_id", request.category_id)
-        return convert.category(await catalog.get_category(self._pool, category_id))
+        return convert.category(await categories.get(self._pool, category_id))
 
     async def CreateCategory(self, request: catalog_pb2.CreateCategoryRequest, context: Context) -> Answer:
         """Create a category."""
         with Checks() as check:
-            name = check.line("category.name", request.category.name, shortest=1, longest=CATEGORY_NAME_MAX)
+            name = check.text("category.name", request.category.name, shortest=1, longest=CATEGORY_NAME_MAX)
         key = self._idempotency.key(context, request, convert.category)
-        return answer(context, await catalog.create_category(self._pool, name, context.actor, key), convert.category)
+        return answer(context, await categories.create(self._pool, name, context.actor, key), convert.category)
 
     async def UpdateCategory(self, request: catalog_pb2.UpdateCategoryRequest, context: Context) -> Answer:
-        """Rename a category."""
+        """Change a category."""
+        category = request.category
+        replace_by_put(context, request.update_mask)
         with Checks() as check:
-            category_id = check.uuid("category.id", request.category.id)
-            name = check.line("category.name", request.category.name, shortest=1, longest=CATEGORY_NAME_MAX)
+            category_id = check.uuid("category.id", category.id)
+            etag = check.text("category.etag", category.etag, longest=ETAG_MAX)
+            named = "name" in masked(check, request.update_mask, category, ("name",))
+            name = check.text("category.name", category.name, shortest=1, longest=CATEGORY_NAME_MAX) if named else None
         key = self._idempotency.key(context, request, convert.category)
-        return answer(context, await catalog.update_category(self._pool, category_id, name, context.actor, key), convert.category)
+        changed = await categories.update(self._pool, category_id, name, etag or None, context.actor, key)
+        return answer(context, changed, convert.category)
 
     async def DeleteCategory(self, request: catalog_pb2.DeleteCategoryRequest, context: Context) -> Answer:
         """Delete a category."""
         with Checks() as check:
             category_id = check.uuid("category_id", request.category_id)
+            etag = check.text("etag", request.etag, longest=ETAG_MAX)
         key = self._idempotency.key(context, request, convert.category)
-        return answer(context, await catalog.delete_category(self._pool, category_id, context.actor, key), convert.category)
+        return answer(context, await categories.delete(self._pool, category_id, etag or None, context.actor, key), convert.category)
 
     async def _load(self, wanted: ProductFilter, order: ProductOrder, page: Page, query: str, *, counted: bool) -> LoadedPage:
         """Read a page of a list; `counted` also counts the list."""
@@ -224,9 +249,13 @@ def _filter(check: Checks, request: catalog_pb2.ListProductsRequest) -> tuple[Pr
     for field in ("min_price", "max_price"):
         if request.HasField(field) and getattr(request, field) < 0:
             check.fail(field, "must not be negative")
-    order_by = " ".join(request.order_by.split())
-    if order_by and order_by not in _ORDERS:
-        check.fail("order_by", f"must be one of: {', '.join(_ORDERS)}")
+    deleted = Deleted.ONLY if request.only_deleted else Deleted.SHOWN if request.show_deleted else Deleted.HIDDEN
+    orders = _ORDERS if deleted is Deleted.HIDDEN else {text: order for text, order in _ORDERS.items() if order in BY_CREATION}
+    order_by = ", ".join(" ".join(field.split()) for field in request.order_by.split(","))
+    if order_by and order_by not in orders:
+        check.fail("order_by", "must be one of: {allowed}", allowed="; ".join(orders))
+    if query and deleted is not Deleted.HIDDEN:
+        check.fail("q", "must be empty, since a search finds no deleted products")
     default = ProductOrder.RELEVANCE if query else ProductOrder.NEWEST
     wanted = ProductFilter(
         category_id=category_id,
@@ -234,27 +263,9 @@ def _filter(check: Checks, request: catalog_pb2.ListProductsRequest) -> tuple[Pr
         min_price_minor=request.min_price if request.HasField("min_price") else None,
         max_price_minor=request.max_price if request.HasField("max_price") else None,
         in_stock=request.in_stock,
+        deleted=deleted,
     )
     return wanted, _ORDERS.get(order_by, default)
-
-
-def _populated(product: catalog_pb2.Product) -> set[str]:
-    return {field.name for field, _ in product.ListFields()}
-
-
-def _fields(check: Checks, request: catalog_pb2.UpdateProductRequest) -> list[str]:
-    """Return the fields that an update writes (AIP-134)."""
-    mask = list(request.update_mask.paths)
-    if mask == ["*"]:
-        return list(WRITABLE)
-    if not mask:
-        return [field for field in WRITABLE if field in _populated(request.product)]
-    for path in mask:
-        if path not in WRITABLE:
-            check.fail("update_mask", f"{path!r} cannot be changed; use {', '.join(WRITABLE)} or *")
-    if "stock" in mask and not request.product.HasField("stock"):
-        check.fail("product.stock", "is required, since update_mask names it")
-    return [field for field in WRITABLE if field in mask]
 
 
 def _all_of(found: dict[UUID, bytes], ids: list[UUID]) -> list[bytes]:

@@ -128,7 +128,7 @@ def fill_product(message: catalog_pb2.Product, found: Product, currency: str) ->
 
 def category(found: Category) -> catalog_pb2.Category:
     """Return a category."""
-    return catalog_pb2.Category(id=str(found.id), name=found.name, create_time=timestamp(found.created_at))
+    return catalog_pb2.Category(id=str(found.id), name=found.name, create_time=timestamp(found.created_at), etag=found.etag)
 
 
 def cart(lines: tuple[CartLine, ...], currency: str) -> cart_pb2.Cart:

@@ -5,6 +5,7 @@ from mercato_server.database.pool import Pool
 from mercato_server.domain.accounts import FULL_NAME_MAX, SEARCH_MAX, AccountFilter, Role
 from mercato_server.handlers import convert
 from mercato_server.handlers.idempotency import Answer, Idempotency, answer
+from mercato_server.handlers.masks import masked
 from mercato_server.handlers.pages import Pager
 from mercato_server.rpc.context import Context
 from mercato_server.store import accounts, users
@@ -26,8 +27,9 @@ class UserHandler:
     async def UpdateMe(self, request: user_pb2.UpdateMeRequest, context: Context) -> Answer:
         """Change the caller's account."""
         with Checks() as check:
-            named = check.line("full_name", request.full_name, longest=FULL_NAME_MAX)
-        full_name = named if request.HasField("full_name") else None
+            named = check.text("full_name", request.full_name, longest=FULL_NAME_MAX)
+            fields = masked(check, request.update_mask, request, ("full_name",))
+        full_name = named if fields else None
         key = self._idempotency.key(context, request, convert.user)
         return answer(context, await accounts.rename(self._pool, context.account_id, full_name, key), convert.user)
 
@@ -58,8 +60,9 @@ class UserHandler:
         """Change the role of an account, disable it or enable it."""
         with Checks() as check:
             user_id = check.uuid("user_id", request.user_id)
-            role = _role(check, request.role) if request.HasField("role") else None
-        disabled = request.disabled if request.HasField("disabled") else None
+            fields = masked(check, request.update_mask, request, ("role", "disabled"))
+            role = _role(check, request.role) if "role" in fields else None
+        disabled = request.disabled if "disabled" in fields else None
         change = users.Update(user_id=user_id, role=role, disabled=disabled, actor=context.actor)
         key = self._idempotency.key(context, request, convert.user)
         return answer(context, await users.update(self._pool, change, key), convert.user)

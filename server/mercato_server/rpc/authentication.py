@@ -15,8 +15,13 @@ def authenticate(sessions: Sessions) -> Layer:
 
     A token proves an account and a session; it carries no role. For commands and for administrators' calls the database is asked whether
     the session is live and which role the account has. Concurrent calls share that query; commands that share a transaction check in it.
-    Other reads rely on the worker's session cache, which the change feed keeps at most 250 ms old.
+    Other reads rely on the worker's session cache, which the change feed keeps at most 250 ms old. A public RPC may require an
+    administrator while it runs (`context.require_admin`).
     """
+
+    async def identify(context: Context) -> None:
+        context.identity = identity = sessions.identify(_token(context), time.time())
+        context.role = await sessions.role(identity)
 
     def layer(method: Method, proceed: Unary) -> Unary:
         policy, reads = method.rpc.policy, method.rpc.reads
@@ -27,10 +32,13 @@ def authenticate(sessions: Sessions) -> Layer:
             return await proceed(request, context)
 
         async def changing(request: bytes, context: Context) -> Answer:
-            context.identity = identity = sessions.identify(_token(context), time.time())
-            context.role = await sessions.role(identity)
+            await identify(context)
             if admins_only and context.role is not Role.ADMIN:
                 raise AdminOnly
+            return await proceed(request, context)
+
+        async def open_to_all(request: bytes, context: Context) -> Answer:
+            context.authenticate = identify
             return await proceed(request, context)
 
         async def admitted_later(request: bytes, context: Context) -> Answer:
@@ -39,7 +47,7 @@ def authenticate(sessions: Sessions) -> Layer:
 
         admins_only = policy.access == ACCESS_ADMIN
         if policy.access == ACCESS_ANYONE:
-            return proceed
+            return open_to_all
         if method.asks_for_session and not admins_only:
             return admitted_later
         return reading if reads and not admins_only else changing

@@ -2,7 +2,7 @@
 
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
@@ -10,7 +10,7 @@ from grpc import StatusCode
 
 from mercato.rpcs import Rpc
 from mercato_server.domain.accounts import USER_AGENT_MAX, Actor, ActorKind, Device, Role
-from mercato_server.domain.errors import TokenInvalid
+from mercato_server.domain.errors import AdminOnly, TokenInvalid
 from mercato_server.rpc.callers import CLIENT_ADDRESS
 from mercato_server.security.tokens import Identity
 
@@ -38,6 +38,7 @@ class Transport(Protocol):
         """End the call with an error; raises grpc.aio.AbortError."""
 
 
+Authenticate = Callable[["Context"], Awaitable[None]]
 Handled = TypeVar("Handled", bound=Callable[..., Any])
 
 
@@ -54,7 +55,19 @@ def asks_for_session(handle: Handled) -> Handled:
 class Context:
     """One call."""
 
-    __slots__ = ("_identity", "_metadata", "_request_id", "code", "headers", "role", "rpc", "started", "transport")
+    __slots__ = (
+        "_identity",
+        "_metadata",
+        "_request_id",
+        "authenticate",
+        "code",
+        "headers",
+        "private",
+        "role",
+        "rpc",
+        "started",
+        "transport",
+    )
 
     def __init__(self, rpc: Rpc, transport: Transport) -> None:
         self.rpc = rpc
@@ -68,6 +81,10 @@ class Context:
         self._request_id = ""
         self.role: Role | None = None
         """The caller's role, read from the database for this call. None for reads that need no administrator."""
+        self.private = False
+        """Whether the answer of a public RPC is for its caller only, so that no cache may keep it."""
+        self.authenticate: Authenticate = _no_token
+        """Sets identity and role of a caller whom the layers have let through without a token; raises TokenInvalid."""
 
     @property
     def received(self) -> Metadata:
@@ -92,6 +109,16 @@ class Context:
     @identity.setter
     def identity(self, value: Identity) -> None:
         self._identity = value
+
+    async def require_admin(self) -> None:
+        """Require an administrator for a request of a public RPC, and make the answer private.
+
+        Raises TokenInvalid or AdminOnly.
+        """
+        await self.authenticate(self)
+        if self.role is not Role.ADMIN:
+            raise AdminOnly
+        self.private = True
 
     @property
     def account_id(self) -> UUID:
@@ -127,3 +154,7 @@ class Context:
     def metadata_all(self, name: str) -> list[str]:
         """Return all values of the caller's metadata with a name in lower case."""
         return [value for key, value in self._metadata if key == name and isinstance(value, str)]
+
+
+async def _no_token(_context: Context) -> None:
+    raise TokenInvalid("the call needs an access token")

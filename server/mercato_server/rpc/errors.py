@@ -39,7 +39,7 @@ def map_errors(_method: Method, proceed: Unary) -> Unary:
 
 def _internal(context: Context, error: Exception) -> InternalError:
     log.error("call failed unexpectedly", method=context.rpc.path, request_id=context.request_id, exc_info=error)
-    return InternalError("internal error", metadata={"request_id": context.request_id})
+    return InternalError("internal error", request_id=context.request_id)
 
 
 async def end(context: Context, error: MercatoError) -> None:

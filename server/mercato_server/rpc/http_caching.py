@@ -8,6 +8,7 @@ from mercato.rpcs import Rpc
 from mercato_server.rpc.context import Metadata
 
 _TAGS = re.compile(r'"[^"]*"')
+NO_STORE = ("cache-control", "no-store")
 NOT_MODIFIED = ("x-not-modified", "true")
 """Header by which a worker asks the edge to send a 304."""
 

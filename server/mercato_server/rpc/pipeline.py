@@ -12,7 +12,7 @@ from mercato.v1 import policy_pb2
 from mercato_server.config.settings import Limits
 from mercato_server.domain.errors import RequestTooLarge, ResponseTooLarge
 from mercato_server.rpc.context import Context
-from mercato_server.rpc.http_caching import validators
+from mercato_server.rpc.http_caching import NO_STORE, validators
 from mercato_server.rpc.layers import Layer, Method, Unary
 from mercato_server.rpc.rest import ORIGINAL_PATH, Read, canonical, reader
 
@@ -75,7 +75,9 @@ def _serve(rpc: Rpc, call: Unary) -> Serve:
     async def serve(request: bytes, transport: Any) -> bytes:
         context = Context(rpc, transport)
         serialized = await call(request, context)
-        if rpc.policy.max_age_s:
+        if context.private:
+            context.headers.append(NO_STORE)
+        elif rpc.policy.max_age_s:
             context.headers += validators(rpc, serialized, context.received)
         if context.headers:
             await transport.send_initial_metadata(context.headers)

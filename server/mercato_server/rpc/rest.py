@@ -36,12 +36,13 @@ Fill = Callable[[RestMessage, HttpBody], None]
 def reader(rpc: Rpc) -> Read:
     """Return the function that reads the requests of an RPC. Raises ValueError if its REST bindings differ in the field of their body."""
     from_string, fill = rpc.request_type.FromString, _filler(rpc)
+    malformed = Violation("", "the request is not a serialized {type}", {"type": rpc.request_type.DESCRIPTOR.full_name})
 
     def read(request: bytes, path: str | None) -> Message:
         try:
             message = from_string(request)
         except DecodeError:
-            raise InvalidRequest([Violation("", f"the request is not a serialized {rpc.request_type.DESCRIPTOR.full_name}")]) from None
+            raise InvalidRequest([malformed]) from None
         if path is None:
             return message
         query = path.partition("?")[2]

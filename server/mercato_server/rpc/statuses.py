@@ -10,10 +10,10 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, PreconditionFail
 from google.rpc.status_pb2 import Status
 from grpc import StatusCode
 
+from mercato.errors import DOMAIN
 from mercato.v1.order_pb2 import StockShortage
 from mercato_server.domain.errors import Code, InvalidRequest, MercatoError, OutOfStock
 
-DOMAIN = "mercato"
 MESSAGE_MAX = 1_000
 METADATA_VALUE_MAX = 500
 DETAILS_MAX = 50

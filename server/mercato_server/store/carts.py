@@ -158,6 +158,4 @@ async def _read(conn: "Conn", account_ids: Sequence[UUID]) -> list[tuple[CartLin
 
 
 def _limit(units_max: int) -> CartLimit:
-    return CartLimit(
-        f"a cart holds at most {LINES_MAX} lines of at most {units_max} units", metadata={"lines": str(LINES_MAX), "units": str(units_max)}
-    )
+    return CartLimit("a cart holds at most {lines} lines of at most {units} units", lines=LINES_MAX, units=units_max)

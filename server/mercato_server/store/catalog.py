@@ -1,6 +1,6 @@
-"""Products with their stock, and categories."""
+"""Products with their stock."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -9,11 +9,9 @@ import asyncpg
 from mercato_server.database.pool import Conn, Pool
 from mercato_server.database.transactions import connection, retry_conflicts, transaction
 from mercato_server.domain.accounts import Actor
-from mercato_server.domain.catalog import STOCK_MAX, Category, Product, ProductDraft
+from mercato_server.domain.catalog import STOCK_MAX, Product, ProductDraft
 from mercato_server.domain.errors import (
-    CategoryInUse,
     CategoryNotFound,
-    CategoryTaken,
     MercatoError,
     OutOfStock,
     ProductNotDeleted,
@@ -24,7 +22,6 @@ from mercato_server.domain.errors import (
     StockLimit,
 )
 from mercato_server.domain.events import EventKind
-from mercato_server.domain.paging import Page, Position
 from mercato_server.store import audit_log, events, inventory, search
 from mercato_server.store.events import Event, Snapshot
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
@@ -35,12 +32,14 @@ SELECT id, name, description, price_minor, category_id, sku, level.on_hand AS st
        (SELECT pg_current_snapshot()::text) AS snapshot
   FROM products AS product
   JOIN stock_levels AS level ON level.product_id = product.id AND level.location_id = 1
- WHERE product.deleted_at IS NULL AND product.id = """
+ WHERE """
 
 # PostgreSQL keeps the plan for one id. It makes a new plan for each list of ids, which takes longer than to read a product.
-GET_PRODUCT = _GET + "$1::uuid"
+GET_PRODUCT = _GET + "product.deleted_at IS NULL AND product.id = $1::uuid"
 
-GET_PRODUCTS = _GET + "ANY($1::uuid[])"
+GET_PRODUCTS = _GET + "product.deleted_at IS NULL AND product.id = ANY($1::uuid[])"
+
+GET_ANY_PRODUCT = _GET + "product.id = $1::uuid"
 
 # Locks the product, then its stock level: while a checkout holds the level, no other transaction changes the product.
 LOCK_PRODUCT = f"""
@@ -80,24 +79,6 @@ WITH changed AS (
 SELECT id, name, description, price_minor, category_id, sku, stock, image_urls, version, created_at, updated_at, deleted_at FROM changed
 """  # noqa: S608 - constants
 
-GET_CATEGORY = "SELECT id, name, created_at FROM categories WHERE id = $1"
-
-LIST_CATEGORIES = """
-SELECT id, name, created_at
-  FROM categories
- WHERE (name, id) > ($1::text, $2::uuid)
- ORDER BY name, id
- LIMIT $3
-"""
-
-INSERT_CATEGORY = "INSERT INTO categories (name) VALUES ($1) RETURNING id, name, created_at"
-
-UPDATE_CATEGORY = "UPDATE categories SET name = $2 WHERE id = $1 RETURNING id, name, created_at, old.name AS old_name"
-
-FORGET_CATEGORY = "UPDATE products SET category_id = NULL WHERE category_id = $1 AND deleted_at IS NOT NULL"
-
-DELETE_CATEGORY = "DELETE FROM categories WHERE id = $1 RETURNING id, name, created_at"
-
 _FIRST = UUID(int=0)
 _NOT_AUDITED = {"id", "version", "created_at", "updated_at"}
 
@@ -108,6 +89,14 @@ async def get(pool: "Pool", product_ids: Collection[UUID]) -> tuple[list[Product
         ids = list(product_ids)
         rows = await (conn.fetch(GET_PRODUCT, ids[0]) if len(ids) == 1 else conn.fetch(GET_PRODUCTS, ids))
     return [Product._make(row[:-1]) for row in rows], Snapshot.parse(rows[0]["snapshot"]) if rows else None
+
+
+async def get_any(pool: "Pool", product_id: UUID) -> Product:
+    """Return a product that is on sale or deleted; raises ProductNotFound."""
+    row = await pool.fetchrow(GET_ANY_PRODUCT, product_id)
+    if row is None:
+        raise ProductNotFound(product_id)
+    return Product._make(row[:-1])
 
 
 @retry_conflicts
@@ -220,10 +209,7 @@ async def adjust_stock(pool: "Pool", change: StockChange, key: IdempotencyKey | 
 async def _adjust(conn: "Conn", change: StockChange) -> Product:
     current = await _lock(conn, change.product_id)
     if change.expected is not None and change.expected != current.stock:
-        raise StockChanged(
-            f"the stock is {current.stock}, not {change.expected}; read it again",
-            metadata={"expected_stock": str(change.expected), "stock": str(current.stock)},
-        )
+        raise StockChanged("the stock is {stock}, not {expected_stock}; read it again", expected_stock=change.expected, stock=current.stock)
     stock = current.stock + change.delta if change.stock is None else change.stock
     return await _set_stock(conn, current, stock, change.reason, change.actor)
 
@@ -232,7 +218,7 @@ async def _set_stock(conn: "Conn", current: Product, stock: int, reason: str, ac
     if stock < 0:
         raise OutOfStock([Shortage(current.id, current.name, current.stock - stock, current.stock)])
     if stock > max(STOCK_MAX, current.stock):  # cancelled orders may have raised it above the limit; it may decrease from there
-        raise StockLimit(f"a product has at most {STOCK_MAX} units", metadata={"stock": str(current.stock)})
+        raise StockLimit(f"a product has at most {STOCK_MAX} units", stock=current.stock)
     now = await inventory.adjust(conn, {current.id: stock - current.stock}, actor, reason)
     product = current._replace(stock=stock, version=current.version + 1, updated_at=max(current.updated_at, now))
     await events.append(conn, [Event(EventKind.STOCK_CHANGED, current.id, {"stock": stock})])
@@ -284,76 +270,3 @@ def _constraint(error: asyncpg.IntegrityConstraintViolationError, category_id: U
             return SkuTaken(sku or "")
         case _:
             return error
-
-
-async def get_category(pool: "Pool", category_id: UUID) -> Category:
-    """Return a category; raises CategoryNotFound."""
-    return _category(await pool.fetchrow(GET_CATEGORY, category_id), category_id)
-
-
-async def categories(pool: "Pool", page: Page) -> tuple[Sequence[Category], Position | None]:
-    """Return a page of categories by name, and the position of its last row if more follow."""
-    after = page.after or Position("", _FIRST)
-    rows = await pool.fetch(LIST_CATEGORIES, after.key, after.id, page.size + 1)
-    found = [Category(**row) for row in rows[: page.size]]
-    return found, Position(found[-1].name, found[-1].id) if len(rows) > page.size else None
-
-
-@retry_conflicts
-async def create_category(pool: "Pool", name: str, actor: Actor, key: IdempotencyKey | None = None) -> Category | Stored:
-    """Create a category; raises CategoryTaken."""
-    async with transaction(pool) as conn:
-        return await once(conn, key, lambda: _create_category(conn, name, actor))
-
-
-async def _create_category(conn: "Conn", name: str, actor: Actor) -> Category:
-    try:
-        category = _category(await conn.fetchrow(INSERT_CATEGORY, name), _FIRST)
-    except asyncpg.UniqueViolationError:
-        raise CategoryTaken(name) from None
-    await events.append(conn, [Event(EventKind.CATEGORY_CREATED, category.id)])
-    await audit_log.append(conn, actor, "category.created", category.id, {}, {"name": name})
-    return category
-
-
-@retry_conflicts
-async def update_category(pool: "Pool", category_id: UUID, name: str, actor: Actor, key: IdempotencyKey | None = None) -> Category | Stored:
-    """Rename a category; raises CategoryNotFound or CategoryTaken."""
-    async with transaction(pool) as conn:
-        return await once(conn, key, lambda: _update_category(conn, category_id, name, actor))
-
-
-async def _update_category(conn: "Conn", category_id: UUID, name: str, actor: Actor) -> Category:
-    try:
-        row = await conn.fetchrow(UPDATE_CATEGORY, category_id, name)
-    except asyncpg.UniqueViolationError:
-        raise CategoryTaken(name) from None
-    if row is None:
-        raise CategoryNotFound(category_id)
-    await events.append(conn, [Event(EventKind.CATEGORY_UPDATED, category_id)])
-    await audit_log.append(conn, actor, "category.updated", category_id, {"name": row["old_name"]}, {"name": name})
-    return _category(row, category_id)
-
-
-@retry_conflicts
-async def delete_category(pool: "Pool", category_id: UUID, actor: Actor, key: IdempotencyKey | None = None) -> Category | Stored:
-    """Delete a category and remove it from deleted products; raises CategoryNotFound, or CategoryInUse if products on sale belong to it."""
-    async with transaction(pool) as conn:
-        return await once(conn, key, lambda: _delete_category(conn, category_id, actor))
-
-
-async def _delete_category(conn: "Conn", category_id: UUID, actor: Actor) -> Category:
-    await conn.execute(FORGET_CATEGORY, category_id)
-    try:
-        category = _category(await conn.fetchrow(DELETE_CATEGORY, category_id), category_id)
-    except asyncpg.ForeignKeyViolationError:
-        raise CategoryInUse("products on sale belong to the category; move or delete them first") from None
-    await events.append(conn, [Event(EventKind.CATEGORY_DELETED, category_id)])
-    await audit_log.append(conn, actor, "category.deleted", category_id, {"name": category.name}, {})
-    return category
-
-
-def _category(row: asyncpg.Record | None, category_id: UUID) -> Category:
-    if row is None:
-        raise CategoryNotFound(category_id)
-    return Category(id=row["id"], name=row["name"], created_at=row["created_at"])

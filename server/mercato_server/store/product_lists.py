@@ -120,6 +120,7 @@ def _shape(wanted: ProductFilter, order: ProductOrder, after: Position | None) -
         min_price=wanted.min_price_minor is not None,
         max_price=wanted.max_price_minor is not None,
         in_stock=wanted.in_stock,
+        deleted=wanted.deleted,
     )
 
 

@@ -6,9 +6,9 @@ separate statement. Statements are composed from constants only; values are alwa
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from mercato_server.domain.catalog import ProductOrder
+from mercato_server.domain.catalog import BY_CREATION, Deleted, ProductOrder
 
 PRODUCT_COLUMNS = "id, name, description, price_minor, category_id, sku, image_urls, version, created_at, updated_at, deleted_at"
 """The columns of the table products that a list reads."""
@@ -22,6 +22,8 @@ _KEYS = {
 }
 """The sort key of an order and its type. Other orders sort by id alone, because UUIDv7 ids are in the order of creation."""
 
+_DELETED = {Deleted.HIDDEN: "deleted_at IS NULL", Deleted.SHOWN: "TRUE", Deleted.ONLY: "deleted_at IS NOT NULL"}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
@@ -34,6 +36,8 @@ class Shape:
     min_price: bool = False
     max_price: bool = False
     in_stock: bool = False
+    deleted: Deleted = Deleted.HIDDEN
+    """Lists with deleted products have no query, and are sorted by creation: the other indexes have products on sale only."""
 
     @property
     def key(self) -> str | None:
@@ -57,7 +61,7 @@ class Shape:
 
     def conditions(self) -> str:
         """Return the conditions on a row of the table `products`."""
-        where = ["deleted_at IS NULL", *self.prices()]
+        where = [_DELETED[self.deleted], *self.prices()]
         if self.category:
             where.append(f"category_id = {self.parameters()['category']}::uuid")
         if self.in_stock:
@@ -98,8 +102,15 @@ class Shape:
 
 
 def shapes() -> Iterator[Shape]:
-    """Yield all possible shapes."""
+    """Yield all possible shapes of lists of products on sale."""
     flags = itertools.product((False, True), repeat=6)
     for order, (after, category, query, low, high, in_stock) in itertools.product(ProductOrder, flags):
         if query or order is not ProductOrder.RELEVANCE:
             yield Shape(order=order, after=after, category=category, query=query, min_price=low, max_price=high, in_stock=in_stock)
+
+
+def deleted_shapes() -> Iterator[Shape]:
+    """Yield all possible shapes of lists with deleted products."""
+    for shape, deleted in itertools.product(shapes(), (Deleted.SHOWN, Deleted.ONLY)):
+        if shape.order in BY_CREATION and not shape.query:
+            yield replace(shape, deleted=deleted)

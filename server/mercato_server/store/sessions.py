@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Protocol, TypeVar
 from uuid import UUID
 
@@ -12,12 +13,12 @@ from mercato_server.database.transactions import connection, retry_conflicts, tr
 from mercato_server.domain.accounts import Device, Role, Session, SessionEnd
 from mercato_server.domain.errors import MercatoError, RefreshTokenInvalid, SessionNotFound, TokenInvalid
 from mercato_server.domain.events import EventKind
+from mercato_server.domain.paging import Page, Position
 from mercato_server.store import events
 from mercato_server.store.events import Event
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
 
 LIFETIME_DAYS = 30
-LISTED_MAX = 100
 
 # The statement locks the account. A transaction that disables it either waits and then ends this session, or this finds it disabled.
 OPEN_SESSION = """
@@ -65,6 +66,8 @@ SELECT session.id, session.account_id, extract(epoch FROM session.expires_at - n
  WHERE token.digest = $1
 """
 
+_END_OF_TIME = datetime.max.replace(tzinfo=UTC)
+
 GRACE_S = 10.0
 """Time in which a client that lost the response may repeat the exchange."""
 
@@ -86,8 +89,9 @@ LIST_SESSIONS = """
 SELECT id, user_agent, ip_address, created_at, refreshed_at, expires_at
   FROM sessions
  WHERE account_id = $1 AND ended_at IS NULL AND expires_at > now()
- ORDER BY refreshed_at DESC
- LIMIT $2
+   AND (refreshed_at, id) < ($2::timestamptz, $3::uuid)
+ ORDER BY refreshed_at DESC, id DESC
+ LIMIT $4
 """
 
 # The ids are the only condition: with `ended_at IS NULL`, PostgreSQL would also scan an index of all live sessions.
@@ -188,9 +192,12 @@ async def end_others(conn: "Conn", account_id: UUID, reason: SessionEnd, keep: U
     return len(ended)
 
 
-async def of_account(pool: "Pool", account_id: UUID) -> list[Session]:
-    """Return the live sessions of an account, most recently refreshed first."""
-    return [_session(row) for row in await pool.fetch(LIST_SESSIONS, account_id, LISTED_MAX)]
+async def of_account(pool: "Pool", account_id: UUID, page: Page) -> tuple[Sequence[Session], Position | None]:
+    """Return a page of the live sessions of an account, most recently refreshed first, and the position of its last row if more follow."""
+    after = datetime.fromisoformat(str(page.after.key)) if page.after else _END_OF_TIME
+    rows = await pool.fetch(LIST_SESSIONS, account_id, after, page.below, page.size + 1)
+    found = [_session(row) for row in rows[: page.size]]
+    return found, Position(found[-1].refreshed_at.isoformat(), found[-1].id) if len(rows) > page.size else None
 
 
 class InSession(Protocol):

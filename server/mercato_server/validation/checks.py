@@ -13,6 +13,7 @@ from mercato.v1.money_pb2 import Money
 from mercato_server.domain import addresses
 from mercato_server.domain.catalog import PRICE_MAX_MINOR
 from mercato_server.domain.errors import InvalidRequest, Violation
+from mercato_server.domain.messages import Value
 
 _NO_ID = UUID(int=0)
 _BREAKS = ("Cc", "Zl", "Zp")
@@ -41,9 +42,9 @@ class Checks:
         if kind is None and self._found:
             raise InvalidRequest(self._found)
 
-    def fail(self, field: str, description: str) -> None:
-        """Add a violation."""
-        self._found.append(Violation(field, description))
+    def fail(self, field: str, template: str, **values: Value) -> None:
+        """Add a violation; the values are those in the template."""
+        self._found.append(Violation(field, template, values))
 
     def uuid(self, field: str, value: str) -> UUID:
         """Parse a UUID in its canonical form, 8-4-4-4-12 hexadecimal digits in either case (RFC 9562 section 4)."""
@@ -66,9 +67,9 @@ class Checks:
         if "\0" in value:
             self.fail(field, "must not contain NUL")
         if len(stripped) < shortest:
-            self.fail(field, "must not be empty" if shortest == 1 else f"must have at least {shortest} characters")
+            self.fail(field, "must not be empty" if shortest == 1 else "must have at least {shortest} characters", shortest=shortest)
         if len(stripped) > longest:
-            self.fail(field, f"must have at most {longest} characters")
+            self.fail(field, "must have at most {longest} characters", longest=longest)
         return stripped
 
     def line(self, field: str, value: str, *, longest: int, shortest: int = 0) -> str:
@@ -90,7 +91,7 @@ class Checks:
     def between(self, field: str, value: int, low: int, high: int) -> int:
         """Return the number; it must be from `low` to `high`."""
         if not low <= value <= high:
-            self.fail(field, f"must be from {low} to {high}")
+            self.fail(field, "must be from {low} to {high}", low=low, high=high)
         return value
 
     def present(self, message: Message, name: str, field: str) -> bool:
@@ -103,7 +104,7 @@ class Checks:
     def money(self, field: str, value: Money, currency: str) -> int:
         """Return an amount in minor units, which must be there; its currency must be the shop's."""
         if value.currency_code not in ("", currency):
-            self.fail(f"{field}.currency_code", f"must be {currency}, the currency of this shop")
+            self.fail(f"{field}.currency_code", "must be {currency_code}, the currency of this shop", currency_code=currency)
         self.present(value, "minor_units", f"{field}.minor_units")
         return self.between(f"{field}.minor_units", value.minor_units, 0, PRICE_MAX_MINOR)
 
@@ -128,10 +129,10 @@ class Checks:
         Bytes, because characters outside ASCII take up to twelve in JSON, and a request has a limit.
         """
         if len(values) > most:
-            self.fail(field, f"must have at most {most} entries")
+            self.fail(field, "must have at most {most} entries", most=most)
         for index, value in enumerate(values[:most]):
             if len(value.encode(errors="surrogatepass")) > longest:
-                self.fail(f"{field}[{index}]", f"must have at most {longest} bytes")
+                self.fail(f"{field}[{index}]", "must have at most {longest} bytes", longest=longest)
             elif not _is_http_url(value):
                 self.fail(f"{field}[{index}]", "must be an http or https URL")
         return tuple(values)

@@ -11,6 +11,8 @@ from google.protobuf import json_format
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from google.protobuf.message import Message
 
+from mercato_server.domain.messages import Value
+
 Kind = FieldDescriptor
 Parse = Callable[[Any], Any]
 
@@ -24,7 +26,12 @@ _EXAMPLES = {
 
 
 class UnfitError(Exception):
-    """A value is not of the type of its field; the text says what the value must be."""
+    """A value is not of the type of its field; the template and its values say what the value must be."""
+
+    def __init__(self, template: str, **values: Value) -> None:
+        super().__init__(template)
+        self.template = template
+        self.values = values
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +73,7 @@ def parse_whole(message: Message, value: Any) -> None:
         else:
             json_format.ParseDict(value, message)
     except (json_format.Error, ValueError, TypeError, AttributeError):
-        raise UnfitError(f"must be {_EXAMPLES.get(name, 'as proto3 JSON has it')}") from None
+        raise UnfitError("must be {example}", example=_EXAMPLES.get(name, "as proto3 JSON has it")) from None
 
 
 def _field(described: FieldDescriptor) -> Field:
@@ -123,7 +130,7 @@ def _integer(low: int, high: int) -> Parse:
         is_whole = (isinstance(value, str) and _DECIMAL.fullmatch(value)) or (isinstance(value, float) and value.is_integer())
         number = int(value) if is_whole else value
         if type(number) is not int or not low <= number <= high:  # a bool is an int for isinstance
-            raise UnfitError(f"must be a whole number from {low} to {high}")
+            raise UnfitError("must be a whole number from {low} to {high}", low=low, high=high)
         return number
 
     return parse
@@ -138,7 +145,7 @@ def _enum(described: EnumDescriptor) -> Parse:
             return numbers[value.upper()] if isinstance(value, str) and value.upper() in numbers else number_of(value)
         except UnfitError:
             names = [name for name, value in described.values_by_name.items() if value.number]
-            raise UnfitError(f"must be one of {', '.join(names)}") from None
+            raise UnfitError("must be one of {names}", names=", ".join(names)) from None
 
     return parse
 

@@ -10,6 +10,7 @@ from urllib.parse import unquote_to_bytes
 from google.protobuf.message import Message
 
 from mercato_server.domain.errors import InvalidRequest, Violation
+from mercato_server.domain.messages import Value
 from mercato_server.validation.fields import Field, UnfitError, fields, parse_whole
 from mercato_server.validation.strict_json import Repeating
 
@@ -47,7 +48,7 @@ class RestMessage:
         for name, item in value.items():
             field = known.get(name)
             if field is None:
-                self.fail(prefix + shown(name), _unknown(known))
+                self.fail(prefix + shown(name), "is not a field; the fields are {known}", known=_names(known))
             elif item is not None:  # null is an absent field
                 self._add(message, field, item, prefix + field.name)
 
@@ -63,9 +64,9 @@ class RestMessage:
             if name or value:
                 self._add_parameter(name, value)
 
-    def fail(self, path: str, description: str) -> None:
+    def fail(self, path: str, template: str, **values: Value) -> None:
         """Add a violation; raises InvalidRequest when there are many."""
-        self._found.append(Violation(path, description))
+        self._found.append(Violation(path, template, values))
         if len(self._found) == VIOLATIONS_MAX:
             self.checked()
 
@@ -93,7 +94,7 @@ class RestMessage:
             elif self._is_new(message, field, at):
                 self._write(message, field, value, at)
         except UnfitError as error:
-            self.fail(at, str(error))
+            self.fail(at, error.template, **error.values)
 
     def _add(self, message: Message, field: Field, value: Any, at: str) -> None:
         try:
@@ -108,7 +109,7 @@ class RestMessage:
             else:
                 self.fail(at, "must be an array")
         except UnfitError as error:
-            self.fail(at, str(error))
+            self.fail(at, error.template, **error.values)
 
     def _add_elements(self, elements: Any, field: Field, values: list[Any], at: str) -> None:
         for index, value in enumerate(values):
@@ -121,7 +122,7 @@ class RestMessage:
                 else:
                     self.add_object(value, elements.add(), f"{place}.")
             except UnfitError as error:
-                self.fail(place, str(error))
+                self.fail(place, error.template, **error.values)
 
     def _write(self, message: Message, field: Field, value: Any, at: str) -> None:
         """Write a parsed value, or a message."""
@@ -142,7 +143,7 @@ class RestMessage:
             self.fail(at, "differs from the path" if at in self._in_path else "is there twice")
             return False
         if field.oneof and (other := message.WhichOneof(field.oneof)):
-            self.fail(at, f"excludes {other}; send one of them")
+            self.fail(at, "excludes {other}; send one of them", other=other)
             return False
         self._set.add(at)
         return True
@@ -165,6 +166,5 @@ def shown(name: str) -> str:
     return (name if len(name) <= _NAME_MAX else name[:_NAME_MAX] + "…").encode(errors="replace").decode()
 
 
-def _unknown(known: Mapping[str, Field]) -> str:
-    names = dict.fromkeys(field.name for field in known.values())
-    return f"is not a field; the fields are {', '.join(names)}" if names else "is not a field; there are none"
+def _names(known: Mapping[str, Field]) -> str:
+    return ", ".join(dict.fromkeys(field.name for field in known.values())) or "none"

@@ -26,9 +26,10 @@ def parse(content: bytes) -> Any:
     try:
         return _DECODER.decode(content.removeprefix(BOM).decode())
     except UnicodeDecodeError as error:
-        raise MalformedRequest(f"the body is not UTF-8 at byte {error.start}") from None
+        raise MalformedRequest("the body is not UTF-8 at byte {byte}", byte=error.start) from None
     except json.JSONDecodeError as error:
-        raise MalformedRequest(f"the body is not JSON at line {error.lineno}, column {error.colno}: {error.msg}") from None
+        where = "the body is not JSON at line {line}, column {column}: {problem}"
+        raise MalformedRequest(where, line=error.lineno, column=error.colno, problem=error.msg) from None
     except RecursionError:
         raise MalformedRequest("the body is nested too deeply") from None
 
@@ -44,12 +45,12 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _integer(digits: str) -> int:
     if len(digits) > _DIGITS_MAX:
-        raise MalformedRequest(f"a number in the body has more than {_DIGITS_MAX} digits")
+        raise MalformedRequest("a number in the body has more than {digits} digits", digits=_DIGITS_MAX)
     return int(digits)
 
 
 def _constant(name: str) -> Any:
-    raise MalformedRequest(f"the body is not JSON: {name} is no number of JSON")
+    raise MalformedRequest("the body is not JSON: {name} is no number of JSON", name=name)
 
 
 _DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_int=_integer, parse_constant=_constant)

@@ -23,26 +23,57 @@ _sym_db = _symbol_database.Default()
 
 
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from mercato.v1 import policy_pb2 as mercato_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16mercato/v1/audit.proto\x12\nmercato.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17mercato/v1/policy.proto\"\xe4\x01\n\nAuditEntry\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08\x61\x63tor_id\x18\x02 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x03 \x01(\t\x12\x12\n\nsubject_id\x18\x04 \x01(\t\x12\'\n\x06\x62\x65\x66ore\x18\x05 \x01(\x0b\x32\x17.google.protobuf.Struct\x12&\n\x05\x61\x66ter\x18\x06 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x12\n\nrequest_id\x18\x07 \x01(\t\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"r\n\x13ListAuditLogRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x10\n\x08\x61\x63tor_id\x18\x03 \x01(\t\x12\x12\n\nsubject_id\x18\x04 \x01(\t\x12\x0e\n\x06\x61\x63tion\x18\x05 \x01(\t\"X\n\x14ListAuditLogResponse\x12\'\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x16.mercato.v1.AuditEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t2\x80\x01\n\x0c\x41uditService\x12p\n\x0cListAuditLog\x12\x1f.mercato.v1.ListAuditLogRequest\x1a .mercato.v1.ListAuditLogResponse\"\x1d\x90\x02\x01\x8a\xb5\x18\x02\x08\x03\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/auditLogb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16mercato/v1/audit.proto\x12\nmercato.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17mercato/v1/policy.proto\"\x94\x02\n\nAuditEntry\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x16\n\x08\x61\x63tor_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x14\n\x06\x61\x63tion\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x18\n\nsubject_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03\x12-\n\x06\x62\x65\x66ore\x18\x05 \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xe2\x41\x01\x03\x12,\n\x05\x61\x66ter\x18\x06 \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xe2\x41\x01\x03\x12\x18\n\nrequest_id\x18\x07 \x01(\tB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\"\x90\x01\n\x13ListAuditLogRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08\x61\x63tor_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x18\n\nsubject_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06\x61\x63tion\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\"d\n\x14ListAuditLogResponse\x12-\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x16.mercato.v1.AuditEntryB\x04\xe2\x41\x01\x03\x12\x1d\n\x0fnext_page_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x32\x91\x01\n\x0c\x41uditService\x12\x80\x01\n\x0cListAuditLog\x12\x1f.mercato.v1.ListAuditLogRequest\x1a .mercato.v1.ListAuditLogResponse\"-\x90\x02\x01\x8a\xb5\x18\x12\x08\x03\x42\x0e\x61udit_log.read\x82\xd3\xe4\x93\x02\x0e\x12\x0c/v1/auditLogb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mercato.v1.audit_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_AUDITENTRY'].fields_by_name['id']._loaded_options = None
+  _globals['_AUDITENTRY'].fields_by_name['id']._serialized_options = b'\342A\001\010'
+  _globals['_AUDITENTRY'].fields_by_name['actor_id']._loaded_options = None
+  _globals['_AUDITENTRY'].fields_by_name['actor_id']._serialized_options = b'\342A\001\003'
+  _globals['_AUDITENTRY'].fields_by_name['action']._loaded_options = None
+  _globals['_AUDITENTRY'].fields_by_name['action']._serialized_options = b'\342A\001\003'
+  _globals['_AUDITENTRY'].fields_by_name['subject_id']._loaded_options = None
+  _globals['_AUDITENTRY'].fields_by_name['subject_id']._serialized_options = b'\342A\001\003'
+  _globals['_AUDITENTRY'].fields_by_name['before']._loaded_options = None
+  _globals['_AUDITENTRY'].fields_by_name['before']._serialized_options = b'\342A\001\003'
+  _globals['_AUDITENTRY'].fields_by_name['after']._loaded_options = None
+  _globals['_AUDITENTRY'].fields_by_name['after']._serialized_options = b'\342A\001\003'
+  _globals['_AUDITENTRY'].fields_by_name['request_id']._loaded_options = None
+  _globals['_AUDITENTRY'].fields_by_name['request_id']._serialized_options = b'\342A\001\003'
+  _globals['_AUDITENTRY'].fields_by_name['create_time']._loaded_options = None
+  _globals['_AUDITENTRY'].fields_by_name['create_time']._serialized_options = b'\342A\001\003'
+  _globals['_LISTAUDITLOGREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTAUDITLOGREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001'
+  _globals['_LISTAUDITLOGREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTAUDITLOGREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001'
+  _globals['_LISTAUDITLOGREQUEST'].fields_by_name['actor_id']._loaded_options = None
+  _globals['_LISTAUDITLOGREQUEST'].fields_by_name['actor_id']._serialized_options = b'\342A\001\001'
+  _globals['_LISTAUDITLOGREQUEST'].fields_by_name['subject_id']._loaded_options = None
+  _globals['_LISTAUDITLOGREQUEST'].fields_by_name['subject_id']._serialized_options = b'\342A\001\001'
+  _globals['_LISTAUDITLOGREQUEST'].fields_by_name['action']._loaded_options = None
+  _globals['_LISTAUDITLOGREQUEST'].fields_by_name['action']._serialized_options = b'\342A\001\001'
+  _globals['_LISTAUDITLOGRESPONSE'].fields_by_name['entries']._loaded_options = None
+  _globals['_LISTAUDITLOGRESPONSE'].fields_by_name['entries']._serialized_options = b'\342A\001\003'
+  _globals['_LISTAUDITLOGRESPONSE'].fields_by_name['next_page_token']._loaded_options = None
+  _globals['_LISTAUDITLOGRESPONSE'].fields_by_name['next_page_token']._serialized_options = b'\342A\001\003'
   _globals['_AUDITSERVICE'].methods_by_name['ListAuditLog']._loaded_options = None
-  _globals['_AUDITSERVICE'].methods_by_name['ListAuditLog']._serialized_options = b'\220\002\001\212\265\030\002\010\003\202\323\344\223\002\016\022\014/v1/auditLog'
-  _globals['_AUDITENTRY']._serialized_start=157
-  _globals['_AUDITENTRY']._serialized_end=385
-  _globals['_LISTAUDITLOGREQUEST']._serialized_start=387
-  _globals['_LISTAUDITLOGREQUEST']._serialized_end=501
-  _globals['_LISTAUDITLOGRESPONSE']._serialized_start=503
-  _globals['_LISTAUDITLOGRESPONSE']._serialized_end=591
-  _globals['_AUDITSERVICE']._serialized_start=594
-  _globals['_AUDITSERVICE']._serialized_end=722
+  _globals['_AUDITSERVICE'].methods_by_name['ListAuditLog']._serialized_options = b'\220\002\001\212\265\030\022\010\003B\016audit_log.read\202\323\344\223\002\016\022\014/v1/auditLog'
+  _globals['_AUDITENTRY']._serialized_start=190
+  _globals['_AUDITENTRY']._serialized_end=466
+  _globals['_LISTAUDITLOGREQUEST']._serialized_start=469
+  _globals['_LISTAUDITLOGREQUEST']._serialized_end=613
+  _globals['_LISTAUDITLOGRESPONSE']._serialized_start=615
+  _globals['_LISTAUDITLOGRESPONSE']._serialized_end=715
+  _globals['_AUDITSERVICE']._serialized_start=718
+  _globals['_AUDITSERVICE']._serialized_end=863
 # @@protoc_insertion_point(module_scope)

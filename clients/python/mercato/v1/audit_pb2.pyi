@@ -81,7 +81,7 @@ Global___AuditEntry: _TypeAlias = AuditEntry  # noqa: Y015
 
 @_typing.final
 class ListAuditLogRequest(_message.Message):
-    """Request of ListAuditLog."""
+    """Request of ListAuditLog (AIP-158)."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -185,9 +185,9 @@ class AuthServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListSessions(self, request, context):
-        """List the caller's sessions that have not ended, the one used last first.
+        """List the caller's sessions that have not ended, a page at a time, the one used last first. One that is used meanwhile moves to the front.
 
-        Errors: UNAUTHENTICATED TOKEN_INVALID.
+        Errors: INVALID_ARGUMENT INVALID_FIELD or PAGE_TOKEN_INVALID, UNAUTHENTICATED TOKEN_INVALID.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -77,9 +77,9 @@ class AuthServiceStub:
     Errors: UNAUTHENTICATED TOKEN_INVALID.
     """
     ListSessions: _grpc.UnaryUnaryMultiCallable[_auth_pb2.ListSessionsRequest, _auth_pb2.ListSessionsResponse]
-    """List the caller's sessions that have not ended, the one used last first.
+    """List the caller's sessions that have not ended, a page at a time, the one used last first. One that is used meanwhile moves to the front.
 
-    Errors: UNAUTHENTICATED TOKEN_INVALID.
+    Errors: INVALID_ARGUMENT INVALID_FIELD or PAGE_TOKEN_INVALID, UNAUTHENTICATED TOKEN_INVALID.
     """
     RevokeSession: _grpc.UnaryUnaryMultiCallable[_auth_pb2.RevokeSessionRequest, _auth_pb2.Session]
     """End one of the caller's sessions, say that of a lost phone.
@@ -173,9 +173,9 @@ class AuthServiceAsyncStub(AuthServiceStub):
     Errors: UNAUTHENTICATED TOKEN_INVALID.
     """
     ListSessions: _aio.UnaryUnaryMultiCallable[_auth_pb2.ListSessionsRequest, _auth_pb2.ListSessionsResponse]  # type: ignore[assignment]
-    """List the caller's sessions that have not ended, the one used last first.
+    """List the caller's sessions that have not ended, a page at a time, the one used last first. One that is used meanwhile moves to the front.
 
-    Errors: UNAUTHENTICATED TOKEN_INVALID.
+    Errors: INVALID_ARGUMENT INVALID_FIELD or PAGE_TOKEN_INVALID, UNAUTHENTICATED TOKEN_INVALID.
     """
     RevokeSession: _aio.UnaryUnaryMultiCallable[_auth_pb2.RevokeSessionRequest, _auth_pb2.Session]  # type: ignore[assignment]
     """End one of the caller's sessions, say that of a lost phone.
@@ -308,9 +308,9 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _auth_pb2.ListSessionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_auth_pb2.ListSessionsResponse, _abc.Awaitable[_auth_pb2.ListSessionsResponse]]:
-        """List the caller's sessions that have not ended, the one used last first.
+        """List the caller's sessions that have not ended, a page at a time, the one used last first. One that is used meanwhile moves to the front.
 
-        Errors: UNAUTHENTICATED TOKEN_INVALID.
+        Errors: INVALID_ARGUMENT INVALID_FIELD or PAGE_TOKEN_INVALID, UNAUTHENTICATED TOKEN_INVALID.
         """
 
     @_abc_1.abstractmethod

@@ -28,15 +28,43 @@ from mercato.v1 import money_pb2 as mercato_dot_v1_dot_money__pb2
 from mercato.v1 import policy_pb2 as mercato_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15mercato/v1/cart.proto\x12\nmercato.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x16mercato/v1/money.proto\x1a\x17mercato/v1/policy.proto\"[\n\x04\x43\x61rt\x12#\n\x05lines\x18\x01 \x03(\x0b\x32\x14.mercato.v1.CartLine\x12 \n\x05total\x18\x02 \x01(\x0b\x32\x11.mercato.v1.Money\x12\x0c\n\x04\x65tag\x18\x03 \x01(\t\"\xb7\x01\n\x08\x43\x61rtLine\x12\x12\n\nproduct_id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x10\n\x08quantity\x18\x03 \x01(\x05\x12%\n\nunit_price\x18\x04 \x01(\x0b\x32\x11.mercato.v1.Money\x12%\n\nline_total\x18\x05 \x01(\x0b\x32\x11.mercato.v1.Money\x12)\n\x08warnings\x18\x06 \x03(\x0b\x32\x17.mercato.v1.CartWarning\"\x8c\x01\n\x0b\x43\x61rtWarning\x12)\n\x04\x63ode\x18\x01 \x01(\x0e\x32\x1b.mercato.v1.CartWarningCode\x12\x0f\n\x07message\x18\x02 \x01(\t\x12\x11\n\tavailable\x18\x03 \x01(\x05\x12.\n\x13previous_unit_price\x18\x04 \x01(\x0b\x32\x11.mercato.v1.Money\"\x10\n\x0eGetCartRequest\"R\n\x12\x41\x64\x64\x43\x61rtItemRequest\x12\x18\n\nproduct_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x08quantity\x18\x02 \x01(\x05H\x00\x88\x01\x01\x42\x0b\n\t_quantity\"X\n\x12SetCartItemRequest\x12\x18\n\nproduct_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1b\n\x08quantity\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x02H\x00\x88\x01\x01\x42\x0b\n\t_quantity\"1\n\x15RemoveCartItemRequest\x12\x18\n\nproduct_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\x12\n\x10\x43learCartRequest*\xc3\x01\n\x0f\x43\x61rtWarningCode\x12!\n\x1d\x43\x41RT_WARNING_CODE_UNSPECIFIED\x10\x00\x12\"\n\x1e\x43\x41RT_WARNING_CODE_OUT_OF_STOCK\x10\x01\x12 \n\x1c\x43\x41RT_WARNING_CODE_FEWER_LEFT\x10\x02\x12\"\n\x1e\x43\x41RT_WARNING_CODE_PRODUCT_GONE\x10\x03\x12#\n\x1f\x43\x41RT_WARNING_CODE_PRICE_CHANGED\x10\x04\x32\xfd\x03\n\x0b\x43\x61rtService\x12O\n\x07GetCart\x12\x1a.mercato.v1.GetCartRequest\x1a\x10.mercato.v1.Cart\"\x16\x90\x02\x01\x8a\xb5\x18\x02\x08\x02\x82\xd3\xe4\x93\x02\x07\x12\x05/cart\x12j\n\x0b\x41\x64\x64\x43\x61rtItem\x12\x1e.mercato.v1.AddCartItemRequest\x1a\x10.mercato.v1.Cart\")\x8a\xb5\x18\x04\x08\x02 \x01\x82\xd3\xe4\x93\x02\x1b\"\x16/cart/add/{product_id}:\x01*\x12l\n\x0bSetCartItem\x12\x1e.mercato.v1.SetCartItemRequest\x1a\x10.mercato.v1.Cart\"+\x8a\xb5\x18\x04\x08\x02 \x01\x82\xd3\xe4\x93\x02\x1d\x32\x18/cart/items/{product_id}:\x01*\x12o\n\x0eRemoveCartItem\x12!.mercato.v1.RemoveCartItemRequest\x1a\x10.mercato.v1.Cart\"(\x8a\xb5\x18\x04\x08\x02 \x01\x82\xd3\xe4\x93\x02\x1a*\x18/cart/items/{product_id}\x12R\n\tClearCart\x12\x1c.mercato.v1.ClearCartRequest\x1a\x10.mercato.v1.Cart\"\x15\x8a\xb5\x18\x04\x08\x02 \x01\x82\xd3\xe4\x93\x02\x07*\x05/cartb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15mercato/v1/cart.proto\x12\nmercato.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x16mercato/v1/money.proto\x1a\x17mercato/v1/policy.proto\"m\n\x04\x43\x61rt\x12)\n\x05lines\x18\x01 \x03(\x0b\x32\x14.mercato.v1.CartLineB\x04\xe2\x41\x01\x03\x12&\n\x05total\x18\x02 \x01(\x0b\x32\x11.mercato.v1.MoneyB\x04\xe2\x41\x01\x03\x12\x12\n\x04\x65tag\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\"\xdb\x01\n\x08\x43\x61rtLine\x12\x18\n\nproduct_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04name\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x16\n\x08quantity\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12+\n\nunit_price\x18\x04 \x01(\x0b\x32\x11.mercato.v1.MoneyB\x04\xe2\x41\x01\x03\x12+\n\nline_total\x18\x05 \x01(\x0b\x32\x11.mercato.v1.MoneyB\x04\xe2\x41\x01\x03\x12/\n\x08warnings\x18\x06 \x03(\x0b\x32\x17.mercato.v1.CartWarningB\x04\xe2\x41\x01\x03\"\xa4\x01\n\x0b\x43\x61rtWarning\x12/\n\x04\x63ode\x18\x01 \x01(\x0e\x32\x1b.mercato.v1.CartWarningCodeB\x04\xe2\x41\x01\x03\x12\x15\n\x07message\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x17\n\tavailable\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x34\n\x13previous_unit_price\x18\x04 \x01(\x0b\x32\x11.mercato.v1.MoneyB\x04\xe2\x41\x01\x03\"\x10\n\x0eGetCartRequest\"X\n\x12\x41\x64\x64\x43\x61rtItemRequest\x12\x18\n\nproduct_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1b\n\x08quantity\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01H\x00\x88\x01\x01\x42\x0b\n\t_quantity\"X\n\x12SetCartItemRequest\x12\x18\n\nproduct_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1b\n\x08quantity\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x02H\x00\x88\x01\x01\x42\x0b\n\t_quantity\"1\n\x15RemoveCartItemRequest\x12\x18\n\nproduct_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\x12\n\x10\x43learCartRequest*\xc3\x01\n\x0f\x43\x61rtWarningCode\x12!\n\x1d\x43\x41RT_WARNING_CODE_UNSPECIFIED\x10\x00\x12\"\n\x1e\x43\x41RT_WARNING_CODE_OUT_OF_STOCK\x10\x01\x12 \n\x1c\x43\x41RT_WARNING_CODE_FEWER_LEFT\x10\x02\x12\"\n\x1e\x43\x41RT_WARNING_CODE_PRODUCT_GONE\x10\x03\x12#\n\x1f\x43\x41RT_WARNING_CODE_PRICE_CHANGED\x10\x04\x32\xb8\x04\n\x0b\x43\x61rtService\x12Z\n\x07GetCart\x12\x1a.mercato.v1.GetCartRequest\x1a\x10.mercato.v1.Cart\"!\x90\x02\x01\x8a\xb5\x18\r\x08\x02\x42\tcart.read\x82\xd3\xe4\x93\x02\x07\x12\x05/cart\x12v\n\x0b\x41\x64\x64\x43\x61rtItem\x12\x1e.mercato.v1.AddCartItemRequest\x1a\x10.mercato.v1.Cart\"5\x8a\xb5\x18\x10\x08\x02 \x01\x42\ncart.write\x82\xd3\xe4\x93\x02\x1b\"\x16/cart/add/{product_id}:\x01*\x12x\n\x0bSetCartItem\x12\x1e.mercato.v1.SetCartItemRequest\x1a\x10.mercato.v1.Cart\"7\x8a\xb5\x18\x10\x08\x02 \x01\x42\ncart.write\x82\xd3\xe4\x93\x02\x1d\x32\x18/cart/items/{product_id}:\x01*\x12{\n\x0eRemoveCartItem\x12!.mercato.v1.RemoveCartItemRequest\x1a\x10.mercato.v1.Cart\"4\x8a\xb5\x18\x10\x08\x02 \x01\x42\ncart.write\x82\xd3\xe4\x93\x02\x1a*\x18/cart/items/{product_id}\x12^\n\tClearCart\x12\x1c.mercato.v1.ClearCartRequest\x1a\x10.mercato.v1.Cart\"!\x8a\xb5\x18\x10\x08\x02 \x01\x42\ncart.write\x82\xd3\xe4\x93\x02\x07*\x05/cartb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mercato.v1.cart_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_CART'].fields_by_name['lines']._loaded_options = None
+  _globals['_CART'].fields_by_name['lines']._serialized_options = b'\342A\001\003'
+  _globals['_CART'].fields_by_name['total']._loaded_options = None
+  _globals['_CART'].fields_by_name['total']._serialized_options = b'\342A\001\003'
+  _globals['_CART'].fields_by_name['etag']._loaded_options = None
+  _globals['_CART'].fields_by_name['etag']._serialized_options = b'\342A\001\003'
+  _globals['_CARTLINE'].fields_by_name['product_id']._loaded_options = None
+  _globals['_CARTLINE'].fields_by_name['product_id']._serialized_options = b'\342A\001\003'
+  _globals['_CARTLINE'].fields_by_name['name']._loaded_options = None
+  _globals['_CARTLINE'].fields_by_name['name']._serialized_options = b'\342A\001\003'
+  _globals['_CARTLINE'].fields_by_name['quantity']._loaded_options = None
+  _globals['_CARTLINE'].fields_by_name['quantity']._serialized_options = b'\342A\001\003'
+  _globals['_CARTLINE'].fields_by_name['unit_price']._loaded_options = None
+  _globals['_CARTLINE'].fields_by_name['unit_price']._serialized_options = b'\342A\001\003'
+  _globals['_CARTLINE'].fields_by_name['line_total']._loaded_options = None
+  _globals['_CARTLINE'].fields_by_name['line_total']._serialized_options = b'\342A\001\003'
+  _globals['_CARTLINE'].fields_by_name['warnings']._loaded_options = None
+  _globals['_CARTLINE'].fields_by_name['warnings']._serialized_options = b'\342A\001\003'
+  _globals['_CARTWARNING'].fields_by_name['code']._loaded_options = None
+  _globals['_CARTWARNING'].fields_by_name['code']._serialized_options = b'\342A\001\003'
+  _globals['_CARTWARNING'].fields_by_name['message']._loaded_options = None
+  _globals['_CARTWARNING'].fields_by_name['message']._serialized_options = b'\342A\001\003'
+  _globals['_CARTWARNING'].fields_by_name['available']._loaded_options = None
+  _globals['_CARTWARNING'].fields_by_name['available']._serialized_options = b'\342A\001\003'
+  _globals['_CARTWARNING'].fields_by_name['previous_unit_price']._loaded_options = None
+  _globals['_CARTWARNING'].fields_by_name['previous_unit_price']._serialized_options = b'\342A\001\003'
   _globals['_ADDCARTITEMREQUEST'].fields_by_name['product_id']._loaded_options = None
   _globals['_ADDCARTITEMREQUEST'].fields_by_name['product_id']._serialized_options = b'\342A\001\002'
+  _globals['_ADDCARTITEMREQUEST'].fields_by_name['quantity']._loaded_options = None
+  _globals['_ADDCARTITEMREQUEST'].fields_by_name['quantity']._serialized_options = b'\342A\001\001'
   _globals['_SETCARTITEMREQUEST'].fields_by_name['product_id']._loaded_options = None
   _globals['_SETCARTITEMREQUEST'].fields_by_name['product_id']._serialized_options = b'\342A\001\002'
   _globals['_SETCARTITEMREQUEST'].fields_by_name['quantity']._loaded_options = None
@@ -44,33 +72,33 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REMOVECARTITEMREQUEST'].fields_by_name['product_id']._loaded_options = None
   _globals['_REMOVECARTITEMREQUEST'].fields_by_name['product_id']._serialized_options = b'\342A\001\002'
   _globals['_CARTSERVICE'].methods_by_name['GetCart']._loaded_options = None
-  _globals['_CARTSERVICE'].methods_by_name['GetCart']._serialized_options = b'\220\002\001\212\265\030\002\010\002\202\323\344\223\002\007\022\005/cart'
+  _globals['_CARTSERVICE'].methods_by_name['GetCart']._serialized_options = b'\220\002\001\212\265\030\r\010\002B\tcart.read\202\323\344\223\002\007\022\005/cart'
   _globals['_CARTSERVICE'].methods_by_name['AddCartItem']._loaded_options = None
-  _globals['_CARTSERVICE'].methods_by_name['AddCartItem']._serialized_options = b'\212\265\030\004\010\002 \001\202\323\344\223\002\033\"\026/cart/add/{product_id}:\001*'
+  _globals['_CARTSERVICE'].methods_by_name['AddCartItem']._serialized_options = b'\212\265\030\020\010\002 \001B\ncart.write\202\323\344\223\002\033\"\026/cart/add/{product_id}:\001*'
   _globals['_CARTSERVICE'].methods_by_name['SetCartItem']._loaded_options = None
-  _globals['_CARTSERVICE'].methods_by_name['SetCartItem']._serialized_options = b'\212\265\030\004\010\002 \001\202\323\344\223\002\0352\030/cart/items/{product_id}:\001*'
+  _globals['_CARTSERVICE'].methods_by_name['SetCartItem']._serialized_options = b'\212\265\030\020\010\002 \001B\ncart.write\202\323\344\223\002\0352\030/cart/items/{product_id}:\001*'
   _globals['_CARTSERVICE'].methods_by_name['RemoveCartItem']._loaded_options = None
-  _globals['_CARTSERVICE'].methods_by_name['RemoveCartItem']._serialized_options = b'\212\265\030\004\010\002 \001\202\323\344\223\002\032*\030/cart/items/{product_id}'
+  _globals['_CARTSERVICE'].methods_by_name['RemoveCartItem']._serialized_options = b'\212\265\030\020\010\002 \001B\ncart.write\202\323\344\223\002\032*\030/cart/items/{product_id}'
   _globals['_CARTSERVICE'].methods_by_name['ClearCart']._loaded_options = None
-  _globals['_CARTSERVICE'].methods_by_name['ClearCart']._serialized_options = b'\212\265\030\004\010\002 \001\202\323\344\223\002\007*\005/cart'
-  _globals['_CARTWARNINGCODE']._serialized_start=835
-  _globals['_CARTWARNINGCODE']._serialized_end=1030
+  _globals['_CARTSERVICE'].methods_by_name['ClearCart']._serialized_options = b'\212\265\030\020\010\002 \001B\ncart.write\202\323\344\223\002\007*\005/cart'
+  _globals['_CARTWARNINGCODE']._serialized_start=919
+  _globals['_CARTWARNINGCODE']._serialized_end=1114
   _globals['_CART']._serialized_start=149
-  _globals['_CART']._serialized_end=240
-  _globals['_CARTLINE']._serialized_start=243
-  _globals['_CARTLINE']._serialized_end=426
-  _globals['_CARTWARNING']._serialized_start=429
-  _globals['_CARTWARNING']._serialized_end=569
-  _globals['_GETCARTREQUEST']._serialized_start=571
-  _globals['_GETCARTREQUEST']._serialized_end=587
-  _globals['_ADDCARTITEMREQUEST']._serialized_start=589
-  _globals['_ADDCARTITEMREQUEST']._serialized_end=671
-  _globals['_SETCARTITEMREQUEST']._serialized_start=673
-  _globals['_SETCARTITEMREQUEST']._serialized_end=761
-  _globals['_REMOVECARTITEMREQUEST']._serialized_start=763
-  _globals['_REMOVECARTITEMREQUEST']._serialized_end=812
-  _globals['_CLEARCARTREQUEST']._serialized_start=814
-  _globals['_CLEARCARTREQUEST']._serialized_end=832
-  _globals['_CARTSERVICE']._serialized_start=1033
-  _globals['_CARTSERVICE']._serialized_end=1542
+  _globals['_CART']._serialized_end=258
+  _globals['_CARTLINE']._serialized_start=261
+  _globals['_CARTLINE']._serialized_end=480
+  _globals['_CARTWARNING']._serialized_start=483
+  _globals['_CARTWARNING']._serialized_end=647
+  _globals['_GETCARTREQUEST']._serialized_start=649
+  _globals['_GETCARTREQUEST']._serialized_end=665
+  _globals['_ADDCARTITEMREQUEST']._serialized_start=667
+  _globals['_ADDCARTITEMREQUEST']._serialized_end=755
+  _globals['_SETCARTITEMREQUEST']._serialized_start=757
+  _globals['_SETCARTITEMREQUEST']._serialized_end=845
+  _globals['_REMOVECARTITEMREQUEST']._serialized_start=847
+  _globals['_REMOVECARTITEMREQUEST']._serialized_end=896
+  _globals['_CLEARCARTREQUEST']._serialized_start=898
+  _globals['_CLEARCARTREQUEST']._serialized_end=916
+  _globals['_CARTSERVICE']._serialized_start=1117
+  _globals['_CARTSERVICE']._serialized_end=1685
 # @@protoc_insertion_point(module_scope)

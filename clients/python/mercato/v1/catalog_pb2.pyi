@@ -52,7 +52,9 @@ class Product(_message.Message):
     stock: _builtins.int
     """Units that can be sold, 0 to 1,000,000,000."""
     etag: _builtins.str
-    """Changes with every change of the product, its stock included (AIP-154)."""
+    """Changes with every change of the product, its stock included (AIP-154). In UpdateProduct: refuse to change a newer one. Ignored by
+    CreateProduct.
+    """
     @_builtins.property
     def price(self) -> _money_pb2.Money:
         """Price of one unit."""
@@ -108,10 +110,13 @@ class Category(_message.Message):
     ID_FIELD_NUMBER: _builtins.int
     NAME_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUID, given by the server."""
     name: _builtins.str
     """1 to 100 characters; unique."""
+    etag: _builtins.str
+    """Changes with every change of the category (AIP-154). In UpdateCategory: refuse to change a newer one. Ignored by CreateCategory."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was created."""
@@ -122,10 +127,11 @@ class Category(_message.Message):
         id: _builtins.str = ...,
         name: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
+        etag: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "id", b"id", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "etag", b"etag", "id", b"id", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -147,6 +153,8 @@ class ListProductsRequest(_message.Message):
     IN_STOCK_FIELD_NUMBER: _builtins.int
     ORDER_BY_FIELD_NUMBER: _builtins.int
     INCLUDE_TOTAL_SIZE_FIELD_NUMBER: _builtins.int
+    SHOW_DELETED_FIELD_NUMBER: _builtins.int
+    ONLY_DELETED_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """Products a page: 0 means 20, above 100 means 100."""
     page_token: _builtins.str
@@ -167,9 +175,16 @@ class ListProductsRequest(_message.Message):
     in_stock: _builtins.bool
     """True: only products with stock."""
     order_by: _builtins.str
-    """`create_time`, `price` or `name`, each also with ` desc`. Default: `create_time desc`, and by relevance where `q` is given."""
+    """Fields to sort by, the first one first (AIP-132): `create_time`, `price` or `name`, each also with ` desc`; after `price` and `name` also
+    `create_time` in the same direction, which is the order of equal ones anyway. Default: `create_time desc`, and by relevance where `q` is
+    given.
+    """
     include_total_size: _builtins.bool
     """True: also count the products that match."""
+    show_deleted: _builtins.bool
+    """True: also deleted products (AIP-164); only administrators may set it. Such a list has no `q`, and is sorted by `create_time`."""
+    only_deleted: _builtins.bool
+    """True: only deleted products, which UndeleteProduct can bring back; otherwise as `show_deleted`."""
     def __init__(
         self,
         *,
@@ -183,10 +198,12 @@ class ListProductsRequest(_message.Message):
         in_stock: _builtins.bool = ...,
         order_by: _builtins.str = ...,
         include_total_size: _builtins.bool = ...,
+        show_deleted: _builtins.bool = ...,
+        only_deleted: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max_price", b"_max_price", "_min_price", b"_min_price", "max_price", b"max_price", "min_price", b"min_price"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_price", b"_max_price", "_min_price", b"_min_price", "category_id", b"category_id", "in_stock", b"in_stock", "include_total_size", b"include_total_size", "max_price", b"max_price", "min_price", b"min_price", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token", "q", b"q", "skip", b"skip"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_price", b"_max_price", "_min_price", b"_min_price", "category_id", b"category_id", "in_stock", b"in_stock", "include_total_size", b"include_total_size", "max_price", b"max_price", "min_price", b"min_price", "only_deleted", b"only_deleted", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token", "q", b"q", "show_deleted", b"show_deleted", "skip", b"skip"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_price: _TypeAlias = _typing.Literal["max_price"]  # noqa: Y015
     _WhichOneofArgType__max_price: _TypeAlias = _typing.Literal["_max_price", b"_max_price"]  # noqa: Y015
@@ -240,16 +257,20 @@ class GetProductRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     PRODUCT_ID_FIELD_NUMBER: _builtins.int
+    SHOW_DELETED_FIELD_NUMBER: _builtins.int
     product_id: _builtins.str
     """UUID."""
+    show_deleted: _builtins.bool
+    """True: also if it is deleted (AIP-164); only administrators may set it."""
     def __init__(
         self,
         *,
         product_id: _builtins.str = ...,
+        show_deleted: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["product_id", b"product_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["product_id", b"product_id", "show_deleted", b"show_deleted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -312,7 +333,7 @@ class CreateProductRequest(_message.Message):
     PRODUCT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def product(self) -> Global___Product:
-        """The product; id, etag and times are ignored."""
+        """The product; the server gives it id, etag and times, and ignores those of the request."""
 
     def __init__(
         self,
@@ -559,7 +580,7 @@ class CreateCategoryRequest(_message.Message):
     CATEGORY_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def category(self) -> Global___Category:
-        """The category; id and create_time are ignored."""
+        """The category; the server gives it id, etag and create_time, and ignores those of the request."""
 
     def __init__(
         self,
@@ -581,18 +602,24 @@ class UpdateCategoryRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     CATEGORY_FIELD_NUMBER: _builtins.int
+    UPDATE_MASK_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def category(self) -> Global___Category:
-        """The category: its id and its new name."""
+        """The category: its id, its new values, and an etag to refuse an update of something newer."""
+
+    @_builtins.property
+    def update_mask(self) -> _field_mask_pb2.FieldMask:
+        """Fields to change: name, or `*` for all of them."""
 
     def __init__(
         self,
         *,
         category: Global___Category | None = ...,
+        update_mask: _field_mask_pb2.FieldMask | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["category", b"category"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "update_mask", b"update_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "update_mask", b"update_mask"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -605,16 +632,20 @@ class DeleteCategoryRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     CATEGORY_ID_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
     category_id: _builtins.str
     """UUID."""
+    etag: _builtins.str
+    """Delete only if the category still has this etag."""
     def __init__(
         self,
         *,
         category_id: _builtins.str = ...,
+        etag: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["category_id", b"category_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["category_id", b"category_id", "etag", b"etag"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

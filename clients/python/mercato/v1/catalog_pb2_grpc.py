@@ -113,10 +113,11 @@ class CatalogServiceServicer:
     """
 
     def ListProducts(self, request, context):
-        """List products that are not deleted, a page at a time.
+        """List products, a page at a time. Only administrators see those that are deleted (AIP-164).
 
         Errors: INVALID_ARGUMENT INVALID_FIELD (a filter or order that does not exist), INVALID_ARGUMENT PAGE_TOKEN_INVALID (forged, or
-        used with other arguments than those it came from).
+        used with other arguments than those it came from). With `show_deleted` or `only_deleted` also UNAUTHENTICATED TOKEN_INVALID and
+        PERMISSION_DENIED ADMIN_ONLY.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -125,7 +126,8 @@ class CatalogServiceServicer:
     def GetProduct(self, request, context):
         """Return one product.
 
-        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND (also when it is deleted).
+        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND (also when it is deleted, unless `show_deleted` is set). With
+        `show_deleted` also UNAUTHENTICATED TOKEN_INVALID and PERMISSION_DENIED ADMIN_ONLY.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -135,7 +137,7 @@ class CatalogServiceServicer:
         """Return several products in the order asked for, each as often as asked.
 
         Errors: INVALID_ARGUMENT INVALID_FIELD, INVALID_ARGUMENT RESPONSE_TOO_LARGE (the products are larger than 4 MiB together: ask for
-        fewer), NOT_FOUND PRODUCT_NOT_FOUND (names every absent id; no product is returned).
+        fewer), NOT_FOUND PRODUCT_NOT_FOUND (names the first ten absent ids; no product is returned).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -171,7 +173,7 @@ class CatalogServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UndeleteProduct(self, request, context):
-        """Bring a deleted product back (AIP-164).
+        """Bring a deleted product back (AIP-164). ListProducts with `only_deleted` lists those that can be brought back.
 
         Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, FAILED_PRECONDITION PRODUCT_NOT_DELETED,
         ALREADY_EXISTS SKU_TAKEN (another product took its SKU meanwhile), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
@@ -219,9 +221,11 @@ class CatalogServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateCategory(self, request, context):
-        """Rename a category.
+        """Change a category (AIP-134). With `update_mask` exactly its fields; without one, PATCH and gRPC change the populated fields, and PUT
+        replaces all of them.
 
-        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND, ALREADY_EXISTS CATEGORY_TAKEN, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND, ALREADY_EXISTS CATEGORY_TAKEN, ABORTED ETAG_MISMATCH (the category
+        changed since `category.etag` was read), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -230,7 +234,7 @@ class CatalogServiceServicer:
     def DeleteCategory(self, request, context):
         """Delete a category that no product on sale uses. Returns it as it was.
 
-        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND, FAILED_PRECONDITION CATEGORY_IN_USE, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND, FAILED_PRECONDITION CATEGORY_IN_USE, ABORTED ETAG_MISMATCH, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -38,21 +38,23 @@ class CatalogServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> CatalogServiceAsyncStub: ...
     ListProducts: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.ListProductsRequest, _catalog_pb2.ListProductsResponse]
-    """List products that are not deleted, a page at a time.
+    """List products, a page at a time. Only administrators see those that are deleted (AIP-164).
 
     Errors: INVALID_ARGUMENT INVALID_FIELD (a filter or order that does not exist), INVALID_ARGUMENT PAGE_TOKEN_INVALID (forged, or
-    used with other arguments than those it came from).
+    used with other arguments than those it came from). With `show_deleted` or `only_deleted` also UNAUTHENTICATED TOKEN_INVALID and
+    PERMISSION_DENIED ADMIN_ONLY.
     """
     GetProduct: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.GetProductRequest, _catalog_pb2.Product]
     """Return one product.
 
-    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND (also when it is deleted).
+    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND (also when it is deleted, unless `show_deleted` is set). With
+    `show_deleted` also UNAUTHENTICATED TOKEN_INVALID and PERMISSION_DENIED ADMIN_ONLY.
     """
     BatchGetProducts: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.BatchGetProductsRequest, _catalog_pb2.BatchGetProductsResponse]
     """Return several products in the order asked for, each as often as asked.
 
     Errors: INVALID_ARGUMENT INVALID_FIELD, INVALID_ARGUMENT RESPONSE_TOO_LARGE (the products are larger than 4 MiB together: ask for
-    fewer), NOT_FOUND PRODUCT_NOT_FOUND (names every absent id; no product is returned).
+    fewer), NOT_FOUND PRODUCT_NOT_FOUND (names the first ten absent ids; no product is returned).
     """
     CreateProduct: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.CreateProductRequest, _catalog_pb2.Product]
     """Create a product; its stock enters the ledger as `initial`.
@@ -72,7 +74,7 @@ class CatalogServiceStub:
     Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, ABORTED ETAG_MISMATCH, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
     """
     UndeleteProduct: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.UndeleteProductRequest, _catalog_pb2.Product]
-    """Bring a deleted product back (AIP-164).
+    """Bring a deleted product back (AIP-164). ListProducts with `only_deleted` lists those that can be brought back.
 
     Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, FAILED_PRECONDITION PRODUCT_NOT_DELETED,
     ALREADY_EXISTS SKU_TAKEN (another product took its SKU meanwhile), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
@@ -100,14 +102,16 @@ class CatalogServiceStub:
     Errors: INVALID_ARGUMENT INVALID_FIELD, ALREADY_EXISTS CATEGORY_TAKEN, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
     """
     UpdateCategory: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.UpdateCategoryRequest, _catalog_pb2.Category]
-    """Rename a category.
+    """Change a category (AIP-134). With `update_mask` exactly its fields; without one, PATCH and gRPC change the populated fields, and PUT
+    replaces all of them.
 
-    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND, ALREADY_EXISTS CATEGORY_TAKEN, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND, ALREADY_EXISTS CATEGORY_TAKEN, ABORTED ETAG_MISMATCH (the category
+    changed since `category.etag` was read), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
     """
     DeleteCategory: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.DeleteCategoryRequest, _catalog_pb2.Category]
     """Delete a category that no product on sale uses. Returns it as it was.
 
-    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND, FAILED_PRECONDITION CATEGORY_IN_USE, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND, FAILED_PRECONDITION CATEGORY_IN_USE, ABORTED ETAG_MISMATCH, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
     """
 
 @_typing.type_check_only
@@ -120,21 +124,23 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ListProducts: _aio.UnaryUnaryMultiCallable[_catalog_pb2.ListProductsRequest, _catalog_pb2.ListProductsResponse]  # type: ignore[assignment]
-    """List products that are not deleted, a page at a time.
+    """List products, a page at a time. Only administrators see those that are deleted (AIP-164).
 
     Errors: INVALID_ARGUMENT INVALID_FIELD (a filter or order that does not exist), INVALID_ARGUMENT PAGE_TOKEN_INVALID (forged, or
-    used with other arguments than those it came from).
+    used with other arguments than those it came from). With `show_deleted` or `only_deleted` also UNAUTHENTICATED TOKEN_INVALID and
+    PERMISSION_DENIED ADMIN_ONLY.
     """
     GetProduct: _aio.UnaryUnaryMultiCallable[_catalog_pb2.GetProductRequest, _catalog_pb2.Product]  # type: ignore[assignment]
     """Return one product.
 
-    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND (also when it is deleted).
+    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND (also when it is deleted, unless `show_deleted` is set). With
+    `show_deleted` also UNAUTHENTICATED TOKEN_INVALID and PERMISSION_DENIED ADMIN_ONLY.
     """
     BatchGetProducts: _aio.UnaryUnaryMultiCallable[_catalog_pb2.BatchGetProductsRequest, _catalog_pb2.BatchGetProductsResponse]  # type: ignore[assignment]
     """Return several products in the order asked for, each as often as asked.
 
     Errors: INVALID_ARGUMENT INVALID_FIELD, INVALID_ARGUMENT RESPONSE_TOO_LARGE (the products are larger than 4 MiB together: ask for
-    fewer), NOT_FOUND PRODUCT_NOT_FOUND (names every absent id; no product is returned).
+    fewer), NOT_FOUND PRODUCT_NOT_FOUND (names the first ten absent ids; no product is returned).
     """
     CreateProduct: _aio.UnaryUnaryMultiCallable[_catalog_pb2.CreateProductRequest, _catalog_pb2.Product]  # type: ignore[assignment]
     """Create a product; its stock enters the ledger as `initial`.
@@ -154,7 +160,7 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
     Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, ABORTED ETAG_MISMATCH, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
     """
     UndeleteProduct: _aio.UnaryUnaryMultiCallable[_catalog_pb2.UndeleteProductRequest, _catalog_pb2.Product]  # type: ignore[assignment]
-    """Bring a deleted product back (AIP-164).
+    """Bring a deleted product back (AIP-164). ListProducts with `only_deleted` lists those that can be brought back.
 
     Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, FAILED_PRECONDITION PRODUCT_NOT_DELETED,
     ALREADY_EXISTS SKU_TAKEN (another product took its SKU meanwhile), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
@@ -182,14 +188,16 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
     Errors: INVALID_ARGUMENT INVALID_FIELD, ALREADY_EXISTS CATEGORY_TAKEN, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
     """
     UpdateCategory: _aio.UnaryUnaryMultiCallable[_catalog_pb2.UpdateCategoryRequest, _catalog_pb2.Category]  # type: ignore[assignment]
-    """Rename a category.
+    """Change a category (AIP-134). With `update_mask` exactly its fields; without one, PATCH and gRPC change the populated fields, and PUT
+    replaces all of them.
 
-    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND, ALREADY_EXISTS CATEGORY_TAKEN, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND, ALREADY_EXISTS CATEGORY_TAKEN, ABORTED ETAG_MISMATCH (the category
+    changed since `category.etag` was read), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
     """
     DeleteCategory: _aio.UnaryUnaryMultiCallable[_catalog_pb2.DeleteCategoryRequest, _catalog_pb2.Category]  # type: ignore[assignment]
     """Delete a category that no product on sale uses. Returns it as it was.
 
-    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND, FAILED_PRECONDITION CATEGORY_IN_USE, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND, FAILED_PRECONDITION CATEGORY_IN_USE, ABORTED ETAG_MISMATCH, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
     """
 
 class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -205,10 +213,11 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _catalog_pb2.ListProductsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_catalog_pb2.ListProductsResponse, _abc.Awaitable[_catalog_pb2.ListProductsResponse]]:
-        """List products that are not deleted, a page at a time.
+        """List products, a page at a time. Only administrators see those that are deleted (AIP-164).
 
         Errors: INVALID_ARGUMENT INVALID_FIELD (a filter or order that does not exist), INVALID_ARGUMENT PAGE_TOKEN_INVALID (forged, or
-        used with other arguments than those it came from).
+        used with other arguments than those it came from). With `show_deleted` or `only_deleted` also UNAUTHENTICATED TOKEN_INVALID and
+        PERMISSION_DENIED ADMIN_ONLY.
         """
 
     @_abc_1.abstractmethod
@@ -219,7 +228,8 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_catalog_pb2.Product, _abc.Awaitable[_catalog_pb2.Product]]:
         """Return one product.
 
-        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND (also when it is deleted).
+        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND (also when it is deleted, unless `show_deleted` is set). With
+        `show_deleted` also UNAUTHENTICATED TOKEN_INVALID and PERMISSION_DENIED ADMIN_ONLY.
         """
 
     @_abc_1.abstractmethod
@@ -231,7 +241,7 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         """Return several products in the order asked for, each as often as asked.
 
         Errors: INVALID_ARGUMENT INVALID_FIELD, INVALID_ARGUMENT RESPONSE_TOO_LARGE (the products are larger than 4 MiB together: ask for
-        fewer), NOT_FOUND PRODUCT_NOT_FOUND (names every absent id; no product is returned).
+        fewer), NOT_FOUND PRODUCT_NOT_FOUND (names the first ten absent ids; no product is returned).
         """
 
     @_abc_1.abstractmethod
@@ -275,7 +285,7 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _catalog_pb2.UndeleteProductRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_catalog_pb2.Product, _abc.Awaitable[_catalog_pb2.Product]]:
-        """Bring a deleted product back (AIP-164).
+        """Bring a deleted product back (AIP-164). ListProducts with `only_deleted` lists those that can be brought back.
 
         Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, FAILED_PRECONDITION PRODUCT_NOT_DELETED,
         ALREADY_EXISTS SKU_TAKEN (another product took its SKU meanwhile), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
@@ -333,9 +343,11 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _catalog_pb2.UpdateCategoryRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_catalog_pb2.Category, _abc.Awaitable[_catalog_pb2.Category]]:
-        """Rename a category.
+        """Change a category (AIP-134). With `update_mask` exactly its fields; without one, PATCH and gRPC change the populated fields, and PUT
+        replaces all of them.
 
-        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND, ALREADY_EXISTS CATEGORY_TAKEN, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND, ALREADY_EXISTS CATEGORY_TAKEN, ABORTED ETAG_MISMATCH (the category
+        changed since `category.etag` was read), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
         """
 
     @_abc_1.abstractmethod
@@ -346,7 +358,7 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_catalog_pb2.Category, _abc.Awaitable[_catalog_pb2.Category]]:
         """Delete a category that no product on sale uses. Returns it as it was.
 
-        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND, FAILED_PRECONDITION CATEGORY_IN_USE, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND, FAILED_PRECONDITION CATEGORY_IN_USE, ABORTED ETAG_MISMATCH, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
         """
 
 def add_CatalogServiceServicer_to_server(servicer: CatalogServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -25,15 +25,17 @@ _sym_db = _symbol_database.Default()
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16mercato/v1/money.proto\x12\nmercato.v1\x1a\x1fgoogle/api/field_behavior.proto\"N\n\x05Money\x12\x15\n\rcurrency_code\x18\x01 \x01(\t\x12\x1e\n\x0bminor_units\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x02H\x00\x88\x01\x01\x42\x0e\n\x0c_minor_unitsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16mercato/v1/money.proto\x12\nmercato.v1\x1a\x1fgoogle/api/field_behavior.proto\"T\n\x05Money\x12\x1b\n\rcurrency_code\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1e\n\x0bminor_units\x18\x02 \x01(\x03\x42\x04\xe2\x41\x01\x02H\x00\x88\x01\x01\x42\x0e\n\x0c_minor_unitsb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mercato.v1.money_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_MONEY'].fields_by_name['currency_code']._loaded_options = None
+  _globals['_MONEY'].fields_by_name['currency_code']._serialized_options = b'\342A\001\001'
   _globals['_MONEY'].fields_by_name['minor_units']._loaded_options = None
   _globals['_MONEY'].fields_by_name['minor_units']._serialized_options = b'\342A\001\002'
   _globals['_MONEY']._serialized_start=71
-  _globals['_MONEY']._serialized_end=149
+  _globals['_MONEY']._serialized_end=155
 # @@protoc_insertion_point(module_scope)

@@ -59,6 +59,7 @@ class Policy(_message.Message):
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
     MAX_AGE_S_FIELD_NUMBER: _builtins.int
     MAX_REQUEST_BYTES_FIELD_NUMBER: _builtins.int
+    SCOPE_FIELD_NUMBER: _builtins.int
     access: Global___Access.ValueType
     """Who may call it."""
     http_status: _builtins.int
@@ -81,6 +82,10 @@ class Policy(_message.Message):
     """Most bytes of a request: of the body over REST (413), of the message over gRPC. 0 means 65,536. A larger one is RESOURCE_EXHAUSTED
     REQUEST_TOO_LARGE, before it is parsed.
     """
+    scope: _builtins.str
+    """The permission that a credential needs for the call, such as `orders.write`: a noun, and `read` for an RPC that states NO_SIDE_EFFECTS,
+    else `write`. The access tokens of sessions have every scope of their account.
+    """
     def __init__(
         self,
         *,
@@ -90,10 +95,11 @@ class Policy(_message.Message):
         idempotency_key: _builtins.bool = ...,
         max_age_s: _builtins.int = ...,
         max_request_bytes: _builtins.int = ...,
+        scope: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "http_status", b"http_status", "idempotency_key", b"idempotency_key", "max_age_s", b"max_age_s", "max_request_bytes", b"max_request_bytes", "timeout_ms", b"timeout_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "http_status", b"http_status", "idempotency_key", b"idempotency_key", "max_age_s", b"max_age_s", "max_request_bytes", b"max_request_bytes", "scope", b"scope", "timeout_ms", b"timeout_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

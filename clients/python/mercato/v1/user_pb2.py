@@ -24,53 +24,94 @@ _sym_db = _symbol_database.Default()
 
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
+from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from mercato.v1 import policy_pb2 as mercato_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15mercato/v1/user.proto\x12\nmercato.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17mercato/v1/policy.proto\"\xaf\x01\n\x04User\x12\n\n\x02id\x18\x01 \x01(\t\x12\r\n\x05\x65mail\x18\x02 \x01(\t\x12\x11\n\tfull_name\x18\x03 \x01(\t\x12\x1e\n\x04role\x18\x04 \x01(\x0e\x32\x10.mercato.v1.Role\x12/\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08\x64isabled\x18\x06 \x01(\x08\x12\x16\n\x0e\x65mail_verified\x18\x07 \x01(\x08\"\x0e\n\x0cGetMeRequest\"7\n\x0fUpdateMeRequest\x12\x16\n\tfull_name\x18\x01 \x01(\tH\x00\x88\x01\x01\x42\x0c\n\n_full_name\"\x15\n\x13GetAdminOnlyRequest\"\'\n\x14GetAdminOnlyResponse\x12\x0f\n\x07message\x18\x01 \x01(\t\"\x88\x01\n\x10ListUsersRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\t\n\x01q\x18\x03 \x01(\t\x12\x1e\n\x04role\x18\x04 \x01(\x0e\x32\x10.mercato.v1.Role\x12\x15\n\x08\x64isabled\x18\x05 \x01(\x08H\x00\x88\x01\x01\x42\x0b\n\t_disabled\"M\n\x11ListUsersResponse\x12\x1f\n\x05users\x18\x01 \x03(\x0b\x32\x10.mercato.v1.User\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\'\n\x0eGetUserRequest\x12\x15\n\x07user_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"|\n\x11UpdateUserRequest\x12\x15\n\x07user_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12#\n\x04role\x18\x02 \x01(\x0e\x32\x10.mercato.v1.RoleH\x00\x88\x01\x01\x12\x15\n\x08\x64isabled\x18\x03 \x01(\x08H\x01\x88\x01\x01\x42\x07\n\x05_roleB\x0b\n\t_disabled*;\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\r\n\tROLE_USER\x10\x01\x12\x0e\n\nROLE_ADMIN\x10\x02\x32\xc8\x04\n\x0bUserService\x12I\n\x05GetMe\x12\x18.mercato.v1.GetMeRequest\x1a\x10.mercato.v1.User\"\x14\x90\x02\x01\x8a\xb5\x18\x02\x08\x02\x82\xd3\xe4\x93\x02\x05\x12\x03/me\x12Q\n\x08UpdateMe\x12\x1b.mercato.v1.UpdateMeRequest\x1a\x10.mercato.v1.User\"\x16\x8a\xb5\x18\x04\x08\x02 \x01\x82\xd3\xe4\x93\x02\x08\x32\x03/me:\x01*\x12o\n\x0cGetAdminOnly\x12\x1f.mercato.v1.GetAdminOnlyRequest\x1a .mercato.v1.GetAdminOnlyResponse\"\x1c\x90\x02\x01\x8a\xb5\x18\x02\x08\x03\x82\xd3\xe4\x93\x02\r\x12\x0b/admin-only\x12\x64\n\tListUsers\x12\x1c.mercato.v1.ListUsersRequest\x1a\x1d.mercato.v1.ListUsersResponse\"\x1a\x90\x02\x01\x8a\xb5\x18\x02\x08\x03\x82\xd3\xe4\x93\x02\x0b\x12\t/v1/users\x12]\n\x07GetUser\x12\x1a.mercato.v1.GetUserRequest\x1a\x10.mercato.v1.User\"$\x90\x02\x01\x8a\xb5\x18\x02\x08\x03\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/users/{user_id}\x12\x65\n\nUpdateUser\x12\x1d.mercato.v1.UpdateUserRequest\x1a\x10.mercato.v1.User\"&\x8a\xb5\x18\x04\x08\x03 \x01\x82\xd3\xe4\x93\x02\x18\x32\x13/v1/users/{user_id}:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15mercato/v1/user.proto\x12\nmercato.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17mercato/v1/policy.proto\"\xd9\x01\n\x04User\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x13\n\x05\x65mail\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x17\n\tfull_name\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12$\n\x04role\x18\x04 \x01(\x0e\x32\x10.mercato.v1.RoleB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x16\n\x08\x64isabled\x18\x06 \x01(\x08\x42\x04\xe2\x41\x01\x03\x12\x1c\n\x0e\x65mail_verified\x18\x07 \x01(\x08\x42\x04\xe2\x41\x01\x03\"\x0e\n\x0cGetMeRequest\"t\n\x0fUpdateMeRequest\x12\x1c\n\tfull_name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01H\x00\x88\x01\x01\x12\x35\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\x42\x0c\n\n_full_name\"\x15\n\x13GetAdminOnlyRequest\"-\n\x14GetAdminOnlyResponse\x12\x15\n\x07message\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\"\xa6\x01\n\x10ListUsersRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x0f\n\x01q\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12$\n\x04role\x18\x04 \x01(\x0e\x32\x10.mercato.v1.RoleB\x04\xe2\x41\x01\x01\x12\x1b\n\x08\x64isabled\x18\x05 \x01(\x08\x42\x04\xe2\x41\x01\x01H\x00\x88\x01\x01\x42\x0b\n\t_disabled\"Y\n\x11ListUsersResponse\x12%\n\x05users\x18\x01 \x03(\x0b\x32\x10.mercato.v1.UserB\x04\xe2\x41\x01\x03\x12\x1d\n\x0fnext_page_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\"\'\n\x0eGetUserRequest\x12\x15\n\x07user_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\xbf\x01\n\x11UpdateUserRequest\x12\x15\n\x07user_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12)\n\x04role\x18\x02 \x01(\x0e\x32\x10.mercato.v1.RoleB\x04\xe2\x41\x01\x01H\x00\x88\x01\x01\x12\x1b\n\x08\x64isabled\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01H\x01\x88\x01\x01\x12\x35\n\x0bupdate_mask\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\x42\x07\n\x05_roleB\x0b\n\t_disabled*;\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\r\n\tROLE_USER\x10\x01\x12\x0e\n\nROLE_ADMIN\x10\x02\x32\xa2\x05\n\x0bUserService\x12W\n\x05GetMe\x12\x18.mercato.v1.GetMeRequest\x1a\x10.mercato.v1.User\"\"\x90\x02\x01\x8a\xb5\x18\x10\x08\x02\x42\x0cprofile.read\x82\xd3\xe4\x93\x02\x05\x12\x03/me\x12`\n\x08UpdateMe\x12\x1b.mercato.v1.UpdateMeRequest\x1a\x10.mercato.v1.User\"%\x8a\xb5\x18\x13\x08\x02 \x01\x42\rprofile.write\x82\xd3\xe4\x93\x02\x08\x32\x03/me:\x01*\x12~\n\x0cGetAdminOnly\x12\x1f.mercato.v1.GetAdminOnlyRequest\x1a .mercato.v1.GetAdminOnlyResponse\"+\x90\x02\x01\x8a\xb5\x18\x11\x08\x03\x42\raccounts.read\x82\xd3\xe4\x93\x02\r\x12\x0b/admin-only\x12s\n\tListUsers\x12\x1c.mercato.v1.ListUsersRequest\x1a\x1d.mercato.v1.ListUsersResponse\")\x90\x02\x01\x8a\xb5\x18\x11\x08\x03\x42\raccounts.read\x82\xd3\xe4\x93\x02\x0b\x12\t/v1/users\x12l\n\x07GetUser\x12\x1a.mercato.v1.GetUserRequest\x1a\x10.mercato.v1.User\"3\x90\x02\x01\x8a\xb5\x18\x11\x08\x03\x42\raccounts.read\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/users/{user_id}\x12u\n\nUpdateUser\x12\x1d.mercato.v1.UpdateUserRequest\x1a\x10.mercato.v1.User\"6\x8a\xb5\x18\x14\x08\x03 \x01\x42\x0e\x61\x63\x63ounts.write\x82\xd3\xe4\x93\x02\x18\x32\x13/v1/users/{user_id}:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mercato.v1.user_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_USER'].fields_by_name['id']._loaded_options = None
+  _globals['_USER'].fields_by_name['id']._serialized_options = b'\342A\001\010'
+  _globals['_USER'].fields_by_name['email']._loaded_options = None
+  _globals['_USER'].fields_by_name['email']._serialized_options = b'\342A\001\003'
+  _globals['_USER'].fields_by_name['full_name']._loaded_options = None
+  _globals['_USER'].fields_by_name['full_name']._serialized_options = b'\342A\001\003'
+  _globals['_USER'].fields_by_name['role']._loaded_options = None
+  _globals['_USER'].fields_by_name['role']._serialized_options = b'\342A\001\003'
+  _globals['_USER'].fields_by_name['create_time']._loaded_options = None
+  _globals['_USER'].fields_by_name['create_time']._serialized_options = b'\342A\001\003'
+  _globals['_USER'].fields_by_name['disabled']._loaded_options = None
+  _globals['_USER'].fields_by_name['disabled']._serialized_options = b'\342A\001\003'
+  _globals['_USER'].fields_by_name['email_verified']._loaded_options = None
+  _globals['_USER'].fields_by_name['email_verified']._serialized_options = b'\342A\001\003'
+  _globals['_UPDATEMEREQUEST'].fields_by_name['full_name']._loaded_options = None
+  _globals['_UPDATEMEREQUEST'].fields_by_name['full_name']._serialized_options = b'\342A\001\001'
+  _globals['_UPDATEMEREQUEST'].fields_by_name['update_mask']._loaded_options = None
+  _globals['_UPDATEMEREQUEST'].fields_by_name['update_mask']._serialized_options = b'\342A\001\001'
+  _globals['_GETADMINONLYRESPONSE'].fields_by_name['message']._loaded_options = None
+  _globals['_GETADMINONLYRESPONSE'].fields_by_name['message']._serialized_options = b'\342A\001\003'
+  _globals['_LISTUSERSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTUSERSREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001'
+  _globals['_LISTUSERSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTUSERSREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001'
+  _globals['_LISTUSERSREQUEST'].fields_by_name['q']._loaded_options = None
+  _globals['_LISTUSERSREQUEST'].fields_by_name['q']._serialized_options = b'\342A\001\001'
+  _globals['_LISTUSERSREQUEST'].fields_by_name['role']._loaded_options = None
+  _globals['_LISTUSERSREQUEST'].fields_by_name['role']._serialized_options = b'\342A\001\001'
+  _globals['_LISTUSERSREQUEST'].fields_by_name['disabled']._loaded_options = None
+  _globals['_LISTUSERSREQUEST'].fields_by_name['disabled']._serialized_options = b'\342A\001\001'
+  _globals['_LISTUSERSRESPONSE'].fields_by_name['users']._loaded_options = None
+  _globals['_LISTUSERSRESPONSE'].fields_by_name['users']._serialized_options = b'\342A\001\003'
+  _globals['_LISTUSERSRESPONSE'].fields_by_name['next_page_token']._loaded_options = None
+  _globals['_LISTUSERSRESPONSE'].fields_by_name['next_page_token']._serialized_options = b'\342A\001\003'
   _globals['_GETUSERREQUEST'].fields_by_name['user_id']._loaded_options = None
   _globals['_GETUSERREQUEST'].fields_by_name['user_id']._serialized_options = b'\342A\001\002'
   _globals['_UPDATEUSERREQUEST'].fields_by_name['user_id']._loaded_options = None
   _globals['_UPDATEUSERREQUEST'].fields_by_name['user_id']._serialized_options = b'\342A\001\002'
+  _globals['_UPDATEUSERREQUEST'].fields_by_name['role']._loaded_options = None
+  _globals['_UPDATEUSERREQUEST'].fields_by_name['role']._serialized_options = b'\342A\001\001'
+  _globals['_UPDATEUSERREQUEST'].fields_by_name['disabled']._loaded_options = None
+  _globals['_UPDATEUSERREQUEST'].fields_by_name['disabled']._serialized_options = b'\342A\001\001'
+  _globals['_UPDATEUSERREQUEST'].fields_by_name['update_mask']._loaded_options = None
+  _globals['_UPDATEUSERREQUEST'].fields_by_name['update_mask']._serialized_options = b'\342A\001\001'
   _globals['_USERSERVICE'].methods_by_name['GetMe']._loaded_options = None
-  _globals['_USERSERVICE'].methods_by_name['GetMe']._serialized_options = b'\220\002\001\212\265\030\002\010\002\202\323\344\223\002\005\022\003/me'
+  _globals['_USERSERVICE'].methods_by_name['GetMe']._serialized_options = b'\220\002\001\212\265\030\020\010\002B\014profile.read\202\323\344\223\002\005\022\003/me'
   _globals['_USERSERVICE'].methods_by_name['UpdateMe']._loaded_options = None
-  _globals['_USERSERVICE'].methods_by_name['UpdateMe']._serialized_options = b'\212\265\030\004\010\002 \001\202\323\344\223\002\0102\003/me:\001*'
+  _globals['_USERSERVICE'].methods_by_name['UpdateMe']._serialized_options = b'\212\265\030\023\010\002 \001B\rprofile.write\202\323\344\223\002\0102\003/me:\001*'
   _globals['_USERSERVICE'].methods_by_name['GetAdminOnly']._loaded_options = None
-  _globals['_USERSERVICE'].methods_by_name['GetAdminOnly']._serialized_options = b'\220\002\001\212\265\030\002\010\003\202\323\344\223\002\r\022\013/admin-only'
+  _globals['_USERSERVICE'].methods_by_name['GetAdminOnly']._serialized_options = b'\220\002\001\212\265\030\021\010\003B\raccounts.read\202\323\344\223\002\r\022\013/admin-only'
   _globals['_USERSERVICE'].methods_by_name['ListUsers']._loaded_options = None
-  _globals['_USERSERVICE'].methods_by_name['ListUsers']._serialized_options = b'\220\002\001\212\265\030\002\010\003\202\323\344\223\002\013\022\t/v1/users'
+  _globals['_USERSERVICE'].methods_by_name['ListUsers']._serialized_options = b'\220\002\001\212\265\030\021\010\003B\raccounts.read\202\323\344\223\002\013\022\t/v1/users'
   _globals['_USERSERVICE'].methods_by_name['GetUser']._loaded_options = None
-  _globals['_USERSERVICE'].methods_by_name['GetUser']._serialized_options = b'\220\002\001\212\265\030\002\010\003\202\323\344\223\002\025\022\023/v1/users/{user_id}'
+  _globals['_USERSERVICE'].methods_by_name['GetUser']._serialized_options = b'\220\002\001\212\265\030\021\010\003B\raccounts.read\202\323\344\223\002\025\022\023/v1/users/{user_id}'
   _globals['_USERSERVICE'].methods_by_name['UpdateUser']._loaded_options = None
-  _globals['_USERSERVICE'].methods_by_name['UpdateUser']._serialized_options = b'\212\265\030\004\010\003 \001\202\323\344\223\002\0302\023/v1/users/{user_id}:\001*'
-  _globals['_ROLE']._serialized_start=858
-  _globals['_ROLE']._serialized_end=917
-  _globals['_USER']._serialized_start=159
-  _globals['_USER']._serialized_end=334
-  _globals['_GETMEREQUEST']._serialized_start=336
-  _globals['_GETMEREQUEST']._serialized_end=350
-  _globals['_UPDATEMEREQUEST']._serialized_start=352
-  _globals['_UPDATEMEREQUEST']._serialized_end=407
-  _globals['_GETADMINONLYREQUEST']._serialized_start=409
-  _globals['_GETADMINONLYREQUEST']._serialized_end=430
-  _globals['_GETADMINONLYRESPONSE']._serialized_start=432
-  _globals['_GETADMINONLYRESPONSE']._serialized_end=471
-  _globals['_LISTUSERSREQUEST']._serialized_start=474
-  _globals['_LISTUSERSREQUEST']._serialized_end=610
-  _globals['_LISTUSERSRESPONSE']._serialized_start=612
-  _globals['_LISTUSERSRESPONSE']._serialized_end=689
-  _globals['_GETUSERREQUEST']._serialized_start=691
-  _globals['_GETUSERREQUEST']._serialized_end=730
-  _globals['_UPDATEUSERREQUEST']._serialized_start=732
-  _globals['_UPDATEUSERREQUEST']._serialized_end=856
-  _globals['_USERSERVICE']._serialized_start=920
-  _globals['_USERSERVICE']._serialized_end=1504
+  _globals['_USERSERVICE'].methods_by_name['UpdateUser']._serialized_options = b'\212\265\030\024\010\003 \001B\016accounts.write\202\323\344\223\002\0302\023/v1/users/{user_id}:\001*'
+  _globals['_ROLE']._serialized_start=1111
+  _globals['_ROLE']._serialized_end=1170
+  _globals['_USER']._serialized_start=193
+  _globals['_USER']._serialized_end=410
+  _globals['_GETMEREQUEST']._serialized_start=412
+  _globals['_GETMEREQUEST']._serialized_end=426
+  _globals['_UPDATEMEREQUEST']._serialized_start=428
+  _globals['_UPDATEMEREQUEST']._serialized_end=544
+  _globals['_GETADMINONLYREQUEST']._serialized_start=546
+  _globals['_GETADMINONLYREQUEST']._serialized_end=567
+  _globals['_GETADMINONLYRESPONSE']._serialized_start=569
+  _globals['_GETADMINONLYRESPONSE']._serialized_end=614
+  _globals['_LISTUSERSREQUEST']._serialized_start=617
+  _globals['_LISTUSERSREQUEST']._serialized_end=783
+  _globals['_LISTUSERSRESPONSE']._serialized_start=785
+  _globals['_LISTUSERSRESPONSE']._serialized_end=874
+  _globals['_GETUSERREQUEST']._serialized_start=876
+  _globals['_GETUSERREQUEST']._serialized_end=915
+  _globals['_UPDATEUSERREQUEST']._serialized_start=918
+  _globals['_UPDATEUSERREQUEST']._serialized_end=1109
+  _globals['_USERSERVICE']._serialized_start=1173
+  _globals['_USERSERVICE']._serialized_end=1847
 # @@protoc_insertion_point(module_scope)

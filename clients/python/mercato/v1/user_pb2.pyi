@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
@@ -116,16 +117,22 @@ class UpdateMeRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     FULL_NAME_FIELD_NUMBER: _builtins.int
+    UPDATE_MASK_FIELD_NUMBER: _builtins.int
     full_name: _builtins.str
-    """New name, at most 200 characters; absent leaves it."""
+    """New name, at most 200 characters; empty, or absent from a mask that names it, removes it."""
+    @_builtins.property
+    def update_mask(self) -> _field_mask_pb2.FieldMask:
+        """Fields to change: full_name, or `*` for all of them."""
+
     def __init__(
         self,
         *,
         full_name: _builtins.str | None = ...,
+        update_mask: _field_mask_pb2.FieldMask | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_full_name", b"_full_name", "full_name", b"full_name"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_full_name", b"_full_name", "full_name", b"full_name", "update_mask", b"update_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_full_name", b"_full_name", "full_name", b"full_name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_full_name", b"_full_name", "full_name", b"full_name", "update_mask", b"update_mask"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__full_name: _TypeAlias = _typing.Literal["full_name"]  # noqa: Y015
     _WhichOneofArgType__full_name: _TypeAlias = _typing.Literal["_full_name", b"_full_name"]  # noqa: Y015
@@ -174,7 +181,7 @@ Global___GetAdminOnlyResponse: _TypeAlias = GetAdminOnlyResponse  # noqa: Y015
 
 @_typing.final
 class ListUsersRequest(_message.Message):
-    """Request of ListUsers."""
+    """Request of ListUsers (AIP-158)."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -273,22 +280,28 @@ class UpdateUserRequest(_message.Message):
     USER_ID_FIELD_NUMBER: _builtins.int
     ROLE_FIELD_NUMBER: _builtins.int
     DISABLED_FIELD_NUMBER: _builtins.int
+    UPDATE_MASK_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """UUID of the account."""
     role: Global___Role.ValueType
-    """New role of the account; absent leaves it."""
+    """New role of the account; required if `update_mask` names it."""
     disabled: _builtins.bool
-    """Whether the account is disabled: true ends its sessions, false lets it log in again; absent leaves it."""
+    """Whether the account is disabled: true ends its sessions, false lets it log in again. Absent means false if `update_mask` names it."""
+    @_builtins.property
+    def update_mask(self) -> _field_mask_pb2.FieldMask:
+        """Fields to change: role, disabled, or `*` for all of them."""
+
     def __init__(
         self,
         *,
         user_id: _builtins.str = ...,
         role: Global___Role.ValueType | None = ...,
         disabled: _builtins.bool | None = ...,
+        update_mask: _field_mask_pb2.FieldMask | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_disabled", b"_disabled", "_role", b"_role", "disabled", b"disabled", "role", b"role"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_disabled", b"_disabled", "_role", b"_role", "disabled", b"disabled", "role", b"role", "update_mask", b"update_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_disabled", b"_disabled", "_role", b"_role", "disabled", b"disabled", "role", b"role", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_disabled", b"_disabled", "_role", b"_role", "disabled", b"disabled", "role", b"role", "update_mask", b"update_mask", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__disabled: _TypeAlias = _typing.Literal["disabled"]  # noqa: Y015
     _WhichOneofArgType__disabled: _TypeAlias = _typing.Literal["_disabled", b"_disabled"]  # noqa: Y015

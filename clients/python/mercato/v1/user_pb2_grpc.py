@@ -87,7 +87,7 @@ class UserServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateMe(self, request, context):
-        """Change the caller's account: the fields that are present, and no others.
+        """Change the caller's account (AIP-134): with `update_mask` exactly its fields, without one those that are present.
 
         Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID.
         """
@@ -123,7 +123,8 @@ class UserServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateUser(self, request, context):
-        """Change role and state of an account: the fields that are present, and no others. Disabling an account ends its sessions.
+        """Change role and state of an account (AIP-134): with `update_mask` exactly its fields, without one those that are present. Disabling an
+        account ends its sessions.
 
         One administrator who is not disabled always remains, also when several demote or disable each other at once.
         Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY, NOT_FOUND USER_NOT_FOUND,

@@ -43,7 +43,7 @@ class UserServiceStub:
     Errors: UNAUTHENTICATED TOKEN_INVALID (also when the account is gone).
     """
     UpdateMe: _grpc.UnaryUnaryMultiCallable[_user_pb2.UpdateMeRequest, _user_pb2.User]
-    """Change the caller's account: the fields that are present, and no others.
+    """Change the caller's account (AIP-134): with `update_mask` exactly its fields, without one those that are present.
 
     Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID.
     """
@@ -63,7 +63,8 @@ class UserServiceStub:
     Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY, NOT_FOUND USER_NOT_FOUND.
     """
     UpdateUser: _grpc.UnaryUnaryMultiCallable[_user_pb2.UpdateUserRequest, _user_pb2.User]
-    """Change role and state of an account: the fields that are present, and no others. Disabling an account ends its sessions.
+    """Change role and state of an account (AIP-134): with `update_mask` exactly its fields, without one those that are present. Disabling an
+    account ends its sessions.
 
     One administrator who is not disabled always remains, also when several demote or disable each other at once.
     Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY, NOT_FOUND USER_NOT_FOUND,
@@ -85,7 +86,7 @@ class UserServiceAsyncStub(UserServiceStub):
     Errors: UNAUTHENTICATED TOKEN_INVALID (also when the account is gone).
     """
     UpdateMe: _aio.UnaryUnaryMultiCallable[_user_pb2.UpdateMeRequest, _user_pb2.User]  # type: ignore[assignment]
-    """Change the caller's account: the fields that are present, and no others.
+    """Change the caller's account (AIP-134): with `update_mask` exactly its fields, without one those that are present.
 
     Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID.
     """
@@ -105,7 +106,8 @@ class UserServiceAsyncStub(UserServiceStub):
     Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY, NOT_FOUND USER_NOT_FOUND.
     """
     UpdateUser: _aio.UnaryUnaryMultiCallable[_user_pb2.UpdateUserRequest, _user_pb2.User]  # type: ignore[assignment]
-    """Change role and state of an account: the fields that are present, and no others. Disabling an account ends its sessions.
+    """Change role and state of an account (AIP-134): with `update_mask` exactly its fields, without one those that are present. Disabling an
+    account ends its sessions.
 
     One administrator who is not disabled always remains, also when several demote or disable each other at once.
     Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY, NOT_FOUND USER_NOT_FOUND,
@@ -136,7 +138,7 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _user_pb2.UpdateMeRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_user_pb2.User, _abc.Awaitable[_user_pb2.User]]:
-        """Change the caller's account: the fields that are present, and no others.
+        """Change the caller's account (AIP-134): with `update_mask` exactly its fields, without one those that are present.
 
         Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID.
         """
@@ -180,7 +182,8 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _user_pb2.UpdateUserRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_user_pb2.User, _abc.Awaitable[_user_pb2.User]]:
-        """Change role and state of an account: the fields that are present, and no others. Disabling an account ends its sessions.
+        """Change role and state of an account (AIP-134): with `update_mask` exactly its fields, without one those that are present. Disabling an
+        account ends its sessions.
 
         One administrator who is not disabled always remains, also when several demote or disable each other at once.
         Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY, NOT_FOUND USER_NOT_FOUND,

@@ -1,0 +1,131 @@
+"""Categories of products."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+import asyncpg
+
+from mercato_server.database.pool import Conn, Pool
+from mercato_server.database.transactions import retry_conflicts, transaction
+from mercato_server.domain.accounts import Actor
+from mercato_server.domain.catalog import Category
+from mercato_server.domain.errors import CategoryInUse, CategoryNotFound, CategoryTaken, EtagMismatch
+from mercato_server.domain.events import EventKind
+from mercato_server.domain.paging import Page, Position
+from mercato_server.store import audit_log, events
+from mercato_server.store.events import Event
+from mercato_server.store.idempotency import IdempotencyKey, Stored, once
+
+GET_CATEGORY = "SELECT id, name, created_at, version FROM categories WHERE id = $1"
+
+LIST_CATEGORIES = """
+SELECT id, name, created_at, version
+  FROM categories
+ WHERE (name, id) > ($1::text, $2::uuid)
+ ORDER BY name, id
+ LIMIT $3
+"""
+
+INSERT_CATEGORY = "INSERT INTO categories (name) VALUES ($1) RETURNING id, name, created_at, version"
+
+UPDATE_CATEGORY = """
+UPDATE categories
+   SET name = coalesce($2, name), version = version + 1
+ WHERE id = $1 AND ($3::text IS NULL OR to_hex(version) = $3)
+RETURNING id, name, created_at, version, old.name AS old_name
+"""
+
+FORGET_CATEGORY = "UPDATE products SET category_id = NULL WHERE category_id = $1 AND deleted_at IS NOT NULL"
+
+DELETE_CATEGORY = """
+DELETE FROM categories
+ WHERE id = $1 AND ($2::text IS NULL OR to_hex(version) = $2)
+RETURNING id, name, created_at, version
+"""
+
+_FIRST = UUID(int=0)
+
+
+async def get(pool: "Pool", category_id: UUID) -> Category:
+    """Return a category; raises CategoryNotFound."""
+    row = await pool.fetchrow(GET_CATEGORY, category_id)
+    if row is None:
+        raise CategoryNotFound(category_id)
+    return Category._make(row)
+
+
+async def categories(pool: "Pool", page: Page) -> tuple[Sequence[Category], Position | None]:
+    """Return a page of categories by name, and the position of its last row if more follow."""
+    after = page.after or Position("", _FIRST)
+    rows = await pool.fetch(LIST_CATEGORIES, after.key, after.id, page.size + 1)
+    found = [Category._make(row) for row in rows[: page.size]]
+    return found, Position(found[-1].name, found[-1].id) if len(rows) > page.size else None
+
+
+@retry_conflicts
+async def create(pool: "Pool", name: str, actor: Actor, key: IdempotencyKey | None = None) -> Category | Stored:
+    """Create a category; raises CategoryTaken."""
+    async with transaction(pool) as conn:
+        return await once(conn, key, lambda: _create(conn, name, actor))
+
+
+async def _create(conn: "Conn", name: str, actor: Actor) -> Category:
+    try:
+        category = Category._make(await conn.fetchrow(INSERT_CATEGORY, name) or ())
+    except asyncpg.UniqueViolationError:
+        raise CategoryTaken(name) from None
+    await events.append(conn, [Event(EventKind.CATEGORY_CREATED, category.id)])
+    await audit_log.append(conn, actor, "category.created", category.id, {}, {"name": name})
+    return category
+
+
+@retry_conflicts
+async def update(
+    pool: "Pool", category_id: UUID, name: str | None, etag: str | None, actor: Actor, key: IdempotencyKey | None = None
+) -> Category | Stored:
+    """Change a category; a name of None stays. Raises CategoryNotFound, EtagMismatch or CategoryTaken."""
+    async with transaction(pool) as conn:
+        return await once(conn, key, lambda: _update(conn, category_id, name, etag, actor))
+
+
+async def _update(conn: "Conn", category_id: UUID, name: str | None, etag: str | None, actor: Actor) -> Category:
+    try:
+        row = await conn.fetchrow(UPDATE_CATEGORY, category_id, name, etag)
+    except asyncpg.UniqueViolationError:
+        raise CategoryTaken(name or "") from None
+    if row is None:
+        raise await _refusal(conn, category_id, etag)
+    category = Category._make(row[:-1])
+    await events.append(conn, [Event(EventKind.CATEGORY_UPDATED, category_id)])
+    await audit_log.append(conn, actor, "category.updated", category_id, {"name": row["old_name"]}, {"name": category.name})
+    return category
+
+
+@retry_conflicts
+async def delete(pool: "Pool", category_id: UUID, etag: str | None, actor: Actor, key: IdempotencyKey | None = None) -> Category | Stored:
+    """Delete a category and remove it from deleted products.
+
+    Raises CategoryNotFound, EtagMismatch, or CategoryInUse if products on sale belong to it.
+    """
+    async with transaction(pool) as conn:
+        return await once(conn, key, lambda: _delete(conn, category_id, etag, actor))
+
+
+async def _delete(conn: "Conn", category_id: UUID, etag: str | None, actor: Actor) -> Category:
+    await conn.execute(FORGET_CATEGORY, category_id)
+    try:
+        row = await conn.fetchrow(DELETE_CATEGORY, category_id, etag)
+    except asyncpg.ForeignKeyViolationError:
+        raise CategoryInUse("products on sale belong to the category; move or delete them first") from None
+    if row is None:
+        raise await _refusal(conn, category_id, etag)
+    category = Category._make(row)
+    await events.append(conn, [Event(EventKind.CATEGORY_DELETED, category_id)])
+    await audit_log.append(conn, actor, "category.deleted", category_id, {"name": category.name}, {})
+    return category
+
+
+async def _refusal(conn: "Conn", category_id: UUID, etag: str | None) -> CategoryNotFound | EtagMismatch:
+    """Return why a write has found no row. The row may be newer here than for the write, and then differs from the etag as well."""
+    row = await conn.fetchrow(GET_CATEGORY, category_id)
+    return EtagMismatch("category", etag or "", Category._make(row).etag) if row else CategoryNotFound(category_id)

@@ -1,0 +1,123 @@
+"""The metadata of errors: it has every value of the message (AIP-193)."""
+
+import ast
+import itertools
+import re
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from mercato_server.domain import errors
+from mercato_server.domain.errors import MercatoError, Shortage, Violation
+from mercato_server.rpc.errors import InternalError
+from mercato_server.rpc.statuses import status_metadata
+
+SERVER = Path(errors.__file__).parents[1]
+METADATA_KEY = re.compile(r"[a-z][a-zA-Z0-9-_]{1,63}")  # google/rpc/error_details.proto
+numbers = itertools.count(1_000)
+
+
+def text() -> str:
+    return f"value {next(numbers)}"
+
+
+def violations(count: int) -> list[Violation]:
+    return [Violation(text(), "must be from {low} to {high}", {"low": next(numbers), "high": next(numbers)}) for _ in range(count)]
+
+
+def shortages(count: int) -> list[Shortage]:
+    return [Shortage(uuid.uuid4(), text(), next(numbers), next(numbers)) for _ in range(count)]
+
+
+def not_found(kind: type[errors.NotFound]) -> list[Callable[[], MercatoError]]:
+    return [lambda: kind(uuid.uuid4()), lambda: kind(*(uuid.uuid4() for _ in range(30)))]
+
+
+# How to make each error with new values.
+MAKE: dict[type[MercatoError], list[Callable[[], MercatoError]]] = {
+    errors.InvalidRequest: [lambda: errors.InvalidRequest(violations(1)), lambda: errors.InvalidRequest(violations(30))],
+    errors.OutOfStock: [lambda: errors.OutOfStock(shortages(1)), lambda: errors.OutOfStock(shortages(30))],
+    errors.ProductNotFound: not_found(errors.ProductNotFound),
+    errors.CategoryNotFound: not_found(errors.CategoryNotFound),
+    errors.OrderNotFound: not_found(errors.OrderNotFound),
+    errors.UserNotFound: not_found(errors.UserNotFound),
+    errors.SessionNotFound: not_found(errors.SessionNotFound),
+    errors.EmailTaken: [lambda: errors.EmailTaken(text())],
+    errors.SkuTaken: [lambda: errors.SkuTaken(text())],
+    errors.CategoryTaken: [lambda: errors.CategoryTaken(text())],
+    errors.EtagMismatch: [lambda: errors.EtagMismatch("cart", text(), text())],
+    errors.TotalChanged: [lambda: errors.TotalChanged(next(numbers), next(numbers))],
+    errors.TooManyAttempts: [lambda: errors.TooManyAttempts(next(numbers))],
+    errors.TooManyMails: [lambda: errors.TooManyMails(next(numbers))],
+}
+# These take the template from their caller: test_no_caller_writes_a_value_into_a_template reads the callers.
+TEMPLATED = {
+    errors.TokenInvalid, errors.CategoryInUse, errors.ProductNotDeleted, errors.CartLimit, errors.StockLimit, errors.OrderState,
+    errors.StockChanged, errors.Conflict, errors.Overloaded, InternalError,
+}  # fmt: skip
+
+
+def kinds(above: type[MercatoError] = MercatoError) -> Iterator[type[MercatoError]]:
+    for kind in above.__subclasses__():
+        if kind.__module__.startswith("mercato_server"):
+            yield kind
+            yield from kinds(kind)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in kinds() if hasattr(kind, "reason")], ids=lambda kind: kind.__name__)
+def test_two_messages_of_an_error_differ_only_in_values_that_its_metadata_has(kind: type[MercatoError]) -> None:
+    makers: list[Callable[[], MercatoError]] = (
+        [lambda: kind("a {value} text", value=text())] if kind in TEMPLATED else MAKE.get(kind, [kind])
+    )
+    for make in makers:
+        one, other = make(), make()
+        assert template(one) == template(other)
+        assert all(METADATA_KEY.fullmatch(name) for name in one.metadata)
+
+
+def template(error: MercatoError) -> str:
+    """Return the message of an error with the names of its values instead of the values."""
+    message = error.message
+    for name, value in sorted(error.metadata.items(), key=lambda item: len(item[1]), reverse=True):
+        message = message.replace(value, "{" + name + "}")
+    return message
+
+
+def test_a_brace_in_a_value_or_in_a_text_without_values_is_a_brace() -> None:
+    assert errors.SkuTaken("{sku}").message == "a product with the SKU '{sku}' exists"
+    assert errors.InvalidRequest([Violation("body", 'such as {"a": 1}')]).message == 'body: such as {"a": 1}'
+
+
+def test_the_largest_error_of_parts_fits_into_the_headers_of_a_call() -> None:
+    metadata = dict(status_metadata(errors.InvalidRequest(violations(1_000))))
+    assert sum(map(len, metadata.values())) < 8 * 1024
+
+
+def test_no_caller_writes_a_value_into_a_template() -> None:
+    """A template is a text, or composed of texts and constants. Other values are arguments, so the metadata has them."""
+    names = {kind.__name__ for kind in kinds()} | {"Violation", "fail"}
+    wrong = [
+        f"{path.relative_to(SERVER)}:{call.lineno}"
+        for path in SERVER.rglob("*.py")
+        if path != Path(errors.__file__)
+        for call in ast.walk(ast.parse(path.read_text()))
+        if isinstance(call, ast.Call) and called(call.func) in names
+        for argument in call.args[-1:]
+        if any(map(computed, ast.walk(argument)))
+    ]
+    assert wrong == []
+
+
+def called(function: ast.expr) -> str:
+    return function.attr if isinstance(function, ast.Attribute) else function.id if isinstance(function, ast.Name) else ""
+
+
+def computed(node: ast.AST) -> bool:
+    """Return whether a node writes something other than a constant into a text."""
+    if isinstance(node, ast.FormattedValue):
+        return not (isinstance(node.value, ast.Name) and node.value.id.isupper())
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Mod):
+        return not all(isinstance(side, ast.Constant) for side in (node.left, node.right))
+    return isinstance(node, ast.Call) and called(node.func) in {"format", "join", "replace"}
