@@ -35,7 +35,7 @@ from mercato_server.rpc.deadlines import keep_deadlines
 from mercato_server.rpc.errors import map_errors
 from mercato_server.rpc.pipeline import service_handler
 from mercato_server.security import keyrings
-from mercato_server.security.hash_pool import PasswordHasher
+from mercato_server.security.hasher import PasswordHasher
 from mercato_server.security.session_cache import Sessions
 from mercato_server.security.tokens import Keyring, Tokens
 
@@ -108,7 +108,7 @@ class Parts:
         pager = Pager(PageTokens(settings.secret_key), settings.limits)
         idempotency = Idempotency(settings.secret_key)
         return {
-            "AuthService": AuthHandler(pool, self._sessions, self.passwords, idempotency, settings),
+            "AuthService": AuthHandler(pool, self._sessions, idempotency, settings),
             "UserService": UserHandler(pool, pager, idempotency),
             "AuditService": AuditHandler(pool, pager),
             "CatalogService": CatalogHandler(pool, pager, idempotency, settings.limits, settings.currency, cache),
@@ -129,7 +129,9 @@ class Parts:
         )
         layers = (self.calls.layer, map_errors, keep_deadlines(limits), authenticate(self._sessions))
         server.add_generic_rpc_handlers([self.arrivals])
-        server.add_generic_rpc_handlers([service_handler(service, self._handlers[service.name], layers) for service in SERVICES])
+        server.add_generic_rpc_handlers(
+            [service_handler(service, self._handlers[service.name], layers, self.passwords) for service in SERVICES]
+        )
         health_pb2_grpc.add_HealthServicer_to_server(self.health, server)
         _add_reflection(server)
         return server

@@ -35,6 +35,7 @@ from mercato_server.security.passwords import hash_password
 from mercato_server.security.refresh_tokens import RefreshTokens, digest
 from mercato_server.security.tokens import Tokens
 from mercato_server.store import accounts, sessions
+from mercato_server.store.login_attempts import Place
 from mercato_server.worker import Worker, running
 
 PASSWORD = "securepass123"
@@ -43,6 +44,7 @@ SOON_S = 0.25
 SECRET = "a secret of the tests, more than 32 bytes long"
 TOKEN_S = 24 * 60 * 60
 HERE = Device(user_agent="a test", ip_address="127.0.0.1")
+NOWHERE = Place(here=b"", everywhere=b"")
 CALL_S = 30.0
 """Deadline of calls in tests that are not about deadlines, the longest of a caller: a busy machine may pause for more than 2 s."""
 _numbers = itertools.count(1)
@@ -105,7 +107,7 @@ class Shop:
 
     async def _in_session(self, account_id: UUID, email: str) -> Person:
         refresh_token = RefreshTokens(SECRET).first()
-        opened = await sessions.open_session(self.pool, account_id, HERE, digest(refresh_token), b"")
+        opened = await sessions.open_session(self.pool, account_id, HERE, digest(refresh_token), NOWHERE, 0)
         assert opened
         tokens = Tokens(await keyrings.load(self.pool, settings_of("")), TOKEN_S)
         return Person(str(account_id), email, tokens.issue(account_id, opened.id), refresh_token)
@@ -179,7 +181,7 @@ def settings_of(database: str) -> Settings:
     return Settings(
         database_url=database,
         secret_key=SECRET,
-        hashing=Hashing(cost=4, priority="normal"),
+        hashing=Hashing(cost=4),
         listen=("127.0.0.1:0",),
         drain_s=0,
         grace_s=1,

@@ -189,7 +189,7 @@ GOOD = {"DATABASE_URL": "postgresql://x", "SECRET_KEY": "a secret key of thirty-
         ("ACCESS_TOKEN_EXPIRE_MINUTES", "0"),
         ("ACCESS_TOKEN_EXPIRE_MINUTES", "soon"),
         ("MERCATO_BCRYPT_COST", "3"),
-        ("MERCATO_HASHING_PRIORITY", "high"),
+        ("MERCATO_HASHING_SHARE", "0"),
         ("MERCATO_CURRENCY", "usd"),
         ("MERCATO_POOL_SIZE", "0"),
         ("MERCATO_LOG_LEVEL", "loud"),

@@ -25,6 +25,7 @@ from mercato_server.embedded.postgres import SETTINGS, Postgres
 from mercato_server.embedded.probes import POLL_S, until_healthy, until_listening, until_ready
 from mercato_server.embedded.processes import Command, EmbeddedError, Process, Program, complain, first, keep_running, while_alive
 from mercato_server.embedded.workers import Workers
+from mercato_server.security.hasher import COMMAND, process_options
 
 ENVOY_VERSION = "1.40.0"
 ENVOY_BYTES_MIN = 1024 * 1024
@@ -106,6 +107,7 @@ class Shop:
         self._shared_memory = os.memfd_create("mercato")  # the epochs of the workers; freed with the last worker
         self._reloading = asyncio.Lock()
         self._envoy: Process | None = None
+        self._hashing: Process | None = None
 
     async def run(self, reload: asyncio.Event) -> None:
         """Start everything, announce it, and keep it running until cancelled; raises EmbeddedError if a process does not start.
@@ -143,6 +145,8 @@ class Shop:
     async def aclose(self) -> None:
         """Stop the workers first, so that Envoy still sends the answers of calls in flight, then Envoy, then PostgreSQL."""
         await self._workers.stop()
+        if self._hashing is not None:
+            await self._hashing.stop()
         if self._envoy is not None:
             await self._envoy.stop()
         await self._postgres.stop()
@@ -162,6 +166,8 @@ class Shop:
         await self._while_alive(self._prepare_database(settings))
         try:
             async with asyncio.timeout(READY_TIMEOUT_S):
+                self._hashing = self._hashing_process(settings)
+                await self._hashing.start()
                 await self._workers.start()
                 await self._while_alive(until_listening(self._sockets[: self._count]))  # so that Envoy's first health check succeeds
                 self._envoy = envoy
@@ -175,7 +181,7 @@ class Shop:
         await while_alive(work, *self._servers(), *self._workers.programs)
 
     def _servers(self) -> list[Program]:
-        return [self._postgres] if self._envoy is None else [self._postgres, self._envoy]
+        return [self._postgres, *(process for process in (self._hashing, self._envoy) if process is not None)]
 
     async def _reload_on(self, asked: asyncio.Event) -> NoReturn:
         while True:
@@ -207,10 +213,11 @@ class Shop:
         own = {
             "DATABASE_URL": self._postgres.url(),
             "MERCATO_DRAIN_SECONDS": str(DRAIN_S),
+            "MERCATO_HASHING_SOCKET": str(self._postgres.run_dir / "hashing.sock"),
             "MERCATO_SHARED_MEMORY": f"/dev/fd/{self._shared_memory}",
             "SECRET_KEY": secret_key(self._data_dir, given),
         }
-        environ = {"MERCATO_BCRYPT_THREADS": str(hashing_threads(self._count))} | given | own
+        environ = given | own
         if not MailSettings.from_environ(environ).delivers:
             environ["MERCATO_MAIL_DIR"] = str(self._data_dir / "mail")
         return environ
@@ -230,6 +237,17 @@ class Shop:
                 inherits=(self._shared_memory,),
                 output=self._data_dir / "log" / f"worker-{number}.log",
                 stop_signals=(signal.SIGINT,),
+            )
+        )
+
+    def _hashing_process(self, settings: Settings) -> Process:
+        """Return the process that hashes passwords for all workers. Its socket is in the private directory, as those of the workers are."""
+        return Process(
+            Command(
+                name="hashing",
+                argv=[*COMMAND, *process_options(settings.hashing, settings.limits), "--listen", settings.hashing.socket],
+                environ=child_environ({}),
+                output=self._data_dir / "log" / "hashing.log",
             )
         )
 
@@ -287,11 +305,6 @@ class Shop:
             return ""
         first, last = self._metrics_ports[0], self._metrics_ports[-1]
         return f"stats  http://{METRICS_HOST}:{first}/metrics  (a port for each worker, and one for a reload, up to {last})\n"
-
-
-def hashing_threads(workers: int) -> int:
-    """Return how many passwords each worker hashes at once: together one for each core."""
-    return max(1, len(os.sched_getaffinity(0)) // workers)
 
 
 def _metrics_ports(first: int | None, count: int, edge_port: int) -> range:

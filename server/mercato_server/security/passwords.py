@@ -37,12 +37,12 @@ def weakness(password: str) -> str | None:
 
 def hash_password(password: str, *, pepper: str, cost: int) -> str:
     """Return a bcrypt hash of the password; takes about 0.25 s of a core at cost 12."""
-    return bcrypt.hashpw(_digest(password, pepper), bcrypt.gensalt(cost)).decode()
+    return bcrypt.hashpw(digest(password, pepper).encode(), bcrypt.gensalt(cost)).decode()
 
 
 def verify_password(password: str, hashed: str, *, pepper: str) -> bool:
     """Tell whether the hash is of this password, in the time of one hash."""
-    return bcrypt.checkpw(_digest(password, pepper), hashed.encode())
+    return bcrypt.checkpw(digest(password, pepper).encode(), hashed.encode())
 
 
 def unmatched_hash(cost: int) -> str:
@@ -50,6 +50,6 @@ def unmatched_hash(cost: int) -> str:
     return bcrypt.gensalt(cost).decode() + "." * 31
 
 
-def _digest(password: str, pepper: str) -> bytes:
-    # bcrypt reads at most 72 bytes and stops at NUL; a digest in base64 is shorter and has no NUL.
-    return base64.b64encode(hmac.digest(pepper.encode(), password.encode(), hashlib.sha256))
+def digest(password: str, pepper: str) -> str:
+    """Return the input of bcrypt for a password. bcrypt reads at most 72 bytes and stops at NUL; this is shorter and has no NUL."""
+    return base64.b64encode(hmac.digest(pepper.encode(), password.encode(), hashlib.sha256)).decode()

@@ -58,6 +58,7 @@ class Policy(_message.Message):
     TIMEOUT_MS_FIELD_NUMBER: _builtins.int
     IDEMPOTENCY_KEY_FIELD_NUMBER: _builtins.int
     MAX_AGE_S_FIELD_NUMBER: _builtins.int
+    HASHES_PASSWORD_FIELD_NUMBER: _builtins.int
     access: Global___Access.ValueType
     """Who may call it."""
     http_status: _builtins.int
@@ -74,6 +75,10 @@ class Policy(_message.Message):
     """Seconds for which caches between client and server may keep the answer, over REST. Above 0 the answer carries `cache-control` and an `etag`
     (RFC 9111, RFC 9110 section 8.8.3), and a request whose `if-none-match` names that etag gets 304 without a body.
     """
+    hashes_password: _builtins.bool
+    """True where the call costs a password hash, which takes a quarter of a second of a core. Its callers wait in a fair and bounded queue, and the
+    edge limits its calls per client address. The server does not start if an RPC without this option can hash.
+    """
     def __init__(
         self,
         *,
@@ -82,10 +87,11 @@ class Policy(_message.Message):
         timeout_ms: _builtins.int = ...,
         idempotency_key: _builtins.bool = ...,
         max_age_s: _builtins.int = ...,
+        hashes_password: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "http_status", b"http_status", "idempotency_key", b"idempotency_key", "max_age_s", b"max_age_s", "timeout_ms", b"timeout_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "hashes_password", b"hashes_password", "http_status", b"http_status", "idempotency_key", b"idempotency_key", "max_age_s", b"max_age_s", "timeout_ms", b"timeout_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
