@@ -358,7 +358,7 @@ async def test_an_account_knows_the_networks_of_its_last_logins_only(shop: Shop)
         await shop.auth.Login(right(jo), metadata=at(f"192.0.2.{number}"))
     known = await shop.pool.fetchval("SELECT known_networks FROM accounts WHERE email = $1", jo.email)
     digests = AddressDigests(SECRET)
-    assert known == [digests.place(jo.email, f"192.0.2.{number}").here for number in (2, 11, 10, 9, 8, 7, 6, 5, 4, 3)]
+    assert known == [digests.counters(jo.email, f"192.0.2.{number}").here for number in (2, 11, 10, 9, 8, 7, 6, 5, 4, 3)]
 
 
 async def test_a_new_password_by_mail_or_change_forgets_the_failures(shop: Shop) -> None:

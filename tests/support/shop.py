@@ -35,7 +35,7 @@ from mercato_server.security.passwords import hash_password
 from mercato_server.security.refresh_tokens import RefreshTokens, digest
 from mercato_server.security.tokens import Tokens
 from mercato_server.store import accounts, sessions
-from mercato_server.store.login_attempts import Place
+from mercato_server.store.login_attempts import Counters
 from mercato_server.worker import Worker, running
 
 PASSWORD = "securepass123"
@@ -44,7 +44,7 @@ SOON_S = 0.25
 SECRET = "a secret of the tests, more than 32 bytes long"
 TOKEN_S = 24 * 60 * 60
 HERE = Device(user_agent="a test", ip_address="127.0.0.1")
-NOWHERE = Place(here=b"", everywhere=b"")
+NOWHERE = Counters(here=b"", everywhere=b"")
 CALL_S = 30.0
 """Deadline of calls in tests that are not about deadlines, the longest of a caller: a busy machine may pause for more than 2 s."""
 _numbers = itertools.count(1)

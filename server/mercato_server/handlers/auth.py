@@ -50,7 +50,7 @@ class AuthHandler:
             if weak := weakness(request.password):
                 check.fail("password", weak)
         key = self._idempotency.key(context, request, convert.user)
-        async with passwords.place(Lane.CHANGE, self._address_digests.place(email, passwords.network).everywhere) as queued:
+        async with passwords.place(Lane.CHANGE, self._address_digests.counters(email, passwords.network).everywhere) as queued:
             hashed = await queued.hash(request.password)
         new = accounts.NewAccount(email=email, full_name=full_name, role=Role.USER, password_hash=hashed)
         return answer(context, await accounts.sign_up(self._pool, new, self._limits.mails_per_hour, key), convert.user)
@@ -123,16 +123,16 @@ class AuthHandler:
             if not 0 < len(password.encode()) <= PASSWORD_MAX_BYTES:
                 check.fail("password", "must be the password of the account")
         address = email.strip().lower()
-        place = self._address_digests.place(address, passwords.network)
-        async with passwords.place(Lane.LOGIN, place.everywhere) as queued:
+        counters = self._address_digests.counters(address, passwords.network)
+        async with passwords.place(Lane.LOGIN, counters.everywhere) as queued:
             account = await accounts.find(self._pool, address)
-            known = account is not None and place.here in account.known_networks
-            async with login_attempts.attempt(self._pool, self._limits, place, known=known) as attempt:
+            known = account is not None and counters.here in account.known_networks
+            async with login_attempts.attempt(self._pool, self._limits, counters, known=known) as attempt:
                 token = self._refresh_tokens.first()
                 opened = None
                 if await queued.verify(password, account.password_hash if account else None) and account is not None:
                     device, known_max = context.device, self._limits.networks_known
-                    opened = await sessions.open_session(self._pool, account.id, device, digest(token), place, known_max)
+                    opened = await sessions.open_session(self._pool, account.id, device, digest(token), counters, known_max)
                 attempt.succeeded, attempt.failed = opened is not None, opened is None
         if opened is None:
             raise InvalidCredentials
@@ -142,11 +142,11 @@ class AuthHandler:
         self, request: auth_pb2.ChangePasswordRequest, context: Context, passwords: Passwords, key: IdempotencyKey | None
     ) -> int | Stored:
         account = await accounts.get(self._pool, context.account_id)
-        place = self._address_digests.place(account.email, passwords.network)
-        known = place.here in account.known_networks
+        counters = self._address_digests.counters(account.email, passwords.network)
+        known = counters.here in account.known_networks
         async with (
-            passwords.place(Lane.CHANGE, place.everywhere) as queued,
-            login_attempts.attempt(self._pool, self._limits, place, known=known) as attempt,
+            passwords.place(Lane.CHANGE, counters.everywhere) as queued,
+            login_attempts.attempt(self._pool, self._limits, counters, known=known) as attempt,
         ):
             attempt.failed = not await queued.verify(request.current_password, account.password_hash)
             if attempt.failed:
@@ -154,7 +154,7 @@ class AuthHandler:
             new = accounts.NewPassword(
                 account_id=account.id,
                 session_id=context.identity.session_id,
-                place=place,
+                counters=counters,
                 old_hash=account.password_hash,
                 new_hash=await queued.hash(request.new_password),
             )

@@ -61,10 +61,10 @@ class RecoveryHandler:
     ) -> int | Stored:
         token_digest = digest(request.token)
         address = await recovery.address(self._pool, token_digest)  # hash only for callers with a valid token, because hashing is expensive
-        place = self._address_digests.place(address, passwords.network)
-        async with passwords.place(Lane.CHANGE, place.everywhere) as queued:
+        counters = self._address_digests.counters(address, passwords.network)
+        async with passwords.place(Lane.CHANGE, counters.everywhere) as queued:
             new_hash = await queued.hash(request.new_password)
-        reset = recovery.Reset(token_digest=token_digest, place=place, new_hash=new_hash)
+        reset = recovery.Reset(token_digest=token_digest, counters=counters, new_hash=new_hash)
         return await recovery.reset_password(self._pool, reset, key)
 
 

@@ -7,7 +7,7 @@ import hashlib
 import hmac
 from dataclasses import dataclass, field
 
-from mercato_server.store.login_attempts import Place
+from mercato_server.store.login_attempts import Counters
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,9 +16,9 @@ class AddressDigests:
 
     secret: str = field(repr=False)
 
-    def place(self, address: str, network: str) -> Place:
+    def counters(self, address: str, network: str) -> Counters:
         """Return where an attempt counts: for an address, which is in lower case, from a network and from everywhere."""
-        return Place(here=self._of(address, network), everywhere=self._of(address))
+        return Counters(here=self._of(address, network), everywhere=self._of(address))
 
     def _of(self, *parts: str) -> bytes:
         return hmac.digest(self.secret.encode(), "\0".join(("mercato login attempts", *parts)).encode(), hashlib.sha256)

@@ -27,7 +27,7 @@ import bcrypt
 
 from mercato_server.security.hash_queue import HashQueue, Lane, Place, QueueFullError
 
-SLICE_S = 0.01
+SLICE_S = 0.02
 """How often the child's use of its core is measured while it hashes."""
 ALONE = 0.9
 """Part of a slice that the child gets at least on a core that no other process wants."""

@@ -12,7 +12,7 @@ from mercato_server.domain.errors import EmailTaken, PasswordWrong, TokenInvalid
 from mercato_server.domain.mails import Template
 from mercato_server.store import audit_log, login_attempts, mails, recovery, sessions
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
-from mercato_server.store.login_attempts import Place
+from mercato_server.store.login_attempts import Counters
 
 INSERT_ACCOUNT = """
 INSERT INTO accounts (email, full_name, role, password_hash)
@@ -124,7 +124,7 @@ class NewPassword:
 
     account_id: UUID
     session_id: UUID
-    place: Place
+    counters: Counters
     """Where the failed logins of its address are counted."""
     old_hash: str = field(repr=False)
     new_hash: str = field(repr=False)
@@ -141,7 +141,7 @@ async def _change_password(conn: "Conn", new: NewPassword) -> int:
     await conn.execute(recovery.END_RESETS, new.account_id)  # before the account's row: the same lock order as a reset
     if await conn.fetchval(REPLACE_HASH, new.account_id, new.old_hash, new.new_hash) is None:
         raise PasswordWrong
-    await login_attempts.forget(conn, new.place)
+    await login_attempts.forget(conn, new.counters)
     return await sessions.end_others(conn, new.account_id, SessionEnd.PASSWORD, keep=new.session_id)
 
 

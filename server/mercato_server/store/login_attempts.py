@@ -101,8 +101,8 @@ DELETE FROM login_attempts WHERE address_digest = $2 AND (SELECT count(*) FROM h
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where an attempt is counted: by its address and network, and by its address alone."""
+class Counters:
+    """The two counts of an attempt: for its address from one network, and for its address from all networks."""
 
     here: bytes
     """Digest of address and network."""
@@ -114,7 +114,7 @@ class Place:
 class Attempt:
     """A reserved attempt to log in."""
 
-    place: Place
+    counters: Counters
     lease: datetime
     failed: bool = False
     """Set by the caller if the password was wrong."""
@@ -123,7 +123,7 @@ class Attempt:
 
 
 @asynccontextmanager
-async def attempt(pool: "Pool", limits: Limits, place: Place, *, known: bool) -> AsyncIterator[Attempt]:
+async def attempt(pool: "Pool", limits: Limits, counters: Counters, *, known: bool) -> AsyncIterator[Attempt]:
     """Reserve an attempt for a block, and settle it by its outcome at the end; without an outcome it is as if it had not been made.
 
     An attempt beyond the free ones waits until the others are settled. Raises TooManyAttempts if it comes too early after a failure.
@@ -131,10 +131,10 @@ async def attempt(pool: "Pool", limits: Limits, place: Place, *, known: bool) ->
     Args:
         pool: where to take connections from.
         limits: the free failures and the longest delay.
-        place: where it is counted.
+        counters: where it is counted.
         known: whether the account has logged in from this network, so that failures elsewhere do not delay it.
     """
-    reserved = await _reserve(pool, limits, place, known=known)
+    reserved = await _reserve(pool, limits, counters, known=known)
     try:
         yield reserved
     finally:
@@ -144,24 +144,24 @@ async def attempt(pool: "Pool", limits: Limits, place: Place, *, known: bool) ->
             await complete(_release(pool, reserved))
 
 
-async def forget(conn: "Conn", place: Place) -> None:
+async def forget(conn: "Conn", counters: Counters) -> None:
     """Delete the failed logins of an address from this network, and from all networks together, in the caller's transaction."""
-    await conn.execute(FORGET, place.here, place.everywhere)
+    await conn.execute(FORGET, counters.here, counters.everywhere)
 
 
-async def _reserve(pool: "Pool", limits: Limits, place: Place, *, known: bool) -> Attempt:
+async def _reserve(pool: "Pool", limits: Limits, counters: Counters, *, known: bool) -> Attempt:
     until, free = deadline.get(), (limits.failures_free, limits.failures_free_everywhere)
     while True:
         remaining_s = limits.timeout_max_s if until is None else max(0.0, until - asyncio.get_running_loop().time())
-        row = await pool.fetchrow(RESERVE, place.here, place.everywhere, remaining_s + LEASE_MARGIN_S, *free, known)
+        row = await pool.fetchrow(RESERVE, counters.here, counters.everywhere, remaining_s + LEASE_MARGIN_S, *free, known)
         if row is None:
             raise RuntimeError("the statement returns one row")
-        reserved = Attempt(place, row["lease"])
+        reserved = Attempt(counters, row["lease"])
         if row["everywhere"]:
             return reserved
         if row["here"]:
             await complete(_release(pool, reserved))
-        wait_s = await pool.fetchval(GET_WAIT, place.here, place.everywhere, known)
+        wait_s = await pool.fetchval(GET_WAIT, counters.here, counters.everywhere, known)
         if wait_s is not None and wait_s > 0:
             raise TooManyAttempts(max(wait_s, 1.0))
         await asyncio.sleep(random.uniform(*WAIT_S))  # noqa: S311 - jitter, not a secret
@@ -169,9 +169,9 @@ async def _reserve(pool: "Pool", limits: Limits, place: Place, *, known: bool) -
 
 async def _fail(pool: "Pool", limits: Limits, failed: Attempt) -> None:
     free, longest_s = (limits.failures_free, limits.failures_free_everywhere), limits.failures_delay_max_s
-    await pool.execute(FAIL, failed.place.here, failed.place.everywhere, failed.lease, *free, longest_s)
+    await pool.execute(FAIL, failed.counters.here, failed.counters.everywhere, failed.lease, *free, longest_s)
 
 
 async def _release(pool: "Pool", ended: Attempt) -> None:
     with contextlib.suppress(*UNREACHABLE):  # then its lease ends
-        await pool.execute(RELEASE, ended.place.here, ended.place.everywhere, ended.lease)
+        await pool.execute(RELEASE, ended.counters.here, ended.counters.everywhere, ended.lease)

@@ -15,7 +15,7 @@ from mercato_server.domain.events import EventKind
 from mercato_server.store import events
 from mercato_server.store.events import Event
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
-from mercato_server.store.login_attempts import Place
+from mercato_server.store.login_attempts import Counters
 
 LIFETIME_DAYS = 30
 LISTED_MAX = 100
@@ -118,14 +118,18 @@ class Opened:
 
 
 @retry_conflicts
-async def open_session(pool: "Pool", account_id: UUID, device: Device, token_digest: bytes, place: Place, known_max: int) -> Opened | None:
+async def open_session(
+    pool: "Pool", account_id: UUID, device: Device, token_digest: bytes, counters: Counters, known_max: int
+) -> Opened | None:
     """Open a session with its first refresh token, and delete failed logins; None if the account is disabled or deleted.
 
     The account remembers the last `known_max` networks that it logged in from.
     """
     seen = device.user_agent, device.ip_address
     async with transaction(pool) as conn:
-        row = await conn.fetchrow(OPEN_SESSION, account_id, *seen, token_digest, LIFETIME_DAYS, place.here, place.everywhere, known_max)
+        row = await conn.fetchrow(
+            OPEN_SESSION, account_id, *seen, token_digest, LIFETIME_DAYS, counters.here, counters.everywhere, known_max
+        )
     return Opened(row["id"], account_id, LIFETIME_DAYS * 24 * 60 * 60) if row else None
 
 
