@@ -53,6 +53,15 @@ def test_a_newcomer_waits_for_one_hash_of_one_account_in_many_networks() -> None
     assert newcomer in serve(queue, 2)
 
 
+def test_within_a_network_an_account_waits_for_one_hash_of_an_account_with_many_calls() -> None:
+    queue = HashQueue(20)
+    for _ in range(15):
+        waiting(queue, "office", "busy")
+    serve(queue, 1)
+    colleague = waiting(queue, "office", "jo")
+    assert colleague in serve(queue, 2)
+
+
 @pytest.mark.parametrize(("crowd", "share"), [(1, 50), (3, 50), (15, 50)])
 def test_two_networks_get_the_same_share_however_many_calls_one_makes(crowd: int, share: int) -> None:
     queue = HashQueue(20)
@@ -119,6 +128,18 @@ def test_a_newcomer_displaces_the_youngest_of_the_largest_crowd_until_both_have_
         assert queue.enter(Place(Lane.LOGIN, "home", "jo")) is displaced
     with pytest.raises(QueueFullError):
         queue.enter(Place(Lane.LOGIN, "home", "jo"))
+
+
+def test_within_a_network_an_account_displaces_the_youngest_of_one_with_more_calls() -> None:
+    queue = HashQueue(6)
+    crowd = [Place(Lane.LOGIN, "office", "busy") for _ in range(6)]
+    for place in crowd:
+        queue.enter(place)
+    for displaced in crowd[:2:-1]:
+        assert queue.enter(Place(Lane.LOGIN, "office", "jo")) is displaced
+    for account in ("busy", "jo"):
+        with pytest.raises(QueueFullError):
+            queue.enter(Place(Lane.LOGIN, "office", account))
 
 
 def test_the_queue_remembers_no_more_callers_than_it_has_places_for() -> None:

@@ -1,8 +1,8 @@
 """The queue of password hashes: bounded, fair between callers, and with half of the turns for logins.
 
 A caller is the network of a client, and also the account that the call is about. So neither many accounts of one client nor one account
-from many networks get more than one share. Start-time fair queueing (Goyal, Vin and Cheng, 1996) decides whose turn it is: each lane has a
-virtual time, and a caller that was served is due again one unit later.
+from many networks get more than one share; the accounts of one network divide its share. Start-time fair queueing (Goyal, Vin and Cheng,
+1996) decides whose turn it is: each lane has a virtual time, and a caller that was served is due again one unit later.
 """
 
 from dataclasses import dataclass
@@ -51,6 +51,7 @@ class HashQueue:
         """Add a place. If its lane is full, return the place that it displaces, or raise QueueFullError.
 
         The displaced place is the youngest of the caller with the most places, if that caller keeps at least as many as the newcomer's.
+        Within a network the same holds for its accounts.
         """
         return self._lanes[place.lane].enter(place)
 
@@ -87,8 +88,8 @@ class _Lane:
     def enter(self, place: Place) -> Place | None:
         displaced = None
         if len(self.places) >= self._places_max:
-            _, displaced = max(enumerate(self.places), key=lambda found: (self._crowd(found[1]), found[0]), default=(0, None))
-            if displaced is None or self._crowd(displaced) <= self._crowd(place) + 1:
+            displaced = max(reversed(self.places), key=lambda each: (self._crowd(each), self._siblings(each)), default=None)
+            if displaced is None or not self._yields(displaced, place):
                 raise QueueFullError
             del self.places[displaced]
         self.places[place] = None
@@ -99,7 +100,7 @@ class _Lane:
         if not waiting:
             return None
         due = min(waiting, key=self._when)  # of equals the first: places are in the order of their arrival
-        when = self._when(due)
+        when, _ = self._when(due)
         # With one caller the time follows its hashes; with many it passes at their common pace, so that new ones do not starve the others.
         self.now = max(self.now + 1 / len(waiting), when)
         self._due |= dict.fromkeys(due.callers, when + 1)
@@ -107,11 +108,21 @@ class _Lane:
         self._due = {caller: at for caller, at in self._due.items() if at > self.now or caller in present}
         return due
 
-    def _when(self, place: Place) -> float:
-        """Return the virtual time at which the work of a place is due."""
-        return max(place.since, *(self._due.get(caller, 0.0) for caller in place.callers))
+    def _when(self, place: Place) -> tuple[float, float]:
+        """Return the virtual time at which the work of a place is due, and that of its account, which decides within a network."""
+        network, account = (self._due.get(caller, 0.0) for caller in place.callers)
+        return max(place.since, network, account), account
+
+    def _yields(self, place: Place, newcomer: Place) -> bool:
+        """Tell whether a place must go, because its caller has more places than the newcomer's would have."""
+        if place.network == newcomer.network:
+            return self._siblings(place) > self._siblings(newcomer) + 1
+        return self._crowd(place) > self._crowd(newcomer) + 1
 
     def _crowd(self, place: Place) -> int:
         """Return how many places in the lane belong to the same network or to the same account, whichever are more."""
-        networks = sum(each.network == place.network for each in self.places)
-        return max(networks, sum(each.account == place.account for each in self.places))
+        return max(sum(each.network == place.network for each in self.places), self._siblings(place))
+
+    def _siblings(self, place: Place) -> int:
+        """Return how many places in the lane belong to the same account."""
+        return sum(each.account == place.account for each in self.places)
