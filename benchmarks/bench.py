@@ -16,6 +16,7 @@ import checkouts
 import database_load
 import grpc_calls
 import login_flood
+import logins
 import report
 import runs
 import second_start
@@ -27,7 +28,7 @@ from stage import machine_s
 
 PARTS: Mapping[str, Callable[[Scale, Path | None], Awaitable[Part]]] = {
     module.__name__: module.measure
-    for module in (grpc_calls, checkouts, against_peer, login_flood, catalog_size, database_load, second_start)
+    for module in (grpc_calls, checkouts, against_peer, login_flood, logins, catalog_size, database_load, second_start)
 }
 RESULTS = Path(__file__).with_name("results")
 README = Path(__file__).parent.parent / "README.md"

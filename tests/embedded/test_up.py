@@ -17,7 +17,6 @@ from embedded.conftest import Person, Run
 from embedded.watch import children, gone, name
 from mercato_server.embedded.database import database as lend
 from mercato_server.embedded.processes import EmbeddedError
-from mercato_server.embedded.up import hashing_threads
 from support.patience import allowed, or_else, patient, until_sync
 from support.shop import SECRET
 
@@ -103,6 +102,7 @@ def test_one_port_speaks_rest_and_grpc_until_sigterm(command: list[object], data
     sockets = data_dir / "shop/run"
     assert sockets.stat().st_mode & 0o777 == 0o700
     assert (sockets / "worker-0.sock").is_socket()
+    assert (sockets / "hashing.sock").is_socket()
     stop(supervisor)
     assert not (sockets / "worker-0.sock").exists()
     assert supervisor.stderr is not None
@@ -140,7 +140,7 @@ def test_a_killed_process_is_started_again(command: list[object], port: int, run
     supervisor = run(*command, environ=QUIET)
     until_ready(supervisor, port)
     python = name(supervisor.pid)
-    for program in (python, "envoy", "postgres"):
+    for program in (python, "mercato-hashing", "envoy", "postgres"):
         killed = child(supervisor, program)
         assert killed is not None
         os.kill(killed, signal.SIGKILL)
@@ -150,7 +150,7 @@ def test_a_killed_process_is_started_again(command: list[object], port: int, run
     assert supervisor.stderr is not None
     told = supervisor.stderr.read().splitlines()
     assert [line.partition(";")[0] for line in told] == [
-        f"mercato: {killed} was killed by SIGKILL" for killed in ("worker 0", "envoy", "postgres")
+        f"mercato: {killed} was killed by SIGKILL" for killed in ("worker 0", "hashing", "envoy", "postgres")
     ]
 
 
@@ -191,11 +191,6 @@ async def test_a_worker_on_a_unix_socket_answers_health_checks_and_leaves_no_soc
         assert reply.status == health_pb2.HealthCheckResponse.SERVING
     stop(worker)
     assert not path.exists()
-
-
-def test_the_cores_are_shared_out_among_the_workers_for_hashing() -> None:
-    cores = len(os.sched_getaffinity(0))
-    assert [hashing_threads(workers) for workers in (1, cores, 64 * cores)] == [cores, 1, 1]
 
 
 def test_a_worker_that_cannot_start_is_reported_with_its_log(command: list[object], data_dir: Path, run: Run) -> None:

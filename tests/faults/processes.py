@@ -72,7 +72,6 @@ class Worker:
             "ALGORITHM": "HS256",
             "MERCATO_LISTEN": self.address,
             "MERCATO_BCRYPT_COST": "4",
-            "MERCATO_HASHING_PRIORITY": "normal",
             "MERCATO_DRAIN_SECONDS": "0",
             "MERCATO_GRACE_SECONDS": "2",
             "MERCATO_LOG_LEVEL": "warning",

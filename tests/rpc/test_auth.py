@@ -1,8 +1,6 @@
 """AuthService through a real channel."""
 
 import asyncio
-import os
-from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
@@ -11,11 +9,7 @@ from google.rpc.error_details_pb2 import ResourceInfo
 from grpc import StatusCode
 
 from mercato.v1 import auth_pb2, user_pb2
-from mercato_server.config.settings import Hashing, Limits
-from mercato_server.domain.errors import Overloaded
-from mercato_server.security.hash_pool import PasswordHasher
 from mercato_server.security.tokens import Keyring, Tokens
-from support.patience import until
 from support.shop import PASSWORD, Shop, refusal
 
 ADA = auth_pb2.SignUpRequest(email="Ada@Example.com", password=PASSWORD, full_name=" Ada Lovelace ")
@@ -177,78 +171,3 @@ async def test_an_expired_token_does_not_stand_in_the_way_of_a_login(shop: Shop)
     jo = await shop.person()
     metadata = (("authorization", "Bearer long.expired.token"),)
     assert (await shop.auth.Login(auth_pb2.LoginRequest(email=jo.email, password=PASSWORD), metadata=metadata)).access_token
-
-
-async def test_passwords_that_cannot_be_hashed_soon_are_refused_before_they_are_hashed() -> None:
-    hasher = PasswordHasher(Hashing(cost=8, threads=1), Limits(password_queue=3, password_refusal_s=0))
-    outcomes = await asyncio.gather(*(hasher.hash("securepass123") for _ in range(10)), return_exceptions=True)
-    assert [isinstance(outcome, Overloaded) for outcome in outcomes] == [False] * 4 + [True] * 6
-    assert await hasher.hash("securepass123")
-    hasher.close()
-
-
-async def test_a_shed_login_is_delayed_unless_too_many_are() -> None:
-    hasher = PasswordHasher(Hashing(cost=4, threads=1), Limits(password_queue=0, password_refusal_s=3600, password_refusals=2))
-    first, held, also_held, at_once = (asyncio.create_task(hasher.hash("securepass123")) for _ in range(4))
-    done, waiting = await asyncio.wait([held, also_held, at_once], return_when=asyncio.FIRST_COMPLETED)
-    assert (done, waiting) == ({at_once}, {held, also_held})
-    assert isinstance(at_once.exception(), Overloaded)
-    assert await first
-    held.cancel()
-    also_held.cancel()
-    await asyncio.wait([held, also_held])
-    assert await hasher.hash("securepass123")
-    hasher.close()
-
-
-def autogroup(pid: int) -> str:
-    return Path(f"/proc/{pid}/autogroup").read_text()
-
-
-def alive(pid: int) -> bool:
-    return Path(f"/proc/{pid}").exists()
-
-
-async def test_hashing_has_idle_priority_and_ends_with_the_worker() -> None:
-    hasher = PasswordHasher(Hashing(cost=4, threads=2), Limits())
-    await asyncio.gather(*(hasher.hash("securepass123") for _ in range(8)))
-    hashing = [process.pid for process in hasher._processes]
-    policies, sessions = [os.sched_getscheduler(pid) for pid in hashing], [os.getsid(pid) for pid in hashing]
-    nices = [autogroup(pid).split()[-1] for pid in hashing]
-    hasher.close()
-    assert 1 <= len(hashing) <= 2
-    assert set(policies) == {os.SCHED_IDLE}
-    assert sessions == hashing
-    assert set(nices) == {"19"}
-    assert os.sched_getscheduler(0) != os.SCHED_IDLE
-    assert not any(map(alive, hashing))
-
-
-async def test_hashing_has_normal_priority_if_the_setting_says_so() -> None:
-    hasher = PasswordHasher(Hashing(cost=4, threads=1, priority="normal"), Limits())
-    await hasher.hash("securepass123")
-    [process] = hasher._processes
-    scheduled = os.sched_getscheduler(process.pid), autogroup(process.pid).split()[-1]
-    hasher.close()
-    assert scheduled == (os.SCHED_OTHER, "0")
-
-
-async def test_a_process_that_was_killed_is_replaced() -> None:
-    hasher = PasswordHasher(Hashing(cost=4, threads=1), Limits())
-    hashed = await hasher.hash("securepass123")
-    for _ in range(2):
-        [process] = hasher._processes
-        process.kill()
-        assert await hasher.verify("securepass123", hashed)
-    assert not await hasher.verify("another-one-1", hashed)
-    assert not await hasher.verify("securepass123", None)
-    hasher.close()
-
-
-async def test_a_worker_that_stops_waits_for_no_hash() -> None:
-    hasher = PasswordHasher(Hashing(cost=16, threads=1), Limits())
-    hashing = asyncio.create_task(hasher.hash("securepass123"))
-    await until(lambda: hasher._processes)
-    hasher.close()
-    with pytest.raises(RuntimeError):
-        await hashing

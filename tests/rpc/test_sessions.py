@@ -15,21 +15,25 @@ from grpc import StatusCode
 
 from mercato.v1 import auth_pb2, cart_pb2, order_pb2, user_pb2
 from mercato_server.composition import StartupError
-from mercato_server.config.settings import Settings
+from mercato_server.config.settings import Limits, Settings
 from mercato_server.database.pool import Pool
+from mercato_server.domain.accounts import Device
 from mercato_server.domain.paging import Page
 from mercato_server.handlers.cart import CartHandler
 from mercato_server.handlers.order import OrderHandler
 from mercato_server.security import keyrings
+from mercato_server.security.address_digests import AddressDigests
 from mercato_server.security.keyrings import KeysError
-from mercato_server.store import login_attempts, sessions
+from mercato_server.store import sessions
 from mercato_server.store.sweeps import sweep
 from mercato_server.worker import running
 from support.feed_outage import unheard
 from support.patience import Within, until
-from support.shop import PASSWORD, SOON_S, Person, Shop, refusal
+from support.shop import CALL_S, PASSWORD, SECRET, SOON_S, Person, Shop, refusal
 
 NEW_PASSWORD = "another-secret-1"
+FREE_FAILURES = Limits().failures_free
+HOME, AWAY = "192.0.2.1", "198.51.100.7"
 CLOCK = "SELECT clock_timestamp()"
 LIVE = "SELECT count(*) FROM sessions WHERE ended_at IS NULL"
 # Three sessions share each time, so that pages end between equal ones.
@@ -310,7 +314,7 @@ async def test_failed_logins_take_longer_and_longer_until_one_succeeds(shop: Sho
 
 async def test_an_address_without_an_account_is_throttled_alike_and_not_written_down(shop: Shop) -> None:
     stranger = Person("", "absent@example.com", "")
-    for _ in range(login_attempts.FREE_FAILURES + 1):
+    for _ in range(FREE_FAILURES + 1):
         assert (await refusal(shop.login(stranger))).reason == "INVALID_CREDENTIALS"
     assert (await refusal(shop.login(stranger))).reason == "TOO_MANY_ATTEMPTS"
     assert "nobody" not in str(await shop.pool.fetch("SELECT address_digest::text FROM login_attempts"))
@@ -323,16 +327,83 @@ async def test_an_address_without_an_account_is_throttled_alike_and_not_written_
 async def test_guesses_sent_at_once_are_counted_one_by_one(shop: Shop, elsewhere: Shop) -> None:
     jo = await shop.person()
     guesses = await asyncio.gather(*(refusal(at.auth.Login(wrong(jo))) for at in (shop, elsewhere) * 20))
-    assert sum(guess.reason == "INVALID_CREDENTIALS" for guess in guesses) == login_attempts.FREE_FAILURES + 1
+    assert sum(guess.reason == "INVALID_CREDENTIALS" for guess in guesses) == FREE_FAILURES + 1
 
 
 def wrong(person: Person) -> auth_pb2.LoginRequest:
     return auth_pb2.LoginRequest(email=person.email, password="wrong-password")
 
 
+def right(person: Person) -> auth_pb2.LoginRequest:
+    return auth_pb2.LoginRequest(email=person.email, password=PASSWORD)
+
+
+def at(address: str) -> tuple[tuple[str, str], ...]:
+    """Return the metadata by which the edge tells a client's address."""
+    return (("x-client-address", address),)
+
+
+@pytest.mark.race
+async def test_right_passwords_sent_at_once_all_log_in(shop: Shop, elsewhere: Shop) -> None:
+    jo = await shop.person()
+    await asyncio.gather(*(where.auth.Login(right(jo), timeout=CALL_S) for where in (shop, elsewhere) * 8))
+    assert await shop.pool.fetchval("SELECT count(*) FROM login_attempts") == 0
+
+
+async def test_a_login_that_runs_out_of_time_is_no_failure(shop: Shop) -> None:
+    jo = await shop.person()
+    for _ in range(2 * FREE_FAILURES):
+        error = await refusal(shop.auth.Login(wrong(jo), timeout=0.001))
+        assert error.code in (StatusCode.DEADLINE_EXCEEDED, StatusCode.UNAUTHENTICATED)
+    assert (await shop.login(jo)).token
+
+
+async def test_guesses_elsewhere_never_keep_the_owner_out_at_home(shop: Shop) -> None:
+    jo = await shop.person()
+    await shop.auth.Login(right(jo), metadata=at(HOME))
+    for _ in range(FREE_FAILURES + 1):
+        assert (await refusal(shop.auth.Login(wrong(jo), metadata=at(AWAY)))).reason == "INVALID_CREDENTIALS"
+    assert (await refusal(shop.auth.Login(right(jo), metadata=at(AWAY)))).reason == "TOO_MANY_ATTEMPTS"
+    await shop.pool.execute("UPDATE login_attempts SET failures = 1000, blocked_until = now() + interval '1 minute'")  # from everywhere
+    assert (await shop.auth.Login(right(jo), metadata=at(HOME))).access_token
+    assert (await refusal(shop.auth.Login(right(jo), metadata=at(AWAY)))).reason == "TOO_MANY_ATTEMPTS"
+    assert (await refusal(shop.auth.Login(wrong(jo), metadata=at(HOME)))).reason == "INVALID_CREDENTIALS"
+
+
+@pytest.mark.parametrize(
+    ("address", "neighbour", "stranger"),
+    [
+        ("192.0.2.1", "::ffff:192.0.2.1", "192.0.2.2"),
+        ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9", "2001:db8:1:3::1"),
+        ("", "", "192.0.2.1"),
+    ],
+)
+def test_clients_of_one_network_are_told_by_their_addresses(address: str, neighbour: str, stranger: str) -> None:
+    networks = [Device(user_agent="", ip_address=each).network for each in (address, neighbour, stranger)]
+    assert networks[0] == networks[1] != networks[2]
+
+
+async def test_an_account_knows_the_networks_of_its_last_logins_only(shop: Shop) -> None:
+    jo = await shop.person()
+    limit = Limits().networks_known
+    for number in (*range(limit + 2), 2):
+        await shop.auth.Login(right(jo), metadata=at(f"192.0.2.{number}"))
+    known = await shop.pool.fetchval("SELECT known_networks FROM accounts WHERE email = $1", jo.email)
+    digests = AddressDigests(SECRET)
+    assert known == [digests.counters(jo.email, f"192.0.2.{number}").here for number in (2, 11, 10, 9, 8, 7, 6, 5, 4, 3)]
+
+
+async def test_a_new_password_by_mail_or_change_forgets_the_failures(shop: Shop) -> None:
+    jo = await shop.person()
+    for _ in range(FREE_FAILURES):
+        await refusal(shop.login(jo, "wrong-password"))
+    await change_password(shop, jo)
+    assert await shop.pool.fetchval("SELECT count(*) FROM login_attempts") == 0
+
+
 async def test_a_wrong_current_password_counts_as_a_failed_login(shop: Shop) -> None:
     jo = await shop.person()
-    for _ in range(login_attempts.FREE_FAILURES + 1):
+    for _ in range(FREE_FAILURES + 1):
         assert (await refusal(change_password(shop, jo, "wrong-password"))).reason == "PASSWORD_WRONG"
     assert (await refusal(change_password(shop, jo))).reason == "TOO_MANY_ATTEMPTS"
 

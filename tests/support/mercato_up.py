@@ -136,12 +136,8 @@ def running(**environ: str) -> Iterator[Up]:
     directory = Path(tempfile.mkdtemp(prefix="mercato-rest-"))
     directory.chmod(0o711)  # for root, PostgreSQL runs as another user
     port = free_port()
-    hashing = {
-        "MERCATO_BCRYPT_COST": "4",
-        "MERCATO_HASHING_PRIORITY": "normal",
-    }  # otherwise logins would wait for other processes of the run
     logs = {"MERCATO_ACCESS_LOG_REFUSED": "100"}  # tests look for the calls that were refused
-    env = {**os.environ, **hashing, **logs, **BUYERS_WITHOUT_LIMITS, "MERCATO_ADMIN_PASSWORD": PASSWORD, **environ}
+    env = {**os.environ, "MERCATO_BCRYPT_COST": "4", **logs, **BUYERS_WITHOUT_LIMITS, "MERCATO_ADMIN_PASSWORD": PASSWORD, **environ}
     trust = Path(environ["MERCATO_TLS_CERT"]) if "MERCATO_TLS_CERT" in environ else None
     command = [sys.executable, "-m", "mercato_server"]
     options = ["--workers", "2", "--no-demo", "--port", str(port), "--data-dir", str(directory)]

@@ -4,6 +4,7 @@ RETRY_HELPS = {
     # The caller has to wait.
     "CONFLICT": True,
     "DATABASE_UNAVAILABLE": True,
+    "HASHING_UNAVAILABLE": True,
     "OVERLOADED": True,
     "TOO_MANY_ATTEMPTS": True,
     "TOO_MANY_CALLS": True,

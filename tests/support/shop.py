@@ -36,6 +36,7 @@ from mercato_server.security.passwords import hash_password
 from mercato_server.security.refresh_tokens import RefreshTokens, digest
 from mercato_server.security.tokens import Tokens
 from mercato_server.store import accounts, sessions
+from mercato_server.store.login_attempts import Counters
 from mercato_server.worker import Worker, running
 
 PASSWORD = "securepass123"
@@ -44,6 +45,7 @@ SOON_S = 0.25
 SECRET = hashlib.sha256(b"a secret of the tests").hexdigest()
 TOKEN_S = 24 * 60 * 60
 HERE = Device(user_agent="a test", ip_address="127.0.0.1")
+NOWHERE = Counters(here=b"", everywhere=b"")
 CALL_S = 30.0
 """Deadline of calls in tests that are not about deadlines, the longest of a caller: a busy machine may pause for more than 2 s."""
 _numbers = itertools.count(1)
@@ -106,7 +108,7 @@ class Shop:
 
     async def _in_session(self, account_id: UUID, email: str) -> Person:
         refresh_token = RefreshTokens(SECRET).first()
-        opened = await sessions.open_session(self.pool, account_id, HERE, digest(refresh_token), b"")
+        opened = await sessions.open_session(self.pool, account_id, HERE, digest(refresh_token), NOWHERE, 0)
         assert opened
         return Person(str(account_id), email, await self.token(account_id, opened.id), refresh_token)
 
@@ -186,7 +188,7 @@ def settings_of(database: str) -> Settings:
     return Settings(
         database_url=database,
         secret_key=SECRET,
-        hashing=Hashing(cost=4, priority="normal"),
+        hashing=Hashing(cost=4),
         orders=OrderRules(units_per_product=1_000, open_orders=0),
         listen=("127.0.0.1:0",),
         drain_s=0,

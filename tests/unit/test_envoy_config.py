@@ -218,12 +218,13 @@ def test_rate_limits_that_are_off_leave_no_trace() -> None:
     assert "ratelimit" not in json.dumps(render(EdgeSettings(rate_limits=False)))
 
 
-def test_public_calls_that_change_something_have_the_tight_limit_on_every_path() -> None:
+def test_public_calls_that_change_something_and_calls_that_hash_have_the_tight_limit_on_every_path() -> None:
     limits = http_filter(EdgeSettings(), "local_ratelimit")["rate_limits"]
     matches = [match for match in found(limits, "header_value_match") if match["descriptor_key"] == "credentials"]
     limited = {match["headers"][0]["string_match"]["safe_regex"]["regex"] for match in matches}
-    paths = {path for rpc in rpcs() if rpc.policy.access == policy_pb2.ACCESS_ANYONE and not rpc.reads for path in rpc.paths}
-    assert {"/login", "/signup", "/v1/auth:login", "/mercato.v1.AuthService/LoginForm"} <= paths
+    public = [rpc for rpc in rpcs() if rpc.policy.access == policy_pb2.ACCESS_ANYONE and not rpc.reads]
+    paths = {path for rpc in (*public, *(rpc for rpc in rpcs() if rpc.policy.hashes_password)) for path in rpc.paths}
+    assert {"/login", "/signup", "/v1/auth:login", "/me:changePassword", "/mercato.v1.AuthService/LoginForm"} <= paths
     assert limited == set(map(template_regex, paths))
 
 

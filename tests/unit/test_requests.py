@@ -274,7 +274,7 @@ GOOD = {"DATABASE_URL": "postgresql://x", "SECRET_KEY": SECRET}
         ("ACCESS_TOKEN_EXPIRE_MINUTES", "0"),
         ("ACCESS_TOKEN_EXPIRE_MINUTES", "soon"),
         ("MERCATO_BCRYPT_COST", "3"),
-        ("MERCATO_HASHING_PRIORITY", "high"),
+        ("MERCATO_HASHING_SHARE", "0"),
         ("MERCATO_CURRENCY", "usd"),
         ("MERCATO_POOL_SIZE", "0"),
         ("MERCATO_KEYS_PER_ACCOUNT", "-1"),

@@ -4,6 +4,7 @@ import time
 from typing import Any
 from uuid import UUID, uuid4
 
+import bcrypt
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -11,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from mercato_server.domain.errors import PageTokenInvalid, TokenInvalid
 from mercato_server.domain.paging import PageTokens, Position
 from mercato_server.security.keys import WrongSecretError, generate, unseal
-from mercato_server.security.passwords import hash_password, unmatched_hash, verify_password, weakness
+from mercato_server.security.passwords import digests, hash_password, unmatched_hash, weakness
 from mercato_server.security.refresh_tokens import LENGTH, RefreshTokens, digest
 from mercato_server.security.tokens import Keyring, Tokens
 
@@ -127,6 +128,10 @@ def test_a_page_token_is_of_use_only_with_its_query_its_secret_and_unchanged() -
         PAGES.decode(token, "name")
     with pytest.raises(PageTokenInvalid):
         PageTokens("t" * 32).decode(token, "price")
+
+
+def verify_password(password: str, hashed: str, *, pepper: str) -> bool:
+    return any(bcrypt.checkpw(each.encode(), hashed.encode()) for each in digests(password, pepper))
 
 
 @pytest.mark.parametrize("password", ["securepass123", "x" * 73, "x" * 1024, "nul\0inside", "pässwörd", " spaces "], ids=range(6))

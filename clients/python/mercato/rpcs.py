@@ -87,8 +87,8 @@ class Rpc:
 
     @property
     def takes_credentials(self) -> bool:
-        """Whether it takes credentials (a password, a refresh token): what anyone may call and is no read."""
-        return self.policy.access == policy_pb2.ACCESS_ANYONE and not self.reads
+        """Whether it takes credentials (a password, a refresh token): what hashes a password, or anyone may call and is no read."""
+        return self.policy.hashes_password or (self.policy.access == policy_pb2.ACCESS_ANYONE and not self.reads)
 
     @property
     def is_public(self) -> bool:

@@ -41,12 +41,23 @@ class Limits:
     """Most bytes of a response: gRPC clients take no more by default."""
     concurrent_calls: int = 1_024
     """Calls in flight per worker before further ones are shed with RESOURCE_EXHAUSTED."""
-    password_queue: int = 16
-    """Password hashes waiting per worker before logins and signups are shed: at 0.25 s of a core each, the deadline allows no more."""
+    password_queue: int = 20
+    """Logins, and likewise other calls with a password, that a hash process serves at once before it sheds further ones.
+
+    At 0.25 s of a core each, the deadline allows no more.
+    """
     password_refusal_s: float = 1.0
     """Delay of the answer to a login that is shed. It slows down clients that retry at once."""
     password_refusals: int = 256
     """Shed logins that are delayed at the same time, per worker. Others are refused at once, so they cannot use up `concurrent_calls`."""
+    failures_free: int = 5
+    """Failed logins of one account from one network without a delay, for typing errors."""
+    failures_free_everywhere: int = 50
+    """Failed logins of one account from all networks together without a delay."""
+    failures_delay_max_s: float = 60.0
+    """Longest delay after a failed login. It starts with a second and doubles with each failure."""
+    networks_known: int = 10
+    """Networks of its last logins that an account has. Failed logins elsewhere do not delay logins from there."""
     slow_call_s: float = 1.0
     """A call that takes longer is logged as a warning."""
     timeout_s: float = 2.0
@@ -118,10 +129,10 @@ class Hashing:
     """A secret that is not in the database. If it is lost or changed, no stored password verifies any more."""
     cost: int = 12
     """bcrypt's cost: 2 ** cost rounds, about 0.25 s of a core at 12."""
-    threads: int = 2
-    """Hashes computed at once; each thread waits for its own process."""
-    priority: str = "idle"
-    """`idle`: hashing takes only processor time that is left over. `normal`: it competes like other processes."""
+    share: int = 30
+    """Per cent of one core that hashing takes while other processes want that core; otherwise it takes the whole core."""
+    socket: str = ""
+    """Unix socket of the host's hash process; empty for a child of the worker."""
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] | None = None) -> Self:
@@ -130,8 +141,8 @@ class Hashing:
         return cls(
             pepper=random_key(env, "MERCATO_PASSWORD_PEPPER") if env.get("MERCATO_PASSWORD_PEPPER") else "",
             cost=integer(env, "MERCATO_BCRYPT_COST", 12, low=4, high=16),
-            threads=integer(env, "MERCATO_BCRYPT_THREADS", os.cpu_count() or 1, low=1, high=64),
-            priority=one_of(env, "MERCATO_HASHING_PRIORITY", "idle", ("idle", "normal")),
+            share=integer(env, "MERCATO_HASHING_SHARE", 30, low=1, high=100),
+            socket=env.get("MERCATO_HASHING_SOCKET", ""),
         )
 
 

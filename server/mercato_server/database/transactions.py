@@ -129,9 +129,9 @@ async def transaction(pool: "Pool", *, patience: float = 1.0) -> AsyncIterator["
     except BaseException as error:
         if isinstance(error, CONNECTION_LOST):
             _drop(conn)
-        await _complete(_rollback(pool, conn))
+        await complete(_rollback(pool, conn))
         raise
-    await _complete(_commit(pool, conn, TransactionId(*(row or (None, None))), changes))
+    await complete(_commit(pool, conn, TransactionId(*(row or (None, None))), changes))
 
 
 def note(conn: "Conn", kind: str, subject_ids: Collection[UUID]) -> None:
@@ -178,7 +178,7 @@ def _begin(patience: float) -> str:
 _endings: set["asyncio.Task[None]"] = set()
 
 
-async def _complete(work: Coroutine[Any, Any, None]) -> None:
+async def complete(work: Coroutine[Any, Any, None]) -> None:
     """Await work that continues if the wait is cancelled. It holds a connection, so closing the pool waits for it."""
     task = asyncio.ensure_future(work)
     _endings.add(task)

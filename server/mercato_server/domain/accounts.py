@@ -1,8 +1,10 @@
 """Accounts, actors and sessions."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from ipaddress import IPv4Address, IPv6Network, ip_address
 from typing import NamedTuple
 from uuid import UUID
 
@@ -34,6 +36,8 @@ class Account:
     created_at: datetime
     disabled_at: datetime | None
     email_verified_at: datetime | None
+    known_networks: Sequence[bytes] = ()
+    """Digests of the networks of its last logins; empty unless they were asked for."""
 
 
 class ActorKind(OpenEnum):
@@ -75,6 +79,17 @@ class Device:
 
     user_agent: str
     ip_address: str
+
+    @property
+    def network(self) -> str:
+        """The part of the address that counts as one client, as at the edge: an IPv4 address, or an IPv6 /64, which a subscriber has."""
+        try:
+            address = ip_address(self.ip_address)
+        except ValueError:  # a Unix socket has none
+            return self.ip_address
+        if isinstance(address, IPv4Address):
+            return str(address)
+        return str(address.ipv4_mapped or IPv6Network((int(address), 64), strict=False))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

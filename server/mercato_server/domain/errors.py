@@ -472,6 +472,15 @@ class DatabaseUnavailable(MercatoError):
         super().__init__("the database cannot be reached at the moment")
 
 
+class HashingUnavailable(MercatoError):
+    """The process that hashes passwords has ended and is being started again."""
+
+    code, reason, retry_after_s = Code.UNAVAILABLE, "HASHING_UNAVAILABLE", 1.0
+
+    def __init__(self) -> None:
+        super().__init__("passwords cannot be checked at the moment")
+
+
 class DeadlineExceeded(MercatoError):
     """The deadline of the call has passed."""
 

@@ -18,7 +18,7 @@ from typing import NoReturn
 
 from mercato_server.config.edge_settings import EdgeSettings, TlsFiles
 from mercato_server.config.environment import PORT_MAX, ConfigError, environ_file
-from mercato_server.config.inheritance import program_environ, worker_environ
+from mercato_server.config.inheritance import program_environ, python_environ, worker_environ
 from mercato_server.config.settings import MailSettings, Settings, child_environ, data_home, drop_libpq_variables, logs_bytes
 from mercato_server.embedded import accounts, control, logs, programs, signals
 from mercato_server.embedded.database import secret_key
@@ -26,6 +26,7 @@ from mercato_server.embedded.postgres import SETTINGS, WORKER, Postgres
 from mercato_server.embedded.probes import POLL_S, until_healthy, until_listening, until_ready
 from mercato_server.embedded.processes import Command, EmbeddedError, Process, Program, complain, first, keep_running, while_alive
 from mercato_server.embedded.workers import Workers
+from mercato_server.security.hasher import COMMAND, process_options
 
 READY_TIMEOUT_S = 60.0
 PORT_TIMEOUT_S = 0.5
@@ -108,6 +109,7 @@ class Shop:
         self._shared_memory = os.memfd_create("mercato")  # the epochs of the workers; freed with the last worker
         self._reloading = asyncio.Lock()
         self._envoy: Process | None = None
+        self._hashing: Process | None = None
 
     async def run(self, reload: asyncio.Event) -> None:
         """Start everything, announce it, and keep it running until cancelled; raises EmbeddedError if a process does not start.
@@ -147,6 +149,8 @@ class Shop:
     async def aclose(self) -> None:
         """Stop the workers first, so that Envoy still sends the answers of calls in flight, then Envoy, then PostgreSQL."""
         await self._workers.stop()
+        if self._hashing is not None:
+            await self._hashing.stop()
         if self._envoy is not None:
             await self._envoy.stop()
         await self._postgres.stop()
@@ -166,6 +170,8 @@ class Shop:
         await self._while_alive(self._prepare_database(settings))
         try:
             async with asyncio.timeout(READY_TIMEOUT_S):
+                self._hashing = self._hashing_process(settings)
+                await self._hashing.start()
                 await self._workers.start()
                 await self._while_alive(until_listening(self._sockets[: self._count]))  # so that Envoy's first health check succeeds
                 self._envoy = envoy = self._envoy_process()
@@ -179,7 +185,7 @@ class Shop:
         await while_alive(work, *self._servers(), *self._workers.programs)
 
     def _servers(self) -> list[Program]:
-        return [self._postgres] if self._envoy is None else [self._postgres, self._envoy]
+        return [self._postgres, *(process for process in (self._hashing, self._envoy) if process is not None)]
 
     async def _reload_on(self, asked: asyncio.Event) -> NoReturn:
         while True:
@@ -211,10 +217,11 @@ class Shop:
         own = {
             "DATABASE_URL": self._postgres.url(role=WORKER),
             "MERCATO_DRAIN_SECONDS": str(DRAIN_S),
+            "MERCATO_HASHING_SOCKET": str(self._postgres.run_dir / "hashing.sock"),
             "MERCATO_SHARED_MEMORY": f"/dev/fd/{self._shared_memory}",
             "SECRET_KEY": secret_key(self._data_dir, given),
         }
-        environ = {"MERCATO_BCRYPT_THREADS": str(hashing_threads(self._count))} | given | own
+        environ = given | own
         mail = MailSettings.from_environ(environ)
         if mail.smtp is None:
             environ["MERCATO_MAIL_DIR"] = str(Path(mail.directory or self._data_dir / "mail").absolute())
@@ -243,20 +250,34 @@ class Shop:
     def _worker_process(self, number: int) -> Process:
         """Return a worker's process. It is stopped with SIGINT: after SIGTERM a worker waits until the edge stops sending calls."""
         metrics = f"{METRICS_HOST}:{self._metrics_ports[number]}" if self._metrics_ports else ""
-        account = self._postgres.account
-        home = {} if account is None else {"HOME": "/nonexistent"}  # root's is closed to it
         return Process(
             Command(
                 name=f"worker {number}",
                 argv=[sys.executable, "-P", "-m", "mercato_server", "serve"],
-                environ=self._environ | home | {"MERCATO_LISTEN": self._edge.upstreams[number], "MERCATO_METRICS_LISTEN": metrics},
+                environ=self._environ | self._home() | {"MERCATO_LISTEN": self._edge.upstreams[number], "MERCATO_METRICS_LISTEN": metrics},
                 inherits=(self._shared_memory,),
                 output=self._data_dir / "log" / f"worker-{number}.log",
-                account=account,
-                view=programs.view(account, programs.python_directories()),
+                account=self._postgres.account,
+                view=programs.view(self._postgres.account, programs.python_directories()),
                 stop_signals=(signal.SIGINT,),
             )
         )
+
+    def _hashing_process(self, settings: Settings) -> Process:
+        """Return the process that hashes passwords for all workers. Its socket is in the private directory, as those of the workers are."""
+        return Process(
+            Command(
+                name="hashing",
+                argv=[*COMMAND, *process_options(settings.hashing, settings.limits), "--listen", settings.hashing.socket],
+                environ=python_environ() | self._home(),
+                output=self._data_dir / "log" / "hashing.log",
+                account=self._postgres.account,
+                view=programs.view(self._postgres.account, programs.python_directories()),
+            )
+        )
+
+    def _home(self) -> dict[str, str]:
+        return {} if self._postgres.account is None else {"HOME": "/nonexistent"}  # root's is closed to the account
 
     def _envoy_process(self) -> Process:
         """Write Envoy's configuration and return its process, without shared memory, which would survive a killed Envoy."""
@@ -327,11 +348,6 @@ class Shop:
             return ""
         first, last = self._metrics_ports[0], self._metrics_ports[-1]
         return f"stats  http://{METRICS_HOST}:{first}/metrics  (a port for each worker, and one for a reload, up to {last})\n"
-
-
-def hashing_threads(workers: int) -> int:
-    """Return how many passwords each worker hashes at once: together one for each core."""
-    return max(1, len(os.sched_getaffinity(0)) // workers)
 
 
 def _open_files_max() -> int:

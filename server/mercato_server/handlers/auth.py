@@ -4,7 +4,7 @@ from mercato.v1 import auth_pb2
 from mercato_server.config.settings import Settings
 from mercato_server.database.pool import Pool
 from mercato_server.domain import addresses
-from mercato_server.domain.accounts import FULL_NAME_MAX, Account, Role, Session
+from mercato_server.domain.accounts import FULL_NAME_MAX, Role, Session
 from mercato_server.domain.errors import InvalidCredentials, PasswordWrong
 from mercato_server.handlers import convert
 from mercato_server.handlers.forms import credentials
@@ -14,7 +14,8 @@ from mercato_server.handlers.recovery import RecoveryHandler
 from mercato_server.rpc.context import Context
 from mercato_server.security import common_passwords
 from mercato_server.security.address_digests import AddressDigests
-from mercato_server.security.hash_pool import PasswordHasher
+from mercato_server.security.hash_queue import Lane
+from mercato_server.security.hasher import Passwords
 from mercato_server.security.passwords import PASSWORD_MAX_BYTES, prepared, weakness
 from mercato_server.security.refresh_tokens import LENGTH, RefreshTokens, digest
 from mercato_server.security.session_cache import Sessions
@@ -31,25 +32,22 @@ BEARER = "bearer"
 class AuthHandler:
     """Sign-up, sessions and passwords. RecoveryHandler has the RPCs that send mails or take the tokens of mails."""
 
-    def __init__(
-        self, pool: "Pool", known: Sessions, passwords: PasswordHasher, pager: Pager, keys: Idempotency, settings: Settings
-    ) -> None:
+    def __init__(self, pool: "Pool", known: Sessions, pager: Pager, keys: Idempotency, settings: Settings) -> None:
         self._pool = pool
         self._pager = pager
         self._known = known
-        self._passwords = passwords
         self._idempotency = keys
-        self._mails_per_hour = settings.limits.mails_per_hour
         self._reserved_domains = settings.reserved_domains
+        self._limits = settings.limits
         self._refresh_tokens = RefreshTokens(settings.secret_key)
         self._address_digests = AddressDigests(settings.secret_key)
-        recovery = RecoveryHandler(pool, passwords, keys, self._address_digests, self._mails_per_hour)
+        recovery = RecoveryHandler(pool, keys, self._address_digests, settings.limits.mails_per_hour)
         self.RequestPasswordReset = recovery.RequestPasswordReset
         self.ResetPassword = recovery.ResetPassword
         self.RequestEmailVerification = recovery.RequestEmailVerification
         self.VerifyEmail = recovery.VerifyEmail
 
-    async def SignUp(self, request: auth_pb2.SignUpRequest, context: Context) -> Answer:
+    async def SignUp(self, request: auth_pb2.SignUpRequest, context: Context, passwords: Passwords) -> Answer:
         """Create an account with the role `user`."""
         await common_passwords.load()
         with Checks() as check:
@@ -58,17 +56,18 @@ class AuthHandler:
             if weak := weakness(request.password, email, full_name):
                 check.fail("password", weak)
         key = self._idempotency.key(context, request, convert.user)
-        hashed = await self._passwords.hash(request.password)
+        async with passwords.place(Lane.CHANGE, self._address_digests.counters(email, passwords.network).everywhere) as queued:
+            hashed = await queued.hash(request.password)
         new = accounts.NewAccount(email=email, full_name=full_name, role=Role.USER, password_hash=hashed)
-        return answer(context, await accounts.sign_up(self._pool, new, self._mails_per_hour, key), convert.user)
+        return answer(context, await accounts.sign_up(self._pool, new, self._limits.mails_per_hour, key), convert.user)
 
-    async def Login(self, request: auth_pb2.LoginRequest, context: Context) -> auth_pb2.LoginResponse:
+    async def Login(self, request: auth_pb2.LoginRequest, context: Context, passwords: Passwords) -> auth_pb2.LoginResponse:
         """Open a session with an e-mail address and a password."""
-        return await self._login(request.email, request.password, context)
+        return await self._login(request.email, request.password, context, passwords)
 
-    async def LoginForm(self, request: auth_pb2.LoginFormRequest, context: Context) -> auth_pb2.LoginResponse:
+    async def LoginForm(self, request: auth_pb2.LoginFormRequest, context: Context, passwords: Passwords) -> auth_pb2.LoginResponse:
         """Open a session with an HTML form or a JSON body."""
-        return await self._login(*credentials(request.form.content_type, request.form.data), context)
+        return await self._login(*credentials(request.form.content_type, request.form.data), context, passwords)
 
     async def Refresh(self, request: auth_pb2.RefreshRequest, _context: Context) -> auth_pb2.LoginResponse:
         """Exchange a refresh token for new tokens."""
@@ -111,7 +110,7 @@ class AuthHandler:
         key = self._idempotency.key(context, request, message)
         return answer(context, await sessions.revoke(self._pool, session_id, context.account_id, key), message)
 
-    async def ChangePassword(self, request: auth_pb2.ChangePasswordRequest, context: Context) -> Answer:
+    async def ChangePassword(self, request: auth_pb2.ChangePasswordRequest, context: Context, passwords: Passwords) -> Answer:
         """Replace the caller's password."""
         await common_passwords.load()
         with Checks() as check:
@@ -122,55 +121,61 @@ class AuthHandler:
             if not 0 < len(request.current_password.encode()) <= PASSWORD_MAX_BYTES:
                 check.fail("current_password", "must be the password of the account")
         key = self._idempotency.key(context, request, _password_changed)
-        changed = await idempotency.answered_or(self._pool, key, lambda: self._change_password(request, context, key))
+        changed = await idempotency.answered_or(self._pool, key, lambda: self._change_password(request, context, passwords, key))
         return answer(context, changed, _password_changed)
 
     async def GetJwks(self, _request: auth_pb2.GetJwksRequest, _context: Context) -> auth_pb2.Jwks:
         """Return the public keys of access tokens."""
         return convert.jwks(self._known.tokens.keyring)
 
-    async def _login(self, email: str, password: str, context: Context) -> auth_pb2.LoginResponse:
+    async def _login(self, email: str, password: str, context: Context, passwords: Passwords) -> auth_pb2.LoginResponse:
         with Checks() as check:
             if not 0 < len(email) <= EMAIL_MAX or "\0" in email:
                 check.fail("email", "must be the e-mail address of the account")
             if not 0 < len(password.encode()) <= PASSWORD_MAX_BYTES:
                 check.fail("password", "must be the password of the account")
         address = addresses.sought(email)
-        address_digest = self._address_digests.of(address)
-        account = await self._authenticate(address, address_digest, password)
-        token = self._refresh_tokens.first()
-        opened = await sessions.open_session(self._pool, account.id, context.device, digest(token), address_digest)
+        counters = self._address_digests.counters(address, passwords.network)
+        async with passwords.place(Lane.LOGIN, counters.everywhere) as queued:
+            account = await accounts.find(self._pool, address)
+            known = account is not None and counters.here in account.known_networks
+            async with login_attempts.attempt(self._pool, self._limits, counters, known=known) as attempt:
+                token = self._refresh_tokens.first()
+                opened = None
+                if await queued.verify(password, account.password_hash if account else None) and account is not None:
+                    device, known_max = context.device, self._limits.networks_known
+                    opened = await sessions.open_session(self._pool, account.id, device, digest(token), counters, known_max)
+                attempt.succeeded, attempt.failed = opened is not None, opened is None
         if opened is None:
             raise InvalidCredentials
         return self._pair(opened, token)
 
-    async def _authenticate(self, address: str, address_digest: bytes, password: str) -> Account:
-        """Return the account of an address if the password is right; an unknown address takes the same time."""
-        await self._passwords.require_room()
-        await login_attempts.count(self._pool, address_digest)
-        account = await accounts.find(self._pool, address)
-        if not await self._passwords.verify(password, account.password_hash if account else None) or account is None:
-            raise InvalidCredentials
-        return account
-
-    async def _change_password(self, request: auth_pb2.ChangePasswordRequest, context: Context, key: IdempotencyKey | None) -> int | Stored:
+    async def _change_password(
+        self, request: auth_pb2.ChangePasswordRequest, context: Context, passwords: Passwords, key: IdempotencyKey | None
+    ) -> int | Stored:
         account = await accounts.get(self._pool, context.account_id)
         with Checks() as check:
             if weak := weakness(request.new_password, account.email, account.full_name):
                 check.fail("new_password", weak)
-        address_digest = self._address_digests.of(account.email)
-        await self._passwords.require_room()
-        await login_attempts.count(self._pool, address_digest)
-        if not await self._passwords.verify(request.current_password, account.password_hash):
-            raise PasswordWrong
-        new = accounts.NewPassword(
-            account_id=account.id,
-            session_id=context.identity.session_id,
-            address_digest=address_digest,
-            old_hash=account.password_hash,
-            new_hash=await self._passwords.hash(request.new_password),
-        )
-        return await accounts.change_password(self._pool, new, key)
+        counters = self._address_digests.counters(account.email, passwords.network)
+        known = counters.here in account.known_networks
+        async with (
+            passwords.place(Lane.CHANGE, counters.everywhere) as queued,
+            login_attempts.attempt(self._pool, self._limits, counters, known=known) as attempt,
+        ):
+            attempt.failed = not await queued.verify(request.current_password, account.password_hash)
+            if attempt.failed:
+                raise PasswordWrong
+            new = accounts.NewPassword(
+                account_id=account.id,
+                session_id=context.identity.session_id,
+                counters=counters,
+                old_hash=account.password_hash,
+                new_hash=await queued.hash(request.new_password),
+            )
+            changed = await accounts.change_password(self._pool, new, key)
+            attempt.succeeded = True
+            return changed
 
     def _pair(self, opened: Opened, refresh_token: str) -> auth_pb2.LoginResponse:
         """Return the tokens of a session that was opened or refreshed."""

@@ -6,7 +6,8 @@ from mercato_server.handlers.idempotency import Answer, Idempotency, answer
 from mercato_server.rpc.context import Context
 from mercato_server.security import common_passwords
 from mercato_server.security.address_digests import AddressDigests
-from mercato_server.security.hash_pool import PasswordHasher
+from mercato_server.security.hash_queue import Lane
+from mercato_server.security.hasher import Passwords
 from mercato_server.security.one_time_tokens import LENGTH, digest
 from mercato_server.security.passwords import weakness
 from mercato_server.store import idempotency, mails, recovery
@@ -17,11 +18,8 @@ from mercato_server.validation.checks import Checks
 class RecoveryHandler:
     """Requests for mails with one-time tokens, and the use of the tokens."""
 
-    def __init__(
-        self, pool: "Pool", passwords: PasswordHasher, keys: Idempotency, address_digests: AddressDigests, mails_per_hour: int
-    ) -> None:
+    def __init__(self, pool: "Pool", keys: Idempotency, address_digests: AddressDigests, mails_per_hour: int) -> None:
         self._pool = pool
-        self._passwords = passwords
         self._idempotency = keys
         self._address_digests = address_digests
         self._mails_per_hour = mails_per_hour
@@ -36,7 +34,7 @@ class RecoveryHandler:
         key = self._idempotency.key(context, request, _reset_requested)
         return answer(context, await mails.request_reset(self._pool, email, self._mails_per_hour, key), _reset_requested)
 
-    async def ResetPassword(self, request: auth_pb2.ResetPasswordRequest, context: Context) -> Answer:
+    async def ResetPassword(self, request: auth_pb2.ResetPasswordRequest, context: Context, passwords: Passwords) -> Answer:
         """Set a new password."""
         await common_passwords.load()
         with Checks() as check:
@@ -44,7 +42,7 @@ class RecoveryHandler:
             if weak := weakness(request.new_password):
                 check.fail("new_password", weak)
         key = self._idempotency.key(context, request, _password_reset)
-        done = await idempotency.answered_or(self._pool, key, lambda: self._reset_password(request, key))
+        done = await idempotency.answered_or(self._pool, key, lambda: self._reset_password(request, passwords, key))
         return answer(context, done, _password_reset)
 
     async def RequestEmailVerification(self, request: auth_pb2.RequestEmailVerificationRequest, context: Context) -> Answer:
@@ -60,17 +58,18 @@ class RecoveryHandler:
         key = self._idempotency.key(context, request, _email_verified)
         return answer(context, await recovery.verify_email(self._pool, digest(request.token), key), _email_verified)
 
-    async def _reset_password(self, request: auth_pb2.ResetPasswordRequest, key: IdempotencyKey | None) -> int | Stored:
+    async def _reset_password(
+        self, request: auth_pb2.ResetPasswordRequest, passwords: Passwords, key: IdempotencyKey | None
+    ) -> int | Stored:
         token_digest = digest(request.token)
         address = await recovery.address(self._pool, token_digest)  # hash only for callers with a valid token, because hashing is expensive
         with Checks() as check:
             if weak := weakness(request.new_password, address):
                 check.fail("new_password", weak)
-        reset = recovery.Reset(
-            token_digest=token_digest,
-            address_digest=self._address_digests.of(address),
-            new_hash=await self._passwords.hash(request.new_password),
-        )
+        counters = self._address_digests.counters(address, passwords.network)
+        async with passwords.place(Lane.CHANGE, counters.everywhere) as queued:
+            new_hash = await queued.hash(request.new_password)
+        reset = recovery.Reset(token_digest=token_digest, counters=counters, new_hash=new_hash)
         return await recovery.reset_password(self._pool, reset, key)
 
 

@@ -1,5 +1,6 @@
 """Registers the methods of a handler with gRPC, each behind the layers."""
 
+import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -15,24 +16,28 @@ from mercato_server.rpc.context import Context
 from mercato_server.rpc.http_caching import NO_STORE, validators
 from mercato_server.rpc.layers import Layer, Method, Unary
 from mercato_server.rpc.rest import ORIGINAL_PATH, Read, canonical, reader
+from mercato_server.security.hasher import PasswordHasher
 
 REST_OVERHEAD_BYTES = 32 * 1024
 """Most bytes of a REST request beside its body: the variables of its path, and the body's type. The edge limits headers to 16 KiB."""
 
-Handler = Callable[[Any, Context], Awaitable[Message | bytes]]
+Handler = Callable[..., Awaitable[Message | bytes]]
 """A method of a handler; it returns a message, or its serialized bytes."""
 Serve = Callable[[bytes, Any], Awaitable[bytes]]
 Cached = Callable[[bytes], bytes | None]
 
 
-def service_handler(service: ServiceDescriptor, handler: object, layers: Sequence[Layer], limits: Limits) -> grpc.GenericRpcHandler:
+def service_handler(
+    service: ServiceDescriptor, handler: object, layers: Sequence[Layer], limits: Limits, hasher: PasswordHasher
+) -> grpc.GenericRpcHandler:
     """Serve a service with the methods of `handler` named like its RPCs, each behind the layers (outermost first).
 
     A handler may have a mapping `cached` from names of RPCs to functions. Such a function takes a serialized request, and returns the
     serialized response if it is in memory, else None. Its answers skip all layers, so the RPC must be open to anyone.
 
     Raises AttributeError if the handler lacks a method. Raises ValueError for a streaming RPC, which the layers cannot serve, and for a
-    cached RPC that is not open to anyone.
+    cached RPC that is not open to anyone, or for a method that takes `passwords` though the policy of its RPC does not say that it hashes
+    passwords, or the reverse.
     """
     methods: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {}
     for rpc in map(Rpc.of, service.methods):
@@ -40,7 +45,7 @@ def service_handler(service: ServiceDescriptor, handler: object, layers: Sequenc
             raise ValueError(f"{rpc.path} streams; the layers serve unary calls only")
         handle = getattr(handler, rpc.name)
         read = reader(rpc)
-        call = _parse(rpc, read, handle, limits)
+        call = _parse(rpc, read, _with_passwords(rpc, handle, hasher), limits)
         method = Method(rpc, getattr(handle, "asks_for_session", False))
         for layer in reversed(layers):
             call = layer(method, call)
@@ -50,6 +55,19 @@ def service_handler(service: ServiceDescriptor, handler: object, layers: Sequenc
         serve = _serve(rpc, call)
         methods[rpc.name] = grpc.unary_unary_rpc_method_handler(_serve_cached(rpc, read, cached, serve) if cached else serve)
     return grpc.method_handlers_generic_handler(service.full_name, methods)
+
+
+def _with_passwords(rpc: Rpc, handle: Handler, hasher: PasswordHasher) -> Handler:
+    """Give a method the right to hash passwords if the policy of its RPC says so; no other method can get one."""
+    if ("passwords" in inspect.signature(handle).parameters) != rpc.policy.hashes_password:
+        raise ValueError(f"{rpc.path} must state `hashes_password` in its policy if its method takes `passwords`, and only then")
+    if not rpc.policy.hashes_password:
+        return handle
+
+    async def handle_with_passwords(message: Any, context: Context) -> Message | bytes:
+        return await handle(message, context, hasher.allowed(context.device.network))
+
+    return handle_with_passwords
 
 
 def _parse(rpc: Rpc, read: Read, handle: Handler, limits: Limits) -> Unary:

@@ -1,4 +1,4 @@
-"""Digests of e-mail addresses, by which failed logins are counted.
+"""Digests of e-mail addresses and of clients' networks, by which failed logins are counted.
 
 They are keyed, because people type passwords into the wrong field.
 """
@@ -7,6 +7,8 @@ import hashlib
 import hmac
 from dataclasses import dataclass, field
 
+from mercato_server.store.login_attempts import Counters
+
 
 @dataclass(frozen=True, slots=True)
 class AddressDigests:
@@ -14,6 +16,9 @@ class AddressDigests:
 
     secret: str = field(repr=False)
 
-    def of(self, address: str) -> bytes:
-        """Return the digest of an address, which is in lower case."""
-        return hmac.digest(self.secret.encode(), b"mercato login attempts\0" + address.encode(), hashlib.sha256)
+    def counters(self, address: str, network: str) -> Counters:
+        """Return where an attempt counts: for an address, which is in lower case, from a network and from everywhere."""
+        return Counters(here=self._of(address, network), everywhere=self._of(address))
+
+    def _of(self, *parts: str) -> bytes:
+        return hmac.digest(self.secret.encode(), "\0".join(("mercato login attempts", *parts)).encode(), hashlib.sha256)

@@ -72,16 +72,7 @@ def _letters(text: str) -> str:
 
 def hash_password(password: str, *, pepper: str, cost: int) -> str:
     """Return a bcrypt hash of the password; takes about 0.25 s of a core at cost 12."""
-    return bcrypt.hashpw(_digest(prepared(password), pepper), bcrypt.gensalt(cost)).decode()
-
-
-def verify_password(password: str, hashed: str, *, pepper: str) -> bool:
-    """Tell whether the hash is of this password, in the time of one hash for each of its forms.
-
-    Hashes from before passwords were prepared are of the password as it was typed.
-    """
-    matches = [bcrypt.checkpw(_digest(form, pepper), hashed.encode()) for form in {prepared(password), password}]
-    return any(matches)  # of all forms: the time must not tell which one it was
+    return bcrypt.hashpw(digest(password, pepper).encode(), bcrypt.gensalt(cost)).decode()
 
 
 def unmatched_hash(cost: int) -> str:
@@ -89,6 +80,18 @@ def unmatched_hash(cost: int) -> str:
     return bcrypt.gensalt(cost).decode() + "." * 31
 
 
-def _digest(password: str, pepper: str) -> bytes:
-    # bcrypt reads at most 72 bytes and stops at NUL; a digest in base64 is shorter and has no NUL.
-    return base64.b64encode(hmac.digest(pepper.encode(), password.encode(), hashlib.sha256))
+def digest(password: str, pepper: str) -> str:
+    """Return the input of bcrypt for a password. bcrypt reads at most 72 bytes and stops at NUL; this is shorter and has no NUL."""
+    return _digest(prepared(password), pepper)
+
+
+def digests(password: str, pepper: str) -> tuple[str, ...]:
+    """Return the digests of which a stored hash may be: that of the prepared password, and that of the password as it was typed.
+
+    The second one is in hashes from before passwords were prepared.
+    """
+    return tuple({_digest(form, pepper): None for form in (prepared(password), password)})
+
+
+def _digest(form: str, pepper: str) -> str:
+    return base64.b64encode(hmac.digest(pepper.encode(), form.encode(), hashlib.sha256)).decode()

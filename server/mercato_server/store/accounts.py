@@ -10,8 +10,9 @@ from mercato_server.database.transactions import retry_conflicts, transaction
 from mercato_server.domain.accounts import Account, Actor, Role, SessionEnd
 from mercato_server.domain.errors import EmailTaken, PasswordWrong, TokenInvalid
 from mercato_server.domain.mails import Template
-from mercato_server.store import audit_log, mails, recovery, sessions
+from mercato_server.store import audit_log, login_attempts, mails, recovery, sessions
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
+from mercato_server.store.login_attempts import Counters
 
 INSERT_ACCOUNT = """
 INSERT INTO accounts (email, full_name, role, password_hash)
@@ -20,13 +21,13 @@ RETURNING id, email, full_name, role, password_hash, created_at, disabled_at, em
 """
 
 GET_ACCOUNT = """
-SELECT id, email, full_name, role, password_hash, created_at, disabled_at, email_verified_at
+SELECT id, email, full_name, role, password_hash, created_at, disabled_at, email_verified_at, known_networks
   FROM accounts
  WHERE id = $1
 """
 
 GET_ACCOUNT_BY_EMAIL = """
-SELECT id, email, full_name, role, password_hash, created_at, disabled_at, email_verified_at
+SELECT id, email, full_name, role, password_hash, created_at, disabled_at, email_verified_at, known_networks
   FROM accounts
  WHERE email = $1
 """
@@ -121,7 +122,8 @@ class NewPassword:
 
     account_id: UUID
     session_id: UUID
-    address_digest: bytes
+    counters: Counters
+    """Where the failed logins of its address are counted."""
     old_hash: str = field(repr=False)
     new_hash: str = field(repr=False)
 
@@ -137,7 +139,7 @@ async def _change_password(conn: "Conn", new: NewPassword) -> int:
     await conn.execute(recovery.END_RESETS, new.account_id)  # before the account's row: the same lock order as a reset
     if await conn.fetchval(REPLACE_HASH, new.account_id, new.old_hash, new.new_hash) is None:
         raise PasswordWrong
-    await conn.execute(recovery.FORGET_ATTEMPTS, new.address_digest)
+    await login_attempts.forget(conn, new.counters)
     return await sessions.end_others(conn, new.account_id, SessionEnd.PASSWORD, keep=new.session_id)
 
 

@@ -6,8 +6,9 @@ from mercato_server.database.pool import Conn, Pool
 from mercato_server.database.transactions import retry_conflicts, transaction
 from mercato_server.domain.accounts import SessionEnd
 from mercato_server.domain.errors import OneTimeTokenInvalid
-from mercato_server.store import sessions
+from mercato_server.store import login_attempts, sessions
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
+from mercato_server.store.login_attempts import Counters
 
 GET_ADDRESS = "SELECT email FROM live_one_time_tokens WHERE digest = $1 AND purpose = 'reset_password'"
 
@@ -32,8 +33,6 @@ UPDATE accounts
  WHERE id = $1
 """
 
-FORGET_ATTEMPTS = "DELETE FROM login_attempts WHERE address_digest = $1"
-
 SET_VERIFIED = "UPDATE accounts SET email_verified_at = coalesce(email_verified_at, now()) WHERE id = $1"
 
 
@@ -42,7 +41,8 @@ class Reset:
     """A command to set a password with a token."""
 
     token_digest: bytes
-    address_digest: bytes
+    counters: Counters
+    """Where the failed logins of its address are counted."""
     new_hash: str = field(repr=False)
 
 
@@ -71,7 +71,7 @@ async def _reset_password(conn: "Conn", reset: Reset) -> int:
     account_id = used["account_id"]
     await conn.execute(END_RESETS, account_id)
     await conn.execute(REPLACE_HASH, account_id, reset.new_hash)
-    await conn.execute(FORGET_ATTEMPTS, reset.address_digest)
+    await login_attempts.forget(conn, reset.counters)
     return await sessions.end_others(conn, account_id, SessionEnd.PASSWORD)
 
 

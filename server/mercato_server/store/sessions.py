@@ -17,23 +17,31 @@ from mercato_server.domain.paging import Page, Position
 from mercato_server.store import events
 from mercato_server.store.events import Event
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
+from mercato_server.store.login_attempts import Counters
 
 LIFETIME_DAYS = 30
 
-# The statement locks the account. A transaction that disables it either waits and then ends this session, or this finds it disabled.
+# The statement locks the account. A transaction that disables it either waits and then ends this session, or this finds it disabled. The
+# lock is one that allows to change the row: of two logins with a lock to share it, neither could.
 OPEN_SESSION = """
 WITH session AS (
     INSERT INTO sessions (account_id, user_agent, ip_address, expires_at)
     SELECT id, $2, $3, now() + make_interval(days => $5)
       FROM accounts
      WHERE id = $1 AND disabled_at IS NULL
-       FOR SHARE
+       FOR NO KEY UPDATE
     RETURNING id
 ), token AS (
     INSERT INTO refresh_tokens (digest, session_id)
     SELECT $4, id FROM session
-), forgiven AS (
-    DELETE FROM login_attempts WHERE address_digest = $6
+), known AS (
+    UPDATE accounts
+       SET known_networks = ($6 || array_remove(known_networks, $6))[1:$8]
+     WHERE id = (SELECT $1 FROM session) AND known_networks[1] IS DISTINCT FROM $6
+), here AS (
+    DELETE FROM login_attempts WHERE address_digest = $6 AND EXISTS (SELECT FROM session) RETURNING address_digest
+), everywhere AS (
+    DELETE FROM login_attempts WHERE address_digest = $7 AND EXISTS (SELECT FROM session) AND (SELECT count(*) FROM here) >= 0
 )
 SELECT id FROM session
 """
@@ -115,11 +123,17 @@ class Opened:
 
 
 @retry_conflicts
-async def open_session(pool: "Pool", account_id: UUID, device: Device, token_digest: bytes, address_digest: bytes) -> Opened | None:
-    """Open a session with its first refresh token, and delete failed logins; None if the account is disabled or deleted."""
+async def open_session(
+    pool: "Pool", account_id: UUID, device: Device, token_digest: bytes, counters: Counters, known_max: int
+) -> Opened | None:
+    """Open a session with its first refresh token, and delete failed logins; None if the account is disabled or deleted.
+
+    The account remembers the last `known_max` networks that it logged in from.
+    """
+    seen = device.user_agent, device.ip_address
     async with transaction(pool) as conn:
         row = await conn.fetchrow(
-            OPEN_SESSION, account_id, device.user_agent, device.ip_address, token_digest, LIFETIME_DAYS, address_digest
+            OPEN_SESSION, account_id, *seen, token_digest, LIFETIME_DAYS, counters.here, counters.everywhere, known_max
         )
     return Opened(row["id"], account_id, LIFETIME_DAYS * 24 * 60 * 60) if row else None
 

@@ -1,8 +1,8 @@
 """The sweep: deletion of expired rows in small batches, by any worker.
 
-It deletes idempotency keys, failed logins and the times of requested mails after a day, and mails after a week. It deletes events after a
-week, once all consumers of the feed have read them, and sessions a week after their expiry. Each queue of jobs has separate statements: a
-job is never deleted before its row is settled, and jobs of unknown queues stay. It does not delete entries of the audit log.
+It deletes failed logins after an hour, idempotency keys and the times of requested mails after a day, and mails after a week. It deletes
+events after a week, once all consumers of the feed have read them, and sessions a week after their expiry. Each queue of jobs has separate
+statements: a job is never deleted before its row is settled, and jobs of unknown queues stay. It does not delete entries of the audit log.
 """
 
 from mercato_server.database.pool import Pool
@@ -35,7 +35,7 @@ DELETE_OLD_ATTEMPTS = """
 DELETE FROM login_attempts
  WHERE address_digest IN (SELECT address_digest
                             FROM login_attempts
-                           WHERE blocked_until < now() - interval '24 hours'
+                           WHERE blocked_until < now() - interval '1 hour'
                            ORDER BY blocked_until
                            LIMIT $1
                              FOR UPDATE SKIP LOCKED)

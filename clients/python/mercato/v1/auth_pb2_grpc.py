@@ -34,7 +34,7 @@ class AuthServiceStub:
     refused at once by RPCs that change something and by those for administrators, and within 250 ms by all others.
 
     Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last
-    two carry a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that concurrent calls held locks that the call needed; it changed nothing.
+    two carry a RetryInfo. RPCs that take a password can also answer UNAVAILABLE HASHING_UNAVAILABLE, with a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that concurrent calls held locks that the call needed; it changed nothing.
     """
 
     def __init__(self, channel):
@@ -123,7 +123,7 @@ class AuthServiceServicer:
     refused at once by RPCs that change something and by those for administrators, and within 250 ms by all others.
 
     Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last
-    two carry a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that concurrent calls held locks that the call needed; it changed nothing.
+    two carry a RetryInfo. RPCs that take a password can also answer UNAVAILABLE HASHING_UNAVAILABLE, with a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that concurrent calls held locks that the call needed; it changed nothing.
     """
 
     def SignUp(self, request, context):
@@ -138,8 +138,10 @@ class AuthServiceServicer:
     def Login(self, request, context):
         """Open a session with e-mail and password.
 
-        An unknown e-mail, a wrong password and a disabled account are the same error, after the same work. After five failures each further
-        one doubles the time until the next attempt for that e-mail, from one second to one minute; a success forgets them.
+        An unknown e-mail, a wrong password and a disabled account are the same error, after the same work. After five failures from one client
+        address (an IPv6 /64 counts as one) each further one doubles the time until the next attempt for that e-mail from there, from one second to
+        one minute; a success forgets them. After 50 failures from all addresses together the same holds for all, except for those from which
+        this account has logged in before. Attempts at the same time that could exceed the free failures wait for each other.
         Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED INVALID_CREDENTIALS, RESOURCE_EXHAUSTED TOO_MANY_ATTEMPTS (RetryInfo says when).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -353,7 +355,7 @@ class AuthService:
     refused at once by RPCs that change something and by those for administrators, and within 250 ms by all others.
 
     Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last
-    two carry a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that concurrent calls held locks that the call needed; it changed nothing.
+    two carry a RetryInfo. RPCs that take a password can also answer UNAVAILABLE HASHING_UNAVAILABLE, with a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that concurrent calls held locks that the call needed; it changed nothing.
     """
 
     @staticmethod

@@ -35,7 +35,7 @@ class AuthServiceStub:
     refused at once by RPCs that change something and by those for administrators, and within 250 ms by all others.
 
     Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last
-    two carry a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that concurrent calls held locks that the call needed; it changed nothing.
+    two carry a RetryInfo. RPCs that take a password can also answer UNAVAILABLE HASHING_UNAVAILABLE, with a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that concurrent calls held locks that the call needed; it changed nothing.
     """
 
     @_typing.overload
@@ -50,8 +50,10 @@ class AuthServiceStub:
     Login: _grpc.UnaryUnaryMultiCallable[_auth_pb2.LoginRequest, _auth_pb2.LoginResponse]
     """Open a session with e-mail and password.
 
-    An unknown e-mail, a wrong password and a disabled account are the same error, after the same work. After five failures each further
-    one doubles the time until the next attempt for that e-mail, from one second to one minute; a success forgets them.
+    An unknown e-mail, a wrong password and a disabled account are the same error, after the same work. After five failures from one client
+    address (an IPv6 /64 counts as one) each further one doubles the time until the next attempt for that e-mail from there, from one second to
+    one minute; a success forgets them. After 50 failures from all addresses together the same holds for all, except for those from which
+    this account has logged in before. Attempts at the same time that could exceed the free failures wait for each other.
     Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED INVALID_CREDENTIALS, RESOURCE_EXHAUSTED TOO_MANY_ATTEMPTS (RetryInfo says when).
     """
     LoginForm: _grpc.UnaryUnaryMultiCallable[_auth_pb2.LoginFormRequest, _auth_pb2.LoginResponse]
@@ -134,7 +136,7 @@ class AuthServiceAsyncStub(AuthServiceStub):
     refused at once by RPCs that change something and by those for administrators, and within 250 ms by all others.
 
     Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last
-    two carry a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that concurrent calls held locks that the call needed; it changed nothing.
+    two carry a RetryInfo. RPCs that take a password can also answer UNAVAILABLE HASHING_UNAVAILABLE, with a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that concurrent calls held locks that the call needed; it changed nothing.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -146,8 +148,10 @@ class AuthServiceAsyncStub(AuthServiceStub):
     Login: _aio.UnaryUnaryMultiCallable[_auth_pb2.LoginRequest, _auth_pb2.LoginResponse]  # type: ignore[assignment]
     """Open a session with e-mail and password.
 
-    An unknown e-mail, a wrong password and a disabled account are the same error, after the same work. After five failures each further
-    one doubles the time until the next attempt for that e-mail, from one second to one minute; a success forgets them.
+    An unknown e-mail, a wrong password and a disabled account are the same error, after the same work. After five failures from one client
+    address (an IPv6 /64 counts as one) each further one doubles the time until the next attempt for that e-mail from there, from one second to
+    one minute; a success forgets them. After 50 failures from all addresses together the same holds for all, except for those from which
+    this account has logged in before. Attempts at the same time that could exceed the free failures wait for each other.
     Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED INVALID_CREDENTIALS, RESOURCE_EXHAUSTED TOO_MANY_ATTEMPTS (RetryInfo says when).
     """
     LoginForm: _aio.UnaryUnaryMultiCallable[_auth_pb2.LoginFormRequest, _auth_pb2.LoginResponse]  # type: ignore[assignment]
@@ -229,7 +233,7 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
     refused at once by RPCs that change something and by those for administrators, and within 250 ms by all others.
 
     Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last
-    two carry a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that concurrent calls held locks that the call needed; it changed nothing.
+    two carry a RetryInfo. RPCs that take a password can also answer UNAVAILABLE HASHING_UNAVAILABLE, with a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that concurrent calls held locks that the call needed; it changed nothing.
     """
 
     @_abc_1.abstractmethod
@@ -251,8 +255,10 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_auth_pb2.LoginResponse, _abc.Awaitable[_auth_pb2.LoginResponse]]:
         """Open a session with e-mail and password.
 
-        An unknown e-mail, a wrong password and a disabled account are the same error, after the same work. After five failures each further
-        one doubles the time until the next attempt for that e-mail, from one second to one minute; a success forgets them.
+        An unknown e-mail, a wrong password and a disabled account are the same error, after the same work. After five failures from one client
+        address (an IPv6 /64 counts as one) each further one doubles the time until the next attempt for that e-mail from there, from one second to
+        one minute; a success forgets them. After 50 failures from all addresses together the same holds for all, except for those from which
+        this account has logged in before. Attempts at the same time that could exceed the free failures wait for each other.
         Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED INVALID_CREDENTIALS, RESOURCE_EXHAUSTED TOO_MANY_ATTEMPTS (RetryInfo says when).
         """
 

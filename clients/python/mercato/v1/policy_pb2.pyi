@@ -60,6 +60,7 @@ class Policy(_message.Message):
     MAX_AGE_S_FIELD_NUMBER: _builtins.int
     MAX_REQUEST_BYTES_FIELD_NUMBER: _builtins.int
     SCOPE_FIELD_NUMBER: _builtins.int
+    HASHES_PASSWORD_FIELD_NUMBER: _builtins.int
     access: Global___Access.ValueType
     """Who may call it."""
     http_status: _builtins.int
@@ -86,6 +87,10 @@ class Policy(_message.Message):
     """The permission that a credential needs for the call, such as `orders.write`: a noun, and `read` for an RPC that states NO_SIDE_EFFECTS,
     else `write`. The access tokens of sessions have every scope of their account.
     """
+    hashes_password: _builtins.bool
+    """True where the call costs a password hash, which takes a quarter of a second of a core. Its callers wait in a fair and bounded queue, and the
+    edge limits its calls per client address. The server does not start if an RPC without this option can hash.
+    """
     def __init__(
         self,
         *,
@@ -96,10 +101,11 @@ class Policy(_message.Message):
         max_age_s: _builtins.int = ...,
         max_request_bytes: _builtins.int = ...,
         scope: _builtins.str = ...,
+        hashes_password: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "http_status", b"http_status", "idempotency_key", b"idempotency_key", "max_age_s", b"max_age_s", "max_request_bytes", b"max_request_bytes", "scope", b"scope", "timeout_ms", b"timeout_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "hashes_password", b"hashes_password", "http_status", b"http_status", "idempotency_key", b"idempotency_key", "max_age_s", b"max_age_s", "max_request_bytes", b"max_request_bytes", "scope", b"scope", "timeout_ms", b"timeout_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
