@@ -3,8 +3,7 @@
 import functools
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection, reflection_pb2
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from mercato.rpcs import services
 from mercato_server.background.supervisor import Supervisor
@@ -33,14 +32,15 @@ from mercato_server.rpc.authentication import authenticate
 from mercato_server.rpc.calls import Arrivals, CallsInFlight
 from mercato_server.rpc.deadlines import keep_deadlines
 from mercato_server.rpc.errors import map_errors
+from mercato_server.rpc.health import Health
 from mercato_server.rpc.pipeline import service_handler
+from mercato_server.rpc.reflection import REFLECTION, Reflection
 from mercato_server.security import keyrings
 from mercato_server.security.hash_pool import PasswordHasher
 from mercato_server.security.session_cache import Sessions
 from mercato_server.security.tokens import Keyring, Tokens
 
 SERVICES = tuple(services())
-REFLECTION = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection")
 
 
 class StartupError(Exception):
@@ -61,7 +61,7 @@ class Parts:
         """
         self.settings = settings
         self.pool = pool
-        self.health = health.aio.HealthServicer()
+        self.health = Health(tuple(service.full_name for service in SERVICES))
         self.arrivals = Arrivals()
         self.calls = CallsInFlight(settings.limits)
         self.passwords = PasswordHasher(settings.hashing, settings.limits)
@@ -94,6 +94,7 @@ class Parts:
         for follower in self.followers:
             await follower.open()
         self.supervisor.start("feed listener", self.listener.listen)
+        self.supervisor.start("database watch", functools.partial(self.health.watch_database, self.listener, self.settings.limits))
         self.supervisor.start("key watch", self._key_watch.keep)
         self.supervisor.start("sweeps", functools.partial(keep_sweeping, self.pool, self.settings.limits))
         if self._runner is not None:
@@ -131,7 +132,8 @@ class Parts:
         server.add_generic_rpc_handlers([self.arrivals])
         server.add_generic_rpc_handlers([service_handler(service, self._handlers[service.name], layers) for service in SERVICES])
         health_pb2_grpc.add_HealthServicer_to_server(self.health, server)
-        _add_reflection(server)
+        names = [service.full_name for service in (*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"])]
+        Reflection((*names, *REFLECTION)).add_to(server)
         return server
 
     async def _require_schema(self) -> None:
@@ -144,16 +146,3 @@ def _epochs(settings: Settings) -> Epochs:
         return Epochs(share(settings.shared_memory) if settings.shared_memory else None)
     except OSError as error:
         raise StartupError(f"cannot use the file of MERCATO_SHARED_MEMORY: {error}") from None
-
-
-def _add_reflection(server: grpc.aio.Server) -> None:
-    """Serve reflection under both names. The package has v1alpha, newer clients request v1, and the messages are equal."""
-    names = [service.full_name for service in SERVICES]
-    servicer = reflection.aio.ReflectionServicer((*names, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, *REFLECTION))
-    method = grpc.stream_stream_rpc_method_handler(
-        servicer.ServerReflectionInfo,
-        request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
-        response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
-    )
-    for name in REFLECTION:
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, {"ServerReflectionInfo": method}),))
