@@ -34,6 +34,7 @@ from mercato_server.rpc.deadlines import keep_deadlines
 from mercato_server.rpc.errors import map_errors
 from mercato_server.rpc.health import Health
 from mercato_server.rpc.pipeline import service_handler
+from mercato_server.rpc.preconditions import refuse_conditions
 from mercato_server.rpc.reflection import REFLECTION, Reflection
 from mercato_server.security import keyrings
 from mercato_server.security.hash_pool import PasswordHasher
@@ -128,7 +129,7 @@ class Parts:
                 ("grpc.max_metadata_size", 32 * 1024),
             )
         )
-        layers = (self.calls.layer, map_errors, keep_deadlines(limits), authenticate(self._sessions))
+        layers = (self.calls.layer, map_errors, keep_deadlines(limits), authenticate(self._sessions), refuse_conditions)
         server.add_generic_rpc_handlers([self.arrivals])
         server.add_generic_rpc_handlers([service_handler(service, self._handlers[service.name], layers) for service in SERVICES])
         health_pb2_grpc.add_HealthServicer_to_server(self.health, server)

@@ -24,6 +24,7 @@ from mercato_server.handlers import convert
 from mercato_server.handlers.idempotency import Answer, Idempotency, answer
 from mercato_server.handlers.pages import Pager
 from mercato_server.rpc.context import Context
+from mercato_server.rpc.preconditions import expected_etags
 from mercato_server.store import catalog, product_lists
 from mercato_server.validation import drafts
 from mercato_server.validation.checks import Checks
@@ -38,7 +39,6 @@ WRITABLE = {
     "stock": "stock",
     "image_urls": "image_urls",
 }
-ETAG_MAX = 64
 ID_FIELD = b"\x0a\x24"
 """The first bytes of a serialized request whose field 1 is a text of 36 bytes."""
 _ORDERS = {order.value: order for order in ProductOrder if order is not ProductOrder.RELEVANCE}
@@ -97,11 +97,11 @@ class CatalogHandler:
             request.update_mask.paths.append("*")  # a PUT replaces all fields; for an idempotency key it is another request than PATCH
         with Checks() as check:
             product_id = check.uuid("product.id", product.id)
-            etag = check.text("product.etag", product.etag, longest=ETAG_MAX)
+            etags = expected_etags(check, context, "product.etag", product.etag)
             fields = _fields(check, request)
             draft = self._draft(check, product, fields)
         columns = [WRITABLE[field] for field in fields]
-        change = catalog.Update(product_id=product_id, draft=draft, fields=columns, etag=etag or None, actor=context.actor)
+        change = catalog.Update(product_id=product_id, draft=draft, fields=columns, etags=etags, actor=context.actor)
         key = self._idempotency.key(context, request, self._product)
         return answer(context, await catalog.update(self._pool, change, key), self._product)
 
@@ -109,9 +109,9 @@ class CatalogHandler:
         """Take a product off sale."""
         with Checks() as check:
             product_id = check.uuid("product_id", request.product_id)
-            etag = check.text("etag", request.etag, longest=ETAG_MAX)
+            etags = expected_etags(check, context, "etag", request.etag)
         key = self._idempotency.key(context, request, self._product)
-        return answer(context, await catalog.delete(self._pool, product_id, etag or None, context.actor, key), self._product)
+        return answer(context, await catalog.delete(self._pool, product_id, etags, context.actor, key), self._product)
 
     async def UndeleteProduct(self, request: catalog_pb2.UndeleteProductRequest, context: Context) -> Answer:
         """Put a deleted product back on sale."""

@@ -11,7 +11,7 @@ from mercato.rpcs import Rpc
 from mercato.v1 import policy_pb2
 from mercato_server.domain.errors import InvalidRequest, Violation
 from mercato_server.rpc.context import Context
-from mercato_server.rpc.http_caching import validators
+from mercato_server.rpc.http_caching import Validators, validators
 from mercato_server.rpc.layers import Answer, Layer, Method, Unary
 
 Handler = Callable[[Any, Context], Awaitable[Answer]]
@@ -40,8 +40,9 @@ def service_handler(service: ServiceDescriptor, handler: object, layers: Sequenc
         cached: Cached | None = getattr(handler, "cached", {}).get(rpc.name)
         if cached and rpc.policy.access != policy_pb2.ACCESS_ANYONE:
             raise ValueError(f"{rpc.path} is not for anyone, so it cannot be answered without looking at the caller")
-        serve = _serve(rpc, call)
-        methods[rpc.name] = grpc.unary_unary_rpc_method_handler(_serve_cached(rpc, cached, serve) if cached else serve)
+        headers = validators(rpc)
+        serve = _serve(rpc, call, headers)
+        methods[rpc.name] = grpc.unary_unary_rpc_method_handler(_serve_cached(cached, headers, serve) if cached else serve)
     return grpc.method_handlers_generic_handler(service.full_name, methods)
 
 
@@ -59,15 +60,15 @@ def _parse(rpc: Rpc, handle: Handler) -> Unary:
     return parsed
 
 
-def _serve(rpc: Rpc, call: Unary) -> Serve:
+def _serve(rpc: Rpc, call: Unary, caching: Validators | None) -> Serve:
     """Connect the layers to gRPC, which carries bytes in both directions."""
 
     async def serve(request: bytes, transport: Any) -> bytes:
         context = Context(rpc, transport)
         answer = await call(request, context)
         serialized = answer if isinstance(answer, bytes) else answer.SerializeToString()
-        if rpc.policy.max_age_s:
-            context.headers += validators(rpc, serialized, transport)
+        if caching:
+            context.headers += caching(serialized, transport)
         if context.headers:
             await transport.send_initial_metadata(context.headers)
         return serialized
@@ -75,14 +76,14 @@ def _serve(rpc: Rpc, call: Unary) -> Serve:
     return serve
 
 
-def _serve_cached(rpc: Rpc, cached: Cached, serve: Serve) -> Serve:
+def _serve_cached(cached: Cached, caching: Validators | None, serve: Serve) -> Serve:
     """Answer from memory without the layers, and fall back to `serve`."""
 
     async def serve_cached(request: bytes, transport: Any) -> bytes:
         found = cached(request)
         if found is None:
             return await serve(request, transport)
-        if headers := validators(rpc, found, transport):
+        if caching and (headers := caching(found, transport)):
             await transport.send_initial_metadata(headers)
         return found
 

@@ -52,7 +52,9 @@ class Product(_message.Message):
     stock: _builtins.int
     """Units that can be sold, 0 to 1,000,000,000."""
     etag: _builtins.str
-    """Changes with every change of the product, its stock included (AIP-154)."""
+    """Changes with every change of the product, its stock included (AIP-154). A change that sets the stock compares all of it; for any other
+    change sales make no difference.
+    """
     @_builtins.property
     def price(self) -> _money_pb2.Money:
         """Price of one unit."""
@@ -67,7 +69,7 @@ class Product(_message.Message):
 
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
-        """When it last changed."""
+        """When it last changed; changes of its stock do not count."""
 
     @_builtins.property
     def delete_time(self) -> _timestamp_pb2.Timestamp:
