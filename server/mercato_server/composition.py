@@ -33,8 +33,11 @@ from mercato_server.rpc.authentication import authenticate
 from mercato_server.rpc.calls import Arrivals, CallsInFlight
 from mercato_server.rpc.deadlines import keep_deadlines
 from mercato_server.rpc.errors import map_errors
+from mercato_server.rpc.health import Health
 from mercato_server.rpc.pipeline import service_handler
-from mercato_server.rpc.streams import Health, Streams
+from mercato_server.rpc.preconditions import refuse_conditions
+from mercato_server.rpc.reflection import REFLECTION, Reflection
+from mercato_server.rpc.streams import Streams
 from mercato_server.security import keyrings
 from mercato_server.security.hasher import PasswordHasher
 from mercato_server.security.session_cache import Sessions
@@ -62,7 +65,7 @@ class Parts:
         self.settings = settings
         self.pool = pool
         self._streams = Streams(settings.holding)
-        self.health = Health(self._streams)
+        self.health = Health(tuple(service.full_name for service in SERVICES), self._streams)
         self.arrivals = Arrivals()
         self.calls = CallsInFlight(settings.limits, settings.holding)
         self.passwords = PasswordHasher(settings.hashing, settings.limits)
@@ -95,6 +98,7 @@ class Parts:
         for follower in self.followers:
             await follower.open()
         self.supervisor.start("feed listener", self.listener.listen)
+        self.supervisor.start("database watch", functools.partial(self.health.watch_database, self.listener, self.settings.limits))
         self.supervisor.start("key watch", self._key_watch.keep)
         self.supervisor.start("order expiry", functools.partial(keep_expiring, self.pool))
         self.supervisor.start("sweeps", functools.partial(keep_sweeping, self.pool, self.settings.limits))
@@ -129,14 +133,15 @@ class Parts:
                 ("grpc.max_metadata_size", 32 * 1024),
             )
         )
-        layers = (self.calls.layer, map_errors, keep_deadlines(limits), authenticate(self._sessions))
+        layers = (self.calls.layer, map_errors, keep_deadlines(limits), authenticate(self._sessions), refuse_conditions)
         server.add_generic_rpc_handlers([self.arrivals])
         server.add_generic_rpc_handlers(
             [service_handler(service, self._handlers[service.name], layers, limits, self.passwords) for service in SERVICES]
         )
         health_pb2_grpc.add_HealthServicer_to_server(self.health, server)
         names = [service.full_name for service in (*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"])]
-        server.add_generic_rpc_handlers(self._streams.reflection(names))
+        if self.settings.holding.reflection:
+            Reflection((*names, *REFLECTION), self._streams).add_to(server)
         return server
 
     async def _require_schema(self) -> None:

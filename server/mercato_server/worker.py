@@ -7,14 +7,12 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from typing import Any
 
 import structlog
-from grpc_health.v1 import health_pb2
 
 from mercato_server import failpoints
 from mercato_server.background.supervisor import FatalError
-from mercato_server.composition import SERVICES, Parts, StartupError
+from mercato_server.composition import Parts, StartupError
 from mercato_server.config.settings import Settings
 from mercato_server.database import migrations
 from mercato_server.database.pool import Pool, check_currency, create_pool, refusal
@@ -65,7 +63,7 @@ class Worker:
             raise StartupError(f"cannot listen on {', '.join(self.settings.listen)}; is it in use? Set MERCATO_LISTEN") from None
         await self.parts.start_tasks()  # first: consumers open their cursors, so they miss no event of the first call
         await self.parts.server.start()
-        await self._set_health(health_pb2.HealthCheckResponse.SERVING)
+        await self.parts.health.set_ready(ready=True)
         return ports
 
     async def stop(self) -> None:
@@ -73,7 +71,7 @@ class Worker:
 
         `stop_now` skips the wait for the edge and shortens the time for calls in flight.
         """
-        await self._set_health(health_pb2.HealthCheckResponse.NOT_SERVING)
+        await self.parts.health.set_ready(ready=False)
         drain, stop_now = asyncio.create_task(self._drain()), asyncio.create_task(self._stop_now.wait())
         await asyncio.wait((drain, stop_now), return_when=asyncio.FIRST_COMPLETED)
         drain.cancel()
@@ -90,10 +88,6 @@ class Worker:
         with contextlib.suppress(TimeoutError):  # the health check of a busy edge may be late; a broken edge must not block the stop
             async with asyncio.timeout(self.settings.drain_s):
                 await self.parts.arrivals.until_quiet()
-
-    async def _set_health(self, status: Any) -> None:
-        for service in ("", *(service.full_name for service in SERVICES)):
-            await self.parts.health.set(service, status)
 
 
 @asynccontextmanager

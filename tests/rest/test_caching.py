@@ -24,6 +24,16 @@ def test_public_reads_say_how_long_they_keep_and_are_not_sent_twice(shop_up: Up,
     assert (other.status, other.body) == (200, first.body)
 
 
+@pytest.mark.parametrize("path", ["/products", "/products/PRODUCT", "/products:batchGet?ids=PRODUCT", "/categories"])
+def test_a_caller_with_a_token_always_asks_again(shop_up: Up, admin: Client, path: str) -> None:
+    path = path.replace("PRODUCT", shop_up.product()["id"])
+    read = admin.get(path)
+    assert read.headers["cache-control"] == "private, no-cache"
+    again = admin.send("GET", path, headers=[("if-none-match", read.headers["etag"])])
+    assert (again.status, again.headers["cache-control"]) == (304, "private, no-cache")
+    assert shop_up.anyone.get(path).headers["cache-control"] == "public, max-age=5"
+
+
 def test_a_changed_product_has_another_tag(shop_up: Up, admin: Client) -> None:
     path = f"/products/{shop_up.product()['id']}"
     etag = shop_up.anyone.get(path).headers["etag"]

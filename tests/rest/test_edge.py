@@ -31,14 +31,15 @@ def test_a_browser_may_call_from_an_origin_that_is_named(anyone: Client) -> None
     asked = [
         ("origin", ORIGIN),
         ("access-control-request-method", "POST"),
-        ("access-control-request-headers", "authorization,idempotency-key"),
+        ("access-control-request-headers", "authorization,idempotency-key,if-match,traceparent"),
     ]
     preflight = anyone.send("OPTIONS", "/orders/checkout", headers=asked)
     assert preflight.status in (200, 204)
     assert preflight.headers["access-control-allow-origin"] == ORIGIN
     assert {"GET", "POST", "PUT", "PATCH", "DELETE"} <= set(preflight.headers["access-control-allow-methods"].split(", "))
     allowed = preflight.headers["access-control-allow-headers"].split(", ")
-    assert {"authorization", "content-type", "idempotency-key", "x-grpc-web", "grpc-timeout"} <= set(allowed)
+    assert {"authorization", "content-type", "idempotency-key", "if-match", "if-none-match", "x-grpc-web", "grpc-timeout"} <= set(allowed)
+    assert {"baggage", "traceparent", "tracestate"} <= set(allowed)  # W3C Trace Context and Baggage
     assert preflight.headers["access-control-allow-credentials"] is None
 
 
@@ -55,6 +56,7 @@ def test_a_browser_may_read_answers_and_errors(anyone: Client, verb: str, path: 
     assert reply.status == status
     assert reply.headers["access-control-allow-origin"] == ORIGIN
     exposed = reply.headers["access-control-expose-headers"].split(", ")
+    assert {"etag", "location", "www-authenticate", "allow"} <= set(exposed)
     assert {"idempotent-replayed", "retry-after", "x-request-id", "grpc-status", "grpc-message"} <= set(exposed)
     assert "Origin" in reply.headers["vary"]
 
@@ -111,7 +113,7 @@ def test_every_answer_carries_an_id_that_its_caller_cannot_choose(anyone: Client
 
 def test_no_header_reveals_the_servers_behind_the_edge(anyone: Client) -> None:
     for reply in (anyone.get("/products"), anyone.get("/me"), anyone.get("/nowhere"), anyone.get("/docs")):
-        assert not {"server", "x-http-code", "grpc-accept-encoding", "grpc-encoding", "x-powered-by"} & {
+        assert not {"server", "x-http-code", "x-http-status", "grpc-accept-encoding", "grpc-encoding", "x-powered-by"} & {
             name.lower() for name in reply.headers
         }
         assert not [name for name in reply.headers if name.lower().startswith("x-envoy")]
@@ -121,9 +123,10 @@ def test_browsers_must_not_guess_types_and_caches_must_not_keep_private_answers(
     buyer = shop_up.buyer()
     login = anyone.form("/login", {"username": buyer.email, "password": PASSWORD})
     private = [login, buyer.get("/me"), buyer.get("/cart"), buyer.get("/orders/my"), anyone.post("/signup"), anyone.get("/me")]
-    public = [anyone.get(path) for path in ("/products", "/categories", "/nowhere", "/healthz")]
-    assert {reply.headers["x-content-type-options"] for reply in private + public} == {"nosniff"}
-    assert {reply.headers["cache-control"] for reply in private} == {"no-store"}
+    errors = [anyone.get(path) for path in ("/nowhere", "/products/1", "/products?colour=red", "/categories/1")] + [anyone.post("/docs")]
+    public = [anyone.get(path) for path in ("/products", "/categories", "/healthz")]
+    assert {reply.headers["x-content-type-options"] for reply in private + errors + public} == {"nosniff"}
+    assert {reply.headers["cache-control"] for reply in private + errors} == {"no-store"}
     assert "no-store" not in {reply.headers["cache-control"] for reply in public}
     assert not any(reply.headers["strict-transport-security"] for reply in private + public)  # this connection is plaintext
 

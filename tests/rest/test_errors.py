@@ -95,6 +95,8 @@ def refused(reply: Reply, status: int, reason: str) -> None:
     assert (reply.status, reply.reason) == (status, reason), reply
     error = reply.json
     assert reply.headers["content-type"] == "application/json"
+    assert reply.headers["cache-control"] == "no-store"
+    assert not [name for name in reply.headers if name.lower().startswith("grpc-")]
     assert status in ENVOYS_STATUS or HTTP_STATUS[error["code"]] == status
     assert not any(word in reply.body.lower() for word in (b"traceback", b"asyncpg", b"sqlstate", b"select ", b"/usr/", b".sock", b".py"))
     if status == 401:
@@ -149,8 +151,8 @@ def test_an_invalid_argument_says_what_is_wrong_with_which_part_even_where_envoy
 
 
 def test_a_path_that_takes_other_verbs_names_them(anyone: Client) -> None:
-    assert anyone.delete("/orders/my").headers["allow"] == "GET"
-    assert anyone.post("/me").headers["allow"] == "GET, PATCH"
+    assert anyone.delete("/orders/my").headers["allow"] == "GET, HEAD"
+    assert anyone.post("/me").headers["allow"] == "GET, HEAD, PATCH"
 
 
 RAW = {

@@ -29,6 +29,13 @@ def test_grpc_is_served_on_the_port_of_rest(channel: grpc.Channel, shop_up: Up) 
     assert health.Check(health_pb2.HealthCheckRequest(), timeout=patient()).status == health_pb2.HealthCheckResponse.SERVING
 
 
+def test_a_standard_service_keeps_its_status_and_details(channel: grpc.Channel) -> None:
+    request = health_pb2.HealthCheckRequest(service="absent")
+    error = grpc_error(channel, "/grpc.health.v1.Health/Check", request.SerializeToString())
+    assert error.code() is grpc.StatusCode.NOT_FOUND
+    assert rich(error)["details"][0]["reason"] == "SERVICE_UNKNOWN"
+
+
 def test_a_compressed_call_is_understood(channel: grpc.Channel) -> None:
     request = auth_pb2.SignUpRequest(email="nobody", full_name="Jo " * 100)
     auth = auth_pb2_grpc.AuthServiceStub(channel)
@@ -72,7 +79,11 @@ def test_grpcurl_needs_no_protos(shop_up: Up) -> None:
     grpcurl = (BIN / "grpcurl", "-plaintext")
     services = run(*grpcurl, address, "list").split()
     assert {f"mercato.v1.{name}Service" for name in ("Audit", "Auth", "Cart", "Catalog", "Order", "User")} <= set(services)
-    assert "rpc Checkout ( .mercato.v1.CheckoutRequest )" in run(*grpcurl, address, "describe", "mercato.v1.OrderService")
+    for symbol in ("mercato.v1.OrderService", "mercato.v1.OrderService.Checkout"):
+        assert "rpc Checkout ( .mercato.v1.CheckoutRequest )" in run(*grpcurl, address, "describe", symbol)
+    assert "ORDER_STATUS_PAID" in run(*grpcurl, address, "describe", "mercato.v1.OrderStatus.ORDER_STATUS_PAID")
+    everything = run(*grpcurl, address, "describe")
+    assert all(f"{service} is a service" in everything for service in services)
     buyer = shop_up.buyer()
     header = f"authorization: Bearer {buyer.token}"
     me = json.loads(run(*grpcurl, "-H", header, address, "mercato.v1.UserService/GetMe"))

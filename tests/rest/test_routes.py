@@ -28,6 +28,7 @@ def test_a_route_works_with_and_without_a_trailing_slash(shop_up: Up, route: Rou
     assert reply.status == route.status == (route.policy.http_status or 200), reply
     assert route.shows in reply.json if route.shows else reply.json == {}
     assert reply.headers["content-type"] == "application/json"
+    assert not [name for name in reply.headers if name.lower().startswith("grpc-")]
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=str)

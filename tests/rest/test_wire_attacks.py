@@ -18,6 +18,8 @@ END_STREAM_AND_HEADERS = 0x5
 CANCEL = (8).to_bytes(4, "big")
 GET_PRODUCTS = b"\x82\x86\x04\x09/products\x01\x01x"
 """A header block (RFC 7541): GET, http, the path, an authority."""
+CONNECT = b"\x02\x07CONNECT\x01\x04x:80"
+"""A header block: the method and an authority, as RFC 9113 section 8.5 wants them."""
 UNDERSCORE = b"\x00\x03a_b\x01x"
 RESETS = 1_000
 GROWTH_MAX = 32 * 1024 * 1024
@@ -64,6 +66,19 @@ async def test_streams_that_are_reset_as_soon_as_they_are_opened_end_the_connect
         await reset_many(shop_up.port)
     assert resident_bytes(envoy) - before < GROWTH_MAX
     assert shop_up.anyone.get("/products").status == 200
+
+
+async def test_a_tunnel_over_http_2_is_a_method_that_is_not_allowed(shop_up: Up) -> None:
+    reader, writer = await asyncio.open_connection(HOST, shop_up.port)
+    writer.write(PREFACE + frame(SETTINGS, 0, 0) + frame(HEADERS, END_STREAM_AND_HEADERS, 1, CONNECT))
+    received = b""
+    async with asyncio.timeout(patient()):
+        while b"METHOD_NOT_ALLOWED" not in received:
+            read = await reader.read(65_536)
+            assert read, received
+            received += read
+    writer.close()
+    assert b"405" in received
 
 
 async def test_a_header_with_an_underscore_is_refused_over_http_2_too(shop_up: Up) -> None:

@@ -20,7 +20,7 @@ from mercato_server.config.settings import Limits, Settings
 from mercato_server.database import migrations
 from mercato_server.database.pool import Pool, small_pool
 from mercato_server.embedded.postgres import Postgres
-from mercato_server.rpc.streams import REFLECTION
+from mercato_server.rpc.reflection import REFLECTION
 from mercato_server.worker import running
 from support.patience import allowed, patient, until
 from support.shop import Refusal, Shop, refusal, worker
@@ -198,6 +198,8 @@ async def test_a_worker_that_stops_says_so_first_and_lets_calls_end(settings: Se
             async with asyncio.timeout(patient()):
                 while (await health.Check(health_pb2.HealthCheckRequest())).status != health_pb2.HealthCheckResponse.NOT_SERVING:
                     await asyncio.sleep(0)
+            alive = await health.Check(health_pb2.HealthCheckRequest(service="liveness"))
+            assert alive.status == health_pb2.HealthCheckResponse.SERVING
             assert await shop.stock(ball) == 10
             await until(lambda: turned_away(shop, ball))
             await blocker.close()

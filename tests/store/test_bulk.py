@@ -103,7 +103,7 @@ async def test_none_changes_nothing_and_an_empty_category_removes_it(pool: "Pool
 async def test_a_deleted_product_stays_deleted_and_its_sku_goes_to_a_new_one(pool: "Pool") -> None:
     await write(pool, BALL)
     old = await pool.fetchval("SELECT id FROM products")
-    await catalog.delete(pool, old, None, COMMAND_LINE)
+    await catalog.delete(pool, old, (), COMMAND_LINE)
     assert await write(pool, BALL._replace(price_minor=1)) == Written(1, 0)
     rows = await pool.fetch("SELECT id = $1 AS old, price_minor, deleted_at IS NULL AS on_sale FROM products ORDER BY id", old)
     assert [tuple(row) for row in rows] == [(True, 1999, False), (False, 1, True)]
@@ -148,7 +148,7 @@ async def test_a_category_that_another_transaction_creates_or_deletes_meanwhile_
         writing = asyncio.create_task(write(pool, BALL))
         await waiting(pool)
     await writing
-    await catalog.delete(pool, await pool.fetchval("SELECT id FROM products"), None, COMMAND_LINE)
+    await catalog.delete(pool, await pool.fetchval("SELECT id FROM products"), (), COMMAND_LINE)
     category_id: UUID = await pool.fetchval("SELECT id FROM categories")
     async with transaction(pool) as conn:
         await conn.execute(categories.FORGET_CATEGORY, category_id)

@@ -144,7 +144,7 @@ async def test_words_are_known_from_creation_renaming_and_import(pool: "Pool") -
     await sell(pool, "Kestrel")
     [product], *_ = await product_lists.products(pool, ProductFilter(query="kestrl"), ProductOrder.NEWEST, Page(1))
     change = catalog.Update(
-        product_id=product.id, draft=ProductDraft(name="Lapwing", price_minor=100), fields=["name"], etag=None, actor=COMMAND_LINE
+        product_id=product.id, draft=ProductDraft(name="Lapwing", price_minor=100), fields=["name"], etags=(), actor=COMMAND_LINE
     )
     await catalog.update(pool, change)
     assert await search(pool, "kestrl") == []
@@ -155,7 +155,7 @@ async def test_words_are_known_from_creation_renaming_and_import(pool: "Pool") -
 
 async def change(pool: "Pool", product_id: UUID, **fields: object) -> None:
     draft = ProductDraft(**{"name": "Hat", "price_minor": 100, **fields})  # type: ignore[arg-type] # named as in the function
-    wanted = catalog.Update(product_id=product_id, draft=draft, fields=[*fields], etag=None, actor=COMMAND_LINE)
+    wanted = catalog.Update(product_id=product_id, draft=draft, fields=[*fields], etags=(), actor=COMMAND_LINE)
     await catalog.update(pool, wanted)
 
 
@@ -178,7 +178,7 @@ async def test_a_search_finds_a_product_as_it_is_now(pool: "Pool") -> None:
 async def test_only_products_on_sale_have_a_document_and_one_that_comes_back_takes_its_place(pool: "Pool") -> None:
     await sell(pool, "Kestrel 1", "Kestrel 2", "Kestrel 3")
     product_id: UUID = await pool.fetchval("SELECT id FROM products WHERE name = 'Kestrel 2'")
-    await catalog.delete(pool, product_id, None, COMMAND_LINE)
+    await catalog.delete(pool, product_id, (), COMMAND_LINE)
     assert await pages(pool, ProductFilter(query="kestrel"), ProductOrder.OLDEST, 1) == ["Kestrel 1", "Kestrel 3"]
     assert await pool.fetchval("SELECT count(*) FROM product_search") == 2
     await catalog.undelete(pool, product_id, COMMAND_LINE)
@@ -192,7 +192,7 @@ async def test_pages_go_on_where_a_product_was_that_is_deleted_meanwhile(pool: "
     expected = await pages(pool, wanted, order, 5)
     _, after, *_ = await product_lists.products(pool, wanted, order, Page(2))
     assert after is not None
-    await catalog.delete(pool, after.id, None, COMMAND_LINE)
+    await catalog.delete(pool, after.id, (), COMMAND_LINE)
     found, *_ = await product_lists.products(pool, wanted, order, Page(5, after))
     assert [product.name for product in found] == expected[2:]
 

@@ -123,7 +123,7 @@ class Model:
     def _update(self, request: UpdateProductRequest, _call: Call, _made: str) -> Message:
         wanted = request.product
         product = self._on_sale(wanted.id)
-        self._check_etag(product, wanted.etag)
+        self._check_etag(product, wanted.etag, with_stock=wanted.HasField("stock"))
         changed = replace(
             product,
             name=wanted.name or product.name,
@@ -134,12 +134,13 @@ class Model:
         self._free_sku(changed.sku, product.id)
         if changed.stock != product.stock:
             self.ledger[product.id, "adjust", changed.stock - product.stock, None] += 1
+            changed = replace(changed, stock_revision=changed.stock_revision + 1)
         return self._put(changed, "updated")
 
     @_serve.register
     def _delete(self, request: DeleteProductRequest, _call: Call, _made: str) -> Message:
         product = self._on_sale(request.product_id)
-        self._check_etag(product, request.etag)
+        self._check_etag(product, request.etag, with_stock=False)
         return self._put(replace(product, on_sale=False), "deleted")
 
     @_serve.register
@@ -250,7 +251,7 @@ class Model:
         lines = [cart_line(self.products[product_id], line) for product_id, line in self.cart(account_id).items()]
         return Cart(lines=lines, total=money(self.total(account_id)))
 
-    def cart_content(self, account_id: str) -> object:
+    def cart_content(self, account_id: str) -> tuple[object, ...]:
         """Return the content that the cart's etag stands for."""
         cart = self.cart(account_id)
         found = [self.products[product_id] for product_id in sorted(cart)]
@@ -274,8 +275,10 @@ class Model:
         if sku and any(other.sku == sku and other.on_sale and other.id != product_id for other in self.products.values()):
             raise Refused(StatusCode.ALREADY_EXISTS, "SKU_TAKEN", {"sku": sku})
 
-    def _check_etag(self, product: Product, etag: str) -> None:
-        if etag and self.etags.content(f"{product.id} {etag}") != (product.id, product.revision):
+    def _check_etag(self, product: Product, etag: str, *, with_stock: bool) -> None:
+        """Refuse an etag of an older product. Its stock may have moved since, unless the change sets it."""
+        parts = 3 if with_stock else 2
+        if etag and self.etags.content(f"{product.id} {etag}")[:parts] != product.content[:parts]:
             raise Refused(StatusCode.ABORTED, "ETAG_MISMATCH")
 
     def _check_terms(self, account_id: str, request: CheckoutRequest, bought: Sequence[tuple[Product, int]]) -> None:
@@ -297,7 +300,7 @@ class Model:
 
     def _move(self, product_id: str, delta: int, kind: str, order_id: str | None = None) -> None:
         product = self.products[product_id]
-        self.products[product_id] = replace(product, stock=product.stock + delta, revision=product.revision + 1)
+        self.products[product_id] = replace(product, stock=product.stock + delta, stock_revision=product.stock_revision + 1)
         self.ledger[product_id, kind, delta, order_id] += 1
 
     def _set(self, account_id: str, product_id: str, quantity: int, seen_price: int | None = None) -> Message:

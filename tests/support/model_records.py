@@ -97,7 +97,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Product:
-    """A product; `revision` counts its changes."""
+    """A product; `revision` counts its changes, and `stock_revision` those of its stock."""
 
     id: str
     name: str
@@ -106,6 +106,12 @@ class Product:
     sku: str
     on_sale: bool = True
     revision: int = 0
+    stock_revision: int = 0
+
+    @property
+    def content(self) -> tuple[object, ...]:
+        """The content that its etag stands for."""
+        return self.id, self.revision, self.stock_revision
 
     def message(self) -> catalog_pb2.Product:
         message = catalog_pb2.Product(id=self.id, name=self.name, price=money(self.price), sku=self.sku, stock=self.stock)
@@ -151,16 +157,16 @@ class Etags:
     """The content of each etag that was seen; etags and contents must correspond one to one."""
 
     def __init__(self) -> None:
-        self._contents: dict[str, object] = {}
-        self._etags: dict[object, str] = {}
+        self._contents: dict[str, tuple[object, ...]] = {}
+        self._etags: dict[tuple[object, ...], str] = {}
 
-    def see(self, etag: str, content: object) -> None:
+    def see(self, etag: str, content: tuple[object, ...]) -> None:
         assert etag
         assert self._contents.setdefault(etag, content) == content, f"etag {etag} stands for two contents"
         assert self._etags.setdefault(content, etag) == etag, f"{content} has two etags"
 
-    def content(self, etag: str) -> object:
-        return self._contents.get(etag)
+    def content(self, etag: str) -> tuple[object, ...]:
+        return self._contents.get(etag, ())
 
 
 def predictable(message: Reply) -> Reply:

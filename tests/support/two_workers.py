@@ -56,7 +56,7 @@ class Seen:
     def note_etags(self, model: Model) -> None:
         """Check that etags and contents correspond one to one."""
         for product_id, product in self.products.items():
-            model.etags.see(f"{product_id} {product.etag}", (product_id, model.products[product_id].revision))
+            model.etags.see(f"{product_id} {product.etag}", model.products[product_id].content)
         for account_id, cart in self.carts.items():
             model.etags.see(cart.etag, model.cart_content(account_id))
 

@@ -251,7 +251,7 @@ def test_transcoder_knows_every_service_and_the_details_of_errors() -> None:
     assert len(names) == len(set(names))
     assert {"google/rpc/error_details.proto", "google/rpc/status.proto"} <= set(names)
     assert all(set(file.dependency) <= set(names[:index]) for index, file in enumerate(descriptors.file))
-    assert transcoder["services"] == sorted({rpc.service for rpc in rpcs()})
+    assert transcoder["services"] == sorted({"grpc.health.v1.Health", *(rpc.service for rpc in rpcs())})  # health: /readyz
 
 
 def test_transcoder_leaves_bodies_and_queries_to_the_workers() -> None:

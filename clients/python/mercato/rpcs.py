@@ -91,6 +91,14 @@ class Rpc:
         return self.policy.hashes_password or (self.policy.access == policy_pb2.ACCESS_ANYONE and not self.reads)
 
     @property
+    def takes_etag(self) -> bool:
+        """Whether it can be conditional on an etag: it puts, patches or deletes a resource that has one."""
+        request = self.request_type.DESCRIPTOR
+        messages = [request, *(field.message_type for field in request.fields if field.message_type)]
+        changes = any(binding.verb in {"DELETE", "PATCH", "PUT"} for binding in self.bindings)
+        return changes and any("etag" in message.fields_by_name for message in messages)
+
+    @property
     def is_public(self) -> bool:
         """Whether its answer is the same for every caller: what anyone may read."""
         return self.policy.access == policy_pb2.ACCESS_ANYONE and self.reads

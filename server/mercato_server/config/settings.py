@@ -88,6 +88,10 @@ class Limits:
     """Longest of these pauses."""
     task_away_pause_s: float = 1.0
     """Longest of these pauses while the database cannot be reached."""
+    database_silence_s: float = 2.0
+    """A database that has not answered a worker for so long counts as away in its health."""
+    database_watch_s: float = 0.25
+    """How often a worker looks for that."""
     task_steady_s: float = 60.0
     """A failure after this running time is not one in a row."""
     statement_timeout_s: float = 10.0

@@ -1,5 +1,6 @@
 """Products, categories and their limits, and the filters and orders of product lists."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, auto
@@ -34,7 +35,9 @@ class Product(NamedTuple):
     stock: int
     image_urls: list[str]
     version: int
-    """The number of writes to the product and its stock."""
+    """The number of writes to the product."""
+    stock_version: int
+    """The number of changes of its stock, sales included."""
     created_at: datetime
     updated_at: datetime
     deleted_at: datetime | None
@@ -42,12 +45,16 @@ class Product(NamedTuple):
     @property
     def etag(self) -> str:
         """The etag: opaque to callers, and different after every change of the product or its stock."""
-        return f"{self.version:x}"
+        return f"{self.version:x}.{self.stock_version:x}"
 
-    def check_etag(self, expected: str | None) -> None:
-        """Raise EtagMismatch if the caller read another version; None skips the check."""
-        if expected and expected != self.etag:
-            raise EtagMismatch("product", expected, self.etag)
+    def check_etag(self, expected: Collection[str], *, with_stock: bool) -> None:
+        """Raise EtagMismatch if the caller read none of these versions; no version skips the check.
+
+        Only a change that sets the stock compares the version of the stock. Sales do not get in the way of any other change.
+        """
+        known = self.etag if with_stock else f"{self.version:x}."
+        if expected and not any(etag == known if with_stock else etag.startswith(known) for etag in expected):
+            raise EtagMismatch("product", ", ".join(expected), self.etag)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -283,6 +283,15 @@ class UserNotFound(NotFound):
     reason, resource_type, noun = "USER_NOT_FOUND", "mercato.v1.User", "user"
 
 
+class HealthServiceUnknown(MercatoError):
+    """A worker reports no health under this name."""
+
+    code, reason, resource_type = Code.NOT_FOUND, "SERVICE_UNKNOWN", "grpc.health.v1.Health"
+
+    def __init__(self, service: str) -> None:
+        super().__init__("no health is reported under this name; List returns the names", resource=service)
+
+
 class SessionNotFound(NotFound):
     """The account has no live session with this id."""
 

@@ -5,14 +5,17 @@ mercato.v1: the variables of the path, and the body as it came. A worker parses 
 """
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from google.api import annotations_pb2, httpbody_pb2
 from google.protobuf.descriptor import FileDescriptor
 from google.protobuf.descriptor_pb2 import DescriptorProto, FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet
 from google.rpc import error_details_pb2, status_pb2
+from grpc_health.v1 import health_pb2
 
 from mercato.rpcs import Rpc, files, rpcs
+from mercato_server.edge import probes
 from mercato_server.rpc.rest import BODY_FIELD
 
 VARIABLE = re.compile(r"\{[^}]*\}")
@@ -20,15 +23,20 @@ BODY = "http_body"
 BODY_TYPE = httpbody_pb2.HttpBody.DESCRIPTOR
 
 
-def transcoded_services() -> list[str]:
+def transcoded_services(rpcs: Iterable[Rpc]) -> list[str]:
     """Return the full names of the services that have REST bindings."""
-    return sorted({rpc.service for rpc in rpcs() if rpc.bindings})
+    return sorted({rpc.service for rpc in rpcs if rpc.bindings})
+
+
+def methods(verb: str) -> tuple[str, ...]:
+    """Return the HTTP methods that a binding takes: GET also takes HEAD (RFC 9110 section 9.1)."""
+    return ("GET", "HEAD") if verb == "GET" else (verb,)
 
 
 def descriptor_set() -> FileDescriptorSet:
-    """Return the descriptors of mercato.v1, their imports and the error details, each file after its imports.
+    """Return the descriptors of mercato.v1 and of the probes, their imports and the error details, each file after its imports.
 
-    Without google/rpc/error_details.proto the transcoder answers a rich error with an empty body.
+    Each GET is also bound to HEAD. Without google/rpc/error_details.proto the transcoder answers a rich error with an empty body.
     """
     ordered: dict[str, FileDescriptor] = {}
 
@@ -37,12 +45,18 @@ def descriptor_set() -> FileDescriptorSet:
             add(dependency)
         ordered.setdefault(file.name, file)
 
-    for file in (BODY_TYPE.file, *files(), error_details_pb2.DESCRIPTOR, status_pb2.DESCRIPTOR):
+    for file in (BODY_TYPE.file, *files(), health_pb2.DESCRIPTOR, error_details_pb2.DESCRIPTOR, status_pb2.DESCRIPTOR):
         add(file)
     result = FileDescriptorSet()
     transcoded = {rpc.request_type.DESCRIPTOR.full_name: rpc for rpc in rpcs() if rpc.bindings}
     for file in ordered.values():
         _as_the_edge_sees_it(file, result.file.add(), transcoded)
+    probes.bind(result)
+    for method in (method for described in result.file for service in described.service for method in service.method):
+        rule = method.options.Extensions[annotations_pb2.http]
+        for path in [each.get for each in (rule, *rule.additional_bindings) if each.get]:
+            custom = rule.additional_bindings.add().custom
+            custom.kind, custom.path = "HEAD", path
     return result
 
 
@@ -61,9 +75,10 @@ def _as_the_edge_sees_it(file: FileDescriptor, copy: FileDescriptorProto, transc
     if copy.service and BODY_TYPE.file.name not in copy.dependency:
         copy.dependency.append(BODY_TYPE.file.name)
     for method in (method for service in copy.service for method in service.method):
-        rule = method.options.Extensions[annotations_pb2.http]
-        for each in (rule, *rule.additional_bindings):
-            each.body = "" if each.get else BODY
+        if method.options.HasExtension(annotations_pb2.http):
+            rule = method.options.Extensions[annotations_pb2.http]
+            for each in (rule, *rule.additional_bindings):
+                each.body = "" if each.get else BODY
 
 
 def _request(rpc: Rpc) -> DescriptorProto:

@@ -1,4 +1,4 @@
-"""Fixed responses that Envoy sends by itself: the page at /docs (Swagger UI) and /openapi.json."""
+"""Fixed responses that Envoy sends by itself: the page at /docs (Swagger UI), /openapi.json, and the probe of its own life."""
 
 import base64
 import re
@@ -26,21 +26,30 @@ PAGE_HEADERS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A fixed response to GET and HEAD, with and without a trailing slash."""
+    """A fixed response to GET and HEAD, with and without a trailing slash. The location is relative: proxies in front keep theirs."""
 
     path: str
     content_type: str
     body: bytes
     cache_control: str
+    status: int = 200
+    location: str = ""
+
+    @property
+    def regex(self) -> str:
+        """The regex of its path, without a query."""
+        return re.escape(self.path.rstrip("/")) + "/?"
 
     def route(self) -> dict[str, Any]:
         """Return the route of the page; a route match ignores the query."""
         values = {"content-type": self.content_type, "cache-control": self.cache_control, **PAGE_HEADERS}
+        if self.location:
+            values["location"] = self.location
         headers = [{"header": {"key": key, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"} for key, value in values.items()]
         return {
             "name": self.path,
-            "match": {"safe_regex": {"regex": re.escape(self.path) + "/?"}, "headers": [GET_OR_HEAD]},
-            "direct_response": {"status": 200, "body": {"inline_bytes": base64.b64encode(self.body).decode()}},
+            "match": {"safe_regex": {"regex": self.regex}, "headers": [GET_OR_HEAD]},
+            "direct_response": {"status": self.status, "body": {"inline_bytes": base64.b64encode(self.body).decode()}},
             "response_headers_to_add": headers,
         }
 
@@ -49,6 +58,8 @@ def pages() -> list[Page]:
     """Read our pages from this package, and Swagger UI's from its package."""
     ours, swagger_ui = resources.files("mercato_server.edge"), swagger_ui_path
     return [
+        Page("/", "text/plain", b"see /docs\n", REVALIDATE, status=302, location="/docs"),
+        Page("/livez", "application/json", b'{"status":"SERVING"}', "no-store"),
         Page("/openapi.json", "application/json", (ours / "openapi.json").read_bytes(), REVALIDATE),
         Page("/docs", "text/html; charset=utf-8", (ours / "page/index.html").read_bytes(), REVALIDATE),
         Page("/docs/init.js", "text/javascript; charset=utf-8", (ours / "page/init.js").read_bytes(), REVALIDATE),

@@ -13,6 +13,7 @@ from mercato_server.config.edge_settings import EdgeSettings, TlsFiles
 from mercato_server.config.environment import ConfigError
 from mercato_server.edge.filters import CLUSTER, STREAMS, http_filters, typed
 from mercato_server.edge.local_replies import IS_TRANSCODED, local_reply_config
+from mercato_server.edge.probes import READINESS
 from mercato_server.edge.routes import route_config
 
 HEAP_BYTES = 512 * 1024 * 1024
@@ -70,7 +71,7 @@ def render(settings: EdgeSettings) -> dict[str, Any]:
     config: dict[str, Any] = {
         "overload_manager": _overload_manager(settings),
         "static_resources": {
-            "listeners": [_listener(settings, rpcs())],
+            "listeners": [_listener(settings, (*rpcs(), READINESS))],
             "clusters": [
                 _cluster(settings, CLUSTER, settings.limits.concurrent_calls),
                 _cluster(settings, STREAMS, settings.holding.streams),
@@ -137,6 +138,7 @@ def _connection_manager(settings: EdgeSettings, calls: Sequence[Rpc]) -> dict[st
             "max_headers_count": 64,
             "headers_with_underscores_action": "REJECT_REQUEST",
         },
+        http_protocol_options={"allow_custom_methods": True},  # as HTTP/2 does: an unknown method is a 405, not a malformed request
         http2_protocol_options={
             "max_concurrent_streams": settings.holding.streams_per_connection,
             "initial_stream_window_size": 64 * 1024,

@@ -1,18 +1,21 @@
 """Envoy's HTTP filters, in the order in which a request meets them; a response meets them in reverse."""
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mercato.rpcs import Rpc
 from mercato_server.config.edge_settings import EdgeSettings
 from mercato_server.edge.descriptors import descriptor_set, template_regex, transcoded_services
+from mercato_server.edge.scripts import inner_scripts, outer_scripts
 
 CLUSTER = "mercato"
 STREAMS = "mercato-streams"
 """The same workers, for health watches and reflection: these last long, so they have places of their own."""
 BUFFER = "envoy.filters.http.buffer"
+HEADER_MUTATION = "envoy.filters.http.header_mutation"
 LUA = "envoy.filters.http.lua"
+OUTER_LUA = f"{LUA}.outer"
 RATE_LIMIT = "envoy.filters.http.local_ratelimit"
 TRANSCODER = "envoy.filters.http.grpc_json_transcoder"
 CORS = "envoy.filters.http.cors"
@@ -20,54 +23,33 @@ CORS = "envoy.filters.http.cors"
 REST_BODY = "mercato.rest_body"
 """The filter that bounds the bodies of REST requests."""
 
-CREATED = "created"
-CREATED_LUA = """
-function envoy_on_response(response)
-  local headers = response:headers()
-  if headers:get(":status") == "200" and headers:get("content-type") == "application/json" then
-    headers:replace(":status", "201")
-  end
-end
-"""
-"""For routes of RPCs that create something: turns a REST client's 200 into 201."""
-
-CACHEABLE = "cacheable"
-CACHEABLE_LUA = """
-function envoy_on_response(response)
-  local headers = response:headers()
-  if not headers:get("x-not-modified") then return end
-  headers:replace(":status", "304")
-  headers:remove("x-not-modified")
-  headers:remove("content-type")
-  response:body():setBytes("")
-  headers:remove("content-length")
-end
-"""
-"""For routes of cacheable RPCs: turns an answer that the worker marked as not modified into a 304, which gRPC does not have."""
-
-SLASH = "slash"
-SLASH_LUA = """
-function envoy_on_request(request)
-  local headers = request:headers()
-  local path, query = headers:get(":path"):match("^([^?]*)/(%?.*)$")
-  if not path then path, query = headers:get(":path"):match("^([^?]*)/$"), "" end
-  if path then headers:replace(":path", path .. query) end
-end
-"""
-"""Removes a slash at the end of a path. The transcoder ignores one itself, but not after a `:verb`."""
-
 ALLOWED_HEADERS = (
     "authorization",
+    "baggage",
     "connect-protocol-version",
     "content-type",
     "grpc-timeout",
     "idempotency-key",
+    "if-match",
     "if-none-match",
+    "traceparent",
+    "tracestate",
     "x-grpc-web",
     "x-request-id",
     "x-user-agent",
 )
-EXPOSED_HEADERS = ("etag", "grpc-message", "grpc-status", "grpc-status-details-bin", "idempotent-replayed", "retry-after", "x-request-id")
+EXPOSED_HEADERS = (
+    "allow",
+    "etag",
+    "grpc-message",
+    "grpc-status",
+    "grpc-status-details-bin",
+    "idempotent-replayed",
+    "location",
+    "retry-after",
+    "www-authenticate",
+    "x-request-id",
+)
 
 COMPRESSED = ("application/json", "text/css", "text/html", "text/javascript")
 
@@ -106,19 +88,21 @@ def http_filters(settings: EdgeSettings, rpcs: Sequence[Rpc]) -> list[dict[str, 
     """Return the filter chain.
 
     Filters that add headers to every response come first, also to Envoy's own responses. Lua and the compressor come before the
-    transcoder, so that they see its JSON responses instead of gRPC's. The buffer comes last: it reads a request whole, as a gRPC message,
-    before the request takes a place at a worker.
+    transcoder, so that they see its JSON responses instead of gRPC's. The scripts that drop a body come before the compressor: the other
+    headers are then those of the whole answer. The buffer comes last: it reads a request whole, as a gRPC message, before the request
+    takes a place at a worker.
     """
     return [
-        _filter("envoy.filters.http.header_mutation", _header_mutation(settings)),
+        _filter(HEADER_MUTATION, _header_mutation(settings)),
         _filter("envoy.filters.http.health_check", _health_check()),
         *([_filter(CORS, typed("extensions.filters.http.cors.v3.Cors"))] if settings.cors_origins else []),
         *(_rate_limits(settings, rpcs) if settings.rate_limits else []),
+        _filter(OUTER_LUA, _lua(outer_scripts())),
         _filter("envoy.filters.http.compressor", _compressor()),
         _filter("envoy.filters.http.grpc_web", typed("extensions.filters.http.grpc_web.v3.GrpcWeb")),
-        _filter(LUA, _lua()),
+        _filter(LUA, _lua(inner_scripts(rpcs))),
         {**_filter(REST_BODY, _buffer(settings)), "disabled": True},  # routes of REST bodies turn it on
-        _filter(TRANSCODER, _transcoder(settings)),
+        _filter(TRANSCODER, _transcoder(settings, rpcs)),
         _filter(BUFFER, typed("extensions.filters.http.buffer.v3.Buffer", max_request_bytes=settings.limits.request_bytes)),
         _filter("envoy.filters.http.router", typed("extensions.filters.http.router.v3.Router", suppress_envoy_headers=True)),
     ]
@@ -126,7 +110,7 @@ def http_filters(settings: EdgeSettings, rpcs: Sequence[Rpc]) -> list[dict[str, 
 
 def cors_policy(settings: EdgeSettings, rpcs: Sequence[Rpc]) -> dict[str, Any]:
     """Return the CORS policy. Cookies are not allowed, because credentials are sent in `authorization`."""
-    methods = sorted({binding.verb for rpc in rpcs for binding in rpc.bindings} | {"OPTIONS", "POST"})
+    methods = sorted({binding.verb for rpc in rpcs for binding in rpc.bindings} | {"HEAD", "OPTIONS", "POST"})
     return typed(
         "extensions.filters.http.cors.v3.CorsPolicy",
         allow_origin_string_match=[ANY if origin == "*" else {"exact": origin} for origin in settings.cors_origins],
@@ -163,8 +147,7 @@ def _health_check() -> dict[str, Any]:
     )
 
 
-def _lua() -> dict[str, Any]:
-    scripts = {CREATED: CREATED_LUA, CACHEABLE: CACHEABLE_LUA, SLASH: SLASH_LUA}
+def _lua(scripts: Mapping[str, str]) -> dict[str, Any]:
     return typed("extensions.filters.http.lua.v3.Lua", source_codes={name: {"inline_string": script} for name, script in scripts.items()})
 
 
@@ -263,12 +246,12 @@ def _buffer(settings: EdgeSettings) -> dict[str, Any]:
     return typed("extensions.filters.http.buffer.v3.Buffer", max_request_bytes=settings.limits.request_bytes)
 
 
-def _transcoder(settings: EdgeSettings) -> dict[str, Any]:
+def _transcoder(settings: EdgeSettings, rpcs: Sequence[Rpc]) -> dict[str, Any]:
     """Translate REST into gRPC. The limits are those of the longest message: the routes limit bodies, and workers limit responses."""
     return typed(
         "extensions.filters.http.grpc_json_transcoder.v3.GrpcJsonTranscoder",
         proto_descriptor_bin=base64.b64encode(descriptor_set().SerializeToString(deterministic=True)).decode(),
-        services=transcoded_services(),
+        services=transcoded_services(rpcs),
         convert_grpc_status=True,
         ignore_unknown_query_parameters=True,  # a worker reads them
         max_request_body_size=settings.limits.receive_bytes,

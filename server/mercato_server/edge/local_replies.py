@@ -15,7 +15,8 @@ from google.rpc import code_pb2, status_pb2
 
 from mercato.errors import DOMAIN
 from mercato.rpcs import Rpc
-from mercato_server.edge.descriptors import VARIABLE, template_regex
+from mercato_server.edge.descriptors import VARIABLE, methods, template_regex
+from mercato_server.edge.docs import pages
 from mercato_server.edge.filters import typed
 
 ENVOYS_WORDS = "%LOCAL_REPLY_BODY%"
@@ -32,6 +33,7 @@ IS_GRPC = {
         "header": {"name": "content-type", "string_match": {"prefix": "application/grpc"}, "treat_missing_header_as_empty": True}
     }
 }
+IS_CONNECT = {"header_filter": {"header": {"name": ":method", "string_match": {"exact": "CONNECT"}}}}
 IS_TRANSCODED = {"header_filter": {"header": {"name": "x-envoy-original-path", "present_match": True}}}
 """Behind the transcoder only this header distinguishes a REST call from a gRPC call."""
 
@@ -75,7 +77,8 @@ REPLIES = (
     Reply(408, code_pb2.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", "deadline exceeded", as_status=504),
     Reply(413, code_pb2.RESOURCE_EXHAUSTED, "REQUEST_TOO_LARGE", f"request body too large: it has at most {LIMIT} bytes"),
     Reply(415, code_pb2.INVALID_ARGUMENT, "UNSUPPORTED_MEDIA_TYPE", f"unsupported media type: {ENVOYS_WORDS}"),
-    Reply(426, code_pb2.INVALID_ARGUMENT, "HTTP_VERSION", "HTTP/1.1 or HTTP/2 is needed"),
+    # A 426 must have an Upgrade header (RFC 9110 section 15.5.22), and Envoy removes that header from its own replies.
+    Reply(426, code_pb2.INVALID_ARGUMENT, "HTTP_VERSION", "HTTP/1.1 or HTTP/2 is needed", as_status=400),
     Reply(429, code_pb2.RESOURCE_EXHAUSTED, "RATE_LIMITED", "too many requests", retry=AS_TOLD),
     Reply(431, code_pb2.INVALID_ARGUMENT, "HEADERS_TOO_LARGE", "request headers too large"),
     Reply(500, code_pb2.INTERNAL, "INTERNAL", "internal error"),
@@ -90,17 +93,30 @@ METHOD_NOT_ALLOWED = Reply(404, code_pb2.UNIMPLEMENTED, "METHOD_NOT_ALLOWED", "t
 
 def local_reply_config(rpcs: Sequence[Rpc]) -> dict[str, Any]:
     """Return the `local_reply_config`; Envoy applies the first mapper that matches a reply."""
-    not_allowed = [_for_rest(METHOD_NOT_ALLOWED, paths=paths, allow=allow) for paths, allow in _paths(rpcs)]
-    return {"mappers": [*not_allowed, *map(_for_rest, REPLIES), *map(_for_grpc, REPLIES)]}
+    paths = _paths(rpcs)
+    not_allowed = [_for_rest(METHOD_NOT_ALLOWED, _any(map(_path, regexes)), allow) for regexes, allow in paths]
+    every_method = ", ".join(sorted({method for _, allow in paths for method in allow.split(", ")}))
+    return {
+        "mappers": [
+            *not_allowed,
+            _for_rest(METHOD_NOT_ALLOWED, IS_CONNECT, every_method),
+            *map(_for_rest, REPLIES),
+            *map(_for_grpc, REPLIES),
+        ]
+    }
 
 
-def _for_rest(reply: Reply, *, paths: Sequence[str] = (), allow: str = "") -> dict[str, Any]:
+def _for_rest(reply: Reply, requests: dict[str, Any] | None = None, allow: str = "") -> dict[str, Any]:
+    """Return the mapper for REST clients, or only for some requests of them."""
     rest = _any((_inverted(IS_GRPC), IS_TRANSCODED))
+    headers = {"cache-control": "no-store", **({"allow": allow} if allow else {})}
     body = {"code": reply.code, "message": reply.message, "details": _details(reply, reply.message)}
     return {
-        "filter": _all(*_reply(reply), rest, *([_any(map(_path, paths))] if paths else [])),
+        "filter": _all(*_reply(reply), rest, *([requests] if requests else [])),
         **({"status_code": reply.as_status} if reply.as_status else {}),
-        **({"headers_to_add": [{"header": {"key": "allow", "value": allow}}]} if allow else {}),
+        "headers_to_add": [
+            {"header": {"key": key, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"} for key, value in headers.items()
+        ],
         "body_format_override": {"content_type": "application/json", "json_format": body},
     }
 
@@ -133,12 +149,13 @@ def _packed(reply: Reply, message: str) -> str:
 
 def _paths(rpcs: Sequence[Rpc]) -> list[tuple[list[str], str]]:
     """Return for each set of methods the regexes of the paths with exactly these methods; literal paths come first."""
-    methods: dict[str, set[str]] = defaultdict(set)
+    taken: dict[str, set[str]] = defaultdict(set)
     for rpc in rpcs:
         for binding in rpc.bindings:
-            methods[VARIABLE.sub("{}", binding.path)].add(binding.verb)
+            taken[VARIABLE.sub("{}", binding.path)].update(methods(binding.verb))
     groups: dict[tuple[bool, str], list[str]] = defaultdict(list)
-    for template, verbs in sorted(methods.items()):
+    groups[False, ", ".join(methods("GET"))] = [rf"{page.regex}(\?.*)?" for page in pages()]
+    for template, verbs in sorted(taken.items()):
         groups["{" in template, ", ".join(sorted(verbs))].append(template_regex(template))
     return [(paths, allow) for (_, allow), paths in sorted(groups.items())]
 

@@ -67,6 +67,13 @@ IDEMPOTENCY_KEY = {
     "schema": {"type": "string", "minLength": 1, "maxLength": 255},
 }
 
+IF_MATCH = {
+    "name": "If-Match",
+    "in": "header",
+    "description": "Entity tags of which the resource must have one, as read in the header or the field `etag`; else 412. `*` for any.",
+    "schema": {"type": "string"},
+}
+
 ACCESS_NOTES: Mapping[int, str] = {policy_pb2.ACCESS_ADMIN: "For administrators only."}
 STATUS_NAMES = {200: "OK", 201: "Created"}
 VARIABLE = re.compile(r"\{([^}=]+)(?:=[^}]*)?\}")
@@ -87,6 +94,7 @@ class Operations:
             *self._path(request, binding),
             *self._query(request, binding),
             *([IDEMPOTENCY_KEY] if rpc.policy.idempotency_key else ()),
+            *([IF_MATCH] if rpc.takes_etag else ()),
         ]
         operation: dict[str, Any] = {
             "tags": [service],

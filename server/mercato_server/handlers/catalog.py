@@ -28,6 +28,7 @@ from mercato_server.handlers.idempotency import Answer, Idempotency, answer
 from mercato_server.handlers.masks import masked, replace_by_put
 from mercato_server.handlers.pages import Pager
 from mercato_server.rpc.context import Context
+from mercato_server.rpc.preconditions import expected_etags
 from mercato_server.store import catalog, categories, product_lists
 from mercato_server.validation import drafts
 from mercato_server.validation.checks import Checks
@@ -42,7 +43,6 @@ WRITABLE = {
     "stock": "stock",
     "image_urls": "image_urls",
 }
-ETAG_MAX = 64
 ID_FIELD = b"\x0a\x24"
 """The first bytes of a serialized request whose field 1 is a text of 36 bytes."""
 _ORDERS = {order.value: order for order in ProductOrder if order is not ProductOrder.RELEVANCE} | {
@@ -115,13 +115,13 @@ class CatalogHandler:
         replace_by_put(context, request.update_mask)
         with Checks() as check:
             product_id = check.uuid("product.id", product.id)
-            etag = check.text("product.etag", product.etag, longest=ETAG_MAX)
+            etags = expected_etags(check, context, "product.etag", product.etag)
             fields = masked(check, request.update_mask, product, WRITABLE)
             if "stock" in request.update_mask.paths and not product.HasField("stock"):
                 check.fail("product.stock", "is required, since update_mask names it")
             draft = self._draft(check, product, fields)
         columns = [WRITABLE[field] for field in fields]
-        change = catalog.Update(product_id=product_id, draft=draft, fields=columns, etag=etag or None, actor=context.actor)
+        change = catalog.Update(product_id=product_id, draft=draft, fields=columns, etags=etags, actor=context.actor)
         key = self._idempotency.key(context, request, self._product)
         return answer(context, await catalog.update(self._pool, change, key), self._product)
 
@@ -129,9 +129,9 @@ class CatalogHandler:
         """Take a product off sale."""
         with Checks() as check:
             product_id = check.uuid("product_id", request.product_id)
-            etag = check.text("etag", request.etag, longest=ETAG_MAX)
+            etags = expected_etags(check, context, "etag", request.etag)
         key = self._idempotency.key(context, request, self._product)
-        return answer(context, await catalog.delete(self._pool, product_id, etag or None, context.actor, key), self._product)
+        return answer(context, await catalog.delete(self._pool, product_id, etags, context.actor, key), self._product)
 
     async def UndeleteProduct(self, request: catalog_pb2.UndeleteProductRequest, context: Context) -> Answer:
         """Put a deleted product back on sale."""
@@ -191,20 +191,20 @@ class CatalogHandler:
         replace_by_put(context, request.update_mask)
         with Checks() as check:
             category_id = check.uuid("category.id", category.id)
-            etag = check.text("category.etag", category.etag, longest=ETAG_MAX)
+            etags = expected_etags(check, context, "category.etag", category.etag)
             named = "name" in masked(check, request.update_mask, category, ("name",))
             name = check.text("category.name", category.name, shortest=1, longest=CATEGORY_NAME_MAX) if named else None
         key = self._idempotency.key(context, request, convert.category)
-        changed = await categories.update(self._pool, category_id, name, etag or None, context.actor, key)
+        changed = await categories.update(self._pool, category_id, name, etags, context.actor, key)
         return answer(context, changed, convert.category)
 
     async def DeleteCategory(self, request: catalog_pb2.DeleteCategoryRequest, context: Context) -> Answer:
         """Delete a category."""
         with Checks() as check:
             category_id = check.uuid("category_id", request.category_id)
-            etag = check.text("etag", request.etag, longest=ETAG_MAX)
+            etags = expected_etags(check, context, "etag", request.etag)
         key = self._idempotency.key(context, request, convert.category)
-        return answer(context, await categories.delete(self._pool, category_id, etag or None, context.actor, key), convert.category)
+        return answer(context, await categories.delete(self._pool, category_id, etags, context.actor, key), convert.category)
 
     async def _load(self, wanted: ProductFilter, order: ProductOrder, page: Page, query: str, *, counted: bool) -> LoadedPage:
         """Read a page of a list; `counted` also counts the list."""

@@ -9,6 +9,7 @@ from mercato_server.database.pool import refusal
 from mercato_server.domain.errors import Code, MercatoError
 from mercato_server.rpc.context import Context
 from mercato_server.rpc.layers import Answer, Method, Unary
+from mercato_server.rpc.preconditions import status_headers
 from mercato_server.rpc.statuses import status_code, status_message, status_metadata
 
 log = structlog.get_logger(__name__)
@@ -45,4 +46,4 @@ def _internal(context: Context, error: Exception) -> InternalError:
 async def end(context: Context, error: MercatoError) -> None:
     """Send the error; raises AbortError."""
     context.code = status_code(error)
-    await context.transport.abort(context.code, status_message(error), status_metadata(error))
+    await context.transport.abort(context.code, status_message(error), (*status_metadata(error), *status_headers(error, context)))

@@ -1,27 +1,59 @@
-"""ETag, Cache-Control and 304 for reads over REST, so that browsers and proxies can keep an answer and revalidate it."""
+"""ETag, Cache-Control and 304 over REST, so that browsers and proxies can keep an answer, and a client can make a change conditional."""
 
 import hashlib
 import re
+from collections.abc import Callable
 from typing import Any
 
-from mercato.rpcs import Rpc
+from google.protobuf.message import Message
+
+from mercato.rpcs import Rpc, rpcs
 from mercato_server.rpc.context import Metadata
 
 _TAGS = re.compile(r'"[^"]*"')
+_READ = frozenset({"authorization", "if-none-match", "x-envoy-original-path"})
 NO_STORE = ("cache-control", "no-store")
-NOT_MODIFIED = ("x-not-modified", "true")
-"""Header by which a worker asks the edge to send a 304."""
+NOT_MODIFIED = ("x-http-status", "304")
+"""Header by which a worker asks the edge for a status that gRPC does not have."""
+
+Validators = Callable[[bytes, Metadata], list[tuple[str, str]]]
+"""Returns the headers of an answer to a call with this metadata."""
 
 
-def validators(rpc: Rpc, answer: bytes, received: Metadata) -> list[tuple[str, str]]:
-    """Return the caching headers of a serialized answer to a call with this metadata, by the RPC's policy; none for a gRPC client.
+def validators(rpc: Rpc) -> Validators | None:
+    """Return the function that makes the caching headers of a serialized answer, none for a gRPC client; None if no answer has any.
 
-    The entity tag is a digest of the answer, compared weakly with those of `if-none-match` (RFC 9110 section 13.1.2).
+    The entity tag is a digest of the answer, after the resource's etag if it has one, so that `if-match` finds the etag in it. It is
+    compared weakly with those of `if-none-match` (RFC 9110 section 13.1.2).
     """
-    asked: dict[str, Any] = {name: value for name, value in received if name in ("x-envoy-original-path", "if-none-match")}
-    if "x-envoy-original-path" not in asked:
-        return []
-    etag = f'"{hashlib.blake2b(answer, digest_size=12).hexdigest()}"'
-    headers = [("etag", etag), ("cache-control", f"public, max-age={rpc.policy.max_age_s}")]
-    known = asked.get("if-none-match", "")
-    return [*headers, NOT_MODIFIED] if known.strip() == "*" or etag in _TAGS.findall(known) else headers
+    max_age_s = rpc.policy.max_age_s
+    etag_of = _etag_of(rpc)
+    if etag_of is None and not max_age_s:
+        return None
+
+    def headers(answer: bytes, received: Metadata) -> list[tuple[str, str]]:
+        asked: dict[str, Any] = {name: value for name, value in received if name in _READ}
+        if "x-envoy-original-path" not in asked:
+            return []
+        digest = hashlib.blake2b(answer, digest_size=12).hexdigest()
+        tag = f'"{etag_of(answer)}-{digest}"' if etag_of else f'"{digest}"'
+        made = [("etag", tag)]
+        if max_age_s:
+            # RFC 9111 section 5.2.2: what a caller with a token reads may be newer than a copy that others have kept.
+            made.append(("cache-control", "private, no-cache" if "authorization" in asked else f"public, max-age={max_age_s}"))
+        known = asked.get("if-none-match", "") if rpc.reads else ""
+        return [*made, NOT_MODIFIED] if known.strip() == "*" or tag in _TAGS.findall(known) else made
+
+    return headers
+
+
+def _etag_of(rpc: Rpc) -> Callable[[bytes], str] | None:
+    """Return the function that reads the etag of an answer; None for an RPC whose answer has none, or has one that no header needs.
+
+    A client needs the header of a read for `if-none-match`, and that of a change for the `if-match` of the next one.
+    """
+    answers: type[Message] = rpc.response_type
+    needed = rpc.reads or any(other.takes_etag and other.response_type is answers for other in rpcs())
+    if not needed or "etag" not in answers.DESCRIPTOR.fields_by_name:
+        return None
+    return lambda answer: answers.FromString(answer).etag  # type: ignore[attr-defined] # its descriptor has the field

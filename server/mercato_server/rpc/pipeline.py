@@ -13,7 +13,7 @@ from mercato.v1 import policy_pb2
 from mercato_server.config.settings import Limits
 from mercato_server.domain.errors import RequestTooLarge, ResponseTooLarge
 from mercato_server.rpc.context import Context
-from mercato_server.rpc.http_caching import NO_STORE, validators
+from mercato_server.rpc.http_caching import NO_STORE, Validators, validators
 from mercato_server.rpc.layers import Layer, Method, Unary
 from mercato_server.rpc.rest import ORIGINAL_PATH, Read, canonical, reader
 from mercato_server.security.hasher import PasswordHasher
@@ -52,8 +52,9 @@ def service_handler(
         cached: Cached | None = getattr(handler, "cached", {}).get(rpc.name)
         if cached and rpc.policy.access != policy_pb2.ACCESS_ANYONE:
             raise ValueError(f"{rpc.path} is not for anyone, so it cannot be answered without looking at the caller")
-        serve = _serve(rpc, call)
-        methods[rpc.name] = grpc.unary_unary_rpc_method_handler(_serve_cached(rpc, read, cached, serve) if cached else serve)
+        headers = validators(rpc)
+        serve = _serve(rpc, call, headers)
+        methods[rpc.name] = grpc.unary_unary_rpc_method_handler(_serve_cached(read, cached, headers, serve) if cached else serve)
     return grpc.method_handlers_generic_handler(service.full_name, methods)
 
 
@@ -87,7 +88,7 @@ def _parse(rpc: Rpc, read: Read, handle: Handler, limits: Limits) -> Unary:
     return parsed
 
 
-def _serve(rpc: Rpc, call: Unary) -> Serve:
+def _serve(rpc: Rpc, call: Unary, caching: Validators | None) -> Serve:
     """Connect the layers to gRPC, which carries bytes in both directions."""
 
     async def serve(request: bytes, transport: Any) -> bytes:
@@ -95,8 +96,8 @@ def _serve(rpc: Rpc, call: Unary) -> Serve:
         serialized = await call(request, context)
         if context.private:
             context.headers.append(NO_STORE)
-        elif rpc.policy.max_age_s:
-            context.headers += validators(rpc, serialized, context.received)
+        elif caching:
+            context.headers += caching(serialized, context.received)
         if context.headers:
             await transport.send_initial_metadata(context.headers)
         return serialized
@@ -104,7 +105,7 @@ def _serve(rpc: Rpc, call: Unary) -> Serve:
     return serve
 
 
-def _serve_cached(rpc: Rpc, read: Read, cached: Cached, serve: Serve) -> Serve:
+def _serve_cached(read: Read, cached: Cached, caching: Validators | None, serve: Serve) -> Serve:
     """Answer from memory without the layers, and fall back to `serve`."""
     serialize = canonical(read)
 
@@ -115,7 +116,7 @@ def _serve_cached(rpc: Rpc, read: Read, cached: Cached, serve: Serve) -> Serve:
         found = None if message is None else cached(message)
         if found is None:
             return await serve(request, transport)
-        if headers := validators(rpc, found, received):
+        if caching and (headers := caching(found, received)):
             await transport.send_initial_metadata(headers)
         return found
 

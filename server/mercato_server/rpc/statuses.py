@@ -27,7 +27,7 @@ def status_metadata(error: MercatoError) -> tuple[tuple[str, str | bytes], ...]:
         packed = Any()
         packed.Pack(detail)
         status.details.append(packed)
-    metadata: list[tuple[str, str | bytes]] = [("grpc-status-details-bin", status.SerializeToString())]
+    metadata: list[tuple[str, str | bytes]] = [("grpc-status-details-bin", status.SerializeToString()), ("cache-control", "no-store")]
     if error.retry_after_s is not None:
         metadata.append(("retry-after", str(math.ceil(error.retry_after_s))))
     if error.code is Code.UNAUTHENTICATED:

@@ -4,24 +4,18 @@ gRPC's own services serve them, not the layers. A client can hold a stream for a
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
-
-import grpc
-from grpc_health.v1 import health
-from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from mercato_server.config.holding import Holding
 from mercato_server.domain.errors import MercatoError, StreamTooLong, TooManyStreams
 from mercato_server.rpc.callers import CLIENT_ADDRESS, Places, caller_of
 from mercato_server.rpc.statuses import status_code, status_message, status_metadata
 
-REFLECTION = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection")
-
 
 class Streams:
-    """Bounds the streams of each caller, and serves reflection."""
+    """Bounds the streams of each caller."""
 
     def __init__(self, holding: Holding) -> None:
         self._holding = holding
@@ -39,28 +33,8 @@ class Streams:
         finally:
             self._places.free(caller)
 
-    def reflection(self, services: Sequence[str]) -> list[grpc.GenericRpcHandler]:
-        """Return the handlers that describe services, none if the settings turn reflection off.
-
-        The package has v1alpha, newer clients request v1, and the messages are equal.
-        """
-        if not self._holding.reflection:
-            return []
-        servicer = reflection.aio.ReflectionServicer((*services, *REFLECTION))
-
-        async def reflect(requests: AsyncIterator[Any], transport: Any) -> AsyncIterator[Any]:
-            async with self.place(transport):
-                async for response in servicer.ServerReflectionInfo(self._paced(requests, transport), transport):
-                    yield response
-
-        method = grpc.stream_stream_rpc_method_handler(
-            reflect,
-            request_deserializer=reflection_pb2.ServerReflectionRequest.FromString,
-            response_serializer=reflection_pb2.ServerReflectionResponse.SerializeToString,
-        )
-        return [grpc.method_handlers_generic_handler(name, {"ServerReflectionInfo": method}) for name in REFLECTION]
-
-    async def _paced(self, requests: AsyncIterator[Any], transport: Any) -> AsyncIterator[Any]:
+    async def paced(self, requests: AsyncIterator[Any], transport: Any) -> AsyncIterator[Any]:
+        """Yield the requests of a reflection stream in turn with those of others; ends the call when there are too many."""
         taken = 0
         async for request in requests:
             taken += 1
@@ -68,19 +42,6 @@ class Streams:
                 await _end(transport, StreamTooLong(self._holding.reflection_requests))
             await self._turns.next()
             yield request
-
-
-class Health(health.aio.HealthServicer):  # type: ignore[misc] # the package ships no types
-    """Answers health checks, and watches within the bounds of streams."""
-
-    def __init__(self, streams: Streams) -> None:
-        super().__init__()
-        self._streams = streams
-
-    async def Watch(self, request: Any, context: Any) -> None:  # noqa: N802 - gRPC calls it by this name
-        """Send the status of a service, and each change of it."""
-        async with self._streams.place(context):
-            await super().Watch(request, context)
 
 
 class Turns:

@@ -28,7 +28,7 @@ from mercato_server.store.idempotency import IdempotencyKey, Stored, once
 
 _GET = """
 SELECT id, name, description, price_minor, category_id, sku, level.on_hand AS stock, image_urls,
-       product.version + level.version AS version, created_at, greatest(product.updated_at, level.updated_at) AS updated_at, deleted_at,
+       product.version, level.version AS stock_version, created_at, product.updated_at, deleted_at,
        (SELECT pg_current_snapshot()::text) AS snapshot
   FROM products AS product
   JOIN stock_levels AS level ON level.product_id = product.id AND level.location_id = 1
@@ -50,7 +50,7 @@ WITH wanted AS MATERIALIZED (
        FOR NO KEY UPDATE  -- FOR UPDATE would block writers of rows that refer to the product
 ), {inventory.LOCKED}
 SELECT product_id AS id, name, description, price_minor, category_id, sku, locked.on_hand AS stock, image_urls,
-       wanted.version + locked.version AS version, created_at, greatest(wanted.updated_at, locked.updated_at) AS updated_at, deleted_at
+       wanted.version, locked.version AS stock_version, created_at, wanted.updated_at, deleted_at
   FROM wanted
   JOIN locked USING (product_id)
 """  # noqa: S608 - constants
@@ -61,7 +61,8 @@ WITH changed AS (
     VALUES ($1, $2, $3, $4, $5, $7, (SELECT currency_code FROM shop))
     RETURNING id, number, name, description, price_minor, category_id, sku, image_urls, version, created_at, updated_at, deleted_at
 ), {search.DOCUMENTS}
-SELECT id, name, description, price_minor, category_id, sku, $6::integer AS stock, image_urls, version, created_at, updated_at, deleted_at
+SELECT id, name, description, price_minor, category_id, sku, $6::integer AS stock, image_urls, version, 0::bigint AS stock_version,
+       created_at, updated_at, deleted_at
   FROM changed
 """  # noqa: S608 - constants
 
@@ -73,14 +74,14 @@ WITH changed AS (
       FROM stock_levels AS level
      WHERE product.id = $1 AND level.product_id = product.id AND level.location_id = 1
     RETURNING id, number, name, description, price_minor, category_id, sku, level.on_hand AS stock, image_urls,
-              product.version + level.version AS version, created_at, greatest(product.updated_at, level.updated_at) AS updated_at,
-              deleted_at
+              product.version, level.version AS stock_version, created_at, product.updated_at, deleted_at
 ), {search.DOCUMENTS}
-SELECT id, name, description, price_minor, category_id, sku, stock, image_urls, version, created_at, updated_at, deleted_at FROM changed
+SELECT id, name, description, price_minor, category_id, sku, stock, image_urls, version, stock_version, created_at, updated_at, deleted_at
+  FROM changed
 """  # noqa: S608 - constants
 
 _FIRST = UUID(int=0)
-_NOT_AUDITED = {"id", "version", "created_at", "updated_at"}
+_NOT_AUDITED = {"id", "version", "stock_version", "created_at", "updated_at"}
 
 
 async def get(pool: "Pool", product_ids: Collection[UUID]) -> tuple[list[Product], Snapshot | None]:
@@ -120,12 +121,12 @@ async def _create(conn: "Conn", draft: ProductDraft, actor: Actor) -> Product:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Update:
-    """A command to set fields of a product to those of a draft. It fails unless the product has the etag; None skips this check."""
+    """A command to set fields of a product to those of a draft. It fails unless the product has one of the etags; none skips this check."""
 
     product_id: UUID
     draft: ProductDraft
     fields: Collection[str]
-    etag: str | None
+    etags: Collection[str]
     actor: Actor
 
 
@@ -141,10 +142,10 @@ async def update(pool: "Pool", change: Update, key: IdempotencyKey | None = None
 
 async def _update(conn: "Conn", change: Update) -> Product:
     current = await _lock(conn, change.product_id)
-    current.check_etag(change.etag)
     values = {name: getattr(change.draft, name) for name in change.fields}
     if values.get("stock", 0) is None:
         del values["stock"]
+    current.check_etag(change.etags, with_stock="stock" in values)
     wanted = current._replace(**values)
     if wanted.stock != current.stock:
         await inventory.adjust(conn, {current.id: wanted.stock - current.stock}, change.actor, "product updated")
@@ -155,15 +156,17 @@ async def _update(conn: "Conn", change: Update) -> Product:
 
 
 @retry_conflicts
-async def delete(pool: "Pool", product_id: UUID, etag: str | None, actor: Actor, key: IdempotencyKey | None = None) -> Product | Stored:
+async def delete(
+    pool: "Pool", product_id: UUID, etags: Collection[str], actor: Actor, key: IdempotencyKey | None = None
+) -> Product | Stored:
     """Take a product off sale; raises ProductNotFound or EtagMismatch."""
     async with transaction(pool) as conn:
-        return await once(conn, key, lambda: _delete(conn, product_id, etag, actor))
+        return await once(conn, key, lambda: _delete(conn, product_id, etags, actor))
 
 
-async def _delete(conn: "Conn", product_id: UUID, etag: str | None, actor: Actor) -> Product:
+async def _delete(conn: "Conn", product_id: UUID, etags: Collection[str], actor: Actor) -> Product:
     current = await _lock(conn, product_id)
-    current.check_etag(etag)
+    current.check_etag(etags, with_stock=False)
     product = await _write(conn, current, deleted=True)
     await events.append(conn, [Event(EventKind.PRODUCT_DELETED, product_id)])
     await audit_log.append(conn, actor, "product.deleted", product_id, _fields(current), _fields(product))
@@ -219,8 +222,8 @@ async def _set_stock(conn: "Conn", current: Product, stock: int, reason: str, ac
         raise OutOfStock([Shortage(current.id, current.name, current.stock - stock, current.stock)])
     if stock > max(STOCK_MAX, current.stock):  # cancelled orders may have raised it above the limit; it may decrease from there
         raise StockLimit(f"a product has at most {STOCK_MAX} units", stock=current.stock)
-    now = await inventory.adjust(conn, {current.id: stock - current.stock}, actor, reason)
-    product = current._replace(stock=stock, version=current.version + 1, updated_at=max(current.updated_at, now))
+    await inventory.adjust(conn, {current.id: stock - current.stock}, actor, reason)
+    product = current._replace(stock=stock, stock_version=current.stock_version + 1)
     await events.append(conn, [Event(EventKind.STOCK_CHANGED, current.id, {"stock": stock})])
     await audit_log.append(conn, actor, "stock.changed", current.id, _fields(current), _fields(product))
     return product

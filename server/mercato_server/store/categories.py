@@ -1,6 +1,6 @@
 """Categories of products."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 import asyncpg
@@ -31,7 +31,7 @@ INSERT_CATEGORY = "INSERT INTO categories (name) VALUES ($1) RETURNING id, name,
 UPDATE_CATEGORY = """
 UPDATE categories
    SET name = coalesce($2, name), version = version + 1
- WHERE id = $1 AND ($3::text IS NULL OR to_hex(version) = $3)
+ WHERE id = $1 AND ($3::text[] = '{}' OR to_hex(version) = ANY($3))
 RETURNING id, name, created_at, version, old.name AS old_name
 """
 
@@ -39,7 +39,7 @@ FORGET_CATEGORY = "UPDATE products SET category_id = NULL WHERE category_id = $1
 
 DELETE_CATEGORY = """
 DELETE FROM categories
- WHERE id = $1 AND ($2::text IS NULL OR to_hex(version) = $2)
+ WHERE id = $1 AND ($2::text[] = '{}' OR to_hex(version) = ANY($2))
 RETURNING id, name, created_at, version
 """
 
@@ -81,20 +81,20 @@ async def _create(conn: "Conn", name: str, actor: Actor) -> Category:
 
 @retry_conflicts
 async def update(
-    pool: "Pool", category_id: UUID, name: str | None, etag: str | None, actor: Actor, key: IdempotencyKey | None = None
+    pool: "Pool", category_id: UUID, name: str | None, etags: Collection[str], actor: Actor, key: IdempotencyKey | None = None
 ) -> Category | Stored:
     """Change a category; a name of None stays. Raises CategoryNotFound, EtagMismatch or CategoryTaken."""
     async with transaction(pool) as conn:
-        return await once(conn, key, lambda: _update(conn, category_id, name, etag, actor))
+        return await once(conn, key, lambda: _update(conn, category_id, name, etags, actor))
 
 
-async def _update(conn: "Conn", category_id: UUID, name: str | None, etag: str | None, actor: Actor) -> Category:
+async def _update(conn: "Conn", category_id: UUID, name: str | None, etags: Collection[str], actor: Actor) -> Category:
     try:
-        row = await conn.fetchrow(UPDATE_CATEGORY, category_id, name, etag)
+        row = await conn.fetchrow(UPDATE_CATEGORY, category_id, name, etags)
     except asyncpg.UniqueViolationError:
         raise CategoryTaken(name or "") from None
     if row is None:
-        raise await _refusal(conn, category_id, etag)
+        raise await _refusal(conn, category_id, etags)
     category = Category._make(row[:-1])
     await events.append(conn, [Event(EventKind.CATEGORY_UPDATED, category_id)])
     await audit_log.append(conn, actor, "category.updated", category_id, {"name": row["old_name"]}, {"name": category.name})
@@ -102,30 +102,32 @@ async def _update(conn: "Conn", category_id: UUID, name: str | None, etag: str |
 
 
 @retry_conflicts
-async def delete(pool: "Pool", category_id: UUID, etag: str | None, actor: Actor, key: IdempotencyKey | None = None) -> Category | Stored:
+async def delete(
+    pool: "Pool", category_id: UUID, etags: Collection[str], actor: Actor, key: IdempotencyKey | None = None
+) -> Category | Stored:
     """Delete a category and remove it from deleted products.
 
     Raises CategoryNotFound, EtagMismatch, or CategoryInUse if products on sale belong to it.
     """
     async with transaction(pool) as conn:
-        return await once(conn, key, lambda: _delete(conn, category_id, etag, actor))
+        return await once(conn, key, lambda: _delete(conn, category_id, etags, actor))
 
 
-async def _delete(conn: "Conn", category_id: UUID, etag: str | None, actor: Actor) -> Category:
+async def _delete(conn: "Conn", category_id: UUID, etags: Collection[str], actor: Actor) -> Category:
     await conn.execute(FORGET_CATEGORY, category_id)
     try:
-        row = await conn.fetchrow(DELETE_CATEGORY, category_id, etag)
+        row = await conn.fetchrow(DELETE_CATEGORY, category_id, etags)
     except asyncpg.ForeignKeyViolationError:
         raise CategoryInUse("products on sale belong to the category; move or delete them first") from None
     if row is None:
-        raise await _refusal(conn, category_id, etag)
+        raise await _refusal(conn, category_id, etags)
     category = Category._make(row)
     await events.append(conn, [Event(EventKind.CATEGORY_DELETED, category_id)])
     await audit_log.append(conn, actor, "category.deleted", category_id, {"name": category.name}, {})
     return category
 
 
-async def _refusal(conn: "Conn", category_id: UUID, etag: str | None) -> CategoryNotFound | EtagMismatch:
+async def _refusal(conn: "Conn", category_id: UUID, etags: Collection[str]) -> CategoryNotFound | EtagMismatch:
     """Return why a write has found no row. The row may be newer here than for the write, and then differs from the etag as well."""
     row = await conn.fetchrow(GET_CATEGORY, category_id)
-    return EtagMismatch("category", etag or "", Category._make(row).etag) if row else CategoryNotFound(category_id)
+    return EtagMismatch("category", ", ".join(etags), Category._make(row).etag) if row else CategoryNotFound(category_id)

@@ -5,7 +5,6 @@ statement places orders. All transactions lock levels in the order of the produc
 """
 
 from collections.abc import Collection, Mapping
-from datetime import datetime
 from uuid import UUID
 
 from mercato_server.database.pool import Conn
@@ -14,7 +13,7 @@ from mercato_server.domain.accounts import Actor
 # Part of a statement: locks the levels of the products of `wanted`, after `wanted` has been read completely (and locked, if it locks).
 # It is an array, not a join: PostgreSQL checks a row again that changed during the wait, and the check must not run `wanted` again.
 LOCKED = """locked AS MATERIALIZED (
-    SELECT product_id, on_hand, version, updated_at
+    SELECT product_id, on_hand, version
       FROM stock_levels
      WHERE product_id = ANY(ARRAY(SELECT product_id FROM wanted)) AND location_id = 1
      ORDER BY product_id  -- one lock order for all transactions, so that carts cannot deadlock
@@ -68,20 +67,17 @@ WITH change AS (
 ), booked AS (
     INSERT INTO stock_ledger (product_id, kind, delta, actor_kind, actor_id, reason)
     SELECT product_id, 'adjust', delta, $3, $4, $5 FROM change
-), adjusted AS (
-    UPDATE stock_levels AS level
-       SET on_hand = level.on_hand + change.delta, version = level.version + 1, updated_at = greatest(level.updated_at, now())
-      FROM change
-     WHERE level.product_id = change.product_id AND level.location_id = 1
 )
-SELECT now()
+UPDATE stock_levels AS level
+   SET on_hand = level.on_hand + change.delta, version = level.version + 1, updated_at = greatest(level.updated_at, now())
+  FROM change
+ WHERE level.product_id = change.product_id AND level.location_id = 1
 """
 
 
-async def adjust(conn: "Conn", deltas: Mapping[UUID, int], actor: Actor, reason: str) -> datetime:
-    """Add units to levels that the caller has locked (a negative delta removes units); return the time of the change."""
-    now: datetime = await conn.fetchval(ADJUST_LEVELS, list(deltas), list(deltas.values()), actor.kind, actor.id, reason)
-    return now
+async def adjust(conn: "Conn", deltas: Mapping[UUID, int], actor: Actor, reason: str) -> None:
+    """Add units to levels that the caller has locked; a negative delta removes units."""
+    await conn.execute(ADJUST_LEVELS, list(deltas), list(deltas.values()), actor.kind, actor.id, reason)
 
 
 LOCK_LEVELS_OF_ORDER = f"""

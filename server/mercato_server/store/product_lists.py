@@ -46,10 +46,9 @@ def list_sql(shape: Shape) -> str:
     listed = search.list_sql(shape) if shape.query else _plain_sql(shape)
     return f"""
     SELECT id, name, description, price_minor, category_id, sku, level.on_hand AS stock, image_urls,
-           listed.version + level.version AS version, created_at, greatest(listed.updated_at, level.updated_at) AS updated_at, deleted_at,
-           score, snapshot
+           listed.version, level.version AS stock_version, created_at, listed.updated_at, deleted_at, score, snapshot
       FROM (SELECT pg_current_snapshot()::text AS snapshot) AS taken LEFT JOIN ({listed}) AS listed ON TRUE
-      LEFT JOIN LATERAL (SELECT on_hand, version, updated_at
+      LEFT JOIN LATERAL (SELECT on_hand, version
                            FROM stock_levels
                           WHERE product_id = listed.id AND location_id = 1
                           LIMIT 1) AS level ON TRUE

@@ -52,8 +52,8 @@ class Product(_message.Message):
     stock: _builtins.int
     """Units that can be sold, 0 to 1,000,000,000."""
     etag: _builtins.str
-    """Changes with every change of the product, its stock included (AIP-154). In UpdateProduct: refuse to change a newer one. Ignored by
-    CreateProduct.
+    """Changes with every change of the product, its stock included (AIP-154). In UpdateProduct: refuse to change a newer one. A change that sets
+    the stock compares all of it; for any other change sales make no difference. Ignored by CreateProduct.
     """
     @_builtins.property
     def price(self) -> _money_pb2.Money:
@@ -69,7 +69,7 @@ class Product(_message.Message):
 
     @_builtins.property
     def update_time(self) -> _timestamp_pb2.Timestamp:
-        """When it last changed."""
+        """When it last changed; changes of its stock do not count."""
 
     @_builtins.property
     def delete_time(self) -> _timestamp_pb2.Timestamp:

@@ -66,7 +66,7 @@ class CatalogServiceStub:
     replaces all of them, except a stock that is left out: that stays, since sales move it meanwhile.
 
     Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND or CATEGORY_NOT_FOUND, ALREADY_EXISTS SKU_TAKEN, ABORTED ETAG_MISMATCH
-    (the product changed since `product.etag` was read), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+    (the product changed since `product.etag` or the tag of `if-match` was read; 412 over REST with `if-match`), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
     """
     DeleteProduct: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.DeleteProductRequest, _catalog_pb2.Product]
     """Delete a product softly: it leaves lists and cannot be bought; orders keep it. Returns it with `delete_time`.
@@ -152,7 +152,7 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
     replaces all of them, except a stock that is left out: that stays, since sales move it meanwhile.
 
     Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND or CATEGORY_NOT_FOUND, ALREADY_EXISTS SKU_TAKEN, ABORTED ETAG_MISMATCH
-    (the product changed since `product.etag` was read), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+    (the product changed since `product.etag` or the tag of `if-match` was read; 412 over REST with `if-match`), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
     """
     DeleteProduct: _aio.UnaryUnaryMultiCallable[_catalog_pb2.DeleteProductRequest, _catalog_pb2.Product]  # type: ignore[assignment]
     """Delete a product softly: it leaves lists and cannot be bought; orders keep it. Returns it with `delete_time`.
@@ -265,7 +265,7 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         replaces all of them, except a stock that is left out: that stays, since sales move it meanwhile.
 
         Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND or CATEGORY_NOT_FOUND, ALREADY_EXISTS SKU_TAKEN, ABORTED ETAG_MISMATCH
-        (the product changed since `product.etag` was read), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+        (the product changed since `product.etag` or the tag of `if-match` was read; 412 over REST with `if-match`), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
         """
 
     @_abc_1.abstractmethod

@@ -1,0 +1,104 @@
+"""Lua scripts of the edge: the parts of HTTP that the transcoder cannot express, because gRPC does not have them."""
+
+from collections.abc import Iterable
+
+from mercato.rpcs import Rpc
+from mercato_server.edge.descriptors import VARIABLE
+
+CREATED_LUA = """
+function envoy_on_response(response)
+  local headers = response:headers()
+  if headers:get(":status") ~= "200" or headers:get("content-type") ~= "application/json" then return end
+  headers:replace(":status", "201")
+  local parent = "%s"
+  local body = parent ~= "" and response:body()
+  local id = body and body:getBytes(0, body:length()):match('^{"id":"([^"]+)"')
+  if id then response:headers():replace("location", parent .. id) end
+end
+"""
+"""For routes of RPCs that create something: turns a REST client's 200 into 201, with the Location of what was created.
+
+The JSON of a resource begins with its `id`, which is its first field.
+"""
+
+_EMPTY_LUA = """
+local function empty(response)
+  for chunk in response:bodyChunks() do chunk:setBytes("") end
+end
+"""
+"""Drops the body of a response, and leaves its length as it was (RFC 9110 section 8.6)."""
+
+_STATUS_LUA = """
+local function set_status(headers)
+  local status = headers:get("x-http-status")
+  if not status then return end
+  headers:remove("x-http-status")
+  headers:replace(":status", status)
+  if status ~= "304" then return end
+  headers:remove("content-encoding")
+  headers:remove("content-type")
+  return true
+end
+"""
+
+CONDITIONAL = "conditional"
+CONDITIONAL_LUA = f"""
+{_EMPTY_LUA}
+{_STATUS_LUA}
+function envoy_on_response(response)
+  local headers = response:headers()
+  if not set_status(headers) then return end
+  if headers:get("content-length") then return empty(response) end
+  -- Compressed: without a length Envoy would send the framing of a body after a 304.
+  local body = response:body()
+  local length = body:length()
+  body:setBytes("")
+  response:headers():replace("content-length", tostring(length))
+end
+"""
+"""For conditional requests: sets the status that a worker asks for and gRPC does not have, 304 or 412; a 304 has no body."""
+
+HEAD = "head"
+HEAD_LUA = f"""
+{_EMPTY_LUA}
+{_STATUS_LUA}
+function envoy_on_response(response)
+  set_status(response:headers())
+  empty(response)
+end
+"""
+"""For HEAD, which workers answer like GET: drops the body."""
+
+SLASH = "slash"
+SLASH_LUA = """
+function envoy_on_request(request)
+  local headers = request:headers()
+  local path, query = headers:get(":path"):match("^([^?]*)/(%?.*)$")
+  if not path then path, query = headers:get(":path"):match("^([^?]*)/$"), "" end
+  if path then headers:replace(":path", path .. query) end
+end
+"""
+"""Removes a slash at the end of a path. The transcoder ignores one itself, but not after a `:verb`."""
+
+
+def created(rpc: Rpc) -> str:
+    """Return the name of the script of an RPC that creates something."""
+    return f"created by {rpc.path}"
+
+
+def inner_scripts(rpcs: Iterable[Rpc]) -> dict[str, str]:
+    """Return the scripts that run next to the transcoder, and read JSON before it is compressed."""
+    known = list(rpcs)
+    return {SLASH: SLASH_LUA, **{created(rpc): CREATED_LUA % _parent(rpc, known) for rpc in known if rpc.policy.http_status}}
+
+
+def outer_scripts() -> dict[str, str]:
+    """Return the scripts that run after the compressor, so that an answer without a body has the headers of the one with it."""
+    return {CONDITIONAL: CONDITIONAL_LUA, HEAD: HEAD_LUA}
+
+
+def _parent(rpc: Rpc, rpcs: Iterable[Rpc]) -> str:
+    """Return the path under which the resource that an RPC creates can be read by its id, such as `/orders/`; empty if there is none."""
+    readers = (each for each in rpcs if each.reads and each.response_type is rpc.response_type)
+    paths = (VARIABLE.split(binding.path) for reader in readers for binding in reader.bindings)
+    return next((parts[0] for parts in paths if len(parts) == 2 and not parts[1]), "")

@@ -1,0 +1,204 @@
+"""HTTP as its clients see it on the wire: HEAD, 304, unknown methods, Location, and no trace of gRPC."""
+
+import contextlib
+import re
+import shutil
+import socket
+from collections.abc import Iterator
+from email.parser import BytesHeaderParser
+
+import pytest
+
+from rest.routes import ROUTES, Route, Scene
+from rest.wire import run
+from support import needs
+from support.mercato_up import ORIGIN, Up, draft
+from support.patience import patient
+from support.rest_client import HOST, Client, Reply
+
+FIXED = ["/", "/docs", "/docs/swagger-ui.css", "/livez", "/openapi.json", "/readyz"]
+OF_ONE_ANSWER = {"date", "x-request-id"}
+"""Headers whose values differ for each answer."""
+GETS = [route for route in ROUTES if route.verb == "GET"]
+
+
+class Wire:
+    """One connection of HTTP/1.1, whose bytes are read as a client must read them."""
+
+    def __init__(self, port: int, token: str = "") -> None:
+        self._socket = socket.create_connection((HOST, port), timeout=patient())
+        self._file = self._socket.makefile("rb")
+        self._token = token
+
+    def send(self, method: str, path: str, **headers: str) -> Reply:
+        """Send a request without a body. The answers to HEAD and 304 have no body: bytes of one would be taken for the next answer."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        if self._token:
+            named["authorization"] = f"Bearer {self._token}"
+        lines = [f"{method} {path} HTTP/1.1", "host: x", *(f"{name}: {value}" for name, value in named.items())]
+        self._socket.sendall("\r\n".join([*lines, "", ""]).encode())
+        status = int(self._file.readline().split()[1])
+        head = BytesHeaderParser().parsebytes(b"".join(iter(self._file.readline, b"\r\n")))
+        empty = method == "HEAD" or status == 304
+        return Reply(status, head, b"" if empty else b"".join(self._body(head["content-length"])))  # type: ignore[arg-type] # as http.client's
+
+    def _body(self, length: str | None) -> Iterator[bytes]:
+        if length is not None:
+            yield self._file.read(int(length))
+            return
+        while size := int(self._file.readline(), 16):
+            yield self._file.read(size)
+            self._file.readline()
+        self._file.readline()
+
+    def close(self) -> None:
+        self._file.close()
+        self._socket.close()
+
+
+@pytest.fixture
+def wire(anyone: Client) -> Iterator[Wire]:
+    connection = Wire(anyone.port)
+    yield connection
+    connection.close()
+
+
+@pytest.fixture(scope="module")
+def scene(shop_up: Up) -> Scene:
+    """Things that all routes of this module may read, since none changes them."""
+    return Scene(shop_up)
+
+
+def stable(reply: Reply) -> dict[str, str]:
+    return {name.lower(): value for name, value in reply.headers.items() if name.lower() not in OF_ONE_ANSWER}
+
+
+def without_grpc(reply: Reply) -> bool:
+    return not [name for name in reply.headers if name.lower().startswith("grpc-")]
+
+
+# HEAD.
+
+
+def assert_head_is_get_without_a_body(port: int, token: str, path: str, *variants: dict[str, str]) -> None:
+    with contextlib.closing(Wire(port, token)) as wire:
+        for headers in ({}, {"origin": ORIGIN}, *variants):
+            head, got = wire.send("HEAD", path, **headers), wire.send("GET", path, **headers)
+            assert head.status == got.status < 400
+            assert stable(head) == stable(got)
+            if "content-encoding" not in got.headers:
+                assert int(head.headers["content-length"]) == len(got.body)
+            assert without_grpc(head)
+
+
+@pytest.mark.parametrize("route", GETS, ids=str)
+def test_head_answers_as_get_without_a_body(shop_up: Up, scene: Scene, route: Route) -> None:
+    assert_head_is_get_without_a_body(shop_up.port, scene.client(route.policy.access).token, route.path(scene), {"accept_encoding": "gzip"})
+
+
+@pytest.mark.parametrize("path", FIXED)
+def test_head_answers_as_get_without_a_body_on_fixed_pages(anyone: Client, path: str) -> None:
+    assert_head_is_get_without_a_body(anyone.port, "", path)
+
+
+def test_head_has_the_headers_of_an_error(anyone: Client, wire: Wire) -> None:
+    for path in ("/products/1", "/me", "/nowhere", "/orders/my"):
+        head, got = wire.send("HEAD", path), wire.send("GET", path)
+        assert head.status == got.status >= 400
+        assert stable(head) == stable(got)
+        assert int(head.headers["content-length"]) == len(got.body)
+
+
+# 304.
+
+
+@pytest.mark.parametrize("encoding", ["identity", "gzip"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_304_is_the_answer_without_its_content(shop_up: Up, wire: Wire, method: str, encoding: str) -> None:
+    path = f"/products/{shop_up.product(description='round ' * 200)['id']}"
+    whole = wire.send("GET", path, accept_encoding=encoding)
+    for known in (whole.headers["etag"], f'"x", {whole.headers["etag"]}', "*"):
+        kept = wire.send(method, path, accept_encoding=encoding, if_none_match=known)
+        assert kept.status == 304
+        of_content = {"content-encoding", "content-length", "content-type", "transfer-encoding"}
+        assert {**stable(kept), **dict.fromkeys(of_content, "")} == {**stable(whole), **dict.fromkeys(of_content, "")}
+        assert kept.headers["content-type"] is None
+        assert kept.headers["content-length"] in (None, str(len(whole.body)))
+        assert without_grpc(kept)
+    assert wire.send(method, path, if_none_match='"other"').status == 200
+    assert "script log" not in shop_up.log("envoy.log")
+
+
+@needs.CURL.unless(shutil.which("curl"))
+def test_over_http_2_neither_headers_nor_trailers_have_traces_of_grpc(shop_up: Up) -> None:
+    path = f"{shop_up.base}/products/{shop_up.product()['id']}"
+    etag = shop_up.anyone.send("GET", path.removeprefix(shop_up.base)).headers["etag"]
+    for options, status in (([], 200), (["-I"], 200), (["-H", f"if-none-match: {etag}"], 304), (["-X", "FOO"], 405)):
+        told = run("curl", "-s", "--http2-prior-knowledge", "-D", "-", *options, path)
+        assert told.startswith(f"HTTP/2 {status} ")
+        assert "grpc-" not in told
+
+
+# Methods.
+
+
+def allowed(path: str) -> str:
+    verbs = {"/products": "GET, HEAD, POST", "/me": "GET, HEAD, PATCH", "/orders/checkout": "POST", "/cart": "DELETE, GET, HEAD"}
+    return verbs.get(path, "GET, HEAD")
+
+
+@pytest.mark.parametrize("path", ["/products", "/me", "/orders/checkout", "/cart", "/", "/docs", "/openapi.json", "/livez", "/readyz"])
+def test_an_unknown_method_is_not_allowed_and_the_others_are_named(anyone: Client, path: str) -> None:
+    for method, asked in (("FOO", path), ("TRACE", path), ("PROPFIND", f"{path}?x=1"), ("get", path), ("M-SEARCH", path)):
+        reply = anyone.raw(f"{method} {asked} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        assert (reply.status, reply.reason, reply.json["code"]) == (405, "METHOD_NOT_ALLOWED", 12)
+        assert reply.headers["allow"] == allowed(path)
+
+
+def test_a_known_method_is_refused_by_pages_that_do_not_take_it(anyone: Client) -> None:
+    for path in ("/", "/docs", "/openapi.json", "/livez", "/readyz"):
+        for method in ("POST", "PUT", "DELETE"):
+            reply = anyone.send(method, path)
+            assert (reply.status, reply.headers["allow"]) == (405, "GET, HEAD")
+
+
+def test_a_tunnel_is_a_method_that_is_not_allowed(anyone: Client) -> None:
+    reply = anyone.raw(b"CONNECT x:80 HTTP/1.1\r\nHost: x:80\r\n\r\n")
+    assert (reply.status, reply.reason) == (405, "METHOD_NOT_ALLOWED")
+    assert reply.headers["allow"] == "DELETE, GET, HEAD, PATCH, POST, PUT"
+
+
+def test_an_old_version_of_http_is_refused_with_a_status_that_needs_no_upgrade(anyone: Client) -> None:
+    reply = anyone.raw(b"GET /products HTTP/1.0\r\n\r\n")
+    assert (reply.status, reply.reason) == (400, "HTTP_VERSION")
+
+
+# Locations.
+
+
+@pytest.mark.parametrize("route", [route for route in ROUTES if route.status == 201], ids=str)
+def test_what_was_created_is_at_its_location(shop_up: Up, route: Route) -> None:
+    made = route.call(Scene(shop_up))
+    assert made.headers["location"].endswith(made.json["id"])
+    assert shop_up.admin.get(made.headers["location"]).json == made.json
+
+
+def test_a_location_is_there_for_compressed_answers_and_replays_but_not_without_a_resource(
+    shop_up: Up, admin: Client, buyer: Client
+) -> None:
+    headers = [("accept-encoding", "gzip"), ("idempotency-key", "a-created-product")]
+    made, again = (admin.post("/products", draft(name="Kite", description="round " * 99), headers) for _ in range(2))
+    assert made.headers["content-encoding"] == "gzip"
+    assert again.headers["idempotent-replayed"] == "true"
+    assert re.fullmatch(r"/products/[0-9a-f-]{36}", made.headers["location"])
+    assert made.headers["location"] == again.headers["location"]
+    buyer.post(f"/cart/add/{shop_up.product()['id']}")
+    assert buyer.post("/orders/checkout", {"validate_only": True}).headers["location"] is None
+    assert admin.post("/products", {"name": ""}).headers["location"] is None
+
+
+def test_the_root_leads_to_the_docs(anyone: Client) -> None:
+    for path in ("/", "/?x=1"):
+        root = anyone.get(path)
+        assert (root.status, root.headers["location"]) == (302, "/docs")
+    assert anyone.get("/docs").status == 200
