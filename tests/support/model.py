@@ -33,6 +33,7 @@ from mercato.v1.order_pb2 import (
     OrderTransition,
 )
 from support.model_records import (
+    LINES_MAX,
     NEXT,
     STOCK_MAX,
     UNITS_MAX,
@@ -306,7 +307,7 @@ class Model:
     def _set(self, account_id: str, product_id: str, quantity: int, seen_price: int | None = None) -> Message:
         product, cart = self._on_sale(product_id), self.cart(account_id)
         if quantity > UNITS_MAX:
-            raise Refused(StatusCode.FAILED_PRECONDITION, "CART_LIMIT", {})
+            raise Refused(StatusCode.FAILED_PRECONDITION, "CART_LIMIT", {"lines": LINES_MAX, "units": UNITS_MAX})
         cart[product_id] = Line(quantity, product.price if seen_price is None else seen_price)
         return self.cart_message(account_id)
 

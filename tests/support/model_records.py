@@ -27,6 +27,7 @@ from mercato.v1.order_pb2 import (
 from support.shop import Refusal
 
 CURRENCY = "USD"
+LINES_MAX = 200
 UNITS_MAX = 1_000
 STOCK_MAX = 1_000_000_000
 PRICE_MAX = 1_000_000_000_000

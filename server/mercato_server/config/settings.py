@@ -250,7 +250,7 @@ class Settings:
     shared_memory: str = ""
     """File that the workers of a host map into memory. By it each sees at once what another changed; without it after 250 ms."""
     keys_per_account: int = 1_000
-    """Idempotency keys of the last 24 hours that an account may have stored; 0 sets no limit. Those of administrators are not limited."""
+    """Idempotency keys of the last 24 hours that an account may have stored; 0: no limit. Administrators: for carts and checkouts only."""
     log_level: str = "info"
     log_format: str = "json"
     failpoints: str = ""

@@ -52,7 +52,7 @@ class Idempotency:
             method=context.rpc.path,
             fingerprint=fingerprint,
             serialize=lambda result: to_message(result).SerializeToString(),
-            # An administrator may change any number of products in a day.
+            # An administrator may change any number of products in a day. The role is not known to calls of carts and checkouts.
             live_max=UNLIMITED if context.role is Role.ADMIN else self._keys_per_account,
         )
 
