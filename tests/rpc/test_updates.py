@@ -92,6 +92,13 @@ async def test_a_path_that_cannot_be_changed_is_refused_by_name(shop: Shop, upda
     assert (await shop.users.GetMe(GetMeRequest(), metadata=admin.metadata)).full_name != "x"
 
 
+async def test_many_long_paths_that_cannot_be_changed_are_refused_in_a_small_error(shop: Shop) -> None:
+    jo = await shop.person()
+    request = UpdateMeRequest(update_mask=mask(*(f"{number}{'x' * 100}" for number in range(500))))
+    error = await refusal(shop.users.UpdateMe(request, metadata=jo.metadata))
+    assert (error.reason, set(error.fields), error.metadata["path_10"][:9]) == ("INVALID_FIELD", {"update_mask"}, "9xxxxxxxx")
+
+
 async def test_a_category_is_changed_only_if_it_still_has_the_etag(shop: Shop) -> None:
     admin = await shop.person(admin=True)
     balls = await create(shop, admin, name="Balls")

@@ -5,8 +5,12 @@ from collections.abc import Collection
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 
+from mercato_server.domain.messages import LISTED_MAX
 from mercato_server.rpc.context import Context
 from mercato_server.validation.checks import Checks
+
+PATH_MAX = 64
+"""The number of characters of a wrong path that an error repeats."""
 
 
 def replace_by_put(context: Context, mask: FieldMask) -> None:
@@ -25,7 +29,6 @@ def masked(check: Checks, mask: FieldMask, message: Message, writable: Collectio
         paths = [field.name for field, _ in message.ListFields() if field.name in writable]
     elif paths == ["*"]:
         paths = list(writable)
-    for path in paths:
-        if path not in writable:
-            check.fail("update_mask", "{path!r} cannot be changed; use {allowed} or *", path=path, allowed=", ".join(writable))
+    for path in [path for path in paths if path not in writable][:LISTED_MAX]:
+        check.fail("update_mask", "{path!r} cannot be changed; use {allowed} or *", path=path[:PATH_MAX], allowed=", ".join(writable))
     return [field for field in writable if field in paths]
