@@ -174,6 +174,7 @@ def test_a_name_may_be_there_once() -> None:
     assert list(refused(parse(b'{"parts":[{"yes":true,"yes":false}]}'))) == ["parts[0].yes"]
     assert list(refused({"inner_part": {}, "innerPart": {}})) == ["inner_part"]
     assert list(refused({"text": "a"}, "text=a")) == ["text"]
+    assert list(refused({"many_text": ["a"]}, "many_text=b")) == ["many_text"]
     assert list(refused({}, "small=1&small=1")) == ["small"]
     assert list(refused({"inner_part": {"small": 1}}, "innerPart.small=2")) == ["inner_part.small"]
     assert len(refused(parse(b'{"a":1,' * 1 + b",".join(b'"x%d":1,"x%d":1' % (n, n) for n in range(5_000)) + b"}"))) == VIOLATIONS_MAX
@@ -182,6 +183,11 @@ def test_a_name_may_be_there_once() -> None:
 def test_a_group_has_one_field() -> None:
     request = {"delta": 1, "compare_and_set": {"expected_stock": 1, "stock": 2}}
     assert list(refused(request, message=catalog_pb2.AdjustStockRequest())) == ["compare_and_set"]
+    for query in ("delta=1&compare_and_set.stock=2", "compare_and_set.stock=2&compare_and_set.expected_stock=1&delta=1"):
+        assert list(refused({}, query, catalog_pb2.AdjustStockRequest())) == [query.rpartition("&")[2].partition("=")[0].partition(".")[0]]
+    query = "compare_and_set.stock=2&compare_and_set.expected_stock=1"
+    change = catalog_pb2.AdjustStockRequest.CompareAndSet(expected_stock=1, stock=2)
+    assert filled(catalog_pb2.AdjustStockRequest(), {}, query) == catalog_pb2.AdjustStockRequest(compare_and_set=change)
 
 
 def test_a_field_of_the_path_may_be_repeated_but_not_changed() -> None:

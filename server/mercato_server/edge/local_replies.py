@@ -61,7 +61,7 @@ MALFORMED = {
     "http1.codec_error": "its method, target, headers or chunks are not those of HTTP/1.1 (RFC 9112)",
     "direct_response": ENVOYS_WORDS,
 }
-"""What is wrong with a request, by Envoy's details. Envoy has no words for it; those of our own refusals are in the routes."""
+"""The faults of requests by Envoy's details, for which it has no words. The words of our own refusals are in the routes."""
 
 REPLIES = (
     *(

@@ -76,6 +76,8 @@ class RestMessage:
             field = fields(message.DESCRIPTOR).get(name)
             if field is None or field.parse or field.repeated:
                 break
+            if not self._is_alone(message, field, at + field.name):
+                return
             message, at = getattr(message, field.name), f"{at}{field.name}."
         else:
             known = fields(message.DESCRIPTOR)
@@ -88,7 +90,7 @@ class RestMessage:
     def _add_text(self, message: Message, field: Field, text: str, at: str) -> None:
         try:
             value = field.of_text(text)
-            if field.repeated:
+            if field.repeated and at not in self._set:  # a parameter may be repeated
                 getattr(message, field.name).append(value)
             elif self._is_new(message, field, at):
                 self._write(message, field, value, at)
@@ -137,15 +139,20 @@ class RestMessage:
             self.add_object(value, inner, f"{at}.")
 
     def _is_new(self, message: Message, field: Field, at: str) -> bool:
-        """Record that a field is set; report one that is set already, or whose group has another one."""
+        """Record that a field is set; report one that is set already, or beside another one of its group."""
         if at in self._set:
             self.fail(at, "differs from the path" if at in self._in_path else "is there twice")
             return False
-        if field.oneof and (other := message.WhichOneof(field.oneof)):
-            self.fail(at, f"excludes {other}; send one of them")
-            return False
         self._set.add(at)
-        return True
+        return self._is_alone(message, field, at)
+
+    def _is_alone(self, message: Message, field: Field, at: str) -> bool:
+        """Report a field whose group has another one."""
+        other = message.WhichOneof(field.oneof) if field.oneof else None
+        if other in (None, field.name):
+            return True
+        self.fail(at, f"excludes {other}; send one of them")
+        return False
 
 
 def _leaves(message: Message, prefix: str = "") -> Iterator[str]:
