@@ -201,7 +201,16 @@ def test_a_field_of_the_path_may_be_repeated_but_not_changed() -> None:
             assert [violation.field for violation in raised.value.violations] == found
         else:
             assert rest.checked() == request
-    assert list(refused({}, "product.id=a", request)) == ["product.id"]
+    assert list(refused({}, "product.id=b", request)) == ["product.id"]
+
+
+def test_a_query_that_an_older_edge_has_read_already_changes_nothing() -> None:
+    query = "update_mask=*&product.name=x"
+    message = catalog_pb2.UpdateProductRequest(product=catalog_pb2.Product(name="x"), update_mask=field_mask_pb2.FieldMask(paths=["*"]))
+    assert filled(catalog_pb2.UpdateProductRequest(), {}, query) == message
+    assert filled(message, {}, query) == catalog_pb2.UpdateProductRequest(product=message.product, update_mask=message.update_mask)
+    batch = catalog_pb2.BatchGetProductsRequest(ids=["a", "b"])
+    assert filled(batch, {}, "ids=a&ids=b").ids == ["a", "b"]  # type: ignore[attr-defined] # a BatchGetProductsRequest
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ def _as_the_edge_sees_it(file: FileDescriptor, copy: FileDescriptorProto, transc
     for method in (method for service in copy.service for method in service.method):
         rule = method.options.Extensions[annotations_pb2.http]
         for each in (rule, *rule.additional_bindings):
-            each.body = "" if each.get else BODY
+            each.body = BODY if each.WhichOneof("pattern") not in (None, "get") else ""
 
 
 def _request(rpc: Rpc) -> DescriptorProto:
