@@ -24,13 +24,13 @@ TRAILERS = {"header": {"key": "te", "value": "trailers"}, "append_action": "OVER
 BODY_TYPES = r"(?i)application/(json|x-www-form-urlencoded|grpc)([-+;].*)?| *"
 """Accepted content types. JSON named x-www-form-urlencoded passes, because that is curl's default."""
 
-
 NO_GRPC = {
     "name": "content-type",
     "string_match": {"prefix": "application/grpc"},
     "invert_match": True,
     "treat_missing_header_as_empty": True,
 }
+HAS_BODY = {"name": ":method", "string_match": {"safe_regex": {"regex": "GET|HEAD"}}, "invert_match": True}
 MESSAGE_CODINGS = "identity|deflate|gzip"
 """Message encodings that workers know. Another value of `grpc-encoding` would fail calls like the headers in filters.UNREADABLE."""
 
@@ -108,11 +108,13 @@ def _anything(settings: EdgeSettings) -> dict[str, Any]:
 
 def _verb_slash(settings: EdgeSettings) -> dict[str, Any]:
     """Route `:verb/`, without the slash."""
+    limited = _limited(settings.limits.request_bytes)
     return {
         **_anything(settings),
         "name": "verb-slash",
         "match": {"safe_regex": {"regex": r"[^?]*:[A-Za-z]+/(\?.*)?"}},
-        **_script(SLASH),
+        **limited,
+        "typed_per_filter_config": {**limited["typed_per_filter_config"], **_script(SLASH)["typed_per_filter_config"]},
     }
 
 
@@ -146,7 +148,7 @@ def _encoded() -> dict[str, Any]:
     identity = {"name": "content-encoding", "string_match": {"safe_regex": {"regex": "(?i)identity| *"}}, "invert_match": True}
     return {
         "name": "encoded",
-        "match": {"prefix": "/", "headers": [identity, NO_GRPC]},
+        "match": {"prefix": "/", "headers": [identity, HAS_BODY, NO_GRPC]},
         "response_headers_to_add": [{"header": {"key": "accept-encoding", "value": "identity"}}],  # RFC 7694 section 3
         "direct_response": {"status": 415, "body": {"inline_string": "the body must not be encoded: leave content-encoding out"}},
     }
@@ -162,10 +164,7 @@ def _with_body(rpc: Rpc, settings: EdgeSettings) -> dict[str, Any]:
 
 def _with_any_body(settings: EdgeSettings) -> dict[str, Any]:
     """Route all other REST requests with a body."""
-    match = {
-        "prefix": "/",
-        "headers": [{"name": ":method", "string_match": {"safe_regex": {"regex": "GET|HEAD"}}, "invert_match": True}, NO_GRPC],
-    }
+    match = {"prefix": "/", "headers": [HAS_BODY, NO_GRPC]}
     return {**_anything(settings), "name": "with body", "match": match, **_limited(settings.limits.request_bytes)}
 
 
