@@ -73,8 +73,8 @@ def test_every_body_is_read_and_an_unknown_field_at_any_depth_is_named(fuzz: Fuz
             assert [violation.field for violation in raised.value.violations] == [f"{path}{unknown}"]
             fuzz.count(f"{rpc.service}.{rpc.name}", "INVALID_ARGUMENT")
 
-        described: Any = rpc.request_type.DESCRIPTOR
-        messages = Messages(THINGS, sane=True).of(described) | Messages(THINGS, sane=False).of(described)
+        request: Any = rpc.request_type.DESCRIPTOR
+        messages = Messages(THINGS, sane=True).of(request) | Messages(THINGS, sane=False).of(request)
         names = st.sampled_from(("no_such", "Name", "@type", "", "__proto__", "id ")) | st.text(max_size=5).map("x{}".format)
         drawn = st.tuples(messages, st.booleans(), st.integers(0, 50), names, JSON)
         fuzz.draw(f"body of {rpc.path}", drawn, judge, quick=5, full=600)

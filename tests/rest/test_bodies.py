@@ -67,10 +67,12 @@ def test_pages_of_the_longest_products_are_walked_over_rest(shop_up: Up, admin: 
 
 def test_a_request_of_exactly_the_limit_passes_the_edge(anyone: Client) -> None:
     body = json.dumps({"email": "x", "password": PASSWORD}).encode()
-    fits, exceeds = (anyone.send("POST", "/signup", body.ljust(length), [JSON]) for length in (64 * KIB, 64 * KIB + 1))
-    assert (fits.status, fits.reason) == (400, "INVALID_FIELD")
-    assert (exceeds.status, exceeds.reason) == (413, "REQUEST_TOO_LARGE")
-    assert "65536 bytes" in exceeds.json["message"]
+    passed, refused = (anyone.send("POST", "/signup", body.ljust(length), [JSON]) for length in (64 * KIB, 64 * KIB + 1))
+    assert (passed.status, passed.reason) == (400, "INVALID_FIELD")
+    assert (refused.status, refused.reason) == (413, "REQUEST_TOO_LARGE")
+    assert "65536 bytes" in refused.json["message"]
+    slash = anyone.send("POST", "/v1/auth:login/", body.ljust(64 * KIB + 1), [JSON])
+    assert (slash.status, slash.reason) == (413, "REQUEST_TOO_LARGE")
 
 
 @pytest.mark.parametrize("chunked", [False, True])
@@ -103,6 +105,7 @@ def test_an_encoded_body_is_refused_with_the_coding_that_is_taken(anyone: Client
     assert reply.headers["accept-encoding"] == "identity"
     assert "content-encoding" in reply.json["message"]
     assert anyone.send("POST", "/signup", b"{}", [JSON, ("content-encoding", "identity")]).status == 400
+    assert anyone.send("GET", "/products", headers=[("content-encoding", "gzip")]).status == 200
 
 
 def test_empty_parameters_are_absent(shop_up: Up, anyone: Client, buyer: Client) -> None:

@@ -174,6 +174,7 @@ def test_a_name_may_be_there_once() -> None:
     assert list(refused(parse(b'{"parts":[{"yes":true,"yes":false}]}'))) == ["parts[0].yes"]
     assert list(refused({"inner_part": {}, "innerPart": {}})) == ["inner_part"]
     assert list(refused({"text": "a"}, "text=a")) == ["text"]
+    assert list(refused({"many_text": ["a"]}, "many_text=b")) == ["many_text"]
     assert list(refused({}, "small=1&small=1")) == ["small"]
     assert list(refused({"inner_part": {"small": 1}}, "innerPart.small=2")) == ["inner_part.small"]
     assert len(refused(parse(b'{"a":1,' * 1 + b",".join(b'"x%d":1,"x%d":1' % (n, n) for n in range(5_000)) + b"}"))) == VIOLATIONS_MAX
@@ -182,6 +183,11 @@ def test_a_name_may_be_there_once() -> None:
 def test_a_group_has_one_field() -> None:
     request = {"delta": 1, "compare_and_set": {"expected_stock": 1, "stock": 2}}
     assert list(refused(request, message=catalog_pb2.AdjustStockRequest())) == ["compare_and_set"]
+    for query in ("delta=1&compare_and_set.stock=2", "compare_and_set.stock=2&compare_and_set.expected_stock=1&delta=1"):
+        assert list(refused({}, query, catalog_pb2.AdjustStockRequest())) == [query.rpartition("&")[2].partition("=")[0].partition(".")[0]]
+    query = "compare_and_set.stock=2&compare_and_set.expected_stock=1"
+    change = catalog_pb2.AdjustStockRequest.CompareAndSet(expected_stock=1, stock=2)
+    assert filled(catalog_pb2.AdjustStockRequest(), {}, query) == catalog_pb2.AdjustStockRequest(compare_and_set=change)
 
 
 def test_a_field_of_the_path_may_be_repeated_but_not_changed() -> None:
@@ -195,7 +201,16 @@ def test_a_field_of_the_path_may_be_repeated_but_not_changed() -> None:
             assert [violation.field for violation in raised.value.violations] == found
         else:
             assert rest.checked() == request
-    assert list(refused({}, "product.id=a", request)) == ["product.id"]
+    assert list(refused({}, "product.id=b", request)) == ["product.id"]
+
+
+def test_a_query_that_an_older_edge_has_read_already_changes_nothing() -> None:
+    query = "update_mask=*&product.name=x"
+    message = catalog_pb2.UpdateProductRequest(product=catalog_pb2.Product(name="x"), update_mask=field_mask_pb2.FieldMask(paths=["*"]))
+    assert filled(catalog_pb2.UpdateProductRequest(), {}, query) == message
+    assert filled(message, {}, query) == catalog_pb2.UpdateProductRequest(product=message.product, update_mask=message.update_mask)
+    batch = catalog_pb2.BatchGetProductsRequest(ids=["a", "b"])
+    assert filled(batch, {}, "ids=a&ids=b").ids == ["a", "b"]  # type: ignore[attr-defined] # a BatchGetProductsRequest
 
 
 @pytest.mark.parametrize(

@@ -75,10 +75,11 @@ def _as_the_edge_sees_it(file: FileDescriptor, copy: FileDescriptorProto, transc
     if copy.service and BODY_TYPE.file.name not in copy.dependency:
         copy.dependency.append(BODY_TYPE.file.name)
     for method in (method for service in copy.service for method in service.method):
-        if method.options.HasExtension(annotations_pb2.http):
-            rule = method.options.Extensions[annotations_pb2.http]
-            for each in (rule, *rule.additional_bindings):
-                each.body = "" if each.get else BODY
+        if not method.options.HasExtension(annotations_pb2.http):
+            continue
+        rule = method.options.Extensions[annotations_pb2.http]
+        for each in (rule, *rule.additional_bindings):
+            each.body = BODY if each.WhichOneof("pattern") not in (None, "get") else ""
 
 
 def _request(rpc: Rpc) -> DescriptorProto:

@@ -61,10 +61,10 @@ MALFORMED = {
     "http..unexpected_underscore": "the name of a header has an underscore",
     "http1.content_length_and_chunked_not_allowed": "Content-Length and Transfer-Encoding exclude each other",
     "http1.invalid_characters": "a header has a character that HTTP does not allow",
-    "http1.codec_error": "its method, target, headers or chunks are not those of HTTP/1.1 (RFC 9112)",
+    "http1.codec_error": "its method, target, headers or chunks break the rules of RFC 9112",
     "direct_response": ENVOYS_WORDS,
 }
-"""What is wrong with a request, by Envoy's details. Envoy has no words for it; those of our own refusals are in the routes."""
+"""The faults of requests by Envoy's details, for which it has no words. The words of our own refusals are in the routes."""
 
 REPLIES = (
     *(

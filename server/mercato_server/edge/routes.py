@@ -42,7 +42,6 @@ ENVELOPE_BYTES = 32 * 1024
 BODY_TYPES = r"(?i)application/(json|x-www-form-urlencoded|grpc)([-+;].*)?| *"
 """Accepted content types. JSON named x-www-form-urlencoded passes, because that is curl's default."""
 
-
 NO_GRPC = {
     "name": "content-type",
     "string_match": {"prefix": "application/grpc"},
@@ -56,6 +55,7 @@ _WITHOUT_GRPC = typed(
     mutations={"response_mutations": _REMOVE_GRPC, "response_trailers_mutations": _REMOVE_GRPC},
 )
 """For the route of a REST request before the transcoder, which the filter keeps for the answer."""
+HAS_BODY = {"name": ":method", "string_match": {"safe_regex": {"regex": "GET|HEAD"}}, "invert_match": True}
 MESSAGE_CODINGS = "identity|deflate|gzip"
 """Message encodings that workers know. Another value of `grpc-encoding` would fail calls like the headers in filters.UNREADABLE."""
 
@@ -176,7 +176,8 @@ def _stream(settings: EdgeSettings) -> dict[str, Any]:
 def _verb_slash(settings: EdgeSettings) -> dict[str, Any]:
     """Route `:verb/`, without the slash."""
     match = {"safe_regex": {"regex": r"[^?]*:[A-Za-z]+/(\?.*)?"}}
-    return _with_script({**_anything(settings), "name": "verb-slash", "match": match}, LUA, SLASH)
+    limited = {**_anything(settings), "name": "verb-slash", "match": match, **_limited(settings.limits.request_bytes)}
+    return _with_script(limited, LUA, SLASH)
 
 
 def _wrong_coding() -> dict[str, Any]:
@@ -209,7 +210,7 @@ def _encoded() -> dict[str, Any]:
     identity = {"name": "content-encoding", "string_match": {"safe_regex": {"regex": "(?i)identity| *"}}, "invert_match": True}
     return {
         "name": "encoded",
-        "match": {"prefix": "/", "headers": [identity, NO_GRPC]},
+        "match": {"prefix": "/", "headers": [identity, HAS_BODY, NO_GRPC]},
         "response_headers_to_add": [{"header": {"key": "accept-encoding", "value": "identity"}}],  # RFC 7694 section 3
         "direct_response": {"status": 415, "body": {"inline_string": "the body must not be encoded: leave content-encoding out"}},
     }
@@ -225,10 +226,7 @@ def _with_body(rpc: Rpc, settings: EdgeSettings) -> dict[str, Any]:
 
 def _with_any_body(settings: EdgeSettings) -> dict[str, Any]:
     """Route all other REST requests with a body."""
-    match = {
-        "prefix": "/",
-        "headers": [{"name": ":method", "string_match": {"safe_regex": {"regex": "GET|HEAD"}}, "invert_match": True}, NO_GRPC],
-    }
+    match = {"prefix": "/", "headers": [HAS_BODY, NO_GRPC]}
     return {**_anything(settings), "name": "with body", "match": match, **_limited(settings.limits.request_bytes)}
 
 

@@ -25,7 +25,7 @@ _PATH_MAX = 256
 """Maximum length of a path with query whose message is remembered."""
 _QUERIES = 1_024
 """Queries that are remembered for each RPC that has a cache."""
-NOTHING = (b"", b"{}", b"null")
+_NOTHING = (b"", b"{}", b"null")
 """Bodies of a request that has none; some clients send one with each request."""
 
 Read = Callable[[bytes, str | None], Message]
@@ -50,7 +50,7 @@ def reader(rpc: Rpc) -> Read:
             return message
         body = _taken_from(message)
         rest = RestMessage(message)
-        if not rpc.reads:
+        if body is not None and not rpc.reads:
             fill(rest, body)
         rest.add_query(query)
         return rest.checked()
@@ -71,12 +71,15 @@ def canonical(read: Read) -> Callable[[bytes, str], bytes | None]:
     return lambda request, path: serialized(request, path) if len(path) <= _PATH_MAX else None
 
 
-def _taken_from(message: Message) -> HttpBody:
-    """Remove the body from a message and return it."""
+def _taken_from(message: Message) -> HttpBody | None:
+    """Remove the body from a message and return it; None if it has none, which an edge of the last release has parsed."""
     unknown: Any = UnknownFieldSet(message)
     parts = [field.data for field in unknown if field.field_number == BODY_FIELD]
     message.DiscardUnknownFields()
-    return HttpBody.FromString(b"".join(parts))  # the transcoder sends it in two parts
+    try:
+        return HttpBody.FromString(b"".join(parts)) if parts else None  # the transcoder sends it in two parts
+    except (DecodeError, TypeError):
+        raise MalformedRequest("its body is no google.api.HttpBody") from None
 
 
 def _filler(rpc: Rpc) -> Fill:
@@ -106,5 +109,5 @@ def _fill(rest: RestMessage, body: HttpBody, message: Message, prefix: str) -> N
 
 
 def _fill_nothing(rest: RestMessage, body: HttpBody) -> None:
-    if body.data.strip() not in NOTHING:
+    if body.data.strip() not in _NOTHING:
         rest.fail("body", "this route takes no body; send its fields as query parameters")

@@ -72,7 +72,7 @@ def parse_whole(message: Message, value: Any) -> None:
             message.paths.extend(_mask(value))  # type: ignore[attr-defined] # a FieldMask
         else:
             json_format.ParseDict(value, message)
-    except (json_format.Error, ValueError, TypeError, AttributeError):
+    except (json_format.Error, ValueError, TypeError, AttributeError, RecursionError):
         raise UnfitError("must be {example}", example=_EXAMPLES.get(name, "as proto3 JSON has it")) from None
 
 

@@ -77,6 +77,8 @@ class RestMessage:
             field = fields(message.DESCRIPTOR).get(name)
             if field is None or field.parse or field.repeated:
                 break
+            if not self._is_alone(message, field, at + field.name):
+                return
             message, at = getattr(message, field.name), f"{at}{field.name}."
         else:
             known = fields(message.DESCRIPTOR)
@@ -89,7 +91,9 @@ class RestMessage:
     def _add_text(self, message: Message, field: Field, text: str, at: str) -> None:
         try:
             value = field.of_text(text)
-            if field.repeated:
+            if self._had(message, field, value, at):
+                return
+            if field.repeated and at not in self._set:  # a parameter may be repeated
                 getattr(message, field.name).append(value)
             elif self._is_new(message, field, at):
                 self._write(message, field, value, at)
@@ -98,8 +102,8 @@ class RestMessage:
 
     def _add(self, message: Message, field: Field, value: Any, at: str) -> None:
         try:
-            if at in self._in_path and field.parse and field.parse(value) == getattr(message, field.name):
-                return  # what was read can be sent back, with its id
+            if field.parse and at in self._in_path and self._had(message, field, field.parse(value), at):
+                return
             if not self._is_new(message, field, at):
                 return
             if not field.repeated:
@@ -137,16 +141,33 @@ class RestMessage:
             inner.SetInParent()  # an empty object is present
             self.add_object(value, inner, f"{at}.")
 
+    def _had(self, message: Message, field: Field, value: Any, at: str) -> bool:
+        """Return whether the message came with a value: a client may send back a product with its id.
+
+        A query repeats the fields that an edge of the last release has read from it, while workers and edge are being replaced.
+        """
+        if field.whole and not field.repeated:
+            return at not in self._set and message.HasField(field.name)
+        if at not in self._in_path:
+            return False
+        had = getattr(message, field.name)
+        return value in had if field.repeated else bool(value == had)
+
     def _is_new(self, message: Message, field: Field, at: str) -> bool:
-        """Record that a field is set; report one that is set already, or whose group has another one."""
+        """Record that a field is set; report one that is set already, or beside another one of its group."""
         if at in self._set:
             self.fail(at, "differs from the path" if at in self._in_path else "is there twice")
             return False
-        if field.oneof and (other := message.WhichOneof(field.oneof)):
-            self.fail(at, "excludes {other}; send one of them", other=other)
-            return False
         self._set.add(at)
-        return True
+        return self._is_alone(message, field, at)
+
+    def _is_alone(self, message: Message, field: Field, at: str) -> bool:
+        """Report a field whose group has another one."""
+        other = message.WhichOneof(field.oneof) if field.oneof else None
+        if other in (None, field.name):
+            return True
+        self.fail(at, "excludes {other}; send one of them", other=other)
+        return False
 
 
 def _leaves(message: Message, prefix: str = "") -> Iterator[str]:
