@@ -148,7 +148,9 @@ async def test_the_directory_of_an_earlier_release_is_handed_over(old_directory:
     async with running(old_directory) as server:
         assert await ask(server, "SELECT answer FROM kept") == 42
         assert owner(server.pid or 0) == account.pw_uid
-    assert capfd.readouterr().err == (f"mercato: handed {old_directory} over from {accounts.SHARED}, which other programs run as too, to mercato\n")
+    assert capfd.readouterr().err == (
+        f"mercato: handed {old_directory} over from {accounts.SHARED}, which other programs run as too, to mercato\n"
+    )
     owners = {path: path.lstat().st_uid for path in (old_directory / "run", *(old_directory / "postgres").rglob("*"))}
     assert [path.name for path, uid in owners.items() if uid != account.pw_uid] == ["linked"]
     assert (old_directory / "root").read_text() == "root's"
@@ -261,3 +263,14 @@ def test_programs_that_the_account_may_not_read_are_reported_in_a_line(home: Pat
         path.chmod(mode)
         with pytest.raises(EmbeddedError, match=rf"may not read {path}; allow it with: chmod -R go\+rX {package}, or run this as"):
             programs.view(ACCOUNT, [package])
+
+
+def test_a_directory_for_mails_must_be_writable_by_the_account(home: Path) -> None:
+    mails = home / "mails"
+    mails.mkdir(mode=0o700)
+    assert not programs.may_write(mails, ACCOUNT)
+    os.chown(mails, ACCOUNT.uid, ACCOUNT.gid)
+    assert not programs.may_write(mails, ACCOUNT)  # its home is closed
+    home.chmod(0o711)
+    assert programs.may_write(mails, ACCOUNT)
+    assert not programs.may_write(home / "absent", ACCOUNT)
