@@ -263,3 +263,14 @@ def test_programs_that_the_account_may_not_read_are_reported_in_a_line(home: Pat
         path.chmod(mode)
         with pytest.raises(EmbeddedError, match=rf"may not read {path}; allow it with: chmod -R go\+rX {package}, or run this as"):
             programs.view(ACCOUNT, [package])
+
+
+def test_a_directory_for_mails_must_be_writable_by_the_account(home: Path) -> None:
+    mails = home / "mails"
+    mails.mkdir(mode=0o700)
+    assert not programs.may_write(mails, ACCOUNT)
+    os.chown(mails, ACCOUNT.uid, ACCOUNT.gid)
+    assert not programs.may_write(mails, ACCOUNT)  # its home is closed
+    home.chmod(0o711)
+    assert programs.may_write(mails, ACCOUNT)
+    assert not programs.may_write(home / "absent", ACCOUNT)

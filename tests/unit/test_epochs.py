@@ -26,6 +26,14 @@ def test_a_subject_has_the_same_slot_in_every_process() -> None:
     assert 0 <= slot(b"") < SLOTS
 
 
+def test_a_file_of_something_else_is_refused_and_kept(tmp_path: Path) -> None:
+    (tmp_path / "precious").write_text("kept")
+    (tmp_path / "shared").symlink_to(tmp_path / "precious")
+    with pytest.raises(FileExistsError, match="is a file of something else"):
+        share(str(tmp_path / "shared"))
+    assert (tmp_path / "precious").read_text() == "kept"
+
+
 @needs.ROOT.unless(os.geteuid() == 0)
 def test_a_file_of_another_user_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "shared"

@@ -47,12 +47,14 @@ def share(path: str) -> mmap.mmap:
     """Return the memory that the workers of a host share through a file, which is created if it does not exist.
 
     The file should be on a tmpfs, for example in `/run`; on a disk, the kernel would write the changes to it. Raises OSError, for example
-    PermissionError if the file belongs to another user.
+    PermissionError if the file belongs to another user, and FileExistsError if it is not one of epochs.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         if os.fstat(descriptor).st_uid != os.geteuid():
             raise PermissionError(errno.EPERM, "belongs to another user", path)
+        if os.fstat(descriptor).st_size not in {0, BYTES}:  # a link in a shared directory may lead to any file of this user
+            raise FileExistsError(errno.EEXIST, "is a file of something else", path)
         os.posix_fallocate(descriptor, 0, BYTES)  # reserve the space now: on a full disk, a later write would kill the worker
         return mmap.mmap(descriptor, BYTES)
     finally:

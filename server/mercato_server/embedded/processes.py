@@ -123,6 +123,7 @@ class Process:
                     pass_fds=command.inherits,
                 )
             except subprocess.SubprocessError:
+                os.set_blocking(reports, False)
                 reason = os.read(reports, REPORT_BYTES_MAX).decode(errors="replace")
                 raise EmbeddedError(f"{self.name} cannot be started: {reason}") from None
 
@@ -257,23 +258,25 @@ def _beginning(command: Command, parent: int, report: int) -> Callable[[], None]
     """Return a function for the child to run between fork and exec; it writes the reason of a failure to `report`."""
 
     def in_child() -> None:
-        if command.account is not None:
-            try:
+        try:
+            if command.account is not None:
                 become(command.account, command.view, binds_low_ports=command.binds_low_ports)
-            except OSError as error:
-                os.write(report, _reason(command.account, command.view, error).encode())
-                raise
-        prctl(_PR_SET_PDEATHSIG, command.orphan_signal)  # after setuid, which would clear it
+            prctl(_PR_SET_PDEATHSIG, command.orphan_signal)  # after setuid, which would clear it
+        except OSError as error:
+            os.write(report, _reason(command, error).encode())
+            raise
         if os.getppid() != parent:  # the parent ended before the call, so no signal will come
             os.kill(os.getpid(), signal.SIGKILL)
 
     return in_child
 
 
-def _reason(account: Account, view: View | None, error: OSError) -> str:
-    what = f" ({error.filename})" if error.filename else ""
-    cure = f", or let others enter with: chmod o+x {' '.join(map(str, view.closed))}" if view else ""
-    return f"root cannot run it as the user {account.name}: {error.strerror}{what}; run this as an ordinary user{cure}"
+def _reason(command: Command, error: OSError) -> str:
+    why = f"{error.strerror} ({error.filename})" if error.filename else f"{error.strerror}"
+    if command.account is None:
+        return why
+    cure = f", or let others enter with: chmod o+x {' '.join(map(str, command.view.closed))}" if command.view else ""
+    return f"root cannot run it as the user {command.account.name}: {why}; run this as an ordinary user{cure}"
 
 
 async def _exited(child: "subprocess.Popen[bytes]") -> int:

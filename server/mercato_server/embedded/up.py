@@ -165,6 +165,7 @@ class Shop:
         settings = Settings.from_environ(self._environ)
         self._mail = settings.mail
         self._require_enough_connections(settings)
+        programs.envoy()  # reported before anything starts, if it is missing
         await self._postgres.start()
         self._admit(self._environ)
         await self._while_alive(self._prepare_database(settings))
@@ -173,8 +174,9 @@ class Shop:
                 self._hashing = self._hashing_process(settings)
                 await self._hashing.start()
                 await self._workers.start()
+                envoy = self._envoy_process()
                 await self._while_alive(until_listening(self._sockets[: self._count]))  # so that Envoy's first health check succeeds
-                self._envoy = envoy = self._envoy_process()
+                self._envoy = envoy
                 await envoy.start()
                 await self._while_alive(until_ready(self._probe_host(), self._edge.port, tls=self._edge.tls is not None))
         except TimeoutError:
@@ -225,6 +227,8 @@ class Shop:
         mail = MailSettings.from_environ(environ)
         if mail.smtp is None:
             environ["MERCATO_MAIL_DIR"] = str(Path(mail.directory or self._data_dir / "mail").absolute())
+        else:
+            environ.pop("MERCATO_MAIL_DIR", None)  # an SMTP server comes first
         return worker_environ(environ)
 
     def _admit(self, environ: dict[str, str]) -> None:
