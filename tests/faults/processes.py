@@ -21,6 +21,7 @@ from mercato_server.config.edge_settings import EdgeSettings
 from mercato_server.config.settings import child_environ
 from mercato_server.edge.envoy import render
 from mercato_server.embedded.postgres import Postgres
+from mercato_server.embedded.probes import CLUSTERS
 from mercato_server.embedded.processes import Command, Process
 from ports import free_port
 from support.patience import allowed, patient, until
@@ -213,7 +214,7 @@ class Edge:
         writer.write(b"GET /clusters HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n")
         page = await reader.read()
         writer.close()
-        return page.count(b"::health_flags::healthy")
+        return page.count(b"::health_flags::healthy") // CLUSTERS
 
     async def __aenter__(self) -> Self:
         await self._process.start()
