@@ -22,6 +22,7 @@ from mercato_server.config.edge_settings import EdgeSettings
 from mercato_server.config.settings import child_environ
 from mercato_server.edge.envoy import render
 from mercato_server.embedded.postgres import Postgres
+from mercato_server.embedded.probes import CLUSTERS
 from mercato_server.embedded.processes import Command, Process
 from ports import free_port
 from support.limits import BUYERS_WITHOUT_LIMITS
@@ -215,7 +216,7 @@ class Edge:
         writer.write(b"GET /clusters HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n")
         page = await reader.read()
         writer.close()
-        return page.count(b"::health_flags::healthy")
+        return page.count(b"::health_flags::healthy") // CLUSTERS
 
     async def __aenter__(self) -> Self:
         await self._process.start()

@@ -34,6 +34,8 @@ FIRST_BYTES = {
     "typed_config": typed("extensions.filters.listener.tls_inspector.v3.TlsInspector"),
 }
 """Waits for a connection's first bytes, TLS or not. A connection without them costs no more than its socket."""
+HEALTH_TIMEOUT_S = 3.0
+"""Longer than a worker may be busy because of its calls. A worker that is gone fails its health check at once."""
 REFUSALS = (
     *("INVALID_ARGUMENT", "NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION"),
     *("ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED", "UNAUTHENTICATED"),
@@ -227,7 +229,7 @@ def _thresholds(settings: EdgeSettings, calls_each: int) -> dict[str, Any]:
 def _health_check(settings: EdgeSettings) -> dict[str, Any]:
     interval = f"{settings.health_interval_s:g}s"
     return {
-        "timeout": f"{min(settings.health_interval_s, 1.0):g}s",
+        "timeout": f"{HEALTH_TIMEOUT_S:g}s",
         "interval": interval,
         "no_traffic_interval": interval,  # the default of a minute would delay the first worker
         "unhealthy_threshold": 2,

@@ -334,11 +334,12 @@ class Shop:
     def _announcement(self) -> str:
         scheme, security = ("https", "TLS") if self._edge.tls else ("http", "plaintext")
         base = f"{scheme}://127.0.0.1:{self._edge.port}"
+        reflection = ", reflection" if self._edge.holding.reflection else ""
         smtp = self._mail.smtp
         mail = f"sent by {smtp.host}:{smtp.port}" if smtp else f"{self._mail.directory}  (files; MERCATO_SMTP_URL sends it)"
         return (
             f"REST   {base}  (docs: {base}/docs)\n"
-            f"gRPC   127.0.0.1:{self._edge.port}  ({security}, reflection; gRPC-Web too)\n"
+            f"gRPC   127.0.0.1:{self._edge.port}  ({security}{reflection}; gRPC-Web too)\n"
             f"data   {self._data_dir}  (logs in log/)\n"
             f"mail   {mail}\n"
             f"{self._announced_metrics()}"
