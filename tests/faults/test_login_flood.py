@@ -29,7 +29,7 @@ LOGIN_S = 30.0
 DEADLINE_S = 5.0
 """Deadline of a login whose client sets none."""
 CHANGERS = 32
-LOGINS = 8
+LOGINS = 4
 HOME = (("x-client-address", "192.0.2.1"),)
 WRONG = "UNAUTHENTICATED INVALID_CREDENTIALS"
 SHED = "RESOURCE_EXHAUSTED OVERLOADED"
@@ -94,7 +94,7 @@ async def test_logins_end_beside_busy_neighbours(directory: Path, goods: Goods, 
     async with running(worker), open_channel(worker.address) as channel:
         await sign_up(channel)
         with busy(os.cpu_count() or 1):
-            for _ in range(LOGINS // 2):
+            for _ in range(LOGINS):
                 await log_in(channel, allowed(DEADLINE_S))
 
 

@@ -130,6 +130,7 @@ async def test_passwords_that_cannot_be_hashed_soon_are_refused_before_they_are_
         outcomes = await asyncio.gather(*(hash_of(passwords) for _ in range(10)), return_exceptions=True)
         assert [isinstance(outcome, Overloaded) for outcome in outcomes] == [False] * 4 + [True] * 6
         assert await hash_of(passwords)
+        assert not link_of(hasher)._refused | link_of(hasher)._asked  # nothing is remembered of them
 
 
 async def test_a_full_queue_gives_the_place_of_a_crowded_network_to_a_newcomer() -> None:

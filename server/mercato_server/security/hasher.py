@@ -154,9 +154,8 @@ class Place:
         """Return the connection on which this call has its place."""
         link = await self._hasher.link()
         if link is not self._link:
-            number = link.number()
-            await link.ask("enter", number, *self._caller)
-            self._link, self._number = link, number
+            self._link, self._number = link, link.number()
+            await link.ask("enter", self._number, *self._caller)
         return link
 
     async def _retry(self, attempt: Callable[[], Awaitable[Any]]) -> Any:
@@ -188,35 +187,33 @@ class _Link:
         self._process = process
         self._numbers = 0
         self._asked: dict[int, asyncio.Future[Any]] = {}
-        self._refused: set[int] = set()
+        self._refused: dict[int, bool] = {}
+        """Whether a place that a call holds was refused."""
         self.lost = False
         self._reading = asyncio.ensure_future(self._read(reader))
 
     def number(self) -> int:
-        """Return a number for a new place."""
+        """Return a number for a new place, to be given up by `leave`."""
         self._numbers += 1
+        self._refused[self._numbers] = False
         return self._numbers
 
     async def ask(self, kind: str, number: int, *rest: str | int) -> Any:
         """Send a message about a place and return the result; raises _LostError or _RefusedError."""
         if self.lost:
             raise _LostError
-        if number in self._refused:
+        if self._refused[number]:
             raise _RefusedError
         self._send(kind, number, *rest)
         answer = self._asked[number] = asyncio.get_running_loop().create_future()
         try:
             return await answer
-        except asyncio.CancelledError:
-            if kind == "enter":
-                self.leave(number)
-            raise
         finally:
-            self._asked.pop(number, None)
+            del self._asked[number]
 
     def leave(self, number: int) -> None:
         """Give up a place."""
-        self._refused.discard(number)
+        del self._refused[number]
         if not self.lost:
             self._send("leave", number)
 
@@ -249,8 +246,8 @@ class _Link:
 
     def _hear(self, number: int, kind: str, result: Any = None) -> None:
         answer = self._asked.get(number)
-        if kind == "refused":
-            self._refused.add(number)
+        if kind == "refused" and number in self._refused:
+            self._refused[number] = True
         if answer is None or answer.done():
             return
         match kind:
