@@ -150,6 +150,15 @@ def refusal(error: BaseException) -> MercatoError | None:
             return None
 
 
+def is_unfit(error: BaseException) -> bool:
+    """Return whether PostgreSQL refused a value, or a statement that a value made too large: 22xxx, 54xxx and 53400.
+
+    A division by zero is a bug: no statement divides by a value of a caller.
+    """
+    unfit = asyncpg.DataError | asyncpg.ProgramLimitExceededError | asyncpg.ConfigurationLimitExceededError
+    return isinstance(error, unfit) and not isinstance(error, asyncpg.DivisionByZeroError)
+
+
 SET_CURRENCY = "INSERT INTO shop (currency_code) VALUES ($1) ON CONFLICT (singleton) DO NOTHING"
 
 GET_CURRENCY = "SELECT currency_code FROM shop"
