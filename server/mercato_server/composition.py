@@ -7,6 +7,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection, reflection_pb2
 
 from mercato.rpcs import services
+from mercato_server.background.document_renewer import keep_renewing
 from mercato_server.background.supervisor import Supervisor
 from mercato_server.background.sweeper import keep_sweeping
 from mercato_server.cache.catalog_cache import CatalogCache
@@ -96,6 +97,7 @@ class Parts:
         self.supervisor.start("feed listener", self.listener.listen)
         self.supervisor.start("key watch", self._key_watch.keep)
         self.supervisor.start("sweeps", functools.partial(keep_sweeping, self.pool, self.settings.limits))
+        self.supervisor.start("search documents", functools.partial(keep_renewing, self.pool))
         if self._runner is not None:
             self.supervisor.start("jobs", self._runner.run)
             self.supervisor.start("due jobs", self._runner.keep_due)

@@ -112,7 +112,6 @@ async def create_pool(settings: Settings) -> "Pool":
             "statement_timeout": _milliseconds(limits.statement_timeout_s),
             "lock_timeout": _milliseconds(limits.lock_timeout_s),
             "idle_in_transaction_session_timeout": _milliseconds(limits.idle_in_transaction_timeout_s),
-            "pg_trgm.word_similarity_threshold": "0.5",  # matches a word of five letters with one typo
         },
     )
 

@@ -185,7 +185,8 @@ class CatalogHandler:
         """Read a page of a list; `counted` also counts the list."""
         found, last, snapshot, spelling = await product_lists.products(self._pool, wanted, order, page)
         size = await product_lists.count(self._pool, wanted, self._limits.total_size_max, spelling) if counted else None
-        rest = catalog_pb2.ListProductsResponse(next_page_token=self._pager.next_token(last, query), total_size=size)
+        token = self._pager.next_token(last, query)
+        rest = catalog_pb2.ListProductsResponse(next_page_token=token, total_size=size, corrected_q=spelling or "")
         products = {product.id: self._product(product).SerializeToString() for product in found}
         return LoadedPage(products, rest.SerializeToString(), snapshot, in_stock=wanted.in_stock)
 
