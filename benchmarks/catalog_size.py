@@ -80,7 +80,7 @@ async def _fill(directory: Path, server: Postgres, url: str, count: int) -> floa
     began = time.perf_counter()
     await asyncio.to_thread(subprocess.run, command, env=child_environ({"DATABASE_URL": url}), check=True, stdout=subprocess.DEVNULL)
     rate = count / (time.perf_counter() - began)
-    await _execute(url, "VACUUM ANALYZE products, product_search")
+    await _execute(url, "VACUUM ANALYZE products, product_search, search_words")
     return rate
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from mercato_server.database.pool import Conn
 from mercato_server.domain.accounts import COMMAND_LINE
 from mercato_server.security.tokens import Keyring, Tokens
-from mercato_server.store import inventory, search
+from mercato_server.store import inventory, search_documents
 
 STOCK = 1_000_000
 LINES = 3
@@ -118,7 +118,7 @@ async def make_products(conn: "Conn", count: int) -> list[UUID]:
     """Make products that are newer than the existing ones."""
     ids = [row["id"] for row in await conn.fetch(INSERT_PRODUCTS, count)]
     await inventory.open_levels(conn, dict.fromkeys(ids, STOCK), COMMAND_LINE)
-    await search.index(conn, ids)
+    await search_documents.index(conn, ids)
     return ids
 
 
@@ -135,7 +135,7 @@ async def make_carts(conn: "Conn", secret_key: str, first: int, contents: Sequen
 
 async def analyze(conn: "Conn") -> None:
     """Analyze the tables that now have rows, for the planner; autovacuum analyzes the orders later."""
-    for table in ("accounts", "products", "product_search", "stock_levels", "cart_items"):
+    for table in ("accounts", "products", "product_search", "search_words", "stock_levels", "cart_items"):
         await conn.execute(f"VACUUM ANALYZE {table}")
 
 

@@ -15,7 +15,7 @@ from mercato_server.config.settings import Settings
 from mercato_server.database import migrations
 from mercato_server.database.pool import Pool, create_pool
 from mercato_server.embedded.postgres import Postgres
-from mercato_server.store import orders, search
+from mercato_server.store import orders, search_documents
 from mercato_server.store.idempotency import IdempotencyKey
 from mercato_server.store.verify import inspect
 from stage import processor_s
@@ -80,7 +80,7 @@ async def measure(directory: Path, order_count: int, passes: int) -> None:
         async with await create_pool(Settings(database_url=server.url(), secret_key="x" * 32)) as pool:
             await pool.execute(MAKE_SHOP)
             async with pool.acquire() as conn:
-                await search.index(conn, [row["id"] for row in await conn.fetch("SELECT id FROM products")])
+                await search_documents.index(conn, [row["id"] for row in await conn.fetch("SELECT id FROM products")])
             trade = Trade(pool, {row["account_id"]: row["id"] for row in await pool.fetch("SELECT account_id, id FROM sessions")})
             while trade.placed < order_count:
                 await trade.batch()

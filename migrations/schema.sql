@@ -285,7 +285,8 @@ CREATE TABLE public.product_search (
     name text NOT NULL,
     words tsvector NOT NULL,
     category_ids uuid[] NOT NULL,
-    group_id uuid
+    group_id uuid,
+    vocabulary text[]
 );
 
 CREATE TABLE public.products (
@@ -320,6 +321,14 @@ CREATE TABLE public.refresh_tokens (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     used_at timestamp with time zone
 );
+
+CREATE TABLE public.search_words (
+    word text NOT NULL COLLATE pg_catalog."C",
+    products integer NOT NULL,
+    stem text NOT NULL,
+    keys text[] NOT NULL
+)
+WITH (fillfactor='80');
 
 CREATE TABLE public.sessions (
     id uuid DEFAULT uuidv7() NOT NULL,
@@ -468,6 +477,9 @@ ALTER TABLE ONLY public.products
 ALTER TABLE ONLY public.refresh_tokens
     ADD CONSTRAINT refresh_tokens_pkey PRIMARY KEY (digest);
 
+ALTER TABLE ONLY public.search_words
+    ADD CONSTRAINT search_words_pkey PRIMARY KEY (word);
+
 ALTER TABLE ONLY public.sessions
     ADD CONSTRAINT sessions_pkey PRIMARY KEY (id);
 
@@ -571,6 +583,8 @@ CREATE INDEX product_search_by_price ON public.product_search USING btree (local
 
 CREATE INDEX product_search_by_words ON public.product_search USING gin ((ARRAY[(number >> 13)]), words, category_ids);
 
+CREATE INDEX product_search_of_old_rules ON public.product_search USING btree (product_id) WHERE (rule_version < 2);
+
 CREATE INDEX products_by_category ON public.products USING btree (category_id, id);
 
 CREATE INDEX products_by_category_name ON public.products USING btree (category_id, name COLLATE "C", id) WHERE (deleted_at IS NULL);
@@ -588,6 +602,8 @@ CREATE UNIQUE INDEX products_sku_key ON public.products USING btree (sku) WHERE 
 CREATE INDEX refresh_tokens_by_session ON public.refresh_tokens USING btree (session_id);
 
 CREATE UNIQUE INDEX refresh_tokens_live ON public.refresh_tokens USING btree (session_id) WHERE (used_at IS NULL);
+
+CREATE INDEX search_words_by_key ON public.search_words USING gin (keys);
 
 CREATE INDEX sessions_by_account ON public.sessions USING btree (account_id, refreshed_at) WHERE (ended_at IS NULL);
 

@@ -6,6 +6,7 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from mercato.rpcs import services
+from mercato_server.background.document_renewer import keep_renewing
 from mercato_server.background.order_expiry import keep_expiring
 from mercato_server.background.supervisor import Supervisor
 from mercato_server.background.sweeper import keep_sweeping
@@ -102,6 +103,7 @@ class Parts:
         self.supervisor.start("key watch", self._key_watch.keep)
         self.supervisor.start("order expiry", functools.partial(keep_expiring, self.pool))
         self.supervisor.start("sweeps", functools.partial(keep_sweeping, self.pool, self.settings.limits))
+        self.supervisor.start("search documents", functools.partial(keep_renewing, self.pool))
         if self._runner is not None:
             self.supervisor.start("jobs", self._runner.run)
             self.supervisor.start("due jobs", self._runner.keep_due)

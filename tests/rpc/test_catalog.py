@@ -321,6 +321,8 @@ async def test_lists_can_be_narrowed_and_counted(shop: Shop) -> None:
         ("\\", None),
         ("🚲", None),
         ("!!! & | :*", None),
+        ("-" * 33, None),
+        ("!-" * 100, None),
     ],
 )
 async def test_search_forgives_accents_endings_and_typos(shop: Shop, q: str, first: str | None) -> None:
@@ -330,6 +332,18 @@ async def test_search_forgives_accents_endings_and_typos(shop: Shop, q: str, fir
     await shop.product(admin, name="Basketball", description="Leather, size 7", sku="AB-0007")
     found = await names(shop, q=q)
     assert (found[0] if found else None) == first
+
+
+async def test_an_answer_names_the_corrected_query_on_every_page(shop: Shop) -> None:
+    admin = await shop.person(admin=True)
+    for number in range(3):
+        await shop.product(admin, name=f"Trail Shoe {number}")
+    first = await shop.catalog.ListProducts(ListProductsRequest(q="Trial sheo", page_size=2, include_total_size=True))
+    assert (first.corrected_q, len(first.products), first.total_size) == ("trail shoe", 2, 3)
+    second = await shop.catalog.ListProducts(ListProductsRequest(q="Trial sheo", page_size=2, page_token=first.next_page_token))
+    assert (second.corrected_q, len(second.products), second.next_page_token) == ("trail shoe", 1, "")
+    for q in ("trail shoe", "trail", "zzzzzz", "", "-trail"):
+        assert (await shop.catalog.ListProducts(ListProductsRequest(q=q))).corrected_q == ""
 
 
 async def test_matches_by_name_come_before_matches_by_description_through_all_pages(shop: Shop) -> None:

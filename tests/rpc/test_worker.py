@@ -62,6 +62,23 @@ async def test_a_bug_leaves_as_internal_with_the_request_id_and_nothing_else(sho
     assert error.metadata == {"request_id": "req-1"}
 
 
+UNFIT = (
+    "(pg_typeof($1::uuid)::text || 'x')::integer",  # 22P02
+    "(length($1::uuid::text) + 2147483647)",  # 22003
+    "(SELECT string_agg(n::text, ' ')::tsvector FROM generate_series(length($1::uuid::text), 300000) AS n)",  # 54000
+    "(repeat('(', 100000 + length($1::uuid::text))::tsquery)",  # 54001
+)
+
+
+async def test_a_value_that_the_database_refuses_is_the_callers_error(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    request = catalog_pb2.GetProductRequest(product_id="0198c5f2-7a3e-7c4d-9b1e-2f6a8d0c4b57")
+    for value in UNFIT:
+        monkeypatch.setattr("mercato_server.store.catalog.GET_PRODUCT", f"SELECT {value} AS id")
+        error = await refusal(shop.catalog.GetProduct(request))
+        assert (error.code, error.reason) == (StatusCode.INVALID_ARGUMENT, "INVALID_FIELD"), value
+        assert error.message == "the request has a value that the database cannot take"
+
+
 async def hold_stock(database: str) -> "asyncpg.Connection[asyncpg.Record]":
     """Lock every product in another client's transaction."""
     connection = await asyncpg.connect(database)

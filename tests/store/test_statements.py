@@ -16,6 +16,7 @@ from mercato_server import database, store
 from mercato_server.config.settings import Settings
 from mercato_server.database.migrations import CREATE_MIGRATIONS
 from mercato_server.database.pool import Conn, Pool, create_pool
+from mercato_server.domain import spelling
 from mercato_server.domain.accounts import AccountFilter, Role
 from mercato_server.domain.audit_log import AuditFilter
 from mercato_server.domain.catalog import Deleted, ProductOrder
@@ -33,6 +34,7 @@ from mercato_server.store import (
     orders,
     product_lists,
     search,
+    search_documents,
     sessions,
     users,
 )
@@ -44,7 +46,7 @@ MODULES = [
     for room in (database, store)
     for module in pkgutil.iter_modules(room.__path__, f"{room.__name__}.")
 ]
-NOT_STATEMENTS = {"DOCUMENTS", "LOCKED", "PRODUCT_COLUMNS", "SOLD"}
+NOT_STATEMENTS = {"CATEGORY_IDS", "DOCUMENTS", "LOCKED", "PRODUCT_COLUMNS", "SOLD"}
 STATEMENTS = [
     pytest.param(value, id=f"{module.__name__.rpartition('.')[2]}.{name}")
     for module in MODULES
@@ -85,7 +87,8 @@ INSERT INTO accounts (email, full_name, role, password_hash)
 SELECT 'a' || n || '@example.com', '', 'user', '' FROM generate_series(1, 2000) n;
 INSERT INTO categories (name) SELECT 'category ' || n FROM generate_series(1, 20) n;
 INSERT INTO products (name, description, price_minor, currency_code, category_id, sku, image_urls)
-SELECT md5(n::text) || ' thing', 'thing number ' || n, n % 5000, 'USD',
+SELECT translate(md5(n::text), '0123456789', 'ghijklmnop') || 'x thing ' || translate((n % 500)::text, '0123456789', 'ghijklmnop'),
+       'thing number ' || n, n % 5000, 'USD',
        (SELECT id FROM categories WHERE name = 'category ' || (n % 20 + 1)), 'S' || n, '{}'
   FROM generate_series(1, 20000) n;
 INSERT INTO stock_levels (product_id, on_hand) SELECT id, number % 7 FROM products;
@@ -113,6 +116,7 @@ async def _fill(postgres: Postgres, name: str) -> None:
     connection = await asyncpg.connect(await create(postgres, name, MIGRATED))
     await connection.execute(FILL)
     await index_products(connection)
+    await connection.execute("VACUUM product_search, search_words")  # as autovacuum does: it empties the pending lists of their indexes
     await connection.execute("ANALYZE")
     await connection.close()
 
@@ -147,7 +151,8 @@ HOT = {
     "ADJUST_LEVELS": inventory.ADJUST_LEVELS,
     "LOCK_LEVELS_OF_ORDER": inventory.LOCK_LEVELS_OF_ORDER,
     "RESTOCK": inventory.RESTOCK,
-    "WRITE_DOCUMENTS": search.WRITE_DOCUMENTS,
+    "WRITE_DOCUMENTS": search_documents.WRITE_DOCUMENTS,
+    "LOCK_OLD": search_documents.LOCK_OLD,
     "GET_ORDERS": order_lists.GET_ORDERS,
     "GET_LINES": order_lists.GET_LINES,
     "GET_HISTORY": order_lists.GET_HISTORY,
@@ -164,6 +169,11 @@ async def plan(conn: "Conn", statement: str) -> str:
     rows = await conn.fetch(f"EXPLAIN EXECUTE probe ({', '.join(['NULL'] * count)})" if count else "EXPLAIN EXECUTE probe")
     await conn.execute("DEALLOCATE probe")
     return "\n".join(row[0] for row in rows)
+
+
+def literals(query: str) -> str:
+    """Return the arguments of a query as SQL."""
+    return ", ".join("NULL" if each is None else "'" + str(each).replace("'", "''") + "'" for each in search.arguments(query))
 
 
 def test_no_statement_changes_or_deletes_rows_of_the_audit_log() -> None:
@@ -225,7 +235,7 @@ async def test_a_search_is_planned_once(full: "Conn") -> None:
     searches = [await full.prepare(statement) for statement in statements]
     for prepared in searches:
         for _ in range(7):
-            await prepared.fetch("thing", None, 21, 0)
+            await prepared.fetch(*search.arguments("thing"), 21, 0)
     plans = await full.fetch("SELECT custom_plans, generic_plans FROM pg_prepared_statements WHERE statement = ANY($1)", statements)
     assert [tuple(row) for row in plans] == [(5, 2)] * len(ProductOrder)  # the first five executions are always planned anew
 
@@ -234,7 +244,7 @@ async def test_a_search_is_planned_once(full: "Conn") -> None:
 async def test_a_common_word_is_read_from_the_nearest_shelves_and_a_rare_one_from_all(full: "Conn", order: ProductOrder) -> None:
     statement = product_lists.list_sql(Shape(order=order, after=False, query=True))
     for text, expected in (("thing", len(search._PARTS)), ("number 12345", 0)):
-        values = f"'{text}', NULL, 21, 0"
+        values = f"{literals(text)}, 21, 0"
         await full.execute(f"PREPARE search AS {statement}")
         rows = await full.fetch(f"EXPLAIN (ANALYZE) EXECUTE search ({values})")
         await full.execute("DEALLOCATE search")
@@ -247,7 +257,7 @@ async def test_a_search_reads_the_products_of_its_page_and_of_stock_only_what_fi
     for in_stock, most in ((False, 21), (True, 321)):  # 6 of 7 products are in stock, of which 200 are ranked; 21 fill the page
         statement = product_lists.list_sql(Shape(order=order, after=False, query=True, max_price=True, in_stock=in_stock))
         await full.execute(f"PREPARE search AS {statement}")
-        rows = await full.fetch("EXPLAIN (ANALYZE) EXECUTE search ('thing', NULL, 4000, 21, 0)")
+        rows = await full.fetch(f"EXPLAIN (ANALYZE) EXECUTE search ({literals('thing')}, 4000, 21, 0)")
         await full.execute("DEALLOCATE search")
         text = "\n".join(row[0] for row in rows)
         assert "Seq Scan on" not in text, text
@@ -265,14 +275,26 @@ async def test_a_search_by_price_or_name_walks_along_an_index_of_documents(full:
     assert "Seq Scan on" not in text, text
 
 
-async def test_a_word_is_corrected_by_an_index(full: "Conn") -> None:
+async def test_a_word_is_corrected_and_completed_by_an_index(full: "Conn") -> None:
+    words = [f"{chr(97 + n % 26)}{chr(97 + n // 26 % 26)}{chr(97 + n // 676 % 26)}{chr(97 + n // 17576)}word" for n in range(20_000)]
     await full.execute(
-        "INSERT INTO words SELECT DISTINCT translate(md5(n::text), '0123456789', 'ghijklmnop') FROM generate_series(1, 20000) AS n"
+        "INSERT INTO search_words (word, products, stem, keys) SELECT word, 1, word, string_to_array(keys, ' ')"
+        " FROM unnest($1::text[], $2::text[]) AS made (word, keys)",
+        words,
+        [" ".join(spelling.keys(word)) for word in words],
     )
-    await full.execute("ANALYZE words")
-    text = await plan(full, search.CORRECT)
-    assert "words_by_similarity" in text, text
-    assert "Seq Scan on" not in text, text
+    await full.execute("ANALYZE search_words")
+    corrected = await plan(full, search.FIND_CANDIDATES)
+    assert "search_words_by_key" in corrected, corrected
+    completed = await plan(full, product_lists.list_sql(Shape(order=ProductOrder.RELEVANCE, after=False, query=True)))
+    assert "search_words_pkey" in completed, completed
+    for text in (corrected, completed):
+        assert "Seq Scan on" not in text, text
+
+
+async def test_a_search_tells_by_an_index_that_there_are_no_documents_of_an_older_rule(full: "Conn") -> None:
+    text = await plan(full, product_lists.list_sql(Shape(order=ProductOrder.NEWEST, after=False, query=True)))
+    assert "product_search_of_old_rules" in text, text
 
 
 FILL_AUDIT_LOG = """

@@ -177,6 +177,7 @@ ONLY_IN_EVERYTHING = {
     "events: another transition told of",
     "states: no history at all",
     "search: a product without its document",
+    "vocabulary: a word that is not known",
 }
 """Corruptions that write no row of the corrupted subject: its row was deleted, or belongs to another subject now."""
 

@@ -203,12 +203,28 @@ CORRUPTIONS: dict[str, dict[str, str]] = {
             """,
     },
     "search": {
-        "a product without its document": "DELETE FROM product_search WHERE product_id = ball()",
+        "a product without its document": """
+            DELETE FROM product_search WHERE product_id = ball();
+            UPDATE search_words SET products = products - 1 WHERE word = 'ball';
+            """,
         "a document of a product off sale": "UPDATE products SET deleted_at = now() WHERE id = ball()",
         "the words of an earlier name": "UPDATE products SET name = 'Hat' WHERE id = ball()",
-        "words that no rule made": "UPDATE product_search SET words = 'hat' WHERE product_id = ball()",
         "the number of another product": "UPDATE product_search SET number = 999 WHERE product_id = ball()",
         "a category without its product": "UPDATE product_search SET category_ids = ARRAY[uuidv7()] WHERE product_id = ball()",
+    },
+    "search words": {
+        "words that no rule made": "UPDATE product_search SET words = 'hat' WHERE product_id = ball()",
+        "the words of an earlier description": "UPDATE products SET description = 'Straw' WHERE id = ball()",
+        "the vocabulary of another name": """
+            UPDATE product_search SET vocabulary = '{hat}' WHERE product_id = ball();
+            UPDATE search_words SET products = products - 1 WHERE word = 'ball';
+            INSERT INTO search_words (word, products, stem, keys) VALUES ('hat', 1, 'hat', '{}');
+            """,
+    },
+    "vocabulary": {
+        "a word counted too often": "UPDATE search_words SET products = products + 1 WHERE word = 'ball'",
+        "a word counted without a product": "INSERT INTO search_words (word, products, stem, keys) VALUES ('hat', 1, 'hat', '{}')",
+        "a word that is not known": "DELETE FROM search_words WHERE word = 'ball'",
     },
 }
 """Name of the invariant, then of the corruption: the SQL that makes it."""

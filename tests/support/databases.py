@@ -8,11 +8,24 @@ import asyncpg
 
 from mercato_server.database.pool import Conn, Pool
 from mercato_server.embedded.postgres import Postgres
-from mercato_server.store import search
+from mercato_server.store import search_documents
 
 MIGRATED = "template_mercato"
 EMPTY = "template0"
 _numbers = itertools.count(1)
+
+# As the previous release writes a document; it knows neither a vocabulary nor search_words.
+WRITE_OLD_DOCUMENTS = """
+INSERT INTO product_search AS document (product_id, locale, number, rule_version, price_minor, name, words, category_ids)
+SELECT id, '', number, 1, price_minor, name,
+       setweight(to_tsvector('english', fold(name)), 'A') || setweight(to_tsvector('simple', fold(coalesce(sku, ''))), 'B')
+       || setweight(to_tsvector('english', fold(description)), 'C'), array_remove(ARRAY[category_id], NULL)
+  FROM products
+ WHERE deleted_at IS NULL
+    ON CONFLICT (product_id, locale) DO UPDATE
+   SET rule_version = excluded.rule_version, price_minor = excluded.price_minor, name = excluded.name, words = excluded.words
+"""
+IS_OLD = "SELECT to_regclass('search_words') IS NULL"
 
 
 async def create(server: Postgres, name: str, template: str) -> str:
@@ -42,5 +55,9 @@ async def execute(server: Postgres, statement: str) -> None:
 
 
 async def index_products(conn: "Conn | Pool") -> None:
-    """Write the search documents of products that a test inserted directly."""
-    await conn.execute(search.WRITE_DOCUMENTS, [row["id"] for row in await conn.fetch("SELECT id FROM products")])
+    """Write the search documents of products that a test inserted directly; in a database of the previous release as that does."""
+    if await conn.fetchval(IS_OLD):
+        await conn.execute(WRITE_OLD_DOCUMENTS)
+        return
+    ids = [row["id"] for row in await conn.fetch("SELECT id FROM products")]
+    await search_documents.index(conn, ids)  # type: ignore[arg-type] # a pool runs single statements as a connection does

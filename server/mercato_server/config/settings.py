@@ -27,8 +27,8 @@ class Limits:
     """Products that a search reads in the order of price or name before it asks the index for all matches."""
     corrected_words_max: int = 8
     """Words of a query without matches that are corrected; each costs one search among the words of all products."""
-    corrections_max: int = 3
-    """Candidates by which one misspelled word may be replaced."""
+    completions_max: int = 16
+    """Words of products for which a query's last word may be the beginning."""
     cached_pages: int = 500
     """First pages of lists that a worker keeps in memory, 8 KB each if they have 20 products, 64 KiB at most."""
     request_bytes: int = 64 * 1024

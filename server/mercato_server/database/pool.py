@@ -112,7 +112,6 @@ async def create_pool(settings: Settings) -> "Pool":
             "statement_timeout": _milliseconds(limits.statement_timeout_s),
             "lock_timeout": _milliseconds(limits.lock_timeout_s),
             "idle_in_transaction_session_timeout": _milliseconds(limits.idle_in_transaction_timeout_s),
-            "pg_trgm.word_similarity_threshold": "0.5",  # matches a word of five letters with one typo
         },
     )
 
@@ -148,6 +147,15 @@ def refusal(error: BaseException) -> MercatoError | None:
             return DatabaseUnavailable()
         case _:
             return None
+
+
+def is_unfit(error: BaseException) -> bool:
+    """Return whether PostgreSQL refused a value, or a statement that a value made too large: 22xxx, 54xxx and 53400.
+
+    A division by zero is a bug: no statement divides by a value of a caller.
+    """
+    unfit = asyncpg.DataError | asyncpg.ProgramLimitExceededError | asyncpg.ConfigurationLimitExceededError
+    return isinstance(error, unfit) and not isinstance(error, asyncpg.DivisionByZeroError)
 
 
 SET_CURRENCY = "INSERT INTO shop (currency_code) VALUES ($1) ON CONFLICT (singleton) DO NOTHING"

@@ -211,7 +211,8 @@ class CatalogHandler:
         listed, rows = await self._pager.fitting(page, lambda page: product_lists.products(self._pool, wanted, order, page), self._product)
         found, last, snapshot, spelling = listed
         size = await product_lists.count(self._pool, wanted, self._limits.total_size_max, spelling) if counted else None
-        rest = catalog_pb2.ListProductsResponse(next_page_token=self._pager.next_token(last, query), total_size=size)
+        token = self._pager.next_token(last, query)
+        rest = catalog_pb2.ListProductsResponse(next_page_token=token, total_size=size, corrected_q=spelling or "")
         products = {product.id: row for product, row in zip(found, rows, strict=True)}
         return LoadedPage(products, rest.SerializeToString(), snapshot, in_stock=wanted.in_stock)
 

@@ -5,8 +5,8 @@ import asyncio
 import structlog
 from grpc.aio import AbortError
 
-from mercato_server.database.pool import refusal
-from mercato_server.domain.errors import Code, MercatoError
+from mercato_server.database.pool import is_unfit, refusal
+from mercato_server.domain.errors import Code, InvalidRequest, MercatoError, Violation
 from mercato_server.rpc.context import Context
 from mercato_server.rpc.layers import Answer, Method, Unary
 from mercato_server.rpc.preconditions import status_headers
@@ -32,10 +32,21 @@ def map_errors(_method: Method, proceed: Unary) -> Unary:
         except MercatoError as error:
             await end(context, error)
         except Exception as error:  # noqa: BLE001 - the outermost layer: gRPC would send the exception's text
-            await end(context, refusal(error) or _internal(context, error))
+            await end(context, _unfit(context, error) or refusal(error) or _internal(context, error))
         raise AssertionError("abort() returned")
 
     return mapped
+
+
+def _unfit(context: Context, error: Exception) -> InvalidRequest | None:
+    """Return the refusal of a request with a value that the checks let pass and PostgreSQL did not.
+
+    The value came with the request, so the worker is sound: an INTERNAL would count against its health. The log names the missing check.
+    """
+    if not is_unfit(error):
+        return None
+    log.error("the database refused a value of a call", method=context.rpc.path, request_id=context.request_id, exc_info=error)
+    return InvalidRequest([Violation("", "the request has a value that the database cannot take")])
 
 
 def _internal(context: Context, error: Exception) -> InternalError:

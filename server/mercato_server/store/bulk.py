@@ -9,7 +9,7 @@ from mercato_server.database.pool import Conn, Pool
 from mercato_server.database.transactions import retry_conflicts, transaction
 from mercato_server.domain.accounts import Actor
 from mercato_server.domain.events import EventKind
-from mercato_server.store import audit_log, events, inventory, search
+from mercato_server.store import audit_log, events, inventory, search_documents
 from mercato_server.store.events import Event
 
 # One table per connection: a new table for each batch would bloat the system catalog. NULL keeps the value of an existing product.
@@ -162,7 +162,7 @@ async def write(pool: "Pool", batch: Sequence[Incoming], source: str, actor: Act
         created = await _add(conn, batch, actor)
         changed = [] if len(created) == len(batch) else await _update(conn, actor)
         if created or changed:
-            await search.index(conn, [*created, *changed])
+            await search_documents.index(conn, [*created, *changed])
             counts = {"created": len(created), "updated": len(changed)}
             await audit_log.append(conn, actor, "catalog.imported", None, {}, {"source": source, **counts})
         return Written(len(created), len(changed))

@@ -22,7 +22,8 @@ from mercato_server.domain.errors import (
     StockLimit,
 )
 from mercato_server.domain.events import EventKind
-from mercato_server.store import audit_log, events, inventory, search
+from mercato_server.domain.search_documents import product_words
+from mercato_server.store import audit_log, events, inventory, search_documents
 from mercato_server.store.events import Event, Snapshot
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
 
@@ -59,8 +60,11 @@ INSERT_PRODUCT = f"""
 WITH changed AS (
     INSERT INTO products (name, description, price_minor, category_id, sku, image_urls, currency_code)
     VALUES ($1, $2, $3, $4, $5, $7, (SELECT currency_code FROM shop))
-    RETURNING id, number, name, description, price_minor, category_id, sku, image_urls, version, created_at, updated_at, deleted_at
-), {search.DOCUMENTS}
+    RETURNING id, number, name, description, price_minor, category_id, sku, image_urls, version, created_at, updated_at, deleted_at,
+              $8::text AS lexemes, $9::text AS vocabulary
+), spelled AS (
+    SELECT word, stem, keys FROM unnest($10::text[], $11::text[], $12::text[]) AS spelled (word, stem, keys)
+), {search_documents.DOCUMENTS}
 SELECT id, name, description, price_minor, category_id, sku, $6::integer AS stock, image_urls, version, 0::bigint AS stock_version,
        created_at, updated_at, deleted_at
   FROM changed
@@ -74,8 +78,11 @@ WITH changed AS (
       FROM stock_levels AS level
      WHERE product.id = $1 AND level.product_id = product.id AND level.location_id = 1
     RETURNING id, number, name, description, price_minor, category_id, sku, level.on_hand AS stock, image_urls,
-              product.version, level.version AS stock_version, created_at, product.updated_at, deleted_at
-), {search.DOCUMENTS}
+              product.version, level.version AS stock_version, created_at, product.updated_at, deleted_at,
+              $9::text AS lexemes, $10::text AS vocabulary
+), spelled AS (
+    SELECT word, stem, keys FROM unnest($11::text[], $12::text[], $13::text[]) AS spelled (word, stem, keys)
+), {search_documents.DOCUMENTS}
 SELECT id, name, description, price_minor, category_id, sku, stock, image_urls, version, stock_version, created_at, updated_at, deleted_at
   FROM changed
 """  # noqa: S608 - constants
@@ -109,8 +116,9 @@ async def create(pool: "Pool", draft: ProductDraft, actor: Actor, key: Idempoten
 
 async def _create(conn: "Conn", draft: ProductDraft, actor: Actor) -> Product:
     values = (draft.name, draft.description, draft.price_minor, draft.category_id, draft.sku, draft.stock or 0, list(draft.image_urls))
+    words = search_documents.arguments(product_words(draft.name, draft.description, draft.sku))
     try:
-        product = _product(await conn.fetchrow(INSERT_PRODUCT, *values))
+        product = _product(await conn.fetchrow(INSERT_PRODUCT, *values, *words))
     except asyncpg.IntegrityConstraintViolationError as error:
         raise _constraint(error, draft.category_id, draft.sku) from None
     await inventory.open_levels(conn, {product.id: product.stock}, actor)
@@ -250,6 +258,7 @@ async def _write(conn: "Conn", wanted: Product, *, deleted: bool = False) -> Pro
                 wanted.sku,
                 list(wanted.image_urls),
                 deleted,
+                *search_documents.arguments(product_words(wanted.name, wanted.description, wanted.sku)),
             )
         )
     except asyncpg.IntegrityConstraintViolationError as error:

@@ -5,7 +5,7 @@ import asyncpg
 from mercato_server.database.pool import SET_CURRENCY
 from mercato_server.demo import DemoProduct
 from mercato_server.domain.accounts import COMMAND_LINE
-from mercato_server.store import inventory, search
+from mercato_server.store import inventory, search_documents
 
 IS_EMPTY = "SELECT NOT EXISTS (SELECT FROM products) AND NOT EXISTS (SELECT FROM categories)"
 
@@ -42,7 +42,7 @@ async def load(database_url: str, currency: str, categories: tuple[str, ...], pr
             stock = {row["id"]: item.stock for row, item in zip(rows, products, strict=True)}
             await inventory.open_levels(connection, stock, COMMAND_LINE)
             await connection.execute(APPEND_EVENTS)
-            await search.index(connection, list(stock))
+            await search_documents.index(connection, list(stock))
             return True
     finally:
         await connection.close()

@@ -7,8 +7,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from uuid import UUID
 
+import asyncpg
+
 from mercato_server.domain.orders import NEXT, OrderStatus
-from mercato_server.store.search import WRONG_DOCUMENTS, WRONG_RECENT_DOCUMENTS
+from mercato_server.domain.search_documents import RULE_VERSION
+from mercato_server.store.search_documents import CATEGORY_IDS, is_right
 
 WRONG_STOCK = """
 SELECT product.id AS product_id, level.units AS stock, coalesce(ledger.units, 0) AS ledger
@@ -209,6 +212,57 @@ SELECT mail.id AS mail_id, mail.template, mail.created_at
                     WHERE job.entrypoint = 'mail' AND job.payload = uuid_send(mail.id) AND job.status IN ('queued', 'picked'))
 """
 
+WRONG_DOCUMENTS = f"""
+SELECT product.id AS product_id, product.deleted_at, document.rule_version
+  FROM products AS product
+  LEFT JOIN (SELECT product_id, number, rule_version, price_minor, name AS title, category_ids
+               FROM product_search
+              WHERE locale = '') AS document ON document.product_id = product.id
+ WHERE CASE
+       WHEN deleted_at IS NOT NULL THEN document.product_id IS NOT NULL
+       ELSE (document.number, document.price_minor, title, category_ids)
+            IS DISTINCT FROM (product.number, product.price_minor, product.name, {CATEGORY_IDS})
+       END
+"""  # noqa: S608 - constants
+
+WRONG_RECENT_DOCUMENTS = f"""{WRONG_DOCUMENTS}
+   AND product.id IN (SELECT id FROM products WHERE age(xmin) <= (SELECT age($1::text::xid8::xid))
+                       UNION
+                      SELECT product_id FROM product_search WHERE age(xmin) <= (SELECT age($1::text::xid8::xid)))
+"""  # noqa: S608 - constants
+
+# The words of the newest changes only, because making them takes up to 100 µs a product. The renewal of a rule updates documents of
+# older rules.
+GET_RECENT_WORDS = f"""
+SELECT product_id, product.name, description, sku, words::text AS words, vocabulary
+  FROM (SELECT id, name, description, sku, xmin AS writer
+          FROM products
+         WHERE deleted_at IS NULL AND updated_at > now() - interval '1 day'
+         ORDER BY updated_at DESC
+         LIMIT 10000) AS product
+  JOIN product_search AS document ON product_id = id
+ WHERE locale = '' AND rule_version = {RULE_VERSION} AND document.name = product.name
+   AND ($1::text IS NULL OR least(age(document.xmin), age(writer)) <= (SELECT age($1::text::xid8::xid)))
+"""  # noqa: S608 - constants
+
+_COUNTED = "SELECT word, count(*) AS products FROM product_search, unnest(vocabulary) AS word WHERE locale = '' {} GROUP BY word"
+WRONG_VOCABULARY = f"""
+SELECT word, known.products, coalesce(counted.products, 0) AS counted
+  FROM search_words AS known
+  FULL JOIN ({_COUNTED.format("")}) AS counted USING (word)
+ WHERE known.products IS DISTINCT FROM coalesce(counted.products, 0)
+"""  # noqa: S608 - constants
+
+WRONG_RECENT_VOCABULARY = f"""
+WITH known AS MATERIALIZED (
+    SELECT word, products FROM search_words WHERE age(xmin) <= (SELECT age($1::text::xid8::xid))
+)
+SELECT word, known.products, coalesce(counted.products, 0) AS counted
+  FROM known
+  LEFT JOIN ({_COUNTED.format("AND EXISTS (SELECT FROM known)")}) AS counted USING (word)
+ WHERE known.products <> coalesce(counted.products, 0)
+"""  # noqa: S608 - constants
+
 
 @dataclass(frozen=True, slots=True)
 class Scope:
@@ -244,6 +298,8 @@ class Query:
     arguments: Callable[[Scope], tuple[object, ...]] = _nothing
     merges: bool = False
     """Whether merge joins are cheaper than the planner's choice, hash joins: its tables are stored in the order of its keys."""
+    holds: Callable[[asyncpg.Record], bool] | None = None
+    """Whether a row does not violate the invariant after all, where SQL cannot tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,5 +359,14 @@ INVARIANTS = (
         "a product on sale, and no other, has its search document",
         Query(WRONG_DOCUMENTS, merges=True),
         Query(WRONG_RECENT_DOCUMENTS, lambda scope: (scope.since,)),
+    ),
+    Invariant(
+        "search words", "a document has the words of its product", Query(GET_RECENT_WORDS, lambda scope: (scope.since,), holds=is_right)
+    ),
+    Invariant(
+        "vocabulary",
+        "a word of the search counts the products that have it in their names",
+        Query(WRONG_VOCABULARY),
+        Query(WRONG_RECENT_VOCABULARY, lambda scope: (scope.since,)),
     ),
 )

@@ -78,13 +78,15 @@ def count_sql(shape: Shape) -> str:
 async def products(pool: "Pool", wanted: ProductFilter, order: ProductOrder, page: Page) -> ProductPage:
     """Return a page of products.
 
-    A query without results is corrected to words of products; the following pages use the same correction.
+    A query without results is corrected if that gives results; the following pages use the same correction.
     """
     spelling = page.after.spelling if page.after else None
     rows, snapshot = await _rows(pool, wanted, order, page, spelling)
     if not rows and wanted.query and page.after is None and not (page.skip and await count(pool, wanted, 1)):
         spelling = await search.correct(pool, wanted.query)
         rows = (await _rows(pool, wanted, order, page, spelling))[0] if spelling else []
+        if not rows and not (spelling and page.skip and await count(pool, wanted, 1, spelling)):
+            spelling = None
     found = [Product._make(row[:-2]) for row in rows[: page.size]]
     if len(rows) <= page.size:
         return ProductPage(found, None, snapshot, spelling)
@@ -124,5 +126,5 @@ def _shape(wanted: ProductFilter, order: ProductOrder, after: Position | None) -
 
 
 def _arguments(wanted: ProductFilter, spelling: str | None) -> list[object]:
-    query = [] if wanted.query is None else [wanted.query, spelling]
+    query = [] if wanted.query is None else search.arguments(spelling or wanted.query)
     return query + [value for value in (wanted.category_id, wanted.min_price_minor, wanted.max_price_minor) if value is not None]

@@ -47,8 +47,7 @@ class Shape:
     def parameters(self) -> dict[str, str]:
         """Return the number of each parameter by its name, in the order in which a statement takes them."""
         names = {
-            "query": self.query,
-            "spelling": self.query,
+            **dict.fromkeys(("matches", "ranked", "rest", "beginning", "plain"), self.query),
             "category": self.category,
             "min_price": self.min_price,
             "max_price": self.max_price,
@@ -69,11 +68,11 @@ class Shape:
             where.append("(SELECT on_hand FROM stock_levels WHERE product_id = products.id AND location_id = 1) > 0")
         return " AND ".join(where)
 
-    def prices(self) -> list[str]:
-        """Return the conditions on prices."""
+    def prices(self, price: str = "price_minor") -> list[str]:
+        """Return the conditions on prices; an expression such as `+price_minor` keeps PostgreSQL from an index of prices."""
         at = self.parameters()
-        low = [f"price_minor >= {at['min_price']}::bigint"] if self.min_price else []
-        return [*low, f"price_minor <= {at['max_price']}::bigint"] if self.max_price else low
+        low = [f"{price} >= {at['min_price']}::bigint"] if self.min_price else []
+        return [*low, f"{price} <= {at['max_price']}::bigint"] if self.max_price else low
 
     def place(self) -> str:
         """Return the condition on rows after the list's position."""

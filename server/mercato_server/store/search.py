@@ -1,147 +1,83 @@
-"""Full-text search of products: its documents, its statements and the correction of typos.
+"""Full-text search of products: its statements and the correction of typos.
 
 A product on sale has one document in `product_search`. A search finds, filters, sorts and ranks documents, mostly through their index of
 words (GIN). Then it reads the products of its page by primary key. docs/search.md explains each statement.
 """
 
-from collections.abc import Collection
-from uuid import UUID
-
 from mercato_server.config.settings import Limits
-from mercato_server.database.pool import Conn, Pool
+from mercato_server.database.pool import Pool
+from mercato_server.domain import spelling
 from mercato_server.domain.catalog import ProductOrder
+from mercato_server.domain.search_documents import RULE_VERSION
+from mercato_server.domain.search_queries import corrected, parse
+from mercato_server.domain.spelling import Candidate
 from mercato_server.store.product_shapes import PRODUCT_COLUMNS, Shape
 
-RULE_VERSION = 1
-"""The version of the rule below, which derives a product's words."""
-_WORDS = """setweight(to_tsvector('english', fold(name)), 'A')
-           || setweight(to_tsvector('simple', fold(coalesce(sku, ''))), 'B')
-           || setweight(to_tsvector('english', fold(description)), 'C')"""
-_CATEGORY_IDS = "array_remove(ARRAY[category_id], NULL)"
+_BEGINS_WITH = "word >= {0}::text AND word < {0}::text || chr(1114111) AND products > 0"
 
-# Parts of a statement: they write the documents of the products in `changed (id, number, name, description, sku, price_minor, category_id,
-# deleted_at)`, and add the words of their names to the vocabulary. It holds letters only: numbers and SKUs are as many as products, and a
-# similar one is wrong.
-DOCUMENTS = f"""product AS MATERIALIZED (
-    SELECT id, number, price_minor, name, {_WORDS} AS words, {_CATEGORY_IDS} AS category_ids
-      FROM changed
-     WHERE deleted_at IS NULL
-), removed AS (
-    DELETE FROM product_search
-     USING changed
-     WHERE product_id = id AND deleted_at IS NOT NULL
-), written AS (
-    INSERT INTO product_search AS document (product_id, locale, number, rule_version, price_minor, name, words, category_ids)
-    SELECT id, '', number, {RULE_VERSION}, price_minor, name, words, category_ids
-      FROM product
-        ON CONFLICT (product_id, locale) DO UPDATE
-       SET rule_version = excluded.rule_version, price_minor = excluded.price_minor, name = excluded.name, words = excluded.words,
-           category_ids = excluded.category_ids
-     WHERE (document.rule_version, document.price_minor, document.name, document.words, document.category_ids)
-           IS DISTINCT FROM (excluded.rule_version, excluded.price_minor, excluded.name, excluded.words, excluded.category_ids)
-), named AS MATERIALIZED (
-    SELECT DISTINCT unnest(tsvector_to_array(to_tsvector('simple', fold(name)))) AS word FROM product
-), learned AS (
-    INSERT INTO words (word)
-    SELECT word
-      FROM named
-     WHERE word ~ '^[[:alpha:]]{{3,32}}$'
-     ORDER BY word  -- one order for all writers, so that two writers of the same words cannot deadlock
-        ON CONFLICT (word) DO NOTHING
-)"""  # noqa: S608 - constants
-
-WRITE_DOCUMENTS = f"""
-WITH changed AS MATERIALIZED (
-    SELECT id, number, name, description, sku, price_minor, category_id, deleted_at FROM products WHERE id = ANY($1::uuid[])
-), {DOCUMENTS}
-SELECT
+# The words of the vocabulary that may be meant by the words of a query that no document has. A beginning of a word has documents.
+FIND_CANDIDATES = f"""
+SELECT asked.word AS typed, known.word, known.products
+  FROM unnest($1::text[], $2::text[], $3::text[]) AS asked (word, lexemes, keys)
+  JOIN search_words AS known ON known.keys && string_to_array(asked.keys, ' ') AND known.products > 0
+ WHERE NOT EXISTS (SELECT FROM product_search WHERE locale = '' AND words @@ asked.lexemes::tsquery)
+   AND NOT (asked.word = coalesce($4, '') AND EXISTS (SELECT FROM search_words WHERE {_BEGINS_WITH.format("asked.word")}))
 """  # noqa: S608 - constants
-
-# The statement derives words only for products of the last day, because that takes 15 µs each. The backfill of a new rule updates
-# documents of older rules.
-WRONG_DOCUMENTS = f"""
-SELECT product.id AS product_id, product.deleted_at, document.rule_version
-  FROM products AS product
-  LEFT JOIN (SELECT product_id, number, rule_version, price_minor, name AS title, words, category_ids
-               FROM product_search
-              WHERE locale = '') AS document ON document.product_id = product.id
- WHERE CASE
-       WHEN deleted_at IS NOT NULL THEN document.product_id IS NOT NULL
-       ELSE (document.number, document.price_minor, title, category_ids)
-            IS DISTINCT FROM (product.number, product.price_minor, product.name, {_CATEGORY_IDS})
-            OR rule_version = {RULE_VERSION} AND updated_at > now() - interval '1 day' AND words <> {_WORDS}
-       END
-"""  # noqa: S608 - constants
-
-WRONG_RECENT_DOCUMENTS = f"""{WRONG_DOCUMENTS}
-   AND product.id IN (SELECT id FROM products WHERE age(xmin) <= (SELECT age($1::text::xid8::xid))
-                       UNION
-                      SELECT product_id FROM product_search WHERE age(xmin) <= (SELECT age($1::text::xid8::xid)))
-"""  # noqa: S608 - constants
-
-# The correction omits excluded words ("-word") and compounds ("t-shirt"), whose parts it includes. A short word with two transposed letters
-# shares few trigrams with the right one, so the statement also looks up each transposition exactly.
-CORRECT = r"""
-WITH asked AS (
-    SELECT lexeme, lexeme ~ '^[[:alpha:]]{3,32}$' AS correctable, positions[1] AS place
-      FROM unnest(to_tsvector('simple', fold(regexp_replace($1, '(^|\s)-("[^"]*"?|\S+)', ' ', 'g'))))
-     WHERE numnode(plainto_tsquery('english', lexeme)) > 0 AND lexeme !~ '^[[:alpha:]]+(-[[:alpha:]]+)+$'
-     ORDER BY place
-     LIMIT $2
-), near AS (
-    SELECT place, lexeme AS word FROM asked WHERE NOT correctable
-     UNION
-    SELECT place, word
-      FROM asked,
-           LATERAL (SELECT word FROM words WHERE lexeme <% word
-                     ORDER BY word_similarity(lexeme, word) DESC, similarity(lexeme, word) DESC, word LIMIT $3) AS alike
-     WHERE correctable
-     UNION
-    SELECT place, word
-      FROM asked
-      JOIN words ON word = ANY(ARRAY(SELECT overlay(lexeme PLACING reverse(substr(lexeme, first, 2)) FROM first)
-                                       FROM generate_series(1, length(lexeme) - 1) AS first))
-     WHERE correctable
-)
-SELECT nullif(string_agg('(' || spelled || ')', ' & ' ORDER BY place)::tsquery, websearch_to_tsquery('english', fold($1)))::text
-  FROM (SELECT place, correctable, string_agg(nullif(plainto_tsquery('english', word)::text, ''), ' | ' ORDER BY word) AS spelled
-          FROM asked JOIN near USING (place)
-         GROUP BY place, correctable) AS spellings
-HAVING bool_or(correctable AND spelled IS NOT NULL)
-"""
 
 _LIMITS = Limits()
-# The full-text query is the corrected query if there is one. Otherwise it has the typed words, both with English stemming and without it,
-# because stemming would change a SKU.
-_ASKED = """
-WITH asked AS MATERIALIZED (
-    SELECT fold($1) AS q, coalesce($2::text::tsquery, english || coalesce(nullif(simple, english), '')) AS query
-      FROM websearch_to_tsquery('english', fold($1)) AS english, websearch_to_tsquery('simple', fold($1)) AS simple
-)"""
-# The rank of the hit; for a corrected query also the similarity of the name to the typed text. It is an integer, which a page token holds
-# exactly. "query || query" is an OR: its rank depends on where and how often words occur, that of an AND on their distance.
-_SCORE = "(1000000 * (ts_rank(words, query || query) + CASE WHEN $2::text IS NULL THEN 0 ELSE word_similarity(q, fold(name)) END))::integer"
+# The last word also matches as a beginning: it stands for the words of most names that begin with it, and finds them in names. A prefix in
+# the query itself ("ba:*") would read the matches of all such words before the first shelf. While there are documents of the rule before,
+# the query also has the words that this rule makes of it; docs/search.md says when that ends.
+_ASKED = f"""
+WITH completed AS MATERIALIZED (
+    SELECT string_agg(quote_literal(stem) || ':AB', ' | ')::tsquery AS query
+      FROM (SELECT stem
+              FROM search_words
+             WHERE {_BEGINS_WITH.format("$4")}
+             ORDER BY products DESC, word
+             LIMIT {_LIMITS.completions_max}) AS word
+), asked AS MATERIALIZED (
+    SELECT CASE WHEN EXISTS (SELECT FROM product_search WHERE rule_version < {RULE_VERSION})
+                THEN query || websearch_to_tsquery('english', fold($5))
+                           || websearch_to_tsquery(CASE WHEN $5 ~ '(^| )-' THEN 'english' ELSE 'simple' END::regconfig, fold($5))
+                ELSE query
+           END AS query, $2::text::tsquery AS ranked
+      FROM (SELECT coalesce($1::text::tsquery || coalesce($3::text::tsquery && query, query), $1::text::tsquery) AS query FROM completed)
+)"""  # noqa: S608 - constants
+# The rank of what the buyer typed: a word that was completed counts less. Of equal ranks the shorter name is first, which has less beside
+# the words. It is an integer, which a page token holds exactly.
+_SCORE = "(1000000 * coalesce(ts_rank('{0.2, 0.1, 0.7, 1}', words, ranked), 0))::integer - length(name)"
 _PARTS = (1, 3, 9)
 """Number of the nearest shelves (of 8,192 products) that have been read after each part; a last part reads all others."""
 
 
-async def index(conn: "Conn", product_ids: Collection[UUID]) -> None:
-    """Update the documents of products, and add the words of their names to the vocabulary.
+def arguments(text: str) -> list[object]:
+    """Return the arguments of a query, the first ones of each statement of a search."""
+    query = parse(text)
+    return [query.matches, query.ranked, query.rest, query.beginning, query.plain]
 
-    The caller's transaction must hold the locks of the products. This locks words, which come last in the lock order. It deletes the
-    documents of deleted products, and does not write documents that are already right.
+
+async def correct(pool: "Pool", text: str) -> str | None:
+    """Return a query without results with its misspelled words corrected; None if no word has a correction.
+
+    Misspelled is a word that no document has. It is corrected to the word of a product's name that has the fewest edits.
     """
-    await conn.execute(WRITE_DOCUMENTS, list(product_ids))
-
-
-async def correct(pool: "Pool", query: str) -> str | None:
-    """Return a corrected query for a query without results, as the text of a tsquery; None if there is no correction.
-
-    Each word is replaced by the most similar words of products. A word without a similar one is omitted, so that the others still find
-    products. Numbers and other words that are not only letters are not corrected.
-    """
-    spelled: str | None = await pool.fetchval(CORRECT, query, _LIMITS.corrected_words_max, _LIMITS.corrections_max)
-    return spelled
+    query = parse(text)
+    asked = query.words[: _LIMITS.corrected_words_max]
+    if not asked:
+        return None
+    rows = await pool.fetch(
+        FIND_CANDIDATES,
+        [each.word for each in asked],
+        [each.lexemes for each in asked],
+        [" ".join(spelling.keys(each.word)) for each in asked],
+        query.beginning,
+    )
+    candidates: dict[str, list[Candidate]] = {}
+    for row in rows:
+        candidates.setdefault(row["typed"], []).append(Candidate(row["word"], row["products"]))
+    spelled = {typed: word for typed, found in candidates.items() if (word := spelling.nearest(typed, found))}
+    return corrected(text, spelled) if spelled else None
 
 
 def list_sql(shape: Shape) -> str:
@@ -161,7 +97,7 @@ def count_sql(shape: Shape) -> str:
 
 def _matching(shape: Shape) -> str:
     """Return the conditions on documents."""
-    where = ["locale = ''", "words @@ (SELECT query FROM asked)", *shape.prices()]
+    where = ["locale = ''", "words @@ (SELECT query FROM asked)", *shape.prices("(+price_minor)")]
     if shape.category:
         where.append(f"category_ids @> ARRAY[{shape.parameters()['category']}::uuid]")
     return " AND ".join(where)
@@ -217,7 +153,7 @@ def _by_relevance_sql(shape: Shape) -> str:
     return f"""{_ASKED}, start AS MATERIALIZED (SELECT max(number) AS number FROM product_search WHERE locale = '')
     SELECT {PRODUCT_COLUMNS}, score
       FROM (SELECT id, score
-              FROM (SELECT id, {_SCORE} AS score FROM asked, ({newest}) AS newest) AS ranked
+              FROM (SELECT id, {_SCORE} AS score FROM asked, ({newest}) AS newest) AS found
              WHERE {shape.place()}
              ORDER BY {shape.order_by()}
              {shape.page()}) AS page

@@ -119,8 +119,13 @@ async def _check(conn: "Conn", invariant: Invariant, scope: Scope) -> Finding:
     start = perf_counter()
     query = (scope.since and invariant.recent) or invariant.query
     await conn.execute(ALLOW_HASHES, "off" if query.merges and not scope.since else "on")
-    violating = await conn.cursor(query.statement, *query.arguments(scope))
-    rows = await violating.fetch(EXAMPLES)
-    violations = len(rows) + (await violating.forward(_ALL) if rows else 0)
+    if query.holds:
+        found = await conn.fetch(query.statement, *query.arguments(scope))
+        rows = [row for row in found if not query.holds(row)]
+        violations, rows = len(rows), rows[:EXAMPLES]
+    else:
+        violating = await conn.cursor(query.statement, *query.arguments(scope))
+        rows = await violating.fetch(EXAMPLES)
+        violations = len(rows) + (await violating.forward(_ALL) if rows else 0)
     examples = tuple(" ".join(f"{name}={value}" for name, value in row.items()) for row in rows)
     return Finding(invariant, violations, examples, perf_counter() - start)

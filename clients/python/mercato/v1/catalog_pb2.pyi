@@ -164,8 +164,9 @@ class ListProductsRequest(_message.Message):
     category_id: _builtins.str
     """UUID of a category: only its products."""
     q: _builtins.str
-    """Words to search for in name, SKU and description, at most 200 characters; accents and word endings do not matter. If nothing is found,
-    words are taken for those of names that are spelled most like them, and words that are like none are passed over.
+    """Words to search for in name, SKU and description, at most 200 characters. A product must have all of them; accents, case and English
+    endings do not matter, and the last word may be the beginning of one. `"two words"` must stand side by side, `-word` must be absent,
+    and `or` separates alternatives. If nothing is found, words that no product has are replaced by words of product names: see `corrected_q`.
     By relevance a list ranks the newest 200 products that match, by any other order it holds all of them.
     """
     min_price: _builtins.int
@@ -225,10 +226,13 @@ class ListProductsResponse(_message.Message):
     PRODUCTS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     TOTAL_SIZE_FIELD_NUMBER: _builtins.int
+    CORRECTED_Q_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Token of the next page; empty on the last."""
     total_size: _builtins.int
     """Products that match, counted up to 10,000; absent unless asked for."""
+    corrected_q: _builtins.str
+    """The query that these products match, if nothing matched `q` and a misspelled word of it was corrected; otherwise empty."""
     @_builtins.property
     def products(self) -> _containers.RepeatedCompositeFieldContainer[Global___Product]:
         """The page."""
@@ -239,10 +243,11 @@ class ListProductsResponse(_message.Message):
         products: _abc.Iterable[Global___Product] | None = ...,
         next_page_token: _builtins.str = ...,
         total_size: _builtins.int | None = ...,
+        corrected_q: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_total_size", b"_total_size", "total_size", b"total_size"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_total_size", b"_total_size", "next_page_token", b"next_page_token", "products", b"products", "total_size", b"total_size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_total_size", b"_total_size", "corrected_q", b"corrected_q", "next_page_token", b"next_page_token", "products", b"products", "total_size", b"total_size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__total_size: _TypeAlias = _typing.Literal["total_size"]  # noqa: Y015
     _WhichOneofArgType__total_size: _TypeAlias = _typing.Literal["_total_size", b"_total_size"]  # noqa: Y015

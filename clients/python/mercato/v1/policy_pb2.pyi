@@ -73,6 +73,7 @@ class Policy(_message.Message):
     Another request with the same key is INVALID_ARGUMENT IDEMPOTENCY_KEY_REUSED. A call that comes while the first is under way waits for
     it. Keys are kept for 24 hours; a refused call leaves its key free. A key belongs to the account of the token. Without a token it belongs
     to its request: the same key with another request is another key.
+    An account with as many stored keys as the shop allows gets RESOURCE_EXHAUSTED TOO_MANY_KEYS for a new one (metadata `limit`).
     A caller who may no longer make the call gets the refusal of a new call, not the stored answer.
     """
     max_age_s: _builtins.int
