@@ -122,6 +122,8 @@ BAD_CALLS = [
     bad("NUL in address", "AuthService/Login", {"email": "jo\0@example.com", "password": PASSWORD}, "email"),
     bad_product("NUL in name", "name", name="a\0"),
     bad_product("no category", "category_id", category_id="1"),
+    bad("id in mask", "UserService/UpdateMe", {"full_name": "x", "update_mask": "id"}, "update_mask", who="buyer"),
+    bad("10 KB in mask", "UserService/UpdateMe", {"full_name": "x", "update_mask": LONG}, "update_mask", who="buyer"),
     # Amounts.
     bad_product("negative price", "price.minor_units", price={"minor_units": -1}),
     bad_product("most of int64", "price.minor_units", price={"minor_units": 2**63 - 1}),

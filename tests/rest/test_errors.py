@@ -1,7 +1,9 @@
 """Invalid requests are refused with the API's own errors, and change no row."""
 
 import asyncio
+import contextlib
 import re
+import ssl
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -155,6 +157,14 @@ def test_a_path_that_takes_other_verbs_names_them(anyone: Client) -> None:
     assert anyone.post("/me").headers["allow"] == "GET, HEAD, PATCH"
 
 
+def client_hello() -> bytes:
+    """Return the first message of a TLS client. The edge closes the connection of a broken one."""
+    sent = ssl.MemoryBIO()
+    with contextlib.suppress(ssl.SSLWantReadError):
+        ssl.create_default_context().wrap_bio(ssl.MemoryBIO(), sent, server_hostname="shop.example").do_handshake()
+    return sent.read()
+
+
 RAW = {
     "no host": b"GET /products HTTP/1.1\r\n\r\n",
     "two lengths": b"POST /signup HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{} ",
@@ -176,7 +186,9 @@ RAW = {
     "UTF-8 in path": b"GET /products/\xc3\xa9 HTTP/1.1\r\nHost: x\r\n\r\n",
     "fragment": b"GET /products#x HTTP/1.1\r\nHost: x\r\n\r\n",
     "NUL in header": b"GET /products HTTP/1.1\r\nHost: x\r\nX-A: \0\r\n\r\n",
-    "no HTTP": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+    "no HTTP": b"SSH-2.0-OpenSSH_9.9\r\n",
+    "zeros": bytes(12),
+    "TLS": client_hello(),
 }
 
 

@@ -158,7 +158,7 @@ def is_unfit(error: BaseException) -> bool:
     return isinstance(error, unfit) and not isinstance(error, asyncpg.DivisionByZeroError)
 
 
-SET_CURRENCY = "INSERT INTO shop (currency_code) VALUES ($1) ON CONFLICT (singleton) DO NOTHING"
+SET_CURRENCY = "INSERT INTO shop (currency_code) VALUES ($1) ON CONFLICT DO NOTHING"
 
 GET_CURRENCY = "SELECT currency_code FROM shop"
 
