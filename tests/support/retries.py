@@ -38,6 +38,7 @@ RETRY_HELPS = {
     "REFRESH_TOKEN_INVALID": False,
     "REQUEST_TOO_LARGE": False,
     "RESPONSE_TOO_LARGE": False,
+    "SERVICE_UNKNOWN": False,
     "SESSION_NOT_FOUND": False,
     "SKU_TAKEN": False,
     "STOCK_CHANGED": False,

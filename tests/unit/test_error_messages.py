@@ -51,11 +51,20 @@ MAKE: dict[type[MercatoError], list[Callable[[], MercatoError]]] = {
     errors.TotalChanged: [lambda: errors.TotalChanged(next(numbers), next(numbers))],
     errors.TooManyAttempts: [lambda: errors.TooManyAttempts(next(numbers))],
     errors.TooManyMails: [lambda: errors.TooManyMails(next(numbers))],
+    errors.RequestTooLarge: [lambda: errors.RequestTooLarge(next(numbers), next(numbers))],
+    errors.ResponseTooLarge: [lambda: errors.ResponseTooLarge(text(), next(numbers), next(numbers))],
+    errors.TooManyKeys: [lambda: errors.TooManyKeys(next(numbers))],
+    errors.UnitsLimit: [lambda: errors.UnitsLimit([text()], next(numbers)), lambda: errors.UnitsLimit([text(), text()], next(numbers))],
+    errors.OpenOrdersLimit: [lambda: errors.OpenOrdersLimit(next(numbers))],
+    errors.TooManyCalls: [lambda: errors.TooManyCalls(next(numbers))],
+    errors.TooManyStreams: [lambda: errors.TooManyStreams(next(numbers))],
+    errors.StreamTooLong: [lambda: errors.StreamTooLong(next(numbers))],
+    errors.HealthServiceUnknown: [lambda: errors.HealthServiceUnknown(text())],
 }
 # These take the template from their caller: test_no_caller_writes_a_value_into_a_template reads the callers.
 TEMPLATED = {
     errors.TokenInvalid, errors.CategoryInUse, errors.ProductNotDeleted, errors.CartLimit, errors.StockLimit, errors.OrderState,
-    errors.StockChanged, errors.Conflict, errors.Overloaded, InternalError,
+    errors.StockChanged, errors.Conflict, errors.Overloaded, errors.MalformedRequest, InternalError,
 }  # fmt: skip
 
 

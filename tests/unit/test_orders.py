@@ -69,7 +69,7 @@ def test_units_above_the_limit_of_the_shop_are_refused_with_their_products_and_l
     large, fitting = basket(line(BALL, 5), line(BIKE, 6), line(BIKE, 4)), basket(line(BALL, 4))
     refusal, served = allocate([large, fitting], {BALL: 5, BIKE: 99}, units_max=4)
     assert isinstance(refusal, UnitsLimit)
-    assert refusal.metadata == {"limit": "4"}
+    assert refusal.metadata == {"limit": "4", "product_names": "product 1, product 2"}
     assert refusal.message.endswith("take fewer of: product 1, product 2")
     assert served is None
 

@@ -51,7 +51,7 @@ def _json(body: bytes) -> dict[str, str]:
             check.fail(shown(name), "is there twice")
         for name in fields:
             if name not in (*_CREDENTIALS, *_OF_OAUTH):
-                check.fail(shown(name), f"is not a field; the fields are {', '.join(_CREDENTIALS)}")
+                check.fail(shown(name), "is not a field; the fields are {known}", known=", ".join(_CREDENTIALS))
         for name in _CREDENTIALS:
             if name in fields and not (isinstance(fields[name], str) and is_unicode(fields[name])):
                 check.fail(name, "must be a text")
