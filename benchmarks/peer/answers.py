@@ -29,9 +29,9 @@ def product(found: Product) -> Content:
         "sku": found.sku or "",
         "stock": found.level.on_hand,
         "image_urls": found.image_urls,
-        "etag": f"{found.version + found.level.version:x}",
+        "etag": f"{found.version:x}.{found.level.version:x}",
         "create_time": found.created_at,
-        "update_time": max(found.updated_at, found.level.updated_at),
+        "update_time": found.updated_at,
     }
 
 

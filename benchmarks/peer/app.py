@@ -86,7 +86,8 @@ def create_app(database_url: str, secret: str) -> FastAPI:
         after = catalog.read_token(secret, page_token)
         async with reading() as db:
             found, last = await catalog.newest(db, min(page_size or 20, PAGE_SIZE_MAX), after)
-        return _json({"products": [answers.product(each) for each in found], "next_page_token": catalog.write_token(secret, last)})
+        token = catalog.write_token(secret, last)
+        return _json({"products": [answers.product(each) for each in found], "next_page_token": token, "corrected_q": ""})
 
     @app.post("/cart/add/{product_id}")
     async def add_to_cart(

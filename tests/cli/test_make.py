@@ -41,6 +41,8 @@ def checkout(tmp_path: Path) -> Path:
     (checkout / "server/mercato_server").mkdir(parents=True)
     (checkout / "server/mercato_server/__init__.py").touch()
     (checkout / "requirements").mkdir()
+    (checkout / "tools").mkdir()
+    (checkout / "tools/proto.py").touch()
     for name in ("Makefile", "pyproject.toml", "requirements/build.txt", "requirements/dev.txt"):
         shutil.copy(ROOT / name, checkout / name)
     return checkout

@@ -377,7 +377,7 @@ def test_sql_and_search_operators_are_only_text(anyone: Client, text: str) -> No
     assert isinstance(reply.json["products"], list)
 
 
-@pytest.mark.parametrize("text", ["'; DROP TABLE products; --", "<script>alert(1)</script>", "\u202eלך", "🎈" * 50, "a\tb\u0085"])
+@pytest.mark.parametrize("text", ["'; DROP TABLE products; --", "<script>alert(1)</script>", "\u202eלך", "🎈" * 50, "a\u200db\u00a0c"])
 def test_odd_but_valid_text_is_kept_as_it_is(shop_up: Up, text: str) -> None:
     product = shop_up.product(name=f"({text})", description=f"({text})")
     assert (product["name"], product["description"]) == (f"({text})", f"({text})")

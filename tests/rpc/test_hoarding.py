@@ -79,7 +79,8 @@ async def test_a_line_from_before_the_limit_is_refused_by_the_checkout(strict: S
     before = await strict.pool.fetchrow(EFFECTS)
     for validate_only in (False, True):
         error = await refusal(strict.checkout(buyer, key="one", validate_only=validate_only))
-        assert (error.code, error.reason, error.metadata) == (StatusCode.FAILED_PRECONDITION, "UNITS_LIMIT", {"limit": "3"})
+        expected = (StatusCode.FAILED_PRECONDITION, "UNITS_LIMIT", {"limit": "3", "product_names": "Ball"})
+        assert (error.code, error.reason, error.metadata) == expected
         assert "Ball" in error.message
         assert "Bike" not in error.message
     assert await strict.pool.fetchrow(EFFECTS) == before

@@ -314,7 +314,7 @@ COMMON = {
         "AdjustStock": "OK OUT_OF_STOCK STOCK_CHANGED PRODUCT_NOT_FOUND",
         "CreateProduct": "OK SKU_TAKEN",
         "UpdateProduct": "OK ETAG_MISMATCH SKU_TAKEN PRODUCT_NOT_FOUND",
-        "DeleteProduct": "OK ETAG_MISMATCH PRODUCT_NOT_FOUND",
+        "DeleteProduct": "OK PRODUCT_NOT_FOUND",
         "UndeleteProduct": "OK PRODUCT_NOT_DELETED PRODUCT_NOT_FOUND",
     }.items()
     for outcome in outcomes.split()

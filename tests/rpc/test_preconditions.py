@@ -6,11 +6,19 @@ import pytest
 from grpc import StatusCode
 
 from mercato.rpcs import rpcs
-from mercato.v1.catalog_pb2 import DeleteProductRequest, Product, UpdateProductRequest
+from mercato.v1.catalog_pb2 import (
+    Category,
+    CreateCategoryRequest,
+    DeleteCategoryRequest,
+    DeleteProductRequest,
+    Product,
+    UpdateCategoryRequest,
+    UpdateProductRequest,
+)
 from support.shop import Shop, refusal
 
 CHANGES = [rpc for rpc in rpcs() if not rpc.reads]
-CONDITIONAL = {"UpdateProduct", "DeleteProduct"}
+CONDITIONAL = {"UpdateProduct", "DeleteProduct", "UpdateCategory", "DeleteCategory"}
 
 
 async def refused(shop: Shop, rpc: Any, **conditions: str) -> Any:
@@ -31,6 +39,19 @@ async def test_a_change_refuses_the_conditions_that_it_does_not_check(shop: Shop
     if not rpc.takes_etag:
         error = await refused(shop, rpc, if_match='"1.0"')
         assert (error.code, error.fields) == (StatusCode.INVALID_ARGUMENT, ["if-match"])
+
+
+async def test_the_header_is_taken_for_categories_too(shop: Shop) -> None:
+    admin = await shop.person(admin=True)
+    category = await shop.catalog.CreateCategory(CreateCategoryRequest(category=Category(name="Balls")), metadata=admin.metadata)
+    stale, current = ((*admin.metadata, ("if-match", value)) for value in ('"ff"', f'"ff", W/"{category.etag}"'))
+    update = UpdateCategoryRequest(category=Category(id=category.id, name="Bats"))
+    for call in (
+        shop.catalog.UpdateCategory(update, metadata=stale),
+        shop.catalog.DeleteCategory(DeleteCategoryRequest(category_id=category.id), metadata=stale),
+    ):
+        assert (await refusal(call)).reason == "ETAG_MISMATCH"
+    assert (await shop.catalog.UpdateCategory(update, metadata=current)).name == "Bats"
 
 
 async def test_over_grpc_the_header_does_what_the_etag_does(shop: Shop) -> None:

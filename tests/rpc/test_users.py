@@ -163,7 +163,7 @@ async def test_a_login_that_is_under_way_while_its_account_is_disabled_leaves_no
     async with shop.pool.acquire() as conn:
         opening = conn.transaction()
         await opening.start()
-        await conn.fetchrow(sessions.OPEN_SESSION, jo.id, "phone", "", b"digest", 30, b"")
+        await conn.fetchrow(sessions.OPEN_SESSION, jo.id, "phone", "", b"digest", 30, b"here", b"everywhere", 10)
         disabling = asyncio.ensure_future(update(shop, boss, jo, disabled=True))
         await until(partial(conn.fetchval, WAITING))
         await opening.commit()

@@ -157,7 +157,7 @@ async def test_a_category_that_another_transaction_creates_or_deletes_meanwhile_
     category_id: UUID = await pool.fetchval("SELECT id FROM categories")
     async with transaction(pool) as conn:
         await conn.execute(categories.FORGET_CATEGORY, category_id)
-        await conn.execute(categories.DELETE_CATEGORY, category_id, None)
+        await conn.execute(categories.DELETE_CATEGORY, category_id, [])
         writing = asyncio.create_task(write(pool, BALL))
         await waiting(pool)
     await writing

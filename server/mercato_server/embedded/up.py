@@ -91,6 +91,7 @@ class Shop:
         run_dir = self._postgres.run_dir
         self._sockets = [run_dir / f"worker-{number}.sock" for number in range(count + 1)]
         self._admin = run_dir / "envoy.sock"
+        self._hashing_socket = run_dir / "hashing.sock"
         edge = EdgeSettings.from_environ(self._given())
         self._edge = replace(
             edge,
@@ -99,7 +100,7 @@ class Shop:
             spares=1,
             admin_path=str(self._admin),
             health_interval_s=HEALTH_INTERVAL_S,
-            holding=replace(edge.holding, connections=min(edge.holding.connections, _open_files_max() - OTHER_FILES)),
+            holding=replace(edge.holding, connections=min(edge.holding.connections, _connections_max())),
         )
         self._logs_bytes = logs_bytes(self._given())
         self._metrics_ports = _metrics_ports(options.metrics_port, count + 1, options.port)
@@ -151,6 +152,7 @@ class Shop:
         await self._workers.stop()
         if self._hashing is not None:
             await self._hashing.stop()
+            self._hashing_socket.unlink(missing_ok=True)
         if self._envoy is not None:
             await self._envoy.stop()
         await self._postgres.stop()
@@ -219,7 +221,7 @@ class Shop:
         own = {
             "DATABASE_URL": self._postgres.url(role=WORKER),
             "MERCATO_DRAIN_SECONDS": str(DRAIN_S),
-            "MERCATO_HASHING_SOCKET": str(self._postgres.run_dir / "hashing.sock"),
+            "MERCATO_HASHING_SOCKET": str(self._hashing_socket),
             "MERCATO_SHARED_MEMORY": f"/dev/fd/{self._shared_memory}",
             "SECRET_KEY": secret_key(self._data_dir, given),
         }
@@ -355,10 +357,10 @@ class Shop:
         return f"stats  http://{METRICS_HOST}:{first}/metrics  (a port for each worker, and one for a reload, up to {last})\n"
 
 
-def _open_files_max() -> int:
-    """Return how many files a process of this user may open. Envoy raises its limit to that."""
-    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    return sys.maxsize if most == resource.RLIM_INFINITY else most
+def _connections_max() -> int:
+    """Return how many connections fit into the files that Envoy may open; with few files, half of them."""
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]  # Envoy raises its limit to that of the user
+    return sys.maxsize if files == resource.RLIM_INFINITY else max(files - OTHER_FILES, files // 2)
 
 
 def _metrics_ports(first: int | None, count: int, edge_port: int) -> range:
