@@ -205,7 +205,7 @@ class OrderRules:
 
     units_per_product: int = 100
     """Units of a product in one cart line, and so in one order."""
-    open_orders: int = 20
+    open_orders: int = 1_000
     """Unpaid orders that an account may have at a time; 0 sets no limit."""
     verified_only: bool = False
     """Whether a buyer must have verified the e-mail address."""
@@ -218,7 +218,7 @@ class OrderRules:
         env = os.environ if environ is None else environ
         return cls(
             units_per_product=integer(env, "MERCATO_UNITS_PER_PRODUCT", 100, low=1, high=1_000),
-            open_orders=integer(env, "MERCATO_OPEN_ORDERS", 20, low=0, high=10_000),
+            open_orders=integer(env, "MERCATO_OPEN_ORDERS", 1_000, low=0, high=10_000),
             verified_only=one_of(env, "MERCATO_VERIFIED_BUYERS", "off", ("on", "off")) == "on",
             payment_due_s=60 * integer(env, "MERCATO_PAYMENT_DUE_MINUTES", 0, low=0, high=366 * 24 * 60),
         )
@@ -249,7 +249,7 @@ class Settings:
     """Host and port of the metrics for Prometheus; None turns them off."""
     shared_memory: str = ""
     """File that the workers of a host map into memory. By it each sees at once what another changed; without it after 250 ms."""
-    keys_per_account: int = 1_000
+    keys_per_account: int = 5_000
     """Idempotency keys of the last 24 hours that an account may have stored; 0: no limit. Administrators: for carts and checkouts only."""
     log_level: str = "info"
     log_format: str = "json"
@@ -284,7 +284,7 @@ class Settings:
             cached_products=integer(env, "MERCATO_CACHED_PRODUCTS", 100_000, low=0, high=10_000_000),
             metrics_listen=address(env, "MERCATO_METRICS_LISTEN"),
             shared_memory=env.get("MERCATO_SHARED_MEMORY", ""),
-            keys_per_account=integer(env, "MERCATO_KEYS_PER_ACCOUNT", 1_000, low=0, high=100_000),
+            keys_per_account=integer(env, "MERCATO_KEYS_PER_ACCOUNT", 5_000, low=0, high=100_000),
             log_level=one_of(env, "MERCATO_LOG_LEVEL", "info", ("debug", "info", "warning", "error")),
             log_format=one_of(env, "MERCATO_LOG_FORMAT", "json", ("json", "console")),
             failpoints=env.get("MERCATO_TEST_FAILPOINTS", ""),
