@@ -4,12 +4,15 @@
 import base64
 import hashlib
 import hmac
+import subprocess
+import sys
 
 import bcrypt
 import pytest
 
 from mercato_server.security.common_passwords import common_passwords
 from mercato_server.security.passwords import digest, digests, hash_password, prepared, weakness
+from support.patience import patient
 
 PEPPER = "a pepper"
 
@@ -36,6 +39,17 @@ def test_a_hash_from_before_passwords_were_prepared_verifies() -> None:
     old = bcrypt.hashpw(as_typed, bcrypt.gensalt(4)).decode()
     assert [bcrypt.checkpw(each.encode(), old.encode()) for each in digests(typed, PEPPER)] == [False, True]
     assert len(digests("eclair-42", PEPPER)) == 1
+
+
+def test_the_passwords_are_loaded_once_by_threads_that_need_them_at_once() -> None:
+    script = (
+        "import concurrent.futures, sys; sys.setswitchinterval(1e-6)\n"
+        "from mercato_server.security.common_passwords import common_passwords\n"
+        "with concurrent.futures.ThreadPoolExecutor(8) as pool:\n"
+        "    found = list(pool.map(lambda _: common_passwords(), range(8)))\n"
+        "assert all(each is found[0] for each in found)"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=patient())
 
 
 def test_the_list_of_common_passwords_is_long() -> None:
