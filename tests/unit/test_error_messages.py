@@ -49,12 +49,13 @@ MAKE: dict[type[MercatoError], list[Callable[[], MercatoError]]] = {
     errors.CategoryTaken: [lambda: errors.CategoryTaken(text())],
     errors.EtagMismatch: [lambda: errors.EtagMismatch("cart", text(), text())],
     errors.TotalChanged: [lambda: errors.TotalChanged(next(numbers), next(numbers))],
+    errors.TokenInvalid: [lambda: errors.TokenInvalid("no token")],
     errors.TooManyAttempts: [lambda: errors.TooManyAttempts(next(numbers))],
     errors.TooManyMails: [lambda: errors.TooManyMails(next(numbers))],
 }
 # These take the template from their caller: test_no_caller_writes_a_value_into_a_template reads the callers.
 TEMPLATED = {
-    errors.TokenInvalid, errors.CategoryInUse, errors.ProductNotDeleted, errors.CartLimit, errors.StockLimit, errors.OrderState,
+    errors.CategoryInUse, errors.ProductNotDeleted, errors.CartLimit, errors.StockLimit, errors.OrderState,
     errors.StockChanged, errors.Conflict, errors.Overloaded, InternalError,
 }  # fmt: skip
 
