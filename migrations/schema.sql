@@ -59,7 +59,10 @@ CREATE TABLE public.categories (
     id uuid DEFAULT uuidv7() NOT NULL,
     name text NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
-    version bigint DEFAULT 1 NOT NULL
+    version bigint DEFAULT 1 NOT NULL,
+    name_key bytea DEFAULT '\x'::bytea NOT NULL,
+    name_key_rule smallint DEFAULT 0 NOT NULL,
+    keyed_name text DEFAULT ''::text NOT NULL
 );
 
 CREATE TABLE public.events (
@@ -286,7 +289,8 @@ CREATE TABLE public.product_search (
     words tsvector NOT NULL,
     category_ids uuid[] NOT NULL,
     group_id uuid,
-    vocabulary text[]
+    vocabulary text[],
+    name_key bytea DEFAULT '\x'::bytea NOT NULL
 );
 
 CREATE TABLE public.products (
@@ -303,6 +307,7 @@ CREATE TABLE public.products (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     deleted_at timestamp with time zone,
+    name_key bytea DEFAULT '\x'::bytea NOT NULL,
     CONSTRAINT products_price_minor_check CHECK ((price_minor >= 0))
 );
 
@@ -515,6 +520,10 @@ CREATE INDEX audit_log_by_subject ON public.audit_log USING btree (subject_id, i
 
 CREATE INDEX cart_items_by_product ON public.cart_items USING btree (product_id);
 
+CREATE INDEX categories_by_name_key ON public.categories USING btree (name_key, id);
+
+CREATE INDEX categories_of_old_keys ON public.categories USING btree (id) WHERE ((name_key_rule < 2) OR (keyed_name <> name));
+
 CREATE INDEX events_by_age ON public.events USING btree (created_at);
 
 CREATE INDEX idempotency_keys_by_age ON public.idempotency_keys USING btree (created_at);
@@ -577,6 +586,8 @@ CREATE INDEX pgqueuer_updated_id_id1_idx ON public.pgqueuer USING btree (updated
 
 CREATE INDEX product_search_by_name ON public.product_search USING btree (locale, name COLLATE "C", product_id);
 
+CREATE INDEX product_search_by_name_key ON public.product_search USING btree (locale, name_key, product_id);
+
 CREATE UNIQUE INDEX product_search_by_number ON public.product_search USING btree (locale, number);
 
 CREATE INDEX product_search_by_price ON public.product_search USING btree (locale, price_minor, product_id);
@@ -589,9 +600,13 @@ CREATE INDEX products_by_category ON public.products USING btree (category_id, i
 
 CREATE INDEX products_by_category_name ON public.products USING btree (category_id, name COLLATE "C", id) WHERE (deleted_at IS NULL);
 
+CREATE INDEX products_by_category_name_key ON public.products USING btree (category_id, name_key, id) WHERE (deleted_at IS NULL);
+
 CREATE INDEX products_by_category_price ON public.products USING btree (category_id, price_minor, id) WHERE (deleted_at IS NULL);
 
 CREATE INDEX products_by_name ON public.products USING btree (name COLLATE "C", id) WHERE (deleted_at IS NULL);
+
+CREATE INDEX products_by_name_key ON public.products USING btree (name_key, id) WHERE (deleted_at IS NULL);
 
 CREATE INDEX products_by_price ON public.products USING btree (price_minor, id) WHERE (deleted_at IS NULL);
 

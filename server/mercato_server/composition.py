@@ -33,7 +33,7 @@ from mercato_server.mail.orders import ORDER_MAILS
 from mercato_server.rpc.authentication import authenticate
 from mercato_server.rpc.calls import Arrivals, CallsInFlight
 from mercato_server.rpc.deadlines import keep_deadlines
-from mercato_server.rpc.errors import map_errors
+from mercato_server.rpc.errors import Errors
 from mercato_server.rpc.health import Health
 from mercato_server.rpc.pipeline import service_handler
 from mercato_server.rpc.preconditions import refuse_conditions
@@ -69,6 +69,8 @@ class Parts:
         self.health = Health(tuple(service.full_name for service in SERVICES), self._streams)
         self.arrivals = Arrivals()
         self.calls = CallsInFlight(settings.limits, settings.holding)
+        self._errors = Errors(settings.limits)
+        self.log_budgets = (self.calls.lines, self._errors.security_lines)
         self.passwords = PasswordHasher(settings.hashing, settings.limits)
         self.listener = Listener(pool)
         self.supervisor = Supervisor(settings.limits, self._require_schema)
@@ -135,7 +137,7 @@ class Parts:
                 ("grpc.max_metadata_size", 32 * 1024),
             )
         )
-        layers = (self.calls.layer, map_errors, keep_deadlines(limits), authenticate(self._sessions), refuse_conditions)
+        layers = (self.calls.layer, self._errors.layer, keep_deadlines(limits), authenticate(self._sessions), refuse_conditions)
         server.add_generic_rpc_handlers([self.arrivals])
         server.add_generic_rpc_handlers(
             [service_handler(service, self._handlers[service.name], layers, limits, self.passwords) for service in SERVICES]

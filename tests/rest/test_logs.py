@@ -29,6 +29,15 @@ def test_no_secret_is_in_any_log() -> None:
         calls = [json.loads(line) for line in logs["access.log"].split("\n")[:-1]]  # the last line may be half written
     assert len(calls) >= 10
     assert any("ChangePassword" in text for name, text in logs.items() if name.startswith("worker-"))
+    workers = [
+        json.loads(line) for name, text in logs.items() if name.startswith("worker-") for line in text.splitlines() if line[:1] == "{"
+    ]
+    security = [line for line in workers if line.get("log") == "security"]
+    assert {(line["reason"], line["client"]) for line in security} >= {
+        ("INVALID_CREDENTIALS", "127.0.0.1"),
+        ("TOKEN_INVALID", "127.0.0.1"),
+    }
+    assert not [line for line in security if buyer.email in repr(line)]
     for name, text in logs.items():
         found = [secret for secret in secrets if secret in text or secret.rpartition(".")[2] in text]
         assert not found, name

@@ -9,7 +9,8 @@ from mercato_server.database.transactions import transaction
 from mercato_server.domain.accounts import COMMAND_LINE
 from mercato_server.domain.catalog import ProductDraft
 from mercato_server.domain.errors import SkuTaken
-from mercato_server.domain.search_documents import product_words
+from mercato_server.domain.name_keys import name_key
+from mercato_server.domain.search_documents import RULE_VERSION, product_words
 from mercato_server.store import bulk, catalog, categories, inventory, search_documents
 from mercato_server.store.bulk import Incoming, Written
 from mercato_server.store.verify import verify
@@ -139,7 +140,7 @@ async def test_a_batch_that_meets_a_sale_counts_the_stock_once(pool: "Pool") -> 
 async def test_a_sku_that_another_transaction_takes_meanwhile_is_updated(pool: "Pool") -> None:
     async with transaction(pool) as conn:
         words = search_documents.arguments(product_words("Theirs", "", "BALL"))
-        theirs = await conn.fetchval(catalog.INSERT_PRODUCT, "Theirs", "", 5, None, "BALL", 0, [], *words)
+        theirs = await conn.fetchval(catalog.INSERT_PRODUCT, "Theirs", "", 5, None, "BALL", 0, [], name_key("Theirs"), *words)
         await inventory.open_levels(conn, {theirs: 0}, COMMAND_LINE)
         writing = asyncio.create_task(write(pool, BALL, BIKE))
         await waiting(pool)
@@ -149,7 +150,7 @@ async def test_a_sku_that_another_transaction_takes_meanwhile_is_updated(pool: "
 
 async def test_a_category_that_another_transaction_creates_or_deletes_meanwhile_exists_in_the_end(pool: "Pool") -> None:
     async with transaction(pool) as conn:
-        await conn.execute(categories.INSERT_CATEGORY, "Football")
+        await conn.execute(categories.INSERT_CATEGORY, "Football", name_key("Football"), RULE_VERSION)
         writing = asyncio.create_task(write(pool, BALL))
         await waiting(pool)
     await writing

@@ -214,6 +214,8 @@ CORRUPTIONS: dict[str, dict[str, str]] = {
     },
     "search words": {
         "words that no rule made": "UPDATE product_search SET words = 'hat' WHERE product_id = ball()",
+        "a document with the key of another name": "UPDATE product_search SET name_key = 'hat' WHERE product_id = ball()",
+        "a product with the key of another name": "UPDATE products SET name_key = 'hat' WHERE id = ball()",
         "the words of an earlier description": "UPDATE products SET description = 'Straw' WHERE id = ball()",
         "the vocabulary of another name": """
             UPDATE product_search SET vocabulary = '{hat}' WHERE product_id = ball();

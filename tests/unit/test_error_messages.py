@@ -49,6 +49,7 @@ MAKE: dict[type[MercatoError], list[Callable[[], MercatoError]]] = {
     errors.CategoryTaken: [lambda: errors.CategoryTaken(text())],
     errors.EtagMismatch: [lambda: errors.EtagMismatch("cart", text(), text())],
     errors.TotalChanged: [lambda: errors.TotalChanged(next(numbers), next(numbers))],
+    errors.TokenInvalid: [lambda: errors.TokenInvalid("no token")],
     errors.TooManyAttempts: [lambda: errors.TooManyAttempts(next(numbers))],
     errors.TooManyMails: [lambda: errors.TooManyMails(next(numbers))],
     errors.RequestTooLarge: [lambda: errors.RequestTooLarge(next(numbers), next(numbers))],
@@ -63,7 +64,7 @@ MAKE: dict[type[MercatoError], list[Callable[[], MercatoError]]] = {
 }
 # These take the template from their caller: test_no_caller_writes_a_value_into_a_template reads the callers.
 TEMPLATED = {
-    errors.TokenInvalid, errors.CategoryInUse, errors.ProductNotDeleted, errors.CartLimit, errors.StockLimit, errors.OrderState,
+    errors.CategoryInUse, errors.ProductNotDeleted, errors.CartLimit, errors.StockLimit, errors.OrderState,
     errors.StockChanged, errors.Conflict, errors.Overloaded, errors.MalformedRequest, InternalError,
 }  # fmt: skip
 

@@ -1,17 +1,18 @@
-"""The background task that makes search documents of older rules anew."""
+"""The background task that makes search documents and name keys of older rules anew."""
 
 import asyncio
 import random
 import time
 
 from mercato_server.database.pool import Pool
+from mercato_server.store.categories import renew_keys
 from mercato_server.store.search_documents import renew
 
 RENEWAL_INTERVAL_S = 60.0
 
 
 async def keep_renewing(pool: "Pool", interval_s: float = RENEWAL_INTERVAL_S) -> None:
-    """Make documents of older rules anew, about once an interval, until cancelled.
+    """Make documents and keys of older rules anew, about once an interval, until cancelled.
 
     After a batch it pauses for as long as the batch took, so at least half of the time is left to calls. While workers of the previous
     release run, they write documents of the older rule, which the next interval finds.
@@ -19,6 +20,6 @@ async def keep_renewing(pool: "Pool", interval_s: float = RENEWAL_INTERVAL_S) ->
     while True:
         await asyncio.sleep(interval_s * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, so that workers do not begin at once
         began = time.monotonic()
-        while await renew(pool):
+        while await renew(pool) + await renew_keys(pool):
             await asyncio.sleep(time.monotonic() - began)
             began = time.monotonic()

@@ -60,6 +60,12 @@ class Limits:
     """Networks of its last logins that an account has. Failed logins elsewhere do not delay logins from there."""
     slow_call_s: float = 1.0
     """A call that takes longer is logged as a warning."""
+    log_period_s: float = 60.0
+    """Period of the next two bounds. At its end a worker logs how many lines it left out."""
+    log_lines: int = 120
+    """Lines that a worker logs about refused calls of one reason, and of one code."""
+    log_lines_of_client: int = 30
+    """How many of them may be about one client."""
     timeout_s: float = 2.0
     """Deadline of a call without one, unless the RPC's policy sets another."""
     timeout_max_s: float = 30.0

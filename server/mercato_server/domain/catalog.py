@@ -102,6 +102,7 @@ class ProductOrder(Enum):
         return self in (ProductOrder.NEWEST, ProductOrder.DEAREST, ProductOrder.NAME_DESCENDING, ProductOrder.RELEVANCE)
 
 
+BY_NAME = (ProductOrder.NAME, ProductOrder.NAME_DESCENDING)
 BY_CREATION = (ProductOrder.NEWEST, ProductOrder.OLDEST)
 """The orders of lists with deleted products."""
 

@@ -87,6 +87,10 @@ class MercatoError(Exception):
     retry_after_s: float | None = None
     """Delay after which the same request may succeed; None if a retry cannot help, because the caller must change something first."""
     resource_type: ClassVar[str] = ""
+    security_event: str = ""
+    """The reason under which the security log has the refusal; empty if that log does not have it."""
+    account_id: UUID | None = None
+    """The account that the refusal concerns, for the security log only; None if no token or the call's own tells it."""
 
     def __init__(self, template: str, *, resource: str = "", **values: Value) -> None:
         self.message = written(template, values)
@@ -170,11 +174,16 @@ class TokenInvalid(MercatoError):
 
     code, reason = Code.UNAUTHENTICATED, "TOKEN_INVALID"
 
+    def __init__(self, message: str, *, security_event: str = reason) -> None:
+        super().__init__(message)
+        self.security_event = security_event
+
 
 class InvalidCredentials(MercatoError):
     """E-mail address or password is wrong; the error does not reveal which."""
 
     code, reason = Code.UNAUTHENTICATED, "INVALID_CREDENTIALS"
+    security_event = reason
 
     def __init__(self) -> None:
         super().__init__("e-mail or password is wrong")
@@ -184,15 +193,20 @@ class RefreshTokenInvalid(MercatoError):
     """The refresh token is unknown, used, or of a session that has ended; the error does not reveal which."""
 
     code, reason = Code.UNAUTHENTICATED, "REFRESH_TOKEN_INVALID"
+    security_event = reason
 
-    def __init__(self) -> None:
+    def __init__(self, account_id: UUID | None = None, *, reused: bool = False) -> None:
         super().__init__("the refresh token is no longer valid; log in again")
+        self.account_id = account_id
+        if reused:
+            self.security_event = "REFRESH_TOKEN_REUSED"
 
 
 class PasswordWrong(MercatoError):
     """The current password in the request is wrong. The code is not UNAUTHENTICATED, because the token of the call is valid."""
 
     code, reason = Code.PERMISSION_DENIED, "PASSWORD_WRONG"
+    security_event = reason
 
     def __init__(self) -> None:
         super().__init__("the current password is wrong")
@@ -202,6 +216,7 @@ class TooManyAttempts(MercatoError):
     """Too many logins with this e-mail address have failed; the caller must wait before the next one."""
 
     code, reason = Code.RESOURCE_EXHAUSTED, "TOO_MANY_ATTEMPTS"
+    security_event = reason
 
     def __init__(self, retry_after_s: float) -> None:
         super().__init__("too many failed logins; wait before the next attempt")
@@ -212,6 +227,7 @@ class OneTimeTokenInvalid(MercatoError):
     """The token of a mail is unknown, used, expired or replaced by a newer one; the error does not reveal which."""
 
     code, reason = Code.FAILED_PRECONDITION, "ONE_TIME_TOKEN_INVALID"
+    security_event = reason
 
     def __init__(self) -> None:
         super().__init__("the token of this mail is no longer valid; request a new one")
@@ -231,6 +247,7 @@ class AdminOnly(MercatoError):
     """Only administrators may make the call."""
 
     code, reason = Code.PERMISSION_DENIED, "ADMIN_ONLY"
+    security_event = reason
 
     def __init__(self) -> None:
         super().__init__("only administrators may do this")

@@ -14,7 +14,7 @@ _MAC_BYTES = 16
 _TOKEN_MAX_CHARACTERS = 4_096
 _ABOVE_ALL = UUID(int=2**128 - 1)
 
-Key = int | str | None
+Key = int | str | bytes | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,8 @@ class PageTokens:
 
     def encode(self, position: Position, query: str) -> str:
         """Return the token of a position in the list that `query` represents."""
-        values = [position.key, position.id.hex, *([position.spelling] if position.spelling else [])]
+        key = [base64.b64encode(position.key).decode()] if isinstance(position.key, bytes) else position.key
+        values = [key, position.id.hex, *([position.spelling] if position.spelling else [])]
         body = json.dumps(values, separators=(",", ":"), ensure_ascii=False).encode()
         return base64.urlsafe_b64encode(self._mac(body, query) + body).rstrip(b"=").decode()
 
@@ -72,6 +73,8 @@ class PageTokens:
         if not hmac.compare_digest(mac, self._mac(body, query)):
             raise PageTokenInvalid
         key, row_id, *spelling = json.loads(body)
+        if isinstance(key, list):
+            key = base64.b64decode(key[0])
         return Position(key, UUID(row_id), *spelling)
 
     def _mac(self, body: bytes, query: str) -> bytes:

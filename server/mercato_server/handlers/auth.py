@@ -136,6 +136,7 @@ class AuthHandler:
                 check.fail("password", "must be the password of the account")
         address = addresses.sought(email)
         counters = self._address_digests.counters(address, passwords.network)
+        context.address_digest = counters.everywhere.hex()
         async with passwords.place(Lane.LOGIN, counters.everywhere) as queued:
             account = await accounts.find(self._pool, address)
             known = account is not None and counters.here in account.known_networks

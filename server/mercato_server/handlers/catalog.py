@@ -11,6 +11,7 @@ from mercato_server.config.settings import Limits
 from mercato_server.database.pool import Pool
 from mercato_server.domain.catalog import (
     BY_CREATION,
+    BY_NAME,
     CATEGORY_NAME_MAX,
     QUERY_MAX,
     STOCK_MAX,
@@ -23,6 +24,7 @@ from mercato_server.domain.catalog import (
 from mercato_server.domain.errors import ProductNotFound, ResponseTooLarge
 from mercato_server.domain.orders import REASON_MAX
 from mercato_server.domain.paging import Page
+from mercato_server.domain.search_documents import RULE_VERSION
 from mercato_server.handlers import convert
 from mercato_server.handlers.idempotency import Answer, Idempotency, answer
 from mercato_server.handlers.masks import masked, replace_by_put
@@ -50,6 +52,9 @@ _ORDERS = {order.value: order for order in ProductOrder if order is not ProductO
     for order in (ProductOrder.CHEAPEST, ProductOrder.DEAREST, ProductOrder.NAME, ProductOrder.NAME_DESCENDING)
 }
 """The values of `order_by`. Indexes have an id behind price and name, and ids are in the order of creation."""
+_BY_KEYS = f" by name keys of rule {RULE_VERSION}"
+"""Part of the text that represents a list by name in page tokens: pages of another order do not go on in this one."""
+_CATEGORIES = "categories" + _BY_KEYS
 
 
 class CatalogHandler:
@@ -72,6 +77,8 @@ class CatalogHandler:
             self._pager.check(check, request, skip=request.skip)
             wanted, order = _filter(check, request)
         query = f"products {wanted} {order}" + ("" if wanted.deleted is Deleted.HIDDEN else f" {wanted.deleted}")
+        if order in BY_NAME:
+            query += _BY_KEYS
         page = self._pager.page(request, query, skip=request.skip)
         load = functools.partial(self._load, wanted, order, page, query, counted=request.include_total_size)
         if wanted.deleted is not Deleted.HIDDEN:  # the cache would serve the deleted products to everyone
@@ -167,9 +174,9 @@ class CatalogHandler:
         """List categories by name."""
         with Checks() as check:
             self._pager.check(check, request)
-        page = self._pager.page(request, "categories")
+        page = self._pager.page(request, _CATEGORIES)
         return await self._pager.answer(
-            page, "categories", lambda page: categories.categories(self._pool, page), convert.category, catalog_pb2.ListCategoriesResponse
+            page, _CATEGORIES, lambda page: categories.categories(self._pool, page), convert.category, catalog_pb2.ListCategoriesResponse
         )
 
     async def GetCategory(self, request: catalog_pb2.GetCategoryRequest, _context: Context) -> catalog_pb2.Category:

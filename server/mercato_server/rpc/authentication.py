@@ -58,7 +58,7 @@ def authenticate(sessions: Sessions) -> Layer:
 def _token(context: Context) -> str:
     given = context.metadata_all("authorization")
     if not given:
-        raise TokenInvalid("the call needs an access token; send authorization: Bearer <token>")
+        raise TokenInvalid("the call needs an access token; send authorization: Bearer <token>", security_event="")
     scheme, _, token = given[0].partition(" ")
     if len(given) > 1 or scheme.lower() != "bearer":
         raise TokenInvalid("send one authorization header: Bearer <token>")

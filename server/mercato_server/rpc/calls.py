@@ -15,11 +15,14 @@ from mercato_server.rpc.callers import CLIENT_ADDRESS, Places, caller_of
 from mercato_server.rpc.context import Context
 from mercato_server.rpc.errors import end
 from mercato_server.rpc.layers import Answer, Method, Unary
+from mercato_server.rpc.line_budget import LineBudget
 
 log = structlog.get_logger(__name__)
 
 QUIET_POLLS = 5
 QUIET_POLL_S = 0.05
+SLOW = "slow"
+"""Kind of the lines about slow calls; those of refused calls have the name of their code."""
 
 
 class Arrivals(grpc.GenericRpcHandler):
@@ -58,6 +61,7 @@ class CallsInFlight:
         self._holding = holding
         self._places = Places(holding.calls_per_client)
         self._count = 0
+        self.lines = LineBudget(limits, _report)
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -65,11 +69,11 @@ class CallsInFlight:
         """Return once no call runs. grpc's own stop() does not wait until the calls that it cancelled have cleaned up."""
         await self._idle.wait()
 
-    def layer(self, method: Method, proceed: Unary) -> Unary:
+    def layer(self, _method: Method, proceed: Unary) -> Unary:
         """Count each call and log how it ended.
 
         Calls that succeed in time are logged at debug level only: the edge's access log has every call, and a log line costs a tenth of
-        a cached read.
+        a cached read. Of refused and slow calls it logs a bounded number, unless the level is debug.
         """
         quiet = not log.is_enabled_for(logging.DEBUG)  # evaluated once: it costs more than the rest of this layer
 
@@ -92,13 +96,21 @@ class CallsInFlight:
                 if self._count == 0:
                     self._idle.set()
                 took_s = time.perf_counter() - context.started
-                if not (quiet and context.code is StatusCode.OK and took_s < self._limits.slow_call_s):
-                    _log(method.rpc.path, context, took_s, self._limits.slow_call_s)
+                slow = took_s >= self._limits.slow_call_s
+                if not quiet or ((slow or context.code is not StatusCode.OK) and self._has_line(context, slow=slow)):
+                    _log(context, took_s, slow=slow)
 
         return counted
 
+    def _has_line(self, context: Context, *, slow: bool) -> bool:
+        return self.lines.take(SLOW if slow else context.code.name, context.device.network)
 
-def _log(path: str, context: Context, took_s: float, slow_s: float) -> None:
+
+def _report(kind: str, count: int) -> None:
+    log.info("more calls ended so", kind=kind, calls=count)
+
+
+def _log(context: Context, took_s: float, *, slow: bool) -> None:
     quiet = log.debug if context.code is StatusCode.OK else log.info
-    write = log.warning if took_s >= slow_s else quiet
-    write("call", method=path, code=context.code.name, request_id=context.request_id, ms=round(took_s * 1000, 1))
+    write = log.warning if slow else quiet
+    write("call", method=context.rpc.path, code=context.code.name, request_id=context.request_id, ms=round(took_s * 1000, 1))

@@ -59,6 +59,7 @@ class Context:
         "_identity",
         "_metadata",
         "_request_id",
+        "address_digest",
         "authenticate",
         "code",
         "headers",
@@ -79,6 +80,8 @@ class Context:
         self._metadata = transport.invocation_metadata() or ()
         self._identity: Identity | None = None
         self._request_id = ""
+        self.address_digest = ""
+        """Digest of the e-mail address with which an anonymous caller tries to log in; for the security log."""
         self.role: Role | None = None
         """The caller's role, read from the database for this call. None for reads that need no administrator."""
         self.private = False
@@ -103,7 +106,7 @@ class Context:
     def identity(self) -> Identity:
         """The authenticated caller; raises TokenInvalid for a call without a token."""
         if self._identity is None:
-            raise TokenInvalid("the call needs an access token")
+            raise TokenInvalid("the call needs an access token", security_event="")
         return self._identity
 
     @identity.setter
@@ -157,4 +160,4 @@ class Context:
 
 
 async def _no_token(_context: Context) -> None:
-    raise TokenInvalid("the call needs an access token")
+    raise TokenInvalid("the call needs an access token", security_event="")

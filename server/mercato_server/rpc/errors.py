@@ -5,12 +5,15 @@ import asyncio
 import structlog
 from grpc.aio import AbortError
 
+from mercato_server.config.settings import Limits
 from mercato_server.database.pool import is_unfit, refusal
 from mercato_server.domain.errors import Code, InvalidRequest, MercatoError, Violation
 from mercato_server.rpc.context import Context
 from mercato_server.rpc.layers import Answer, Method, Unary
+from mercato_server.rpc.line_budget import LineBudget
 from mercato_server.rpc.preconditions import status_headers
 from mercato_server.rpc.statuses import status_code, status_message, status_metadata
+from mercato_server.security import security_log
 
 log = structlog.get_logger(__name__)
 
@@ -21,21 +24,43 @@ class InternalError(MercatoError):
     code, reason = Code.INTERNAL, "INTERNAL"
 
 
-def map_errors(_method: Method, proceed: Unary) -> Unary:
-    """Turn an exception of the call into its status."""
+class Errors:
+    """Turns the exceptions of calls into statuses, and writes those that may be a part of an attack to the security log."""
 
-    async def mapped(request: bytes, context: Context) -> Answer:
-        try:
-            return await proceed(request, context)
-        except (AbortError, asyncio.CancelledError):  # an AbortError is an Exception, and has been sent already
-            raise
-        except MercatoError as error:
-            await end(context, error)
-        except Exception as error:  # noqa: BLE001 - the outermost layer: gRPC would send the exception's text
-            await end(context, _unfit(context, error) or refusal(error) or _internal(context, error))
-        raise AssertionError("abort() returned")
+    def __init__(self, limits: Limits) -> None:
+        self.security_lines = LineBudget(limits, _report)
 
-    return mapped
+    def layer(self, _method: Method, proceed: Unary) -> Unary:
+        """Turn an exception of a call into its status."""
+
+        async def mapped(request: bytes, context: Context) -> Answer:
+            try:
+                return await proceed(request, context)
+            except (AbortError, asyncio.CancelledError):  # an AbortError is an Exception, and has been sent already
+                raise
+            except MercatoError as error:
+                self._log(context, error)
+                await end(context, error)
+            except Exception as error:  # noqa: BLE001 - the outermost layer: gRPC would send the exception's text
+                await end(context, _unfit(context, error) or refusal(error) or _internal(context, error))
+            raise AssertionError("abort() returned")
+
+        return mapped
+
+    def _log(self, context: Context, error: MercatoError) -> None:
+        """Write a line about a refusal to the security log, unless there are too many; who calls is in it as far as it is known."""
+        reason = error.security_event
+        if not reason or not self.security_lines.take(reason, context.device.network):
+            return
+        account_id = error.account_id or context.caller_id
+        account = {"account_id": str(account_id)} if account_id else {}
+        address = {"address_digest": context.address_digest} if context.address_digest else {}
+        about = {"method": context.rpc.path, "request_id": context.request_id, "client": context.device.ip_address}
+        security_log.log.warning("a call was refused", reason=reason, **account, **address, **about)
+
+
+def _report(reason: str, count: int) -> None:
+    security_log.log.warning("more calls were refused", reason=reason, calls=count)
 
 
 def _unfit(context: Context, error: Exception) -> InvalidRequest | None:

@@ -4,20 +4,17 @@ import asyncio
 import os
 from collections.abc import Sequence
 
-import structlog
-
 from mercato_server.config.settings import Settings
 from mercato_server.database.pool import Pool, small_pool
 from mercato_server.domain.accounts import COMMAND_LINE
 from mercato_server.domain.events import EventKind
 from mercato_server.feed.listener import Listener
 from mercato_server.security.keys import WrongSecretError, generate, unseal
+from mercato_server.security.security_log import KEYS_CHANGED, log
 from mercato_server.security.session_cache import Sessions
 from mercato_server.security.tokens import Keyring
 from mercato_server.store import signing_keys
 from mercato_server.store.signing_keys import KeyState
-
-log = structlog.get_logger(__name__)
 
 EDDSA = "EdDSA"
 RETRY_S = 1.0
@@ -53,9 +50,8 @@ async def rotate(database_url: str, secret: str, *, discard: bool) -> str:
             await _rotate(pool, secret)
         after = _ids(await signing_keys.load(pool))
     action = "discarded" if discard else "rotated"
-    log.warning(
-        "the keys that sign tokens were changed", action=action, uid=os.getuid(), host=os.uname().nodename, before=before, after=after
-    )
+    by = {"uid": os.getuid(), "host": os.uname().nodename}
+    log.warning("the keys that sign tokens were changed", reason=KEYS_CHANGED, action=action, **by, before=before, after=after)
     return after[KeyState.CURRENT][0]
 
 
@@ -96,7 +92,7 @@ class KeyWatch:
             try:
                 keyring = await load(self._pool, self._settings)
             except WrongSecretError as error:
-                log.warning("cannot use the keys that sign tokens", error=repr(error))
+                log.warning("cannot use the keys that sign tokens", reason=KEYS_CHANGED, error=repr(error))
                 self._changed.set()
                 await asyncio.sleep(RETRY_S)
             except Exception:
@@ -108,7 +104,6 @@ class KeyWatch:
     def _use(self, keyring: Keyring) -> None:
         known = self._known.tokens.keyring
         if keyring.verifying.keys() != known.verifying.keys() or keyring.kid != known.kid:
-            log.warning(
-                "tokens are signed with other keys", kid=keyring.kid, before=known.kid, verifying=sorted(map(str, keyring.verifying))
-            )
+            verifying = sorted(map(str, keyring.verifying))
+            log.warning("tokens are signed with other keys", reason=KEYS_CHANGED, kid=keyring.kid, before=known.kid, verifying=verifying)
             self._known.use(keyring)

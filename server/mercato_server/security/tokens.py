@@ -88,6 +88,6 @@ class Tokens:
                 raise TokenInvalid("the access token claims to hold longer than any token does")
             return Identity(UUID(claims["sub"]), UUID(claims["sid"]), float(claims["exp"]))
         except jwt.ExpiredSignatureError:
-            raise TokenInvalid("the access token has expired; refresh it or log in again") from None
+            raise TokenInvalid("the access token has expired; refresh it or log in again", security_event="TOKEN_EXPIRED") from None
         except (jwt.InvalidTokenError, ValueError, TypeError, OverflowError, AttributeError):
             raise TokenInvalid("the access token is not valid; log in to get one") from None

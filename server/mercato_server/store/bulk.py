@@ -9,6 +9,8 @@ from mercato_server.database.pool import Conn, Pool
 from mercato_server.database.transactions import retry_conflicts, transaction
 from mercato_server.domain.accounts import Actor
 from mercato_server.domain.events import EventKind
+from mercato_server.domain.name_keys import name_key
+from mercato_server.domain.search_documents import RULE_VERSION
 from mercato_server.store import audit_log, events, inventory, search_documents
 from mercato_server.store.events import Event
 
@@ -18,6 +20,7 @@ CREATE TEMPORARY TABLE IF NOT EXISTS incoming (
     place       integer NOT NULL,
     sku         text NOT NULL,
     name        text NOT NULL,
+    name_key    bytea NOT NULL,
     description text,
     price_minor bigint NOT NULL,
     category_id uuid,  -- the nil UUID means no category
@@ -38,9 +41,9 @@ SELECT id, name
 """
 
 ADD_CATEGORIES = """
-INSERT INTO categories (name)
-SELECT name
-  FROM unnest($1::text[]) AS name
+INSERT INTO categories (name, keyed_name, name_key, name_key_rule)
+SELECT name, name, name_key, $3
+  FROM unnest($1::text[], $2::bytea[]) AS missing (name, name_key)
  ORDER BY name  -- one order for every import
     ON CONFLICT (name) DO NOTHING
 RETURNING id, name
@@ -49,8 +52,8 @@ RETURNING id, name
 # The statement waits for a concurrent transaction that takes a SKU. Then the product exists, and the next statements see it.
 ADD_PRODUCTS = """
 WITH added AS (
-    INSERT INTO products (name, description, price_minor, category_id, sku, image_urls, currency_code)
-    SELECT name, coalesce(description, ''), price_minor, nullif(category_id, '00000000-0000-0000-0000-000000000000'), sku,
+    INSERT INTO products (name, name_key, description, price_minor, category_id, sku, image_urls, currency_code)
+    SELECT name, name_key, coalesce(description, ''), price_minor, nullif(category_id, '00000000-0000-0000-0000-000000000000'), sku,
            coalesce(image_urls, '{}'), (SELECT currency_code FROM shop)
       FROM incoming
      WHERE NOT EXISTS (SELECT FROM products WHERE products.sku = incoming.sku AND deleted_at IS NULL)
@@ -81,7 +84,7 @@ SELECT products.id, incoming.stock
 UPDATE_PRODUCTS = """
 WITH changed AS (
     UPDATE products
-       SET name = incoming.name, description = coalesce(incoming.description, products.description),
+       SET name = incoming.name, name_key = incoming.name_key, description = coalesce(incoming.description, products.description),
            price_minor = incoming.price_minor,
            category_id = nullif(coalesce(incoming.category_id, products.category_id), '00000000-0000-0000-0000-000000000000'),
            image_urls = coalesce(incoming.image_urls, products.image_urls), version = version + 1, updated_at = now()
@@ -192,7 +195,7 @@ async def _update(conn: "Conn", actor: Actor) -> list[UUID]:
 
 def _record(place: int, row: Incoming, categories: dict[str, UUID]) -> tuple[object, ...]:
     category_id = None if row.category is None else categories.get(row.category, NO_CATEGORY)
-    return (place, row.sku, row.name, row.description, row.price_minor, category_id, row.stock, row.image_urls)
+    return (place, row.sku, row.name, name_key(row.name), row.description, row.price_minor, category_id, row.stock, row.image_urls)
 
 
 async def _categories(conn: "Conn", names: Collection[str], actor: Actor) -> dict[str, UUID]:
@@ -200,7 +203,9 @@ async def _categories(conn: "Conn", names: Collection[str], actor: Actor) -> dic
     found: dict[str, UUID] = {}
     while missing := sorted(set(names) - set(found)):  # again if a concurrent transaction created or deleted one
         found |= {row["name"]: row["id"] for row in await conn.fetch(LOCK_CATEGORIES, missing)}
-        created = {row["name"]: row["id"] for row in await conn.fetch(ADD_CATEGORIES, [name for name in missing if name not in found])}
+        names = [name for name in missing if name not in found]
+        added = await conn.fetch(ADD_CATEGORIES, names, [name_key(name) for name in names], RULE_VERSION)
+        created = {row["name"]: row["id"] for row in added}
         if created:
             await events.append(conn, [Event(EventKind.CATEGORY_CREATED, id_) for id_ in created.values()])
         for name, id_ in created.items():

@@ -22,8 +22,9 @@ from mercato_server.domain.errors import (
     StockLimit,
 )
 from mercato_server.domain.events import EventKind
+from mercato_server.domain.name_keys import name_key
 from mercato_server.domain.search_documents import product_words
-from mercato_server.store import audit_log, events, inventory, search_documents
+from mercato_server.store import audit_log, events, inventory, name_keys, search_documents
 from mercato_server.store.events import Event, Snapshot
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
 
@@ -58,12 +59,12 @@ SELECT product_id AS id, name, description, price_minor, category_id, sku, locke
 
 INSERT_PRODUCT = f"""
 WITH changed AS (
-    INSERT INTO products (name, description, price_minor, category_id, sku, image_urls, currency_code)
-    VALUES ($1, $2, $3, $4, $5, $7, (SELECT currency_code FROM shop))
-    RETURNING id, number, name, description, price_minor, category_id, sku, image_urls, version, created_at, updated_at, deleted_at,
-              $8::text AS lexemes, $9::text AS vocabulary
+    INSERT INTO products (name, description, price_minor, category_id, sku, image_urls, name_key, currency_code)
+    VALUES ($1, $2, $3, $4, $5, $7, $8, (SELECT currency_code FROM shop))
+    RETURNING id, number, name, name_key, description, price_minor, category_id, sku, image_urls, version, created_at, updated_at,
+              deleted_at, $9::text AS lexemes, $10::text AS vocabulary
 ), spelled AS (
-    SELECT word, stem, keys FROM unnest($10::text[], $11::text[], $12::text[]) AS spelled (word, stem, keys)
+    SELECT word, stem, keys FROM unnest($11::text[], $12::text[], $13::text[]) AS spelled (word, stem, keys)
 ), {search_documents.DOCUMENTS}
 SELECT id, name, description, price_minor, category_id, sku, $6::integer AS stock, image_urls, version, 0::bigint AS stock_version,
        created_at, updated_at, deleted_at
@@ -74,14 +75,14 @@ UPDATE_PRODUCT = f"""
 WITH changed AS (
     UPDATE products AS product
        SET name = $2, description = $3, price_minor = $4, category_id = $5, sku = $6, image_urls = $7,
-           deleted_at = CASE WHEN $8 THEN now() END, version = product.version + 1, updated_at = now()
+           deleted_at = CASE WHEN $8 THEN now() END, name_key = $9, version = product.version + 1, updated_at = now()
       FROM stock_levels AS level
      WHERE product.id = $1 AND level.product_id = product.id AND level.location_id = 1
-    RETURNING id, number, name, description, price_minor, category_id, sku, level.on_hand AS stock, image_urls,
+    RETURNING id, number, name, name_key, description, price_minor, category_id, sku, level.on_hand AS stock, image_urls,
               product.version, level.version AS stock_version, created_at, product.updated_at, deleted_at,
-              $9::text AS lexemes, $10::text AS vocabulary
+              $10::text AS lexemes, $11::text AS vocabulary
 ), spelled AS (
-    SELECT word, stem, keys FROM unnest($11::text[], $12::text[], $13::text[]) AS spelled (word, stem, keys)
+    SELECT word, stem, keys FROM unnest($12::text[], $13::text[], $14::text[]) AS spelled (word, stem, keys)
 ), {search_documents.DOCUMENTS}
 SELECT id, name, description, price_minor, category_id, sku, stock, image_urls, version, stock_version, created_at, updated_at, deleted_at
   FROM changed
@@ -110,6 +111,7 @@ async def get_any(pool: "Pool", product_id: UUID) -> Product:
 @retry_conflicts
 async def create(pool: "Pool", draft: ProductDraft, actor: Actor, key: IdempotencyKey | None = None) -> Product | Stored:
     """Create a product with its stock; raises CategoryNotFound or SkuTaken."""
+    await name_keys.load()
     async with transaction(pool) as conn:
         return await once(conn, key, lambda: _create(conn, draft, actor))
 
@@ -118,7 +120,7 @@ async def _create(conn: "Conn", draft: ProductDraft, actor: Actor) -> Product:
     values = (draft.name, draft.description, draft.price_minor, draft.category_id, draft.sku, draft.stock or 0, list(draft.image_urls))
     words = search_documents.arguments(product_words(draft.name, draft.description, draft.sku))
     try:
-        product = _product(await conn.fetchrow(INSERT_PRODUCT, *values, *words))
+        product = _product(await conn.fetchrow(INSERT_PRODUCT, *values, name_key(draft.name), *words))
     except asyncpg.IntegrityConstraintViolationError as error:
         raise _constraint(error, draft.category_id, draft.sku) from None
     await inventory.open_levels(conn, {product.id: product.stock}, actor)
@@ -144,6 +146,7 @@ async def update(pool: "Pool", change: Update, key: IdempotencyKey | None = None
 
     Raises ProductNotFound, EtagMismatch, CategoryNotFound or SkuTaken.
     """
+    await name_keys.load()
     async with transaction(pool) as conn:
         return await once(conn, key, lambda: _update(conn, change))
 
@@ -168,6 +171,7 @@ async def delete(
     pool: "Pool", product_id: UUID, etags: Collection[str], actor: Actor, key: IdempotencyKey | None = None
 ) -> Product | Stored:
     """Take a product off sale; raises ProductNotFound or EtagMismatch."""
+    await name_keys.load()
     async with transaction(pool) as conn:
         return await once(conn, key, lambda: _delete(conn, product_id, etags, actor))
 
@@ -184,6 +188,7 @@ async def _delete(conn: "Conn", product_id: UUID, etags: Collection[str], actor:
 @retry_conflicts
 async def undelete(pool: "Pool", product_id: UUID, actor: Actor, key: IdempotencyKey | None = None) -> Product | Stored:
     """Put a deleted product back on sale; raises ProductNotFound, ProductNotDeleted or SkuTaken."""
+    await name_keys.load()
     async with transaction(pool) as conn:
         return await once(conn, key, lambda: _undelete(conn, product_id, actor))
 
@@ -258,6 +263,7 @@ async def _write(conn: "Conn", wanted: Product, *, deleted: bool = False) -> Pro
                 wanted.sku,
                 list(wanted.image_urls),
                 deleted,
+                name_key(wanted.name),
                 *search_documents.arguments(product_words(wanted.name, wanted.description, wanted.sku)),
             )
         )

@@ -5,15 +5,21 @@ import asyncpg
 from mercato_server.database.pool import SET_CURRENCY
 from mercato_server.demo import DemoProduct
 from mercato_server.domain.accounts import COMMAND_LINE
+from mercato_server.domain.name_keys import name_key
+from mercato_server.domain.search_documents import RULE_VERSION
 from mercato_server.store import inventory, search_documents
 
 IS_EMPTY = "SELECT NOT EXISTS (SELECT FROM products) AND NOT EXISTS (SELECT FROM categories)"
 
-INSERT_CATEGORIES = "INSERT INTO categories (name) SELECT * FROM unnest($1::text[])"
+INSERT_CATEGORIES = """
+INSERT INTO categories (name, keyed_name, name_key, name_key_rule)
+SELECT name, name, name_key, $3
+  FROM unnest($1::text[], $2::bytea[]) AS category (name, name_key)
+"""
 
 INSERT_PRODUCT = """
-INSERT INTO products (name, description, price_minor, category_id, sku, image_urls, currency_code)
-SELECT $1, $2, $3, id, $5, $6, (SELECT currency_code FROM shop)
+INSERT INTO products (name, description, price_minor, category_id, sku, image_urls, name_key, currency_code)
+SELECT $1, $2, $3, id, $5, $6, $7, (SELECT currency_code FROM shop)
   FROM categories
  WHERE name = $4
 RETURNING id
@@ -34,11 +40,8 @@ async def load(database_url: str, currency: str, categories: tuple[str, ...], pr
             if not await connection.fetchval(IS_EMPTY):
                 return False
             await connection.execute(SET_CURRENCY, currency)
-            await connection.execute(INSERT_CATEGORIES, categories)
-            rows = await connection.fetchmany(
-                INSERT_PRODUCT,
-                [(item.name, item.description, item.price_minor, item.category, item.sku, item.image_urls) for item in products],
-            )
+            await connection.execute(INSERT_CATEGORIES, categories, [name_key(name) for name in categories], RULE_VERSION)
+            rows = await connection.fetchmany(INSERT_PRODUCT, [_values(item) for item in products])
             stock = {row["id"]: item.stock for row, item in zip(rows, products, strict=True)}
             await inventory.open_levels(connection, stock, COMMAND_LINE)
             await connection.execute(APPEND_EVENTS)
@@ -46,3 +49,7 @@ async def load(database_url: str, currency: str, categories: tuple[str, ...], pr
             return True
     finally:
         await connection.close()
+
+
+def _values(item: DemoProduct) -> tuple[object, ...]:
+    return (item.name, item.description, item.price_minor, item.category, item.sku, item.image_urls, name_key(item.name))

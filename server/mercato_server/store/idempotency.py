@@ -90,7 +90,11 @@ async def once(
     if isinstance(used, MercatoError):
         raise used
     if used is not None:
-        await authorise()
+        try:
+            await authorise()
+        except MercatoError as error:
+            error.security_event = "REPLAY_REFUSED"
+            raise
         return used
     return (await settle(conn, [(key, await work())]))[key]
 

@@ -234,8 +234,8 @@ WRONG_RECENT_DOCUMENTS = f"""{WRONG_DOCUMENTS}
 # The words of the newest changes only, because making them takes up to 100 µs a product. The renewal of a rule updates documents of
 # older rules.
 GET_RECENT_WORDS = f"""
-SELECT product_id, product.name, description, sku, words::text AS words, vocabulary
-  FROM (SELECT id, name, description, sku, xmin AS writer
+SELECT product_id, product.name, description, sku, words::text AS words, vocabulary, product.name_key, document.name_key AS document_key
+  FROM (SELECT id, name, name_key, description, sku, xmin AS writer
           FROM products
          WHERE deleted_at IS NULL AND updated_at > now() - interval '1 day'
          ORDER BY updated_at DESC

@@ -20,7 +20,7 @@ from mercato_server.domain.catalog import Product, ProductFilter, ProductOrder
 from mercato_server.domain.paging import Page, Position
 from mercato_server.store import search
 from mercato_server.store.events import Snapshot
-from mercato_server.store.product_shapes import PRODUCT_COLUMNS, Shape
+from mercato_server.store.product_shapes import Shape
 
 
 class ProductPage(NamedTuple):
@@ -46,7 +46,7 @@ def list_sql(shape: Shape) -> str:
     listed = search.list_sql(shape) if shape.query else _plain_sql(shape)
     return f"""
     SELECT id, name, description, price_minor, category_id, sku, level.on_hand AS stock, image_urls,
-           listed.version, level.version AS stock_version, created_at, listed.updated_at, deleted_at, score, snapshot
+           listed.version, level.version AS stock_version, created_at, listed.updated_at, deleted_at, place, snapshot
       FROM (SELECT pg_current_snapshot()::text AS snapshot) AS taken LEFT JOIN ({listed}) AS listed ON TRUE
       LEFT JOIN LATERAL (SELECT on_hand, version
                            FROM stock_levels
@@ -57,7 +57,7 @@ def list_sql(shape: Shape) -> str:
 
 def _plain_sql(shape: Shape) -> str:
     return f"""
-    SELECT {PRODUCT_COLUMNS}, 0 AS score
+    SELECT {shape.columns}
       FROM products
      WHERE {shape.conditions()} AND {shape.place()}
      ORDER BY {shape.order_by()}
@@ -90,10 +90,8 @@ async def products(pool: "Pool", wanted: ProductFilter, order: ProductOrder, pag
     found = [Product._make(row[:-2]) for row in rows[: page.size]]
     if len(rows) <= page.size:
         return ProductPage(found, None, snapshot, spelling)
-    last = found[-1]
-    keys = {None: None, "price_minor": last.price_minor, 'name COLLATE "C"': last.name, "score": rows[page.size - 1]["score"]}
-    key = keys[_shape(wanted, order, page.after).key]
-    return ProductPage(found, Position(key, last.id, spelling), snapshot, spelling)
+    last = rows[page.size - 1]
+    return ProductPage(found, Position(last["place"], last["id"], spelling), snapshot, spelling)
 
 
 async def _rows(

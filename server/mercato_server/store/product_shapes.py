@@ -16,8 +16,8 @@ PRODUCT_COLUMNS = "id, name, description, price_minor, category_id, sku, image_u
 _KEYS = {
     ProductOrder.CHEAPEST: ("price_minor", "bigint"),
     ProductOrder.DEAREST: ("price_minor", "bigint"),
-    ProductOrder.NAME: ('name COLLATE "C"', "text"),
-    ProductOrder.NAME_DESCENDING: ('name COLLATE "C"', "text"),
+    ProductOrder.NAME: ("name_key", "bytea"),
+    ProductOrder.NAME_DESCENDING: ("name_key", "bytea"),
     ProductOrder.RELEVANCE: ("score", "integer"),
 }
 """The sort key of an order and its type. Other orders sort by id alone, because UUIDv7 ids are in the order of creation."""
@@ -43,6 +43,11 @@ class Shape:
     def key(self) -> str | None:
         """The sort key before the id; None if the list is sorted by id alone."""
         return _KEYS[self.order][0] if self.order in _KEYS else None
+
+    @property
+    def columns(self) -> str:
+        """The columns of a product, then `place`: the sort key that a page token holds."""
+        return f"{PRODUCT_COLUMNS}, {self.key or 'NULL'} AS place"
 
     def parameters(self) -> dict[str, str]:
         """Return the number of each parameter by its name, in the order in which a statement takes them."""

@@ -11,7 +11,7 @@ from mercato_server.domain.catalog import ProductOrder
 from mercato_server.domain.search_documents import RULE_VERSION
 from mercato_server.domain.search_queries import corrected, parse
 from mercato_server.domain.spelling import Candidate
-from mercato_server.store.product_shapes import PRODUCT_COLUMNS, Shape
+from mercato_server.store.product_shapes import Shape
 
 _BEGINS_WITH = "word >= {0}::text AND word < {0}::text || chr(1114111) AND products > 0"
 
@@ -151,7 +151,7 @@ def _by_relevance_sql(shape: Shape) -> str:
     """Return the statement of a search that ranks the newest matches."""
     newest = f"SELECT id, name, words FROM {_in_stock(_shelves(shape), shape)} LIMIT {_LIMITS.search_ranked_max}"  # noqa: S608 - constants
     return f"""{_ASKED}, start AS MATERIALIZED (SELECT max(number) AS number FROM product_search WHERE locale = '')
-    SELECT {PRODUCT_COLUMNS}, score
+    SELECT {shape.columns}
       FROM (SELECT id, score
               FROM (SELECT id, {_SCORE} AS score FROM asked, ({newest}) AS newest) AS found
              WHERE {shape.place()}
@@ -169,10 +169,10 @@ def _by_creation_sql(shape: Shape) -> str:
     if shape.after:  # from the product: if it was deleted meanwhile, it has no document
         start = f"SELECT number {sign} 1 AS number FROM products WHERE id = {shape.parameters()['after_id']}::uuid"  # noqa: S608 - constants
     return f"""{_ASKED}, start AS MATERIALIZED ({start})
-    SELECT {PRODUCT_COLUMNS}, 0 AS score
-      FROM (SELECT id, number AS place FROM {_in_stock(_shelves(shape), shape)} {shape.page()}) AS page
+    SELECT {shape.columns}
+      FROM (SELECT id, number FROM {_in_stock(_shelves(shape), shape)} {shape.page()}) AS page
       JOIN products USING (id)
-     ORDER BY place {direction}
+     ORDER BY page.number {direction}
     """  # noqa: S608 - constants
 
 
@@ -190,7 +190,7 @@ def _by_key_sql(shape: Shape) -> str:
     """
     matches = f"""
     SELECT id
-      FROM (SELECT product_id AS id, price_minor, name
+      FROM (SELECT product_id AS id, price_minor, name_key
               FROM product_search
              WHERE {_matching(shape)} AND NOT (SELECT yes FROM enough)) AS matching
      WHERE {shape.place()}
@@ -199,7 +199,7 @@ def _by_key_sql(shape: Shape) -> str:
         {_walk(shape)}
         {shape.page()}
     ), enough AS MATERIALIZED (SELECT count(*) = {shape.parameters()["limit"]} AS yes FROM walked)
-    SELECT {PRODUCT_COLUMNS}, 0 AS score
+    SELECT {shape.columns}
       FROM (SELECT id FROM walked WHERE (SELECT yes FROM enough)
              UNION ALL
             (SELECT id FROM {_in_stock(matches, shape)} {shape.page()})) AS page
@@ -226,7 +226,7 @@ def _walk(shape: Shape) -> str:
     matches = f"""
     SELECT id
       FROM (SELECT id, words
-              FROM (SELECT product_id AS id, price_minor, name, words FROM product_search WHERE locale = '') AS listed
+              FROM (SELECT product_id AS id, price_minor, name_key, words FROM product_search WHERE locale = '') AS listed
              WHERE {" AND ".join([shape.place(), *shape.prices()])}
              ORDER BY {shape.order_by()}
              LIMIT {_LIMITS.search_walked_max}) AS nearest

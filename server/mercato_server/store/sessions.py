@@ -144,23 +144,25 @@ async def refresh(pool: "Pool", token_digest: bytes, successor_digest: bytes) ->
     A token that was used before ends its session, except within 10 s while its successor is unused: then the response was probably lost.
     """
     opened = await _refresh(pool, token_digest, successor_digest)
-    if opened is None:
-        raise RefreshTokenInvalid
+    if isinstance(opened, RefreshTokenInvalid):
+        raise opened
     return opened
 
 
 @retry_conflicts
-async def _refresh(pool: "Pool", token_digest: bytes, successor_digest: bytes) -> Opened | None:
+async def _refresh(pool: "Pool", token_digest: bytes, successor_digest: bytes) -> Opened | RefreshTokenInvalid:
     async with transaction(pool) as conn:
         if row := await conn.fetchrow(ROTATE, token_digest, successor_digest):
             return Opened(row["id"], row["account_id"], row["lasts_s"])
         used = await conn.fetchrow(GET_USED, token_digest, successor_digest, GRACE_S)
-        if used is None or not used["live"]:
-            return None
+        if used is None:
+            return RefreshTokenInvalid()
+        if not used["live"]:
+            return RefreshTokenInvalid(used["account_id"])
         if used["repeated"]:
             return Opened(used["id"], used["account_id"], used["lasts_s"])
         await _end(conn, used["id"], used["account_id"], SessionEnd.REUSE)
-        return None
+        return RefreshTokenInvalid(used["account_id"], reused=True)
 
 
 @retry_conflicts

@@ -177,8 +177,8 @@ class ListProductsRequest(_message.Message):
     """True: only products with stock."""
     order_by: _builtins.str
     """Fields to sort by, the first one first (AIP-132): `create_time`, `price` or `name`, each also with ` desc`; after `price` and `name` also
-    `create_time` in the same direction, which is the order of equal ones anyway. Default: `create_time desc`, and by relevance where `q` is
-    given.
+    `create_time` in the same direction, which is the order of equal ones anyway. Names are sorted by the Unicode Collation Algorithm: apple,
+    Apple, Äpfel, Zebra. Default: `create_time desc`, and by relevance where `q` is given.
     """
     include_total_size: _builtins.bool
     """True: also count the products that match."""

@@ -194,7 +194,7 @@ class CatalogServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListCategories(self, request, context):
-        """List categories by name, a page at a time.
+        """List categories by name, sorted by the Unicode Collation Algorithm, a page at a time.
 
         Errors: INVALID_ARGUMENT INVALID_FIELD, INVALID_ARGUMENT PAGE_TOKEN_INVALID.
         """

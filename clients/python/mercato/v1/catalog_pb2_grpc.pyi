@@ -87,7 +87,7 @@ class CatalogServiceStub:
     ABORTED STOCK_CHANGED (it is not `expected_stock`; metadata has the current one), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
     """
     ListCategories: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.ListCategoriesRequest, _catalog_pb2.ListCategoriesResponse]
-    """List categories by name, a page at a time.
+    """List categories by name, sorted by the Unicode Collation Algorithm, a page at a time.
 
     Errors: INVALID_ARGUMENT INVALID_FIELD, INVALID_ARGUMENT PAGE_TOKEN_INVALID.
     """
@@ -173,7 +173,7 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
     ABORTED STOCK_CHANGED (it is not `expected_stock`; metadata has the current one), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
     """
     ListCategories: _aio.UnaryUnaryMultiCallable[_catalog_pb2.ListCategoriesRequest, _catalog_pb2.ListCategoriesResponse]  # type: ignore[assignment]
-    """List categories by name, a page at a time.
+    """List categories by name, sorted by the Unicode Collation Algorithm, a page at a time.
 
     Errors: INVALID_ARGUMENT INVALID_FIELD, INVALID_ARGUMENT PAGE_TOKEN_INVALID.
     """
@@ -310,7 +310,7 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _catalog_pb2.ListCategoriesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_catalog_pb2.ListCategoriesResponse, _abc.Awaitable[_catalog_pb2.ListCategoriesResponse]]:
-        """List categories by name, a page at a time.
+        """List categories by name, sorted by the Unicode Collation Algorithm, a page at a time.
 
         Errors: INVALID_ARGUMENT INVALID_FIELD, INVALID_ARGUMENT PAGE_TOKEN_INVALID.
         """
