@@ -119,6 +119,33 @@ def test_empty_parameters_are_absent(shop_up: Up, anyone: Client, buyer: Client)
     assert buyer.post("/orders/checkout?expected_total.minor_units=&cart_etag=&validate_only=true").json["id"] == ""
 
 
+@pytest.mark.parametrize("name", ["product_id", "productId", "product%5Fid", "path_product_id", "path%5Fproduct_id", "pathProductId"])
+def test_a_query_never_replaces_a_variable_of_the_path(shop_up: Up, admin: Client, buyer: Client, name: str) -> None:
+    one, other = shop_up.product(), shop_up.product()
+    calls = [
+        (buyer, "GET", "/products/{}", b""),
+        (buyer, "POST", "/cart/add/{}", b"{}"),
+        (admin, "POST", "/products/{}:adjustStock", b'{"delta": 1}'),
+        (admin, "DELETE", "/products/{}", b""),
+    ]
+    for client, verb, path, body in calls:
+        reply = client.send(verb, f"{path.format(one['id'])}?{name}={other['id']}", body, [JSON])
+        assert (reply.status, reply.reason) == (400, "INVALID_FIELD"), reply
+        assert shop_up.anyone.get(f"/products/{one['id']}").json == one
+        assert shop_up.anyone.get(f"/products/{other['id']}").json == other
+    if not name.startswith("path"):
+        assert buyer.send("GET", f"/products/{one['id']}?{name}={one['id']}").json == one
+
+
+@pytest.mark.parametrize("name", ["product.id", "product%2Eid", "product.path_id"])
+def test_a_query_never_replaces_a_nested_variable_of_the_path(shop_up: Up, admin: Client, name: str) -> None:
+    one, other = shop_up.product(), shop_up.product()
+    for verb in ("PUT", "PATCH"):
+        reply = admin.send(verb, f"/products/{one['id']}?{name}={other['id']}", json.dumps(one).encode(), [JSON])
+        assert (reply.status, reply.reason) == (400, "INVALID_FIELD"), reply
+    assert shop_up.anyone.get(f"/products/{other['id']}").json == other
+
+
 def test_a_query_may_have_the_names_of_lower_camel_case_and_be_longer_than_those_that_are_remembered(anyone: Client) -> None:
     assert len(anyone.send("GET", "/products?pageSize=1").json["products"]) == 1
     assert len(anyone.send("GET", f"/products?pageSize=1&q={'&q=' * 200}").json["products"]) == 1

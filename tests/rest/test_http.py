@@ -147,7 +147,7 @@ def allowed(path: str) -> str:
     return verbs.get(path, "GET, HEAD")
 
 
-@pytest.mark.parametrize("path", ["/products", "/me", "/orders/checkout", "/cart", "/", "/docs", "/openapi.json", "/livez", "/readyz"])
+@pytest.mark.parametrize("path", ["/products", "/me", "/orders/checkout", "/cart", "/", "/docs", "/openapi.json", "/healthz", "/livez", "/readyz"])
 def test_an_unknown_method_is_not_allowed_and_the_others_are_named(anyone: Client, path: str) -> None:
     for method, asked in (("FOO", path), ("TRACE", path), ("PROPFIND", f"{path}?x=1"), ("get", path), ("M-SEARCH", path)):
         reply = anyone.raw(f"{method} {asked} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
@@ -156,7 +156,7 @@ def test_an_unknown_method_is_not_allowed_and_the_others_are_named(anyone: Clien
 
 
 def test_a_known_method_is_refused_by_pages_that_do_not_take_it(anyone: Client) -> None:
-    for path in ("/", "/docs", "/openapi.json", "/livez", "/readyz"):
+    for path in ("/", "/docs", "/openapi.json", "/healthz", "/livez", "/readyz"):
         for method in ("POST", "PUT", "DELETE"):
             reply = anyone.send(method, path)
             assert (reply.status, reply.headers["allow"]) == (405, "GET, HEAD")

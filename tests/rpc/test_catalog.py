@@ -442,6 +442,17 @@ async def test_categories_are_created_renamed_listed_by_name_and_deleted(shop: S
         assert (await refusal(call)).reason == "CATEGORY_NOT_FOUND"
 
 
+@pytest.mark.parametrize("name", ["\u3164", "\u200b\u2060", "\ufe0f", "Ba\nlls", "Balls\x00", "Ba\x1b[31mlls"])
+async def test_the_name_of_a_category_is_a_line_that_shows(shop: Shop, name: str) -> None:
+    admin = await shop.person(admin=True)
+    made = await category(shop, admin)
+    update = UpdateCategoryRequest(category=Category(id=made.id, name=name))
+    for call in (category(shop, admin, name), shop.catalog.UpdateCategory(update, metadata=admin.metadata)):
+        error = await refusal(call)
+        assert (error.reason, set(error.fields)) == ("INVALID_FIELD", {"category.name"})
+    assert await shop.catalog.GetCategory(GetCategoryRequest(category_id=made.id)) == made
+
+
 async def test_a_category_is_kept_while_products_on_sale_have_it(shop: Shop) -> None:
     admin = await shop.person(admin=True)
     balls = await category(shop, admin)

@@ -47,6 +47,8 @@ async def test_a_caller_changes_the_fields_of_the_mask_or_those_that_are_present
     assert await rename(update_mask=mask("full_name")) == ""
     assert await rename(full_name="Jo", update_mask=mask("*")) == "Jo"
     assert await rename(full_name="") == ""
+    for unfit in ("\u3164", "Jo\nDoe"):
+        assert (await refusal(rename(full_name=unfit))).fields == ["full_name"]
 
 
 async def test_an_administrator_changes_the_fields_of_the_mask_or_those_that_are_present(shop: Shop) -> None:

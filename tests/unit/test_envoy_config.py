@@ -261,9 +261,9 @@ def test_transcoder_leaves_bodies_and_queries_to_the_workers() -> None:
         if rpc.bindings:
             request = messages[rpc.request_type.DESCRIPTOR.full_name]
             variables = {name.split(".")[0] for path in rpc.paths for name in re.findall(r"{([^}]*)}", path)}
-            assert {field.name for field in request.field} == variables | (set() if rpc.reads else {"http_body"})
+            assert {field.name.removeprefix("path_") for field in request.field} == variables | (set() if rpc.reads else {"http_body"})
     [update] = messages["mercato.v1.UpdateProductRequest"].nested_type
-    assert [(field.name, field.number) for field in update.field] == [("id", 1)]
+    assert [(field.name, field.json_name, field.number) for field in update.field] == [("path_id", "path_id", 1)]
 
 
 def test_the_body_of_a_request_has_the_limit_of_its_rpc() -> None:

@@ -1,5 +1,6 @@
 """Reader of product CSV files (RFC 4180, UTF-8) that reports bad rows."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -17,6 +18,8 @@ OPTIONAL = ("description", "category", "stock", "image_urls")
 _HEADER = f"the first line must name columns, separated by commas: {', '.join(REQUIRED)}, and of {', '.join(OPTIONAL)} any, once"
 _SHOWN_MAX = 200
 _DIGITS_MAX = 19
+_CELL_OF_LINE = re.compile(r'(?:^|,)("(?:[^"]++|"")*+"(?=,|$)|[^,]*+)')
+"""A cell of a line by itself; a quotation mark that is not closed on the line is a part of its cell."""
 
 Cells = Mapping[str, str]
 
@@ -85,7 +88,11 @@ def _row(columns: list[str], record: Record | Malformed) -> Row | BadRow:
     cells = dict(zip(columns, record.cells, strict=True))
     sku = cells["sku"].encode(errors="replace").decode()
     if _holds_rows(columns, record.text):
-        return BadRow(record.first, sku, f"has a quotation mark too many{_swallowed(record)}, and each of them is a row by itself")
+        return BadRow(
+            record.first,
+            sku,
+            f"has a quotation mark too many{_swallowed(record)}, and the first and the last of them are rows by themselves",
+        )
     try:
         with Checks() as check:
             return Row(record.first, _product(check, cells))
@@ -102,19 +109,20 @@ def _swallowed(record: Record) -> str:
 
 
 def _holds_rows(columns: list[str], text: str) -> bool:
-    """Tell whether each line of a record of several lines is a whole row.
+    """Tell whether the first and the last line of a record of several lines are whole rows.
 
-    Two stray quotation marks make one valid record of the rows between them, with the SKU of the first row and the price of the last.
+    Two stray quotation marks make one valid record of the rows between them, with the SKU of the first row and the price of the last. Lines
+    between may be anything: blank ones, and rows that are bad by themselves.
     """
-    lines = text.removesuffix("\n").split("\n")
-    return len(lines) > 1 and all(_is_row(columns, line.split(",")) for line in lines)
+    first, _, rest = text.removesuffix("\n").partition("\n")
+    return bool(rest) and all(_is_row(columns, _CELL_OF_LINE.findall(line.rstrip("\r"))) for line in (first, rest.rpartition("\n")[2]))
 
 
 def _is_row(columns: list[str], values: list[str]) -> bool:
     if len(values) != len(columns):
         return False
     cells = dict(zip(columns, values, strict=True))
-    return bool(cells["sku"] and cells["name"]) and cells["price_minor"].strip().isdecimal()
+    return bool(cells["sku"] and cells["name"]) and cells["price_minor"].strip(' "').isdecimal()
 
 
 def _product(check: Checks, cells: Cells) -> Incoming:

@@ -2,6 +2,9 @@
 
 The transcoder drops unknown fields of a JSON body, and does not say where a request is wrong. So its descriptors have other requests than
 mercato.v1: the variables of the path, and the body as it came. A worker parses body and query (rpc/rest.py). Responses are the same.
+
+The transcoder also reads the fields of a request from the query, where they replace those of the path. So the variables have names here
+that no parameter may have: a worker refuses it.
 """
 
 import re
@@ -79,7 +82,16 @@ def _as_the_edge_sees_it(file: FileDescriptor, copy: FileDescriptorProto, transc
             continue
         rule = method.options.Extensions[annotations_pb2.http]
         for each in (rule, *rule.additional_bindings):
-            each.body = BODY if each.WhichOneof("pattern") not in (None, "get") else ""
+            verb = each.WhichOneof("pattern")
+            each.body = BODY if verb not in (None, "get") else ""
+            if verb:
+                setattr(each, verb, VARIABLE.sub(lambda match: f"{{{_in_path(match[0][1:-1])}}}", getattr(each, verb)))
+
+
+def _in_path(variable: str) -> str:
+    """Return the name that the edge gives to a variable: `product.path_id` to `product.id`."""
+    outer, dot, name = variable.rpartition(".")
+    return f"{outer}{dot}path_{name}"
 
 
 def _request(rpc: Rpc) -> DescriptorProto:
@@ -102,10 +114,13 @@ def _request(rpc: Rpc) -> DescriptorProto:
 def _add_variable(message: DescriptorProto, described: Any, scope: str, names: list[str]) -> None:
     """Add the field that a variable such as `product.id` names; messages on the way become nested ones with this field only."""
     name, *rest = names
-    if name not in (field.name for field in message.field):
+    here = name if rest else _in_path(name)
+    if here not in (field.name for field in message.field):
         original = DescriptorProto()
         described.CopyToProto(original)
-        message.field.add().CopyFrom(next(field for field in original.field if field.name == name))
+        field = message.field.add()
+        field.CopyFrom(next(field for field in original.field if field.name == name))
+        field.name = field.json_name = here
     if rest:
         field = next(field for field in message.field if field.name == name)
         nested = f"Path_{name}"

@@ -20,6 +20,8 @@ RATE_LIMIT = "envoy.filters.http.local_ratelimit"
 TRANSCODER = "envoy.filters.http.grpc_json_transcoder"
 CORS = "envoy.filters.http.cors"
 
+HEALTH = r"/healthz/?(\?.*)?"
+"""The paths that the health check answers."""
 REST_BODY = "mercato.rest_body"
 """The filter that bounds the bodies of REST requests."""
 
@@ -142,7 +144,10 @@ def _health_check() -> dict[str, Any]:
     return typed(
         "extensions.filters.http.health_check.v3.HealthCheck",
         pass_through_mode=False,
-        headers=[{"name": ":path", "string_match": {"safe_regex": {"regex": r"/healthz/?(\?.*)?"}}}],
+        headers=[
+            {"name": ":path", "string_match": {"safe_regex": {"regex": HEALTH}}},
+            {"name": ":method", "string_match": {"safe_regex": {"regex": "GET|HEAD"}}},
+        ],
         cluster_min_healthy_percentages={CLUSTER: {"value": 1}},  # whole numbers only; one healthy worker of up to a hundred is enough
     )
 

@@ -17,7 +17,7 @@ from mercato.errors import DOMAIN
 from mercato.rpcs import Rpc
 from mercato_server.edge.descriptors import VARIABLE, methods, template_regex
 from mercato_server.edge.docs import pages
-from mercato_server.edge.filters import typed
+from mercato_server.edge.filters import HEALTH, typed
 
 ENVOYS_WORDS = "%LOCAL_REPLY_BODY%"
 LIMITS = "mercato.limits"
@@ -154,7 +154,7 @@ def _paths(rpcs: Sequence[Rpc]) -> list[tuple[list[str], str]]:
         for binding in rpc.bindings:
             taken[VARIABLE.sub("{}", binding.path)].update(methods(binding.verb))
     groups: dict[tuple[bool, str], list[str]] = defaultdict(list)
-    groups[False, ", ".join(methods("GET"))] = [rf"{page.regex}(\?.*)?" for page in pages()]
+    groups[False, ", ".join(methods("GET"))] = [HEALTH, *(rf"{page.regex}(\?.*)?" for page in pages())]
     for template, verbs in sorted(taken.items()):
         groups["{" in template, ", ".join(sorted(verbs))].append(template_regex(template))
     return [(paths, allow) for (_, allow), paths in sorted(groups.items())]

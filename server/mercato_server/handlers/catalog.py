@@ -188,7 +188,7 @@ class CatalogHandler:
     async def CreateCategory(self, request: catalog_pb2.CreateCategoryRequest, context: Context) -> Answer:
         """Create a category."""
         with Checks() as check:
-            name = check.text("category.name", request.category.name, shortest=1, longest=CATEGORY_NAME_MAX)
+            name = check.line("category.name", request.category.name, shortest=1, longest=CATEGORY_NAME_MAX)
         key = self._idempotency.key(context, request, convert.category)
         return answer(context, await categories.create(self._pool, name, context.actor, key), convert.category)
 
@@ -200,7 +200,7 @@ class CatalogHandler:
             category_id = check.uuid("category.id", category.id)
             etags = expected_etags(check, context, "category.etag", category.etag)
             named = "name" in masked(check, request.update_mask, category, ("name",))
-            name = check.text("category.name", category.name, shortest=1, longest=CATEGORY_NAME_MAX) if named else None
+            name = check.line("category.name", category.name, shortest=1, longest=CATEGORY_NAME_MAX) if named else None
         key = self._idempotency.key(context, request, convert.category)
         changed = await categories.update(self._pool, category_id, name, etags, context.actor, key)
         return answer(context, changed, convert.category)
