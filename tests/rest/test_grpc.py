@@ -121,6 +121,13 @@ def test_a_browser_speaks_grpc_web_over_http_1(shop_up: Up, anyone: Client, kind
     assert b"grpc-status:0" in trailers
 
 
+def test_a_failed_condition_over_grpc_web_has_the_status_200(shop_up: Up, anyone: Client, admin: Client) -> None:
+    update = catalog_pb2.UpdateProductRequest(product=catalog_pb2.Product(id=shop_up.product()["id"], name="New"))
+    told = [("content-type", "application/grpc-web+proto"), ("authorization", f"Bearer {admin.token}"), ("if-match", '"0.0"')]
+    reply = anyone.send("POST", "/mercato.v1.CatalogService/UpdateProduct", frame(update.SerializeToString()), told)
+    assert (reply.status, reply.headers["grpc-status"], reply.headers["x-http-status"]) == (200, "10", None)
+
+
 def test_an_error_over_grpc_web_has_its_details(anyone: Client) -> None:
     headers = [("content-type", "application/grpc-web+proto"), ("x-grpc-web", "1")]
     reply = anyone.send("POST", "/mercato.v1.UserService/GetMe", frame(b""), headers)

@@ -7,8 +7,10 @@ import socket
 from collections.abc import Iterator
 from email.parser import BytesHeaderParser
 
+import grpc
 import pytest
 
+from mercato.v1 import catalog_pb2, catalog_pb2_grpc
 from rest.routes import ROUTES, Route, Scene
 from rest.wire import run
 from support import needs
@@ -99,6 +101,14 @@ def test_head_answers_as_get_without_a_body(shop_up: Up, scene: Scene, route: Ro
 @pytest.mark.parametrize("path", FIXED)
 def test_head_answers_as_get_without_a_body_on_fixed_pages(anyone: Client, path: str) -> None:
     assert_head_is_get_without_a_body(anyone.port, "", path)
+
+
+def test_only_the_method_of_a_request_makes_it_a_head(shop_up: Up, wire: Wire, channel: grpc.Channel) -> None:
+    product, header = shop_up.product(), "x-envoy-original-method"
+    assert wire.send("GET", f"/products/{product['id']}", **{header: "HEAD"}).json == product
+    call = catalog_pb2_grpc.CatalogServiceStub(channel).GetProduct
+    request = catalog_pb2.GetProductRequest(product_id=product["id"])
+    assert call(request, metadata=[(header, "HEAD")], timeout=patient()).name == product["name"]
 
 
 def test_head_has_the_headers_of_an_error(anyone: Client, wire: Wire) -> None:

@@ -197,6 +197,22 @@ async def test_work_in_flight_is_repeated_once_the_shared_process_is_started_aga
             again.wait()
 
 
+async def test_calls_do_not_connect_to_a_shared_process_that_ends(shared: tuple[str, "subprocess.Popen[bytes]"]) -> None:
+    path, process = shared
+    async with opened(Hashing(cost=10, socket=path)) as hasher:
+        hashing = [asyncio.create_task(hash_of(hasher.allowed(f"192.0.2.{number}"))) for number in range(4)]
+        await until(lambda: waits(hasher))
+        [child] = children(process.pid)
+        os.kill(child, signal.SIGKILL)
+        await asyncio.to_thread(process.wait)
+        again = start(path)
+        try:
+            assert all([(await each).startswith("$2b$10$") for each in hashing])
+        finally:
+            again.kill()
+            again.wait()
+
+
 async def test_without_the_shared_process_a_call_is_refused_as_unavailable(tmp_path: Path) -> None:
     async with opened(Hashing(socket=str(tmp_path / "absent.sock"))) as hasher:
         with pytest.raises(MercatoError) as refused:

@@ -64,6 +64,9 @@ gRPC fails a call with INTERNAL for a name that HTTP allows and gRPC does not, a
 in the compression state of the connection, which all clients share; so one client could fail the calls of others.
 """
 
+ORIGINAL_METHOD = "x-envoy-original-method"
+"""Header in which the transcoder puts the method of a REST request; the edge removes that of a client, as Envoy does with the path."""
+
 CALLERS_REMEMBERED = 10_000
 """Most client addresses, and most tokens, that have their own bucket; the least recently used bucket is dropped first."""
 CREDENTIALS, ADDRESS, TOKEN, STREAM = "credentials", "masked_remote_address", "token", "stream"
@@ -128,13 +131,19 @@ def _filter(name: str, config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _header_mutation(settings: EdgeSettings) -> dict[str, Any]:
-    """Remove request headers that workers cannot read; add `nosniff`, and with TLS Strict-Transport-Security, to responses."""
+    """Remove request headers that belong to the edge or that workers cannot read.
+
+    Add `nosniff`, and with TLS Strict-Transport-Security, to responses.
+    """
     values = {"x-content-type-options": "nosniff", **({"strict-transport-security": ONE_YEAR} if settings.tls else {})}
     headers = [{"header": {"key": key, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"} for key, value in values.items()]
     return typed(
         "extensions.filters.http.header_mutation.v3.HeaderMutation",
         mutations={
-            "request_mutations": [{"remove_on_match": {"key_matcher": {"safe_regex": {"regex": UNREADABLE}}}}],
+            "request_mutations": [
+                {"remove_on_match": {"key_matcher": {"safe_regex": {"regex": UNREADABLE}}}},
+                {"remove": ORIGINAL_METHOD},
+            ],
             "response_mutations": [{"append": header} for header in headers],
         },
     )

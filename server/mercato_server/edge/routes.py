@@ -13,6 +13,7 @@ from mercato_server.edge.filters import (
     CORS,
     HEADER_MUTATION,
     LUA,
+    ORIGINAL_METHOD,
     OUTER_LUA,
     RATE_LIMIT,
     REST_BODY,
@@ -107,19 +108,20 @@ def _rpc(rpc: Rpc, settings: EdgeSettings) -> list[dict[str, Any]]:
         header = {"key": "cache-control", "value": "no-store"}
         route["response_headers_to_add"] = [{"header": header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}]
     if rpc.reads:
-        is_head = {"name": "x-envoy-original-method", "string_match": {"exact": "HEAD"}}
+        # The route of a gRPC call is chosen before any filter, so its client may send the first of these headers, but not the second.
+        is_head = {"name": ORIGINAL_METHOD, "string_match": {"exact": "HEAD"}}, {"name": "x-envoy-original-path", "present_match": True}
         has_tag = {"name": "if-none-match", "present_match": True}
-        return [_variant(route, "head", is_head, HEAD), _variant(route, "if-none-match", has_tag, CONDITIONAL), route]
+        return [_variant(route, "head", is_head, HEAD), _variant(route, "if-none-match", (has_tag,), CONDITIONAL), route]
     if rpc.policy.http_status:
         return [_with_script(route, LUA, created(rpc))]
     if rpc.takes_etag:
-        return [_variant(route, "if-match", {"name": "if-match", "present_match": True}, CONDITIONAL), route]
+        return [_variant(route, "if-match", ({"name": "if-match", "present_match": True},), CONDITIONAL), route]
     return [route]
 
 
-def _variant(route: dict[str, Any], name: str, header: dict[str, Any], script: str) -> dict[str, Any]:
-    """Return a route for the requests with a header, whose answers a script changes."""
-    match = {**route["match"], "headers": [header]}
+def _variant(route: dict[str, Any], name: str, headers: Sequence[dict[str, Any]], script: str) -> dict[str, Any]:
+    """Return a route for the requests with certain headers, whose answers a script changes."""
+    match = {**route["match"], "headers": [*headers]}
     return _with_script({**route, "name": f"{route['name']} {name}", "match": match}, OUTER_LUA, script)
 
 

@@ -5,6 +5,7 @@ import re
 from mercato_server.domain.errors import EtagMismatch, InvalidRequest, MercatoError, Violation
 from mercato_server.rpc.context import Context
 from mercato_server.rpc.layers import Answer, Method, Unary
+from mercato_server.rpc.rest import ORIGINAL_PATH
 from mercato_server.validation.checks import Checks
 
 IF_MATCH, IF_NONE_MATCH = "if-match", "if-none-match"
@@ -56,9 +57,12 @@ def expected_etags(check: Checks, context: Context, field: str, value: str) -> t
 
 
 def status_headers(error: MercatoError, context: Context) -> tuple[tuple[str, str], ...]:
-    """Return the trailing metadata by which the edge answers a failed `if-match` with 412; without that header the status is 409."""
+    """Return the trailing metadata by which the edge answers a failed `if-match` with 412; without that header the status is 409.
+
+    Over gRPC the HTTP status stays 200: clients of gRPC-Web do not read the gRPC status of another one.
+    """
     failed = isinstance(error, EtagMismatch) and context.metadata(IF_MATCH) and context.rpc.takes_etag
-    return (PRECONDITION_FAILED,) if failed else ()
+    return (PRECONDITION_FAILED,) if failed and context.metadata(ORIGINAL_PATH) is not None else ()
 
 
 def _tags(listed: str) -> tuple[str, ...]:

@@ -178,8 +178,11 @@ class Service:
 
 async def _serve(service: Service, path: Path | None) -> None:
     if path is not None:
-        await asyncio.start_unix_server(service.connected, path)
-        await service.work()
+        server = await asyncio.start_unix_server(service.connected, path)
+        try:
+            await service.work()
+        finally:
+            server.close()  # before the connections, whose workers connect again: to the next process, not to this one
     streams = await asyncio.open_unix_connection(sock=socket.socket(fileno=sys.stdin.fileno()))
     tasks = [asyncio.ensure_future(service.connected(*streams)), asyncio.ensure_future(service.work())]
     done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
