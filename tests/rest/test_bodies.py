@@ -137,6 +137,13 @@ def test_a_query_never_replaces_a_variable_of_the_path(shop_up: Up, admin: Clien
         assert buyer.send("GET", f"/products/{one['id']}?{name}={one['id']}").json == one
 
 
+@pytest.mark.parametrize("verb", ["GET", "PATCH", "DELETE"])
+def test_a_path_that_is_not_utf_8_is_named(admin: Client, verb: str) -> None:
+    reply = admin.send(verb, "/products/%ff", b"{}", [JSON])
+    assert (reply.status, reply.reason) == (400, "MALFORMED_REQUEST")
+    assert "path" in reply.json["message"]
+
+
 @pytest.mark.parametrize("name", ["product.id", "product%2Eid", "product.path_id"])
 def test_a_query_never_replaces_a_nested_variable_of_the_path(shop_up: Up, admin: Client, name: str) -> None:
     one, other = shop_up.product(), shop_up.product()

@@ -42,6 +42,8 @@ def reader(rpc: Rpc) -> Read:
         try:
             message = from_string(request)
         except DecodeError:
+            if path is not None:  # the transcoder passes on the bytes of a variable
+                raise MalformedRequest("its path is not UTF-8") from None
             raise InvalidRequest([malformed]) from None
         if path is None:
             return message
