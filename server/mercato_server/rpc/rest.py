@@ -96,7 +96,7 @@ def _filler(rpc: Rpc) -> Fill:
     if field is None:  # "*"
         return lambda rest, body: _fill(rest, body, rest.message, "")
     if field.message_type is HttpBody.DESCRIPTOR:
-        return lambda rest, body: getattr(rest.message, name).CopyFrom(body)
+        return lambda rest, body: rest.add_whole(name, body)
     return lambda rest, body: _fill(rest, body, getattr(rest.message, name), f"{name}.")
 
 
