@@ -137,6 +137,21 @@ def test_a_query_never_replaces_a_variable_of_the_path(shop_up: Up, admin: Clien
         assert buyer.send("GET", f"/products/{one['id']}?{name}={one['id']}").json == one
 
 
+@pytest.mark.parametrize("name", ["form.data", "form.content_type", "form.contentType"])
+def test_a_query_never_replaces_the_body_of_a_login(buyer: Client, name: str) -> None:
+    body = json.dumps({"username": buyer.email, "password": PASSWORD}).encode()
+    reply = buyer.anonymous().send("POST", f"/login?{name}=e30%3D", body, [JSON])
+    assert (reply.status, reply.reason, len(reply.fields)) == (400, "INVALID_FIELD", 1)
+    assert reply.fields[0].startswith("form.")
+
+
+@pytest.mark.parametrize("verb", ["GET", "PATCH", "DELETE"])
+def test_a_path_that_is_not_utf_8_is_named(admin: Client, verb: str) -> None:
+    reply = admin.send(verb, "/products/%ff", b"{}", [JSON])
+    assert (reply.status, reply.reason) == (400, "MALFORMED_REQUEST")
+    assert "path" in reply.json["message"]
+
+
 @pytest.mark.parametrize("name", ["product.id", "product%2Eid", "product.path_id"])
 def test_a_query_never_replaces_a_nested_variable_of_the_path(shop_up: Up, admin: Client, name: str) -> None:
     one, other = shop_up.product(), shop_up.product()

@@ -117,6 +117,21 @@ async def test_a_form_without_credentials_is_the_callers_error(shop: Shop) -> No
     assert error.fields == ["email", "password"]
 
 
+@pytest.mark.parametrize(
+    ("content_type", "data"),
+    [
+        ("application/x-www-form-urlencoded", b"username=ada%40example.com&email=bob%40example.com&password=securepass123"),
+        ("application/json", b'{"username": "ada@example.com", "email": "bob@example.com", "password": "securepass123"}'),
+    ],
+)
+async def test_a_login_names_one_account(shop: Shop, content_type: str, data: bytes) -> None:
+    await shop.auth.SignUp(ADA)
+    form = HttpBody(content_type=content_type, data=data)
+    assert (await refusal(shop.auth.LoginForm(auth_pb2.LoginFormRequest(form=form)))).fields == ["email"]
+    form.data = data.replace(b"bob", b"ada")
+    assert (await shop.auth.LoginForm(auth_pb2.LoginFormRequest(form=form))).access_token
+
+
 async def test_a_person_can_change_their_name_and_nothing_else_changes(shop: Shop) -> None:
     jo = await shop.person()
     before = await shop.users.GetMe(user_pb2.GetMeRequest(), metadata=jo.metadata)

@@ -16,7 +16,11 @@ from mercato_server.domain.words import FUNCTION_WORDS, STOP_WORDS, Compound, co
 FOLDED_MAX = 400
 """Characters of a folded query that count; folding makes up to 18 of one."""
 
-_QUOTES = dict.fromkeys(map(ord, "\u201c\u201d\u201e\u201f\u00ab\u00bb\uff02"), '"')
+_OPERATORS = {
+    **dict.fromkeys(map(ord, "\u201c\u201d\u201e\u201f\u00ab\u00bb\uff02"), '"'),
+    **dict.fromkeys(map(ord, "\u2212\ufe63\uff0d"), "-"),
+}
+"""Quotation marks, and minus signs: keyboards of East Asia write full-width ones."""
 _PLAIN = re.compile(r"[^\s!&|()\"\\:*<>']+")
 _PIECE = re.compile(r'(?P<minus>(?:(?<!\S)-+)?)(?:"(?P<phrase>[^"]*)"|(?P<word>[^\s"]+))')
 
@@ -170,7 +174,7 @@ def _phrase(text: str, *, excluded: bool) -> _Term:
 
 def _pieces(text: str) -> list[re.Match[str]]:
     """Return the words and phrases of a query, without what has no words. A quotation mark without a partner, as in 27", is a space."""
-    text = text.translate(_QUOTES)
+    text = text.translate(_OPERATORS)
     if text.count('"') % 2:
         text = " ".join(text.rsplit('"', 1))
     return [piece for piece in _PIECE.finditer(text) if compounds(fold(piece[0])[:FOLDED_MAX])]

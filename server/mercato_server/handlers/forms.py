@@ -25,7 +25,10 @@ def credentials(content_type: str, body: bytes) -> tuple[str, str]:
             fields = _json(body)
         case _:
             raise InvalidRequest([Violation("content-type", f"must be {FORM} or {JSON}")])
-    return fields.get("username") or fields.get("email", ""), fields.get("password", "")
+    name, email = fields.get("username", ""), fields.get("email", "")
+    if name and email and name != email:
+        raise InvalidRequest([Violation("email", "differs from username; send one of them")])
+    return name or email, fields.get("password", "")
 
 
 def _form(body: bytes) -> dict[str, str]:

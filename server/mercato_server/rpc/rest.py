@@ -42,6 +42,8 @@ def reader(rpc: Rpc) -> Read:
         try:
             message = from_string(request)
         except DecodeError:
+            if path is not None:  # the transcoder passes on the bytes of a variable
+                raise MalformedRequest("its path is not UTF-8") from None
             raise InvalidRequest([malformed]) from None
         if path is None:
             return message
@@ -94,7 +96,7 @@ def _filler(rpc: Rpc) -> Fill:
     if field is None:  # "*"
         return lambda rest, body: _fill(rest, body, rest.message, "")
     if field.message_type is HttpBody.DESCRIPTOR:
-        return lambda rest, body: getattr(rest.message, name).CopyFrom(body)
+        return lambda rest, body: rest.add_whole(name, body)
     return lambda rest, body: _fill(rest, body, getattr(rest.message, name), f"{name}.")
 
 

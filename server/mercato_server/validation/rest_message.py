@@ -36,6 +36,11 @@ class RestMessage:
             raise InvalidRequest(self._found)
         return self.message
 
+    def add_whole(self, name: str, value: Message) -> None:
+        """Set a field to a message as it is; no parameter of the query may change it."""
+        getattr(self.message, name).CopyFrom(value)
+        self._set.update(f"{name}.{field.name}" for field in value.DESCRIPTOR.fields)
+
     def add_object(self, value: Any, message: Message, prefix: str = "") -> None:
         """Write a JSON object into the message, or into the part of it that is below a prefix such as `product.`."""
         if not isinstance(value, dict):
