@@ -4,6 +4,7 @@ import asyncio
 import time
 from functools import partial
 from typing import Any
+from uuid import UUID
 
 import grpc
 import pytest
@@ -12,7 +13,9 @@ from grpc import StatusCode
 from mercato.v1.auth_pb2 import SignUpRequest
 from mercato.v1.cart_pb2 import Cart, ClearCartRequest
 from mercato.v1.user_pb2 import ROLE_ADMIN, ROLE_USER, GetMeRequest, GetUserRequest, ListUsersRequest, UpdateUserRequest, User
-from mercato_server.store import sessions, users
+from mercato_server.domain.accounts import Device
+from mercato_server.store import accounts, sessions, users
+from mercato_server.store.login_attempts import Counters
 from support.idempotency_cases import ABSENT
 from support.patience import Within, until
 from support.shop import PASSWORD, SOON_S, Person, Shop, refusal
@@ -163,12 +166,28 @@ async def test_a_login_that_is_under_way_while_its_account_is_disabled_leaves_no
     async with shop.pool.acquire() as conn:
         opening = conn.transaction()
         await opening.start()
-        await conn.fetchrow(sessions.OPEN_SESSION, jo.id, "phone", "", b"digest", 30, b"here", b"everywhere", 10)
+        hashed = await conn.fetchval("SELECT password_hash FROM accounts WHERE id = $1", jo.id)
+        await conn.fetchrow(sessions.OPEN_SESSION, jo.id, "phone", "", b"digest", 30, b"here", b"everywhere", 10, hashed)
         disabling = asyncio.ensure_future(update(shop, boss, jo, disabled=True))
         await until(partial(conn.fetchval, WAITING))
         await opening.commit()
         await disabling
     assert await shop.pool.fetchval(LIVE, jo.id) == 0
+
+
+async def test_a_login_that_is_under_way_while_its_password_is_replaced_opens_no_session(shop: Shop) -> None:
+    jo = await shop.person()
+    verified, before = await accounts.get(shop.pool, UUID(jo.id)), await shop.pool.fetchval(LIVE, jo.id)
+    phone, counters = Device(user_agent="phone", ip_address=""), Counters(b"here", b"everywhere")
+    async with shop.pool.acquire() as conn:
+        replacing = conn.transaction()
+        await replacing.start()
+        await conn.execute("UPDATE accounts SET password_hash = 'another' WHERE id = $1", jo.id)
+        opening = asyncio.ensure_future(sessions.open_session(shop.pool, verified, phone, b"digest", counters, known_max=10))
+        await until(partial(conn.fetchval, WAITING))
+        await replacing.commit()
+        assert await opening is None
+    assert await shop.pool.fetchval(LIVE, jo.id) == before
 
 
 @pytest.mark.parametrize("fields", [{"role": ROLE_USER}, {"disabled": True}], ids=["demoted", "disabled"])

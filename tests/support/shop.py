@@ -108,7 +108,8 @@ class Shop:
 
     async def _in_session(self, account_id: UUID, email: str) -> Person:
         refresh_token = RefreshTokens(SECRET).first()
-        opened = await sessions.open_session(self.pool, account_id, HERE, digest(refresh_token), NOWHERE, 0)
+        account = await accounts.get(self.pool, account_id)
+        opened = await sessions.open_session(self.pool, account, HERE, digest(refresh_token), NOWHERE, 0)
         assert opened
         return Person(str(account_id), email, await self.token(account_id, opened.id), refresh_token)
 

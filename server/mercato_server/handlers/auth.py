@@ -145,7 +145,7 @@ class AuthHandler:
                 opened = None
                 if await queued.verify(password, account.password_hash if account else None) and account is not None:
                     device, known_max = context.device, self._limits.networks_known
-                    opened = await sessions.open_session(self._pool, account.id, device, digest(token), counters, known_max)
+                    opened = await sessions.open_session(self._pool, account, device, digest(token), counters, known_max)
                 attempt.succeeded, attempt.failed = opened is not None, opened is None
         if opened is None:
             raise InvalidCredentials

@@ -10,7 +10,7 @@ import asyncpg
 
 from mercato_server.database.pool import Conn, Pool
 from mercato_server.database.transactions import connection, retry_conflicts, transaction
-from mercato_server.domain.accounts import Device, Role, Session, SessionEnd
+from mercato_server.domain.accounts import Account, Device, Role, Session, SessionEnd
 from mercato_server.domain.errors import MercatoError, RefreshTokenInvalid, SessionNotFound, TokenInvalid
 from mercato_server.domain.events import EventKind
 from mercato_server.domain.paging import Page, Position
@@ -21,14 +21,14 @@ from mercato_server.store.login_attempts import Counters
 
 LIFETIME_DAYS = 30
 
-# The statement locks the account. A transaction that disables it either waits and then ends this session, or this finds it disabled. The
-# lock is one that allows to change the row: of two logins with a lock to share it, neither could.
+# The statement locks the account. A transaction that disables it or replaces its password either waits and then ends this session, or this
+# finds it changed. The lock is one that allows to change the row: of two logins with a lock to share it, neither could.
 OPEN_SESSION = """
 WITH session AS (
     INSERT INTO sessions (account_id, user_agent, ip_address, expires_at)
     SELECT id, $2, $3, now() + make_interval(days => $5)
       FROM accounts
-     WHERE id = $1 AND disabled_at IS NULL
+     WHERE id = $1 AND disabled_at IS NULL AND password_hash = $9
        FOR NO KEY UPDATE
     RETURNING id
 ), token AS (
@@ -124,18 +124,28 @@ class Opened:
 
 @retry_conflicts
 async def open_session(
-    pool: "Pool", account_id: UUID, device: Device, token_digest: bytes, counters: Counters, known_max: int
+    pool: "Pool", account: Account, device: Device, token_digest: bytes, counters: Counters, known_max: int
 ) -> Opened | None:
     """Open a session with its first refresh token, and delete failed logins; None if the account is disabled or deleted.
+
+    None too if its password is no longer that of `account`, which was verified: else a login under way would outlive a reset.
 
     The account remembers the last `known_max` networks that it logged in from.
     """
     seen = device.user_agent, device.ip_address
     async with transaction(pool) as conn:
         row = await conn.fetchrow(
-            OPEN_SESSION, account_id, *seen, token_digest, LIFETIME_DAYS, counters.here, counters.everywhere, known_max
+            OPEN_SESSION,
+            account.id,
+            *seen,
+            token_digest,
+            LIFETIME_DAYS,
+            counters.here,
+            counters.everywhere,
+            known_max,
+            account.password_hash,
         )
-    return Opened(row["id"], account_id, LIFETIME_DAYS * 24 * 60 * 60) if row else None
+    return Opened(row["id"], account.id, LIFETIME_DAYS * 24 * 60 * 60) if row else None
 
 
 async def refresh(pool: "Pool", token_digest: bytes, successor_digest: bytes) -> Opened:
