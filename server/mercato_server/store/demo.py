@@ -3,17 +3,17 @@
 import asyncpg
 
 from mercato_server.database.pool import SET_CURRENCY
-from mercato_server.demo import DemoProduct
+from mercato_server.demo import DemoProduct, category_id, product_id
 from mercato_server.domain.accounts import COMMAND_LINE
 from mercato_server.store import inventory, search_documents
 
 IS_EMPTY = "SELECT NOT EXISTS (SELECT FROM products) AND NOT EXISTS (SELECT FROM categories)"
 
-INSERT_CATEGORIES = "INSERT INTO categories (name) SELECT * FROM unnest($1::text[])"
+INSERT_CATEGORIES = "INSERT INTO categories (id, name) SELECT * FROM unnest($1::uuid[], $2::text[])"
 
 INSERT_PRODUCT = """
-INSERT INTO products (name, description, price_minor, category_id, sku, image_urls, currency_code)
-SELECT $1, $2, $3, id, $5, $6, (SELECT currency_code FROM shop)
+INSERT INTO products (name, description, price_minor, category_id, sku, image_urls, id, currency_code)
+SELECT $1, $2, $3, id, $5, $6, $7, (SELECT currency_code FROM shop)
   FROM categories
  WHERE name = $4
 RETURNING id
@@ -34,10 +34,13 @@ async def load(database_url: str, currency: str, categories: tuple[str, ...], pr
             if not await connection.fetchval(IS_EMPTY):
                 return False
             await connection.execute(SET_CURRENCY, currency)
-            await connection.execute(INSERT_CATEGORIES, categories)
+            await connection.execute(INSERT_CATEGORIES, [category_id(number) for number in range(len(categories))], categories)
             rows = await connection.fetchmany(
                 INSERT_PRODUCT,
-                [(item.name, item.description, item.price_minor, item.category, item.sku, item.image_urls) for item in products],
+                [
+                    (item.name, item.description, item.price_minor, item.category, item.sku, item.image_urls, product_id(number))
+                    for number, item in enumerate(products)
+                ],
             )
             stock = {row["id"]: item.stock for row, item in zip(rows, products, strict=True)}
             await inventory.open_levels(connection, stock, COMMAND_LINE)
