@@ -19,7 +19,7 @@ from support.rest_client import Reply, search
 Schema = dict[str, Any]
 
 DIGITS = ("0", "-1", str(10**12), str(10**12 + 1), "9" * 20)
-TEXTS = ("USD", "usd", uuid4().hex)
+TEXTS = ("USD", "usd", uuid4().hex, "two\nlines")
 ALSO_NAMED = {"username": "email"}
 """Fields that an error names otherwise."""
 EXCLUDES = {"compare_and_set": "delta", "delta": "compare_and_set", "username": "email", "email": "username"}
@@ -63,9 +63,16 @@ class Place:
             yield items(schema, schema["maxItems"] + 1), False
         if schema.get("format") == "uuid":
             yield uuid4().hex, False
-        if "pattern" in schema:
-            for value in DIGITS if schema.get("format") == "int64" else TEXTS:
-                yield value, bool(re.search(schema["pattern"], value))
+        yield from self._choices()
+
+    def _choices(self) -> Iterator[tuple[Any, bool]]:
+        """Yield values that the document allows by name or by a pattern, and others."""
+        if "enum" in self.schema:
+            yield from ((value, True) for value in self.schema["enum"])
+            yield "price up", False
+        if "pattern" in self.schema:
+            for value in DIGITS if self.schema.get("format") == "int64" else TEXTS:
+                yield value, bool(re.search(self.schema["pattern"], value))
 
 
 def text(schema: Schema, length: int) -> str:

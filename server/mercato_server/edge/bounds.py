@@ -23,6 +23,7 @@ from mercato_server.domain.catalog import (
     STOCK_MAX,
 )
 from mercato_server.domain.orders import REASON_MAX
+from mercato_server.handlers.catalog import ORDERS
 from mercato_server.rpc.preconditions import ETAG_MAX
 from mercato_server.security import one_time_tokens, refresh_tokens
 from mercato_server.security.passwords import PASSWORD_MAX_BYTES, PASSWORD_MIN_CHARACTERS
@@ -35,6 +36,11 @@ LIMITS = Limits()
 
 def _text(longest: int, shortest: int = 0, **more: str) -> Schema:
     return {**({"minLength": shortest} if shortest else {}), "maxLength": longest, **more}
+
+
+def _line(longest: int, shortest: int = 0) -> Schema:
+    """Bound a text without control characters and separators of lines (`Checks.line`)."""
+    return _text(longest, shortest, pattern="^[^\\u0000-\\u001f\\u007f-\\u009f\\u2028\\u2029]*$")
 
 
 def _number(low: int, high: int | None = None) -> Schema:
@@ -108,7 +114,7 @@ OF_REQUESTS: Mapping[str, Schema] = {
     "CancelOrderRequest.etag": _ETAG,
     "CancelOrderRequest.reason": _REASON,
     "Category.etag": _ETAG,
-    "Category.name": _text(CATEGORY_NAME_MAX, 1),
+    "Category.name": _line(CATEGORY_NAME_MAX, 1),
     "ChangePasswordRequest.current_password": _PASSWORD,
     "ChangePasswordRequest.new_password": _NEW_PASSWORD,
     "CheckoutRequest.cart_etag": _ETAG,
@@ -121,6 +127,7 @@ OF_REQUESTS: Mapping[str, Schema] = {
     "ListOrdersRequest.page_size": _number(0),
     "ListProductsRequest.max_price": _NOT_NEGATIVE,
     "ListProductsRequest.min_price": _NOT_NEGATIVE,
+    "ListProductsRequest.order_by": {"enum": list(ORDERS)},
     "ListProductsRequest.page_size": _number(0),
     "ListProductsRequest.q": _text(QUERY_MAX),
     "ListProductsRequest.skip": _number(0, LIMITS.skip_max),
@@ -135,8 +142,8 @@ OF_REQUESTS: Mapping[str, Schema] = {
     "Product.etag": _ETAG,
     "Product.image_urls": {"maxItems": IMAGE_URLS_MAX},
     "Product.image_urls[]": _text(IMAGE_URL_MAX, format="uri"),
-    "Product.name": _text(NAME_MAX, 1),
-    "Product.sku": _text(SKU_MAX),
+    "Product.name": _line(NAME_MAX, 1),
+    "Product.sku": _line(SKU_MAX),
     "Product.stock": _number(0, STOCK_MAX),
     "RefreshRequest.refresh_token": _text(refresh_tokens.LENGTH, refresh_tokens.LENGTH),
     "RequestPasswordResetRequest.email": _NEW_ADDRESS,
@@ -144,9 +151,9 @@ OF_REQUESTS: Mapping[str, Schema] = {
     "ResetPasswordRequest.token": _text(one_time_tokens.LENGTH, one_time_tokens.LENGTH),
     "SetCartItemRequest.quantity": _number(0, LINE_QUANTITY_MAX),
     "SignUpRequest.email": _NEW_ADDRESS,
-    "SignUpRequest.full_name": _text(FULL_NAME_MAX),
+    "SignUpRequest.full_name": _line(FULL_NAME_MAX),
     "SignUpRequest.password": _NEW_PASSWORD,
-    "UpdateMeRequest.full_name": _text(FULL_NAME_MAX),
+    "UpdateMeRequest.full_name": _line(FULL_NAME_MAX),
     "VerifyEmailRequest.token": _text(one_time_tokens.LENGTH, one_time_tokens.LENGTH),
 }
 """Bounds of requests. Responses state none: another release may have stored longer values."""

@@ -70,6 +70,7 @@ CREDENTIALS_JSON = {
         "email": {"type": "string", **CREDENTIALS["email"], "description": "The same by another name."},
         "password": {"type": "string", **CREDENTIALS["password"], "writeOnly": True},
     },
+    "additionalProperties": False,
 }
 
 IDEMPOTENCY_KEY = {
@@ -200,7 +201,7 @@ def document(descriptors: FileDescriptorSet) -> dict[str, Any]:
     known = {rpc.path: rpc for rpc in rpcs()}
     for rpc in (known[f"/{tag.full_name}/{method.name}"] for tag in tags for method in tag.methods):
         for number, binding in enumerate(rpc.bindings):
-            paths[_path(binding)][binding.verb.lower()] = operations.of(rpc, number)
+            paths[path(binding)][binding.verb.lower()] = operations.of(rpc, number)
     return {
         "openapi": "3.1.0",
         "info": {"title": "Mercato", "version": version("mercato"), "description": ABOUT, "contact": CONTACT, "license": LICENSE},
@@ -220,7 +221,7 @@ def _place(tag: str) -> tuple[int, str]:
     return TAGS.index(tag) if tag in TAGS else len(TAGS), tag
 
 
-def _path(binding: Binding) -> str:
+def path(binding: Binding) -> str:
     """Return the path as OpenAPI writes it: `{product.id}` as `{product_id}`."""
     return VARIABLE.sub(lambda found: "{" + found[1].replace(".", "_") + "}", binding.path)
 

@@ -27,7 +27,7 @@ class UserHandler:
     async def UpdateMe(self, request: user_pb2.UpdateMeRequest, context: Context) -> Answer:
         """Change the caller's account."""
         with Checks() as check:
-            named = check.text("full_name", request.full_name, longest=FULL_NAME_MAX)
+            named = check.line("full_name", request.full_name, longest=FULL_NAME_MAX)
             fields = masked(check, request.update_mask, request, ("full_name",))
         full_name = named if fields else None
         key = self._idempotency.key(context, request, convert.user)
