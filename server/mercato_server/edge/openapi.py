@@ -26,11 +26,11 @@ from mercato_server.handlers.idempotency import KEY
 ABOUT = """
 Accounts, catalog, carts and orders. The same RPCs speak gRPC and gRPC-Web on the same port.
 
-A trailing slash makes no difference. Unknown fields of a body and unknown query parameters are refused. int64 is a string, as in all
-proto3 JSON. Every GET is also a HEAD.
+A trailing slash makes no difference. Every GET is also a HEAD. Unknown fields of a body and unknown query parameters are refused. int64 is
+a string, as in all proto3 JSON.
 
-Every error is a `Status`; its `ErrorInfo` has the reason. A field of a response may have further values in later releases, and a response
-further fields.
+Every error is a `Status`; its `ErrorInfo` has the reason. Later releases may add fields to responses, values to enums and types of details
+to errors; a client ignores those that it does not know.
 """.strip()
 
 SERVERS = [{"url": "/", "description": "The shop that serves this document."}]
