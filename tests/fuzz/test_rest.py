@@ -1,6 +1,7 @@
 """Every route of the OpenAPI document gets requests of all shapes through Envoy, and answers as the document says."""
 
 import asyncio
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -45,7 +46,9 @@ UNSTATED = {
     "order_by": "only some with show_deleted",
     "status": "cannot be the first state",
     "role": "cannot be unspecified",
-    "update_mask": "names fields",
+    "product.price": "must be there if update_mask names it",
+    "product.stock": "must be there if update_mask names it",
+    "update_mask": "names a field that must be there",
     "currency_code": "is that of the shop",
     "image_urls": "must have a host",
 }
@@ -159,7 +162,10 @@ def as_json(case: AnyCase, binding: Binding) -> dict[str, Any]:
     query = {name: WORDS.get(str(value).lower(), value) if name in FLAGS else value for name, value in (case.query or {}).items()}
     body = case.body if isinstance(case.body, dict) else {}
     whole = {name: value for name, value in query.items() if value not in ("", None)}
-    return whole | ({binding.body: body} if binding.body not in ("", "*") else body)
+    whole |= {binding.body: body} if binding.body not in ("", "*") else body
+    if isinstance(mask := whole.get("update_mask"), str):
+        whole["update_mask"] = re.sub("_([a-z])", lambda found: found[1].upper(), mask)  # ParseDict takes names of JSON only
+    return whole
 
 
 def fill(case: AnyCase, things: Things, number: int) -> AnyCase:

@@ -19,7 +19,7 @@ from support.rest_client import Reply, search
 Schema = dict[str, Any]
 
 DIGITS = ("0", "-1", str(10**12), str(10**12 + 1), "9" * 20)
-TEXTS = ("USD", "usd", uuid4().hex, "two\nlines")
+TEXTS = ("USD", "usd", uuid4().hex, "two\nlines", "name")
 ALSO_NAMED = {"username": "email"}
 """Fields that an error names otherwise."""
 EXCLUDES = {"compare_and_set": "delta", "delta": "compare_and_set", "username": "email", "email": "username"}

@@ -3,7 +3,7 @@
 Keys are message and field; `[]` after it means the elements of a list. A test sends values at each bound and just beyond it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mercato_server.config.settings import Limits
@@ -23,7 +23,8 @@ from mercato_server.domain.catalog import (
     STOCK_MAX,
 )
 from mercato_server.domain.orders import REASON_MAX
-from mercato_server.handlers.catalog import ORDERS
+from mercato_server.handlers.catalog import CATEGORY_FIELDS, ORDERS, WRITABLE
+from mercato_server.handlers.users import ADMINISTRATORS_FIELDS, OWN_FIELDS
 from mercato_server.rpc.preconditions import ETAG_MAX
 from mercato_server.security import one_time_tokens, refresh_tokens
 from mercato_server.security.passwords import PASSWORD_MAX_BYTES, PASSWORD_MIN_CHARACTERS
@@ -50,6 +51,12 @@ def _number(low: int, high: int | None = None) -> Schema:
 def _digits_up_to(power_of_ten: int) -> Schema:
     """Bound an int64, which is a string, from 0 to a power of ten."""
     return {"pattern": f"^([0-9]{{1,{len(str(power_of_ten)) - 1}}}|{power_of_ten})$"}
+
+
+def _mask(fields: Iterable[str]) -> Schema:
+    """Bound a field mask, which is a text of names."""
+    name = f"({'|'.join(fields)})"
+    return {"pattern": rf"^(\*|{name}(,{name})*)$"}
 
 
 _UUID: Schema = {"format": "uuid"}
@@ -153,7 +160,11 @@ OF_REQUESTS: Mapping[str, Schema] = {
     "SignUpRequest.email": _NEW_ADDRESS,
     "SignUpRequest.full_name": _line(FULL_NAME_MAX),
     "SignUpRequest.password": _NEW_PASSWORD,
+    "UpdateCategoryRequest.update_mask": _mask(CATEGORY_FIELDS),
     "UpdateMeRequest.full_name": _line(FULL_NAME_MAX),
+    "UpdateMeRequest.update_mask": _mask(OWN_FIELDS),
+    "UpdateProductRequest.update_mask": _mask(WRITABLE),
+    "UpdateUserRequest.update_mask": _mask(ADMINISTRATORS_FIELDS),
     "VerifyEmailRequest.token": _text(one_time_tokens.LENGTH, one_time_tokens.LENGTH),
 }
 """Bounds of requests. Responses state none: another release may have stored longer values."""

@@ -43,6 +43,8 @@ WRITABLE = {
     "stock": "stock",
     "image_urls": "image_urls",
 }
+CATEGORY_FIELDS = ("name",)
+"""Fields of a category that callers may change."""
 ID_FIELD = b"\x0a\x24"
 """The first bytes of a serialized request whose field 1 is a text of 36 bytes."""
 ORDERS = {order.value: order for order in ProductOrder if order is not ProductOrder.RELEVANCE} | {
@@ -192,7 +194,7 @@ class CatalogHandler:
         with Checks() as check:
             category_id = check.uuid("category.id", category.id)
             etags = expected_etags(check, context, "category.etag", category.etag)
-            named = "name" in masked(check, request.update_mask, category, ("name",))
+            named = "name" in masked(check, request.update_mask, category, CATEGORY_FIELDS)
             name = check.line("category.name", category.name, shortest=1, longest=CATEGORY_NAME_MAX) if named else None
         key = self._idempotency.key(context, request, convert.category)
         changed = await categories.update(self._pool, category_id, name, etags, context.actor, key)
