@@ -17,7 +17,7 @@ unexport PYTHONPATH PYTHONHOME PYTHONWARNINGS PYTHONOPTIMIZE PYTHONIOENCODING PY
 USABLE := $(shell [ "$$(cat .venv/installed 2>/dev/null)" = "$$(pwd -P)" ] && .venv/bin/python -I -c 'import mercato_server' 2>/dev/null && echo yes)
 
 .DEFAULT_GOAL := help
-.PHONY: help anew install run test quick flake faults check proto schema readme lock peer bench soak clean
+.PHONY: help anew install run test quick flake faults check proto schema readme lock peer generators bench soak clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -52,7 +52,19 @@ peer: .venv/peer ## add the packages of benchmarks/peer and of the plots to .ven
 run: install ## start PostgreSQL, workers and Envoy with demo data on http://127.0.0.1:8080 (PORT=8081 ARGS="--data-dir DIR")
 	@exec $(BIN)/mercato up --port $(PORT) $(ARGS)
 
-test: peer ## run every test against real PostgreSQL and real Envoy (ARGS="tests/rpc -k checkout" for some of them)
+# Programs of other projects that make clients from the OpenAPI document, each in a place of its own: their packages exclude ours. Where
+# npm or its registry is absent, the test of the TypeScript client is skipped.
+generators: .venv/generators/installed ## add the generators of REST clients, with which tests make clients in TypeScript and Python
+
+.venv/generators/installed: .venv/installed requirements/generators.txt tests/clients/package-lock.json
+	"$(PYTHON)" -m venv --clear .venv/generators/python
+	.venv/generators/python/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/generators.txt
+	cp tests/clients/package.json tests/clients/package-lock.json .venv/generators
+	@command -v npm >/dev/null && npm ci --prefix .venv/generators --silent --ignore-scripts --no-audit --no-fund || \
+		echo "no packages of npm: the test of the TypeScript client is skipped" >&2
+	@touch $@
+
+test: peer generators ## run every test against real PostgreSQL and real Envoy (ARGS="tests/rpc -k checkout" for some of them)
 	$(TESTS) $(ARGS)
 
 quick: install ## run the tests of units, SQL and RPCs, without races, in a minute

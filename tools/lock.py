@@ -22,6 +22,7 @@ LOCKS = {
     "embedded": ("pyproject.toml", "--extra=server", "--extra=embedded", *AS_IN_DEV),
     "server": ("pyproject.toml", "--extra=server", *AS_IN_DEV),
     "peer": ("--group=peer", *AS_IN_DEV),
+    "generators": ("--group=generators",),
     "build": ("--group=build", *AS_IN_DEV),
 }
 

@@ -123,19 +123,19 @@ class Route:
     def call(self, scene: Scene, slash: str = "") -> Reply:
         """Call it as a client with the necessary access."""
         self.prepare(scene)
-        path, query, body = self._parts(scene)
+        path, query, body = self.parts(scene)
         return scene.client(self.policy.access).send_json(self.verb, path + slash + query, body)
 
     def path(self, scene: Scene) -> str:
         """Return the path with the query."""
-        path, query, _ = self._parts(scene)
+        path, query, _ = self.parts(scene)
         return path + query
 
     def body(self, scene: Scene) -> Any:
         """Return the JSON to send; None sends no body."""
-        return self._parts(scene)[2]
+        return self.parts(scene)[2]
 
-    def _parts(self, scene: Scene) -> tuple[str, str, Any]:
+    def parts(self, scene: Scene) -> tuple[str, str, Any]:
         """Return path, query and body of the example request, as google.api.http spreads its fields over them."""
         request: Any = EXAMPLE_REQUESTS[self.binding.rpc](scene)
         values = MessageToDict(request, preserving_proto_field_name=True)

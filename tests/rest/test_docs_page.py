@@ -14,6 +14,7 @@ from support.mercato_up import PASSWORD, Up
 pytestmark = needs.CHROMIUM.unless(shutil.which("chromium") and shutil.which("chromedriver"))
 
 GET_ME = "#operations-UserService-UserService_GetMe"
+PROBES = {("GET", "/livez"), ("GET", "/readyz")}
 SHOWN = "return [...document.querySelectorAll('.opblock-summary')].map(one => one.innerText.replace(/\\s+/g, ' '))"
 ANSWER = f"const one = document.querySelector('{GET_ME} .live-responses-table .microlight'); return one && one.innerText"
 STATUS = f"return document.querySelector('{GET_ME} .live-responses-table tr.response td.response-col_status').innerText"
@@ -30,7 +31,7 @@ def page(browser: Browser, shop_up: Up) -> Browser:
     """The page after its operations have been loaded."""
     browser.complaints()  # errors of the previous page
     browser.open(f"{shop_up.base}/docs")
-    browser.wait(f"return document.querySelectorAll('.opblock').length === {len(ROUTES)}")
+    browser.wait(f"return document.querySelectorAll('.opblock').length === {len(ROUTES) + len(PROBES)}")
     return browser
 
 
@@ -38,7 +39,7 @@ def test_the_page_lists_every_operation_without_a_complaint(page: Browser) -> No
     shown = page.wait(SHOWN)
     assert {tuple(entry.split()[:2]) for entry in shown} == {
         (route.verb, route.template.replace("{product.id}", "{product_id}").replace("{category.id}", "{category_id}")) for route in ROUTES
-    }
+    } | PROBES
     assert page.complaints() == []
 
 

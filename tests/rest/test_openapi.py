@@ -28,7 +28,7 @@ def test_the_document_is_valid_openapi_3_1(document: dict[str, Any]) -> None:
 
 def test_the_document_has_exactly_the_routes(document: dict[str, Any]) -> None:
     documented = {(verb.upper(), path) for path, operations in document["paths"].items() for verb in operations}
-    assert documented == {(route.verb, documented_path(route)) for route in ROUTES}
+    assert documented == {(route.verb, documented_path(route)) for route in ROUTES} | {("GET", "/livez"), ("GET", "/readyz")}
 
 
 def test_every_reference_and_id_of_the_document_is_sound(document: dict[str, Any]) -> None:
@@ -47,13 +47,13 @@ def test_requests_and_answers_of_a_route_match_the_document(shop_up: Up, documen
     if sent is not None:
         conform(document, operation["requestBody"], sent)
     reply = route.call(scene)
-    conform(document, operation["responses"][str(reply.status)], reply.json)
+    conform(document, described(document, operation, reply.status), reply.json)
     variables = re.findall(r"\{([^}]*)\}", documented_path(route))
     assert [parameter["name"] for parameter in operation.get("parameters", ()) if parameter["in"] == "path"] == variables
     path = route.path(scene)
     refused = shop_up.anyone.send_json(route.verb, f"{path}{'&' if '?' in path else '?'}no_such=1")
     assert refused.status in (400, 401)
-    conform(document, operation["responses"]["default"], refused.json)
+    conform(document, described(document, operation, refused.status), refused.json)
     assert bool(operation["security"]) == (shop_up.anyone.send_json(route.verb, path, sent).status == 401)
 
 
@@ -76,11 +76,22 @@ def test_every_kind_of_error_matches_the_document(shop_up: Up, document: dict[st
     ]
     assert [error.status for error in errors] == [400, 401, 403, 404, 409, 409, 400, 400, 404, 413]
     for error in errors:
-        conform(document, {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Status"}}}}, error.json)
+        conform(document, document["components"]["responses"][str(error.status)], error.json)
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz"])
+def test_the_probes_answer_as_the_document_says(shop_up: Up, document: dict[str, Any], path: str) -> None:
+    conform(document, document["paths"][path]["get"]["responses"]["200"], shop_up.anyone.get(path).json)
 
 
 def documented_path(route: Route) -> str:
     return route.template.replace("{product.id}", "{product_id}").replace("{category.id}", "{category_id}")
+
+
+def described(document: dict[str, Any], operation: dict[str, Any], status: int) -> dict[str, Any]:
+    """Return what an operation says of its answers with a status, which it must name unless the server failed."""
+    found: dict[str, Any] = operation["responses"][str(status) if status < 500 else "default"]
+    return document["components"]["responses"][found["$ref"].rpartition("/")[2]] if "$ref" in found else found
 
 
 def conform(document: dict[str, Any], described: dict[str, Any], value: Any) -> None:

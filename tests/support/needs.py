@@ -49,6 +49,11 @@ MKFS = package("mkfs.ext4", "e2fsprogs")
 MOUNT = package("mount", "mount")
 HISTORY = Need("the checkout has not its whole history", "git fetch --unshallow")
 PEER = Need("the packages of benchmarks/peer are not installed", "make peer")
+GENERATORS = Need(
+    "the generators of clients from the OpenAPI document are not installed",
+    "apt-get install nodejs npm; make generators",
+    is_optional_in_ci=True,
+)
 ORDINARY_PYTHON = Need(
     "the user `nobody` may run no Python that imports our packages",
     "apt-get install python3 (3.11 or newer), and let it enter the checkout",
@@ -59,4 +64,4 @@ PTRACE = Need("strace may not attach to processes", "make test, as root or with 
 MOUNTING = Need("no file system can be mounted", "make test, where root may mount file systems", is_optional_in_ci=True)
 GRPCURL = Need("grpcurl has no wheel for this machine", "make test, on x86_64", is_optional_in_ci=True)
 
-ALL = (CHROMIUM, CURL, GIT, HISTORY, SS, STRACE, MKFS, MOUNT, PEER, ORDINARY_PYTHON, ROOT, PTRACE, MOUNTING, GRPCURL)
+ALL = (CHROMIUM, CURL, GIT, HISTORY, SS, STRACE, MKFS, MOUNT, PEER, GENERATORS, ORDINARY_PYTHON, ROOT, PTRACE, MOUNTING, GRPCURL)

@@ -3,19 +3,26 @@ import re
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from google.protobuf.descriptor import Descriptor
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from openapi_schema_validator import OAS31Validator, oas31_format_checker
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from mercato.rpcs import Rpc, rpcs
+from mercato.rpcs import Rpc, files, rpcs
 from mercato.v1 import policy_pb2
+from mercato_server.edge import bounds
 from mercato_server.edge.openapi import document, main
 
 PROTOS = Path(__file__).parents[2] / "protos"
 VERBS = {"get", "post", "put", "patch", "delete"}
+PROBES = {"/livez", "/readyz"}
+REMOVES_WHAT_IS_THERE = {"/cart/items/{product_id}"}
+"""An absent thing is no error there."""
 
 
 @pytest.fixture(scope="module")
@@ -43,13 +50,32 @@ def bindings() -> list[tuple[Rpc, str, str]]:
     return [(rpc, binding.verb, binding.path) for rpc in rpcs() for binding in rpc.bindings]
 
 
+def messages() -> Iterator[tuple[str, Descriptor]]:
+    """Yield every message of mercato.v1 with its name."""
+    waiting = [message for file in files() for message in file.message_types_by_name.values()]
+    for message in waiting:
+        waiting.extend(message.nested_types)
+        yield str(message.full_name).removeprefix("mercato.v1."), message
+
+
+def descriptions(value: Any) -> Iterator[str]:
+    """Yield every description and summary of a document."""
+    if isinstance(value, list):
+        for item in value:
+            yield from descriptions(item)
+    elif isinstance(value, dict):
+        yield from (text for name, text in value.items() if name in ("description", "summary") and isinstance(text, str))
+        for item in value.values():
+            yield from descriptions(item)
+
+
 def test_document_is_valid_openapi(openapi: dict[str, Any]) -> None:
     assert [str(error) for error in OpenAPIV31SpecValidator(openapi).iter_errors()] == []
     assert openapi["openapi"].startswith("3.1")
 
 
 def test_every_binding_of_every_rpc_is_an_operation_and_nothing_else_is(openapi: dict[str, Any]) -> None:
-    operations = [each for path in openapi["paths"].values() for verb, each in path.items() if verb in VERBS]
+    operations = [each for name, path in openapi["paths"].items() if name not in PROBES for verb, each in path.items() if verb in VERBS]
     expected = [operation(openapi, verb, template) for _, verb, template in bindings()]
     assert len(operations) == len(expected)
     assert len({each["operationId"] for each in expected}) == len(expected)
@@ -68,11 +94,106 @@ def test_operations_for_administrators_say_so(openapi: dict[str, Any]) -> None:
         assert said == (rpc.policy.access == policy_pb2.ACCESS_ADMIN), rpc.path
 
 
-def test_success_has_the_status_of_the_policy_and_errors_are_one_schema(openapi: dict[str, Any]) -> None:
+def test_every_operation_has_the_status_of_its_policy_and_the_errors_of_its_kind(openapi: dict[str, Any]) -> None:
     for rpc, verb, template in bindings():
         responses = operation(openapi, verb, template)["responses"]
-        assert list(responses) == [str(rpc.policy.http_status or 200), *["304"] * bool(rpc.policy.max_age_s), "default"], rpc.path
-        assert responses["default"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/Status"}
+        expected = {str(rpc.policy.http_status or 200), "400", "429", "default"}
+        expected |= {"304"} if rpc.policy.max_age_s else set()
+        expected |= {"401"} if rpc.policy.access != policy_pb2.ACCESS_ANYONE else set()
+        expected |= {"403"} if rpc.policy.access == policy_pb2.ACCESS_ADMIN else set()
+        expected |= {"413", "415"} if verb in ("POST", "PUT", "PATCH") else set()
+        expected |= {"409", "412"} if rpc.takes_etag else set()
+        expected |= {"404"} if "{" in template and template not in REMOVES_WHAT_IS_THERE else set()
+        assert expected <= set(responses), rpc.path
+        assert set(responses) - expected <= {"401", "403", "404", "409"}, rpc.path
+
+
+@pytest.mark.parametrize(
+    ("verb", "template", "statuses"),
+    [
+        ("POST", "/signup", {"201", "400", "409", "413", "415", "429", "default"}),
+        ("POST", "/login", {"200", "400", "401", "409", "413", "415", "429", "default"}),
+        ("GET", "/products", {"200", "304", "400", "401", "403", "429", "default"}),
+        ("GET", "/cart", {"200", "400", "401", "429", "default"}),
+        ("POST", "/cart/add/{product_id}", {"200", "400", "401", "404", "413", "415", "429", "default"}),
+        ("PATCH", "/cart/items/{product_id}", {"200", "400", "401", "404", "413", "415", "429", "default"}),
+        ("POST", "/orders/checkout", {"201", "400", "401", "409", "413", "415", "429", "default"}),
+        ("DELETE", "/products/{product_id}", {"200", "400", "401", "403", "404", "409", "412", "429", "default"}),
+        ("POST", "/v1/orders/{order_id}:advance", {"200", "400", "401", "403", "404", "409", "413", "415", "429", "default"}),
+    ],
+)
+def test_an_operation_names_the_statuses_that_it_can_answer(openapi: dict[str, Any], verb: str, template: str, statuses: set[str]) -> None:
+    assert set(operation(openapi, verb, template)["responses"]) == statuses
+
+
+def test_every_error_is_a_status(openapi: dict[str, Any]) -> None:
+    for response in openapi["components"]["responses"].values():
+        assert response["content"] == {"application/json": {"schema": {"$ref": "#/components/schemas/Status"}}}
+
+
+def test_a_type_of_detail_is_one_value_by_which_programs_tell_details_apart(openapi: dict[str, Any]) -> None:
+    schemas = openapi["components"]["schemas"]
+    detail = schemas["ErrorDetail"]
+    assert schemas["Status"]["properties"]["details"]["items"] == {"$ref": "#/components/schemas/ErrorDetail"}
+    assert detail["discriminator"]["propertyName"] == "@type"
+    assert [one["$ref"] for one in detail["oneOf"]] == list(detail["discriminator"]["mapping"].values())
+    for url, reference in detail["discriminator"]["mapping"].items():
+        schema = schemas[reference.rpartition("/")[2]]
+        assert schema["properties"]["@type"] == {"type": "string", "enum": [url]}
+        assert "@type" in schema["required"]
+
+
+def test_requests_require_what_the_protos_do_and_responses_what_is_always_sent(openapi: dict[str, Any]) -> None:
+    schemas = openapi["components"]["schemas"]
+    assert schemas["ProductInput"]["required"] == ["name", "price"]
+    assert set(schemas["Product"]["properties"]) - set(schemas["Product"]["required"]) == {"delete_time"}
+    assert schemas["MoneyInput"]["required"] == ["minor_units"]
+    assert schemas["Money"]["required"] == ["currency_code", "minor_units"]
+    assert schemas["Cart"]["required"] == ["lines", "total", "etag"]
+    assert schemas["SignUpRequest"]["properties"]["password"]["writeOnly"]
+    assert schemas["ProductInput"]["properties"]["create_time"]["readOnly"]
+    assert not schemas["ProductInput"]["additionalProperties"]
+
+
+def test_every_id_has_a_format(openapi: dict[str, Any]) -> None:
+    others = {"request_id", "kid"}
+    for name, schema in openapi["components"]["schemas"].items():
+        for field, described in schema.get("properties", {}).items():
+            if re.fullmatch(r"(.*_)?id", field) and field not in others:
+                assert {"format", "pattern"} & set(described), (name, field)
+    for _, verb, template in bindings():
+        for parameter in operation(openapi, verb, template).get("parameters", ()):
+            if re.fullmatch(r"(.*_)?id", parameter["name"]):
+                assert parameter["schema"]["format"] == "uuid", (template, parameter)
+
+
+def test_every_bound_is_of_a_field(openapi: dict[str, Any]) -> None:
+    fields = {
+        f"{message}.{field}"
+        for message, descriptor in messages()
+        for field in (name + suffix for name in descriptor.fields_by_name for suffix in ("", "[]"))
+    }
+    assert {*bounds.EVERYWHERE, *bounds.OF_REQUESTS} <= fields
+
+
+def test_shopping_comes_before_accounts(openapi: dict[str, Any]) -> None:
+    tags = [tag["name"] for tag in openapi["tags"]]
+    assert tags == ["CatalogService", "CartService", "OrderService", "AuthService", "UserService", "AuditService", "Probes"]
+    of_paths = [next(iter(path.values()))["tags"][0] for path in openapi["paths"].values()]
+    assert list(dict.fromkeys(of_paths)) == tags
+    assert next(iter(openapi["paths"])) == "/products"
+
+
+def test_words_are_those_of_http(openapi: dict[str, Any]) -> None:
+    for described in descriptions(openapi):
+        assert not re.search(r"metadata `idempotency|initial metadata|trailing metadata|With metadata", described), described
+
+
+def test_every_example_is_valid(openapi: dict[str, Any]) -> None:
+    for _, verb, template in bindings():
+        for media in operation(openapi, verb, template).get("requestBody", {"content": {}})["content"].values():
+            whole = {**media["schema"], "components": openapi["components"]}
+            OAS31Validator(whole, format_checker=oas31_format_checker).validate(media["example"])
 
 
 def test_every_operation_and_parameter_is_described(openapi: dict[str, Any]) -> None:
@@ -107,8 +228,8 @@ def test_login_takes_the_oauth2_form_and_json(openapi: dict[str, Any]) -> None:
 def test_update_takes_its_mask_from_the_query_and_a_patch_requires_no_field(openapi: dict[str, Any]) -> None:
     patch = operation(openapi, "PATCH", "/products/{product.id}")
     assert "update_mask" in {parameter["name"] for parameter in patch["parameters"]}
-    assert "required" not in patch["requestBody"]["content"]["application/json"]["schema"]
-    assert openapi["components"]["schemas"]["Product"]["required"] == ["name", "price"]
+    assert patch["requestBody"]["content"]["application/json"]["schema"] == {"$ref": "#/components/schemas/ProductPatch"}
+    assert "required" not in openapi["components"]["schemas"]["ProductPatch"]
 
 
 def test_json_types_are_those_of_proto3_json(openapi: dict[str, Any]) -> None:

@@ -5,9 +5,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any
+from uuid import UUID
 
 IMAGES = "https://images.example.com/mercato"
 """The base of the image URLs. RFC 2606 reserves the host, so the URLs are well-formed but have no images."""
+
+
+def category_id(number: int) -> UUID:
+    """Return the id of the category with a number, from 0, in the file's order."""
+    return _id(1, number)
+
+
+def product_id(number: int) -> UUID:
+    """Return the id of the product with a number, from 0, in the file's order."""
+    return _id(2, number)
+
+
+def _id(kind: int, number: int) -> UUID:
+    """Return a UUID that is the same in every demo shop, so that documents can name it.
+
+    It is one of version 7 (RFC 9562) with an old time: lists by id have the products in the file's order, and before all later ones.
+    """
+    return UUID(f"0198c5f2-000{kind}-7000-8000-{number:012x}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,10 @@ RESERVED_DOMAINS = tuple(email_validator.SPECIAL_USE_DOMAIN_NAMES)
 email_validator.SPECIAL_USE_DOMAIN_NAMES.clear()  # ours to refuse, so that a setting can allow them
 
 
+ADDRESS_MAX = 254
+"""Characters of an address: RFC 5321 section 4.5.3.1.3, as corrected by erratum 1690 of RFC 3696."""
+
+
 class AddressError(Exception):
     """The text is no e-mail address."""
 

@@ -118,15 +118,6 @@ def _tls(files: TlsFiles) -> dict[str, Any]:
     )
 
 
-_OWN_HEADERS = {
-    "name": "envoy.http.early_header_mutation.header_mutation",
-    "typed_config": typed(
-        "extensions.http.early_header_mutation.header_mutation.v3.HeaderMutation", mutations=[{"remove": "x-envoy-original-method"}]
-    ),
-}
-"""Removes a header of the transcoder's from requests before they get their route. Envoy removes x-envoy-original-path by itself."""
-
-
 def _connection_manager(settings: EdgeSettings, calls: Sequence[Rpc]) -> dict[str, Any]:
     return typed(
         "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
@@ -156,7 +147,6 @@ def _connection_manager(settings: EdgeSettings, calls: Sequence[Rpc]) -> dict[st
             "initial_connection_window_size": BUFFER_BYTES,
             "connection_keepalive": KEEPALIVE,
         },
-        early_header_mutation_extensions=[_OWN_HEADERS],
         local_reply_config=local_reply_config(calls),
         access_log=[_access_log(settings, transcoded=True), _access_log(settings, transcoded=False)],
         route_config=route_config(settings, calls),

@@ -17,15 +17,27 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from mercato.rpcs import Binding, Rpc, rpcs, services
 from mercato.v1 import policy_pb2
+from mercato_server.edge.bounds import CREDENTIALS
+from mercato_server.edge.examples import EXAMPLES, PARAMETERS
+from mercato_server.edge.responses import ERROR, PROBES, PROBES_TAG, RESPONSES, errors
 from mercato_server.edge.schemas import PACKAGE, WELL_KNOWN, Behavior, Field, Schemas, Symbols, behaves
+from mercato_server.handlers.idempotency import KEY
 
 ABOUT = """
 Accounts, catalog, carts and orders. The same RPCs speak gRPC and gRPC-Web on the same port.
 
-A trailing slash makes no difference. Unknown fields of a body and unknown query parameters are refused. int64 is a string, as in all
-proto3 JSON.
-Every error is a `Status`; its `ErrorInfo` has the reason.
+A trailing slash makes no difference. Every GET is also a HEAD. Unknown fields of a body and unknown query parameters are refused. int64 is
+a string, as in all proto3 JSON.
+
+Every error is a `Status`; its `ErrorInfo` has the reason. Later releases may add fields to responses, values to enums and types of details
+to errors; a client ignores those that it does not know.
 """.strip()
+
+SERVERS = [{"url": "/", "description": "The shop that serves this document."}]
+CONTACT = {"name": "The operator of this shop"}
+LICENSE = {"name": "MIT", "identifier": "MIT"}
+TAGS = ("CatalogService", "CartService", "OrderService", "AuthService", "UserService", "AuditService")
+"""The services in the order in which a shopper needs them; others follow."""
 
 LOGIN = "/login"
 
@@ -42,9 +54,9 @@ CREDENTIALS_FORM = {
     "type": "object",
     "required": ["username", "password"],
     "properties": {
-        "grant_type": {"type": "string", "const": "password", "description": "May be left out."},
-        "username": {"type": "string", "description": "E-mail address of the account."},
-        "password": {"type": "string", "format": "password"},
+        "grant_type": {"type": "string", "enum": ["password"], "description": "May be left out."},
+        "username": {"type": "string", **CREDENTIALS["username"], "description": "E-mail address of the account."},
+        "password": {"type": "string", **CREDENTIALS["password"], "writeOnly": True},
     },
 }
 """The OAuth 2.0 password form (RFC 6749 section 4.3.2). The RPC takes a google.api.HttpBody, which does not describe it."""
@@ -54,17 +66,18 @@ CREDENTIALS_JSON = {
     "required": ["password"],
     "anyOf": [{"required": ["username"]}, {"required": ["email"]}],
     "properties": {
-        "username": {"type": "string", "description": "E-mail address of the account."},
-        "email": {"type": "string", "description": "The same by another name."},
-        "password": {"type": "string", "format": "password"},
+        "username": {"type": "string", **CREDENTIALS["username"], "description": "E-mail address of the account."},
+        "email": {"type": "string", **CREDENTIALS["email"], "description": "The same by another name."},
+        "password": {"type": "string", **CREDENTIALS["password"], "writeOnly": True},
     },
+    "additionalProperties": False,
 }
 
 IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "in": "header",
     "description": "1 to 255 visible ASCII characters. A repeated call with the same key changes nothing and answers as the first did.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    "schema": {"type": "string", "pattern": f"^{KEY.pattern}$"},
 }
 
 IF_MATCH = {
@@ -84,7 +97,7 @@ class Operations:
 
     def __init__(self, symbols: Symbols) -> None:
         self.symbols = symbols
-        self.schemas = Schemas(symbols)
+        self.schemas = Schemas(symbols, (rpc.response_type.DESCRIPTOR.full_name for rpc in rpcs()))
 
     def of(self, rpc: Rpc, number: int) -> dict[str, Any]:
         """Return the operation of an RPC's binding with a number from 0; the operation id of a further binding ends with its verb."""
@@ -104,8 +117,8 @@ class Operations:
         if parameters:
             operation["parameters"] = parameters
         if binding.body:
-            operation["requestBody"] = self._body(request, binding)
-        operation["responses"] = self._responses(rpc)
+            operation["requestBody"] = self._body(request, binding, EXAMPLES[rpc.name])
+        operation["responses"] = self._responses(rpc, binding)
         operation["security"] = [] if rpc.policy.access == policy_pb2.ACCESS_ANYONE else [{name: []} for name in SECURITY_SCHEMES]
         return operation
 
@@ -118,7 +131,9 @@ class Operations:
     def _path(self, request: str, binding: Binding) -> Iterator[dict[str, Any]]:
         for variable in VARIABLE.findall(binding.path):
             owner, field = self._resolve(request, variable)
-            yield {"name": variable.replace(".", "_"), "in": "path", "required": True, **self._parameter(owner, field)}
+            parameter = self._parameter(owner, field)
+            parameter["schema"].pop("readOnly", None)
+            yield {"name": variable.replace(".", "_"), "in": "path", "required": True, **parameter}
 
     def _query(self, request: str, binding: Binding) -> Iterator[dict[str, Any]]:
         if binding.body != "*":
@@ -137,40 +152,42 @@ class Operations:
             yield {"name": name, "in": "query", **required, **self._parameter(owner, field)}
 
     def _parameter(self, owner: str, field: Field) -> dict[str, Any]:
-        """Return the schema of a parameter, with its description beside it, where tools expect it."""
-        schema = self.schemas.field(owner, field)
+        """Return the schema of a parameter, with its description and example beside it, where tools expect them."""
+        schema = self.schemas.field(owner, field, request=True)
         description = schema.pop("description", None)
-        return {"description": description, "schema": schema} if description else {"schema": schema}
+        example = PARAMETERS.get(f"{owner.removeprefix(f'{PACKAGE}.')}.{field.name}")
+        return {
+            **({"description": description} if description else {}),
+            "schema": schema,
+            **({"example": example} if example else {}),
+        }
 
     def _resolve(self, owner: str, path: str) -> tuple[str, Field]:
         head, _, rest = path.partition(".")
         field = next(field for field in self.symbols.messages[owner].field if field.name == head)
         return self._resolve(field.type_name[1:], rest) if rest else (owner, field)
 
-    def _body(self, request: str, binding: Binding) -> dict[str, Any]:
+    def _body(self, request: str, binding: Binding, example: dict[str, Any]) -> dict[str, Any]:
         if binding.body == "*":
-            variables = VARIABLE.findall(binding.path)
-            fields = self.schemas.object(request, without=frozenset(variables))
-            content = {"application/json": {"schema": fields if variables else self.schemas.message(request)}}
-            return {"required": True, "content": content} if "required" in fields else {"content": content}
+            schema = self.schemas.message(request, request=True, without=frozenset(VARIABLE.findall(binding.path)))
+            content = {"application/json": {"schema": schema, "example": example}}
+            component = self.schemas.components[schema["$ref"].rpartition("/")[2]]
+            return {"required": True, "content": content} if "required" in component else {"content": content}
         _, field = self._resolve(request, binding.body)
         if field.type_name == ".google.api.HttpBody":
             forms = {"application/x-www-form-urlencoded": CREDENTIALS_FORM, "application/json": CREDENTIALS_JSON}
-            return {"required": True, "content": {media: {"schema": schema} for media, schema in forms.items()}}
-        if binding.verb == "PATCH":
-            schema = self.schemas.object(field.type_name[1:], partial=True)
-        else:
-            schema = self.schemas.message(field.type_name[1:])
-        return {"required": True, "content": {"application/json": {"schema": schema}}}
+            return {"required": True, "content": {media: {"schema": schema, "example": example} for media, schema in forms.items()}}
+        schema = self.schemas.message(field.type_name[1:], request=True, partial=binding.verb == "PATCH")
+        return {"required": True, "content": {"application/json": {"schema": schema, "example": example}}}
 
-    def _responses(self, rpc: Rpc) -> dict[str, Any]:
+    def _responses(self, rpc: Rpc, binding: Binding) -> dict[str, Any]:
         status = rpc.policy.http_status or 200
-        result = {"application/json": {"schema": self.schemas.message(rpc.response_type.DESCRIPTOR.full_name)}}
-        error = {"application/json": {"schema": {"$ref": "#/components/schemas/Status"}}}
+        result = {"application/json": {"schema": self.schemas.message(rpc.response_type.DESCRIPTOR.full_name, request=False)}}
+        comment = "\n".join(self.symbols.comments.get(name, "") for name in (rpc.service, f"{rpc.service}.{rpc.name}"))
         return {
             str(status): {"description": STATUS_NAMES[status], "content": result},
             **({"304": {"description": "The answer is the one whose entity tag `if-none-match` names."}} if rpc.policy.max_age_s else {}),
-            "default": {"description": "An error; `code` and the reason in its ErrorInfo say which.", "content": error},
+            **{each: {"$ref": f"#/components/responses/{each}"} for each in errors(rpc, binding, comment)},
         }
 
 
@@ -180,19 +197,31 @@ def document(descriptors: FileDescriptorSet) -> dict[str, Any]:
     operations = Operations(symbols)
     operations.schemas.error()
     paths: dict[str, dict[str, Any]] = defaultdict(dict)
-    for rpc in rpcs():
+    tags = sorted(services(), key=lambda service: _place(service.name))
+    known = {rpc.path: rpc for rpc in rpcs()}
+    for rpc in (known[f"/{tag.full_name}/{method.name}"] for tag in tags for method in tag.methods):
         for number, binding in enumerate(rpc.bindings):
-            paths[_path(binding)][binding.verb.lower()] = operations.of(rpc, number)
+            paths[path(binding)][binding.verb.lower()] = operations.of(rpc, number)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Mercato", "version": version("mercato"), "description": ABOUT},
-        "tags": [{"name": service.name, "description": symbols.comments.get(service.full_name, "")} for service in services()],
-        "paths": {path: dict(sorted(paths[path].items())) for path in sorted(paths)},
-        "components": {"schemas": dict(sorted(operations.schemas.components.items())), "securitySchemes": SECURITY_SCHEMES},
+        "info": {"title": "Mercato", "version": version("mercato"), "description": ABOUT, "contact": CONTACT, "license": LICENSE},
+        "servers": SERVERS,
+        "tags": [*({"name": tag.name, "description": symbols.comments.get(tag.full_name, "")} for tag in tags), PROBES_TAG],
+        "paths": {**{path: dict(sorted(operations.items())) for path, operations in paths.items()}, **PROBES},
+        "components": {
+            "schemas": dict(sorted(operations.schemas.components.items())),
+            "responses": {status: {**response, "content": ERROR} for status, response in RESPONSES.items()},
+            "securitySchemes": SECURITY_SCHEMES,
+        },
     }
 
 
-def _path(binding: Binding) -> str:
+def _place(tag: str) -> tuple[int, str]:
+    """Return the place of a tag in the document."""
+    return TAGS.index(tag) if tag in TAGS else len(TAGS), tag
+
+
+def path(binding: Binding) -> str:
     """Return the path as OpenAPI writes it: `{product.id}` as `{product_id}`."""
     return VARIABLE.sub(lambda found: "{" + found[1].replace(".", "_") + "}", binding.path)
 

@@ -1,6 +1,6 @@
 """JSON schemas of protobuf messages in proto3 JSON with the proto's field names."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from google.api import field_behavior_pb2
@@ -12,6 +12,8 @@ from google.protobuf.descriptor_pb2 import (
     FileDescriptorSet,
 )
 from google.rpc import error_details_pb2
+
+from mercato_server.edge.bounds import shape
 
 Schema = dict[str, Any]
 Field = FieldDescriptorProto
@@ -29,7 +31,7 @@ WELL_KNOWN: Mapping[str, Schema] = {
 """Messages whose JSON is not an object of their fields."""
 
 INT32 = {"type": "integer", "format": "int32"}
-INT64 = {"type": "string", "format": "int64"}  # proto3 JSON: JavaScript's numbers would lose digits
+INT64 = {"type": "string", "format": "int64", "pattern": "^-?[0-9]{1,19}$"}  # proto3 JSON: JavaScript's numbers would lose digits
 
 SCALARS: Mapping[int, Schema] = {
     Field.TYPE_BOOL: {"type": "boolean"},
@@ -58,6 +60,18 @@ ERROR_DETAILS: Mapping[str, str] = {
     f"{PACKAGE}.StockShortage": "",  # its comment says when
 }
 """Messages that errors carry in `details`, and when."""
+
+
+MAY_BE_ABSENT = frozenset(
+    (
+        "BadRequest.FieldViolation.localized_message",
+        "CartWarning.previous_unit_price",
+        "ListProductsResponse.total_size",
+        "Order.payment_due_time",
+        "Product.delete_time",
+    )
+)
+"""Fields of responses that are not always sent: messages, times and optional fields without a value."""
 
 
 class Symbols:
@@ -108,48 +122,56 @@ class Symbols:
 
 
 class Schemas:
-    """The components of a document; a message or enum is added at the first reference to it."""
+    """The components of a document; a message or enum is added at the first reference to it.
 
-    def __init__(self, symbols: Symbols) -> None:
+    In responses, every field that the server always sends is required. Fields of requests have bounds.
+    A message of both has a component for each: that of requests is named `…Input`, or `…Patch` where no field is required.
+    """
+
+    def __init__(self, symbols: Symbols, responses: Iterable[str]) -> None:
         self.symbols = symbols
         self.components: dict[str, Schema] = {}
+        self._answered: set[str] = set()
+        for name in responses:
+            self._reach(name)
 
-    def message(self, name: str) -> Schema:
+    def message(self, name: str, *, request: bool, partial: bool = False, without: frozenset[str] = frozenset()) -> Schema:
         """Return a schema for a message by full name: a reference, or the schema itself if its JSON is not an object."""
         if name in WELL_KNOWN:
             return dict(WELL_KNOWN[name])
-        short = _short(name)
-        if short not in self.components:
-            self.components[short] = {}  # first, so that a message may contain itself
-            self.components[short] = self.object(name)
-        return {"$ref": f"#/components/schemas/{short}"}
+        suffix = "Patch" if partial else "Input" if request and name in self._answered else ""
+        component = _short(name) + suffix
+        if component not in self.components:
+            self.components[component] = {}  # first, so that a message may contain itself
+            self.components[component] = self._object(name, request=request, partial=partial, without=without)
+        return {"$ref": f"#/components/schemas/{component}"}
 
-    def object(self, name: str, *, without: frozenset[str] = frozenset(), partial: bool = False) -> Schema:
-        """Return the schema of a message as an object, without some fields; if `partial`, no field is required."""
-        fields = [field for field in self.symbols.messages[name].field if field.name not in without]
-        schema = self._described({"type": "object"}, name)
-        required = [field.name for field in fields if behaves(field, Behavior.REQUIRED)]
-        if required and not partial:
-            schema["required"] = required
-        schema["properties"] = {field.name: self.field(name, field) for field in fields}
-        return schema
-
-    def field(self, owner: str, field: Field) -> Schema:
+    def field(self, owner: str, field: Field, *, request: bool) -> Schema:
         """Return the schema of a field with its comment."""
+        name = f"{owner}.{field.name}"
         entry = self.symbols.messages.get(field.type_name[1:])
+        value = self._value(entry.field[1] if entry is not None and entry.options.map_entry else field, request=request)
         if entry is not None and entry.options.map_entry:
-            schema: Schema = {"type": "object", "additionalProperties": self._value(entry.field[1])}
+            schema: Schema = {"type": "object", "additionalProperties": value}
         elif field.label == Field.LABEL_REPEATED:
-            schema = {"type": "array", "items": self._value(field)}
+            schema = {"type": "array", "items": value | shape(f"{name}[]", request=request)}
         else:
-            schema = self._value(field)
-        if behaves(field, Behavior.OUTPUT_ONLY):
+            schema = value
+        schema |= shape(name, request=request)
+        if behaves(field, Behavior.OUTPUT_ONLY) or behaves(field, Behavior.IDENTIFIER):
             schema["readOnly"] = True
-        return self._described(schema, f"{owner}.{field.name}")
+        if behaves(field, Behavior.INPUT_ONLY):
+            schema["writeOnly"] = True
+        return self._described(schema, name)
 
-    def error(self) -> Schema:
-        """Return a reference to google.rpc.Status with the details that our errors carry."""
-        details = [self._detail(name, when) for name, when in ERROR_DETAILS.items()]
+    def error(self) -> None:
+        """Add google.rpc.Status with the details that our errors carry."""
+        mapping = {_type_url(name): self._detail(name, when)["$ref"] for name, when in ERROR_DETAILS.items()}
+        details = {
+            "oneOf": [{"$ref": reference} for reference in mapping.values()],
+            "discriminator": {"propertyName": "@type", "mapping": mapping},
+        }
+        self.components["ErrorDetail"] = {"description": "A detail of an error; `@type` tells which.", **details}
         self.components["Status"] = {
             "type": "object",
             "description": "An error (google.rpc.Status, AIP-193).",
@@ -157,15 +179,35 @@ class Schemas:
             "properties": {
                 "code": {"type": "integer", "format": "int32", "description": "Status code of gRPC (google.rpc.Code)."},
                 "message": {"type": "string", "description": "Description of the error, in English, for developers."},
-                "details": {"type": "array", "items": {"anyOf": [*details, dict(WELL_KNOWN["google.protobuf.Any"])]}},
+                "details": {"type": "array", "items": {"$ref": "#/components/schemas/ErrorDetail"}},
             },
         }
-        return {"$ref": "#/components/schemas/Status"}
+
+    def _reach(self, name: str) -> None:
+        """Record that responses have a message, with those in its fields."""
+        if name in WELL_KNOWN or name in self._answered:
+            return
+        self._answered.add(name)
+        for field in self.symbols.messages[name].field:
+            if field.type == Field.TYPE_MESSAGE:
+                self._reach(field.type_name[1:])
+
+    def _object(self, name: str, *, request: bool, partial: bool = False, without: frozenset[str] = frozenset()) -> Schema:
+        """Return the schema of a message as an object, without some fields; if `partial`, no field is required."""
+        fields = [field for field in self.symbols.messages[name].field if field.name not in without]
+        schema = self._described({"type": "object"}, name)
+        required = [field.name for field in fields if _is_required(name, field, request=request)]
+        if required and not partial:
+            schema["required"] = required
+        schema["properties"] = {field.name: self.field(name, field, request=request) for field in fields}
+        if request:
+            schema["additionalProperties"] = False
+        return schema
 
     def _detail(self, name: str, when: str) -> Schema:
         short = _short(name)
-        schema = self.object(name)
-        of_type = {"@type": {"const": f"type.googleapis.com/{name}"}}
+        schema = self._object(name, request=False)
+        of_type = {"@type": {"type": "string", "enum": [_type_url(name)]}}
         self.components[short] = {
             **schema,
             "description": "\n".join(filter(None, (self.symbols.comments.get(name), when))),
@@ -174,9 +216,9 @@ class Schemas:
         }
         return {"$ref": f"#/components/schemas/{short}"}
 
-    def _value(self, field: Field) -> Schema:
+    def _value(self, field: Field, *, request: bool) -> Schema:
         if field.type == Field.TYPE_MESSAGE:
-            return self.message(field.type_name[1:])
+            return self.message(field.type_name[1:], request=request)
         if field.type == Field.TYPE_ENUM:
             return self._enum(field.type_name[1:])
         return dict(SCALARS[field.type])
@@ -198,6 +240,15 @@ class Schemas:
 def behaves(field: Field, behavior: int) -> bool:
     """Tell whether a field states this google.api.field_behavior."""
     return behavior in field.options.Extensions[field_behavior_pb2.field_behavior]
+
+
+def _is_required(owner: str, field: Field, *, request: bool) -> bool:
+    """Tell whether a request must have a field, or whether every response has it: JSON of a response has fields with their defaults."""
+    return behaves(field, Behavior.REQUIRED) if request else f"{_short(owner)}.{field.name}" not in MAY_BE_ABSENT
+
+
+def _type_url(name: str) -> str:
+    return f"type.googleapis.com/{name}"
 
 
 def _short(name: str) -> str:

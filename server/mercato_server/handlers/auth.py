@@ -24,8 +24,6 @@ from mercato_server.store.idempotency import IdempotencyKey, Stored
 from mercato_server.store.sessions import Opened
 from mercato_server.validation.checks import Checks
 
-EMAIL_MAX = 254
-"""RFC 5321 section 4.5.3.1.3, as corrected by erratum 1690 of RFC 3696."""
 BEARER = "bearer"
 
 
@@ -130,7 +128,7 @@ class AuthHandler:
 
     async def _login(self, email: str, password: str, context: Context, passwords: Passwords) -> auth_pb2.LoginResponse:
         with Checks() as check:
-            if not 0 < len(email) <= EMAIL_MAX or "\0" in email:
+            if not 0 < len(email) <= addresses.ADDRESS_MAX or "\0" in email:
                 check.fail("email", "must be the e-mail address of the account")
             if not 0 < len(password.encode()) <= PASSWORD_MAX_BYTES:
                 check.fail("password", "must be the password of the account")

@@ -45,9 +45,11 @@ WRITABLE = {
     "stock": "stock",
     "image_urls": "image_urls",
 }
+CATEGORY_FIELDS = ("name",)
+"""Fields of a category that callers may change."""
 ID_FIELD = b"\x0a\x24"
 """The first bytes of a serialized request whose field 1 is a text of 36 bytes."""
-_ORDERS = {order.value: order for order in ProductOrder if order is not ProductOrder.RELEVANCE} | {
+ORDERS = {order.value: order for order in ProductOrder if order is not ProductOrder.RELEVANCE} | {
     f"{order.value}, create_time{' desc' if order.descending else ''}": order
     for order in (ProductOrder.CHEAPEST, ProductOrder.DEAREST, ProductOrder.NAME, ProductOrder.NAME_DESCENDING)
 }
@@ -199,7 +201,7 @@ class CatalogHandler:
         with Checks() as check:
             category_id = check.uuid("category.id", category.id)
             etags = expected_etags(check, context, "category.etag", category.etag)
-            named = "name" in masked(check, request.update_mask, category, ("name",))
+            named = "name" in masked(check, request.update_mask, category, CATEGORY_FIELDS)
             name = check.line("category.name", category.name, shortest=1, longest=CATEGORY_NAME_MAX) if named else None
         key = self._idempotency.key(context, request, convert.category)
         changed = await categories.update(self._pool, category_id, name, etags, context.actor, key)
@@ -258,7 +260,7 @@ def _filter(check: Checks, request: catalog_pb2.ListProductsRequest) -> tuple[Pr
         if request.HasField(field) and getattr(request, field) < 0:
             check.fail(field, "must not be negative")
     deleted = Deleted.ONLY if request.only_deleted else Deleted.SHOWN if request.show_deleted else Deleted.HIDDEN
-    orders = _ORDERS if deleted is Deleted.HIDDEN else {text: order for text, order in _ORDERS.items() if order in BY_CREATION}
+    orders = ORDERS if deleted is Deleted.HIDDEN else {text: order for text, order in ORDERS.items() if order in BY_CREATION}
     order_by = ", ".join(" ".join(field.split()) for field in request.order_by.split(","))
     if order_by and order_by not in orders:
         check.fail("order_by", "must be one of: {allowed}", allowed="; ".join(orders))
@@ -273,7 +275,7 @@ def _filter(check: Checks, request: catalog_pb2.ListProductsRequest) -> tuple[Pr
         in_stock=request.in_stock,
         deleted=deleted,
     )
-    return wanted, _ORDERS.get(order_by, default)
+    return wanted, ORDERS.get(order_by, default)
 
 
 def _all_of(found: dict[UUID, bytes], ids: list[UUID]) -> list[bytes]:

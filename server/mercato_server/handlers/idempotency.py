@@ -16,7 +16,7 @@ from mercato_server.store.idempotency import UNLIMITED, IdempotencyKey, Stored
 
 HEADER = "idempotency-key"
 REPLAYED = ("idempotent-replayed", "true")
-_VISIBLE_ASCII = re.compile(r"[!-~]{1,255}")
+KEY = re.compile(r"[!-~]{1,255}")
 
 Result = TypeVar("Result")
 Answer = Message | bytes
@@ -42,7 +42,7 @@ class Idempotency:
         key = context.metadata(HEADER)
         if key is None:
             return None
-        if not _VISIBLE_ASCII.fullmatch(key):
+        if not KEY.fullmatch(key):
             raise InvalidRequest([Violation(HEADER, "must be 1 to 255 visible ASCII characters")])
         content = context.rpc.path.encode() + b"\0" + request.SerializeToString(deterministic=True)
         fingerprint = hmac.digest(self._secret, content, hashlib.sha256)

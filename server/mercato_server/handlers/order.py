@@ -15,12 +15,11 @@ from mercato_server.handlers import convert
 from mercato_server.handlers.idempotency import Answer, Idempotency, answer
 from mercato_server.handlers.pages import Pager
 from mercato_server.rpc.context import Context, asks_for_session
+from mercato_server.rpc.preconditions import ETAG_MAX
 from mercato_server.security.session_cache import Sessions
 from mercato_server.store import order_lists, order_states, orders
 from mercato_server.store.idempotency import Stored
 from mercato_server.validation.checks import Checks
-
-ETAG_MAX = 64
 
 
 class OrderHandler:

@@ -11,6 +11,11 @@ from mercato_server.rpc.context import Context
 from mercato_server.store import accounts, users
 from mercato_server.validation.checks import Checks
 
+OWN_FIELDS = ("full_name",)
+"""Fields of an account that its owner may change."""
+ADMINISTRATORS_FIELDS = ("role", "disabled")
+"""Fields of an account that administrators may change."""
+
 
 class UserHandler:
     """Reads and changes the caller's account, and all accounts for administrators."""
@@ -28,7 +33,7 @@ class UserHandler:
         """Change the caller's account."""
         with Checks() as check:
             named = check.line("full_name", request.full_name, longest=FULL_NAME_MAX)
-            fields = masked(check, request.update_mask, request, ("full_name",))
+            fields = masked(check, request.update_mask, request, OWN_FIELDS)
         full_name = named if fields else None
         key = self._idempotency.key(context, request, convert.user)
         return answer(context, await accounts.rename(self._pool, context.account_id, full_name, key), convert.user)
@@ -60,7 +65,7 @@ class UserHandler:
         """Change the role of an account, disable it or enable it."""
         with Checks() as check:
             user_id = check.uuid("user_id", request.user_id)
-            fields = masked(check, request.update_mask, request, ("role", "disabled"))
+            fields = masked(check, request.update_mask, request, ADMINISTRATORS_FIELDS)
             role = _role(check, request.role) if "role" in fields else None
         disabled = request.disabled if "disabled" in fields else None
         change = users.Update(user_id=user_id, role=role, disabled=disabled, actor=context.actor)

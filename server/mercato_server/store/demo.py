@@ -3,7 +3,7 @@
 import asyncpg
 
 from mercato_server.database.pool import SET_CURRENCY
-from mercato_server.demo import DemoProduct
+from mercato_server.demo import DemoProduct, category_id, product_id
 from mercato_server.domain.accounts import COMMAND_LINE
 from mercato_server.domain.name_keys import name_key
 from mercato_server.domain.search_documents import RULE_VERSION
@@ -12,14 +12,14 @@ from mercato_server.store import inventory, search_documents
 IS_EMPTY = "SELECT NOT EXISTS (SELECT FROM products) AND NOT EXISTS (SELECT FROM categories)"
 
 INSERT_CATEGORIES = """
-INSERT INTO categories (name, keyed_name, name_key, name_key_rule)
-SELECT name, name, name_key, $3
-  FROM unnest($1::text[], $2::bytea[]) AS category (name, name_key)
+INSERT INTO categories (id, name, keyed_name, name_key, name_key_rule)
+SELECT id, name, name, name_key, $4
+  FROM unnest($1::uuid[], $2::text[], $3::bytea[]) AS category (id, name, name_key)
 """
 
 INSERT_PRODUCT = """
-INSERT INTO products (name, description, price_minor, category_id, sku, image_urls, name_key, currency_code)
-SELECT $1, $2, $3, id, $5, $6, $7, (SELECT currency_code FROM shop)
+INSERT INTO products (name, description, price_minor, category_id, sku, image_urls, name_key, id, currency_code)
+SELECT $1, $2, $3, id, $5, $6, $7, $8, (SELECT currency_code FROM shop)
   FROM categories
  WHERE name = $4
 RETURNING id
@@ -40,8 +40,9 @@ async def load(database_url: str, currency: str, categories: tuple[str, ...], pr
             if not await connection.fetchval(IS_EMPTY):
                 return False
             await connection.execute(SET_CURRENCY, currency)
-            await connection.execute(INSERT_CATEGORIES, categories, [name_key(name) for name in categories], RULE_VERSION)
-            rows = await connection.fetchmany(INSERT_PRODUCT, [_values(item) for item in products])
+            ids, keys = [category_id(number) for number in range(len(categories))], [name_key(name) for name in categories]
+            await connection.execute(INSERT_CATEGORIES, ids, categories, keys, RULE_VERSION)
+            rows = await connection.fetchmany(INSERT_PRODUCT, [_values(number, item) for number, item in enumerate(products)])
             stock = {row["id"]: item.stock for row, item in zip(rows, products, strict=True)}
             await inventory.open_levels(connection, stock, COMMAND_LINE)
             await connection.execute(APPEND_EVENTS)
@@ -51,5 +52,6 @@ async def load(database_url: str, currency: str, categories: tuple[str, ...], pr
         await connection.close()
 
 
-def _values(item: DemoProduct) -> tuple[object, ...]:
-    return (item.name, item.description, item.price_minor, item.category, item.sku, item.image_urls, name_key(item.name))
+def _values(number: int, item: DemoProduct) -> tuple[object, ...]:
+    described = item.name, item.description, item.price_minor, item.category, item.sku, item.image_urls
+    return (*described, name_key(item.name), product_id(number))

@@ -151,7 +151,8 @@ class AuthServiceServicer:
     def LoginForm(self, request, context):
         """Log in by HTML form (`username`, `password`; the OAuth 2.0 password form, RFC 6749 section 4.3.2) or by the JSON object {"username" or "email", "password"}.
 
-        Errors: as Login; INVALID_ARGUMENT also for another content type.
+        Errors: INVALID_ARGUMENT INVALID_FIELD (also for another content type), UNAUTHENTICATED INVALID_CREDENTIALS, RESOURCE_EXHAUSTED
+        TOO_MANY_ATTEMPTS, as Login.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

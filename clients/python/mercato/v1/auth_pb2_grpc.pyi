@@ -59,7 +59,8 @@ class AuthServiceStub:
     LoginForm: _grpc.UnaryUnaryMultiCallable[_auth_pb2.LoginFormRequest, _auth_pb2.LoginResponse]
     """Log in by HTML form (`username`, `password`; the OAuth 2.0 password form, RFC 6749 section 4.3.2) or by the JSON object {"username" or "email", "password"}.
 
-    Errors: as Login; INVALID_ARGUMENT also for another content type.
+    Errors: INVALID_ARGUMENT INVALID_FIELD (also for another content type), UNAUTHENTICATED INVALID_CREDENTIALS, RESOURCE_EXHAUSTED
+    TOO_MANY_ATTEMPTS, as Login.
     """
     Refresh: _grpc.UnaryUnaryMultiCallable[_auth_pb2.RefreshRequest, _auth_pb2.LoginResponse]
     """Exchange a refresh token for a new access token and the next refresh token.
@@ -157,7 +158,8 @@ class AuthServiceAsyncStub(AuthServiceStub):
     LoginForm: _aio.UnaryUnaryMultiCallable[_auth_pb2.LoginFormRequest, _auth_pb2.LoginResponse]  # type: ignore[assignment]
     """Log in by HTML form (`username`, `password`; the OAuth 2.0 password form, RFC 6749 section 4.3.2) or by the JSON object {"username" or "email", "password"}.
 
-    Errors: as Login; INVALID_ARGUMENT also for another content type.
+    Errors: INVALID_ARGUMENT INVALID_FIELD (also for another content type), UNAUTHENTICATED INVALID_CREDENTIALS, RESOURCE_EXHAUSTED
+    TOO_MANY_ATTEMPTS, as Login.
     """
     Refresh: _aio.UnaryUnaryMultiCallable[_auth_pb2.RefreshRequest, _auth_pb2.LoginResponse]  # type: ignore[assignment]
     """Exchange a refresh token for a new access token and the next refresh token.
@@ -270,7 +272,8 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_auth_pb2.LoginResponse, _abc.Awaitable[_auth_pb2.LoginResponse]]:
         """Log in by HTML form (`username`, `password`; the OAuth 2.0 password form, RFC 6749 section 4.3.2) or by the JSON object {"username" or "email", "password"}.
 
-        Errors: as Login; INVALID_ARGUMENT also for another content type.
+        Errors: INVALID_ARGUMENT INVALID_FIELD (also for another content type), UNAUTHENTICATED INVALID_CREDENTIALS, RESOURCE_EXHAUSTED
+        TOO_MANY_ATTEMPTS, as Login.
         """
 
     @_abc_1.abstractmethod

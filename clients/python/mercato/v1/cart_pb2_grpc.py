@@ -83,7 +83,7 @@ class CartServiceServicer:
         """Add units of a product to the cart: a line that is there grows, and keeps a warning PRICE_CHANGED.
 
         Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, FAILED_PRECONDITION CART_LIMIT (a line above the
-        shop's limit of units, or more than 200 lines; metadata `units` and `lines` have the limits).
+        shop's limit of units, or more than 200 lines; `units` and `lines` of its ErrorInfo have the limits).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -93,7 +93,7 @@ class CartServiceServicer:
         """Set the units of a line; the line is made if it is absent, and removed by 0.
 
         It acknowledges the current price, also with the same quantity: the warning PRICE_CHANGED goes until the price changes again.
-        Errors: as AddCartItem.
+        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, FAILED_PRECONDITION CART_LIMIT, as AddCartItem.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -43,13 +43,13 @@ class CartServiceStub:
     """Add units of a product to the cart: a line that is there grows, and keeps a warning PRICE_CHANGED.
 
     Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, FAILED_PRECONDITION CART_LIMIT (a line above the
-    shop's limit of units, or more than 200 lines; metadata `units` and `lines` have the limits).
+    shop's limit of units, or more than 200 lines; `units` and `lines` of its ErrorInfo have the limits).
     """
     SetCartItem: _grpc.UnaryUnaryMultiCallable[_cart_pb2.SetCartItemRequest, _cart_pb2.Cart]
     """Set the units of a line; the line is made if it is absent, and removed by 0.
 
     It acknowledges the current price, also with the same quantity: the warning PRICE_CHANGED goes until the price changes again.
-    Errors: as AddCartItem.
+    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, FAILED_PRECONDITION CART_LIMIT, as AddCartItem.
     """
     RemoveCartItem: _grpc.UnaryUnaryMultiCallable[_cart_pb2.RemoveCartItemRequest, _cart_pb2.Cart]
     """Remove a line. A line that is not there is no error.
@@ -74,13 +74,13 @@ class CartServiceAsyncStub(CartServiceStub):
     """Add units of a product to the cart: a line that is there grows, and keeps a warning PRICE_CHANGED.
 
     Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, FAILED_PRECONDITION CART_LIMIT (a line above the
-    shop's limit of units, or more than 200 lines; metadata `units` and `lines` have the limits).
+    shop's limit of units, or more than 200 lines; `units` and `lines` of its ErrorInfo have the limits).
     """
     SetCartItem: _aio.UnaryUnaryMultiCallable[_cart_pb2.SetCartItemRequest, _cart_pb2.Cart]  # type: ignore[assignment]
     """Set the units of a line; the line is made if it is absent, and removed by 0.
 
     It acknowledges the current price, also with the same quantity: the warning PRICE_CHANGED goes until the price changes again.
-    Errors: as AddCartItem.
+    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, FAILED_PRECONDITION CART_LIMIT, as AddCartItem.
     """
     RemoveCartItem: _aio.UnaryUnaryMultiCallable[_cart_pb2.RemoveCartItemRequest, _cart_pb2.Cart]  # type: ignore[assignment]
     """Remove a line. A line that is not there is no error.
@@ -114,7 +114,7 @@ class CartServiceServicer(metaclass=_abc_1.ABCMeta):
         """Add units of a product to the cart: a line that is there grows, and keeps a warning PRICE_CHANGED.
 
         Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, FAILED_PRECONDITION CART_LIMIT (a line above the
-        shop's limit of units, or more than 200 lines; metadata `units` and `lines` have the limits).
+        shop's limit of units, or more than 200 lines; `units` and `lines` of its ErrorInfo have the limits).
         """
 
     @_abc_1.abstractmethod
@@ -126,7 +126,7 @@ class CartServiceServicer(metaclass=_abc_1.ABCMeta):
         """Set the units of a line; the line is made if it is absent, and removed by 0.
 
         It acknowledges the current price, also with the same quantity: the warning PRICE_CHANGED goes until the price changes again.
-        Errors: as AddCartItem.
+        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, FAILED_PRECONDITION CART_LIMIT, as AddCartItem.
         """
 
     @_abc_1.abstractmethod

@@ -187,7 +187,7 @@ class CatalogServiceServicer:
 
         Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, FAILED_PRECONDITION OUT_OF_STOCK (it would fall below zero),
         FAILED_PRECONDITION STOCK_LIMIT (it would pass 1,000,000,000; cancelled orders can lift it above, and then it cannot be raised further),
-        ABORTED STOCK_CHANGED (it is not `expected_stock`; metadata has the current one), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+        ABORTED STOCK_CHANGED (it is not `expected_stock`; its ErrorInfo has the current one), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -84,7 +84,7 @@ class CatalogServiceStub:
 
     Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, FAILED_PRECONDITION OUT_OF_STOCK (it would fall below zero),
     FAILED_PRECONDITION STOCK_LIMIT (it would pass 1,000,000,000; cancelled orders can lift it above, and then it cannot be raised further),
-    ABORTED STOCK_CHANGED (it is not `expected_stock`; metadata has the current one), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+    ABORTED STOCK_CHANGED (it is not `expected_stock`; its ErrorInfo has the current one), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
     """
     ListCategories: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.ListCategoriesRequest, _catalog_pb2.ListCategoriesResponse]
     """List categories by name, sorted by the Unicode Collation Algorithm, a page at a time.
@@ -170,7 +170,7 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
 
     Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, FAILED_PRECONDITION OUT_OF_STOCK (it would fall below zero),
     FAILED_PRECONDITION STOCK_LIMIT (it would pass 1,000,000,000; cancelled orders can lift it above, and then it cannot be raised further),
-    ABORTED STOCK_CHANGED (it is not `expected_stock`; metadata has the current one), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+    ABORTED STOCK_CHANGED (it is not `expected_stock`; its ErrorInfo has the current one), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
     """
     ListCategories: _aio.UnaryUnaryMultiCallable[_catalog_pb2.ListCategoriesRequest, _catalog_pb2.ListCategoriesResponse]  # type: ignore[assignment]
     """List categories by name, sorted by the Unicode Collation Algorithm, a page at a time.
@@ -301,7 +301,7 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, FAILED_PRECONDITION OUT_OF_STOCK (it would fall below zero),
         FAILED_PRECONDITION STOCK_LIMIT (it would pass 1,000,000,000; cancelled orders can lift it above, and then it cannot be raised further),
-        ABORTED STOCK_CHANGED (it is not `expected_stock`; metadata has the current one), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+        ABORTED STOCK_CHANGED (it is not `expected_stock`; its ErrorInfo has the current one), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
         """
 
     @_abc_1.abstractmethod

@@ -80,14 +80,14 @@ class OrderServiceServicer:
     def Checkout(self, request, context):
         """Buy the products in the cart: take the stock, keep names and prices, place the order and empty the cart, all or nothing.
 
-        With metadata `idempotency-key` (1 to 255 visible ASCII characters) a repeated call returns the order of the first, with
-        `idempotent-replayed: true` in the initial metadata; keys are kept for 24 hours.
+        With an `idempotency-key` (1 to 255 visible ASCII characters) a repeated call returns the order of the first, marked
+        `idempotent-replayed: true`; keys are kept for 24 hours.
         Errors: INVALID_ARGUMENT INVALID_FIELD, INVALID_ARGUMENT IDEMPOTENCY_KEY_REUSED (same key, other request), FAILED_PRECONDITION CART_EMPTY,
         FAILED_PRECONDITION OUT_OF_STOCK (with StockShortage: every line that cannot be served), FAILED_PRECONDITION UNITS_LIMIT (a line above the
-        shop's limit of units of a product; metadata `limit`), FAILED_PRECONDITION OPEN_ORDERS_LIMIT (too many unpaid orders of the account;
-        metadata `limit`), FAILED_PRECONDITION EMAIL_NOT_VERIFIED (the shop sells to verified addresses only; call RequestEmailVerification),
+        shop's limit of units of a product; `limit` of its ErrorInfo), FAILED_PRECONDITION OPEN_ORDERS_LIMIT (too many unpaid orders of the account;
+        `limit` of its ErrorInfo), FAILED_PRECONDITION EMAIL_NOT_VERIFIED (the shop sells to verified addresses only; call RequestEmailVerification),
         ABORTED TOTAL_CHANGED or ETAG_MISMATCH
-        (`expected_total` or `cart_etag` differs from the current value; metadata has both values).
+        (`expected_total` or `cart_etag` differs from the current value; its ErrorInfo has both values).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -114,7 +114,7 @@ class OrderServiceServicer:
     def CancelOrder(self, request, context):
         """Cancel an order that is PLACED or PAID and put its units back into stock. Owner or administrator.
 
-        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND ORDER_NOT_FOUND, FAILED_PRECONDITION ORDER_STATE (metadata `allowed` has the states it can go to),
+        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND ORDER_NOT_FOUND, FAILED_PRECONDITION ORDER_STATE (`allowed` of its ErrorInfo has the states it can go to),
         ABORTED ETAG_MISMATCH.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -133,7 +133,7 @@ class OrderServiceServicer:
     def AdvanceOrder(self, request, context):
         """Move an order to its next state. CANCELLED restocks, as CancelOrder does.
 
-        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND ORDER_NOT_FOUND, FAILED_PRECONDITION ORDER_STATE (metadata `allowed`), ABORTED ETAG_MISMATCH,
+        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND ORDER_NOT_FOUND, FAILED_PRECONDITION ORDER_STATE (`allowed` of its ErrorInfo), ABORTED ETAG_MISMATCH,
         PERMISSION_DENIED ADMIN_ONLY.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

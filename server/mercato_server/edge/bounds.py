@@ -1,0 +1,176 @@
+"""Formats and bounds of fields in the OpenAPI document, from the constants by which requests are checked.
+
+Keys are message and field; `[]` after it means the elements of a list. A test sends values at each bound and just beyond it.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from mercato_server.config.settings import Limits
+from mercato_server.domain.accounts import FULL_NAME_MAX, SEARCH_MAX
+from mercato_server.domain.addresses import ADDRESS_MAX
+from mercato_server.domain.audit_log import ACTION_MAX
+from mercato_server.domain.carts import LINE_QUANTITY_MAX
+from mercato_server.domain.catalog import (
+    CATEGORY_NAME_MAX,
+    DESCRIPTION_MAX,
+    IMAGE_URL_MAX,
+    IMAGE_URLS_MAX,
+    NAME_MAX,
+    PRICE_MAX_MINOR,
+    QUERY_MAX,
+    SKU_MAX,
+    STOCK_MAX,
+)
+from mercato_server.domain.orders import REASON_MAX
+from mercato_server.handlers.catalog import CATEGORY_FIELDS, ORDERS, WRITABLE
+from mercato_server.handlers.users import ADMINISTRATORS_FIELDS, OWN_FIELDS
+from mercato_server.rpc.preconditions import ETAG_MAX
+from mercato_server.security import one_time_tokens, refresh_tokens
+from mercato_server.security.passwords import PASSWORD_MAX_BYTES, PASSWORD_MIN_CHARACTERS
+
+Schema = dict[str, Any]
+
+PACKAGE = "mercato.v1"
+LIMITS = Limits()
+
+
+def _text(longest: int, shortest: int = 0, **more: str) -> Schema:
+    return {**({"minLength": shortest} if shortest else {}), "maxLength": longest, **more}
+
+
+def _line(longest: int, shortest: int = 0) -> Schema:
+    """Bound a text without control characters and separators of lines (`Checks.line`)."""
+    return _text(longest, shortest, pattern="^[^\\u0000-\\u001f\\u007f-\\u009f\\u2028\\u2029]*$")
+
+
+def _number(low: int, high: int | None = None) -> Schema:
+    return {"minimum": low, **({} if high is None else {"maximum": high})}
+
+
+def _digits_up_to(power_of_ten: int) -> Schema:
+    """Bound an int64, which is a string, from 0 to a power of ten."""
+    return {"pattern": f"^([0-9]{{1,{len(str(power_of_ten)) - 1}}}|{power_of_ten})$"}
+
+
+def _mask(fields: Iterable[str]) -> Schema:
+    """Bound a field mask, which is a text of names."""
+    name = f"({'|'.join(fields)})"
+    return {"pattern": rf"^(\*|{name}(,{name})*)$"}
+
+
+_UUID: Schema = {"format": "uuid"}
+_UUID_OR_EMPTY: Schema = {"pattern": "^([0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})?$"}
+_ETAG = _text(ETAG_MAX)
+_REASON = _text(REASON_MAX)
+_ADDRESS = _text(ADDRESS_MAX, 1)
+_NEW_ADDRESS = _text(ADDRESS_MAX, format="email")
+_PASSWORD = _text(PASSWORD_MAX_BYTES, 1, format="password")
+_NEW_PASSWORD = _text(PASSWORD_MAX_BYTES, PASSWORD_MIN_CHARACTERS, format="password")
+_NOT_NEGATIVE: Schema = {"pattern": "^[0-9]{1,19}$"}
+
+CREDENTIALS: Mapping[str, Schema] = {"username": _ADDRESS, "email": _ADDRESS, "password": _PASSWORD}
+"""Bounds of the fields of a login form."""
+
+EVERYWHERE: Mapping[str, Schema] = {
+    "AddCartItemRequest.product_id": _UUID,
+    "AdjustStockRequest.product_id": _UUID,
+    "AdvanceOrderRequest.order_id": _UUID,
+    "AuditEntry.actor_id": _UUID_OR_EMPTY,
+    "AuditEntry.id": _UUID,
+    "AuditEntry.subject_id": _UUID_OR_EMPTY,
+    "BatchGetProductsRequest.ids[]": _UUID,
+    "CancelOrderRequest.order_id": _UUID,
+    "CartLine.product_id": _UUID,
+    "Category.id": _UUID,
+    "DeleteCategoryRequest.category_id": _UUID,
+    "DeleteProductRequest.product_id": _UUID,
+    "GetCategoryRequest.category_id": _UUID,
+    "GetOrderRequest.order_id": _UUID,
+    "GetProductRequest.product_id": _UUID,
+    "GetUserRequest.user_id": _UUID,
+    "ListAllOrdersRequest.account_id": _UUID,
+    "ListAuditLogRequest.actor_id": _UUID,
+    "ListAuditLogRequest.subject_id": _UUID,
+    "ListProductsRequest.category_id": _UUID,
+    "Order.account_id": _UUID,
+    "Order.id": _UUID_OR_EMPTY,
+    "OrderLine.product_id": _UUID,
+    "Product.category_id": _UUID_OR_EMPTY,
+    "Product.id": _UUID,
+    "RemoveCartItemRequest.product_id": _UUID,
+    "RevokeSessionRequest.session_id": _UUID,
+    "Session.id": _UUID,
+    "SetCartItemRequest.product_id": _UUID,
+    "StockShortage.Line.product_id": _UUID,
+    "UndeleteProductRequest.product_id": _UUID,
+    "UpdateUserRequest.user_id": _UUID,
+    "User.id": _UUID,
+}
+"""Formats of requests and responses."""
+
+OF_REQUESTS: Mapping[str, Schema] = {
+    "AddCartItemRequest.quantity": _number(1, LINE_QUANTITY_MAX),
+    "AdjustStockRequest.CompareAndSet.expected_stock": _number(0, STOCK_MAX),
+    "AdjustStockRequest.CompareAndSet.stock": _number(0, STOCK_MAX),
+    "AdjustStockRequest.delta": _number(-STOCK_MAX, STOCK_MAX),
+    "AdjustStockRequest.reason": _REASON,
+    "AdvanceOrderRequest.etag": _ETAG,
+    "AdvanceOrderRequest.reason": _REASON,
+    "BatchGetProductsRequest.ids": {"minItems": 1, "maxItems": LIMITS.batch_get_max},
+    "CancelOrderRequest.etag": _ETAG,
+    "CancelOrderRequest.reason": _REASON,
+    "Category.etag": _ETAG,
+    "Category.name": _line(CATEGORY_NAME_MAX, 1),
+    "ChangePasswordRequest.current_password": _PASSWORD,
+    "ChangePasswordRequest.new_password": _NEW_PASSWORD,
+    "CheckoutRequest.cart_etag": _ETAG,
+    "DeleteCategoryRequest.etag": _ETAG,
+    "DeleteProductRequest.etag": _ETAG,
+    "ListAllOrdersRequest.page_size": _number(0),
+    "ListAuditLogRequest.action": _text(ACTION_MAX),
+    "ListAuditLogRequest.page_size": _number(0),
+    "ListCategoriesRequest.page_size": _number(0),
+    "ListOrdersRequest.page_size": _number(0),
+    "ListProductsRequest.max_price": _NOT_NEGATIVE,
+    "ListProductsRequest.min_price": _NOT_NEGATIVE,
+    "ListProductsRequest.order_by": {"enum": list(ORDERS)},
+    "ListProductsRequest.page_size": _number(0),
+    "ListProductsRequest.q": _text(QUERY_MAX),
+    "ListProductsRequest.skip": _number(0, LIMITS.skip_max),
+    "ListSessionsRequest.page_size": _number(0),
+    "ListUsersRequest.page_size": _number(0),
+    "ListUsersRequest.q": _text(SEARCH_MAX),
+    "LoginRequest.email": _ADDRESS,
+    "LoginRequest.password": _PASSWORD,
+    "Money.currency_code": {"pattern": "^([A-Z]{3})?$"},
+    "Money.minor_units": _digits_up_to(PRICE_MAX_MINOR),
+    "Product.description": _text(DESCRIPTION_MAX),
+    "Product.etag": _ETAG,
+    "Product.image_urls": {"maxItems": IMAGE_URLS_MAX},
+    "Product.image_urls[]": _text(IMAGE_URL_MAX, format="uri"),
+    "Product.name": _line(NAME_MAX, 1),
+    "Product.sku": _line(SKU_MAX),
+    "Product.stock": _number(0, STOCK_MAX),
+    "RefreshRequest.refresh_token": _text(refresh_tokens.LENGTH, refresh_tokens.LENGTH),
+    "RequestPasswordResetRequest.email": _NEW_ADDRESS,
+    "ResetPasswordRequest.new_password": _NEW_PASSWORD,
+    "ResetPasswordRequest.token": _text(one_time_tokens.LENGTH, one_time_tokens.LENGTH),
+    "SetCartItemRequest.quantity": _number(0, LINE_QUANTITY_MAX),
+    "SignUpRequest.email": _NEW_ADDRESS,
+    "SignUpRequest.full_name": _line(FULL_NAME_MAX),
+    "SignUpRequest.password": _NEW_PASSWORD,
+    "UpdateCategoryRequest.update_mask": _mask(CATEGORY_FIELDS),
+    "UpdateMeRequest.full_name": _line(FULL_NAME_MAX),
+    "UpdateMeRequest.update_mask": _mask(OWN_FIELDS),
+    "UpdateProductRequest.update_mask": _mask(WRITABLE),
+    "UpdateUserRequest.update_mask": _mask(ADMINISTRATORS_FIELDS),
+    "VerifyEmailRequest.token": _text(one_time_tokens.LENGTH, one_time_tokens.LENGTH),
+}
+"""Bounds of requests. Responses state none: another release may have stored longer values."""
+
+
+def shape(name: str, *, request: bool) -> Schema:
+    """Return what a schema states about a field of mercato.v1 beside its type; the name is full, and may end with `[]`."""
+    key = name.removeprefix(f"{PACKAGE}.")
+    return dict(EVERYWHERE.get(key, {}) | (OF_REQUESTS.get(key, {}) if request else {}))

@@ -1,0 +1,76 @@
+"""Examples of the OpenAPI document, by the name of the RPC and by fields of requests.
+
+They succeed in the demo shop in this order: sign up, log in, fill the cart, check out. Only tokens must be replaced by those of a login or
+of a mail.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mercato_server.demo import category_id, product_id
+from mercato_server.security import one_time_tokens, refresh_tokens
+
+EMAIL = "jo@example.com"
+PASSWORD = "blue-kite-over-hills"  # noqa: S105 - an example
+NEW_PASSWORD = "red-kite-over-hills"  # noqa: S105 - an example
+MAILED = one_time_tokens.PREFIX + "A" * (one_time_tokens.LENGTH - len(one_time_tokens.PREFIX))
+"""A token of the form of those that mails bring."""
+
+EXAMPLES: Mapping[str, dict[str, Any]] = {
+    "SignUp": {"email": EMAIL, "password": PASSWORD, "full_name": "Jo Doe"},
+    "Login": {"email": EMAIL, "password": PASSWORD},
+    "LoginForm": {"username": EMAIL, "password": PASSWORD},
+    "Refresh": {"refresh_token": refresh_tokens.PREFIX + "A" * (refresh_tokens.LENGTH - len(refresh_tokens.PREFIX))},
+    "Logout": {},
+    "LogoutAll": {},
+    "ChangePassword": {"current_password": PASSWORD, "new_password": NEW_PASSWORD},
+    "RequestPasswordReset": {"email": EMAIL},
+    "ResetPassword": {"token": MAILED, "new_password": PASSWORD},
+    "RequestEmailVerification": {},
+    "VerifyEmail": {"token": MAILED},
+    "UpdateMe": {"full_name": "Jo Miller"},
+    "UpdateUser": {"disabled": False},
+    "CreateProduct": {
+        "name": "Box Kite",
+        "description": "Flies in light wind.",
+        "price": {"currency_code": "USD", "minor_units": "2999"},
+        "sku": "KITE-0001",
+        "stock": 12,
+        "image_urls": ["https://example.com/kite.jpg"],
+    },
+    "UpdateProduct": {
+        "name": "Lapwing 3 Daily Running Shoes",
+        "price": {"currency_code": "USD", "minor_units": "10999"},
+        "category_id": str(category_id(0)),
+    },
+    "UndeleteProduct": {},
+    "AdjustStock": {"delta": 5, "reason": "counted again"},
+    "CreateCategory": {"name": "Kites"},
+    "UpdateCategory": {"name": "Running & Trail"},
+    "AddCartItem": {"quantity": 1},
+    "SetCartItem": {"quantity": 2},
+    "Checkout": {},
+    "CancelOrder": {"reason": "ordered by mistake"},
+    "AdvanceOrder": {"status": "ORDER_STATUS_PAID", "reason": "paid by bank transfer"},
+}
+"""Bodies of requests."""
+
+_PRODUCT, _CATEGORY = str(product_id(0)), str(category_id(0))
+
+PARAMETERS: Mapping[str, Any] = {
+    "AddCartItemRequest.product_id": _PRODUCT,
+    "AdjustStockRequest.product_id": _PRODUCT,
+    "BatchGetProductsRequest.ids": [_PRODUCT, str(product_id(1))],
+    "Category.id": _CATEGORY,
+    "DeleteProductRequest.product_id": _PRODUCT,
+    "GetCategoryRequest.category_id": _CATEGORY,
+    "GetProductRequest.product_id": _PRODUCT,
+    "Product.id": _PRODUCT,
+    "RemoveCartItemRequest.product_id": _PRODUCT,
+    "SetCartItemRequest.product_id": _PRODUCT,
+    "UndeleteProductRequest.product_id": _PRODUCT,
+}
+"""Parameters that must be there, by message and field: things of the demo shop.
+
+Others, such as the id of an order or of a category without products, the caller gets from the shop.
+"""

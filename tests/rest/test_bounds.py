@@ -1,0 +1,164 @@
+"""Every bound that the OpenAPI document states is the one that requests are checked for."""
+
+import json
+import random
+import re
+import string
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from rest.routes import ROUTES, VARIABLE, Route, Scene
+from rest.test_openapi import documented_path
+from support.mercato_up import Up
+from support.rest_client import Reply, search
+
+Schema = dict[str, Any]
+
+DIGITS = ("0", "-1", str(10**12), str(10**12 + 1), "9" * 20)
+TEXTS = ("USD", "usd", uuid4().hex, "two\nlines", "name")
+ALSO_NAMED = {"username": "email"}
+"""Fields that an error names otherwise."""
+EXCLUDES = {"compare_and_set": "delta", "delta": "compare_and_set", "username": "email", "email": "username"}
+NEEDS: dict[str, Schema] = {
+    "compare_and_set": {"expected_stock": 1, "stock": 1},
+    "expected_total": {"minor_units": "1"},
+    "price": {"minor_units": "1"},
+}
+IGNORED = {("POST", "/products", "etag"), ("POST", "/categories", "etag")}
+"""Fields that have no effect where something is created."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """A field of a request: a variable of the path, a parameter of the query, or a path into the body."""
+
+    part: str
+    keys: tuple[str, ...]
+    schema: Schema
+
+    @property
+    def name(self) -> str:
+        return self.keys[-1]
+
+    def values(self) -> Iterator[tuple[Any, bool]]:
+        """Yield values at the bounds and just beyond them, and whether the document allows them."""
+        schema, elements = self.schema, self.schema.get("items", {})
+        for bound, step in (("minLength", -1), ("maxLength", 1)):
+            if bound in schema:
+                yield text(schema, schema[bound]), True
+                yield text(schema, schema[bound] + step), False
+            if bound in elements:
+                yield [text(elements, elements[bound])], True
+                yield [text(elements, elements[bound] + step)], False
+        for bound, step in (("minimum", -1), ("maximum", 1)):
+            if bound in schema:
+                yield schema[bound], True
+                yield schema[bound] + step, False
+        if "maxItems" in schema:
+            yield items(schema, schema["maxItems"]), True
+            yield items(schema, schema["maxItems"] + 1), False
+        if schema.get("format") == "uuid":
+            yield uuid4().hex, False
+        yield from self._choices()
+
+    def _choices(self) -> Iterator[tuple[Any, bool]]:
+        """Yield values that the document allows by name or by a pattern, and others."""
+        if "enum" in self.schema:
+            yield from ((value, True) for value in self.schema["enum"])
+            yield "price up", False
+        if "pattern" in self.schema:
+            for value in DIGITS if self.schema.get("format") == "int64" else TEXTS:
+                yield value, bool(re.search(self.schema["pattern"], value))
+
+
+def text(schema: Schema, length: int) -> str:
+    """Return a text of a length that is valid otherwise; it never repeats itself, since such passwords are refused."""
+    filler = "".join(random.Random(length).choices(string.ascii_letters, k=length))  # noqa: S311 - no secret
+    match schema.get("format"):
+        case "email":
+            local, domain = filler[:64], ".".join(filler[start : start + 60].lower() for start in range(65, length, 61))
+            return f"{local}@{domain}"
+        case "uri":
+            return ("https://example.com/" + filler)[:length]
+        case _:
+            return filler
+
+
+def items(schema: Schema, number: int) -> list[str]:
+    return ["https://example.com/1" if schema["items"].get("format") == "uri" else str(uuid4()) for _ in range(number)]
+
+
+def places(document: dict[str, Any], route: Route) -> Iterator[Place]:
+    """Yield the fields of a route's requests."""
+    operation = document["paths"][documented_path(route)][route.verb.lower()]
+    for parameter in operation.get("parameters", ()):
+        if parameter["in"] != "header":
+            yield Place(parameter["in"], (parameter["name"],), parameter["schema"])
+    if "requestBody" in operation:
+        yield from of_schema(document, operation["requestBody"]["content"]["application/json"]["schema"])
+
+
+def of_schema(document: dict[str, Any], schema: Schema, keys: tuple[str, ...] = ()) -> Iterator[Place]:
+    if "$ref" in schema:
+        schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    for name, field in schema.get("properties", {}).items():
+        if not field.get("readOnly"):
+            yield Place("body", (*keys, name), field)
+            yield from of_schema(document, field, (*keys, name))
+
+
+def send(scene: Scene, route: Route, place: Place, value: Any) -> Reply:
+    """Send the example request of a route with another value in a place."""
+    route.prepare(scene)
+    path, query, body = route.parts(scene)
+    match place.part:
+        case "path":
+            path = VARIABLE.sub(str(value), route.template)
+        case "query":
+            query = search({place.name: value})
+        case _:
+            body = {name: field for name, field in (body or {}).items() if name != EXCLUDES.get(place.keys[0])}
+            put(body, place.keys, value)
+            if route.verb == "PATCH" and "update_mask" not in query and route.binding.body != "*" and place.name != "etag":
+                query = search({"update_mask": place.keys[0]})  # else an empty text is absent
+    return scene.client(route.policy.access).send_json(route.verb, path + query, body)
+
+
+def put(body: Schema, keys: tuple[str, ...], value: Any) -> None:
+    """Write a value into a body; the objects above it get the other fields that they need."""
+    for key in keys[:-1]:
+        body = body.setdefault(key, dict(NEEDS[key]))
+    body[keys[-1]] = value
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=str)
+def test_values_at_a_bound_are_taken_and_those_beyond_it_are_refused_by_name(shop_up: Up, route: Route) -> None:
+    document = json.loads(shop_up.anyone.get("/openapi.json").body)
+    scene = Scene(shop_up)
+    wrong = []
+    for place in places(document, route):
+        if (route.verb, route.template, place.name) in IGNORED:
+            continue
+        for value, allowed in place.values():
+            reply = send(scene, route, place, value)
+            refused = {re.sub(r"\[\d+\]", "", field) for field in reply.fields} if is_invalid(reply) else set()
+            if allowed == bool(refused) or not refused <= names(place, route):
+                wrong.append((place.part, place.keys, str(value)[:40], len(str(value)), allowed, str(reply)))
+    assert wrong == []
+
+
+def names(place: Place, route: Route) -> set[str]:
+    """Return the name by which an error may name a field."""
+    own = ".".join(place.keys)
+    if place.part == "path":
+        return {next(name for name in VARIABLE.findall(route.template) if name.replace(".", "_") == own)}
+    inside = route.binding.body in ("*", "form") or place.part == "query"
+    return {ALSO_NAMED.get(own, own) if inside else f"{route.binding.body}.{own}"}
+
+
+def is_invalid(reply: Reply) -> bool:
+    return reply.status == 400 and reply.reason == "INVALID_FIELD"

@@ -1,0 +1,105 @@
+"""Every example of the OpenAPI document succeeds in the demo shop."""
+
+import asyncio
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from mercato_server import demo
+from mercato_server.store.demo import load
+from support.mercato_up import Up, running
+from support.rest_client import Client, Reply, search
+
+STORY = """
+GET /livez, GET /readyz, GET /.well-known/jwks.json
+POST /signup, POST /login, POST /v1/auth:login, POST /v1/auth:refresh
+GET /products, GET /products/{product_id}, GET /products:batchGet, GET /categories, GET /categories/{category_id}
+GET /cart, POST /cart/add/{product_id}, PATCH /cart/items/{product_id}, POST /orders/checkout
+DELETE /cart/items/{product_id}, DELETE /cart
+GET /orders/my, GET /orders/{order_id}, POST /orders/{order_id}:cancel
+GET /me, PATCH /me, GET /me/sessions, DELETE /me/sessions/{session_id}, POST /me:requestEmailVerification, POST /v1/auth:verifyEmail
+GET /admin-only, GET /v1/users, GET /v1/users/{user_id}, PATCH /v1/users/{user_id}
+POST /products, PUT /products/{product_id}, PATCH /products/{product_id}, POST /products/{product_id}:adjustStock
+DELETE /products/{product_id}, POST /products/{product_id}:undelete
+POST /categories, PUT /categories/{category_id}, PATCH /categories/{category_id}, DELETE /categories/{category_id}
+GET /v1/orders, POST /v1/orders/{order_id}:advance, GET /v1/auditLog
+POST /logout, POST /v1/auth:logoutAll, POST /me:changePassword, POST /v1/auth:requestPasswordReset, POST /v1/auth:resetPassword
+"""
+"""Every operation, in an order in which each finds what it needs."""
+
+
+@pytest.fixture(scope="module")
+def demo_up() -> Iterator[Up]:
+    """`mercato up` with the demo catalog."""
+    with running(MERCATO_RATE_LIMITS="off") as up:
+        assert asyncio.run(load(up.database, "USD", *demo.catalog()))
+        yield up
+
+
+class Shopper:
+    """The account of the examples, and what only the shop can tell it."""
+
+    def __init__(self, up: Up, signup: Mapping[str, str]) -> None:
+        self.up = up
+        self.email, self.password = signup["email"], signup["password"]
+        self.known: Mapping[str, Callable[[], str]] = {
+            "order_id": self.order_id,
+            "session_id": self.session_id,
+            "user_id": lambda: self.client().id,
+            "category_id": lambda: str(up.category()["id"]),
+            "/v1/auth:refresh refresh_token": self.refresh_token,
+            "/v1/auth:verifyEmail token": lambda: up.token(self.email, "confirm"),
+            "/v1/auth:resetPassword token": lambda: up.token(self.email, "Set a new password"),
+        }
+
+    def client(self) -> Client:
+        """Log in anew, since some examples end the session."""
+        return self.up.anyone.login(self.email, self.password)
+
+    def order_id(self) -> str:
+        return str(self.up.order(self.client())["id"])
+
+    def session_id(self) -> str:
+        self.client()
+        return str(next(session["id"] for session in self.client().get("/me/sessions").json["sessions"] if not session["current"]))
+
+    def refresh_token(self) -> str:
+        login = self.up.anyone.post("/v1/auth:login", {"email": self.email, "password": self.password})
+        return str(login.json["refresh_token"])
+
+    def replies(self, path: str, verb: str, operation: dict[str, Any]) -> Iterator[Reply]:
+        """Send the example of each body that an operation takes."""
+        examples = {parameter["name"]: parameter["example"] for parameter in operation.get("parameters", ()) if "example" in parameter}
+        in_path = re.findall(r"\{([^}]*)\}", path)
+        target = path
+        for name in in_path:
+            target = target.replace(f"{{{name}}}", examples.pop(name, None) or self.known[name]())
+        target += search(examples)
+        access = (
+            self.up.admin if "For administrators only" in operation["description"] else self.client() if operation["security"] else None
+        )
+        client = access or self.up.anyone
+        if "requestBody" not in operation:
+            yield client.send(verb, target)
+        for media, content in operation.get("requestBody", {"content": {}})["content"].items():
+            own = {name: self.known[f"{path} {name}"]() for name in content["example"] if f"{path} {name}" in self.known}
+            body = content["example"] | own
+            yield client.form(target, body) if "form" in media else client.send_json(verb, target, body)
+
+
+def test_every_example_succeeds_as_it_stands(demo_up: Up) -> None:
+    paths = json.loads(demo_up.anyone.get("/openapi.json").body)["paths"]
+    signup = paths["/signup"]["post"]["requestBody"]["content"]["application/json"]["example"]
+    shopper = Shopper(demo_up, signup)
+    story = [tuple(step.split(" ")) for step in re.split(r", |\n", STORY.strip())]
+    assert sorted(story) == sorted((verb.upper(), path) for path, operations in paths.items() for verb in operations)
+    failed = [
+        (verb, path, str(reply))
+        for verb, path in story
+        for reply in shopper.replies(path, verb, paths[path][verb.lower()])
+        if reply.status not in (200, 201)
+    ]
+    assert failed == []
