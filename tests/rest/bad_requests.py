@@ -87,7 +87,7 @@ BAD = [
     Bad("wrong verb with variable", "DELETE", "/orders/ORDER", status=405, reason="METHOD_NOT_ALLOWED"),
     Bad("GET of a POST", "GET", "/signup", status=405, reason="METHOD_NOT_ALLOWED"),
     Bad("no verb at all", "NONSENSE", "/products", status=405, reason="METHOD_NOT_ALLOWED"),
-    Bad("%ff in a path", "GET", "/products/%ff"),
+    Bad("%ff in a path", "GET", "/products/%ff", reason=MALFORMED),
     Bad("%00 in a path", "GET", "/products/%00", reason=MALFORMED),
     Bad("escaped slash", "GET", "/products/a%2fb", reason=MALFORMED),
     Bad("broken escape", "GET", "/products/%zz", fields=("product_id",)),

@@ -75,7 +75,9 @@ class Checks:
     def line(self, field: str, value: str, *, longest: int, shortest: int = 0) -> str:
         """Return text of one line, as `text` does; it must show a character, and have no control characters."""
         stripped = self.text(field, value, longest=longest, shortest=shortest)
-        if any(unicodedata.category(character) in _BREAKS for character in stripped.replace("\0", "")):
+        if "\0" in value:
+            return stripped  # reported already
+        if any(unicodedata.category(character) in _BREAKS for character in stripped):
             self.fail(field, "must be one line without control characters")
         elif stripped and all(map(_is_invisible, stripped)):
             self.fail(field, "must have a visible character")
