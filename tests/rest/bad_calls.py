@@ -97,6 +97,14 @@ BAD_CALLS = [
         reason="TOKEN_INVALID",
     ),
     bad("key with a space", "OrderService/Checkout", {}, "idempotency-key", who="buyer", metadata=(("idempotency-key", "a b"),)),
+    bad(
+        "two keys",
+        "OrderService/Checkout",
+        {},
+        "idempotency-key",
+        who="buyer",
+        metadata=(("idempotency-key", "a"), ("idempotency-key", "b")),
+    ),
     bad("long key", "OrderService/Checkout", {}, "idempotency-key", who="buyer", metadata=(("idempotency-key", "x" * 256),)),
     # Quantities.
     *bad_quantity("0", 0),

@@ -37,11 +37,14 @@ class Idempotency:
     def key(self, context: Context, request: Message, to_message: Callable[[Result], Message]) -> IdempotencyKey | None:
         """Return the key of a call, or None if it has none; `to_message` creates the response to store.
 
-        Raises InvalidRequest for a malformed key.
+        Raises InvalidRequest for a malformed key, and for several keys.
         """
-        key = context.metadata(HEADER)
-        if key is None:
+        given = context.metadata_all(HEADER)
+        if not given:
             return None
+        key = given[0]
+        if len(given) > 1:
+            raise InvalidRequest([Violation(HEADER, "must be sent once")])
         if not KEY.fullmatch(key):
             raise InvalidRequest([Violation(HEADER, "must be 1 to 255 visible ASCII characters")])
         content = context.rpc.path.encode() + b"\0" + request.SerializeToString(deterministic=True)
