@@ -44,6 +44,10 @@ def at_info() -> Iterator[None]:
     structlog.reset_defaults()
 
 
+PROLONG = "UPDATE login_attempts SET blocked_until = now() + interval '1 minute'"
+"""Keeps a delay of a second from ending while a busy machine makes the next call wait."""
+
+
 def digest_of(email: str) -> str:
     return hmac.new(SECRET.encode(), f"mercato login attempts\0{email}".encode(), hashlib.sha256).hexdigest()
 
@@ -63,7 +67,9 @@ def told(line: EventDict) -> dict[str, Any]:
 async def test_failed_logins_and_lockouts_leave_a_digest_of_the_address(shop: Shop, lines: Callable[[], list[EventDict]]) -> None:
     jo = await shop.person()
     for email in (jo.email, "Stranger@Example.com"):
-        refused = [await login(shop, email) for _ in range(Limits().failures_free + 2)]
+        refused = [await login(shop, email) for _ in range(Limits().failures_free + 1)]
+        await shop.pool.execute(PROLONG)
+        refused.append(await login(shop, email))
         reasons = ["INVALID_CREDENTIALS"] * (Limits().failures_free + 1) + ["TOO_MANY_ATTEMPTS"]
         assert [each.reason for each in refused] == reasons
         known = {"address_digest": digest_of(email.lower()), "rpc": "Login"}

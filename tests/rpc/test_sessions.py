@@ -33,6 +33,8 @@ from support.shop import CALL_S, PASSWORD, SECRET, SOON_S, Person, Shop, refusal
 
 NEW_PASSWORD = "another-secret-1"
 FREE_FAILURES = Limits().failures_free
+PROLONG = f"UPDATE login_attempts SET blocked_until = now() + interval '1 minute' WHERE failures > {FREE_FAILURES}"
+"""Keeps a delay of a second from ending while a busy machine makes the next call wait."""
 HOME, AWAY = "192.0.2.1", "198.51.100.7"
 CLOCK = "SELECT clock_timestamp()"
 LIVE = "SELECT count(*) FROM sessions WHERE ended_at IS NULL"
@@ -316,6 +318,7 @@ async def test_an_address_without_an_account_is_throttled_alike_and_not_written_
     stranger = Person("", "absent@example.com", "")
     for _ in range(FREE_FAILURES + 1):
         assert (await refusal(shop.login(stranger))).reason == "INVALID_CREDENTIALS"
+    await shop.pool.execute(PROLONG)
     assert (await refusal(shop.login(stranger))).reason == "TOO_MANY_ATTEMPTS"
     assert "nobody" not in str(await shop.pool.fetch("SELECT address_digest::text FROM login_attempts"))
     await shop.pool.execute("UPDATE login_attempts SET blocked_until = now() - interval '25 hours'")
@@ -363,6 +366,7 @@ async def test_guesses_elsewhere_never_keep_the_owner_out_at_home(shop: Shop) ->
     await shop.auth.Login(right(jo), metadata=at(HOME))
     for _ in range(FREE_FAILURES + 1):
         assert (await refusal(shop.auth.Login(wrong(jo), metadata=at(AWAY)))).reason == "INVALID_CREDENTIALS"
+    await shop.pool.execute(PROLONG)
     assert (await refusal(shop.auth.Login(right(jo), metadata=at(AWAY)))).reason == "TOO_MANY_ATTEMPTS"
     await shop.pool.execute("UPDATE login_attempts SET failures = 1000, blocked_until = now() + interval '1 minute'")  # from everywhere
     assert (await shop.auth.Login(right(jo), metadata=at(HOME))).access_token
@@ -405,6 +409,7 @@ async def test_a_wrong_current_password_counts_as_a_failed_login(shop: Shop) -> 
     jo = await shop.person()
     for _ in range(FREE_FAILURES + 1):
         assert (await refusal(change_password(shop, jo, "wrong-password"))).reason == "PASSWORD_WRONG"
+    await shop.pool.execute(PROLONG)
     assert (await refusal(change_password(shop, jo))).reason == "TOO_MANY_ATTEMPTS"
 
 
