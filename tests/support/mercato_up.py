@@ -155,7 +155,8 @@ def running(**environ: str) -> Iterator[Up]:
             finally:
                 process.kill()
         assert errors.read_text() == ""
-        _require_no_internal_errors(directory / "log")
+        # A shop with few connections is attacked, and sheds calls of the attacker.
+        _require_no_internal_errors(directory / "log", {503, 504} if "MERCATO_CONNECTIONS" in environ else {504})
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 
@@ -173,8 +174,8 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", errors: Path, ready: s
             said += read
 
 
-def _require_no_internal_errors(logs: Path) -> None:
-    """Check that no call was answered with an internal error; an exceeded deadline is none."""
+def _require_no_internal_errors(logs: Path, expected: set[int]) -> None:
+    """Check that no call was answered with an error of the server that is not expected, as an exceeded deadline is."""
     calls = [json.loads(line) for line in (logs / "access.log").read_text().splitlines()]
-    assert [call for call in calls if call["status"] >= 500 and call["status"] != 504] == []
+    assert [call for call in calls if call["status"] >= 500 and call["status"] not in expected] == []
     assert not any("unexpectedly" in log.read_text() for log in logs.glob("worker-*.log"))
