@@ -3,7 +3,8 @@ import pytest
 from mercato_server.config.edge_settings import EdgeSettings
 from mercato_server.config.environment import ConfigError
 from mercato_server.config.settings import logs_bytes
-from mercato_server.rpc.callers import Places, caller_of
+from mercato_server.domain.networks import network_of
+from mercato_server.rpc.callers import Places
 
 
 @pytest.mark.parametrize(
@@ -21,7 +22,7 @@ from mercato_server.rpc.callers import Places, caller_of
     ],
 )
 def test_addresses_of_one_subscriber_are_one_caller(one: str, other: str, *, same: bool) -> None:
-    assert (caller_of(one) == caller_of(other)) == same
+    assert (network_of(one) == network_of(other)) == same
 
 
 def test_a_caller_holds_no_more_than_its_places_and_others_are_not_affected() -> None:

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv6Network, ip_address
 from typing import NamedTuple
 from uuid import UUID
 
 from mercato_server.domain.enums import OpenEnum
+from mercato_server.domain.networks import network_of
 
 FULL_NAME_MAX = 200
 SEARCH_MAX = 200
@@ -82,14 +82,8 @@ class Device:
 
     @property
     def network(self) -> str:
-        """The part of the address that counts as one client, as at the edge: an IPv4 address, or an IPv6 /64, which a subscriber has."""
-        try:
-            address = ip_address(self.ip_address)
-        except ValueError:  # a Unix socket has none
-            return self.ip_address
-        if isinstance(address, IPv4Address):
-            return str(address)
-        return str(address.ipv4_mapped or IPv6Network((int(address), 64), strict=False))
+        """The part of the address that counts as one client."""
+        return network_of(self.ip_address)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

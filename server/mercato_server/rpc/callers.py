@@ -1,22 +1,7 @@
 """Clients, by their addresses, and how much each holds."""
 
-import ipaddress
-
 CLIENT_ADDRESS = "x-client-address"
 """Header in which the edge puts the client's address; it replaces any value that the client sent."""
-IPV6_BYTES = 8
-"""A subscriber has a whole /64."""
-
-
-def caller_of(address: str) -> str:
-    """Return the name under which an address is counted: an IPv4 address itself, the /64 of an IPv6 address."""
-    if ":" not in address:
-        return address
-    try:
-        parsed = ipaddress.IPv6Address(address)
-    except ValueError:
-        return address
-    return str(parsed.ipv4_mapped or ipaddress.IPv6Network((parsed.packed[:IPV6_BYTES] + bytes(16 - IPV6_BYTES), 64)))
 
 
 class Places:

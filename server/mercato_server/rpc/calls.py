@@ -11,7 +11,8 @@ from grpc import StatusCode
 from mercato_server.config.holding import Holding
 from mercato_server.config.settings import Limits
 from mercato_server.domain.errors import Overloaded, TooManyCalls
-from mercato_server.rpc.callers import CLIENT_ADDRESS, Places, caller_of
+from mercato_server.domain.networks import network_of
+from mercato_server.rpc.callers import CLIENT_ADDRESS, Places
 from mercato_server.rpc.context import Context
 from mercato_server.rpc.errors import end
 from mercato_server.rpc.layers import Answer, Method, Unary
@@ -80,7 +81,7 @@ class CallsInFlight:
         async def counted(request: bytes, context: Context) -> Answer:
             if self._count >= self._limits.concurrent_calls:
                 await end(context, Overloaded("the server has too many calls in flight; try again"))
-            caller = caller_of(context.metadata(CLIENT_ADDRESS) or "")
+            caller = network_of(context.metadata(CLIENT_ADDRESS) or "")
             if not self._places.take(caller):
                 await end(context, TooManyCalls(self._holding.calls_per_client))
             self._count += 1

@@ -10,7 +10,8 @@ from typing import Any
 
 from mercato_server.config.holding import Holding
 from mercato_server.domain.errors import MercatoError, StreamTooLong, TooManyStreams
-from mercato_server.rpc.callers import CLIENT_ADDRESS, Places, caller_of
+from mercato_server.domain.networks import network_of
+from mercato_server.rpc.callers import CLIENT_ADDRESS, Places
 from mercato_server.rpc.statuses import status_code, status_message, status_metadata
 
 
@@ -25,7 +26,7 @@ class Streams:
     @asynccontextmanager
     async def place(self, transport: Any) -> AsyncIterator[None]:
         """Hold a place of the caller during a block; ends the call if the caller has all its places."""
-        caller = caller_of(dict(transport.invocation_metadata() or ()).get(CLIENT_ADDRESS, ""))
+        caller = network_of(dict(transport.invocation_metadata() or ()).get(CLIENT_ADDRESS, ""))
         if not self._places.take(caller):
             await _end(transport, TooManyStreams(self._holding.streams_per_client))
         try:
