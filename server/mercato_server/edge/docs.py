@@ -9,6 +9,8 @@ from typing import Any
 
 from swagger_ui_bundle import swagger_ui_path
 
+from mercato_server.edge.filters import overwriting
+
 ONE_DAY = "public, max-age=86400"
 REVALIDATE = "no-cache"
 GET_OR_HEAD = {"name": ":method", "string_match": {"safe_regex": {"regex": "GET|HEAD"}}}
@@ -45,12 +47,11 @@ class Page:
         values = {"content-type": self.content_type, "cache-control": self.cache_control, **PAGE_HEADERS}
         if self.location:
             values["location"] = self.location
-        headers = [{"header": {"key": key, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"} for key, value in values.items()]
         return {
             "name": self.path,
             "match": {"safe_regex": {"regex": self.regex}, "headers": [GET_OR_HEAD]},
             "direct_response": {"status": self.status, "body": {"inline_bytes": base64.b64encode(self.body).decode()}},
-            "response_headers_to_add": headers,
+            "response_headers_to_add": overwriting(values),
         }
 
 

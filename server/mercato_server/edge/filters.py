@@ -8,6 +8,7 @@ from mercato.rpcs import Rpc
 from mercato_server.config.edge_settings import EdgeSettings
 from mercato_server.edge.descriptors import descriptor_set, template_regex, transcoded_services
 from mercato_server.edge.scripts import inner_scripts, outer_scripts
+from mercato_server.rpc.headers import ORIGINAL_METHOD
 
 CLUSTER = "mercato"
 STREAMS = "mercato-streams"
@@ -64,9 +65,6 @@ gRPC fails a call with INTERNAL for a name that HTTP allows and gRPC does not, a
 in the compression state of the connection, which all clients share; so one client could fail the calls of others.
 """
 
-ORIGINAL_METHOD = "x-envoy-original-method"
-"""Header in which the transcoder puts the method of a REST request; the edge removes that of a client, as Envoy does with the path."""
-
 CALLERS_REMEMBERED = 10_000
 """Most client addresses, and most tokens, that have their own bucket; the least recently used bucket is dropped first."""
 CREDENTIALS, ADDRESS, TOKEN, STREAM = "credentials", "masked_remote_address", "token", "stream"
@@ -89,6 +87,11 @@ def typed(kind: str, /, **fields: Any) -> dict[str, Any]:
     return {"@type": f"type.googleapis.com/envoy.{kind}", **fields}
 
 
+def overwriting(values: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Return the configuration that sets headers, in place of values that they have."""
+    return [{"header": {"key": key, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"} for key, value in values.items()]
+
+
 def http_filters(settings: EdgeSettings, rpcs: Sequence[Rpc]) -> list[dict[str, Any]]:
     """Return the filter chain.
 
@@ -108,7 +111,7 @@ def http_filters(settings: EdgeSettings, rpcs: Sequence[Rpc]) -> list[dict[str, 
         _filter(LUA, _lua(inner_scripts(rpcs))),
         {**_filter(REST_BODY, _buffer(settings)), "disabled": True},  # routes of REST bodies turn it on
         _filter(TRANSCODER, _transcoder(settings, rpcs)),
-        _filter(BUFFER, typed("extensions.filters.http.buffer.v3.Buffer", max_request_bytes=settings.limits.request_bytes)),
+        _filter(BUFFER, _buffer(settings)),
         _filter("envoy.filters.http.router", typed("extensions.filters.http.router.v3.Router", suppress_envoy_headers=True)),
     ]
 
@@ -136,15 +139,14 @@ def _header_mutation(settings: EdgeSettings) -> dict[str, Any]:
     Add `nosniff`, and with TLS Strict-Transport-Security, to responses.
     """
     values = {"x-content-type-options": "nosniff", **({"strict-transport-security": ONE_YEAR} if settings.tls else {})}
-    headers = [{"header": {"key": key, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"} for key, value in values.items()]
     return typed(
         "extensions.filters.http.header_mutation.v3.HeaderMutation",
         mutations={
             "request_mutations": [
                 {"remove_on_match": {"key_matcher": {"safe_regex": {"regex": UNREADABLE}}}},
-                {"remove": ORIGINAL_METHOD},
+                {"remove": ORIGINAL_METHOD},  # Envoy itself removes the path of a client
             ],
-            "response_mutations": [{"append": header} for header in headers],
+            "response_mutations": [{"append": header} for header in overwriting(values)],
         },
     )
 

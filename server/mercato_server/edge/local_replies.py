@@ -17,7 +17,8 @@ from mercato.errors import DOMAIN
 from mercato.rpcs import Rpc
 from mercato_server.edge.descriptors import VARIABLE, methods, template_regex
 from mercato_server.edge.docs import pages
-from mercato_server.edge.filters import HEALTH, typed
+from mercato_server.edge.filters import HEALTH, overwriting, typed
+from mercato_server.rpc.headers import ORIGINAL_PATH
 
 ENVOYS_WORDS = "%LOCAL_REPLY_BODY%"
 LIMITS = "mercato.limits"
@@ -34,7 +35,7 @@ IS_GRPC = {
     }
 }
 IS_CONNECT = {"header_filter": {"header": {"name": ":method", "string_match": {"exact": "CONNECT"}}}}
-IS_TRANSCODED = {"header_filter": {"header": {"name": "x-envoy-original-path", "present_match": True}}}
+IS_TRANSCODED = {"header_filter": {"header": {"name": ORIGINAL_PATH, "present_match": True}}}
 """Behind the transcoder only this header distinguishes a REST call from a gRPC call."""
 
 
@@ -109,14 +110,11 @@ def local_reply_config(rpcs: Sequence[Rpc]) -> dict[str, Any]:
 def _for_rest(reply: Reply, requests: dict[str, Any] | None = None, allow: str = "") -> dict[str, Any]:
     """Return the mapper for REST clients, or only for some requests of them."""
     rest = _any((_inverted(IS_GRPC), IS_TRANSCODED))
-    headers = {"cache-control": "no-store", **({"allow": allow} if allow else {})}
     body = {"code": reply.code, "message": reply.message, "details": _details(reply, reply.message)}
     return {
         "filter": _all(*_reply(reply), rest, *([requests] if requests else [])),
         **({"status_code": reply.as_status} if reply.as_status else {}),
-        "headers_to_add": [
-            {"header": {"key": key, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"} for key, value in headers.items()
-        ],
+        "headers_to_add": overwriting({"cache-control": "no-store", **({"allow": allow} if allow else {})}),
         "body_format_override": {"content_type": "application/json", "json_format": body},
     }
 

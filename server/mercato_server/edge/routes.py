@@ -13,7 +13,6 @@ from mercato_server.edge.filters import (
     CORS,
     HEADER_MUTATION,
     LUA,
-    ORIGINAL_METHOD,
     OUTER_LUA,
     RATE_LIMIT,
     REST_BODY,
@@ -21,22 +20,20 @@ from mercato_server.edge.filters import (
     STREAMS,
     TRANSCODER,
     cors_policy,
+    overwriting,
     page_rate_limit,
     typed,
 )
 from mercato_server.edge.local_replies import LIMITS
 from mercato_server.edge.scripts import CONDITIONAL, HEAD, SLASH, created
+from mercato_server.rpc.headers import CLIENT_ADDRESS, ORIGINAL_METHOD, ORIGINAL_PATH
 
 SAFE_RETRIES = "connect-failure,refused-stream,reset-before-request"
 """Failures after which the worker cannot have seen the call."""
 READ_RETRIES = f"{SAFE_RETRIES},unavailable"
 
-CLIENT_ADDRESS = {
-    "header": {"key": "x-client-address", "value": "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"},
-    "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
-}
-TRAILERS = {"header": {"key": "te", "value": "trailers"}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
-"""gRPC resets a call without this header."""
+ADDED = overwriting({"te": "trailers", CLIENT_ADDRESS: "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"})
+"""Headers that a worker gets with each request. gRPC resets a call without the first."""
 ENVELOPE_BYTES = 32 * 1024
 """Room beside the body of a request: gRPC's frame, and over REST the query and the variables of the path."""
 
@@ -97,7 +94,7 @@ def _rpc(rpc: Rpc, settings: EdgeSettings) -> list[dict[str, Any]]:
     route: dict[str, Any] = {
         "name": rpc.path,
         "match": {"path": rpc.path},
-        "request_headers_to_add": [TRAILERS, CLIENT_ADDRESS],
+        "request_headers_to_add": ADDED,
         "route": {"cluster": CLUSTER, "timeout": "0s", "retry_policy": _retries(READ_RETRIES if rpc.reads else SAFE_RETRIES)},
     }
     if not rpc.streams:  # a stream has no time limit
@@ -105,11 +102,10 @@ def _rpc(rpc: Rpc, settings: EdgeSettings) -> list[dict[str, Any]]:
         buffer = {"max_request_bytes": (rpc.policy.max_request_bytes or settings.limits.request_bytes) + ENVELOPE_BYTES}
         route["typed_per_filter_config"] = {BUFFER: typed("extensions.filters.http.buffer.v3.BufferPerRoute", buffer=buffer)}
     if not rpc.policy.max_age_s:  # RFC 6749 section 5.1: tokens and private answers must not be cached
-        header = {"key": "cache-control", "value": "no-store"}
-        route["response_headers_to_add"] = [{"header": header, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}]
+        route["response_headers_to_add"] = overwriting({"cache-control": "no-store"})
     if rpc.reads:
         # The route of a gRPC call is chosen before any filter, so its client may send the first of these headers, but not the second.
-        is_head = {"name": ORIGINAL_METHOD, "string_match": {"exact": "HEAD"}}, {"name": "x-envoy-original-path", "present_match": True}
+        is_head = {"name": ORIGINAL_METHOD, "string_match": {"exact": "HEAD"}}, {"name": ORIGINAL_PATH, "present_match": True}
         has_tag = {"name": "if-none-match", "present_match": True}
         return [_variant(route, "head", is_head, HEAD), _variant(route, "if-none-match", (has_tag,), CONDITIONAL), route]
     if rpc.policy.http_status:
@@ -148,7 +144,7 @@ def _grpc(settings: EdgeSettings) -> dict[str, Any]:
 
 def _standard(settings: EdgeSettings) -> dict[str, Any]:
     return {
-        "request_headers_to_add": [TRAILERS, CLIENT_ADDRESS],
+        "request_headers_to_add": ADDED,
         "route": {
             "cluster": CLUSTER,
             "timeout": "0s",
@@ -164,7 +160,7 @@ def _stream(settings: EdgeSettings) -> dict[str, Any]:
     return {
         "name": "streams",
         "match": {"safe_regex": {"regex": STREAMING_PATHS}},
-        "request_headers_to_add": [TRAILERS, CLIENT_ADDRESS],
+        "request_headers_to_add": ADDED,
         "route": {
             "cluster": STREAMS,
             "timeout": "0s",

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from mercato.rpcs import Rpc
 from mercato_server.edge.descriptors import VARIABLE
+from mercato_server.rpc.headers import HTTP_STATUS
 
 CREATED_LUA = """
 function envoy_on_response(response)
@@ -28,11 +29,11 @@ end
 """
 """Drops the body of a response, and leaves its length as it was (RFC 9110 section 8.6)."""
 
-_STATUS_LUA = """
+_STATUS_LUA = f"""
 local function set_status(headers)
-  local status = headers:get("x-http-status")
+  local status = headers:get("{HTTP_STATUS}")
   if not status then return end
-  headers:remove("x-http-status")
+  headers:remove("{HTTP_STATUS}")
   headers:replace(":status", status)
   if status ~= "304" then return end
   headers:remove("content-encoding")

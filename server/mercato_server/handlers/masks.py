@@ -7,6 +7,7 @@ from google.protobuf.message import Message
 
 from mercato_server.domain.messages import LISTED_MAX
 from mercato_server.rpc.context import Context
+from mercato_server.rpc.headers import ORIGINAL_METHOD
 from mercato_server.validation.checks import Checks
 
 PATH_MAX = 64
@@ -15,7 +16,7 @@ PATH_MAX = 64
 
 def replace_by_put(context: Context, mask: FieldMask) -> None:
     """Write `*` into the mask of a PUT without one: it replaces all fields. For an idempotency key it is another request than a PATCH."""
-    if context.metadata("x-envoy-original-method") == "PUT" and not mask.paths:
+    if context.metadata(ORIGINAL_METHOD) == "PUT" and not mask.paths:
         mask.paths.append("*")
 
 

@@ -1,7 +1,4 @@
-"""Clients, by their addresses, and how much each holds."""
-
-CLIENT_ADDRESS = "x-client-address"
-"""Header in which the edge puts the client's address; it replaces any value that the client sent."""
+"""How much each client holds."""
 
 
 class Places:

@@ -12,9 +12,10 @@ from mercato_server.config.holding import Holding
 from mercato_server.config.settings import Limits
 from mercato_server.domain.errors import Overloaded, TooManyCalls
 from mercato_server.domain.networks import network_of
-from mercato_server.rpc.callers import CLIENT_ADDRESS, Places
+from mercato_server.rpc.callers import Places
 from mercato_server.rpc.context import Context
 from mercato_server.rpc.errors import end
+from mercato_server.rpc.headers import CLIENT_ADDRESS
 from mercato_server.rpc.layers import Answer, Method, Unary
 from mercato_server.rpc.line_budget import LineBudget
 

@@ -11,7 +11,7 @@ from grpc import StatusCode
 from mercato.rpcs import Rpc
 from mercato_server.domain.accounts import USER_AGENT_MAX, Actor, ActorKind, Device, Role
 from mercato_server.domain.errors import AdminOnly, TokenInvalid
-from mercato_server.rpc.callers import CLIENT_ADDRESS
+from mercato_server.rpc.headers import CLIENT_ADDRESS
 from mercato_server.security.tokens import Identity
 
 REQUEST_ID_MAX = 128

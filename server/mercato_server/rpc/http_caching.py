@@ -9,12 +9,12 @@ from google.protobuf.message import Message
 
 from mercato.rpcs import Rpc, rpcs
 from mercato_server.rpc.context import Metadata
+from mercato_server.rpc.headers import HTTP_STATUS, ORIGINAL_PATH
 
 _TAGS = re.compile(r'"[^"]*"')
-_READ = frozenset({"authorization", "if-none-match", "x-envoy-original-path"})
+_READ = frozenset({"authorization", "if-none-match", ORIGINAL_PATH})
 NO_STORE = ("cache-control", "no-store")
-NOT_MODIFIED = ("x-http-status", "304")
-"""Header by which a worker asks the edge for a status that gRPC does not have."""
+NOT_MODIFIED = (HTTP_STATUS, "304")
 
 Validators = Callable[[bytes, Metadata], list[tuple[str, str]]]
 """Returns the headers of an answer to a call with this metadata."""
@@ -33,7 +33,7 @@ def validators(rpc: Rpc) -> Validators | None:
 
     def headers(answer: bytes, received: Metadata) -> list[tuple[str, str]]:
         asked: dict[str, Any] = {name: value for name, value in received if name in _READ}
-        if "x-envoy-original-path" not in asked:
+        if ORIGINAL_PATH not in asked:
             return []
         digest = hashlib.blake2b(answer, digest_size=12).hexdigest()
         tag = f'"{etag_of(answer)}-{digest}"' if etag_of else f'"{digest}"'

@@ -13,9 +13,10 @@ from mercato.v1 import policy_pb2
 from mercato_server.config.settings import Limits
 from mercato_server.domain.errors import RequestTooLarge, ResponseTooLarge
 from mercato_server.rpc.context import Context
+from mercato_server.rpc.headers import ORIGINAL_PATH
 from mercato_server.rpc.http_caching import NO_STORE, Validators, validators
 from mercato_server.rpc.layers import Layer, Method, Unary
-from mercato_server.rpc.rest import ORIGINAL_PATH, Read, canonical, reader
+from mercato_server.rpc.rest import Read, canonical, reader
 from mercato_server.security.hasher import PasswordHasher
 
 REST_OVERHEAD_BYTES = 32 * 1024

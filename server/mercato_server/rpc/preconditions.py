@@ -4,14 +4,13 @@ import re
 
 from mercato_server.domain.errors import EtagMismatch, InvalidRequest, MercatoError, Violation
 from mercato_server.rpc.context import Context
+from mercato_server.rpc.headers import HTTP_STATUS, ORIGINAL_PATH
 from mercato_server.rpc.layers import Answer, Method, Unary
-from mercato_server.rpc.rest import ORIGINAL_PATH
 from mercato_server.validation.checks import Checks
 
 IF_MATCH, IF_NONE_MATCH = "if-match", "if-none-match"
 ETAG_MAX = 64
-PRECONDITION_FAILED = ("x-http-status", "412")
-"""Header by which a worker asks the edge for a status that gRPC does not have."""
+PRECONDITION_FAILED = (HTTP_STATUS, "412")
 _TAGS = re.compile(r'\s*+(?:(?:W/)?"(?P<quoted>[^"]*+)"|(?P<bare>[^\s",]++))?\s*+(?:,|$)')  # possessive: linear in time
 
 

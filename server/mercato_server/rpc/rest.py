@@ -1,7 +1,7 @@
 """Requests of REST clients, as the edge passes them on.
 
 The message has the variables of the path and, under a number that no message of mercato.v1 uses, the body as it came. The query is in
-`x-envoy-original-path`. Over gRPC a message is as the client sent it; it may have fields of a later release.
+header ORIGINAL_PATH. Over gRPC a message is as the client sent it; it may have fields of a later release.
 """
 
 from collections.abc import Callable
@@ -19,8 +19,6 @@ from mercato_server.validation.strict_json import parse
 
 BODY_FIELD = 2**29 - 1
 """Number of the field with the body, a google.api.HttpBody: the largest number there is."""
-ORIGINAL_PATH = "x-envoy-original-path"
-"""Header with path and query of a REST request; a gRPC request has none."""
 _PATH_MAX = 256
 """Maximum length of a path with query whose message is remembered."""
 _QUERIES = 1_024

@@ -11,7 +11,8 @@ from typing import Any
 from mercato_server.config.holding import Holding
 from mercato_server.domain.errors import MercatoError, StreamTooLong, TooManyStreams
 from mercato_server.domain.networks import network_of
-from mercato_server.rpc.callers import CLIENT_ADDRESS, Places
+from mercato_server.rpc.callers import Places
+from mercato_server.rpc.headers import CLIENT_ADDRESS
 from mercato_server.rpc.statuses import status_code, status_message, status_metadata
 
 
