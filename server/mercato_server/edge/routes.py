@@ -27,6 +27,7 @@ from mercato_server.edge.filters import (
 from mercato_server.edge.local_replies import LIMITS
 from mercato_server.edge.scripts import CONDITIONAL, HEAD, SLASH, created
 from mercato_server.rpc.headers import CLIENT_ADDRESS, ORIGINAL_METHOD, ORIGINAL_PATH
+from mercato_server.rpc.rest import ENVELOPE_BYTES
 
 SAFE_RETRIES = "connect-failure,refused-stream,reset-before-request"
 """Failures after which the worker cannot have seen the call."""
@@ -34,8 +35,6 @@ READ_RETRIES = f"{SAFE_RETRIES},unavailable"
 
 ADDED = overwriting({"te": "trailers", CLIENT_ADDRESS: "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"})
 """Headers that a worker gets with each request. gRPC resets a call without the first."""
-ENVELOPE_BYTES = 32 * 1024
-"""Room beside the body of a request: gRPC's frame, and over REST the query and the variables of the path."""
 
 BODY_TYPES = r"(?i)application/(json|x-www-form-urlencoded|grpc)([-+;].*)?| *"
 """Accepted content types. JSON named x-www-form-urlencoded passes, because that is curl's default."""

@@ -16,11 +16,8 @@ from mercato_server.rpc.context import Context
 from mercato_server.rpc.headers import ORIGINAL_PATH
 from mercato_server.rpc.http_caching import NO_STORE, Validators, validators
 from mercato_server.rpc.layers import Layer, Method, Unary
-from mercato_server.rpc.rest import Read, canonical, reader
+from mercato_server.rpc.rest import ENVELOPE_BYTES, Read, canonical, reader
 from mercato_server.security.hasher import PasswordHasher
-
-REST_OVERHEAD_BYTES = 32 * 1024
-"""Most bytes of a REST request beside its body: the variables of its path, and the body's type. The edge limits headers to 16 KiB."""
 
 Handler = Callable[..., Awaitable[Message | bytes]]
 """A method of a handler; it returns a message, or its serialized bytes."""
@@ -78,7 +75,7 @@ def _parse(rpc: Rpc, read: Read, handle: Handler, limits: Limits) -> Unary:
 
     async def parsed(request: bytes, context: Context) -> bytes:
         path = context.metadata(ORIGINAL_PATH)
-        if len(request) > request_max + (0 if path is None else REST_OVERHEAD_BYTES):  # the edge has checked a body
+        if len(request) > request_max + (0 if path is None else ENVELOPE_BYTES):  # the edge has checked a body
             raise RequestTooLarge(len(request), request_max)
         answer = await handle(read(request, path), context)
         serialized = answer if isinstance(answer, bytes) else answer.SerializeToString()

@@ -19,6 +19,8 @@ from mercato_server.validation.strict_json import parse
 
 BODY_FIELD = 2**29 - 1
 """Number of the field with the body, a google.api.HttpBody: the largest number there is."""
+ENVELOPE_BYTES = 32 * 1024
+"""Most bytes of a request beside its body: gRPC's frame, the variables of the path, the body's type. The edge limits headers to 16 KiB."""
 _PATH_MAX = 256
 """Maximum length of a path with query whose message is remembered."""
 _QUERIES = 1_024
