@@ -12,7 +12,7 @@ from mercato_server.rpc.context import Context
 from mercato_server.rpc.layers import Answer, Method, Unary
 from mercato_server.rpc.line_budget import LineBudget
 from mercato_server.rpc.preconditions import status_headers
-from mercato_server.rpc.statuses import status_code, status_message, status_metadata
+from mercato_server.rpc.statuses import abort, status_code
 from mercato_server.security import security_log
 
 log = structlog.get_logger(__name__)
@@ -82,4 +82,4 @@ def _internal(context: Context, error: Exception) -> InternalError:
 async def end(context: Context, error: MercatoError) -> None:
     """Send the error; raises AbortError."""
     context.code = status_code(error)
-    await context.transport.abort(context.code, status_message(error), (*status_metadata(error), *status_headers(error, context)))
+    await abort(context.transport, error, *status_headers(error, context))

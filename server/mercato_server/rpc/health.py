@@ -8,7 +8,7 @@ from grpc_health.v1 import health, health_pb2
 from mercato_server.config.settings import Limits
 from mercato_server.domain.errors import HealthServiceUnknown
 from mercato_server.feed.listener import Listener
-from mercato_server.rpc.statuses import status_code, status_message, status_metadata
+from mercato_server.rpc.statuses import abort
 from mercato_server.rpc.streams import Streams
 
 LIVENESS = "liveness"
@@ -35,8 +35,7 @@ class Health(health.aio.HealthServicer):  # type: ignore[misc] # the package shi
     async def Check(self, request: Any, context: Any) -> Any:  # noqa: N802 - named as in the proto
         """Return the state of a service; NOT_FOUND for an unknown one."""
         if request.service not in self._server_status:
-            error = HealthServiceUnknown(request.service)
-            await context.abort(status_code(error), status_message(error), status_metadata(error))
+            await abort(context, HealthServiceUnknown(request.service))
         return await super().Check(request, context)
 
     async def Watch(self, request: Any, context: Any) -> None:  # noqa: N802 - named as in the proto

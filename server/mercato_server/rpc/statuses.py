@@ -13,11 +13,17 @@ from grpc import StatusCode
 from mercato.errors import DOMAIN
 from mercato.v1.order_pb2 import StockShortage
 from mercato_server.domain.errors import Code, InvalidRequest, MercatoError, OutOfStock
+from mercato_server.rpc.context import Transport
 
 MESSAGE_MAX = 1_000
 METADATA_VALUE_MAX = 500
 DETAILS_MAX = 50
 """Violations or lines in one error: a status travels in headers, which are limited to 8 KiB by many clients."""
+
+
+async def abort(transport: Transport, error: MercatoError, *more: tuple[str, str]) -> None:
+    """End a call with an error, and with more trailing metadata; raises AbortError."""
+    await transport.abort(status_code(error), status_message(error), (*status_metadata(error), *more))
 
 
 def status_metadata(error: MercatoError) -> tuple[tuple[str, str | bytes], ...]:

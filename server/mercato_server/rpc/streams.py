@@ -9,11 +9,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from mercato_server.config.holding import Holding
-from mercato_server.domain.errors import MercatoError, StreamTooLong, TooManyStreams
+from mercato_server.domain.errors import StreamTooLong, TooManyStreams
 from mercato_server.domain.networks import network_of
 from mercato_server.rpc.callers import Places
 from mercato_server.rpc.headers import CLIENT_ADDRESS
-from mercato_server.rpc.statuses import status_code, status_message, status_metadata
+from mercato_server.rpc.statuses import abort
 
 
 class Streams:
@@ -29,7 +29,7 @@ class Streams:
         """Hold a place of the caller during a block; ends the call if the caller has all its places."""
         caller = network_of(dict(transport.invocation_metadata() or ()).get(CLIENT_ADDRESS, ""))
         if not self._places.take(caller):
-            await _end(transport, TooManyStreams(self._holding.streams_per_client))
+            await abort(transport, TooManyStreams(self._holding.streams_per_client))
         try:
             yield
         finally:
@@ -41,7 +41,7 @@ class Streams:
         async for request in requests:
             taken += 1
             if taken > self._holding.reflection_requests:
-                await _end(transport, StreamTooLong(self._holding.reflection_requests))
+                await abort(transport, StreamTooLong(self._holding.reflection_requests))
             await self._turns.next()
             yield request
 
@@ -59,8 +59,3 @@ class Turns:
         turn = max(now, self._next)
         self._next = turn + self._step_s
         await asyncio.sleep(turn - now)
-
-
-async def _end(transport: Any, error: MercatoError) -> None:
-    """Send the error; raises AbortError."""
-    await transport.abort(status_code(error), status_message(error), status_metadata(error))
