@@ -9,14 +9,14 @@ from mercato_server.domain.errors import InvalidCredentials, PasswordWrong
 from mercato_server.handlers import convert
 from mercato_server.handlers.forms import credentials
 from mercato_server.handlers.idempotency import Answer, Idempotency, answer
+from mercato_server.handlers.new_passwords import check_new_password
 from mercato_server.handlers.pages import Pager
 from mercato_server.handlers.recovery import RecoveryHandler
 from mercato_server.rpc.context import Context
-from mercato_server.security import common_passwords
 from mercato_server.security.address_digests import AddressDigests
 from mercato_server.security.hash_queue import Lane
 from mercato_server.security.hasher import Passwords
-from mercato_server.security.passwords import PASSWORD_MAX_BYTES, prepared, weakness
+from mercato_server.security.passwords import PASSWORD_MAX_BYTES, prepared
 from mercato_server.security.refresh_tokens import LENGTH, RefreshTokens, digest
 from mercato_server.security.session_cache import Sessions
 from mercato_server.store import accounts, idempotency, login_attempts, sessions
@@ -47,12 +47,10 @@ class AuthHandler:
 
     async def SignUp(self, request: auth_pb2.SignUpRequest, context: Context, passwords: Passwords) -> Answer:
         """Create an account with the role `user`."""
-        await common_passwords.load()
         with Checks() as check:
             email = check.new_email("email", request.email, reserved=self._reserved_domains)
             full_name = check.line("full_name", request.full_name, longest=FULL_NAME_MAX)
-            if weak := weakness(request.password, email, full_name):
-                check.fail("password", weak)
+            await check_new_password(check, "password", request.password, email, full_name)
         key = self._idempotency.key(context, request, convert.user)
         async with passwords.place(Lane.CHANGE, self._address_digests.counters(email, passwords.network).everywhere) as queued:
             hashed = await queued.hash(request.password)
@@ -110,10 +108,8 @@ class AuthHandler:
 
     async def ChangePassword(self, request: auth_pb2.ChangePasswordRequest, context: Context, passwords: Passwords) -> Answer:
         """Replace the caller's password."""
-        await common_passwords.load()
         with Checks() as check:
-            if weak := weakness(request.new_password):
-                check.fail("new_password", weak)
+            await check_new_password(check, "new_password", request.new_password)
             if prepared(request.new_password) == prepared(request.current_password):
                 check.fail("new_password", "must differ from the current password")
             if not 0 < len(request.current_password.encode()) <= PASSWORD_MAX_BYTES:
@@ -154,8 +150,7 @@ class AuthHandler:
     ) -> int | Stored:
         account = await accounts.get(self._pool, context.account_id)
         with Checks() as check:
-            if weak := weakness(request.new_password, account.email, account.full_name):
-                check.fail("new_password", weak)
+            await check_new_password(check, "new_password", request.new_password, account.email, account.full_name)
         counters = self._address_digests.counters(account.email, passwords.network)
         known = counters.here in account.known_networks
         async with (

@@ -3,13 +3,12 @@
 from mercato.v1 import auth_pb2
 from mercato_server.database.pool import Pool
 from mercato_server.handlers.idempotency import Answer, Idempotency, answer
+from mercato_server.handlers.new_passwords import check_new_password
 from mercato_server.rpc.context import Context
-from mercato_server.security import common_passwords
 from mercato_server.security.address_digests import AddressDigests
 from mercato_server.security.hash_queue import Lane
 from mercato_server.security.hasher import Passwords
 from mercato_server.security.one_time_tokens import LENGTH, digest
-from mercato_server.security.passwords import weakness
 from mercato_server.store import idempotency, mails, recovery
 from mercato_server.store.idempotency import IdempotencyKey, Stored
 from mercato_server.validation.checks import Checks
@@ -36,11 +35,9 @@ class RecoveryHandler:
 
     async def ResetPassword(self, request: auth_pb2.ResetPasswordRequest, context: Context, passwords: Passwords) -> Answer:
         """Set a new password."""
-        await common_passwords.load()
         with Checks() as check:
             _check_token(check, request.token)
-            if weak := weakness(request.new_password):
-                check.fail("new_password", weak)
+            await check_new_password(check, "new_password", request.new_password)
         key = self._idempotency.key(context, request, _password_reset)
         done = await idempotency.answered_or(self._pool, key, lambda: self._reset_password(request, passwords, key))
         return answer(context, done, _password_reset)
@@ -64,8 +61,7 @@ class RecoveryHandler:
         token_digest = digest(request.token)
         address = await recovery.address(self._pool, token_digest)  # hash only for callers with a valid token, because hashing is expensive
         with Checks() as check:
-            if weak := weakness(request.new_password, address):
-                check.fail("new_password", weak)
+            await check_new_password(check, "new_password", request.new_password, address)
         counters = self._address_digests.counters(address, passwords.network)
         async with passwords.place(Lane.CHANGE, counters.everywhere) as queued:
             new_hash = await queued.hash(request.new_password)
