@@ -1,5 +1,8 @@
 """The RPCs of AuthService."""
 
+from collections.abc import Callable
+from functools import partial
+
 from mercato.v1 import auth_pb2
 from mercato_server.config.settings import Settings
 from mercato_server.database.pool import Pool
@@ -84,25 +87,20 @@ class AuthHandler:
         ended = await sessions.end_all(self._pool, context.account_id)
         return auth_pb2.LogoutAllResponse(ended_sessions=ended)
 
-    async def ListSessions(self, request: auth_pb2.ListSessionsRequest, context: Context) -> auth_pb2.ListSessionsResponse:
+    async def ListSessions(self, request: auth_pb2.ListSessionsRequest, context: Context) -> bytes:
         """List the caller's sessions."""
         with Checks() as check:
             self._pager.check(check, request)
         query = f"sessions {context.account_id}"
-        found, last = await sessions.of_account(self._pool, context.account_id, self._pager.page(request, query))
-        return auth_pb2.ListSessionsResponse(
-            sessions=[convert.session(each, current=each.id == context.session_id) for each in found],
-            next_page_token=self._pager.next_token(last, query),
-        )
+        page = self._pager.page(request, query)
+        read = partial(sessions.of_account, self._pool, context.account_id)
+        return await self._pager.answer(page, query, read, _converter(context), auth_pb2.ListSessionsResponse)
 
     async def RevokeSession(self, request: auth_pb2.RevokeSessionRequest, context: Context) -> Answer:
         """End one of the caller's sessions."""
         with Checks() as check:
             session_id = check.uuid("session_id", request.session_id)
-
-        def message(ended: Session) -> auth_pb2.Session:
-            return convert.session(ended, current=ended.id == context.identity.session_id)
-
+        message = _converter(context)
         key = self._idempotency.key(context, request, message)
         return answer(context, await sessions.revoke(self._pool, session_id, context.account_id, key), message)
 
@@ -181,6 +179,11 @@ class AuthHandler:
             refresh_token=refresh_token,
             refresh_expires_in=opened.lasts_s,
         )
+
+
+def _converter(context: Context) -> Callable[[Session], auth_pb2.Session]:
+    """Return the function that makes messages of the caller's sessions."""
+    return lambda found: convert.session(found, current=found.id == context.session_id)
 
 
 def _password_changed(ended_sessions: int) -> auth_pb2.ChangePasswordResponse:
