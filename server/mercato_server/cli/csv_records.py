@@ -2,10 +2,10 @@
 
 import csv
 import re
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterator
 from typing import BinaryIO, NamedTuple
 
-_BOM = b"\xef\xbb\xbf"
 _CELL = r'(?:"(?:[^"]++|"")*+"|[^",\r\n]*+)'
 _RECORD = re.compile(rf"{_CELL}(?:,{_CELL})*+(?:\r\n|\n)?")
 """A record: RFC 4180 section 2. A cell that holds a quotation mark is quoted, and nothing stands beside its quotation marks."""
@@ -44,22 +44,27 @@ def records(file: BinaryIO, line_bytes_max: int, advance: Callable[[int], None])
             return
         except csv.Error as error:
             problem = "a quotation mark is not closed" if lines.ended else str(error)
-            yield Malformed(first, lines.last, _reason(first, lines.last, f"is not CSV: {problem}"))
+            yield _malformed(first, lines.last, f"is not CSV: {problem}")
             continue
         except _LineTooLongError:
             reader = csv.reader(lines, strict=True)
-            yield Malformed(first, lines.last, _reason(first, lines.last, f"has more than {line_bytes_max} bytes"))
+            yield _malformed(first, lines.last, f"has more than {line_bytes_max} bytes")
             continue
         if not cells:
             continue
         if not _RECORD.fullmatch(lines.text):
-            yield Malformed(first, lines.last, _reason(first, lines.last, "is not CSV: a cell with a quotation mark must be quoted"))
+            yield _malformed(first, lines.last, "is not CSV: a cell with a quotation mark must be quoted")
         else:
             yield Record(first, lines.last, cells, lines.text)
 
 
-def _reason(first: int, last: int, problem: str) -> str:
-    return problem if first == last else f"{problem}; lines {first} to {last} were read as one row"
+def extent(first: int, last: int) -> str:
+    """Return what a reason says of its lines if they are several."""
+    return "" if first == last else f"; lines {first} to {last} were read as one row"
+
+
+def _malformed(first: int, last: int, problem: str) -> Malformed:
+    return Malformed(first, last, f"{problem}{extent(first, last)}")
 
 
 class _LineTooLongError(Exception):
@@ -101,7 +106,7 @@ class _Lines:
         if len(line) > self._line_bytes_max:
             self._skip(line)
             raise _LineTooLongError
-        text = (line.removeprefix(_BOM) if self.last == 1 else line).decode(errors="surrogateescape")
+        text = (line.removeprefix(BOM_UTF8) if self.last == 1 else line).decode(errors="surrogateescape")
         self._since.append(text)
         return text
 

@@ -5,13 +5,14 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from mercato_server.cli.csv_records import Malformed, Record, records
+from mercato_server.cli.csv_records import Malformed, Record, extent, records
 from mercato_server.config.settings import ImportLimits
 from mercato_server.domain.catalog import CATEGORY_NAME_MAX, PRICE_MAX_MINOR, STOCK_MAX, ProductDraft
 from mercato_server.domain.errors import InvalidRequest
 from mercato_server.store.bulk import Incoming
 from mercato_server.validation import drafts
 from mercato_server.validation.checks import Checks
+from mercato_server.validation.fields import is_unicode
 
 REQUIRED = ("sku", "name", "price_minor")
 OPTIONAL = ("description", "category", "stock", "image_urls")
@@ -84,28 +85,24 @@ def _row(columns: list[str], record: Record | Malformed) -> Row | BadRow:
     if isinstance(record, Malformed):
         return BadRow(record.first, "", record.reason)
     if len(record.cells) != len(columns):
-        return BadRow(record.first, "", f"has {len(record.cells)} cells, not {len(columns)}{_swallowed(record)}")
+        return BadRow(record.first, "", f"has {len(record.cells)} cells, not {len(columns)}{extent(record.first, record.last)}")
     cells = dict(zip(columns, record.cells, strict=True))
     sku = cells["sku"].encode(errors="replace").decode()
     if _holds_rows(columns, record.text):
         return BadRow(
             record.first,
             sku,
-            f"has a quotation mark too many{_swallowed(record)}, and the first and the last of them are rows by themselves",
+            f"has a quotation mark too many{extent(record.first, record.last)}, and the first and the last of them are rows by themselves",
         )
     try:
         with Checks() as check:
             return Row(record.first, _product(check, cells))
     except InvalidRequest as error:
-        return BadRow(record.first, sku, f"{error}{_swallowed(record)}")
+        return BadRow(record.first, sku, f"{error}{extent(record.first, record.last)}")
 
 
 def _unprotected(record: Record | Malformed) -> Record | Malformed:
     return record._replace(cells=[cell.removeprefix("'") for cell in record.cells]) if isinstance(record, Record) else record
-
-
-def _swallowed(record: Record) -> str:
-    return "" if record.first == record.last else f"; lines {record.first} to {record.last} were read as one row"
 
 
 def _holds_rows(columns: list[str], text: str) -> bool:
@@ -126,7 +123,7 @@ def _is_row(columns: list[str], values: list[str]) -> bool:
 
 
 def _product(check: Checks, cells: Cells) -> Incoming:
-    if not all(map(_is_unicode, cells.values())):
+    if not all(map(is_unicode, cells.values())):
         check.fail("", "is not in UTF-8")
     draft = drafts.checked(
         check,
@@ -158,7 +155,3 @@ def _integer(check: Checks, field: str, cell: str) -> int:
         check.fail(field, "must be a whole number, such as 1999")
         return 0
     return int(digits) if len(digits) <= _DIGITS_MAX else max(PRICE_MAX_MINOR, STOCK_MAX) + 1
-
-
-def _is_unicode(cell: str) -> bool:
-    return cell.isascii() or not any("\ud800" <= character <= "\udfff" for character in cell)

@@ -1,12 +1,13 @@
 """The body of POST /login, which is an HTML form or JSON."""
 
+from codecs import BOM_UTF8
 from urllib.parse import parse_qs
 
 from mercato_server.domain.errors import InvalidRequest, MalformedRequest, Violation
 from mercato_server.validation.checks import Checks
 from mercato_server.validation.fields import is_unicode
 from mercato_server.validation.rest_message import shown
-from mercato_server.validation.strict_json import BOM, Repeating, parse
+from mercato_server.validation.strict_json import Repeating, parse
 
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
@@ -34,7 +35,7 @@ def credentials(content_type: str, body: bytes) -> tuple[str, str]:
 def _form(body: bytes) -> dict[str, str]:
     """Return the fields of a form. Unknown ones are ignored (RFC 6749 section 3.2), and none may be there twice."""
     try:
-        values = parse_qs(body.removeprefix(BOM).decode(), max_num_fields=_FIELDS_MAX, errors="strict")
+        values = parse_qs(body.removeprefix(BOM_UTF8).decode(), max_num_fields=_FIELDS_MAX, errors="strict")
     except ValueError:
         raise InvalidRequest([Violation("body", "must be a URL-encoded form in UTF-8 with username and password")]) from None
     if repeated := [name for name in _CREDENTIALS if len(values.get(name, ())) > 1]:

@@ -99,7 +99,7 @@ def _text(value: Any) -> str:
 
 
 def is_unicode(text: str) -> bool:
-    """Return whether a text of JSON is valid Unicode; an escape can produce half of a surrogate pair."""
+    """Return whether a text is valid Unicode, without half of a surrogate pair, which an escape in JSON can produce."""
     return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
 
 

@@ -1,13 +1,12 @@
 """JSON from clients (RFC 8259), as Python's values; anything that is not JSON in UTF-8 is refused with its place."""
 
 import json
+from codecs import BOM_UTF8
 from collections import Counter
 from typing import Any
 
 from mercato_server.domain.errors import MalformedRequest
 
-BOM = b"\xef\xbb\xbf"
-"""Byte order mark of UTF-8."""
 _DIGITS_MAX = 400
 """Digits of a number; no field takes as many."""
 
@@ -24,7 +23,7 @@ def parse(content: bytes) -> Any:
     A byte order mark is dropped (RFC 8259 section 8.1). An object with a name twice becomes a Repeating.
     """
     try:
-        return _DECODER.decode(content.removeprefix(BOM).decode())
+        return _DECODER.decode(content.removeprefix(BOM_UTF8).decode())
     except UnicodeDecodeError as error:
         raise MalformedRequest("the body is not UTF-8 at byte {byte}", byte=error.start) from None
     except json.JSONDecodeError as error:
