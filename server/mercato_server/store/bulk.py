@@ -95,32 +95,25 @@ WITH changed AS (
 INSERT INTO events (kind, subject_id) SELECT 'product.updated', id FROM changed
 """
 
-EXPORT_PRODUCTS = """
-SELECT sku, products.name, description, price_minor, categories.name AS category, level.on_hand AS stock,
-       array_to_string(image_urls, ' ') AS image_urls
+
+def _export(text: str) -> str:
+    """Return the statement of an export that shows each text by an expression, which has {} for its column."""
+    return f"""
+SELECT {text.format("sku")} AS sku, {text.format("products.name")} AS name, {text.format("description")} AS description, price_minor,
+       {text.format("categories.name")} AS category, level.on_hand AS stock, {text.format("array_to_string(image_urls, ' ')")} AS image_urls
   FROM products
   JOIN stock_levels AS level ON level.product_id = products.id AND level.location_id = 1
   LEFT JOIN categories ON categories.id = category_id
  WHERE deleted_at IS NULL AND sku IS NOT NULL
  ORDER BY products.id
-"""
+"""  # noqa: S608 - constants
+
+
+EXPORT_PRODUCTS = _export("{}")
 
 # A spreadsheet takes a cell for a formula if it begins with one of these characters, also in full width (OWASP, CSV Injection). It takes no
 # cell with an apostrophe before it for one. Cells that begin with an apostrophe get another one, so that the import can remove the first.
-EXPORT_FOR_SPREADSHEETS = r"""
-SELECT regexp_replace(sku, '^[''=+@\t\r\n\uFF0B\uFF0D\uFF1D\uFF20-]', '''\&') AS sku,
-       regexp_replace(products.name, '^[''=+@\t\r\n\uFF0B\uFF0D\uFF1D\uFF20-]', '''\&') AS name,
-       regexp_replace(description, '^[''=+@\t\r\n\uFF0B\uFF0D\uFF1D\uFF20-]', '''\&') AS description,
-       price_minor,
-       regexp_replace(categories.name, '^[''=+@\t\r\n\uFF0B\uFF0D\uFF1D\uFF20-]', '''\&') AS category,
-       level.on_hand AS stock,
-       regexp_replace(array_to_string(image_urls, ' '), '^[''=+@\t\r\n\uFF0B\uFF0D\uFF1D\uFF20-]', '''\&') AS image_urls
-  FROM products
-  JOIN stock_levels AS level ON level.product_id = products.id AND level.location_id = 1
-  LEFT JOIN categories ON categories.id = category_id
- WHERE deleted_at IS NULL AND sku IS NOT NULL
- ORDER BY products.id
-"""
+EXPORT_FOR_SPREADSHEETS = _export(r"regexp_replace({}, '^[''=+@\t\r\n\uFF0B\uFF0D\uFF1D\uFF20-]', '''\&')")
 
 COUNT_WITHOUT_SKU = "SELECT count(*) FROM products WHERE deleted_at IS NULL AND sku IS NULL"
 
