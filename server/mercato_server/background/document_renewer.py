@@ -1,10 +1,10 @@
 """The background task that makes search documents and name keys of older rules anew."""
 
 import asyncio
-import random
 import time
 
 from mercato_server.database.pool import Pool
+from mercato_server.domain import backoff
 from mercato_server.store.categories import renew_keys
 from mercato_server.store.search_documents import renew
 
@@ -18,7 +18,7 @@ async def keep_renewing(pool: "Pool", interval_s: float = RENEWAL_INTERVAL_S) ->
     release run, they write documents of the older rule, which the next interval finds.
     """
     while True:
-        await asyncio.sleep(interval_s * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, so that workers do not begin at once
+        await asyncio.sleep(backoff.jittered(interval_s))
         began = time.monotonic()
         while await renew(pool) + await renew_keys(pool):
             await asyncio.sleep(time.monotonic() - began)

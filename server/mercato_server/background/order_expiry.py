@@ -1,9 +1,9 @@
 """The background task that cancels orders which were not paid in time."""
 
 import asyncio
-import random
 
 from mercato_server.database.pool import Pool
+from mercato_server.domain import backoff
 from mercato_server.store.order_states import cancel_overdue
 
 INTERVAL_S = 30.0
@@ -13,6 +13,6 @@ BATCH = 100
 async def keep_expiring(pool: "Pool", interval_s: float = INTERVAL_S) -> None:
     """Cancel overdue orders about once an interval, until cancelled. Workers may do it at once: each order is cancelled once."""
     while True:
-        await asyncio.sleep(interval_s * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, so that workers take turns
+        await asyncio.sleep(backoff.jittered(interval_s))
         while await cancel_overdue(pool, BATCH) == BATCH:
             pass

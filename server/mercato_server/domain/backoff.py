@@ -1,4 +1,4 @@
-"""Backoff: the pauses before background work that has failed is tried again."""
+"""The pauses of background work: between its rounds, and before work that has failed is tried again (backoff)."""
 
 import random
 
@@ -14,3 +14,8 @@ def pause_s(first_s: float, failures: int, longest_s: float) -> float:
     """
     pause = min(first_s * 2.0 ** min(max(failures - 1, 0), DOUBLINGS_MAX), longest_s)
     return pause * random.uniform(0.5, 1)  # noqa: S311 - jitter, not a secret
+
+
+def jittered(interval_s: float) -> float:
+    """Return a random time of half an interval to one and a half, so that workers do not all begin a round at once."""
+    return interval_s * random.uniform(0.5, 1.5)  # noqa: S311 - jitter, not a secret

@@ -1,7 +1,6 @@
 """The runner of background jobs in a worker, on top of pgqueuer."""
 
 import asyncio
-import random
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
@@ -86,7 +85,7 @@ class Runner:
                 if row_ids := await queue.due(self._pool, DUE_BATCH):
                     count = await jobs.queue(self._pool, queue.kind, row_ids)
                     log.warning("due rows had no job; new jobs were queued", kind=queue.kind.value, jobs=count)
-            await asyncio.sleep(DUE_S * random.uniform(0.5, 1.5))  # noqa: S311 - jitter, so that workers do not look at once
+            await asyncio.sleep(backoff.jittered(DUE_S))
 
     def _manager(self) -> QueueManager:
         names = _names()
