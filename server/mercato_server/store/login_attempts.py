@@ -29,33 +29,25 @@ WAIT_S = (0.03, 0.15)
 
 # A lease is open until `now()`, the start of the statement; it is one instant for the whole statement. A delay has passed at
 # clock_timestamp(): now() may precede the time that a concurrent attempt has written. All statements lock the row of the network first.
-RESERVE = """
-WITH lease AS MATERIALIZED (
-    SELECT clock_timestamp() AS began, clock_timestamp() + make_interval(secs => $3) AS ends
-), here AS (
+_RESERVED = """
     INSERT INTO login_attempts AS known (address_digest, failures, blocked_until, leases)
-    SELECT $1, 1, began, ARRAY[ends] FROM lease
+    SELECT {digest}, 1, began, ARRAY[ends] FROM {source}
         ON CONFLICT (address_digest) DO UPDATE
        SET failures = known.failures - (SELECT count(*) FROM unnest(known.leases) AS lease WHERE lease <= now()) + 1,
            leases = ARRAY(SELECT lease FROM unnest(known.leases) AS lease WHERE lease > now()) || excluded.leases
-     WHERE known.blocked_until <= clock_timestamp()
-       AND (SELECT count(*) FROM unnest(known.leases) AS lease WHERE lease > now())
-           < greatest(1, $4 + 1 - known.failures + cardinality(known.leases))
-    RETURNING address_digest
-), everywhere AS (
-    INSERT INTO login_attempts AS known (address_digest, failures, blocked_until, leases)
-    SELECT $2, 1, began, ARRAY[ends] FROM lease, here
-        ON CONFLICT (address_digest) DO UPDATE
-       SET failures = known.failures - (SELECT count(*) FROM unnest(known.leases) AS lease WHERE lease <= now()) + 1,
-           leases = ARRAY(SELECT lease FROM unnest(known.leases) AS lease WHERE lease > now()) || excluded.leases
-     WHERE $6
+     WHERE {unless}
         OR known.blocked_until <= clock_timestamp()
        AND (SELECT count(*) FROM unnest(known.leases) AS lease WHERE lease > now())
-           < greatest(1, $5 + 1 - known.failures + cardinality(known.leases))
+           < greatest(1, {free} + 1 - known.failures + cardinality(known.leases))
     RETURNING address_digest
-)
-SELECT ends AS lease, EXISTS (SELECT FROM here) AS here, EXISTS (SELECT FROM everywhere) AS everywhere FROM lease
 """
+RESERVE = f"""
+WITH lease AS MATERIALIZED (
+    SELECT clock_timestamp() AS began, clock_timestamp() + make_interval(secs => $3) AS ends
+), here AS ({_RESERVED.format(digest="$1", source="lease", free="$4", unless="FALSE")}), everywhere AS (
+    {_RESERVED.format(digest="$2", source="lease, here", free="$5", unless="$6")})
+SELECT ends AS lease, EXISTS (SELECT FROM here) AS here, EXISTS (SELECT FROM everywhere) AS everywhere FROM lease
+"""  # noqa: S608 - constants
 
 GET_WAIT = """
 SELECT max(extract(epoch FROM blocked_until - clock_timestamp()))::float8
