@@ -18,7 +18,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from mercato.v1 import auth_pb2, user_pb2
-from mercato_server.config.settings import Limits, Settings, SmtpServer
+from mercato_server.config.mail_settings import SmtpServer
+from mercato_server.config.settings import Limits, Settings
 from mercato_server.database import migrations
 from mercato_server.database.pool import Pool, create_pool
 from mercato_server.embedded.postgres import Postgres

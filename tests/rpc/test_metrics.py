@@ -11,7 +11,8 @@ import pytest
 
 from mercato.v1.catalog_pb2 import BatchGetProductsRequest, ListProductsRequest
 from mercato_server.composition import StartupError
-from mercato_server.config.settings import Limits, MailSettings, Settings
+from mercato_server.config.mail_settings import MailSettings
+from mercato_server.config.settings import Limits, Settings
 from mercato_server.database.pool import Pool
 from mercato_server.worker import running
 from rpc.test_catalog_cache import locked

@@ -10,7 +10,7 @@ from typing import Any
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword
 
-from mercato_server.config.settings import MailSettings, SmtpServer
+from mercato_server.config.mail_settings import MailSettings, SmtpServer
 from ports import free_port
 from support.patience import until
 

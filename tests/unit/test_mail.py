@@ -3,7 +3,7 @@
 import pytest
 
 from mercato_server.config.environment import ConfigError
-from mercato_server.config.settings import MailSettings, SmtpServer
+from mercato_server.config.mail_settings import MailSettings, SmtpServer
 from mercato_server.domain.mails import ascii_address
 from mercato_server.domain.money import amount
 

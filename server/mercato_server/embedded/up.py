@@ -19,7 +19,8 @@ from typing import NoReturn
 from mercato_server.config.edge_settings import EdgeSettings, TlsFiles
 from mercato_server.config.environment import PORT_MAX, ConfigError, environ_file
 from mercato_server.config.inheritance import program_environ, python_environ, worker_environ
-from mercato_server.config.settings import MailSettings, Settings, child_environ, data_home, drop_libpq_variables, logs_bytes
+from mercato_server.config.mail_settings import MailSettings
+from mercato_server.config.settings import Settings, child_environ, data_home, drop_libpq_variables, logs_bytes
 from mercato_server.embedded import accounts, control, logs, programs, signals
 from mercato_server.embedded.database import secret_key
 from mercato_server.embedded.postgres import SETTINGS, WORKER, Postgres

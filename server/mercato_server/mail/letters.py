@@ -8,7 +8,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from mercato_server.config.settings import MailSettings
+from mercato_server.config.mail_settings import MailSettings
 from mercato_server.domain.mails import TOKEN_LIFETIMES_S, Mail, Template, ascii_address
 from mercato_server.domain.money import amount
 from mercato_server.domain.orders import Order

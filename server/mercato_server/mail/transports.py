@@ -9,7 +9,7 @@ from typing import Protocol
 
 import aiosmtplib
 
-from mercato_server.config.settings import MailSettings, SmtpServer
+from mercato_server.config.mail_settings import MailSettings, SmtpServer
 from mercato_server.domain.mails import Mail, ascii_address
 
 PERMANENT = range(500, 600)
