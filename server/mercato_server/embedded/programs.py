@@ -77,11 +77,6 @@ def may_write(directory: Path, account: Account) -> bool:
     return directory.is_dir() and blocked(directory, account) is None and _may(account, directory.stat(), 0o3)
 
 
-def is_low_port(port: int) -> bool:
-    """Tell whether the kernel lets only privileged programs listen on a port."""
-    return port < int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text())
-
-
 def _require_readable(directory: Path, account: Account) -> None:
     """Look at the directory and the entries in it: a umask that keeps others out does so everywhere."""
     for path in (directory, *directory.iterdir()):

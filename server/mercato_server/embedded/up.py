@@ -2,36 +2,31 @@
 
 import asyncio
 import contextlib
-import errno
 import json
 import os
 import resource
 import shlex
 import signal
-import socket
 import sys
-import time
 from collections.abc import Coroutine
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
 from mercato_server.config.edge_settings import EdgeSettings, TlsFiles
-from mercato_server.config.environment import PORT_MAX, ConfigError, environ_file
+from mercato_server.config.environment import ConfigError, environ_file
 from mercato_server.config.inheritance import program_environ, python_environ, worker_environ
 from mercato_server.config.mail_settings import MailSettings
 from mercato_server.config.settings import Settings, child_environ, data_home, drop_libpq_variables, logs_bytes
-from mercato_server.embedded import accounts, control, logs, programs, signals
+from mercato_server.embedded import accounts, control, logs, ports, programs, signals
 from mercato_server.embedded.database import secret_key
 from mercato_server.embedded.postgres import SETTINGS, WORKER, Postgres
-from mercato_server.embedded.probes import POLL_S, until_healthy, until_listening, until_ready
+from mercato_server.embedded.probes import until_healthy, until_listening, until_ready
 from mercato_server.embedded.processes import Command, EmbeddedError, Process, Program, complain, first, keep_running, while_alive
 from mercato_server.embedded.workers import Workers
 from mercato_server.security.hasher import COMMAND, process_options
 
 READY_TIMEOUT_S = 60.0
-PORT_TIMEOUT_S = 0.5
-"""Time that Envoy may take to end after its supervisor was killed."""
 HEALTH_INTERVAL_S = 1.0
 """Interval of Envoy's health checks; also the longest time until it uses a worker that was started again."""
 DRAIN_S = 2.5 * HEALTH_INTERVAL_S
@@ -104,7 +99,7 @@ class Shop:
             holding=replace(edge.holding, connections=min(edge.holding.connections, _connections_max())),
         )
         self._logs_bytes = logs_bytes(self._given())
-        self._metrics_ports = _metrics_ports(options.metrics_port, count + 1, options.port)
+        self._metrics_ports = ports.for_metrics(options.metrics_port, count + 1, options.port)
         self._mail = MailSettings()
         self._workers = Workers(count, self._worker_process, self._until_at_edge)
         self._environ: dict[str, str] = {}
@@ -161,9 +156,9 @@ class Shop:
 
     async def _start(self) -> None:
         self._postgres.claim()
-        await _require_free_port(self._edge.listen_host, self._edge.port, "--port")
+        await ports.require_free(self._edge.listen_host, self._edge.port, "--port")
         for port in self._metrics_ports:
-            await _require_free_port(METRICS_HOST, port, "--metrics-port")
+            await ports.require_free(METRICS_HOST, port, "--metrics-port")
         self._environ = self._worker_environ()
         settings = Settings.from_environ(self._environ)
         self._mail = settings.mail
@@ -305,7 +300,7 @@ class Shop:
                 errors=self._data_dir / "log" / "envoy.log",
                 account=account,
                 view=programs.view(account, (binary.parent,)),
-                binds_low_ports=account is not None and programs.is_low_port(self._edge.port),
+                binds_low_ports=account is not None and ports.is_low(self._edge.port),
                 prepare=self._copy_tls if edge is not self._edge else lambda: None,
             )
         )
@@ -362,41 +357,6 @@ def _connections_max() -> int:
     """Return how many connections fit into the files that Envoy may open; with few files, half of them."""
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]  # Envoy raises its limit to that of the user
     return sys.maxsize if files == resource.RLIM_INFINITY else max(files - OTHER_FILES, files // 2)
-
-
-def _metrics_ports(first: int | None, count: int, edge_port: int) -> range:
-    """Return the ports of the workers' metrics, none without `first`; raises EmbeddedError if they do not fit."""
-    if first is None:
-        return range(0)
-    ports = range(first, first + count)
-    if ports[-1] > PORT_MAX:
-        raise EmbeddedError(
-            f"--metrics-port {first} leaves no ports for {count - 1} workers and one more; choose {PORT_MAX + 1 - count} or less"
-        )
-    if edge_port in ports:
-        raise EmbeddedError(
-            f"port {edge_port} cannot be that of metrics too, which take {first} to {ports[-1]}; choose another with --metrics-port"
-        )
-    return ports
-
-
-async def _require_free_port(host: str, port: int, option: str) -> None:
-    """Raise EmbeddedError unless the port is free. Checked before anything starts, so that a wrong port changes nothing."""
-    deadline = time.monotonic() + PORT_TIMEOUT_S
-    while True:
-        try:
-            with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                probe.bind((host, port))
-                return
-        except PermissionError:
-            raise EmbeddedError(f"port {port} needs root; choose another with {option}") from None
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE:
-                raise EmbeddedError(f"cannot listen on {host} port {port}: {error.strerror}") from None
-        if time.monotonic() > deadline:
-            raise EmbeddedError(f"port {port} is in use; stop what listens there or choose another with {option}")
-        await asyncio.sleep(POLL_S)
 
 
 def _say(text: str) -> None:

@@ -1,0 +1,54 @@
+"""The ports on which a shop listens."""
+
+import asyncio
+import errno
+import socket
+import time
+from pathlib import Path
+
+from mercato_server.config.environment import PORT_MAX
+from mercato_server.embedded.probes import POLL_S
+from mercato_server.embedded.processes import EmbeddedError
+
+PORT_TIMEOUT_S = 0.5
+"""Time that Envoy may take to end after its supervisor was killed."""
+
+
+def for_metrics(first: int | None, count: int, edge_port: int) -> range:
+    """Return the ports of the workers' metrics, none without `first`; raises EmbeddedError if they do not fit."""
+    if first is None:
+        return range(0)
+    ports = range(first, first + count)
+    if ports[-1] > PORT_MAX:
+        raise EmbeddedError(
+            f"--metrics-port {first} leaves no ports for {count - 1} workers and one more; choose {PORT_MAX + 1 - count} or less"
+        )
+    if edge_port in ports:
+        raise EmbeddedError(
+            f"port {edge_port} cannot be that of metrics too, which take {first} to {ports[-1]}; choose another with --metrics-port"
+        )
+    return ports
+
+
+async def require_free(host: str, port: int, option: str) -> None:
+    """Raise EmbeddedError unless the port is free. Checked before anything starts, so that a wrong port changes nothing."""
+    deadline = time.monotonic() + PORT_TIMEOUT_S
+    while True:
+        try:
+            with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind((host, port))
+                return
+        except PermissionError:
+            raise EmbeddedError(f"port {port} needs root; choose another with {option}") from None
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise EmbeddedError(f"cannot listen on {host} port {port}: {error.strerror}") from None
+        if time.monotonic() > deadline:
+            raise EmbeddedError(f"port {port} is in use; stop what listens there or choose another with {option}")
+        await asyncio.sleep(POLL_S)
+
+
+def is_low(port: int) -> bool:
+    """Tell whether the kernel lets only privileged programs listen on a port."""
+    return port < int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text())
