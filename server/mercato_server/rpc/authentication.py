@@ -8,6 +8,7 @@ from mercato_server.domain.errors import AdminOnly, TokenInvalid
 from mercato_server.rpc.context import Context
 from mercato_server.rpc.layers import Answer, Layer, Method, Unary
 from mercato_server.security.session_cache import Sessions
+from mercato_server.security.tokens import Identity
 
 
 def authenticate(sessions: Sessions) -> Layer:
@@ -20,15 +21,13 @@ def authenticate(sessions: Sessions) -> Layer:
     """
 
     async def identify(context: Context) -> None:
-        context.identity = identity = sessions.identify(_token(context), time.time())
-        context.role = await sessions.role(identity)
+        context.role = await sessions.role(_identified(sessions, context))
 
     def layer(method: Method, proceed: Unary) -> Unary:
         policy, reads = method.rpc.policy, method.rpc.reads
 
         async def reading(request: bytes, context: Context) -> Answer:
-            context.identity = identity = sessions.identify(_token(context), time.time())
-            await sessions.require_live(identity)
+            await sessions.require_live(_identified(sessions, context))
             return await proceed(request, context)
 
         async def changing(request: bytes, context: Context) -> Answer:
@@ -42,7 +41,7 @@ def authenticate(sessions: Sessions) -> Layer:
             return await proceed(request, context)
 
         async def admitted_later(request: bytes, context: Context) -> Answer:
-            context.identity = sessions.identify(_token(context), time.time())
+            _identified(sessions, context)
             return await proceed(request, context)
 
         admins_only = policy.access == ACCESS_ADMIN
@@ -53,6 +52,12 @@ def authenticate(sessions: Sessions) -> Layer:
         return reading if reads and not admins_only else changing
 
     return layer
+
+
+def _identified(sessions: Sessions, context: Context) -> Identity:
+    """Return the account and the session that the caller's token proves; the context keeps them."""
+    context.identity = identity = sessions.identify(_token(context), time.time())
+    return identity
 
 
 def _token(context: Context) -> str:
