@@ -17,10 +17,10 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from mercato.rpcs import Binding, Rpc, rpcs, services
 from mercato.v1 import policy_pb2
-from mercato_server.edge.bounds import CREDENTIALS
+from mercato_server.edge.bounds import CREDENTIALS, PACKAGE
 from mercato_server.edge.examples import EXAMPLES, PARAMETERS
 from mercato_server.edge.responses import ERROR, PROBES, PROBES_TAG, RESPONSES, errors
-from mercato_server.edge.schemas import PACKAGE, WELL_KNOWN, Behavior, Field, Schemas, Symbols, behaves
+from mercato_server.edge.schemas import WELL_KNOWN, Behavior, Field, Schemas, Symbols, behaves
 from mercato_server.handlers.idempotency import KEY
 
 ABOUT = """

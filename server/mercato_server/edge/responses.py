@@ -2,12 +2,10 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from mercato.rpcs import Binding, Rpc
 from mercato.v1 import policy_pb2
-
-Schema = dict[str, Any]
+from mercato_server.edge.bounds import Schema
 
 ERROR: Schema = {"application/json": {"schema": {"$ref": "#/components/schemas/Status"}}}
 

@@ -1,7 +1,6 @@
 """JSON schemas of protobuf messages in proto3 JSON with the proto's field names."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
 
 from google.api import field_behavior_pb2
 from google.protobuf.descriptor_pb2 import (
@@ -13,13 +12,10 @@ from google.protobuf.descriptor_pb2 import (
 )
 from google.rpc import error_details_pb2
 
-from mercato_server.edge.bounds import shape
+from mercato_server.edge.bounds import PACKAGE, Schema, shape
 
-Schema = dict[str, Any]
 Field = FieldDescriptorProto
 Behavior = field_behavior_pb2.FieldBehavior
-
-PACKAGE = "mercato.v1"
 
 WELL_KNOWN: Mapping[str, Schema] = {
     "google.protobuf.Any": {"type": "object", "required": ["@type"], "properties": {"@type": {"type": "string"}}},
