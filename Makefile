@@ -70,7 +70,7 @@ test: peer generators ## run every test against real PostgreSQL and real Envoy (
 quick: install ## run the tests of units, SQL and RPCs, without races, in a minute
 	$(TESTS) $(QUICK) $(ARGS)
 
-flake: peer ## run the tests ten times in random order, half of them beside busy loops, and report which fail at random (ARGS="--runs 50 -- tests/rpc")
+flake: peer generators ## run the tests ten times in random order, half of them beside busy loops, and report which fail at random (ARGS="--runs 50 -- tests/rpc")
 	$(RUN) $(BIN)/python tools/flake.py $(ARGS)
 
 faults: install ## run the fault tests, which kill, cut and hang servers, in three minutes (make soak: the full numbers)
