@@ -14,7 +14,7 @@ from mercato_server import failpoints
 from mercato_server.background.supervisor import FatalError
 from mercato_server.composition import Parts, StartupError
 from mercato_server.config.settings import Settings
-from mercato_server.database import migrations
+from mercato_server.database import migrations, session_settings
 from mercato_server.database.pool import Pool, check_currency, create_pool, refusal
 from mercato_server.security import keyrings
 from mercato_server.security.keys import WrongSecretError
@@ -101,6 +101,7 @@ async def running(settings: Settings, stop_now: asyncio.Event | None = None) -> 
     async with AsyncExitStack() as stack:
         pool = await _connect(stack, settings)
         async with pool.acquire() as conn:
+            await session_settings.require(conn, settings.limits)
             if missing := await migrations.pending(conn):
                 names = ", ".join(path.name for path in missing)
                 raise migrations.SchemaError(f"the database lacks migrations ({names}); run: mercato migrate")

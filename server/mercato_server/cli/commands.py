@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from mercato_server.config import database_urls
 from mercato_server.config import settings as config
 from mercato_server.config.environment import ConfigError
 
@@ -89,10 +90,22 @@ def serve() -> None:
 
 
 @app.command()
-def migrate() -> None:
-    """Bring the schema of DATABASE_URL up to date."""
-    from mercato_server.database import migrations
+def migrate(
+    print_role_settings: Annotated[
+        bool,
+        typer.Option("--print-role-settings", help="Print the statements that give DATABASE_URL's user the parameters of a worker."),
+    ] = False,
+) -> None:
+    """Bring the schema of DATABASE_URL up to date.
 
+    Workers behind a pooler need --print-role-settings: a pooler does not pass on the parameters that a worker sends when it connects.
+    """
+    from mercato_server.database import migrations, session_settings
+
+    if print_role_settings:
+        for statement in session_settings.role_statements(database_urls.user(config.database_url()), config.Limits()):
+            typer.echo(statement)
+        return
     if not _run(migrations.migrate(config.database_url(), report=typer.echo)):
         typer.echo("nothing to do: the schema is up to date")
 

@@ -6,18 +6,17 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 
-import asyncpg
 from rich.console import Console
 from rich.table import Table
 
 from mercato_server.database import migrations
+from mercato_server.database.connections import connect
 from mercato_server.database.pool import Conn, refusal
 from mercato_server.domain.errors import DatabaseUnavailable
 from mercato_server.store.verify import Finding, inspect, verify
 
 LANES = 2
 """Connections over which the checks are spread."""
-CONNECT_TIMEOUT_S = 5.0
 EVERYTHING_EVERY_S = 60.0
 """Interval of full checks of a watch: deleted rows are not among the rows that changed."""
 COLUMNS = ("invariant", "violations", "ms", "what holds")
@@ -72,7 +71,7 @@ async def _lanes(database_url: str) -> AsyncIterator[list["Conn"]]:
         async with AsyncExitStack() as stack:
             conns: list[Conn] = []
             for _ in range(LANES):
-                conn = await asyncpg.connect(database_url, timeout=CONNECT_TIMEOUT_S)
+                conn = await connect(database_url)
                 stack.push_async_callback(conn.close)
                 conns.append(conn)
             await migrations.require(conns[0])

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
+from mercato_server.config import database_urls
 from mercato_server.config.environment import ConfigError, address, integer, matching, one_of, seconds
 from mercato_server.config.holding import Holding
 from mercato_server.config.mail_settings import MailSettings
@@ -251,16 +252,16 @@ class Settings:
 
 
 def database_url(env: Mapping[str, str] | None = None) -> str:
-    """Return DATABASE_URL, or raise ConfigError."""
+    """Return DATABASE_URL; raises ConfigError if it is not set, is malformed, or could reach a standby."""
     value = (os.environ if env is None else env).get("DATABASE_URL", "")
     if not value:
         raise ConfigError("DATABASE_URL is not set; it must be a PostgreSQL URL, such as postgresql://user@host/mercato")
-    return value
+    return database_urls.checked("DATABASE_URL", value)
 
 
 def optional_database_url() -> str | None:
-    """Return DATABASE_URL, or None."""
-    return os.environ.get("DATABASE_URL") or None
+    """Return DATABASE_URL, or None if it is not set; raises ConfigError if it could reach a standby."""
+    return database_url() if os.environ.get("DATABASE_URL") else None
 
 
 def optional_secret_key(env: Mapping[str, str] | None = None) -> str | None:

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-import asyncpg
-
 from mercato_server.database import phases
+from mercato_server.database.connections import connect
 from mercato_server.database.pool import Conn
 
 
@@ -89,7 +88,7 @@ async def migrate(database_url: str, files: list[Path] | None = None, report: Ca
     Processes that migrate at the same time wait for each other. After a process was killed, the next one continues where it stopped.
     Raises SchemaError, and changes nothing, if the files do not match the database. `report` receives lines of progress.
     """
-    connection = await asyncpg.connect(database_url, timeout=5)
+    connection = await connect(database_url)
     try:
         await _wait_for_others(connection, report)
         await connection.execute(CREATE_MIGRATIONS)

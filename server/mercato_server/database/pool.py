@@ -3,13 +3,15 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
 
 import asyncpg
 
 from mercato_server.config.environment import ConfigError
 from mercato_server.config.settings import Settings
+from mercato_server.database.connections import CONNECT_S, connect
+from mercato_server.database.session_settings import PLANNING, session_settings
 from mercato_server.domain.errors import Conflict, DatabaseUnavailable, DeadlineExceeded, MercatoError
 
 if TYPE_CHECKING:
@@ -29,14 +31,6 @@ Changes = dict[str, set[UUID]]
 
 CANCEL_S = 0.2
 """Time limit for PostgreSQL to cancel a statement."""
-PLANNING = {
-    # Every statement has an index. Without this setting, a plan that was cached while a table was small scans the table as it grows,
-    # for example the check of a foreign key. At 4,000 orders a checkout then costs ten times as much.
-    "enable_seqscan": "off",
-    # Starting parallel workers takes 10 ms, longer than most searches; concurrent calls have the cores busy anyway.
-    "max_parallel_workers_per_gather": "0",
-    "jit": "off",  # it compiles plans whose cost is overestimated, and never pays off here
-}
 
 
 class Connection(_Connection):
@@ -74,6 +68,7 @@ class Pool(_Pool):
     def __init__(self, database_url: str, **options: Any) -> None:
         super().__init__(
             database_url,
+            connect=cast("Any", connect),
             max_queries=50_000,
             max_inactive_connection_lifetime=300.0,
             loop=None,
@@ -105,26 +100,15 @@ async def create_pool(settings: Settings) -> "Pool":
         # PostgreSQL ends a statement by itself at the deadline of its caller. This limit is for a database that does not answer.
         command_timeout=max(limits.statement_timeout_s, limits.timeout_max_s),
         statement_cache_size=256,
-        server_settings={
-            "application_name": "mercato",
-            "timezone": "UTC",
-            **PLANNING,
-            "statement_timeout": _milliseconds(limits.statement_timeout_s),
-            "lock_timeout": _milliseconds(limits.lock_timeout_s),
-            "idle_in_transaction_session_timeout": _milliseconds(limits.idle_in_transaction_timeout_s),
-        },
+        server_settings={"application_name": "mercato", "timezone": "UTC", **session_settings(limits)},
     )
 
 
 @asynccontextmanager
 async def small_pool(database_url: str) -> AsyncIterator["Pool"]:
     """Yield a pool of one connection, for commands."""
-    async with Pool(database_url, min_size=1, max_size=1, timeout=5, server_settings=PLANNING) as pool:
+    async with Pool(database_url, min_size=1, max_size=1, timeout=CONNECT_S, server_settings=PLANNING) as pool:
         yield pool
-
-
-def _milliseconds(seconds: float) -> str:
-    return str(int(seconds * 1000))
 
 
 def refusal(error: BaseException) -> MercatoError | None:

@@ -86,7 +86,8 @@ class Postgres:
         self._data_dir = data_dir.resolve()
         self._durable = durable
         self._user = user
-        self._cluster = self._data_dir / "postgres"
+        self.cluster = self._data_dir / "postgres"
+        """PostgreSQL's own directory, which may not exist before the first start."""
         self._log = self._data_dir / "log" / "postgres.log"
         self._process: Process | None = None
         self._claim: int | None = None
@@ -115,7 +116,7 @@ class Postgres:
         """
         if self._claim is None:
             if os.geteuid() != 0:
-                accounts.choose(self._cluster, self._user)  # refused before anything is written
+                accounts.choose(self.cluster, self._user)  # refused before anything is written
             try:
                 _make_way(self._data_dir)
                 accounts.require_own(self._data_dir)
@@ -123,7 +124,7 @@ class Postgres:
             except OSError as error:
                 elsewhere = "choose another directory with --data-dir"
                 raise EmbeddedError(f"{self._data_dir} cannot be written: {error.strerror}; {elsewhere}") from None
-            _require_room(self._data_dir, ROOM_BYTES_MIN if self._cluster.exists() else NEW_ROOM_BYTES_MIN)
+            _require_room(self._data_dir, ROOM_BYTES_MIN if self.cluster.exists() else NEW_ROOM_BYTES_MIN)
 
     async def start(self) -> None:
         """Start the server, on a new cluster if there is none, and make the database unless it exists.
@@ -133,7 +134,7 @@ class Postgres:
         """
         self.claim()
         await self._until_abandoned()
-        self.account = accounts.choose(self._cluster, self._user)
+        self.account = accounts.choose(self.cluster, self._user)
         if self.account is not None:
             accounts.hand_over(self._data_dir, self.account)
         for directory in (self._data_dir, self.run_dir.parent):
@@ -141,7 +142,7 @@ class Postgres:
         binaries, view = _binaries(self.account)
         accounts.make_private(self.run_dir, self.account)
         try:
-            if not self._cluster.exists():
+            if not self.cluster.exists():
                 await self._init(binaries, view)
             await self._serve(binaries, view)
             self._remove_unfinished()  # again: programs that a killed initdb had started may have written a moment longer
@@ -198,7 +199,7 @@ class Postgres:
             raise EmbeddedError(f"initdb did not end within {INIT_TIMEOUT_S:.0f} s; its log is {self._log}") from None
         if code:
             raise self._process.failure()
-        _move_durably(unfinished, self._cluster)
+        _move_durably(unfinished, self.cluster)
 
     def _remove_unfinished(self) -> None:
         for unfinished in self._data_dir.glob("initdb-*"):
@@ -206,14 +207,14 @@ class Postgres:
 
     async def _serve(self, binaries: Path, view: View | None) -> None:
         """Start the postmaster and wait until it takes connections."""
-        accounts.write_private(self._cluster / "pg_hba.conf", HBA.encode(), self.account)
-        accounts.write_private(self._cluster / "pg_ident.conf", _identities(self.account).encode(), self.account)
+        accounts.write_private(self.cluster / "pg_hba.conf", HBA.encode(), self.account)
+        accounts.write_private(self.cluster / "pg_ident.conf", _identities(self.account).encode(), self.account)
         settings = SETTINGS | {"unix_socket_directories": str(self.run_dir)} | ({} if self._durable else NOT_DURABLE)
         options = [f"--{name}={value}" for name, value in settings.items()]
         self._process = Process(
             Command(
                 name=self.name,
-                argv=[binaries / "postgres", "-D", self._cluster, *options],
+                argv=[binaries / "postgres", "-D", self.cluster, *options],
                 environ=_environ(),
                 output=self._log,
                 account=self.account,
@@ -225,7 +226,7 @@ class Postgres:
         )
         await self._process.start()
         deadline = time.monotonic() + START_TIMEOUT_S
-        while _status(self._cluster) != (self._process.pid, "ready"):
+        while _status(self.cluster) != (self._process.pid, "ready"):
             if self._process.pid is None:
                 raise self._process.failure()
             if time.monotonic() > deadline:
@@ -259,11 +260,11 @@ class Postgres:
     async def _until_abandoned(self) -> None:
         """Wait for the server of an earlier supervisor to end, then remove the lock files that would stop a new server."""
         deadline = time.monotonic() + LEFTOVER_TIMEOUT_S
-        while pids := _servers(self._cluster):
+        while pids := _servers(self.cluster):
             if time.monotonic() > deadline:
-                raise EmbeddedError(f"another PostgreSQL server runs on {self._cluster}; stop it: process {min(pids)}")
+                raise EmbeddedError(f"another PostgreSQL server runs on {self.cluster}; stop it: process {min(pids)}")
             await asyncio.sleep(POLL_S)
-        _remove_stale_locks(self._cluster, self.run_dir)
+        _remove_stale_locks(self.cluster, self.run_dir)
 
 
 def _environ() -> dict[str, str]:

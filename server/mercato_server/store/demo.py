@@ -1,7 +1,6 @@
 """The import of the demo catalog into the database."""
 
-import asyncpg
-
+from mercato_server.database.connections import connect
 from mercato_server.database.pool import SET_CURRENCY
 from mercato_server.demo import DemoProduct, category_id, product_id
 from mercato_server.domain.accounts import COMMAND_LINE
@@ -33,7 +32,7 @@ async def load(database_url: str, currency: str, categories: tuple[str, ...], pr
 
     Prices are in the shop's currency; a shop without one gets `currency`.
     """
-    connection = await asyncpg.connect(database_url, timeout=5)
+    connection = await connect(database_url)
     try:
         async with connection.transaction():
             await connection.execute("LOCK TABLE products IN SHARE ROW EXCLUSIVE MODE")  # concurrent loads wait for each other
