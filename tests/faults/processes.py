@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Collection, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -26,7 +26,7 @@ from mercato_server.embedded.probes import CLUSTERS
 from mercato_server.embedded.processes import Command, Process
 from ports import free_port
 from support.limits import BUYERS_WITHOUT_LIMITS
-from support.patience import allowed, patient, until
+from support.patience import PATIENCE_S, allowed, patient, until
 
 HOST = "127.0.0.1"
 SECRET = hashlib.sha256(b"a secret of the tests").hexdigest()
@@ -36,10 +36,11 @@ READY_S = 5.0
 HEALED_S = 2.0
 """The pool works again within this time after the database is back."""
 LOG_TAIL = 10_000
-# A buyer's retry must reach a restarted worker at once. The test counts the retries, so gRPC itself retries nothing.
+# A buyer's retry must reach a restarted worker at once. The test counts the retries, so gRPC itself retries nothing. gRPC's "minimum"
+# is the time that an attempt to connect has.
 CHANNEL_OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 50),
-    ("grpc.min_reconnect_backoff_ms", 50),
+    ("grpc.min_reconnect_backoff_ms", int(PATIENCE_S * 1000)),
     ("grpc.max_reconnect_backoff_ms", 100),
     ("grpc.enable_retries", 0),
     ("grpc.use_local_subchannel_pool", 1),
@@ -246,16 +247,26 @@ async def crash(server: Postgres) -> None:
     await until(lambda: all(map(gone, pids)))
 
 
+async def kill_at_once(server: Postgres) -> None:
+    """Kill every process of a PostgreSQL server at once, as the death of its machine does: none of them can write or send any more."""
+    assert server.pid is not None
+    os.kill(server.pid, signal.SIGSTOP)
+    for pid in family(server):
+        os.kill(pid, signal.SIGKILL)
+    await server.wait()
+
+
 @contextmanager
 def stopped(pids: Collection[int]) -> Iterator[None]:
-    """Suspend processes with SIGSTOP for a block."""
+    """Suspend processes with SIGSTOP for a block, which may kill them."""
     try:
         for pid in pids:
             os.kill(pid, signal.SIGSTOP)
         yield
     finally:
         for pid in pids:
-            os.kill(pid, signal.SIGCONT)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
 
 
 async def until_it_answers(database_url: str) -> None:

@@ -12,7 +12,7 @@ import grpc
 
 from faults.buyers import Goods, Market, dice, fill_carts, market
 from faults.conftest import Conclude, Scale
-from faults.processes import HEALED_S, Worker, crash, family, running, until_it_answers
+from faults.processes import HEALED_S, Worker, crash, kill_at_once, running, until_it_answers
 from faults.proxy import BEFORE, proxied
 from mercato.v1 import cart_pb2
 from mercato_server.embedded.postgres import Postgres
@@ -109,7 +109,7 @@ async def test_a_transaction_that_the_crash_erased_is_not_taken_for_the_one_that
             sending = asyncio.ensure_future(shop.send(purchase))
             await asyncio.wait_for(proxy.held.wait(), patient())
             next_xid = await _ask(durable_goods, GET_NEXT_XID)
-            await _kill_at_once(durable_postgres)
+            await kill_at_once(durable_postgres)
             await durable_postgres.start()
             while await _ask(durable_goods, USE_XID) < next_xid:
                 pass
@@ -129,12 +129,3 @@ async def _ask(goods: Goods, statement: str) -> int:
         return int(await connection.fetchval(statement))
     finally:
         await connection.close()
-
-
-async def _kill_at_once(server: Postgres) -> None:
-    """Kill every process at once, so that none of them can write any more."""
-    assert server.pid is not None
-    os.kill(server.pid, signal.SIGSTOP)
-    for pid in family(server):
-        os.kill(pid, signal.SIGKILL)
-    await server.wait()

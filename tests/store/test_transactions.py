@@ -56,7 +56,7 @@ def told(pool: "Pool") -> list[Changes]:
 @pytest.fixture
 def no_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the outcome of a transaction impossible to find out."""
-    monkeypatch.setattr(transactions, "GET_OUTCOME", "SELECT 'in progress' || left(concat($1::text, $2::timestamptz), 0)")
+    monkeypatch.setattr(transactions, "GET_OUTCOME", "SELECT 'in progress' || left(concat($1::text, $2::text), 0)")
     monkeypatch.setattr(transactions, "RESOLVE_S", 0.2)
 
 

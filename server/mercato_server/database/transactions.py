@@ -11,7 +11,6 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Sized
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from datetime import datetime
 from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
 from uuid import UUID
 
@@ -32,6 +31,8 @@ RESERVE = 0.2
 """Share of the caller's time that is kept for the answer. The wait for a lock ends this much before the deadline."""
 SHORTEST_S = 0.01
 BATCH_PATIENCE = 0.25
+COMMIT_S = 10.0
+"""Time limit for the answer to COMMIT. The caller's deadline ends only its wait; this frees the connection to a silent server."""
 RESOLVE_S = 2.0
 """Time limit for finding the outcome of a transaction whose COMMIT was not answered."""
 
@@ -51,23 +52,39 @@ CONNECTION_LOST = (
 )
 UNREACHABLE = (*CONNECTION_LOST, asyncpg.InterfaceError, OSError)
 
-GET_TRANSACTION_ID = "SELECT pg_current_xact_id_if_assigned()::text AS id, pg_stat_get_bgwriter_stat_reset_time() AS since"
-
-# A crash erases transactions that were not on disk, and PostgreSQL gives their ids to other transactions. So `committed` counts only if the
-# database has not crashed since. A crash resets the statistics.
-GET_OUTCOME = """
-SELECT CASE WHEN status = 'committed' AND pg_stat_get_bgwriter_stat_reset_time() IS DISTINCT FROM $2 THEN 'unknown' ELSE status END
-  FROM pg_xact_status($1::text::xid8) AS status
+# A crash erases transactions that were not on disk, and the promotion of a standby those that it had not received. PostgreSQL then gives
+# their ids to other transactions. A crash resets the statistics, which each server has for itself, and a promotion begins a timeline. So
+# one text names the life of the database in which an id means one transaction.
+LIFE = """
+format('%s %s', extract(epoch FROM pg_stat_get_bgwriter_stat_reset_time()), substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))
 """
+
+GET_TRANSACTION_ID = f"SELECT pg_current_xact_id_if_assigned()::text AS id, {LIFE} AS life"
+
+# A transaction that has written nothing answers with what others have written. Their COMMITs may still wait for a standby, or have ended
+# without it. This record makes the transaction's own COMMIT wait until a standby has all of it.
+RECORD = "SELECT pg_logical_emit_message(true, 'mercato', '')"
+
+WRITE_RECORD = f"""
+SELECT pg_current_xact_id()::text AS id, {LIFE} AS life
+  FROM pg_logical_emit_message(true, 'mercato', '')
+"""  # noqa: S608 - our own text
+
+# A standby cannot tell: it may not have received the transaction yet.
+GET_OUTCOME = f"""
+SELECT CASE WHEN pg_is_in_recovery() THEN 'standby'
+            ELSE (SELECT CASE WHEN status = 'committed' AND {LIFE} <> $2 THEN 'unknown' ELSE status END
+                    FROM pg_xact_status($1::text::xid8) AS status)
+       END
+"""  # noqa: S608 - our own text
 
 
 class TransactionId(NamedTuple):
     """Identification of a transaction in the database."""
 
-    id: str | None
-    """None if it has written nothing."""
-    since: datetime | None
-    """Time since which the database runs without a crash."""
+    id: str
+    life: str
+    """The life of the database in which the id is valid."""
 
 
 class NotCommittedError(Exception):
@@ -125,13 +142,22 @@ async def transaction(pool: "Pool", *, patience: float = 1.0) -> AsyncIterator["
     try:
         await conn.execute(_begin(patience))
         yield conn
-        row = await conn.fetchrow(GET_TRANSACTION_ID)
+        transaction_id = await _transaction_id(conn)
     except BaseException as error:
         if isinstance(error, CONNECTION_LOST):
             _drop(conn)
         await complete(_rollback(pool, conn))
         raise
-    await complete(_commit(pool, conn, TransactionId(*(row or (None, None))), changes))
+    await complete(_commit(pool, conn, transaction_id, changes))
+
+
+async def await_standbys(pool: "Pool") -> None:
+    """Return once all that is visible now would survive a failover; raises as `transaction`.
+
+    For answers that were read outside a transaction, and that tell a caller what an earlier call has done.
+    """
+    async with transaction(pool):
+        pass
 
 
 def note(conn: "Conn", kind: str, subject_ids: Collection[UUID]) -> None:
@@ -201,31 +227,58 @@ async def _rollback(pool: "Pool", conn: "PooledConn") -> None:
         await pool.release(conn)
 
 
+async def _transaction_id(conn: "PooledConn") -> TransactionId:
+    row = await conn.fetchrow(GET_TRANSACTION_ID)
+    if row is None or row["id"] is None:
+        row = await conn.fetchrow(WRITE_RECORD)
+    assert row is not None  # noqa: S101 - both statements return a row
+    return TransactionId(*row)
+
+
 async def _commit(pool: "Pool", conn: "PooledConn", transaction_id: TransactionId, changes: Changes) -> None:
-    """Commit, report the changes unless the transaction certainly failed, and return the connection to the pool."""
+    """Commit, return the connection to the pool, and report the changes unless the transaction certainly failed."""
     try:
-        outcome = await _send_commit(pool, conn, transaction_id)
-        if outcome == "aborted":
-            raise NotCommittedError
-        pool.report(changes)
-        if outcome == "unknown":
-            raise OutcomeUnknown
+        is_answered = await _send_commit(conn)
     finally:
         with contextlib.suppress(*UNREACHABLE):
             await pool.release(conn)
+    outcome = "committed" if is_answered else await _outcome(pool, transaction_id)
+    if outcome == "aborted":
+        raise NotCommittedError
+    pool.report(changes)
+    if outcome == "unknown":
+        raise OutcomeUnknown
 
 
-async def _send_commit(pool: "Pool", conn: "PooledConn", transaction_id: TransactionId) -> str:
-    """Send COMMIT and return the outcome; if the answer to COMMIT is lost, query the outcome."""
+async def _send_commit(conn: "PooledConn") -> bool:
+    """Send COMMIT; return whether PostgreSQL confirms the commit. If not, it may have committed or not."""
     try:
         failpoints.hit("before commit")
-        await conn.execute("COMMIT")
+        is_confirmed = await _without_warning(conn, "COMMIT")
         failpoints.hit("after commit")
     except UNREACHABLE:
         _drop(conn)
-        # A transaction without an id wrote nothing.
-        return await _outcome(pool, transaction_id) if transaction_id.id else "committed"
-    return "committed"
+        return False
+    return is_confirmed
+
+
+async def _without_warning(conn: "PooledConn", statement: str) -> bool:
+    """Run a statement that commits; return False if PostgreSQL warns.
+
+    A commit that is cancelled while it waits for a standby succeeds with a warning: only the primary has the transaction.
+    """
+    warnings: list[object] = []
+
+    def warned(_conn: object, message: object) -> None:
+        warnings.append(message)
+
+    conn.add_log_listener(warned)
+    try:
+        await conn.execute(statement, timeout=COMMIT_S)
+    finally:
+        with contextlib.suppress(asyncpg.InterfaceError):  # the connection is closed
+            conn.remove_log_listener(warned)
+    return not warnings
 
 
 def _drop(conn: "PooledConn") -> None:
@@ -248,9 +301,14 @@ async def _outcome(pool: "Pool", transaction_id: TransactionId) -> str:
 
 
 async def _query_outcome(pool: "Pool", transaction_id: TransactionId) -> str:
+    """Query the outcome once. A transaction counts as committed when a standby has it too, if the primary has one that it waits for."""
     try:
-        return str(await pool.fetchval(GET_OUTCOME, *transaction_id))
-    except asyncpg.InvalidParameterValueError:  # the id is in the future: a crash has erased the transaction
+        async with pool.acquire() as conn:
+            outcome = str(await conn.fetchval(GET_OUTCOME, *transaction_id))
+            if outcome == "committed" and not await _without_warning(conn, RECORD):
+                return "only on the primary"
+            return outcome
+    except asyncpg.InvalidParameterValueError:  # the id is in the future: a crash or a failover has erased the transaction
         return "aborted"
     except UNREACHABLE:
         return "unreachable"

@@ -80,7 +80,7 @@ class Listener:
         while True:
             began = asyncio.get_running_loop().time()
             before, (seen, news) = seen, await events.news(self._pool, seen, kinds, NEWS_MAX)
-            if len(news) == NEWS_MAX or seen.since != before.since:
+            if len(news) == NEWS_MAX or seen.life != before.life:
                 return
             self._pass_on(news)
             self._read_until = began

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Self
 from uuid import UUID
 
 from mercato_server.database.pool import Conn, Pool
-from mercato_server.database.transactions import note
+from mercato_server.database.transactions import LIFE, note
 from mercato_server.domain.events import EventKind
 
 APPEND_EVENTS = """
@@ -30,18 +30,16 @@ SELECT xid::text AS position, id, kind, subject_id, payload, created_at
 
 # The events that have become visible since an earlier snapshot, each once and in no defined order. Older running transactions do not
 # delay them.
-GET_NEWS = """
-SELECT pg_current_snapshot()::text AS snapshot, pg_stat_get_bgwriter_stat_reset_time() AS since,
+GET_NEWS = f"""
+SELECT pg_current_snapshot()::text AS snapshot, {LIFE} AS life,
        ARRAY(SELECT kind || ' ' || subject_id || ' ' || xid
                FROM events
               WHERE xid >= pg_snapshot_xmin($1::text::pg_snapshot) AND NOT pg_visible_in_snapshot(xid, $1::text::pg_snapshot)
                 AND kind = ANY($2::text[])
               LIMIT $3) AS news
-"""
+"""  # noqa: S608 - our own text
 
-# A crash assigns the ids of transactions that were not on disk yet to others, and another host has other ids. In both cases the
-# statistics begin at another time.
-GET_SEEN = "SELECT pg_current_snapshot()::text AS snapshot, pg_stat_get_bgwriter_stat_reset_time() AS since"
+GET_SEEN = f"SELECT pg_current_snapshot()::text AS snapshot, {LIFE} AS life"
 
 GET_END = """
 SELECT (pg_snapshot_xmin(pg_current_snapshot())::text::bigint - 1)::text AS xid, 9223372036854775807 AS id
@@ -84,10 +82,10 @@ class News(NamedTuple):
 
 
 class Seen(NamedTuple):
-    """The progress of a listener: a snapshot, and the time since which the database has run without a crash."""
+    """The progress of a listener: a snapshot, and the life of the database in which its ids are valid."""
 
     snapshot: str
-    since: datetime | None
+    life: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +143,7 @@ async def news(pool: "Pool", since: Seen, kinds: Sequence[str], limit: int) -> t
     """
     row = await pool.fetchrow(GET_NEWS, since.snapshot, kinds, limit)
     assert row is not None  # noqa: S101 - the statement has no condition
-    return Seen(row["snapshot"], row["since"]), [News(kind, subject_id, int(xid)) for kind, subject_id, xid in map(str.split, row["news"])]
+    return Seen(row["snapshot"], row["life"]), [News(kind, subject_id, int(xid)) for kind, subject_id, xid in map(str.split, row["news"])]
 
 
 async def end(pool: "Pool") -> Cursor:

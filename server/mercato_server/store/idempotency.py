@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from mercato_server.database.pool import Conn, Pool
+from mercato_server.database.transactions import await_standbys
 from mercato_server.domain.errors import IdempotencyKeyReused, MercatoError, TooManyKeys
 
 Result = TypeVar("Result")
@@ -123,6 +124,7 @@ async def _find(pool: "Pool", key: IdempotencyKey | None) -> Stored | None:
         return None
     if row["fingerprint"] != key.fingerprint:
         raise IdempotencyKeyReused
+    await await_standbys(pool)
     return Stored(row["response"], replayed=True)
 
 
