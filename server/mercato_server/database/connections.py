@@ -6,18 +6,25 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 
 from mercato_server.config.database_urls import place, servers
+from mercato_server.domain import backoff
 
 if TYPE_CHECKING:
     _Connection = asyncpg.Connection[asyncpg.Record]
 
 CONNECT_S = 5.0
 """Time limit for a connection, over all servers of the URL together."""
+AGAIN_S = 0.4
+"""Pause before a server that is not the primary is asked again: during a failover it may become the primary."""
+AWAY = (OSError, asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionError, asyncpg.InsufficientResourcesError)
+"""Errors of a server that may pass within a failover."""
+UNFIT = (*AWAY, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+"""Errors of one server; another may be the primary."""
 
 IS_STANDBY = "SELECT pg_is_in_recovery()"
 
 
 async def connect(database_url: str, *, timeout: float = CONNECT_S, **options: Any) -> "_Connection":  # noqa: ASYNC109 - asyncpg's name
-    """Connect to the primary. All servers of the URL are tried at once, so a silent one delays nothing.
+    """Connect to the primary. Several servers are tried at once, so a silent one delays nothing, until one of them is the primary.
 
     This asks each server whether it is the primary: a connection pooler reports the state of an earlier moment.
 
@@ -31,28 +38,37 @@ async def connect(database_url: str, *, timeout: float = CONNECT_S, **options: A
         OSError, asyncpg.PostgresError: the only server cannot be reached (TimeoutError: in time), or refuses the connection.
     """
     urls = servers(database_url)
-    attempts = [asyncio.ensure_future(_connect_to_primary(url, options)) for url in urls]
+    if len(urls) == 1:
+        async with asyncio.timeout(timeout):
+            return await _connect_to_primary(database_url, options)
+    reasons = dict.fromkeys(urls, "no answer")
+    attempts = [asyncio.ensure_future(_until_primary(url, options, reasons)) for url in urls]
     chosen = None
     try:
         async with asyncio.timeout(timeout):
             for attempt in asyncio.as_completed(attempts):
-                try:
-                    chosen = await attempt
-                except UNFIT:
-                    continue
-                return chosen
+                if chosen := await attempt:
+                    return chosen
     except TimeoutError:
-        if len(urls) == 1:
-            raise
+        pass
     finally:
         for attempt in attempts:
             attempt.cancel()
             attempt.add_done_callback(lambda done: _close_unless(chosen, done))
-    raise _no_primary(urls, attempts)
+    told = "; ".join(f"{place(url)}: {reason}" for url, reason in reasons.items())
+    raise asyncpg.CannotConnectNowError(f"no server of the database is the primary: {told}")
 
 
-UNFIT = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
-"""Errors of one server; another may be the primary."""
+async def _until_primary(url: str, options: dict[str, Any], reasons: dict[str, str]) -> "_Connection | None":
+    """Connect to a server once it is the primary; return None if it refuses for good. `reasons` gets the last error."""
+    while True:
+        try:
+            return await _connect_to_primary(url, options)
+        except UNFIT as error:
+            reasons[url] = str(error) or type(error).__name__
+            if not isinstance(error, AWAY):
+                return None
+        await asyncio.sleep(backoff.jittered(AGAIN_S))
 
 
 async def _connect_to_primary(url: str, options: dict[str, Any]) -> "_Connection":
@@ -71,18 +87,8 @@ async def _connect_to_primary(url: str, options: dict[str, Any]) -> "_Connection
     return connection
 
 
-def _close_unless(chosen: "_Connection | None", attempt: "asyncio.Future[_Connection]") -> None:
+def _close_unless(chosen: "_Connection | None", attempt: "asyncio.Future[_Connection | None]") -> None:
     """Close the connection of an attempt that came too late."""
-    if not attempt.cancelled() and attempt.exception() is None and attempt.result() is not chosen:
-        attempt.result().terminate()
-
-
-def _no_primary(urls: list[str], attempts: "list[asyncio.Task[_Connection]]") -> BaseException:
-    """Return the error of the only server, or one that names the errors of all."""
-    errors = [attempt.exception() if attempt.done() and not attempt.cancelled() else None for attempt in attempts]
-    if len(errors) == 1 and errors[0] is not None:
-        return errors[0]
-    reasons = [
-        f"{place(url)}: {str(error) or type(error).__name__ if error else 'no answer'}" for url, error in zip(urls, errors, strict=True)
-    ]
-    return asyncpg.CannotConnectNowError(f"no server of the database is the primary: {'; '.join(reasons)}")
+    late = None if attempt.cancelled() or attempt.exception() else attempt.result()
+    if late is not None and late is not chosen:
+        late.terminate()
