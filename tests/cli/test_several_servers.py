@@ -9,6 +9,7 @@ from cli.test_cli import Mercato, mercato, refused  # noqa: F401 - a fixture
 from mercato.v1 import catalog_pb2
 from mercato_server.database.pool import create_pool
 from mercato_server.embedded.postgres import Postgres
+from support.clusters import cluster_directory
 from support.shop import SECRET, settings_of, worker
 from support.standbys import one_of, replicated, silent_server
 
@@ -16,12 +17,10 @@ CSV = "sku,name,price_minor,stock\nBALL,Ball,100,3\n"
 
 
 @pytest.fixture
-async def standby(own_postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Postgres]:
-    directory = tmp_path_factory.mktemp("standby")
-    for each in (directory, *directory.parents[:2]):
-        each.chmod(0o711)
-    async with replicated(own_postgres, directory / "data") as standby:
-        yield standby
+async def standby(own_postgres: Postgres) -> AsyncIterator[Postgres]:
+    with cluster_directory() as directory:
+        async with replicated(own_postgres, directory / "standby") as standby:
+            yield standby
 
 
 @pytest.fixture

@@ -21,7 +21,6 @@ PLANNING = {
     "jit": "off",  # it compiles plans whose cost is overestimated, and never pays off here
 }
 DURABILITY = ("fsync", "synchronous_commit", "synchronous_standby_names")
-CURE = "run `mercato migrate --print-role-settings`, and the statements that it prints as the owner of the database"
 
 GET_SETTINGS = "SELECT name, setting FROM pg_settings WHERE name = ANY($1::text[])"
 
@@ -51,7 +50,10 @@ async def require(conn: "Conn", limits: Limits) -> None:
     wanted = session_settings(limits)
     actual: dict[str, str] = dict(map(tuple, await conn.fetch(GET_SETTINGS, [*wanted, *DURABILITY])))
     if wrong := [f"{name} is {actual[name]} instead of {value}" for name, value in wanted.items() if actual[name] != value]:
-        raise ConfigError(f"the sessions of DATABASE_URL lack parameters ({', '.join(wrong)}), as behind a pooler; {CURE}")
+        raise ConfigError(
+            f"the sessions of DATABASE_URL lack parameters ({', '.join(wrong)}), as behind a pooler; let the owner of the database run "
+            "the statements that `mercato migrate --print-role-settings` prints"
+        )
     if danger := _danger(actual):
         raise ConfigError(f"synchronous_commit is {actual['synchronous_commit']}, so {danger}; set it to on, for the server or the role")
 
