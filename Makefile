@@ -17,7 +17,7 @@ unexport PYTHONPATH PYTHONHOME PYTHONWARNINGS PYTHONOPTIMIZE PYTHONIOENCODING PY
 USABLE := $(shell [ "$$(cat .venv/installed 2>/dev/null)" = "$$(pwd -P)" ] && .venv/bin/python -I -c 'import mercato_server' 2>/dev/null && echo yes)
 
 .DEFAULT_GOAL := help
-.PHONY: help anew install run test quick flake faults check proto schema readme lock peer generators bench soak clean
+.PHONY: help anew install run test quick flake faults check proto schema readme lock peer generators patroni bench soak clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -64,13 +64,22 @@ generators: .venv/generators/installed ## add the generators of REST clients, wi
 		echo "no packages of npm: the test of the TypeScript client is skipped" >&2
 	@touch $@
 
-test: peer generators ## run every test against real PostgreSQL and real Envoy (ARGS="tests/rpc -k checkout" for some of them)
+# The cluster of tests/ha, in a place of its own like the generators. Two of its packages have no wheel, so the build tools come first.
+patroni: .venv/patroni/installed ## add Patroni, with which tests of failover run a cluster of PostgreSQL (they need etcd-server and pgbouncer too)
+
+.venv/patroni/installed: .venv/installed requirements/build.txt requirements/patroni.txt
+	"$(PYTHON)" -m venv --clear .venv/patroni
+	.venv/patroni/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/build.txt
+	.venv/patroni/bin/pip install --quiet --disable-pip-version-check --no-build-isolation --require-hashes -r requirements/patroni.txt
+	@touch $@
+
+test: peer generators patroni ## run every test against real PostgreSQL and real Envoy (ARGS="tests/rpc -k checkout" for some of them)
 	$(TESTS) $(ARGS)
 
 quick: install ## run the tests of units, SQL and RPCs, without races, in a minute
 	$(TESTS) $(QUICK) $(ARGS)
 
-flake: peer generators ## run the tests ten times in random order, half of them beside busy loops, and report which fail at random (ARGS="--runs 50 -- tests/rpc")
+flake: peer generators patroni ## run the tests ten times in random order, half of them beside busy loops, and report which fail at random (ARGS="--runs 50 -- tests/rpc")
 	$(RUN) $(BIN)/python tools/flake.py $(ARGS)
 
 faults: install ## run the fault tests, which kill, cut and hang servers, in three minutes (make soak: the full numbers)

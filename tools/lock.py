@@ -23,6 +23,7 @@ LOCKS = {
     "server": ("pyproject.toml", "--extra=server", *AS_IN_DEV),
     "peer": ("--group=peer", *AS_IN_DEV),
     "generators": ("--group=generators",),
+    "patroni": ("--group=patroni",),
     "build": ("--group=build", *AS_IN_DEV),
 }
 
