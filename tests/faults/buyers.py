@@ -35,8 +35,6 @@ INSISTENCE = 5
 THINK_S = (0.0, 0.05)
 RETRY_S = (0.05, 0.15)
 LINES_MAX = 3
-CANCELLED_SHARE = 0.1
-"""Share of the orders that their buyer cancels."""
 PRICE_MINOR = 100
 dice = random.Random()  # noqa: S311 - chance, not a secret
 
@@ -124,6 +122,8 @@ class Purchase:
     unknown: int = 0
     """How often a call of it ended with an unknown outcome."""
     reply: bytes | None = None
+    acknowledged_at: float | None = None
+    """Time of the reply on the monotonic clock."""
     refusal: str | None = None
     """Code and reason, if it was refused with an error that is not retried."""
     cancelling: bool = False
@@ -185,12 +185,30 @@ def describe(error: grpc.aio.AioRpcError) -> str:
     return f"{known.code.name} {known.reason}".strip()
 
 
+@dataclass(frozen=True)
+class Habits:
+    """How buyers behave."""
+
+    timeout_s: float = CALL_S
+    """Deadline of calls without their own."""
+    replays: float = 0.1
+    """Share of the acknowledged checkouts that are sent once more."""
+    cancels: float = 0.1
+    """Share of the orders that their buyer cancels."""
+    think_s: tuple[float, float] = THINK_S
+    """The shortest and the longest pause before the next purchase."""
+
+
+USUAL = Habits()
+
+
 class Market:
     """Buyers, and the stubs through which they reach the workers; a retry may go to another worker."""
 
-    def __init__(self, goods: Goods, channels: Sequence[grpc.aio.Channel], tally: Tally, *, timeout_s: float, replays: float) -> None:
+    def __init__(self, goods: Goods, channels: Sequence[grpc.aio.Channel], tally: Tally, habits: Habits) -> None:
         self.goods = goods
         self.tally = tally
+        self._habits = habits
         self.carts = [cart_pb2_grpc.CartServiceStub(channel) for channel in channels]
         self.orders = [order_pb2_grpc.OrderServiceStub(channel) for channel in channels]
         self.catalog = [catalog_pb2_grpc.CatalogServiceStub(channel) for channel in channels]
@@ -198,15 +216,13 @@ class Market:
             channel.unary_unary(CHECKOUT, request_serializer=order_pb2.CheckoutRequest.SerializeToString, response_deserializer=None)
             for channel in channels
         ]
-        self._timeout_s = timeout_s
-        self._replays = replays
 
     async def insist(self, stubs: Sequence[Any], method: str, request: Message, buyer: Buyer, key: str | None = None) -> Any:
         """Call until an answer; raises AioRpcError for an error that is not retried, or when patience ends."""
         last = time.monotonic() + INSISTENCE * patient()
         while True:
             try:
-                return await getattr(dice.choice(stubs), method)(request, metadata=buyer.metadata(key), timeout=self._timeout_s)
+                return await getattr(dice.choice(stubs), method)(request, metadata=buyer.metadata(key), timeout=self._habits.timeout_s)
             except grpc.aio.AioRpcError as error:
                 self.tally.count(error)
                 if error.code() not in AGAIN or time.monotonic() > last:
@@ -223,7 +239,7 @@ class Market:
         """Send a checkout once; raises AioRpcError."""
         purchase.sent += 1
         call = dice.choice(self._checkouts)(
-            order_pb2.CheckoutRequest(), metadata=purchase.buyer.metadata(purchase.key), timeout=timeout_s or self._timeout_s
+            order_pb2.CheckoutRequest(), metadata=purchase.buyer.metadata(purchase.key), timeout=timeout_s or self._habits.timeout_s
         )
         try:
             return bytes(await call)
@@ -245,14 +261,14 @@ class Market:
                     return
                 await asyncio.sleep(dice.uniform(*RETRY_S))
             else:
-                purchase.reply = reply
+                purchase.reply, purchase.acknowledged_at = reply, time.monotonic()
 
     async def buy(self, buyer: Buyer, *, keyed: bool = True) -> Purchase:
         """Fill the cart and buy it."""
         await self.fill(buyer)
         purchase = self.tally.begin(buyer, keyed=keyed)
         await self.resolve(purchase)
-        if purchase.key and purchase.reply and dice.random() < self._replays:
+        if purchase.key and purchase.reply and dice.random() < self._habits.replays:
             await self.replay(purchase)
         return purchase
 
@@ -292,27 +308,24 @@ class Market:
     async def _shop(self, buyer: Buyer, closing: asyncio.Event) -> None:
         while not closing.is_set():
             purchase = await self.buy(buyer)
-            if purchase.reply and dice.random() < CANCELLED_SHARE:
+            if purchase.reply and dice.random() < self._habits.cancels:
                 await self.cancel(purchase)
-            await asyncio.sleep(dice.uniform(*THINK_S))
+            await asyncio.sleep(dice.uniform(*self._habits.think_s))
 
 
 @asynccontextmanager
-async def market(
-    goods: Goods, *targets: str, tally: Tally | None = None, timeout_s: float = CALL_S, replays: float = 0.1
-) -> AsyncIterator[Market]:
+async def market(goods: Goods, *targets: str, tally: Tally | None = None, habits: Habits = USUAL) -> AsyncIterator[Market]:
     """Open channels to workers, or to an edge in front of them, for a block.
 
     Args:
         goods: the rows of their database.
         targets: gRPC addresses; each call goes to one of them.
         tally: the counts to add to.
-        timeout_s: deadline of calls without their own.
-        replays: share of the acknowledged checkouts that are sent once more.
+        habits: how the buyers behave.
     """
     channels = [open_channel(target) for target in targets]
     try:
-        yield Market(goods, channels, tally or Tally(), timeout_s=timeout_s, replays=replays)
+        yield Market(goods, channels, tally or Tally(), habits)
     finally:
         await asyncio.gather(*(channel.close() for channel in channels))
 

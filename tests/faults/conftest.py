@@ -3,13 +3,13 @@
 import json
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from faults.buyers import Goods, Tally, stock_up
-from faults.oracle import judge
+from faults.oracle import Verdict, judge
 from mercato_server.database import migrations
 from mercato_server.embedded.postgres import Postgres
 from support.fault_report import PROPERTY
@@ -74,6 +74,11 @@ class Conclude:
 
     async def __call__(self, fault: str, goods: Goods, tally: Tally, **did: object) -> None:
         """Judge the database; call this when no worker runs any more."""
+        verdict = await self.record(fault, goods, tally, did)
+        assert verdict.findings == []
+
+    async def record(self, fault: str, goods: Goods, tally: Tally, did: Mapping[str, object]) -> Verdict:
+        """Judge the database, and record the verdict, whatever it is."""
         verdict = await judge(goods.database_url, tally)
         counts = {
             "fault": fault,
@@ -89,4 +94,4 @@ class Conclude:
             "failed": dict(tally.codes),
         }
         self._record(PROPERTY, json.dumps(counts))
-        assert verdict.findings == []
+        return verdict

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import asyncpg
 
-from faults.buyers import Goods, market
+from faults.buyers import Goods, Habits, market
 from faults.conftest import Conclude, Scale
 from faults.processes import Edge, Worker, running
 from faults.releases import SAMPLES
@@ -48,7 +48,7 @@ async def test_a_migration_that_must_wait_for_a_long_report_lets_calls_pass_mean
     samples = sorted(SAMPLES.glob("*.sql"))
     worker = Worker(directory, goods.database_url)
     report = await asyncpg.connect(goods.database_url)
-    async with running(worker), market(goods, worker.address, timeout_s=within(CALL_S)) as shop, shop.crowd():
+    async with running(worker), market(goods, worker.address, habits=Habits(timeout_s=within(CALL_S))) as shop, shop.crowd():
         await shop.trade()
         began = time.monotonic()
         async with report.transaction():

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import grpc
 
-from faults.buyers import Buyer, Goods, Market, describe, dice, market
+from faults.buyers import Buyer, Goods, Habits, Market, describe, dice, market
 from faults.conftest import Conclude, Scale
 from faults.processes import Worker, family, running, stopped
 from mercato.v1 import cart_pb2, catalog_pb2, order_pb2
@@ -82,7 +82,7 @@ async def test_every_call_ends_by_its_deadline_while_the_database_hangs(
     waits: list[asyncio.Task[float]] = []
     *others, bystander = durable_goods.buyers
     durable_goods = replace(durable_goods, buyers=others)
-    async with running(worker), market(durable_goods, worker.address, timeout_s=1.0) as shop, shop.crowd():
+    async with running(worker), market(durable_goods, worker.address, habits=Habits(timeout_s=1.0)) as shop, shop.crowd():
         await shop.trade()
         began = time.monotonic()
         with stopped(family(durable_postgres)):

@@ -6,7 +6,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from faults.buyers import Goods, Market, dice, fill_carts, market
+from faults.buyers import Goods, Habits, Market, dice, fill_carts, market
 from faults.conftest import Conclude, Scale
 from faults.processes import Worker, running
 from faults.proxy import AFTER, BEFORE, proxied
@@ -122,7 +122,7 @@ async def test_commits_that_are_lost_under_load_lose_and_double_nothing(
 
     async with proxied(goods.database_url, postgres) as (proxy, url):
         worker = Worker(directory, url)
-        async with running(worker), market(goods, worker.address, replays=1) as shop, shop.crowd():
+        async with running(worker), market(goods, worker.address, habits=Habits(replays=1)) as shop, shop.crowd():
             proxy.plan = plan
             await asyncio.sleep(scale(3, 60))
             proxy.plan = lambda: None

@@ -11,7 +11,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from faults.buyers import THINK_S, Market, dice, market, stock_up
+from faults.buyers import THINK_S, Habits, Market, dice, market, stock_up
 from faults.conftest import BUYERS, SOAK_BUYERS, Conclude, Scale
 from faults.processes import Worker, running
 from faults.releases import ROOT, SAMPLES, Release, has_history, with_samples
@@ -56,12 +56,17 @@ class Upgrade:
         before = Worker(self.directory, database_url, PYTHONPATH=old.python_path)
         after = Worker(self.directory, database_url, name="next", PYTHONPATH=new.python_path)
         async with running(before):
-            async with market(goods, before.address, timeout_s=self.call_s) as shop, shop.crowd(), browsing(shop):
+            async with market(goods, before.address, habits=Habits(timeout_s=self.call_s)) as shop, shop.crowd(), browsing(shop):
                 await shop.trade()
                 applied = await new.migrate(database_url)
                 await shop.trade()
             both = (before.address, after.address)
-            async with running(after), market(goods, *both, tally=shop.tally, timeout_s=self.call_s) as shop, shop.crowd(), browsing(shop):
+            async with (
+                running(after),
+                market(goods, *both, tally=shop.tally, habits=Habits(timeout_s=self.call_s)) as shop,
+                shop.crowd(),
+                browsing(shop),
+            ):
                 await shop.trade()
         for worker in (before, after):
             worker.require_no_bugs_logged()

@@ -54,6 +54,9 @@ GENERATORS = Need(
     "apt-get install nodejs npm; make generators",
     is_optional_in_ci=True,
 )
+ETCD = package("etcd", "etcd-server")
+PGBOUNCER = package("pgbouncer", "pgbouncer")
+PATRONI = Need("the packages of Patroni are not installed", "make patroni")
 ORDINARY_PYTHON = Need(
     "the user `nobody` may run no Python that imports our packages",
     "apt-get install python3 (3.11 or newer), and let it enter the checkout",
@@ -64,4 +67,23 @@ PTRACE = Need("strace may not attach to processes", "make test, as root or with 
 MOUNTING = Need("no file system can be mounted", "make test, where root may mount file systems", is_optional_in_ci=True)
 GRPCURL = Need("grpcurl has no wheel for this machine", "make test, on x86_64", is_optional_in_ci=True)
 
-ALL = (CHROMIUM, CURL, GIT, HISTORY, SS, STRACE, MKFS, MOUNT, PEER, GENERATORS, ORDINARY_PYTHON, ROOT, PTRACE, MOUNTING, GRPCURL)
+ALL = (
+    CHROMIUM,
+    CURL,
+    GIT,
+    HISTORY,
+    SS,
+    STRACE,
+    MKFS,
+    MOUNT,
+    PEER,
+    GENERATORS,
+    ETCD,
+    PGBOUNCER,
+    PATRONI,
+    ORDINARY_PYTHON,
+    ROOT,
+    PTRACE,
+    MOUNTING,
+    GRPCURL,
+)

@@ -1,0 +1,144 @@
+"""A PostgreSQL cluster of three machines on loopback addresses, which Patroni and etcd keep available."""
+
+import asyncio
+import os
+import secrets
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+
+from ha import patroni
+from ha.network import ETCD, ETCD_PEER, NODES, POSTGRES, Network
+from ha.node import OWNER, REPLICATOR, SUPERUSER, Node
+from mercato_server.config.inheritance import program_environ
+from mercato_server.database.pool import PLANNING
+from mercato_server.embedded import accounts
+from mercato_server.embedded.processes import Command, Process
+from support.patience import until
+
+ROLE_SETTINGS = PLANNING | {"statement_timeout": "10s", "lock_timeout": "4s", "idle_in_transaction_session_timeout": "10s"}
+HAVE_REPLAYED = "SELECT count(*) = {standbys} FROM pg_stat_replication WHERE replay_lsn >= '{end}'"
+
+
+@dataclass(frozen=True)
+class Leadership:
+    """A leader, and the timeline on which it writes: each promotion begins another one."""
+
+    node: Node
+    timeline: int
+
+
+class Cluster:
+    """The machines of a cluster, and what an operator does to them."""
+
+    def __init__(self, directory: Path, network: Network) -> None:
+        account = accounts.find_or_make(accounts.USER) if os.geteuid() == 0 else None
+        self._passwords = {name: secrets.token_hex(16) for name in (SUPERUSER, REPLICATOR)}
+        self._etcd = _etcd(directory, network)
+        self.nodes = [Node(network, number, directory, account, self._passwords) for number in NODES]
+
+    async def start(self) -> None:
+        """Start a new cluster; returns when it has a leader and two standbys."""
+        await self._etcd.start()
+        first, *others = self.nodes
+        await first.start()
+        await self.leader()
+        await asyncio.gather(*(node.start() for node in others))
+        await self.settled()
+        await self.execute(f"CREATE ROLE {OWNER} LOGIN")
+        for name, value in ROLE_SETTINGS.items():  # for workers behind PgBouncer, which passes no settings on
+            await self.execute(f"ALTER ROLE {OWNER} SET {name} = '{value}'")
+
+    async def stop(self) -> None:
+        """Kill everything."""
+        await asyncio.gather(*(node.kill() for node in self.nodes))
+        await self._etcd.stop()
+
+    async def revive(self) -> None:
+        """Start the machines that have died."""
+        await asyncio.gather(*(node.start() for node in self.nodes if not node.runs))
+
+    async def leader(self, after: int = 0) -> Leadership:
+        """Return the leader, once there is one whose timeline is later than `after`."""
+
+        async def found() -> Leadership | None:
+            timelines = await asyncio.gather(*(patroni.led_timeline(node.host) for node in self.nodes))
+            timeline, node = max(zip(timelines, self.nodes, strict=True), key=lambda pair: pair[0])
+            return Leadership(node, timeline) if timeline > after else None
+
+        return await until(found, f"a machine leads after timeline {after}")
+
+    async def settled(self) -> Leadership:
+        """Return the leader once both standbys follow it, one of them synchronously unless the cluster is asynchronous."""
+        leadership = await self.leader()
+        await until(lambda: patroni.is_complete(leadership.node.host, len(self.nodes)), "both standbys follow the leader")
+        return leadership
+
+    async def switch_over(self) -> None:
+        """Let the leader hand over to a standby, as an operator does before maintenance; returns when Patroni has done it."""
+        leadership = await self.leader()
+        await patroni.switch_over(leadership.node.host, leadership.node.name)
+
+    @asynccontextmanager
+    async def asynchronous(self) -> AsyncIterator[None]:
+        """Let no commit wait for a standby during a block."""
+        await self._set_synchronous(on=False)
+        try:
+            yield
+        finally:
+            await self._set_synchronous(on=True)
+
+    async def _set_synchronous(self, *, on: bool) -> None:
+        leadership = await self.leader()
+        await patroni.configure(leadership.node.host, {"synchronous_mode": on})
+
+        async def is_in_force() -> bool:
+            return bool(await self.execute("SHOW synchronous_standby_names")) == on
+
+        await until(is_in_force)
+        await self.settled()
+
+    async def create_database(self, name: str) -> None:
+        """Create an empty database; returns when the standbys have it too, which clients may ask before the leader."""
+        await self.execute(f"CREATE DATABASE {name} OWNER {OWNER}")
+        end = await self.execute("SELECT pg_current_wal_lsn()::text")
+        await until(lambda: self.execute(HAVE_REPLAYED.format(end=end, standbys=len(self.nodes) - 1)), "the standbys have the database")
+
+    async def drop_database(self, name: str) -> None:
+        """Drop a database, whoever is connected to it."""
+        await self.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    async def execute(self, statement: str) -> object:
+        """Run a statement on the leader as the superuser; return the first value of its answer."""
+        leadership = await self.leader()
+        password = self._passwords[SUPERUSER]
+        connection = await asyncpg.connect(
+            host=leadership.node.host, port=POSTGRES, user=SUPERUSER, password=password, database="postgres", timeout=5
+        )
+        try:
+            return await connection.fetchval(statement)
+        finally:
+            await connection.close()
+
+    def url(self, database: str, nodes: Iterable[Node] | None = None, *, port: int = POSTGRES) -> str:
+        """Return a URL that lists all machines, or these in their order; a client takes the one that is the primary."""
+        hosts = ",".join(f"{node.host}:{port}" for node in nodes or self.nodes)
+        return f"postgresql://{OWNER}@{hosts}/{database}?target_session_attrs=primary"
+
+
+def _etcd(directory: Path, network: Network) -> Process:
+    clients, peers = f"http://{network.etcd}:{ETCD}", f"http://{network.etcd}:{ETCD_PEER}"
+    options = {
+        "data-dir": directory / "etcd",
+        "listen-client-urls": clients,
+        "advertise-client-urls": clients,
+        "listen-peer-urls": peers,
+        "initial-advertise-peer-urls": peers,
+        "initial-cluster": f"default={peers}",
+        "log-level": "warn",
+    }
+    argv = ["etcd", *(f"--{name}={value}" for name, value in options.items())]
+    return Process(Command(name="etcd", argv=argv, environ=program_environ(), output=directory / "etcd.log"))

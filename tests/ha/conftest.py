@@ -1,0 +1,52 @@
+"""Fixtures of the failover tests: a cluster, and goods in a database of it."""
+
+import asyncio
+import itertools
+import shutil
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from faults.buyers import Goods, stock_up
+from faults.conftest import conclude, directory, scale  # noqa: F401 - pytest finds fixtures by the names in this module
+from ha.cluster import Cluster
+from ha.network import free_network
+from ha.node import PATRONI_PROGRAM, find_pgbouncer
+from mercato_server.database import migrations
+from support import needs
+from support.clusters import cluster_directory
+
+BUYERS = 32
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """A running cluster, which each test leaves with a leader and all its machines running."""
+    for need, available in (
+        (needs.ETCD, shutil.which("etcd")),
+        (needs.PGBOUNCER, find_pgbouncer()),
+        (needs.PATRONI, PATRONI_PROGRAM.exists()),
+    ):
+        if not available:
+            need.skip()
+    with cluster_directory() as directory, free_network() as network:
+        cluster = Cluster(directory, network)
+        try:
+            asyncio.run(cluster.start())
+            yield cluster
+        finally:
+            asyncio.run(cluster.stop())
+
+
+@pytest.fixture
+async def goods(cluster: Cluster) -> AsyncIterator[Goods]:
+    """Goods in the test's own database."""
+    await cluster.settled()
+    name = f"test_{next(_numbers)}"
+    await cluster.create_database(name)
+    url = cluster.url(name)
+    await migrations.migrate(url)
+    yield await stock_up(url, buyers=BUYERS)
+    await cluster.revive()
+    await cluster.drop_database(name)

@@ -1,0 +1,216 @@
+"""One machine of a cluster: PostgreSQL under Patroni, and a PgBouncer before it."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from embedded.watch import children
+from ha.network import ETCD, PATRONI, PGBOUNCER, POSTGRES, Network
+from mercato_server.config.inheritance import python_environ
+from mercato_server.embedded import accounts, programs
+from mercato_server.embedded.postgres import _binaries
+from mercato_server.embedded.privileges import Account
+from mercato_server.embedded.processes import Command, EmbeddedError, Process
+
+TESTS = Path(__file__).parent.parent
+PATRONI_PROGRAM = Path(sys.prefix) / "patroni/bin/patroni"
+"""Made by `make patroni`."""
+SCOPE = "mercato"
+SUPERUSER, REPLICATOR, OWNER = "postgres", "replicator", "mercato"
+
+DYNAMIC = {
+    "ttl": 20,  # the least that Patroni takes; the death of a machine is noticed when its lease of the leadership ends
+    "loop_wait": 2,
+    "retry_timeout": 5,
+    "primary_start_timeout": 0,  # a dead postmaster is no reason to wait for its recovery while a standby is ready
+    "maximum_lag_on_failover": 1 << 30,  # in the control run a standby is promoted however much it lacks
+    "synchronous_mode": True,
+    "synchronous_mode_strict": True,
+    "synchronous_node_count": 1,
+    "postgresql": {
+        "use_pg_rewind": True,
+        "use_slots": True,
+        "parameters": {
+            "synchronous_commit": "on",
+            "wal_log_hints": "on",
+            "io_method": "sync",
+            "jit": "off",
+            "shared_buffers": "32MB",
+            "max_wal_size": "256MB",
+            "wal_keep_size": "128MB",  # so that pg_rewind finds the last checkpoint before the timelines part
+            "max_connections": 100,
+            "fsync": "off",  # processes are killed here, never the kernel
+            "timezone": "UTC",
+            "log_timezone": "UTC",
+        },
+    },
+}
+"""Patroni's settings for the whole cluster."""
+
+INITDB = (
+    {"encoding": "UTF8"},
+    {"locale-provider": "builtin"},
+    {"builtin-locale": "C.UTF-8"},
+    {"locale": "C.UTF-8"},
+    "data-checksums",
+    "no-sync",
+)
+
+HBA = (
+    f"host all {SUPERUSER} 127.0.0.0/8 scram-sha-256",
+    f"host replication {REPLICATOR} 127.0.0.0/8 scram-sha-256",
+    f"host all {OWNER} 127.0.0.0/8 trust",
+)
+
+# In session mode a client has a server connection of its own, so that its prepared statements stay where they are.
+BOUNCER = """\
+[databases]
+* = host={host} port={postgres}
+
+[pgbouncer]
+listen_addr = {host}
+listen_port = {port}
+unix_socket_dir =
+auth_type = trust
+auth_file = {users}
+pool_mode = session
+default_pool_size = 40
+max_client_conn = 400
+; The workers send these at connect. PgBouncer can hold none of them, so they are settings of the role.
+ignore_startup_parameters = extra_float_digits, enable_seqscan, max_parallel_workers_per_gather, jit, statement_timeout, lock_timeout, idle_in_transaction_session_timeout
+; After a failed login PgBouncer refuses clients for this long (15 s if unset), and PostgreSQL refuses logins while it starts.
+server_login_retry = 1
+; A client learns after this time that its server has died, and tries the next host.
+server_connect_timeout = 2
+query_wait_timeout = 5
+"""
+
+
+class Node:
+    """One machine, which can be killed, frozen and started again."""
+
+    def __init__(self, network: Network, number: int, directory: Path, account: Account | None, passwords: Mapping[str, str]) -> None:
+        self.name = f"node{number}"
+        self.host = network.host(number)
+        self._directory = directory / self.name
+        self._account = account
+        self._data = self._directory / "data"
+        self.log = directory / f"{self.name}.log"
+        accounts.make_private(self._directory, account)
+        argv = [[str(PATRONI_PROGRAM), str(self._write("patroni.yml", json.dumps(self._patroni(network, passwords))))]]
+        if pgbouncer := find_pgbouncer():
+            users = self._write("users.txt", f'"{OWNER}" ""\n')
+            settings = BOUNCER.format(host=self.host, port=PGBOUNCER, postgres=POSTGRES, users=users)
+            argv.append([pgbouncer, "--quiet", str(self._write("pgbouncer.ini", settings))])
+        reached = (*programs.python_directories(), TESTS)
+        self._process = Process(
+            Command(
+                name=self.name,
+                argv=[sys.executable, "-P", TESTS / "ha/machine.py", json.dumps(argv)],
+                environ=python_environ() | {"LC_ALL": "C.UTF-8", "TZ": "UTC", "PYTHONPATH": str(TESTS), "HOME": str(self._directory)},
+                output=self.log,
+                account=account,
+                view=programs.view(account, reached),
+                orphan_signal=signal.SIGTERM,
+            )
+        )
+
+    def _write(self, name: str, content: str) -> Path:
+        path = self._directory / name
+        accounts.write_private(path, content.encode(), self._account)
+        return path
+
+    def _patroni(self, network: Network, passwords: Mapping[str, str]) -> dict[str, Any]:
+        """Return the configuration of Patroni, whose YAML is a superset of JSON."""
+        users = {"superuser": SUPERUSER, "replication": REPLICATOR}
+        binaries, _ = _binaries(self._account)
+        return {
+            "scope": SCOPE,
+            "name": self.name,
+            "restapi": {"listen": f"{self.host}:{PATRONI}", "connect_address": f"{self.host}:{PATRONI}"},
+            "etcd3": {"host": f"{network.etcd}:{ETCD}"},
+            "bootstrap": {"dcs": DYNAMIC, "initdb": INITDB},
+            "postgresql": {
+                "listen": f"{self.host}:{POSTGRES}",
+                "connect_address": f"{self.host}:{POSTGRES}",
+                "data_dir": str(self._data),
+                "bin_dir": str(binaries),
+                "pgpass": str(self._directory / "pgpass"),
+                "authentication": {use: {"username": name, "password": passwords[name]} for use, name in users.items()},
+                "parameters": {"unix_socket_directories": ""},
+                "pg_hba": HBA,
+                "basebackup": [{"checkpoint": "fast"}, "no-sync"],
+                "remove_data_directory_on_rewind_failure": True,
+                "remove_data_directory_on_diverged_timelines": True,
+            },
+        }
+
+    @property
+    def runs(self) -> bool:
+        """Whether the machine runs."""
+        return self._process.pid is not None
+
+    @property
+    def pids(self) -> set[int]:
+        """The ids of all its processes."""
+        return children(self._process.pid) if self._process.pid is not None else set()
+
+    async def start(self) -> None:
+        """Start the machine; its disk is as it was when it died."""
+        await self._process.start()
+
+    async def kill(self) -> None:
+        """Let the machine die with all its processes."""
+        await self._process.stop()
+
+    def kill_postmaster(self) -> None:
+        """Kill the postmaster alone, with SIGKILL."""
+        os.kill(int((self._data / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Suspend all processes for a block: connections to them stay open and silent, as they do to a machine without its network."""
+        stopped: set[int] = set()
+        while fresh := self.pids - stopped:  # also those that started meanwhile
+            _signal(fresh, signal.SIGSTOP)
+            stopped |= fresh
+        try:
+            yield
+        finally:
+            _signal(stopped, signal.SIGCONT)
+
+    def silence_replication(self) -> None:
+        """Suspend the processes that send the write-ahead log to the standbys, until the machine dies."""
+        _signal(self._walsenders(), signal.SIGSTOP)
+
+    def _walsenders(self) -> set[int]:
+        return {pid for pid in self.pids if b"walsender" in _title(pid)}
+
+    def failure(self) -> EmbeddedError:
+        """Return how it ended, with the last lines of its log."""
+        return self._process.failure()
+
+
+def find_pgbouncer() -> str | None:
+    """Return PgBouncer, which Debian installs where only root looks for programs."""
+    return shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
+
+
+def _signal(pids: set[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def _title(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
