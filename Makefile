@@ -104,8 +104,9 @@ lock: install ## resolve the dependencies anew into requirements/*.txt
 bench: peer ## measure all goals of docs/performance.md, and record the results; a quarter of an hour (ARGS=--quick: 3 minutes, records nothing)
 	$(RUN) $(BIN)/python benchmarks/bench.py $(ARGS)
 
-soak: install ## run the fault and fuzz tests with their full numbers (three quarters of an hour; reports in benchmarks/results), and each race 50 times
+soak: patroni ## run the fault, failover and fuzz tests with their full numbers (an hour and a half; reports in benchmarks/results), and each race 50 times
 	$(RUN) $(BIN)/pytest tests/faults --soak --soak-report benchmarks/results/soak.md $(ARGS)
+	$(RUN) $(BIN)/pytest tests/ha --soak --soak-report benchmarks/results/failover.md $(ARGS)
 	$(RUN) $(BIN)/pytest tests/fuzz --soak --fuzz-report benchmarks/results/fuzz.md $(ARGS)
 	$(TESTS) -m race --race-rounds 50 $(ARGS)
 

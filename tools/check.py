@@ -84,7 +84,7 @@ CHECKS: dict[str, Callable[[], str | None]] = {
     "generated": lambda: run(sys.executable, "tools/proto.py", "--check") or run(sys.executable, "tools/clients.py", "--check"),
     "migrations": lambda: migrations([*migration_files(), *sorted(SAMPLES.glob("*.sql"))]),
     "prose": prose.check,
-    "audit": lambda: audit("dev", "peer") or audit("generators"),
+    "audit": lambda: audit("dev", "peer") or audit("generators") or audit("patroni"),
 }
 
 

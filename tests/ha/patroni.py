@@ -1,6 +1,7 @@
 """Calls of Patroni's REST API, as an operator makes them."""
 
 import asyncio
+import http.client
 import json
 import urllib.request
 from collections.abc import Mapping
@@ -8,7 +9,7 @@ from typing import Any
 
 from ha.network import PATRONI
 
-ASK_S = 1.0
+ASK_S = 2.0
 """Patroni answers within milliseconds, unless it is frozen."""
 SWITCH_S = 60.0
 
@@ -55,8 +56,11 @@ async def _call(
 
     def call() -> bytes:
         request = urllib.request.Request(f"http://{host}:{PATRONI}{path}", json.dumps(body).encode() if body else None, method=method)
-        with urllib.request.urlopen(request, timeout=timeout_s) as response:
-            return bytes(response.read())
+        with urllib.request.urlopen(request, timeout=timeout_s) as response:  # noqa: S310 - the scheme is in the line above
+            try:
+                return bytes(response.read())
+            except http.client.HTTPException as error:
+                raise ConnectionError(host) from error  # it died while it answered
 
     answer = await asyncio.to_thread(call)
     return json.loads(answer) if answer.startswith(b"{") else {}

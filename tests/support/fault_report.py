@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 PROPERTY = "counts"
+FOLDERS = ("tests/faults/", "tests/ha/")
 COLUMNS = ("acknowledged", "refused", "unknown", "retried", "replayed", "duplicates", "lost", "oversold")
 
 Counts = Mapping[str, Any]
@@ -33,7 +34,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     for counts in counted:
         terminalreporter.write_line(_line(counts))
     if path := config.getoption("--soak-report"):
-        path.write_text(_report(_rows(path, counted)))
+        path.write_text(_report(path.stem, _rows(path, counted)))
         terminalreporter.write_line(f"written to {path}")
 
 
@@ -48,7 +49,7 @@ def _counted(terminalreporter: Any) -> Iterator[Counts]:
             values = [value for name, value in report.user_properties if name == PROPERTY]
             if values and report.when == "call":
                 yield {**json.loads(str(values[0])), **rest}
-            elif outcome != "passed" and report.nodeid.startswith("tests/faults/"):
+            elif outcome != "passed" and report.nodeid.startswith(FOLDERS):
                 yield {"fault": test, "did": {}, **dict.fromkeys(COLUMNS, 0), "failed": {}, **rest}
 
 
@@ -87,12 +88,12 @@ def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _report(rows: Sequence[str]) -> str:
+def _report(subject: str, rows: Sequence[str]) -> str:
     table = "\n".join(rows)
     return (
-        "# Faults\n\nWritten by `make soak`, on "
+        f"# Faults: {subject}\n\nWritten by `make soak`, on "
         f"{os.cpu_count()} cores ({_cpu_model()}), {platform.system()} {platform.release()}, Python {platform.python_version()}. "
-        "Common to all: 0 oversold, 0 duplicates, 0 acknowledged orders lost, `mercato verify` finds nothing.\n\n"
+        "Common to all but control runs: 0 oversold, 0 duplicates, 0 acknowledged orders lost, `mercato verify` finds nothing.\n\n"
         f"{table}\n"
     )
 

@@ -10,6 +10,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 TOGETHER = (
     "tests/faults/",  # each makes its own load and measures time: two at once would both take too long
+    "tests/ha/",  # one cluster, which takes a quarter of a minute to start
     "tests/rest/test_limits.py",
     "tests/rest/test_tls.py",
     "tests/rest/",  # the other tests of the folder share one shop, which takes seconds to start
