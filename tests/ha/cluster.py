@@ -51,8 +51,8 @@ class Cluster:
             await self.execute(f"ALTER ROLE {OWNER} SET {name} = '{value}'")
 
     async def stop(self) -> None:
-        """Kill everything."""
-        await asyncio.gather(*(node.kill() for node in self.nodes))
+        """End everything."""
+        await asyncio.gather(*(node.stop() for node in self.nodes))
         await self._etcd.stop()
 
     async def revive(self) -> None:

@@ -12,13 +12,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from embedded.watch import children
+from embedded.watch import children, gone
 from ha.network import ETCD, PATRONI, PGBOUNCER, POSTGRES, Network
 from mercato_server.config.inheritance import python_environ
 from mercato_server.database.pool import PLANNING
 from mercato_server.embedded import accounts, programs
 from mercato_server.embedded.privileges import Account
 from mercato_server.embedded.processes import Command, EmbeddedError, Process
+from support.patience import until
 
 TESTS = Path(__file__).parent.parent
 PATRONI_PROGRAM = Path(sys.prefix) / "patroni/bin/patroni"
@@ -175,9 +176,27 @@ class Node:
         """Let the machine die with all its processes."""
         await self._process.stop()
 
+    async def stop(self) -> None:
+        """End the machine, PostgreSQL by itself, so that it frees its shared memory, which the kernel would keep."""
+        postmaster = self._postmaster()
+        if postmaster is not None:
+            _signal(self._titled(b"patroni.yml"), signal.SIGSTOP)  # Patroni would start PostgreSQL again
+            _signal({postmaster}, signal.SIGQUIT)
+            await until(lambda: gone(postmaster))
+        await self.kill()
+
     def kill_postmaster(self) -> None:
         """Kill the postmaster alone, with SIGKILL."""
-        os.kill(int((self._data / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
+        postmaster = self._postmaster()
+        assert postmaster is not None
+        os.kill(postmaster, signal.SIGKILL)
+
+    def _postmaster(self) -> int | None:
+        try:
+            pid = int((self._data / "postmaster.pid").read_text().split()[0])
+        except (FileNotFoundError, IndexError):
+            return None
+        return pid if pid in self.pids else None
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
@@ -193,10 +212,12 @@ class Node:
 
     def silence_replication(self) -> None:
         """Suspend the processes that send the write-ahead log to the standbys, until the machine dies."""
-        _signal(self._walsenders(), signal.SIGSTOP)
+        walsenders = self._titled(b"walsender")
+        assert walsenders
+        _signal(walsenders, signal.SIGSTOP)
 
-    def _walsenders(self) -> set[int]:
-        return {pid for pid in self.pids if b"walsender" in _title(pid)}
+    def _titled(self, part: bytes) -> set[int]:
+        return {pid for pid in self.pids if part in _title(pid)}
 
     def failure(self) -> EmbeddedError:
         """Return how it ended, with the last lines of its log."""
