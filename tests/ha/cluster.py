@@ -12,7 +12,7 @@ import asyncpg
 
 from ha import patroni
 from ha.network import ETCD, ETCD_PEER, NODES, POSTGRES, Network
-from ha.node import OWNER, REPLICATOR, ROLE_SETTINGS, SUPERUSER, Node
+from ha.node import OWNER, REPLICATOR, SUPERUSER, Node
 from mercato_server.config.inheritance import program_environ
 from mercato_server.embedded import accounts
 from mercato_server.embedded.processes import Command, Process
@@ -47,8 +47,6 @@ class Cluster:
         await asyncio.gather(*(node.start() for node in others))
         await self.settled()
         await self.execute(f"CREATE ROLE {OWNER} LOGIN")
-        for name, value in ROLE_SETTINGS.items():  # for workers behind PgBouncer, which passes no settings on
-            await self.execute(f"ALTER ROLE {OWNER} SET {name} = '{value}'")
 
     async def stop(self) -> None:
         """End everything."""
@@ -106,7 +104,7 @@ class Cluster:
         await until(lambda: self.execute(HAVE_REPLAYED.format(end=end, standbys=len(self.nodes) - 1)), "the standbys have the database")
 
     async def drop_database(self, name: str) -> None:
-        """Drop a database, whoever is connected to it."""
+        """Drop a database, even while clients are connected to it."""
         await self.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
     async def execute(self, statement: str) -> object:

@@ -2,24 +2,35 @@
 
 import asyncio
 import itertools
+import shutil
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from faults.buyers import Goods, stock_up
-from faults.conftest import conclude, directory  # noqa: F401 - pytest finds fixtures by the names in this module
+from faults.conftest import conclude, directory, scale  # noqa: F401 - pytest finds fixtures by the names in this module
 from ha.cluster import Cluster
 from ha.network import free_network
+from ha.node import PATRONI_PROGRAM, find_pgbouncer
 from mercato_server.database import migrations
+from support import needs
 from support.clusters import cluster_directory
 
 BUYERS = 32
+NEEDS = (
+    (needs.ETCD, shutil.which("etcd")),
+    (needs.PGBOUNCER, find_pgbouncer()),
+    (needs.PATRONI, PATRONI_PROGRAM.exists()),
+)
 _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """A running cluster, which each test leaves with a leader and all its machines running."""
+    for need, available in NEEDS:
+        if not available:
+            need.skip()
     with cluster_directory() as files, free_network() as network:
         cluster = Cluster(files, network)
         try:

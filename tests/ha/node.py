@@ -15,7 +15,8 @@ from typing import Any
 from embedded.watch import children, gone
 from ha.network import ETCD, PATRONI, PGBOUNCER, POSTGRES, Network
 from mercato_server.config.inheritance import python_environ
-from mercato_server.database.pool import PLANNING
+from mercato_server.config.settings import Limits
+from mercato_server.database.session_settings import session_settings
 from mercato_server.embedded import accounts, programs
 from mercato_server.embedded.privileges import Account
 from mercato_server.embedded.processes import Command, EmbeddedError, Process
@@ -28,9 +29,6 @@ STOP_S = 60.0
 """A machine dies within milliseconds. If its own first process were killed instead, the others would survive."""
 SCOPE = "mercato"
 SUPERUSER, REPLICATOR, OWNER = "postgres", "replicator", "mercato"
-
-ROLE_SETTINGS = PLANNING | {"statement_timeout": "10s", "lock_timeout": "4s", "idle_in_transaction_session_timeout": "10s"}
-"""What workers set at connect, and PgBouncer can pass on to no connection."""
 
 DYNAMIC = {
     "ttl": 20,  # the least that Patroni takes; the death of a machine is noticed when its lease of the leadership ends
@@ -113,7 +111,9 @@ class Node:
         argv = [[str(PATRONI_PROGRAM), str(self._write("patroni.yml", json.dumps(self._patroni(network, passwords))))]]
         if pgbouncer := find_pgbouncer():
             users = self._write("users.txt", f'"{OWNER}" ""\n')
-            settings = BOUNCER.format(host=self.host, port=PGBOUNCER, postgres=POSTGRES, users=users, parameters=", ".join(ROLE_SETTINGS))
+            settings = BOUNCER.format(
+                host=self.host, port=PGBOUNCER, postgres=POSTGRES, users=users, parameters=", ".join(session_settings(Limits()))
+            )
             argv.append([pgbouncer, "--quiet", str(self._write("pgbouncer.ini", settings))])
         reached = (*programs.python_directories(), TESTS)
         self._process = Process(
