@@ -7,17 +7,16 @@ import pytest
 from faults.buyers import Goods
 from faults.processes import Worker, running
 from ha.cluster import Cluster
-from ha.node import OWNER
 from ha.trading import printed_role_settings, url_of
 
 # PgBouncer keeps connections whose parameters are those of before; an operator tells it to RECONNECT.
-DISCONNECT = f"SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = '{OWNER}'"
+DISCONNECT = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'mercato'"
 
 
 async def test_a_worker_behind_pgbouncer_starts_once_its_role_has_the_printed_settings(
     cluster: Cluster, goods: Goods, directory: Path
 ) -> None:
-    await cluster.execute(f"ALTER ROLE {OWNER} RESET ALL")
+    await cluster.execute("ALTER ROLE mercato RESET ALL")
     worker = Worker(directory, url_of(cluster, goods, cluster.nodes, "pgbouncer"))
     with pytest.raises(AssertionError, match="mercato migrate --print-role-settings"):
         await worker.start()
