@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-import secrets
+import sys
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ import asyncpg
 
 from ha import patroni
 from ha.network import ETCD, ETCD_PEER, NODES, POSTGRES, Network
-from ha.node import OWNER, REPLICATOR, SUPERUSER, Node
+from ha.node import OWNER, SUPERUSER, Node
 from mercato_server.config.inheritance import program_environ
 from mercato_server.embedded import accounts
 from mercato_server.embedded.processes import Command, Process
@@ -34,19 +34,22 @@ class Cluster:
 
     def __init__(self, directory: Path, network: Network) -> None:
         account = accounts.find_or_make(accounts.USER) if os.geteuid() == 0 else None
-        self._passwords = {name: secrets.token_hex(16) for name in (SUPERUSER, REPLICATOR)}
         self._etcd = _etcd(directory, network)
-        self.nodes = [Node(network, number, directory, account, self._passwords) for number in NODES]
+        self.nodes = [Node(network, number, directory, account) for number in NODES]
 
     async def start(self) -> None:
         """Start a new cluster; returns when it has a leader and two standbys."""
         await self._etcd.start()
         first, *others = self.nodes
         await first.start()
-        await self.leader()
+        await until(lambda: self._leads_alone(first), "the first machine leads")
         await asyncio.gather(*(node.start() for node in others))
         await self.settled()
         await self.execute(f"CREATE ROLE {OWNER} LOGIN")
+
+    async def _leads_alone(self, node: Node) -> int:
+        node.require_running()
+        return await patroni.led_timeline(node.host)
 
     async def stop(self) -> None:
         """End everything."""
@@ -70,7 +73,13 @@ class Cluster:
     async def settled(self) -> Leadership:
         """Return the leader once both standbys follow it, one of them synchronously unless the cluster is asynchronous."""
         leadership = await self.leader()
-        await until(lambda: patroni.is_complete(leadership.node.host, len(self.nodes)), "both standbys follow the leader")
+
+        async def is_complete() -> bool:
+            for node in self.nodes:
+                node.require_running()
+            return await patroni.is_complete(leadership.node.host, len(self.nodes))
+
+        await until(is_complete, "both standbys follow the leader")
         return leadership
 
     async def switch_over(self) -> None:
@@ -97,6 +106,12 @@ class Cluster:
         await until(is_in_force)
         await self.settled()
 
+    def tell_if_failed(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        """Print the ends of the logs, if this is called at the end of a block that has failed."""
+        if error is not None:
+            for node in self.nodes:
+                sys.stderr.write(f"{node.name}: {node.tail()}\n")
+
     async def create_database(self, name: str) -> None:
         """Create an empty database; returns when the standbys have it too, which clients may ask before the leader."""
         await self.execute(f"CREATE DATABASE {name} OWNER {OWNER}")
@@ -110,10 +125,7 @@ class Cluster:
     async def execute(self, statement: str) -> object:
         """Run a statement on the leader as the superuser; return the first value of its answer."""
         leadership = await self.leader()
-        password = self._passwords[SUPERUSER]
-        connection = await asyncpg.connect(
-            host=leadership.node.host, port=POSTGRES, user=SUPERUSER, password=password, database="postgres", timeout=5
-        )
+        connection = await asyncpg.connect(host=leadership.node.host, port=POSTGRES, user=SUPERUSER, database="postgres", timeout=5)
         try:
             return await connection.fetchval(statement)
         finally:

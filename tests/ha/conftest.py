@@ -25,7 +25,7 @@ NEEDS = (
 _numbers = itertools.count(1)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # until the end of the one module, not that of the whole run
 def cluster() -> Iterator[Cluster]:
     """A running cluster, which each test leaves with a leader and all its machines running."""
     for need, available in NEEDS:

@@ -7,7 +7,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from mercato_server.config.settings import Limits
 from mercato_server.database.session_settings import session_settings
 from mercato_server.embedded import accounts, programs
 from mercato_server.embedded.privileges import Account
-from mercato_server.embedded.processes import Command, EmbeddedError, Process
+from mercato_server.embedded.processes import Command, Process
 from support.patience import until
 
 TESTS = Path(__file__).parent.parent
@@ -27,6 +27,7 @@ PATRONI_PROGRAM = Path(sys.prefix) / "patroni/bin/patroni"
 """Made by `make patroni`."""
 STOP_S = 60.0
 """A machine dies within milliseconds. If its own first process were killed instead, the others would survive."""
+LOG_TAIL = 10_000
 SCOPE = "mercato"
 SUPERUSER, REPLICATOR, OWNER = "postgres", "replicator", "mercato"
 
@@ -67,11 +68,7 @@ INITDB = (
     "no-sync",
 )
 
-HBA = (
-    f"host all {SUPERUSER} 127.0.0.0/8 scram-sha-256",
-    f"host replication {REPLICATOR} 127.0.0.0/8 scram-sha-256",
-    f"host all {OWNER} 127.0.0.0/8 trust",
-)
+HBA = ("host all,replication all 127.0.0.0/8 trust",)
 
 # In session mode a client has a server connection of its own, so that its prepared statements stay where they are.
 BOUNCER = """\
@@ -100,15 +97,15 @@ query_wait_timeout = 5
 class Node:
     """One machine, which can be killed, frozen and started again."""
 
-    def __init__(self, network: Network, number: int, directory: Path, account: Account | None, passwords: Mapping[str, str]) -> None:
+    def __init__(self, network: Network, number: int, directory: Path, account: Account | None) -> None:
         self.name = f"node{number}"
         self.host = network.host(number)
         self._directory = directory / self.name
         self._account = account
         self._data = self._directory / "data"
-        self.log = directory / f"{self.name}.log"
+        self._log = directory / f"{self.name}.log"
         accounts.make_private(self._directory, account)
-        argv = [[str(PATRONI_PROGRAM), str(self._write("patroni.yml", json.dumps(self._patroni(network, passwords))))]]
+        argv = [[str(PATRONI_PROGRAM), str(self._write("patroni.yml", json.dumps(self._patroni(network))))]]
         if pgbouncer := find_pgbouncer():
             users = self._write("users.txt", f'"{OWNER}" ""\n')
             settings = BOUNCER.format(
@@ -121,7 +118,7 @@ class Node:
                 name=self.name,
                 argv=[sys.executable, "-P", TESTS / "ha/machine.py", json.dumps(argv)],
                 environ=python_environ() | {"LC_ALL": "C.UTF-8", "TZ": "UTC", "PYTHONPATH": str(TESTS), "HOME": str(self._directory)},
-                output=self.log,
+                output=self._log,
                 account=account,
                 view=programs.view(account, reached),
                 stop_s=STOP_S,
@@ -134,9 +131,8 @@ class Node:
         accounts.write_private(path, content.encode(), self._account)
         return path
 
-    def _patroni(self, network: Network, passwords: Mapping[str, str]) -> dict[str, Any]:
+    def _patroni(self, network: Network) -> dict[str, Any]:
         """Return the configuration of Patroni, whose YAML is a superset of JSON."""
-        users = {"superuser": SUPERUSER, "replication": REPLICATOR}
         return {
             "scope": SCOPE,
             "name": self.name,
@@ -149,10 +145,11 @@ class Node:
                 "data_dir": str(self._data),
                 "bin_dir": str(_binaries()),
                 "pgpass": str(self._directory / "pgpass"),
-                "authentication": {use: {"username": name, "password": passwords[name]} for use, name in users.items()},
+                "authentication": {"superuser": {"username": SUPERUSER}, "replication": {"username": REPLICATOR}},
                 "parameters": {"unix_socket_directories": ""},
                 "pg_hba": HBA,
                 "basebackup": [{"checkpoint": "fast"}, "no-sync"],
+                # A machine that pg_rewind cannot bring back begins anew, as an operator would let it.
                 "remove_data_directory_on_rewind_failure": True,
                 "remove_data_directory_on_diverged_timelines": True,
             },
@@ -219,9 +216,13 @@ class Node:
     def _titled(self, part: bytes) -> set[int]:
         return {pid for pid in self.pids if part in _title(pid)}
 
-    def failure(self) -> EmbeddedError:
-        """Return how it ended, with the last lines of its log."""
-        return self._process.failure()
+    def require_running(self) -> None:
+        """Raise AssertionError with the end of the log if the machine does not run."""
+        assert self.runs, self._process.failure()
+
+    def tail(self) -> str:
+        """Return the end of the log of all its programs."""
+        return self._log.read_text()[-LOG_TAIL:]
 
 
 def _binaries() -> Path:

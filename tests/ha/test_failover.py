@@ -1,4 +1,4 @@
-"""The primary of a cluster dies, falls silent or hands over, and no acknowledged order is lost."""
+"""The primary of a cluster dies, falls silent or hands over, and no acknowledged order is lost, also behind PgBouncer."""
 
 import dataclasses
 import itertools
@@ -8,14 +8,19 @@ import pytest
 
 from faults.buyers import Goods, Tally
 from faults.conftest import Conclude, Scale
+from faults.processes import Worker, running
 from ha.cluster import Cluster
 from ha.leader_faults import FREEZE, MACHINE, POSTMASTER, SILENCE, SWITCHOVER, Fault
-from ha.trading import HABITS, ROUTES, fail_over, told, trading
+from ha.trading import HABITS, ROUTES, fail_over, printed_role_settings, told, trading, url_of
 from support.patience import Within
 
 FAULTS = (MACHINE, SILENCE, POSTMASTER, SWITCHOVER, FREEZE)
 QUICK = {"direct": FAULTS, "pgbouncer": (POSTMASTER, SWITCHOVER)}
 """Faults of a quick run, which has the long ones on one route only."""
+
+
+# PgBouncer keeps connections whose parameters are those of before; an operator tells it to RECONNECT.
+DISCONNECT = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE usename = 'mercato'"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -52,3 +57,17 @@ async def test_without_synchronous_replication_the_same_fault_loses_orders(
         await cluster.settled()
         verdict = await conclude.record(f"{SILENCE.name}, asynchronous (control)", goods, shop.tally, told([gap_s]))
     assert verdict.lost > 0
+
+
+async def test_a_worker_behind_pgbouncer_starts_once_its_role_has_the_printed_settings(
+    cluster: Cluster, goods: Goods, directory: Path
+) -> None:
+    await cluster.execute("ALTER ROLE mercato RESET ALL")
+    worker = Worker(directory, url_of(cluster, goods, cluster.nodes, "pgbouncer"))
+    with pytest.raises(AssertionError, match="mercato migrate --print-role-settings"):
+        await worker.start()
+    for statement in await printed_role_settings(goods.database_url):
+        await cluster.execute(statement)
+    await cluster.execute(DISCONNECT)
+    async with running(worker):
+        pass

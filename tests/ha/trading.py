@@ -39,6 +39,7 @@ async def trading(
     urls = [url_of(cluster, goods, nodes, route) for nodes in ((leadership.node, *others), (*others, leadership.node))]
     workers = [Worker(directory, url, name=f"worker-{number}") for number, url in enumerate(urls)]
     async with AsyncExitStack() as stack:
+        stack.push(cluster.tell_if_failed)
         await stack.enter_async_context(running(*workers))
         edge = await stack.enter_async_context(Edge(directory, workers, HEALTH_INTERVAL_S))
         shop = await stack.enter_async_context(market(goods, edge.address, tally=tally, habits=habits))
