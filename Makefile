@@ -65,7 +65,7 @@ generators: .venv/generators/installed ## add the generators of REST clients, wi
 	@touch $@
 
 # The cluster of tests/ha, in a place of its own like the generators. Two of its packages have no wheel, so the build tools come first.
-patroni: .venv/patroni/installed ## add Patroni, with which tests of failover run a cluster of PostgreSQL (they need etcd-server and pgbouncer too)
+patroni: .venv/patroni/installed ## add Patroni, with which tests of failover run a cluster of PostgreSQL (they need etcd-server, pgbouncer and haproxy too)
 
 .venv/patroni/installed: .venv/installed requirements/build.txt requirements/patroni.txt
 	"$(PYTHON)" -m venv --clear .venv/patroni

@@ -10,13 +10,17 @@ from pathlib import Path
 
 import asyncpg
 
-from ha import patroni
+from ha import documentation, patroni
 from ha.network import ETCD, ETCD_PEER, NODES, POSTGRES, Network
 from ha.node import OWNER, SUPERUSER, Node
+from ha.programs import require
 from mercato_server.config.inheritance import program_environ
 from mercato_server.embedded import accounts
 from mercato_server.embedded.processes import Command, Process
 from support.patience import until
+
+ANY_LAG = 1 << 30
+"""In the control run a standby is promoted however much it lacks."""
 
 HAVE_REPLAYED = "SELECT count(*) = {standbys} FROM pg_stat_replication WHERE replay_lsn >= '{end}'"
 
@@ -34,7 +38,9 @@ class Cluster:
 
     def __init__(self, directory: Path, network: Network) -> None:
         account = accounts.find_or_make(accounts.USER) if os.geteuid() == 0 else None
+        self.network = network
         self._etcd = _etcd(directory, network)
+        self._haproxy = _haproxy(directory, network)
         self.nodes = [Node(network, number, directory, account) for number in NODES]
 
     async def start(self) -> None:
@@ -46,6 +52,7 @@ class Cluster:
         await asyncio.gather(*(node.start() for node in others))
         await self.settled()
         await self.execute(f"CREATE ROLE {OWNER} LOGIN")
+        await self._haproxy.start()
 
     async def _leads_alone(self, node: Node) -> int:
         node.require_running()
@@ -53,6 +60,7 @@ class Cluster:
 
     async def stop(self) -> None:
         """End everything."""
+        await self._haproxy.stop()
         await asyncio.gather(*(node.stop() for node in self.nodes))
         await self._etcd.stop()
 
@@ -98,7 +106,7 @@ class Cluster:
 
     async def _set_synchronous(self, *, on: bool) -> None:
         leadership = await self.leader()
-        await patroni.configure(leadership.node.host, {"synchronous_mode": on})
+        await patroni.configure(leadership.node.host, {"synchronous_mode": on, "maximum_lag_on_failover": None if on else ANY_LAG})
 
         async def is_in_force() -> bool:
             return bool(await self.execute("SHOW synchronous_standby_names")) == on
@@ -131,10 +139,10 @@ class Cluster:
         finally:
             await connection.close()
 
-    def url(self, database: str, nodes: Iterable[Node] | None = None, *, port: int = POSTGRES) -> str:
-        """Return a URL that lists all machines, or these in their order; a client takes the one that is the primary."""
-        hosts = ",".join(f"{node.host}:{port}" for node in nodes or self.nodes)
-        return f"postgresql://{OWNER}@{hosts}/{database}?target_session_attrs=primary"
+    def url(self, database: str, hosts: Iterable[str] = (), *, port: int = POSTGRES) -> str:
+        """Return a URL that lists these hosts in their order, or else all machines; a client takes the one that is the primary."""
+        places = ",".join(f"{host}:{port}" for host in hosts or [node.host for node in self.nodes])
+        return f"postgresql://{OWNER}@{places}/{database}?target_session_attrs=primary"
 
 
 def _etcd(directory: Path, network: Network) -> Process:
@@ -148,5 +156,12 @@ def _etcd(directory: Path, network: Network) -> Process:
         "initial-cluster": f"default={peers}",
         "log-level": "warn",
     }
-    argv = ["etcd", *(f"--{name}={value}" for name, value in options.items())]
+    argv = [require("etcd"), *(f"--{name}={value}" for name, value in options.items())]
     return Process(Command(name="etcd", argv=argv, environ=program_environ(), output=directory / "etcd.log"))
+
+
+def _haproxy(directory: Path, network: Network) -> Process:
+    config = directory / "haproxy.cfg"
+    config.write_text(documentation.haproxy_settings(network))
+    argv = [require("haproxy"), "-db", "-f", str(config)]
+    return Process(Command(name="haproxy", argv=argv, environ=program_environ(), output=directory / "haproxy.log"))

@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import shutil
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -11,16 +10,17 @@ from faults.buyers import Goods, stock_up
 from faults.conftest import conclude, directory, scale  # noqa: F401 - pytest finds fixtures by the names in this module
 from ha.cluster import Cluster
 from ha.network import free_network
-from ha.node import PATRONI_PROGRAM, find_pgbouncer
+from ha.programs import PATRONI, find
 from mercato_server.database import migrations
 from support import needs
 from support.clusters import cluster_directory
 
 BUYERS = 32
 NEEDS = (
-    (needs.ETCD, shutil.which("etcd")),
-    (needs.PGBOUNCER, find_pgbouncer()),
-    (needs.PATRONI, PATRONI_PROGRAM.exists()),
+    (needs.ETCD, find("etcd")),
+    (needs.PGBOUNCER, find("pgbouncer")),
+    (needs.HAPROXY, find("haproxy")),
+    (needs.PATRONI, PATRONI.exists()),
 )
 _numbers = itertools.count(1)
 

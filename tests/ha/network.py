@@ -9,7 +9,8 @@ from dataclasses import dataclass
 POSTGRES, PATRONI, PGBOUNCER = 5432, 8008, 6432
 ETCD, ETCD_PEER = 2379, 2380
 NODES = (1, 2, 3)
-ETCD_HOST = 10
+HAPROXY = 5000
+ETCD_HOST, HAPROXY_HOST = 10, 20
 CHOICES = range(2, 255)
 
 
@@ -28,6 +29,11 @@ class Network:
         """The address of etcd."""
         return self.host(ETCD_HOST)
 
+    @property
+    def haproxy(self) -> str:
+        """The address of HAProxy."""
+        return self.host(HAPROXY_HOST)
+
 
 @contextmanager
 def free_network() -> Iterator[Network]:
@@ -43,6 +49,7 @@ def free_network() -> Iterator[Network]:
 
 def _listeners(network: Network) -> Iterable[tuple[str, int]]:
     yield from ((network.etcd, port) for port in (ETCD, ETCD_PEER))
+    yield network.haproxy, HAPROXY
     yield from ((network.host(node), port) for node in NODES for port in (POSTGRES, PATRONI, PGBOUNCER))
 
 

@@ -4,60 +4,30 @@ import contextlib
 import importlib.util
 import json
 import os
-import shutil
 import signal
 import sys
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from embedded.watch import children, gone
-from ha.network import ETCD, PATRONI, PGBOUNCER, POSTGRES, Network
+from ha import documentation
+from ha.network import ETCD, PATRONI, POSTGRES, Network
+from ha.programs import PATRONI as PATRONI_PROGRAM
+from ha.programs import require
 from mercato_server.config.inheritance import python_environ
-from mercato_server.config.settings import Limits
-from mercato_server.database.session_settings import session_settings
 from mercato_server.embedded import accounts, programs
 from mercato_server.embedded.privileges import Account
 from mercato_server.embedded.processes import Command, Process
 from support.patience import until
 
 TESTS = Path(__file__).parent.parent
-PATRONI_PROGRAM = Path(sys.prefix) / "patroni/bin/patroni"
-"""Made by `make patroni`."""
 STOP_S = 60.0
 """A machine dies within milliseconds. If its own first process were killed instead, the others would survive."""
 LOG_TAIL = 10_000
 SCOPE = "mercato"
 SUPERUSER, REPLICATOR, OWNER = "postgres", "replicator", "mercato"
-
-DYNAMIC = {
-    "ttl": 20,  # the least that Patroni takes; the death of a machine is noticed when its lease of the leadership ends
-    "loop_wait": 2,
-    "retry_timeout": 5,
-    "primary_start_timeout": 0,  # a dead postmaster is no reason to wait for its recovery while a standby is ready
-    "maximum_lag_on_failover": 1 << 30,  # in the control run a standby is promoted however much it lacks
-    "synchronous_mode": True,
-    "synchronous_mode_strict": True,
-    "synchronous_node_count": 1,
-    "postgresql": {
-        "use_pg_rewind": True,
-        "use_slots": True,
-        "parameters": {
-            "synchronous_commit": "on",
-            "wal_log_hints": "on",
-            "io_method": "sync",
-            "jit": "off",
-            "shared_buffers": "32MB",
-            "max_wal_size": "256MB",
-            "wal_keep_size": "128MB",  # so that pg_rewind finds the last checkpoint before the timelines part
-            "max_connections": 100,
-            "timezone": "UTC",
-            "log_timezone": "UTC",
-        },
-    },
-}
-"""Patroni's settings for the whole cluster."""
 
 INITDB = (
     {"encoding": "UTF8"},
@@ -68,30 +38,9 @@ INITDB = (
     "no-sync",
 )
 
+SMALL = {"shared_buffers": "32MB", "max_wal_size": "256MB"}
+
 HBA = ("host all,replication all 127.0.0.0/8 trust",)
-
-# In session mode a client has a server connection of its own, so that its prepared statements stay where they are.
-BOUNCER = """\
-[databases]
-* = host={host} port={postgres}
-
-[pgbouncer]
-listen_addr = {host}
-listen_port = {port}
-unix_socket_dir =
-auth_type = trust
-auth_file = {users}
-pool_mode = session
-default_pool_size = 40
-max_client_conn = 400
-; The workers send these at connect. PgBouncer can hold none of them, so they are settings of the role.
-ignore_startup_parameters = extra_float_digits, {parameters}
-; After a failed login PgBouncer refuses clients for this long (15 s if unset), and PostgreSQL refuses logins while it starts.
-server_login_retry = 1
-; A client learns after this time that its server has died, and tries the next host.
-server_connect_timeout = 2
-query_wait_timeout = 5
-"""
 
 
 class Node:
@@ -105,13 +54,13 @@ class Node:
         self._data = self._directory / "data"
         self._log = directory / f"{self.name}.log"
         accounts.make_private(self._directory, account)
-        argv = [[str(PATRONI_PROGRAM), str(self._write("patroni.yml", json.dumps(self._patroni(network))))]]
-        if pgbouncer := find_pgbouncer():
-            users = self._write("users.txt", f'"{OWNER}" ""\n')
-            settings = BOUNCER.format(
-                host=self.host, port=PGBOUNCER, postgres=POSTGRES, users=users, parameters=", ".join(session_settings(Limits()))
-            )
-            argv.append([pgbouncer, "--quiet", str(self._write("pgbouncer.ini", settings))])
+        self.patroni_file = self._write("patroni.yml", self._patroni(network))
+        users = self._write("users.txt", f'"{OWNER}" ""\n')
+        pgbouncer_file = self._write("pgbouncer.ini", documentation.pgbouncer_settings(self.host, users))
+        argv = [
+            [str(PATRONI_PROGRAM), str(self.patroni_file)],
+            [require("pgbouncer"), "--quiet", str(pgbouncer_file)],
+        ]
         reached = (*programs.python_directories(), TESTS)
         self._process = Process(
             Command(
@@ -131,14 +80,13 @@ class Node:
         accounts.write_private(path, content.encode(), self._account)
         return path
 
-    def _patroni(self, network: Network) -> dict[str, Any]:
-        """Return the configuration of Patroni, whose YAML is a superset of JSON."""
-        return {
+    def _patroni(self, network: Network) -> str:
+        """Return the configuration of Patroni in YAML, of which JSON is a part."""
+        settings = {
             "scope": SCOPE,
             "name": self.name,
             "restapi": {"listen": f"{self.host}:{PATRONI}", "connect_address": f"{self.host}:{PATRONI}"},
             "etcd3": {"host": f"{network.etcd}:{ETCD}"},
-            "bootstrap": {"dcs": DYNAMIC, "initdb": INITDB},
             "postgresql": {
                 "listen": f"{self.host}:{POSTGRES}",
                 "connect_address": f"{self.host}:{POSTGRES}",
@@ -146,7 +94,7 @@ class Node:
                 "bin_dir": str(_binaries()),
                 "pgpass": str(self._directory / "pgpass"),
                 "authentication": {"superuser": {"username": SUPERUSER}, "replication": {"username": REPLICATOR}},
-                "parameters": {"unix_socket_directories": ""},
+                "parameters": {"unix_socket_directories": "", "timezone": "UTC", "log_timezone": "UTC", **SMALL},
                 "pg_hba": HBA,
                 "basebackup": [{"checkpoint": "fast"}, "no-sync"],
                 # A machine that pg_rewind cannot bring back begins anew, as an operator would let it.
@@ -154,6 +102,9 @@ class Node:
                 "remove_data_directory_on_diverged_timelines": True,
             },
         }
+        lines = [f"{name}: {json.dumps(value)}" for name, value in settings.items()]
+        bootstrap = ["bootstrap:", f"  initdb: {json.dumps(INITDB)}", "  dcs:", textwrap.indent(documentation.patroni_settings(), "    ")]
+        return "\n".join([*lines, *bootstrap])
 
     @property
     def runs(self) -> bool:
@@ -230,11 +181,6 @@ def _binaries() -> Path:
     assert spec is not None
     assert spec.origin is not None
     return Path(spec.origin).parent / "pginstall/bin"
-
-
-def find_pgbouncer() -> str | None:
-    """Return PgBouncer, which Debian installs where only root looks for programs."""
-    return shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
 
 
 def _signal(pids: set[int], number: signal.Signals) -> None:

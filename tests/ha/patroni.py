@@ -49,6 +49,17 @@ async def configure(host: str, settings: Mapping[str, object]) -> None:
     await _call(host, "/config", "PATCH", settings)
 
 
+async def setting(host: str, name: str) -> object:
+    """Return a setting of the cluster."""
+    return (await _call(host, "/config")).get(name)
+
+
+async def synchronous_standby(host: str) -> str:
+    """Return the name of the machine that has each transaction before its commit is answered."""
+    [name] = [member["name"] for member in (await _call(host, "/cluster"))["members"] if member["role"] == "sync_standby"]
+    return str(name)
+
+
 async def _call(
     host: str, path: str, method: str = "GET", body: Mapping[str, object] | None = None, *, timeout_s: float = ASK_S
 ) -> dict[str, Any]:

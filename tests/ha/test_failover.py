@@ -1,7 +1,6 @@
 """The primary of a cluster dies, falls silent or hands over, and no acknowledged order is lost, also behind PgBouncer."""
 
 import dataclasses
-import itertools
 from pathlib import Path
 
 import pytest
@@ -11,11 +10,13 @@ from faults.conftest import Conclude, Scale
 from faults.processes import Worker, running
 from ha.cluster import Cluster
 from ha.leader_faults import FREEZE, MACHINE, POSTMASTER, SILENCE, SWITCHOVER, Fault
-from ha.trading import HABITS, ROUTES, fail_over, printed_role_settings, told, trading, url_of
+from ha.trading import HABITS, fail_over, printed_role_settings, told, trading, url_of
 from support.patience import Within
 
 FAULTS = (MACHINE, SILENCE, POSTMASTER, SWITCHOVER, FREEZE)
-QUICK = {"direct": FAULTS, "pgbouncer": (POSTMASTER, SWITCHOVER)}
+FULL = {"direct": FAULTS, "pgbouncer": FAULTS, "haproxy": (POSTMASTER, SWITCHOVER, FREEZE)}
+"""Faults of `make soak` by the route of the workers to PostgreSQL."""
+QUICK = {"direct": FAULTS, "pgbouncer": (POSTMASTER, SWITCHOVER), "haproxy": (SWITCHOVER,)}
 """Faults of a quick run, which has the long ones on one route only."""
 
 
@@ -24,10 +25,10 @@ DISCONNECT = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHER
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run all faults on both routes in `--soak`."""
+    """Run the faults of each route."""
     if "fault" in metafunc.fixturenames:
-        soak = metafunc.config.getoption("--soak")
-        cases = [(fault, route) for fault, route in itertools.product(FAULTS, ROUTES) if soak or fault in QUICK[route]]
+        faults = FULL if metafunc.config.getoption("--soak") else QUICK
+        cases = [(fault, route) for route in faults for fault in faults[route]]
         metafunc.parametrize(("fault", "route"), cases, ids=[f"{fault.name} {route}".replace(" ", "-") for fault, route in cases])
 
 

@@ -15,12 +15,12 @@ from faults.buyers import Goods, Habits, Market, Tally, market
 from faults.processes import SERVER, Edge, Worker, running
 from ha.cluster import Cluster
 from ha.leader_faults import Fault
-from ha.network import PGBOUNCER, POSTGRES
+from ha.network import HAPROXY, PGBOUNCER, POSTGRES
 from ha.node import Node
 from mercato_server.config.settings import child_environ
 
-ROUTES = {"direct": POSTGRES, "pgbouncer": PGBOUNCER}
-"""Ports of the machines to which workers connect."""
+ROUTES = {"direct": POSTGRES, "pgbouncer": PGBOUNCER, "haproxy": HAPROXY}
+"""Ports to which workers connect: of each machine, or of HAProxy."""
 HEALTH_INTERVAL_S = 1.0
 # Deadlines so short that a gap is that of the shop, not of a buyer who waits; pauses that leave the cores to the cluster.
 HABITS = Habits(timeout_s=5.0, think_s=(0.3, 0.9), retry_s=(0.1, 0.3))
@@ -50,8 +50,9 @@ async def trading(
 
 
 def url_of(cluster: Cluster, goods: Goods, nodes: Sequence[Node], route: str) -> str:
-    """Return the URL of the goods' database for a worker, with the machines in this order."""
-    return cluster.url(urlsplit(goods.database_url).path.removeprefix("/"), nodes, port=ROUTES[route])
+    """Return the URL of the goods' database for a worker, with the machines in this order, or HAProxy alone."""
+    hosts = [cluster.network.haproxy] if route == "haproxy" else [node.host for node in nodes]
+    return cluster.url(urlsplit(goods.database_url).path.removeprefix("/"), hosts, port=ROUTES[route])
 
 
 async def printed_role_settings(database_url: str) -> list[str]:

@@ -56,6 +56,7 @@ GENERATORS = Need(
 )
 ETCD = package("etcd", "etcd-server")
 PGBOUNCER = package("pgbouncer", "pgbouncer")
+HAPROXY = package("haproxy", "haproxy")
 PATRONI = Need("the packages of Patroni are not installed", "make patroni")
 ORDINARY_PYTHON = Need(
     "the user `nobody` may run no Python that imports our packages",
@@ -65,6 +66,7 @@ ORDINARY_PYTHON = Need(
 ROOT = Need("only root may change users and mount file systems", "make test, as root", is_optional_in_ci=True)
 PTRACE = Need("strace may not attach to processes", "make test, as root or with CAP_SYS_PTRACE", is_optional_in_ci=True)
 MOUNTING = Need("no file system can be mounted", "make test, where root may mount file systems", is_optional_in_ci=True)
+SOAK = Need("a quick run does not wait so long", "make soak", is_optional_in_ci=True)
 GRPCURL = Need("grpcurl has no wheel for this machine", "make test, on x86_64", is_optional_in_ci=True)
 
 ALL = (
@@ -80,10 +82,12 @@ ALL = (
     GENERATORS,
     ETCD,
     PGBOUNCER,
+    HAPROXY,
     PATRONI,
     ORDINARY_PYTHON,
     ROOT,
     PTRACE,
     MOUNTING,
+    SOAK,
     GRPCURL,
 )
