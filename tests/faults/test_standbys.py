@@ -1,6 +1,7 @@
 """Commits that wait for a standby, and outcomes that are asked of another server than the one that committed."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from functools import partial
@@ -10,18 +11,23 @@ import asyncpg
 import grpc
 import pytest
 
-from faults.buyers import Goods, Market, Purchase, fill_carts, market, stock_up
+from faults.buyers import Goods, Habits, Market, Purchase, fill_carts, market, stock_up
 from faults.conftest import Conclude
-from faults.processes import Worker, kill_at_once, running, stopped
+from faults.processes import Worker, family, kill_at_once, running, stopped
 from faults.proxy import BEFORE, proxied
+from mercato_server.background.supervisor import Supervisor
+from mercato_server.config.settings import Limits
 from mercato_server.database import connections, transactions
 from mercato_server.database.pool import small_pool
 from mercato_server.embedded.postgres import Postgres
+from mercato_server.feed.listener import Listener
 from mercato_server.store import events
-from support.patience import patient, until
+from support.patience import Within, patient, until
 from support.standbys import cold_copy, one_of, promote, replicated
 
 UNAVAILABLE = {"UNAVAILABLE DATABASE_UNAVAILABLE", "DEADLINE_EXCEEDED DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED"}
+LEFT_S = 3.0
+"""Orders go on within this time after a standby was promoted, though the old primary stays silent."""
 SHORT_S = 3.0
 """Deadline of calls that cannot succeed."""
 
@@ -63,6 +69,44 @@ async def test_an_order_is_acknowledged_only_when_a_standby_has_it(
     await conclude(f"COMMIT ended by {end} before a standby had it", promoted, shop.tally, times=1)
     assert not told_before
     assert set(shop.tally.codes) <= UNAVAILABLE
+
+
+async def test_a_worker_leaves_a_silent_primary_for_the_new_one(
+    directory: Path, durable_postgres: Postgres, durable_goods: Goods, standby: Postgres, conclude: Conclude, within: Within
+) -> None:
+    """The silent primary is the first server of the URL, and all connections of the worker are open to it."""
+    worker = Worker(directory, one_of(durable_postgres.url(), standby.url()))
+    habits = Habits(timeout_s=1.0)
+    async with running(worker), market(durable_goods, worker.address, habits=habits) as shop, shop.crowd():
+        await shop.trade()
+        with stopped(family(durable_postgres)):
+            await promote(standby)
+            began = time.monotonic()
+            await shop.trade()
+            gap_s = time.monotonic() - began
+            await kill_at_once(durable_postgres)
+    worker.require_no_bugs_logged()
+    promoted = replace(durable_goods, database_url=standby.url())
+    await conclude("primary silent, standby promoted", promoted, shop.tally, times=1, seconds_until_orders_go_on=f"{gap_s:.1f}")
+    assert gap_s <= within(LEFT_S)
+
+
+async def test_a_listener_leaves_a_silent_primary_for_the_new_one(durable_postgres: Postgres, standby: Postgres, within: Within) -> None:
+    """Until it does, the caches of its worker answer nothing."""
+    async with small_pool(one_of(durable_postgres.url(), standby.url())) as pool:
+        listener = Listener(pool)
+        supervisor = Supervisor(Limits(), partial(asyncio.sleep, 0))
+        supervisor.start("feed listener", listener.listen)
+        await until(lambda: listener.current)
+        with stopped(family(durable_postgres)):
+            await promote(standby)
+            began = time.monotonic()
+            await until(lambda: not listener.current)
+            await until(lambda: listener.current)
+            gap_s = time.monotonic() - began
+            await kill_at_once(durable_postgres)
+        await supervisor.stop()
+    assert gap_s <= within(events.SILENCE_S + LEFT_S)
 
 
 async def _may_fail(shop: Market, purchase: Purchase, timeout_s: float) -> None:

@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 
 from mercato_server.config.settings import Batching
+from mercato_server.database import batching
 from mercato_server.database.batching import Coalescer
 from mercato_server.database.transactions import deadline
 from mercato_server.domain.errors import CartEmpty, Conflict, DatabaseUnavailable, DeadlineExceeded, MercatoError, Overloaded
@@ -292,6 +293,20 @@ async def test_an_answer_of_the_queue_counts_though_the_deadline_comes_in_the_sa
     assert [type(outcome) for outcome in outcomes] == [Conflict] * 3
     store.open.set()
     assert await first == "a0"
+
+
+async def test_a_batch_that_gets_no_answer_ends_soon_after_the_deadline_of_its_callers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batching, "LINGER_S", 0.01)
+    store = Store()
+    calls = coalescer(store, in_flight_max=1)
+    store.open.clear()  # a server that is suspended
+    silent = asyncio.ensure_future(until_late(calls, ("a", 0)))
+    await settle()
+    store.open = asyncio.Event()
+    store.open.set()
+    assert await asyncio.wait_for(as_caller(calls, ("a", 1), None), patient()) == "a1"
+    with pytest.raises(TimeoutError):
+        await silent
 
 
 @pytest.mark.parametrize("failure", [DeadlineExceeded, asyncpg.QueryCanceledError])  # without a connection, in a statement

@@ -15,6 +15,8 @@ from mercato_server.domain.errors import Conflict, DatabaseUnavailable, Deadline
 Request = TypeVar("Request")
 Result = TypeVar("Result")
 
+LINGER_S = 0.5
+"""Time that a batch has after the latest deadline of its callers. PostgreSQL ends a statement at that deadline, unless it is silent."""
 HEAD_START_S = 0.005
 """A waiting call is answered this long before its deadline, and so before its caller cancels it. uvloop rounds timers to milliseconds."""
 
@@ -148,7 +150,8 @@ class Coalescer(Generic[Request, Result]):
         latest = max(call.until for call in batch)
         deadline.set(None if latest == math.inf else latest)
         try:
-            results = await self._serve([call.request for call in batch])
+            async with asyncio.timeout_at(None if latest == math.inf else latest + LINGER_S):
+                results = await self._serve([call.request for call in batch])
         except Exception as error:  # noqa: BLE001 - the callers receive it
             in_vain = isinstance(refusal(error) or error, DeadlineExceeded | DatabaseUnavailable)
             if alone or in_vain:
