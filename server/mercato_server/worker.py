@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 
+import asyncpg
 import structlog
 
 from mercato_server import failpoints
@@ -101,7 +102,7 @@ async def running(settings: Settings, stop_now: asyncio.Event | None = None) -> 
     async with AsyncExitStack() as stack:
         pool = await _connect(stack, settings)
         async with pool.acquire() as conn:
-            await session_settings.require(conn, settings.limits)
+            await session_settings.require(conn, settings.database_url, settings.limits)
             if missing := await migrations.pending(conn):
                 names = ", ".join(path.name for path in missing)
                 raise migrations.SchemaError(f"the database lacks migrations ({names}); run: mercato migrate")
@@ -122,6 +123,9 @@ async def _connect(stack: AsyncExitStack, settings: Settings) -> "Pool":
     """Return a new pool, which the stack closes; raises StartupError if the database cannot be reached."""
     try:
         pool = await create_pool(settings)
+    except asyncpg.ProtocolViolationError as error:  # PgBouncer, of one parameter at a time
+        needed = ", ".join(session_settings.session_settings(settings.limits))
+        raise StartupError(f"the pooler of DATABASE_URL: {error}; name these in its ignore_startup_parameters: {needed}") from error
     except Exception as error:
         if refusal(error) is None:
             raise

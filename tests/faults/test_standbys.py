@@ -15,10 +15,12 @@ from faults.buyers import Goods, Habits, Market, Purchase, fill_carts, market, s
 from faults.conftest import Conclude
 from faults.processes import Worker, family, kill_at_once, running, stopped
 from faults.proxy import BEFORE, proxied
+from mercato.v1 import catalog_pb2
 from mercato_server.background.supervisor import Supervisor
 from mercato_server.config.settings import Limits
 from mercato_server.database import connections, transactions
-from mercato_server.database.pool import small_pool
+from mercato_server.database.pool import refusal, small_pool
+from mercato_server.domain.errors import DatabaseUnavailable
 from mercato_server.embedded.postgres import Postgres
 from mercato_server.feed.listener import Listener
 from mercato_server.store import events
@@ -30,6 +32,10 @@ LEFT_S = 3.0
 """Orders go on within this time after a standby was promoted, though the old primary stays silent."""
 SHORT_S = 3.0
 """Deadline of calls that cannot succeed."""
+
+PRIMARY_ROLE = "SELECT false AS is_standby, '00000001' AS timeline"
+
+NOTHING_WAITS = "SELECT count(*) = 0 FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
 
 GET_SENDER = "SELECT pid FROM pg_stat_replication"
 
@@ -89,6 +95,64 @@ async def test_a_worker_leaves_a_silent_primary_for_the_new_one(
     promoted = replace(durable_goods, database_url=standby.url())
     await conclude("primary silent, standby promoted", promoted, shop.tally, times=1, seconds_until_orders_go_on=f"{gap_s:.1f}")
     assert gap_s <= within(LEFT_S)
+
+
+async def test_commits_without_a_standby_end_with_their_calls(
+    directory: Path, durable_postgres: Postgres, durable_goods: Goods, standby: Postgres
+) -> None:
+    """A COMMIT that no call waits for would keep its connection and its locks until a standby is back."""
+    worker = Worker(directory, durable_postgres.url())
+    operator = await asyncpg.connect(durable_postgres.url())
+    async with running(worker), market(durable_goods, worker.address) as shop:
+        await asyncio.gather(*(shop.fill(buyer) for buyer in durable_goods.buyers))
+        with stopped(family(standby)):
+            purchases = [shop.tally.begin(buyer) for buyer in durable_goods.buyers]
+            await asyncio.gather(*(_may_fail(shop, purchase, SHORT_S) for purchase in purchases))
+            await until(partial(operator.fetchval, NOTHING_WAITS))
+            request = catalog_pb2.ListProductsRequest(skip=1)
+            assert (await shop.insist(shop.catalog, "ListProducts", request, durable_goods.buyers[0])).products
+        assert not shop.tally.acknowledged
+    await operator.close()
+    worker.require_no_bugs_logged()
+
+
+async def test_an_old_primary_cannot_tell_that_a_transaction_was_aborted(
+    directory: Path, durable_postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A primary that has not noticed its successor has other transactions than the successor, and gets no connection any more."""
+    copy = await cold_copy(durable_postgres, directory / "copy")
+    try:
+        await copy.start()
+        await promote(copy)
+        successor = await asyncpg.connect(copy.url())
+        life = await successor.fetchval(f"SELECT {transactions.LIFE}")
+        added = await successor.fetchval("INSERT INTO categories (name) VALUES ('ball') RETURNING pg_current_xact_id()::text")
+        await successor.close()
+        monkeypatch.setattr(transactions, "RESOLVE_S", 0.5)
+        async with small_pool(durable_postgres.url()) as old:
+            assert await transactions._outcome(old, transactions.TransactionId(added, life)) == "unknown"
+    finally:
+        await copy.stop()
+
+
+async def test_a_primary_of_an_earlier_timeline_gets_no_connection(directory: Path, durable_postgres: Postgres) -> None:
+    copy = await cold_copy(durable_postgres, directory / "copy")
+    both = one_of(durable_postgres.url(), copy.url())
+    try:
+        await copy.start()
+        await (await connections.connect(both)).close()
+        await promote(copy)
+
+        async def is_successor() -> bool:
+            connection = await connections.connect(both)
+            timeline = await connection.fetchval(f"SELECT {transactions.TIMELINE}")
+            await connection.close()
+            return bool(timeline == "00000002")
+
+        await until(is_successor)
+        assert all([await is_successor() for _ in range(20)])
+    finally:
+        await copy.stop()
 
 
 async def test_a_listener_leaves_a_silent_primary_for_the_new_one(durable_postgres: Postgres, standby: Postgres, within: Within) -> None:
@@ -174,10 +238,14 @@ async def test_a_standby_cannot_tell_that_a_transaction_was_aborted(
         await primary.execute("SET synchronous_commit = local")
         added = await primary.fetchval("INSERT INTO categories (name) VALUES ('ball') RETURNING pg_current_xact_id()::text")
         with monkeypatch.context() as pooled:
-            pooled.setattr(connections, "IS_STANDBY", "SELECT false")  # a pooler may move a connection to a standby
+            pooled.setattr(connections, "GET_ROLE", PRIMARY_ROLE)  # a pooler may move a connection to a standby
             pooled.setattr(transactions, "RESOLVE_S", 0.5)
             async with small_pool(standby.url()) as pool:
                 assert await transactions._outcome(pool, transactions.TransactionId(added, life)) == "unknown"
+                for use in (transactions.await_standbys, events.seen):
+                    with pytest.raises(asyncpg.ReadOnlySQLTransactionError) as refused:
+                        await use(pool)
+                    assert isinstance(refusal(refused.value), DatabaseUnavailable)
     await primary.close()
     async with small_pool(durable_postgres.url()) as pool:
         assert await transactions._outcome(pool, transactions.TransactionId(added, life)) == "committed"

@@ -8,11 +8,13 @@ import pytest
 from mercato_server.config.environment import ConfigError
 from mercato_server.config.settings import Limits
 from mercato_server.database import session_settings
-from mercato_server.database.pool import Pool
+from mercato_server.database.migrations import migrate
+from mercato_server.database.pool import Pool, small_pool
 from mercato_server.embedded.postgres import Postgres
 
 LIMITS = Limits()
 ROLE = "pooled"
+LONE, SEVERAL = "postgresql://mercato@a/mercato", "postgresql://mercato@a,b/mercato?target_session_attrs=primary"
 
 
 @pytest.fixture
@@ -38,13 +40,13 @@ async def plain(url: str, role: str = "") -> "asyncpg.Connection[asyncpg.Record]
 
 async def test_the_sessions_of_a_worker_have_them(pool: "Pool") -> None:
     async with pool.acquire() as conn:
-        await session_settings.require(conn, LIMITS)
+        await session_settings.require(conn, LONE, LIMITS)
 
 
 async def test_sessions_without_them_are_refused_with_the_cure(pooled_url: str) -> None:
     connection = await plain(pooled_url)
     with pytest.raises(ConfigError) as refused:
-        await session_settings.require(connection, LIMITS)
+        await session_settings.require(connection, LONE, LIMITS)
     for wrong in ("enable_seqscan is on instead of off", "statement_timeout is 0 instead of 10000", "lock_timeout is 0 instead of 4000"):
         assert wrong in str(refused.value)
     assert "mercato migrate --print-role-settings" in str(refused.value)
@@ -57,7 +59,7 @@ async def test_the_printed_statements_give_them_to_the_role(pooled_url: str) -> 
         await owner.execute(statement)
     await owner.close()
     connection = await plain(pooled_url, ROLE)
-    await session_settings.require(connection, LIMITS)
+    await session_settings.require(connection, LONE, LIMITS)
     await connection.close()
 
 
@@ -66,7 +68,8 @@ async def test_the_printed_statements_give_them_to_the_role(pooled_url: str) -> 
     [
         ("on", "off", "", "a crash of the server loses orders"),
         ("on", "off", "a", "a crash of the server loses orders"),
-        ("on", "local", "a", "a failover loses orders"),
+        ("on", "local", "a", "a failover can lose orders"),
+        ("on", "remote_write", "a", "a failover can lose orders"),
         ("on", "local", "", ""),
         ("on", "on", "a", ""),
         ("on", "remote_apply", "a", ""),
@@ -86,9 +89,32 @@ async def test_a_server_that_could_lose_acknowledged_orders_is_refused(
     connection = await asyncpg.connect(database)
     try:
         if not danger:
-            await session_settings.require(connection, LIMITS)
+            await session_settings.require(connection, LONE, LIMITS)
             return
         with pytest.raises(ConfigError, match=danger):
-            await session_settings.require(connection, LIMITS)
+            await session_settings.require(connection, LONE, LIMITS)
     finally:
         await connection.close()
+
+
+async def test_several_servers_without_a_synchronous_standby_are_a_warning(pool: "Pool", capsys: pytest.CaptureFixture[str]) -> None:
+    async with pool.acquire() as conn:
+        await session_settings.require(conn, LONE, LIMITS)
+        assert "no standby is synchronous" not in capsys.readouterr().out
+        await session_settings.require(conn, SEVERAL, LIMITS)
+        assert "no standby is synchronous" in capsys.readouterr().out
+
+
+async def test_commands_have_no_limits_of_a_workers_role(pooled_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    owner = await asyncpg.connect(pooled_url)
+    name = await owner.fetchval("SELECT current_database()")
+    for parameter, value in session_settings.session_settings(LIMITS).items():
+        await owner.execute(f"ALTER DATABASE {name} SET {parameter} = '{value}'")
+    await owner.close()
+    async with small_pool(pooled_url) as pool:
+        assert await pool.fetchval("SHOW statement_timeout") == "0"
+    told: list[str] = []
+    monkeypatch.setattr(
+        "mercato_server.database.migrations.CREATE_MIGRATIONS", "DO $$ BEGIN ASSERT current_setting('statement_timeout') = '0'; END $$"
+    )
+    assert await migrate(pooled_url, report=told.append) == []

@@ -93,6 +93,16 @@ async def test_a_transaction_that_never_commits_is_unavailable_in_the_end(pool: 
     assert await pool.fetchval(NAMES) is None
 
 
+async def test_a_wait_for_standbys_is_run_again_when_its_connection_breaks(pool: "Pool", cuts: list[str]) -> None:
+    cuts.append("before")
+    await transactions.await_standbys(pool)
+    assert cuts == []
+
+
+def test_an_unknown_outcome_is_the_refusal_of_a_caller() -> None:
+    assert isinstance(refusal(OutcomeUnknown()), DatabaseUnavailable)
+
+
 @pytest.mark.usefixtures("no_outcome")
 async def test_an_outcome_that_cannot_be_found_out_is_unknown_and_not_run_again(pool: "Pool", cuts: list[str]) -> None:
     cuts += ["after", "after"]

@@ -41,10 +41,37 @@ def test_a_url_that_could_reach_a_standby_is_refused_with_the_cure(url: str, cau
     assert "secret" not in message
 
 
-@pytest.mark.parametrize("url", ["postgresql:///mercato?host=/a,/b,/c&port=1,2", "postgresql://[::1/mercato"])
-def test_a_malformed_url_is_refused(url: str) -> None:
-    with pytest.raises(ConfigError, match="DATABASE_URL is no PostgreSQL URL"):
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql:///mercato?host=/a,/b,/c&port=1,2",
+        "postgresql://[::1/mercato",
+        *(
+            f"postgresql://u:secret@{places}/mercato?{TARGET}=primary"
+            for places in ("a,,b", "a,", ",b", ":5432,:5433", "a, b", "a:b", "a:0")
+        ),
+        f"postgresql:///mercato?host=/a,,/b&{TARGET}=primary",
+        f"postgresql:///mercato?host=/a,&{TARGET}=primary",
+        "postgresql:///mercato?host=/a&port=70000",
+        "postgresql://u:secret@a:99999/mercato",
+        "postgresql://u:secret/part@a/mercato",
+        "postgresql://u:secr\u2100et@a/mercato",
+        "postgresql://u:secret@a/mercato?sslmode",
+        "mysql://u:secret@a/mercato",
+        "host=a dbname=mercato password=secret",
+    ],
+)
+def test_a_malformed_url_is_refused_without_its_password(url: str) -> None:
+    with pytest.raises(ConfigError) as refused:
         database_url({"DATABASE_URL": url})
+    assert str(refused.value).startswith("DATABASE_URL is no PostgreSQL URL")
+    assert "secr" not in str(refused.value)
+
+
+def test_several_servers_in_pghost_are_refused() -> None:
+    with pytest.raises(ConfigError, match="PGHOST"):
+        database_url({"DATABASE_URL": f"postgresql:///mercato?{TARGET}=primary", "PGHOST": "a,b"})
+    assert database_url({"DATABASE_URL": "postgresql://a/mercato", "PGHOST": "b,c"})
 
 
 @pytest.mark.parametrize(
@@ -68,6 +95,7 @@ def test_each_server_of_a_url_gets_a_url_of_its_own(url: str, each: list[str]) -
 def test_a_place_has_no_password() -> None:
     assert [place(url) for url in servers("postgresql://u:p@a:1,b/d")] == ["a:1", "b"]
     assert place("postgresql://u:p@/d?host=/run") == "/run"
+    assert place("postgresql://u:p@/d?host=/run&port=5433") == "/run:5433"
 
 
 def test_the_user_of_a_url_is_unquoted() -> None:

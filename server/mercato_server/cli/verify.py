@@ -12,6 +12,7 @@ from rich.table import Table
 from mercato_server.database import migrations
 from mercato_server.database.connections import connect
 from mercato_server.database.pool import Conn, refusal
+from mercato_server.database.session_settings import FOR_COMMANDS
 from mercato_server.domain.errors import DatabaseUnavailable
 from mercato_server.store.verify import Finding, inspect, verify
 
@@ -71,7 +72,7 @@ async def _lanes(database_url: str) -> AsyncIterator[list["Conn"]]:
         async with AsyncExitStack() as stack:
             conns: list[Conn] = []
             for _ in range(LANES):
-                conn = await connect(database_url)
+                conn = await connect(database_url, server_settings=FOR_COMMANDS)
                 stack.push_async_callback(conn.close)
                 conns.append(conn)
             await migrations.require(conns[0])

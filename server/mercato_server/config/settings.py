@@ -256,7 +256,7 @@ def database_url(env: Mapping[str, str] | None = None) -> str:
     value = (os.environ if env is None else env).get("DATABASE_URL", "")
     if not value:
         raise ConfigError("DATABASE_URL is not set; it must be a PostgreSQL URL, such as postgresql://user@host/mercato")
-    return database_urls.checked("DATABASE_URL", value)
+    return database_urls.checked("DATABASE_URL", value, env)
 
 
 def optional_database_url() -> str | None:

@@ -20,7 +20,14 @@ AWAY = (OSError, asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionEr
 UNFIT = (*AWAY, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 """Errors of one server; another may be the primary."""
 
-IS_STANDBY = "SELECT pg_is_in_recovery()"
+# A primary whose successor has been promoted meanwhile may not know it yet: then its timeline is the lower one.
+GET_ROLE = """
+SELECT pg_is_in_recovery() AS is_standby,
+       CASE WHEN NOT pg_is_in_recovery() THEN substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) END AS timeline
+"""
+
+_latest_timelines: dict[str, str] = {}
+"""The latest timeline of the primary of each URL that this process has seen, as eight hexadecimal digits."""
 
 
 async def connect(database_url: str, *, timeout: float = CONNECT_S, **options: Any) -> "_Connection":  # noqa: ASYNC109 - asyncpg's name
@@ -35,56 +42,70 @@ async def connect(database_url: str, *, timeout: float = CONNECT_S, **options: A
 
     Raises:
         asyncpg.CannotConnectNowError: none of several servers is the primary, or the only one is not; the message says why.
-        OSError, asyncpg.PostgresError: the only server cannot be reached (TimeoutError: in time), or refuses the connection.
+        OSError, asyncpg.PostgresError: the only server cannot be reached (TimeoutError: in time), or refuses the connection. So do all of
+            several servers.
     """
     urls = servers(database_url)
-    if len(urls) == 1:
-        async with asyncio.timeout(timeout):
-            return await _connect_to_primary(database_url, options)
-    reasons = dict.fromkeys(urls, "no answer")
-    attempts = [asyncio.ensure_future(_until_primary(url, options, reasons)) for url in urls]
+    errors: dict[str, Exception] = {url: TimeoutError(f"no answer within {timeout:.0f} s") for url in urls}
+    several = len(urls) > 1
+    attempts = [asyncio.ensure_future(_attempt(database_url, url, options, errors, again=several)) for url in urls]
     chosen = None
+    is_late = False
     try:
         async with asyncio.timeout(timeout):
             for attempt in asyncio.as_completed(attempts):
                 if chosen := await attempt:
                     return chosen
     except TimeoutError:
-        pass
+        is_late = True
     finally:
         for attempt in attempts:
             attempt.cancel()
             attempt.add_done_callback(lambda done: _close_unless(chosen, done))
-    told = "; ".join(f"{place(url)}: {reason}" for url, reason in reasons.items())
+    if not (several and is_late):
+        raise errors[urls[0]]
+    told = "; ".join(f"{place(url)}: {str(error) or type(error).__name__}" for url, error in errors.items())
     raise asyncpg.CannotConnectNowError(f"no server of the database is the primary: {told}")
 
 
-async def _until_primary(url: str, options: dict[str, Any], reasons: dict[str, str]) -> "_Connection | None":
-    """Connect to a server once it is the primary; return None if it refuses for good. `reasons` gets the last error."""
+async def _attempt(
+    database_url: str, url: str, options: dict[str, Any], errors: dict[str, Exception], *, again: bool
+) -> "_Connection | None":
+    """Connect to a server, with `again` once it is the primary; return None if it refuses, and leave its last error in `errors`."""
     while True:
         try:
-            return await _connect_to_primary(url, options)
+            return await _connect_to_primary(database_url, url, options)
         except UNFIT as error:
-            reasons[url] = str(error) or type(error).__name__
-            if not isinstance(error, AWAY):
+            errors[url] = error
+            if not again or not isinstance(error, AWAY) or isinstance(error, asyncpg.ProtocolViolationError):
                 return None
         await asyncio.sleep(backoff.jittered(AGAIN_S))
 
 
-async def _connect_to_primary(url: str, options: dict[str, Any]) -> "_Connection":
+async def _connect_to_primary(database_url: str, url: str, options: dict[str, Any]) -> "_Connection":
     connect_to_one: Any = asyncpg.connect
     connection: _Connection = await connect_to_one(url, target_session_attrs="any", **options)
     try:
-        is_standby = await connection.fetchval(IS_STANDBY)
+        row = await connection.fetchrow(GET_ROLE)
     except BaseException:
         connection.terminate()
         raise
-    if is_standby:
+    assert row is not None  # noqa: S101 - the statement has no condition
+    if reason := _unsuitable(database_url, **row):
         connection.terminate()
-        raise asyncpg.CannotConnectNowError(
-            "it is a standby, which takes no orders; name the primary, or all servers with target_session_attrs=primary"
-        )
+        raise asyncpg.CannotConnectNowError(reason)
     return connection
+
+
+def _unsuitable(database_url: str, is_standby: bool, timeline: str) -> str:  # noqa: FBT001 - a column
+    """Return why a server is not the primary; empty if it is."""
+    if is_standby:
+        return "it is a standby, which takes no orders; name the primary, or all servers with target_session_attrs=primary"
+    latest = _latest_timelines.get(database_url, "")
+    if timeline < latest:
+        return f"it is an earlier primary, of timeline {timeline}, and {latest} has been seen; if the database was made anew, start anew"
+    _latest_timelines[database_url] = timeline
+    return ""
 
 
 def _close_unless(chosen: "_Connection | None", attempt: "asyncio.Future[_Connection | None]") -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from mercato_server.database import phases
 from mercato_server.database.connections import connect
 from mercato_server.database.pool import Conn
+from mercato_server.database.session_settings import FOR_COMMANDS
 
 
 class SchemaError(Exception):
@@ -88,7 +89,7 @@ async def migrate(database_url: str, files: list[Path] | None = None, report: Ca
     Processes that migrate at the same time wait for each other. After a process was killed, the next one continues where it stopped.
     Raises SchemaError, and changes nothing, if the files do not match the database. `report` receives lines of progress.
     """
-    connection = await connect(database_url)
+    connection = await connect(database_url, server_settings=FOR_COMMANDS)
     try:
         await _wait_for_others(connection, report)
         await connection.execute(CREATE_MIGRATIONS)

@@ -11,7 +11,7 @@ import asyncpg
 from mercato_server.config.environment import ConfigError
 from mercato_server.config.settings import Settings
 from mercato_server.database.connections import CONNECT_S, connect
-from mercato_server.database.session_settings import PLANNING, session_settings
+from mercato_server.database.session_settings import FOR_COMMANDS, PLANNING, session_settings
 from mercato_server.domain.errors import Conflict, DatabaseUnavailable, DeadlineExceeded, MercatoError
 
 if TYPE_CHECKING:
@@ -107,13 +107,15 @@ async def create_pool(settings: Settings) -> "Pool":
 @asynccontextmanager
 async def small_pool(database_url: str) -> AsyncIterator["Pool"]:
     """Yield a pool of one connection, for commands."""
-    async with Pool(database_url, min_size=1, max_size=1, timeout=CONNECT_S, server_settings=PLANNING) as pool:
+    async with Pool(database_url, min_size=1, max_size=1, timeout=CONNECT_S, server_settings=FOR_COMMANDS | PLANNING) as pool:
         yield pool
 
 
 def refusal(error: BaseException) -> MercatoError | None:
     """Return the caller's error for a failure of the database; None if the failure is a bug."""
     match error:
+        case DatabaseUnavailable():
+            return error
         case asyncpg.LockNotAvailableError() | asyncpg.SerializationError() | asyncpg.DeadlockDetectedError():
             return Conflict("concurrent calls change the same rows; nothing was changed, try again")
         case asyncpg.QueryCanceledError():

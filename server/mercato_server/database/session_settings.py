@@ -6,11 +6,16 @@ A worker sends them when it connects. A pooler does not pass them on, so behind 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import structlog
+
+from mercato_server.config.database_urls import servers
 from mercato_server.config.environment import ConfigError
 from mercato_server.config.settings import Limits
 
 if TYPE_CHECKING:
     from mercato_server.database.pool import Conn
+
+log = structlog.get_logger(__name__)
 
 PLANNING = {
     # Every statement has an index. Without this setting, a plan that was cached while a table was small scans the table as it grows,
@@ -20,6 +25,13 @@ PLANNING = {
     "max_parallel_workers_per_gather": "0",
     "jit": "off",  # it compiles plans whose cost is overestimated, and never pays off here
 }
+FOR_COMMANDS = {
+    "enable_seqscan": "on",
+    "statement_timeout": "0",
+    "lock_timeout": "0",
+    "idle_in_transaction_session_timeout": "0",
+}
+"""Parameters of commands that read or change much, which may have a worker's role."""
 DURABILITY = ("fsync", "synchronous_commit", "synchronous_standby_names")
 
 GET_SETTINGS = "SELECT name, setting FROM pg_settings WHERE name = ANY($1::text[])"
@@ -45,8 +57,11 @@ def role_statements(role: str, limits: Limits) -> list[str]:
     return [f"ALTER ROLE {quoted} SET {name} = '{value}';" for name, value in session_settings(limits).items()]
 
 
-async def require(conn: "Conn", limits: Limits) -> None:
-    """Raise ConfigError unless a session has the parameters, and unless its COMMIT waits until the transaction cannot be lost."""
+async def require(conn: "Conn", database_url: str, limits: Limits) -> None:
+    """Raise ConfigError unless a session has the parameters, and unless its COMMIT waits until the transaction cannot be lost.
+
+    This only warns of several servers of which none is synchronous: Patroni lets that happen for a while, unless it is strict.
+    """
     wanted = session_settings(limits)
     actual: dict[str, str] = dict(map(tuple, await conn.fetch(GET_SETTINGS, [*wanted, *DURABILITY])))
     if wrong := [f"{name} is {actual[name]} instead of {value}" for name, value in wanted.items() if actual[name] != value]:
@@ -56,6 +71,8 @@ async def require(conn: "Conn", limits: Limits) -> None:
         )
     if danger := _danger(actual):
         raise ConfigError(f"synchronous_commit is {actual['synchronous_commit']}, so {danger}; set it to on, for the server or the role")
+    if len(servers(database_url)) > 1 and not actual["synchronous_standby_names"]:
+        log.warning("no standby is synchronous: a failover can lose acknowledged orders", cure="docs/high-availability.md#patroni")
 
 
 def _danger(actual: Mapping[str, str]) -> str:
@@ -64,6 +81,6 @@ def _danger(actual: Mapping[str, str]) -> str:
         return ""
     if actual["synchronous_commit"] == "off":
         return "a crash of the server loses orders that were acknowledged"
-    if actual["synchronous_commit"] == "local" and actual["synchronous_standby_names"]:
-        return "a failover loses orders that were acknowledged"
+    if actual["synchronous_commit"] in ("local", "remote_write") and actual["synchronous_standby_names"]:
+        return "a failover can lose orders that were acknowledged"
     return ""

@@ -32,7 +32,9 @@ RESERVE = 0.2
 SHORTEST_S = 0.01
 BATCH_PATIENCE = 0.25
 COMMIT_S = 10.0
-"""Time limit for the answer to COMMIT. The caller's deadline ends only its wait; this frees the connection to a silent server."""
+"""Time limit for the answer to COMMIT without a deadline."""
+COMMIT_LINGER_S = 0.5
+"""Time that COMMIT has after the caller's deadline. No caller waits any longer, and each COMMIT without a standby holds a connection."""
 RESOLVE_S = 2.0
 """Time limit for finding the outcome of a transaction whose COMMIT was not answered."""
 
@@ -54,9 +56,13 @@ UNREACHABLE = (*CONNECTION_LOST, asyncpg.InterfaceError, OSError)
 
 # A crash erases transactions that were not on disk, and the promotion of a standby those that it had not received. PostgreSQL then gives
 # their ids to other transactions. A crash resets the statistics, which each server has for itself, and a promotion begins a timeline. So
-# one text names the life of the database in which an id means one transaction.
-LIFE = """
-format('%s %s', extract(epoch FROM pg_stat_get_bgwriter_stat_reset_time()), substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))
+# one text names the life of the database in which an id means one transaction. A standby has none.
+STANDBY = "standby"
+TIMELINE = "substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8)"
+LIFE = f"""
+CASE WHEN pg_is_in_recovery() THEN '{STANDBY}'
+     ELSE format('%s %s', extract(epoch FROM pg_stat_get_bgwriter_stat_reset_time()), {TIMELINE})
+END
 """
 
 GET_TRANSACTION_ID = f"SELECT pg_current_xact_id_if_assigned()::text AS id, {LIFE} AS life"
@@ -70,9 +76,10 @@ SELECT pg_current_xact_id()::text AS id, {LIFE} AS life
   FROM pg_logical_emit_message(true, 'mercato', '')
 """  # noqa: S608 - our own text
 
-# A standby cannot tell: it may not have received the transaction yet.
+# A standby cannot tell: it may not have received the transaction yet. Neither can a primary of an earlier timeline that has not noticed
+# its successor.
 GET_OUTCOME = f"""
-SELECT CASE WHEN pg_is_in_recovery() THEN 'standby'
+SELECT CASE WHEN split_part({LIFE}, ' ', 2) COLLATE "C" < split_part($2, ' ', 2) THEN 'not here'
             ELSE (SELECT CASE WHEN status = 'committed' AND {LIFE} <> $2 THEN 'unknown' ELSE status END
                     FROM pg_xact_status($1::text::xid8) AS status)
        END
@@ -151,6 +158,7 @@ async def transaction(pool: "Pool", *, patience: float = 1.0) -> AsyncIterator["
     await complete(_commit(pool, conn, transaction_id, changes))
 
 
+@retry_conflicts
 async def await_standbys(pool: "Pool") -> None:
     """Return once all that is visible now would survive a failover; raises as `transaction`.
 
@@ -205,7 +213,7 @@ _endings: set["asyncio.Task[None]"] = set()
 
 
 async def complete(work: Coroutine[Any, Any, None]) -> None:
-    """Await work that continues if the wait is cancelled. It holds a connection, so closing the pool waits for it."""
+    """Await work that continues if the wait is cancelled. While it holds a connection, closing the pool waits for it."""
     task = asyncio.ensure_future(work)
     _endings.add(task)
     task.add_done_callback(_ended)
@@ -228,11 +236,19 @@ async def _rollback(pool: "Pool", conn: "PooledConn") -> None:
 
 
 async def _transaction_id(conn: "PooledConn") -> TransactionId:
+    """Return the id of the open transaction, which writes a record if it has written nothing."""
     row = await conn.fetchrow(GET_TRANSACTION_ID)
+    require_primary(row)
     if row is None or row["id"] is None:
         row = await conn.fetchrow(WRITE_RECORD)
     assert row is not None  # noqa: S101 - both statements return a row
     return TransactionId(*row)
+
+
+def require_primary(row: asyncpg.Record | None) -> None:
+    """Raise ReadOnlySQLTransactionError if the `life` in a row is that of a standby: a pooler may move a connection to one."""
+    if row is not None and row["life"] == STANDBY:
+        raise asyncpg.ReadOnlySQLTransactionError("the server is a standby")
 
 
 async def _commit(pool: "Pool", conn: "PooledConn", transaction_id: TransactionId, changes: Changes) -> None:
@@ -256,6 +272,8 @@ async def _send_commit(conn: "PooledConn") -> bool:
         failpoints.hit("before commit")
         is_confirmed = await _without_warning(conn, "COMMIT")
         failpoints.hit("after commit")
+    except TimeoutError:  # the pool lets PostgreSQL cancel the wait, else it would go on for ever
+        return False
     except UNREACHABLE:
         _drop(conn)
         return False
@@ -274,11 +292,16 @@ async def _without_warning(conn: "PooledConn", statement: str) -> bool:
 
     conn.add_log_listener(warned)
     try:
-        await conn.execute(statement, timeout=COMMIT_S)
+        await conn.execute(statement, timeout=_commit_time_s())
     finally:
         with contextlib.suppress(asyncpg.InterfaceError):  # the connection is closed
             conn.remove_log_listener(warned)
     return not warnings
+
+
+def _commit_time_s() -> float:
+    until = deadline.get()
+    return COMMIT_S if until is None else min(COMMIT_S, max(until - asyncio.get_running_loop().time(), 0.0) + COMMIT_LINGER_S)
 
 
 def _drop(conn: "PooledConn") -> None:

@@ -50,10 +50,14 @@ DELETE FROM categories
 RETURNING id, name, created_at, version
 """
 
+_OLD_KEY = f"name_key_rule < {RULE_VERSION} OR keyed_name <> name"
+
+HAS_OLD_KEYS = f"SELECT EXISTS (SELECT FROM categories WHERE {_OLD_KEY})"  # noqa: S608 - constants
+
 LOCK_OLD_KEYS = f"""
 SELECT id, name
   FROM categories
- WHERE name_key_rule < {RULE_VERSION} OR keyed_name <> name
+ WHERE {_OLD_KEY}
  ORDER BY id
  LIMIT $1
    FOR NO KEY UPDATE SKIP LOCKED
@@ -164,6 +168,8 @@ async def _refusal(conn: "Conn", category_id: UUID, etags: Collection[str]) -> C
 @retry_conflicts
 async def renew_keys(pool: "Pool") -> int:
     """Make the keys of a batch of categories that the previous release has written, or an older rule; return how many."""
+    if not await pool.fetchval(HAS_OLD_KEYS):
+        return 0
     async with transaction(pool) as conn:
         rows = await conn.fetch(LOCK_OLD_KEYS, BATCH)
         if rows:

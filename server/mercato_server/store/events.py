@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Self
 from uuid import UUID
 
 from mercato_server.database.pool import Conn, Pool
-from mercato_server.database.transactions import LIFE, note
+from mercato_server.database.transactions import LIFE, note, require_primary
 from mercato_server.domain.events import EventKind
 
 SILENCE_S = 5.0
@@ -135,6 +135,7 @@ async def read(pool: "Pool", after: Cursor, limit: int) -> list[Entry]:
 async def seen(pool: "Pool") -> Seen:
     """Return the current progress, from which `news` continues."""
     row = await pool.fetchrow(GET_SEEN, timeout=SILENCE_S)
+    require_primary(row)
     assert row is not None  # noqa: S101 - the statement has no condition
     return Seen(*row)
 
@@ -145,6 +146,7 @@ async def news(pool: "Pool", since: Seen, kinds: Sequence[str], limit: int) -> t
     For consumers that need low latency and no ordering: an old transaction that still runs does not delay the events of others.
     """
     row = await pool.fetchrow(GET_NEWS, since.snapshot, kinds, limit, timeout=SILENCE_S)
+    require_primary(row)
     assert row is not None  # noqa: S101 - the statement has no condition
     return Seen(row["snapshot"], row["life"]), [News(kind, subject_id, int(xid)) for kind, subject_id, xid in map(str.split, row["news"])]
 

@@ -81,6 +81,8 @@ WITH made AS MATERIALIZED (
 SELECT
 """  # noqa: S608 - constants
 
+HAS_OLD = f"SELECT EXISTS (SELECT FROM product_search WHERE rule_version < {RULE_VERSION})"  # noqa: S608 - constants
+
 # The lock comes first: without it, a batch could write the document of a name that has just been changed.
 LOCK_OLD = f"""
 SELECT id
@@ -133,6 +135,8 @@ async def renew(pool: "Pool") -> int:
 
     The caller repeats this until there are none. The event tells the caches that the order of lists by name has changed.
     """
+    if not await pool.fetchval(HAS_OLD):
+        return 0
     async with transaction(pool) as conn:
         product_ids = [row["id"] for row in await conn.fetch(LOCK_OLD, BATCH)]
         if product_ids:

@@ -166,9 +166,9 @@ async def _refresh(pool: "Pool", token_digest: bytes, successor_digest: bytes) -
             return Opened(row["id"], row["account_id"], row["lasts_s"])
         used = await conn.fetchrow(GET_USED, token_digest, successor_digest, GRACE_S)
         if used is None:
-            return RefreshTokenInvalid()
+            raise RefreshTokenInvalid
         if not used["live"]:
-            return RefreshTokenInvalid(used["account_id"])
+            raise RefreshTokenInvalid(used["account_id"])
         if used["repeated"]:
             return Opened(used["id"], used["account_id"], used["lasts_s"])
         await _end(conn, used["id"], used["account_id"], SessionEnd.REUSE)
