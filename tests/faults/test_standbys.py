@@ -145,7 +145,7 @@ async def test_a_primary_of_an_earlier_timeline_gets_no_connection(directory: Pa
 
         async def is_successor() -> bool:
             connection = await connections.connect(both)
-            timeline = await connection.fetchval(f"SELECT {transactions.TIMELINE}")
+            timeline = await connection.fetchval(f"SELECT {connections.TIMELINE}")
             await connection.close()
             return bool(timeline == "00000002")
 

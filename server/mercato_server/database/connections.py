@@ -20,14 +20,16 @@ AWAY = (OSError, asyncpg.PostgresConnectionError, asyncpg.OperatorInterventionEr
 UNFIT = (*AWAY, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 """Errors of one server; another may be the primary."""
 
+TIMELINE = "substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8)"
+"""The timeline of a primary, as eight hexadecimal digits; each promotion begins a later one. A standby refuses to tell."""
+
 # A primary whose successor has been promoted meanwhile may not know it yet: then its timeline is the lower one.
-GET_ROLE = """
-SELECT pg_is_in_recovery() AS is_standby,
-       CASE WHEN NOT pg_is_in_recovery() THEN substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8) END AS timeline
+GET_ROLE = f"""
+SELECT pg_is_in_recovery() AS is_standby, CASE WHEN NOT pg_is_in_recovery() THEN {TIMELINE} END AS timeline
 """
 
 _latest_timelines: dict[str, str] = {}
-"""The latest timeline of the primary of each URL that this process has seen, as eight hexadecimal digits."""
+"""The latest timeline of the primary of each URL that this process has seen."""
 
 
 async def connect(database_url: str, *, timeout: float = CONNECT_S, **options: Any) -> "_Connection":  # noqa: ASYNC109 - asyncpg's name

@@ -17,6 +17,7 @@ from uuid import UUID
 import asyncpg
 
 from mercato_server import failpoints
+from mercato_server.database.connections import TIMELINE
 from mercato_server.database.pool import Changes, Conn, Connection, Pool, PooledConn
 from mercato_server.domain.errors import DatabaseUnavailable, DeadlineExceeded
 
@@ -58,7 +59,6 @@ UNREACHABLE = (*CONNECTION_LOST, asyncpg.InterfaceError, OSError)
 # their ids to other transactions. A crash resets the statistics, which each server has for itself, and a promotion begins a timeline. So
 # one text names the life of the database in which an id means one transaction. A standby has none.
 STANDBY = "standby"
-TIMELINE = "substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8)"
 LIFE = f"""
 CASE WHEN pg_is_in_recovery() THEN '{STANDBY}'
      ELSE format('%s %s', extract(epoch FROM pg_stat_get_bgwriter_stat_reset_time()), {TIMELINE})
