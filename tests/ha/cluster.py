@@ -90,6 +90,10 @@ class Cluster:
         await until(is_complete, "both standbys follow the leader")
         return leadership
 
+    def node(self, name: str) -> Node:
+        """Return a machine by its name."""
+        return next(node for node in self.nodes if node.name == name)
+
     async def switch_over(self) -> None:
         """Let the leader hand over to a standby, as an operator does before maintenance; returns when Patroni has done it."""
         leadership = await self.leader()

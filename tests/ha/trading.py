@@ -74,10 +74,10 @@ async def fail_over(cluster: Cluster, shop: Market, fault: Fault) -> float:
     assert after.node is not before.node
     await cluster.revive()
     await shop.trade()
-    return _gap_s(shop.tally, began)
+    return gap_s(shop.tally, began)
 
 
-def _gap_s(tally: Tally, began: float) -> float:
+def gap_s(tally: Tally, began: float) -> float:
     """Return the longest time without an acknowledged order that ended after `began`."""
     times = sorted(purchase.acknowledged_at for purchase in tally.acknowledged if purchase.acknowledged_at)
     return max(later - earlier for earlier, later in itertools.pairwise(times) if later > began)
