@@ -1,6 +1,5 @@
 """URLs of databases: the servers that a URL names, and the check that it means the primary."""
 
-import os
 import re
 from collections.abc import Mapping, Sequence
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
@@ -13,8 +12,8 @@ _PLACE = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^\s\[\]:]+)?(?::(\d{1,5}))?")
 """A host, its port, or both."""
 
 
-def checked(name: str, database_url: str, env: Mapping[str, str] | None = None) -> str:
-    """Return the URL; raises ConfigError that names the variable if the URL is malformed, or if it could reach a standby.
+def checked(database_url: str, env: Mapping[str, str]) -> str:
+    """Return the URL of DATABASE_URL; raises ConfigError if it is malformed, or if it could reach a standby.
 
     The message shows no part of the URL: it may hold a password.
     """
@@ -22,15 +21,15 @@ def checked(name: str, database_url: str, env: Mapping[str, str] | None = None) 
         named, target = servers(database_url), _parameters(database_url).get("target_session_attrs")
     except ValueError:
         raise ConfigError(
-            f"{name} is no PostgreSQL URL; it must be like postgresql://user:password@host:5432/mercato, with percent-encoded special "
+            "DATABASE_URL is no PostgreSQL URL; it must be like postgresql://user:password@host:5432/mercato, with percent-encoded special "
             "characters in the password"
         ) from None
     if target is not None and target not in PRIMARY:
-        raise ConfigError(f"{name} could reach a standby, which takes no orders: its target_session_attrs is {target}; {CURE}")
+        raise ConfigError(f"DATABASE_URL could reach a standby, which takes no orders: its target_session_attrs is {target}; {CURE}")
     if target is None and len(named) > 1:
-        raise ConfigError(f"{name} could reach a standby, which takes no orders: it names {len(named)} servers; {CURE}")
-    if not place(named[0]) and "," in (os.environ if env is None else env).get("PGHOST", ""):
-        raise ConfigError(f"{name} names no server, and PGHOST several; name them in {name}")
+        raise ConfigError(f"DATABASE_URL could reach a standby, which takes no orders: it names {len(named)} servers; {CURE}")
+    if not place(named[0]) and "," in env.get("PGHOST", ""):
+        raise ConfigError("DATABASE_URL names no server, and PGHOST several; name them in DATABASE_URL")
     return database_url
 
 
@@ -88,7 +87,7 @@ def place(server_url: str) -> str:
 
 def user(database_url: str) -> str:
     """Return the role of a URL; raises ConfigError if it names none."""
-    name = unquote(urlsplit(database_url).netloc.rpartition("@")[0].partition(":")[0]) or _parameters(database_url).get("user", "")
+    name = unquote(urlsplit(database_url).username or "") or _parameters(database_url).get("user", "")
     if not name:
         raise ConfigError("DATABASE_URL names no user; it must be the role of the workers")
     return name

@@ -253,10 +253,11 @@ class Settings:
 
 def database_url(env: Mapping[str, str] | None = None) -> str:
     """Return DATABASE_URL; raises ConfigError if it is not set, is malformed, or could reach a standby."""
-    value = (os.environ if env is None else env).get("DATABASE_URL", "")
+    env = os.environ if env is None else env
+    value = env.get("DATABASE_URL", "")
     if not value:
         raise ConfigError("DATABASE_URL is not set; it must be a PostgreSQL URL, such as postgresql://user@host/mercato")
-    return database_urls.checked("DATABASE_URL", value, env)
+    return database_urls.checked(value, env)
 
 
 def optional_database_url() -> str | None:

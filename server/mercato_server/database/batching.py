@@ -9,14 +9,12 @@ from typing import Any, Generic, TypeVar
 
 from mercato_server.config.settings import Batching
 from mercato_server.database.pool import refusal
-from mercato_server.database.transactions import deadline
+from mercato_server.database.transactions import LINGER_S, deadline
 from mercato_server.domain.errors import Conflict, DatabaseUnavailable, DeadlineExceeded, MercatoError, Overloaded
 
 Request = TypeVar("Request")
 Result = TypeVar("Result")
 
-LINGER_S = 0.5
-"""Time that a batch has after the latest deadline of its callers. PostgreSQL ends a statement at that deadline, unless it is silent."""
 HEAD_START_S = 0.005
 """A waiting call is answered this long before its deadline, and so before its caller cancels it. uvloop rounds timers to milliseconds."""
 

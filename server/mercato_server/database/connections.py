@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 
 from mercato_server.config.database_urls import place, servers
+from mercato_server.config.settings import Limits
 from mercato_server.domain import backoff
 
 if TYPE_CHECKING:
     _Connection = asyncpg.Connection[asyncpg.Record]
 
-CONNECT_S = 5.0
+CONNECT_S = Limits().connect_timeout_s
 """Time limit for a connection, over all servers of the URL together."""
 AGAIN_S = 0.4
 """Pause before a server that is not the primary is asked again: during a failover it may become the primary."""

@@ -34,8 +34,8 @@ SHORTEST_S = 0.01
 BATCH_PATIENCE = 0.25
 COMMIT_S = 10.0
 """Time limit for the answer to COMMIT without a deadline."""
-COMMIT_LINGER_S = 0.5
-"""Time that COMMIT has after the caller's deadline. No caller waits any longer, and each COMMIT without a standby holds a connection."""
+LINGER_S = 0.5
+"""Time that COMMIT, and a batch, have after the deadline. No caller waits any longer, and each of them holds a connection."""
 RESOLVE_S = 2.0
 """Time limit for finding the outcome of a transaction whose COMMIT was not answered."""
 
@@ -301,7 +301,7 @@ async def _without_warning(conn: "PooledConn", statement: str) -> bool:
 
 def _commit_time_s() -> float:
     until = deadline.get()
-    return COMMIT_S if until is None else min(COMMIT_S, max(until - asyncio.get_running_loop().time(), 0.0) + COMMIT_LINGER_S)
+    return COMMIT_S if until is None else min(COMMIT_S, max(until - asyncio.get_running_loop().time(), 0.0) + LINGER_S)
 
 
 def _drop(conn: "PooledConn") -> None:
