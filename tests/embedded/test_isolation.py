@@ -9,7 +9,7 @@ import asyncpg
 import pytest
 
 from embedded.test_postgres import ask, running
-from embedded.watch import children, name
+from embedded.watch import children, name, unless_ended
 from mercato_server.embedded.postgres import OWNER, WORKER, Postgres
 from mercato_server.embedded.processes import EmbeddedError
 from support.mercato_up import Up
@@ -38,9 +38,10 @@ def family(up: Up) -> dict[int, str]:
     supervisor = int((up.data_dir / "lock").read_text())
     kinds = {}
     for pid in children(supervisor):
-        command = Path(f"/proc/{pid}/cmdline").read_text()
-        python = "hashing" if "hash_process" in command else "worker"
-        kinds[pid] = name(pid) if name(pid) in {"postgres", "envoy"} else python
+        with unless_ended():
+            command = Path(f"/proc/{pid}/cmdline").read_text()
+            python = "hashing" if "hash_process" in command else "worker"
+            kinds[pid] = name(pid) if name(pid) in {"postgres", "envoy"} else python
     assert set(kinds.values()) == {"postgres", "envoy", "worker", "hashing"}
     return kinds
 
@@ -51,22 +52,27 @@ def environ(pid: int) -> dict[str, str]:
 
 
 def test_each_process_gets_only_the_variables_that_it_needs(up: Up) -> None:
+    checked = set()
     for pid, kind in family(up).items():
-        given = environ(pid)
-        known = {*FOREIGN.values(), *(() if kind == "worker" else OWN_SECRETS.values())}
-        assert not known & set(given.values()), kind
-        assert not {"MERCATO_ADMIN_PASSWORD", *FOREIGN} & set(given), kind
-        if kind in {"postgres", "envoy"} and Path(f"/proc/{pid}/cmdline").read_text().startswith("/"):  # PostgreSQL's children write titles
-            assert set(given) <= ALLOWED, kind
-        if kind == "worker":
-            assert OWN_SECRETS.items() <= given.items()
+        with unless_ended():
+            given, command = environ(pid), Path(f"/proc/{pid}/cmdline").read_text()
+            known = {*FOREIGN.values(), *(() if kind == "worker" else OWN_SECRETS.values())}
+            assert not known & set(given.values()), kind
+            assert not {"MERCATO_ADMIN_PASSWORD", *FOREIGN} & set(given), kind
+            if kind in {"postgres", "envoy"} and command.startswith("/"):  # PostgreSQL's children write titles
+                assert set(given) <= ALLOWED, kind
+            if kind == "worker":
+                assert OWN_SECRETS.items() <= given.items()
+            checked.add(kind)
+    assert checked == {"postgres", "envoy", "worker", "hashing"}
 
 
 def test_no_secret_is_in_a_command_line_or_a_file_that_others_may_read(up: Up) -> None:
     known = [value.encode() for value in {**OWN_SECRETS, **FOREIGN}.values()]
     for pid in (int((up.data_dir / "lock").read_text()), *family(up)):
-        line = Path(f"/proc/{pid}/cmdline").read_bytes()
-        assert not any(value in line for value in known)
+        with unless_ended():
+            line = Path(f"/proc/{pid}/cmdline").read_bytes()
+            assert not any(value in line for value in known)
     files = [path for path in up.data_dir.rglob("*") if path.is_file() and "postgres" not in path.relative_to(up.data_dir).parts]
     assert {path.name for path in files} > {"envoy.json", "access.log", "worker-0.log"}
     assert not any(value in path.read_bytes() for value in known for path in files)
@@ -74,8 +80,9 @@ def test_no_secret_is_in_a_command_line_or_a_file_that_others_may_read(up: Up) -
 
 def test_no_process_leaves_a_core(up: Up) -> None:
     for pid in family(up):
-        limits = Path(f"/proc/{pid}/limits").read_text().splitlines()
-        assert next(line.split()[4] for line in limits if line.startswith("Max core file size")) == "0"
+        with unless_ended():
+            limits = Path(f"/proc/{pid}/limits").read_text().splitlines()
+            assert next(line.split()[4] for line in limits if line.startswith("Max core file size")) == "0"
 
 
 def test_only_the_owner_of_the_sockets_can_change_their_directory(up: Up) -> None:

@@ -3,12 +3,19 @@
 import contextlib
 from pathlib import Path
 
+_ENDED = (FileNotFoundError, ProcessLookupError)
+
+
+def unless_ended() -> contextlib.AbstractContextManager[None]:
+    """End the block without an error if it reads of a process that has ended: some processes of PostgreSQL live for moments."""
+    return contextlib.suppress(*_ENDED)
+
 
 def children(pid: int) -> set[int]:
     """Return the process's living descendants; a process that ends meanwhile may be left out."""
     found: set[int] = set()
     for thread in _threads(pid):
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it has ended
+        with unless_ended():
             found.update(map(int, (thread / "children").read_text().split()))
     return found.union(*map(children, found))
 
@@ -16,7 +23,7 @@ def children(pid: int) -> set[int]:
 def _threads(pid: int) -> list[Path]:
     try:
         return list(Path(f"/proc/{pid}/task").iterdir())
-    except (FileNotFoundError, ProcessLookupError):
+    except _ENDED:
         return []
 
 
@@ -24,7 +31,7 @@ def gone(pid: int) -> bool:
     """Return whether the process has ended. A zombie has: in a container an orphan may never be reaped."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except (FileNotFoundError, ProcessLookupError):
+    except _ENDED:
         return True
 
 
@@ -32,7 +39,7 @@ def name(pid: int) -> str:
     """Return the name of the process's program; empty if the process has ended."""
     try:
         return Path(f"/proc/{pid}/comm").read_text().strip()
-    except (FileNotFoundError, ProcessLookupError):
+    except _ENDED:
         return ""
 
 

@@ -1,6 +1,5 @@
 """Sizes of requests and responses: limits by RPC, and pages that end before they are too long."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -48,12 +47,12 @@ Walk = Callable[[int, str], Awaitable[Any]]
 
 
 async def longest(shop: Shop, admin: Person, count: int, **fields: Any) -> list[Product]:
-    """Create products of the greatest length."""
+    """Create products of the greatest length, one by one: many at once would keep the worker busy for longer than a connection may take."""
     drafts = [Product(**{**LONGEST, "price": Money(minor_units=1), "stock": 100_000, **fields}) for _ in range(count)]
     create = shop.catalog.CreateProduct
-    made = await asyncio.gather(*(create(CreateProductRequest(product=draft), metadata=admin.metadata) for draft in drafts))
+    made = [await create(CreateProductRequest(product=draft), metadata=admin.metadata) for draft in drafts]
     assert all(80_000 < product.ByteSize() < 82_000 for product in made)
-    return list(made)
+    return made
 
 
 async def pages(read: Walk, size: int = 100, longest: int = MIB) -> list[list[Any]]:

@@ -13,6 +13,7 @@ from mercato_server.database.transactions import transaction
 from mercato_server.domain.errors import TooManyAttempts
 from mercato_server.store import login_attempts
 from mercato_server.store.login_attempts import Attempt, Counters
+from support.delays import delays
 from support.patience import until
 
 LIMITS = Limits()
@@ -52,10 +53,14 @@ async def count(pool: "Pool", digest: bytes) -> tuple[int, int]:
 async def test_guesses_at_once_are_checked_only_as_long_as_there_are_free_ones(pool: "Pool", race_rounds: int) -> None:
     for _ in range(race_rounds):
         counters = new_counters()
-        outcomes = await asyncio.gather(*(fail(pool, counters) for _ in range(3 * FREE)), return_exceptions=True)
-        assert [outcome for outcome in outcomes if not isinstance(outcome, TooManyAttempts)] == [None] * FREE
-        assert await count(pool, counters.here) == await count(pool, counters.everywhere) == (FREE, 0)
-        assert await pool.fetchval(IS_BLOCKED, counters.here)
+        with delays() as over:
+            outcomes = await asyncio.gather(*(fail(pool, counters) for _ in range(3 * FREE)), return_exceptions=True)
+            is_blocked = await pool.fetchval(IS_BLOCKED, counters.here)
+        checked = [outcome for outcome in outcomes if not isinstance(outcome, TooManyAttempts)]
+        assert checked == [None] * len(checked)
+        assert FREE <= len(checked) <= FREE + over.passed
+        assert await count(pool, counters.here) == await count(pool, counters.everywhere) == (len(checked), 0)
+        assert is_blocked or over.passed
 
 
 @pytest.mark.race
