@@ -76,6 +76,18 @@ async def test_calls_that_arrive_while_batches_run_become_the_next_batch_in_orde
     assert store.batches[1:] == [[("z", 1), ("y", 1), ("x", 1), ("w", 1)]]
 
 
+async def test_a_batch_waits_some_turns_of_the_loop_for_calls_that_arrive_meanwhile() -> None:
+    for turns, batches in ((0, [1, 2]), (2, [3])):
+        store = Store()
+        calls = Coalescer(store.serve, turns=turns, batching=Batching(in_flight_max=1))
+        first = start(calls, ("a", 0))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # the first call has started a batch
+        rest = start(calls, ("b", 0), ("c", 0))
+        assert await asyncio.gather(*first, *rest) == ["a0", "b0", "c0"]
+        assert [len(batch) for batch in store.batches] == batches
+
+
 async def test_batches_and_their_number_are_bounded() -> None:
     store = Store()
     calls = coalescer(store, batch_max=3, in_flight_max=2, beside_min=1)

@@ -47,10 +47,19 @@ class Coalescer(Generic[Request, Result]):
         serve: Callable[[Sequence[Request]], Awaitable[Sequence[Result | MercatoError]]],
         *,
         party: Callable[[Request], Hashable] | None = None,
+        turns: int = 0,
         batching: Batching,
     ) -> None:
-        """`serve` answers a list of requests in order; `party` returns the account of a request. Without it no call waits for another."""
+        """Serve requests in batches.
+
+        Args:
+            serve: answers a list of requests in order.
+            party: returns the account of a request; without it no call waits for another.
+            turns: of the event loop, which each batch waits for calls that have arrived with its first one.
+            batching: limits of the batches.
+        """
         self._serve = serve
+        self._turns = turns
         self._party = party
         self._batching = batching
         self._queue: dict[_Call[Request, Result], None] = {}
@@ -118,13 +127,19 @@ class Coalescer(Generic[Request, Result]):
     async def _run(self) -> None:
         """Serve batches until no waiting call can be served now. Calls that wait for a running party follow when it is done."""
         try:
+            await self._let_others_call()
             while batch := self._take():
                 await self._answer(batch)
                 await asyncio.sleep(0)  # callers that were just answered may call again
+                await self._let_others_call()
                 if self._runners > 1 and len(self._queue) < self._batching.beside_min:
                     break  # the other runner serves them
         finally:
             self._runners -= 1
+
+    async def _let_others_call(self) -> None:
+        for _ in range(self._turns):
+            await asyncio.sleep(0)
 
     def _take(self) -> list[_Call[Request, Result]]:
         """Take the next batch from the queue: the first call of each party that does not run."""
