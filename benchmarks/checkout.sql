@@ -9,79 +9,94 @@
 \set buyer :first + :clients * :turn + :client_id
 
 BEGIN;
+SET LOCAL plan_cache_mode = force_generic_plan;
 
--- GET_ROLES; a session has its account's id
-SELECT session.account_id, session.id, account.role, session.ended_at IS NULL AND session.expires_at > now() AND account.disabled_at IS NULL AS live
-  FROM sessions AS session
-  JOIN accounts AS account ON account.id = session.account_id
- WHERE session.id = lpad(to_hex(:buyer::bigint), 32, '0')::uuid
-\gset
-
--- CLAIM_KEYS; an account's id is its number
-INSERT INTO idempotency_keys AS stored (scope_id, key, method, fingerprint)
-SELECT scope_id, key, '/mercato.v1.OrderService/Checkout', :fingerprint::bytea
-  FROM (VALUES (lpad(to_hex(:buyer::bigint), 32, '0')::uuid, :key::text)) AS claim (scope_id, key)
- WHERE (SELECT count(*) FROM (SELECT FROM idempotency_keys AS live WHERE live.scope_id = claim.scope_id LIMIT 1000) AS counted) < 1000
-    ON CONFLICT (scope_id, key) DO UPDATE
-   SET method = excluded.method, fingerprint = excluded.fingerprint, response = NULL, created_at = now()
- WHERE stored.created_at < now() - interval '24 hours'
-RETURNING scope_id AS account_id
-\gset
-
--- LOCK_CARTS
-WITH buyer AS MATERIALIZED (
-    SELECT id AS account_id, email_verified_at IS NOT NULL AS verified
+-- LOCK_CARTS, with the decision that the store makes in Python; an account's id is its number, and its session has the same id
+WITH call AS (
+    SELECT lpad(to_hex(:buyer::bigint), 32, '0')::uuid AS account_id, lpad(to_hex(:buyer::bigint), 32, '0')::uuid AS session_id,
+           :key::text AS key, '/mercato.v1.OrderService/Checkout' AS method, :fingerprint::bytea AS fingerprint
+), caller AS MATERIALIZED (
+    SELECT call.account_id, call.key, call.method, call.fingerprint,
+           session.account_id = call.account_id
+           AND session.ended_at IS NULL AND session.expires_at > now() AND account.disabled_at IS NULL AS is_live
+      FROM call
+      JOIN sessions AS session ON session.id = call.session_id
+      JOIN accounts AS account ON account.id = session.account_id
+), live AS (
+    SELECT account_id, key, method, fingerprint FROM caller WHERE is_live
+), claim AS (
+    SELECT account_id AS scope_id, key, method, fingerprint, 1000 AS live_max FROM live WHERE key IS NOT NULL
+), claimed AS (
+    INSERT INTO idempotency_keys AS stored (scope_id, key, method, fingerprint)
+    SELECT scope_id, key, method, fingerprint
+      FROM claim
+     WHERE live_max = 0
+        OR (SELECT count(*)
+              FROM (SELECT FROM idempotency_keys AS live WHERE live.scope_id = claim.scope_id LIMIT live_max) AS counted) < live_max
+        ON CONFLICT (scope_id, key) DO UPDATE
+       SET method = excluded.method, fingerprint = excluded.fingerprint, response = NULL, created_at = now()
+     WHERE stored.created_at < now() - interval '24 hours'
+    RETURNING scope_id, key
+), admitted AS MATERIALIZED (
+    SELECT live.account_id
+      FROM live
+      LEFT JOIN claimed ON claimed.scope_id = live.account_id AND claimed.key = live.key
+     WHERE live.key IS NULL OR claimed.key IS NOT NULL
+), buyer AS MATERIALIZED (
+    SELECT id AS account_id, email_verified_at IS NOT NULL AS verified, uuidv7() AS order_id
       FROM accounts
-     WHERE id = :account_id::uuid
+     WHERE id = ANY(ARRAY(SELECT account_id FROM admitted))
        FOR NO KEY UPDATE
 ), wanted AS MATERIALIZED (
-    SELECT product_id, quantity, unit_price_minor
+    SELECT account_id, product_id, quantity, unit_price_minor
       FROM cart_items
      WHERE account_id = ANY(ARRAY(SELECT account_id FROM buyer))
      ORDER BY product_id
        FOR UPDATE
 ), locked AS MATERIALIZED (
-    SELECT product_id, on_hand
+    SELECT product_id, on_hand, version
       FROM stock_levels
      WHERE product_id = ANY(ARRAY(SELECT product_id FROM wanted)) AND location_id = 1
      ORDER BY product_id
        FOR NO KEY UPDATE
 )
-SELECT array_agg(product_id ORDER BY product_id) AS products, array_agg(quantity ORDER BY product_id) AS quantities,
-       array_agg(unit_price_minor ORDER BY product_id) AS added_prices, bool_and(on_hand >= quantity) AS stocked
-  FROM wanted
+SELECT buyer.account_id, buyer.order_id, array_agg(product_id ORDER BY product_id) AS products,
+       array_agg(quantity ORDER BY product_id) AS quantities, array_agg(product.version ORDER BY product_id) AS versions,
+       array_agg(product.name ORDER BY product_id) AS names, sum(product.price_minor * quantity)::bigint AS total,
+       bool_and(on_hand >= quantity AND product.deleted_at IS NULL) AS served
+  FROM buyer
+  JOIN wanted USING (account_id)
   JOIN locked USING (product_id)
-\gset
-
--- GET_PRODUCTS, with the decision that the store makes in Python
-SELECT array_agg(name ORDER BY id) AS names, array_agg(price_minor ORDER BY id) AS prices, sum(price_minor * quantity)::bigint AS total,
-       :stocked::boolean AND bool_and(deleted_at IS NULL) AS served
-  FROM products
-  JOIN unnest(:products::uuid[], :quantities::integer[]) AS line (product_id, quantity) ON product_id = id
- WHERE id = ANY(:products::uuid[])
+  JOIN products AS product ON product.id = product_id
+ GROUP BY buyer.account_id, buyer.order_id
 \gset
 
 \if :served
 
 -- PLACE_ORDERS
-WITH wanted AS (
+WITH buyer AS MATERIALIZED (
     SELECT account_id, (SELECT count(*)
                           FROM (SELECT
                                   FROM orders AS open
                                  WHERE open.account_id = buyer.account_id AND open.status = 'placed'
                                  LIMIT 10000) AS counted) < 10000 AS has_room
       FROM (VALUES (:account_id::uuid)) AS buyer (account_id)
+), priced AS MATERIALIZED (
+    SELECT product_id, quantity, product.name AS product_name, product.price_minor AS unit_price_minor
+      FROM unnest(:products::uuid[], :quantities::integer[], :versions::bigint[]) AS item (product_id, quantity, version)
+      LEFT JOIN products AS product ON product.id = item.product_id AND product.version = item.version
+), products_now AS MATERIALIZED (
+    SELECT bool_and(product_name IS NOT NULL) AS as_priced FROM priced
 ), placed AS (
-    INSERT INTO orders (account_id, status, currency_code, total_minor, idempotency_key, payment_due_at)
-    SELECT account_id, 'placed', 'USD', :total::bigint, :key::text, NULL
-      FROM wanted
-     WHERE has_room
+    INSERT INTO orders (id, account_id, status, currency_code, total_minor, idempotency_key, payment_due_at)
+    SELECT :order_id::uuid, account_id, 'placed', 'USD', :total::bigint, :key::text, NULL
+      FROM buyer
+     WHERE has_room AND (SELECT as_priced FROM products_now)
         ON CONFLICT (account_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
-    RETURNING id, account_id, created_at
+    RETURNING id, account_id
 ), line AS (
     SELECT placed.id AS order_id, account_id, product_id, product_name, unit_price_minor, quantity
-      FROM unnest(:products::uuid[], :names::text[], :prices::bigint[], :quantities::integer[])
-           AS line (product_id, product_name, unit_price_minor, quantity), placed
+      FROM priced, placed
 ), lines AS (
     INSERT INTO order_items (order_id, product_id, product_name, unit_price_minor, currency_code, quantity)
     SELECT order_id, product_id, product_name, unit_price_minor, 'USD', quantity FROM line
@@ -97,7 +112,7 @@ WITH wanted AS (
     SELECT product_id, order_id, 'sale', -quantity FROM line
 ), sold AS (
     UPDATE stock_levels AS level
-       SET on_hand = level.on_hand - line.quantity, version = level.version + 1, updated_at = now()
+       SET on_hand = level.on_hand - line.quantity, version = level.version + 1, updated_at = greatest(level.updated_at, now())
       FROM line
      WHERE level.product_id = line.product_id AND level.location_id = 1
     RETURNING level.product_id
@@ -106,16 +121,17 @@ WITH wanted AS (
     SELECT 'order.placed', id, jsonb_build_object('account_id', account_id) FROM placed
      UNION ALL
     SELECT 'stock.changed', product_id, '{}' FROM sold
+), answered AS (
+    UPDATE idempotency_keys AS stored
+       SET response = :response::bytea
+      FROM placed
+     WHERE stored.scope_id = placed.account_id AND stored.key = :key::text
 )
-SELECT id, account_id, created_at FROM placed;
-
--- STORE_RESPONSES
-UPDATE idempotency_keys
-   SET response = :response::bytea
- WHERE scope_id = :account_id::uuid AND key = :key::text;
-
--- GET_TRANSACTION_ID
-SELECT pg_current_xact_id_if_assigned()::text;
+SELECT account_id, products_now.as_priced, has_room, placed.id IS NOT NULL AS is_placed,
+       pg_current_xact_id_if_assigned()::text AS transaction
+  FROM buyer
+ CROSS JOIN products_now
+  LEFT JOIN placed USING (account_id);
 
 COMMIT;
 

@@ -2,17 +2,17 @@
 
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import asyncpg
 
 from mercato_server import __main__ as mercato
 from mercato_server.database import transactions
-from mercato_server.database.pool import Conn, Connection
-from mercato_server.domain.errors import IdempotencyKeyReused
-from mercato_server.store import idempotency, inventory, orders
-from mercato_server.store.idempotency import IdempotencyKey, Stored
+from mercato_server.database.pool import Connection
+from mercato_server.store import inventory, orders
+from mercato_server.store.idempotency import Stored
+from mercato_server.store.orders import Outcomes
 
 BUGS: dict[str, Callable[[], None]] = {}
 
@@ -86,21 +86,22 @@ def _() -> None:
 
 @bug("keys are stored outside of the transaction")
 def _() -> None:
-    async def find(conn: "Conn", keys: Sequence[IdempotencyKey]) -> dict[IdempotencyKey, Stored | IdempotencyKeyReused]:
-        rows = await conn.fetch(idempotency.GET_RESPONSES, [key.scope_id for key in keys], [key.key for key in keys])
-        known = {(row["scope_id"], row["key"]): Stored(row["response"], replayed=True) for row in rows}
-        return {key: known[key.scope_id, key.key] for key in keys if (key.scope_id, key.key) in known}
+    known = "EXISTS (SELECT FROM idempotency_keys AS stored WHERE stored.scope_id = live.account_id AND stored.key = live.key)"
+    change(orders, "LOCK_CARTS", "FROM live WHERE key IS NOT NULL", "FROM live WHERE false")
+    change(orders, "LOCK_CARTS", "live.key IS NULL OR claimed.key IS NOT NULL", f"NOT {known}")
+    place = orders._place
 
-    async def store(_: "Conn", results: Sequence[tuple[IdempotencyKey | None, Any]]) -> dict[IdempotencyKey, Stored]:
-        done = {key: Stored(key.serialize(result), replayed=False) for key, result in results if key and not isinstance(result, Exception)}
+    async def placed(*args: Any) -> Outcomes | None:
+        outcomes = await place(*args)
         connection = await asyncpg.connect(os.environ["DATABASE_URL"])
-        rows = [(key.scope_id, key.key, key.method, key.fingerprint, stored.response) for key, stored in done.items()]
-        await connection.executemany(STORE_AT_ONCE, rows)
+        for request, outcome in (outcomes or {}).items():
+            if request.key and isinstance(outcome, Stored):
+                key = request.key
+                await connection.execute(STORE_AT_ONCE, key.scope_id, key.key, key.method, key.fingerprint, outcome.response)
         await connection.close()
-        return done
+        return outcomes
 
-    replace(idempotency, "claim", find)
-    replace(idempotency, "settle", store)
+    replace(orders, "_place", placed)
 
 
 def _replace_statement(old: str, new: str) -> None:

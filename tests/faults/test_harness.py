@@ -114,7 +114,7 @@ CASES = (
     Case("the ledger is forgotten", buy, "stock of a product is the sum of its ledger"),
     Case("the event is forgotten", buy, "event"),
     Case("an order is answered and rolled back", buy, "is lost"),
-    Case("a checkout is no transaction", partial(buy_from_one_that_dies, place="checkout: placed"), "key"),
+    Case("a checkout is no transaction", partial(buy_from_one_that_dies, place="checkout: locked"), "key"),
     Case("keys are stored outside of the transaction", partial(buy_from_one_that_dies, place="before commit"), "is lost"),
     Case("a lost commit is run again without asking", lose_a_commit, "orders that were not acknowledged"),
 )

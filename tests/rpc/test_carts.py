@@ -2,13 +2,20 @@
 
 import asyncio
 import uuid
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import pytest
 from grpc import StatusCode
 
 from mercato.v1 import cart_pb2, catalog_pb2
 from mercato.v1.money_pb2 import Money
+from mercato_server.database.transactions import transaction
+from support.patience import until
 from support.shop import Shop, refusal
+
+WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
 
 
 async def test_a_cart_is_empty_at_first(shop: Shop) -> None:
@@ -60,6 +67,30 @@ async def test_removing_and_clearing_touch_no_other_buyers_cart(shop: Shop) -> N
         assert [line.name for line in cart.lines] == ["Bike"]
     assert not (await shop.carts.ClearCart(cart_pb2.ClearCartRequest(), metadata=buyer.metadata)).lines
     assert len((await shop.carts.GetCart(cart_pb2.GetCartRequest(), metadata=other.metadata)).lines) == 2
+
+
+CHANGES: dict[str, tuple[Callable[[str], Any], list[int]]] = {
+    "AddCartItem": (lambda product_id: cart_pb2.AddCartItemRequest(product_id=product_id), [1]),
+    "SetCartItem": (lambda product_id: cart_pb2.SetCartItemRequest(product_id=product_id, quantity=3), [3]),
+    "RemoveCartItem": (lambda product_id: cart_pb2.RemoveCartItemRequest(product_id=product_id), []),
+}
+"""Changes of a cart that holds two products, with the quantities that are left if another call removes all lines meanwhile."""
+
+
+@pytest.mark.parametrize("rpc", CHANGES)
+async def test_a_change_that_waits_while_the_cart_is_bought_answers_with_what_is_left(shop: Shop, rpc: str) -> None:
+    admin, buyer = await shop.person(admin=True), await shop.person()
+    ball, bike = await shop.product(admin), await shop.product(admin, name="Bike")
+    for product in (ball, bike):
+        await shop.add(buyer, product, 2)
+    request, left = CHANGES[rpc]
+    async with transaction(shop.pool) as conn:
+        await conn.execute("DELETE FROM cart_items")
+        changing = asyncio.ensure_future(getattr(shop.carts, rpc)(request(ball.id), metadata=buyer.metadata))
+        await until(partial(shop.pool.fetchval, WAITING))
+    cart = await changing
+    assert [line.quantity for line in cart.lines] == left
+    assert cart == await shop.carts.GetCart(cart_pb2.GetCartRequest(), metadata=buyer.metadata)
 
 
 async def test_a_cart_shows_live_prices_and_warns_of_what_changed(shop: Shop) -> None:

@@ -48,7 +48,7 @@ async def bought_while(shop: Shop, buyer: Person, product: Product, change: str)
     """Let a checkout wait for a transaction that changes a product, then commit that transaction; return the checkout."""
     async with transaction(shop.pool) as conn:
         await conn.fetchrow(LOCK_PRODUCT, uuid.UUID(product.id))
-        await conn.execute(f"UPDATE products SET {change} WHERE id = $1", uuid.UUID(product.id))  # noqa: S608 - a constant
+        await conn.execute(f"UPDATE products SET {change}, version = version + 1 WHERE id = $1", uuid.UUID(product.id))  # noqa: S608 - a constant
         buying = asyncio.create_task(shop.checkout(buyer))
         await until(partial(shop.pool.fetchval, WAITING))
     return buying

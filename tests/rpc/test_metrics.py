@@ -103,6 +103,7 @@ async def test_calls_that_share_transactions_are_counted_with_them(shop: Shop, p
         "add_cart_item",
         "check_session",
         "checkout",
+        "clear_cart",
         "get_cart",
         "get_product",
         "set_cart_item",

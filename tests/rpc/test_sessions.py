@@ -197,11 +197,12 @@ async def test_a_call_of_an_ended_session_is_refused_where_its_batch_asks_and_ta
         shop.carts.AddCartItem(cart_pb2.AddCartItemRequest(product_id=ball.id), metadata=metadata),
         shop.carts.SetCartItem(cart_pb2.SetCartItemRequest(product_id=ball.id, quantity=5), metadata=metadata),
         shop.carts.RemoveCartItem(cart_pb2.RemoveCartItemRequest(product_id=ball.id), metadata=metadata),
+        shop.carts.ClearCart(cart_pb2.ClearCartRequest(), metadata=metadata),
     ):
         assert (await refusal(refused)).reason == "TOKEN_INVALID"
     methods = {**vars(CartHandler), **vars(OrderHandler)}
     marked = {name for name, method in methods.items() if getattr(method, "asks_for_session", False)}
-    assert marked == {"AddCartItem", "SetCartItem", "RemoveCartItem", "Checkout"}  # every key that was tried
+    assert marked == {"AddCartItem", "SetCartItem", "RemoveCartItem", "ClearCart", "Checkout"}  # every key that was tried
     order = await shop.checkout(jo, "one")
     assert [line.quantity for line in order.lines] == [1]
     assert (await refusal(shop.orders.Checkout(order_pb2.CheckoutRequest(), metadata=metadata))).reason == "TOKEN_INVALID"

@@ -80,10 +80,10 @@ async def test_a_value_that_the_database_refuses_is_the_callers_error(shop: Shop
 
 
 async def hold_stock(database: str) -> "asyncpg.Connection[asyncpg.Record]":
-    """Lock every product in another client's transaction."""
+    """Lock every product and its stock in another client's transaction."""
     connection = await asyncpg.connect(database)
     await connection.execute("BEGIN")
-    await connection.execute("SELECT FROM products FOR UPDATE")
+    await connection.execute("SELECT FROM products JOIN stock_levels ON product_id = id FOR UPDATE")
     return connection
 
 

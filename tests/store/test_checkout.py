@@ -105,7 +105,5 @@ async def test_stock_kept_for_several_old_keys_goes_to_the_first_buyer_with_a_ne
 
     assert [type(outcome) for outcome in outcomes] == [IdempotencyKeyReused, IdempotencyKeyReused, Stored, OutOfStock, Stored]
     assert await shop.stock(ball) == 0
-    sold = await shop.pool.fetch(
-        "SELECT account_id::text, quantity FROM orders JOIN order_items ON order_id = orders.id ORDER BY orders.id"
-    )
-    assert [tuple(row) for row in sold][2:] == [(modest.id, 1), (lucky.id, 2)]
+    sold = await shop.pool.fetch("SELECT account_id::text, quantity FROM orders JOIN order_items ON order_id = orders.id")
+    assert sorted(map(tuple, sold)) == sorted([(first.id, 1), (second.id, 1), (modest.id, 1), (lucky.id, 2)])

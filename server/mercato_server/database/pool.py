@@ -40,11 +40,18 @@ class Connection(_Connection):
         super().__init__(*args, **kwargs)
         self.changes: Changes = {}
         """The changes of the open transaction that `transactions.note` has recorded so far."""
+        self.identity: tuple[str, str] | None = None
+        """The id of the open transaction and the life of its database, once known."""
 
     def begin_changes(self) -> Changes:
         """Start an empty record for a new transaction and return it; the record of an earlier transaction does not change."""
         self.changes = {}
+        self.identity = None
         return self.changes
+
+    def identify(self, transaction_id: str, life: str) -> None:
+        """Take the id of the open transaction, which was read before its end."""
+        self.identity = transaction_id, life
 
     def get_reset_query(self) -> str:
         """Return no statement: a connection has no state to reset. asyncpg still rolls back an open transaction."""

@@ -55,6 +55,10 @@ CONNECTION_LOST = (
 )
 UNREACHABLE = (*CONNECTION_LOST, asyncpg.InterfaceError, OSError)
 
+# PostgreSQL would plan most statements anew for each call: it compares the cost for one row, which it knows then, with that for the ten
+# rows of a plan for all calls. Reads without a transaction, such as searches, need plans for their values.
+BEGIN = "BEGIN; SET LOCAL plan_cache_mode = force_generic_plan"
+
 # A crash erases transactions that were not on disk, and the promotion of a standby those that it had not received. PostgreSQL then gives
 # their ids to other transactions. A crash resets the statistics, which each server has for itself, and a promotion begins a timeline. So
 # one text names the life of the database in which an id means one transaction. A standby has none.
@@ -65,14 +69,17 @@ CASE WHEN pg_is_in_recovery() THEN '{STANDBY}'
 END
 """
 
-GET_TRANSACTION_ID = f"SELECT pg_current_xact_id_if_assigned()::text AS id, {LIFE} AS life"
+# Columns of a statement's result, for `identify`. They are NULL if the transaction has written nothing yet.
+IDENTITY = f"pg_current_xact_id_if_assigned()::text AS transaction, (SELECT {LIFE}) AS life"
+
+GET_TRANSACTION_ID = f"SELECT {IDENTITY}"
 
 # A transaction that has written nothing answers with what others have written. Their COMMITs may still wait for a standby, or have ended
 # without it. This record makes the transaction's own COMMIT wait until a standby has all of it.
 RECORD = "SELECT pg_logical_emit_message(true, 'mercato', '')"
 
 WRITE_RECORD = f"""
-SELECT pg_current_xact_id()::text AS id, {LIFE} AS life
+SELECT pg_current_xact_id()::text AS transaction, {LIFE} AS life
   FROM pg_logical_emit_message(true, 'mercato', '')
 """  # noqa: S608 - our own text
 
@@ -149,13 +156,13 @@ async def transaction(pool: "Pool", *, patience: float = 1.0) -> AsyncIterator["
     try:
         await conn.execute(_begin(patience))
         yield conn
-        transaction_id = await _transaction_id(conn)
+        transaction_id = _typed(conn).identity or await _transaction_id(conn)
     except BaseException as error:
         if isinstance(error, CONNECTION_LOST):
             _drop(conn)
         await complete(_rollback(pool, conn))
         raise
-    await complete(_commit(pool, conn, transaction_id, changes))
+    await complete(_commit(pool, conn, TransactionId(*transaction_id), changes))
 
 
 @retry_conflicts
@@ -203,10 +210,10 @@ def _begin(patience: float) -> str:
     """Return BEGIN with the limits of the caller's deadline, in one round trip; without a deadline the pool's limits hold."""
     until = deadline.get()
     if until is None:
-        return "BEGIN"
+        return BEGIN
     remaining_s = max(until - asyncio.get_running_loop().time(), SHORTEST_S)
     lock_s = max(remaining_s * (1 - RESERVE) * patience, SHORTEST_S)
-    return f"BEGIN; SET LOCAL statement_timeout = {int(remaining_s * 1000)}; SET LOCAL lock_timeout = {int(lock_s * 1000)}"
+    return f"{BEGIN}; SET LOCAL statement_timeout = {int(remaining_s * 1000)}; SET LOCAL lock_timeout = {int(lock_s * 1000)}"
 
 
 _endings: set["asyncio.Task[None]"] = set()
@@ -235,14 +242,24 @@ async def _rollback(pool: "Pool", conn: "PooledConn") -> None:
         await pool.release(conn)
 
 
-async def _transaction_id(conn: "PooledConn") -> TransactionId:
-    """Return the id of the open transaction, which writes a record if it has written nothing."""
+def identify(conn: "Conn", row: asyncpg.Record) -> None:
+    """Take the id of the open transaction from the columns IDENTITY of a result; this spares the statement that would ask for it.
+
+    A transaction that has an id then has also written something, if only a lock: the WAL has it.
+    """
+    require_primary(row)
+    if row["transaction"] is not None:
+        _typed(conn).identify(row["transaction"], row["life"])
+
+
+async def _transaction_id(conn: "PooledConn") -> tuple[str, str]:
+    """Return the id and the life of the open transaction, which writes a record if it has written nothing."""
     row = await conn.fetchrow(GET_TRANSACTION_ID)
     require_primary(row)
-    if row is None or row["id"] is None:
+    if row is None or row["transaction"] is None:
         row = await conn.fetchrow(WRITE_RECORD)
     assert row is not None  # noqa: S101 - both statements return a row
-    return TransactionId(*row)
+    return row["transaction"], row["life"]
 
 
 def require_primary(row: asyncpg.Record | None) -> None:

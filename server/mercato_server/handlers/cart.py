@@ -11,28 +11,38 @@ from mercato_server.handlers import convert
 from mercato_server.handlers.idempotency import Answer, Idempotency, answer
 from mercato_server.rpc.context import Context, asks_for_session
 from mercato_server.store import carts
-from mercato_server.store.carts import LineChange
+from mercato_server.store.carts import Clearance, LineChange
 from mercato_server.store.idempotency import Stored
 from mercato_server.validation.checks import Checks
 
 Lines = tuple[CartLine, ...]
+
+READ_TURNS = 2
+"""The statement that reads carts is so short that few calls arrive while it runs; without a wait its batches would be small."""
 
 
 class CartHandler:
     """Reads and changes the caller's cart."""
 
     def __init__(self, pool: "Pool", idempotency: Idempotency, currency: str, units_max: int, batching: Batching) -> None:
-        self._pool = pool
         self._idempotency = idempotency
         self._currency = currency
-        self._read: Coalescer[UUID, Lines] = Coalescer(lambda accounts: carts.get(pool, accounts), batching=batching)
+        self._read: Coalescer[UUID, Lines] = Coalescer(lambda accounts: carts.get(pool, accounts), turns=READ_TURNS, batching=batching)
         self._add: Coalescer[LineChange, Lines | Stored] = Coalescer(
             lambda changes: carts.add(pool, changes, units_max=units_max), party=lambda change: change.account_id, batching=batching
         )
         self._set: Coalescer[LineChange, Lines | Stored] = Coalescer(
             lambda changes: carts.put(pool, changes, units_max=units_max), party=lambda change: change.account_id, batching=batching
         )
-        self.coalescers: Coalescers = {"get_cart": self._read, "add_cart_item": self._add, "set_cart_item": self._set}
+        self._clear: Coalescer[Clearance, Lines | Stored] = Coalescer(
+            lambda commands: carts.clear(pool, commands), party=lambda command: command.account_id, batching=batching
+        )
+        self.coalescers: Coalescers = {
+            "get_cart": self._read,
+            "add_cart_item": self._add,
+            "set_cart_item": self._set,
+            "clear_cart": self._clear,
+        }
 
     async def GetCart(self, _request: cart_pb2.GetCartRequest, context: Context) -> cart_pb2.Cart:
         """Return the cart."""
@@ -66,10 +76,11 @@ class CartHandler:
         key = self._idempotency.key(context, request, self._cart)
         return answer(context, await self._set(LineChange(context.account_id, product_id, 0, context.session_id, key)), self._cart)
 
+    @asks_for_session
     async def ClearCart(self, request: cart_pb2.ClearCartRequest, context: Context) -> Answer:
         """Remove all products from the cart."""
         key = self._idempotency.key(context, request, self._cart)
-        return answer(context, await carts.clear(self._pool, context.account_id, key), self._cart)
+        return answer(context, await self._clear(Clearance(context.account_id, context.session_id, key)), self._cart)
 
     def _cart(self, lines: Lines) -> cart_pb2.Cart:
         return convert.cart(lines, self._currency)

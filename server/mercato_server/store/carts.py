@@ -1,17 +1,16 @@
 """Carts: one row per line. A change of a line is one upsert, never a read followed by a write."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-import asyncpg
-
 from mercato_server.database.pool import Conn, Pool
-from mercato_server.database.transactions import connection, patience, retry_conflicts, transaction
+from mercato_server.database.transactions import IDENTITY, connection, identify, patience, retry_conflicts, transaction
 from mercato_server.domain.carts import LINE_QUANTITY_MAX, LINES_MAX, CartLine
-from mercato_server.domain.errors import CartLimit, MercatoError, ProductNotFound, TokenInvalid
-from mercato_server.store import idempotency, sessions
-from mercato_server.store.idempotency import IdempotencyKey, Stored, once
+from mercato_server.domain.errors import CartLimit, MercatoError, ProductNotFound
+from mercato_server.store import admission, idempotency
+from mercato_server.store.admission import Command
+from mercato_server.store.idempotency import IdempotencyKey, Stored
 
 GET_CARTS = """
 SELECT item.account_id, item.product_id, product.name, item.quantity, product.price_minor AS unit_price_minor,
@@ -23,46 +22,88 @@ SELECT item.account_id, item.product_id, product.name, item.quantity, product.pr
  ORDER BY item.account_id, item.added_at, item.product_id
 """
 
-# The statement checks the limits, so it skips a line that exceeds them and writes the others. Two concurrent calls that add different
-# products may together exceed the limit of lines; no invariant depends on that limit.
-_PUT_LINES = """
-INSERT INTO cart_items (account_id, product_id, quantity, unit_price_minor, currency_code)
-SELECT wanted.account_id, wanted.product_id, wanted.quantity, product.price_minor, product.currency_code
-  FROM unnest($1::uuid[], $2::uuid[], $3::integer[]) AS wanted (account_id, product_id, quantity)
-  JOIN products AS product ON product.id = wanted.product_id AND product.deleted_at IS NULL
- WHERE wanted.quantity <= $5::integer
-   AND (SELECT count(*)
-          FROM cart_items AS other
-         WHERE other.account_id = wanted.account_id AND other.product_id <> wanted.product_id) < $4::integer
- ORDER BY wanted.account_id, wanted.product_id  -- one lock order
-    ON CONFLICT (account_id, product_id) DO UPDATE
-"""
+# Parts of a statement that changes one line of each admitted account. It checks the limits, so it skips a change that exceeds them and
+# makes the others. Two concurrent calls that add different products may together exceed the limit of lines; no invariant depends on it.
+_CHANGES = f"""
+WITH {admission.ADMITTED}, change AS MATERIALIZED (
+    SELECT account_id, product_id, quantity, product.price_minor, product.currency_code
+      FROM unnest($1::uuid[], $7::uuid[], $8::integer[]) AS wanted (account_id, product_id, quantity)
+      JOIN admitted USING (account_id)
+      LEFT JOIN products AS product ON product.id = product_id AND product.deleted_at IS NULL
+), made AS (
+    INSERT INTO cart_items (account_id, product_id, quantity, unit_price_minor, currency_code)
+    SELECT account_id, product_id, quantity, price_minor, currency_code
+      FROM change
+     WHERE quantity BETWEEN 1 AND $10::integer AND price_minor IS NOT NULL
+       AND (SELECT count(*)
+              FROM cart_items AS other
+             WHERE other.account_id = change.account_id AND other.product_id <> change.product_id) < $9::integer
+     ORDER BY account_id, product_id  -- one lock order
+        ON CONFLICT (account_id, product_id) DO UPDATE
+"""  # noqa: S608 - constants
+
+# The statement sees the carts as they were when it began, so it answers with the other lines and with the one that it wrote. If it waited
+# while another call removed lines, the others may be gone too: `is_late` tells that the line is not the one that it saw.
+_ANSWER = f"""
+    RETURNING account_id, product_id, quantity, unit_price_minor, added_at
+), removed AS (
+    DELETE FROM cart_items AS item
+     USING change
+     WHERE change.quantity = 0 AND item.account_id = change.account_id AND item.product_id = change.product_id
+    RETURNING item.account_id, item.added_at
+), line AS (
+    SELECT item.account_id, item.product_id, item.quantity, item.unit_price_minor, item.added_at
+      FROM change
+      JOIN cart_items AS item ON item.account_id = change.account_id AND item.product_id <> change.product_id
+     UNION ALL
+    SELECT account_id, product_id, quantity, unit_price_minor, added_at FROM made
+)
+SELECT call.account_id, {admission.UNSERVED}, change.quantity = 0 OR made.account_id IS NOT NULL AS is_made,
+       change.price_minor IS NOT NULL AS is_on_sale,
+       before.added_at IS DISTINCT FROM coalesce(made.added_at, removed.added_at) AND before.added_at IS NOT NULL AS is_late,
+       {IDENTITY},
+       line.product_id, product.name, line.quantity, product.price_minor AS unit_price_minor,
+       line.unit_price_minor AS added_price_minor, level.on_hand AS stock, product.deleted_at IS NULL AS on_sale
+  FROM call
+  LEFT JOIN live USING (account_id)
+  LEFT JOIN admitted USING (account_id)
+  LEFT JOIN change USING (account_id)
+  LEFT JOIN made USING (account_id)
+  LEFT JOIN removed USING (account_id)
+  LEFT JOIN cart_items AS before ON before.account_id = change.account_id AND before.product_id = change.product_id
+  LEFT JOIN line ON line.account_id = change.account_id
+  LEFT JOIN products AS product ON product.id = line.product_id
+  LEFT JOIN stock_levels AS level ON level.product_id = line.product_id AND level.location_id = 1
+ ORDER BY call.account_id, line.added_at, line.product_id
+"""  # noqa: S608 - constants
 
 # A line that grows keeps its remembered price: its buyer may not have seen the new one.
-ADD_LINES = f"""{_PUT_LINES}
-   SET quantity = cart_items.quantity + excluded.quantity
- WHERE cart_items.quantity + excluded.quantity <= $5::integer
-RETURNING account_id, product_id
-"""
+ADD_LINES = f"""{_CHANGES}
+       SET quantity = cart_items.quantity + excluded.quantity
+     WHERE cart_items.quantity + excluded.quantity <= $10::integer
+{_ANSWER}"""
 
 # A line that is set takes the current price, which acknowledges a change.
-SET_LINES = f"""{_PUT_LINES}
-   SET quantity = excluded.quantity, unit_price_minor = excluded.unit_price_minor
- WHERE excluded.quantity <= $5::integer
-RETURNING account_id, product_id
-"""
+SET_LINES = f"""{_CHANGES}
+       SET quantity = excluded.quantity, unit_price_minor = excluded.unit_price_minor
+{_ANSWER}"""
 
-GET_ON_SALE = "SELECT id FROM products WHERE id = ANY($1::uuid[]) AND deleted_at IS NULL"
+CLEAR_CARTS = f"""
+WITH {admission.ADMITTED}, removed AS (
+    DELETE FROM cart_items AS item
+     USING admitted
+     WHERE item.account_id = admitted.account_id
+    RETURNING item.account_id
+)
+SELECT call.account_id, {admission.UNSERVED}, {IDENTITY}
+  FROM call
+  LEFT JOIN live USING (account_id)
+  LEFT JOIN admitted USING (account_id)
+ WHERE (SELECT count(*) FROM removed) >= 0  -- the columns of IDENTITY are those after the deletion
+"""  # noqa: S608 - constants
 
-REMOVE_LINES = """
-DELETE FROM cart_items AS item
- USING unnest($1::uuid[], $2::uuid[]) AS unwanted (account_id, product_id)
- WHERE item.account_id = unwanted.account_id AND item.product_id = unwanted.product_id
-"""
-
-CLEAR_CART = "DELETE FROM cart_items WHERE account_id = $1"
-
-CartResult = tuple[CartLine, ...] | Stored | MercatoError
+Lines = tuple[CartLine, ...]
+CartResult = Lines | Stored | MercatoError
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # identity as dict key costs nothing
@@ -77,10 +118,21 @@ class LineChange:
     key: IdempotencyKey | None = None
 
 
-async def get(pool: "Pool", account_ids: Sequence[UUID]) -> list[tuple[CartLine, ...]]:
+@dataclass(frozen=True, slots=True, eq=False)
+class Clearance:
+    """A command to remove all lines of an account's cart."""
+
+    account_id: UUID
+    session_id: UUID
+    """The session that must be live."""
+    key: IdempotencyKey | None = None
+
+
+async def get(pool: "Pool", account_ids: Sequence[UUID]) -> list[Lines]:
     """Return the cart of each account, with its lines in the order of their first addition."""
     async with connection(pool) as conn:
-        return await _read(conn, account_ids)
+        carts = await _read(conn, account_ids)
+    return [carts[account_id] for account_id in account_ids]
 
 
 @retry_conflicts
@@ -101,60 +153,71 @@ async def put(pool: "Pool", changes: Sequence[LineChange], *, units_max: int = L
 
 
 @retry_conflicts
-async def clear(pool: "Pool", account_id: UUID, key: IdempotencyKey | None = None) -> tuple[CartLine, ...] | Stored:
-    """Remove all lines of a cart and return the empty cart."""
-    async with transaction(pool) as conn:
-        return await once(conn, key, lambda: _clear(conn, account_id))
-
-
-async def _clear(conn: "Conn", account_id: UUID) -> tuple[CartLine, ...]:
-    await conn.execute(CLEAR_CART, account_id)
-    return ()
+async def clear(pool: "Pool", commands: Sequence[Clearance]) -> list[CartResult]:
+    """Remove all lines of carts, otherwise like `add`."""
+    async with transaction(pool, patience=patience(commands)) as conn:
+        rows = await conn.fetch(CLEAR_CARTS, *admission.arguments(commands))
+        identify(conn, rows[0])
+        return await _answers(conn, commands, {row["account_id"]: row["unserved"] for row in rows}, {})
 
 
 async def _put(conn: "Conn", statement: str, changes: Sequence[LineChange], units_max: int) -> list[CartResult]:
-    refused = await sessions.ended(conn, changes)
-    admitted = [change for change in changes if change not in refused]
-    used = await idempotency.claim(conn, [change.key for change in admitted if change.key])
-    fresh = [change for change in admitted if change.key not in used]
-    results: dict[LineChange, CartResult] = {**refused, **await _write(conn, statement, fresh, units_max)}
-    carts = await _read(conn, [change.account_id for change in fresh])
-    for change, cart in zip(fresh, carts, strict=True):
-        results.setdefault(change, cart)
-    stored = used | await idempotency.settle(conn, [(change.key, results[change]) for change in fresh])
-    return [stored[change.key] if change.key in stored else results[change] for change in changes]
+    """Make the changes that are possible; return the resulting carts, and the refusals of the others."""
+    requests = {change.account_id: change for change in changes}
+    products, quantities = [change.product_id for change in changes], [change.quantity for change in changes]
+    rows = await conn.fetch(statement, *admission.arguments(changes), products, quantities, LINES_MAX, units_max)
+    identify(conn, rows[0])
+    reasons: dict[UUID, str | None] = {}
+    carts: dict[UUID, list[CartLine]] = {account_id: [] for account_id in requests}
+    refusals: dict[UUID, MercatoError] = {}
+    late = set()
+    for account_id, reason, is_made, is_on_sale, is_late, _, _, *line in rows:
+        reasons[account_id] = reason
+        if reason is None and not is_made:
+            refusals[account_id] = _limit(units_max) if is_on_sale else ProductNotFound(requests[account_id].product_id)
+        elif is_late:
+            late.add(account_id)
+        elif line[0]:
+            carts[account_id].append(CartLine._make(line))
+    read = await _read(conn, late) if late else {}
+    made = {account_id: tuple(lines) for account_id, lines in carts.items()}
+    return await _answers(conn, changes, reasons, {**made, **read, **refusals})
 
 
-async def _write(conn: "Conn", statement: str, changes: Sequence[LineChange], units_max: int) -> dict[LineChange, MercatoError]:
-    """Make the changes that are possible; return the refusals of the others."""
-    unwanted = [change for change in changes if change.quantity == 0]
-    wanted = [change for change in changes if change.quantity > 0]
-    if unwanted:
-        await conn.execute(REMOVE_LINES, [change.account_id for change in unwanted], [change.product_id for change in unwanted])
-    if not wanted:
-        return {}
-    accounts, products = [change.account_id for change in wanted], [change.product_id for change in wanted]
-    quantities = [change.quantity for change in wanted]
-    try:
-        rows = await conn.fetch(statement, accounts, products, quantities, LINES_MAX, units_max)
-    except asyncpg.ForeignKeyViolationError:  # the account: the statement has joined the products
-        raise TokenInvalid("the account of this token no longer exists") from None
-    if len(rows) == len(wanted):
-        return {}
-    made = {(row["account_id"], row["product_id"]) for row in rows}
-    on_sale = {row["id"] for row in await conn.fetch(GET_ON_SALE, products)}
-    return {
-        change: _limit(units_max) if change.product_id in on_sale else ProductNotFound(change.product_id)
-        for change in wanted
-        if (change.account_id, change.product_id) not in made
-    }
+async def _answers(
+    conn: "Conn", commands: Sequence[Command], reasons: Mapping[UUID, str | None], outcomes: Mapping[UUID, Lines | MercatoError]
+) -> list[CartResult]:
+    """Return the answers of commands, and store those of their keys.
+
+    Args:
+        conn: the connection of the transaction.
+        commands: all commands of the batch.
+        reasons: the column UNSERVED by account.
+        outcomes: the carts and refusals of the admitted commands by account; a cart that is absent is empty.
+    """
+    results: dict[Command, CartResult] = {**await admission.unserved(conn, {command: reasons[command.account_id] for command in commands})}
+    responses, refused = {}, []
+    for command in commands:
+        if command in results:
+            continue
+        outcome = results[command] = outcomes.get(command.account_id, ())
+        if command.key and isinstance(outcome, MercatoError):
+            refused.append(command.key)
+        elif command.key:
+            response = responses[command.key] = command.key.serialize(outcome)
+            results[command] = Stored(response, replayed=False)
+    if responses:
+        await idempotency.store(conn, responses)
+    if refused:
+        await idempotency.release(conn, refused)
+    return [results[command] for command in commands]
 
 
-async def _read(conn: "Conn", account_ids: Sequence[UUID]) -> list[tuple[CartLine, ...]]:
+async def _read(conn: "Conn", account_ids: Collection[UUID]) -> dict[UUID, Lines]:
     carts: dict[UUID, list[CartLine]] = {account_id: [] for account_id in account_ids}
     for account_id, *fields in await conn.fetch(GET_CARTS, list(carts)):
         carts[account_id].append(CartLine._make(fields))
-    return [tuple(carts[account_id]) for account_id in account_ids]
+    return {account_id: tuple(lines) for account_id, lines in carts.items()}
 
 
 def _limit(units_max: int) -> CartLimit:

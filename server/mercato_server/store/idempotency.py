@@ -1,31 +1,39 @@
 """Idempotency keys: a call's response is stored in the transaction of its effect, and a repeated call receives it as a replay."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from uuid import UUID
 
 from mercato_server.database.pool import Conn, Pool
-from mercato_server.database.transactions import await_standbys
+from mercato_server.database.transactions import IDENTITY, await_standbys, identify
 from mercato_server.domain.errors import IdempotencyKeyReused, MercatoError, TooManyKeys
 
 Result = TypeVar("Result")
 
 UNLIMITED = 0
-# The count reads the keys of the scope up to its limit, $5; it takes 0.4 ms at 1,000. Calls under way are not counted, so they may exceed
-# the limit together.
-CLAIM_KEYS = """
-INSERT INTO idempotency_keys AS stored (scope_id, key, method, fingerprint)
-SELECT scope_id, key, method, fingerprint
-  FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[]) AS claim (scope_id, key, method, fingerprint)
- WHERE $5::integer = 0  -- no limit
-    OR (SELECT count(*) FROM (SELECT FROM idempotency_keys AS live WHERE live.scope_id = claim.scope_id LIMIT $5) AS counted) < $5
- ORDER BY scope_id, key  -- one order for all claims, so that they cannot deadlock
-    ON CONFLICT (scope_id, key) DO UPDATE  -- waits for a claim by a running transaction
-   SET method = excluded.method, fingerprint = excluded.fingerprint, response = NULL, created_at = now()
- WHERE stored.created_at < now() - interval '24 hours'  -- expired, but not deleted by the sweep yet
-RETURNING scope_id, key
+# Part of a statement: claims the keys of `claim`, in which all have one live_max. The count reads the keys of the scope up to that limit.
+# It takes 0.4 ms at 1,000. Calls under way are not counted, so they may exceed the limit together.
+CLAIMED = """
+    INSERT INTO idempotency_keys AS stored (scope_id, key, method, fingerprint)
+    SELECT scope_id, key, method, fingerprint
+      FROM claim
+     WHERE live_max = 0  -- no limit
+        OR (SELECT count(*)
+              FROM (SELECT FROM idempotency_keys AS live WHERE live.scope_id = claim.scope_id LIMIT live_max) AS counted) < live_max
+     ORDER BY scope_id, key  -- one order for all claims, so that they cannot deadlock
+        ON CONFLICT (scope_id, key) DO UPDATE  -- waits for a claim by a running transaction
+       SET method = excluded.method, fingerprint = excluded.fingerprint, response = NULL, created_at = now()
+     WHERE stored.created_at < now() - interval '24 hours'  -- expired, but not deleted by the sweep yet
+    RETURNING scope_id, key
 """
+
+CLAIM_KEY = f"""
+WITH claim AS (
+    SELECT $1::uuid AS scope_id, $2::text AS key, $3::text AS method, $4::bytea AS fingerprint, $5::integer AS live_max
+), claimed AS ({CLAIMED})
+SELECT key FROM claimed
+"""  # noqa: S608 - constants
 
 GET_RESPONSES = """
 SELECT stored.scope_id, stored.key, stored.fingerprint, stored.response
@@ -34,12 +42,15 @@ SELECT stored.scope_id, stored.key, stored.fingerprint, stored.response
  WHERE stored.created_at >= now() - interval '24 hours'
 """
 
-STORE_RESPONSES = """
-UPDATE idempotency_keys AS stored
-   SET response = done.response
-  FROM unnest($1::uuid[], $2::text[], $3::bytea[]) AS done (scope_id, key, response)
- WHERE stored.scope_id = done.scope_id AND stored.key = done.key
-"""
+STORE_RESPONSES = f"""
+WITH answered AS (
+    UPDATE idempotency_keys AS stored
+       SET response = done.response
+      FROM unnest($1::uuid[], $2::text[], $3::bytea[]) AS done (scope_id, key, response)
+     WHERE stored.scope_id = done.scope_id AND stored.key = done.key
+)
+SELECT {IDENTITY}
+"""  # noqa: S608 - constants
 
 RELEASE_KEYS = """
 DELETE FROM idempotency_keys AS stored
@@ -87,17 +98,19 @@ async def once(
     """
     if key is None:
         return await work()
-    used = (await claim(conn, [key])).get(key)
-    if isinstance(used, MercatoError):
-        raise used
-    if used is not None:
+    replay = await _claim(conn, key)
+    if isinstance(replay, MercatoError):
+        raise replay
+    if replay is not None:
         try:
             await authorise()
         except MercatoError as error:
             error.security_event = "REPLAY_REFUSED"
             raise
-        return used
-    return (await settle(conn, [(key, await work())]))[key]
+        return replay
+    response = key.serialize(await work())
+    await store(conn, {key: response})
+    return Stored(response, replayed=False)
 
 
 async def answered_or(pool: "Pool", key: IdempotencyKey | None, serve: Callable[[], Awaitable[Result]]) -> Result | Stored:
@@ -128,36 +141,37 @@ async def _find(pool: "Pool", key: IdempotencyKey | None) -> Stored | None:
     return Stored(row["response"], replayed=True)
 
 
-async def claim(conn: "Conn", keys: Sequence[IdempotencyKey]) -> dict[IdempotencyKey, Stored | MercatoError]:
-    """Claim keys for the caller's transaction; return the stored responses, or the refusals, of those that it cannot claim.
+async def _claim(conn: "Conn", key: IdempotencyKey) -> Stored | MercatoError | None:
+    """Claim a key for the caller's transaction; return its stored response, or the refusal, if that is not possible.
 
-    It waits for a key that another transaction has claimed, up to lock_timeout. Keys must differ in (scope, key).
+    It waits for a key that another transaction has claimed, up to lock_timeout.
     """
-    if not keys:
-        return {}
-    scopes, names = [key.scope_id for key in keys], [key.key for key in keys]
-    methods, fingerprints = [key.method for key in keys], [key.fingerprint for key in keys]
-    claimed = await conn.fetch(CLAIM_KEYS, scopes, names, methods, fingerprints, keys[0].live_max)
-    if len(claimed) == len(keys):
-        return {}
-    taken = {(row["scope_id"], row["key"]) for row in claimed}
-    used = {(key.scope_id, key.key): key for key in keys if (key.scope_id, key.key) not in taken}
-    rows = await conn.fetch(GET_RESPONSES, [scope for scope, _ in used], [name for _, name in used])
-    outcomes: dict[IdempotencyKey, Stored | MercatoError] = {key: TooManyKeys(key.live_max) for key in used.values()}
-    for row in rows:
-        key = used[row["scope_id"], row["key"]]
-        same = row["fingerprint"] == key.fingerprint
-        outcomes[key] = Stored(row["response"], replayed=True) if same else IdempotencyKeyReused()
-    return outcomes
+    if await conn.fetchrow(CLAIM_KEY, key.scope_id, key.key, key.method, key.fingerprint, key.live_max):
+        return None
+    return (await replays(conn, [key]))[key]
 
 
-async def settle(conn: "Conn", results: Sequence[tuple[IdempotencyKey | None, Any]]) -> dict[IdempotencyKey, Stored]:
-    """Store the responses of claimed keys and return them; release the keys of errors, so that clients can retry these calls."""
-    done = [(key, key.serialize(result)) for key, result in results if key and not isinstance(result, Exception)]
-    failed = [key for key, result in results if key and isinstance(result, Exception)]
-    if done:
-        scopes, names, responses = [key.scope_id for key, _ in done], [key.key for key, _ in done], [response for _, response in done]
-        await conn.execute(STORE_RESPONSES, scopes, names, responses)
-    if failed:
-        await conn.execute(RELEASE_KEYS, [key.scope_id for key in failed], [key.key for key in failed])
-    return {key: Stored(response, replayed=False) for key, response in done}
+async def replays(conn: "Conn", keys: Collection[IdempotencyKey]) -> dict[IdempotencyKey, Stored | MercatoError]:
+    """Return the stored response, or the refusal, of each key that a statement before could not claim. They must differ in (scope, key)."""
+    rows = await conn.fetch(GET_RESPONSES, [key.scope_id for key in keys], [key.key for key in keys])
+    found = {(row["scope_id"], row["key"]): row for row in rows}
+
+    def outcome(key: IdempotencyKey) -> Stored | MercatoError:
+        row = found.get((key.scope_id, key.key))
+        if row is None:
+            return TooManyKeys(key.live_max)
+        return Stored(row["response"], replayed=True) if row["fingerprint"] == key.fingerprint else IdempotencyKeyReused()
+
+    return {key: outcome(key) for key in keys}
+
+
+async def store(conn: "Conn", responses: Mapping[IdempotencyKey, bytes]) -> None:
+    """Store the responses of claimed keys."""
+    scopes, names = [key.scope_id for key in responses], [key.key for key in responses]
+    rows = await conn.fetch(STORE_RESPONSES, scopes, names, list(responses.values()))
+    identify(conn, rows[0])
+
+
+async def release(conn: "Conn", keys: Collection[IdempotencyKey]) -> None:
+    """Release the claimed keys of refused calls, so that clients can retry these calls."""
+    await conn.execute(RELEASE_KEYS, [key.scope_id for key in keys], [key.key for key in keys])

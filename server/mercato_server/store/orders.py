@@ -3,28 +3,29 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
 from mercato_server import failpoints
 from mercato_server.config.settings import OrderRules
 from mercato_server.database.pool import Conn, Pool
-from mercato_server.database.transactions import note, patience, retry_conflicts, transaction
+from mercato_server.database.transactions import IDENTITY, identify, note, patience, retry_conflicts, transaction
 from mercato_server.domain.accounts import Actor, ActorKind
 from mercato_server.domain.carts import CartLine, price_cart
 from mercato_server.domain.errors import IdempotencyKeyReused, MercatoError, OpenOrdersLimit, OutOfStock
 from mercato_server.domain.events import EventKind
 from mercato_server.domain.orders import Basket, Order, OrderLine, OrderStatus, OrderTransition, Terms, allocate
-from mercato_server.store import idempotency, inventory, sessions
+from mercato_server.store import admission, idempotency, inventory
 from mercato_server.store.idempotency import IdempotencyKey, Stored
 
-# The lock of an account lets its checkouts pass one at a time, whatever lines they read: the limit of its unpaid orders needs that.
+# The lock of an account lets its checkouts pass one at a time, whatever lines they read: the limit of its unpaid orders needs that. The ids
+# of the orders are made here, so that the response of an order is known, and stored, when it is placed.
 LOCK_CARTS = f"""
-WITH buyer AS MATERIALIZED (
-    SELECT id AS account_id, email_verified_at IS NOT NULL AS verified
+WITH {admission.ADMITTED}, buyer AS MATERIALIZED (
+    SELECT id AS account_id, email_verified_at IS NOT NULL AS verified, uuidv7() AS order_id
       FROM accounts
-     WHERE id = ANY($1::uuid[])
+     WHERE id = ANY(ARRAY(SELECT account_id FROM admitted))
      ORDER BY id
        FOR NO KEY UPDATE
 ), wanted AS MATERIALIZED (
@@ -34,52 +35,66 @@ WITH buyer AS MATERIALIZED (
      ORDER BY account_id, product_id
        FOR UPDATE
 ), {inventory.LOCKED}
-SELECT account_id, product_id, quantity, unit_price_minor, coalesce(on_hand, 0) AS stock, verified
-  FROM wanted
-  JOIN buyer USING (account_id)
+SELECT call.account_id, {admission.UNSERVED}, buyer.order_id, buyer.verified, now() AS at,
+       wanted.product_id, product.name, wanted.quantity, product.price_minor, wanted.unit_price_minor AS added_price_minor,
+       coalesce(locked.on_hand, 0) AS stock, product.deleted_at IS NULL AS on_sale, product.version
+  FROM call
+  LEFT JOIN live USING (account_id)
+  LEFT JOIN admitted USING (account_id)
+  LEFT JOIN buyer USING (account_id)
+  LEFT JOIN wanted USING (account_id)
   LEFT JOIN locked USING (product_id)
- ORDER BY account_id, product_id
+  LEFT JOIN products AS product ON product.id = wanted.product_id
+ ORDER BY call.account_id, wanted.product_id
 """  # noqa: S608 - constants
 
-# This must be a separate statement: one that waits for a lock returns the new version of the locked rows, but old versions of joined rows.
-# Transactions that change a product hold its stock level, so this statement reads the last version before the order.
+# A statement that waits for a lock returns the new version of the locked rows, but old versions of joined rows. So LOCK_CARTS may return a
+# product as it was before the wait. Transactions that change a product hold its stock level: this statement reads the last version before
+# the order.
 GET_PRODUCTS = """
-SELECT id, name, price_minor, deleted_at IS NULL AS on_sale
+SELECT id, name, price_minor, deleted_at IS NULL AS on_sale, version
   FROM products
  WHERE id = ANY($1::uuid[])
 """
 
-# Part of a statement: whether an account may have one more unpaid order, of at most $2 (0: no limit). The account must be locked by an
+# Part of a statement: whether an account may have one more unpaid order, of at most $1 (0: no limit). The account must be locked by an
 # earlier statement.
-_HAS_ROOM = """($2::integer = 0
+_HAS_ROOM = """($1::integer = 0
             OR (SELECT count(*)
                   FROM (SELECT
                           FROM orders AS open
                          WHERE open.account_id = buyer.account_id AND open.status = 'placed'
-                         LIMIT $2) AS counted) < $2) AS has_room"""
+                         LIMIT $1) AS counted) < $1)"""
 
-# One statement places orders: it writes the orders, their lines and first status, the ledger, the stock and the events. It skips an order
-# whose key belongs to an earlier one, and returns accounts without room for one more order without an id. It removes from the carts exactly
-# the lines that were read; a line that was added since stays.
+# One statement places orders: it writes the orders, their lines and first status, the ledger, the stock, the events and the responses of
+# the keys. It places none if a product is not the version that the caller has priced. It skips an account without room for one more order,
+# and an order whose key belongs to an earlier one. It removes from the carts exactly the lines that were read; a line that was added since
+# stays.
 PLACE_ORDERS = f"""
-WITH wanted AS (
-    SELECT account_id, total_minor, idempotency_key, {_HAS_ROOM}
-      FROM unnest($1::uuid[], $3::bigint[], $4::text[]) AS buyer (account_id, total_minor, idempotency_key)
+WITH buyer AS MATERIALIZED (
+    SELECT account_id, order_id, total_minor, idempotency_key, response, {_HAS_ROOM} AS has_room
+      FROM unnest($2::uuid[], $3::uuid[], $4::bigint[], $5::text[], $6::bytea[])
+           AS buyer (account_id, order_id, total_minor, idempotency_key, response)
+), priced AS MATERIALIZED (
+    SELECT account_id, product_id, quantity, product.name AS product_name, product.price_minor AS unit_price_minor
+      FROM unnest($9::uuid[], $10::uuid[], $11::integer[], $12::bigint[]) AS item (account_id, product_id, quantity, version)
+      LEFT JOIN products AS product ON product.id = item.product_id AND product.version = item.version
+), products_now AS MATERIALIZED (
+    SELECT bool_and(product_name IS NOT NULL) AS as_priced FROM priced
 ), placed AS (
-    INSERT INTO orders (account_id, status, currency_code, total_minor, idempotency_key, payment_due_at)
-    SELECT account_id, 'placed', $5, total_minor, idempotency_key, now() + nullif($6::integer, 0) * interval '1 second'
-      FROM wanted
-     WHERE has_room
+    INSERT INTO orders (id, account_id, status, currency_code, total_minor, idempotency_key, payment_due_at)
+    SELECT order_id, account_id, 'placed', $7, total_minor, idempotency_key, $8::timestamptz
+      FROM buyer
+     WHERE has_room AND (SELECT as_priced FROM products_now)
         ON CONFLICT (account_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
-    RETURNING id, account_id, created_at, payment_due_at
+    RETURNING id, account_id
 ), line AS (
     SELECT placed.id AS order_id, account_id, product_id, product_name, unit_price_minor, quantity
-      FROM unnest($7::uuid[], $8::uuid[], $9::text[], $10::bigint[], $11::integer[])
-           AS line (account_id, product_id, product_name, unit_price_minor, quantity)
+      FROM priced
       JOIN placed USING (account_id)
 ), lines AS (
     INSERT INTO order_items (order_id, product_id, product_name, unit_price_minor, currency_code, quantity)
-    SELECT order_id, product_id, product_name, unit_price_minor, $5, quantity FROM line
+    SELECT order_id, product_id, product_name, unit_price_minor, $7, quantity FROM line
 ), history AS (
     INSERT INTO order_history (order_id, version, status, actor_kind, actor_id, reason)
     SELECT id, 1, 'placed', 'buyer', account_id, '' FROM placed
@@ -92,16 +107,20 @@ WITH wanted AS (
     SELECT 'order.placed', id, jsonb_build_object('account_id', account_id) FROM placed
      UNION ALL
     SELECT 'stock.changed', product_id, '{{}}' FROM sold
+), answered AS (
+    UPDATE idempotency_keys AS stored
+       SET response = buyer.response
+      FROM buyer
+      JOIN placed USING (account_id)
+     WHERE stored.scope_id = buyer.account_id AND stored.key = buyer.idempotency_key
 )
-SELECT id, account_id, created_at, payment_due_at FROM placed
- UNION ALL
-SELECT NULL, account_id, NULL, NULL FROM wanted WHERE NOT has_room
+SELECT account_id, products_now.as_priced, has_room, placed.id IS NOT NULL AS is_placed, {IDENTITY}
+  FROM buyer
+ CROSS JOIN products_now
+  LEFT JOIN placed USING (account_id)
 """  # noqa: S608 - constants
 
-DRAFT_ORDERS = f"""
-SELECT account_id, {_HAS_ROOM}, now() AS created_at, now() + nullif($3::integer, 0) * interval '1 second' AS payment_due_at
-  FROM unnest($1::uuid[]) AS buyer (account_id)
-"""  # noqa: S608 - constants
+GET_ROOM = f"SELECT account_id, {_HAS_ROOM} AS has_room FROM unnest($2::uuid[]) AS buyer (account_id)"  # noqa: S608 - constants
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # identity as dict key costs nothing
@@ -120,23 +139,26 @@ CheckoutResult = Order | Stored | MercatoError
 Outcomes = dict[Checkout, CheckoutResult]
 
 
-class Placed(NamedTuple):
-    """The row of a placed order, without an id that of a draft."""
+class Buyer(NamedTuple):
+    """A locked account with its cart, and what an order of it would be."""
 
-    id: UUID | None
+    cart: Sequence[CartLine]
+    order_id: UUID
+    verified: bool
+    """Whether it has verified the e-mail address."""
     at: datetime
-    payment_due_at: datetime | None
 
 
 class Locked(NamedTuple):
-    """The locked carts of a batch, and what is known with them."""
+    """The locked carts of a batch with their stock, and the products as they were priced."""
 
-    carts: dict[UUID, list[CartLine]]
-    """By account."""
-    verified: set[UUID]
-    """Accounts with a verified e-mail address, of those whose cart has a line."""
-    stock: dict[UUID, int]
-    """Units of the products that are on sale."""
+    buyers: Mapping[Checkout, Buyer]
+    versions: Mapping[UUID, int]
+    """By product."""
+
+    def stock(self) -> dict[UUID, int]:
+        """Return the units of the products that are on sale."""
+        return {line.product_id: line.stock for buyer in self.buyers.values() for line in buyer.cart if line.on_sale}
 
 
 @retry_conflicts
@@ -159,132 +181,161 @@ async def checkout(
         rules: what a buyer may order.
     """
     async with transaction(pool, patience=patience(batch)) as conn:
-        refused = await sessions.ended(conn, batch)
-        admitted = [request for request in batch if request not in refused]
-        used = await idempotency.claim(conn, [request.key for request in admitted if request.key])
-        buyers = [request for request in admitted if request.key not in used]
-        locked = await _lock_carts(conn, [request.account_id for request in buyers])
+        locked, reasons = await _lock_carts(conn, batch)
+        results: Outcomes = {**await admission.unserved(conn, reasons)}
         failpoints.hit("checkout: locked")
-        results = refused | await _serve(conn, buyers, locked, currency, rules)
-        stored = used | await idempotency.settle(conn, [(buyer.key, results[buyer]) for buyer in buyers])
-    return [stored[request.key] if request.key in stored else results[request] for request in batch]
+        results |= await _serve(conn, locked, currency, rules)
+        if refused := [buyer.key for buyer in locked.buyers if buyer.key and isinstance(results[buyer], MercatoError)]:
+            await idempotency.release(conn, refused)
+    return [results[request] for request in batch]
 
 
-async def _lock_carts(conn: "Conn", account_ids: Sequence[UUID]) -> Locked:
-    """Lock the accounts, their carts, then the stock of the products."""
-    lines = await conn.fetch(LOCK_CARTS, account_ids)
-    stock = {line["product_id"]: line["stock"] for line in lines}
-    products = {row["id"]: row for row in await conn.fetch(GET_PRODUCTS, list(stock))}
-    carts: dict[UUID, list[CartLine]] = {account_id: [] for account_id in account_ids}
-    verified = set()
-    for account_id, product_id, quantity, added_price, on_hand, is_verified in lines:
-        _, name, price, on_sale = products[product_id]
-        carts[account_id].append(CartLine(product_id, name, quantity, price, added_price, on_hand, on_sale))
-        if is_verified:
-            verified.add(account_id)
-    return Locked(carts, verified, {product_id: on_hand for product_id, on_hand in stock.items() if products[product_id]["on_sale"]})
+async def _lock_carts(conn: "Conn", batch: Sequence[Checkout]) -> tuple[Locked, dict[Checkout, str | None]]:
+    """Lock the accounts, their carts, then the stock of the products; return them, and why which checkouts are not admitted."""
+    requests = {request.account_id: request for request in batch}
+    reasons: dict[Checkout, str | None] = {}
+    carts: dict[Checkout, list[CartLine]] = {request: [] for request in batch}
+    buyers: dict[Checkout, Buyer] = {}
+    versions = {}
+    for account_id, reason, order_id, verified, at, product_id, *fields, version in await conn.fetch(
+        LOCK_CARTS, *admission.arguments(batch)
+    ):
+        request = requests[account_id]
+        reasons[request] = reason
+        if reason:
+            continue
+        buyers[request] = Buyer(carts[request], order_id, verified, at)
+        if product_id:
+            carts[request].append(CartLine(product_id, *fields))
+            versions[product_id] = version
+    return Locked({request: buyers[request] for request in batch if request in buyers}, versions), reasons
 
 
-async def _serve(conn: "Conn", buyers: Sequence[Checkout], locked: Locked, currency: str, rules: OrderRules) -> Outcomes:
+async def _price_again(conn: "Conn", locked: Locked) -> Locked:
+    """Return the carts with the products as they are now; while their stock is locked, they do not change."""
+    products = {row["id"]: row for row in await conn.fetch(GET_PRODUCTS, list(locked.versions))}
+
+    def now(line: CartLine) -> CartLine:
+        _, name, price, on_sale, _ = products[line.product_id]
+        return line._replace(name=name, unit_price_minor=price, on_sale=on_sale)
+
+    buyers = {request: buyer._replace(cart=[now(line) for line in buyer.cart]) for request, buyer in locked.buyers.items()}
+    return Locked(buyers, {product_id: row["version"] for product_id, row in products.items()})
+
+
+async def _serve(conn: "Conn", locked: Locked, currency: str, rules: OrderRules) -> Outcomes:
     """Place the orders for which the stock is sufficient, in the order of arrival; return each buyer's order or refusal.
 
     Only placing reveals a key that belongs to an earlier order, or an account with too many unpaid orders. By then that buyer has reserved
     stock. The buyers that were refused for a shortage then get another round with the remaining stock. Each round but the last refuses at
-    least one buyer so late, so there are at most as many rounds as buyers.
+    least one buyer so late, so there are at most as many rounds as buyers. Placing also reveals that products have changed; that takes
+    one round more.
     """
     results: Outcomes = {}
-    waiting, left = buyers, locked.stock
+    waiting: Sequence[Checkout] = list(locked.buyers)
+    sold: Counter[UUID] = Counter()
     while waiting:
+        left = Counter(locked.stock())
+        left.subtract(sold)
         baskets = [
-            Basket(locked.carts[buyer.account_id], buyer.terms, buyer.validate_only, buyer.account_id in locked.verified)
-            for buyer in waiting
+            Basket(buyer.cart, request.terms, request.validate_only, buyer.verified)
+            for request, buyer in ((request, locked.buyers[request]) for request in waiting)
         ]
         outcomes = allocate(baskets, left, units_max=rules.units_per_product, verified_only=rules.verified_only)
-        refused = {buyer: refusal for buyer, refusal in zip(waiting, outcomes, strict=True) if refusal}
-        accepted = [buyer for buyer in waiting if buyer not in refused]
-        placed = await _place(conn, [buyer for buyer in accepted if not buyer.validate_only], locked.carts, currency, rules)
-        drafts = await _draft(conn, [buyer for buyer in accepted if buyer.validate_only], locked.carts, currency, rules)
-        results |= refused | placed | drafts
-        orders = [order for order in placed.values() if isinstance(order, Order)]
-        if len(orders) == len(placed):
+        refused = {request: refusal for request, refusal in zip(waiting, outcomes, strict=True) if refusal}
+        accepted = {request: locked.buyers[request] for request in waiting if request not in refused}
+        placed = await _place(conn, accepted, locked.versions, currency, rules)
+        if placed is None:
+            locked = await _price_again(conn, locked)
+            continue
+        results |= refused | placed | await _draft(conn, accepted, currency, rules)
+        if not any(isinstance(result, MercatoError) for result in placed.values()):
             break
-        waiting = [buyer for buyer, refusal in refused.items() if isinstance(refusal, OutOfStock)]
-        left = Counter(left)
-        for order in orders:
-            left.subtract({line.product_id: line.quantity for line in order.lines})
+        waiting = [request for request, refusal in refused.items() if isinstance(refusal, OutOfStock)]
+        sold.update(_units(accepted[request] for request, result in placed.items() if not isinstance(result, MercatoError)))
     return results
 
 
+def _units(buyers: Iterable[Buyer]) -> Counter[UUID]:
+    """Return the units of each product in carts."""
+    units: Counter[UUID] = Counter()
+    for buyer in buyers:
+        units.update({line.product_id: line.quantity for line in buyer.cart})
+    return units
+
+
 async def _place(
-    conn: "Conn", placed: Sequence[Checkout], carts: Mapping[UUID, Sequence[CartLine]], currency: str, rules: OrderRules
-) -> Outcomes:
-    """Write the orders of allocated carts; return each buyer's order, or the refusal that only writing reveals."""
-    if not placed:
+    conn: "Conn", accepted: Mapping[Checkout, Buyer], versions: Mapping[UUID, int], currency: str, rules: OrderRules
+) -> Outcomes | None:
+    """Write the orders of allocated carts, except those that are only validated, with the responses of their keys.
+
+    Returns each buyer's order, or the refusal that only writing reveals; None if nothing was written, because a product has changed.
+    """
+    orders = {
+        request: _order(buyer, request.account_id, buyer.order_id, currency, rules)
+        for request, buyer in accepted.items()
+        if not request.validate_only
+    }
+    if not orders:
         return {}
-    totals = {buyer.account_id: price_cart(carts[buyer.account_id]).total_minor for buyer in placed}
-    keys = [buyer.key.key if buyer.key else None for buyer in placed]
-    sold = [(buyer.account_id, line) for buyer in placed for line in carts[buyer.account_id]]
+    responses = {request: request.key.serialize(order) for request, order in orders.items() if request.key}
+    lines = [(request.account_id, line) for request, order in orders.items() for line in order.lines]
     rows = await conn.fetch(
         PLACE_ORDERS,
-        list(totals),
         rules.open_orders,
-        list(totals.values()),
-        keys,
+        [request.account_id for request in orders],
+        [order.id for order in orders.values()],
+        [order.total_minor for order in orders.values()],
+        [request.key.key if request.key else None for request in orders],
+        [responses.get(request) for request in orders],
         currency,
-        rules.payment_due_s,
-        [account_id for account_id, _ in sold],
-        [line.product_id for _, line in sold],
-        [line.name for _, line in sold],
-        [line.unit_price_minor for _, line in sold],
-        [line.quantity for _, line in sold],
+        next(iter(orders.values())).payment_due_at,
+        [account_id for account_id, _ in lines],
+        [line.product_id for _, line in lines],
+        [line.quantity for _, line in lines],
+        [versions[line.product_id] for _, line in lines],
     )
+    if not rows[0]["as_priced"]:
+        return None
     failpoints.hit("checkout: placed")
-    orders = {
-        account_id: _order(Placed(order_id, now, due), account_id, carts[account_id], totals[account_id], currency)
-        for order_id, account_id, now, due in rows
-        if order_id
-    }
-    full = {account_id for order_id, account_id, _, _ in rows if not order_id}
-    note(conn, EventKind.ORDER_PLACED, [order.id for order in orders.values() if order.id])
-    note(conn, EventKind.STOCK_CHANGED, {line.product_id for order in orders.values() for line in order.lines})
+    identify(conn, rows[0])
+    told = {row["account_id"]: row for row in rows}
+    placed = {request: order for request, order in orders.items() if told[request.account_id]["is_placed"]}
+    note(conn, EventKind.ORDER_PLACED, [accepted[request].order_id for request in placed])
+    note(conn, EventKind.STOCK_CHANGED, {line.product_id for order in placed.values() for line in order.lines})
 
-    def outcome(account_id: UUID) -> CheckoutResult:
-        return orders.get(account_id) or (OpenOrdersLimit(rules.open_orders) if account_id in full else IdempotencyKeyReused())
+    def outcome(request: Checkout, order: Order) -> CheckoutResult:
+        if request in placed:
+            return Stored(responses[request], replayed=False) if request in responses else order
+        return IdempotencyKeyReused() if told[request.account_id]["has_room"] else OpenOrdersLimit(rules.open_orders)
 
-    return {buyer: outcome(buyer.account_id) for buyer in placed}
+    return {request: outcome(request, order) for request, order in orders.items()}
 
 
-async def _draft(
-    conn: "Conn", drafts: Sequence[Checkout], carts: Mapping[UUID, Sequence[CartLine]], currency: str, rules: OrderRules
-) -> Outcomes:
-    """Return the orders that a checkout would place, or their refusals, without writing them."""
+async def _draft(conn: "Conn", accepted: Mapping[Checkout, Buyer], currency: str, rules: OrderRules) -> Outcomes:
+    """Return the orders that checkouts with `validate_only` would place, or their refusals, without writing them."""
+    drafts = {request.account_id: request for request in accepted if request.validate_only}
     if not drafts:
         return {}
-    rows = await conn.fetch(DRAFT_ORDERS, [buyer.account_id for buyer in drafts], rules.open_orders, rules.payment_due_s)
-    found = {account_id: fields for account_id, *fields in rows}
+    rows = await conn.fetch(GET_ROOM, rules.open_orders, list(drafts))
 
-    def outcome(account_id: UUID) -> CheckoutResult:
-        has_room, now, due = found[account_id]
-        cart = carts[account_id]
-        if not has_room:
-            return OpenOrdersLimit(rules.open_orders)
-        return _order(Placed(None, now, due), account_id, cart, price_cart(cart).total_minor, currency)
+    def outcome(account_id: UUID, *, has_room: bool) -> CheckoutResult:
+        return _order(accepted[drafts[account_id]], account_id, None, currency, rules) if has_room else OpenOrdersLimit(rules.open_orders)
 
-    return {buyer: outcome(buyer.account_id) for buyer in drafts}
+    return {drafts[account_id]: outcome(account_id, has_room=has_room) for account_id, has_room in rows}
 
 
-def _order(placed: Placed, account_id: UUID, cart: Iterable[CartLine], total_minor: int, currency: str) -> Order:
-    lines = tuple(OrderLine(line.product_id, line.name, line.unit_price_minor, line.quantity) for line in cart)
+def _order(buyer: Buyer, account_id: UUID, order_id: UUID | None, currency: str, rules: OrderRules) -> Order:
     return Order(
-        id=placed.id,
+        id=order_id,
         account_id=account_id,
         status=OrderStatus.PLACED,
         currency_code=currency,
-        total_minor=total_minor,
-        created_at=placed.at,
-        updated_at=placed.at,
-        lines=lines,
-        history=(OrderTransition(status=OrderStatus.PLACED, actor=Actor(ActorKind.BUYER, account_id), reason="", created_at=placed.at),),
+        total_minor=price_cart(buyer.cart).total_minor,
+        created_at=buyer.at,
+        updated_at=buyer.at,
+        lines=tuple(OrderLine(line.product_id, line.name, line.unit_price_minor, line.quantity) for line in buyer.cart),
+        history=(OrderTransition(status=OrderStatus.PLACED, actor=Actor(ActorKind.BUYER, account_id), reason="", created_at=buyer.at),),
         version=1,
-        payment_due_at=placed.payment_due_at,
+        payment_due_at=buyer.at + timedelta(seconds=rules.payment_due_s) if rules.payment_due_s else None,
     )

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol, TypeVar
+from typing import Protocol
 from uuid import UUID
 
 import asyncpg
@@ -102,14 +102,16 @@ SELECT id, user_agent, ip_address, created_at, refreshed_at, expires_at
  LIMIT $4
 """
 
+# Part of a statement: whether a session and its account may make calls.
+IS_LIVE = "session.ended_at IS NULL AND session.expires_at > now() AND account.disabled_at IS NULL"
+
 # The ids are the only condition: with `ended_at IS NULL`, PostgreSQL would also scan an index of all live sessions.
-GET_ROLES = """
-SELECT session.account_id, session.id, account.role,
-       session.ended_at IS NULL AND session.expires_at > now() AND account.disabled_at IS NULL AS live
+GET_ROLES = f"""
+SELECT session.account_id, session.id, account.role, {IS_LIVE} AS live
   FROM sessions AS session
   JOIN accounts AS account ON account.id = session.account_id
  WHERE session.id = ANY($1::uuid[])
-"""
+"""  # noqa: S608 - constants
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,25 +243,14 @@ class InSession(Protocol):
 async def roles(pool: "Pool", callers: Sequence[InSession]) -> list[Role | MercatoError]:
     """Return for each caller the current role of the account, or TokenInvalid if the session has ended or is another account's."""
     async with connection(pool) as conn:
-        return await _roles(conn, callers)
-
-
-async def _roles(conn: "Conn", callers: Sequence[InSession]) -> list[Role | MercatoError]:
-    rows = await conn.fetch(GET_ROLES, [caller.session_id for caller in callers])
+        rows = await conn.fetch(GET_ROLES, [caller.session_id for caller in callers])
     live = {(account_id, session_id): Role(role) for account_id, session_id, role, live in rows if live}
-    return [
-        live.get((caller.account_id, caller.session_id)) or TokenInvalid("the session of this token has ended; log in again")
-        for caller in callers
-    ]
+    return [live.get((caller.account_id, caller.session_id)) or session_ended() for caller in callers]
 
 
-Command = TypeVar("Command", bound=InSession)
-
-
-async def ended(conn: "Conn", commands: Sequence[Command]) -> dict[Command, MercatoError]:
-    """Return the commands whose session has ended, with their refusals; the caller's transaction serves the other commands."""
-    found = await _roles(conn, commands)
-    return {command: role for command, role in zip(commands, found, strict=True) if isinstance(role, MercatoError)}
+def session_ended() -> TokenInvalid:
+    """Return the refusal of a call whose session has ended."""
+    return TokenInvalid("the session of this token has ended; log in again")
 
 
 def _session(row: asyncpg.Record) -> Session:
