@@ -18,6 +18,15 @@ CREATE FUNCTION public.fold(value text) RETURNS text
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN lower(public.unaccent('public.unaccent'::regdictionary, value));
 
+CREATE FUNCTION public.refuse_removal() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    RAISE EXCEPTION 'rows of % are never deleted, and their ids never change', tg_table_name USING ERRCODE = 'restrict_violation';
+
+END
+$$;
+
 CREATE TABLE public.accounts (
     id uuid DEFAULT uuidv7() NOT NULL,
     email text NOT NULL,
@@ -518,8 +527,6 @@ CREATE INDEX audit_log_by_actor ON public.audit_log USING btree (actor_id, id);
 
 CREATE INDEX audit_log_by_subject ON public.audit_log USING btree (subject_id, id);
 
-CREATE INDEX cart_items_by_product ON public.cart_items USING btree (product_id);
-
 CREATE INDEX categories_by_name_key ON public.categories USING btree (name_key, id);
 
 CREATE INDEX categories_of_old_keys ON public.categories USING btree (id) WHERE ((name_key_rule < 2) OR (keyed_name <> name));
@@ -541,8 +548,6 @@ CREATE UNIQUE INDEX mails_once_per_order ON public.mails USING btree (order_id, 
 CREATE INDEX mails_resets ON public.mails USING btree (address, id) WHERE (template = 'reset_password'::text);
 
 CREATE INDEX one_time_tokens_by_account ON public.one_time_tokens USING btree (account_id);
-
-CREATE INDEX order_items_by_product ON public.order_items USING btree (product_id);
 
 CREATE INDEX orders_by_account ON public.orders USING btree (account_id, id);
 
@@ -630,6 +635,10 @@ CREATE UNIQUE INDEX stock_ledger_once ON public.stock_ledger USING btree (order_
 
 CREATE INDEX words_by_similarity ON public.words USING gin (word public.gin_trgm_ops);
 
+CREATE TRIGGER orders_are_kept BEFORE DELETE OR UPDATE OF id OR TRUNCATE ON public.orders FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_removal();
+
+CREATE TRIGGER products_are_kept BEFORE DELETE OR UPDATE OF id, currency_code OR TRUNCATE ON public.products FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_removal();
+
 ALTER TABLE ONLY public.cart_items
     ADD CONSTRAINT cart_items_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON DELETE CASCADE;
 
@@ -644,15 +653,6 @@ ALTER TABLE ONLY public.one_time_tokens
 
 ALTER TABLE ONLY public.one_time_tokens
     ADD CONSTRAINT one_time_tokens_mail_id_fkey FOREIGN KEY (mail_id) REFERENCES public.mails(id) ON DELETE CASCADE;
-
-ALTER TABLE ONLY public.order_history
-    ADD CONSTRAINT order_history_order_id_fkey FOREIGN KEY (order_id) REFERENCES public.orders(id);
-
-ALTER TABLE ONLY public.order_items
-    ADD CONSTRAINT order_items_order_id_fkey FOREIGN KEY (order_id) REFERENCES public.orders(id);
-
-ALTER TABLE ONLY public.order_items
-    ADD CONSTRAINT order_items_product_fkey FOREIGN KEY (product_id, currency_code) REFERENCES public.products(id, currency_code);
 
 ALTER TABLE ONLY public.orders
     ADD CONSTRAINT orders_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.accounts(id);
@@ -674,12 +674,6 @@ ALTER TABLE ONLY public.refresh_tokens
 
 ALTER TABLE ONLY public.sessions
     ADD CONSTRAINT sessions_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON DELETE CASCADE;
-
-ALTER TABLE ONLY public.stock_ledger
-    ADD CONSTRAINT stock_ledger_order_id_fkey FOREIGN KEY (order_id) REFERENCES public.orders(id);
-
-ALTER TABLE ONLY public.stock_ledger
-    ADD CONSTRAINT stock_ledger_product_id_fkey FOREIGN KEY (product_id) REFERENCES public.products(id);
 
 ALTER TABLE ONLY public.stock_levels
     ADD CONSTRAINT stock_levels_product_id_fkey FOREIGN KEY (product_id) REFERENCES public.products(id);

@@ -35,6 +35,9 @@ CORRUPTIONS: dict[str, dict[str, str]] = {
             UPDATE stock_levels SET on_hand = -1 WHERE product_id = ball();
             """,
         "a product without a level": "DELETE FROM stock_levels WHERE product_id = ball()",
+        "an entry of a product that is not there": """
+            INSERT INTO stock_ledger (product_id, kind, delta, actor_kind) VALUES (uuidv7(), 'adjust', 1, 'system');
+            """,
     },
     "sales": {
         "a line that was not sold": """
@@ -87,6 +90,17 @@ CORRUPTIONS: dict[str, dict[str, str]] = {
     "totals": {
         "a wrong total": "UPDATE orders SET total_minor = total_minor + 1 WHERE id = chosen('placed')",
         "a wrong price": "UPDATE order_items SET unit_price_minor = unit_price_minor + 1 WHERE order_id = chosen('placed')",
+        "a line without its order": """
+            WITH lost AS (
+                SELECT uuidv7() AS id
+            ), line AS (
+                INSERT INTO order_items (order_id, product_id, product_name, unit_price_minor, currency_code, quantity)
+                SELECT id, ball(), 'Ball', 1, 'USD', 2 FROM lost
+            ), sale AS (
+                INSERT INTO stock_ledger (product_id, order_id, kind, delta) SELECT ball(), id, 'sale', -2 FROM lost
+            )
+            UPDATE stock_levels SET on_hand = on_hand - 2 WHERE product_id = ball();
+            """,
         "an order without lines": """
             INSERT INTO orders (account_id, status, currency_code, total_minor) SELECT id, 'placed', 'USD', 0 FROM accounts LIMIT 1;
             INSERT INTO order_history (order_id, version, status, actor_kind, actor_id, reason)
@@ -142,6 +156,9 @@ CORRUPTIONS: dict[str, dict[str, str]] = {
         "a leap": "CALL go(chosen('placed'), 'delivered')",
         "a way back": "CALL go(chosen('delivered'), 'shipped')",
         "a state after the last one": "CALL go(chosen('refunded'), 'paid')",
+        "a history without its order": """
+            INSERT INTO order_history (order_id, version, status, actor_kind, reason) VALUES (uuidv7(), 1, 'placed', 'system', '');
+            """,
         "no history at all": "DELETE FROM order_history WHERE order_id = chosen('placed')",
         "a history with a gap": """
             UPDATE order_history SET version = 5 WHERE order_id = chosen('delivered') AND version = 4;
@@ -186,6 +203,7 @@ CORRUPTIONS: dict[str, dict[str, str]] = {
             ALTER TABLE cart_items DROP CONSTRAINT cart_items_quantity_check;
             UPDATE cart_items SET quantity = 0;
             """,
+        "another currency in an order": "UPDATE order_items SET currency_code = 'EUR' WHERE order_id = chosen('placed')",
         "nothing in an order": """
             ALTER TABLE order_items DROP CONSTRAINT order_items_quantity_check;
             UPDATE orders SET total_minor = total_minor - quantity * unit_price_minor

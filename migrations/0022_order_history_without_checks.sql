@@ -1,0 +1,2 @@
+-- phase: contract
+ALTER TABLE order_history DROP CONSTRAINT order_history_order_id_fkey;
