@@ -109,7 +109,7 @@ def _summary(parts: Sequence[Part], machine: Mapping[str, Any], scale: Scale, st
     words = (
         f"{report.setting(machine, strangers)} {mode} mode: {scale.rounds} rounds of {scale.seconds:g} s, {scale.concurrency} callers "
         "at once unless it says otherwise; medians over the rounds, lowest and highest in brackets. CPU is the processor time of a call "
-        "over all processes, ÷ that of the yardstick."
+        "over all processes. An order is three calls of AddCartItem and one of Checkout."
     )
     cells = [GOALS_HEAD, *(goal.cells() for part in parts for goal in part.goals)]
     return f"{words}\n\n{report.markdown(cells)}"

@@ -1,4 +1,4 @@
-"""Measure reads and cart calls over gRPC beside an empty RPC of the same server, and their rates by number of callers."""
+"""Measure calls over gRPC beside an empty RPC of the same server, and their rates by number of callers."""
 
 import statistics
 from collections.abc import Awaitable, Callable, Mapping
@@ -13,7 +13,7 @@ import runs
 from cases import GRPC, Load, Run
 from goods import Goods, Mismatch
 from mercato_server.database.pool import Conn
-from report import Figures, Goal, Lines, Part, costs, curves, rate, rate_goal
+from report import Figures, Goal, Lines, Part, above_us, costs, curves, orders_per_cpu_second, rate, ratios
 from runs import Scale
 from stage import Stage
 
@@ -23,8 +23,14 @@ SHOPPERS_PER_CALLER = 4
 BUYERS_PER_SECOND = 3_000
 """More requests than the server can answer."""
 
-GET, LIST, CART, ADD = "GetProduct", f"ListProducts({cases.PAGE_SIZE})", "GetCart", "AddCartItem"
+GET, LIST, CART, ADD, BUY = "GetProduct", f"ListProducts({cases.PAGE_SIZE})", "GetCart", "AddCartItem", f"Checkout, {goods.LINES} lines"
 EMPTY, EMPTY_GET, EMPTY_LIST = "empty RPC", "empty RPC, bytes of GetProduct", "empty RPC, bytes of ListProducts"
+EMPTIES = {GET: EMPTY_GET, LIST: EMPTY_LIST}
+RATE_MIN = 0.9
+ABOVE_MAX_US = {ADD: 150.0, CART: 180.0, BUY: 280.0}
+"""Goals: processor time of a call above an empty RPC."""
+ORDERS_MIN = 750.0
+"""Goal: orders per second of processor time."""
 Measures = Mapping[tuple[str, str], Callable[[], Awaitable[Run]]]
 
 
@@ -49,22 +55,35 @@ async def measure(scale: Scale, directory: Path | None) -> Part:
 async def _lines(wares: Goods, running: Stage, conn: "Conn", load: Load, scale: Scale) -> Measures:
     """Return the measurements, warmed up; calls that are compared are driven by the same program."""
     reads = {GET: cases.get_product(GRPC, wares), LIST: cases.list_products(GRPC)}
-    empties = {GET: EMPTY_GET, LIST: EMPTY_LIST}
     measures = {}
     for name, case in reads.items():
         reply_bytes = (await case.one().run(running, conn, Load(1, 0.1))).outcome.reply_bytes
-        measures[empties[name], GRPC] = await drivers.read(cases.empty(reply_bytes), running, conn, load, scale.warm_up_s)
+        measures[EMPTIES[name], GRPC] = await drivers.read(cases.empty(reply_bytes), running, conn, load, scale.warm_up_s)
         measures[name, GRPC] = await drivers.read(case, running, conn, load, scale.warm_up_s)
-    for name, case in {EMPTY: cases.empty(), CART: cases.get_cart(GRPC, wares), ADD: cases.add_cart_item(GRPC, wares)}.items():
+    others = (cases.empty(), cases.get_cart(GRPC, wares), cases.add_cart_item(GRPC, wares), cases.checkout(GRPC, wares.buyers))
+    for case in others:
         await case.run(running, conn, replace(load, seconds=scale.warm_up_s))
-        measures[name, GRPC] = partial(case.run, running, conn, load)
+        measures[case.name, GRPC] = partial(case.run, running, conn, load)
     return measures
 
 
 def _goals(lines: Lines) -> list[Goal]:
-    same = "empty RPC that answers as many bytes"
-    wanted = ((GET, EMPTY_GET, same, 0.85), (LIST, EMPTY_LIST, same, 0.85), (ADD, EMPTY, EMPTY, 0.7), (CART, EMPTY, EMPTY, 0.7))
-    return [rate_goal(f"{name}, gRPC ÷ {what}", bound, lines[name, GRPC], lines[empty, GRPC]) for name, empty, what, bound in wanted]
+    by_call = {call: own for (call, _), own in lines.items()}
+    same = "gRPC ÷ empty RPC that answers as many bytes"
+    rates = [Goal(what=f"{name}, {same}", bound=RATE_MIN, found=ratios(by_call[name], by_call[empty])) for name, empty in EMPTIES.items()]
+    costs_above = [
+        Goal(
+            what=f"CPU above an empty RPC: {name}, gRPC",
+            bound=bound,
+            found=above_us(by_call[name], by_call[EMPTY]),
+            unit="µs",
+            digits=0,
+            at_least=False,
+        )
+        for name, bound in ABOVE_MAX_US.items()
+    ]
+    found = orders_per_cpu_second(by_call[ADD], by_call[BUY])
+    return [*rates, *costs_above, Goal(what="orders per CPU-second, gRPC", bound=ORDERS_MIN, found=found, unit="", digits=0)]
 
 
 async def _throughput(wares: Goods, running: Stage, conn: "Conn", scale: Scale) -> dict[str, dict[int, float]]:

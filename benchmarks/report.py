@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from cases import Run
+from goods import LINES
 
 ROLES = ("worker", "postgres", "envoy")
 
@@ -87,8 +88,6 @@ class Goal:
     unit: str = "×"  # noqa: RUF001 - the sign of multiplication
     digits: int = 2
     at_least: bool = True
-    cost: Sequence[float] = ()
-    """For a goal of rates: the processor time as a multiple of that of the calls compared with."""
 
     @property
     def reached(self) -> bool:
@@ -98,16 +97,16 @@ class Goal:
 
     def cells(self) -> tuple[str, ...]:
         """Return a row of the summary."""
-        wanted = f"{'≥' if self.at_least else '≤'} {self.bound:g} {self.unit}"
-        cost = f"{Spread.of(self.cost).text(2)} ×" if self.cost else ""  # noqa: RUF001
-        return self.what, wanted, f"{Spread.of(self.found).text(self.digits)} {self.unit}", "yes" if self.reached else "no", cost
+        wanted = f"{'≥' if self.at_least else '≤'} {self.bound:,g} {self.unit}"
+        found = f"{Spread.of(self.found).text(self.digits)} {self.unit}"
+        return self.what, wanted.rstrip(), found.rstrip(), "yes" if self.reached else "no"
 
     def content(self) -> dict[str, Any]:
         """Return the fields for the JSON."""
         return asdict(self) | asdict(Spread.of(self.found)) | {"reached": self.reached}
 
 
-GOALS_HEAD = ("what", "goal", "found", "reached", "CPU")
+GOALS_HEAD = ("what", "goal", "found", "reached")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,14 +164,19 @@ def per_cpu_second(sample: Sample) -> float:
     return 1e6 / max(total_us(sample), 1e-9)
 
 
-def rate_goal(what: str, bound: float, own: Sequence[Sample], base: Sequence[Sample]) -> Goal:
-    """Return the goal of a line's rate as a multiple of another line's."""
-    return Goal(what=what, bound=bound, found=ratios(own, base), cost=ratios(own, base, total_us))
-
-
 def ratios(own: Sequence[Sample], base: Sequence[Sample], figure: Callable[[Sample], float] = rate) -> list[float]:
     """Return a figure as a multiple of another line's, round by round."""
     return [figure(sample) / max(figure(other), 1e-9) for sample, other in zip(own, base, strict=True)]
+
+
+def above_us(own: Sequence[Sample], base: Sequence[Sample]) -> list[float]:
+    """Return the processor time of a call that another line's call does not take, round by round."""
+    return [total_us(sample) - total_us(other) for sample, other in zip(own, base, strict=True)]
+
+
+def orders_per_cpu_second(adds: Sequence[Sample], checkouts: Sequence[Sample]) -> list[float]:
+    """Return the orders per second of processor time, round by round: an AddCartItem for each line, and a Checkout."""
+    return [1e6 / max(LINES * total_us(add) + total_us(checkout), 1e-9) for add, checkout in zip(adds, checkouts, strict=True)]
 
 
 def total_us(sample: Sample) -> float:

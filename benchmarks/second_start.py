@@ -15,7 +15,7 @@ from report import Goal, Part, Spread
 from runs import Scale
 from stage import READY_TIMEOUT_S
 
-SECONDS_MAX = 2.0
+SECONDS_MAX = 1.5
 STOP_S = 30.0
 
 

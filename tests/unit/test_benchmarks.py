@@ -121,7 +121,7 @@ def test_requests_of_a_job_with_a_rate_are_due_one_after_the_other() -> None:
 @pytest.mark.parametrize(("at_least", "reached"), [(True, "yes"), (False, "no")])
 def test_the_median_decides_whether_a_goal_is_reached(*, at_least: bool, reached: str) -> None:
     goal = Goal(what="a ÷ b", bound=0.85, found=[0.2, 0.9, 0.95], at_least=at_least)
-    assert goal.cells() == ("a ÷ b", f"{'≥' if at_least else '≤'} 0.85 ×", "0.90 (0.20–0.95) ×", reached, "")  # noqa: RUF001
+    assert goal.cells() == ("a ÷ b", f"{'≥' if at_least else '≤'} 0.85 ×", "0.90 (0.20–0.95) ×", reached)  # noqa: RUF001
 
 
 def sample(count: int, **failures: int) -> Sample:
@@ -135,8 +135,13 @@ def test_ratios_are_taken_within_each_round() -> None:
     own, base = [sample(100), sample(50)], [sample(200), sample(200)]
     assert report.ratios(own, base) == [0.5, 0.25]
     assert report.ratios(own, base, report.per_cpu_second) == [0.5, 0.25]
-    assert report.rate_goal("a ÷ b", 0.3, own, base).cost == [2.0, 4.0]
+    assert report.above_us(own, base) == [2_500, 7_500]
     assert own[0].cpu_us == {"worker": 4_000, "postgres": 1_000, "envoy": 0}
+
+
+def test_an_order_is_an_added_line_for_each_of_three_and_a_checkout() -> None:
+    adds, checkouts = [sample(1_000), sample(500)], [sample(500), sample(250)]  # of 500, 1,000 and 1,000, 2,000 µs
+    assert report.orders_per_cpu_second(adds, checkouts) == [400, 200]
 
 
 def test_a_part_says_what_failed_and_shows_its_lines() -> None:
