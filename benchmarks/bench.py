@@ -17,6 +17,7 @@ import database_load
 import grpc_calls
 import login_flood
 import logins
+import pinned
 import report
 import runs
 import second_start
@@ -28,7 +29,7 @@ from stage import machine_s
 
 PARTS: Mapping[str, Callable[[Scale, Path | None], Awaitable[Part]]] = {
     module.__name__: module.measure
-    for module in (grpc_calls, checkouts, against_peer, login_flood, logins, catalog_size, database_load, second_start)
+    for module in (grpc_calls, checkouts, against_peer, pinned, login_flood, logins, catalog_size, database_load, second_start)
 }
 RESULTS = Path(__file__).with_name("results")
 README = Path(__file__).parent.parent / "README.md"

@@ -33,6 +33,8 @@ class Load:
     """Requests per second over REST; without it, callers send as fast as they are answered."""
     together: asyncio.Barrier | None = None
     """A barrier for measurements that must begin at the same time, after all their carts are filled."""
+    cores: tuple[int, ...] = ()
+    """Cores of the load generator; any without."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,7 @@ class Case:
             repeatable=not self.carts,
             once=self.places_orders,
             rate=load.rate,
+            cores=load.cores,
         )
         if self.places_orders:
             return await sell(conn, self.carts, lambda: generate(job, stage, load.together))

@@ -1,6 +1,7 @@
 """The load generator, a separate process: it reads a job from standard input, prints `ready`, waits for `go`, and prints the outcome."""
 
 import asyncio
+import os
 import sys
 
 import uvloop
@@ -44,6 +45,8 @@ async def _go(meter: Meter) -> None:
 def main() -> None:
     """Run one job."""
     job = Job.load(sys.stdin.buffer.readline())
+    if job.cores:
+        os.sched_setaffinity(0, job.cores)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         outcome = runner.run(_run(job))
     sys.stdout.buffer.write(outcome.dump())

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from dataclasses import fields as dataclass_fields
 from typing import Self
 
 SHARES = (0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 1.0)
@@ -41,10 +42,12 @@ class Job:
     """Whether each request is sent at most once; the job may end sooner then."""
     rate: float | None = None
     """Requests a second; http1 only."""
+    cores: Sequence[int] = ()
+    """Cores on which the generator runs; any without."""
 
     def dump(self) -> bytes:
         """Return the job as one line of text."""
-        fields = {name: getattr(self, name) for name in ("protocol", "address", "concurrency", "seconds", "repeatable", "once", "rate")}
+        fields = {each.name: getattr(self, each.name) for each in dataclass_fields(self) if each.name != "requests"}
         requests = [[base64.b64encode(part).decode() for part in (request.head, request.body)] for request in self.requests]
         return json.dumps(fields | {"requests": requests}).encode() + b"\n"
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -116,6 +117,12 @@ def test_requests_of_a_job_with_a_rate_are_due_one_after_the_other() -> None:
 
     due = asyncio.run(taken())
     assert [each - due[0] for each in due] == pytest.approx([0, 0.02, 0.04, 0.06, 0.08])
+
+
+def test_a_load_generator_gets_the_job_as_it_was() -> None:
+    requests = [Request(b"\x83\x86", b"\0\xff"), Request(b"GET / HTTP/1.1\r\n\r\n")]
+    job = Job(protocol="h2", address="/x.sock", requests=requests, concurrency=3, seconds=0.5, repeatable=True, rate=2.5, cores=(1, 3))
+    assert asdict(Job.load(job.dump())) == asdict(replace(job, cores=[1, 3]))
 
 
 @pytest.mark.parametrize(("at_least", "reached"), [(True, "yes"), (False, "no")])
