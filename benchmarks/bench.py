@@ -20,6 +20,7 @@ import logins
 import pinned
 import report
 import runs
+import scaling
 import second_start
 from goods import Mismatch
 from mercato_server.embedded.processes import EmbeddedError
@@ -29,7 +30,7 @@ from stage import machine_s
 
 PARTS: Mapping[str, Callable[[Scale, Path | None], Awaitable[Part]]] = {
     module.__name__: module.measure
-    for module in (grpc_calls, checkouts, against_peer, pinned, login_flood, logins, catalog_size, database_load, second_start)
+    for module in (grpc_calls, checkouts, against_peer, pinned, scaling, login_flood, logins, catalog_size, database_load, second_start)
 }
 RESULTS = Path(__file__).with_name("results")
 README = Path(__file__).parent.parent / "README.md"
@@ -112,8 +113,8 @@ def _summary(parts: Sequence[Part], machine: Mapping[str, Any], scale: Scale, st
         "at once unless it says otherwise; medians over the rounds, lowest and highest in brackets. CPU is the processor time of a call "
         "over all processes. An order is three calls of AddCartItem and one of Checkout."
     )
-    cells = [GOALS_HEAD, *(goal.cells() for part in parts for goal in part.goals)]
-    return f"{words}\n\n{report.markdown(cells)}"
+    cells = [goal.cells() for part in parts for goal in part.goals]
+    return "\n\n".join((words, *([report.markdown([GOALS_HEAD, *cells])] if cells else [])))
 
 
 def _content(parts: Mapping[str, Part]) -> dict[str, Any]:

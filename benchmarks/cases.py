@@ -110,9 +110,9 @@ def list_products(way: str) -> Case:
     return Case(name=f"ListProducts({PAGE_SIZE})", way=way, requests=lambda: [_list(way)])
 
 
-def get_cart(way: str, wares: Goods) -> Case:
-    """Return the case of reading a cart."""
-    return Case(name="GetCart", way=way, requests=lambda: [_get_cart(way, cart) for cart in wares.readers])
+def get_cart(way: str, wares: Goods, *, readers: int | None = None) -> Case:
+    """Return the case of reading a cart, that of each reader in turn or of the first ones only."""
+    return Case(name="GetCart", way=way, requests=lambda: [_get_cart(way, cart) for cart in wares.readers[:readers]])
 
 
 def add_cart_item(way: str, wares: Goods) -> Case:

@@ -26,6 +26,7 @@ class Caller(asyncio.Protocol):
         self._meter = meter
         self._received = b""
         self._number = 0
+        self._is_done = False
         self._sent = 0.0
         self._transport: asyncio.Transport | None = None
 
@@ -36,6 +37,7 @@ class Caller(asyncio.Protocol):
     def start(self) -> None:
         """Send the next request once it is due, if there is one."""
         taken = self._meter.take()
+        self._is_done = taken is None
         if taken and self._transport:
             self._number, request, self._sent = taken
             wait_s = self._sent - time.perf_counter()
@@ -69,5 +71,8 @@ class Caller(asyncio.Protocol):
         self.start()
 
     def connection_lost(self, _error: Exception | None) -> None:
-        """End the job: a healthy server does not close a keep-alive connection."""
-        self._meter.abandon("the server closed a connection")
+        """End the job: a healthy server does not close a keep-alive connection that has a request, or will have one."""
+        if self._is_done:
+            self._meter.lost += 1
+        else:
+            self._meter.abandon("the server closed a connection")

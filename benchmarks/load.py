@@ -3,6 +3,8 @@
 import asyncio
 import os
 import sys
+from dataclasses import replace
+from functools import partial
 
 import uvloop
 
@@ -10,20 +12,25 @@ from http1 import Caller
 from http2 import Calls
 from meter import Job, Meter, Outcome
 
+TOGETHER = 128
+"""Connections that are opened at the same time."""
 TIMEOUT_S = 60.0
 """Seconds beyond the job's own duration."""
 
 
 async def _run(job: Job) -> Outcome:
     loop = asyncio.get_running_loop()
-    meter = Meter(job)
+    meter, connections = Meter(job), 1 if job.protocol == "h2" else job.concurrency
     if job.protocol == "h2":
         _, calls = await loop.create_unix_connection(lambda: Calls(meter), job.address)
         await _go(meter)
         calls.start(job.concurrency)
     else:
         host, _, port = job.address.rpartition(":")
-        callers = [(await loop.create_connection(lambda: Caller(meter), host, int(port)))[1] for _ in range(job.concurrency)]
+        callers = [Caller(meter) for _ in range(job.concurrency)]
+        for start in range(0, len(callers), TOGETHER):
+            some = callers[start : start + TOGETHER]
+            await asyncio.gather(*(loop.create_connection(partial(_itself, caller), host, int(port)) for caller in some))
         await _go(meter)
         for caller in callers:
             caller.start()
@@ -32,7 +39,11 @@ async def _run(job: Job) -> Outcome:
             await meter.finished.wait()
     except TimeoutError:
         meter.abandon("no answer in time")
-    return meter.outcome()
+    return replace(meter.outcome(), connections=connections - meter.lost)
+
+
+def _itself(caller: Caller) -> Caller:
+    return caller
 
 
 async def _go(meter: Meter) -> None:

@@ -73,6 +73,8 @@ class Outcome:
     failures: dict[str, int]
     unmeasured: int = 0
     """Correct answers outside of the time that counts."""
+    connections: int = 1
+    """Connections that were open until the end."""
 
     @property
     def p50_ms(self) -> float:
@@ -99,6 +101,8 @@ class Meter:
 
     def __init__(self, job: Job) -> None:
         self.finished = asyncio.Event()
+        self.lost = 0
+        """Connections that the server has closed after their last answer."""
         self._requests = job.requests
         self._left = len(job.requests) if job.once else math.inf
         self._seconds = job.seconds

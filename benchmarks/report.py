@@ -30,6 +30,7 @@ class Sample:
     generator_us: float
     batch: float
     reply_bytes: int
+    connections: int
     failures: dict[str, int]
 
     @classmethod
@@ -47,6 +48,7 @@ class Sample:
             generator_us=outcome.generator_cpu_s / count * 1e6,
             batch=run.batch,
             reply_bytes=outcome.reply_bytes,
+            connections=outcome.connections,
             failures=outcome.failures,
         )
 

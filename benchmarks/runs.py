@@ -40,6 +40,8 @@ class Scale:
     """Products in each catalog, the smallest first."""
     cached: int
     """Products that fill a worker's cache."""
+    clients: Sequence[int]
+    """Clients that are connected at the same time."""
     thorough: bool
     concurrency: int = 64
     crowd: int = 1_000
@@ -55,6 +57,7 @@ FULL = Scale(
     few=3,
     catalogs=(1_000, 10_000, 100_000, 1_000_000),
     cached=100_000,
+    clients=(10, 100, 1_000, 10_000),
     thorough=True,
 )
 QUICK = Scale(
@@ -65,6 +68,7 @@ QUICK = Scale(
     few=1,
     catalogs=(1_000, 5_000, 20_000),
     cached=20_000,
+    clients=(10, 1_000),
     thorough=False,
 )
 

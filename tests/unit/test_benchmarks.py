@@ -14,6 +14,7 @@ import drivers
 import report
 from cases import Run
 from goods import Mismatch
+from http1 import Caller
 from meter import SHARES, Job, Meter, Outcome, Request, curve_ms
 from report import Figures, Goal, Part, Sample
 from runs import Scale
@@ -123,6 +124,18 @@ def test_a_load_generator_gets_the_job_as_it_was() -> None:
     requests = [Request(b"\x83\x86", b"\0\xff"), Request(b"GET / HTTP/1.1\r\n\r\n")]
     job = Job(protocol="h2", address="/x.sock", requests=requests, concurrency=3, seconds=0.5, repeatable=True, rate=2.5, cores=(1, 3))
     assert asdict(Job.load(job.dump())) == asdict(replace(job, cores=[1, 3]))
+
+
+def test_a_connection_that_is_closed_while_it_has_no_request_is_no_failure() -> None:
+    async def closed() -> Meter:
+        meter = Meter(Job(protocol="http1", address="", requests=[Request(b"")], concurrency=1, seconds=0, repeatable=False))
+        caller = Caller(meter)
+        caller.start()
+        caller.connection_lost(None)
+        return meter
+
+    meter = asyncio.run(closed())
+    assert (meter.lost, meter.outcome().failures) == (1, {})
 
 
 @pytest.mark.parametrize(("at_least", "reached"), [(True, "yes"), (False, "no")])
