@@ -101,7 +101,7 @@ readme: install ## write the output of its commands into README.md, against a fr
 lock: install ## resolve the dependencies anew into requirements/*.txt
 	$(RUN) $(BIN)/python tools/lock.py
 
-bench: peer ## measure all goals of docs/performance.md, and record the results; a quarter of an hour (ARGS=--quick: 3 minutes, records nothing)
+bench: peer ## measure all goals of docs/performance.md, and record the results; an hour and 30 GB of disk (ARGS=--quick: 5 minutes, records nothing)
 	$(RUN) $(BIN)/python benchmarks/bench.py $(ARGS)
 
 soak: patroni ## run the fault, failover and fuzz tests with their full numbers (an hour and a half; reports in benchmarks/results), and each race 50 times

@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import database_load
 import grpc_calls
 import login_flood
 import logins
+import orders_size
 import pinned
 import report
 import runs
@@ -30,7 +31,19 @@ from stage import machine_s
 
 PARTS: Mapping[str, Callable[[Scale, Path | None], Awaitable[Part]]] = {
     module.__name__: module.measure
-    for module in (grpc_calls, checkouts, against_peer, pinned, scaling, login_flood, logins, catalog_size, database_load, second_start)
+    for module in (
+        grpc_calls,
+        checkouts,
+        against_peer,
+        pinned,
+        scaling,
+        login_flood,
+        logins,
+        catalog_size,
+        orders_size,
+        database_load,
+        second_start,
+    )
 }
 RESULTS = Path(__file__).with_name("results")
 README = Path(__file__).parent.parent / "README.md"
@@ -70,15 +83,18 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = runs.parser(__doc__)
     parser.add_argument(
-        "--quick", action="store_true", help="at most 3 minutes: fewer and shorter rounds, a smaller catalog; records nothing"
+        "--quick", action="store_true", help="5 minutes: fewer and shorter rounds, a smaller catalog, fewer orders; records nothing"
     )
     parser.add_argument("--only", nargs="+", choices=PARTS, default=[*PARTS], help="measure only these; records nothing")
+    parser.add_argument("--orders", type=runs.positive, help=f"past orders of the larger shop; default: {FULL.orders[-1]:,}")
     return parser.parse_args()
 
 
 async def _measure(options: argparse.Namespace) -> list[str]:
     """Measure part by part and print the pages; returns the failures. A full run of all parts without a failure is recorded."""
     scale = QUICK if options.quick else FULL
+    if options.orders:
+        scale = replace(scale, orders=(scale.orders[0], options.orders))
     parts: dict[str, Part] = {}
     strangers: dict[str, float] = {}
     failures: list[str] = []

@@ -40,6 +40,8 @@ class Scale:
     """Products in each catalog, the smallest first."""
     cached: int
     """Products that fill a worker's cache."""
+    orders: Sequence[int]
+    """Past orders in each database, the smaller first."""
     clients: Sequence[int]
     """Clients that are connected at the same time."""
     thorough: bool
@@ -57,6 +59,7 @@ FULL = Scale(
     few=3,
     catalogs=(1_000, 10_000, 100_000, 1_000_000),
     cached=100_000,
+    orders=(100_000, 10_000_000),
     clients=(10, 100, 1_000, 10_000),
     thorough=True,
 )
@@ -68,6 +71,7 @@ QUICK = Scale(
     few=1,
     catalogs=(1_000, 5_000, 20_000),
     cached=20_000,
+    orders=(1_000, 20_000),
     clients=(10, 1_000),
     thorough=False,
 )

@@ -89,12 +89,13 @@ async def stage(
         for process in itertools.chain(*processes.values()):
             stack.push_async_callback(process.stop)
             await process.start()
-        await _until_ready(itertools.chain(*processes.values()), sockets.values(), port if edge else None)
+        await until_serving(itertools.chain(*processes.values()), sockets.values(), port if edge else None)
         pids = {role: tuple(process.pid or 0 for process in those) for role, those in processes.items()}
         yield Stage(directory, postgres.url(), secret_key, sockets, port, pids | {"postgres": (postgres.pid or 0,)})
 
 
-async def _until_ready(processes: Iterable[Process], sockets: Collection[Path], port: int | None) -> None:
+async def until_serving(processes: Iterable[Process], sockets: Collection[Path], port: int | None = None) -> None:
+    """Wait until processes that have started listen on the sockets, and Envoy on its port; raises EmbeddedError if one has ended."""
     try:
         async with asyncio.timeout(READY_TIMEOUT_S):
             await until_listening([*sockets])
@@ -143,7 +144,7 @@ async def edge_beside(beside: Stage, *, workers: Collection[str] = (), environ: 
     process = _envoy(f"envoy-{port}", beside.directory, sockets.values(), port, environ or {})
     try:
         await process.start()
-        await _until_ready([process], [], port)
+        await until_serving([process], [], port)
         own = {WORKER: pids, ENVOY: (process.pid or 0,)}
         yield Stage(beside.directory, beside.database_url, beside.secret_key, sockets, port, {**beside.pids, **own})
     finally:
