@@ -15,7 +15,7 @@ from goods import Goods
 from mercato_server.database.pool import Conn
 from report import Figures, Goal, Lines, Part, Spread, costs, curves, orders_per_cpu_second, per_cpu_second, ratios
 from runs import Scale
-from stage import EDGE_CACHE, Stage, edge_beside, has_edge_cache
+from stage import EDGE_CACHE, Stage, edge_beside
 
 PRODUCTS = 1_000
 SHOPPERS_PER_CALLER = 4
@@ -54,17 +54,17 @@ async def measure(scale: Scale, directory: Path | None) -> Part:
 
 
 async def _ways(running: Stage, stack: AsyncExitStack, scale: Scale) -> dict[str, Stage]:
-    """Start the peers; return the ways to both servers. The shop's own Envoy has the cache of the edge, if this release has one."""
+    """Start the peers, and an Envoy with the cache of the edge if this release has one; return the ways to both servers."""
     peer = await stack.enter_async_context(peer_stage.running(running))
     caching_peer = await stack.enter_async_context(peer_stage.running(running, cached_s=PEER_CACHED_S))
     ways = {MERCATO: running, PROXIED: peer.proxied, PROXIED_CACHED: caching_peer.proxied}
-    if has_edge_cache():
-        ways |= {MERCATO: await stack.enter_async_context(edge_beside(running, environ={EDGE_CACHE: "off"})), CACHED: running}
+    if EDGE_CACHE:
+        ways[CACHED] = await stack.enter_async_context(edge_beside(running, cached=True))
     return ways | ({DIRECT: peer.direct} if scale.thorough else {})
 
 
 async def _lines(wares: Goods, ways: Mapping[str, Stage], conn: "Conn", scale: Scale) -> Measures:
-    """Return the reads on each way, and the other calls on each way that has no cache for them; all are warmed up."""
+    """Return the reads on each way, and the other calls on each way without a cache; all are warmed up."""
     load = Load(scale.concurrency, scale.seconds)
     measures: Measures = {}
     for case in (cases.get_product(REST, wares), cases.list_products(REST)):
@@ -72,7 +72,7 @@ async def _lines(wares: Goods, ways: Mapping[str, Stage], conn: "Conn", scale: S
             measures[case.name, way] = await drivers.read(case, stage, conn, load, scale.warm_up_s)
     for case in (cases.add_cart_item(REST, wares), cases.checkout(REST, wares.buyers)):
         for way, stage in ways.items():
-            if way != PROXIED_CACHED:
+            if way not in (CACHED, PROXIED_CACHED):
                 await case.run(stage, conn, Load(scale.concurrency, scale.warm_up_s))
                 measures[case.name, way] = partial(case.run, stage, conn, load)
     return measures
@@ -87,9 +87,8 @@ def _goals(lines: Lines) -> list[Goal]:
 
     reads = [goal(call, CACHED, CACHED_MIN, ", with the edge cache") for call in (GET, LIST) if cached]
     reads += [goal(call, MERCATO, UNCACHED_MIN, ", without the edge cache" if cached else "") for call in (GET, LIST)]
-    shipped = CACHED if cached else MERCATO
-    orders = orders_per_cpu_second(lines[ADD, shipped], lines[BUY, shipped])
-    writes = [goal(call, shipped, bound) for call, bound in WRITES_MIN.items()]
+    orders = orders_per_cpu_second(lines[ADD, MERCATO], lines[BUY, MERCATO])
+    writes = [goal(call, MERCATO, bound) for call, bound in WRITES_MIN.items()]
     return [*reads, *writes, Goal(what="orders per CPU-second, REST", bound=ORDERS_MIN, found=orders, unit="", digits=0)]
 
 

@@ -15,7 +15,7 @@ from goods import Goods
 from mercato_server.database.pool import Conn
 from report import Lines, Part, Spread
 from runs import Scale
-from stage import EDGE_CACHE, Stage, edge_beside
+from stage import Stage, edge_beside
 
 PRODUCTS = 1_000
 WORKERS = (1, 2, 4)
@@ -38,7 +38,7 @@ async def measure(scale: Scale, directory: Path | None) -> Part:
     async with runs.shop(directory, workers=workers, edge=False) as (running, conn), AsyncExitStack() as stack:
         shoppers, buyers = max(4 * scale.concurrency, *clients), int(BUYERS_PER_SECOND * scale.seconds)
         wares = await goods.make(conn, running.secret_key, products=PRODUCTS, shoppers=shoppers, buyers=buyers)
-        environ = {EDGE_CACHE: "off", "MERCATO_CONNECTIONS": str(clients[-1] + SPARE_FILES)}
+        environ = {"MERCATO_CONNECTIONS": str(clients[-1] + SPARE_FILES)}
         edges = {
             count: await stack.enter_async_context(edge_beside(running, workers=[*workers][:count], environ=environ)) for count in counts
         }

