@@ -23,6 +23,7 @@ import report
 import runs
 import scaling
 import second_start
+import stages
 from goods import Mismatch
 from mercato_server.embedded.processes import EmbeddedError
 from report import GOALS_HEAD, Figures, Part
@@ -38,6 +39,7 @@ PARTS: Mapping[str, Callable[[Scale, Path | None], Awaitable[Part]]] = {
         pinned,
         scaling,
         login_flood,
+        stages,
         logins,
         catalog_size,
         orders_size,
@@ -103,8 +105,10 @@ async def _measure(options: argparse.Namespace) -> list[str]:
         noise = Noise()
         try:
             parts[name] = await PARTS[name](scale, options.directory)
-        except (EmbeddedError, Mismatch, ExceptionGroup) as error:
+        except (EmbeddedError, Mismatch) as error:
             failures.append(f"{name}: {error}")
+        except ExceptionGroup as group:
+            failures += [f"{name}: {error}" for error in group.exceptions]
         strangers[name] = noise.share()
         print(f"{name}: {noise.seconds():.0f} s, others took {strangers[name]:.0%} of the cores", file=sys.stderr)
     failures += [failure for part in parts.values() for failure in part.failures()]

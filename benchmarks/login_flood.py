@@ -4,34 +4,24 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-import asyncpg
-
-import cases
-import goods
 import http1
+import mixed_load
 import runs
-from cases import REST, Case, Load
-from goods import Goods, Mismatch
+from cases import Case
 from meter import Job, Outcome, Request
+from mixed_load import CALLERS, SECONDS_MIN, SHARE, WORKERS
 from report import Goal, Part, Spread
 from runs import Scale
 from stage import HOST, Stage, generate
 
-PRODUCTS = 1_000
-WORKERS = 2
-CALLERS = 16
-"""Concurrency of each call."""
-SHARE = 0.8
 FLOOD = 64
 LEAD_S, TAIL_S = 1.0, 0.5
 """The flood starts before the measurement, to fill the queues, and ends after it, because the carts are filled first."""
 GUESSES = 1_000
-BUYERS_PER_SECOND = 1_000
-"""More checkouts than the server can answer beside the other calls."""
 P99_MAX_MS, FLOODED_P99_MAX_MS = 100.0, 150.0
 LOGINS_MIN = 1.0
 """Guesses that must be hashed and answered a second: of the flood's logins, each takes a quarter of a second of the hashing's share."""
@@ -39,8 +29,6 @@ HASHED = "HTTP 401"
 """Answer to a wrong password that was hashed; one that is shed gets another."""
 DEADLINE_MS = 5_000.0
 """Deadline of a login whose client sets none."""
-SECONDS, EAGER_S = 2.0, 1.0
-"""Shortest duration of a measurement, long enough for the rare slow calls; and the duration of the run that finds the highest rate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +48,9 @@ class Round:
 
 async def measure(scale: Scale, directory: Path | None) -> Part:
     """Find the highest rate anew in each round, then call at a share of it, with and without the flood."""
-    workers: dict[str, dict[str, str]] = {f"worker-{number}": {} for number in range(WORKERS)}
-    seconds = max(scale.seconds, SECONDS)
-    async with runs.shop(directory, workers=workers) as (running, conn):
-        wares = await goods.make(conn, running.secret_key, products=PRODUCTS, shoppers=4 * CALLERS, buyers=int(BUYERS_PER_SECOND * seconds))
-        calls, flood = _calls(wares), _flood(running, LEAD_S + seconds + TAIL_S)
-        await _call([(case, Load(CALLERS, EAGER_S)) for case in calls], running)  # fills caches and connections
+    seconds = max(scale.seconds, SECONDS_MIN)
+    async with runs.shop(directory, workers={name: {} for name in WORKERS}) as (running, conn):
+        calls, flood = await mixed_load.calls(conn, running, seconds), _flood(running, LEAD_S + seconds + TAIL_S)
         calm, flooded = await runs.interleave([partial(_round, calls, running, seconds, each) for each in (None, flood)], scale.rounds)
     flood_s = LEAD_S + seconds + TAIL_S
     return Part(
@@ -91,11 +76,6 @@ def _p99_goal(where: str, bound: float, rounds: Sequence[Round]) -> Goal:
     return Goal(what=what, bound=bound, found=[each.worst_ms for each in rounds], unit="ms", digits=0, at_least=False)
 
 
-def _calls(wares: Goods) -> list[Case]:
-    reads = [cases.get_product(REST, wares), cases.list_products(REST), cases.get_cart(REST, wares)]
-    return [*reads, cases.add_cart_item(REST, wares), cases.checkout(REST, wares.buyers)]
-
-
 def _flood(running: Stage, seconds: float) -> Job:
     """Return logins with a different address each, so that no limit per account slows the flood down."""
     return Job(
@@ -115,33 +95,12 @@ def _guess(number: int) -> Request:
 
 async def _round(calls: Sequence[Case], running: Stage, seconds: float, flood: Job | None) -> Round:
     """Make all the calls at once without a pause, then a share of that rate at fixed times, beside the flood if there is one."""
-    eager = await _call([(case, Load(CALLERS, EAGER_S)) for case in calls], running)
-    asked = {name: outcome.count / outcome.seconds * SHARE for name, outcome in eager.items()}
+    asked = mixed_load.asked(await mixed_load.eager(calls, running))
     async with asyncio.TaskGroup() as group:
         flooding = group.create_task(generate(flood, running)) if flood else None
         await asyncio.sleep(LEAD_S if flood else 0)
-        paced = await _call([(case, Load(CALLERS, seconds, asked[case.name])) for case in calls], running)
+        paced = await mixed_load.paced(calls, running, asked, seconds)
     return Round(asked, paced, Counter({why[:8]: count for why, count in flooding.result()[0].failures.items()} if flooding else {}))
-
-
-async def _call(calls: Sequence[tuple[Case, Load]], running: Stage) -> dict[str, Outcome]:
-    """Make calls of all kinds at once; raises an ExceptionGroup of goods.Mismatch if an answer is wrong."""
-    ready = asyncio.Barrier(len(calls))
-    async with asyncio.TaskGroup() as group:
-        calling = {case.name: group.create_task(_run(case, running, replace(load, together=ready))) for case, load in calls}
-    return {name: task.result() for name, task in calling.items()}
-
-
-async def _run(case: Case, running: Stage, load: Load) -> Outcome:
-    """Make the calls of a kind, and check the database over a separate connection."""
-    conn = await asyncpg.connect(running.database_url)
-    try:
-        outcome = (await case.run(running, conn, load)).outcome
-    finally:
-        await conn.close()
-    if outcome.failures:
-        raise Mismatch(f"{case.name} is answered wrongly: {outcome.failures}")
-    return outcome
 
 
 def _table(ways: Mapping[str, Sequence[Round]]) -> list[tuple[str, ...]]:
@@ -160,7 +119,7 @@ def _answers(flooded: Sequence[Round], seconds: float) -> str:
 
 
 NOTE = (
-    f"Over REST through Envoy, {WORKERS} workers. First {CALLERS} callers of each make all calls without a pause; right after "
+    f"Over REST through Envoy, {len(WORKERS)} workers. First {CALLERS} callers of each make all calls without a pause; right after "
     f"that {SHARE:.0%} as often, at fixed times: a latency runs from the time when its call was due, whether or not a caller was free. "
     f"The flood is {FLOOD} clients that guess passwords as fast as they are answered. The load generators, six processes, share the cores "
     "with all this."

@@ -15,13 +15,14 @@ import grpc
 import http1
 import runs
 from goods import ALGORITHM
-from login_flood import DEADLINE_MS, WORKERS
+from login_flood import DEADLINE_MS
 from mercato.v1 import auth_pb2, auth_pb2_grpc
 from mercato_server.config.settings import Hashing
 from mercato_server.database.pool import Conn
 from mercato_server.security.passwords import hash_password
 from mercato_server.security.tokens import Keyring, Tokens
 from meter import Job, Outcome
+from mixed_load import WORKERS
 from report import Goal, Part, Spread
 from runs import Scale
 from stage import HOST, Stage, generate
@@ -44,7 +45,7 @@ SELECT id, id, '', '', now() + interval '1 day' FROM unnest($1::uuid[]) AS id
 
 async def measure(scale: Scale, directory: Path | None) -> Part:
     """Log in for some seconds in each of the ways, in turns."""
-    async with runs.shop(directory, workers={f"worker-{number}": {} for number in range(WORKERS)}) as (running, conn):
+    async with runs.shop(directory, workers={name: {} for name in WORKERS}) as (running, conn):
         changers = await _accounts(conn, running.secret_key)
         ways: dict[str, Callable[[], AbstractAsyncContextManager[None]]] = {
             "alone": _nothing,

@@ -1,7 +1,12 @@
-"""Run an ordinary worker that also serves an empty RPC, which shows the highest rate of grpc.aio."""
+"""Run an ordinary worker that also serves an empty RPC, which shows the highest rate of grpc.aio.
+
+With BENCHMARK_STAGES=on it times the stages of its calls, which costs time itself, and another RPC returns them.
+"""
 
 import asyncio
+import os
 import signal
+from collections.abc import Awaitable, Callable
 from functools import cache
 from typing import Any
 
@@ -11,8 +16,11 @@ import uvloop
 from mercato_server.config.settings import Settings
 from mercato_server.observability.logging import log_to_stderr
 from mercato_server.worker import collect_rarely, running
+from stopwatch import Stopwatch
 
-EMPTY = "/benchmark.Empty/Call"
+EMPTY, TAKE_STAGES = "/benchmark.Empty/Call", "/benchmark.Stages/Take"
+TIMED = {"BENCHMARK_STAGES": "on"}
+"""Environment of a worker that times its stages."""
 
 
 async def _call(request: bytes, _context: Any) -> bytes:
@@ -25,18 +33,30 @@ def _constant(size: bytes) -> bytes:
     return bytes(int(size or b"0"))
 
 
-def _empty() -> grpc.GenericRpcHandler:
-    service, _, method = EMPTY.strip("/").partition("/")
-    return grpc.method_handlers_generic_handler(service, {method: grpc.unary_unary_rpc_method_handler(_call)})
+def _handler(path: str, serve: Callable[[bytes, Any], Awaitable[bytes]]) -> grpc.GenericRpcHandler:
+    service, _, method = path.strip("/").partition("/")
+    return grpc.method_handlers_generic_handler(service, {method: grpc.unary_unary_rpc_method_handler(serve)})
+
+
+def _timed() -> grpc.GenericRpcHandler:
+    """Time the stages of calls from now on, and return the RPC for them."""
+    stopwatch = Stopwatch()
+    stopwatch.install()
+
+    async def take(_request: bytes, _context: Any) -> bytes:
+        return stopwatch.take()
+
+    return _handler(TAKE_STAGES, take)
 
 
 async def _serve(settings: Settings) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    own = [_handler(EMPTY, _call), *([_timed()] if TIMED.items() <= os.environ.items() else [])]
     async with running(settings) as (worker, _):
         collect_rarely()
-        worker.parts.server.add_generic_rpc_handlers((_empty(),))  # grpc.aio looks handlers up at each call, so this is not too late
+        worker.parts.server.add_generic_rpc_handlers(own)  # grpc.aio looks handlers up at each call, so this is not too late
         await stopping.wait()
 
 
