@@ -14,7 +14,7 @@ import runs
 from cases import GRPC, Case, Load, Run
 from goods import Cart
 from mercato_server.database.pool import Conn
-from report import Figures, Goal, Lines, Part, costs, curves, ratios, total_us
+from report import Goal, Lines, Part, ratios, total_us
 from runs import Scale
 from stage import WORKER, Stage
 
@@ -43,17 +43,7 @@ async def measure(scale: Scale, directory: Path | None) -> Part:
     async with runs.shop(directory, workers=workers, edge=False) as (running, conn):
         carts = await _carts(conn, running.secret_key, max(scale.concurrency * scale.turns, scale.crowd))
         lines = await runs.measure(await _lines(running, conn, carts, scale), scale.rounds)
-    bought = {line: own for line, own in lines.items() if line[0] == ON}
-    return Part(
-        title="Checkouts beside pgbench",
-        goals=_goals(lines),
-        note=NOTE,
-        lines=lines,
-        figures=Figures(
-            latency_ms={"Checkout, gRPC": curves(bought)[f"{ON}, {DISTINCT}"]},
-            cost_us={"Checkout, gRPC": costs(bought)[f"{ON}, {DISTINCT}"]},
-        ),
-    )
+    return Part(title="Checkouts beside pgbench", goals=_goals(lines), note=NOTE, lines=lines)
 
 
 async def _carts(conn: "Conn", secret_key: str, count: int) -> dict[str, list[Cart]]:
