@@ -88,7 +88,8 @@ def _options() -> argparse.Namespace:
         "--quick", action="store_true", help="5 minutes: fewer and shorter rounds, a smaller catalog, fewer orders; records nothing"
     )
     parser.add_argument("--only", nargs="+", choices=PARTS, default=[*PARTS], help="measure only these; records nothing")
-    parser.add_argument("--orders", type=runs.positive, help=f"past orders of the larger shop; default: {FULL.orders[-1]:,}")
+    wanted = f"past orders of the larger shop, {FULL.orders[-1]:,} in a full run; the smaller one has at most a tenth"
+    parser.add_argument("--orders", type=runs.positive, help=wanted)
     return parser.parse_args()
 
 
@@ -96,7 +97,7 @@ async def _measure(options: argparse.Namespace) -> list[str]:
     """Measure part by part and print the pages; returns the failures. A full run of all parts without a failure is recorded."""
     scale = QUICK if options.quick else FULL
     if options.orders:
-        scale = replace(scale, orders=(scale.orders[0], options.orders))
+        scale = replace(scale, orders=(min(scale.orders[0], options.orders // 10), options.orders))
     parts: dict[str, Part] = {}
     strangers: dict[str, float] = {}
     failures: list[str] = []

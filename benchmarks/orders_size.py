@@ -211,7 +211,7 @@ def _goals(few: Sequence[Figures], many: Sequence[Figures], scale: Scale) -> lis
     sizes, goals = f"{scale.orders[-1]:,} ÷ {scale.orders[0]:,} orders", []
     for what, names in GOALS.items():
         name = max(names, key=lambda each: statistics.median(_growth(each, few, many)))
-        told = f" ({name.partition(',')[0]})" if len(names) > 1 else ""
+        told = f" ({name.rpartition(',')[0]})" if len(names) > 1 else ""
         goals.append(Goal(what=f"{sizes}, {what}{told}", bound=RATIO_MAX, found=_growth(name, few, many), at_least=False))
     return goals
 

@@ -108,5 +108,6 @@ NOTE = (
     f"As in the part on latencies, without a flood: {len(WORKERS)} workers, calls of every kind at fixed times over REST. These workers "
     "time their stages, so they are slower than others. A call shares its batch, so each call has the whole time of every statement of "
     "its batch. Round trips include the wait for the event loop; PostgreSQL's own time includes waits for locks; pg_stat_statements "
-    "does not know it of COMMIT. Reads of products that are in memory are answered without layers, and are not traced."
+    "does not know it of COMMIT. Answers without a key are serialised after the batch. Reads of products that are in memory are answered "
+    "without layers, and are not traced."
 )
