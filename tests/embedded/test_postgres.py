@@ -99,7 +99,7 @@ async def test_stop_ends_every_process_and_frees_the_directory(data_dir: Path) -
     async with running(data_dir) as server:
         assert server.pid is not None
         family = {server.pid, *children(server.pid)}
-        assert {name(pid) for pid in family} == {"postgres"}
+        assert {name(pid) for pid in family} - {""} == {"postgres"}  # some of its processes live for moments
     assert all(map(gone, family))
     assert server.pid is None
     async with running(data_dir):

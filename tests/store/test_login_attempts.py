@@ -63,6 +63,16 @@ async def test_guesses_at_once_are_checked_only_as_long_as_there_are_free_ones(p
         assert is_blocked or over.passed
 
 
+async def test_attempts_that_begin_at_the_same_moment_are_told_apart(pool: "Pool", monkeypatch: pytest.MonkeyPatch) -> None:
+    began = "clock_timestamp() + make_interval"
+    coarse = login_attempts.RESERVE.replace(began, "date_trunc('hour', clock_timestamp()) + interval '1 hour' + make_interval")
+    assert coarse != login_attempts.RESERVE
+    monkeypatch.setattr(login_attempts, "RESERVE", coarse)
+    counters = new_counters()
+    await asyncio.gather(*(fail(pool, counters) for _ in range(FREE)))
+    assert await count(pool, counters.here) == await count(pool, counters.everywhere) == (FREE, 0)
+
+
 @pytest.mark.race
 async def test_right_passwords_at_once_all_succeed_however_many(pool: "Pool", race_rounds: int) -> None:
     async def succeed(counters: Counters) -> None:

@@ -22,8 +22,11 @@ from mercato_server.database.pool import Conn, Pool
 from mercato_server.database.transactions import UNREACHABLE, complete, deadline
 from mercato_server.domain.errors import TooManyAttempts
 
-LEASE_MARGIN_S = 1.0
-"""Time after the deadline of a call in which its attempt can still be settled."""
+LEASE_MARGIN_S = (1.0, 11.0)
+"""Bounds of the random time after the deadline of a call in which its attempt can still be settled.
+
+An attempt is known by the end of its lease. Without the random part, two that begin in the same microsecond would be settled as one.
+"""
 WAIT_S = (0.03, 0.15)
 """Bounds of the random pause before an attempt that waits for others looks again."""
 
@@ -145,7 +148,8 @@ async def _reserve(pool: "Pool", limits: Limits, counters: Counters, *, known: b
     until, free = deadline.get(), (limits.failures_free, limits.failures_free_everywhere)
     while True:
         remaining_s = limits.timeout_max_s if until is None else max(0.0, until - asyncio.get_running_loop().time())
-        row = await pool.fetchrow(RESERVE, counters.here, counters.everywhere, remaining_s + LEASE_MARGIN_S, *free, known)
+        lease_s = remaining_s + random.uniform(*LEASE_MARGIN_S)  # noqa: S311 - not a secret
+        row = await pool.fetchrow(RESERVE, counters.here, counters.everywhere, lease_s, *free, known)
         if row is None:
             raise RuntimeError("the statement returns one row")
         reserved = Attempt(counters, row["lease"])
