@@ -58,7 +58,7 @@ class Stage:
 
     def cpu_s(self) -> dict[str, float]:
         """Return the processor time of each role so far, including its processes that have ended."""
-        return {role: sum(processor_s(pid) for root in roots for pid in (*_children(root), root)) for role, roots in self.pids.items()}
+        return {role: sum(map(family_s, roots)) for role, roots in self.pids.items()}
 
 
 @asynccontextmanager
@@ -212,6 +212,11 @@ def processor_s(pid: int) -> float:
     except (FileNotFoundError, ProcessLookupError):  # the parent's time includes it by now
         return 0.0
     return sum(int(field) for field in fields[11:15]) / _TICKS_PER_S
+
+
+def family_s(pid: int) -> float:
+    """Return the processor time of a process and of all its children."""
+    return sum(map(processor_s, (*_children(pid), pid)))
 
 
 def machine_s() -> float:

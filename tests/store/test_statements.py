@@ -21,6 +21,7 @@ from mercato_server.domain import spelling
 from mercato_server.domain.accounts import AccountFilter, Role
 from mercato_server.domain.audit_log import AuditFilter
 from mercato_server.domain.catalog import Deleted, ProductOrder
+from mercato_server.domain.orders import Order
 from mercato_server.domain.paging import Page
 from mercato_server.embedded.postgres import Postgres
 from mercato_server.store import (
@@ -417,4 +418,21 @@ async def test_checkouts_scan_no_table_however_small_it_was_when_it_was_analysed
     await buy()
     await pool.execute("ANALYZE")
     assert [await buy() for _ in range(10)] == [0] * 10
+    pool.terminate()
+
+
+async def test_checkouts_and_changes_of_carts_are_never_planned_for_one_call(settings: Settings) -> None:
+    pool = await create_pool(replace(settings, pool_size=1))
+    await pool.execute(SMALL_SHOP)
+    people = [tuple(row) for row in await pool.fetch("SELECT account_id, id FROM sessions")]
+    product_id = await pool.fetchval("SELECT id FROM products LIMIT 1")
+    for account_id, session_id in people * 2:
+        await carts.add(pool, [carts.LineChange(account_id, product_id, 1, session_id)])
+        [order] = await orders.checkout(pool, [orders.Checkout(account_id, session_id)], currency="USD")
+        assert isinstance(order, Order)
+    plans = await pool.fetch(
+        "SELECT custom_plans, generic_plans FROM pg_prepared_statements WHERE statement = ANY($1)",
+        [orders.LOCK_CARTS, orders.PLACE_ORDERS, carts.ADD_LINES],
+    )
+    assert [tuple(row) for row in plans] == [(0, 2 * len(people))] * 3
     pool.terminate()
