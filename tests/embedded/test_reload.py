@@ -127,9 +127,11 @@ async def require_sound(shop_dir: Path, shop: Market) -> None:
     assert verdict.findings == []
 
 
-@pytest.mark.parametrize("count", [1, 2])
-async def test_a_reload_under_load_replaces_all_workers_and_fails_no_call(count: int, up: Up, shop_dir: Path, port: int) -> None:
-    supervisor = await asyncio.to_thread(up, environ=BUSY, workers=count)
+@pytest.mark.parametrize(("count", "options"), [(1, []), (2, []), (2, ["--edge-cache"])])
+async def test_a_reload_under_load_replaces_all_workers_and_fails_no_call(
+    count: int, options: list[str], up: Up, shop_dir: Path, port: int
+) -> None:
+    supervisor = await asyncio.to_thread(up, *options, environ=BUSY, workers=count)
     before = workers(supervisor)
     assert len(before) == count
     async with busy(shop_dir, port) as shop:

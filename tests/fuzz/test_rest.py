@@ -70,10 +70,10 @@ ADDED: st.SearchStrategy[dict[str, str]] = st.just({}) | st.dictionaries(st.samp
 AnyCase = schemathesis.Case[Any]
 
 
-@pytest.fixture(scope="module")
-def fuzzed_up() -> Iterator[Up]:
-    """A `mercato up` that no other test uses."""
-    with running(MERCATO_RATE_LIMITS="off") as up:
+@pytest.fixture(scope="module", params=["off", "on"], ids=["workers", "cache"])
+def fuzzed_up(request: pytest.FixtureRequest) -> Iterator[Up]:
+    """A `mercato up` that no other test uses, without and with the cache of catalog reads."""
+    with running(MERCATO_RATE_LIMITS="off", MERCATO_EDGE_CACHE=request.param) as up:
         yield up
 
 

@@ -10,10 +10,30 @@ from support.rest_client import HOST, Client
 
 
 @pytest.fixture(scope="session")
-def shop_up() -> Iterator[Up]:
+def plain_up() -> Iterator[Up]:
     """`mercato up`, without limits on the rate of requests."""
     with running(MERCATO_RATE_LIMITS="off", MERCATO_CORS_ORIGINS=ORIGIN) as up:
         yield up
+
+
+@pytest.fixture(scope="session")
+def cached_up() -> Iterator[Up]:
+    """The same with the cache of catalog reads."""
+    with running(MERCATO_RATE_LIMITS="off", MERCATO_CORS_ORIGINS=ORIGIN, MERCATO_EDGE_CACHE="on") as up:
+        yield up
+
+
+@pytest.fixture(scope="session", params=["plain_up", "cached_up"], ids=["workers", "cache"])
+def either_up(request: pytest.FixtureRequest) -> Up:
+    """Both in turn."""
+    up: Up = request.getfixturevalue(request.param)
+    return up
+
+
+@pytest.fixture(scope="session")
+def shop_up(plain_up: Up) -> Up:
+    """The shop of most tests; a module may use `either_up` instead."""
+    return plain_up
 
 
 @pytest.fixture

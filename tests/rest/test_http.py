@@ -24,6 +24,11 @@ OF_ONE_ANSWER = {"date", "x-request-id"}
 GETS = [route for route in ROUTES if route.verb == "GET"]
 
 
+@pytest.fixture(scope="module")
+def shop_up(either_up: Up) -> Up:
+    return either_up
+
+
 class Wire:
     """One connection of HTTP/1.1, whose bytes are read as a client must read them."""
 
@@ -72,7 +77,8 @@ def scene(shop_up: Up) -> Scene:
 
 
 def stable(reply: Reply) -> dict[str, str]:
-    return {name.lower(): value for name, value in reply.headers.items() if name.lower() not in OF_ONE_ANSWER}
+    headers = {name.lower(): value for name, value in reply.headers.items() if name.lower() not in OF_ONE_ANSWER}
+    return headers | {"vary": ", ".join(sorted(re.split(", *", headers["vary"])))} if "vary" in headers else headers
 
 
 def without_grpc(reply: Reply) -> bool:
@@ -141,14 +147,15 @@ def test_a_header_of_the_edge_never_makes_a_replacement_of_a_change(shop_up: Up,
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_a_304_is_the_answer_without_its_content(shop_up: Up, wire: Wire, method: str, encoding: str) -> None:
     path = f"/products/{shop_up.product(description='round ' * 200)['id']}"
-    whole = wire.send("GET", path, accept_encoding=encoding)
+    answers = [wire.send("GET", path, accept_encoding=encoding) for _ in range(5)]
+    whole, lengths = answers[-1], {str(len(answer.body)) for answer in answers}  # of a compressed one it depends on the pieces that came
     for known in (whole.headers["etag"], f'"x", {whole.headers["etag"]}', "*"):
         kept = wire.send(method, path, accept_encoding=encoding, if_none_match=known)
         assert kept.status == 304
         of_content = {"content-encoding", "content-length", "content-type", "transfer-encoding"}
         assert {**stable(kept), **dict.fromkeys(of_content, "")} == {**stable(whole), **dict.fromkeys(of_content, "")}
         assert kept.headers["content-type"] is None
-        assert kept.headers["content-length"] in (None, str(len(whole.body)))
+        assert kept.headers["content-length"] in {None, *lengths}
         assert without_grpc(kept)
     assert wire.send(method, path, if_none_match='"other"').status == 200
     assert "script log" not in shop_up.log("envoy.log")

@@ -33,6 +33,11 @@ CARRIERS = {
 }
 
 
+@pytest.fixture(scope="module")
+def shop_up(either_up: Up) -> Up:
+    return either_up
+
+
 def frame(kind: int, flags: int, stream: int, payload: bytes = b"") -> bytes:
     return len(payload).to_bytes(3, "big") + bytes((kind, flags)) + stream.to_bytes(4, "big") + payload
 

@@ -94,10 +94,10 @@ def test_every_rpc_has_a_scope_of_its_effect() -> None:
         assert effect == ("read" if rpc.reads else "write"), rpc.name
 
 
-def method(scope: str, *, reads: bool) -> MethodDescriptor:
+def method(scope: str, *, reads: bool, **policy: Any) -> MethodDescriptor:
     """Return an RPC of a service of its own."""
     options = MethodOptions(idempotency_level=MethodOptions.NO_SIDE_EFFECTS if reads else MethodOptions.IDEMPOTENCY_UNKNOWN)
-    options.Extensions[policy_pb2.policy].CopyFrom(policy_pb2.Policy(access=policy_pb2.ACCESS_ANYONE, scope=scope))
+    options.Extensions[policy_pb2.policy].CopyFrom(policy_pb2.Policy(**{"access": policy_pb2.ACCESS_ANYONE, "scope": scope, **policy}))
     pool = descriptor_pool.DescriptorPool()
     for file in (descriptor_pb2.DESCRIPTOR, policy_pb2.DESCRIPTOR):
         pool.AddSerializedFile(file.serialized_pb)
@@ -123,3 +123,12 @@ def test_a_worker_does_not_start_with_an_rpc_of_another_scope(scope: str, reads:
     with pytest.raises(ValueError, match="must have a scope"):
         Rpc.of(method(scope, reads=reads))
     assert Rpc.of(method(f"orders.{'read' if reads else 'write'}", reads=reads)).policy.scope
+
+
+def test_a_worker_does_not_start_with_an_rpc_whose_answer_caches_could_give_to_others() -> None:
+    for reads, access in ((False, policy_pb2.ACCESS_ANYONE), (True, policy_pb2.ACCESS_USER), (True, policy_pb2.ACCESS_ADMIN)):
+        scope = f"orders.{'read' if reads else 'write'}"
+        with pytest.raises(ValueError, match="must be a read for anyone"):
+            Rpc.of(method(scope, reads=reads, access=access, shared_max_age_s=1))
+        assert not Rpc.of(method(scope, reads=reads, access=access)).policy.shared_max_age_s
+    assert Rpc.of(method("orders.read", reads=True, shared_max_age_s=1)).policy.shared_max_age_s

@@ -50,7 +50,8 @@ class Rpc:
     def of(cls, method: MethodDescriptor) -> Self:
         """Read an RPC from its descriptor.
 
-        Raises ValueError if it does not state who may call it, or if its scope or verbs contradict what it states of its effects.
+        Raises ValueError if it does not state who may call it, or if its scope, its verbs or the caches that may keep its answer contradict
+        what it states of its callers and effects.
         """
         options = method.GetOptions()
         policy = options.Extensions[policy_pb2.policy]
@@ -64,6 +65,8 @@ class Rpc:
             raise ValueError(f"{method.full_name} must be bound to GET if its idempotency_level is NO_SIDE_EFFECTS, and only then")
         if not SCOPE.fullmatch(policy.scope) or policy.scope.endswith(".read") != reads:
             raise ValueError(f"{method.full_name} must have a scope such as orders.read if it reads, else orders.write")
+        if policy.shared_max_age_s and not (reads and policy.access == policy_pb2.ACCESS_ANYONE):
+            raise ValueError(f"{method.full_name} must be a read for anyone if caches that clients share may keep its answer")
         return cls(
             service=method.containing_service.full_name,
             name=method.name,

@@ -57,12 +57,24 @@ def up(  # noqa: PLR0913, PLR0917 - options of a command
     user: Annotated[
         str | None, typer.Option(help="For root: account that runs all processes, made if absent. Default: the data's owner, or mercato.")
     ] = None,
+    edge_cache: Annotated[
+        bool, typer.Option("--edge-cache", help="Answer anonymous catalog reads from Envoy's cache, which Envoy calls work in progress.")
+    ] = False,
 ) -> None:
     """Run the whole shop: PostgreSQL, workers and Envoy. Ctrl-C stops it; the data stays. SIGHUP reloads it."""
     from mercato_server.embedded.up import Options
     from mercato_server.embedded.up import up as run_up
 
-    options = Options(port=port, data_dir=data_dir, workers=workers, demo=demo, env_file=env_file, metrics_port=metrics_port, user=user)
+    options = Options(
+        port=port,
+        data_dir=data_dir,
+        workers=workers,
+        demo=demo,
+        env_file=env_file,
+        metrics_port=metrics_port,
+        user=user,
+        edge_cache=edge_cache,
+    )
     raise typer.Exit(asyncio.run(run_up(options)))
 
 
@@ -237,9 +249,12 @@ def envoy_config(
         list[str] | None, typer.Option(help="A worker: host:port or unix:/path; repeat it. Default: MERCATO_UPSTREAMS.")
     ] = None,
     admin_port: Annotated[int, typer.Option(help="Port of Envoy's admin page on 127.0.0.1; 0 for none.", min=0, max=65535)] = 0,
+    edge_cache: Annotated[
+        Path | None, typer.Option(help="Directory in memory that only Envoy's account may enter: turns its cache of catalog reads on.")
+    ] = None,
 ) -> None:
-    """Print the configuration of Envoy 1.40, as JSON. It refers to no other file."""
-    from mercato_server.config.edge_settings import EdgeSettings
+    """Print the configuration of Envoy 1.40, as JSON. It refers to no other file, except a certificate and its key."""
+    from mercato_server.config.edge_settings import EdgeCache, EdgeSettings
     from mercato_server.edge.envoy import render
 
     settings = EdgeSettings.from_environ()
@@ -249,6 +264,7 @@ def envoy_config(
         listen_host=host or settings.listen_host,
         upstreams=tuple(upstream or settings.upstreams),
         admin_port=admin_port,
+        cache=EdgeCache(directory=edge_cache.absolute()) if edge_cache else None,
     )
     json.dump(render(settings), sys.stdout, indent=2)
     sys.stdout.write("\n")

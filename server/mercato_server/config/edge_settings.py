@@ -1,6 +1,7 @@
 """Settings of the edge: what Envoy's configuration is rendered from."""
 
 import os
+import secrets
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -42,6 +43,25 @@ class TlsFiles:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EdgeCache:
+    """Where Envoy keeps catalog answers for anonymous callers, and how many.
+
+    An entry is of use for a second, so there need not be room for more than the hits of a second.
+    """
+
+    directory: Path
+    """Only Envoy's account may enter it. It should be in memory (tmpfs), because hot entries are written every second."""
+    bytes: int = 16 * 1024 * 1024
+    """Sum of the files from which on Envoy removes the least recently used. Containers have 64 MiB of /dev/shm, which PostgreSQL shares."""
+    entries: int = 2_000
+    """Number of files from which on it does so. It then reads the whole directory, so few are better than many."""
+    threads: int = 2
+    """Threads that read and write the files."""
+    name: str = field(default_factory=lambda: secrets.token_hex(16))
+    """Host in the key of every entry. It is secret: Envoy finds a file by 64 bits of hash, for which a client could compute a collision."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EdgeSettings:
     """Settings from which the Envoy configuration is rendered."""
 
@@ -72,6 +92,8 @@ class EdgeSettings:
     health_interval_s: float = 2.0
     refused_logged_percent: int = 10
     """Share of the refused calls that the access log has. It has all others."""
+    cache: EdgeCache | None = None
+    """Cache of catalog answers; None means that workers answer every call."""
     holding: Holding = field(default_factory=Holding)
     limits: Limits = field(default_factory=Limits)
 

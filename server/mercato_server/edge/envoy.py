@@ -11,10 +11,11 @@ from typing import Any
 from mercato.rpcs import Rpc, rpcs
 from mercato_server.config.edge_settings import EdgeSettings, TlsFiles
 from mercato_server.config.environment import ConfigError
-from mercato_server.edge.filters import CLUSTER, STREAMS, http_filters, typed
+from mercato_server.edge.filters import CLUSTER, SECOND_HOP, STREAMS, http_filters, second_hop_filters, typed
 from mercato_server.edge.local_replies import IS_TRANSCODED, local_reply_config
 from mercato_server.edge.probes import READINESS
-from mercato_server.edge.routes import route_config
+from mercato_server.edge.routes import route_config, second_hop_route_config
+from mercato_server.rpc.headers import RPC
 
 HEAP_BYTES = 512 * 1024 * 1024
 """Limit of Envoy's heap. Ten thousand idle connections take a third of it."""
@@ -70,16 +71,26 @@ def render(settings: EdgeSettings) -> dict[str, Any]:
 
     Raises ConfigError for an upstream that is neither `host:port` nor a `unix:/path` that fits a socket's address.
     """
+    calls = (*rpcs(), READINESS)
     config: dict[str, Any] = {
         "overload_manager": _overload_manager(settings),
         "static_resources": {
-            "listeners": [_listener(settings, (*rpcs(), READINESS))],
+            "listeners": [_listener(settings, calls)],
             "clusters": [
                 _cluster(settings, CLUSTER, settings.limits.concurrent_calls),
                 _cluster(settings, STREAMS, settings.holding.streams),
             ],
         },
     }
+    if settings.cache:
+        config["bootstrap_extensions"] = [
+            {
+                "name": "envoy.bootstrap.internal_listener",
+                "typed_config": typed("extensions.bootstrap.internal_listener.v3.InternalListener"),
+            }
+        ]
+        config["static_resources"]["listeners"].append(_second_listener(settings, calls))
+        config["static_resources"]["clusters"].append(_second_hop(settings))
     if settings.admin_path:
         config["admin"] = {"address": {"pipe": {"path": settings.admin_path, "mode": 0o600}}}
     elif settings.admin_port:
@@ -154,9 +165,47 @@ def _connection_manager(settings: EdgeSettings, calls: Sequence[Rpc]) -> dict[st
     )
 
 
+def _second_listener(settings: EdgeSettings, calls: Sequence[Rpc]) -> dict[str, Any]:
+    """Return the listener behind the cache. It has no socket: only this Envoy reaches it."""
+    manager = typed(
+        "extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
+        stat_prefix=SECOND_HOP,
+        codec_type="HTTP2",
+        server_header_transformation="PASS_THROUGH",
+        use_remote_address=False,
+        max_request_headers_kb=16,
+        stream_idle_timeout="60s",
+        http2_protocol_options={"max_concurrent_streams": settings.limits.concurrent_calls},
+        local_reply_config=local_reply_config(calls),
+        route_config=second_hop_route_config(settings, calls),
+        http_filters=second_hop_filters(settings, calls),
+    )
+    return {
+        "name": SECOND_HOP,
+        "internal_listener": {},
+        "ignore_global_conn_limit": True,
+        "per_connection_buffer_limit_bytes": BUFFER_BYTES,
+        "filter_chains": [{"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}],
+    }
+
+
+def _second_hop(settings: EdgeSettings) -> dict[str, Any]:
+    address = {"envoy_internal_address": {"server_listener_name": SECOND_HOP}}
+    return {
+        "name": SECOND_HOP,
+        "type": "STATIC",
+        "connect_timeout": "1s",
+        "typed_extension_protocol_options": {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": _http2()},
+        "circuit_breakers": {"thresholds": [_thresholds(settings, settings.limits.concurrent_calls)]},
+        "load_assignment": {"cluster_name": SECOND_HOP, "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}]},
+    }
+
+
 def _access_log(settings: EdgeSettings, *, transcoded: bool) -> dict[str, Any]:
     """Log calls on standard output. The log of transcoded calls has no gRPC status: Envoy would derive a wrong one from HTTP's."""
     fields = {name: value for name, value in ACCESS_LOG.items() if not (transcoded and name == "grpc_status")}
+    if transcoded:
+        fields["rpc"] = f"%REQ({RPC}?:PATH):128%"  # after transcoding the path has no query
     header = {**IS_TRANSCODED["header_filter"]["header"], "invert_match": not transcoded}
     filters = [{"not_health_check_filter": {}}, {"header_filter": {"header": header}}, _worth_logging(settings)]
     chosen = {"and_filter": {"filters": filters}}

@@ -5,15 +5,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mercato.rpcs import Rpc
-from mercato_server.config.edge_settings import EdgeSettings
+from mercato_server.config.edge_settings import EdgeCache, EdgeSettings
 from mercato_server.edge.descriptors import descriptor_set, template_regex, transcoded_services
-from mercato_server.edge.scripts import inner_scripts, outer_scripts
-from mercato_server.rpc.headers import ORIGINAL_METHOD
+from mercato_server.edge.scripts import CONDITIONAL, CONDITIONAL_LUA, SLASH, SLASH_LUA, cache_scripts, inner_scripts, outer_scripts
+from mercato_server.rpc.headers import ORIGINAL_METHOD, RPC
 
 CLUSTER = "mercato"
 STREAMS = "mercato-streams"
 """The same workers, for health watches and reflection: these last long, so they have places of their own."""
+SECOND_HOP = "mercato-cache"
+"""The second hop, from which the cache gets its answers."""
 BUFFER = "envoy.filters.http.buffer"
+CACHE = "envoy.filters.http.cache"
 HEADER_MUTATION = "envoy.filters.http.header_mutation"
 LUA = "envoy.filters.http.lua"
 OUTER_LUA = f"{LUA}.outer"
@@ -108,11 +111,27 @@ def http_filters(settings: EdgeSettings, rpcs: Sequence[Rpc]) -> list[dict[str, 
         _filter(OUTER_LUA, _lua(outer_scripts())),
         _filter("envoy.filters.http.compressor", _compressor()),
         _filter("envoy.filters.http.grpc_web", typed("extensions.filters.http.grpc_web.v3.GrpcWeb")),
-        _filter(LUA, _lua(inner_scripts(rpcs))),
+        _filter(LUA, _lua(inner_scripts(rpcs) | (cache_scripts(settings.cache.name) if settings.cache else {}))),
         {**_filter(REST_BODY, _buffer(settings)), "disabled": True},  # routes of REST bodies turn it on
         _filter(TRANSCODER, _transcoder(settings, rpcs)),
         _filter(BUFFER, _buffer(settings)),
-        _filter("envoy.filters.http.router", typed("extensions.filters.http.router.v3.Router", suppress_envoy_headers=True)),
+        *([{**_filter(CACHE, _cache(settings.cache)), "disabled": True}] if settings.cache else []),  # routes of cached answers turn it on
+        ROUTER,
+    ]
+
+
+def second_hop_filters(settings: EdgeSettings, rpcs: Sequence[Rpc]) -> list[dict[str, Any]]:
+    """Return the filter chain behind the cache: what turns a GET into a call, and nothing that an answer owes to its caller.
+
+    It must not compress: the cache would not store an answer with `vary`.
+    """
+    return [
+        _filter(HEADER_MUTATION, typed("extensions.filters.http.header_mutation.v3.HeaderMutation")),
+        _filter(OUTER_LUA, _lua({CONDITIONAL: CONDITIONAL_LUA})),
+        _filter(LUA, _lua({SLASH: SLASH_LUA})),
+        _filter(TRANSCODER, _transcoder(settings, rpcs)),
+        _filter(BUFFER, _buffer(settings)),
+        ROUTER,
     ]
 
 
@@ -133,6 +152,9 @@ def _filter(name: str, config: dict[str, Any]) -> dict[str, Any]:
     return {"name": name, "typed_config": config}
 
 
+ROUTER = _filter("envoy.filters.http.router", typed("extensions.filters.http.router.v3.Router", suppress_envoy_headers=True))
+
+
 def _header_mutation(settings: EdgeSettings) -> dict[str, Any]:
     """Remove request headers that belong to the edge or that workers cannot read.
 
@@ -145,6 +167,7 @@ def _header_mutation(settings: EdgeSettings) -> dict[str, Any]:
             "request_mutations": [
                 {"remove_on_match": {"key_matcher": {"safe_regex": {"regex": UNREADABLE}}}},
                 {"remove": ORIGINAL_METHOD},  # Envoy itself removes the path of a client
+                {"remove": RPC},
             ],
             "response_mutations": [{"append": header} for header in overwriting(values)],
         },
@@ -164,7 +187,9 @@ def _health_check() -> dict[str, Any]:
 
 
 def _lua(scripts: Mapping[str, str]) -> dict[str, Any]:
-    return typed("extensions.filters.http.lua.v3.Lua", source_codes={name: {"inline_string": script} for name, script in scripts.items()})
+    """Run one of the scripts where a route names it. A script that changes a request leaves its route as it is."""
+    codes = {name: {"inline_string": script} for name, script in scripts.items()}
+    return typed("extensions.filters.http.lua.v3.Lua", source_codes=codes, clear_route_cache=False)
 
 
 def _rate_limits(settings: EdgeSettings, rpcs: Sequence[Rpc]) -> list[dict[str, Any]]:
@@ -260,6 +285,17 @@ def _compressor() -> dict[str, Any]:
 
 def _buffer(settings: EdgeSettings) -> dict[str, Any]:
     return typed("extensions.filters.http.buffer.v3.Buffer", max_request_bytes=settings.limits.request_bytes)
+
+
+def _cache(cache: EdgeCache) -> dict[str, Any]:
+    files = typed(
+        "extensions.http.cache.file_system_http_cache.v3.FileSystemHttpCacheConfig",
+        manager_config={"thread_pool": {"thread_count": cache.threads}},
+        cache_path=f"{cache.directory}/",
+        max_cache_size_bytes=cache.bytes,
+        max_cache_entry_count=cache.entries,
+    )
+    return typed("extensions.filters.http.cache.v3.CacheConfig", typed_config=files)
 
 
 def _transcoder(settings: EdgeSettings, rpcs: Sequence[Rpc]) -> dict[str, Any]:

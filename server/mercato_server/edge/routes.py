@@ -5,6 +5,7 @@ from typing import Any
 
 from mercato.rpcs import Rpc
 from mercato_server.config.edge_settings import EdgeSettings
+from mercato_server.edge.cached_routes import STORED_HEADERS, cached_routes
 from mercato_server.edge.descriptors import template_regex
 from mercato_server.edge.docs import Page, pages
 from mercato_server.edge.filters import (
@@ -16,6 +17,7 @@ from mercato_server.edge.filters import (
     OUTER_LUA,
     RATE_LIMIT,
     REST_BODY,
+    SECOND_HOP,
     STREAMING_PATHS,
     STREAMS,
     TRANSCODER,
@@ -33,8 +35,10 @@ SAFE_RETRIES = "connect-failure,refused-stream,reset-before-request"
 """Failures after which the worker cannot have seen the call."""
 READ_RETRIES = f"{SAFE_RETRIES},unavailable"
 
-ADDED = overwriting({"te": "trailers", CLIENT_ADDRESS: "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"})
-"""Headers that a worker gets with each request. gRPC resets a call without the first."""
+TRAILERS = overwriting({"te": "trailers"})
+"""gRPC resets a call without this header."""
+ADDED = [*TRAILERS, *overwriting({CLIENT_ADDRESS: "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"})]
+"""Headers that a worker gets with each request."""
 
 BODY_TYPES = r"(?i)application/(json|x-www-form-urlencoded|grpc)([-+;].*)?| *"
 """Accepted content types. JSON named x-www-form-urlencoded passes, because that is curl's default."""
@@ -70,6 +74,7 @@ def route_config(settings: EdgeSettings, rpcs: Sequence[Rpc]) -> dict[str, Any]:
             *(_page(page, settings) for page in fixed),
             _unfiltered(_wrong_type(), settings),
             _unfiltered(_encoded(), settings),
+            *(route for rpc in _cached(rpcs, settings) for route in cached_routes(rpc, settings, _duration(rpc, settings))),
             _verb_slash(settings),
             *(_with_body(rpc, settings) for rpc in rpcs if rpc.policy.max_request_bytes and rpc.bindings),
             _with_any_body(settings),
@@ -86,6 +91,22 @@ def route_config(settings: EdgeSettings, rpcs: Sequence[Rpc]) -> dict[str, Any]:
         "response_headers_to_remove": ["grpc-accept-encoding"],
         "virtual_hosts": [host],
     }
+
+
+def second_hop_route_config(settings: EdgeSettings, rpcs: Sequence[Rpc]) -> dict[str, Any]:
+    """Return the route table behind the cache. The first hop has named the client."""
+    routes = [*(route for rpc in _cached(rpcs, settings) for route in _rpc(rpc, settings)), _verb_slash(settings), _anything(settings)]
+    host = {
+        "name": "api",
+        "domains": ["*"],
+        "routes": [{**route, "request_headers_to_add": TRAILERS} for route in routes],
+        "response_headers_to_add": overwriting(STORED_HEADERS),
+    }
+    return {"name": SECOND_HOP, "response_headers_to_remove": ["grpc-accept-encoding"], "virtual_hosts": [host]}
+
+
+def _cached(rpcs: Sequence[Rpc], settings: EdgeSettings) -> list[Rpc]:
+    return [rpc for rpc in rpcs if rpc.policy.shared_max_age_s] if settings.cache else []
 
 
 def _rpc(rpc: Rpc, settings: EdgeSettings) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from mercato.rpcs import Rpc
 from mercato_server.edge.descriptors import VARIABLE
-from mercato_server.rpc.headers import HTTP_STATUS
+from mercato_server.rpc.headers import CLIENT_ADDRESS, HTTP_STATUS, ORIGINAL_PATH, RPC
 
 CREATED_LUA = """
 function envoy_on_response(response)
@@ -70,6 +70,43 @@ end
 """
 """For HEAD, which workers answer like GET: drops the body."""
 
+CACHED, CACHED_CONDITIONAL = "cached", "cached conditional"
+PASSED = (RPC, CLIENT_ADDRESS, ORIGINAL_PATH, "traceparent", "tracestate", "x-request-id")
+"""Headers that go on to the cache. An answer that is stored depends on none of them."""
+CACHED_LUA = """
+local passed = {%s}
+function envoy_on_request(request)
+  local headers, others = request:headers(), {}
+  keep(request, headers)
+  for name in pairs(headers) do
+    if name:sub(1, 1) ~= ":" and not passed[name] then others[#others + 1] = name end
+  end
+  for _, name in ipairs(others) do headers:remove(name) end
+  headers:replace(":authority", "%s")
+end
+"""
+"""For requests that the cache may answer: they have the same Host, and nothing else that one client could set for another."""
+FORGET_LUA = """
+local function keep() end
+"""
+COMPARE_LUA = f"""
+local function keep(request, headers)
+  local tags = {{}}
+  for number = 1, headers:getNumValues("if-none-match") do tags[number] = headers:getAtIndex("if-none-match", number - 1) end
+  request:streamInfo():dynamicMetadata():set("{CACHED}", "tags", table.concat(tags, ", "))
+end
+function envoy_on_response(response)
+  local headers = response:headers()
+  local etag = headers:get(":status") == "200" and headers:get("etag")
+  if not etag then return end
+  local tags = response:streamInfo():dynamicMetadata():get("{CACHED}")["tags"]
+  local found = tags:match("^%s*%*%s*$")
+  for tag in tags:gmatch('"[^"]*"') do found = found or tag == etag end
+  if found then headers:replace("{HTTP_STATUS}", "304") end
+end
+"""
+"""For those with `if-none-match`, which the cache itself does not compare: asks for a 304 as a worker does."""
+
 SLASH = "slash"
 SLASH_LUA = """
 function envoy_on_request(request)
@@ -91,6 +128,12 @@ def inner_scripts(rpcs: Iterable[Rpc]) -> dict[str, str]:
     """Return the scripts that run next to the transcoder, and read JSON before it is compressed."""
     known = list(rpcs)
     return {SLASH: SLASH_LUA, **{created(rpc): CREATED_LUA % _parent(rpc, known) for rpc in known if rpc.policy.http_status}}
+
+
+def cache_scripts(name: str) -> dict[str, str]:
+    """Return the scripts that run before the cache; `name` is the host in its keys."""
+    passed = CACHED_LUA % (", ".join(f'["{header}"] = true' for header in PASSED), name)
+    return {CACHED: FORGET_LUA + passed, CACHED_CONDITIONAL: COMPARE_LUA + passed}
 
 
 def outer_scripts() -> dict[str, str]:

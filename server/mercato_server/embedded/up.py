@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import os
 import resource
 import shlex
+import shutil
 import signal
 import sys
 from collections.abc import Coroutine
@@ -13,8 +15,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
-from mercato_server.config.edge_settings import EdgeSettings, TlsFiles
-from mercato_server.config.environment import ConfigError, environ_file
+from mercato_server.config.edge_settings import EdgeCache, EdgeSettings, TlsFiles
+from mercato_server.config.environment import ConfigError, environ_file, one_of
 from mercato_server.config.inheritance import program_environ, python_environ, worker_environ
 from mercato_server.config.mail_settings import MailSettings
 from mercato_server.config.settings import Settings, child_environ, data_home, drop_libpq_variables, logs_bytes
@@ -53,6 +55,7 @@ class Options:
     env_file: Path | None = None
     metrics_port: int | None = None
     user: str | None = None
+    edge_cache: bool = False
 
 
 async def up(options: Options) -> int:
@@ -96,6 +99,7 @@ class Shop:
             spares=1,
             admin_path=str(self._admin),
             health_interval_s=HEALTH_INTERVAL_S,
+            cache=EdgeCache(directory=_cache_directory(self._data_dir)) if options.edge_cache or self._wants_cache() else None,
             holding=replace(edge.holding, connections=min(edge.holding.connections, _connections_max())),
         )
         self._logs_bytes = logs_bytes(self._given())
@@ -151,6 +155,8 @@ class Shop:
             self._hashing_socket.unlink(missing_ok=True)
         if self._envoy is not None:
             await self._envoy.stop()
+            if self._edge.cache:
+                shutil.rmtree(self._edge.cache.directory, ignore_errors=True)
         await self._postgres.stop()
         os.close(self._shared_memory)
 
@@ -249,6 +255,9 @@ class Shop:
         """Return this process's variables, replaced by those of the file as it is now."""
         return child_environ(environ_file(self._env_file))
 
+    def _wants_cache(self) -> bool:
+        return one_of(self._given(), "MERCATO_EDGE_CACHE", "off", ("on", "off")) == "on"
+
     def _worker_process(self, number: int) -> Process:
         """Return a worker's process. It is stopped with SIGINT: after SIGTERM a worker waits until the edge stops sending calls."""
         metrics = f"{METRICS_HOST}:{self._metrics_ports[number]}" if self._metrics_ports else ""
@@ -287,12 +296,15 @@ class Shop:
 
         account, binary, config = self._postgres.account, programs.envoy(), self._data_dir / "envoy.json"
         edge = self._edge if account is None or self._edge.tls is None else replace(self._edge, tls=self._tls_copies())
+        if edge.cache:
+            accounts.make_private(edge.cache.directory, account)
         accounts.write_private(config, json.dumps(render(edge), indent=1).encode(), account)
         return Process(
             Command(
                 name="envoy",
                 argv=[
                     *(binary, "--config-path", config, "--disable-hot-restart", "--log-level", "warning"),
+                    *("--component-log-level", "cache_filter:error"),  # it warns of each answer that it had no time to store
                     *("--file-flush-interval-msec", "1000"),  # the access log shows a call after a second; the default is ten
                 ],
                 environ=program_environ(),
@@ -357,6 +369,13 @@ def _connections_max() -> int:
     """Return how many connections fit into the files that Envoy may open; with few files, half of them."""
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]  # Envoy raises its limit to that of the user
     return sys.maxsize if files == resource.RLIM_INFINITY else max(files - OTHER_FILES, files // 2)
+
+
+def _cache_directory(data_dir: Path) -> Path:
+    """Return the directory of the edge's cache: in memory if the machine has a place for that, else in the data directory."""
+    memory = Path("/dev/shm")  # noqa: S108 - the directory in it is made private
+    digest = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:16]
+    return memory / f"mercato-{os.geteuid()}-{digest}" if memory.is_dir() else data_dir / "edge-cache"
 
 
 def _say(text: str) -> None:

@@ -26,7 +26,8 @@ def validators(rpc: Rpc) -> Validators | None:
     The entity tag is a digest of the answer, after the resource's etag if it has one, so that `if-match` finds the etag in it. It is
     compared weakly with those of `if-none-match` (RFC 9110 section 13.1.2).
     """
-    max_age_s = rpc.policy.max_age_s
+    max_age_s, shared_max_age_s = rpc.policy.max_age_s, rpc.policy.shared_max_age_s
+    for_anyone = f"public, max-age={max_age_s}" + (f", s-maxage={shared_max_age_s}" if shared_max_age_s else "")
     etag_of = _etag_of(rpc)
     if etag_of is None and not max_age_s:
         return None
@@ -40,7 +41,7 @@ def validators(rpc: Rpc) -> Validators | None:
         made = [("etag", tag)]
         if max_age_s:
             # RFC 9111 section 5.2.2: what a caller with a token reads may be newer than a copy that others have kept.
-            made.append(("cache-control", "private, no-cache" if "authorization" in asked else f"public, max-age={max_age_s}"))
+            made.append(("cache-control", "private, no-cache" if "authorization" in asked else for_anyone))
         known = asked.get("if-none-match", "") if rpc.reads else ""
         return [*made, NOT_MODIFIED] if known.strip() == "*" or tag in _TAGS.findall(known) else made
 
