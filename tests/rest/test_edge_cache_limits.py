@@ -53,17 +53,17 @@ def stat(page: str, name: str) -> int:
 def test_the_cache_stays_within_its_limits(shop_up: Up, tmp_path: Path) -> None:
     directory = tmp_path / "cache"
     directory.mkdir()
-    cache = EdgeCache(directory=directory, entries=20, bytes=1024 * 1024)
+    cache = EdgeCache(directory=directory, entries=20, size_bytes=1024 * 1024)
     with edge(tmp_path, workers_of(shop_up), cache=cache, rate_limits=False) as (client, statistics):
         for number in range(200):
             assert client.get(f"/products?q=word{number}").status == 200
         until_sync(lambda: stat(statistics(), "eviction_runs") > 0 and len(stored(directory)) <= cache.entries)
-        assert stat(statistics(), "size_limit_bytes") == cache.bytes
-    few = replace(cache, entries=1_000_000, bytes=10_000)
+        assert stat(statistics(), "size_limit_bytes") == cache.size_bytes
+    few = replace(cache, entries=1_000_000, size_bytes=10_000)
     with edge(tmp_path, workers_of(shop_up), cache=few, rate_limits=False) as (client, statistics):
         for number in range(200):
             assert client.get(f"/products?q=other{number}").status == 200
-        until_sync(lambda: stat(statistics(), "eviction_runs") > 0 and sum(map(len, stored(directory))) <= few.bytes)
+        until_sync(lambda: stat(statistics(), "eviction_runs") > 0 and sum(map(len, stored(directory))) <= few.size_bytes)
 
 
 def test_a_hit_counts_for_the_rate_limit_of_its_client(shop_up: Up, tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def test_envoy_accepts_the_configuration_with_the_cache(tmp_path: Path) -> None:
 
 
 def test_limits_of_the_cache_reach_the_configuration(tmp_path: Path) -> None:
-    cache = EdgeCache(directory=tmp_path, bytes=12_345, entries=678, threads=3)
+    cache = EdgeCache(directory=tmp_path, size_bytes=12_345, entries=678, threads=3)
     config = render(EdgeSettings(cache=cache))
     for key, expected in (("cache_path", f"{tmp_path}/"), ("max_cache_size_bytes", 12_345), ("max_cache_entry_count", 678)):
         assert list(found(config, key)) == [expected]

@@ -51,7 +51,7 @@ class EdgeCache:
 
     directory: Path
     """Only Envoy's account may enter it. It should be in memory (tmpfs), because hot entries are written every second."""
-    bytes: int = 16 * 1024 * 1024
+    size_bytes: int = 16 * 1024 * 1024
     """Sum of the files from which on Envoy removes the least recently used. Containers have 64 MiB of /dev/shm, which PostgreSQL shares."""
     entries: int = 1_000
     """Number of files from which on it does so. It then reads the whole directory, so few are better than many."""

@@ -14,10 +14,10 @@ PASSING_BY = ("authorization", "cache-control", "pragma", "content-length", "tra
 ON, OFF = typed("config.route.v3.FilterConfig", config={}), typed("config.route.v3.FilterConfig", disabled=True)
 
 STORED_HEADERS = {"age": "1", "date": "Fri, 31 Dec 2100 23:59:59 GMT"}
-"""Headers of an answer on its way to the cache, which make it keep the answer for one second.
+"""Headers of an answer on its way to the cache, which make it keep the answer for `s-maxage` to the millisecond.
 
 The cache counts an entry's age in whole seconds, from `date`, which lags by up to half a second. It keeps an entry until it is older than
-`s-maxage`: for any time up to two seconds. It takes an `age` as it is, and a `date` to come for the time of its arrival.
+`s-maxage`, which would be up to a second longer. It takes an `age` as it is, and a `date` to come for the time of its arrival.
 """
 
 

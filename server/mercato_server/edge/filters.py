@@ -292,7 +292,7 @@ def _cache(cache: EdgeCache) -> dict[str, Any]:
         "extensions.http.cache.file_system_http_cache.v3.FileSystemHttpCacheConfig",
         manager_config={"thread_pool": {"thread_count": cache.threads}},
         cache_path=f"{cache.directory}/",
-        max_cache_size_bytes=cache.bytes,
+        max_cache_size_bytes=cache.size_bytes,
         max_cache_entry_count=cache.entries,
     )
     return typed("extensions.filters.http.cache.v3.CacheConfig", typed_config=files)
