@@ -277,3 +277,9 @@ def test_the_directory_is_private_and_goes_with_the_shop() -> None:
         assert directory.stat().st_mode & 0o777 == 0o700
         until_sync(lambda: up.anyone.get("/products").status == 200 and stored(directory))
     assert not directory.exists()
+
+
+def test_the_cache_is_off_unless_it_is_asked_for(plain_up: Up) -> None:
+    config = (plain_up.data_dir / "envoy.json").read_text()
+    assert "cache_path" not in config
+    assert "mercato-cache" not in config

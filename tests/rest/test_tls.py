@@ -20,9 +20,9 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
     return certificate(tmp_path_factory.mktemp("tls"))
 
 
-@pytest.fixture(scope="module")
-def secure(own: Certificate) -> Iterator[Up]:
-    with running(MERCATO_RATE_LIMITS="off", **own.environ) as up:
+@pytest.fixture(scope="module", params=["off", "on"], ids=["workers", "cache"])
+def secure(request: pytest.FixtureRequest, own: Certificate) -> Iterator[Up]:
+    with running(MERCATO_RATE_LIMITS="off", MERCATO_EDGE_CACHE=request.param, **own.environ) as up:
         yield up
 
 
