@@ -16,6 +16,7 @@ from support.patience import until
 from support.shop import Shop, refusal
 
 WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+ADD = "INSERT INTO cart_items (account_id, product_id, quantity, unit_price_minor, currency_code) VALUES ($1, $2, 1, 1999, 'USD')"
 
 
 async def test_a_cart_is_empty_at_first(shop: Shop) -> None:
@@ -88,8 +89,25 @@ async def test_a_change_that_waits_while_the_cart_is_bought_answers_with_what_is
         await conn.execute("DELETE FROM cart_items")
         changing = asyncio.ensure_future(getattr(shop.carts, rpc)(request(ball.id), metadata=buyer.metadata))
         await until(partial(shop.pool.fetchval, WAITING))
+        await conn.execute("SELECT pg_sleep(0.01)")  # so that it waits for longer than a statement without a wait may take
     cart = await changing
     assert [line.quantity for line in cart.lines] == left
+    assert cart == await shop.carts.GetCart(cart_pb2.GetCartRequest(), metadata=buyer.metadata)
+
+
+@pytest.mark.parametrize("rpc", CHANGES)
+async def test_a_change_that_waits_for_its_line_answers_with_what_was_added_meanwhile(shop: Shop, rpc: str) -> None:
+    admin, buyer = await shop.person(admin=True), await shop.person()
+    ball, bike = await shop.product(admin), await shop.product(admin, name="Bike")
+    await shop.add(buyer, ball)
+    async with transaction(shop.pool) as conn:
+        await conn.execute("SELECT FROM cart_items FOR UPDATE")
+        changing = asyncio.ensure_future(getattr(shop.carts, rpc)(CHANGES[rpc][0](ball.id), metadata=buyer.metadata))
+        await until(partial(shop.pool.fetchval, WAITING))
+        await conn.execute(ADD, uuid.UUID(buyer.id), uuid.UUID(bike.id))
+        await conn.execute("SELECT pg_sleep(0.01)")
+    cart = await changing
+    assert "Bike" in [line.name for line in cart.lines]
     assert cart == await shop.carts.GetCart(cart_pb2.GetCartRequest(), metadata=buyer.metadata)
 
 

@@ -19,6 +19,7 @@ from mercato.v1.money_pb2 import Money
 from mercato.v1.order_pb2 import Order
 from mercato_server.database.pool import Pool
 from mercato_server.database.transactions import transaction
+from mercato_server.store import orders
 from mercato_server.store.catalog import LOCK_PRODUCT
 from mercato_server.store.verify import verify
 from support.patience import until
@@ -44,13 +45,14 @@ SELECT event.xid::text AS transaction, item.product_id::text AS product_id, item
 """
 
 
-async def bought_while(shop: Shop, buyer: Person, product: Product, change: str) -> Awaitable[Order]:
+async def bought_while(shop: Shop, buyer: Person, product: Product, change: str, **fields: Any) -> Awaitable[Order]:
     """Let a checkout wait for a transaction that changes a product, then commit that transaction; return the checkout."""
     async with transaction(shop.pool) as conn:
         await conn.fetchrow(LOCK_PRODUCT, uuid.UUID(product.id))
         await conn.execute(f"UPDATE products SET {change}, version = version + 1 WHERE id = $1", uuid.UUID(product.id))  # noqa: S608 - a constant
-        buying = asyncio.create_task(shop.checkout(buyer))
+        buying = asyncio.create_task(shop.checkout(buyer, **fields))
         await until(partial(shop.pool.fetchval, WAITING))
+        await conn.execute("SELECT pg_sleep(0.01)")  # so that it waits for longer than a statement without a wait may take
     return buying
 
 
@@ -60,6 +62,48 @@ async def test_an_order_that_waits_for_a_change_of_its_product_has_the_new_name_
     order = await (await bought_while(shop, buyer, ball, "name = 'New', price_minor = 70"))
     assert [(line.product_name, line.unit_price.minor_units) for line in order.lines] == [("New", 70)]
     assert order.total.minor_units == 140
+
+
+async def test_an_order_that_is_only_validated_has_the_new_name_and_price_too(shop: Shop) -> None:
+    ball, buyer = await shop.product(await shop.person(admin=True), price=100), await shop.person()
+    await shop.add(buyer, ball, 2)
+    order = await (await bought_while(shop, buyer, ball, "name = 'New', price_minor = 70", validate_only=True))
+    assert [(line.product_name, line.unit_price.minor_units) for line in order.lines] == [("New", 70)]
+    assert order.total.minor_units == 140
+
+
+async def test_the_expected_total_is_compared_with_the_price_after_the_wait(shop: Shop) -> None:
+    ball, buyer = await shop.product(await shop.person(admin=True), price=100), await shop.person()
+    await shop.add(buyer, ball, 2)
+    order = await (await bought_while(shop, buyer, ball, "price_minor = 70", expected_total=Money(minor_units=140)))
+    assert order.total.minor_units == 140
+
+
+async def test_an_order_that_waits_until_its_product_is_on_sale_again_is_placed(shop: Shop) -> None:
+    ball, buyer = await shop.product(await shop.person(admin=True)), await shop.person()
+    await shop.add(buyer, ball)
+    await shop.pool.execute("UPDATE products SET deleted_at = now(), version = version + 1")
+    assert (await (await bought_while(shop, buyer, ball, "deleted_at = NULL"))).id
+
+
+async def test_a_change_that_the_lock_did_not_reveal_is_found_when_the_order_is_placed(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wait that is too short to be noticed."""
+    monkeypatch.setattr(orders, "LOCK_CARTS", orders.LOCK_CARTS.replace("interval '5 milliseconds'", "interval '1 hour'"))
+    ball, buyer = await shop.product(await shop.person(admin=True), price=100), await shop.person()
+    await shop.add(buyer, ball, 2)
+    order = await (await bought_while(shop, buyer, ball, "name = 'New', price_minor = 70"))
+    assert [(line.product_name, line.unit_price.minor_units) for line in order.lines] == [("New", 70)]
+
+
+async def test_an_account_that_is_disabled_while_its_checkout_waits_buys_nothing_and_its_key_is_free(shop: Shop) -> None:
+    ball, buyer = await shop.product(await shop.person(admin=True)), await shop.person()
+    await shop.add(buyer, ball)
+    async with transaction(shop.pool) as conn:
+        await conn.execute("UPDATE accounts SET disabled_at = now() WHERE id = $1", uuid.UUID(buyer.id))
+        buying = asyncio.create_task(shop.checkout(buyer, "one"))
+        await until(partial(shop.pool.fetchval, WAITING))
+    assert (await refusal(buying)).reason == "TOKEN_INVALID"
+    assert await shop.pool.fetchval("SELECT (SELECT count(*) FROM orders) + (SELECT count(*) FROM idempotency_keys)") == 0
 
 
 async def test_an_order_that_waits_for_the_deletion_of_its_product_is_refused(shop: Shop) -> None:

@@ -53,9 +53,11 @@ NOT_STATEMENTS = {
     "BEGIN",
     "CATEGORY_IDS",
     "CLAIMED",
+    "DISABLED",
     "DOCUMENTS",
     "ENDED",
     "IDENTITY",
+    "IS_LATE",
     "IS_LIVE",
     "LIFE",
     "LOCKED",
@@ -435,4 +437,55 @@ async def test_checkouts_and_changes_of_carts_are_never_planned_for_one_call(set
         [orders.LOCK_CARTS, orders.PLACE_ORDERS, carts.ADD_LINES],
     )
     assert [tuple(row) for row in plans] == [(0, 2 * len(people))] * 3
+    pool.terminate()
+
+
+GROW = """
+INSERT INTO products (name, description, price_minor, currency_code, image_urls)
+SELECT 'new ' || n, '', 1, 'USD', '{}' FROM generate_series(1, 20000) n;
+INSERT INTO stock_levels (product_id, on_hand) SELECT id, 1000 FROM products ON CONFLICT DO NOTHING;
+"""
+COUNT_READ = """
+SELECT sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0))::integer
+  FROM pg_stat_user_tables
+ WHERE relname IN ('products', 'stock_levels')
+"""
+COUNT_INDEXED = "SELECT sum(idx_tup_read)::integer FROM pg_stat_user_indexes WHERE relname IN ('products', 'stock_levels')"
+
+
+@pytest.mark.parametrize("small", [1, 30])
+async def test_plans_that_were_made_in_a_small_shop_read_few_products_when_it_has_grown(settings: Settings, small: int) -> None:
+    pool = await create_pool(replace(settings, pool_size=1))  # one connection, because its cached plans are tested
+    other = await asyncpg.connect(settings.database_url)
+    await other.execute(SMALL_SHOP)
+    await other.execute(
+        "INSERT INTO products (name, description, price_minor, currency_code, image_urls)"
+        " SELECT 'p', '', 1, 'USD', '{}' FROM generate_series(6, $1::integer)",
+        small,
+    )
+    await other.execute("INSERT INTO stock_levels (product_id, on_hand) SELECT id, 9 FROM products ON CONFLICT DO NOTHING")
+    if small > 1:
+        await other.execute("ANALYZE")
+    account_id, session_id = tuple(await other.fetchrow("SELECT account_id, id FROM sessions LIMIT 1") or ())
+    product_ids = [row["id"] for row in await other.fetch("SELECT id FROM products LIMIT 3")]
+
+    async def shop() -> None:
+        """Fill a cart, read it and buy it."""
+        for product_id in product_ids:
+            await carts.add(pool, [carts.LineChange(account_id, product_id, 1, session_id)])
+            await carts.put(pool, [carts.LineChange(account_id, product_id, 1, session_id)])
+        await carts.get(pool, [account_id])
+        [order] = await orders.checkout(pool, [orders.Checkout(account_id, session_id)], currency="USD")
+        assert isinstance(order, Order)
+
+    async def count() -> int:
+        await pool.execute("SELECT pg_stat_force_next_flush()")
+        return int(max(await other.fetchval(COUNT_READ), await other.fetchval(COUNT_INDEXED)))
+
+    await shop()
+    await other.execute(GROW)
+    before = await count()
+    await shop()
+    assert await count() - before < 200
+    await other.close()
     pool.terminate()

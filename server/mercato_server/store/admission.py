@@ -1,7 +1,7 @@
 """Commands of a batch: which of them may run, because their session is live and their idempotency key is new.
 
-The statement of a use case has ADMITTED as its first part, so the check costs no round trip of its own. The sessions are those of the
-statement's beginning, also if it then waits for a key.
+The statement of a use case has ADMITTED as its first part, so the check costs no round trip of its own. A statement sees rows as they were
+at its beginning, also if it then waits for a key or a lock: the sessions, and what it joins without a lock. IS_LATE tells that it waited.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,7 +35,12 @@ ADMITTED = f"""call AS (
      WHERE live.key IS NULL OR claimed.key IS NOT NULL
 )"""  # noqa: S608 - constants
 
-ENDED, USED = "ended", "used"
+# Column of a statement's result: whether it took so long that rows which it did not lock may have changed meanwhile. Most take less than a
+# millisecond. One that was only slow is taken for one that waited, which costs a statement.
+IS_LATE = "clock_timestamp() > statement_timestamp() + interval '5 milliseconds' AS is_late"
+
+ENDED, USED, DISABLED = "ended", "used", "disabled"
+"""Why a command is not served: its session had ended, its key is used, or its account was disabled after the key was claimed."""
 
 # Column of a statement that joins `live` and `admitted` to all calls: why a call is not admitted, else NULL.
 UNSERVED = f"CASE WHEN live.account_id IS NULL THEN '{ENDED}' WHEN admitted.account_id IS NULL THEN '{USED}' END AS unserved"
@@ -82,5 +87,12 @@ async def unserved(conn: "Conn", reasons: Mapping[AnyCommand, str | None]) -> di
     """
     used = {command: command.key for command, reason in reasons.items() if reason == USED and command.key}
     replays = await idempotency.replays(conn, used.values()) if used else {}
-    ended: dict[AnyCommand, Stored | MercatoError] = {command: session_ended() for command, reason in reasons.items() if reason == ENDED}
+    ended: dict[AnyCommand, Stored | MercatoError] = {
+        command: session_ended() for command, reason in reasons.items() if reason in (ENDED, DISABLED)
+    }
     return ended | {command: replays[key] for command, key in used.items()}
+
+
+def has_claimed(reason: str | None) -> bool:
+    """Return whether a command with this reason has claimed its key, if it has one."""
+    return reason in (None, DISABLED)

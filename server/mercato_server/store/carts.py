@@ -12,12 +12,14 @@ from mercato_server.store import admission, idempotency
 from mercato_server.store.admission import Command
 from mercato_server.store.idempotency import IdempotencyKey, Stored
 
+# The products and levels of lines are looked up one by one: LATERAL with OFFSET 0 forces that. A plan that was made while the catalog was
+# small would join all products, and stay in use while the catalog grows.
 GET_CARTS = """
 SELECT item.account_id, item.product_id, product.name, item.quantity, product.price_minor AS unit_price_minor,
        item.unit_price_minor AS added_price_minor, level.on_hand AS stock, product.deleted_at IS NULL AS on_sale
   FROM cart_items AS item
-  JOIN products AS product ON product.id = item.product_id
-  JOIN stock_levels AS level ON level.product_id = item.product_id AND level.location_id = 1
+ CROSS JOIN LATERAL (SELECT name, price_minor, deleted_at FROM products WHERE id = item.product_id OFFSET 0) AS product
+ CROSS JOIN LATERAL (SELECT on_hand FROM stock_levels WHERE product_id = item.product_id AND location_id = 1 OFFSET 0) AS level
  WHERE item.account_id = ANY($1::uuid[])
  ORDER BY item.account_id, item.added_at, item.product_id
 """
@@ -29,7 +31,8 @@ WITH {admission.ADMITTED}, change AS MATERIALIZED (
     SELECT account_id, product_id, quantity, product.price_minor, product.currency_code
       FROM unnest($1::uuid[], $7::uuid[], $8::integer[]) AS wanted (account_id, product_id, quantity)
       JOIN admitted USING (account_id)
-      LEFT JOIN products AS product ON product.id = product_id AND product.deleted_at IS NULL
+      LEFT JOIN LATERAL (SELECT price_minor, currency_code, deleted_at FROM products WHERE id = wanted.product_id OFFSET 0) AS product
+           ON product.deleted_at IS NULL
 ), made AS (
     INSERT INTO cart_items (account_id, product_id, quantity, unit_price_minor, currency_code)
     SELECT account_id, product_id, quantity, price_minor, currency_code
@@ -42,15 +45,15 @@ WITH {admission.ADMITTED}, change AS MATERIALIZED (
         ON CONFLICT (account_id, product_id) DO UPDATE
 """  # noqa: S608 - constants
 
-# The statement sees the carts as they were when it began, so it answers with the other lines and with the one that it wrote. If it waited
-# while another call removed lines, the others may be gone too: `is_late` tells that the line is not the one that it saw.
+# The statement sees the carts as they were when it began, so it answers with the other lines and with the one that it wrote. If it is late,
+# the answer is read again.
 _ANSWER = f"""
     RETURNING account_id, product_id, quantity, unit_price_minor, added_at
 ), removed AS (
     DELETE FROM cart_items AS item
      USING change
      WHERE change.quantity = 0 AND item.account_id = change.account_id AND item.product_id = change.product_id
-    RETURNING item.account_id, item.added_at
+    RETURNING item.account_id
 ), line AS (
     SELECT item.account_id, item.product_id, item.quantity, item.unit_price_minor, item.added_at
       FROM change
@@ -60,8 +63,7 @@ _ANSWER = f"""
 )
 SELECT call.account_id, {admission.UNSERVED}, change.quantity = 0 OR made.account_id IS NOT NULL AS is_made,
        change.price_minor IS NOT NULL AS is_on_sale,
-       before.added_at IS DISTINCT FROM coalesce(made.added_at, removed.added_at) AND before.added_at IS NOT NULL AS is_late,
-       {IDENTITY},
+       {admission.IS_LATE}, {IDENTITY},
        line.product_id, product.name, line.quantity, product.price_minor AS unit_price_minor,
        line.unit_price_minor AS added_price_minor, level.on_hand AS stock, product.deleted_at IS NULL AS on_sale
   FROM call
@@ -70,10 +72,12 @@ SELECT call.account_id, {admission.UNSERVED}, change.quantity = 0 OR made.accoun
   LEFT JOIN change USING (account_id)
   LEFT JOIN made USING (account_id)
   LEFT JOIN removed USING (account_id)
-  LEFT JOIN cart_items AS before ON before.account_id = change.account_id AND before.product_id = change.product_id
   LEFT JOIN line ON line.account_id = change.account_id
-  LEFT JOIN products AS product ON product.id = line.product_id
-  LEFT JOIN stock_levels AS level ON level.product_id = line.product_id AND level.location_id = 1
+  LEFT JOIN LATERAL (SELECT name, price_minor, deleted_at FROM products WHERE id = line.product_id OFFSET 0) AS product ON TRUE
+  LEFT JOIN LATERAL (SELECT on_hand
+                       FROM stock_levels
+                      WHERE product_id = line.product_id AND location_id = 1
+                     OFFSET 0) AS level ON TRUE
  ORDER BY call.account_id, line.added_at, line.product_id
 """  # noqa: S608 - constants
 

@@ -25,7 +25,7 @@ LOCK_CARTS = f"""
 WITH {admission.ADMITTED}, buyer AS MATERIALIZED (
     SELECT id AS account_id, email_verified_at IS NOT NULL AS verified, uuidv7() AS order_id
       FROM accounts
-     WHERE id = ANY(ARRAY(SELECT account_id FROM admitted))
+     WHERE id = ANY(ARRAY(SELECT account_id FROM admitted)) AND disabled_at IS NULL  -- also if that happened while this waited
      ORDER BY id
        FOR NO KEY UPDATE
 ), wanted AS MATERIALIZED (
@@ -35,7 +35,7 @@ WITH {admission.ADMITTED}, buyer AS MATERIALIZED (
      ORDER BY account_id, product_id
        FOR UPDATE
 ), {inventory.LOCKED}
-SELECT call.account_id, {admission.UNSERVED}, buyer.order_id, buyer.verified, now() AS at,
+SELECT call.account_id, {admission.UNSERVED}, buyer.order_id, buyer.verified, now() AS at, {admission.IS_LATE},
        wanted.product_id, product.name, wanted.quantity, product.price_minor, wanted.unit_price_minor AS added_price_minor,
        coalesce(locked.on_hand, 0) AS stock, product.deleted_at IS NULL AS on_sale, product.version
   FROM call
@@ -44,7 +44,7 @@ SELECT call.account_id, {admission.UNSERVED}, buyer.order_id, buyer.verified, no
   LEFT JOIN buyer USING (account_id)
   LEFT JOIN wanted USING (account_id)
   LEFT JOIN locked USING (product_id)
-  LEFT JOIN products AS product ON product.id = wanted.product_id
+  LEFT JOIN LATERAL (SELECT name, price_minor, deleted_at, version FROM products WHERE id = wanted.product_id OFFSET 0) AS product ON TRUE
  ORDER BY call.account_id, wanted.product_id
 """  # noqa: S608 - constants
 
@@ -78,7 +78,8 @@ WITH buyer AS MATERIALIZED (
 ), priced AS MATERIALIZED (
     SELECT account_id, product_id, quantity, product.name AS product_name, product.price_minor AS unit_price_minor
       FROM unnest($9::uuid[], $10::uuid[], $11::integer[], $12::bigint[]) AS item (account_id, product_id, quantity, version)
-      LEFT JOIN products AS product ON product.id = item.product_id AND product.version = item.version
+      LEFT JOIN LATERAL (SELECT name, price_minor, version FROM products WHERE id = item.product_id OFFSET 0) AS product
+           ON product.version = item.version
 ), products_now AS MATERIALIZED (
     SELECT bool_and(product_name IS NOT NULL) AS as_priced FROM priced
 ), placed AS (
@@ -155,6 +156,8 @@ class Locked(NamedTuple):
     buyers: Mapping[Checkout, Buyer]
     versions: Mapping[UUID, int]
     """By product."""
+    is_late: bool
+    """Whether the products may have changed before their stock was locked. After that they do not."""
 
     def stock(self) -> dict[UUID, int]:
         """Return the units of the products that are on sale."""
@@ -184,9 +187,12 @@ async def checkout(
         locked, reasons = await _lock_carts(conn, batch)
         results: Outcomes = {**await admission.unserved(conn, reasons)}
         failpoints.hit("checkout: locked")
+        if locked.is_late:
+            locked = await _price_again(conn, locked)
         results |= await _serve(conn, locked, currency, rules)
-        if refused := [buyer.key for buyer in locked.buyers if buyer.key and isinstance(results[buyer], MercatoError)]:
-            await idempotency.release(conn, refused)
+        refused = [request for request in batch if isinstance(results[request], MercatoError) and admission.has_claimed(reasons[request])]
+        if keys := [request.key for request in refused if request.key]:
+            await idempotency.release(conn, keys)
     return [results[request] for request in batch]
 
 
@@ -197,18 +203,18 @@ async def _lock_carts(conn: "Conn", batch: Sequence[Checkout]) -> tuple[Locked, 
     carts: dict[Checkout, list[CartLine]] = {request: [] for request in batch}
     buyers: dict[Checkout, Buyer] = {}
     versions = {}
-    for account_id, reason, order_id, verified, at, product_id, *fields, version in await conn.fetch(
-        LOCK_CARTS, *admission.arguments(batch)
-    ):
+    is_late = False
+    rows = await conn.fetch(LOCK_CARTS, *admission.arguments(batch))
+    for account_id, reason, order_id, verified, at, is_late, product_id, *fields, version in rows:  # noqa: B007 - one for all rows
         request = requests[account_id]
-        reasons[request] = reason
-        if reason:
+        reasons[request] = reason or (None if order_id else admission.DISABLED)
+        if reasons[request]:
             continue
         buyers[request] = Buyer(carts[request], order_id, verified, at)
         if product_id:
             carts[request].append(CartLine(product_id, *fields))
             versions[product_id] = version
-    return Locked({request: buyers[request] for request in batch if request in buyers}, versions), reasons
+    return Locked({request: buyers[request] for request in batch if request in buyers}, versions, is_late), reasons
 
 
 async def _price_again(conn: "Conn", locked: Locked) -> Locked:
@@ -220,7 +226,7 @@ async def _price_again(conn: "Conn", locked: Locked) -> Locked:
         return line._replace(name=name, unit_price_minor=price, on_sale=on_sale)
 
     buyers = {request: buyer._replace(cart=[now(line) for line in buyer.cart]) for request, buyer in locked.buyers.items()}
-    return Locked(buyers, {product_id: row["version"] for product_id, row in products.items()})
+    return Locked(buyers, {product_id: row["version"] for product_id, row in products.items()}, is_late=True)
 
 
 async def _serve(conn: "Conn", locked: Locked, currency: str, rules: OrderRules) -> Outcomes:
@@ -228,8 +234,8 @@ async def _serve(conn: "Conn", locked: Locked, currency: str, rules: OrderRules)
 
     Only placing reveals a key that belongs to an earlier order, or an account with too many unpaid orders. By then that buyer has reserved
     stock. The buyers that were refused for a shortage then get another round with the remaining stock. Each round but the last refuses at
-    least one buyer so late, so there are at most as many rounds as buyers. Placing also reveals that products have changed; that takes
-    one round more.
+    least one buyer so late, so there are at most as many rounds as buyers. Placing also reveals that products have changed since they were
+    priced; that takes one round more.
     """
     results: Outcomes = {}
     waiting: Sequence[Checkout] = list(locked.buyers)
@@ -245,6 +251,8 @@ async def _serve(conn: "Conn", locked: Locked, currency: str, rules: OrderRules)
         refused = {request: refusal for request, refusal in zip(waiting, outcomes, strict=True) if refusal}
         accepted = {request: locked.buyers[request] for request in waiting if request not in refused}
         placed = await _place(conn, accepted, locked.versions, currency, rules)
+        if placed is None and locked.is_late:
+            raise RuntimeError("a product has changed although its stock is locked")
         if placed is None:
             locked = await _price_again(conn, locked)
             continue
