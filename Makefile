@@ -17,7 +17,7 @@ unexport PYTHONPATH PYTHONHOME PYTHONWARNINGS PYTHONOPTIMIZE PYTHONIOENCODING PY
 USABLE := $(shell [ "$$(cat .venv/installed 2>/dev/null)" = "$$(pwd -P)" ] && .venv/bin/python -I -c 'import mercato_server' 2>/dev/null && echo yes)
 
 .DEFAULT_GOAL := help
-.PHONY: help anew install run test quick flake faults check proto schema readme lock peer generators patroni bench soak clean
+.PHONY: help anew install run test quick pythons flake faults check proto schema readme lock peer generators patroni bench soak clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -78,6 +78,9 @@ test: peer generators patroni ## run every test against real PostgreSQL and real
 
 quick: install ## run the tests of units, SQL and RPCs, without races, in a minute
 	$(TESTS) $(QUICK) $(ARGS)
+
+pythons: install ## run the quick tests with the newer Pythons at hand, 3.12 to 3.14 (ARGS=--newest)
+	$(RUN) $(BIN)/python tools/pythons.py $(ARGS)
 
 flake: peer generators patroni ## run the tests ten times in random order, half of them beside busy loops, and report which fail at random (ARGS="--runs 50 -- tests/rpc")
 	$(RUN) $(BIN)/python tools/flake.py $(ARGS)
