@@ -19,7 +19,14 @@ from support.clusters import cluster_directory
 from support.databases import EMPTY, MIGRATED, copied, create, execute
 from support.shop import Shop, settings_of, worker
 
-pytest_plugins = ("support.fault_report", "support.fuzz_report", "support.patience", "support.run_report", "support.schedule")
+pytest_plugins = (
+    "support.fault_report",
+    "support.fuzz_report",
+    "support.patience",
+    "support.run_report",
+    "support.schedule",
+    "support.watchdog",
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
