@@ -19,7 +19,7 @@ from mercato.v1 import catalog_pb2
 from mercato_server.background.supervisor import Supervisor
 from mercato_server.config.settings import Limits
 from mercato_server.database import connections, transactions
-from mercato_server.database.pool import refusal, small_pool
+from mercato_server.database.pool import TransactionId, refusal, small_pool
 from mercato_server.domain.errors import DatabaseUnavailable
 from mercato_server.embedded.postgres import Postgres
 from mercato_server.feed.listener import Listener
@@ -130,7 +130,7 @@ async def test_an_old_primary_cannot_tell_that_a_transaction_was_aborted(
         await successor.close()
         monkeypatch.setattr(transactions, "RESOLVE_S", 0.5)
         async with small_pool(durable_postgres.url()) as old:
-            assert await transactions._outcome(old, transactions.TransactionId(added, life)) == "unknown"
+            assert await transactions._outcome(old, TransactionId(added, life)) == "unknown"
     finally:
         await copy.stop()
 
@@ -241,11 +241,11 @@ async def test_a_standby_cannot_tell_that_a_transaction_was_aborted(
             pooled.setattr(connections, "GET_ROLE", PRIMARY_ROLE)  # a pooler may move a connection to a standby
             pooled.setattr(transactions, "RESOLVE_S", 0.5)
             async with small_pool(standby.url()) as pool:
-                assert await transactions._outcome(pool, transactions.TransactionId(added, life)) == "unknown"
+                assert await transactions._outcome(pool, TransactionId(added, life)) == "unknown"
                 for use in (transactions.await_standbys, events.seen):
                     with pytest.raises(asyncpg.ReadOnlySQLTransactionError) as refused:
                         await use(pool)
                     assert isinstance(refusal(refused.value), DatabaseUnavailable)
     await primary.close()
     async with small_pool(durable_postgres.url()) as pool:
-        assert await transactions._outcome(pool, transactions.TransactionId(added, life)) == "committed"
+        assert await transactions._outcome(pool, TransactionId(added, life)) == "committed"

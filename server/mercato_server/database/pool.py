@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from uuid import UUID
 
 import asyncpg
@@ -33,6 +33,14 @@ CANCEL_S = 0.2
 """Time limit for PostgreSQL to cancel a statement."""
 
 
+class TransactionId(NamedTuple):
+    """Identification of a transaction in the database."""
+
+    id: str
+    life: str
+    """The life of the database in which the id is valid."""
+
+
 class Connection(_Connection):
     """A connection without session state, so that its return to the pool costs no round trip."""
 
@@ -40,8 +48,8 @@ class Connection(_Connection):
         super().__init__(*args, **kwargs)
         self.changes: Changes = {}
         """The changes of the open transaction that `transactions.note` has recorded so far."""
-        self.identity: tuple[str, str] | None = None
-        """The id of the open transaction and the life of its database, once known."""
+        self.identity: TransactionId | None = None
+        """The id of the open transaction, once known."""
 
     def begin_changes(self) -> Changes:
         """Start an empty record for a new transaction and return it; the record of an earlier transaction does not change."""
@@ -49,9 +57,9 @@ class Connection(_Connection):
         self.identity = None
         return self.changes
 
-    def identify(self, transaction_id: str, life: str) -> None:
+    def identify(self, transaction_id: TransactionId) -> None:
         """Take the id of the open transaction, which was read before its end."""
-        self.identity = transaction_id, life
+        self.identity = transaction_id
 
     def get_reset_query(self) -> str:
         """Return no statement: a connection has no state to reset. asyncpg still rolls back an open transaction."""

@@ -11,14 +11,14 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine, Sized
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from typing import Any, NamedTuple, ParamSpec, TypeVar, cast
+from typing import Any, ParamSpec, TypeVar, cast
 from uuid import UUID
 
 import asyncpg
 
 from mercato_server import failpoints
 from mercato_server.database.connections import TIMELINE
-from mercato_server.database.pool import Changes, Conn, Connection, Pool, PooledConn
+from mercato_server.database.pool import Changes, Conn, Connection, Pool, PooledConn, TransactionId
 from mercato_server.domain.errors import DatabaseUnavailable, DeadlineExceeded
 
 Params = ParamSpec("Params")
@@ -93,14 +93,6 @@ SELECT CASE WHEN split_part({LIFE}, ' ', 2) COLLATE "C" < split_part($2, ' ', 2)
 """  # noqa: S608 - our own text
 
 
-class TransactionId(NamedTuple):
-    """Identification of a transaction in the database."""
-
-    id: str
-    life: str
-    """The life of the database in which the id is valid."""
-
-
 class NotCommittedError(Exception):
     """The connection was lost during COMMIT, and the transaction has certainly changed nothing."""
 
@@ -162,7 +154,7 @@ async def transaction(pool: "Pool", *, patience: float = 1.0) -> AsyncIterator["
             _drop(conn)
         await complete(_rollback(pool, conn))
         raise
-    await complete(_commit(pool, conn, TransactionId(*transaction_id), changes))
+    await complete(_commit(pool, conn, transaction_id, changes))
 
 
 @retry_conflicts
@@ -249,17 +241,17 @@ def identify(conn: "Conn", row: asyncpg.Record) -> None:
     """
     require_primary(row)
     if row["transaction"] is not None:
-        _typed(conn).identify(row["transaction"], row["life"])
+        _typed(conn).identify(TransactionId(row["transaction"], row["life"]))
 
 
-async def _transaction_id(conn: "PooledConn") -> tuple[str, str]:
-    """Return the id and the life of the open transaction, which writes a record if it has written nothing."""
+async def _transaction_id(conn: "PooledConn") -> TransactionId:
+    """Return the id of the open transaction, which writes a record if it has written nothing."""
     row = await conn.fetchrow(GET_TRANSACTION_ID)
     require_primary(row)
     if row is None or row["transaction"] is None:
         row = await conn.fetchrow(WRITE_RECORD)
     assert row is not None  # noqa: S101 - both statements return a row
-    return row["transaction"], row["life"]
+    return TransactionId(*row)
 
 
 def require_primary(row: asyncpg.Record | None) -> None:

@@ -6,16 +6,14 @@ from mercato.v1 import cart_pb2
 from mercato_server.config.settings import Batching
 from mercato_server.database.batching import Coalescer, Coalescers
 from mercato_server.database.pool import Pool
-from mercato_server.domain.carts import LINE_QUANTITY_MAX, CartLine
+from mercato_server.domain.carts import LINE_QUANTITY_MAX
 from mercato_server.handlers import convert
 from mercato_server.handlers.idempotency import Answer, Idempotency, answer
 from mercato_server.rpc.context import Context, asks_for_session
 from mercato_server.store import carts
-from mercato_server.store.carts import Clearance, LineChange
+from mercato_server.store.carts import Clearance, LineChange, Lines
 from mercato_server.store.idempotency import Stored
 from mercato_server.validation.checks import Checks
-
-Lines = tuple[CartLine, ...]
 
 READ_TURNS = 2
 """The statement that reads carts is so short that few calls arrive while it runs; without a wait its batches would be small."""
