@@ -106,9 +106,7 @@ async def _measure(options: argparse.Namespace) -> list[str]:
         noise = Noise()
         try:
             parts[name] = await PARTS[name](scale, options.directory)
-        except (EmbeddedError, Mismatch) as error:
-            failures.append(f"{name}: {error}")
-        except ExceptionGroup as group:
+        except* (EmbeddedError, Mismatch) as group:  # a bug keeps its traceback
             failures += [f"{name}: {error}" for error in group.exceptions]
         strangers[name] = noise.share()
         print(f"{name}: {noise.seconds():.0f} s, others took {strangers[name]:.0%} of the cores", file=sys.stderr)

@@ -6,13 +6,12 @@ at its beginning, also if it then waits for a key or a lock: the sessions, and w
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TypeVar
-from uuid import UUID
 
 from mercato_server.database.pool import Conn
 from mercato_server.domain.errors import MercatoError
 from mercato_server.store import idempotency
 from mercato_server.store.idempotency import UNLIMITED, IdempotencyKey, Stored
-from mercato_server.store.sessions import IS_LIVE, session_ended
+from mercato_server.store.sessions import IS_LIVE, InSession, session_ended
 
 # Part of a statement: finds the accounts that may run their command, `admitted`. Its parameters are those of `arguments`. A statement gives
 # `call` more columns by a part of its own.
@@ -46,16 +45,8 @@ ENDED, USED, DISABLED = "ended", "used", "disabled"
 UNSERVED = f"CASE WHEN live.account_id IS NULL THEN '{ENDED}' WHEN admitted.account_id IS NULL THEN '{USED}' END AS unserved"
 
 
-class Command(Protocol):
-    """A command within a session of an account."""
-
-    @property
-    def account_id(self) -> UUID:
-        """The account to which the session must belong, and which has one command in a batch."""
-
-    @property
-    def session_id(self) -> UUID:
-        """The session that must be live."""
+class Command(InSession, Protocol):
+    """A command within a session of an account, which has one command in a batch."""
 
     @property
     def key(self) -> IdempotencyKey | None:
