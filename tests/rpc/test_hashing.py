@@ -4,8 +4,8 @@ import asyncio
 import os
 import signal
 import subprocess
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -69,6 +69,18 @@ def waits(hasher: PasswordHasher, calls: int = 1) -> bool:
     return opening is not None and opening.done() and len(opening.result()._asked) == calls
 
 
+@contextmanager
+def held(process: int) -> Iterator[int]:
+    """Stop the child that hashes, so that calls wait for certain, and yield its id. It must have hashed before."""
+    [child] = children(process)
+    os.kill(child, signal.SIGSTOP)
+    try:
+        yield child
+    finally:
+        with suppress(ProcessLookupError):
+            os.kill(child, signal.SIGCONT)
+
+
 def process_of(hasher: PasswordHasher) -> int:
     """Return the id of a worker's own process."""
     process = link_of(hasher)._process
@@ -127,7 +139,11 @@ async def test_a_worker_that_stops_waits_for_no_hash() -> None:
 async def test_passwords_that_cannot_be_hashed_soon_are_refused_before_they_are_hashed() -> None:
     async with opened(Hashing(cost=8), Limits(password_queue=4, password_refusal_s=0)) as hasher:
         passwords = hasher.allowed("192.0.2.1")
-        outcomes = await asyncio.gather(*(hash_of(passwords) for _ in range(10)), return_exceptions=True)
+        assert await hash_of(passwords)
+        with held(process_of(hasher)):
+            calls = [asyncio.create_task(hash_of(passwords)) for _ in range(10)]
+            await until(lambda: sum(call.done() for call in calls) == 6)
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
         assert [isinstance(outcome, Overloaded) for outcome in outcomes] == [False] * 4 + [True] * 6
         assert await hash_of(passwords)
         assert not link_of(hasher)._refused | link_of(hasher)._asked  # nothing is remembered of them
@@ -135,12 +151,14 @@ async def test_passwords_that_cannot_be_hashed_soon_are_refused_before_they_are_
 
 async def test_a_full_queue_gives_the_place_of_a_crowded_network_to_a_newcomer() -> None:
     async with opened(Hashing(cost=10), Limits(password_queue=4, password_refusal_s=0)) as hasher:
-        crowd = [asyncio.create_task(hash_of(hasher.allowed("192.0.2.1"), bytes([number]))) for number in range(4)]
-        await until(lambda: waits(hasher, 4))
-        async with hasher.allowed("192.0.2.2").place(Lane.LOGIN, b"jo") as place:
-            assert not await place.verify(PASSWORD, None)
-        outcomes = await asyncio.gather(*crowd, return_exceptions=True)
-    assert [isinstance(outcome, Overloaded) for outcome in outcomes] == [False] * 3 + [True]
+        assert await hash_of(hasher.allowed("192.0.2.1"))
+        with held(process_of(hasher)):
+            crowd = [asyncio.create_task(hash_of(hasher.allowed("192.0.2.1"), bytes([number]))) for number in range(4)]
+            await until(lambda: waits(hasher, 4))
+            newcomer = asyncio.create_task(hash_of(hasher.allowed("192.0.2.2")))
+            await asyncio.wait(crowd, return_when=asyncio.FIRST_COMPLETED)
+        outcomes = await asyncio.gather(*crowd, newcomer, return_exceptions=True)
+    assert [isinstance(outcome, Overloaded) for outcome in outcomes] == [False] * 3 + [True, False]
 
 
 async def test_a_shed_login_is_delayed_unless_too_many_are() -> None:
@@ -172,12 +190,16 @@ def start(path: Path | str) -> "subprocess.Popen[bytes]":
 
 
 async def test_workers_share_the_queue_of_their_host(shared: tuple[str, "subprocess.Popen[bytes]"]) -> None:
-    path, _ = shared
+    path, process = shared
     async with (
         opened(Hashing(cost=10, socket=path), Limits(password_refusal_s=0)) as here,
         opened(Hashing(cost=10, socket=path), Limits(password_refusal_s=0)) as there,
     ):
-        outcomes = await asyncio.gather(*(hash_of(at.allowed("192.0.2.1")) for at in (here, there) * 3), return_exceptions=True)
+        assert await hash_of(here.allowed("192.0.2.1"))
+        with held(process.pid):
+            calls = [asyncio.create_task(hash_of(at.allowed("192.0.2.1"))) for at in (here, there) * 3]
+            await until(lambda: sum(call.done() for call in calls) == 2)
+        outcomes = await asyncio.gather(*calls, return_exceptions=True)
     assert sum(isinstance(outcome, Overloaded) for outcome in outcomes) == 2
     assert os.stat(path).st_mode & 0o077 == 0  # noqa: PTH116 - a system call
 
@@ -185,10 +207,12 @@ async def test_workers_share_the_queue_of_their_host(shared: tuple[str, "subproc
 async def test_work_in_flight_is_repeated_once_the_shared_process_is_started_again(shared: tuple[str, "subprocess.Popen[bytes]"]) -> None:
     path, process = shared
     async with opened(Hashing(cost=10, socket=path)) as hasher:
-        hashing = asyncio.create_task(hash_of(hasher.allowed("192.0.2.1")))
-        await until(lambda: waits(hasher))
-        process.kill()
-        process.wait()
+        assert await hash_of(hasher.allowed("192.0.2.1"))
+        with held(process.pid):
+            hashing = asyncio.create_task(hash_of(hasher.allowed("192.0.2.1")))
+            await until(lambda: waits(hasher))
+            process.kill()
+            process.wait()
         again = start(path)
         try:
             assert (await hashing).startswith("$2b$10$")
@@ -200,11 +224,12 @@ async def test_work_in_flight_is_repeated_once_the_shared_process_is_started_aga
 async def test_calls_do_not_connect_to_a_shared_process_that_ends(shared: tuple[str, "subprocess.Popen[bytes]"]) -> None:
     path, process = shared
     async with opened(Hashing(cost=10, socket=path)) as hasher:
-        hashing = [asyncio.create_task(hash_of(hasher.allowed(f"192.0.2.{number}"))) for number in range(4)]
-        await until(lambda: waits(hasher))
-        [child] = children(process.pid)
-        os.kill(child, signal.SIGKILL)
-        await asyncio.to_thread(process.wait)
+        assert await hash_of(hasher.allowed("192.0.2.1"))
+        with held(process.pid) as child:
+            hashing = [asyncio.create_task(hash_of(hasher.allowed(f"192.0.2.{number}"))) for number in range(4)]
+            await until(lambda: waits(hasher, 4))
+            os.kill(child, signal.SIGKILL)
+            await asyncio.to_thread(process.wait)
         again = start(path)
         try:
             assert all([(await each).startswith("$2b$10$") for each in hashing])
