@@ -78,16 +78,21 @@ def lookups(up: Up) -> int:
 
 
 def hit(up: Up, path: str, headers: Headers = ()) -> Reply:
-    """Return an answer from the cache."""
+    """Return an answer from the cache that is as new as a worker's; those that earlier tests left may be older."""
+    current = tag_of(up.anyone.send("GET", path, headers=[("cache-control", "no-cache")]))
 
     def answered() -> Reply | None:
         before = counted(up, "hit")
         reply = up.anyone.send("GET", path, headers=headers)
-        return reply if counted(up, "hit") > before else None
+        return reply if counted(up, "hit") > before and tag_of(reply) == current else None
 
     found = until_sync(answered, f"a hit of {path}")
     assert found
     return found
+
+
+def tag_of(reply: Reply) -> str:
+    return str(reply.headers["etag"]).removeprefix("W/")
 
 
 # Answers from the cache, and their age.
