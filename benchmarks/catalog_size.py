@@ -140,6 +140,12 @@ async def _reads(pool: "Pool") -> Mapping[tuple[str, str], Read]:
         (SEARCH, "a typo"): listing(ProductOrder.RELEVANCE, query="kestrl helmet"),
         (SEARCH, "common words, newest first"): listing(ProductOrder.NEWEST, query="waterproof boots"),
         (SEARCH, "common words, cheapest first"): listing(ProductOrder.CHEAPEST, query="waterproof boots"),
+        (SEARCH, "common words, by name"): listing(ProductOrder.NAME, query="waterproof boots"),
+        (SEARCH, "common words in a range of prices, by name"): listing(
+            ProductOrder.NAME, query="waterproof boots", min_price_minor=2_000, max_price_minor=6_000
+        ),
+        (SEARCH, "common word in a category, cheapest first"): listing(ProductOrder.CHEAPEST, query="waterproof", category_id=category_id),
+        (SEARCH, "a word of few, in stock, dearest first"): listing(ProductOrder.DEAREST, query="kestrel 42", in_stock=True),
         (SEARCH, "common words that no product has together"): listing(ProductOrder.RELEVANCE, query="boots gloves"),
         (SEARCH, "common word in a category"): listing(ProductOrder.RELEVANCE, query="waterproof", category_id=category_id),
     }

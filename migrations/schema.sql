@@ -409,10 +409,6 @@ CREATE TABLE public.stock_levels (
 )
 WITH (fillfactor='50');
 
-CREATE TABLE public.words (
-    word text NOT NULL
-);
-
 ALTER TABLE ONLY public.accounts
     ADD CONSTRAINT accounts_email_key UNIQUE (email);
 
@@ -512,9 +508,6 @@ ALTER TABLE ONLY public.stock_ledger
 ALTER TABLE ONLY public.stock_levels
     ADD CONSTRAINT stock_levels_pkey PRIMARY KEY (product_id, location_id);
 
-ALTER TABLE ONLY public.words
-    ADD CONSTRAINT words_pkey PRIMARY KEY (word);
-
 CREATE INDEX accounts_admins ON public.accounts USING btree (id) WHERE (role = 'admin'::text);
 
 CREATE INDEX accounts_by_text ON public.accounts USING gin (public.fold(((email || ' '::text) || full_name)) public.gin_trgm_ops);
@@ -589,27 +582,21 @@ CREATE UNIQUE INDEX pgqueuer_unique_dedupe_key ON public.pgqueuer USING btree (d
 
 CREATE INDEX pgqueuer_updated_id_id1_idx ON public.pgqueuer USING btree (updated, id DESC) INCLUDE (id) WHERE (status = 'picked'::public.pgqueuer_status);
 
-CREATE INDEX product_search_by_name ON public.product_search USING btree (locale, name COLLATE "C", product_id);
-
 CREATE INDEX product_search_by_name_key ON public.product_search USING btree (locale, name_key, product_id);
 
 CREATE UNIQUE INDEX product_search_by_number ON public.product_search USING btree (locale, number);
 
 CREATE INDEX product_search_by_price ON public.product_search USING btree (locale, price_minor, product_id);
 
-CREATE INDEX product_search_by_words ON public.product_search USING gin ((ARRAY[(number >> 13)]), words, category_ids);
+CREATE INDEX product_search_by_shelf ON public.product_search USING gin ((ARRAY[(number >> 13)]), words, category_ids, (ARRAY[(trunc((price_minor)::numeric, (2 - length((price_minor)::text))))::bigint]), (ARRAY[substr(name_key, 1, 6)]));
 
 CREATE INDEX product_search_of_old_rules ON public.product_search USING btree (product_id) WHERE (rule_version < 2);
 
 CREATE INDEX products_by_category ON public.products USING btree (category_id, id);
 
-CREATE INDEX products_by_category_name ON public.products USING btree (category_id, name COLLATE "C", id) WHERE (deleted_at IS NULL);
-
 CREATE INDEX products_by_category_name_key ON public.products USING btree (category_id, name_key, id) WHERE (deleted_at IS NULL);
 
 CREATE INDEX products_by_category_price ON public.products USING btree (category_id, price_minor, id) WHERE (deleted_at IS NULL);
-
-CREATE INDEX products_by_name ON public.products USING btree (name COLLATE "C", id) WHERE (deleted_at IS NULL);
 
 CREATE INDEX products_by_name_key ON public.products USING btree (name_key, id) WHERE (deleted_at IS NULL);
 
@@ -632,8 +619,6 @@ CREATE INDEX sessions_by_expiry ON public.sessions USING btree (expires_at);
 CREATE UNIQUE INDEX signing_keys_state ON public.signing_keys USING btree (state) WHERE (state <> 'retired'::text);
 
 CREATE UNIQUE INDEX stock_ledger_once ON public.stock_ledger USING btree (order_id, product_id, kind) WHERE (order_id IS NOT NULL);
-
-CREATE INDEX words_by_similarity ON public.words USING gin (word public.gin_trgm_ops);
 
 CREATE TRIGGER orders_are_kept BEFORE DELETE OR UPDATE OF id OR TRUNCATE ON public.orders FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_removal();
 

@@ -1,7 +1,10 @@
 """Searches of products find the right products, in the right order, across pages."""
 
 import asyncio
+import itertools
+import random
 from collections.abc import Sequence
+from dataclasses import replace
 from unittest.mock import ANY
 from uuid import UUID
 
@@ -10,13 +13,16 @@ import pytest
 from mercato_server.config.settings import Limits
 from mercato_server.database.pool import Pool
 from mercato_server.domain.accounts import COMMAND_LINE
-from mercato_server.domain.catalog import Category, ProductDraft, ProductFilter, ProductOrder
+from mercato_server.domain.catalog import BY_NAME, Category, ProductDraft, ProductFilter, ProductOrder
+from mercato_server.domain.name_keys import name_key
 from mercato_server.domain.paging import Page, Position
 from mercato_server.store import bulk, catalog, categories, product_lists
+from mercato_server.store import search as searches
 from mercato_server.store.bulk import Incoming
 from mercato_server.store.verify import Finding, verify
 from support.databases import index_products
 
+BY_KEY = (ProductOrder.CHEAPEST, ProductOrder.DEAREST, *BY_NAME)
 RANKED_MAX = Limits().search_ranked_max
 
 # 180 products on more than a hundred shelves, so that a search for all of them reads many shelves; every third is in the category.
@@ -78,6 +84,55 @@ async def test_pages_go_on_from_shelf_to_shelf_without_holes_or_repeats(pool: "P
     assert await pages(pool, ProductFilter(query="ball", category_id=category_id), order, 7) == few
     found, *_ = await product_lists.products(pool, ProductFilter(query="ball"), order, Page(5, skip=170))
     assert [product.name for product in found] == expected[170:175]
+
+
+# Names of one letter and more with prices of all sizes, many of them equal. Each fourth is no match, each fifth is not in stock, and each
+# third is in the category.
+PREFIXES = ("", "A", "a", "Ab", "ab", "É", "ß", "Zzz", "苹果", "Name", "Name of one brand", "7", "!")
+FILL_KEY_SHELVES = """
+WITH category AS (INSERT INTO categories (name) VALUES ('Odd') RETURNING id), made AS (
+    INSERT INTO products (name, description, price_minor, currency_code, category_id, image_urls)
+    SELECT name, CASE WHEN n % 4 > 0 THEN 'tea' ELSE '' END, price_minor, 'USD', CASE WHEN n % 3 = 0 THEN category.id END, '{}'
+      FROM category, unnest($1::text[], $2::bigint[]) WITH ORDINALITY AS row (name, price_minor, n)
+     ORDER BY n
+    RETURNING id
+)
+INSERT INTO stock_levels (product_id, on_hand)
+SELECT id, (row_number() OVER (ORDER BY id) % 5)::integer FROM made
+"""
+ODD_PRICES = (0, 1, 7, 9, 10, 99, 100, 109, 110, 999, 1_000_000)
+GET_ODD = "SELECT id, name, price_minor, category_id, on_hand FROM products JOIN stock_levels ON product_id = id ORDER BY id"
+
+
+@pytest.mark.parametrize("walked", [1, 30, 1_000])
+async def test_pages_by_price_and_name_go_on_from_the_walk_to_the_shelves(
+    pool: "Pool", walked: int, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    monkeypatch.setattr(searches, "_LIMITS", Limits(search_walked_max=walked))
+    product_lists.list_sql.cache_clear()
+    request.addfinalizer(product_lists.list_sql.cache_clear)
+    chance = random.Random(walked)  # noqa: S311 - the same shop each time
+    prices = [chance.choice((*ODD_PRICES, chance.randrange(20_000), 10 ** chance.randrange(9))) for _ in range(240)]
+    names = [f"{chance.choice(PREFIXES)} {chance.choice(('', 'x', n))}".strip() or "-" for n in range(240)]
+    await pool.execute(FILL_KEY_SHELVES, names, prices)
+    await index_products(pool)
+    rows = [row for index, row in enumerate(await pool.fetch(GET_ODD), 1) if index % 4]
+    category_id: UUID = await pool.fetchval("SELECT id FROM categories")
+    conditions = [ProductFilter(), ProductFilter(in_stock=True), ProductFilter(min_price_minor=7, max_price_minor=11_000)]
+    for order, condition, category in itertools.product(BY_KEY, [*conditions, ProductFilter(max_price_minor=0)], (None, category_id)):
+        wanted = replace(condition, query="tea", category_id=category)
+        matches = [
+            row
+            for row in rows
+            if category in (None, row["category_id"])
+            and row["on_hand"] >= wanted.in_stock
+            and (wanted.min_price_minor or 0) <= row["price_minor"]
+            and (wanted.max_price_minor is None or row["price_minor"] <= wanted.max_price_minor)
+        ]
+        keyed = [(name_key(row["name"]) if order in BY_NAME else row["price_minor"], row["id"], row["name"]) for row in matches]
+        expected = [name for *_, name in sorted(keyed, reverse=order.descending)]
+        for size in (7, 100):
+            assert await pages(pool, wanted, order, size) == expected, (order, wanted)
 
 
 async def in_category(pool: "Pool") -> set[str]:

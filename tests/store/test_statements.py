@@ -248,7 +248,7 @@ async def test_searches_read_no_table_from_end_to_end(full: "Conn") -> None:
         for statement in (product_lists.list_sql(shape), product_lists.count_sql(shape)):
             text = await plan(full, statement)
             assert "Seq Scan on" not in text, f"{shape}\n{text}"
-            assert "product_search_by_words" in text, f"{shape}\n{text}"
+            assert "product_search_by_shelf" in text, f"{shape}\n{text}"
 
 
 async def test_a_search_is_planned_once(full: "Conn") -> None:
@@ -297,6 +297,34 @@ async def test_a_search_by_price_or_name_walks_along_an_index_of_documents(full:
     assert "Seq Scan on" not in text, text
 
 
+SPREAD_KEYS = """
+UPDATE product_search
+   SET price_minor = 1000 + number * 7 % 9000, name_key = substr(sha256(product_id::text::bytea), 1, 1),
+       words = CASE WHEN number % 41 = 0 THEN words || 'seldom:1'::tsvector ELSE words END
+"""
+
+
+@pytest.mark.parametrize("order", [ProductOrder.CHEAPEST, ProductOrder.DEAREST, ProductOrder.NAME, ProductOrder.NAME_DESCENDING])
+@pytest.mark.parametrize("category", [False, True])
+async def test_a_search_by_price_or_name_reads_the_nearest_shelves_only(full: "Conn", order: ProductOrder, *, category: bool) -> None:
+    await full.execute(SPREAD_KEYS)
+    await full.execute("ANALYZE product_search")
+    category_id = await full.fetchval("SELECT id FROM categories LIMIT 1")
+    values = [literals("thing"), f"'{category_id}'", "3", "0"] if category else [literals("seldom"), "21", "0"]
+    await full.execute(f"PREPARE search AS {product_lists.list_sql(Shape(order=order, after=False, query=True, category=category))}")
+    rows = await full.fetch(f"EXPLAIN (ANALYZE) EXECUTE search ({', '.join(values)})")
+    text = "\n".join(row[0] for row in rows)
+    scans = [row[0] for row in rows if "Bitmap Heap Scan on product_search" in row[0]]
+    read = sum(int(re.findall(r"rows=(\d+)", scan)[-1]) for scan in scans if "never executed" not in scan)
+    matches = await full.fetchval(
+        "SELECT count(*) FROM product_search WHERE words @@ $1::text::tsquery AND ($2::uuid IS NULL OR category_ids @> ARRAY[$2])",
+        "thing" if category else "seldom",
+        category_id if category else None,
+    )
+    assert "never executed" in scans[-1], text  # all other shelves
+    assert 3 <= read < matches / 2, text
+
+
 async def test_a_word_is_corrected_and_completed_by_an_index(full: "Conn") -> None:
     words = [f"{chr(97 + n % 26)}{chr(97 + n // 26 % 26)}{chr(97 + n // 676 % 26)}{chr(97 + n // 17576)}word" for n in range(20_000)]
     await full.execute(
@@ -314,9 +342,9 @@ async def test_a_word_is_corrected_and_completed_by_an_index(full: "Conn") -> No
         assert "Seq Scan on" not in text, text
 
 
-async def test_a_search_tells_by_an_index_that_there_are_no_documents_of_an_older_rule(full: "Conn") -> None:
-    text = await plan(full, product_lists.list_sql(Shape(order=ProductOrder.NEWEST, after=False, query=True)))
-    assert "product_search_of_old_rules" in text, text
+async def test_documents_of_older_rules_are_found_by_an_index(full: "Conn") -> None:
+    for statement in (search_documents.HAS_OLD, search_documents.LOCK_OLD):
+        assert "product_search_of_old_rules" in await plan(full, statement)
 
 
 FILL_AUDIT_LOG = """

@@ -148,21 +148,6 @@ def test_a_query_becomes_a_full_text_query(query: str, matches: str | None) -> N
     assert parse(query).matches == matches
 
 
-@pytest.mark.parametrize(
-    ("query", "plain"),
-    [
-        ("-" * 33, ""),
-        ("- " * 33 + "a", "a"),
-        ("!-" * 50 + "a", "a"),
-        ("a!-!-b -c", "a b -c"),
-        ("(((((-a", "a"),
-        ('"-a -b', "-a -b"),
-    ],
-)
-def test_no_query_nests_the_operators_of_the_older_rule(query: str, plain: str) -> None:
-    assert parse(query).plain == plain
-
-
 def test_a_product_has_the_words_of_its_name_its_description_and_its_sku() -> None:
     words = product_words("Trail T-Shirt, Women's", "Made of the best straw", "RUN-05")
     assert words.lexemes == (

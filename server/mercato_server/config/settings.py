@@ -23,7 +23,7 @@ class Limits:
     batch_get_max: int = 100
     search_ranked_max: int = 200
     """Newest matches of a search that are ranked by relevance. To rank one costs as much as to read ten."""
-    search_walked_max: int = 2_000
+    search_walked_max: int = 300
     """Products that a search reads in the order of price or name before it asks the index for all matches."""
     corrected_words_max: int = 8
     """Words of a query without matches that are corrected; each costs one search among the words of all products."""

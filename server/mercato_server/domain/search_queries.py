@@ -21,7 +21,6 @@ _OPERATORS = {
     **dict.fromkeys(map(ord, "\u2212\ufe63\uff0d"), "-"),
 }
 """Quotation marks, and minus signs: keyboards of East Asia write full-width ones."""
-_PLAIN = re.compile(r"[^\s!&|()\"\\:*<>']+")
 _PIECE = re.compile(r'(?P<minus>(?:(?<!\S)-+)?)(?:"(?P<phrase>[^"]*)"|(?P<word>[^\s"]+))')
 
 
@@ -45,8 +44,8 @@ class Query:
     """The condition on documents that also have a word that begins with `beginning`."""
     beginning: str | None
     """The last word, if it may be the beginning of one."""
-    plain: str
-    """The words alone, for documents of rule 1: see docs/search.md."""
+    stem: str | None
+    """The stem of `beginning`."""
     words: Sequence[Misspelled]
     """The words that are corrected if no document has them."""
 
@@ -79,7 +78,7 @@ def parse(text: str) -> Query:
         ranked=" | ".join(map(quoted, ranked)) or None,
         rest=_all(last[:-1]) or None if beginning else None,
         beginning=beginning,
-        plain=_plain(text),
+        stem=stem(beginning) if beginning else None,
         words=[word for group in groups for term in group for word in term.words],
     )
 
@@ -178,16 +177,6 @@ def _pieces(text: str) -> list[re.Match[str]]:
     if text.count('"') % 2:
         text = " ".join(text.rsplit('"', 1))
     return [piece for piece in _PIECE.finditer(text) if compounds(fold(piece[0])[:FOLDED_MAX])]
-
-
-def _plain(text: str) -> str:
-    """Return a query for websearch_to_tsquery. Its parser fails at 32 signs of exclusion in a row, also with brackets between them."""
-    return " ".join(
-        f"{piece['minus'][:1]}{word.lstrip('-')}"
-        for piece in _pieces(text)
-        for word in _PLAIN.findall(piece["word"] or piece["phrase"])
-        if word.strip("-")
-    )
 
 
 def _corrected(piece: re.Match[str], spelled: Mapping[str, str]) -> str:

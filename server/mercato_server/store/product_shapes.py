@@ -52,7 +52,7 @@ class Shape:
     def parameters(self) -> dict[str, str]:
         """Return the number of each parameter by its name, in the order in which a statement takes them."""
         names = {
-            **dict.fromkeys(("matches", "ranked", "rest", "beginning", "plain"), self.query),
+            **dict.fromkeys(("matches", "ranked", "rest", "beginning", "stem"), self.query),
             "category": self.category,
             "min_price": self.min_price,
             "max_price": self.max_price,

@@ -4,45 +4,54 @@ A product on sale has one document in `product_search`. A search finds, filters,
 words (GIN). Then it reads the products of its page by primary key. docs/search.md explains each statement.
 """
 
+from typing import NamedTuple
+
 from mercato_server.config.settings import Limits
 from mercato_server.database.pool import Pool
 from mercato_server.domain import spelling
 from mercato_server.domain.catalog import ProductOrder
-from mercato_server.domain.search_documents import RULE_VERSION
 from mercato_server.domain.search_queries import corrected, parse
 from mercato_server.domain.spelling import Candidate
 from mercato_server.store.product_shapes import Shape
 
 _BEGINS_WITH = "word >= {0}::text AND word < {0}::text || chr(1114111) AND products > 0"
 
-# The words of the vocabulary that may be meant by the words of a query that no document has. A beginning of a word has documents.
+# The words of the vocabulary that may be meant by the words of a query that no document has. A beginning of a word has documents. The index
+# of words returns all documents of a word before the first of them can be used, so it is asked last: most words that have documents are in
+# the vocabulary, and most others that have many are on the newest shelves.
+_HAS_WORD = "(SELECT TRUE FROM product_search WHERE locale = '' AND words @@ asked.lexemes::tsquery{} LIMIT (SELECT 1))"
+_ON_NEWEST = "ARRAY[number >> 13] && ARRAY(SELECT shelf - step FROM newest, generate_series(0, 1) AS step)"
 FIND_CANDIDATES = f"""
-SELECT asked.word AS typed, known.word, known.products
-  FROM unnest($1::text[], $2::text[], $3::text[]) AS asked (word, lexemes, keys)
-  JOIN search_words AS known ON known.keys && string_to_array(asked.keys, ' ') AND known.products > 0
- WHERE NOT EXISTS (SELECT FROM product_search WHERE locale = '' AND words @@ asked.lexemes::tsquery)
-   AND NOT (asked.word = coalesce($4, '') AND EXISTS (SELECT FROM search_words WHERE {_BEGINS_WITH.format("asked.word")}))
+WITH newest AS MATERIALIZED (SELECT max(number) >> 13 AS shelf FROM product_search WHERE locale = ''), absent AS MATERIALIZED (
+    SELECT word, keys
+      FROM unnest($1::text[], $2::text[], $3::text[]) AS asked (word, lexemes, keys)
+     WHERE NOT CASE
+                   WHEN EXISTS (SELECT FROM search_words WHERE word = asked.word AND products > 0) THEN TRUE
+                   ELSE coalesce({_HAS_WORD.format(f" AND {_ON_NEWEST}")}, {_HAS_WORD.format("")}, FALSE)
+               END
+       AND NOT (asked.word = coalesce($4, '') AND EXISTS (SELECT FROM search_words WHERE {_BEGINS_WITH.format("asked.word")}))
+)
+SELECT absent.word AS typed, known.word, known.products
+  FROM absent
+  JOIN search_words AS known ON known.keys && string_to_array(absent.keys, ' ') AND known.products > 0
 """  # noqa: S608 - constants
 
 _LIMITS = Limits()
 # The last word also matches as a beginning: it stands for the words of most names that begin with it, and finds them in names. A prefix in
-# the query itself ("ba:*") would read the matches of all such words before the first shelf. While there are documents of the rule before,
-# the query also has the words that this rule makes of it; docs/search.md says when that ends.
+# the query itself ("ba:*") would read the matches of all such words before the first shelf. Words with the stem of the last one are found
+# anyway, and would double the work of the index.
 _ASKED = f"""
-WITH completed AS MATERIALIZED (
-    SELECT string_agg(quote_literal(stem) || ':AB', ' | ')::tsquery AS query
+WITH RECURSIVE completed AS MATERIALIZED (
+    SELECT string_agg(DISTINCT quote_literal(stem) || ':AB', ' | ')::tsquery AS query
       FROM (SELECT stem
               FROM search_words
-             WHERE {_BEGINS_WITH.format("$4")}
+             WHERE {_BEGINS_WITH.format("$4")} AND stem <> $5
              ORDER BY products DESC, word
              LIMIT {_LIMITS.completions_max}) AS word
 ), asked AS MATERIALIZED (
-    SELECT CASE WHEN EXISTS (SELECT FROM product_search WHERE rule_version < {RULE_VERSION})
-                THEN query || websearch_to_tsquery('english', fold($5))
-                           || websearch_to_tsquery(CASE WHEN $5 ~ '(^| )-' THEN 'english' ELSE 'simple' END::regconfig, fold($5))
-                ELSE query
-           END AS query, $2::text::tsquery AS ranked
-      FROM (SELECT coalesce($1::text::tsquery || coalesce($3::text::tsquery && query, query), $1::text::tsquery) AS query FROM completed)
+    SELECT coalesce($1::text::tsquery || coalesce($3::text::tsquery && query, query), $1::text::tsquery) AS query,
+           $2::text::tsquery AS ranked
+      FROM completed
 )"""  # noqa: S608 - constants
 # The rank of what the buyer typed: a word that was completed counts less. Of equal ranks the shorter name is first, which has less beside
 # the words. It is an integer, which a page token holds exactly.
@@ -51,10 +60,38 @@ _PARTS = (1, 3, 9)
 """Number of the nearest shelves (of 8,192 products) that have been read after each part; a last part reads all others."""
 
 
+class _Shelves(NamedTuple):
+    """How documents are divided by a sort key into shelves that are consecutive in its order."""
+
+    shelf: str
+    """The shelf of a document, as in the index `product_search_by_shelf`."""
+    above: str
+    """The condition on the keys of the shelves above one."""
+    below: str
+    unindexed: str
+    """The key as an expression that no index has, so that PostgreSQL cannot sort the matches by a walk along the whole index."""
+
+
+_KEY_SHELVES = {
+    "price_minor": _Shelves(  # the first two digits of a price, such as 11,000 to 11,999
+        shelf="trunc(price_minor, 2 - length(price_minor::text))::bigint",
+        above="price_minor >= {0} + (10 ^ greatest(length({0}::text) - 2, 0))::bigint",
+        below="price_minor < {0}",
+        unindexed="+price_minor",
+    ),
+    "name_key": _Shelves(  # the first three letters of a name
+        shelf="substr(name_key, 1, 6)",
+        above=r"name_key > CASE WHEN length({0}) < 6 THEN {0} ELSE {0} || '\xffff' END",
+        below="name_key < {0}",
+        unindexed="name_key || ''",
+    ),
+}
+
+
 def arguments(text: str) -> list[object]:
     """Return the arguments of a query, the first ones of each statement of a search."""
     query = parse(text)
-    return [query.matches, query.ranked, query.rest, query.beginning, query.plain]
+    return [query.matches, query.ranked, query.rest, query.beginning, query.stem]
 
 
 async def correct(pool: "Pool", text: str) -> str | None:
@@ -128,7 +165,7 @@ def _shelves(shape: Shape) -> str:
 
         Append
           ->  Sort  ->  Bitmap Heap Scan on product_search
-                          ->  Bitmap Index Scan on product_search_by_words   (ARRAY[number >> 13] && one shelf AND words @@ query)
+                          ->  Bitmap Index Scan on product_search_by_shelf   (ARRAY[number >> 13] && one shelf AND words @@ query)
           ->  the same for the next 2 and the next 6 shelves   (never executed)
           ->  the same for all other shelves                   (never executed)
     """
@@ -179,56 +216,78 @@ def _by_creation_sql(shape: Shape) -> str:
 def _by_key_sql(shape: Shape) -> str:
     """Return the statement of a search by price or name.
 
-    For common words, the statement walks along an index of the sort key. For rare words, it reads all matches from the index of words.
+    It walks along an index of the sort key, which fills a page if the words are common. Then it reads the shelves behind the walk:
 
         Append
-          ->  Limit
-                ->  Subquery Scan                                               (Filter: words @@ query)
-                      ->  Limit  ->  Index Scan using product_search_by_price   (2,000 documents)
-          ->  Limit  ->  Sort  ->  Bitmap Heap Scan on product_search           (never executed if the walk filled the page)
-                                     ->  Bitmap Index Scan on product_search_by_words
+          ->  CTE Scan on walked                                          (Filter: words @@ query)
+                CTE walked  ->  Index Scan using product_search_by_price  (300 documents)
+          ->  the nearest shelves                                         (never executed if the walk filled the page)
+          ->  nine times as many  ->  all others
+
+    A walk within a category would read mostly documents of others, so such a search begins with the shelves.
     """
-    matches = f"""
-    SELECT id
-      FROM (SELECT product_id AS id, price_minor, name_key
-              FROM product_search
-             WHERE {_matching(shape)} AND NOT (SELECT yes FROM enough)) AS matching
-     WHERE {shape.place()}
+    key = shape.key or ""
+    in_range = [shape.place(), *(shape.prices() if key == "price_minor" else [])]
+    listed = f"""
+    SELECT *
+      FROM (SELECT product_id AS id, price_minor, name_key, words FROM product_search WHERE locale = '') AS document
+     WHERE {" AND ".join(in_range)}
      ORDER BY {shape.order_by()}"""  # noqa: S608 - constants
-    return f"""{_ASKED}, walked AS MATERIALIZED (
-        {_walk(shape)}
-        {shape.page()}
-    ), enough AS MATERIALIZED (SELECT count(*) = {shape.parameters()["limit"]} AS yes FROM walked)
+    if shape.category:
+        tables, parts, place = f"start AS MATERIALIZED ({listed} LIMIT 1), few AS (SELECT 1 AS shelves)", [], shape.place()
+    else:
+        tables, matches = _walk(shape, listed), " AND ".join(["words @@ (SELECT query FROM asked)", *shape.prices()])
+        parts = [f"(SELECT id FROM walked WHERE {matches})"]  # noqa: S608 - constants
+        place = f"({key}, id) {'<' if shape.order.descending else '>'} (SELECT {key}, id FROM start)"  # noqa: S608 - constants
+    parts += _key_shelves(shape, place)
+    found = _in_stock(" UNION ALL ".join(parts), shape)
+    return f"""{_ASKED}, {tables}, {_shelf_sql(shape)}
     SELECT {shape.columns}
-      FROM (SELECT id FROM walked WHERE (SELECT yes FROM enough)
-             UNION ALL
-            (SELECT id FROM {_in_stock(matches, shape)} {shape.page()})) AS page
+      FROM (SELECT id FROM {found} {shape.page()}) AS page
       JOIN products USING (id)
      ORDER BY {shape.order_by()}
     """  # noqa: S608 - constants
 
 
-def _walk(shape: Shape) -> str:
-    """Return the matches among the first products in the order of the sort key.
+def _walk(shape: Shape, listed: str) -> str:
+    """Return the first documents in the order of a sort key, the last one of them, and how many shelves to read next.
 
-    No index of documents has a category and a sort key, so a walk within a category reads the products first.
+    If both halves of the walk end on another shelf than they began, shelves are small here.
     """
-    if shape.category:
-        document = f"SELECT FROM product_search WHERE product_id = nearest.id AND {_matching(shape)} OFFSET 0"
-        return f"""
-        SELECT id
-          FROM (SELECT id
-                  FROM products
-                 WHERE {shape.conditions()} AND {shape.place()}
-                 ORDER BY {shape.order_by()}
-                 LIMIT {_LIMITS.search_walked_max}) AS nearest
-         CROSS JOIN LATERAL ({document}) AS document"""  # noqa: S608 - constants
-    matches = f"""
+    walked, last = _LIMITS.search_walked_max, _LIMITS.search_walked_max - 1
+    shelves = [f"(SELECT {_KEY_SHELVES[shape.key or ''].shelf} FROM walked OFFSET {n} LIMIT 1)" for n in (0, last // 2, last)]  # noqa: S608
+    return f"""walked AS MATERIALIZED ({listed} LIMIT {walked}),
+    start AS MATERIALIZED (SELECT * FROM walked OFFSET {last}),
+    few AS MATERIALIZED (
+        SELECT CASE WHEN first <> middle AND middle <> last THEN 9 ELSE 1 END AS shelves
+          FROM (SELECT {shelves[0]} AS first, {shelves[1]} AS middle, {shelves[2]} AS last) AS walk
+    )"""  # noqa: S608 - constants
+
+
+def _shelf_sql(shape: Shape) -> str:
+    """Return the shelves of a sort key that have documents, the nearest first, as a table that is computed as far as it is read."""
+    shelves = _KEY_SHELVES[shape.key or ""]
+    later = (shelves.below if shape.order.descending else shelves.above).format("shelf.value")
+    order = f"{shape.key} {'DESC' if shape.order.descending else 'ASC'}"
+    return f"""shelf (value) AS (
+        SELECT {shelves.shelf} FROM start
+         UNION ALL
+        SELECT (SELECT {shelves.shelf} FROM product_search WHERE locale = '' AND {later} ORDER BY {order} LIMIT 1)
+          FROM shelf
+         WHERE value IS NOT NULL
+    )"""  # noqa: S608 - constants
+
+
+def _key_shelves(shape: Shape, place: str) -> list[str]:
+    """Return the matching documents of the shelves of a sort key in parts, of which a LIMIT reads only as many as it needs."""
+    shelves = _KEY_SHELVES[shape.key or ""]
+    rows = f"""(
     SELECT id
-      FROM (SELECT id, words
-              FROM (SELECT product_id AS id, price_minor, name_key, words FROM product_search WHERE locale = '') AS listed
-             WHERE {" AND ".join([shape.place(), *shape.prices()])}
-             ORDER BY {shape.order_by()}
-             LIMIT {_LIMITS.search_walked_max}) AS nearest
-     WHERE words @@ (SELECT query FROM asked)"""  # noqa: S608 - constants
-    return f"SELECT id FROM {_in_stock(matches, shape)}"  # noqa: S608 - constants
+      FROM (SELECT product_id AS id, {shelves.unindexed} AS {shape.key} FROM product_search WHERE {_matching(shape)}{{}}) AS matching
+     WHERE {place}{{}}
+     ORDER BY {shape.order_by()})"""  # noqa: S608 - constants
+    some = f" AND ARRAY[{shelves.shelf}] && ARRAY(SELECT value FROM shelf WHERE value IS NOT NULL {{}})"  # noqa: S608 - constants
+    nearest, next_ones = "LIMIT (SELECT shelves FROM few)", "OFFSET (SELECT shelves FROM few) LIMIT (SELECT 9 * shelves FROM few)"
+    later = shelves.below if shape.order.descending else shelves.above
+    others = later.format("(SELECT value FROM shelf OFFSET (SELECT 10 * shelves - 1 FROM few) LIMIT 1)")
+    return [rows.format(some.format(nearest), ""), rows.format(some.format(next_ones), ""), rows.format("", f" AND {others}")]
