@@ -68,7 +68,8 @@ async def test_a_job_of_a_later_release_is_left_alone(settings: Settings, pool: 
     assert await found(pool) == [("queued", 0)]
 
 
-async def test_a_job_under_way_is_put_back_when_its_worker_stops(settings: Settings, pool: "Pool") -> None:
+async def test_a_job_under_way_is_put_back_when_its_worker_stops(settings: Settings, pool: "Pool", monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "LAST_S", patient())
     begun, cleaned = asyncio.Event(), asyncio.Event()
 
     async def handle(_job: Job) -> None:

@@ -35,7 +35,13 @@ def data_dir() -> Iterator[Path]:
     directory = Path(tempfile.mkdtemp(prefix="mercato-test-"))
     directory.chmod(0o711)
     yield directory
+    until_sync(lambda: removed(directory), despite=OSError)
+
+
+def removed(directory: Path) -> bool:
+    """Remove a directory; raises OSError if a program that a killed initdb had started still writes there."""
     shutil.rmtree(directory)
+    return True
 
 
 @pytest.fixture

@@ -39,9 +39,10 @@ def family(up: Up) -> dict[int, str]:
     kinds = {}
     for pid in children(supervisor):
         with unless_ended():
-            command = Path(f"/proc/{pid}/cmdline").read_text()
+            command, program = Path(f"/proc/{pid}/cmdline").read_text(), name(pid)
             python = "hashing" if "hash_process" in command else "worker"
-            kinds[pid] = name(pid) if name(pid) in {"postgres", "envoy"} else python
+            if program:  # else it has ended
+                kinds[pid] = program if program in {"postgres", "envoy"} else python
     assert set(kinds.values()) == {"postgres", "envoy", "worker", "hashing"}
     return kinds
 

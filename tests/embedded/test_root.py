@@ -16,7 +16,7 @@ import pytest
 
 from embedded.conftest import Person, Run
 from embedded.test_postgres import ask, running
-from embedded.test_up import QUIET, child, refusal, stop, was_replaced
+from embedded.test_up import QUIET, child, refusal, stop, until_ready, was_replaced
 from embedded.watch import children, name, owner, unless_ended
 from mercato_server.embedded import accounts, programs
 from mercato_server.embedded.postgres import OWNER, WORKER, Postgres
@@ -83,7 +83,7 @@ def test_no_process_of_the_shop_is_root_though_port_and_certificate_are_for_root
     tmp_path.chmod(0o700)
     command = ["-m", "mercato_server", "up", "--port", port, "--data-dir", data_dir / "shop", "--workers", 1, "--no-demo"]
     supervisor = run(*command, environ=QUIET | own.environ)
-    until_sync(lambda: presented(port))
+    until_ready(supervisor, port, "https")  # before that the end of a process ends the shop
     account = pwd.getpwnam("mercato")
     for pid in children(supervisor.pid):
         with unless_ended():

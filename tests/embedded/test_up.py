@@ -31,7 +31,7 @@ def command(data_dir: Path, port: int) -> list[object]:
     return ["-m", "mercato_server", "up", "--port", port, "--data-dir", data_dir / "shop", "--workers", 1, "--no-demo"]
 
 
-def until_ready(supervisor: Supervisor, port: int) -> list[str]:
+def until_ready(supervisor: Supervisor, port: int, scheme: str = "http") -> list[str]:
     """Return its output up to the line that says it is ready, which must be the last one."""
     assert supervisor.stdout is not None
     assert supervisor.stderr is not None
@@ -40,7 +40,7 @@ def until_ready(supervisor: Supervisor, port: int) -> list[str]:
         for line in supervisor.stdout:
             lines.append(line.rstrip("\n"))
             if line.startswith("ready "):
-                assert line == f"ready http://127.0.0.1:{port}\n"
+                assert line == f"ready {scheme}://127.0.0.1:{port}\n"
                 return lines
     pytest.fail(f"it ended: {supervisor.stderr.read()}")
 

@@ -249,19 +249,21 @@ async def crash(server: Postgres) -> None:
 
 async def kill_at_once(server: Postgres) -> None:
     """Kill every process of a PostgreSQL server at once, as the death of its machine does: none of them can write or send any more."""
-    assert server.pid is not None
-    os.kill(server.pid, signal.SIGSTOP)
-    for pid in family(server):
+    postmaster = server.pid
+    assert postmaster is not None
+    os.kill(postmaster, signal.SIGSTOP)
+    for pid in (*(family(server) - {postmaster}), postmaster):  # the postmaster last: without it, the others end by themselves
         os.kill(pid, signal.SIGKILL)
     await server.wait()
 
 
 @contextmanager
 def stopped(pids: Collection[int]) -> Iterator[None]:
-    """Suspend processes with SIGSTOP for a block, which may kill them."""
+    """Suspend processes with SIGSTOP for a block, which may kill them. Some processes of PostgreSQL have ended before."""
     try:
         for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGSTOP)
         yield
     finally:
         for pid in pids:

@@ -30,6 +30,8 @@ UNAVAILABLE = {"UNAVAILABLE", "UNAVAILABLE DATABASE_UNAVAILABLE"}
 SYNCS = "fsync,fdatasync"
 SLOW_US = 30_000
 """Delay of each sync. A commit on this machine takes less than a millisecond."""
+READ_S = 2.0
+"""The server's deadline for reads without one."""
 MEGABYTE = 1024 * 1024
 TOOLS = {"strace": needs.STRACE, "mkfs.ext4": needs.MKFS, "mount": needs.MOUNT, "umount": needs.MOUNT}
 
@@ -83,18 +85,18 @@ async def faulty(durable_postgres: Postgres) -> Faulty:
 def _is_traced(pid: int) -> bool:
     try:
         return "TracerPid:\t0\n" not in Path(f"/proc/{pid}/status").read_text()
-    except FileNotFoundError:  # the process has ended
+    except (FileNotFoundError, ProcessLookupError):  # the process has ended
         return True
 
 
 async def test_a_slow_disk_makes_calls_slow_and_fails_none(
-    directory: Path, durable_goods: Goods, faulty: Faulty, scale: Scale, conclude: Conclude
+    directory: Path, durable_goods: Goods, faulty: Faulty, scale: Scale, conclude: Conclude, within: Within
 ) -> None:
     worker = Worker(directory, durable_goods.database_url)
     async with running(worker), market(durable_goods, worker.address) as shop, shop.crowd():
         await shop.trade()
         async with faulty(f"delay_enter={SLOW_US}"):
-            reads = await _read_for(shop, scale(3, 60))
+            reads = await _read_for(shop, scale(3, 60), within(READ_S))
     worker.require_no_bugs_logged()
     did = {"milliseconds_a_sync": SLOW_US // 1000, "reads": reads.total(), "failed_reads": reads.total() - reads["OK"]}
     await conclude("slow disk", durable_goods, shop.tally, **did)
@@ -187,7 +189,7 @@ async def _shop_on_a_full_disk(directory: Path, disk: Path, goods: Goods, scale:
     async with running(worker), market(goods, worker.address) as shop, shop.crowd():
         await shop.trade()
         ballast = fill(disk)
-        reads = await _read_for(shop, scale(3, 30))
+        reads = await _read_for(shop, scale(3, 30), within(READ_S))
         refused = await until(lambda: Counter(shop.tally.codes))
         ballast.unlink()
         freed = time.monotonic()
@@ -203,23 +205,23 @@ async def _shop_on_a_full_disk(directory: Path, disk: Path, goods: Goods, scale:
     assert healed_s <= within(HEALED_S)
 
 
-async def _read_for(shop: Market, seconds: float) -> Counter[str]:
+async def _read_for(shop: Market, seconds: float, timeout_s: float) -> Counter[str]:
     """Read for some seconds; return the count of each outcome."""
     ends = Counter[str]()
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        ends += await _read(shop)
+        ends += await _read(shop, timeout_s)
     return ends
 
 
-async def _read(shop: Market) -> Counter[str]:
+async def _read(shop: Market, timeout_s: float) -> Counter[str]:
     """Make one read of each kind; return the count of each outcome."""
-    metadata = dice.choice(shop.goods.buyers).metadata()
+    metadata, product_id = dice.choice(shop.goods.buyers).metadata(), str(dice.choice(shop.goods.product_ids))
     calls = (
-        shop.carts[0].GetCart(cart_pb2.GetCartRequest(), metadata=metadata),
-        shop.orders[0].ListOrders(order_pb2.ListOrdersRequest(), metadata=metadata),
-        shop.catalog[0].ListProducts(catalog_pb2.ListProductsRequest()),
-        shop.catalog[0].GetProduct(catalog_pb2.GetProductRequest(product_id=str(dice.choice(shop.goods.product_ids)))),
+        shop.carts[0].GetCart(cart_pb2.GetCartRequest(), metadata=metadata, timeout=timeout_s),
+        shop.orders[0].ListOrders(order_pb2.ListOrdersRequest(), metadata=metadata, timeout=timeout_s),
+        shop.catalog[0].ListProducts(catalog_pb2.ListProductsRequest(), timeout=timeout_s),
+        shop.catalog[0].GetProduct(catalog_pb2.GetProductRequest(product_id=product_id), timeout=timeout_s),
     )
     ends = Counter[str]()
     for call in calls:

@@ -17,7 +17,7 @@ from ha.programs import require
 from mercato_server.config.inheritance import program_environ
 from mercato_server.embedded import accounts
 from mercato_server.embedded.processes import Command, Process
-from support.patience import until
+from support.patience import patient, until
 
 ANY_LAG = 1 << 30
 """In the control run a standby is promoted however much it lacks."""
@@ -137,7 +137,7 @@ class Cluster:
     async def execute(self, statement: str) -> object:
         """Run a statement on the leader as the superuser; return the first value of its answer."""
         leadership = await self.leader()
-        connection = await asyncpg.connect(host=leadership.node.host, port=POSTGRES, user=SUPERUSER, database="postgres", timeout=5)
+        connection = await asyncpg.connect(host=leadership.node.host, port=POSTGRES, user=SUPERUSER, database="postgres", timeout=patient())
         try:
             return await connection.fetchval(statement)
         finally:

@@ -8,16 +8,17 @@ from collections.abc import Mapping
 from typing import Any
 
 from ha.network import PATRONI
+from support.patience import patient
 
 ASK_S = 2.0
-"""Patroni answers within milliseconds, unless it is frozen."""
+"""Time limit of a question that is asked again: Patroni answers within milliseconds, unless it is frozen."""
 SWITCH_S = 60.0
 
 
 async def led_timeline(host: str) -> int:
     """Return the timeline on which a machine is the leader; 0 if it is none, or does not answer."""
     try:
-        return int((await _call(host, "/primary")).get("timeline", 0))  # none while its PostgreSQL does not answer
+        return int((await _call(host, "/primary", timeout_s=ASK_S)).get("timeline", 0))  # none while its PostgreSQL does not answer
     except OSError:
         return 0
 
@@ -25,7 +26,7 @@ async def led_timeline(host: str) -> int:
 async def is_complete(host: str, size: int) -> bool:
     """Return whether the leader is followed by all others, of which one is synchronous if the cluster is."""
     try:
-        cluster, config = await asyncio.gather(_call(host, "/cluster"), _call(host, "/config"))
+        cluster, config = await asyncio.gather(*(_call(host, path, timeout_s=ASK_S) for path in ("/cluster", "/config")))
     except OSError:
         return False
     roles = sorted(member["role"] for member in cluster["members"])
@@ -61,13 +62,13 @@ async def synchronous_standby(host: str) -> str:
 
 
 async def _call(
-    host: str, path: str, method: str = "GET", body: Mapping[str, object] | None = None, *, timeout_s: float = ASK_S
+    host: str, path: str, method: str = "GET", body: Mapping[str, object] | None = None, *, timeout_s: float | None = None
 ) -> dict[str, Any]:
-    """Return the answer; raises OSError, also for an error of HTTP."""
+    """Return the answer; raises OSError, also for an error of HTTP. Without a time limit, this has the patience of a test."""
 
     def call() -> bytes:
         request = urllib.request.Request(f"http://{host}:{PATRONI}{path}", json.dumps(body).encode() if body else None, method=method)
-        with urllib.request.urlopen(request, timeout=timeout_s) as response:  # noqa: S310 - the scheme is in the line above
+        with urllib.request.urlopen(request, timeout=timeout_s or patient()) as response:  # noqa: S310 - the scheme is in the line above
             try:
                 return bytes(response.read())
             except http.client.HTTPException as error:

@@ -177,7 +177,10 @@ async def test_jobs_of_the_same_mail_at_once_send_it_once(mailing: Settings, poo
     assert post.asked == [jo.email]
 
 
-async def test_a_worker_that_stops_leaves_a_stalled_mail_to_another(mailing: Settings, pool: "Pool", post: PostOffice) -> None:
+async def test_a_worker_that_stops_leaves_a_stalled_mail_to_another(
+    mailing: Settings, pool: "Pool", post: PostOffice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mercato_server.jobs.runner.LAST_S", patience.patient())
     post.open.clear()
     endless = replace(mailing, limits=Limits(mail_timeout_s=3600))
     async with asyncio.timeout(2 * patience.patient()):  # a stop that waited for the mail would take longer

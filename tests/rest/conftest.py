@@ -13,14 +13,14 @@ from support.rest_client import HOST, Client
 def plain_up() -> Iterator[Up]:
     """`mercato up`, without limits on the rate of requests."""
     with running(MERCATO_RATE_LIMITS="off", MERCATO_CORS_ORIGINS=ORIGIN) as up:
-        yield up
+        yield up.lasting()
 
 
 @pytest.fixture(scope="session")
 def cached_up() -> Iterator[Up]:
     """The same with the cache of catalog reads."""
     with running(MERCATO_RATE_LIMITS="off", MERCATO_CORS_ORIGINS=ORIGIN, MERCATO_EDGE_CACHE="on") as up:
-        yield up
+        yield up.lasting()
 
 
 @pytest.fixture(scope="session", params=["plain_up", "cached_up"], ids=["workers", "cache"])

@@ -19,7 +19,7 @@ from mercato_server.database.pool import small_pool
 from mercato_server.embedded.postgres import Postgres
 from support.databases import copied
 from support.example_requests import EXAMPLE_REQUESTS, ShopSubjects, make_subjects
-from support.shop import Person, Shop, settings_of, worker
+from support.shop import CALL_S, Person, Shop, settings_of, worker
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -74,7 +74,7 @@ async def world(shop: Shop) -> World:
 async def code(shop: Shop, rpc: Rpc, message: Message, who: Person | None) -> StatusCode:
     call: Any = shop.channel.unary_unary(rpc.path, request_serializer=lambda sent: sent.SerializeToString(), response_deserializer=None)
     try:
-        await call(message, metadata=who.metadata if who else ())
+        await call(message, metadata=who.metadata if who else (), timeout=CALL_S)
     except grpc.aio.AioRpcError as error:
         return error.code()
     return StatusCode.OK

@@ -59,10 +59,9 @@ async def from_memory(read: Callable[[], Awaitable[Answer]]) -> Answer:
     return await until(read, despite=grpc.aio.AioRpcError)
 
 
-async def batch(shop: Shop, *products: Product) -> list[Product]:
-    return list(
-        (await shop.catalog.BatchGetProducts(BatchGetProductsRequest(ids=[product.id for product in products]), timeout=AT_ONCE_S)).products
-    )
+async def batch(shop: Shop, *products: Product, timeout_s: float | None = None) -> list[Product]:
+    request = BatchGetProductsRequest(ids=[product.id for product in products])
+    return list((await shop.catalog.BatchGetProducts(request, timeout=timeout_s)).products)
 
 
 async def test_cached_reads_are_answered_without_the_database(shop: Shop, database: str) -> None:
@@ -73,7 +72,7 @@ async def test_cached_reads_are_answered_without_the_database(shop: Shop, databa
     assert await batch(shop, bike, ball) == [bike, ball]
     async with locked(database, "products"):
         assert await from_memory(lambda: get(shop, ball, AT_ONCE_S)) == ball
-        assert await from_memory(lambda: batch(shop, ball, bike, ball)) == [ball, bike, ball]
+        assert await from_memory(lambda: batch(shop, ball, bike, ball, timeout_s=AT_ONCE_S)) == [ball, bike, ball]
         for request, page in zip(requests, pages, strict=True):
             assert await from_memory(lambda wanted=request: shop.catalog.ListProducts(wanted, timeout=AT_ONCE_S)) == page  # type: ignore[misc]
         unknown = GetProductRequest(product_id=admin.id)

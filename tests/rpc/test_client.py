@@ -15,7 +15,7 @@ from mercato.v1.user_pb2 import GetAdminOnlyRequest, GetMeRequest
 from mercato_server.config.settings import Settings
 from mercato_server.database.pool import Pool
 from mercato_server.worker import running
-from support.shop import PASSWORD, Shop
+from support.shop import CALL_S, PASSWORD, Shop
 
 TOKENS = "SELECT count(*) FROM refresh_tokens"
 
@@ -34,7 +34,7 @@ async def shop(target: str, pool: "Pool") -> AsyncIterator[Shop]:
 
 async def test_a_client_logs_in_shops_and_logs_out(target: str, shop: Shop) -> None:
     jo, ball = await shop.person(), await shop.product(await shop.person(admin=True))
-    async with Client(target) as client:
+    async with Client(target, timeout_s=CALL_S) as client:
         await client.catalog.ListProducts(ListProductsRequest())
         await client.login(jo.email, PASSWORD)
         await client.cart.AddCartItem(AddCartItemRequest(product_id=ball.id))

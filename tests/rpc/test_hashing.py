@@ -22,7 +22,7 @@ from mercato_server.rpc.pipeline import service_handler
 from mercato_server.security.hash_queue import Lane
 from mercato_server.security.hasher import COMMAND, PasswordHasher, Passwords, process_options
 from mercato_server.security.passwords import hash_password
-from support.patience import until
+from support.patience import patient, until
 
 PASSWORD = "securepass123"
 HASHED = hash_password(PASSWORD, pepper="p", cost=4)
@@ -176,8 +176,9 @@ async def test_a_shed_login_is_delayed_unless_too_many_are() -> None:
 
 
 @pytest_asyncio.fixture
-async def shared(tmp_path: Path) -> AsyncIterator[tuple[str, "subprocess.Popen[bytes]"]]:
-    """The socket and the process that the workers of a host share."""
+async def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[str, "subprocess.Popen[bytes]"]]:
+    """The socket and the process that the workers of a host share; workers wait for its start as long as it takes."""
+    monkeypatch.setattr("mercato_server.security.hasher.CONNECT_S", patient())
     path = tmp_path / "hashing.sock"
     process = start(path)
     yield str(path), process

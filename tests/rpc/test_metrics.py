@@ -18,7 +18,7 @@ from mercato_server.worker import running
 from rpc.test_catalog_cache import locked
 from support import patience
 from support.scrape import Samples, scrape
-from support.shop import Shop, worker
+from support.shop import CALL_S, Shop, worker
 
 HIT, MISSED, KEPT = "mercato_catalog_cache_hits_total", "mercato_catalog_cache_misses_total", "mercato_catalog_cache_entries"
 AGE = "mercato_change_feed_age_seconds"
@@ -28,7 +28,7 @@ DIED = "mercato_task_failures_total feed listener"
 @pytest.fixture
 def settings(settings: Settings, port: int) -> Settings:
     """Settings of a worker that serves metrics and has a short lock timeout."""
-    return replace(settings, metrics_listen=("127.0.0.1", port), limits=Limits(lock_timeout_s=0.5))
+    return replace(settings, metrics_listen=("127.0.0.1", port), limits=Limits(timeout_s=CALL_S, lock_timeout_s=0.5))
 
 
 @pytest.fixture

@@ -166,7 +166,7 @@ async def test_no_line_has_a_password_a_token_or_an_address(shop: Shop, lines: C
 
 
 async def test_a_flood_of_refused_calls_leaves_a_bounded_number_of_lines(database: str, pool: "Pool", at_info: None) -> None:
-    limits = Limits(timeout_s=CALL_S, log_lines=6, log_lines_of_client=4, log_period_s=3600)
+    limits = Limits(timeout_s=CALL_S, slow_call_s=CALL_S, log_lines=6, log_lines_of_client=4, log_period_s=3600)
     settings = replace(settings_of(database), limits=limits)
     with structlog.testing.capture_logs() as logs:
         async with open_worker(settings, pool) as (_, shop):

@@ -23,6 +23,7 @@ from support.shop import PASSWORD, SOON_S, Person, Shop, refusal
 ADMINS = "SELECT count(*) FROM accounts WHERE role = 'admin' AND disabled_at IS NULL"
 LIVE = "SELECT count(*) FROM sessions WHERE account_id = $1 AND ended_at IS NULL"
 WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+"""Not for an open transaction, which knows only the sessions of its first look."""
 
 
 def update(shop: Shop, admin: Person, person: Person, **fields: Any) -> Any:
@@ -169,7 +170,7 @@ async def test_a_login_that_is_under_way_while_its_account_is_disabled_leaves_no
         hashed = await conn.fetchval("SELECT password_hash FROM accounts WHERE id = $1", jo.id)
         await conn.fetchrow(sessions.OPEN_SESSION, jo.id, "phone", "", b"digest", 30, b"here", b"everywhere", 10, hashed)
         disabling = asyncio.ensure_future(update(shop, boss, jo, disabled=True))
-        await until(partial(conn.fetchval, WAITING))
+        await until(partial(shop.pool.fetchval, WAITING))
         await opening.commit()
         await disabling
     assert await shop.pool.fetchval(LIVE, jo.id) == 0
@@ -184,7 +185,7 @@ async def test_a_login_that_is_under_way_while_its_password_is_replaced_opens_no
         await replacing.start()
         await conn.execute("UPDATE accounts SET password_hash = 'another' WHERE id = $1", jo.id)
         opening = asyncio.ensure_future(sessions.open_session(shop.pool, verified, phone, b"digest", counters, known_max=10))
-        await until(partial(conn.fetchval, WAITING))
+        await until(partial(shop.pool.fetchval, WAITING))
         await replacing.commit()
         assert await opening is None
     assert await shop.pool.fetchval(LIVE, jo.id) == before
@@ -227,7 +228,7 @@ async def test_the_second_of_two_administrators_who_demote_each_other_gets_the_r
             await first.start()
             await conn.fetch(users.LOCK_ADMINS, two.id)
             second = asyncio.ensure_future(refusal(update(shop, two, one, role=ROLE_USER)))
-            await until(partial(conn.fetchval, WAITING))
+            await until(partial(shop.pool.fetchval, WAITING))
             await conn.execute("UPDATE accounts SET role = 'user' WHERE id = $1", two.id)
             await first.commit()
             assert (await second).reason == reason

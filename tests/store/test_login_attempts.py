@@ -32,6 +32,14 @@ def new_counters(address: bytes | None = None) -> Counters:
     return Counters(here=os.urandom(16), everywhere=address or os.urandom(16))
 
 
+@pytest.fixture
+def long_delays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let delays last minutes instead of seconds, so that none ends before the next attempt on a busy machine."""
+    longer = login_attempts.FAIL.replace("make_interval(secs", "60 * make_interval(secs")
+    assert longer != login_attempts.FAIL
+    monkeypatch.setattr(login_attempts, "FAIL", longer)
+
+
 @asynccontextmanager
 async def attempt(pool: "Pool", counters: Counters, *, known: bool = False) -> AsyncIterator[Attempt]:
     async with login_attempts.attempt(pool, LIMITS, counters, known=known) as made:
@@ -144,6 +152,7 @@ async def test_an_attempt_that_comes_too_early_is_refused(pool: "Pool") -> None:
     assert await count(pool, counters.everywhere) == (1, 0)
 
 
+@pytest.mark.usefixtures("long_delays")
 async def test_guesses_from_one_network_do_not_delay_those_from_another(pool: "Pool") -> None:
     there = new_counters()
     for _ in range(FREE):
@@ -153,6 +162,7 @@ async def test_guesses_from_one_network_do_not_delay_those_from_another(pool: "P
     await fail(pool, new_counters(there.everywhere))
 
 
+@pytest.mark.usefixtures("long_delays")
 async def test_guesses_from_many_networks_delay_those_from_unknown_networks_only(pool: "Pool") -> None:
     address = os.urandom(16)
     for _ in range(EVERYWHERE):

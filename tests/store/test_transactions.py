@@ -22,6 +22,7 @@ from support.patience import Within, until
 
 ADD = "INSERT INTO categories (name) VALUES ($1)"
 NAMES = "SELECT array_agg(name ORDER BY name) FROM categories"
+LOCK_TIMEOUT = "SELECT setting::float8 / 1000 FROM pg_settings WHERE name = 'lock_timeout'"
 
 
 class Cut(ConnectionError):
@@ -192,18 +193,26 @@ async def test_a_database_that_does_not_accept_a_connection_in_time_is_unavailab
 
 @pytest.mark.parametrize("patience", [1.0, 0.25])
 async def test_a_lock_is_given_up_before_the_callers_time_is_up(pool: "Pool", database: str, patience: float, within: Within) -> None:
-    time_s = within(0.2)
-    most_s = time_s * (1 - transactions.RESERVE) * patience
+    time_s, share = within(0.2), (1 - transactions.RESERVE) * patience
     await pool.execute(ADD, "locked")
     blocker = await asyncpg.connect(database)
     await blocker.execute("BEGIN")
     await blocker.execute("SELECT FROM categories FOR UPDATE")
     began = time.monotonic()
     deadline.set(asyncio.get_running_loop().time() + time_s)
-    with pytest.raises(asyncpg.LockNotAvailableError):
+    found: list[float] = []
+
+    async def rename() -> None:
         async with transaction(pool, patience=patience) as conn:
+            found.append(time_s - (time.monotonic() - began))
+            found.append(await conn.fetchval(LOCK_TIMEOUT))
             await conn.execute("UPDATE categories SET name = 'x'")
-    assert most_s / 2 < time.monotonic() - began < most_s + within(0.05)
+
+    with pytest.raises(asyncpg.LockNotAvailableError):
+        await rename()
+    left_s, lock_s = found
+    assert left_s * share - 0.001 <= lock_s <= time_s * share  # in whole milliseconds
+    assert time.monotonic() - began > lock_s / 2
     await blocker.close()
 
 

@@ -31,7 +31,7 @@ from mercato.v1.money_pb2 import Money
 from mercato.v1.order_pb2 import ORDER_STATUS_PAID, AdvanceOrderRequest, CancelOrderRequest, CheckoutRequest
 from mercato.v1.user_pb2 import UpdateMeRequest, UpdateUserRequest
 from support.example_requests import EXAMPLE_REQUESTS, NEW_PASSWORD, ShopSubjects, make_subjects
-from support.shop import PASSWORD, Person, Shop
+from support.shop import CALL_S, PASSWORD, Person, Shop
 from support.two_workers import METHODS
 
 PRICE = 1999
@@ -204,7 +204,7 @@ class Reply:
     replayed: bool
 
 
-async def call(shop: Shop, request: Message, who: Person | None, key: str, *, timeout_s: float | None = None, **metadata: str) -> Reply:
+async def call(shop: Shop, request: Message, who: Person | None, key: str, *, timeout_s: float = CALL_S, **metadata: str) -> Reply:
     names = {name.replace("_", "-"): value for name, value in metadata.items()}
     method: Any = shop.channel.unary_unary(METHODS[request.DESCRIPTOR.full_name])
     sent = (*(who.metadata if who else ()), ("idempotency-key", key), *names.items())

@@ -16,16 +16,19 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
+from uuid import UUID
+
+import jwt
 
 from mercato_server.config.settings import Settings
 from mercato_server.database.pool import small_pool
 from mercato_server.embedded.postgres import Postgres
 from mercato_server.security import keyrings
-from mercato_server.security.tokens import Keyring
+from mercato_server.security.tokens import LIFETIME_MAX_S, Keyring, Tokens
 from ports import free_port
 from support.limits import BUYERS_WITHOUT_LIMITS
 from support.mail_server import token
@@ -66,6 +69,12 @@ class Up:
         """The keys that sign tokens."""
         settings = Settings(database_url=self.database, secret_key=(self.data_dir / "secret_key").read_text().strip())
         return asyncio.run(_keyring(settings))
+
+    def lasting(self) -> "Up":
+        """Return the shop with a token of its administrator that lasts a day; tests/rest can take longer than a login's ten minutes."""
+        session_id = jwt.decode(self.admin.token, options={"verify_signature": False})["sid"]
+        lasting = Tokens(self.keyring, LIFETIME_MAX_S).issue(UUID(self.admin.id), UUID(session_id))
+        return replace(self, admin=replace(self.admin, token=lasting))
 
     def log(self, name: str) -> str:
         return (self.data_dir / "log" / name).read_text(errors="replace")

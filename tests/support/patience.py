@@ -111,7 +111,7 @@ async def until(condition: Callable[[], Any], what: str = "", *, despite: Errors
 def until_sync(condition: Callable[[], Answer], what: str = "", *, despite: Errors = ()) -> Answer:
     """Return the first answer of a condition that is true, for code without an event loop; see `until`."""
     wait = _Wait(condition, what)
-    while wait.goes_on():
+    while True:
         try:
             answer = wait.last = condition()
         except despite as error:
@@ -119,8 +119,9 @@ def until_sync(condition: Callable[[], Answer], what: str = "", *, despite: Erro
         else:
             if answer:
                 return answer
+        if not wait.goes_on():
+            raise wait.failure()
         time.sleep(wait.pause_s())
-    raise wait.failure()
 
 
 class _Wait:

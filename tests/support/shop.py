@@ -76,6 +76,8 @@ class Shop:
         self.channel = channel
         self.pool = pool
         self.auth = auth_pb2_grpc.AuthServiceStub(channel)
+        for rpc, call in list(vars(self.auth).items()):  # by default they have 5 s, in which a busy machine may not start a hash process
+            setattr(self.auth, rpc, functools.partial(call, timeout=CALL_S))
         self.users = user_pb2_grpc.UserServiceStub(channel)
         self.audit = audit_pb2_grpc.AuditServiceStub(channel)
         self.catalog = catalog_pb2_grpc.CatalogServiceStub(channel)

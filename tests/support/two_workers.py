@@ -21,7 +21,7 @@ from mercato_server.store.verify import verify
 from mercato_server.worker import running
 from support.model import Model
 from support.model_records import Answer, Call, predictable
-from support.shop import Person, Shop, refusal
+from support.shop import CALL_S, Person, Shop, refusal
 
 Result = TypeVar("Result")
 
@@ -99,7 +99,7 @@ class Stage:
         person = next(person for person in self.people if person.id == call.account_id)
         metadata = (*person.metadata, *((("idempotency-key", call.key),) if call.key else ()))
         method: Any = self.shop.channel.unary_unary(METHODS[call.request.DESCRIPTOR.full_name])
-        sent = method(call.request.SerializeToString(), metadata=metadata)
+        sent = method(call.request.SerializeToString(), metadata=metadata, timeout=CALL_S)
         name = call.request.DESCRIPTOR.name.removesuffix("Request")
         try:
             raw = await sent
