@@ -86,11 +86,11 @@ class Worker:
         await self.parts.passwords.close()
 
     async def _drain(self) -> None:
-        """Wait until the edge has noticed the stop, then as long again at most while calls arrive."""
+        """Wait until the edge has noticed the stop, then as long again at most while calls arrive or run."""
         await asyncio.sleep(self.settings.drain_s)
         with contextlib.suppress(TimeoutError):  # the health check of a busy edge may be late; a broken edge must not block the stop
             async with asyncio.timeout(self.settings.drain_s):
-                await self.parts.arrivals.until_quiet()
+                await self.parts.arrivals.until_quiet(self.parts.calls)
 
 
 @asynccontextmanager

@@ -21,6 +21,7 @@ from mercato_server.config.settings import Limits, Settings
 from mercato_server.database import migrations
 from mercato_server.database.pool import Pool, small_pool
 from mercato_server.embedded.postgres import Postgres
+from mercato_server.rpc import calls
 from mercato_server.rpc.reflection import REFLECTION
 from mercato_server.worker import running
 from support.patience import allowed, patient, until
@@ -264,6 +265,32 @@ async def test_a_worker_that_stops_serves_an_edge_that_notices_it_late(settings:
         await asyncio.wait_for(stopping, patient())
 
 
+async def test_a_worker_that_stops_goes_on_serving_while_its_callers_wait_for_answers(
+    settings: Settings, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(calls, "QUIET_POLL_S", 0)
+    stopping = replace(settings, grace_s=patient())
+    async with (
+        running(stopping) as (worker, [port]),
+        small_pool(database) as pool,
+        grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
+    ):
+        shop = Shop(channel, pool)
+        admin = await shop.person(admin=True)
+        ball = await shop.product(admin)
+        blocker = await hold_stock(database)
+        request = catalog_pb2.AdjustStockRequest(product_id=ball.id, delta=1)
+        slow = asyncio.ensure_future(shop.catalog.AdjustStock(request, metadata=admin.metadata, timeout=CALL_S))
+        await until(lambda: waiting_for_locks(blocker))
+        quiet = asyncio.ensure_future(worker.parts.arrivals.until_quiet(worker.parts.calls))
+        for _ in range(100):
+            await asyncio.sleep(0)
+        assert not quiet.done()
+        await blocker.close()
+        assert (await slow).stock == 11
+        await asyncio.wait_for(quiet, patient())
+
+
 GONE = "SELECT count(*) = 0 FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'mercato'"
 
 
@@ -304,7 +331,7 @@ async def test_a_worker_that_waits_for_late_calls_stops_at_once_when_interrupted
 ) -> None:
     stop_now, waits = asyncio.Event(), asyncio.Event()
 
-    async def never_quiet() -> None:
+    async def never_quiet(_calls: object) -> None:
         waits.set()
         await asyncio.Event().wait()
 

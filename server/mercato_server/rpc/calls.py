@@ -38,17 +38,17 @@ class Arrivals(grpc.GenericRpcHandler):
         if not handler_call_details.method.startswith("/grpc.health."):
             self._count += 1
 
-    async def until_quiet(self) -> None:
-        """Return once no call has arrived for a quarter of a second.
+    async def until_quiet(self, calls: "CallsInFlight") -> None:
+        """Return once no call has arrived or was in flight for a quarter of a second.
 
         grpc fails calls that it has received and not yet passed on when its server stops. Polls are counted, not seconds: a busy event
-        loop takes such calls from grpc between two polls.
+        loop takes such calls from grpc between two polls. Callers that wait for their answers, as while PostgreSQL stalls, may call again.
         """
         polls = 0
         while polls < QUIET_POLLS:
             before = self._count
             await asyncio.sleep(QUIET_POLL_S)
-            polls = polls + 1 if self._count == before else 0
+            polls = polls + 1 if self._count == before and calls.idle else 0
 
 
 class CallsInFlight:
@@ -66,6 +66,11 @@ class CallsInFlight:
         self.lines = LineBudget(limits, _report)
         self._idle = asyncio.Event()
         self._idle.set()
+
+    @property
+    def idle(self) -> bool:
+        """Whether no call runs."""
+        return self._idle.is_set()
 
     async def wait_idle(self) -> None:
         """Return once no call runs. grpc's own stop() does not wait until the calls that it cancelled have cleaned up."""
