@@ -14,7 +14,7 @@ MIGRATED = "template_mercato"
 EMPTY = "template0"
 _numbers = itertools.count(1)
 
-# As the previous release writes a document; it knows neither a vocabulary nor search_words.
+# As the release with rule 1 wrote a document: without a vocabulary and a key of its name.
 WRITE_OLD_DOCUMENTS = """
 INSERT INTO product_search AS document (product_id, locale, number, rule_version, price_minor, name, words, category_ids)
 SELECT id, '', number, 1, price_minor, name,
@@ -25,7 +25,6 @@ SELECT id, '', number, 1, price_minor, name,
     ON CONFLICT (product_id, locale) DO UPDATE
    SET rule_version = excluded.rule_version, price_minor = excluded.price_minor, name = excluded.name, words = excluded.words
 """
-IS_OLD = "SELECT to_regclass('search_words') IS NULL"
 
 
 async def create(server: Postgres, name: str, template: str) -> str:
@@ -55,9 +54,6 @@ async def execute(server: Postgres, statement: str) -> None:
 
 
 async def index_products(conn: "Conn | Pool") -> None:
-    """Write the search documents of products that a test inserted directly; in a database of the previous release as that does."""
-    if await conn.fetchval(IS_OLD):
-        await conn.execute(WRITE_OLD_DOCUMENTS)
-        return
+    """Write the search documents of products that a test inserted directly."""
     ids = [row["id"] for row in await conn.fetch("SELECT id FROM products")]
     await search_documents.index(conn, ids)  # type: ignore[arg-type] # a pool runs single statements as a connection does

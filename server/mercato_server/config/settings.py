@@ -24,11 +24,11 @@ class Limits:
     search_ranked_max: int = 200
     """Newest matches of a search that are ranked by relevance. To rank one costs as much as to read ten."""
     search_walked_max: int = 300
-    """Products that a search reads in the order of price or name before it asks the index for all matches."""
+    """Products that a search reads in the order of price or name before it reads the shelves of that key."""
     corrected_words_max: int = 8
     """Words of a query without matches that are corrected; each costs one search among the words of all products."""
     completions_max: int = 16
-    """Words of products for which a query's last word may be the beginning."""
+    """Words of products, with other stems than its own, for which a query's last word may be the beginning."""
     cached_pages: int = 500
     """First pages of lists that a worker keeps in memory, 8 KB each if they have 20 products, 64 KiB at most."""
     request_bytes: int = 64 * 1024

@@ -21,7 +21,8 @@ PLANNING = {
     # Every statement has an index. Without this setting, a plan that was cached while a table was small scans the table as it grows,
     # for example the check of a foreign key. At 4,000 orders a checkout then costs ten times as much.
     "enable_seqscan": "off",
-    # Starting parallel workers takes 10 ms, longer than most searches; concurrent calls have the cores busy anyway.
+    # Starting parallel workers takes 10 ms, longer than most searches; concurrent calls have the cores busy anyway. A parallel Append
+    # would also mix the parts of a search, which are in order.
     "max_parallel_workers_per_gather": "0",
     "jit": "off",  # it compiles plans whose cost is overestimated, and never pays off here
 }

@@ -37,8 +37,8 @@ ROOM_BYTES_MIN = 16 * MEGABYTE
 RUN_DIR_BYTES_MAX = 107 - len("/.s.PGSQL.5432") - 1
 """sockaddr_un holds 107 bytes of path and a NUL; the sockets of the workers (`/worker-99.sock`) and for commands share the directory."""
 
-# C.UTF-8 as the ctype too: full text search asks libc, not the builtin provider, what a letter is, and in "C" every non-ASCII
-# character is one, so that `café—bar` would be a single word.
+# C.UTF-8 as the ctype too: PostgreSQL's parsers of text ask libc, not the builtin provider, what a letter is, and in "C" every non-ASCII
+# character is one. pg_trgm, by which administrators find accounts, would take `café—bar` for a single word.
 INITDB_OPTIONS = (
     *("--username", OWNER, "--auth=peer", "--encoding=UTF8", "--no-instructions"),
     *("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C.UTF-8"),

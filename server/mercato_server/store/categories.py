@@ -50,6 +50,7 @@ DELETE FROM categories
 RETURNING id, name, created_at, version
 """
 
+# The release before still compares `keyed_name`, so it is still written and compared.
 _OLD_KEY = f"name_key_rule < {RULE_VERSION} OR keyed_name <> name"
 
 HAS_OLD_KEYS = f"SELECT EXISTS (SELECT FROM categories WHERE {_OLD_KEY})"  # noqa: S608 - constants
@@ -167,7 +168,7 @@ async def _refusal(conn: "Conn", category_id: UUID, etags: Collection[str]) -> C
 
 @retry_conflicts
 async def renew_keys(pool: "Pool") -> int:
-    """Make the keys of a batch of categories that the previous release has written, or an older rule; return how many."""
+    """Make the keys of a batch of categories that have none, or one of an older rule; return how many."""
     if not await pool.fetchval(HAS_OLD_KEYS):
         return 0
     async with transaction(pool) as conn:

@@ -79,9 +79,9 @@ _KEY_SHELVES = {
         below="price_minor < {0}",
         unindexed="+price_minor",
     ),
-    "name_key": _Shelves(  # the first three letters of a name
+    "name_key": _Shelves(  # the first three letters of a name; a weight may be FFFF, but not two in a row
         shelf="substr(name_key, 1, 6)",
-        above=r"name_key > CASE WHEN length({0}) < 6 THEN {0} ELSE {0} || '\xffff' END",
+        above=r"name_key > CASE WHEN length({0}) < 6 THEN {0} ELSE {0} || '\xffffffff' END",
         below="name_key < {0}",
         unindexed="name_key || ''",
     ),
@@ -224,15 +224,12 @@ def _by_key_sql(shape: Shape) -> str:
           ->  the nearest shelves                                         (never executed if the walk filled the page)
           ->  nine times as many  ->  all others
 
-    A walk within a category would read mostly documents of others, so such a search begins with the shelves.
+    No index of documents has a category and a sort key. So a search within a category begins with the shelves, those that an index of
+    products has for the category.
     """
     key = shape.key or ""
     in_range = [shape.place(), *(shape.prices() if key == "price_minor" else [])]
-    listed = f"""
-    SELECT *
-      FROM (SELECT product_id AS id, price_minor, name_key, words FROM product_search WHERE locale = '') AS document
-     WHERE {" AND ".join(in_range)}
-     ORDER BY {shape.order_by()}"""  # noqa: S608 - constants
+    listed = f"SELECT * FROM {_documents(shape)} WHERE {' AND '.join(in_range)} ORDER BY {shape.order_by()}"  # noqa: S608 - constants
     if shape.category:
         tables, parts, place = f"start AS MATERIALIZED ({listed} LIMIT 1), few AS (SELECT 1 AS shelves)", [], shape.place()
     else:
@@ -247,6 +244,14 @@ def _by_key_sql(shape: Shape) -> str:
       JOIN products USING (id)
      ORDER BY {shape.order_by()}
     """  # noqa: S608 - constants
+
+
+def _documents(shape: Shape) -> str:
+    """Return what a walk or the shelves of a sort key are taken from: documents, or the products of the category."""
+    if shape.category:
+        on_sale = f"deleted_at IS NULL AND category_id = {shape.parameters()['category']}::uuid"
+        return f"(SELECT id, price_minor, name_key FROM products WHERE {on_sale}) AS document"  # noqa: S608 - constants
+    return "(SELECT product_id AS id, price_minor, name_key, words FROM product_search WHERE locale = '') AS document"
 
 
 def _walk(shape: Shape, listed: str) -> str:
@@ -272,7 +277,7 @@ def _shelf_sql(shape: Shape) -> str:
     return f"""shelf (value) AS (
         SELECT {shelves.shelf} FROM start
          UNION ALL
-        SELECT (SELECT {shelves.shelf} FROM product_search WHERE locale = '' AND {later} ORDER BY {order} LIMIT 1)
+        SELECT (SELECT {shelves.shelf} FROM {_documents(shape)} WHERE {later} ORDER BY {order} LIMIT 1)
           FROM shelf
          WHERE value IS NOT NULL
     )"""  # noqa: S608 - constants

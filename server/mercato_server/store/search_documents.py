@@ -64,7 +64,7 @@ DOCUMENTS = f"""product AS MATERIALIZED (
 
 GET_TEXTS = "SELECT id, name, description, sku FROM products WHERE id = ANY($1::uuid[])"
 
-# The workers of the previous release write no keys of names; products that have the right key are not written.
+# Products that have the right key are not written.
 WRITE_DOCUMENTS = f"""
 WITH made AS MATERIALIZED (
     SELECT id, name_key, lexemes, vocabulary
