@@ -57,6 +57,7 @@ GENERATORS = Need(
 ETCD = package("etcd", "etcd-server")
 PGBOUNCER = package("pgbouncer", "pgbouncer")
 HAPROXY = package("haproxy", "haproxy")
+VARNISH = package("varnishd", "varnish")
 PATRONI = Need("the packages of Patroni are not installed", "make patroni")
 ORDINARY_PYTHON = Need(
     "the user `nobody` may run no Python that imports our packages",
@@ -83,6 +84,7 @@ ALL = (
     ETCD,
     PGBOUNCER,
     HAPROXY,
+    VARNISH,
     PATRONI,
     ORDINARY_PYTHON,
     ROOT,
