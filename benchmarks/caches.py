@@ -1,4 +1,7 @@
-"""Measure anonymous reads without a cache, from Envoy's cache, and from Varnish in front of Envoy, by turns; prints a table."""
+"""Measure anonymous reads without a cache, from Envoy's cache, and from Varnish in front of Envoy, by turns; prints a table.
+
+wrk drives all of them, asks for one thing, and accepts no compression.
+"""
 
 import statistics
 from collections.abc import Mapping
@@ -7,16 +10,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import cases
+import drivers
 import goods
 import runs
 from cases import REST, Load
-from report import Sample, markdown, total_us
-from stage import Stage, edge_beside, family_pids
+from report import markdown
+from stage import HOST, Stage, edge_beside
 from varnish import varnish
 
 PRODUCTS = 1_000
 CONCURRENCY = 64
-WARM_UP_S = 0.5
 NONE, ENVOYS, VARNISH = "no cache", "Envoy's cache", "Varnish"
 
 
@@ -27,19 +30,21 @@ async def measure(rounds: int, seconds: float, directory: Path | None) -> str:
         wares = await goods.make(conn, running.secret_key, products=PRODUCTS, shoppers=1, buyers=1)
         found: dict[tuple[str, str], list[float]] = {}
         for case in (cases.get_product(REST, wares).one(), cases.list_products(REST)):
-            for seconds_each in (WARM_UP_S, *[seconds] * rounds):
+            checked = await case.run(running, conn, Load(CONCURRENCY, seconds))
+            for _ in range(rounds + 1):
                 for way, stage in ways.items():
-                    run = await case.run(stage, conn, Load(CONCURRENCY, seconds_each))
+                    url = f"http://{HOST}:{stage.edge_port}{case.requests()[0].path}"
+                    run = await drivers.wrk(url, stage, Load(CONCURRENCY, seconds), checked.outcome.reply_bytes)
                     if run.outcome.failures:
                         raise goods.Mismatch(f"{way}: {run.outcome.failures}")
-                    found.setdefault((case.name, way), []).append(total_us(Sample.of(run)))
+                    found.setdefault((case.name, way), []).append(sum(run.cpu_s.values()) / run.outcome.count * 1e6)
     return markdown(_rows(found))
 
 
 async def _ways(running: Stage, stack: AsyncExitStack) -> Mapping[str, Stage]:
     cached = await stack.enter_async_context(edge_beside(running, cached=True))
     port, pid = stack.enter_context(varnish(running.edge_port))
-    behind = replace(running, edge_port=port, pids={**running.pids, VARNISH: family_pids(pid)})
+    behind = replace(running, edge_port=port, pids={**running.pids, VARNISH: (pid,)})
     return {NONE: running, ENVOYS: cached, VARNISH: behind}
 
 

@@ -44,7 +44,7 @@ async def read(case: Case, running: Stage, conn: "Conn", load: Load, check_s: fl
         return partial(case.run, running, conn, load)
     first = case.requests()[0]
     if program == WRK:
-        return partial(_wrk, f"http://{HOST}:{running.edge_port}{first.path}", running, load, checked.reply_bytes)
+        return partial(wrk, f"http://{HOST}:{running.edge_port}{first.path}", running, load, checked.reply_bytes)
     count = max(int(checked.count / checked.seconds * load.seconds), 2 * load.concurrency)
     return partial(_h2load, first, count, running, running.workers[case.worker], load.concurrency, checked.reply_bytes)
 
@@ -63,7 +63,7 @@ async def _h2load(request: Request, count: int, running: Stage, socket: Path, co
     return Run(replace(outcome, generator_cpu_s=own_s), cpu_s, driver=H2LOAD)
 
 
-async def _wrk(url: str, running: Stage, load: Load, reply_bytes: int) -> Run:
+async def wrk(url: str, running: Stage, load: Load, reply_bytes: int) -> Run:
     """Request a URL over one connection per caller; wrk takes whole seconds only."""
     options = ["--threads=1", f"--connections={load.concurrency}", f"--duration={max(round(load.seconds), 1)}s", f"--script={_SCRIPT}"]
     printed, cpu_s, own_s = await _watch([WRK, *options, url], {"SHARES": " ".join(map(str, SHARES))}, running)

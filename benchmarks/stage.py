@@ -214,14 +214,9 @@ def processor_s(pid: int) -> float:
     return sum(int(field) for field in fields[11:15]) / _TICKS_PER_S
 
 
-def family_pids(pid: int) -> tuple[int, ...]:
-    """Return the ids of the children of a process and its own."""
-    return (*_children(pid), pid)
-
-
 def family_s(pid: int) -> float:
     """Return the processor time of a process and of all its children."""
-    return sum(map(processor_s, family_pids(pid)))
+    return sum(map(processor_s, (*_children(pid), pid)))
 
 
 def machine_s() -> float:
