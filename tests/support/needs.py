@@ -57,7 +57,7 @@ GENERATORS = Need(
 ETCD = package("etcd", "etcd-server")
 PGBOUNCER = package("pgbouncer", "pgbouncer")
 HAPROXY = package("haproxy", "haproxy")
-VARNISH = package("varnishd", "varnish")
+VARNISH = Need("varnishd is not installed", "apt-get install varnish", is_optional_in_ci=True)  # it brings a compiler
 PATRONI = Need("the packages of Patroni are not installed", "make patroni")
 ORDINARY_PYTHON = Need(
     "the user `nobody` may run no Python that imports our packages",
