@@ -30,7 +30,7 @@ from support.databases import copied
 from support.example_requests import EXAMPLE_REQUESTS
 from support.idempotency_cases import CASES, Case, Reply, World, call, new_world
 from support.patience import slowness, until
-from support.shop import PASSWORD, Person, Refusal, Shop, refusal, settings_of, worker
+from support.shop import PASSWORD, Person, Refusal, Shop, refusal, settings_of, waiting_in_vain, worker
 from support.two_workers import METHODS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -115,16 +115,8 @@ async def until_waiting(connection: "asyncpg.Connection[asyncpg.Record]", count:
     await until(waiting)
 
 
-async def waiting_in_vain(shop: Shop, request: Message, caller: Person | None, key: str) -> Refusal:
-    """Return the server's refusal of a call that waits for a lock until shortly before its deadline.
-
-    On a busy machine the deadline, the server's or gRPC's own, may come first; then the call is repeated with twice the time.
-    """
-    for timeout_s in (0.5 * 2**tries for tries in range(5)):  # more tries would exceed the limit of failed logins
-        error = await refusal(call(shop, request, caller, key, timeout_s=timeout_s * slowness()))
-        if error.code is not StatusCode.DEADLINE_EXCEEDED:
-            return error
-    raise AssertionError("the server never answered in time")
+async def in_vain(shop: Shop, request: Message, caller: Person | None, key: str) -> Refusal:
+    return await waiting_in_vain(lambda timeout_s: call(shop, request, caller, key, timeout_s=timeout_s), 0.5 * slowness())
 
 
 @pytest.fixture
@@ -242,8 +234,8 @@ async def test_a_duplicate_that_cannot_wait_so_long_is_refused(two: Two, world: 
     async with two.held(case.table) as holder:
         first = asyncio.ensure_future(call(two.shop, request, caller, key, timeout_s=LONGEST_S))
         await until_waiting(holder, 1)
-        near = asyncio.ensure_future(waiting_in_vain(two.shop, request, caller, key))
-        far = asyncio.ensure_future(waiting_in_vain(two.elsewhere, request, caller, key))
+        near = asyncio.ensure_future(in_vain(two.shop, request, caller, key))
+        far = asyncio.ensure_future(in_vain(two.elsewhere, request, caller, key))
         for error in (await near, await far):
             assert (error.code, error.reason) == (StatusCode.ABORTED, "CONFLICT")
             assert error.trailers["retry-after"] == "1"
@@ -257,7 +249,7 @@ async def test_a_call_that_could_not_get_a_lock_leaves_its_key_free(two: Two, wo
     caller, request = world.person(case.caller), case.first(world)
     before = await rows(two.shop)
     async with two.held(case.table):
-        error = await waiting_in_vain(two.shop, request, caller, key)
+        error = await in_vain(two.shop, request, caller, key)
         assert (error.code, error.reason) == (StatusCode.ABORTED, "CONFLICT")
     assert await rows(two.shop) == before
     assert not (await call(two.elsewhere, request, caller, key)).replayed

@@ -1,7 +1,8 @@
 """A worker as a gRPC server: malformed input, limits, deadlines, health, reflection, a lost database, and its stop."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -25,7 +26,7 @@ from mercato_server.rpc import calls
 from mercato_server.rpc.reflection import REFLECTION
 from mercato_server.worker import running
 from support.patience import allowed, patient, until
-from support.shop import CALL_S, Refusal, Shop, refusal, worker
+from support.shop import CALL_S, Refusal, Shop, refusal, waiting_in_vain, worker
 
 RPCS = rpcs()
 
@@ -93,16 +94,17 @@ async def waiting_for_locks(conn: "asyncpg.Connection[asyncpg.Record]") -> int:
     return int(await conn.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
 
 
-async def waiting_in_vain(call: Callable[[float], Any]) -> Refusal:
-    """Return the refusal of a call, which takes a deadline, that waits for a lock until shortly before it.
-
-    On a busy machine the deadline may come first; then the call is repeated with twice the time.
-    """
-    for timeout_s in (allowed(0.5) * 2**tries for tries in range(5)):
-        error = await refusal(call(timeout_s))
-        if error.code is not StatusCode.DEADLINE_EXCEEDED:
-            return error
-    raise AssertionError("the server never answered in time")
+@asynccontextmanager
+async def adjusting(shop: Shop, database: str, timeout_s: float) -> AsyncIterator[tuple[catalog_pb2.Product, asyncio.Task[Any]]]:
+    """Yield a product with 10 units, and a call that adds one once the block ends, and waits for the lock of the stock until then."""
+    admin = await shop.person(admin=True)
+    ball = await shop.product(admin)
+    blocker = await hold_stock(database)
+    request = catalog_pb2.AdjustStockRequest(product_id=ball.id, delta=1)
+    slow = asyncio.ensure_future(shop.catalog.AdjustStock(request, metadata=admin.metadata, timeout=timeout_s))
+    await until(lambda: waiting_for_locks(blocker))
+    yield ball, slow
+    await blocker.close()
 
 
 async def test_a_lock_that_is_not_to_be_had_before_the_deadline_is_a_conflict_and_leaves_nothing_behind(shop: Shop, database: str) -> None:
@@ -110,7 +112,7 @@ async def test_a_lock_that_is_not_to_be_had_before_the_deadline_is_a_conflict_an
     await shop.add(buyer, await shop.product(admin))
     blocker = await hold_stock(database)
     request = order_pb2.CheckoutRequest()
-    error = await waiting_in_vain(lambda timeout_s: shop.orders.Checkout(request, metadata=buyer.metadata, timeout=timeout_s))
+    error = await waiting_in_vain(lambda timeout_s: shop.orders.Checkout(request, metadata=buyer.metadata, timeout=timeout_s), allowed(0.5))
     assert (error.code, error.reason) == (StatusCode.ABORTED, "CONFLICT")
     assert error.detail(RetryInfo).retry_delay.nanos == 100_000_000
     assert await waiting_for_locks(blocker) == 0
@@ -125,7 +127,9 @@ async def test_a_caller_with_a_longer_deadline_gets_the_conflict_too(settings: S
         ball = await shop.product(admin)
         blocker = await hold_stock(settings.database_url)
         request = catalog_pb2.AdjustStockRequest(product_id=ball.id, delta=1)
-        error = await waiting_in_vain(lambda timeout_s: shop.catalog.AdjustStock(request, metadata=admin.metadata, timeout=timeout_s))
+        error = await waiting_in_vain(
+            lambda timeout_s: shop.catalog.AdjustStock(request, metadata=admin.metadata, timeout=timeout_s), allowed(0.5)
+        )
         assert (error.code, error.reason) == (StatusCode.ABORTED, "CONFLICT")
         await blocker.close()
 
@@ -220,22 +224,16 @@ async def test_a_worker_that_stops_says_so_first_and_lets_calls_end(settings: Se
     async with small_pool(database) as pool:
         async with running(settings, stop_now) as (worker, [port]), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             shop = Shop(channel, pool)
-            admin = await shop.person(admin=True)
-            ball = await shop.product(admin)
-            blocker = await hold_stock(database)
-            request = catalog_pb2.AdjustStockRequest(product_id=ball.id, delta=1)
-            slow = asyncio.ensure_future(shop.catalog.AdjustStock(request, metadata=admin.metadata, timeout=longest_s))
-            await until(lambda: waiting_for_locks(blocker))
-            stopping = asyncio.ensure_future(worker.stop())
-            health = health_pb2_grpc.HealthStub(channel)
-            async with asyncio.timeout(patient()):
-                while (await health.Check(health_pb2.HealthCheckRequest())).status != health_pb2.HealthCheckResponse.NOT_SERVING:
-                    await asyncio.sleep(0)
-            alive = await health.Check(health_pb2.HealthCheckRequest(service="liveness"))
-            assert alive.status == health_pb2.HealthCheckResponse.SERVING
-            assert await shop.stock(ball) == 10
-            await until(lambda: turned_away(shop, ball))
-            await blocker.close()
+            async with adjusting(shop, database, longest_s) as (ball, slow):
+                stopping = asyncio.ensure_future(worker.stop())
+                health = health_pb2_grpc.HealthStub(channel)
+                async with asyncio.timeout(patient()):
+                    while (await health.Check(health_pb2.HealthCheckRequest())).status != health_pb2.HealthCheckResponse.NOT_SERVING:
+                        await asyncio.sleep(0)
+                alive = await health.Check(health_pb2.HealthCheckRequest(service="liveness"))
+                assert alive.status == health_pb2.HealthCheckResponse.SERVING
+                assert await shop.stock(ball) == 10
+                await until(lambda: turned_away(shop, ball))
             assert (await slow).stock == 11
             await stopping
             stop_now.set()  # the second stop may be shorter
@@ -275,18 +273,11 @@ async def test_a_worker_that_stops_goes_on_serving_while_its_callers_wait_for_an
         small_pool(database) as pool,
         grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel,
     ):
-        shop = Shop(channel, pool)
-        admin = await shop.person(admin=True)
-        ball = await shop.product(admin)
-        blocker = await hold_stock(database)
-        request = catalog_pb2.AdjustStockRequest(product_id=ball.id, delta=1)
-        slow = asyncio.ensure_future(shop.catalog.AdjustStock(request, metadata=admin.metadata, timeout=CALL_S))
-        await until(lambda: waiting_for_locks(blocker))
-        quiet = asyncio.ensure_future(worker.parts.arrivals.until_quiet(worker.parts.calls))
-        for _ in range(100):
-            await asyncio.sleep(0)
-        assert not quiet.done()
-        await blocker.close()
+        async with adjusting(Shop(channel, pool), database, CALL_S) as (_, slow):
+            quiet = asyncio.ensure_future(worker.parts.arrivals.until_quiet(worker.parts.calls))
+            for _ in range(100):
+                await asyncio.sleep(0)
+            assert not quiet.done()
         assert (await slow).stock == 11
         await asyncio.wait_for(quiet, patient())
 

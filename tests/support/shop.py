@@ -3,7 +3,7 @@
 import functools
 import hashlib
 import itertools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -223,6 +223,22 @@ async def refusal(call: Any) -> Refusal:
         status = Status.FromString(trailers.get("grpc-status-details-bin", b""))
         return Refusal(error.code(), error.details() or "", tuple(_unpack(packed) for packed in status.details), trailers)
     raise AssertionError(f"the call was answered: {answer}")
+
+
+async def waiting_in_vain(call: Callable[[float], Any], first_s: float) -> Refusal:
+    """Return the server's refusal of a call that waits for a lock until shortly before its deadline.
+
+    On a busy machine the deadline, the server's or gRPC's own, may come first; then the call is repeated with twice the time.
+
+    Args:
+        call: makes the call with a deadline in seconds.
+        first_s: the first deadline.
+    """
+    for tries in range(5):  # more tries would exceed the limit of failed logins
+        error = await refusal(call(first_s * 2**tries))
+        if error.code is not grpc.StatusCode.DEADLINE_EXCEEDED:
+            return error
+    raise AssertionError("the server never answered in time")
 
 
 def _unpack(packed: Any) -> Message:
