@@ -19,16 +19,14 @@ _BEGINS_WITH = "word >= {0}::text AND word < {0}::text || chr(1114111) AND produ
 # The words of the vocabulary that may be meant by the words of a query that no document has. A beginning of a word has documents. The index
 # of words returns all documents of a word before the first of them can be used, so it is asked last: most words that have documents are in
 # the vocabulary, and most others that have many are on the newest shelves.
+_KNOWS_WORD = "(SELECT TRUE FROM search_words WHERE word = asked.word AND products > 0)"
 _HAS_WORD = "(SELECT TRUE FROM product_search WHERE locale = '' AND words @@ asked.lexemes::tsquery{} LIMIT (SELECT 1))"
 _ON_NEWEST = "ARRAY[number >> 13] && ARRAY(SELECT shelf - step FROM newest, generate_series(0, 1) AS step)"
 FIND_CANDIDATES = f"""
 WITH newest AS MATERIALIZED (SELECT max(number) >> 13 AS shelf FROM product_search WHERE locale = ''), absent AS MATERIALIZED (
     SELECT word, keys
       FROM unnest($1::text[], $2::text[], $3::text[]) AS asked (word, lexemes, keys)
-     WHERE NOT CASE
-                   WHEN EXISTS (SELECT FROM search_words WHERE word = asked.word AND products > 0) THEN TRUE
-                   ELSE coalesce({_HAS_WORD.format(f" AND {_ON_NEWEST}")}, {_HAS_WORD.format("")}, FALSE)
-               END
+     WHERE coalesce({_KNOWS_WORD}, {_HAS_WORD.format(f" AND {_ON_NEWEST}")}, {_HAS_WORD.format("")}) IS NULL
        AND NOT (asked.word = coalesce($4, '') AND EXISTS (SELECT FROM search_words WHERE {_BEGINS_WITH.format("asked.word")}))
 )
 SELECT absent.word AS typed, known.word, known.products
@@ -70,6 +68,10 @@ class _Shelves(NamedTuple):
     below: str
     unindexed: str
     """The key as an expression that no index has, so that PostgreSQL cannot sort the matches by a walk along the whole index."""
+
+    def later(self, shelf: str, *, descending: bool) -> str:
+        """Return the condition on the keys of the shelves that follow one in an order."""
+        return (self.below if descending else self.above).format(shelf)
 
 
 _KEY_SHELVES = {
@@ -272,7 +274,7 @@ def _walk(shape: Shape, listed: str) -> str:
 def _shelf_sql(shape: Shape) -> str:
     """Return the shelves of a sort key that have documents, the nearest first, as a table that is computed as far as it is read."""
     shelves = _KEY_SHELVES[shape.key or ""]
-    later = (shelves.below if shape.order.descending else shelves.above).format("shelf.value")
+    later = shelves.later("shelf.value", descending=shape.order.descending)
     order = f"{shape.key} {'DESC' if shape.order.descending else 'ASC'}"
     return f"""shelf (value) AS (
         SELECT {shelves.shelf} FROM start
@@ -293,6 +295,6 @@ def _key_shelves(shape: Shape, place: str) -> list[str]:
      ORDER BY {shape.order_by()})"""  # noqa: S608 - constants
     some = f" AND ARRAY[{shelves.shelf}] && ARRAY(SELECT value FROM shelf WHERE value IS NOT NULL {{}})"  # noqa: S608 - constants
     nearest, next_ones = "LIMIT (SELECT shelves FROM few)", "OFFSET (SELECT shelves FROM few) LIMIT (SELECT 9 * shelves FROM few)"
-    later = shelves.below if shape.order.descending else shelves.above
-    others = later.format("(SELECT value FROM shelf OFFSET (SELECT 10 * shelves - 1 FROM few) LIMIT 1)")
+    last = "(SELECT value FROM shelf OFFSET (SELECT 10 * shelves - 1 FROM few) LIMIT 1)"
+    others = shelves.later(last, descending=shape.order.descending)
     return [rows.format(some.format(nearest), ""), rows.format(some.format(next_ones), ""), rows.format("", f" AND {others}")]
