@@ -36,12 +36,12 @@ def varnish(edge_port: int) -> Iterator[tuple[int, int]]:
         finally:
             process.terminate()
             _, complaints = process.communicate()
-        if process.returncode:
-            raise RuntimeError(f"varnishd ended with {process.returncode}: {complaints}")
+            if process.returncode:
+                raise RuntimeError(f"varnishd ended with {process.returncode}: {complaints}")
 
 
 def _wait_until_open(process: "subprocess.Popen[str]", port: int) -> None:
-    """Wait until the port is open or the process has ended."""
+    """Wait until the port is open; raises RuntimeError if the process ends before, or takes too long."""
     ends = time.monotonic() + START_S
     while process.poll() is None and time.monotonic() < ends:
         try:
@@ -50,3 +50,4 @@ def _wait_until_open(process: "subprocess.Popen[str]", port: int) -> None:
             time.sleep(0.05)
         else:
             return
+    raise RuntimeError("varnishd does not listen")
