@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mercato_server.domain import errors
+from mercato_server.domain import errors, pricing_errors
 from mercato_server.domain.errors import MercatoError, Shortage, Violation
 from mercato_server.rpc.errors import InternalError
 from mercato_server.rpc.statuses import status_metadata
@@ -61,6 +61,8 @@ MAKE: dict[type[MercatoError], list[Callable[[], MercatoError]]] = {
     errors.TooManyStreams: [lambda: errors.TooManyStreams(next(numbers))],
     errors.StreamTooLong: [lambda: errors.StreamTooLong(next(numbers))],
     errors.HealthServiceUnknown: [lambda: errors.HealthServiceUnknown(text())],
+    pricing_errors.ShippingMethodUnavailable: [lambda: pricing_errors.ShippingMethodUnavailable(uuid.uuid4())],
+    pricing_errors.TaxRateMissing: [lambda: pricing_errors.TaxRateMissing(text(), text(), text())],
 }
 # These take the template from their caller: test_no_caller_writes_a_value_into_a_template reads the callers.
 TEMPLATED = {

@@ -2,15 +2,17 @@
 
 import hashlib
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from enum import Enum, auto
 from typing import NamedTuple
 from uuid import UUID
 
-from mercato_server.domain.pricing import Breakdown, line_total_minor, price
+from mercato_server.domain.pricing import NO_RULES, Breakdown, Purchase, line_total_minor, price
 
 LINE_QUANTITY_MAX = 1_000
 """The same limit as cart_items_quantity_check. Together with LINES_MAX and PRICE_MAX_MINOR it keeps every total far inside an int64."""
 LINES_MAX = 200
+_ANY_TIME = datetime.min.replace(tzinfo=UTC)
 
 
 class CartWarning(Enum):
@@ -36,6 +38,10 @@ class CartLine(NamedTuple):
     """The price when the buyer first added the line, or last set its quantity."""
     stock: int
     on_sale: bool
+    category_id: UUID | None = None
+    tax_category: str = ""
+    needs_delivery: bool = False
+    weight_grams: int = 0
 
     @property
     def total_minor(self) -> int:
@@ -63,7 +69,7 @@ class CartLine(NamedTuple):
 
 def price_cart(lines: Sequence[CartLine]) -> Breakdown:
     """Return the current price of a cart. Lines of products that are no longer on sale do not count."""
-    return price(line for line in lines if line.on_sale)
+    return price(Purchase([line for line in lines if line.on_sale]), NO_RULES, _ANY_TIME)
 
 
 def cart_etag(lines: Sequence[CartLine]) -> str:
