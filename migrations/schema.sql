@@ -41,6 +41,30 @@ CREATE TABLE public.accounts (
     CONSTRAINT accounts_role_check CHECK ((role = ANY (ARRAY['user'::text, 'admin'::text])))
 );
 
+CREATE TABLE public.addresses (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    account_id uuid NOT NULL,
+    country_code text NOT NULL,
+    recipient text NOT NULL,
+    company text NOT NULL,
+    street_lines text[] NOT NULL,
+    city_area text NOT NULL,
+    city text NOT NULL,
+    region text NOT NULL,
+    postal_code text NOT NULL,
+    sorting_code text NOT NULL,
+    phone text NOT NULL,
+    vat_number text NOT NULL,
+    is_default boolean NOT NULL,
+    version bigint DEFAULT 1 NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT addresses_check CHECK (((recipient <> ''::text) OR (company <> ''::text))),
+    CONSTRAINT addresses_country_code_check CHECK ((country_code ~ '^[A-Z]{2}$'::text)),
+    CONSTRAINT addresses_phone_check CHECK ((phone ~ '^(\+[0-9]+)?$'::text)),
+    CONSTRAINT addresses_street_lines_check CHECK (((cardinality(street_lines) >= 1) AND (cardinality(street_lines) <= 4)))
+);
+
 CREATE TABLE public.audit_log (
     id uuid DEFAULT uuidv7() NOT NULL,
     actor_kind text NOT NULL,
@@ -415,6 +439,9 @@ ALTER TABLE ONLY public.accounts
 ALTER TABLE ONLY public.accounts
     ADD CONSTRAINT accounts_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.addresses
+    ADD CONSTRAINT addresses_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.audit_log
     ADD CONSTRAINT audit_log_pkey PRIMARY KEY (id);
 
@@ -513,6 +540,10 @@ CREATE INDEX accounts_admins ON public.accounts USING btree (id) WHERE (role = '
 CREATE INDEX accounts_by_text ON public.accounts USING gin (public.fold(((email || ' '::text) || full_name)) public.gin_trgm_ops);
 
 CREATE INDEX accounts_disabled ON public.accounts USING btree (id) WHERE (disabled_at IS NOT NULL);
+
+CREATE INDEX addresses_by_account ON public.addresses USING btree (account_id, id);
+
+CREATE UNIQUE INDEX addresses_default_key ON public.addresses USING btree (account_id) WHERE is_default;
 
 CREATE INDEX audit_log_by_action ON public.audit_log USING btree (action, id);
 
@@ -623,6 +654,9 @@ CREATE UNIQUE INDEX stock_ledger_once ON public.stock_ledger USING btree (order_
 CREATE TRIGGER orders_are_kept BEFORE DELETE OR UPDATE OF id OR TRUNCATE ON public.orders FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_removal();
 
 CREATE TRIGGER products_are_kept BEFORE DELETE OR UPDATE OF id, currency_code OR TRUNCATE ON public.products FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_removal();
+
+ALTER TABLE ONLY public.addresses
+    ADD CONSTRAINT addresses_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.cart_items
     ADD CONSTRAINT cart_items_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON DELETE CASCADE;

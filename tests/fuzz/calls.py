@@ -11,7 +11,9 @@ from google.protobuf.message_factory import GetMessageClass
 from google.rpc.error_details_pb2 import ErrorInfo
 
 from mercato.v1.catalog_pb2 import Category, CreateCategoryRequest, DeleteProductRequest, ListProductsRequest
+from mercato.v1.user_pb2 import CreateAddressRequest
 from mercato_server.composition import SERVICES
+from support.example_requests import new_address
 from support.shop import PASSWORD, Person, Refusal, refusal
 from support.two_workers import Stage
 
@@ -69,6 +71,7 @@ class Scene:
         cart = await shop.add(buyer, ball)
         draft = CreateCategoryRequest(category=Category(name=f"Category {admin.id}"))
         category = await shop.catalog.CreateCategory(draft, metadata=admin.metadata)
+        address = await shop.users.CreateAddress(CreateAddressRequest(address=new_address()), metadata=buyer.metadata)
         page = await shop.catalog.ListProducts(ListProductsRequest(page_size=1))
         self.things |= {
             "ball product_id": ball.id,
@@ -78,6 +81,7 @@ class Scene:
             "first order_id": orders[0].id,
             "foreign order_id": orders[1].id,
             "third order_id": orders[2].id,
+            "address_id": address.id,
             "session_id": await shop.session(buyer),
             "own session_id": buyer.session_id,
             "account_id": buyer.id,

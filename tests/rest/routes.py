@@ -51,6 +51,10 @@ class Scene:
         return str(self.up.order(self.buyer)["id"])
 
     @cached_property
+    def address_id(self) -> str:
+        return str(self.up.address(self.buyer)["id"])
+
+    @cached_property
     def session_id(self) -> str:
         """A session of the buyer on another device."""
         self.up.anyone.login(self.buyer.email, PASSWORD)
@@ -175,6 +179,12 @@ ROUTES = [
     Route("GET", "/v1/users", "users"),
     Route("GET", "/v1/users/{user_id}", "email"),
     Route("PATCH", "/v1/users/{user_id}", "disabled"),
+    Route("GET", "/v1/me/addresses", "addresses"),
+    Route("GET", "/v1/me/addresses/{address_id}", "postal_address"),
+    Route("POST", "/v1/me/addresses", "id", status=201),
+    Route("PUT", "/v1/me/addresses/{address.id}", "etag"),
+    Route("PATCH", "/v1/me/addresses/{address.id}", "etag"),
+    Route("DELETE", "/v1/me/addresses/{address_id}", "id"),
     Route("GET", "/v1/auditLog", "entries"),
     Route("GET", "/products", "products"),
     Route("POST", "/products", "id", status=201),

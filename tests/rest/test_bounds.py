@@ -27,8 +27,9 @@ NEEDS: dict[str, Schema] = {
     "compare_and_set": {"expected_stock": 1, "stock": 1},
     "expected_total": {"minor_units": "1"},
     "price": {"minor_units": "1"},
+    "postal_address": {},
 }
-IGNORED = {("POST", "/products", "etag"), ("POST", "/categories", "etag")}
+IGNORED = {("POST", path, "etag") for path in ("/products", "/categories", "/v1/me/addresses")}
 """Fields that have no effect where something is created."""
 
 
@@ -84,6 +85,8 @@ def text(schema: Schema, length: int) -> str:
             return f"{local}@{domain}"
         case "uri":
             return ("https://example.com/" + filler)[:length]
+        case "phone":
+            return "+4930901820".ljust(length, "-")
         case _:
             return filler
 

@@ -30,7 +30,7 @@ ENVOYS_STATUS = {413, 415, 431}  # refusals for which Envoy has its own status
 INVALID_ARGUMENT, RESOURCE_EXHAUSTED = 3, 8
 
 TABLES = (
-    *("accounts", "audit_log", "cart_items", "categories", "events", "idempotency_keys", "login_attempts", "mail_allowances"),
+    *("accounts", "addresses", "audit_log", "cart_items", "categories", "events", "idempotency_keys", "login_attempts", "mail_allowances"),
     *("order_history", "order_items", "orders", "product_search", "products", "refresh_tokens", "search_words", "sessions", "shop"),
     *("signing_keys", "stock_ledger", "stock_levels"),
 )

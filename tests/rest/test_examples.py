@@ -20,6 +20,8 @@ GET /products, GET /products/{product_id}, GET /products:batchGet, GET /categori
 GET /cart, POST /cart/add/{product_id}, PATCH /cart/items/{product_id}, POST /orders/checkout
 DELETE /cart/items/{product_id}, DELETE /cart
 GET /orders/my, GET /orders/{order_id}, POST /orders/{order_id}:cancel
+POST /v1/me/addresses, GET /v1/me/addresses, GET /v1/me/addresses/{address_id}
+PUT /v1/me/addresses/{address_id}, PATCH /v1/me/addresses/{address_id}, DELETE /v1/me/addresses/{address_id}
 GET /me, PATCH /me, GET /me/sessions, DELETE /me/sessions/{session_id}, POST /me:requestEmailVerification, POST /v1/auth:verifyEmail
 GET /admin-only, GET /v1/users, GET /v1/users/{user_id}, PATCH /v1/users/{user_id}
 POST /products, PUT /products/{product_id}, PATCH /products/{product_id}, POST /products/{product_id}:adjustStock
@@ -47,6 +49,7 @@ class Shopper:
         self.email, self.password = signup["email"], signup["password"]
         self.known: Mapping[str, Callable[[], str]] = {
             "order_id": self.order_id,
+            "address_id": lambda: str(up.address(self.client())["id"]),
             "session_id": self.session_id,
             "user_id": lambda: self.client().id,
             "category_id": lambda: str(up.category()["id"]),

@@ -13,7 +13,7 @@ import pytest
 from mercato.v1 import policy_pb2
 from rest.routes import BINDINGS, ROUTES, Route, Scene
 from support import needs
-from support.mercato_up import PASSWORD, Up, created, draft
+from support.mercato_up import PASSWORD, Up, created, draft, draft_address
 from support.rest_client import Client
 
 
@@ -155,6 +155,35 @@ def test_a_category_is_replaced_by_put_and_changed_by_patch_if_it_has_the_etag(s
     for stale in (admin.patch(path, {**kept, "name": "x"}), admin.put(path, {**kept, "name": "x"}), admin.delete(path, etag=kept["etag"])):
         assert (stale.status, stale.reason, stale.metadata["etag"]) == (409, "ETAG_MISMATCH", after["etag"])
     assert admin.delete(path, etag=after["etag"]).json == after
+
+
+def test_an_address_is_kept_in_the_form_of_its_country_and_replaced_by_put(shop_up: Up) -> None:
+    buyer = shop_up.buyer()
+    typed = {"country_code": "gb", "recipient": "Jo", "street_lines": ["10 Downing St"], "city": "London", "postal_code": "sw1a2aa"}
+    made = created(buyer.post("/v1/me/addresses", {"postal_address": typed}))
+    assert (made["postal_address"]["postal_code"], made["is_default"]) == ("SW1A 2AA", True)
+    assert set(made["postal_address"]) == {*typed, "company", "city_area", "region", "sorting_code", "phone", "vat_number"}
+    path = f"/v1/me/addresses/{made['id']}"
+    read = buyer.get(path)
+    assert (read.json, read.headers["cache-control"]) == (made, "no-store")
+    assert read.headers["etag"].startswith(f'"{made["etag"]}-')
+    given_up = buyer.patch(path, {"is_default": False}).json
+    assert given_up == {**made, "is_default": False} | changed(given_up)
+    replaced = buyer.put(path, {"postal_address": {**typed, "company": "Doe Ltd"}, "etag": given_up["etag"]}).json
+    assert (replaced["postal_address"]["company"], replaced["is_default"]) == ("Doe Ltd", False)
+    stale = buyer.delete(path, etag=made["etag"])
+    assert (stale.status, stale.reason, stale.metadata["etag"]) == (409, "ETAG_MISMATCH", replaced["etag"])
+    condition = [("content-type", "application/json"), ("if-match", read.headers["etag"])]
+    assert buyer.send("PATCH", path, b'{"is_default": true}', condition).status == 412
+    assert buyer.get("/v1/me/addresses").json == {"addresses": [replaced], "next_page_token": ""}
+
+
+def test_an_address_of_another_account_is_answered_like_an_absent_one(shop_up: Up) -> None:
+    buyer, address_id, absent_id = shop_up.buyer(), shop_up.address(shop_up.buyer())["id"], str(uuid.uuid4())
+    for verb, body in (("GET", None), ("PUT", draft_address()), ("PATCH", {"is_default": True}), ("DELETE", None)):
+        foreign, absent = [buyer.send_json(verb, f"/v1/me/addresses/{each}", body) for each in (address_id, absent_id)]
+        assert (foreign.status, foreign.reason) == (404, "ADDRESS_NOT_FOUND")
+        assert foreign.body.replace(address_id.encode(), absent_id.encode()) == absent.body
 
 
 def test_an_administrator_sees_deleted_products_and_no_cache_keeps_them(shop_up: Up, admin: Client) -> None:

@@ -42,7 +42,14 @@ class World:
 
 # The callers that each policy allows; RPCs about an owner's subject are listed by name.
 ALLOWED = {policy_pb2.ACCESS_ANYONE: ALL_CALLERS, policy_pb2.ACCESS_USER: PEOPLE, policy_pb2.ACCESS_ADMIN: {ADMIN}}
-OWNED = {"GetOrder": {OWNER, ADMIN}, "CancelOrder": {OWNER, ADMIN}, "RevokeSession": {OWNER}}
+OWNED = {
+    "GetOrder": {OWNER, ADMIN},
+    "CancelOrder": {OWNER, ADMIN},
+    "RevokeSession": {OWNER},
+    "GetAddress": {OWNER},
+    "UpdateAddress": {OWNER},
+    "DeleteAddress": {OWNER},
+}
 PUBLIC = {
     "SignUp", "Login", "LoginForm", "Refresh", "GetJwks", "ListProducts", "GetProduct", "BatchGetProducts", "ListCategories", "GetCategory",
     "RequestPasswordReset", "ResetPassword", "VerifyEmail",

@@ -24,7 +24,7 @@ from mercato.v1.catalog_pb2 import (
 )
 from mercato.v1.money_pb2 import Money
 from mercato.v1.order_pb2 import ListAllOrdersRequest, ListOrdersRequest
-from mercato.v1.user_pb2 import ListUsersRequest
+from mercato.v1.user_pb2 import CreateAddressRequest, ListAddressesRequest, ListUsersRequest
 from mercato_server.config.settings import Limits, Settings
 from mercato_server.database.pool import Pool
 from mercato_server.domain.accounts import Actor, ActorKind
@@ -32,6 +32,7 @@ from mercato_server.domain.carts import LINE_QUANTITY_MAX, LINES_MAX, CartLine
 from mercato_server.domain.catalog import NAME_MAX, PRICE_MAX_MINOR
 from mercato_server.domain.orders import REASON_MAX, STORED, Order, OrderLine, OrderTransition
 from mercato_server.handlers import convert
+from support.example_requests import new_address
 from support.shop import CALL_S, Person, Shop, refusal, worker
 
 KIB, MIB = 1024, 1024 * 1024
@@ -131,11 +132,17 @@ async def test_every_list_is_walked_in_pages_that_fit(settings: Settings, pool: 
         categories = [Category(name=f"{number} {'x' * 90}") for number in range(9)]
         create = shop.catalog.CreateCategory
         made_categories = [(await create(CreateCategoryRequest(category=each), metadata=admin.metadata)).id for each in categories]
+        addresses = []
+        for number in range(9):
+            request = CreateAddressRequest(address=new_address())
+            request.address.postal_address.recipient = str(number) * 100
+            addresses.append((await shop.users.CreateAddress(request, metadata=buyer.metadata)).id)
         entries = await pool.fetch("SELECT id FROM audit_log ORDER BY id DESC")
         lists: dict[str, tuple[Any, Any, Person, list[str]]] = {
             "orders": (shop.orders.ListOrders, ListOrdersRequest, buyer, orders[::-1]),
             "all orders": (shop.orders.ListAllOrders, ListAllOrdersRequest, admin, orders[::-1]),
             "their orders": (shop.orders.ListAllOrders, partial(ListAllOrdersRequest, account_id=buyer.id), admin, orders[::-1]),
+            "addresses": (shop.users.ListAddresses, ListAddressesRequest, buyer, addresses[::-1]),
             "users": (shop.users.ListUsers, ListUsersRequest, admin, people[::-1]),
             "categories": (shop.catalog.ListCategories, ListCategoriesRequest, admin, made_categories),
             "audit log": (shop.audit.ListAuditLog, ListAuditLogRequest, admin, [str(entry["id"]) for entry in entries]),

@@ -31,7 +31,7 @@ from mercato.v1.order_pb2 import (
     ListAllOrdersRequest,
     ListOrdersRequest,
 )
-from mercato.v1.user_pb2 import GetMeRequest, ListUsersRequest
+from mercato.v1.user_pb2 import GetMeRequest, ListAddressesRequest, ListUsersRequest, UpdateAddressRequest
 from mercato_server.composition import SERVICES
 from mercato_server.config.settings import Settings
 from mercato_server.database.pool import Pool
@@ -39,7 +39,7 @@ from mercato_server.domain.carts import LINES_MAX
 from mercato_server.store import admission, carts, orders
 from mercato_server.worker import running
 from support.databases import index_products
-from support.example_requests import EXAMPLE_REQUESTS, ShopSubjects
+from support.example_requests import EXAMPLE_REQUESTS, ShopSubjects, new_address
 from support.one_time_tokens import issue
 from support.shop import Person, Shop
 
@@ -143,6 +143,13 @@ ROWS = (
     Row("GetJwks", 0),
     Row("GetMe", 1),
     Row("UpdateMe", 5),
+    Row("ListAddresses", 1, lambda at: ListAddressesRequest(page_size=at.page), "addresses"),
+    Row("GetAddress", 1),
+    Row("CreateAddress", 7, by="leaver"),  # the buyer has more than the limit
+    Row("CreateAddress", 8, key="address", by="leaver"),
+    Row("UpdateAddress", 6),
+    Row("UpdateAddress", 7, lambda at: UpdateAddressRequest(address=new_address(id=at.subjects.address_id, is_default=True))),
+    Row("DeleteAddress", 5),
     Row("ListSessions", 1, lambda at: ListSessionsRequest(page_size=at.page), "sessions"),
     Row("RevokeSession", 6),
     Row("SignUp", 5),
@@ -203,6 +210,9 @@ INSERT INTO stock_levels (product_id, on_hand) SELECT id, 1000 FROM products;
 INSERT INTO audit_log (actor_kind, action, before, after, request_id) SELECT 'system', 'x', '{{}}', '{{}}', '' FROM generate_series(1, {n});
 INSERT INTO sessions (account_id, user_agent, ip_address, expires_at)
 SELECT '{buyer}', '', '', now() + interval '1 day' FROM generate_series(1, {n});
+INSERT INTO addresses (account_id, country_code, recipient, company, street_lines, city_area, city, region, postal_code, sorting_code,
+                       phone, vat_number, is_default)
+SELECT '{buyer}', 'GH', 'Jo', '', '{{1}}', '', 'Accra', '', '', '', '', '', n = 1 FROM generate_series(1, {n}) n;
 INSERT INTO orders (account_id, status, currency_code, total_minor)
 SELECT '{buyer}', 'placed', 'USD', 1 FROM generate_series(1, greatest({n}, {long}));
 INSERT INTO order_items (order_id, product_id, product_name, unit_price_minor, currency_code, quantity)
@@ -241,6 +251,7 @@ async def scene(shop: Shop, size: int) -> Scene:
             reset_token=await issue(shop.pool, other, "reset_password"),
             verification_token=await issue(shop.pool, other, "verify_email"),
             user_id=other.id,
+            address_id=(await ids("addresses"))[0],
             session_id=(await ids("sessions", "user_agent = ''"))[0],
             order_id=orders[0],
             product_id=products[0],

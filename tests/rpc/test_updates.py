@@ -19,7 +19,8 @@ from mercato.v1.catalog_pb2 import (
     UpdateProductRequest,
 )
 from mercato.v1.money_pb2 import Money
-from mercato.v1.user_pb2 import ROLE_ADMIN, ROLE_USER, GetMeRequest, UpdateMeRequest, UpdateUserRequest, User
+from mercato.v1.user_pb2 import ROLE_ADMIN, ROLE_USER, GetMeRequest, UpdateAddressRequest, UpdateMeRequest, UpdateUserRequest, User
+from support.example_requests import new_address
 from support.shop import Person, Shop, refusal
 
 
@@ -72,6 +73,9 @@ async def test_an_administrator_changes_the_fields_of_the_mask_or_those_that_are
 Update = Callable[[Shop, Person, FieldMask], Awaitable[Any]]
 UPDATES: dict[str, Update] = {
     "UpdateMe": lambda shop, who, paths: shop.users.UpdateMe(UpdateMeRequest(full_name="x", update_mask=paths), metadata=who.metadata),
+    "UpdateAddress": lambda shop, who, paths: shop.users.UpdateAddress(
+        UpdateAddressRequest(address=new_address(id=who.id), update_mask=paths), metadata=who.metadata
+    ),
     "UpdateUser": lambda shop, who, paths: shop.users.UpdateUser(
         UpdateUserRequest(user_id=who.id, disabled=False, update_mask=paths), metadata=who.metadata
     ),

@@ -4,7 +4,7 @@ import itertools
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from google.api.httpbody_pb2 import HttpBody
 from google.protobuf.message import Message
@@ -54,12 +54,19 @@ from mercato.v1.order_pb2 import (
     ListAllOrdersRequest,
     ListOrdersRequest,
 )
+from mercato.v1.postal_address_pb2 import PostalAddress
 from mercato.v1.user_pb2 import (
     ROLE_ADMIN,
+    Address,
+    CreateAddressRequest,
+    DeleteAddressRequest,
+    GetAddressRequest,
     GetAdminOnlyRequest,
     GetMeRequest,
     GetUserRequest,
+    ListAddressesRequest,
     ListUsersRequest,
+    UpdateAddressRequest,
     UpdateMeRequest,
     UpdateUserRequest,
 )
@@ -94,6 +101,10 @@ class Subjects(Protocol):
         """An account without the role of an administrator."""
 
     @property
+    def address_id(self) -> str:
+        """An address of the caller."""
+
+    @property
     def session_id(self) -> str:
         """A session of the caller."""
 
@@ -123,6 +134,7 @@ class ShopSubjects:
     reset_token: str
     verification_token: str
     user_id: str
+    address_id: str
     session_id: str
     order_id: str
     product_id: str
@@ -139,12 +151,14 @@ async def make_subjects(shop: Shop, admin: Person, caller: Person) -> ShopSubjec
     category = await shop.catalog.CreateCategory(draft, metadata=admin.metadata)
     await shop.add(caller, product)
     order = await shop.checkout(caller)
+    address = await shop.users.CreateAddress(CreateAddressRequest(address=new_address()), metadata=caller.metadata)
     return ShopSubjects(
         email=other.email,
         refresh_token=other.refresh_token,
         reset_token=await issue(shop.pool, other, "reset_password"),
         verification_token=await issue(shop.pool, other, "verify_email"),
         user_id=other.id,
+        address_id=address.id,
         session_id=await shop.session(caller),
         order_id=order.id,
         product_id=product.id,
@@ -161,6 +175,12 @@ def unused_name() -> str:
 def unused_email() -> str:
     """Return an address that no account has."""
     return f"example-{next(_numbers)}@example.com"
+
+
+def new_address(**fields: Any) -> Address:
+    """Return an address in Ghana, where region and postal code may be any text, because its addresses have none."""
+    street = f"{next(_numbers)} Independence Ave"
+    return Address(postal_address=PostalAddress(country_code="GH", recipient="Jo Doe", street_lines=[street], city="Accra"), **fields)
 
 
 def login_form(email: str) -> HttpBody:
@@ -187,6 +207,11 @@ EXAMPLE_REQUESTS: Mapping[str, Callable[[Subjects], Message]] = {
     "GetAdminOnly": lambda _: GetAdminOnlyRequest(),
     "ListUsers": lambda _: ListUsersRequest(),
     "GetUser": lambda of: GetUserRequest(user_id=of.user_id),
+    "ListAddresses": lambda _: ListAddressesRequest(),
+    "GetAddress": lambda of: GetAddressRequest(address_id=of.address_id),
+    "CreateAddress": lambda _: CreateAddressRequest(address=new_address()),
+    "UpdateAddress": lambda of: UpdateAddressRequest(address=new_address(id=of.address_id)),
+    "DeleteAddress": lambda of: DeleteAddressRequest(address_id=of.address_id),
     "UpdateUser": lambda of: UpdateUserRequest(user_id=of.user_id, role=ROLE_ADMIN),
     "ListAuditLog": lambda _: ListAuditLogRequest(),
     "ListProducts": lambda _: ListProductsRequest(),

@@ -29,8 +29,15 @@ from mercato.v1.catalog_pb2 import (
 )
 from mercato.v1.money_pb2 import Money
 from mercato.v1.order_pb2 import ORDER_STATUS_PAID, AdvanceOrderRequest, CancelOrderRequest, CheckoutRequest
-from mercato.v1.user_pb2 import UpdateMeRequest, UpdateUserRequest
-from support.example_requests import EXAMPLE_REQUESTS, NEW_PASSWORD, ShopSubjects, make_subjects
+from mercato.v1.user_pb2 import (
+    Address,
+    CreateAddressRequest,
+    DeleteAddressRequest,
+    UpdateAddressRequest,
+    UpdateMeRequest,
+    UpdateUserRequest,
+)
+from support.example_requests import EXAMPLE_REQUESTS, NEW_PASSWORD, ShopSubjects, make_subjects, new_address
 from support.shop import CALL_S, PASSWORD, Person, Shop
 from support.two_workers import METHODS
 
@@ -51,6 +58,7 @@ class World:
     first: ShopSubjects
     second: ShopSubjects
     neighbours_session: str
+    neighbours_address: str
 
     def person(self, role: str) -> Person | None:
         return getattr(self, role) if role else None
@@ -63,7 +71,8 @@ async def new_world(shop: Shop) -> World:
     for person in (buyer, other):
         for subjects in (first, second):
             await shop.add(person, Product(id=subjects.product_id))
-    return World(admin, boss, buyer, other, first, second, await shop.session(other))
+    address = await shop.users.CreateAddress(CreateAddressRequest(address=new_address()), metadata=other.metadata)
+    return World(admin, boss, buyer, other, first, second, await shop.session(other), address.id)
 
 
 Make = Callable[[World], Message]
@@ -147,6 +156,21 @@ CASES = {
             "SignUp", ("", "buyer"), "accounts", lambda world: SignUpRequest(email=world.buyer.email, password=PASSWORD), neighbours=rename
         ),
         Case("UpdateMe", BUYER, "accounts", lambda _: UpdateMeRequest(full_name="x" * 201)),
+        Case("CreateAddress", BUYER, "addresses", lambda _: CreateAddressRequest(address=Address())),
+        Case(
+            "UpdateAddress",
+            BUYER,
+            "addresses",
+            lambda world: UpdateAddressRequest(address=new_address(id=world.neighbours_address)),
+            neighbours=lambda world: UpdateAddressRequest(address=new_address(id=world.neighbours_address)),
+        ),
+        Case(
+            "DeleteAddress",
+            BUYER,
+            "addresses",
+            lambda world: DeleteAddressRequest(address_id=world.neighbours_address),
+            neighbours=lambda world: DeleteAddressRequest(address_id=world.neighbours_address),
+        ),
         Case("UpdateUser", ADMIN, "accounts", lambda _: UpdateUserRequest(user_id=ABSENT, disabled=True)),
         Case(
             "CreateProduct",

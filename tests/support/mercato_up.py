@@ -99,6 +99,10 @@ class Up:
         assert buyer.post(f"/cart/add/{self.product(**fields)['id']}").status == 200
         return created(buyer.post("/orders/checkout"))
 
+    def address(self, buyer: Client, **fields: Any) -> dict[str, Any]:
+        """Add an address to those of a buyer."""
+        return created(buyer.post("/v1/me/addresses", draft_address(**fields)))
+
     def mail(self, address: str, subject: str) -> EmailMessage:
         """Return a mail to an address whose subject contains a text, once it has been sent."""
 
@@ -137,6 +141,12 @@ def created(reply: Reply) -> dict[str, Any]:
 def draft(*, name: str = "", minor_units: int = 1999, stock: int = 10, **fields: Any) -> dict[str, Any]:
     """Return the JSON of a product to create, with a unique name unless it is given one."""
     return {"name": name or f"Ball {next(_numbers)}", "price": {"minor_units": str(minor_units)}, "stock": stock, **fields}
+
+
+def draft_address(**fields: Any) -> dict[str, Any]:
+    """Return the JSON of an address to create, in Ghana."""
+    postal = {"country_code": "GH", "recipient": "Jo Doe", "street_lines": ["1 Independence Ave"], "city": "Accra"}
+    return {"postal_address": postal, **fields}
 
 
 @contextmanager

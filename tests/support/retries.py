@@ -11,6 +11,8 @@ RETRY_HELPS = {
     "TOO_MANY_MAILS": True,
     "TOO_MANY_STREAMS": True,
     # The request, or what it is about, has to change first.
+    "ADDRESS_LIMIT": False,
+    "ADDRESS_NOT_FOUND": False,
     "ADMIN_ONLY": False,
     "CART_EMPTY": False,
     "CART_LIMIT": False,

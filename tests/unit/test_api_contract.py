@@ -18,8 +18,13 @@ from mercato.v1 import order_pb2, policy_pb2
 WRITTEN = {
     "Product": {"name", "description", "price", "category_id", "sku", "stock", "image_urls", "etag"},
     "Category": {"name", "etag"},
+    "Address": {"postal_address", "is_default", "etag"},
+    "PostalAddress": {
+        "country_code", "recipient", "company", "street_lines", "city_area", "city", "region", "postal_code", "sorting_code", "phone",
+        "vat_number",
+    },
     "Money": {"currency_code", "minor_units"},
-}
+}  # fmt: skip
 
 
 def reachable(message: Any, found: dict[str, Descriptor]) -> dict[str, Descriptor]:

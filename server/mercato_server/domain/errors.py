@@ -300,6 +300,12 @@ class UserNotFound(NotFound):
     reason, resource_type, noun = "USER_NOT_FOUND", "mercato.v1.User", "user"
 
 
+class AddressNotFound(NotFound):
+    """No address has this id, or the address belongs to another account."""
+
+    reason, resource_type, noun = "ADDRESS_NOT_FOUND", "mercato.v1.Address", "address"
+
+
 class HealthServiceUnknown(MercatoError):
     """A worker reports no health under this name."""
 
@@ -352,6 +358,15 @@ class ProductNotDeleted(MercatoError):
     """Only a deleted product can be undeleted."""
 
     code, reason = Code.FAILED_PRECONDITION, "PRODUCT_NOT_DELETED"
+
+
+class AddressLimit(MercatoError):
+    """The account has as many addresses as it may have."""
+
+    code, reason = Code.FAILED_PRECONDITION, "ADDRESS_LIMIT"
+
+    def __init__(self, addresses_max: int) -> None:
+        super().__init__("an account may have {limit} addresses; change or delete one", limit=addresses_max)
 
 
 class CartLimit(MercatoError):

@@ -23,6 +23,19 @@ from mercato_server.domain.catalog import (
     STOCK_MAX,
 )
 from mercato_server.domain.orders import REASON_MAX
+from mercato_server.domain.postal_addresses import (
+    CITY_MAX,
+    COMPANY_MAX,
+    PHONE_MAX,
+    POSTAL_CODE_MAX,
+    RECIPIENT_MAX,
+    REGION_MAX,
+    SORTING_CODE_MAX,
+    STREET_LINE_MAX,
+    STREET_LINES_MAX,
+    VAT_NUMBER_MAX,
+)
+from mercato_server.handlers.addresses import ADDRESS_FIELDS
 from mercato_server.handlers.catalog import CATEGORY_FIELDS, ORDERS, WRITABLE
 from mercato_server.handlers.users import ADMINISTRATORS_FIELDS, OWN_FIELDS
 from mercato_server.rpc.preconditions import ETAG_MAX
@@ -74,6 +87,7 @@ CREDENTIALS: Mapping[str, Schema] = {"username": _ADDRESS, "email": _ADDRESS, "p
 
 EVERYWHERE: Mapping[str, Schema] = {
     "AddCartItemRequest.product_id": _UUID,
+    "Address.id": _UUID,
     "AdjustStockRequest.product_id": _UUID,
     "AdvanceOrderRequest.order_id": _UUID,
     "AuditEntry.actor_id": _UUID_OR_EMPTY,
@@ -83,8 +97,10 @@ EVERYWHERE: Mapping[str, Schema] = {
     "CancelOrderRequest.order_id": _UUID,
     "CartLine.product_id": _UUID,
     "Category.id": _UUID,
+    "DeleteAddressRequest.address_id": _UUID,
     "DeleteCategoryRequest.category_id": _UUID,
     "DeleteProductRequest.product_id": _UUID,
+    "GetAddressRequest.address_id": _UUID,
     "GetCategoryRequest.category_id": _UUID,
     "GetOrderRequest.order_id": _UUID,
     "GetProductRequest.product_id": _UUID,
@@ -111,6 +127,7 @@ EVERYWHERE: Mapping[str, Schema] = {
 
 OF_REQUESTS: Mapping[str, Schema] = {
     "AddCartItemRequest.quantity": _number(1, LINE_QUANTITY_MAX),
+    "Address.etag": _ETAG,
     "AdjustStockRequest.CompareAndSet.expected_stock": _number(0, STOCK_MAX),
     "AdjustStockRequest.CompareAndSet.stock": _number(0, STOCK_MAX),
     "AdjustStockRequest.delta": _number(-STOCK_MAX, STOCK_MAX),
@@ -125,8 +142,10 @@ OF_REQUESTS: Mapping[str, Schema] = {
     "ChangePasswordRequest.current_password": _PASSWORD,
     "ChangePasswordRequest.new_password": _NEW_PASSWORD,
     "CheckoutRequest.cart_etag": _ETAG,
+    "DeleteAddressRequest.etag": _ETAG,
     "DeleteCategoryRequest.etag": _ETAG,
     "DeleteProductRequest.etag": _ETAG,
+    "ListAddressesRequest.page_size": _number(0),
     "ListAllOrdersRequest.page_size": _number(0),
     "ListAuditLogRequest.action": _text(ACTION_MAX),
     "ListAuditLogRequest.page_size": _number(0),
@@ -145,6 +164,18 @@ OF_REQUESTS: Mapping[str, Schema] = {
     "LoginRequest.password": _PASSWORD,
     "Money.currency_code": {"pattern": "^([A-Z]{3})?$"},
     "Money.minor_units": _digits_up_to(PRICE_MAX_MINOR),
+    "PostalAddress.city": _line(CITY_MAX),
+    "PostalAddress.city_area": _line(CITY_MAX),
+    "PostalAddress.company": _line(COMPANY_MAX),
+    "PostalAddress.country_code": {"pattern": "^[A-Za-z]{2}$"},
+    "PostalAddress.phone": _text(PHONE_MAX, format="phone"),
+    "PostalAddress.postal_code": _text(POSTAL_CODE_MAX),
+    "PostalAddress.recipient": _line(RECIPIENT_MAX),
+    "PostalAddress.region": _line(REGION_MAX),
+    "PostalAddress.sorting_code": _text(SORTING_CODE_MAX),
+    "PostalAddress.street_lines": {"minItems": 1, "maxItems": STREET_LINES_MAX},
+    "PostalAddress.street_lines[]": _line(STREET_LINE_MAX),
+    "PostalAddress.vat_number": _text(VAT_NUMBER_MAX),
     "Product.description": _text(DESCRIPTION_MAX),
     "Product.etag": _ETAG,
     "Product.image_urls": {"maxItems": IMAGE_URLS_MAX},
@@ -160,6 +191,7 @@ OF_REQUESTS: Mapping[str, Schema] = {
     "SignUpRequest.email": _NEW_ADDRESS,
     "SignUpRequest.full_name": _line(FULL_NAME_MAX),
     "SignUpRequest.password": _NEW_PASSWORD,
+    "UpdateAddressRequest.update_mask": _mask(ADDRESS_FIELDS),
     "UpdateCategoryRequest.update_mask": _mask(CATEGORY_FIELDS),
     "UpdateMeRequest.full_name": _line(FULL_NAME_MAX),
     "UpdateMeRequest.update_mask": _mask(OWN_FIELDS),

@@ -30,6 +30,28 @@ EXAMPLES: Mapping[str, dict[str, Any]] = {
     "VerifyEmail": {"token": MAILED},
     "UpdateMe": {"full_name": "Jo Miller"},
     "UpdateUser": {"disabled": False},
+    "CreateAddress": {
+        "postal_address": {
+            "country_code": "US",
+            "recipient": "Jo Doe",
+            "street_lines": ["600 Montgomery Street", "Floor 12"],
+            "city": "San Francisco",
+            "region": "CA",
+            "postal_code": "94111",
+            "phone": "+14155552671",
+        },
+        "is_default": True,
+    },
+    "UpdateAddress": {
+        "postal_address": {
+            "country_code": "GB",
+            "recipient": "Jo Doe",
+            "company": "Doe Ltd",
+            "street_lines": ["10 Downing Street"],
+            "city": "London",
+            "postal_code": "SW1A 2AA",
+        }
+    },
     "CreateProduct": {
         "name": "Box Kite",
         "description": "Flies in light wind.",

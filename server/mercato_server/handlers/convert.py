@@ -1,6 +1,7 @@
 """Conversion of domain objects to messages."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,11 +10,14 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from mercato.v1 import audit_pb2, auth_pb2, cart_pb2, catalog_pb2, order_pb2, user_pb2
 from mercato.v1.money_pb2 import Money
+from mercato.v1.postal_address_pb2 import PostalAddress as PostalAddressMessage
 from mercato_server.domain.accounts import Account, ActorKind, Role, Session
+from mercato_server.domain.address_book import Address
 from mercato_server.domain.audit_log import AuditEntry
 from mercato_server.domain.carts import CartLine, CartWarning, cart_etag, price_cart
 from mercato_server.domain.catalog import Category, Product
 from mercato_server.domain.orders import STORED, Order, OrderStatus
+from mercato_server.domain.postal_addresses import PostalAddress
 from mercato_server.security.keys import coordinate
 from mercato_server.security.tokens import Keyring
 
@@ -62,6 +66,23 @@ def user(account: Account) -> user_pb2.User:
         disabled=account.disabled_at is not None,
         email_verified=account.email_verified_at is not None,
     )
+
+
+def address(found: Address) -> user_pb2.Address:
+    """Return an entry of an address book for its owner."""
+    return user_pb2.Address(
+        id=str(found.id),
+        postal_address=postal_address(found.postal_address),
+        is_default=found.is_default,
+        etag=found.etag,
+        create_time=timestamp(found.created_at),
+        update_time=timestamp(found.updated_at),
+    )
+
+
+def postal_address(found: PostalAddress) -> PostalAddressMessage:
+    """Return a postal address."""
+    return PostalAddressMessage(**asdict(found))
 
 
 def session(found: Session, *, current: bool) -> auth_pb2.Session:

@@ -4,6 +4,7 @@ from mercato.v1 import user_pb2
 from mercato_server.database.pool import Pool
 from mercato_server.domain.accounts import FULL_NAME_MAX, SEARCH_MAX, AccountFilter, Role
 from mercato_server.handlers import convert
+from mercato_server.handlers.addresses import AddressHandler
 from mercato_server.handlers.idempotency import Answer, Idempotency, answer
 from mercato_server.handlers.masks import masked
 from mercato_server.handlers.pages import Pager
@@ -18,12 +19,18 @@ ADMINISTRATORS_FIELDS = ("role", "disabled")
 
 
 class UserHandler:
-    """Reads and changes the caller's account, and all accounts for administrators."""
+    """Reads and changes the caller's account, and all accounts for administrators. AddressHandler has the RPCs of the address book."""
 
     def __init__(self, pool: "Pool", pager: Pager, keys: Idempotency) -> None:
         self._pool = pool
         self._pager = pager
         self._idempotency = keys
+        addresses = AddressHandler(pool, pager, keys)
+        self.ListAddresses = addresses.ListAddresses
+        self.GetAddress = addresses.GetAddress
+        self.CreateAddress = addresses.CreateAddress
+        self.UpdateAddress = addresses.UpdateAddress
+        self.DeleteAddress = addresses.DeleteAddress
 
     async def GetMe(self, _request: user_pb2.GetMeRequest, context: Context) -> user_pb2.User:
         """Return the caller's account."""

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class UserServiceStub:
-    """Accounts: the caller's own, and those of others for administrators.
+    """Accounts: the caller's own with its addresses, and those of others for administrators.
 
     Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last
     two carry a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that concurrent calls held locks that the call needed; it changed nothing.
@@ -68,10 +68,35 @@ class UserServiceStub:
                 request_serializer=mercato_dot_v1_dot_user__pb2.UpdateUserRequest.SerializeToString,
                 response_deserializer=mercato_dot_v1_dot_user__pb2.User.FromString,
                 _registered_method=True)
+        self.ListAddresses = channel.unary_unary(
+                '/mercato.v1.UserService/ListAddresses',
+                request_serializer=mercato_dot_v1_dot_user__pb2.ListAddressesRequest.SerializeToString,
+                response_deserializer=mercato_dot_v1_dot_user__pb2.ListAddressesResponse.FromString,
+                _registered_method=True)
+        self.GetAddress = channel.unary_unary(
+                '/mercato.v1.UserService/GetAddress',
+                request_serializer=mercato_dot_v1_dot_user__pb2.GetAddressRequest.SerializeToString,
+                response_deserializer=mercato_dot_v1_dot_user__pb2.Address.FromString,
+                _registered_method=True)
+        self.CreateAddress = channel.unary_unary(
+                '/mercato.v1.UserService/CreateAddress',
+                request_serializer=mercato_dot_v1_dot_user__pb2.CreateAddressRequest.SerializeToString,
+                response_deserializer=mercato_dot_v1_dot_user__pb2.Address.FromString,
+                _registered_method=True)
+        self.UpdateAddress = channel.unary_unary(
+                '/mercato.v1.UserService/UpdateAddress',
+                request_serializer=mercato_dot_v1_dot_user__pb2.UpdateAddressRequest.SerializeToString,
+                response_deserializer=mercato_dot_v1_dot_user__pb2.Address.FromString,
+                _registered_method=True)
+        self.DeleteAddress = channel.unary_unary(
+                '/mercato.v1.UserService/DeleteAddress',
+                request_serializer=mercato_dot_v1_dot_user__pb2.DeleteAddressRequest.SerializeToString,
+                response_deserializer=mercato_dot_v1_dot_user__pb2.Address.FromString,
+                _registered_method=True)
 
 
 class UserServiceServicer:
-    """Accounts: the caller's own, and those of others for administrators.
+    """Accounts: the caller's own with its addresses, and those of others for administrators.
 
     Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last
     two carry a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that concurrent calls held locks that the call needed; it changed nothing.
@@ -134,6 +159,55 @@ class UserServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListAddresses(self, request, context):
+        """List the addresses of the caller, the newest first.
+
+        Errors: INVALID_ARGUMENT INVALID_FIELD or PAGE_TOKEN_INVALID, UNAUTHENTICATED TOKEN_INVALID.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetAddress(self, request, context):
+        """Return an address of the caller.
+
+        Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, NOT_FOUND ADDRESS_NOT_FOUND (also for an address of another account).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateAddress(self, request, context):
+        """Add an address to those of the caller. An account has 50 at most. The first one becomes the default, whatever the request says.
+
+        Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, FAILED_PRECONDITION ADDRESS_LIMIT (its ErrorInfo has the `limit`).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateAddress(self, request, context):
+        """Change an address of the caller (AIP-134). With `update_mask` exactly its fields; without one, PATCH and gRPC change the populated fields,
+        and PUT replaces all of them. The postal address is one field: it is replaced as a whole.
+
+        The address that becomes the default takes that place from the one that was, in the same moment. An account may have no default.
+        Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, NOT_FOUND ADDRESS_NOT_FOUND (also for an address of another account),
+        ABORTED ETAG_MISMATCH (the address changed since `address.etag` was read).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteAddress(self, request, context):
+        """Delete an address of the caller. Returns it as it was. If it was the default, the account has none until another one is made so.
+
+        Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, NOT_FOUND ADDRESS_NOT_FOUND (also for an address of another account),
+        ABORTED ETAG_MISMATCH.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_UserServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -167,6 +241,31 @@ def add_UserServiceServicer_to_server(servicer, server):
                     request_deserializer=mercato_dot_v1_dot_user__pb2.UpdateUserRequest.FromString,
                     response_serializer=mercato_dot_v1_dot_user__pb2.User.SerializeToString,
             ),
+            'ListAddresses': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAddresses,
+                    request_deserializer=mercato_dot_v1_dot_user__pb2.ListAddressesRequest.FromString,
+                    response_serializer=mercato_dot_v1_dot_user__pb2.ListAddressesResponse.SerializeToString,
+            ),
+            'GetAddress': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetAddress,
+                    request_deserializer=mercato_dot_v1_dot_user__pb2.GetAddressRequest.FromString,
+                    response_serializer=mercato_dot_v1_dot_user__pb2.Address.SerializeToString,
+            ),
+            'CreateAddress': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateAddress,
+                    request_deserializer=mercato_dot_v1_dot_user__pb2.CreateAddressRequest.FromString,
+                    response_serializer=mercato_dot_v1_dot_user__pb2.Address.SerializeToString,
+            ),
+            'UpdateAddress': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateAddress,
+                    request_deserializer=mercato_dot_v1_dot_user__pb2.UpdateAddressRequest.FromString,
+                    response_serializer=mercato_dot_v1_dot_user__pb2.Address.SerializeToString,
+            ),
+            'DeleteAddress': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteAddress,
+                    request_deserializer=mercato_dot_v1_dot_user__pb2.DeleteAddressRequest.FromString,
+                    response_serializer=mercato_dot_v1_dot_user__pb2.Address.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'mercato.v1.UserService', rpc_method_handlers)
@@ -176,7 +275,7 @@ def add_UserServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class UserService:
-    """Accounts: the caller's own, and those of others for administrators.
+    """Accounts: the caller's own with its addresses, and those of others for administrators.
 
     Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last
     two carry a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that concurrent calls held locks that the call needed; it changed nothing.
@@ -334,6 +433,141 @@ class UserService:
             '/mercato.v1.UserService/UpdateUser',
             mercato_dot_v1_dot_user__pb2.UpdateUserRequest.SerializeToString,
             mercato_dot_v1_dot_user__pb2.User.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAddresses(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mercato.v1.UserService/ListAddresses',
+            mercato_dot_v1_dot_user__pb2.ListAddressesRequest.SerializeToString,
+            mercato_dot_v1_dot_user__pb2.ListAddressesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetAddress(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mercato.v1.UserService/GetAddress',
+            mercato_dot_v1_dot_user__pb2.GetAddressRequest.SerializeToString,
+            mercato_dot_v1_dot_user__pb2.Address.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateAddress(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mercato.v1.UserService/CreateAddress',
+            mercato_dot_v1_dot_user__pb2.CreateAddressRequest.SerializeToString,
+            mercato_dot_v1_dot_user__pb2.Address.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateAddress(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mercato.v1.UserService/UpdateAddress',
+            mercato_dot_v1_dot_user__pb2.UpdateAddressRequest.SerializeToString,
+            mercato_dot_v1_dot_user__pb2.Address.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteAddress(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mercato.v1.UserService/DeleteAddress',
+            mercato_dot_v1_dot_user__pb2.DeleteAddressRequest.SerializeToString,
+            mercato_dot_v1_dot_user__pb2.Address.FromString,
             options,
             channel_credentials,
             insecure,

@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class UserServiceStub:
-    """Accounts: the caller's own, and those of others for administrators.
+    """Accounts: the caller's own with its addresses, and those of others for administrators.
 
     Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last
     two carry a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that concurrent calls held locks that the call needed; it changed nothing.
@@ -70,10 +70,39 @@ class UserServiceStub:
     Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY, NOT_FOUND USER_NOT_FOUND,
     FAILED_PRECONDITION LAST_ADMIN.
     """
+    ListAddresses: _grpc.UnaryUnaryMultiCallable[_user_pb2.ListAddressesRequest, _user_pb2.ListAddressesResponse]
+    """List the addresses of the caller, the newest first.
+
+    Errors: INVALID_ARGUMENT INVALID_FIELD or PAGE_TOKEN_INVALID, UNAUTHENTICATED TOKEN_INVALID.
+    """
+    GetAddress: _grpc.UnaryUnaryMultiCallable[_user_pb2.GetAddressRequest, _user_pb2.Address]
+    """Return an address of the caller.
+
+    Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, NOT_FOUND ADDRESS_NOT_FOUND (also for an address of another account).
+    """
+    CreateAddress: _grpc.UnaryUnaryMultiCallable[_user_pb2.CreateAddressRequest, _user_pb2.Address]
+    """Add an address to those of the caller. An account has 50 at most. The first one becomes the default, whatever the request says.
+
+    Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, FAILED_PRECONDITION ADDRESS_LIMIT (its ErrorInfo has the `limit`).
+    """
+    UpdateAddress: _grpc.UnaryUnaryMultiCallable[_user_pb2.UpdateAddressRequest, _user_pb2.Address]
+    """Change an address of the caller (AIP-134). With `update_mask` exactly its fields; without one, PATCH and gRPC change the populated fields,
+    and PUT replaces all of them. The postal address is one field: it is replaced as a whole.
+
+    The address that becomes the default takes that place from the one that was, in the same moment. An account may have no default.
+    Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, NOT_FOUND ADDRESS_NOT_FOUND (also for an address of another account),
+    ABORTED ETAG_MISMATCH (the address changed since `address.etag` was read).
+    """
+    DeleteAddress: _grpc.UnaryUnaryMultiCallable[_user_pb2.DeleteAddressRequest, _user_pb2.Address]
+    """Delete an address of the caller. Returns it as it was. If it was the default, the account has none until another one is made so.
+
+    Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, NOT_FOUND ADDRESS_NOT_FOUND (also for an address of another account),
+    ABORTED ETAG_MISMATCH.
+    """
 
 @_typing.type_check_only
 class UserServiceAsyncStub(UserServiceStub):
-    """Accounts: the caller's own, and those of others for administrators.
+    """Accounts: the caller's own with its addresses, and those of others for administrators.
 
     Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last
     two carry a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that concurrent calls held locks that the call needed; it changed nothing.
@@ -113,9 +142,38 @@ class UserServiceAsyncStub(UserServiceStub):
     Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY, NOT_FOUND USER_NOT_FOUND,
     FAILED_PRECONDITION LAST_ADMIN.
     """
+    ListAddresses: _aio.UnaryUnaryMultiCallable[_user_pb2.ListAddressesRequest, _user_pb2.ListAddressesResponse]  # type: ignore[assignment]
+    """List the addresses of the caller, the newest first.
+
+    Errors: INVALID_ARGUMENT INVALID_FIELD or PAGE_TOKEN_INVALID, UNAUTHENTICATED TOKEN_INVALID.
+    """
+    GetAddress: _aio.UnaryUnaryMultiCallable[_user_pb2.GetAddressRequest, _user_pb2.Address]  # type: ignore[assignment]
+    """Return an address of the caller.
+
+    Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, NOT_FOUND ADDRESS_NOT_FOUND (also for an address of another account).
+    """
+    CreateAddress: _aio.UnaryUnaryMultiCallable[_user_pb2.CreateAddressRequest, _user_pb2.Address]  # type: ignore[assignment]
+    """Add an address to those of the caller. An account has 50 at most. The first one becomes the default, whatever the request says.
+
+    Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, FAILED_PRECONDITION ADDRESS_LIMIT (its ErrorInfo has the `limit`).
+    """
+    UpdateAddress: _aio.UnaryUnaryMultiCallable[_user_pb2.UpdateAddressRequest, _user_pb2.Address]  # type: ignore[assignment]
+    """Change an address of the caller (AIP-134). With `update_mask` exactly its fields; without one, PATCH and gRPC change the populated fields,
+    and PUT replaces all of them. The postal address is one field: it is replaced as a whole.
+
+    The address that becomes the default takes that place from the one that was, in the same moment. An account may have no default.
+    Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, NOT_FOUND ADDRESS_NOT_FOUND (also for an address of another account),
+    ABORTED ETAG_MISMATCH (the address changed since `address.etag` was read).
+    """
+    DeleteAddress: _aio.UnaryUnaryMultiCallable[_user_pb2.DeleteAddressRequest, _user_pb2.Address]  # type: ignore[assignment]
+    """Delete an address of the caller. Returns it as it was. If it was the default, the account has none until another one is made so.
+
+    Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, NOT_FOUND ADDRESS_NOT_FOUND (also for an address of another account),
+    ABORTED ETAG_MISMATCH.
+    """
 
 class UserServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Accounts: the caller's own, and those of others for administrators.
+    """Accounts: the caller's own with its addresses, and those of others for administrators.
 
     Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last
     two carry a RetryInfo. ABORTED CONFLICT, with a RetryInfo too, means that concurrent calls held locks that the call needed; it changed nothing.
@@ -188,6 +246,65 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         One administrator who is not disabled always remains, also when several demote or disable each other at once.
         Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY, NOT_FOUND USER_NOT_FOUND,
         FAILED_PRECONDITION LAST_ADMIN.
+        """
+
+    @_abc_1.abstractmethod
+    def ListAddresses(
+        self,
+        request: _user_pb2.ListAddressesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_user_pb2.ListAddressesResponse, _abc.Awaitable[_user_pb2.ListAddressesResponse]]:
+        """List the addresses of the caller, the newest first.
+
+        Errors: INVALID_ARGUMENT INVALID_FIELD or PAGE_TOKEN_INVALID, UNAUTHENTICATED TOKEN_INVALID.
+        """
+
+    @_abc_1.abstractmethod
+    def GetAddress(
+        self,
+        request: _user_pb2.GetAddressRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_user_pb2.Address, _abc.Awaitable[_user_pb2.Address]]:
+        """Return an address of the caller.
+
+        Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, NOT_FOUND ADDRESS_NOT_FOUND (also for an address of another account).
+        """
+
+    @_abc_1.abstractmethod
+    def CreateAddress(
+        self,
+        request: _user_pb2.CreateAddressRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_user_pb2.Address, _abc.Awaitable[_user_pb2.Address]]:
+        """Add an address to those of the caller. An account has 50 at most. The first one becomes the default, whatever the request says.
+
+        Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, FAILED_PRECONDITION ADDRESS_LIMIT (its ErrorInfo has the `limit`).
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateAddress(
+        self,
+        request: _user_pb2.UpdateAddressRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_user_pb2.Address, _abc.Awaitable[_user_pb2.Address]]:
+        """Change an address of the caller (AIP-134). With `update_mask` exactly its fields; without one, PATCH and gRPC change the populated fields,
+        and PUT replaces all of them. The postal address is one field: it is replaced as a whole.
+
+        The address that becomes the default takes that place from the one that was, in the same moment. An account may have no default.
+        Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, NOT_FOUND ADDRESS_NOT_FOUND (also for an address of another account),
+        ABORTED ETAG_MISMATCH (the address changed since `address.etag` was read).
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteAddress(
+        self,
+        request: _user_pb2.DeleteAddressRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_user_pb2.Address, _abc.Awaitable[_user_pb2.Address]]:
+        """Delete an address of the caller. Returns it as it was. If it was the default, the account has none until another one is made so.
+
+        Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, NOT_FOUND ADDRESS_NOT_FOUND (also for an address of another account),
+        ABORTED ETAG_MISMATCH.
         """
 
 def add_UserServiceServicer_to_server(servicer: UserServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
