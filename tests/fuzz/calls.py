@@ -12,6 +12,7 @@ from google.rpc.error_details_pb2 import ErrorInfo
 
 from mercato.v1.catalog_pb2 import Category, CreateCategoryRequest, DeleteProductRequest, ListProductsRequest
 from mercato_server.composition import SERVICES
+from support.example_requests import make_shipping
 from support.shop import PASSWORD, Person, Refusal, refusal
 from support.two_workers import Stage
 
@@ -69,12 +70,15 @@ class Scene:
         cart = await shop.add(buyer, ball)
         draft = CreateCategoryRequest(category=Category(name=f"Category {admin.id}"))
         category = await shop.catalog.CreateCategory(draft, metadata=admin.metadata)
+        zone_id, method_id = await make_shipping(shop, admin)
         page = await shop.catalog.ListProducts(ListProductsRequest(page_size=1))
         self.things |= {
             "ball product_id": ball.id,
             "last product_id": last.id,
             "gone product_id": gone.id,
             "category_id": category.id,
+            "shipping_zone_id": zone_id,
+            "shipping_method_id": method_id,
             "first order_id": orders[0].id,
             "foreign order_id": orders[1].id,
             "third order_id": orders[2].id,

@@ -19,6 +19,7 @@ from mercato.v1.catalog_pb2 import (
     UpdateProductRequest,
 )
 from mercato.v1.money_pb2 import Money
+from mercato.v1.shipping_pb2 import ShippingMethod, ShippingZone, UpdateShippingMethodRequest, UpdateShippingZoneRequest
 from mercato.v1.user_pb2 import ROLE_ADMIN, ROLE_USER, GetMeRequest, UpdateMeRequest, UpdateUserRequest, User
 from support.shop import Person, Shop, refusal
 
@@ -74,6 +75,12 @@ UPDATES: dict[str, Update] = {
     "UpdateMe": lambda shop, who, paths: shop.users.UpdateMe(UpdateMeRequest(full_name="x", update_mask=paths), metadata=who.metadata),
     "UpdateUser": lambda shop, who, paths: shop.users.UpdateUser(
         UpdateUserRequest(user_id=who.id, disabled=False, update_mask=paths), metadata=who.metadata
+    ),
+    "UpdateShippingZone": lambda shop, who, paths: shop.shipping.UpdateShippingZone(
+        UpdateShippingZoneRequest(shipping_zone=ShippingZone(id=who.id, name="x"), update_mask=paths), metadata=who.metadata
+    ),
+    "UpdateShippingMethod": lambda shop, who, paths: shop.shipping.UpdateShippingMethod(
+        UpdateShippingMethodRequest(shipping_method=ShippingMethod(id=who.id, name="x"), update_mask=paths), metadata=who.metadata
     ),
     "UpdateCategory": lambda shop, who, paths: shop.catalog.UpdateCategory(
         UpdateCategoryRequest(category=Category(id=who.id, name="x"), update_mask=paths), metadata=who.metadata

@@ -18,6 +18,11 @@ from mercato.v1 import order_pb2, policy_pb2
 WRITTEN = {
     "Product": {"name", "description", "price", "category_id", "sku", "stock", "image_urls", "etag"},
     "Category": {"name", "etag"},
+    "ShippingZone": {"name", "areas", "etag"},
+    "ShippingArea": {"country_code", "region", "postal_prefix"},
+    "ShippingMethod": {"name", "description", "position", "tax_category", "rates", "etag"},
+    "ShippingRate": {"shipping_zone_id", "basis", "tiers", "end", "free_from"},
+    "ShippingTier": {"start", "price"},
     "Money": {"currency_code", "minor_units"},
 }
 
