@@ -14,6 +14,7 @@ from mercato.v1.catalog_pb2 import Category, CreateCategoryRequest, DeleteProduc
 from mercato.v1.user_pb2 import CreateAddressRequest
 from mercato_server.composition import SERVICES
 from support.example_requests import new_address
+from support.example_requests import make_shipping
 from support.shop import PASSWORD, Person, Refusal, refusal
 from support.two_workers import Stage
 
@@ -72,12 +73,15 @@ class Scene:
         draft = CreateCategoryRequest(category=Category(name=f"Category {admin.id}"))
         category = await shop.catalog.CreateCategory(draft, metadata=admin.metadata)
         address = await shop.users.CreateAddress(CreateAddressRequest(address=new_address()), metadata=buyer.metadata)
+        zone_id, method_id = await make_shipping(shop, admin)
         page = await shop.catalog.ListProducts(ListProductsRequest(page_size=1))
         self.things |= {
             "ball product_id": ball.id,
             "last product_id": last.id,
             "gone product_id": gone.id,
             "category_id": category.id,
+            "shipping_zone_id": zone_id,
+            "shipping_method_id": method_id,
             "first order_id": orders[0].id,
             "foreign order_id": orders[1].id,
             "third order_id": orders[2].id,

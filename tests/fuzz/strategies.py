@@ -87,6 +87,10 @@ PLAUSIBLE: Mapping[str, tuple[str, ...]] = {
         "application/json; charset=x",
     ),
     "paths": ("name", "price", "price.minor_units", "stock", "*", "id", "no_such"),
+    "country_code": ("GB", "US", "de", "AE", "ZZ"),
+    "region": ("", "CA", "California", "Bavaria"),
+    "postal_prefix": ("SW1 ", "94", "sw1a1", "\uff11", "-"),
+    "tax_category": ("", "as-goods"),
 }
 """Values for a field with this name, or with a name that ends in it; the first is valid."""
 

@@ -25,7 +25,7 @@ from support.rest_client import BAD_REQUEST, INFO, Client
 from support.two_workers import findings
 
 PROMOTE = "UPDATE accounts SET role = 'admin' WHERE id = $1"
-NUMERALS = {"minor_units": "1999", "min_price": "0", "max_price": "100000", "update_mask": "name"}
+NUMERALS = {"minor_units": "1999", "min_price": "0", "max_price": "100000", "update_mask": "name", "start": "0", "end": "2000"}
 OWN = ("negative_data_rejection", "positive_data_acceptance")
 """Checks that we replace (`judge`): proto3 JSON is more lenient than a schema, and a valid request may come at the wrong time."""
 CHECKS: list[Any] = [check for name in CHECK_FUNCTIONS.get_all_names() if name not in OWN for check in CHECK_FUNCTIONS.get_by_names([name])]
@@ -62,10 +62,15 @@ UNSTATED = {
     "update_mask": "names a field that must be there",
     "currency_code": "is that of the shop",
     "image_urls": "must have a host",
+    "areas": "are of countries, regions and postal codes that there are, each once",
+    "rates": "have their tiers in ascending order, and each zone once",
+    "shipping_zone.name": "must have a visible character",
+    "shipping_method.name": "must have a visible character",
+    "shipping_method.tax_category": "must not have invisible characters",
 }
 """Fields of which the server requires more than the schema states, and what. No text may contain NUL."""
 WORDS = {"true": True, "1": True, "false": False, "0": False}
-FLAGS = {"disabled", "in_stock", "include_total_size", "only_deleted", "show_deleted"}
+FLAGS = {"disabled", "in_stock", "include_total_size", "only_deleted", "show_archived", "show_deleted"}
 BINDINGS = {f"{binding.verb} {path(binding)}": (rpc, binding) for rpc in rpcs() for binding in rpc.bindings}
 DEADLINE = 504
 """Status that a busy machine answers now and then."""
@@ -112,6 +117,8 @@ class Edge:
             "ball product_id": ball["id"],
             "gone product_id": gone,
             "category_id": self.up.category()["id"],
+            "shipping_zone_id": self.up.shipping_zone()["id"],
+            "shipping_method_id": self.up.shipping_method()["id"],
             "order_id": order["id"],
             "foreign order_id": foreign["id"],
             "address_id": self.up.address(buyer)["id"],

@@ -60,6 +60,14 @@ class Scene:
         self.up.anyone.login(self.buyer.email, PASSWORD)
         return str(next(session["id"] for session in self.buyer.get("/me/sessions").json["sessions"] if not session["current"]))
 
+    @cached_property
+    def shipping_zone_id(self) -> str:
+        return str(self.up.shipping_zone()["id"])
+
+    @cached_property
+    def shipping_method_id(self) -> str:
+        return str(self.up.shipping_method()["id"])
+
     @property
     def email(self) -> str:
         return self.buyer.email
@@ -212,6 +220,16 @@ ROUTES = [
     Route("POST", "/orders/{order_id}:cancel", "id"),
     Route("GET", "/v1/orders", "orders"),
     Route("POST", "/v1/orders/{order_id}:advance", "id"),
+    Route("GET", "/v1/shippingZones", "shipping_zones"),
+    Route("POST", "/v1/shippingZones", "areas", status=201),
+    Route("GET", "/v1/shippingZones/{shipping_zone_id}", "areas"),
+    Route("PATCH", "/v1/shippingZones/{shipping_zone.id}", "areas"),
+    Route("POST", "/v1/shippingZones/{shipping_zone_id}:archive", "archive_time"),
+    Route("GET", "/v1/shippingMethods", "shipping_methods"),
+    Route("POST", "/v1/shippingMethods", "rates", status=201),
+    Route("GET", "/v1/shippingMethods/{shipping_method_id}", "rates"),
+    Route("PATCH", "/v1/shippingMethods/{shipping_method.id}", "rates"),
+    Route("POST", "/v1/shippingMethods/{shipping_method_id}:archive", "archive_time"),
 ]
 
 

@@ -1,10 +1,11 @@
 """Every bound that the OpenAPI document states is the one that requests are checked for."""
 
+import copy
 import json
 import random
 import re
 import string
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -23,13 +24,25 @@ TEXTS = ("USD", "usd", uuid4().hex, "two\nlines", "name")
 ALSO_NAMED = {"username": "email"}
 """Fields that an error names otherwise."""
 EXCLUDES = {"compare_and_set": "delta", "delta": "compare_and_set", "username": "email", "email": "username"}
-NEEDS: dict[str, Schema] = {
+NEEDS: dict[str, Any] = {
+    "areas": [{"country_code": "FR"}],
     "compare_and_set": {"expected_stock": 1, "stock": 1},
     "expected_total": {"minor_units": "1"},
+    "free_from": {"minor_units": "1"},
     "price": {"minor_units": "1"},
     "postal_address": {},
+    "rates": [{"shipping_zone_id": str(uuid4()), "basis": "SHIPPING_RATE_BASIS_WEIGHT", "tiers": [{"price": {"minor_units": "1"}}]}],
+    "tiers": [{"price": {"minor_units": "1"}}],
 }
-IGNORED = {("POST", path, "etag") for path in ("/products", "/categories", "/v1/me/addresses")}
+ELEMENTS: dict[str, Callable[[int], Schema]] = {
+    "ShippingAreaInput": lambda number: {"country_code": "US", "postal_prefix": f"{number:03}"},
+    "ShippingRateInput": lambda _: {**NEEDS["rates"][0], "shipping_zone_id": str(uuid4())},
+    "ShippingTierInput": lambda number: {"start": str(number), "price": {"minor_units": "1"}},
+}
+"""Makers of elements that are objects, by their schemas; each element is given its number."""
+IGNORED = {
+    ("POST", path, "etag") for path in ("/products", "/categories", "/v1/me/addresses", "/v1/shippingZones", "/v1/shippingMethods")
+}
 """Fields that have no effect where something is created."""
 
 
@@ -38,12 +51,17 @@ class Place:
     """A field of a request: a variable of the path, a parameter of the query, or a path into the body."""
 
     part: str
-    keys: tuple[str, ...]
+    keys: tuple[str | int, ...]
     schema: Schema
 
     @property
     def name(self) -> str:
-        return self.keys[-1]
+        return str(self.keys[-1])
+
+    @property
+    def first(self) -> str:
+        """The field of the body that has the place."""
+        return str(self.keys[0])
 
     def values(self) -> Iterator[tuple[Any, bool]]:
         """Yield values at the bounds and just beyond them, and whether the document allows them."""
@@ -91,7 +109,10 @@ def text(schema: Schema, length: int) -> str:
             return filler
 
 
-def items(schema: Schema, number: int) -> list[str]:
+def items(schema: Schema, number: int) -> list[Any]:
+    """Return different elements of a list."""
+    if make := ELEMENTS.get(schema["items"].get("$ref", "").rpartition("/")[2]):
+        return [make(each) for each in range(number)]
     return ["https://example.com/1" if schema["items"].get("format") == "uri" else str(uuid4()) for _ in range(number)]
 
 
@@ -105,13 +126,15 @@ def places(document: dict[str, Any], route: Route) -> Iterator[Place]:
         yield from of_schema(document, operation["requestBody"]["content"]["application/json"]["schema"])
 
 
-def of_schema(document: dict[str, Any], schema: Schema, keys: tuple[str, ...] = ()) -> Iterator[Place]:
+def of_schema(document: dict[str, Any], schema: Schema, keys: tuple[str | int, ...] = ()) -> Iterator[Place]:
+    """Yield the fields of an object, and of each object in it; of a list, those of the first element."""
     if "$ref" in schema:
         schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
     for name, field in schema.get("properties", {}).items():
         if not field.get("readOnly"):
             yield Place("body", (*keys, name), field)
             yield from of_schema(document, field, (*keys, name))
+            yield from of_schema(document, field.get("items", {}), (*keys, name, 0))
 
 
 def send(scene: Scene, route: Route, place: Place, value: Any) -> Reply:
@@ -124,17 +147,17 @@ def send(scene: Scene, route: Route, place: Place, value: Any) -> Reply:
         case "query":
             query = search({place.name: value})
         case _:
-            body = {name: field for name, field in (body or {}).items() if name != EXCLUDES.get(place.keys[0])}
+            body = {name: field for name, field in (body or {}).items() if name != EXCLUDES.get(place.first)}
             put(body, place.keys, value)
             if route.verb == "PATCH" and "update_mask" not in query and route.binding.body != "*" and place.name != "etag":
-                query = search({"update_mask": place.keys[0]})  # else an empty text is absent
+                query = search({"update_mask": place.first})  # else an empty text is absent
     return scene.client(route.policy.access).send_json(route.verb, path + query, body)
 
 
-def put(body: Schema, keys: tuple[str, ...], value: Any) -> None:
+def put(body: Any, keys: tuple[str | int, ...], value: Any) -> None:
     """Write a value into a body; the objects above it get the other fields that they need."""
     for key in keys[:-1]:
-        body = body.setdefault(key, dict(NEEDS[key]))
+        body = body[key] if isinstance(key, int) else body.setdefault(key, copy.deepcopy(NEEDS[key]))
     body[keys[-1]] = value
 
 
@@ -156,7 +179,7 @@ def test_values_at_a_bound_are_taken_and_those_beyond_it_are_refused_by_name(sho
 
 def names(place: Place, route: Route) -> set[str]:
     """Return the name by which an error may name a field."""
-    own = ".".join(place.keys)
+    own = ".".join(key for key in place.keys if isinstance(key, str))
     if place.part == "path":
         return {next(name for name in VARIABLE.findall(route.template) if name.replace(".", "_") == own)}
     inside = route.binding.body in ("*", "form") or place.part == "query"

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from rest.routes import ROUTES
+from rest.test_openapi import documented_path
 from support import needs
 from support.browser import Browser, browsing
 from support.mercato_up import PASSWORD, Up
@@ -37,9 +38,7 @@ def page(browser: Browser, shop_up: Up) -> Browser:
 
 def test_the_page_lists_every_operation_without_a_complaint(page: Browser) -> None:
     shown = page.wait(SHOWN)
-    assert {tuple(entry.split()[:2]) for entry in shown} == {
-        (route.verb, route.template.replace("{product.id}", "{product_id}").replace("{category.id}", "{category_id}")) for route in ROUTES
-    } | PROBES
+    assert {tuple(entry.split()[:2]) for entry in shown} == {(route.verb, documented_path(route)) for route in ROUTES} | PROBES
     assert page.complaints() == []
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from mercato_server import demo
+from mercato_server.edge.examples import EXAMPLES
 from mercato_server.store.demo import load
 from support.mercato_up import Up, running
 from support.rest_client import Client, Reply, search
@@ -28,6 +29,10 @@ POST /products, PUT /products/{product_id}, PATCH /products/{product_id}, POST /
 DELETE /products/{product_id}, POST /products/{product_id}:undelete
 POST /categories, PUT /categories/{category_id}, PATCH /categories/{category_id}, DELETE /categories/{category_id}
 GET /v1/orders, POST /v1/orders/{order_id}:advance, GET /v1/auditLog
+POST /v1/shippingZones, GET /v1/shippingZones, GET /v1/shippingZones/{shipping_zone_id}, PATCH /v1/shippingZones/{shipping_zone_id}
+POST /v1/shippingMethods, GET /v1/shippingMethods, GET /v1/shippingMethods/{shipping_method_id}
+PATCH /v1/shippingMethods/{shipping_method_id}, POST /v1/shippingMethods/{shipping_method_id}:archive
+POST /v1/shippingZones/{shipping_zone_id}:archive
 POST /logout, POST /v1/auth:logoutAll, POST /me:changePassword, POST /v1/auth:requestPasswordReset, POST /v1/auth:resetPassword
 """
 """Every operation, in an order in which each finds what it needs."""
@@ -47,12 +52,15 @@ class Shopper:
     def __init__(self, up: Up, signup: Mapping[str, str]) -> None:
         self.up = up
         self.email, self.password = signup["email"], signup["password"]
-        self.known: Mapping[str, Callable[[], str]] = {
+        self.known: Mapping[str, Callable[[], Any]] = {
             "order_id": self.order_id,
             "address_id": lambda: str(up.address(self.client())["id"]),
             "session_id": self.session_id,
             "user_id": lambda: self.client().id,
             "category_id": lambda: str(up.category()["id"]),
+            "shipping_zone_id": lambda: str(up.shipping_zone()["id"]),
+            "shipping_method_id": lambda: str(up.shipping_method()["id"]),
+            "/v1/shippingMethods rates": self.rates,
             "/v1/auth:refresh refresh_token": self.refresh_token,
             "/v1/auth:verifyEmail token": lambda: up.token(self.email, "confirm"),
             "/v1/auth:resetPassword token": lambda: up.token(self.email, "Set a new password"),
@@ -68,6 +76,11 @@ class Shopper:
     def session_id(self) -> str:
         self.client()
         return str(next(session["id"] for session in self.client().get("/me/sessions").json["sessions"] if not session["current"]))
+
+    def rates(self) -> Any:
+        """Return the rates of the example, for a zone of the shop."""
+        [rate] = EXAMPLES["CreateShippingMethod"]["rates"]
+        return [{**rate, "shipping_zone_id": self.up.shipping_zone()["id"]}]
 
     def refresh_token(self) -> str:
         login = self.up.anyone.post("/v1/auth:login", {"email": self.email, "password": self.password})

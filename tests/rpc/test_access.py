@@ -57,6 +57,8 @@ PUBLIC = {
 FOR_ADMINS = {
     "GetAdminOnly", "CreateProduct", "UpdateProduct", "DeleteProduct", "UndeleteProduct", "AdjustStock", "CreateCategory", "UpdateCategory",
     "DeleteCategory", "ListAllOrders", "AdvanceOrder", "ListUsers", "GetUser", "UpdateUser", "ListAuditLog",
+    "ListShippingZones", "GetShippingZone", "CreateShippingZone", "UpdateShippingZone", "ArchiveShippingZone",
+    "ListShippingMethods", "GetShippingMethod", "CreateShippingMethod", "UpdateShippingMethod", "ArchiveShippingMethod",
 }  # fmt: skip
 RPCS = rpcs()
 END_SESSION = "UPDATE sessions SET ended_at = now(), end_reason = 'revoked' WHERE id = $1"

@@ -91,7 +91,9 @@ async def test_reflection_knows_every_symbol_and_the_file_that_defines_it(shop: 
     home = {symbol: file.name for file in (*files(), health_pb2.DESCRIPTOR) for symbol in symbols(file)}
     assert {"mercato.v1.OrderService.Checkout", "mercato.v1.ORDER_STATUS_PAID", "mercato.v1.OrderStatus.ORDER_STATUS_PAID"} <= set(home)
     assert {"mercato.v1.StockShortage.Line.wanted", "mercato.v1.policy", "grpc.health.v1.Health.List"} <= set(home)
-    answers = await ask(shop, [ServerReflectionRequest(file_containing_symbol=symbol) for symbol in home])
+    requests = [ServerReflectionRequest(file_containing_symbol=symbol) for symbol in home]
+    parts = [requests[start : start + 500] for start in range(0, len(requests), 500)]  # a stream takes as many
+    answers = [answer for part in parts for answer in await ask(shop, part)]
     assert {answer.original_request.file_containing_symbol: described(answer)[0] for answer in answers} == home
 
 

@@ -25,6 +25,13 @@ from mercato.v1.catalog_pb2 import (
 from mercato.v1.money_pb2 import Money
 from mercato.v1.order_pb2 import ListAllOrdersRequest, ListOrdersRequest
 from mercato.v1.user_pb2 import CreateAddressRequest, ListAddressesRequest, ListUsersRequest
+from mercato.v1.shipping_pb2 import (
+    CreateShippingMethodRequest,
+    CreateShippingZoneRequest,
+    ListShippingMethodsRequest,
+    ListShippingZonesRequest,
+)
+from mercato.v1.user_pb2 import ListUsersRequest
 from mercato_server.config.settings import Limits, Settings
 from mercato_server.database.pool import Pool
 from mercato_server.domain.accounts import Actor, ActorKind
@@ -33,6 +40,7 @@ from mercato_server.domain.catalog import NAME_MAX, PRICE_MAX_MINOR
 from mercato_server.domain.orders import REASON_MAX, STORED, Order, OrderLine, OrderTransition
 from mercato_server.handlers import convert
 from support.example_requests import new_address
+from support.example_requests import a_method, a_zone
 from support.shop import CALL_S, Person, Shop, refusal, worker
 
 KIB, MIB = 1024, 1024 * 1024
@@ -71,6 +79,20 @@ async def pages(read: Walk, size: int = 100, longest: int = MIB) -> list[list[An
 
 def reads(person: Person, rpc: Any, request_type: Callable[..., Message], **fields: Any) -> Walk:
     return lambda size, token: rpc(request_type(page_size=size, page_token=token, **fields), metadata=person.metadata)
+
+
+async def delivery(shop: Shop, admin: Person, count: int) -> tuple[list[str], list[str]]:
+    """Create zones and methods with long names; return their ids in the order of lists."""
+    zones, methods = list[str](), list[str]()
+    for number in range(count):
+        zone = a_zone()
+        zone.name = f"{number} {'x' * 90}"
+        zones.append((await shop.shipping.CreateShippingZone(CreateShippingZoneRequest(shipping_zone=zone), metadata=admin.metadata)).id)
+        method = a_method(zones[0])
+        method.name = zone.name
+        create = CreateShippingMethodRequest(shipping_method=method)
+        methods.append((await shop.shipping.CreateShippingMethod(create, metadata=admin.metadata)).id)
+    return zones, methods
 
 
 @pytest.mark.parametrize("order_by", ["", "price", "name desc"])
@@ -137,6 +159,7 @@ async def test_every_list_is_walked_in_pages_that_fit(settings: Settings, pool: 
             request = CreateAddressRequest(address=new_address())
             request.address.postal_address.recipient = str(number) * 100
             addresses.append((await shop.users.CreateAddress(request, metadata=buyer.metadata)).id)
+        zones, methods = await delivery(shop, admin, 9)
         entries = await pool.fetch("SELECT id FROM audit_log ORDER BY id DESC")
         lists: dict[str, tuple[Any, Any, Person, list[str]]] = {
             "orders": (shop.orders.ListOrders, ListOrdersRequest, buyer, orders[::-1]),
@@ -145,6 +168,8 @@ async def test_every_list_is_walked_in_pages_that_fit(settings: Settings, pool: 
             "addresses": (shop.users.ListAddresses, ListAddressesRequest, buyer, addresses[::-1]),
             "users": (shop.users.ListUsers, ListUsersRequest, admin, people[::-1]),
             "categories": (shop.catalog.ListCategories, ListCategoriesRequest, admin, made_categories),
+            "zones": (shop.shipping.ListShippingZones, ListShippingZonesRequest, admin, zones),
+            "methods": (shop.shipping.ListShippingMethods, ListShippingMethodsRequest, admin, methods),
             "audit log": (shop.audit.ListAuditLog, ListAuditLogRequest, admin, [str(entry["id"]) for entry in entries]),
             "products": (shop.catalog.ListProducts, ListProductsRequest, admin, [product.id for product in made[::-1]]),
         }

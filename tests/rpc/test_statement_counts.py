@@ -1,5 +1,6 @@
 """Each RPC sends a fixed number of statements, the same for a full cart, a full page or a long order as for one line."""
 
+import itertools
 import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -32,6 +33,18 @@ from mercato.v1.order_pb2 import (
     ListOrdersRequest,
 )
 from mercato.v1.user_pb2 import GetMeRequest, ListAddressesRequest, ListUsersRequest, UpdateAddressRequest
+from mercato.v1.shipping_pb2 import (
+    CreateShippingMethodRequest,
+    CreateShippingZoneRequest,
+    ListShippingMethodsRequest,
+    ListShippingZonesRequest,
+    ShippingArea,
+    ShippingMethod,
+    ShippingZone,
+    UpdateShippingMethodRequest,
+    UpdateShippingZoneRequest,
+)
+from mercato.v1.user_pb2 import GetMeRequest, ListUsersRequest
 from mercato_server.composition import SERVICES
 from mercato_server.config.settings import Settings
 from mercato_server.database.pool import Pool
@@ -40,11 +53,15 @@ from mercato_server.store import admission, carts, orders
 from mercato_server.worker import running
 from support.databases import index_products
 from support.example_requests import EXAMPLE_REQUESTS, ShopSubjects, new_address
+from support.example_requests import EXAMPLE_REQUESTS, ShopSubjects, a_method
 from support.one_time_tokens import issue
 from support.shop import Person, Shop
 
 PAGE_MAX = 100
 """Most rows of a page, or ids of a call."""
+SHIPPING_MAX = 90
+"""Zones and methods of the longest scene. A shop may have 100 methods."""
+NUMBERS = itertools.count()
 LONG_ORDERS = 4
 """Orders with a line for each product; the others have one line."""
 
@@ -56,6 +73,7 @@ class Scene:
     size: int
     products: list[str]
     orders: list[str]
+    zones: list[str]
     subjects: ShopSubjects
     buyer: Person
     leaver: Person
@@ -64,6 +82,20 @@ class Scene:
     @property
     def page(self) -> int:
         return min(self.size, PAGE_MAX)
+
+    @property
+    def few(self) -> int:
+        """A page of zones or methods, of which a shop has few."""
+        return min(self.size, SHIPPING_MAX)
+
+    def zone(self, zone_id: str = "") -> ShippingZone:
+        areas = [ShippingArea(country_code="US", postal_prefix=f"{next(NUMBERS):05}") for _ in range(self.size)]
+        return ShippingZone(name="Zone", id=zone_id, areas=areas)
+
+    def method(self, method_id: str = "") -> ShippingMethod:
+        """Return a method with a rate for each zone but the one that is archived last."""
+        rates = [rate for zone_id in self.zones[: self.few] for rate in a_method(zone_id).rates]
+        return ShippingMethod(name="Method", id=method_id, rates=rates)
 
 
 class Row(NamedTuple):
@@ -135,6 +167,16 @@ ROWS = (
     Row("UpdateCategory", 7),
     Row("UpdateCategory", 7, lambda at: UpdateCategoryRequest(category=Category(id=at.subjects.category_id, name="Other"))),
     Row("DeleteCategory", 8),
+    Row("ListShippingZones", 2, lambda at: ListShippingZonesRequest(page_size=at.few), "shipping_zones"),
+    Row("GetShippingZone", 2),
+    Row("CreateShippingZone", 13, lambda at: CreateShippingZoneRequest(shipping_zone=at.zone())),
+    Row("UpdateShippingZone", 14, lambda at: UpdateShippingZoneRequest(shipping_zone=at.zone(at.subjects.shipping_zone_id))),
+    Row("ListShippingMethods", 2, lambda at: ListShippingMethodsRequest(page_size=at.few), "shipping_methods"),
+    Row("GetShippingMethod", 2),
+    Row("CreateShippingMethod", 13, lambda at: CreateShippingMethodRequest(shipping_method=at.method())),
+    Row("UpdateShippingMethod", 14, lambda at: UpdateShippingMethodRequest(shipping_method=at.method(at.subjects.shipping_method_id))),
+    Row("ArchiveShippingMethod", 10),
+    Row("ArchiveShippingZone", 11),
     Row("ListUsers", 5, lambda at: ListUsersRequest(page_size=at.page), "users"),
     Row("GetUser", 2),
     Row("UpdateUser", 7),
@@ -219,6 +261,13 @@ INSERT INTO order_items (order_id, product_id, product_name, unit_price_minor, c
 SELECT o.id, p.id, '', 1, 'USD', 1
   FROM (SELECT id, row_number() OVER (ORDER BY id) AS n FROM orders) AS o
   JOIN (SELECT id, row_number() OVER (ORDER BY id) AS n FROM products) AS p ON o.n <= {long} OR p.n = 1;
+INSERT INTO shipping_zones (name, name_key, name_key_rule)
+SELECT 'zone ' || n, '', 1000 FROM generate_series(0, least({n}, {few})) AS n;
+INSERT INTO shipping_methods (name, description, position, tax_category)
+SELECT 'method ' || n, '', 0, '' FROM generate_series(1, least({n}, {few})) AS n;
+INSERT INTO shipping_rates (method_id, zone_id, basis, starts, prices_minor, currency_code)
+SELECT method.id, zone.id, 'weight', '{{0}}', '{{1}}', 'USD'
+  FROM shipping_methods AS method, shipping_zones AS zone WHERE zone.name <> 'zone 0';
 INSERT INTO order_history (order_id, version, status, actor_kind, actor_id, reason)
 SELECT id, 1, 'placed', 'buyer', account_id, '' FROM orders;
 """
@@ -232,7 +281,7 @@ SELECT $1, id, 1, 1, 'USD' FROM products WHERE name LIKE 'ball %'
 async def scene(shop: Shop, size: int) -> Scene:
     """Fill a shop, and make the worker cache the session of each caller."""
     buyer, leaver, other, admin = [await shop.person(admin=admin) for admin in (False, False, False, True)]
-    await shop.pool.execute(FILL.format(n=size, buyer=buyer.id, long=LONG_ORDERS))
+    await shop.pool.execute(FILL.format(n=size, buyer=buyer.id, long=LONG_ORDERS, few=SHIPPING_MAX))
     await index_products(shop.pool)
     for person in (buyer, leaver, admin):
         await shop.users.GetMe(GetMeRequest(), metadata=person.metadata)
@@ -240,11 +289,12 @@ async def scene(shop: Shop, size: int) -> Scene:
     async def ids(table: str, condition: str = "TRUE") -> list[str]:
         return [str(row["id"]) for row in await shop.pool.fetch(f"SELECT id FROM {table} WHERE {condition} ORDER BY id")]  # noqa: S608 - a constant
 
-    products, orders = await ids("products"), await ids("orders")
+    products, orders, zones = await ids("products"), await ids("orders"), await ids("shipping_zones", "name <> 'zone 0'")
     return Scene(
         size=size,
         products=products,
         orders=orders,
+        zones=zones,
         subjects=ShopSubjects(
             email=other.email,
             refresh_token=other.refresh_token,
@@ -257,6 +307,8 @@ async def scene(shop: Shop, size: int) -> Scene:
             product_id=products[0],
             deleted_product_id=products[0],  # made by the previous row
             category_id=(await ids("categories"))[0],
+            shipping_zone_id=(await ids("shipping_zones", "name = 'zone 0'"))[0],
+            shipping_method_id=(await ids("shipping_methods"))[0],
         ),
         buyer=buyer,
         leaver=leaver,
@@ -266,7 +318,9 @@ async def scene(shop: Shop, size: int) -> Scene:
 
 async def answer(shop: Shop, at: Scene, row: Row) -> Any:
     """Make the call of a row."""
-    [stub] = [stub for stub in (shop.auth, shop.users, shop.audit, shop.catalog, shop.carts, shop.orders) if hasattr(stub, row.rpc)]
+    [stub] = [
+        stub for stub in (shop.auth, shop.users, shop.audit, shop.catalog, shop.carts, shop.orders, shop.shipping) if hasattr(stub, row.rpc)
+    ]
     caller: Person = at.admin if for_admins(row.rpc) else getattr(at, row.by)
     request = row.request(at) if row.request else EXAMPLE_REQUESTS[row.rpc](at.subjects)
     return await getattr(stub, row.rpc)(request, metadata=(*caller.metadata, *((("idempotency-key", row.key),) if row.key else ())))
@@ -284,7 +338,8 @@ async def test_an_rpc_sends_so_many_statements_however_much_there_is(settings: S
             if len(sent) != row.statements:
                 surprises += [f"{row.label} sent {len(sent)} statements, not {row.statements}:", *sent]
             if row.many:
-                assert len(getattr(reply, row.many)) >= (size if row.many == "lines" else at.page), row.label
+                least = size if row.many == "lines" else at.few if row.many.startswith("shipping") else at.page
+                assert len(getattr(reply, row.many)) >= least, row.label
         assert not surprises, "\n".join(surprises)
 
 

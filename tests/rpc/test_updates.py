@@ -21,6 +21,8 @@ from mercato.v1.catalog_pb2 import (
 from mercato.v1.money_pb2 import Money
 from mercato.v1.user_pb2 import ROLE_ADMIN, ROLE_USER, GetMeRequest, UpdateAddressRequest, UpdateMeRequest, UpdateUserRequest, User
 from support.example_requests import new_address
+from mercato.v1.shipping_pb2 import ShippingMethod, ShippingZone, UpdateShippingMethodRequest, UpdateShippingZoneRequest
+from mercato.v1.user_pb2 import ROLE_ADMIN, ROLE_USER, GetMeRequest, UpdateMeRequest, UpdateUserRequest, User
 from support.shop import Person, Shop, refusal
 
 
@@ -78,6 +80,12 @@ UPDATES: dict[str, Update] = {
     ),
     "UpdateUser": lambda shop, who, paths: shop.users.UpdateUser(
         UpdateUserRequest(user_id=who.id, disabled=False, update_mask=paths), metadata=who.metadata
+    ),
+    "UpdateShippingZone": lambda shop, who, paths: shop.shipping.UpdateShippingZone(
+        UpdateShippingZoneRequest(shipping_zone=ShippingZone(id=who.id, name="x"), update_mask=paths), metadata=who.metadata
+    ),
+    "UpdateShippingMethod": lambda shop, who, paths: shop.shipping.UpdateShippingMethod(
+        UpdateShippingMethodRequest(shipping_method=ShippingMethod(id=who.id, name="x"), update_mask=paths), metadata=who.metadata
     ),
     "UpdateCategory": lambda shop, who, paths: shop.catalog.UpdateCategory(
         UpdateCategoryRequest(category=Category(id=who.id, name="x"), update_mask=paths), metadata=who.metadata

@@ -13,7 +13,7 @@ from mercato_server.database.pool import Pool
 from mercato_server.domain.accounts import COMMAND_LINE
 from mercato_server.domain.catalog import BY_NAME, Category, Product, ProductDraft, ProductFilter, ProductOrder
 from mercato_server.domain.paging import Page, PageTokens, Position
-from mercato_server.store import bulk, catalog, categories, product_lists, search_documents
+from mercato_server.store import bulk, catalog, categories, product_lists, search_documents, shipping_zones
 from mercato_server.store import demo as demo_shop
 from mercato_server.store.bulk import Incoming
 from mercato_server.store.verify import verify
@@ -110,6 +110,31 @@ async def test_categories_are_sorted_by_the_algorithm_also_after_a_rename(pool: 
     await categories.update(pool, made[0].id, None, (), COMMAND_LINE)
     assert await category_names(pool) == ["7 tea", "Ähren", *NAMES[1:-1]]
     assert await categories.renew_keys(pool) == 0
+
+
+async def test_shipping_zones_of_an_older_rule_are_listed_once_and_sorted_when_their_keys_are_made(pool: "Pool") -> None:
+    await pool.execute(
+        "INSERT INTO shipping_zones (name, name_key, name_key_rule) SELECT name, '', 0 FROM unnest($1::text[]) AS name", NAMES
+    )
+
+    async def listed() -> list[str]:
+        names, after = list[str](), None
+        while True:
+            found, after = await shipping_zones.zones(pool, Page(2, after), archived=False)
+            names += [record.zone.name for record in found]
+            if after is None:
+                return names
+
+    assert sorted(await listed()) == sorted(NAMES)
+    renewing = asyncio.create_task(keep_renewing(pool, interval_s=0.01))
+
+    async def keyed() -> bool:
+        return not await pool.fetchval("SELECT count(*) FROM shipping_zones WHERE name_key = ''")
+
+    await until(keyed)
+    renewing.cancel()
+    assert await listed() == NAMES
+    assert await shipping_zones.renew_keys(pool) == 0
 
 
 async def test_equal_keys_have_each_row_once(pool: "Pool") -> None:

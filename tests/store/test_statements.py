@@ -50,6 +50,7 @@ MODULES = [
 ]
 NOT_STATEMENTS = {
     "ADMITTED",
+    "AREAS",
     "BEGIN",
     "CATEGORY_IDS",
     "CLAIMED",
@@ -62,6 +63,7 @@ NOT_STATEMENTS = {
     "LIFE",
     "LOCKED",
     "PRODUCT_COLUMNS",
+    "RATES",
     "SOLD",
     "STANDBY",
     "TIMELINE",

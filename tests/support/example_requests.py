@@ -55,6 +55,24 @@ from mercato.v1.order_pb2 import (
     ListOrdersRequest,
 )
 from mercato.v1.postal_address_pb2 import PostalAddress
+from mercato.v1.shipping_pb2 import (
+    SHIPPING_RATE_BASIS_WEIGHT,
+    ArchiveShippingMethodRequest,
+    ArchiveShippingZoneRequest,
+    CreateShippingMethodRequest,
+    CreateShippingZoneRequest,
+    GetShippingMethodRequest,
+    GetShippingZoneRequest,
+    ListShippingMethodsRequest,
+    ListShippingZonesRequest,
+    ShippingArea,
+    ShippingMethod,
+    ShippingRate,
+    ShippingTier,
+    ShippingZone,
+    UpdateShippingMethodRequest,
+    UpdateShippingZoneRequest,
+)
 from mercato.v1.user_pb2 import (
     ROLE_ADMIN,
     Address,
@@ -74,6 +92,16 @@ from support.one_time_tokens import issue
 from support.shop import PASSWORD, Person, Shop
 
 NEW_PASSWORD = "another-secret-1"
+ARCHIVE_OLD = """
+WITH methods AS (
+    UPDATE shipping_methods
+       SET archived_at = now()
+     WHERE archived_at IS NULL AND id NOT IN (SELECT id FROM shipping_methods ORDER BY id DESC LIMIT 50)
+)
+UPDATE shipping_zones
+   SET archived_at = now()
+ WHERE archived_at IS NULL AND id NOT IN (SELECT id FROM shipping_zones ORDER BY id DESC LIMIT 100)
+"""
 _numbers = itertools.count(1)
 
 
@@ -124,6 +152,14 @@ class Subjects(Protocol):
     def category_id(self) -> str:
         """A category without products."""
 
+    @property
+    def shipping_zone_id(self) -> str:
+        """A shipping zone for which no method has a rate."""
+
+    @property
+    def shipping_method_id(self) -> str:
+        """A shipping method."""
+
 
 @dataclass(frozen=True)
 class ShopSubjects:
@@ -140,6 +176,8 @@ class ShopSubjects:
     product_id: str
     deleted_product_id: str
     category_id: str
+    shipping_zone_id: str
+    shipping_method_id: str
 
 
 async def make_subjects(shop: Shop, admin: Person, caller: Person) -> ShopSubjects:
@@ -149,6 +187,7 @@ async def make_subjects(shop: Shop, admin: Person, caller: Person) -> ShopSubjec
     await shop.catalog.DeleteProduct(DeleteProductRequest(product_id=deleted.id), metadata=admin.metadata)
     draft = CreateCategoryRequest(category=Category(name=unused_name()))
     category = await shop.catalog.CreateCategory(draft, metadata=admin.metadata)
+    zone_id, method_id = await make_shipping(shop, admin)
     await shop.add(caller, product)
     order = await shop.checkout(caller)
     address = await shop.users.CreateAddress(CreateAddressRequest(address=new_address()), metadata=caller.metadata)
@@ -164,7 +203,31 @@ async def make_subjects(shop: Shop, admin: Person, caller: Person) -> ShopSubjec
         product_id=product.id,
         deleted_product_id=deleted.id,
         category_id=category.id,
+        shipping_zone_id=zone_id,
+        shipping_method_id=method_id,
     )
+
+
+async def make_shipping(shop: Shop, admin: Person) -> tuple[str, str]:
+    """Make a zone without methods, and a method with a zone of its own. Older ones are archived: many worlds share a shop with a limit."""
+    await shop.pool.execute(ARCHIVE_OLD)
+    zones = [
+        await shop.shipping.CreateShippingZone(CreateShippingZoneRequest(shipping_zone=a_zone()), metadata=admin.metadata) for _ in "12"
+    ]
+    draft = CreateShippingMethodRequest(shipping_method=a_method(zones[1].id))
+    method = await shop.shipping.CreateShippingMethod(draft, metadata=admin.metadata)
+    return zones[0].id, method.id
+
+
+def a_zone() -> ShippingZone:
+    """Return a zone with an area that no other zone has in this run."""
+    return ShippingZone(name=unused_name(), areas=[ShippingArea(country_code="US", postal_prefix=f"{next(_numbers):05}")])
+
+
+def a_method(zone_id: str) -> ShippingMethod:
+    """Return a method that delivers to a zone."""
+    tiers = [ShippingTier(start=0, price=Money(minor_units=499))]
+    return ShippingMethod(name=unused_name(), rates=[ShippingRate(shipping_zone_id=zone_id, basis=SHIPPING_RATE_BASIS_WEIGHT, tiers=tiers)])
 
 
 def unused_name() -> str:
@@ -237,6 +300,18 @@ EXAMPLE_REQUESTS: Mapping[str, Callable[[Subjects], Message]] = {
     "GetOrder": lambda of: GetOrderRequest(order_id=of.order_id),
     "CancelOrder": lambda of: CancelOrderRequest(order_id=of.order_id, reason="why not"),
     "ListAllOrders": lambda _: ListAllOrdersRequest(),
+    "ListShippingZones": lambda _: ListShippingZonesRequest(),
+    "GetShippingZone": lambda of: GetShippingZoneRequest(shipping_zone_id=of.shipping_zone_id),
+    "CreateShippingZone": lambda _: CreateShippingZoneRequest(shipping_zone=a_zone()),
+    "UpdateShippingZone": lambda of: UpdateShippingZoneRequest(shipping_zone=ShippingZone(id=of.shipping_zone_id, name=unused_name())),
+    "ArchiveShippingZone": lambda of: ArchiveShippingZoneRequest(shipping_zone_id=of.shipping_zone_id),
+    "ListShippingMethods": lambda _: ListShippingMethodsRequest(),
+    "GetShippingMethod": lambda of: GetShippingMethodRequest(shipping_method_id=of.shipping_method_id),
+    "CreateShippingMethod": lambda of: CreateShippingMethodRequest(shipping_method=a_method(of.shipping_zone_id)),
+    "UpdateShippingMethod": lambda of: UpdateShippingMethodRequest(
+        shipping_method=ShippingMethod(id=of.shipping_method_id, name=unused_name())
+    ),
+    "ArchiveShippingMethod": lambda of: ArchiveShippingMethodRequest(shipping_method_id=of.shipping_method_id),
     "AdvanceOrder": lambda of: AdvanceOrderRequest(order_id=of.order_id, status=ORDER_STATUS_PAID),
 }
 """Requests by the name of their RPC."""

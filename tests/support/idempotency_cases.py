@@ -38,6 +38,18 @@ from mercato.v1.user_pb2 import (
     UpdateUserRequest,
 )
 from support.example_requests import EXAMPLE_REQUESTS, NEW_PASSWORD, ShopSubjects, make_subjects, new_address
+from mercato.v1.shipping_pb2 import (
+    ArchiveShippingMethodRequest,
+    ArchiveShippingZoneRequest,
+    CreateShippingMethodRequest,
+    CreateShippingZoneRequest,
+    ShippingMethod,
+    ShippingZone,
+    UpdateShippingMethodRequest,
+    UpdateShippingZoneRequest,
+)
+from mercato.v1.user_pb2 import UpdateMeRequest, UpdateUserRequest
+from support.example_requests import EXAMPLE_REQUESTS, NEW_PASSWORD, ShopSubjects, a_method, make_subjects
 from support.shop import CALL_S, PASSWORD, Person, Shop
 from support.two_workers import METHODS
 
@@ -191,6 +203,27 @@ CASES = {
         Case("CreateCategory", ADMIN, "categories", lambda _: CreateCategoryRequest(category=Category(name=""))),
         Case("UpdateCategory", ADMIN, "categories", lambda _: UpdateCategoryRequest(category=Category(id=ABSENT, name="x"))),
         Case("DeleteCategory", ADMIN, "categories", lambda _: DeleteCategoryRequest(category_id=ABSENT)),
+        Case("CreateShippingZone", ADMIN, "shipping_zones", lambda _: CreateShippingZoneRequest(shipping_zone=ShippingZone(name="x"))),
+        Case(
+            "UpdateShippingZone",
+            ADMIN,
+            "shipping_zones",
+            lambda _: UpdateShippingZoneRequest(shipping_zone=ShippingZone(id=ABSENT, name="x")),
+        ),
+        Case("ArchiveShippingZone", ADMIN, "shipping_zones", lambda _: ArchiveShippingZoneRequest(shipping_zone_id=ABSENT)),
+        Case(
+            "CreateShippingMethod",
+            ADMIN,
+            "shipping_methods",
+            lambda _: CreateShippingMethodRequest(shipping_method=a_method(ABSENT)),
+        ),
+        Case(
+            "UpdateShippingMethod",
+            ADMIN,
+            "shipping_methods",
+            lambda _: UpdateShippingMethodRequest(shipping_method=ShippingMethod(id=ABSENT, name="x")),
+        ),
+        Case("ArchiveShippingMethod", ADMIN, "shipping_methods", lambda _: ArchiveShippingMethodRequest(shipping_method_id=ABSENT)),
         Case(
             "AddCartItem",
             BUYER,

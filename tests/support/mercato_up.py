@@ -94,6 +94,18 @@ class Up:
         """Create a category."""
         return created(self.admin.post("/categories", {"name": f"Category {next(_numbers)}"}))
 
+    def shipping_zone(self) -> dict[str, Any]:
+        """Create a zone with an area that no other zone has."""
+        number = next(_numbers)
+        area = {"country_code": "DE", "postal_prefix": f"{number:05}"}
+        return created(self.admin.post("/v1/shippingZones", {"name": f"Zone {number}", "areas": [area]}))
+
+    def shipping_method(self) -> dict[str, Any]:
+        """Create a method with a zone of its own."""
+        tiers = [{"price": {"minor_units": "499"}}]
+        rate = {"shipping_zone_id": self.shipping_zone()["id"], "basis": "SHIPPING_RATE_BASIS_WEIGHT", "tiers": tiers}
+        return created(self.admin.post("/v1/shippingMethods", {"name": f"Method {next(_numbers)}", "rates": [rate]}))
+
     def order(self, buyer: Client, **fields: Any) -> dict[str, Any]:
         """Create a product and buy one unit of it."""
         assert buyer.post(f"/cart/add/{self.product(**fields)['id']}").status == 200

@@ -25,6 +25,7 @@ from mercato.v1 import (
     catalog_pb2_grpc,
     order_pb2,
     order_pb2_grpc,
+    shipping_pb2_grpc,
     user_pb2_grpc,
 )
 from mercato.v1.money_pb2 import Money
@@ -83,6 +84,7 @@ class Shop:
         self.catalog = catalog_pb2_grpc.CatalogServiceStub(channel)
         self.carts = cart_pb2_grpc.CartServiceStub(channel)
         self.orders = order_pb2_grpc.OrderServiceStub(channel)
+        self.shipping = shipping_pb2_grpc.ShippingServiceStub(channel)
 
     async def person(self, *, admin: bool = False) -> Person:
         """Make an account with a session, as SignUp and Login do.

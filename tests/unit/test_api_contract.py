@@ -23,6 +23,11 @@ WRITTEN = {
         "country_code", "recipient", "company", "street_lines", "city_area", "city", "region", "postal_code", "sorting_code", "phone",
         "vat_number",
     },
+    "ShippingZone": {"name", "areas", "etag"},
+    "ShippingArea": {"country_code", "region", "postal_prefix"},
+    "ShippingMethod": {"name", "description", "position", "tax_category", "rates", "etag"},
+    "ShippingRate": {"shipping_zone_id", "basis", "tiers", "end", "free_from"},
+    "ShippingTier": {"start", "price"},
     "Money": {"currency_code", "minor_units"},
 }  # fmt: skip
 

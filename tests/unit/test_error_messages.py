@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from mercato_server.domain import errors, pricing_errors
+from mercato_server.domain import errors, pricing_errors, shipping_errors
 from mercato_server.domain.errors import MercatoError, Shortage, Violation
+from mercato_server.domain.shipping import Area
 from mercato_server.rpc.errors import InternalError
 from mercato_server.rpc.statuses import status_metadata
 
@@ -62,6 +63,19 @@ MAKE: dict[type[MercatoError], list[Callable[[], MercatoError]]] = {
     errors.TooManyCalls: [lambda: errors.TooManyCalls(next(numbers))],
     errors.TooManyStreams: [lambda: errors.TooManyStreams(next(numbers))],
     errors.StreamTooLong: [lambda: errors.StreamTooLong(next(numbers))],
+    shipping_errors.ShippingZoneNotFound: not_found(shipping_errors.ShippingZoneNotFound),
+    shipping_errors.ShippingMethodNotFound: not_found(shipping_errors.ShippingMethodNotFound),
+    shipping_errors.ShippingAreaTaken: [lambda: shipping_errors.ShippingAreaTaken(Area(text(), text(), text()), uuid.uuid4())],
+    shipping_errors.ShippingZoneInUse: [
+        lambda: shipping_errors.ShippingZoneInUse([uuid.uuid4()]),
+        lambda: shipping_errors.ShippingZoneInUse([uuid.uuid4() for _ in range(30)]),
+    ],
+    shipping_errors.ShippingZoneArchived: [lambda: shipping_errors.ShippingZoneArchived(uuid.uuid4())],
+    shipping_errors.ShippingMethodArchived: [lambda: shipping_errors.ShippingMethodArchived(uuid.uuid4())],
+    shipping_errors.ShippingZoneLimit: [lambda: shipping_errors.ShippingZoneLimit(next(numbers))],
+    shipping_errors.ShippingAreaLimit: [lambda: shipping_errors.ShippingAreaLimit(next(numbers))],
+    shipping_errors.ShippingMethodLimit: [lambda: shipping_errors.ShippingMethodLimit(next(numbers))],
+    shipping_errors.ShippingTierLimit: [lambda: shipping_errors.ShippingTierLimit(next(numbers))],
     errors.HealthServiceUnknown: [lambda: errors.HealthServiceUnknown(text())],
     pricing_errors.ShippingMethodUnavailable: [lambda: pricing_errors.ShippingMethodUnavailable(uuid.uuid4())],
     pricing_errors.TaxRateMissing: [lambda: pricing_errors.TaxRateMissing(text(), text(), text())],

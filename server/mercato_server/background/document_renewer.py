@@ -5,7 +5,7 @@ import time
 
 from mercato_server.database.pool import Pool
 from mercato_server.domain import backoff
-from mercato_server.store.categories import renew_keys
+from mercato_server.store import categories, shipping_zones
 from mercato_server.store.search_documents import renew
 
 RENEWAL_INTERVAL_S = 60.0
@@ -20,6 +20,6 @@ async def keep_renewing(pool: "Pool", interval_s: float = RENEWAL_INTERVAL_S) ->
     while True:
         await asyncio.sleep(backoff.jittered(interval_s))
         began = time.monotonic()
-        while await renew(pool) + await renew_keys(pool):
+        while await renew(pool) + await categories.renew_keys(pool) + await shipping_zones.renew_keys(pool):
             await asyncio.sleep(time.monotonic() - began)
             began = time.monotonic()

@@ -1,9 +1,11 @@
 """Delivery: zones, methods, and what the delivery of goods costs."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
+
+from mercato_server.domain.enums import OpenEnum
+from mercato_server.domain.postal_prefixes import normal_prefix
 
 
 class Destination(NamedTuple):
@@ -30,13 +32,15 @@ class Zone(NamedTuple):
     areas: tuple[Area, ...]
 
 
-class RateBasis(StrEnum):
+class RateBasis(OpenEnum):
     """The measure of goods by which their delivery is priced; the values are those of the database."""
 
     WEIGHT = "weight"
     """Grams."""
     SUBTOTAL = "subtotal"
     """Minor units of the shop's currency."""
+    UNKNOWN = "unknown"
+    """A measure of a later release: it is read, and never written. A rate by it delivers nothing."""
 
 
 class Tier(NamedTuple):
@@ -60,7 +64,7 @@ class ShippingRate(NamedTuple):
         """Return the price, or None if the method does not deliver such goods."""
         measure = weight_grams if self.basis is RateBasis.WEIGHT else subtotal_minor
         reached = [tier for tier in self.tiers if tier.start <= measure]
-        if not reached or (self.end is not None and measure >= self.end):
+        if not reached or (self.end is not None and measure >= self.end) or self.basis is RateBasis.UNKNOWN:
             return None
         return 0 if self.free_from_minor is not None and subtotal_minor >= self.free_from_minor else reached[-1].price_minor
 
@@ -79,8 +83,10 @@ class ShippingTable:
 
     def __init__(self, zones: Iterable[Zone] = (), methods: Sequence[ShippingMethod] = ()) -> None:
         self.methods = {method.id: method for method in methods}
-        self._zones = {area: zone.id for zone in zones for area in zone.areas}
-        self._longest_prefix = max((len(area.postal_prefix) for area in self._zones), default=0)
+        self._zones = {_normal(area): zone.id for zone in zones for area in zone.areas}
+        self._longest_prefixes: dict[str, int] = {}
+        for country_code, _, prefix in self._zones:
+            self._longest_prefixes[country_code] = max(len(prefix), self._longest_prefixes.get(country_code, 0))
 
     def price_minor(self, method_id: UUID, destination: Destination, weight_grams: int, subtotal_minor: int) -> int | None:
         """Return the price of a delivery, or None if the method does not deliver such goods there."""
@@ -91,9 +97,16 @@ class ShippingTable:
     def _zone_id(self, destination: Destination) -> UUID | None:
         """Return the zone of a place: the longest postal prefix wins, then the region, then the country."""
         country_code, region, postal_code = destination
-        for length in range(min(self._longest_prefix, len(postal_code) + 1), 0, -1):
-            # One more than the code has: a code that is a district itself, such as those of Ireland's routing keys, ends like "D02 ".
-            if zone_id := self._zones.get(Area(country_code, "", f"{postal_code} "[:length])):
-                return zone_id
+        if longest := self._longest_prefixes.get(country_code, 0):
+            # Prefix and code have their marks in the same places. A code that is a district itself ends like "SW1 ".
+            code = f"{normal_prefix(country_code, postal_code) or postal_code} "
+            for length in range(min(longest, len(code)), 0, -1):
+                if zone_id := self._zones.get(Area(country_code, "", code[:length])):
+                    return zone_id
         by_region = self._zones.get(Area(country_code, region)) if region else None
         return by_region or self._zones.get(Area(country_code))
+
+
+def _normal(area: Area) -> Area:
+    """Return an area with its prefix in the form in which codes are compared."""
+    return area._replace(postal_prefix=normal_prefix(area.country_code, area.postal_prefix) or area.postal_prefix)

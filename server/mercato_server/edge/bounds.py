@@ -36,7 +36,17 @@ from mercato_server.domain.postal_addresses import (
     VAT_NUMBER_MAX,
 )
 from mercato_server.handlers.addresses import ADDRESS_FIELDS
+from mercato_server.domain.shipping_records import (
+    MEASURE_MAX,
+    METHOD_RATES_MAX,
+    POSITION_MAX,
+    RATE_TIERS_MAX,
+    SHIPPING_DESCRIPTION_MAX,
+    SHIPPING_NAME_MAX,
+    ZONE_AREAS_MAX,
+)
 from mercato_server.handlers.catalog import CATEGORY_FIELDS, ORDERS, WRITABLE
+from mercato_server.handlers.shipping_messages import METHOD_FIELDS, ZONE_FIELDS
 from mercato_server.handlers.users import ADMINISTRATORS_FIELDS, OWN_FIELDS
 from mercato_server.rpc.preconditions import ETAG_MAX
 from mercato_server.security import one_time_tokens, refresh_tokens
@@ -61,9 +71,11 @@ def _number(low: int, high: int | None = None) -> Schema:
     return {"minimum": low, **({} if high is None else {"maximum": high})}
 
 
-def _digits_up_to(power_of_ten: int) -> Schema:
-    """Bound an int64, which is a string, from 0 to a power of ten."""
-    return {"pattern": f"^([0-9]{{1,{len(str(power_of_ten)) - 1}}}|{power_of_ten})$"}
+def _digits_up_to(power_of_ten: int, *, above_zero: bool = False) -> Schema:
+    """Bound an int64, which is a string, from 0 or 1 to a power of ten."""
+    most = len(str(power_of_ten)) - 1
+    digits = f"[1-9][0-9]{{0,{most - 1}}}" if above_zero else f"[0-9]{{1,{most}}}"
+    return {"pattern": f"^({digits}|{power_of_ten})$"}
 
 
 def _mask(fields: Iterable[str]) -> Schema:
@@ -93,6 +105,8 @@ EVERYWHERE: Mapping[str, Schema] = {
     "AuditEntry.actor_id": _UUID_OR_EMPTY,
     "AuditEntry.id": _UUID,
     "AuditEntry.subject_id": _UUID_OR_EMPTY,
+    "ArchiveShippingMethodRequest.shipping_method_id": _UUID,
+    "ArchiveShippingZoneRequest.shipping_zone_id": _UUID,
     "BatchGetProductsRequest.ids[]": _UUID,
     "CancelOrderRequest.order_id": _UUID,
     "CartLine.product_id": _UUID,
@@ -104,6 +118,8 @@ EVERYWHERE: Mapping[str, Schema] = {
     "GetCategoryRequest.category_id": _UUID,
     "GetOrderRequest.order_id": _UUID,
     "GetProductRequest.product_id": _UUID,
+    "GetShippingMethodRequest.shipping_method_id": _UUID,
+    "GetShippingZoneRequest.shipping_zone_id": _UUID,
     "GetUserRequest.user_id": _UUID,
     "ListAllOrdersRequest.account_id": _UUID,
     "ListAuditLogRequest.actor_id": _UUID,
@@ -118,6 +134,9 @@ EVERYWHERE: Mapping[str, Schema] = {
     "RevokeSessionRequest.session_id": _UUID,
     "Session.id": _UUID,
     "SetCartItemRequest.product_id": _UUID,
+    "ShippingMethod.id": _UUID,
+    "ShippingRate.shipping_zone_id": _UUID,
+    "ShippingZone.id": _UUID,
     "StockShortage.Line.product_id": _UUID,
     "UndeleteProductRequest.product_id": _UUID,
     "UpdateUserRequest.user_id": _UUID,
@@ -134,6 +153,8 @@ OF_REQUESTS: Mapping[str, Schema] = {
     "AdjustStockRequest.reason": _REASON,
     "AdvanceOrderRequest.etag": _ETAG,
     "AdvanceOrderRequest.reason": _REASON,
+    "ArchiveShippingMethodRequest.etag": _ETAG,
+    "ArchiveShippingZoneRequest.etag": _ETAG,
     "BatchGetProductsRequest.ids": {"minItems": 1, "maxItems": LIMITS.batch_get_max},
     "CancelOrderRequest.etag": _ETAG,
     "CancelOrderRequest.reason": _REASON,
@@ -158,6 +179,8 @@ OF_REQUESTS: Mapping[str, Schema] = {
     "ListProductsRequest.q": _text(QUERY_MAX),
     "ListProductsRequest.skip": _number(0, LIMITS.skip_max),
     "ListSessionsRequest.page_size": _number(0),
+    "ListShippingMethodsRequest.page_size": _number(0),
+    "ListShippingZonesRequest.page_size": _number(0),
     "ListUsersRequest.page_size": _number(0),
     "ListUsersRequest.q": _text(SEARCH_MAX),
     "LoginRequest.email": _ADDRESS,
@@ -188,6 +211,18 @@ OF_REQUESTS: Mapping[str, Schema] = {
     "ResetPasswordRequest.new_password": _NEW_PASSWORD,
     "ResetPasswordRequest.token": _text(one_time_tokens.LENGTH, one_time_tokens.LENGTH),
     "SetCartItemRequest.quantity": _number(0, LINE_QUANTITY_MAX),
+    "ShippingMethod.description": _text(SHIPPING_DESCRIPTION_MAX),
+    "ShippingMethod.etag": _ETAG,
+    "ShippingMethod.name": _line(SHIPPING_NAME_MAX, 1),
+    "ShippingMethod.position": _number(0, POSITION_MAX),
+    "ShippingMethod.rates": {"minItems": 1, "maxItems": METHOD_RATES_MAX},
+    "ShippingMethod.tax_category": _line(TAX_CATEGORY_MAX),
+    "ShippingRate.end": _digits_up_to(MEASURE_MAX, above_zero=True),
+    "ShippingRate.tiers": {"minItems": 1, "maxItems": RATE_TIERS_MAX},
+    "ShippingTier.start": _digits_up_to(MEASURE_MAX),
+    "ShippingZone.areas": {"minItems": 1, "maxItems": ZONE_AREAS_MAX},
+    "ShippingZone.etag": _ETAG,
+    "ShippingZone.name": _line(SHIPPING_NAME_MAX, 1),
     "SignUpRequest.email": _NEW_ADDRESS,
     "SignUpRequest.full_name": _line(FULL_NAME_MAX),
     "SignUpRequest.password": _NEW_PASSWORD,
@@ -196,6 +231,8 @@ OF_REQUESTS: Mapping[str, Schema] = {
     "UpdateMeRequest.full_name": _line(FULL_NAME_MAX),
     "UpdateMeRequest.update_mask": _mask(OWN_FIELDS),
     "UpdateProductRequest.update_mask": _mask(WRITABLE),
+    "UpdateShippingMethodRequest.update_mask": _mask(METHOD_FIELDS),
+    "UpdateShippingZoneRequest.update_mask": _mask(ZONE_FIELDS),
     "UpdateUserRequest.update_mask": _mask(ADMINISTRATORS_FIELDS),
     "VerifyEmailRequest.token": _text(one_time_tokens.LENGTH, one_time_tokens.LENGTH),
 }

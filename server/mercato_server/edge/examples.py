@@ -74,6 +74,32 @@ EXAMPLES: Mapping[str, dict[str, Any]] = {
     "Checkout": {},
     "CancelOrder": {"reason": "ordered by mistake"},
     "AdvanceOrder": {"status": "ORDER_STATUS_PAID", "reason": "paid by bank transfer"},
+    "CreateShippingZone": {
+        "name": "Germany and Greater London",
+        "areas": [{"country_code": "DE"}, {"country_code": "GB", "postal_prefix": "SW1 "}, {"country_code": "US", "region": "NY"}],
+    },
+    "UpdateShippingZone": {"name": "Central Europe"},
+    "ArchiveShippingZone": {},
+    "CreateShippingMethod": {
+        "name": "Parcel",
+        "description": "At your door in two to four days.",
+        "position": 1,
+        "tax_category": "as-goods",
+        "rates": [
+            {
+                "shipping_zone_id": "0198c5f2-7a3e-7c4d-9b1e-2f6a8d0c4b57",
+                "basis": "SHIPPING_RATE_BASIS_WEIGHT",
+                "tiers": [
+                    {"start": "0", "price": {"currency_code": "USD", "minor_units": "499"}},
+                    {"start": "2000", "price": {"currency_code": "USD", "minor_units": "799"}},
+                ],
+                "end": "31500",
+                "free_from": {"currency_code": "USD", "minor_units": "10000"},
+            }
+        ],
+    },
+    "UpdateShippingMethod": {"name": "Parcel with insurance"},
+    "ArchiveShippingMethod": {},
 }
 """Bodies of requests."""
 
@@ -94,5 +120,5 @@ PARAMETERS: Mapping[str, Any] = {
 }
 """Parameters that must be there, by message and field: things of the demo shop.
 
-Others, such as the id of an order or of a category without products, the caller gets from the shop.
+Others, such as the id of an order or of a category without products, the caller gets from the shop. So it does with the zone in a body.
 """

@@ -36,7 +36,7 @@ to errors; a client ignores those that it does not know.
 SERVERS = [{"url": "/", "description": "The shop that serves this document."}]
 CONTACT = {"name": "The operator of this shop"}
 LICENSE = {"name": "MIT", "identifier": "MIT"}
-TAGS = ("CatalogService", "CartService", "OrderService", "AuthService", "UserService", "AuditService")
+TAGS = ("CatalogService", "CartService", "OrderService", "AuthService", "UserService", "ShippingService", "AuditService")
 """The services in the order in which a shopper needs them; others follow."""
 
 LOGIN = "/login"

@@ -65,6 +65,10 @@ MAY_BE_ABSENT = frozenset(
         "ListProductsResponse.total_size",
         "Order.payment_due_time",
         "Product.delete_time",
+        "ShippingMethod.archive_time",
+        "ShippingRate.end",
+        "ShippingRate.free_from",
+        "ShippingZone.archive_time",
     )
 )
 """Fields of responses that are not always sent: messages, times and optional fields without a value."""
