@@ -69,12 +69,14 @@ class Scene:
         cart = await shop.add(buyer, ball)
         draft = CreateCategoryRequest(category=Category(name=f"Category {admin.id}"))
         category = await shop.catalog.CreateCategory(draft, metadata=admin.metadata)
+        promotion = await shop.promotion(admin)
         page = await shop.catalog.ListProducts(ListProductsRequest(page_size=1))
         self.things |= {
             "ball product_id": ball.id,
             "last product_id": last.id,
             "gone product_id": gone.id,
             "category_id": category.id,
+            "promotion_id": promotion.id,
             "first order_id": orders[0].id,
             "foreign order_id": orders[1].id,
             "third order_id": orders[2].id,

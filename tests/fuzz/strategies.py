@@ -70,6 +70,7 @@ PLAUSIBLE: Mapping[str, tuple[str, ...]] = {
     "description": ("Round",),
     "sku": ("", "A-1", "B-2", "s" * 64, "s" * 65),
     "q": ("ball", "bal & !(", "ball | :*", '"ball', "-ball or"),
+    "prefix": ("VIP-", "a b", "x" * 13),
     "order_by": ("price", "name desc", "create_time desc", "price,name", "stock"),
     "currency_code": ("USD", "EUR", "usd"),
     "image_urls": ("https://example.com/ball.png", "http://[", "javascript:1", "https://ex\0ample.com"),

@@ -51,10 +51,25 @@ UNSTATED = {
     "update_mask": "names a field that must be there",
     "currency_code": "is that of the shop",
     "image_urls": "must have a host",
+    "promotion.kind": "cannot be unspecified, nor changed",
+    "promotion.name": "must have a visible character",
+    "promotion.percent_ppm": "is for one kind",
+    "promotion.amount": "is for one kind",
+    "promotion.amount.minor_units": "must not be 0",
+    "promotion.buy_quantity": "is for one kind",
+    "promotion.get_quantity": "is for one kind",
+    "promotion.get_product_ids": "is for one kind",
+    "promotion.get_category_ids": "is for one kind",
+    "promotion.shipping_method_ids": "is for one kind",
+    "promotion.delivery_max": "is for one kind",
+    "promotion.start_time": "must be in the years 1 to 9999",
+    "promotion.end_time": "must be after start_time",
+    "code": "must have only letters, digits and a few signs",
+    "prefix": "must have only letters, digits and a few signs",
 }
 """Fields of which the server requires more than the schema states, and what. No text may contain NUL."""
 WORDS = {"true": True, "1": True, "false": False, "0": False}
-FLAGS = {"disabled", "in_stock", "include_total_size", "only_deleted", "show_deleted"}
+FLAGS = {"disabled", "in_stock", "include_total_size", "only_deleted", "show_archived", "show_deleted"}
 BINDINGS = {f"{binding.verb} {path(binding)}": (rpc, binding) for rpc in rpcs() for binding in rpc.bindings}
 DEADLINE = 504
 """Status that a busy machine answers now and then."""
@@ -101,6 +116,7 @@ class Edge:
             "ball product_id": ball["id"],
             "gone product_id": gone,
             "category_id": self.up.category()["id"],
+            "promotion_id": self.up.promotion()["id"],
             "order_id": order["id"],
             "foreign order_id": foreign["id"],
             "session_id": buyer.get("/me/sessions").json["sessions"][0]["id"],

@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
 import pytest
@@ -26,6 +27,9 @@ POST /products, PUT /products/{product_id}, PATCH /products/{product_id}, POST /
 DELETE /products/{product_id}, POST /products/{product_id}:undelete
 POST /categories, PUT /categories/{category_id}, PATCH /categories/{category_id}, DELETE /categories/{category_id}
 GET /v1/orders, POST /v1/orders/{order_id}:advance, GET /v1/auditLog
+POST /v1/promotions, GET /v1/promotions, GET /v1/promotions/{promotion_id}, PATCH /v1/promotions/{promotion_id}
+POST /v1/promotions/{promotion_id}/codes, POST /v1/promotions/{promotion_id}:generateCodes, GET /v1/promotions/{promotion_id}/codes
+POST /v1/promotions/{promotion_id}/codes/{code}:archive, POST /v1/promotions/{promotion_id}:archive
 POST /logout, POST /v1/auth:logoutAll, POST /me:changePassword, POST /v1/auth:requestPasswordReset, POST /v1/auth:resetPassword
 """
 """Every operation, in an order in which each finds what it needs."""
@@ -50,10 +54,17 @@ class Shopper:
             "session_id": self.session_id,
             "user_id": lambda: self.client().id,
             "category_id": lambda: str(up.category()["id"]),
+            "promotion_id": lambda: self.promotion_id,
+            "code": lambda: str(up.promotion_code(self.promotion_id)["code"]),
             "/v1/auth:refresh refresh_token": self.refresh_token,
             "/v1/auth:verifyEmail token": lambda: up.token(self.email, "confirm"),
             "/v1/auth:resetPassword token": lambda: up.token(self.email, "Set a new password"),
         }
+
+    @cached_property
+    def promotion_id(self) -> str:
+        """A promotion that needs a code."""
+        return str(self.up.promotion()["id"])
 
     def client(self) -> Client:
         """Log in anew, since some examples end the session."""

@@ -85,7 +85,7 @@ def test_the_probes_answer_as_the_document_says(shop_up: Up, document: dict[str,
 
 
 def documented_path(route: Route) -> str:
-    return route.template.replace("{product.id}", "{product_id}").replace("{category.id}", "{category_id}")
+    return re.sub(r"\{[^}]*\}", lambda variable: variable[0].replace(".", "_"), route.template)
 
 
 def described(document: dict[str, Any], operation: dict[str, Any], status: int) -> dict[str, Any]:

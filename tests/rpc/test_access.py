@@ -49,7 +49,9 @@ PUBLIC = {
 }  # fmt: skip
 FOR_ADMINS = {
     "GetAdminOnly", "CreateProduct", "UpdateProduct", "DeleteProduct", "UndeleteProduct", "AdjustStock", "CreateCategory", "UpdateCategory",
-    "DeleteCategory", "ListAllOrders", "AdvanceOrder", "ListUsers", "GetUser", "UpdateUser", "ListAuditLog",
+    "DeleteCategory", "ListAllOrders", "AdvanceOrder", "ListUsers", "GetUser", "UpdateUser", "ListAuditLog", "ListPromotions",
+    "GetPromotion", "CreatePromotion", "UpdatePromotion", "ArchivePromotion", "ListPromotionCodes", "CreatePromotionCode",
+    "GeneratePromotionCodes", "ArchivePromotionCode",
 }  # fmt: skip
 RPCS = rpcs()
 END_SESSION = "UPDATE sessions SET ended_at = now(), end_reason = 'revoked' WHERE id = $1"

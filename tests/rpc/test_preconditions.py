@@ -18,7 +18,7 @@ from mercato.v1.catalog_pb2 import (
 from support.shop import Shop, refusal
 
 CHANGES = [rpc for rpc in rpcs() if not rpc.reads]
-CONDITIONAL = {"UpdateProduct", "DeleteProduct", "UpdateCategory", "DeleteCategory"}
+CONDITIONAL = {"UpdateProduct", "DeleteProduct", "UpdateCategory", "DeleteCategory", "UpdatePromotion"}
 
 
 async def refused(shop: Shop, rpc: Any, **conditions: str) -> Any:

@@ -24,6 +24,7 @@ from mercato.v1.catalog_pb2 import (
 )
 from mercato.v1.money_pb2 import Money
 from mercato.v1.order_pb2 import ListAllOrdersRequest, ListOrdersRequest
+from mercato.v1.promotion_pb2 import ListPromotionsRequest
 from mercato.v1.user_pb2 import ListUsersRequest
 from mercato_server.config.settings import Limits, Settings
 from mercato_server.database.pool import Pool
@@ -131,6 +132,7 @@ async def test_every_list_is_walked_in_pages_that_fit(settings: Settings, pool: 
         categories = [Category(name=f"{number} {'x' * 90}") for number in range(9)]
         create = shop.catalog.CreateCategory
         made_categories = [(await create(CreateCategoryRequest(category=each), metadata=admin.metadata)).id for each in categories]
+        promotions = [(await shop.promotion(admin, name="x" * 200)).id for _ in range(9)]
         entries = await pool.fetch("SELECT id FROM audit_log ORDER BY id DESC")
         lists: dict[str, tuple[Any, Any, Person, list[str]]] = {
             "orders": (shop.orders.ListOrders, ListOrdersRequest, buyer, orders[::-1]),
@@ -138,6 +140,7 @@ async def test_every_list_is_walked_in_pages_that_fit(settings: Settings, pool: 
             "their orders": (shop.orders.ListAllOrders, partial(ListAllOrdersRequest, account_id=buyer.id), admin, orders[::-1]),
             "users": (shop.users.ListUsers, ListUsersRequest, admin, people[::-1]),
             "categories": (shop.catalog.ListCategories, ListCategoriesRequest, admin, made_categories),
+            "promotions": (shop.promotions.ListPromotions, ListPromotionsRequest, admin, promotions[::-1]),
             "audit log": (shop.audit.ListAuditLog, ListAuditLogRequest, admin, [str(entry["id"]) for entry in entries]),
             "products": (shop.catalog.ListProducts, ListProductsRequest, admin, [product.id for product in made[::-1]]),
         }

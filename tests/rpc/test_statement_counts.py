@@ -31,6 +31,13 @@ from mercato.v1.order_pb2 import (
     ListAllOrdersRequest,
     ListOrdersRequest,
 )
+from mercato.v1.promotion_pb2 import (
+    GeneratePromotionCodesRequest,
+    ListPromotionCodesRequest,
+    ListPromotionsRequest,
+    Promotion,
+    UpdatePromotionRequest,
+)
 from mercato.v1.user_pb2 import GetMeRequest, ListUsersRequest
 from mercato_server.composition import SERVICES
 from mercato_server.config.settings import Settings
@@ -135,6 +142,22 @@ ROWS = (
     Row("UpdateCategory", 7),
     Row("UpdateCategory", 7, lambda at: UpdateCategoryRequest(category=Category(id=at.subjects.category_id, name="Other"))),
     Row("DeleteCategory", 8),
+    Row("ListPromotions", 2, lambda at: ListPromotionsRequest(page_size=at.page), "promotions"),
+    Row("GetPromotion", 2),
+    Row("CreatePromotion", 9),
+    Row("UpdatePromotion", 8),
+    Row("UpdatePromotion", 9, lambda at: UpdatePromotionRequest(promotion=Promotion(id=at.subjects.promotion_id, per_buyer_limit=1))),
+    Row(
+        "UpdatePromotion",
+        9,
+        lambda at: UpdatePromotionRequest(promotion=Promotion(id=at.subjects.promotion_id, product_ids=at.products[:500])),
+    ),
+    Row("ListPromotionCodes", 2, lambda at: ListPromotionCodesRequest(promotion_id=at.subjects.promotion_id, page_size=at.page), "codes"),
+    Row("CreatePromotionCode", 9),
+    Row("GeneratePromotionCodes", 9),
+    Row("GeneratePromotionCodes", 9, lambda at: GeneratePromotionCodesRequest(promotion_id=at.subjects.promotion_id, count=10 * at.size)),
+    Row("ArchivePromotionCode", 6),
+    Row("ArchivePromotion", 8),
     Row("ListUsers", 5, lambda at: ListUsersRequest(page_size=at.page), "users"),
     Row("GetUser", 2),
     Row("UpdateUser", 7),
@@ -211,6 +234,12 @@ SELECT o.id, p.id, '', 1, 'USD', 1
   JOIN (SELECT id, row_number() OVER (ORDER BY id) AS n FROM products) AS p ON o.n <= {long} OR p.n = 1;
 INSERT INTO order_history (order_id, version, status, actor_kind, actor_id, reason)
 SELECT id, 1, 'placed', 'buyer', account_id, '' FROM orders;
+INSERT INTO promotions (name, kind, percent_ppm, product_ids, category_ids, get_product_ids, get_category_ids, method_ids,
+                        min_subtotal_minor, currency_code, needs_code, priority, combinable)
+SELECT 'sale ' || n, 'percent', 1, '{{}}', '{{}}', '{{}}', '{{}}', '{{}}', 0, 'USD', true, 0, true FROM generate_series(1, {n}) n;
+INSERT INTO promotion_codes (code_folded, code, promotion_id)
+SELECT 'c' || n, 'C' || n, (SELECT id FROM promotions ORDER BY id LIMIT 1) FROM generate_series(1, {n}) n;
+UPDATE promotions SET codes = {n} WHERE id = (SELECT id FROM promotions ORDER BY id LIMIT 1);
 """
 FILL_CART = """
 INSERT INTO cart_items (account_id, product_id, quantity, unit_price_minor, currency_code)
@@ -246,6 +275,8 @@ async def scene(shop: Shop, size: int) -> Scene:
             product_id=products[0],
             deleted_product_id=products[0],  # made by the previous row
             category_id=(await ids("categories"))[0],
+            promotion_id=(await ids("promotions"))[0],
+            promotion_code="C1",
         ),
         buyer=buyer,
         leaver=leaver,
@@ -255,7 +286,11 @@ async def scene(shop: Shop, size: int) -> Scene:
 
 async def answer(shop: Shop, at: Scene, row: Row) -> Any:
     """Make the call of a row."""
-    [stub] = [stub for stub in (shop.auth, shop.users, shop.audit, shop.catalog, shop.carts, shop.orders) if hasattr(stub, row.rpc)]
+    [stub] = [
+        stub
+        for stub in (shop.auth, shop.users, shop.audit, shop.catalog, shop.carts, shop.orders, shop.promotions)
+        if hasattr(stub, row.rpc)
+    ]
     caller: Person = at.admin if for_admins(row.rpc) else getattr(at, row.by)
     request = row.request(at) if row.request else EXAMPLE_REQUESTS[row.rpc](at.subjects)
     return await getattr(stub, row.rpc)(request, metadata=(*caller.metadata, *((("idempotency-key", row.key),) if row.key else ())))

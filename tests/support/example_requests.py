@@ -54,6 +54,19 @@ from mercato.v1.order_pb2 import (
     ListAllOrdersRequest,
     ListOrdersRequest,
 )
+from mercato.v1.promotion_pb2 import (
+    PROMOTION_KIND_PERCENT,
+    ArchivePromotionCodeRequest,
+    ArchivePromotionRequest,
+    CreatePromotionCodeRequest,
+    CreatePromotionRequest,
+    GeneratePromotionCodesRequest,
+    GetPromotionRequest,
+    ListPromotionCodesRequest,
+    ListPromotionsRequest,
+    Promotion,
+    UpdatePromotionRequest,
+)
 from mercato.v1.user_pb2 import (
     ROLE_ADMIN,
     GetAdminOnlyRequest,
@@ -113,6 +126,14 @@ class Subjects(Protocol):
     def category_id(self) -> str:
         """A category without products."""
 
+    @property
+    def promotion_id(self) -> str:
+        """A promotion of 10 % that needs a code and is not archived."""
+
+    @property
+    def promotion_code(self) -> str:
+        """A code of the promotion that is not archived."""
+
 
 @dataclass(frozen=True)
 class ShopSubjects:
@@ -128,6 +149,8 @@ class ShopSubjects:
     product_id: str
     deleted_product_id: str
     category_id: str
+    promotion_id: str
+    promotion_code: str
 
 
 async def make_subjects(shop: Shop, admin: Person, caller: Person) -> ShopSubjects:
@@ -137,6 +160,8 @@ async def make_subjects(shop: Shop, admin: Person, caller: Person) -> ShopSubjec
     await shop.catalog.DeleteProduct(DeleteProductRequest(product_id=deleted.id), metadata=admin.metadata)
     draft = CreateCategoryRequest(category=Category(name=unused_name()))
     category = await shop.catalog.CreateCategory(draft, metadata=admin.metadata)
+    promotion = await shop.promotion(admin)
+    code = await shop.code(admin, promotion, unused_code())
     await shop.add(caller, product)
     order = await shop.checkout(caller)
     return ShopSubjects(
@@ -150,12 +175,19 @@ async def make_subjects(shop: Shop, admin: Person, caller: Person) -> ShopSubjec
         product_id=product.id,
         deleted_product_id=deleted.id,
         category_id=category.id,
+        promotion_id=promotion.id,
+        promotion_code=code.code,
     )
 
 
 def unused_name() -> str:
     """Return a name that is unique in this run."""
     return f"Example {next(_numbers)}"
+
+
+def unused_code() -> str:
+    """Return a code that no promotion has."""
+    return f"EXAMPLE-{next(_numbers)}"
 
 
 def unused_email() -> str:
@@ -213,5 +245,16 @@ EXAMPLE_REQUESTS: Mapping[str, Callable[[Subjects], Message]] = {
     "CancelOrder": lambda of: CancelOrderRequest(order_id=of.order_id, reason="why not"),
     "ListAllOrders": lambda _: ListAllOrdersRequest(),
     "AdvanceOrder": lambda of: AdvanceOrderRequest(order_id=of.order_id, status=ORDER_STATUS_PAID),
+    "ListPromotions": lambda _: ListPromotionsRequest(),
+    "GetPromotion": lambda of: GetPromotionRequest(promotion_id=of.promotion_id),
+    "CreatePromotion": lambda _: CreatePromotionRequest(
+        promotion=Promotion(name="Sale", kind=PROMOTION_KIND_PERCENT, percent_ppm=200_000, usage_limit=50)
+    ),
+    "UpdatePromotion": lambda of: UpdatePromotionRequest(promotion=Promotion(id=of.promotion_id, name=unused_name(), percent_ppm=50_000)),
+    "ArchivePromotion": lambda of: ArchivePromotionRequest(promotion_id=of.promotion_id),
+    "ListPromotionCodes": lambda of: ListPromotionCodesRequest(promotion_id=of.promotion_id),
+    "CreatePromotionCode": lambda of: CreatePromotionCodeRequest(promotion_id=of.promotion_id, code=unused_code(), usage_limit=5),
+    "GeneratePromotionCodes": lambda of: GeneratePromotionCodesRequest(promotion_id=of.promotion_id, count=3, prefix="EX-"),
+    "ArchivePromotionCode": lambda of: ArchivePromotionCodeRequest(promotion_id=of.promotion_id, code=of.promotion_code),
 }
 """Requests by the name of their RPC."""

@@ -14,11 +14,17 @@ from google.protobuf.descriptor_pb2 import MethodOptions
 from mercato.rpcs import Rpc, rpcs
 from mercato.v1 import order_pb2, policy_pb2
 
+PROMOTION = {
+    "name", "kind", "percent_ppm", "amount", "buy_quantity", "get_quantity", "product_ids", "category_ids", "get_product_ids",
+    "get_category_ids", "shipping_method_ids", "delivery_max", "min_subtotal", "needs_code", "start_time", "end_time", "usage_limit",
+    "per_buyer_limit", "priority", "combinable", "etag",
+}  # fmt: skip
 # The fields that a client sets in resources that requests hold; the server sets the others.
 WRITTEN = {
     "Product": {"name", "description", "price", "category_id", "sku", "stock", "image_urls", "etag"},
     "Category": {"name", "etag"},
     "Money": {"currency_code", "minor_units"},
+    "Promotion": PROMOTION,
 }
 
 

@@ -21,6 +21,7 @@ from mercato.v1 import (
     catalog_pb2_grpc,
     order_pb2_grpc,
     policy_pb2,
+    promotion_pb2_grpc,
     user_pb2_grpc,
 )
 
@@ -72,6 +73,7 @@ class Client:
         self.catalog = catalog_pb2_grpc.CatalogServiceStub(self.channel)
         self.cart = cart_pb2_grpc.CartServiceStub(self.channel)
         self.orders = order_pb2_grpc.OrderServiceStub(self.channel)
+        self.promotions = promotion_pb2_grpc.PromotionServiceStub(self.channel)
 
     async def login(self, email: str, password: str) -> None:
         """Open a session and send its tokens from now on; raises grpc.aio.AioRpcError."""
