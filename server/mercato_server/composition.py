@@ -26,6 +26,7 @@ from mercato_server.handlers.catalog import CatalogHandler, serialized
 from mercato_server.handlers.idempotency import Idempotency
 from mercato_server.handlers.order import OrderHandler
 from mercato_server.handlers.pages import Pager
+from mercato_server.handlers.promotions import PromotionHandler
 from mercato_server.handlers.shipping import ShippingHandler
 from mercato_server.handlers.users import UserHandler
 from mercato_server.jobs.runner import Runner
@@ -123,7 +124,10 @@ class Parts:
             "UserService": UserHandler(pool, pager, idempotency),
             "AuditService": AuditHandler(pool, pager),
             "CatalogService": CatalogHandler(pool, pager, idempotency, settings.limits, settings.currency, cache),
+            "CartService": CartHandler(pool, idempotency, settings.currency, settings.orders.units_per_product, self._batching),
+            "OrderService": OrderHandler(pool, self._sessions, pager, idempotency, settings, self._batching),
             "ShippingService": ShippingHandler(pool, pager, idempotency, settings.currency),
+            "PromotionService": PromotionHandler(pool, pager, idempotency, settings.currency),
         }
 
     def _make_server(self) -> grpc.aio.Server:

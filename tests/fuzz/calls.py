@@ -13,8 +13,7 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from mercato.v1.catalog_pb2 import Category, CreateCategoryRequest, DeleteProductRequest, ListProductsRequest
 from mercato.v1.user_pb2 import CreateAddressRequest
 from mercato_server.composition import SERVICES
-from support.example_requests import new_address
-from support.example_requests import make_shipping
+from support.example_requests import make_shipping, new_address
 from support.shop import PASSWORD, Person, Refusal, refusal
 from support.two_workers import Stage
 
@@ -74,6 +73,7 @@ class Scene:
         category = await shop.catalog.CreateCategory(draft, metadata=admin.metadata)
         address = await shop.users.CreateAddress(CreateAddressRequest(address=new_address()), metadata=buyer.metadata)
         zone_id, method_id = await make_shipping(shop, admin)
+        promotion = await shop.promotion(admin)
         page = await shop.catalog.ListProducts(ListProductsRequest(page_size=1))
         self.things |= {
             "ball product_id": ball.id,
@@ -82,6 +82,7 @@ class Scene:
             "category_id": category.id,
             "shipping_zone_id": zone_id,
             "shipping_method_id": method_id,
+            "promotion_id": promotion.id,
             "first order_id": orders[0].id,
             "foreign order_id": orders[1].id,
             "third order_id": orders[2].id,

@@ -77,6 +77,7 @@ PLAUSIBLE: Mapping[str, tuple[str, ...]] = {
     "description": ("Round",),
     "sku": ("", "A-1", "B-2", "s" * 64, "s" * 65),
     "q": ("ball", "bal & !(", "ball | :*", '"ball', "-ball or"),
+    "prefix": ("VIP-", "a b", "x" * 13),
     "order_by": ("price", "name desc", "create_time desc", "price,name", "stock"),
     "currency_code": ("USD", "EUR", "usd"),
     "image_urls": ("https://example.com/ball.png", "http://[", "javascript:1", "https://ex\0ample.com"),
@@ -87,8 +88,6 @@ PLAUSIBLE: Mapping[str, tuple[str, ...]] = {
         "application/json; charset=x",
     ),
     "paths": ("name", "price", "price.minor_units", "stock", "*", "id", "no_such"),
-    "country_code": ("GB", "US", "de", "AE", "ZZ"),
-    "region": ("", "CA", "California", "Bavaria"),
     "postal_prefix": ("SW1 ", "94", "sw1a1", "\uff11", "-"),
     "tax_category": ("", "as-goods"),
 }

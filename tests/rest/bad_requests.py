@@ -58,6 +58,14 @@ def bad_product(name: str, /, *fields: str, reason: str = "INVALID_FIELD", **val
     return Bad(f"product: {name}", "POST", "/products", body, (JSON,), "admin", reason=reason, fields=prefixed or None)
 
 
+def bad_promotion(name: str, /, *fields: str, reason: str = "INVALID_FIELD", **values: Any) -> Bad:
+    """Return a promotion that is valid except for these values."""
+    valid = {"name": "Sale", "kind": "PROMOTION_KIND_PERCENT", "percent_ppm": 100_000}
+    body = json.dumps({key: value for key, value in {**valid, **values}.items() if value is not None}).encode()
+    prefixed = tuple(f"promotion.{field}" for field in fields)
+    return Bad(f"promotion: {name}", "POST", "/v1/promotions", body, (JSON,), "admin", reason=reason, fields=prefixed)
+
+
 def bad_query(path: str, /, *fields: str, reason: str = "INVALID_FIELD", who: str = "anyone", **query: Any) -> Bad:
     return Bad(f"GET {path}{search(query)}"[:80], "GET", path + search(query), who=who, reason=reason, fields=fields or None)
 
@@ -393,4 +401,34 @@ BAD = [
     ),
     Bad("skipped status", "POST", "/v1/orders/ORDER:advance", b'{"status":"ORDER_STATUS_SHIPPED"}', (JSON,), "admin", reason="ORDER_STATE"),
     Bad("long reason", "POST", "/orders/ORDER:cancel", b'{"reason":"%s"}' % (b"x" * 501), (JSON,), "buyer", fields=("reason",)),
+    # Promotions.
+    bad_id("GET", "/v1/promotions/1", "promotion_id", who="admin"),
+    bad_id("PATCH", "/v1/promotions/1", "promotion.id", {"name": "New"}, "admin"),
+    bad_id("POST", "/v1/promotions/1:archive", "promotion_id", who="admin"),
+    bad_id("POST", "/v1/promotions/1:generateCodes", "promotion_id", {"count": 1}, "admin"),
+    bad_id("GET", "/v1/promotions/1/codes", "promotion_id", who="admin"),
+    bad_id("POST", "/v1/promotions/1/codes", "promotion_id", {"code": "SUMMER"}, "admin"),
+    bad_id("POST", "/v1/promotions/1/codes/SUMMER:archive", "promotion_id", who="admin"),
+    Bad("absent promotion", "GET", f"/v1/promotions/{ABSENT}", who="admin", status=404, reason="PROMOTION_NOT_FOUND"),
+    Bad(
+        "absent code",
+        "POST",
+        f"/v1/promotions/{ABSENT}/codes/SUMMER:archive",
+        who="admin",
+        status=404,
+        reason="PROMOTION_CODE_NOT_FOUND",
+    ),
+    Bad("code with a space", "POST", f"/v1/promotions/{ABSENT}/codes/a%20b:archive", who="admin", fields=("code",)),
+    bad_query("/v1/promotions", "page_size", page_size=-1, who="admin"),
+    bad_query(f"/v1/promotions/{ABSENT}/codes", "page_size", "batch_id", page_size=-1, batch_id="1", who="admin"),
+    bad_promotion("nothing", "name", "kind", name=None, kind=None, percent_ppm=None),
+    bad_promotion("120 %", "percent_ppm", percent_ppm=1_200_000),
+    bad_promotion("no percentage", "percent_ppm", percent_ppm=None),
+    bad_promotion("another kind's field", "amount", amount={"minor_units": "1"}),
+    bad_promotion("unknown kind", "kind", kind="PROMOTION_KIND_LOTTERY"),
+    bad_promotion("no time", "start_time", start_time="tomorrow"),
+    bad_promotion("no window", "end_time", start_time="2026-01-01T00:00:00Z", end_time="2026-01-01T01:00:00+01:00"),
+    bad_promotion("absent product", "product_ids[0]", reason="PRODUCT_NOT_FOUND", product_ids=[ABSENT]),
+    bad_promotion("absent category", "category_ids[0]", reason="CATEGORY_NOT_FOUND", category_ids=[ABSENT]),
+    bad_promotion("unknown field", "colour", colour="red"),
 ]

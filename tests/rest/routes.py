@@ -2,9 +2,10 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any
 
 from google.api import annotations_pb2
@@ -16,6 +17,7 @@ from support.example_requests import EXAMPLE_REQUESTS
 from support.mercato_up import PASSWORD, Up
 from support.rest_client import Client, Reply, search
 
+NOTHING: Mapping[str, str] = MappingProxyType({})
 VARIABLE = re.compile(r"\{([^}]*)\}")
 
 
@@ -41,6 +43,14 @@ class Scene:
     @cached_property
     def category_id(self) -> str:
         return str(self.up.category()["id"])
+
+    @cached_property
+    def promotion_id(self) -> str:
+        return str(self.up.promotion()["id"])
+
+    @cached_property
+    def promotion_code(self) -> str:
+        return str(self.up.promotion_code(self.promotion_id)["code"])
 
     @cached_property
     def user_id(self) -> str:
@@ -147,11 +157,15 @@ class Route:
         """Return the JSON to send; None sends no body."""
         return self.parts(scene)[2]
 
-    def parts(self, scene: Scene) -> tuple[str, str, Any]:
-        """Return path, query and body of the example request, as google.api.http spreads its fields over them."""
+    def parts(self, scene: Scene, instead: Mapping[str, str] = NOTHING) -> tuple[str, str, Any]:
+        """Return path, query and body of the example request, as google.api.http spreads its fields over them.
+
+        Variables of the path may have other values than those of the request.
+        """
         request: Any = EXAMPLE_REQUESTS[self.binding.rpc](scene)
         values = MessageToDict(request, preserving_proto_field_name=True)
-        path = VARIABLE.sub(lambda found: _taken(values, found[1]), self.template)
+        in_path = {**{name: _taken(values, name) for name in VARIABLE.findall(self.template)}, **instead}
+        path = VARIABLE.sub(lambda found: in_path[found[1]], self.template)
         if self.binding.rpc == "LoginForm":
             return path, "", json.loads(request.form.data)
         if self.binding.body == "*":
@@ -230,6 +244,15 @@ ROUTES = [
     Route("GET", "/v1/shippingMethods/{shipping_method_id}", "rates"),
     Route("PATCH", "/v1/shippingMethods/{shipping_method.id}", "rates"),
     Route("POST", "/v1/shippingMethods/{shipping_method_id}:archive", "archive_time"),
+    Route("GET", "/v1/promotions", "promotions"),
+    Route("POST", "/v1/promotions", "id", status=201),
+    Route("GET", "/v1/promotions/{promotion_id}", "name"),
+    Route("PATCH", "/v1/promotions/{promotion.id}", "name"),
+    Route("POST", "/v1/promotions/{promotion_id}:archive", "archive_time"),
+    Route("GET", "/v1/promotions/{promotion_id}/codes", "codes"),
+    Route("POST", "/v1/promotions/{promotion_id}/codes", "code"),
+    Route("POST", "/v1/promotions/{promotion_id}:generateCodes", "batch_id"),
+    Route("POST", "/v1/promotions/{promotion_id}/codes/{code}:archive", "archive_time"),
 ]
 
 

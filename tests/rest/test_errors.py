@@ -32,6 +32,9 @@ INVALID_ARGUMENT, RESOURCE_EXHAUSTED = 3, 8
 TABLES = (
     *("accounts", "addresses", "audit_log", "cart_items", "categories", "events", "idempotency_keys", "login_attempts", "mail_allowances"),
     *("order_history", "order_items", "orders", "product_search", "products", "refresh_tokens", "search_words", "sessions", "shop"),
+    *("accounts", "audit_log", "cart_items", "categories", "events", "idempotency_keys", "login_attempts", "mail_allowances"),
+    *("order_history", "order_items", "orders", "price_rules", "product_search", "products", "promotion_buyers", "promotion_codes"),
+    *("promotion_redemptions", "promotions", "refresh_tokens", "search_words", "sessions", "shop"),
     *("signing_keys", "stock_ledger", "stock_levels"),
 )
 WORKED_ON = ("feed_cursors", "feed_quarantine", "mails", "one_time_tokens", "pgqueuer", "pgqueuer_log", "pgqueuer_statistics")

@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
 import pytest
@@ -33,6 +34,9 @@ POST /v1/shippingZones, GET /v1/shippingZones, GET /v1/shippingZones/{shipping_z
 POST /v1/shippingMethods, GET /v1/shippingMethods, GET /v1/shippingMethods/{shipping_method_id}
 PATCH /v1/shippingMethods/{shipping_method_id}, POST /v1/shippingMethods/{shipping_method_id}:archive
 POST /v1/shippingZones/{shipping_zone_id}:archive
+POST /v1/promotions, GET /v1/promotions, GET /v1/promotions/{promotion_id}, PATCH /v1/promotions/{promotion_id}
+POST /v1/promotions/{promotion_id}/codes, POST /v1/promotions/{promotion_id}:generateCodes, GET /v1/promotions/{promotion_id}/codes
+POST /v1/promotions/{promotion_id}/codes/{code}:archive, POST /v1/promotions/{promotion_id}:archive
 POST /logout, POST /v1/auth:logoutAll, POST /me:changePassword, POST /v1/auth:requestPasswordReset, POST /v1/auth:resetPassword
 """
 """Every operation, in an order in which each finds what it needs."""
@@ -61,10 +65,17 @@ class Shopper:
             "shipping_zone_id": lambda: str(up.shipping_zone()["id"]),
             "shipping_method_id": lambda: str(up.shipping_method()["id"]),
             "/v1/shippingMethods rates": self.rates,
+            "promotion_id": lambda: self.promotion_id,
+            "code": lambda: str(up.promotion_code(self.promotion_id)["code"]),
             "/v1/auth:refresh refresh_token": self.refresh_token,
             "/v1/auth:verifyEmail token": lambda: up.token(self.email, "confirm"),
             "/v1/auth:resetPassword token": lambda: up.token(self.email, "Set a new password"),
         }
+
+    @cached_property
+    def promotion_id(self) -> str:
+        """A promotion that needs a code."""
+        return str(self.up.promotion()["id"])
 
     def client(self) -> Client:
         """Log in anew, since some examples end the session."""

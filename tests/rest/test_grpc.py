@@ -78,7 +78,7 @@ def test_grpcurl_needs_no_protos(shop_up: Up) -> None:
     address = f"{HOST}:{shop_up.port}"
     grpcurl = (BIN / "grpcurl", "-plaintext")
     services = run(*grpcurl, address, "list").split()
-    assert {f"mercato.v1.{name}Service" for name in ("Audit", "Auth", "Cart", "Catalog", "Order", "User")} <= set(services)
+    assert {f"mercato.v1.{name}Service" for name in ("Audit", "Auth", "Cart", "Catalog", "Order", "Promotion", "User")} <= set(services)
     for symbol in ("mercato.v1.OrderService", "mercato.v1.OrderService.Checkout"):
         assert "rpc Checkout ( .mercato.v1.CheckoutRequest )" in run(*grpcurl, address, "describe", symbol)
     assert "ORDER_STATUS_PAID" in run(*grpcurl, address, "describe", "mercato.v1.OrderStatus.ORDER_STATUS_PAID")

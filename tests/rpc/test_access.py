@@ -59,6 +59,9 @@ FOR_ADMINS = {
     "DeleteCategory", "ListAllOrders", "AdvanceOrder", "ListUsers", "GetUser", "UpdateUser", "ListAuditLog",
     "ListShippingZones", "GetShippingZone", "CreateShippingZone", "UpdateShippingZone", "ArchiveShippingZone",
     "ListShippingMethods", "GetShippingMethod", "CreateShippingMethod", "UpdateShippingMethod", "ArchiveShippingMethod",
+    "ListPromotions",
+    "GetPromotion", "CreatePromotion", "UpdatePromotion", "ArchivePromotion", "ListPromotionCodes", "CreatePromotionCode",
+    "GeneratePromotionCodes", "ArchivePromotionCode",
 }  # fmt: skip
 RPCS = rpcs()
 END_SESSION = "UPDATE sessions SET ended_at = now(), end_reason = 'revoked' WHERE id = $1"

@@ -20,6 +20,7 @@ from support.shop import Shop, refusal
 CHANGES = [rpc for rpc in rpcs() if not rpc.reads]
 CONDITIONAL = {"UpdateProduct", "DeleteProduct", "UpdateCategory", "DeleteCategory", "UpdateAddress", "DeleteAddress"}
 CONDITIONAL = {"UpdateProduct", "DeleteProduct", "UpdateCategory", "DeleteCategory", "UpdateShippingZone", "UpdateShippingMethod"}
+CONDITIONAL = {"UpdateProduct", "DeleteProduct", "UpdateCategory", "DeleteCategory", "UpdatePromotion"}
 
 
 async def refused(shop: Shop, rpc: Any, **conditions: str) -> Any:

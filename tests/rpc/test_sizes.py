@@ -24,14 +24,14 @@ from mercato.v1.catalog_pb2 import (
 )
 from mercato.v1.money_pb2 import Money
 from mercato.v1.order_pb2 import ListAllOrdersRequest, ListOrdersRequest
-from mercato.v1.user_pb2 import CreateAddressRequest, ListAddressesRequest, ListUsersRequest
+from mercato.v1.promotion_pb2 import ListPromotionsRequest
 from mercato.v1.shipping_pb2 import (
     CreateShippingMethodRequest,
     CreateShippingZoneRequest,
     ListShippingMethodsRequest,
     ListShippingZonesRequest,
 )
-from mercato.v1.user_pb2 import ListUsersRequest
+from mercato.v1.user_pb2 import CreateAddressRequest, ListAddressesRequest, ListUsersRequest
 from mercato_server.config.settings import Limits, Settings
 from mercato_server.database.pool import Pool
 from mercato_server.domain.accounts import Actor, ActorKind
@@ -39,8 +39,7 @@ from mercato_server.domain.carts import LINE_QUANTITY_MAX, LINES_MAX, CartLine
 from mercato_server.domain.catalog import NAME_MAX, PRICE_MAX_MINOR
 from mercato_server.domain.orders import REASON_MAX, STORED, Order, OrderLine, OrderTransition
 from mercato_server.handlers import convert
-from support.example_requests import new_address
-from support.example_requests import a_method, a_zone
+from support.example_requests import a_method, a_zone, new_address
 from support.shop import CALL_S, Person, Shop, refusal, worker
 
 KIB, MIB = 1024, 1024 * 1024
@@ -160,6 +159,7 @@ async def test_every_list_is_walked_in_pages_that_fit(settings: Settings, pool: 
             request.address.postal_address.recipient = str(number) * 100
             addresses.append((await shop.users.CreateAddress(request, metadata=buyer.metadata)).id)
         zones, methods = await delivery(shop, admin, 9)
+        promotions = [(await shop.promotion(admin, name="x" * 200)).id for _ in range(9)]
         entries = await pool.fetch("SELECT id FROM audit_log ORDER BY id DESC")
         lists: dict[str, tuple[Any, Any, Person, list[str]]] = {
             "orders": (shop.orders.ListOrders, ListOrdersRequest, buyer, orders[::-1]),
@@ -170,6 +170,7 @@ async def test_every_list_is_walked_in_pages_that_fit(settings: Settings, pool: 
             "categories": (shop.catalog.ListCategories, ListCategoriesRequest, admin, made_categories),
             "zones": (shop.shipping.ListShippingZones, ListShippingZonesRequest, admin, zones),
             "methods": (shop.shipping.ListShippingMethods, ListShippingMethodsRequest, admin, methods),
+            "promotions": (shop.promotions.ListPromotions, ListPromotionsRequest, admin, promotions[::-1]),
             "audit log": (shop.audit.ListAuditLog, ListAuditLogRequest, admin, [str(entry["id"]) for entry in entries]),
             "products": (shop.catalog.ListProducts, ListProductsRequest, admin, [product.id for product in made[::-1]]),
         }

@@ -32,7 +32,13 @@ from mercato.v1.order_pb2 import (
     ListAllOrdersRequest,
     ListOrdersRequest,
 )
-from mercato.v1.user_pb2 import GetMeRequest, ListAddressesRequest, ListUsersRequest, UpdateAddressRequest
+from mercato.v1.promotion_pb2 import (
+    GeneratePromotionCodesRequest,
+    ListPromotionCodesRequest,
+    ListPromotionsRequest,
+    Promotion,
+    UpdatePromotionRequest,
+)
 from mercato.v1.shipping_pb2 import (
     CreateShippingMethodRequest,
     CreateShippingZoneRequest,
@@ -44,7 +50,7 @@ from mercato.v1.shipping_pb2 import (
     UpdateShippingMethodRequest,
     UpdateShippingZoneRequest,
 )
-from mercato.v1.user_pb2 import GetMeRequest, ListUsersRequest
+from mercato.v1.user_pb2 import GetMeRequest, ListAddressesRequest, ListUsersRequest, UpdateAddressRequest
 from mercato_server.composition import SERVICES
 from mercato_server.config.settings import Settings
 from mercato_server.database.pool import Pool
@@ -52,8 +58,7 @@ from mercato_server.domain.carts import LINES_MAX
 from mercato_server.store import admission, carts, orders
 from mercato_server.worker import running
 from support.databases import index_products
-from support.example_requests import EXAMPLE_REQUESTS, ShopSubjects, new_address
-from support.example_requests import EXAMPLE_REQUESTS, ShopSubjects, a_method
+from support.example_requests import EXAMPLE_REQUESTS, ShopSubjects, a_method, new_address
 from support.one_time_tokens import issue
 from support.shop import Person, Shop
 
@@ -177,6 +182,22 @@ ROWS = (
     Row("UpdateShippingMethod", 14, lambda at: UpdateShippingMethodRequest(shipping_method=at.method(at.subjects.shipping_method_id))),
     Row("ArchiveShippingMethod", 10),
     Row("ArchiveShippingZone", 11),
+    Row("ListPromotions", 2, lambda at: ListPromotionsRequest(page_size=at.page), "promotions"),
+    Row("GetPromotion", 2),
+    Row("CreatePromotion", 9),
+    Row("UpdatePromotion", 8),
+    Row("UpdatePromotion", 9, lambda at: UpdatePromotionRequest(promotion=Promotion(id=at.subjects.promotion_id, per_buyer_limit=1))),
+    Row(
+        "UpdatePromotion",
+        9,
+        lambda at: UpdatePromotionRequest(promotion=Promotion(id=at.subjects.promotion_id, product_ids=at.products[:500])),
+    ),
+    Row("ListPromotionCodes", 2, lambda at: ListPromotionCodesRequest(promotion_id=at.subjects.promotion_id, page_size=at.page), "codes"),
+    Row("CreatePromotionCode", 9),
+    Row("GeneratePromotionCodes", 9),
+    Row("GeneratePromotionCodes", 9, lambda at: GeneratePromotionCodesRequest(promotion_id=at.subjects.promotion_id, count=10 * at.size)),
+    Row("ArchivePromotionCode", 6),
+    Row("ArchivePromotion", 8),
     Row("ListUsers", 5, lambda at: ListUsersRequest(page_size=at.page), "users"),
     Row("GetUser", 2),
     Row("UpdateUser", 7),
@@ -270,6 +291,12 @@ SELECT method.id, zone.id, 'weight', '{{0}}', '{{1}}', 'USD'
   FROM shipping_methods AS method, shipping_zones AS zone WHERE zone.name <> 'zone 0';
 INSERT INTO order_history (order_id, version, status, actor_kind, actor_id, reason)
 SELECT id, 1, 'placed', 'buyer', account_id, '' FROM orders;
+INSERT INTO promotions (name, kind, percent_ppm, product_ids, category_ids, get_product_ids, get_category_ids, method_ids,
+                        min_subtotal_minor, currency_code, needs_code, priority, combinable)
+SELECT 'sale ' || n, 'percent', 1, '{{}}', '{{}}', '{{}}', '{{}}', '{{}}', 0, 'USD', true, 0, true FROM generate_series(1, {n}) n;
+INSERT INTO promotion_codes (code_folded, code, promotion_id)
+SELECT 'c' || n, 'C' || n, (SELECT id FROM promotions ORDER BY id LIMIT 1) FROM generate_series(1, {n}) n;
+UPDATE promotions SET codes = {n} WHERE id = (SELECT id FROM promotions ORDER BY id LIMIT 1);
 """
 FILL_CART = """
 INSERT INTO cart_items (account_id, product_id, quantity, unit_price_minor, currency_code)
@@ -309,6 +336,8 @@ async def scene(shop: Shop, size: int) -> Scene:
             category_id=(await ids("categories"))[0],
             shipping_zone_id=(await ids("shipping_zones", "name = 'zone 0'"))[0],
             shipping_method_id=(await ids("shipping_methods"))[0],
+            promotion_id=(await ids("promotions"))[0],
+            promotion_code="C1",
         ),
         buyer=buyer,
         leaver=leaver,
@@ -319,7 +348,9 @@ async def scene(shop: Shop, size: int) -> Scene:
 async def answer(shop: Shop, at: Scene, row: Row) -> Any:
     """Make the call of a row."""
     [stub] = [
-        stub for stub in (shop.auth, shop.users, shop.audit, shop.catalog, shop.carts, shop.orders, shop.shipping) if hasattr(stub, row.rpc)
+        stub
+        for stub in (shop.auth, shop.users, shop.audit, shop.catalog, shop.carts, shop.orders, shop.shipping, shop.promotions)
+        if hasattr(stub, row.rpc)
     ]
     caller: Person = at.admin if for_admins(row.rpc) else getattr(at, row.by)
     request = row.request(at) if row.request else EXAMPLE_REQUESTS[row.rpc](at.subjects)

@@ -19,10 +19,9 @@ from mercato.v1.catalog_pb2 import (
     UpdateProductRequest,
 )
 from mercato.v1.money_pb2 import Money
+from mercato.v1.shipping_pb2 import ShippingMethod, ShippingZone, UpdateShippingMethodRequest, UpdateShippingZoneRequest
 from mercato.v1.user_pb2 import ROLE_ADMIN, ROLE_USER, GetMeRequest, UpdateAddressRequest, UpdateMeRequest, UpdateUserRequest, User
 from support.example_requests import new_address
-from mercato.v1.shipping_pb2 import ShippingMethod, ShippingZone, UpdateShippingMethodRequest, UpdateShippingZoneRequest
-from mercato.v1.user_pb2 import ROLE_ADMIN, ROLE_USER, GetMeRequest, UpdateMeRequest, UpdateUserRequest, User
 from support.shop import Person, Shop, refusal
 
 

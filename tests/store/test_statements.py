@@ -35,6 +35,9 @@ from mercato_server.store import (
     order_states,
     orders,
     product_lists,
+    promotion_codes,
+    promotions,
+    redemptions,
     search,
     search_documents,
     sessions,
@@ -57,6 +60,7 @@ NOT_STATEMENTS = {
     "DISABLED",
     "DOCUMENTS",
     "ENDED",
+    "HELD",
     "IDENTITY",
     "IS_LATE",
     "IS_LIVE",
@@ -64,6 +68,7 @@ NOT_STATEMENTS = {
     "LOCKED",
     "PRODUCT_COLUMNS",
     "RATES",
+    "REDEEMED",
     "SOLD",
     "STANDBY",
     "TIMELINE",
@@ -126,6 +131,18 @@ INSERT INTO order_history (order_id, version, status, actor_kind, actor_id, reas
 SELECT id, 1, 'placed', 'buyer', account_id, '' FROM orders;
 INSERT INTO idempotency_keys (scope_id, key, method, fingerprint, response)
 SELECT account_id, id::text, '', '', '' FROM orders;
+INSERT INTO promotions (name, kind, percent_ppm, product_ids, category_ids, get_product_ids, get_category_ids, method_ids,
+                        min_subtotal_minor, currency_code, needs_code, usage_limit, per_buyer_limit, priority, combinable, archived_at)
+SELECT 'sale ' || n, 'percent', 1, '{}', '{}', '{}', '{}', '{}', 0, 'USD', true, 50, 1, 0, true, CASE WHEN n > 1000 THEN now() END
+  FROM generate_series(1, 3000) n;
+INSERT INTO promotion_codes (code_folded, code, promotion_id, batch_id, usage_limit)
+SELECT 'c' || id, 'C' || id, (SELECT id FROM promotions WHERE name = 'sale ' || products.number % 1000 + 1), uuidv7(), 1 FROM products;
+INSERT INTO promotion_redemptions (order_id, promotion_id, subjects, amount_minor, currency_code)
+SELECT orders.id, promotions.id, ARRAY['account:' || account_id], 1, 'USD'
+  FROM (SELECT id, account_id, row_number() OVER (ORDER BY id) AS n FROM orders) AS orders
+  JOIN promotions ON name = 'sale ' || n % 1000 + 1;
+INSERT INTO promotion_buyers (promotion_id, subject, uses)
+SELECT promotion_id, subjects[1], 1 FROM promotion_redemptions ON CONFLICT DO NOTHING;
 """
 
 
@@ -176,6 +193,10 @@ HOT = {
     "ADJUST_LEVELS": inventory.ADJUST_LEVELS,
     "LOCK_LEVELS_OF_ORDER": inventory.LOCK_LEVELS_OF_ORDER,
     "RESTOCK": inventory.RESTOCK,
+    "GET_CODES": redemptions.GET_CODES,
+    "LOCK_USES": redemptions.LOCK_USES,
+    "REDEEM": redemptions.REDEEM,
+    "RELEASE": redemptions.RELEASE,
     "WRITE_DOCUMENTS": search_documents.WRITE_DOCUMENTS,
     "LOCK_OLD": search_documents.LOCK_OLD,
     "GET_ORDERS": order_lists.GET_ORDERS,
@@ -367,12 +388,19 @@ ANALYZE audit_log;
 FLAGS = (False, True)
 AUDIT_LISTS = [audit_log.list_sql(actor=actor, subject=subject, action=action) for actor in FLAGS for subject in FLAGS for action in FLAGS]
 ROLES = (None, Role.USER, Role.ADMIN)
+PROMOTION_LISTS = [
+    promotions.LIST_PROMOTIONS,
+    promotions.LIST_LIVE_PROMOTIONS,
+    promotions.COUNT_BUYERS,
+    promotion_codes.LIST_CODES,
+    promotion_codes.LIST_CODES_OF_BATCH,
+]
 USER_LISTS = [users.list_sql(query=query, role=role, disabled=disabled) for query in FLAGS for role in ROLES for disabled in (None, *FLAGS)]
 
 
 async def test_lists_for_administrators_read_no_table_from_end_to_end(full: "Conn") -> None:
     await full.execute(FILL_AUDIT_LOG)
-    for statement in (*AUDIT_LISTS, *USER_LISTS, users.LOCK_ADMINS):
+    for statement in (*AUDIT_LISTS, *USER_LISTS, users.LOCK_ADMINS, *PROMOTION_LISTS):
         text = await plan(full, statement)
         assert "Seq Scan on" not in text, text
 

@@ -21,6 +21,22 @@ CREATE PROCEDURE go(order_id uuid, wanted text) BEGIN ATOMIC
     SELECT id, version, status, 'buyer', account_id, '' FROM orders WHERE id = order_id;
     INSERT INTO events (kind, subject_id) VALUES ('order.' || wanted, order_id);
 END;
+
+-- A promotion with a code, which one order has used.
+INSERT INTO promotions (name, kind, percent_ppm, product_ids, category_ids, get_product_ids, get_category_ids, method_ids,
+                        min_subtotal_minor, currency_code, needs_code, usage_limit, per_buyer_limit, priority, combinable, used, codes)
+VALUES ('Sale', 'percent', 1, '{}', '{}', '{}', '{}', '{}', 0, 'USD', true, 3, 2, 0, true, 1, 1);
+
+-- Use the promotion once more, and do nothing else of what belongs to that.
+CREATE PROCEDURE use(order_id uuid, code text, subjects text[]) BEGIN ATOMIC
+    INSERT INTO promotion_redemptions (order_id, promotion_id, code_folded, subjects, amount_minor, currency_code)
+    SELECT order_id, id, code, subjects, 1, 'USD' FROM promotions;
+END;
+
+INSERT INTO promotion_codes (code_folded, code, promotion_id, usage_limit, used) SELECT 'sale', 'SALE', id, 2, 1 FROM promotions;
+INSERT INTO promotion_buyers (promotion_id, subject, uses)
+SELECT id, subject, 1 FROM promotions, unnest(ARRAY['account:1', 'email:jo@example.com']) AS subject;
+CALL use(chosen('placed'), 'sale', ARRAY['account:1', 'email:jo@example.com']);
 """
 """Run this before a corruption. The shop needs an order that is placed, one cancelled and one delivered."""
 
@@ -245,6 +261,45 @@ CORRUPTIONS: dict[str, dict[str, str]] = {
         "a word counted too often": "UPDATE search_words SET products = products + 1 WHERE word = 'ball'",
         "a word counted without a product": "INSERT INTO search_words (word, products, stem, keys) VALUES ('hat', 1, 'hat', '{}')",
         "a word that is not known": "DELETE FROM search_words WHERE word = 'ball'",
+    },
+    "promotions": {
+        "a use without its order": "UPDATE promotions SET used = 2",
+        "an order that was not counted": """
+            CALL use(chosen('delivered'), NULL, ARRAY['account:2']);
+            INSERT INTO promotion_buyers (promotion_id, subject, uses) SELECT id, 'account:2', 1 FROM promotions;
+            """,
+        "a cancelled order that counts": """
+            UPDATE promotion_redemptions SET released_at = now();
+            UPDATE promotion_codes SET used = 0;
+            UPDATE promotion_buyers SET uses = 0;
+            """,
+        "a use too many": """
+            ALTER TABLE promotions DROP CONSTRAINT promotions_usage_check;
+            CALL use(chosen('delivered'), NULL, ARRAY['account:2']);
+            INSERT INTO promotion_buyers (promotion_id, subject, uses) SELECT id, 'account:2', 1 FROM promotions;
+            UPDATE promotions SET used = 2, usage_limit = 1;
+            """,
+        "a use of a promotion that is not there": """
+            INSERT INTO promotion_redemptions (order_id, promotion_id, subjects, amount_minor, currency_code)
+            VALUES (chosen('delivered'), uuidv7(), ARRAY['account:2'], 1, 'USD');
+            """,
+        "a code that was not counted": "UPDATE promotions SET codes = 0",
+    },
+    "promotion codes": {
+        "a use without its order": "UPDATE promotion_codes SET used = 2",
+        "a use of a code that is not there": "UPDATE promotion_redemptions SET code_folded = 'gone'; UPDATE promotion_codes SET used = 0;",
+        "a use too many": """
+            ALTER TABLE promotion_codes DROP CONSTRAINT promotion_codes_usage_check;
+            CALL use(chosen('delivered'), 'sale', ARRAY['account:2']);
+            INSERT INTO promotion_buyers (promotion_id, subject, uses) SELECT id, 'account:2', 1 FROM promotions;
+            UPDATE promotions SET used = 2;
+            UPDATE promotion_codes SET used = 2, usage_limit = 1;
+            """,
+    },
+    "promotion buyers": {
+        "a use without its order": "UPDATE promotion_buyers SET uses = 2 WHERE subject = 'account:1'",
+        "a buyer that was not counted": "DELETE FROM promotion_buyers WHERE subject = 'email:jo@example.com'",
+        "a count without a limit": "UPDATE promotions SET per_buyer_limit = NULL",
     },
 }
 """Name of the invariant, then of the corruption: the SQL that makes it."""

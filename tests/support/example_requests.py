@@ -55,6 +55,19 @@ from mercato.v1.order_pb2 import (
     ListOrdersRequest,
 )
 from mercato.v1.postal_address_pb2 import PostalAddress
+from mercato.v1.promotion_pb2 import (
+    PROMOTION_KIND_PERCENT,
+    ArchivePromotionCodeRequest,
+    ArchivePromotionRequest,
+    CreatePromotionCodeRequest,
+    CreatePromotionRequest,
+    GeneratePromotionCodesRequest,
+    GetPromotionRequest,
+    ListPromotionCodesRequest,
+    ListPromotionsRequest,
+    Promotion,
+    UpdatePromotionRequest,
+)
 from mercato.v1.shipping_pb2 import (
     SHIPPING_RATE_BASIS_WEIGHT,
     ArchiveShippingMethodRequest,
@@ -160,6 +173,14 @@ class Subjects(Protocol):
     def shipping_method_id(self) -> str:
         """A shipping method."""
 
+    @property
+    def promotion_id(self) -> str:
+        """A promotion of 10 % that needs a code and is not archived."""
+
+    @property
+    def promotion_code(self) -> str:
+        """A code of the promotion that is not archived."""
+
 
 @dataclass(frozen=True)
 class ShopSubjects:
@@ -178,6 +199,8 @@ class ShopSubjects:
     category_id: str
     shipping_zone_id: str
     shipping_method_id: str
+    promotion_id: str
+    promotion_code: str
 
 
 async def make_subjects(shop: Shop, admin: Person, caller: Person) -> ShopSubjects:
@@ -188,6 +211,8 @@ async def make_subjects(shop: Shop, admin: Person, caller: Person) -> ShopSubjec
     draft = CreateCategoryRequest(category=Category(name=unused_name()))
     category = await shop.catalog.CreateCategory(draft, metadata=admin.metadata)
     zone_id, method_id = await make_shipping(shop, admin)
+    promotion = await shop.promotion(admin)
+    code = await shop.code(admin, promotion, unused_code())
     await shop.add(caller, product)
     order = await shop.checkout(caller)
     address = await shop.users.CreateAddress(CreateAddressRequest(address=new_address()), metadata=caller.metadata)
@@ -205,6 +230,8 @@ async def make_subjects(shop: Shop, admin: Person, caller: Person) -> ShopSubjec
         category_id=category.id,
         shipping_zone_id=zone_id,
         shipping_method_id=method_id,
+        promotion_id=promotion.id,
+        promotion_code=code.code,
     )
 
 
@@ -233,6 +260,11 @@ def a_method(zone_id: str) -> ShippingMethod:
 def unused_name() -> str:
     """Return a name that is unique in this run."""
     return f"Example {next(_numbers)}"
+
+
+def unused_code() -> str:
+    """Return a code that no promotion has."""
+    return f"EXAMPLE-{next(_numbers)}"
 
 
 def unused_email() -> str:
@@ -313,5 +345,16 @@ EXAMPLE_REQUESTS: Mapping[str, Callable[[Subjects], Message]] = {
     ),
     "ArchiveShippingMethod": lambda of: ArchiveShippingMethodRequest(shipping_method_id=of.shipping_method_id),
     "AdvanceOrder": lambda of: AdvanceOrderRequest(order_id=of.order_id, status=ORDER_STATUS_PAID),
+    "ListPromotions": lambda _: ListPromotionsRequest(),
+    "GetPromotion": lambda of: GetPromotionRequest(promotion_id=of.promotion_id),
+    "CreatePromotion": lambda _: CreatePromotionRequest(
+        promotion=Promotion(name="Sale", kind=PROMOTION_KIND_PERCENT, percent_ppm=200_000, usage_limit=50)
+    ),
+    "UpdatePromotion": lambda of: UpdatePromotionRequest(promotion=Promotion(id=of.promotion_id, name=unused_name(), percent_ppm=50_000)),
+    "ArchivePromotion": lambda of: ArchivePromotionRequest(promotion_id=of.promotion_id),
+    "ListPromotionCodes": lambda of: ListPromotionCodesRequest(promotion_id=of.promotion_id),
+    "CreatePromotionCode": lambda of: CreatePromotionCodeRequest(promotion_id=of.promotion_id, code=unused_code(), usage_limit=5),
+    "GeneratePromotionCodes": lambda of: GeneratePromotionCodesRequest(promotion_id=of.promotion_id, count=3, prefix="EX-"),
+    "ArchivePromotionCode": lambda of: ArchivePromotionCodeRequest(promotion_id=of.promotion_id, code=of.promotion_code),
 }
 """Requests by the name of their RPC."""

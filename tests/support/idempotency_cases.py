@@ -29,15 +29,16 @@ from mercato.v1.catalog_pb2 import (
 )
 from mercato.v1.money_pb2 import Money
 from mercato.v1.order_pb2 import ORDER_STATUS_PAID, AdvanceOrderRequest, CancelOrderRequest, CheckoutRequest
-from mercato.v1.user_pb2 import (
-    Address,
-    CreateAddressRequest,
-    DeleteAddressRequest,
-    UpdateAddressRequest,
-    UpdateMeRequest,
-    UpdateUserRequest,
+from mercato.v1.promotion_pb2 import (
+    PROMOTION_KIND_PERCENT,
+    ArchivePromotionCodeRequest,
+    ArchivePromotionRequest,
+    CreatePromotionCodeRequest,
+    CreatePromotionRequest,
+    GeneratePromotionCodesRequest,
+    Promotion,
+    UpdatePromotionRequest,
 )
-from support.example_requests import EXAMPLE_REQUESTS, NEW_PASSWORD, ShopSubjects, make_subjects, new_address
 from mercato.v1.shipping_pb2 import (
     ArchiveShippingMethodRequest,
     ArchiveShippingZoneRequest,
@@ -48,8 +49,15 @@ from mercato.v1.shipping_pb2 import (
     UpdateShippingMethodRequest,
     UpdateShippingZoneRequest,
 )
-from mercato.v1.user_pb2 import UpdateMeRequest, UpdateUserRequest
-from support.example_requests import EXAMPLE_REQUESTS, NEW_PASSWORD, ShopSubjects, a_method, make_subjects
+from mercato.v1.user_pb2 import (
+    Address,
+    CreateAddressRequest,
+    DeleteAddressRequest,
+    UpdateAddressRequest,
+    UpdateMeRequest,
+    UpdateUserRequest,
+)
+from support.example_requests import EXAMPLE_REQUESTS, NEW_PASSWORD, ShopSubjects, a_method, make_subjects, new_address
 from support.shop import CALL_S, PASSWORD, Person, Shop
 from support.two_workers import METHODS
 
@@ -134,6 +142,10 @@ ANYONE = ("", "boss")
 
 def rename(_world: World) -> UpdateMeRequest:
     return UpdateMeRequest(full_name="Theirs")
+
+
+def percent(**fields: Any) -> Promotion:
+    return Promotion(**{"name": "Sale", "kind": PROMOTION_KIND_PERCENT, "percent_ppm": 1, **fields})
 
 
 CASES = {
@@ -249,6 +261,38 @@ CASES = {
         ),
         Case("CancelOrder", ("buyer", "boss"), "orders", lambda _: CancelOrderRequest(order_id=ABSENT)),
         Case("AdvanceOrder", ADMIN, "orders", lambda _: AdvanceOrderRequest(order_id=ABSENT, status=ORDER_STATUS_PAID)),
+        Case(
+            "CreatePromotion",
+            ADMIN,
+            "promotions",
+            lambda _: CreatePromotionRequest(promotion=percent(product_ids=[ABSENT])),
+            another=lambda _: CreatePromotionRequest(promotion=percent(name="Other")),
+        ),
+        Case(
+            "UpdatePromotion",
+            ADMIN,
+            "promotions",
+            lambda world: UpdatePromotionRequest(promotion=Promotion(id=world.first.promotion_id, name="A", etag="old")),
+        ),
+        Case("ArchivePromotion", ADMIN, "promotions", lambda _: ArchivePromotionRequest(promotion_id=ABSENT)),
+        Case(
+            "CreatePromotionCode",
+            ADMIN,
+            "promotion_codes",
+            lambda world: CreatePromotionCodeRequest(promotion_id=world.first.promotion_id, code=world.second.promotion_code.lower()),
+        ),
+        Case(
+            "GeneratePromotionCodes",
+            ADMIN,
+            "promotion_codes",
+            lambda _: GeneratePromotionCodesRequest(promotion_id=ABSENT, count=1),
+        ),
+        Case(
+            "ArchivePromotionCode",
+            ADMIN,
+            "promotion_codes",
+            lambda world: ArchivePromotionCodeRequest(promotion_id=world.first.promotion_id, code=world.second.promotion_code),
+        ),
     )
 }
 

@@ -106,6 +106,18 @@ class Up:
         rate = {"shipping_zone_id": self.shipping_zone()["id"], "basis": "SHIPPING_RATE_BASIS_WEIGHT", "tiers": tiers}
         return created(self.admin.post("/v1/shippingMethods", {"name": f"Method {next(_numbers)}", "rates": [rate]}))
 
+    def promotion(self, **fields: Any) -> dict[str, Any]:
+        """Create a promotion of 10 % that needs a code."""
+        percent = {"name": "Sale", "kind": "PROMOTION_KIND_PERCENT", "percent_ppm": 100_000, "needs_code": True}
+        return created(self.admin.post("/v1/promotions", percent | fields))
+
+    def promotion_code(self, promotion_id: str) -> dict[str, Any]:
+        """Create a code of a promotion."""
+        made = self.admin.post(f"/v1/promotions/{promotion_id}/codes", {"code": f"CODE-{next(_numbers)}"})
+        assert made.status == 200, made
+        code: dict[str, Any] = made.json
+        return code
+
     def order(self, buyer: Client, **fields: Any) -> dict[str, Any]:
         """Create a product and buy one unit of it."""
         assert buyer.post(f"/cart/add/{self.product(**fields)['id']}").status == 200

@@ -25,6 +25,8 @@ from mercato.v1 import (
     catalog_pb2_grpc,
     order_pb2,
     order_pb2_grpc,
+    promotion_pb2,
+    promotion_pb2_grpc,
     shipping_pb2_grpc,
     user_pb2_grpc,
 )
@@ -85,6 +87,7 @@ class Shop:
         self.carts = cart_pb2_grpc.CartServiceStub(channel)
         self.orders = order_pb2_grpc.OrderServiceStub(channel)
         self.shipping = shipping_pb2_grpc.ShippingServiceStub(channel)
+        self.promotions = promotion_pb2_grpc.PromotionServiceStub(channel)
 
     async def person(self, *, admin: bool = False) -> Person:
         """Make an account with a session, as SignUp and Login do.
@@ -126,6 +129,18 @@ class Shop:
         product = catalog_pb2.Product(name=name, price=Money(minor_units=price), stock=stock, **fields)
         request = catalog_pb2.CreateProductRequest(product=product)
         return await self.catalog.CreateProduct(request, metadata=admin.metadata, timeout=CALL_S)
+
+    async def promotion(self, admin: Person, **fields: Any) -> promotion_pb2.Promotion:
+        """Create a promotion: 10 % with a code, unless the fields say otherwise."""
+        kind = {"kind": promotion_pb2.PROMOTION_KIND_PERCENT, "percent_ppm": 100_000} if "kind" not in fields else {}
+        promotion = promotion_pb2.Promotion(**{"name": "Sale", "needs_code": True, **kind, **fields})
+        request = promotion_pb2.CreatePromotionRequest(promotion=promotion)
+        return await self.promotions.CreatePromotion(request, metadata=admin.metadata, timeout=CALL_S)
+
+    async def code(self, admin: Person, promotion: promotion_pb2.Promotion, code: str, **fields: Any) -> promotion_pb2.PromotionCode:
+        """Create a code of a promotion."""
+        request = promotion_pb2.CreatePromotionCodeRequest(promotion_id=promotion.id, code=code, **fields)
+        return await self.promotions.CreatePromotionCode(request, metadata=admin.metadata, timeout=CALL_S)
 
     async def add(self, buyer: Person, product: catalog_pb2.Product, quantity: int = 1) -> cart_pb2.Cart:
         """Add a unit to the buyer's cart."""

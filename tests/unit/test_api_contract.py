@@ -14,6 +14,11 @@ from google.protobuf.descriptor_pb2 import MethodOptions
 from mercato.rpcs import Rpc, rpcs
 from mercato.v1 import order_pb2, policy_pb2
 
+PROMOTION = {
+    "name", "kind", "percent_ppm", "amount", "buy_quantity", "get_quantity", "product_ids", "category_ids", "get_product_ids",
+    "get_category_ids", "shipping_method_ids", "delivery_max", "min_subtotal", "needs_code", "start_time", "end_time", "usage_limit",
+    "per_buyer_limit", "priority", "combinable", "etag",
+}  # fmt: skip
 # The fields that a client sets in resources that requests hold; the server sets the others.
 WRITTEN = {
     "Product": {"name", "description", "price", "category_id", "sku", "stock", "image_urls", "etag"},
@@ -29,6 +34,7 @@ WRITTEN = {
     "ShippingRate": {"shipping_zone_id", "basis", "tiers", "end", "free_from"},
     "ShippingTier": {"start", "price"},
     "Money": {"currency_code", "minor_units"},
+    "Promotion": PROMOTION,
 }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mercato_server.domain import errors, pricing_errors, shipping_errors
+from mercato_server.domain import errors, pricing_errors, promotion_errors, shipping_errors
 from mercato_server.domain.errors import MercatoError, Shortage, Violation
 from mercato_server.domain.shipping import Area
 from mercato_server.rpc.errors import InternalError
@@ -79,11 +79,21 @@ MAKE: dict[type[MercatoError], list[Callable[[], MercatoError]]] = {
     errors.HealthServiceUnknown: [lambda: errors.HealthServiceUnknown(text())],
     pricing_errors.ShippingMethodUnavailable: [lambda: pricing_errors.ShippingMethodUnavailable(uuid.uuid4())],
     pricing_errors.TaxRateMissing: [lambda: pricing_errors.TaxRateMissing(text(), text(), text())],
+    promotion_errors.PromotionNotFound: not_found(promotion_errors.PromotionNotFound),
+    promotion_errors.PromotionCodeNotFound: [lambda: promotion_errors.PromotionCodeNotFound(text())],
+    promotion_errors.PromotionCodeTaken: [lambda: promotion_errors.PromotionCodeTaken(text())],
+    promotion_errors.PromotionInvalid: [lambda: promotion_errors.PromotionInvalid(text())],
+    promotion_errors.PromotionExhausted: [
+        lambda: promotion_errors.PromotionExhausted(text(), promotion_errors.UseLimit.BUYER),
+    ],
+    promotion_errors.ScopeProductNotFound: [lambda: promotion_errors.ScopeProductNotFound(violations(1))],
+    promotion_errors.ScopeCategoryNotFound: [lambda: promotion_errors.ScopeCategoryNotFound(violations(1))],
 }
 # These take the template from their caller: test_no_caller_writes_a_value_into_a_template reads the callers.
 TEMPLATED = {
     errors.CategoryInUse, errors.ProductNotDeleted, errors.CartLimit, errors.StockLimit, errors.OrderState,
-    errors.StockChanged, errors.Conflict, errors.Overloaded, errors.MalformedRequest, InternalError,
+    errors.StockChanged, errors.Conflict, errors.Overloaded, errors.MalformedRequest, InternalError, promotion_errors.PromotionState,
+    promotion_errors.PromotionLimit,
 }  # fmt: skip
 
 

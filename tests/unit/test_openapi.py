@@ -180,6 +180,16 @@ def test_shopping_comes_before_accounts(openapi: dict[str, Any]) -> None:
     tags = [tag["name"] for tag in openapi["tags"]]
     services = ["CatalogService", "CartService", "OrderService", "AuthService", "UserService", "ShippingService", "AuditService"]
     assert tags == [*services, "Probes"]
+    assert tags == [
+        "CatalogService",
+        "CartService",
+        "OrderService",
+        "AuthService",
+        "UserService",
+        "AuditService",
+        "PromotionService",
+        "Probes",
+    ]
     of_paths = [next(iter(path.values()))["tags"][0] for path in openapi["paths"].values()]
     assert list(dict.fromkeys(of_paths)) == tags
     assert next(iter(openapi["paths"])) == "/products"

@@ -22,6 +22,7 @@ from mercato.v1 import (
     order_pb2_grpc,
     policy_pb2,
     shipping_pb2_grpc,
+    promotion_pb2_grpc,
     user_pb2_grpc,
 )
 
@@ -74,6 +75,7 @@ class Client:
         self.cart = cart_pb2_grpc.CartServiceStub(self.channel)
         self.orders = order_pb2_grpc.OrderServiceStub(self.channel)
         self.shipping = shipping_pb2_grpc.ShippingServiceStub(self.channel)
+        self.promotions = promotion_pb2_grpc.PromotionServiceStub(self.channel)
 
     async def login(self, email: str, password: str) -> None:
         """Open a session and send its tokens from now on; raises grpc.aio.AioRpcError."""

@@ -3,14 +3,16 @@
 import asyncio
 import json
 import sys
-from collections.abc import Coroutine
 from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mercato_server.cli import promotions
+from mercato_server.cli.running import DataDir
+from mercato_server.cli.running import run as _run
 from mercato_server.config import database_urls
 from mercato_server.config import settings as config
 from mercato_server.config.environment import ConfigError
@@ -20,8 +22,6 @@ if TYPE_CHECKING:
 
     from mercato_server.cli.catalog_import import Import, Outcome
     from mercato_server.store.verify import Finding
-
-Result = TypeVar("Result")
 
 
 class OnError(StrEnum):
@@ -36,11 +36,10 @@ admin = typer.Typer(help="Administrators.", no_args_is_help=True)
 app.add_typer(admin, name="admin")
 keys = typer.Typer(help="Keys that sign access tokens.", no_args_is_help=True)
 app.add_typer(keys, name="keys")
+app.add_typer(promotions.app, name="promotions")
 
 SKIPPED = 3
 """Exit code of an import that skipped bad rows."""
-
-DataDir = Annotated[Path | None, typer.Option(help="Where data lives. Default: ~/.local/share/mercato, for root /var/lib/mercato.")]
 
 
 @app.command()
@@ -340,16 +339,6 @@ async def _rotate_keys(data_dir: Path | None, *, discard: bool) -> str:
     directory = data_dir or Path(config.data_home(), "mercato")
     async with database(directory) as url:
         return await rotate(url, secret_key(directory), discard=discard)
-
-
-def _run(work: Coroutine[Any, Any, Result]) -> Result:
-    """Run a coroutine on uvloop where it is installed."""
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.run(work)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(work)
 
 
 def main() -> int:

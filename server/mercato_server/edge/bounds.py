@@ -35,7 +35,17 @@ from mercato_server.domain.postal_addresses import (
     STREET_LINES_MAX,
     VAT_NUMBER_MAX,
 )
-from mercato_server.handlers.addresses import ADDRESS_FIELDS
+from mercato_server.domain.promotion_codes import CODE_MAX, COUNT_MAX, LENGTH_MAX, LENGTH_MIN, PREFIX_MAX
+from mercato_server.domain.promotion_drafts import (
+    CATEGORIES_MAX,
+    METHODS_MAX,
+    PRIORITY_MAX,
+    PRODUCTS_MAX,
+    QUANTITY_MAX,
+    USES_MAX,
+)
+from mercato_server.domain.promotion_drafts import NAME_MAX as PROMOTION_NAME_MAX
+from mercato_server.domain.rounding import MILLION
 from mercato_server.domain.shipping_records import (
     MEASURE_MAX,
     METHOD_RATES_MAX,
@@ -43,14 +53,17 @@ from mercato_server.domain.shipping_records import (
     RATE_TIERS_MAX,
     SHIPPING_DESCRIPTION_MAX,
     SHIPPING_NAME_MAX,
+    TAX_CATEGORY_MAX,
     ZONE_AREAS_MAX,
 )
+from mercato_server.handlers.addresses import ADDRESS_FIELDS
 from mercato_server.handlers.catalog import CATEGORY_FIELDS, ORDERS, WRITABLE
 from mercato_server.handlers.shipping_messages import METHOD_FIELDS, ZONE_FIELDS
 from mercato_server.handlers.users import ADMINISTRATORS_FIELDS, OWN_FIELDS
 from mercato_server.rpc.preconditions import ETAG_MAX
 from mercato_server.security import one_time_tokens, refresh_tokens
 from mercato_server.security.passwords import PASSWORD_MAX_BYTES, PASSWORD_MIN_CHARACTERS
+from mercato_server.validation import promotions
 
 Schema = dict[str, Any]
 
@@ -93,6 +106,7 @@ _NEW_ADDRESS = _text(ADDRESS_MAX, format="email")
 _PASSWORD = _text(PASSWORD_MAX_BYTES, 1, format="password")
 _NEW_PASSWORD = _text(PASSWORD_MAX_BYTES, PASSWORD_MIN_CHARACTERS, format="password")
 _NOT_NEGATIVE: Schema = {"pattern": "^[0-9]{1,19}$"}
+_USES = _number(1, USES_MAX)
 
 CREDENTIALS: Mapping[str, Schema] = {"username": _ADDRESS, "email": _ADDRESS, "password": _PASSWORD}
 """Bounds of the fields of a login form."""
@@ -102,6 +116,8 @@ EVERYWHERE: Mapping[str, Schema] = {
     "Address.id": _UUID,
     "AdjustStockRequest.product_id": _UUID,
     "AdvanceOrderRequest.order_id": _UUID,
+    "ArchivePromotionCodeRequest.promotion_id": _UUID,
+    "ArchivePromotionRequest.promotion_id": _UUID,
     "AuditEntry.actor_id": _UUID_OR_EMPTY,
     "AuditEntry.id": _UUID,
     "AuditEntry.subject_id": _UUID_OR_EMPTY,
@@ -120,16 +136,30 @@ EVERYWHERE: Mapping[str, Schema] = {
     "GetProductRequest.product_id": _UUID,
     "GetShippingMethodRequest.shipping_method_id": _UUID,
     "GetShippingZoneRequest.shipping_zone_id": _UUID,
+    "CreatePromotionCodeRequest.promotion_id": _UUID,
+    "GeneratePromotionCodesRequest.promotion_id": _UUID,
+    "GeneratePromotionCodesResponse.batch_id": _UUID,
+    "GetPromotionRequest.promotion_id": _UUID,
     "GetUserRequest.user_id": _UUID,
     "ListAllOrdersRequest.account_id": _UUID,
     "ListAuditLogRequest.actor_id": _UUID,
     "ListAuditLogRequest.subject_id": _UUID,
     "ListProductsRequest.category_id": _UUID,
+    "ListPromotionCodesRequest.batch_id": _UUID,
+    "ListPromotionCodesRequest.promotion_id": _UUID,
     "Order.account_id": _UUID,
     "Order.id": _UUID_OR_EMPTY,
     "OrderLine.product_id": _UUID,
     "Product.category_id": _UUID_OR_EMPTY,
     "Product.id": _UUID,
+    "Promotion.category_ids[]": _UUID,
+    "Promotion.get_category_ids[]": _UUID,
+    "Promotion.get_product_ids[]": _UUID,
+    "Promotion.id": _UUID,
+    "Promotion.product_ids[]": _UUID,
+    "Promotion.shipping_method_ids[]": _UUID,
+    "PromotionCode.batch_id": _UUID_OR_EMPTY,
+    "PromotionCode.promotion_id": _UUID,
     "RemoveCartItemRequest.product_id": _UUID,
     "RevokeSessionRequest.session_id": _UUID,
     "Session.id": _UUID,
@@ -155,6 +185,8 @@ OF_REQUESTS: Mapping[str, Schema] = {
     "AdvanceOrderRequest.reason": _REASON,
     "ArchiveShippingMethodRequest.etag": _ETAG,
     "ArchiveShippingZoneRequest.etag": _ETAG,
+    "ArchivePromotionCodeRequest.code": _text(CODE_MAX),
+    "ArchivePromotionRequest.etag": _ETAG,
     "BatchGetProductsRequest.ids": {"minItems": 1, "maxItems": LIMITS.batch_get_max},
     "CancelOrderRequest.etag": _ETAG,
     "CancelOrderRequest.reason": _REASON,
@@ -167,6 +199,12 @@ OF_REQUESTS: Mapping[str, Schema] = {
     "DeleteCategoryRequest.etag": _ETAG,
     "DeleteProductRequest.etag": _ETAG,
     "ListAddressesRequest.page_size": _number(0),
+    "CreatePromotionCodeRequest.code": _text(CODE_MAX, 1),
+    "CreatePromotionCodeRequest.usage_limit": _USES,
+    "GeneratePromotionCodesRequest.count": _number(1, COUNT_MAX),
+    "GeneratePromotionCodesRequest.length": _number(LENGTH_MIN, LENGTH_MAX),
+    "GeneratePromotionCodesRequest.prefix": _text(PREFIX_MAX),
+    "GeneratePromotionCodesRequest.usage_limit": _USES,
     "ListAllOrdersRequest.page_size": _number(0),
     "ListAuditLogRequest.action": _text(ACTION_MAX),
     "ListAuditLogRequest.page_size": _number(0),
@@ -178,6 +216,8 @@ OF_REQUESTS: Mapping[str, Schema] = {
     "ListProductsRequest.page_size": _number(0),
     "ListProductsRequest.q": _text(QUERY_MAX),
     "ListProductsRequest.skip": _number(0, LIMITS.skip_max),
+    "ListPromotionCodesRequest.page_size": _number(0),
+    "ListPromotionsRequest.page_size": _number(0),
     "ListSessionsRequest.page_size": _number(0),
     "ListShippingMethodsRequest.page_size": _number(0),
     "ListShippingZonesRequest.page_size": _number(0),
@@ -206,6 +246,19 @@ OF_REQUESTS: Mapping[str, Schema] = {
     "Product.name": _line(NAME_MAX, 1),
     "Product.sku": _line(SKU_MAX),
     "Product.stock": _number(0, STOCK_MAX),
+    "Promotion.buy_quantity": _number(1, QUANTITY_MAX),
+    "Promotion.category_ids": {"maxItems": CATEGORIES_MAX},
+    "Promotion.etag": _ETAG,
+    "Promotion.get_category_ids": {"maxItems": CATEGORIES_MAX},
+    "Promotion.get_product_ids": {"maxItems": PRODUCTS_MAX},
+    "Promotion.get_quantity": _number(1, QUANTITY_MAX),
+    "Promotion.name": _line(PROMOTION_NAME_MAX, 1),
+    "Promotion.per_buyer_limit": _USES,
+    "Promotion.percent_ppm": _number(1, MILLION),
+    "Promotion.priority": _number(-PRIORITY_MAX, PRIORITY_MAX),
+    "Promotion.product_ids": {"maxItems": PRODUCTS_MAX},
+    "Promotion.shipping_method_ids": {"maxItems": METHODS_MAX},
+    "Promotion.usage_limit": _USES,
     "RefreshRequest.refresh_token": _text(refresh_tokens.LENGTH, refresh_tokens.LENGTH),
     "RequestPasswordResetRequest.email": _NEW_ADDRESS,
     "ResetPasswordRequest.new_password": _NEW_PASSWORD,
@@ -233,6 +286,7 @@ OF_REQUESTS: Mapping[str, Schema] = {
     "UpdateProductRequest.update_mask": _mask(WRITABLE),
     "UpdateShippingMethodRequest.update_mask": _mask(METHOD_FIELDS),
     "UpdateShippingZoneRequest.update_mask": _mask(ZONE_FIELDS),
+    "UpdatePromotionRequest.update_mask": _mask(promotions.WRITABLE),
     "UpdateUserRequest.update_mask": _mask(ADMINISTRATORS_FIELDS),
     "VerifyEmailRequest.token": _text(one_time_tokens.LENGTH, one_time_tokens.LENGTH),
 }

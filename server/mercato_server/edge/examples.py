@@ -100,6 +100,21 @@ EXAMPLES: Mapping[str, dict[str, Any]] = {
     },
     "UpdateShippingMethod": {"name": "Parcel with insurance"},
     "ArchiveShippingMethod": {},
+    "CreatePromotion": {
+        "name": "Summer sale",
+        "kind": "PROMOTION_KIND_PERCENT",
+        "percent_ppm": 100000,
+        "category_ids": [str(category_id(0))],
+        "needs_code": True,
+        "end_time": "2100-09-01T00:00:00Z",
+        "usage_limit": 500,
+        "per_buyer_limit": 1,
+    },
+    "UpdatePromotion": {"name": "Late summer sale", "usage_limit": 1000},
+    "ArchivePromotion": {},
+    "CreatePromotionCode": {"code": "SUMMER10", "usage_limit": 500},
+    "GeneratePromotionCodes": {"count": 100, "prefix": "SUN-"},
+    "ArchivePromotionCode": {},
 }
 """Bodies of requests."""
 

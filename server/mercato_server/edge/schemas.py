@@ -69,6 +69,18 @@ MAY_BE_ABSENT = frozenset(
         "ShippingRate.end",
         "ShippingRate.free_from",
         "ShippingZone.archive_time",
+        "Promotion.amount",
+        "Promotion.archive_time",
+        "Promotion.buy_quantity",
+        "Promotion.delivery_max",
+        "Promotion.end_time",
+        "Promotion.get_quantity",
+        "Promotion.per_buyer_limit",
+        "Promotion.percent_ppm",
+        "Promotion.start_time",
+        "Promotion.usage_limit",
+        "PromotionCode.archive_time",
+        "PromotionCode.usage_limit",
     )
 )
 """Fields of responses that are not always sent: messages, times and optional fields without a value."""

@@ -182,7 +182,7 @@ async def _put(conn: "Conn", statement: str, changes: Sequence[LineChange], unit
         elif is_late:
             late.add(account_id)
         elif line[0]:
-            carts[account_id].append(CartLine._make(line))
+            carts[account_id].append(CartLine(*line))
     read = await _read(conn, late) if late else {}
     made = {account_id: tuple(lines) for account_id, lines in carts.items()}
     return await _answers(conn, changes, reasons, {**made, **read, **refusals})
@@ -220,7 +220,7 @@ async def _answers(
 async def _read(conn: "Conn", account_ids: Collection[UUID]) -> dict[UUID, Lines]:
     carts: dict[UUID, list[CartLine]] = {account_id: [] for account_id in account_ids}
     for account_id, *fields in await conn.fetch(GET_CARTS, list(carts)):
-        carts[account_id].append(CartLine._make(fields))
+        carts[account_id].append(CartLine(*fields))
     return {account_id: tuple(lines) for account_id, lines in carts.items()}
 
 

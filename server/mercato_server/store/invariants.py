@@ -11,6 +11,7 @@ import asyncpg
 
 from mercato_server.domain.orders import NEXT, OrderStatus
 from mercato_server.domain.search_documents import RULE_VERSION
+from mercato_server.store.promotion_invariants import WRONG_BUYERS, WRONG_CODES, WRONG_PROMOTIONS
 from mercato_server.store.search_documents import CATEGORY_IDS, is_right
 
 WRONG_STOCK = """
@@ -377,4 +378,7 @@ INVARIANTS = (
         Query(WRONG_VOCABULARY),
         Query(WRONG_RECENT_VOCABULARY, lambda scope: (scope.since,)),
     ),
+    Invariant("promotions", "a promotion counts its uses, within its limit, and its codes", Query(WRONG_PROMOTIONS)),
+    Invariant("promotion codes", "a code counts its uses, within its limit", Query(WRONG_CODES)),
+    Invariant("promotion buyers", "a promotion that limits its buyers counts the uses of each", Query(WRONG_BUYERS)),
 )

@@ -41,10 +41,11 @@ class AuditEntry(_message.Message):
     action: _builtins.str
     """Kind of the change: product.created, product.updated, product.deleted, product.undeleted, stock.changed, category.created,
     category.updated, category.deleted, order.paid and so on for the other states, user.created, user.updated, keys.rotated, keys.discarded,
-    catalog.imported, event.retried.
+    catalog.imported, event.retried, promotion.created, promotion.updated, promotion.archived, promotion.code_created,
+    promotion.codes_generated, promotion.code_archived.
     """
     subject_id: _builtins.str
-    """UUID of the changed product, category, order or account, or of the subject of a retried event; empty for keys and imports."""
+    """UUID of the changed product, category, order, account or promotion, or of the subject of a retried event; empty for keys and imports."""
     request_id: _builtins.str
     """Id of the request in logs (HTTP header `x-request-id`); empty for the command line."""
     @_builtins.property
@@ -97,7 +98,7 @@ class ListAuditLogRequest(_message.Message):
     actor_id: _builtins.str
     """Only changes by this account (UUID); empty means any."""
     subject_id: _builtins.str
-    """Only changes of this product, category, order or account (UUID); empty means any."""
+    """Only changes of this product, category, order, account or promotion (UUID); empty means any."""
     action: _builtins.str
     """Only this action, such as user.updated; at most 100 characters; empty means any."""
     def __init__(
