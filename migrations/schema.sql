@@ -1,5 +1,7 @@
 -- The schema after all migrations. Made by `make schema`, for reading only: a database is made by `mercato migrate`.
 
+CREATE EXTENSION IF NOT EXISTS btree_gist WITH SCHEMA public;
+
 CREATE EXTENSION IF NOT EXISTS pg_trgm WITH SCHEMA public;
 
 CREATE EXTENSION IF NOT EXISTS unaccent WITH SCHEMA public;
@@ -26,6 +28,28 @@ BEGIN
 
 END
 $$;
+
+CREATE TABLE public.promotion_buyers (
+    promotion_id uuid NOT NULL,
+    subject text NOT NULL,
+    uses integer NOT NULL,
+    CONSTRAINT promotion_buyers_uses_check CHECK ((uses >= 0))
+);
+
+CREATE FUNCTION public.uses_of_buyers(promotions uuid[], subjects text[]) RETURNS SETOF public.promotion_buyers
+    LANGUAGE sql
+    AS $$
+SELECT promotion_id, subject, uses FROM promotion_buyers WHERE promotion_id = ANY (promotions) AND subject = ANY (subjects)
+$$;
+
+CREATE TABLE public.account_taxes (
+    account_id uuid NOT NULL,
+    treatment text NOT NULL,
+    tax_number text NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT account_taxes_tax_number_check CHECK ((length(tax_number) <= 50)),
+    CONSTRAINT account_taxes_treatment_check CHECK ((treatment = ANY (ARRAY['normal'::text, 'reverse_charge'::text, 'exempt'::text])))
+);
 
 CREATE TABLE public.accounts (
     id uuid DEFAULT uuidv7() NOT NULL,
@@ -359,6 +383,91 @@ ALTER TABLE public.products ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY
     CACHE 1
 );
 
+CREATE TABLE public.promotion_codes (
+    code_folded text NOT NULL COLLATE pg_catalog."C",
+    code text NOT NULL,
+    promotion_id uuid NOT NULL,
+    batch_id uuid,
+    usage_limit integer,
+    used bigint DEFAULT 0 NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    archived_at timestamp with time zone,
+    CONSTRAINT promotion_codes_code_check CHECK (((length(code) >= 1) AND (length(code) <= 64))),
+    CONSTRAINT promotion_codes_code_folded_check CHECK (((length(code_folded) >= 1) AND (length(code_folded) <= 64))),
+    CONSTRAINT promotion_codes_usage_check CHECK ((used <= usage_limit)),
+    CONSTRAINT promotion_codes_usage_limit_check CHECK ((usage_limit >= 1)),
+    CONSTRAINT promotion_codes_used_check CHECK ((used >= 0))
+);
+
+CREATE TABLE public.promotion_redemptions (
+    order_id uuid NOT NULL,
+    promotion_id uuid NOT NULL,
+    code_folded text COLLATE pg_catalog."C",
+    subjects text[] NOT NULL,
+    amount_minor bigint NOT NULL,
+    currency_code text NOT NULL,
+    released_at timestamp with time zone,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT promotion_redemptions_amount_minor_check CHECK ((amount_minor > 0)),
+    CONSTRAINT promotion_redemptions_subjects_check CHECK (((cardinality(subjects) >= 1) AND (cardinality(subjects) <= 2)))
+);
+
+CREATE TABLE public.promotions (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    name text NOT NULL,
+    kind text NOT NULL,
+    percent_ppm integer,
+    amount_minor bigint,
+    buy_quantity integer,
+    get_quantity integer,
+    product_ids uuid[] NOT NULL,
+    category_ids uuid[] NOT NULL,
+    get_product_ids uuid[] NOT NULL,
+    get_category_ids uuid[] NOT NULL,
+    method_ids uuid[] NOT NULL,
+    delivery_max_minor bigint,
+    min_subtotal_minor bigint NOT NULL,
+    currency_code text NOT NULL,
+    needs_code boolean NOT NULL,
+    starts_at timestamp with time zone,
+    ends_at timestamp with time zone,
+    usage_limit integer,
+    per_buyer_limit integer,
+    priority integer NOT NULL,
+    combinable boolean NOT NULL,
+    used bigint DEFAULT 0 NOT NULL,
+    codes integer DEFAULT 0 NOT NULL,
+    version bigint DEFAULT 1 NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    archived_at timestamp with time zone,
+    CONSTRAINT promotions_amount_check CHECK (((amount_minor IS NOT NULL) = (kind = 'amount'::text))),
+    CONSTRAINT promotions_amount_minor_check CHECK (((amount_minor >= 1) AND (amount_minor <= '1000000000000'::bigint))),
+    CONSTRAINT promotions_buy_quantity_check CHECK (((buy_quantity >= 1) AND (buy_quantity <= 1000))),
+    CONSTRAINT promotions_category_ids_check CHECK ((cardinality(category_ids) <= 100)),
+    CONSTRAINT promotions_codes_check CHECK (((codes >= 0) AND (codes <= 100000))),
+    CONSTRAINT promotions_delivery_check CHECK (((kind = 'free_delivery'::text) OR ((cardinality(method_ids) = 0) AND (delivery_max_minor IS NULL)))),
+    CONSTRAINT promotions_delivery_max_minor_check CHECK ((delivery_max_minor >= 0)),
+    CONSTRAINT promotions_get_category_ids_check CHECK ((cardinality(get_category_ids) <= 100)),
+    CONSTRAINT promotions_get_product_ids_check CHECK ((cardinality(get_product_ids) <= 500)),
+    CONSTRAINT promotions_get_quantity_check CHECK (((get_quantity >= 1) AND (get_quantity <= 1000))),
+    CONSTRAINT promotions_get_scope_check CHECK (((kind = 'buy_x_get_y'::text) OR ((cardinality(get_product_ids) = 0) AND (cardinality(get_category_ids) = 0)))),
+    CONSTRAINT promotions_kind_check CHECK ((kind = ANY (ARRAY['percent'::text, 'amount'::text, 'free_delivery'::text, 'buy_x_get_y'::text]))),
+    CONSTRAINT promotions_method_ids_check CHECK ((cardinality(method_ids) <= 100)),
+    CONSTRAINT promotions_min_subtotal_minor_check CHECK ((min_subtotal_minor >= 0)),
+    CONSTRAINT promotions_name_check CHECK (((length(name) >= 1) AND (length(name) <= 200))),
+    CONSTRAINT promotions_per_buyer_limit_check CHECK ((per_buyer_limit >= 1)),
+    CONSTRAINT promotions_percent_check CHECK (((percent_ppm IS NOT NULL) = (kind = 'percent'::text))),
+    CONSTRAINT promotions_percent_ppm_check CHECK (((percent_ppm >= 1) AND (percent_ppm <= 1000000))),
+    CONSTRAINT promotions_priority_check CHECK (((priority >= '-1000'::integer) AND (priority <= 1000))),
+    CONSTRAINT promotions_product_ids_check CHECK ((cardinality(product_ids) <= 500)),
+    CONSTRAINT promotions_quantities_check CHECK ((((buy_quantity IS NOT NULL) = (kind = 'buy_x_get_y'::text)) AND ((get_quantity IS NOT NULL) = (kind = 'buy_x_get_y'::text)))),
+    CONSTRAINT promotions_usage_check CHECK ((used <= usage_limit)),
+    CONSTRAINT promotions_usage_limit_check CHECK ((usage_limit >= 1)),
+    CONSTRAINT promotions_used_check CHECK ((used >= 0)),
+    CONSTRAINT promotions_window_check CHECK ((starts_at < ends_at))
+);
+
 CREATE TABLE public.refresh_tokens (
     digest bytea NOT NULL,
     session_id uuid NOT NULL,
@@ -453,6 +562,20 @@ CREATE TABLE public.shop (
     CONSTRAINT shop_singleton_check CHECK (singleton)
 );
 
+CREATE TABLE public.shop_settings (
+    singleton boolean DEFAULT true NOT NULL,
+    country_code text DEFAULT ''::text NOT NULL,
+    prices_include_tax boolean DEFAULT true NOT NULL,
+    tax_rounding text DEFAULT 'line'::text NOT NULL,
+    time_zone text DEFAULT 'UTC'::text NOT NULL,
+    version bigint DEFAULT 1 NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT shop_settings_country_code_check CHECK ((country_code ~ '^([A-Z]{2})?$'::text)),
+    CONSTRAINT shop_settings_singleton_check CHECK (singleton),
+    CONSTRAINT shop_settings_tax_rounding_check CHECK ((tax_rounding = ANY (ARRAY['line'::text, 'order'::text]))),
+    CONSTRAINT shop_settings_time_zone_check CHECK (((length(time_zone) >= 1) AND (length(time_zone) <= 64)))
+);
+
 CREATE TABLE public.signing_keys (
     kid text NOT NULL,
     state text NOT NULL,
@@ -496,6 +619,43 @@ CREATE TABLE public.stock_levels (
     CONSTRAINT stock_levels_on_hand_check CHECK ((on_hand >= 0))
 )
 WITH (fillfactor='50');
+
+CREATE TABLE public.tax_categories (
+    id text NOT NULL COLLATE pg_catalog."C",
+    display_name text NOT NULL,
+    version bigint DEFAULT 1 NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    archived_at timestamp with time zone,
+    CONSTRAINT tax_categories_display_name_check CHECK (((length(display_name) >= 1) AND (length(display_name) <= 100))),
+    CONSTRAINT tax_categories_id_check CHECK (((id ~ '^[a-z][a-z0-9-]{0,31}$'::text) AND (id <> 'as-goods'::text)))
+);
+
+CREATE TABLE public.tax_rates (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    country_code text NOT NULL COLLATE pg_catalog."C",
+    region text NOT NULL COLLATE pg_catalog."C",
+    tax_category text NOT NULL COLLATE pg_catalog."C",
+    category_ref text GENERATED ALWAYS AS (NULLIF(tax_category, ''::text)) STORED COLLATE pg_catalog."C",
+    name text NOT NULL,
+    rate_ppm integer NOT NULL,
+    part_names text[] NOT NULL,
+    part_ppms integer[] NOT NULL,
+    valid tstzrange NOT NULL,
+    version bigint DEFAULT 1 NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    archived_at timestamp with time zone,
+    CONSTRAINT tax_rates_country_code_check CHECK ((country_code ~ '^[A-Z]{2}$'::text)),
+    CONSTRAINT tax_rates_name_check CHECK (((length(name) >= 1) AND (length(name) <= 100))),
+    CONSTRAINT tax_rates_parts_check CHECK (((cardinality(part_names) = cardinality(part_ppms)) AND (cardinality(part_names) <= 10))),
+    CONSTRAINT tax_rates_rate_ppm_check CHECK (((rate_ppm >= 0) AND (rate_ppm <= 1000000))),
+    CONSTRAINT tax_rates_region_check CHECK ((length(region) <= 60)),
+    CONSTRAINT tax_rates_valid_check CHECK (((NOT isempty(valid)) AND (lower_inf(valid) OR lower_inc(valid)) AND (NOT upper_inc(valid))))
+);
+
+ALTER TABLE ONLY public.account_taxes
+    ADD CONSTRAINT account_taxes_pkey PRIMARY KEY (account_id);
 
 ALTER TABLE ONLY public.accounts
     ADD CONSTRAINT accounts_email_key UNIQUE (email);
@@ -578,6 +738,18 @@ ALTER TABLE ONLY public.products
 ALTER TABLE ONLY public.products
     ADD CONSTRAINT products_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.promotion_buyers
+    ADD CONSTRAINT promotion_buyers_pkey PRIMARY KEY (promotion_id, subject);
+
+ALTER TABLE ONLY public.promotion_codes
+    ADD CONSTRAINT promotion_codes_pkey PRIMARY KEY (code_folded);
+
+ALTER TABLE ONLY public.promotion_redemptions
+    ADD CONSTRAINT promotion_redemptions_pkey PRIMARY KEY (order_id, promotion_id);
+
+ALTER TABLE ONLY public.promotions
+    ADD CONSTRAINT promotions_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.refresh_tokens
     ADD CONSTRAINT refresh_tokens_pkey PRIMARY KEY (digest);
 
@@ -608,6 +780,9 @@ ALTER TABLE ONLY public.shop
 ALTER TABLE ONLY public.shop
     ADD CONSTRAINT shop_pkey PRIMARY KEY (singleton);
 
+ALTER TABLE ONLY public.shop_settings
+    ADD CONSTRAINT shop_settings_pkey PRIMARY KEY (singleton);
+
 ALTER TABLE ONLY public.signing_keys
     ADD CONSTRAINT signing_keys_pkey PRIMARY KEY (kid);
 
@@ -616,6 +791,15 @@ ALTER TABLE ONLY public.stock_ledger
 
 ALTER TABLE ONLY public.stock_levels
     ADD CONSTRAINT stock_levels_pkey PRIMARY KEY (product_id, location_id);
+
+ALTER TABLE ONLY public.tax_categories
+    ADD CONSTRAINT tax_categories_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.tax_rates
+    ADD CONSTRAINT tax_rates_overlap_excl EXCLUDE USING gist (country_code WITH =, region WITH =, tax_category WITH =, valid WITH &&) WHERE ((archived_at IS NULL));
+
+ALTER TABLE ONLY public.tax_rates
+    ADD CONSTRAINT tax_rates_pkey PRIMARY KEY (id);
 
 CREATE INDEX accounts_admins ON public.accounts USING btree (id) WHERE (role = 'admin'::text);
 
@@ -719,6 +903,14 @@ CREATE INDEX products_deleted ON public.products USING btree (id) WHERE (deleted
 
 CREATE UNIQUE INDEX products_sku_key ON public.products USING btree (sku) WHERE (deleted_at IS NULL);
 
+CREATE INDEX promotion_codes_by_batch ON public.promotion_codes USING btree (batch_id, code_folded) WHERE (batch_id IS NOT NULL);
+
+CREATE INDEX promotion_codes_by_promotion ON public.promotion_codes USING btree (promotion_id, code_folded);
+
+CREATE INDEX promotion_redemptions_unreleased ON public.promotion_redemptions USING btree (promotion_id) WHERE (released_at IS NULL);
+
+CREATE INDEX promotions_live ON public.promotions USING btree (id) WHERE (archived_at IS NULL);
+
 CREATE INDEX refresh_tokens_by_session ON public.refresh_tokens USING btree (session_id);
 
 CREATE UNIQUE INDEX refresh_tokens_live ON public.refresh_tokens USING btree (session_id) WHERE (used_at IS NULL);
@@ -745,9 +937,20 @@ CREATE UNIQUE INDEX signing_keys_state ON public.signing_keys USING btree (state
 
 CREATE UNIQUE INDEX stock_ledger_once ON public.stock_ledger USING btree (order_id, product_id, kind) WHERE (order_id IS NOT NULL);
 
+CREATE INDEX tax_rates_by_category ON public.tax_rates USING btree (category_ref) WHERE (archived_at IS NULL);
+
+CREATE INDEX tax_rates_by_place ON public.tax_rates USING btree (country_code, region, tax_category, id);
+
 CREATE TRIGGER orders_are_kept BEFORE DELETE OR UPDATE OF id OR TRUNCATE ON public.orders FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_removal();
 
 CREATE TRIGGER products_are_kept BEFORE DELETE OR UPDATE OF id, currency_code OR TRUNCATE ON public.products FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_removal();
+
+CREATE TRIGGER promotion_codes_are_kept BEFORE DELETE OR UPDATE OF code_folded, promotion_id OR TRUNCATE ON public.promotion_codes FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_removal();
+
+CREATE TRIGGER promotions_are_kept BEFORE DELETE OR UPDATE OF id OR TRUNCATE ON public.promotions FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_removal();
+
+ALTER TABLE ONLY public.account_taxes
+    ADD CONSTRAINT account_taxes_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.addresses
     ADD CONSTRAINT addresses_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON DELETE CASCADE;
@@ -782,6 +985,15 @@ ALTER TABLE ONLY public.products
 ALTER TABLE ONLY public.products
     ADD CONSTRAINT products_currency_code_fkey FOREIGN KEY (currency_code) REFERENCES public.shop(currency_code);
 
+ALTER TABLE ONLY public.promotion_codes
+    ADD CONSTRAINT promotion_codes_promotion_id_fkey FOREIGN KEY (promotion_id) REFERENCES public.promotions(id);
+
+ALTER TABLE ONLY public.promotion_redemptions
+    ADD CONSTRAINT promotion_redemptions_currency_code_fkey FOREIGN KEY (currency_code) REFERENCES public.shop(currency_code);
+
+ALTER TABLE ONLY public.promotions
+    ADD CONSTRAINT promotions_currency_code_fkey FOREIGN KEY (currency_code) REFERENCES public.shop(currency_code);
+
 ALTER TABLE ONLY public.refresh_tokens
     ADD CONSTRAINT refresh_tokens_session_id_fkey FOREIGN KEY (session_id) REFERENCES public.sessions(id) ON DELETE CASCADE;
 
@@ -802,3 +1014,6 @@ ALTER TABLE ONLY public.shipping_rates
 
 ALTER TABLE ONLY public.stock_levels
     ADD CONSTRAINT stock_levels_product_id_fkey FOREIGN KEY (product_id) REFERENCES public.products(id);
+
+ALTER TABLE ONLY public.tax_rates
+    ADD CONSTRAINT tax_rates_category_ref_fkey FOREIGN KEY (category_ref) REFERENCES public.tax_categories(id);

@@ -21,13 +21,13 @@ from mercato_server.feed.consumers import Follower
 from mercato_server.feed.listener import Listener
 from mercato_server.handlers.audit import AuditHandler
 from mercato_server.handlers.auth import AuthHandler
-from mercato_server.handlers.cart import CartHandler
 from mercato_server.handlers.catalog import CatalogHandler, serialized
 from mercato_server.handlers.idempotency import Idempotency
-from mercato_server.handlers.order import OrderHandler
 from mercato_server.handlers.pages import Pager
 from mercato_server.handlers.promotions import PromotionHandler
 from mercato_server.handlers.shipping import ShippingHandler
+from mercato_server.handlers.shop import ShopHandler
+from mercato_server.handlers.tax import TaxHandler
 from mercato_server.handlers.users import UserHandler
 from mercato_server.jobs.runner import Runner
 from mercato_server.mail.delivery import Delivery
@@ -124,10 +124,10 @@ class Parts:
             "UserService": UserHandler(pool, pager, idempotency),
             "AuditService": AuditHandler(pool, pager),
             "CatalogService": CatalogHandler(pool, pager, idempotency, settings.limits, settings.currency, cache),
-            "CartService": CartHandler(pool, idempotency, settings.currency, settings.orders.units_per_product, self._batching),
-            "OrderService": OrderHandler(pool, self._sessions, pager, idempotency, settings, self._batching),
             "ShippingService": ShippingHandler(pool, pager, idempotency, settings.currency),
             "PromotionService": PromotionHandler(pool, pager, idempotency, settings.currency),
+            "ShopService": ShopHandler(pool, idempotency, settings.currency),
+            "TaxService": TaxHandler(pool, pager, idempotency),
         }
 
     def _make_server(self) -> grpc.aio.Server:

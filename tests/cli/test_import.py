@@ -2,11 +2,8 @@
 
 import asyncio
 import csv
-import os
 import signal
-import subprocess
 import sys
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -17,48 +14,13 @@ from mercato.v1.catalog_pb2 import Category, CreateCategoryRequest, GetProductRe
 from mercato_server.cli.catalog_import import Import
 from mercato_server.cli.products_csv import CsvError
 from mercato_server.store.verify import verify
-from support.patience import patient, until
+from support.commands import Mercato, environ, fetch, put
+from support.patience import until
 from support.shop import Shop
 
 HEADER = "sku,name,description,price_minor,category,stock,image_urls\n"
 BALL = 'BALL,Ball,"Round, and ""red"".",1999,Football,10,https://example.com/1.jpg https://example.com/2.jpg\n'
 BIKE = "BIKE,Bike,,89900,,3,\n"
-
-Mercato = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-def environ(database: str) -> dict[str, str]:
-    return {**{name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}, "DATABASE_URL": database}
-
-
-@pytest.fixture
-def mercato(tmp_path: Path, database: str) -> Mercato:
-    """Run the command in its own directory."""
-
-    def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-m", "mercato_server", *arguments]
-        return subprocess.run(
-            command, env=environ(database), capture_output=True, encoding="utf-8", check=False, timeout=patient(), cwd=tmp_path
-        )
-
-    return run
-
-
-@pytest.fixture
-def file(tmp_path: Path) -> Path:
-    return tmp_path / "products.csv"
-
-
-def put(file: Path, content: str | bytes) -> None:
-    file.write_bytes(content if isinstance(content, bytes) else content.encode())
-
-
-async def fetch(database: str, statement: str) -> list[tuple[object, ...]]:
-    connection = await asyncpg.connect(database)
-    try:
-        return [tuple(row) for row in await connection.fetch(statement)]
-    finally:
-        await connection.close()
 
 
 async def sound(database: str) -> bool:

@@ -1,5 +1,6 @@
 """Calls with arbitrary content, the shop that they are made to, and the check of their answers."""
 
+import contextlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from google.protobuf.message_factory import GetMessageClass
 from google.rpc.error_details_pb2 import ErrorInfo
 
 from mercato.v1.catalog_pb2 import Category, CreateCategoryRequest, DeleteProductRequest, ListProductsRequest
+from mercato.v1.tax_pb2 import CreateTaxCategoryRequest, CreateTaxRateRequest, TaxCategory, TaxRate
 from mercato.v1.user_pb2 import CreateAddressRequest
 from mercato_server.composition import SERVICES
 from support.example_requests import make_shipping, new_address
@@ -74,6 +76,11 @@ class Scene:
         address = await shop.users.CreateAddress(CreateAddressRequest(address=new_address()), metadata=buyer.metadata)
         zone_id, method_id = await make_shipping(shop, admin)
         promotion = await shop.promotion(admin)
+        books = CreateTaxCategoryRequest(tax_category_id="books", tax_category=TaxCategory(display_name="Books"))
+        with contextlib.suppress(grpc.aio.AioRpcError):  # it may be there already
+            await shop.taxes.CreateTaxCategory(books, metadata=admin.metadata)
+        rate = TaxRate(country_code="DE", region=admin.id, name="VAT", rate_ppm=190_000)
+        rate = await shop.taxes.CreateTaxRate(CreateTaxRateRequest(tax_rate=rate), metadata=admin.metadata)
         page = await shop.catalog.ListProducts(ListProductsRequest(page_size=1))
         self.things |= {
             "ball product_id": ball.id,
@@ -83,6 +90,7 @@ class Scene:
             "shipping_zone_id": zone_id,
             "shipping_method_id": method_id,
             "promotion_id": promotion.id,
+            "tax_rate_id": rate.id,
             "first order_id": orders[0].id,
             "foreign order_id": orders[1].id,
             "third order_id": orders[2].id,

@@ -70,7 +70,7 @@ PLAUSIBLE: Mapping[str, tuple[str, ...]] = {
     "recipient": ("Jo Doe",),
     "street_lines": ("Torstr. 1", "\u3164"),
     "city": ("Berlin",),
-    "region": ("", "CA", "california", "no such"),
+    "region": ("", "CA", "california", "no such", "r" * 61),
     "postal_code": ("10119", "sw1a1aa", "94111-1234", "\u0661" * 5, "-" * 20),
     "phone": ("030 901820", "+14155552671", "+" * 30, "tel:1;ext=2"),
     "name": ("Ball", "Bike"),
@@ -80,6 +80,9 @@ PLAUSIBLE: Mapping[str, tuple[str, ...]] = {
     "prefix": ("VIP-", "a b", "x" * 13),
     "order_by": ("price", "name desc", "create_time desc", "price,name", "stock"),
     "currency_code": ("USD", "EUR", "usd"),
+    "tax_category_id": ("books", "papers", "as-goods", "Books"),
+    "time_zone": ("Europe/Berlin", "UTC", "Mars"),
+    "tax_number": ("DE136695976", "X-1", "", "DE1"),
     "image_urls": ("https://example.com/ball.png", "http://[", "javascript:1", "https://ex\0ample.com"),
     "content_type": (
         "application/json",
@@ -89,7 +92,7 @@ PLAUSIBLE: Mapping[str, tuple[str, ...]] = {
     ),
     "paths": ("name", "price", "price.minor_units", "stock", "*", "id", "no_such"),
     "postal_prefix": ("SW1 ", "94", "sw1a1", "\uff11", "-"),
-    "tax_category": ("", "as-goods"),
+    "tax_category": ("", "as-goods", "books", "Books"),
 }
 """Values for a field with this name, or with a name that ends in it; the first is valid."""
 
@@ -250,8 +253,12 @@ def real(names: Sequence[str], things: Things) -> st.SearchStrategy[str]:
 
 
 def fits(field: str, name: str) -> bool:
-    """Return whether a field takes things of a name: `ids`, `id` and `product_id` for `product_id`, `new_password` for `password`."""
-    return field == name or field.endswith(f"_{name}") or (name.endswith("_id") and field in ("id", "ids"))
+    """Return whether a field takes things of a name: `ids`, `id` and `product_id` for `product_id`, `new_password` for `password`.
+
+    A field that has plausible values of its own, such as `tax_category_id`, takes no things of a shorter name.
+    """
+    is_of_kind = field.endswith(f"_{name}") and field not in PLAUSIBLE
+    return field == name or is_of_kind or (name.endswith("_id") and field in ("id", "ids"))
 
 
 def mangled(serialized: st.SearchStrategy[bytes]) -> st.SearchStrategy[bytes]:

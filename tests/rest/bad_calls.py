@@ -5,8 +5,10 @@ from typing import Any
 
 from google.protobuf.json_format import ParseDict
 from google.protobuf.message_factory import GetMessageClass
+from google.protobuf.timestamp_pb2 import Timestamp
 from grpc import StatusCode
 
+from mercato.v1.tax_pb2 import CreateTaxRateRequest, TaxRate
 from mercato_server.composition import SERVICES
 from rest.bad_requests import ABSENT, LONG
 from support.mercato_up import PASSWORD
@@ -14,6 +16,9 @@ from support.mercato_up import PASSWORD
 METHODS = {f"{service.name}/{method.name}": method for service in SERVICES for method in service.methods}
 INVALID, UNAUTHENTICATED = StatusCode.INVALID_ARGUMENT, StatusCode.UNAUTHENTICATED
 SQL = "' OR true; DROP TABLE products --"
+RATE_OF_AN_ABSURD_TIME = CreateTaxRateRequest(
+    tax_rate=TaxRate(country_code="DE", name="VAT", rate_ppm=1, valid_from=Timestamp(seconds=2**63 - 1))
+).SerializeToString()
 INT32_OVERFLOW = b"\x10\x80\x80\x80\x80\x08"
 """Field 2 as the varint 2 ** 31."""
 
@@ -164,6 +169,10 @@ BAD_CALLS = [
     bad_list("SQL in cursor", "page_token", page_token=SQL, reason="PAGE_TOKEN_INVALID"),
     bad_list("10 KB cursor", "page_token", page_token=LONG, reason="PAGE_TOKEN_INVALID"),
     bad("forged cursor", "OrderService/ListOrders", {"page_token": "AAAA"}, "page_token", who="buyer", reason="PAGE_TOKEN_INVALID"),
+    # Taxes.
+    bad("absurd time", "TaxService/CreateTaxRate", RATE_OF_AN_ABSURD_TIME, "tax_rate.valid_from", who="admin"),
+    bad("rounding of a later release", "ShopService/UpdateShop", {"shop": {"tax_rounding": 99}}, "shop.tax_rounding", who="admin"),
+    bad("treatment of a later release", "UserService/UpdateUser", {"user_id": ABSENT, "tax_treatment": 99}, "tax_treatment", who="admin"),
     # Orders.
     bad("role of a later release", "UserService/UpdateUser", {"user_id": ABSENT, "role": 99}, "role", who="admin"),
     bad("role of a later release", "UserService/ListUsers", {"role": 99}, "role", who="admin"),

@@ -75,6 +75,13 @@ def bad_login(name: str, body: str | bytes, *fields: str, kind: tuple[str, str] 
     return Bad(f"login: {name}", "POST", "/login", content, (kind,), fields=fields or None, **how)
 
 
+def bad_tax_rate(name: str, field: str, /, **values: Any) -> Bad:
+    """Return a tax rate that is valid except for these values."""
+    rate = {"country_code": "DE", "name": "VAT", "rate_ppm": 190_000, **values}
+    body = json.dumps({key: value for key, value in rate.items() if value is not None}).encode()
+    return Bad(f"tax rate: {name}", "POST", "/v1/taxRates", body, (JSON,), "admin", fields=(f"tax_rate.{field}",))
+
+
 def bad_id(verb: str, path: str, field: str, body: Any = None, who: str = "anyone") -> Bad:
     content = None if body is None else json.dumps(body).encode()
     return Bad(f"{verb} {path}", verb, path, content, (JSON,) if content else (), who, fields=(field,))
@@ -226,6 +233,15 @@ BAD = [
     bad_id("PATCH", "/v1/me/addresses/1", "address.id", {"is_default": True}, "buyer"),
     Bad("absent address", "GET", f"/v1/me/addresses/{ABSENT}", who="buyer", status=404, reason="ADDRESS_NOT_FOUND"),
     bad_id("PATCH", "/v1/users/1", "user_id", {"disabled": True}, "admin"),
+    bad_id("GET", "/v1/taxRates/1", "tax_rate_id", who="admin"),
+    bad_id("PATCH", "/v1/taxRates/1", "tax_rate.id", {"name": "VAT"}, "admin"),
+    bad_id("POST", "/v1/taxRates/1:archive", "tax_rate_id", who="admin"),
+    bad_id("GET", "/v1/taxCategories/Books", "tax_category_id", who="admin"),
+    bad_id("PATCH", "/v1/taxCategories/Books", "tax_category.id", {"display_name": "Books"}, "admin"),
+    bad_id("POST", "/v1/taxCategories/Books:archive", "tax_category_id", who="admin"),
+    bad_id("POST", "/v1/taxCategories?tax_category_id=as-goods", "tax_category_id", {"display_name": "Books"}, "admin"),
+    Bad("absent tax rate", "GET", f"/v1/taxRates/{ABSENT}", who="admin", status=404, reason="TAX_RATE_NOT_FOUND"),
+    Bad("absent tax category", "GET", "/v1/taxCategories/absent", who="admin", status=404, reason="TAX_CATEGORY_NOT_FOUND"),
     Bad("absent user", "GET", f"/v1/users/{ABSENT}", who="admin", status=404, reason="USER_NOT_FOUND"),
     Bad("no role", "PATCH", f"/v1/users/{ABSENT}", b'{"role":"ROLE_UNSPECIFIED"}', (JSON,), "admin", fields=("role",)),
     Bad("absent product", "POST", f"/cart/add/{ABSENT}", who="buyer", status=404, reason="PRODUCT_NOT_FOUND"),
@@ -318,7 +334,26 @@ BAD = [
         fields=("compare_and_set",),
     ),
     Bad("category without name", "POST", "/categories", b"{}", (JSON,), "admin", fields=("category.name",)),
+    # Taxes.
+    bad_tax_rate("no country", "country_code", country_code="EU"),
+    bad_tax_rate("120 %", "rate_ppm", rate_ppm=1_200_000),
+    bad_tax_rate("-1 %", "rate_ppm", rate_ppm=-10_000),
+    bad_tax_rate("no percentage", "rate_ppm", rate_ppm=None),
+    bad_tax_rate("percentage with a fraction", "rate_ppm", rate_ppm=0.5),
+    bad_tax_rate("time without an offset", "valid_from", valid_from="2027-01-01T00:00:00"),
+    bad_tax_rate("day", "valid_from", valid_from="2027-01-01"),
+    bad_tax_rate("time long ago", "valid_from", valid_from="0001-01-01T00:00:00Z"),
+    bad_tax_rate("time far ahead", "valid_until", valid_until="9999-12-31T23:59:59Z"),
+    bad_tax_rate("end before the beginning", "valid_until", valid_from="2027-01-01T00:00:00Z", valid_until="2027-01-01T00:00:00+01:00"),
+    bad_tax_rate("part without a name", "parts[0].name", parts=[{"ppm": 190_000}]),
+    bad_tax_rate("parts of another sum", "parts", parts=[{"name": "State", "ppm": 1}]),
+    Bad("tax rate: nothing", "POST", "/v1/taxRates", who="admin", fields=("tax_rate.rate_ppm", "tax_rate.name", "tax_rate.country_code")),
+    Bad("country of the shop", "PATCH", "/v1/shop", b'{"country_code":"XX"}', (JSON,), "admin", fields=("shop.country_code",)),
+    Bad("time zone of the shop", "PATCH", "/v1/shop", b'{"time_zone":"Mars"}', (JSON,), "admin", fields=("shop.time_zone",)),
     # Lists.
+    bad_query("/v1/taxRates", "page_size", page_size=-1, who="admin"),
+    bad_query("/v1/taxRates", "country_code", country_code="EU", who="admin"),
+    bad_query("/v1/taxCategories", "page_size", page_size=-1, who="admin"),
     bad_query("/products", "page_size", page_size=-1),
     bad_query("/categories", "page_size", page_size=-1),
     bad_query("/orders/my", "page_size", page_size=-1, who="buyer"),

@@ -2,6 +2,7 @@
 
 import json
 import re
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,8 +14,8 @@ from google.protobuf.json_format import MessageToDict
 
 from mercato.rpcs import services
 from mercato.v1 import policy_pb2
-from support.example_requests import EXAMPLE_REQUESTS
-from support.mercato_up import PASSWORD, Up
+from support.example_requests import EXAMPLE_REQUESTS, unused_category_id
+from support.mercato_up import PASSWORD, Up, created
 from support.rest_client import Client, Reply, search
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -51,6 +52,17 @@ class Scene:
     @cached_property
     def promotion_code(self) -> str:
         return str(self.up.promotion_code(self.promotion_id)["code"])
+
+    @cached_property
+    def tax_category_id(self) -> str:
+        code = unused_category_id()
+        assert self.up.admin.post(f"/v1/taxCategories?tax_category_id={code}", {"display_name": "Books"}).status == 201
+        return code
+
+    @cached_property
+    def tax_rate_id(self) -> str:
+        draft = {"country_code": "US", "region": uuid.uuid4().hex, "name": "Sales tax", "rate_ppm": 72_500}
+        return str(created(self.up.admin.post("/v1/taxRates", draft))["id"])
 
     @cached_property
     def user_id(self) -> str:
@@ -253,6 +265,18 @@ ROUTES = [
     Route("POST", "/v1/promotions/{promotion_id}/codes", "code"),
     Route("POST", "/v1/promotions/{promotion_id}:generateCodes", "batch_id"),
     Route("POST", "/v1/promotions/{promotion_id}/codes/{code}:archive", "archive_time"),
+    Route("GET", "/v1/shop", "currency_code"),
+    Route("PATCH", "/v1/shop", "etag"),
+    Route("GET", "/v1/taxCategories", "tax_categories"),
+    Route("POST", "/v1/taxCategories", "id", status=201),
+    Route("GET", "/v1/taxCategories/{tax_category_id}", "display_name"),
+    Route("PATCH", "/v1/taxCategories/{tax_category.id}", "display_name"),
+    Route("POST", "/v1/taxCategories/{tax_category_id}:archive", "archive_time"),
+    Route("GET", "/v1/taxRates", "tax_rates"),
+    Route("POST", "/v1/taxRates", "id", status=201),
+    Route("GET", "/v1/taxRates/{tax_rate_id}", "rate_ppm"),
+    Route("PATCH", "/v1/taxRates/{tax_rate.id}", "rate_ppm"),
+    Route("POST", "/v1/taxRates/{tax_rate_id}:archive", "archive_time"),
 ]
 
 

@@ -8,6 +8,7 @@ import string
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 from uuid import uuid4
 
 import pytest
@@ -42,8 +43,6 @@ ELEMENTS: dict[str, Callable[[int], Schema]] = {
     "ShippingTierInput": lambda number: {"start": str(number), "price": {"minor_units": "1"}},
 }
 """Makers of elements that are objects, by their schemas; each element is given its number."""
-IGNORED = {("POST", path, "etag") for path in ("/products", "/categories", "/v1/me/addresses", "/v1/shippingZones", "/v1/shippingMethods")}
-"""Fields that have no effect where something is created."""
 BUY_X_GET_Y: Schema = {"name": "Sale", "kind": "PROMOTION_KIND_BUY_X_GET_Y", "buy_quantity": 1, "get_quantity": 1}
 FREE_DELIVERY: Schema = {"name": "Sale", "kind": "PROMOTION_KIND_FREE_DELIVERY"}
 OF_KIND: dict[tuple[str, str], Schema] = {
@@ -51,12 +50,20 @@ OF_KIND: dict[tuple[str, str], Schema] = {
     **{("/v1/promotions", field): FREE_DELIVERY for field in ("shipping_method_ids", "delivery_max")},
 }
 """Bodies for fields that only some kinds of a thing have."""
+CREATED = (
+    *("/products", "/categories", "/v1/me/addresses", "/v1/shippingZones", "/v1/shippingMethods", "/v1/promotions"),
+    *("/v1/taxCategories", "/v1/taxRates"),
+)
+"""Paths of things that are created; their etags have no effect then."""
 IGNORED = {
-    *((("POST", path, "etag")) for path in ("/products", "/categories", "/v1/promotions")),
+    *(("POST", path, "etag") for path in CREATED),
     *(("PATCH", "/v1/promotions/{promotion.id}", field) for _, field in OF_KIND),
     *((verb, path, "amount") for verb, path in (("POST", "/v1/promotions"), ("PATCH", "/v1/promotions/{promotion.id}"))),
+    *(("PATCH", "/v1/taxRates/{tax_rate.id}", field) for field in ("country_code", "region", "tax_category", "rate_ppm")),
 }
-"""Fields that have no effect where something is created, those that the kind of the example lacks, and an amount that must not be 0."""
+"""Fields without effect: those that the kind of the example lacks, those that never change, and an amount that must not be 0."""
+PARTS = [{"name": "State", "ppm": 72_500}, *({"name": str(number), "ppm": 0} for number in range(10))]
+"""Parts of the rate of the example requests."""
 
 
 @dataclass(frozen=True)
@@ -126,6 +133,8 @@ def items(schema: Schema, number: int) -> list[Any]:
     """Return different elements of a list."""
     if make := ELEMENTS.get(schema["items"].get("$ref", "").rpartition("/")[2]):
         return [make(each) for each in range(number)]
+    if "$ref" in schema["items"]:
+        return PARTS[:number]
     return ["https://example.com/1" if schema["items"].get("format") == "uri" else str(uuid4()) for _ in range(number)]
 
 
@@ -157,6 +166,7 @@ def send(scene: Scene, route: Route, place: Place, value: Any) -> Reply:
     match place.part:
         case "path":
             path, _, _ = route.parts(scene, {name: str(value) for name in names(place, route)})
+            path = VARIABLE.sub(quote(str(value)), route.template)
         case "query":
             query = search({place.name: value})
         case _:

@@ -1,6 +1,7 @@
 """Conditional changes over REST: `if-match` and `if-none-match` (RFC 9110 section 13.1) beside the etag of a body."""
 
 import json
+import uuid
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -43,6 +44,22 @@ def test_a_change_is_made_if_the_condition_holds(shop_up: Up, admin: Client, ver
     changed = send(admin, verb, path, conditions)
     assert changed.status == 200, changed
     assert changed.json["etag"] != read.json["etag"]
+
+
+@pytest.mark.parametrize("of", ["shop", "taxCategories", "taxRates"])
+def test_the_header_of_an_answer_is_the_condition_of_the_next_change(shop_up: Up, admin: Client, of: str) -> None:
+    code, region = f"c{uuid.uuid4().hex[:20]}", uuid.uuid4().hex
+    made = {
+        "taxCategories": admin.post(f"/v1/taxCategories?tax_category_id={code}", {"display_name": "Books"}),
+        "taxRates": admin.post("/v1/taxRates", {"country_code": "DE", "region": region, "name": "VAT", "rate_ppm": 1}),
+    }
+    path = f"/v1/{of}" + (f"/{made[of].json['id']}" if of in made else "")
+    body = {"shop": b'{"country_code": "DE"}', "taxCategories": b'{"display_name": "Papers"}', "taxRates": b'{"name": "Tax"}'}[of]
+    header = admin.get(path).headers["etag"]
+    conditions = [("content-type", "application/json"), ("if-match", header)]
+    first, second = [admin.send("PATCH", path, body, conditions) for _ in range(2)]
+    assert (first.status, second.status, second.reason) == (200, 412, "ETAG_MISMATCH")
+    assert admin.send("PATCH", path, body, [conditions[0], ("if-match", first.headers["etag"])]).status == 200
 
 
 @pytest.mark.parametrize("verb", VERBS)

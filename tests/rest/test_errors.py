@@ -36,6 +36,7 @@ TABLES = (
     *("order_history", "order_items", "orders", "price_rules", "product_search", "products", "promotion_buyers", "promotion_codes"),
     *("promotion_redemptions", "promotions", "refresh_tokens", "search_words", "sessions", "shop"),
     *("signing_keys", "stock_ledger", "stock_levels"),
+    *("account_taxes", "price_rules", "shop_settings", "tax_categories", "tax_rates"),
 )
 WORKED_ON = ("feed_cursors", "feed_quarantine", "mails", "one_time_tokens", "pgqueuer", "pgqueuer_log", "pgqueuer_statistics")
 """Tables that workers write to between calls, for the mail of earlier calls."""

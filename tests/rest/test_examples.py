@@ -29,6 +29,10 @@ GET /admin-only, GET /v1/users, GET /v1/users/{user_id}, PATCH /v1/users/{user_i
 POST /products, PUT /products/{product_id}, PATCH /products/{product_id}, POST /products/{product_id}:adjustStock
 DELETE /products/{product_id}, POST /products/{product_id}:undelete
 POST /categories, PUT /categories/{category_id}, PATCH /categories/{category_id}, DELETE /categories/{category_id}
+GET /v1/shop, PATCH /v1/shop
+POST /v1/taxCategories, GET /v1/taxCategories, GET /v1/taxCategories/{tax_category_id}, PATCH /v1/taxCategories/{tax_category_id}
+POST /v1/taxRates, GET /v1/taxRates, GET /v1/taxRates/{tax_rate_id}, PATCH /v1/taxRates/{tax_rate_id}
+POST /v1/taxRates/{tax_rate_id}:archive, POST /v1/taxCategories/{tax_category_id}:archive
 GET /v1/orders, POST /v1/orders/{order_id}:advance, GET /v1/auditLog
 POST /v1/shippingZones, GET /v1/shippingZones, GET /v1/shippingZones/{shipping_zone_id}, PATCH /v1/shippingZones/{shipping_zone_id}
 POST /v1/shippingMethods, GET /v1/shippingMethods, GET /v1/shippingMethods/{shipping_method_id}
@@ -67,6 +71,8 @@ class Shopper:
             "/v1/shippingMethods rates": self.rates,
             "promotion_id": lambda: self.promotion_id,
             "code": lambda: str(up.promotion_code(self.promotion_id)["code"]),
+            "tax_category_id": lambda: str(up.admin.get("/v1/taxCategories").json["tax_categories"][0]["id"]),
+            "tax_rate_id": lambda: str(up.admin.get("/v1/taxRates").json["tax_rates"][0]["id"]),
             "/v1/auth:refresh refresh_token": self.refresh_token,
             "/v1/auth:verifyEmail token": lambda: up.token(self.email, "confirm"),
             "/v1/auth:resetPassword token": lambda: up.token(self.email, "Set a new password"),

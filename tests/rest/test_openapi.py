@@ -87,6 +87,7 @@ def test_the_probes_answer_as_the_document_says(shop_up: Up, document: dict[str,
 def documented_path(route: Route) -> str:
     return re.sub(r"\{(\w+)\.id\}", r"{\1_id}", route.template)
     return re.sub(r"\{[^}]*\}", lambda variable: variable[0].replace(".", "_"), route.template)
+    return route.template.replace(".id}", "_id}")
 
 
 def described(document: dict[str, Any], operation: dict[str, Any], status: int) -> dict[str, Any]:

@@ -80,7 +80,8 @@ def test_a_login_by_form_gives_a_token_in_the_shape_of_oauth2(shop_up: Up) -> No
 def test_a_new_account_is_returned_without_its_password_and_with_role_user(shop_up: Up) -> None:
     email = f"{uuid.uuid4().hex}@Example.com"
     user = created(shop_up.anyone.post("/signup", {"email": email, "password": PASSWORD}))
-    assert set(user) == {"id", "email", "full_name", "role", "create_time", "disabled", "email_verified"}
+    fields = {"id", "email", "full_name", "role", "create_time", "disabled", "email_verified", "tax_treatment", "tax_number"}
+    assert set(user) == fields
     assert (user["email"], user["role"]) == (email.lower(), "ROLE_USER")
     again = shop_up.anyone.post("/signup", {"email": email.upper(), "password": PASSWORD})
     assert (again.status, again.reason) == (409, "EMAIL_TAKEN")

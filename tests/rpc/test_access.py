@@ -52,7 +52,7 @@ OWNED = {
 }
 PUBLIC = {
     "SignUp", "Login", "LoginForm", "Refresh", "GetJwks", "ListProducts", "GetProduct", "BatchGetProducts", "ListCategories", "GetCategory",
-    "RequestPasswordReset", "ResetPassword", "VerifyEmail",
+    "RequestPasswordReset", "ResetPassword", "VerifyEmail", "GetShop",
 }  # fmt: skip
 FOR_ADMINS = {
     "GetAdminOnly", "CreateProduct", "UpdateProduct", "DeleteProduct", "UndeleteProduct", "AdjustStock", "CreateCategory", "UpdateCategory",
@@ -62,6 +62,9 @@ FOR_ADMINS = {
     "ListPromotions",
     "GetPromotion", "CreatePromotion", "UpdatePromotion", "ArchivePromotion", "ListPromotionCodes", "CreatePromotionCode",
     "GeneratePromotionCodes", "ArchivePromotionCode",
+    "UpdateShop",
+    "ListTaxCategories", "GetTaxCategory", "CreateTaxCategory", "UpdateTaxCategory", "ArchiveTaxCategory",
+    "ListTaxRates", "GetTaxRate", "CreateTaxRate", "UpdateTaxRate", "ArchiveTaxRate",
 }  # fmt: skip
 RPCS = rpcs()
 END_SESSION = "UPDATE sessions SET ended_at = now(), end_reason = 'revoked' WHERE id = $1"

@@ -32,9 +32,11 @@ VARYING = {
     r"\b\d{5}\b": "a prefix",
     r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}": "an id",
     r"EXAMPLE-\d+": "a code",
+    r"example-\d+": "example-1",
     r'(?<="batch_id": ")[^"]*': "a batch",
 }
 """Patterns of values in entries that differ between runs, and the text that stands for them."""
+LIVE, ARCHIVED = {"archived_at": None}, {"archived_at": "a time"}
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,14 @@ NEW_PROMOTION = {
     "get_category_ids": [], "method_ids": [], "min_subtotal_minor": 0, "needs_code": False, "usage_limit": 50, "priority": 0,
     "combinable": True,
 }  # fmt: skip
+NEW_RATE = {
+    "country_code": "US",
+    "region": "a name",
+    "tax_category": "",
+    "name": "Sales tax",
+    "rate_ppm": 72500,
+    "parts": [],
+}
 LOGGED = {
     "CreateProduct": Logged("product.created", None, {}, NEW),
     "UpdateProduct": Logged(
@@ -88,13 +98,22 @@ LOGGED = {
         "shipping_method.archived", lambda world: world.first.shipping_method_id, {"archived_at": None}, {"archived_at": "a time"}
     ),
     "AdvanceOrder": Logged("order.paid", lambda world: world.first.order_id, {"status": "placed"}, {"status": "paid"}),
+    "UpdateShop": Logged("shop.updated", None, {"country_code": ""}, {"country_code": "DE"}),
+    "CreateTaxCategory": Logged("tax_category.created", None, {}, {"example-1": {"display_name": "Books"}}),
+    "UpdateTaxCategory": Logged(
+        "tax_category.updated", None, {"example-1": {"display_name": "Books"}}, {"example-1": {"display_name": "a name"}}
+    ),
+    "ArchiveTaxCategory": Logged("tax_category.archived", None, {"example-1": LIVE}, {"example-1": ARCHIVED}),
+    "CreateTaxRate": Logged("tax_rate.created", None, {}, NEW_RATE),
+    "UpdateTaxRate": Logged("tax_rate.updated", lambda world: world.first.tax_rate_id, {"name": "Sales tax"}, {"name": "a name"}),
+    "ArchiveTaxRate": Logged("tax_rate.archived", lambda world: world.first.tax_rate_id, LIVE, ARCHIVED),
     "UpdateUser": Logged("user.updated", lambda world: world.first.user_id, {"role": "user"}, {"role": "admin"}),
     "CreatePromotion": Logged("promotion.created", None, {}, NEW_PROMOTION),
     "UpdatePromotion": Logged(
         "promotion.updated",
         lambda world: world.first.promotion_id,
         {"name": "Sale", "percent_ppm": 100_000},
-        {"name": "a category", "percent_ppm": 50_000},
+        {"name": "a name", "percent_ppm": 50_000},
     ),
     "ArchivePromotion": Logged(
         "promotion.archived", lambda world: world.first.promotion_id, {"archived_at": None}, {"archived_at": "a time"}
@@ -123,6 +142,8 @@ WRITTEN = (
     "promotions",
     "promotion_codes",
     "price_rules",
+    *("products", "categories", "orders", "accounts", "account_taxes", "events"),
+    *("shop_settings", "tax_categories", "tax_rates", "price_rules"),
 )
 """Tables that the actions write."""
 every_action = pytest.mark.parametrize("name", LOGGED)
@@ -157,8 +178,6 @@ def fields(found: Message) -> dict[str, Any]:
     text = json.dumps(MessageToDict(found))
     for pattern, value in VARYING.items():
         text = re.sub(pattern, value, text)
-    for pattern, told in VARYING.items():
-        text = re.sub(pattern, told, text)
     return json.loads(text)  # type: ignore[no-any-return]
 
 

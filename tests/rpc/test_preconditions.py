@@ -21,6 +21,7 @@ CHANGES = [rpc for rpc in rpcs() if not rpc.reads]
 CONDITIONAL = {"UpdateProduct", "DeleteProduct", "UpdateCategory", "DeleteCategory", "UpdateAddress", "DeleteAddress"}
 CONDITIONAL = {"UpdateProduct", "DeleteProduct", "UpdateCategory", "DeleteCategory", "UpdateShippingZone", "UpdateShippingMethod"}
 CONDITIONAL = {"UpdateProduct", "DeleteProduct", "UpdateCategory", "DeleteCategory", "UpdatePromotion"}
+CONDITIONAL = {"UpdateProduct", "DeleteProduct", "UpdateCategory", "DeleteCategory", "UpdateShop", "UpdateTaxCategory", "UpdateTaxRate"}
 
 
 async def refused(shop: Shop, rpc: Any, **conditions: str) -> Any:

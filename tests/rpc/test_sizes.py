@@ -31,6 +31,14 @@ from mercato.v1.shipping_pb2 import (
     ListShippingMethodsRequest,
     ListShippingZonesRequest,
 )
+from mercato.v1.tax_pb2 import (
+    CreateTaxCategoryRequest,
+    CreateTaxRateRequest,
+    ListTaxCategoriesRequest,
+    ListTaxRatesRequest,
+    TaxCategory,
+    TaxRate,
+)
 from mercato.v1.user_pb2 import CreateAddressRequest, ListAddressesRequest, ListUsersRequest
 from mercato_server.config.settings import Limits, Settings
 from mercato_server.database.pool import Pool
@@ -160,6 +168,13 @@ async def test_every_list_is_walked_in_pages_that_fit(settings: Settings, pool: 
             addresses.append((await shop.users.CreateAddress(request, metadata=buyer.metadata)).id)
         zones, methods = await delivery(shop, admin, 9)
         promotions = [(await shop.promotion(admin, name="x" * 200)).id for _ in range(9)]
+        codes = [f"{letter * 30}" for letter in "abcdefghi"]
+        for code in codes:
+            draft = CreateTaxCategoryRequest(tax_category_id=code, tax_category=TaxCategory(display_name="x" * 100))
+            await shop.taxes.CreateTaxCategory(draft, metadata=admin.metadata)
+        rates = [TaxRate(country_code="DE", region=region, name="x" * 100, rate_ppm=1) for region in "ABCDEFGHI"]
+        create_rate = shop.taxes.CreateTaxRate
+        made_rates = [(await create_rate(CreateTaxRateRequest(tax_rate=each), metadata=admin.metadata)).id for each in rates]
         entries = await pool.fetch("SELECT id FROM audit_log ORDER BY id DESC")
         lists: dict[str, tuple[Any, Any, Person, list[str]]] = {
             "orders": (shop.orders.ListOrders, ListOrdersRequest, buyer, orders[::-1]),
@@ -171,6 +186,8 @@ async def test_every_list_is_walked_in_pages_that_fit(settings: Settings, pool: 
             "zones": (shop.shipping.ListShippingZones, ListShippingZonesRequest, admin, zones),
             "methods": (shop.shipping.ListShippingMethods, ListShippingMethodsRequest, admin, methods),
             "promotions": (shop.promotions.ListPromotions, ListPromotionsRequest, admin, promotions[::-1]),
+            "tax categories": (shop.taxes.ListTaxCategories, ListTaxCategoriesRequest, admin, codes),
+            "tax rates": (shop.taxes.ListTaxRates, ListTaxRatesRequest, admin, made_rates),
             "audit log": (shop.audit.ListAuditLog, ListAuditLogRequest, admin, [str(entry["id"]) for entry in entries]),
             "products": (shop.catalog.ListProducts, ListProductsRequest, admin, [product.id for product in made[::-1]]),
         }

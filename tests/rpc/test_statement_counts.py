@@ -50,6 +50,7 @@ from mercato.v1.shipping_pb2 import (
     UpdateShippingMethodRequest,
     UpdateShippingZoneRequest,
 )
+from mercato.v1.tax_pb2 import ListTaxCategoriesRequest, ListTaxRatesRequest
 from mercato.v1.user_pb2 import GetMeRequest, ListAddressesRequest, ListUsersRequest, UpdateAddressRequest
 from mercato_server.composition import SERVICES
 from mercato_server.config.settings import Settings
@@ -198,6 +199,18 @@ ROWS = (
     Row("GeneratePromotionCodes", 9, lambda at: GeneratePromotionCodesRequest(promotion_id=at.subjects.promotion_id, count=10 * at.size)),
     Row("ArchivePromotionCode", 6),
     Row("ArchivePromotion", 8),
+    Row("GetShop", 1),
+    Row("UpdateShop", 8),
+    Row("ListTaxCategories", 2, lambda at: ListTaxCategoriesRequest(page_size=at.page), "tax_categories"),
+    Row("GetTaxCategory", 2),
+    Row("CreateTaxCategory", 8),
+    Row("UpdateTaxCategory", 8),
+    Row("ArchiveTaxCategory", 9),
+    Row("ListTaxRates", 2, lambda at: ListTaxRatesRequest(page_size=at.page), "tax_rates"),
+    Row("GetTaxRate", 2),
+    Row("CreateTaxRate", 11),
+    Row("UpdateTaxRate", 10),
+    Row("ArchiveTaxRate", 9),
     Row("ListUsers", 5, lambda at: ListUsersRequest(page_size=at.page), "users"),
     Row("GetUser", 2),
     Row("UpdateUser", 7),
@@ -270,6 +283,9 @@ INSERT INTO categories (name) SELECT 'category ' || n FROM generate_series(1, {n
 INSERT INTO products (name, description, price_minor, currency_code, image_urls)
 SELECT 'ball ' || n, '', 1, 'USD', '{{}}' FROM generate_series(1, {n}) n;
 INSERT INTO stock_levels (product_id, on_hand) SELECT id, 1000 FROM products;
+INSERT INTO tax_categories (id, display_name) SELECT 'category-' || n, '' || n FROM generate_series(1, least({n}, 150)) n;
+INSERT INTO tax_rates (country_code, region, tax_category, name, rate_ppm, part_names, part_ppms, valid)
+SELECT 'US', 'region ' || n, '', 'tax', 1, '{{}}', '{{}}', '(,)' FROM generate_series(1, {n}) n;
 INSERT INTO audit_log (actor_kind, action, before, after, request_id) SELECT 'system', 'x', '{{}}', '{{}}', '' FROM generate_series(1, {n});
 INSERT INTO sessions (account_id, user_agent, ip_address, expires_at)
 SELECT '{buyer}', '', '', now() + interval '1 day' FROM generate_series(1, {n});
@@ -338,6 +354,8 @@ async def scene(shop: Shop, size: int) -> Scene:
             shipping_method_id=(await ids("shipping_methods"))[0],
             promotion_id=(await ids("promotions"))[0],
             promotion_code="C1",
+            tax_category_id=(await ids("tax_categories"))[0],
+            tax_rate_id=(await ids("tax_rates"))[0],
         ),
         buyer=buyer,
         leaver=leaver,
@@ -347,11 +365,7 @@ async def scene(shop: Shop, size: int) -> Scene:
 
 async def answer(shop: Shop, at: Scene, row: Row) -> Any:
     """Make the call of a row."""
-    [stub] = [
-        stub
-        for stub in (shop.auth, shop.users, shop.audit, shop.catalog, shop.carts, shop.orders, shop.shipping, shop.promotions)
-        if hasattr(stub, row.rpc)
-    ]
+    [stub] = [stub for name, stub in vars(shop).items() if name not in ("channel", "pool") and hasattr(stub, row.rpc)]
     caller: Person = at.admin if for_admins(row.rpc) else getattr(at, row.by)
     request = row.request(at) if row.request else EXAMPLE_REQUESTS[row.rpc](at.subjects)
     return await getattr(stub, row.rpc)(request, metadata=(*caller.metadata, *((("idempotency-key", row.key),) if row.key else ())))

@@ -20,6 +20,9 @@ from mercato.v1.catalog_pb2 import (
 )
 from mercato.v1.money_pb2 import Money
 from mercato.v1.shipping_pb2 import ShippingMethod, ShippingZone, UpdateShippingMethodRequest, UpdateShippingZoneRequest
+from mercato.v1.shop_pb2 import Shop as ShopSettings
+from mercato.v1.shop_pb2 import UpdateShopRequest
+from mercato.v1.tax_pb2 import TaxCategory, TaxRate, UpdateTaxCategoryRequest, UpdateTaxRateRequest
 from mercato.v1.user_pb2 import ROLE_ADMIN, ROLE_USER, GetMeRequest, UpdateAddressRequest, UpdateMeRequest, UpdateUserRequest, User
 from support.example_requests import new_address
 from support.shop import Person, Shop, refusal
@@ -88,6 +91,15 @@ UPDATES: dict[str, Update] = {
     ),
     "UpdateCategory": lambda shop, who, paths: shop.catalog.UpdateCategory(
         UpdateCategoryRequest(category=Category(id=who.id, name="x"), update_mask=paths), metadata=who.metadata
+    ),
+    "UpdateShop": lambda shop, who, paths: shop.settings.UpdateShop(
+        UpdateShopRequest(shop=ShopSettings(country_code="DE"), update_mask=paths), metadata=who.metadata
+    ),
+    "UpdateTaxCategory": lambda shop, who, paths: shop.taxes.UpdateTaxCategory(
+        UpdateTaxCategoryRequest(tax_category=TaxCategory(id="books", display_name="x"), update_mask=paths), metadata=who.metadata
+    ),
+    "UpdateTaxRate": lambda shop, who, paths: shop.taxes.UpdateTaxRate(
+        UpdateTaxRateRequest(tax_rate=TaxRate(id=who.id, name="x"), update_mask=paths), metadata=who.metadata
     ),
     "UpdateProduct": lambda shop, who, paths: shop.catalog.UpdateProduct(
         UpdateProductRequest(product=Product(id=who.id, name="x"), update_mask=paths), metadata=who.metadata

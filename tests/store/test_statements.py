@@ -41,6 +41,8 @@ from mercato_server.store import (
     search,
     search_documents,
     sessions,
+    tax_categories,
+    tax_rates,
     users,
 )
 from mercato_server.store.product_shapes import Shape, deleted_shapes, shapes
@@ -52,6 +54,7 @@ MODULES = [
     for module in pkgutil.iter_modules(room.__path__, f"{room.__name__}.")
 ]
 NOT_STATEMENTS = {
+    "ACCOUNT_COLUMNS",
     "ADMITTED",
     "AREAS",
     "BEGIN",
@@ -69,6 +72,7 @@ NOT_STATEMENTS = {
     "PRODUCT_COLUMNS",
     "RATES",
     "REDEEMED",
+    "RATE_COLUMNS",
     "SOLD",
     "STANDBY",
     "TIMELINE",
@@ -129,6 +133,10 @@ INSERT INTO order_items (order_id, product_id, product_name, unit_price_minor, c
 SELECT o.id, c.product_id, '', 1, 'USD', 1 FROM orders o JOIN cart_items c ON c.account_id = o.account_id;
 INSERT INTO order_history (order_id, version, status, actor_kind, actor_id, reason)
 SELECT id, 1, 'placed', 'buyer', account_id, '' FROM orders;
+INSERT INTO account_taxes (account_id, treatment, tax_number) SELECT id, 'exempt', 'X' FROM accounts;
+INSERT INTO tax_categories (id, display_name) SELECT 'category-' || n, 'x' FROM generate_series(1, 200) n;
+INSERT INTO tax_rates (country_code, region, tax_category, name, rate_ppm, part_names, part_ppms, valid)
+SELECT chr(65 + n % 26) || 'A', 'R' || n, 'category-' || (n % 100 + 1), 'VAT', 1, '{}', '{}', '(,)' FROM generate_series(1, 5000) n;
 INSERT INTO idempotency_keys (scope_id, key, method, fingerprint, response)
 SELECT account_id, id::text, '', '', '' FROM orders;
 INSERT INTO promotions (name, kind, percent_ppm, product_ids, category_ids, get_product_ids, get_category_ids, method_ids,
@@ -403,6 +411,22 @@ async def test_lists_for_administrators_read_no_table_from_end_to_end(full: "Con
     for statement in (*AUDIT_LISTS, *USER_LISTS, users.LOCK_ADMINS, *PROMOTION_LISTS):
         text = await plan(full, statement)
         assert "Seq Scan on" not in text, text
+
+
+TAX_LISTS = [
+    *(tax_rates.list_sql(country=country, archived=archived) for country in FLAGS for archived in FLAGS),
+    *(tax_categories.list_sql(archived=archived) for archived in FLAGS),
+]
+
+
+async def test_lists_of_taxes_and_checks_of_rates_read_few_rows_by_an_index(full: "Conn") -> None:
+    for statement in TAX_LISTS:
+        text = await plan(full, statement)
+        assert "Limit" in text.splitlines()[0], text
+        assert "tax_rates_by_place" in text or "tax_categories_pkey" in text, text
+        assert "Sort" not in text, text
+    assert "tax_rates_overlap_excl" in await plan(full, tax_rates.FIND_OVERLAP)
+    assert "tax_rates_by_category" in await plan(full, tax_categories.IS_CATEGORY_USED)
 
 
 async def test_a_rare_text_is_looked_up_and_a_common_one_is_met_on_the_way(full: "Conn") -> None:

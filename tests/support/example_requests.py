@@ -86,6 +86,22 @@ from mercato.v1.shipping_pb2 import (
     UpdateShippingMethodRequest,
     UpdateShippingZoneRequest,
 )
+from mercato.v1.shop_pb2 import GetShopRequest, UpdateShopRequest
+from mercato.v1.shop_pb2 import Shop as ShopSettings
+from mercato.v1.tax_pb2 import (
+    ArchiveTaxCategoryRequest,
+    ArchiveTaxRateRequest,
+    CreateTaxCategoryRequest,
+    CreateTaxRateRequest,
+    GetTaxCategoryRequest,
+    GetTaxRateRequest,
+    ListTaxCategoriesRequest,
+    ListTaxRatesRequest,
+    TaxCategory,
+    TaxRate,
+    UpdateTaxCategoryRequest,
+    UpdateTaxRateRequest,
+)
 from mercato.v1.user_pb2 import (
     ROLE_ADMIN,
     Address,
@@ -181,6 +197,14 @@ class Subjects(Protocol):
     def promotion_code(self) -> str:
         """A code of the promotion that is not archived."""
 
+    @property
+    def tax_category_id(self) -> str:
+        """A tax category without rates."""
+
+    @property
+    def tax_rate_id(self) -> str:
+        """A tax rate that is not archived."""
+
 
 @dataclass(frozen=True)
 class ShopSubjects:
@@ -201,6 +225,16 @@ class ShopSubjects:
     shipping_method_id: str
     promotion_id: str
     promotion_code: str
+    tax_category_id: str
+    tax_rate_id: str
+
+
+# A shop that many tests share stays below its limit. The categories of the subjects that were made last are still needed.
+ARCHIVE_EARLIER = """
+UPDATE tax_categories
+   SET archived_at = now()
+ WHERE archived_at IS NULL AND created_at < (SELECT created_at FROM tax_categories ORDER BY created_at DESC OFFSET 50 LIMIT 1)
+"""
 
 
 async def make_subjects(shop: Shop, admin: Person, caller: Person) -> ShopSubjects:
@@ -213,6 +247,9 @@ async def make_subjects(shop: Shop, admin: Person, caller: Person) -> ShopSubjec
     zone_id, method_id = await make_shipping(shop, admin)
     promotion = await shop.promotion(admin)
     code = await shop.code(admin, promotion, unused_code())
+    await shop.pool.execute(ARCHIVE_EARLIER)
+    tax_category = await shop.taxes.CreateTaxCategory(new_tax_category(), metadata=admin.metadata)
+    tax_rate = await shop.taxes.CreateTaxRate(new_tax_rate(), metadata=admin.metadata)
     await shop.add(caller, product)
     order = await shop.checkout(caller)
     address = await shop.users.CreateAddress(CreateAddressRequest(address=new_address()), metadata=caller.metadata)
@@ -232,6 +269,8 @@ async def make_subjects(shop: Shop, admin: Person, caller: Person) -> ShopSubjec
         shipping_method_id=method_id,
         promotion_id=promotion.id,
         promotion_code=code.code,
+        tax_category_id=tax_category.id,
+        tax_rate_id=tax_rate.id,
     )
 
 
@@ -276,6 +315,20 @@ def new_address(**fields: Any) -> Address:
     """Return an address in Ghana, where region and postal code may be any text, because its addresses have none."""
     street = f"{next(_numbers)} Independence Ave"
     return Address(postal_address=PostalAddress(country_code="GH", recipient="Jo Doe", street_lines=[street], city="Accra"), **fields)
+
+
+def unused_category_id() -> str:
+    """Return an id that no tax category has."""
+    return f"example-{next(_numbers)}"
+
+
+def new_tax_category() -> CreateTaxCategoryRequest:
+    return CreateTaxCategoryRequest(tax_category_id=unused_category_id(), tax_category=TaxCategory(display_name="Books"))
+
+
+def new_tax_rate() -> CreateTaxRateRequest:
+    """Return a request for a rate of a region that has none."""
+    return CreateTaxRateRequest(tax_rate=TaxRate(country_code="US", region=unused_name(), name="Sales tax", rate_ppm=72_500))
 
 
 def login_form(email: str) -> HttpBody:
@@ -356,5 +409,17 @@ EXAMPLE_REQUESTS: Mapping[str, Callable[[Subjects], Message]] = {
     "CreatePromotionCode": lambda of: CreatePromotionCodeRequest(promotion_id=of.promotion_id, code=unused_code(), usage_limit=5),
     "GeneratePromotionCodes": lambda of: GeneratePromotionCodesRequest(promotion_id=of.promotion_id, count=3, prefix="EX-"),
     "ArchivePromotionCode": lambda of: ArchivePromotionCodeRequest(promotion_id=of.promotion_id, code=of.promotion_code),
+    "GetShop": lambda _: GetShopRequest(),
+    "UpdateShop": lambda _: UpdateShopRequest(shop=ShopSettings(country_code="DE")),
+    "ListTaxCategories": lambda _: ListTaxCategoriesRequest(),
+    "GetTaxCategory": lambda of: GetTaxCategoryRequest(tax_category_id=of.tax_category_id),
+    "CreateTaxCategory": lambda _: new_tax_category(),
+    "UpdateTaxCategory": lambda of: UpdateTaxCategoryRequest(tax_category=TaxCategory(id=of.tax_category_id, display_name=unused_name())),
+    "ArchiveTaxCategory": lambda of: ArchiveTaxCategoryRequest(tax_category_id=of.tax_category_id),
+    "ListTaxRates": lambda _: ListTaxRatesRequest(),
+    "GetTaxRate": lambda of: GetTaxRateRequest(tax_rate_id=of.tax_rate_id),
+    "CreateTaxRate": lambda _: new_tax_rate(),
+    "UpdateTaxRate": lambda of: UpdateTaxRateRequest(tax_rate=TaxRate(id=of.tax_rate_id, name=unused_name())),
+    "ArchiveTaxRate": lambda of: ArchiveTaxRateRequest(tax_rate_id=of.tax_rate_id),
 }
 """Requests by the name of their RPC."""

@@ -49,6 +49,18 @@ from mercato.v1.shipping_pb2 import (
     UpdateShippingMethodRequest,
     UpdateShippingZoneRequest,
 )
+from mercato.v1.shop_pb2 import Shop as ShopSettings
+from mercato.v1.shop_pb2 import UpdateShopRequest
+from mercato.v1.tax_pb2 import (
+    ArchiveTaxCategoryRequest,
+    ArchiveTaxRateRequest,
+    CreateTaxCategoryRequest,
+    CreateTaxRateRequest,
+    TaxCategory,
+    TaxRate,
+    UpdateTaxCategoryRequest,
+    UpdateTaxRateRequest,
+)
 from mercato.v1.user_pb2 import (
     Address,
     CreateAddressRequest,
@@ -293,6 +305,24 @@ CASES = {
             "promotion_codes",
             lambda world: ArchivePromotionCodeRequest(promotion_id=world.first.promotion_id, code=world.second.promotion_code),
         ),
+        Case(
+            "UpdateShop",
+            ADMIN,
+            "shop_settings",
+            lambda _: UpdateShopRequest(shop=ShopSettings(country_code="XX")),
+            another=lambda _: UpdateShopRequest(shop=ShopSettings(country_code="FR")),
+        ),
+        Case("CreateTaxCategory", ADMIN, "tax_categories", lambda _: CreateTaxCategoryRequest(tax_category_id="as-goods")),
+        Case(
+            "UpdateTaxCategory",
+            ADMIN,
+            "tax_categories",
+            lambda _: UpdateTaxCategoryRequest(tax_category=TaxCategory(id="absent", display_name="x")),
+        ),
+        Case("ArchiveTaxCategory", ADMIN, "tax_categories", lambda _: ArchiveTaxCategoryRequest(tax_category_id="absent")),
+        Case("CreateTaxRate", ADMIN, "tax_rates", lambda _: CreateTaxRateRequest(tax_rate=TaxRate(country_code="US", name="Sales tax"))),
+        Case("UpdateTaxRate", ADMIN, "tax_rates", lambda _: UpdateTaxRateRequest(tax_rate=TaxRate(id=ABSENT, name="x"))),
+        Case("ArchiveTaxRate", ADMIN, "tax_rates", lambda _: ArchiveTaxRateRequest(tax_rate_id=ABSENT)),
     )
 }
 

@@ -28,6 +28,8 @@ from mercato.v1 import (
     promotion_pb2,
     promotion_pb2_grpc,
     shipping_pb2_grpc,
+    shop_pb2_grpc,
+    tax_pb2_grpc,
     user_pb2_grpc,
 )
 from mercato.v1.money_pb2 import Money
@@ -88,6 +90,8 @@ class Shop:
         self.orders = order_pb2_grpc.OrderServiceStub(channel)
         self.shipping = shipping_pb2_grpc.ShippingServiceStub(channel)
         self.promotions = promotion_pb2_grpc.PromotionServiceStub(channel)
+        self.settings = shop_pb2_grpc.ShopServiceStub(channel)
+        self.taxes = tax_pb2_grpc.TaxServiceStub(channel)
 
     async def person(self, *, admin: bool = False) -> Person:
         """Make an account with a session, as SignUp and Login do.

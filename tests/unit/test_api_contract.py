@@ -35,6 +35,10 @@ WRITTEN = {
     "ShippingTier": {"start", "price"},
     "Money": {"currency_code", "minor_units"},
     "Promotion": PROMOTION,
+    "Shop": {"country_code", "prices_include_tax", "tax_rounding", "time_zone", "etag"},
+    "TaxCategory": {"display_name", "etag"},
+    "TaxRate": {"country_code", "region", "tax_category", "name", "rate_ppm", "parts", "valid_from", "valid_until", "etag"},
+    "TaxRatePart": {"name", "ppm"},
 }  # fmt: skip
 
 
@@ -82,7 +86,7 @@ def test_a_request_has_fields_of_the_client_and_a_response_those_of_the_server()
 def test_the_identifier_of_a_resource_is_its_id_and_times_are_the_servers() -> None:
     for field in fields(REQUESTS | RESPONSES):
         assert (IDENTIFIER in behaviors(field)) == (field.name == "id"), field.full_name
-        assert field.name not in {"create_time", "update_time", "delete_time"} or behaviors(field) == {OUTPUT_ONLY}
+        assert field.name not in {"create_time", "update_time", "delete_time", "archive_time"} or behaviors(field) == {OUTPUT_ONLY}
 
 
 def test_passwords_are_never_in_an_answer() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mercato_server.domain import errors, pricing_errors, promotion_errors, shipping_errors
+from mercato_server.domain import errors, pricing_errors, promotion_errors, shipping_errors, tax_errors
 from mercato_server.domain.errors import MercatoError, Shortage, Violation
 from mercato_server.domain.shipping import Area
 from mercato_server.rpc.errors import InternalError
@@ -88,6 +88,14 @@ MAKE: dict[type[MercatoError], list[Callable[[], MercatoError]]] = {
     ],
     promotion_errors.ScopeProductNotFound: [lambda: promotion_errors.ScopeProductNotFound(violations(1))],
     promotion_errors.ScopeCategoryNotFound: [lambda: promotion_errors.ScopeCategoryNotFound(violations(1))],
+    tax_errors.TaxRateNotFound: not_found(tax_errors.TaxRateNotFound),
+    tax_errors.TaxRateOverlaps: [lambda: tax_errors.TaxRateOverlaps(uuid.uuid4())],
+    tax_errors.TaxRateLimit: [lambda: tax_errors.TaxRateLimit(next(numbers))],
+    tax_errors.TaxCategoryNotFound: [lambda: tax_errors.TaxCategoryNotFound(text())],
+    tax_errors.TaxCategoryTaken: [lambda: tax_errors.TaxCategoryTaken(text())],
+    tax_errors.TaxCategoryArchived: [lambda: tax_errors.TaxCategoryArchived(text())],
+    tax_errors.TaxCategoryInUse: [lambda: tax_errors.TaxCategoryInUse(text())],
+    tax_errors.TaxCategoryLimit: [lambda: tax_errors.TaxCategoryLimit(next(numbers))],
 }
 # These take the template from their caller: test_no_caller_writes_a_value_into_a_template reads the callers.
 TEMPLATED = {

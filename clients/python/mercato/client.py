@@ -23,6 +23,8 @@ from mercato.v1 import (
     policy_pb2,
     shipping_pb2_grpc,
     promotion_pb2_grpc,
+    shop_pb2_grpc,
+    tax_pb2_grpc,
     user_pb2_grpc,
 )
 
@@ -76,6 +78,8 @@ class Client:
         self.orders = order_pb2_grpc.OrderServiceStub(self.channel)
         self.shipping = shipping_pb2_grpc.ShippingServiceStub(self.channel)
         self.promotions = promotion_pb2_grpc.PromotionServiceStub(self.channel)
+        self.shop = shop_pb2_grpc.ShopServiceStub(self.channel)
+        self.taxes = tax_pb2_grpc.TaxServiceStub(self.channel)
 
     async def login(self, email: str, password: str) -> None:
         """Open a session and send its tokens from now on; raises grpc.aio.AioRpcError."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mercato_server.cli import promotions
+from mercato_server.cli import promotions, tax_commands
 from mercato_server.cli.running import DataDir
 from mercato_server.cli.running import run as _run
 from mercato_server.config import database_urls
@@ -37,6 +37,7 @@ app.add_typer(admin, name="admin")
 keys = typer.Typer(help="Keys that sign access tokens.", no_args_is_help=True)
 app.add_typer(keys, name="keys")
 app.add_typer(promotions.app, name="promotions")
+app.add_typer(tax_commands.app, name="taxes")
 
 SKIPPED = 3
 """Exit code of an import that skipped bad rows."""

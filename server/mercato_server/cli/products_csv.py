@@ -57,7 +57,7 @@ def read(path: Path, limits: ImportLimits, advance: Callable[[int], None], *, sp
         columns = _columns(next(found, None))
         seen: dict[str, int] = {}
         for record in found:
-            row = _row(columns, _unprotected(record) if spreadsheet_safe else record)
+            row = _row(columns, unprotected(record) if spreadsheet_safe else record)
             if isinstance(row, Row):
                 first = seen.setdefault(row.product.sku, row.line)
                 if first != row.line:
@@ -101,7 +101,8 @@ def _row(columns: list[str], record: Record | Malformed) -> Row | BadRow:
         return BadRow(record.first, sku, f"{error}{extent(record.first, record.last)}")
 
 
-def _unprotected(record: Record | Malformed) -> Record | Malformed:
+def unprotected(record: Record | Malformed) -> Record | Malformed:
+    """Return a record of a file that was exported for spreadsheets, without the apostrophes that protect its cells."""
     return record._replace(cells=[cell.removeprefix("'") for cell in record.cells]) if isinstance(record, Record) else record
 
 

@@ -9,10 +9,12 @@ from uuid import UUID
 
 from mercato_server.domain.enums import OpenEnum
 from mercato_server.domain.networks import network_of
+from mercato_server.domain.taxes import TaxTreatment
 
 FULL_NAME_MAX = 200
 SEARCH_MAX = 200
 USER_AGENT_MAX = 200
+TAX_NUMBER_MAX = 50
 
 
 class Role(OpenEnum):
@@ -36,6 +38,9 @@ class Account:
     created_at: datetime
     disabled_at: datetime | None
     email_verified_at: datetime | None
+    tax_treatment: TaxTreatment = TaxTreatment.NORMAL
+    tax_number: str = ""
+    """The number by which the state knows a buyer who is not taxed normally; else empty."""
     known_networks: Sequence[bytes] = ()
     """Digests of the networks of its last logins; empty unless they were asked for."""
 

@@ -56,9 +56,12 @@ from mercato_server.domain.shipping_records import (
     TAX_CATEGORY_MAX,
     ZONE_AREAS_MAX,
 )
+from mercato_server.domain.tax_rates import CATEGORY_ID, DISPLAY_NAME_MAX, PARTS_MAX, RATE_NAME_MAX
 from mercato_server.handlers.addresses import ADDRESS_FIELDS
 from mercato_server.handlers.catalog import CATEGORY_FIELDS, ORDERS, WRITABLE
 from mercato_server.handlers.shipping_messages import METHOD_FIELDS, ZONE_FIELDS
+from mercato_server.handlers.shop import SHOP_FIELDS
+from mercato_server.handlers.tax import TAX_CATEGORY_FIELDS, TAX_RATE_FIELDS
 from mercato_server.handlers.users import ADMINISTRATORS_FIELDS, OWN_FIELDS
 from mercato_server.rpc.preconditions import ETAG_MAX
 from mercato_server.security import one_time_tokens, refresh_tokens
@@ -99,6 +102,10 @@ def _mask(fields: Iterable[str]) -> Schema:
 
 _UUID: Schema = {"format": "uuid"}
 _UUID_OR_EMPTY: Schema = {"pattern": "^([0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})?$"}
+_COUNTRY: Schema = {"pattern": "^[A-Z]{2}$"}
+_COUNTRY_OR_EMPTY: Schema = {"pattern": "^([A-Z]{2})?$"}
+_TAX_CATEGORY: Schema = {"pattern": f"^{CATEGORY_ID.pattern}$"}
+_TAX_CATEGORY_OR_EMPTY: Schema = {"pattern": f"^({CATEGORY_ID.pattern})?$"}
 _ETAG = _text(ETAG_MAX)
 _REASON = _text(REASON_MAX)
 _ADDRESS = _text(ADDRESS_MAX, 1)
@@ -118,6 +125,8 @@ EVERYWHERE: Mapping[str, Schema] = {
     "AdvanceOrderRequest.order_id": _UUID,
     "ArchivePromotionCodeRequest.promotion_id": _UUID,
     "ArchivePromotionRequest.promotion_id": _UUID,
+    "ArchiveTaxCategoryRequest.tax_category_id": _TAX_CATEGORY,
+    "ArchiveTaxRateRequest.tax_rate_id": _UUID,
     "AuditEntry.actor_id": _UUID_OR_EMPTY,
     "AuditEntry.id": _UUID,
     "AuditEntry.subject_id": _UUID_OR_EMPTY,
@@ -128,6 +137,7 @@ EVERYWHERE: Mapping[str, Schema] = {
     "CartLine.product_id": _UUID,
     "Category.id": _UUID,
     "DeleteAddressRequest.address_id": _UUID,
+    "CreateTaxCategoryRequest.tax_category_id": _TAX_CATEGORY,
     "DeleteCategoryRequest.category_id": _UUID,
     "DeleteProductRequest.product_id": _UUID,
     "GetAddressRequest.address_id": _UUID,
@@ -140,6 +150,8 @@ EVERYWHERE: Mapping[str, Schema] = {
     "GeneratePromotionCodesRequest.promotion_id": _UUID,
     "GeneratePromotionCodesResponse.batch_id": _UUID,
     "GetPromotionRequest.promotion_id": _UUID,
+    "GetTaxCategoryRequest.tax_category_id": _TAX_CATEGORY,
+    "GetTaxRateRequest.tax_rate_id": _UUID,
     "GetUserRequest.user_id": _UUID,
     "ListAllOrdersRequest.account_id": _UUID,
     "ListAuditLogRequest.actor_id": _UUID,
@@ -168,6 +180,9 @@ EVERYWHERE: Mapping[str, Schema] = {
     "ShippingRate.shipping_zone_id": _UUID,
     "ShippingZone.id": _UUID,
     "StockShortage.Line.product_id": _UUID,
+    "TaxCategory.id": _TAX_CATEGORY,
+    "TaxRate.id": _UUID,
+    "TaxRate.tax_category": _TAX_CATEGORY_OR_EMPTY,
     "UndeleteProductRequest.product_id": _UUID,
     "UpdateUserRequest.user_id": _UUID,
     "User.id": _UUID,
@@ -221,6 +236,9 @@ OF_REQUESTS: Mapping[str, Schema] = {
     "ListSessionsRequest.page_size": _number(0),
     "ListShippingMethodsRequest.page_size": _number(0),
     "ListShippingZonesRequest.page_size": _number(0),
+    "ListTaxCategoriesRequest.page_size": _number(0),
+    "ListTaxRatesRequest.country_code": _COUNTRY_OR_EMPTY,
+    "ListTaxRatesRequest.page_size": _number(0),
     "ListUsersRequest.page_size": _number(0),
     "ListUsersRequest.q": _text(SEARCH_MAX),
     "LoginRequest.email": _ADDRESS,
@@ -280,6 +298,18 @@ OF_REQUESTS: Mapping[str, Schema] = {
     "SignUpRequest.full_name": _line(FULL_NAME_MAX),
     "SignUpRequest.password": _NEW_PASSWORD,
     "UpdateAddressRequest.update_mask": _mask(ADDRESS_FIELDS),
+    "Shop.country_code": _COUNTRY_OR_EMPTY,
+    "Shop.etag": _ETAG,
+    "TaxCategory.display_name": _line(DISPLAY_NAME_MAX, 1),
+    "TaxCategory.etag": _ETAG,
+    "TaxRate.country_code": _COUNTRY,
+    "TaxRate.etag": _ETAG,
+    "TaxRate.name": _line(RATE_NAME_MAX, 1),
+    "TaxRate.parts": {"maxItems": PARTS_MAX},
+    "TaxRate.rate_ppm": _number(0, MILLION),
+    "TaxRate.region": _line(REGION_MAX),
+    "TaxRatePart.name": _line(RATE_NAME_MAX, 1),
+    "TaxRatePart.ppm": _number(0, MILLION),
     "UpdateCategoryRequest.update_mask": _mask(CATEGORY_FIELDS),
     "UpdateMeRequest.full_name": _line(FULL_NAME_MAX),
     "UpdateMeRequest.update_mask": _mask(OWN_FIELDS),
@@ -287,6 +317,9 @@ OF_REQUESTS: Mapping[str, Schema] = {
     "UpdateShippingMethodRequest.update_mask": _mask(METHOD_FIELDS),
     "UpdateShippingZoneRequest.update_mask": _mask(ZONE_FIELDS),
     "UpdatePromotionRequest.update_mask": _mask(promotions.WRITABLE),
+    "UpdateShopRequest.update_mask": _mask(SHOP_FIELDS),
+    "UpdateTaxCategoryRequest.update_mask": _mask(TAX_CATEGORY_FIELDS),
+    "UpdateTaxRateRequest.update_mask": _mask(TAX_RATE_FIELDS),
     "UpdateUserRequest.update_mask": _mask(ADMINISTRATORS_FIELDS),
     "VerifyEmailRequest.token": _text(one_time_tokens.LENGTH, one_time_tokens.LENGTH),
 }

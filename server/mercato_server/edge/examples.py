@@ -115,6 +115,13 @@ EXAMPLES: Mapping[str, dict[str, Any]] = {
     "CreatePromotionCode": {"code": "SUMMER10", "usage_limit": 500},
     "GeneratePromotionCodes": {"count": 100, "prefix": "SUN-"},
     "ArchivePromotionCode": {},
+    "UpdateShop": {"country_code": "DE", "prices_include_tax": True, "tax_rounding": "TAX_ROUNDING_LINE", "time_zone": "Europe/Berlin"},
+    "CreateTaxCategory": {"display_name": "Books"},
+    "UpdateTaxCategory": {"display_name": "Books and newspapers"},
+    "ArchiveTaxCategory": {},
+    "CreateTaxRate": {"country_code": "DE", "name": "VAT 19%", "rate_ppm": 190_000, "valid_from": "2026-01-01T00:00:00+01:00"},
+    "UpdateTaxRate": {"valid_until": "2040-01-01T00:00:00+01:00"},
+    "ArchiveTaxRate": {},
 }
 """Bodies of requests."""
 
@@ -125,6 +132,7 @@ PARAMETERS: Mapping[str, Any] = {
     "AdjustStockRequest.product_id": _PRODUCT,
     "BatchGetProductsRequest.ids": [_PRODUCT, str(product_id(1))],
     "Category.id": _CATEGORY,
+    "CreateTaxCategoryRequest.tax_category_id": "books",
     "DeleteProductRequest.product_id": _PRODUCT,
     "GetCategoryRequest.category_id": _CATEGORY,
     "GetProductRequest.product_id": _PRODUCT,

@@ -81,6 +81,10 @@ MAY_BE_ABSENT = frozenset(
         "Promotion.usage_limit",
         "PromotionCode.archive_time",
         "PromotionCode.usage_limit",
+        "TaxCategory.archive_time",
+        "TaxRate.archive_time",
+        "TaxRate.valid_from",
+        "TaxRate.valid_until",
     )
 )
 """Fields of responses that are not always sent: messages, times and optional fields without a value."""

@@ -18,12 +18,19 @@ from mercato_server.domain.carts import CartLine, CartWarning, cart_etag, price_
 from mercato_server.domain.catalog import Category, Product
 from mercato_server.domain.orders import STORED, Order, OrderStatus
 from mercato_server.domain.postal_addresses import PostalAddress
+from mercato_server.domain.taxes import TaxTreatment
 from mercato_server.security.keys import coordinate
 from mercato_server.security.tokens import Keyring
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ROLE_OF = {user_pb2.ROLE_USER: Role.USER, user_pb2.ROLE_ADMIN: Role.ADMIN}
 ROLES = {Role.UNKNOWN: user_pb2.ROLE_UNSPECIFIED} | {role: number for number, role in ROLE_OF.items()}
+TREATMENT_OF = {
+    user_pb2.TAX_TREATMENT_NORMAL: TaxTreatment.NORMAL,
+    user_pb2.TAX_TREATMENT_REVERSE_CHARGE: TaxTreatment.REVERSE_CHARGE,
+    user_pb2.TAX_TREATMENT_EXEMPT: TaxTreatment.EXEMPT,
+}
+TREATMENTS = {TaxTreatment.UNKNOWN: user_pb2.TAX_TREATMENT_UNSPECIFIED} | {treatment: number for number, treatment in TREATMENT_OF.items()}
 STATUS_OF = {order_pb2.OrderStatus.Value(f"ORDER_STATUS_{status.name}"): status for status in STORED}
 STATUSES = {OrderStatus.UNKNOWN: order_pb2.ORDER_STATUS_UNSPECIFIED} | {status: number for number, status in STATUS_OF.items()}
 ACTORS = {
@@ -65,6 +72,8 @@ def user(account: Account) -> user_pb2.User:
         create_time=timestamp(account.created_at),
         disabled=account.disabled_at is not None,
         email_verified=account.email_verified_at is not None,
+        tax_treatment=TREATMENTS[account.tax_treatment],
+        tax_number=account.tax_number,
     )
 
 

@@ -1,5 +1,8 @@
 """The RPCs of UserService."""
 
+from collections.abc import Collection
+from typing import Literal
+
 from mercato.v1 import user_pb2
 from mercato_server.database.pool import Pool
 from mercato_server.domain.accounts import FULL_NAME_MAX, SEARCH_MAX, AccountFilter, Role
@@ -11,10 +14,12 @@ from mercato_server.handlers.pages import Pager
 from mercato_server.rpc.context import Context
 from mercato_server.store import accounts, users
 from mercato_server.validation.checks import Checks
+from mercato_server.validation.tax_numbers import tax_number
 
 OWN_FIELDS = ("full_name",)
 """Fields of an account that its owner may change."""
-ADMINISTRATORS_FIELDS = ("role", "disabled")
+TAX_FIELDS: tuple[Literal["tax_treatment"], Literal["tax_number"]] = ("tax_treatment", "tax_number")
+ADMINISTRATORS_FIELDS = ("role", "disabled", *TAX_FIELDS)
 """Fields of an account that administrators may change."""
 
 
@@ -69,13 +74,14 @@ class UserHandler:
         return convert.user(await users.get(self._pool, user_id))
 
     async def UpdateUser(self, request: user_pb2.UpdateUserRequest, context: Context) -> Answer:
-        """Change the role of an account, disable it or enable it."""
+        """Change the role or the taxes of an account, disable it or enable it."""
         with Checks() as check:
             user_id = check.uuid("user_id", request.user_id)
             fields = masked(check, request.update_mask, request, ADMINISTRATORS_FIELDS)
             role = _role(check, request.role) if "role" in fields else None
+            taxes = _taxes(check, request, fields)
         disabled = request.disabled if "disabled" in fields else None
-        change = users.Update(user_id=user_id, role=role, disabled=disabled, actor=context.actor)
+        change = users.Update(user_id=user_id, role=role, disabled=disabled, taxes=taxes, actor=context.actor)
         key = self._idempotency.key(context, request, convert.user)
         return answer(context, await users.update(self._pool, change, key), convert.user)
 
@@ -84,3 +90,18 @@ def _role(check: Checks, number: user_pb2.Role.ValueType) -> Role:
     if number not in convert.ROLE_OF:
         check.fail("role", "must be ROLE_USER or ROLE_ADMIN")
     return convert.ROLE_OF.get(number, Role.USER)
+
+
+def _taxes(check: Checks, request: user_pb2.UpdateUserRequest, fields: Collection[str]) -> users.BuyerTaxes | None:
+    """Return how a buyer is to be taxed; None changes nothing. The mask `*` of an older client means only the fields that it sends."""
+    sent = [field for field in TAX_FIELDS if field in fields and (request.HasField(field) or field in request.update_mask.paths)]
+    if "tax_treatment" not in sent:
+        if sent:
+            check.fail("tax_treatment", "is required with tax_number")
+        return None
+    treatment = convert.TREATMENT_OF.get(request.tax_treatment)
+    if treatment is None:
+        check.fail("tax_treatment", "must be TAX_TREATMENT_NORMAL, TAX_TREATMENT_REVERSE_CHARGE or TAX_TREATMENT_EXEMPT")
+        return None
+    number = request.tax_number if "tax_number" in sent else ""
+    return users.BuyerTaxes(treatment, tax_number(check, "tax_number", number, treatment))

@@ -10,6 +10,7 @@ from mercato_server.database.transactions import retry_conflicts, transaction
 from mercato_server.domain.accounts import Account, Actor, Role, SessionEnd
 from mercato_server.domain.errors import EmailTaken, PasswordWrong, TokenInvalid
 from mercato_server.domain.mails import Template
+from mercato_server.domain.taxes import TaxTreatment
 from mercato_server.store import audit_log, login_attempts, mails, recovery, sessions
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
 from mercato_server.store.login_attempts import Counters
@@ -20,24 +21,22 @@ VALUES ($1, $2, $3, $4)
 RETURNING id, email, full_name, role, password_hash, created_at, disabled_at, email_verified_at
 """
 
-GET_ACCOUNT = """
-SELECT id, email, full_name, role, password_hash, created_at, disabled_at, email_verified_at, known_networks
-  FROM accounts
- WHERE id = $1
+# A subquery reads one row by its key, also where a list has many accounts or an UPDATE returns one.
+ACCOUNT_COLUMNS = """
+    id, email, full_name, role, password_hash, created_at, disabled_at, email_verified_at,
+    (SELECT ARRAY[treatment, tax_number] FROM account_taxes WHERE account_id = accounts.id) AS taxes
 """
 
-GET_ACCOUNT_BY_EMAIL = """
-SELECT id, email, full_name, role, password_hash, created_at, disabled_at, email_verified_at, known_networks
-  FROM accounts
- WHERE email = $1
-"""
+GET_ACCOUNT = f"SELECT {ACCOUNT_COLUMNS}, known_networks FROM accounts WHERE id = $1"  # noqa: S608 - constants
 
-RENAME_ACCOUNT = """
+GET_ACCOUNT_BY_EMAIL = f"SELECT {ACCOUNT_COLUMNS}, known_networks FROM accounts WHERE email = $1"  # noqa: S608 - constants
+
+RENAME_ACCOUNT = f"""
 UPDATE accounts
    SET full_name = coalesce($2, full_name)
  WHERE id = $1
-RETURNING id, email, full_name, role, password_hash, created_at, disabled_at, email_verified_at
-"""
+RETURNING {ACCOUNT_COLUMNS}
+"""  # noqa: S608 - constants
 
 # The old hash must still be the one that was verified: of two concurrent changes, the second fails.
 REPLACE_HASH = """
@@ -144,6 +143,7 @@ async def _change_password(conn: "Conn", new: NewPassword) -> int:
 
 
 def to_account(row: asyncpg.Record | None) -> Account:
-    """Return the account of a row."""
+    """Return the account of a row. One without taxes, as a new account is, is taxed normally."""
     fields = dict(row or {})
-    return Account(**{**fields, "role": Role(fields["role"])})
+    treatment, number = fields.pop("taxes", None) or (TaxTreatment.NORMAL, "")
+    return Account(**{**fields, "role": Role(fields["role"])}, tax_treatment=TaxTreatment(treatment), tax_number=number)

@@ -1,8 +1,9 @@
-"""The administration of accounts: lists, roles, and disabling."""
+"""The administration of accounts: lists, roles, taxes, and disabling."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 from uuid import UUID
 
 from mercato_server.database.pool import Conn, Pool
@@ -10,26 +11,35 @@ from mercato_server.database.transactions import retry_conflicts, transaction
 from mercato_server.domain.accounts import Account, AccountFilter, Actor, Role, SessionEnd
 from mercato_server.domain.errors import AdminOnly, LastAdmin, UserNotFound
 from mercato_server.domain.paging import Page, Position
+from mercato_server.domain.taxes import TaxTreatment
 from mercato_server.store import audit_log, sessions
-from mercato_server.store.accounts import GET_ACCOUNT, to_account
+from mercato_server.store.accounts import ACCOUNT_COLUMNS, GET_ACCOUNT, to_account
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
 
 # The statement locks all administrators: if two demote each other, the second transaction sees the effect of the first. One lock order
 # prevents deadlocks.
-LOCK_ADMINS = """
-SELECT id, email, full_name, role, password_hash, created_at, disabled_at, email_verified_at
+LOCK_ADMINS = f"""
+SELECT {ACCOUNT_COLUMNS}
   FROM accounts
  WHERE role = 'admin' OR id = $1
  ORDER BY id
    FOR NO KEY UPDATE
+"""  # noqa: S608 - constants
+
+# It runs while the account is locked, and before the statement that returns the account.
+PUT_TAXES = """
+INSERT INTO account_taxes (account_id, treatment, tax_number)
+VALUES ($1, $2, $3)
+    ON CONFLICT (account_id) DO UPDATE
+   SET treatment = excluded.treatment, tax_number = excluded.tax_number, updated_at = now()
 """
 
-UPDATE_ACCOUNT = """
+UPDATE_ACCOUNT = f"""
 UPDATE accounts
    SET role = coalesce($2, role), disabled_at = CASE WHEN $3 THEN coalesce(disabled_at, now()) END
  WHERE id = $1
-RETURNING id, email, full_name, role, password_hash, created_at, disabled_at, email_verified_at
-"""
+RETURNING {ACCOUNT_COLUMNS}
+"""  # noqa: S608 - constants
 
 # The best plan depends on the text: the index of trigrams for rare texts, the index of ids for common ones.
 PLAN_FOR_THE_TEXT = "SET LOCAL plan_cache_mode = force_custom_plan"
@@ -40,6 +50,13 @@ _DISABLED = {None: "", True: " AND disabled_at IS NOT NULL", False: " AND disabl
 _TEXT = r" AND fold(email || ' ' || full_name) LIKE '%' || regexp_replace(fold($3), '([\\%_])', '\\\1', 'g') || '%'"
 
 
+class BuyerTaxes(NamedTuple):
+    """How a buyer is taxed, and the number by which the state knows a buyer who is not taxed normally."""
+
+    treatment: TaxTreatment
+    number: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Update:
     """A command to change an account; None keeps the current value."""
@@ -47,6 +64,7 @@ class Update:
     user_id: UUID
     role: Role | None
     disabled: bool | None
+    taxes: BuyerTaxes | None = None
     actor: Actor
 
 
@@ -62,7 +80,7 @@ async def get(pool: "Pool", user_id: UUID) -> Account:
 def list_sql(*, query: bool, role: Role | None, disabled: bool | None) -> str:
     """Return the statement of a list with these conditions; its parameters are the position, LIMIT, then the text."""
     return f"""
-    SELECT id, email, full_name, role, password_hash, created_at, disabled_at, email_verified_at
+    SELECT {ACCOUNT_COLUMNS}
       FROM accounts
      WHERE id < $1{_ROLES[role]}{_DISABLED[disabled]}{_TEXT if query else ""}
      ORDER BY id DESC
@@ -83,7 +101,7 @@ async def users(pool: "Pool", wanted: AccountFilter, page: Page) -> tuple[Sequen
 
 @retry_conflicts
 async def update(pool: "Pool", change: Update, key: IdempotencyKey | None = None) -> Account | Stored:
-    """Change the role of an account, or disable or enable it; disabling ends its sessions.
+    """Change the role or the taxes of an account, or disable or enable it; disabling ends its sessions.
 
     Raises UserNotFound, LastAdmin, or AdminOnly if the actor is no longer an administrator.
     """
@@ -103,6 +121,8 @@ async def _update(conn: "Conn", change: Update) -> Account:
         raise LastAdmin
     if change.actor.id not in admins:
         raise AdminOnly
+    if change.taxes:
+        await conn.execute(PUT_TAXES, current.id, change.taxes.treatment, change.taxes.number)
     account = to_account(await conn.fetchrow(UPDATE_ACCOUNT, current.id, change.role, disabled))
     if disabled:
         await sessions.end_others(conn, account.id, SessionEnd.DISABLED)
@@ -112,4 +132,9 @@ async def _update(conn: "Conn", change: Update) -> Account:
 
 def _fields(account: Account) -> dict[str, object]:
     """Return the fields of an account that the audit log records."""
-    return {"role": account.role, "disabled": account.disabled_at is not None}
+    return {
+        "role": account.role,
+        "disabled": account.disabled_at is not None,
+        "tax_treatment": account.tax_treatment,
+        "tax_number": account.tax_number,
+    }

@@ -1,13 +1,15 @@
 """Validation of requests: every violation of a request is reported at once."""
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 from uuid import UUID
 
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from mercato.v1.money_pb2 import Money
 from mercato_server.domain import addresses
@@ -15,6 +17,7 @@ from mercato_server.domain.catalog import PRICE_MAX_MINOR
 from mercato_server.domain.errors import InvalidRequest, Violation
 from mercato_server.domain.messages import Value
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NO_ID = UUID(int=0)
 _BREAKS = ("Cc", "Zl", "Zp")
 _INVISIBLE = (*_BREAKS, "Cf", "Zs", "Mn", "Me")
@@ -45,6 +48,10 @@ class Checks:
     def fail(self, field: str, template: str, **values: Value) -> None:
         """Add a violation; the values are those in the template."""
         self._found.append(Violation(field, template, values))
+
+    def add(self, found: Iterable[Violation]) -> None:
+        """Add violations that were found elsewhere."""
+        self._found += found
 
     def uuid(self, field: str, value: str) -> UUID:
         """Parse a UUID in its canonical form, 8-4-4-4-12 hexadecimal digits in either case (RFC 9562 section 4)."""
@@ -109,6 +116,13 @@ class Checks:
             self.fail(f"{field}.currency_code", "must be {currency_code}, the currency of this shop", currency_code=currency)
         self.present(value, "minor_units", f"{field}.minor_units")
         return self.between(f"{field}.minor_units", value.minor_units, 0, PRICE_MAX_MINOR)
+
+    def time(self, field: str, value: Timestamp, earliest: datetime, latest: datetime) -> datetime:
+        """Return a moment from `earliest` to `latest`; what is finer than a microsecond is cut off."""
+        if 0 <= value.nanos < 10**9 and (earliest.timestamp(), 0) <= (value.seconds, value.nanos) <= (latest.timestamp(), 0):
+            return _EPOCH + timedelta(seconds=value.seconds, microseconds=value.nanos // 1_000)
+        self.fail(field, "must be a time from {earliest} to {latest}", earliest=earliest.isoformat(), latest=latest.isoformat())
+        return earliest
 
     def email(self, field: str, value: str) -> str:
         """Return an e-mail address in the form that is stored."""

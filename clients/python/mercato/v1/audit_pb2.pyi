@@ -41,16 +41,22 @@ class AuditEntry(_message.Message):
     action: _builtins.str
     """Kind of the change: product.created, product.updated, product.deleted, product.undeleted, stock.changed, category.created,
     category.updated, category.deleted, order.paid and so on for the other states, user.created, user.updated, keys.rotated, keys.discarded,
-    catalog.imported, event.retried, promotion.created, promotion.updated, promotion.archived, promotion.code_created,
-    promotion.codes_generated, promotion.code_archived.
+    catalog.imported, event.retried, shop.updated, tax_category.created, tax_category.updated, tax_category.archived, tax_rate.created,
+    tax_rate.updated, tax_rate.archived, tax_rates.imported, shipping_zone.created, shipping_zone.updated, shipping_zone.archived,
+    shipping_method.created, shipping_method.updated, shipping_method.archived, promotion.created, promotion.updated, promotion.archived,
+    promotion.code_created, promotion.codes_generated, promotion.code_archived.
     """
     subject_id: _builtins.str
-    """UUID of the changed product, category, order, account or promotion, or of the subject of a retried event; empty for keys and imports."""
+    """UUID of the changed product, category, order, account, tax rate, zone, method or promotion, or of the subject of a retried event; empty for
+    keys, imports, settings of the shop and tax categories.
+    """
     request_id: _builtins.str
     """Id of the request in logs (HTTP header `x-request-id`); empty for the command line."""
     @_builtins.property
     def before(self) -> _struct_pb2.Struct:
-        """The changed fields before the change; empty for a creation. Prices are minor units (`price_minor`)."""
+        """The changed fields before the change; empty for a creation. Prices are minor units (`price_minor`). Those of a tax category are in an
+        object named by its id.
+        """
 
     @_builtins.property
     def after(self) -> _struct_pb2.Struct:
@@ -98,7 +104,7 @@ class ListAuditLogRequest(_message.Message):
     actor_id: _builtins.str
     """Only changes by this account (UUID); empty means any."""
     subject_id: _builtins.str
-    """Only changes of this product, category, order, account or promotion (UUID); empty means any."""
+    """Only changes of this product, category, order, account, tax rate, zone, method or promotion (UUID); empty means any."""
     action: _builtins.str
     """Only this action, such as user.updated; at most 100 characters; empty means any."""
     def __init__(

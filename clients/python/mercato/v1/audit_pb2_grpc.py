@@ -56,8 +56,9 @@ class AuditServiceServicer:
         """List what administrators did, the latest first.
 
         Every change that needs an administrator leaves one entry, written in its transaction: products, stock, categories, states of
-        orders, accounts, promotions, and the commands `mercato admin create`, `mercato keys rotate`, `mercato import`, `mercato events --retry`
-        and `mercato promotions create-codes`. A refused call and a replayed answer leave no entry.
+        orders, accounts, taxes, deliveries, promotions, settings of the shop, and the commands `mercato admin create`, `mercato keys rotate`,
+        `mercato import`, `mercato taxes import`, `mercato promotions create-codes` and `mercato events --retry`. A refused call and a replayed
+        answer leave no entry.
         Entries are never changed and never deleted.
         Errors: INVALID_ARGUMENT INVALID_FIELD or PAGE_TOKEN_INVALID, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
         """

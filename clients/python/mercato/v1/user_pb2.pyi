@@ -46,6 +46,34 @@ ROLE_ADMIN: Role.ValueType  # 2
 """Also manages the catalog, every order and every account."""
 Global___Role: _TypeAlias = Role  # noqa: Y015
 
+class _TaxTreatment:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TaxTreatmentEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TaxTreatment.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TAX_TREATMENT_UNSPECIFIED: _TaxTreatment.ValueType  # 0
+    """In an account: a treatment that a later release added."""
+    TAX_TREATMENT_NORMAL: _TaxTreatment.ValueType  # 1
+    """Pays tax like everyone."""
+    TAX_TREATMENT_REVERSE_CHARGE: _TaxTreatment.ValueType  # 2
+    """Pays no tax to the shop, but owes it to the state (Directive 2006/112/EC, article 196)."""
+    TAX_TREATMENT_EXEMPT: _TaxTreatment.ValueType  # 3
+    """Pays no tax."""
+
+class TaxTreatment(_TaxTreatment, metaclass=_TaxTreatmentEnumTypeWrapper):
+    """How a buyer is taxed."""
+
+TAX_TREATMENT_UNSPECIFIED: TaxTreatment.ValueType  # 0
+"""In an account: a treatment that a later release added."""
+TAX_TREATMENT_NORMAL: TaxTreatment.ValueType  # 1
+"""Pays tax like everyone."""
+TAX_TREATMENT_REVERSE_CHARGE: TaxTreatment.ValueType  # 2
+"""Pays no tax to the shop, but owes it to the state (Directive 2006/112/EC, article 196)."""
+TAX_TREATMENT_EXEMPT: TaxTreatment.ValueType  # 3
+"""Pays no tax."""
+Global___TaxTreatment: _TypeAlias = TaxTreatment  # noqa: Y015
+
 @_typing.final
 class User(_message.Message):
     """An account, as its owner and administrators see it. The password never leaves the server."""
@@ -59,6 +87,8 @@ class User(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     DISABLED_FIELD_NUMBER: _builtins.int
     EMAIL_VERIFIED_FIELD_NUMBER: _builtins.int
+    TAX_TREATMENT_FIELD_NUMBER: _builtins.int
+    TAX_NUMBER_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUID."""
     email: _builtins.str
@@ -71,6 +101,10 @@ class User(_message.Message):
     """Whether an administrator has disabled the account: it has no sessions and cannot log in."""
     email_verified: _builtins.bool
     """Whether the owner has verified the e-mail address."""
+    tax_treatment: Global___TaxTreatment.ValueType
+    """How its orders are taxed."""
+    tax_number: _builtins.str
+    """VAT number of a buyer with reverse charge, or the number by which an exempt buyer is known; otherwise empty."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the account was created."""
@@ -85,10 +119,12 @@ class User(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         disabled: _builtins.bool = ...,
         email_verified: _builtins.bool = ...,
+        tax_treatment: Global___TaxTreatment.ValueType = ...,
+        tax_number: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "disabled", b"disabled", "email", b"email", "email_verified", b"email_verified", "full_name", b"full_name", "id", b"id", "role", b"role"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "disabled", b"disabled", "email", b"email", "email_verified", b"email_verified", "full_name", b"full_name", "id", b"id", "role", b"role", "tax_number", b"tax_number", "tax_treatment", b"tax_treatment"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -282,15 +318,23 @@ class UpdateUserRequest(_message.Message):
     ROLE_FIELD_NUMBER: _builtins.int
     DISABLED_FIELD_NUMBER: _builtins.int
     UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    TAX_TREATMENT_FIELD_NUMBER: _builtins.int
+    TAX_NUMBER_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """UUID of the account."""
     role: Global___Role.ValueType
     """New role of the account; required if `update_mask` names it."""
     disabled: _builtins.bool
     """Whether the account is disabled: true ends its sessions, false lets it log in again. Absent means false if `update_mask` names it."""
+    tax_treatment: Global___TaxTreatment.ValueType
+    """How its orders are taxed from now on; required if `update_mask` names it. With `*`, absent leaves it unchanged."""
+    tax_number: _builtins.str
+    """Only with `tax_treatment`, and written with it. Reverse charge needs a VAT number of the European Union, such as DE136695976; its form and
+    check digits are checked. TAX_TREATMENT_EXEMPT needs a number of 1 to 50 visible characters; TAX_TREATMENT_NORMAL has none.
+    """
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """Fields to change: role, disabled, or `*` for all of them."""
+        """Fields to change: role, disabled, tax_treatment, tax_number, or `*` for all of them."""
 
     def __init__(
         self,
@@ -299,19 +343,29 @@ class UpdateUserRequest(_message.Message):
         role: Global___Role.ValueType | None = ...,
         disabled: _builtins.bool | None = ...,
         update_mask: _field_mask_pb2.FieldMask | None = ...,
+        tax_treatment: Global___TaxTreatment.ValueType | None = ...,
+        tax_number: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_disabled", b"_disabled", "_role", b"_role", "disabled", b"disabled", "role", b"role", "update_mask", b"update_mask"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_disabled", b"_disabled", "_role", b"_role", "_tax_number", b"_tax_number", "_tax_treatment", b"_tax_treatment", "disabled", b"disabled", "role", b"role", "tax_number", b"tax_number", "tax_treatment", b"tax_treatment", "update_mask", b"update_mask"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_disabled", b"_disabled", "_role", b"_role", "disabled", b"disabled", "role", b"role", "update_mask", b"update_mask", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_disabled", b"_disabled", "_role", b"_role", "_tax_number", b"_tax_number", "_tax_treatment", b"_tax_treatment", "disabled", b"disabled", "role", b"role", "tax_number", b"tax_number", "tax_treatment", b"tax_treatment", "update_mask", b"update_mask", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__disabled: _TypeAlias = _typing.Literal["disabled"]  # noqa: Y015
     _WhichOneofArgType__disabled: _TypeAlias = _typing.Literal["_disabled", b"_disabled"]  # noqa: Y015
     _WhichOneofReturnType__role: _TypeAlias = _typing.Literal["role"]  # noqa: Y015
     _WhichOneofArgType__role: _TypeAlias = _typing.Literal["_role", b"_role"]  # noqa: Y015
+    _WhichOneofReturnType__tax_number: _TypeAlias = _typing.Literal["tax_number"]  # noqa: Y015
+    _WhichOneofArgType__tax_number: _TypeAlias = _typing.Literal["_tax_number", b"_tax_number"]  # noqa: Y015
+    _WhichOneofReturnType__tax_treatment: _TypeAlias = _typing.Literal["tax_treatment"]  # noqa: Y015
+    _WhichOneofArgType__tax_treatment: _TypeAlias = _typing.Literal["_tax_treatment", b"_tax_treatment"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__disabled) -> _WhichOneofReturnType__disabled | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__role) -> _WhichOneofReturnType__role | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__tax_number) -> _WhichOneofReturnType__tax_number | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__tax_treatment) -> _WhichOneofReturnType__tax_treatment | None: ...
 
 Global___UpdateUserRequest: _TypeAlias = UpdateUserRequest  # noqa: Y015
 

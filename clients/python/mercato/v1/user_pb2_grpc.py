@@ -148,7 +148,7 @@ class UserServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def UpdateUser(self, request, context):
-        """Change role and state of an account (AIP-134): with `update_mask` exactly its fields, without one those that are present. Disabling an
+        """Change role, state and taxes of an account (AIP-134): with `update_mask` exactly its fields, without one those that are present. Disabling an
         account ends its sessions.
 
         One administrator who is not disabled always remains, also when several demote or disable each other at once.

@@ -63,7 +63,7 @@ class UserServiceStub:
     Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY, NOT_FOUND USER_NOT_FOUND.
     """
     UpdateUser: _grpc.UnaryUnaryMultiCallable[_user_pb2.UpdateUserRequest, _user_pb2.User]
-    """Change role and state of an account (AIP-134): with `update_mask` exactly its fields, without one those that are present. Disabling an
+    """Change role, state and taxes of an account (AIP-134): with `update_mask` exactly its fields, without one those that are present. Disabling an
     account ends its sessions.
 
     One administrator who is not disabled always remains, also when several demote or disable each other at once.
@@ -135,7 +135,7 @@ class UserServiceAsyncStub(UserServiceStub):
     Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY, NOT_FOUND USER_NOT_FOUND.
     """
     UpdateUser: _aio.UnaryUnaryMultiCallable[_user_pb2.UpdateUserRequest, _user_pb2.User]  # type: ignore[assignment]
-    """Change role and state of an account (AIP-134): with `update_mask` exactly its fields, without one those that are present. Disabling an
+    """Change role, state and taxes of an account (AIP-134): with `update_mask` exactly its fields, without one those that are present. Disabling an
     account ends its sessions.
 
     One administrator who is not disabled always remains, also when several demote or disable each other at once.
@@ -240,7 +240,7 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _user_pb2.UpdateUserRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_user_pb2.User, _abc.Awaitable[_user_pb2.User]]:
-        """Change role and state of an account (AIP-134): with `update_mask` exactly its fields, without one those that are present. Disabling an
+        """Change role, state and taxes of an account (AIP-134): with `update_mask` exactly its fields, without one those that are present. Disabling an
         account ends its sessions.
 
         One administrator who is not disabled always remains, also when several demote or disable each other at once.

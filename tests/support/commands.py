@@ -1,0 +1,27 @@
+"""The commands of `mercato`, as an operator runs them at a terminal, and what they leave in the database."""
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import asyncpg
+
+Mercato = Callable[..., "subprocess.CompletedProcess[str]"]
+"""Runs a command with arguments."""
+
+
+def environ(database: str) -> dict[str, str]:
+    return {**{name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}, "DATABASE_URL": database}
+
+
+def put(file: Path, content: str | bytes) -> None:
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+async def fetch(database: str, statement: str) -> list[tuple[object, ...]]:
+    connection = await asyncpg.connect(database)
+    try:
+        return [tuple(row) for row in await connection.fetch(statement)]
+    finally:
+        await connection.close()
