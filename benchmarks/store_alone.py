@@ -20,6 +20,8 @@ from mercato_server.embedded.postgres import Postgres
 from mercato_server.handlers import convert
 from mercato_server.store import carts, orders
 from mercato_server.store.idempotency import IdempotencyKey
+from mercato_server.store.locked_carts import Checkout
+from mercato_server.store.price_book import PriceBook
 from mercato_server.worker import GARBAGE_MAX
 from stage import family_s
 
@@ -73,10 +75,11 @@ class Subject:
         """Buy carts of three lines."""
         await self._pool.execute(FILL_CARTS, LINES)
 
-        def command(account_id: UUID, session_id: UUID) -> orders.Checkout:
-            return orders.Checkout(account_id, session_id, self._key(account_id, convert.order) if keyed else None)
+        def command(account_id: UUID, session_id: UUID) -> Checkout:
+            return Checkout(account_id, session_id, self._key(account_id, convert.order) if keyed else None)
 
-        return await self._measure(lambda batch: orders.checkout(self._pool, batch, currency=CURRENCY), size, command)
+        shop = orders.Shop(CURRENCY)
+        return await self._measure(lambda batch: orders.checkout(self._pool, batch, shop), size, command)
 
     async def added_lines(self, size: int, *, keyed: bool) -> Cost:
         """Add the third line to carts of two."""
@@ -88,7 +91,8 @@ class Subject:
             key = self._key(account_id, lambda lines: convert.cart(lines, CURRENCY)) if keyed else None
             return carts.LineChange(account_id, next(products), 1, session_id, key)
 
-        return await self._measure(lambda batch: carts.add(self._pool, batch), size, command)
+        book = PriceBook()
+        return await self._measure(lambda batch: carts.add(self._pool, batch, book), size, command)
 
     def _key(self, account_id: UUID, to_message: Callable[[Any], Any]) -> IdempotencyKey:
         method = "/mercato.v1.OrderService/Checkout"

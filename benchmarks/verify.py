@@ -17,6 +17,7 @@ from mercato_server.database.pool import Pool, create_pool
 from mercato_server.embedded.postgres import Postgres
 from mercato_server.store import orders, search_documents
 from mercato_server.store.idempotency import IdempotencyKey
+from mercato_server.store.locked_carts import Checkout
 from mercato_server.store.verify import inspect
 from stage import processor_s
 
@@ -54,8 +55,8 @@ class Trade:
     async def batch(self) -> None:
         """Fill every cart and buy it."""
         await self._pool.execute(FILL_CARTS, [*self._sessions], LINES)
-        checkouts = [orders.Checkout(account_id, session_id, self._key(account_id)) for account_id, session_id in self._sessions.items()]
-        for outcome in await orders.checkout(self._pool, checkouts, currency="USD"):
+        checkouts = [Checkout(account_id, session_id, self._key(account_id)) for account_id, session_id in self._sessions.items()]
+        for outcome in await orders.checkout(self._pool, checkouts, orders.Shop("USD")):
             if isinstance(outcome, Exception):
                 raise outcome
         self.placed += len(checkouts)

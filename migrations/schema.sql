@@ -112,6 +112,27 @@ CREATE TABLE public.cart_items (
     CONSTRAINT cart_items_quantity_check CHECK (((quantity >= 1) AND (quantity <= 1000)))
 );
 
+CREATE SEQUENCE public.cart_versions
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1;
+
+CREATE TABLE public.carts (
+    account_id uuid NOT NULL,
+    shipping_address jsonb,
+    billing_address jsonb,
+    shipping_method_id uuid,
+    codes text[] DEFAULT '{}'::text[] NOT NULL,
+    contact_email text,
+    note text DEFAULT ''::text NOT NULL,
+    version bigint DEFAULT nextval('public.cart_versions'::regclass) NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT carts_codes_check CHECK ((cardinality(codes) <= 10)),
+    CONSTRAINT carts_note_check CHECK ((length(note) <= 1000))
+);
+
 CREATE TABLE public.categories (
     id uuid DEFAULT uuidv7() NOT NULL,
     name text NOT NULL,
@@ -235,6 +256,17 @@ CREATE TABLE public.mail_allowances (
     last_at timestamp with time zone NOT NULL
 );
 
+CREATE TABLE public.order_discounts (
+    order_id uuid NOT NULL,
+    "position" smallint NOT NULL,
+    promotion_id uuid NOT NULL,
+    name text NOT NULL,
+    product_id uuid,
+    amount_minor bigint NOT NULL,
+    currency_code text NOT NULL,
+    CONSTRAINT order_discounts_amount_minor_check CHECK ((amount_minor > 0))
+);
+
 CREATE TABLE public.order_history (
     order_id uuid NOT NULL,
     version integer NOT NULL,
@@ -253,8 +285,29 @@ CREATE TABLE public.order_items (
     unit_price_minor bigint NOT NULL,
     currency_code text NOT NULL,
     quantity integer NOT NULL,
+    discount_minor bigint,
+    tax_rate_ppm integer,
+    tax_minor bigint,
+    relief_minor bigint,
+    CONSTRAINT order_items_discount_check CHECK ((((discount_minor >= 0) AND (discount_minor <= (quantity * unit_price_minor))) AND ((tax_rate_ppm >= 0) AND (tax_rate_ppm <= 1000000)) AND (tax_minor >= 0) AND ((relief_minor >= 0) AND (relief_minor <= ((quantity * unit_price_minor) - discount_minor))))),
     CONSTRAINT order_items_quantity_check CHECK ((quantity > 0)),
     CONSTRAINT order_items_unit_price_minor_check CHECK ((unit_price_minor >= 0))
+);
+
+CREATE TABLE public.order_taxes (
+    order_id uuid NOT NULL,
+    "position" smallint NOT NULL,
+    name text NOT NULL,
+    rate_ppm integer NOT NULL,
+    net_minor bigint NOT NULL,
+    tax_minor bigint NOT NULL,
+    delivery_net_minor bigint NOT NULL,
+    delivery_tax_minor bigint NOT NULL,
+    currency_code text NOT NULL,
+    CONSTRAINT order_taxes_delivery_net_check CHECK (((delivery_net_minor >= 0) AND (delivery_net_minor <= net_minor))),
+    CONSTRAINT order_taxes_delivery_tax_check CHECK (((delivery_tax_minor >= 0) AND (delivery_tax_minor <= tax_minor))),
+    CONSTRAINT order_taxes_net_minor_check CHECK ((net_minor >= 0)),
+    CONSTRAINT order_taxes_tax_minor_check CHECK ((tax_minor >= 0))
 );
 
 CREATE TABLE public.orders (
@@ -268,6 +321,24 @@ CREATE TABLE public.orders (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     payment_due_at timestamp with time zone,
+    number text,
+    contact_email text,
+    note text,
+    shipping_address jsonb,
+    billing_address jsonb,
+    quote_id uuid,
+    pricing_version smallint,
+    prices_include_tax boolean,
+    tax_rounding text,
+    tax_treatment text,
+    shipping_method_id uuid,
+    shipping_method_name text,
+    delivery_minor bigint,
+    delivery_discount_minor bigint,
+    delivery_tax_minor bigint,
+    delivery_relief_minor bigint,
+    CONSTRAINT orders_delivery_check CHECK ((((shipping_method_id IS NULL) = (delivery_minor IS NULL)) AND (delivery_minor >= 0) AND ((delivery_discount_minor >= 0) AND (delivery_discount_minor <= delivery_minor)) AND (delivery_tax_minor >= 0) AND ((delivery_relief_minor >= 0) AND (delivery_relief_minor <= (delivery_minor - delivery_discount_minor))))),
+    CONSTRAINT orders_pricing_version_check CHECK ((((pricing_version IS NULL) = (prices_include_tax IS NULL)) AND ((pricing_version IS NULL) = (tax_rounding IS NULL)))),
     CONSTRAINT orders_status_check CHECK ((status = ANY (ARRAY['placed'::text, 'paid'::text, 'shipped'::text, 'delivered'::text, 'cancelled'::text, 'refunded'::text]))),
     CONSTRAINT orders_total_minor_check CHECK ((total_minor >= 0))
 );
@@ -371,7 +442,11 @@ CREATE TABLE public.products (
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     deleted_at timestamp with time zone,
     name_key bytea DEFAULT '\x'::bytea NOT NULL,
-    CONSTRAINT products_price_minor_check CHECK ((price_minor >= 0))
+    tax_category text,
+    needs_delivery boolean DEFAULT false NOT NULL,
+    weight_grams integer DEFAULT 0 NOT NULL,
+    CONSTRAINT products_price_minor_check CHECK ((price_minor >= 0)),
+    CONSTRAINT products_weight_grams_check CHECK ((weight_grams >= 0))
 );
 
 ALTER TABLE public.products ALTER COLUMN number ADD GENERATED ALWAYS AS IDENTITY (
@@ -397,6 +472,12 @@ CREATE TABLE public.promotion_codes (
     CONSTRAINT promotion_codes_usage_check CHECK ((used <= usage_limit)),
     CONSTRAINT promotion_codes_usage_limit_check CHECK ((usage_limit >= 1)),
     CONSTRAINT promotion_codes_used_check CHECK ((used >= 0))
+);
+
+CREATE TABLE public.promotion_guesses (
+    account_id uuid NOT NULL,
+    guesses integer NOT NULL,
+    since timestamp with time zone DEFAULT now() NOT NULL
 );
 
 CREATE TABLE public.promotion_redemptions (
@@ -468,6 +549,16 @@ CREATE TABLE public.promotions (
     CONSTRAINT promotions_window_check CHECK ((starts_at < ends_at))
 );
 
+CREATE TABLE public.quotes (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    account_id uuid NOT NULL,
+    digest bytea NOT NULL,
+    price jsonb NOT NULL,
+    currency_code text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone NOT NULL
+);
+
 CREATE TABLE public.refresh_tokens (
     digest bytea NOT NULL,
     session_id uuid NOT NULL,
@@ -514,15 +605,15 @@ CREATE TABLE public.shipping_methods (
     name text NOT NULL,
     description text NOT NULL,
     "position" integer NOT NULL,
-    tax_category text NOT NULL,
+    tax_category text NOT NULL COLLATE pg_catalog."C",
+    category_ref text GENERATED ALWAYS AS (NULLIF(NULLIF(tax_category, ''::text), 'as-goods'::text)) STORED COLLATE pg_catalog."C",
     version bigint DEFAULT 1 NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     archived_at timestamp with time zone,
     CONSTRAINT shipping_methods_description_check CHECK ((length(description) <= 1000)),
     CONSTRAINT shipping_methods_name_check CHECK (((length(name) >= 1) AND (length(name) <= 100))),
-    CONSTRAINT shipping_methods_position_check CHECK ((("position" >= 0) AND ("position" <= 1000000))),
-    CONSTRAINT shipping_methods_tax_category_check CHECK ((length(tax_category) <= 64))
+    CONSTRAINT shipping_methods_position_check CHECK ((("position" >= 0) AND ("position" <= 1000000)))
 );
 
 CREATE TABLE public.shipping_rates (
@@ -672,6 +763,9 @@ ALTER TABLE ONLY public.audit_log
 ALTER TABLE ONLY public.cart_items
     ADD CONSTRAINT cart_items_pkey PRIMARY KEY (account_id, product_id);
 
+ALTER TABLE ONLY public.carts
+    ADD CONSTRAINT carts_pkey PRIMARY KEY (account_id);
+
 ALTER TABLE ONLY public.categories
     ADD CONSTRAINT categories_name_key UNIQUE (name);
 
@@ -708,11 +802,17 @@ ALTER TABLE ONLY public.one_time_tokens
 ALTER TABLE ONLY public.one_time_tokens
     ADD CONSTRAINT one_time_tokens_pkey PRIMARY KEY (digest);
 
+ALTER TABLE ONLY public.order_discounts
+    ADD CONSTRAINT order_discounts_pkey PRIMARY KEY (order_id, "position");
+
 ALTER TABLE ONLY public.order_history
     ADD CONSTRAINT order_history_pkey PRIMARY KEY (order_id, version);
 
 ALTER TABLE ONLY public.order_items
     ADD CONSTRAINT order_items_pkey PRIMARY KEY (order_id, product_id);
+
+ALTER TABLE ONLY public.order_taxes
+    ADD CONSTRAINT order_taxes_pkey PRIMARY KEY (order_id, "position");
 
 ALTER TABLE ONLY public.orders
     ADD CONSTRAINT orders_pkey PRIMARY KEY (id);
@@ -744,11 +844,17 @@ ALTER TABLE ONLY public.promotion_buyers
 ALTER TABLE ONLY public.promotion_codes
     ADD CONSTRAINT promotion_codes_pkey PRIMARY KEY (code_folded);
 
+ALTER TABLE ONLY public.promotion_guesses
+    ADD CONSTRAINT promotion_guesses_pkey PRIMARY KEY (account_id);
+
 ALTER TABLE ONLY public.promotion_redemptions
     ADD CONSTRAINT promotion_redemptions_pkey PRIMARY KEY (order_id, promotion_id);
 
 ALTER TABLE ONLY public.promotions
     ADD CONSTRAINT promotions_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.quotes
+    ADD CONSTRAINT quotes_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.refresh_tokens
     ADD CONSTRAINT refresh_tokens_pkey PRIMARY KEY (digest);
@@ -847,6 +953,8 @@ CREATE INDEX orders_due ON public.orders USING btree (payment_due_at) WHERE ((st
 
 CREATE UNIQUE INDEX orders_idempotency_key ON public.orders USING btree (account_id, idempotency_key) WHERE (idempotency_key IS NOT NULL);
 
+CREATE UNIQUE INDEX orders_number ON public.orders USING btree (number) WHERE (number IS NOT NULL);
+
 CREATE INDEX orders_open ON public.orders USING btree (account_id) WHERE (status = 'placed'::text);
 
 CREATE INDEX pgqueuer_by_age ON public.pgqueuer USING btree (created);
@@ -907,9 +1015,15 @@ CREATE INDEX promotion_codes_by_batch ON public.promotion_codes USING btree (bat
 
 CREATE INDEX promotion_codes_by_promotion ON public.promotion_codes USING btree (promotion_id, code_folded);
 
+CREATE INDEX promotion_guesses_by_age ON public.promotion_guesses USING btree (since);
+
 CREATE INDEX promotion_redemptions_unreleased ON public.promotion_redemptions USING btree (promotion_id) WHERE (released_at IS NULL);
 
 CREATE INDEX promotions_live ON public.promotions USING btree (id) WHERE (archived_at IS NULL);
+
+CREATE INDEX quotes_by_account ON public.quotes USING btree (account_id, id);
+
+CREATE INDEX quotes_by_expiry ON public.quotes USING btree (expires_at);
 
 CREATE INDEX refresh_tokens_by_session ON public.refresh_tokens USING btree (session_id);
 
@@ -961,6 +1075,12 @@ ALTER TABLE ONLY public.cart_items
 ALTER TABLE ONLY public.cart_items
     ADD CONSTRAINT cart_items_product_fkey FOREIGN KEY (product_id, currency_code) REFERENCES public.products(id, currency_code);
 
+ALTER TABLE ONLY public.carts
+    ADD CONSTRAINT carts_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.carts
+    ADD CONSTRAINT carts_shipping_method_id_fkey FOREIGN KEY (shipping_method_id) REFERENCES public.shipping_methods(id);
+
 ALTER TABLE ONLY public.mails
     ADD CONSTRAINT mails_order_id_fkey FOREIGN KEY (order_id) REFERENCES public.orders(id);
 
@@ -985,14 +1105,26 @@ ALTER TABLE ONLY public.products
 ALTER TABLE ONLY public.products
     ADD CONSTRAINT products_currency_code_fkey FOREIGN KEY (currency_code) REFERENCES public.shop(currency_code);
 
+ALTER TABLE ONLY public.products
+    ADD CONSTRAINT products_tax_category_fkey FOREIGN KEY (tax_category) REFERENCES public.tax_categories(id);
+
 ALTER TABLE ONLY public.promotion_codes
     ADD CONSTRAINT promotion_codes_promotion_id_fkey FOREIGN KEY (promotion_id) REFERENCES public.promotions(id);
+
+ALTER TABLE ONLY public.promotion_guesses
+    ADD CONSTRAINT promotion_guesses_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY public.promotion_redemptions
     ADD CONSTRAINT promotion_redemptions_currency_code_fkey FOREIGN KEY (currency_code) REFERENCES public.shop(currency_code);
 
 ALTER TABLE ONLY public.promotions
     ADD CONSTRAINT promotions_currency_code_fkey FOREIGN KEY (currency_code) REFERENCES public.shop(currency_code);
+
+ALTER TABLE ONLY public.quotes
+    ADD CONSTRAINT quotes_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.quotes
+    ADD CONSTRAINT quotes_currency_code_fkey FOREIGN KEY (currency_code) REFERENCES public.shop(currency_code);
 
 ALTER TABLE ONLY public.refresh_tokens
     ADD CONSTRAINT refresh_tokens_session_id_fkey FOREIGN KEY (session_id) REFERENCES public.sessions(id) ON DELETE CASCADE;
@@ -1002,6 +1134,9 @@ ALTER TABLE ONLY public.sessions
 
 ALTER TABLE ONLY public.shipping_areas
     ADD CONSTRAINT shipping_areas_zone_fkey FOREIGN KEY (zone_id, is_live) REFERENCES public.shipping_zones(id, is_live) ON UPDATE CASCADE;
+
+ALTER TABLE ONLY public.shipping_methods
+    ADD CONSTRAINT shipping_methods_category_ref_fkey FOREIGN KEY (category_ref) REFERENCES public.tax_categories(id);
 
 ALTER TABLE ONLY public.shipping_rates
     ADD CONSTRAINT shipping_rates_currency_code_fkey FOREIGN KEY (currency_code) REFERENCES public.shop(currency_code);

@@ -21,8 +21,10 @@ from mercato_server.feed.consumers import Follower
 from mercato_server.feed.listener import Listener
 from mercato_server.handlers.audit import AuditHandler
 from mercato_server.handlers.auth import AuthHandler
+from mercato_server.handlers.cart import CartHandler
 from mercato_server.handlers.catalog import CatalogHandler, serialized
 from mercato_server.handlers.idempotency import Idempotency
+from mercato_server.handlers.order import OrderHandler
 from mercato_server.handlers.pages import Pager
 from mercato_server.handlers.promotions import PromotionHandler
 from mercato_server.handlers.shipping import ShippingHandler
@@ -45,6 +47,7 @@ from mercato_server.security import keyrings
 from mercato_server.security.hasher import PasswordHasher
 from mercato_server.security.session_cache import Sessions
 from mercato_server.security.tokens import Keyring, Tokens
+from mercato_server.store.orders import Shop
 
 SERVICES = tuple(services())
 
@@ -89,6 +92,7 @@ class Parts:
             load, self.listener, _epochs(settings), products_max=settings.cached_products, pages_max=settings.limits.cached_pages
         )
         pool.on_commit(self.cache.publish)
+        self._shop = Shop(settings.currency, settings.orders)
         self._handlers = self._make_handlers(pool)
         self.server = self._make_server()
 
@@ -102,6 +106,8 @@ class Parts:
         """Start the background tasks; a new consumer of the feed receives the events after this moment."""
         for follower in self.followers:
             await follower.open()
+        async with self.pool.acquire() as conn:
+            await self._shop.book.at(conn, 0)  # before the first call needs it
         self.supervisor.start("feed listener", self.listener.listen)
         self.supervisor.start("database watch", functools.partial(self.health.watch_database, self.listener, self.settings.limits))
         self.supervisor.start("key watch", self._key_watch.keep)
@@ -117,6 +123,7 @@ class Parts:
     def _make_handlers(self, pool: "Pool") -> dict[str, object]:
         """Return the handlers by the names of their services."""
         settings, cache = self.settings, self.cache
+        shop = self._shop
         pager = Pager(PageTokens(settings.secret_key), settings.limits)
         idempotency = Idempotency(settings.secret_key, settings.keys_per_account)
         return {
@@ -124,10 +131,12 @@ class Parts:
             "UserService": UserHandler(pool, pager, idempotency),
             "AuditService": AuditHandler(pool, pager),
             "CatalogService": CatalogHandler(pool, pager, idempotency, settings.limits, settings.currency, cache),
-            "ShippingService": ShippingHandler(pool, pager, idempotency, settings.currency),
-            "PromotionService": PromotionHandler(pool, pager, idempotency, settings.currency),
+            "CartService": CartHandler(pool, idempotency, shop, self._batching),
+            "OrderService": OrderHandler(pool, self._sessions, pager, idempotency, shop, self._batching),
             "ShopService": ShopHandler(pool, idempotency, settings.currency),
             "TaxService": TaxHandler(pool, pager, idempotency),
+            "ShippingService": ShippingHandler(pool, pager, idempotency, settings.currency),
+            "PromotionService": PromotionHandler(pool, pager, idempotency, settings.currency),
         }
 
     def _make_server(self) -> grpc.aio.Server:

@@ -10,7 +10,7 @@ import asyncpg
 from mercato_server import __main__ as mercato
 from mercato_server.database import transactions
 from mercato_server.database.pool import Connection
-from mercato_server.store import inventory, orders
+from mercato_server.store import inventory, locked_carts, orders
 from mercato_server.store.idempotency import Stored
 from mercato_server.store.orders import Outcomes
 
@@ -46,12 +46,12 @@ def change(module: Any, constant: str, old: str, new: str) -> None:
 
 @bug("stock is not locked")
 def _() -> None:
-    change(orders, "LOCK_CARTS", "FOR NO KEY UPDATE", "")
+    change(locked_carts, "LOCK_CARTS", "FOR NO KEY UPDATE", "")
 
 
 @bug("stock is locked in any order")
 def _() -> None:
-    for module, constant in ((orders, "LOCK_CARTS"), (inventory, "LOCK_LEVELS_OF_ORDER")):
+    for module, constant in ((locked_carts, "LOCK_CARTS"), (inventory, "LOCK_LEVELS_OF_ORDER")):
         change(module, constant, "ORDER BY product_id", "ORDER BY random()")
 
 
@@ -87,8 +87,8 @@ def _() -> None:
 @bug("keys are stored outside of the transaction")
 def _() -> None:
     known = "EXISTS (SELECT FROM idempotency_keys AS stored WHERE stored.scope_id = live.account_id AND stored.key = live.key)"
-    change(orders, "LOCK_CARTS", "FROM live WHERE key IS NOT NULL", "FROM live WHERE false")
-    change(orders, "LOCK_CARTS", "live.key IS NULL OR claimed.key IS NOT NULL", f"NOT {known}")
+    change(locked_carts, "LOCK_CARTS", "FROM live WHERE key IS NOT NULL", "FROM live WHERE false")
+    change(locked_carts, "LOCK_CARTS", "live.key IS NULL OR claimed.key IS NOT NULL", f"NOT {known}")
     place = orders._place
 
     async def placed(*args: Any) -> Outcomes | None:

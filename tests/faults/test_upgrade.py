@@ -23,8 +23,8 @@ from support.patience import Within
 
 CALL_S = 2.0
 READERS = 4
-COUNT_UNFILLED = "SELECT count(*) FROM products WHERE weight_grams IS DISTINCT FROM 100 + length(name)"
-IS_INDEXED = "SELECT indisvalid FROM pg_index WHERE indexrelid = 'products_by_weight'::regclass"
+COUNT_UNFILLED = "SELECT count(*) FROM products WHERE parcel_grams IS DISTINCT FROM 100 + length(name)"
+IS_INDEXED = "SELECT indisvalid FROM pg_index WHERE indexrelid = 'products_by_parcel'::regclass"
 COUNT_DROPPED = "SELECT count(*) FROM information_schema.columns WHERE table_name = 'cart_items' AND column_name = 'wrapped'"
 
 

@@ -40,17 +40,17 @@ async def test_an_order_is_confirmed_and_its_cancellation_too(sending: Shop, pos
     admin, jo = await sending.person(admin=True), await sending.person()
     await sending.pool.execute(VERIFIED)
     order = await buy(sending, admin, jo)
-    placed = await post.mail(jo.email, f"Your order {order.id}")
+    placed = await post.mail(jo.email, f"Your order {order.number}")
     moment = order.create_time.ToDatetime().strftime("%Y-%m-%d %H:%M")
-    assert text(placed) == CONFIRMATION.format(order=order.id, moment=moment)
-    assert f"{order.id} of\n{moment} UTC" in text(placed, "html")
+    assert text(placed) == CONFIRMATION.format(order=order.number, moment=moment)
+    assert f"{order.number} of\n{moment} UTC" in text(placed, "html")
     assert "<strong>2,469.00 USD</strong>" in text(placed, "html")
     assert placed["From"] == "Our Shop <shop@example.com>"
     assert placed["Message-ID"].endswith("@example.com>")
     assert placed["Auto-Submitted"] == "auto-generated"
     await sending.orders.CancelOrder(CancelOrderRequest(order_id=order.id), metadata=jo.metadata)
     cancelled = await post.mail(jo.email, "was cancelled")
-    assert order.id in cancelled["Subject"]
+    assert order.number in cancelled["Subject"]
     assert await sending.pool.fetchval("SELECT count(*) FROM mails WHERE order_id IS NOT NULL") == 2
 
 
@@ -60,7 +60,7 @@ async def test_names_are_text_in_html_and_in_subjects(sending: Shop, post: PostO
     await sending.pool.execute(VERIFIED)
     await sending.pool.execute("UPDATE accounts SET full_name = $1 WHERE email = $2", name, jo.email)
     order = await buy(sending, admin, jo, name='<img src=x onerror="y">')
-    mail = await post.mail(jo.email, order.id)
+    mail = await post.mail(jo.email, order.number)
     html = text(mail, "html")
     assert "<script" not in html
     assert "<img" not in html
@@ -76,7 +76,7 @@ async def test_orders_before_the_first_worker_that_sends_mail_get_none(settings:
     await buy(shop, admin, jo)
     async with running(replace(settings, mail=post.settings())):
         order = await buy(shop, admin, jo)
-        await post.mail(jo.email, order.id)
+        await post.mail(jo.email, order.number)
     assert [str(row["order_id"]) for row in await shop.pool.fetch("SELECT order_id FROM mails WHERE order_id IS NOT NULL")] == [order.id]
 
 
@@ -88,7 +88,7 @@ async def test_news_that_is_older_than_a_mail_about_it_is_worth_gets_none(mailin
     await shop.pool.execute("UPDATE events SET created_at = now() - interval '3 days 1 minute'")
     order = await buy(shop, admin, jo)
     async with running(mailing):
-        await post.mail(jo.email, order.id)
+        await post.mail(jo.email, order.number)
     assert [str(row["order_id"]) for row in await shop.pool.fetch("SELECT order_id FROM mails WHERE order_id IS NOT NULL")] == [order.id]
 
 
@@ -106,7 +106,7 @@ async def test_an_order_that_commits_late_is_not_skipped(sending: Shop, post: Po
         order = await buy(sending, admin, jo)
         await transaction.commit()
     assert "Total: 15.00 USD" in text(await post.mail(ada.email, str(late)))
-    await post.mail(jo.email, order.id)
+    await post.mail(jo.email, order.number)
 
 
 @pytest.mark.race

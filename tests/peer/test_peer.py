@@ -36,6 +36,8 @@ PEOPLE = 120
 CACHED_S = 3_600.0
 """Longer than the tests run, so that a changed answer shows what the peer has forgotten."""
 CATEGORY = UUID(int=1)
+NOT_OF_THE_PEER = frozenset({"needs_delivery", "tax_category", "weight_grams", "missing", "number", "contact_email", "note", "quote_id"})
+"""Fields of delivery, tax and the names of orders, which the peer does not have."""
 
 # Ids above all others, so that these are the newest products, and times that are the same in both databases.
 MAKE_PRODUCTS = """
@@ -123,7 +125,12 @@ class Both:
 
 
 def alike(answer: Any) -> Any:
-    """Replace the values that must differ between two shops."""
+    """Replace the values that must differ between two shops, and drop the fields that only Mercato has."""
+    answer = {
+        name: [alike(entry) if isinstance(entry, dict) else entry for entry in value] if isinstance(value, list) else value
+        for name, value in answer.items()
+        if name not in NOT_OF_THE_PEER
+    }
     if "history" not in answer:
         return {name: value for name, value in answer.items() if name != "next_page_token"}
     return {
@@ -201,7 +208,7 @@ def test_a_product_looks_the_same(both: Both) -> None:
 
 def test_a_list_has_the_same_pages(both: Both) -> None:
     first = both.answers(lambda shop: shop.anyone.get("/products", page_size=PAGE))
-    assert [reply.json["products"] for reply in first] == [first[0].json["products"]] * 2
+    assert alike(first[0].json) == alike(first[1].json)
     assert first[0].json["products"][0]["id"] == str(product_id(PRODUCTS))
     tokens = dict(zip((shop.port for shop in both), (reply.json["next_page_token"] for reply in first), strict=True))
     second = both.agree(lambda shop: shop.anyone.get("/products", page_size=PAGE, page_token=tokens[shop.port]))

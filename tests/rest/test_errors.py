@@ -30,13 +30,11 @@ ENVOYS_STATUS = {413, 415, 431}  # refusals for which Envoy has its own status
 INVALID_ARGUMENT, RESOURCE_EXHAUSTED = 3, 8
 
 TABLES = (
-    *("accounts", "addresses", "audit_log", "cart_items", "categories", "events", "idempotency_keys", "login_attempts", "mail_allowances"),
-    *("order_history", "order_items", "orders", "product_search", "products", "refresh_tokens", "search_words", "sessions", "shop"),
-    *("accounts", "audit_log", "cart_items", "categories", "events", "idempotency_keys", "login_attempts", "mail_allowances"),
-    *("order_history", "order_items", "orders", "price_rules", "product_search", "products", "promotion_buyers", "promotion_codes"),
-    *("promotion_redemptions", "promotions", "refresh_tokens", "search_words", "sessions", "shop"),
-    *("signing_keys", "stock_ledger", "stock_levels"),
-    *("account_taxes", "price_rules", "shop_settings", "tax_categories", "tax_rates"),
+    *("account_taxes", "accounts", "addresses", "audit_log", "cart_items", "carts", "categories", "events", "idempotency_keys"),
+    *("login_attempts", "mail_allowances", "order_discounts", "order_history", "order_items", "order_taxes", "orders", "price_rules"),
+    *("product_search", "products", "promotion_buyers", "promotion_codes", "promotion_guesses", "promotion_redemptions", "promotions"),
+    *("quotes", "refresh_tokens", "search_words", "sessions", "shipping_areas", "shipping_methods", "shipping_rates", "shipping_zones"),
+    *("shop", "shop_settings", "signing_keys", "stock_ledger", "stock_levels", "tax_categories", "tax_rates"),
 )
 WORKED_ON = ("feed_cursors", "feed_quarantine", "mails", "one_time_tokens", "pgqueuer", "pgqueuer_log", "pgqueuer_statistics")
 """Tables that workers write to between calls, for the mail of earlier calls."""
@@ -45,6 +43,7 @@ CONTENTS = " UNION ALL ".join(
     for table in TABLES
     if table != "login_attempts"  # a failed login must be recorded
 )
+CONTENTS += " ORDER BY 1"  # PostgreSQL reads large tables at the same time
 TABLE_NAMES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename NOT LIKE '%migrations' ORDER BY tablename"
 
 Contents = list[tuple[str, int, str]]

@@ -19,7 +19,8 @@ STORY = """
 GET /livez, GET /readyz, GET /.well-known/jwks.json
 POST /signup, POST /login, POST /v1/auth:login, POST /v1/auth:refresh
 GET /products, GET /products/{product_id}, GET /products:batchGet, GET /categories, GET /categories/{category_id}
-GET /cart, POST /cart/add/{product_id}, PATCH /cart/items/{product_id}, POST /orders/checkout
+GET /cart, POST /cart/add/{product_id}, PATCH /cart/items/{product_id}
+GET /v1/cart, PATCH /v1/cart, GET /v1/cart/shippingOptions, POST /v1/cart:quote, POST /orders/checkout
 DELETE /cart/items/{product_id}, DELETE /cart
 GET /orders/my, GET /orders/{order_id}, POST /orders/{order_id}:cancel
 POST /v1/me/addresses, GET /v1/me/addresses, GET /v1/me/addresses/{address_id}
@@ -69,6 +70,7 @@ class Shopper:
             "shipping_zone_id": lambda: str(up.shipping_zone()["id"]),
             "shipping_method_id": lambda: str(up.shipping_method()["id"]),
             "/v1/shippingMethods rates": self.rates,
+            "/v1/cart codes": lambda: [str(up.promotion_code(self.promotion_id)["code"])],
             "promotion_id": lambda: self.promotion_id,
             "code": lambda: str(up.promotion_code(self.promotion_id)["code"]),
             "tax_category_id": lambda: str(up.admin.get("/v1/taxCategories").json["tax_categories"][0]["id"]),

@@ -10,11 +10,11 @@ from email.parser import BytesHeaderParser
 import grpc
 import pytest
 
-from mercato.v1 import catalog_pb2, catalog_pb2_grpc
+from mercato.v1 import catalog_pb2, catalog_pb2_grpc, policy_pb2
 from rest.routes import ROUTES, Route, Scene
 from rest.wire import run
 from support import needs
-from support.mercato_up import ORIGIN, Up, draft
+from support.mercato_up import ORIGIN, Up, created, draft
 from support.patience import patient, until_sync
 from support.rest_client import HOST, Client, Reply
 
@@ -222,11 +222,20 @@ def test_an_old_version_of_http_is_refused_with_a_status_that_needs_no_upgrade(a
 # Locations.
 
 
-@pytest.mark.parametrize("route", [route for route in ROUTES if route.status == 201], ids=str)
+@pytest.mark.parametrize("route", [route for route in ROUTES if route.status == 201 and route.template != "/v1/cart:quote"], ids=str)
 def test_what_was_created_is_at_its_location(shop_up: Up, route: Route) -> None:
-    made = route.call(Scene(shop_up))
+    scene = Scene(shop_up)
+    made = route.call(scene)
     assert made.headers["location"].endswith(made.json["id"])
-    assert shop_up.admin.get(made.headers["location"]).json == made.json
+    reader = scene.buyer if route.policy.access == policy_pb2.ACCESS_USER else shop_up.admin
+    assert reader.get(made.headers["location"]).json == made.json
+
+
+def test_a_quote_has_no_location_because_it_cannot_be_read(shop_up: Up, buyer: Client) -> None:
+    buyer.post(f"/cart/add/{shop_up.product()['id']}")
+    quote = buyer.post("/v1/cart:quote")
+    assert created(quote)["id"]
+    assert "location" not in quote.headers
 
 
 def test_a_location_is_there_for_compressed_answers_and_replays_but_not_without_a_resource(

@@ -70,6 +70,6 @@ def test_the_largest_promotion_is_taken(shop_up: Up, admin: Client) -> None:
     product_ids, category_ids = [shop_up.product()["id"]], [shop_up.category()["id"]]
     fields = {"product_ids": product_ids * 500, "category_ids": category_ids * 100}
     gets = {"get_product_ids": product_ids * 500, "get_category_ids": category_ids * 100}
-    buy = {"kind": "PROMOTION_KIND_BUY_X_GET_Y", "buy_quantity": 1, "get_quantity": 1, "name": "\u00e9" * 200}
+    buy = {"kind": "PROMOTION_KIND_BUY_X_GET_Y", "buy_quantity": 1, "get_quantity": 1, "name": "\u00e9" * 200, "needs_code": True}
     made = created(admin.post("/v1/promotions", {**buy, **fields, **gets}))
     assert (made["product_ids"], made["get_category_ids"]) == (product_ids, category_ids)

@@ -29,7 +29,7 @@ SINCE = "deleted_at"
 VARYING = {
     r"Example \d+": "a name",
     r"\d{4}-\d\d-\d\d [^\"]*": "a time",
-    r"\b\d{5}\b": "a prefix",
+    r'(?<=")\d{5}(?=")': "a prefix",
     r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}": "an id",
     r"EXAMPLE-\d+": "a code",
     r"example-\d+": "example-1",
@@ -50,7 +50,9 @@ class Logged:
 
 
 A_PREFIX = {"country_code": "US", "postal_prefix": "a prefix"}
-NEW = {"name": "Kite", "price_minor": 1, "stock": 3, "description": "", "image_urls": []}
+NEW = {
+    "name": "Kite", "price_minor": 1, "stock": 3, "description": "", "image_urls": [], "needs_delivery": False, "weight_grams": 0,
+}
 NEW_PROMOTION = {
     "name": "Sale", "kind": "percent", "percent_ppm": 200_000, "product_ids": [], "category_ids": [], "get_product_ids": [],
     "get_category_ids": [], "method_ids": [], "min_subtotal_minor": 0, "needs_code": False, "usage_limit": 50, "priority": 0,

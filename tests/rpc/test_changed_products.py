@@ -19,7 +19,7 @@ from mercato.v1.money_pb2 import Money
 from mercato.v1.order_pb2 import Order
 from mercato_server.database.pool import Pool
 from mercato_server.database.transactions import transaction
-from mercato_server.store import orders
+from mercato_server.store import locked_carts
 from mercato_server.store.catalog import LOCK_PRODUCT
 from mercato_server.store.verify import verify
 from support.patience import until
@@ -88,7 +88,7 @@ async def test_an_order_that_waits_until_its_product_is_on_sale_again_is_placed(
 
 async def test_a_change_that_the_lock_did_not_reveal_is_found_when_the_order_is_placed(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """A wait that is too short to be noticed."""
-    monkeypatch.setattr(orders, "LOCK_CARTS", orders.LOCK_CARTS.replace("interval '5 milliseconds'", "interval '1 hour'"))
+    monkeypatch.setattr(locked_carts, "LOCK_CARTS", locked_carts.LOCK_CARTS.replace("interval '5 milliseconds'", "interval '1 hour'"))
     ball, buyer = await shop.product(await shop.person(admin=True), price=100), await shop.person()
     await shop.add(buyer, ball, 2)
     order = await (await bought_while(shop, buyer, ball, "name = 'New', price_minor = 70"))

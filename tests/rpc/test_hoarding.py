@@ -17,6 +17,7 @@ from mercato_server.background.order_expiry import keep_expiring
 from mercato_server.config.settings import OrderRules, Settings
 from mercato_server.database.pool import Pool
 from mercato_server.store import order_states, orders
+from mercato_server.store.locked_carts import Checkout
 from mercato_server.store.order_states import cancel_overdue
 from mercato_server.store.verify import verify
 from support.patience import until
@@ -119,8 +120,8 @@ async def test_a_buyer_with_too_many_unpaid_orders_leaves_the_stock_to_the_other
     await shop.pool.execute(PLACE, uuid.UUID(full.id))
     for person in (full, last, late):
         await shop.add(person, ball, 2)
-    batch = [orders.Checkout(uuid.UUID(person.id), uuid.UUID(person.session_id)) for person in (full, last, late)]
-    outcomes = await orders.checkout(shop.pool, batch, currency="USD", rules=OrderRules(open_orders=1))
+    batch = [Checkout(uuid.UUID(person.id), uuid.UUID(person.session_id)) for person in (full, last, late)]
+    outcomes = await orders.checkout(shop.pool, batch, orders.Shop("USD", OrderRules(open_orders=1)))
     assert [type(outcome).__name__ for outcome in outcomes] == ["OpenOrdersLimit", "Order", "OutOfStock"]
     assert await shop.stock(ball) == 0
 

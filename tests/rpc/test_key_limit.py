@@ -17,6 +17,7 @@ from mercato_server.database.pool import Pool
 from mercato_server.domain.errors import TooManyKeys
 from mercato_server.store import orders
 from mercato_server.store.idempotency import IdempotencyKey
+from mercato_server.store.locked_carts import Checkout
 from mercato_server.store.sweeps import sweep
 from support.idempotency_cases import Reply, call
 from support.shop import Shop, refusal, worker
@@ -74,8 +75,8 @@ async def test_an_account_without_room_for_a_key_fails_alone_in_a_batch(shop: Sh
             await call(shop, UpdateMeRequest(), person, str(number))
         account_id = uuid.UUID(person.id)
         key = IdempotencyKey(account_id, "new", "/mercato.v1.OrderService/Checkout", b"", lambda order: str(order.id).encode(), live_max=1)
-        batch.append(orders.Checkout(account_id, uuid.UUID(person.session_id), key))
-    refused, placed = await orders.checkout(shop.pool, batch, currency="USD")
+        batch.append(Checkout(account_id, uuid.UUID(person.session_id), key))
+    refused, placed = await orders.checkout(shop.pool, batch, orders.Shop("USD"))
     assert isinstance(refused, TooManyKeys)
     assert not isinstance(placed, Exception)
     assert [row[0] for row in await shop.pool.fetch("SELECT account_id::text FROM cart_items")] == [full.id]

@@ -18,10 +18,10 @@ from mercato.v1.catalog_pb2 import (
 from support.shop import Shop, refusal
 
 CHANGES = [rpc for rpc in rpcs() if not rpc.reads]
-CONDITIONAL = {"UpdateProduct", "DeleteProduct", "UpdateCategory", "DeleteCategory", "UpdateAddress", "DeleteAddress"}
-CONDITIONAL = {"UpdateProduct", "DeleteProduct", "UpdateCategory", "DeleteCategory", "UpdateShippingZone", "UpdateShippingMethod"}
-CONDITIONAL = {"UpdateProduct", "DeleteProduct", "UpdateCategory", "DeleteCategory", "UpdatePromotion"}
-CONDITIONAL = {"UpdateProduct", "DeleteProduct", "UpdateCategory", "DeleteCategory", "UpdateShop", "UpdateTaxCategory", "UpdateTaxRate"}
+CONDITIONAL = {
+    *("UpdateProduct", "DeleteProduct", "UpdateCategory", "DeleteCategory", "UpdateAddress", "DeleteAddress", "UpdateCartHeader"),
+    *("UpdateShop", "UpdateTaxCategory", "UpdateTaxRate", "UpdateShippingZone", "UpdateShippingMethod", "UpdatePromotion"),
+}
 
 
 async def refused(shop: Shop, rpc: Any, **conditions: str) -> Any:

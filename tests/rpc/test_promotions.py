@@ -191,11 +191,14 @@ async def test_a_window_begins_with_its_start_and_ends_before_its_end_to_the_mic
     assert [rule.is_open(at) for at in (start - tick, start, end - tick, end)] == [False, True, True, False]
 
 
-async def test_a_kind_of_a_later_release_is_read_as_unspecified_and_gives_nothing(shop: Shop, admin: Person) -> None:
+async def test_a_kind_of_a_later_release_is_read_as_unspecified_gives_nothing_and_stays(shop: Shop, admin: Person) -> None:
     made = await create(shop, admin, **FREE)
     await shop.pool.execute("ALTER TABLE promotions DROP CONSTRAINT promotions_kind_check; UPDATE promotions SET kind = 'lottery'")
     assert (await get(shop, admin, made)).kind == 0
     assert [rule.kind for rule in await promotions.load(shop.pool)] == [PromotionKind.UNKNOWN]
+    assert (await refusal(update(shop, admin, Promotion(id=made.id, name="Other")))).reason == "PROMOTION_STATE"
+    assert (await archive(shop, admin, made)).HasField("archive_time")
+    assert await shop.pool.fetchval("SELECT kind FROM promotions") == "lottery"
 
 
 OF_KIND: dict[str, tuple[str, Any]] = {
@@ -370,12 +373,12 @@ async def test_a_limit_below_the_uses_is_refused(shop: Shop, admin: Person) -> N
 
 async def test_a_promotion_with_very_many_uses_cannot_begin_to_count_its_buyers(shop: Shop, admin: Person) -> None:
     made = await create(shop, admin, **PERCENT)
-    await shop.pool.execute(USED, made.id, 50_001)
+    await shop.pool.execute(USED, made.id, 20_001)
     error = await refusal(update(shop, admin, Promotion(id=made.id, per_buyer_limit=1)))
     assert (error.code, error.reason, error.metadata) == (
         StatusCode.FAILED_PRECONDITION,
         "PROMOTION_STATE",
-        {"used": "50001", "limit": "50000"},
+        {"used": "20001", "limit": "20000"},
     )
 
 

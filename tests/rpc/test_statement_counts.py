@@ -56,7 +56,7 @@ from mercato_server.composition import SERVICES
 from mercato_server.config.settings import Settings
 from mercato_server.database.pool import Pool
 from mercato_server.domain.carts import LINES_MAX
-from mercato_server.store import admission, carts, orders
+from mercato_server.store import admission, carts, locked_carts
 from mercato_server.worker import running
 from support.databases import index_products
 from support.example_requests import EXAMPLE_REQUESTS, ShopSubjects, a_method, new_address
@@ -141,8 +141,16 @@ ROWS = (
     Row("RemoveCartItem", 4, key="remove"),
     Row("ClearCart", 3),
     Row("ClearCart", 4, key="clear"),
+    Row("GetCartHeader", 1),
+    Row("GetShippingOptions", 1),
+    Row("QuoteCart", 6),
+    Row("QuoteCart", 7, key="quote"),
     Row("Checkout", 4, many="lines"),
     Row("Checkout", 4, many="lines", key="buy"),
+    Row("UpdateCartHeader", 7),
+    Row("UpdateCartHeader", 8, key="header"),
+    Row("GetCart", 2, many="lines"),
+    Row("Checkout", 5, many="lines"),
     Row("Checkout", 5, many="lines", key="buy"),  # a repeated call, which is answered from the key
     Row("Checkout", 5, lambda _: CheckoutRequest(validate_only=True), "lines"),
     Row("GetOrder", 5, many="lines"),
@@ -255,7 +263,7 @@ ARRAYS = "SELECT $1::integer[], $2::bigint[], $3::jsonb[]"
 @pytest.fixture(autouse=True)
 def in_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let no statement be late: on a slow machine it may be, and then costs one more."""
-    for module, name in ((carts, "ADD_LINES"), (carts, "SET_LINES"), (orders, "LOCK_CARTS")):
+    for module, name in ((carts, "ADD_LINES"), (carts, "SET_LINES"), (locked_carts, "LOCK_CARTS")):
         statement = getattr(module, name)
         assert admission.IS_LATE in statement
         monkeypatch.setattr(module, name, statement.replace(admission.IS_LATE, "FALSE AS is_late"))

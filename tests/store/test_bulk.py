@@ -17,8 +17,8 @@ from mercato_server.store.verify import verify
 from support.patience import until
 
 IMPORT = COMMAND_LINE._replace(request_id="import-1")
-BALL = Incoming("BALL", "Ball", "Round.", 1999, "Football", 10, ["https://example.com/ball.jpg"])
-BIKE = Incoming("BIKE", "Bike", "", 89900, None, 3, [])
+BALL = Incoming("BALL", "Ball", "Round.", 1999, "Football", 10, ["https://example.com/ball.jpg"], "", needs_delivery=True, weight_grams=430)
+BIKE = Incoming("BIKE", "Bike", "", 89900, None, 3, [], "", needs_delivery=False, weight_grams=0)
 
 
 async def write(pool: "Pool", *batch: Incoming) -> Written:
@@ -31,7 +31,8 @@ async def kinds(pool: "Pool") -> list[str]:
 
 async def stored(pool: "Pool", sku: str) -> Incoming:
     row = await pool.fetchrow(
-        "SELECT sku, p.name, description, price_minor, c.name, on_hand, image_urls"
+        "SELECT sku, p.name, description, price_minor, c.name, on_hand, image_urls,"
+        " coalesce(tax_category, ''), needs_delivery, weight_grams"
         " FROM products p JOIN stock_levels ON product_id = p.id LEFT JOIN categories c ON c.id = category_id"
         " WHERE sku = $1 AND deleted_at IS NULL",
         sku,
@@ -102,7 +103,7 @@ async def test_none_changes_nothing_and_an_empty_category_removes_it(pool: "Pool
     assert await write(pool, Incoming("BALL", "Ball", None, 2999, "", None, None)) == Written(0, 1)
     assert (await stored(pool, "BALL")).category is None
     assert await write(pool, Incoming("NEW", "New", None, 1, None, None, None)) == Written(1, 0)
-    assert await stored(pool, "NEW") == Incoming("NEW", "New", "", 1, None, 0, [])
+    assert await stored(pool, "NEW") == Incoming("NEW", "New", "", 1, None, 0, [], "", needs_delivery=False, weight_grams=0)
 
 
 async def test_a_deleted_product_stays_deleted_and_its_sku_goes_to_a_new_one(pool: "Pool") -> None:
@@ -140,7 +141,8 @@ async def test_a_batch_that_meets_a_sale_counts_the_stock_once(pool: "Pool") -> 
 async def test_a_sku_that_another_transaction_takes_meanwhile_is_updated(pool: "Pool") -> None:
     async with transaction(pool) as conn:
         words = search_documents.arguments(product_words("Theirs", "", "BALL"))
-        theirs = await conn.fetchval(catalog.INSERT_PRODUCT, "Theirs", "", 5, None, "BALL", 0, [], name_key("Theirs"), *words)
+        values: tuple[object, ...] = ("Theirs", "", 5, None, "BALL", 0, [], None, False, 0, name_key("Theirs"))
+        theirs = await conn.fetchval(catalog.INSERT_PRODUCT, *values, *words)
         await inventory.open_levels(conn, {theirs: 0}, COMMAND_LINE)
         writing = asyncio.create_task(write(pool, BALL, BIKE))
         await waiting(pool)

@@ -4,16 +4,19 @@ import uuid
 
 from mercato_server.database.pool import Changes
 from mercato_server.domain.errors import IdempotencyKeyReused, OutOfStock, TokenInvalid
+from mercato_server.domain.purchases import PricedCart
 from mercato_server.store import carts, orders
 from mercato_server.store.idempotency import IdempotencyKey, Stored
+from mercato_server.store.locked_carts import Checkout
+from mercato_server.store.price_book import PriceBook
 from mercato_server.store.verify import verify
 from support.shop import Person, Shop
 
 
-def checkout(buyer: Person, key: str) -> orders.Checkout:
+def checkout(buyer: Person, key: str) -> Checkout:
     account_id = uuid.UUID(buyer.id)
     key_of_call = IdempotencyKey(account_id, key, "/mercato.v1.OrderService/Checkout", b"", lambda order: str(order.id).encode())
-    return orders.Checkout(account_id, uuid.UUID(buyer.session_id), key_of_call)
+    return Checkout(account_id, uuid.UUID(buyer.session_id), key_of_call)
 
 
 async def test_an_ended_session_fails_only_its_own_buyer_in_a_batch(shop: Shop) -> None:
@@ -25,16 +28,16 @@ async def test_an_ended_session_fails_only_its_own_buyer_in_a_batch(shop: Shop) 
     await shop.pool.execute("UPDATE sessions SET ended_at = now(), end_reason = 'logout' WHERE id = $1", uuid.UUID(gone.session_id))
     checkouts = [checkout(buyer, "new") for buyer in buyers]
 
-    refused, *placed = await orders.checkout(shop.pool, checkouts, currency="USD")
+    refused, *placed = await orders.checkout(shop.pool, checkouts, orders.Shop("USD"))
 
     assert isinstance(refused, TokenInvalid)
     assert all(isinstance(order, Stored) for order in placed)
     assert await shop.pool.fetchval("SELECT array_agg(account_id::text) FROM cart_items") == [gone.id]
     assert not await shop.pool.fetchval("SELECT count(*) FROM idempotency_keys WHERE scope_id = $1", uuid.UUID(gone.id))
     changes = [carts.LineChange(each.account_id, uuid.UUID(ball.id), 1, each.session_id) for each in checkouts]
-    ended, *made = await carts.add(shop.pool, changes)
+    ended, *made = await carts.add(shop.pool, changes, PriceBook())
     assert isinstance(ended, TokenInvalid)
-    assert [[line.quantity for line in cart] for cart in made if isinstance(cart, tuple)] == [[1], [1]]
+    assert [[line.quantity for line in cart.lines] for cart in made if isinstance(cart, PricedCart)] == [[1], [1]]
 
 
 async def test_a_key_of_an_old_order_fails_only_its_own_buyer_and_reserves_no_stock(shop: Shop) -> None:
@@ -52,7 +55,7 @@ async def test_a_key_of_an_old_order_fails_only_its_own_buyer_and_reserves_no_st
     told: list[Changes] = []
     shop.pool.on_commit(told.append)
     checkouts = [checkout(again, "old"), checkout(lucky, "new"), checkout(late, "new")]
-    outcomes = await orders.checkout(shop.pool, checkouts, currency="USD")
+    outcomes = await orders.checkout(shop.pool, checkouts, orders.Shop("USD"))
 
     reused, stored, refused = outcomes
     assert isinstance(reused, IdempotencyKeyReused)
@@ -65,7 +68,7 @@ async def test_a_key_of_an_old_order_fails_only_its_own_buyer_and_reserves_no_st
     assert {row[0] for row in await shop.pool.fetch("SELECT account_id::text FROM cart_items")} == {again.id, late.id}
     assert await shop.stock(ball) == 1
     assert told == [{"order.placed": {uuid.UUID(stored.response.decode())}, "stock.changed": {uuid.UUID(ball.id)}}]
-    [refused] = await orders.checkout(shop.pool, [checkout(late, "newer")], currency="USD")
+    [refused] = await orders.checkout(shop.pool, [checkout(late, "newer")], orders.Shop("USD"))
     assert isinstance(refused, OutOfStock)
     assert len(told) == 1  # a refused checkout changes nothing, so listeners are not told
     async with shop.pool.acquire() as conn:
@@ -81,7 +84,7 @@ async def test_a_batch_notifies_listeners_once_of_all_its_purchases(shop: Shop) 
     told: list[Changes] = []
     shop.pool.on_commit(told.append)
 
-    *placed, refused = await orders.checkout(shop.pool, [checkout(buyer, "new") for buyer in buyers], currency="USD")
+    *placed, refused = await orders.checkout(shop.pool, [checkout(buyer, "new") for buyer in buyers], orders.Shop("USD"))
 
     assert isinstance(refused, OutOfStock)
     placed_ids = {uuid.UUID(order.response.decode()) for order in placed if isinstance(order, Stored)}
@@ -101,7 +104,7 @@ async def test_stock_kept_for_several_old_keys_goes_to_the_first_buyer_with_a_ne
         await shop.add(buyer, ball, 1 if buyer is modest else 2)
 
     checkouts = [checkout(buyer, "old" if buyer in (first, second) else "new") for buyer in buyers]
-    outcomes = await orders.checkout(shop.pool, checkouts, currency="USD")
+    outcomes = await orders.checkout(shop.pool, checkouts, orders.Shop("USD"))
 
     assert [type(outcome) for outcome in outcomes] == [IdempotencyKeyReused, IdempotencyKeyReused, Stored, OutOfStock, Stored]
     assert await shop.stock(ball) == 0

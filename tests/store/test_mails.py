@@ -35,7 +35,12 @@ async def test_the_jobs_tables_equal_those_of_pgqueuer_without_notify_and_schedu
 
 async def test_nothing_is_notified(pool: "Pool") -> None:
     triggers = await pool.fetch("SELECT tgname FROM pg_trigger WHERE NOT tgisinternal ORDER BY tgname")
-    assert [row["tgname"] for row in triggers] == ["orders_are_kept", "products_are_kept"]  # they only refuse
+    assert [row["tgname"] for row in triggers] == [  # they only refuse
+        "orders_are_kept",
+        "products_are_kept",
+        "promotion_codes_are_kept",
+        "promotions_are_kept",
+    ]
 
 
 async def test_a_mail_is_leased_by_one_until_it_is_given_back_or_the_time_is_up(pool: "Pool", mail_id: UUID) -> None:

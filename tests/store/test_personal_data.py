@@ -18,7 +18,7 @@ SELECT DISTINCT ltrim(udt_name, '_') AS name
  WHERE table_schema = 'public' AND ltrim(udt_name, '_') <> ALL($1::text[])
 """
 WITH_CONTENT = ["text", "varchar", "bpchar", "citext", "json", "jsonb", "bytea", "tsvector", "inet"]
-WITHOUT = {"uuid", "int2", "int4", "int8", "bool", "timestamptz", "xid8", "pgqueuer_status"}
+WITHOUT = {"uuid", "int2", "int4", "int8", "bool", "timestamptz", "xid8", "tstzrange", "pgqueuer_status"}
 
 
 def listed() -> list[tuple[str, str]]:

@@ -22,21 +22,45 @@ CREATE PROCEDURE go(order_id uuid, wanted text) BEGIN ATOMIC
     INSERT INTO events (kind, subject_id) VALUES ('order.' || wanted, order_id);
 END;
 
+-- Give the price of an order parts, all of them 0.
+CREATE PROCEDURE price(priced uuid) BEGIN ATOMIC
+    UPDATE order_items SET discount_minor = 0, tax_minor = 0, relief_minor = 0 WHERE order_id = priced;
+    UPDATE orders SET pricing_version = 1, prices_include_tax = true, tax_rounding = 'line' WHERE id = priced;
+END;
+
+-- Let the ball of an order bear 19 % of tax, in its price of 39.98.
+CREATE PROCEDURE tax(taxed uuid, share bigint) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+BEGIN
+    CALL price(taxed);
+    UPDATE order_items SET tax_rate_ppm = 190000, tax_minor = share WHERE order_id = taxed AND product_id = ball();
+    INSERT INTO order_taxes (order_id, position, name, rate_ppm, net_minor, tax_minor, delivery_net_minor, delivery_tax_minor,
+                             currency_code)
+    VALUES (taxed, 0, 'VAT', 190000, 3998 - share, share, 0, 0, 'USD');
+END $$;
+
 -- A promotion with a code, which one order has used.
 INSERT INTO promotions (name, kind, percent_ppm, product_ids, category_ids, get_product_ids, get_category_ids, method_ids,
                         min_subtotal_minor, currency_code, needs_code, usage_limit, per_buyer_limit, priority, combinable, used, codes)
 VALUES ('Sale', 'percent', 1, '{}', '{}', '{}', '{}', '{}', 0, 'USD', true, 3, 2, 0, true, 1, 1);
 
 -- Use the promotion once more, and do nothing else of what belongs to that.
-CREATE PROCEDURE use(order_id uuid, code text, subjects text[]) BEGIN ATOMIC
+CREATE PROCEDURE use(buying uuid, code text, buyer text[]) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+BEGIN
     INSERT INTO promotion_redemptions (order_id, promotion_id, code_folded, subjects, amount_minor, currency_code)
-    SELECT order_id, id, code, subjects, 1, 'USD' FROM promotions;
-END;
+    SELECT buying, id, code, buyer, 1, 'USD' FROM promotions;
+    INSERT INTO order_discounts (order_id, position, promotion_id, name, product_id, amount_minor, currency_code)
+    SELECT buying, 0, id, name, ball(), 1, 'USD' FROM promotions;
+    CALL price(buying);
+    UPDATE order_items SET discount_minor = 1 WHERE order_id = buying AND product_id = ball();
+    UPDATE orders SET total_minor = total_minor - 1 WHERE id = buying;
+END $$;
 
 INSERT INTO promotion_codes (code_folded, code, promotion_id, usage_limit, used) SELECT 'sale', 'SALE', id, 2, 1 FROM promotions;
 INSERT INTO promotion_buyers (promotion_id, subject, uses)
 SELECT id, subject, 1 FROM promotions, unnest(ARRAY['account:1', 'email:jo@example.com']) AS subject;
-CALL use(chosen('placed'), 'sale', ARRAY['account:1', 'email:jo@example.com']);
+CALL use(chosen('paid'), 'sale', ARRAY['account:1', 'email:jo@example.com']);
 """
 """Run this before a corruption. The shop needs an order that is placed, one cancelled and one delivered."""
 
@@ -123,6 +147,44 @@ CORRUPTIONS: dict[str, dict[str, str]] = {
             SELECT id, 1, 'placed', 'buyer', account_id, '' FROM orders WHERE total_minor = 0;
             INSERT INTO events (kind, subject_id) SELECT 'order.placed', id FROM orders WHERE total_minor = 0;
             """,
+    },
+    "discounts": {
+        "a discount that no promotion gives": """
+            CALL price(chosen('delivered'));
+            UPDATE order_items SET discount_minor = 1 WHERE order_id = chosen('delivered') AND product_id = ball();
+            UPDATE orders SET total_minor = total_minor - 1 WHERE id = chosen('delivered');
+            """,
+        "a gift that no line has": """
+            INSERT INTO order_discounts (order_id, position, promotion_id, name, product_id, amount_minor, currency_code)
+            SELECT chosen('paid'), 1, id, name, ball(), 1, 'USD' FROM promotions;
+            UPDATE promotion_redemptions SET amount_minor = 2;
+            """,
+    },
+    "line taxes": {
+        "a tax that is rounded up": "CALL tax(chosen('delivered'), 639)",  # 638.33
+        "a share of the order's tax that is too large": """
+            CALL tax(chosen('delivered'), 640);
+            UPDATE orders SET tax_rounding = 'order' WHERE id = chosen('delivered');
+            UPDATE order_taxes SET net_minor = net_minor + 10;
+            """,
+    },
+    "taxes": {
+        "a tax that no line bears": """
+            CALL tax(chosen('delivered'), 638);
+            UPDATE order_items SET tax_rate_ppm = NULL, tax_minor = 0 WHERE order_id = chosen('delivered');
+            """,
+        "a tax of the delivery that the order does not have": """
+            CALL tax(chosen('delivered'), 638);
+            UPDATE order_taxes SET delivery_net_minor = 100, delivery_tax_minor = 19;
+            """,
+    },
+    "redemptions": {
+        "a use that the cancellation did not release": """
+            CALL use(chosen('cancelled'), NULL, ARRAY['account:2']);
+            INSERT INTO promotion_buyers (promotion_id, subject, uses) SELECT id, 'account:2', 1 FROM promotions;
+            UPDATE promotions SET used = 2;
+            """,
+        "a redemption of more than was given": "UPDATE promotion_redemptions SET amount_minor = 2",
     },
     "one order per key": {
         # So old that the keys have been swept; otherwise the second order would also lack its stored answer.
@@ -269,9 +331,9 @@ CORRUPTIONS: dict[str, dict[str, str]] = {
             INSERT INTO promotion_buyers (promotion_id, subject, uses) SELECT id, 'account:2', 1 FROM promotions;
             """,
         "a cancelled order that counts": """
-            UPDATE promotion_redemptions SET released_at = now();
-            UPDATE promotion_codes SET used = 0;
-            UPDATE promotion_buyers SET uses = 0;
+            CALL use(chosen('cancelled'), NULL, ARRAY['account:2']);
+            UPDATE promotion_redemptions SET released_at = now() WHERE order_id = chosen('cancelled');
+            UPDATE promotions SET used = 2;
             """,
         "a use too many": """
             ALTER TABLE promotions DROP CONSTRAINT promotions_usage_check;
@@ -280,8 +342,9 @@ CORRUPTIONS: dict[str, dict[str, str]] = {
             UPDATE promotions SET used = 2, usage_limit = 1;
             """,
         "a use of a promotion that is not there": """
-            INSERT INTO promotion_redemptions (order_id, promotion_id, subjects, amount_minor, currency_code)
-            VALUES (chosen('delivered'), uuidv7(), ARRAY['account:2'], 1, 'USD');
+            CALL use(chosen('delivered'), NULL, ARRAY['account:2']);
+            UPDATE promotion_redemptions SET promotion_id = chosen('delivered') WHERE order_id = chosen('delivered');
+            UPDATE order_discounts SET promotion_id = chosen('delivered') WHERE order_id = chosen('delivered');
             """,
         "a code that was not counted": "UPDATE promotions SET codes = 0",
     },

@@ -26,7 +26,17 @@ from mercato.v1.auth_pb2 import (
     SignUpRequest,
     VerifyEmailRequest,
 )
-from mercato.v1.cart_pb2 import AddCartItemRequest, ClearCartRequest, GetCartRequest, RemoveCartItemRequest, SetCartItemRequest
+from mercato.v1.cart_pb2 import (
+    AddCartItemRequest,
+    ClearCartRequest,
+    GetCartHeaderRequest,
+    GetCartRequest,
+    GetShippingOptionsRequest,
+    QuoteCartRequest,
+    RemoveCartItemRequest,
+    SetCartItemRequest,
+    UpdateCartHeaderRequest,
+)
 from mercato.v1.catalog_pb2 import (
     AdjustStockRequest,
     BatchGetProductsRequest,
@@ -380,6 +390,10 @@ EXAMPLE_REQUESTS: Mapping[str, Callable[[Subjects], Message]] = {
     "SetCartItem": lambda of: SetCartItemRequest(product_id=of.product_id, quantity=2),
     "RemoveCartItem": lambda of: RemoveCartItemRequest(product_id=of.product_id),
     "ClearCart": lambda _: ClearCartRequest(),
+    "GetCartHeader": lambda _: GetCartHeaderRequest(),
+    "UpdateCartHeader": lambda _: UpdateCartHeaderRequest(note=unused_name()),
+    "GetShippingOptions": lambda _: GetShippingOptionsRequest(),
+    "QuoteCart": lambda _: QuoteCartRequest(),
     "Checkout": lambda _: CheckoutRequest(),
     "ListOrders": lambda _: ListOrdersRequest(),
     "GetOrder": lambda of: GetOrderRequest(order_id=of.order_id),
@@ -401,7 +415,7 @@ EXAMPLE_REQUESTS: Mapping[str, Callable[[Subjects], Message]] = {
     "ListPromotions": lambda _: ListPromotionsRequest(),
     "GetPromotion": lambda of: GetPromotionRequest(promotion_id=of.promotion_id),
     "CreatePromotion": lambda _: CreatePromotionRequest(
-        promotion=Promotion(name="Sale", kind=PROMOTION_KIND_PERCENT, percent_ppm=200_000, usage_limit=50)
+        promotion=Promotion(name="Sale", kind=PROMOTION_KIND_PERCENT, percent_ppm=200_000, needs_code=True, usage_limit=50)
     ),
     "UpdatePromotion": lambda of: UpdatePromotionRequest(promotion=Promotion(id=of.promotion_id, name=unused_name(), percent_ppm=50_000)),
     "ArchivePromotion": lambda of: ArchivePromotionRequest(promotion_id=of.promotion_id),

@@ -14,7 +14,7 @@ from mercato.v1.auth_pb2 import (
     SignUpRequest,
     VerifyEmailRequest,
 )
-from mercato.v1.cart_pb2 import AddCartItemRequest, RemoveCartItemRequest, SetCartItemRequest
+from mercato.v1.cart_pb2 import AddCartItemRequest, RemoveCartItemRequest, SetCartItemRequest, UpdateCartHeaderRequest
 from mercato.v1.catalog_pb2 import (
     AdjustStockRequest,
     Category,
@@ -264,6 +264,14 @@ CASES = {
         ),
         Case("RemoveCartItem", BUYER, "cart_items", lambda _: RemoveCartItemRequest(product_id="ball")),
         Case("ClearCart", BUYER, "cart_items", None, another=lambda world: RemoveCartItemRequest(product_id=world.first.product_id)),
+        Case(
+            "UpdateCartHeader",
+            BUYER,
+            "carts",
+            lambda _: UpdateCartHeaderRequest(shipping_method_id=ABSENT),
+            another=lambda _: UpdateCartHeaderRequest(note="another"),
+        ),
+        Case("QuoteCart", BUYER, "quotes", None, another=lambda _: UpdateCartHeaderRequest(note="another")),
         Case(
             "Checkout",
             BUYER,

@@ -171,7 +171,7 @@ class Etags:
 
 
 def predictable(message: Reply) -> Reply:
-    """Return a reply without the values that a model cannot predict: times, etags, and messages."""
+    """Return a reply without the values that a model does not predict: times, etags, messages, and the names of orders and buyers."""
     known = type(message)()
     known.CopyFrom(message)
     if isinstance(known, catalog_pb2.Product):
@@ -183,7 +183,7 @@ def predictable(message: Reply) -> Reply:
         _clear([known], "etag")
         _clear(itertools.chain.from_iterable(line.warnings for line in known.lines), "message")
     elif isinstance(known, order_pb2.Order):
-        _clear([known], "create_time", "update_time")
+        _clear([known], "number", "contact_email", "create_time", "update_time")
         _clear(known.history, "create_time")
     return known
 

@@ -195,6 +195,7 @@ DETAIL_TYPES = (
     error_details_pb2.RetryInfo,
     error_details_pb2.ResourceInfo,
     order_pb2.StockShortage,
+    cart_pb2.QuoteChange,
 )
 
 

@@ -12,7 +12,7 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescri
 from google.protobuf.descriptor_pb2 import MethodOptions
 
 from mercato.rpcs import Rpc, rpcs
-from mercato.v1 import order_pb2, policy_pb2
+from mercato.v1 import cart_pb2, order_pb2, policy_pb2
 
 PROMOTION = {
     "name", "kind", "percent_ppm", "amount", "buy_quantity", "get_quantity", "product_ids", "category_ids", "get_product_ids",
@@ -21,7 +21,10 @@ PROMOTION = {
 }  # fmt: skip
 # The fields that a client sets in resources that requests hold; the server sets the others.
 WRITTEN = {
-    "Product": {"name", "description", "price", "category_id", "sku", "stock", "image_urls", "etag"},
+    "Product": {
+        "name", "description", "price", "category_id", "sku", "stock", "image_urls", "etag",
+        "tax_category", "needs_delivery", "weight_grams",
+    },
     "Category": {"name", "etag"},
     "Address": {"postal_address", "is_default", "etag"},
     "PostalAddress": {
@@ -60,7 +63,9 @@ def messages(*, of: str) -> dict[str, Descriptor]:
     return found
 
 
-REQUESTS, RESPONSES = messages(of="requests"), reachable(order_pb2.StockShortage.DESCRIPTOR, messages(of="responses"))
+REQUESTS, RESPONSES = messages(of="requests"), messages(of="responses")
+for detail in (order_pb2.StockShortage, cart_pb2.QuoteChange):
+    RESPONSES = reachable(detail.DESCRIPTOR, RESPONSES)
 
 
 def fields(found: dict[str, Descriptor]) -> Iterator[FieldDescriptor]:

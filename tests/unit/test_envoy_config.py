@@ -269,7 +269,11 @@ def test_transcoder_leaves_bodies_and_queries_to_the_workers() -> None:
 def test_the_body_of_a_request_has_the_limit_of_its_rpc() -> None:
     by_name = routes(EdgeSettings())
     limited = {rpc.path: rpc.policy.max_request_bytes for rpc in rpcs() if rpc.policy.max_request_bytes}
-    kib = {"Catalog": {"Product": 256}, "Shipping": {"ShippingZone": 256, "ShippingMethod": 1_024}}
+    kib = {
+        "Catalog": {"Product": 256},
+        "Shipping": {"ShippingZone": 256, "ShippingMethod": 1_024},
+        "Promotion": {"Promotion": 128},
+    }
     assert limited == {
         f"/mercato.v1.{service}Service/{verb}{noun}": size * 1024
         for service, sizes in kib.items()

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from mercato_server.domain import errors, pricing_errors, promotion_errors, shipping_errors, tax_errors
+from mercato_server.domain import errors, pricing_errors, promotion_errors, quotes, shipping_errors, tax_errors
 from mercato_server.domain.errors import MercatoError, Shortage, Violation
+from mercato_server.domain.pricing import Breakdown
 from mercato_server.domain.shipping import Area
 from mercato_server.rpc.errors import InternalError
 from mercato_server.rpc.statuses import status_metadata
@@ -34,6 +35,10 @@ def shortages(count: int) -> list[Shortage]:
 
 def not_found(kind: type[errors.NotFound]) -> list[Callable[[], MercatoError]]:
     return [lambda: kind(uuid.uuid4()), lambda: kind(*(uuid.uuid4() for _ in range(30)))]
+
+
+def a_price() -> Breakdown:
+    return Breakdown((), next(numbers))
 
 
 # How to make each error with new values.
@@ -77,6 +82,10 @@ MAKE: dict[type[MercatoError], list[Callable[[], MercatoError]]] = {
     shipping_errors.ShippingMethodLimit: [lambda: shipping_errors.ShippingMethodLimit(next(numbers))],
     shipping_errors.ShippingTierLimit: [lambda: shipping_errors.ShippingTierLimit(next(numbers))],
     errors.HealthServiceUnknown: [lambda: errors.HealthServiceUnknown(text())],
+    promotion_errors.TooManyGuesses: [lambda: promotion_errors.TooManyGuesses(next(numbers))],
+    quotes.QuoteNotFound: not_found(quotes.QuoteNotFound),
+    quotes.QuoteExpired: [lambda: quotes.QuoteExpired(uuid.uuid4())],
+    quotes.QuoteChanged: [lambda: quotes.QuoteChanged(a_price(), a_price(), "USD")],
     pricing_errors.ShippingMethodUnavailable: [lambda: pricing_errors.ShippingMethodUnavailable(uuid.uuid4())],
     pricing_errors.TaxRateMissing: [lambda: pricing_errors.TaxRateMissing(text(), text(), text())],
     promotion_errors.PromotionNotFound: not_found(promotion_errors.PromotionNotFound),

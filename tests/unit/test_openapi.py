@@ -117,7 +117,7 @@ def test_every_operation_has_the_status_of_its_policy_and_the_errors_of_its_kind
         ("GET", "/cart", {"200", "400", "401", "429", "default"}),
         ("POST", "/cart/add/{product_id}", {"200", "400", "401", "404", "413", "415", "429", "default"}),
         ("PATCH", "/cart/items/{product_id}", {"200", "400", "401", "404", "413", "415", "429", "default"}),
-        ("POST", "/orders/checkout", {"201", "400", "401", "409", "413", "415", "429", "default"}),
+        ("POST", "/orders/checkout", {"201", "400", "401", "404", "409", "413", "415", "429", "default"}),
         ("DELETE", "/products/{product_id}", {"200", "400", "401", "403", "404", "409", "412", "429", "default"}),
         ("POST", "/v1/orders/{order_id}:advance", {"200", "400", "401", "403", "404", "409", "413", "415", "429", "default"}),
     ],
@@ -149,7 +149,7 @@ def test_requests_require_what_the_protos_do_and_responses_what_is_always_sent(o
     assert set(schemas["Product"]["properties"]) - set(schemas["Product"]["required"]) == {"delete_time"}
     assert schemas["MoneyInput"]["required"] == ["minor_units"]
     assert schemas["Money"]["required"] == ["currency_code", "minor_units"]
-    assert schemas["Cart"]["required"] == ["lines", "total", "etag"]
+    assert schemas["Cart"]["required"] == ["lines", "total", "etag", "missing"]
     assert schemas["SignUpRequest"]["properties"]["password"]["writeOnly"]
     assert schemas["ProductInput"]["properties"]["create_time"]["readOnly"]
     assert not schemas["ProductInput"]["additionalProperties"]
@@ -179,19 +179,10 @@ def test_every_bound_is_of_a_field(openapi: dict[str, Any]) -> None:
 
 def test_shopping_comes_before_accounts(openapi: dict[str, Any]) -> None:
     tags = [tag["name"] for tag in openapi["tags"]]
-    services = ["CatalogService", "CartService", "OrderService", "AuthService", "UserService", "ShippingService", "AuditService"]
-    assert tags == [*services, "Probes"]
-    assert tags == [
-        "CatalogService",
-        "CartService",
-        "OrderService",
-        "AuthService",
-        "UserService",
-        "AuditService",
-        "PromotionService",
-        "Probes",
+    services = [
+        *("CatalogService", "CartService", "OrderService", "AuthService", "UserService", "ShippingService", "AuditService"),
+        *("PromotionService", "ShopService", "TaxService"),
     ]
-    services = ["CatalogService", "CartService", "OrderService", "AuthService", "UserService", "AuditService", "ShopService", "TaxService"]
     assert tags == [*services, "Probes"]
     of_paths = [next(iter(path.values()))["tags"][0] for path in openapi["paths"].values()]
     assert list(dict.fromkeys(of_paths)) == tags

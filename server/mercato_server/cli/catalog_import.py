@@ -5,7 +5,7 @@ import csv
 import itertools
 import sys
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
@@ -87,25 +87,26 @@ class Import:
         with _opened(self.errors) as errors, _progress(console, self.path) as progress:
             bad = BadRows(console, self.limits, errors)
             try:
-                if not self.skip:
-                    self._check(bad, progress("checking"))
                 async with small_pool(database_url) as pool:
                     async with pool.acquire() as conn:
                         await migrations.require(conn)
-                        await conn.execute(SET_CURRENCY, self.currency)
-                    return await self._write(pool, bad, progress("importing"))
+                        categories = await bulk.tax_categories(conn)
+                    if not self.skip:
+                        self._check(bad, categories, progress("checking"))
+                    await pool.execute(SET_CURRENCY, self.currency)
+                    return await self._write(pool, bad, categories, progress("importing"))
             finally:
                 bad.end()
 
-    def _check(self, bad: BadRows, advance: Advance) -> None:
-        for _ in self._good(bad, advance):
+    def _check(self, bad: BadRows, categories: Collection[str], advance: Advance) -> None:
+        for _ in self._good(bad, categories, advance):
             pass
         if bad.count:
             raise BadRowsError(f"{bad.count} rows of {self.path} are bad, so nothing was imported; --on-error skip imports the others")
 
-    async def _write(self, pool: "Pool", bad: BadRows, advance: Advance) -> Outcome:
+    async def _write(self, pool: "Pool", bad: BadRows, categories: Collection[str], advance: Advance) -> Outcome:
         actor, outcome = COMMAND_LINE._replace(request_id=f"import-{uuid.uuid4()}"), Outcome()
-        for batch in _batches(self._good(bad, advance), self.limits.batch_rows):
+        for batch in _batches(self._good(bad, categories, advance), self.limits.batch_rows):
             if bad.count and not self.skip:
                 raise CsvError(f"{self.path} changed while it was imported; what came before line {batch[0].line} is imported")
             source = f"{self.path.name}, lines {batch[0].line} to {batch[-1].line}"
@@ -116,8 +117,9 @@ class Import:
         outcome.bad = bad.count
         return outcome
 
-    def _good(self, bad: BadRows, advance: Advance) -> Iterator[Row]:
-        for row in products_csv.read(self.path, self.limits, advance, spreadsheet_safe=self.spreadsheet_safe):
+    def _good(self, bad: BadRows, categories: Collection[str], advance: Advance) -> Iterator[Row]:
+        found = products_csv.read(self.path, self.limits, advance, tax_categories=categories, spreadsheet_safe=self.spreadsheet_safe)
+        for row in found:
             if isinstance(row, BadRow):
                 bad.tell(row)
             else:

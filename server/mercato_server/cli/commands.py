@@ -193,9 +193,9 @@ def import_products(
     """Create and update products by SKU from a CSV file, in DATABASE_URL or in a data directory of `mercato up`.
 
     The first line names the columns: sku, name, price_minor (in minor units), and any of description, category (its name; created if
-    absent), stock (empty keeps it) and image_urls (separated by spaces). A column that is left out changes nothing. The command can be
-    killed and started again: rows that are in the shop already are not written again. Exit code 1 if nothing or not all was imported, 3
-    if bad rows were skipped.
+    absent), stock (empty keeps it), image_urls (separated by spaces), tax_category, needs_delivery (true or false) and weight_grams. A
+    column that is left out changes nothing. The command can be killed and started again: rows that are in the shop already are not
+    written again. Exit code 1 if nothing or not all was imported, 3 if bad rows were skipped.
     """
     from mercato_server.cli.catalog_import import Import
 

@@ -1,7 +1,7 @@
 """Reader of product CSV files (RFC 4180, UTF-8) that reports bad rows."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ from mercato_server.validation.checks import Checks
 from mercato_server.validation.fields import is_unicode
 
 REQUIRED = ("sku", "name", "price_minor")
-OPTIONAL = ("description", "category", "stock", "image_urls")
+OPTIONAL = ("description", "category", "stock", "image_urls", "tax_category", "needs_delivery", "weight_grams")
 _HEADER = f"the first line must name columns, separated by commas: {', '.join(REQUIRED)}, and of {', '.join(OPTIONAL)} any, once"
 _SHOWN_MAX = 200
 _DIGITS_MAX = 19
@@ -44,11 +44,19 @@ class BadRow(NamedTuple):
     reason: str
 
 
-def read(path: Path, limits: ImportLimits, advance: Callable[[int], None], *, spreadsheet_safe: bool = False) -> Iterator[Row | BadRow]:
+def read(
+    path: Path,
+    limits: ImportLimits,
+    advance: Callable[[int], None],
+    *,
+    tax_categories: Collection[str] = (),
+    spreadsheet_safe: bool = False,
+) -> Iterator[Row | BadRow]:
     """Yield the rows of a file without blank lines; `advance` is called with the number of bytes read since its last call.
 
     With `spreadsheet_safe` the apostrophe is removed with which an export protects a cell (store/bulk.py).
-    A second row with the same SKU is a bad row. Raises CsvError for a wrong header or too many rows, and OSError.
+    A row with another tax category than those of the shop is a bad row, and so is a second row with the same SKU. Raises CsvError for a
+    wrong header or too many rows, and OSError.
     """
     if path.exists() and not path.is_file():
         raise CsvError(f"{path} must be a regular file, because an import reads it twice")
@@ -58,6 +66,8 @@ def read(path: Path, limits: ImportLimits, advance: Callable[[int], None], *, sp
         seen: dict[str, int] = {}
         for record in found:
             row = _row(columns, unprotected(record) if spreadsheet_safe else record)
+            if isinstance(row, Row) and (category := row.product.tax_category) and category not in tax_categories:
+                row = BadRow(row.line, row.product.sku, f"tax_category: the shop has no tax category {category}")
             if isinstance(row, Row):
                 first = seen.setdefault(row.product.sku, row.line)
                 if first != row.line:
@@ -136,6 +146,9 @@ def _product(check: Checks, cells: Cells) -> Incoming:
             sku=check.text("sku", cells["sku"], shortest=1, longest=len(cells["sku"])),
             stock=_integer(check, "stock", cells["stock"]) if cells.get("stock") else None,
             image_urls=tuple(cells.get("image_urls", "").split()),
+            tax_category=cells.get("tax_category", ""),
+            needs_delivery=_boolean(check, "needs_delivery", cells["needs_delivery"]) if cells.get("needs_delivery") else False,
+            weight_grams=_integer(check, "weight_grams", cells["weight_grams"]) if cells.get("weight_grams") else 0,
         ),
     )
     return Incoming(
@@ -146,7 +159,17 @@ def _product(check: Checks, cells: Cells) -> Incoming:
         category=check.line("category", cells["category"], longest=CATEGORY_NAME_MAX) if "category" in cells else None,
         stock=draft.stock,
         image_urls=draft.image_urls if "image_urls" in cells else None,
+        tax_category=draft.tax_category or "" if "tax_category" in cells else None,
+        needs_delivery=draft.needs_delivery if cells.get("needs_delivery") else None,
+        weight_grams=draft.weight_grams if cells.get("weight_grams") else None,
     )
+
+
+def _boolean(check: Checks, field: str, cell: str) -> bool:
+    word = cell.strip().lower()
+    if word not in ("true", "false"):
+        check.fail(field, "must be true or false")
+    return word == "true"
 
 
 def _integer(check: Checks, field: str, cell: str) -> int:

@@ -97,6 +97,10 @@ class NotCommittedError(Exception):
     """The connection was lost during COMMIT, and the transaction has certainly changed nothing."""
 
 
+class StaleReadError(NotCommittedError):
+    """A transaction has read something that is out of date: it is rolled back, and may run again."""
+
+
 class OutcomeUnknown(DatabaseUnavailable):
     """The connection was lost during COMMIT, and the outcome could not be found."""
 

@@ -2,17 +2,15 @@
 
 import hashlib
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from enum import Enum, auto
 from typing import NamedTuple
 from uuid import UUID
 
-from mercato_server.domain.pricing import NO_RULES, Breakdown, Purchase, line_total_minor, price
+from mercato_server.domain.pricing import line_total_minor
 
 LINE_QUANTITY_MAX = 1_000
 """The same limit as cart_items_quantity_check. Together with LINES_MAX and PRICE_MAX_MINOR it keeps every total far inside an int64."""
 LINES_MAX = 200
-_ANY_TIME = datetime.min.replace(tzinfo=UTC)
 
 
 class CartWarning(Enum):
@@ -67,12 +65,8 @@ class CartLine(NamedTuple):
         return found
 
 
-def price_cart(lines: Sequence[CartLine]) -> Breakdown:
-    """Return the current price of a cart. Lines of products that are no longer on sale do not count."""
-    return price(Purchase([line for line in lines if line.on_sale]), NO_RULES, _ANY_TIME)
-
-
-def cart_etag(lines: Sequence[CartLine]) -> str:
-    """Return a digest of products, quantities and prices; carts that would become equal orders have equal digests."""
+def cart_etag(lines: Sequence[CartLine], header_version: int = 0) -> str:
+    """Return a digest of products, quantities and prices, and of a header that was written; equal orders have equal digests."""
     content = sorted((line.product_id.bytes, line.quantity, line.unit_price_minor, line.on_sale) for line in lines)
-    return hashlib.sha256(repr(content).encode()).hexdigest()[:16]
+    text = repr((content, header_version)) if header_version else repr(content)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

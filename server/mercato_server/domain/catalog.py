@@ -18,6 +18,7 @@ CATEGORY_NAME_MAX = 100
 QUERY_MAX = 200
 PRICE_MAX_MINOR = 10**12
 STOCK_MAX = 10**9
+WEIGHT_MAX_GRAMS = 10**9
 
 
 class Product(NamedTuple):
@@ -34,6 +35,9 @@ class Product(NamedTuple):
     sku: str | None
     stock: int
     image_urls: list[str]
+    tax_category: str | None
+    needs_delivery: bool
+    weight_grams: int
     version: int
     """The number of writes to the product."""
     stock_version: int
@@ -68,6 +72,9 @@ class ProductDraft:
     sku: str | None = None
     stock: int | None = None
     image_urls: tuple[str, ...] = ()
+    tax_category: str | None = None
+    needs_delivery: bool = False
+    weight_grams: int = 0
 
 
 class Category(NamedTuple):

@@ -1,6 +1,6 @@
 """Orders, their states, and the allocation of stock to carts."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -8,7 +8,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from mercato_server.domain.accounts import Actor
-from mercato_server.domain.carts import LINE_QUANTITY_MAX, CartLine, cart_etag, price_cart
+from mercato_server.domain.carts import LINE_QUANTITY_MAX, CartLine, cart_etag
 from mercato_server.domain.enums import OpenEnum
 from mercato_server.domain.errors import (
     CartEmpty,
@@ -21,7 +21,11 @@ from mercato_server.domain.errors import (
     TotalChanged,
     UnitsLimit,
 )
-from mercato_server.domain.pricing import line_total_minor
+from mercato_server.domain.postal_addresses import PostalAddress
+from mercato_server.domain.pricing import Breakdown, PriceRules, line_total_minor
+from mercato_server.domain.purchases import NO_CHOICES, Choices, PriceTerms, given
+from mercato_server.domain.quotes import Quote, QuoteNotFound
+from mercato_server.domain.redemptions import UsesLeft
 
 REASON_MAX = 500
 
@@ -104,6 +108,15 @@ class Order:
     """Number of the order's states so far."""
     payment_due_at: datetime | None
     """When a worker cancels the order if it still is PLACED; None never does."""
+    number: str = ""
+    """The number for people; empty for orders of releases that gave none."""
+    price: Breakdown | None = None
+    """The parts of the total; None if it is the sum of the lines."""
+    shipping_address: PostalAddress | None = None
+    billing_address: PostalAddress | None = None
+    contact_email: str = ""
+    note: str = ""
+    quote_id: UUID | None = None
 
     @property
     def etag(self) -> str:
@@ -133,6 +146,8 @@ class Terms:
 
     expected_total_minor: int | None = None
     cart_etag: str | None = None
+    quote_id: UUID | None = None
+    """The quote whose price the buyer has agreed to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,46 +159,69 @@ class Basket:
     validate_only: bool = False
     verified: bool = True
     """Whether the buyer has verified the e-mail address."""
+    choices: Choices = NO_CHOICES
+    quote: Quote | QuoteNotFound | None = None
 
 
-def allocate(
-    baskets: Sequence[Basket], stock: Mapping[UUID, int], *, units_max: int = LINE_QUANTITY_MAX, verified_only: bool = False
-) -> list[MercatoError | None]:
-    """Allocate stock to baskets in the order of arrival; return for each basket its refusal, or None if it is served.
+class Sale(NamedTuple):
+    """The goods and promotions that the shop can sell at a moment, and its conditions."""
 
-    A basket gets the stock for all of its lines or for none. A refused basket leaves its units to the next ones.
+    stock: Mapping[UUID, int]
+    """Available units by product; a product that is absent is not on sale."""
+    rules: PriceRules
+    at: datetime
+    uses: UsesLeft
+    """The uses of limited promotions."""
+    units_max: int = LINE_QUANTITY_MAX
+    """Units that a basket may have of one product."""
+    verified_only: bool = False
+    """Whether only buyers with a verified e-mail address are served."""
 
-    Args:
-        baskets: the carts in the order of arrival.
-        stock: available units by product; a product that is absent is not on sale.
-        units_max: units that a basket may have of one product.
-        verified_only: whether only buyers with a verified e-mail address are served.
+    def after(self, served: Iterable[tuple[Basket, Breakdown]]) -> "Sale":
+        """Return what is left after baskets were served."""
+        stock, uses = dict(self.stock), self.uses.copy()
+        for basket, price in served:
+            _take(basket, price, stock, uses, self.rules)
+        return self._replace(stock=stock, uses=uses)
+
+
+def allocate(baskets: Sequence[Basket], sale: Sale) -> list[MercatoError | Breakdown]:
+    """Allocate stock and uses of promotions to baskets in the order of arrival; return for each its refusal, or the price if it is served.
+
+    A basket gets the stock for all of its lines or for none. A refused basket leaves its units and uses to the next ones.
     """
-    left = dict(stock)
-    outcomes: list[MercatoError | None] = []
+    left = dict(sale.stock)
+    uses = sale.uses.copy()
+    outcomes: list[MercatoError | Breakdown] = []
     for basket in baskets:
-        refusal = _buyers_refusal(basket, units_max, verified_only=verified_only) or _refusal(basket, left)
-        if refusal is None and not basket.validate_only:
-            for line in basket.lines:
-                left[line.product_id] -= line.quantity
-        outcomes.append(refusal)
+        outcome = _buyers_refusal(basket, sale) or _shortage(basket, left) or _price(basket, sale, uses)
+        if isinstance(outcome, Breakdown) and not basket.validate_only:
+            _take(basket, outcome, left, uses, sale.rules)
+        outcomes.append(outcome)
     return outcomes
 
 
-def _buyers_refusal(basket: Basket, units_max: int, *, verified_only: bool) -> MercatoError | None:
+def _take(basket: Basket, price: Breakdown, stock: dict[UUID, int], uses: UsesLeft, rules: PriceRules) -> None:
+    for line in basket.lines:
+        stock[line.product_id] -= line.quantity
+    for promotion, folded_code, _ in given(price, basket.choices, rules):
+        uses.take(promotion, folded_code, basket.choices.subjects)
+
+
+def _buyers_refusal(basket: Basket, sale: Sale) -> MercatoError | None:
     """Return the refusal by the rules of the shop, whatever its stock is."""
     if not basket.lines:
         return CartEmpty()
-    if verified_only and not basket.verified:
+    if sale.verified_only and not basket.verified:
         return EmailNotVerified()
-    if large := [line.name for line in basket.lines if line.quantity > units_max]:
-        return UnitsLimit(large, units_max)
-    return None
-
-
-def _refusal(basket: Basket, left: Mapping[UUID, int]) -> MercatoError | None:
-    if basket.terms.cart_etag and basket.terms.cart_etag != (etag := cart_etag(basket.lines)):
+    if large := [line.name for line in basket.lines if line.quantity > sale.units_max]:
+        return UnitsLimit(large, sale.units_max)
+    if basket.terms.cart_etag and basket.terms.cart_etag != (etag := cart_etag(basket.lines, basket.choices.header.version)):
         return EtagMismatch("cart", basket.terms.cart_etag, etag)
+    return basket.quote if isinstance(basket.quote, QuoteNotFound) else None
+
+
+def _shortage(basket: Basket, left: Mapping[UUID, int]) -> MercatoError | None:
     shortages = [
         Shortage(line.product_id, line.name, line.quantity, left.get(line.product_id, 0))
         for line in basket.lines
@@ -191,7 +229,17 @@ def _refusal(basket: Basket, left: Mapping[UUID, int]) -> MercatoError | None:
     ]
     if shortages:
         return OutOfStock(sorted(shortages, key=lambda shortage: shortage.product_id))
-    expected_minor = basket.terms.expected_total_minor
-    if expected_minor is not None and expected_minor != (total_minor := price_cart(basket.lines).total_minor):
-        return TotalChanged(expected_minor, total_minor)
     return None
+
+
+def _price(basket: Basket, sale: Sale, uses: UsesLeft) -> MercatoError | Breakdown:
+    """Return what a basket costs, or why it is not sold for that."""
+    price = PriceTerms(sale.rules, sale.at, uses).price(basket.lines, basket.choices)
+    if price.missing:
+        return price.missing
+    expected_minor = basket.terms.expected_total_minor
+    if isinstance(basket.quote, Quote) and (refusal := basket.quote.check(price, basket.choices.header.destination, sale.at)):
+        return refusal
+    if expected_minor is not None and expected_minor != price.total_minor:
+        return TotalChanged(expected_minor, price.total_minor)
+    return price

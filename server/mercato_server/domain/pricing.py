@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
+from mercato_server.domain.errors import MercatoError
 from mercato_server.domain.pricing_errors import (
     AddressRequired,
     PricingError,
@@ -87,6 +88,8 @@ class PriceRules(NamedTuple):
     taxes: TaxTable = TaxTable()
     shipping: ShippingTable = ShippingTable()
     promotions: Mapping[UUID, Promotion] = {}
+    automatic: Sequence[Promotion] = ()
+    """Those of the promotions that need no code."""
 
 
 NO_RULES = PriceRules()
@@ -150,8 +153,13 @@ class Breakdown(NamedTuple):
     delivery: Delivery | None = None
     taxes: tuple[TaxTotal, ...] = ()
     prices_include_tax: bool = True
-    missing: PricingError | None = None
-    """Why this is no price of an order yet; then the total lacks a delivery or a tax."""
+    missing: MercatoError | None = None
+    """Why this is no price of an order yet, for example because the total lacks a delivery."""
+
+    @property
+    def has_parts(self) -> bool:
+        """Whether the total is more than the sum of the lines."""
+        return bool(self.discounts or self.taxes or self.delivery or self.relief_minor)
 
     @property
     def subtotal_minor(self) -> int:
@@ -162,6 +170,14 @@ class Breakdown(NamedTuple):
     def discount_minor(self) -> int:
         """The discounts of lines and delivery."""
         return sum(discount.amount_minor for discount in self.discounts)
+
+    def given(self) -> list[tuple[str, int]]:
+        """Return the promotions by name, with what each of them takes off."""
+        amounts: dict[UUID, tuple[str, int]] = {}
+        for discount in self.discounts:
+            _, amount_minor = amounts.get(discount.promotion_id, ("", 0))
+            amounts[discount.promotion_id] = discount.name, amount_minor + discount.amount_minor
+        return list(amounts.values())
 
     @property
     def tax_minor(self) -> int:
@@ -259,7 +275,7 @@ def _taxed(breakdown: Breakdown, purchase: Purchase, rules: PriceRules, lines: S
     amounts = [portion.taxed for portion in portions]
     taxes = taxes_minor(amounts, rules.tax_rounding, included=rules.prices_include_tax)
     taxed, on_delivery_minor = list(breakdown.lines), 0
-    for (position, (_, rate)), tax_minor in zip(portions, taxes, strict=True):
+    for (position, (_, rate, _)), tax_minor in zip(portions, taxes, strict=True):
         if position is None:
             on_delivery_minor += tax_minor
         else:
@@ -292,7 +308,7 @@ def _portions(breakdown: Breakdown, rules: PriceRules, lines: Sequence[Line], pl
         goods = [(rate, left_minor) for line, rate, left_minor in zip(lines, rates, left, strict=True) if line.needs_delivery]
         return [*portions, *(_Portion(None, part) for part in as_goods(delivery.cost_minor, goods))]
     rate = _rate(rules.taxes, place, category, at)
-    return [*portions, _Portion(None, Taxed(delivery.cost_minor, rate))] if rate else portions
+    return [*portions, _Portion(None, Taxed(delivery.cost_minor, rate, is_delivery=True))] if rate else portions
 
 
 def _rate(taxes: TaxTable, place: Destination, category: str, at: datetime) -> TaxRate | None:

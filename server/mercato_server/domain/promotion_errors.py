@@ -62,6 +62,17 @@ class PromotionInvalid(MercatoError):
         super().__init__("the code {code!r} is not valid", code=code)
 
 
+class TooManyGuesses(MercatoError):
+    """The account has tried too many codes that cannot be used."""
+
+    code, reason = Code.RESOURCE_EXHAUSTED, "TOO_MANY_ATTEMPTS"
+    security_event = "TOO_MANY_GUESSES"
+
+    def __init__(self, retry_after_s: float) -> None:
+        super().__init__("too many codes that cannot be used; wait before the next one")
+        self.retry_after_s = retry_after_s
+
+
 class UseLimit(StrEnum):
     """The limit that a use of a promotion would exceed."""
 

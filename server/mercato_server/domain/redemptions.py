@@ -62,8 +62,14 @@ class UsesLeft:
     """
 
     def __init__(self, uses: Uses) -> None:
-        self._uses = uses
+        self.locked = uses
         self._taken: Counter[object] = Counter()
+
+    def copy(self) -> "UsesLeft":
+        """Return a count of its own, from which uses are taken without a change of this one."""
+        other = UsesLeft(self.locked)
+        other._taken.update(self._taken)
+        return other
 
     def may(self, promotion: Promotion, folded_code: str | None, buyer: Subjects) -> bool:
         """Return whether one more use is within all limits."""
@@ -74,7 +80,7 @@ class UsesLeft:
 
         A limited promotion that is not locked was archived meanwhile, so it has no use left.
         """
-        if promotion.is_limited and promotion.id not in self._uses.promotions:
+        if promotion.is_limited and promotion.id not in self.locked.promotions:
             return UseLimit.PROMOTION
         return next((limit for limit, counter, most, used in self._counters(promotion, folded_code, buyer) if used >= most), None)
 
@@ -84,7 +90,7 @@ class UsesLeft:
 
     def _counters(self, promotion: Promotion, folded_code: str | None, buyer: Subjects) -> Iterator[tuple[UseLimit, object, int, int]]:
         """Yield the limits that a use touches: the kind, the counter, its maximum, and the uses so far."""
-        locked, code = self._uses.promotions.get(promotion.id), self._uses.codes.get(folded_code or "")
+        locked, code = self.locked.promotions.get(promotion.id), self.locked.codes.get(folded_code or "")
         if locked and locked.usage_limit is not None:
             yield UseLimit.PROMOTION, promotion.id, locked.usage_limit, locked.used + self._taken[promotion.id]
         if code and code.usage_limit is not None:
@@ -92,4 +98,8 @@ class UsesLeft:
         if locked and locked.per_buyer_limit is not None:
             for subject in buyer:
                 counter = (promotion.id, subject)
-                yield UseLimit.BUYER, counter, locked.per_buyer_limit, self._uses.buyers.get(counter, 0) + self._taken[counter]
+                yield UseLimit.BUYER, counter, locked.per_buyer_limit, self.locked.buyers.get(counter, 0) + self._taken[counter]
+
+
+NO_USES = UsesLeft(Uses())
+"""For a shop that limits no promotion."""

@@ -11,7 +11,6 @@ from mercato_server.domain.shipping import Area, ShippingMethod, ShippingRate, Z
 
 SHIPPING_NAME_MAX = 100
 SHIPPING_DESCRIPTION_MAX = 1_000
-TAX_CATEGORY_MAX = 64
 POSITION_MAX = 1_000_000
 MEASURE_MAX = 10**12
 """The highest start or end of a tier, in grams or minor units."""

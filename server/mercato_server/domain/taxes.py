@@ -10,6 +10,8 @@ from uuid import UUID
 from mercato_server.domain.enums import OpenEnum
 from mercato_server.domain.rounding import MILLION, half_up, spread
 
+TAX_CATEGORY_MAX = 32
+"""Characters of the id of a tax category."""
 AS_GOODS = "as-goods"
 """The tax category of a delivery that is taxed like the goods in it."""
 
@@ -119,6 +121,9 @@ class TaxTotal(NamedTuple):
     parts: tuple[TaxPart, ...]
     net_minor: int
     tax_minor: int
+    delivery_net_minor: int = 0
+    delivery_tax_minor: int = 0
+    """The part of the delivery in net and tax."""
 
 
 class Taxed(NamedTuple):
@@ -126,6 +131,7 @@ class Taxed(NamedTuple):
 
     amount_minor: int
     rate: TaxRate
+    is_delivery: bool = False
 
 
 def taxes_minor(amounts: Sequence[Taxed], rounding: TaxRounding, *, included: bool) -> list[int]:
@@ -150,22 +156,25 @@ def as_goods(cost_minor: int, goods: Iterable[tuple[TaxRate | None, int]]) -> li
         rates.setdefault(kind, rate)
         costs[kind] += amount_minor
     shares = spread(cost_minor, list(costs.values()))
-    return [Taxed(share, rate) for rate, share in zip(rates.values(), shares, strict=True) if rate]
+    return [Taxed(share, rate, is_delivery=True) for rate, share in zip(rates.values(), shares, strict=True) if rate]
 
 
 def tax_totals(amounts: Sequence[Taxed], taxes: Sequence[int], *, included: bool) -> tuple[TaxTotal, ...]:
     """Return net and tax by rate, the highest rate first."""
     totals = []
     for (ppm, name, parts), indexes in _by_rate(amounts).items():
-        tax_minor = sum(taxes[index] for index in indexes)
-        amount_minor = sum(amounts[index].amount_minor for index in indexes)
-        totals.append(TaxTotal(name, ppm, parts, amount_minor - tax_minor if included else amount_minor, tax_minor))
+        sums = []
+        for some in (indexes, [index for index in indexes if amounts[index].is_delivery]):
+            tax_minor = sum(taxes[index] for index in some)
+            amount_minor = sum(amounts[index].amount_minor for index in some)
+            sums += [amount_minor - tax_minor if included else amount_minor, tax_minor]
+        totals.append(TaxTotal(name, ppm, parts, *sums))
     return tuple(sorted(totals, key=lambda total: (-total.ppm, total.name)))
 
 
 def _by_rate(amounts: Sequence[Taxed]) -> dict[RateKind, list[int]]:
     """Return the positions of the amounts of each rate."""
     indexes: dict[RateKind, list[int]] = defaultdict(list)
-    for index, (_, rate) in enumerate(amounts):
-        indexes[rate.kind].append(index)
+    for index, amount in enumerate(amounts):
+        indexes[amount.rate.kind].append(index)
     return indexes

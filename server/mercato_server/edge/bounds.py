@@ -21,6 +21,7 @@ from mercato_server.domain.catalog import (
     QUERY_MAX,
     SKU_MAX,
     STOCK_MAX,
+    WEIGHT_MAX_GRAMS,
 )
 from mercato_server.domain.orders import REASON_MAX
 from mercato_server.domain.postal_addresses import (
@@ -45,6 +46,8 @@ from mercato_server.domain.promotion_drafts import (
     USES_MAX,
 )
 from mercato_server.domain.promotion_drafts import NAME_MAX as PROMOTION_NAME_MAX
+from mercato_server.domain.purchases import CODE_MAX as CART_CODE_MAX
+from mercato_server.domain.purchases import CODES_MAX, NOTE_MAX
 from mercato_server.domain.rounding import MILLION
 from mercato_server.domain.shipping_records import (
     MEASURE_MAX,
@@ -53,11 +56,13 @@ from mercato_server.domain.shipping_records import (
     RATE_TIERS_MAX,
     SHIPPING_DESCRIPTION_MAX,
     SHIPPING_NAME_MAX,
-    TAX_CATEGORY_MAX,
     ZONE_AREAS_MAX,
 )
 from mercato_server.domain.tax_rates import CATEGORY_ID, DISPLAY_NAME_MAX, PARTS_MAX, RATE_NAME_MAX
+from mercato_server.domain.tax_rates import REGION_MAX as TAX_REGION_MAX
+from mercato_server.domain.taxes import TAX_CATEGORY_MAX
 from mercato_server.handlers.addresses import ADDRESS_FIELDS
+from mercato_server.handlers.cart_headers import HEADER_FIELDS
 from mercato_server.handlers.catalog import CATEGORY_FIELDS, ORDERS, WRITABLE
 from mercato_server.handlers.shipping_messages import METHOD_FIELDS, ZONE_FIELDS
 from mercato_server.handlers.shop import SHOP_FIELDS
@@ -134,6 +139,17 @@ EVERYWHERE: Mapping[str, Schema] = {
     "ArchiveShippingZoneRequest.shipping_zone_id": _UUID,
     "BatchGetProductsRequest.ids[]": _UUID,
     "CancelOrderRequest.order_id": _UUID,
+    "CartHeader.shipping_method_id": _UUID_OR_EMPTY,
+    "CheckoutRequest.quote_id": _UUID_OR_EMPTY,
+    "PriceDelivery.shipping_method_id": _UUID,
+    "PriceDiscount.product_id": _UUID_OR_EMPTY,
+    "PriceDiscount.promotion_id": _UUID,
+    "PriceLine.product_id": _UUID,
+    "Quote.id": _UUID,
+    "ShippingOption.shipping_method_id": _UUID,
+    "UpdateCartHeaderRequest.billing_address_id": _UUID_OR_EMPTY,
+    "UpdateCartHeaderRequest.shipping_address_id": _UUID_OR_EMPTY,
+    "UpdateCartHeaderRequest.shipping_method_id": _UUID_OR_EMPTY,
     "CartLine.product_id": _UUID,
     "Category.id": _UUID,
     "DeleteAddressRequest.address_id": _UUID,
@@ -160,6 +176,7 @@ EVERYWHERE: Mapping[str, Schema] = {
     "ListPromotionCodesRequest.batch_id": _UUID,
     "ListPromotionCodesRequest.promotion_id": _UUID,
     "Order.account_id": _UUID,
+    "Order.quote_id": _UUID_OR_EMPTY,
     "Order.id": _UUID_OR_EMPTY,
     "OrderLine.product_id": _UUID,
     "Product.category_id": _UUID_OR_EMPTY,
@@ -277,6 +294,8 @@ OF_REQUESTS: Mapping[str, Schema] = {
     "Promotion.product_ids": {"maxItems": PRODUCTS_MAX},
     "Promotion.shipping_method_ids": {"maxItems": METHODS_MAX},
     "Promotion.usage_limit": _USES,
+    "Product.tax_category": _text(TAX_CATEGORY_MAX),
+    "Product.weight_grams": _number(0, WEIGHT_MAX_GRAMS),
     "RefreshRequest.refresh_token": _text(refresh_tokens.LENGTH, refresh_tokens.LENGTH),
     "RequestPasswordResetRequest.email": _NEW_ADDRESS,
     "ResetPasswordRequest.new_password": _NEW_PASSWORD,
@@ -307,9 +326,15 @@ OF_REQUESTS: Mapping[str, Schema] = {
     "TaxRate.name": _line(RATE_NAME_MAX, 1),
     "TaxRate.parts": {"maxItems": PARTS_MAX},
     "TaxRate.rate_ppm": _number(0, MILLION),
-    "TaxRate.region": _line(REGION_MAX),
+    "TaxRate.region": _line(TAX_REGION_MAX),
     "TaxRatePart.name": _line(RATE_NAME_MAX, 1),
     "TaxRatePart.ppm": _number(0, MILLION),
+    "UpdateCartHeaderRequest.codes": {"maxItems": CODES_MAX},
+    "UpdateCartHeaderRequest.codes[]": _line(CART_CODE_MAX, 1),
+    "UpdateCartHeaderRequest.contact_email": _NEW_ADDRESS,
+    "UpdateCartHeaderRequest.etag": _ETAG,
+    "UpdateCartHeaderRequest.note": _text(NOTE_MAX),
+    "UpdateCartHeaderRequest.update_mask": _mask(HEADER_FIELDS),
     "UpdateCategoryRequest.update_mask": _mask(CATEGORY_FIELDS),
     "UpdateMeRequest.full_name": _line(FULL_NAME_MAX),
     "UpdateMeRequest.update_mask": _mask(OWN_FIELDS),

@@ -71,6 +71,19 @@ EXAMPLES: Mapping[str, dict[str, Any]] = {
     "UpdateCategory": {"name": "Running & Trail"},
     "AddCartItem": {"quantity": 1},
     "SetCartItem": {"quantity": 2},
+    "UpdateCartHeader": {
+        "shipping_address": {
+            "country_code": "DE",
+            "recipient": "Jo Doe",
+            "street_lines": ["Pariser Platz 1"],
+            "city": "Berlin",
+            "postal_code": "10117",
+        },
+        "codes": ["WELCOME10"],
+        "contact_email": "jo@example.com",
+        "note": "Please ring twice.",
+    },
+    "QuoteCart": {},
     "Checkout": {},
     "CancelOrder": {"reason": "ordered by mistake"},
     "AdvanceOrder": {"status": "ORDER_STATUS_PAID", "reason": "paid by bank transfer"},
@@ -143,5 +156,6 @@ PARAMETERS: Mapping[str, Any] = {
 }
 """Parameters that must be there, by message and field: things of the demo shop.
 
-Others, such as the id of an order or of a category without products, the caller gets from the shop. So it does with the zone in a body.
+Others, such as the id of an order or of a category without products, the caller gets from the shop.
+So it does with the zone and the codes in a body.
 """

@@ -53,7 +53,8 @@ ERROR_DETAILS: Mapping[str, str] = {
     "google.rpc.PreconditionFailure": "With FAILED_PRECONDITION: the condition that is not met.",
     "google.rpc.ResourceInfo": "With NOT_FOUND and ALREADY_EXISTS: the resource.",
     "google.rpc.RetryInfo": "Where the same request may succeed later: how long to wait before it is sent again.",
-    f"{PACKAGE}.StockShortage": "",  # its comment says when
+    f"{PACKAGE}.QuoteChange": "",  # its comment says when, and so does the next one's
+    f"{PACKAGE}.StockShortage": "",
 }
 """Messages that errors carry in `details`, and when."""
 
@@ -65,6 +66,14 @@ MAY_BE_ABSENT = frozenset(
         "ListProductsResponse.total_size",
         "Order.payment_due_time",
         "Product.delete_time",
+        "Cart.price",
+        "CartHeader.billing_address",
+        "CartHeader.shipping_address",
+        "Order.billing_address",
+        "Order.price",
+        "Order.shipping_address",
+        "PriceBreakdown.delivery",
+        "PriceLine.tax_rate_ppm",
         "ShippingMethod.archive_time",
         "ShippingRate.end",
         "ShippingRate.free_from",

@@ -7,12 +7,16 @@ from mercato_server.config.settings import Batching
 from mercato_server.database.batching import Coalescer, Coalescers
 from mercato_server.database.pool import Pool
 from mercato_server.domain.carts import LINE_QUANTITY_MAX
-from mercato_server.handlers import convert
+from mercato_server.domain.purchases import PricedCart
+from mercato_server.domain.quotes import Quote
+from mercato_server.handlers import convert, postal_addresses
+from mercato_server.handlers.cart_headers import header_change
 from mercato_server.handlers.idempotency import Answer, Idempotency, answer
 from mercato_server.rpc.context import Context, asks_for_session
-from mercato_server.store import carts
-from mercato_server.store.carts import Clearance, LineChange, Lines
+from mercato_server.store import cart_headers, carts
+from mercato_server.store.carts import Clearance, LineChange
 from mercato_server.store.idempotency import Stored
+from mercato_server.store.orders import Shop
 from mercato_server.validation.checks import Checks
 
 READ_TURNS = 2
@@ -22,17 +26,22 @@ READ_TURNS = 2
 class CartHandler:
     """Reads and changes the caller's cart."""
 
-    def __init__(self, pool: "Pool", idempotency: Idempotency, currency: str, units_max: int, batching: Batching) -> None:
+    def __init__(self, pool: "Pool", idempotency: Idempotency, shop: Shop, batching: Batching) -> None:
+        book, units_max = shop.book, shop.rules.units_per_product
+        self._pool = pool
         self._idempotency = idempotency
-        self._currency = currency
-        self._read: Coalescer[UUID, Lines] = Coalescer(lambda accounts: carts.get(pool, accounts), turns=READ_TURNS, batching=batching)
-        self._add: Coalescer[LineChange, Lines | Stored] = Coalescer(
-            lambda changes: carts.add(pool, changes, units_max=units_max), party=lambda change: change.account_id, batching=batching
+        self._book = book
+        self._currency = shop.currency
+        self._read: Coalescer[UUID, PricedCart] = Coalescer(
+            lambda accounts: carts.get(pool, accounts, book), turns=READ_TURNS, batching=batching
         )
-        self._set: Coalescer[LineChange, Lines | Stored] = Coalescer(
-            lambda changes: carts.put(pool, changes, units_max=units_max), party=lambda change: change.account_id, batching=batching
+        self._add: Coalescer[LineChange, PricedCart | Stored] = Coalescer(
+            lambda changes: carts.add(pool, changes, book, units_max=units_max), party=lambda change: change.account_id, batching=batching
         )
-        self._clear: Coalescer[Clearance, Lines | Stored] = Coalescer(
+        self._set: Coalescer[LineChange, PricedCart | Stored] = Coalescer(
+            lambda changes: carts.put(pool, changes, book, units_max=units_max), party=lambda change: change.account_id, batching=batching
+        )
+        self._clear: Coalescer[Clearance, PricedCart | Stored] = Coalescer(
             lambda commands: carts.clear(pool, commands), party=lambda command: command.account_id, batching=batching
         )
         self.coalescers: Coalescers = {
@@ -80,5 +89,33 @@ class CartHandler:
         key = self._idempotency.key(context, request, self._cart)
         return answer(context, await self._clear(Clearance(context.account_id, context.session_id, key)), self._cart)
 
-    def _cart(self, lines: Lines) -> cart_pb2.Cart:
-        return convert.cart(lines, self._currency)
+    async def GetCartHeader(self, _request: cart_pb2.GetCartHeaderRequest, context: Context) -> cart_pb2.CartHeader:
+        """Return the header of the cart."""
+        return convert.cart_header(await cart_headers.get(self._pool, context.account_id))
+
+    async def UpdateCartHeader(self, request: cart_pb2.UpdateCartHeaderRequest, context: Context) -> Answer:
+        """Change the header of the cart."""
+        await postal_addresses.load(request.shipping_address)
+        await postal_addresses.load(request.billing_address)
+        with Checks() as check:
+            change = header_change(check, context, request)
+        key = self._idempotency.key(context, request, convert.cart_header)
+        return answer(context, await cart_headers.update(self._pool, change, self._book, key), convert.cart_header)
+
+    async def GetShippingOptions(
+        self, _request: cart_pb2.GetShippingOptionsRequest, context: Context
+    ) -> cart_pb2.GetShippingOptionsResponse:
+        """Return the ways in which the cart can be delivered."""
+        options = await carts.shipping_options(self._pool, context.account_id, self._book)
+        return convert.shipping_options(options, self._currency)
+
+    async def QuoteCart(self, request: cart_pb2.QuoteCartRequest, context: Context) -> Answer:
+        """Keep the price of the cart as a quote."""
+        key = self._idempotency.key(context, request, self._quote)
+        return answer(context, await carts.quote(self._pool, context.account_id, self._book, key), self._quote)
+
+    def _quote(self, quote: Quote) -> cart_pb2.Quote:
+        return convert.quote(quote, self._currency)
+
+    def _cart(self, cart: PricedCart) -> cart_pb2.Cart:
+        return convert.cart(cart, self._currency)

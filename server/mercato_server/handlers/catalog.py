@@ -44,6 +44,9 @@ WRITABLE = {
     "sku": "sku",
     "stock": "stock",
     "image_urls": "image_urls",
+    "tax_category": "tax_category",
+    "needs_delivery": "needs_delivery",
+    "weight_grams": "weight_grams",
 }
 CATEGORY_FIELDS = ("name",)
 """Fields of a category that callers may change."""
@@ -241,6 +244,9 @@ class CatalogHandler:
             sku=product.sku,
             stock=product.stock if product.HasField("stock") else None,
             image_urls=tuple(product.image_urls),
+            tax_category=product.tax_category,
+            needs_delivery=product.needs_delivery,
+            weight_grams=product.weight_grams,
         )
         if "price" in fields and check.present(product, "price", "product.price"):
             draft = replace(draft, price_minor=check.money("product.price", product.price, self._currency))

@@ -1,6 +1,6 @@
 """Conversion of domain objects to messages."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -14,11 +14,14 @@ from mercato.v1.postal_address_pb2 import PostalAddress as PostalAddressMessage
 from mercato_server.domain.accounts import Account, ActorKind, Role, Session
 from mercato_server.domain.address_book import Address
 from mercato_server.domain.audit_log import AuditEntry
-from mercato_server.domain.carts import CartLine, CartWarning, cart_etag, price_cart
+from mercato_server.domain.carts import CartLine, CartWarning, cart_etag
 from mercato_server.domain.catalog import Category, Product
 from mercato_server.domain.orders import STORED, Order, OrderStatus
 from mercato_server.domain.postal_addresses import PostalAddress
+from mercato_server.domain.purchases import CartHeader, PricedCart, ShippingOption
+from mercato_server.domain.quotes import Quote
 from mercato_server.domain.taxes import TaxTreatment
+from mercato_server.rpc.prices import breakdown
 from mercato_server.security.keys import coordinate
 from mercato_server.security.tokens import Keyring
 
@@ -149,6 +152,12 @@ def fill_product(message: catalog_pb2.Product, found: Product, currency: str) ->
     message.sku = found.sku or ""
     message.stock = found.stock
     message.image_urls.extend(found.image_urls)
+    if found.tax_category:
+        message.tax_category = found.tax_category
+    if found.needs_delivery:
+        message.needs_delivery = True
+    if found.weight_grams:
+        message.weight_grams = found.weight_grams
     message.etag = found.etag
     set_time(message.create_time, found.created_at)
     set_time(message.update_time, found.updated_at)
@@ -161,16 +170,52 @@ def category(found: Category) -> catalog_pb2.Category:
     return catalog_pb2.Category(id=str(found.id), name=found.name, create_time=timestamp(found.created_at), etag=found.etag)
 
 
-def cart(lines: tuple[CartLine, ...], currency: str) -> cart_pb2.Cart:
-    """Return a cart with its total and etag."""
-    message = cart_pb2.Cart(etag=cart_etag(lines))
-    for line in lines:
+def cart(found: PricedCart, currency: str) -> cart_pb2.Cart:
+    """Return a cart with its price and etag."""
+    message = cart_pb2.Cart(etag=cart_etag(found.lines, found.choices.header.version))
+    for line in found.lines:
         part = message.lines.add(product_id=str(line.product_id), name=line.name, quantity=line.quantity)
         _set_money(part.unit_price, line.unit_price_minor, currency)
         _set_money(part.line_total, line.total_minor, currency)
         part.warnings.extend(_cart_warning(warning, line, currency) for warning in line.warnings())
-    _set_money(message.total, price_cart(lines).total_minor, currency)
+    _set_money(message.total, found.price.total_minor, currency)
+    if found.price.has_parts:
+        message.price.CopyFrom(breakdown(found.price, currency))
+    if found.price.missing:
+        message.missing = found.price.missing.reason
     return message
+
+
+def cart_header(found: CartHeader) -> cart_pb2.CartHeader:
+    """Return the header of a cart."""
+    message = cart_pb2.CartHeader(
+        shipping_method_id=str(found.shipping_method_id or ""),
+        codes=found.codes,
+        contact_email=found.contact_email or "",
+        note=found.note,
+        etag=found.etag,
+    )
+    if found.shipping_address:
+        message.shipping_address.CopyFrom(postal_address(found.shipping_address))
+    if found.billing_address:
+        message.billing_address.CopyFrom(postal_address(found.billing_address))
+    return message
+
+
+def shipping_options(found: Iterable[ShippingOption], currency: str) -> cart_pb2.GetShippingOptionsResponse:
+    """Return the ways of delivery of a cart."""
+    message = cart_pb2.GetShippingOptionsResponse()
+    for method_id, price in found:
+        if delivery := price.delivery:
+            option = message.options.add(shipping_method_id=str(method_id), name=delivery.name)
+            _set_money(option.price, delivery.price_minor - delivery.discount_minor, currency)
+            _set_money(option.total, price.total_minor, currency)
+    return message
+
+
+def quote(made: Quote, currency: str) -> cart_pb2.Quote:
+    """Return a quote with its price."""
+    return cart_pb2.Quote(id=str(made.id), price=breakdown(made.price, currency), expire_time=timestamp(made.expires_at))
 
 
 def _cart_warning(warning: CartWarning, line: CartLine, currency: str) -> cart_pb2.CartWarning:
@@ -198,6 +243,7 @@ def order(placed: Order) -> order_pb2.Order:
         _set_money(part.unit_price, line.unit_price_minor, currency)
         _set_money(part.line_total, line.total_minor, currency)
     _set_money(message.total, placed.total_minor, currency)
+    _add_terms(message, placed)
     set_time(message.create_time, placed.created_at)
     set_time(message.update_time, placed.updated_at)
     if placed.id:
@@ -210,6 +256,22 @@ def order(placed: Order) -> order_pb2.Order:
         actor = ACTORS.get(kind, order_pb2.ORDER_ACTOR_UNSPECIFIED)
         set_time(message.history.add(status=STATUSES[step.status], actor=actor, reason=step.reason).create_time, step.created_at)
     return message
+
+
+def _add_terms(message: order_pb2.Order, placed: Order) -> None:
+    """Write what an order has besides its lines; most parts are absent from most orders."""
+    message.number = placed.number
+    message.contact_email = placed.contact_email
+    if placed.price:
+        message.price.CopyFrom(breakdown(placed.price, placed.currency_code))
+    if placed.shipping_address:
+        message.shipping_address.CopyFrom(postal_address(placed.shipping_address))
+    if placed.billing_address:
+        message.billing_address.CopyFrom(postal_address(placed.billing_address))
+    if placed.note:
+        message.note = placed.note
+    if placed.quote_id:
+        message.quote_id = str(placed.quote_id)
 
 
 def _set_money(message: Money, minor_units: int, currency: str) -> None:

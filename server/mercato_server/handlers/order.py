@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from uuid import UUID
 
 from mercato.v1 import order_pb2
-from mercato_server.config.settings import Batching, Settings
+from mercato_server.config.settings import Batching
 from mercato_server.database.batching import Coalescer, Coalescers
 from mercato_server.database.pool import Pool
 from mercato_server.domain.accounts import Role
@@ -19,6 +19,7 @@ from mercato_server.rpc.preconditions import ETAG_MAX
 from mercato_server.security.session_cache import Sessions
 from mercato_server.store import order_lists, order_states, orders
 from mercato_server.store.idempotency import Stored
+from mercato_server.store.locked_carts import Checkout
 from mercato_server.validation.checks import Checks
 
 
@@ -26,17 +27,15 @@ class OrderHandler:
     """Places orders, reads them and changes their state."""
 
     def __init__(
-        self, pool: "Pool", known: Sessions, pager: Pager, idempotency: Idempotency, settings: Settings, batching: Batching
+        self, pool: "Pool", known: Sessions, pager: Pager, idempotency: Idempotency, shop: orders.Shop, batching: Batching
     ) -> None:
         self._pool = pool
         self._known = known
         self._idempotency = idempotency
         self._pager = pager
-        self._currency = settings.currency
-        self._checkout: Coalescer[orders.Checkout, Order | Stored] = Coalescer(
-            lambda batch: orders.checkout(pool, batch, currency=settings.currency, rules=settings.orders),
-            party=lambda command: command.account_id,
-            batching=batching,
+        self._currency = shop.currency
+        self._checkout: Coalescer[Checkout, Order | Stored] = Coalescer(
+            lambda batch: orders.checkout(pool, batch, shop), party=lambda command: command.account_id, batching=batching
         )
         self.coalescers: Coalescers = {"checkout": self._checkout}
 
@@ -46,7 +45,7 @@ class OrderHandler:
         terms = self._terms(request)
         key = self._idempotency.key(context, request, convert.order)
         key = None if request.validate_only else key
-        command = orders.Checkout(context.account_id, context.session_id, key, terms, request.validate_only)
+        command = Checkout(context.account_id, context.session_id, key, terms, request.validate_only)
         return answer(context, await self._checkout(command), convert.order)
 
     async def ListOrders(self, request: order_pb2.ListOrdersRequest, context: Context) -> Answer:
@@ -117,7 +116,8 @@ class OrderHandler:
             if request.HasField("expected_total"):  # testing for the field is faster than reading it
                 expected = check.money("expected_total", request.expected_total, self._currency)
             etag = check.text("cart_etag", request.cart_etag, longest=ETAG_MAX)
-        return Terms(expected_total_minor=expected, cart_etag=etag or None)
+            quote_id = check.optional_uuid("quote_id", request.quote_id)
+        return Terms(expected_total_minor=expected, cart_etag=etag or None, quote_id=quote_id)
 
 
 def _status_filter(check: Checks, number: order_pb2.OrderStatus.ValueType) -> OrderStatus | None:

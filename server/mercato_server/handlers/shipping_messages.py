@@ -15,13 +15,13 @@ from mercato_server.domain.shipping_records import (
     RATE_TIERS_MAX,
     SHIPPING_DESCRIPTION_MAX,
     SHIPPING_NAME_MAX,
-    TAX_CATEGORY_MAX,
     ZONE_AREAS_MAX,
     MethodDraft,
     MethodRecord,
     ZoneDraft,
     ZoneRecord,
 )
+from mercato_server.domain.taxes import TAX_CATEGORY_MAX
 from mercato_server.handlers.convert import timestamp
 from mercato_server.validation.checks import Checks
 

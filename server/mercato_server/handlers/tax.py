@@ -135,7 +135,7 @@ class TaxHandler:
 
 
 def _draft(check: Checks, rate: tax_pb2.TaxRate, fields: Collection[str]) -> RateDraft:
-    """Return a rate, of which those of the fields are checked that can change; the others are as in the request, or absent."""
+    """Return the rate of a request. Of its fields that can change it has those that are named, checked."""
     return RateDraft(
         country_code=rate.country_code,
         region=rate.region,

@@ -12,6 +12,7 @@ from mercato_server.config.mail_settings import MailSettings
 from mercato_server.domain.mails import TOKEN_LIFETIMES_S, Mail, Template, ascii_address
 from mercato_server.domain.money import amount
 from mercato_server.domain.orders import Order
+from mercato_server.domain.postal_addresses import formatted
 
 SUBJECTS = {
     Template.VERIFY_EMAIL: "Please confirm your e-mail address",
@@ -37,6 +38,7 @@ class Letters:
             lstrip_blocks=True,
         )
         self._templates.filters["amount"] = amount
+        self._templates.filters["lines"] = formatted
 
     def with_token(self, mail: Mail, full_name: str, token: str) -> EmailMessage:
         """Write a mail with a one-time token."""
@@ -47,7 +49,9 @@ class Letters:
     def of_order(self, mail: Mail, full_name: str, order: Order) -> EmailMessage:
         """Write a mail about an order."""
         link = f"{self._settings.public_url}/orders/{order.id}" if self._settings.public_url else ""
-        return self._write(mail, SUBJECTS[mail.template].format(order=order.id), full_name=full_name, order=order, link=link)
+        reference = order.number or order.id
+        content = {"full_name": full_name, "order": order, "reference": reference, "link": link}
+        return self._write(mail, SUBJECTS[mail.template].format(order=reference), **content)
 
     def _write(self, mail: Mail, subject: str, **content: Any) -> EmailMessage:
         message = EmailMessage()

@@ -11,12 +11,18 @@ from google.rpc.status_pb2 import Status
 from grpc import StatusCode
 
 from mercato.errors import DOMAIN
+from mercato.v1.cart_pb2 import QuoteChange
 from mercato.v1.order_pb2 import StockShortage
+from mercato.v1.price_pb2 import PriceBreakdown
 from mercato_server.domain.errors import Code, InvalidRequest, MercatoError, OutOfStock
+from mercato_server.domain.quotes import QuoteChanged
 from mercato_server.rpc.context import Transport
+from mercato_server.rpc.prices import breakdown
 
 MESSAGE_MAX = 1_000
 METADATA_VALUE_MAX = 500
+QUOTED_MAX = 10
+"""Lines and discounts of each price in a QuoteChange, which are larger."""
 DETAILS_MAX = 50
 """Violations or lines in one error: a status travels in headers, which are limited to 8 KiB by many clients."""
 
@@ -72,11 +78,25 @@ def _details(error: MercatoError) -> Iterator[Message]:
                 for line in error.shortages[:DETAILS_MAX]
             ]
         )
+    if isinstance(error, QuoteChanged):
+        prices = [breakdown(price, error.currency_code) for price in (error.quoted, error.current)]
+        _leave_differences(*prices)
+        yield QuoteChange(quoted=prices[0], current=prices[1])
     if error.retry_after_s is not None:
         seconds, fraction = divmod(error.retry_after_s, 1)
         yield RetryInfo(retry_delay=Duration(seconds=int(seconds), nanos=int(fraction * 1e9)))
     if error.resource_type:
         yield ResourceInfo(resource_type=error.resource_type, resource_name=error.resource[:METADATA_VALUE_MAX])
+
+
+def _leave_differences(quoted: PriceBreakdown, current: PriceBreakdown) -> None:
+    """Remove the lines and discounts that two prices have in common, and those beyond what fits into headers."""
+    for field in ("lines", "discounts"):
+        one, other = getattr(quoted, field), getattr(current, field)
+        kept = [part for part in one if part not in other][:QUOTED_MAX], [part for part in other if part not in one][:QUOTED_MAX]
+        for parts, rest in zip((one, other), kept, strict=True):
+            del parts[:]
+            parts.extend(rest)
 
 
 def _preconditions(error: MercatoError) -> Iterator[PreconditionFailure.Violation]:

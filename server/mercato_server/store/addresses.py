@@ -91,6 +91,14 @@ async def get(pool: "Pool", account_id: UUID, address_id: UUID) -> Address:
     return _address(row)
 
 
+async def read(conn: "Conn", account_id: UUID, address_id: UUID) -> PostalAddress:
+    """Return the postal address of an account's address, in the caller's transaction; raises AddressNotFound."""
+    row = await conn.fetchrow(GET_ADDRESS, account_id, address_id)
+    if row is None:
+        raise AddressNotFound(address_id)
+    return _address(row).postal_address
+
+
 async def addresses(pool: "Pool", account_id: UUID, page: Page) -> tuple[Sequence[Address], Position | None]:
     """Return a page of an account's addresses, newest first, and the position of its last row if more follow."""
     rows = await pool.fetch(LIST_ADDRESSES, account_id, page.below, page.size + 1)

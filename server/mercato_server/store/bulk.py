@@ -25,7 +25,10 @@ CREATE TEMPORARY TABLE IF NOT EXISTS incoming (
     price_minor bigint NOT NULL,
     category_id uuid,  -- the nil UUID means no category
     stock       integer,
-    image_urls  text[]
+    image_urls  text[],
+    tax_category text,  -- empty: none
+    needs_delivery boolean,
+    weight_grams integer
 ) ON COMMIT DELETE ROWS
 """
 
@@ -52,9 +55,11 @@ RETURNING id, name
 # The statement waits for a concurrent transaction that takes a SKU. Then the product exists, and the next statements see it.
 ADD_PRODUCTS = """
 WITH added AS (
-    INSERT INTO products (name, name_key, description, price_minor, category_id, sku, image_urls, currency_code)
+    INSERT INTO products (name, name_key, description, price_minor, category_id, sku, image_urls, tax_category, needs_delivery,
+                          weight_grams, currency_code)
     SELECT name, name_key, coalesce(description, ''), price_minor, nullif(category_id, '00000000-0000-0000-0000-000000000000'), sku,
-           coalesce(image_urls, '{}'), (SELECT currency_code FROM shop)
+           coalesce(image_urls, '{}'), nullif(tax_category, ''), coalesce(needs_delivery, false), coalesce(weight_grams, 0),
+           (SELECT currency_code FROM shop)
       FROM incoming
      WHERE NOT EXISTS (SELECT FROM products WHERE products.sku = incoming.sku AND deleted_at IS NULL)
      ORDER BY place
@@ -72,9 +77,13 @@ SELECT products.id, incoming.stock
   FROM incoming
   JOIN products ON products.sku = incoming.sku AND deleted_at IS NULL
   JOIN stock_levels AS level ON level.product_id = products.id AND level.location_id = 1
- WHERE (products.name, products.description, products.price_minor, level.on_hand, products.image_urls)
+ WHERE (products.name, products.description, products.price_minor, level.on_hand, products.image_urls, products.needs_delivery,
+        products.weight_grams, coalesce(products.tax_category, ''))
        IS DISTINCT FROM (incoming.name, coalesce(incoming.description, products.description), incoming.price_minor,
-                         coalesce(incoming.stock, level.on_hand), coalesce(incoming.image_urls, products.image_urls))
+                         coalesce(incoming.stock, level.on_hand), coalesce(incoming.image_urls, products.image_urls),
+                         coalesce(incoming.needs_delivery, products.needs_delivery),
+                         coalesce(incoming.weight_grams, products.weight_grams),
+                         coalesce(incoming.tax_category, products.tax_category, ''))
     OR products.category_id
        IS DISTINCT FROM nullif(coalesce(incoming.category_id, products.category_id), '00000000-0000-0000-0000-000000000000')
  ORDER BY products.id  -- one lock order for all writers
@@ -87,7 +96,10 @@ WITH changed AS (
        SET name = incoming.name, name_key = incoming.name_key, description = coalesce(incoming.description, products.description),
            price_minor = incoming.price_minor,
            category_id = nullif(coalesce(incoming.category_id, products.category_id), '00000000-0000-0000-0000-000000000000'),
-           image_urls = coalesce(incoming.image_urls, products.image_urls), version = version + 1, updated_at = now()
+           image_urls = coalesce(incoming.image_urls, products.image_urls),
+           tax_category = nullif(coalesce(incoming.tax_category, products.tax_category), ''),
+           needs_delivery = coalesce(incoming.needs_delivery, products.needs_delivery),
+           weight_grams = coalesce(incoming.weight_grams, products.weight_grams), version = version + 1, updated_at = now()
       FROM incoming
      WHERE products.id = ANY($1::uuid[]) AND products.sku = incoming.sku AND deleted_at IS NULL
     RETURNING products.id
@@ -100,7 +112,8 @@ def _export(text: str) -> str:
     """Return the statement of an export that shows each text by an expression, which has {} for its column."""
     return f"""
 SELECT {text.format("sku")} AS sku, {text.format("products.name")} AS name, {text.format("description")} AS description, price_minor,
-       {text.format("categories.name")} AS category, level.on_hand AS stock, {text.format("array_to_string(image_urls, ' ')")} AS image_urls
+       {text.format("categories.name")} AS category, level.on_hand AS stock,
+       {text.format("array_to_string(image_urls, ' ')")} AS image_urls, tax_category, needs_delivery::text AS needs_delivery, weight_grams
   FROM products
   JOIN stock_levels AS level ON level.product_id = products.id AND level.location_id = 1
   LEFT JOIN categories ON categories.id = category_id
@@ -131,6 +144,10 @@ class Incoming(NamedTuple):
     category: str | None
     stock: int | None
     image_urls: Sequence[str] | None
+    tax_category: str | None = None
+    """Empty for none."""
+    needs_delivery: bool | None = None
+    weight_grams: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +156,14 @@ class Written:
 
     created: int
     updated: int
+
+
+GET_TAX_CATEGORIES = "SELECT id FROM tax_categories WHERE archived_at IS NULL"
+
+
+async def tax_categories(conn: "Conn") -> set[str]:
+    """Return the ids of the tax categories that products may have."""
+    return {row["id"] for row in await conn.fetch(GET_TAX_CATEGORIES)}
 
 
 @retry_conflicts
@@ -188,7 +213,7 @@ async def _update(conn: "Conn", actor: Actor) -> list[UUID]:
 
 def _record(place: int, row: Incoming, categories: dict[str, UUID]) -> tuple[object, ...]:
     category_id = None if row.category is None else categories.get(row.category, NO_CATEGORY)
-    return (place, row.sku, row.name, name_key(row.name), row.description, row.price_minor, category_id, row.stock, row.image_urls)
+    return (place, row.sku, row.name, name_key(row.name), row.description, row.price_minor, category_id, *row[5:])
 
 
 async def _categories(conn: "Conn", names: Collection[str], actor: Actor) -> dict[str, UUID]:

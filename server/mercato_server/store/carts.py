@@ -2,27 +2,47 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from uuid import UUID
+
+import asyncpg
 
 from mercato_server.database.pool import Conn, Pool
 from mercato_server.database.transactions import IDENTITY, connection, identify, patience, retry_conflicts, transaction
 from mercato_server.domain.carts import LINE_QUANTITY_MAX, LINES_MAX, CartLine
-from mercato_server.domain.errors import CartLimit, MercatoError, ProductNotFound
-from mercato_server.store import admission, idempotency
+from mercato_server.domain.errors import CartEmpty, CartLimit, MercatoError, ProductNotFound
+from mercato_server.domain.purchases import EMPTY_CART, PricedCart, ShippingOption
+from mercato_server.domain.quotes import Quote, digest
+from mercato_server.store import admission, idempotency, price_book, quotes
 from mercato_server.store.admission import Command
-from mercato_server.store.idempotency import IdempotencyKey, Stored
+from mercato_server.store.idempotency import IdempotencyKey, Stored, once
+from mercato_server.store.price_book import PriceBook
+from mercato_server.store.purchases import Found, price_carts
+
+# Part of a statement: the columns of `Found` besides the carts, for the account of a row. EXISTS might read all rows of its table at once.
+_MOMENT = f"""now() AS at, {price_book.VERSION},
+       coalesce((SELECT true FROM carts WHERE carts.account_id = {{0}}),
+                (SELECT true FROM account_taxes AS tax WHERE tax.account_id = {{0}}), false) AS has_choices"""  # noqa: S608 - constants
+
+# Part of a statement: the columns of a line's product.
+_PRODUCT = """SELECT name, price_minor, deleted_at, category_id, tax_category, needs_delivery, weight_grams
+                        FROM products
+                       WHERE id = {}
+                      OFFSET 0"""
 
 # The products and levels of lines are looked up one by one: LATERAL with OFFSET 0 forces that. A plan that was made while the catalog was
 # small would join all products, and stay in use while the catalog grows.
-GET_CARTS = """
-SELECT item.account_id, item.product_id, product.name, item.quantity, product.price_minor AS unit_price_minor,
-       item.unit_price_minor AS added_price_minor, level.on_hand AS stock, product.deleted_at IS NULL AS on_sale
+GET_CARTS = f"""
+SELECT item.account_id, {_MOMENT.format("item.account_id")},
+       item.product_id, product.name, item.quantity, product.price_minor AS unit_price_minor,
+       item.unit_price_minor AS added_price_minor, level.on_hand AS stock, product.deleted_at IS NULL AS on_sale,
+       product.category_id, coalesce(product.tax_category, '') AS tax_category, product.needs_delivery, product.weight_grams
   FROM cart_items AS item
- CROSS JOIN LATERAL (SELECT name, price_minor, deleted_at FROM products WHERE id = item.product_id OFFSET 0) AS product
+ CROSS JOIN LATERAL ({_PRODUCT.format("item.product_id")}) AS product
  CROSS JOIN LATERAL (SELECT on_hand FROM stock_levels WHERE product_id = item.product_id AND location_id = 1 OFFSET 0) AS level
  WHERE item.account_id = ANY($1::uuid[])
  ORDER BY item.account_id, item.added_at, item.product_id
-"""
+"""  # noqa: S608 - constants
 
 # Parts of a statement that changes one line of each admitted account. It checks the limits, so it skips a change that exceeds them and
 # makes the others. Two concurrent calls that add different products may together exceed the limit of lines; no invariant depends on it.
@@ -63,9 +83,10 @@ _ANSWER = f"""
 )
 SELECT call.account_id, {admission.UNSERVED}, change.quantity = 0 OR made.account_id IS NOT NULL AS is_made,
        change.price_minor IS NOT NULL AS is_on_sale,
-       {admission.IS_LATE}, {IDENTITY},
+       {admission.IS_LATE}, {IDENTITY}, {_MOMENT.format("call.account_id")},
        line.product_id, product.name, line.quantity, product.price_minor AS unit_price_minor,
-       line.unit_price_minor AS added_price_minor, level.on_hand AS stock, product.deleted_at IS NULL AS on_sale
+       line.unit_price_minor AS added_price_minor, level.on_hand AS stock, product.deleted_at IS NULL AS on_sale,
+       product.category_id, coalesce(product.tax_category, '') AS tax_category, product.needs_delivery, product.weight_grams
   FROM call
   LEFT JOIN live USING (account_id)
   LEFT JOIN admitted USING (account_id)
@@ -73,7 +94,7 @@ SELECT call.account_id, {admission.UNSERVED}, change.quantity = 0 OR made.accoun
   LEFT JOIN made USING (account_id)
   LEFT JOIN removed USING (account_id)
   LEFT JOIN line ON line.account_id = change.account_id
-  LEFT JOIN LATERAL (SELECT name, price_minor, deleted_at FROM products WHERE id = line.product_id OFFSET 0) AS product ON TRUE
+  LEFT JOIN LATERAL ({_PRODUCT.format("line.product_id")}) AS product ON TRUE
   LEFT JOIN LATERAL (SELECT on_hand
                        FROM stock_levels
                       WHERE product_id = line.product_id AND location_id = 1
@@ -106,8 +127,7 @@ SELECT call.account_id, {admission.UNSERVED}, {IDENTITY}
  WHERE (SELECT count(*) FROM removed) >= 0  -- the columns of IDENTITY are those after the deletion
 """  # noqa: S608 - constants
 
-Lines = tuple[CartLine, ...]
-CartResult = Lines | Stored | MercatoError
+CartResult = PricedCart | Stored | MercatoError
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # identity as dict key costs nothing
@@ -132,28 +152,28 @@ class Clearance:
     key: IdempotencyKey | None = None
 
 
-async def get(pool: "Pool", account_ids: Sequence[UUID]) -> list[Lines]:
-    """Return the cart of each account, with its lines in the order of their first addition."""
+async def get(pool: "Pool", account_ids: Sequence[UUID], book: PriceBook) -> list[PricedCart]:
+    """Return the cart of each account with its price, and with its lines in the order of their first addition."""
     async with connection(pool) as conn:
-        carts = await _read(conn, account_ids)
+        carts, _ = await price_carts(conn, await _read(conn, account_ids), book)
     return [carts[account_id] for account_id in account_ids]
 
 
 @retry_conflicts
-async def add(pool: "Pool", changes: Sequence[LineChange], *, units_max: int = LINE_QUANTITY_MAX) -> list[CartResult]:
+async def add(pool: "Pool", changes: Sequence[LineChange], book: PriceBook, *, units_max: int = LINE_QUANTITY_MAX) -> list[CartResult]:
     """Add units to carts, all in one transaction; return for each change the resulting cart or its refusal.
 
     Accounts must differ between the changes. A change that would give a line more than `units_max` units is refused.
     """
     async with transaction(pool, patience=patience(changes)) as conn:
-        return await _put(conn, ADD_LINES, changes, units_max)
+        return await _put(conn, ADD_LINES, changes, book, units_max)
 
 
 @retry_conflicts
-async def put(pool: "Pool", changes: Sequence[LineChange], *, units_max: int = LINE_QUANTITY_MAX) -> list[CartResult]:
+async def put(pool: "Pool", changes: Sequence[LineChange], book: PriceBook, *, units_max: int = LINE_QUANTITY_MAX) -> list[CartResult]:
     """Set the quantities of lines, otherwise like `add`; a quantity of 0 removes the line."""
     async with transaction(pool, patience=patience(changes)) as conn:
-        return await _put(conn, SET_LINES, changes, units_max)
+        return await _put(conn, SET_LINES, changes, book, units_max)
 
 
 @retry_conflicts
@@ -165,7 +185,7 @@ async def clear(pool: "Pool", commands: Sequence[Clearance]) -> list[CartResult]
         return await _answers(conn, commands, {row["account_id"]: row["unserved"] for row in rows}, {})
 
 
-async def _put(conn: "Conn", statement: str, changes: Sequence[LineChange], units_max: int) -> list[CartResult]:
+async def _put(conn: "Conn", statement: str, changes: Sequence[LineChange], book: PriceBook, units_max: int) -> list[CartResult]:
     """Make the changes that are possible; return the resulting carts, and the refusals of the others."""
     requests = {change.account_id: change for change in changes}
     products, quantities = [change.product_id for change in changes], [change.quantity for change in changes]
@@ -175,21 +195,22 @@ async def _put(conn: "Conn", statement: str, changes: Sequence[LineChange], unit
     carts: dict[UUID, list[CartLine]] = {account_id: [] for account_id in requests}
     refusals: dict[UUID, MercatoError] = {}
     late = set()
-    for account_id, reason, is_made, is_on_sale, is_late, _, _, *line in rows:
+    for account_id, reason, is_made, is_on_sale, is_late, _, _, _, _, _, *line in rows:
         reasons[account_id] = reason
         if reason is None and not is_made:
             refusals[account_id] = _limit(units_max) if is_on_sale else ProductNotFound(requests[account_id].product_id)
         elif is_late:
             late.add(account_id)
         elif line[0]:
-            carts[account_id].append(CartLine(*line))
-    read = await _read(conn, late) if late else {}
-    made = {account_id: tuple(lines) for account_id, lines in carts.items()}
-    return await _answers(conn, changes, reasons, {**made, **read, **refusals})
+            carts[account_id].append(CartLine._make(line))
+    made = _found(rows, {account_id: lines for account_id, lines in carts.items() if account_id not in refusals})
+    read = await _read(conn, late) if late else made
+    priced, _ = await price_carts(conn, read._replace(carts={**made.carts, **read.carts}, choosing=made.choosing | read.choosing), book)
+    return await _answers(conn, changes, reasons, {**priced, **refusals})
 
 
 async def _answers(
-    conn: "Conn", commands: Sequence[Command], reasons: Mapping[UUID, str | None], outcomes: Mapping[UUID, Lines | MercatoError]
+    conn: "Conn", commands: Sequence[Command], reasons: Mapping[UUID, str | None], outcomes: Mapping[UUID, PricedCart | MercatoError]
 ) -> list[CartResult]:
     """Return the answers of commands, and store those of their keys.
 
@@ -204,7 +225,7 @@ async def _answers(
     for command in commands:
         if command in results:
             continue
-        outcome = results[command] = outcomes.get(command.account_id, ())
+        outcome = results[command] = outcomes.get(command.account_id, EMPTY_CART)
         if command.key and isinstance(outcome, MercatoError):
             refused.append(command.key)
         elif command.key:
@@ -217,12 +238,44 @@ async def _answers(
     return [results[command] for command in commands]
 
 
-async def _read(conn: "Conn", account_ids: Collection[UUID]) -> dict[UUID, Lines]:
+async def _read(conn: "Conn", account_ids: Collection[UUID]) -> Found:
     carts: dict[UUID, list[CartLine]] = {account_id: [] for account_id in account_ids}
-    for account_id, *fields in await conn.fetch(GET_CARTS, list(carts)):
-        carts[account_id].append(CartLine(*fields))
-    return {account_id: tuple(lines) for account_id, lines in carts.items()}
+    rows = await conn.fetch(GET_CARTS, list(carts))
+    for account_id, _, _, _, *fields in rows:
+        carts[account_id].append(CartLine._make(fields))
+    return _found(rows, carts)
+
+
+def _found(rows: Sequence[asyncpg.Record], carts: Mapping[UUID, Sequence[CartLine]]) -> Found:
+    """Return carts with what the rows tell of them besides their lines; without rows all carts are empty."""
+    found = {account_id: tuple(lines) for account_id, lines in carts.items()}
+    choosing = {row["account_id"] for row in rows if row["has_choices"]}
+    return Found(found, choosing, rows[0]["at"], rows[0]["rules_version"]) if rows else Found(found, choosing, datetime.now(UTC), 0)
 
 
 def _limit(units_max: int) -> CartLimit:
     return CartLimit("a cart holds at most {lines} lines of at most {units} units", lines=LINES_MAX, units=units_max)
+
+
+async def shipping_options(pool: "Pool", account_id: UUID, book: PriceBook) -> list[ShippingOption]:
+    """Return the ways to deliver an account's cart, with what it then costs."""
+    async with connection(pool) as conn:
+        found, terms = await price_carts(conn, await _read(conn, [account_id]), book)
+    return terms.shipping_options(found[account_id])
+
+
+@retry_conflicts
+async def quote(pool: "Pool", account_id: UUID, book: PriceBook, key: IdempotencyKey | None = None) -> Quote | Stored:
+    """Keep the price of an account's cart as a quote; raises CartEmpty, or why the cart cannot be ordered as it stands."""
+    async with transaction(pool) as conn:
+        return await once(conn, key, lambda: _quote(conn, account_id, book))
+
+
+async def _quote(conn: "Conn", account_id: UUID, book: PriceBook) -> Quote:
+    found, _ = await price_carts(conn, await _read(conn, [account_id]), book)
+    cart = found[account_id]
+    if not cart.lines:
+        raise CartEmpty
+    if cart.price.missing:
+        raise cart.price.missing
+    return await quotes.add(conn, account_id, cart.price, digest(cart.price, cart.choices.header.destination))

@@ -24,13 +24,14 @@ from mercato_server.domain.errors import (
 from mercato_server.domain.events import EventKind
 from mercato_server.domain.name_keys import name_key
 from mercato_server.domain.search_documents import product_words
+from mercato_server.domain.tax_errors import TaxCategoryNotFound
 from mercato_server.store import audit_log, events, inventory, name_keys, search_documents
 from mercato_server.store.events import Event, Snapshot
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
 
 _GET = """
-SELECT id, name, description, price_minor, category_id, sku, level.on_hand AS stock, image_urls,
-       product.version, level.version AS stock_version, created_at, product.updated_at, deleted_at,
+SELECT id, name, description, price_minor, category_id, sku, level.on_hand AS stock, image_urls, tax_category, needs_delivery,
+       weight_grams, product.version, level.version AS stock_version, created_at, product.updated_at, deleted_at,
        (SELECT pg_current_snapshot()::text) AS snapshot
   FROM products AS product
   JOIN stock_levels AS level ON level.product_id = product.id AND level.location_id = 1
@@ -46,45 +47,49 @@ GET_ANY_PRODUCT = _GET + "product.id = $1::uuid"
 # Locks the product, then its stock level: while a checkout holds the level, no other transaction changes the product.
 LOCK_PRODUCT = f"""
 WITH wanted AS MATERIALIZED (
-    SELECT id AS product_id, name, description, price_minor, category_id, sku, image_urls, version, created_at, updated_at, deleted_at
+    SELECT id AS product_id, name, description, price_minor, category_id, sku, image_urls, tax_category, needs_delivery, weight_grams,
+           version, created_at, updated_at, deleted_at
       FROM products
      WHERE id = $1
        FOR NO KEY UPDATE  -- FOR UPDATE would block writers of rows that refer to the product
 ), {inventory.LOCKED}
-SELECT product_id AS id, name, description, price_minor, category_id, sku, locked.on_hand AS stock, image_urls,
-       wanted.version, locked.version AS stock_version, created_at, wanted.updated_at, deleted_at
+SELECT product_id AS id, name, description, price_minor, category_id, sku, locked.on_hand AS stock, image_urls, tax_category,
+       needs_delivery, weight_grams, wanted.version, locked.version AS stock_version, created_at, wanted.updated_at, deleted_at
   FROM wanted
   JOIN locked USING (product_id)
 """  # noqa: S608 - constants
 
 INSERT_PRODUCT = f"""
 WITH changed AS (
-    INSERT INTO products (name, description, price_minor, category_id, sku, image_urls, name_key, currency_code)
-    VALUES ($1, $2, $3, $4, $5, $7, $8, (SELECT currency_code FROM shop))
-    RETURNING id, number, name, name_key, description, price_minor, category_id, sku, image_urls, version, created_at, updated_at,
-              deleted_at, $9::text AS lexemes, $10::text AS vocabulary
+    INSERT INTO products (name, description, price_minor, category_id, sku, image_urls, tax_category, needs_delivery, weight_grams,
+                          name_key, currency_code)
+    VALUES ($1, $2, $3, $4, $5, $7, $8, $9, $10, $11, (SELECT currency_code FROM shop))
+    RETURNING id, number, name, name_key, description, price_minor, category_id, sku, image_urls, tax_category, needs_delivery,
+              weight_grams, version, created_at, updated_at, deleted_at, $12::text AS lexemes, $13::text AS vocabulary
 ), spelled AS (
-    SELECT word, stem, keys FROM unnest($11::text[], $12::text[], $13::text[]) AS spelled (word, stem, keys)
+    SELECT word, stem, keys FROM unnest($14::text[], $15::text[], $16::text[]) AS spelled (word, stem, keys)
 ), {search_documents.DOCUMENTS}
-SELECT id, name, description, price_minor, category_id, sku, $6::integer AS stock, image_urls, version, 0::bigint AS stock_version,
-       created_at, updated_at, deleted_at
+SELECT id, name, description, price_minor, category_id, sku, $6::integer AS stock, image_urls, tax_category, needs_delivery, weight_grams,
+       version, 0::bigint AS stock_version, created_at, updated_at, deleted_at
   FROM changed
 """  # noqa: S608 - constants
 
 UPDATE_PRODUCT = f"""
 WITH changed AS (
     UPDATE products AS product
-       SET name = $2, description = $3, price_minor = $4, category_id = $5, sku = $6, image_urls = $7,
-           deleted_at = CASE WHEN $8 THEN now() END, name_key = $9, version = product.version + 1, updated_at = now()
+       SET name = $2, description = $3, price_minor = $4, category_id = $5, sku = $6, image_urls = $7, tax_category = $8,
+           needs_delivery = $9, weight_grams = $10, deleted_at = CASE WHEN $11 THEN now() END, name_key = $12,
+           version = product.version + 1, updated_at = now()
       FROM stock_levels AS level
      WHERE product.id = $1 AND level.product_id = product.id AND level.location_id = 1
-    RETURNING id, number, name, name_key, description, price_minor, category_id, sku, level.on_hand AS stock, image_urls,
-              product.version, level.version AS stock_version, created_at, product.updated_at, deleted_at,
-              $10::text AS lexemes, $11::text AS vocabulary
+    RETURNING id, number, name, name_key, description, price_minor, category_id, sku, level.on_hand AS stock, image_urls, tax_category,
+              needs_delivery, weight_grams, product.version, level.version AS stock_version, created_at, product.updated_at, deleted_at,
+              $13::text AS lexemes, $14::text AS vocabulary
 ), spelled AS (
-    SELECT word, stem, keys FROM unnest($12::text[], $13::text[], $14::text[]) AS spelled (word, stem, keys)
+    SELECT word, stem, keys FROM unnest($15::text[], $16::text[], $17::text[]) AS spelled (word, stem, keys)
 ), {search_documents.DOCUMENTS}
-SELECT id, name, description, price_minor, category_id, sku, stock, image_urls, version, stock_version, created_at, updated_at, deleted_at
+SELECT id, name, description, price_minor, category_id, sku, stock, image_urls, tax_category, needs_delivery, weight_grams, version,
+       stock_version, created_at, updated_at, deleted_at
   FROM changed
 """  # noqa: S608 - constants
 
@@ -118,11 +123,12 @@ async def create(pool: "Pool", draft: ProductDraft, actor: Actor, key: Idempoten
 
 async def _create(conn: "Conn", draft: ProductDraft, actor: Actor) -> Product:
     values = (draft.name, draft.description, draft.price_minor, draft.category_id, draft.sku, draft.stock or 0, list(draft.image_urls))
+    delivered = (draft.tax_category, draft.needs_delivery, draft.weight_grams)
     words = search_documents.arguments(product_words(draft.name, draft.description, draft.sku))
     try:
-        product = _product(await conn.fetchrow(INSERT_PRODUCT, *values, name_key(draft.name), *words))
+        product = _product(await conn.fetchrow(INSERT_PRODUCT, *values, *delivered, name_key(draft.name), *words))
     except asyncpg.IntegrityConstraintViolationError as error:
-        raise _constraint(error, draft.category_id, draft.sku) from None
+        raise _constraint(error, draft) from None
     await inventory.open_levels(conn, {product.id: product.stock}, actor)
     await events.append(conn, [Event(EventKind.PRODUCT_CREATED, product.id)])
     await audit_log.append(conn, actor, "product.created", product.id, {}, _fields(product))
@@ -262,13 +268,16 @@ async def _write(conn: "Conn", wanted: Product, *, deleted: bool = False) -> Pro
                 wanted.category_id,
                 wanted.sku,
                 list(wanted.image_urls),
+                wanted.tax_category,
+                wanted.needs_delivery,
+                wanted.weight_grams,
                 deleted,
                 name_key(wanted.name),
                 *search_documents.arguments(product_words(wanted.name, wanted.description, wanted.sku)),
             )
         )
     except asyncpg.IntegrityConstraintViolationError as error:
-        raise _constraint(error, wanted.category_id, wanted.sku) from None
+        raise _constraint(error, wanted) from None
 
 
 def _product(row: asyncpg.Record | None) -> Product:
@@ -280,11 +289,13 @@ def _fields(product: Product) -> dict[str, object]:
     return {name: value for name, value in product._asdict().items() if name not in _NOT_AUDITED}
 
 
-def _constraint(error: asyncpg.IntegrityConstraintViolationError, category_id: UUID | None, sku: str | None) -> MercatoError | Exception:
+def _constraint(error: asyncpg.IntegrityConstraintViolationError, wanted: Product | ProductDraft) -> MercatoError | Exception:
     match error.constraint_name:
         case "products_category_id_fkey":
-            return CategoryNotFound(category_id or _FIRST)
+            return CategoryNotFound(wanted.category_id or _FIRST)
+        case "products_tax_category_fkey":
+            return TaxCategoryNotFound(wanted.tax_category or "")
         case "products_sku_key":
-            return SkuTaken(sku or "")
+            return SkuTaken(wanted.sku or "")
         case _:
             return error

@@ -11,6 +11,7 @@ import asyncpg
 
 from mercato_server.domain.orders import NEXT, OrderStatus
 from mercato_server.domain.search_documents import RULE_VERSION
+from mercato_server.store.price_invariants import WRONG_DISCOUNTS, WRONG_LINE_TAXES, WRONG_REDEMPTIONS, WRONG_TAXES, WRONG_TOTALS
 from mercato_server.store.promotion_invariants import WRONG_BUYERS, WRONG_CODES, WRONG_PROMOTIONS
 from mercato_server.store.search_documents import CATEGORY_IDS, is_right
 
@@ -52,20 +53,6 @@ SELECT coalesce(line.order_id, restock.order_id) AS order_id, coalesce(line.prod
               WHERE kind = 'cancel' AND ($1 IS NULL OR order_id = ANY($1))
               GROUP BY order_id, product_id) AS restock ON restock.order_id = line.order_id AND restock.product_id = line.product_id
  WHERE restock.units IS DISTINCT FROM line.quantity OR restock.times > 1
-"""
-
-# The rule of domain/pricing.py, in SQL: a total is the sum of its lines and adjustments, and orders have no adjustments yet. It is stated
-# again, not called, so that a mistake there is found here.
-WRONG_TOTALS = """
-SELECT coalesce(placed.id, lines.order_id) AS order_id, placed.total_minor, lines.total_minor AS lines_total_minor
-  FROM (SELECT id, total_minor
-          FROM orders
-         WHERE $1::uuid[] IS NULL OR id = ANY($1)) AS placed
-  FULL JOIN (SELECT order_id, sum(quantity * unit_price_minor) AS total_minor
-               FROM order_items
-              WHERE $1 IS NULL OR order_id = ANY($1)
-              GROUP BY order_id) AS lines ON lines.order_id = placed.id
- WHERE lines.total_minor IS DISTINCT FROM placed.total_minor  -- also if there are no lines, or no order
 """
 
 REPEATED_KEYS = """
@@ -331,7 +318,19 @@ INVARIANTS = (
     Invariant("stock", "the stock of a product is the sum of its ledger, and not negative", Query(WRONG_STOCK)),
     Invariant("sales", "the sales in the ledger are the lines of the orders", Query(WRONG_SALES, _orders, merges=True)),
     Invariant("restocks", "cancelled orders, and no others, are restocked: in full and once", Query(WRONG_RESTOCKS, _orders)),
-    Invariant("totals", "an order has lines, a line has an order, and the sum is its total", Query(WRONG_TOTALS, _orders, merges=True)),
+    Invariant(
+        "totals",
+        "an order has lines, a line has an order, and what they and the delivery cost is its total",
+        Query(WRONG_TOTALS, _orders, merges=True),
+    ),
+    Invariant("discounts", "what is taken off a line or a delivery is what promotions give to it", Query(WRONG_DISCOUNTS, _orders)),
+    Invariant("line taxes", "the tax of a line is its rate of what is left of its price", Query(WRONG_LINE_TAXES, _orders)),
+    Invariant("taxes", "the taxes by rate are those of the lines and of the delivery", Query(WRONG_TAXES, _orders)),
+    Invariant(
+        "redemptions",
+        "what promotions give to an order is redeemed once, and released with its cancellation",
+        Query(WRONG_REDEMPTIONS, _orders),
+    ),
     Invariant(
         "one order per key",
         "an account has one order per idempotency key",

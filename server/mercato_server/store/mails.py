@@ -73,6 +73,13 @@ SELECT id, CASE WHEN email_verified_at IS NULL THEN '' ELSE full_name END AS ful
  WHERE email = $1 AND disabled_at IS NULL
 """
 
+GET_RECIPIENT_OF_ORDER = """
+SELECT account.id, CASE WHEN email = $1 AND email_verified_at IS NOT NULL THEN full_name ELSE '' END AS full_name
+  FROM orders AS placed
+  JOIN accounts AS account ON account.id = placed.account_id
+ WHERE placed.id = $2 AND disabled_at IS NULL
+"""
+
 IS_SUPERSEDED = "SELECT EXISTS (SELECT FROM mails WHERE template = 'reset_password' AND address = $1 AND id > $2)"
 
 INSERT_DIGEST = """
@@ -159,6 +166,9 @@ async def recipient(pool: "Pool", mail: Mail) -> Recipient | None:
 
     That is the case without an enabled account, for the verification of a verified address, and for a reset mail with a newer successor.
     """
+    if mail.order_id is not None:
+        row = await pool.fetchrow(GET_RECIPIENT_OF_ORDER, mail.address, mail.order_id)
+        return Recipient(row["id"], row["full_name"]) if row else None
     row = await pool.fetchrow(GET_RECIPIENT, mail.address)
     if row is None or (mail.template is Template.VERIFY_EMAIL and row["verified"]):
         return None

@@ -12,7 +12,7 @@ KINDS = (EventKind.ORDER_PLACED, EventKind.ORDER_CANCELLED)
 QUEUE_MAILS = """
 WITH mail AS (
     INSERT INTO mails (template, address, order_id)
-    SELECT replace(news.kind, '.', '_'), account.email, placed.id
+    SELECT replace(news.kind, '.', '_'), coalesce(placed.contact_email, account.email), placed.id
       FROM unnest($1::text[], $2::uuid[], $3::timestamptz[]) WITH ORDINALITY AS news (kind, order_id, created_at, number)
       JOIN orders AS placed ON placed.id = news.order_id
       JOIN accounts AS account ON account.id = placed.account_id

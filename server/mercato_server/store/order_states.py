@@ -10,7 +10,7 @@ from mercato_server.domain.accounts import SERVER, Actor, ActorKind
 from mercato_server.domain.errors import EtagMismatch, OrderNotFound
 from mercato_server.domain.events import EventKind
 from mercato_server.domain.orders import Order, OrderStatus, SystemReason, check_transition
-from mercato_server.store import audit_log, events, inventory, order_lists
+from mercato_server.store import audit_log, events, inventory, order_lists, redemptions
 from mercato_server.store.events import Event
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
 
@@ -30,7 +30,7 @@ SELECT id, version
 GET_OWNER = "SELECT account_id FROM orders WHERE id = $1"
 
 LOCK_ORDER = """
-SELECT account_id, status, version
+SELECT account_id, status, version, pricing_version
   FROM orders
  WHERE id = $1
    FOR NO KEY UPDATE  -- FOR UPDATE would block the consumer that writes its mails
@@ -91,6 +91,8 @@ async def _change(conn: "Conn", change: Change) -> Order:
     if change.status is OrderStatus.CANCELLED:
         restocked = await inventory.restock(conn, change.order_id, actor)
         happened += [Event(EventKind.STOCK_CHANGED, product_id) for product_id in restocked]
+        if row["pricing_version"] is not None:
+            await redemptions.release(conn, change.order_id)
     await events.append(conn, happened)
     if actor.kind is ActorKind.ADMINISTRATOR:
         await audit_log.append(conn, actor, action, change.order_id, {"status": row["status"]}, {"status": change.status})

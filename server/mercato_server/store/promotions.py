@@ -168,6 +168,8 @@ async def _update(conn: "Conn", change: Update) -> StoredPromotion:
     current.check_etag(change.etags)
     if current.archived_at is not None:
         raise PromotionState("the promotion is archived, and cannot be changed")
+    if current.draft.kind is PromotionKind.UNKNOWN:
+        raise PromotionState("the promotion is of a kind of a later release, which alone can change it")
     draft, violations = current.changed(change.kind, change.values)
     if violations:
         raise InvalidRequest(violations)

@@ -15,6 +15,8 @@ writes them.
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
+import asyncpg
+
 from mercato_server.database.pool import Conn
 from mercato_server.domain.promotions import folded_code
 from mercato_server.domain.redemptions import CodeUses, PromotionUses, Redemption, Uses
@@ -63,12 +65,35 @@ SELECT 'buyer', promotion_id, subject, NULL, NULL, uses
 """  # noqa: S608 - constants
 
 
+GET_USES = f"""
+SELECT 'promotion' AS kind, id AS promotion_id, NULL AS name, usage_limit, per_buyer_limit, used
+  FROM promotions
+ WHERE id = ANY($1::uuid[]) AND {_IS_LIMITED} AND archived_at IS NULL
+ UNION ALL
+SELECT 'code', promotion_id, code_folded, usage_limit, NULL, used
+  FROM promotion_codes
+ WHERE code_folded = ANY($2::text[]) AND usage_limit IS NOT NULL AND archived_at IS NULL
+ UNION ALL
+SELECT 'buyer', promotion_id, subject, NULL, NULL, uses
+  FROM promotion_buyers
+ WHERE promotion_id = ANY($1) AND subject = ANY($3::text[])
+"""  # noqa: S608 - constants
+
+
+async def read(conn: "Conn", promotion_ids: Collection[UUID], folded_codes: Collection[str], subjects: Collection[str]) -> Uses:
+    """Return what `lock` returns, without locks: for a price that is only shown."""
+    return _uses(await conn.fetch(GET_USES, list(promotion_ids), list(folded_codes), list(subjects)))
+
+
 async def lock(conn: "Conn", promotion_ids: Collection[UUID], folded_codes: Collection[str], subjects: Collection[str]) -> Uses:
     """Lock the limited ones of promotions and codes, and return their limits and uses as they are now.
 
     Those that are archived, or not limited, are neither locked nor returned.
     """
-    rows = await conn.fetch(LOCK_USES, list(promotion_ids), list(folded_codes), list(subjects))
+    return _uses(await conn.fetch(LOCK_USES, list(promotion_ids), list(folded_codes), list(subjects)))
+
+
+def _uses(rows: Sequence[asyncpg.Record]) -> Uses:
     return Uses(
         {id_: PromotionUses(*counts) for kind, id_, _, *counts in rows if kind == "promotion"},
         {name: CodeUses(id_, limit, used) for kind, id_, name, limit, _, used in rows if kind == "code"},

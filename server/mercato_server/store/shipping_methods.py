@@ -20,6 +20,7 @@ from mercato_server.domain.shipping_errors import (
     ShippingZoneNotFound,
 )
 from mercato_server.domain.shipping_records import METHODS_MAX, TIERS_MAX, MethodDraft, MethodRecord
+from mercato_server.domain.tax_errors import TaxCategoryNotFound
 from mercato_server.store import audit_log, price_rules, shipping
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
 
@@ -100,7 +101,7 @@ async def methods(pool: "Pool", page: Page, *, archived: bool) -> tuple[Sequence
 
 @retry_conflicts
 async def create(pool: "Pool", draft: MethodDraft, actor: Actor, key: IdempotencyKey | None = None) -> MethodRecord | Stored:
-    """Create a method; raises ShippingMethodLimit, ShippingTierLimit, ShippingZoneNotFound or ShippingZoneArchived."""
+    """Create a method; raises ShippingMethodLimit, ShippingTierLimit, ShippingZoneNotFound, ShippingZoneArchived or TaxCategoryNotFound."""
     async with transaction(pool) as conn:
         return await once(conn, key, lambda: _create(conn, draft, actor))
 
@@ -112,7 +113,10 @@ async def _create(conn: "Conn", draft: MethodDraft, actor: Actor) -> MethodRecor
     rates = draft.rates or {}
     await _require_room(conn, draft, None)
     values = (draft.name or "", draft.description or "", draft.position or 0, draft.tax_category or "")
-    method_id = await conn.fetchval(INSERT_METHOD, *values)
+    try:
+        method_id = await conn.fetchval(INSERT_METHOD, *values)
+    except asyncpg.ForeignKeyViolationError:
+        raise TaxCategoryNotFound(draft.tax_category or "") from None
     await conn.execute(INSERT_RATES, method_id, _rows(rates))
     created = await get(conn, method_id)
     await audit_log.append(conn, actor, "shipping_method.created", method_id, {}, _fields(created))
@@ -126,7 +130,8 @@ async def update(
 ) -> MethodRecord | Stored:
     """Change a method; its rates are replaced together.
 
-    Raises ShippingMethodNotFound, ShippingMethodArchived, EtagMismatch, ShippingTierLimit, ShippingZoneNotFound or ShippingZoneArchived.
+    Raises ShippingMethodNotFound, ShippingMethodArchived, EtagMismatch, ShippingTierLimit, ShippingZoneNotFound, ShippingZoneArchived or
+    TaxCategoryNotFound.
     """
     async with transaction(pool) as conn:
         return await once(conn, key, lambda: _update(conn, method_id, draft, etags, actor))
@@ -142,7 +147,10 @@ async def _update(conn: "Conn", method_id: UUID, draft: MethodDraft, etags: Coll
         await _require_room(conn, draft, method_id)
         await conn.execute(DELETE_RATES, method_id)
         await conn.execute(INSERT_RATES, method_id, _rows(draft.rates))
-    await conn.execute(UPDATE_METHOD, method_id, draft.name, draft.description, draft.position, draft.tax_category)
+    try:
+        await conn.execute(UPDATE_METHOD, method_id, draft.name, draft.description, draft.position, draft.tax_category)
+    except asyncpg.ForeignKeyViolationError:
+        raise TaxCategoryNotFound(draft.tax_category or "") from None
     after = await get(conn, method_id)
     await audit_log.append(conn, actor, "shipping_method.updated", method_id, _fields(before), _fields(after))
     await price_rules.changed(conn)

@@ -1,8 +1,9 @@
 """The sweep: deletion of expired rows in small batches, by any worker.
 
-It deletes failed logins after an hour, idempotency keys and the times of requested mails after a day, and mails after a week. It deletes
-events after a week, once all consumers of the feed have read them, and sessions a week after their expiry. Each queue of jobs has separate
-statements: a job is never deleted before its row is settled, and jobs of unknown queues stay. It does not delete entries of the audit log.
+It deletes failed logins and wrong codes of promotions after an hour. It deletes idempotency keys, ended quotes and the times of requested
+mails after a day, and mails after a week. It deletes events after a week, once all consumers of the feed have read them, and sessions a
+week after their expiry. Each queue of jobs has separate statements: a job is never deleted before its row is settled, and jobs of unknown
+queues stay. It does not delete entries of the audit log.
 """
 
 from mercato_server.database.pool import Pool
@@ -94,6 +95,26 @@ DELETE FROM pgqueuer_log
                  FOR UPDATE SKIP LOCKED)
 """
 
+DELETE_OLD_QUOTES = """
+DELETE FROM quotes
+ WHERE id IN (SELECT id
+                FROM quotes
+               WHERE expires_at < now() - interval '24 hours'
+               ORDER BY expires_at
+               LIMIT $1
+                 FOR UPDATE SKIP LOCKED)
+"""
+
+DELETE_OLD_GUESSES = """
+DELETE FROM promotion_guesses
+ WHERE account_id IN (SELECT account_id
+                        FROM promotion_guesses
+                       WHERE since < now() - interval '1 hour'
+                       ORDER BY since
+                       LIMIT $1
+                         FOR UPDATE SKIP LOCKED)
+"""
+
 SWEEPS = (
     DELETE_EXPIRED_KEYS,
     DELETE_OLD_EVENTS,
@@ -101,6 +122,8 @@ SWEEPS = (
     DELETE_OLD_SESSIONS,
     DELETE_OLD_ALLOWANCES,
     DELETE_OLD_MAILS,
+    DELETE_OLD_QUOTES,
+    DELETE_OLD_GUESSES,
     DELETE_OLD_MAIL_JOBS,
     DELETE_OLD_MAIL_JOB_LOG,
 )

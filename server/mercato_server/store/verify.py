@@ -20,6 +20,12 @@ SELECT id FROM orders WHERE age(xmin) <= (SELECT age($1::text::xid8::xid))
  UNION
 SELECT order_id FROM order_items WHERE age(xmin) <= (SELECT age($1::text::xid8::xid))
  UNION
+SELECT order_id FROM order_discounts WHERE age(xmin) <= (SELECT age($1::text::xid8::xid))
+ UNION
+SELECT order_id FROM order_taxes WHERE age(xmin) <= (SELECT age($1::text::xid8::xid))
+ UNION
+SELECT order_id FROM promotion_redemptions WHERE age(xmin) <= (SELECT age($1::text::xid8::xid))
+ UNION
 SELECT order_id FROM order_history WHERE age(xmin) <= (SELECT age($1::text::xid8::xid))
  UNION
 SELECT order_id FROM stock_ledger WHERE order_id IS NOT NULL AND age(xmin) <= (SELECT age($1::text::xid8::xid))

@@ -2,7 +2,17 @@
 
 from dataclasses import replace
 
-from mercato_server.domain.catalog import DESCRIPTION_MAX, IMAGE_URL_MAX, IMAGE_URLS_MAX, NAME_MAX, SKU_MAX, STOCK_MAX, ProductDraft
+from mercato_server.domain.catalog import (
+    DESCRIPTION_MAX,
+    IMAGE_URL_MAX,
+    IMAGE_URLS_MAX,
+    NAME_MAX,
+    SKU_MAX,
+    STOCK_MAX,
+    WEIGHT_MAX_GRAMS,
+    ProductDraft,
+)
+from mercato_server.domain.taxes import TAX_CATEGORY_MAX
 from mercato_server.validation.checks import Checks
 
 
@@ -19,4 +29,6 @@ def checked(check: Checks, prefix: str, draft: ProductDraft) -> ProductDraft:
         sku=check.code(f"{prefix}sku", draft.sku or "", longest=SKU_MAX) or None,
         stock=None if draft.stock is None else check.between(f"{prefix}stock", draft.stock, 0, STOCK_MAX),
         image_urls=check.http_urls(f"{prefix}image_urls", draft.image_urls, most=IMAGE_URLS_MAX, longest=IMAGE_URL_MAX),
+        tax_category=check.code(f"{prefix}tax_category", draft.tax_category or "", longest=TAX_CATEGORY_MAX) or None,
+        weight_grams=check.between(f"{prefix}weight_grams", draft.weight_grams, 0, WEIGHT_MAX_GRAMS),
     )

@@ -1,2 +1,2 @@
 -- phase: expand
-ALTER TABLE products ADD COLUMN weight_grams integer;
+ALTER TABLE products ADD COLUMN parcel_grams integer;

@@ -24,11 +24,15 @@ _sym_db = _symbol_database.Default()
 
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
+from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from mercato.v1 import money_pb2 as mercato_dot_v1_dot_money__pb2
 from mercato.v1 import policy_pb2 as mercato_dot_v1_dot_policy__pb2
+from mercato.v1 import postal_address_pb2 as mercato_dot_v1_dot_postal__address__pb2
+from mercato.v1 import price_pb2 as mercato_dot_v1_dot_price__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15mercato/v1/cart.proto\x12\nmercato.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x16mercato/v1/money.proto\x1a\x17mercato/v1/policy.proto\"m\n\x04\x43\x61rt\x12)\n\x05lines\x18\x01 \x03(\x0b\x32\x14.mercato.v1.CartLineB\x04\xe2\x41\x01\x03\x12&\n\x05total\x18\x02 \x01(\x0b\x32\x11.mercato.v1.MoneyB\x04\xe2\x41\x01\x03\x12\x12\n\x04\x65tag\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\"\xdb\x01\n\x08\x43\x61rtLine\x12\x18\n\nproduct_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04name\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x16\n\x08quantity\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12+\n\nunit_price\x18\x04 \x01(\x0b\x32\x11.mercato.v1.MoneyB\x04\xe2\x41\x01\x03\x12+\n\nline_total\x18\x05 \x01(\x0b\x32\x11.mercato.v1.MoneyB\x04\xe2\x41\x01\x03\x12/\n\x08warnings\x18\x06 \x03(\x0b\x32\x17.mercato.v1.CartWarningB\x04\xe2\x41\x01\x03\"\xa4\x01\n\x0b\x43\x61rtWarning\x12/\n\x04\x63ode\x18\x01 \x01(\x0e\x32\x1b.mercato.v1.CartWarningCodeB\x04\xe2\x41\x01\x03\x12\x15\n\x07message\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x17\n\tavailable\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x34\n\x13previous_unit_price\x18\x04 \x01(\x0b\x32\x11.mercato.v1.MoneyB\x04\xe2\x41\x01\x03\"\x10\n\x0eGetCartRequest\"X\n\x12\x41\x64\x64\x43\x61rtItemRequest\x12\x18\n\nproduct_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1b\n\x08quantity\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01H\x00\x88\x01\x01\x42\x0b\n\t_quantity\"X\n\x12SetCartItemRequest\x12\x18\n\nproduct_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1b\n\x08quantity\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x02H\x00\x88\x01\x01\x42\x0b\n\t_quantity\"1\n\x15RemoveCartItemRequest\x12\x18\n\nproduct_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\x12\n\x10\x43learCartRequest*\xc3\x01\n\x0f\x43\x61rtWarningCode\x12!\n\x1d\x43\x41RT_WARNING_CODE_UNSPECIFIED\x10\x00\x12\"\n\x1e\x43\x41RT_WARNING_CODE_OUT_OF_STOCK\x10\x01\x12 \n\x1c\x43\x41RT_WARNING_CODE_FEWER_LEFT\x10\x02\x12\"\n\x1e\x43\x41RT_WARNING_CODE_PRODUCT_GONE\x10\x03\x12#\n\x1f\x43\x41RT_WARNING_CODE_PRICE_CHANGED\x10\x04\x32\xb8\x04\n\x0b\x43\x61rtService\x12Z\n\x07GetCart\x12\x1a.mercato.v1.GetCartRequest\x1a\x10.mercato.v1.Cart\"!\x90\x02\x01\x8a\xb5\x18\r\x08\x02\x42\tcart.read\x82\xd3\xe4\x93\x02\x07\x12\x05/cart\x12v\n\x0b\x41\x64\x64\x43\x61rtItem\x12\x1e.mercato.v1.AddCartItemRequest\x1a\x10.mercato.v1.Cart\"5\x8a\xb5\x18\x10\x08\x02 \x01\x42\ncart.write\x82\xd3\xe4\x93\x02\x1b\"\x16/cart/add/{product_id}:\x01*\x12x\n\x0bSetCartItem\x12\x1e.mercato.v1.SetCartItemRequest\x1a\x10.mercato.v1.Cart\"7\x8a\xb5\x18\x10\x08\x02 \x01\x42\ncart.write\x82\xd3\xe4\x93\x02\x1d\x32\x18/cart/items/{product_id}:\x01*\x12{\n\x0eRemoveCartItem\x12!.mercato.v1.RemoveCartItemRequest\x1a\x10.mercato.v1.Cart\"4\x8a\xb5\x18\x10\x08\x02 \x01\x42\ncart.write\x82\xd3\xe4\x93\x02\x1a*\x18/cart/items/{product_id}\x12^\n\tClearCart\x12\x1c.mercato.v1.ClearCartRequest\x1a\x10.mercato.v1.Cart\"!\x8a\xb5\x18\x10\x08\x02 \x01\x42\ncart.write\x82\xd3\xe4\x93\x02\x07*\x05/cartb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15mercato/v1/cart.proto\x12\nmercato.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16mercato/v1/money.proto\x1a\x17mercato/v1/policy.proto\x1a\x1fmercato/v1/postal_address.proto\x1a\x16mercato/v1/price.proto\"\xb5\x01\n\x04\x43\x61rt\x12)\n\x05lines\x18\x01 \x03(\x0b\x32\x14.mercato.v1.CartLineB\x04\xe2\x41\x01\x03\x12&\n\x05total\x18\x02 \x01(\x0b\x32\x11.mercato.v1.MoneyB\x04\xe2\x41\x01\x03\x12\x12\n\x04\x65tag\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12/\n\x05price\x18\x04 \x01(\x0b\x32\x1a.mercato.v1.PriceBreakdownB\x04\xe2\x41\x01\x03\x12\x15\n\x07missing\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03\"\xdb\x01\n\x08\x43\x61rtLine\x12\x18\n\nproduct_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04name\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x16\n\x08quantity\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12+\n\nunit_price\x18\x04 \x01(\x0b\x32\x11.mercato.v1.MoneyB\x04\xe2\x41\x01\x03\x12+\n\nline_total\x18\x05 \x01(\x0b\x32\x11.mercato.v1.MoneyB\x04\xe2\x41\x01\x03\x12/\n\x08warnings\x18\x06 \x03(\x0b\x32\x17.mercato.v1.CartWarningB\x04\xe2\x41\x01\x03\"\xa4\x01\n\x0b\x43\x61rtWarning\x12/\n\x04\x63ode\x18\x01 \x01(\x0e\x32\x1b.mercato.v1.CartWarningCodeB\x04\xe2\x41\x01\x03\x12\x15\n\x07message\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x17\n\tavailable\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x34\n\x13previous_unit_price\x18\x04 \x01(\x0b\x32\x11.mercato.v1.MoneyB\x04\xe2\x41\x01\x03\"\x10\n\x0eGetCartRequest\"X\n\x12\x41\x64\x64\x43\x61rtItemRequest\x12\x18\n\nproduct_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1b\n\x08quantity\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01H\x00\x88\x01\x01\x42\x0b\n\t_quantity\"X\n\x12SetCartItemRequest\x12\x18\n\nproduct_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1b\n\x08quantity\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x02H\x00\x88\x01\x01\x42\x0b\n\t_quantity\"1\n\x15RemoveCartItemRequest\x12\x18\n\nproduct_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\x12\n\x10\x43learCartRequest\"\xfd\x01\n\nCartHeader\x12\x39\n\x10shipping_address\x18\x01 \x01(\x0b\x32\x19.mercato.v1.PostalAddressB\x04\xe2\x41\x01\x03\x12\x38\n\x0f\x62illing_address\x18\x02 \x01(\x0b\x32\x19.mercato.v1.PostalAddressB\x04\xe2\x41\x01\x03\x12 \n\x12shipping_method_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x13\n\x05\x63odes\x18\x04 \x03(\tB\x04\xe2\x41\x01\x03\x12\x1b\n\rcontact_email\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04note\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04\x65tag\x18\x07 \x01(\tB\x04\xe2\x41\x01\x03\"\x16\n\x14GetCartHeaderRequest\"\x86\x03\n\x17UpdateCartHeaderRequest\x12\x39\n\x10shipping_address\x18\x01 \x01(\x0b\x32\x19.mercato.v1.PostalAddressB\x04\xe2\x41\x01\x01\x12!\n\x13shipping_address_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x38\n\x0f\x62illing_address\x18\x03 \x01(\x0b\x32\x19.mercato.v1.PostalAddressB\x04\xe2\x41\x01\x01\x12 \n\x12\x62illing_address_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12 \n\x12shipping_method_id\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\x12\x13\n\x05\x63odes\x18\x06 \x03(\tB\x04\xe2\x41\x01\x01\x12\x1b\n\rcontact_email\x18\x07 \x01(\tB\x04\xe2\x41\x01\x01\x12\x12\n\x04note\x18\x08 \x01(\tB\x04\xe2\x41\x01\x01\x12\x12\n\x04\x65tag\x18\t \x01(\tB\x04\xe2\x41\x01\x01\x12\x35\n\x0bupdate_mask\x18\n \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\"\x1b\n\x19GetShippingOptionsRequest\"O\n\x1aGetShippingOptionsResponse\x12\x31\n\x07options\x18\x01 \x03(\x0b\x32\x1a.mercato.v1.ShippingOptionB\x04\xe2\x41\x01\x03\"\x96\x01\n\x0eShippingOption\x12 \n\x12shipping_method_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04name\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12&\n\x05price\x18\x03 \x01(\x0b\x32\x11.mercato.v1.MoneyB\x04\xe2\x41\x01\x03\x12&\n\x05total\x18\x04 \x01(\x0b\x32\x11.mercato.v1.MoneyB\x04\xe2\x41\x01\x03\"\x12\n\x10QuoteCartRequest\"\x81\x01\n\x05Quote\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12/\n\x05price\x18\x02 \x01(\x0b\x32\x1a.mercato.v1.PriceBreakdownB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\"r\n\x0bQuoteChange\x12\x30\n\x06quoted\x18\x01 \x01(\x0b\x32\x1a.mercato.v1.PriceBreakdownB\x04\xe2\x41\x01\x03\x12\x31\n\x07\x63urrent\x18\x02 \x01(\x0b\x32\x1a.mercato.v1.PriceBreakdownB\x04\xe2\x41\x01\x03*\xc3\x01\n\x0f\x43\x61rtWarningCode\x12!\n\x1d\x43\x41RT_WARNING_CODE_UNSPECIFIED\x10\x00\x12\"\n\x1e\x43\x41RT_WARNING_CODE_OUT_OF_STOCK\x10\x01\x12 \n\x1c\x43\x41RT_WARNING_CODE_FEWER_LEFT\x10\x02\x12\"\n\x1e\x43\x41RT_WARNING_CODE_PRODUCT_GONE\x10\x03\x12#\n\x1f\x43\x41RT_WARNING_CODE_PRICE_CHANGED\x10\x04\x32\xaf\x08\n\x0b\x43\x61rtService\x12Z\n\x07GetCart\x12\x1a.mercato.v1.GetCartRequest\x1a\x10.mercato.v1.Cart\"!\x90\x02\x01\x8a\xb5\x18\r\x08\x02\x42\tcart.read\x82\xd3\xe4\x93\x02\x07\x12\x05/cart\x12v\n\x0b\x41\x64\x64\x43\x61rtItem\x12\x1e.mercato.v1.AddCartItemRequest\x1a\x10.mercato.v1.Cart\"5\x8a\xb5\x18\x10\x08\x02 \x01\x42\ncart.write\x82\xd3\xe4\x93\x02\x1b\"\x16/cart/add/{product_id}:\x01*\x12x\n\x0bSetCartItem\x12\x1e.mercato.v1.SetCartItemRequest\x1a\x10.mercato.v1.Cart\"7\x8a\xb5\x18\x10\x08\x02 \x01\x42\ncart.write\x82\xd3\xe4\x93\x02\x1d\x32\x18/cart/items/{product_id}:\x01*\x12{\n\x0eRemoveCartItem\x12!.mercato.v1.RemoveCartItemRequest\x1a\x10.mercato.v1.Cart\"4\x8a\xb5\x18\x10\x08\x02 \x01\x42\ncart.write\x82\xd3\xe4\x93\x02\x1a*\x18/cart/items/{product_id}\x12^\n\tClearCart\x12\x1c.mercato.v1.ClearCartRequest\x1a\x10.mercato.v1.Cart\"!\x8a\xb5\x18\x10\x08\x02 \x01\x42\ncart.write\x82\xd3\xe4\x93\x02\x07*\x05/cart\x12o\n\rGetCartHeader\x12 .mercato.v1.GetCartHeaderRequest\x1a\x16.mercato.v1.CartHeader\"$\x90\x02\x01\x8a\xb5\x18\r\x08\x02\x42\tcart.read\x82\xd3\xe4\x93\x02\n\x12\x08/v1/cart\x12x\n\x10UpdateCartHeader\x12#.mercato.v1.UpdateCartHeaderRequest\x1a\x16.mercato.v1.CartHeader\"\'\x8a\xb5\x18\x10\x08\x02 \x01\x42\ncart.write\x82\xd3\xe4\x93\x02\r2\x08/v1/cart:\x01*\x12\x99\x01\n\x12GetShippingOptions\x12%.mercato.v1.GetShippingOptionsRequest\x1a&.mercato.v1.GetShippingOptionsResponse\"4\x90\x02\x01\x8a\xb5\x18\r\x08\x02\x42\tcart.read\x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/cart/shippingOptions\x12n\n\tQuoteCart\x12\x1c.mercato.v1.QuoteCartRequest\x1a\x11.mercato.v1.Quote\"0\x8a\xb5\x18\x13\x08\x02\x10\xc9\x01 \x01\x42\ncart.write\x82\xd3\xe4\x93\x02\x13\"\x0e/v1/cart:quote:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,6 +45,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CART'].fields_by_name['total']._serialized_options = b'\342A\001\003'
   _globals['_CART'].fields_by_name['etag']._loaded_options = None
   _globals['_CART'].fields_by_name['etag']._serialized_options = b'\342A\001\003'
+  _globals['_CART'].fields_by_name['price']._loaded_options = None
+  _globals['_CART'].fields_by_name['price']._serialized_options = b'\342A\001\003'
+  _globals['_CART'].fields_by_name['missing']._loaded_options = None
+  _globals['_CART'].fields_by_name['missing']._serialized_options = b'\342A\001\003'
   _globals['_CARTLINE'].fields_by_name['product_id']._loaded_options = None
   _globals['_CARTLINE'].fields_by_name['product_id']._serialized_options = b'\342A\001\003'
   _globals['_CARTLINE'].fields_by_name['name']._loaded_options = None
@@ -71,6 +79,60 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SETCARTITEMREQUEST'].fields_by_name['quantity']._serialized_options = b'\342A\001\002'
   _globals['_REMOVECARTITEMREQUEST'].fields_by_name['product_id']._loaded_options = None
   _globals['_REMOVECARTITEMREQUEST'].fields_by_name['product_id']._serialized_options = b'\342A\001\002'
+  _globals['_CARTHEADER'].fields_by_name['shipping_address']._loaded_options = None
+  _globals['_CARTHEADER'].fields_by_name['shipping_address']._serialized_options = b'\342A\001\003'
+  _globals['_CARTHEADER'].fields_by_name['billing_address']._loaded_options = None
+  _globals['_CARTHEADER'].fields_by_name['billing_address']._serialized_options = b'\342A\001\003'
+  _globals['_CARTHEADER'].fields_by_name['shipping_method_id']._loaded_options = None
+  _globals['_CARTHEADER'].fields_by_name['shipping_method_id']._serialized_options = b'\342A\001\003'
+  _globals['_CARTHEADER'].fields_by_name['codes']._loaded_options = None
+  _globals['_CARTHEADER'].fields_by_name['codes']._serialized_options = b'\342A\001\003'
+  _globals['_CARTHEADER'].fields_by_name['contact_email']._loaded_options = None
+  _globals['_CARTHEADER'].fields_by_name['contact_email']._serialized_options = b'\342A\001\003'
+  _globals['_CARTHEADER'].fields_by_name['note']._loaded_options = None
+  _globals['_CARTHEADER'].fields_by_name['note']._serialized_options = b'\342A\001\003'
+  _globals['_CARTHEADER'].fields_by_name['etag']._loaded_options = None
+  _globals['_CARTHEADER'].fields_by_name['etag']._serialized_options = b'\342A\001\003'
+  _globals['_UPDATECARTHEADERREQUEST'].fields_by_name['shipping_address']._loaded_options = None
+  _globals['_UPDATECARTHEADERREQUEST'].fields_by_name['shipping_address']._serialized_options = b'\342A\001\001'
+  _globals['_UPDATECARTHEADERREQUEST'].fields_by_name['shipping_address_id']._loaded_options = None
+  _globals['_UPDATECARTHEADERREQUEST'].fields_by_name['shipping_address_id']._serialized_options = b'\342A\001\001'
+  _globals['_UPDATECARTHEADERREQUEST'].fields_by_name['billing_address']._loaded_options = None
+  _globals['_UPDATECARTHEADERREQUEST'].fields_by_name['billing_address']._serialized_options = b'\342A\001\001'
+  _globals['_UPDATECARTHEADERREQUEST'].fields_by_name['billing_address_id']._loaded_options = None
+  _globals['_UPDATECARTHEADERREQUEST'].fields_by_name['billing_address_id']._serialized_options = b'\342A\001\001'
+  _globals['_UPDATECARTHEADERREQUEST'].fields_by_name['shipping_method_id']._loaded_options = None
+  _globals['_UPDATECARTHEADERREQUEST'].fields_by_name['shipping_method_id']._serialized_options = b'\342A\001\001'
+  _globals['_UPDATECARTHEADERREQUEST'].fields_by_name['codes']._loaded_options = None
+  _globals['_UPDATECARTHEADERREQUEST'].fields_by_name['codes']._serialized_options = b'\342A\001\001'
+  _globals['_UPDATECARTHEADERREQUEST'].fields_by_name['contact_email']._loaded_options = None
+  _globals['_UPDATECARTHEADERREQUEST'].fields_by_name['contact_email']._serialized_options = b'\342A\001\001'
+  _globals['_UPDATECARTHEADERREQUEST'].fields_by_name['note']._loaded_options = None
+  _globals['_UPDATECARTHEADERREQUEST'].fields_by_name['note']._serialized_options = b'\342A\001\001'
+  _globals['_UPDATECARTHEADERREQUEST'].fields_by_name['etag']._loaded_options = None
+  _globals['_UPDATECARTHEADERREQUEST'].fields_by_name['etag']._serialized_options = b'\342A\001\001'
+  _globals['_UPDATECARTHEADERREQUEST'].fields_by_name['update_mask']._loaded_options = None
+  _globals['_UPDATECARTHEADERREQUEST'].fields_by_name['update_mask']._serialized_options = b'\342A\001\001'
+  _globals['_GETSHIPPINGOPTIONSRESPONSE'].fields_by_name['options']._loaded_options = None
+  _globals['_GETSHIPPINGOPTIONSRESPONSE'].fields_by_name['options']._serialized_options = b'\342A\001\003'
+  _globals['_SHIPPINGOPTION'].fields_by_name['shipping_method_id']._loaded_options = None
+  _globals['_SHIPPINGOPTION'].fields_by_name['shipping_method_id']._serialized_options = b'\342A\001\003'
+  _globals['_SHIPPINGOPTION'].fields_by_name['name']._loaded_options = None
+  _globals['_SHIPPINGOPTION'].fields_by_name['name']._serialized_options = b'\342A\001\003'
+  _globals['_SHIPPINGOPTION'].fields_by_name['price']._loaded_options = None
+  _globals['_SHIPPINGOPTION'].fields_by_name['price']._serialized_options = b'\342A\001\003'
+  _globals['_SHIPPINGOPTION'].fields_by_name['total']._loaded_options = None
+  _globals['_SHIPPINGOPTION'].fields_by_name['total']._serialized_options = b'\342A\001\003'
+  _globals['_QUOTE'].fields_by_name['id']._loaded_options = None
+  _globals['_QUOTE'].fields_by_name['id']._serialized_options = b'\342A\001\010'
+  _globals['_QUOTE'].fields_by_name['price']._loaded_options = None
+  _globals['_QUOTE'].fields_by_name['price']._serialized_options = b'\342A\001\003'
+  _globals['_QUOTE'].fields_by_name['expire_time']._loaded_options = None
+  _globals['_QUOTE'].fields_by_name['expire_time']._serialized_options = b'\342A\001\003'
+  _globals['_QUOTECHANGE'].fields_by_name['quoted']._loaded_options = None
+  _globals['_QUOTECHANGE'].fields_by_name['quoted']._serialized_options = b'\342A\001\003'
+  _globals['_QUOTECHANGE'].fields_by_name['current']._loaded_options = None
+  _globals['_QUOTECHANGE'].fields_by_name['current']._serialized_options = b'\342A\001\003'
   _globals['_CARTSERVICE'].methods_by_name['GetCart']._loaded_options = None
   _globals['_CARTSERVICE'].methods_by_name['GetCart']._serialized_options = b'\220\002\001\212\265\030\r\010\002B\tcart.read\202\323\344\223\002\007\022\005/cart'
   _globals['_CARTSERVICE'].methods_by_name['AddCartItem']._loaded_options = None
@@ -81,24 +143,50 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CARTSERVICE'].methods_by_name['RemoveCartItem']._serialized_options = b'\212\265\030\020\010\002 \001B\ncart.write\202\323\344\223\002\032*\030/cart/items/{product_id}'
   _globals['_CARTSERVICE'].methods_by_name['ClearCart']._loaded_options = None
   _globals['_CARTSERVICE'].methods_by_name['ClearCart']._serialized_options = b'\212\265\030\020\010\002 \001B\ncart.write\202\323\344\223\002\007*\005/cart'
-  _globals['_CARTWARNINGCODE']._serialized_start=919
-  _globals['_CARTWARNINGCODE']._serialized_end=1114
-  _globals['_CART']._serialized_start=149
-  _globals['_CART']._serialized_end=258
-  _globals['_CARTLINE']._serialized_start=261
-  _globals['_CARTLINE']._serialized_end=480
-  _globals['_CARTWARNING']._serialized_start=483
-  _globals['_CARTWARNING']._serialized_end=647
-  _globals['_GETCARTREQUEST']._serialized_start=649
-  _globals['_GETCARTREQUEST']._serialized_end=665
-  _globals['_ADDCARTITEMREQUEST']._serialized_start=667
-  _globals['_ADDCARTITEMREQUEST']._serialized_end=755
-  _globals['_SETCARTITEMREQUEST']._serialized_start=757
-  _globals['_SETCARTITEMREQUEST']._serialized_end=845
-  _globals['_REMOVECARTITEMREQUEST']._serialized_start=847
-  _globals['_REMOVECARTITEMREQUEST']._serialized_end=896
-  _globals['_CLEARCARTREQUEST']._serialized_start=898
-  _globals['_CLEARCARTREQUEST']._serialized_end=916
-  _globals['_CARTSERVICE']._serialized_start=1117
-  _globals['_CARTSERVICE']._serialized_end=1685
+  _globals['_CARTSERVICE'].methods_by_name['GetCartHeader']._loaded_options = None
+  _globals['_CARTSERVICE'].methods_by_name['GetCartHeader']._serialized_options = b'\220\002\001\212\265\030\r\010\002B\tcart.read\202\323\344\223\002\n\022\010/v1/cart'
+  _globals['_CARTSERVICE'].methods_by_name['UpdateCartHeader']._loaded_options = None
+  _globals['_CARTSERVICE'].methods_by_name['UpdateCartHeader']._serialized_options = b'\212\265\030\020\010\002 \001B\ncart.write\202\323\344\223\002\r2\010/v1/cart:\001*'
+  _globals['_CARTSERVICE'].methods_by_name['GetShippingOptions']._loaded_options = None
+  _globals['_CARTSERVICE'].methods_by_name['GetShippingOptions']._serialized_options = b'\220\002\001\212\265\030\r\010\002B\tcart.read\202\323\344\223\002\032\022\030/v1/cart/shippingOptions'
+  _globals['_CARTSERVICE'].methods_by_name['QuoteCart']._loaded_options = None
+  _globals['_CARTSERVICE'].methods_by_name['QuoteCart']._serialized_options = b'\212\265\030\023\010\002\020\311\001 \001B\ncart.write\202\323\344\223\002\023\"\016/v1/cart:quote:\001*'
+  _globals['_CARTWARNINGCODE']._serialized_start=2320
+  _globals['_CARTWARNINGCODE']._serialized_end=2515
+  _globals['_CART']._serialized_start=274
+  _globals['_CART']._serialized_end=455
+  _globals['_CARTLINE']._serialized_start=458
+  _globals['_CARTLINE']._serialized_end=677
+  _globals['_CARTWARNING']._serialized_start=680
+  _globals['_CARTWARNING']._serialized_end=844
+  _globals['_GETCARTREQUEST']._serialized_start=846
+  _globals['_GETCARTREQUEST']._serialized_end=862
+  _globals['_ADDCARTITEMREQUEST']._serialized_start=864
+  _globals['_ADDCARTITEMREQUEST']._serialized_end=952
+  _globals['_SETCARTITEMREQUEST']._serialized_start=954
+  _globals['_SETCARTITEMREQUEST']._serialized_end=1042
+  _globals['_REMOVECARTITEMREQUEST']._serialized_start=1044
+  _globals['_REMOVECARTITEMREQUEST']._serialized_end=1093
+  _globals['_CLEARCARTREQUEST']._serialized_start=1095
+  _globals['_CLEARCARTREQUEST']._serialized_end=1113
+  _globals['_CARTHEADER']._serialized_start=1116
+  _globals['_CARTHEADER']._serialized_end=1369
+  _globals['_GETCARTHEADERREQUEST']._serialized_start=1371
+  _globals['_GETCARTHEADERREQUEST']._serialized_end=1393
+  _globals['_UPDATECARTHEADERREQUEST']._serialized_start=1396
+  _globals['_UPDATECARTHEADERREQUEST']._serialized_end=1786
+  _globals['_GETSHIPPINGOPTIONSREQUEST']._serialized_start=1788
+  _globals['_GETSHIPPINGOPTIONSREQUEST']._serialized_end=1815
+  _globals['_GETSHIPPINGOPTIONSRESPONSE']._serialized_start=1817
+  _globals['_GETSHIPPINGOPTIONSRESPONSE']._serialized_end=1896
+  _globals['_SHIPPINGOPTION']._serialized_start=1899
+  _globals['_SHIPPINGOPTION']._serialized_end=2049
+  _globals['_QUOTECARTREQUEST']._serialized_start=2051
+  _globals['_QUOTECARTREQUEST']._serialized_end=2069
+  _globals['_QUOTE']._serialized_start=2072
+  _globals['_QUOTE']._serialized_end=2201
+  _globals['_QUOTECHANGE']._serialized_start=2203
+  _globals['_QUOTECHANGE']._serialized_end=2317
+  _globals['_CARTSERVICE']._serialized_start=2518
+  _globals['_CARTSERVICE']._serialized_end=3589
 # @@protoc_insertion_point(module_scope)

@@ -5,10 +5,14 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import field_mask_pb2 as _field_mask_pb2
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from mercato.v1 import money_pb2 as _money_pb2
+from mercato.v1 import postal_address_pb2 as _postal_address_pb2
+from mercato.v1 import price_pb2 as _price_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -61,15 +65,25 @@ class Cart(_message.Message):
     LINES_FIELD_NUMBER: _builtins.int
     TOTAL_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    PRICE_FIELD_NUMBER: _builtins.int
+    MISSING_FIELD_NUMBER: _builtins.int
     etag: _builtins.str
-    """Changes when a product, quantity or price of the cart does; Checkout takes it to buy exactly this cart."""
+    """Changes when a product, quantity or price of the cart does, or its header; Checkout takes it to buy exactly this cart."""
+    missing: _builtins.str
+    """Why the cart cannot be ordered yet, and the total lacks a delivery or a tax: ADDRESS_REQUIRED, SHIPPING_METHOD_REQUIRED,
+    SHIPPING_METHOD_UNAVAILABLE or TAX_RATE_MISSING. Empty if the total is whole.
+    """
     @_builtins.property
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___CartLine]:
         """The lines, in the order in which they were first added."""
 
     @_builtins.property
     def total(self) -> _money_pb2.Money:
-        """Sum of the lines that are still on sale."""
+        """The price of the lines that are still on sale: their sum, less discounts, with delivery and tax."""
+
+    @_builtins.property
+    def price(self) -> _price_pb2.PriceBreakdown:
+        """The parts of the total; absent if it is just the sum of the lines."""
 
     def __init__(
         self,
@@ -77,10 +91,12 @@ class Cart(_message.Message):
         lines: _abc.Iterable[Global___CartLine] | None = ...,
         total: _money_pb2.Money | None = ...,
         etag: _builtins.str = ...,
+        price: _price_pb2.PriceBreakdown | None = ...,
+        missing: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["total", b"total"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["price", b"price", "total", b"total"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "lines", b"lines", "total", b"total"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "lines", b"lines", "missing", b"missing", "price", b"price", "total", b"total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -281,3 +297,298 @@ class ClearCartRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ClearCartRequest: _TypeAlias = ClearCartRequest  # noqa: Y015
+
+@_typing.final
+class CartHeader(_message.Message):
+    """Where the cart goes, how, and with which codes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SHIPPING_ADDRESS_FIELD_NUMBER: _builtins.int
+    BILLING_ADDRESS_FIELD_NUMBER: _builtins.int
+    SHIPPING_METHOD_ID_FIELD_NUMBER: _builtins.int
+    CODES_FIELD_NUMBER: _builtins.int
+    CONTACT_EMAIL_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    shipping_method_id: _builtins.str
+    """UUID of the shipping method; empty for none."""
+    contact_email: _builtins.str
+    """Where mails about the order go; empty: to the e-mail address of the account."""
+    note: _builtins.str
+    """The buyer's note to the shop."""
+    etag: _builtins.str
+    """Changes with every change of the header."""
+    @_builtins.property
+    def shipping_address(self) -> _postal_address_pb2.PostalAddress:
+        """Where the goods go."""
+
+    @_builtins.property
+    def billing_address(self) -> _postal_address_pb2.PostalAddress:
+        """Where the invoice goes; absent: to the shipping address."""
+
+    @_builtins.property
+    def codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The codes of promotions, as they are compared: without case and surrounding white space."""
+
+    def __init__(
+        self,
+        *,
+        shipping_address: _postal_address_pb2.PostalAddress | None = ...,
+        billing_address: _postal_address_pb2.PostalAddress | None = ...,
+        shipping_method_id: _builtins.str = ...,
+        codes: _abc.Iterable[_builtins.str] | None = ...,
+        contact_email: _builtins.str = ...,
+        note: _builtins.str = ...,
+        etag: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["billing_address", b"billing_address", "shipping_address", b"shipping_address"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["billing_address", b"billing_address", "codes", b"codes", "contact_email", b"contact_email", "etag", b"etag", "note", b"note", "shipping_address", b"shipping_address", "shipping_method_id", b"shipping_method_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CartHeader: _TypeAlias = CartHeader  # noqa: Y015
+
+@_typing.final
+class GetCartHeaderRequest(_message.Message):
+    """Request of GetCartHeader."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetCartHeaderRequest: _TypeAlias = GetCartHeaderRequest  # noqa: Y015
+
+@_typing.final
+class UpdateCartHeaderRequest(_message.Message):
+    """Request of UpdateCartHeader."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SHIPPING_ADDRESS_FIELD_NUMBER: _builtins.int
+    SHIPPING_ADDRESS_ID_FIELD_NUMBER: _builtins.int
+    BILLING_ADDRESS_FIELD_NUMBER: _builtins.int
+    BILLING_ADDRESS_ID_FIELD_NUMBER: _builtins.int
+    SHIPPING_METHOD_ID_FIELD_NUMBER: _builtins.int
+    CODES_FIELD_NUMBER: _builtins.int
+    CONTACT_EMAIL_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    shipping_address_id: _builtins.str
+    """UUID of an address of the caller's address book, which is copied to `shipping_address`."""
+    billing_address_id: _builtins.str
+    """UUID of an address of the caller's address book, which is copied to `billing_address`."""
+    shipping_method_id: _builtins.str
+    """UUID of the shipping method."""
+    contact_email: _builtins.str
+    """Where mails about the order go."""
+    note: _builtins.str
+    """The buyer's note to the shop, at most 1,000 characters."""
+    etag: _builtins.str
+    """Refuse to change a newer header."""
+    @_builtins.property
+    def shipping_address(self) -> _postal_address_pb2.PostalAddress:
+        """Where the goods go; named by `update_mask` and absent: nowhere."""
+
+    @_builtins.property
+    def billing_address(self) -> _postal_address_pb2.PostalAddress:
+        """Where the invoice goes."""
+
+    @_builtins.property
+    def codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Codes of promotions, at most 10 of at most 64 characters; they replace those of the cart."""
+
+    @_builtins.property
+    def update_mask(self) -> _field_mask_pb2.FieldMask:
+        """The fields to change."""
+
+    def __init__(
+        self,
+        *,
+        shipping_address: _postal_address_pb2.PostalAddress | None = ...,
+        shipping_address_id: _builtins.str = ...,
+        billing_address: _postal_address_pb2.PostalAddress | None = ...,
+        billing_address_id: _builtins.str = ...,
+        shipping_method_id: _builtins.str = ...,
+        codes: _abc.Iterable[_builtins.str] | None = ...,
+        contact_email: _builtins.str = ...,
+        note: _builtins.str = ...,
+        etag: _builtins.str = ...,
+        update_mask: _field_mask_pb2.FieldMask | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["billing_address", b"billing_address", "shipping_address", b"shipping_address", "update_mask", b"update_mask"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["billing_address", b"billing_address", "billing_address_id", b"billing_address_id", "codes", b"codes", "contact_email", b"contact_email", "etag", b"etag", "note", b"note", "shipping_address", b"shipping_address", "shipping_address_id", b"shipping_address_id", "shipping_method_id", b"shipping_method_id", "update_mask", b"update_mask"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateCartHeaderRequest: _TypeAlias = UpdateCartHeaderRequest  # noqa: Y015
+
+@_typing.final
+class GetShippingOptionsRequest(_message.Message):
+    """Request of GetShippingOptions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetShippingOptionsRequest: _TypeAlias = GetShippingOptionsRequest  # noqa: Y015
+
+@_typing.final
+class GetShippingOptionsResponse(_message.Message):
+    """Response of GetShippingOptions: at most 100 options."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def options(self) -> _containers.RepeatedCompositeFieldContainer[Global___ShippingOption]:
+        """The options, in the shop's order."""
+
+    def __init__(
+        self,
+        *,
+        options: _abc.Iterable[Global___ShippingOption] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["options", b"options"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetShippingOptionsResponse: _TypeAlias = GetShippingOptionsResponse  # noqa: Y015
+
+@_typing.final
+class ShippingOption(_message.Message):
+    """A way to deliver the cart."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SHIPPING_METHOD_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    PRICE_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    shipping_method_id: _builtins.str
+    """UUID of the method; UpdateCartHeader takes it."""
+    name: _builtins.str
+    """Name of the method."""
+    @_builtins.property
+    def price(self) -> _money_pb2.Money:
+        """Price of the delivery, after promotions."""
+
+    @_builtins.property
+    def total(self) -> _money_pb2.Money:
+        """Total of the cart with this delivery."""
+
+    def __init__(
+        self,
+        *,
+        shipping_method_id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        price: _money_pb2.Money | None = ...,
+        total: _money_pb2.Money | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["price", b"price", "total", b"total"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "price", b"price", "shipping_method_id", b"shipping_method_id", "total", b"total"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ShippingOption: _TypeAlias = ShippingOption  # noqa: Y015
+
+@_typing.final
+class QuoteCartRequest(_message.Message):
+    """Request of QuoteCart."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QuoteCartRequest: _TypeAlias = QuoteCartRequest  # noqa: Y015
+
+@_typing.final
+class Quote(_message.Message):
+    """A price of the cart that the shop has named."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    PRICE_FIELD_NUMBER: _builtins.int
+    EXPIRE_TIME_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """UUID; Checkout takes it."""
+    @_builtins.property
+    def price(self) -> _price_pb2.PriceBreakdown:
+        """The price."""
+
+    @_builtins.property
+    def expire_time(self) -> _timestamp_pb2.Timestamp:
+        """When the quote ends: Checkout refuses it from then on."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        price: _price_pb2.PriceBreakdown | None = ...,
+        expire_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "price", b"price"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expire_time", b"expire_time", "id", b"id", "price", b"price"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Quote: _TypeAlias = Quote  # noqa: Y015
+
+@_typing.final
+class QuoteChange(_message.Message):
+    """Detail of the error QUOTE_CHANGED: the price that was quoted, and the price now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUOTED_FIELD_NUMBER: _builtins.int
+    CURRENT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def quoted(self) -> _price_pb2.PriceBreakdown:
+        """The price of the quote."""
+
+    @_builtins.property
+    def current(self) -> _price_pb2.PriceBreakdown:
+        """The price now."""
+
+    def __init__(
+        self,
+        *,
+        quoted: _price_pb2.PriceBreakdown | None = ...,
+        current: _price_pb2.PriceBreakdown | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["current", b"current", "quoted", b"quoted"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["current", b"current", "quoted", b"quoted"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QuoteChange: _TypeAlias = QuoteChange  # noqa: Y015

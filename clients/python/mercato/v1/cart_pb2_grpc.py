@@ -63,6 +63,26 @@ class CartServiceStub:
                 request_serializer=mercato_dot_v1_dot_cart__pb2.ClearCartRequest.SerializeToString,
                 response_deserializer=mercato_dot_v1_dot_cart__pb2.Cart.FromString,
                 _registered_method=True)
+        self.GetCartHeader = channel.unary_unary(
+                '/mercato.v1.CartService/GetCartHeader',
+                request_serializer=mercato_dot_v1_dot_cart__pb2.GetCartHeaderRequest.SerializeToString,
+                response_deserializer=mercato_dot_v1_dot_cart__pb2.CartHeader.FromString,
+                _registered_method=True)
+        self.UpdateCartHeader = channel.unary_unary(
+                '/mercato.v1.CartService/UpdateCartHeader',
+                request_serializer=mercato_dot_v1_dot_cart__pb2.UpdateCartHeaderRequest.SerializeToString,
+                response_deserializer=mercato_dot_v1_dot_cart__pb2.CartHeader.FromString,
+                _registered_method=True)
+        self.GetShippingOptions = channel.unary_unary(
+                '/mercato.v1.CartService/GetShippingOptions',
+                request_serializer=mercato_dot_v1_dot_cart__pb2.GetShippingOptionsRequest.SerializeToString,
+                response_deserializer=mercato_dot_v1_dot_cart__pb2.GetShippingOptionsResponse.FromString,
+                _registered_method=True)
+        self.QuoteCart = channel.unary_unary(
+                '/mercato.v1.CartService/QuoteCart',
+                request_serializer=mercato_dot_v1_dot_cart__pb2.QuoteCartRequest.SerializeToString,
+                response_deserializer=mercato_dot_v1_dot_cart__pb2.Quote.FromString,
+                _registered_method=True)
 
 
 class CartServiceServicer:
@@ -115,6 +135,43 @@ class CartServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetCartHeader(self, request, context):
+        """Return the header of the cart: where it goes, how, and with which codes. An order takes it along, and leaves an empty one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateCartHeader(self, request, context):
+        """Change the header of the cart (AIP-134): with `update_mask` exactly its fields, without one those that are present.
+
+        Errors: INVALID_ARGUMENT INVALID_FIELD (also an address that does not fit its country), NOT_FOUND ADDRESS_NOT_FOUND or
+        SHIPPING_METHOD_NOT_FOUND, FAILED_PRECONDITION PROMOTION_INVALID (a code that cannot be used now; all such codes answer alike) or
+        PROMOTION_EXHAUSTED, RESOURCE_EXHAUSTED TOO_MANY_ATTEMPTS (too many codes that cannot be used; with a RetryInfo), ABORTED ETAG_MISMATCH.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetShippingOptions(self, request, context):
+        """Return the ways in which the cart can be delivered to its shipping address, with their prices: at most 100. There are none without an
+        address or without goods that need delivery.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def QuoteCart(self, request, context):
+        """Keep the price of the cart for 30 minutes, so that the buyer can agree to it: Checkout takes the quote's id, and refuses the purchase if
+        anything that was quoted has changed.
+
+        Errors: FAILED_PRECONDITION CART_EMPTY, ADDRESS_REQUIRED, SHIPPING_METHOD_REQUIRED, SHIPPING_METHOD_UNAVAILABLE, TAX_RATE_MISSING or
+        PROMOTION_EXHAUSTED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CartServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -142,6 +199,26 @@ def add_CartServiceServicer_to_server(servicer, server):
                     servicer.ClearCart,
                     request_deserializer=mercato_dot_v1_dot_cart__pb2.ClearCartRequest.FromString,
                     response_serializer=mercato_dot_v1_dot_cart__pb2.Cart.SerializeToString,
+            ),
+            'GetCartHeader': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCartHeader,
+                    request_deserializer=mercato_dot_v1_dot_cart__pb2.GetCartHeaderRequest.FromString,
+                    response_serializer=mercato_dot_v1_dot_cart__pb2.CartHeader.SerializeToString,
+            ),
+            'UpdateCartHeader': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateCartHeader,
+                    request_deserializer=mercato_dot_v1_dot_cart__pb2.UpdateCartHeaderRequest.FromString,
+                    response_serializer=mercato_dot_v1_dot_cart__pb2.CartHeader.SerializeToString,
+            ),
+            'GetShippingOptions': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetShippingOptions,
+                    request_deserializer=mercato_dot_v1_dot_cart__pb2.GetShippingOptionsRequest.FromString,
+                    response_serializer=mercato_dot_v1_dot_cart__pb2.GetShippingOptionsResponse.SerializeToString,
+            ),
+            'QuoteCart': grpc.unary_unary_rpc_method_handler(
+                    servicer.QuoteCart,
+                    request_deserializer=mercato_dot_v1_dot_cart__pb2.QuoteCartRequest.FromString,
+                    response_serializer=mercato_dot_v1_dot_cart__pb2.Quote.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -283,6 +360,114 @@ class CartService:
             '/mercato.v1.CartService/ClearCart',
             mercato_dot_v1_dot_cart__pb2.ClearCartRequest.SerializeToString,
             mercato_dot_v1_dot_cart__pb2.Cart.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCartHeader(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mercato.v1.CartService/GetCartHeader',
+            mercato_dot_v1_dot_cart__pb2.GetCartHeaderRequest.SerializeToString,
+            mercato_dot_v1_dot_cart__pb2.CartHeader.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateCartHeader(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mercato.v1.CartService/UpdateCartHeader',
+            mercato_dot_v1_dot_cart__pb2.UpdateCartHeaderRequest.SerializeToString,
+            mercato_dot_v1_dot_cart__pb2.CartHeader.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetShippingOptions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mercato.v1.CartService/GetShippingOptions',
+            mercato_dot_v1_dot_cart__pb2.GetShippingOptionsRequest.SerializeToString,
+            mercato_dot_v1_dot_cart__pb2.GetShippingOptionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def QuoteCart(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mercato.v1.CartService/QuoteCart',
+            mercato_dot_v1_dot_cart__pb2.QuoteCartRequest.SerializeToString,
+            mercato_dot_v1_dot_cart__pb2.Quote.FromString,
             options,
             channel_credentials,
             insecure,

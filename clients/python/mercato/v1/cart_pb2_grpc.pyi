@@ -58,6 +58,26 @@ class CartServiceStub:
     """
     ClearCart: _grpc.UnaryUnaryMultiCallable[_cart_pb2.ClearCartRequest, _cart_pb2.Cart]
     """Remove every line."""
+    GetCartHeader: _grpc.UnaryUnaryMultiCallable[_cart_pb2.GetCartHeaderRequest, _cart_pb2.CartHeader]
+    """Return the header of the cart: where it goes, how, and with which codes. An order takes it along, and leaves an empty one."""
+    UpdateCartHeader: _grpc.UnaryUnaryMultiCallable[_cart_pb2.UpdateCartHeaderRequest, _cart_pb2.CartHeader]
+    """Change the header of the cart (AIP-134): with `update_mask` exactly its fields, without one those that are present.
+
+    Errors: INVALID_ARGUMENT INVALID_FIELD (also an address that does not fit its country), NOT_FOUND ADDRESS_NOT_FOUND or
+    SHIPPING_METHOD_NOT_FOUND, FAILED_PRECONDITION PROMOTION_INVALID (a code that cannot be used now; all such codes answer alike) or
+    PROMOTION_EXHAUSTED, RESOURCE_EXHAUSTED TOO_MANY_ATTEMPTS (too many codes that cannot be used; with a RetryInfo), ABORTED ETAG_MISMATCH.
+    """
+    GetShippingOptions: _grpc.UnaryUnaryMultiCallable[_cart_pb2.GetShippingOptionsRequest, _cart_pb2.GetShippingOptionsResponse]
+    """Return the ways in which the cart can be delivered to its shipping address, with their prices: at most 100. There are none without an
+    address or without goods that need delivery.
+    """
+    QuoteCart: _grpc.UnaryUnaryMultiCallable[_cart_pb2.QuoteCartRequest, _cart_pb2.Quote]
+    """Keep the price of the cart for 30 minutes, so that the buyer can agree to it: Checkout takes the quote's id, and refuses the purchase if
+    anything that was quoted has changed.
+
+    Errors: FAILED_PRECONDITION CART_EMPTY, ADDRESS_REQUIRED, SHIPPING_METHOD_REQUIRED, SHIPPING_METHOD_UNAVAILABLE, TAX_RATE_MISSING or
+    PROMOTION_EXHAUSTED.
+    """
 
 @_typing.type_check_only
 class CartServiceAsyncStub(CartServiceStub):
@@ -89,6 +109,26 @@ class CartServiceAsyncStub(CartServiceStub):
     """
     ClearCart: _aio.UnaryUnaryMultiCallable[_cart_pb2.ClearCartRequest, _cart_pb2.Cart]  # type: ignore[assignment]
     """Remove every line."""
+    GetCartHeader: _aio.UnaryUnaryMultiCallable[_cart_pb2.GetCartHeaderRequest, _cart_pb2.CartHeader]  # type: ignore[assignment]
+    """Return the header of the cart: where it goes, how, and with which codes. An order takes it along, and leaves an empty one."""
+    UpdateCartHeader: _aio.UnaryUnaryMultiCallable[_cart_pb2.UpdateCartHeaderRequest, _cart_pb2.CartHeader]  # type: ignore[assignment]
+    """Change the header of the cart (AIP-134): with `update_mask` exactly its fields, without one those that are present.
+
+    Errors: INVALID_ARGUMENT INVALID_FIELD (also an address that does not fit its country), NOT_FOUND ADDRESS_NOT_FOUND or
+    SHIPPING_METHOD_NOT_FOUND, FAILED_PRECONDITION PROMOTION_INVALID (a code that cannot be used now; all such codes answer alike) or
+    PROMOTION_EXHAUSTED, RESOURCE_EXHAUSTED TOO_MANY_ATTEMPTS (too many codes that cannot be used; with a RetryInfo), ABORTED ETAG_MISMATCH.
+    """
+    GetShippingOptions: _aio.UnaryUnaryMultiCallable[_cart_pb2.GetShippingOptionsRequest, _cart_pb2.GetShippingOptionsResponse]  # type: ignore[assignment]
+    """Return the ways in which the cart can be delivered to its shipping address, with their prices: at most 100. There are none without an
+    address or without goods that need delivery.
+    """
+    QuoteCart: _aio.UnaryUnaryMultiCallable[_cart_pb2.QuoteCartRequest, _cart_pb2.Quote]  # type: ignore[assignment]
+    """Keep the price of the cart for 30 minutes, so that the buyer can agree to it: Checkout takes the quote's id, and refuses the purchase if
+    anything that was quoted has changed.
+
+    Errors: FAILED_PRECONDITION CART_EMPTY, ADDRESS_REQUIRED, SHIPPING_METHOD_REQUIRED, SHIPPING_METHOD_UNAVAILABLE, TAX_RATE_MISSING or
+    PROMOTION_EXHAUSTED.
+    """
 
 class CartServiceServicer(metaclass=_abc_1.ABCMeta):
     """The caller's cart. A cart exists from the start and is empty; it holds no stock.
@@ -147,5 +187,49 @@ class CartServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_cart_pb2.Cart, _abc.Awaitable[_cart_pb2.Cart]]:
         """Remove every line."""
+
+    @_abc_1.abstractmethod
+    def GetCartHeader(
+        self,
+        request: _cart_pb2.GetCartHeaderRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_cart_pb2.CartHeader, _abc.Awaitable[_cart_pb2.CartHeader]]:
+        """Return the header of the cart: where it goes, how, and with which codes. An order takes it along, and leaves an empty one."""
+
+    @_abc_1.abstractmethod
+    def UpdateCartHeader(
+        self,
+        request: _cart_pb2.UpdateCartHeaderRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_cart_pb2.CartHeader, _abc.Awaitable[_cart_pb2.CartHeader]]:
+        """Change the header of the cart (AIP-134): with `update_mask` exactly its fields, without one those that are present.
+
+        Errors: INVALID_ARGUMENT INVALID_FIELD (also an address that does not fit its country), NOT_FOUND ADDRESS_NOT_FOUND or
+        SHIPPING_METHOD_NOT_FOUND, FAILED_PRECONDITION PROMOTION_INVALID (a code that cannot be used now; all such codes answer alike) or
+        PROMOTION_EXHAUSTED, RESOURCE_EXHAUSTED TOO_MANY_ATTEMPTS (too many codes that cannot be used; with a RetryInfo), ABORTED ETAG_MISMATCH.
+        """
+
+    @_abc_1.abstractmethod
+    def GetShippingOptions(
+        self,
+        request: _cart_pb2.GetShippingOptionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_cart_pb2.GetShippingOptionsResponse, _abc.Awaitable[_cart_pb2.GetShippingOptionsResponse]]:
+        """Return the ways in which the cart can be delivered to its shipping address, with their prices: at most 100. There are none without an
+        address or without goods that need delivery.
+        """
+
+    @_abc_1.abstractmethod
+    def QuoteCart(
+        self,
+        request: _cart_pb2.QuoteCartRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_cart_pb2.Quote, _abc.Awaitable[_cart_pb2.Quote]]:
+        """Keep the price of the cart for 30 minutes, so that the buyer can agree to it: Checkout takes the quote's id, and refuses the purchase if
+        anything that was quoted has changed.
+
+        Errors: FAILED_PRECONDITION CART_EMPTY, ADDRESS_REQUIRED, SHIPPING_METHOD_REQUIRED, SHIPPING_METHOD_UNAVAILABLE, TAX_RATE_MISSING or
+        PROMOTION_EXHAUSTED.
+        """
 
 def add_CartServiceServicer_to_server(servicer: CartServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

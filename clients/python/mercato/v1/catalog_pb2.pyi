@@ -39,6 +39,9 @@ class Product(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     DELETE_TIME_FIELD_NUMBER: _builtins.int
+    TAX_CATEGORY_FIELD_NUMBER: _builtins.int
+    NEEDS_DELIVERY_FIELD_NUMBER: _builtins.int
+    WEIGHT_GRAMS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUID, given by the server."""
     name: _builtins.str
@@ -55,6 +58,12 @@ class Product(_message.Message):
     """Changes with every change of the product, its stock included (AIP-154). In UpdateProduct: refuse to change a newer one. A change that sets
     the stock compares all of it; for any other change sales make no difference. Ignored by CreateProduct.
     """
+    tax_category: _builtins.str
+    """Id of its tax category; without one it bears no tax."""
+    needs_delivery: _builtins.bool
+    """Whether its units are delivered: an order of it needs a shipping address."""
+    weight_grams: _builtins.int
+    """Weight of one unit in grams, 0 to 1,000,000,000."""
     @_builtins.property
     def price(self) -> _money_pb2.Money:
         """Price of one unit."""
@@ -90,10 +99,13 @@ class Product(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         delete_time: _timestamp_pb2.Timestamp | None = ...,
+        tax_category: _builtins.str = ...,
+        needs_delivery: _builtins.bool = ...,
+        weight_grams: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_stock", b"_stock", "create_time", b"create_time", "delete_time", b"delete_time", "price", b"price", "stock", b"stock", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_stock", b"_stock", "category_id", b"category_id", "create_time", b"create_time", "delete_time", b"delete_time", "description", b"description", "etag", b"etag", "id", b"id", "image_urls", b"image_urls", "name", b"name", "price", b"price", "sku", b"sku", "stock", b"stock", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_stock", b"_stock", "category_id", b"category_id", "create_time", b"create_time", "delete_time", b"delete_time", "description", b"description", "etag", b"etag", "id", b"id", "image_urls", b"image_urls", "name", b"name", "needs_delivery", b"needs_delivery", "price", b"price", "sku", b"sku", "stock", b"stock", "tax_category", b"tax_category", "update_time", b"update_time", "weight_grams", b"weight_grams"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__stock: _TypeAlias = _typing.Literal["stock"]  # noqa: Y015
     _WhichOneofArgType__stock: _TypeAlias = _typing.Literal["_stock", b"_stock"]  # noqa: Y015

@@ -27,9 +27,11 @@ from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior_
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from mercato.v1 import money_pb2 as mercato_dot_v1_dot_money__pb2
 from mercato.v1 import policy_pb2 as mercato_dot_v1_dot_policy__pb2
+from mercato.v1 import postal_address_pb2 as mercato_dot_v1_dot_postal__address__pb2
+from mercato.v1 import price_pb2 as mercato_dot_v1_dot_price__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16mercato/v1/order.proto\x12\nmercato.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16mercato/v1/money.proto\x1a\x17mercato/v1/policy.proto\"\xa8\x03\n\x05Order\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12-\n\x06status\x18\x02 \x01(\x0e\x32\x17.mercato.v1.OrderStatusB\x04\xe2\x41\x01\x03\x12*\n\x05lines\x18\x03 \x03(\x0b\x32\x15.mercato.v1.OrderLineB\x04\xe2\x41\x01\x03\x12&\n\x05total\x18\x04 \x01(\x0b\x32\x11.mercato.v1.MoneyB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x18\n\naccount_id\x18\x07 \x01(\tB\x04\xe2\x41\x01\x03\x12\x32\n\x07history\x18\x08 \x03(\x0b\x32\x1b.mercato.v1.OrderTransitionB\x04\xe2\x41\x01\x03\x12\x12\n\x04\x65tag\x18\t \x01(\tB\x04\xe2\x41\x01\x03\x12:\n\x10payment_due_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\"\xb3\x01\n\tOrderLine\x12\x18\n\nproduct_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x1a\n\x0cproduct_name\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12+\n\nunit_price\x18\x03 \x01(\x0b\x32\x11.mercato.v1.MoneyB\x04\xe2\x41\x01\x03\x12\x16\n\x08quantity\x18\x04 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12+\n\nline_total\x18\x05 \x01(\x0b\x32\x11.mercato.v1.MoneyB\x04\xe2\x41\x01\x03\"\xba\x01\n\x0fOrderTransition\x12-\n\x06status\x18\x01 \x01(\x0e\x32\x17.mercato.v1.OrderStatusB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12+\n\x05\x61\x63tor\x18\x03 \x01(\x0e\x32\x16.mercato.v1.OrderActorB\x04\xe2\x41\x01\x03\x12\x14\n\x06reason\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03\"\xb1\x01\n\rStockShortage\x12\x33\n\x05lines\x18\x01 \x03(\x0b\x32\x1e.mercato.v1.StockShortage.LineB\x04\xe2\x41\x01\x03\x1ak\n\x04Line\x12\x18\n\nproduct_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x1a\n\x0cproduct_name\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x14\n\x06wanted\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x17\n\tavailable\x18\x04 \x01(\x05\x42\x04\xe2\x41\x01\x03\"x\n\x0f\x43heckoutRequest\x12/\n\x0e\x65xpected_total\x18\x01 \x01(\x0b\x32\x11.mercato.v1.MoneyB\x04\xe2\x41\x01\x01\x12\x17\n\tcart_etag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1b\n\rvalidate_only\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\"u\n\x11ListOrdersRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12-\n\x06status\x18\x03 \x01(\x0e\x32\x17.mercato.v1.OrderStatusB\x04\xe2\x41\x01\x01\"\\\n\x12ListOrdersResponse\x12\'\n\x06orders\x18\x01 \x03(\x0b\x32\x11.mercato.v1.OrderB\x04\xe2\x41\x01\x03\x12\x1d\n\x0fnext_page_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\")\n\x0fGetOrderRequest\x12\x16\n\x08order_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"V\n\x12\x43\x61ncelOrderRequest\x12\x16\n\x08order_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06reason\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x12\n\x04\x65tag\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"\x92\x01\n\x14ListAllOrdersRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12-\n\x06status\x18\x03 \x01(\x0e\x32\x17.mercato.v1.OrderStatusB\x04\xe2\x41\x01\x01\x12\x18\n\naccount_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"_\n\x15ListAllOrdersResponse\x12\'\n\x06orders\x18\x01 \x03(\x0b\x32\x11.mercato.v1.OrderB\x04\xe2\x41\x01\x03\x12\x1d\n\x0fnext_page_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\"\x86\x01\n\x13\x41\x64vanceOrderRequest\x12\x16\n\x08order_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12-\n\x06status\x18\x02 \x01(\x0e\x32\x17.mercato.v1.OrderStatusB\x04\xe2\x41\x01\x02\x12\x14\n\x06reason\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x12\n\x04\x65tag\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01*\xc8\x01\n\x0bOrderStatus\x12\x1c\n\x18ORDER_STATUS_UNSPECIFIED\x10\x00\x12\x17\n\x13ORDER_STATUS_PLACED\x10\x01\x12\x15\n\x11ORDER_STATUS_PAID\x10\x02\x12\x18\n\x14ORDER_STATUS_SHIPPED\x10\x03\x12\x1a\n\x16ORDER_STATUS_DELIVERED\x10\x04\x12\x1a\n\x16ORDER_STATUS_CANCELLED\x10\x05\x12\x19\n\x15ORDER_STATUS_REFUNDED\x10\x06*\xaa\x01\n\nOrderActor\x12\x1b\n\x17ORDER_ACTOR_UNSPECIFIED\x10\x00\x12\x15\n\x11ORDER_ACTOR_BUYER\x10\x01\x12\x15\n\x11ORDER_ACTOR_ADMIN\x10\x02\x12\x16\n\x12ORDER_ACTOR_SYSTEM\x10\x03\x12\x18\n\x14ORDER_ACTOR_PROVIDER\x10\x04\x12\x1f\n\x1bORDER_ACTOR_SERVICE_ACCOUNT\x10\x05\x32\xeb\x05\n\x0cOrderService\x12s\n\x08\x43heckout\x12\x1b.mercato.v1.CheckoutRequest\x1a\x11.mercato.v1.Order\"7\x8a\xb5\x18\x18\x08\x02\x10\xc9\x01\x18\x88\' \x01\x42\x0corders.write\x82\xd3\xe4\x93\x02\x15\"\x10/orders/checkout:\x01*\x12u\n\nListOrders\x12\x1d.mercato.v1.ListOrdersRequest\x1a\x1e.mercato.v1.ListOrdersResponse\"(\x90\x02\x01\x8a\xb5\x18\x0f\x08\x02\x42\x0borders.read\x82\xd3\xe4\x93\x02\x0c\x12\n/orders/my\x12l\n\x08GetOrder\x12\x1b.mercato.v1.GetOrderRequest\x1a\x11.mercato.v1.Order\"0\x90\x02\x01\x8a\xb5\x18\x0f\x08\x02\x42\x0borders.read\x82\xd3\xe4\x93\x02\x14\x12\x12/orders/{order_id}\x12|\n\x0b\x43\x61ncelOrder\x12\x1e.mercato.v1.CancelOrderRequest\x1a\x11.mercato.v1.Order\":\x8a\xb5\x18\x12\x08\x02 \x01\x42\x0corders.write\x82\xd3\xe4\x93\x02\x1e\"\x19/orders/{order_id}:cancel:\x01*\x12~\n\rListAllOrders\x12 .mercato.v1.ListAllOrdersRequest\x1a!.mercato.v1.ListAllOrdersResponse\"(\x90\x02\x01\x8a\xb5\x18\x0f\x08\x03\x42\x0borders.read\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/orders\x12\x82\x01\n\x0c\x41\x64vanceOrder\x12\x1f.mercato.v1.AdvanceOrderRequest\x1a\x11.mercato.v1.Order\">\x8a\xb5\x18\x12\x08\x03 \x01\x42\x0corders.write\x82\xd3\xe4\x93\x02\"\"\x1d/v1/orders/{order_id}:advance:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16mercato/v1/order.proto\x12\nmercato.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16mercato/v1/money.proto\x1a\x17mercato/v1/policy.proto\x1a\x1fmercato/v1/postal_address.proto\x1a\x16mercato/v1/price.proto\"\xad\x05\n\x05Order\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12-\n\x06status\x18\x02 \x01(\x0e\x32\x17.mercato.v1.OrderStatusB\x04\xe2\x41\x01\x03\x12*\n\x05lines\x18\x03 \x03(\x0b\x32\x15.mercato.v1.OrderLineB\x04\xe2\x41\x01\x03\x12&\n\x05total\x18\x04 \x01(\x0b\x32\x11.mercato.v1.MoneyB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x18\n\naccount_id\x18\x07 \x01(\tB\x04\xe2\x41\x01\x03\x12\x32\n\x07history\x18\x08 \x03(\x0b\x32\x1b.mercato.v1.OrderTransitionB\x04\xe2\x41\x01\x03\x12\x12\n\x04\x65tag\x18\t \x01(\tB\x04\xe2\x41\x01\x03\x12:\n\x10payment_due_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12/\n\x05price\x18\x0b \x01(\x0b\x32\x1a.mercato.v1.PriceBreakdownB\x04\xe2\x41\x01\x03\x12\x14\n\x06number\x18\x0c \x01(\tB\x04\xe2\x41\x01\x03\x12\x39\n\x10shipping_address\x18\r \x01(\x0b\x32\x19.mercato.v1.PostalAddressB\x04\xe2\x41\x01\x03\x12\x38\n\x0f\x62illing_address\x18\x0e \x01(\x0b\x32\x19.mercato.v1.PostalAddressB\x04\xe2\x41\x01\x03\x12\x1b\n\rcontact_email\x18\x0f \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04note\x18\x10 \x01(\tB\x04\xe2\x41\x01\x03\x12\x16\n\x08quote_id\x18\x11 \x01(\tB\x04\xe2\x41\x01\x03\"\xb3\x01\n\tOrderLine\x12\x18\n\nproduct_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x1a\n\x0cproduct_name\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12+\n\nunit_price\x18\x03 \x01(\x0b\x32\x11.mercato.v1.MoneyB\x04\xe2\x41\x01\x03\x12\x16\n\x08quantity\x18\x04 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12+\n\nline_total\x18\x05 \x01(\x0b\x32\x11.mercato.v1.MoneyB\x04\xe2\x41\x01\x03\"\xba\x01\n\x0fOrderTransition\x12-\n\x06status\x18\x01 \x01(\x0e\x32\x17.mercato.v1.OrderStatusB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12+\n\x05\x61\x63tor\x18\x03 \x01(\x0e\x32\x16.mercato.v1.OrderActorB\x04\xe2\x41\x01\x03\x12\x14\n\x06reason\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03\"\xb1\x01\n\rStockShortage\x12\x33\n\x05lines\x18\x01 \x03(\x0b\x32\x1e.mercato.v1.StockShortage.LineB\x04\xe2\x41\x01\x03\x1ak\n\x04Line\x12\x18\n\nproduct_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x1a\n\x0cproduct_name\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x14\n\x06wanted\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x17\n\tavailable\x18\x04 \x01(\x05\x42\x04\xe2\x41\x01\x03\"\x90\x01\n\x0f\x43heckoutRequest\x12/\n\x0e\x65xpected_total\x18\x01 \x01(\x0b\x32\x11.mercato.v1.MoneyB\x04\xe2\x41\x01\x01\x12\x17\n\tcart_etag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1b\n\rvalidate_only\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x16\n\x08quote_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"u\n\x11ListOrdersRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12-\n\x06status\x18\x03 \x01(\x0e\x32\x17.mercato.v1.OrderStatusB\x04\xe2\x41\x01\x01\"\\\n\x12ListOrdersResponse\x12\'\n\x06orders\x18\x01 \x03(\x0b\x32\x11.mercato.v1.OrderB\x04\xe2\x41\x01\x03\x12\x1d\n\x0fnext_page_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\")\n\x0fGetOrderRequest\x12\x16\n\x08order_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"V\n\x12\x43\x61ncelOrderRequest\x12\x16\n\x08order_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06reason\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x12\n\x04\x65tag\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"\x92\x01\n\x14ListAllOrdersRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12-\n\x06status\x18\x03 \x01(\x0e\x32\x17.mercato.v1.OrderStatusB\x04\xe2\x41\x01\x01\x12\x18\n\naccount_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"_\n\x15ListAllOrdersResponse\x12\'\n\x06orders\x18\x01 \x03(\x0b\x32\x11.mercato.v1.OrderB\x04\xe2\x41\x01\x03\x12\x1d\n\x0fnext_page_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\"\x86\x01\n\x13\x41\x64vanceOrderRequest\x12\x16\n\x08order_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12-\n\x06status\x18\x02 \x01(\x0e\x32\x17.mercato.v1.OrderStatusB\x04\xe2\x41\x01\x02\x12\x14\n\x06reason\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x12\n\x04\x65tag\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01*\xc8\x01\n\x0bOrderStatus\x12\x1c\n\x18ORDER_STATUS_UNSPECIFIED\x10\x00\x12\x17\n\x13ORDER_STATUS_PLACED\x10\x01\x12\x15\n\x11ORDER_STATUS_PAID\x10\x02\x12\x18\n\x14ORDER_STATUS_SHIPPED\x10\x03\x12\x1a\n\x16ORDER_STATUS_DELIVERED\x10\x04\x12\x1a\n\x16ORDER_STATUS_CANCELLED\x10\x05\x12\x19\n\x15ORDER_STATUS_REFUNDED\x10\x06*\xaa\x01\n\nOrderActor\x12\x1b\n\x17ORDER_ACTOR_UNSPECIFIED\x10\x00\x12\x15\n\x11ORDER_ACTOR_BUYER\x10\x01\x12\x15\n\x11ORDER_ACTOR_ADMIN\x10\x02\x12\x16\n\x12ORDER_ACTOR_SYSTEM\x10\x03\x12\x18\n\x14ORDER_ACTOR_PROVIDER\x10\x04\x12\x1f\n\x1bORDER_ACTOR_SERVICE_ACCOUNT\x10\x05\x32\xeb\x05\n\x0cOrderService\x12s\n\x08\x43heckout\x12\x1b.mercato.v1.CheckoutRequest\x1a\x11.mercato.v1.Order\"7\x8a\xb5\x18\x18\x08\x02\x10\xc9\x01\x18\x88\' \x01\x42\x0corders.write\x82\xd3\xe4\x93\x02\x15\"\x10/orders/checkout:\x01*\x12u\n\nListOrders\x12\x1d.mercato.v1.ListOrdersRequest\x1a\x1e.mercato.v1.ListOrdersResponse\"(\x90\x02\x01\x8a\xb5\x18\x0f\x08\x02\x42\x0borders.read\x82\xd3\xe4\x93\x02\x0c\x12\n/orders/my\x12l\n\x08GetOrder\x12\x1b.mercato.v1.GetOrderRequest\x1a\x11.mercato.v1.Order\"0\x90\x02\x01\x8a\xb5\x18\x0f\x08\x02\x42\x0borders.read\x82\xd3\xe4\x93\x02\x14\x12\x12/orders/{order_id}\x12|\n\x0b\x43\x61ncelOrder\x12\x1e.mercato.v1.CancelOrderRequest\x1a\x11.mercato.v1.Order\":\x8a\xb5\x18\x12\x08\x02 \x01\x42\x0corders.write\x82\xd3\xe4\x93\x02\x1e\"\x19/orders/{order_id}:cancel:\x01*\x12~\n\rListAllOrders\x12 .mercato.v1.ListAllOrdersRequest\x1a!.mercato.v1.ListAllOrdersResponse\"(\x90\x02\x01\x8a\xb5\x18\x0f\x08\x03\x42\x0borders.read\x82\xd3\xe4\x93\x02\x0c\x12\n/v1/orders\x12\x82\x01\n\x0c\x41\x64vanceOrder\x12\x1f.mercato.v1.AdvanceOrderRequest\x1a\x11.mercato.v1.Order\">\x8a\xb5\x18\x12\x08\x03 \x01\x42\x0corders.write\x82\xd3\xe4\x93\x02\"\"\x1d/v1/orders/{order_id}:advance:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -56,6 +58,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ORDER'].fields_by_name['etag']._serialized_options = b'\342A\001\003'
   _globals['_ORDER'].fields_by_name['payment_due_time']._loaded_options = None
   _globals['_ORDER'].fields_by_name['payment_due_time']._serialized_options = b'\342A\001\003'
+  _globals['_ORDER'].fields_by_name['price']._loaded_options = None
+  _globals['_ORDER'].fields_by_name['price']._serialized_options = b'\342A\001\003'
+  _globals['_ORDER'].fields_by_name['number']._loaded_options = None
+  _globals['_ORDER'].fields_by_name['number']._serialized_options = b'\342A\001\003'
+  _globals['_ORDER'].fields_by_name['shipping_address']._loaded_options = None
+  _globals['_ORDER'].fields_by_name['shipping_address']._serialized_options = b'\342A\001\003'
+  _globals['_ORDER'].fields_by_name['billing_address']._loaded_options = None
+  _globals['_ORDER'].fields_by_name['billing_address']._serialized_options = b'\342A\001\003'
+  _globals['_ORDER'].fields_by_name['contact_email']._loaded_options = None
+  _globals['_ORDER'].fields_by_name['contact_email']._serialized_options = b'\342A\001\003'
+  _globals['_ORDER'].fields_by_name['note']._loaded_options = None
+  _globals['_ORDER'].fields_by_name['note']._serialized_options = b'\342A\001\003'
+  _globals['_ORDER'].fields_by_name['quote_id']._loaded_options = None
+  _globals['_ORDER'].fields_by_name['quote_id']._serialized_options = b'\342A\001\003'
   _globals['_ORDERLINE'].fields_by_name['product_id']._loaded_options = None
   _globals['_ORDERLINE'].fields_by_name['product_id']._serialized_options = b'\342A\001\003'
   _globals['_ORDERLINE'].fields_by_name['product_name']._loaded_options = None
@@ -90,6 +106,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHECKOUTREQUEST'].fields_by_name['cart_etag']._serialized_options = b'\342A\001\001'
   _globals['_CHECKOUTREQUEST'].fields_by_name['validate_only']._loaded_options = None
   _globals['_CHECKOUTREQUEST'].fields_by_name['validate_only']._serialized_options = b'\342A\001\001'
+  _globals['_CHECKOUTREQUEST'].fields_by_name['quote_id']._loaded_options = None
+  _globals['_CHECKOUTREQUEST'].fields_by_name['quote_id']._serialized_options = b'\342A\001\001'
   _globals['_LISTORDERSREQUEST'].fields_by_name['page_size']._loaded_options = None
   _globals['_LISTORDERSREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001'
   _globals['_LISTORDERSREQUEST'].fields_by_name['page_token']._loaded_options = None
@@ -140,36 +158,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ORDERSERVICE'].methods_by_name['ListAllOrders']._serialized_options = b'\220\002\001\212\265\030\017\010\003B\013orders.read\202\323\344\223\002\014\022\n/v1/orders'
   _globals['_ORDERSERVICE'].methods_by_name['AdvanceOrder']._loaded_options = None
   _globals['_ORDERSERVICE'].methods_by_name['AdvanceOrder']._serialized_options = b'\212\265\030\022\010\003 \001B\014orders.write\202\323\344\223\002\"\"\035/v1/orders/{order_id}:advance:\001*'
-  _globals['_ORDERSTATUS']._serialized_start=2011
-  _globals['_ORDERSTATUS']._serialized_end=2211
-  _globals['_ORDERACTOR']._serialized_start=2214
-  _globals['_ORDERACTOR']._serialized_end=2384
-  _globals['_ORDER']._serialized_start=184
-  _globals['_ORDER']._serialized_end=608
-  _globals['_ORDERLINE']._serialized_start=611
-  _globals['_ORDERLINE']._serialized_end=790
-  _globals['_ORDERTRANSITION']._serialized_start=793
-  _globals['_ORDERTRANSITION']._serialized_end=979
-  _globals['_STOCKSHORTAGE']._serialized_start=982
-  _globals['_STOCKSHORTAGE']._serialized_end=1159
-  _globals['_STOCKSHORTAGE_LINE']._serialized_start=1052
-  _globals['_STOCKSHORTAGE_LINE']._serialized_end=1159
-  _globals['_CHECKOUTREQUEST']._serialized_start=1161
-  _globals['_CHECKOUTREQUEST']._serialized_end=1281
-  _globals['_LISTORDERSREQUEST']._serialized_start=1283
-  _globals['_LISTORDERSREQUEST']._serialized_end=1400
-  _globals['_LISTORDERSRESPONSE']._serialized_start=1402
-  _globals['_LISTORDERSRESPONSE']._serialized_end=1494
-  _globals['_GETORDERREQUEST']._serialized_start=1496
-  _globals['_GETORDERREQUEST']._serialized_end=1537
-  _globals['_CANCELORDERREQUEST']._serialized_start=1539
-  _globals['_CANCELORDERREQUEST']._serialized_end=1625
-  _globals['_LISTALLORDERSREQUEST']._serialized_start=1628
-  _globals['_LISTALLORDERSREQUEST']._serialized_end=1774
-  _globals['_LISTALLORDERSRESPONSE']._serialized_start=1776
-  _globals['_LISTALLORDERSRESPONSE']._serialized_end=1871
-  _globals['_ADVANCEORDERREQUEST']._serialized_start=1874
-  _globals['_ADVANCEORDERREQUEST']._serialized_end=2008
-  _globals['_ORDERSERVICE']._serialized_start=2387
-  _globals['_ORDERSERVICE']._serialized_end=3134
+  _globals['_ORDERSTATUS']._serialized_start=2354
+  _globals['_ORDERSTATUS']._serialized_end=2554
+  _globals['_ORDERACTOR']._serialized_start=2557
+  _globals['_ORDERACTOR']._serialized_end=2727
+  _globals['_ORDER']._serialized_start=241
+  _globals['_ORDER']._serialized_end=926
+  _globals['_ORDERLINE']._serialized_start=929
+  _globals['_ORDERLINE']._serialized_end=1108
+  _globals['_ORDERTRANSITION']._serialized_start=1111
+  _globals['_ORDERTRANSITION']._serialized_end=1297
+  _globals['_STOCKSHORTAGE']._serialized_start=1300
+  _globals['_STOCKSHORTAGE']._serialized_end=1477
+  _globals['_STOCKSHORTAGE_LINE']._serialized_start=1370
+  _globals['_STOCKSHORTAGE_LINE']._serialized_end=1477
+  _globals['_CHECKOUTREQUEST']._serialized_start=1480
+  _globals['_CHECKOUTREQUEST']._serialized_end=1624
+  _globals['_LISTORDERSREQUEST']._serialized_start=1626
+  _globals['_LISTORDERSREQUEST']._serialized_end=1743
+  _globals['_LISTORDERSRESPONSE']._serialized_start=1745
+  _globals['_LISTORDERSRESPONSE']._serialized_end=1837
+  _globals['_GETORDERREQUEST']._serialized_start=1839
+  _globals['_GETORDERREQUEST']._serialized_end=1880
+  _globals['_CANCELORDERREQUEST']._serialized_start=1882
+  _globals['_CANCELORDERREQUEST']._serialized_end=1968
+  _globals['_LISTALLORDERSREQUEST']._serialized_start=1971
+  _globals['_LISTALLORDERSREQUEST']._serialized_end=2117
+  _globals['_LISTALLORDERSRESPONSE']._serialized_start=2119
+  _globals['_LISTALLORDERSRESPONSE']._serialized_end=2214
+  _globals['_ADVANCEORDERREQUEST']._serialized_start=2217
+  _globals['_ADVANCEORDERREQUEST']._serialized_end=2351
+  _globals['_ORDERSERVICE']._serialized_start=2730
+  _globals['_ORDERSERVICE']._serialized_end=3477
 # @@protoc_insertion_point(module_scope)

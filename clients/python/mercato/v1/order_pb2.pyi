@@ -10,6 +10,8 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from mercato.v1 import money_pb2 as _money_pb2
+from mercato.v1 import postal_address_pb2 as _postal_address_pb2
+from mercato.v1 import price_pb2 as _price_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -113,6 +115,13 @@ class Order(_message.Message):
     HISTORY_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
     PAYMENT_DUE_TIME_FIELD_NUMBER: _builtins.int
+    PRICE_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    SHIPPING_ADDRESS_FIELD_NUMBER: _builtins.int
+    BILLING_ADDRESS_FIELD_NUMBER: _builtins.int
+    CONTACT_EMAIL_FIELD_NUMBER: _builtins.int
+    NOTE_FIELD_NUMBER: _builtins.int
+    QUOTE_ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUID; empty in the answer to `validate_only`."""
     status: Global___OrderStatus.ValueType
@@ -121,13 +130,21 @@ class Order(_message.Message):
     """UUID of the buyer's account."""
     etag: _builtins.str
     """Changes with every change of the order; CancelOrder and AdvanceOrder take it. Empty in the answer to `validate_only`."""
+    number: _builtins.str
+    """Number for people: ten characters of Crockford's base 32 and a check character. Empty for orders of releases that gave none."""
+    contact_email: _builtins.str
+    """Where mails about the order go."""
+    note: _builtins.str
+    """The buyer's note to the shop."""
+    quote_id: _builtins.str
+    """UUID of the quote that it was bought by; empty without one."""
     @_builtins.property
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___OrderLine]:
         """The bought products, by product id."""
 
     @_builtins.property
     def total(self) -> _money_pb2.Money:
-        """Sum of the line totals."""
+        """Amount to pay: the sum of the line totals, less discounts, with delivery and tax."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
@@ -145,6 +162,18 @@ class Order(_message.Message):
     def payment_due_time(self) -> _timestamp_pb2.Timestamp:
         """With PLACED, in a shop that sets a time: when the order is cancelled if it is not paid."""
 
+    @_builtins.property
+    def price(self) -> _price_pb2.PriceBreakdown:
+        """The parts of the total; absent if it is just the sum of the lines."""
+
+    @_builtins.property
+    def shipping_address(self) -> _postal_address_pb2.PostalAddress:
+        """Where the goods go; absent if nothing is delivered."""
+
+    @_builtins.property
+    def billing_address(self) -> _postal_address_pb2.PostalAddress:
+        """Where the invoice goes; absent if the buyer gave no address."""
+
     def __init__(
         self,
         *,
@@ -158,10 +187,17 @@ class Order(_message.Message):
         history: _abc.Iterable[Global___OrderTransition] | None = ...,
         etag: _builtins.str = ...,
         payment_due_time: _timestamp_pb2.Timestamp | None = ...,
+        price: _price_pb2.PriceBreakdown | None = ...,
+        number: _builtins.str = ...,
+        shipping_address: _postal_address_pb2.PostalAddress | None = ...,
+        billing_address: _postal_address_pb2.PostalAddress | None = ...,
+        contact_email: _builtins.str = ...,
+        note: _builtins.str = ...,
+        quote_id: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "payment_due_time", b"payment_due_time", "total", b"total", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["billing_address", b"billing_address", "create_time", b"create_time", "payment_due_time", b"payment_due_time", "price", b"price", "shipping_address", b"shipping_address", "total", b"total", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "create_time", b"create_time", "etag", b"etag", "history", b"history", "id", b"id", "lines", b"lines", "payment_due_time", b"payment_due_time", "status", b"status", "total", b"total", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "billing_address", b"billing_address", "contact_email", b"contact_email", "create_time", b"create_time", "etag", b"etag", "history", b"history", "id", b"id", "lines", b"lines", "note", b"note", "number", b"number", "payment_due_time", b"payment_due_time", "price", b"price", "quote_id", b"quote_id", "shipping_address", b"shipping_address", "status", b"status", "total", b"total", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -310,12 +346,15 @@ class CheckoutRequest(_message.Message):
     EXPECTED_TOTAL_FIELD_NUMBER: _builtins.int
     CART_ETAG_FIELD_NUMBER: _builtins.int
     VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    QUOTE_ID_FIELD_NUMBER: _builtins.int
     cart_etag: _builtins.str
     """Refuse the purchase if the cart is another."""
     validate_only: _builtins.bool
     """True: check everything and change nothing; the answer is the order that would be placed. Nothing is stored with an `idempotency-key`
     either, and none is replayed: the key stays free for the purchase.
     """
+    quote_id: _builtins.str
+    """Buy for the price of this quote; UUID."""
     @_builtins.property
     def expected_total(self) -> _money_pb2.Money:
         """Refuse the purchase if the total is another."""
@@ -326,10 +365,11 @@ class CheckoutRequest(_message.Message):
         expected_total: _money_pb2.Money | None = ...,
         cart_etag: _builtins.str = ...,
         validate_only: _builtins.bool = ...,
+        quote_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["expected_total", b"expected_total"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cart_etag", b"cart_etag", "expected_total", b"expected_total", "validate_only", b"validate_only"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cart_etag", b"cart_etag", "expected_total", b"expected_total", "quote_id", b"quote_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

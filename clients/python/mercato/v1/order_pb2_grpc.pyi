@@ -46,8 +46,12 @@ class OrderServiceStub:
     FAILED_PRECONDITION OUT_OF_STOCK (with StockShortage: every line that cannot be served), FAILED_PRECONDITION UNITS_LIMIT (a line above the
     shop's limit of units of a product; `limit` of its ErrorInfo), FAILED_PRECONDITION OPEN_ORDERS_LIMIT (too many unpaid orders of the account;
     `limit` of its ErrorInfo), FAILED_PRECONDITION EMAIL_NOT_VERIFIED (the shop sells to verified addresses only; call RequestEmailVerification),
+    FAILED_PRECONDITION ADDRESS_REQUIRED, SHIPPING_METHOD_REQUIRED or SHIPPING_METHOD_UNAVAILABLE (goods need delivery),
+    FAILED_PRECONDITION TAX_RATE_MISSING (the shop has rates in the country, but none for a product), FAILED_PRECONDITION
+    PROMOTION_EXHAUSTED or PROMOTION_INVALID (a code of the cart cannot be used any more),
     ABORTED TOTAL_CHANGED or ETAG_MISMATCH
-    (`expected_total` or `cart_etag` differs from the current value; its ErrorInfo has both values).
+    (`expected_total` or `cart_etag` differs from the current value; its ErrorInfo has both values), NOT_FOUND QUOTE_NOT_FOUND,
+    FAILED_PRECONDITION QUOTE_EXPIRED, ABORTED QUOTE_CHANGED (with QuoteChange: the price that was quoted and the price now).
     """
     ListOrders: _grpc.UnaryUnaryMultiCallable[_order_pb2.ListOrdersRequest, _order_pb2.ListOrdersResponse]
     """List the caller's orders, newest first.
@@ -95,8 +99,12 @@ class OrderServiceAsyncStub(OrderServiceStub):
     FAILED_PRECONDITION OUT_OF_STOCK (with StockShortage: every line that cannot be served), FAILED_PRECONDITION UNITS_LIMIT (a line above the
     shop's limit of units of a product; `limit` of its ErrorInfo), FAILED_PRECONDITION OPEN_ORDERS_LIMIT (too many unpaid orders of the account;
     `limit` of its ErrorInfo), FAILED_PRECONDITION EMAIL_NOT_VERIFIED (the shop sells to verified addresses only; call RequestEmailVerification),
+    FAILED_PRECONDITION ADDRESS_REQUIRED, SHIPPING_METHOD_REQUIRED or SHIPPING_METHOD_UNAVAILABLE (goods need delivery),
+    FAILED_PRECONDITION TAX_RATE_MISSING (the shop has rates in the country, but none for a product), FAILED_PRECONDITION
+    PROMOTION_EXHAUSTED or PROMOTION_INVALID (a code of the cart cannot be used any more),
     ABORTED TOTAL_CHANGED or ETAG_MISMATCH
-    (`expected_total` or `cart_etag` differs from the current value; its ErrorInfo has both values).
+    (`expected_total` or `cart_etag` differs from the current value; its ErrorInfo has both values), NOT_FOUND QUOTE_NOT_FOUND,
+    FAILED_PRECONDITION QUOTE_EXPIRED, ABORTED QUOTE_CHANGED (with QuoteChange: the price that was quoted and the price now).
     """
     ListOrders: _aio.UnaryUnaryMultiCallable[_order_pb2.ListOrdersRequest, _order_pb2.ListOrdersResponse]  # type: ignore[assignment]
     """List the caller's orders, newest first.
@@ -147,8 +155,12 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         FAILED_PRECONDITION OUT_OF_STOCK (with StockShortage: every line that cannot be served), FAILED_PRECONDITION UNITS_LIMIT (a line above the
         shop's limit of units of a product; `limit` of its ErrorInfo), FAILED_PRECONDITION OPEN_ORDERS_LIMIT (too many unpaid orders of the account;
         `limit` of its ErrorInfo), FAILED_PRECONDITION EMAIL_NOT_VERIFIED (the shop sells to verified addresses only; call RequestEmailVerification),
+        FAILED_PRECONDITION ADDRESS_REQUIRED, SHIPPING_METHOD_REQUIRED or SHIPPING_METHOD_UNAVAILABLE (goods need delivery),
+        FAILED_PRECONDITION TAX_RATE_MISSING (the shop has rates in the country, but none for a product), FAILED_PRECONDITION
+        PROMOTION_EXHAUSTED or PROMOTION_INVALID (a code of the cart cannot be used any more),
         ABORTED TOTAL_CHANGED or ETAG_MISMATCH
-        (`expected_total` or `cart_etag` differs from the current value; its ErrorInfo has both values).
+        (`expected_total` or `cart_etag` differs from the current value; its ErrorInfo has both values), NOT_FOUND QUOTE_NOT_FOUND,
+        FAILED_PRECONDITION QUOTE_EXPIRED, ABORTED QUOTE_CHANGED (with QuoteChange: the price that was quoted and the price now).
         """
 
     @_abc_1.abstractmethod

@@ -59,7 +59,8 @@ class PromotionServiceStub:
     Orders that were placed keep what they were given.
 
     Errors: as CreatePromotion, without PROMOTION_LIMIT. INVALID_ARGUMENT INVALID_FIELD also for a `usage_limit` below `used`. NOT_FOUND
-    PROMOTION_NOT_FOUND, FAILED_PRECONDITION PROMOTION_STATE (it is archived, or it has been used too often to begin to count its buyers),
+    PROMOTION_NOT_FOUND, FAILED_PRECONDITION PROMOTION_STATE (it is archived, or of a kind of a later release, or it has been used too
+    often to begin to count its buyers),
     ABORTED ETAG_MISMATCH (the promotion changed since `promotion.etag` was read).
     """
     ArchivePromotion: _grpc.UnaryUnaryMultiCallable[_promotion_pb2.ArchivePromotionRequest, _promotion_pb2.Promotion]
@@ -125,7 +126,8 @@ class PromotionServiceAsyncStub(PromotionServiceStub):
     Orders that were placed keep what they were given.
 
     Errors: as CreatePromotion, without PROMOTION_LIMIT. INVALID_ARGUMENT INVALID_FIELD also for a `usage_limit` below `used`. NOT_FOUND
-    PROMOTION_NOT_FOUND, FAILED_PRECONDITION PROMOTION_STATE (it is archived, or it has been used too often to begin to count its buyers),
+    PROMOTION_NOT_FOUND, FAILED_PRECONDITION PROMOTION_STATE (it is archived, or of a kind of a later release, or it has been used too
+    often to begin to count its buyers),
     ABORTED ETAG_MISMATCH (the promotion changed since `promotion.etag` was read).
     """
     ArchivePromotion: _aio.UnaryUnaryMultiCallable[_promotion_pb2.ArchivePromotionRequest, _promotion_pb2.Promotion]  # type: ignore[assignment]
@@ -212,7 +214,8 @@ class PromotionServiceServicer(metaclass=_abc_1.ABCMeta):
         Orders that were placed keep what they were given.
 
         Errors: as CreatePromotion, without PROMOTION_LIMIT. INVALID_ARGUMENT INVALID_FIELD also for a `usage_limit` below `used`. NOT_FOUND
-        PROMOTION_NOT_FOUND, FAILED_PRECONDITION PROMOTION_STATE (it is archived, or it has been used too often to begin to count its buyers),
+        PROMOTION_NOT_FOUND, FAILED_PRECONDITION PROMOTION_STATE (it is archived, or of a kind of a later release, or it has been used too
+        often to begin to count its buyers),
         ABORTED ETAG_MISMATCH (the promotion changed since `promotion.etag` was read).
         """
 

@@ -161,7 +161,7 @@ class ShippingMethod(_message.Message):
     position: _builtins.int
     """Its place among the methods, 0 to 1,000,000: lower ones come first."""
     tax_category: _builtins.str
-    """Code of the tax category of deliveries, at most 64 characters; `as-goods` to tax a delivery like the goods in it; empty for no tax."""
+    """Id of the tax category of deliveries, at most 32 characters; `as-goods` to tax a delivery like the goods in it; empty for no tax."""
     etag: _builtins.str
     """Changes with every change of the method (AIP-154). In UpdateShippingMethod: refuse to change a newer one. Ignored by
     CreateShippingMethod.

@@ -36,7 +36,9 @@ CREATE TABLE shipping_methods (
     name         text NOT NULL CHECK (length(name) BETWEEN 1 AND 100),
     description  text NOT NULL CHECK (length(description) <= 1000),
     position     integer NOT NULL CHECK (position BETWEEN 0 AND 1000000),
-    tax_category text NOT NULL CHECK (length(tax_category) <= 64),  -- '' bears no tax
+    tax_category text COLLATE "C" NOT NULL,  -- '' bears no tax, 'as-goods' that of the goods
+    category_ref text COLLATE "C" GENERATED ALWAYS AS (nullif(nullif(tax_category, ''), 'as-goods')) STORED
+                 CONSTRAINT shipping_methods_category_ref_fkey REFERENCES tax_categories (id),
     version      bigint NOT NULL DEFAULT 1,
     created_at   timestamptz NOT NULL DEFAULT now(),
     updated_at   timestamptz NOT NULL DEFAULT now(),

@@ -1,0 +1,4 @@
+-- phase: expand
+ALTER TABLE products
+    VALIDATE CONSTRAINT products_tax_category_fkey,
+    VALIDATE CONSTRAINT products_weight_grams_check;

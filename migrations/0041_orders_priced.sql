@@ -1,0 +1,30 @@
+-- phase: expand
+-- The parts of an order besides its lines. Orders that cost just the sum of their lines have no pricing_version.
+ALTER TABLE orders
+    ADD COLUMN number text,
+    ADD COLUMN contact_email text,
+    ADD COLUMN note text,
+    ADD COLUMN shipping_address jsonb,
+    ADD COLUMN billing_address jsonb,
+    ADD COLUMN quote_id uuid,
+    ADD COLUMN pricing_version smallint,
+    ADD COLUMN prices_include_tax boolean,
+    ADD COLUMN tax_rounding text,
+    ADD COLUMN tax_treatment text,
+    ADD COLUMN shipping_method_id uuid,
+    ADD COLUMN shipping_method_name text,
+    ADD COLUMN delivery_minor bigint,
+    ADD COLUMN delivery_discount_minor bigint,
+    ADD COLUMN delivery_tax_minor bigint,
+    ADD COLUMN delivery_relief_minor bigint;
+
+ALTER TABLE orders
+    ADD CONSTRAINT orders_pricing_version_check
+    CHECK ((pricing_version IS NULL) = (prices_include_tax IS NULL)
+           AND (pricing_version IS NULL) = (tax_rounding IS NULL)) NOT VALID,
+    ADD CONSTRAINT orders_delivery_check
+    CHECK ((shipping_method_id IS NULL) = (delivery_minor IS NULL)
+           AND delivery_minor >= 0
+           AND delivery_discount_minor BETWEEN 0 AND delivery_minor
+           AND delivery_tax_minor >= 0
+           AND delivery_relief_minor BETWEEN 0 AND delivery_minor - delivery_discount_minor) NOT VALID;

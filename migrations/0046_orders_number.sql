@@ -1,0 +1,2 @@
+-- phase: index
+CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS orders_number ON orders (number) WHERE number IS NOT NULL;

@@ -1,0 +1,210 @@
+"""The parts of orders besides their lines: addresses, notes, and the parts of their price.
+
+Other modules build GIVEN and PLACED into their statements, so that one statement places orders. Plain orders cost nothing here: they are in
+none of its JSON.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from mercato_server.database.pool import Conn
+from mercato_server.domain.postal_addresses import PostalAddress, from_json
+from mercato_server.domain.pricing import PRICING_VERSION, Breakdown, Delivery, PricedLine, PriceRules
+from mercato_server.domain.promotions import Discount
+from mercato_server.domain.purchases import Choices
+from mercato_server.domain.taxes import TaxTotal, TaxTreatment
+
+ORDER_COLUMNS = """note, shipping_address, billing_address, quote_id, pricing_version, prices_include_tax, tax_rounding, tax_treatment,
+           shipping_method_id, shipping_method_name, delivery_minor, delivery_discount_minor, delivery_tax_minor, delivery_relief_minor"""
+
+LINE_COLUMNS = "discount_minor, tax_rate_ppm, tax_minor, relief_minor"
+
+# Part of a statement: what the orders of accounts have, from the last four parameters of `arguments`.
+GIVEN = """given AS MATERIALIZED (
+    SELECT account_id, note, shipping_address, billing_address, quote_id, pricing_version, prices_include_tax, tax_rounding, tax_treatment,
+           shipping_method_id, shipping_method_name, delivery_minor, delivery_discount_minor, delivery_tax_minor, delivery_relief_minor
+      FROM jsonb_to_recordset($15::jsonb)
+           AS given (account_id uuid, note text, shipping_address jsonb, billing_address jsonb, quote_id uuid, pricing_version smallint,
+                     prices_include_tax boolean, tax_rounding text, tax_treatment text, shipping_method_id uuid,
+                     shipping_method_name text, delivery_minor bigint, delivery_discount_minor bigint, delivery_tax_minor bigint,
+                     delivery_relief_minor bigint)
+), given_line AS MATERIALIZED (
+    SELECT account_id, product_id, discount_minor, tax_rate_ppm, tax_minor, relief_minor
+      FROM jsonb_to_recordset($16::jsonb)
+           AS given (account_id uuid, product_id uuid, discount_minor bigint, tax_rate_ppm integer, tax_minor bigint, relief_minor bigint)
+)"""
+
+# Part of a statement: writes the parts of the prices of `placed (id, account_id)`, in the currency $7.
+PLACED = """discounted AS (
+    INSERT INTO order_discounts (order_id, position, promotion_id, name, product_id, amount_minor, currency_code)
+    SELECT placed.id, position, promotion_id, name, product_id, amount_minor, $7
+      FROM jsonb_to_recordset($17::jsonb)
+           AS given (account_id uuid, position smallint, promotion_id uuid, name text, product_id uuid, amount_minor bigint)
+      JOIN placed USING (account_id)
+), taxed AS (
+    INSERT INTO order_taxes (order_id, position, name, rate_ppm, net_minor, tax_minor, delivery_net_minor, delivery_tax_minor,
+                             currency_code)
+    SELECT placed.id, position, name, rate_ppm, net_minor, tax_minor, delivery_net_minor, delivery_tax_minor, $7
+      FROM jsonb_to_recordset($18::jsonb)
+           AS given (account_id uuid, position smallint, name text, rate_ppm integer, net_minor bigint, tax_minor bigint,
+                     delivery_net_minor bigint, delivery_tax_minor bigint)
+      JOIN placed USING (account_id)
+)"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placing:
+    """The parts of a new order besides its lines."""
+
+    account_id: UUID
+    price: Breakdown
+    choices: Choices
+    quote_id: UUID | None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the order has nothing but lines that cost their sum."""
+        header = self.choices.header
+        return not (self.price.has_parts or header.version or self.quote_id or self.choices.treatment is not TaxTreatment.NORMAL)
+
+
+def arguments(orders: Sequence[Placing], rules: PriceRules) -> tuple[str, str, str, str]:
+    """Return the last four parameters of a statement that has GIVEN and PLACED."""
+    others = [placing for placing in orders if not placing.is_plain]
+    priced = [placing for placing in others if placing.price.has_parts]
+    tables = (
+        [_order(placing, rules) for placing in others],
+        [row for placing in priced for row in _lines(placing)],
+        [row for placing in priced for row in _discounts(placing)],
+        [row for placing in priced for row in _taxes(placing)],
+    )
+    orders_json, lines_json, discounts_json, taxes_json = (json.dumps(rows, default=str) if rows else "[]" for rows in tables)
+    return orders_json, lines_json, discounts_json, taxes_json
+
+
+def _order(placing: Placing, rules: PriceRules) -> dict[str, Any]:
+    header, price = placing.choices.header, placing.price
+    row: dict[str, Any] = {
+        "account_id": placing.account_id,
+        "note": header.note or None,
+        "shipping_address": header.shipping_address and asdict(header.shipping_address),
+        "billing_address": header.billing_address and asdict(header.billing_address),
+        "quote_id": placing.quote_id,
+        "tax_treatment": placing.choices.treatment,
+    }
+    if price.has_parts:
+        row |= {
+            "pricing_version": PRICING_VERSION,
+            "prices_include_tax": price.prices_include_tax,
+            "tax_rounding": rules.tax_rounding,
+        }
+    if delivery := price.delivery:
+        row |= {
+            "shipping_method_id": delivery.method_id,
+            "shipping_method_name": delivery.name,
+            "delivery_minor": delivery.price_minor,
+            "delivery_discount_minor": delivery.discount_minor,
+            "delivery_tax_minor": delivery.tax_minor,
+            "delivery_relief_minor": delivery.relief_minor,
+        }
+    return row
+
+
+def _lines(placing: Placing) -> list[dict[str, Any]]:
+    return [
+        {
+            "account_id": placing.account_id,
+            "product_id": line.product_id,
+            "discount_minor": line.discount_minor,
+            "tax_rate_ppm": line.tax_rate_ppm,
+            "tax_minor": line.tax_minor,
+            "relief_minor": line.relief_minor,
+        }
+        for line in placing.price.lines
+    ]
+
+
+def _discounts(placing: Placing) -> list[dict[str, Any]]:
+    return [{"account_id": placing.account_id, "position": place, **each._asdict()} for place, each in enumerate(placing.price.discounts)]
+
+
+def _taxes(placing: Placing) -> list[dict[str, Any]]:
+    return [
+        {
+            "account_id": placing.account_id,
+            "position": place,
+            "name": total.name,
+            "rate_ppm": total.ppm,
+            "net_minor": total.net_minor,
+            "tax_minor": total.tax_minor,
+            "delivery_net_minor": total.delivery_net_minor,
+            "delivery_tax_minor": total.delivery_tax_minor,
+        }
+        for place, total in enumerate(placing.price.taxes)
+    ]
+
+
+GET_DISCOUNTS = """
+SELECT order_id, promotion_id, name, product_id, amount_minor
+  FROM order_discounts
+ WHERE order_id = ANY($1::uuid[])
+ ORDER BY order_id, position
+"""
+
+GET_TAXES = """
+SELECT order_id, name, rate_ppm, net_minor, tax_minor, delivery_net_minor, delivery_tax_minor
+  FROM order_taxes
+ WHERE order_id = ANY($1::uuid[])
+ ORDER BY order_id, position
+"""
+
+
+async def read(conn: "Conn", heads: Mapping[UUID, asyncpg.Record], lines: Mapping[UUID, Sequence[PricedLine]]) -> dict[UUID, Breakdown]:
+    """Return the prices of orders that have a pricing version.
+
+    Args:
+        conn: a connection whose statements share one snapshot.
+        heads: rows of orders with ORDER_COLUMNS and `total_minor`.
+        lines: the lines of the wanted ones.
+    """
+    wanted = list(lines)
+    discounts: dict[UUID, list[Discount]] = {order_id: [] for order_id in wanted}
+    for order_id, *fields in await conn.fetch(GET_DISCOUNTS, wanted):
+        discounts[order_id].append(Discount(*fields))
+    taxes: dict[UUID, list[TaxTotal]] = {order_id: [] for order_id in wanted}
+    for order_id, name, ppm, *amounts in await conn.fetch(GET_TAXES, wanted):
+        taxes[order_id].append(TaxTotal(name, ppm, (), *amounts))
+    return {
+        order_id: Breakdown(
+            lines=tuple(lines[order_id]),
+            total_minor=heads[order_id]["total_minor"],
+            discounts=tuple(discounts[order_id]),
+            delivery=_delivery(heads[order_id]),
+            taxes=tuple(taxes[order_id]),
+            prices_include_tax=heads[order_id]["prices_include_tax"],
+        )
+        for order_id in wanted
+    }
+
+
+def _delivery(head: asyncpg.Record) -> Delivery | None:
+    if head["shipping_method_id"] is None:
+        return None
+    return Delivery(
+        head["shipping_method_id"],
+        head["shipping_method_name"],
+        head["delivery_minor"],
+        head["delivery_discount_minor"],
+        head["delivery_tax_minor"],
+        head["delivery_relief_minor"],
+    )
+
+
+def address(text: str | None) -> PostalAddress | None:
+    """Return the address of a column."""
+    return from_json(text) if text else None
