@@ -51,7 +51,13 @@ class Logged:
 
 A_PREFIX = {"country_code": "US", "postal_prefix": "a prefix"}
 NEW = {
-    "name": "Kite", "price_minor": 1, "stock": 3, "description": "", "image_urls": [], "needs_delivery": False, "weight_grams": 0,
+    "name": "Kite",
+    "price_minor": 1,
+    "stock": 3,
+    "description": "",
+    "image_urls": [],
+    "needs_delivery": False,
+    "weight_grams": 0,
 }
 NEW_PROMOTION = {
     "name": "Sale", "kind": "percent", "percent_ppm": 200_000, "product_ids": [], "category_ids": [], "get_product_ids": [],
