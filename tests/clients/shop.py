@@ -21,6 +21,7 @@ from mercato_rest.models import (
     LoginRequest,
     MoneyInput,
     PreconditionFailure,
+    QuoteChange,
     ResourceInfo,
     SetCartItemRequest,
     SignUpRequest,
@@ -48,6 +49,8 @@ def _told(detail: Any) -> str:
             return f"{detail.resource_type} {detail.resource_name}"
         case StockShortage():
             return ",".join(f"{line.wanted} wanted, {line.available} available" for line in detail.lines)
+        case QuoteChange():
+            return f"{detail.quoted.total.minor_units} quoted, {detail.current.total.minor_units} now"
         case _:
             raise TypeError(detail)
 

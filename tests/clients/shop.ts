@@ -27,6 +27,8 @@ function told(error: Schemas["Status"]): string[] {
         return detail.retry_delay;
       case "type.googleapis.com/mercato.v1.StockShortage":
         return detail.lines.map((line) => `${line.wanted} wanted, ${line.available} available`).join();
+      case "type.googleapis.com/mercato.v1.QuoteChange":
+        return `${detail.quoted.total.minor_units} quoted, ${detail.current.total.minor_units} now`;
       default: {
         const none: never = detail;
         return none;

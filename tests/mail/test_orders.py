@@ -13,6 +13,7 @@ from mercato_server.config.settings import Settings
 from mercato_server.database.pool import Pool
 from mercato_server.worker import running
 from support.mail_server import PostOffice, text
+from support.market import BERLIN, market
 from support.patience import until
 from support.shop import Person, Shop
 
@@ -27,6 +28,22 @@ Total: 2,469.00 USD
 
 Our Shop
 """
+PRICED = """\
+2 x Ball, 19.99 USD each: 39.98 USD
+
+Ten percent: -4.00 USD
+Delivery, Parcel: 4.90 USD
+
+Total: 40.88 USD
+including VAT 19%: 6.52 USD
+
+Delivered to:
+Jo Doe
+Pariser Platz 1
+10117 BERLIN
+GERMANY
+"""
+"""19/119 of 35.98 is 5.7447, of 4.90 is 0.7824."""
 VERIFIED = "UPDATE accounts SET email_verified_at = now()"
 SETTLED = "SELECT count(*) = 0 FROM pgqueuer"
 
@@ -52,6 +69,18 @@ async def test_an_order_is_confirmed_and_its_cancellation_too(sending: Shop, pos
     cancelled = await post.mail(jo.email, "was cancelled")
     assert order.number in cancelled["Subject"]
     assert await sending.pool.fetchval("SELECT count(*) FROM mails WHERE order_id IS NOT NULL") == 2
+
+
+async def test_a_mail_goes_to_the_contact_address_with_the_parts_of_the_price(sending: Shop, post: PostOffice) -> None:
+    trade, jo = await market(sending), await sending.person()
+    await trade.promotion("TEN")
+    await sending.add(jo, await trade.ball(1_999, name="Ball"), 2)
+    await trade.header(jo, shipping_address=BERLIN, shipping_method_id=trade.parcel_id, codes=["ten"], contact_email="other@example.com")
+    order = await sending.checkout(jo)
+    mail = await post.mail("other@example.com", f"Your order {order.number}")
+    assert PRICED in text(mail)
+    for part in ("Ten percent", "-4.00 USD", "Delivery, Parcel", "4.90 USD", "40.88 USD", "including VAT 19%", "6.52 USD", "10117 BERLIN"):
+        assert part in text(mail, "html")
 
 
 async def test_names_are_text_in_html_and_in_subjects(sending: Shop, post: PostOffice) -> None:
