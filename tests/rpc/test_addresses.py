@@ -20,6 +20,7 @@ from mercato.v1.user_pb2 import (
 )
 from mercato_server.database.pool import Pool
 from support.idempotency_cases import ABSENT
+from support.pages import every
 from support.shop import Person, Shop, refusal
 
 LIMIT = 50
@@ -67,15 +68,7 @@ def get(shop: Shop, who: Person, address_id: str) -> Any:
 
 
 async def listed(shop: Shop, who: Person, **query: Any) -> list[Address]:
-    """Return the whole list, read two addresses per page."""
-    found: list[Address] = []
-    token = ""
-    while True:
-        page = await shop.users.ListAddresses(ListAddressesRequest(page_size=2, page_token=token, **query), metadata=who.metadata)
-        found += page.addresses
-        token = page.next_page_token
-        if not token:
-            return found
+    return await every(shop.users.ListAddresses, ListAddressesRequest, who, **query)
 
 
 async def test_an_address_is_stored_in_its_normal_form_and_read_as_it_was_answered(shop: Shop, pool: "Pool") -> None:

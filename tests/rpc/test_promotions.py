@@ -33,6 +33,7 @@ from mercato.v1.promotion_pb2 import (
 from mercato_server.domain.promotions import Promotion as Rule
 from mercato_server.domain.promotions import PromotionKind, Scope
 from mercato_server.store import promotions
+from support.pages import every
 from support.shop import CALL_S, Person, Shop, refusal
 
 ABSENT = "0198c5f2-7a3e-7c4d-9b1e-2f6a8d0c4b57"
@@ -81,16 +82,7 @@ async def archive_code(shop: Shop, admin: Person, promotion: Promotion, code: st
 
 
 async def codes(shop: Shop, admin: Person, promotion: Promotion, page_size: int = 100, **fields: Any) -> list[PromotionCode]:
-    """Return all pages of a list of codes."""
-    found: list[PromotionCode] = []
-    token = ""
-    while True:
-        request = ListPromotionCodesRequest(promotion_id=promotion.id, page_size=page_size, page_token=token, **fields)
-        page = await shop.promotions.ListPromotionCodes(request, metadata=admin.metadata)
-        assert len(page.codes) <= page_size
-        found += page.codes
-        if not (token := page.next_page_token):
-            return found
+    return await every(shop.promotions.ListPromotionCodes, ListPromotionCodesRequest, admin, page_size, promotion_id=promotion.id, **fields)
 
 
 async def category(shop: Shop, admin: Person, name: str) -> Category:

@@ -19,6 +19,7 @@ from mercato.v1.tax_pb2 import (
     TaxRate,
     UpdateTaxCategoryRequest,
 )
+from support.pages import every
 from support.shop import CALL_S, Person, Shop, refusal
 
 STORED = "SELECT id, display_name, version, archived_at IS NULL FROM tax_categories ORDER BY id"
@@ -48,15 +49,8 @@ def rate(shop: Shop, admin: Person, category: str, region: str = "") -> Any:
 
 
 async def listed(shop: Shop, admin: Person, *, archived: bool = False) -> list[str]:
-    """Return the ids of a whole list, read two per page."""
-    found: list[str] = []
-    token = ""
-    while True:
-        request = ListTaxCategoriesRequest(page_size=2, page_token=token, show_archived=archived)
-        page = await shop.taxes.ListTaxCategories(request, metadata=admin.metadata)
-        found += [category.id for category in page.tax_categories]
-        if not (token := page.next_page_token):
-            return found
+    found = await every(shop.taxes.ListTaxCategories, ListTaxCategoriesRequest, admin, show_archived=archived)
+    return [category.id for category in found]
 
 
 async def stored(shop: Shop) -> list[tuple[Any, ...]]:

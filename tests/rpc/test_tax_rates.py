@@ -30,6 +30,7 @@ from mercato_server.domain.taxes import TaxPart, TaxTable
 from mercato_server.domain.taxes import TaxRate as LoadedRate
 from mercato_server.store import tax_rates
 from support.idempotency_cases import ABSENT
+from support.pages import every
 from support.patience import until
 from support.shop import CALL_S, Person, Shop, refusal
 
@@ -78,15 +79,7 @@ async def category(shop: Shop, admin: Person, code: str) -> None:
 
 
 async def listed(shop: Shop, admin: Person, **query: Any) -> list[str]:
-    """Return the ids of a whole list, read two per page."""
-    found: list[str] = []
-    token = ""
-    while True:
-        request = ListTaxRatesRequest(page_size=2, page_token=token, **query)
-        page = await shop.taxes.ListTaxRates(request, metadata=admin.metadata)
-        found += [rate.id for rate in page.tax_rates]
-        if not (token := page.next_page_token):
-            return found
+    return [rate.id for rate in await every(shop.taxes.ListTaxRates, ListTaxRatesRequest, admin, **query)]
 
 
 async def outcome(call: Any) -> str:

@@ -17,6 +17,7 @@ from mercato_server.domain.accounts import Device
 from mercato_server.store import accounts, sessions, users
 from mercato_server.store.login_attempts import Counters
 from support.idempotency_cases import ABSENT
+from support.pages import every
 from support.patience import Within, until
 from support.shop import PASSWORD, SOON_S, Person, Shop, refusal
 
@@ -31,15 +32,7 @@ def update(shop: Shop, admin: Person, person: Person, **fields: Any) -> Any:
 
 
 async def listed(shop: Shop, admin: Person, **query: Any) -> list[User]:
-    """Return a whole list, read two accounts per page."""
-    found: list[User] = []
-    token = ""
-    while True:
-        page = await shop.users.ListUsers(ListUsersRequest(page_size=2, page_token=token, **query), metadata=admin.metadata)
-        found += page.users
-        token = page.next_page_token
-        if not token:
-            return found
+    return await every(shop.users.ListUsers, ListUsersRequest, admin, **query)
 
 
 async def clear(shop: Shop, person: Person) -> Cart:

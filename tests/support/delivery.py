@@ -21,6 +21,7 @@ from mercato.v1.shipping_pb2 import (
     UpdateShippingMethodRequest,
     UpdateShippingZoneRequest,
 )
+from support.pages import every
 from support.shop import Person, Shop
 
 ABSENT = "0198c5f2-7a3e-7c4d-9b1e-2f6a8d0c4b57"
@@ -75,26 +76,11 @@ async def archive_method(shop: Shop, admin: Person, method_id: str, etag: str = 
 
 
 async def zone_names(shop: Shop, admin: Person, size: int = 100, **fields: Any) -> list[str]:
-    """Return the names of a whole list, read page by page."""
-    found: list[str] = []
-    token = ""
-    while True:
-        request = ListShippingZonesRequest(page_size=size, page_token=token, **fields)
-        page = await shop.shipping.ListShippingZones(request, metadata=admin.metadata)
-        found += [zone.name for zone in page.shipping_zones]
-        if not (token := page.next_page_token):
-            return found
+    return [zone.name for zone in await every(shop.shipping.ListShippingZones, ListShippingZonesRequest, admin, size, **fields)]
 
 
 async def method_names(shop: Shop, admin: Person, size: int = 100, **fields: Any) -> list[str]:
-    found: list[str] = []
-    token = ""
-    while True:
-        request = ListShippingMethodsRequest(page_size=size, page_token=token, **fields)
-        page = await shop.shipping.ListShippingMethods(request, metadata=admin.metadata)
-        found += [method.name for method in page.shipping_methods]
-        if not (token := page.next_page_token):
-            return found
+    return [method.name for method in await every(shop.shipping.ListShippingMethods, ListShippingMethodsRequest, admin, size, **fields)]
 
 
 async def rows(shop: Shop) -> tuple[int, ...]:

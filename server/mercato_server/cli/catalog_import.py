@@ -3,7 +3,6 @@
 import contextlib
 import csv
 import itertools
-import sys
 import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -15,9 +14,9 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from mercato_server.cli import products_csv
 from mercato_server.cli.products_csv import BadRow, CsvError, Row
+from mercato_server.cli.running import migrated_pool, output
 from mercato_server.config.settings import ImportLimits
-from mercato_server.database import migrations
-from mercato_server.database.pool import SET_CURRENCY, Pool, small_pool
+from mercato_server.database.pool import SET_CURRENCY, Pool
 from mercato_server.domain.accounts import COMMAND_LINE
 from mercato_server.store import bulk
 
@@ -87,10 +86,8 @@ class Import:
         with _opened(self.errors) as errors, _progress(console, self.path) as progress:
             bad = BadRows(console, self.limits, errors)
             try:
-                async with small_pool(database_url) as pool:
-                    async with pool.acquire() as conn:
-                        await migrations.require(conn)
-                        categories = await bulk.tax_categories(conn)
+                async with migrated_pool(database_url) as pool:
+                    categories = await bulk.tax_categories(pool)
                     if not self.skip:
                         self._check(bad, categories, progress("checking"))
                     await pool.execute(SET_CURRENCY, self.currency)
@@ -131,17 +128,9 @@ async def export(database_url: str, path: Path | None, *, spreadsheet_safe: bool
 
     Returns how many products were written, and how many were left out because they have no SKU.
     """
-    async with small_pool(database_url) as pool:
-        async with pool.acquire() as conn:
-            await migrations.require(conn)
-        if path is None:
-            return await bulk.export(pool, sys.stdout.buffer, spreadsheet_safe=spreadsheet_safe)
-        unfinished = path.with_name(f"{path.name}.unfinished")
-        unfinished.unlink(missing_ok=True)
-        with unfinished.open("xb") as file:  # never through a link that another user has put there
-            counts = await bulk.export(pool, file, spreadsheet_safe=spreadsheet_safe)
-        unfinished.replace(path)
-        return counts
+    async with migrated_pool(database_url) as pool:
+        with output(path) as file:
+            return await bulk.export(pool, file, spreadsheet_safe=spreadsheet_safe)
 
 
 def _batches(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:

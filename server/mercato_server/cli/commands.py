@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mercato_server.cli import promotions, tax_commands
-from mercato_server.cli.running import DataDir
+from mercato_server.cli.running import DataDir, database_url
 from mercato_server.cli.running import run as _run
 from mercato_server.config import database_urls
 from mercato_server.config import settings as config
@@ -171,15 +171,9 @@ def verify(
 
 async def _verify(data_dir: Path | None, interval_s: float | None, console: "Console") -> list["Finding"]:
     from mercato_server.cli.verify import check, watch
-    from mercato_server.embedded.database import database
 
-    async def findings(url: str) -> list["Finding"]:
+    async with database_url(data_dir) as url:
         return await watch(url, interval_s, console) if interval_s else await check(url)
-
-    if data_dir is None and (url := config.optional_database_url()):
-        return await findings(url)
-    async with database(data_dir or Path(config.data_home(), "mercato")) as url:
-        return await findings(url)
 
 
 @app.command("import")
@@ -207,11 +201,7 @@ def import_products(
 
 
 async def _import(data_dir: Path | None, wanted: "Import") -> "Outcome":
-    from mercato_server.embedded.database import database
-
-    if data_dir is None and (url := config.optional_database_url()):
-        return await wanted.run(url)
-    async with database(data_dir or Path(config.data_home(), "mercato")) as url:
+    async with database_url(data_dir) as url:
         return await wanted.run(url)
 
 
@@ -233,11 +223,8 @@ def export_products(
 
 async def _export(data_dir: Path | None, path: Path | None, *, spreadsheet_safe: bool) -> tuple[int, int]:
     from mercato_server.cli.catalog_import import export
-    from mercato_server.embedded.database import database
 
-    if data_dir is None and (url := config.optional_database_url()):
-        return await export(url, path, spreadsheet_safe=spreadsheet_safe)
-    async with database(data_dir or Path(config.data_home(), "mercato")) as url:
+    async with database_url(data_dir) as url:
         return await export(url, path, spreadsheet_safe=spreadsheet_safe)
 
 
@@ -286,12 +273,7 @@ def create_admin(
 
 
 async def _create_admin(email: str, full_name: str, password: str, data_dir: Path | None) -> None:
-    from mercato_server.embedded.database import database
-
-    if data_dir is None and (url := config.optional_database_url()):
-        await _insert_admin(url, email, full_name, password)
-        return
-    async with database(data_dir or Path(config.data_home(), "mercato")) as url:
+    async with database_url(data_dir) as url:
         await _insert_admin(url, email, full_name, password)
 
 

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import typer
 
-from mercato_server.cli.running import DataDir, database_url, run
+from mercato_server.cli.running import DataDir, database_url, migrated_pool, run
 
 if TYPE_CHECKING:
     from mercato_server.database.pool import Pool
@@ -119,11 +119,6 @@ async def _export(data_dir: Path | None, promotion_id: UUID, batch_id: UUID | No
 
 @asynccontextmanager
 async def _pool(data_dir: Path | None) -> AsyncIterator["Pool"]:
-    """Yield a pool of one connection to a database with the schema of this release."""
-    from mercato_server.database import migrations
-    from mercato_server.database.pool import small_pool
-
-    async with database_url(data_dir) as url, small_pool(url) as pool:
-        async with pool.acquire() as conn:
-            await migrations.require(conn)
+    """Yield a pool of one connection to DATABASE_URL or to the database of a data directory."""
+    async with database_url(data_dir) as url, migrated_pool(url) as pool:
         yield pool

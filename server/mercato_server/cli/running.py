@@ -1,14 +1,18 @@
-"""Where the data of a command lives, and how its coroutine runs."""
+"""Where the data of a command lives, where its output goes, and how its coroutine runs."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+import sys
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, TypeVar
 
 import typer
 
 from mercato_server.config import settings as config
+
+if TYPE_CHECKING:
+    from mercato_server.database.pool import Pool
 
 Result = TypeVar("Result")
 
@@ -35,3 +39,28 @@ async def database_url(data_dir: Path | None) -> AsyncIterator[str]:
         return
     async with database(data_dir or Path(config.data_home(), "mercato")) as url:
         yield url
+
+
+@asynccontextmanager
+async def migrated_pool(url: str) -> AsyncIterator["Pool"]:
+    """Yield a pool of one connection to a database; raises SchemaError unless it has the schema of this release."""
+    from mercato_server.database import migrations
+    from mercato_server.database.pool import small_pool
+
+    async with small_pool(url) as pool:
+        async with pool.acquire() as conn:
+            await migrations.require(conn)
+        yield pool
+
+
+@contextmanager
+def output(path: Path | None) -> Iterator[BinaryIO]:
+    """Yield standard output, or a file that appears at its path once the block has ended without an error."""
+    if path is None:
+        yield sys.stdout.buffer
+        return
+    unfinished = path.with_name(f"{path.name}.unfinished")
+    unfinished.unlink(missing_ok=True)
+    with unfinished.open("xb") as file:  # never through a link that another user has put there
+        yield file
+    unfinished.replace(path)

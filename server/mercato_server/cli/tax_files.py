@@ -1,6 +1,5 @@
 """`mercato taxes import` and `mercato taxes export`: read or write a file, and report its bad lines."""
 
-import sys
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,9 +9,8 @@ from rich.console import Console
 
 from mercato_server.cli import tax_rates_csv
 from mercato_server.cli.catalog_import import BadRowsError
+from mercato_server.cli.running import migrated_pool, output
 from mercato_server.config.settings import ImportLimits
-from mercato_server.database import migrations
-from mercato_server.database.pool import small_pool
 from mercato_server.domain.accounts import COMMAND_LINE
 from mercato_server.domain.tax_rate_files import Refused
 from mercato_server.store import tax_rate_files
@@ -33,9 +31,7 @@ async def import_file(path: Path, database_url: str, *, spreadsheet_safe: bool) 
     if found.bad:
         raise _refusal(path, found.bad)
     actor = COMMAND_LINE._replace(request_id=f"import-{uuid.uuid4()}")
-    async with small_pool(database_url) as pool:
-        async with pool.acquire() as conn:
-            await migrations.require(conn)
+    async with migrated_pool(database_url) as pool:
         try:
             created, updated = await tax_rate_files.write(pool, found.incoming, found.fields, path.name, actor)
         except RatesRefusedError as error:
@@ -55,16 +51,8 @@ def _refusal(path: Path, bad: Sequence[Refused]) -> BadRowsError:
 
 async def export_file(path: Path | None, database_url: str, *, spreadsheet_safe: bool) -> int:
     """Write the live rates to standard output, or to a file that appears once it is complete; return their number."""
-    async with small_pool(database_url) as pool:
-        async with pool.acquire() as conn:
-            await migrations.require(conn)
+    async with migrated_pool(database_url) as pool:
         rates = await tax_rate_files.export(pool)
-    if path is None:
-        tax_rates_csv.write(sys.stdout.buffer, rates, spreadsheet_safe=spreadsheet_safe)
-        return len(rates)
-    unfinished = path.with_name(f"{path.name}.unfinished")
-    unfinished.unlink(missing_ok=True)
-    with unfinished.open("xb") as file:  # never through a link that another user has put there
+    with output(path) as file:
         tax_rates_csv.write(file, rates, spreadsheet_safe=spreadsheet_safe)
-    unfinished.replace(path)
     return len(rates)

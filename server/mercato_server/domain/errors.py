@@ -7,7 +7,7 @@ arguments. So no caller puts a value into the text of a template; a test refuses
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import ClassVar
@@ -454,6 +454,12 @@ class EtagMismatch(MercatoError):
 
     def __init__(self, noun: str, expected: str, current: str) -> None:
         super().__init__("the " + noun + " changed since it was read; read it again", expected_etag=expected, etag=current)
+
+
+def require_etag(noun: str, expected: Collection[str], current: str) -> None:
+    """Raise EtagMismatch if the caller read none of these versions of a resource; no version skips the check."""
+    if expected and current not in expected:
+        raise EtagMismatch(noun, ", ".join(expected), current)
 
 
 class TotalChanged(MercatoError):

@@ -23,7 +23,7 @@ from mercato_server.domain.errors import (
 )
 from mercato_server.domain.postal_addresses import PostalAddress
 from mercato_server.domain.pricing import Breakdown, PriceRules, line_total_minor
-from mercato_server.domain.purchases import NO_CHOICES, Choices, PriceTerms, given
+from mercato_server.domain.purchases import NO_CHOICES, Choices, PriceTerms, promotion_uses
 from mercato_server.domain.quotes import Quote, QuoteNotFound
 from mercato_server.domain.redemptions import UsesLeft
 
@@ -204,7 +204,7 @@ def allocate(baskets: Sequence[Basket], sale: Sale) -> list[MercatoError | Break
 def _take(basket: Basket, price: Breakdown, stock: dict[UUID, int], uses: UsesLeft, rules: PriceRules) -> None:
     for line in basket.lines:
         stock[line.product_id] -= line.quantity
-    for promotion, folded_code, _ in given(price, basket.choices, rules):
+    for promotion, folded_code, _ in promotion_uses(price, basket.choices, rules):
         uses.take(promotion, folded_code, basket.choices.subjects)
 
 

@@ -65,7 +65,7 @@ def normalised(address: PostalAddress) -> tuple[PostalAddress, list[Violation]]:
     rules = postal_rules.rules(address.country_code)
     if rules is None:
         return address, [Violation("country_code", "must be the code of a country such as DE (ISO 3166-1 alpha-2)")]
-    regions = postal_rules.places(address.country_code) if "region" in rules.fields else {}
+    regions = postal_rules.regions(address.country_code)
     address = replace(
         address,
         region=regions.get(postal_rules.folded(address.region), address.region),

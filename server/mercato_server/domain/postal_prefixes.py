@@ -11,14 +11,12 @@ from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import NamedTuple
 
-from mercato_server.domain.countries import country
+from mercato_server.domain import postal_rules
 
 PREFIX_MAX = 20
 """Characters of a text that is read as a prefix. The longest postal code has ten."""
 _CACHED = 16_384
 """Texts whose form is kept in memory; a longer one than PREFIX_MAX is not."""
-_SPACED = frozenset({"SE"})
-"""Countries whose postal service writes a mark that the library's examples leave out. PostNord: 114 55."""
 _MARKS = frozenset(" -")
 _DIGITS = frozenset("0123456789")
 _TOKEN = re.compile(r"\(\?:|\\.|\[[^\]]*\]|\{\d+(?:,\d+)?\}|.")
@@ -67,13 +65,13 @@ def normal_prefix(country_code: str, text: str) -> str | None:
 
 @functools.lru_cache(maxsize=_CACHED)
 def _normal(country_code: str, text: str) -> str | None:
-    known = country(country_code)
-    if known is None or not known.has_postal_codes:
+    known = postal_rules.rules(country_code)
+    if known is None or "postal_code" not in known.fields:
         return None
     bare, typed = _split(text)
     if not 1 <= len(bare) <= PREFIX_MAX:
         return None
-    if known.postal_pattern is None:
+    if known.postal_code is None:
         return bare if bare.isascii() and bare.isalnum() else None
     shapes = [shape for shape in _shapes(country_code).get(bare[0], ()) if shape.begins(bare)]
     chosen = _agreeing(shapes, len(bare), typed)
@@ -111,15 +109,14 @@ def _agreeing(shapes: Sequence[_Shape], length: int, typed: frozenset[int]) -> l
 @functools.cache
 def _shapes(country_code: str) -> dict[str, list[_Shape]]:
     """Return the shapes of a country's postal codes by the character that they begin with."""
-    known = country(country_code)
-    if known is None or known.postal_pattern is None:
+    known = postal_rules.rules(country_code)
+    if known is None or known.postal_code is None:
         return {}
-    marked = country_code in _SPACED or any(_MARKS & set(example) for example in known.postal_examples)
     shapes: dict[tuple[Characters, ...], _Shape] = {}
-    for sequence in _Pattern(known.postal_pattern).sequences():
+    for sequence in _Pattern(known.postal_code.pattern).sequences():
         shape = _shape(sequence)
         known_shape = shapes.get(shape.characters)
-        if known_shape is None or bool(shape.marks) == marked:
+        if known_shape is None or bool(shape.marks) == known.separates:
             shapes[shape.characters] = shape
     found: dict[str, list[_Shape]] = {}
     for shape in shapes.values():

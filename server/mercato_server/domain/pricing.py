@@ -17,7 +17,7 @@ from mercato_server.domain.pricing_errors import (
     ShippingMethodUnavailable,
     TaxRateMissing,
 )
-from mercato_server.domain.promotions import Discount, Given, Promotion, give
+from mercato_server.domain.promotions import Discount, Given, PromotedLine, Promotion, give
 from mercato_server.domain.shipping import Destination, ShippingTable
 from mercato_server.domain.taxes import (
     AS_GOODS,
@@ -44,20 +44,8 @@ class AmountOutOfRange(ArithmeticError):
     """An amount is negative or exceeds an int64. A bug: the limits of prices, quantities, lines and rates rule it out."""
 
 
-class Line(Protocol):
+class Line(PromotedLine, Protocol):
     """Units of a product at a price."""
-
-    @property
-    def product_id(self) -> UUID:
-        """The product; a cart or an order has at most one line of each."""
-
-    @property
-    def category_id(self) -> UUID | None:
-        """The category of the product, for promotions."""
-
-    @property
-    def quantity(self) -> int:
-        """The number of units."""
 
     @property
     def unit_price_minor(self) -> int:
@@ -171,13 +159,13 @@ class Breakdown(NamedTuple):
         """The discounts of lines and delivery."""
         return sum(discount.amount_minor for discount in self.discounts)
 
-    def given(self) -> list[tuple[str, int]]:
-        """Return the promotions by name, with what each of them takes off."""
-        amounts: dict[UUID, tuple[str, int]] = {}
-        for discount in self.discounts:
-            _, amount_minor = amounts.get(discount.promotion_id, ("", 0))
-            amounts[discount.promotion_id] = discount.name, amount_minor + discount.amount_minor
-        return list(amounts.values())
+    def by_promotion(self) -> dict[UUID, Discount]:
+        """Return what each promotion takes off in all, without a product."""
+        found: dict[UUID, Discount] = {}
+        for promotion_id, name, _, amount_minor in self.discounts:
+            earlier_minor = found[promotion_id].amount_minor if promotion_id in found else 0
+            found[promotion_id] = Discount(promotion_id, name, None, earlier_minor + amount_minor)
+        return found
 
     @property
     def tax_minor(self) -> int:
@@ -279,12 +267,10 @@ def _taxed(breakdown: Breakdown, purchase: Purchase, rules: PriceRules, lines: S
         if position is None:
             on_delivery_minor += tax_minor
         else:
-            borne, relief = (tax_minor, 0) if bears_tax else (0, tax_minor)
+            borne, relief = _shares(tax_minor, bears_tax=bears_tax)
             taxed[position] = taxed[position]._replace(tax_rate_ppm=rate.ppm, tax_minor=borne, relief_minor=relief)
-    delivery = breakdown.delivery
-    if delivery:
-        borne, relief = (on_delivery_minor, 0) if bears_tax else (0, on_delivery_minor)
-        delivery = delivery._replace(tax_minor=borne, relief_minor=relief)
+    borne, relief = _shares(on_delivery_minor, bears_tax=bears_tax)
+    delivery = breakdown.delivery and breakdown.delivery._replace(tax_minor=borne, relief_minor=relief)
     total_minor = breakdown.total_minor
     if not bears_tax:
         total_minor -= sum(taxes)
@@ -292,6 +278,11 @@ def _taxed(breakdown: Breakdown, purchase: Purchase, rules: PriceRules, lines: S
         total_minor += sum(taxes)
     totals = tax_totals(amounts, taxes, included=rules.prices_include_tax) if bears_tax else ()
     return breakdown._replace(lines=tuple(taxed), total_minor=total_minor, delivery=delivery, taxes=totals)
+
+
+def _shares(tax_minor: int, *, bears_tax: bool) -> tuple[int, int]:
+    """Return the tax that the buyer bears, and the tax that is taken out of the price."""
+    return (tax_minor, 0) if bears_tax else (0, tax_minor)
 
 
 def _portions(breakdown: Breakdown, rules: PriceRules, lines: Sequence[Line], place: Destination, at: datetime) -> list[_Portion]:

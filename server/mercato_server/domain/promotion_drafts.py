@@ -1,11 +1,11 @@
 """Promotions as administrators write and read them: their fields, with limits and the rules of each kind."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from mercato_server.domain.errors import EtagMismatch, Violation
+from mercato_server.domain.errors import Violation
 from mercato_server.domain.promotions import Promotion, PromotionKind, Scope
 
 NAME_MAX = 200
@@ -128,11 +128,6 @@ class StoredPromotion(NamedTuple):
     def etag(self) -> str:
         """The etag: opaque to callers, and different after every change of the promotion."""
         return f"{self.version:x}"
-
-    def check_etag(self, expected: Collection[str]) -> None:
-        """Raise EtagMismatch if the caller read none of these versions; no version skips the check."""
-        if expected and self.etag not in expected:
-            raise EtagMismatch("promotion", ", ".join(expected), self.etag)
 
     def changed(self, kind: PromotionKind | None, values: Mapping[str, Any]) -> tuple[PromotionDraft, list[Violation]]:
         """Return the draft with other values, by column, and what forbids it. A kind of None is not compared."""

@@ -80,12 +80,12 @@ class Discount(NamedTuple):
     amount_minor: int
 
 
-class Line(Protocol):
+class PromotedLine(Protocol):
     """Units of a product, as far as promotions see them."""
 
     @property
     def product_id(self) -> UUID:
-        """The product; lines have different ones."""
+        """The product; a cart or an order has at most one line of each."""
 
     @property
     def category_id(self) -> UUID | None:
@@ -114,7 +114,7 @@ def folded_code(code: str) -> str:
 
 
 def give(
-    lines: Sequence[Line], totals: Sequence[int], promotions: Sequence[Promotion], method_id: UUID | None, delivery: DeliveryPrice
+    lines: Sequence[PromotedLine], totals: Sequence[int], promotions: Sequence[Promotion], method_id: UUID | None, delivery: DeliveryPrice
 ) -> Given:
     """Apply promotions one after the other, those of higher priority first, of equal priority by id.
 
@@ -150,14 +150,14 @@ def give(
     return given
 
 
-def _take(given: Given, promotion: Promotion, lines: Sequence[Line], amounts: Sequence[int]) -> None:
+def _take(given: Given, promotion: Promotion, lines: Sequence[PromotedLine], amounts: Sequence[int]) -> None:
     for position, (line, amount) in enumerate(zip(lines, amounts, strict=True)):
         if amount:
             given.left[position] -= amount
             given.discounts.append(Discount(promotion.id, promotion.name, line.product_id, amount))
 
 
-def _goods_left(lines: Sequence[Line], left: Sequence[int], promotions: Sequence[Promotion]) -> list[int]:
+def _goods_left(lines: Sequence[PromotedLine], left: Sequence[int], promotions: Sequence[Promotion]) -> list[int]:
     """Return what promotions of goods will leave of lines: the price of the delivery may depend on it."""
     rest = list(left)
     for promotion in promotions:
@@ -165,7 +165,7 @@ def _goods_left(lines: Sequence[Line], left: Sequence[int], promotions: Sequence
     return rest
 
 
-def _frees(promotion: Promotion, left: Sequence[int], lines: Sequence[Line], method_id: UUID | None, price_minor: int) -> bool:
+def _frees(promotion: Promotion, left: Sequence[int], lines: Sequence[PromotedLine], method_id: UUID | None, price_minor: int) -> bool:
     """Return whether a promotion makes this delivery free."""
     base = sum(left[position] for position in _positions(promotion.scope, lines))
     return (
@@ -176,11 +176,11 @@ def _frees(promotion: Promotion, left: Sequence[int], lines: Sequence[Line], met
     )
 
 
-def _positions(scope: Scope, lines: Sequence[Line]) -> list[int]:
+def _positions(scope: Scope, lines: Sequence[PromotedLine]) -> list[int]:
     return [position for position, line in enumerate(lines) if scope.covers(line.product_id, line.category_id)]
 
 
-def _amounts(promotion: Promotion, lines: Sequence[Line], left: Sequence[int]) -> list[int]:
+def _amounts(promotion: Promotion, lines: Sequence[PromotedLine], left: Sequence[int]) -> list[int]:
     """Return what a promotion of goods gives to each line."""
     amounts = [0] * len(lines)
     positions = _positions(promotion.scope, lines)
@@ -202,7 +202,7 @@ def _amounts(promotion: Promotion, lines: Sequence[Line], left: Sequence[int]) -
     return amounts
 
 
-def _free_units(promotion: Promotion, lines: Sequence[Line], left: Sequence[int]) -> list[int]:
+def _free_units(promotion: Promotion, lines: Sequence[PromotedLine], left: Sequence[int]) -> list[int]:
     """Return the prices of the free units by line: the cheapest ones, as earlier promotions left them."""
     buy, get = promotion.buy_quantity, promotion.get_quantity
     bought = sum(lines[position].quantity for position in _positions(promotion.scope, lines))
@@ -219,7 +219,7 @@ def _free_units(promotion: Promotion, lines: Sequence[Line], left: Sequence[int]
     return amounts
 
 
-def _priced_units(positions: Sequence[int], lines: Sequence[Line], left: Sequence[int]) -> list[tuple[int, int, int]]:
+def _priced_units(positions: Sequence[int], lines: Sequence[PromotedLine], left: Sequence[int]) -> list[tuple[int, int, int]]:
     """Return the units of lines as (price, line, number). If a line's price is no multiple of its units, some cost one minor unit more."""
     units = []
     for position in positions:

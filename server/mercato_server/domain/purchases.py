@@ -136,7 +136,7 @@ class PriceTerms(NamedTuple):
         return Offered(tuple(found.values()), refusal)
 
 
-class Given(NamedTuple):
+class PromotionUse(NamedTuple):
     """A promotion that applies to a purchase: the code, and the amount that it takes off."""
 
     promotion: Promotion
@@ -144,12 +144,9 @@ class Given(NamedTuple):
     amount_minor: int
 
 
-def given(price: Breakdown, choices: Choices, rules: PriceRules) -> list[Given]:
+def promotion_uses(price: Breakdown, choices: Choices, rules: PriceRules) -> list[PromotionUse]:
     """Return the uses of promotions by a purchase; of several codes for one promotion the first is used."""
     if not price.discounts:
         return []
     codes = {choices.codes[code].promotion_id: code for code in reversed(choices.header.codes) if code in choices.codes}
-    amounts: dict[UUID, int] = {}
-    for discount in price.discounts:
-        amounts[discount.promotion_id] = amounts.get(discount.promotion_id, 0) + discount.amount_minor
-    return [Given(rules.promotions[promotion_id], codes.get(promotion_id), amount) for promotion_id, amount in amounts.items()]
+    return [PromotionUse(rules.promotions[id_], codes.get(id_), given.amount_minor) for id_, given in price.by_promotion().items()]

@@ -1,12 +1,11 @@
 """Zones and methods of delivery as administrators keep them, and their limits."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from mercato_server.domain.errors import EtagMismatch
 from mercato_server.domain.shipping import Area, ShippingMethod, ShippingRate, Zone
 
 SHIPPING_NAME_MAX = 100
@@ -42,11 +41,6 @@ class ZoneRecord(NamedTuple):
         """The etag: opaque to callers, and different after every change of the zone."""
         return f"{self.version:x}"
 
-    def check_etag(self, expected: Collection[str]) -> None:
-        """Raise EtagMismatch if the caller read none of these versions; no version skips the check."""
-        if expected and self.etag not in expected:
-            raise EtagMismatch("shipping zone", ", ".join(expected), self.etag)
-
 
 class MethodRecord(NamedTuple):
     """A method as stored, with its rates by the ids of their zones."""
@@ -65,11 +59,6 @@ class MethodRecord(NamedTuple):
     def etag(self) -> str:
         """The etag: opaque to callers, and different after every change of the method."""
         return f"{self.version:x}"
-
-    def check_etag(self, expected: Collection[str]) -> None:
-        """Raise EtagMismatch if the caller read none of these versions; no version skips the check."""
-        if expected and self.etag not in expected:
-            raise EtagMismatch("shipping method", ", ".join(expected), self.etag)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,7 +55,6 @@ def _value(check: Checks, request: cart_pb2.UpdateCartHeaderRequest, field: str,
 
 def _codes(check: Checks, request: cart_pb2.UpdateCartHeaderRequest) -> tuple[str, ...]:
     """Return the codes in their folded form, each once."""
-    if len(request.codes) > CODES_MAX:
-        check.fail("codes", "must have at most {most} entries", most=CODES_MAX)
-    codes = [check.line(f"codes[{index}]", code, shortest=1, longest=CODE_MAX) for index, code in enumerate(request.codes[:CODES_MAX])]
+    entered = check.entries("codes", request.codes, CODES_MAX)
+    codes = [check.line(f"codes[{index}]", code, shortest=1, longest=CODE_MAX) for index, code in enumerate(entered)]
     return tuple(dict.fromkeys(map(folded_code, codes)))

@@ -51,6 +51,11 @@ def timestamp(moment: datetime) -> Timestamp:
     return message
 
 
+def optional_timestamp(moment: datetime | None) -> Timestamp | None:
+    """Return a point in time, or None for none."""
+    return timestamp(moment) if moment else None
+
+
 def set_time(message: Timestamp, moment: datetime) -> None:
     """Write a point in time, with microseconds, into a message. It takes a third of the time of FromDatetime, which matters for lists."""
     since = moment - EPOCH

@@ -1,6 +1,7 @@
 """Postal addresses of requests."""
 
 import asyncio
+from dataclasses import replace
 
 from mercato.v1 import postal_address_pb2
 from mercato_server.domain import postal_addresses
@@ -41,14 +42,9 @@ async def load(message: postal_address_pb2.PostalAddress) -> None:
 def checked(check: Checks, field: str, message: postal_address_pb2.PostalAddress) -> PostalAddress:
     """Return an address in its normal form; violations name `field` and the field of the address."""
     texts = {name: check.line(f"{field}.{name}", getattr(message, name), longest=longest) for name, longest in _LONGEST.items()}
-    if len(message.street_lines) > STREET_LINES_MAX:
-        check.fail(f"{field}.street_lines", "must have at most {most} entries", most=STREET_LINES_MAX)
-    lines = [
-        check.line(f"{field}.street_lines[{index}]", line, longest=STREET_LINE_MAX)
-        for index, line in enumerate(message.street_lines[:STREET_LINES_MAX])
-    ]
+    given = check.entries(f"{field}.street_lines", message.street_lines, STREET_LINES_MAX)
+    lines = [check.line(f"{field}.street_lines[{index}]", line, longest=STREET_LINE_MAX) for index, line in enumerate(given)]
     typed = PostalAddress(country_code=message.country_code, street_lines=tuple(lines), **texts)
     address, violations = postal_addresses.normalised(typed)
-    for violation in violations:
-        check.fail(f"{field}.{violation.field}", violation.template, **violation.values)
+    check.add(replace(violation, field=f"{field}.{violation.field}") for violation in violations)
     return address

@@ -1,10 +1,7 @@
 """The RPCs of PromotionService."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from uuid import UUID
-
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from mercato.v1 import promotion_pb2
 from mercato.v1.money_pb2 import Money
@@ -161,8 +158,8 @@ class PromotionHandler:
             delivery_max=self._money(draft.delivery_max_minor),
             min_subtotal=self._money(draft.min_subtotal_minor),
             needs_code=draft.needs_code,
-            start_time=_time(draft.starts_at),
-            end_time=_time(draft.ends_at),
+            start_time=convert.optional_timestamp(draft.starts_at),
+            end_time=convert.optional_timestamp(draft.ends_at),
             usage_limit=draft.usage_limit,
             per_buyer_limit=draft.per_buyer_limit,
             priority=draft.priority,
@@ -181,9 +178,5 @@ def _code(found: PromotionCode) -> promotion_pb2.PromotionCode:
         usage_limit=found.usage_limit,
         used=found.used,
         create_time=convert.timestamp(found.created_at),
-        archive_time=_time(found.archived_at),
+        archive_time=convert.optional_timestamp(found.archived_at),
     )
-
-
-def _time(moment: datetime | None) -> Timestamp | None:
-    return convert.timestamp(moment) if moment else None

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from mercato.v1 import shipping_pb2
 from mercato.v1.money_pb2 import Money
-from mercato_server.domain.countries import Country, country
+from mercato_server.domain import postal_rules
 from mercato_server.domain.postal_prefixes import normal_prefix
 from mercato_server.domain.shipping import Area, RateBasis, ShippingRate, Tier
 from mercato_server.domain.shipping_records import (
@@ -22,7 +22,7 @@ from mercato_server.domain.shipping_records import (
     ZoneRecord,
 )
 from mercato_server.domain.taxes import TAX_CATEGORY_MAX
-from mercato_server.handlers.convert import timestamp
+from mercato_server.handlers.convert import optional_timestamp, timestamp
 from mercato_server.validation.checks import Checks
 
 ZONE_FIELDS = ("name", "areas")
@@ -45,7 +45,7 @@ def zone(found: ZoneRecord) -> shipping_pb2.ShippingZone:
         etag=found.etag,
         create_time=timestamp(found.created_at),
         update_time=timestamp(found.updated_at),
-        archive_time=timestamp(found.archived_at) if found.archived_at else None,
+        archive_time=optional_timestamp(found.archived_at),
     )
 
 
@@ -61,7 +61,7 @@ def method(found: MethodRecord, currency: str) -> shipping_pb2.ShippingMethod:
         etag=found.etag,
         create_time=timestamp(found.created_at),
         update_time=timestamp(found.updated_at),
-        archive_time=timestamp(found.archived_at) if found.archived_at else None,
+        archive_time=optional_timestamp(found.archived_at),
     )
 
 
@@ -114,36 +114,36 @@ def _areas(check: Checks, field: str, wanted: Sequence[shipping_pb2.ShippingArea
 
 def _area(check: Checks, field: str, wanted: shipping_pb2.ShippingArea) -> Area:
     code = wanted.country_code.strip()
-    known = country(code.upper()) if code.isascii() else None
-    if known is None:
+    code = code.upper() if code.isascii() else code
+    if postal_rules.rules(code) is None:
         check.fail(f"{field}.country_code", "must be the ISO 3166-1 code of a country, such as DE")
         return Area(wanted.country_code, wanted.region, wanted.postal_prefix)
     if wanted.region and wanted.postal_prefix:
         check.fail(f"{field}.postal_prefix", "must be empty, since the area has a region")
-    region = _region(check, f"{field}.region", wanted.region, known) if wanted.region else ""
-    prefix = _prefix(check, f"{field}.postal_prefix", wanted.postal_prefix, known) if wanted.postal_prefix else ""
-    return Area(known.code, region, prefix)
+    region = _region(check, f"{field}.region", wanted.region, code) if wanted.region else ""
+    prefix = _prefix(check, f"{field}.postal_prefix", wanted.postal_prefix, code) if wanted.postal_prefix else ""
+    return Area(code, region, prefix)
 
 
-def _region(check: Checks, field: str, wanted: str, known: Country) -> str:
+def _region(check: Checks, field: str, wanted: str, country_code: str) -> str:
     """Return a region in the form that addresses have."""
-    region = known.regions.get(wanted.strip().lower())
-    if region is None and known.regions:
-        example = next(iter(known.regions.values()))
-        check.fail(field, "must be a region of {country_code}, such as {example}", country_code=known.code, example=example)
+    regions = postal_rules.regions(country_code)
+    region = regions.get(postal_rules.folded(wanted))
+    if region is None and regions:
+        example = next(iter(regions.values()))
+        check.fail(field, "must be a region of {country_code}, such as {example}", country_code=country_code, example=example)
     elif region is None:
-        check.fail(field, "must be empty: addresses in {country_code} name no region from a list", country_code=known.code)
+        check.fail(field, "must be empty: addresses in {country_code} name no region from a list", country_code=country_code)
     return region or wanted
 
 
-def _prefix(check: Checks, field: str, wanted: str, known: Country) -> str:
+def _prefix(check: Checks, field: str, wanted: str, country_code: str) -> str:
     """Return a postal prefix in the form that is stored. A space at its end means something, so it stays."""
-    prefix = normal_prefix(known.code, wanted)
-    if prefix is None and known.postal_examples:
-        example = known.postal_examples[0]
-        check.fail(field, "must begin postal codes of {country_code}, such as {example}", country_code=known.code, example=example)
+    prefix = normal_prefix(country_code, wanted)
+    if prefix is None and (example := postal_rules.example_code(country_code)):
+        check.fail(field, "must begin postal codes of {country_code}, such as {example}", country_code=country_code, example=example)
     elif prefix is None:
-        check.fail(field, "must be empty: {country_code} has no such postal codes", country_code=known.code)
+        check.fail(field, "must be empty: {country_code} has no such postal codes", country_code=country_code)
     return prefix or wanted
 
 

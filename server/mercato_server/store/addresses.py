@@ -18,21 +18,22 @@ from mercato_server.domain.paging import Page, Position
 from mercato_server.domain.postal_addresses import PostalAddress
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
 
-LIST_ADDRESSES = """
-SELECT id, country_code, recipient, company, street_lines, city_area, city, region, postal_code, sorting_code, phone, vat_number,
-       is_default, version, created_at, updated_at
+_COLUMNS = """id, country_code, recipient, company, street_lines, city_area, city, region, postal_code, sorting_code, phone, vat_number,
+       is_default, version, created_at, updated_at"""
+
+LIST_ADDRESSES = f"""
+SELECT {_COLUMNS}
   FROM addresses
  WHERE account_id = $1 AND id < $2
  ORDER BY id DESC
  LIMIT $3
-"""
+"""  # noqa: S608 - constants
 
-GET_ADDRESS = """
-SELECT id, country_code, recipient, company, street_lines, city_area, city, region, postal_code, sorting_code, phone, vat_number,
-       is_default, version, created_at, updated_at
+GET_ADDRESS = f"""
+SELECT {_COLUMNS}
   FROM addresses
  WHERE account_id = $1 AND id = $2
-"""
+"""  # noqa: S608 - constants
 
 LOCK_ACCOUNT = "SELECT id FROM accounts WHERE id = $1 FOR NO KEY UPDATE"
 
@@ -44,32 +45,29 @@ UPDATE addresses
  WHERE account_id = $1 AND is_default AND id IS DISTINCT FROM $2::uuid
 """
 
-INSERT_ADDRESS = """
+INSERT_ADDRESS = f"""
 INSERT INTO addresses (account_id, is_default, country_code, recipient, company, street_lines, city_area, city, region, postal_code,
                        sorting_code, phone, vat_number)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
-RETURNING id, country_code, recipient, company, street_lines, city_area, city, region, postal_code, sorting_code, phone, vat_number,
-          is_default, version, created_at, updated_at
-"""
+RETURNING {_COLUMNS}
+"""  # noqa: S608 - constants
 
-UPDATE_ADDRESS = """
+UPDATE_ADDRESS = f"""
 UPDATE addresses
    SET is_default = coalesce($4, is_default), country_code = coalesce($5, country_code), recipient = coalesce($6, recipient),
        company = coalesce($7, company), street_lines = coalesce($8, street_lines), city_area = coalesce($9, city_area),
        city = coalesce($10, city), region = coalesce($11, region), postal_code = coalesce($12, postal_code),
        sorting_code = coalesce($13, sorting_code), phone = coalesce($14, phone), vat_number = coalesce($15, vat_number),
        version = version + 1, updated_at = now()
- WHERE account_id = $1 AND id = $2 AND ($3::text[] = '{}' OR to_hex(version) = ANY($3))
-RETURNING id, country_code, recipient, company, street_lines, city_area, city, region, postal_code, sorting_code, phone, vat_number,
-          is_default, version, created_at, updated_at
-"""
+ WHERE account_id = $1 AND id = $2 AND ($3::text[] = '{{}}' OR to_hex(version) = ANY($3))
+RETURNING {_COLUMNS}
+"""  # noqa: S608 - constants
 
-DELETE_ADDRESS = """
+DELETE_ADDRESS = f"""
 DELETE FROM addresses
- WHERE account_id = $1 AND id = $2 AND ($3::text[] = '{}' OR to_hex(version) = ANY($3))
-RETURNING id, country_code, recipient, company, street_lines, city_area, city, region, postal_code, sorting_code, phone, vat_number,
-          is_default, version, created_at, updated_at
-"""
+ WHERE account_id = $1 AND id = $2 AND ($3::text[] = '{{}}' OR to_hex(version) = ANY($3))
+RETURNING {_COLUMNS}
+"""  # noqa: S608 - constants
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,20 +81,12 @@ class Update:
     is_default: bool | None
 
 
-async def get(pool: "Pool", account_id: UUID, address_id: UUID) -> Address:
+async def get(conn: "Pool | Conn", account_id: UUID, address_id: UUID) -> Address:
     """Return an address of an account; raises AddressNotFound, also for an address of another account."""
-    row = await pool.fetchrow(GET_ADDRESS, account_id, address_id)
-    if row is None:
-        raise AddressNotFound(address_id)
-    return _address(row)
-
-
-async def read(conn: "Conn", account_id: UUID, address_id: UUID) -> PostalAddress:
-    """Return the postal address of an account's address, in the caller's transaction; raises AddressNotFound."""
     row = await conn.fetchrow(GET_ADDRESS, account_id, address_id)
     if row is None:
         raise AddressNotFound(address_id)
-    return _address(row).postal_address
+    return _address(row)
 
 
 async def addresses(pool: "Pool", account_id: UUID, page: Page) -> tuple[Sequence[Address], Position | None]:

@@ -161,9 +161,9 @@ class Written:
 GET_TAX_CATEGORIES = "SELECT id FROM tax_categories WHERE archived_at IS NULL"
 
 
-async def tax_categories(conn: "Conn") -> set[str]:
+async def tax_categories(pool: "Pool") -> set[str]:
     """Return the ids of the tax categories that products may have."""
-    return {row["id"] for row in await conn.fetch(GET_TAX_CATEGORIES)}
+    return {row["id"] for row in await pool.fetch(GET_TAX_CATEGORIES)}
 
 
 @retry_conflicts

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from mercato_server.database.pool import Conn, Pool
 from mercato_server.database.transactions import connection, retry_conflicts, transaction
-from mercato_server.domain.errors import EtagMismatch
+from mercato_server.domain.errors import require_etag
 from mercato_server.domain.postal_addresses import to_json
 from mercato_server.domain.pricing import PriceRules
 from mercato_server.domain.promotion_errors import PromotionExhausted, PromotionInvalid, TooManyGuesses
@@ -104,9 +104,10 @@ async def _change(conn: "Conn", change: Update, book: PriceBook) -> CartHeader:
     [(at, rules_version, is_new)] = await conn.fetch(LOCK_HEADER, change.account_id)
     choices = (await purchases.choices(conn, [change.account_id]))[change.account_id]
     current = CartHeader() if is_new else choices.header
-    if change.etags and current.etag not in change.etags:
-        raise EtagMismatch("cart header", ", ".join(change.etags), current.etag)
-    copies: dict[str, Any] = {name: await addresses.read(conn, change.account_id, id_) for name, id_ in change.addresses.items()}
+    require_etag("cart header", change.etags, current.etag)
+    copies: dict[str, Any] = {
+        name: (await addresses.get(conn, change.account_id, id_)).postal_address for name, id_ in change.addresses.items()
+    }
     wanted = replace(current, **change.fields, **copies)
     if wanted.shipping_method_id and not await conn.fetchval(FIND_METHOD, wanted.shipping_method_id):
         raise ShippingMethodNotFound(wanted.shipping_method_id)

@@ -11,7 +11,7 @@ from mercato_server.database.pool import Conn, Pool
 from mercato_server.database.transactions import IDENTITY, connection, identify, patience, retry_conflicts, transaction
 from mercato_server.domain.carts import LINE_QUANTITY_MAX, LINES_MAX, CartLine
 from mercato_server.domain.errors import CartEmpty, CartLimit, MercatoError, ProductNotFound
-from mercato_server.domain.purchases import EMPTY_CART, PricedCart, ShippingOption
+from mercato_server.domain.purchases import EMPTY_CART, PricedCart, PriceTerms, ShippingOption
 from mercato_server.domain.quotes import Quote, digest
 from mercato_server.store import admission, idempotency, price_book, quotes
 from mercato_server.store.admission import Command
@@ -30,13 +30,16 @@ _PRODUCT = """SELECT name, price_minor, deleted_at, category_id, tax_category, n
                        WHERE id = {}
                       OFFSET 0"""
 
+# Part of a statement: the columns of CartLine, of a row with the line.
+_LINE = """{0}.product_id, product.name, {0}.quantity, product.price_minor AS unit_price_minor,
+       {0}.unit_price_minor AS added_price_minor, level.on_hand AS stock, product.deleted_at IS NULL AS on_sale,
+       product.category_id, coalesce(product.tax_category, '') AS tax_category, product.needs_delivery, product.weight_grams"""
+
 # The products and levels of lines are looked up one by one: LATERAL with OFFSET 0 forces that. A plan that was made while the catalog was
 # small would join all products, and stay in use while the catalog grows.
 GET_CARTS = f"""
 SELECT item.account_id, {_MOMENT.format("item.account_id")},
-       item.product_id, product.name, item.quantity, product.price_minor AS unit_price_minor,
-       item.unit_price_minor AS added_price_minor, level.on_hand AS stock, product.deleted_at IS NULL AS on_sale,
-       product.category_id, coalesce(product.tax_category, '') AS tax_category, product.needs_delivery, product.weight_grams
+       {_LINE.format("item")}
   FROM cart_items AS item
  CROSS JOIN LATERAL ({_PRODUCT.format("item.product_id")}) AS product
  CROSS JOIN LATERAL (SELECT on_hand FROM stock_levels WHERE product_id = item.product_id AND location_id = 1 OFFSET 0) AS level
@@ -84,9 +87,7 @@ _ANSWER = f"""
 SELECT call.account_id, {admission.UNSERVED}, change.quantity = 0 OR made.account_id IS NOT NULL AS is_made,
        change.price_minor IS NOT NULL AS is_on_sale,
        {admission.IS_LATE}, {IDENTITY}, {_MOMENT.format("call.account_id")},
-       line.product_id, product.name, line.quantity, product.price_minor AS unit_price_minor,
-       line.unit_price_minor AS added_price_minor, level.on_hand AS stock, product.deleted_at IS NULL AS on_sale,
-       product.category_id, coalesce(product.tax_category, '') AS tax_category, product.needs_delivery, product.weight_grams
+       {_LINE.format("line")}
   FROM call
   LEFT JOIN live USING (account_id)
   LEFT JOIN admitted USING (account_id)
@@ -155,7 +156,7 @@ class Clearance:
 async def get(pool: "Pool", account_ids: Sequence[UUID], book: PriceBook) -> list[PricedCart]:
     """Return the cart of each account with its price, and with its lines in the order of their first addition."""
     async with connection(pool) as conn:
-        carts, _ = await price_carts(conn, await _read(conn, account_ids), book)
+        carts, _ = await _priced(conn, account_ids, book)
     return [carts[account_id] for account_id in account_ids]
 
 
@@ -238,6 +239,10 @@ async def _answers(
     return [results[command] for command in commands]
 
 
+async def _priced(conn: "Conn", account_ids: Collection[UUID], book: PriceBook) -> tuple[dict[UUID, PricedCart], PriceTerms]:
+    return await price_carts(conn, await _read(conn, account_ids), book)
+
+
 async def _read(conn: "Conn", account_ids: Collection[UUID]) -> Found:
     carts: dict[UUID, list[CartLine]] = {account_id: [] for account_id in account_ids}
     rows = await conn.fetch(GET_CARTS, list(carts))
@@ -260,7 +265,7 @@ def _limit(units_max: int) -> CartLimit:
 async def shipping_options(pool: "Pool", account_id: UUID, book: PriceBook) -> list[ShippingOption]:
     """Return the ways to deliver an account's cart, with what it then costs."""
     async with connection(pool) as conn:
-        found, terms = await price_carts(conn, await _read(conn, [account_id]), book)
+        found, terms = await _priced(conn, [account_id], book)
     return terms.shipping_options(found[account_id])
 
 
@@ -272,7 +277,7 @@ async def quote(pool: "Pool", account_id: UUID, book: PriceBook, key: Idempotenc
 
 
 async def _quote(conn: "Conn", account_id: UUID, book: PriceBook) -> Quote:
-    found, _ = await price_carts(conn, await _read(conn, [account_id]), book)
+    found, _ = await _priced(conn, [account_id], book)
     cart = found[account_id]
     if not cart.lines:
         raise CartEmpty

@@ -25,19 +25,18 @@ ORDER_COLUMNS = """note, shipping_address, billing_address, quote_id, pricing_ve
 LINE_COLUMNS = "discount_minor, tax_rate_ppm, tax_minor, relief_minor"
 
 # Part of a statement: what the orders of accounts have, from the last four parameters of `arguments`.
-GIVEN = """given AS MATERIALIZED (
-    SELECT account_id, note, shipping_address, billing_address, quote_id, pricing_version, prices_include_tax, tax_rounding, tax_treatment,
-           shipping_method_id, shipping_method_name, delivery_minor, delivery_discount_minor, delivery_tax_minor, delivery_relief_minor
+GIVEN = f"""given AS MATERIALIZED (
+    SELECT account_id, {ORDER_COLUMNS}
       FROM jsonb_to_recordset($15::jsonb)
            AS given (account_id uuid, note text, shipping_address jsonb, billing_address jsonb, quote_id uuid, pricing_version smallint,
                      prices_include_tax boolean, tax_rounding text, tax_treatment text, shipping_method_id uuid,
                      shipping_method_name text, delivery_minor bigint, delivery_discount_minor bigint, delivery_tax_minor bigint,
                      delivery_relief_minor bigint)
 ), given_line AS MATERIALIZED (
-    SELECT account_id, product_id, discount_minor, tax_rate_ppm, tax_minor, relief_minor
+    SELECT account_id, product_id, {LINE_COLUMNS}
       FROM jsonb_to_recordset($16::jsonb)
            AS given (account_id uuid, product_id uuid, discount_minor bigint, tax_rate_ppm integer, tax_minor bigint, relief_minor bigint)
-)"""
+)"""  # noqa: S608 - constants
 
 # Part of a statement: writes the parts of the prices of `placed (id, account_id)`, in the currency $7.
 PLACED = """discounted AS (

@@ -16,7 +16,7 @@ from mercato_server.domain.order_numbers import new_number
 from mercato_server.domain.orders import Basket, Order, OrderLine, OrderStatus, OrderTransition, Sale, allocate
 from mercato_server.domain.pricing import Breakdown
 from mercato_server.domain.promotion_errors import PromotionExhausted
-from mercato_server.domain.purchases import given
+from mercato_server.domain.purchases import promotion_uses
 from mercato_server.domain.redemptions import Redemption
 from mercato_server.store import admission, idempotency, inventory, locked_carts, order_prices, purchases, redemptions
 from mercato_server.store.idempotency import Stored
@@ -230,7 +230,7 @@ async def _redeem(conn: "Conn", placed: Sequence[tuple[Order, _Served]], sale: S
         Redemption(order.id, each.promotion.id, each.folded_code, each.amount_minor, served.basket.choices.subjects)
         for order, served in placed
         if order.id
-        for each in given(served.price, served.basket.choices, sale.rules)
+        for each in promotion_uses(served.price, served.basket.choices, sale.rules)
     ]
     if used and not await redemptions.redeem(conn, used, sale.uses.locked, shop.currency):
         raise StaleReadError

@@ -19,9 +19,9 @@ from mercato_server.domain.promotion_errors import (
     PromotionState,
 )
 from mercato_server.domain.promotions import folded_code
-from mercato_server.store import audit_log, promotions
+from mercato_server.store import audit_log, price_rules, promotions
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
-from mercato_server.store.promotions import GET_PROMOTION, LOCK_RULES
+from mercato_server.store.promotions import GET_PROMOTION
 
 _COLUMNS = "code_folded, code, promotion_id, batch_id, usage_limit, used, created_at, archived_at"
 
@@ -156,7 +156,7 @@ async def _count(conn: "Conn", promotion_id: UUID, count: int, actor: Actor, act
     if await conn.fetchval(COUNT_CODES, promotion_id, count, CODES_MAX) is None:
         raise await _refusal(conn, promotion_id)
     await audit_log.append(conn, actor, action, promotion_id, {}, told)
-    await conn.execute(LOCK_RULES)  # so the next statement sees the counts of all other transactions
+    await price_rules.lock(conn)  # so the next statement sees the counts of all other transactions
     if await conn.fetchval(COUNT_CODES_OF_SHOP) > SHOP_CODES_MAX:
         raise PromotionLimit(
             "the promotions of the shop may have {limit} codes; archive promotions that are not needed", limit=SHOP_CODES_MAX

@@ -10,7 +10,7 @@ import asyncpg
 from mercato_server.database.pool import Conn, Pool
 from mercato_server.database.transactions import retry_conflicts, transaction
 from mercato_server.domain.accounts import Actor
-from mercato_server.domain.errors import InvalidRequest, Violation
+from mercato_server.domain.errors import InvalidRequest, Violation, require_etag
 from mercato_server.domain.paging import Page, Position
 from mercato_server.domain.promotion_drafts import FIELDS, LIVE_MAX, RECOUNT_MAX, PromotionDraft, StoredPromotion
 from mercato_server.domain.promotion_errors import (
@@ -51,9 +51,6 @@ SELECT id, {_DRAFT}
  WHERE archived_at IS NULL AND (ends_at IS NULL OR ends_at > now())
  ORDER BY id
 """  # noqa: S608 - constants
-
-# Transactions that create promotions take turns by this lock, so the statement after it counts those of all others.
-LOCK_RULES = "SELECT FROM price_rules FOR UPDATE"
 
 COUNT_LIVE = "SELECT count(*) FROM promotions WHERE archived_at IS NULL"
 
@@ -131,7 +128,7 @@ async def create(pool: "Pool", draft: PromotionDraft, actor: Actor, key: Idempot
 
 
 async def _create(conn: "Conn", draft: PromotionDraft, actor: Actor) -> StoredPromotion:
-    await conn.execute(LOCK_RULES)
+    await price_rules.lock(conn)
     if await conn.fetchval(COUNT_LIVE) >= LIVE_MAX:
         raise PromotionLimit("the shop has {limit} promotions, the most that it may have; archive one first", limit=LIVE_MAX)
     await _require_scope(conn, draft, _NO_IDS)
@@ -165,7 +162,7 @@ async def update(pool: "Pool", change: Update, key: IdempotencyKey | None = None
 
 async def _update(conn: "Conn", change: Update) -> StoredPromotion:
     current = await _lock(conn, change.promotion_id)
-    current.check_etag(change.etags)
+    require_etag("promotion", change.etags, current.etag)
     if current.archived_at is not None:
         raise PromotionState("the promotion is archived, and cannot be changed")
     if current.draft.kind is PromotionKind.UNKNOWN:
@@ -206,7 +203,7 @@ async def _archive(conn: "Conn", promotion_id: UUID, etags: Collection[str], act
     current = await _lock(conn, promotion_id)
     if current.archived_at is not None:
         return current
-    current.check_etag(etags)
+    require_etag("promotion", etags, current.etag)
     promotion = stored(await conn.fetchrow(ARCHIVE_PROMOTION, promotion_id))
     times = {"archived_at": current.archived_at}, {"archived_at": promotion.archived_at}
     await audit_log.append(conn, actor, "promotion.archived", promotion_id, *times)

@@ -1,4 +1,4 @@
-"""The zones and methods of delivery: their form in rows, the lock of their writers, and the reading of all of them."""
+"""The zones and methods of delivery: their form in rows, and the reading of all of them."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -7,8 +7,6 @@ from uuid import UUID
 
 from mercato_server.database.pool import Conn
 from mercato_server.domain.shipping import Area, RateBasis, ShippingMethod, ShippingRate, Tier, Zone
-
-LOCK_RULES = "SELECT version FROM price_rules FOR UPDATE"
 
 AREAS = """
 (SELECT json_agg(json_build_array(area.country_code, area.region, area.postal_prefix))
@@ -31,14 +29,6 @@ SELECT (SELECT json_agg(json_build_array(zone.id, zone.name, {AREAS}))
           FROM shipping_methods AS method
          WHERE method.archived_at IS NULL) AS methods
 """  # noqa: S608 - constants
-
-
-async def lock(conn: "Conn") -> None:
-    """Lock the price rules, before a change of zones or methods.
-
-    These changes take turns. So limits are exact, an area belongs to one zone, and no zone is archived while a method gets a rate for it.
-    """
-    await conn.execute(LOCK_RULES)
 
 
 async def load(conn: "Conn") -> tuple[list[Zone], list[ShippingMethod]]:

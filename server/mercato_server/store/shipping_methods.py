@@ -9,6 +9,7 @@ import asyncpg
 from mercato_server.database.pool import Conn, Pool
 from mercato_server.database.transactions import retry_conflicts, transaction
 from mercato_server.domain.accounts import Actor
+from mercato_server.domain.errors import require_etag
 from mercato_server.domain.paging import Page, Position
 from mercato_server.domain.shipping import ShippingMethod, ShippingRate
 from mercato_server.domain.shipping_errors import (
@@ -107,7 +108,7 @@ async def create(pool: "Pool", draft: MethodDraft, actor: Actor, key: Idempotenc
 
 
 async def _create(conn: "Conn", draft: MethodDraft, actor: Actor) -> MethodRecord:
-    await shipping.lock(conn)
+    await price_rules.lock(conn)
     if await conn.fetchval(COUNT_METHODS) >= METHODS_MAX:
         raise ShippingMethodLimit(METHODS_MAX)
     rates = draft.rates or {}
@@ -138,11 +139,11 @@ async def update(
 
 
 async def _update(conn: "Conn", method_id: UUID, draft: MethodDraft, etags: Collection[str], actor: Actor) -> MethodRecord:
-    await shipping.lock(conn)
+    await price_rules.lock(conn)
     before = await get(conn, method_id)
     if before.archived_at:
         raise ShippingMethodArchived(method_id)
-    before.check_etag(etags)
+    require_etag("shipping method", etags, before.etag)
     if draft.rates is not None:
         await _require_room(conn, draft, method_id)
         await conn.execute(DELETE_RATES, method_id)
@@ -167,11 +168,11 @@ async def archive(
 
 
 async def _archive(conn: "Conn", method_id: UUID, etags: Collection[str], actor: Actor) -> MethodRecord:
-    await shipping.lock(conn)
+    await price_rules.lock(conn)
     before = await get(conn, method_id)
     if before.archived_at:
         return before
-    before.check_etag(etags)
+    require_etag("shipping method", etags, before.etag)
     await conn.execute(ARCHIVE_METHOD, method_id)
     after = await get(conn, method_id)
     await audit_log.append(conn, actor, "shipping_method.archived", method_id, {"archived_at": None}, {"archived_at": after.archived_at})

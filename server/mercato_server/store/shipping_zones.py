@@ -9,6 +9,7 @@ import asyncpg
 from mercato_server.database.pool import Conn, Pool
 from mercato_server.database.transactions import retry_conflicts, transaction
 from mercato_server.domain.accounts import Actor
+from mercato_server.domain.errors import require_etag
 from mercato_server.domain.name_keys import name_key
 from mercato_server.domain.paging import Page, Position
 from mercato_server.domain.search_documents import RULE_VERSION
@@ -143,7 +144,7 @@ async def create(pool: "Pool", draft: ZoneDraft, actor: Actor, key: IdempotencyK
 
 async def _create(conn: "Conn", draft: ZoneDraft, actor: Actor) -> ZoneRecord:
     name, areas = draft.name or "", draft.areas or ()
-    await shipping.lock(conn)
+    await price_rules.lock(conn)
     if await conn.fetchval(COUNT_ZONES) >= ZONES_MAX:
         raise ShippingZoneLimit(ZONES_MAX)
     await _require_free(conn, areas, None)
@@ -169,11 +170,11 @@ async def update(
 
 
 async def _update(conn: "Conn", zone_id: UUID, draft: ZoneDraft, etags: Collection[str], actor: Actor) -> ZoneRecord:
-    await shipping.lock(conn)
+    await price_rules.lock(conn)
     before = await get(conn, zone_id)
     if before.archived_at:
         raise ShippingZoneArchived(zone_id)
-    before.check_etag(etags)
+    require_etag("shipping zone", etags, before.etag)
     if draft.areas is not None:
         await _require_free(conn, draft.areas, zone_id)
         await conn.execute(DELETE_OTHER_AREAS, zone_id, *_columns(draft.areas))
@@ -198,11 +199,11 @@ async def archive(
 
 
 async def _archive(conn: "Conn", zone_id: UUID, etags: Collection[str], actor: Actor) -> ZoneRecord:
-    await shipping.lock(conn)
+    await price_rules.lock(conn)
     before = await get(conn, zone_id)
     if before.archived_at:
         return before
-    before.check_etag(etags)
+    require_etag("shipping zone", etags, before.etag)
     if used_by := await conn.fetch(GET_METHODS_OF_ZONE, zone_id):
         raise ShippingZoneInUse([row["id"] for row in used_by])
     await conn.execute(ARCHIVE_ZONE, zone_id)

@@ -8,7 +8,7 @@ import asyncpg
 from mercato_server.database.pool import Conn, Pool
 from mercato_server.database.transactions import retry_conflicts, transaction
 from mercato_server.domain.accounts import Actor
-from mercato_server.domain.errors import EtagMismatch
+from mercato_server.domain.errors import require_etag
 from mercato_server.domain.shop_settings import SettingsDraft, ShopSettings
 from mercato_server.domain.taxes import TaxRounding
 from mercato_server.store import audit_log, price_rules
@@ -54,8 +54,7 @@ async def update(pool: "Pool", change: Update, key: IdempotencyKey | None = None
 
 async def _update(conn: "Conn", change: Update) -> ShopSettings:
     current = _settings(await conn.fetchrow(LOCK_SETTINGS))
-    if change.etags and current.etag not in change.etags:
-        raise EtagMismatch("shop", ", ".join(change.etags), current.etag)
+    require_etag("shop", change.etags, current.etag)
     wanted = current._replace(**{field: getattr(change.draft, field) for field in change.fields})
     row = await conn.fetchrow(UPDATE_SETTINGS, wanted.country_code, wanted.prices_include_tax, wanted.tax_rounding, wanted.time_zone)
     changed = _settings(row)

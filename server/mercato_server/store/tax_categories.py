@@ -9,7 +9,7 @@ import asyncpg
 from mercato_server.database.pool import Conn, Pool
 from mercato_server.database.transactions import retry_conflicts, transaction
 from mercato_server.domain.accounts import Actor
-from mercato_server.domain.errors import EtagMismatch
+from mercato_server.domain.errors import require_etag
 from mercato_server.domain.paging import Page, Position
 from mercato_server.domain.tax_errors import (
     TaxCategoryArchived,
@@ -19,12 +19,8 @@ from mercato_server.domain.tax_errors import (
     TaxCategoryTaken,
 )
 from mercato_server.domain.tax_rates import CATEGORIES_MAX, TaxCategory
-from mercato_server.store import audit_log
+from mercato_server.store import audit_log, price_rules
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
-
-# Writers of categories and rates take turns: so a limit is exact, no rate names a category that is being archived, and no two rates that
-# overlap are written at once. The exclusion constraint of tax_rates would also refuse the second, but without the id of the first.
-LOCK_RULES = "SELECT version FROM price_rules FOR UPDATE"
 
 GET_CATEGORY = "SELECT id, display_name, version, created_at, updated_at, archived_at FROM tax_categories WHERE id = $1"
 
@@ -56,11 +52,6 @@ RETURNING id, display_name, version, created_at, updated_at, archived_at
 """
 
 _FIRST = UUID(int=0)
-
-
-async def lock_rules(conn: "Conn") -> None:
-    """Wait until no other transaction writes tax categories or tax rates; the first lock of a transaction that does."""
-    await conn.execute(LOCK_RULES)
 
 
 async def get(pool: "Pool", category_id: str) -> TaxCategory:
@@ -97,7 +88,7 @@ async def create(
 
 
 async def _create(conn: "Conn", category_id: str, display_name: str, actor: Actor) -> TaxCategory:
-    await lock_rules(conn)
+    await price_rules.lock(conn)
     live = await conn.fetchval(COUNT_CATEGORIES)
     row = await conn.fetchrow(PUT_CATEGORY, category_id, display_name)
     if row is None:
@@ -119,10 +110,9 @@ async def update(
 
 
 async def _update(conn: "Conn", category_id: str, display_name: str | None, etags: Collection[str], actor: Actor) -> TaxCategory:
-    await lock_rules(conn)
+    await price_rules.lock(conn)
     current = _category(await conn.fetchrow(GET_CATEGORY, category_id), category_id)
-    if etags and current.etag not in etags:
-        raise EtagMismatch("tax category", ", ".join(etags), current.etag)
+    require_etag("tax category", etags, current.etag)
     if current.archived_at:
         raise TaxCategoryArchived(category_id)
     wanted = current.display_name if display_name is None else display_name
@@ -139,7 +129,7 @@ async def archive(pool: "Pool", category_id: str, actor: Actor, key: Idempotency
 
 
 async def _archive(conn: "Conn", category_id: str, actor: Actor) -> TaxCategory:
-    await lock_rules(conn)
+    await price_rules.lock(conn)
     current = _category(await conn.fetchrow(GET_CATEGORY, category_id), category_id)
     if current.archived_at:
         await audit_log.append(conn, actor, "tax_category.archived", None, {}, {})

@@ -10,8 +10,7 @@ from mercato_server.domain.tax_errors import TaxRateLimit
 from mercato_server.domain.tax_rate_files import Incoming, Plan, Refused, plan
 from mercato_server.domain.tax_rates import RATES_MAX, RateDraft
 from mercato_server.store import audit_log, price_rules
-from mercato_server.store.tax_categories import lock_rules
-from mercato_server.store.tax_rates import RATE_COLUMNS, part_columns, stored
+from mercato_server.store.tax_rates import INSERT_RATE, RATE_COLUMNS, UPDATE_RATE, insert_values, stored, update_values
 
 GET_LIVE = f"""
 SELECT {RATE_COLUMNS}
@@ -21,17 +20,6 @@ SELECT {RATE_COLUMNS}
 """  # noqa: S608 - constants
 
 GET_CATEGORIES = "SELECT id, archived_at IS NULL AS is_live FROM tax_categories"
-
-ADD_RATE = """
-INSERT INTO tax_rates (country_code, region, tax_category, name, rate_ppm, part_names, part_ppms, valid)
-VALUES ($1, $2, $3, $4, $5, $6, $7, tstzrange($8, $9))
-"""
-
-CHANGE_RATE = """
-UPDATE tax_rates
-   SET name = $2, part_names = $3, part_ppms = $4, valid = tstzrange($5, $6), version = version + 1, updated_at = now()
- WHERE id = $1
-"""
 
 
 class Written(NamedTuple):
@@ -57,7 +45,7 @@ async def write(pool: "Pool", incoming: Sequence[Incoming], fields: Collection[s
     one entry to the audit log, which names its source. Raises RatesRefusedError or TaxRateLimit.
     """
     async with transaction(pool) as conn:
-        await lock_rules(conn)
+        await price_rules.lock(conn)
         live = {row["id"]: stored(row).draft for row in await conn.fetch(GET_LIVE)}
         categories = {row["id"]: row["is_live"] for row in await conn.fetch(GET_CATEGORIES)}
         found = plan(live, categories, incoming, fields)
@@ -75,14 +63,8 @@ async def write(pool: "Pool", incoming: Sequence[Incoming], fields: Collection[s
 
 async def _write(conn: "Conn", found: Plan) -> None:
     """Write the rates. Changes go first: they may end a rate where a new one begins. They move no beginning, so they overlap nothing."""
-    await conn.executemany(
-        CHANGE_RATE,
-        [(rate_id, draft.name, *part_columns(draft), draft.valid_from, draft.valid_until) for rate_id, draft in found.updated.items()],
-    )
-    await conn.executemany(
-        ADD_RATE,
-        [(*draft.place, draft.name, draft.ppm, *part_columns(draft), draft.valid_from, draft.valid_until) for draft in found.created],
-    )
+    await conn.executemany(UPDATE_RATE, [update_values(rate_id, draft) for rate_id, draft in found.updated.items()])
+    await conn.executemany(INSERT_RATE, [insert_values(draft) for draft in found.created])
 
 
 async def export(pool: "Pool") -> list[RateDraft]:

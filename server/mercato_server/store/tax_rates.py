@@ -11,7 +11,7 @@ import asyncpg
 from mercato_server.database.pool import Conn, Pool
 from mercato_server.database.transactions import retry_conflicts, transaction
 from mercato_server.domain.accounts import Actor
-from mercato_server.domain.errors import EtagMismatch, InvalidRequest, Violation
+from mercato_server.domain.errors import InvalidRequest, Violation, require_etag
 from mercato_server.domain.paging import Page, Position
 from mercato_server.domain.tax_errors import (
     TaxCategoryArchived,
@@ -26,7 +26,6 @@ from mercato_server.domain.tax_rates import RATES_MAX, RateDraft, StoredRate
 from mercato_server.domain.taxes import TaxPart, TaxRate
 from mercato_server.store import audit_log, price_rules
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
-from mercato_server.store.tax_categories import lock_rules
 
 RATE_COLUMNS = """
     id, country_code, region, tax_category, name, rate_ppm, part_names, part_ppms, lower(valid) AS valid_from, upper(valid) AS valid_until,
@@ -153,13 +152,12 @@ async def create(pool: "Pool", draft: RateDraft, actor: Actor, key: IdempotencyK
 
 
 async def _create(conn: "Conn", draft: RateDraft, actor: Actor) -> StoredRate:
-    await lock_rules(conn)
+    await price_rules.lock(conn)
     await _require_category(conn, draft.category)
     await _refuse_overlap(conn, draft)
     if await conn.fetchval(COUNT_RATES) >= RATES_MAX:
         raise TaxRateLimit(RATES_MAX)
-    values = (*draft.place, draft.name, draft.ppm, *part_columns(draft), draft.valid_from, draft.valid_until)
-    made = stored(await conn.fetchrow(INSERT_RATE, *values))
+    made = stored(await conn.fetchrow(INSERT_RATE, *insert_values(draft)))
     await audit_log.append(conn, actor, "tax_rate.created", made.rate.id, {}, _fields(made))
     await price_rules.changed(conn)
     return made
@@ -173,19 +171,17 @@ async def update(pool: "Pool", change: Update, key: IdempotencyKey | None = None
 
 
 async def _update(conn: "Conn", change: Update) -> StoredRate:
-    await lock_rules(conn)
+    await price_rules.lock(conn)
     row = await conn.fetchrow(LOCK_RATE, change.rate_id)
     current = stored(row, change.rate_id)
-    if change.etags and current.etag not in change.etags:
-        raise EtagMismatch("tax rate", ", ".join(change.etags), current.etag)
+    require_etag("tax rate", change.etags, current.etag)
     if current.archived_at:
         raise TaxRateArchived
     draft = _changed(current.draft, change)
     if draft.valid_from != current.rate.valid_from and row and row["has_begun"]:
         raise TaxRateBegun
     await _refuse_overlap(conn, draft, change.rate_id)
-    written = await conn.fetchrow(UPDATE_RATE, change.rate_id, draft.name, *part_columns(draft), draft.valid_from, draft.valid_until)
-    changed = stored(written)
+    changed = stored(await conn.fetchrow(UPDATE_RATE, *update_values(change.rate_id, draft)))
     await audit_log.append(conn, change.actor, "tax_rate.updated", change.rate_id, _fields(current), _fields(changed))
     await price_rules.changed(conn)
     return changed
@@ -213,7 +209,7 @@ async def archive(pool: "Pool", rate_id: UUID, actor: Actor, key: IdempotencyKey
 
 
 async def _archive(conn: "Conn", rate_id: UUID, actor: Actor) -> StoredRate:
-    await lock_rules(conn)
+    await price_rules.lock(conn)
     current = stored(await conn.fetchrow(LOCK_RATE, rate_id), rate_id)
     archived = current if current.archived_at else stored(await conn.fetchrow(ARCHIVE_RATE, rate_id))
     before, after = ({"archived_at": rate.archived_at} for rate in (current, archived))
@@ -257,7 +253,17 @@ def stored(row: asyncpg.Record | None, rate_id: UUID = _FIRST) -> StoredRate:
     return StoredRate(_rate(row), row["version"], row["created_at"], row["updated_at"], row["archived_at"])
 
 
-def part_columns(draft: RateDraft) -> tuple[list[str], list[int]]:
+def insert_values(draft: RateDraft) -> tuple[object, ...]:
+    """Return the parameters of INSERT_RATE."""
+    return (*draft.place, draft.name, draft.ppm, *_part_columns(draft), draft.valid_from, draft.valid_until)
+
+
+def update_values(rate_id: UUID, draft: RateDraft) -> tuple[object, ...]:
+    """Return the parameters of UPDATE_RATE."""
+    return (rate_id, draft.name, *_part_columns(draft), draft.valid_from, draft.valid_until)
+
+
+def _part_columns(draft: RateDraft) -> tuple[list[str], list[int]]:
     """Return the names and the shares of the parts of a rate."""
     return [part.name for part in draft.parts], [part.ppm for part in draft.parts]
 

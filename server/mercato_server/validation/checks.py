@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -17,7 +17,10 @@ from mercato_server.domain.catalog import PRICE_MAX_MINOR
 from mercato_server.domain.errors import InvalidRequest, Violation
 from mercato_server.domain.messages import Value
 
+Entry = TypeVar("Entry")
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_NANOS = 10**9
 _NO_ID = UUID(int=0)
 _BREAKS = ("Cc", "Zl", "Zp")
 _INVISIBLE = (*_BREAKS, "Cf", "Zs", "Mn", "Me")
@@ -119,8 +122,8 @@ class Checks:
 
     def time(self, field: str, value: Timestamp, earliest: datetime, latest: datetime) -> datetime:
         """Return a moment from `earliest` to `latest`; what is finer than a microsecond is cut off."""
-        if 0 <= value.nanos < 10**9 and (earliest.timestamp(), 0) <= (value.seconds, value.nanos) <= (latest.timestamp(), 0):
-            return _EPOCH + timedelta(seconds=value.seconds, microseconds=value.nanos // 1_000)
+        if (earliest.timestamp(), 0) <= (value.seconds, value.nanos) <= (latest.timestamp(), 0) and (found := moment(value)):
+            return found
         self.fail(field, "must be a time from {earliest} to {latest}", earliest=earliest.isoformat(), latest=latest.isoformat())
         return earliest
 
@@ -139,19 +142,31 @@ class Checks:
             self.fail(field, "is in a reserved domain, to which no mail can be sent")
         return address
 
+    def entries(self, field: str, values: Sequence[Entry], most: int) -> Sequence[Entry]:
+        """Return the entries of a list, up to the most that it may have."""
+        if len(values) > most:
+            self.fail(field, "must have at most {most} entries", most=most)
+        return values[:most]
+
     def http_urls(self, field: str, values: Sequence[str], *, most: int, longest: int) -> tuple[str, ...]:
         """Return http or https URLs; at most `most`, each of at most `longest` bytes.
 
         Bytes, because characters outside ASCII take up to twelve in JSON, and a request has a limit.
         """
-        if len(values) > most:
-            self.fail(field, "must have at most {most} entries", most=most)
-        for index, value in enumerate(values[:most]):
+        for index, value in enumerate(self.entries(field, values, most)):
             if len(value.encode(errors="surrogatepass")) > longest:
                 self.fail(f"{field}[{index}]", "must have at most {longest} bytes", longest=longest)
             elif not _is_http_url(value):
                 self.fail(f"{field}[{index}]", "must be an http or https URL")
         return tuple(values)
+
+
+def moment(value: Timestamp) -> datetime | None:
+    """Return a time, to the microsecond; None if it is out of the years 1 to 9999 or malformed, which only requests over gRPC can be."""
+    try:
+        return _EPOCH + timedelta(seconds=value.seconds, microseconds=value.nanos // 1_000) if 0 <= value.nanos < _NANOS else None
+    except OverflowError:
+        return None
 
 
 def _is_invisible(character: str) -> bool:

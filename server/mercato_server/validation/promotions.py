@@ -1,11 +1,9 @@
 """Validation of promotions and their codes."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
-
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from mercato.v1.promotion_pb2 import (
     PROMOTION_KIND_AMOUNT,
@@ -29,7 +27,7 @@ from mercato_server.domain.promotion_drafts import (
 )
 from mercato_server.domain.promotions import PromotionKind, folded_code
 from mercato_server.domain.rounding import MILLION
-from mercato_server.validation.checks import Checks
+from mercato_server.validation.checks import Checks, moment
 
 KIND_OF: Mapping["Kind.ValueType", PromotionKind] = {
     PROMOTION_KIND_PERCENT: PromotionKind.PERCENT,
@@ -40,8 +38,6 @@ KIND_OF: Mapping["Kind.ValueType", PromotionKind] = {
 WRITABLE = tuple(field for column, field in FIELDS.items() if column != "kind")
 """Fields of a promotion that callers may change."""
 _COLUMNS = {field: column for column, field in FIELDS.items()}
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_NANOS = 10**9
 
 
 def draft(check: Checks, promotion: Promotion, currency: str) -> PromotionDraft:
@@ -49,8 +45,7 @@ def draft(check: Checks, promotion: Promotion, currency: str) -> PromotionDraft:
     values = changes(check, promotion, WRITABLE, currency)
     made = PromotionDraft(kind=kind(check, promotion), **values)
     if made.kind is not PromotionKind.UNKNOWN:
-        for violation in made.violations():
-            check.fail(violation.field, violation.template, **violation.values)
+        check.add(made.violations())
     return made
 
 
@@ -126,29 +121,23 @@ def _money(name: str, low: int) -> Callable[[Checks, Promotion, str, str], int |
 def _ids(name: str, most: int) -> Callable[[Checks, Promotion, str, str], tuple[UUID, ...]]:
     def read(check: Checks, promotion: Promotion, field: str, _currency: str) -> tuple[UUID, ...]:
         values: Sequence[str] = getattr(promotion, name)
-        if len(values) > most:
-            check.fail(field, "must have at most {most} entries", most=most)
-        return tuple(dict.fromkeys(check.uuid(f"{field}[{index}]", value) for index, value in enumerate(values[:most])))
+        return tuple(
+            dict.fromkeys(check.uuid(f"{field}[{index}]", value) for index, value in enumerate(check.entries(field, values, most)))
+        )
 
     return read
 
 
 def _time(name: str) -> Callable[[Checks, Promotion, str, str], datetime | None]:
     def read(check: Checks, promotion: Promotion, field: str, _currency: str) -> datetime | None:
-        return _moment(check, field, getattr(promotion, name)) if promotion.HasField(name) else None  # type: ignore[arg-type] # a constant
+        if not promotion.HasField(name):  # type: ignore[arg-type] # a constant
+            return None
+        found = moment(getattr(promotion, name))
+        if found is None:
+            check.fail(field, "must be a time in the years 1 to 9999")
+        return found
 
     return read
-
-
-def _moment(check: Checks, field: str, value: Timestamp) -> datetime:
-    """Return a time, to the microsecond. Only requests over gRPC can have one that is out of range."""
-    try:
-        if 0 <= value.nanos < _NANOS:
-            return _EPOCH + timedelta(seconds=value.seconds, microseconds=value.nanos // 1_000)
-    except OverflowError:
-        pass
-    check.fail(field, "must be a time in the years 1 to 9999")
-    return _EPOCH
 
 
 _READ: Mapping[str, Callable[[Checks, Promotion, str, str], Any]] = {

@@ -49,10 +49,8 @@ def ppm(check: Checks, field: str, value: int) -> int:
 
 def parts(check: Checks, field: str, values: Sequence[TaxPart]) -> tuple[TaxPart, ...]:
     """Return the parts of a rate; whether they sum up to it is not checked."""
-    if len(values) > PARTS_MAX:
-        check.fail(field, "must have at most {most} entries", most=PARTS_MAX)
     found = []
-    for index, part in enumerate(values[:PARTS_MAX]):
+    for index, part in enumerate(check.entries(field, values, PARTS_MAX)):
         name = rate_name(check, f"{field}[{index}].name", part.name)
         if PART_SEPARATOR in name:
             check.fail(f"{field}[{index}].name", "must not contain {separator}", separator=PART_SEPARATOR)
