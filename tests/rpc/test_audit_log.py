@@ -21,6 +21,7 @@ from mercato.v1.user_pb2 import UpdateUserRequest
 from mercato_server.config.settings import Settings
 from mercato_server.security import keyrings
 from support.idempotency_cases import CASES, World, call, new_world
+from support.pages import every
 from support.shop import Person, Shop, refusal
 
 REQUEST_ID = "request-4711"
@@ -61,7 +62,7 @@ NEW = {
 }
 NEW_PROMOTION = {
     "name": "Sale", "kind": "percent", "percent_ppm": 200_000, "product_ids": [], "category_ids": [], "get_product_ids": [],
-    "get_category_ids": [], "method_ids": [], "min_subtotal_minor": 0, "needs_code": False, "usage_limit": 50, "priority": 0,
+    "get_category_ids": [], "method_ids": [], "min_subtotal_minor": 0, "needs_code": True, "usage_limit": 50, "priority": 0,
     "combinable": True,
 }  # fmt: skip
 NEW_RATE = {
@@ -170,15 +171,7 @@ async def world(shop: Shop) -> World:
 
 
 async def log(shop: Shop, admin: Person, **query: Any) -> list[AuditEntry]:
-    """Return the whole log, read two entries per page."""
-    found: list[AuditEntry] = []
-    token = ""
-    while True:
-        page = await shop.audit.ListAuditLog(ListAuditLogRequest(page_size=2, page_token=token, **query), metadata=admin.metadata)
-        found += page.entries
-        token = page.next_page_token
-        if not token:
-            return found
+    return await every(shop.audit.ListAuditLog, ListAuditLogRequest, admin, **query)
 
 
 def fields(found: Message) -> dict[str, Any]:
