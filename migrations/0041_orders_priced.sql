@@ -20,11 +20,8 @@ ALTER TABLE orders
 
 ALTER TABLE orders
     ADD CONSTRAINT orders_pricing_version_check
-    CHECK ((pricing_version IS NULL) = (prices_include_tax IS NULL)
-           AND (pricing_version IS NULL) = (tax_rounding IS NULL)) NOT VALID,
+    CHECK (num_nulls(pricing_version, prices_include_tax, tax_rounding) IN (0, 3)) NOT VALID,
     ADD CONSTRAINT orders_delivery_check
     CHECK ((shipping_method_id IS NULL) = (delivery_minor IS NULL)
-           AND delivery_minor >= 0
-           AND delivery_discount_minor BETWEEN 0 AND delivery_minor
-           AND delivery_tax_minor >= 0
-           AND delivery_relief_minor BETWEEN 0 AND delivery_minor - delivery_discount_minor) NOT VALID;
+           AND least(delivery_discount_minor, delivery_relief_minor, delivery_tax_minor) >= 0
+           AND delivery_discount_minor + delivery_relief_minor <= delivery_minor) NOT VALID;

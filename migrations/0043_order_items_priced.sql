@@ -8,7 +8,5 @@ ALTER TABLE order_items
 
 ALTER TABLE order_items
     ADD CONSTRAINT order_items_discount_check
-    CHECK (discount_minor BETWEEN 0 AND quantity * unit_price_minor
-           AND tax_rate_ppm BETWEEN 0 AND 1000000
-           AND tax_minor >= 0
-           AND relief_minor BETWEEN 0 AND quantity * unit_price_minor - discount_minor) NOT VALID;
+    CHECK (least(discount_minor, relief_minor, tax_minor, tax_rate_ppm) >= 0
+           AND discount_minor + relief_minor <= quantity * unit_price_minor) NOT VALID;

@@ -289,7 +289,7 @@ CREATE TABLE public.order_items (
     tax_rate_ppm integer,
     tax_minor bigint,
     relief_minor bigint,
-    CONSTRAINT order_items_discount_check CHECK ((((discount_minor >= 0) AND (discount_minor <= (quantity * unit_price_minor))) AND ((tax_rate_ppm >= 0) AND (tax_rate_ppm <= 1000000)) AND (tax_minor >= 0) AND ((relief_minor >= 0) AND (relief_minor <= ((quantity * unit_price_minor) - discount_minor))))),
+    CONSTRAINT order_items_discount_check CHECK (((LEAST(discount_minor, relief_minor, tax_minor, (tax_rate_ppm)::bigint) >= 0) AND ((discount_minor + relief_minor) <= (quantity * unit_price_minor)))),
     CONSTRAINT order_items_quantity_check CHECK ((quantity > 0)),
     CONSTRAINT order_items_unit_price_minor_check CHECK ((unit_price_minor >= 0))
 );
@@ -337,8 +337,8 @@ CREATE TABLE public.orders (
     delivery_discount_minor bigint,
     delivery_tax_minor bigint,
     delivery_relief_minor bigint,
-    CONSTRAINT orders_delivery_check CHECK ((((shipping_method_id IS NULL) = (delivery_minor IS NULL)) AND (delivery_minor >= 0) AND ((delivery_discount_minor >= 0) AND (delivery_discount_minor <= delivery_minor)) AND (delivery_tax_minor >= 0) AND ((delivery_relief_minor >= 0) AND (delivery_relief_minor <= (delivery_minor - delivery_discount_minor))))),
-    CONSTRAINT orders_pricing_version_check CHECK ((((pricing_version IS NULL) = (prices_include_tax IS NULL)) AND ((pricing_version IS NULL) = (tax_rounding IS NULL)))),
+    CONSTRAINT orders_delivery_check CHECK ((((shipping_method_id IS NULL) = (delivery_minor IS NULL)) AND (LEAST(delivery_discount_minor, delivery_relief_minor, delivery_tax_minor) >= 0) AND ((delivery_discount_minor + delivery_relief_minor) <= delivery_minor))),
+    CONSTRAINT orders_pricing_version_check CHECK ((num_nulls(pricing_version, prices_include_tax, tax_rounding) = ANY (ARRAY[0, 3]))),
     CONSTRAINT orders_status_check CHECK ((status = ANY (ARRAY['placed'::text, 'paid'::text, 'shipped'::text, 'delivered'::text, 'cancelled'::text, 'refunded'::text]))),
     CONSTRAINT orders_total_minor_check CHECK ((total_minor >= 0))
 );

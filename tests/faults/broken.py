@@ -14,6 +14,8 @@ from mercato_server.store import inventory, locked_carts, orders
 from mercato_server.store.idempotency import Stored
 from mercato_server.store.orders import Outcomes
 
+PLACING = ("PLACE_ORDERS", "PLACE_PLAIN_ORDERS")
+
 BUGS: dict[str, Callable[[], None]] = {}
 
 STORE_AT_ONCE = """
@@ -57,12 +59,14 @@ def _() -> None:
 
 @bug("the ledger is forgotten")
 def _() -> None:
-    change(orders, "PLACE_ORDERS", "'sale', -quantity FROM line", "'sale', -quantity FROM line WHERE false")
+    for statement in PLACING:
+        change(orders, statement, "'sale', -quantity FROM line", "'sale', -quantity FROM line WHERE false")
 
 
 @bug("the event is forgotten")
 def _() -> None:
-    change(orders, "PLACE_ORDERS", "jsonb_build_object('account_id', account_id) FROM placed", "'{}'::jsonb FROM placed WHERE false")
+    for statement in PLACING:
+        change(orders, statement, "jsonb_build_object('account_id', account_id) FROM placed", "'{}'::jsonb FROM placed WHERE false")
 
 
 @bug("an order is answered and rolled back")

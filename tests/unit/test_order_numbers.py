@@ -2,7 +2,7 @@
 
 import pytest
 
-from mercato_server.domain.order_numbers import ALPHABET, check_character, new_number, parsed
+from mercato_server.domain.order_numbers import ALPHABET, check_character, new_numbers, parsed
 
 
 def luhn(digits: str) -> str:
@@ -15,19 +15,18 @@ def luhn(digits: str) -> str:
 
 
 def test_a_number_has_ten_characters_and_the_check_character_of_luhn() -> None:
-    for _ in range(1_000):
-        number = new_number()
+    for number in new_numbers(1_000):
         assert len(number) == 11
         assert set(number) <= set("0123456789ABCDEFGHJKMNPQRSTVWXYZ")
         assert number[10] == luhn(number[:10])
 
 
 def test_numbers_do_not_repeat() -> None:
-    assert len({new_number() for _ in range(10_000)}) == 10_000
+    assert len(set(new_numbers(10_000))) == 10_000
 
 
 def test_each_wrong_character_is_told() -> None:
-    number = new_number()
+    [number] = new_numbers(1)
     for place in range(11):
         for character in set(ALPHABET) - {number[place]}:
             assert parsed(number[:place] + character + number[place + 1 :]) is None
@@ -45,7 +44,7 @@ def test_each_swap_of_neighbours_is_told_but_that_of_the_first_and_the_last_char
 
 @pytest.mark.parametrize("typed", ["{}", " {} ", "{0}-", "\t{}"])
 def test_a_number_is_read_in_any_case_with_hyphens_and_spaces(typed: str) -> None:
-    number = new_number()
+    [number] = new_numbers(1)
     assert parsed(typed.format(f"{number[:5]}-{number[5:]}".lower())) == (None if "\t" in typed else number)
 
 

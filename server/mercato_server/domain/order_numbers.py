@@ -5,16 +5,16 @@ import secrets
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 """Crockford's base 32, without the letters I, L, O and U, which look or sound like others."""
 LENGTH = 10
-_VALUES = {character: value for value, character in enumerate(ALPHABET)}
-_DOUBLED = [2 * value // 32 + 2 * value % 32 for value in range(32)]
+_DIGITS = bytes(ALPHABET[byte % 32].encode()[0] for byte in range(256))
+_VALUES = bytes.maketrans(ALPHABET.encode(), bytes(range(32)))
+_DOUBLED = bytes(2 * value // 32 + 2 * value % 32 for value in range(32)).ljust(256)
 _READ_AS = str.maketrans("ILO", "110", "- ")
 
 
-def new_number() -> str:
-    """Return a random number: ten characters and their check character."""
-    bits = secrets.randbits(5 * LENGTH)
-    digits = "".join([ALPHABET[bits >> shift & 31] for shift in range(0, 5 * LENGTH, 5)])
-    return digits + check_character(digits)
+def new_numbers(count: int) -> list[str]:
+    """Return random numbers: ten characters and their check character."""
+    digits = secrets.token_bytes(LENGTH * count).translate(_DIGITS).decode()
+    return [number + check_character(number) for number in (digits[start : start + LENGTH] for start in range(0, len(digits), LENGTH))]
 
 
 def check_character(digits: str) -> str:
@@ -23,8 +23,8 @@ def check_character(digits: str) -> str:
     It is that of the Luhn algorithm (ISO/IEC 7812-1, annex B) for a base of 32: it tells each wrong character, and each swap of neighbours
     but that of 0 and Z.
     """
-    values = [_VALUES[character] for character in digits]
-    return ALPHABET[-(sum(values[-2::-2]) + sum([_DOUBLED[value] for value in values[::-2]])) % 32]
+    values = digits.encode().translate(_VALUES)
+    return ALPHABET[-(sum(values[-2::-2]) + sum(values[::-2].translate(_DOUBLED))) % 32]
 
 
 def parsed(text: str) -> str | None:

@@ -65,10 +65,7 @@ NEXT: Mapping[OrderStatus, tuple[OrderStatus, ...]] = {
 
 
 class OrderLine(NamedTuple):
-    """A line of an order, with the product's name and unit price (minor units) at the time of the checkout.
-
-    It is a tuple because lists of orders create many.
-    """
+    """A line of an order, with the product's name and unit price (minor units) at the time of the checkout."""
 
     product_id: UUID
     product_name: str
@@ -81,8 +78,7 @@ class OrderLine(NamedTuple):
         return line_total_minor(self.quantity, self.unit_price_minor)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderTransition:
+class OrderTransition(NamedTuple):
     """A status that an order has had, with the time, the actor and the reason of the transition."""
 
     status: OrderStatus
@@ -91,9 +87,8 @@ class OrderTransition:
     created_at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
-    """An order; `id` is None if the call only validated it."""
+class Order(NamedTuple):
+    """An order; `id` is None if the call only validated it. Like its parts it is a tuple, which takes half the time to create."""
 
     id: UUID | None
     account_id: UUID
@@ -150,8 +145,7 @@ class Terms:
     """The quote whose price the buyer has agreed to."""
 
 
-@dataclass(frozen=True, slots=True)
-class Basket:
+class Basket(NamedTuple):
     """The cart of one buyer in a batch of checkouts. A basket that is only validated takes no stock."""
 
     lines: Sequence[CartLine]
@@ -192,9 +186,10 @@ def allocate(baskets: Sequence[Basket], sale: Sale) -> list[MercatoError | Break
     """
     left = dict(sale.stock)
     uses = sale.uses.copy()
+    terms = PriceTerms(sale.rules, sale.at, uses)
     outcomes: list[MercatoError | Breakdown] = []
     for basket in baskets:
-        outcome = _buyers_refusal(basket, sale) or _shortage(basket, left) or _price(basket, sale, uses)
+        outcome = _buyers_refusal(basket, sale) or _shortage(basket, left) or _price(basket, terms)
         if isinstance(outcome, Breakdown) and not basket.validate_only:
             _take(basket, outcome, left, uses, sale.rules)
         outcomes.append(outcome)
@@ -232,13 +227,13 @@ def _shortage(basket: Basket, left: Mapping[UUID, int]) -> MercatoError | None:
     return None
 
 
-def _price(basket: Basket, sale: Sale, uses: UsesLeft) -> MercatoError | Breakdown:
+def _price(basket: Basket, terms: PriceTerms) -> MercatoError | Breakdown:
     """Return what a basket costs, or why it is not sold for that."""
-    price = PriceTerms(sale.rules, sale.at, uses).price(basket.lines, basket.choices)
+    price = terms.price(basket.lines, basket.choices)
     if price.missing:
         return price.missing
     expected_minor = basket.terms.expected_total_minor
-    if isinstance(basket.quote, Quote) and (refusal := basket.quote.check(price, basket.choices.header.destination, sale.at)):
+    if isinstance(basket.quote, Quote) and (refusal := basket.quote.check(price, basket.choices.header.destination, terms.at)):
         return refusal
     if expected_minor is not None and expected_minor != price.total_minor:
         return TotalChanged(expected_minor, price.total_minor)

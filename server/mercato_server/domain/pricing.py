@@ -6,6 +6,7 @@ states the rules again in SQL.
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
@@ -82,6 +83,8 @@ class PriceRules(NamedTuple):
 
 NO_RULES = PriceRules()
 
+_BY_PRODUCT = attrgetter("product_id.int")  # integers compare much faster than UUIDs
+
 
 class Purchase(NamedTuple):
     """The goods that a buyer wants to buy, and their destination."""
@@ -147,7 +150,7 @@ class Breakdown(NamedTuple):
     @property
     def has_parts(self) -> bool:
         """Whether the total is more than the sum of the lines."""
-        return bool(self.discounts or self.taxes or self.delivery or self.relief_minor)
+        return bool(self.discounts or self.taxes or self.delivery) or any(line.relief_minor for line in self.lines)
 
     @property
     def subtotal_minor(self) -> int:
@@ -189,7 +192,7 @@ def line_total_minor(quantity: int, unit_price_minor: int) -> int:
 
 def price(purchase: Purchase, rules: PriceRules, at: datetime) -> Breakdown:
     """Return what a purchase costs at a moment, with its parts; raises AmountOutOfRange."""
-    lines = sorted(purchase.lines, key=lambda line: line.product_id.int)  # integers compare much faster than UUIDs
+    lines = sorted(purchase.lines, key=_BY_PRODUCT)
     totals = [line_total_minor(line.quantity, line.unit_price_minor) for line in lines]
     if sum(totals) > AMOUNT_MAX or min(totals, default=0) < 0:
         raise AmountOutOfRange(f"lines of {totals} minor units")
@@ -201,12 +204,11 @@ def price(purchase: Purchase, rules: PriceRules, at: datetime) -> Breakdown:
     discounts = tuple(given.discounts)
     if given.free_delivery and delivery:
         discounts += (Discount(given.free_delivery.id, given.free_delivery.name, None, delivery.discount_minor),)
-    priced = tuple(
-        PricedLine(line.product_id, line.quantity, line.unit_price_minor, total, total - left)
-        for line, total, left in zip(lines, totals, given.left, strict=True)
-    )
+    priced = [PricedLine(line.product_id, line.quantity, line.unit_price_minor, total) for line, total in zip(lines, totals, strict=True)]
+    if given.discounts:
+        priced = [line._replace(discount_minor=line.total_minor - left) for line, left in zip(priced, given.left, strict=True)]
     cost_minor = sum(given.left) + (delivery.cost_minor if delivery else 0)
-    untaxed = Breakdown(priced, cost_minor, discounts, delivery, (), rules.prices_include_tax, undelivered)
+    untaxed = Breakdown(tuple(priced), cost_minor, discounts, delivery, (), rules.prices_include_tax, undelivered)
     breakdown = _taxed(untaxed, purchase, rules, lines, at)
     if not 0 <= breakdown.total_minor <= AMOUNT_MAX:
         raise AmountOutOfRange(f"a total of {breakdown.total_minor} minor units")
@@ -226,7 +228,7 @@ def _delivery_minor(purchase: Purchase, rules: PriceRules, lines: Sequence[Line]
 
 def _deliver(purchase: Purchase, rules: PriceRules, lines: Sequence[Line], given: Given) -> tuple[Delivery | None, PricingError | None]:
     """Return the delivery, and why there is none although goods need one."""
-    if not any(line.needs_delivery for line in lines):
+    if not any([line.needs_delivery for line in lines]):  # noqa: C419 - a list is faster, and most orders end here
         return None, None
     if purchase.destination is None:
         return None, AddressRequired()
@@ -250,9 +252,11 @@ class _Portion(NamedTuple):
 
 def _taxed(breakdown: Breakdown, purchase: Purchase, rules: PriceRules, lines: Sequence[Line], at: datetime) -> Breakdown:
     """Return the breakdown with the tax of its lines and delivery."""
-    place = purchase.destination or (Destination(rules.country_code) if rules.country_code else None)
+    if purchase.destination is None and not rules.country_code:
+        return breakdown
+    place = purchase.destination or Destination(rules.country_code)
     bears_tax = purchase.treatment.bears_tax
-    if place is None or not (bears_tax or rules.prices_include_tax):
+    if not (bears_tax or rules.prices_include_tax):
         return breakdown
     try:
         portions = _portions(breakdown, rules, lines, place, at)

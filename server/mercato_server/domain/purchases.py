@@ -70,6 +70,9 @@ class Offered(NamedTuple):
     refusal: MercatoError | None
 
 
+NO_OFFER = Offered((), None)
+
+
 class PricedCart(NamedTuple):
     """A cart with its header, and what it costs."""
 
@@ -98,7 +101,7 @@ class PriceTerms(NamedTuple):
 
     def price(self, lines: Sequence[CartLine], choices: Choices) -> Breakdown:
         """Return what a cart costs. Lines of products that are no longer on sale do not count."""
-        offer = self.offered(choices) if self.rules.promotions or choices.header.codes else Offered((), None)
+        offer = self.offered(choices) if self.rules.promotions or choices.header.codes else NO_OFFER
         header = choices.header
         on_sale = [line for line in lines if line.on_sale]
         wanted = Purchase(on_sale, header.destination, header.shipping_method_id, offer.promotions, choices.treatment)

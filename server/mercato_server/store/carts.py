@@ -19,10 +19,11 @@ from mercato_server.store.idempotency import IdempotencyKey, Stored, once
 from mercato_server.store.price_book import PriceBook
 from mercato_server.store.purchases import Found, price_carts
 
-# Part of a statement: the columns of `Found` besides the carts, for the account of a row. EXISTS might read all rows of its table at once.
+# Part of a statement: the columns of `Found` besides the carts, for the account of a row; $1 has all accounts, which are looked up once.
 _MOMENT = f"""now() AS at, {price_book.VERSION},
-       coalesce((SELECT true FROM carts WHERE carts.account_id = {{0}}),
-                (SELECT true FROM account_taxes AS tax WHERE tax.account_id = {{0}}), false) AS has_choices"""  # noqa: S608 - constants
+       {{}} = ANY(ARRAY(SELECT account_id FROM carts WHERE account_id = ANY($1::uuid[])
+                        UNION ALL
+                       SELECT account_id FROM account_taxes WHERE account_id = ANY($1::uuid[]))) AS has_choices"""  # noqa: S608 - constants
 
 # Part of a statement: the columns of a line's product.
 _PRODUCT = """SELECT name, price_minor, deleted_at, category_id, tax_category, needs_delivery, weight_grams

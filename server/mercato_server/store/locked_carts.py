@@ -16,8 +16,7 @@ from mercato_server.store.idempotency import IdempotencyKey
 # of the orders are made here, so that the response of an order is known, and stored, when it is placed.
 LOCK_CARTS = f"""
 WITH {admission.ADMITTED}, buyer AS MATERIALIZED (
-    SELECT id AS account_id, email, email_verified_at IS NOT NULL AS verified, uuidv7() AS order_id,
-           (SELECT true FROM account_taxes AS tax WHERE tax.account_id = accounts.id) AS is_treated  -- EXISTS might read all rows at once
+    SELECT id AS account_id, email, email_verified_at IS NOT NULL AS verified, uuidv7() AS order_id
       FROM accounts
      WHERE id = ANY(ARRAY(SELECT account_id FROM admitted)) AND disabled_at IS NULL  -- also if that happened while this waited
      ORDER BY id
@@ -36,7 +35,9 @@ WITH {admission.ADMITTED}, buyer AS MATERIALIZED (
        FOR UPDATE
 ), {inventory.LOCKED}
 SELECT call.account_id, {admission.UNSERVED}, buyer.order_id, buyer.email, buyer.verified,
-       header.account_id IS NOT NULL OR coalesce(buyer.is_treated, false) AS has_choices, now() AS at, {admission.IS_LATE},
+       header.account_id IS NOT NULL OR call.account_id = ANY(ARRAY(SELECT account_id FROM account_taxes WHERE account_id = ANY($1)))
+           AS has_choices,
+       now() AS at, {admission.IS_LATE},
        {price_book.VERSION},
        wanted.product_id, product.name, wanted.quantity, product.price_minor, wanted.unit_price_minor AS added_price_minor,
        coalesce(locked.on_hand, 0) AS stock, product.deleted_at IS NULL AS on_sale, product.category_id,

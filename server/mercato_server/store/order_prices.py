@@ -1,18 +1,18 @@
 """The parts of orders besides their lines: addresses, notes, and the parts of their price.
 
-Other modules build GIVEN and PLACED into their statements, so that one statement places orders. Plain orders cost nothing here: they are in
-none of its JSON.
+Another module builds PARTS into its statement, so that one statement places orders. Plain orders are in none of its JSON.
 """
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import asyncpg
 
 from mercato_server.database.pool import Conn
+from mercato_server.domain.orders import Order
 from mercato_server.domain.postal_addresses import PostalAddress, from_json
 from mercato_server.domain.pricing import PRICING_VERSION, Breakdown, Delivery, PricedLine, PriceRules
 from mercato_server.domain.promotions import Discount
@@ -24,8 +24,8 @@ ORDER_COLUMNS = """note, shipping_address, billing_address, quote_id, pricing_ve
 
 LINE_COLUMNS = "discount_minor, tax_rate_ppm, tax_minor, relief_minor"
 
-# Part of a statement: what the orders of accounts have, from the last four parameters of `arguments`.
-GIVEN = f"""given AS MATERIALIZED (
+# Part of a statement: what the orders of accounts have, from the parameters of `arguments`.
+_GIVEN = f"""given AS MATERIALIZED (
     SELECT account_id, {ORDER_COLUMNS}
       FROM jsonb_to_recordset($15::jsonb)
            AS given (account_id uuid, note text, shipping_address jsonb, billing_address jsonb, quote_id uuid, pricing_version smallint,
@@ -36,10 +36,10 @@ GIVEN = f"""given AS MATERIALIZED (
     SELECT account_id, product_id, {LINE_COLUMNS}
       FROM jsonb_to_recordset($16::jsonb)
            AS given (account_id uuid, product_id uuid, discount_minor bigint, tax_rate_ppm integer, tax_minor bigint, relief_minor bigint)
-)"""  # noqa: S608 - constants
+),"""  # noqa: S608 - constants
 
-# Part of a statement: writes the parts of the prices of `placed (id, account_id)`, in the currency $7.
-PLACED = """discounted AS (
+# Part of a statement: writes the parts of `placed (id, account_id)`, in the currency $7, and empties the headers of the carts.
+_PLACED = """discounted AS (
     INSERT INTO order_discounts (order_id, position, promotion_id, name, product_id, amount_minor, currency_code)
     SELECT placed.id, position, promotion_id, name, product_id, amount_minor, $7
       FROM jsonb_to_recordset($17::jsonb)
@@ -53,56 +53,81 @@ PLACED = """discounted AS (
            AS given (account_id uuid, position smallint, name text, rate_ppm integer, net_minor bigint, tax_minor bigint,
                      delivery_net_minor bigint, delivery_tax_minor bigint)
       JOIN placed USING (account_id)
-)"""
+), header AS (
+    DELETE FROM carts USING placed WHERE carts.account_id = placed.account_id
+),"""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Placing:
-    """The parts of a new order besides its lines."""
+class Parts(NamedTuple):
+    """Parts of a statement that places orders."""
 
+    given: str = ""
+    order_columns: str = ""
+    of_order: str = ""
+    line_columns: str = ""
+    of_line: str = ""
+    placed: str = ""
+
+
+NO_PARTS = Parts()
+"""For plain orders."""
+
+PARTS = Parts(
+    given=_GIVEN,
+    order_columns=f", {ORDER_COLUMNS}",
+    of_order="LEFT JOIN given USING (account_id)",
+    line_columns=f", {LINE_COLUMNS}",
+    of_line="LEFT JOIN given_line USING (account_id, product_id)",
+    placed=_PLACED,
+)
+
+
+class Placing(NamedTuple):
+    """A new order, and the choices of its buyer."""
+
+    order: Order
     account_id: UUID
-    price: Breakdown
     choices: Choices
-    quote_id: UUID | None
 
     @property
     def is_plain(self) -> bool:
         """Whether the order has nothing but lines that cost their sum."""
-        header = self.choices.header
-        return not (self.price.has_parts or header.version or self.quote_id or self.choices.treatment is not TaxTreatment.NORMAL)
+        order, choices = self.order, self.choices
+        return not (order.price or order.quote_id or choices.header.version or choices.treatment is not TaxTreatment.NORMAL)
 
 
-def arguments(orders: Sequence[Placing], rules: PriceRules) -> tuple[str, str, str, str]:
-    """Return the last four parameters of a statement that has GIVEN and PLACED."""
+def arguments(orders: Sequence[Placing], rules: PriceRules) -> tuple[str, ...]:
+    """Return the last parameters of a statement that has PARTS; none if all orders are plain."""
     others = [placing for placing in orders if not placing.is_plain]
-    priced = [placing for placing in others if placing.price.has_parts]
+    if not others:
+        return ()
+    priced = [(placing.account_id, placing.order.price) for placing in others if placing.order.price]
     tables = (
         [_order(placing, rules) for placing in others],
-        [row for placing in priced for row in _lines(placing)],
-        [row for placing in priced for row in _discounts(placing)],
-        [row for placing in priced for row in _taxes(placing)],
+        [row for account_id, price in priced for row in _lines(account_id, price)],
+        [row for account_id, price in priced for row in _discounts(account_id, price)],
+        [row for account_id, price in priced for row in _taxes(account_id, price)],
     )
-    orders_json, lines_json, discounts_json, taxes_json = (json.dumps(rows, default=str) if rows else "[]" for rows in tables)
-    return orders_json, lines_json, discounts_json, taxes_json
+    return tuple(json.dumps(rows, default=str) if rows else "[]" for rows in tables)
 
 
 def _order(placing: Placing, rules: PriceRules) -> dict[str, Any]:
-    header, price = placing.choices.header, placing.price
+    order, price = placing.order, placing.order.price
     row: dict[str, Any] = {
         "account_id": placing.account_id,
-        "note": header.note or None,
-        "shipping_address": header.shipping_address and asdict(header.shipping_address),
-        "billing_address": header.billing_address and asdict(header.billing_address),
-        "quote_id": placing.quote_id,
+        "note": order.note or None,
+        "shipping_address": order.shipping_address and asdict(order.shipping_address),
+        "billing_address": order.billing_address and asdict(order.billing_address),
+        "quote_id": order.quote_id,
         "tax_treatment": placing.choices.treatment,
     }
-    if price.has_parts:
+    if price:
         row |= {
             "pricing_version": PRICING_VERSION,
             "prices_include_tax": price.prices_include_tax,
             "tax_rounding": rules.tax_rounding,
         }
-    if delivery := price.delivery:
+    if price and (delivery := price.delivery):
         row |= {
             "shipping_method_id": delivery.method_id,
             "shipping_method_name": delivery.name,
@@ -114,28 +139,28 @@ def _order(placing: Placing, rules: PriceRules) -> dict[str, Any]:
     return row
 
 
-def _lines(placing: Placing) -> list[dict[str, Any]]:
+def _lines(account_id: UUID, price: Breakdown) -> list[dict[str, Any]]:
     return [
         {
-            "account_id": placing.account_id,
+            "account_id": account_id,
             "product_id": line.product_id,
             "discount_minor": line.discount_minor,
             "tax_rate_ppm": line.tax_rate_ppm,
             "tax_minor": line.tax_minor,
             "relief_minor": line.relief_minor,
         }
-        for line in placing.price.lines
+        for line in price.lines
     ]
 
 
-def _discounts(placing: Placing) -> list[dict[str, Any]]:
-    return [{"account_id": placing.account_id, "position": place, **each._asdict()} for place, each in enumerate(placing.price.discounts)]
+def _discounts(account_id: UUID, price: Breakdown) -> list[dict[str, Any]]:
+    return [{"account_id": account_id, "position": place, **each._asdict()} for place, each in enumerate(price.discounts)]
 
 
-def _taxes(placing: Placing) -> list[dict[str, Any]]:
+def _taxes(account_id: UUID, price: Breakdown) -> list[dict[str, Any]]:
     return [
         {
-            "account_id": placing.account_id,
+            "account_id": account_id,
             "position": place,
             "name": total.name,
             "rate_ppm": total.ppm,
@@ -144,7 +169,7 @@ def _taxes(placing: Placing) -> list[dict[str, Any]]:
             "delivery_net_minor": total.delivery_net_minor,
             "delivery_tax_minor": total.delivery_tax_minor,
         }
-        for place, total in enumerate(placing.price.taxes)
+        for place, total in enumerate(price.taxes)
     ]
 
 
