@@ -110,10 +110,11 @@ async def create(
 ) -> PromotionCode | Stored:
     """Create a code; raises PromotionNotFound, PromotionCodeTaken, PromotionState or PromotionLimit."""
     async with transaction(pool) as conn:
-        return await once(conn, key, lambda: _create(conn, promotion_id, draft, actor))
+        return await once(conn, key, lambda: insert(conn, promotion_id, draft, actor))
 
 
-async def _create(conn: "Conn", promotion_id: UUID, draft: CodeDraft, actor: Actor) -> PromotionCode:
+async def insert(conn: "Conn", promotion_id: UUID, draft: CodeDraft, actor: Actor) -> PromotionCode:
+    """Create a code as `create` does, in the caller's transaction."""
     try:
         row = await conn.fetchrow(INSERT_CODE, draft.folded, draft.code, promotion_id, draft.usage_limit)
     except asyncpg.UniqueViolationError:

@@ -25,6 +25,7 @@ from mercato_server.store import audit_log, price_rules
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
 
 _DRAFT = ", ".join(PromotionDraft._fields)
+_VALUES = ", ".join(f"${number}" for number in range(2, len(PromotionDraft._fields) + 2))
 _COLUMNS = f"id, {_DRAFT}, used, codes, version, created_at, updated_at, archived_at"
 
 GET_PROMOTION = f"SELECT {_COLUMNS} FROM promotions WHERE id = $1"  # noqa: S608 - constants
@@ -62,8 +63,8 @@ SELECT ARRAY(SELECT id FROM unnest($1::uuid[]) AS scope (id)
 """
 
 INSERT_PROMOTION = f"""
-INSERT INTO promotions ({_DRAFT}, currency_code)
-VALUES ({", ".join(f"${number}" for number in range(1, len(PromotionDraft._fields) + 1))}, (SELECT currency_code FROM shop))
+INSERT INTO promotions (id, {_DRAFT}, currency_code)
+VALUES (coalesce($1::uuid, uuidv7()), {_VALUES}, (SELECT currency_code FROM shop))
 RETURNING {_COLUMNS}
 """  # noqa: S608 - constants
 
@@ -71,7 +72,7 @@ LOCK_PROMOTION = f"{GET_PROMOTION} FOR NO KEY UPDATE"
 
 UPDATE_PROMOTION = f"""
 UPDATE promotions
-   SET ({_DRAFT}) = ROW ({", ".join(f"${number}" for number in range(2, len(PromotionDraft._fields) + 2))}),
+   SET ({_DRAFT}) = ROW ({_VALUES}),
        version = version + 1, updated_at = now()
  WHERE id = $1
 RETURNING {_COLUMNS}
@@ -124,15 +125,16 @@ async def load(conn: "Conn | Pool") -> list[Promotion]:
 async def create(pool: "Pool", draft: PromotionDraft, actor: Actor, key: IdempotencyKey | None = None) -> StoredPromotion | Stored:
     """Create a promotion; raises PromotionLimit, ScopeProductNotFound or ScopeCategoryNotFound."""
     async with transaction(pool) as conn:
-        return await once(conn, key, lambda: _create(conn, draft, actor))
+        return await once(conn, key, lambda: insert(conn, draft, actor))
 
 
-async def _create(conn: "Conn", draft: PromotionDraft, actor: Actor) -> StoredPromotion:
+async def insert(conn: "Conn", draft: PromotionDraft, actor: Actor, new_id: UUID | None = None) -> StoredPromotion:
+    """Create a promotion as `create` does, in the caller's transaction; with an id of None it gets a new one."""
     await price_rules.lock(conn)
     if await conn.fetchval(COUNT_LIVE) >= LIVE_MAX:
         raise PromotionLimit("the shop has {limit} promotions, the most that it may have; archive one first", limit=LIVE_MAX)
     await _require_scope(conn, draft, _NO_IDS)
-    promotion = stored(await conn.fetchrow(INSERT_PROMOTION, *draft))
+    promotion = stored(await conn.fetchrow(INSERT_PROMOTION, new_id, *draft))
     await audit_log.append(conn, actor, "promotion.created", promotion.id, {}, draft._asdict())
     await price_rules.changed(conn)
     return promotion

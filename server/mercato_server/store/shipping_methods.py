@@ -59,7 +59,11 @@ SELECT coalesce(sum(cardinality(rate.starts)), 0)::bigint
 
 GET_ZONES = "SELECT id, archived_at FROM shipping_zones WHERE id = ANY($1::uuid[]) ORDER BY id"
 
-INSERT_METHOD = "INSERT INTO shipping_methods (name, description, position, tax_category) VALUES ($1, $2, $3, $4) RETURNING id"
+INSERT_METHOD = """
+INSERT INTO shipping_methods (id, name, description, position, tax_category)
+VALUES (coalesce($1::uuid, uuidv7()), $2, $3, $4, $5)
+RETURNING id
+"""
 
 UPDATE_METHOD = """
 UPDATE shipping_methods
@@ -104,16 +108,17 @@ async def methods(pool: "Pool", page: Page, *, archived: bool) -> tuple[Sequence
 async def create(pool: "Pool", draft: MethodDraft, actor: Actor, key: IdempotencyKey | None = None) -> MethodRecord | Stored:
     """Create a method; raises ShippingMethodLimit, ShippingTierLimit, ShippingZoneNotFound, ShippingZoneArchived or TaxCategoryNotFound."""
     async with transaction(pool) as conn:
-        return await once(conn, key, lambda: _create(conn, draft, actor))
+        return await once(conn, key, lambda: insert(conn, draft, actor))
 
 
-async def _create(conn: "Conn", draft: MethodDraft, actor: Actor) -> MethodRecord:
+async def insert(conn: "Conn", draft: MethodDraft, actor: Actor, new_id: UUID | None = None) -> MethodRecord:
+    """Create a method as `create` does, in the caller's transaction; with an id of None it gets a new one."""
     await price_rules.lock(conn)
     if await conn.fetchval(COUNT_METHODS) >= METHODS_MAX:
         raise ShippingMethodLimit(METHODS_MAX)
     rates = draft.rates or {}
     await _require_room(conn, draft, None)
-    values = (draft.name or "", draft.description or "", draft.position or 0, draft.tax_category or "")
+    values = (new_id, draft.name or "", draft.description or "", draft.position or 0, draft.tax_category or "")
     try:
         method_id = await conn.fetchval(INSERT_METHOD, *values)
     except asyncpg.ForeignKeyViolationError:

@@ -59,7 +59,11 @@ SELECT area.country_code, area.region, area.postal_prefix, area.zone_id
  LIMIT 1
 """
 
-INSERT_ZONE = "INSERT INTO shipping_zones (name, name_key, name_key_rule) VALUES ($1, $2, $3) RETURNING id"
+INSERT_ZONE = """
+INSERT INTO shipping_zones (id, name, name_key, name_key_rule)
+VALUES (coalesce($1::uuid, uuidv7()), $2, $3, $4)
+RETURNING id
+"""
 
 UPDATE_ZONE = """
 UPDATE shipping_zones
@@ -139,16 +143,17 @@ async def create(pool: "Pool", draft: ZoneDraft, actor: Actor, key: IdempotencyK
     """Create a zone; raises ShippingZoneLimit, ShippingAreaLimit or ShippingAreaTaken."""
     await name_keys.load()
     async with transaction(pool) as conn:
-        return await once(conn, key, lambda: _create(conn, draft, actor))
+        return await once(conn, key, lambda: insert(conn, draft, actor))
 
 
-async def _create(conn: "Conn", draft: ZoneDraft, actor: Actor) -> ZoneRecord:
+async def insert(conn: "Conn", draft: ZoneDraft, actor: Actor, new_id: UUID | None = None) -> ZoneRecord:
+    """Create a zone as `create` does, in the caller's transaction; with an id of None it gets a new one."""
     name, areas = draft.name or "", draft.areas or ()
     await price_rules.lock(conn)
     if await conn.fetchval(COUNT_ZONES) >= ZONES_MAX:
         raise ShippingZoneLimit(ZONES_MAX)
     await _require_free(conn, areas, None)
-    zone_id = await conn.fetchval(INSERT_ZONE, name, name_key(name), RULE_VERSION)
+    zone_id = await conn.fetchval(INSERT_ZONE, new_id, name, name_key(name), RULE_VERSION)
     await conn.execute(INSERT_AREAS, zone_id, *_columns(areas))
     created = await get(conn, zone_id)
     await audit_log.append(conn, actor, "shipping_zone.created", zone_id, {}, _fields(created))

@@ -49,10 +49,11 @@ async def load(conn: "Pool | Conn") -> ShopSettings:
 async def update(pool: "Pool", change: Update, key: IdempotencyKey | None = None) -> ShopSettings | Stored:
     """Change settings; raises EtagMismatch."""
     async with transaction(pool) as conn:
-        return await once(conn, key, lambda: _update(conn, change))
+        return await once(conn, key, lambda: write(conn, change))
 
 
-async def _update(conn: "Conn", change: Update) -> ShopSettings:
+async def write(conn: "Conn", change: Update) -> ShopSettings:
+    """Change settings as `update` does, in the caller's transaction."""
     current = _settings(await conn.fetchrow(LOCK_SETTINGS))
     require_etag("shop", change.etags, current.etag)
     wanted = current._replace(**{field: getattr(change.draft, field) for field in change.fields})

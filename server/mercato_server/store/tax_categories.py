@@ -84,10 +84,11 @@ async def create(
 ) -> TaxCategory | Stored:
     """Create a category, or bring an archived one back; raises TaxCategoryTaken or TaxCategoryLimit."""
     async with transaction(pool) as conn:
-        return await once(conn, key, lambda: _create(conn, category_id, display_name, actor))
+        return await once(conn, key, lambda: insert(conn, category_id, display_name, actor))
 
 
-async def _create(conn: "Conn", category_id: str, display_name: str, actor: Actor) -> TaxCategory:
+async def insert(conn: "Conn", category_id: str, display_name: str, actor: Actor) -> TaxCategory:
+    """Create a category as `create` does, in the caller's transaction."""
     await price_rules.lock(conn)
     live = await conn.fetchval(COUNT_CATEGORIES)
     row = await conn.fetchrow(PUT_CATEGORY, category_id, display_name)

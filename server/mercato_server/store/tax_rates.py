@@ -148,10 +148,11 @@ async def rates(pool: "Pool", country_code: str, page: Page, *, archived: bool) 
 async def create(pool: "Pool", draft: RateDraft, actor: Actor, key: IdempotencyKey | None = None) -> StoredRate | Stored:
     """Create a rate; raises TaxCategoryNotFound, TaxCategoryArchived, TaxRateOverlaps or TaxRateLimit."""
     async with transaction(pool) as conn:
-        return await once(conn, key, lambda: _create(conn, draft, actor))
+        return await once(conn, key, lambda: insert(conn, draft, actor))
 
 
-async def _create(conn: "Conn", draft: RateDraft, actor: Actor) -> StoredRate:
+async def insert(conn: "Conn", draft: RateDraft, actor: Actor) -> StoredRate:
+    """Create a rate as `create` does, in the caller's transaction."""
     await price_rules.lock(conn)
     await _require_category(conn, draft.category)
     await _refuse_overlap(conn, draft)
