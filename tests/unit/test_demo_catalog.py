@@ -83,6 +83,19 @@ def test_every_category_has_something_in_stock_and_something_sold_out() -> None:
         assert min(stocks) == 0 < max(stocks), category
 
 
+def test_every_product_has_a_weight_with_its_packing_that_fits_what_it_is() -> None:
+    weights = {product.sku: product.weight_grams for product in PRODUCTS}
+    assert all(type(weight) is int and 10 <= weight <= 40_000 for weight in weights.values())
+    stated = {"FTB-0003": 350, "FTB-0011": 80, "CYC-0008": 6_300, "FIT-0011": 8_000, "FIT-0012": 16_000, "FIT-0013": 2 * 10_000}
+    stated |= {"FIT-0015": 20_000, "FIT-0016": 15_000, "HIK-0012": 890, "WIN-0003": 2 * 1_250, "WIN-0025": 180}
+    assert [sku for sku, weight in stated.items() if not weight <= weights[sku] <= 1.3 * weight] == []
+
+
+def test_food_alone_is_taxed_by_the_reduced_rate() -> None:
+    assert {product.sku for product in PRODUCTS if product.tax_category == "reduced"} == {"RUN-0025"}
+    assert {product.tax_category for product in PRODUCTS} == {"standard", "reduced"}
+
+
 def test_expensive_things_are_kept_in_small_numbers() -> None:
     assert all(product.stock <= 15 for product in PRODUCTS if product.price_minor >= 20_000)
 

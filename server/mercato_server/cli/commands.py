@@ -48,7 +48,9 @@ def up(  # noqa: PLR0913, PLR0917 - options of a command
     port: Annotated[int, typer.Option(help="Port of REST, gRPC and docs.", min=1, max=65535)] = 8080,
     data_dir: DataDir = None,
     workers: Annotated[int | None, typer.Option(help="Server processes. Default: one per core, at most 8.", min=1, max=64)] = None,
-    demo: Annotated[bool, typer.Option("--demo/--no-demo", help="Fill an empty catalog with a demo shop.")] = True,
+    demo: Annotated[
+        bool, typer.Option("--demo/--no-demo", help="Fill an empty shop with a demo; complete that of an earlier release.")
+    ] = True,
     env_file: Annotated[Path | None, typer.Option(help="NAME=VALUE lines that win over the environment, read again by reload.")] = None,
     metrics_port: Annotated[
         int | None,

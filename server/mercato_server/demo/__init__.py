@@ -1,4 +1,4 @@
-"""The demo shop: a catalog of sports goods that ships with the package, for `mercato up` and for trying out the API."""
+"""The demo shop: sports goods, and prices that go with them, which ship with the package for `mercato up` and for trying out the API."""
 
 import tomllib
 from collections.abc import Mapping
@@ -13,15 +13,15 @@ IMAGES = "https://images.example.com/mercato"
 
 def category_id(number: int) -> UUID:
     """Return the id of the category with a number, from 0, in the file's order."""
-    return _id(1, number)
+    return fixed_id(1, number)
 
 
 def product_id(number: int) -> UUID:
     """Return the id of the product with a number, from 0, in the file's order."""
-    return _id(2, number)
+    return fixed_id(2, number)
 
 
-def _id(kind: int, number: int) -> UUID:
+def fixed_id(kind: int, number: int) -> UUID:
     """Return a UUID that is the same in every demo shop, so that documents can name it.
 
     It is one of version 7 (RFC 9562) with an old time: lists by id have the products in the file's order, and before all later ones.
@@ -40,6 +40,9 @@ class DemoProduct:
     sku: str
     stock: int
     image_urls: tuple[str, ...]
+    weight_grams: int
+    tax_category: str
+    """A code of `DemoPrices.tax_categories`."""
 
 
 def catalog() -> tuple[tuple[str, ...], tuple[DemoProduct, ...]]:
@@ -47,10 +50,15 @@ def catalog() -> tuple[tuple[str, ...], tuple[DemoProduct, ...]]:
 
     A SKU cannot occur twice, because it is the product's key in the file. Raises KeyError if a SKU's prefix belongs to no category.
     """
-    shop = tomllib.loads(resources.files(__name__).joinpath("catalog.toml").read_text(encoding="utf-8"))
+    shop = read("catalog.toml")
     categories: dict[str, str] = shop["categories"]
     products = tuple(_product(categories[sku.partition("-")[0]], sku, entry) for sku, entry in shop["products"].items())
     return tuple(categories.values()), products
+
+
+def read(name: str) -> dict[str, Any]:
+    """Return the content of a TOML file of this package."""
+    return tomllib.loads(resources.files(__name__).joinpath(name).read_text(encoding="utf-8"))
 
 
 def _product(category: str, sku: str, entry: Mapping[str, Any]) -> DemoProduct:
@@ -63,4 +71,6 @@ def _product(category: str, sku: str, entry: Mapping[str, Any]) -> DemoProduct:
         sku=sku,
         stock=entry["stock"],
         image_urls=(f"{IMAGES}/{sku}.jpg", *(f"{IMAGES}/{sku}-{number}.jpg" for number in further)),
+        weight_grams=entry["weight_grams"],
+        tax_category=entry.get("tax_category", "standard"),
     )

@@ -208,12 +208,13 @@ class Shop:
 
         from mercato_server import demo
         from mercato_server.database import migrations
+        from mercato_server.demo.prices import prices
         from mercato_server.store.demo import load
 
         try:
             await migrations.migrate(self._postgres.url())
             if self._demo:
-                await load(self._postgres.url(), settings.currency, *demo.catalog())
+                await load(self._postgres.url(), settings.currency, *demo.catalog(), prices())
         except (migrations.SchemaError, asyncpg.PostgresError) as error:
             raise EmbeddedError(f"the database in {self._data_dir} cannot be made ready: {error}") from error
 
