@@ -7,6 +7,7 @@ output.
 import argparse
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -51,10 +52,15 @@ def blocks(text: str) -> list[list[Step]]:
     return found
 
 
-def run(text: str, port: int) -> str:
-    """Return the README with the current output of its commands, run against a shop on a local port."""
+def run(text: str, port: int, data_dir: Path | None = None) -> str:
+    """Return the README with the current output of its commands, run against a shop on a local port.
+
+    The shop's data are in the default directory unless another is given.
+    """
     steps = [step for block in blocks(text) for step in block]
     script = "\n".join(f"{step.command}\necho; echo '{_MARK}'" for step in steps).replace("8080", str(port))
+    if data_dir:
+        script = script.replace("mercato admin create", f"mercato admin create --data-dir {shlex.quote(str(data_dir))}")
     with tempfile.TemporaryDirectory() as home:
         environ = os.environ | {"PATH": f"{ROOT / '.venv/bin'}:{os.environ['PATH']}", "HOME": home}
         done = subprocess.run(

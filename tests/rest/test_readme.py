@@ -5,14 +5,15 @@ import re
 
 import readme
 from mercato_server import demo
+from mercato_server.demo.prices import prices
 from mercato_server.store.demo import load
 from support.mercato_up import running
 
 
 def test_the_readme_shows_what_its_commands_print() -> None:
     with running() as up:
-        assert asyncio.run(load(up.database, "USD", *demo.catalog()))
-        printed = readme.run(readme.README.read_text(), up.port)
+        assert asyncio.run(load(up.database, "USD", *demo.catalog(), prices()))
+        printed = readme.run(readme.README.read_text(), up.port, up.data_dir)
     assert readme.normalized(printed) == readme.normalized(readme.README.read_text()), "run: make readme"
 
 
