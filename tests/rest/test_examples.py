@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from mercato_server import demo
-from mercato_server.edge.examples import EXAMPLES
+from mercato_server.demo.prices import prices
+from mercato_server.edge.answers import ANSWERS
+from mercato_server.edge.examples import EXAMPLES, PARAMETERS
 from mercato_server.store.demo import load
-from support.mercato_up import Up, running
+from support.mercato_up import Up, created, running
 from support.rest_client import Client, Reply, search
 
 STORY = """
@@ -49,9 +51,9 @@ POST /logout, POST /v1/auth:logoutAll, POST /me:changePassword, POST /v1/auth:re
 
 @pytest.fixture(scope="module")
 def demo_up() -> Iterator[Up]:
-    """`mercato up` with the demo catalog."""
+    """`mercato up` with the demo shop."""
     with running(MERCATO_RATE_LIMITS="off") as up:
-        assert asyncio.run(load(up.database, "USD", *demo.catalog()))
+        assert asyncio.run(load(up.database, "USD", *demo.catalog(), prices()))
         yield up
 
 
@@ -69,8 +71,7 @@ class Shopper:
             "category_id": lambda: str(up.category()["id"]),
             "shipping_zone_id": lambda: str(up.shipping_zone()["id"]),
             "shipping_method_id": lambda: str(up.shipping_method()["id"]),
-            "/v1/shippingMethods rates": self.rates,
-            "/v1/cart codes": lambda: [str(up.promotion_code(self.promotion_id)["code"])],
+            "/orders/checkout quote_id": lambda: str(created(self.client().post("/v1/cart:quote"))["id"]),
             "promotion_id": lambda: self.promotion_id,
             "code": lambda: str(up.promotion_code(self.promotion_id)["code"]),
             "tax_category_id": lambda: str(up.admin.get("/v1/taxCategories").json["tax_categories"][0]["id"]),
@@ -96,11 +97,6 @@ class Shopper:
         self.client()
         return str(next(session["id"] for session in self.client().get("/me/sessions").json["sessions"] if not session["current"]))
 
-    def rates(self) -> Any:
-        """Return the rates of the example, for a zone of the shop."""
-        [rate] = EXAMPLES["CreateShippingMethod"]["rates"]
-        return [{**rate, "shipping_zone_id": self.up.shipping_zone()["id"]}]
-
     def refresh_token(self) -> str:
         login = self.up.anyone.post("/v1/auth:login", {"email": self.email, "password": self.password})
         return str(login.json["refresh_token"])
@@ -125,16 +121,45 @@ class Shopper:
             yield client.form(target, body) if "form" in media else client.send_json(verb, target, body)
 
 
+VARYING = {"id", "account_id", "quote_id", "create_time", "update_time", "expire_time", "number"}
+"""Fields of answers that are different each time."""
+
+
+def constant(answer: Any) -> Any:
+    """Return an answer without the values that vary."""
+    if isinstance(answer, list):
+        return [constant(each) for each in answer]
+    if isinstance(answer, dict):
+        return {name: bool(value) if name in VARYING else constant(value) for name, value in answer.items()}
+    return answer
+
+
 def test_every_example_succeeds_as_it_stands(demo_up: Up) -> None:
-    paths = json.loads(demo_up.anyone.get("/openapi.json").body)["paths"]
+    openapi = json.loads(demo_up.anyone.get("/openapi.json").body)
+    paths = openapi["paths"]
     signup = paths["/signup"]["post"]["requestBody"]["content"]["application/json"]["example"]
     shopper = Shopper(demo_up, signup)
     story = [tuple(step.split(" ")) for step in re.split(r", |\n", STORY.strip())]
     assert sorted(story) == sorted((verb.upper(), path) for path, operations in paths.items() for verb in operations)
-    failed = [
-        (verb, path, str(reply))
-        for verb, path in story
-        for reply in shopper.replies(path, verb, paths[path][verb.lower()])
-        if reply.status not in (200, 201)
-    ]
-    assert failed == []
+    replies = [(verb, path, reply) for verb, path in story for reply in shopper.replies(path, verb, paths[path][verb.lower()])]
+    assert [(verb, path, str(reply)) for verb, path, reply in replies if reply.status not in (200, 201)] == []
+    rpcs = {(verb, path): paths[path][verb.lower()]["operationId"].partition("_")[2] for verb, path in story}
+    shown = {rpcs[verb, path]: constant(reply.json) for verb, path, reply in replies if rpcs[verb, path] in ANSWERS}
+    assert shown == {name: constant(next(iter(answers.values()))) for name, answers in ANSWERS.items()}
+
+
+def test_the_example_of_a_changed_quote_is_what_the_shop_answers(demo_up: Up) -> None:
+    shoes = PARAMETERS["AddCartItemRequest.product_id"]
+    name = demo.catalog()[1][0].name
+    as_loaded = {"name": name, "price": {"minor_units": "11999"}, "tax_category": "standard", "needs_delivery": True, "weight_grams": 720}
+    assert demo_up.admin.patch(f"/products/{shoes}", as_loaded).status == 200
+    buyer = demo_up.buyer()
+    assert buyer.post(f"/cart/add/{shoes}", EXAMPLES["SetCartItem"]).status == 200
+    assert buyer.patch("/v1/cart", {**EXAMPLES["UpdateCartHeader"], "contact_email": buyer.email}).status == 200
+    quote = created(buyer.post("/v1/cart:quote"))
+    assert demo_up.admin.patch(f"/products/{shoes}", EXAMPLES["UpdateProduct"]).status == 200
+    try:
+        refused = buyer.post("/orders/checkout", {"quote_id": quote["id"]})
+        assert (refused.status, refused.json) == (409, ANSWERS["Checkout"]["409"])
+    finally:
+        assert demo_up.admin.patch(f"/products/{shoes}", as_loaded).status == 200

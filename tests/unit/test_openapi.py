@@ -201,6 +201,32 @@ def test_every_example_is_valid(openapi: dict[str, Any]) -> None:
             OAS31Validator(whole, format_checker=oas31_format_checker).validate(media["example"])
 
 
+def test_every_example_of_an_answer_is_valid_and_its_parts_add_up(openapi: dict[str, Any]) -> None:
+    found = {
+        (verb, template, status): media
+        for _, verb, template in bindings()
+        for status, response in operation(openapi, verb, template)["responses"].items()
+        for media in response.get("content", {}).values()
+        if "example" in media
+    }
+    assert found.keys() == {
+        ("GET", "/v1/cart/shippingOptions", "200"),
+        ("POST", "/v1/cart:quote", "201"),
+        ("POST", "/orders/checkout", "201"),
+        ("POST", "/orders/checkout", "409"),
+    }
+    for media in found.values():
+        whole = {**media["schema"], "components": openapi["components"]}
+        OAS31Validator(whole, format_checker=oas31_format_checker).validate(media["example"])
+    quote, order = found["POST", "/v1/cart:quote", "201"]["example"], found["POST", "/orders/checkout", "201"]["example"]
+    [_, change] = found["POST", "/orders/checkout", "409"]["example"]["details"]
+    assert quote["price"] == order["price"] == change["quoted"]
+    for price in (change["quoted"], change["current"]):
+        subtotal, discount, tax, total = (int(price[name]["minor_units"]) for name in ("subtotal", "discount", "tax", "total"))
+        assert total == subtotal - discount + int(price["delivery"]["price"]["minor_units"])
+        assert [int(rate["net"]["minor_units"]) for rate in price["taxes"]] == [total - tax]
+
+
 def test_every_operation_and_parameter_is_described(openapi: dict[str, Any]) -> None:
     for _, verb, template in bindings():
         found = operation(openapi, verb, template)

@@ -1,13 +1,14 @@
 """Examples of the OpenAPI document, by the name of the RPC and by fields of requests.
 
-They succeed in the demo shop in this order: sign up, log in, fill the cart, check out. Only tokens must be replaced by those of a login or
-of a mail.
+They succeed in the demo shop in this order: sign up, log in, fill the cart, address it, ask for a quote, check out. Only the quote, and
+tokens, must be replaced by those of the shop, of a login or of a mail.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
 from mercato_server.demo import category_id, product_id
+from mercato_server.demo.prices import method_id, zone_id
 from mercato_server.security import one_time_tokens, refresh_tokens
 
 EMAIL = "jo@example.com"
@@ -15,6 +16,15 @@ PASSWORD = "blue-kite-over-hills"  # noqa: S105 - an example
 NEW_PASSWORD = "red-kite-over-hills"  # noqa: S105 - an example
 MAILED = one_time_tokens.PREFIX + "A" * (one_time_tokens.LENGTH - len(one_time_tokens.PREFIX))
 """A token of the form of those that mails bring."""
+QUOTE = "0198c5f2-7a3e-7c4d-9b1e-2f6a8d0c4b57"
+ADDRESS: Mapping[str, Any] = {
+    "country_code": "DE",
+    "recipient": "Jo Doe",
+    "street_lines": ["Pariser Platz 1"],
+    "city": "Berlin",
+    "postal_code": "10117",
+}
+NOTE = "Please ring twice."
 
 EXAMPLES: Mapping[str, dict[str, Any]] = {
     "SignUp": {"email": EMAIL, "password": PASSWORD, "full_name": "Jo Doe"},
@@ -72,46 +82,41 @@ EXAMPLES: Mapping[str, dict[str, Any]] = {
     "AddCartItem": {"quantity": 1},
     "SetCartItem": {"quantity": 2},
     "UpdateCartHeader": {
-        "shipping_address": {
-            "country_code": "DE",
-            "recipient": "Jo Doe",
-            "street_lines": ["Pariser Platz 1"],
-            "city": "Berlin",
-            "postal_code": "10117",
-        },
+        "shipping_address": ADDRESS,
+        "shipping_method_id": str(method_id(1)),
         "codes": ["WELCOME10"],
-        "contact_email": "jo@example.com",
-        "note": "Please ring twice.",
+        "contact_email": EMAIL,
+        "note": NOTE,
     },
     "QuoteCart": {},
-    "Checkout": {},
+    "Checkout": {"quote_id": QUOTE},
     "CancelOrder": {"reason": "ordered by mistake"},
     "AdvanceOrder": {"status": "ORDER_STATUS_PAID", "reason": "paid by bank transfer"},
     "CreateShippingZone": {
-        "name": "Germany and Greater London",
-        "areas": [{"country_code": "DE"}, {"country_code": "GB", "postal_prefix": "SW1 "}, {"country_code": "US", "region": "NY"}],
+        "name": "Switzerland and Greater London",
+        "areas": [{"country_code": "CH"}, {"country_code": "GB", "postal_prefix": "SW1 "}, {"country_code": "US", "region": "NY"}],
     },
-    "UpdateShippingZone": {"name": "Central Europe"},
+    "UpdateShippingZone": {"name": "The Alps"},
     "ArchiveShippingZone": {},
     "CreateShippingMethod": {
-        "name": "Parcel",
-        "description": "At your door in two to four days.",
-        "position": 1,
+        "name": "Night courier",
+        "description": "At your door before seven in the morning.",
+        "position": 3,
         "tax_category": "as-goods",
         "rates": [
             {
-                "shipping_zone_id": "0198c5f2-7a3e-7c4d-9b1e-2f6a8d0c4b57",
+                "shipping_zone_id": str(zone_id(0)),
                 "basis": "SHIPPING_RATE_BASIS_WEIGHT",
                 "tiers": [
-                    {"start": "0", "price": {"currency_code": "USD", "minor_units": "499"}},
-                    {"start": "2000", "price": {"currency_code": "USD", "minor_units": "799"}},
+                    {"start": "0", "price": {"currency_code": "USD", "minor_units": "1990"}},
+                    {"start": "2000", "price": {"currency_code": "USD", "minor_units": "2490"}},
                 ],
                 "end": "31500",
-                "free_from": {"currency_code": "USD", "minor_units": "10000"},
+                "free_from": {"currency_code": "USD", "minor_units": "50000"},
             }
         ],
     },
-    "UpdateShippingMethod": {"name": "Parcel with insurance"},
+    "UpdateShippingMethod": {"name": "Night courier with insurance"},
     "ArchiveShippingMethod": {},
     "CreatePromotion": {
         "name": "Summer sale",
@@ -132,7 +137,7 @@ EXAMPLES: Mapping[str, dict[str, Any]] = {
     "CreateTaxCategory": {"display_name": "Books"},
     "UpdateTaxCategory": {"display_name": "Books and newspapers"},
     "ArchiveTaxCategory": {},
-    "CreateTaxRate": {"country_code": "DE", "name": "VAT 19%", "rate_ppm": 190_000, "valid_from": "2026-01-01T00:00:00+01:00"},
+    "CreateTaxRate": {"country_code": "CH", "name": "MWST", "rate_ppm": 81_000, "valid_from": "2024-01-01T00:00:00+01:00"},
     "UpdateTaxRate": {"valid_until": "2040-01-01T00:00:00+01:00"},
     "ArchiveTaxRate": {},
 }
@@ -157,5 +162,5 @@ PARAMETERS: Mapping[str, Any] = {
 """Parameters that must be there, by message and field: things of the demo shop.
 
 Others, such as the id of an order or of a category without products, the caller gets from the shop.
-So it does with the zone and the codes in a body.
+So it does with the quote in a body.
 """

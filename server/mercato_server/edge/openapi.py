@@ -17,6 +17,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from mercato.rpcs import Binding, Rpc, rpcs, services
 from mercato.v1 import policy_pb2
+from mercato_server.edge.answers import ANSWERS
 from mercato_server.edge.bounds import CREDENTIALS, PACKAGE
 from mercato_server.edge.examples import EXAMPLES, PARAMETERS
 from mercato_server.edge.responses import ERROR, PROBES, PROBES_TAG, RESPONSES, errors
@@ -28,6 +29,15 @@ Accounts, catalog, carts and orders. The same RPCs speak gRPC and gRPC-Web on th
 
 A trailing slash makes no difference. Every GET is also a HEAD. Unknown fields of a body and unknown query parameters are refused. int64 is
 a string, as in all proto3 JSON.
+
+A purchase takes these calls, here with the examples of the demo shop. `QuoteCart` answers with the price and its parts, and `Checkout`
+with the order that keeps them, or with `QUOTE_CHANGED` (409) and both prices if anything has changed since:
+
+1. `POST /cart/add/{product_id}` adds goods.
+2. `PATCH /v1/cart` sets the address, the method of delivery, the codes of promotions, and the contact.
+3. `GET /v1/cart/shippingOptions` lists the methods that deliver to the address, with their prices.
+4. `POST /v1/cart:quote` holds the price for 30 minutes.
+5. `POST /orders/checkout` with the `quote_id` and an `Idempotency-Key` places the order.
 
 Every error is a `Status`; its `ErrorInfo` has the reason. Later releases may add fields to responses, values to enums and types of details
 to errors; a client ignores those that it does not know.
@@ -181,14 +191,29 @@ class Operations:
         return {"required": True, "content": {"application/json": {"schema": schema, "example": example}}}
 
     def _responses(self, rpc: Rpc, binding: Binding) -> dict[str, Any]:
-        status = rpc.policy.http_status or 200
+        status = str(rpc.policy.http_status or 200)
+        examples = ANSWERS.get(rpc.name, {})
         result = {"application/json": {"schema": self.schemas.message(rpc.response_type.DESCRIPTOR.full_name, request=False)}}
         comment = "\n".join(self.symbols.comments.get(name, "") for name in (rpc.service, f"{rpc.service}.{rpc.name}"))
         return {
-            str(status): {"description": STATUS_NAMES[status], "content": result},
+            status: _with_example({"description": STATUS_NAMES[int(status)], "content": result}, examples.get(status)),
             **({"304": {"description": "The answer is the one whose entity tag `if-none-match` names."}} if rpc.policy.max_age_s else {}),
-            **{each: {"$ref": f"#/components/responses/{each}"} for each in errors(rpc, binding, comment)},
+            **{each: _error(each, examples.get(each)) for each in errors(rpc, binding, comment)},
         }
+
+
+def _error(status: str, example: Any) -> dict[str, Any]:
+    """Return the response of an error, which is a component unless it has an example of its own."""
+    if example is None:
+        return {"$ref": f"#/components/responses/{status}"}
+    return _with_example({**RESPONSES[status], "content": ERROR}, example)
+
+
+def _with_example(response: dict[str, Any], example: Any) -> dict[str, Any]:
+    if example is None:
+        return response
+    content = {media: {**described, "example": example} for media, described in response["content"].items()}
+    return {**response, "content": content}
 
 
 def document(descriptors: FileDescriptorSet) -> dict[str, Any]:
