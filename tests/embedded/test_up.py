@@ -8,6 +8,7 @@ import subprocess
 import urllib.request
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -15,6 +16,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from embedded.conftest import Person, Run
 from embedded.watch import children, gone, name, unless_ended
+from mercato_server.demo import product_id
 from mercato_server.embedded.database import database as lend
 from mercato_server.embedded.processes import EmbeddedError
 from support.patience import allowed, or_else, patient, until_sync
@@ -136,6 +138,25 @@ def test_kill_of_the_supervisor_leaves_nothing_and_the_next_start_works_at_once(
     until_ready(second, port)
     assert all(map(gone, family))
     stop(second)
+
+
+def test_a_new_shop_is_the_demo_shop_once(command: list[object], port: int, run: Run) -> None:
+    answers = []
+    for _ in range(2):
+        supervisor = run(*command[:-1], environ=QUIET)
+        until_ready(supervisor, port)
+        answers.append([read(port, path) for path in ("/v1/shop", f"/products/{product_id(0)}", "/products?page_size=100")])
+        stop(supervisor)
+    shop, shoes, products = answers[0]
+    assert (shop["country_code"], shop["prices_include_tax"]) == ("DE", True)
+    assert (shoes["tax_category"], shoes["needs_delivery"], shoes["weight_grams"]) == ("standard", True, 720)
+    assert len(products["products"]) == 100
+    assert answers[1] == answers[0]
+
+
+def read(port: int, path: str) -> Any:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=patient()) as reply:
+        return json.load(reply)
 
 
 def test_a_killed_process_is_started_again(command: list[object], port: int, run: Run) -> None:

@@ -33,7 +33,7 @@ RATES = {
     ("NL", "reduced"): 90_000,
     ("NL", "standard"): 210_000,
 }
-"""In November 2026: https://taxation-customs.ec.europa.eu/taxation/vat/vat-rates_en."""
+"""As lists of the rates of member states have them, for goods in general and for food."""
 
 
 @pytest.fixture

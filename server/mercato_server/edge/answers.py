@@ -18,7 +18,7 @@ _PRODUCT, _EXPRESS, _PROMOTION = str(product_id(0)), str(method_id(1)), str(prom
 _SHOES = "Lapwing 3 Daily Running Shoes, Women's"
 _TIME, _EXPIRY = "2026-11-30T12:00:00Z", "2026-11-30T12:30:00Z"
 _ACCOUNT, _ORDER_ID = "0198c5f2-7a3e-7c4d-9b1e-2f6a8d0c4b58", "0198c5f2-7a3e-7c4d-9b1e-2f6a8d0c4b59"
-_SENT_EMPTY = ("recipient", "company", "city_area", "region", "sorting_code", "phone", "vat_number")
+_SENT_EMPTY = ("company", "city_area", "region", "sorting_code", "phone", "vat_number")
 
 
 def _usd(minor_units: int) -> Json:
