@@ -42,15 +42,15 @@ class Market:
         self.zone_id = made.id
         self.parcel_id = (await self.method("Parcel", 490, free_from=money(10_000))).id
 
-    async def method(self, name: str, price: int, **rate: Any) -> shipping_pb2.ShippingMethod:
-        """Make a shipping method with one price, taxed like the goods."""
+    async def method(self, name: str, price: int, *, tax_category: str = "as-goods", **rate: Any) -> shipping_pb2.ShippingMethod:
+        """Make a shipping method with one price, taxed like the goods unless a tax category is given."""
         cost = shipping_pb2.ShippingRate(
             shipping_zone_id=self.zone_id,
             basis=shipping_pb2.SHIPPING_RATE_BASIS_WEIGHT,
             tiers=[shipping_pb2.ShippingTier(start=0, price=money(price))],
             **rate,
         )
-        method = shipping_pb2.ShippingMethod(name=name, tax_category="as-goods", rates=[cost])
+        method = shipping_pb2.ShippingMethod(name=name, tax_category=tax_category, rates=[cost])
         request = shipping_pb2.CreateShippingMethodRequest(shipping_method=method)
         return await self.shop.shipping.CreateShippingMethod(request, metadata=self.admin.metadata, timeout=CALL_S)
 

@@ -155,6 +155,7 @@ def verify(
         float | None,
         typer.Option(help="Check the changes every so many seconds, until an invariant is violated or Ctrl-C.", min=0.05),
     ] = None,
+    deep: Annotated[bool, typer.Option("--deep", help="Also recompute the price of every order.")] = False,
 ) -> None:
     """Check that stock, ledger, orders, keys and events agree, in DATABASE_URL or in a data directory of `mercato up`.
 
@@ -166,16 +167,16 @@ def verify(
     from mercato_server.cli.verify import show
 
     console = Console()
-    findings = _run(_verify(data_dir, watch, console))
+    findings = _run(_verify(data_dir, watch, console, deep=deep))
     show(findings, console)
     raise typer.Exit(any(finding.violations for finding in findings))
 
 
-async def _verify(data_dir: Path | None, interval_s: float | None, console: "Console") -> list["Finding"]:
+async def _verify(data_dir: Path | None, interval_s: float | None, console: "Console", *, deep: bool) -> list["Finding"]:
     from mercato_server.cli.verify import check, watch
 
     async with database_url(data_dir) as url:
-        return await watch(url, interval_s, console) if interval_s else await check(url)
+        return await watch(url, interval_s, console, deep=deep) if interval_s else await check(url, deep=deep)
 
 
 @app.command("import")

@@ -20,6 +20,8 @@ LANES = 2
 """Connections over which the checks are spread."""
 EVERYTHING_EVERY_S = 60.0
 """Interval of full checks of a watch: deleted rows are not among the rows that changed."""
+SAMPLE = 200
+"""Orders that each pass of a watch recomputes, the newest of those that it checks."""
 COLUMNS = ("invariant", "violations", "ms", "what holds")
 
 
@@ -27,20 +29,20 @@ class VerifyError(Exception):
     """The database cannot be checked; the message says why."""
 
 
-async def check(database_url: str) -> list[Finding]:
-    """Check every invariant of a database, in one snapshot.
+async def check(database_url: str, *, deep: bool = False) -> list[Finding]:
+    """Check every invariant of a database, in one snapshot; a deep check also recomputes the price of every order.
 
     Raises VerifyError if it cannot be reached, and SchemaError if its schema is not that of this release.
     """
     async with _lanes(database_url) as conns:
-        return await verify(*conns)
+        return await verify(*conns, recompute=None if deep else 0)
 
 
-async def watch(database_url: str, interval_s: float, console: Console) -> list[Finding]:
+async def watch(database_url: str, interval_s: float, console: Console, *, deep: bool = False) -> list[Finding]:
     """Check everything, then repeatedly the changes since the last pass, until an invariant is violated; return the last findings.
 
     A full check follows once a minute, and at the end, which SIGINT and SIGTERM request. Each pass has its own snapshot and prints a line.
-    Raises as `check`.
+    It recomputes the price of each order that it checks if it is deep, else of the newest of them. Raises as `check`.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -52,7 +54,7 @@ async def watch(database_url: str, interval_s: float, console: Console) -> list[
             last, start = stop.is_set(), loop.time()
             if last or start >= all_due:
                 line, all_due = None, start + EVERYTHING_EVERY_S
-            found = await inspect(*conns, since=line)
+            found = await inspect(*conns, since=line, recompute=None if deep else SAMPLE)
             violations = sum(finding.violations for finding in found.findings)
             what = "what changed" if line else "everything"
             _print(

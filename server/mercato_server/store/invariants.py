@@ -13,6 +13,7 @@ from mercato_server.domain.orders import NEXT, OrderStatus
 from mercato_server.domain.search_documents import RULE_VERSION
 from mercato_server.store.price_invariants import WRONG_DISCOUNTS, WRONG_LINE_TAXES, WRONG_REDEMPTIONS, WRONG_TAXES, WRONG_TOTALS
 from mercato_server.store.promotion_invariants import WRONG_BUYERS, WRONG_CODES, WRONG_PROMOTIONS
+from mercato_server.store.recomputed_prices import GET_PRICED_ORDERS
 from mercato_server.store.search_documents import CATEGORY_IDS, is_right
 
 WRONG_STOCK = """
@@ -381,3 +382,8 @@ INVARIANTS = (
     Invariant("promotion codes", "a code counts its uses, within its limit", Query(WRONG_CODES)),
     Invariant("promotion buyers", "a promotion that limits its buyers counts the uses of each", Query(WRONG_BUYERS)),
 )
+
+PRICES = Invariant(
+    "prices", "the rules of prices, applied to what an order keeps, give its price", Query(GET_PRICED_ORDERS, lambda scope: (scope.orders,))
+)
+"""Checked on request only: it is no query of violations, because the domain recomputes each order."""

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from time import perf_counter
 
 from mercato_server.database.pool import Conn
-from mercato_server.store.invariants import INVARIANTS, Invariant, Scope
+from mercato_server.store.invariants import INVARIANTS, PRICES, Invariant, Scope
+from mercato_server.store.recomputed_prices import disagreeing
 
 EXAMPLES = 3
 """Violating rows that a finding shows; the others are only counted."""
@@ -70,12 +71,12 @@ class Pass:
     line: str
 
 
-async def verify(conn: "Conn", *others: "Conn") -> list[Finding]:
+async def verify(conn: "Conn", *others: "Conn", recompute: int | None = 0) -> list[Finding]:
     """Check all invariants in one snapshot and return their findings in order; see `inspect`."""
-    return (await inspect(conn, *others)).findings
+    return (await inspect(conn, *others, recompute=recompute)).findings
 
 
-async def inspect(conn: "Conn", *others: "Conn", since: str | None = None) -> Pass:
+async def inspect(conn: "Conn", *others: "Conn", since: str | None = None, recompute: int | None = 0) -> Pass:
     """Check all invariants in one snapshot, of all rows or of those written since an earlier pass.
 
     It only reads, in its own transactions, and blocks no other. Written since are the rows of transactions that the earlier pass did not
@@ -85,13 +86,16 @@ async def inspect(conn: "Conn", *others: "Conn", since: str | None = None) -> Pa
         conn: a connection without an open transaction.
         others: more such connections, which share the work and the snapshot.
         since: the line of the earlier pass; None checks everything.
+        recompute: the number of orders whose price is recomputed, the newest first; None for all.
     """
-    waiting = iter(INVARIANTS)
+    invariants = INVARIANTS if recompute == 0 else (PRICES, *INVARIANTS)
+    waiting = iter(invariants)
     findings: dict[str, Finding] = {}
 
     async def work(lane: "Conn", scope: Scope) -> None:
         for invariant in waiting:
-            findings[invariant.name] = await _check(lane, invariant, scope)
+            check = _recompute(lane, scope, recompute) if invariant is PRICES else _check(lane, invariant, scope)
+            findings[invariant.name] = await check
 
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(conn.transaction(isolation="repeatable_read", readonly=True))
@@ -100,7 +104,7 @@ async def inspect(conn: "Conn", *others: "Conn", since: str | None = None) -> Pa
         async with asyncio.TaskGroup() as lanes:
             for lane in (conn, *others):
                 lanes.create_task(work(lane, scope))
-    return Pass([findings[invariant.name] for invariant in INVARIANTS], line)
+    return Pass([findings[invariant.name] for invariant in invariants], line)
 
 
 async def _share_snapshot(conn: "Conn", others: "Sequence[Conn]", stack: AsyncExitStack) -> str:
@@ -135,3 +139,14 @@ async def _check(conn: "Conn", invariant: Invariant, scope: Scope) -> Finding:
         violations = len(rows) + (await violating.forward(_ALL) if rows else 0)
     examples = tuple(" ".join(f"{name}={value}" for name, value in row.items()) for row in rows)
     return Finding(invariant, violations, examples, perf_counter() - start)
+
+
+async def _recompute(conn: "Conn", scope: Scope, newest: int | None) -> Finding:
+    """Recompute the prices of orders by the domain's rules; keep only the first that disagree, and count the others."""
+    start, violations = perf_counter(), 0
+    examples: list[str] = []
+    async for order_id, fields in disagreeing(conn, scope.orders, newest):
+        violations += 1
+        if len(examples) < EXAMPLES:
+            examples.append(f"order_id={order_id} {'; '.join(fields)}")
+    return Finding(PRICES, violations, tuple(examples), perf_counter() - start)
