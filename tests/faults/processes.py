@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple, Protocol, Self
 
 import asyncpg
 import grpc
@@ -178,10 +178,18 @@ async def running(*workers: Worker) -> AsyncIterator[None]:
         await asyncio.gather(*(worker.stop() for worker in workers))
 
 
+class Upstream(Protocol):
+    """A worker, as an edge sees it."""
+
+    @property
+    def address(self) -> str:
+        """The address that it listens on."""
+
+
 class Edge:
     """An Envoy in front of workers."""
 
-    def __init__(self, directory: Path, workers: Collection[Worker], health_interval_s: float) -> None:
+    def __init__(self, directory: Path, workers: Collection[Upstream], health_interval_s: float) -> None:
         self.port, self._admin_port = free_port(), free_port()
         self._workers = len(workers)
         self._config = directory / "envoy.json"
