@@ -27,6 +27,8 @@ AGAIN = frozenset(
     {StatusCode.UNAVAILABLE, StatusCode.CANCELLED, StatusCode.DEADLINE_EXCEEDED, StatusCode.ABORTED, StatusCode.RESOURCE_EXHAUSTED}
 )
 """Codes after which a buyer sends the call again with its key; after the first three the effect of the call is unknown."""
+FINAL = "ABORTED QUOTE_CHANGED"
+"""The error after which the buyer would have to agree to another price first."""
 UNKNOWN = frozenset({StatusCode.UNAVAILABLE, StatusCode.CANCELLED, StatusCode.DEADLINE_EXCEEDED})
 CALL_S = 30.0
 """The longest that a server works on a call, whatever the client's deadline."""
@@ -128,6 +130,13 @@ class Purchase:
     """Code and reason, if it was refused with an error that is not retried."""
     cancelling: bool = False
     cancelled: bool = False
+    quote: cart_pb2.Quote | None = None
+    """The price that the buyer has agreed to."""
+
+    @property
+    def request(self) -> order_pb2.CheckoutRequest:
+        """The checkout's request."""
+        return order_pb2.CheckoutRequest(quote_id=self.quote.id if self.quote else "")
 
     @property
     def order(self) -> order_pb2.Order:
@@ -155,9 +164,9 @@ class Tally:
         if not call_error(error).reason:
             self.texts.add(str(error.details()))
 
-    def begin(self, buyer: Buyer, *, keyed: bool = True) -> Purchase:
+    def begin(self, buyer: Buyer, *, keyed: bool = True, quote: cart_pb2.Quote | None = None) -> Purchase:
         """Record a checkout that is about to be sent."""
-        purchase = Purchase(buyer, uuid.uuid4().hex if keyed else None)
+        purchase = Purchase(buyer, uuid.uuid4().hex if keyed else None, quote=quote)
         self.purchases.append(purchase)
         return purchase
 
@@ -241,7 +250,7 @@ class Market:
         """Send a checkout once; raises AioRpcError."""
         purchase.sent += 1
         call = dice.choice(self._checkouts)(
-            order_pb2.CheckoutRequest(), metadata=purchase.buyer.metadata(purchase.key), timeout=timeout_s or self._habits.timeout_s
+            purchase.request, metadata=purchase.buyer.metadata(purchase.key), timeout=timeout_s or self._habits.timeout_s
         )
         try:
             return bytes(await call)
@@ -257,7 +266,7 @@ class Market:
             try:
                 reply = await self.send(purchase)
             except grpc.aio.AioRpcError as error:
-                if error.code() not in AGAIN:
+                if error.code() not in AGAIN or describe(error) == FINAL:
                     purchase.refusal = describe(error)
                 elif purchase.key is None or time.monotonic() > last:
                     return
@@ -276,7 +285,7 @@ class Market:
 
     async def replay(self, purchase: Purchase) -> None:
         """Send an acknowledged checkout once more: the reply must be the same, byte for byte."""
-        again = Purchase(purchase.buyer, purchase.key)
+        again = Purchase(purchase.buyer, purchase.key, quote=purchase.quote)
         await self.resolve(again)
         if again.reply == purchase.reply:
             self.tally.replayed += 1

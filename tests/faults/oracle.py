@@ -58,7 +58,7 @@ async def judge(database_url: str, tally: Tally) -> Verdict:
         orders = await connection.fetch(GET_ORDERS)
         oversold = await connection.fetchval(COUNT_OVERSOLD)
         deadlocks = await connection.fetchval(COUNT_DEADLOCKS)
-        broken = [finding for finding in await verify(connection) if finding.violations]
+        broken = [finding for finding in await verify(connection, recompute=None) if finding.violations]
     finally:
         await connection.close()
     verdict = Verdict(orders=len(orders), oversold=oversold, deadlocks=deadlocks)
@@ -128,6 +128,8 @@ def _compare_order(verdict: Verdict, purchase: Purchase, placed: Sequence[asyncp
     there = (purchase.buyer.id, told.total.minor_units, sorted((line.product_id, line.quantity) for line in told.lines))
     if here != there:
         verdict.findings.append(f"order {told.id} was acknowledged as {there}, and is {here}")
+    if purchase.quote and told.price != purchase.quote.price:
+        verdict.findings.append(f"order {told.id} was not placed for the price of its quote")
     is_cancelled = found["status"] == "cancelled"
     if (is_cancelled and not purchase.cancelling) or (purchase.cancelled and not is_cancelled):
         verdict.findings.append(
