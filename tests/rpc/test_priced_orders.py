@@ -76,6 +76,17 @@ async def test_a_discount_lowers_the_tax_of_its_line(trade: Market) -> None:
     assert not await violations(trade.shop)
 
 
+async def test_a_promotion_without_a_code_is_used_by_the_account_and_address_of_a_buyer_who_has_chosen_nothing(trade: Market) -> None:
+    await trade.promotion(percent_ppm=100_000)
+    buyer = await trade.shop.person()
+    await trade.shop.add(buyer, await trade.shop.product(trade.admin, price=1_000))
+    order = await trade.shop.checkout(buyer)
+    assert amounts(order.price) == {"subtotal": 1_000, "discount": 100, "tax": 0, "tax_relief": 0, "total": 900}
+    redeemed = await trade.shop.pool.fetch("SELECT order_id::text, amount_minor, subjects FROM promotion_redemptions")
+    assert [tuple(row) for row in redeemed] == [(order.id, 100, [f"account:{buyer.id}", f"email:{buyer.email}"])]
+    assert not await violations(trade.shop)
+
+
 async def test_goods_need_an_address_and_a_method_that_goes_there(trade: Market) -> None:
     buyer = await trade.shop.person()
     await trade.shop.add(buyer, await trade.ball())

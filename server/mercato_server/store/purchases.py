@@ -77,8 +77,10 @@ def _are_counted(rules: PriceRules) -> bool:
 async def offer(conn: "Conn", locked: Locked, book: PriceBook, limits: OrderRules) -> tuple[dict[Checkout, Basket], Sale]:
     """Return the baskets of locked carts, and what the shop sells to them; it locks the promotions whose uses are limited."""
     rules = await book.at(conn, locked.rules_version)
-    everyone = _are_counted(rules)
-    found = await choices(conn, [request.account_id for request, buyer in locked.buyers.items() if buyer.has_choices or everyone])
+    found = await choices(conn, [request.account_id for request, buyer in locked.buyers.items() if buyer.has_choices])
+    if rules.automatic:  # whose uses are written with their buyers
+        others = {request.account_id: buyer.email for request, buyer in locked.buyers.items() if not buyer.has_choices}
+        found |= {account_id: Choices(subjects=tuple(subjects(account_id, email))) for account_id, email in others.items()}
     left = await uses(conn, rules, locked.at, found.values(), lock=True)
     named = [(request.terms.quote_id, request.account_id) for request in locked.buyers if request.terms.quote_id]
     quoted = await quotes.read(conn, named) if named else {}
