@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import asyncpg
@@ -10,7 +10,11 @@ import asyncpg
 from mercato_server import __main__ as mercato
 from mercato_server.database import transactions
 from mercato_server.database.pool import Connection
-from mercato_server.store import inventory, locked_carts, orders
+from mercato_server.domain import pricing, promotions
+from mercato_server.domain.quotes import Quote
+from mercato_server.domain.redemptions import UsesLeft
+from mercato_server.domain.taxes import TaxRounding, taxes_minor
+from mercato_server.store import inventory, locked_carts, orders, purchases, redemptions
 from mercato_server.store.idempotency import Stored
 from mercato_server.store.orders import Outcomes
 
@@ -106,6 +110,48 @@ def _() -> None:
         return outcomes
 
     replace(orders, "_place", placed)
+
+
+@bug("uses of promotions are not locked")
+def _() -> None:
+    change(redemptions, "LOCK_USES", "FOR NO KEY UPDATE", "")
+
+
+@bug("a promotion without a code applies when it is used up")
+def _() -> None:
+    replace(UsesLeft, "may", lambda *_: True)
+
+
+@bug("buyers are not counted by e-mail")
+def _() -> None:
+    replace(purchases, "subjects", lambda account_id, _: (f"account:{account_id}",))
+
+
+@bug("a cancelled order keeps its uses")
+def _() -> None:
+    async def release(*_: object) -> int:
+        return 0
+
+    replace(redemptions, "release", release)
+
+
+@bug("tax is rounded on the order instead of its lines")
+def _() -> None:
+    replace(pricing, "taxes_minor", lambda amounts, _, *, included: taxes_minor(amounts, TaxRounding.ORDER, included=included))
+
+
+@bug("the rest of a discount goes to the first line")
+def _() -> None:
+    def spread(amount: int, weights: Sequence[int]) -> list[int]:
+        shares = [amount * weight // sum(weights) for weight in weights]
+        return [shares[0] + amount - sum(shares), *shares[1:]]
+
+    replace(promotions, "spread", spread)
+
+
+@bug("a quote is not compared with the price")
+def _() -> None:
+    replace(Quote, "check", lambda *_: None)
 
 
 def _replace_statement(old: str, new: str) -> None:

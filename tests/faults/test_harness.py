@@ -1,6 +1,7 @@
 """The common check of the fault tests finds the bug of a server that has one."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -13,16 +14,22 @@ import pytest
 from faults.broken import BUGS
 from faults.buyers import Goods, Market, fill_carts, market, stock_up
 from faults.oracle import COUNT_DEADLOCKS, Verdict, judge, left_open
+from faults.prices import administered, charge, choose, enter, quote
 from faults.processes import Worker, running
 from faults.proxy import AFTER, Proxy, proxied
+from mercato.v1 import promotion_pb2
 from mercato_server.embedded.postgres import Postgres
+from support.market import BERLIN, money
 from support.patience import until
 
 BUYERS = 40
 BROKEN = ("-P", str(Path(__file__).with_name("broken.py")))
 ROUNDS = 6
 
-FORGET_LIMIT = "ALTER TABLE stock_levels DROP CONSTRAINT stock_levels_on_hand_check"
+FORGET_LIMITS = """
+ALTER TABLE stock_levels DROP CONSTRAINT stock_levels_on_hand_check;
+ALTER TABLE promotions DROP CONSTRAINT promotions_usage_check;
+"""
 
 # A pause between the lock on stock and the sale, because transactions that end at once hardly ever overlap.
 LINGER = """
@@ -97,6 +104,78 @@ async def lose_a_commit(scene: Scene) -> None:
     await scene.buy(keyed=False)
 
 
+async def race_for_uses(scene: Scene) -> None:
+    """Let buyers of different products, whose locks do not meet, compete for half as many uses of a code."""
+    goods = scene.shop.goods
+    async with administered(goods, scene.workers[0].address) as trade:
+        await trade.promotion("HALF", percent_ppm=100_000, usage_limit=BUYERS // 2)
+        for buyer, product_id in zip(goods.buyers, goods.product_ids, strict=True):
+            await fill_carts(goods, [buyer], [product_id])
+            await enter(trade, buyer, "HALF")
+    await buy_all(scene)
+
+
+async def use_up(scene: Scene) -> None:
+    """Buy with a promotion that needs no code and is for few."""
+    async with administered(scene.shop.goods, scene.workers[0].address) as trade:
+        await trade.promotion(kind=promotion_pb2.PROMOTION_KIND_AMOUNT, amount=money(1), usage_limit=3)
+    await scene.buy()
+
+
+async def share_addresses(scene: Scene) -> None:
+    """Let pairs of buyers with one contact address use a promotion that each may use once."""
+    goods = scene.shop.goods
+    async with administered(goods, scene.workers[0].address) as trade:
+        await trade.promotion("ONCE", percent_ppm=100_000, per_buyer_limit=1)
+        await fill_carts(goods, goods.buyers, goods.product_ids[:1])
+        for number, buyer in enumerate(goods.buyers):
+            await enter(trade, buyer, "ONCE", contact_email=f"pair-{number // 2}@example.com")
+    await buy_all(scene)
+    told = Counter(purchase.order.contact_email for purchase in scene.shop.tally.acknowledged)
+    scene.shop.tally.contradictions += [f"{address} used a promotion {count} times" for address, count in told.items() if count > 1]
+
+
+async def cancel_some(scene: Scene) -> None:
+    """Cancel orders that were given a promotion."""
+    async with administered(scene.shop.goods, scene.workers[0].address) as trade:
+        await trade.promotion(percent_ppm=100_000, usage_limit=1_000)
+    await scene.buy()
+    await asyncio.gather(*(scene.shop.cancel(purchase) for purchase in scene.shop.tally.acknowledged[::2]))
+
+
+async def buy_taxed(scene: Scene) -> None:
+    """Buy three lines whose taxes one by one are another sum than that of all: 7/107 of 1.00 is 0.0654, of 3.00 it is 0.1963."""
+    goods = scene.shop.goods
+    async with administered(goods, scene.workers[0].address) as trade:
+        await charge(trade, "reduced")
+        for buyer in goods.buyers:
+            await choose(scene.shop, buyer, shipping_address=BERLIN, shipping_method_id=trade.parcel_id)
+    await scene.buy(3)
+
+
+async def buy_discounted(scene: Scene) -> None:
+    """Buy three equal lines whose discount of 2.00 leaves two minor units over."""
+    async with administered(scene.shop.goods, scene.workers[0].address) as trade:
+        await trade.promotion(percent_ppm=666_666)
+    await scene.buy(3)
+
+
+async def change_quoted(scene: Scene) -> None:
+    """Buy by quotes that a new promotion has outdated."""
+    goods = scene.shop.goods
+    await fill_carts(goods, goods.buyers, goods.product_ids[:2])
+    async with administered(goods, scene.workers[0].address) as trade:
+        quotes = [await quote(scene.shop, buyer) for buyer in goods.buyers]
+        await trade.promotion(percent_ppm=100_000)
+    purchases = [scene.shop.tally.begin(buyer, quote=agreed) for buyer, agreed in zip(goods.buyers, quotes, strict=True)]
+    await asyncio.gather(*map(scene.shop.resolve, purchases))
+
+
+async def buy_all(scene: Scene) -> None:
+    """Let all buyers check out at once."""
+    await asyncio.gather(*(scene.shop.resolve(scene.shop.tally.begin(buyer)) for buyer in scene.shop.goods.buyers))
+
+
 @dataclass(frozen=True)
 class Case:
     """A bug, the scenario that reveals it, and a part of the finding."""
@@ -117,6 +196,13 @@ CASES = (
     Case("a checkout is no transaction", partial(buy_from_one_that_dies, place="checkout: locked"), "key"),
     Case("keys are stored outside of the transaction", partial(buy_from_one_that_dies, place="before commit"), "is lost"),
     Case("a lost commit is run again without asking", lose_a_commit, "orders that were not acknowledged"),
+    Case("uses of promotions are not locked", race_for_uses, "within its limit", workers=2),
+    Case("a promotion without a code applies when it is used up", use_up, "within its limit"),
+    Case("buyers are not counted by e-mail", share_addresses, "used a promotion 2 times"),
+    Case("a cancelled order keeps its uses", cancel_some, "released with its cancellation"),
+    Case("tax is rounded on the order instead of its lines", buy_taxed, "the tax of a line is its rate"),
+    Case("the rest of a discount goes to the first line", buy_discounted, "divided among the lines in another way"),
+    Case("a quote is not compared with the price", change_quoted, "was not placed for the price of its quote"),
 )
 
 SCENES = [case for case in CASES if case.scenario is not buy]
@@ -125,7 +211,7 @@ SCENES = [case for case in CASES if case.scenario is not buy]
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.bug.replace(" ", "-"))
 async def test_the_common_check_finds_the_bug(directory: Path, postgres: Postgres, database: str, case: Case) -> None:
-    goods = await stock_up(database, buyers=BUYERS, products=10, stock=case.stock)
+    goods = await stock_up(database, buyers=BUYERS, products=BUYERS, stock=case.stock)
     await _make_bugs_possible(goods)
     verdict = await _play(case, (*BROKEN, case.bug), directory, postgres, goods)
     assert any(case.finding in finding for finding in verdict.findings), verdict.findings
@@ -133,7 +219,7 @@ async def test_the_common_check_finds_the_bug(directory: Path, postgres: Postgre
 
 @pytest.mark.parametrize("case", SCENES, ids=lambda case: case.bug.replace(" ", "-"))
 async def test_the_common_check_finds_nothing_where_there_is_no_bug(directory: Path, postgres: Postgres, database: str, case: Case) -> None:
-    goods = await stock_up(database, buyers=BUYERS, products=10, stock=case.stock)
+    goods = await stock_up(database, buyers=BUYERS, products=BUYERS, stock=case.stock)
     await _make_bugs_possible(goods)
     verdict = await _play(case, ("-P", "-m", "mercato_server"), directory, postgres, goods)
     assert verdict.findings == []
@@ -174,9 +260,9 @@ async def _play(case: Case, program: tuple[str, ...], directory: Path, postgres:
 
 
 async def _make_bugs_possible(goods: Goods) -> None:
-    """Let transactions overlap, drop the constraint that would replace the lock on stock, and detect deadlocks before a caller gives up."""
+    """Let transactions overlap, drop the constraints that would replace locks, and detect deadlocks before a caller gives up."""
     connection = await asyncpg.connect(goods.database_url)
-    await connection.execute(FORGET_LIMIT)
+    await connection.execute(FORGET_LIMITS)
     await connection.execute(LINGER)
     name = await connection.fetchval("SELECT quote_ident(current_database())")
     await connection.execute(SHOW_DEADLOCKS.format(name))

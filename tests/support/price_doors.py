@@ -6,7 +6,6 @@ from typing import Any, Protocol, TypeVar
 
 import grpc
 from google.protobuf import json_format
-from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.message import Message
 
 from mercato import call_error
@@ -53,12 +52,9 @@ class OverGrpc:
     async def fill(self, wanted: Wanted) -> None:
         for product_id, quantity in wanted.units:
             await self._call(self.shop.carts.AddCartItem, cart_pb2.AddCartItemRequest(product_id=product_id, quantity=quantity))
-        header = cart_pb2.UpdateCartHeaderRequest(
-            shipping_address=wanted.address,
-            shipping_method_id=wanted.method_id,
-            update_mask=FieldMask(paths=["shipping_address", "shipping_method_id"]),
-        )
-        await self._call(self.shop.carts.UpdateCartHeader, header)
+        if wanted.address or wanted.method_id:
+            header = cart_pb2.UpdateCartHeaderRequest(shipping_address=wanted.address, shipping_method_id=wanted.method_id)
+            await self._call(self.shop.carts.UpdateCartHeader, header)
 
     async def cart(self) -> cart_pb2.Cart:
         cart: cart_pb2.Cart = await self._call(self.shop.carts.GetCart, cart_pb2.GetCartRequest())
@@ -92,10 +88,11 @@ class OverRest:
     async def fill(self, wanted: Wanted) -> None:
         for product_id, quantity in wanted.units:
             await self._call("POST", f"/cart/add/{product_id}", {"quantity": quantity})
-        header: dict[str, Any] = {"shipping_method_id": wanted.method_id}
+        header: dict[str, Any] = {"shipping_method_id": wanted.method_id} if wanted.method_id else {}
         if wanted.address:
             header["shipping_address"] = json_format.MessageToDict(wanted.address, preserving_proto_field_name=True)
-        await self._call("PATCH", "/v1/cart?update_mask=shipping_address,shipping_method_id", header)
+        if header:
+            await self._call("PATCH", "/v1/cart", header)
 
     async def cart(self) -> cart_pb2.Cart:
         return parsed(await self._call("GET", "/cart"), cart_pb2.Cart())
