@@ -13,6 +13,7 @@ from typing import Any
 import against_peer
 import catalog_size
 import checkouts
+import codes
 import database_load
 import grpc_calls
 import login_flood
@@ -35,6 +36,7 @@ PARTS: Mapping[str, Callable[[Scale, Path | None], Awaitable[Part]]] = {
     for module in (
         grpc_calls,
         checkouts,
+        codes,
         against_peer,
         pinned,
         scaling,

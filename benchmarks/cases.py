@@ -53,7 +53,7 @@ async def sell(conn: "Conn", carts: Sequence[Cart], generate: Callable[[], Await
     await goods.fill(conn, carts)
     before, began = await goods.books(conn, carts), await goods.transactions(conn)
     outcome, cpu_s = await generate()
-    orders, transactions = outcome.count + outcome.unmeasured, await goods.transactions(conn) - began
+    orders, transactions = outcome.count - outcome.refused + outcome.unmeasured, await goods.transactions(conn) - began
     goods.require_placed(before, await goods.books(conn, carts), orders)
     return Run(outcome, cpu_s, orders / max(transactions, 1))
 
@@ -71,6 +71,8 @@ class Case:
     """Each request can be sent only once."""
     worker: str = WORKER
     """Name of the worker that answers gRPC."""
+    refusal: str = ""
+    """The gRPC status of a refusal that is a right answer too; none without."""
 
     def one(self) -> "Case":
         """Return the case reduced to its first request."""
@@ -88,6 +90,7 @@ class Case:
             once=self.places_orders,
             rate=load.rate,
             cores=load.cores,
+            refusal=self.refusal,
         )
         if self.places_orders:
             return await sell(conn, self.carts, lambda: generate(job, stage, load.together))

@@ -51,7 +51,7 @@ async def _carts(conn: "Conn", secret_key: str, count: int) -> dict[str, list[Ca
     products = await goods.make_products(conn, PRODUCTS)
     random.Random(count).shuffle(products)  # noqa: S311 - neighbours on a page must not be neighbours in a cart
     hot, *others = products
-    contents = {DISTINCT: _dealt(products, goods.LINES, count), HOT: [(hot, *rest) for rest in _dealt(others, goods.LINES - 1, count)]}
+    contents = {DISTINCT: dealt(products, goods.LINES, count), HOT: [(hot, *rest) for rest in dealt(others, goods.LINES - 1, count)]}
     made = {}
     for number, (kind, held) in enumerate(contents.items()):
         made[kind] = await goods.make_carts(conn, secret_key, 1 + number * count, held)
@@ -59,7 +59,7 @@ async def _carts(conn: "Conn", secret_key: str, count: int) -> dict[str, list[Ca
     return made
 
 
-def _dealt(products: Sequence[UUID], size: int, count: int) -> list[tuple[UUID, ...]]:
+def dealt(products: Sequence[UUID], size: int, count: int) -> list[tuple[UUID, ...]]:
     """Divide the products into groups of one size, from the beginning again when they run out."""
     hands = len(products) // size
     return [tuple(products[number % hands * size : (number % hands + 1) * size]) for number in range(count)]

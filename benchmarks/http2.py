@@ -143,7 +143,9 @@ class Calls(asyncio.Protocol):
         number, sent = self._calls.pop(stream)
         reply = self._replies.pop(stream, b"")
         status = _value(trailers, _STATUS)
-        if status != b"0":
+        if status.decode() == self._meter.refusal:
+            self._meter.refuse(sent)
+        elif status != b"0":
             self._meter.fail(f"gRPC status {status.decode()}: {_value(trailers, _MESSAGE).decode(errors='replace')}")
         elif len(reply) < _FRAME_PREFIX or int.from_bytes(reply[1:_FRAME_PREFIX]) != len(reply) - _FRAME_PREFIX:
             self._meter.fail("an answer that is not one whole message")

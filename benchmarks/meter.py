@@ -44,6 +44,8 @@ class Job:
     """Requests a second; http1 only."""
     cores: Sequence[int] = ()
     """Cores on which the generator runs; any without."""
+    refusal: str = ""
+    """The gRPC status of a refusal that is a right answer too; none without. h2 only."""
 
     def dump(self) -> bytes:
         """Return the job as one line of text."""
@@ -75,6 +77,8 @@ class Outcome:
     """Correct answers outside of the time that counts."""
     connections: int = 1
     """Connections that were open until the end."""
+    refused: int = 0
+    """Correct answers that are refusals."""
 
     @property
     def p50_ms(self) -> float:
@@ -101,6 +105,7 @@ class Meter:
 
     def __init__(self, job: Job) -> None:
         self.finished = asyncio.Event()
+        self.refusal = job.refusal
         self.lost = 0
         """Connections that the server has closed after their last answer."""
         self._requests = job.requests
@@ -113,6 +118,7 @@ class Meter:
         self._next = 0
         self._in_flight = 0
         self._latencies: list[float] = []
+        self._refused = 0
         self._failures: Counter[str] = Counter()
         self._reply_bytes = 0
         self._began = self._ended = time.perf_counter()
@@ -148,6 +154,13 @@ class Meter:
         self._latencies.append(self._ended - sent)
         self._reply_bytes = len(reply)
 
+    def refuse(self, sent: float) -> None:
+        """Record a refusal that is a correct answer."""
+        self._in_flight -= 1
+        self._ended = time.perf_counter()
+        self._latencies.append(self._ended - sent)
+        self._refused += 1
+
     def fail(self, why: str) -> None:
         """Record a wrong answer."""
         self._in_flight -= 1
@@ -170,6 +183,7 @@ class Meter:
             reply_bytes=self._reply_bytes,
             generator_cpu_s=time.process_time() - self._cpu_began,
             failures=dict(self._failures.most_common(5)),
+            refused=self._refused,
         )
 
 

@@ -11,6 +11,7 @@ import pytest
 
 import bench
 import drivers
+import http2
 import report
 from cases import Run
 from goods import Mismatch
@@ -136,6 +137,23 @@ def test_a_connection_that_is_closed_while_it_has_no_request_is_no_failure() -> 
 
     meter = asyncio.run(closed())
     assert (meter.lost, meter.outcome().failures) == (1, {})
+
+
+@pytest.mark.parametrize(("refusal", "counts"), [("9", (1, 1, {})), ("", (0, 0, {"gRPC status 9: sold out": 1}))])
+def test_a_refusal_is_a_right_answer_for_a_job_that_expects_it(refusal: str, counts: tuple[int, int, dict[str, int]]) -> None:
+    async def refused() -> Outcome:
+        requests = [http2.request("/x", b"")]
+        job = Job(protocol="h2", address="", requests=requests, concurrency=1, seconds=9, repeatable=False, once=True, refusal=refusal)
+        meter = Meter(job)
+        calls = http2.Calls(meter)
+        calls.connection_made(SimpleNamespace(write=lambda _: None))  # type: ignore[arg-type] # the only method that is called
+        calls.start(1)
+        trailers = http2._literal("grpc-status", "9") + http2._literal("grpc-message", "sold out")
+        calls.data_received(http2._frame(http2._HEADERS, http2._END_STREAM | http2._END_HEADERS, 1, trailers))
+        return meter.outcome()
+
+    outcome = asyncio.run(refused())
+    assert (outcome.count, outcome.refused, outcome.failures) == counts
 
 
 @pytest.mark.parametrize(("at_least", "reached"), [(True, "yes"), (False, "no")])
