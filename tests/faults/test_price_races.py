@@ -149,7 +149,7 @@ async def buy_by_quotes(shop: Market, trade: markets.Market, buyer: Buyer, round
 
 @asynccontextmanager
 async def changing(trade: markets.Market, promotion: promotion_pb2.Promotion, goods: Goods) -> AsyncIterator[None]:
-    """Change the prices of products and a percentage again and again during the block."""
+    """Change the prices of products, a percentage and the taxation again and again during the block."""
     call: dict[str, Any] = {"metadata": trade.admin.metadata, "timeout": CALL_S}
 
     async def change() -> None:
@@ -163,6 +163,8 @@ async def changing(trade: markets.Market, promotion: promotion_pb2.Promotion, go
                 await trade.shop.promotions.UpdatePromotion(
                     promotion_pb2.UpdatePromotionRequest(promotion=wanted, update_mask=mask), **call
                 )
+            if number % 7 == 0:
+                await set_prices_include_tax(trade, included=dice.choice((False, True)))
             await asyncio.sleep(dice.uniform(*THINK_S))
 
     changes = asyncio.create_task(change())
