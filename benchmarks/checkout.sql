@@ -1,11 +1,10 @@
 -- One checkout: the statements that store.orders.checkout runs for one buyer with an idempotency key.
 --
 -- Arrays of one element in the store are scalars here; rows that the store reads and sends back stay arrays in a variable. The cart has no
--- header, and its price no parts, so the store sends empty arrays of JSON for these. The order's number is made of its id.
+-- header, and its price no parts, so the order is plain. Its number is made of its id.
 -- The timeouts that the store sets for a caller's deadline are missing, which favours pgbench.
 --
--- Variables: first, the number of the first account; clients; turn, -1 at first; key; fingerprint and response, as the bytes of the store;
--- none, an empty array of JSON.
+-- Variables: first, the number of the first account; clients; turn, -1 at first; key; fingerprint and response, as the bytes of the store.
 
 \set turn :turn + 1
 \set buyer :first + :clients * :turn + :client_id
@@ -45,8 +44,7 @@ WITH call AS (
       LEFT JOIN claimed ON claimed.scope_id = live.account_id AND claimed.key = live.key
      WHERE live.key IS NULL OR claimed.key IS NOT NULL
 ), buyer AS MATERIALIZED (
-    SELECT id AS account_id, email, email_verified_at IS NOT NULL AS verified, uuidv7() AS order_id,
-           (SELECT true FROM account_taxes AS tax WHERE tax.account_id = accounts.id) AS is_treated
+    SELECT id AS account_id, email, email_verified_at IS NOT NULL AS verified, uuidv7() AS order_id
       FROM accounts
      WHERE id = ANY(ARRAY(SELECT account_id FROM admitted)) AND disabled_at IS NULL
      ORDER BY id
@@ -73,7 +71,8 @@ WITH call AS (
 SELECT buyer.account_id, buyer.order_id, upper(right(buyer.order_id::text, 11)) AS number, min(buyer.email) AS email,
        array_agg(product_id ORDER BY product_id) AS products, array_agg(quantity ORDER BY product_id) AS quantities,
        array_agg(product.version ORDER BY product_id) AS versions, sum(product.price_minor * quantity)::bigint AS total,
-       bool_and(on_hand >= quantity AND product.deleted_at IS NULL AND header.account_id IS NULL AND buyer.is_treated IS NULL) AS served,
+       bool_and(on_hand >= quantity AND product.deleted_at IS NULL AND header.account_id IS NULL
+                AND NOT buyer.account_id = ANY(ARRAY(SELECT account_id FROM account_taxes WHERE account_id = buyer.account_id))) AS served,
        array_agg(coalesce(product.tax_category, '') ORDER BY product_id) AS tax_categories,
        bool_or(product.needs_delivery) AS needs_delivery, sum(product.weight_grams * quantity) AS weight,
        (SELECT version FROM price_rules WHERE singleton) AS rules_version
@@ -90,7 +89,7 @@ SELECT buyer.account_id, buyer.order_id, upper(right(buyer.order_id::text, 11)) 
 
 \if :served
 
--- PLACE_ORDERS
+-- PLACE_PLAIN_ORDERS
 WITH buyer AS MATERIALIZED (
     SELECT account_id, (SELECT count(*)
                           FROM (SELECT
@@ -98,18 +97,6 @@ WITH buyer AS MATERIALIZED (
                                  WHERE open.account_id = buyer.account_id AND open.status = 'placed'
                                  LIMIT 10000) AS counted) < 10000 AS has_room
       FROM (VALUES (:account_id::uuid)) AS buyer (account_id)
-), given AS MATERIALIZED (
-    SELECT account_id, note, shipping_address, billing_address, quote_id, pricing_version, prices_include_tax, tax_rounding, tax_treatment,
-           shipping_method_id, shipping_method_name, delivery_minor, delivery_discount_minor, delivery_tax_minor, delivery_relief_minor
-      FROM jsonb_to_recordset(:none::jsonb)
-           AS given (account_id uuid, note text, shipping_address jsonb, billing_address jsonb, quote_id uuid, pricing_version smallint,
-                     prices_include_tax boolean, tax_rounding text, tax_treatment text, shipping_method_id uuid,
-                     shipping_method_name text, delivery_minor bigint, delivery_discount_minor bigint, delivery_tax_minor bigint,
-                     delivery_relief_minor bigint)
-), given_line AS MATERIALIZED (
-    SELECT account_id, product_id, discount_minor, tax_rate_ppm, tax_minor, relief_minor
-      FROM jsonb_to_recordset(:none::jsonb)
-           AS given (account_id uuid, product_id uuid, discount_minor bigint, tax_rate_ppm integer, tax_minor bigint, relief_minor bigint)
 ), priced AS MATERIALIZED (
     SELECT product_id, quantity, product.name AS product_name, product.price_minor AS unit_price_minor
       FROM unnest(:products::uuid[], :quantities::integer[], :versions::bigint[]) AS item (product_id, quantity, version)
@@ -118,15 +105,9 @@ WITH buyer AS MATERIALIZED (
 ), products_now AS MATERIALIZED (
     SELECT bool_and(product_name IS NOT NULL) AS as_priced FROM priced
 ), placed AS (
-    INSERT INTO orders (id, account_id, status, currency_code, total_minor, idempotency_key, payment_due_at, number, contact_email,
-                        note, shipping_address, billing_address, quote_id, pricing_version, prices_include_tax, tax_rounding, tax_treatment,
-                        shipping_method_id, shipping_method_name, delivery_minor, delivery_discount_minor, delivery_tax_minor,
-                        delivery_relief_minor)
-    SELECT :order_id::uuid, account_id, 'placed', 'USD', :total::bigint, :key::text, NULL::timestamptz, :number::text, :email::text,
-           note, shipping_address, billing_address, quote_id, pricing_version, prices_include_tax, tax_rounding, tax_treatment,
-           shipping_method_id, shipping_method_name, delivery_minor, delivery_discount_minor, delivery_tax_minor, delivery_relief_minor
+    INSERT INTO orders (id, account_id, status, currency_code, total_minor, idempotency_key, payment_due_at, number, contact_email)
+    SELECT :order_id::uuid, account_id, 'placed', 'USD', :total::bigint, :key::text, NULL::timestamptz, :number::text, :email::text
       FROM buyer
-      LEFT JOIN given USING (account_id)
      WHERE has_room AND (SELECT as_priced FROM products_now)
         ON CONFLICT (account_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
     RETURNING id, account_id
@@ -134,25 +115,8 @@ WITH buyer AS MATERIALIZED (
     SELECT placed.id AS order_id, account_id, product_id, product_name, unit_price_minor, quantity
       FROM priced, placed
 ), lines AS (
-    INSERT INTO order_items (order_id, product_id, product_name, unit_price_minor, currency_code, quantity, discount_minor, tax_rate_ppm,
-                             tax_minor, relief_minor)
-    SELECT order_id, product_id, product_name, unit_price_minor, 'USD', quantity, discount_minor, tax_rate_ppm, tax_minor, relief_minor
-      FROM line
-      LEFT JOIN given_line USING (account_id, product_id)
-), discounted AS (
-    INSERT INTO order_discounts (order_id, position, promotion_id, name, product_id, amount_minor, currency_code)
-    SELECT placed.id, position, promotion_id, name, product_id, amount_minor, 'USD'
-      FROM jsonb_to_recordset(:none::jsonb)
-           AS given (account_id uuid, position smallint, promotion_id uuid, name text, product_id uuid, amount_minor bigint)
-      JOIN placed USING (account_id)
-), taxed AS (
-    INSERT INTO order_taxes (order_id, position, name, rate_ppm, net_minor, tax_minor, delivery_net_minor, delivery_tax_minor,
-                             currency_code)
-    SELECT placed.id, position, name, rate_ppm, net_minor, tax_minor, delivery_net_minor, delivery_tax_minor, 'USD'
-      FROM jsonb_to_recordset(:none::jsonb)
-           AS given (account_id uuid, position smallint, name text, rate_ppm integer, net_minor bigint, tax_minor bigint,
-                     delivery_net_minor bigint, delivery_tax_minor bigint)
-      JOIN placed USING (account_id)
+    INSERT INTO order_items (order_id, product_id, product_name, unit_price_minor, currency_code, quantity)
+    SELECT order_id, product_id, product_name, unit_price_minor, 'USD', quantity FROM line
 ), history AS (
     INSERT INTO order_history (order_id, version, status, actor_kind, actor_id, reason)
     SELECT id, 1, 'placed', 'buyer', account_id, '' FROM placed
@@ -160,8 +124,6 @@ WITH buyer AS MATERIALIZED (
     DELETE FROM cart_items AS item
      USING line
      WHERE item.account_id = line.account_id AND item.product_id = line.product_id
-), header AS (
-    DELETE FROM carts USING placed WHERE carts.account_id = placed.account_id
 ), booked AS (
     INSERT INTO stock_ledger (product_id, order_id, kind, delta)
     SELECT product_id, order_id, 'sale', -quantity FROM line

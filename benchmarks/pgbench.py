@@ -80,7 +80,6 @@ def arguments(carts: Sequence[Cart], clients: int, response_bytes: int) -> list[
         "key": f"pgbench-{next(_numbers)}",
         "fingerprint": rf"\x{os.urandom(32).hex()}",
         "response": rf"\x{os.urandom(response_bytes).hex()}",
-        "none": "[]",
     }
     options = ["--client", str(clients), "--jobs", str(min(THREADS, clients)), "--transactions", str(turns), "--protocol=prepared"]
     return [*options, "--no-vacuum", "--file", str(SCRIPT), *(f"--define={name}={value}" for name, value in variables.items())]
