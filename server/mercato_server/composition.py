@@ -48,6 +48,8 @@ from mercato_server.security.hasher import PasswordHasher
 from mercato_server.security.session_cache import Sessions
 from mercato_server.security.tokens import Keyring, Tokens
 from mercato_server.store.orders import Shop
+from mercato_server.store.price_book import PriceBook
+from mercato_server.taxes.provider import TaxProvider
 
 SERVICES = tuple(services())
 
@@ -92,7 +94,8 @@ class Parts:
             load, self.listener, _epochs(settings), products_max=settings.cached_products, pages_max=settings.limits.cached_pages
         )
         pool.on_commit(self.cache.publish)
-        self._shop = Shop(settings.currency, settings.orders)
+        self.taxes = _tax_provider(settings)
+        self._shop = Shop(settings.currency, settings.orders, PriceBook(asks_provider=self.taxes is not None))
         self._handlers = self._make_handlers(pool)
         self.server = self._make_server()
 
@@ -131,7 +134,7 @@ class Parts:
             "UserService": UserHandler(pool, pager, idempotency),
             "AuditService": AuditHandler(pool, pager),
             "CatalogService": CatalogHandler(pool, pager, idempotency, settings.limits, settings.currency, cache),
-            "CartService": CartHandler(pool, idempotency, shop, self._batching),
+            "CartService": CartHandler(pool, idempotency, shop, self._batching, self.taxes),
             "OrderService": OrderHandler(pool, self._sessions, pager, idempotency, shop, self._batching),
             "ShopService": ShopHandler(pool, idempotency, settings.currency),
             "TaxService": TaxHandler(pool, pager, idempotency),
@@ -164,6 +167,14 @@ class Parts:
     async def _require_schema(self) -> None:
         async with self.pool.acquire() as conn:
             await migrations.require(conn)
+
+
+def _tax_provider(settings: Settings) -> TaxProvider | None:
+    if settings.tax_provider is None:
+        return None
+    from mercato_server.taxes.http_provider import HttpTaxProvider  # shops without a provider do not load its library
+
+    return HttpTaxProvider(settings.tax_provider, settings.currency)
 
 
 def _epochs(settings: Settings) -> Epochs:

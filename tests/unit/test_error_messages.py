@@ -12,7 +12,9 @@ import pytest
 from mercato_server.domain import errors, pricing_errors, promotion_errors, quotes, shipping_errors, tax_errors
 from mercato_server.domain.errors import MercatoError, Shortage, Violation
 from mercato_server.domain.pricing import Breakdown
-from mercato_server.domain.shipping import Area
+from mercato_server.domain.provided_taxes import TaxQuestion
+from mercato_server.domain.shipping import Area, Destination
+from mercato_server.domain.taxes import TaxTreatment
 from mercato_server.rpc.errors import InternalError
 from mercato_server.rpc.statuses import status_metadata
 
@@ -87,6 +89,12 @@ MAKE: dict[type[MercatoError], list[Callable[[], MercatoError]]] = {
     quotes.QuoteExpired: [lambda: quotes.QuoteExpired(uuid.uuid4())],
     quotes.QuoteChanged: [lambda: quotes.QuoteChanged(a_price(), a_price(), "USD")],
     pricing_errors.ShippingMethodUnavailable: [lambda: pricing_errors.ShippingMethodUnavailable(uuid.uuid4())],
+    pricing_errors.TaxProviderUnavailable: [
+        lambda: pricing_errors.TaxProviderUnavailable(pricing_errors.ProviderFailure.SLOW),
+    ],
+    pricing_errors.QuoteRequired: [
+        lambda: pricing_errors.QuoteRequired(TaxQuestion(Destination("DE"), TaxTreatment.NORMAL, True, (), None)),  # noqa: FBT003
+    ],
     pricing_errors.TaxRateMissing: [lambda: pricing_errors.TaxRateMissing(text(), text(), text())],
     promotion_errors.PromotionNotFound: not_found(promotion_errors.PromotionNotFound),
     promotion_errors.PromotionCodeNotFound: [lambda: promotion_errors.PromotionCodeNotFound(text())],

@@ -12,6 +12,7 @@ from mercato.v1.money_pb2 import Money
 from mercato_server.config.edge_settings import EdgeSettings
 from mercato_server.config.environment import ConfigError
 from mercato_server.config.settings import Settings
+from mercato_server.config.tax_settings import TaxProviderSettings
 from mercato_server.domain import errors
 from mercato_server.domain.errors import InvalidRequest, MercatoError, Violation
 from mercato_server.handlers.forms import credentials
@@ -309,8 +310,40 @@ def test_an_address_for_prometheus_is_a_host_and_a_port(value: str, address: tup
     assert Settings.from_environ(GOOD | {"MERCATO_METRICS_LISTEN": value}).metrics_listen == address
 
 
-def test_settings_never_show_their_secrets() -> None:
-    settings = Settings.from_environ(GOOD | {"MERCATO_PASSWORD_PEPPER": SECRET[::-1]})
+PROVIDER = {"MERCATO_TAX_PROVIDER_URL": "https://taxes.example.com/v1?key=abc", "MERCATO_TAX_PROVIDER_SECRET": SECRET[::-1]}
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("MERCATO_TAX_PROVIDER_URL", "taxes.example.com"),
+        ("MERCATO_TAX_PROVIDER_URL", "http://taxes.example.com/"),
+        ("MERCATO_TAX_PROVIDER_URL", "https://jo:secret@taxes.example.com/"),
+        ("MERCATO_TAX_PROVIDER_URL", "https://taxes.example.com:99999/"),
+        ("MERCATO_TAX_PROVIDER_URL", "https://taxes.example.com/a b"),
+        ("MERCATO_TAX_PROVIDER_URL", "https:///v1"),
+        ("MERCATO_TAX_PROVIDER_SECRET", ""),
+        ("MERCATO_TAX_PROVIDER_SECRET", "short"),
+        ("MERCATO_TAX_PROVIDER_SECRET", "two words, and more"),
+        ("MERCATO_TAX_PROVIDER_TIMEOUT_MS", "99"),
+        ("MERCATO_TAX_PROVIDER_TIMEOUT_MS", "4001"),
+    ],
+)
+def test_a_setting_of_a_tax_provider_that_makes_no_sense_is_named(variable: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=variable) as error:
+        Settings.from_environ(GOOD | PROVIDER | {variable: value})
+    assert "TIMEOUT" in variable or not value or value not in str(error.value)
+
+
+def test_a_shop_has_a_tax_provider_only_if_its_url_is_set() -> None:
+    assert Settings.from_environ(GOOD | {"MERCATO_TAX_PROVIDER_SECRET": SECRET}).tax_provider is None
+    provider = Settings.from_environ(GOOD | PROVIDER | {"MERCATO_TAX_PROVIDER_TIMEOUT_MS": "500"}).tax_provider
+    assert provider == TaxProviderSettings(url=PROVIDER["MERCATO_TAX_PROVIDER_URL"], secret=SECRET[::-1], timeout_s=0.5)
+
+
+@pytest.mark.parametrize("variables", [{"MERCATO_PASSWORD_PEPPER": SECRET[::-1]}, PROVIDER])
+def test_settings_never_show_their_secrets(variables: dict[str, str]) -> None:
+    settings = Settings.from_environ(GOOD | variables)
     assert SECRET not in repr(settings)
     assert SECRET[::-1] not in repr(settings)
 

@@ -8,6 +8,8 @@ from typing import TypeVar
 Number = TypeVar("Number", int, float)
 
 PORT_MAX = 65535
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+"""Hosts of URLs to which a secret may go unencrypted."""
 
 
 class ConfigError(Exception):

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from typing import Self
 from urllib.parse import unquote, urlsplit
 
-from mercato_server.config.environment import ConfigError, integer
+from mercato_server.config.environment import LOOPBACK, ConfigError, integer
 
 _SMTP_SCHEMES = {"smtp": ("none", 25), "smtp+starttls": ("starttls", 587), "smtps": ("tls", 465)}
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +83,7 @@ def _smtp_server(env: Mapping[str, str]) -> SmtpServer | None:
     ):
         raise wanted
     security, usual_port = _SMTP_SCHEMES[url.scheme]
-    if url.password is not None and security == "none" and url.hostname not in _LOOPBACK:
+    if url.password is not None and security == "none" and url.hostname not in LOOPBACK:
         raise ConfigError("MERCATO_SMTP_URL would send its password in the clear; use smtps:// or smtp+starttls://")
     return SmtpServer(
         host=url.hostname,

@@ -10,6 +10,7 @@ from mercato_server.config.environment import ConfigError, address, integer, mat
 from mercato_server.config.holding import Holding
 from mercato_server.config.mail_settings import MailSettings
 from mercato_server.config.random_keys import random_key
+from mercato_server.config.tax_settings import TaxProviderSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,6 +194,8 @@ class Settings:
     hashing: Hashing = field(default_factory=Hashing)
     mail: MailSettings = field(default_factory=MailSettings)
     orders: OrderRules = field(default_factory=OrderRules)
+    tax_provider: TaxProviderSettings | None = None
+    """The provider of taxes; None if the shop's own rates count."""
     currency: str = "USD"
     reserved_domains: bool = False
     """Whether accounts may have addresses in reserved domains, such as `.test`."""
@@ -233,6 +236,7 @@ class Settings:
             hashing=Hashing.from_environ(env),
             mail=MailSettings.from_environ(env),
             orders=OrderRules.from_environ(env),
+            tax_provider=TaxProviderSettings.from_environ(env),
             currency=currency(env),
             reserved_domains=reserved_domains(env),
             listen=tuple(env.get("MERCATO_LISTEN", "127.0.0.1:50051").split(",")),

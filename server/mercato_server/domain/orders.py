@@ -1,7 +1,7 @@
 """Orders, their states, and the allocation of stock to carts."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
@@ -23,6 +23,7 @@ from mercato_server.domain.errors import (
 )
 from mercato_server.domain.postal_addresses import PostalAddress
 from mercato_server.domain.pricing import Breakdown, PriceRules, line_total_minor
+from mercato_server.domain.pricing_errors import QuoteRequired
 from mercato_server.domain.purchases import NO_CHOICES, Choices, PriceTerms, promotion_uses
 from mercato_server.domain.quotes import Quote, QuoteNotFound
 from mercato_server.domain.redemptions import UsesLeft
@@ -229,12 +230,14 @@ def _shortage(basket: Basket, left: Mapping[UUID, int]) -> MercatoError | None:
 
 def _price(basket: Basket, terms: PriceTerms) -> MercatoError | Breakdown:
     """Return what a basket costs, or why it is not sold for that."""
-    price = terms.price(basket.lines, basket.choices)
-    if price.missing:
+    quote = basket.quote if isinstance(basket.quote, Quote) else None
+    choices = replace(basket.choices, provided=quote.price.provided) if quote and quote.price.provided else basket.choices
+    price = terms.price(basket.lines, choices)
+    if price.missing and not (quote and isinstance(price.missing, QuoteRequired)):
         return price.missing
-    expected_minor = basket.terms.expected_total_minor
-    if isinstance(basket.quote, Quote) and (refusal := basket.quote.check(price, basket.choices.header.destination, terms.at)):
+    if quote and (refusal := quote.check(price, choices.header.destination, terms.at)):
         return refusal
+    expected_minor = basket.terms.expected_total_minor
     if expected_minor is not None and expected_minor != price.total_minor:
         return TotalChanged(expected_minor, price.total_minor)
     return price

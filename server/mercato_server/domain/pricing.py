@@ -14,11 +14,13 @@ from mercato_server.domain.errors import MercatoError
 from mercato_server.domain.pricing_errors import (
     AddressRequired,
     PricingError,
+    QuoteRequired,
     ShippingMethodRequired,
     ShippingMethodUnavailable,
     TaxRateMissing,
 )
 from mercato_server.domain.promotions import Discount, Given, PromotedLine, Promotion, give
+from mercato_server.domain.provided_taxes import AskedDelivery, AskedLine, ProvidedTaxes, TaxQuestion
 from mercato_server.domain.shipping import Destination, ShippingTable
 from mercato_server.domain.taxes import (
     AS_GOODS,
@@ -79,6 +81,8 @@ class PriceRules(NamedTuple):
     promotions: Mapping[UUID, Promotion] = {}
     automatic: Sequence[Promotion] = ()
     """Those of the promotions that need no code."""
+    asks_provider: bool = False
+    """Whether a provider outside of the shop names the taxes, in place of the table."""
 
 
 NO_RULES = PriceRules()
@@ -95,6 +99,8 @@ class Purchase(NamedTuple):
     promotions: Sequence[Promotion] = ()
     """The promotions that may apply: their windows are open, their codes entered, and their limits not reached."""
     treatment: TaxTreatment = TaxTreatment.NORMAL
+    provided: ProvidedTaxes | None = None
+    """The taxes that a provider has named; they count if it was asked about this very purchase."""
 
 
 class PricedLine(NamedTuple):
@@ -146,6 +152,8 @@ class Breakdown(NamedTuple):
     prices_include_tax: bool = True
     missing: MercatoError | None = None
     """Why this is no price of an order yet, for example because the total lacks a delivery."""
+    provided: ProvidedTaxes | None = None
+    """The answer of a provider that the taxes are from; None if they are by the shop's rates."""
 
     @property
     def has_parts(self) -> bool:
@@ -259,13 +267,17 @@ def _taxed(breakdown: Breakdown, purchase: Purchase, rules: PriceRules, lines: S
     if not (bears_tax or rules.prices_include_tax):
         return breakdown
     try:
-        portions = _portions(breakdown, rules, lines, place, at)
-    except TaxRateMissing as error:
+        provided = _provided(breakdown, purchase, rules, lines, place)
+        portions = _provided_portions(provided, lines) if provided else _portions(breakdown, rules, lines, place, at)
+    except PricingError as error:
         return breakdown._replace(missing=breakdown.missing or error)
     if not portions:
         return breakdown
     amounts = [portion.taxed for portion in portions]
-    taxes = taxes_minor(amounts, rules.tax_rounding, included=rules.prices_include_tax)
+    if provided:
+        taxes = [part.tax_minor for part in (*provided.lines, *provided.delivery)]
+    else:
+        taxes = taxes_minor(amounts, rules.tax_rounding, included=rules.prices_include_tax)
     taxed, on_delivery_minor = list(breakdown.lines), 0
     for (position, (_, rate, _)), tax_minor in zip(portions, taxes, strict=True):
         if position is None:
@@ -281,7 +293,41 @@ def _taxed(breakdown: Breakdown, purchase: Purchase, rules: PriceRules, lines: S
     elif not rules.prices_include_tax:
         total_minor += sum(taxes)
     totals = tax_totals(amounts, taxes, included=rules.prices_include_tax) if bears_tax else ()
-    return breakdown._replace(lines=tuple(taxed), total_minor=total_minor, delivery=delivery, taxes=totals)
+    return breakdown._replace(lines=tuple(taxed), total_minor=total_minor, delivery=delivery, taxes=totals, provided=provided)
+
+
+def _provided(
+    breakdown: Breakdown, purchase: Purchase, rules: PriceRules, lines: Sequence[Line], place: Destination
+) -> ProvidedTaxes | None:
+    """Return the provider's answer to the question of this purchase, or None if the shop's rates count; raises QuoteRequired."""
+    if not (rules.asks_provider or purchase.provided):
+        return None
+    question = _question(breakdown, purchase, rules, lines, place)
+    if purchase.provided and purchase.provided.question == question.digest:
+        return purchase.provided
+    if not rules.asks_provider:
+        return None
+    if question.taxed_lines or (question.delivery and question.delivery.tax_category != AS_GOODS):
+        raise QuoteRequired(question)
+    return ProvidedTaxes(question.digest, (), ())  # nothing bears tax
+
+
+def _question(breakdown: Breakdown, purchase: Purchase, rules: PriceRules, lines: Sequence[Line], place: Destination) -> TaxQuestion:
+    asked = tuple(
+        AskedLine(line.product_id, line.tax_category, line.needs_delivery, line.quantity, priced.total_minor - priced.discount_minor)
+        for line, priced in zip(lines, breakdown.lines, strict=True)
+    )
+    delivery = breakdown.delivery
+    category = rules.shipping.methods[delivery.method_id].tax_category if delivery else ""
+    asked_delivery = AskedDelivery(category, delivery.cost_minor) if delivery and category else None
+    return TaxQuestion(place, purchase.treatment, rules.prices_include_tax, asked, asked_delivery)
+
+
+def _provided_portions(provided: ProvidedTaxes, lines: Sequence[Line]) -> list[_Portion]:
+    """Return the taxed amounts as a provider has named them, in the order of its answer."""
+    positions = [position for position, line in enumerate(lines) if line.tax_category]
+    of_lines = [_Portion(position, Taxed(part.amount_minor, part.rate)) for position, part in zip(positions, provided.lines, strict=True)]
+    return [*of_lines, *(_Portion(None, Taxed(part.amount_minor, part.rate, is_delivery=True)) for part in provided.delivery)]
 
 
 def _shares(tax_minor: int, *, bears_tax: bool) -> tuple[int, int]:

@@ -1,8 +1,10 @@
 """The refusals of purchases that cannot be priced as they stand."""
 
+from enum import StrEnum
 from uuid import UUID
 
 from mercato_server.domain.errors import Code, MercatoError
+from mercato_server.domain.provided_taxes import TaxQuestion
 
 
 class PricingError(MercatoError):
@@ -51,3 +53,35 @@ class TaxRateMissing(PricingError):
             region=region,
             tax_category=tax_category,
         )
+
+
+class QuoteRequired(PricingError):
+    """A provider names the taxes of the shop, and has not been asked for those of this purchase."""
+
+    code, reason = Code.FAILED_PRECONDITION, "QUOTE_REQUIRED"
+
+    def __init__(self, question: TaxQuestion) -> None:
+        super().__init__("the taxes of this shop are known with a quote only; ask for one, and check out with its id")
+        self.question = question
+
+
+class ProviderFailure(StrEnum):
+    """How a provider of taxes has failed."""
+
+    BUSY = "busy"
+    """It has as many questions of this worker as it may have, and was not asked."""
+    SLOW = "slow"
+    UNREACHABLE = "unreachable"
+    REFUSED = "refused"
+    """It answered with another status than 200."""
+    UNUSABLE = "unusable"
+    """Its answer breaks the contract."""
+
+
+class TaxProviderUnavailable(MercatoError):
+    """The provider of taxes did not give an answer that can be used. Nothing was quoted."""
+
+    code, reason, retry_after_s = Code.UNAVAILABLE, "TAX_PROVIDER_UNAVAILABLE", 1.0
+
+    def __init__(self, failure: ProviderFailure) -> None:
+        super().__init__("the taxes of the cart cannot be had at the moment ({failure})", failure=failure)

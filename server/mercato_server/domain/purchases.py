@@ -12,6 +12,7 @@ from mercato_server.domain.postal_addresses import PostalAddress
 from mercato_server.domain.pricing import Breakdown, PriceRules, Purchase, price
 from mercato_server.domain.promotion_errors import PromotionExhausted, PromotionInvalid
 from mercato_server.domain.promotions import Promotion
+from mercato_server.domain.provided_taxes import ProvidedTaxes
 from mercato_server.domain.redemptions import NO_USES, CodeUses, UsesLeft
 from mercato_server.domain.shipping import Destination
 from mercato_server.domain.taxes import TaxTreatment
@@ -58,6 +59,8 @@ class Choices:
     """The codes of the header that the shop knows."""
     subjects: tuple[str, ...] = ()
     """Under which the uses of promotions by this buyer are counted."""
+    provided: ProvidedTaxes | None = None
+    """The taxes that a provider has named for a quote."""
 
 
 NO_CHOICES = Choices()
@@ -104,7 +107,7 @@ class PriceTerms(NamedTuple):
         offer = self.offered(choices) if self.rules.promotions or choices.header.codes else NO_OFFER
         header = choices.header
         on_sale = [line for line in lines if line.on_sale]
-        wanted = Purchase(on_sale, header.destination, header.shipping_method_id, offer.promotions, choices.treatment)
+        wanted = Purchase(on_sale, header.destination, header.shipping_method_id, offer.promotions, choices.treatment, choices.provided)
         found = price(wanted, self.rules, self.at)
         return found._replace(missing=offer.refusal) if offer.refusal else found
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -11,6 +11,7 @@ from uuid import UUID
 from mercato_server.domain.errors import Code, MercatoError, NotFound
 from mercato_server.domain.pricing import Breakdown, Delivery, PricedLine
 from mercato_server.domain.promotions import Discount
+from mercato_server.domain.provided_taxes import ProvidedTax, ProvidedTaxes
 from mercato_server.domain.shipping import Destination
 from mercato_server.domain.taxes import TaxTotal
 
@@ -65,7 +66,8 @@ class Quote:
         """Return why a purchase is not what was quoted, or None; the last moment of a quote is no longer part of it."""
         if at >= self.expires_at:
             return QuoteExpired(self.id)
-        return None if digest(price, destination) == self.digest else QuoteChanged(self.price, price, self.currency_code)
+        is_quoted = price.missing is None and digest(price, destination) == self.digest
+        return None if is_quoted else QuoteChanged(self.price, price, self.currency_code)
 
 
 def digest(price: Breakdown, destination: Destination | None) -> bytes:
@@ -87,7 +89,7 @@ def to_json(price: Breakdown) -> str:
     return json.dumps({name: getattr(price, name) for name in _KEPT}, default=str)
 
 
-_KEPT = ("lines", "total_minor", "discounts", "delivery", "taxes", "prices_include_tax")
+_KEPT = ("lines", "total_minor", "discounts", "delivery", "taxes", "prices_include_tax", "provided")
 
 
 def from_json(text: str) -> Breakdown:
@@ -100,4 +102,10 @@ def from_json(text: str) -> Breakdown:
         delivery=kept["delivery"] and Delivery(UUID(kept["delivery"][0]), *kept["delivery"][1:]),
         taxes=tuple(TaxTotal(name, ppm, (), *amounts) for name, ppm, _, *amounts in kept["taxes"]),
         prices_include_tax=kept["prices_include_tax"],
+        provided=kept["provided"] and _provided(*kept["provided"]),
     )
+
+
+def _provided(question: str, *parts: Iterable[Any]) -> ProvidedTaxes:
+    lines, delivery = (tuple(ProvidedTax._make(each) for each in part) for part in parts)
+    return ProvidedTaxes(question, lines, delivery)

@@ -17,6 +17,8 @@ from mercato_server.store import cart_headers, carts
 from mercato_server.store.carts import Clearance, LineChange
 from mercato_server.store.idempotency import Stored
 from mercato_server.store.orders import Shop
+from mercato_server.taxes import quotes
+from mercato_server.taxes.provider import TaxProvider
 from mercato_server.validation.checks import Checks
 
 READ_TURNS = 2
@@ -26,9 +28,11 @@ READ_TURNS = 2
 class CartHandler:
     """Reads and changes the caller's cart."""
 
-    def __init__(self, pool: "Pool", idempotency: Idempotency, shop: Shop, batching: Batching) -> None:
+    def __init__(self, pool: "Pool", idempotency: Idempotency, shop: Shop, batching: Batching, taxes: TaxProvider | None = None) -> None:
+        """Prepare; `taxes` names the taxes of quotes, and None if the shop's own rates do."""
         book, units_max = shop.book, shop.rules.units_per_product
         self._pool = pool
+        self._taxes = taxes
         self._idempotency = idempotency
         self._book = book
         self._currency = shop.currency
@@ -112,7 +116,7 @@ class CartHandler:
     async def QuoteCart(self, request: cart_pb2.QuoteCartRequest, context: Context) -> Answer:
         """Keep the price of the cart as a quote."""
         key = self._idempotency.key(context, request, self._quote)
-        return answer(context, await carts.quote(self._pool, context.account_id, self._book, key), self._quote)
+        return answer(context, await quotes.quote(self._pool, context.account_id, self._book, self._taxes, key), self._quote)
 
     def _quote(self, quote: Quote) -> cart_pb2.Quote:
         return convert.quote(quote, self._currency)

@@ -1,7 +1,7 @@
 """Carts: one row per line. A change of a line is one upsert, never a read followed by a write."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -11,6 +11,8 @@ from mercato_server.database.pool import Conn, Pool
 from mercato_server.database.transactions import IDENTITY, connection, identify, patience, retry_conflicts, transaction
 from mercato_server.domain.carts import LINE_QUANTITY_MAX, LINES_MAX, CartLine
 from mercato_server.domain.errors import CartEmpty, CartLimit, MercatoError, ProductNotFound
+from mercato_server.domain.pricing_errors import QuoteRequired
+from mercato_server.domain.provided_taxes import ProvidedTaxes, TaxQuestion
 from mercato_server.domain.purchases import EMPTY_CART, PricedCart, PriceTerms, ShippingOption
 from mercato_server.domain.quotes import Quote, digest
 from mercato_server.store import admission, idempotency, price_book, quotes
@@ -270,18 +272,40 @@ async def shipping_options(pool: "Pool", account_id: UUID, book: PriceBook) -> l
     return terms.shipping_options(found[account_id])
 
 
+async def tax_question(pool: "Pool", account_id: UUID, book: PriceBook) -> TaxQuestion | None:
+    """Return what a provider of taxes must be asked before the cart is quoted, or None; raises what `quote` raises."""
+    async with connection(pool) as conn:
+        try:
+            await _to_quote(conn, account_id, book, None)
+        except QuoteRequired as error:
+            return error.question
+    return None
+
+
 @retry_conflicts
-async def quote(pool: "Pool", account_id: UUID, book: PriceBook, key: IdempotencyKey | None = None) -> Quote | Stored:
-    """Keep the price of an account's cart as a quote; raises CartEmpty, or why the cart cannot be ordered as it stands."""
+async def quote(
+    pool: "Pool", account_id: UUID, book: PriceBook, key: IdempotencyKey | None = None, provided: ProvidedTaxes | None = None
+) -> Quote | Stored:
+    """Keep the price of an account's cart as a quote; raises CartEmpty, or why the cart cannot be ordered as it stands.
+
+    `provided` has the taxes that a provider has named. Raises QuoteRequired if there must be some, and these are for another purchase.
+    """
     async with transaction(pool) as conn:
-        return await once(conn, key, lambda: _quote(conn, account_id, book))
+        return await once(conn, key, lambda: _quote(conn, account_id, book, provided))
 
 
-async def _quote(conn: "Conn", account_id: UUID, book: PriceBook) -> Quote:
-    found, _ = await _priced(conn, [account_id], book)
+async def _quote(conn: "Conn", account_id: UUID, book: PriceBook, provided: ProvidedTaxes | None) -> Quote:
+    cart = await _to_quote(conn, account_id, book, provided)
+    return await quotes.add(conn, account_id, cart.price, digest(cart.price, cart.choices.header.destination))
+
+
+async def _to_quote(conn: "Conn", account_id: UUID, book: PriceBook, provided: ProvidedTaxes | None) -> PricedCart:
+    found, terms = await _priced(conn, [account_id], book)
     cart = found[account_id]
+    if provided:
+        cart = terms.cart(cart.lines, replace(cart.choices, provided=provided))
     if not cart.lines:
         raise CartEmpty
     if cart.price.missing:
         raise cart.price.missing
-    return await quotes.add(conn, account_id, cart.price, digest(cart.price, cart.choices.header.destination))
+    return cart

@@ -12,6 +12,7 @@ from uuid import UUID
 import asyncpg
 
 from mercato_server.database.pool import Conn
+from mercato_server.domain import provided_taxes
 from mercato_server.domain.orders import Order
 from mercato_server.domain.postal_addresses import PostalAddress, from_json
 from mercato_server.domain.pricing import PRICING_VERSION, Breakdown, Delivery, PricedLine, PriceRules
@@ -125,7 +126,7 @@ def _order(placing: Placing, rules: PriceRules) -> dict[str, Any]:
         row |= {
             "pricing_version": PRICING_VERSION,
             "prices_include_tax": price.prices_include_tax,
-            "tax_rounding": rules.tax_rounding,
+            "tax_rounding": provided_taxes.BY_PROVIDER if price.provided else rules.tax_rounding,
         }
     if price and (delivery := price.delivery):
         row |= {

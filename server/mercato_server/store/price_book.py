@@ -15,13 +15,15 @@ GET_VERSION = "SELECT version FROM price_rules"
 class PriceBook:
     """Returns the rules of a version or of a later one. Their size is bounded by the limits of each kind of rule."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, asks_provider: bool = False) -> None:
+        """Prepare; `asks_provider` if a provider outside of the shop names the taxes."""
         self._rules: PriceRules | None = None
+        self._asks_provider = asks_provider
 
     async def at(self, conn: "Conn", version: int) -> PriceRules:
         """Return the rules, read anew if a statement has seen a later version than the one in memory."""
         if self._rules is None or self._rules.version < version:
-            self._rules = await _load(conn)
+            self._rules = (await _load(conn))._replace(asks_provider=self._asks_provider)
         return self._rules
 
 

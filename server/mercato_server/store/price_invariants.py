@@ -38,32 +38,36 @@ SELECT coalesce(part.order_id, given.order_id) AS order_id, coalesce(part.produc
 """
 
 # The tax of a line is its rate of what is left of its price: rounded half up by itself, or a share of the order's tax that differs from the
-# exact one by less than a minor unit. An included tax is a part of the price.
+# exact one by less than a minor unit. A provider's tax may differ by a minor unit and a millionth of the amount. An included tax is a part
+# of the price.
 WRONG_LINE_TAXES = """
 SELECT item.order_id, item.product_id, item.tax_rate_ppm, item.tax_minor, item.relief_minor, exact.tax_minor AS exact_minor
   FROM order_items AS item
   JOIN orders AS placed ON placed.id = item.order_id
  CROSS JOIN LATERAL (SELECT coalesce(item.tax_rate_ppm, 0)::numeric AS ppm) AS rate
- CROSS JOIN LATERAL (SELECT (item.quantity * item.unit_price_minor - item.discount_minor) * ppm
-                            / (1000000 + CASE WHEN placed.prices_include_tax THEN ppm ELSE 0 END) AS tax_minor) AS exact
+ CROSS JOIN LATERAL (SELECT (item.quantity * item.unit_price_minor - item.discount_minor)::numeric AS amount_minor) AS taxed
+ CROSS JOIN LATERAL (SELECT amount_minor * ppm / (1000000 + CASE WHEN placed.prices_include_tax THEN ppm ELSE 0 END) AS tax_minor) AS exact
  WHERE item.tax_minor IS NOT NULL AND ($1::uuid[] IS NULL OR item.order_id = ANY($1))
    AND CASE placed.tax_rounding
        WHEN 'line' THEN item.tax_minor + item.relief_minor <> floor(exact.tax_minor + 0.5)
+       WHEN 'provider' THEN abs(item.tax_minor + item.relief_minor - exact.tax_minor) > 1 + amount_minor / 1000000
        ELSE abs(item.tax_minor + item.relief_minor - exact.tax_minor) >= 1
        END
 """
 
 # The taxes by rate are those of the lines and of the delivery. The tax of a rate is that of its whole amount, rounded half up; where each
-# line is rounded, that holds for the delivery's part.
+# line is rounded, that holds for the delivery's part. A provider's tax of the delivery's part may differ like that of a line.
 WRONG_TAXES = """
 WITH rate AS MATERIALIZED (
-    SELECT order_id, taxes.tax_minor, taxes.delivery_tax_minor, rounded.tax_minor AS rounded_minor,
-           rate_ppm * (rounded.net_minor + CASE WHEN prices_include_tax THEN rounded.tax_minor ELSE 0 END)::numeric
-           / (1000000 + CASE WHEN prices_include_tax THEN rate_ppm ELSE 0 END) AS exact_minor
+    SELECT order_id, taxes.tax_minor, taxes.delivery_tax_minor, tax_rounding, rounded.tax_minor AS rounded_minor, amount_minor,
+           rate_ppm * amount_minor / (1000000 + CASE WHEN prices_include_tax THEN rate_ppm ELSE 0 END) AS exact_minor
       FROM order_taxes AS taxes
       JOIN orders AS placed ON placed.id = order_id
-     CROSS JOIN LATERAL (SELECT CASE tax_rounding WHEN 'line' THEN delivery_net_minor ELSE net_minor END AS net_minor,
-                                CASE tax_rounding WHEN 'line' THEN taxes.delivery_tax_minor ELSE tax_minor END AS tax_minor) AS rounded
+     CROSS JOIN LATERAL (SELECT CASE tax_rounding WHEN 'order' THEN net_minor ELSE delivery_net_minor END AS net_minor,
+                                CASE tax_rounding WHEN 'order' THEN taxes.tax_minor ELSE taxes.delivery_tax_minor END AS tax_minor)
+           AS rounded
+     CROSS JOIN LATERAL (SELECT (rounded.net_minor + CASE WHEN prices_include_tax THEN rounded.tax_minor ELSE 0 END)::numeric
+                                AS amount_minor) AS taxed
      WHERE $1::uuid[] IS NULL OR order_id = ANY($1)
 )
 SELECT coalesce(borne.order_id, taxes.order_id) AS order_id, borne.tax_minor, taxes.tax_minor AS by_rate_minor
@@ -74,7 +78,10 @@ SELECT coalesce(borne.order_id, taxes.order_id) AS order_id, borne.tax_minor, ta
                  WHERE tax_minor IS NOT NULL AND ($1 IS NULL OR order_id = ANY($1))
                  GROUP BY order_id) AS lines ON lines.order_id = placed.id) AS borne
   FULL JOIN (SELECT order_id, sum(tax_minor) AS tax_minor, sum(delivery_tax_minor) AS delivery_minor,
-                    bool_and(rounded_minor = floor(exact_minor + 0.5)) AS is_rounded
+                    bool_and(CASE tax_rounding
+                             WHEN 'provider' THEN abs(rounded_minor - exact_minor) <= 1 + amount_minor / 1000000
+                             ELSE rounded_minor = floor(exact_minor + 0.5)
+                             END) AS is_rounded
                FROM rate
               GROUP BY order_id) AS taxes ON taxes.order_id = borne.order_id
  WHERE coalesce(borne.tax_minor + borne.delivery_minor, 0) <> coalesce(taxes.tax_minor, 0)

@@ -166,7 +166,8 @@ class CartServiceServicer:
         anything that was quoted has changed.
 
         Errors: FAILED_PRECONDITION CART_EMPTY, ADDRESS_REQUIRED, SHIPPING_METHOD_REQUIRED, SHIPPING_METHOD_UNAVAILABLE, TAX_RATE_MISSING or
-        PROMOTION_EXHAUSTED.
+        PROMOTION_EXHAUSTED; in a shop whose taxes a provider names UNAVAILABLE TAX_PROVIDER_UNAVAILABLE (`failure` of its ErrorInfo tells how) and
+        ABORTED CONFLICT (the cart has changed meanwhile).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -76,7 +76,8 @@ class CartServiceStub:
     anything that was quoted has changed.
 
     Errors: FAILED_PRECONDITION CART_EMPTY, ADDRESS_REQUIRED, SHIPPING_METHOD_REQUIRED, SHIPPING_METHOD_UNAVAILABLE, TAX_RATE_MISSING or
-    PROMOTION_EXHAUSTED.
+    PROMOTION_EXHAUSTED; in a shop whose taxes a provider names UNAVAILABLE TAX_PROVIDER_UNAVAILABLE (`failure` of its ErrorInfo tells how) and
+    ABORTED CONFLICT (the cart has changed meanwhile).
     """
 
 @_typing.type_check_only
@@ -127,7 +128,8 @@ class CartServiceAsyncStub(CartServiceStub):
     anything that was quoted has changed.
 
     Errors: FAILED_PRECONDITION CART_EMPTY, ADDRESS_REQUIRED, SHIPPING_METHOD_REQUIRED, SHIPPING_METHOD_UNAVAILABLE, TAX_RATE_MISSING or
-    PROMOTION_EXHAUSTED.
+    PROMOTION_EXHAUSTED; in a shop whose taxes a provider names UNAVAILABLE TAX_PROVIDER_UNAVAILABLE (`failure` of its ErrorInfo tells how) and
+    ABORTED CONFLICT (the cart has changed meanwhile).
     """
 
 class CartServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -229,7 +231,8 @@ class CartServiceServicer(metaclass=_abc_1.ABCMeta):
         anything that was quoted has changed.
 
         Errors: FAILED_PRECONDITION CART_EMPTY, ADDRESS_REQUIRED, SHIPPING_METHOD_REQUIRED, SHIPPING_METHOD_UNAVAILABLE, TAX_RATE_MISSING or
-        PROMOTION_EXHAUSTED.
+        PROMOTION_EXHAUSTED; in a shop whose taxes a provider names UNAVAILABLE TAX_PROVIDER_UNAVAILABLE (`failure` of its ErrorInfo tells how) and
+        ABORTED CONFLICT (the cart has changed meanwhile).
         """
 
 def add_CartServiceServicer_to_server(servicer: CartServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -48,6 +48,7 @@ class OrderServiceStub:
     `limit` of its ErrorInfo), FAILED_PRECONDITION EMAIL_NOT_VERIFIED (the shop sells to verified addresses only; call RequestEmailVerification),
     FAILED_PRECONDITION ADDRESS_REQUIRED, SHIPPING_METHOD_REQUIRED or SHIPPING_METHOD_UNAVAILABLE (goods need delivery),
     FAILED_PRECONDITION TAX_RATE_MISSING (the shop has rates in the country, but none for a product), FAILED_PRECONDITION
+    QUOTE_REQUIRED (a provider names the taxes of the shop, with a quote only), FAILED_PRECONDITION
     PROMOTION_EXHAUSTED or PROMOTION_INVALID (a code of the cart cannot be used any more),
     ABORTED TOTAL_CHANGED or ETAG_MISMATCH
     (`expected_total` or `cart_etag` differs from the current value; its ErrorInfo has both values), NOT_FOUND QUOTE_NOT_FOUND,
@@ -101,6 +102,7 @@ class OrderServiceAsyncStub(OrderServiceStub):
     `limit` of its ErrorInfo), FAILED_PRECONDITION EMAIL_NOT_VERIFIED (the shop sells to verified addresses only; call RequestEmailVerification),
     FAILED_PRECONDITION ADDRESS_REQUIRED, SHIPPING_METHOD_REQUIRED or SHIPPING_METHOD_UNAVAILABLE (goods need delivery),
     FAILED_PRECONDITION TAX_RATE_MISSING (the shop has rates in the country, but none for a product), FAILED_PRECONDITION
+    QUOTE_REQUIRED (a provider names the taxes of the shop, with a quote only), FAILED_PRECONDITION
     PROMOTION_EXHAUSTED or PROMOTION_INVALID (a code of the cart cannot be used any more),
     ABORTED TOTAL_CHANGED or ETAG_MISMATCH
     (`expected_total` or `cart_etag` differs from the current value; its ErrorInfo has both values), NOT_FOUND QUOTE_NOT_FOUND,
@@ -157,6 +159,7 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         `limit` of its ErrorInfo), FAILED_PRECONDITION EMAIL_NOT_VERIFIED (the shop sells to verified addresses only; call RequestEmailVerification),
         FAILED_PRECONDITION ADDRESS_REQUIRED, SHIPPING_METHOD_REQUIRED or SHIPPING_METHOD_UNAVAILABLE (goods need delivery),
         FAILED_PRECONDITION TAX_RATE_MISSING (the shop has rates in the country, but none for a product), FAILED_PRECONDITION
+        QUOTE_REQUIRED (a provider names the taxes of the shop, with a quote only), FAILED_PRECONDITION
         PROMOTION_EXHAUSTED or PROMOTION_INVALID (a code of the cart cannot be used any more),
         ABORTED TOTAL_CHANGED or ETAG_MISMATCH
         (`expected_total` or `cart_etag` differs from the current value; its ErrorInfo has both values), NOT_FOUND QUOTE_NOT_FOUND,
