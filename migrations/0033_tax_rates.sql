@@ -7,7 +7,9 @@ CREATE TABLE tax_categories (
     version      bigint NOT NULL DEFAULT 1,
     created_at   timestamptz NOT NULL DEFAULT now(),
     updated_at   timestamptz NOT NULL DEFAULT now(),
-    archived_at  timestamptz
+    archived_at  timestamptz,
+    is_live      boolean NOT NULL GENERATED ALWAYS AS (archived_at IS NULL) STORED,
+    CONSTRAINT tax_categories_is_live_key UNIQUE (id, is_live)  -- products refer to it
 );
 
 -- An empty region or category stands for all: NULLs would never be equal, and so never overlap.

@@ -442,10 +442,12 @@ CREATE TABLE public.products (
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     deleted_at timestamp with time zone,
     name_key bytea DEFAULT '\x'::bytea NOT NULL,
-    tax_category text,
+    tax_category text COLLATE pg_catalog."C",
+    tax_category_live boolean DEFAULT true,
     needs_delivery boolean DEFAULT false NOT NULL,
     weight_grams integer DEFAULT 0 NOT NULL,
     CONSTRAINT products_price_minor_check CHECK ((price_minor >= 0)),
+    CONSTRAINT products_tax_category_live_check CHECK (tax_category_live),
     CONSTRAINT products_weight_grams_check CHECK ((weight_grams >= 0))
 );
 
@@ -718,6 +720,7 @@ CREATE TABLE public.tax_categories (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     archived_at timestamp with time zone,
+    is_live boolean GENERATED ALWAYS AS ((archived_at IS NULL)) STORED NOT NULL,
     CONSTRAINT tax_categories_display_name_check CHECK (((length(display_name) >= 1) AND (length(display_name) <= 100))),
     CONSTRAINT tax_categories_id_check CHECK (((id ~ '^[a-z][a-z0-9-]{0,31}$'::text) AND (id <> 'as-goods'::text)))
 );
@@ -899,6 +902,9 @@ ALTER TABLE ONLY public.stock_levels
     ADD CONSTRAINT stock_levels_pkey PRIMARY KEY (product_id, location_id);
 
 ALTER TABLE ONLY public.tax_categories
+    ADD CONSTRAINT tax_categories_is_live_key UNIQUE (id, is_live);
+
+ALTER TABLE ONLY public.tax_categories
     ADD CONSTRAINT tax_categories_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.tax_rates
@@ -1007,6 +1013,8 @@ CREATE INDEX products_by_name_key ON public.products USING btree (name_key, id) 
 
 CREATE INDEX products_by_price ON public.products USING btree (price_minor, id) WHERE (deleted_at IS NULL);
 
+CREATE INDEX products_by_tax_category ON public.products USING btree (tax_category, tax_category_live) WHERE (tax_category IS NOT NULL);
+
 CREATE INDEX products_deleted ON public.products USING btree (id) WHERE (deleted_at IS NOT NULL);
 
 CREATE UNIQUE INDEX products_sku_key ON public.products USING btree (sku) WHERE (deleted_at IS NULL);
@@ -1106,7 +1114,7 @@ ALTER TABLE ONLY public.products
     ADD CONSTRAINT products_currency_code_fkey FOREIGN KEY (currency_code) REFERENCES public.shop(currency_code);
 
 ALTER TABLE ONLY public.products
-    ADD CONSTRAINT products_tax_category_fkey FOREIGN KEY (tax_category) REFERENCES public.tax_categories(id);
+    ADD CONSTRAINT products_tax_category_fkey FOREIGN KEY (tax_category, tax_category_live) REFERENCES public.tax_categories(id, is_live);
 
 ALTER TABLE ONLY public.promotion_codes
     ADD CONSTRAINT promotion_codes_promotion_id_fkey FOREIGN KEY (promotion_id) REFERENCES public.promotions(id);

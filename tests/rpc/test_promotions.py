@@ -43,6 +43,11 @@ AMOUNT: dict[str, Any] = {"kind": PROMOTION_KIND_AMOUNT, "amount": Money(minor_u
 FREE: dict[str, Any] = {"kind": PROMOTION_KIND_FREE_DELIVERY}
 BUY: dict[str, Any] = {"kind": PROMOTION_KIND_BUY_X_GET_Y, "buy_quantity": 2, "get_quantity": 1}
 KINDS = {"percent": PERCENT, "amount": AMOUNT, "free delivery": FREE, "buy x get y": BUY}
+MAKE_METHODS = """
+INSERT INTO shipping_methods (id, name, description, position, tax_category)
+SELECT id::uuid, 'Parcel', '', 0, '' FROM unnest($1::text[]) AS id
+"""
+ARCHIVE_METHOD = "UPDATE shipping_methods SET archived_at = now() WHERE id = $1::text::uuid"
 USED = "UPDATE promotions SET used = $2 WHERE id = $1::text::uuid"
 VERSION = "SELECT version FROM price_rules"
 
@@ -140,6 +145,7 @@ async def test_absent_fields_have_their_defaults(shop: Shop, admin: Person) -> N
 
 async def test_the_rules_of_prices_are_what_the_calls_wrote_without_those_that_are_over(shop: Shop, admin: Person) -> None:
     ball, balls = await shop.product(admin), await category(shop, admin, "Balls")
+    await shop.pool.execute(MAKE_METHODS, METHODS)
     buy = await create(shop, admin, **BUY, product_ids=[ball.id], category_ids=[balls.id], get_category_ids=[balls.id], usage_limit=7)
     free = await create(
         shop, admin, **FREE, name="Free", shipping_method_ids=METHODS, delivery_max=Money(minor_units=900), priority=3, per_buyer_limit=1
@@ -288,6 +294,25 @@ async def test_the_products_and_categories_of_a_scope_must_exist_when_they_enter
     assert (changed.name, list(changed.product_ids), list(changed.category_ids)) == ("Other", [ball.id], [balls.id])
     error = await refusal(update(shop, admin, Promotion(id=made.id, product_ids=[ball.id, gone.id])))
     assert error.fields == ["promotion.product_ids[1]"]
+
+
+async def test_the_methods_of_a_promotion_must_exist_and_not_be_archived_when_they_enter_it(shop: Shop, admin: Person) -> None:
+    first, second, third = METHODS
+    await shop.pool.execute(MAKE_METHODS, METHODS)
+    await shop.pool.execute(ARCHIVE_METHOD, second)
+    version = await shop.pool.fetchval(VERSION)
+    error = await refusal(create(shop, admin, **FREE, shipping_method_ids=[first, second, ABSENT]))
+    assert (error.code, error.reason) == (StatusCode.INVALID_ARGUMENT, "SHIPPING_METHOD_NOT_FOUND")
+    assert error.fields == ["promotion.shipping_method_ids[1]", "promotion.shipping_method_ids[2]"]
+    assert await shop.pool.fetchval("SELECT count(*) FROM promotions") == 0
+    made = await create(shop, admin, **FREE, shipping_method_ids=[first])
+    await shop.pool.execute(ARCHIVE_METHOD, first)
+    changed = await update(shop, admin, Promotion(id=made.id, shipping_method_ids=[third, first]))
+    assert list(changed.shipping_method_ids) == [third, first]
+    error = await refusal(update(shop, admin, Promotion(id=made.id, shipping_method_ids=[first, second])))
+    assert (error.reason, error.fields) == ("SHIPPING_METHOD_NOT_FOUND", ["promotion.shipping_method_ids[1]"])
+    assert await get(shop, admin, made) == changed
+    assert await shop.pool.fetchval(VERSION) == version + 2
 
 
 async def test_an_id_that_is_named_twice_counts_once(shop: Shop, admin: Person) -> None:

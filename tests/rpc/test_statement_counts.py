@@ -216,7 +216,7 @@ ROWS = (
     Row("ArchiveTaxCategory", 9),
     Row("ListTaxRates", 2, lambda at: ListTaxRatesRequest(page_size=at.page), "tax_rates"),
     Row("GetTaxRate", 2),
-    Row("CreateTaxRate", 11),
+    Row("CreateTaxRate", 10),
     Row("UpdateTaxRate", 10),
     Row("ArchiveTaxRate", 9),
     Row("ListUsers", 5, lambda at: ListUsersRequest(page_size=at.page), "users"),

@@ -8,6 +8,9 @@ from google.protobuf.field_mask_pb2 import FieldMask
 from google.rpc.error_details_pb2 import ResourceInfo
 from grpc import StatusCode
 
+from mercato.v1.catalog_pb2 import CreateProductRequest, DeleteProductRequest, Product, UndeleteProductRequest, UpdateProductRequest
+from mercato.v1.money_pb2 import Money
+from mercato.v1.shipping_pb2 import ShippingMethod
 from mercato.v1.tax_pb2 import (
     ArchiveTaxCategoryRequest,
     ArchiveTaxRateRequest,
@@ -19,7 +22,10 @@ from mercato.v1.tax_pb2 import (
     TaxRate,
     UpdateTaxCategoryRequest,
 )
+from support.delivery import GERMANY, archive_method, create_method, create_zone, tier, update_method
+from support.delivery import rate as prices
 from support.pages import every
+from support.patience import until
 from support.shop import CALL_S, Person, Shop, refusal
 
 STORED = "SELECT id, display_name, version, archived_at IS NULL FROM tax_categories ORDER BY id"
@@ -164,6 +170,68 @@ async def test_a_category_of_live_rates_is_not_archived(shop: Shop) -> None:
     assert (await archive(shop, admin, "books")).HasField("archive_time")
 
 
+def product(shop: Shop, admin: Person, category: str, **fields: Any) -> Any:
+    wanted = Product(name="Atlas", price=Money(minor_units=100), tax_category=category, **fields)
+    return shop.catalog.CreateProduct(CreateProductRequest(product=wanted), metadata=admin.metadata, timeout=CALL_S)
+
+
+def change(shop: Shop, admin: Person, changed: Product) -> Any:
+    return shop.catalog.UpdateProduct(UpdateProductRequest(product=changed), metadata=admin.metadata, timeout=CALL_S)
+
+
+async def test_a_category_of_products_on_sale_is_not_archived(shop: Shop) -> None:
+    admin = await shop.person(admin=True)
+    for code in ("books", "food"):
+        await create(shop, admin, code)
+    sold, deleted = await product(shop, admin, "books"), await product(shop, admin, "books")
+    await shop.catalog.DeleteProduct(DeleteProductRequest(product_id=deleted.id), metadata=admin.metadata)
+    error = await refusal(archive(shop, admin, "books"))
+    assert (error.code, error.reason, error.metadata) == (
+        StatusCode.FAILED_PRECONDITION,
+        "TAX_CATEGORY_IN_USE",
+        {"tax_category_id": "books"},
+    )
+    await change(shop, admin, Product(id=sold.id, tax_category="food"))
+    assert (await archive(shop, admin, "books")).HasField("archive_time")
+    undelete = UndeleteProductRequest(product_id=deleted.id)
+    error = await refusal(shop.catalog.UndeleteProduct(undelete, metadata=admin.metadata))
+    assert (error.reason, error.metadata) == ("TAX_CATEGORY_ARCHIVED", {"tax_category_id": "books"})
+    await create(shop, admin, "books")
+    back = await shop.catalog.UndeleteProduct(undelete, metadata=admin.metadata)
+    assert back.tax_category == "books"
+    assert (await refusal(archive(shop, admin, "books"))).reason == "TAX_CATEGORY_IN_USE"
+
+
+async def test_a_category_of_live_methods_is_not_archived(shop: Shop) -> None:
+    admin = await shop.person(admin=True)
+    await create(shop, admin, "books")
+    zone = await create_zone(shop, admin, "Near", GERMANY)
+    made = await create_method(shop, admin, prices(zone.id, tier(0, 490)), tax_category="books")
+    assert (await refusal(archive(shop, admin, "books"))).reason == "TAX_CATEGORY_IN_USE"
+    await archive_method(shop, admin, made.id)
+    assert (await archive(shop, admin, "books")).HasField("archive_time")
+
+
+@pytest.mark.parametrize(("category", "reason"), [("books", "TAX_CATEGORY_ARCHIVED"), ("absent", "TAX_CATEGORY_NOT_FOUND")])
+async def test_nothing_new_has_a_category_that_is_archived_or_absent(shop: Shop, category: str, reason: str) -> None:
+    admin = await shop.person(admin=True)
+    await create(shop, admin, "books")
+    await archive(shop, admin, "books")
+    plain, zone = await product(shop, admin, ""), await create_zone(shop, admin, "Near", GERMANY)
+    each_way = prices(zone.id, tier(0, 490))
+    parcel = await create_method(shop, admin, each_way, tax_category="as-goods")
+    for call in (
+        product(shop, admin, category),
+        change(shop, admin, Product(id=plain.id, tax_category=category)),
+        create_method(shop, admin, each_way, tax_category=category),
+        update_method(shop, admin, ShippingMethod(id=parcel.id, tax_category=category)),
+    ):
+        error = await refusal(call)
+        assert (error.reason, error.metadata["tax_category_id"]) == (reason, category)
+    assert await shop.pool.fetchval("SELECT count(*) FROM products WHERE tax_category <> ''") == 0
+    assert await shop.pool.fetchval("SELECT array_agg(tax_category) FROM shipping_methods") == ["as-goods"]
+
+
 async def test_an_absent_category_is_named(shop: Shop) -> None:
     admin = await shop.person(admin=True)
     for call in (
@@ -197,6 +265,49 @@ async def test_no_rate_names_a_category_that_is_archived_at_the_same_time(shop: 
         assert sum(not isinstance(outcome, BaseException) for outcome in outcomes) == 1
     wrong = "SELECT count(*) FROM tax_rates r JOIN tax_categories c ON c.id = r.tax_category WHERE c.archived_at IS NOT NULL"
     assert await shop.pool.fetchval(wrong) == 0
+
+
+@pytest.mark.race
+async def test_no_product_has_a_category_that_is_archived_at_the_same_time(shop: Shop, elsewhere: Shop, race_rounds: int) -> None:
+    admin = await shop.person(admin=True)
+    for number in range(race_rounds):
+        code = f"c{number}"
+        await create(shop, admin, code)
+        plain = await product(shop, admin, "")
+        put = change(elsewhere, admin, Product(id=plain.id, tax_category=code))
+        outcomes = await asyncio.gather(*map(outcome, (archive(shop, admin, code), put, product(elsewhere, admin, code))))
+        assert outcomes[0] in ("", "TAX_CATEGORY_IN_USE")
+        assert set(outcomes[1:]) <= ({"TAX_CATEGORY_ARCHIVED"} if not outcomes[0] else {"", "TAX_CATEGORY_ARCHIVED"})
+        assert outcomes[0] == "" or "" in outcomes[1:]
+    wrong = "SELECT count(*) FROM products p JOIN tax_categories c ON c.id = p.tax_category WHERE c.archived_at IS NOT NULL"
+    assert await shop.pool.fetchval(wrong) == 0
+
+
+async def test_a_product_waits_for_an_archive_under_way_and_an_archive_for_a_product(shop: Shop) -> None:
+    admin = await shop.person(admin=True)
+    await create(shop, admin, "books")
+    await create(shop, admin, "food")
+    async with shop.pool.acquire() as conn:
+        async with conn.transaction():
+            await conn.execute("UPDATE tax_categories SET archived_at = now() WHERE id = 'books'")
+            late = asyncio.create_task(outcome(product(shop, admin, "books")))
+            await until_one_waits(shop)
+        assert await late == "TAX_CATEGORY_ARCHIVED"
+        async with conn.transaction():
+            await conn.execute(
+                "INSERT INTO products (name, description, price_minor, currency_code, image_urls, tax_category)"
+                " VALUES ('x', '', 1, 'USD', '{}', 'food')"
+            )
+            late = asyncio.create_task(outcome(archive(shop, admin, "food")))
+            await until_one_waits(shop)
+        assert await late == "TAX_CATEGORY_IN_USE"
+
+
+async def until_one_waits(shop: Shop) -> None:
+    async def waits() -> bool:
+        return bool(await shop.pool.fetchval("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"))
+
+    await until(waits, "a call waits for a lock")
 
 
 @pytest.mark.race

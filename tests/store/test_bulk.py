@@ -4,11 +4,13 @@ import asyncio
 from functools import partial
 from uuid import UUID
 
+import pytest
+
 from mercato_server.database.pool import Pool
 from mercato_server.database.transactions import transaction
 from mercato_server.domain.accounts import COMMAND_LINE
 from mercato_server.domain.catalog import ProductDraft
-from mercato_server.domain.errors import SkuTaken
+from mercato_server.domain.errors import Conflict, SkuTaken
 from mercato_server.domain.name_keys import name_key
 from mercato_server.domain.search_documents import RULE_VERSION, product_words
 from mercato_server.store import bulk, catalog, categories, inventory, search_documents
@@ -197,3 +199,13 @@ async def test_a_product_of_an_import_keeps_its_sku_from_others(pool: "Pool") ->
     except SkuTaken:
         return
     raise AssertionError
+
+
+async def test_products_do_not_get_a_tax_category_that_was_archived_after_their_file_was_checked(pool: "Pool") -> None:
+    await pool.execute("INSERT INTO tax_categories (id, display_name, archived_at) VALUES ('books', 'Books', now())")
+    await write(pool, BALL)
+    for row in (BALL, BIKE):
+        with pytest.raises(Conflict):
+            await write(pool, row._replace(tax_category="books"))
+    assert await stored(pool, "BALL") == BALL
+    assert await pool.fetchval("SELECT count(*) FROM products") == 1

@@ -290,6 +290,12 @@ async def test_searches_read_no_table_from_end_to_end(full: "Conn") -> None:
             assert "product_search_by_shelf" in text, f"{shape}\n{text}"
 
 
+async def test_an_archive_of_a_tax_category_looks_a_product_up(full: "Conn") -> None:
+    """The query is that of PostgreSQL's own check of a foreign key (ri_triggers.c)."""
+    check = "SELECT 1 FROM ONLY products x WHERE $1::text = tax_category AND $2::boolean = tax_category_live FOR KEY SHARE OF x"
+    assert "using products_by_tax_category on products" in await plan(full, check)
+
+
 async def test_a_search_is_planned_once(full: "Conn") -> None:
     await full.execute("RESET plan_cache_mode")
     statements = [product_lists.list_sql(Shape(order=order, after=False, query=True)) for order in ProductOrder]

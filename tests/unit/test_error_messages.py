@@ -104,6 +104,7 @@ MAKE: dict[type[MercatoError], list[Callable[[], MercatoError]]] = {
         lambda: promotion_errors.PromotionExhausted(text(), promotion_errors.UseLimit.BUYER),
     ],
     promotion_errors.ScopeProductNotFound: [lambda: promotion_errors.ScopeProductNotFound(violations(1))],
+    promotion_errors.ScopeMethodNotFound: [lambda: promotion_errors.ScopeMethodNotFound(violations(1))],
     promotion_errors.ScopeCategoryNotFound: [lambda: promotion_errors.ScopeCategoryNotFound(violations(1))],
     tax_errors.TaxRateNotFound: not_found(tax_errors.TaxRateNotFound),
     tax_errors.TaxRateOverlaps: [lambda: tax_errors.TaxRateOverlaps(uuid.uuid4())],

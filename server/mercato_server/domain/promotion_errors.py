@@ -53,6 +53,12 @@ class ScopeCategoryNotFound(InvalidRequest):
     reason = "CATEGORY_NOT_FOUND"
 
 
+class ScopeMethodNotFound(InvalidRequest):
+    """Shipping methods of a promotion do not exist, or are archived."""
+
+    reason = "SHIPPING_METHOD_NOT_FOUND"
+
+
 class PromotionInvalid(MercatoError):
     """A buyer's code gives nothing now. The error is the same for any cause, so that guesses learn nothing."""
 

@@ -79,12 +79,15 @@ class TaxCategoryArchived(MercatoError):
 
 
 class TaxCategoryInUse(MercatoError):
-    """Live tax rates name the category."""
+    """Live tax rates, live shipping methods or products on sale have the category."""
 
     code, reason = Code.FAILED_PRECONDITION, "TAX_CATEGORY_IN_USE"
 
     def __init__(self, category: str) -> None:
-        super().__init__("tax rates of the category {tax_category_id} are not archived; archive them first", tax_category_id=category)
+        super().__init__(
+            "tax rates, shipping methods or products have the category {tax_category_id}; archive or change them first",
+            tax_category_id=category,
+        )
 
 
 class TaxCategoryLimit(MercatoError):

@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple
 from uuid import UUID
 
+import asyncpg
+
 from mercato_server.database.pool import Conn, Pool
 from mercato_server.database.transactions import retry_conflicts, transaction
 from mercato_server.domain.accounts import Actor
+from mercato_server.domain.errors import Conflict
 from mercato_server.domain.events import EventKind
 from mercato_server.domain.name_keys import name_key
 from mercato_server.domain.search_documents import RULE_VERSION
@@ -171,7 +174,8 @@ async def write(pool: "Pool", batch: Sequence[Incoming], source: str, actor: Act
     """Create and update products by SKU, and create missing categories. SKUs must differ within the batch.
 
     Products that do not differ from the batch are not written: they keep their version and have no event. Changes of stock are written to
-    the ledger. A batch that changes products appends one entry to the audit log, which names its source.
+    the ledger. A batch that changes products appends one entry to the audit log, which names its source. Raises Conflict if one of its tax
+    categories is archived.
     """
     async with transaction(pool) as conn:
         await conn.execute(PLAN_LOOKUPS)
@@ -180,13 +184,22 @@ async def write(pool: "Pool", batch: Sequence[Incoming], source: str, actor: Act
         await conn.copy_records_to_table(
             "incoming", schema_name="pg_temp", records=[_record(place, row, categories) for place, row in enumerate(batch)]
         )
-        created = await _add(conn, batch, actor)
-        changed = [] if len(created) == len(batch) else await _update(conn, actor)
+        try:
+            created = await _add(conn, batch, actor)
+            changed = [] if len(created) == len(batch) else await _update(conn, actor)
+        except asyncpg.ForeignKeyViolationError as error:
+            raise _constraint(error) from None
         if created or changed:
             await search_documents.index(conn, [*created, *changed])
             counts = {"created": len(created), "updated": len(changed)}
             await audit_log.append(conn, actor, "catalog.imported", None, {}, {"source": source, **counts})
         return Written(len(created), len(changed))
+
+
+def _constraint(error: asyncpg.ForeignKeyViolationError) -> Exception:
+    if error.constraint_name == "products_tax_category_fkey":
+        return Conflict("a tax category of the products has been archived meanwhile")
+    return error
 
 
 async def _add(conn: "Conn", batch: Sequence[Incoming], actor: Actor) -> list[UUID]:

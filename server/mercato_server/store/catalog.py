@@ -24,8 +24,8 @@ from mercato_server.domain.errors import (
 from mercato_server.domain.events import EventKind
 from mercato_server.domain.name_keys import name_key
 from mercato_server.domain.search_documents import product_words
-from mercato_server.domain.tax_errors import TaxCategoryNotFound
-from mercato_server.store import audit_log, events, inventory, name_keys, search_documents
+from mercato_server.domain.tax_errors import TaxCategoryArchived
+from mercato_server.store import audit_log, events, inventory, name_keys, search_documents, tax_categories
 from mercato_server.store.events import Event, Snapshot
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
 
@@ -78,7 +78,8 @@ UPDATE_PRODUCT = f"""
 WITH changed AS (
     UPDATE products AS product
        SET name = $2, description = $3, price_minor = $4, category_id = $5, sku = $6, image_urls = $7, tax_category = $8,
-           needs_delivery = $9, weight_grams = $10, deleted_at = CASE WHEN $11 THEN now() END, name_key = $12,
+           needs_delivery = $9, weight_grams = $10, deleted_at = CASE WHEN $11 THEN now() END,
+           tax_category_live = CASE WHEN NOT $11 THEN true END, name_key = $12,
            version = product.version + 1, updated_at = now()
       FROM stock_levels AS level
      WHERE product.id = $1 AND level.product_id = product.id AND level.location_id = 1
@@ -115,7 +116,7 @@ async def get_any(pool: "Pool", product_id: UUID) -> Product:
 
 @retry_conflicts
 async def create(pool: "Pool", draft: ProductDraft, actor: Actor, key: IdempotencyKey | None = None) -> Product | Stored:
-    """Create a product with its stock; raises CategoryNotFound or SkuTaken."""
+    """Create a product with its stock; raises CategoryNotFound, TaxCategoryNotFound, TaxCategoryArchived or SkuTaken."""
     await name_keys.load()
     async with transaction(pool) as conn:
         return await once(conn, key, lambda: _create(conn, draft, actor))
@@ -125,6 +126,7 @@ async def _create(conn: "Conn", draft: ProductDraft, actor: Actor) -> Product:
     values = (draft.name, draft.description, draft.price_minor, draft.category_id, draft.sku, draft.stock or 0, list(draft.image_urls))
     delivered = (draft.tax_category, draft.needs_delivery, draft.weight_grams)
     words = search_documents.arguments(product_words(draft.name, draft.description, draft.sku))
+    await tax_categories.require_live(conn, draft.tax_category or "")
     try:
         product = _product(await conn.fetchrow(INSERT_PRODUCT, *values, *delivered, name_key(draft.name), *words))
     except asyncpg.IntegrityConstraintViolationError as error:
@@ -150,7 +152,7 @@ class Update:
 async def update(pool: "Pool", change: Update, key: IdempotencyKey | None = None) -> Product | Stored:
     """Change a product on sale; a change of stock is written to the ledger.
 
-    Raises ProductNotFound, EtagMismatch, CategoryNotFound or SkuTaken.
+    Raises ProductNotFound, EtagMismatch, CategoryNotFound, TaxCategoryNotFound, TaxCategoryArchived or SkuTaken.
     """
     await name_keys.load()
     async with transaction(pool) as conn:
@@ -164,6 +166,8 @@ async def _update(conn: "Conn", change: Update) -> Product:
         del values["stock"]
     current.check_etag(change.etags, with_stock="stock" in values)
     wanted = current._replace(**values)
+    if wanted.tax_category != current.tax_category:
+        await tax_categories.require_live(conn, wanted.tax_category or "")
     if wanted.stock != current.stock:
         await inventory.adjust(conn, {current.id: wanted.stock - current.stock}, change.actor, "product updated")
     product = await _write(conn, wanted)
@@ -193,7 +197,7 @@ async def _delete(conn: "Conn", product_id: UUID, etags: Collection[str], actor:
 
 @retry_conflicts
 async def undelete(pool: "Pool", product_id: UUID, actor: Actor, key: IdempotencyKey | None = None) -> Product | Stored:
-    """Put a deleted product back on sale; raises ProductNotFound, ProductNotDeleted or SkuTaken."""
+    """Put a deleted product back on sale; raises ProductNotFound, ProductNotDeleted, TaxCategoryArchived or SkuTaken."""
     await name_keys.load()
     async with transaction(pool) as conn:
         return await once(conn, key, lambda: _undelete(conn, product_id, actor))
@@ -294,7 +298,7 @@ def _constraint(error: asyncpg.IntegrityConstraintViolationError, wanted: Produc
         case "products_category_id_fkey":
             return CategoryNotFound(wanted.category_id or _FIRST)
         case "products_tax_category_fkey":
-            return TaxCategoryNotFound(wanted.tax_category or "")
+            return TaxCategoryArchived(wanted.tax_category or "")  # no category is ever deleted
         case "products_sku_key":
             return SkuTaken(wanted.sku or "")
         case _:

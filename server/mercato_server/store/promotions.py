@@ -18,6 +18,7 @@ from mercato_server.domain.promotion_errors import (
     PromotionNotFound,
     PromotionState,
     ScopeCategoryNotFound,
+    ScopeMethodNotFound,
     ScopeProductNotFound,
 )
 from mercato_server.domain.promotions import Promotion, PromotionKind
@@ -59,7 +60,9 @@ GET_ABSENT = """
 SELECT ARRAY(SELECT id FROM unnest($1::uuid[]) AS scope (id)
               WHERE NOT EXISTS (SELECT FROM products WHERE products.id = scope.id AND deleted_at IS NULL)),
        ARRAY(SELECT id FROM unnest($2::uuid[]) AS scope (id)
-              WHERE NOT EXISTS (SELECT FROM categories WHERE categories.id = scope.id))
+              WHERE NOT EXISTS (SELECT FROM categories WHERE categories.id = scope.id)),
+       ARRAY(SELECT id FROM unnest($3::uuid[]) AS scope (id)
+              WHERE NOT EXISTS (SELECT FROM shipping_methods AS method WHERE method.id = scope.id AND archived_at IS NULL))
 """
 
 INSERT_PROMOTION = f"""
@@ -97,8 +100,8 @@ UPDATE promotions
 RETURNING {_COLUMNS}
 """  # noqa: S608 - constants
 
-_PRODUCT_IDS, _CATEGORY_IDS = ("product_ids", "get_product_ids"), ("category_ids", "get_category_ids")
-_NO_IDS: Mapping[str, tuple[UUID, ...]] = dict.fromkeys((*_PRODUCT_IDS, *_CATEGORY_IDS), ())
+_PRODUCT_IDS, _CATEGORY_IDS, _METHOD_IDS = ("product_ids", "get_product_ids"), ("category_ids", "get_category_ids"), ("method_ids",)
+_NO_IDS: Mapping[str, tuple[UUID, ...]] = dict.fromkeys((*_PRODUCT_IDS, *_CATEGORY_IDS, *_METHOD_IDS), ())
 
 
 async def get(pool: "Pool", promotion_id: UUID) -> StoredPromotion:
@@ -123,7 +126,7 @@ async def load(conn: "Conn | Pool") -> list[Promotion]:
 
 @retry_conflicts
 async def create(pool: "Pool", draft: PromotionDraft, actor: Actor, key: IdempotencyKey | None = None) -> StoredPromotion | Stored:
-    """Create a promotion; raises PromotionLimit, ScopeProductNotFound or ScopeCategoryNotFound."""
+    """Create a promotion; raises PromotionLimit, ScopeProductNotFound, ScopeCategoryNotFound or ScopeMethodNotFound."""
     async with transaction(pool) as conn:
         return await once(conn, key, lambda: insert(conn, draft, actor))
 
@@ -156,7 +159,8 @@ class Update:
 async def update(pool: "Pool", change: Update, key: IdempotencyKey | None = None) -> StoredPromotion | Stored:
     """Change a promotion.
 
-    Raises PromotionNotFound, EtagMismatch, PromotionState, InvalidRequest, ScopeProductNotFound or ScopeCategoryNotFound.
+    Raises PromotionNotFound, EtagMismatch, PromotionState, InvalidRequest, ScopeProductNotFound, ScopeCategoryNotFound or
+    ScopeMethodNotFound.
     """
     async with transaction(pool) as conn:
         return await once(conn, key, lambda: _update(conn, change))
@@ -221,16 +225,18 @@ async def _lock(conn: "Conn", promotion_id: UUID) -> StoredPromotion:
 
 
 async def _require_scope(conn: "Conn", draft: PromotionDraft, known: Mapping[str, Any]) -> None:
-    """Raise ScopeProductNotFound or ScopeCategoryNotFound if an id that is new in a scope is not that of a product on sale, or category."""
+    """Raise a refusal if an id that is new in a promotion is not that of a product on sale, a category or a live method."""
     new = {column: [each for each in getattr(draft, column) if each not in set(known[column])] for column in _NO_IDS}
-    products, categories = ([id_ for column in columns for id_ in new[column]] for columns in (_PRODUCT_IDS, _CATEGORY_IDS))
-    if not (products or categories):
+    wanted = [[id_ for column in columns for id_ in new[column]] for columns in (_PRODUCT_IDS, _CATEGORY_IDS, _METHOD_IDS)]
+    if not any(wanted):
         return
-    [(no_products, no_categories)] = await conn.fetch(GET_ABSENT, products, categories)
+    [(no_products, no_categories, no_methods)] = await conn.fetch(GET_ABSENT, *wanted)
     if no_products:
         raise ScopeProductNotFound(_absent(draft, _PRODUCT_IDS, no_products, "no product on sale has this id"))
     if no_categories:
         raise ScopeCategoryNotFound(_absent(draft, _CATEGORY_IDS, no_categories, "no category has this id"))
+    if no_methods:
+        raise ScopeMethodNotFound(_absent(draft, _METHOD_IDS, no_methods, "no shipping method that is not archived has this id"))
 
 
 def _absent(draft: PromotionDraft, columns: Sequence[str], ids: Collection[UUID], template: str) -> list[Violation]:

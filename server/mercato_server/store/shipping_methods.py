@@ -8,6 +8,7 @@ import asyncpg
 
 from mercato_server.database.pool import Conn, Pool
 from mercato_server.database.transactions import retry_conflicts, transaction
+from mercato_server.domain import taxes
 from mercato_server.domain.accounts import Actor
 from mercato_server.domain.errors import require_etag
 from mercato_server.domain.paging import Page, Position
@@ -21,8 +22,7 @@ from mercato_server.domain.shipping_errors import (
     ShippingZoneNotFound,
 )
 from mercato_server.domain.shipping_records import METHODS_MAX, TIERS_MAX, MethodDraft, MethodRecord
-from mercato_server.domain.tax_errors import TaxCategoryNotFound
-from mercato_server.store import audit_log, price_rules, shipping
+from mercato_server.store import audit_log, price_rules, shipping, tax_categories
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
 
 _COLUMNS = f"""
@@ -106,7 +106,10 @@ async def methods(pool: "Pool", page: Page, *, archived: bool) -> tuple[Sequence
 
 @retry_conflicts
 async def create(pool: "Pool", draft: MethodDraft, actor: Actor, key: IdempotencyKey | None = None) -> MethodRecord | Stored:
-    """Create a method; raises ShippingMethodLimit, ShippingTierLimit, ShippingZoneNotFound, ShippingZoneArchived or TaxCategoryNotFound."""
+    """Create a method.
+
+    Raises ShippingMethodLimit, ShippingTierLimit, ShippingZoneNotFound, ShippingZoneArchived, TaxCategoryNotFound or TaxCategoryArchived.
+    """
     async with transaction(pool) as conn:
         return await once(conn, key, lambda: insert(conn, draft, actor))
 
@@ -118,11 +121,9 @@ async def insert(conn: "Conn", draft: MethodDraft, actor: Actor, new_id: UUID | 
         raise ShippingMethodLimit(METHODS_MAX)
     rates = draft.rates or {}
     await _require_room(conn, draft, None)
+    await _require_category(conn, draft)
     values = (new_id, draft.name or "", draft.description or "", draft.position or 0, draft.tax_category or "")
-    try:
-        method_id = await conn.fetchval(INSERT_METHOD, *values)
-    except asyncpg.ForeignKeyViolationError:
-        raise TaxCategoryNotFound(draft.tax_category or "") from None
+    method_id = await conn.fetchval(INSERT_METHOD, *values)
     await conn.execute(INSERT_RATES, method_id, _rows(rates))
     created = await get(conn, method_id)
     await audit_log.append(conn, actor, "shipping_method.created", method_id, {}, _fields(created))
@@ -136,8 +137,8 @@ async def update(
 ) -> MethodRecord | Stored:
     """Change a method; its rates are replaced together.
 
-    Raises ShippingMethodNotFound, ShippingMethodArchived, EtagMismatch, ShippingTierLimit, ShippingZoneNotFound, ShippingZoneArchived or
-    TaxCategoryNotFound.
+    Raises ShippingMethodNotFound, ShippingMethodArchived, EtagMismatch, ShippingTierLimit, ShippingZoneNotFound, ShippingZoneArchived,
+    TaxCategoryNotFound or TaxCategoryArchived.
     """
     async with transaction(pool) as conn:
         return await once(conn, key, lambda: _update(conn, method_id, draft, etags, actor))
@@ -153,10 +154,8 @@ async def _update(conn: "Conn", method_id: UUID, draft: MethodDraft, etags: Coll
         await _require_room(conn, draft, method_id)
         await conn.execute(DELETE_RATES, method_id)
         await conn.execute(INSERT_RATES, method_id, _rows(draft.rates))
-    try:
-        await conn.execute(UPDATE_METHOD, method_id, draft.name, draft.description, draft.position, draft.tax_category)
-    except asyncpg.ForeignKeyViolationError:
-        raise TaxCategoryNotFound(draft.tax_category or "") from None
+    await _require_category(conn, draft)
+    await conn.execute(UPDATE_METHOD, method_id, draft.name, draft.description, draft.position, draft.tax_category)
     after = await get(conn, method_id)
     await audit_log.append(conn, actor, "shipping_method.updated", method_id, _fields(before), _fields(after))
     await price_rules.changed(conn)
@@ -196,6 +195,11 @@ async def _require_room(conn: "Conn", draft: MethodDraft, method_id: UUID | None
     for zone_id in wanted:
         if found[zone_id]:
             raise ShippingZoneArchived(zone_id)
+
+
+async def _require_category(conn: "Conn", draft: MethodDraft) -> None:
+    if draft.tax_category != taxes.AS_GOODS:
+        await tax_categories.require_live(conn, draft.tax_category or "")
 
 
 def _rows(rates: Mapping[UUID, ShippingRate]) -> str:

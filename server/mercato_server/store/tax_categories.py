@@ -42,7 +42,12 @@ UPDATE tax_categories
 RETURNING id, display_name, version, created_at, updated_at, archived_at
 """
 
-IS_CATEGORY_USED = "SELECT EXISTS (SELECT FROM tax_rates WHERE category_ref = $1 AND archived_at IS NULL)"
+IS_CATEGORY_LIVE = "SELECT archived_at IS NULL FROM tax_categories WHERE id = $1"
+
+IS_CATEGORY_USED = """
+SELECT EXISTS (SELECT FROM tax_rates WHERE category_ref = $1 AND archived_at IS NULL)
+       OR EXISTS (SELECT FROM shipping_methods WHERE category_ref = $1 AND archived_at IS NULL)
+"""
 
 ARCHIVE_CATEGORY = """
 UPDATE tax_categories
@@ -124,7 +129,10 @@ async def _update(conn: "Conn", category_id: str, display_name: str | None, etag
 
 @retry_conflicts
 async def archive(pool: "Pool", category_id: str, actor: Actor, key: IdempotencyKey | None = None) -> TaxCategory | Stored:
-    """Archive a category; an archived one stays as it is. Raises TaxCategoryNotFound, or TaxCategoryInUse if live rates name it."""
+    """Archive a category; an archived one stays as it is.
+
+    Raises TaxCategoryNotFound, or TaxCategoryInUse if live rates, live methods or products on sale have it.
+    """
     async with transaction(pool) as conn:
         return await once(conn, key, lambda: _archive(conn, category_id, actor))
 
@@ -137,9 +145,21 @@ async def _archive(conn: "Conn", category_id: str, actor: Actor) -> TaxCategory:
         return current
     if await conn.fetchval(IS_CATEGORY_USED, category_id):
         raise TaxCategoryInUse(category_id)
-    category = _category(await conn.fetchrow(ARCHIVE_CATEGORY, category_id), category_id)
+    try:
+        category = _category(await conn.fetchrow(ARCHIVE_CATEGORY, category_id), category_id)
+    except asyncpg.ForeignKeyViolationError:  # a product on sale; changes of products do not take turns with this one
+        raise TaxCategoryInUse(category_id) from None
     await audit_log.append(conn, actor, "tax_category.archived", None, _since(current), _since(category))
     return category
+
+
+async def require_live(conn: "Conn", category_id: str) -> None:
+    """Raise TaxCategoryNotFound or TaxCategoryArchived if nothing new can have a category; an empty id stands for none."""
+    if not category_id:
+        return
+    is_live = await conn.fetchval(IS_CATEGORY_LIVE, category_id)
+    if not is_live:
+        raise TaxCategoryNotFound(category_id) if is_live is None else TaxCategoryArchived(category_id)
 
 
 def _category(row: asyncpg.Record | None, category_id: str) -> TaxCategory:

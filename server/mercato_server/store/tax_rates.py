@@ -14,8 +14,6 @@ from mercato_server.domain.accounts import Actor
 from mercato_server.domain.errors import InvalidRequest, Violation, require_etag
 from mercato_server.domain.paging import Page, Position
 from mercato_server.domain.tax_errors import (
-    TaxCategoryArchived,
-    TaxCategoryNotFound,
     TaxRateArchived,
     TaxRateBegun,
     TaxRateLimit,
@@ -24,7 +22,7 @@ from mercato_server.domain.tax_errors import (
 )
 from mercato_server.domain.tax_rates import RATES_MAX, RateDraft, StoredRate
 from mercato_server.domain.taxes import TaxPart, TaxRate
-from mercato_server.store import audit_log, price_rules
+from mercato_server.store import audit_log, price_rules, tax_categories
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
 
 RATE_COLUMNS = """
@@ -43,8 +41,6 @@ SELECT {RATE_COLUMNS}, coalesce(upper(valid) <= now() - interval '1 hour', false
 """  # noqa: S608 - constants
 
 COUNT_RATES = "SELECT count(*) FROM tax_rates WHERE archived_at IS NULL"
-
-IS_CATEGORY_LIVE = "SELECT archived_at IS NULL FROM tax_categories WHERE id = $1"
 
 FIND_OVERLAP = """
 SELECT id
@@ -154,7 +150,7 @@ async def create(pool: "Pool", draft: RateDraft, actor: Actor, key: IdempotencyK
 async def insert(conn: "Conn", draft: RateDraft, actor: Actor) -> StoredRate:
     """Create a rate as `create` does, in the caller's transaction."""
     await price_rules.lock(conn)
-    await _require_category(conn, draft.category)
+    await tax_categories.require_live(conn, draft.category)
     await _refuse_overlap(conn, draft)
     if await conn.fetchval(COUNT_RATES) >= RATES_MAX:
         raise TaxRateLimit(RATES_MAX)
@@ -218,13 +214,6 @@ async def _archive(conn: "Conn", rate_id: UUID, actor: Actor) -> StoredRate:
     if archived is not current:
         await price_rules.changed(conn)
     return archived
-
-
-async def _require_category(conn: "Conn", category_id: str) -> None:
-    """Raise TaxCategoryNotFound or TaxCategoryArchived if rates cannot name a category; an empty id stands for all."""
-    is_live = await conn.fetchval(IS_CATEGORY_LIVE, category_id)
-    if category_id and not is_live:
-        raise TaxCategoryNotFound(category_id) if is_live is None else TaxCategoryArchived(category_id)
 
 
 async def _refuse_overlap(conn: "Conn", draft: RateDraft, rate_id: UUID | None = None) -> None:

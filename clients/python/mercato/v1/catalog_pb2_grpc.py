@@ -146,7 +146,8 @@ class CatalogServiceServicer:
     def CreateProduct(self, request, context):
         """Create a product; its stock enters the ledger as `initial`.
 
-        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND, ALREADY_EXISTS SKU_TAKEN, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND or TAX_CATEGORY_NOT_FOUND, FAILED_PRECONDITION TAX_CATEGORY_ARCHIVED,
+        ALREADY_EXISTS SKU_TAKEN, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -156,7 +157,8 @@ class CatalogServiceServicer:
         """Change a product (AIP-134). With `update_mask` exactly its fields; without one, PATCH and gRPC change the populated fields, and PUT
         replaces all of them, except a stock that is left out: that stays, since sales move it meanwhile.
 
-        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND or CATEGORY_NOT_FOUND, ALREADY_EXISTS SKU_TAKEN, ABORTED ETAG_MISMATCH
+        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, CATEGORY_NOT_FOUND or TAX_CATEGORY_NOT_FOUND,
+        FAILED_PRECONDITION TAX_CATEGORY_ARCHIVED, ALREADY_EXISTS SKU_TAKEN, ABORTED ETAG_MISMATCH
         (the product changed since `product.etag` or the tag of `if-match` was read; 412 over REST with `if-match`), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -175,8 +177,8 @@ class CatalogServiceServicer:
     def UndeleteProduct(self, request, context):
         """Bring a deleted product back (AIP-164). ListProducts with `only_deleted` lists those that can be brought back.
 
-        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, FAILED_PRECONDITION PRODUCT_NOT_DELETED,
-        ALREADY_EXISTS SKU_TAKEN (another product took its SKU meanwhile), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, FAILED_PRECONDITION PRODUCT_NOT_DELETED or
+        TAX_CATEGORY_ARCHIVED, ALREADY_EXISTS SKU_TAKEN (another product took its SKU meanwhile), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -59,13 +59,15 @@ class CatalogServiceStub:
     CreateProduct: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.CreateProductRequest, _catalog_pb2.Product]
     """Create a product; its stock enters the ledger as `initial`.
 
-    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND, ALREADY_EXISTS SKU_TAKEN, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND or TAX_CATEGORY_NOT_FOUND, FAILED_PRECONDITION TAX_CATEGORY_ARCHIVED,
+    ALREADY_EXISTS SKU_TAKEN, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
     """
     UpdateProduct: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.UpdateProductRequest, _catalog_pb2.Product]
     """Change a product (AIP-134). With `update_mask` exactly its fields; without one, PATCH and gRPC change the populated fields, and PUT
     replaces all of them, except a stock that is left out: that stays, since sales move it meanwhile.
 
-    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND or CATEGORY_NOT_FOUND, ALREADY_EXISTS SKU_TAKEN, ABORTED ETAG_MISMATCH
+    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, CATEGORY_NOT_FOUND or TAX_CATEGORY_NOT_FOUND,
+    FAILED_PRECONDITION TAX_CATEGORY_ARCHIVED, ALREADY_EXISTS SKU_TAKEN, ABORTED ETAG_MISMATCH
     (the product changed since `product.etag` or the tag of `if-match` was read; 412 over REST with `if-match`), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
     """
     DeleteProduct: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.DeleteProductRequest, _catalog_pb2.Product]
@@ -76,8 +78,8 @@ class CatalogServiceStub:
     UndeleteProduct: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.UndeleteProductRequest, _catalog_pb2.Product]
     """Bring a deleted product back (AIP-164). ListProducts with `only_deleted` lists those that can be brought back.
 
-    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, FAILED_PRECONDITION PRODUCT_NOT_DELETED,
-    ALREADY_EXISTS SKU_TAKEN (another product took its SKU meanwhile), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, FAILED_PRECONDITION PRODUCT_NOT_DELETED or
+    TAX_CATEGORY_ARCHIVED, ALREADY_EXISTS SKU_TAKEN (another product took its SKU meanwhile), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
     """
     AdjustStock: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.AdjustStockRequest, _catalog_pb2.Product]
     """Change the stock by a difference, or set it if it still has the value that the caller saw. Writes the ledger as `adjust`.
@@ -145,13 +147,15 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
     CreateProduct: _aio.UnaryUnaryMultiCallable[_catalog_pb2.CreateProductRequest, _catalog_pb2.Product]  # type: ignore[assignment]
     """Create a product; its stock enters the ledger as `initial`.
 
-    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND, ALREADY_EXISTS SKU_TAKEN, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND or TAX_CATEGORY_NOT_FOUND, FAILED_PRECONDITION TAX_CATEGORY_ARCHIVED,
+    ALREADY_EXISTS SKU_TAKEN, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
     """
     UpdateProduct: _aio.UnaryUnaryMultiCallable[_catalog_pb2.UpdateProductRequest, _catalog_pb2.Product]  # type: ignore[assignment]
     """Change a product (AIP-134). With `update_mask` exactly its fields; without one, PATCH and gRPC change the populated fields, and PUT
     replaces all of them, except a stock that is left out: that stays, since sales move it meanwhile.
 
-    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND or CATEGORY_NOT_FOUND, ALREADY_EXISTS SKU_TAKEN, ABORTED ETAG_MISMATCH
+    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, CATEGORY_NOT_FOUND or TAX_CATEGORY_NOT_FOUND,
+    FAILED_PRECONDITION TAX_CATEGORY_ARCHIVED, ALREADY_EXISTS SKU_TAKEN, ABORTED ETAG_MISMATCH
     (the product changed since `product.etag` or the tag of `if-match` was read; 412 over REST with `if-match`), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
     """
     DeleteProduct: _aio.UnaryUnaryMultiCallable[_catalog_pb2.DeleteProductRequest, _catalog_pb2.Product]  # type: ignore[assignment]
@@ -162,8 +166,8 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
     UndeleteProduct: _aio.UnaryUnaryMultiCallable[_catalog_pb2.UndeleteProductRequest, _catalog_pb2.Product]  # type: ignore[assignment]
     """Bring a deleted product back (AIP-164). ListProducts with `only_deleted` lists those that can be brought back.
 
-    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, FAILED_PRECONDITION PRODUCT_NOT_DELETED,
-    ALREADY_EXISTS SKU_TAKEN (another product took its SKU meanwhile), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, FAILED_PRECONDITION PRODUCT_NOT_DELETED or
+    TAX_CATEGORY_ARCHIVED, ALREADY_EXISTS SKU_TAKEN (another product took its SKU meanwhile), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
     """
     AdjustStock: _aio.UnaryUnaryMultiCallable[_catalog_pb2.AdjustStockRequest, _catalog_pb2.Product]  # type: ignore[assignment]
     """Change the stock by a difference, or set it if it still has the value that the caller saw. Writes the ledger as `adjust`.
@@ -252,7 +256,8 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_catalog_pb2.Product, _abc.Awaitable[_catalog_pb2.Product]]:
         """Create a product; its stock enters the ledger as `initial`.
 
-        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND, ALREADY_EXISTS SKU_TAKEN, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND or TAX_CATEGORY_NOT_FOUND, FAILED_PRECONDITION TAX_CATEGORY_ARCHIVED,
+        ALREADY_EXISTS SKU_TAKEN, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
         """
 
     @_abc_1.abstractmethod
@@ -264,7 +269,8 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         """Change a product (AIP-134). With `update_mask` exactly its fields; without one, PATCH and gRPC change the populated fields, and PUT
         replaces all of them, except a stock that is left out: that stays, since sales move it meanwhile.
 
-        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND or CATEGORY_NOT_FOUND, ALREADY_EXISTS SKU_TAKEN, ABORTED ETAG_MISMATCH
+        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, CATEGORY_NOT_FOUND or TAX_CATEGORY_NOT_FOUND,
+        FAILED_PRECONDITION TAX_CATEGORY_ARCHIVED, ALREADY_EXISTS SKU_TAKEN, ABORTED ETAG_MISMATCH
         (the product changed since `product.etag` or the tag of `if-match` was read; 412 over REST with `if-match`), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
         """
 
@@ -287,8 +293,8 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_catalog_pb2.Product, _abc.Awaitable[_catalog_pb2.Product]]:
         """Bring a deleted product back (AIP-164). ListProducts with `only_deleted` lists those that can be brought back.
 
-        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, FAILED_PRECONDITION PRODUCT_NOT_DELETED,
-        ALREADY_EXISTS SKU_TAKEN (another product took its SKU meanwhile), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, FAILED_PRECONDITION PRODUCT_NOT_DELETED or
+        TAX_CATEGORY_ARCHIVED, ALREADY_EXISTS SKU_TAKEN (another product took its SKU meanwhile), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
         """
 
     @_abc_1.abstractmethod

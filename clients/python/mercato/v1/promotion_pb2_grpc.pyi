@@ -50,8 +50,8 @@ class PromotionServiceStub:
     CreatePromotion: _grpc.UnaryUnaryMultiCallable[_promotion_pb2.CreatePromotionRequest, _promotion_pb2.Promotion]
     """Create a promotion.
 
-    Errors: INVALID_ARGUMENT INVALID_FIELD (also for a field that the kind does not use), INVALID_ARGUMENT PRODUCT_NOT_FOUND or
-    CATEGORY_NOT_FOUND (each violation names the place of an id in its list), FAILED_PRECONDITION PROMOTION_LIMIT (the shop has 1,000
+    Errors: INVALID_ARGUMENT INVALID_FIELD (also for a field that the kind does not use), INVALID_ARGUMENT PRODUCT_NOT_FOUND,
+    CATEGORY_NOT_FOUND or SHIPPING_METHOD_NOT_FOUND (each violation names the place of an id in its list), FAILED_PRECONDITION PROMOTION_LIMIT (the shop has 1,000
     promotions that are not archived), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
     """
     UpdatePromotion: _grpc.UnaryUnaryMultiCallable[_promotion_pb2.UpdatePromotionRequest, _promotion_pb2.Promotion]
@@ -117,8 +117,8 @@ class PromotionServiceAsyncStub(PromotionServiceStub):
     CreatePromotion: _aio.UnaryUnaryMultiCallable[_promotion_pb2.CreatePromotionRequest, _promotion_pb2.Promotion]  # type: ignore[assignment]
     """Create a promotion.
 
-    Errors: INVALID_ARGUMENT INVALID_FIELD (also for a field that the kind does not use), INVALID_ARGUMENT PRODUCT_NOT_FOUND or
-    CATEGORY_NOT_FOUND (each violation names the place of an id in its list), FAILED_PRECONDITION PROMOTION_LIMIT (the shop has 1,000
+    Errors: INVALID_ARGUMENT INVALID_FIELD (also for a field that the kind does not use), INVALID_ARGUMENT PRODUCT_NOT_FOUND,
+    CATEGORY_NOT_FOUND or SHIPPING_METHOD_NOT_FOUND (each violation names the place of an id in its list), FAILED_PRECONDITION PROMOTION_LIMIT (the shop has 1,000
     promotions that are not archived), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
     """
     UpdatePromotion: _aio.UnaryUnaryMultiCallable[_promotion_pb2.UpdatePromotionRequest, _promotion_pb2.Promotion]  # type: ignore[assignment]
@@ -199,8 +199,8 @@ class PromotionServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_promotion_pb2.Promotion, _abc.Awaitable[_promotion_pb2.Promotion]]:
         """Create a promotion.
 
-        Errors: INVALID_ARGUMENT INVALID_FIELD (also for a field that the kind does not use), INVALID_ARGUMENT PRODUCT_NOT_FOUND or
-        CATEGORY_NOT_FOUND (each violation names the place of an id in its list), FAILED_PRECONDITION PROMOTION_LIMIT (the shop has 1,000
+        Errors: INVALID_ARGUMENT INVALID_FIELD (also for a field that the kind does not use), INVALID_ARGUMENT PRODUCT_NOT_FOUND,
+        CATEGORY_NOT_FOUND or SHIPPING_METHOD_NOT_FOUND (each violation names the place of an id in its list), FAILED_PRECONDITION PROMOTION_LIMIT (the shop has 1,000
         promotions that are not archived), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
         """
 

@@ -176,8 +176,8 @@ class ShippingServiceServicer:
     def CreateShippingMethod(self, request, context):
         """Create a method.
 
-        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND SHIPPING_ZONE_NOT_FOUND or TAX_CATEGORY_NOT_FOUND, FAILED_PRECONDITION SHIPPING_ZONE_ARCHIVED (a rate is for an
-        archived zone), FAILED_PRECONDITION SHIPPING_METHOD_LIMIT (100 methods) or SHIPPING_TIER_LIMIT (50,000 tiers of all methods; both with
+        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND SHIPPING_ZONE_NOT_FOUND or TAX_CATEGORY_NOT_FOUND, FAILED_PRECONDITION TAX_CATEGORY_ARCHIVED or
+        SHIPPING_ZONE_ARCHIVED (a rate is for an archived zone), FAILED_PRECONDITION SHIPPING_METHOD_LIMIT (100 methods) or SHIPPING_TIER_LIMIT (50,000 tiers of all methods; both with
         metadata `limit`; archived methods do not count).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -188,7 +188,7 @@ class ShippingServiceServicer:
         """Change a method (AIP-134). With `update_mask` exactly its fields; without one the populated fields. The rates are replaced together.
 
         Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND SHIPPING_METHOD_NOT_FOUND, SHIPPING_ZONE_NOT_FOUND or TAX_CATEGORY_NOT_FOUND, FAILED_PRECONDITION
-        SHIPPING_METHOD_ARCHIVED or SHIPPING_ZONE_ARCHIVED, ABORTED ETAG_MISMATCH (the method changed since `shipping_method.etag` or the tag of
+        SHIPPING_METHOD_ARCHIVED, SHIPPING_ZONE_ARCHIVED or TAX_CATEGORY_ARCHIVED, ABORTED ETAG_MISMATCH (the method changed since `shipping_method.etag` or the tag of
         `if-match` was read; 412 over REST with `if-match`), FAILED_PRECONDITION SHIPPING_TIER_LIMIT.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -136,8 +136,8 @@ class TaxServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ArchiveTaxCategory(self, request, context):
-        """Archive a tax category that no live rate names: lists hide it, and new rates cannot name it. It is never deleted. Returns it with
-        `archive_time`; a repeated call answers the same.
+        """Archive a tax category that no live rate, no live shipping method and no product on sale has: lists hide it, and nothing new can have
+        it. It is never deleted. Returns it with `archive_time`; a repeated call answers the same.
 
         Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND TAX_CATEGORY_NOT_FOUND, FAILED_PRECONDITION TAX_CATEGORY_IN_USE,
         UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.

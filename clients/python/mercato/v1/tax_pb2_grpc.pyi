@@ -60,8 +60,8 @@ class TaxServiceStub:
     (the category changed since `tax_category.etag` was read), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
     """
     ArchiveTaxCategory: _grpc.UnaryUnaryMultiCallable[_tax_pb2.ArchiveTaxCategoryRequest, _tax_pb2.TaxCategory]
-    """Archive a tax category that no live rate names: lists hide it, and new rates cannot name it. It is never deleted. Returns it with
-    `archive_time`; a repeated call answers the same.
+    """Archive a tax category that no live rate, no live shipping method and no product on sale has: lists hide it, and nothing new can have
+    it. It is never deleted. Returns it with `archive_time`; a repeated call answers the same.
 
     Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND TAX_CATEGORY_NOT_FOUND, FAILED_PRECONDITION TAX_CATEGORY_IN_USE,
     UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
@@ -133,8 +133,8 @@ class TaxServiceAsyncStub(TaxServiceStub):
     (the category changed since `tax_category.etag` was read), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
     """
     ArchiveTaxCategory: _aio.UnaryUnaryMultiCallable[_tax_pb2.ArchiveTaxCategoryRequest, _tax_pb2.TaxCategory]  # type: ignore[assignment]
-    """Archive a tax category that no live rate names: lists hide it, and new rates cannot name it. It is never deleted. Returns it with
-    `archive_time`; a repeated call answers the same.
+    """Archive a tax category that no live rate, no live shipping method and no product on sale has: lists hide it, and nothing new can have
+    it. It is never deleted. Returns it with `archive_time`; a repeated call answers the same.
 
     Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND TAX_CATEGORY_NOT_FOUND, FAILED_PRECONDITION TAX_CATEGORY_IN_USE,
     UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
@@ -233,8 +233,8 @@ class TaxServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tax_pb2.ArchiveTaxCategoryRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_tax_pb2.TaxCategory, _abc.Awaitable[_tax_pb2.TaxCategory]]:
-        """Archive a tax category that no live rate names: lists hide it, and new rates cannot name it. It is never deleted. Returns it with
-        `archive_time`; a repeated call answers the same.
+        """Archive a tax category that no live rate, no live shipping method and no product on sale has: lists hide it, and nothing new can have
+        it. It is never deleted. Returns it with `archive_time`; a repeated call answers the same.
 
         Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND TAX_CATEGORY_NOT_FOUND, FAILED_PRECONDITION TAX_CATEGORY_IN_USE,
         UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
