@@ -18,7 +18,7 @@ CREATE INDEX promotion_redemptions_unreleased ON promotion_redemptions (promotio
 -- The uses by buyer, of promotions that limit them. Only a transaction that has locked the promotion reads or writes its rows.
 CREATE TABLE promotion_buyers (
     promotion_id uuid NOT NULL,
-    subject      text NOT NULL,  -- account:<id> or email:<canonical address>
+    subject      text NOT NULL,  -- account:<id> or email:<digest of the canonical address>
     uses         integer NOT NULL CHECK (uses >= 0),
     PRIMARY KEY (promotion_id, subject)
 );

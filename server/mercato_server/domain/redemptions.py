@@ -1,5 +1,6 @@
 """Uses of promotions: which of them their limits allow, counted in memory while a batch of carts is allocated."""
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -8,13 +9,20 @@ from uuid import UUID
 from mercato_server.domain.promotion_errors import UseLimit
 from mercato_server.domain.promotions import Promotion
 
+_DIGEST_LENGTH = 32  # hexadecimal digits: 128 bits
+
 Subjects = Sequence[str]
 """The names under which uses of a buyer are counted; one or two."""
 
 
 def subjects(account_id: UUID, contact_email: str | None) -> Subjects:
-    """Return the subjects of a buyer: the account, and the contact e-mail in its canonical form."""
-    return (f"account:{account_id}", *((f"email:{contact_email}",) if contact_email else ()))
+    """Return the subjects of a buyer: the account, and a digest of the contact e-mail in its canonical form.
+
+    Counts outlive the account, and a digest does not need to be erased from them. It has no key: the counts also outlive SECRET_KEY.
+    """
+    if not contact_email:
+        return (f"account:{account_id}",)
+    return f"account:{account_id}", f"email:{hashlib.sha256(contact_email.encode()).hexdigest()[:_DIGEST_LENGTH]}"
 
 
 class Redemption(NamedTuple):
