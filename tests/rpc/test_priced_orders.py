@@ -8,9 +8,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from mercato.v1 import cart_pb2, catalog_pb2, order_pb2, promotion_pb2, tax_pb2
 from mercato.v1.price_pb2 import PriceBreakdown
-from mercato_server.store.verify import verify
-from support.market import BERLIN, BERN, VIENNA, Market, market, money
-from support.shop import CALL_S, Person, Shop, refusal
+from support.market import BERLIN, BERN, VIENNA, Market, buyer_of, market, money, violations
+from support.shop import CALL_S, Shop, refusal
 
 
 @pytest.fixture
@@ -19,22 +18,8 @@ async def trade(shop: Shop) -> Market:
     return await market(shop)
 
 
-async def violations(shop: Shop) -> dict[str, tuple[str, ...]]:
-    async with shop.pool.acquire() as conn:
-        return {item.invariant.name: item.examples for item in await verify(conn) if item.violations}
-
-
 def amounts(price: PriceBreakdown) -> dict[str, int]:
     return {name: getattr(price, name).minor_units for name in ("subtotal", "discount", "tax", "tax_relief", "total")}
-
-
-async def buyer_of(trade: Market, *products: catalog_pb2.Product, **header: object) -> Person:
-    """Return a buyer whose cart has a unit of each product and goes to Berlin by parcel."""
-    buyer = await trade.shop.person()
-    for product in products:
-        await trade.shop.add(buyer, product)
-    await trade.header(buyer, **{"shipping_address": BERLIN, "shipping_method_id": trade.parcel_id, **header})
-    return buyer
 
 
 async def test_an_order_has_delivery_and_the_tax_in_its_prices(trade: Market) -> None:

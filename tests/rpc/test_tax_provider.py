@@ -15,8 +15,7 @@ from google.rpc import error_details_pb2
 from mercato.v1 import cart_pb2, catalog_pb2, shop_pb2, user_pb2
 from mercato_server.config.settings import Settings
 from mercato_server.database.pool import Pool
-from mercato_server.store.verify import verify
-from support.market import BERLIN, VIENNA, Market, market, money
+from support.market import VIENNA, Market, buyer_of, market, money, violations
 from support.shop import CALL_S, Person, Refusal, Shop, refusal, worker
 from support.tax_provider import SECRET, Office, response
 
@@ -40,20 +39,6 @@ async def asking(settings: Settings, office: Office, pool: "Pool") -> AsyncItera
 async def trade(asking: Shop) -> Market:
     """A shop with delivery, and with rates of its own that must not count."""
     return await market(asking)
-
-
-async def violations(shop: Shop) -> dict[str, tuple[str, ...]]:
-    async with shop.pool.acquire() as conn:
-        return {item.invariant.name: item.examples for item in await verify(conn) if item.violations}
-
-
-async def buyer_of(trade: Market, *products: catalog_pb2.Product, **header: object) -> Person:
-    """Return a buyer whose cart has a unit of each product and goes to Berlin by parcel."""
-    buyer = await trade.shop.person()
-    for product in products:
-        await trade.shop.add(buyer, product)
-    await trade.header(buyer, **{"shipping_address": BERLIN, "shipping_method_id": trade.parcel_id, **header})
-    return buyer
 
 
 async def set_prices(trade: Market, *, include_tax: bool) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from mercato.v1 import cart_pb2, catalog_pb2, promotion_pb2, shipping_pb2, shop_pb2, tax_pb2
 from mercato.v1.money_pb2 import Money
 from mercato.v1.postal_address_pb2 import PostalAddress
+from mercato_server.store.verify import verify
 from support.shop import CALL_S, Person, Shop
 
 BERLIN = PostalAddress(country_code="DE", recipient="Jo Doe", street_lines=["Pariser Platz 1"], city="Berlin", postal_code="10117")
@@ -90,3 +91,18 @@ async def market(shop: Shop) -> Market:
     made = Market(shop, await shop.person(admin=True))
     await made.open()
     return made
+
+
+async def buyer_of(trade: Market, *products: catalog_pb2.Product, **header: object) -> Person:
+    """Return a buyer whose cart has a unit of each product and goes to Berlin by parcel."""
+    buyer = await trade.shop.person()
+    for product in products:
+        await trade.shop.add(buyer, product)
+    await trade.header(buyer, **{"shipping_address": BERLIN, "shipping_method_id": trade.parcel_id, **header})
+    return buyer
+
+
+async def violations(shop: Shop) -> dict[str, tuple[str, ...]]:
+    """Return the violations of the shop's invariants by name."""
+    async with shop.pool.acquire() as conn:
+        return {item.invariant.name: item.examples for item in await verify(conn) if item.violations}
