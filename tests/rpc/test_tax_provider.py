@@ -1,10 +1,12 @@
 """Quotes and orders of a shop whose taxes a provider outside of it names. Expected amounts are computed by hand."""
 
 import asyncio
+import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +17,7 @@ from google.rpc import error_details_pb2
 from mercato.v1 import cart_pb2, catalog_pb2, shop_pb2, user_pb2
 from mercato_server.config.settings import Settings
 from mercato_server.database.pool import Pool
+from support.certificates import certificate
 from support.market import VIENNA, Market, buyer_of, market, money, violations
 from support.shop import CALL_S, Person, Refusal, Shop, refusal, worker
 from support.tax_provider import SECRET, Office, response
@@ -245,6 +248,28 @@ async def test_a_provider_that_fails_is_an_outage_and_no_price(
         assert await failing(trade, buyer) == failure
         assert len(office.questions) == 1  # no redirect was followed, and nothing was repeated
         assert await quotes(shop) == 0
+
+
+@pytest.mark.parametrize("is_trusted", [True, False])
+async def test_a_provider_must_have_a_certificate_that_the_worker_trusts(
+    settings: Settings, pool: "Pool", tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_trusted: bool
+) -> None:
+    own = certificate(tmp_path)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(own.path, own.key)
+    office = Office(tls)
+    await office.start()
+    if is_trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(own.path))
+    async with worker(replace(settings, tax_provider=office.settings()), pool) as shop:
+        trade = await market(shop)
+        buyer = await buyer_of(trade, await trade.ball(2_000))
+        if is_trusted:
+            assert (await trade.quote(buyer)).price.total.minor_units == 2_490
+        else:
+            assert await failing(trade, buyer) == "unreachable"
+            assert office.questions == []
+    await office.stop()
 
 
 async def test_a_provider_that_is_away_is_an_outage_until_it_is_back(trade: Market, office: Office) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from fractions import Fraction
@@ -47,7 +48,8 @@ def taxes(question: dict[str, Any]) -> dict[str, Any]:
 class Office:
     """The server; it answers by its rates unless a test has set `answer`."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self.questions: list[dict[str, Any]] = []
         self.heads: list[str] = []
         """The request line and header fields of each question."""
@@ -60,7 +62,7 @@ class Office:
         return response(json.dumps(taxes(question)).encode())
 
     async def start(self) -> None:
-        self._server = await asyncio.start_server(self._serve, HOST, self.port)
+        self._server = await asyncio.start_server(self._serve, HOST, self.port, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
@@ -73,7 +75,9 @@ class Office:
 
     def settings(self, timeout_s: float = 20.0) -> TaxProviderSettings:
         """Return the settings of a shop that asks this provider."""
-        return TaxProviderSettings(url=f"http://{HOST}:{self.port}/v1/taxes?shop=1", secret=SECRET, timeout_s=timeout_s)
+        return TaxProviderSettings(
+            url=f"http{'s' * bool(self._tls)}://{HOST}:{self.port}/v1/taxes?shop=1", secret=SECRET, timeout_s=timeout_s
+        )
 
     async def until_asked(self, count: int) -> None:
         """Wait until there were this many questions."""

@@ -76,7 +76,7 @@ class HttpTaxProvider:
                 return await self._exchange(body)
         except (TimeoutError, httpx.TimeoutException):
             raise _Failed(ProviderFailure.SLOW, f"no answer within {self._settings.timeout_s} s") from None
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise _Failed(ProviderFailure.UNREACHABLE, type(error).__name__) from None
         finally:
             self._asked -= 1
