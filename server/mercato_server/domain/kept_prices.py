@@ -22,7 +22,8 @@ class KeptOrder(NamedTuple):
     """The price of an order, and what else it depends on."""
 
     price: Breakdown
-    tax_rounding: TaxRounding
+    tax_rounding: TaxRounding | None
+    """None if a provider has named the taxes, which only the provider could compute again."""
     treatment: TaxTreatment
     kinds: Mapping[UUID, PromotionKind]
     """The kinds of its promotions; they never change."""
@@ -38,7 +39,8 @@ class _Units(NamedTuple):
 
 def disagreements(order: KeptOrder) -> list[str]:
     """Return the fields of an order's price that the rules do not give, each with its value by the rules if there is only one."""
-    return [*_discounts(order), *_delivery_discount(order), *_delivery_split(order), *_taxes(order), *_total(order.price)]
+    taxes = [*_delivery_split(order), *_taxes(order, order.tax_rounding)] if order.tax_rounding else []
+    return [*_discounts(order), *_delivery_discount(order), *taxes, *_total(order.price)]
 
 
 def _discounts(order: KeptOrder) -> list[str]:
@@ -152,18 +154,18 @@ def _rate(ppm: int | None) -> TaxRate | None:
     return None if ppm is None else TaxRate(UUID(int=0), "", "", "", "", ppm)
 
 
-def _taxes(order: KeptOrder) -> list[str]:
+def _taxes(order: KeptOrder, rounding: TaxRounding) -> list[str]:
     """Compare the tax of each line, of the delivery and of each rate."""
     price, included = order.price, order.price.prices_include_tax
     if not order.treatment.bears_tax:
         return _reliefs(order)
-    if order.tax_rounding is TaxRounding.ORDER and _have_one_percentage(price.taxes):
+    if rounding is TaxRounding.ORDER and _have_one_percentage(price.taxes):
         return []
     rated = [(line, rate) for line in price.lines if (rate := _rate(line.tax_rate_ppm))]
     amounts = [Taxed(line.total_minor - line.discount_minor, rate) for line, rate in rated]
     parts = [(rate, amount) for ppm, amount in _delivery_parts(price).items() if (rate := _rate(ppm))]
     amounts += [Taxed(amount, rate, is_delivery=True) for rate, amount in parts]
-    taxes = taxes_minor(amounts, order.tax_rounding, included=included)
+    taxes = taxes_minor(amounts, rounding, included=included)
     of_line = dict(zip((line.product_id for line, _ in rated), taxes, strict=False))
     wrong = []
     for line in price.lines:

@@ -9,6 +9,7 @@ from mercato_server.database.pool import Conn
 from mercato_server.domain.kept_prices import KeptOrder, disagreements
 from mercato_server.domain.pricing import PRICING_VERSION, PricedLine, line_total_minor
 from mercato_server.domain.promotions import PromotionKind
+from mercato_server.domain.provided_taxes import BY_PROVIDER
 from mercato_server.domain.taxes import TaxRounding, TaxTreatment
 from mercato_server.store import order_lists, order_prices
 
@@ -55,7 +56,7 @@ async def _kept(conn: "Conn", heads: dict[UUID, asyncpg.Record]) -> dict[UUID, K
     return {
         order_id: KeptOrder(
             prices[order_id],
-            TaxRounding(head["tax_rounding"]),
+            None if head["tax_rounding"] == BY_PROVIDER else TaxRounding(head["tax_rounding"]),
             TaxTreatment(head["tax_treatment"] or TaxTreatment.NORMAL),
             kinds | unknown,
         )
