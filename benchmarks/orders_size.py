@@ -28,10 +28,11 @@ from mercato_server.cli.verify import LANES
 from mercato_server.config.settings import Settings
 from mercato_server.database import migrations
 from mercato_server.database.pool import Conn, Pool, create_pool
+from mercato_server.domain.order_filters import OrderFilter
 from mercato_server.domain.paging import Page, Position
 from mercato_server.embedded.postgres import Postgres
 from mercato_server.embedded.processes import EmbeddedError
-from mercato_server.store import order_lists, order_states, sweeps
+from mercato_server.store import order_lists, order_search, order_states, sweeps
 from mercato_server.store.demo import load
 from mercato_server.store.verify import inspect
 from report import Goal, Part, Sample, Spread, total_us
@@ -119,8 +120,8 @@ class Side:
         return {
             OWN: partial(of_account, deep=False),
             OWN_DEEP: partial(of_account, deep=True),
-            ALL: lambda: order_lists.of_all_accounts(pool, None, Page(PAGE)),
-            ALL_DEEP: lambda: order_lists.of_all_accounts(pool, None, Page(PAGE, after=Position(None, self.middle))),
+            ALL: lambda: order_search.orders(pool, OrderFilter(), Page(PAGE)),
+            ALL_DEEP: lambda: order_search.orders(pool, OrderFilter(), Page(PAGE, after=Position(None, self.middle))),
             OVERDUE: lambda: order_states.cancel_overdue(pool, BATCH),
         }
 

@@ -953,11 +953,17 @@ CREATE INDEX one_time_tokens_by_account ON public.one_time_tokens USING btree (a
 
 CREATE INDEX orders_by_account ON public.orders USING btree (account_id, id);
 
+CREATE INDEX orders_by_contact ON public.orders USING btree (contact_email, id);
+
 CREATE INDEX orders_by_status ON public.orders USING btree (status, id);
+
+CREATE INDEX orders_by_total ON public.orders USING btree (total_minor);
 
 CREATE INDEX orders_due ON public.orders USING btree (payment_due_at) WHERE ((status = 'placed'::text) AND (payment_due_at IS NOT NULL));
 
 CREATE UNIQUE INDEX orders_idempotency_key ON public.orders USING btree (account_id, idempotency_key) WHERE (idempotency_key IS NOT NULL);
+
+CREATE INDEX orders_misdated ON public.orders USING btree (id) WHERE ((((created_at - uuid_extract_timestamp(id)) >= '-00:10:00'::interval) AND ((created_at - uuid_extract_timestamp(id)) <= '00:10:00'::interval)) IS NOT TRUE);
 
 CREATE UNIQUE INDEX orders_number ON public.orders USING btree (number) WHERE (number IS NOT NULL);
 

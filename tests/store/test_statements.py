@@ -220,8 +220,6 @@ HOT = {
     "GET_HISTORY": order_lists.GET_HISTORY,
     "LIST_OF_ACCOUNT": order_lists.LIST_OF_ACCOUNT,
     "LIST_OF_ACCOUNT_IN_STATUS": order_lists.LIST_OF_ACCOUNT_IN_STATUS,
-    "LIST_ALL": order_lists.LIST_ALL,
-    "LIST_ALL_IN_STATUS": order_lists.LIST_ALL_IN_STATUS,
 }
 
 

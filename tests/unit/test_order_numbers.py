@@ -2,7 +2,7 @@
 
 import pytest
 
-from mercato_server.domain.order_numbers import ALPHABET, check_character, new_numbers, parsed
+from mercato_server.domain.order_numbers import ALPHABET, check_character, has_form, new_numbers, parsed
 
 
 def luhn(digits: str) -> str:
@@ -29,7 +29,8 @@ def test_each_wrong_character_is_told() -> None:
     [number] = new_numbers(1)
     for place in range(11):
         for character in set(ALPHABET) - {number[place]}:
-            assert parsed(number[:place] + character + number[place + 1 :]) is None
+            wrong = number[:place] + character + number[place + 1 :]
+            assert (parsed(wrong), has_form(wrong)) == (None, True)
 
 
 def test_each_swap_of_neighbours_is_told_but_that_of_the_first_and_the_last_character() -> None:
@@ -56,4 +57,4 @@ def test_letters_that_look_like_digits_are_read_as_digits(letter: str, digit: st
 
 @pytest.mark.parametrize("text", ["", "0", "0" * 10, "0" * 12, "U" * 11, "é" * 11, "ß" * 11])
 def test_other_texts_are_no_numbers(text: str) -> None:
-    assert parsed(text) is None
+    assert (parsed(text), has_form(text)) == (None, False)

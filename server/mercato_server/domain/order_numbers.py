@@ -29,7 +29,15 @@ def check_character(digits: str) -> str:
 
 def parsed(text: str) -> str | None:
     """Return the number that a person has typed, with I and L for 1, O for 0, in any case, with hyphens or spaces; None if it is none."""
-    number = text.upper().translate(_READ_AS)
-    if len(number) != LENGTH + 1 or not set(number) <= set(ALPHABET):
-        return None
-    return number if check_character(number[:LENGTH]) == number[LENGTH] else None
+    number = _read(text)
+    return number if has_form(text) and check_character(number[:LENGTH]) == number[LENGTH] else None
+
+
+def has_form(text: str) -> bool:
+    """Return whether a text has the characters of a number, though its check character may tell a typing error."""
+    number = _read(text)
+    return len(number) == LENGTH + 1 and set(number) <= set(ALPHABET)
+
+
+def _read(text: str) -> str:
+    return text.upper().translate(_READ_AS)

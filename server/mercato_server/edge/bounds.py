@@ -23,6 +23,7 @@ from mercato_server.domain.catalog import (
     STOCK_MAX,
     WEIGHT_MAX_GRAMS,
 )
+from mercato_server.domain.order_filters import STATUSES_MAX
 from mercato_server.domain.orders import REASON_MAX
 from mercato_server.domain.postal_addresses import (
     CITY_MAX,
@@ -170,6 +171,7 @@ EVERYWHERE: Mapping[str, Schema] = {
     "GetTaxRateRequest.tax_rate_id": _UUID,
     "GetUserRequest.user_id": _UUID,
     "ListAllOrdersRequest.account_id": _UUID,
+    "ListAllOrdersRequest.product_id": _UUID,
     "ListAuditLogRequest.actor_id": _UUID,
     "ListAuditLogRequest.subject_id": _UUID,
     "ListProductsRequest.category_id": _UUID,
@@ -237,7 +239,12 @@ OF_REQUESTS: Mapping[str, Schema] = {
     "GeneratePromotionCodesRequest.length": _number(LENGTH_MIN, LENGTH_MAX),
     "GeneratePromotionCodesRequest.prefix": _text(PREFIX_MAX),
     "GeneratePromotionCodesRequest.usage_limit": _USES,
+    "ListAllOrdersRequest.contact_email": _NEW_ADDRESS,
+    "ListAllOrdersRequest.max_total": _NOT_NEGATIVE,
+    "ListAllOrdersRequest.min_total": _NOT_NEGATIVE,
+    "ListAllOrdersRequest.number": {"pattern": "^([ -]*([0-9A-TV-Za-tv-z][ -]*){11})?$"},
     "ListAllOrdersRequest.page_size": _number(0),
+    "ListAllOrdersRequest.statuses": {"maxItems": STATUSES_MAX},
     "ListAuditLogRequest.action": _text(ACTION_MAX),
     "ListAuditLogRequest.page_size": _number(0),
     "ListCategoriesRequest.page_size": _number(0),

@@ -1,8 +1,5 @@
 """The RPCs of OrderService."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from uuid import UUID
-
 from mercato.v1 import order_pb2
 from mercato_server.config.settings import Batching
 from mercato_server.database.batching import Coalescer, Coalescers
@@ -10,14 +7,13 @@ from mercato_server.database.pool import Pool
 from mercato_server.domain.accounts import Role
 from mercato_server.domain.errors import OrderNotFound
 from mercato_server.domain.orders import REASON_MAX, Order, OrderStatus, Terms
-from mercato_server.domain.paging import Page, Position
-from mercato_server.handlers import convert
+from mercato_server.handlers import convert, order_filters
 from mercato_server.handlers.idempotency import Answer, Idempotency, answer
 from mercato_server.handlers.pages import Pager
 from mercato_server.rpc.context import Context, asks_for_session
 from mercato_server.rpc.preconditions import ETAG_MAX
 from mercato_server.security.session_cache import Sessions
-from mercato_server.store import order_lists, order_states, orders
+from mercato_server.store import order_lists, order_search, order_states, orders
 from mercato_server.store.idempotency import Stored
 from mercato_server.store.locked_carts import Checkout
 from mercato_server.validation.checks import Checks
@@ -52,20 +48,31 @@ class OrderHandler:
         """List the caller's orders."""
         with Checks() as check:
             self._pager.check(check, request)
-            status = _status_filter(check, request.status)
-        query = f"orders {context.account_id} {status}"
+            status = order_filters.status(check, request.status)
+        account_id = context.account_id
+        query = f"orders {account_id} {status}"
         page = self._pager.page(request, query)
-        return await self._pager.answer(page, query, self._reader(context.account_id, status), convert.order, order_pb2.ListOrdersResponse)
+        return await self._pager.answer(
+            page,
+            query,
+            lambda page: order_lists.of_account(self._pool, account_id, status, page),
+            convert.order,
+            order_pb2.ListOrdersResponse,
+        )
 
     async def ListAllOrders(self, request: order_pb2.ListAllOrdersRequest, _context: Context) -> Answer:
-        """List the orders of all accounts, or of one account."""
+        """List the orders of all accounts that fit a filter."""
         with Checks() as check:
             self._pager.check(check, request)
-            account_id = check.optional_uuid("account_id", request.account_id)
-            status = _status_filter(check, request.status)
-        query = f"all orders {account_id} {status}"
-        page = self._pager.page(request, query)
-        return await self._pager.answer(page, query, self._reader(account_id, status), convert.order, order_pb2.ListAllOrdersResponse)
+            wanted = order_filters.checked(check, request)
+        page = self._pager.page(request, wanted.query)
+        return await self._pager.answer(
+            page,
+            wanted.query,
+            lambda page: order_search.orders(self._pool, wanted, page),
+            convert.order,
+            order_pb2.ListAllOrdersResponse,
+        )
 
     async def GetOrder(self, request: order_pb2.GetOrderRequest, context: Context) -> order_pb2.Order:
         """Return an order of the caller; an administrator may read any order."""
@@ -102,14 +109,6 @@ class OrderHandler:
         key = self._idempotency.key(context, request, convert.order)
         return answer(context, await order_states.transition(self._pool, change, key), convert.order)
 
-    def _reader(
-        self, account_id: UUID | None, status: OrderStatus | None
-    ) -> Callable[[Page], Awaitable[tuple[Sequence[Order], Position | None]]]:
-        """Return the function that reads a page of the orders of an account, or of all."""
-        if account_id:
-            return lambda page: order_lists.of_account(self._pool, account_id, status, page)
-        return lambda page: order_lists.of_all_accounts(self._pool, status, page)
-
     def _terms(self, request: order_pb2.CheckoutRequest) -> Terms:
         with Checks() as check:
             expected = None
@@ -118,9 +117,3 @@ class OrderHandler:
             etag = check.text("cart_etag", request.cart_etag, longest=ETAG_MAX)
             quote_id = check.optional_uuid("quote_id", request.quote_id)
         return Terms(expected_total_minor=expected, cart_etag=etag or None, quote_id=quote_id)
-
-
-def _status_filter(check: Checks, number: order_pb2.OrderStatus.ValueType) -> OrderStatus | None:
-    if number and number not in convert.STATUS_OF:
-        check.fail("status", "must be a status of orders, such as ORDER_STATUS_PAID")
-    return convert.STATUS_OF.get(number)

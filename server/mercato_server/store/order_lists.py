@@ -1,4 +1,4 @@
-"""Reads of orders: single orders, and pages of the orders of one account or of all accounts."""
+"""Reads of orders: single orders, and pages of the orders of one account."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -50,26 +50,10 @@ SELECT id
  LIMIT $3
 """
 
-LIST_ALL = """
-SELECT id
-  FROM orders
- WHERE id < $1
- ORDER BY id DESC
- LIMIT $2
-"""
-
-LIST_ALL_IN_STATUS = """
-SELECT id
-  FROM orders
- WHERE status = $3 AND id < $1
- ORDER BY id DESC
- LIMIT $2
-"""
-
 
 async def get(pool: "Pool", order_id: UUID) -> Order | None:
     """Return an order with lines and history, or None."""
-    async with pool.acquire() as conn, _snapshot(conn):
+    async with pool.acquire() as conn, snapshot(conn):
         found = await read(conn, [order_id])
     return found[0] if found else None
 
@@ -77,25 +61,18 @@ async def get(pool: "Pool", order_id: UUID) -> Order | None:
 async def of_account(pool: "Pool", account_id: UUID, status: OrderStatus | None, page: Page) -> tuple[Sequence[Order], Position | None]:
     """Return a page of the orders of an account, newest first, and the position of its last row if more follow."""
     statement, arguments = (LIST_OF_ACCOUNT_IN_STATUS, (status,)) if status else (LIST_OF_ACCOUNT, ())
-    async with pool.acquire() as conn, _snapshot(conn):
+    async with pool.acquire() as conn, snapshot(conn):
         rows = await conn.fetch(statement, account_id, page.below, page.size + 1, *arguments)
-        return await _page(conn, rows, page)
+        return await page_of(conn, rows, page)
 
 
-async def of_all_accounts(pool: "Pool", status: OrderStatus | None, page: Page) -> tuple[Sequence[Order], Position | None]:
-    """Return a page of the orders of all accounts, newest first, and the position of its last row if more follow."""
-    statement, arguments = (LIST_ALL_IN_STATUS, (status,)) if status else (LIST_ALL, ())
-    async with pool.acquire() as conn, _snapshot(conn):
-        rows = await conn.fetch(statement, page.below, page.size + 1, *arguments)
-        return await _page(conn, rows, page)
-
-
-def _snapshot(conn: "Conn") -> Transaction:
+def snapshot(conn: "Conn") -> Transaction:
     """Return a read-only transaction whose statements share one snapshot, so that status, lines and history are consistent."""
     return conn.transaction(isolation="repeatable_read", readonly=True)
 
 
-async def _page(conn: "Conn", rows: Sequence[asyncpg.Record], page: Page) -> tuple[Sequence[Order], Position | None]:
+async def page_of(conn: "Conn", rows: Sequence[asyncpg.Record], page: Page) -> tuple[Sequence[Order], Position | None]:
+    """Return the orders of a page whose ids were read with one more than its size, and the position of the last one if more follow."""
     ids = [row["id"] for row in rows[: page.size]]
     return await read(conn, ids), Position(None, ids[-1]) if len(rows) > page.size else None
 

@@ -127,6 +127,13 @@ class Checks:
         self.fail(field, "must be a time from {earliest} to {latest}", earliest=earliest.isoformat(), latest=latest.isoformat())
         return earliest
 
+    def any_time(self, field: str, value: Timestamp) -> datetime | None:
+        """Return a moment of the years 1 to 9999; what is finer than a microsecond is cut off."""
+        found = moment(value)
+        if found is None:
+            self.fail(field, "must be a time in the years 1 to 9999")
+        return found
+
     def email(self, field: str, value: str) -> str:
         """Return an e-mail address in the form that is stored."""
         try:

@@ -27,7 +27,7 @@ from mercato_server.domain.promotion_drafts import (
 )
 from mercato_server.domain.promotions import PromotionKind, folded_code
 from mercato_server.domain.rounding import MILLION
-from mercato_server.validation.checks import Checks, moment
+from mercato_server.validation.checks import Checks
 
 KIND_OF: Mapping["Kind.ValueType", PromotionKind] = {
     PROMOTION_KIND_PERCENT: PromotionKind.PERCENT,
@@ -132,10 +132,7 @@ def _time(name: str) -> Callable[[Checks, Promotion, str, str], datetime | None]
     def read(check: Checks, promotion: Promotion, field: str, _currency: str) -> datetime | None:
         if not promotion.HasField(name):  # type: ignore[arg-type] # a constant
             return None
-        found = moment(getattr(promotion, name))
-        if found is None:
-            check.fail(field, "must be a time in the years 1 to 9999")
-        return found
+        return check.any_time(field, getattr(promotion, name))
 
     return read
 

@@ -495,6 +495,14 @@ class ListAllOrdersRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
+    CONTACT_EMAIL_FIELD_NUMBER: _builtins.int
+    STATUSES_FIELD_NUMBER: _builtins.int
+    PRODUCT_ID_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    MIN_TOTAL_FIELD_NUMBER: _builtins.int
+    MAX_TOTAL_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """Orders a page: 0 means 20, above 100 means 100."""
     page_token: _builtins.str
@@ -503,6 +511,28 @@ class ListAllOrdersRequest(_message.Message):
     """Only orders in this state."""
     account_id: _builtins.str
     """Only orders of this account."""
+    number: _builtins.str
+    """Only the order with this number, as a person types it: in any case, with I or L for 1, O for 0, hyphens or spaces; at most 40 characters."""
+    contact_email: _builtins.str
+    """Only orders whose mails go to this address, in any of its spellings; at most 254 characters."""
+    product_id: _builtins.str
+    """Only orders with a line of this product; UUID."""
+    min_total: _builtins.int
+    """Lowest total, in minor units; not negative."""
+    max_total: _builtins.int
+    """Highest total, in minor units; at least `min_total`."""
+    @_builtins.property
+    def statuses(self) -> _containers.RepeatedScalarFieldContainer[Global___OrderStatus.ValueType]:
+        """Only orders in one of these states, at most 6; not together with `status`."""
+
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp:
+        """Only orders that were placed at this time or later."""
+
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp:
+        """Only orders that were placed before this time, which is after `start_time`."""
+
     def __init__(
         self,
         *,
@@ -510,12 +540,27 @@ class ListAllOrdersRequest(_message.Message):
         page_token: _builtins.str = ...,
         status: Global___OrderStatus.ValueType = ...,
         account_id: _builtins.str = ...,
+        number: _builtins.str = ...,
+        contact_email: _builtins.str = ...,
+        statuses: _abc.Iterable[Global___OrderStatus.ValueType] | None = ...,
+        product_id: _builtins.str = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        min_total: _builtins.int | None = ...,
+        max_total: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_total", b"_max_total", "_min_total", b"_min_total", "end_time", b"end_time", "max_total", b"max_total", "min_total", b"min_total", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "page_size", b"page_size", "page_token", b"page_token", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_total", b"_max_total", "_min_total", b"_min_total", "account_id", b"account_id", "contact_email", b"contact_email", "end_time", b"end_time", "max_total", b"max_total", "min_total", b"min_total", "number", b"number", "page_size", b"page_size", "page_token", b"page_token", "product_id", b"product_id", "start_time", b"start_time", "status", b"status", "statuses", b"statuses"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__max_total: _TypeAlias = _typing.Literal["max_total"]  # noqa: Y015
+    _WhichOneofArgType__max_total: _TypeAlias = _typing.Literal["_max_total", b"_max_total"]  # noqa: Y015
+    _WhichOneofReturnType__min_total: _TypeAlias = _typing.Literal["min_total"]  # noqa: Y015
+    _WhichOneofArgType__min_total: _TypeAlias = _typing.Literal["_min_total", b"_min_total"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_total) -> _WhichOneofReturnType__max_total | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__min_total) -> _WhichOneofReturnType__min_total | None: ...
 
 Global___ListAllOrdersRequest: _TypeAlias = ListAllOrdersRequest  # noqa: Y015
 

@@ -127,7 +127,7 @@ class OrderServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListAllOrders(self, request, context):
-        """List the orders of every account, newest first.
+        """List the orders of every account that fit all filters of the request, newest first.
 
         Errors: INVALID_ARGUMENT INVALID_FIELD, INVALID_ARGUMENT PAGE_TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
         """

@@ -71,7 +71,7 @@ class OrderServiceStub:
     ABORTED ETAG_MISMATCH.
     """
     ListAllOrders: _grpc.UnaryUnaryMultiCallable[_order_pb2.ListAllOrdersRequest, _order_pb2.ListAllOrdersResponse]
-    """List the orders of every account, newest first.
+    """List the orders of every account that fit all filters of the request, newest first.
 
     Errors: INVALID_ARGUMENT INVALID_FIELD, INVALID_ARGUMENT PAGE_TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
     """
@@ -125,7 +125,7 @@ class OrderServiceAsyncStub(OrderServiceStub):
     ABORTED ETAG_MISMATCH.
     """
     ListAllOrders: _aio.UnaryUnaryMultiCallable[_order_pb2.ListAllOrdersRequest, _order_pb2.ListAllOrdersResponse]  # type: ignore[assignment]
-    """List the orders of every account, newest first.
+    """List the orders of every account that fit all filters of the request, newest first.
 
     Errors: INVALID_ARGUMENT INVALID_FIELD, INVALID_ARGUMENT PAGE_TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
     """
@@ -206,7 +206,7 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _order_pb2.ListAllOrdersRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_order_pb2.ListAllOrdersResponse, _abc.Awaitable[_order_pb2.ListAllOrdersResponse]]:
-        """List the orders of every account, newest first.
+        """List the orders of every account that fit all filters of the request, newest first.
 
         Errors: INVALID_ARGUMENT INVALID_FIELD, INVALID_ARGUMENT PAGE_TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
         """
