@@ -8,6 +8,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from mercato.rpcs import services
 from mercato_server.background.document_renewer import keep_renewing
 from mercato_server.background.order_expiry import keep_expiring
+from mercato_server.background.order_numbering import keep_numbering
 from mercato_server.background.supervisor import Supervisor
 from mercato_server.background.sweeper import keep_sweeping
 from mercato_server.cache.catalog_cache import CatalogCache
@@ -115,6 +116,7 @@ class Parts:
         self.supervisor.start("database watch", functools.partial(self.health.watch_database, self.listener, self.settings.limits))
         self.supervisor.start("key watch", self._key_watch.keep)
         self.supervisor.start("order expiry", functools.partial(keep_expiring, self.pool))
+        self.supervisor.start("order numbers", functools.partial(keep_numbering, self.pool))
         self.supervisor.start("sweeps", functools.partial(keep_sweeping, self.pool, self.settings.limits))
         self.supervisor.start("search documents", functools.partial(keep_renewing, self.pool))
         if self._runner is not None:

@@ -105,7 +105,7 @@ class Order(NamedTuple):
     payment_due_at: datetime | None
     """When a worker cancels the order if it still is PLACED; None never does."""
     number: str = ""
-    """The number for people; empty for orders of releases that gave none."""
+    """The number for people; empty for an order of an earlier release until a worker numbers it."""
     price: Breakdown | None = None
     """The parts of the total; None if it is the sum of the lines."""
     shipping_address: PostalAddress | None = None

@@ -131,7 +131,9 @@ class Order(_message.Message):
     etag: _builtins.str
     """Changes with every change of the order; CancelOrder and AdvanceOrder take it. Empty in the answer to `validate_only`."""
     number: _builtins.str
-    """Number for people: ten characters of Crockford's base 32 and a check character. Empty for orders of releases that gave none."""
+    """Number for people: ten characters of Crockford's base 32 and a check character. Empty for an order of an earlier release
+    until a worker numbers it.
+    """
     contact_email: _builtins.str
     """Where mails about the order go."""
     note: _builtins.str
