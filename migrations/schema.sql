@@ -294,6 +294,15 @@ CREATE TABLE public.order_items (
     CONSTRAINT order_items_unit_price_minor_check CHECK ((unit_price_minor >= 0))
 );
 
+CREATE TABLE public.order_notes (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    order_id uuid NOT NULL,
+    actor_id uuid NOT NULL,
+    text text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT order_notes_text_check CHECK (((length(text) >= 1) AND (length(text) <= 2000)))
+);
+
 CREATE TABLE public.order_taxes (
     order_id uuid NOT NULL,
     "position" smallint NOT NULL,
@@ -814,6 +823,9 @@ ALTER TABLE ONLY public.order_history
 ALTER TABLE ONLY public.order_items
     ADD CONSTRAINT order_items_pkey PRIMARY KEY (order_id, product_id);
 
+ALTER TABLE ONLY public.order_notes
+    ADD CONSTRAINT order_notes_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.order_taxes
     ADD CONSTRAINT order_taxes_pkey PRIMARY KEY (order_id, "position");
 
@@ -950,6 +962,8 @@ CREATE UNIQUE INDEX mails_once_per_order ON public.mails USING btree (order_id, 
 CREATE INDEX mails_resets ON public.mails USING btree (address, id) WHERE (template = 'reset_password'::text);
 
 CREATE INDEX one_time_tokens_by_account ON public.one_time_tokens USING btree (account_id);
+
+CREATE INDEX order_notes_by_order ON public.order_notes USING btree (order_id, id);
 
 CREATE INDEX orders_by_account ON public.orders USING btree (account_id, id);
 
@@ -1105,6 +1119,9 @@ ALTER TABLE ONLY public.one_time_tokens
 
 ALTER TABLE ONLY public.one_time_tokens
     ADD CONSTRAINT one_time_tokens_mail_id_fkey FOREIGN KEY (mail_id) REFERENCES public.mails(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.order_notes
+    ADD CONSTRAINT order_notes_order_id_fkey FOREIGN KEY (order_id) REFERENCES public.orders(id);
 
 ALTER TABLE ONLY public.orders
     ADD CONSTRAINT orders_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.accounts(id);

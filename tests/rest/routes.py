@@ -250,6 +250,8 @@ ROUTES = [
     Route("POST", "/orders/{order_id}:cancel", "id"),
     Route("GET", "/v1/orders", "orders"),
     Route("POST", "/v1/orders/{order_id}:advance", "id"),
+    Route("POST", "/v1/orders/{order_id}/notes", "id", status=201),
+    Route("GET", "/v1/orders/{order_id}/notes", "notes"),
     Route("GET", "/v1/shippingZones", "shipping_zones"),
     Route("POST", "/v1/shippingZones", "areas", status=201),
     Route("GET", "/v1/shippingZones/{shipping_zone_id}", "areas"),

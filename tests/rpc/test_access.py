@@ -56,7 +56,8 @@ PUBLIC = {
 }  # fmt: skip
 FOR_ADMINS = {
     "GetAdminOnly", "CreateProduct", "UpdateProduct", "DeleteProduct", "UndeleteProduct", "AdjustStock", "CreateCategory", "UpdateCategory",
-    "DeleteCategory", "ListAllOrders", "AdvanceOrder", "ListUsers", "GetUser", "UpdateUser", "ListAuditLog",
+    "DeleteCategory", "ListAllOrders", "AdvanceOrder", "CreateOrderNote", "ListOrderNotes",
+    "ListUsers", "GetUser", "UpdateUser", "ListAuditLog",
     "ListShippingZones", "GetShippingZone", "CreateShippingZone", "UpdateShippingZone", "ArchiveShippingZone",
     "ListShippingMethods", "GetShippingMethod", "CreateShippingMethod", "UpdateShippingMethod", "ArchiveShippingMethod",
     "ListPromotions",

@@ -74,6 +74,7 @@ NEW_RATE = {
     "parts": [],
 }
 LOGGED = {
+    "CreateOrderNote": Logged("order.note_added", lambda world: world.first.order_id, {}, {"note_id": "an id"}),
     "CreateProduct": Logged("product.created", None, {}, NEW),
     "UpdateProduct": Logged(
         "product.updated",

@@ -30,6 +30,7 @@ from mercato.v1.order_pb2 import (
     CancelOrderRequest,
     CheckoutRequest,
     ListAllOrdersRequest,
+    ListOrderNotesRequest,
     ListOrdersRequest,
 )
 from mercato.v1.promotion_pb2 import (
@@ -161,6 +162,9 @@ ROWS = (
     Row("ListOrders", 6, lambda at: ListOrdersRequest(page_size=at.page), "orders"),
     Row("ListAllOrders", 8, lambda at: ListAllOrdersRequest(page_size=at.page), "orders"),
     Row("ListAllOrders", 9, lambda at: ListAllOrdersRequest(page_size=at.page, account_id=at.buyer.id, max_total=10**12), "orders"),
+    Row("CreateOrderNote", 8),
+    Row("CreateOrderNote", 9, key="note"),
+    Row("ListOrderNotes", 2, lambda at: ListOrderNotesRequest(order_id=at.orders[0], page_size=at.page), "notes"),
     Row("GetProduct", 1),
     Row("BatchGetProducts", 1, lambda at: BatchGetProductsRequest(ids=at.products[:PAGE_MAX]), "products"),
     Row("ListProducts", 1, list_products(), "products"),
@@ -316,6 +320,8 @@ SELECT method.id, zone.id, 'weight', '{{0}}', '{{1}}', 'USD'
   FROM shipping_methods AS method, shipping_zones AS zone WHERE zone.name <> 'zone 0';
 INSERT INTO order_history (order_id, version, status, actor_kind, actor_id, reason)
 SELECT id, 1, 'placed', 'buyer', account_id, '' FROM orders;
+INSERT INTO order_notes (order_id, actor_id, text)
+SELECT (SELECT id FROM orders ORDER BY id LIMIT 1), '{buyer}', 'x' FROM generate_series(1, {n});
 INSERT INTO promotions (name, kind, percent_ppm, product_ids, category_ids, get_product_ids, get_category_ids, method_ids,
                         min_subtotal_minor, currency_code, needs_code, priority, combinable)
 SELECT 'sale ' || n, 'percent', 1, '{{}}', '{{}}', '{{}}', '{{}}', '{{}}', 0, 'USD', true, 0, true FROM generate_series(1, {n}) n;

@@ -60,8 +60,10 @@ from mercato.v1.order_pb2 import (
     AdvanceOrderRequest,
     CancelOrderRequest,
     CheckoutRequest,
+    CreateOrderNoteRequest,
     GetOrderRequest,
     ListAllOrdersRequest,
+    ListOrderNotesRequest,
     ListOrdersRequest,
 )
 from mercato.v1.postal_address_pb2 import PostalAddress
@@ -399,6 +401,8 @@ EXAMPLE_REQUESTS: Mapping[str, Callable[[Subjects], Message]] = {
     "GetOrder": lambda of: GetOrderRequest(order_id=of.order_id),
     "CancelOrder": lambda of: CancelOrderRequest(order_id=of.order_id, reason="why not"),
     "ListAllOrders": lambda _: ListAllOrdersRequest(),
+    "CreateOrderNote": lambda of: CreateOrderNoteRequest(order_id=of.order_id, text="Wrap it"),
+    "ListOrderNotes": lambda of: ListOrderNotesRequest(order_id=of.order_id),
     "ListShippingZones": lambda _: ListShippingZonesRequest(),
     "GetShippingZone": lambda of: GetShippingZoneRequest(shipping_zone_id=of.shipping_zone_id),
     "CreateShippingZone": lambda _: CreateShippingZoneRequest(shipping_zone=a_zone()),

@@ -28,7 +28,7 @@ from mercato.v1.catalog_pb2 import (
     UpdateProductRequest,
 )
 from mercato.v1.money_pb2 import Money
-from mercato.v1.order_pb2 import ORDER_STATUS_PAID, AdvanceOrderRequest, CancelOrderRequest, CheckoutRequest
+from mercato.v1.order_pb2 import ORDER_STATUS_PAID, AdvanceOrderRequest, CancelOrderRequest, CheckoutRequest, CreateOrderNoteRequest
 from mercato.v1.promotion_pb2 import (
     PROMOTION_KIND_PERCENT,
     ArchivePromotionCodeRequest,
@@ -280,6 +280,7 @@ CASES = {
             another=lambda _: CheckoutRequest(expected_total=Money(minor_units=2 * PRICE)),
         ),
         Case("CancelOrder", ("buyer", "boss"), "orders", lambda _: CancelOrderRequest(order_id=ABSENT)),
+        Case("CreateOrderNote", ADMIN, "order_notes", lambda _: CreateOrderNoteRequest(order_id=ABSENT, text="x")),
         Case("AdvanceOrder", ADMIN, "orders", lambda _: AdvanceOrderRequest(order_id=ABSENT, status=ORDER_STATUS_PAID)),
         Case(
             "CreatePromotion",

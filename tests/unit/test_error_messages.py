@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mercato_server.domain import errors, pricing_errors, promotion_errors, quotes, shipping_errors, tax_errors
+from mercato_server.domain import errors, order_notes, pricing_errors, promotion_errors, quotes, shipping_errors, tax_errors
 from mercato_server.domain.errors import MercatoError, Shortage, Violation
 from mercato_server.domain.pricing import Breakdown
 from mercato_server.domain.provided_taxes import TaxQuestion
@@ -46,6 +46,7 @@ def a_price() -> Breakdown:
 # How to make each error with new values.
 MAKE: dict[type[MercatoError], list[Callable[[], MercatoError]]] = {
     errors.InvalidRequest: [lambda: errors.InvalidRequest(violations(1)), lambda: errors.InvalidRequest(violations(30))],
+    order_notes.OrderNoteLimit: [order_notes.OrderNoteLimit],
     errors.OutOfStock: [lambda: errors.OutOfStock(shortages(1)), lambda: errors.OutOfStock(shortages(30))],
     errors.ProductNotFound: not_found(errors.ProductNotFound),
     errors.CategoryNotFound: not_found(errors.CategoryNotFound),

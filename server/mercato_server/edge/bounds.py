@@ -24,6 +24,7 @@ from mercato_server.domain.catalog import (
     WEIGHT_MAX_GRAMS,
 )
 from mercato_server.domain.order_filters import STATUSES_MAX
+from mercato_server.domain.order_notes import NOTE_TEXT_MAX
 from mercato_server.domain.orders import REASON_MAX
 from mercato_server.domain.postal_addresses import (
     CITY_MAX,
@@ -154,6 +155,7 @@ EVERYWHERE: Mapping[str, Schema] = {
     "CartLine.product_id": _UUID,
     "Category.id": _UUID,
     "DeleteAddressRequest.address_id": _UUID,
+    "CreateOrderNoteRequest.order_id": _UUID,
     "CreateTaxCategoryRequest.tax_category_id": _TAX_CATEGORY,
     "DeleteCategoryRequest.category_id": _UUID,
     "DeleteProductRequest.product_id": _UUID,
@@ -174,6 +176,7 @@ EVERYWHERE: Mapping[str, Schema] = {
     "ListAllOrdersRequest.product_id": _UUID,
     "ListAuditLogRequest.actor_id": _UUID,
     "ListAuditLogRequest.subject_id": _UUID,
+    "ListOrderNotesRequest.order_id": _UUID,
     "ListProductsRequest.category_id": _UUID,
     "ListPromotionCodesRequest.batch_id": _UUID,
     "ListPromotionCodesRequest.promotion_id": _UUID,
@@ -181,6 +184,9 @@ EVERYWHERE: Mapping[str, Schema] = {
     "Order.quote_id": _UUID_OR_EMPTY,
     "Order.id": _UUID_OR_EMPTY,
     "OrderLine.product_id": _UUID,
+    "OrderNote.actor_id": _UUID,
+    "OrderNote.id": _UUID,
+    "OrderNote.order_id": _UUID,
     "Product.category_id": _UUID_OR_EMPTY,
     "Product.id": _UUID,
     "Promotion.category_ids[]": _UUID,
@@ -233,6 +239,7 @@ OF_REQUESTS: Mapping[str, Schema] = {
     "DeleteCategoryRequest.etag": _ETAG,
     "DeleteProductRequest.etag": _ETAG,
     "ListAddressesRequest.page_size": _number(0),
+    "CreateOrderNoteRequest.text": _text(NOTE_TEXT_MAX, 1),
     "CreatePromotionCodeRequest.code": _text(CODE_MAX, 1),
     "CreatePromotionCodeRequest.usage_limit": _USES,
     "GeneratePromotionCodesRequest.count": _number(1, COUNT_MAX),
@@ -248,6 +255,7 @@ OF_REQUESTS: Mapping[str, Schema] = {
     "ListAuditLogRequest.action": _text(ACTION_MAX),
     "ListAuditLogRequest.page_size": _number(0),
     "ListCategoriesRequest.page_size": _number(0),
+    "ListOrderNotesRequest.page_size": _number(0),
     "ListOrdersRequest.page_size": _number(0),
     "ListProductsRequest.max_price": _NOT_NEGATIVE,
     "ListProductsRequest.min_price": _NOT_NEGATIVE,

@@ -90,6 +90,7 @@ EXAMPLES: Mapping[str, dict[str, Any]] = {
     },
     "QuoteCart": {},
     "Checkout": {"quote_id": QUOTE},
+    "CreateOrderNote": {"text": "The buyer asked for gift wrapping."},
     "CancelOrder": {"reason": "ordered by mistake"},
     "AdvanceOrder": {"status": "ORDER_STATUS_PAID", "reason": "paid by bank transfer"},
     "CreateShippingZone": {

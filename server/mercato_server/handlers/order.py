@@ -9,6 +9,7 @@ from mercato_server.domain.errors import OrderNotFound
 from mercato_server.domain.orders import REASON_MAX, Order, OrderStatus, Terms
 from mercato_server.handlers import convert, order_filters
 from mercato_server.handlers.idempotency import Answer, Idempotency, answer
+from mercato_server.handlers.order_notes import OrderNoteHandler
 from mercato_server.handlers.pages import Pager
 from mercato_server.rpc.context import Context, asks_for_session
 from mercato_server.rpc.preconditions import ETAG_MAX
@@ -20,7 +21,7 @@ from mercato_server.validation.checks import Checks
 
 
 class OrderHandler:
-    """Places orders, reads them and changes their state."""
+    """Places orders, reads them and changes their state. OrderNoteHandler has the RPCs of notes."""
 
     def __init__(
         self, pool: "Pool", known: Sessions, pager: Pager, idempotency: Idempotency, shop: orders.Shop, batching: Batching
@@ -30,6 +31,9 @@ class OrderHandler:
         self._idempotency = idempotency
         self._pager = pager
         self._currency = shop.currency
+        notes = OrderNoteHandler(pool, pager, idempotency)
+        self.CreateOrderNote = notes.CreateOrderNote
+        self.ListOrderNotes = notes.ListOrderNotes
         self._checkout: Coalescer[Checkout, Order | Stored] = Coalescer(
             lambda batch: orders.checkout(pool, batch, shop), party=lambda command: command.account_id, batching=batching
         )

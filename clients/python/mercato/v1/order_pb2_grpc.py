@@ -68,6 +68,16 @@ class OrderServiceStub:
                 request_serializer=mercato_dot_v1_dot_order__pb2.AdvanceOrderRequest.SerializeToString,
                 response_deserializer=mercato_dot_v1_dot_order__pb2.Order.FromString,
                 _registered_method=True)
+        self.CreateOrderNote = channel.unary_unary(
+                '/mercato.v1.OrderService/CreateOrderNote',
+                request_serializer=mercato_dot_v1_dot_order__pb2.CreateOrderNoteRequest.SerializeToString,
+                response_deserializer=mercato_dot_v1_dot_order__pb2.OrderNote.FromString,
+                _registered_method=True)
+        self.ListOrderNotes = channel.unary_unary(
+                '/mercato.v1.OrderService/ListOrderNotes',
+                request_serializer=mercato_dot_v1_dot_order__pb2.ListOrderNotesRequest.SerializeToString,
+                response_deserializer=mercato_dot_v1_dot_order__pb2.ListOrderNotesResponse.FromString,
+                _registered_method=True)
 
 
 class OrderServiceServicer:
@@ -145,6 +155,25 @@ class OrderServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateOrderNote(self, request, context):
+        """Add a note to an order, for administrators only: neither its buyer nor a mail or event shows it. A note is never changed.
+
+        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND ORDER_NOT_FOUND, FAILED_PRECONDITION ORDER_NOTE_LIMIT (the order has 1,000 notes;
+        `limit` of its ErrorInfo), PERMISSION_DENIED ADMIN_ONLY.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListOrderNotes(self, request, context):
+        """List the notes of an order, newest first.
+
+        Errors: INVALID_ARGUMENT INVALID_FIELD, INVALID_ARGUMENT PAGE_TOKEN_INVALID, NOT_FOUND ORDER_NOT_FOUND, PERMISSION_DENIED ADMIN_ONLY.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_OrderServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -177,6 +206,16 @@ def add_OrderServiceServicer_to_server(servicer, server):
                     servicer.AdvanceOrder,
                     request_deserializer=mercato_dot_v1_dot_order__pb2.AdvanceOrderRequest.FromString,
                     response_serializer=mercato_dot_v1_dot_order__pb2.Order.SerializeToString,
+            ),
+            'CreateOrderNote': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateOrderNote,
+                    request_deserializer=mercato_dot_v1_dot_order__pb2.CreateOrderNoteRequest.FromString,
+                    response_serializer=mercato_dot_v1_dot_order__pb2.OrderNote.SerializeToString,
+            ),
+            'ListOrderNotes': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListOrderNotes,
+                    request_deserializer=mercato_dot_v1_dot_order__pb2.ListOrderNotesRequest.FromString,
+                    response_serializer=mercato_dot_v1_dot_order__pb2.ListOrderNotesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -345,6 +384,60 @@ class OrderService:
             '/mercato.v1.OrderService/AdvanceOrder',
             mercato_dot_v1_dot_order__pb2.AdvanceOrderRequest.SerializeToString,
             mercato_dot_v1_dot_order__pb2.Order.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateOrderNote(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mercato.v1.OrderService/CreateOrderNote',
+            mercato_dot_v1_dot_order__pb2.CreateOrderNoteRequest.SerializeToString,
+            mercato_dot_v1_dot_order__pb2.OrderNote.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListOrderNotes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mercato.v1.OrderService/ListOrderNotes',
+            mercato_dot_v1_dot_order__pb2.ListOrderNotesRequest.SerializeToString,
+            mercato_dot_v1_dot_order__pb2.ListOrderNotesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -81,6 +81,17 @@ class OrderServiceStub:
     Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND ORDER_NOT_FOUND, FAILED_PRECONDITION ORDER_STATE (`allowed` of its ErrorInfo), ABORTED ETAG_MISMATCH,
     PERMISSION_DENIED ADMIN_ONLY.
     """
+    CreateOrderNote: _grpc.UnaryUnaryMultiCallable[_order_pb2.CreateOrderNoteRequest, _order_pb2.OrderNote]
+    """Add a note to an order, for administrators only: neither its buyer nor a mail or event shows it. A note is never changed.
+
+    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND ORDER_NOT_FOUND, FAILED_PRECONDITION ORDER_NOTE_LIMIT (the order has 1,000 notes;
+    `limit` of its ErrorInfo), PERMISSION_DENIED ADMIN_ONLY.
+    """
+    ListOrderNotes: _grpc.UnaryUnaryMultiCallable[_order_pb2.ListOrderNotesRequest, _order_pb2.ListOrderNotesResponse]
+    """List the notes of an order, newest first.
+
+    Errors: INVALID_ARGUMENT INVALID_FIELD, INVALID_ARGUMENT PAGE_TOKEN_INVALID, NOT_FOUND ORDER_NOT_FOUND, PERMISSION_DENIED ADMIN_ONLY.
+    """
 
 @_typing.type_check_only
 class OrderServiceAsyncStub(OrderServiceStub):
@@ -134,6 +145,17 @@ class OrderServiceAsyncStub(OrderServiceStub):
 
     Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND ORDER_NOT_FOUND, FAILED_PRECONDITION ORDER_STATE (`allowed` of its ErrorInfo), ABORTED ETAG_MISMATCH,
     PERMISSION_DENIED ADMIN_ONLY.
+    """
+    CreateOrderNote: _aio.UnaryUnaryMultiCallable[_order_pb2.CreateOrderNoteRequest, _order_pb2.OrderNote]  # type: ignore[assignment]
+    """Add a note to an order, for administrators only: neither its buyer nor a mail or event shows it. A note is never changed.
+
+    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND ORDER_NOT_FOUND, FAILED_PRECONDITION ORDER_NOTE_LIMIT (the order has 1,000 notes;
+    `limit` of its ErrorInfo), PERMISSION_DENIED ADMIN_ONLY.
+    """
+    ListOrderNotes: _aio.UnaryUnaryMultiCallable[_order_pb2.ListOrderNotesRequest, _order_pb2.ListOrderNotesResponse]  # type: ignore[assignment]
+    """List the notes of an order, newest first.
+
+    Errors: INVALID_ARGUMENT INVALID_FIELD, INVALID_ARGUMENT PAGE_TOKEN_INVALID, NOT_FOUND ORDER_NOT_FOUND, PERMISSION_DENIED ADMIN_ONLY.
     """
 
 class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -221,6 +243,29 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND ORDER_NOT_FOUND, FAILED_PRECONDITION ORDER_STATE (`allowed` of its ErrorInfo), ABORTED ETAG_MISMATCH,
         PERMISSION_DENIED ADMIN_ONLY.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateOrderNote(
+        self,
+        request: _order_pb2.CreateOrderNoteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_order_pb2.OrderNote, _abc.Awaitable[_order_pb2.OrderNote]]:
+        """Add a note to an order, for administrators only: neither its buyer nor a mail or event shows it. A note is never changed.
+
+        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND ORDER_NOT_FOUND, FAILED_PRECONDITION ORDER_NOTE_LIMIT (the order has 1,000 notes;
+        `limit` of its ErrorInfo), PERMISSION_DENIED ADMIN_ONLY.
+        """
+
+    @_abc_1.abstractmethod
+    def ListOrderNotes(
+        self,
+        request: _order_pb2.ListOrderNotesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_order_pb2.ListOrderNotesResponse, _abc.Awaitable[_order_pb2.ListOrderNotesResponse]]:
+        """List the notes of an order, newest first.
+
+        Errors: INVALID_ARGUMENT INVALID_FIELD, INVALID_ARGUMENT PAGE_TOKEN_INVALID, NOT_FOUND ORDER_NOT_FOUND, PERMISSION_DENIED ADMIN_ONLY.
         """
 
 def add_OrderServiceServicer_to_server(servicer: OrderServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
