@@ -983,6 +983,8 @@ CREATE UNIQUE INDEX orders_number ON public.orders USING btree (number) WHERE (n
 
 CREATE INDEX orders_open ON public.orders USING btree (account_id) WHERE (status = 'placed'::text);
 
+CREATE INDEX orders_refunded ON public.order_history USING btree (created_at, order_id) WHERE (status = 'refunded'::text);
+
 CREATE INDEX orders_without_number ON public.orders USING btree (id) WHERE (number IS NULL);
 
 CREATE INDEX pgqueuer_by_age ON public.pgqueuer USING btree (created);

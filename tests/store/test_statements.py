@@ -73,6 +73,7 @@ NOT_STATEMENTS = {
     "LIFE",
     "LINE_COLUMNS",
     "LOCKED",
+    "MISDATED",
     "ORDER_COLUMNS",
     "PRODUCT_COLUMNS",
     "RATES",

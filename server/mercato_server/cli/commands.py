@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mercato_server.cli import promotions, tax_commands
+from mercato_server.cli import export_commands, promotions, tax_commands
 from mercato_server.cli.running import DataDir, database_url
 from mercato_server.cli.running import run as _run
 from mercato_server.config import database_urls
@@ -208,27 +208,7 @@ async def _import(data_dir: Path | None, wanted: "Import") -> "Outcome":
         return await wanted.run(url)
 
 
-@app.command("export")
-def export_products(
-    file: Annotated[Path | None, typer.Argument(help="File to write; it appears once it is complete. Default: standard output.")] = None,
-    spreadsheet_safe: Annotated[
-        bool, typer.Option("--spreadsheet-safe", help="Put an apostrophe before cells that a spreadsheet would run as formulas.")
-    ] = False,
-    data_dir: DataDir = None,
-) -> None:
-    """Write the products on sale as the CSV that `mercato import` takes, from DATABASE_URL or a data directory of `mercato up`.
-
-    Import a file that was exported with --spreadsheet-safe with the same option.
-    """
-    written, left_out = _run(_export(data_dir, file, spreadsheet_safe=spreadsheet_safe))
-    typer.echo(f"{written} products" + (f"; {left_out} without a SKU were left out" if left_out else ""), err=True)
-
-
-async def _export(data_dir: Path | None, path: Path | None, *, spreadsheet_safe: bool) -> tuple[int, int]:
-    from mercato_server.cli.catalog_import import export
-
-    async with database_url(data_dir) as url:
-        return await export(url, path, spreadsheet_safe=spreadsheet_safe)
+app.command("export")(export_commands.export_csv)
 
 
 @app.command()

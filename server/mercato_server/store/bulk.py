@@ -1,6 +1,6 @@
 """Import and export of the catalog: batches of products to write, and all products as CSV."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple
 from uuid import UUID
@@ -16,6 +16,7 @@ from mercato_server.domain.name_keys import name_key
 from mercato_server.domain.search_documents import RULE_VERSION
 from mercato_server.store import audit_log, events, inventory, search_documents
 from mercato_server.store.events import Event
+from mercato_server.store.spreadsheets import protected
 
 # One table per connection: a new table for each batch would bloat the system catalog. NULL keeps the value of an existing product.
 CREATE_INCOMING = """
@@ -111,12 +112,12 @@ INSERT INTO events (kind, subject_id) SELECT 'product.updated', id FROM changed
 """
 
 
-def _export(text: str) -> str:
-    """Return the statement of an export that shows each text by an expression, which has {} for its column."""
+def _export(shown: Callable[[str], str]) -> str:
+    """Return the statement of an export that shows each text by the expression of its column."""
     return f"""
-SELECT {text.format("sku")} AS sku, {text.format("products.name")} AS name, {text.format("description")} AS description, price_minor,
-       {text.format("categories.name")} AS category, level.on_hand AS stock,
-       {text.format("array_to_string(image_urls, ' ')")} AS image_urls, tax_category, needs_delivery::text AS needs_delivery, weight_grams
+SELECT {shown("sku")} AS sku, {shown("products.name")} AS name, {shown("description")} AS description, price_minor,
+       {shown("categories.name")} AS category, level.on_hand AS stock,
+       {shown("array_to_string(image_urls, ' ')")} AS image_urls, tax_category, needs_delivery::text AS needs_delivery, weight_grams
   FROM products
   JOIN stock_levels AS level ON level.product_id = products.id AND level.location_id = 1
   LEFT JOIN categories ON categories.id = category_id
@@ -125,11 +126,9 @@ SELECT {text.format("sku")} AS sku, {text.format("products.name")} AS name, {tex
 """  # noqa: S608 - constants
 
 
-EXPORT_PRODUCTS = _export("{}")
+EXPORT_PRODUCTS = _export(str)
 
-# A spreadsheet takes a cell for a formula if it begins with one of these characters, also in full width (OWASP, CSV Injection). It takes no
-# cell with an apostrophe before it for one. Cells that begin with an apostrophe get another one, so that the import can remove the first.
-EXPORT_FOR_SPREADSHEETS = _export(r"regexp_replace({}, '^[''=+@\t\r\n\uFF0B\uFF0D\uFF1D\uFF20-]', '''\&')")
+EXPORT_FOR_SPREADSHEETS = _export(protected)
 
 COUNT_WITHOUT_SKU = "SELECT count(*) FROM products WHERE deleted_at IS NULL AND sku IS NULL"
 

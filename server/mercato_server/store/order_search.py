@@ -1,6 +1,6 @@
 """Lists of the orders of all accounts, by any combination of conditions.
 
-Each list is sorted by id, the newest first. An order's id has the time of its checkout, so ids bound a list by time.
+Each list is sorted by id, the newest first.
 
 Indexes have most conditions together with ids, and so in the order of the list. No index has totals or products in that order. A list with
 such a condition is read in one of two ways:
@@ -10,9 +10,8 @@ such a condition is read in one of two ways:
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cache
-from uuid import UUID
 
 import asyncpg
 
@@ -22,6 +21,7 @@ from mercato_server.domain.orders import Order
 from mercato_server.domain.paging import Page, Position
 from mercato_server.domain.pricing import AMOUNT_MAX
 from mercato_server.store import order_lists
+from mercato_server.store.order_times import EPOCH, MISDATED, id_bounds
 
 FEW = 5_000
 """Orders of a condition that are read without a walk."""
@@ -31,11 +31,7 @@ WALK = 20_000
 # The best index depends on the values, for example on how many orders a contact has.
 PLAN_FOR_THE_VALUES = "SET LOCAL plan_cache_mode = force_custom_plan"
 
-# The time of an id differs from `created_at` by as much as a checkout takes. The index `orders_misdated` has all other orders.
-_SLACK = timedelta(minutes=10)
-_MISDATED = "(created_at - uuid_extract_timestamp(id) BETWEEN interval '-10 minutes' AND interval '10 minutes') IS NOT TRUE"
-_EPOCH, _END = datetime(1970, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC)
-
+_END = datetime(9999, 12, 31, tzinfo=UTC)
 _STATUS, _PRODUCT, _LOWEST, _HIGHEST, _FIRST_ID, _END_ID = "statuses", "product_id", "lowest", "highest", "first_id", "end_id"
 _ORDERED = {"number": "number = {}", "account_id": "account_id = {}", "contact_email": "contact_email = {}"}
 _CONDITIONS = {
@@ -55,7 +51,7 @@ _SOURCES = {
     "account_id": "SELECT id FROM orders WHERE account_id = {}",
     "contact_email": "SELECT id FROM orders WHERE contact_email = {}",
     _STATUS: "SELECT id FROM orders WHERE status = ANY({}::text[])",
-    "": f"SELECT id FROM orders WHERE {_MISDATED}",  # noqa: S608 - constants
+    "": f"SELECT id FROM orders WHERE {MISDATED}",  # noqa: S608 - constants
 }
 _WALKED = (*_ORDERED, _STATUS, _FIRST_ID, _END_ID)
 """Values on which the index of a walk, and its ends, depend."""
@@ -108,19 +104,15 @@ def _values(wanted: OrderFilter) -> dict[str, object]:
     """Return the values of the conditions, both ends of a range if it has one."""
     found: dict[str, object] = {name: value for name in (*_ORDERED, _PRODUCT) if (value := getattr(wanted, name)) is not None}
     if wanted.start_time or wanted.end_time:
-        start, end = wanted.start_time or _EPOCH, wanted.end_time or _END
-        found |= {"start_time": start, "end_time": end, _FIRST_ID: _id_at(start - _EPOCH - _SLACK), _END_ID: _id_at(end - _EPOCH + _SLACK)}
+        start, end = wanted.start_time or EPOCH, wanted.end_time or _END
+        first_id, end_id = id_bounds(start, end)
+        found |= {"start_time": start, "end_time": end, _FIRST_ID: first_id, _END_ID: end_id}
     if wanted.min_total_minor is not None or wanted.max_total_minor is not None:
         highest = AMOUNT_MAX if wanted.max_total_minor is None else wanted.max_total_minor
         found |= {_LOWEST: wanted.min_total_minor or 0, _HIGHEST: highest}
     if wanted.statuses:
         found[_STATUS] = list(wanted.statuses)
     return found
-
-
-def _id_at(since: timedelta) -> UUID:
-    """Return the first id of a millisecond since 1970 (RFC 9562 section 5.7)."""
-    return UUID(int=max(since // timedelta(milliseconds=1), 0) << 80)
 
 
 @cache
