@@ -40,12 +40,13 @@ NEEDS: dict[str, Any] = {
     "shipping_address": draft_address()["postal_address"],
     "tiers": [{"price": {"minor_units": "1"}}],
 }
-ELEMENTS: dict[str, Callable[[int], Schema]] = {
+ELEMENTS: dict[str, Callable[[int], Any]] = {
+    "OrderStatus": lambda number: ("ORDER_STATUS_PLACED", "ORDER_STATUS_PAID")[number % 2],
     "ShippingAreaInput": lambda number: {"country_code": "US", "postal_prefix": f"{number:03}"},
     "ShippingRateInput": lambda _: {**NEEDS["rates"][0], "shipping_zone_id": str(uuid4())},
     "ShippingTierInput": lambda number: {"start": str(number), "price": {"minor_units": "1"}},
 }
-"""Makers of elements that are objects, by their schemas; each element is given its number."""
+"""Makers of elements that are objects or names, by their schemas; each element is given its number."""
 BUY_X_GET_Y: Schema = {"name": "Sale", "kind": "PROMOTION_KIND_BUY_X_GET_Y", "buy_quantity": 1, "get_quantity": 1, "needs_code": True}
 FREE_DELIVERY: Schema = {"name": "Sale", "kind": "PROMOTION_KIND_FREE_DELIVERY", "needs_code": True}
 OF_KIND: dict[tuple[str, str], Schema] = {

@@ -502,3 +502,29 @@ def test_an_administrator_lists_all_orders_by_account_and_status(shop_up: Up, ad
     assert listed(account_id=buyer.id, status="ORDER_STATUS_PLACED") == [mine]
     assert listed(account_id=buyer.id, status="order_status_paid") == [paid]
     assert listed(account_id=str(uuid.uuid4())) == []
+
+
+def test_an_administrator_finds_orders_by_what_is_known_of_them(shop_up: Up, admin: Client, buyer: Client) -> None:
+    first, second = shop_up.order(buyer), shop_up.order(buyer)
+
+    def listed(**query: Any) -> list[str]:
+        return [order["id"] for order in admin.get("/v1/orders", account_id=buyer.id, **query).json["orders"]]
+
+    product, total = first["lines"][0]["product_id"], first["total"]["minor_units"]
+    assert listed(number=first["number"].lower()) == [first["id"]]
+    assert listed(contact_email=first["contact_email"].upper(), statuses=["ORDER_STATUS_PAID", "order_status_placed"]) == [
+        second["id"],
+        first["id"],
+    ]
+    assert listed(statuses="ORDER_STATUS_PAID") == []
+    assert listed(product_id=product, min_total=total, max_total=total)[-1] == first["id"]
+    assert listed(start_time=first["create_time"], end_time=second["create_time"]) == [first["id"]]
+    assert admin.get("/v1/orders", end_time="now").status == 400
+
+
+def test_the_notes_of_an_order_are_for_administrators(shop_up: Up, admin: Client, buyer: Client) -> None:
+    path = f"/v1/orders/{shop_up.order(buyer)['id']}/notes"
+    note = admin.post(path, {"text": "Wrap it."})
+    assert (note.status, note.json["text"]) == (201, "Wrap it.")
+    assert admin.get(path).json == {"notes": [note.json], "next_page_token": ""}
+    assert (buyer.get(path).status, buyer.post(path, {"text": "x"}).status) == (403, 403)
