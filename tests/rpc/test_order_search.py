@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -9,6 +10,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from mercato.v1 import order_pb2
 from mercato.v1.catalog_pb2 import Product
 from mercato.v1.order_pb2 import ListAllOrdersRequest, Order
+from mercato_server.domain.order_filters import OrderFilter
+from mercato_server.domain.orders import OrderStatus
 from support.market import Market, market
 from support.pages import every
 from support.shop import Person, Shop, refusal
@@ -141,6 +144,12 @@ async def test_a_token_continues_the_list_of_its_filter_only(trade: Market) -> N
     )
     for change in changes:
         assert (await refusal(ask(page_token=token, **base | change))).reason == "PAGE_TOKEN_INVALID", change
+
+
+def test_tokens_of_the_release_before_stay_valid() -> None:
+    account_id = UUID(int=1)
+    assert OrderFilter().query == "all orders None None"
+    assert OrderFilter(account_id=account_id, statuses=(OrderStatus.PAID,)).query == f"all orders {account_id} paid"
 
 
 async def test_every_bad_filter_is_named(trade: Market) -> None:

@@ -37,6 +37,6 @@ class OrderFilter:
         """
         status = self.statuses[0] if len(self.statuses) == 1 else None
         names = ("number", "contact_email", "product_id", "start_time", "end_time", "min_total_minor", "max_total_minor")
-        more = [f"{name}={value}" for name in names if (value := getattr(self, name)) is not None]
+        more = [f"{name}={value!r}" for name in names if (value := getattr(self, name)) is not None]
         more += [str(each) for each in self.statuses if status is None]
         return " ".join(["all orders", str(self.account_id), str(status), *more])

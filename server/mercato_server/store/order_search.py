@@ -1,9 +1,7 @@
 """Lists of the orders of all accounts, by any combination of conditions.
 
-Each list is sorted by id, the newest first.
-
-Indexes have most conditions together with ids, and so in the order of the list. No index has totals or products in that order. A list with
-such a condition is read in one of two ways:
+Each list is sorted by id, the newest first. Indexes have most conditions together with ids, and so in the order of the list. No index has
+totals or products in that order. A list with such a condition is read in one of two ways:
 
 - Few orders fit one of the conditions: all of them are read and sorted. They are counted first, because statistics are too coarse to tell.
 - Else a walk through the newest orders soon meets a page of the list. If it does not, all orders of one condition are read.
@@ -24,7 +22,7 @@ from mercato_server.store import order_lists
 from mercato_server.store.order_times import EPOCH, MISDATED, id_bounds
 
 FEW = 5_000
-"""Orders of a condition that are read without a walk."""
+"""Orders of a condition that are all read, instead of a walk."""
 WALK = 20_000
 """Orders that a walk reads at most, of each status."""
 
@@ -51,8 +49,8 @@ _SOURCES = {
     "account_id": "SELECT id FROM orders WHERE account_id = {}",
     "contact_email": "SELECT id FROM orders WHERE contact_email = {}",
     _STATUS: "SELECT id FROM orders WHERE status = ANY({}::text[])",
-    "": f"SELECT id FROM orders WHERE {MISDATED}",  # noqa: S608 - constants
 }
+_ODD = f"SELECT id FROM orders WHERE {MISDATED}"  # noqa: S608 - constants
 _WALKED = (*_ORDERED, _STATUS, _FIRST_ID, _END_ID)
 """Values on which the index of a walk, and its ends, depend."""
 _NEWEST = "ORDER BY id DESC LIMIT"
@@ -145,7 +143,7 @@ def walk_sql(names: Sequence[str], statuses: int, longest: int) -> str:
     walks = _walks(numbers, statuses, f"{_NEWEST} {longest}" if longest else "")
     lists = [f"(SELECT id FROM ({walk}) AS orders WHERE {others} {_NEWEST} $2)" for walk in walks]  # noqa: S608 - constants
     if _FIRST_ID in numbers:
-        lists.append(f"({_looked_up(_SOURCES[''], conditions.values())})")
+        lists.append(f"({_looked_up(_ODD, conditions.values())})")
     return f"SELECT id FROM ({' UNION '.join(lists)}) AS found {_NEWEST} $2"  # noqa: S608 - constants
 
 
