@@ -70,7 +70,7 @@ async def test_a_number_that_another_order_has_is_drawn_again(pool: "Pool", monk
     await pool.execute(PLACE_NEW)
     await pool.execute(PLACE, 1)
     numbers = itertools.chain(["9QK2W0F3XTE"], ["0000000000" + "0"])
-    monkeypatch.setattr(order_numbers, "new_number", lambda: next(numbers))
+    monkeypatch.setattr(order_numbers, "new_numbers", lambda count: list(itertools.islice(numbers, count)))
     with pytest.raises(asyncpg.UniqueViolationError):
         await order_numbers.give_numbers(pool)
     assert await pool.fetchval(UNNUMBERED) == 1

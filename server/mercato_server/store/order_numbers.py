@@ -2,7 +2,7 @@
 
 from mercato_server.database.pool import Pool
 from mercato_server.database.transactions import retry_conflicts, transaction
-from mercato_server.domain.order_numbers import new_number
+from mercato_server.domain.order_numbers import new_numbers
 
 BATCH = 200
 """Orders of a transaction. A transition of one of them waits for that long."""
@@ -37,5 +37,5 @@ async def give_numbers(pool: "Pool") -> int:
         return 0
     async with transaction(pool) as conn:
         ids = [row["id"] for row in await conn.fetch(LOCK_UNNUMBERED, BATCH)]
-        await conn.execute(SET_NUMBERS, ids, [new_number() for _ in ids])
+        await conn.execute(SET_NUMBERS, ids, new_numbers(len(ids)))
     return len(ids)
