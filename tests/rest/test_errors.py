@@ -31,8 +31,17 @@ INVALID_ARGUMENT, RESOURCE_EXHAUSTED = 3, 8
 
 TABLES = (
     *("account_taxes", "accounts", "addresses", "audit_log", "cart_items", "carts", "categories", "events", "idempotency_keys"),
-    *("login_attempts", "mail_allowances", "order_discounts", "order_history", "order_items", "order_taxes", "orders", "price_rules"),
-    *("product_search", "products", "promotion_buyers", "promotion_codes", "promotion_guesses", "promotion_redemptions", "promotions"),
+    *("login_attempts", "mail_allowances", "order_discounts", "order_history", "order_items", "order_notes", "order_taxes", "orders"),
+    *(
+        "price_rules",
+        "product_search",
+        "products",
+        "promotion_buyers",
+        "promotion_codes",
+        "promotion_guesses",
+        "promotion_redemptions",
+        "promotions",
+    ),
     *("quotes", "refresh_tokens", "search_words", "sessions", "shipping_areas", "shipping_methods", "shipping_rates", "shipping_zones"),
     *("shop", "shop_settings", "signing_keys", "stock_ledger", "stock_levels", "tax_categories", "tax_rates"),
 )

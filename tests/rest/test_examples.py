@@ -36,7 +36,7 @@ GET /v1/shop, PATCH /v1/shop
 POST /v1/taxCategories, GET /v1/taxCategories, GET /v1/taxCategories/{tax_category_id}, PATCH /v1/taxCategories/{tax_category_id}
 POST /v1/taxRates, GET /v1/taxRates, GET /v1/taxRates/{tax_rate_id}, PATCH /v1/taxRates/{tax_rate_id}
 POST /v1/taxRates/{tax_rate_id}:archive, POST /v1/taxCategories/{tax_category_id}:archive
-GET /v1/orders, POST /v1/orders/{order_id}:advance, GET /v1/auditLog
+GET /v1/orders, POST /v1/orders/{order_id}/notes, GET /v1/orders/{order_id}/notes, POST /v1/orders/{order_id}:advance, GET /v1/auditLog
 POST /v1/shippingZones, GET /v1/shippingZones, GET /v1/shippingZones/{shipping_zone_id}, PATCH /v1/shippingZones/{shipping_zone_id}
 POST /v1/shippingMethods, GET /v1/shippingMethods, GET /v1/shippingMethods/{shipping_method_id}
 PATCH /v1/shippingMethods/{shipping_method_id}, POST /v1/shippingMethods/{shipping_method_id}:archive

@@ -222,7 +222,12 @@ def test_an_old_version_of_http_is_refused_with_a_status_that_needs_no_upgrade(a
 # Locations.
 
 
-@pytest.mark.parametrize("route", [route for route in ROUTES if route.status == 201 and route.template != "/v1/cart:quote"], ids=str)
+LISTED_ONLY = "/v1/orders/{order_id}/notes"
+UNREADABLE = ("/v1/cart:quote", LISTED_ONLY)
+"""Routes that create what no GET reads alone."""
+
+
+@pytest.mark.parametrize("route", [route for route in ROUTES if route.status == 201 and route.template not in UNREADABLE], ids=str)
 def test_what_was_created_is_at_its_location(shop_up: Up, route: Route) -> None:
     scene = Scene(shop_up)
     made = route.call(scene)
@@ -236,6 +241,13 @@ def test_a_quote_has_no_location_because_it_cannot_be_read(shop_up: Up, buyer: C
     quote = buyer.post("/v1/cart:quote")
     assert created(quote)["id"]
     assert "location" not in quote.headers
+
+
+@pytest.mark.parametrize("route", [route for route in ROUTES if route.status == 201 and route.template == LISTED_ONLY], ids=str)
+def test_a_note_of_an_order_has_no_location_because_it_is_only_listed(shop_up: Up, route: Route) -> None:
+    note = route.call(Scene(shop_up))
+    assert created(note)["id"]
+    assert "location" not in note.headers
 
 
 def test_a_location_is_there_for_compressed_answers_and_replays_but_not_without_a_resource(

@@ -159,7 +159,7 @@ async def test_every_bad_filter_is_named(trade: Market) -> None:
         ({"contact_email": "jo"}, ["contact_email"]),
         ({"product_id": "ball"}, ["product_id"]),
         ({"statuses": states}, ["statuses"]),
-        ({"statuses": [order_pb2.ORDER_STATUS_PAID, 0, 99]}, ["statuses[1]", "statuses[2]"]),
+        ({"statuses": [order_pb2.ORDER_STATUS_PAID, 0, 99]}, ["statuses[2]"]),
         ({"status": order_pb2.ORDER_STATUS_PAID, "statuses": states[:1]}, ["statuses"]),
         ({"start_time": late, "end_time": late}, ["end_time"]),
         ({"start_time": late, "end_time": early}, ["end_time"]),

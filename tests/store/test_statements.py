@@ -61,6 +61,7 @@ NOT_STATEMENTS = {
     "ADMITTED",
     "AREAS",
     "BEGIN",
+    "BY_PROVIDER",
     "CATEGORY_IDS",
     "CLAIMED",
     "DISABLED",

@@ -43,13 +43,13 @@ def checked(check: Checks, request: order_pb2.ListAllOrdersRequest) -> OrderFilt
 
 
 def _statuses(check: Checks, request: order_pb2.ListAllOrdersRequest) -> tuple[OrderStatus, ...]:
-    """Return the wanted statuses, each once."""
+    """Return the wanted statuses, each once. As in `status`, an unspecified one is no condition."""
     one = status(check, request.status)
     if request.status and request.statuses:
         check.fail("statuses", "must be empty if status is set")
     numbers = check.entries("statuses", request.statuses, STATUSES_MAX)
     for index, number in enumerate(numbers):
-        if number not in convert.STATUS_OF:
+        if number and number not in convert.STATUS_OF:
             check.fail(f"statuses[{index}]", _NO_STATUS)
     return (one,) if one else tuple(convert.STATUS_OF[number] for number in sorted(set(numbers)) if number in convert.STATUS_OF)
 

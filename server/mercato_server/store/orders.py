@@ -216,7 +216,8 @@ async def _place(conn: "Conn", locked: Locked, served: Mapping[Checkout, _Served
     identify(conn, rows[0])
     told = {row["account_id"]: row for row in rows}
     placed = {request: order for request, order in orders.items() if told[request.account_id]["is_placed"]}
-    await _redeem(conn, [(order, served[request]) for request, order in placed.items()], sale, shop)
+    if sale.rules.promotions:
+        await _redeem(conn, [(order, served[request]) for request, order in placed.items()], sale, shop)
     note(conn, EventKind.ORDER_PLACED, [locked.buyers[request].order_id for request in placed])
     note(conn, EventKind.STOCK_CHANGED, {line.product_id for order in placed.values() for line in order.lines})
 
@@ -268,7 +269,7 @@ def _order(request: Checkout, locked: Locked, served: _Served, shop: Shop, numbe
         total_minor=price.total_minor,
         created_at=locked.at,
         updated_at=locked.at,
-        lines=tuple(OrderLine(line.product_id, line.name, line.unit_price_minor, line.quantity) for line in buyer.cart),
+        lines=tuple([OrderLine(line.product_id, line.name, line.unit_price_minor, line.quantity) for line in buyer.cart]),
         history=(OrderTransition(status=OrderStatus.PLACED, actor=actor, reason="", created_at=locked.at),),
         version=1,
         payment_due_at=locked.at + timedelta(seconds=due_s) if due_s else None,

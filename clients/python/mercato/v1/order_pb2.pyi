@@ -525,7 +525,7 @@ class ListAllOrdersRequest(_message.Message):
     """Highest total, in minor units; at least `min_total`."""
     @_builtins.property
     def statuses(self) -> _containers.RepeatedScalarFieldContainer[Global___OrderStatus.ValueType]:
-        """Only orders in one of these states, at most 6; not together with `status`."""
+        """Only orders in one of these states, at most 6; not together with `status`. ORDER_STATUS_UNSPECIFIED is no condition."""
 
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
