@@ -2,6 +2,8 @@
 
 import uuid
 
+import pytest
+
 from mercato_server.database.pool import Changes
 from mercato_server.domain.errors import IdempotencyKeyReused, OutOfStock, TokenInvalid
 from mercato_server.domain.purchases import PricedCart
@@ -110,3 +112,21 @@ async def test_stock_kept_for_several_old_keys_goes_to_the_first_buyer_with_a_ne
     assert await shop.stock(ball) == 0
     sold = await shop.pool.fetch("SELECT account_id::text, quantity FROM orders JOIN order_items ON order_id = orders.id")
     assert sorted(map(tuple, sold)) == sorted([(first.id, 1), (second.id, 1), (modest.id, 1), (lucky.id, 2)])
+
+
+async def test_a_number_that_an_earlier_order_has_is_drawn_again(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    buyers = [await shop.person() for _ in range(2)]
+    ball = await shop.product(await shop.person(admin=True), stock=2)
+    for buyer in buyers:
+        await shop.add(buyer, ball)
+    first = await shop.checkout(buyers[0])
+    drawn = iter([[first.number], ["9QK2W0F3XTE"]])
+    monkeypatch.setattr(orders, "new_numbers", lambda _: next(drawn))
+
+    [placed] = await orders.checkout(shop.pool, [checkout(buyers[1], "new")], orders.Shop("USD"))
+
+    assert isinstance(placed, Stored)
+    assert next(drawn, None) is None
+    numbers = await shop.pool.fetch("SELECT account_id::text, number FROM orders")
+    assert {tuple(row) for row in numbers} == {(buyers[0].id, first.number), (buyers[1].id, "9QK2W0F3XTE")}
+    assert await shop.pool.fetchval("SELECT on_hand FROM stock_levels WHERE product_id = $1", uuid.UUID(ball.id)) == 0

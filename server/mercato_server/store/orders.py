@@ -1,9 +1,12 @@
 """Checkout: carts become orders."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import NamedTuple
+
+import asyncpg
 
 from mercato_server import failpoints
 from mercato_server.config.settings import OrderRules
@@ -134,16 +137,32 @@ async def checkout(pool: "Pool", batch: Sequence[Checkout], shop: Shop) -> list[
     before returns its stored response. Accounts must differ within a batch. Earlier checkouts of a batch get scarce stock, and the last
     uses of a promotion.
     """
-    async with transaction(pool, patience=patience(batch)) as conn:
-        locked, reasons = await locked_carts.lock(conn, batch)
-        results: Outcomes = {**await admission.unserved(conn, reasons)}
-        failpoints.hit("checkout: locked")
-        if locked.is_late:
-            locked = await locked_carts.price_again(conn, locked)
-        results |= await _serve(conn, locked, shop)
-        refused = [request for request in batch if isinstance(results[request], MercatoError) and admission.has_claimed(reasons[request])]
-        if keys := [request.key for request in refused if request.key]:
-            await idempotency.release(conn, keys)
+    with _drawing_numbers_again():
+        async with transaction(pool, patience=patience(batch)) as conn:
+            return await _checkout(conn, batch, shop)
+
+
+@contextmanager
+def _drawing_numbers_again() -> Iterator[None]:
+    """Let a transaction run again if a number that it has drawn is that of an earlier order."""
+    try:
+        yield
+    except asyncpg.UniqueViolationError as error:
+        if error.constraint_name == "orders_number":
+            raise StaleReadError from None
+        raise
+
+
+async def _checkout(conn: "Conn", batch: Sequence[Checkout], shop: Shop) -> list[CheckoutResult]:
+    locked, reasons = await locked_carts.lock(conn, batch)
+    results: Outcomes = {**await admission.unserved(conn, reasons)}
+    failpoints.hit("checkout: locked")
+    if locked.is_late:
+        locked = await locked_carts.price_again(conn, locked)
+    results |= await _serve(conn, locked, shop)
+    refused = [request for request in batch if isinstance(results[request], MercatoError) and admission.has_claimed(reasons[request])]
+    if keys := [request.key for request in refused if request.key]:
+        await idempotency.release(conn, keys)
     return [results[request] for request in batch]
 
 
