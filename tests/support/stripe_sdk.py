@@ -22,7 +22,7 @@ async def client(
     yield StripeClient(
         api_key, stripe_version=version, base_addresses={"api": double.url}, max_network_retries=retries, http_client=connection
     )
-    await connection.close_async()
+    await connection.close_async()  # type: ignore[no-untyped-call] # the SDK leaves it untyped
 
 
 def key(id_: str | None = None, attempt: int = 1) -> RequestOptions:

@@ -4,6 +4,7 @@ import base64
 import binascii
 import json
 import secrets
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -57,6 +58,9 @@ class StripeDouble:
         self.faults = Script()
         self.limits = limits or Limits()
         self.calls: list[Call] = []
+        """The requests that have ended."""
+        self.running = Counter[str]()
+        """How many requests of each operation run now."""
         self._operations = Operations(self.account, self.events, renderer)
         self._keys = Keys(self.clock.now)
         self._server = Server(self._answer, port)
@@ -91,6 +95,13 @@ class StripeDouble:
             operation, thing = route(request.method, request.path)
         except Refusal as refusal:
             return self._error(refusal, id_)
+        self.running[operation] += 1
+        try:
+            return await self._call(request, operation, thing, id_)
+        finally:
+            self.running[operation] -= 1
+
+    async def _call(self, request: Request, operation: str, thing: str, id_: str) -> Response | None:
         fault = self.faults.take(operation)
         key, values = request.fields.get("idempotency-key"), dict[str, Any]()
         response, replayed = None, False

@@ -12,9 +12,8 @@ DAY_S = 86_400
 
 
 async def created(sdk: StripeClient, amount: int = 2_000, capture: str = "automatic_async", currency: str = "usd") -> PaymentIntent:
-    assert capture in {"automatic", "automatic_async", "manual"}
     return await sdk.v1.payment_intents.create_async(
-        {"amount": amount, "currency": currency, "capture_method": capture, "metadata": {"payment_id": "p1"}},  # type: ignore[typeddict-item] # a literal
+        {"amount": amount, "currency": currency, "capture_method": capture, "metadata": {"payment_id": "p1"}},
         key(),
     )
 
@@ -182,7 +181,8 @@ async def test_an_intent_changes_until_it_has_money(double: StripeDouble, sdk: S
 
 
 @pytest.mark.parametrize(("amount", "currency", "code"), [
-    (49, "usd", "amount_too_small"), (29, "gbp", "amount_too_small"), (49, "jpy", "amount_too_small"), (100_000_000, "usd", "amount_too_large"),
+    (49, "usd", "amount_too_small"), (29, "gbp", "amount_too_small"), (49, "jpy", "amount_too_small"),
+    (100_000_000, "usd", "amount_too_large"),
     (0, "usd", "parameter_invalid_integer"), (-5, "usd", "parameter_invalid_integer"), (150, "isk", "invalid_charge_amount"),
     (150, "ugx", "invalid_charge_amount"), (1_005, "kwd", "invalid_charge_amount"), (1_000, "USD", None),
 ])  # fmt: skip
