@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from support.stripe_double.double import PUBLISHABLE_KEY, SECRET_KEY, StripeDouble
 
-SETTLE_S = 2.0
+SETTLE_S = 1.0
 """How often the program does what Stripe does later."""
 
 

@@ -1,4 +1,4 @@
-"""What buyers do outside of the shop, and what Stripe and banks do later; by the ids of objects, as a test knows them."""
+"""The acts of buyers outside of the shop, and of Stripe and banks later; by the ids of objects, as a test knows them."""
 
 from contextlib import suppress
 

@@ -8,7 +8,7 @@ from support.stripe_double.objects import Charge, Dispute
 from support.stripe_double.states import INQUIRY, WITHDRAWN, Impossible, move
 
 FEE = 1_500
-"""What Stripe takes for a dispute; by the double."""
+"""Stripe's price of a dispute; by the double."""
 CLOSED = frozenset(("won", "lost", "warning_closed", "prevented"))
 
 

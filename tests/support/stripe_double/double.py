@@ -107,7 +107,7 @@ class StripeDouble:
         response, replayed = None, False
         if fault.lost != "request":
             try:
-                values = decode(request.query if request.method == "GET" else request.body.decode())
+                values = decode(request.query if request.method == "GET" else request.body.decode(errors="replace"))
                 response, replayed = await self._execute(request, operation, thing, values, fault, id_)
             except Refusal as refusal:
                 response = self._error(refusal, id_)

@@ -10,7 +10,7 @@ Wait = float | asyncio.Event
 
 @dataclass(frozen=True)
 class Fault:
-    """What happens to one request.
+    """The fate of one request.
 
     A `status` before the execution is a refusal in front of the idempotency layer: nothing happens and nothing is stored, so the same key
     may succeed later, "because rate limiters run before the API's idempotency layer" (https://docs.stripe.com/error-low-level). A

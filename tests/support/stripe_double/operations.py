@@ -42,7 +42,7 @@ ROUTES = {
 }
 """Operations by method and path below /v1; `*` is an id."""
 BUYERS_OPERATIONS = ("payment_intents.retrieve", "payment_intents.confirm")
-"""What a publishable key may do, with the intent's client secret (stripe-python 16.1.0, `PaymentIntent.client_secret`)."""
+"""Operations that a publishable key may use, with the intent's client secret (stripe-python 16.1.0, `PaymentIntent.client_secret`)."""
 
 
 def route(method: str, path: str) -> tuple[str, str]:
@@ -170,7 +170,7 @@ class Operations:
         if confirm:
             params.required("payment_method")
         amount, currency = params.integer("amount") or 0, params.text("currency") or ""
-        capture_method = params.text("capture_method", CAPTURE_METHODS) or "automatic_async"  # the default since 2024-04-10
+        capture_method = params.text("capture_method", CAPTURE_METHODS) or "automatic_async"  # the default
         fields = {
             "payment_method": params.text("payment_method"),
             "metadata": params.metadata(),

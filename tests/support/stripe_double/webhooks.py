@@ -86,23 +86,23 @@ class Webhooks:
     def _deliver(self, event: Body) -> None:
         if self._url is None:
             return
+        event["pending_webhooks"] = 1  # also if it is lost: Stripe counts what was not delivered
+        body = json.dumps(event).encode()
         copies = self._copies.get(event["type"])
         for _ in range(copies.popleft() if copies else 1):
-            event["pending_webhooks"] += 1
-            task = asyncio.create_task(self._attempts(event))
+            task = asyncio.create_task(self._attempts(event, body))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _attempts(self, event: Body) -> None:
+    async def _attempts(self, event: Body, body: bytes) -> None:
         """Deliver until the endpoint accepts: any 2xx."""
-        body = json.dumps({**event, "pending_webhooks": 1}).encode()
         pause_s = FIRST_PAUSE_S
         for _ in range(ATTEMPTS):
             async with self._turn:  # a lock is fair, so the order is that of the tasks
                 status = await self.send(body)
             self.sent.append(Sent(event["id"], event["type"], status))
             if status is not None and status // 100 == 2:
-                event["pending_webhooks"] -= 1
+                event["pending_webhooks"] = 0
                 return
             await asyncio.sleep(pause_s)
             pause_s *= 2

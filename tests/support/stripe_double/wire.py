@@ -77,7 +77,9 @@ class Server:
 async def _read(reader: asyncio.StreamReader) -> Request | None:
     """Read a request; none if it is not one that the double reads."""
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
-    method, target, _ = head[0].split(" ", 2)
+    if head[0].count(" ") != 2:
+        return None
+    method, target, _ = head[0].split(" ")
     fields = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:] if line)}
     length = fields.get("content-length", "0")
     if "transfer-encoding" in fields or not length.isdecimal() or int(length) > BODY_MAX:
