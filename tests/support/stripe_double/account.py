@@ -1,8 +1,9 @@
 """The money of one Stripe account, without HTTP: its objects, its balance and its payments."""
 
 import secrets
-from collections.abc import Callable, Iterable
-from typing import Any, TypeVar
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
 
 from support.stripe_double import currencies, methods
 from support.stripe_double.objects import Charge, Dispute, Intent, Refund, Thing, Transaction
@@ -10,7 +11,6 @@ from support.stripe_double.refusals import Declined, Refusal, missing, unexpecte
 from support.stripe_double.states import move
 
 Emit = Callable[[str, Thing], None]
-Named = TypeVar("Named")
 
 CONFIRMABLE = ("requires_payment_method", "requires_confirmation", "requires_action")
 CANCELABLE = ("requires_payment_method", "requires_capture", "requires_confirmation", "requires_action")
@@ -40,6 +40,10 @@ class Account:
         self.refunds: dict[str, Refund] = {}
         self.disputes: dict[str, Dispute] = {}
         self.transactions: dict[str, Transaction] = {}
+        self._booked = Counter[str]()
+        self._unbooked: list[Charge] = []
+        self._expected = Counter[str]()
+        """The net of the charges that are not booked."""
 
     def find(self, kind: str, id_: str, param: str = "id") -> Any:
         """Return the object of an id."""
@@ -61,17 +65,12 @@ class Account:
         """Change the balance."""
         transaction = Transaction(_id("txn"), kind, source, amount, kept, currency, self.now())
         self.transactions[transaction.id] = transaction
+        self._booked[currency] += transaction.net
         return transaction
 
     def balance(self, currency: str) -> int:
         """Return the balance, with the captured money that has no balance transaction yet."""
-        booked = sum(each.net for each in self.transactions.values() if each.currency == currency)
-        return OPENING_BALANCE + booked + sum(each.amount_captured - fee(each.amount_captured) for each in self._unbooked(currency))
-
-    def _unbooked(self, currency: str | None = None) -> Iterable[Charge]:
-        for charge in self.charges.values():
-            if charge.amount_captured and charge.transaction is None and currency in (None, charge.currency):
-                yield charge
+        return OPENING_BALANCE + self._booked[currency] + self._expected[currency]
 
     # Payments.
 
@@ -168,10 +167,13 @@ class Account:
         charge.captured, charge.amount_captured = True, amount
         intent.amount_received, intent.amount_capturable = amount, 0
         move(intent, "succeeded")
-        if intent.capture_method != "automatic_async":
-            self.book_charge(charge)
+        if intent.capture_method == "automatic_async":
+            self._unbooked.append(charge)
+            self._expected[charge.currency] += amount - fee(amount)
+        else:
+            self._book_charge(charge)
 
-    def book_charge(self, charge: Charge) -> None:
+    def _book_charge(self, charge: Charge) -> None:
         """Write the one balance transaction of a charge, over the captured amount (changelog 2025-03-31.basil)."""
         charge.transaction = self.book("charge", charge.id, charge.amount_captured, charge.currency, fee(charge.amount_captured)).id
 
@@ -181,7 +183,7 @@ class Account:
         self._fail(intent, {"code": failure[0], "decline_code": failure[1], "charge": charge.id, "type": "card_error"})
 
     def _fail(self, intent: Intent, error: dict[str, Any]) -> None:
-        """Let an attempt fail: "the PaymentIntent's status returns to requires_payment_method" (its lifecycle)."""
+        """Let an attempt fail: the intent becomes `requires_payment_method` (stripe-python 16.1.0, `confirm`)."""
         intent.last_payment_error = {**error, "message": "The payment failed."}
         intent.payment_method = None
         move(intent, "requires_payment_method")
@@ -240,6 +242,8 @@ class Account:
                     self._succeed(intent, charge)
             elif intent.status == "requires_capture" and (charge.capture_before or 0) <= self.now():
                 self.lapse(intent)
-        for charge in list(self._unbooked()):
-            self.book_charge(charge)
+        for charge in self._unbooked:
+            self._book_charge(charge)
             self.emit("charge.updated", charge)
+        self._unbooked.clear()
+        self._expected.clear()

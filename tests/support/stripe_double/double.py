@@ -187,4 +187,4 @@ class StripeDouble:
 
     def _response(self, status: int, body: Body, id_: str, fields: Mapping[str, str] | None = None) -> Response:
         own = {"request-id": id_, "stripe-version": API_VERSION}
-        return Response(status, json.dumps(body, indent=2).encode(), {**own, **(fields or {})})
+        return Response(status, json.dumps(body).encode(), {**own, **(fields or {})})

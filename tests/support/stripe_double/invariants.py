@@ -1,26 +1,34 @@
 """The rules that the money of an account keeps, computed anew from its objects; none of them asks the code that changes the money."""
 
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 
 from support.stripe_double.account import OPENING_BALANCE, Account
-from support.stripe_double.objects import Charge, Dispute, Intent
+from support.stripe_double.objects import Charge, Dispute, Intent, Refund
 
 OPEN = ("pending", "requires_action", "succeeded")
 
 
 def broken(account: Account) -> list[str]:
     """Return each rule that an object breaks; none in a sound account."""
+    charges, refunds, disputes = defaultdict[str, list[Charge]](list), defaultdict[str, list[Refund]](list), Counter[str]()
+    for charge in account.charges.values():
+        charges[charge.intent].append(charge)
+    for refund in account.refunds.values():
+        refunds[refund.charge].append(refund)
+    for dispute in account.disputes.values():
+        disputes[dispute.charge] += 1
     return [
-        *(line for each in account.intents.values() for line in _of_intent(account, each)),
-        *(line for each in account.charges.values() for line in _of_charge(account, each)),
+        *(line for each in account.intents.values() for line in _of_intent(each, charges[each.id])),
+        *(line for each in account.charges.values() for line in _of_charge(account, each, refunds[each.id])),
+        *(line for each in account.refunds.values() for line in _of_refund(each)),
         *(line for each in account.disputes.values() for line in _of_dispute(account, each)),
+        *(f"{charge_id} was disputed {count} times" for charge_id, count in disputes.items() if count > 1),
         *_of_balance(account),
     ]
 
 
-def _of_intent(account: Account, intent: Intent) -> Iterator[str]:
-    charges = [each for each in account.charges.values() if each.intent == intent.id]
+def _of_intent(intent: Intent, charges: Sequence[Charge]) -> Iterator[str]:
     captured = [each for each in charges if each.captured]
     if len(captured) > 1:
         yield f"{intent.id} was captured {len(captured)} times"
@@ -36,8 +44,7 @@ def _of_intent(account: Account, intent: Intent) -> Iterator[str]:
         yield f"{intent.id} is {intent.status}, canceled at {intent.canceled_at}"
 
 
-def _of_charge(account: Account, charge: Charge) -> Iterator[str]:
-    refunds = [each for each in account.refunds.values() if each.charge == charge.id]
+def _of_charge(account: Account, charge: Charge, refunds: Sequence[Refund]) -> Iterator[str]:
     refunded = sum(each.amount for each in refunds if each.status in OPEN)
     if refunded > charge.amount_captured:
         yield f"{charge.id} refunded {refunded} of {charge.amount_captured}"
@@ -45,15 +52,15 @@ def _of_charge(account: Account, charge: Charge) -> Iterator[str]:
         yield f"{charge.id} was refunded before it was captured"
     if charge.captured != (charge.amount_captured > 0) or (charge.captured and charge.status != "succeeded"):
         yield f"{charge.id} is {charge.status}, captured {charge.amount_captured}"
-    if len([each for each in account.disputes.values() if each.charge == charge.id]) > 1:
-        yield f"{charge.id} was disputed twice"
     if charge.transaction and account.transactions[charge.transaction].amount != charge.amount_captured:
         yield f"{charge.id} has a balance transaction of another amount"
-    for refund in refunds:
-        if refund.amount < 1 or (refund.status == "succeeded" and refund.transaction is None):
-            yield f"{refund.id} of {refund.amount} succeeded without a balance transaction"
-        if bool(refund.failure_transaction) != (refund.status in {"failed", "canceled"} and refund.transaction is not None):
-            yield f"{refund.id} is {refund.status}, and its money has not moved so"
+
+
+def _of_refund(refund: Refund) -> Iterator[str]:
+    if refund.amount < 1 or (refund.status == "succeeded" and refund.transaction is None):
+        yield f"{refund.id} of {refund.amount} succeeded without a balance transaction"
+    if bool(refund.failure_transaction) != (refund.status in {"failed", "canceled"} and refund.transaction is not None):
+        yield f"{refund.id} is {refund.status}, and its money has not moved so"
 
 
 def _of_balance(account: Account) -> Iterator[str]:

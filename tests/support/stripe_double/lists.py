@@ -1,6 +1,7 @@
 """Pages of lists: https://docs.stripe.com/api/pagination."""
 
-from collections.abc import Callable, Iterable, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from support.stripe_double.parameters import Parameters
@@ -31,13 +32,15 @@ def page(
     size = limit or DEFAULT
 
     def read() -> tuple[Body, list[Item]]:
-        newest_first = [each for each in reversed(list(items())) if first <= identify(each)[1] <= last]
-        ids = [identify(each)[0] for each in newest_first]
+        oldest_first = list(items())
+        start = bisect_left(oldest_first, first, key=lambda item: identify(item)[1])
+        end = bisect_right(oldest_first, last, key=lambda item: identify(item)[1])
+        newest_first = oldest_first[start:end][::-1]
         if after:
-            rest = newest_first[_place(ids, after, "starting_after") + 1 :]
+            rest = newest_first[_place(newest_first, identify, after, "starting_after") + 1 :]
             chosen, more = rest[:size], len(rest) > size
         elif before:
-            rest = newest_first[: _place(ids, before, "ending_before")]
+            rest = newest_first[: _place(newest_first, identify, before, "ending_before")]
             chosen, more = rest[-size:], len(rest) > size
         else:
             chosen, more = newest_first[:size], len(newest_first) > size
@@ -46,10 +49,11 @@ def page(
     return read
 
 
-def _place(ids: Sequence[str], id_: str, param: str) -> int:
-    if id_ not in ids:
-        raise missing("object", id_, param)
-    return ids.index(id_)
+def _place(items: Iterable[Item], identify: Callable[[Item], tuple[str, int]], id_: str, param: str) -> int:
+    for place, item in enumerate(items):
+        if identify(item)[0] == id_:
+            return place
+    raise missing("object", id_, param)
 
 
 def of_object(thing: Any) -> tuple[str, int]:

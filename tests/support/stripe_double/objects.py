@@ -45,6 +45,7 @@ class Charge:
     capture_before: int | None = None
     failure: tuple[str, str | None] | None = None
     transaction: str | None = None
+    refunds: list[str] = field(default_factory=list)
     dispute: str | None = None
 
 

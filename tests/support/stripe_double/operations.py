@@ -117,8 +117,12 @@ class Operations:
             wanted = {each: params.text(each) for each in filters if each in params}
             attributes = {"payment_intent": "intent", "charge": "charge"}
 
-            def found() -> list[Thing]:
-                return [one for one in things() if all(getattr(one, attributes[each]) == id_ for each, id_ in wanted.items())]
+            def found() -> Iterable[Thing]:
+                return (
+                    things()
+                    if not wanted
+                    else [one for one in things() if all(getattr(one, attributes[each]) == id_ for each, id_ in wanted.items())]
+                )
 
             read = lists.page(params, found, lists.of_object, f"/v1/{name}")
             params.done()

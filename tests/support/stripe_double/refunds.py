@@ -15,7 +15,7 @@ LEFT = frozenset(("pending", "requires_action", "succeeded"))
 
 def of(account: Account, charge: str) -> Iterable[Refund]:
     """Return all refunds of a charge."""
-    return (each for each in account.refunds.values() if each.charge == charge)
+    return [account.refunds[each] for each in account.charges[charge].refunds]
 
 
 def amount_refunded(account: Account, charge: str) -> int:
@@ -26,7 +26,7 @@ def amount_refunded(account: Account, charge: str) -> int:
 def create(account: Account, charge: Charge, amount: int | None, reason: str | None, metadata: Mapping[str, str]) -> Refund:
     """Refund captured money.
 
-    The sum of refunds never exceeds what was captured: "you can't refund more than the original charge" (API reference, Create a refund).
+    Refunds never exceed what was captured: it is an error "to refund more money than is left on a charge" (stripe-python 16.1.0, `create`).
     """
     if not charge.captured:
         raise Refusal(f"Charge {charge.id} has no captured money to refund.", code="charge_not_refundable", intent=charge.intent)
@@ -50,12 +50,14 @@ def create(account: Account, charge: Charge, amount: int | None, reason: str | N
         metadata=dict(metadata),
     )
     account.refunds[refund.id] = refund
+    charge.refunds.append(refund.id)
     if refund.status != "requires_action":
         _pay(account, refund)
     account.emit("refund.created", refund)
-    account.emit("charge.refunded", charge)
     if refund.status == "failed":
         account.emit("refund.failed", refund)
+    else:
+        account.emit("charge.refunded", charge)
     return refund
 
 

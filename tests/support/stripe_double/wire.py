@@ -47,7 +47,7 @@ class Server:
     def __init__(self, answer: Answer, port: int = 0) -> None:
         self._answer, self.port = answer, port
         self._server: asyncio.Server | None = None
-        self._open: set[asyncio.StreamWriter] = set()
+        self._open: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Listen; port 0 becomes a free one, and stays for the next start."""
@@ -58,20 +58,21 @@ class Server:
         """Stop listening, and close all connections."""
         if self._server is not None:
             self._server.close()
-            for writer in list(self._open):
-                writer.transport.abort()
+            for connection in self._open:
+                connection.cancel()
+            await asyncio.gather(*self._open)
             await self._server.wait_closed()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._open.add(writer)
-        try:
-            with suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-                while (request := await _read(reader)) and (response := await self._answer(request)):
-                    writer.write(response.encode())
-                    await writer.drain()
-        finally:
-            self._open.discard(writer)
-            writer.close()
+        connection = asyncio.current_task()
+        assert connection is not None
+        self._open.add(connection)
+        with suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, asyncio.CancelledError):  # `stop` cancels
+            while (request := await _read(reader)) and (response := await self._answer(request)):
+                writer.write(response.encode())
+                await writer.drain()
+        self._open.discard(connection)
+        writer.close()
 
 
 async def _read(reader: asyncio.StreamReader) -> Request | None:
