@@ -10,7 +10,7 @@ from stripe import HTTPXClient, RequestOptions, StripeClient
 from support.stripe_double.double import SECRET_KEY, StripeDouble
 from support.stripe_double.events import API_VERSION
 
-stripe.enable_telemetry = False  # it writes a file below the home directory (payments.md)
+stripe.enable_telemetry = False  # it writes a file below the home directory (by the design)
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ CLOSED = frozenset(("won", "lost", "warning_closed", "prevented"))
 
 
 def create(account: Account, charge: Charge, status: str, amount: int | None = None, reason: str = "fraudulent") -> Dispute:
-    """Open a dispute of captured money, refunded or not: refunds and disputes together may exceed what was captured (payments.md).
+    """Open a dispute of captured money, refunded or not: refunds and disputes together may exceed what was captured (by the design).
 
     An inquiry, and a dispute that was prevented, take nothing from the balance. By the double, a charge has one dispute.
     """
@@ -40,7 +40,7 @@ def _withdraw(account: Account, dispute: Dispute) -> None:
 def advance(account: Account, dispute: Dispute, status: str, reinstated: int | None = None) -> None:
     """Move a dispute; `won` returns its money.
 
-    A dispute that is partly won reads `lost`: `reinstated` is what returns (payments.md). The balance transactions tell the net.
+    A dispute that is partly won reads `lost`: `reinstated` is what returns (by the design). The balance transactions tell the net.
     """
     before, outstanding = dispute.status, -sum(account.transactions[each].amount for each in dispute.transactions)
     if reinstated is not None and (status != "lost" or not 0 < reinstated < outstanding):

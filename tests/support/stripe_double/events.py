@@ -23,7 +23,7 @@ class Events:
         """The request that runs now, which its events name."""
 
     def omit(self, kind: str) -> None:
-        """Never again make events of a kind: very rarely, Stripe fails to (payments.md)."""
+        """Never again make events of a kind: very rarely, Stripe fails to (by the design)."""
         self._omitted.add(kind)
 
     def add(self, kind: str, body: Body) -> None:

@@ -12,7 +12,7 @@ LENGTH_MAX = 255
 KEPT_S = 24 * 3600
 """Keys go "after they're at least 24 hours old"; in the double, at once then."""
 FORM = re.compile(r"[A-Za-z0-9_-]{8,}:[1-9][0-9]{0,3}")
-"""`id:attempt`, the form of Mercato's keys (payments.md): the SDK gives a POST without a key a random one, which has no attempt."""
+"""`id:attempt`, the form of Mercato's keys (by the design): the SDK gives a POST without a key a random one, which has no attempt."""
 
 
 @dataclass

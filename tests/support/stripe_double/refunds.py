@@ -62,13 +62,13 @@ def create(account: Account, charge: Charge, amount: int | None, reason: str | N
 
 
 def _check_undisputed(account: Account, charge: Charge) -> None:
-    """Refuse a charge whose dispute is open or lost; an inquiry may be refunded (https://docs.stripe.com/disputes; by payments.md)."""
+    """Refuse a charge whose dispute is open or lost; an inquiry may be refunded (https://docs.stripe.com/disputes; by the design)."""
     if charge.dispute and account.disputes[charge.dispute].status in WITHDRAWN:
         raise Refusal(f"Charge {charge.id} has been charged back.", code="charge_disputed", intent=charge.intent)
 
 
 def _pay(account: Account, refund: Refund) -> None:
-    """Take a new refund from the balance; with too little of it, "cards wait and other methods fail" (payments.md)."""
+    """Take a new refund from the balance; with too little of it, "cards wait and other methods fail" (by the design)."""
     if account.balance(refund.currency) >= refund.amount:
         _book(account, refund)
         refund.pending_reason = "processing" if refund.status == "pending" else None

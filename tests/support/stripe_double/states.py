@@ -51,7 +51,7 @@ DISPUTE = {
     "appeal_under_review": {"won", "lost"},
     "prevented": set[str](),
 }
-"""The statuses are those of stripe-python 16.1.0 (`Dispute.status`); their order is by payments.md and its names."""
+"""The statuses are those of stripe-python 16.1.0 (`Dispute.status`); their order is by the design and its names."""
 
 INQUIRY = frozenset(("warning_needs_response", "warning_under_review", "warning_closed"))
 WITHDRAWN = frozenset(("needs_response", "under_review", "lost", "appeal_needs_response", "appeal_under_review"))

@@ -24,7 +24,7 @@ TIMEOUT_S = 30.0
 def signature(body: bytes, secrets: Iterable[str], at: int) -> str:
     """Return the header Stripe-Signature: the HMAC-SHA256 of `t.body` by scheme v1 (stripe-python 16.1.0, `WebhookSignature`).
 
-    While a secret is replaced there is one v1 for each (by payments.md). Test mode adds a fake scheme v0 (stripe-go, `webhook/client.go`).
+    While a secret is replaced there is one v1 for each (by the design). Test mode adds a fake scheme v0 (stripe-go, `webhook/client.go`).
     """
     signed = f"{at}.".encode() + body
     good = [hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest() for secret in secrets]
