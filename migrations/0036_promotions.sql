@@ -31,7 +31,7 @@ CREATE TABLE promotions (
     updated_at         timestamptz NOT NULL DEFAULT now(),
     archived_at        timestamptz,
     CONSTRAINT promotions_usage_check CHECK (used <= usage_limit),
-    CONSTRAINT promotions_window_check CHECK (starts_at < ends_at),
+    CONSTRAINT promotions_window_check CHECK (starts_at < ends_at AND isfinite(starts_at) AND isfinite(ends_at)),
     CONSTRAINT promotions_percent_check CHECK ((percent_ppm IS NOT NULL) = (kind = 'percent')),
     CONSTRAINT promotions_amount_check CHECK ((amount_minor IS NOT NULL) = (kind = 'amount')),
     CONSTRAINT promotions_quantities_check

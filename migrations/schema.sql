@@ -557,7 +557,7 @@ CREATE TABLE public.promotions (
     CONSTRAINT promotions_usage_check CHECK ((used <= usage_limit)),
     CONSTRAINT promotions_usage_limit_check CHECK ((usage_limit >= 1)),
     CONSTRAINT promotions_used_check CHECK ((used >= 0)),
-    CONSTRAINT promotions_window_check CHECK ((starts_at < ends_at))
+    CONSTRAINT promotions_window_check CHECK (((starts_at < ends_at) AND isfinite(starts_at) AND isfinite(ends_at)))
 );
 
 CREATE TABLE public.quotes (

@@ -259,6 +259,11 @@ BAD: list[tuple[dict[str, Any], list[str]]] = [
     ({**PERCENT, "start_time": time(2026), "end_time": time(2026)}, ["promotion.end_time"]),
     ({**PERCENT, "start_time": Timestamp(seconds=2**62)}, ["promotion.start_time"]),
     ({**PERCENT, "end_time": Timestamp(nanos=-1)}, ["promotion.end_time"]),
+    # The first and the last moment of Python, which PostgreSQL would store as infinite.
+    ({**PERCENT, "start_time": Timestamp(seconds=-62_135_596_800)}, ["promotion.start_time"]),
+    ({**PERCENT, "end_time": Timestamp(seconds=253_402_300_799, nanos=999_999_999)}, ["promotion.end_time"]),
+    ({**PERCENT, "start_time": time(1899, 12)}, ["promotion.start_time"]),
+    ({**PERCENT, "end_time": time(2200, 2)}, ["promotion.end_time"]),
     (
         {"name": "", "priority": -1_001, "percent_ppm": 0},
         ["promotion.kind", "promotion.name", "promotion.percent_ppm", "promotion.priority"],

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import NamedTuple
 
 from mercato_server.domain.errors import Violation
@@ -20,8 +20,6 @@ REGION_MAX = 60
 PARTS_MAX = 10
 PART_SEPARATOR = ";"
 """It divides parts in files, so no name has it."""
-EARLIEST, LATEST = datetime(1900, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
-"""The bounds of the moments at which rates begin and end."""
 
 
 class TaxCategory(NamedTuple):

@@ -27,6 +27,7 @@ from mercato_server.domain.promotion_drafts import (
 )
 from mercato_server.domain.promotions import PromotionKind, folded_code
 from mercato_server.domain.rounding import MILLION
+from mercato_server.domain.validity import EARLIEST, LATEST
 from mercato_server.validation.checks import Checks
 
 KIND_OF: Mapping["Kind.ValueType", PromotionKind] = {
@@ -132,7 +133,7 @@ def _time(name: str) -> Callable[[Checks, Promotion, str, str], datetime | None]
     def read(check: Checks, promotion: Promotion, field: str, _currency: str) -> datetime | None:
         if not promotion.HasField(name):  # type: ignore[arg-type] # a constant
             return None
-        return check.any_time(field, getattr(promotion, name))
+        return check.time(field, getattr(promotion, name), EARLIEST, LATEST)
 
     return read
 

@@ -151,11 +151,11 @@ class Promotion(_message.Message):
 
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp:
-        """When it begins, to the microsecond; absent: at once."""
+        """When it begins, from 1900 to 2200, to the microsecond; absent: at once."""
 
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
-        """When it ends, to the microsecond: it gives nothing at this time or later. Absent: never."""
+        """When it ends, from 1900 to 2200, to the microsecond: it gives nothing at this time or later. Absent: never."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
