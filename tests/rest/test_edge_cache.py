@@ -6,6 +6,7 @@ import re
 import socket
 import time
 from collections.abc import Iterator, Sequence
+from http.client import IncompleteRead
 from pathlib import Path
 from typing import Any
 
@@ -192,7 +193,12 @@ def test_nothing_that_one_caller_sends_reaches_another(up: Up, scene: Scene) -> 
     sent = [("origin", ORIGIN), ("cookie", "a=b"), ("range", "bytes=0-9"), ("accept-language", "de"), ("grpc-timeout", "1n")]
     sent += [("x-http-status", "304"), ("x-rpc", "/me"), ("x-client-address", "192.0.2.7"), ("x-forwarded-proto", "https")]
     for header in sent:
-        for reply in (up.anyone.send("GET", path, headers=[header]), up.anyone.get(path)):
+        replies = [up.anyone.get(path)]
+        with (
+            contextlib.suppress(IncompleteRead) if header[0] == "grpc-timeout" else contextlib.nullcontext()
+        ):  # it may pass before the body is sent
+            replies += [up.anyone.send("GET", path, headers=[header]), up.anyone.get(path)]
+        for reply in replies:
             assert reply.status == 200 or (reply.status == 504 and header[0] == "grpc-timeout"), header
             if reply.status == 200:
                 assert reply.body == plain.body
