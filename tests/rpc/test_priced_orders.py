@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from typing import Any
 
 import grpc
 import pytest
@@ -9,6 +10,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from mercato.v1 import cart_pb2, catalog_pb2, order_pb2, promotion_pb2, tax_pb2
 from mercato.v1.price_pb2 import PriceBreakdown
+from mercato.v1.shipping_pb2 import ArchiveShippingMethodRequest
+from mercato_server.store import purchases
 from support.market import BERLIN, BERN, VIENNA, Market, buyer_of, market, money, violations
 from support.shop import CALL_S, Shop, refusal
 
@@ -206,3 +209,58 @@ async def test_a_code_for_one_use_is_used_once_when_buyers_race(trade: Market) -
     again = next(buyer for buyer, outcome in zip(buyers, outcomes, strict=True) if not isinstance(outcome, order_pb2.Order))
     assert (await trade.shop.checkout(again)).price.discount.minor_units == 200
     assert not await violations(trade.shop)
+
+
+@pytest.mark.parametrize("change", ["method", "rate", "promotion"])
+async def test_a_quote_whose_price_is_no_longer_whole_has_changed(trade: Market, change: str) -> None:
+    promotion = await trade.promotion("TEN")
+    await trade.method("Express", 990)
+    buyer = await buyer_of(trade, await trade.ball(2_000), codes=["TEN"])
+    quote = await trade.quote(buyer)
+    metadata = trade.admin.metadata
+    if change == "method":
+        await trade.shop.shipping.ArchiveShippingMethod(ArchiveShippingMethodRequest(shipping_method_id=trade.parcel_id), metadata=metadata)
+    elif change == "rate":
+        listed = await trade.shop.taxes.ListTaxRates(tax_pb2.ListTaxRatesRequest(country_code="DE"), metadata=metadata)
+        [rate] = [each for each in listed.tax_rates if each.tax_category == "standard"]
+        await trade.shop.taxes.ArchiveTaxRate(tax_pb2.ArchiveTaxRateRequest(tax_rate_id=rate.id), metadata=metadata)
+    else:
+        await trade.shop.promotions.ArchivePromotion(promotion_pb2.ArchivePromotionRequest(promotion_id=promotion.id), metadata=metadata)
+    error = await refusal(trade.shop.checkout(buyer, quote_id=quote.id))
+    missing = {"method": "SHIPPING_METHOD_UNAVAILABLE", "rate": "TAX_RATE_MISSING", "promotion": "PROMOTION_INVALID"}[change]
+    assert (error.code, error.reason, error.metadata["missing"]) == (grpc.StatusCode.ABORTED, "QUOTE_CHANGED", missing)
+    assert (await refusal(trade.shop.checkout(buyer))).reason == missing
+
+
+async def test_a_cart_with_goods_that_are_gone_gets_no_quote(trade: Market) -> None:
+    ball, gone = await trade.ball(2_000), await trade.ball(700, name="Net")
+    buyer = await buyer_of(trade, ball, gone)
+    await trade.shop.catalog.DeleteProduct(catalog_pb2.DeleteProductRequest(product_id=gone.id), metadata=trade.admin.metadata)
+    error = await refusal(trade.quote(buyer))
+    assert (error.code, error.reason) == (grpc.StatusCode.FAILED_PRECONDITION, "OUT_OF_STOCK")
+    assert await trade.shop.pool.fetchval("SELECT count(*) FROM quotes") == 0
+
+
+async def test_a_total_that_many_dear_units_reach_can_be_stated(trade: Market) -> None:
+    buyer = await trade.shop.person()
+    await trade.shop.add(buyer, await trade.shop.product(trade.admin, price=10**12, stock=3), 3)
+    order = await trade.shop.checkout(buyer, expected_total=money(3 * 10**12))
+    assert order.total.minor_units == 3 * 10**12
+
+
+async def test_a_header_that_is_written_during_a_checkout_stays_for_the_next_one(trade: Market, monkeypatch: pytest.MonkeyPatch) -> None:
+    ball = await trade.shop.product(trade.admin, price=2_000, tax_category="standard")
+    buyer = await trade.shop.person()
+    await trade.shop.add(buyer, ball)
+    offer = purchases.offer
+
+    async def slow_offer(*arguments: Any) -> Any:
+        offered = await offer(*arguments)
+        await trade.header(buyer, note="Please ring twice.")
+        return offered
+
+    monkeypatch.setattr(purchases, "offer", slow_offer)
+    order = await trade.shop.checkout(buyer)
+    assert (order.note, order.price.tax.minor_units) == ("", 319)  # 19/119 of 20.00
+    kept = await trade.shop.carts.GetCartHeader(cart_pb2.GetCartHeaderRequest(), metadata=buyer.metadata, timeout=CALL_S)
+    assert kept.note == "Please ring twice."

@@ -37,6 +37,16 @@ def test_no_example_disagrees(example: Any) -> None:
     assert disagreements(kept(example.sale)) == []
 
 
+def test_a_delivery_that_two_rates_of_one_percentage_share_is_rounded_for_each() -> None:
+    rates = (Rate("DE", 190_000, VAT), Rate("DE", 190_000, REDUCED, name="Other"))
+    goods = replace(BOOK, price_minor=10_00), replace(BALL, quantity=1)
+    sale = Sale(goods, rates=rates, methods=everywhere("DE", 4, AS_GOODS), address=Address("DE"))
+    order = kept(sale)
+    # 2 for each rate, and 19/119 of 2 is 0.32; of 4 together it would be 0.64, which is 1
+    assert [(total.delivery_net_minor, total.delivery_tax_minor) for total in order.price.taxes] == [(2, 0), (2, 0)]
+    assert disagreements(order) == []
+
+
 def test_no_order_that_the_rules_priced_disagrees() -> None:
     sales = [*map(random_sale, range(1_500)), *map(large_sale, range(20))]
     orders = [(sale, kept(sale)) for sale in sales]

@@ -14,7 +14,7 @@ from mercato_server.domain.carts import LINE_QUANTITY_MAX, LINES_MAX, CartLine
 from mercato_server.domain.catalog import PRICE_MAX_MINOR
 from mercato_server.domain.pricing import NO_RULES, AmountOutOfRange, Breakdown, Delivery, PricedLine, PriceRules, Purchase, price
 from mercato_server.domain.pricing_errors import ShippingMethodUnavailable, TaxRateMissing
-from mercato_server.domain.promotions import Discount, Promotion, PromotionKind, Scope, folded_code
+from mercato_server.domain.promotions import Discount, Promotion, PromotionKind, Scope, folded_code, give
 from mercato_server.domain.purchases import NO_CHOICES, PriceTerms
 from mercato_server.domain.shipping import Area, Destination, RateBasis, ShippingMethod, ShippingRate, ShippingTable, Tier, Zone
 from mercato_server.domain.taxes import TaxPart, TaxRate, TaxTable, TaxTotal, TaxTreatment
@@ -204,3 +204,20 @@ def test_a_line_that_is_gone_costs_nothing() -> None:
     cart = cart_price(cart_line(BALL, 3), cart_line(BIKE, 1, on_sale=False))
     assert [line.product_id for line in cart.lines] == [BALL]
     assert cart.total_minor == 300
+
+
+def test_a_delivery_is_priced_only_for_promotions_that_may_free_it() -> None:
+    lines = [Line(BALL, 1, 1_000)]
+    others = [
+        Promotion(UUID(int=100 + number), "", PromotionKind.FREE_DELIVERY, Scope(), method_ids=frozenset({BIKE})) for number in range(50)
+    ]
+    dear = [Promotion(UUID(int=200 + number), "", PromotionKind.FREE_DELIVERY, Scope(), min_subtotal_minor=1_001) for number in range(50)]
+    fitting = Promotion(FREE, "", PromotionKind.FREE_DELIVERY, Scope())
+    priced: list[Sequence[int]] = []
+
+    def delivery(left: Sequence[int]) -> int:
+        priced.append(left)
+        return 490
+
+    assert give(lines, [1_000], [*others, *dear, fitting], PARCEL, delivery).free_delivery == fitting
+    assert priced == [[1_000]]

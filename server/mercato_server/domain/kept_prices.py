@@ -140,8 +140,13 @@ def _delivery_parts(price: Breakdown) -> dict[int, int]:
     """Return the parts of the delivery's cost by the percentage of their tax, without those that are 0."""
     parts: dict[int, int] = defaultdict(int)
     for rate in price.taxes:
-        parts[rate.ppm] += rate.delivery_net_minor + (rate.delivery_tax_minor if price.prices_include_tax else 0)
+        parts[rate.ppm] += _delivery_part(price, rate)
     return {ppm: amount for ppm, amount in parts.items() if amount}
+
+
+def _delivery_part(price: Breakdown, total: TaxTotal) -> int:
+    """Return the part of the delivery's cost that a rate taxes."""
+    return total.delivery_net_minor + (total.delivery_tax_minor if price.prices_include_tax else 0)
 
 
 def _have_one_percentage(taxes: Iterable[TaxTotal]) -> bool:
@@ -163,7 +168,7 @@ def _taxes(order: KeptOrder, rounding: TaxRounding) -> list[str]:
         return []
     rated = [(line, rate) for line in price.lines if (rate := _rate(line.tax_rate_ppm))]
     amounts = [Taxed(line.total_minor - line.discount_minor, rate) for line, rate in rated]
-    parts = [(rate, amount) for ppm, amount in _delivery_parts(price).items() if (rate := _rate(ppm))]
+    parts = [(rate, amount) for total in price.taxes if (rate := _rate(total.ppm)) and (amount := _delivery_part(price, total))]
     amounts += [Taxed(amount, rate, is_delivery=True) for rate, amount in parts]
     taxes = taxes_minor(amounts, rounding, included=included)
     of_line = dict(zip((line.product_id for line, _ in rated), taxes, strict=False))

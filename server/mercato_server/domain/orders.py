@@ -23,7 +23,6 @@ from mercato_server.domain.errors import (
 )
 from mercato_server.domain.postal_addresses import PostalAddress
 from mercato_server.domain.pricing import Breakdown, PriceRules, line_total_minor
-from mercato_server.domain.pricing_errors import QuoteRequired
 from mercato_server.domain.purchases import NO_CHOICES, Choices, PriceTerms, promotion_uses
 from mercato_server.domain.quotes import Quote, QuoteNotFound
 from mercato_server.domain.redemptions import UsesLeft
@@ -233,10 +232,10 @@ def _price(basket: Basket, terms: PriceTerms) -> MercatoError | Breakdown:
     quote = basket.quote if isinstance(basket.quote, Quote) else None
     choices = replace(basket.choices, provided=quote.price.provided) if quote and quote.price.provided else basket.choices
     price = terms.price(basket.lines, choices)
-    if price.missing and not (quote and isinstance(price.missing, QuoteRequired)):
-        return price.missing
     if quote and (refusal := quote.check(price, choices.header.destination, terms.at)):
         return refusal
+    if price.missing:
+        return price.missing
     expected_minor = basket.terms.expected_total_minor
     if expected_minor is not None and expected_minor != price.total_minor:
         return TotalChanged(expected_minor, price.total_minor)

@@ -135,9 +135,11 @@ def give(
         if not (promotion.combinable or is_first):
             continue
         if promotion.kind is PromotionKind.FREE_DELIVERY:
+            if given.free_delivery is not None or not _may_free(promotion, given.left, lines, method_id):
+                continue
             later = [each for each in ordered[index + 1 :] if promotion.combinable and each.combinable]
             price_minor = delivery(_goods_left(lines, given.left, later))
-            if given.free_delivery is not None or not price_minor or not _frees(promotion, given.left, lines, method_id, price_minor):
+            if not price_minor or (promotion.delivery_max_minor is not None and price_minor > promotion.delivery_max_minor):
                 continue
             given = given._replace(free_delivery=promotion)
         else:
@@ -161,19 +163,18 @@ def _goods_left(lines: Sequence[PromotedLine], left: Sequence[int], promotions: 
     """Return what promotions of goods will leave of lines: the price of the delivery may depend on it."""
     rest = list(left)
     for promotion in promotions:
+        if promotion.kind is PromotionKind.FREE_DELIVERY:
+            continue
         rest = [total - amount for total, amount in zip(rest, _amounts(promotion, lines, rest), strict=True)]
     return rest
 
 
-def _frees(promotion: Promotion, left: Sequence[int], lines: Sequence[PromotedLine], method_id: UUID | None, price_minor: int) -> bool:
-    """Return whether a promotion makes this delivery free."""
-    base = sum(left[position] for position in _positions(promotion.scope, lines))
-    return (
-        (not promotion.method_ids or method_id in promotion.method_ids)
-        and (promotion.delivery_max_minor is None or price_minor <= promotion.delivery_max_minor)
-        and bool(_positions(promotion.scope, lines))
-        and base >= promotion.min_subtotal_minor
-    )
+def _may_free(promotion: Promotion, left: Sequence[int], lines: Sequence[PromotedLine], method_id: UUID | None) -> bool:
+    """Return whether a promotion makes deliveries of these lines by this method free, up to its highest price."""
+    if promotion.method_ids and method_id not in promotion.method_ids:
+        return False
+    positions = _positions(promotion.scope, lines)
+    return bool(positions) and sum(left[position] for position in positions) >= promotion.min_subtotal_minor
 
 
 def _positions(scope: Scope, lines: Sequence[PromotedLine]) -> list[int]:

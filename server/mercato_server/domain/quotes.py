@@ -10,6 +10,7 @@ from uuid import UUID
 
 from mercato_server.domain.errors import Code, MercatoError, NotFound
 from mercato_server.domain.pricing import Breakdown, Delivery, PricedLine
+from mercato_server.domain.promotion_errors import PromotionExhausted
 from mercato_server.domain.promotions import Discount
 from mercato_server.domain.provided_taxes import ProvidedTax, ProvidedTaxes
 from mercato_server.domain.shipping import Destination
@@ -46,6 +47,8 @@ class QuoteChanged(MercatoError):
             quoted_total=quoted.total_minor,
             current_total=current.total_minor,
         )
+        if current.missing:
+            self.metadata["missing"] = current.missing.reason
         self.quoted = quoted
         self.current = current
         self.currency_code = currency_code
@@ -63,9 +66,14 @@ class Quote:
     expires_at: datetime
 
     def check(self, price: Breakdown, destination: Destination | None, at: datetime) -> MercatoError | None:
-        """Return why a purchase is not what was quoted, or None; the last moment of a quote is no longer part of it."""
+        """Return why a purchase is not what was quoted, or None; the last moment of a quote is no longer part of it.
+
+        Uses that others have taken are no change of the price: PromotionExhausted tells the buyer which code to remove.
+        """
         if at >= self.expires_at:
             return QuoteExpired(self.id)
+        if isinstance(price.missing, PromotionExhausted):
+            return price.missing
         is_quoted = price.missing is None and digest(price, destination) == self.digest
         return None if is_quoted else QuoteChanged(self.price, price, self.currency_code)
 

@@ -10,7 +10,7 @@ import asyncpg
 from mercato_server.database.pool import Conn, Pool
 from mercato_server.database.transactions import IDENTITY, connection, identify, patience, retry_conflicts, transaction
 from mercato_server.domain.carts import LINE_QUANTITY_MAX, LINES_MAX, CartLine
-from mercato_server.domain.errors import CartEmpty, CartLimit, MercatoError, ProductNotFound
+from mercato_server.domain.errors import CartEmpty, CartLimit, MercatoError, OutOfStock, ProductNotFound, Shortage
 from mercato_server.domain.pricing_errors import QuoteRequired
 from mercato_server.domain.provided_taxes import ProvidedTaxes, TaxQuestion
 from mercato_server.domain.purchases import EMPTY_CART, PricedCart, PriceTerms, ShippingOption
@@ -288,6 +288,7 @@ async def quote(
 ) -> Quote | Stored:
     """Keep the price of an account's cart as a quote; raises CartEmpty, or why the cart cannot be ordered as it stands.
 
+    Goods that are no longer on sale are OutOfStock. A quote reserves nothing, so it does not look at the stock of the others.
     `provided` has the taxes that a provider has named. Raises QuoteRequired if there must be some, and these are for another purchase.
     """
     async with transaction(pool) as conn:
@@ -306,6 +307,8 @@ async def _to_quote(conn: "Conn", account_id: UUID, book: PriceBook, provided: P
         cart = terms.cart(cart.lines, replace(cart.choices, provided=provided))
     if not cart.lines:
         raise CartEmpty
+    if gone := [Shortage(line.product_id, line.name, line.quantity, 0) for line in cart.lines if not line.on_sale]:
+        raise OutOfStock(gone)
     if cart.price.missing:
         raise cart.price.missing
     return cart

@@ -27,9 +27,10 @@ LINE_COLUMNS = "discount_minor, tax_rate_ppm, tax_minor, relief_minor"
 
 # Part of a statement: what the orders of accounts have, from the parameters of `arguments`.
 _GIVEN = f"""given AS MATERIALIZED (
-    SELECT account_id, {ORDER_COLUMNS}
+    SELECT account_id, header_version, {ORDER_COLUMNS}
       FROM jsonb_to_recordset($15::jsonb)
-           AS given (account_id uuid, note text, shipping_address jsonb, billing_address jsonb, quote_id uuid, pricing_version smallint,
+           AS given (account_id uuid, header_version bigint,
+                     note text, shipping_address jsonb, billing_address jsonb, quote_id uuid, pricing_version smallint,
                      prices_include_tax boolean, tax_rounding text, tax_treatment text, shipping_method_id uuid,
                      shipping_method_name text, delivery_minor bigint, delivery_discount_minor bigint, delivery_tax_minor bigint,
                      delivery_relief_minor bigint)
@@ -39,7 +40,8 @@ _GIVEN = f"""given AS MATERIALIZED (
            AS given (account_id uuid, product_id uuid, discount_minor bigint, tax_rate_ppm integer, tax_minor bigint, relief_minor bigint)
 ),"""  # noqa: S608 - constants
 
-# Part of a statement: writes the parts of `placed (id, account_id)`, in the currency $7, and empties the headers of the carts.
+# Part of a statement: writes the parts of `placed (id, account_id)`, in the currency $7, and removes the headers that orders have taken. A
+# header that was written since it was read stays.
 _PLACED = """discounted AS (
     INSERT INTO order_discounts (order_id, position, promotion_id, name, product_id, amount_minor, currency_code)
     SELECT placed.id, position, promotion_id, name, product_id, amount_minor, $7
@@ -55,7 +57,10 @@ _PLACED = """discounted AS (
                      delivery_net_minor bigint, delivery_tax_minor bigint)
       JOIN placed USING (account_id)
 ), header AS (
-    DELETE FROM carts USING placed WHERE carts.account_id = placed.account_id
+    DELETE FROM carts
+     USING placed
+      JOIN given USING (account_id)
+     WHERE carts.account_id = placed.account_id AND carts.version = given.header_version
 ),"""
 
 
@@ -116,6 +121,7 @@ def _order(placing: Placing, rules: PriceRules) -> dict[str, Any]:
     order, price = placing.order, placing.order.price
     row: dict[str, Any] = {
         "account_id": placing.account_id,
+        "header_version": placing.choices.header.version,
         "note": order.note or None,
         "shipping_address": order.shipping_address and asdict(order.shipping_address),
         "billing_address": order.billing_address and asdict(order.billing_address),

@@ -165,8 +165,8 @@ class CartServiceServicer:
         """Keep the price of the cart for 30 minutes, so that the buyer can agree to it: Checkout takes the quote's id, and refuses the purchase if
         anything that was quoted has changed.
 
-        Errors: FAILED_PRECONDITION CART_EMPTY, ADDRESS_REQUIRED, SHIPPING_METHOD_REQUIRED, SHIPPING_METHOD_UNAVAILABLE, TAX_RATE_MISSING or
-        PROMOTION_EXHAUSTED; in a shop whose taxes a provider names UNAVAILABLE TAX_PROVIDER_UNAVAILABLE (`failure` of its ErrorInfo tells how) and
+        Errors: FAILED_PRECONDITION CART_EMPTY, OUT_OF_STOCK (with StockShortage: goods that are no longer on sale), ADDRESS_REQUIRED,
+        SHIPPING_METHOD_REQUIRED, SHIPPING_METHOD_UNAVAILABLE, TAX_RATE_MISSING, PROMOTION_EXHAUSTED or PROMOTION_INVALID; in a shop whose taxes a provider names UNAVAILABLE TAX_PROVIDER_UNAVAILABLE (`failure` of its ErrorInfo tells how) and
         ABORTED CONFLICT (the cart has changed meanwhile).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -102,7 +102,8 @@ class OrderServiceServicer:
         PROMOTION_EXHAUSTED or PROMOTION_INVALID (a code of the cart cannot be used any more),
         ABORTED TOTAL_CHANGED or ETAG_MISMATCH
         (`expected_total` or `cart_etag` differs from the current value; its ErrorInfo has both values), NOT_FOUND QUOTE_NOT_FOUND,
-        FAILED_PRECONDITION QUOTE_EXPIRED, ABORTED QUOTE_CHANGED (with QuoteChange: the price that was quoted and the price now).
+        FAILED_PRECONDITION QUOTE_EXPIRED, ABORTED QUOTE_CHANGED (with QuoteChange: the price that was quoted and the price now;
+        `missing` of its ErrorInfo has the reason if the price now is not whole, such as TAX_RATE_MISSING).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

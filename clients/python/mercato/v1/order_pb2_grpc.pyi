@@ -52,7 +52,8 @@ class OrderServiceStub:
     PROMOTION_EXHAUSTED or PROMOTION_INVALID (a code of the cart cannot be used any more),
     ABORTED TOTAL_CHANGED or ETAG_MISMATCH
     (`expected_total` or `cart_etag` differs from the current value; its ErrorInfo has both values), NOT_FOUND QUOTE_NOT_FOUND,
-    FAILED_PRECONDITION QUOTE_EXPIRED, ABORTED QUOTE_CHANGED (with QuoteChange: the price that was quoted and the price now).
+    FAILED_PRECONDITION QUOTE_EXPIRED, ABORTED QUOTE_CHANGED (with QuoteChange: the price that was quoted and the price now;
+    `missing` of its ErrorInfo has the reason if the price now is not whole, such as TAX_RATE_MISSING).
     """
     ListOrders: _grpc.UnaryUnaryMultiCallable[_order_pb2.ListOrdersRequest, _order_pb2.ListOrdersResponse]
     """List the caller's orders, newest first.
@@ -117,7 +118,8 @@ class OrderServiceAsyncStub(OrderServiceStub):
     PROMOTION_EXHAUSTED or PROMOTION_INVALID (a code of the cart cannot be used any more),
     ABORTED TOTAL_CHANGED or ETAG_MISMATCH
     (`expected_total` or `cart_etag` differs from the current value; its ErrorInfo has both values), NOT_FOUND QUOTE_NOT_FOUND,
-    FAILED_PRECONDITION QUOTE_EXPIRED, ABORTED QUOTE_CHANGED (with QuoteChange: the price that was quoted and the price now).
+    FAILED_PRECONDITION QUOTE_EXPIRED, ABORTED QUOTE_CHANGED (with QuoteChange: the price that was quoted and the price now;
+    `missing` of its ErrorInfo has the reason if the price now is not whole, such as TAX_RATE_MISSING).
     """
     ListOrders: _aio.UnaryUnaryMultiCallable[_order_pb2.ListOrdersRequest, _order_pb2.ListOrdersResponse]  # type: ignore[assignment]
     """List the caller's orders, newest first.
@@ -185,7 +187,8 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         PROMOTION_EXHAUSTED or PROMOTION_INVALID (a code of the cart cannot be used any more),
         ABORTED TOTAL_CHANGED or ETAG_MISMATCH
         (`expected_total` or `cart_etag` differs from the current value; its ErrorInfo has both values), NOT_FOUND QUOTE_NOT_FOUND,
-        FAILED_PRECONDITION QUOTE_EXPIRED, ABORTED QUOTE_CHANGED (with QuoteChange: the price that was quoted and the price now).
+        FAILED_PRECONDITION QUOTE_EXPIRED, ABORTED QUOTE_CHANGED (with QuoteChange: the price that was quoted and the price now;
+        `missing` of its ErrorInfo has the reason if the price now is not whole, such as TAX_RATE_MISSING).
         """
 
     @_abc_1.abstractmethod
