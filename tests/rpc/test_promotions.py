@@ -491,6 +491,18 @@ async def test_a_shop_has_1000_live_promotions_at_most_also_if_they_are_created_
     await create(shop, admin, **PERCENT)
 
 
+async def test_a_shop_has_100_promotions_without_a_code_at_most_whoever_makes_them(shop: Shop, elsewhere: Shop, admin: Person) -> None:
+    await shop.pool.execute(FILL.replace("true, 0, true", "false, 0, true"), 95, 0)
+    coded = [await create(shop, admin, **PERCENT, needs_code=True) for _ in range(6)]
+    changes = [update(elsewhere, admin, Promotion(id=each.id, needs_code=False), "needs_code") for each in coded]
+    results = await asyncio.gather(*changes, *(create(shop, admin, **PERCENT) for _ in range(6)), return_exceptions=True)
+    assert len([result for result in results if isinstance(result, Promotion)]) == 5
+    assert await shop.pool.fetchval("SELECT count(*) FROM promotions WHERE NOT needs_code") == 100
+    error = await refusal(create(shop, admin, **PERCENT))
+    assert (error.code, error.reason, error.metadata) == (StatusCode.FAILED_PRECONDITION, "PROMOTION_LIMIT", {"limit": "100"})
+    await create(shop, admin, **PERCENT, needs_code=True)
+
+
 async def test_a_code_is_taken_in_every_spelling_by_every_promotion(shop: Shop, admin: Person) -> None:
     one, other = [await create(shop, admin, **PERCENT, needs_code=True) for _ in range(2)]
     code = await shop.code(admin, one, "  Straße-10 ", usage_limit=3)

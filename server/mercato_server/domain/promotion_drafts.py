@@ -18,6 +18,8 @@ USES_MAX = 10**9
 """The maximum of a limit of uses."""
 LIVE_MAX = 1_000
 """Promotions of a shop that are not archived: workers keep them in memory."""
+AUTOMATIC_MAX = 100
+"""Those of them that need no code: the price of each cart takes time for each of them."""
 RECOUNT_MAX = 20_000
 """Uses of a promotion up to which a change can begin to count its buyers: it counts past uses while checkouts wait."""
 

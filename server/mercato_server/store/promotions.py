@@ -12,7 +12,7 @@ from mercato_server.database.transactions import retry_conflicts, transaction
 from mercato_server.domain.accounts import Actor
 from mercato_server.domain.errors import InvalidRequest, Violation, require_etag
 from mercato_server.domain.paging import Page, Position
-from mercato_server.domain.promotion_drafts import FIELDS, LIVE_MAX, RECOUNT_MAX, PromotionDraft, StoredPromotion
+from mercato_server.domain.promotion_drafts import AUTOMATIC_MAX, FIELDS, LIVE_MAX, RECOUNT_MAX, PromotionDraft, StoredPromotion
 from mercato_server.domain.promotion_errors import (
     PromotionLimit,
     PromotionNotFound,
@@ -55,6 +55,8 @@ SELECT id, {_DRAFT}
 """  # noqa: S608 - constants
 
 COUNT_LIVE = "SELECT count(*) FROM promotions WHERE archived_at IS NULL"
+
+COUNT_AUTOMATIC = "SELECT count(*) FROM promotions WHERE archived_at IS NULL AND NOT needs_code"
 
 GET_ABSENT = """
 SELECT ARRAY(SELECT id FROM unnest($1::uuid[]) AS scope (id)
@@ -136,6 +138,8 @@ async def insert(conn: "Conn", draft: PromotionDraft, actor: Actor, new_id: UUID
     await price_rules.lock(conn)
     if await conn.fetchval(COUNT_LIVE) >= LIVE_MAX:
         raise PromotionLimit("the shop has {limit} promotions, the most that it may have; archive one first", limit=LIVE_MAX)
+    if not draft.needs_code:
+        await _require_room_for_automatic(conn)
     await _require_scope(conn, draft, _NO_IDS)
     promotion = stored(await conn.fetchrow(INSERT_PROMOTION, new_id, *draft))
     await audit_log.append(conn, actor, "promotion.created", promotion.id, {}, draft._asdict())
@@ -159,8 +163,8 @@ class Update:
 async def update(pool: "Pool", change: Update, key: IdempotencyKey | None = None) -> StoredPromotion | Stored:
     """Change a promotion.
 
-    Raises PromotionNotFound, EtagMismatch, PromotionState, InvalidRequest, ScopeProductNotFound, ScopeCategoryNotFound or
-    ScopeMethodNotFound.
+    Raises PromotionNotFound, EtagMismatch, PromotionState, PromotionLimit, InvalidRequest, ScopeProductNotFound, ScopeCategoryNotFound
+    or ScopeMethodNotFound.
     """
     async with transaction(pool) as conn:
         return await once(conn, key, lambda: _update(conn, change))
@@ -176,12 +180,21 @@ async def _update(conn: "Conn", change: Update) -> StoredPromotion:
     draft, violations = current.changed(change.kind, change.values)
     if violations:
         raise InvalidRequest(violations)
+    if current.draft.needs_code and not draft.needs_code:
+        await price_rules.lock(conn)
+        await _require_room_for_automatic(conn)
     await _require_scope(conn, draft, current.draft._asdict())
     await _limit_buyers(conn, current, draft)
     promotion = stored(await conn.fetchrow(UPDATE_PROMOTION, current.id, *draft))
     await audit_log.append(conn, change.actor, "promotion.updated", current.id, current.draft._asdict(), draft._asdict())
     await price_rules.changed(conn)
     return promotion
+
+
+async def _require_room_for_automatic(conn: "Conn") -> None:
+    """Raise PromotionLimit if the shop has as many promotions without a code as it may have; `price_rules` must be locked."""
+    if await conn.fetchval(COUNT_AUTOMATIC) >= AUTOMATIC_MAX:
+        raise PromotionLimit("the shop has {limit} promotions that need no code, the most that it may have", limit=AUTOMATIC_MAX)
 
 
 async def _limit_buyers(conn: "Conn", current: StoredPromotion, draft: PromotionDraft) -> None:

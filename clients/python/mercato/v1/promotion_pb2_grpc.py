@@ -115,7 +115,7 @@ class PromotionServiceServicer:
 
         Errors: INVALID_ARGUMENT INVALID_FIELD (also for a field that the kind does not use), INVALID_ARGUMENT PRODUCT_NOT_FOUND,
         CATEGORY_NOT_FOUND or SHIPPING_METHOD_NOT_FOUND (each violation names the place of an id in its list), FAILED_PRECONDITION PROMOTION_LIMIT (the shop has 1,000
-        promotions that are not archived), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+        promotions that are not archived, or 100 of them need no code), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -125,7 +125,7 @@ class PromotionServiceServicer:
         """Change a promotion (AIP-134). With `update_mask` exactly its fields, without one the populated fields. The kind cannot be changed.
         Orders that were placed keep what they were given.
 
-        Errors: as CreatePromotion, without PROMOTION_LIMIT. INVALID_ARGUMENT INVALID_FIELD also for a `usage_limit` below `used`. NOT_FOUND
+        Errors: as CreatePromotion; PROMOTION_LIMIT only if it no longer needs a code. INVALID_ARGUMENT INVALID_FIELD also for a `usage_limit` below `used`. NOT_FOUND
         PROMOTION_NOT_FOUND, FAILED_PRECONDITION PROMOTION_STATE (it is archived, or of a kind of a later release, or it has been used too
         often to begin to count its buyers),
         ABORTED ETAG_MISMATCH (the promotion changed since `promotion.etag` was read).
