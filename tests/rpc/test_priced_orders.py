@@ -241,13 +241,6 @@ async def test_a_cart_with_goods_that_are_gone_gets_no_quote(trade: Market) -> N
     assert await trade.shop.pool.fetchval("SELECT count(*) FROM quotes") == 0
 
 
-async def test_a_total_that_many_dear_units_reach_can_be_stated(trade: Market) -> None:
-    buyer = await trade.shop.person()
-    await trade.shop.add(buyer, await trade.shop.product(trade.admin, price=10**12, stock=3), 3)
-    order = await trade.shop.checkout(buyer, expected_total=money(3 * 10**12))
-    assert order.total.minor_units == 3 * 10**12
-
-
 async def test_a_header_that_is_written_during_a_checkout_stays_for_the_next_one(trade: Market, monkeypatch: pytest.MonkeyPatch) -> None:
     ball = await trade.shop.product(trade.admin, price=2_000, tax_category="standard")
     buyer = await trade.shop.person()

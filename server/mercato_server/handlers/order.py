@@ -7,7 +7,6 @@ from mercato_server.database.pool import Pool
 from mercato_server.domain.accounts import Role
 from mercato_server.domain.errors import OrderNotFound
 from mercato_server.domain.orders import REASON_MAX, Order, OrderStatus, Terms
-from mercato_server.domain.pricing import AMOUNT_MAX
 from mercato_server.handlers import convert, order_filters
 from mercato_server.handlers.idempotency import Answer, Idempotency, answer
 from mercato_server.handlers.order_notes import OrderNoteHandler
@@ -118,7 +117,7 @@ class OrderHandler:
         with Checks() as check:
             expected = None
             if request.HasField("expected_total"):  # testing for the field is faster than reading it
-                expected = check.money("expected_total", request.expected_total, self._currency, AMOUNT_MAX)
+                expected = check.money("expected_total", request.expected_total, self._currency)
             etag = check.text("cart_etag", request.cart_etag, longest=ETAG_MAX)
             quote_id = check.optional_uuid("quote_id", request.quote_id)
         return Terms(expected_total_minor=expected, cart_etag=etag or None, quote_id=quote_id)

@@ -113,12 +113,12 @@ class Checks:
             return False
         return True
 
-    def money(self, field: str, value: Money, currency: str, most: int = PRICE_MAX_MINOR) -> int:
+    def money(self, field: str, value: Money, currency: str) -> int:
         """Return an amount in minor units, which must be there; its currency must be the shop's."""
         if value.currency_code not in ("", currency):
             self.fail(f"{field}.currency_code", "must be {currency_code}, the currency of this shop", currency_code=currency)
         self.present(value, "minor_units", f"{field}.minor_units")
-        return self.between(f"{field}.minor_units", value.minor_units, 0, most)
+        return self.between(f"{field}.minor_units", value.minor_units, 0, PRICE_MAX_MINOR)
 
     def time(self, field: str, value: Timestamp, earliest: datetime, latest: datetime) -> datetime:
         """Return a moment from `earliest` to `latest`; what is finer than a microsecond is cut off."""
