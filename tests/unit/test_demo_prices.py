@@ -5,11 +5,11 @@ from itertools import pairwise
 
 from mercato_server.demo import catalog, category_id
 from mercato_server.demo.prices import prices, zone_id
+from mercato_server.domain.moments import EARLIEST
 from mercato_server.domain.promotion_codes import is_code
 from mercato_server.domain.shipping import ShippingRate
 from mercato_server.domain.shipping_records import SHIPPING_DESCRIPTION_MAX, SHIPPING_NAME_MAX
 from mercato_server.domain.tax_rates import CATEGORY_ID
-from mercato_server.domain.validity import EARLIEST
 
 PRICES = prices()
 CATEGORIES, PRODUCTS = catalog()

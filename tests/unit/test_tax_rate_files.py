@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mercato_server.domain.moments import EARLIEST, LATEST
 from mercato_server.domain.tax_rate_files import Incoming, plan
 from mercato_server.domain.tax_rates import RateDraft
 from mercato_server.domain.taxes import TaxPart
-from mercato_server.domain.validity import EARLIEST, LATEST
 
 FIELDS = ("name", "valid_until", "parts")
 MAY, JUNE, JULY = (datetime(2026, month, 1, tzinfo=UTC) for month in (5, 6, 7))

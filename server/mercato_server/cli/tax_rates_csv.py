@@ -11,11 +11,11 @@ from typing import BinaryIO, NamedTuple
 from mercato_server.cli.csv_records import Malformed, Record, extent, records
 from mercato_server.cli.products_csv import CsvError, unprotected
 from mercato_server.domain.errors import InvalidRequest
+from mercato_server.domain.moments import EARLIEST, LATEST
 from mercato_server.domain.rounding import MILLION
 from mercato_server.domain.tax_rate_files import Incoming, Refused
 from mercato_server.domain.tax_rates import PART_SEPARATOR, RATES_MAX, RateDraft
 from mercato_server.domain.taxes import TaxPart
-from mercato_server.domain.validity import EARLIEST, LATEST
 from mercato_server.validation import tax_rates
 from mercato_server.validation.checks import Checks
 from mercato_server.validation.fields import is_unicode

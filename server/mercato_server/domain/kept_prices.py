@@ -12,7 +12,17 @@ from uuid import UUID
 
 from mercato_server.domain.pricing import Breakdown, Delivery, PricedLine
 from mercato_server.domain.promotions import Promotion, PromotionKind, Scope, give
-from mercato_server.domain.taxes import Taxed, TaxRate, TaxRounding, TaxTotal, TaxTreatment, as_goods, tax_totals, taxes_minor
+from mercato_server.domain.taxes import (
+    Taxed,
+    TaxRate,
+    TaxRounding,
+    TaxTotal,
+    TaxTreatment,
+    as_goods,
+    tax_totals,
+    taxes_minor,
+    unlisted_rate,
+)
 
 CHOICES_MAX = 10
 """Lines of which each choice is tried. An order with more of them is taken to agree."""
@@ -156,7 +166,7 @@ def _have_one_percentage(taxes: Iterable[TaxTotal]) -> bool:
 
 
 def _rate(ppm: int | None) -> TaxRate | None:
-    return None if ppm is None else TaxRate(UUID(int=0), "", "", "", "", ppm)
+    return None if ppm is None else unlisted_rate(ppm)
 
 
 def _taxes(order: KeptOrder, rounding: TaxRounding) -> list[str]:

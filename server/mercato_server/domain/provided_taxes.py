@@ -6,12 +6,10 @@ from typing import NamedTuple
 from uuid import UUID
 
 from mercato_server.domain.shipping import Destination
-from mercato_server.domain.taxes import TaxRate, TaxTreatment
+from mercato_server.domain.taxes import TaxRate, TaxTreatment, unlisted_rate
 
 BY_PROVIDER = "provider"
 """Stored as the rounding of an order whose taxes a provider has named."""
-
-_NO_ROW = UUID(int=0)
 
 
 class AskedLine(NamedTuple):
@@ -65,7 +63,7 @@ class ProvidedTax(NamedTuple):
     @property
     def rate(self) -> TaxRate:
         """The rate, which is in no table of the shop."""
-        return TaxRate(_NO_ROW, "", "", "", self.name, self.ppm)
+        return unlisted_rate(self.ppm, self.name)
 
 
 class ProvidedTaxes(NamedTuple):

@@ -52,6 +52,9 @@ RateKind = tuple[int, str, tuple[TaxPart, ...]]
 """Percentage, name and parts: rows that are equal in them are one rate, whatever place and category they are for."""
 
 
+_NO_ROW = UUID(int=0)
+
+
 class TaxRate(NamedTuple):
     """A rate in parts per million, valid from its first moment to before its last. An empty region or category stands for all."""
 
@@ -77,6 +80,11 @@ class TaxRate(NamedTuple):
     def tax_minor(self, base_minor: int, *, included: bool) -> int:
         """Return the tax of an amount, which is in the amount or comes on top of it, rounded half up."""
         return half_up(base_minor * self.ppm, MILLION + self.ppm if included else MILLION)
+
+
+def unlisted_rate(ppm: int, name: str = "") -> TaxRate:
+    """Return a rate that is in no table of the shop, for computing a tax."""
+    return TaxRate(_NO_ROW, "", "", "", name, ppm)
 
 
 class TaxRateUnknown(Exception):

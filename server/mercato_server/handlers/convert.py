@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from google.protobuf.struct_pb2 import Struct
@@ -16,6 +16,7 @@ from mercato_server.domain.address_book import Address
 from mercato_server.domain.audit_log import AuditEntry
 from mercato_server.domain.carts import CartLine, CartWarning, cart_etag
 from mercato_server.domain.catalog import Category, Product
+from mercato_server.domain.moments import EPOCH
 from mercato_server.domain.orders import STORED, Order, OrderStatus
 from mercato_server.domain.postal_addresses import PostalAddress
 from mercato_server.domain.purchases import CartHeader, PricedCart, ShippingOption
@@ -25,7 +26,6 @@ from mercato_server.rpc.prices import breakdown
 from mercato_server.security.keys import coordinate
 from mercato_server.security.tokens import Keyring
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 ROLE_OF = {user_pb2.ROLE_USER: Role.USER, user_pb2.ROLE_ADMIN: Role.ADMIN}
 ROLES = {Role.UNKNOWN: user_pb2.ROLE_UNSPECIFIED} | {role: number for number, role in ROLE_OF.items()}
 TREATMENT_OF = {

@@ -6,9 +6,9 @@ from typing import Literal
 
 from mercato.v1 import tax_pb2
 from mercato_server.database.pool import Pool
+from mercato_server.domain.moments import EARLIEST, LATEST
 from mercato_server.domain.tax_rates import PARTS_MAX, RateDraft
 from mercato_server.domain.taxes import TaxPart
-from mercato_server.domain.validity import EARLIEST, LATEST
 from mercato_server.handlers import convert_taxes
 from mercato_server.handlers.idempotency import Answer, Idempotency, answer
 from mercato_server.handlers.masks import masked

@@ -16,7 +16,7 @@ from mercato_server.domain.name_keys import name_key
 from mercato_server.domain.search_documents import RULE_VERSION
 from mercato_server.store import audit_log, events, inventory, search_documents
 from mercato_server.store.events import Event
-from mercato_server.store.spreadsheets import protected
+from mercato_server.store.spreadsheets import protected, write_csv
 
 # One table per connection: a new table for each batch would bloat the system catalog. NULL keeps the value of an existing product.
 CREATE_INCOMING = """
@@ -132,7 +132,6 @@ EXPORT_FOR_SPREADSHEETS = _export(protected)
 
 COUNT_WITHOUT_SKU = "SELECT count(*) FROM products WHERE deleted_at IS NULL AND sku IS NULL"
 
-COPY_TIMEOUT_S = 24 * 3600.0
 NO_CATEGORY = UUID(int=0)
 
 
@@ -252,7 +251,5 @@ async def export(pool: "Pool", output: BinaryIO, *, spreadsheet_safe: bool = Fal
     """
     async with pool.acquire() as conn, conn.transaction(isolation="repeatable_read", readonly=True):
         query = EXPORT_FOR_SPREADSHEETS if spreadsheet_safe else EXPORT_PRODUCTS
-        status = await conn.copy_from_query(
-            query, output=output, format="csv", header=True, force_quote=spreadsheet_safe or None, timeout=COPY_TIMEOUT_S
-        )
-        return int(status.rpartition(" ")[2]), int(await conn.fetchval(COUNT_WITHOUT_SKU))
+        written = await write_csv(conn, query, output=output, force_quote=spreadsheet_safe or None)
+        return written, int(await conn.fetchval(COUNT_WITHOUT_SKU))

@@ -8,9 +8,7 @@ from zoneinfo import ZoneInfo
 from mercato_server.database.pool import Pool
 from mercato_server.store import order_lists, shop_settings
 from mercato_server.store.order_times import MISDATED, id_bounds
-from mercato_server.store.spreadsheets import protected
-
-COPY_TIMEOUT_S = 24 * 3600.0
+from mercato_server.store.spreadsheets import protected, write_csv
 
 
 class Export(StrEnum):
@@ -111,15 +109,4 @@ async def export(pool: "Pool", kind: Export, first: date, end: date, output: Bin
         await conn.execute(SET_TIME_ZONE, zone)
         start, stop = (datetime.combine(day, time(), ZoneInfo(zone)) for day in (first, end))
         query, more = (EXPORT_ORDERS, id_bounds(start, stop)) if kind is Export.ORDERS else (EXPORT_REFUNDS, ())
-        status = await conn.copy_from_query(
-            query,
-            start,
-            stop,
-            *more,
-            output=output,
-            format="csv",
-            header=True,
-            force_quote=("name", "vat_number"),
-            timeout=COPY_TIMEOUT_S,
-        )
-        return int(status.rpartition(" ")[2])
+        return await write_csv(conn, query, start, stop, *more, output=output, force_quote=("name", "vat_number"))

@@ -14,12 +14,13 @@ from functools import cache
 import asyncpg
 
 from mercato_server.database.pool import Conn, Pool
+from mercato_server.domain.moments import EPOCH
 from mercato_server.domain.order_filters import OrderFilter
 from mercato_server.domain.orders import Order
 from mercato_server.domain.paging import Page, Position
 from mercato_server.domain.pricing import AMOUNT_MAX
 from mercato_server.store import order_lists
-from mercato_server.store.order_times import EPOCH, MISDATED, id_bounds
+from mercato_server.store.order_times import MISDATED, id_bounds
 
 FEW = 5_000
 """Orders of a condition that are all read, instead of a walk."""

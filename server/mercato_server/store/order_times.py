@@ -1,9 +1,10 @@
 """Orders of a time. An order's id has the time of its checkout, so ids bound a list by time."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+from mercato_server.domain.moments import EPOCH
+
 MISDATED = "(created_at - uuid_extract_timestamp(id) BETWEEN interval '-10 minutes' AND interval '10 minutes') IS NOT TRUE"
 """Condition of the index `orders_misdated`. The time of any other order's id differs from its `created_at` by what a checkout may take."""
 _SLACK = timedelta(minutes=10)

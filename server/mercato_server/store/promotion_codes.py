@@ -22,6 +22,7 @@ from mercato_server.domain.promotions import folded_code
 from mercato_server.store import audit_log, price_rules, promotions
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
 from mercato_server.store.promotions import GET_PROMOTION
+from mercato_server.store.spreadsheets import write_csv
 
 _COLUMNS = "code_folded, code, promotion_id, batch_id, usage_limit, used, created_at, archived_at"
 
@@ -197,5 +198,4 @@ async def export(pool: "Pool", promotion_id: UUID, batch_id: UUID | None, output
     """Write the codes of a promotion that are not archived as CSV; return their number. Memory does not grow with it."""
     async with pool.acquire() as conn:
         query = EXPORT_CODES if with_uses else EXPORT_NEW_CODES
-        status = await conn.copy_from_query(query, promotion_id, batch_id, output=output, format="csv", header=True, timeout=COPY_TIMEOUT_S)
-        return int(status.rpartition(" ")[2])
+        return await write_csv(conn, query, promotion_id, batch_id, output=output, timeout_s=COPY_TIMEOUT_S)

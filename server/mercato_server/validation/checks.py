@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self, TypeVar
 from urllib.parse import urlsplit
@@ -16,10 +16,10 @@ from mercato_server.domain import addresses
 from mercato_server.domain.catalog import PRICE_MAX_MINOR
 from mercato_server.domain.errors import InvalidRequest, Violation
 from mercato_server.domain.messages import Value
+from mercato_server.domain.moments import EPOCH
 
 Entry = TypeVar("Entry")
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NANOS = 10**9
 _NO_ID = UUID(int=0)
 _BREAKS = ("Cc", "Zl", "Zp")
@@ -171,7 +171,7 @@ class Checks:
 def moment(value: Timestamp) -> datetime | None:
     """Return a time, to the microsecond; None if it is out of the years 1 to 9999 or malformed, which only requests over gRPC can be."""
     try:
-        return _EPOCH + timedelta(seconds=value.seconds, microseconds=value.nanos // 1_000) if 0 <= value.nanos < _NANOS else None
+        return EPOCH + timedelta(seconds=value.seconds, microseconds=value.nanos // 1_000) if 0 <= value.nanos < _NANOS else None
     except OverflowError:
         return None
 

@@ -13,6 +13,7 @@ from mercato.v1.promotion_pb2 import (
     Promotion,
 )
 from mercato.v1.promotion_pb2 import PromotionKind as Kind
+from mercato_server.domain.moments import EARLIEST, LATEST
 from mercato_server.domain.promotion_codes import CODE_MAX, COUNT_MAX, LENGTH_MAX, LENGTH_MIN, PREFIX_MAX, CodeBatch, CodeDraft, is_code
 from mercato_server.domain.promotion_drafts import (
     CATEGORIES_MAX,
@@ -27,7 +28,6 @@ from mercato_server.domain.promotion_drafts import (
 )
 from mercato_server.domain.promotions import PromotionKind, folded_code
 from mercato_server.domain.rounding import MILLION
-from mercato_server.domain.validity import EARLIEST, LATEST
 from mercato_server.validation.checks import Checks
 
 KIND_OF: Mapping["Kind.ValueType", PromotionKind] = {
