@@ -143,6 +143,21 @@ CREATE TABLE public.categories (
     keyed_name text DEFAULT ''::text NOT NULL
 );
 
+CREATE TABLE public.disputes (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    payment_id uuid NOT NULL,
+    order_id uuid NOT NULL,
+    provider_ref text NOT NULL,
+    state text NOT NULL,
+    amount_minor bigint NOT NULL,
+    withdrawn_minor bigint NOT NULL,
+    currency_code text NOT NULL,
+    reason text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT disputes_state_check CHECK ((state = ANY (ARRAY['inquiry'::text, 'open'::text, 'won'::text, 'lost'::text])))
+);
+
 CREATE TABLE public.events (
     xid xid8 DEFAULT pg_current_xact_id() NOT NULL,
     id bigint NOT NULL,
@@ -275,7 +290,7 @@ CREATE TABLE public.order_history (
     actor_id uuid,
     reason text NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT order_history_actor_kind_check CHECK ((actor_kind = ANY (ARRAY['buyer'::text, 'administrator'::text, 'system'::text])))
+    CONSTRAINT order_history_actor_check CHECK ((actor_kind = ANY (ARRAY['buyer'::text, 'administrator'::text, 'system'::text, 'provider'::text])))
 );
 
 CREATE TABLE public.order_items (
@@ -289,9 +304,15 @@ CREATE TABLE public.order_items (
     tax_rate_ppm integer,
     tax_minor bigint,
     relief_minor bigint,
+    shipped integer DEFAULT 0 NOT NULL,
+    delivered integer DEFAULT 0 NOT NULL,
+    cancelled integer DEFAULT 0 NOT NULL,
+    returned integer DEFAULT 0 NOT NULL,
+    refunded_minor bigint DEFAULT 0 NOT NULL,
     CONSTRAINT order_items_discount_check CHECK (((LEAST(discount_minor, relief_minor, tax_minor, (tax_rate_ppm)::bigint) >= 0) AND ((discount_minor + relief_minor) <= (quantity * unit_price_minor)))),
     CONSTRAINT order_items_quantity_check CHECK ((quantity > 0)),
-    CONSTRAINT order_items_unit_price_minor_check CHECK ((unit_price_minor >= 0))
+    CONSTRAINT order_items_unit_price_minor_check CHECK ((unit_price_minor >= 0)),
+    CONSTRAINT order_items_units_check CHECK (((LEAST((shipped)::bigint, (delivered)::bigint, (cancelled)::bigint, (returned)::bigint, refunded_minor) >= 0) AND ((shipped + cancelled) <= quantity) AND (delivered <= shipped) AND (returned <= shipped)))
 );
 
 CREATE TABLE public.order_notes (
@@ -346,10 +367,66 @@ CREATE TABLE public.orders (
     delivery_discount_minor bigint,
     delivery_tax_minor bigint,
     delivery_relief_minor bigint,
+    payment_status text,
+    fulfillment_status text,
+    booked_version integer,
     CONSTRAINT orders_delivery_check CHECK ((((shipping_method_id IS NULL) = (delivery_minor IS NULL)) AND (LEAST(delivery_discount_minor, delivery_relief_minor, delivery_tax_minor) >= 0) AND ((delivery_discount_minor + delivery_relief_minor) <= delivery_minor))),
     CONSTRAINT orders_pricing_version_check CHECK ((num_nulls(pricing_version, prices_include_tax, tax_rounding) = ANY (ARRAY[0, 3]))),
     CONSTRAINT orders_status_check CHECK ((status = ANY (ARRAY['placed'::text, 'paid'::text, 'shipped'::text, 'delivered'::text, 'cancelled'::text, 'refunded'::text]))),
     CONSTRAINT orders_total_minor_check CHECK ((total_minor >= 0))
+);
+
+CREATE TABLE public.payment_ledger (
+    payment_id uuid NOT NULL,
+    id bigint NOT NULL,
+    kind text NOT NULL,
+    provider_ref text NOT NULL,
+    amount_minor bigint NOT NULL,
+    currency_code text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT payment_ledger_amount_minor_check CHECK ((amount_minor > 0)),
+    CONSTRAINT payment_ledger_kind_check CHECK ((kind = ANY (ARRAY['authorized'::text, 'voided'::text, 'captured'::text, 'refunded'::text, 'refund_failed'::text, 'disputed'::text, 'dispute_won'::text, 'dispute_lost'::text, 'dispute_appealed'::text])))
+);
+
+ALTER TABLE public.payment_ledger ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.payment_ledger_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE public.payments (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    order_id uuid NOT NULL,
+    provider text NOT NULL,
+    method text NOT NULL,
+    provider_ref text,
+    state text NOT NULL,
+    capture_later boolean NOT NULL,
+    currency_code text NOT NULL,
+    amount_minor bigint NOT NULL,
+    authorized_minor bigint DEFAULT 0 NOT NULL,
+    captured_minor bigint DEFAULT 0 NOT NULL,
+    refunding_minor bigint DEFAULT 0 NOT NULL,
+    refunded_minor bigint DEFAULT 0 NOT NULL,
+    disputed_minor bigint DEFAULT 0 NOT NULL,
+    lost_minor bigint DEFAULT 0 NOT NULL,
+    capture_before timestamp with time zone,
+    failure text DEFAULT ''::text NOT NULL,
+    next_read_at timestamp with time zone,
+    reads integer DEFAULT 0 NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT payments_amount_minor_check CHECK ((amount_minor > 0)),
+    CONSTRAINT payments_authorized_minor_check CHECK ((authorized_minor >= 0)),
+    CONSTRAINT payments_captured_check CHECK (((captured_minor >= 0) AND (captured_minor <= amount_minor))),
+    CONSTRAINT payments_disputed_minor_check CHECK ((disputed_minor >= 0)),
+    CONSTRAINT payments_lost_minor_check CHECK ((lost_minor >= 0)),
+    CONSTRAINT payments_refunded_minor_check CHECK ((refunded_minor >= 0)),
+    CONSTRAINT payments_refunding_minor_check CHECK ((refunding_minor >= 0)),
+    CONSTRAINT payments_state_check CHECK ((state = ANY (ARRAY['pending'::text, 'processing'::text, 'authorized'::text, 'captured'::text, 'cancelled'::text, 'expired'::text])))
 );
 
 CREATE TABLE public.pgqueuer (
@@ -560,6 +637,45 @@ CREATE TABLE public.promotions (
     CONSTRAINT promotions_window_check CHECK (((starts_at < ends_at) AND isfinite(starts_at) AND isfinite(ends_at)))
 );
 
+CREATE TABLE public.provider_events (
+    provider text NOT NULL,
+    event_id text NOT NULL,
+    id uuid DEFAULT uuidv7() NOT NULL,
+    kind text NOT NULL,
+    provider_ref text NOT NULL,
+    happened_at timestamp with time zone NOT NULL,
+    received_at timestamp with time zone DEFAULT now() NOT NULL,
+    tries integer DEFAULT 0 NOT NULL,
+    next_at timestamp with time zone DEFAULT now() NOT NULL,
+    leased_until timestamp with time zone,
+    applied_at timestamp with time zone,
+    quarantined_at timestamp with time zone,
+    failure text DEFAULT ''::text NOT NULL,
+    resolved_at timestamp with time zone
+);
+
+CREATE TABLE public.provider_requests (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    provider text NOT NULL,
+    kind text NOT NULL,
+    payment_id uuid NOT NULL,
+    refund_id uuid,
+    amount_minor bigint NOT NULL,
+    attempt integer DEFAULT 1 NOT NULL,
+    tries integer DEFAULT 0 NOT NULL,
+    sent_at timestamp with time zone,
+    next_at timestamp with time zone DEFAULT now() NOT NULL,
+    leased_until timestamp with time zone,
+    outcome text,
+    code text DEFAULT ''::text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    settled_at timestamp with time zone,
+    CONSTRAINT provider_requests_kind_check CHECK ((kind = ANY (ARRAY['create'::text, 'capture'::text, 'cancel'::text, 'refund'::text]))),
+    CONSTRAINT provider_requests_outcome_check CHECK ((outcome = ANY (ARRAY['succeeded'::text, 'failed'::text]))),
+    CONSTRAINT provider_requests_refund_check CHECK (((kind = 'refund'::text) = (refund_id IS NOT NULL))),
+    CONSTRAINT provider_requests_settled_check CHECK (((outcome IS NULL) = (settled_at IS NULL)))
+);
+
 CREATE TABLE public.quotes (
     id uuid DEFAULT uuidv7() NOT NULL,
     account_id uuid NOT NULL,
@@ -575,6 +691,54 @@ CREATE TABLE public.refresh_tokens (
     session_id uuid NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     used_at timestamp with time zone
+);
+
+CREATE TABLE public.refund_lines (
+    refund_id uuid NOT NULL,
+    product_id uuid NOT NULL,
+    quantity integer NOT NULL,
+    amount_minor bigint NOT NULL,
+    currency_code text NOT NULL,
+    CONSTRAINT refund_lines_amount_minor_check CHECK ((amount_minor >= 0)),
+    CONSTRAINT refund_lines_quantity_check CHECK ((quantity > 0))
+);
+
+CREATE TABLE public.refunds (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    payment_id uuid NOT NULL,
+    order_id uuid NOT NULL,
+    state text NOT NULL,
+    amount_minor bigint NOT NULL,
+    currency_code text NOT NULL,
+    provider_ref text,
+    is_own boolean NOT NULL,
+    reason text NOT NULL,
+    failure text DEFAULT ''::text NOT NULL,
+    actor_kind text NOT NULL,
+    actor_id uuid,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT refunds_amount_minor_check CHECK ((amount_minor > 0)),
+    CONSTRAINT refunds_reason_check CHECK ((length(reason) <= 500)),
+    CONSTRAINT refunds_state_check CHECK ((state = ANY (ARRAY['requested'::text, 'pending'::text, 'succeeded'::text, 'failed'::text])))
+);
+
+CREATE TABLE public.return_items (
+    return_id uuid NOT NULL,
+    product_id uuid NOT NULL,
+    quantity integer NOT NULL,
+    CONSTRAINT return_items_quantity_check CHECK ((quantity > 0))
+);
+
+CREATE TABLE public.returns (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    order_id uuid NOT NULL,
+    restocked boolean NOT NULL,
+    reason text NOT NULL,
+    actor_kind text NOT NULL,
+    actor_id uuid,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT returns_reason_check CHECK ((length(reason) <= 500))
 );
 
 CREATE TABLE public.search_words (
@@ -597,6 +761,33 @@ CREATE TABLE public.sessions (
     end_reason text,
     CONSTRAINT sessions_check CHECK (((ended_at IS NULL) = (end_reason IS NULL))),
     CONSTRAINT sessions_end_reason_check CHECK ((end_reason = ANY (ARRAY['logout'::text, 'revoked'::text, 'password'::text, 'reuse'::text, 'disabled'::text])))
+);
+
+CREATE TABLE public.shipment_items (
+    shipment_id uuid NOT NULL,
+    product_id uuid NOT NULL,
+    quantity integer NOT NULL,
+    CONSTRAINT shipment_items_quantity_check CHECK ((quantity > 0))
+);
+
+CREATE TABLE public.shipments (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    order_id uuid NOT NULL,
+    state text NOT NULL,
+    carrier text NOT NULL,
+    tracking_number text NOT NULL,
+    tracking_url text NOT NULL,
+    failure text DEFAULT ''::text NOT NULL,
+    actor_kind text NOT NULL,
+    actor_id uuid,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    shipped_at timestamp with time zone,
+    delivered_at timestamp with time zone,
+    CONSTRAINT shipments_carrier_check CHECK ((length(carrier) <= 100)),
+    CONSTRAINT shipments_state_check CHECK ((state = ANY (ARRAY['prepared'::text, 'capturing'::text, 'shipped'::text, 'delivered'::text, 'cancelled'::text]))),
+    CONSTRAINT shipments_tracking_number_check CHECK ((length(tracking_number) <= 100)),
+    CONSTRAINT shipments_tracking_url_check CHECK ((length(tracking_url) <= 2000))
 );
 
 CREATE TABLE public.shipping_areas (
@@ -697,10 +888,11 @@ CREATE TABLE public.stock_ledger (
     actor_id uuid,
     reason text DEFAULT ''::text NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
-    CONSTRAINT stock_ledger_actor_kind_check CHECK ((actor_kind = ANY (ARRAY['buyer'::text, 'administrator'::text, 'system'::text]))),
-    CONSTRAINT stock_ledger_check CHECK (((order_id IS NOT NULL) = (kind = ANY (ARRAY['sale'::text, 'cancel'::text])))),
+    reference_id uuid,
+    CONSTRAINT stock_ledger_actor_check CHECK ((actor_kind = ANY (ARRAY['buyer'::text, 'administrator'::text, 'system'::text, 'provider'::text]))),
     CONSTRAINT stock_ledger_check1 CHECK (((actor_kind IS NULL) = (kind = 'sale'::text))),
-    CONSTRAINT stock_ledger_kind_check CHECK ((kind = ANY (ARRAY['initial'::text, 'sale'::text, 'cancel'::text, 'adjust'::text])))
+    CONSTRAINT stock_ledger_kinds_check CHECK ((kind = ANY (ARRAY['initial'::text, 'sale'::text, 'cancel'::text, 'adjust'::text, 'return'::text]))),
+    CONSTRAINT stock_ledger_order_check CHECK (((order_id IS NOT NULL) = (kind = ANY (ARRAY['sale'::text, 'cancel'::text, 'return'::text]))))
 );
 
 ALTER TABLE public.stock_ledger ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
@@ -784,6 +976,12 @@ ALTER TABLE ONLY public.categories
 ALTER TABLE ONLY public.categories
     ADD CONSTRAINT categories_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.disputes
+    ADD CONSTRAINT disputes_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.disputes
+    ADD CONSTRAINT disputes_provider_ref_key UNIQUE (provider_ref);
+
 ALTER TABLE ONLY public.events
     ADD CONSTRAINT events_pkey PRIMARY KEY (xid, id);
 
@@ -832,6 +1030,12 @@ ALTER TABLE ONLY public.order_taxes
 ALTER TABLE ONLY public.orders
     ADD CONSTRAINT orders_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.payment_ledger
+    ADD CONSTRAINT payment_ledger_pkey PRIMARY KEY (payment_id, id);
+
+ALTER TABLE ONLY public.payments
+    ADD CONSTRAINT payments_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.pgqueuer_log
     ADD CONSTRAINT pgqueuer_log_pkey PRIMARY KEY (id);
 
@@ -868,17 +1072,44 @@ ALTER TABLE ONLY public.promotion_redemptions
 ALTER TABLE ONLY public.promotions
     ADD CONSTRAINT promotions_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY public.provider_events
+    ADD CONSTRAINT provider_events_id_key UNIQUE (id);
+
+ALTER TABLE ONLY public.provider_events
+    ADD CONSTRAINT provider_events_pkey PRIMARY KEY (provider, event_id);
+
+ALTER TABLE ONLY public.provider_requests
+    ADD CONSTRAINT provider_requests_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.quotes
     ADD CONSTRAINT quotes_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.refresh_tokens
     ADD CONSTRAINT refresh_tokens_pkey PRIMARY KEY (digest);
 
+ALTER TABLE ONLY public.refund_lines
+    ADD CONSTRAINT refund_lines_pkey PRIMARY KEY (refund_id, product_id);
+
+ALTER TABLE ONLY public.refunds
+    ADD CONSTRAINT refunds_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.return_items
+    ADD CONSTRAINT return_items_pkey PRIMARY KEY (return_id, product_id);
+
+ALTER TABLE ONLY public.returns
+    ADD CONSTRAINT returns_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.search_words
     ADD CONSTRAINT search_words_pkey PRIMARY KEY (word);
 
 ALTER TABLE ONLY public.sessions
     ADD CONSTRAINT sessions_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.shipment_items
+    ADD CONSTRAINT shipment_items_pkey PRIMARY KEY (shipment_id, product_id);
+
+ALTER TABLE ONLY public.shipments
+    ADD CONSTRAINT shipments_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY public.shipping_areas
     ADD CONSTRAINT shipping_areas_pkey PRIMARY KEY (zone_id, country_code, region, postal_prefix);
@@ -945,6 +1176,10 @@ CREATE INDEX categories_by_name_key ON public.categories USING btree (name_key, 
 
 CREATE INDEX categories_of_old_keys ON public.categories USING btree (id) WHERE ((name_key_rule < 2) OR (keyed_name <> name));
 
+CREATE INDEX disputes_by_order ON public.disputes USING btree (order_id);
+
+CREATE INDEX disputes_by_state ON public.disputes USING btree (state, id);
+
 CREATE INDEX events_by_age ON public.events USING btree (created_at);
 
 CREATE INDEX idempotency_keys_by_age ON public.idempotency_keys USING btree (created_at);
@@ -986,6 +1221,20 @@ CREATE INDEX orders_open ON public.orders USING btree (account_id) WHERE (status
 CREATE INDEX orders_refunded ON public.order_history USING btree (created_at, order_id) WHERE (status = 'refunded'::text);
 
 CREATE INDEX orders_without_number ON public.orders USING btree (id) WHERE (number IS NULL);
+
+CREATE UNIQUE INDEX payment_ledger_once ON public.payment_ledger USING btree (provider_ref, kind);
+
+CREATE INDEX payments_by_order ON public.payments USING btree (order_id, id);
+
+CREATE INDEX payments_by_state ON public.payments USING btree (state, id);
+
+CREATE INDEX payments_lapsing ON public.payments USING btree (capture_before) WHERE ((state = 'authorized'::text) AND (capture_before IS NOT NULL));
+
+CREATE UNIQUE INDEX payments_live ON public.payments USING btree (order_id) WHERE (state <> ALL (ARRAY['cancelled'::text, 'expired'::text]));
+
+CREATE UNIQUE INDEX payments_ref ON public.payments USING btree (provider, provider_ref) WHERE (provider_ref IS NOT NULL);
+
+CREATE INDEX payments_to_read ON public.payments USING btree (next_read_at) WHERE (next_read_at IS NOT NULL);
 
 CREATE INDEX pgqueuer_by_age ON public.pgqueuer USING btree (created);
 
@@ -1053,6 +1302,18 @@ CREATE INDEX promotion_redemptions_unreleased ON public.promotion_redemptions US
 
 CREATE INDEX promotions_live ON public.promotions USING btree (id) WHERE (archived_at IS NULL);
 
+CREATE INDEX provider_events_by_age ON public.provider_events USING btree (received_at);
+
+CREATE INDEX provider_events_due ON public.provider_events USING btree (next_at) WHERE ((applied_at IS NULL) AND (quarantined_at IS NULL));
+
+CREATE INDEX provider_events_quarantined ON public.provider_events USING btree (id) WHERE ((quarantined_at IS NOT NULL) AND (resolved_at IS NULL));
+
+CREATE INDEX provider_requests_by_payment ON public.provider_requests USING btree (payment_id);
+
+CREATE INDEX provider_requests_due ON public.provider_requests USING btree (next_at) WHERE (outcome IS NULL);
+
+CREATE UNIQUE INDEX provider_requests_open ON public.provider_requests USING btree (payment_id, kind, COALESCE(refund_id, payment_id)) WHERE (outcome IS NULL);
+
 CREATE INDEX quotes_by_account ON public.quotes USING btree (account_id, id);
 
 CREATE INDEX quotes_by_expiry ON public.quotes USING btree (expires_at);
@@ -1061,11 +1322,21 @@ CREATE INDEX refresh_tokens_by_session ON public.refresh_tokens USING btree (ses
 
 CREATE UNIQUE INDEX refresh_tokens_live ON public.refresh_tokens USING btree (session_id) WHERE (used_at IS NULL);
 
+CREATE INDEX refunds_by_order ON public.refunds USING btree (order_id, id);
+
+CREATE INDEX refunds_by_payment ON public.refunds USING btree (payment_id);
+
+CREATE INDEX refunds_by_state ON public.refunds USING btree (state, id);
+
+CREATE INDEX returns_by_order ON public.returns USING btree (order_id, id);
+
 CREATE INDEX search_words_by_key ON public.search_words USING gin (keys);
 
 CREATE INDEX sessions_by_account ON public.sessions USING btree (account_id, refreshed_at) WHERE (ended_at IS NULL);
 
 CREATE INDEX sessions_by_expiry ON public.sessions USING btree (expires_at);
+
+CREATE INDEX shipments_by_order ON public.shipments USING btree (order_id, id);
 
 CREATE UNIQUE INDEX shipping_areas_place_key ON public.shipping_areas USING btree (country_code, region, postal_prefix) WHERE is_live;
 
@@ -1081,7 +1352,7 @@ CREATE INDEX shipping_zones_live_by_name_key ON public.shipping_zones USING btre
 
 CREATE UNIQUE INDEX signing_keys_state ON public.signing_keys USING btree (state) WHERE (state <> 'retired'::text);
 
-CREATE UNIQUE INDEX stock_ledger_once ON public.stock_ledger USING btree (order_id, product_id, kind) WHERE (order_id IS NOT NULL);
+CREATE UNIQUE INDEX stock_ledger_steps ON public.stock_ledger USING btree (order_id, product_id, kind, reference_id) NULLS NOT DISTINCT WHERE (order_id IS NOT NULL);
 
 CREATE INDEX tax_rates_by_category ON public.tax_rates USING btree (category_ref) WHERE (archived_at IS NULL);
 
@@ -1113,6 +1384,15 @@ ALTER TABLE ONLY public.carts
 ALTER TABLE ONLY public.carts
     ADD CONSTRAINT carts_shipping_method_id_fkey FOREIGN KEY (shipping_method_id) REFERENCES public.shipping_methods(id);
 
+ALTER TABLE ONLY public.disputes
+    ADD CONSTRAINT disputes_currency_code_fkey FOREIGN KEY (currency_code) REFERENCES public.shop(currency_code);
+
+ALTER TABLE ONLY public.disputes
+    ADD CONSTRAINT disputes_order_id_fkey FOREIGN KEY (order_id) REFERENCES public.orders(id);
+
+ALTER TABLE ONLY public.disputes
+    ADD CONSTRAINT disputes_payment_id_fkey FOREIGN KEY (payment_id) REFERENCES public.payments(id);
+
 ALTER TABLE ONLY public.mails
     ADD CONSTRAINT mails_order_id_fkey FOREIGN KEY (order_id) REFERENCES public.orders(id);
 
@@ -1130,6 +1410,18 @@ ALTER TABLE ONLY public.orders
 
 ALTER TABLE ONLY public.orders
     ADD CONSTRAINT orders_currency_code_fkey FOREIGN KEY (currency_code) REFERENCES public.shop(currency_code);
+
+ALTER TABLE ONLY public.payment_ledger
+    ADD CONSTRAINT payment_ledger_currency_code_fkey FOREIGN KEY (currency_code) REFERENCES public.shop(currency_code);
+
+ALTER TABLE ONLY public.payment_ledger
+    ADD CONSTRAINT payment_ledger_payment_id_fkey FOREIGN KEY (payment_id) REFERENCES public.payments(id);
+
+ALTER TABLE ONLY public.payments
+    ADD CONSTRAINT payments_currency_code_fkey FOREIGN KEY (currency_code) REFERENCES public.shop(currency_code);
+
+ALTER TABLE ONLY public.payments
+    ADD CONSTRAINT payments_order_id_fkey FOREIGN KEY (order_id) REFERENCES public.orders(id);
 
 ALTER TABLE ONLY public.product_search
     ADD CONSTRAINT product_search_product_id_fkey FOREIGN KEY (product_id) REFERENCES public.products(id);
@@ -1155,6 +1447,12 @@ ALTER TABLE ONLY public.promotion_redemptions
 ALTER TABLE ONLY public.promotions
     ADD CONSTRAINT promotions_currency_code_fkey FOREIGN KEY (currency_code) REFERENCES public.shop(currency_code);
 
+ALTER TABLE ONLY public.provider_requests
+    ADD CONSTRAINT provider_requests_payment_id_fkey FOREIGN KEY (payment_id) REFERENCES public.payments(id);
+
+ALTER TABLE ONLY public.provider_requests
+    ADD CONSTRAINT provider_requests_refund_id_fkey FOREIGN KEY (refund_id) REFERENCES public.refunds(id);
+
 ALTER TABLE ONLY public.quotes
     ADD CONSTRAINT quotes_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON DELETE CASCADE;
 
@@ -1164,8 +1462,35 @@ ALTER TABLE ONLY public.quotes
 ALTER TABLE ONLY public.refresh_tokens
     ADD CONSTRAINT refresh_tokens_session_id_fkey FOREIGN KEY (session_id) REFERENCES public.sessions(id) ON DELETE CASCADE;
 
+ALTER TABLE ONLY public.refund_lines
+    ADD CONSTRAINT refund_lines_currency_code_fkey FOREIGN KEY (currency_code) REFERENCES public.shop(currency_code);
+
+ALTER TABLE ONLY public.refund_lines
+    ADD CONSTRAINT refund_lines_refund_id_fkey FOREIGN KEY (refund_id) REFERENCES public.refunds(id);
+
+ALTER TABLE ONLY public.refunds
+    ADD CONSTRAINT refunds_currency_code_fkey FOREIGN KEY (currency_code) REFERENCES public.shop(currency_code);
+
+ALTER TABLE ONLY public.refunds
+    ADD CONSTRAINT refunds_order_id_fkey FOREIGN KEY (order_id) REFERENCES public.orders(id);
+
+ALTER TABLE ONLY public.refunds
+    ADD CONSTRAINT refunds_payment_id_fkey FOREIGN KEY (payment_id) REFERENCES public.payments(id);
+
+ALTER TABLE ONLY public.return_items
+    ADD CONSTRAINT return_items_return_id_fkey FOREIGN KEY (return_id) REFERENCES public.returns(id);
+
+ALTER TABLE ONLY public.returns
+    ADD CONSTRAINT returns_order_id_fkey FOREIGN KEY (order_id) REFERENCES public.orders(id);
+
 ALTER TABLE ONLY public.sessions
     ADD CONSTRAINT sessions_account_id_fkey FOREIGN KEY (account_id) REFERENCES public.accounts(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY public.shipment_items
+    ADD CONSTRAINT shipment_items_shipment_id_fkey FOREIGN KEY (shipment_id) REFERENCES public.shipments(id);
+
+ALTER TABLE ONLY public.shipments
+    ADD CONSTRAINT shipments_order_id_fkey FOREIGN KEY (order_id) REFERENCES public.orders(id);
 
 ALTER TABLE ONLY public.shipping_areas
     ADD CONSTRAINT shipping_areas_zone_fkey FOREIGN KEY (zone_id, is_live) REFERENCES public.shipping_zones(id, is_live) ON UPDATE CASCADE;

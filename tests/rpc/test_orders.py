@@ -306,9 +306,9 @@ async def test_an_actor_of_a_kind_that_a_later_release_writes_is_left_alone(shop
     order = await shop.checkout(buyer)
     request = order_pb2.AdvanceOrderRequest(order_id=order.id, status=order_pb2.ORDER_STATUS_PAID)
     await shop.orders.AdvanceOrder(request, metadata=admin.metadata)
-    for table in ("order_history", "audit_log"):
-        await shop.pool.execute(f"ALTER TABLE {table} DROP CONSTRAINT {table}_actor_kind_check")
-        await shop.pool.execute(f"UPDATE {table} SET actor_kind = 'provider', actor_id = NULL WHERE actor_kind = 'administrator'")  # noqa: S608 - a constant
+    for table, constraint in (("order_history", "order_history_actor_check"), ("audit_log", "audit_log_actor_kind_check")):
+        await shop.pool.execute(f"ALTER TABLE {table} DROP CONSTRAINT {constraint}")
+        await shop.pool.execute(f"UPDATE {table} SET actor_kind = 'service_account', actor_id = NULL WHERE actor_kind = 'administrator'")  # noqa: S608 - a constant
     found = await shop.orders.GetOrder(order_pb2.GetOrderRequest(order_id=order.id), metadata=buyer.metadata)
     assert [step.actor for step in found.history] == [order_pb2.ORDER_ACTOR_BUYER, order_pb2.ORDER_ACTOR_UNSPECIFIED]
     log = await shop.audit.ListAuditLog(audit_pb2.ListAuditLogRequest(), metadata=admin.metadata)

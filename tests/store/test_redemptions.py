@@ -83,7 +83,7 @@ async def bought(pool: "Pool", promotion: Promotion, buyers: Sequence[Subjects],
 
 async def released(pool: "Pool", order_id: UUID) -> int:
     async with transaction(pool) as conn:
-        return await redemptions.release(conn, order_id)
+        return await redemptions.release(conn, [order_id])
 
 
 async def change(pool: "Pool", promotion_id: UUID, **values: Any) -> None:

@@ -89,7 +89,7 @@ CORRUPTIONS: dict[str, dict[str, str]] = {
             CALL book(1);
             """,
         "a line sold twice": """
-            DROP INDEX stock_ledger_once;
+            DROP INDEX stock_ledger_steps;
             INSERT INTO stock_ledger (product_id, order_id, kind, delta) VALUES (ball(), chosen('placed'), 'sale', -2);
             UPDATE stock_levels SET on_hand = on_hand - 2 WHERE product_id = ball();
             """,
@@ -109,13 +109,13 @@ CORRUPTIONS: dict[str, dict[str, str]] = {
             CALL book(1);
             """,
         "a line put back twice": """
-            DROP INDEX stock_ledger_once;
+            DROP INDEX stock_ledger_steps;
             INSERT INTO stock_ledger (product_id, order_id, kind, delta, actor_kind)
             VALUES (ball(), chosen('cancelled'), 'cancel', 2, 'system');
             UPDATE stock_levels SET on_hand = on_hand + 2 WHERE product_id = ball();
             """,
         "a line put back in two parts": """
-            DROP INDEX stock_ledger_once;
+            DROP INDEX stock_ledger_steps;
             UPDATE stock_ledger SET delta = 1 WHERE kind = 'cancel' AND order_id = chosen('cancelled') AND product_id = ball();
             INSERT INTO stock_ledger (product_id, order_id, kind, delta, actor_kind)
             VALUES (ball(), chosen('cancelled'), 'cancel', 1, 'system');

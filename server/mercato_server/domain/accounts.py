@@ -52,6 +52,8 @@ class ActorKind(OpenEnum):
     ADMINISTRATOR = "administrator"
     SYSTEM = "system"
     """The server itself, or an operator at the command line."""
+    PROVIDER = "provider"
+    """A payment provider, that is, money that came or went there."""
     UNKNOWN = "unknown"
     """A kind that a later release has written. This release reads it and never writes it."""
 
@@ -67,6 +69,8 @@ class Actor(NamedTuple):
 COMMAND_LINE = Actor(ActorKind.SYSTEM, None)
 SERVER = Actor(ActorKind.SYSTEM, None)
 """A worker that acts by itself."""
+PROVIDER = Actor(ActorKind.PROVIDER, None)
+"""A payment provider."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

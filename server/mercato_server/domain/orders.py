@@ -47,6 +47,8 @@ class SystemReason(StrEnum):
     """The reason in an order's history for a change that a worker makes by itself."""
 
     NOT_PAID = "not paid in time"
+    LAPSED = "the authorised payment has lapsed"
+    NOTHING_TO_PAY = "nothing is to be paid"
 
 
 STORED = tuple(status for status in OrderStatus if status is not OrderStatus.UNKNOWN)

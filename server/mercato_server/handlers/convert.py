@@ -40,6 +40,7 @@ ACTORS = {
     ActorKind.BUYER: order_pb2.ORDER_ACTOR_BUYER,
     ActorKind.ADMINISTRATOR: order_pb2.ORDER_ACTOR_ADMIN,
     ActorKind.SYSTEM: order_pb2.ORDER_ACTOR_SYSTEM,
+    ActorKind.PROVIDER: order_pb2.ORDER_ACTOR_PROVIDER,
 }
 WARNINGS = {warning: cart_pb2.CartWarningCode.Value(f"CART_WARNING_CODE_{warning.name}") for warning in CartWarning}
 

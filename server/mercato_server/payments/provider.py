@@ -68,7 +68,9 @@ class PaymentProvider(Protocol):
     def unpayable(self, amount_minor: int, currency: str) -> str | None:
         """Return why an amount cannot be charged, for a message to the buyer, or None; it asks nobody."""
 
-    async def create(self, key: str, payment_id: UUID, order_id: UUID, amount_minor: int, currency: str, *, capture_later: bool) -> CreatedPayment:
+    async def create(
+        self, key: str, payment_id: UUID, order_id: UUID, amount_minor: int, currency: str, *, capture_later: bool
+    ) -> CreatedPayment:
         """Create a payment that the buyer confirms outside of the shop."""
 
     async def read(self, provider_ref: str) -> PaymentFact:

@@ -4,11 +4,12 @@ Each change writes the level and the ledger together. Other modules can build th
 statement places orders. All transactions lock levels in the order of the product ids.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
 from mercato_server.database.pool import Conn
 from mercato_server.domain.accounts import Actor
+from mercato_server.domain.order_books import StockMove
 
 # Part of a statement: locks the levels of the products of `wanted`, after `wanted` has been read completely (and locked, if it locks).
 # It is an array, not a join: PostgreSQL checks a row again that changed during the wait, and the check must not run `wanted` again.
@@ -80,29 +81,32 @@ async def adjust(conn: "Conn", deltas: Mapping[UUID, int], actor: Actor, reason:
     await conn.execute(ADJUST_LEVELS, list(deltas), list(deltas.values()), actor.kind, actor.id, reason)
 
 
-LOCK_LEVELS_OF_ORDER = f"""
-WITH wanted AS MATERIALIZED (
-    SELECT product_id FROM order_items WHERE order_id = $1
-), {LOCKED}
-SELECT FROM locked
-"""  # noqa: S608 - constants
-
 RESTOCK = """
-WITH line AS (
-    SELECT product_id, quantity FROM order_items WHERE order_id = $1
+WITH move AS MATERIALIZED (
+    SELECT order_id, product_id, kind, quantity, reference_id, actor_kind, actor_id
+      FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::integer[], $5::uuid[], $6::text[], $7::uuid[])
+           AS move (order_id, product_id, kind, quantity, reference_id, actor_kind, actor_id)
 ), booked AS (
-    INSERT INTO stock_ledger (product_id, order_id, kind, delta, actor_kind, actor_id)
-    SELECT product_id, $1, 'cancel', quantity, $2, $3 FROM line
+    INSERT INTO stock_ledger (product_id, order_id, kind, delta, reference_id, actor_kind, actor_id)
+    SELECT product_id, order_id, kind, quantity, reference_id, actor_kind, actor_id FROM move
 )
 UPDATE stock_levels AS level
-   SET on_hand = level.on_hand + line.quantity, version = level.version + 1, updated_at = greatest(level.updated_at, now())
-  FROM line
- WHERE level.product_id = line.product_id AND level.location_id = 1
-RETURNING level.product_id
+   SET on_hand = level.on_hand + back.quantity, version = level.version + 1, updated_at = greatest(level.updated_at, now())
+  FROM (SELECT product_id, sum(quantity)::integer AS quantity FROM move GROUP BY product_id) AS back
+ WHERE level.product_id = back.product_id AND level.location_id = 1
 """
 
 
-async def restock(conn: "Conn", order_id: UUID, actor: Actor) -> list[UUID]:
-    """Put the units of an order back, in the transaction that cancels it; return the products."""
-    await conn.execute(LOCK_LEVELS_OF_ORDER, order_id)
-    return [row["product_id"] for row in await conn.fetch(RESTOCK, order_id, actor.kind, actor.id)]
+async def restock(conn: "Conn", moves: Sequence[tuple[UUID, StockMove]]) -> None:
+    """Put units of orders back, in the transaction that cancels or returns them; two statements for any number of moves."""
+    await lock(conn, {move.product_id for _, move in moves})
+    await conn.execute(
+        RESTOCK,
+        [order_id for order_id, _ in moves],
+        [move.product_id for _, move in moves],
+        [move.kind for _, move in moves],
+        [move.quantity for _, move in moves],
+        [move.reference_id for _, move in moves],
+        [move.actor.kind for _, move in moves],
+        [move.actor.id for _, move in moves],
+    )

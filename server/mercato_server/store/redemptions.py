@@ -187,8 +187,8 @@ RELEASE = f"""
 WITH redemption AS MATERIALIZED (
     SELECT promotion_id, code_folded, subjects
       FROM promotion_redemptions
-     WHERE order_id = $1 AND released_at IS NULL
-     ORDER BY promotion_id
+     WHERE order_id = ANY($1::uuid[]) AND released_at IS NULL
+     ORDER BY promotion_id, order_id
        FOR NO KEY UPDATE
 ), limited AS MATERIALIZED (
     SELECT id, per_buyer_limit
@@ -218,17 +218,24 @@ WITH redemption AS MATERIALIZED (
 ), released AS (
     UPDATE promotion_redemptions
        SET released_at = now()
-     WHERE order_id = $1 AND promotion_id = ANY(ARRAY(SELECT promotion_id FROM redemption))
+     WHERE order_id = ANY($1) AND released_at IS NULL AND promotion_id = ANY(ARRAY(SELECT promotion_id FROM redemption))
 ), lowered AS (
-    UPDATE promotions SET used = used - 1 WHERE id = ANY(ARRAY(SELECT id FROM promotion))
+    UPDATE promotions
+       SET used = used - gone.uses
+      FROM (SELECT promotion_id, count(*) AS uses FROM redemption GROUP BY promotion_id) AS gone
+     WHERE id = gone.promotion_id AND id = ANY(ARRAY(SELECT id FROM promotion))
 ), lowered_codes AS (
-    UPDATE promotion_codes SET used = used - 1 WHERE code_folded = ANY(ARRAY(SELECT code_folded FROM code))
+    UPDATE promotion_codes AS lowered
+       SET used = used - gone.uses
+      FROM (SELECT code_folded, count(*) AS uses FROM redemption GROUP BY code_folded) AS gone
+     WHERE lowered.code_folded = gone.code_folded AND lowered.code_folded = ANY(ARRAY(SELECT code_folded FROM code))
 ), lowered_buyers AS (
     INSERT INTO promotion_buyers AS buyer (promotion_id, subject, uses)
-    SELECT promotion_id, subject, 1
+    SELECT promotion_id, subject, count(*)
       FROM redemption
      CROSS JOIN LATERAL unnest(subjects) AS subject
      WHERE promotion_id = ANY(ARRAY(SELECT id FROM promotion WHERE per_buyer_limit IS NOT NULL))
+     GROUP BY promotion_id, subject
      ORDER BY promotion_id, subject
         ON CONFLICT (promotion_id, subject) DO UPDATE SET uses = buyer.uses - excluded.uses
 )
@@ -236,6 +243,6 @@ SELECT count(*) FROM redemption
 """  # noqa: S608 - constants
 
 
-async def release(conn: "Conn", order_id: UUID) -> int:
-    """Give the uses of a cancelled order back, in the transaction that cancels it; return their number. A second call finds none."""
-    return int(await conn.fetchval(RELEASE, order_id))
+async def release(conn: "Conn", order_ids: Sequence[UUID]) -> int:
+    """Give the uses of cancelled orders back, in the transaction that cancels them; return their number. A second call finds none."""
+    return int(await conn.fetchval(RELEASE, order_ids))

@@ -1,0 +1,2 @@
+-- phase: expand
+ALTER TABLE order_history VALIDATE CONSTRAINT order_history_actor_check;

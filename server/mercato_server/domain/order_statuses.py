@@ -1,0 +1,107 @@
+"""The statuses of an order, which follow from its money and units. The functions are pure; docs/orders.md has the table."""
+
+from typing import NamedTuple
+
+from mercato_server.domain.enums import OpenEnum
+from mercato_server.domain.orders import OrderStatus
+
+
+class PaymentStatus(OpenEnum):
+    """What an order's money has come to; the values are those of the database."""
+
+    UNPAID = "unpaid"
+    PROCESSING = "processing"
+    AUTHORIZED = "authorized"
+    PARTIALLY_PAID = "partially_paid"
+    PAID = "paid"
+    PARTIALLY_REFUNDED = "partially_refunded"
+    REFUND_DUE = "refund_due"
+    """The shop has more money than the order is worth now."""
+    REFUNDED = "refunded"
+    VOIDED = "voided"
+    """Nothing is owed, and no money was kept."""
+    UNKNOWN = "unknown"
+
+
+class FulfillmentStatus(OpenEnum):
+    """What an order's units have come to; the values are those of the database."""
+
+    UNFULFILLED = "unfulfilled"
+    PARTIALLY_SHIPPED = "partially_shipped"
+    SHIPPED = "shipped"
+    PARTIALLY_DELIVERED = "partially_delivered"
+    DELIVERED = "delivered"
+    CANCELLED = "cancelled"
+    PARTIALLY_RETURNED = "partially_returned"
+    RETURNED = "returned"
+    UNKNOWN = "unknown"
+
+
+class Sums(NamedTuple):
+    """The money and the units of an order."""
+
+    owed_minor: int
+    authorized_minor: int
+    captured_minor: int
+    returned_minor: int
+    """Refunds that have succeeded, and disputes that were lost."""
+    quantity: int
+    shipped: int
+    delivered: int
+    cancelled: int
+    returned: int
+    is_processing: bool = False
+
+
+def headline(sums: Sums) -> OrderStatus:
+    """Return the status of an order, which its money and units decide; the first that fits."""
+    left = sums.quantity - sums.cancelled
+    if left == 0:
+        return OrderStatus.CANCELLED
+    if 0 < sums.captured_minor <= sums.returned_minor:
+        return OrderStatus.REFUNDED
+    if sums.delivered == left:
+        return OrderStatus.DELIVERED
+    if sums.shipped == left:
+        return OrderStatus.SHIPPED
+    if sums.authorized_minor + sums.captured_minor >= sums.owed_minor:
+        return OrderStatus.PAID
+    return OrderStatus.PLACED
+
+
+def payment_status(sums: Sums) -> PaymentStatus:
+    """Return what the money of an order has come to."""
+    owed, captured, returned = sums.owed_minor, sums.captured_minor, sums.returned_minor
+    if captured == 0:
+        return _status_without_money(sums)
+    if returned >= captured:
+        return PaymentStatus.REFUNDED
+    if captured - returned > owed:
+        return PaymentStatus.REFUND_DUE
+    if returned and captured - returned < owed:
+        return PaymentStatus.PARTIALLY_REFUNDED
+    return PaymentStatus.PAID if captured >= owed else PaymentStatus.PARTIALLY_PAID
+
+
+def _status_without_money(sums: Sums) -> PaymentStatus:
+    if sums.authorized_minor:
+        return PaymentStatus.AUTHORIZED
+    if sums.is_processing:
+        return PaymentStatus.PROCESSING
+    if sums.owed_minor:
+        return PaymentStatus.UNPAID
+    return PaymentStatus.VOIDED if sums.cancelled else PaymentStatus.PAID
+
+
+def fulfillment_status(sums: Sums) -> FulfillmentStatus:
+    """Return what the units of an order have come to."""
+    left = sums.quantity - sums.cancelled
+    if left == 0:
+        return FulfillmentStatus.CANCELLED
+    if sums.returned:
+        return FulfillmentStatus.RETURNED if sums.returned == left else FulfillmentStatus.PARTIALLY_RETURNED
+    if sums.delivered:
+        return FulfillmentStatus.DELIVERED if sums.delivered == left else FulfillmentStatus.PARTIALLY_DELIVERED
+    if sums.shipped:
+        return FulfillmentStatus.SHIPPED if sums.shipped == left else FulfillmentStatus.PARTIALLY_SHIPPED
+    return FulfillmentStatus.UNFULFILLED
