@@ -14,8 +14,6 @@ from mercato_server.domain.orders import Order, OrderStatus, SystemReason, check
 from mercato_server.store import order_books, order_lists, saved_books
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
 
-GET_OWNER = "SELECT account_id FROM orders WHERE id = $1"
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
@@ -51,7 +49,7 @@ async def transition(pool: "Pool", change: Change, key: IdempotencyKey | None = 
 
 async def require_right(conn: "Conn", subject: Subject) -> None:
     """Raise OrderNotFound if the caller may not see the order. An order's account never changes, so this needs no lock."""
-    if subject.owner_id is not None and await conn.fetchval(GET_OWNER, subject.order_id) != subject.owner_id:
+    if subject.owner_id is not None and await conn.fetchval(order_lists.GET_OWNER, subject.order_id) != subject.owner_id:
         raise OrderNotFound(subject.order_id)
 
 
@@ -60,6 +58,14 @@ async def books_of(conn: "Conn", subject: Subject) -> Books:
     books = (await order_books.load(conn, [subject.order_id], require=subject_check(subject))).get(subject.order_id)
     if books is None:
         raise OrderNotFound(subject.order_id)
+    return books
+
+
+async def open_books_of(conn: "Conn", subject: Subject) -> Books:
+    """Lock an order and return its books; raises OrderNotFound, EtagMismatch, or OrderState for a status of a later release."""
+    books = await books_of(conn, subject)
+    if books.status is OrderStatus.UNKNOWN:
+        check_transition(books.status, books.status)
     return books
 
 
