@@ -24,6 +24,7 @@ from mercato_server.handlers.audit import AuditHandler
 from mercato_server.handlers.auth import AuthHandler
 from mercato_server.handlers.cart import CartHandler
 from mercato_server.handlers.catalog import CatalogHandler, serialized
+from mercato_server.handlers.fulfillment import FulfillmentHandler
 from mercato_server.handlers.idempotency import Idempotency
 from mercato_server.handlers.order import OrderHandler
 from mercato_server.handlers.pages import Pager
@@ -138,6 +139,7 @@ class Parts:
             "CatalogService": CatalogHandler(pool, pager, idempotency, settings.limits, settings.currency, cache),
             "CartService": CartHandler(pool, idempotency, shop, self._batching, self.taxes),
             "OrderService": OrderHandler(pool, self._sessions, pager, idempotency, shop, self._batching),
+            "FulfillmentService": FulfillmentHandler(pool, self._sessions, pager, idempotency),
             "ShopService": ShopHandler(pool, idempotency, settings.currency),
             "TaxService": TaxHandler(pool, pager, idempotency),
             "ShippingService": ShippingHandler(pool, pager, idempotency, settings.currency),

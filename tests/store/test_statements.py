@@ -32,6 +32,7 @@ from mercato_server.store import (
     idempotency,
     inventory,
     locked_carts,
+    order_books,
     order_lists,
     order_states,
     orders,
@@ -39,9 +40,12 @@ from mercato_server.store import (
     promotion_codes,
     promotions,
     redemptions,
+    returns,
+    saved_books,
     search,
     search_documents,
     sessions,
+    shipments,
     tax_categories,
     tax_rates,
     users,
@@ -76,9 +80,12 @@ NOT_STATEMENTS = {
     "LOCKED",
     "MISDATED",
     "ORDER_COLUMNS",
+    "PAYMENT_COLUMNS",
     "PRODUCT_COLUMNS",
     "RATES",
     "REDEEMED",
+    "REFUND_COLUMNS",
+    "SHIPMENT_COLUMNS",
     "RATE_COLUMNS",
     "SOLD",
     "STANDBY",
@@ -160,6 +167,20 @@ SELECT orders.id, promotions.id, ARRAY['account:' || account_id], 1, 'USD'
   JOIN promotions ON name = 'sale ' || n % 1000 + 1;
 INSERT INTO promotion_buyers (promotion_id, subject, uses)
 SELECT promotion_id, subjects[1], 1 FROM promotion_redemptions ON CONFLICT DO NOTHING;
+INSERT INTO payments (order_id, provider, method, provider_ref, state, capture_later, currency_code, amount_minor)
+SELECT id, 'manual', 'cash', id::text, 'captured', false, 'USD', 1 FROM orders;
+INSERT INTO payment_ledger (payment_id, kind, provider_ref, amount_minor, currency_code)
+SELECT id, 'captured', provider_ref, 1, 'USD' FROM payments;
+INSERT INTO refunds (payment_id, order_id, state, amount_minor, currency_code, is_own, reason, actor_kind)
+SELECT id, order_id, 'succeeded', 1, 'USD', true, '', 'system' FROM payments;
+INSERT INTO refund_lines (refund_id, product_id, quantity, amount_minor, currency_code) SELECT id, order_id, 1, 1, 'USD' FROM refunds;
+INSERT INTO provider_requests (provider, kind, payment_id, amount_minor, outcome, settled_at)
+SELECT 'manual', 'capture', id, 1, 'succeeded', now() FROM payments;
+INSERT INTO shipments (order_id, state, carrier, tracking_number, tracking_url, actor_kind)
+SELECT id, 'shipped', '', '', '', 'system' FROM orders;
+INSERT INTO shipment_items (shipment_id, product_id, quantity) SELECT id, order_id, 1 FROM shipments;
+INSERT INTO returns (order_id, restocked, reason, actor_kind) SELECT id, false, '', 'system' FROM orders;
+INSERT INTO return_items (return_id, product_id, quantity) SELECT id, order_id, 1 FROM returns;
 """
 
 
@@ -204,12 +225,12 @@ HOT = {
     "PLACE_ORDERS": orders.PLACE_ORDERS,
     "PLACE_PLAIN_ORDERS": orders.PLACE_PLAIN_ORDERS,
     "GET_ROOM": orders.GET_ROOM,
+    "PAY_FREE_ORDERS": orders.PAY_FREE_ORDERS,
     "GET_OVERDUE": order_states.GET_OVERDUE,
     "LOCK_PRODUCT": catalog.LOCK_PRODUCT,
     "UPDATE_PRODUCT": catalog.UPDATE_PRODUCT,
     "LOCK_LEVELS": inventory.LOCK_LEVELS,
     "ADJUST_LEVELS": inventory.ADJUST_LEVELS,
-    "LOCK_LEVELS_OF_ORDER": inventory.LOCK_LEVELS_OF_ORDER,
     "RESTOCK": inventory.RESTOCK,
     "GET_CODES": redemptions.GET_CODES,
     "LOCK_USES": redemptions.LOCK_USES,
@@ -220,6 +241,17 @@ HOT = {
     "GET_ORDERS": order_lists.GET_ORDERS,
     "GET_LINES": order_lists.GET_LINES,
     "GET_HISTORY": order_lists.GET_HISTORY,
+    "LOCK_ORDERS": order_books.LOCK_ORDERS,
+    "GET_UNITS": order_books.GET_UNITS,
+    "GET_PAYMENTS": order_books.GET_PAYMENTS,
+    "GET_REFUNDS": order_books.GET_REFUNDS,
+    "GET_SHIPMENTS": order_books.GET_SHIPMENTS,
+    "GET_OPEN_REQUESTS": order_books.GET_OPEN_REQUESTS,
+    "UPDATE_ORDERS": saved_books.UPDATE_ORDERS,
+    "UPDATE_UNITS": saved_books.UPDATE_UNITS,
+    "GET_SHIPMENT": shipments.GET_SHIPMENT,
+    "LIST_SHIPMENTS": shipments.LIST_SHIPMENTS,
+    "LIST_RETURNS": returns.LIST_RETURNS,
     "LIST_OF_ACCOUNT": order_lists.LIST_OF_ACCOUNT,
     "LIST_OF_ACCOUNT_IN_STATUS": order_lists.LIST_OF_ACCOUNT_IN_STATUS,
 }

@@ -23,6 +23,7 @@ from mercato.v1 import (
     cart_pb2_grpc,
     catalog_pb2,
     catalog_pb2_grpc,
+    fulfillment_pb2_grpc,
     order_pb2,
     order_pb2_grpc,
     promotion_pb2,
@@ -88,6 +89,7 @@ class Shop:
         self.catalog = catalog_pb2_grpc.CatalogServiceStub(channel)
         self.carts = cart_pb2_grpc.CartServiceStub(channel)
         self.orders = order_pb2_grpc.OrderServiceStub(channel)
+        self.fulfillment = fulfillment_pb2_grpc.FulfillmentServiceStub(channel)
         self.shipping = shipping_pb2_grpc.ShippingServiceStub(channel)
         self.promotions = promotion_pb2_grpc.PromotionServiceStub(channel)
         self.settings = shop_pb2_grpc.ShopServiceStub(channel)

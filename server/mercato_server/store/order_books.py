@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -172,7 +173,7 @@ def refund(row: asyncpg.Record) -> Refund:
     return Refund(**{**fields, "state": RefundState(row["state"])}, actor=actor, lines=lines)
 
 
-def shipment(row: asyncpg.Record) -> Shipment:
+def shipment(row: asyncpg.Record | Mapping[str, Any]) -> Shipment:
     """Return the shipment of a row with SHIPMENT_COLUMNS."""
     fields = dict(row)
     del fields["order_id"]
