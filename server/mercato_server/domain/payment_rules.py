@@ -121,6 +121,12 @@ def capture(books: Books, payment: Payment, actor: Actor) -> None:
         books.changed(payment)
 
 
+def capture_before_lapse(books: Books, payment: Payment) -> None:
+    """Capture an authorisation that lapses soon, unless nothing is owed for its order any more."""
+    if payment.state is PaymentState.AUTHORIZED and books.owed_minor:
+        capture(books, payment, SERVER)
+
+
 def cancel_payment(books: Books, payment: Payment) -> None:
     """Cancel a payment by which no money has come; raises WrongPaymentState. A provider is only asked to."""
     if payment.state in {PaymentState.CAPTURED, PaymentState.PROCESSING} or not payment.state.is_live:
@@ -175,6 +181,8 @@ def _consequences(books: Books, payment: Payment, *, came_minor: int) -> None:
         excess_minor = min(payment.left_minor, kept_minor(books) - books.owed_minor)
         if excess_minor > 0:
             open_refund(books, payment, excess_minor, "more was paid than is owed", SERVER)
+    if payment.state is PaymentState.PENDING and books.is_overdue:
+        void(books, payment)  # the stock returns when the provider has confirmed that no money can come
     if payment.state in {PaymentState.PENDING, PaymentState.AUTHORIZED} and books.owed_minor == 0:
         void(books, payment)
     if not payment.state.is_live and all(not other.state.is_live for other in books.payments.values()):

@@ -93,6 +93,12 @@ EXAMPLES: Mapping[str, dict[str, Any]] = {
     "CreateOrderNote": {"text": "The buyer asked for gift wrapping."},
     "CancelOrder": {"reason": "ordered by mistake"},
     "AdvanceOrder": {"status": "ORDER_STATUS_PAID", "reason": "paid by bank transfer"},
+    "CreatePayment": {},
+    "CapturePayment": {},
+    "CancelPayment": {},
+    "CreateRefund": {"reason": "one of them was broken"},
+    "ResolvePaymentEvent": {"retry": True},
+    "HandlePaymentEvent": {"id": "evt_1", "object": "event", "type": "payment_intent.succeeded"},
     "CreateShippingZone": {
         "name": "Switzerland and Greater London",
         "areas": [{"country_code": "CH"}, {"country_code": "GB", "postal_prefix": "SW1 "}, {"country_code": "US", "region": "NY"}],

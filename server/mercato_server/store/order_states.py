@@ -55,6 +55,12 @@ async def require_right(conn: "Conn", subject: Subject) -> None:
         raise OrderNotFound(subject.order_id)
 
 
+async def owner(pool: "Pool", order_id: UUID) -> UUID | None:
+    """Return the account of an order, or None if there is no such order."""
+    found: UUID | None = await pool.fetchval(GET_OWNER, order_id)
+    return found
+
+
 async def books_of(conn: "Conn", subject: Subject) -> Books:
     """Lock an order and return its books; raises OrderNotFound or EtagMismatch."""
     books = (await order_books.load(conn, [subject.order_id], require=subject_check(subject))).get(subject.order_id)
