@@ -35,6 +35,7 @@ from mercato_server.handlers.users import UserHandler
 from mercato_server.jobs.runner import Runner
 from mercato_server.mail.delivery import Delivery
 from mercato_server.mail.orders import ORDER_MAILS
+from mercato_server.payments.provider import PaymentProvider
 from mercato_server.rpc.authentication import authenticate
 from mercato_server.rpc.calls import Arrivals, CallsInFlight
 from mercato_server.rpc.deadlines import keep_deadlines
@@ -96,6 +97,7 @@ class Parts:
         )
         pool.on_commit(self.cache.publish)
         self.taxes = _tax_provider(settings)
+        self.payments = _payment_provider(settings)
         self._shop = Shop(settings.currency, settings.orders, PriceBook(asks_provider=self.taxes is not None))
         self._handlers = self._make_handlers(pool)
         self.server = self._make_server()
@@ -177,6 +179,14 @@ def _tax_provider(settings: Settings) -> TaxProvider | None:
     from mercato_server.taxes.http_provider import HttpTaxProvider  # shops without a provider do not load its library
 
     return HttpTaxProvider(settings.tax_provider, settings.currency)
+
+
+def _payment_provider(settings: Settings) -> PaymentProvider | None:
+    if settings.payments.stripe is None:
+        return None
+    from mercato_server.payments.stripe_provider import StripeProvider  # shops without Stripe do not load its SDK
+
+    return StripeProvider(settings.payments.stripe, settings.currency)
 
 
 def _epochs(settings: Settings) -> Epochs:

@@ -20,7 +20,10 @@ class Certainty(StrEnum):
     REFUSED = "refused"
     """The provider has stored a definite refusal under the key. The same key would get it again for ever; another try needs a new key."""
     INVALID = "invalid"
-    """The provider has refused the parameters before it did anything, and stored nothing. Another try needs another request."""
+    """The provider has refused the parameters before it did anything, and stored nothing. Another try needs another request.
+
+    It is about this try only: if an earlier one of the same key was UNKNOWN, that one may have had an effect, and only a read tells.
+    """
 
 
 class ProviderError(Exception):
@@ -66,7 +69,7 @@ class PaymentProvider(Protocol):
     """The value of the database, such as `stripe`."""
 
     def unpayable(self, amount_minor: int, currency: str) -> str | None:
-        """Return why an amount cannot be charged, for a message to the buyer, or None; it asks nobody."""
+        """Return why an amount cannot be charged, for a message to the buyer, or None; no request is sent."""
 
     async def create(
         self, key: str, payment_id: UUID, order_id: UUID, amount_minor: int, currency: str, *, capture_later: bool
