@@ -25,6 +25,7 @@ from mercato.v1 import (
     catalog_pb2_grpc,
     order_pb2,
     order_pb2_grpc,
+    payment_pb2_grpc,
     promotion_pb2,
     promotion_pb2_grpc,
     shipping_pb2_grpc,
@@ -88,6 +89,7 @@ class Shop:
         self.catalog = catalog_pb2_grpc.CatalogServiceStub(channel)
         self.carts = cart_pb2_grpc.CartServiceStub(channel)
         self.orders = order_pb2_grpc.OrderServiceStub(channel)
+        self.payments = payment_pb2_grpc.PaymentServiceStub(channel)
         self.shipping = shipping_pb2_grpc.ShippingServiceStub(channel)
         self.promotions = promotion_pb2_grpc.PromotionServiceStub(channel)
         self.settings = shop_pb2_grpc.ShopServiceStub(channel)

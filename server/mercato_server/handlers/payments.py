@@ -21,6 +21,7 @@ from mercato_server.rpc.context import Context
 from mercato_server.rpc.preconditions import ETAG_MAX
 from mercato_server.security.session_cache import Sessions
 from mercato_server.store import order_states, payments, provider_events
+from mercato_server.store.idempotency import IdempotencyKey
 from mercato_server.store.payments import ChangePayment, CreatePayment, CreateRefund
 from mercato_server.validation.checks import Checks
 
@@ -33,9 +34,7 @@ BY_HAND = (PaymentMethod.CASH, PaymentMethod.TRANSFER, PaymentMethod.CASH_ON_DEL
 class PaymentHandler:
     """Opens and changes payments, refunds them, and takes the notices of providers. PaymentLists has the lists."""
 
-    def __init__(
-        self, pool: "Pool", known: Sessions, pager: Pager, idempotency: Idempotency, currency: str, desk: Desk
-    ) -> None:
+    def __init__(self, pool: "Pool", known: Sessions, pager: Pager, idempotency: Idempotency, currency: str, desk: Desk) -> None:
         self._pool = pool
         self._known = known
         self._idempotency = idempotency

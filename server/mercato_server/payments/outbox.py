@@ -74,7 +74,7 @@ class Outbox:
         failpoints.hit("payments: sending")
         try:
             if leased.age_s > KEY_LIFETIME_S:
-                return await self._find_out(provider, leased), ""
+                return await self._find_out_or_renew(provider, leased), ""
             return await _ask(provider, leased)
         except ProviderError as error:
             return await self._failed(leased, error), ""
@@ -82,7 +82,12 @@ class Outbox:
     async def _failed(self, leased: LeasedRequest, error: ProviderError) -> Told | None:
         log.warning("a payment request failed", request=str(leased.request.id), kind=leased.request.kind.value, code=error.code,
                     certainty=error.certainty.value, tries=leased.tries)  # fmt: skip
-        if error.certainty in {Certainty.REFUSED, Certainty.INVALID}:
+        if error.certainty is Certainty.INVALID and leased.tries > 1:  # it proves nothing about an earlier try
+            try:
+                return await self._find_out(self._providers[leased.request.provider], leased) or await self._refused(leased, error.code)
+            except ProviderError as unread:
+                error = unread
+        elif error.certainty in {Certainty.REFUSED, Certainty.INVALID}:
             return await self._refused(leased, error.code)
         await self._defer(leased, error.code, error.retry_after_s)
         return None
@@ -109,7 +114,7 @@ class Outbox:
         await provider_requests.defer(self._pool, leased.request.id, pause_s, code)
 
     async def _find_out(self, provider: PaymentProvider, leased: LeasedRequest) -> Told | None:
-        """Look for the effect of a request whose key the provider may have forgotten; without one, the next attempt gets a new key."""
+        """Look at the provider for the effect of a request; raises ProviderError."""
         request = leased.request
         if request.kind is RequestKind.CREATE:
             if fact := await provider.find(request.payment_id, leased.payment_created_at):
@@ -120,8 +125,14 @@ class Outbox:
             moved = fact.state in {ProviderState.CAPTURED, ProviderState.DEAD} and request.kind is not RequestKind.REFUND
             if refunded or moved:
                 return Told(payment_id=request.payment_id, fact=fact, request=request)
-        await provider_requests.next_attempt(self._pool, request.id, leased.attempt)
         return None
+
+    async def _find_out_or_renew(self, provider: PaymentProvider, leased: LeasedRequest) -> Told | None:
+        """Look for the effect of a request whose key the provider may have forgotten; one without an effect gets a new key."""
+        told = await self._find_out(provider, leased)
+        if told is None:
+            await provider_requests.next_attempt(self._pool, leased.request.id, leased.attempt)
+        return told
 
 
 async def _ask(provider: PaymentProvider, leased: LeasedRequest) -> tuple[Told, str]:
