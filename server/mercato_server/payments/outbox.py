@@ -82,12 +82,15 @@ class Outbox:
     async def _failed(self, leased: LeasedRequest, error: ProviderError) -> Told | None:
         log.warning("a payment request failed", request=str(leased.request.id), kind=leased.request.kind.value, code=error.code,
                     certainty=error.certainty.value, tries=leased.tries)  # fmt: skip
-        if error.certainty is Certainty.INVALID and leased.tries > 1:  # it proves nothing about an earlier try
-            try:
-                return await self._find_out(self._providers[leased.request.provider], leased) or await self._refused(leased, error.code)
-            except ProviderError as unread:
-                error = unread
-        elif error.certainty in {Certainty.REFUSED, Certainty.INVALID}:
+        provider = self._providers[leased.request.provider]
+        try:
+            if error.certainty is Certainty.INVALID and leased.tries > 1:  # it proves nothing about an earlier try
+                return await self._find_out(provider, leased) or await self._refused(leased, error.code)
+            if error.certainty is Certainty.UNKNOWN and error.is_stored:
+                return await self._find_out_or_renew(provider, leased)
+        except ProviderError as unread:
+            error = unread
+        if error.certainty in {Certainty.REFUSED, Certainty.INVALID}:
             return await self._refused(leased, error.code)
         await self._defer(leased, error.code, error.retry_after_s)
         return None
@@ -128,7 +131,7 @@ class Outbox:
         return None
 
     async def _find_out_or_renew(self, provider: PaymentProvider, leased: LeasedRequest) -> Told | None:
-        """Look for the effect of a request whose key the provider may have forgotten; one without an effect gets a new key."""
+        """Look for the effect of a request whose key is of no more use; one without an effect gets a new key."""
         told = await self._find_out(provider, leased)
         if told is None:
             await provider_requests.next_attempt(self._pool, leased.request.id, leased.attempt)

@@ -29,12 +29,16 @@ class Certainty(StrEnum):
 class ProviderError(Exception):
     """A request that failed. The message is for the operator; it has no personal data and no secret."""
 
-    def __init__(self, certainty: Certainty, code: str, detail: str, *, retry_after_s: float | None = None) -> None:
+    def __init__(
+        self, certainty: Certainty, code: str, detail: str, *, retry_after_s: float | None = None, is_stored: bool = False
+    ) -> None:
         super().__init__(f"{code}: {detail}" if detail else code)
         self.certainty = certainty
         self.code = code
         """The provider's code, such as `charge_already_refunded`, or `timeout`, `connection`, `http_503`."""
         self.retry_after_s = retry_after_s
+        self.is_stored = is_stored
+        """Whether the provider has stored this failure under the key, so that the key only brings it again. Its execution has ended."""
 
 
 class UnusableEventError(Exception):

@@ -43,6 +43,7 @@ def of_answer(error: stripe.StripeError) -> ProviderError:
         code or (kind if kind == "idempotency_error" else f"http_{status}"),
         ", ".join(part for part in shown if part),
         retry_after_s=_retry_after_s(headers),
+        is_stored=headers.get("idempotent-replayed") == "true",
     )
 
 
