@@ -240,3 +240,19 @@ async def test_an_amount_below_the_providers_minimum_leaves_the_order_to_be_paid
     assert (error.code, error.reason) == (StatusCode.FAILED_PRECONDITION, "PAYMENT_AMOUNT")
     assert (await till.advance(order, PAID)).status == PAID
     await till.verify()
+
+
+async def test_news_that_cannot_be_booked_hinders_no_other(till: Till) -> None:
+    broken_order, order = await till.order(), await till.order()
+    refs = [(await till.pay(each)).payment.provider_ref for each in (broken_order, order)]
+    await till.pool.execute(f"""
+        CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'broken'; END $$;
+        CREATE TRIGGER refuse BEFORE UPDATE ON payments FOR EACH ROW
+        WHEN (new.state = 'captured' AND new.provider_ref = '{refs[0]}') EXECUTE FUNCTION refuse();
+    """)
+    for ref in refs:
+        till.double.acts.pay(ref)
+    await till.notify("payment_intent.succeeded")
+    await till.becomes(order, PAID)
+    await until(lambda: till.pool.fetchval("SELECT count(*) FROM provider_events WHERE quarantined_at IS NOT NULL"), "it is quarantined")
+    assert (await till.get(broken_order)).status == PLACED

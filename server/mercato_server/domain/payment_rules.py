@@ -171,7 +171,7 @@ def apply(books: Books, payment: Payment, fact: PaymentFact) -> None:
 
 
 def _consequences(books: Books, payment: Payment, *, came_minor: int) -> None:
-    """Ship what waited for the money, give back money that nobody owes, and let an order end whose money cannot come any more."""
+    """Ship what waited for the money, give back money that is not owed, and let an order end whose money cannot come any more."""
     if payment.state is PaymentState.CAPTURED:
         for shipment in books.shipments.values():
             if shipment.state is ShipmentState.CAPTURING:
@@ -214,7 +214,7 @@ def cancel_order(books: Books, actor: Actor, reason: str) -> None:
 
 
 def cancel_all(books: Books, actor: Actor, reason: str) -> None:
-    """Cancel all units that are left, restock them, and give back, or refuse, the money that nobody owes then."""
+    """Cancel all units that are left, restock them, and give back, or refuse, the money that is not owed then."""
     cancel_units(books, {product_id: line.unshipped for product_id, line in books.units.items() if line.unshipped}, actor, None)
     for shipment in books.shipments.values():
         if shipment.state in WAITING:

@@ -3,7 +3,6 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Mapping
-from uuid import UUID
 
 import structlog
 
@@ -11,6 +10,7 @@ from mercato_server import failpoints
 from mercato_server.database.pool import Pool
 from mercato_server.domain import backoff
 from mercato_server.domain.provider_facts import PaymentFact
+from mercato_server.payments.booking import book
 from mercato_server.payments.provider import Certainty, PaymentProvider, ProviderError
 from mercato_server.store import provider_events, told_facts
 from mercato_server.store.provider_events import StoredEvent
@@ -55,28 +55,21 @@ class Inbox:
         for ref, fact in facts.items():
             ids = [event.id for event in by_ref[ref]]
             if fact.payment_id in orders:
-                told.append(Told(payment_id=fact.payment_id, fact=fact, event_ids=ids))
+                told.append(Told(provider=ref[0], payment_id=fact.payment_id, fact=fact, event_ids=ids))
             elif fact.payment_id is None:  # of another program at the same account
                 await provider_events.set_applied(self._pool, ids)
             else:
                 await provider_events.quarantine(self._pool, ids, f"the shop has no payment {fact.payment_id}")
-        if told:
-            await told_facts.apply(self._pool, told)
+        await book(self._pool, told)
         return len(events)
 
     async def read_due(self) -> int:
         """Read payments whose notice may be lost, and book what they tell in one transaction; return their number."""
         due = {(each.provider, each.provider_ref): each.payment_id for each in await told_facts.lease_reads(self._pool, BATCH)}
         found = await self._read_all(list(due))
-        told = [Told(payment_id=due[ref], fact=fact) for ref, fact in found.items() if isinstance(fact, PaymentFact)]
-        if told:
-            await told_facts.apply(self._pool, told)
+        told = [Told(provider=ref[0], payment_id=due[ref], fact=fact) for ref, fact in found.items() if isinstance(fact, PaymentFact)]
+        await book(self._pool, told)
         return len(due)
-
-    async def read_one(self, payment_id: UUID, provider: str, provider_ref: str) -> None:
-        """Read a payment now and book what it tells; raises ProviderError."""
-        fact = await self._providers[provider].read(provider_ref)
-        await told_facts.apply(self._pool, [Told(payment_id=payment_id, fact=fact)])
 
     async def _read_all(self, refs: list[Ref]) -> dict[Ref, PaymentFact | ProviderError]:
         found = await asyncio.gather(*(self._read(ref) for ref in refs))

@@ -9,10 +9,11 @@ import structlog
 from mercato_server import failpoints
 from mercato_server.database.pool import Pool
 from mercato_server.domain import backoff
-from mercato_server.domain.payments import RequestKind
-from mercato_server.domain.provider_facts import ProviderState
+from mercato_server.domain.payments import ProviderRequest, RequestKind
+from mercato_server.domain.provider_facts import PaymentFact, ProviderState
+from mercato_server.payments.booking import book
 from mercato_server.payments.provider import Certainty, CreatedPayment, PaymentProvider, ProviderError
-from mercato_server.store import provider_requests, told_facts
+from mercato_server.store import provider_requests
 from mercato_server.store.provider_requests import LeasedRequest
 from mercato_server.store.told_facts import Told
 
@@ -62,8 +63,7 @@ class Outbox:
 
     async def _book(self, told: Sequence[Told]) -> None:
         failpoints.hit("payments: answered")
-        if told:
-            await told_facts.apply(self._pool, told)
+        await book(self._pool, told)
 
     async def _send(self, leased: LeasedRequest) -> tuple[Told | None, str]:
         """Send a request; return what the provider has told, None if that is not known yet, and the secret of a new payment."""
@@ -105,12 +105,12 @@ class Outbox:
                 await self._defer(leased, error.code)
                 return None
             if fact.state in {ProviderState.CAPTURED, ProviderState.DEAD, ProviderState.PROCESSING}:
-                return Told(payment_id=request.payment_id, fact=fact, request=request)
+                return _told(request, fact)
             if request.kind is RequestKind.CANCEL:  # money may still come, so it must be cancelled
                 await provider_requests.next_attempt(self._pool, request.id, leased.attempt)
                 await self._defer(leased, code)
                 return None
-        return Told(payment_id=request.payment_id, refusal=code, request=request)
+        return Told(provider=request.provider, payment_id=request.payment_id, refusal=code, request=request)
 
     async def _defer(self, leased: LeasedRequest, code: str, pause_s: float | None = None) -> None:
         pause_s = pause_s or backoff.pause_s(FIRST_PAUSE_S, leased.tries, LONGEST_PAUSE_S)
@@ -121,13 +121,13 @@ class Outbox:
         request = leased.request
         if request.kind is RequestKind.CREATE:
             if fact := await provider.find(request.payment_id, leased.payment_created_at):
-                return Told(payment_id=request.payment_id, fact=fact, request=request)
+                return _told(request, fact)
         elif leased.provider_ref:
             fact = await provider.read(leased.provider_ref)
             refunded = any(refund.refund_id == request.refund_id for refund in fact.refunds) if request.refund_id else False
             moved = fact.state in {ProviderState.CAPTURED, ProviderState.DEAD} and request.kind is not RequestKind.REFUND
             if refunded or moved:
-                return Told(payment_id=request.payment_id, fact=fact, request=request)
+                return _told(request, fact)
         return None
 
     async def _find_out_or_renew(self, provider: PaymentProvider, leased: LeasedRequest) -> Told | None:
@@ -151,13 +151,15 @@ async def _ask(provider: PaymentProvider, leased: LeasedRequest) -> tuple[Told, 
                 leased.currency_code,
                 capture_later=leased.capture_later,
             )
-            return Told(payment_id=request.payment_id, fact=made.fact, request=request), made.client_secret
+            return _told(request, made.fact), made.client_secret
         case RequestKind.CAPTURE:
-            return Told(
-                payment_id=request.payment_id, fact=await provider.capture(leased.key, ref, request.amount_minor), request=request
-            ), ""
+            return _told(request, await provider.capture(leased.key, ref, request.amount_minor)), ""
         case RequestKind.CANCEL:
-            return Told(payment_id=request.payment_id, fact=await provider.cancel(leased.key, ref), request=request), ""
+            return _told(request, await provider.cancel(leased.key, ref)), ""
         case RequestKind.REFUND:
             refund = await provider.refund(leased.key, ref, request.refund_id or request.id, request.amount_minor)
-            return Told(payment_id=request.payment_id, refund=refund, request=request), ""
+            return Told(provider=request.provider, payment_id=request.payment_id, refund=refund, request=request), ""
+
+
+def _told(request: ProviderRequest, fact: PaymentFact) -> Told:
+    return Told(provider=request.provider, payment_id=request.payment_id, fact=fact, request=request)

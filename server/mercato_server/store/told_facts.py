@@ -17,8 +17,9 @@ GET_ORDERS_OF_PAYMENTS = "SELECT id, order_id FROM payments WHERE id = ANY($1::u
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """What a provider has told about a payment of the shop: a fact, or the refusal of a request."""
+    """The news of a provider about a payment of the shop: a fact, or the refusal of a request."""
 
+    provider: str
     payment_id: UUID
     fact: PaymentFact | None = None
     refund: RefundFact | None = None
