@@ -119,6 +119,7 @@ CREATE TABLE provider_requests (
 );
 
 CREATE INDEX provider_requests_due ON provider_requests (next_at) WHERE outcome IS NULL;
+CREATE INDEX provider_requests_unsettled ON provider_requests (id) WHERE outcome IS NULL;
 CREATE INDEX provider_requests_by_payment ON provider_requests (payment_id);
 -- A payment is created, captured, and cancelled, by one request of each kind at a time, and each refund is sent by one.
 CREATE UNIQUE INDEX provider_requests_open ON provider_requests (payment_id, kind, coalesce(refund_id, payment_id)) WHERE outcome IS NULL;

@@ -1314,6 +1314,8 @@ CREATE INDEX provider_requests_due ON public.provider_requests USING btree (next
 
 CREATE UNIQUE INDEX provider_requests_open ON public.provider_requests USING btree (payment_id, kind, COALESCE(refund_id, payment_id)) WHERE (outcome IS NULL);
 
+CREATE INDEX provider_requests_unsettled ON public.provider_requests USING btree (id) WHERE (outcome IS NULL);
+
 CREATE INDEX quotes_by_account ON public.quotes USING btree (account_id, id);
 
 CREATE INDEX quotes_by_expiry ON public.quotes USING btree (expires_at);

@@ -28,6 +28,7 @@ from mercato_server.handlers.fulfillment import FulfillmentHandler
 from mercato_server.handlers.idempotency import Idempotency
 from mercato_server.handlers.order import OrderHandler
 from mercato_server.handlers.pages import Pager
+from mercato_server.handlers.payments import PaymentHandler
 from mercato_server.handlers.promotions import PromotionHandler
 from mercato_server.handlers.shipping import ShippingHandler
 from mercato_server.handlers.shop import ShopHandler
@@ -36,6 +37,8 @@ from mercato_server.handlers.users import UserHandler
 from mercato_server.jobs.runner import Runner
 from mercato_server.mail.delivery import Delivery
 from mercato_server.mail.orders import ORDER_MAILS
+from mercato_server.payments.desk import Desk
+from mercato_server.payments.provider import PaymentProvider
 from mercato_server.rpc.authentication import authenticate
 from mercato_server.rpc.calls import Arrivals, CallsInFlight
 from mercato_server.rpc.deadlines import keep_deadlines
@@ -97,6 +100,8 @@ class Parts:
         )
         pool.on_commit(self.cache.publish)
         self.taxes = _tax_provider(settings)
+        self.payments = _payment_provider(settings)
+        self._desk = Desk(pool, self.payments, settings.payments)
         self._shop = Shop(settings.currency, settings.orders, PriceBook(asks_provider=self.taxes is not None))
         self._handlers = self._make_handlers(pool)
         self.server = self._make_server()
@@ -117,6 +122,8 @@ class Parts:
         self.supervisor.start("database watch", functools.partial(self.health.watch_database, self.listener, self.settings.limits))
         self.supervisor.start("key watch", self._key_watch.keep)
         self.supervisor.start("order expiry", functools.partial(keep_expiring, self.pool))
+        if self.payments is not None:
+            self.supervisor.start("payments", self._desk.keeper.keep)
         self.supervisor.start("order numbers", functools.partial(keep_numbering, self.pool))
         self.supervisor.start("sweeps", functools.partial(keep_sweeping, self.pool, self.settings.limits))
         self.supervisor.start("search documents", functools.partial(keep_renewing, self.pool))
@@ -130,16 +137,20 @@ class Parts:
         """Return the handlers by the names of their services."""
         settings, cache = self.settings, self.cache
         shop = self._shop
+        settle = self._desk.settle_order if self.payments else None
         pager = Pager(PageTokens(settings.secret_key), settings.limits)
         idempotency = Idempotency(settings.secret_key, settings.keys_per_account)
+        orders = OrderHandler(pool, self._sessions, pager, idempotency, shop, self._batching)
+        orders.settle = settle
         return {
             "AuthService": AuthHandler(pool, self._sessions, pager, idempotency, settings),
             "UserService": UserHandler(pool, pager, idempotency),
             "AuditService": AuditHandler(pool, pager),
             "CatalogService": CatalogHandler(pool, pager, idempotency, settings.limits, settings.currency, cache),
             "CartService": CartHandler(pool, idempotency, shop, self._batching, self.taxes),
-            "OrderService": OrderHandler(pool, self._sessions, pager, idempotency, shop, self._batching),
-            "FulfillmentService": FulfillmentHandler(pool, self._sessions, pager, idempotency),
+            "OrderService": orders,
+            "FulfillmentService": FulfillmentHandler(pool, self._sessions, pager, idempotency, settle),
+            "PaymentService": PaymentHandler(pool, self._sessions, pager, idempotency, settings.currency, self._desk),
             "ShopService": ShopHandler(pool, idempotency, settings.currency),
             "TaxService": TaxHandler(pool, pager, idempotency),
             "ShippingService": ShippingHandler(pool, pager, idempotency, settings.currency),
@@ -179,6 +190,14 @@ def _tax_provider(settings: Settings) -> TaxProvider | None:
     from mercato_server.taxes.http_provider import HttpTaxProvider  # shops without a provider do not load its library
 
     return HttpTaxProvider(settings.tax_provider, settings.currency)
+
+
+def _payment_provider(settings: Settings) -> PaymentProvider | None:
+    if settings.payments.stripe is None:
+        return None
+    from mercato_server.payments.stripe_provider import StripeProvider  # shops without Stripe do not load its SDK
+
+    return StripeProvider(settings.payments.stripe, settings.currency)
 
 
 def _epochs(settings: Settings) -> Epochs:

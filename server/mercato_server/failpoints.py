@@ -6,7 +6,8 @@ import signal
 from collections.abc import Callable
 
 CHECKOUT_PLACES = ("checkout: locked", "checkout: placed", "before commit", "after commit")
-PLACES = (*CHECKOUT_PLACES, "mail: leased", "mail: accepted")
+PAYMENT_PLACES = ("payments: sending", "payments: answered", "payments: read")
+PLACES = (*CHECKOUT_PLACES, *PAYMENT_PLACES, "mail: leased", "mail: accepted")
 
 
 def _nothing(_place: str) -> None:

@@ -84,8 +84,9 @@ class Worker:
             budget.end_period()
         await self.parts.supervisor.stop()
         await self.parts.passwords.close()
-        if self.parts.taxes is not None:
-            await self.parts.taxes.close()
+        for provider in (self.parts.taxes, self.parts.payments):
+            if provider is not None:
+                await provider.close()
 
     async def _drain(self) -> None:
         """Wait until the edge has noticed the stop, then as long again at most while calls arrive or run."""

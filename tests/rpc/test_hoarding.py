@@ -16,7 +16,7 @@ from mercato.v1 import cart_pb2, order_pb2
 from mercato_server.background.order_expiry import keep_expiring
 from mercato_server.config.settings import OrderRules, Settings
 from mercato_server.database.pool import Pool
-from mercato_server.store import order_states, orders
+from mercato_server.store import orders
 from mercato_server.store.locked_carts import Checkout
 from mercato_server.store.order_states import cancel_overdue
 from mercato_server.store.verify import verify
@@ -258,7 +258,7 @@ async def test_an_order_that_is_paid_while_it_is_being_cancelled_stays_paid(stri
     payment = await asyncpg.connect(database)
     try:
         await payment.execute("BEGIN")
-        await payment.execute(order_states.SET_STATUS, uuid.UUID(order.id), "paid")
+        await payment.execute("UPDATE orders SET status = 'paid', version = version + 1 WHERE id = $1", uuid.UUID(order.id))
         sweep = asyncio.ensure_future(cancel_overdue(strict.pool, 10))
         await until_waiting(strict.pool)
         await payment.execute("COMMIT")

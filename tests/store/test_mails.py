@@ -12,7 +12,7 @@ from mercato_server.database.pool import Pool
 from mercato_server.database.transactions import transaction
 from mercato_server.domain.events import EventKind
 from mercato_server.domain.mails import Template
-from mercato_server.store import feed_cursors, mails, order_mails, order_states
+from mercato_server.store import feed_cursors, mails, order_books, order_mails
 from mercato_server.store.events import Cursor, Entry
 from mercato_server.store.mails import MailBusyError
 
@@ -72,7 +72,7 @@ async def test_the_mail_of_an_order_is_queued_while_a_call_changes_the_order(poo
     order = "INSERT INTO orders (account_id, status, currency_code, total_minor) VALUES ($1, 'placed', 'USD', 0) RETURNING id"
     order_id = await pool.fetchval(order, await pool.fetchval(account))
     async with transaction(pool) as changing, transaction(pool) as consuming:
-        await changing.fetchrow(order_states.LOCK_ORDER, order_id)
+        await changing.fetchrow(order_books.LOCK_ORDERS, [order_id])
         await consuming.execute("SET LOCAL lock_timeout = '10ms'")
         await order_mails.queue(consuming, [Entry(Cursor(), EventKind.ORDER_PLACED, order_id, {}, datetime.now(UTC))])
     assert await pool.fetchval("SELECT order_id FROM mails") == order_id

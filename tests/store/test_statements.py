@@ -39,6 +39,8 @@ from mercato_server.store import (
     product_lists,
     promotion_codes,
     promotions,
+    provider_events,
+    provider_requests,
     redemptions,
     returns,
     saved_books,
@@ -48,6 +50,7 @@ from mercato_server.store import (
     shipments,
     tax_categories,
     tax_rates,
+    told_facts,
     users,
 )
 from mercato_server.store.locked_carts import Checkout
@@ -76,16 +79,19 @@ NOT_STATEMENTS = {
     "IS_LATE",
     "IS_LIVE",
     "LIFE",
+    "DISPUTE_COLUMNS",
+    "EVENT_COLUMNS",
     "LINE_COLUMNS",
+    "PAYMENT_COLUMNS",
+    "REFUND_COLUMNS",
+    "REQUEST_COLUMNS",
+    "SHIPMENT_COLUMNS",
     "LOCKED",
     "MISDATED",
     "ORDER_COLUMNS",
-    "PAYMENT_COLUMNS",
     "PRODUCT_COLUMNS",
     "RATES",
     "REDEEMED",
-    "REFUND_COLUMNS",
-    "SHIPMENT_COLUMNS",
     "RATE_COLUMNS",
     "SOLD",
     "STANDBY",
@@ -150,6 +156,20 @@ INSERT INTO order_history (order_id, version, status, actor_kind, actor_id, reas
 SELECT id, 1, 'placed', 'buyer', account_id, '' FROM orders;
 INSERT INTO account_taxes (account_id, treatment, tax_number) SELECT id, 'exempt', 'X' FROM accounts;
 INSERT INTO carts (account_id) SELECT id FROM accounts;
+INSERT INTO payments (order_id, provider, method, provider_ref, state, capture_later, currency_code, amount_minor)
+SELECT id, 'stripe', 'online', 'pi_' || id, 'captured', false, 'USD', 1 FROM orders;
+INSERT INTO payment_ledger (payment_id, kind, provider_ref, amount_minor, currency_code)
+SELECT id, 'captured', 'ch_' || id, 1, 'USD' FROM payments;
+INSERT INTO refunds (payment_id, order_id, state, amount_minor, currency_code, is_own, reason, actor_kind)
+SELECT id, order_id, 'succeeded', 1, 'USD', true, '', 'administrator' FROM payments;
+INSERT INTO refund_lines (refund_id, product_id, quantity, amount_minor, currency_code) SELECT id, uuidv7(), 1, 1, 'USD' FROM refunds;
+INSERT INTO shipments (order_id, state, carrier, tracking_number, tracking_url, actor_kind)
+SELECT id, 'shipped', '', '', '', 'administrator' FROM orders;
+INSERT INTO shipment_items (shipment_id, product_id, quantity) SELECT id, uuidv7(), 1 FROM shipments;
+INSERT INTO provider_requests (provider, kind, payment_id, amount_minor, outcome, settled_at)
+SELECT 'stripe', 'create', id, 1, 'succeeded', now() FROM payments;
+INSERT INTO provider_events (provider, event_id, kind, provider_ref, happened_at, applied_at)
+SELECT 'stripe', 'evt_' || id, 'payment_intent.succeeded', provider_ref, now(), now() FROM payments;
 INSERT INTO tax_categories (id, display_name) SELECT 'category-' || n, 'x' FROM generate_series(1, 200) n;
 INSERT INTO tax_rates (country_code, region, tax_category, name, rate_ppm, part_names, part_ppms, valid)
 SELECT chr(65 + n % 26) || 'A', 'R' || n, 'category-' || (n % 100 + 1), 'VAT', 1, '{}', '{}', '(,)' FROM generate_series(1, 5000) n;
@@ -232,6 +252,19 @@ HOT = {
     "LOCK_LEVELS": inventory.LOCK_LEVELS,
     "ADJUST_LEVELS": inventory.ADJUST_LEVELS,
     "RESTOCK": inventory.RESTOCK,
+    "LOCK_ORDERS": order_books.LOCK_ORDERS,
+    "GET_UNITS": order_books.GET_UNITS,
+    "GET_PAYMENTS": order_books.GET_PAYMENTS,
+    "GET_REFUNDS": order_books.GET_REFUNDS,
+    "GET_SHIPMENTS": order_books.GET_SHIPMENTS,
+    "GET_OPEN_REQUESTS": order_books.GET_OPEN_REQUESTS,
+    "UPDATE_ORDERS": saved_books.UPDATE_ORDERS,
+    "UPDATE_UNITS": saved_books.UPDATE_UNITS,
+    "LEASE_DUE": provider_requests.LEASE_DUE,
+    "LEASE_OF_ORDER": provider_requests.LEASE_OF_ORDER,
+    "LEASE_EVENTS": provider_events.LEASE_EVENTS,
+    "LEASE_READS": told_facts.LEASE_READS,
+    "GET_LAPSING": told_facts.GET_LAPSING,
     "GET_CODES": redemptions.GET_CODES,
     "LOCK_USES": redemptions.LOCK_USES,
     "REDEEM": redemptions.REDEEM,
@@ -241,14 +274,6 @@ HOT = {
     "GET_ORDERS": order_lists.GET_ORDERS,
     "GET_LINES": order_lists.GET_LINES,
     "GET_HISTORY": order_lists.GET_HISTORY,
-    "LOCK_ORDERS": order_books.LOCK_ORDERS,
-    "GET_UNITS": order_books.GET_UNITS,
-    "GET_PAYMENTS": order_books.GET_PAYMENTS,
-    "GET_REFUNDS": order_books.GET_REFUNDS,
-    "GET_SHIPMENTS": order_books.GET_SHIPMENTS,
-    "GET_OPEN_REQUESTS": order_books.GET_OPEN_REQUESTS,
-    "UPDATE_ORDERS": saved_books.UPDATE_ORDERS,
-    "UPDATE_UNITS": saved_books.UPDATE_UNITS,
     "GET_SHIPMENT": shipments.GET_SHIPMENT,
     "LIST_SHIPMENTS": shipments.LIST_SHIPMENTS,
     "LIST_RETURNS": returns.LIST_RETURNS,

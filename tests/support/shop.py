@@ -26,6 +26,7 @@ from mercato.v1 import (
     fulfillment_pb2_grpc,
     order_pb2,
     order_pb2_grpc,
+    payment_pb2_grpc,
     promotion_pb2,
     promotion_pb2_grpc,
     shipping_pb2_grpc,
@@ -90,6 +91,7 @@ class Shop:
         self.carts = cart_pb2_grpc.CartServiceStub(channel)
         self.orders = order_pb2_grpc.OrderServiceStub(channel)
         self.fulfillment = fulfillment_pb2_grpc.FulfillmentServiceStub(channel)
+        self.payments = payment_pb2_grpc.PaymentServiceStub(channel)
         self.shipping = shipping_pb2_grpc.ShippingServiceStub(channel)
         self.promotions = promotion_pb2_grpc.PromotionServiceStub(channel)
         self.settings = shop_pb2_grpc.ShopServiceStub(channel)

@@ -11,6 +11,7 @@ from google.rpc.status_pb2 import Status
 from mercato.v1.money_pb2 import Money
 from mercato_server.config.edge_settings import EdgeSettings
 from mercato_server.config.environment import ConfigError
+from mercato_server.config.payment_settings import PaymentSettings, StripeSettings
 from mercato_server.config.settings import Settings
 from mercato_server.config.tax_settings import TaxProviderSettings
 from mercato_server.domain import errors
@@ -339,6 +340,75 @@ def test_a_shop_has_a_tax_provider_only_if_its_url_is_set() -> None:
     assert Settings.from_environ(GOOD | {"MERCATO_TAX_PROVIDER_SECRET": SECRET}).tax_provider is None
     provider = Settings.from_environ(GOOD | PROVIDER | {"MERCATO_TAX_PROVIDER_TIMEOUT_MS": "500"}).tax_provider
     assert provider == TaxProviderSettings(url=PROVIDER["MERCATO_TAX_PROVIDER_URL"], secret=SECRET[::-1], timeout_s=0.5)
+
+
+STRIPE = {
+    "MERCATO_STRIPE_SECRET_KEY": "sk_live_0123456789",
+    "MERCATO_STRIPE_PUBLISHABLE_KEY": "pk_live_0123456789",
+    "MERCATO_STRIPE_WEBHOOK_SECRETS": "whsec_new, whsec_old",
+}
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("MERCATO_STRIPE_SECRET_KEY", "pk_live_0123456789"),
+        ("MERCATO_STRIPE_SECRET_KEY", "sk_live_short"),
+        ("MERCATO_STRIPE_SECRET_KEY", "sk_live_0123456789\n"),
+        ("MERCATO_STRIPE_SECRET_KEY", "sk_0123456789"),
+        ("MERCATO_STRIPE_PUBLISHABLE_KEY", ""),
+        ("MERCATO_STRIPE_PUBLISHABLE_KEY", "sk_live_0123456789"),
+        ("MERCATO_STRIPE_PUBLISHABLE_KEY", "pk_test_0123456789"),
+        ("MERCATO_STRIPE_WEBHOOK_SECRETS", "secret"),
+        ("MERCATO_STRIPE_WEBHOOK_SECRETS", "whsec_one,"),
+        ("MERCATO_STRIPE_WEBHOOK_SECRETS", "whsec_one,whsec_two,whsec_three"),
+        ("MERCATO_STRIPE_URL", "http://api.stripe.com"),
+        ("MERCATO_STRIPE_URL", "https://user:password@api.stripe.com"),
+        ("MERCATO_STRIPE_URL", "https://api.stripe.com/v1"),
+        ("MERCATO_STRIPE_URL", "https://api.stripe.com?key=value"),
+        ("MERCATO_STRIPE_TIMEOUT_MS", "999"),
+        ("MERCATO_STRIPE_TIMEOUT_MS", "60001"),
+        ("MERCATO_STRIPE_REQUESTS_PER_SECOND", "4"),
+        ("MERCATO_PAYMENT_CAPTURE", "at_delivery"),
+    ],
+)
+def test_a_setting_of_payments_that_makes_no_sense_is_named(variable: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=variable) as error:
+        Settings.from_environ(GOOD | STRIPE | {variable: value})
+    assert not value or value not in str(error.value) or "KEY" not in variable
+
+
+def test_a_shop_has_stripe_only_if_its_secret_key_is_set() -> None:
+    assert Settings.from_environ(GOOD).payments == PaymentSettings()
+    assert Settings.from_environ(GOOD | STRIPE | {"MERCATO_STRIPE_SECRET_KEY": ""}).payments.stripe is None
+    stripe = Settings.from_environ(GOOD | STRIPE).payments.stripe
+    assert stripe == StripeSettings(
+        secret_key="sk_live_0123456789",
+        publishable_key="pk_live_0123456789",
+        webhook_secrets=("whsec_new", "whsec_old"),
+        url="https://api.stripe.com",
+        timeout_s=10.0,
+        requests_per_s=100,
+    )
+    assert stripe.is_live
+
+
+def test_test_keys_of_stripe_have_the_lower_limit_and_settings_may_name_a_double() -> None:
+    keys = {"MERCATO_STRIPE_SECRET_KEY": "rk_test_0123456789", "MERCATO_STRIPE_PUBLISHABLE_KEY": "pk_test_0123456789"}
+    stripe = StripeSettings.from_environ(keys | {"MERCATO_STRIPE_URL": "http://127.0.0.1:12111/", "MERCATO_STRIPE_TIMEOUT_MS": "1500"})
+    assert stripe is not None
+    assert (stripe.is_live, stripe.requests_per_s, stripe.webhook_secrets) == (False, 25, ())
+    assert (stripe.url, stripe.timeout_s) == ("http://127.0.0.1:12111", 1.5)
+
+
+@pytest.mark.parametrize(("value", "later"), [("at_once", False), ("at_shipment", True)])
+def test_the_time_of_the_capture_is_a_setting(value: str, later: bool) -> None:  # noqa: FBT001 - a parameter of the test
+    assert PaymentSettings.from_environ({"MERCATO_PAYMENT_CAPTURE": value}).capture_later is later
+
+
+@pytest.mark.parametrize("secrets", [STRIPE["MERCATO_STRIPE_SECRET_KEY"], *STRIPE["MERCATO_STRIPE_WEBHOOK_SECRETS"].split(", ")])
+def test_settings_of_payments_never_show_their_secrets(secrets: str) -> None:
+    assert secrets not in repr(Settings.from_environ(GOOD | STRIPE))
 
 
 @pytest.mark.parametrize("variables", [{"MERCATO_PASSWORD_PEPPER": SECRET[::-1]}, PROVIDER])

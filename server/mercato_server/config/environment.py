@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 Number = TypeVar("Number", int, float)
 
@@ -61,6 +62,23 @@ def address(env: Mapping[str, str], name: str) -> tuple[str, int] | None:
     if found is None or not 1 <= int(found[3]) <= PORT_MAX:
         raise ConfigError(f"{name} is {value!r}; it must be host:port, such as 127.0.0.1:9464")
     return found[1] or found[2], int(found[3])
+
+
+def private_url(name: str, raw: str) -> str:
+    """Return a URL to which a secret may go; raises ConfigError unless it is of https, or of this machine.
+
+    Errors never show the URL, because it may hold a secret.
+    """
+    wanted = ConfigError(f"{name} must be an https URL without a user, or an http URL of this machine")
+    try:
+        url = urlsplit(raw)
+        port = url.port
+    except ValueError:
+        raise wanted from None
+    is_private = url.scheme == "https" or (url.scheme == "http" and url.hostname in LOOPBACK)
+    if not is_private or not url.hostname or port == 0 or url.fragment or url.username is not None or re.search(r"[^!-~]", raw):
+        raise wanted
+    return raw
 
 
 def seconds(env: Mapping[str, str], name: str, default: float) -> float:

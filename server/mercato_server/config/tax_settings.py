@@ -5,9 +5,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
-from urllib.parse import urlsplit
 
-from mercato_server.config.environment import LOOPBACK, ConfigError, integer
+from mercato_server.config.environment import ConfigError, integer, private_url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,21 +29,7 @@ class TaxProviderSettings:
         if not re.fullmatch(r"[!-~]{16,500}", secret):
             raise ConfigError("MERCATO_TAX_PROVIDER_SECRET must have 16 to 500 visible ASCII characters")
         return cls(
-            url=_url(env["MERCATO_TAX_PROVIDER_URL"]),
+            url=private_url("MERCATO_TAX_PROVIDER_URL", env["MERCATO_TAX_PROVIDER_URL"]),
             secret=secret,
             timeout_s=integer(env, "MERCATO_TAX_PROVIDER_TIMEOUT_MS", 2_000, low=100, high=4_000) / 1000,
         )
-
-
-def _url(raw: str) -> str:
-    """Return the URL; errors never show it, because it may hold a secret."""
-    wanted = ConfigError("MERCATO_TAX_PROVIDER_URL must be an https URL without a user, or an http URL of this machine")
-    try:
-        url = urlsplit(raw)
-        port = url.port
-    except ValueError:
-        raise wanted from None
-    is_private = url.scheme == "https" or (url.scheme == "http" and url.hostname in LOOPBACK)
-    if not is_private or not url.hostname or port == 0 or url.fragment or url.username is not None or re.search(r"[^!-~]", raw):
-        raise wanted
-    return raw

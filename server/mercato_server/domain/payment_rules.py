@@ -121,6 +121,12 @@ def capture(books: Books, payment: Payment, actor: Actor) -> None:
         books.changed(payment)
 
 
+def capture_before_lapse(books: Books, payment: Payment) -> None:
+    """Capture an authorisation that lapses soon, unless nothing is owed for its order any more."""
+    if payment.state is PaymentState.AUTHORIZED and books.owed_minor:
+        capture(books, payment, SERVER)
+
+
 def cancel_payment(books: Books, payment: Payment) -> None:
     """Cancel a payment by which no money has come; raises WrongPaymentState. A provider is only asked to."""
     if payment.state in {PaymentState.CAPTURED, PaymentState.PROCESSING} or not payment.state.is_live:
@@ -165,7 +171,7 @@ def apply(books: Books, payment: Payment, fact: PaymentFact) -> None:
 
 
 def _consequences(books: Books, payment: Payment, *, came_minor: int) -> None:
-    """Ship what waited for the money, give back money that nobody owes, and let an order end whose money cannot come any more."""
+    """Ship what waited for the money, give back money that is not owed, and let an order end whose money cannot come any more."""
     if payment.state is PaymentState.CAPTURED:
         for shipment in books.shipments.values():
             if shipment.state is ShipmentState.CAPTURING:
@@ -175,6 +181,8 @@ def _consequences(books: Books, payment: Payment, *, came_minor: int) -> None:
         excess_minor = min(payment.left_minor, kept_minor(books) - books.owed_minor)
         if excess_minor > 0:
             open_refund(books, payment, excess_minor, "more was paid than is owed", SERVER)
+    if payment.state is PaymentState.PENDING and books.is_overdue:
+        void(books, payment)  # the stock returns when the provider has confirmed that no money can come
     if payment.state in {PaymentState.PENDING, PaymentState.AUTHORIZED} and books.owed_minor == 0:
         void(books, payment)
     if not payment.state.is_live and all(not other.state.is_live for other in books.payments.values()):
@@ -206,7 +214,7 @@ def cancel_order(books: Books, actor: Actor, reason: str) -> None:
 
 
 def cancel_all(books: Books, actor: Actor, reason: str) -> None:
-    """Cancel all units that are left, restock them, and give back, or refuse, the money that nobody owes then."""
+    """Cancel all units that are left, restock them, and give back, or refuse, the money that is not owed then."""
     cancel_units(books, {product_id: line.unshipped for product_id, line in books.units.items() if line.unshipped}, actor, None)
     for shipment in books.shipments.values():
         if shipment.state in WAITING:

@@ -105,6 +105,12 @@ EXAMPLES: Mapping[str, dict[str, Any]] = {
     "CancelShipment": {},
     "CreateReturn": {"lines": [{"product_id": _PRODUCT, "quantity": 1}], "restock": True, "reason": "too small"},
     "CancelOrderItems": {"lines": [{"product_id": _PRODUCT, "quantity": 1}], "reason": "damaged in the warehouse"},
+    "CreatePayment": {},
+    "CapturePayment": {},
+    "CancelPayment": {},
+    "CreateRefund": {"reason": "one of them was broken"},
+    "ResolvePaymentEvent": {"retry": True},
+    "HandlePaymentEvent": {"id": "evt_1", "object": "event", "type": "payment_intent.succeeded"},
     "CreateShippingZone": {
         "name": "Switzerland and Greater London",
         "areas": [{"country_code": "CH"}, {"country_code": "GB", "postal_prefix": "SW1 "}, {"country_code": "US", "region": "NY"}],

@@ -97,6 +97,14 @@ IF_MATCH = {
     "schema": {"type": "string"},
 }
 
+NOTICE = {"type": "object", "description": "The notice, as the provider has sent it."}
+
+RAW_BODIES: Mapping[str, Mapping[str, dict[str, Any]]] = {
+    f"{PACKAGE}.LoginFormRequest": {"application/x-www-form-urlencoded": CREDENTIALS_FORM, "application/json": CREDENTIALS_JSON},
+    f"{PACKAGE}.HandlePaymentEventRequest": {"application/json": NOTICE},
+}
+"""The bodies of requests that take a google.api.HttpBody, which does not describe them, by media type."""
+
 ACCESS_NOTES: Mapping[int, str] = {policy_pb2.ACCESS_ADMIN: "For administrators only."}
 STATUS_NAMES = {200: "OK", 201: "Created"}
 VARIABLE = re.compile(r"\{([^}=]+)(?:=[^}]*)?\}")
@@ -185,7 +193,7 @@ class Operations:
             return {"required": True, "content": content} if "required" in component else {"content": content}
         _, field = self._resolve(request, binding.body)
         if field.type_name == ".google.api.HttpBody":
-            forms = {"application/x-www-form-urlencoded": CREDENTIALS_FORM, "application/json": CREDENTIALS_JSON}
+            forms = RAW_BODIES[request]
             return {"required": True, "content": {media: {"schema": schema, "example": example} for media, schema in forms.items()}}
         schema = self.schemas.message(field.type_name[1:], request=True, partial=binding.verb == "PATCH")
         return {"required": True, "content": {"application/json": {"schema": schema, "example": example}}}

@@ -1,13 +1,12 @@
 """The RPCs of FulfillmentService."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 from uuid import UUID
 
 from mercato.v1 import fulfillment_pb2
 from mercato_server.database.pool import Pool
 from mercato_server.domain.accounts import Role
-from mercato_server.domain.carts import LINE_QUANTITY_MAX, LINES_MAX
 from mercato_server.domain.errors import OrderNotFound
 from mercato_server.domain.fulfillment_rules import CARRIER_MAX, TRACKING_NUMBER_MAX, TRACKING_URL_MAX, Parcel
 from mercato_server.domain.order_books import OrderReturn, OrderShipment, ShipmentState
@@ -15,18 +14,17 @@ from mercato_server.domain.orders import REASON_MAX
 from mercato_server.domain.payment_errors import CaptureRefused
 from mercato_server.handlers import convert
 from mercato_server.handlers.idempotency import Answer, Idempotency, answer
+from mercato_server.handlers.order import Settle
 from mercato_server.handlers.pages import Pager
 from mercato_server.rpc.context import Context
 from mercato_server.rpc.preconditions import ETAG_MAX
 from mercato_server.security.session_cache import Sessions
-from mercato_server.store import order_lists, returns, shipments
+from mercato_server.store import order_lists, order_states, returns, shipments
 from mercato_server.store.idempotency import Stored
 from mercato_server.store.returns import UnitsStep
 from mercato_server.store.shipments import NewShipment, ShipmentStep
+from mercato_server.validation import units
 from mercato_server.validation.checks import Checks
-
-Settle = Callable[[UUID], Awaitable[None]]
-"""Sends the open requests of an order to its payment provider, and applies the answers that come in time."""
 
 STATES = {
     state: fulfillment_pb2.SHIPMENT_STATE_UNSPECIFIED
@@ -52,7 +50,7 @@ class FulfillmentHandler:
         with Checks() as check:
             new = NewShipment(
                 order_id=check.uuid("order_id", request.order_id),
-                units=_units(check, request.lines),
+                units=units.units(check, request.lines),
                 parcel=_parcel(check, request),
                 actor=context.actor,
                 etag=check.text("etag", request.etag, longest=ETAG_MAX),
@@ -146,7 +144,7 @@ class FulfillmentHandler:
 
     async def _require_sight(self, order_id: UUID, context: Context) -> None:
         """Raise OrderNotFound unless the caller is the owner of an order, or an administrator."""
-        owner_id = await order_lists.owner_id(self._pool, order_id)
+        owner_id = await order_states.owner(self._pool, order_id)
         if owner_id is None or (owner_id != context.account_id and await self._known.role(context.identity) is not Role.ADMIN):
             raise OrderNotFound(order_id)
 
@@ -187,22 +185,11 @@ def _units_step(check: Checks, request: _AboutUnits, context: Context) -> UnitsS
         check.fail("lines", "must not be empty")
     return UnitsStep(
         order_id=check.uuid("order_id", request.order_id),
-        units=_units(check, request.lines),
+        units=units.units(check, request.lines),
         reason=check.text("reason", request.reason, longest=REASON_MAX),
         actor=context.actor,
         etag=check.text("etag", request.etag, longest=ETAG_MAX),
     )
-
-
-def _units(check: Checks, lines: Sequence[fulfillment_pb2.OrderUnits]) -> Mapping[UUID, int]:
-    """Return the units of lines by product, each of which is there once."""
-    units: dict[UUID, int] = {}
-    for index, line in enumerate(check.entries("lines", lines, LINES_MAX)):
-        product_id = check.uuid(f"lines[{index}].product_id", line.product_id)
-        if product_id in units:
-            check.fail(f"lines[{index}].product_id", "is there twice")
-        units[product_id] = check.between(f"lines[{index}].quantity", line.quantity, 1, LINE_QUANTITY_MAX)
-    return units
 
 
 def _parcel(check: Checks, request: _AboutParcel) -> Parcel:

@@ -20,18 +20,25 @@ class Certainty(StrEnum):
     REFUSED = "refused"
     """The provider has stored a definite refusal under the key. The same key would get it again for ever; another try needs a new key."""
     INVALID = "invalid"
-    """The provider has refused the parameters before it did anything, and stored nothing. Another try needs another request."""
+    """The provider has refused the parameters before it did anything, and stored nothing. Another try needs another request.
+
+    It is about this try only: if an earlier one of the same key was UNKNOWN, that one may have had an effect, and only a read tells.
+    """
 
 
 class ProviderError(Exception):
     """A request that failed. The message is for the operator; it has no personal data and no secret."""
 
-    def __init__(self, certainty: Certainty, code: str, detail: str, *, retry_after_s: float | None = None) -> None:
+    def __init__(
+        self, certainty: Certainty, code: str, detail: str, *, retry_after_s: float | None = None, is_stored: bool = False
+    ) -> None:
         super().__init__(f"{code}: {detail}" if detail else code)
         self.certainty = certainty
         self.code = code
         """The provider's code, such as `charge_already_refunded`, or `timeout`, `connection`, `http_503`."""
         self.retry_after_s = retry_after_s
+        self.is_stored = is_stored
+        """Whether the provider has stored this failure under the key, so that the key only brings it again. Its execution has ended."""
 
 
 class UnusableEventError(Exception):
@@ -66,7 +73,7 @@ class PaymentProvider(Protocol):
     """The value of the database, such as `stripe`."""
 
     def unpayable(self, amount_minor: int, currency: str) -> str | None:
-        """Return why an amount cannot be charged, for a message to the buyer, or None; it asks nobody."""
+        """Return why an amount cannot be charged, for a message to the buyer, or None; no request is sent."""
 
     async def create(
         self, key: str, payment_id: UUID, order_id: UUID, amount_minor: int, currency: str, *, capture_later: bool

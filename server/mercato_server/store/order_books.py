@@ -164,7 +164,7 @@ def payment(row: asyncpg.Record) -> Payment:
     return Payment(**fields, ledger=ledger)
 
 
-def refund(row: asyncpg.Record) -> Refund:
+def refund(row: asyncpg.Record | Mapping[str, Any]) -> Refund:
     """Return the refund of a row with REFUND_COLUMNS."""
     fields = dict(row)
     del fields["order_id"]

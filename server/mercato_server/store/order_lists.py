@@ -56,15 +56,6 @@ SELECT id
 """
 
 
-GET_OWNER = "SELECT account_id FROM orders WHERE id = $1"
-
-
-async def owner_id(pool: "Pool", order_id: UUID) -> UUID | None:
-    """Return the account of an order, which never changes; None if there is no such order."""
-    found: UUID | None = await pool.fetchval(GET_OWNER, order_id)
-    return found
-
-
 async def get(pool: "Pool", order_id: UUID) -> Order | None:
     """Return an order with lines and history, or None."""
     async with pool.acquire() as conn, snapshot(conn):

@@ -14,6 +14,8 @@ from mercato_server.domain.orders import Order, OrderStatus, SystemReason, check
 from mercato_server.store import order_books, order_lists, saved_books
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
 
+GET_OWNER = "SELECT account_id FROM orders WHERE id = $1"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
@@ -49,8 +51,14 @@ async def transition(pool: "Pool", change: Change, key: IdempotencyKey | None = 
 
 async def require_right(conn: "Conn", subject: Subject) -> None:
     """Raise OrderNotFound if the caller may not see the order. An order's account never changes, so this needs no lock."""
-    if subject.owner_id is not None and await conn.fetchval(order_lists.GET_OWNER, subject.order_id) != subject.owner_id:
+    if subject.owner_id is not None and await conn.fetchval(GET_OWNER, subject.order_id) != subject.owner_id:
         raise OrderNotFound(subject.order_id)
+
+
+async def owner(pool: "Pool", order_id: UUID) -> UUID | None:
+    """Return the account of an order, or None if there is no such order."""
+    found: UUID | None = await pool.fetchval(GET_OWNER, order_id)
+    return found
 
 
 async def books_of(conn: "Conn", subject: Subject) -> Books:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from mercato_server.database.pool import Conn
@@ -14,8 +15,8 @@ from mercato_server.domain.payments import Payment, PaymentState, Refund
 from mercato_server.store import audit_log, events, inventory, redemptions
 from mercato_server.store.events import Event
 
-# The time of a read, for a payment of which the provider will have news; a worker that reads it without news waits twice as long each time.
-_NEXT_READ = "CASE WHEN changed.awaits THEN now() + interval '1 minute' END"
+FIRST_READ = timedelta(minutes=1)
+"""Time until a worker reads a payment of which the provider will have news; without news it waits twice as long each time."""
 
 UPDATE_ORDERS = """
 UPDATE orders
@@ -43,22 +44,22 @@ UPDATE order_items AS item
  WHERE item.order_id = line.order_id AND item.product_id = line.product_id
 """
 
-PUT_PAYMENTS = f"""
+PUT_PAYMENTS = """
 INSERT INTO payments (id, order_id, provider, method, provider_ref, state, capture_later, currency_code, amount_minor, authorized_minor,
                       captured_minor, refunding_minor, refunded_minor, disputed_minor, lost_minor, capture_before, failure, next_read_at)
 SELECT id, order_id, provider, method, provider_ref, state, capture_later, currency_code, amount_minor, authorized_minor,
-       captured_minor, refunding_minor, refunded_minor, disputed_minor, lost_minor, capture_before, failure, {_NEXT_READ}
+       captured_minor, refunding_minor, refunded_minor, disputed_minor, lost_minor, capture_before, failure, next_read_at
   FROM jsonb_to_recordset($1::jsonb)
        AS changed (id uuid, order_id uuid, provider text, method text, provider_ref text, state text, capture_later boolean,
                    currency_code text, amount_minor bigint, authorized_minor bigint, captured_minor bigint, refunding_minor bigint,
                    refunded_minor bigint, disputed_minor bigint, lost_minor bigint, capture_before timestamptz, failure text,
-                   awaits boolean)
+                   next_read_at timestamptz)
     ON CONFLICT (id) DO UPDATE
    SET provider_ref = excluded.provider_ref, state = excluded.state, authorized_minor = excluded.authorized_minor,
        captured_minor = excluded.captured_minor, refunding_minor = excluded.refunding_minor, refunded_minor = excluded.refunded_minor,
        disputed_minor = excluded.disputed_minor, lost_minor = excluded.lost_minor, capture_before = excluded.capture_before,
        failure = excluded.failure, next_read_at = excluded.next_read_at, reads = 0, updated_at = now()
-"""  # noqa: S608 - constants
+"""
 
 INSERT_LEDGER = """
 INSERT INTO payment_ledger (payment_id, kind, provider_ref, amount_minor, currency_code)
@@ -203,14 +204,22 @@ async def _save_orders(conn: "Conn", touched: Sequence[Books]) -> None:
         await conn.execute(UPDATE_UNITS, [line[0] for line in lines], [line[1] for line in lines], *columns)
 
 
-def _payment(payment: Payment) -> dict[str, Any]:
+def _payment(books: Books, payment: Payment) -> dict[str, Any]:
     """Return the columns of a payment."""
     names = (
         "id", "order_id", "provider", "method", "provider_ref", "state", "capture_later", "currency_code", "amount_minor",
         "authorized_minor", "captured_minor", "refunding_minor", "refunded_minor", "disputed_minor", "lost_minor", "capture_before",
         "failure",
     )  # fmt: skip
-    return {name: getattr(payment, name) for name in names} | {"awaits": _awaits_news(payment)}
+    return {name: getattr(payment, name) for name in names} | {"next_read_at": _next_read(books, payment)}
+
+
+def _next_read(books: Books, payment: Payment) -> datetime | None:
+    """Return when a worker reads a payment at the provider: soon, and when the time to pay ends; None if nothing is expected there."""
+    if not _awaits_news(payment):
+        return None
+    due, soon = books.payment_due_at, books.now + FIRST_READ
+    return min(soon, due) if due and due > books.now else soon
 
 
 def _awaits_news(payment: Payment) -> bool:
@@ -222,8 +231,8 @@ def _awaits_news(payment: Payment) -> bool:
 
 
 async def _save_payments(conn: "Conn", changed: Sequence[Books]) -> None:
-    if payments := [each.payments[payment_id] for each in changed for payment_id in sorted(each.writes.payments)]:
-        await conn.execute(PUT_PAYMENTS, _json(map(_payment, payments)))
+    if payments := [_payment(each, each.payments[id_]) for each in changed for id_ in sorted(each.writes.payments)]:
+        await conn.execute(PUT_PAYMENTS, _json(payments))
     if rows := [(row, each.currency_code) for each in changed for row in each.writes.rows]:
         await conn.execute(
             INSERT_LEDGER,

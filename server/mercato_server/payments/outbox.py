@@ -1,0 +1,165 @@
+"""Sends the requests of the outbox and books their answers. Nothing here holds a connection while a provider is asked."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+import structlog
+
+from mercato_server import failpoints
+from mercato_server.database.pool import Pool
+from mercato_server.domain import backoff
+from mercato_server.domain.payments import ProviderRequest, RequestKind
+from mercato_server.domain.provider_facts import PaymentFact, ProviderState
+from mercato_server.payments.booking import book
+from mercato_server.payments.provider import Certainty, CreatedPayment, PaymentProvider, ProviderError
+from mercato_server.store import provider_requests
+from mercato_server.store.provider_requests import LeasedRequest
+from mercato_server.store.told_facts import Told
+
+log = structlog.get_logger(__name__)
+
+FIRST_PAUSE_S = 1.0
+LONGEST_PAUSE_S = 300.0
+BATCH = 100
+CONCURRENT = 8
+"""Requests of a worker under way at once, besides those of waiting callers."""
+KEY_LIFETIME_S = 23 * 3600.0
+"""The provider keeps results for a day at least. After that a request is never repeated blindly."""
+
+
+class Outbox:
+    """The requests that the shop owes to providers."""
+
+    def __init__(self, pool: "Pool", providers: Mapping[str, PaymentProvider]) -> None:
+        self._pool = pool
+        self._providers = providers
+        self._places = asyncio.Semaphore(CONCURRENT)
+
+    async def settle_due(self) -> int:
+        """Send requests whose time has come, in one batch; return their number. Their answers are booked in one transaction."""
+        leased = await provider_requests.lease_due(self._pool, BATCH)
+        if leased:
+            found = await asyncio.gather(*(self._in_turn(each) for each in leased))
+            await self._book([each for each in found if each])
+        return len(leased)
+
+    async def settle_order(self, order_id: UUID) -> str:
+        """Send the open requests of an order now, for a caller that waits; return the secret of a payment that was created, or nothing.
+
+        A request without an answer stays in the outbox.
+        """
+        secret = ""
+        for leased in await provider_requests.lease_of_order(self._pool, order_id):
+            told, found = await self._send(leased)
+            await self._book([told] if told else [])
+            secret = found or secret
+        return secret
+
+    async def _in_turn(self, leased: LeasedRequest) -> Told | None:
+        async with self._places:
+            told, _ = await self._send(leased)
+            return told
+
+    async def _book(self, told: Sequence[Told]) -> None:
+        failpoints.hit("payments: answered")
+        await book(self._pool, told)
+
+    async def _send(self, leased: LeasedRequest) -> tuple[Told | None, str]:
+        """Send a request; return what the provider has told, None if that is not known yet, and the secret of a new payment."""
+        provider = self._providers.get(leased.request.provider)
+        if provider is None:
+            await self._defer(leased, "no_provider")
+            return None, ""
+        failpoints.hit("payments: sending")
+        try:
+            if leased.age_s > KEY_LIFETIME_S:
+                return await self._find_out_or_renew(provider, leased), ""
+            return await _ask(provider, leased)
+        except ProviderError as error:
+            return await self._failed(leased, error), ""
+
+    async def _failed(self, leased: LeasedRequest, error: ProviderError) -> Told | None:
+        log.warning("a payment request failed", request=str(leased.request.id), kind=leased.request.kind.value, code=error.code,
+                    certainty=error.certainty.value, tries=leased.tries)  # fmt: skip
+        provider = self._providers[leased.request.provider]
+        try:
+            if error.certainty is Certainty.INVALID and leased.tries > 1:  # it proves nothing about an earlier try
+                return await self._find_out(provider, leased) or await self._refused(leased, error.code)
+            if error.certainty is Certainty.UNKNOWN and error.is_stored:
+                return await self._find_out_or_renew(provider, leased)
+        except ProviderError as unread:
+            error = unread
+        if error.certainty in {Certainty.REFUSED, Certainty.INVALID}:
+            return await self._refused(leased, error.code)
+        await self._defer(leased, error.code, error.retry_after_s)
+        return None
+
+    async def _refused(self, leased: LeasedRequest, code: str) -> Told | None:
+        """Return a refusal. That of a capture or a cancellation is no surprise if it was done before: the payment itself tells."""
+        request, provider = leased.request, self._providers[leased.request.provider]
+        if request.kind in {RequestKind.CAPTURE, RequestKind.CANCEL} and leased.provider_ref:
+            try:
+                fact = await provider.read(leased.provider_ref)
+            except ProviderError as error:
+                await self._defer(leased, error.code)
+                return None
+            if fact.state in {ProviderState.CAPTURED, ProviderState.DEAD, ProviderState.PROCESSING}:
+                return _told(request, fact)
+            if request.kind is RequestKind.CANCEL:  # money may still come, so it must be cancelled
+                await provider_requests.next_attempt(self._pool, request.id, leased.attempt)
+                await self._defer(leased, code)
+                return None
+        return Told(provider=request.provider, payment_id=request.payment_id, refusal=code, request=request)
+
+    async def _defer(self, leased: LeasedRequest, code: str, pause_s: float | None = None) -> None:
+        pause_s = pause_s or backoff.pause_s(FIRST_PAUSE_S, leased.tries, LONGEST_PAUSE_S)
+        await provider_requests.defer(self._pool, leased.request.id, pause_s, code)
+
+    async def _find_out(self, provider: PaymentProvider, leased: LeasedRequest) -> Told | None:
+        """Look at the provider for the effect of a request; raises ProviderError."""
+        request = leased.request
+        if request.kind is RequestKind.CREATE:
+            if fact := await provider.find(request.payment_id, leased.payment_created_at):
+                return _told(request, fact)
+        elif leased.provider_ref:
+            fact = await provider.read(leased.provider_ref)
+            refunded = any(refund.refund_id == request.refund_id for refund in fact.refunds) if request.refund_id else False
+            moved = fact.state in {ProviderState.CAPTURED, ProviderState.DEAD} and request.kind is not RequestKind.REFUND
+            if refunded or moved:
+                return _told(request, fact)
+        return None
+
+    async def _find_out_or_renew(self, provider: PaymentProvider, leased: LeasedRequest) -> Told | None:
+        """Look for the effect of a request whose key is of no more use; one without an effect gets a new key."""
+        told = await self._find_out(provider, leased)
+        if told is None:
+            await provider_requests.next_attempt(self._pool, leased.request.id, leased.attempt)
+        return told
+
+
+async def _ask(provider: PaymentProvider, leased: LeasedRequest) -> tuple[Told, str]:
+    """Send a request under its key; raises ProviderError."""
+    request, ref = leased.request, leased.provider_ref or ""
+    match request.kind:
+        case RequestKind.CREATE:
+            made: CreatedPayment = await provider.create(
+                leased.key,
+                request.payment_id,
+                leased.order_id,
+                request.amount_minor,
+                leased.currency_code,
+                capture_later=leased.capture_later,
+            )
+            return _told(request, made.fact), made.client_secret
+        case RequestKind.CAPTURE:
+            return _told(request, await provider.capture(leased.key, ref, request.amount_minor)), ""
+        case RequestKind.CANCEL:
+            return _told(request, await provider.cancel(leased.key, ref)), ""
+        case RequestKind.REFUND:
+            refund = await provider.refund(leased.key, ref, request.refund_id or request.id, request.amount_minor)
+            return Told(provider=request.provider, payment_id=request.payment_id, refund=refund, request=request), ""
+
+
+def _told(request: ProviderRequest, fact: PaymentFact) -> Told:
+    return Told(provider=request.provider, payment_id=request.payment_id, fact=fact, request=request)
