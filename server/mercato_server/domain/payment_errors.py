@@ -31,10 +31,10 @@ class WrongPaymentState(MercatoError):
 
 
 class CaptureRefused(WrongPaymentState):
-    """The provider has refused to capture the payment of a shipment."""
+    """The provider did not capture the payment of a shipment; the failure is its code, if it has told one."""
 
     def __init__(self, failure: str) -> None:
-        super().__init__("the provider has refused to capture the payment: {failure}", failure=failure)
+        super().__init__("the provider has not captured the payment: {failure}", failure=failure or "it has lapsed")
 
 
 class PaymentAmount(MercatoError):

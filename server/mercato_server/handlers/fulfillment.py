@@ -33,6 +33,9 @@ STATES = {
     for state in ShipmentState
 }
 
+REFUSED = (ShipmentState.PREPARED, ShipmentState.CANCELLED)
+"""The states of a shipment whose payment the provider did not capture; CANCELLED after the end of an authorisation."""
+
 
 class FulfillmentHandler:
     """Ships the units of orders, takes them back, and cancels those that were not shipped."""
@@ -93,7 +96,7 @@ class FulfillmentHandler:
         if isinstance(shipped, Stored) or shipped.shipment.state is not ShipmentState.CAPTURING:
             return answer(context, shipped, _shipment)
         now = await shipments.get(self._pool, step.order_id, step.shipment_id)
-        if now.shipment.state is ShipmentState.PREPARED and now.shipment.failure:
+        if now.shipment.state in REFUSED:
             raise CaptureRefused(now.shipment.failure)
         return _shipment(now)
 

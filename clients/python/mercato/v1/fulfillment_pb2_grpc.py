@@ -134,8 +134,8 @@ class FulfillmentServiceServicer:
         CAPTURING: read the shipment again. A call for a shipment that is CAPTURING waits for the same capture.
         Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND ORDER_NOT_FOUND or SHIPMENT_NOT_FOUND, FAILED_PRECONDITION SHIPMENT_STATE (it has left,
         or was cancelled), FAILED_PRECONDITION PAYMENT_STATE (the order is CANCELLED or REFUNDED, or the payment does not cover it; or, without an
-        idempotency key, the provider has refused the capture: `failure` of its ErrorInfo has the provider's code), FAILED_PRECONDITION
-        ORDER_STATE (the order is in a state that a later release added), ABORTED ETAG_MISMATCH, PERMISSION_DENIED ADMIN_ONLY.
+        idempotency key, the provider has refused the capture, or the authorization has lapsed: `failure` of its ErrorInfo has the provider's
+        code), FAILED_PRECONDITION ORDER_STATE (the order is in a state that a later release added), ABORTED ETAG_MISMATCH, PERMISSION_DENIED ADMIN_ONLY.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
