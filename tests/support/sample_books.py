@@ -41,6 +41,7 @@ def opened(books: Books, *, capture_later: bool = False) -> Payment:
     """Return a payment by a provider that the buyer can confirm, and whose creation was answered."""
     payment = payment_rules.create(books, Means("stripe", PaymentMethod.ONLINE, capture_later), BUYER)
     books.open_requests.clear()
+    books.writes.requests.clear()
     payment_rules.apply(books, payment, fact(payment, ProviderState.OPEN))
     return payment
 

@@ -69,7 +69,7 @@ class Walk:
     restocked: Counter[tuple[UUID, str]] = field(default_factory=Counter)
     facts: list[PaymentFact] = field(default_factory=list)
     answers: dict[UUID, PaymentFact | str] = field(default_factory=dict)
-    """What the provider has stored under the key of a request: a read after it, or the code of its refusal."""
+    """The answers that the provider has stored, by the key of the request: a read after it, or the code of its refusal."""
 
     def __post_init__(self) -> None:
         self.books = random_books(self.chance)
@@ -395,7 +395,7 @@ ENDS = (Walk.cancel, Walk.cancel_payment, Walk.advance, Walk.expire, Walk.create
 """The acts that are rare: after most of them little else can happen."""
 WORKERS = (Walk.send, Walk.hear, Walk.expire, Walk.read)
 EXPECTED = {act.__name__ for act in ACTS} | {f"{kind} {end}" for kind in RequestKind for end in ("done", "refused")}
-"""What the sequences reach."""
+"""The acts and answers that the sequences reach."""
 
 
 def test_no_random_sequence_breaks_a_rule_of_money_or_units(request: pytest.FixtureRequest) -> None:

@@ -193,7 +193,7 @@ class Books:
 
     @property
     def owed_minor(self) -> int:
-        """What the order is worth: its total less the share of cancelled units."""
+        """The worth of the order: its total less the share of cancelled units."""
         if all(line.cancelled == line.quantity for line in self.units.values()):
             return 0
         parts_minor = sum(share_minor(line.amount_minor, line.cancelled, line.quantity, self.currency_code) for line in self.units.values())

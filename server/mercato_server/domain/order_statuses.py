@@ -7,7 +7,7 @@ from mercato_server.domain.orders import OrderStatus
 
 
 class PaymentStatus(OpenEnum):
-    """What an order's money has come to; the values are those of the database."""
+    """The state of an order's money; the values are those of the database."""
 
     UNPAID = "unpaid"
     PROCESSING = "processing"
@@ -24,7 +24,7 @@ class PaymentStatus(OpenEnum):
 
 
 class FulfillmentStatus(OpenEnum):
-    """What an order's units have come to; the values are those of the database."""
+    """The state of an order's units; the values are those of the database."""
 
     UNFULFILLED = "unfulfilled"
     PARTIALLY_SHIPPED = "partially_shipped"

@@ -175,7 +175,7 @@ def apply(books: Books, payment: Payment, fact: PaymentFact) -> None:
 
 
 def _consequences(books: Books, payment: Payment, *, has_moved: bool) -> None:
-    """Ship what waited for the money, give back money that nobody owes, and let an order end whose money cannot come any more."""
+    """Ship what waited for the money, give back the excess, and let an order end whose money cannot come any more."""
     if payment.state is PaymentState.CAPTURED:
         _depart_waiting(books)
     if not payment.state.is_live and all(not other.state.is_live for other in books.payments.values()):
@@ -235,7 +235,7 @@ def cancel_order(books: Books, actor: Actor, reason: str) -> None:
 
 
 def cancel_all(books: Books, actor: Actor, reason: str) -> None:
-    """Cancel all units that are left, restock them, and give back, or refuse, the money that nobody owes then."""
+    """Cancel all units that are left, restock them, and give back, or refuse, the money."""
     cancel_units(books, {product_id: line.unshipped for product_id, line in books.units.items() if line.unshipped}, actor, None)
     take_apart(books)
     give_back_all(books, actor, reason)

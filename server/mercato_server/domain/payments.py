@@ -84,7 +84,7 @@ class RefundState(OpenEnum):
 
 
 class RequestKind(StrEnum):
-    """What a request asks of a provider; the values are those of the database."""
+    """The action that a request asks of a provider; the values are those of the database."""
 
     CREATE = "create"
     CAPTURE = "capture"
