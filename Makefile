@@ -49,7 +49,7 @@ peer: .venv/peer ## add the packages of benchmarks/peer and of the plots to .ven
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/peer.txt
 	@touch $@
 
-run: install ## start PostgreSQL, workers and Envoy with demo data on http://127.0.0.1:8080 (PORT=8081 ARGS="--data-dir DIR")
+run: install ## start PostgreSQL, workers and Envoy with demo data on http://127.0.0.1:8080 (PORT=8081 ARGS="--data-dir DIR"; ARGS=--demo-payments takes play money)
 	@exec $(BIN)/mercato up --port $(PORT) $(ARGS)
 
 # Programs of other projects that make clients from the OpenAPI document, each in a place of its own: their packages exclude ours. Where
@@ -98,7 +98,7 @@ proto: install ## generate the stubs, openapi.json and the service configs from 
 schema: install ## write migrations/schema.sql from the migrations
 	$(RUN) $(BIN)/python tools/dump_schema.py
 
-readme: install ## write the output of its commands into README.md, against a fresh `make run`
+readme: install ## write the output of its commands into README.md, against a fresh `make run ARGS=--demo-payments`
 	$(RUN) $(BIN)/python tools/readme.py --port $(PORT)
 
 lock: install ## resolve the dependencies anew into requirements/*.txt
