@@ -49,7 +49,7 @@ peer: .venv/peer ## add the packages of benchmarks/peer and of the plots to .ven
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/peer.txt
 	@touch $@
 
-run: install ## start PostgreSQL, workers and Envoy with demo data on http://127.0.0.1:8080 (PORT=8081 ARGS="--data-dir DIR")
+run: install ## start PostgreSQL, workers and Envoy with demo data on http://127.0.0.1:8080 (PORT=8081 ARGS="--data-dir DIR"; ARGS=--demo-payments takes play money)
 	@exec $(BIN)/mercato up --port $(PORT) $(ARGS)
 
 # Programs of other projects that make clients from the OpenAPI document, each in a place of its own: their packages exclude ours. Where
@@ -98,7 +98,7 @@ proto: install ## generate the stubs, openapi.json and the service configs from 
 schema: install ## write migrations/schema.sql from the migrations
 	$(RUN) $(BIN)/python tools/dump_schema.py
 
-readme: install ## write the output of its commands into README.md, against a fresh `make run`
+readme: install ## write the output of its commands into README.md, against a fresh `make run ARGS=--demo-payments`
 	$(RUN) $(BIN)/python tools/readme.py --port $(PORT)
 
 lock: install ## resolve the dependencies anew into requirements/*.txt
@@ -111,7 +111,7 @@ soak: patroni ## run the fault, failover and fuzz tests with their full numbers 
 	$(RUN) $(BIN)/pytest tests/faults --soak --soak-report benchmarks/results/soak.md $(ARGS)
 	$(RUN) $(BIN)/pytest tests/ha --soak --soak-report benchmarks/results/failover.md $(ARGS)
 	$(RUN) $(BIN)/pytest tests/fuzz --soak --fuzz-report benchmarks/results/fuzz.md $(ARGS)
-	$(RUN) $(BIN)/pytest tests/unit/stripe_double/test_money.py --soak
+	$(RUN) $(BIN)/pytest tests/unit/stripe_double/test_money.py tests/unit/test_payment_model.py --soak
 	$(TESTS) -m race --race-rounds 50 $(ARGS)
 
 clean: ## remove .venv and caches; data directories stay

@@ -9,7 +9,7 @@ import os
 import socket
 from pathlib import Path
 
-LOWEST, HIGHEST = 10_000, 32_000
+LOWEST, HIGHEST = 12_300, 32_000  # the play money of `mercato up --demo-payments` listens below
 EPHEMERAL = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 

@@ -23,6 +23,7 @@ _VARYING = (
     (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "<id>"),
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "<time>"),
     (r'("number": ?)"[0-9A-Z]{11}"', r'\1"<number>"'),
+    (r"\b(pi|re)_[0-9a-f]{24}(_secret_[0-9a-f]{24})?", r"<\1>"),
     (r'("?etag"?: ?)"[0-9a-f]{16}"', r'\1"<etag>"'),
     (r'("?next_?[pP]age_?[tT]oken"?: ?)"[\w-]+"', r'\1"<token>"'),
 )
@@ -52,13 +53,14 @@ def blocks(text: str) -> list[list[Step]]:
     return found
 
 
-def run(text: str, port: int, data_dir: Path | None = None) -> str:
-    """Return the README with the current output of its commands, run against a shop on a local port.
+def run(text: str, port: int, play_port: int = 12111, data_dir: Path | None = None) -> str:
+    """Return the README with the current output of its commands, run against a shop on a local port, with play money on another.
 
     The shop's data are in the default directory unless another is given.
     """
     steps = [step for block in blocks(text) for step in block]
-    script = "\n".join(f"{step.command}\necho; echo '{_MARK}'" for step in steps).replace("8080", str(port))
+    script = "\n".join(f"{step.command}\necho; echo '{_MARK}'" for step in steps)
+    script = script.replace("8080", str(port)).replace("12111", str(play_port))
     if data_dir:
         script = script.replace("mercato admin create", f"mercato admin create --data-dir {shlex.quote(str(data_dir))}")
     with tempfile.TemporaryDirectory() as home:
@@ -66,7 +68,7 @@ def run(text: str, port: int, data_dir: Path | None = None) -> str:
         done = subprocess.run(
             ["/bin/bash", "-c", script], cwd=home, env=environ, capture_output=True, text=True, check=False, timeout=TIMEOUT_S
         )
-    outputs = done.stdout.replace(str(port), "8080").split(f"\n{_MARK}\n")
+    outputs = done.stdout.replace(str(port), "8080").replace(str(play_port), "12111").split(f"\n{_MARK}\n")
     if len(outputs) != len(steps) + 1 or done.stderr:
         raise RuntimeError(f"the commands of README.md failed:\n{done.stderr}\n{done.stdout[-2000:]}")
     for step, output in zip(steps, outputs, strict=False):
@@ -93,8 +95,11 @@ def normalized(text: str) -> str:
 def main() -> int:
     """Rewrite README.md against a running shop with the demo catalog."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--port", type=int, default=8080, help="port of `mercato up`, with fresh data")
-    README.write_text(run(README.read_text(), parser.parse_args().port))
+    parser.add_argument("--port", type=int, default=8080, help="port of `mercato up --demo-payments`, with fresh data")
+    parser.add_argument("--play-port", type=int, default=12111, help="port of its play money")
+    parser.add_argument("--data-dir", type=Path, help="its data, if they are not in the default directory")
+    given = parser.parse_args()
+    README.write_text(run(README.read_text(), given.port, given.play_port, given.data_dir))
     return 0
 
 

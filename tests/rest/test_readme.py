@@ -11,9 +11,9 @@ from support.mercato_up import running
 
 
 def test_the_readme_shows_what_its_commands_print() -> None:
-    with running() as up:
+    with running("--demo-payments") as up:
         assert asyncio.run(load(up.database, "USD", *demo.catalog(), prices()))
-        printed = readme.run(readme.README.read_text(), up.port, up.data_dir)
+        printed = readme.run(readme.README.read_text(), up.port, int(up.play_money.rpartition(":")[2]), up.data_dir)
     assert readme.normalized(printed) == readme.normalized(readme.README.read_text()), "run: make readme"
 
 

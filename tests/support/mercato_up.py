@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from email.message import EmailMessage
@@ -49,6 +49,8 @@ class Up:
     port: int
     data_dir: Path
     admin: Client
+    play_money: str = ""
+    """Address of the double of Stripe, if the shop has one."""
 
     @property
     def anyone(self) -> Client:
@@ -189,8 +191,11 @@ def draft_address(**fields: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def running(**environ: str) -> Iterator[Up]:
-    """Run `mercato up` with an administrator; after the block, Ctrl-C must end it, and its logs must have no internal errors."""
+def running(*more: str, **environ: str) -> Iterator[Up]:
+    """Run `mercato up` with an administrator, and with more options.
+
+    After the block, Ctrl-C must end it, and its logs must have no internal errors.
+    """
     directory = Path(tempfile.mkdtemp(prefix="mercato-rest-"))
     directory.chmod(0o711)  # for root, PostgreSQL runs as another user
     port = free_port()
@@ -198,16 +203,16 @@ def running(**environ: str) -> Iterator[Up]:
     env = {**os.environ, "MERCATO_BCRYPT_COST": "4", **logs, **BUYERS_WITHOUT_LIMITS, "MERCATO_ADMIN_PASSWORD": PASSWORD, **environ}
     trust = Path(environ["MERCATO_TLS_CERT"]) if "MERCATO_TLS_CERT" in environ else None
     command = [sys.executable, "-m", "mercato_server"]
-    options = ["--workers", "2", "--no-demo", "--port", str(port), "--data-dir", str(directory)]
+    options = ["--workers", "2", "--no-demo", "--port", str(port), "--data-dir", str(directory), *more]
     errors = directory / "up.log"
     try:
         with errors.open("w") as log, subprocess.Popen([*command, "up", *options], env=env, stdout=subprocess.PIPE, stderr=log) as process:
             try:
-                _wait_until_ready(process, errors, f"ready http{'s' * bool(trust)}://{HOST}:{port}\n")
+                said = _wait_until_ready(process, errors, f"ready http{'s' * bool(trust)}://{HOST}:{port}\n")
                 subprocess.run(
                     [*command, "admin", "create", ADMIN_EMAIL, "--data-dir", directory], env=env, check=True, capture_output=True
                 )
-                yield Up(port, directory, Client(port, trust=trust).login(ADMIN_EMAIL, PASSWORD))
+                yield Up(port, directory, Client(port, trust=trust).login(ADMIN_EMAIL, PASSWORD), play_money(said.splitlines()))
                 process.send_signal(signal.SIGINT)
                 assert process.wait(patient()) == 0, errors.read_text()
             finally:
@@ -219,8 +224,8 @@ def running(**environ: str) -> Iterator[Up]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def _wait_until_ready(process: "subprocess.Popen[bytes]", errors: Path, ready: str) -> None:
-    """Read the shop's output up to the line that says so."""
+def _wait_until_ready(process: "subprocess.Popen[bytes]", errors: Path, ready: str) -> str:
+    """Return the shop's output up to the line that says so."""
     assert process.stdout is not None
     deadline, said = time.monotonic() + patient(), b""
     with selectors.DefaultSelector() as selector:
@@ -230,6 +235,13 @@ def _wait_until_ready(process: "subprocess.Popen[bytes]", errors: Path, ready: s
             read = os.read(process.stdout.fileno(), 4096)
             assert read, f"ended before it was ready: {said!r} {errors.read_text()}"
             said += read
+    return said.decode()
+
+
+def play_money(said: Iterable[str]) -> str:
+    """Return the address of the double of Stripe of which `mercato up` has told, empty if there is none."""
+    lines = [line for line in said if line.startswith("play money ")]
+    return lines[0].split()[2] if lines else ""
 
 
 def _require_no_internal_errors(logs: Path, expected: set[int]) -> None:

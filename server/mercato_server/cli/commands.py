@@ -51,6 +51,9 @@ def up(  # noqa: PLR0913, PLR0917 - options of a command
     demo: Annotated[
         bool, typer.Option("--demo/--no-demo", help="Fill an empty shop with a demo; complete that of an earlier release.")
     ] = True,
+    demo_payments: Annotated[
+        bool, typer.Option("--demo-payments", help="Take play money by a double of Stripe, from a checkout of the repository.")
+    ] = False,
     env_file: Annotated[Path | None, typer.Option(help="NAME=VALUE lines that win over the environment, read again by reload.")] = None,
     metrics_port: Annotated[
         int | None,
@@ -72,6 +75,7 @@ def up(  # noqa: PLR0913, PLR0917 - options of a command
         data_dir=data_dir,
         workers=workers,
         demo=demo,
+        demo_payments=demo_payments,
         env_file=env_file,
         metrics_port=metrics_port,
         user=user,

@@ -7,6 +7,7 @@ from mercato_server.domain.order_books import Books, Shipment, ShipmentState
 from mercato_server.domain.order_statuses import headline
 from mercato_server.domain.orders import OrderStatus
 from mercato_server.domain.payments import MANUAL, LedgerKind, Payment, PaymentMethod, PaymentState
+from mercato_server.domain.unit_moves import WAITING, arrive, depart, waiting_units
 
 PAID = (OrderStatus.PAID, OrderStatus.SHIPPED, OrderStatus.DELIVERED, OrderStatus.REFUNDED)
 GONE = {OrderStatus.SHIPPED: ShipmentState.SHIPPED, OrderStatus.DELIVERED: ShipmentState.DELIVERED}
@@ -18,9 +19,8 @@ def adopt(books: Books) -> None:
         return
     told = len(books.writes.news)
     if books.status is OrderStatus.CANCELLED:
-        for product_id, line in books.units.items():
-            if line.unshipped:
-                books.changed_line(product_id).cancelled += line.unshipped
+        _cancel(books)
+        payment_rules.give_back_all(books, SERVER, "")
     if books.status in PAID:
         _pay(books)
     if state := GONE.get(books.status):
@@ -29,7 +29,17 @@ def adopt(books: Books) -> None:
         for payment in books.payments.values():
             if payment.is_manual and payment.left_minor:
                 refund_rules.open_refund(books, payment, payment.left_minor, "", SERVER)
+        if books.total_minor == 0:  # no money can say that it is refunded; nothing may be shipped any more
+            _cancel(books)
+            books.conclude(SERVER)
     del books.writes.news[told:]
+
+
+def _cancel(books: Books) -> None:
+    for product_id, line in books.units.items():
+        if line.unshipped:
+            books.changed_line(product_id).cancelled += line.unshipped
+    payment_rules.take_apart(books)
 
 
 def _pay(books: Books) -> None:
@@ -59,16 +69,14 @@ def _pay(books: Books) -> None:
 
 
 def _ship(books: Books, state: ShipmentState) -> None:
-    rest = {product_id: line.unshipped for product_id, line in books.units.items() if line.unshipped}
-    for product_id, line in books.units.items():
-        changed = books.changed_line(product_id)
-        changed.shipped += line.unshipped
-        if state is ShipmentState.DELIVERED:
-            changed.delivered = changed.shipped
+    waiting = waiting_units(books)
+    rest = {product_id: left for product_id, line in books.units.items() if (left := line.unshipped - waiting[product_id])}
     if rest:
-        shipment = Shipment(id=new_id(), state=state, units=rest, actor=SERVER, created_at=books.now, updated_at=books.now)
-        shipment.shipped_at = books.now
-        shipment.delivered_at = books.now if state is ShipmentState.DELIVERED else None
-        books.shipments[shipment.id] = shipment
-        books.writes.new_shipments.append(shipment)
-        books.changed_shipment(shipment)
+        made = Shipment(id=new_id(), state=ShipmentState.PREPARED, units=rest, actor=SERVER, created_at=books.now, updated_at=books.now)
+        books.shipments[made.id] = made
+        books.writes.new_shipments.append(made)
+    for shipment in books.shipments.values():
+        if shipment.state in WAITING:
+            depart(books, shipment)
+        if shipment.state is ShipmentState.SHIPPED and state is ShipmentState.DELIVERED:
+            arrive(books, shipment)

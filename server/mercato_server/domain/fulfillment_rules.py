@@ -9,6 +9,7 @@ from mercato_server.domain.accounts import Actor
 from mercato_server.domain.events import EventKind
 from mercato_server.domain.ids import new_id
 from mercato_server.domain.order_books import Books, Return, Shipment, ShipmentState
+from mercato_server.domain.order_statuses import is_covered
 from mercato_server.domain.orders import OrderStatus
 from mercato_server.domain.payment_errors import ShipmentLimit, UnitsExceed, WrongPaymentState, WrongShipmentState
 from mercato_server.domain.payment_rules import Means
@@ -69,13 +70,12 @@ def ship(books: Books, shipment: Shipment, actor: Actor) -> None:
     """
     if shipment.state not in WAITING:
         raise WrongShipmentState(shipment.id, shipment.state.name)
-    sums = books.sums
     if books.status in FINAL:
         raise WrongPaymentState("the order is {status}, so nothing is shipped", status=books.status.name)
-    if sums.authorized_minor + sums.captured_minor < sums.owed_minor:
+    if not is_covered(books.sums):
         raise WrongPaymentState("the payment does not cover the order, so nothing is shipped")
     held = next((payment for payment in books.payments.values() if payment.state is PaymentState.AUTHORIZED), None)
-    if held and not held.is_manual:
+    if held and not held.is_manual and books.owed_minor:
         shipment.state, shipment.failure = ShipmentState.CAPTURING, ""
         books.changed_shipment(shipment)
         payment_rules.capture(books, held, actor)
@@ -89,11 +89,7 @@ def deliver(books: Books, shipment: Shipment, actor: Actor) -> None:
     if shipment.state is not ShipmentState.SHIPPED:
         raise WrongShipmentState(shipment.id, shipment.state.name)
     arrive(books, shipment)
-    sums = books.sums
-    if sums.delivered == sums.quantity - sums.cancelled:
-        for payment in books.payments.values():
-            if payment.state is PaymentState.AUTHORIZED and payment.is_manual:
-                payment_rules.capture(books, payment, actor)
+    payment_rules.collect(books, actor)
     books.conclude(actor)
 
 

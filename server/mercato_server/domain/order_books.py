@@ -101,8 +101,12 @@ def share_minor(amount_minor: int, units: int, quantity: int, currency_code: str
     """Return the part of a line's cost for some of its units, rounded down to an amount that the currency can send."""
     if units == quantity:
         return amount_minor
-    part = amount_minor * units // quantity
-    return part - part % PAYABLE_STEPS.get(currency_code, 1)
+    return sendable_minor(amount_minor * units // quantity, currency_code)
+
+
+def sendable_minor(amount_minor: int, currency_code: str) -> int:
+    """Return an amount rounded down to one that the currency can send."""
+    return amount_minor - amount_minor % PAYABLE_STEPS.get(currency_code, 1)
 
 
 class StatusStep(NamedTuple):
@@ -208,9 +212,8 @@ class Books:
         """The worth of the order: its total less the share of cancelled units."""
         if all(line.cancelled == line.quantity for line in self.units.values()):
             return 0
-        return self.total_minor - sum(
-            share_minor(line.amount_minor, line.cancelled, line.quantity, self.currency_code) for line in self.units.values()
-        )
+        parts_minor = sum(share_minor(line.amount_minor, line.cancelled, line.quantity, self.currency_code) for line in self.units.values())
+        return self.total_minor - sendable_minor(parts_minor, self.currency_code)
 
     @property
     def sums(self) -> Sums:

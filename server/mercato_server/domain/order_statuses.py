@@ -21,6 +21,31 @@ class Sums(NamedTuple):
     is_processing: bool = False
 
 
+_S = OrderStatus
+TRANSITIONS: frozenset[tuple[OrderStatus, OrderStatus]] = frozenset(
+    {
+        *((_S.PLACED, after) for after in (_S.PAID, _S.CANCELLED, _S.REFUNDED)),
+        *((_S.PAID, after) for after in (_S.PLACED, _S.SHIPPED, _S.DELIVERED, _S.CANCELLED, _S.REFUNDED)),
+        *((_S.SHIPPED, after) for after in (_S.DELIVERED, _S.REFUNDED)),
+        (_S.DELIVERED, _S.REFUNDED),
+        *((_S.REFUNDED, after) for after in (_S.PLACED, _S.PAID, _S.SHIPPED, _S.DELIVERED, _S.CANCELLED)),
+    }
+)
+"""All steps of the headline. Most are plain; these need an event that is rare:
+
+- PLACED to REFUNDED: one read of the provider tells of the money and of its return.
+- PAID to DELIVERED: a part has arrived, and an administrator cancels the rest.
+- PAID to PLACED: less than the authorised amount was captured at the provider.
+- REFUNDED to CANCELLED: an administrator cancels the units, which restocks them.
+- REFUNDED to any other: a refund fails after it had succeeded, or an appeal against a lost dispute is won.
+"""
+
+
+def is_covered(sums: Sums) -> bool:
+    """Return whether the money that was authorised or captured covers what is owed."""
+    return sums.authorized_minor + sums.captured_minor >= sums.owed_minor
+
+
 def headline(sums: Sums) -> OrderStatus:
     """Return the status of an order, which its money and units decide; the first that fits."""
     left = sums.quantity - sums.cancelled
@@ -32,7 +57,7 @@ def headline(sums: Sums) -> OrderStatus:
         return OrderStatus.DELIVERED
     if sums.shipped == left:
         return OrderStatus.SHIPPED
-    if sums.authorized_minor + sums.captured_minor >= sums.owed_minor:
+    if is_covered(sums):
         return OrderStatus.PAID
     return OrderStatus.PLACED
 

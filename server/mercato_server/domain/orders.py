@@ -94,7 +94,7 @@ NEXT: Mapping[OrderStatus, tuple[OrderStatus, ...]] = {
     OrderStatus.REFUNDED: (),
     OrderStatus.UNKNOWN: (),
 }
-"""The transitions: the possible next states for each state."""
+"""The states to which a command may move an order of each state. Money and units make more steps: order_statuses.TRANSITIONS."""
 
 
 class OrderLine(NamedTuple):

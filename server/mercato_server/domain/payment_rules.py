@@ -1,6 +1,7 @@
 """The rules by which money changes the books of an order. They are pure; docs/payments.md has the reasons."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import NamedTuple
 from uuid import UUID
 
@@ -8,6 +9,7 @@ from mercato_server.domain.accounts import PROVIDER, SERVER, Actor, ActorKind
 from mercato_server.domain.events import EventKind
 from mercato_server.domain.ids import new_id
 from mercato_server.domain.order_books import Books, Settled, ShipmentState
+from mercato_server.domain.order_statuses import is_covered
 from mercato_server.domain.orders import OrderStatus, SystemReason
 from mercato_server.domain.payment_errors import UnitsExceed, WrongPaymentState
 from mercato_server.domain.payments import (
@@ -19,10 +21,11 @@ from mercato_server.domain.payments import (
     ProviderRequest,
     RefundState,
     RequestKind,
+    is_news,
     missing_rows,
     state_after,
 )
-from mercato_server.domain.provider_facts import DisputeState, PaymentFact
+from mercato_server.domain.provider_facts import PaymentFact, ProviderState
 from mercato_server.domain.refund_rules import all_lines, apply_refund, finish_refund, lines_within, open_refund
 from mercato_server.domain.unit_moves import WAITING, cancel_units, depart, move_shipment, waiting_units
 
@@ -49,10 +52,10 @@ def create(books: Books, means: Means, actor: Actor) -> Payment:
     A payment that an administrator records is captured at once; cash on delivery is authorised at once.
     """
     live, manual = books.live_payment, means.provider == MANUAL
-    if live and live.provider == means.provider and not manual:
-        return live
     if books.owed_minor == 0:
         raise WrongPaymentState("nothing is owed for the order")
+    if live and live.provider == means.provider and not manual:
+        return live
     if live:
         raise WrongPaymentState("the payment {payment_id} of the order is {state}", payment_id=str(live.id), state=live.state.name)
     if books.status is not OrderStatus.PLACED:
@@ -150,43 +153,69 @@ def void(books: Books, payment: Payment) -> None:
 
 def apply(books: Books, payment: Payment, fact: PaymentFact) -> None:
     """Book all that a fact tells and the books lack, and draw the conclusions. The fact must fit the payment (`mismatch`)."""
-    if payment.provider_ref is None:
-        payment.provider_ref = fact.provider_ref
+    is_first = payment.provider_ref is None
+    capture_before = fact.capture_before or payment.capture_before  # an older fact does not know it yet
+    if (is_first, payment.failure, payment.capture_before) != (False, fact.failure, capture_before):
+        payment.provider_ref, payment.failure, payment.capture_before = fact.provider_ref, fact.failure, capture_before
         books.changed(payment)
-    if (payment.failure, payment.capture_before) != (fact.failure, fact.capture_before):
-        payment.failure, payment.capture_before = fact.failure, fact.capture_before
-        books.changed(payment)
-    before_minor = payment.captured_minor
-    for refund_fact in fact.refunds:
-        apply_refund(books, payment, refund_fact)
-    books.book(payment, missing_rows(payment, fact))
-    for dispute in fact.disputes:
+    before = payment.captured_minor, payment.disputed_minor
+    fresh = replace(
+        fact,
+        refunds=tuple(each for each in fact.refunds if apply_refund(books, payment, each)),
+        disputes=tuple(each for each in fact.disputes if is_news(payment, each)),
+    )
+    rows = list(missing_rows(payment, fresh))
+    books.book(payment, rows)
+    for dispute in fresh.disputes:
+        payment.disputes[dispute.provider_ref] = dispute
         books.writes.disputes.append((payment.id, dispute))
-        if dispute.state is DisputeState.OPEN and any(row.kind is LedgerKind.DISPUTED for row in books.writes.rows):
+    for row in rows:
+        if row.kind is LedgerKind.DISPUTED:
             books.tell(EventKind.PAYMENT_DISPUTED, payment.id)
     state = state_after(payment, fact)
     if payment.state.is_live or not state.is_live or books.live_payment is None:  # only one payment of an order is live
         _move(books, payment, state)
-    _consequences(books, payment, came_minor=payment.captured_minor - before_minor)
+    if is_first and not payment.state.is_live and fact.state is not ProviderState.DEAD:  # the shop has given it up before the answer
+        void(books, payment)
+    _consequences(books, payment, has_moved=before != (payment.captured_minor, payment.disputed_minor))
 
 
-def _consequences(books: Books, payment: Payment, *, came_minor: int) -> None:
-    """Ship what waited for the money, give back money that is not owed, and let an order end whose money cannot come any more."""
+def _consequences(books: Books, payment: Payment, *, has_moved: bool) -> None:
+    """Ship what waited for the money, give back the excess, and let an order end whose money cannot come any more."""
     if payment.state is PaymentState.CAPTURED:
-        for shipment in books.shipments.values():
-            if shipment.state is ShipmentState.CAPTURING:
-                depart(books, shipment)
+        _depart_waiting(books)
+    if not payment.state.is_live and all(not other.state.is_live for other in books.payments.values()):
+        _end_without_money(books, payment)
     books.conclude(PROVIDER)
-    if came_minor:
-        excess_minor = min(payment.left_minor, kept_minor(books) - books.owed_minor)
-        if excess_minor > 0:
-            open_refund(books, payment, excess_minor, "more was paid than is owed", SERVER)
+    _give_back_excess(books, payment, has_moved=has_moved)
     if payment.state is PaymentState.PENDING and books.is_overdue:
         void(books, payment)  # the stock returns when the provider has confirmed that no money can come
     if payment.state in {PaymentState.PENDING, PaymentState.AUTHORIZED} and books.owed_minor == 0:
         void(books, payment)
-    if not payment.state.is_live and all(not other.state.is_live for other in books.payments.values()):
-        _end_without_money(books, payment)
+
+
+def _depart_waiting(books: Books) -> None:
+    """Let the shipments leave that waited for a capture; they are prepared again if less was captured than is owed."""
+    for shipment in books.shipments.values():
+        if shipment.state is ShipmentState.CAPTURING:
+            if is_covered(books.sums):
+                depart(books, shipment)
+            else:
+                shipment.state, shipment.failure = ShipmentState.PREPARED, "captured_too_little"
+                books.changed_shipment(shipment)
+
+
+def _give_back_excess(books: Books, payment: Payment, *, has_moved: bool) -> None:
+    """Give back what the order is not worth any more.
+
+    After a refund that failed, an administrator decides, unless money has moved since, or less is left than the refund was to give back.
+    """
+    excess_minor = min(payment.left_minor, kept_minor(books) - books.owed_minor)
+    if excess_minor <= 0 or payment.disputed_minor:
+        return
+    failed = [each.amount_minor for each in books.refunds.values() if each.state is RefundState.FAILED and each.payment_id == payment.id]
+    if has_moved or excess_minor < min(failed, default=excess_minor + 1):
+        open_refund(books, payment, excess_minor, "more was paid than is owed", SERVER)
 
 
 def _end_without_money(books: Books, payment: Payment) -> None:
@@ -195,7 +224,7 @@ def _end_without_money(books: Books, payment: Payment) -> None:
     untouched = all(line.shipped == 0 for line in books.units.values())
     if books.is_overdue:
         cancel_all(books, SERVER, SystemReason.NOT_PAID)
-    elif had_authorization and books.status in {OrderStatus.PLACED, OrderStatus.PAID} and untouched:
+    elif had_authorization and untouched and not is_covered(books.sums):
         cancel_all(books, SERVER, SystemReason.LAPSED)
 
 
@@ -214,17 +243,27 @@ def cancel_order(books: Books, actor: Actor, reason: str) -> None:
 
 
 def cancel_all(books: Books, actor: Actor, reason: str) -> None:
-    """Cancel all units that are left, restock them, and give back, or refuse, the money that is not owed then."""
+    """Cancel all units that are left, restock them, and give back, or refuse, the money."""
     cancel_units(books, {product_id: line.unshipped for product_id, line in books.units.items() if line.unshipped}, actor, None)
+    take_apart(books)
+    give_back_all(books, actor, reason)
+    books.conclude(actor, reason)
+
+
+def take_apart(books: Books) -> None:
+    """Cancel the shipments that have not left."""
     for shipment in books.shipments.values():
         if shipment.state in WAITING:
             move_shipment(books, shipment, ShipmentState.CANCELLED, EventKind.SHIPMENT_CANCELLED)
+
+
+def give_back_all(books: Books, actor: Actor, reason: str) -> None:
+    """Give all money back, and let none come any more."""
     for payment in books.payments.values():
         if payment.state in {PaymentState.PENDING, PaymentState.AUTHORIZED}:
             void(books, payment)
         elif payment.left_minor:
             open_refund(books, payment, payment.left_minor, reason, actor, all_lines(books, payment.left_minor))
-    books.conclude(actor, reason)
 
 
 def cancel_some(books: Books, units: Mapping[UUID, int], actor: Actor, reason: str) -> UUID:
@@ -243,8 +282,20 @@ def cancel_some(books: Books, units: Mapping[UUID, int], actor: Actor, reason: s
         if wanted_minor > 0:
             open_refund(books, payment, wanted_minor, reason, actor, lines_within(books, units, wanted_minor))
             break
+        if payment.state in {PaymentState.PENDING, PaymentState.AUTHORIZED} and books.owed_minor == 0:
+            void(books, payment)
+    collect(books, actor)
     books.conclude(actor, reason)
     return step_id
+
+
+def collect(books: Books, actor: Actor) -> None:
+    """Record that cash on delivery was paid, once all units that are left have arrived."""
+    sums = books.sums
+    if sums.delivered and sums.delivered == sums.quantity - sums.cancelled:
+        for payment in books.payments.values():
+            if payment.state is PaymentState.AUTHORIZED and payment.is_manual:
+                capture(books, payment, actor)
 
 
 def _check_units(books: Books, units: Mapping[UUID, int]) -> None:
@@ -263,7 +314,7 @@ def refuse(books: Books, request: ProviderRequest, code: str) -> None:
     if request.kind is RequestKind.CREATE and payment.provider_ref is None:
         payment.failure = code
         _move(books, payment, PaymentState.CANCELLED)
-        _consequences(books, payment, came_minor=0)
+        _consequences(books, payment, has_moved=False)
     elif request.kind is RequestKind.CAPTURE:
         for shipment in books.shipments.values():
             if shipment.state is ShipmentState.CAPTURING:
@@ -274,6 +325,7 @@ def refuse(books: Books, request: ProviderRequest, code: str) -> None:
         if refused.state.is_open:
             refused.failure = code
             finish_refund(books, payment, refused, RefundState.FAILED)
+            _give_back_excess(books, payment, has_moved=False)
     books.touch()
 
 

@@ -1,6 +1,6 @@
 """Payments, their ledger, refunds, and requests to a provider. All amounts are minor units of the order's currency."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -84,7 +84,7 @@ class RefundState(OpenEnum):
 
 
 class RequestKind(StrEnum):
-    """The kind of a request to a provider; the values are those of the database."""
+    """The action that a request asks of a provider; the values are those of the database."""
 
     CREATE = "create"
     CAPTURE = "capture"
@@ -164,6 +164,8 @@ class Payment:
     created_at: datetime | None = None
     updated_at: datetime | None = None
     ledger: dict[tuple[str, LedgerKind], int] = field(default_factory=dict)
+    disputes: dict[str, DisputeFact] = field(default_factory=dict)
+    """The last fact of each dispute, by its reference."""
 
     @property
     def is_manual(self) -> bool:
@@ -202,47 +204,74 @@ def mismatch(payment: Payment, fact: PaymentFact) -> str | None:
     return None
 
 
+_DISPUTE_STEPS = (DisputeState.INQUIRY, DisputeState.OPEN, DisputeState.LOST, DisputeState.WON)
+"""The order in which a dispute moves. An appeal against a lost one counts as lost until it is won."""
+
+
+def is_news(payment: Payment, told: DisputeFact) -> bool:
+    """Return whether a fact tells more of a dispute than the payment's books know; an older one does not."""
+    known = payment.disputes.get(told.provider_ref)
+    if known is None:
+        return True
+    if known.state is not told.state:
+        return _DISPUTE_STEPS.index(known.state) < _DISPUTE_STEPS.index(told.state)
+    if told.state is DisputeState.LOST:  # money of it can only come back
+        return told.withdrawn_minor < known.withdrawn_minor
+    return told.withdrawn_minor > known.withdrawn_minor and told.state is DisputeState.OPEN
+
+
 def missing_rows(payment: Payment, fact: PaymentFact) -> Iterator[LedgerRow]:
-    """Yield the movements of money that a fact tells and the ledger lacks. Facts may come in any order, and repeatedly."""
+    """Yield the movements of money that a fact tells and the ledger lacks.
 
-    def row(kind: LedgerKind, ref: str, amount_minor: int) -> Iterator[LedgerRow]:
-        if amount_minor > 0 and (ref, kind) not in payment.ledger:
-            yield LedgerRow(payment.id, kind, ref, amount_minor)
+    Facts may come in any order, and repeatedly; the caller leaves out of them the refunds and disputes of which the books know more.
+    """
+    for row in (*_charge_rows(payment, fact), *_refund_rows(payment, fact), *_dispute_rows(payment, fact)):
+        if row.amount_minor > 0 and (row.provider_ref, row.kind) not in payment.ledger:
+            yield row
 
-    charge = fact.charge_ref
-    held_minor = payment.ledger.get((charge, LedgerKind.AUTHORIZED), 0)
-    if fact.state is ProviderState.AUTHORIZED and (charge, LedgerKind.VOIDED) not in payment.ledger:
-        yield from row(LedgerKind.AUTHORIZED, charge, fact.authorized_minor)
+
+def _charge_rows(payment: Payment, fact: PaymentFact) -> Iterator[LedgerRow]:
+    # Once money was captured, or none can come any more, a fact that tells of an authorisation is out of date.
+    if fact.state is ProviderState.AUTHORIZED and payment.state.is_live and not payment.captured_minor:
+        yield LedgerRow(payment.id, LedgerKind.AUTHORIZED, fact.charge_ref, fact.authorized_minor)
     if fact.captured_minor or fact.state is ProviderState.DEAD:
-        yield from row(LedgerKind.VOIDED, charge, held_minor)
-    yield from row(LedgerKind.CAPTURED, charge, fact.captured_minor)
+        for (ref, kind), amount_minor in payment.ledger.items():
+            if kind is LedgerKind.AUTHORIZED:
+                yield LedgerRow(payment.id, LedgerKind.VOIDED, ref, amount_minor)
+    yield LedgerRow(payment.id, LedgerKind.CAPTURED, fact.charge_ref, fact.captured_minor)
+
+
+def _refund_rows(payment: Payment, fact: PaymentFact) -> Iterator[LedgerRow]:
     for refund in fact.refunds:
         ref = refund.provider_ref
         if refund.state is ProviderRefundState.SUCCEEDED:
-            yield from row(LedgerKind.REFUNDED, ref, refund.amount_minor)
+            yield LedgerRow(payment.id, LedgerKind.REFUNDED, ref, refund.amount_minor)
         elif refund.state is ProviderRefundState.FAILED:
-            yield from row(LedgerKind.REFUND_FAILED, ref, payment.ledger.get((ref, LedgerKind.REFUNDED), 0))
+            yield LedgerRow(payment.id, LedgerKind.REFUND_FAILED, ref, payment.ledger.get((ref, LedgerKind.REFUNDED), 0))
+
+
+def _dispute_rows(payment: Payment, fact: PaymentFact) -> Iterator[LedgerRow]:
+    """Yield the movements of disputes. One that was partly won counts as lost, less the money that has come back."""
     for dispute in fact.disputes:
-        yield from _dispute_rows(payment, dispute)
+        known = {kind: amount_minor for (ref, kind), amount_minor in payment.ledger.items() if ref == dispute.provider_ref}
+        for kind, amount_minor in _dispute_amounts(dispute, known):
+            yield LedgerRow(payment.id, kind, dispute.provider_ref, amount_minor)
 
 
-def _dispute_rows(payment: Payment, dispute: DisputeFact) -> Iterator[LedgerRow]:
-    """Yield the missing movements of a dispute. One that was partly won counts as lost, less the money that has come back."""
-    ref, withdrawn_minor = dispute.provider_ref, dispute.withdrawn_minor
-    known = {kind: amount_minor for (other, kind), amount_minor in payment.ledger.items() if other == ref}
-    taken_minor = known.get(LedgerKind.DISPUTED, withdrawn_minor if dispute.state in {DisputeState.OPEN, DisputeState.LOST} else 0)
-    rows = {LedgerKind.DISPUTED: taken_minor}
-    closed = LedgerKind.DISPUTE_LOST in known or LedgerKind.DISPUTE_WON in known
-    if dispute.state is DisputeState.LOST and not closed:
+def _dispute_amounts(dispute: DisputeFact, known: Mapping[LedgerKind, int]) -> Iterator[tuple[LedgerKind, int]]:
+    withdrawn_minor = dispute.withdrawn_minor
+    is_lost, is_won = dispute.state is DisputeState.LOST, dispute.state is DisputeState.WON
+    taken_minor = known.get(LedgerKind.DISPUTED, withdrawn_minor if is_lost or dispute.state is DisputeState.OPEN else 0)
+    yield LedgerKind.DISPUTED, taken_minor
+    if LedgerKind.DISPUTE_LOST in known:
+        if is_lost or is_won:
+            yield LedgerKind.DISPUTE_APPEALED, known[LedgerKind.DISPUTE_LOST] - (withdrawn_minor if is_lost else 0)
+    elif is_lost and LedgerKind.DISPUTE_WON not in known:
         lost_minor = min(withdrawn_minor, taken_minor)
-        rows |= {LedgerKind.DISPUTE_LOST: lost_minor, LedgerKind.DISPUTE_WON: taken_minor - lost_minor}
-    elif dispute.state is DisputeState.WON and not closed:
-        rows[LedgerKind.DISPUTE_WON] = taken_minor
-    elif dispute.state is DisputeState.WON and LedgerKind.DISPUTE_LOST in known:
-        rows[LedgerKind.DISPUTE_APPEALED] = known[LedgerKind.DISPUTE_LOST]
-    for kind, amount_minor in rows.items():
-        if amount_minor > 0 and kind not in known:
-            yield LedgerRow(payment.id, kind, ref, amount_minor)
+        yield LedgerKind.DISPUTE_LOST, lost_minor
+        yield LedgerKind.DISPUTE_WON, taken_minor - lost_minor
+    elif is_won:
+        yield LedgerKind.DISPUTE_WON, taken_minor
 
 
 def state_after(payment: Payment, fact: PaymentFact) -> PaymentState:

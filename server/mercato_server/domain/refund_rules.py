@@ -6,12 +6,11 @@ from uuid import UUID
 from mercato_server.domain.accounts import PROVIDER, Actor
 from mercato_server.domain.events import EventKind
 from mercato_server.domain.ids import new_id
-from mercato_server.domain.order_books import Books, share_minor
+from mercato_server.domain.order_books import Books, sendable_minor, share_minor
 from mercato_server.domain.payment_errors import RefundExceeds, UnitsExceed, WrongPaymentState
 from mercato_server.domain.payments import (
     LedgerKind,
     Payment,
-    PaymentState,
     ProviderRequest,
     Refund,
     RefundLine,
@@ -65,7 +64,7 @@ def lines_within(books: Books, units: Mapping[UUID, int], amount_minor: int) -> 
 
 def refund(books: Books, payment: Payment, amount_minor: int | None, units: Mapping[UUID, int], reason: str, actor: Actor) -> Refund:
     """Give back an amount, or what units cost; raises WrongPaymentState, RefundExceeds or UnitsExceed."""
-    if payment.state is not PaymentState.CAPTURED:
+    if not payment.captured_minor:
         raise WrongPaymentState("the payment is {state}, and only captured money can be refunded", state=payment.state.name)
     if payment.disputed_minor:
         raise WrongPaymentState("a dispute of the payment is open")
@@ -75,10 +74,11 @@ def refund(books: Books, payment: Payment, amount_minor: int | None, units: Mapp
         if amount_minor is not None or payment.left_minor == 0:
             raise RefundExceeds(wanted_minor, payment.left_minor)
         wanted_minor = payment.left_minor  # an earlier refund of an amount has used up a part
-        lines = tuple(_cut(lines, wanted_minor))
-    if wanted_minor == 0:
+    if amount_minor is None and not payment.is_manual and wanted_minor < payment.left_minor:
+        wanted_minor = sendable_minor(wanted_minor, books.currency_code)
+    if wanted_minor <= 0:
         raise WrongPaymentState("nothing is left to refund for these units")
-    return open_refund(books, payment, wanted_minor, reason, actor, lines)
+    return open_refund(books, payment, wanted_minor, reason, actor, tuple(_cut(lines, wanted_minor)))
 
 
 def _cut(lines: Sequence[RefundLine], amount_minor: int) -> list[RefundLine]:
@@ -125,8 +125,8 @@ def add_refund(books: Books, payment: Payment, made: Refund) -> None:
     books.tell(EventKind.REFUND_CREATED, made.id)
 
 
-def apply_refund(books: Books, payment: Payment, fact: RefundFact) -> None:
-    """Move a refund to the state that a fact tells, and enter one that was made at the provider."""
+def apply_refund(books: Books, payment: Payment, fact: RefundFact) -> bool:
+    """Move a refund to the state that a fact tells, or enter one that was made at the provider; return False if the fact is out of date."""
     state = {
         ProviderRefundState.PENDING: RefundState.PENDING,
         ProviderRefundState.SUCCEEDED: RefundState.SUCCEEDED,
@@ -138,7 +138,7 @@ def apply_refund(books: Books, payment: Payment, fact: RefundFact) -> None:
         known = Refund(
             id=new_id(),
             payment_id=payment.id,
-            state=state,
+            state=RefundState.PENDING,
             amount_minor=fact.amount_minor,
             is_own=False,
             actor=PROVIDER,
@@ -146,12 +146,25 @@ def apply_refund(books: Books, payment: Payment, fact: RefundFact) -> None:
             updated_at=books.now,
         )
         add_refund(books, payment, known)
+    if known.state is RefundState.FAILED and known.provider_ref:
+        return state is RefundState.FAILED
     if known.provider_ref is None:
         known.provider_ref = fact.provider_ref
         books.changed_refund(known)
-    if known.state is not state and not (known.state is RefundState.FAILED or (state is RefundState.PENDING and not known.state.is_open)):
+        if known.state is RefundState.FAILED and state is not RefundState.FAILED:  # it was refused, and exists nevertheless
+            _reopen(books, payment, known)
+    if known.state is not state and not (state is RefundState.PENDING and not known.state.is_open):
         known.failure = fact.failure
         finish_refund(books, payment, known, state)
+    return True
+
+
+def _reopen(books: Books, payment: Payment, known: Refund) -> None:
+    known.state = RefundState.REQUESTED
+    payment.refunding_minor += known.amount_minor
+    books.changed(payment)
+    for line in known.lines:
+        books.changed_line(line.product_id).refunded_minor += line.amount_minor
 
 
 def finish_refund(books: Books, payment: Payment, known: Refund, state: RefundState) -> None:

@@ -1,15 +1,22 @@
-"""The ports on which a shop listens."""
+"""The ports on which a shop listens, and their connections."""
 
 import asyncio
+import contextlib
 import errno
+import resource
 import socket
+import sys
 import time
+from collections.abc import Container
 from pathlib import Path
 
 from mercato_server.config.environment import PORT_MAX
 from mercato_server.embedded.probes import POLL_S
 from mercato_server.embedded.processes import EmbeddedError
 
+OTHER_FILES = 256
+"""Files of Envoy that are no connections of clients. Envoy ends when it cannot open one more."""
+PORTS_TRIED = 100
 PORT_TIMEOUT_S = 0.5
 """Time that Envoy may take to end after its supervisor was killed."""
 
@@ -47,6 +54,21 @@ async def require_free(host: str, port: int, option: str) -> None:
         if time.monotonic() > deadline:
             raise EmbeddedError(f"port {port} is in use; stop what listens there or choose another with {option}")
         await asyncio.sleep(POLL_S)
+
+
+def listen_on_first_free(host: str, first: int, taken: Container[int]) -> socket.socket:
+    """Listen on the first free port from `first` on that is none of the taken ones; raises EmbeddedError if a hundred are in use."""
+    for port in range(first, first + PORTS_TRIED):
+        if port not in taken:
+            with contextlib.suppress(OSError):
+                return socket.create_server((host, port))
+    raise EmbeddedError(f"the ports {first} to {first + PORTS_TRIED - 1} are in use; stop what listens there")
+
+
+def connections_max() -> int:
+    """Return how many connections fit into the files that Envoy may open; with few files, half of them."""
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]  # Envoy raises its limit to that of the user
+    return sys.maxsize if files == resource.RLIM_INFINITY else max(files - OTHER_FILES, files // 2)
 
 
 def is_low(port: int) -> bool:

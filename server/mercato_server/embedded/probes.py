@@ -20,6 +20,11 @@ _SERVING = b"\0\0\0\0\x02\x08\x01"
 """A gRPC frame with HealthCheckResponse{status: SERVING}."""
 
 
+def reachable(listen_host: str) -> str:
+    """Return an address that reaches a port which may listen on all addresses."""
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(listen_host, listen_host)  # noqa: S104 - compared, not bound
+
+
 async def until_listening(sockets: Sequence[Path]) -> None:
     """Return once every Unix socket takes connections."""
     for path in sockets:

@@ -20,10 +20,11 @@ from mercato_server.config.environment import ConfigError, environ_file, one_of
 from mercato_server.config.inheritance import program_environ, python_environ, worker_environ
 from mercato_server.config.mail_settings import MailSettings
 from mercato_server.config.settings import Settings, child_environ, data_home, drop_libpq_variables, logs_bytes
-from mercato_server.embedded import accounts, control, logs, ports, programs, signals
+from mercato_server.embedded import accounts, control, logs, play_money, ports, programs, signals
 from mercato_server.embedded.database import secret_key
+from mercato_server.embedded.play_money import PlayMoney
 from mercato_server.embedded.postgres import SETTINGS, WORKER, Postgres
-from mercato_server.embedded.probes import until_healthy, until_listening, until_ready
+from mercato_server.embedded.probes import reachable, until_healthy, until_listening, until_ready
 from mercato_server.embedded.processes import Command, EmbeddedError, Process, Program, complain, first, keep_running, while_alive
 from mercato_server.embedded.workers import Workers
 from mercato_server.security.hasher import COMMAND, process_options
@@ -38,8 +39,6 @@ DRAIN_MAX_S = 20.0
 WORKERS_MAX = 8
 """Default number of workers, unless there are fewer processors."""
 METRICS_HOST = "127.0.0.1"
-OTHER_FILES = 256
-"""Files of Envoy that are no connections of clients. Envoy ends when it cannot open one more."""
 SPARE_CONNECTIONS = 10
 """Connections kept free for psql, migrations and PostgreSQL itself."""
 
@@ -52,6 +51,7 @@ class Options:
     data_dir: Path | None = None
     workers: int | None = None
     demo: bool = True
+    demo_payments: bool = False
     env_file: Path | None = None
     metrics_port: int | None = None
     user: str | None = None
@@ -100,15 +100,17 @@ class Shop:
             admin_path=str(self._admin),
             health_interval_s=HEALTH_INTERVAL_S,
             cache=EdgeCache(directory=_cache_directory(self._data_dir)) if options.edge_cache or self._wants_cache() else None,
-            holding=replace(edge.holding, connections=min(edge.holding.connections, _connections_max())),
+            holding=replace(edge.holding, connections=min(edge.holding.connections, ports.connections_max())),
         )
         self._logs_bytes = logs_bytes(self._given())
         self._metrics_ports = ports.for_metrics(options.metrics_port, count + 1, options.port)
         self._mail = MailSettings()
+        self._play = PlayMoney(self._data_dir, self._edge) if options.demo_payments else None
         self._workers = Workers(count, self._worker_process, self._until_at_edge)
         self._environ: dict[str, str] = {}
         self._shared_memory = os.memfd_create("mercato")  # the epochs of the workers; freed with the last worker
         self._reloading = asyncio.Lock()
+        self._double: Process | None = None
         self._envoy: Process | None = None
         self._hashing: Process | None = None
 
@@ -157,6 +159,10 @@ class Shop:
             await self._envoy.stop()
             if self._edge.cache:
                 shutil.rmtree(self._edge.cache.directory, ignore_errors=True)
+        if self._double is not None:
+            await self._double.stop()
+        if self._play is not None:
+            self._play.close()
         await self._postgres.stop()
         os.close(self._shared_memory)
 
@@ -165,6 +171,8 @@ class Shop:
         await ports.require_free(self._edge.listen_host, self._edge.port, "--port")
         for port in self._metrics_ports:
             await ports.require_free(METRICS_HOST, port, "--metrics-port")
+        if self._play:
+            self._play.listen({self._edge.port, *self._metrics_ports})
         self._environ = self._worker_environ()
         settings = Settings.from_environ(self._environ)
         self._mail = settings.mail
@@ -177,12 +185,15 @@ class Shop:
             async with asyncio.timeout(READY_TIMEOUT_S):
                 self._hashing = self._hashing_process(settings)
                 await self._hashing.start()
+                if self._play:
+                    self._double = self._play.process(self._postgres.account)
+                    await self._double.start()
                 await self._workers.start()
                 envoy = self._envoy_process()
                 await self._while_alive(until_listening(self._sockets[: self._count]))  # so that Envoy's first health check succeeds
                 self._envoy = envoy
                 await envoy.start()
-                await self._while_alive(until_ready(self._probe_host(), self._edge.port, tls=self._edge.tls is not None))
+                await self._while_alive(until_ready(reachable(self._edge.listen_host), self._edge.port, tls=self._edge.tls is not None))
         except TimeoutError:
             raise EmbeddedError(f"not ready after {READY_TIMEOUT_S:.0f} s; the logs are in {self._data_dir / 'log'}") from None
 
@@ -191,7 +202,7 @@ class Shop:
         await while_alive(work, *self._servers(), *self._workers.programs)
 
     def _servers(self) -> list[Program]:
-        return [self._postgres, *(process for process in (self._hashing, self._envoy) if process is not None)]
+        return [self._postgres, *(process for process in (self._hashing, self._double, self._envoy) if process is not None)]
 
     async def _reload_on(self, asked: asyncio.Event) -> NoReturn:
         while True:
@@ -228,6 +239,10 @@ class Shop:
             "MERCATO_SHARED_MEMORY": f"/dev/fd/{self._shared_memory}",
             "SECRET_KEY": secret_key(self._data_dir, given),
         }
+        if self._play:
+            own |= self._play.settings(given)
+        else:
+            play_money.require_none(self._data_dir, given)
         environ = given | own
         mail = MailSettings.from_environ(environ)
         if mail.smtp is None:
@@ -338,10 +353,6 @@ class Shop:
                 "choose fewer with --workers or MERCATO_POOL_SIZE"
             )
 
-    def _probe_host(self) -> str:
-        """Return an address that reaches the port if it listens on all addresses."""
-        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self._edge.listen_host, self._edge.listen_host)  # noqa: S104 - compared, not bound
-
     def _announcement(self) -> str:
         scheme, security = ("https", "TLS") if self._edge.tls else ("http", "plaintext")
         base = f"{scheme}://127.0.0.1:{self._edge.port}"
@@ -353,7 +364,7 @@ class Shop:
             f"gRPC   127.0.0.1:{self._edge.port}  ({security}{reflection}; gRPC-Web too)\n"
             f"data   {self._data_dir}  (logs in log/)\n"
             f"mail   {mail}\n"
-            f"{self._announced_metrics()}"
+            f"{self._announced_metrics()}{self._play.announcement if self._play else ''}"
             f"SQL    psql '{self._postgres.url()}'\n"
             f"admin  mercato admin create EMAIL --data-dir {shlex.quote(str(self._data_dir))}\n"
             f"ready {base}\n"
@@ -364,12 +375,6 @@ class Shop:
             return ""
         first, last = self._metrics_ports[0], self._metrics_ports[-1]
         return f"stats  http://{METRICS_HOST}:{first}/metrics  (a port for each worker, and one for a reload, up to {last})\n"
-
-
-def _connections_max() -> int:
-    """Return how many connections fit into the files that Envoy may open; with few files, half of them."""
-    files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]  # Envoy raises its limit to that of the user
-    return sys.maxsize if files == resource.RLIM_INFINITY else max(files - OTHER_FILES, files // 2)
 
 
 def _cache_directory(data_dir: Path) -> Path:

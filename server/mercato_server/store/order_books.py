@@ -23,6 +23,7 @@ from mercato_server.domain.payments import (
     RefundState,
     RequestKind,
 )
+from mercato_server.domain.provider_facts import DisputeFact, DisputeState
 
 LOCK_ORDERS = """
 SELECT id, account_id, status, version, booked_version, currency_code, total_minor, payment_due_at, now() AS now,
@@ -52,7 +53,11 @@ GET_PAYMENTS = f"""
 SELECT {PAYMENT_COLUMNS},
        (SELECT coalesce(jsonb_agg(jsonb_build_array(ledger.provider_ref, ledger.kind, ledger.amount_minor)), '[]')
           FROM payment_ledger AS ledger
-         WHERE ledger.payment_id = payments.id) AS ledger
+         WHERE ledger.payment_id = payments.id) AS ledger,
+       (SELECT coalesce(jsonb_agg(jsonb_build_array(dispute.provider_ref, dispute.state, dispute.amount_minor, dispute.withdrawn_minor,
+                                                    dispute.reason)), '[]')
+          FROM disputes AS dispute
+         WHERE dispute.order_id = payments.order_id AND dispute.payment_id = payments.id) AS disputes
   FROM payments
  WHERE order_id = ANY($1::uuid[])
  ORDER BY id
@@ -157,11 +162,19 @@ def _units(numbers: Sequence[int]) -> Units:
 
 
 def payment(row: asyncpg.Record) -> Payment:
-    """Return the payment of a row with PAYMENT_COLUMNS, and with its ledger if it has that."""
+    """Return the payment of a row with PAYMENT_COLUMNS, and with its ledger and disputes if it has these."""
     fields = dict(row)
     ledger = {(ref, LedgerKind(kind)): amount_minor for ref, kind, amount_minor in json.loads(fields.pop("ledger", "[]"))}
+    disputes = {told[0]: _dispute(told) for told in json.loads(fields.pop("disputes", "[]"))}
     fields |= {"method": PaymentMethod(row["method"]), "state": PaymentState(row["state"])}
-    return Payment(**fields, ledger=ledger)
+    return Payment(**fields, ledger=ledger, disputes=disputes)
+
+
+def _dispute(told: Sequence[Any]) -> DisputeFact:
+    ref, state, amount_minor, withdrawn_minor, reason = told
+    return DisputeFact(
+        provider_ref=ref, state=DisputeState[state.upper()], amount_minor=amount_minor, withdrawn_minor=withdrawn_minor, reason=reason
+    )
 
 
 def refund(row: asyncpg.Record | Mapping[str, Any]) -> Refund:

@@ -281,10 +281,10 @@ async def _save_refunds(conn: "Conn", changed: Sequence[Books]) -> None:
 
 
 async def _save_requests(conn: "Conn", changed: Sequence[Books]) -> None:
-    if settled := [(request_id, *end) for each in changed for request_id, end in each.writes.settlements.items()]:
-        await conn.execute(SETTLE_REQUESTS, *(list(column) for column in zip(*settled, strict=True)))
     if opened := [request for each in changed for request in each.writes.requests]:
         await conn.execute(INSERT_REQUESTS, *(list(column) for column in zip(*opened, strict=True)))
+    if settled := [(request_id, *end) for each in changed for request_id, end in each.writes.settlements.items()]:
+        await conn.execute(SETTLE_REQUESTS, *(list(column) for column in zip(*settled, strict=True)))
 
 
 async def _save_shipments(conn: "Conn", changed: Sequence[Books]) -> None:

@@ -72,6 +72,14 @@ class Account:
         """Return the balance, with the captured money that has no balance transaction yet."""
         return OPENING_BALANCE + self._booked[currency] + self._expected[currency]
 
+    def count_again(self) -> None:
+        """Count the balance, and find the charges that are not booked, by the objects, which were read from a file."""
+        for transaction in self.transactions.values():
+            self._booked[transaction.currency] += transaction.net
+        self._unbooked = [each for each in self.charges.values() if each.captured and each.transaction is None]
+        for charge in self._unbooked:
+            self._expected[charge.currency] += charge.amount_captured - fee(charge.amount_captured)
+
     # Payments.
 
     def create(self, amount: int, currency: str, capture_method: str, **fields: Any) -> Intent:

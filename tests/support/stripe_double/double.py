@@ -7,9 +7,11 @@ import secrets
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from socket import socket
 from typing import Any
 
-from support.stripe_double import faults, invariants, pages
+from support.stripe_double import faults, invariants, pages, saved
 from support.stripe_double.account import Account
 from support.stripe_double.acts import Acts
 from support.stripe_double.clock import Clock
@@ -46,9 +48,9 @@ class Call:
 
 
 class StripeDouble:
-    """Stripe at a loopback address, for one account in test mode."""
+    """Stripe at a loopback address, for one account in test mode; with a file, the account of that file."""
 
-    def __init__(self, port: int = 0, limits: Limits | None = None) -> None:
+    def __init__(self, port: int = 0, limits: Limits | None = None, *, listener: socket | None = None, file: Path | None = None) -> None:
         self.clock = Clock()
         self.webhooks = Webhooks(self.clock.now)
         self.events = Events(self.clock.now, self.webhooks.add)
@@ -63,7 +65,10 @@ class StripeDouble:
         """How many requests of each operation run now."""
         self._operations = Operations(self.account, self.events, renderer)
         self._keys = Keys(self.clock.now)
-        self._server = Server(self._answer, port)
+        self._server = Server(self._answer, port, listener)
+        self._file, self._saved = file, ""
+        if file and file.exists():
+            saved.read(file, self.account, self._keys)
 
     @property
     def url(self) -> str:
@@ -83,11 +88,23 @@ class StripeDouble:
         await self.go_down()
         await self.webhooks.stop()
 
+    def save(self) -> None:
+        """Write the file, if there is one and anything has changed."""
+        if self._file and (text := saved.encode(self.account, self._keys)) != self._saved:
+            saved.write(self._file, text)
+            self._saved = text
+
     def check(self) -> None:
         """Fail if the money of the account breaks a rule."""
         assert invariants.broken(self.account) == []
 
     async def _answer(self, request: Request) -> Response | None:
+        response = await self._respond(request)
+        if request.method != "GET":
+            self.save()  # before the answer: the shop must never know of more than the file
+        return response
+
+    async def _respond(self, request: Request) -> Response | None:
         if request.path.startswith(pages.PATH):
             return pages.answer(request, self.account)
         id_ = f"req_{secrets.token_hex(7)}"

@@ -64,3 +64,16 @@ class Keys:
     def forget(self, key: str) -> None:
         """Release a key: "if incoming parameters fail validation […] we don't save the idempotent result"."""
         del self._entries[key]
+
+    def settled(self) -> list[list[Any]]:
+        """Return the keys with a stored result that are not too old, as lists for JSON."""
+        return [
+            [key, *entry.fingerprint, entry.began, entry.response.status, entry.response.body.decode(), dict(entry.response.fields)]
+            for key, entry in self._entries.items()
+            if entry.response and entry.began + KEPT_S > self._now()
+        ]
+
+    def restore(self, settled: list[list[Any]]) -> None:
+        """Take the keys that `settled` has returned."""
+        for key, endpoint, values, began, status, body, fields in settled:
+            self._entries[key] = _Entry((endpoint, values), began, Response(status, body.encode(), fields))

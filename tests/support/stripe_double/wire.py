@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from socket import socket
 from urllib.parse import unquote
 
 HOST = "127.0.0.1"
@@ -42,16 +43,19 @@ Answer = Callable[[Request], Awaitable[Response | None]]
 
 
 class Server:
-    """A server on a loopback port."""
+    """A server on a loopback port, or on a socket that listens already."""
 
-    def __init__(self, answer: Answer, port: int = 0) -> None:
-        self._answer, self.port = answer, port
+    def __init__(self, answer: Answer, port: int = 0, listener: socket | None = None) -> None:
+        self._answer, self.port, self._listener = answer, port, listener
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Listen; port 0 becomes a free one, and stays for the next start."""
-        self._server = await asyncio.start_server(self._serve, HOST, self.port)
+        if self._listener:
+            self._server = await asyncio.start_server(self._serve, sock=self._listener)
+        else:
+            self._server = await asyncio.start_server(self._serve, HOST, self.port)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
