@@ -80,7 +80,7 @@ class _PaymentStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Payment
     PAYMENT_STATUS_PARTIALLY_PAID: _PaymentStatus.ValueType  # 4
     """Less has come than is owed."""
     PAYMENT_STATUS_PAID: _PaymentStatus.ValueType  # 5
-    """What is owed has come; also if nothing is owed."""
+    """As much has come as is owed; also if nothing is owed."""
     PAYMENT_STATUS_PARTIALLY_REFUNDED: _PaymentStatus.ValueType  # 6
     """A part of what is owed went back."""
     PAYMENT_STATUS_REFUND_DUE: _PaymentStatus.ValueType  # 7
@@ -104,7 +104,7 @@ PAYMENT_STATUS_AUTHORIZED: PaymentStatus.ValueType  # 3
 PAYMENT_STATUS_PARTIALLY_PAID: PaymentStatus.ValueType  # 4
 """Less has come than is owed."""
 PAYMENT_STATUS_PAID: PaymentStatus.ValueType  # 5
-"""What is owed has come; also if nothing is owed."""
+"""As much has come as is owed; also if nothing is owed."""
 PAYMENT_STATUS_PARTIALLY_REFUNDED: PaymentStatus.ValueType  # 6
 """A part of what is owed went back."""
 PAYMENT_STATUS_REFUND_DUE: PaymentStatus.ValueType  # 7
