@@ -112,6 +112,7 @@ soak: patroni ## run the fault, failover and fuzz tests with their full numbers 
 	$(RUN) $(BIN)/pytest tests/ha --soak --soak-report benchmarks/results/failover.md $(ARGS)
 	$(RUN) $(BIN)/pytest tests/fuzz --soak --fuzz-report benchmarks/results/fuzz.md $(ARGS)
 	$(RUN) $(BIN)/pytest tests/unit/stripe_double/test_money.py tests/unit/test_payment_model.py --soak
+	$(RUN) $(BIN)/pytest tests/payments/test_reconcile_size.py --soak
 	$(TESTS) -m race --race-rounds 50 $(ARGS)
 
 clean: ## remove .venv and caches; data directories stay

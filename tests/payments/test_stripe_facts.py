@@ -51,6 +51,18 @@ def test_the_log_about_unknown_words_is_bounded() -> None:
     assert len(logged) == 100
 
 
+def test_a_fact_tells_when_its_object_was_made_and_when_the_money_moved() -> None:
+    facts = Facts()
+    paid = INTENT | {"status": "succeeded", "latest_charge": CHARGE | {"created": 1_700_000_060}}
+    dead = INTENT | {"status": "canceled", "canceled_at": 1_700_000_120, "latest_charge": CHARGE | {"created": 1_700_000_060}}
+    listed = INTENT | {"status": "succeeded", "latest_charge": "ch_1"}
+    moved = [facts.payment(each).moved_at for each in (INTENT, listed, paid, dead)]
+    assert moved == [None, None, datetime.fromtimestamp(1_700_000_060, UTC), datetime.fromtimestamp(1_700_000_120, UTC)]
+    made = datetime.fromtimestamp(1_700_000_000, UTC)
+    refund = {"id": "re_1", "amount": 1, "currency": "usd", "status": "pending", "created": 1_700_000_000}
+    assert (facts.refund(refund).created_at, facts.dispute(DISPUTE | {"created": 1_700_000_000}, "USD", 1_000).created_at) == (made, made)
+
+
 def test_a_refund_without_a_status_is_pending() -> None:
     assert Facts().refund({"id": "re_1", "amount": 1, "currency": "usd", "status": None}).state is ProviderRefundState.PENDING
 

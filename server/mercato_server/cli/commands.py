@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mercato_server.cli import export_commands, promotions, tax_commands
+from mercato_server.cli.reconcile import reconcile
 from mercato_server.cli.running import DataDir, database_url
 from mercato_server.cli.running import run as _run
 from mercato_server.config import database_urls
@@ -213,6 +214,7 @@ async def _import(data_dir: Path | None, wanted: "Import") -> "Outcome":
 
 
 app.command("export")(export_commands.export_csv)
+app.command("reconcile")(reconcile)
 
 
 @app.command()

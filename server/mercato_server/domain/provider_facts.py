@@ -1,6 +1,6 @@
 """The facts that a payment provider tells about a payment, in the shop's words. All amounts are in ISO 4217 minor units."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, auto
 from uuid import UUID
@@ -53,6 +53,7 @@ class RefundFact:
     amount_minor: int
     failure: str = ""
     """The provider's word for the reason of a failure."""
+    created_at: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +67,7 @@ class DisputeFact:
     withdrawn_minor: int
     """The amount that the provider has taken from the shop and not given back; fees do not count."""
     reason: str = ""
+    created_at: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,3 +95,5 @@ class PaymentFact:
     refunds: tuple[RefundFact, ...] = ()
     disputes: tuple[DisputeFact, ...] = ()
     created_at: datetime | None = None
+    moved_at: datetime | None = field(default=None, compare=False)
+    """When its money moved, or it died, as far as the read tells."""

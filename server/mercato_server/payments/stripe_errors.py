@@ -28,6 +28,8 @@ REFUSED = re.compile(
 BAD_REQUEST, PAYMENT_REQUIRED, NOT_FOUND = 400, 402, 404
 DECISIVE = {BAD_REQUEST: "invalid_request_error", PAYMENT_REQUIRED: "card_error", NOT_FOUND: "invalid_request_error"}
 """Statuses that can prove something, each with the type of its error."""
+PASSING = re.compile(r"timeout|connection|local_limit|rate_limit|lock_timeout|http_(409|429|5\d\d)")
+"""Codes of failures after which a read may succeed."""
 NEVER_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.UnsupportedProtocol, httpx.ProxyError)
 
 
@@ -69,6 +71,11 @@ def of_connection(error: Exception) -> ProviderError:
     """Return the error of a connection that failed; only one that was not made has surely sent nothing."""
     sent = Certainty.UNSENT if isinstance(error, NEVER_SENT) else Certainty.UNKNOWN
     return ProviderError(sent, "connection", type(error).__name__)
+
+
+def may_pass(error: ProviderError) -> bool:
+    """Return whether a read that failed so may succeed later."""
+    return bool(PASSING.fullmatch(error.code))
 
 
 def unusable(detail: str) -> ProviderError:

@@ -82,6 +82,7 @@ class Facts:
             lapsed=state is ProviderState.DEAD and intent.get("cancellation_reason") in LAPSES and _was_authorized(charge),
             failure=_failure(intent.get("last_payment_error")),
             created_at=moment(intent, "created"),
+            moved_at=_moved_at(intent, charge),
         )
 
     def refund(self, refund: Body) -> RefundFact:
@@ -94,6 +95,7 @@ class Facts:
             state=known or self._unfamiliar("refund", status, ProviderRefundState.PENDING),
             amount_minor=_minor(field(refund, "amount", int), _currency(refund)),
             failure=word(refund.get("failure_reason")),
+            created_at=_moment_if_any(refund, "created"),
         )
 
     def dispute(self, dispute: Body, currency: str, captured_minor: int) -> DisputeFact:
@@ -113,6 +115,7 @@ class Facts:
             amount_minor=amount_minor,
             withdrawn_minor=_withdrawn(dispute, currency, amount_minor),
             reason=word(dispute.get("reason")),
+            created_at=_moment_if_any(dispute, "created"),
         )
 
     def _unfamiliar(self, kind: str, status: object, instead: Field) -> Field:
@@ -164,6 +167,10 @@ def moment(body: Body, name: str) -> datetime:
     return datetime.fromtimestamp(value, UTC)
 
 
+def _moment_if_any(body: Body, name: str) -> datetime | None:
+    return None if body.get(name) is None else moment(body, name)
+
+
 def word(value: object) -> str:
     """Return a word of Stripe's, such as `card_declined`; never free text, which may have personal data."""
     return value if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_]{1,80}", value) else ""
@@ -190,6 +197,11 @@ def _moving_charge(charge: Any) -> str:
     return charge if isinstance(charge, str) else ""
 
 
+def _moved_at(intent: Body, charge: Any) -> datetime | None:
+    """Return when an intent was canceled, or else when its expanded charge was made."""
+    return _moment_if_any(intent, "canceled_at") or (_moment_if_any(charge, "created") if isinstance(charge, Mapping) else None)
+
+
 def _was_authorized(charge: Any) -> bool:
     """Return whether a charge was authorised and not captured; a charge that is not expanded counts."""
     if isinstance(charge, Mapping):
@@ -203,7 +215,7 @@ def _capture_before(charge: Any) -> datetime | None:
     if not isinstance(details, Mapping):
         return None
     of_kind = details.get(details.get("type", ""))
-    return moment(of_kind, "capture_before") if isinstance(of_kind, Mapping) and of_kind.get("capture_before") is not None else None
+    return _moment_if_any(of_kind, "capture_before") if isinstance(of_kind, Mapping) else None
 
 
 def _failure(error: Any) -> str:

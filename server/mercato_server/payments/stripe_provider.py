@@ -1,5 +1,6 @@
 """Payments by Stripe: https://docs.stripe.com/payments/payment-intents. The shop knows them by the ids in their metadata."""
 
+import asyncio
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from mercato_server.payments.provider import Certainty, CreatedPayment, Provider
 from mercato_server.payments.stripe_connection import Answer, StripeConnection
 from mercato_server.payments.stripe_events import Events
 from mercato_server.payments.stripe_facts import Body, Facts, UnusableObjectError, charge_of, field, of_payment, shop_id
-from mercato_server.payments.token_buckets import Operation
+from mercato_server.payments.token_buckets import Lane, Operation
 
 PAGE = 100
 """Objects of a page, the most that Stripe gives. Where such a page is too large, smaller ones follow."""
@@ -36,13 +37,15 @@ class StripeProvider:
 
     name = "stripe"
 
-    def __init__(self, settings: StripeSettings, currency: str) -> None:
+    def __init__(self, settings: StripeSettings, currency: str, read_pauses_s: Sequence[float] = ()) -> None:
         """Make a client.
 
         Args:
             settings: the account.
             currency: the shop's, of all captures and refunds.
+            read_pauses_s: the pauses after which a read that failed for a while is repeated; no change is ever repeated.
         """
+        self._read_pauses_s = read_pauses_s
         self._currency = currency
         self._connection = StripeConnection(settings)
         self._v1 = self._connection.v1
@@ -165,6 +168,13 @@ class StripeProvider:
         await self._connection.close()
 
     async def _ask(self, operation: Operation, method: Method, *arguments: Any) -> Answer:
+        for pause_s in self._read_pauses_s if operation.lane is Lane.READS else ():
+            try:
+                return await self._connection.ask(operation, method, *arguments)
+            except ProviderError as error:
+                if not stripe_errors.may_pass(error):
+                    raise
+                await asyncio.sleep(max(pause_s, error.retry_after_s or 0))
         return await self._connection.ask(operation, method, *arguments)
 
     async def _fresh(self, answer: Answer) -> PaymentFact:

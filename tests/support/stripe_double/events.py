@@ -49,6 +49,11 @@ class Events:
         """Return the events that can still be read."""
         return [each for each in self._events.values() if each["created"] > self._now() - KEPT_S]
 
+    def find(self, id_: str) -> Body | None:
+        """Return an event that can still be read."""
+        event = self._events.get(id_)
+        return event if event and event["created"] > self._now() - KEPT_S else None
+
     def of_kind(self, kind: str) -> list[Body]:
         """Return the events of a kind."""
         return [each for each in self._events.values() if each["type"] == kind]

@@ -3,7 +3,7 @@
 Parameters that Stripe takes and the double does not model are refused as unknown ones are: README.md lists those that it knows.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from support.stripe_double import currencies, lists, methods, refunds
@@ -62,7 +62,7 @@ class Operations:
         self._account, self._events, self._renderer = account, events, renderer
         self._operations: dict[str, Operation] = {
             "payment_intents.create": self._create,
-            "payment_intents.list": self._list_of("payment_intents", account.intents.values),
+            "payment_intents.list": self._list_of("payment_intents", account.intents),
             "payment_intents.retrieve": self._retrieve_of("payment_intent"),
             "payment_intents.update": self._update,
             "payment_intents.confirm": self._confirm,
@@ -71,11 +71,11 @@ class Operations:
             "charges.retrieve": self._retrieve_of("charge"),
             "balance_transactions.retrieve": self._retrieve_of("balance_transaction"),
             "refunds.create": self._refund,
-            "refunds.list": self._list_of("refunds", account.refunds.values, "payment_intent", "charge"),
+            "refunds.list": self._list_of("refunds", account.refunds, "payment_intent", "charge"),
             "refunds.retrieve": self._retrieve_of("refund"),
             "refunds.update": self._update_refund,
             "refunds.cancel": self._cancel_refund,
-            "disputes.list": self._list_of("disputes", account.disputes.values, "payment_intent", "charge"),
+            "disputes.list": self._list_of("disputes", account.disputes, "payment_intent", "charge"),
             "disputes.retrieve": self._retrieve_of("dispute"),
             "events.list": self._list_events,
             "events.retrieve": self._retrieve_event,
@@ -112,19 +112,19 @@ class Operations:
 
         return prepare
 
-    def _list_of(self, name: str, things: Callable[[], Iterable[Any]], *filters: str) -> Operation:
+    def _list_of(self, name: str, things: Mapping[str, Any], *filters: str) -> Operation:
         def prepare(params: Parameters, _id: str) -> Execution:
             wanted = {each: params.text(each) for each in filters if each in params}
             attributes = {"payment_intent": "intent", "charge": "charge"}
 
             def found() -> Iterable[Thing]:
                 return (
-                    things()
+                    things.values()
                     if not wanted
-                    else [one for one in things() if all(getattr(one, attributes[each]) == id_ for each, id_ in wanted.items())]
+                    else [one for one in things.values() if all(getattr(one, attributes[each]) == id_ for each, id_ in wanted.items())]
                 )
 
-            read = lists.page(params, found, lists.of_object, f"/v1/{name}")
+            read = lists.page(params, found, things.get, lists.of_object, f"/v1/{name}")
             params.done()
 
             def execute() -> Body:
@@ -145,7 +145,7 @@ class Operations:
             chosen = [each for each in self._events.kept() if not kinds or each["type"] in kinds]
             return [each for each in chosen if delivered is None or delivered == (each["pending_webhooks"] == 0)]
 
-        read = lists.page(params, found, lambda event: (event["id"], event["created"]), "/v1/events")
+        read = lists.page(params, found, self._events.find, lambda event: (event["id"], event["created"]), "/v1/events")
         params.done()
 
         def execute() -> Body:
@@ -158,10 +158,10 @@ class Operations:
         params.done()
 
         def execute() -> Body:
-            found = [each for each in self._events.kept() if each["id"] == id_]
-            if not found:
+            found = self._events.find(id_)
+            if found is None:
                 raise missing("event", id_)
-            return found[0]
+            return found
 
         return execute
 
