@@ -107,7 +107,8 @@ def test_every_setting_reaches_the_configuration() -> None:
     longer = {rpc.policy.max_request_bytes for rpc in rpcs() if rpc.policy.max_request_bytes}
     assert set(found(config, "max_request_bytes")) == {12_345, *longer, *(size + 32_768 for size in (12_345, *longer))}
     assert routes(settings)["with body"]["typed_per_filter_config"]["mercato.rest_body"]["buffer"] == {"max_request_bytes": 12_345}
-    assert set(found(config, "grpc_timeout_header_max")) == {"4.25s", "7.25s", "30s"}
+    own = {f"{rpc.policy.timeout_ms / 1_000:g}s" for rpc in rpcs() if rpc.policy.timeout_ms > 7_250}
+    assert set(found(config, "grpc_timeout_header_max")) == {"4.25s", "7.25s", "30s", *own}
     assert set(found(config, "max_active_downstream_connections")) == {4321}
     for key, expected in (
         *(("listener_filters_timeout", "1.25s"), ("request_headers_timeout", "2.25s"), ("request_timeout", "3.25s")),
@@ -173,7 +174,7 @@ def test_no_caller_may_set_a_deadline_far_above_that_of_the_rpc() -> None:
     by_name = routes(EdgeSettings())
     for rpc in rpcs():
         longest_s = float(by_name[rpc.path]["route"]["max_stream_duration"]["grpc_timeout_header_max"].removesuffix("s"))
-        assert longest_s == (5 if rpc.reads else 10), rpc.path
+        assert longest_s == max(5 if rpc.reads else 10, rpc.policy.timeout_ms / 1_000), rpc.path
 
 
 def test_one_address_cannot_hold_all_places_of_one_worker() -> None:
