@@ -24,6 +24,7 @@ from mercato_server.handlers.audit import AuditHandler
 from mercato_server.handlers.auth import AuthHandler
 from mercato_server.handlers.cart import CartHandler
 from mercato_server.handlers.catalog import CatalogHandler, serialized
+from mercato_server.handlers.fulfillment import FulfillmentHandler
 from mercato_server.handlers.idempotency import Idempotency
 from mercato_server.handlers.order import OrderHandler
 from mercato_server.handlers.pages import Pager
@@ -136,15 +137,19 @@ class Parts:
         """Return the handlers by the names of their services."""
         settings, cache = self.settings, self.cache
         shop = self._shop
+        settle = self._desk.settle_order if self.payments else None
         pager = Pager(PageTokens(settings.secret_key), settings.limits)
         idempotency = Idempotency(settings.secret_key, settings.keys_per_account)
+        orders = OrderHandler(pool, self._sessions, pager, idempotency, shop, self._batching)
+        orders.settle = settle
         return {
             "AuthService": AuthHandler(pool, self._sessions, pager, idempotency, settings),
             "UserService": UserHandler(pool, pager, idempotency),
             "AuditService": AuditHandler(pool, pager),
             "CatalogService": CatalogHandler(pool, pager, idempotency, settings.limits, settings.currency, cache),
             "CartService": CartHandler(pool, idempotency, shop, self._batching, self.taxes),
-            "OrderService": OrderHandler(pool, self._sessions, pager, idempotency, shop, self._batching),
+            "OrderService": orders,
+            "FulfillmentService": FulfillmentHandler(pool, self._sessions, pager, idempotency, settle),
             "PaymentService": PaymentHandler(pool, self._sessions, pager, idempotency, settings.currency, self._desk),
             "ShopService": ShopHandler(pool, idempotency, settings.currency),
             "TaxService": TaxHandler(pool, pager, idempotency),

@@ -15,7 +15,7 @@ from mercato.v1.catalog_pb2 import Category, CreateCategoryRequest, DeleteProduc
 from mercato.v1.tax_pb2 import CreateTaxCategoryRequest, CreateTaxRateRequest, TaxCategory, TaxRate
 from mercato.v1.user_pb2 import CreateAddressRequest
 from mercato_server.composition import SERVICES
-from support.example_requests import make_shipping, new_address
+from support.example_requests import make_shipments, make_shipping, new_address
 from support.shop import PASSWORD, Person, Refusal, refusal
 from support.two_workers import Stage
 
@@ -70,6 +70,7 @@ class Scene:
         for person in (buyer, admin, buyer):
             await shop.add(person, ball)
             orders.append(await shop.checkout(person))
+        paid_order_id, sent_product_id, shipment_id, sent_shipment_id = await make_shipments(shop, admin, buyer)
         cart = await shop.add(buyer, ball)
         draft = CreateCategoryRequest(category=Category(name=f"Category {admin.id}"))
         category = await shop.catalog.CreateCategory(draft, metadata=admin.metadata)
@@ -94,6 +95,10 @@ class Scene:
             "first order_id": orders[0].id,
             "foreign order_id": orders[1].id,
             "third order_id": orders[2].id,
+            "paid order_id": paid_order_id,
+            "sent product_id": sent_product_id,
+            "shipment_id": shipment_id,
+            "sent shipment_id": sent_shipment_id,
             "address_id": address.id,
             "session_id": await shop.session(buyer),
             "own session_id": buyer.session_id,

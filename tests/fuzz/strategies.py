@@ -83,6 +83,7 @@ PLAUSIBLE: Mapping[str, tuple[str, ...]] = {
     "tax_category_id": ("books", "papers", "as-goods", "Books"),
     "time_zone": ("Europe/Berlin", "UTC", "Mars"),
     "tax_number": ("DE136695976", "X-1", "", "DE1"),
+    "tracking_url": ("https://example.com/track/1", "http://[", "ftp://example.com"),
     "image_urls": ("https://example.com/ball.png", "http://[", "javascript:1", "https://ex\0ample.com"),
     "content_type": (
         "application/json",

@@ -69,6 +69,10 @@ UNSTATED = {
     "update_mask": "names a field that must be there",
     "currency_code": "is that of the shop",
     "image_urls": "must have a host",
+    "carrier": "must have a visible character",
+    "tracking_number": "must have a visible character",
+    "tracking_url": "must be http or https, with a host",
+    "lines": "are of different products",
     "areas": "are of countries, regions and postal codes that there are, each once",
     "rates": "have their tiers in ascending order, and each zone once",
     "shipping_zone.name": "must have a visible character",
@@ -170,6 +174,7 @@ class Edge:
         assert self.up.admin.delete(f"/products/{gone}").status == 200
         ball = self.up.product(stock=1_000)
         order, foreign = self.up.order(buyer), self.up.order(admin)
+        paid_order_id, sent_product_id, shipment_id, _ = self.up.shipments(buyer)
         assert buyer.post(f"/cart/add/{ball['id']}").status == 200
         login = self.up.anyone.post("/v1/auth:login", {"email": buyer.email, "password": PASSWORD}).json
         self.things |= {
@@ -177,6 +182,9 @@ class Edge:
             "gone product_id": gone,
             "order_id": order["id"],
             "foreign order_id": foreign["id"],
+            "paid order_id": paid_order_id,
+            "sent product_id": sent_product_id,
+            "shipment_id": shipment_id,
             "address_id": self.up.address(buyer)["id"],
             "session_id": buyer.get("/me/sessions").json["sessions"][0]["id"],
             "account_id": buyer.id,

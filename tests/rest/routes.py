@@ -70,7 +70,28 @@ class Scene:
 
     @cached_property
     def order_id(self) -> str:
-        return str(self.up.order(self.buyer)["id"])
+        self.fill_cart()
+        return str(created(self.buyer.post("/orders/checkout"))["id"])
+
+    @cached_property
+    def _paid(self) -> tuple[str, str, str, str]:
+        return self.up.shipments(self.buyer)
+
+    @property
+    def paid_order_id(self) -> str:
+        return self._paid[0]
+
+    @property
+    def sent_product_id(self) -> str:
+        return self._paid[1]
+
+    @property
+    def shipment_id(self) -> str:
+        return self._paid[2]
+
+    @property
+    def sent_shipment_id(self) -> str:
+        return self._paid[3]
 
     @cached_property
     def address_id(self) -> str:
@@ -252,6 +273,15 @@ ROUTES = [
     Route("POST", "/v1/orders/{order_id}:advance", "id"),
     Route("POST", "/v1/orders/{order_id}/notes", "id", status=201),
     Route("GET", "/v1/orders/{order_id}/notes", "notes"),
+    Route("POST", "/v1/orders/{order_id}/shipments", "id", status=201),
+    Route("GET", "/v1/orders/{order_id}/shipments", "shipments"),
+    Route("GET", "/v1/orders/{order_id}/shipments/{shipment_id}", "state"),
+    Route("POST", "/v1/orders/{order_id}/shipments/{shipment_id}:ship", "ship_time"),
+    Route("POST", "/v1/orders/{order_id}/shipments/{shipment_id}:deliver", "deliver_time"),
+    Route("POST", "/v1/orders/{order_id}/shipments/{shipment_id}:cancel", "state"),
+    Route("POST", "/v1/orders/{order_id}/returns", "id", status=201),
+    Route("GET", "/v1/orders/{order_id}/returns", "returns"),
+    Route("POST", "/v1/orders/{order_id}:cancelItems", "id"),
     Route("GET", "/v1/shippingZones", "shipping_zones"),
     Route("POST", "/v1/shippingZones", "areas", status=201),
     Route("GET", "/v1/shippingZones/{shipping_zone_id}", "areas"),

@@ -31,6 +31,7 @@ NEEDS: dict[str, Any] = {
     "compare_and_set": {"expected_stock": 1, "stock": 1},
     "expected_total": {"minor_units": "1"},
     "free_from": {"minor_units": "1"},
+    "lines": [{"product_id": str(uuid4()), "quantity": 1}],
     "min_subtotal": {"minor_units": "1"},
     "parts": [{"name": "State", "ppm": 72_500}],
     "delivery_max": {"minor_units": "1"},
@@ -41,6 +42,7 @@ NEEDS: dict[str, Any] = {
     "tiers": [{"price": {"minor_units": "1"}}],
 }
 ELEMENTS: dict[str, Callable[[int], Any]] = {
+    "OrderUnitsInput": lambda _: {"product_id": str(uuid4()), "quantity": 1},
     "OrderStatus": lambda number: ("ORDER_STATUS_PLACED", "ORDER_STATUS_PAID")[number % 2],
     "ShippingAreaInput": lambda number: {"country_code": "US", "postal_prefix": f"{number:03}"},
     "ShippingRateInput": lambda _: {**NEEDS["rates"][0], "shipping_zone_id": str(uuid4())},

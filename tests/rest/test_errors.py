@@ -43,6 +43,8 @@ TABLES = (
         "promotions",
     ),
     *("quotes", "refresh_tokens", "search_words", "sessions", "shipping_areas", "shipping_methods", "shipping_rates", "shipping_zones"),
+    *("disputes", "payment_ledger", "payments", "provider_events", "provider_requests", "refund_lines", "refunds"),
+    *("return_items", "returns", "shipment_items", "shipments"),
     *("shop", "shop_settings", "signing_keys", "stock_ledger", "stock_levels", "tax_categories", "tax_rates"),
 )
 WORKED_ON = ("feed_cursors", "feed_quarantine", "mails", "one_time_tokens", "pgqueuer", "pgqueuer_log", "pgqueuer_statistics")

@@ -37,6 +37,10 @@ POST /v1/taxCategories, GET /v1/taxCategories, GET /v1/taxCategories/{tax_catego
 POST /v1/taxRates, GET /v1/taxRates, GET /v1/taxRates/{tax_rate_id}, PATCH /v1/taxRates/{tax_rate_id}
 POST /v1/taxRates/{tax_rate_id}:archive, POST /v1/taxCategories/{tax_category_id}:archive
 GET /v1/orders, POST /v1/orders/{order_id}/notes, GET /v1/orders/{order_id}/notes, POST /v1/orders/{order_id}:advance, GET /v1/auditLog
+POST /v1/orders/{order_id}/shipments, GET /v1/orders/{order_id}/shipments, GET /v1/orders/{order_id}/shipments/{shipment_id}
+POST /v1/orders/{order_id}/shipments/{shipment_id}:cancel, POST /v1/orders/{order_id}/shipments/{shipment_id}:ship
+POST /v1/orders/{order_id}/shipments/{shipment_id}:deliver, POST /v1/orders/{order_id}/returns, GET /v1/orders/{order_id}/returns
+POST /v1/orders/{order_id}:cancelItems
 POST /v1/shippingZones, GET /v1/shippingZones, GET /v1/shippingZones/{shipping_zone_id}, PATCH /v1/shippingZones/{shipping_zone_id}
 POST /v1/shippingMethods, GET /v1/shippingMethods, GET /v1/shippingMethods/{shipping_method_id}
 PATCH /v1/shippingMethods/{shipping_method_id}, POST /v1/shippingMethods/{shipping_method_id}:archive
@@ -57,14 +61,30 @@ def demo_up() -> Iterator[Up]:
         yield up
 
 
+SHIPMENTS = "/v1/orders/{order_id}/shipments/{shipment_id}"
+RETURNS = "/v1/orders/{order_id}/returns"
+
+
 class Shopper:
     """The account of the examples, and what only the shop can tell it."""
 
     def __init__(self, up: Up, signup: Mapping[str, str]) -> None:
         self.up = up
         self.email, self.password = signup["email"], signup["password"]
+        self.sent = ("", "", "", "")
+        """The ids of a paid order, its product and its shipments."""
         self.known: Mapping[str, Callable[[], Any]] = {
             "order_id": self.order_id,
+            "shipment_id": lambda: self.sent[2],
+            f"{SHIPMENTS} order_id": self.sent_order_id,
+            f"{SHIPMENTS}:cancel order_id": self.sent_order_id,
+            f"{SHIPMENTS}:ship order_id": self.sent_order_id,
+            f"{SHIPMENTS}:deliver order_id": self.sent_order_id,
+            f"{SHIPMENTS}:deliver shipment_id": lambda: self.sent[3],
+            f"{RETURNS} order_id": self.sent_order_id,
+            f"{RETURNS} lines": lambda: [{"product_id": self.sent[1], "quantity": 1}],
+            "/v1/orders/{order_id}:cancelItems order_id": self.sent_order_id,
+            "/v1/orders/{order_id}:cancelItems lines": lambda: [{"product_id": self.sent[1], "quantity": 1}],
             "address_id": lambda: str(up.address(self.client())["id"]),
             "session_id": self.session_id,
             "user_id": lambda: self.client().id,
@@ -85,6 +105,11 @@ class Shopper:
     def promotion_id(self) -> str:
         """A promotion that needs a code."""
         return str(self.up.promotion()["id"])
+
+    def sent_order_id(self) -> str:
+        """A paid order with two shipments, of which the second has left."""
+        self.sent = self.up.shipments(self.client())
+        return self.sent[0]
 
     def client(self) -> Client:
         """Log in anew, since some examples end the session."""
@@ -107,7 +132,8 @@ class Shopper:
         in_path = re.findall(r"\{([^}]*)\}", path)
         target = path
         for name in in_path:
-            target = target.replace(f"{{{name}}}", examples.pop(name, None) or self.known[name]())
+            known = self.known.get(f"{path} {name}") or self.known.get(name)
+            target = target.replace(f"{{{name}}}", examples.pop(name, None) or (known() if known else ""))
         target += search(examples)
         access = (
             self.up.admin if "For administrators only" in operation["description"] else self.client() if operation["security"] else None

@@ -45,6 +45,9 @@ ALLOWED = {policy_pb2.ACCESS_ANYONE: ALL_CALLERS, policy_pb2.ACCESS_USER: PEOPLE
 OWNED = {
     "GetOrder": {OWNER, ADMIN},
     "CancelOrder": {OWNER, ADMIN},
+    "ListShipments": {OWNER, ADMIN},
+    "GetShipment": {OWNER, ADMIN},
+    "ListReturns": {OWNER, ADMIN},
     "RevokeSession": {OWNER},
     "GetAddress": {OWNER},
     "UpdateAddress": {OWNER},
@@ -57,6 +60,7 @@ PUBLIC = {
 FOR_ADMINS = {
     "GetAdminOnly", "CreateProduct", "UpdateProduct", "DeleteProduct", "UndeleteProduct", "AdjustStock", "CreateCategory", "UpdateCategory",
     "DeleteCategory", "ListAllOrders", "AdvanceOrder", "CreateOrderNote", "ListOrderNotes",
+    "CreateShipment", "ShipShipment", "DeliverShipment", "CancelShipment", "CreateReturn", "CancelOrderItems",
     "ListUsers", "GetUser", "UpdateUser", "ListAuditLog",
     "ListShippingZones", "GetShippingZone", "CreateShippingZone", "UpdateShippingZone", "ArchiveShippingZone",
     "ListShippingMethods", "GetShippingMethod", "CreateShippingMethod", "UpdateShippingMethod", "ArchiveShippingMethod",

@@ -107,6 +107,32 @@ LOGGED = {
     "ArchiveShippingMethod": Logged(
         "shipping_method.archived", lambda world: world.first.shipping_method_id, {"archived_at": None}, {"archived_at": "a time"}
     ),
+    "CreateShipment": Logged("shipment.created", lambda world: world.first.order_id, {}, {"shipment_id": "an id", "state": "prepared"}),
+    "ShipShipment": Logged(
+        "shipment.shipped",
+        lambda world: world.first.paid_order_id,
+        {"state": "prepared"},
+        {"shipment_id": "an id", "state": "shipped"},
+    ),
+    "DeliverShipment": Logged(
+        "shipment.delivered",
+        lambda world: world.first.paid_order_id,
+        {"state": "shipped"},
+        {"shipment_id": "an id", "state": "delivered"},
+    ),
+    "CancelShipment": Logged(
+        "shipment.cancelled",
+        lambda world: world.first.paid_order_id,
+        {"state": "prepared"},
+        {"shipment_id": "an id", "state": "cancelled"},
+    ),
+    "CreateReturn": Logged(
+        "return.created",
+        lambda world: world.first.paid_order_id,
+        {},
+        {"return_id": "an id", "restocked": True, "units": {"an id": 1}},
+    ),
+    "CancelOrderItems": Logged("order.items_cancelled", lambda world: world.first.order_id, {}, {"units": {"an id": 1}}),
     "AdvanceOrder": Logged("order.paid", lambda world: world.first.order_id, {"status": "placed"}, {"status": "paid"}),
     "UpdateShop": Logged("shop.updated", None, {"country_code": ""}, {"country_code": "DE"}),
     "CreateTaxCategory": Logged("tax_category.created", None, {}, {"example-1": {"display_name": "Books"}}),
@@ -152,6 +178,7 @@ WRITTEN = (
     "promotions",
     "promotion_codes",
     "price_rules",
+    *("order_items", "order_history", "payments", "refunds", "shipments", "shipment_items", "returns", "return_items", "stock_levels"),
     *("products", "categories", "orders", "accounts", "account_taxes", "events"),
     *("shop_settings", "tax_categories", "tax_rates", "price_rules"),
 )

@@ -24,6 +24,15 @@ from mercato.v1.catalog_pb2 import (
     UpdateCategoryRequest,
     UpdateProductRequest,
 )
+from mercato.v1.fulfillment_pb2 import (
+    CancelOrderItemsRequest,
+    CancelShipmentRequest,
+    CreateReturnRequest,
+    CreateShipmentRequest,
+    ListReturnsRequest,
+    ListShipmentsRequest,
+    OrderUnits,
+)
 from mercato.v1.order_pb2 import (
     ORDER_STATUS_PAID,
     AdvanceOrderRequest,
@@ -69,7 +78,7 @@ PAGE_MAX = 100
 SHIPPING_MAX = 90
 """Zones and methods of the longest scene. A shop may have 100 methods."""
 NUMBERS = itertools.count()
-LONG_ORDERS = 4
+LONG_ORDERS = 7
 """Orders with a line for each product; the others have one line."""
 
 
@@ -81,10 +90,17 @@ class Scene:
     products: list[str]
     orders: list[str]
     zones: list[str]
+    shipments: list[str]
+    """Shipments of the fourth and of the fifth order, which have not left."""
     subjects: ShopSubjects
     buyer: Person
     leaver: Person
     admin: Person
+
+    @property
+    def units(self) -> list[OrderUnits]:
+        """The units of a long order."""
+        return [OrderUnits(product_id=product_id, quantity=1) for product_id in self.products]
 
     @property
     def page(self) -> int:
@@ -155,10 +171,20 @@ ROWS = (
     Row("Checkout", 5, many="lines", key="buy"),  # a repeated call, which is answered from the key
     Row("Checkout", 5, lambda _: CheckoutRequest(validate_only=True), "lines"),
     Row("GetOrder", 5, many="lines"),
-    Row("CancelOrder", 13, cancel(0), "lines"),
-    Row("CancelOrder", 14, cancel(1), "lines", "cancel"),
-    Row("CancelOrder", 14, cancel(2), "lines", by="admin"),
-    Row("AdvanceOrder", 12, lambda at: AdvanceOrderRequest(order_id=at.orders[3], status=ORDER_STATUS_PAID), "lines"),
+    Row("CancelOrder", 17, cancel(0), "lines"),
+    Row("CancelOrder", 18, cancel(1), "lines", "cancel"),
+    Row("CancelOrder", 18, cancel(2), "lines", by="admin"),
+    Row("AdvanceOrder", 17, lambda at: AdvanceOrderRequest(order_id=at.orders[3], status=ORDER_STATUS_PAID), "lines"),
+    Row("CancelShipment", 12, lambda at: CancelShipmentRequest(order_id=at.orders[4], shipment_id=at.shipments[1])),
+    Row("CreateShipment", 13, lambda at: CreateShipmentRequest(order_id=at.orders[4]), "lines"),
+    Row("CreateShipment", 14, lambda at: CreateShipmentRequest(order_id=at.orders[6]), "lines", "parcel"),
+    Row("ListShipments", 2, lambda at: ListShipmentsRequest(order_id=at.orders[5], page_size=at.page), "shipments"),
+    Row("GetShipment", 2, many="lines"),
+    Row("ShipShipment", 16, many="lines"),
+    Row("DeliverShipment", 16, many="lines"),
+    Row("CreateReturn", 17, lambda at: CreateReturnRequest(order_id=at.orders[3], lines=at.units, restock=True), "lines"),
+    Row("ListReturns", 2, lambda at: ListReturnsRequest(order_id=at.orders[5], page_size=at.page), "returns"),
+    Row("CancelOrderItems", 18, lambda at: CancelOrderItemsRequest(order_id=at.orders[5], lines=at.units), "lines"),
     Row("ListOrders", 6, lambda at: ListOrdersRequest(page_size=at.page), "orders"),
     Row("ListAllOrders", 8, lambda at: ListAllOrdersRequest(page_size=at.page), "orders"),
     Row("ListAllOrders", 9, lambda at: ListAllOrdersRequest(page_size=at.page, account_id=at.buyer.id, max_total=10**12), "orders"),
@@ -311,6 +337,28 @@ INSERT INTO order_items (order_id, product_id, product_name, unit_price_minor, c
 SELECT o.id, p.id, '', 1, 'USD', 1
   FROM (SELECT id, row_number() OVER (ORDER BY id) AS n FROM orders) AS o
   JOIN (SELECT id, row_number() OVER (ORDER BY id) AS n FROM products) AS p ON o.n <= {long} OR p.n = 1;
+WITH long AS (
+    SELECT id, row_number() OVER (ORDER BY id) AS n FROM orders
+), parcel AS (
+    INSERT INTO shipments (order_id, state, carrier, tracking_number, tracking_url, actor_kind)
+    SELECT long.id, 'prepared', '', '', '', 'system' FROM long WHERE n IN (4, 5) ORDER BY n
+    RETURNING id, order_id
+), taken AS (
+    INSERT INTO shipments (order_id, state, carrier, tracking_number, tracking_url, actor_kind)
+    SELECT long.id, 'cancelled', '', '', '', 'system' FROM long, generate_series(1, {n}) WHERE long.n = 6
+    RETURNING id
+), back AS (
+    INSERT INTO returns (order_id, restocked, reason, actor_kind)
+    SELECT long.id, false, '', 'system' FROM long, generate_series(1, {n}) WHERE long.n = 6
+    RETURNING id
+), items AS (
+    INSERT INTO return_items (return_id, product_id, quantity)
+    SELECT back.id, product.id, 1 FROM back, (SELECT id FROM products LIMIT 1) AS product
+)
+INSERT INTO shipment_items (shipment_id, product_id, quantity)
+SELECT parcel.id, product_id, quantity FROM parcel JOIN order_items USING (order_id)
+ UNION ALL
+SELECT taken.id, product.id, 1 FROM taken, (SELECT id FROM products LIMIT 1) AS product;
 INSERT INTO shipping_zones (name, name_key, name_key_rule)
 SELECT 'zone ' || n, '', 1000 FROM generate_series(0, least({n}, {few})) AS n;
 INSERT INTO shipping_methods (name, description, position, tax_category)
@@ -348,11 +396,13 @@ async def scene(shop: Shop, size: int) -> Scene:
         return [str(row["id"]) for row in await shop.pool.fetch(f"SELECT id FROM {table} WHERE {condition} ORDER BY id")]  # noqa: S608 - a constant
 
     products, orders, zones = await ids("products"), await ids("orders"), await ids("shipping_zones", "name <> 'zone 0'")
+    shipments = await ids("shipments", "state = 'prepared'")
     return Scene(
         size=size,
         products=products,
         orders=orders,
         zones=zones,
+        shipments=shipments,
         subjects=ShopSubjects(
             email=other.email,
             refresh_token=other.refresh_token,
@@ -371,6 +421,10 @@ async def scene(shop: Shop, size: int) -> Scene:
             promotion_code="C1",
             tax_category_id=(await ids("tax_categories"))[0],
             tax_rate_id=(await ids("tax_rates"))[0],
+            paid_order_id=orders[3],
+            sent_product_id=products[0],
+            shipment_id=shipments[0],
+            sent_shipment_id=shipments[0],  # a row before lets it leave
         ),
         buyer=buyer,
         leaver=leaver,

@@ -43,10 +43,12 @@ from mercato_server.store import (
     provider_events,
     provider_requests,
     redemptions,
+    returns,
     saved_books,
     search,
     search_documents,
     sessions,
+    shipments,
     tax_categories,
     tax_rates,
     told_facts,
@@ -188,6 +190,20 @@ SELECT orders.id, promotions.id, ARRAY['account:' || account_id], 1, 'USD'
   JOIN promotions ON name = 'sale ' || n % 1000 + 1;
 INSERT INTO promotion_buyers (promotion_id, subject, uses)
 SELECT promotion_id, subjects[1], 1 FROM promotion_redemptions ON CONFLICT DO NOTHING;
+INSERT INTO payments (order_id, provider, method, provider_ref, state, capture_later, currency_code, amount_minor)
+SELECT id, 'manual', 'cash', id::text, 'captured', false, 'USD', 1 FROM orders;
+INSERT INTO payment_ledger (payment_id, kind, provider_ref, amount_minor, currency_code)
+SELECT id, 'captured', provider_ref, 1, 'USD' FROM payments;
+INSERT INTO refunds (payment_id, order_id, state, amount_minor, currency_code, is_own, reason, actor_kind)
+SELECT id, order_id, 'succeeded', 1, 'USD', true, '', 'system' FROM payments;
+INSERT INTO refund_lines (refund_id, product_id, quantity, amount_minor, currency_code) SELECT id, order_id, 1, 1, 'USD' FROM refunds;
+INSERT INTO provider_requests (provider, kind, payment_id, amount_minor, outcome, settled_at)
+SELECT 'manual', 'capture', id, 1, 'succeeded', now() FROM payments;
+INSERT INTO shipments (order_id, state, carrier, tracking_number, tracking_url, actor_kind)
+SELECT id, 'shipped', '', '', '', 'system' FROM orders;
+INSERT INTO shipment_items (shipment_id, product_id, quantity) SELECT id, order_id, 1 FROM shipments;
+INSERT INTO returns (order_id, restocked, reason, actor_kind) SELECT id, false, '', 'system' FROM orders;
+INSERT INTO return_items (return_id, product_id, quantity) SELECT id, order_id, 1 FROM returns;
 """
 
 
@@ -232,6 +248,7 @@ HOT = {
     "PLACE_ORDERS": orders.PLACE_ORDERS,
     "PLACE_PLAIN_ORDERS": orders.PLACE_PLAIN_ORDERS,
     "GET_ROOM": orders.GET_ROOM,
+    "PAY_FREE_ORDERS": orders.PAY_FREE_ORDERS,
     "GET_OVERDUE": order_states.GET_OVERDUE,
     "LOCK_PRODUCT": catalog.LOCK_PRODUCT,
     "UPDATE_PRODUCT": catalog.UPDATE_PRODUCT,
@@ -261,6 +278,9 @@ HOT = {
     "GET_ORDERS": order_lists.GET_ORDERS,
     "GET_LINES": order_lists.GET_LINES,
     "GET_HISTORY": order_lists.GET_HISTORY,
+    "GET_SHIPMENT": shipments.GET_SHIPMENT,
+    "LIST_SHIPMENTS": shipments.LIST_SHIPMENTS,
+    "LIST_RETURNS": returns.LIST_RETURNS,
     "LIST_OF_ACCOUNT": order_lists.LIST_OF_ACCOUNT,
     "LIST_OF_ACCOUNT_IN_STATUS": order_lists.LIST_OF_ACCOUNT_IN_STATUS,
 }

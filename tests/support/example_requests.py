@@ -54,6 +54,18 @@ from mercato.v1.catalog_pb2 import (
     UpdateCategoryRequest,
     UpdateProductRequest,
 )
+from mercato.v1.fulfillment_pb2 import (
+    CancelOrderItemsRequest,
+    CancelShipmentRequest,
+    CreateReturnRequest,
+    CreateShipmentRequest,
+    DeliverShipmentRequest,
+    GetShipmentRequest,
+    ListReturnsRequest,
+    ListShipmentsRequest,
+    OrderUnits,
+    ShipShipmentRequest,
+)
 from mercato.v1.money_pb2 import Money
 from mercato.v1.order_pb2 import (
     ORDER_STATUS_PAID,
@@ -179,11 +191,27 @@ class Subjects(Protocol):
 
     @property
     def order_id(self) -> str:
-        """An order of the caller with status PLACED."""
+        """An order of the caller with status PLACED, of one unit of `product_id`."""
 
     @property
     def product_id(self) -> str:
         """A product that is on sale."""
+
+    @property
+    def paid_order_id(self) -> str:
+        """A paid order of the caller, of three units of `sent_product_id`: one is in each of both shipments, one in none."""
+
+    @property
+    def sent_product_id(self) -> str:
+        """The product of the paid order."""
+
+    @property
+    def shipment_id(self) -> str:
+        """A shipment of the paid order that has not left."""
+
+    @property
+    def sent_shipment_id(self) -> str:
+        """A shipment of the paid order that has left."""
 
     @property
     def deleted_product_id(self) -> str:
@@ -239,6 +267,10 @@ class ShopSubjects:
     promotion_code: str
     tax_category_id: str
     tax_rate_id: str
+    paid_order_id: str
+    sent_product_id: str
+    shipment_id: str
+    sent_shipment_id: str
 
 
 # A shop that many tests share stays below its limit. The categories of the subjects that were made last are still needed.
@@ -265,6 +297,7 @@ async def make_subjects(shop: Shop, admin: Person, caller: Person) -> ShopSubjec
     await shop.add(caller, product)
     order = await shop.checkout(caller)
     address = await shop.users.CreateAddress(CreateAddressRequest(address=new_address()), metadata=caller.metadata)
+    paid_order_id, sent_product_id, shipment_id, sent_shipment_id = await make_shipments(shop, admin, caller)
     return ShopSubjects(
         email=other.email,
         refresh_token=other.refresh_token,
@@ -283,7 +316,24 @@ async def make_subjects(shop: Shop, admin: Person, caller: Person) -> ShopSubjec
         promotion_code=code.code,
         tax_category_id=tax_category.id,
         tax_rate_id=tax_rate.id,
+        paid_order_id=paid_order_id,
+        sent_product_id=sent_product_id,
+        shipment_id=shipment_id,
+        sent_shipment_id=sent_shipment_id,
     )
+
+
+async def make_shipments(shop: Shop, admin: Person, buyer: Person) -> tuple[str, str, str, str]:
+    """Make a paid order of three units, and two shipments of one unit each, of which the second has left; return all ids."""
+    product = await shop.product(admin)
+    await shop.add(buyer, product, 3)
+    order = await shop.checkout(buyer)
+    await shop.orders.AdvanceOrder(AdvanceOrderRequest(order_id=order.id, status=ORDER_STATUS_PAID), metadata=admin.metadata)
+    units = [OrderUnits(product_id=product.id, quantity=1)]
+    new = CreateShipmentRequest(order_id=order.id, lines=units)
+    first, second = [await shop.fulfillment.CreateShipment(new, metadata=admin.metadata) for _ in "12"]
+    await shop.fulfillment.ShipShipment(ShipShipmentRequest(order_id=order.id, shipment_id=second.id), metadata=admin.metadata)
+    return order.id, product.id, first.id, second.id
 
 
 async def make_shipping(shop: Shop, admin: Person) -> tuple[str, str]:
@@ -306,6 +356,11 @@ def a_method(zone_id: str) -> ShippingMethod:
     """Return a method that delivers to a zone."""
     tiers = [ShippingTier(start=0, price=Money(minor_units=499))]
     return ShippingMethod(name=unused_name(), rates=[ShippingRate(shipping_zone_id=zone_id, basis=SHIPPING_RATE_BASIS_WEIGHT, tiers=tiers)])
+
+
+def a_unit(product_id: str) -> OrderUnits:
+    """Return one unit of a product."""
+    return OrderUnits(product_id=product_id, quantity=1)
 
 
 def unused_name() -> str:
@@ -403,6 +458,15 @@ EXAMPLE_REQUESTS: Mapping[str, Callable[[Subjects], Message]] = {
     "ListAllOrders": lambda _: ListAllOrdersRequest(),
     "CreateOrderNote": lambda of: CreateOrderNoteRequest(order_id=of.order_id, text="Wrap it"),
     "ListOrderNotes": lambda of: ListOrderNotesRequest(order_id=of.order_id),
+    "CreateShipment": lambda of: CreateShipmentRequest(order_id=of.order_id, carrier="DHL"),
+    "ListShipments": lambda of: ListShipmentsRequest(order_id=of.paid_order_id),
+    "GetShipment": lambda of: GetShipmentRequest(order_id=of.paid_order_id, shipment_id=of.shipment_id),
+    "ShipShipment": lambda of: ShipShipmentRequest(order_id=of.paid_order_id, shipment_id=of.shipment_id, carrier="DHL"),
+    "DeliverShipment": lambda of: DeliverShipmentRequest(order_id=of.paid_order_id, shipment_id=of.sent_shipment_id),
+    "CancelShipment": lambda of: CancelShipmentRequest(order_id=of.paid_order_id, shipment_id=of.shipment_id),
+    "CreateReturn": lambda of: CreateReturnRequest(order_id=of.paid_order_id, lines=[a_unit(of.sent_product_id)], restock=True),
+    "ListReturns": lambda of: ListReturnsRequest(order_id=of.paid_order_id),
+    "CancelOrderItems": lambda of: CancelOrderItemsRequest(order_id=of.order_id, lines=[a_unit(of.product_id)], reason="broken"),
     "ListShippingZones": lambda _: ListShippingZonesRequest(),
     "GetShippingZone": lambda of: GetShippingZoneRequest(shipping_zone_id=of.shipping_zone_id),
     "CreateShippingZone": lambda _: CreateShippingZoneRequest(shipping_zone=a_zone()),

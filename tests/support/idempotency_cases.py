@@ -27,6 +27,15 @@ from mercato.v1.catalog_pb2 import (
     UpdateCategoryRequest,
     UpdateProductRequest,
 )
+from mercato.v1.fulfillment_pb2 import (
+    CancelOrderItemsRequest,
+    CancelShipmentRequest,
+    CreateReturnRequest,
+    CreateShipmentRequest,
+    DeliverShipmentRequest,
+    OrderUnits,
+    ShipShipmentRequest,
+)
 from mercato.v1.money_pb2 import Money
 from mercato.v1.order_pb2 import ORDER_STATUS_PAID, AdvanceOrderRequest, CancelOrderRequest, CheckoutRequest, CreateOrderNoteRequest
 from mercato.v1.promotion_pb2 import (
@@ -281,6 +290,41 @@ CASES = {
         ),
         Case("CancelOrder", ("buyer", "boss"), "orders", lambda _: CancelOrderRequest(order_id=ABSENT)),
         Case("CreateOrderNote", ADMIN, "order_notes", lambda _: CreateOrderNoteRequest(order_id=ABSENT, text="x")),
+        Case("CreateShipment", ADMIN, "shipments", lambda _: CreateShipmentRequest(order_id=ABSENT)),
+        Case(
+            "ShipShipment",
+            ADMIN,
+            "shipments",
+            lambda world: ShipShipmentRequest(order_id=world.first.paid_order_id, shipment_id=world.first.sent_shipment_id),
+        ),
+        Case(
+            "DeliverShipment",
+            ADMIN,
+            "shipments",
+            lambda world: DeliverShipmentRequest(order_id=world.first.paid_order_id, shipment_id=world.first.shipment_id),
+        ),
+        Case(
+            "CancelShipment",
+            ADMIN,
+            "shipments",
+            lambda world: CancelShipmentRequest(order_id=world.first.paid_order_id, shipment_id=world.first.sent_shipment_id),
+        ),
+        Case(
+            "CreateReturn",
+            ADMIN,
+            "returns",
+            lambda world: CreateReturnRequest(
+                order_id=world.first.paid_order_id, lines=[OrderUnits(product_id=world.first.sent_product_id, quantity=2)]
+            ),
+        ),
+        Case(
+            "CancelOrderItems",
+            ADMIN,
+            "orders",
+            lambda world: CancelOrderItemsRequest(
+                order_id=world.first.order_id, lines=[OrderUnits(product_id=world.first.product_id, quantity=2)]
+            ),
+        ),
         Case("AdvanceOrder", ADMIN, "orders", lambda _: AdvanceOrderRequest(order_id=ABSENT, status=ORDER_STATUS_PAID)),
         Case(
             "CreatePromotion",

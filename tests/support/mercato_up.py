@@ -125,6 +125,21 @@ class Up:
         assert buyer.post(f"/cart/add/{self.product(**fields)['id']}").status == 200
         return created(buyer.post("/orders/checkout"))
 
+    def shipments(self, buyer: Client) -> tuple[str, str, str, str]:
+        """Make a paid order of three units, and two shipments of one unit each, of which the second has left.
+
+        Returns the ids of the order, its product, and both shipments.
+        """
+        product_id = self.product()["id"]
+        assert buyer.post(f"/cart/add/{product_id}?quantity=3").status == 200
+        order_id = created(buyer.post("/orders/checkout"))["id"]
+        path = f"/v1/orders/{order_id}"
+        assert self.admin.post(f"{path}:advance", {"status": "ORDER_STATUS_PAID"}).status == 200
+        units = {"lines": [{"product_id": product_id, "quantity": 1}]}
+        first, second = [str(created(self.admin.post(f"{path}/shipments", units))["id"]) for _ in "12"]
+        assert self.admin.post(f"{path}/shipments/{second}:ship").status == 200
+        return str(order_id), str(product_id), first, second
+
     def address(self, buyer: Client, **fields: Any) -> dict[str, Any]:
         """Add an address to those of a buyer."""
         return created(buyer.post("/v1/me/addresses", draft_address(**fields)))

@@ -23,6 +23,7 @@ from mercato.v1 import (
     cart_pb2_grpc,
     catalog_pb2,
     catalog_pb2_grpc,
+    fulfillment_pb2_grpc,
     order_pb2,
     order_pb2_grpc,
     payment_pb2_grpc,
@@ -89,6 +90,7 @@ class Shop:
         self.catalog = catalog_pb2_grpc.CatalogServiceStub(channel)
         self.carts = cart_pb2_grpc.CartServiceStub(channel)
         self.orders = order_pb2_grpc.OrderServiceStub(channel)
+        self.fulfillment = fulfillment_pb2_grpc.FulfillmentServiceStub(channel)
         self.payments = payment_pb2_grpc.PaymentServiceStub(channel)
         self.shipping = shipping_pb2_grpc.ShippingServiceStub(channel)
         self.promotions = promotion_pb2_grpc.PromotionServiceStub(channel)

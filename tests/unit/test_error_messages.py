@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mercato_server.domain import errors, order_notes, pricing_errors, promotion_errors, quotes, shipping_errors, tax_errors
+from mercato_server.domain import errors, order_notes, payment_errors, pricing_errors, promotion_errors, quotes, shipping_errors, tax_errors
 from mercato_server.domain.errors import MercatoError, Shortage, Violation
 from mercato_server.domain.pricing import Breakdown
 from mercato_server.domain.provided_taxes import TaxQuestion
@@ -96,6 +96,16 @@ MAKE: dict[type[MercatoError], list[Callable[[], MercatoError]]] = {
     pricing_errors.QuoteRequired: [
         lambda: pricing_errors.QuoteRequired(TaxQuestion(Destination("DE"), TaxTreatment.NORMAL, True, (), None)),  # noqa: FBT003
     ],
+    payment_errors.PaymentNotFound: not_found(payment_errors.PaymentNotFound),
+    payment_errors.ShipmentNotFound: not_found(payment_errors.ShipmentNotFound),
+    payment_errors.PaymentEventNotFound: not_found(payment_errors.PaymentEventNotFound),
+    payment_errors.CaptureRefused: [lambda: payment_errors.CaptureRefused(text())],
+    payment_errors.PaymentAmount: [lambda: payment_errors.PaymentAmount(next(numbers), "USD", text())],
+    payment_errors.RefundExceeds: [lambda: payment_errors.RefundExceeds(next(numbers), next(numbers))],
+    payment_errors.UnitsExceed: [lambda: payment_errors.UnitsExceed(uuid.uuid4(), next(numbers), next(numbers))],
+    payment_errors.WrongShipmentState: [lambda: payment_errors.WrongShipmentState(uuid.uuid4(), text())],
+    payment_errors.ShipmentLimit: [lambda: payment_errors.ShipmentLimit(next(numbers))],
+    payment_errors.WebhookInvalid: [lambda: payment_errors.WebhookInvalid(text())],
     pricing_errors.TaxRateMissing: [lambda: pricing_errors.TaxRateMissing(text(), text(), text())],
     promotion_errors.PromotionNotFound: not_found(promotion_errors.PromotionNotFound),
     promotion_errors.PromotionCodeNotFound: [lambda: promotion_errors.PromotionCodeNotFound(text())],
@@ -120,7 +130,7 @@ MAKE: dict[type[MercatoError], list[Callable[[], MercatoError]]] = {
 TEMPLATED = {
     errors.CategoryInUse, errors.ProductNotDeleted, errors.CartLimit, errors.StockLimit, errors.OrderState,
     errors.StockChanged, errors.Conflict, errors.Overloaded, errors.MalformedRequest, InternalError, promotion_errors.PromotionState,
-    promotion_errors.PromotionLimit,
+    promotion_errors.PromotionLimit, payment_errors.WrongPaymentState,
 }  # fmt: skip
 
 

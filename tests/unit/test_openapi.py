@@ -181,7 +181,7 @@ def test_shopping_comes_before_accounts(openapi: dict[str, Any]) -> None:
     tags = [tag["name"] for tag in openapi["tags"]]
     services = [
         *("CatalogService", "CartService", "OrderService", "AuthService", "UserService", "ShippingService", "AuditService"),
-        *("PromotionService", "ShopService", "TaxService"),
+        *("FulfillmentService", "PromotionService", "ShopService", "TaxService"),
     ]
     assert tags == [*services, "Probes"]
     of_paths = [next(iter(path.values()))["tags"][0] for path in openapi["paths"].values()]

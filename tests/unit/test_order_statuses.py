@@ -4,8 +4,8 @@ from itertools import product
 
 import pytest
 
-from mercato_server.domain.order_statuses import FulfillmentStatus, PaymentStatus, Sums, fulfillment_status, headline, payment_status
-from mercato_server.domain.orders import OrderStatus
+from mercato_server.domain.order_statuses import Sums, fulfillment_status, headline, payment_status
+from mercato_server.domain.orders import FulfillmentStatus, OrderStatus, PaymentStatus
 
 
 def sums(money: tuple[int, int, int, int], units: tuple[int, int, int, int, int], *, processing: bool = False) -> Sums:

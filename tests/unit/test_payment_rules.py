@@ -8,8 +8,8 @@ from mercato_server.domain import fulfillment_rules, payment_rules
 from mercato_server.domain.events import EventKind
 from mercato_server.domain.fulfillment_rules import Parcel
 from mercato_server.domain.order_books import Books, Settled, Shipment, ShipmentState
-from mercato_server.domain.order_statuses import PaymentStatus, payment_status
-from mercato_server.domain.orders import OrderStatus
+from mercato_server.domain.order_statuses import payment_status
+from mercato_server.domain.orders import OrderStatus, PaymentStatus
 from mercato_server.domain.payment_errors import WrongPaymentState
 from mercato_server.domain.payment_rules import Means
 from mercato_server.domain.payments import MANUAL, Payment, PaymentMethod, PaymentState, RequestKind

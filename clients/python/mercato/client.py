@@ -19,6 +19,7 @@ from mercato.v1 import (
     auth_pb2_grpc,
     cart_pb2_grpc,
     catalog_pb2_grpc,
+    fulfillment_pb2_grpc,
     order_pb2_grpc,
     policy_pb2,
     promotion_pb2_grpc,
@@ -76,6 +77,7 @@ class Client:
         self.catalog = catalog_pb2_grpc.CatalogServiceStub(self.channel)
         self.cart = cart_pb2_grpc.CartServiceStub(self.channel)
         self.orders = order_pb2_grpc.OrderServiceStub(self.channel)
+        self.fulfillment = fulfillment_pb2_grpc.FulfillmentServiceStub(self.channel)
         self.shipping = shipping_pb2_grpc.ShippingServiceStub(self.channel)
         self.promotions = promotion_pb2_grpc.PromotionServiceStub(self.channel)
         self.shop = shop_pb2_grpc.ShopServiceStub(self.channel)

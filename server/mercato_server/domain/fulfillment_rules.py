@@ -11,10 +11,18 @@ from mercato_server.domain.ids import new_id
 from mercato_server.domain.order_books import Books, Return, Shipment, ShipmentState
 from mercato_server.domain.order_statuses import is_covered
 from mercato_server.domain.orders import OrderStatus
-from mercato_server.domain.payment_errors import UnitsExceed, WrongPaymentState, WrongShipmentState
+from mercato_server.domain.payment_errors import ShipmentLimit, UnitsExceed, WrongPaymentState, WrongShipmentState
 from mercato_server.domain.payment_rules import Means
 from mercato_server.domain.payments import MANUAL, PaymentMethod, PaymentState
 from mercato_server.domain.unit_moves import WAITING, arrive, depart, move_shipment, return_units, waiting_units
+
+SHIPMENTS_MAX = 1_000
+"""Shipments of an order, cancelled ones too: its books have all of them."""
+
+CARRIER_MAX = 100
+"""Characters; the table has the same limits."""
+TRACKING_NUMBER_MAX = 100
+TRACKING_URL_MAX = 2_000
 
 FINAL = (OrderStatus.CANCELLED, OrderStatus.REFUNDED)
 """The states in which nothing is shipped any more."""
@@ -29,7 +37,10 @@ class Parcel(NamedTuple):
 
 
 def prepare(books: Books, units: Mapping[UUID, int], parcel: Parcel, actor: Actor) -> Shipment:
-    """Prepare a shipment of units; without any, of all that are left. Raises UnitsExceed or WrongPaymentState."""
+    """Prepare a shipment of units; without any, of all that are left.
+
+    Raises UnitsExceed, ShipmentLimit or WrongPaymentState.
+    """
     if books.status in FINAL:
         raise WrongPaymentState("the order is {status}, so nothing is shipped", status=books.status.name)
     waiting = waiting_units(books)
@@ -40,6 +51,8 @@ def prepare(books: Books, units: Mapping[UUID, int], parcel: Parcel, actor: Acto
             raise UnitsExceed(product_id, quantity, left.get(product_id, 0))
     if not wanted:
         raise WrongPaymentState("no units of the order are left to ship")
+    if len(books.shipments) >= SHIPMENTS_MAX:
+        raise ShipmentLimit(SHIPMENTS_MAX)
     shipment = Shipment(
         id=new_id(), state=ShipmentState.PREPARED, units=wanted, actor=actor, created_at=books.now, updated_at=books.now, **parcel._asdict()
     )

@@ -63,6 +63,22 @@ class Return(NamedTuple):
     created_at: datetime | None = None
 
 
+class OrderShipment(NamedTuple):
+    """A shipment, and the order that it is of."""
+
+    order_id: UUID
+    order_etag: str
+    shipment: Shipment
+
+
+class OrderReturn(NamedTuple):
+    """A return, and the order that it is of."""
+
+    order_id: UUID
+    order_etag: str
+    made: Return
+
+
 @dataclass(slots=True, kw_only=True)
 class Units:
     """A line of an order: its units, and what they cost together after discounts and with tax."""

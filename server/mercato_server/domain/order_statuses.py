@@ -2,39 +2,7 @@
 
 from typing import NamedTuple
 
-from mercato_server.domain.enums import OpenEnum
-from mercato_server.domain.orders import OrderStatus
-
-
-class PaymentStatus(OpenEnum):
-    """The state of an order's money; the values are those of the database."""
-
-    UNPAID = "unpaid"
-    PROCESSING = "processing"
-    AUTHORIZED = "authorized"
-    PARTIALLY_PAID = "partially_paid"
-    PAID = "paid"
-    PARTIALLY_REFUNDED = "partially_refunded"
-    REFUND_DUE = "refund_due"
-    """The shop has more money than the order is worth now."""
-    REFUNDED = "refunded"
-    VOIDED = "voided"
-    """Nothing is owed, and no money was kept."""
-    UNKNOWN = "unknown"
-
-
-class FulfillmentStatus(OpenEnum):
-    """The state of an order's units; the values are those of the database."""
-
-    UNFULFILLED = "unfulfilled"
-    PARTIALLY_SHIPPED = "partially_shipped"
-    SHIPPED = "shipped"
-    PARTIALLY_DELIVERED = "partially_delivered"
-    DELIVERED = "delivered"
-    CANCELLED = "cancelled"
-    PARTIALLY_RETURNED = "partially_returned"
-    RETURNED = "returned"
-    UNKNOWN = "unknown"
+from mercato_server.domain.orders import FulfillmentStatus, OrderLine, OrderStatus, PaymentStatus
 
 
 class Sums(NamedTuple):
@@ -95,7 +63,7 @@ def headline(sums: Sums) -> OrderStatus:
 
 
 def payment_status(sums: Sums) -> PaymentStatus:
-    """Return what the money of an order has come to."""
+    """Return the state of an order's money."""
     owed, captured, returned = sums.owed_minor, sums.captured_minor, sums.returned_minor
     if captured == 0:
         return _status_without_money(sums)
@@ -119,7 +87,7 @@ def _status_without_money(sums: Sums) -> PaymentStatus:
 
 
 def fulfillment_status(sums: Sums) -> FulfillmentStatus:
-    """Return what the units of an order have come to."""
+    """Return the state of an order's units."""
     left = sums.quantity - sums.cancelled
     if left == 0:
         return FulfillmentStatus.CANCELLED
@@ -130,3 +98,45 @@ def fulfillment_status(sums: Sums) -> FulfillmentStatus:
     if sums.shipped:
         return FulfillmentStatus.SHIPPED if sums.shipped == left else FulfillmentStatus.PARTIALLY_SHIPPED
     return FulfillmentStatus.UNFULFILLED
+
+
+_ASSUMED_PAYMENT = {
+    OrderStatus.PLACED: PaymentStatus.UNPAID,
+    OrderStatus.PAID: PaymentStatus.PAID,
+    OrderStatus.SHIPPED: PaymentStatus.PAID,
+    OrderStatus.DELIVERED: PaymentStatus.PAID,
+    OrderStatus.CANCELLED: PaymentStatus.VOIDED,
+    OrderStatus.REFUNDED: PaymentStatus.REFUNDED,
+    OrderStatus.UNKNOWN: PaymentStatus.UNKNOWN,
+}
+_ASSUMED_FULFILLMENT = {
+    OrderStatus.SHIPPED: FulfillmentStatus.SHIPPED,
+    OrderStatus.DELIVERED: FulfillmentStatus.DELIVERED,
+    OrderStatus.CANCELLED: FulfillmentStatus.CANCELLED,
+    OrderStatus.UNKNOWN: FulfillmentStatus.UNKNOWN,
+}
+
+
+def assumed_statuses(status: OrderStatus, total_minor: int) -> tuple[PaymentStatus, FulfillmentStatus]:
+    """Return the statuses of an order whose books lack its last change, which a worker of the release before has made.
+
+    They are those that the order has once its books are adopted.
+    """
+    paid = _ASSUMED_PAYMENT[status]
+    if paid is PaymentStatus.UNPAID and total_minor == 0:
+        paid = PaymentStatus.PAID
+    return paid, _ASSUMED_FULFILLMENT.get(status, FulfillmentStatus.UNFULFILLED)
+
+
+def assumed_line(line: OrderLine, status: OrderStatus) -> OrderLine:
+    """Return a line of such an order with the units that its status stands for."""
+    rest = line.quantity - line.shipped - line.cancelled
+    match status:
+        case OrderStatus.SHIPPED:
+            return line._replace(shipped=line.shipped + rest)
+        case OrderStatus.DELIVERED:
+            return line._replace(shipped=line.shipped + rest, delivered=line.shipped + rest)
+        case OrderStatus.CANCELLED:
+            return line._replace(cancelled=line.cancelled + rest)
+        case _:
+            return line

@@ -43,6 +43,37 @@ class OrderStatus(OpenEnum):
     """A state of a later release: it is read, and never written."""
 
 
+class PaymentStatus(OpenEnum):
+    """The state of an order's money; the values are those of the database."""
+
+    UNPAID = "unpaid"
+    PROCESSING = "processing"
+    AUTHORIZED = "authorized"
+    PARTIALLY_PAID = "partially_paid"
+    PAID = "paid"
+    PARTIALLY_REFUNDED = "partially_refunded"
+    REFUND_DUE = "refund_due"
+    """The shop has more money than the order is worth now."""
+    REFUNDED = "refunded"
+    VOIDED = "voided"
+    """Nothing is owed, and no money was kept."""
+    UNKNOWN = "unknown"
+
+
+class FulfillmentStatus(OpenEnum):
+    """The state of an order's units; the values are those of the database."""
+
+    UNFULFILLED = "unfulfilled"
+    PARTIALLY_SHIPPED = "partially_shipped"
+    SHIPPED = "shipped"
+    PARTIALLY_DELIVERED = "partially_delivered"
+    DELIVERED = "delivered"
+    CANCELLED = "cancelled"
+    PARTIALLY_RETURNED = "partially_returned"
+    RETURNED = "returned"
+    UNKNOWN = "unknown"
+
+
 class SystemReason(StrEnum):
     """The reason in an order's history for a change that a worker makes by itself."""
 
@@ -73,6 +104,11 @@ class OrderLine(NamedTuple):
     product_name: str
     unit_price_minor: int
     quantity: int
+    shipped: int = 0
+    delivered: int = 0
+    cancelled: int = 0
+    returned: int = 0
+    refunded_minor: int = 0
 
     @property
     def total_minor(self) -> int:
@@ -114,6 +150,8 @@ class Order(NamedTuple):
     contact_email: str = ""
     note: str = ""
     quote_id: UUID | None = None
+    payment_status: PaymentStatus = PaymentStatus.UNPAID
+    fulfillment_status: FulfillmentStatus = FulfillmentStatus.UNFULFILLED
 
     @property
     def etag(self) -> str:

@@ -30,6 +30,13 @@ class WrongPaymentState(MercatoError):
     code, reason = Code.FAILED_PRECONDITION, "PAYMENT_STATE"
 
 
+class CaptureRefused(WrongPaymentState):
+    """The provider did not capture the payment of a shipment; the failure is its code, if it has told one."""
+
+    def __init__(self, failure: str) -> None:
+        super().__init__("the provider has not captured the payment: {failure}", failure=failure or "it has lapsed")
+
+
 class PaymentAmount(MercatoError):
     """The provider cannot charge this amount in this currency; an administrator can record a payment that comes in another way."""
 
@@ -75,6 +82,15 @@ class WrongShipmentState(MercatoError):
 
     def __init__(self, shipment_id: UUID, state: str) -> None:
         super().__init__("the shipment {shipment_id} is {state}", shipment_id=str(shipment_id), state=state)
+
+
+class ShipmentLimit(MercatoError):
+    """The order has as many shipments as it may have, cancelled ones too."""
+
+    code, reason = Code.FAILED_PRECONDITION, "SHIPMENT_LIMIT"
+
+    def __init__(self, shipments_max: int) -> None:
+        super().__init__("an order may have {limit} shipments", limit=shipments_max)
 
 
 class PaymentProviderUnavailable(MercatoError):

@@ -65,7 +65,14 @@ _ORDER = {
     "id": _ORDER_ID,
     "status": "ORDER_STATUS_PLACED",
     "lines": [
-        {"product_id": _PRODUCT, "product_name": _SHOES, "unit_price": _usd(11_999), "quantity": 2, "line_total": _usd(23_998)},
+        {
+            "product_id": _PRODUCT,
+            "product_name": _SHOES,
+            "unit_price": _usd(11_999),
+            "quantity": 2,
+            "line_total": _usd(23_998),
+            **dict.fromkeys(("shipped", "delivered", "cancelled", "returned"), 0),
+        },
     ],
     "total": _QUOTED["total"],
     "create_time": _TIME,
@@ -79,6 +86,8 @@ _ORDER = {
     "contact_email": EMAIL,
     "note": NOTE,
     "quote_id": QUOTE,
+    "payment_status": "PAYMENT_STATUS_UNPAID",
+    "fulfillment_status": "FULFILLMENT_STATUS_UNFULFILLED",
 }
 
 _CHANGED = {

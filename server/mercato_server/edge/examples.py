@@ -26,6 +26,8 @@ ADDRESS: Mapping[str, Any] = {
 }
 NOTE = "Please ring twice."
 
+_PRODUCT, _CATEGORY = str(product_id(0)), str(category_id(0))
+
 EXAMPLES: Mapping[str, dict[str, Any]] = {
     "SignUp": {"email": EMAIL, "password": PASSWORD, "full_name": "Jo Doe"},
     "Login": {"email": EMAIL, "password": PASSWORD},
@@ -73,7 +75,7 @@ EXAMPLES: Mapping[str, dict[str, Any]] = {
     "UpdateProduct": {
         "name": "Lapwing 3 Daily Running Shoes",
         "price": {"currency_code": "USD", "minor_units": "10999"},
-        "category_id": str(category_id(0)),
+        "category_id": _CATEGORY,
     },
     "UndeleteProduct": {},
     "AdjustStock": {"delta": 5, "reason": "counted again"},
@@ -93,6 +95,16 @@ EXAMPLES: Mapping[str, dict[str, Any]] = {
     "CreateOrderNote": {"text": "The buyer asked for gift wrapping."},
     "CancelOrder": {"reason": "ordered by mistake"},
     "AdvanceOrder": {"status": "ORDER_STATUS_PAID", "reason": "paid by bank transfer"},
+    "CreateShipment": {
+        "carrier": "DHL",
+        "tracking_number": "00340434161094042557",
+        "tracking_url": "https://example.com/track/00340434161094042557",
+    },
+    "ShipShipment": {"carrier": "DHL Express"},
+    "DeliverShipment": {},
+    "CancelShipment": {},
+    "CreateReturn": {"lines": [{"product_id": _PRODUCT, "quantity": 1}], "restock": True, "reason": "too small"},
+    "CancelOrderItems": {"lines": [{"product_id": _PRODUCT, "quantity": 1}], "reason": "damaged in the warehouse"},
     "CreatePayment": {},
     "CapturePayment": {},
     "CancelPayment": {},
@@ -129,7 +141,7 @@ EXAMPLES: Mapping[str, dict[str, Any]] = {
         "name": "Summer sale",
         "kind": "PROMOTION_KIND_PERCENT",
         "percent_ppm": 100000,
-        "category_ids": [str(category_id(0))],
+        "category_ids": [_CATEGORY],
         "needs_code": True,
         "end_time": "2100-09-01T00:00:00Z",
         "usage_limit": 500,
@@ -149,8 +161,6 @@ EXAMPLES: Mapping[str, dict[str, Any]] = {
     "ArchiveTaxRate": {},
 }
 """Bodies of requests."""
-
-_PRODUCT, _CATEGORY = str(product_id(0)), str(category_id(0))
 
 PARAMETERS: Mapping[str, Any] = {
     "AddCartItemRequest.product_id": _PRODUCT,

@@ -17,7 +17,7 @@ from mercato_server.domain.audit_log import AuditEntry
 from mercato_server.domain.carts import CartLine, CartWarning, cart_etag
 from mercato_server.domain.catalog import Category, Product
 from mercato_server.domain.moments import EPOCH
-from mercato_server.domain.orders import STORED, Order, OrderStatus
+from mercato_server.domain.orders import STORED, FulfillmentStatus, Order, OrderLine, OrderStatus, PaymentStatus
 from mercato_server.domain.postal_addresses import PostalAddress
 from mercato_server.domain.purchases import CartHeader, PricedCart, ShippingOption
 from mercato_server.domain.quotes import Quote
@@ -36,6 +36,18 @@ TREATMENT_OF = {
 TREATMENTS = {TaxTreatment.UNKNOWN: user_pb2.TAX_TREATMENT_UNSPECIFIED} | {treatment: number for number, treatment in TREATMENT_OF.items()}
 STATUS_OF = {order_pb2.OrderStatus.Value(f"ORDER_STATUS_{status.name}"): status for status in STORED}
 STATUSES = {OrderStatus.UNKNOWN: order_pb2.ORDER_STATUS_UNSPECIFIED} | {status: number for number, status in STATUS_OF.items()}
+PAYMENT_STATUSES = {
+    status: order_pb2.PAYMENT_STATUS_UNSPECIFIED
+    if status is PaymentStatus.UNKNOWN
+    else order_pb2.PaymentStatus.Value(f"PAYMENT_STATUS_{status.name}")
+    for status in PaymentStatus
+}
+FULFILLMENT_STATUSES = {
+    status: order_pb2.FULFILLMENT_STATUS_UNSPECIFIED
+    if status is FulfillmentStatus.UNKNOWN
+    else order_pb2.FulfillmentStatus.Value(f"FULFILLMENT_STATUS_{status.name}")
+    for status in FulfillmentStatus
+}
 ACTORS = {
     ActorKind.BUYER: order_pb2.ORDER_ACTOR_BUYER,
     ActorKind.ADMINISTRATOR: order_pb2.ORDER_ACTOR_ADMIN,
@@ -248,6 +260,10 @@ def order(placed: Order) -> order_pb2.Order:
         part = message.lines.add(product_id=str(line.product_id), product_name=line.product_name, quantity=line.quantity)
         _set_money(part.unit_price, line.unit_price_minor, currency)
         _set_money(part.line_total, line.total_minor, currency)
+        if line.shipped or line.cancelled or line.refunded_minor:
+            _add_units(part, line, currency)
+    message.payment_status = PAYMENT_STATUSES[placed.payment_status]
+    message.fulfillment_status = FULFILLMENT_STATUSES[placed.fulfillment_status]
     _set_money(message.total, placed.total_minor, currency)
     _add_terms(message, placed)
     set_time(message.create_time, placed.created_at)
@@ -262,6 +278,14 @@ def order(placed: Order) -> order_pb2.Order:
         actor = ACTORS.get(kind, order_pb2.ORDER_ACTOR_UNSPECIFIED)
         set_time(message.history.add(status=STATUSES[step.status], actor=actor, reason=step.reason).create_time, step.created_at)
     return message
+
+
+def _add_units(message: order_pb2.OrderLine, line: OrderLine, currency: str) -> None:
+    """Write the fate of a line's units, which most lines do not have yet."""
+    message.shipped, message.delivered = line.shipped, line.delivered
+    message.cancelled, message.returned = line.cancelled, line.returned
+    if line.refunded_minor:
+        _set_money(message.refunded, line.refunded_minor, currency)
 
 
 def _add_terms(message: order_pb2.Order, placed: Order) -> None:

@@ -1,5 +1,8 @@
 """The RPCs of OrderService."""
 
+from collections.abc import Awaitable, Callable
+from uuid import UUID
+
 from mercato.v1 import order_pb2
 from mercato_server.config.settings import Batching
 from mercato_server.database.batching import Coalescer, Coalescers
@@ -19,9 +22,15 @@ from mercato_server.store.idempotency import Stored
 from mercato_server.store.locked_carts import Checkout
 from mercato_server.validation.checks import Checks
 
+Settle = Callable[[UUID], Awaitable[None]]
+"""Sends the open requests of an order to its payment provider, and applies the answers that come in time."""
+
 
 class OrderHandler:
     """Places orders, reads them and changes their state. OrderNoteHandler has the RPCs of notes."""
+
+    settle: Settle | None = None
+    """None in a shop without a payment provider."""
 
     def __init__(
         self, pool: "Pool", known: Sessions, pager: Pager, idempotency: Idempotency, shop: orders.Shop, batching: Batching
@@ -98,7 +107,7 @@ class OrderHandler:
             order_id=order_id, status=OrderStatus.CANCELLED, actor=context.actor, reason=reason, owner_id=owner_id, etag=etag
         )
         key = self._idempotency.key(context, request, convert.order)
-        return answer(context, await order_states.transition(self._pool, change, key), convert.order)
+        return answer(context, await self._settled(change, await order_states.transition(self._pool, change, key)), convert.order)
 
     async def AdvanceOrder(self, request: order_pb2.AdvanceOrderRequest, context: Context) -> Answer:
         """Move an order to its next state."""
@@ -111,7 +120,14 @@ class OrderHandler:
         status = convert.STATUS_OF[request.status]
         change = order_states.Change(order_id=order_id, status=status, actor=context.actor, reason=reason, etag=etag)
         key = self._idempotency.key(context, request, convert.order)
-        return answer(context, await order_states.transition(self._pool, change, key), convert.order)
+        return answer(context, await self._settled(change, await order_states.transition(self._pool, change, key)), convert.order)
+
+    async def _settled(self, change: order_states.Change, moved: Order | Stored) -> Order | Stored:
+        """Return the order as it is after its open requests were sent to a provider; a stored answer has the state before that."""
+        if self.settle is None:
+            return moved
+        await self.settle(change.order_id)
+        return moved if isinstance(moved, Stored) else await order_lists.get(self._pool, change.order_id) or moved
 
     def _terms(self, request: order_pb2.CheckoutRequest) -> Terms:
         with Checks() as check:

@@ -1,18 +1,12 @@
 """Conversion of payments, refunds and their records to messages, and of filters from them."""
 
-from collections.abc import Sequence
 from uuid import UUID
 
 from mercato.v1 import payment_pb2
 from mercato.v1.money_pb2 import Money
-from mercato_server.domain.carts import LINE_QUANTITY_MAX
 from mercato_server.domain.payment_records import Dispute, DisputeStatus, ListedRefund, Opened, QuarantinedEvent, RequestRecord
 from mercato_server.domain.payments import Payment, PaymentMethod, PaymentState, Refund, RefundState
 from mercato_server.handlers.convert import optional_timestamp, timestamp
-from mercato_server.validation.checks import Checks
-
-LINES_MAX = 200
-"""Products in a request about units of an order."""
 
 STATE_OF = {payment_pb2.PaymentState.Value(f"PAYMENT_STATE_{state.name}"): state for state in PaymentState if state.name != "UNKNOWN"}
 STATES = {state: number for number, state in STATE_OF.items()}
@@ -124,18 +118,6 @@ def event(found: QuarantinedEvent) -> payment_pb2.PaymentEvent:
         quarantine_time=optional_timestamp(found.quarantined_at),
         resolve_time=optional_timestamp(found.resolved_at),
     )
-
-
-def units(check: Checks, lines: Sequence[payment_pb2.RefundLine]) -> dict[UUID, int]:
-    """Return the units of a request by product, each product once; reports lines that are wrong."""
-    found: dict[UUID, int] = {}
-    for number, line in enumerate(check.entries("lines", lines, LINES_MAX)):
-        product_id = check.uuid(f"lines[{number}].product_id", line.product_id)
-        quantity = check.between(f"lines[{number}].quantity", line.quantity, 1, LINE_QUANTITY_MAX)
-        if product_id in found:
-            check.fail(f"lines[{number}].product_id", "is there twice")
-        found[product_id] = quantity
-    return found
 
 
 def listed(made: Refund, order_id: UUID, currency: str) -> ListedRefund:

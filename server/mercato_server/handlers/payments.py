@@ -23,6 +23,7 @@ from mercato_server.security.session_cache import Sessions
 from mercato_server.store import order_states, payments, provider_events
 from mercato_server.store.idempotency import IdempotencyKey
 from mercato_server.store.payments import ChangePayment, CreatePayment, CreateRefund
+from mercato_server.validation import units
 from mercato_server.validation.checks import Checks
 
 Request = TypeVar("Request", bound=Message)
@@ -99,7 +100,7 @@ class PaymentHandler:
                 check.fail("amount.minor_units", "must be above 0")
             if amount is not None and request.lines:
                 check.fail("lines", "must be absent if amount is set")
-            units = messages.units(check, request.lines)
+            wanted = units.units(check, request.lines)
             reason = check.text("reason", request.reason, longest=REASON_MAX)
             payment_id = check.optional_uuid("payment_id", request.payment_id)
             etag = check.text("etag", request.etag, longest=ETAG_MAX)
@@ -108,7 +109,7 @@ class PaymentHandler:
             etag=etag,
             payment_id=payment_id,
             amount_minor=amount,
-            units=units,
+            units=wanted,
             reason=reason,
             actor=context.actor,
         )

@@ -186,7 +186,7 @@ def refund(row: asyncpg.Record | Mapping[str, Any]) -> Refund:
     return Refund(**{**fields, "state": RefundState(row["state"])}, actor=actor, lines=lines)
 
 
-def shipment(row: asyncpg.Record) -> Shipment:
+def shipment(row: asyncpg.Record | Mapping[str, Any]) -> Shipment:
     """Return the shipment of a row with SHIPMENT_COLUMNS."""
     fields = dict(row)
     del fields["order_id"]

@@ -1,6 +1,7 @@
 """Reads of orders: single orders, and pages of the orders of one account."""
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 import asyncpg
@@ -8,20 +9,24 @@ from asyncpg.transaction import Transaction
 
 from mercato_server.database.pool import Conn, Pool
 from mercato_server.domain.accounts import Actor, ActorKind
-from mercato_server.domain.orders import Order, OrderLine, OrderStatus, OrderTransition
+from mercato_server.domain.order_statuses import assumed_line, assumed_statuses
+from mercato_server.domain.orders import FulfillmentStatus, Order, OrderLine, OrderStatus, OrderTransition, PaymentStatus
 from mercato_server.domain.paging import Page, Position
-from mercato_server.domain.pricing import PricedLine
+from mercato_server.domain.pricing import Breakdown, PricedLine
 from mercato_server.store import order_prices
 
 GET_ORDERS = f"""
 SELECT id, account_id, status, currency_code, total_minor, version, payment_due_at, created_at, updated_at, number, contact_email,
+       CASE WHEN booked_version = version THEN payment_status END AS payment_status,
+       CASE WHEN booked_version = version THEN fulfillment_status END AS fulfillment_status,
        {order_prices.ORDER_COLUMNS}
   FROM orders
  WHERE id = ANY($1::uuid[])
 """  # noqa: S608 - constants
 
 GET_LINES = f"""
-SELECT order_id, product_id, product_name, unit_price_minor, quantity, {order_prices.LINE_COLUMNS}
+SELECT order_id, product_id, product_name, unit_price_minor, quantity, shipped, delivered, cancelled, returned, refunded_minor,
+       {order_prices.LINE_COLUMNS}
   FROM order_items
  WHERE order_id = ANY($1::uuid[])
  ORDER BY order_id, product_id
@@ -87,37 +92,58 @@ async def read(conn: "Conn", order_ids: Sequence[UUID]) -> list[Order]:
     heads = {row["id"]: row for row in await conn.fetch(GET_ORDERS, order_ids)}
     lines: dict[UUID, list[OrderLine]] = {order_id: [] for order_id in heads}
     parts: dict[UUID, list[PricedLine]] = {order_id: [] for order_id, head in heads.items() if head["pricing_version"] is not None}
-    for order_id, product_id, name, price_minor, quantity, *costs in await conn.fetch(GET_LINES, order_ids):
-        line = OrderLine(product_id, name, price_minor, quantity)
+    for order_id, line, costs in await lines_of(conn, order_ids):
         lines[order_id].append(line)
         if order_id in parts:
-            parts[order_id].append(PricedLine(product_id, quantity, price_minor, line.total_minor, *costs))
+            parts[order_id].append(priced(line, costs))
     history: dict[UUID, list[OrderTransition]] = {order_id: [] for order_id in heads}
     for order_id, status, actor_kind, actor_id, reason, created_at in await conn.fetch(GET_HISTORY, order_ids):
         actor = Actor(ActorKind(actor_kind), actor_id)
         history[order_id].append(OrderTransition(status=OrderStatus(status), actor=actor, reason=reason, created_at=created_at))
     prices = await order_prices.read(conn, heads, parts) if parts else {}
     return [
-        Order(
-            id=order_id,
-            account_id=heads[order_id]["account_id"],
-            status=OrderStatus(heads[order_id]["status"]),
-            currency_code=heads[order_id]["currency_code"],
-            total_minor=heads[order_id]["total_minor"],
-            created_at=heads[order_id]["created_at"],
-            updated_at=heads[order_id]["updated_at"],
-            lines=tuple(lines[order_id]),
-            history=tuple(history[order_id]),
-            version=heads[order_id]["version"],
-            payment_due_at=heads[order_id]["payment_due_at"],
-            number=heads[order_id]["number"] or "",
-            price=prices.get(order_id),
-            shipping_address=order_prices.address(heads[order_id]["shipping_address"]),
-            billing_address=order_prices.address(heads[order_id]["billing_address"]),
-            contact_email=heads[order_id]["contact_email"] or "",
-            note=heads[order_id]["note"] or "",
-            quote_id=heads[order_id]["quote_id"],
-        )
-        for order_id in order_ids
-        if order_id in heads
+        _order(heads[order_id], lines[order_id], history[order_id], prices.get(order_id)) for order_id in order_ids if order_id in heads
     ]
+
+
+async def lines_of(conn: "Conn", order_ids: Sequence[UUID]) -> list[tuple[UUID, OrderLine, Sequence[Any]]]:
+    """Return the lines of orders, each with its order and its LINE_COLUMNS, by order and product."""
+    fields = len(OrderLine._fields)  # their columns follow the order's id
+    rows = await conn.fetch(GET_LINES, order_ids)
+    return [(order_id, OrderLine._make(columns[:fields]), columns[fields:]) for order_id, *columns in rows]
+
+
+def priced(line: OrderLine, costs: Sequence[Any]) -> PricedLine:
+    """Return a line with its LINE_COLUMNS as a part of a price."""
+    return PricedLine(line.product_id, line.quantity, line.unit_price_minor, line.total_minor, *costs)
+
+
+def _order(head: asyncpg.Record, lines: Sequence[OrderLine], history: Sequence[OrderTransition], price: Breakdown | None) -> Order:
+    status = OrderStatus(head["status"])
+    if head["payment_status"] is None:
+        paid, fulfilled = assumed_statuses(status, head["total_minor"])
+        lines = [assumed_line(line, status) for line in lines]
+    else:
+        paid, fulfilled = PaymentStatus(head["payment_status"]), FulfillmentStatus(head["fulfillment_status"])
+    return Order(
+        id=head["id"],
+        account_id=head["account_id"],
+        status=status,
+        currency_code=head["currency_code"],
+        total_minor=head["total_minor"],
+        created_at=head["created_at"],
+        updated_at=head["updated_at"],
+        lines=tuple(lines),
+        history=tuple(history),
+        version=head["version"],
+        payment_due_at=head["payment_due_at"],
+        number=head["number"] or "",
+        price=price,
+        shipping_address=order_prices.address(head["shipping_address"]),
+        billing_address=order_prices.address(head["billing_address"]),
+        contact_email=head["contact_email"] or "",
+        note=head["note"] or "",
+        quote_id=head["quote_id"],
+        payment_status=paid,
+        fulfillment_status=fulfilled,
+    )

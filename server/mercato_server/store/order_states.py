@@ -69,6 +69,14 @@ async def books_of(conn: "Conn", subject: Subject) -> Books:
     return books
 
 
+async def open_books_of(conn: "Conn", subject: Subject) -> Books:
+    """Lock an order and return its books; raises OrderNotFound, EtagMismatch, or OrderState for a status of a later release."""
+    books = await books_of(conn, subject)
+    if books.status is OrderStatus.UNKNOWN:
+        check_transition(books.status, books.status)
+    return books
+
+
 def subject_check(subject: Subject) -> Callable[[Books], None]:
     """Return the check of the caller's conditions, for books as they were read."""
 

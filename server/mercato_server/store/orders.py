@@ -12,11 +12,21 @@ from mercato_server import failpoints
 from mercato_server.config.settings import OrderRules
 from mercato_server.database.pool import Conn, Pool
 from mercato_server.database.transactions import IDENTITY, StaleReadError, identify, note, patience, retry_conflicts, transaction
-from mercato_server.domain.accounts import Actor, ActorKind
+from mercato_server.domain.accounts import SERVER, Actor, ActorKind
 from mercato_server.domain.errors import IdempotencyKeyReused, MercatoError, OpenOrdersLimit, OutOfStock
 from mercato_server.domain.events import EventKind
 from mercato_server.domain.order_numbers import new_numbers
-from mercato_server.domain.orders import Basket, Order, OrderLine, OrderStatus, OrderTransition, Sale, allocate
+from mercato_server.domain.orders import (
+    Basket,
+    Order,
+    OrderLine,
+    OrderStatus,
+    OrderTransition,
+    PaymentStatus,
+    Sale,
+    SystemReason,
+    allocate,
+)
 from mercato_server.domain.pricing import Breakdown
 from mercato_server.domain.promotion_errors import PromotionExhausted
 from mercato_server.domain.purchases import promotion_uses
@@ -103,6 +113,21 @@ PLACE_ORDERS = _place_orders(order_prices.PARTS)
 
 # Most orders are plain. Their statement is cheaper: PostgreSQL prepares each part for each execution, also one without rows.
 PLACE_PLAIN_ORDERS = _place_orders(order_prices.NO_PARTS)
+
+# The second step of orders for which nothing is to be paid, in the transaction that places them.
+PAY_FREE_ORDERS = """
+WITH paid AS (
+    UPDATE orders
+       SET status = 'paid', version = 2, booked_version = 2, payment_status = 'paid', fulfillment_status = 'unfulfilled'
+     WHERE id = ANY($1::uuid[])
+    RETURNING id, account_id
+), history AS (
+    INSERT INTO order_history (order_id, version, status, actor_kind, actor_id, reason)
+    SELECT id, 2, 'paid', $2, $3, $4 FROM paid
+)
+INSERT INTO events (kind, subject_id, payload)
+SELECT 'order.paid', id, jsonb_build_object('account_id', account_id) FROM paid
+"""
 
 GET_ROOM = f"SELECT account_id, {_HAS_ROOM} AS has_room FROM unnest($2::uuid[]) AS buyer (account_id)"  # noqa: S608 - constants
 
@@ -235,6 +260,9 @@ async def _place(conn: "Conn", locked: Locked, served: Mapping[Checkout, _Served
     identify(conn, rows[0])
     told = {row["account_id"]: row for row in rows}
     placed = {request: order for request, order in orders.items() if told[request.account_id]["is_placed"]}
+    if free := [order.id for order in placed.values() if order.status is OrderStatus.PAID]:
+        await conn.execute(PAY_FREE_ORDERS, free, SERVER.kind, SERVER.id, SystemReason.NOTHING_TO_PAY)
+        note(conn, EventKind.ORDER_PAID, [order_id for order_id in free if order_id])
     if sale.rules.promotions:
         await _redeem(conn, [(order, served[request]) for request, order in placed.items()], sale, shop)
     note(conn, EventKind.ORDER_PLACED, [locked.buyers[request].order_id for request in placed])
@@ -277,10 +305,10 @@ async def _draft(conn: "Conn", locked: Locked, served: Mapping[Checkout, _Served
 
 
 def _order(request: Checkout, locked: Locked, served: _Served, shop: Shop, number: str) -> Order:
-    """Return the order of a basket; without a number it is only a draft."""
+    """Return the order of a basket, which is paid at once if it costs nothing; without a number it is only a draft."""
     buyer, basket, price = locked.buyers[request], served.basket, served.price
     header, actor, due_s = basket.choices.header, Actor(ActorKind.BUYER, request.account_id), shop.rules.payment_due_s
-    return Order(
+    order = Order(
         id=buyer.order_id if number else None,
         account_id=request.account_id,
         status=OrderStatus.PLACED,
@@ -300,3 +328,13 @@ def _order(request: Checkout, locked: Locked, served: _Served, shop: Shop, numbe
         note=header.note,
         quote_id=request.terms.quote_id,
     )
+    if price.total_minor:
+        return order
+    return _paid(order) if number else order._replace(payment_status=PaymentStatus.PAID)
+
+
+def _paid(order: Order) -> Order:
+    """Return an order after its second step, which PAY_FREE_ORDERS writes."""
+    step = OrderTransition(status=OrderStatus.PAID, actor=SERVER, reason=SystemReason.NOTHING_TO_PAY, created_at=order.created_at)
+    paid = PaymentStatus.PAID
+    return order._replace(status=OrderStatus.PAID, payment_status=paid, history=(*order.history, step), version=2)

@@ -7,7 +7,7 @@ import asyncpg
 
 from mercato_server.database.pool import Conn
 from mercato_server.domain.kept_prices import KeptOrder, disagreements
-from mercato_server.domain.pricing import PRICING_VERSION, PricedLine, line_total_minor
+from mercato_server.domain.pricing import PRICING_VERSION, PricedLine
 from mercato_server.domain.promotions import PromotionKind
 from mercato_server.domain.provided_taxes import BY_PROVIDER
 from mercato_server.domain.taxes import TaxRounding, TaxTreatment
@@ -47,8 +47,8 @@ async def disagreeing(conn: "Conn", orders: Sequence[UUID] | None, newest: int |
 
 async def _kept(conn: "Conn", heads: dict[UUID, asyncpg.Record]) -> dict[UUID, KeptOrder]:
     lines: dict[UUID, list[PricedLine]] = {order_id: [] for order_id in heads}
-    for order_id, product_id, _, price_minor, quantity, *costs in await conn.fetch(order_lists.GET_LINES, list(heads)):
-        lines[order_id].append(PricedLine(product_id, quantity, price_minor, line_total_minor(quantity, price_minor), *costs))
+    for order_id, line, costs in await order_lists.lines_of(conn, list(heads)):
+        lines[order_id].append(order_lists.priced(line, costs))
     prices = await order_prices.read(conn, heads, lines)
     named = {discount.promotion_id for price in prices.values() for discount in price.discounts}
     kinds = {row["id"]: PromotionKind(row["kind"]) for row in await conn.fetch(GET_KINDS, list(named))} if named else {}

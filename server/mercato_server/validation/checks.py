@@ -161,11 +161,16 @@ class Checks:
         Bytes, because characters outside ASCII take up to twelve in JSON, and a request has a limit.
         """
         for index, value in enumerate(self.entries(field, values, most)):
-            if len(value.encode(errors="surrogatepass")) > longest:
-                self.fail(f"{field}[{index}]", "must have at most {longest} bytes", longest=longest)
-            elif not _is_http_url(value):
-                self.fail(f"{field}[{index}]", "must be an http or https URL")
+            self.http_url(f"{field}[{index}]", value, longest=longest)
         return tuple(values)
+
+    def http_url(self, field: str, value: str, *, longest: int) -> str:
+        """Return an http or https URL of at most `longest` bytes."""
+        if len(value.encode(errors="surrogatepass")) > longest:
+            self.fail(field, "must have at most {longest} bytes", longest=longest)
+        elif not _is_http_url(value):
+            self.fail(field, "must be an http or https URL")
+        return value
 
 
 def moment(value: Timestamp) -> datetime | None:

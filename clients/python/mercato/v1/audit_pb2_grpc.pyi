@@ -40,8 +40,8 @@ class AuditServiceStub:
     ListAuditLog: _grpc.UnaryUnaryMultiCallable[_audit_pb2.ListAuditLogRequest, _audit_pb2.ListAuditLogResponse]
     """List what administrators did, the latest first.
 
-    Every change that needs an administrator leaves one entry, written in its transaction: products, stock, categories, states of
-    orders, accounts, taxes, deliveries, promotions, settings of the shop, and the commands `mercato admin create`, `mercato keys rotate`,
+    Every change that needs an administrator leaves one entry, written in its transaction: products, stock, categories, orders,
+    their shipments and returns, accounts, taxes, deliveries, promotions, settings of the shop, and the commands `mercato admin create`, `mercato keys rotate`,
     `mercato import`, `mercato taxes import`, `mercato promotions create-codes` and `mercato events --retry`. A refused call and a replayed
     answer leave no entry.
     Entries are never changed and never deleted.
@@ -60,8 +60,8 @@ class AuditServiceAsyncStub(AuditServiceStub):
     ListAuditLog: _aio.UnaryUnaryMultiCallable[_audit_pb2.ListAuditLogRequest, _audit_pb2.ListAuditLogResponse]  # type: ignore[assignment]
     """List what administrators did, the latest first.
 
-    Every change that needs an administrator leaves one entry, written in its transaction: products, stock, categories, states of
-    orders, accounts, taxes, deliveries, promotions, settings of the shop, and the commands `mercato admin create`, `mercato keys rotate`,
+    Every change that needs an administrator leaves one entry, written in its transaction: products, stock, categories, orders,
+    their shipments and returns, accounts, taxes, deliveries, promotions, settings of the shop, and the commands `mercato admin create`, `mercato keys rotate`,
     `mercato import`, `mercato taxes import`, `mercato promotions create-codes` and `mercato events --retry`. A refused call and a replayed
     answer leave no entry.
     Entries are never changed and never deleted.
@@ -83,8 +83,8 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_audit_pb2.ListAuditLogResponse, _abc.Awaitable[_audit_pb2.ListAuditLogResponse]]:
         """List what administrators did, the latest first.
 
-        Every change that needs an administrator leaves one entry, written in its transaction: products, stock, categories, states of
-        orders, accounts, taxes, deliveries, promotions, settings of the shop, and the commands `mercato admin create`, `mercato keys rotate`,
+        Every change that needs an administrator leaves one entry, written in its transaction: products, stock, categories, orders,
+        their shipments and returns, accounts, taxes, deliveries, promotions, settings of the shop, and the commands `mercato admin create`, `mercato keys rotate`,
         `mercato import`, `mercato taxes import`, `mercato promotions create-codes` and `mercato events --retry`. A refused call and a replayed
         answer leave no entry.
         Entries are never changed and never deleted.

@@ -63,6 +63,106 @@ ORDER_STATUS_REFUNDED: OrderStatus.ValueType  # 6
 """The money went back. Final."""
 Global___OrderStatus: _TypeAlias = OrderStatus  # noqa: Y015
 
+class _PaymentStatus:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PaymentStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PaymentStatus.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PAYMENT_STATUS_UNSPECIFIED: _PaymentStatus.ValueType  # 0
+    """A state that a later release added."""
+    PAYMENT_STATUS_UNPAID: _PaymentStatus.ValueType  # 1
+    """Nothing has come."""
+    PAYMENT_STATUS_PROCESSING: _PaymentStatus.ValueType  # 2
+    """A payment is under way."""
+    PAYMENT_STATUS_AUTHORIZED: _PaymentStatus.ValueType  # 3
+    """A payment is held for the shop, and captured later."""
+    PAYMENT_STATUS_PARTIALLY_PAID: _PaymentStatus.ValueType  # 4
+    """Less has come than is owed."""
+    PAYMENT_STATUS_PAID: _PaymentStatus.ValueType  # 5
+    """As much has come as is owed; also if nothing is owed."""
+    PAYMENT_STATUS_PARTIALLY_REFUNDED: _PaymentStatus.ValueType  # 6
+    """A part of what is owed went back."""
+    PAYMENT_STATUS_REFUND_DUE: _PaymentStatus.ValueType  # 7
+    """The shop has more than is owed: a refund is under way, or has failed."""
+    PAYMENT_STATUS_REFUNDED: _PaymentStatus.ValueType  # 8
+    """All that had come went back."""
+    PAYMENT_STATUS_VOIDED: _PaymentStatus.ValueType  # 9
+    """The order was cancelled before money came."""
+
+class PaymentStatus(_PaymentStatus, metaclass=_PaymentStatusEnumTypeWrapper):
+    """The state of an order's money."""
+
+PAYMENT_STATUS_UNSPECIFIED: PaymentStatus.ValueType  # 0
+"""A state that a later release added."""
+PAYMENT_STATUS_UNPAID: PaymentStatus.ValueType  # 1
+"""Nothing has come."""
+PAYMENT_STATUS_PROCESSING: PaymentStatus.ValueType  # 2
+"""A payment is under way."""
+PAYMENT_STATUS_AUTHORIZED: PaymentStatus.ValueType  # 3
+"""A payment is held for the shop, and captured later."""
+PAYMENT_STATUS_PARTIALLY_PAID: PaymentStatus.ValueType  # 4
+"""Less has come than is owed."""
+PAYMENT_STATUS_PAID: PaymentStatus.ValueType  # 5
+"""As much has come as is owed; also if nothing is owed."""
+PAYMENT_STATUS_PARTIALLY_REFUNDED: PaymentStatus.ValueType  # 6
+"""A part of what is owed went back."""
+PAYMENT_STATUS_REFUND_DUE: PaymentStatus.ValueType  # 7
+"""The shop has more than is owed: a refund is under way, or has failed."""
+PAYMENT_STATUS_REFUNDED: PaymentStatus.ValueType  # 8
+"""All that had come went back."""
+PAYMENT_STATUS_VOIDED: PaymentStatus.ValueType  # 9
+"""The order was cancelled before money came."""
+Global___PaymentStatus: _TypeAlias = PaymentStatus  # noqa: Y015
+
+class _FulfillmentStatus:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FulfillmentStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FulfillmentStatus.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FULFILLMENT_STATUS_UNSPECIFIED: _FulfillmentStatus.ValueType  # 0
+    """A state that a later release added."""
+    FULFILLMENT_STATUS_UNFULFILLED: _FulfillmentStatus.ValueType  # 1
+    """No units were shipped."""
+    FULFILLMENT_STATUS_PARTIALLY_SHIPPED: _FulfillmentStatus.ValueType  # 2
+    """Some units were shipped."""
+    FULFILLMENT_STATUS_SHIPPED: _FulfillmentStatus.ValueType  # 3
+    """All units were shipped."""
+    FULFILLMENT_STATUS_PARTIALLY_DELIVERED: _FulfillmentStatus.ValueType  # 4
+    """Some units have arrived."""
+    FULFILLMENT_STATUS_DELIVERED: _FulfillmentStatus.ValueType  # 5
+    """All units have arrived."""
+    FULFILLMENT_STATUS_CANCELLED: _FulfillmentStatus.ValueType  # 6
+    """All units were cancelled."""
+    FULFILLMENT_STATUS_PARTIALLY_RETURNED: _FulfillmentStatus.ValueType  # 7
+    """Some units came back."""
+    FULFILLMENT_STATUS_RETURNED: _FulfillmentStatus.ValueType  # 8
+    """All units came back."""
+
+class FulfillmentStatus(_FulfillmentStatus, metaclass=_FulfillmentStatusEnumTypeWrapper):
+    """The state of an order's units. Cancelled units do not count, unless all are."""
+
+FULFILLMENT_STATUS_UNSPECIFIED: FulfillmentStatus.ValueType  # 0
+"""A state that a later release added."""
+FULFILLMENT_STATUS_UNFULFILLED: FulfillmentStatus.ValueType  # 1
+"""No units were shipped."""
+FULFILLMENT_STATUS_PARTIALLY_SHIPPED: FulfillmentStatus.ValueType  # 2
+"""Some units were shipped."""
+FULFILLMENT_STATUS_SHIPPED: FulfillmentStatus.ValueType  # 3
+"""All units were shipped."""
+FULFILLMENT_STATUS_PARTIALLY_DELIVERED: FulfillmentStatus.ValueType  # 4
+"""Some units have arrived."""
+FULFILLMENT_STATUS_DELIVERED: FulfillmentStatus.ValueType  # 5
+"""All units have arrived."""
+FULFILLMENT_STATUS_CANCELLED: FulfillmentStatus.ValueType  # 6
+"""All units were cancelled."""
+FULFILLMENT_STATUS_PARTIALLY_RETURNED: FulfillmentStatus.ValueType  # 7
+"""Some units came back."""
+FULFILLMENT_STATUS_RETURNED: FulfillmentStatus.ValueType  # 8
+"""All units came back."""
+Global___FulfillmentStatus: _TypeAlias = FulfillmentStatus  # noqa: Y015
+
 class _OrderActor:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -76,7 +176,7 @@ class _OrderActorEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OrderActor
     ORDER_ACTOR_ADMIN: _OrderActor.ValueType  # 2
     """An administrator."""
     ORDER_ACTOR_SYSTEM: _OrderActor.ValueType  # 3
-    """The shop itself: the order was not paid in time."""
+    """The shop itself: the order was not paid in time, or nothing was to be paid."""
     ORDER_ACTOR_PROVIDER: _OrderActor.ValueType  # 4
     """A payment provider."""
     ORDER_ACTOR_SERVICE_ACCOUNT: _OrderActor.ValueType  # 5
@@ -92,7 +192,7 @@ ORDER_ACTOR_BUYER: OrderActor.ValueType  # 1
 ORDER_ACTOR_ADMIN: OrderActor.ValueType  # 2
 """An administrator."""
 ORDER_ACTOR_SYSTEM: OrderActor.ValueType  # 3
-"""The shop itself: the order was not paid in time."""
+"""The shop itself: the order was not paid in time, or nothing was to be paid."""
 ORDER_ACTOR_PROVIDER: OrderActor.ValueType  # 4
 """A payment provider."""
 ORDER_ACTOR_SERVICE_ACCOUNT: OrderActor.ValueType  # 5
@@ -122,6 +222,8 @@ class Order(_message.Message):
     CONTACT_EMAIL_FIELD_NUMBER: _builtins.int
     NOTE_FIELD_NUMBER: _builtins.int
     QUOTE_ID_FIELD_NUMBER: _builtins.int
+    PAYMENT_STATUS_FIELD_NUMBER: _builtins.int
+    FULFILLMENT_STATUS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUID; empty in the answer to `validate_only`."""
     status: Global___OrderStatus.ValueType
@@ -129,7 +231,7 @@ class Order(_message.Message):
     account_id: _builtins.str
     """UUID of the buyer's account."""
     etag: _builtins.str
-    """Changes with every change of the order; CancelOrder and AdvanceOrder take it. Empty in the answer to `validate_only`."""
+    """Changes with every change of the order, its payments, shipments and returns; calls that change it take it. Empty in the answer to `validate_only`."""
     number: _builtins.str
     """Number for people: ten characters of Crockford's base 32 and a check character. Empty for an order of an earlier release
     until a worker numbers it.
@@ -140,6 +242,10 @@ class Order(_message.Message):
     """The buyer's note to the shop."""
     quote_id: _builtins.str
     """UUID of the quote that it was bought by; empty without one."""
+    payment_status: Global___PaymentStatus.ValueType
+    """State of its money."""
+    fulfillment_status: Global___FulfillmentStatus.ValueType
+    """State of its units."""
     @_builtins.property
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___OrderLine]:
         """The bought products, by product id."""
@@ -196,10 +302,12 @@ class Order(_message.Message):
         contact_email: _builtins.str = ...,
         note: _builtins.str = ...,
         quote_id: _builtins.str = ...,
+        payment_status: Global___PaymentStatus.ValueType = ...,
+        fulfillment_status: Global___FulfillmentStatus.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["billing_address", b"billing_address", "create_time", b"create_time", "payment_due_time", b"payment_due_time", "price", b"price", "shipping_address", b"shipping_address", "total", b"total", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "billing_address", b"billing_address", "contact_email", b"contact_email", "create_time", b"create_time", "etag", b"etag", "history", b"history", "id", b"id", "lines", b"lines", "note", b"note", "number", b"number", "payment_due_time", b"payment_due_time", "price", b"price", "quote_id", b"quote_id", "shipping_address", b"shipping_address", "status", b"status", "total", b"total", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "billing_address", b"billing_address", "contact_email", b"contact_email", "create_time", b"create_time", "etag", b"etag", "fulfillment_status", b"fulfillment_status", "history", b"history", "id", b"id", "lines", b"lines", "note", b"note", "number", b"number", "payment_due_time", b"payment_due_time", "payment_status", b"payment_status", "price", b"price", "quote_id", b"quote_id", "shipping_address", b"shipping_address", "status", b"status", "total", b"total", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -216,12 +324,25 @@ class OrderLine(_message.Message):
     UNIT_PRICE_FIELD_NUMBER: _builtins.int
     QUANTITY_FIELD_NUMBER: _builtins.int
     LINE_TOTAL_FIELD_NUMBER: _builtins.int
+    SHIPPED_FIELD_NUMBER: _builtins.int
+    DELIVERED_FIELD_NUMBER: _builtins.int
+    CANCELLED_FIELD_NUMBER: _builtins.int
+    RETURNED_FIELD_NUMBER: _builtins.int
+    REFUNDED_FIELD_NUMBER: _builtins.int
     product_id: _builtins.str
     """UUID."""
     product_name: _builtins.str
     """Name when the order was placed."""
     quantity: _builtins.int
     """Units, 1 to 1,000."""
+    shipped: _builtins.int
+    """Units that have left, also if they have arrived or came back since."""
+    delivered: _builtins.int
+    """Units that have arrived."""
+    cancelled: _builtins.int
+    """Units that were cancelled before they left."""
+    returned: _builtins.int
+    """Units that came back."""
     @_builtins.property
     def unit_price(self) -> _money_pb2.Money:
         """Price of one unit when the order was placed."""
@@ -229,6 +350,10 @@ class OrderLine(_message.Message):
     @_builtins.property
     def line_total(self) -> _money_pb2.Money:
         """quantity × unit_price."""
+
+    @_builtins.property
+    def refunded(self) -> _money_pb2.Money:
+        """Part of the refunds that is for these units, also of refunds under way; absent if it is 0."""
 
     def __init__(
         self,
@@ -238,10 +363,15 @@ class OrderLine(_message.Message):
         unit_price: _money_pb2.Money | None = ...,
         quantity: _builtins.int = ...,
         line_total: _money_pb2.Money | None = ...,
+        shipped: _builtins.int = ...,
+        delivered: _builtins.int = ...,
+        cancelled: _builtins.int = ...,
+        returned: _builtins.int = ...,
+        refunded: _money_pb2.Money | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["line_total", b"line_total", "unit_price", b"unit_price"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["line_total", b"line_total", "refunded", b"refunded", "unit_price", b"unit_price"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["line_total", b"line_total", "product_id", b"product_id", "product_name", b"product_name", "quantity", b"quantity", "unit_price", b"unit_price"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancelled", b"cancelled", "delivered", b"delivered", "line_total", b"line_total", "product_id", b"product_id", "product_name", b"product_name", "quantity", b"quantity", "refunded", b"refunded", "returned", b"returned", "shipped", b"shipped", "unit_price", b"unit_price"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

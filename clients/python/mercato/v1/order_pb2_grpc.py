@@ -27,6 +27,7 @@ if _version_not_supported:
 
 class OrderServiceStub:
     """Orders. PLACED → PAID → SHIPPED → DELIVERED; PLACED and PAID can become CANCELLED (which restocks); PAID, SHIPPED and DELIVERED can become REFUNDED.
+    The status follows from the order's money and units; `payment_status` and `fulfillment_status` tell more of each.
 
     Every RPC can also answer UNAUTHENTICATED TOKEN_INVALID, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and
     UNAVAILABLE DATABASE_UNAVAILABLE; the last two carry a RetryInfo.
@@ -82,6 +83,7 @@ class OrderServiceStub:
 
 class OrderServiceServicer:
     """Orders. PLACED → PAID → SHIPPED → DELIVERED; PLACED and PAID can become CANCELLED (which restocks); PAID, SHIPPED and DELIVERED can become REFUNDED.
+    The status follows from the order's money and units; `payment_status` and `fulfillment_status` tell more of each.
 
     Every RPC can also answer UNAUTHENTICATED TOKEN_INVALID, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and
     UNAVAILABLE DATABASE_UNAVAILABLE; the last two carry a RetryInfo.
@@ -128,10 +130,10 @@ class OrderServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CancelOrder(self, request, context):
-        """Cancel an order that is PLACED or PAID and put its units back into stock. Owner or administrator.
+        """Cancel an order that is PLACED or PAID, put its units back into stock, and refund what was paid. Owner or administrator.
 
         Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND ORDER_NOT_FOUND, FAILED_PRECONDITION ORDER_STATE (`allowed` of its ErrorInfo has the states it can go to),
-        ABORTED ETAG_MISMATCH.
+        FAILED_PRECONDITION PAYMENT_STATE (units of it were shipped, or a dispute of its payment is open), ABORTED ETAG_MISMATCH.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -147,9 +149,12 @@ class OrderServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def AdvanceOrder(self, request, context):
-        """Move an order to its next state. CANCELLED restocks, as CancelOrder does.
+        """Do what moves an order to its next state: PAID records a payment of what is owed, SHIPPED ships all units that are left, DELIVERED notes
+        that all shipments have arrived, REFUNDED refunds all. CANCELLED restocks, as CancelOrder does. With a payment provider between, the
+        state may follow later than the answer.
 
-        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND ORDER_NOT_FOUND, FAILED_PRECONDITION ORDER_STATE (`allowed` of its ErrorInfo), ABORTED ETAG_MISMATCH,
+        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND ORDER_NOT_FOUND, FAILED_PRECONDITION ORDER_STATE (`allowed` of its ErrorInfo),
+        FAILED_PRECONDITION PAYMENT_STATE (its payments or units do not allow it), FAILED_PRECONDITION SHIPMENT_LIMIT, ABORTED ETAG_MISMATCH,
         PERMISSION_DENIED ADMIN_ONLY.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -228,6 +233,7 @@ def add_OrderServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class OrderService:
     """Orders. PLACED → PAID → SHIPPED → DELIVERED; PLACED and PAID can become CANCELLED (which restocks); PAID, SHIPPED and DELIVERED can become REFUNDED.
+    The status follows from the order's money and units; `payment_status` and `fulfillment_status` tell more of each.
 
     Every RPC can also answer UNAUTHENTICATED TOKEN_INVALID, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and
     UNAVAILABLE DATABASE_UNAVAILABLE; the last two carry a RetryInfo.

@@ -28,6 +28,7 @@ GRPC_VERSION: str
 
 class OrderServiceStub:
     """Orders. PLACED → PAID → SHIPPED → DELIVERED; PLACED and PAID can become CANCELLED (which restocks); PAID, SHIPPED and DELIVERED can become REFUNDED.
+    The status follows from the order's money and units; `payment_status` and `fulfillment_status` tell more of each.
 
     Every RPC can also answer UNAUTHENTICATED TOKEN_INVALID, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and
     UNAVAILABLE DATABASE_UNAVAILABLE; the last two carry a RetryInfo.
@@ -66,10 +67,10 @@ class OrderServiceStub:
     Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND ORDER_NOT_FOUND (another's order answers as an absent one).
     """
     CancelOrder: _grpc.UnaryUnaryMultiCallable[_order_pb2.CancelOrderRequest, _order_pb2.Order]
-    """Cancel an order that is PLACED or PAID and put its units back into stock. Owner or administrator.
+    """Cancel an order that is PLACED or PAID, put its units back into stock, and refund what was paid. Owner or administrator.
 
     Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND ORDER_NOT_FOUND, FAILED_PRECONDITION ORDER_STATE (`allowed` of its ErrorInfo has the states it can go to),
-    ABORTED ETAG_MISMATCH.
+    FAILED_PRECONDITION PAYMENT_STATE (units of it were shipped, or a dispute of its payment is open), ABORTED ETAG_MISMATCH.
     """
     ListAllOrders: _grpc.UnaryUnaryMultiCallable[_order_pb2.ListAllOrdersRequest, _order_pb2.ListAllOrdersResponse]
     """List the orders of every account that fit all filters of the request, newest first.
@@ -77,9 +78,12 @@ class OrderServiceStub:
     Errors: INVALID_ARGUMENT INVALID_FIELD, INVALID_ARGUMENT PAGE_TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
     """
     AdvanceOrder: _grpc.UnaryUnaryMultiCallable[_order_pb2.AdvanceOrderRequest, _order_pb2.Order]
-    """Move an order to its next state. CANCELLED restocks, as CancelOrder does.
+    """Do what moves an order to its next state: PAID records a payment of what is owed, SHIPPED ships all units that are left, DELIVERED notes
+    that all shipments have arrived, REFUNDED refunds all. CANCELLED restocks, as CancelOrder does. With a payment provider between, the
+    state may follow later than the answer.
 
-    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND ORDER_NOT_FOUND, FAILED_PRECONDITION ORDER_STATE (`allowed` of its ErrorInfo), ABORTED ETAG_MISMATCH,
+    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND ORDER_NOT_FOUND, FAILED_PRECONDITION ORDER_STATE (`allowed` of its ErrorInfo),
+    FAILED_PRECONDITION PAYMENT_STATE (its payments or units do not allow it), FAILED_PRECONDITION SHIPMENT_LIMIT, ABORTED ETAG_MISMATCH,
     PERMISSION_DENIED ADMIN_ONLY.
     """
     CreateOrderNote: _grpc.UnaryUnaryMultiCallable[_order_pb2.CreateOrderNoteRequest, _order_pb2.OrderNote]
@@ -97,6 +101,7 @@ class OrderServiceStub:
 @_typing.type_check_only
 class OrderServiceAsyncStub(OrderServiceStub):
     """Orders. PLACED → PAID → SHIPPED → DELIVERED; PLACED and PAID can become CANCELLED (which restocks); PAID, SHIPPED and DELIVERED can become REFUNDED.
+    The status follows from the order's money and units; `payment_status` and `fulfillment_status` tell more of each.
 
     Every RPC can also answer UNAUTHENTICATED TOKEN_INVALID, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and
     UNAVAILABLE DATABASE_UNAVAILABLE; the last two carry a RetryInfo.
@@ -132,10 +137,10 @@ class OrderServiceAsyncStub(OrderServiceStub):
     Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND ORDER_NOT_FOUND (another's order answers as an absent one).
     """
     CancelOrder: _aio.UnaryUnaryMultiCallable[_order_pb2.CancelOrderRequest, _order_pb2.Order]  # type: ignore[assignment]
-    """Cancel an order that is PLACED or PAID and put its units back into stock. Owner or administrator.
+    """Cancel an order that is PLACED or PAID, put its units back into stock, and refund what was paid. Owner or administrator.
 
     Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND ORDER_NOT_FOUND, FAILED_PRECONDITION ORDER_STATE (`allowed` of its ErrorInfo has the states it can go to),
-    ABORTED ETAG_MISMATCH.
+    FAILED_PRECONDITION PAYMENT_STATE (units of it were shipped, or a dispute of its payment is open), ABORTED ETAG_MISMATCH.
     """
     ListAllOrders: _aio.UnaryUnaryMultiCallable[_order_pb2.ListAllOrdersRequest, _order_pb2.ListAllOrdersResponse]  # type: ignore[assignment]
     """List the orders of every account that fit all filters of the request, newest first.
@@ -143,9 +148,12 @@ class OrderServiceAsyncStub(OrderServiceStub):
     Errors: INVALID_ARGUMENT INVALID_FIELD, INVALID_ARGUMENT PAGE_TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
     """
     AdvanceOrder: _aio.UnaryUnaryMultiCallable[_order_pb2.AdvanceOrderRequest, _order_pb2.Order]  # type: ignore[assignment]
-    """Move an order to its next state. CANCELLED restocks, as CancelOrder does.
+    """Do what moves an order to its next state: PAID records a payment of what is owed, SHIPPED ships all units that are left, DELIVERED notes
+    that all shipments have arrived, REFUNDED refunds all. CANCELLED restocks, as CancelOrder does. With a payment provider between, the
+    state may follow later than the answer.
 
-    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND ORDER_NOT_FOUND, FAILED_PRECONDITION ORDER_STATE (`allowed` of its ErrorInfo), ABORTED ETAG_MISMATCH,
+    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND ORDER_NOT_FOUND, FAILED_PRECONDITION ORDER_STATE (`allowed` of its ErrorInfo),
+    FAILED_PRECONDITION PAYMENT_STATE (its payments or units do not allow it), FAILED_PRECONDITION SHIPMENT_LIMIT, ABORTED ETAG_MISMATCH,
     PERMISSION_DENIED ADMIN_ONLY.
     """
     CreateOrderNote: _aio.UnaryUnaryMultiCallable[_order_pb2.CreateOrderNoteRequest, _order_pb2.OrderNote]  # type: ignore[assignment]
@@ -162,6 +170,7 @@ class OrderServiceAsyncStub(OrderServiceStub):
 
 class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
     """Orders. PLACED → PAID → SHIPPED → DELIVERED; PLACED and PAID can become CANCELLED (which restocks); PAID, SHIPPED and DELIVERED can become REFUNDED.
+    The status follows from the order's money and units; `payment_status` and `fulfillment_status` tell more of each.
 
     Every RPC can also answer UNAUTHENTICATED TOKEN_INVALID, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and
     UNAVAILABLE DATABASE_UNAVAILABLE; the last two carry a RetryInfo.
@@ -219,10 +228,10 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _order_pb2.CancelOrderRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_order_pb2.Order, _abc.Awaitable[_order_pb2.Order]]:
-        """Cancel an order that is PLACED or PAID and put its units back into stock. Owner or administrator.
+        """Cancel an order that is PLACED or PAID, put its units back into stock, and refund what was paid. Owner or administrator.
 
         Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND ORDER_NOT_FOUND, FAILED_PRECONDITION ORDER_STATE (`allowed` of its ErrorInfo has the states it can go to),
-        ABORTED ETAG_MISMATCH.
+        FAILED_PRECONDITION PAYMENT_STATE (units of it were shipped, or a dispute of its payment is open), ABORTED ETAG_MISMATCH.
         """
 
     @_abc_1.abstractmethod
@@ -242,9 +251,12 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _order_pb2.AdvanceOrderRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_order_pb2.Order, _abc.Awaitable[_order_pb2.Order]]:
-        """Move an order to its next state. CANCELLED restocks, as CancelOrder does.
+        """Do what moves an order to its next state: PAID records a payment of what is owed, SHIPPED ships all units that are left, DELIVERED notes
+        that all shipments have arrived, REFUNDED refunds all. CANCELLED restocks, as CancelOrder does. With a payment provider between, the
+        state may follow later than the answer.
 
-        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND ORDER_NOT_FOUND, FAILED_PRECONDITION ORDER_STATE (`allowed` of its ErrorInfo), ABORTED ETAG_MISMATCH,
+        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND ORDER_NOT_FOUND, FAILED_PRECONDITION ORDER_STATE (`allowed` of its ErrorInfo),
+        FAILED_PRECONDITION PAYMENT_STATE (its payments or units do not allow it), FAILED_PRECONDITION SHIPMENT_LIMIT, ABORTED ETAG_MISMATCH,
         PERMISSION_DENIED ADMIN_ONLY.
         """
 
