@@ -1220,6 +1220,8 @@ CREATE INDEX orders_open ON public.orders USING btree (account_id) WHERE (status
 
 CREATE INDEX orders_refunded ON public.order_history USING btree (created_at, order_id) WHERE (status = 'refunded'::text);
 
+CREATE INDEX orders_unbooked ON public.orders USING btree (id) WHERE (booked_version < version);
+
 CREATE INDEX orders_without_number ON public.orders USING btree (id) WHERE (number IS NULL);
 
 CREATE UNIQUE INDEX payment_ledger_once ON public.payment_ledger USING btree (provider_ref, kind);

@@ -141,7 +141,7 @@ class Parts:
         pager = Pager(PageTokens(settings.secret_key), settings.limits)
         idempotency = Idempotency(settings.secret_key, settings.keys_per_account)
         orders = OrderHandler(pool, self._sessions, pager, idempotency, shop, self._batching)
-        orders.settle = settle
+        orders.settle = self._desk.settle_soon if self.payments else None
         return {
             "AuthService": AuthHandler(pool, self._sessions, pager, idempotency, settings),
             "UserService": UserHandler(pool, pager, idempotency),

@@ -57,7 +57,7 @@ def _() -> None:
 
 @bug("stock is locked in any order")
 def _() -> None:
-    for module, constant in ((locked_carts, "LOCK_CARTS"), (inventory, "LOCK_LEVELS_OF_ORDER")):
+    for module, constant in ((locked_carts, "LOCK_CARTS"), (inventory, "LOCK_LEVELS")):
         change(module, constant, "ORDER BY product_id", "ORDER BY random()")
 
 

@@ -10,7 +10,8 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given
+from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from mercato_server.payments.provider import ProviderEvent, UnusableEventError
@@ -21,6 +22,8 @@ from support.stripe_shop import create, key, provider_at
 
 SECRETS = ("whsec_new", "whsec_old")
 NOW = 1_800_000_000
+UNHURRIED = hypothesis_settings(deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])  # on a busy machine
+
 EVENT: dict[str, Any] = {
     "id": "evt_1",
     "object": "event",
@@ -229,17 +232,20 @@ NAMES = st.sampled_from([*EVENT, "payment_intent", "account"])
 JSON = SCALARS | st.lists(SCALARS, max_size=3) | st.dictionaries(NAMES, SCALARS | st.dictionaries(NAMES, SCALARS, max_size=3), max_size=3)
 
 
+@UNHURRIED
 @given(st.binary())
 def test_any_signed_bytes_are_an_event_or_refused(body: bytes) -> None:
     refused_or_read(body, signed(body))
 
 
+@UNHURRIED
 @given(st.dictionaries(st.sampled_from([*EVENT, "account", "context"]), JSON), st.sampled_from([EVENT, THIN]))
 def test_any_signed_object_is_an_event_or_refused(change: dict[str, Any], event: dict[str, Any]) -> None:
     body = json.dumps(event | change).encode()
     refused_or_read(body, signed(body))
 
 
+@UNHURRIED
 @given(st.text())
 @example("t=1,v1=")
 @example("t=1,t=2,v1=a")

@@ -4,6 +4,7 @@ import pytest
 from grpc import StatusCode
 
 from mercato.v1 import order_pb2, payment_pb2
+from mercato_server.store import order_states
 from support.patience import until
 from support.shop import refusal
 from support.stripe_double.faults import LOST_ANSWER, broken, refused
@@ -256,3 +257,24 @@ async def test_news_that_cannot_be_booked_hinders_no_other(till: Till) -> None:
     await till.becomes(order, PAID)
     await until(lambda: till.pool.fetchval("SELECT count(*) FROM provider_events WHERE quarantined_at IS NOT NULL"), "it is quarantined")
     assert (await till.get(broken_order)).status == PLACED
+
+
+async def test_an_order_that_the_release_before_has_cancelled_gets_its_money_back(till: Till) -> None:
+    order = await paid_order(till, 2)
+    await till.pool.execute("""
+        WITH cancelled AS (UPDATE orders SET status = 'cancelled', version = version + 1 RETURNING id, version, account_id),
+        history AS (INSERT INTO order_history (order_id, version, status, actor_kind, actor_id, reason)
+                    SELECT id, version, 'cancelled', 'buyer', account_id, '' FROM cancelled),
+        happened AS (INSERT INTO events (kind, subject_id) SELECT 'order.cancelled', id FROM cancelled),
+        ledger AS (INSERT INTO stock_ledger (product_id, order_id, kind, delta, actor_kind, actor_id)
+                   SELECT product_id, order_id, 'cancel', quantity, 'buyer', uuidv7() FROM order_items)
+        UPDATE stock_levels SET on_hand = on_hand + 2
+    """)
+    assert await order_states.adopt_unbooked(till.pool, 10) == 1
+    assert await order_states.adopt_unbooked(till.pool, 10) == 0
+
+    async def refunded() -> bool:
+        return (await amounts(till, order))[2] == 2_000
+
+    await until(refunded, "the money has gone back")
+    await till.verify()

@@ -36,6 +36,7 @@ from mercato_server.store import (
     order_lists,
     order_states,
     orders,
+    payment_alerts,
     product_lists,
     promotion_codes,
     promotions,
@@ -163,6 +164,8 @@ SELECT id, 'captured', 'ch_' || id, 1, 'USD' FROM payments;
 INSERT INTO refunds (payment_id, order_id, state, amount_minor, currency_code, is_own, reason, actor_kind)
 SELECT id, order_id, 'succeeded', 1, 'USD', true, '', 'administrator' FROM payments;
 INSERT INTO refund_lines (refund_id, product_id, quantity, amount_minor, currency_code) SELECT id, uuidv7(), 1, 1, 'USD' FROM refunds;
+INSERT INTO disputes (payment_id, order_id, provider_ref, state, amount_minor, withdrawn_minor, currency_code, reason)
+SELECT id, order_id, 'dp_' || id, 'won', 1, 0, 'USD', '' FROM payments;
 INSERT INTO shipments (order_id, state, carrier, tracking_number, tracking_url, actor_kind)
 SELECT id, 'shipped', '', '', '', 'administrator' FROM orders;
 INSERT INTO shipment_items (shipment_id, product_id, quantity) SELECT id, uuidv7(), 1 FROM shipments;
@@ -265,6 +268,7 @@ HOT = {
     "LEASE_EVENTS": provider_events.LEASE_EVENTS,
     "LEASE_READS": told_facts.LEASE_READS,
     "GET_LAPSING": told_facts.GET_LAPSING,
+    "GET_ALERTS": payment_alerts.GET_ALERTS,
     "GET_CODES": redemptions.GET_CODES,
     "LOCK_USES": redemptions.LOCK_USES,
     "REDEEM": redemptions.REDEEM,

@@ -1,10 +1,10 @@
-"""The background task that cancels orders which were not paid in time."""
+"""The background task that cancels orders which were not paid in time, and adopts those of the release before."""
 
 import asyncio
 
 from mercato_server.database.pool import Pool
 from mercato_server.domain import backoff
-from mercato_server.store.order_states import cancel_overdue
+from mercato_server.store.order_states import adopt_unbooked, cancel_overdue
 
 INTERVAL_S = 30.0
 BATCH = 100
@@ -15,4 +15,6 @@ async def keep_expiring(pool: "Pool", interval_s: float = INTERVAL_S) -> None:
     while True:
         await asyncio.sleep(backoff.jittered(interval_s))
         while await cancel_overdue(pool, BATCH) == BATCH:
+            pass
+        while await adopt_unbooked(pool, BATCH) == BATCH:
             pass

@@ -1,7 +1,10 @@
 """Payments as callers ask for them: a command commits, then its request to the provider is sent, and the caller hears how that went."""
 
+import asyncio
 from datetime import UTC, datetime
 from uuid import UUID
+
+import structlog
 
 from mercato_server.config.payment_settings import PaymentSettings
 from mercato_server.database.pool import Pool
@@ -17,6 +20,12 @@ from mercato_server.store import payments, provider_events
 from mercato_server.store.idempotency import IdempotencyKey
 from mercato_server.store.payments import ChangePayment, CreatePayment, CreateRefund, Reference
 
+log = structlog.get_logger(__name__)
+
+SETTLED_WITHIN_S = 8.0
+"""Time that a call with a long deadline waits for the outcome of a request."""
+SOON_S = 1.0
+
 AMOUNT_CODES = frozenset({"amount_too_small", "amount_too_large", "invalid_charge_amount"})
 """The codes by which a provider refuses an amount."""
 
@@ -30,6 +39,7 @@ class Desk:
         self._providers = {provider.name: provider} if provider else {}
         self._settings = settings
         self._outbox = Outbox(pool, self._providers)
+        self._tasks: set[asyncio.Task[str]] = set()
         self.keeper = Keeper(pool, self._outbox, Inbox(pool, self._providers))
 
     @property
@@ -92,10 +102,23 @@ class Desk:
         await self.settle_order(command.order_id)
         return await payments.get_refund(self._pool, made.id), made.replayed
 
-    async def settle_order(self, order_id: UUID) -> None:
-        """Send the open requests of an order, for a caller that waits for their outcome. Without an answer they stay in the outbox."""
-        if self._providers:
-            await self._outbox.settle_order(order_id)
+    async def settle_order(self, order_id: UUID, within_s: float = SETTLED_WITHIN_S) -> None:
+        """Send the open requests of an order, and wait a while for their outcome. A request without one stays in the outbox."""
+        if not self._providers:
+            return
+        task = asyncio.create_task(self._outbox.settle_order(order_id))
+        self._tasks.add(task)  # the loop keeps no reference
+        task.add_done_callback(self._ended)
+        await asyncio.wait((task,), timeout=within_s)
+
+    async def settle_soon(self, order_id: UUID) -> None:
+        """Do as `settle_order`, for calls with the usual deadline: they do not wait for a slow provider."""
+        await self.settle_order(order_id, SOON_S)
+
+    def _ended(self, task: "asyncio.Task[str]") -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()):
+            log.error("requests of an order cannot be sent; a worker repeats them", exc_info=error)
 
     async def take_event(self, provider: str, body: bytes, signature: str) -> None:
         """Store a provider's notice, once; a worker then reads its payment. Raises WebhookInvalid unless it is authentic."""

@@ -9,12 +9,27 @@ from uuid import UUID
 
 import asyncpg
 
-from mercato_server.domain.orders import NEXT, OrderStatus
+from mercato_server.domain.order_statuses import TRANSITIONS
+from mercato_server.domain.orders import OrderStatus
 from mercato_server.domain.search_documents import RULE_VERSION
+from mercato_server.store.order_invariants import WRONG_EXPIRIES, WRONG_SALES, WRONG_STATES, WRONG_STATUSES
+from mercato_server.store.payment_invariants import (
+    FORGOTTEN_REQUESTS,
+    KEPT_MONEY,
+    LATE_EVENTS,
+    LATE_REQUESTS,
+    REPEATED_PAYMENTS,
+    WRONG_MOVEMENTS,
+    WRONG_PAYMENTS,
+    WRONG_RECENT_REFERENCES,
+    WRONG_REFERENCES,
+    WRONG_REFUNDS,
+)
 from mercato_server.store.price_invariants import WRONG_DISCOUNTS, WRONG_LINE_TAXES, WRONG_REDEMPTIONS, WRONG_TAXES, WRONG_TOTALS
 from mercato_server.store.promotion_invariants import WRONG_BUYERS, WRONG_CODES, WRONG_PROMOTIONS
 from mercato_server.store.recomputed_prices import GET_PRICED_ORDERS
 from mercato_server.store.search_documents import CATEGORY_IDS, is_right
+from mercato_server.store.unit_invariants import WRONG_PARCELS, WRONG_RESTOCKS, WRONG_UNITS
 
 WRONG_STOCK = """
 SELECT coalesce(product.id, ledger.product_id) AS product_id, level.units AS stock, coalesce(ledger.units, 0) AS ledger
@@ -27,33 +42,6 @@ SELECT coalesce(product.id, ledger.product_id) AS product_id, level.units AS sto
               GROUP BY product_id) AS ledger ON ledger.product_id = product.id
  WHERE level.units IS DISTINCT FROM coalesce(ledger.units, 0)  -- also if there is no level, or no product
     OR level.least < 0
-"""
-
-WRONG_SALES = """
-SELECT coalesce(line.order_id, sale.order_id) AS order_id, coalesce(line.product_id, sale.product_id) AS product_id,
-       line.quantity AS ordered, -sale.units AS sold
-  FROM (SELECT order_id, product_id, quantity
-          FROM order_items
-         WHERE $1::uuid[] IS NULL OR order_id = ANY($1)) AS line
-  FULL JOIN (SELECT order_id, product_id, sum(delta) AS units
-               FROM stock_ledger
-              WHERE kind = 'sale' AND order_id IS NOT NULL AND ($1 IS NULL OR order_id = ANY($1))
-              GROUP BY order_id, product_id) AS sale ON sale.order_id = line.order_id AND sale.product_id = line.product_id
- WHERE sale.units IS DISTINCT FROM -line.quantity
-"""
-
-WRONG_RESTOCKS = """
-SELECT coalesce(line.order_id, restock.order_id) AS order_id, coalesce(line.product_id, restock.product_id) AS product_id,
-       line.quantity AS cancelled, restock.units AS restocked
-  FROM (SELECT item.order_id, item.product_id, item.quantity
-          FROM orders AS placed
-          JOIN order_items AS item ON item.order_id = placed.id
-         WHERE placed.status = 'cancelled' AND ($1::uuid[] IS NULL OR placed.id = ANY($1))) AS line
-  FULL JOIN (SELECT order_id, product_id, sum(delta) AS units, count(*) AS times
-               FROM stock_ledger
-              WHERE kind = 'cancel' AND ($1 IS NULL OR order_id = ANY($1))
-              GROUP BY order_id, product_id) AS restock ON restock.order_id = line.order_id AND restock.product_id = line.product_id
- WHERE restock.units IS DISTINCT FROM line.quantity OR restock.times > 1
 """
 
 REPEATED_KEYS = """
@@ -142,35 +130,6 @@ SELECT order_id
          WHERE age(xmin) <= (SELECT age($1::text::xid8::xid))) AS happened
  GROUP BY order_id
 HAVING sum(kind) <> 0
-"""
-
-WRONG_STATES = """
-SELECT coalesce(placed.id, history.order_id) AS order_id, placed.status, placed.version, history.path
-  FROM (SELECT id, status, version
-          FROM orders
-         WHERE $1::uuid[] IS NULL OR id = ANY($1)) AS placed
-  FULL JOIN (SELECT order_id, count(*) AS steps, max(version) AS version, string_agg(status, '>' ORDER BY version) AS path
-               FROM order_history
-              WHERE $1 IS NULL OR order_id = ANY($1)
-              GROUP BY order_id) AS history ON history.order_id = placed.id
- WHERE placed.id IS NULL
-    OR history.path IS NULL
-    OR history.path <> ALL ($2::text[])
-    OR placed.status <> right(history.path, length(placed.status))
-    OR placed.version <> history.version
-    OR history.steps <> history.version  -- with the primary key: not 1, 2, 3 …
-"""
-
-# A worker cancels an order once it is overdue, and within a minute or so.
-WRONG_EXPIRIES = """
-SELECT placed.id AS order_id, placed.status, placed.payment_due_at, step.created_at AS cancelled_at
-  FROM orders AS placed
-  LEFT JOIN order_history AS step ON step.order_id = placed.id AND step.status = 'cancelled' AND step.actor_kind = 'system'
- WHERE ($1::uuid[] IS NULL OR placed.id = ANY($1))
-   AND CASE
-       WHEN step.order_id IS NULL THEN placed.status = 'placed' AND placed.payment_due_at < now() - interval '1 hour'
-       ELSE placed.payment_due_at IS NULL OR placed.payment_due_at > step.created_at
-       END
 """
 
 WRONG_SESSIONS = """
@@ -307,18 +266,20 @@ class Invariant:
 
 
 def _paths(*path: OrderStatus) -> Iterator[str]:
-    """Yield every allowed sequence of states that begins with `path`. No state can return, so it ends."""
+    """Yield the sequences of states that begin with `path` and enter no state twice."""
     yield ">".join(path)
-    for status in NEXT[path[-1]]:
-        yield from _paths(*path, status)
+    for before, after in TRANSITIONS:
+        if before is path[-1] and after not in path:
+            yield from _paths(*path, after)
 
 
 _PATHS = list(_paths(OrderStatus.PLACED))
+_STEPS = [f">{OrderStatus.PLACED}", *(f"{before}>{after}" for before, after in TRANSITIONS)]
 
 INVARIANTS = (
     Invariant("stock", "the stock of a product is the sum of its ledger, and not negative", Query(WRONG_STOCK)),
     Invariant("sales", "the sales in the ledger are the lines of the orders", Query(WRONG_SALES, _orders, merges=True)),
-    Invariant("restocks", "cancelled orders, and no others, are restocked: in full and once", Query(WRONG_RESTOCKS, _orders)),
+    Invariant("restocks", "cancelled units, and returned ones that can be sold, are put back once", Query(WRONG_RESTOCKS, _orders)),
     Invariant(
         "totals",
         "an order has lines, a line has an order, and what they and the delivery cost is its total",
@@ -353,9 +314,13 @@ INVARIANTS = (
     Invariant(
         "states",
         "an order went only where it may go, step by step",
-        Query(WRONG_STATES, lambda scope: (scope.orders, _PATHS), merges=True),
+        Query(WRONG_STATES, lambda scope: (scope.orders, _PATHS, _STEPS), merges=True),
     ),
-    Invariant("expiries", "workers cancel an order when it is overdue, and no other", Query(WRONG_EXPIRIES, _orders, merges=True)),
+    Invariant(
+        "expiries",
+        "workers cancel an order when it is overdue or not paid any more, and no other",
+        Query(WRONG_EXPIRIES, _orders, merges=True),
+    ),
     Invariant("sessions", "a session has one live refresh token at most, and a disabled account no session", Query(WRONG_SESSIONS)),
     Invariant(
         "lines",
@@ -381,6 +346,33 @@ INVARIANTS = (
     Invariant("promotions", "a promotion counts its uses, within its limit, and its codes", Query(WRONG_PROMOTIONS)),
     Invariant("promotion codes", "a code counts its uses, within its limit", Query(WRONG_CODES)),
     Invariant("promotion buyers", "a promotion that limits its buyers counts the uses of each", Query(WRONG_BUYERS)),
+    Invariant("statuses", "the statuses of an order follow from its money and units", Query(WRONG_STATUSES, _orders, merges=True)),
+    Invariant(
+        "units",
+        "a line counts the units of its shipments and returns, and what refunds give back",
+        Query(WRONG_UNITS, _orders, merges=True),
+    ),
+    Invariant("parcels", "a shipment that waits has units that can be shipped", Query(WRONG_PARCELS, _orders)),
+    Invariant(
+        "payments",
+        "the amounts of a payment are the sums of its ledger and of its open refunds",
+        Query(WRONG_PAYMENTS, _orders, merges=True),
+    ),
+    Invariant("movements", "a movement of money takes back no more than an earlier one has moved", Query(WRONG_MOVEMENTS, _orders)),
+    Invariant("one live payment", "an order has one live payment at most", Query(REPEATED_PAYMENTS, _orders)),
+    Invariant("refunds", "a payment's refunds are within its money, and their lines within their amounts", Query(WRONG_REFUNDS, _orders)),
+    Invariant("kept money", "a cancelled order keeps no money, unless a refund has failed", Query(KEPT_MONEY, _orders)),
+    Invariant("due requests", "a request to a provider is settled within an hour", Query(LATE_REQUESTS)),
+    Invariant(
+        "awaited answers", "a payment, refund or shipment that waits for an answer has a request", Query(FORGOTTEN_REQUESTS, _orders)
+    ),
+    Invariant("due notices", "a provider's notice is applied or quarantined within an hour", Query(LATE_EVENTS)),
+    Invariant(
+        "stored payments",
+        "the stored key of a call that changes a payment names the payment or refund",
+        Query(WRONG_REFERENCES),
+        Query(WRONG_RECENT_REFERENCES, _keys),
+    ),
 )
 
 PRICES = Invariant(

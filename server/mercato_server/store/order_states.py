@@ -135,3 +135,26 @@ async def _expire(pool: "Pool", order_ids: list[UUID]) -> None:
             if each.is_overdue and each.live_payment is None:
                 payment_rules.cancel_all(each, SERVER, SystemReason.NOT_PAID)
         await saved_books.save(conn, books.values())
+
+
+GET_UNBOOKED = "SELECT id FROM orders WHERE booked_version < version ORDER BY id LIMIT $1"
+
+
+async def adopt_unbooked(pool: "Pool", limit: int) -> int:
+    """Bring the books of orders in line that a worker of the release before has changed after one of this release; return their number.
+
+    Such a worker knows only the status. If it has cancelled an order that was paid at a provider, the money goes back now.
+    """
+    found = [row["id"] for row in await pool.fetch(GET_UNBOOKED, limit)]
+    if found:
+        await _adopt(pool, found)
+    return len(found)
+
+
+@retry_conflicts
+async def _adopt(pool: "Pool", order_ids: list[UUID]) -> None:
+    async with transaction(pool) as conn:
+        books = await order_books.load(conn, order_ids)
+        for each in books.values():
+            each.touch()
+        await saved_books.save(conn, books.values())

@@ -96,9 +96,10 @@ SELECT payment_id, order_id, provider_ref, state, amount_minor, withdrawn_minor,
  WHERE (known.state, known.withdrawn_minor) IS DISTINCT FROM (excluded.state, excluded.withdrawn_minor)
 """
 
+# The worker of the call sends it first, before any other one finds it due: the provider refuses a key that is in use.
 INSERT_REQUESTS = """
-INSERT INTO provider_requests (id, provider, kind, payment_id, refund_id, amount_minor)
-SELECT id, provider, kind, payment_id, refund_id, amount_minor
+INSERT INTO provider_requests (id, provider, kind, payment_id, refund_id, amount_minor, next_at)
+SELECT id, provider, kind, payment_id, refund_id, amount_minor, now() + interval '1 second'
   FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::uuid[], $6::bigint[])
        AS opened (id, provider, kind, payment_id, refund_id, amount_minor)
 """

@@ -31,6 +31,30 @@ SELECT order_id FROM order_history WHERE age(xmin) <= (SELECT age($1::text::xid8
  UNION
 SELECT order_id FROM stock_ledger WHERE order_id IS NOT NULL AND age(xmin) <= (SELECT age($1::text::xid8::xid))
  UNION
+SELECT order_id FROM payments WHERE age(xmin) <= (SELECT age($1::text::xid8::xid))
+ UNION
+SELECT order_id
+  FROM payment_ledger AS movement
+  JOIN payments AS payment ON payment.id = payment_id
+ WHERE age(movement.xmin) <= (SELECT age($1::text::xid8::xid))
+ UNION
+SELECT order_id
+  FROM provider_requests AS request
+  JOIN payments AS payment ON payment.id = payment_id
+ WHERE age(request.xmin) <= (SELECT age($1::text::xid8::xid))
+ UNION
+SELECT order_id FROM refunds WHERE age(xmin) <= (SELECT age($1::text::xid8::xid))
+ UNION
+SELECT order_id FROM refund_lines AS line JOIN refunds ON id = refund_id WHERE age(line.xmin) <= (SELECT age($1::text::xid8::xid))
+ UNION
+SELECT order_id FROM shipments WHERE age(xmin) <= (SELECT age($1::text::xid8::xid))
+ UNION
+SELECT order_id FROM shipment_items AS item JOIN shipments ON id = shipment_id WHERE age(item.xmin) <= (SELECT age($1::text::xid8::xid))
+ UNION
+SELECT order_id FROM returns WHERE age(xmin) <= (SELECT age($1::text::xid8::xid))
+ UNION
+SELECT order_id FROM return_items AS item JOIN returns ON id = return_id WHERE age(item.xmin) <= (SELECT age($1::text::xid8::xid))
+ UNION
 SELECT subject_id FROM events WHERE kind LIKE 'order.%' AND xid >= $1::text::xid8
 """
 

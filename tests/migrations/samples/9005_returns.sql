@@ -1,2 +1,0 @@
--- phase: expand
-CREATE TABLE returns (order_id uuid PRIMARY KEY REFERENCES orders (id), created_at timestamptz NOT NULL);
