@@ -44,13 +44,13 @@ class Outbox:
             await self._book([each for each in found if each])
         return len(leased)
 
-    async def settle_order(self, order_id: UUID) -> str:
+    async def settle_order(self, order_id: UUID, subject_id: UUID | None = None) -> str:
         """Send the open requests of an order now, for a caller that waits; return the secret of a payment that was created, or nothing.
 
-        A request without an answer stays in the outbox.
+        With the id of a payment or refund, only the requests that its caller waits for. One without an answer stays in the outbox.
         """
         secret = ""
-        for leased in await provider_requests.lease_of_order(self._pool, order_id):
+        for leased in await provider_requests.lease_of_order(self._pool, order_id, subject_id):
             told, found = await self._send(leased)
             await self._book([told] if told else [])
             secret = found or secret

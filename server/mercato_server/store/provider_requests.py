@@ -36,6 +36,7 @@ UPDATE provider_requests AS request
    SET leased_until = now() + make_interval(secs => $2), tries = request.tries + 1, sent_at = coalesce(request.sent_at, now())
   FROM payments AS payment
  WHERE payment.order_id = $1 AND request.payment_id = payment.id AND request.outcome IS NULL
+   AND ($3::uuid IS NULL OR coalesce(request.refund_id, request.payment_id) = $3)
 {_LEASED}
 """  # noqa: S608 - constants
 
@@ -78,9 +79,12 @@ async def lease_due(pool: "Pool", limit: int) -> list[LeasedRequest]:
     return [_leased(row) for row in await pool.fetch(LEASE_DUE, limit, LEASE_S)]
 
 
-async def lease_of_order(pool: "Pool", order_id: UUID) -> list[LeasedRequest]:
-    """Lease the open requests of an order at once, for a caller that waits; another worker may send them too, under the same keys."""
-    return [_leased(row) for row in await pool.fetch(LEASE_OF_ORDER, order_id, LEASE_S)]
+async def lease_of_order(pool: "Pool", order_id: UUID, subject_id: UUID | None = None) -> list[LeasedRequest]:
+    """Lease the open requests of an order at once, for a caller that waits; another worker may send them too, under the same keys.
+
+    With the id of a refund or a payment, only the requests of this refund, or those of the payment itself.
+    """
+    return [_leased(row) for row in await pool.fetch(LEASE_OF_ORDER, order_id, LEASE_S, subject_id)]
 
 
 async def defer(pool: "Pool", request_id: UUID, pause_s: float, code: str) -> None:
