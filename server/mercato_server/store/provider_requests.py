@@ -7,7 +7,7 @@ from uuid import UUID
 import asyncpg
 
 from mercato_server.database.pool import Pool
-from mercato_server.domain.payments import ProviderRequest, RequestKind
+from mercato_server.domain.payments import PaymentState, ProviderRequest, RequestKind
 
 LEASE_S = 30.0
 """Longer than a request with its wait for a place in the provider's limits."""
@@ -15,7 +15,7 @@ LEASE_S = 30.0
 _LEASED = """
 RETURNING request.id, request.provider, request.kind, request.payment_id, request.refund_id, request.amount_minor, request.attempt,
           request.tries, request.sent_at, now() AS now, payment.order_id, payment.provider_ref, payment.currency_code,
-          payment.capture_later, payment.created_at AS payment_created_at"""
+          payment.state, payment.capture_later, payment.created_at AS payment_created_at"""
 
 LEASE_DUE = f"""
 UPDATE provider_requests AS request
@@ -64,6 +64,8 @@ class LeasedRequest:
     """Seconds since this attempt was sent first."""
     order_id: UUID
     provider_ref: str | None
+    payment_state: PaymentState
+    """The state of the payment as the shop knows it."""
     currency_code: str
     capture_later: bool
     payment_created_at: datetime
@@ -107,6 +109,7 @@ def _leased(row: asyncpg.Record) -> LeasedRequest:
         age_s=(row["now"] - row["sent_at"]).total_seconds(),
         order_id=row["order_id"],
         provider_ref=row["provider_ref"],
+        payment_state=PaymentState(row["state"]),
         currency_code=row["currency_code"],
         capture_later=row["capture_later"],
         payment_created_at=row["payment_created_at"],
