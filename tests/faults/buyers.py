@@ -17,7 +17,7 @@ from grpc import StatusCode
 
 from faults.processes import SECRET, open_channel
 from mercato import call_error
-from mercato.v1 import cart_pb2, cart_pb2_grpc, catalog_pb2_grpc, order_pb2, order_pb2_grpc
+from mercato.v1 import cart_pb2, cart_pb2_grpc, catalog_pb2_grpc, order_pb2, order_pb2_grpc, payment_pb2_grpc
 from mercato_server.database.pool import SET_CURRENCY
 from mercato_server.security.tokens import Keyring, Tokens
 from support.databases import index_products
@@ -223,6 +223,7 @@ class Market:
         self.carts = [cart_pb2_grpc.CartServiceStub(channel) for channel in channels]
         self.orders = [order_pb2_grpc.OrderServiceStub(channel) for channel in channels]
         self.catalog = [catalog_pb2_grpc.CatalogServiceStub(channel) for channel in channels]
+        self.payments = [payment_pb2_grpc.PaymentServiceStub(channel) for channel in channels]
         self._checkouts: list[Any] = [
             channel.unary_unary(CHECKOUT, request_serializer=order_pb2.CheckoutRequest.SerializeToString, response_deserializer=None)
             for channel in channels

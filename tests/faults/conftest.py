@@ -13,6 +13,7 @@ from faults.oracle import Verdict, judge
 from mercato_server.database import migrations
 from mercato_server.embedded.postgres import Postgres
 from support.fault_report import PROPERTY
+from support.stripe_double.double import StripeDouble
 
 BUYERS = 16
 SOAK_BUYERS = 64
@@ -58,6 +59,15 @@ async def durable_postgres(directory: Path) -> AsyncIterator[Postgres]:
 async def durable_goods(durable_postgres: Postgres, scale: Scale) -> Goods:
     """Goods on the test's own server."""
     return await stock_up(durable_postgres.url(), buyers=scale(BUYERS, SOAK_BUYERS))
+
+
+@pytest.fixture
+async def double() -> AsyncIterator[StripeDouble]:
+    """A double of Stripe; the tests that pay check its money."""
+    double = StripeDouble()
+    await double.start()
+    yield double
+    await double.stop()
 
 
 @pytest.fixture

@@ -50,25 +50,29 @@ class Verdict:
     deadlocks: int = 0
 
 
-async def judge(database_url: str, tally: Tally) -> Verdict:
-    """Compare the buyers' tally with the database. Call this after the workers have ended: only then are all deadlocks counted."""
+async def judge(database_url: str, tally: Tally, *, orders: bool = True) -> Verdict:
+    """Compare the buyers' tally with the database. Call this after the workers have ended: only then are all deadlocks counted.
+
+    Without `orders`, the tally has only calls, because the test places its orders in another way.
+    """
     connection = await asyncpg.connect(database_url)
     try:
         forgotten = await left_open(database_url)
-        orders = await connection.fetch(GET_ORDERS)
+        placed = await connection.fetch(GET_ORDERS)
         oversold = await connection.fetchval(COUNT_OVERSOLD)
         deadlocks = await connection.fetchval(COUNT_DEADLOCKS)
         broken = [finding for finding in await verify(connection, recompute=None) if finding.violations]
     finally:
         await connection.close()
-    verdict = Verdict(orders=len(orders), oversold=oversold, deadlocks=deadlocks)
+    verdict = Verdict(orders=len(placed), oversold=oversold, deadlocks=deadlocks)
     verdict.findings += tally.contradictions
     verdict.findings += [f"{code}, {count} times" for code, count in tally.codes.items() if code.startswith(BUGS)]
     verdict.findings += [f"{oversold} products are oversold"] if oversold else []
     verdict.findings += [f"{deadlocks} deadlocks"] if deadlocks else []
     verdict.findings += [f"{forgotten} transactions were left open"] if forgotten else []
     verdict.findings += [f"verify: not so: {finding.invariant.description}: {finding.examples}" for finding in broken]
-    _compare(verdict, orders, tally)
+    if orders:
+        _compare(verdict, placed, tally)
     return verdict
 
 

@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 from google.api.httpbody_pb2 import HttpBody
@@ -120,16 +121,18 @@ def _key(key: str) -> tuple[tuple[str, str], ...]:
     return (("idempotency-key", key),) if key else ()
 
 
-def with_payments(settings: Settings, double: StripeDouble, *, capture_later: bool = False) -> Settings:
-    """Return the settings of a worker that takes payments at a double."""
-    stripe = settings_of(double.url, webhook_secrets=(WEBHOOK_SECRET,))
+def with_payments(settings: Settings, double: StripeDouble, *, capture_later: bool = False, **changes: Any) -> Settings:
+    """Return the settings of a worker that takes payments at a double; `changes` are other settings of Stripe."""
+    stripe = settings_of(double.url, webhook_secrets=(WEBHOOK_SECRET,), **changes)
     return replace(settings, payments=PaymentSettings(stripe=stripe, capture_later=capture_later))
 
 
 @asynccontextmanager
-async def opened(settings: Settings, pool: "Pool", double: StripeDouble, *, capture_later: bool = False) -> AsyncIterator[Till]:
+async def opened(
+    settings: Settings, pool: "Pool", double: StripeDouble, *, capture_later: bool = False, **changes: Any
+) -> AsyncIterator[Till]:
     """Run a worker that takes payments."""
-    async with open_worker(with_payments(settings, double, capture_later=capture_later), pool) as (worker, shop):
+    async with open_worker(with_payments(settings, double, capture_later=capture_later, **changes), pool) as (worker, shop):
         till = Till(worker, shop, double, pool)
         await till.open()
         yield till

@@ -68,7 +68,7 @@ class Desk:
             return Opened(payment), made.replayed
         secret = ""
         if payment.provider_ref is None and payment.state.is_live:
-            secret = await self._outbox.settle_order(command.order_id)
+            secret = await self._outbox.settle_order(command.order_id, made.id)
             payment = await payments.get(self._pool, command.order_id, made.id)
         if payment.provider_ref is None:
             raise _refusal(payment)
@@ -95,27 +95,30 @@ class Desk:
         return await self._changed(command, await payments.cancel(self._pool, command, key))
 
     async def _changed(self, command: ChangePayment, made: Reference) -> tuple[Payment, bool]:
-        await self.settle_order(command.order_id)
+        await self.settle_order(command.order_id, made.id)
         return await payments.get(self._pool, command.order_id, made.id), made.replayed
 
     async def refund(self, command: CreateRefund, key: IdempotencyKey | None) -> tuple[Refund, bool]:
         """Give money back, and return the refund as it is when the provider has answered, or when it has not."""
         made = await payments.refund(self._pool, command, key)
-        await self.settle_order(command.order_id)
+        await self.settle_order(command.order_id, made.id)
         return await payments.get_refund(self._pool, made.id), made.replayed
 
-    async def settle_order(self, order_id: UUID, within_s: float = SETTLED_WITHIN_S) -> None:
-        """Send the open requests of an order, and wait a while for their outcome. A request without one stays in the outbox."""
+    async def settle_order(self, order_id: UUID, subject_id: UUID | None = None, within_s: float = SETTLED_WITHIN_S) -> None:
+        """Send the open requests of an order, or of one of its payments or refunds, and wait a while for their outcome.
+
+        A request without one stays in the outbox.
+        """
         if not self._providers:
             return
-        task = asyncio.create_task(self._outbox.settle_order(order_id))
+        task = asyncio.create_task(self._outbox.settle_order(order_id, subject_id))
         self._tasks.add(task)  # the loop keeps no reference
         task.add_done_callback(self._ended)
         await asyncio.wait((task,), timeout=within_s)
 
     async def settle_soon(self, order_id: UUID) -> None:
         """Do as `settle_order`, for calls with the usual deadline: they do not wait for a slow provider."""
-        await self.settle_order(order_id, SOON_S)
+        await self.settle_order(order_id, within_s=SOON_S)
 
     def _ended(self, task: "asyncio.Task[str]") -> None:
         self._tasks.discard(task)

@@ -41,6 +41,8 @@ class Inbox:
     async def apply_events(self) -> int:
         """Read the payments of new events, once each, and book what they tell in one transaction; return the number of events."""
         events = await provider_events.lease(self._pool, BATCH)
+        if not events:
+            return 0
         by_ref: dict[Ref, list[StoredEvent]] = defaultdict(list)
         for event in events:
             by_ref[event.provider, event.provider_ref].append(event)

@@ -9,7 +9,7 @@ import structlog
 from mercato_server import failpoints
 from mercato_server.database.pool import Pool
 from mercato_server.domain import backoff
-from mercato_server.domain.payments import ProviderRequest, RequestKind
+from mercato_server.domain.payments import PaymentState, ProviderRequest, RequestKind
 from mercato_server.domain.provider_facts import PaymentFact, ProviderState
 from mercato_server.payments.booking import book
 from mercato_server.payments.provider import Certainty, CreatedPayment, PaymentProvider, ProviderError
@@ -46,13 +46,13 @@ class Outbox:
             await self._book([each for each in found if each])
         return len(leased)
 
-    async def settle_order(self, order_id: UUID) -> str:
+    async def settle_order(self, order_id: UUID, subject_id: UUID | None = None) -> str:
         """Send the open requests of an order now, for a caller that waits; return the secret of a payment that was created, or nothing.
 
-        A request without an answer stays in the outbox.
+        With the id of a payment or refund, only the requests that its caller waits for. One without an answer stays in the outbox.
         """
         secret = ""
-        for leased in await provider_requests.lease_of_order(self._pool, order_id):
+        for leased in await provider_requests.lease_of_order(self._pool, order_id, subject_id):
             told, found = await self._send(leased)
             await self._book([told] if told else [])
             secret = found or secret
@@ -163,10 +163,19 @@ async def _ask(provider: PaymentProvider, leased: LeasedRequest) -> tuple[Told, 
         case RequestKind.CAPTURE:
             return _told(request, await provider.capture(leased.key, ref, request.amount_minor)), ""
         case RequestKind.CANCEL:
-            return _told(request, await provider.cancel(leased.key, ref)), ""
+            return _told(request, await _cancel(provider, leased, ref)), ""
         case RequestKind.REFUND:
             refund = await provider.refund(leased.key, ref, request.refund_id or request.id, request.amount_minor)
             return Told(provider=request.provider, payment_id=request.payment_id, refund=refund, request=request), ""
+
+
+async def _cancel(provider: PaymentProvider, leased: LeasedRequest, ref: str) -> PaymentFact:
+    """Cancel a payment, unless its buyer has authorised it since the shop has decided so: the rules then decide anew."""
+    if leased.payment_state is PaymentState.PENDING:
+        fact = await provider.read(ref)
+        if fact.state is not ProviderState.OPEN:
+            return fact
+    return await provider.cancel(leased.key, ref)
 
 
 def _told(request: ProviderRequest, fact: PaymentFact) -> Told:

@@ -22,7 +22,7 @@ from mercato_server.payments.token_buckets import Lane, Operation
 
 PAGE = 100
 """Objects of a page, the most that Stripe gives. Where such a page is too large, smaller ones follow."""
-CLOCK_SKEW = timedelta(minutes=5)
+CLOCK_SKEW = timedelta(minutes=15)
 
 Method = Callable[..., Awaitable[StripeObject]]
 """A method of the SDK."""
@@ -98,7 +98,7 @@ class StripeProvider:
             return field(answer.body, "client_secret", str)
 
     async def find(self, payment_id: UUID, since: datetime) -> PaymentFact | None:
-        """Return the payment with an id of the shop's, from five minutes before `since` because clocks differ; None if there is none.
+        """Return the payment with an id of the shop's, from 15 minutes before `since` because clocks differ; None if there is none.
 
         Stripe's search may lag an hour, so this pages through all payments. Where one was proven dead and replaced, the other counts.
         """

@@ -7,7 +7,7 @@ from uuid import UUID
 import asyncpg
 
 from mercato_server.database.pool import Pool
-from mercato_server.domain.payments import ProviderRequest, RequestKind
+from mercato_server.domain.payments import PaymentState, ProviderRequest, RequestKind
 
 LEASE_S = 30.0
 """Longer than a request with its wait for a place in the provider's limits."""
@@ -15,7 +15,7 @@ LEASE_S = 30.0
 _LEASED = """
 RETURNING request.id, request.provider, request.kind, request.payment_id, request.refund_id, request.amount_minor, request.attempt,
           request.tries, request.sent_at, now() AS now, payment.order_id, payment.provider_ref, payment.currency_code,
-          payment.capture_later, payment.created_at AS payment_created_at"""
+          payment.state, payment.capture_later, payment.created_at AS payment_created_at"""
 
 LEASE_DUE = f"""
 UPDATE provider_requests AS request
@@ -36,6 +36,7 @@ UPDATE provider_requests AS request
    SET leased_until = now() + make_interval(secs => $2), tries = request.tries + 1, sent_at = coalesce(request.sent_at, now())
   FROM payments AS payment
  WHERE payment.order_id = $1 AND request.payment_id = payment.id AND request.outcome IS NULL
+   AND ($3::uuid IS NULL OR coalesce(request.refund_id, request.payment_id) = $3)
 {_LEASED}
 """  # noqa: S608 - constants
 
@@ -63,6 +64,8 @@ class LeasedRequest:
     """Seconds since this attempt was sent first."""
     order_id: UUID
     provider_ref: str | None
+    payment_state: PaymentState
+    """The state of the payment as the shop knows it."""
     currency_code: str
     capture_later: bool
     payment_created_at: datetime
@@ -78,9 +81,12 @@ async def lease_due(pool: "Pool", limit: int) -> list[LeasedRequest]:
     return [_leased(row) for row in await pool.fetch(LEASE_DUE, limit, LEASE_S)]
 
 
-async def lease_of_order(pool: "Pool", order_id: UUID) -> list[LeasedRequest]:
-    """Lease the open requests of an order at once, for a caller that waits; another worker may send them too, under the same keys."""
-    return [_leased(row) for row in await pool.fetch(LEASE_OF_ORDER, order_id, LEASE_S)]
+async def lease_of_order(pool: "Pool", order_id: UUID, subject_id: UUID | None = None) -> list[LeasedRequest]:
+    """Lease the open requests of an order at once, for a caller that waits; another worker may send them too, under the same keys.
+
+    With the id of a refund or a payment, only the requests of this refund, or those of the payment itself.
+    """
+    return [_leased(row) for row in await pool.fetch(LEASE_OF_ORDER, order_id, LEASE_S, subject_id)]
 
 
 async def defer(pool: "Pool", request_id: UUID, pause_s: float, code: str) -> None:
@@ -103,6 +109,7 @@ def _leased(row: asyncpg.Record) -> LeasedRequest:
         age_s=(row["now"] - row["sent_at"]).total_seconds(),
         order_id=row["order_id"],
         provider_ref=row["provider_ref"],
+        payment_state=PaymentState(row["state"]),
         currency_code=row["currency_code"],
         capture_later=row["capture_later"],
         payment_created_at=row["payment_created_at"],

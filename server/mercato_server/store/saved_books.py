@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from mercato_server.database.pool import Conn
 from mercato_server.domain.accounts import Actor
@@ -282,9 +283,17 @@ async def _save_refunds(conn: "Conn", changed: Sequence[Books]) -> None:
 
 
 async def _save_requests(conn: "Conn", changed: Sequence[Books]) -> None:
-    if opened := [request for each in changed for request in each.writes.requests]:
+    opened = [request for each in changed for request in each.writes.requests]
+    settled = [(request_id, *end) for each in changed for request_id, end in each.writes.settlements.items()]
+    new = {request.id for request in opened}
+    await _settle(conn, [end for end in settled if end[0] not in new])  # first: a new request may take the place of a settled one
+    if opened:
         await conn.execute(INSERT_REQUESTS, *(list(column) for column in zip(*opened, strict=True)))
-    if settled := [(request_id, *end) for each in changed for request_id, end in each.writes.settlements.items()]:
+    await _settle(conn, [end for end in settled if end[0] in new])
+
+
+async def _settle(conn: "Conn", settled: Sequence[tuple[UUID, str, str]]) -> None:
+    if settled:
         await conn.execute(SETTLE_REQUESTS, *(list(column) for column in zip(*settled, strict=True)))
 
 

@@ -8,7 +8,7 @@ from mercato_server.database.pool import Conn, Pool
 from mercato_server.database.transactions import retry_conflicts, transaction
 from mercato_server.domain import payment_rules
 from mercato_server.domain.order_books import Books, Settled
-from mercato_server.domain.payments import Payment, ProviderRequest, mismatch
+from mercato_server.domain.payments import Payment, PaymentState, ProviderRequest, RequestKind, mismatch
 from mercato_server.domain.provider_facts import PaymentFact, ProviderState, RefundFact
 from mercato_server.store import order_books, provider_events, saved_books
 
@@ -62,11 +62,20 @@ def _apply(books: Books, payment: Payment, told: Told) -> str | None:
         return None
     fact = told.fact or (of_refund(payment, told.refund) if told.refund else None)
     failure = mismatch(payment, fact) if fact else None
+    if fact and not failure and fact.state is ProviderState.AUTHORIZED and payment.state is not PaymentState.AUTHORIZED:
+        _withdraw_cancellation(books, payment)
     if told.request and told.request.id in books.open_requests:
         books.settle(told.request.id, Settled.FAILED if failure else Settled.SUCCEEDED, "mismatch" if failure else "")
     if fact and not failure:
         payment_rules.apply(books, payment, fact)
     return failure
+
+
+def _withdraw_cancellation(books: Books, payment: Payment) -> None:
+    """Withdraw the cancellation of a payment that its buyer has authorised meanwhile. If nothing is owed, the rules ask for it again."""
+    for request in list(books.open_requests.values()):
+        if request.kind is RequestKind.CANCEL and request.payment_id == payment.id:
+            books.settle(request.id, Settled.FAILED, "authorized")
 
 
 def of_refund(payment: Payment, refund: RefundFact) -> PaymentFact:
