@@ -192,6 +192,16 @@ async def test_an_order_is_not_paid_by_hand_while_a_buyer_may_pay_it(till: Till)
     await till.verify()
 
 
+async def test_a_payment_is_not_cancelled_before_the_provider_has_answered(till: Till) -> None:
+    order = await till.order()
+    till.double.faults.add("payment_intents.create", refused(503))
+    await refusal(till.pay(order))
+    request = payment_pb2.CancelPaymentRequest(order_id=order.id, payment_id=(await payment_of(till, order)).id)
+    await till.pool.execute("UPDATE provider_requests SET next_at = now() + interval '1 hour'")
+    error = await refusal(till.shop.payments.CancelPayment(request, metadata=till.admin.metadata))
+    assert error.reason == "PAYMENT_STATE"
+
+
 async def test_cash_on_delivery_is_accepted_first_and_recorded_with_the_delivery(till: Till) -> None:
     order = await till.order()
     opened = await till.pay(order, method=payment_pb2.PAYMENT_METHOD_CASH_ON_DELIVERY)

@@ -134,6 +134,8 @@ def cancel_payment(books: Books, payment: Payment) -> None:
     """Cancel a payment by which no money has come; raises WrongPaymentState. A provider is only asked to."""
     if payment.state in {PaymentState.CAPTURED, PaymentState.PROCESSING} or not payment.state.is_live:
         raise WrongPaymentState("the payment is {state}, so it cannot be cancelled", state=payment.state.name)
+    if payment.provider_ref is None:
+        raise WrongPaymentState("the provider has not answered yet whether the payment exists; try again")
     if payment.state is PaymentState.AUTHORIZED and books.status not in {OrderStatus.PLACED, OrderStatus.CANCELLED}:
         raise WrongPaymentState("the payment covers the order, which is {status}; cancel the order", status=books.status.name)
     void(books, payment)

@@ -174,7 +174,8 @@ class PaymentServiceServicer:
         """Cancel a payment by which no money has come. It is CANCELLED once the provider has confirmed that none can come.
 
         Errors: INVALID_ARGUMENT INVALID_FIELD, INVALID_ARGUMENT IDEMPOTENCY_KEY_REUSED, NOT_FOUND ORDER_NOT_FOUND or PAYMENT_NOT_FOUND,
-        FAILED_PRECONDITION PAYMENT_STATE (it is captured, processing, ended, or covers an order that is PAID: cancel the order), PERMISSION_DENIED
+        FAILED_PRECONDITION PAYMENT_STATE (it is captured, processing or ended, the provider has not answered yet whether it exists, or it covers an
+        order that is PAID: cancel the order), PERMISSION_DENIED
         ADMIN_ONLY.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
