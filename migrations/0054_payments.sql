@@ -144,5 +144,5 @@ CREATE TABLE provider_events (
 );
 
 CREATE INDEX provider_events_due ON provider_events (next_at) WHERE applied_at IS NULL AND quarantined_at IS NULL;
-CREATE INDEX provider_events_quarantined ON provider_events (id) WHERE quarantined_at IS NOT NULL AND resolved_at IS NULL;
+CREATE INDEX provider_events_quarantined ON provider_events (id) WHERE quarantined_at IS NOT NULL;
 CREATE INDEX provider_events_by_age ON provider_events (received_at);

@@ -1308,7 +1308,7 @@ CREATE INDEX provider_events_by_age ON public.provider_events USING btree (recei
 
 CREATE INDEX provider_events_due ON public.provider_events USING btree (next_at) WHERE ((applied_at IS NULL) AND (quarantined_at IS NULL));
 
-CREATE INDEX provider_events_quarantined ON public.provider_events USING btree (id) WHERE ((quarantined_at IS NOT NULL) AND (resolved_at IS NULL));
+CREATE INDEX provider_events_quarantined ON public.provider_events USING btree (id) WHERE (quarantined_at IS NOT NULL);
 
 CREATE INDEX provider_requests_by_payment ON public.provider_requests USING btree (payment_id);
 

@@ -9,6 +9,7 @@ from mercato.rpcs import services
 from mercato_server.background.document_renewer import keep_renewing
 from mercato_server.background.order_expiry import keep_expiring
 from mercato_server.background.order_numbering import keep_numbering
+from mercato_server.background.payment_watch import PaymentWatch
 from mercato_server.background.supervisor import Supervisor
 from mercato_server.background.sweeper import keep_sweeping
 from mercato_server.cache.catalog_cache import CatalogCache
@@ -102,6 +103,8 @@ class Parts:
         self.taxes = _tax_provider(settings)
         self.payments = _payment_provider(settings)
         self._desk = Desk(pool, self.payments, settings.payments)
+        self.payment_tally = self._desk.tally
+        self.payment_watch = PaymentWatch(pool)
         self._shop = Shop(settings.currency, settings.orders, PriceBook(asks_provider=self.taxes is not None))
         self._handlers = self._make_handlers(pool)
         self.server = self._make_server()
@@ -124,6 +127,8 @@ class Parts:
         self.supervisor.start("order expiry", functools.partial(keep_expiring, self.pool))
         if self.payments is not None:
             self.supervisor.start("payments", self._desk.keeper.keep)
+        if self.settings.metrics_listen is not None:
+            self.supervisor.start("payment watch", self.payment_watch.keep)
         self.supervisor.start("order numbers", functools.partial(keep_numbering, self.pool))
         self.supervisor.start("sweeps", functools.partial(keep_sweeping, self.pool, self.settings.limits))
         self.supervisor.start("search documents", functools.partial(keep_renewing, self.pool))

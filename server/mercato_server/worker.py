@@ -46,8 +46,9 @@ class Worker:
 
         parts = self.parts
         try:
+            payments = metrics.PaymentMetrics(parts.payment_tally, parts.payment_watch)
             collector = metrics.WorkerMetrics(parts.cache, parts.listener, parts.followers, parts.coalescers, parts.supervisor)
-            server = metrics.start(address, collector)
+            server = metrics.start(address, collector, payments)
         except OSError as error:
             host, port = address
             raise StartupError(f"cannot answer Prometheus on {host} port {port}: {error.strerror}; set MERCATO_METRICS_LISTEN") from None

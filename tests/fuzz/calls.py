@@ -12,6 +12,7 @@ from google.protobuf.message_factory import GetMessageClass
 from google.rpc.error_details_pb2 import ErrorInfo
 
 from mercato.v1.catalog_pb2 import Category, CreateCategoryRequest, DeleteProductRequest, ListProductsRequest
+from mercato.v1.payment_pb2 import PAYMENT_METHOD_CASH_ON_DELIVERY, CreatePaymentRequest
 from mercato.v1.tax_pb2 import CreateTaxCategoryRequest, CreateTaxRateRequest, TaxCategory, TaxRate
 from mercato.v1.user_pb2 import CreateAddressRequest
 from mercato_server.composition import SERVICES
@@ -95,6 +96,7 @@ class Scene:
             "first order_id": orders[0].id,
             "foreign order_id": orders[1].id,
             "third order_id": orders[2].id,
+            "payment_id": await self._paid(admin, orders[2].id),
             "paid order_id": paid_order_id,
             "sent product_id": sent_product_id,
             "shipment_id": shipment_id,
@@ -111,6 +113,11 @@ class Scene:
             "etag": ball.etag,
             "cart etag": cart.etag,
         }
+
+    async def _paid(self, admin: Person, order_id: str) -> str:
+        """Record cash on delivery for an order; return the payment's id."""
+        request = CreatePaymentRequest(order_id=order_id, method=PAYMENT_METHOD_CASH_ON_DELIVERY)
+        return (await self._stage.shop.payments.CreatePayment(request, metadata=admin.metadata)).payment.id
 
     async def _make(self, call: Call) -> None:
         shop = self._stage.shop

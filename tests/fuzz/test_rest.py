@@ -72,7 +72,6 @@ UNSTATED = {
     "carrier": "must have a visible character",
     "tracking_number": "must have a visible character",
     "tracking_url": "must be http or https, with a host",
-    "lines": "are of different products",
     "areas": "are of countries, regions and postal codes that there are, each once",
     "rates": "have their tiers in ascending order, and each zone once",
     "shipping_zone.name": "must have a visible character",
@@ -108,10 +107,24 @@ UNSTATED = {
     "valid_until": "is from 1900 to 2200, and after valid_from",
     "tax_treatment": "cannot be unspecified; must be there with tax_number",
     "tax_number": "must fit tax_treatment",
+    "method": "cannot be OTHER",
+    "amount": "must not be 0",
+    "lines": "are of different products, and absent with amount",
 }
 """Fields of which the server requires more than the schema states, and what. No text may contain NUL."""
 WORDS = {"true": True, "1": True, "false": False, "0": False}
-FLAGS = {"disabled", "in_stock", "include_total_size", "only_deleted", "show_archived", "show_deleted"}
+FLAGS = {
+    "disabled",
+    "in_stock",
+    "include_total_size",
+    "only_deleted",
+    "retry",
+    "restock",
+    "show_archived",
+    "show_deleted",
+    "show_resolved",
+    "show_settled",
+}
 BINDINGS = {f"{binding.verb} {path(binding)}": (rpc, binding) for rpc in rpcs() for binding in rpc.bindings}
 DEADLINE = 504
 """Status that a busy machine answers now and then."""
@@ -182,6 +195,7 @@ class Edge:
             "gone product_id": gone,
             "order_id": order["id"],
             "foreign order_id": foreign["id"],
+            "payment_id": self._paid(foreign["id"]),
             "paid order_id": paid_order_id,
             "sent product_id": sent_product_id,
             "shipment_id": shipment_id,
@@ -196,6 +210,12 @@ class Edge:
             "page_token": self.up.anyone.get("/products", page_size=1).json["next_page_token"],
             "etag": ball["etag"],
         }
+
+    def _paid(self, order_id: str) -> str:
+        """Record cash on delivery for an order; return the payment's id."""
+        made = self.up.admin.post(f"/v1/orders/{order_id}/payments", {"method": "PAYMENT_METHOD_CASH_ON_DELIVERY"})
+        assert made.status == 201, made
+        return str(made.json["payment"]["id"])
 
     def send(self, who: str, drawn: tuple[AnyCase, int | None], added: dict[str, str], *, fuzz: Fuzz) -> None:
         """Send a request with added headers, and check the answer; a number puts things of the shop into it."""
@@ -256,11 +276,17 @@ def as_json(case: AnyCase, binding: Binding) -> dict[str, Any]:
     """Return the JSON of a whole request; an empty parameter is absent, and those of a query are texts."""
     query = {name: WORDS.get(str(value).lower(), value) if name in FLAGS else value for name, value in (case.query or {}).items()}
     body = case.body if isinstance(case.body, dict) else {}
-    whole = {name: value for name, value in query.items() if value not in ("", None)}
+    whole = {name: sent for name, value in query.items() if (sent := as_sent(value)) not in ("", None)}
     whole |= {binding.body: body} if binding.body not in ("", "*") else body
     if isinstance(mask := whole.get("update_mask"), str):
         whole["update_mask"] = re.sub("_([a-z])", lambda found: found[1].upper(), mask)  # ParseDict takes names of JSON only
     return whole
+
+
+def as_sent(value: Any) -> Any:
+    """Return the value of a parameter as the library for requests sends it: of an object only the names."""
+    names = list(value) if isinstance(value, dict) else []
+    return names[0] if len(names) == 1 else names or value
 
 
 def fill(case: AnyCase, things: Things, number: int) -> None:

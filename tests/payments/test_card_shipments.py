@@ -48,6 +48,7 @@ async def test_a_shipment_leaves_once_its_payment_is_captured(late_till: Till) -
     now = await pack.read(order)
     assert (statuses(now), fates(now)) == (("SHIPPED", "PAID", "SHIPPED"), [(3, 0, 0, 0, 0)])
     assert await till.pool.fetchval("SELECT count(*) FROM provider_requests WHERE kind = 'capture'") == 1
+    await till.verify()
 
 
 async def test_with_a_key_the_answer_is_the_state_before_the_capture(late_till: Till) -> None:
@@ -58,6 +59,7 @@ async def test_with_a_key_the_answer_is_the_state_before_the_capture(late_till: 
     assert (first.state, again) == (SHIPMENT_STATE_CAPTURING, first)
     assert (await pack.get(made)).state == SHIPMENT_STATE_SHIPPED
     assert (await refusal(pack.ship(made))).reason == "SHIPMENT_STATE"
+    await till.verify()
 
 
 async def test_a_shipment_whose_capture_is_not_answered_leaves_later(late_till: Till) -> None:
@@ -74,6 +76,7 @@ async def test_a_shipment_whose_capture_is_not_answered_leaves_later(late_till: 
     await until(left, "the shipment has left")
     assert await captured(till) == 2_000
     assert statuses(await pack.read(order)) == ("SHIPPED", "PAID", "SHIPPED")
+    await till.verify()
 
 
 async def test_a_shipment_whose_capture_is_refused_stays_and_tells_why(late_till: Till) -> None:
@@ -100,6 +103,7 @@ async def test_a_shipment_whose_capture_is_refused_stays_and_tells_why(late_till
     handler._settle = settle
     gone = await pack.ship(made)
     assert (gone.state, gone.failure) == (SHIPMENT_STATE_SHIPPED, "")
+    await till.verify()
 
 
 async def test_a_shipment_of_a_lapsed_authorization_is_refused_and_its_order_is_cancelled(late_till: Till) -> None:
@@ -113,6 +117,7 @@ async def test_a_shipment_of_a_lapsed_authorization_is_refused_and_its_order_is_
     assert (await pack.get(made)).state == SHIPMENT_STATE_CANCELLED
     assert statuses(await pack.read(order)) == ("CANCELLED", "VOIDED", "CANCELLED")
     assert await till.pool.fetchval("SELECT on_hand FROM stock_levels") == 1_000
+    await till.verify()
 
 
 async def test_units_that_are_cancelled_before_the_capture_are_never_captured(late_till: Till) -> None:
@@ -124,6 +129,7 @@ async def test_units_that_are_cancelled_before_the_capture_are_never_captured(la
     assert await captured(till) == 1_000
     assert statuses(await pack.read(order)) == ("SHIPPED", "PAID", "SHIPPED")
     assert await till.pool.fetch(REFUNDS) == []
+    await till.verify()
 
 
 async def test_units_that_are_cancelled_after_the_capture_are_refunded_at_once(till: Till) -> None:
@@ -135,6 +141,7 @@ async def test_units_that_are_cancelled_after_the_capture_are_refunded_at_once(t
     now = await pack.cancel_order(order)
     assert (statuses(now), fates(now)) == (("CANCELLED", "REFUNDED", "CANCELLED"), [(0, 0, 3, 0, 3_000)])
     assert sum(refund.amount for refund in till.double.account.refunds.values()) == 3_000
+    await till.verify()
 
 
 async def test_with_a_key_a_cancellation_answers_before_the_refund_has_gone(till: Till) -> None:
@@ -143,6 +150,7 @@ async def test_with_a_key_a_cancellation_answers_before_the_refund_has_gone(till
     first, again = [await pack.cancel_items(order, 1, key="one") for _ in "12"]
     assert (first, statuses(first)) == (again, ("PAID", "REFUND_DUE", "UNFULFILLED"))
     assert statuses(await pack.read(order)) == ("PAID", "PAID", "UNFULFILLED")
+    await till.verify()
 
 
 async def test_advance_order_answers_after_the_capture(late_till: Till) -> None:
@@ -150,3 +158,4 @@ async def test_advance_order_answers_after_the_capture(late_till: Till) -> None:
     order = await paid_order(till, 2)
     now = await pack.advance(order, order_pb2.ORDER_STATUS_SHIPPED)
     assert (statuses(now), fates(now)) == (("SHIPPED", "PAID", "SHIPPED"), [(2, 0, 0, 0, 0)])
+    await till.verify()

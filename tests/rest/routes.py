@@ -1,22 +1,27 @@
 """A valid request for each REST route, and the binding of each route in the protos."""
 
+import asyncio
 import json
 import re
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeVar
 
+import asyncpg
 from google.api import annotations_pb2
 from google.protobuf.json_format import MessageToDict
 
 from mercato.rpcs import services
 from mercato.v1 import policy_pb2
+from support.example_payments import PaidOrder, an_event, an_order
 from support.example_requests import EXAMPLE_REQUESTS, unused_category_id
 from support.mercato_up import PASSWORD, Up, created
 from support.rest_client import Client, Reply, search
+
+Made = TypeVar("Made")
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 VARIABLE = re.compile(r"\{([^}]*)\}")
@@ -111,6 +116,37 @@ class Scene:
     def shipping_method_id(self) -> str:
         return str(self.up.shipping_method()["id"])
 
+    @cached_property
+    def pending(self) -> PaidOrder:
+        return self._paid_order("pending")
+
+    @cached_property
+    def authorized(self) -> PaidOrder:
+        return self._paid_order("authorized")
+
+    @cached_property
+    def captured(self) -> PaidOrder:
+        return self._paid_order("captured")
+
+    def _paid_order(self, state: str) -> PaidOrder:
+        return self._stored(lambda conn: an_order(conn, self.buyer.id, self.product_id, state))
+
+    @cached_property
+    def payment_event_id(self) -> str:
+        return self._stored(an_event)
+
+    def _stored(self, make: Callable[[Any], Awaitable[Made]]) -> Made:
+        """Make a thing that no call of a shop without a provider can make."""
+
+        async def made() -> Made:
+            conn = await asyncpg.connect(self.up.database)
+            try:
+                return await make(conn)
+            finally:
+                await conn.close()
+
+        return asyncio.run(made())
+
     @property
     def email(self) -> str:
         return self.buyer.email
@@ -163,6 +199,10 @@ class Route:
     shows: str = ""
     status: int = 200
     prepare: Callable[[Scene], None] = nothing
+    access: int = policy_pb2.ACCESS_UNSPECIFIED
+    """The access that the example needs, if it is more than that of the RPC."""
+    unsigned: bool = False
+    """Whether the example is a notice without its signature, which is refused."""
 
     def __str__(self) -> str:
         return f"{self.verb} {self.template}"
@@ -179,7 +219,11 @@ class Route:
         """Call it as a client with the necessary access."""
         self.prepare(scene)
         path, query, body = self.parts(scene)
-        return scene.client(self.policy.access).send_json(self.verb, path + slash + query, body)
+        return self.client(scene).send_json(self.verb, path + slash + query, body)
+
+    def client(self, scene: Scene) -> Client:
+        """Return the client of a caller with the access that the example needs."""
+        return scene.client(self.access or self.policy.access)
 
     def path(self, scene: Scene) -> str:
         """Return the path with the query."""
@@ -199,8 +243,8 @@ class Route:
         values = MessageToDict(request, preserving_proto_field_name=True)
         in_path = {**{name: _taken(values, name) for name in VARIABLE.findall(self.template)}, **instead}
         path = VARIABLE.sub(lambda found: in_path[found[1]], self.template)
-        if self.binding.rpc == "LoginForm":
-            return path, "", json.loads(request.form.data)
+        if self.binding.body in ("form", "event"):
+            return path, "", json.loads(getattr(request, self.binding.body).data)
         if self.binding.body == "*":
             return path, "", values or None
         body = values.pop(self.binding.body, None)
@@ -273,6 +317,20 @@ ROUTES = [
     Route("POST", "/v1/orders/{order_id}:advance", "id"),
     Route("POST", "/v1/orders/{order_id}/notes", "id", status=201),
     Route("GET", "/v1/orders/{order_id}/notes", "notes"),
+    Route("POST", "/v1/orders/{order_id}/payments", "payment", status=201, access=policy_pb2.ACCESS_ADMIN),
+    Route("GET", "/v1/orders/{order_id}/payments", "payments"),
+    Route("GET", "/v1/orders/{order_id}/payments/{payment_id}", "captured"),
+    Route("POST", "/v1/orders/{order_id}/payments/{payment_id}:capture", "captured"),
+    Route("POST", "/v1/orders/{order_id}/payments/{payment_id}:cancel", "state"),
+    Route("POST", "/v1/orders/{order_id}/refunds", "id", status=201),
+    Route("GET", "/v1/orders/{order_id}/refunds", "refunds"),
+    Route("GET", "/v1/payments", "payments"),
+    Route("GET", "/v1/refunds", "refunds"),
+    Route("GET", "/v1/disputes", "disputes"),
+    Route("GET", "/v1/paymentRequests", "requests"),
+    Route("GET", "/v1/paymentEvents", "events"),
+    Route("POST", "/v1/paymentEvents/{payment_event_id}:resolve", "resolve_time"),
+    Route("POST", "/webhooks/payments/{provider}", "code", status=400, unsigned=True),
     Route("POST", "/v1/orders/{order_id}/shipments", "id", status=201),
     Route("GET", "/v1/orders/{order_id}/shipments", "shipments"),
     Route("GET", "/v1/orders/{order_id}/shipments/{shipment_id}", "state"),

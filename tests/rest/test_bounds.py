@@ -24,8 +24,16 @@ DIGITS = ("0", "-1", str(10**12), str(10**12 + 1), "9" * 20)
 TEXTS = ("USD", "usd", uuid4().hex, "two\nlines", "name")
 ALSO_NAMED = {"username": "email"}
 """Fields that an error names otherwise."""
-EXCLUDES = {"compare_and_set": "delta", "delta": "compare_and_set", "username": "email", "email": "username"}
+EXCLUDES = {
+    "compare_and_set": "delta",
+    "delta": "compare_and_set",
+    "username": "email",
+    "email": "username",
+    "amount": "lines",
+    "lines": "amount",
+}
 NEEDS: dict[str, Any] = {
+    "amount": {"minor_units": "1"},
     "areas": [{"country_code": "FR"}],
     "billing_address": draft_address()["postal_address"],
     "compare_and_set": {"expected_stock": 1, "stock": 1},
@@ -44,6 +52,7 @@ NEEDS: dict[str, Any] = {
 ELEMENTS: dict[str, Callable[[int], Any]] = {
     "OrderUnitsInput": lambda _: {"product_id": str(uuid4()), "quantity": 1},
     "OrderStatus": lambda number: ("ORDER_STATUS_PLACED", "ORDER_STATUS_PAID")[number % 2],
+    "RefundLineInput": lambda _: {**NEEDS["lines"][0], "product_id": str(uuid4())},
     "ShippingAreaInput": lambda number: {"country_code": "US", "postal_prefix": f"{number:03}"},
     "ShippingRateInput": lambda _: {**NEEDS["rates"][0], "shipping_zone_id": str(uuid4())},
     "ShippingTierInput": lambda number: {"start": str(number), "price": {"minor_units": "1"}},
@@ -65,6 +74,7 @@ IGNORED = {
     *(("POST", path, "etag") for path in CREATED),
     *(("PATCH", "/v1/promotions/{promotion.id}", field) for _, field in OF_KIND),
     *((verb, path, "amount") for verb, path in (("POST", "/v1/promotions"), ("PATCH", "/v1/promotions/{promotion.id}"))),
+    ("POST", "/v1/orders/{order_id}/refunds", "amount"),
     *(("PATCH", "/v1/taxRates/{tax_rate.id}", field) for field in ("country_code", "region", "tax_category", "rate_ppm")),
     *((verb, path, "parts.ppm") for verb, path in (("POST", "/v1/taxRates"), ("PATCH", "/v1/taxRates/{tax_rate.id}"))),
 }
@@ -189,7 +199,7 @@ def send(scene: Scene, route: Route, place: Place, value: Any) -> Reply:
             put(body, place.keys, value)
             if route.verb == "PATCH" and "update_mask" not in query and route.binding.body != "*" and place.name != "etag":
                 query = search({"update_mask": place.first})  # else an empty text is absent
-    return scene.client(route.policy.access).send_json(route.verb, path + query, body)
+    return route.client(scene).send_json(route.verb, path + query, body)
 
 
 def put(body: Any, keys: tuple[str | int, ...], value: Any) -> None:

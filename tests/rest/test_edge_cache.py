@@ -239,7 +239,7 @@ def test_an_error_is_not_stored(up: Up) -> None:
 
 @pytest.mark.parametrize("route", ROUTES, ids=str)
 def test_no_caller_gets_the_answer_of_another(up: Up, scene: Scene, stranger: Client, route: Route) -> None:
-    owner, public = scene.client(route.policy.access), route.policy.access == policy_pb2.ACCESS_ANYONE
+    owner, public = route.client(scene), route.policy.access == policy_pb2.ACCESS_ANYONE
     assert route.call(scene).status == route.status
     if route.verb == "GET":
         path = route.path(scene)

@@ -3,10 +3,12 @@
 import asyncio
 import json
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
+import asyncpg
 import pytest
 
 from mercato_server import demo
@@ -14,8 +16,11 @@ from mercato_server.demo.prices import prices
 from mercato_server.edge.answers import ANSWERS
 from mercato_server.edge.examples import EXAMPLES, PARAMETERS
 from mercato_server.store.demo import load
+from support.example_payments import an_event
 from support.mercato_up import Up, created, running
 from support.rest_client import Client, Reply, search
+from support.stripe_double.webhooks import signature
+from support.stripe_thread import WEBHOOK_SECRET, played_stripe
 
 STORY = """
 GET /livez, GET /readyz, GET /.well-known/jwks.json
@@ -36,6 +41,11 @@ GET /v1/shop, PATCH /v1/shop
 POST /v1/taxCategories, GET /v1/taxCategories, GET /v1/taxCategories/{tax_category_id}, PATCH /v1/taxCategories/{tax_category_id}
 POST /v1/taxRates, GET /v1/taxRates, GET /v1/taxRates/{tax_rate_id}, PATCH /v1/taxRates/{tax_rate_id}
 POST /v1/taxRates/{tax_rate_id}:archive, POST /v1/taxCategories/{tax_category_id}:archive
+POST /v1/orders/{order_id}/payments, GET /v1/orders/{order_id}/payments, GET /v1/orders/{order_id}/payments/{payment_id}
+POST /v1/orders/{order_id}/payments/{payment_id}:capture, POST /v1/orders/{order_id}/payments/{payment_id}:cancel
+POST /v1/orders/{order_id}/refunds, GET /v1/orders/{order_id}/refunds
+GET /v1/payments, GET /v1/refunds, GET /v1/disputes, GET /v1/paymentRequests, GET /v1/paymentEvents
+POST /v1/paymentEvents/{payment_event_id}:resolve, POST /webhooks/payments/{provider}
 GET /v1/orders, POST /v1/orders/{order_id}/notes, GET /v1/orders/{order_id}/notes, POST /v1/orders/{order_id}:advance, GET /v1/auditLog
 POST /v1/orders/{order_id}/shipments, GET /v1/orders/{order_id}/shipments, GET /v1/orders/{order_id}/shipments/{shipment_id}
 POST /v1/orders/{order_id}/shipments/{shipment_id}:cancel, POST /v1/orders/{order_id}/shipments/{shipment_id}:ship
@@ -55,8 +65,8 @@ POST /logout, POST /v1/auth:logoutAll, POST /me:changePassword, POST /v1/auth:re
 
 @pytest.fixture(scope="module")
 def demo_up() -> Iterator[Up]:
-    """`mercato up` with the demo shop."""
-    with running(MERCATO_RATE_LIMITS="off") as up:
+    """`mercato up` with the demo shop, which takes payments at a double of Stripe."""
+    with played_stripe() as stripe, running(MERCATO_RATE_LIMITS="off", **stripe.environ) as up:
         assert asyncio.run(load(up.database, "USD", *demo.catalog(), prices()))
         yield up
 
@@ -71,6 +81,7 @@ class Shopper:
     def __init__(self, up: Up, signup: Mapping[str, str]) -> None:
         self.up = up
         self.email, self.password = signup["email"], signup["password"]
+        self.payment_id = ""
         self.sent = ("", "", "", "")
         """The ids of a paid order, its product and its shipments."""
         self.known: Mapping[str, Callable[[], Any]] = {
@@ -96,6 +107,13 @@ class Shopper:
             "code": lambda: str(up.promotion_code(self.promotion_id)["code"]),
             "tax_category_id": lambda: str(up.admin.get("/v1/taxCategories").json["tax_categories"][0]["id"]),
             "tax_rate_id": lambda: str(up.admin.get("/v1/taxRates").json["tax_rates"][0]["id"]),
+            "payment_event_id": lambda: asyncio.run(stored_event(up)),
+            "provider": lambda: "stripe",
+            "payment_id": lambda: self.payment_id,
+            "/v1/orders/{order_id}/payments/{payment_id} order_id": lambda: self.paid_order_id("CASH"),
+            "/v1/orders/{order_id}/payments/{payment_id}:capture order_id": lambda: self.paid_order_id("CASH_ON_DELIVERY"),
+            "/v1/orders/{order_id}/payments/{payment_id}:cancel order_id": lambda: self.paid_order_id("ONLINE"),
+            "/v1/orders/{order_id}/refunds order_id": lambda: self.paid_order_id("CASH"),
             "/v1/auth:refresh refresh_token": self.refresh_token,
             "/v1/auth:verifyEmail token": lambda: up.token(self.email, "confirm"),
             "/v1/auth:resetPassword token": lambda: up.token(self.email, "Set a new password"),
@@ -117,6 +135,13 @@ class Shopper:
 
     def order_id(self) -> str:
         return str(self.up.order(self.client())["id"])
+
+    def paid_order_id(self, method: str) -> str:
+        """Return an order with a payment, and note the payment."""
+        order_id = self.order_id()
+        opened = created(self.up.admin.post(f"/v1/orders/{order_id}/payments", {"method": f"PAYMENT_METHOD_{method}"}))
+        self.payment_id = str(opened["payment"]["id"])
+        return order_id
 
     def session_id(self) -> str:
         self.client()
@@ -144,7 +169,21 @@ class Shopper:
         for media, content in operation.get("requestBody", {"content": {}})["content"].items():
             own = {name: self.known[f"{path} {name}"]() for name in content["example"] if f"{path} {name}" in self.known}
             body = content["example"] | own
-            yield client.form(target, body) if "form" in media else client.send_json(verb, target, body)
+            if "form" in media:
+                yield client.form(target, body)
+            else:
+                raw = json.dumps(body).encode()
+                signed = [("stripe-signature", signature(raw, [WEBHOOK_SECRET], int(time.time())))] if "/webhooks/" in path else []
+                yield client.send(verb, target, raw, [("content-type", "application/json"), *signed])
+
+
+async def stored_event(up: Up) -> str:
+    """Store a quarantined notice."""
+    conn = await asyncpg.connect(up.database)
+    try:
+        return await an_event(conn)
+    finally:
+        await conn.close()
 
 
 VARYING = {"id", "account_id", "quote_id", "create_time", "update_time", "expire_time", "number"}

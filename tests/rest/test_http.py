@@ -223,7 +223,7 @@ def test_an_old_version_of_http_is_refused_with_a_status_that_needs_no_upgrade(a
 
 
 LISTED_ONLY = "/v1/orders/{order_id}/notes"
-UNREADABLE = ("/v1/cart:quote", LISTED_ONLY)
+UNREADABLE = ("/v1/cart:quote", "/v1/orders/{order_id}/payments", "/v1/orders/{order_id}/refunds", LISTED_ONLY)
 """Routes that create what no GET reads alone."""
 
 

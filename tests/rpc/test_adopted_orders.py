@@ -59,7 +59,7 @@ async def test_an_order_of_the_release_before_shows_what_its_books_say_later(sho
     assert (statuses(now), fates(now)[0][:4]) == (statuses(order), fates(order)[0][:4])
     row = await shop.pool.fetchrow("SELECT status, version = booked_version AS booked FROM orders")
     assert tuple(row or ()) == (status, True)
-    await pack.require_right_levels()
+    await pack.verify()
     assert "shipment.created" not in await pack.news(order)  # an adoption is no news
 
 
@@ -77,7 +77,7 @@ async def test_a_shipped_order_of_the_release_before_is_delivered_and_comes_back
     assert statuses(now)[:2] == ("REFUNDED", "REFUNDED")
     assert [tuple(row) for row in await shop.pool.fetch(PAYMENTS)] == [("manual", "other", "captured", 3 * PRICE, 3 * PRICE, 3 * PRICE)]
     assert await pack.stock(order) == [9, 9]
-    await pack.require_right_levels()
+    await pack.verify()
 
 
 async def test_a_paid_order_of_the_release_before_is_cancelled_whole_or_in_part(shop: Shop) -> None:
@@ -89,7 +89,7 @@ async def test_a_paid_order_of_the_release_before_is_cancelled_whole_or_in_part(
     assert [await pack.stock(order) for order in (whole, part)] == [[10], [9]]
     await pack.sent(part)
     assert statuses(await pack.read(part)) == ("SHIPPED", "PAID", "SHIPPED")
-    await pack.require_right_levels()
+    await pack.verify()
 
 
 async def test_an_order_that_is_over_since_the_release_before_stays_as_it_is(shop: Shop) -> None:
@@ -104,7 +104,7 @@ async def test_an_order_that_is_over_since_the_release_before_stays_as_it_is(sho
     now = await pack.cancel_items(refunded, 2)  # units that were not shipped are put back so
     assert (statuses(now), await pack.stock(refunded)) == (("CANCELLED", "REFUNDED", "CANCELLED"), [10])
     assert await pack.stock(cancelled) == [10]
-    await pack.require_right_levels()
+    await pack.verify()
 
 
 async def test_an_order_may_change_hands_between_releases_at_any_step(shop: Shop) -> None:

@@ -33,6 +33,7 @@ VARYING = {
     r'(?<=")\d{5}(?=")': "a prefix",
     r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}": "an id",
     r"EXAMPLE-\d+": "a code",
+    r"pi_quarantined\d+": "a reference",
     r"example-\d+": "example-1",
     r'(?<="batch_id": ")[^"]*': "a batch",
 }
@@ -134,6 +135,30 @@ LOGGED = {
     ),
     "CancelOrderItems": Logged("order.items_cancelled", lambda world: world.first.order_id, {}, {"units": {"an id": 1}}),
     "AdvanceOrder": Logged("order.paid", lambda world: world.first.order_id, {"status": "placed"}, {"status": "paid"}),
+    "CapturePayment": Logged(
+        "payment.captured",
+        lambda world: world.first.authorized.order_id,
+        {"state": "authorized"},
+        {"state": "captured", "payment_id": "an id"},
+    ),
+    "CancelPayment": Logged(
+        "payment.cancelled",
+        lambda world: world.first.pending.order_id,
+        {},
+        {"payment_id": "an id"},
+    ),
+    "CreateRefund": Logged(
+        "refund.created",
+        lambda world: world.first.captured.order_id,
+        {},
+        {"refund_id": "an id", "payment_id": "an id", "amount_minor": 400},
+    ),
+    "ResolvePaymentEvent": Logged(
+        "payment_event.dismissed",
+        lambda world: world.first.payment_event_id,
+        {},
+        {"provider_ref": "a reference", "failure": "its amount is not the one that the shop has asked for"},
+    ),
     "UpdateShop": Logged("shop.updated", None, {"country_code": ""}, {"country_code": "DE"}),
     "CreateTaxCategory": Logged("tax_category.created", None, {}, {"example-1": {"display_name": "Books"}}),
     "UpdateTaxCategory": Logged(
@@ -180,6 +205,7 @@ WRITTEN = (
     "price_rules",
     *("order_items", "order_history", "payments", "refunds", "shipments", "shipment_items", "returns", "return_items", "stock_levels"),
     *("products", "categories", "orders", "accounts", "account_taxes", "events"),
+    *("payments", "payment_ledger", "refunds", "refund_lines", "provider_requests", "provider_events"),
     *("shop_settings", "tax_categories", "tax_rates", "price_rules"),
 )
 """Tables that the actions write."""

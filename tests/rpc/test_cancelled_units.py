@@ -35,7 +35,7 @@ async def test_cancelled_units_of_a_paid_order_are_restocked_and_refunded(shop: 
     assert await pack.stock(order) == [10, 9]
     await pack.sent(order)
     assert statuses(await pack.read(order)) == ("SHIPPED", "PAID", "SHIPPED")
-    await pack.require_right_levels()
+    await pack.verify()
 
 
 async def test_an_unpaid_order_without_some_units_costs_less(shop: Shop) -> None:
@@ -59,7 +59,7 @@ async def test_an_order_ends_with_its_last_units(shop: Shop) -> None:
     assert (await refusal(pack.cancel_items(order, 1))).reason == "UNITS_EXCEED"
     unpaid = await pack.placed(1)
     assert statuses(await pack.cancel_items(unpaid, 1)) == ("CANCELLED", "VOIDED", "CANCELLED")
-    await pack.require_right_levels()
+    await pack.verify()
 
 
 async def test_the_rest_of_an_order_that_was_shipped_in_part_can_be_cancelled(shop: Shop) -> None:
@@ -144,4 +144,4 @@ async def test_a_unit_is_either_cancelled_or_packed(shop: Shop, elsewhere: Shop,
         expected = ("CANCELLED", "REFUNDED", "CANCELLED") if won else ("PAID", "PAID", "UNFULFILLED")
         assert statuses(await pack.read(order)) == expected
         assert await pack.stock(order) == [10 if won else 8]
-        await pack.require_right_levels()
+        await pack.verify()

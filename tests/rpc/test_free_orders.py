@@ -135,7 +135,7 @@ async def test_a_free_order_is_shipped_or_cancelled_without_money(shop: Shop, *,
         assert statuses(await pack.cancel_order(order)) == ("CANCELLED", "VOIDED", "CANCELLED")
         assert await pack.stock(order) == [10]
     assert await shop.pool.fetchval("SELECT count(*) FROM payments") == 0
-    await pack.require_right_levels()
+    await pack.verify()
 
 
 async def test_advance_order_goes_on_with_a_free_order(shop: Shop) -> None:

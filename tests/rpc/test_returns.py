@@ -41,7 +41,7 @@ async def test_units_come_back_into_stock_if_they_can_be_sold_again(shop: Shop) 
     now = await pack.read(order)
     assert (statuses(now), fates(now)) == (("DELIVERED", "PAID", "RETURNED"), [(3, 3, 0, 3, 0), (1, 1, 0, 1, 0)])
     assert await pack.stock(order) == [9, 10]
-    await pack.require_right_levels()
+    await pack.verify()
 
 
 async def test_only_units_that_have_left_come_back_and_each_once(shop: Shop) -> None:
@@ -126,4 +126,4 @@ async def test_a_unit_comes_back_once_when_administrators_race(shop: Shop, elsew
         assert sorted(isinstance(each, Return) for each in outcomes) == [False, True]
         assert [each.reason for each in outcomes if not isinstance(each, Return)] == ["UNITS_EXCEED"]
         assert await pack.stock(order) == [10]
-        await pack.require_right_levels()
+        await pack.verify()

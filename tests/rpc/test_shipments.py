@@ -64,6 +64,7 @@ async def test_an_order_leaves_in_parts_and_its_status_follows(shop: Shop) -> No
         (("SHIPPED", "PAID", "PARTIALLY_DELIVERED"), [(2, 1, 0, 0, 0), (1, 0, 0, 0, 0)]),
         (("DELIVERED", "PAID", "DELIVERED"), [(2, 2, 0, 0, 0), (1, 1, 0, 0, 0)]),
     ]
+    await pack.verify()
 
 
 async def test_the_steps_of_a_shipment_leave_rows_events_and_entries_of_the_audit_log(shop: Shop) -> None:
@@ -114,6 +115,7 @@ async def test_units_of_a_shipment_are_taken_until_it_is_cancelled(shop: Shop) -
     elsewhere = CreateShipmentRequest(order_id=order.id, lines=[OrderUnits(product_id=ABSENT, quantity=1)])
     error = await refusal(shop.fulfillment.CreateShipment(elsewhere, metadata=pack.admin.metadata))
     assert (error.reason, error.metadata["left"]) == ("UNITS_EXCEED", "0")
+    await pack.verify()
 
 
 async def test_nothing_leaves_before_it_is_paid_or_after_the_end(shop: Shop) -> None:
@@ -128,6 +130,7 @@ async def test_nothing_leaves_before_it_is_paid_or_after_the_end(shop: Shop) -> 
     await pack.cancel_order(order)
     assert (await pack.get(made)).state == SHIPMENT_STATE_CANCELLED
     assert (await refusal(pack.create(order))).reason == "PAYMENT_STATE"
+    await pack.verify()
 
 
 async def test_a_shipment_takes_no_step_twice_and_none_out_of_turn(shop: Shop) -> None:
@@ -245,6 +248,7 @@ async def test_advance_order_ships_and_delivers_all_that_is_left(shop: Shop) -> 
     ]
     order = await pack.advance(order, ORDER_STATUS_DELIVERED)
     assert (statuses(order), fates(order)) == (("DELIVERED", "PAID", "DELIVERED"), [(3, 3, 0, 0, 0), (1, 1, 0, 0, 0)])
+    await pack.verify()
 
 
 async def test_cash_on_delivery_is_recorded_when_the_last_shipment_arrives(shop: Shop) -> None:
@@ -261,6 +265,7 @@ async def test_cash_on_delivery_is_recorded_when_the_last_shipment_arrives(shop:
     rows = await shop.pool.fetch("SELECT kind, amount_minor FROM payment_ledger ORDER BY id")
     total = order.total.minor_units
     assert [tuple(row) for row in rows] == [("authorized", total), ("voided", total), ("captured", total)]
+    await pack.verify()
 
 
 async def test_an_order_has_a_thousand_shipments_at_most(shop: Shop) -> None:
@@ -323,4 +328,4 @@ async def test_an_order_is_either_cancelled_or_shipped(shop: Shop, elsewhere: Sh
         else:
             assert (lost.reason, statuses(now)) == ("SHIPMENT_STATE", ("CANCELLED", "REFUNDED", "CANCELLED"))
             assert await pack.stock(order) == [10]
-        await pack.require_right_levels()
+        await pack.verify()

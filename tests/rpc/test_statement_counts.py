@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import grpc
 import pytest
@@ -42,6 +43,19 @@ from mercato.v1.order_pb2 import (
     ListOrderNotesRequest,
     ListOrdersRequest,
 )
+from mercato.v1.payment_pb2 import (
+    PAYMENT_METHOD_CASH,
+    CreatePaymentRequest,
+    CreateRefundRequest,
+    GetPaymentRequest,
+    ListAllPaymentsRequest,
+    ListAllRefundsRequest,
+    ListDisputesRequest,
+    ListPaymentEventsRequest,
+    ListPaymentRequestsRequest,
+    ListPaymentsRequest,
+    ListRefundsRequest,
+)
 from mercato.v1.promotion_pb2 import (
     GeneratePromotionCodesRequest,
     ListPromotionCodesRequest,
@@ -69,16 +83,17 @@ from mercato_server.domain.carts import LINES_MAX
 from mercato_server.store import admission, carts, locked_carts
 from mercato_server.worker import running
 from support.databases import index_products
+from support.example_payments import PaidOrder, an_event, an_order
 from support.example_requests import EXAMPLE_REQUESTS, ShopSubjects, a_method, new_address
 from support.one_time_tokens import issue
-from support.shop import Person, Shop
+from support.shop import Person, Shop, refusal
 
 PAGE_MAX = 100
 """Most rows of a page, or ids of a call."""
 SHIPPING_MAX = 90
 """Zones and methods of the longest scene. A shop may have 100 methods."""
 NUMBERS = itertools.count()
-LONG_ORDERS = 7
+LONG_ORDERS = 8
 """Orders with a line for each product; the others have one line."""
 
 
@@ -93,6 +108,8 @@ class Scene:
     shipments: list[str]
     """Shipments of the fourth and of the fifth order, which have not left."""
     subjects: ShopSubjects
+    paid: PaidOrder
+    """An order with many payments, requests, refunds and disputes; the shop has many notices."""
     buyer: Person
     leaver: Person
     admin: Person
@@ -132,6 +149,8 @@ class Row(NamedTuple):
     key: str = ""
     """An idempotency key to send; the same one again is a repeated call."""
     by: str = "buyer"
+    reason: str = ""
+    """The reason of the refusal, for a call that a shop without a provider refuses."""
 
     @property
     def label(self) -> str:
@@ -191,6 +210,21 @@ ROWS = (
     Row("CreateOrderNote", 8),
     Row("CreateOrderNote", 9, key="note"),
     Row("ListOrderNotes", 2, lambda at: ListOrderNotesRequest(order_id=at.orders[0], page_size=at.page), "notes"),
+    Row("CreatePayment", 15, lambda at: CreatePaymentRequest(order_id=at.orders[7], method=PAYMENT_METHOD_CASH), by="admin"),
+    Row("CapturePayment", 16),
+    Row("CancelPayment", 15),
+    Row("CreateRefund", 17),
+    Row("CreateRefund", 19, lambda at: CreateRefundRequest(order_id=at.paid.order_id), key="refund"),
+    Row("GetPayment", 3, lambda at: GetPaymentRequest(order_id=at.paid.order_id, payment_id=at.paid.payment_id), by="admin"),
+    Row("ListPayments", 2, lambda at: ListPaymentsRequest(order_id=at.paid.order_id, page_size=at.page), "payments"),
+    Row("ListRefunds", 2, lambda at: ListRefundsRequest(order_id=at.paid.order_id, page_size=at.page), "refunds"),
+    Row("ListAllPayments", 2, lambda at: ListAllPaymentsRequest(page_size=at.page), "payments"),
+    Row("ListAllRefunds", 2, lambda at: ListAllRefundsRequest(page_size=at.page), "refunds"),
+    Row("ListDisputes", 2, lambda at: ListDisputesRequest(page_size=at.page), "disputes"),
+    Row("ListPaymentRequests", 2, lambda at: ListPaymentRequestsRequest(page_size=at.page), "requests"),
+    Row("ListPaymentEvents", 2, lambda at: ListPaymentEventsRequest(page_size=at.page), "events"),
+    Row("ResolvePaymentEvent", 6),
+    Row("HandlePaymentEvent", 0, reason="WEBHOOK_INVALID"),
     Row("GetProduct", 1),
     Row("BatchGetProducts", 1, lambda at: BatchGetProductsRequest(ids=at.products[:PAGE_MAX]), "products"),
     Row("ListProducts", 1, list_products(), "products"),
@@ -377,6 +411,23 @@ INSERT INTO promotion_codes (code_folded, code, promotion_id)
 SELECT 'c' || n, 'C' || n, (SELECT id FROM promotions ORDER BY id LIMIT 1) FROM generate_series(1, {n}) n;
 UPDATE promotions SET codes = {n} WHERE id = (SELECT id FROM promotions ORDER BY id LIMIT 1);
 """
+FILL_PAYMENTS = """
+WITH dead AS (
+    INSERT INTO payments (order_id, provider, method, provider_ref, state, capture_later, currency_code, amount_minor)
+    SELECT $2, 'stripe', 'online', 'pi_dead' || n, 'cancelled', false, 'USD', 1000 FROM generate_series(1, $1::integer) AS n
+    RETURNING id, provider_ref
+), asked AS (
+    INSERT INTO provider_requests (provider, kind, payment_id, amount_minor) SELECT 'stripe', 'create', id, 1000 FROM dead
+), disputed AS (
+    INSERT INTO disputes (payment_id, order_id, provider_ref, state, amount_minor, withdrawn_minor, currency_code, reason)
+    SELECT id, $2, provider_ref, 'inquiry', 1, 0, 'USD', '' FROM dead
+), given AS (
+    INSERT INTO refunds (payment_id, order_id, state, amount_minor, currency_code, is_own, reason, actor_kind)
+    SELECT $3, $2, 'failed', 1, 'USD', true, '', 'system' FROM dead
+)
+INSERT INTO provider_events (provider, event_id, kind, provider_ref, happened_at, quarantined_at)
+SELECT 'stripe', provider_ref, '', provider_ref, now(), now() FROM dead
+"""
 FILL_CART = """
 INSERT INTO cart_items (account_id, product_id, quantity, unit_price_minor, currency_code)
 SELECT $1, id, 1, 1, 'USD' FROM products WHERE name LIKE 'ball %'
@@ -395,6 +446,11 @@ async def scene(shop: Shop, size: int) -> Scene:
     async def ids(table: str, condition: str = "TRUE") -> list[str]:
         return [str(row["id"]) for row in await shop.pool.fetch(f"SELECT id FROM {table} WHERE {condition} ORDER BY id")]  # noqa: S608 - a constant
 
+    async def paid(state: str) -> PaidOrder:
+        return await an_order(shop.pool, buyer.id, (await ids("products"))[0], state)
+
+    much = await paid("captured")
+    await shop.pool.execute(FILL_PAYMENTS, size, UUID(much.order_id), UUID(much.payment_id))
     products, orders, zones = await ids("products"), await ids("orders"), await ids("shipping_zones", "name <> 'zone 0'")
     shipments = await ids("shipments", "state = 'prepared'")
     return Scene(
@@ -421,11 +477,16 @@ async def scene(shop: Shop, size: int) -> Scene:
             promotion_code="C1",
             tax_category_id=(await ids("tax_categories"))[0],
             tax_rate_id=(await ids("tax_rates"))[0],
+            pending=await paid("pending"),
+            authorized=await paid("authorized"),
+            captured=await paid("captured"),
+            payment_event_id=await an_event(shop.pool),
             paid_order_id=orders[3],
             sent_product_id=products[0],
             shipment_id=shipments[0],
             sent_shipment_id=shipments[0],  # a row before lets it leave
         ),
+        paid=much,
         buyer=buyer,
         leaver=leaver,
         admin=admin,
@@ -437,7 +498,11 @@ async def answer(shop: Shop, at: Scene, row: Row) -> Any:
     [stub] = [stub for name, stub in vars(shop).items() if name not in ("channel", "pool") and hasattr(stub, row.rpc)]
     caller: Person = at.admin if for_admins(row.rpc) else getattr(at, row.by)
     request = row.request(at) if row.request else EXAMPLE_REQUESTS[row.rpc](at.subjects)
-    return await getattr(stub, row.rpc)(request, metadata=(*caller.metadata, *((("idempotency-key", row.key),) if row.key else ())))
+    sent = getattr(stub, row.rpc)(request, metadata=(*caller.metadata, *((("idempotency-key", row.key),) if row.key else ())))
+    if row.reason:
+        assert (await refusal(sent)).reason == row.reason
+        return None
+    return await sent
 
 
 @pytest.mark.parametrize("size", [1, 10, LINES_MAX])

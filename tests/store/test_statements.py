@@ -37,6 +37,7 @@ from mercato_server.store import (
     order_states,
     orders,
     payment_alerts,
+    payment_lists,
     product_lists,
     promotion_codes,
     promotions,
@@ -486,6 +487,35 @@ async def test_lists_for_administrators_read_no_table_from_end_to_end(full: "Con
     for statement in (*AUDIT_LISTS, *USER_LISTS, users.LOCK_ADMINS, *PROMOTION_LISTS):
         text = await plan(full, statement)
         assert "Seq Scan on" not in text, text
+
+
+FILL_PAYMENT_LISTS = """
+INSERT INTO disputes (payment_id, order_id, provider_ref, state, amount_minor, withdrawn_minor, currency_code, reason)
+SELECT id, order_id, 'dp_' || id, 'won', 1, 0, 'USD', '' FROM payments;
+UPDATE provider_events SET quarantined_at = now(), resolved_at = CASE WHEN random() < 0.5 THEN now() END
+ WHERE event_id IN (SELECT event_id FROM provider_events LIMIT 20);
+ANALYZE disputes, provider_events;
+"""
+PAYMENT_LISTS = [
+    *(("payments", condition) for condition in ("", "order", "state")),
+    *(("refunds", condition) for condition in ("", "order", "state")),
+    *(("disputes", condition) for condition in ("", "state")),
+    *(("provider_requests", condition) for condition in ("", "open")),
+    *(("provider_events", condition) for condition in ("quarantined", "unresolved")),
+]
+
+
+async def test_lists_of_payments_and_their_records_read_a_page_by_an_index(full: "Conn") -> None:
+    await full.execute(FILL_PAYMENT_LISTS)
+    for table, condition in PAYMENT_LISTS:
+        text = await plan(full, payment_lists.list_sql(table, condition))
+        lines = text.splitlines()
+        assert "Limit" in lines[0], text
+        assert f" on {table} " in lines[1], text
+        assert "Index" in lines[1], text
+        assert "Sort" not in text, text
+        expected = {"provider_events": "provider_events_quarantined", "provider_requests": "provider_requests_unsettled"}
+        assert condition in ("", "order", "state") or expected[table] in lines[1], text
 
 
 TAX_LISTS = [

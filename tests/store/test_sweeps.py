@@ -8,6 +8,7 @@ import pytest
 
 from mercato_server.database.pool import Pool
 from mercato_server.store.sweeps import BATCH, sweep
+from support.example_payments import an_order
 from support.patience import patient
 
 ANONYMOUS = uuid.UUID(int=0)
@@ -59,3 +60,43 @@ async def test_a_sweep_waits_for_no_lock(database: str, swept: "Pool") -> None:
     finally:
         await connection.close()
     assert await sweep(swept) == 1
+
+
+INSERT_NOTICES = """
+INSERT INTO provider_events (provider, event_id, kind, provider_ref, happened_at, received_at, applied_at, quarantined_at, resolved_at)
+SELECT 'stripe', kind || number, '', '', now(), now() - $1::text::interval, applied, quarantined, resolved
+  FROM (VALUES ('applied', now(), NULL, NULL), ('dismissed', NULL, now(), now()), ('quarantined', NULL, now(), NULL),
+               ('waiting', NULL, NULL, NULL), ('set aside after all', now(), now(), NULL))
+       AS state (kind, applied, quarantined, resolved),
+       generate_series(1, $2::integer) AS number
+"""
+COUNT_NOTICES = "SELECT regexp_replace(event_id, '[0-9]+$', ''), count(*)::integer FROM provider_events GROUP BY 1"
+
+
+async def test_notices_of_providers_are_deleted_after_90_days_once_they_are_settled(pool: "Pool") -> None:
+    half = BATCH // 2 + 10
+    await pool.execute(INSERT_NOTICES, "90 days 1 second", half)
+    open_kinds = dict.fromkeys(("quarantined", "waiting", "set aside after all"), half)
+    assert await sweep(pool) == BATCH
+    assert await sweep(pool) == 20
+    assert await sweep(pool) == 0
+    assert {row[0]: row[1] for row in await pool.fetch(COUNT_NOTICES)} == open_kinds
+    await pool.execute("DELETE FROM provider_events")
+    await pool.execute(INSERT_NOTICES, "89 days 23 hours", 1)
+    assert await sweep(pool) == 0
+    assert len(await pool.fetch(COUNT_NOTICES)) == 5
+
+
+async def test_a_request_to_a_provider_is_never_deleted(pool: "Pool") -> None:
+    account_id = await pool.fetchval(
+        "INSERT INTO accounts (email, full_name, role, password_hash) VALUES ('jo@example.com', '', 'user', '') RETURNING id"
+    )
+    await pool.execute("INSERT INTO shop (currency_code) VALUES ('USD') ON CONFLICT DO NOTHING")
+    paid = await an_order(pool, str(account_id), str(uuid.uuid4()), "captured")
+    await pool.execute(
+        "INSERT INTO provider_requests (provider, kind, payment_id, amount_minor, outcome, created_at, settled_at)"
+        " VALUES ('stripe', 'create', $1, 1, 'succeeded', now() - interval '9 years', now() - interval '9 years')",
+        uuid.UUID(paid.payment_id),
+    )
+    await sweep(pool)
+    assert await pool.fetchval("SELECT count(*) FROM provider_requests") == 1

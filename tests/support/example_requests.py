@@ -78,6 +78,23 @@ from mercato.v1.order_pb2 import (
     ListOrderNotesRequest,
     ListOrdersRequest,
 )
+from mercato.v1.payment_pb2 import (
+    PAYMENT_METHOD_CASH,
+    CancelPaymentRequest,
+    CapturePaymentRequest,
+    CreatePaymentRequest,
+    CreateRefundRequest,
+    GetPaymentRequest,
+    HandlePaymentEventRequest,
+    ListAllPaymentsRequest,
+    ListAllRefundsRequest,
+    ListDisputesRequest,
+    ListPaymentEventsRequest,
+    ListPaymentRequestsRequest,
+    ListPaymentsRequest,
+    ListRefundsRequest,
+    ResolvePaymentEventRequest,
+)
 from mercato.v1.postal_address_pb2 import PostalAddress
 from mercato.v1.promotion_pb2 import (
     PROMOTION_KIND_PERCENT,
@@ -141,6 +158,7 @@ from mercato.v1.user_pb2 import (
     UpdateMeRequest,
     UpdateUserRequest,
 )
+from support.example_payments import PaidOrder, an_event, an_order
 from support.one_time_tokens import issue
 from support.shop import PASSWORD, Person, Shop
 
@@ -196,6 +214,22 @@ class Subjects(Protocol):
     @property
     def product_id(self) -> str:
         """A product that is on sale."""
+
+    @property
+    def pending(self) -> PaidOrder:
+        """An order of the caller whose payment is pending at a provider."""
+
+    @property
+    def authorized(self) -> PaidOrder:
+        """An order of the caller that is paid in cash on delivery."""
+
+    @property
+    def captured(self) -> PaidOrder:
+        """An order of the caller that was paid in cash."""
+
+    @property
+    def payment_event_id(self) -> str:
+        """A quarantined notice of a provider."""
 
     @property
     def paid_order_id(self) -> str:
@@ -267,6 +301,10 @@ class ShopSubjects:
     promotion_code: str
     tax_category_id: str
     tax_rate_id: str
+    pending: PaidOrder
+    authorized: PaidOrder
+    captured: PaidOrder
+    payment_event_id: str
     paid_order_id: str
     sent_product_id: str
     shipment_id: str
@@ -316,6 +354,10 @@ async def make_subjects(shop: Shop, admin: Person, caller: Person) -> ShopSubjec
         promotion_code=code.code,
         tax_category_id=tax_category.id,
         tax_rate_id=tax_rate.id,
+        pending=await an_order(shop.pool, caller.id, product.id, "pending"),
+        authorized=await an_order(shop.pool, caller.id, product.id, "authorized"),
+        captured=await an_order(shop.pool, caller.id, product.id, "captured"),
+        payment_event_id=await an_event(shop.pool),
         paid_order_id=paid_order_id,
         sent_product_id=sent_product_id,
         shipment_id=shipment_id,
@@ -402,6 +444,11 @@ def login_form(email: str) -> HttpBody:
     return HttpBody(content_type="application/json", data=json.dumps({"username": email, "password": PASSWORD}).encode())
 
 
+def payment_event() -> HttpBody:
+    """Return a notice of Stripe. It is refused without its signature, and by a shop without Stripe."""
+    return HttpBody(content_type="application/json", data=json.dumps({"object": "event", "id": "evt_1"}).encode())
+
+
 EXAMPLE_REQUESTS: Mapping[str, Callable[[Subjects], Message]] = {
     "SignUp": lambda _: SignUpRequest(email=unused_email(), password=PASSWORD, full_name="Jo Doe"),
     "Login": lambda of: LoginRequest(email=of.email, password=PASSWORD),
@@ -458,6 +505,20 @@ EXAMPLE_REQUESTS: Mapping[str, Callable[[Subjects], Message]] = {
     "ListAllOrders": lambda _: ListAllOrdersRequest(),
     "CreateOrderNote": lambda of: CreateOrderNoteRequest(order_id=of.order_id, text="Wrap it"),
     "ListOrderNotes": lambda of: ListOrderNotesRequest(order_id=of.order_id),
+    "CreatePayment": lambda of: CreatePaymentRequest(order_id=of.order_id, method=PAYMENT_METHOD_CASH),
+    "GetPayment": lambda of: GetPaymentRequest(order_id=of.captured.order_id, payment_id=of.captured.payment_id),
+    "ListPayments": lambda of: ListPaymentsRequest(order_id=of.captured.order_id),
+    "CapturePayment": lambda of: CapturePaymentRequest(order_id=of.authorized.order_id, payment_id=of.authorized.payment_id),
+    "CancelPayment": lambda of: CancelPaymentRequest(order_id=of.pending.order_id, payment_id=of.pending.payment_id),
+    "CreateRefund": lambda of: CreateRefundRequest(order_id=of.captured.order_id, amount=Money(minor_units=400), reason="a scratch"),
+    "ListRefunds": lambda of: ListRefundsRequest(order_id=of.captured.order_id),
+    "ListAllPayments": lambda _: ListAllPaymentsRequest(),
+    "ListAllRefunds": lambda _: ListAllRefundsRequest(),
+    "ListDisputes": lambda _: ListDisputesRequest(),
+    "ListPaymentRequests": lambda _: ListPaymentRequestsRequest(),
+    "ListPaymentEvents": lambda _: ListPaymentEventsRequest(),
+    "ResolvePaymentEvent": lambda of: ResolvePaymentEventRequest(payment_event_id=of.payment_event_id),
+    "HandlePaymentEvent": lambda _: HandlePaymentEventRequest(provider="stripe", event=payment_event()),
     "CreateShipment": lambda of: CreateShipmentRequest(order_id=of.order_id, carrier="DHL"),
     "ListShipments": lambda of: ListShipmentsRequest(order_id=of.paid_order_id),
     "GetShipment": lambda of: GetShipmentRequest(order_id=of.paid_order_id, shipment_id=of.shipment_id),

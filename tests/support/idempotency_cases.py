@@ -38,6 +38,14 @@ from mercato.v1.fulfillment_pb2 import (
 )
 from mercato.v1.money_pb2 import Money
 from mercato.v1.order_pb2 import ORDER_STATUS_PAID, AdvanceOrderRequest, CancelOrderRequest, CheckoutRequest, CreateOrderNoteRequest
+from mercato.v1.payment_pb2 import (
+    PAYMENT_METHOD_CASH,
+    CancelPaymentRequest,
+    CapturePaymentRequest,
+    CreatePaymentRequest,
+    CreateRefundRequest,
+    ResolvePaymentEventRequest,
+)
 from mercato.v1.promotion_pb2 import (
     PROMOTION_KIND_PERCENT,
     ArchivePromotionCodeRequest,
@@ -326,6 +334,31 @@ CASES = {
             ),
         ),
         Case("AdvanceOrder", ADMIN, "orders", lambda _: AdvanceOrderRequest(order_id=ABSENT, status=ORDER_STATUS_PAID)),
+        Case(
+            "CreatePayment",
+            ADMIN,
+            "payments",
+            lambda world: CreatePaymentRequest(order_id=world.first.captured.order_id, method=PAYMENT_METHOD_CASH),
+        ),
+        Case(
+            "CapturePayment",
+            ADMIN,
+            "payments",
+            lambda world: CapturePaymentRequest(order_id=world.first.authorized.order_id, payment_id=ABSENT),
+        ),
+        Case(
+            "CancelPayment",
+            ADMIN,
+            "provider_requests",
+            lambda world: CancelPaymentRequest(order_id=world.first.captured.order_id, payment_id=world.first.captured.payment_id),
+        ),
+        Case(
+            "CreateRefund",
+            ADMIN,
+            "refunds",
+            lambda world: CreateRefundRequest(order_id=world.first.captured.order_id, amount=Money(minor_units=1_001)),
+        ),
+        Case("ResolvePaymentEvent", ADMIN, "provider_events", lambda _: ResolvePaymentEventRequest(payment_event_id=ABSENT)),
         Case(
             "CreatePromotion",
             ADMIN,

@@ -23,8 +23,11 @@ from mercato.v1.catalog_pb2 import (
 from mercato.v1.order_pb2 import (
     ORDER_ACTOR_ADMIN,
     ORDER_ACTOR_BUYER,
+    ORDER_ACTOR_SYSTEM,
     ORDER_STATUS_CANCELLED,
+    ORDER_STATUS_PAID,
     ORDER_STATUS_PLACED,
+    ORDER_STATUS_REFUNDED,
     AdvanceOrderRequest,
     CancelOrderRequest,
     CheckoutRequest,
@@ -53,6 +56,7 @@ from support.model_records import (
     status_name,
 )
 
+NOTHING_TO_PAY = OrderTransition(status=ORDER_STATUS_PAID, actor=ORDER_ACTOR_SYSTEM, reason="nothing is to be paid")
 FOR_ADMINS = (
     *(CreateProductRequest, UpdateProductRequest, DeleteProductRequest, UndeleteProductRequest),
     *(AdjustStockRequest, AdvanceOrderRequest),
@@ -71,7 +75,7 @@ class Model:
     ledger: Counter[tuple[str, str, int, str | None]] = field(default_factory=Counter)
     """Rows of (product, kind, delta, order)."""
     events: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """Rows of (kind, subject), except events of stock."""
+    """Rows of (kind, subject) about products and orders."""
     keys: dict[tuple[str, str], tuple[Message, bytes]] = field(default_factory=dict)
     """The request and the answered bytes of each (account, key)."""
 
@@ -214,8 +218,11 @@ class Model:
             return order.message("")
         assert made
         assert made not in self.orders
-        self.orders[made] = order
         self.events["order.placed", made] += 1
+        if order.total == 0:
+            order = replace(order, history=(*order.history, NOTHING_TO_PAY))
+            self.events["order.paid", made] += 1
+        self.orders[made] = order
         for product, quantity in bought:
             self._move(product.id, -quantity, "sale", made)
         cart.clear()
@@ -236,6 +243,8 @@ class Model:
         if status not in NEXT[order.status]:
             allowed = ",".join(map(status_name, NEXT[order.status]))
             raise Refused(StatusCode.FAILED_PRECONDITION, "ORDER_STATE", {"status": status_name(order.status), "allowed": allowed})
+        if status == ORDER_STATUS_REFUNDED and order.total == 0:
+            raise Refused(StatusCode.FAILED_PRECONDITION, "PAYMENT_STATE", {})
         actor = ORDER_ACTOR_BUYER if call.account_id == order.account_id else ORDER_ACTOR_ADMIN
         step = OrderTransition(status=status, actor=actor, reason=request.reason)
         order = self.orders[request.order_id] = replace(order, history=(*order.history, step))

@@ -40,6 +40,12 @@ NEXT: Mapping[order_pb2.OrderStatus.ValueType, tuple[order_pb2.OrderStatus.Value
     ORDER_STATUS_CANCELLED: (),
     ORDER_STATUS_REFUNDED: (),
 }
+FULFILLED: Mapping[order_pb2.OrderStatus.ValueType, order_pb2.FulfillmentStatus.ValueType] = {
+    ORDER_STATUS_SHIPPED: order_pb2.FULFILLMENT_STATUS_SHIPPED,
+    ORDER_STATUS_DELIVERED: order_pb2.FULFILLMENT_STATUS_DELIVERED,
+    ORDER_STATUS_CANCELLED: order_pb2.FULFILLMENT_STATUS_CANCELLED,
+}
+"""The status of the units after a step; later ones are greater."""
 REPLIES: dict[type[Message], type[Message]] = {
     GetMessageClass(method.input_type): GetMessageClass(method.output_type)
     for module in (catalog_pb2, cart_pb2, order_pb2)
@@ -142,16 +148,49 @@ class Order:
     def status(self) -> order_pb2.OrderStatus.ValueType:
         return self.history[-1].status
 
+    @property
+    def total(self) -> int:
+        return sum(line.line_total.minor_units for line in self.lines)
+
     def message(self, order_id: str) -> order_pb2.Order:
         return order_pb2.Order(
             id=order_id,
             status=self.history[-1].status,
-            lines=self.lines,
-            total=money(sum(line.line_total.minor_units for line in self.lines)),
+            lines=[self._line(line) for line in self.lines],
+            total=money(self.total),
             account_id=self.account_id,
             history=self.history,
             etag=str(len(self.history)) if order_id else "",
+            payment_status=self._payment_status(),
+            fulfillment_status=max(FULFILLED.get(step.status, order_pb2.FULFILLMENT_STATUS_UNFULFILLED) for step in self.history),
         )
+
+    def _has_been(self, status: order_pb2.OrderStatus.ValueType) -> bool:
+        return any(step.status == status for step in self.history)
+
+    def _payment_status(self) -> order_pb2.PaymentStatus.ValueType:
+        """Return the status of the money: an order is paid as a whole, and all goes back when it is cancelled or refunded."""
+        is_paid = self._has_been(ORDER_STATUS_PAID) and self.total > 0
+        match self.status:
+            case order_pb2.ORDER_STATUS_CANCELLED:
+                return order_pb2.PAYMENT_STATUS_REFUNDED if is_paid else order_pb2.PAYMENT_STATUS_VOIDED
+            case order_pb2.ORDER_STATUS_REFUNDED:
+                return order_pb2.PAYMENT_STATUS_REFUNDED
+        return order_pb2.PAYMENT_STATUS_PAID if is_paid or self.total == 0 else order_pb2.PAYMENT_STATUS_UNPAID
+
+    def _line(self, bought: OrderLine) -> OrderLine:
+        """Return a line with the fate of its units, which all have the same."""
+        line = OrderLine()
+        line.CopyFrom(bought)
+        if self._has_been(ORDER_STATUS_SHIPPED):
+            line.shipped = line.quantity
+        if self._has_been(ORDER_STATUS_DELIVERED):
+            line.delivered = line.quantity
+        if self.status == ORDER_STATUS_CANCELLED:
+            line.cancelled = line.quantity
+        if self._payment_status() == order_pb2.PAYMENT_STATUS_REFUNDED and line.line_total.minor_units:
+            line.refunded.CopyFrom(line.line_total)
+        return line
 
 
 class Etags:

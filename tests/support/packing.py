@@ -13,6 +13,7 @@ from mercato.v1.order_pb2 import ORDER_STATUS_PAID, Order
 from mercato_server.database.transactions import transaction
 from mercato_server.domain.order_books import Books
 from mercato_server.store import order_books, saved_books
+from support.market import violations
 from support.shop import CALL_S, Person, Shop, refusal
 
 PRICE = 1_999
@@ -22,11 +23,6 @@ SELECT product_id::text, kind, delta, reference_id::text
   FROM stock_ledger
  WHERE order_id = $1::text::uuid AND kind <> 'sale'
  ORDER BY id
-"""
-WRONG_LEVELS = """
-SELECT count(*)
-  FROM stock_levels AS level
- WHERE on_hand <> (SELECT sum(delta) FROM stock_ledger AS ledger WHERE ledger.product_id = level.product_id) OR on_hand < 0
 """
 
 
@@ -125,9 +121,9 @@ class Packer:
             change(books)
             await saved_books.save(conn, [books])
 
-    async def require_right_levels(self) -> None:
-        """Check that each level of stock is the sum of its ledger."""
-        assert await self.shop.pool.fetchval(WRONG_LEVELS) == 0
+    async def verify(self) -> None:
+        """Check every invariant of the shop."""
+        assert await violations(self.shop) == {}
 
 
 async def packer(shop: Shop) -> Packer:

@@ -30,7 +30,7 @@ METHODS = {method.input_type.full_name: f"/{service.full_name}/{method.name}" fo
 TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> ALL($1::text[])"
 """Tables that must be empty before each example."""
 LEDGER = "SELECT product_id::text, kind, delta, order_id::text FROM stock_ledger"
-EVENTS = "SELECT kind, subject_id::text FROM events WHERE kind <> 'stock.changed'"
+EVENTS = "SELECT kind, subject_id::text FROM events WHERE kind LIKE 'product.%' OR kind LIKE 'order.%'"
 STOCK = "SELECT id::text, on_hand, deleted_at IS NULL FROM products JOIN stock_levels ON product_id = id"
 KEYS = "SELECT scope_id::text, key, response FROM idempotency_keys"
 ORDER_KEYS = "SELECT id::text, idempotency_key FROM orders"

@@ -42,6 +42,7 @@ WRITTEN = {
     "TaxCategory": {"display_name", "etag"},
     "TaxRate": {"country_code", "region", "tax_category", "name", "rate_ppm", "parts", "valid_from", "valid_until", "etag"},
     "TaxRatePart": {"name", "ppm"},
+    "RefundLine": {"product_id", "quantity"},
 }  # fmt: skip
 
 
@@ -157,3 +158,17 @@ def test_a_worker_does_not_start_with_an_rpc_whose_answer_caches_could_give_to_o
             Rpc.of(method(scope, reads=reads, access=access, shared_max_age_s=1))
         assert not Rpc.of(method(scope, reads=reads, access=access)).policy.shared_max_age_s
     assert Rpc.of(method("orders.read", reads=True, shared_max_age_s=1)).policy.shared_max_age_s
+
+
+def test_a_worker_does_not_start_with_an_rpc_for_signed_notices_that_needs_a_token_or_has_no_limit() -> None:
+    wrong: list[tuple[bool, dict[str, int]]] = [
+        (True, {"max_request_bytes": 1}),
+        (False, {"max_request_bytes": 1, "access": policy_pb2.ACCESS_USER}),
+        (False, {}),
+    ]
+    for reads, policy in wrong:
+        with pytest.raises(ValueError, match="takes signed notices"):
+            Rpc.of(method(f"orders.{'read' if reads else 'write'}", reads=reads, signed_notice=True, **policy))
+    taken = Rpc.of(method("orders.write", reads=False, signed_notice=True, max_request_bytes=1))
+    assert not taken.takes_credentials
+    assert Rpc.of(method("orders.write", reads=False)).takes_credentials

@@ -107,7 +107,7 @@ def test_every_setting_reaches_the_configuration() -> None:
     longer = {rpc.policy.max_request_bytes for rpc in rpcs() if rpc.policy.max_request_bytes}
     assert set(found(config, "max_request_bytes")) == {12_345, *longer, *(size + 32_768 for size in (12_345, *longer))}
     assert routes(settings)["with body"]["typed_per_filter_config"]["mercato.rest_body"]["buffer"] == {"max_request_bytes": 12_345}
-    assert set(found(config, "grpc_timeout_header_max")) == {"4.25s", "7.25s", "30s"}
+    assert set(found(config, "grpc_timeout_header_max")) == {"4.25s", "5s", "7.25s", "10s", "15s", "30s"}
     assert set(found(config, "max_active_downstream_connections")) == {4321}
     for key, expected in (
         *(("listener_filters_timeout", "1.25s"), ("request_headers_timeout", "2.25s"), ("request_timeout", "3.25s")),
@@ -118,7 +118,10 @@ def test_every_setting_reaches_the_configuration() -> None:
     assert routes(settings)["/mercato.v1.CatalogService/GetProduct"]["route"]["max_stream_duration"]["max_stream_duration"] == "1.75s"
     assert list(found(config, "max_requests")) == [2 * 777, 2 * holding.streams]
     assert list(found(config, "interval"))[-1] == "0.75s"
-    assert {bucket["max_tokens"] for bucket in found(config, "token_bucket")} == {1, 41, 43, 7, holding.streams_per_s, holding.pages_per_s}
+    assert {bucket["max_tokens"] for bucket in found(config, "token_bucket")} == {
+        *(1, 41, 43, 7),
+        *(holding.streams_per_s, holding.pages_per_s, holding.notices_per_s),
+    }
     assert list(found(config, "xff_num_trusted_hops")) == [3]
     assert list(found(config, "allow_origin_string_match")) == [[{"exact": "https://shop.example"}]]
 
@@ -173,12 +176,15 @@ def test_no_caller_may_set_a_deadline_far_above_that_of_the_rpc() -> None:
     by_name = routes(EdgeSettings())
     for rpc in rpcs():
         longest_s = float(by_name[rpc.path]["route"]["max_stream_duration"]["grpc_timeout_header_max"].removesuffix("s"))
-        assert longest_s == (5 if rpc.reads else 10), rpc.path
+        own_s = rpc.policy.timeout_ms / 1000
+        assert longest_s == (own_s if rpc.policy.signed_notice else max(own_s, 5 if rpc.reads else 10)), rpc.path
 
 
 def test_one_address_cannot_hold_all_places_of_one_worker() -> None:
     edge, holding, limits = EdgeSettings(), Holding(), Limits()
     assert edge.requests_per_s * max(holding.read_s, holding.command_s, holding.unread_s) < limits.concurrent_calls
+    [notice_s] = [rpc.policy.timeout_ms / 1000 for rpc in rpcs() if rpc.policy.signed_notice]
+    assert holding.notices_per_s * notice_s < limits.concurrent_calls
     assert holding.streams_per_s * holding.stream_s < holding.streams
     assert holding.calls_per_client * 4 <= limits.concurrent_calls
 
@@ -222,10 +228,26 @@ def test_public_calls_that_change_something_and_calls_that_hash_have_the_tight_l
     limits = http_filter(EdgeSettings(), "local_ratelimit")["rate_limits"]
     matches = [match for match in found(limits, "header_value_match") if match["descriptor_key"] == "credentials"]
     limited = {match["headers"][0]["string_match"]["safe_regex"]["regex"] for match in matches}
-    public = [rpc for rpc in rpcs() if rpc.policy.access == policy_pb2.ACCESS_ANYONE and not rpc.reads]
+    public = [rpc for rpc in rpcs() if rpc.policy.access == policy_pb2.ACCESS_ANYONE and not rpc.reads and not rpc.policy.signed_notice]
     paths = {path for rpc in (*public, *(rpc for rpc in rpcs() if rpc.policy.hashes_password)) for path in rpc.paths}
     assert {"/login", "/signup", "/v1/auth:login", "/me:changePassword", "/mercato.v1.AuthService/LoginForm"} <= paths
     assert limited == set(map(template_regex, paths))
+
+
+def test_signed_notices_have_a_limit_of_their_own_on_every_path_in_place_of_the_others() -> None:
+    by_name = routes(EdgeSettings())
+    limited = {name for name, route in by_name.items() if "notices" in found(route.get("typed_per_filter_config", {}), "stat_prefix")}
+    notices = [rpc for rpc in rpcs() if rpc.policy.signed_notice]
+    assert limited == {name for rpc in notices for name in (rpc.path, f"{rpc.path} over REST")}
+    for name in limited:
+        limit = by_name[name]["typed_per_filter_config"]["envoy.filters.http.local_ratelimit"]
+        assert limit["descriptors"] == [
+            {
+                "entries": [{"key": "masked_remote_address"}],
+                "token_bucket": {"max_tokens": 200, "tokens_per_fill": 200, "fill_interval": "1s"},
+            }
+        ]
+        assert [list(action) for action in limit["rate_limits"][0]["actions"]] == [["masked_remote_address"]]
 
 
 def test_a_form_counts_as_the_call_it_is_a_form_of_and_all_else_by_itself() -> None:
@@ -274,6 +296,7 @@ def test_the_body_of_a_request_has_the_limit_of_its_rpc() -> None:
         "Shipping": {"ShippingZone": 256, "ShippingMethod": 1_024},
         "Promotion": {"Promotion": 128},
     }
+    assert limited.pop("/mercato.v1.PaymentService/HandlePaymentEvent") == 512 * 1024
     assert limited == {
         f"/mercato.v1.{service}Service/{verb}{noun}": size * 1024
         for service, sizes in kib.items()

@@ -67,6 +67,8 @@ class Rpc:
             raise ValueError(f"{method.full_name} must have a scope such as orders.read if it reads, else orders.write")
         if policy.shared_max_age_s and not (reads and policy.access == policy_pb2.ACCESS_ANYONE):
             raise ValueError(f"{method.full_name} must be a read for anyone if caches that clients share may keep its answer")
+        if policy.signed_notice and (reads or policy.access != policy_pb2.ACCESS_ANYONE or not policy.max_request_bytes):
+            raise ValueError(f"{method.full_name} must be a write for anyone with max_request_bytes if it takes signed notices")
         return cls(
             service=method.containing_service.full_name,
             name=method.name,
@@ -90,8 +92,12 @@ class Rpc:
 
     @property
     def takes_credentials(self) -> bool:
-        """Whether it takes credentials (a password, a refresh token): what hashes a password, or anyone may call and is no read."""
-        return self.policy.hashes_password or (self.policy.access == policy_pb2.ACCESS_ANYONE and not self.reads)
+        """Whether it takes credentials (a password, a refresh token): it hashes a password, or anyone may call it and it is no read.
+
+        A signed notice has a signature instead.
+        """
+        is_open = self.policy.access == policy_pb2.ACCESS_ANYONE and not self.reads
+        return self.policy.hashes_password or (is_open and not self.policy.signed_notice)
 
     @property
     def takes_etag(self) -> bool:

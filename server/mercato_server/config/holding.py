@@ -13,7 +13,7 @@ class Holding:
     """Bounds that the edge and the workers set to what clients hold.
 
     Nothing counts the calls of an address at the edge. There an address holds at most its rate limit times these seconds, which must stay
-    below the capacity of one worker.
+    below the capacity of one worker. Where the RPC's own deadline is longer, `calls_per_client` is the bound.
     """
 
     connections: int = 10_000
@@ -37,6 +37,8 @@ class Holding:
     streams_per_connection: int = 128
     pages_per_s: int = 20
     """Requests of an address for the pages under /docs, which are large."""
+    notices_per_s: int = 200
+    """Signed notices of an address. A service that signs them sends bursts from few addresses, and repeats those that are refused."""
     streams: int = 512
     """Health watches and reflection streams at the edge, for each worker. They do not count as calls of the worker."""
     streams_per_s: int = 10

@@ -119,8 +119,10 @@ def advance(books: Books, status: OrderStatus, actor: Actor, reason: str) -> Non
     """Do what an administrator means by moving an order to a status; the caller has checked that the status may follow.
 
     PAID records a payment of what is owed. SHIPPED and DELIVERED move all units that are left. REFUNDED gives all money back. The status
-    itself follows from that; with a provider it may follow later. Raises WrongPaymentState.
+    itself follows from that, for the reason that is given; with a provider it may follow later. Raises WrongPaymentState.
     """
+    steps = books.writes.steps
+    before = len(steps)
     match status:
         case OrderStatus.PAID:
             if books.owed_minor:
@@ -135,6 +137,7 @@ def advance(books: Books, status: OrderStatus, actor: Actor, reason: str) -> Non
         case OrderStatus.REFUNDED:
             _refund_rest(books, actor, reason)
     books.conclude(actor, reason)
+    steps[before:] = [step._replace(reason=reason) for step in steps[before:]]
 
 
 def _ship_rest(books: Books, actor: Actor) -> None:
@@ -148,6 +151,8 @@ def _ship_rest(books: Books, actor: Actor) -> None:
 def _refund_rest(books: Books, actor: Actor, reason: str) -> None:
     if books.has_open_dispute:
         raise WrongPaymentState("a dispute of the order's payment is open")
+    if books.owed_minor == 0 and books.sums.captured_minor == 0:
+        raise WrongPaymentState("nothing was to be paid, so nothing is refunded")
     for payment in list(books.payments.values()):
         if payment.state is PaymentState.AUTHORIZED:
             raise WrongPaymentState("the payment is only authorised; cancel the order, or capture it first")

@@ -107,6 +107,7 @@ class WebhookInvalid(MercatoError):
     """The request is not an authentic event of the provider."""
 
     code, reason = Code.INVALID_ARGUMENT, "WEBHOOK_INVALID"
+    security_event = reason
 
     def __init__(self, detail: str) -> None:
         super().__init__("not an event of the provider: {detail}", detail=detail)

@@ -10,7 +10,7 @@ from mercato_server.config.settings import Limits
 from mercato_server.domain.accounts import FULL_NAME_MAX, SEARCH_MAX
 from mercato_server.domain.addresses import ADDRESS_MAX
 from mercato_server.domain.audit_log import ACTION_MAX
-from mercato_server.domain.carts import LINE_QUANTITY_MAX, LINES_MAX
+from mercato_server.domain.carts import LINE_QUANTITY_MAX
 from mercato_server.domain.catalog import (
     CATEGORY_NAME_MAX,
     DESCRIPTION_MAX,
@@ -23,7 +23,6 @@ from mercato_server.domain.catalog import (
     STOCK_MAX,
     WEIGHT_MAX_GRAMS,
 )
-from mercato_server.domain.fulfillment_rules import CARRIER_MAX, TRACKING_NUMBER_MAX, TRACKING_URL_MAX
 from mercato_server.domain.order_filters import STATUSES_MAX
 from mercato_server.domain.order_notes import NOTE_TEXT_MAX
 from mercato_server.domain.orders import REASON_MAX
@@ -64,6 +63,7 @@ from mercato_server.domain.shipping_records import (
 from mercato_server.domain.tax_rates import CATEGORY_ID, DISPLAY_NAME_MAX, PARTS_MAX, RATE_NAME_MAX
 from mercato_server.domain.tax_rates import REGION_MAX as TAX_REGION_MAX
 from mercato_server.domain.taxes import TAX_CATEGORY_MAX
+from mercato_server.edge import order_bounds
 from mercato_server.handlers.addresses import ADDRESS_FIELDS
 from mercato_server.handlers.cart_headers import HEADER_FIELDS
 from mercato_server.handlers.catalog import CATEGORY_FIELDS, ORDERS, WRITABLE
@@ -127,6 +127,7 @@ CREDENTIALS: Mapping[str, Schema] = {"username": _ADDRESS, "email": _ADDRESS, "p
 """Bounds of the fields of a login form."""
 
 EVERYWHERE: Mapping[str, Schema] = {
+    **order_bounds.FORMATS,
     "AddCartItemRequest.product_id": _UUID,
     "Address.id": _UUID,
     "AdjustStockRequest.product_id": _UUID,
@@ -142,9 +143,6 @@ EVERYWHERE: Mapping[str, Schema] = {
     "ArchiveShippingZoneRequest.shipping_zone_id": _UUID,
     "BatchGetProductsRequest.ids[]": _UUID,
     "CancelOrderRequest.order_id": _UUID,
-    "CancelOrderItemsRequest.order_id": _UUID,
-    "CancelShipmentRequest.order_id": _UUID,
-    "CancelShipmentRequest.shipment_id": _UUID,
     "CartHeader.shipping_method_id": _UUID_OR_EMPTY,
     "CheckoutRequest.quote_id": _UUID_OR_EMPTY,
     "PriceDelivery.shipping_method_id": _UUID,
@@ -160,19 +158,13 @@ EVERYWHERE: Mapping[str, Schema] = {
     "Category.id": _UUID,
     "DeleteAddressRequest.address_id": _UUID,
     "CreateOrderNoteRequest.order_id": _UUID,
-    "CreateReturnRequest.order_id": _UUID,
-    "CreateShipmentRequest.order_id": _UUID,
     "CreateTaxCategoryRequest.tax_category_id": _TAX_CATEGORY,
     "DeleteCategoryRequest.category_id": _UUID,
     "DeleteProductRequest.product_id": _UUID,
-    "DeliverShipmentRequest.order_id": _UUID,
-    "DeliverShipmentRequest.shipment_id": _UUID,
     "GetAddressRequest.address_id": _UUID,
     "GetCategoryRequest.category_id": _UUID,
     "GetOrderRequest.order_id": _UUID,
     "GetProductRequest.product_id": _UUID,
-    "GetShipmentRequest.order_id": _UUID,
-    "GetShipmentRequest.shipment_id": _UUID,
     "GetShippingMethodRequest.shipping_method_id": _UUID,
     "GetShippingZoneRequest.shipping_zone_id": _UUID,
     "CreatePromotionCodeRequest.promotion_id": _UUID,
@@ -190,8 +182,6 @@ EVERYWHERE: Mapping[str, Schema] = {
     "ListProductsRequest.category_id": _UUID,
     "ListPromotionCodesRequest.batch_id": _UUID,
     "ListPromotionCodesRequest.promotion_id": _UUID,
-    "ListReturnsRequest.order_id": _UUID,
-    "ListShipmentsRequest.order_id": _UUID,
     "Order.account_id": _UUID,
     "Order.quote_id": _UUID_OR_EMPTY,
     "Order.id": _UUID_OR_EMPTY,
@@ -199,7 +189,6 @@ EVERYWHERE: Mapping[str, Schema] = {
     "OrderNote.actor_id": _UUID,
     "OrderNote.id": _UUID,
     "OrderNote.order_id": _UUID,
-    "OrderUnits.product_id": _UUID,
     "Product.category_id": _UUID_OR_EMPTY,
     "Product.id": _UUID,
     "Promotion.category_ids[]": _UUID,
@@ -211,15 +200,9 @@ EVERYWHERE: Mapping[str, Schema] = {
     "PromotionCode.batch_id": _UUID_OR_EMPTY,
     "PromotionCode.promotion_id": _UUID,
     "RemoveCartItemRequest.product_id": _UUID,
-    "Return.id": _UUID,
-    "Return.order_id": _UUID,
     "RevokeSessionRequest.session_id": _UUID,
     "Session.id": _UUID,
     "SetCartItemRequest.product_id": _UUID,
-    "ShipShipmentRequest.order_id": _UUID,
-    "ShipShipmentRequest.shipment_id": _UUID,
-    "Shipment.id": _UUID,
-    "Shipment.order_id": _UUID,
     "ShippingMethod.id": _UUID,
     "ShippingRate.shipping_zone_id": _UUID,
     "ShippingZone.id": _UUID,
@@ -234,6 +217,7 @@ EVERYWHERE: Mapping[str, Schema] = {
 """Formats of requests and responses."""
 
 OF_REQUESTS: Mapping[str, Schema] = {
+    **order_bounds.BOUNDS,
     "AddCartItemRequest.quantity": _number(1, LINE_QUANTITY_MAX),
     "Address.etag": _ETAG,
     "AdjustStockRequest.CompareAndSet.expected_stock": _number(0, STOCK_MAX),
@@ -249,10 +233,6 @@ OF_REQUESTS: Mapping[str, Schema] = {
     "BatchGetProductsRequest.ids": {"minItems": 1, "maxItems": LIMITS.batch_get_max},
     "CancelOrderRequest.etag": _ETAG,
     "CancelOrderRequest.reason": _REASON,
-    "CancelOrderItemsRequest.etag": _ETAG,
-    "CancelOrderItemsRequest.lines": {"minItems": 1, "maxItems": LINES_MAX},
-    "CancelOrderItemsRequest.reason": _REASON,
-    "CancelShipmentRequest.etag": _ETAG,
     "Category.etag": _ETAG,
     "Category.name": _line(CATEGORY_NAME_MAX, 1),
     "ChangePasswordRequest.current_password": _PASSWORD,
@@ -265,15 +245,6 @@ OF_REQUESTS: Mapping[str, Schema] = {
     "CreateOrderNoteRequest.text": _text(NOTE_TEXT_MAX, 1),
     "CreatePromotionCodeRequest.code": _text(CODE_MAX, 1),
     "CreatePromotionCodeRequest.usage_limit": _USES,
-    "CreateReturnRequest.etag": _ETAG,
-    "CreateReturnRequest.lines": {"minItems": 1, "maxItems": LINES_MAX},
-    "CreateReturnRequest.reason": _REASON,
-    "CreateShipmentRequest.carrier": _line(CARRIER_MAX),
-    "CreateShipmentRequest.etag": _ETAG,
-    "CreateShipmentRequest.lines": {"maxItems": LINES_MAX},
-    "CreateShipmentRequest.tracking_number": _line(TRACKING_NUMBER_MAX),
-    "CreateShipmentRequest.tracking_url": _text(TRACKING_URL_MAX, format="uri"),
-    "DeliverShipmentRequest.etag": _ETAG,
     "GeneratePromotionCodesRequest.count": _number(1, COUNT_MAX),
     "GeneratePromotionCodesRequest.length": _number(LENGTH_MIN, LENGTH_MAX),
     "GeneratePromotionCodesRequest.prefix": _text(PREFIX_MAX),
@@ -297,9 +268,7 @@ OF_REQUESTS: Mapping[str, Schema] = {
     "ListProductsRequest.skip": _number(0, LIMITS.skip_max),
     "ListPromotionCodesRequest.page_size": _number(0),
     "ListPromotionsRequest.page_size": _number(0),
-    "ListReturnsRequest.page_size": _number(0),
     "ListSessionsRequest.page_size": _number(0),
-    "ListShipmentsRequest.page_size": _number(0),
     "ListShippingMethodsRequest.page_size": _number(0),
     "ListShippingZonesRequest.page_size": _number(0),
     "ListTaxCategoriesRequest.page_size": _number(0),
@@ -311,7 +280,6 @@ OF_REQUESTS: Mapping[str, Schema] = {
     "LoginRequest.password": _PASSWORD,
     "Money.currency_code": {"pattern": "^([A-Z]{3})?$"},
     "Money.minor_units": _digits_up_to(PRICE_MAX_MINOR),
-    "OrderUnits.quantity": _number(1, LINE_QUANTITY_MAX),
     "PostalAddress.city": _line(CITY_MAX),
     "PostalAddress.city_area": _line(CITY_MAX),
     "PostalAddress.company": _line(COMPANY_MAX),
@@ -351,10 +319,6 @@ OF_REQUESTS: Mapping[str, Schema] = {
     "ResetPasswordRequest.new_password": _NEW_PASSWORD,
     "ResetPasswordRequest.token": _text(one_time_tokens.LENGTH, one_time_tokens.LENGTH),
     "SetCartItemRequest.quantity": _number(0, LINE_QUANTITY_MAX),
-    "ShipShipmentRequest.carrier": _line(CARRIER_MAX),
-    "ShipShipmentRequest.etag": _ETAG,
-    "ShipShipmentRequest.tracking_number": _line(TRACKING_NUMBER_MAX),
-    "ShipShipmentRequest.tracking_url": _text(TRACKING_URL_MAX, format="uri"),
     "ShippingMethod.description": _text(SHIPPING_DESCRIPTION_MAX),
     "ShippingMethod.etag": _ETAG,
     "ShippingMethod.name": _line(SHIPPING_NAME_MAX, 1),

@@ -110,7 +110,14 @@ EXAMPLES: Mapping[str, dict[str, Any]] = {
     "CancelPayment": {},
     "CreateRefund": {"reason": "one of them was broken"},
     "ResolvePaymentEvent": {"retry": True},
-    "HandlePaymentEvent": {"id": "evt_1", "object": "event", "type": "payment_intent.succeeded"},
+    "HandlePaymentEvent": {
+        "id": "evt_1QqOWnB7WZ01zgkWaZdCw0q2",
+        "object": "event",
+        "created": 1_796_040_000,
+        "livemode": False,
+        "type": "payment_intent.succeeded",
+        "data": {"object": {"id": "pi_3QqOWmB7WZ01zgkW0NkZzF1A", "object": "payment_intent"}},
+    },
     "CreateShippingZone": {
         "name": "Switzerland and Greater London",
         "areas": [{"country_code": "CH"}, {"country_code": "GB", "postal_prefix": "SW1 "}, {"country_code": "US", "region": "NY"}],

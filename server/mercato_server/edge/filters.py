@@ -236,6 +236,12 @@ def page_rate_limit(settings: EdgeSettings) -> dict[str, Any]:
     return _local_rate_limit("pages", rate_limits=[{"actions": [CLIENT]}], descriptors=[bucket])
 
 
+def notice_rate_limit(settings: EdgeSettings) -> dict[str, Any]:
+    """Limit the signed notices of each client address, apart from its other requests."""
+    bucket = _bucket_for_each(ADDRESS, bucket=_bucket(settings.holding.notices_per_s, 1))
+    return _local_rate_limit("notices", rate_limits=[{"actions": [CLIENT]}], descriptors=[bucket])
+
+
 def _local_rate_limit(stat_prefix: str, *, rate_limits: list[dict[str, Any]], descriptors: list[dict[str, Any]]) -> dict[str, Any]:
     return typed(
         "extensions.filters.http.local_ratelimit.v3.LocalRateLimit",

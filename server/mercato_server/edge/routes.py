@@ -22,6 +22,7 @@ from mercato_server.edge.filters import (
     STREAMS,
     TRANSCODER,
     cors_policy,
+    notice_rate_limit,
     overwriting,
     page_rate_limit,
     typed,
@@ -120,7 +121,10 @@ def _rpc(rpc: Rpc, settings: EdgeSettings) -> list[dict[str, Any]]:
     if not rpc.streams:  # a stream has no time limit
         route["route"]["max_stream_duration"] = _duration(rpc, settings)
         buffer = {"max_request_bytes": (rpc.policy.max_request_bytes or settings.limits.request_bytes) + ENVELOPE_BYTES}
-        route["typed_per_filter_config"] = {BUFFER: typed("extensions.filters.http.buffer.v3.BufferPerRoute", buffer=buffer)}
+        route["typed_per_filter_config"] = {
+            BUFFER: typed("extensions.filters.http.buffer.v3.BufferPerRoute", buffer=buffer),
+            **_notice_limit(rpc, settings),
+        }
     if not rpc.policy.max_age_s:  # RFC 6749 section 5.1: tokens and private answers must not be cached
         route["response_headers_to_add"] = overwriting({"cache-control": "no-store"})
     if rpc.reads:
@@ -239,13 +243,20 @@ def _with_body(rpc: Rpc, settings: EdgeSettings) -> dict[str, Any]:
     paths = "|".join(sorted({template_regex(binding.path) for binding in rpc.bindings}))
     verbs = "|".join(sorted({binding.verb for binding in rpc.bindings}))
     match = {"safe_regex": {"regex": paths}, "headers": [{"name": ":method", "string_match": {"safe_regex": {"regex": verbs}}}, NO_GRPC]}
-    return {**_anything(settings), "name": f"{rpc.path} over REST", "match": match, **_limited(rpc.policy.max_request_bytes)}
+    limited = _limited(rpc.policy.max_request_bytes)
+    limited["typed_per_filter_config"] |= _notice_limit(rpc, settings)
+    return {**_anything(settings), "name": f"{rpc.path} over REST", "match": match, **limited}
 
 
 def _with_any_body(settings: EdgeSettings) -> dict[str, Any]:
     """Route all other REST requests with a body."""
     match = {"prefix": "/", "headers": [HAS_BODY, NO_GRPC]}
     return {**_anything(settings), "name": "with body", "match": match, **_limited(settings.limits.request_bytes)}
+
+
+def _notice_limit(rpc: Rpc, settings: EdgeSettings) -> dict[str, Any]:
+    """Return the rate limit of signed notices, in place of that of all other calls, for the routes of an RPC that takes them."""
+    return {RATE_LIMIT: notice_rate_limit(settings)} if rpc.policy.signed_notice and settings.rate_limits else {}
 
 
 def _limited(request_bytes: int) -> dict[str, Any]:
@@ -273,9 +284,13 @@ def _page(page: Page, settings: EdgeSettings) -> dict[str, Any]:
 
 
 def _duration(rpc: Rpc, settings: EdgeSettings) -> dict[str, str]:
-    """Bound a call by its `grpc-timeout`, up to the longest allowed, or by the RPC's own deadline if it has none."""
+    """Bound a call by its `grpc-timeout`, up to the longest allowed, or by the RPC's own deadline if it has none.
+
+    Signed notices may come more often than other calls, so none may take longer than the RPC's own deadline.
+    """
     own_s = rpc.policy.timeout_ms / 1000 or settings.limits.timeout_s
-    return _seconds(own_s, max(own_s, settings.holding.read_s if rpc.reads else settings.holding.command_s))
+    longest_s = 0 if rpc.policy.signed_notice else settings.holding.read_s if rpc.reads else settings.holding.command_s
+    return _seconds(own_s, max(own_s, longest_s))
 
 
 def _seconds(usual: float, longest: float) -> dict[str, str]:

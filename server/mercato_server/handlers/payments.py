@@ -29,6 +29,8 @@ from mercato_server.validation.checks import Checks
 Request = TypeVar("Request", bound=Message)
 
 SIGNATURE = "stripe-signature"
+PROVIDER_MAX = 40
+"""Characters of a provider's name."""
 BY_HAND = (PaymentMethod.CASH, PaymentMethod.TRANSFER, PaymentMethod.CASH_ON_DELIVERY)
 
 
@@ -129,7 +131,7 @@ class PaymentHandler:
     ) -> payment_pb2.HandlePaymentEventResponse:
         """Take a notice of a provider."""
         with Checks() as check:
-            provider = check.text("provider", request.provider, shortest=1, longest=40)
+            provider = check.text("provider", request.provider, shortest=1, longest=PROVIDER_MAX)
         await self._desk.take_event(provider, request.event.data, context.metadata(SIGNATURE) or "")
         return payment_pb2.HandlePaymentEventResponse()
 

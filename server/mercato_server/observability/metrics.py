@@ -7,11 +7,13 @@ from prometheus_client import CollectorRegistry, ProcessCollector, start_http_se
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from mercato_server.background.payment_watch import PaymentWatch
 from mercato_server.background.supervisor import Supervisor
 from mercato_server.cache.catalog_cache import CatalogCache
 from mercato_server.database.batching import Coalescers
 from mercato_server.feed.consumers import Follower
 from mercato_server.feed.listener import Listener
+from mercato_server.payments.tally import Tally
 
 
 class WorkerMetrics(Collector):
@@ -90,10 +92,47 @@ class WorkerMetrics(Collector):
         return failures
 
 
-def start(address: tuple[str, int], metrics: WorkerMetrics) -> WSGIServer:
+OF_THE_SHOP = {
+    "unsettled_requests": ("unsettled_requests", "Requests to payment providers whose outcome is not known."),
+    "oldest_request_s": ("oldest_request_seconds", "Age of the oldest of these requests; 0 without one."),
+    "unapplied_events": ("unapplied_events", "Notices of payment providers whose payments were not read yet."),
+    "oldest_event_s": ("event_lag_seconds", "Age of the oldest of these notices; 0 without one."),
+    "quarantined_events": ("quarantined_events", "Notices that do not fit the shop's payments, which no administrator has resolved."),
+    "failed_refunds": ("failed_refunds", "Refunds that have failed within a week: the shop still has the money."),
+    "open_disputes": ("open_disputes", "Disputes that the provider has not decided."),
+    "held_orders": ("held_orders", "Orders whose time to pay has passed while their money is under way."),
+}
+"""Names, without `mercato_payment_`, and texts of the gauges, by the field of PaymentAlerts."""
+
+
+class PaymentMetrics(Collector):
+    """The notices and requests of one worker, and the counts over the whole shop, which each worker tells alike."""
+
+    def __init__(self, tally: Tally, watch: PaymentWatch) -> None:
+        self._tally = tally
+        self._watch = watch
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the current counts; those of the shop are absent until they have been read."""
+        events = CounterMetricFamily("mercato_payment_events", "Notices of payment providers that this worker has got.", labels=["outcome"])
+        for outcome, count in list(self._tally.events.items()):
+            events.add_metric([outcome], count)
+        requests = CounterMetricFamily(
+            "mercato_payment_requests", "Tries of requests to payment providers by this worker.", labels=["kind", "outcome"]
+        )
+        for (kind, ended), count in list(self._tally.requests.items()):
+            requests.add_metric([kind, ended], count)
+        yield from (events, requests)
+        if alerts := self._watch.alerts:
+            for field, (name, text) in OF_THE_SHOP.items():
+                yield GaugeMetricFamily(f"mercato_payment_{name}", text, value=getattr(alerts, field))
+
+
+def start(address: tuple[str, int], *collectors: Collector) -> WSGIServer:
     """Answer GET /metrics from a separate thread until `stop`; raises OSError if the address cannot be bound."""
     registry = CollectorRegistry()
-    registry.register(metrics)
+    for collector in collectors:
+        registry.register(collector)
     ProcessCollector(registry=registry)
     host, port = address
     server, _thread = start_http_server(port, host, registry)

@@ -16,6 +16,7 @@ from mercato_server.payments.inbox import Inbox
 from mercato_server.payments.keeper import Keeper
 from mercato_server.payments.outbox import Outbox
 from mercato_server.payments.provider import PaymentProvider, ProviderError, UnusableEventError
+from mercato_server.payments.tally import EventOutcome, Tally
 from mercato_server.store import payments, provider_events
 from mercato_server.store.idempotency import IdempotencyKey
 from mercato_server.store.payments import ChangePayment, CreatePayment, CreateRefund, Reference
@@ -38,7 +39,8 @@ class Desk:
         self._pool = pool
         self._providers = {provider.name: provider} if provider else {}
         self._settings = settings
-        self._outbox = Outbox(pool, self._providers)
+        self.tally = Tally()
+        self._outbox = Outbox(pool, self._providers, self.tally)
         self._tasks: set[asyncio.Task[str]] = set()
         self.keeper = Keeper(pool, self._outbox, Inbox(pool, self._providers))
 
@@ -125,6 +127,14 @@ class Desk:
 
     async def take_event(self, provider: str, body: bytes, signature: str) -> None:
         """Store a provider's notice, once; a worker then reads its payment. Raises WebhookInvalid unless it is authentic."""
+        try:
+            self.tally.events[await self._taken(provider, body, signature)] += 1
+        except WebhookInvalid:
+            self.tally.events[EventOutcome.REFUSED] += 1
+            raise
+
+    async def _taken(self, provider: str, body: bytes, signature: str) -> EventOutcome:
+        """Store a notice. No statement is sent before its signature is verified, so a forged one costs no connection."""
         found = self._providers.get(provider)
         if found is None:
             raise WebhookInvalid("the shop has no such provider")
@@ -133,10 +143,12 @@ class Desk:
         except UnusableEventError as error:
             raise WebhookInvalid(str(error)) from None
         if not event.is_ours or not event.provider_ref:
-            return
+            return EventOutcome.NOT_OURS
         happened_at = min(event.created_at, datetime.now(UTC))
-        if await provider_events.insert(self._pool, provider, event.event_id, event.kind, event.provider_ref, happened_at):
-            self.keeper.wake()
+        if not await provider_events.insert(self._pool, provider, event.event_id, event.kind, event.provider_ref, happened_at):
+            return EventOutcome.REPEATED
+        self.keeper.wake()
+        return EventOutcome.STORED
 
 
 def _refusal(payment: Payment) -> Exception:

@@ -13,6 +13,7 @@ from mercato_server.domain.payments import PaymentState, ProviderRequest, Reques
 from mercato_server.domain.provider_facts import PaymentFact, ProviderState
 from mercato_server.payments.booking import book
 from mercato_server.payments.provider import Certainty, CreatedPayment, PaymentProvider, ProviderError
+from mercato_server.payments.tally import RequestOutcome, Tally
 from mercato_server.store import provider_requests
 from mercato_server.store.provider_requests import LeasedRequest
 from mercato_server.store.told_facts import Told
@@ -31,9 +32,10 @@ KEY_LIFETIME_S = 23 * 3600.0
 class Outbox:
     """The requests that the shop owes to providers."""
 
-    def __init__(self, pool: "Pool", providers: Mapping[str, PaymentProvider]) -> None:
+    def __init__(self, pool: "Pool", providers: Mapping[str, PaymentProvider], tally: Tally) -> None:
         self._pool = pool
         self._providers = providers
+        self._tally = tally
         self._places = asyncio.Semaphore(CONCURRENT)
 
     async def settle_due(self) -> int:
@@ -67,6 +69,12 @@ class Outbox:
 
     async def _send(self, leased: LeasedRequest) -> tuple[Told | None, str]:
         """Send a request; return what the provider has told, None if that is not known yet, and the secret of a new payment."""
+        told, secret = await self._answer(leased)
+        ended = RequestOutcome.DEFERRED if told is None else RequestOutcome.REFUSED if told.refusal else RequestOutcome.SUCCEEDED
+        self._tally.requests[leased.request.kind, ended] += 1
+        return told, secret
+
+    async def _answer(self, leased: LeasedRequest) -> tuple[Told | None, str]:
         provider = self._providers.get(leased.request.provider)
         if provider is None:
             await self._defer(leased, "no_provider")

@@ -2,7 +2,8 @@
 
 It deletes failed logins and wrong codes of promotions after an hour. It deletes idempotency keys, ended quotes and the times of requested
 mails after a day, and mails after a week. It deletes events after a week, once all consumers of the feed have read them, and sessions a
-week after their expiry. Each queue of jobs has separate statements: a job is never deleted before its row is settled, and jobs of unknown
+week after their expiry. It deletes notices of payment providers after 90 days, once they were applied or dismissed; requests to providers
+stay for ever. Each queue of jobs has separate statements: a job is never deleted before its row is settled, and jobs of unknown
 queues stay. It does not delete entries of the audit log.
 """
 
@@ -115,6 +116,18 @@ DELETE FROM promotion_guesses
                          FOR UPDATE SKIP LOCKED)
 """
 
+# A notice that was neither applied nor dismissed stays: it is retried, or waits for an administrator.
+DELETE_OLD_NOTICES = """
+DELETE FROM provider_events
+ WHERE (provider, event_id) IN (SELECT provider, event_id
+                                  FROM provider_events
+                                 WHERE received_at < now() - interval '90 days'
+                                   AND (resolved_at IS NOT NULL OR (applied_at IS NOT NULL AND quarantined_at IS NULL))
+                                 ORDER BY received_at
+                                 LIMIT $1
+                                   FOR UPDATE SKIP LOCKED)
+"""
+
 SWEEPS = (
     DELETE_EXPIRED_KEYS,
     DELETE_OLD_EVENTS,
@@ -124,6 +137,7 @@ SWEEPS = (
     DELETE_OLD_MAILS,
     DELETE_OLD_QUOTES,
     DELETE_OLD_GUESSES,
+    DELETE_OLD_NOTICES,
     DELETE_OLD_MAIL_JOBS,
     DELETE_OLD_MAIL_JOB_LOG,
 )

@@ -45,11 +45,12 @@ class AuditEntry(_message.Message):
     catalog.imported, event.retried, shop.updated, tax_category.created, tax_category.updated, tax_category.archived, tax_rate.created,
     tax_rate.updated, tax_rate.archived, tax_rates.imported, shipping_zone.created, shipping_zone.updated, shipping_zone.archived,
     shipping_method.created, shipping_method.updated, shipping_method.archived, promotion.created, promotion.updated, promotion.archived,
-    promotion.code_created, promotion.codes_generated, promotion.code_archived.
+    promotion.code_created, promotion.codes_generated, promotion.code_archived, payment.created, payment.captured, payment.cancelled,
+    refund.created, payment_event.retried, payment_event.dismissed.
     """
     subject_id: _builtins.str
-    """UUID of the changed product, category, order, account, tax rate, zone, method or promotion, or of the subject of a retried event; empty for
-    keys, imports, settings of the shop and tax categories.
+    """UUID of the changed product, category, order, account, tax rate, zone, method or promotion, of the order of a payment or refund, of a
+    provider's notice, or of the subject of a retried event; empty for keys, imports, settings of the shop and tax categories.
     """
     request_id: _builtins.str
     """Id of the request in logs (HTTP header `x-request-id`); empty for the command line."""

@@ -41,7 +41,8 @@ class AuditServiceStub:
     """List what administrators did, the latest first.
 
     Every change that needs an administrator leaves one entry, written in its transaction: products, stock, categories, orders,
-    their shipments and returns, accounts, taxes, deliveries, promotions, settings of the shop, and the commands `mercato admin create`, `mercato keys rotate`,
+    their payments, refunds, shipments and returns, accounts, taxes, deliveries, promotions, settings of the shop, and the commands
+    `mercato admin create`, `mercato keys rotate`,
     `mercato import`, `mercato taxes import`, `mercato promotions create-codes` and `mercato events --retry`. A refused call and a replayed
     answer leave no entry.
     Entries are never changed and never deleted.
@@ -61,7 +62,8 @@ class AuditServiceAsyncStub(AuditServiceStub):
     """List what administrators did, the latest first.
 
     Every change that needs an administrator leaves one entry, written in its transaction: products, stock, categories, orders,
-    their shipments and returns, accounts, taxes, deliveries, promotions, settings of the shop, and the commands `mercato admin create`, `mercato keys rotate`,
+    their payments, refunds, shipments and returns, accounts, taxes, deliveries, promotions, settings of the shop, and the commands
+    `mercato admin create`, `mercato keys rotate`,
     `mercato import`, `mercato taxes import`, `mercato promotions create-codes` and `mercato events --retry`. A refused call and a replayed
     answer leave no entry.
     Entries are never changed and never deleted.
@@ -84,7 +86,8 @@ class AuditServiceServicer(metaclass=_abc_1.ABCMeta):
         """List what administrators did, the latest first.
 
         Every change that needs an administrator leaves one entry, written in its transaction: products, stock, categories, orders,
-        their shipments and returns, accounts, taxes, deliveries, promotions, settings of the shop, and the commands `mercato admin create`, `mercato keys rotate`,
+        their payments, refunds, shipments and returns, accounts, taxes, deliveries, promotions, settings of the shop, and the commands
+        `mercato admin create`, `mercato keys rotate`,
         `mercato import`, `mercato taxes import`, `mercato promotions create-codes` and `mercato events --retry`. A refused call and a replayed
         answer leave no entry.
         Entries are never changed and never deleted.
