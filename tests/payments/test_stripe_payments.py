@@ -279,10 +279,10 @@ async def test_a_found_payment_has_its_refunds_and_the_clock_of_the_shop_may_be_
     double.acts.pay(ref)
     double.acts.refund(ref, 100)
     created = datetime.fromtimestamp(double.account.intents[ref].created, UTC)
-    found = await provider.find(payment_id, created + timedelta(minutes=5))
+    found = await provider.find(payment_id, created + timedelta(minutes=15))
     assert found is not None
     assert [each.amount_minor for each in found.refunds] == [100]
-    assert await provider.find(payment_id, created + timedelta(minutes=5, seconds=1)) is None
+    assert await provider.find(payment_id, created + timedelta(minutes=15, seconds=1)) is None
 
 
 async def test_of_two_payments_of_one_id_the_one_that_is_not_dead_is_found(provider: StripeProvider, double: StripeDouble) -> None:
