@@ -211,6 +211,7 @@ class Auditor:
         url = payers.shop.goods.database_url
 
         async def done() -> bool:
+            await payers.double.webhooks.idle()  # a notice that comes later would wait for a worker that has stopped
             await hasten(url)
             for _ in range(20):
                 findings[:] = await compare(url, payers.double, payers.asks)
@@ -227,7 +228,7 @@ class Auditor:
     async def __call__(self, fault: str, payers: Payers, **did: object) -> None:
         """Judge the database and the double; call this when no worker runs any more."""
         verdict = await self.verdict(fault, payers, **did)
-        assert verdict.findings == []
+        assert verdict.findings == [], verdict.findings
 
     async def verdict(self, fault: str, payers: Payers, **did: object) -> Verdict:
         """Judge the database and the double, and record the counts."""
