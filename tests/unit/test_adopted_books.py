@@ -99,3 +99,23 @@ def test_a_payment_beside_an_order_that_the_release_before_has_marked_paid_is_ca
     payment_rules.apply(books, payment, fact(payment, ProviderState.CAPTURED))
     assert [each.kind for each in books.open_requests.values()] == [RequestKind.CANCEL, RequestKind.REFUND]
     assert books.status is OrderStatus.PAID
+
+
+def test_units_that_the_release_before_has_restocked_twice_are_taken_back() -> None:
+    books = books_of({BALL: (3, 300)})
+    paid(books)
+    payment_rules.cancel_some(books, {BALL: 1}, ADMINISTRATOR, "")
+    saved(books)
+    books.status = OrderStatus.CANCELLED  # that release has put all three back
+    adopt(books)
+    assert [(move.product_id, move.kind, move.quantity) for move in books.writes.moves] == [(BALL, "cancel", -1)]
+    assert books.units[BALL].cancelled == 3
+
+
+def test_money_of_an_order_that_the_release_before_has_refunded_goes_back_by_card() -> None:
+    books = books_of({BALL: (1, 300)})
+    paid(books)
+    saved(books)
+    books.status = OrderStatus.REFUNDED
+    adopt(books)
+    assert [(request.kind, request.amount_minor) for request in books.writes.requests] == [(RequestKind.REFUND, 300)]

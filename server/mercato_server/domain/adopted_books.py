@@ -3,7 +3,7 @@
 from mercato_server.domain import payment_rules, refund_rules
 from mercato_server.domain.accounts import SERVER
 from mercato_server.domain.ids import new_id
-from mercato_server.domain.order_books import Books, Shipment, ShipmentState
+from mercato_server.domain.order_books import Books, Shipment, ShipmentState, StockMove
 from mercato_server.domain.order_statuses import headline
 from mercato_server.domain.orders import OrderStatus
 from mercato_server.domain.payments import MANUAL, LedgerKind, Payment, PaymentMethod, PaymentState
@@ -14,12 +14,15 @@ GONE = {OrderStatus.SHIPPED: ShipmentState.SHIPPED, OrderStatus.DELIVERED: Shipm
 
 
 def adopt(books: Books) -> None:
-    """Enter the payment, the shipment or the cancellation that the status of an order stands for. It tells no event and moves no stock."""
+    """Enter the payment, the shipment or the cancellation that the status of an order stands for.
+
+    It tells no event, and moves no stock unless that worker has restocked units twice.
+    """
     if books.status in {OrderStatus.PLACED, OrderStatus.UNKNOWN} or headline(books.sums) is books.status:
         return
     told = len(books.writes.news)
     if books.status is OrderStatus.CANCELLED:
-        _cancel(books)
+        _cancel(books, restocked=True)
         payment_rules.give_back_all(books, SERVER, "")
     if books.status in PAID:
         _pay(books)
@@ -27,7 +30,7 @@ def adopt(books: Books) -> None:
         _ship(books, state)
     if books.status is OrderStatus.REFUNDED:
         for payment in books.payments.values():
-            if payment.is_manual and payment.left_minor:
+            if payment.left_minor:
                 refund_rules.open_refund(books, payment, payment.left_minor, "", SERVER)
         if books.total_minor == 0:  # no money can say that it is refunded; nothing may be shipped any more
             _cancel(books)
@@ -35,8 +38,14 @@ def adopt(books: Books) -> None:
     del books.writes.news[told:]
 
 
-def _cancel(books: Books) -> None:
+def _cancel(books: Books, *, restocked: bool = False) -> None:
+    """Cancel all units that are left.
+
+    A worker that has `restocked` an order has restocked units of earlier steps again, which this takes back.
+    """
     for product_id, line in books.units.items():
+        if restocked and (again := line.shipped + line.cancelled):
+            books.writes.moves.append(StockMove(product_id, "cancel", -again, new_id(), SERVER))
         if line.unshipped:
             books.changed_line(product_id).cancelled += line.unshipped
     payment_rules.take_apart(books)

@@ -29,6 +29,9 @@ from mercato_server.domain.provider_facts import PaymentFact, ProviderState
 from mercato_server.domain.refund_rules import all_lines, apply_refund, finish_refund, lines_within, open_refund
 from mercato_server.domain.unit_moves import WAITING, cancel_units, depart, move_shipment, waiting_units
 
+PAYMENTS_MAX = 50
+"""Payments that an order may have, the ended ones included."""
+
 STATE_NEWS = {
     PaymentState.PROCESSING: EventKind.PAYMENT_PROCESSING,
     PaymentState.AUTHORIZED: EventKind.PAYMENT_AUTHORIZED,
@@ -62,6 +65,8 @@ def create(books: Books, means: Means, actor: Actor) -> Payment:
         raise WrongPaymentState("the order is {status}, so nothing is to be paid", status=books.status.name)
     if books.is_overdue and not manual:
         raise WrongPaymentState("the time to pay the order has passed")
+    if len(books.payments) >= PAYMENTS_MAX and not manual:
+        raise WrongPaymentState("the order has had {limit} payments; an administrator can record one", limit=PAYMENTS_MAX)
     payment = Payment(
         id=new_id(),
         order_id=books.order_id,

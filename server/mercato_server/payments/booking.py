@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import structlog
 
 from mercato_server.database.pool import Pool, refusal
+from mercato_server.domain.errors import MercatoError
 from mercato_server.store import provider_events, provider_requests, told_facts
 from mercato_server.store.told_facts import Told
 
@@ -20,7 +21,7 @@ async def book(pool: "Pool", told: Sequence[Told]) -> None:
         if told:
             await told_facts.apply(pool, told)
     except Exception as error:
-        if refusal(error) is not None:
+        if refusal(error) is not None or isinstance(error, MercatoError):
             raise
         if len(told) > 1:
             for each in told:

@@ -1,6 +1,7 @@
 """Payments as callers ask for them: a command commits, then its request to the provider is sent, and the caller hears how that went."""
 
 import asyncio
+from contextvars import Context
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -111,7 +112,10 @@ class Desk:
         """
         if not self._providers:
             return
-        task = asyncio.create_task(self._outbox.settle_order(order_id, subject_id))
+        task = asyncio.get_running_loop().create_task(
+            self._outbox.settle_order(order_id, subject_id),
+            context=Context(),  # without the deadline of the call, after which the answer still counts
+        )
         self._tasks.add(task)  # the loop keeps no reference
         task.add_done_callback(self._ended)
         await asyncio.wait((task,), timeout=within_s)

@@ -21,8 +21,11 @@ log = structlog.get_logger(__name__)
 BATCH = 100
 CONCURRENT = 8
 """Reads of a worker under way at once."""
+BROKEN = "broken"
+UNREADABLE = (BROKEN, "unusable_answer", "answer_too_large")
+"""Codes of reads that fail because of the payment, not of the provider."""
 TRIES_MAX = 20
-"""Reads of an event's payment that fail, over about an hour, before the event is quarantined."""
+"""Such reads of an event's payment, over about an hour, before the event is quarantined."""
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 300.0
 
@@ -87,11 +90,14 @@ class Inbox:
             except ProviderError as error:
                 log.warning("a payment cannot be read", provider_ref=ref[1], code=error.code)
                 return error
+            except Exception:  # one payment must not keep the others from being read
+                log.exception("a payment cannot be read", provider_ref=ref[1])
+                return ProviderError(Certainty.UNKNOWN, BROKEN, "")
 
     async def _put_off(self, events: list[StoredEvent], failure: ProviderError) -> None:
         tries = max(event.tries for event in events)
         ids = [event.id for event in events]
-        if tries >= TRIES_MAX or failure.certainty is Certainty.INVALID:  # it has no such payment
+        if failure.certainty is Certainty.INVALID or (failure.code in UNREADABLE and tries >= TRIES_MAX):
             log.error("an event of a payment provider is quarantined", provider_ref=events[0].provider_ref, code=failure.code)
             await provider_events.quarantine(self._pool, ids, f"the payment cannot be read: {failure.code}")
         else:

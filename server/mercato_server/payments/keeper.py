@@ -41,8 +41,8 @@ class Keeper:
         """Do one batch of each kind of work; return whether there may be more."""
         done = (
             await self._inbox.apply_events(),
+            await self._outbox.settle_due(),
             await self._inbox.read_due(),
             await told_facts.capture_lapsing(self._pool, BATCH),
-            await self._outbox.settle_due(),
         )
         return any(done)

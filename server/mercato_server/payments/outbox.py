@@ -7,7 +7,7 @@ from uuid import UUID
 import structlog
 
 from mercato_server import failpoints
-from mercato_server.database.pool import Pool
+from mercato_server.database.pool import Pool, refusal
 from mercato_server.domain import backoff
 from mercato_server.domain.payments import PaymentState, ProviderRequest, RequestKind
 from mercato_server.domain.provider_facts import PaymentFact, ProviderState
@@ -25,6 +25,8 @@ LONGEST_PAUSE_S = 300.0
 BATCH = 100
 CONCURRENT = 8
 """Requests of a worker under way at once, besides those of waiting callers."""
+TURN_S = 5.0
+"""Longest wait of a leased request for a place."""
 KEY_LIFETIME_S = 23 * 3600.0
 """The provider keeps results for a day at least. After that a request is never repeated blindly."""
 
@@ -59,8 +61,19 @@ class Outbox:
         return secret
 
     async def _in_turn(self, leased: LeasedRequest) -> Told | None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         async with self._places:
-            told, _ = await self._send(leased)
+            if loop.time() - began > TURN_S:
+                return None  # its lease ends before an answer could come
+            try:
+                told, _ = await self._send(leased)
+            except Exception as error:  # one request must not keep the answers of others from being booked
+                if refusal(error) is not None:
+                    raise
+                log.exception("a payment request failed unexpectedly", request=str(leased.request.id))
+                await self._defer(leased, "broken")
+                return None
             return told
 
     async def _book(self, told: Sequence[Told]) -> None:

@@ -37,19 +37,20 @@ def of_answer(error: stripe.StripeError) -> ProviderError:
     """Return the error of an answer that is no success."""
     status, fields, headers = error.http_status or 0, _fields(error.json_body), error.headers or {}
     kind, code = _word(fields.get("type")), _word(fields.get("code"))
+    is_stored = headers.get("idempotent-replayed") == "true"
     if 200 <= status < 300:
         return unusable(type(error).__name__)
     shown = [kind, f"status {status}", _request_id(headers)]
     return ProviderError(
-        certainty(status, kind, code, names_parameter=bool(fields.get("param"))),
+        certainty(status, kind, code, names_parameter=bool(fields.get("param")), is_stored=is_stored),
         code or (kind if kind == "idempotency_error" else f"http_{status}"),
         ", ".join(part for part in shown if part),
         retry_after_s=_retry_after_s(headers),
-        is_stored=headers.get("idempotent-replayed") == "true",
+        is_stored=is_stored,
     )
 
 
-def certainty(status: int, kind: str, code: str, *, names_parameter: bool) -> Certainty:
+def certainty(status: int, kind: str, code: str, *, names_parameter: bool, is_stored: bool = False) -> Certainty:
     """Return whether an error proves that its request has had no effect.
 
     Args:
@@ -57,10 +58,11 @@ def certainty(status: int, kind: str, code: str, *, names_parameter: bool) -> Ce
         kind: the type of the error.
         code: the code of the error, or nothing.
         names_parameter: whether the error names the parameter that is wrong.
+        is_stored: whether the key has brought it a second time, so that the execution had begun.
     """
     if DECISIVE.get(status) != kind:
         return Certainty.UNKNOWN
-    if status == PAYMENT_REQUIRED or REFUSED.fullmatch(code):
+    if status == PAYMENT_REQUIRED or is_stored or REFUSED.fullmatch(code):
         return Certainty.REFUSED
     if INVALID.fullmatch(code) or (not code and names_parameter):
         return Certainty.INVALID

@@ -1,6 +1,6 @@
 """The states of an order as administrators and buyers move them, and the cancellation of orders that were not paid in time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -13,6 +13,7 @@ from mercato_server.domain.order_books import Books
 from mercato_server.domain.orders import Order, OrderStatus, SystemReason, check_transition
 from mercato_server.store import order_books, order_lists, saved_books
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
+from mercato_server.store.one_by_one import one_by_one
 
 GET_OWNER = "SELECT account_id FROM orders WHERE id = $1"
 
@@ -122,13 +123,12 @@ async def cancel_overdue(pool: "Pool", limit: int) -> int:
     One transaction cancels all of them. An order that another call changes at the same time keeps that change.
     """
     found = [row["id"] for row in await pool.fetch(GET_OVERDUE, limit)]
-    if found:
-        await _expire(pool, found)
+    await one_by_one(found, lambda ids: _expire(pool, ids))
     return len(found)
 
 
 @retry_conflicts
-async def _expire(pool: "Pool", order_ids: list[UUID]) -> None:
+async def _expire(pool: "Pool", order_ids: Sequence[UUID]) -> None:
     async with transaction(pool) as conn:
         books = await order_books.load(conn, order_ids)
         for each in books.values():
@@ -146,15 +146,15 @@ async def adopt_unbooked(pool: "Pool", limit: int) -> int:
     Such a worker knows only the status. If it has cancelled an order that was paid at a provider, the money goes back now.
     """
     found = [row["id"] for row in await pool.fetch(GET_UNBOOKED, limit)]
-    if found:
-        await _adopt(pool, found)
+    await one_by_one(found, lambda ids: _adopt(pool, ids))
     return len(found)
 
 
 @retry_conflicts
-async def _adopt(pool: "Pool", order_ids: list[UUID]) -> None:
+async def _adopt(pool: "Pool", order_ids: Sequence[UUID]) -> None:
     async with transaction(pool) as conn:
         books = await order_books.load(conn, order_ids)
         for each in books.values():
-            each.touch()
+            if each.status is not OrderStatus.UNKNOWN:
+                each.touch()
         await saved_books.save(conn, books.values())

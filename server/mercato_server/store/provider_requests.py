@@ -9,8 +9,8 @@ import asyncpg
 from mercato_server.database.pool import Pool
 from mercato_server.domain.payments import PaymentState, ProviderRequest, RequestKind
 
-LEASE_S = 30.0
-"""Longer than a request with its wait for a place in the provider's limits."""
+LEASE_S = 60.0
+"""Longer than the wait for a place, and a request with its wait for a turn in the provider's limits."""
 
 _LEASED = """
 RETURNING request.id, request.provider, request.kind, request.payment_id, request.refund_id, request.amount_minor, request.attempt,
@@ -34,9 +34,14 @@ UPDATE provider_requests AS request
 LEASE_OF_ORDER = f"""
 UPDATE provider_requests AS request
    SET leased_until = now() + make_interval(secs => $2), tries = request.tries + 1, sent_at = coalesce(request.sent_at, now())
-  FROM payments AS payment
- WHERE payment.order_id = $1 AND request.payment_id = payment.id AND request.outcome IS NULL
-   AND ($3::uuid IS NULL OR coalesce(request.refund_id, request.payment_id) = $3)
+  FROM (SELECT waiting.id
+          FROM payments AS owed
+          JOIN provider_requests AS waiting ON waiting.payment_id = owed.id AND waiting.outcome IS NULL
+         WHERE owed.order_id = $1 AND ($3::uuid IS NULL OR coalesce(waiting.refund_id, waiting.payment_id) = $3)
+         ORDER BY waiting.id
+           FOR UPDATE OF waiting SKIP LOCKED) AS due,
+       payments AS payment
+ WHERE request.id = due.id AND payment.id = request.payment_id
 {_LEASED}
 """  # noqa: S608 - constants
 

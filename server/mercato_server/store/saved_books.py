@@ -216,6 +216,11 @@ def _payment(books: Books, payment: Payment) -> dict[str, Any]:
     return {name: getattr(payment, name) for name in names} | {"next_read_at": _next_read(books, payment)}
 
 
+def _ended_first(books: Books) -> list[UUID]:
+    """Return the changed payments in an order in which none becomes live while another one still is."""
+    return sorted(books.writes.payments, key=lambda id_: (books.payments[id_].state.is_live, id_))
+
+
 def _next_read(books: Books, payment: Payment) -> datetime | None:
     """Return when a worker reads a payment at the provider: soon, and when the time to pay ends; None if nothing is expected there."""
     if not _awaits_news(payment):
@@ -233,7 +238,7 @@ def _awaits_news(payment: Payment) -> bool:
 
 
 async def _save_payments(conn: "Conn", changed: Sequence[Books]) -> None:
-    if payments := [_payment(each, each.payments[id_]) for each in changed for id_ in sorted(each.writes.payments)]:
+    if payments := [_payment(each, each.payments[id_]) for each in changed for id_ in _ended_first(each)]:
         await conn.execute(PUT_PAYMENTS, _json(payments))
     if rows := [(row, each.currency_code) for each in changed for row in each.writes.rows]:
         await conn.execute(

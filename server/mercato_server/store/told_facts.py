@@ -8,9 +8,11 @@ from mercato_server.database.pool import Conn, Pool
 from mercato_server.database.transactions import retry_conflicts, transaction
 from mercato_server.domain import payment_rules
 from mercato_server.domain.order_books import Books, Settled
+from mercato_server.domain.orders import OrderStatus
 from mercato_server.domain.payments import Payment, PaymentState, ProviderRequest, RequestKind, mismatch
 from mercato_server.domain.provider_facts import PaymentFact, ProviderState, RefundFact
 from mercato_server.store import order_books, provider_events, saved_books
+from mercato_server.store.one_by_one import one_by_one
 
 GET_ORDERS_OF_PAYMENTS = "SELECT id, order_id FROM payments WHERE id = ANY($1::uuid[])"
 
@@ -64,7 +66,9 @@ def _apply(books: Books, payment: Payment, told: Told) -> str | None:
     failure = mismatch(payment, fact) if fact else None
     if fact and not failure and fact.state is ProviderState.AUTHORIZED and payment.state is not PaymentState.AUTHORIZED:
         _withdraw_cancellation(books, payment)
-    if told.request and told.request.id in books.open_requests:
+    # The money of a payment that was given up may still come; its cancellation is asked for again.
+    still_comes = fact is not None and fact.state is ProviderState.PROCESSING and not payment.state.is_live
+    if told.request and told.request.id in books.open_requests and not (still_comes and told.request.kind is RequestKind.CANCEL):
         books.settle(told.request.id, Settled.FAILED if failure else Settled.SUCCEEDED, "mismatch" if failure else "")
     if fact and not failure:
         payment_rules.apply(books, payment, fact)
@@ -144,17 +148,17 @@ SELECT order_id, id
 
 
 async def capture_lapsing(pool: "Pool", limit: int) -> int:
-    """Ask for the capture of authorisations that lapse within a day; return how many were found."""
+    """Ask for the capture of authorisations that lapse within a day; return the number of new requests."""
     found = {row["order_id"]: row["id"] for row in await pool.fetch(GET_LAPSING, limit)}
-    if found:
-        await _capture(pool, found)
-    return len(found)
+    return sum(await one_by_one(list(found), lambda ids: _capture(pool, {order_id: found[order_id] for order_id in ids})))
 
 
 @retry_conflicts
-async def _capture(pool: "Pool", payments: Mapping[UUID, UUID]) -> None:
+async def _capture(pool: "Pool", payments: Mapping[UUID, UUID]) -> int:
     async with transaction(pool) as conn:
         books = await order_books.load(conn, payments)
         for order_id, each in books.items():
-            payment_rules.capture_before_lapse(each, each.payments[payments[order_id]])
+            if each.status is not OrderStatus.UNKNOWN:
+                payment_rules.capture_before_lapse(each, each.payments[payments[order_id]])
         await saved_books.save(conn, books.values())
+    return sum(len(each.writes.requests) for each in books.values())
