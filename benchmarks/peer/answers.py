@@ -91,6 +91,7 @@ def order(order_id: UUID, account_id: UUID, created_at: datetime, lines: Sequenc
                 "unit_price": money(line.product.price_minor),
                 "quantity": line.quantity,
                 "line_total": money(line.product.price_minor * line.quantity),
+                **dict.fromkeys(("shipped", "delivered", "cancelled", "returned"), 0),
             }
             for line in lines
         ],
@@ -100,4 +101,6 @@ def order(order_id: UUID, account_id: UUID, created_at: datetime, lines: Sequenc
         "account_id": str(account_id),
         "history": [{"status": "ORDER_STATUS_PLACED", "create_time": created_at, "actor": "ORDER_ACTOR_BUYER", "reason": ""}],
         "etag": "1",
+        "payment_status": "PAYMENT_STATUS_UNPAID",
+        "fulfillment_status": "FULFILLMENT_STATUS_UNFULFILLED",
     }
