@@ -47,10 +47,13 @@ SELECT (SELECT count(*) FROM provider_requests WHERE outcome IS NULL) AS request
        (SELECT count(*) FROM provider_events WHERE quarantined_at IS NOT NULL AND resolved_at IS NULL) AS quarantined
 """
 
-# The workers would do this by themselves: a read after a minute, the work of a dead worker after half a minute.
+# The workers would do this by themselves: a read after a minute, the work of a dead worker after a minute, and a refund that the provider
+# has answered with a 500 after an hour.
 HASTEN = (
     """
-    UPDATE provider_requests SET next_at = now(), leased_until = NULL
+    UPDATE provider_requests
+       SET next_at = now(), leased_until = NULL,
+           sent_at = CASE WHEN sent_at IS NOT NULL THEN least(sent_at, now() - interval '61 minutes') END
      WHERE id IN (SELECT id FROM provider_requests WHERE outcome IS NULL FOR UPDATE SKIP LOCKED)
     """,
     """

@@ -27,6 +27,8 @@ CONCURRENT = 8
 """Requests of a worker under way at once, besides those of waiting callers."""
 TURN_S = 5.0
 """Longest wait of a leased request for a place."""
+REPAIRED_S = 3600.0
+"""Time that a provider gets to complete a refund that it has answered with a 500. A new key before could pay a part of a payment twice."""
 KEY_LIFETIME_S = 23 * 3600.0
 """The provider keeps results for a day at least. After that a request is never repeated blindly."""
 
@@ -108,7 +110,10 @@ class Outbox:
             if error.certainty is Certainty.INVALID and leased.tries > 1:  # it proves nothing about an earlier try
                 return await self._find_out(provider, leased) or await self._refused(leased, error.code)
             if error.certainty is Certainty.UNKNOWN and error.is_stored:
-                return await self._find_out_or_renew(provider, leased)
+                if leased.request.kind is not RequestKind.REFUND or leased.age_s > REPAIRED_S:
+                    return await self._find_out_or_renew(provider, leased)
+                if told := await self._find_out(provider, leased):
+                    return told
         except ProviderError as unread:
             error = unread
         if error.certainty in {Certainty.REFUSED, Certainty.INVALID}:
