@@ -6,8 +6,6 @@ from uuid import UUID
 
 from mercato.v1 import fulfillment_pb2
 from mercato_server.database.pool import Pool
-from mercato_server.domain.accounts import Role
-from mercato_server.domain.errors import OrderNotFound
 from mercato_server.domain.fulfillment_rules import CARRIER_MAX, TRACKING_NUMBER_MAX, TRACKING_URL_MAX, Parcel
 from mercato_server.domain.order_books import OrderReturn, OrderShipment, ShipmentState
 from mercato_server.domain.orders import REASON_MAX
@@ -15,11 +13,12 @@ from mercato_server.domain.payment_errors import CaptureRefused
 from mercato_server.handlers import convert
 from mercato_server.handlers.idempotency import Answer, Idempotency, answer
 from mercato_server.handlers.order import Settle
+from mercato_server.handlers.order_rights import OrderRights
 from mercato_server.handlers.pages import Pager
 from mercato_server.rpc.context import Context
 from mercato_server.rpc.preconditions import ETAG_MAX
 from mercato_server.security.session_cache import Sessions
-from mercato_server.store import order_lists, order_states, returns, shipments
+from mercato_server.store import order_lists, returns, shipments
 from mercato_server.store.idempotency import Stored
 from mercato_server.store.returns import UnitsStep
 from mercato_server.store.shipments import NewShipment, ShipmentStep
@@ -43,7 +42,7 @@ class FulfillmentHandler:
     def __init__(self, pool: "Pool", known: Sessions, pager: Pager, keys: Idempotency, settle: Settle | None = None) -> None:
         """Create the handler; without `settle` the shop has no payment provider, so that no request waits for one."""
         self._pool = pool
-        self._known = known
+        self._rights = OrderRights(pool, known)
         self._pager = pager
         self._idempotency = keys
         self._settle = settle
@@ -68,7 +67,7 @@ class FulfillmentHandler:
             order_id = check.uuid("order_id", request.order_id)
         query = f"shipments of {order_id}"
         page = self._pager.page(request, query)
-        await self._require_sight(order_id, context)
+        await self._rights.require(context, order_id)
         return await self._pager.answer(
             page,
             query,
@@ -82,7 +81,7 @@ class FulfillmentHandler:
         with Checks() as check:
             order_id = check.uuid("order_id", request.order_id)
             shipment_id = check.uuid("shipment_id", request.shipment_id)
-        await self._require_sight(order_id, context)
+        await self._rights.require(context, order_id)
         return _shipment(await shipments.get(self._pool, order_id, shipment_id))
 
     async def ShipShipment(self, request: fulfillment_pb2.ShipShipmentRequest, context: Context) -> Answer:
@@ -128,7 +127,7 @@ class FulfillmentHandler:
             order_id = check.uuid("order_id", request.order_id)
         query = f"returns of {order_id}"
         page = self._pager.page(request, query)
-        await self._require_sight(order_id, context)
+        await self._rights.require(context, order_id)
         return await self._pager.answer(
             page, query, lambda page: returns.returns(self._pool, order_id, page), _return, fulfillment_pb2.ListReturnsResponse
         )
@@ -144,12 +143,6 @@ class FulfillmentHandler:
             if not isinstance(cancelled, Stored):
                 cancelled = await order_lists.get(self._pool, step.order_id) or cancelled
         return answer(context, cancelled, convert.order)
-
-    async def _require_sight(self, order_id: UUID, context: Context) -> None:
-        """Raise OrderNotFound unless the caller is the owner of an order, or an administrator."""
-        owner_id = await order_states.owner(self._pool, order_id)
-        if owner_id is None or (owner_id != context.account_id and await self._known.role(context.identity) is not Role.ADMIN):
-            raise OrderNotFound(order_id)
 
 
 class _AboutShipment(Protocol):

@@ -74,6 +74,17 @@ class Pager:
         (_, last), rows = await self.fitting(page, read, to_message)
         return response(rows, response_type(next_page_token=self.next_token(last, query)).SerializeToString())
 
+    async def listed(
+        self,
+        request: ListRequest,
+        query: str,
+        read: Callable[[Page], Awaitable[tuple[Sequence[Row], Position | None]]],
+        to_message: Callable[[Row], Message],
+        response_type: Callable[..., Message],
+    ) -> bytes:
+        """Return the serialized response to a checked request; raises PageTokenInvalid for a token of another list."""
+        return await self.answer(self.page(request, query), query, read, to_message, response_type)
+
     def next_token(self, last: Position | None, query: str) -> str:
         """Return the token of the page after a position; empty if there is no position."""
         return self.tokens.encode(last, query) if last else ""

@@ -1,38 +1,33 @@
 """The lists of PaymentService."""
 
-from collections.abc import Awaitable, Callable
-from uuid import UUID
-
 from mercato.v1 import payment_pb2
 from mercato_server.database.pool import Pool
 from mercato_server.handlers import payment_messages as messages
 from mercato_server.handlers.idempotency import Answer
+from mercato_server.handlers.order_rights import OrderRights
 from mercato_server.handlers.pages import Pager
 from mercato_server.rpc.context import Context
 from mercato_server.store import payment_lists
 from mercato_server.validation.checks import Checks
 
-RequireRight = Callable[[Context, UUID], Awaitable[None]]
-"""Raises OrderNotFound unless the caller may see an order."""
-
 
 class PaymentLists:
     """Lists payments and refunds, of an order or of the shop, and the records that administrators look after."""
 
-    def __init__(self, pool: "Pool", pager: Pager, require_right: RequireRight) -> None:
+    def __init__(self, pool: "Pool", pager: Pager, rights: OrderRights) -> None:
         self._pool = pool
         self._pager = pager
-        self._require_right = require_right
+        self._rights = rights
 
     async def ListPayments(self, request: payment_pb2.ListPaymentsRequest, context: Context) -> Answer:
         """List the payments of an order."""
         with Checks() as check:
             self._pager.check(check, request)
             order_id = check.uuid("order_id", request.order_id)
-        await self._require_right(context, order_id)
+        await self._rights.require(context, order_id)
         query = f"payments of {order_id}"
-        return await self._pager.answer(
-            self._pager.page(request, query),
+        return await self._pager.listed(
+            request,
             query,
             lambda page: payment_lists.payments_of(self._pool, order_id, page),
             messages.payment,
@@ -44,10 +39,10 @@ class PaymentLists:
         with Checks() as check:
             self._pager.check(check, request)
             order_id = check.uuid("order_id", request.order_id)
-        await self._require_right(context, order_id)
+        await self._rights.require(context, order_id)
         query = f"refunds of {order_id}"
-        return await self._pager.answer(
-            self._pager.page(request, query),
+        return await self._pager.listed(
+            request,
             query,
             lambda page: payment_lists.refunds_of(self._pool, order_id, page),
             messages.refund,
@@ -60,8 +55,8 @@ class PaymentLists:
             self._pager.check(check, request)
         state = messages.STATE_OF.get(request.state)
         query = f"payments {state}"
-        return await self._pager.answer(
-            self._pager.page(request, query),
+        return await self._pager.listed(
+            request,
             query,
             lambda page: payment_lists.payments(self._pool, state, page),
             messages.payment,
@@ -74,8 +69,8 @@ class PaymentLists:
             self._pager.check(check, request)
         state = messages.REFUND_STATE_OF.get(request.state)
         query = f"refunds {state}"
-        return await self._pager.answer(
-            self._pager.page(request, query),
+        return await self._pager.listed(
+            request,
             query,
             lambda page: payment_lists.refunds(self._pool, state, page),
             messages.refund,
@@ -88,8 +83,8 @@ class PaymentLists:
             self._pager.check(check, request)
         state = messages.DISPUTE_STATE_OF.get(request.state)
         query = f"disputes {state}"
-        return await self._pager.answer(
-            self._pager.page(request, query),
+        return await self._pager.listed(
+            request,
             query,
             lambda page: payment_lists.disputes(self._pool, state, page),
             messages.dispute,
@@ -102,8 +97,8 @@ class PaymentLists:
             self._pager.check(check, request)
         settled = request.show_settled
         query = f"payment requests, settled: {settled}"
-        return await self._pager.answer(
-            self._pager.page(request, query),
+        return await self._pager.listed(
+            request,
             query,
             lambda page: payment_lists.requests(self._pool, page, settled=settled),
             messages.request,
@@ -116,8 +111,8 @@ class PaymentLists:
             self._pager.check(check, request)
         resolved = request.show_resolved
         query = f"payment events, resolved: {resolved}"
-        return await self._pager.answer(
-            self._pager.page(request, query),
+        return await self._pager.listed(
+            request,
             query,
             lambda page: payment_lists.events(self._pool, page, resolved=resolved),
             messages.event,

@@ -1,26 +1,26 @@
 """The RPCs of PaymentService."""
 
 from typing import TypeVar
-from uuid import UUID
 
 from google.protobuf.message import Message
 
 from mercato.v1 import payment_pb2
 from mercato_server.database.pool import Pool
 from mercato_server.domain.accounts import Actor, Role
-from mercato_server.domain.errors import AdminOnly, OrderNotFound
+from mercato_server.domain.errors import AdminOnly
 from mercato_server.domain.orders import REASON_MAX
 from mercato_server.domain.payment_rules import Means
 from mercato_server.domain.payments import MANUAL, PaymentMethod
 from mercato_server.handlers import payment_messages as messages
 from mercato_server.handlers.idempotency import REPLAYED, Answer, Idempotency, answer
+from mercato_server.handlers.order_rights import OrderRights
 from mercato_server.handlers.pages import Pager
 from mercato_server.handlers.payment_lists import PaymentLists
 from mercato_server.payments.desk import Desk
 from mercato_server.rpc.context import Context
 from mercato_server.rpc.preconditions import ETAG_MAX
 from mercato_server.security.session_cache import Sessions
-from mercato_server.store import order_states, payments, provider_events
+from mercato_server.store import payments, provider_events
 from mercato_server.store.idempotency import IdempotencyKey
 from mercato_server.store.payments import ChangePayment, CreatePayment, CreateRefund
 from mercato_server.validation import units
@@ -39,11 +39,11 @@ class PaymentHandler:
 
     def __init__(self, pool: "Pool", known: Sessions, pager: Pager, idempotency: Idempotency, currency: str, desk: Desk) -> None:
         self._pool = pool
-        self._known = known
+        self._rights = OrderRights(pool, known)
         self._idempotency = idempotency
         self._currency = currency
         self._desk = desk
-        lists = PaymentLists(pool, pager, self._require_right)
+        lists = PaymentLists(pool, pager, self._rights)
         self.ListPayments = lists.ListPayments
         self.ListRefunds = lists.ListRefunds
         self.ListAllPayments = lists.ListAllPayments
@@ -80,7 +80,7 @@ class PaymentHandler:
         with Checks() as check:
             order_id = check.uuid("order_id", request.order_id)
             payment_id = check.uuid("payment_id", request.payment_id)
-        await self._require_right(context, order_id)
+        await self._rights.require(context, order_id)
         return messages.payment(await payments.get(self._pool, order_id, payment_id))
 
     async def CapturePayment(self, request: payment_pb2.CapturePaymentRequest, context: Context) -> Answer:
@@ -137,14 +137,6 @@ class PaymentHandler:
 
     def _key(self, context: Context, request: Message) -> IdempotencyKey | None:
         return self._idempotency.key(context, request, lambda _: request)  # stored as a reference
-
-    async def _require_right(self, context: Context, order_id: UUID) -> None:
-        """Raise OrderNotFound unless the order is the caller's, or there is one and the caller is an administrator."""
-        account_id = await order_states.owner(self._pool, order_id)
-        if account_id == context.account_id and account_id is not None:
-            return
-        if account_id is None or await self._known.role(context.identity) is not Role.ADMIN:
-            raise OrderNotFound(order_id)
 
 
 def _change(request: payment_pb2.CapturePaymentRequest | payment_pb2.CancelPaymentRequest, actor: Actor) -> ChangePayment:
