@@ -8,16 +8,17 @@ from uuid import UUID
 import pytest
 
 from mercato_server.database.pool import Pool
-from mercato_server.database.transactions import transaction
 from mercato_server.domain import payment_rules
 from mercato_server.domain.accounts import SERVER
+from mercato_server.domain.order_books import Books
 from mercato_server.domain.orders import SystemReason
 from mercato_server.domain.payments import Payment
 from mercato_server.payments import outbox
 from mercato_server.payments.desk import Desk
 from mercato_server.payments.outbox import Outbox
 from mercato_server.payments.stripe_facts import Facts
-from mercato_server.store import order_books, order_states, provider_events, saved_books, told_facts
+from mercato_server.store import order_states, provider_events, told_facts
+from mercato_server.store.order_batches import change_orders
 from mercato_server.store.provider_requests import LeasedRequest
 from mercato_server.store.told_facts import Told
 
@@ -58,14 +59,10 @@ def _(patch: Patch) -> None:
 
 @bug("an order expires without a question to the provider")
 def _(patch: Patch) -> None:
-    async def expire(pool: "Pool", order_ids: list[UUID]) -> None:
-        async with transaction(pool) as conn:
-            books = await order_books.load(conn, order_ids)
-            for each in books.values():
-                payment_rules.cancel_all(each, SERVER, SystemReason.NOT_PAID)
-            await saved_books.save(conn, books.values())
+    async def expire(pool: "Pool", order_ids: Sequence[UUID], _: object) -> list[Books]:
+        return await change_orders(pool, order_ids, lambda books: payment_rules.cancel_all(books, SERVER, SystemReason.NOT_PAID))
 
-    patch.setattr(order_states, "_expire", expire)
+    patch.setattr(order_states, "change_orders", expire)
     wanted = "state NOT IN ('cancelled', 'expired')"
     assert wanted in order_states.GET_OVERDUE
     patch.setattr(order_states, "GET_OVERDUE", order_states.GET_OVERDUE.replace(wanted, "false"))

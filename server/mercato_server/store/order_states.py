@@ -1,6 +1,6 @@
 """The states of an order as administrators and buyers move them, and the cancellation of orders that were not paid in time."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -13,7 +13,7 @@ from mercato_server.domain.order_books import Books
 from mercato_server.domain.orders import Order, OrderStatus, SystemReason, check_transition
 from mercato_server.store import order_books, order_lists, saved_books
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
-from mercato_server.store.one_by_one import one_by_one
+from mercato_server.store.order_batches import change_orders
 
 GET_OWNER = "SELECT account_id FROM orders WHERE id = $1"
 
@@ -118,23 +118,16 @@ SELECT id
 
 
 async def cancel_overdue(pool: "Pool", limit: int) -> int:
-    """Cancel at most `limit` orders that were not paid in time and have no live payment; return how many were found overdue.
+    """Cancel at most `limit` orders that were not paid in time and have no live payment; return how many were cancelled.
 
     One transaction cancels all of them. An order that another call changes at the same time keeps that change.
     """
-    found = [row["id"] for row in await pool.fetch(GET_OVERDUE, limit)]
-    await one_by_one(found, lambda ids: _expire(pool, ids))
-    return len(found)
 
+    def expire(books: Books) -> None:
+        if books.is_overdue and books.live_payment is None:
+            payment_rules.cancel_all(books, SERVER, SystemReason.NOT_PAID)
 
-@retry_conflicts
-async def _expire(pool: "Pool", order_ids: Sequence[UUID]) -> None:
-    async with transaction(pool) as conn:
-        books = await order_books.load(conn, order_ids)
-        for each in books.values():
-            if each.is_overdue and each.live_payment is None:
-                payment_rules.cancel_all(each, SERVER, SystemReason.NOT_PAID)
-        await saved_books.save(conn, books.values())
+    return len(await change_orders(pool, [row["id"] for row in await pool.fetch(GET_OVERDUE, limit)], expire))
 
 
 GET_UNBOOKED = "SELECT id FROM orders WHERE booked_version < version ORDER BY id LIMIT $1"
@@ -145,16 +138,9 @@ async def adopt_unbooked(pool: "Pool", limit: int) -> int:
 
     Such a worker knows only the status. If it has cancelled an order that was paid at a provider, the money goes back now.
     """
-    found = [row["id"] for row in await pool.fetch(GET_UNBOOKED, limit)]
-    await one_by_one(found, lambda ids: _adopt(pool, ids))
-    return len(found)
 
+    def confirm(books: Books) -> None:
+        if books.status is not OrderStatus.UNKNOWN:
+            books.touch()  # loading has adopted it
 
-@retry_conflicts
-async def _adopt(pool: "Pool", order_ids: Sequence[UUID]) -> None:
-    async with transaction(pool) as conn:
-        books = await order_books.load(conn, order_ids)
-        for each in books.values():
-            if each.status is not OrderStatus.UNKNOWN:
-                each.touch()
-        await saved_books.save(conn, books.values())
+    return len(await change_orders(pool, [row["id"] for row in await pool.fetch(GET_UNBOOKED, limit)], confirm))

@@ -1,6 +1,6 @@
 """The facts that providers tell, applied to the books of their orders: one transaction for any number of payments."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -12,7 +12,7 @@ from mercato_server.domain.orders import OrderStatus
 from mercato_server.domain.payments import Payment, PaymentState, ProviderRequest, RequestKind, mismatch
 from mercato_server.domain.provider_facts import PaymentFact, ProviderState, RefundFact
 from mercato_server.store import order_books, provider_events, saved_books
-from mercato_server.store.one_by_one import one_by_one
+from mercato_server.store.order_batches import change_orders
 
 GET_ORDERS_OF_PAYMENTS = "SELECT id, order_id FROM payments WHERE id = ANY($1::uuid[])"
 
@@ -150,15 +150,9 @@ SELECT order_id, id
 async def capture_lapsing(pool: "Pool", limit: int) -> int:
     """Ask for the capture of authorisations that lapse within a day; return the number of new requests."""
     found = {row["order_id"]: row["id"] for row in await pool.fetch(GET_LAPSING, limit)}
-    return sum(await one_by_one(list(found), lambda ids: _capture(pool, {order_id: found[order_id] for order_id in ids})))
 
+    def capture(books: Books) -> None:
+        if books.status is not OrderStatus.UNKNOWN:
+            payment_rules.capture_before_lapse(books, books.payments[found[books.order_id]])
 
-@retry_conflicts
-async def _capture(pool: "Pool", payments: Mapping[UUID, UUID]) -> int:
-    async with transaction(pool) as conn:
-        books = await order_books.load(conn, payments)
-        for order_id, each in books.items():
-            if each.status is not OrderStatus.UNKNOWN:
-                payment_rules.capture_before_lapse(each, each.payments[payments[order_id]])
-        await saved_books.save(conn, books.values())
-    return sum(len(each.writes.requests) for each in books.values())
+    return sum(len(books.writes.requests) for books in await change_orders(pool, list(found), capture))
