@@ -150,8 +150,8 @@ def test_an_account_at_stripe_is_refused_beside_play_money_in_any_place(
 ) -> None:
     file = tmp_path / "settings"
     file.write_text("".join(f"{name}={value}\n" for name, value in REAL.items()))
-    for supervisor in (up(environ=REAL), up("--env-file", file)):
-        assert refusal(supervisor) == (
+    for arguments, environ in (((), REAL), (("--env-file", file), {})):  # one after the other: both want the directory
+        assert refusal(up(*arguments, environ=environ)) == (
             "mercato: --demo-payments takes play money, and MERCATO_STRIPE_SECRET_KEY is set for an account at Stripe; "
             "leave one of them out\n"
         )
