@@ -53,16 +53,20 @@ CREATE TABLE public.account_taxes (
 
 CREATE TABLE public.accounts (
     id uuid DEFAULT uuidv7() NOT NULL,
-    email text NOT NULL,
+    email text,
     full_name text NOT NULL,
     role text NOT NULL,
-    password_hash text NOT NULL,
+    password_hash text,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     disabled_at timestamp with time zone,
     email_verified_at timestamp with time zone,
     known_networks bytea[] DEFAULT '{}'::bytea[] NOT NULL,
+    network bytea,
+    verified_contact text,
+    guest_check_at timestamp with time zone,
     CONSTRAINT accounts_email_check CHECK ((email = lower(email))),
-    CONSTRAINT accounts_role_check CHECK ((role = ANY (ARRAY['user'::text, 'admin'::text])))
+    CONSTRAINT accounts_login_check CHECK (((role = 'guest'::text) OR ((email IS NOT NULL) AND (password_hash IS NOT NULL)))),
+    CONSTRAINT accounts_roles_check CHECK ((role = ANY (ARRAY['user'::text, 'admin'::text, 'guest'::text])))
 );
 
 CREATE TABLE public.addresses (
@@ -230,6 +234,7 @@ CREATE TABLE public.mails (
     sent_at timestamp with time zone,
     failure text,
     dropped_at timestamp with time zone,
+    account_id uuid,
     CONSTRAINT mails_check CHECK (((order_id IS NOT NULL) = (template = ANY (ARRAY['order_placed'::text, 'order_cancelled'::text])))),
     CONSTRAINT mails_template_check CHECK ((template = ANY (ARRAY['verify_email'::text, 'reset_password'::text, 'order_placed'::text, 'order_cancelled'::text])))
 );
@@ -759,6 +764,7 @@ CREATE TABLE public.sessions (
     expires_at timestamp with time zone NOT NULL,
     ended_at timestamp with time zone,
     end_reason text,
+    is_guest boolean DEFAULT false NOT NULL,
     CONSTRAINT sessions_check CHECK (((ended_at IS NULL) = (end_reason IS NULL))),
     CONSTRAINT sessions_end_reason_check CHECK ((end_reason = ANY (ARRAY['logout'::text, 'revoked'::text, 'password'::text, 'reuse'::text, 'disabled'::text])))
 );
@@ -1158,9 +1164,15 @@ ALTER TABLE ONLY public.tax_rates
 
 CREATE INDEX accounts_admins ON public.accounts USING btree (id) WHERE (role = 'admin'::text);
 
+CREATE INDEX accounts_by_network ON public.accounts USING btree (network, created_at) WHERE (network IS NOT NULL);
+
 CREATE INDEX accounts_by_text ON public.accounts USING gin (public.fold(((email || ' '::text) || full_name)) public.gin_trgm_ops);
 
 CREATE INDEX accounts_disabled ON public.accounts USING btree (id) WHERE (disabled_at IS NOT NULL);
+
+CREATE INDEX accounts_guest_checks ON public.accounts USING btree (guest_check_at) WHERE (guest_check_at IS NOT NULL);
+
+CREATE INDEX accounts_not_guests ON public.accounts USING btree (id) WHERE (role <> 'guest'::text);
 
 CREATE INDEX addresses_by_account ON public.addresses USING btree (account_id, id);
 

@@ -27,6 +27,7 @@ from mercato_server.handlers.cart import CartHandler
 from mercato_server.handlers.catalog import CatalogHandler, serialized
 from mercato_server.handlers.fulfillment import FulfillmentHandler
 from mercato_server.handlers.idempotency import Idempotency
+from mercato_server.handlers.linked_orders import LinkedOrderHandler
 from mercato_server.handlers.order import OrderHandler
 from mercato_server.handlers.pages import Pager
 from mercato_server.handlers.payments import PaymentHandler
@@ -51,6 +52,7 @@ from mercato_server.rpc.reflection import REFLECTION, Reflection
 from mercato_server.rpc.streams import Streams
 from mercato_server.security import keyrings
 from mercato_server.security.hasher import PasswordHasher
+from mercato_server.security.order_links import OrderLinks
 from mercato_server.security.session_cache import Sessions
 from mercato_server.security.tokens import Keyring, Tokens
 from mercato_server.store.orders import Shop
@@ -130,7 +132,9 @@ class Parts:
         if self.settings.metrics_listen is not None:
             self.supervisor.start("payment watch", self.payment_watch.keep)
         self.supervisor.start("order numbers", functools.partial(keep_numbering, self.pool))
-        self.supervisor.start("sweeps", functools.partial(keep_sweeping, self.pool, self.settings.limits))
+        self.supervisor.start(
+            "sweeps", functools.partial(keep_sweeping, self.pool, self.settings.limits, guest_idle_s=self.settings.guests.idle_s)
+        )
         self.supervisor.start("search documents", functools.partial(keep_renewing, self.pool))
         if self._runner is not None:
             self.supervisor.start("jobs", self._runner.run)
@@ -146,6 +150,7 @@ class Parts:
         pager = Pager(PageTokens(settings.secret_key), settings.limits)
         idempotency = Idempotency(settings.secret_key, settings.keys_per_account)
         orders = OrderHandler(pool, self._sessions, pager, idempotency, shop, self._batching)
+        orders.GetLinkedOrder = LinkedOrderHandler(pool, OrderLinks(settings.secret_key)).GetLinkedOrder
         orders.settle = self._desk.settle_soon if self.payments else None
         return {
             "AuthService": AuthHandler(pool, self._sessions, pager, idempotency, settings),

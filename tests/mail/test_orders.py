@@ -1,6 +1,10 @@
 """Mails about orders are sent once each, whichever worker reads the change feed."""
 
 import asyncio
+import base64
+import hashlib
+import hmac
+import uuid
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from functools import partial
@@ -15,7 +19,7 @@ from mercato_server.worker import running
 from support.mail_server import PostOffice, text
 from support.market import BERLIN, market
 from support.patience import until
-from support.shop import Person, Shop
+from support.shop import SECRET, Person, Shop
 
 CONFIRMATION = """\
 Hello Jo Doe,
@@ -25,6 +29,8 @@ Thank you for your order {order} of {moment} UTC.
 2 x Ball, 1,234.50 USD each: 2,469.00 USD
 
 Total: 2,469.00 USD
+
+The shop shows the order: GET /v1/orders/{id}:linked?token={token}
 
 Our Shop
 """
@@ -44,6 +50,14 @@ Pariser Platz 1
 GERMANY
 """
 """19/119 of 35.98 is 5.7447, of 4.90 is 0.7824."""
+
+
+def link_token(order_id: str) -> str:
+    """Compute the token of an order's link by its definition."""
+    value = hmac.new(SECRET.encode(), b"mercato order link\0view\0" + uuid.UUID(order_id).bytes, hashlib.sha256).digest()
+    return "mol_" + base64.urlsafe_b64encode(value).decode().rstrip("=")
+
+
 VERIFIED = "UPDATE accounts SET email_verified_at = now()"
 SETTLED = "SELECT count(*) = 0 FROM pgqueuer"
 
@@ -59,7 +73,7 @@ async def test_an_order_is_confirmed_and_its_cancellation_too(sending: Shop, pos
     order = await buy(sending, admin, jo)
     placed = await post.mail(jo.email, f"Your order {order.number}")
     moment = order.create_time.ToDatetime().strftime("%Y-%m-%d %H:%M")
-    assert text(placed) == CONFIRMATION.format(order=order.number, moment=moment)
+    assert text(placed) == CONFIRMATION.format(order=order.number, moment=moment, id=order.id, token=link_token(order.id))
     assert f"{order.number} of\n{moment} UTC" in text(placed, "html")
     assert "<strong>2,469.00 USD</strong>" in text(placed, "html")
     assert placed["From"] == "Our Shop <shop@example.com>"

@@ -16,6 +16,7 @@ from google.protobuf.json_format import MessageToDict
 
 from mercato.rpcs import services
 from mercato.v1 import policy_pb2
+from mercato_server.security.order_links import OrderLinks
 from support.example_payments import PaidOrder, an_event, an_order
 from support.example_requests import EXAMPLE_REQUESTS, unused_category_id
 from support.mercato_up import PASSWORD, Up, created
@@ -77,6 +78,10 @@ class Scene:
     def order_id(self) -> str:
         self.fill_cart()
         return str(created(self.buyer.post("/orders/checkout"))["id"])
+
+    @property
+    def link_token(self) -> str:
+        return OrderLinks(self.up.secret).of(uuid.UUID(self.order_id))
 
     @cached_property
     def _paid(self) -> tuple[str, str, str, str]:
@@ -173,7 +178,7 @@ class Scene:
     def client(self, access: int) -> Client:
         if access == policy_pb2.ACCESS_ADMIN:
             return self.up.admin
-        return self.buyer if access == policy_pb2.ACCESS_USER else self.up.anyone
+        return self.buyer if access in (policy_pb2.ACCESS_USER, policy_pb2.ACCESS_BUYER) else self.up.anyone
 
 
 def nothing(_scene: Scene) -> None:
@@ -262,6 +267,7 @@ ROUTES = [
     Route("POST", "/login", "access_token"),
     Route("POST", "/v1/auth:login", "access_token"),
     Route("POST", "/v1/auth:refresh", "refresh_token"),
+    Route("POST", "/v1/auth:guest", "refresh_token", 201),
     Route("POST", "/logout"),
     Route("POST", "/v1/auth:logoutAll", "ended_sessions"),
     Route("GET", "/me/sessions", "sessions"),
@@ -312,6 +318,7 @@ ROUTES = [
     Route("POST", "/orders/checkout", "id", status=201, prepare=Scene.fill_cart),
     Route("GET", "/orders/my", "orders"),
     Route("GET", "/orders/{order_id}", "id"),
+    Route("GET", "/v1/orders/{order_id}:linked", "id"),
     Route("POST", "/orders/{order_id}:cancel", "id"),
     Route("GET", "/v1/orders", "orders"),
     Route("POST", "/v1/orders/{order_id}:advance", "id"),

@@ -233,7 +233,7 @@ def test_what_was_created_is_at_its_location(shop_up: Up, route: Route) -> None:
     scene = Scene(shop_up)
     made = route.call(scene)
     assert made.headers["location"].endswith(made.json["id"])
-    reader = scene.buyer if route.policy.access == policy_pb2.ACCESS_USER else shop_up.admin
+    reader = scene.buyer if route.policy.access in (policy_pb2.ACCESS_USER, policy_pb2.ACCESS_BUYER) else shop_up.admin
     assert reader.get(made.headers["location"]).json == made.json
 
 

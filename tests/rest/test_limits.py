@@ -97,7 +97,9 @@ def test_logins_are_limited_on_every_path_that_leads_to_them_and_nothing_else_is
     assert_limited(lambda: replace(limited.admin, source=anyone.source).post("/login", wrong()))
     exhaust(limited.anyone, "/login")
     with grpc.insecure_channel(f"{HOST}:{limited.port}") as channel:
-        guesses = [auth_pb2.LoginRequest(**wrong()).SerializeToString() for _ in range(2)]
+        guesses = [
+            auth_pb2.LoginRequest(email=guess["email"], password=guess["password"]).SerializeToString() for guess in (wrong(), wrong())
+        ]
         _, error = [grpc_error(channel, "/mercato.v1.AuthService/Login", guess) for guess in guesses]  # see `assert_limited`
     assert error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
     assert rich(error)["details"][0]["reason"] == "RATE_LIMITED"

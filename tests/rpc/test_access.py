@@ -23,8 +23,8 @@ from support.shop import CALL_S, Person, Shop, settings_of, worker
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-ANONYMOUS, OTHER, OWNER, ADMIN = "anonymous", "another user", "the owner", "an administrator"
-ALL_CALLERS = {ANONYMOUS, OTHER, OWNER, ADMIN}
+ANONYMOUS, GUEST, OTHER, OWNER, ADMIN = "anonymous", "a guest", "another user", "the owner", "an administrator"
+ALL_CALLERS = {ANONYMOUS, GUEST, OTHER, OWNER, ADMIN}
 PEOPLE = {OTHER, OWNER, ADMIN}
 
 
@@ -41,7 +41,12 @@ class World:
 
 
 # The callers that each policy allows; RPCs about an owner's subject are listed by name.
-ALLOWED = {policy_pb2.ACCESS_ANYONE: ALL_CALLERS, policy_pb2.ACCESS_USER: PEOPLE, policy_pb2.ACCESS_ADMIN: {ADMIN}}
+ALLOWED = {
+    policy_pb2.ACCESS_ANYONE: ALL_CALLERS,
+    policy_pb2.ACCESS_BUYER: PEOPLE | {GUEST},
+    policy_pb2.ACCESS_USER: PEOPLE,
+    policy_pb2.ACCESS_ADMIN: {ADMIN},
+}
 OWNED = {
     "GetOrder": {OWNER, ADMIN},
     "CancelOrder": {OWNER, ADMIN},
@@ -62,8 +67,9 @@ UNSIGNED = {"HandlePaymentEvent"}
 """RPCs whose example all callers may send, and which refuse it: it has no signature."""
 PUBLIC = {
     "SignUp", "Login", "LoginForm", "Refresh", "GetJwks", "ListProducts", "GetProduct", "BatchGetProducts", "ListCategories", "GetCategory",
-    "RequestPasswordReset", "ResetPassword", "VerifyEmail", "GetShop", "HandlePaymentEvent",
+    "RequestPasswordReset", "ResetPassword", "VerifyEmail", "GetShop", "HandlePaymentEvent", "CreateGuest", "GetLinkedOrder",
 }  # fmt: skip
+FOR_USERS = {"UpdateMe", "LogoutAll", "ListSessions", "RevokeSession", "ChangePassword"}
 FOR_ADMINS = {
     "GetAdminOnly", "CreateProduct", "UpdateProduct", "DeleteProduct", "UndeleteProduct", "AdjustStock", "CreateCategory", "UpdateCategory",
     "DeleteCategory", "ListAllOrders", "AdvanceOrder", "CreateOrderNote", "ListOrderNotes",
@@ -94,10 +100,11 @@ async def shop(postgres: Postgres) -> AsyncIterator[Shop]:
 @pytest_asyncio.fixture(loop_scope="module")
 async def world(shop: Shop) -> World:
     admin, owner, other = await shop.person(admin=True), await shop.person(), await shop.person()
+    guest = await shop.guest("guest@example.com")
     subjects = await make_subjects(shop, admin, owner)
-    for person in (admin, owner, other):
+    for person in (admin, owner, other, guest):
         await shop.add(person, Product(id=subjects.product_id))
-    return World({ADMIN: admin, OWNER: owner, OTHER: other}, subjects)
+    return World({ADMIN: admin, OWNER: owner, OTHER: other, GUEST: guest}, subjects)
 
 
 async def code(shop: Shop, rpc: Rpc, message: Message, who: Person | None) -> StatusCode:
@@ -114,6 +121,7 @@ async def test_the_policies_are_those_that_were_decided() -> None:
     for rpc in RPCS:
         by_access.setdefault(rpc.policy.access, set()).add(rpc.name)
     assert by_access[policy_pb2.ACCESS_ANYONE] == PUBLIC
+    assert by_access[policy_pb2.ACCESS_USER] == FOR_USERS
     assert by_access[policy_pb2.ACCESS_ADMIN] == FOR_ADMINS
 
 
@@ -138,7 +146,7 @@ async def test_no_rpc_takes_the_session_of_another_account(shop: Shop, world: Wo
     assert [rpc.name for rpc in secured if await code(shop, rpc, world.request(rpc), mixed) is not StatusCode.UNAUTHENTICATED] == []
 
 
-@pytest.mark.parametrize("who", [ANONYMOUS, OTHER, OWNER, ADMIN])
+@pytest.mark.parametrize("who", [ANONYMOUS, GUEST, OTHER, OWNER, ADMIN])
 @pytest.mark.parametrize("rpc", RPCS, ids=lambda rpc: rpc.name)
 async def test_an_rpc_answers_those_it_is_for(shop: Shop, world: World, rpc: Rpc, who: str) -> None:
     answered = await code(shop, rpc, world.request(rpc), world.people.get(who))
@@ -147,4 +155,5 @@ async def test_an_rpc_answers_those_it_is_for(shop: Shop, world: World, rpc: Rpc
     elif who == ANONYMOUS:
         assert answered is StatusCode.UNAUTHENTICATED
     else:
-        assert answered is (StatusCode.NOT_FOUND if rpc.name in OWNED else StatusCode.PERMISSION_DENIED)
+        hidden = rpc.name in OWNED and not (who == GUEST and rpc.name in FOR_USERS)
+        assert answered is (StatusCode.NOT_FOUND if hidden else StatusCode.PERMISSION_DENIED)

@@ -80,13 +80,14 @@ from mercato_server.composition import SERVICES
 from mercato_server.config.settings import Settings
 from mercato_server.database.pool import Pool
 from mercato_server.domain.carts import LINES_MAX
+from mercato_server.security.order_links import OrderLinks
 from mercato_server.store import admission, carts, locked_carts
 from mercato_server.worker import running
 from support.databases import index_products
 from support.example_payments import PaidOrder, an_event, an_order
 from support.example_requests import EXAMPLE_REQUESTS, ShopSubjects, a_method, new_address
 from support.one_time_tokens import issue
-from support.shop import Person, Shop, refusal
+from support.shop import SECRET, Person, Shop, refusal
 
 PAGE_MAX = 100
 """Most rows of a page, or ids of a call."""
@@ -190,6 +191,7 @@ ROWS = (
     Row("Checkout", 5, many="lines", key="buy"),  # a repeated call, which is answered from the key
     Row("Checkout", 5, lambda _: CheckoutRequest(validate_only=True), "lines"),
     Row("GetOrder", 5, many="lines"),
+    Row("GetLinkedOrder", 6),
     Row("CancelOrder", 17, cancel(0), "lines"),
     Row("CancelOrder", 18, cancel(1), "lines", "cancel"),
     Row("CancelOrder", 18, cancel(2), "lines", by="admin"),
@@ -304,6 +306,7 @@ ROWS = (
     Row("SignUp", 5),
     Row("Login", 6),
     Row("LoginForm", 6),
+    Row("CreateGuest", 3),
     Row("Refresh", 4),
     Row("ChangePassword", 11, by="leaver"),
     Row("RequestEmailVerification", 6),
@@ -468,6 +471,7 @@ async def scene(shop: Shop, size: int) -> Scene:
             address_id=(await ids("addresses"))[0],
             session_id=(await ids("sessions", "user_agent = ''"))[0],
             order_id=orders[0],
+            link_token=OrderLinks(SECRET).of(UUID(orders[0])),
             product_id=products[0],
             deleted_product_id=products[0],  # made by the previous row
             category_id=(await ids("categories"))[0],

@@ -2,14 +2,21 @@
 
 import asyncio
 import uuid
+from datetime import timedelta
 
 import asyncpg
+import grpc
 import pytest
 
+from mercato.v1.auth_pb2 import SignUpRequest
+from mercato.v1.order_pb2 import CancelOrderRequest
+from mercato.v1.user_pb2 import GetMeRequest
 from mercato_server.database.pool import Pool
+from mercato_server.store import guests
 from mercato_server.store.sweeps import BATCH, sweep
 from support.example_payments import an_order
-from support.patience import patient
+from support.patience import patient, until
+from support.shop import PASSWORD, Shop
 
 ANONYMOUS = uuid.UUID(int=0)
 
@@ -100,3 +107,92 @@ async def test_a_request_to_a_provider_is_never_deleted(pool: "Pool") -> None:
     )
     await sweep(pool)
     assert await pool.fetchval("SELECT count(*) FROM provider_requests") == 1
+
+
+IDLE_S = 30 * 24 * 60 * 60.0
+DAY = timedelta(days=1)
+AGE_GUESTS = """
+WITH aged AS (UPDATE accounts SET guest_check_at = now() - interval '1 second' WHERE role = 'guest')
+UPDATE sessions SET refreshed_at = now() - $1::interval
+"""
+GUESTS = "SELECT id::text FROM accounts WHERE role = 'guest' ORDER BY id"
+LEFT_BEHIND = """
+SELECT (SELECT count(*) FROM carts), (SELECT count(*) FROM cart_items), (SELECT count(*) FROM sessions),
+       (SELECT count(*) FROM refresh_tokens)
+"""
+
+
+async def remaining(pool: "Pool") -> list[str]:
+    return [row["id"] for row in await pool.fetch(GUESTS)]
+
+
+async def test_an_idle_guest_is_deleted_with_its_cart_and_its_session_ends(shop: Shop) -> None:
+    admin, guest = await shop.person(admin=True), await shop.guest("idle@example.com")
+    ball = await shop.product(admin)
+    await shop.add(guest, ball)
+    await shop.users.GetMe(GetMeRequest(), metadata=guest.metadata)  # the worker remembers the session
+    await shop.pool.execute(AGE_GUESTS, 30 * DAY - timedelta(seconds=60))
+    assert await guests.sweep(shop.pool, BATCH, IDLE_S) == 1
+    assert await remaining(shop.pool) == [guest.id]
+    await shop.pool.execute(AGE_GUESTS, 30 * DAY + timedelta(seconds=60))
+    assert await guests.sweep(shop.pool, BATCH, IDLE_S) == 1
+    assert await guests.sweep(shop.pool, BATCH, IDLE_S) == 0
+    assert await remaining(shop.pool) == []
+    assert tuple(*await shop.pool.fetch(LEFT_BEHIND)) == (0, 0, 1, 1)  # those of the administrator
+
+    async def has_ended() -> bool:
+        try:
+            await shop.users.GetMe(GetMeRequest(), metadata=guest.metadata)
+        except grpc.aio.AioRpcError as error:
+            return error.code() is grpc.StatusCode.UNAUTHENTICATED
+        return False
+
+    await until(has_ended)
+
+
+async def test_guests_with_orders_accounts_and_guests_in_use_are_not_swept(shop: Shop) -> None:
+    admin = await shop.person(admin=True)
+    ball = await shop.product(admin)
+    buyer, cancelled = await shop.guest("a@example.com"), await shop.guest("b@example.com")
+    user, upgraded = await shop.person(), await shop.guest()
+    for guest in (buyer, cancelled):
+        await shop.add(guest, ball)
+    await shop.checkout(buyer)
+    order = await shop.checkout(cancelled)
+    await shop.orders.CancelOrder(CancelOrderRequest(order_id=order.id), metadata=cancelled.metadata)
+    await shop.auth.SignUp(SignUpRequest(email="up@example.com", password=PASSWORD, guest_token=upgraded.refresh_token))
+    await shop.pool.execute(AGE_GUESTS, 400 * DAY)
+    fresh = await shop.guest()
+    assert await guests.sweep(shop.pool, BATCH, IDLE_S) == 2
+    assert await guests.sweep(shop.pool, BATCH, IDLE_S) == 0  # guests with orders are looked at once
+    assert await remaining(shop.pool) == [buyer.id, cancelled.id, fresh.id]
+    ids = {str(row["id"]) for row in await shop.pool.fetch("SELECT id FROM accounts")}
+    assert {user.id, upgraded.id, admin.id} <= ids
+
+
+async def test_a_sweep_of_guests_takes_a_batch_and_waits_for_no_lock(database: str, shop: Shop) -> None:
+    admin = await shop.person(admin=True)
+    ball = await shop.product(admin)
+    made = [await shop.guest(f"guest-{number}@example.com") for number in range(5)]
+    for guest in made:
+        await shop.add(guest, ball)
+    await shop.pool.execute(AGE_GUESTS, 31 * DAY)
+    holders = [await asyncpg.connect(database) for _ in range(2)]
+    try:
+        for holder, statement, guest in zip(holders, (HOLD_ACCOUNT, HOLD_CART), made, strict=False):
+            await holder.execute("BEGIN")
+            await holder.execute(statement, uuid.UUID(guest.id))
+        assert await asyncio.wait_for(guests.sweep(shop.pool, 2, IDLE_S), patient()) == 2
+        while await asyncio.wait_for(guests.sweep(shop.pool, 2, IDLE_S), patient()):
+            pass
+        assert await remaining(shop.pool) == [guest.id for guest in made[:2]]
+    finally:
+        for holder in holders:
+            await holder.close()
+    await shop.pool.execute(AGE_GUESTS, 31 * DAY)
+    assert await guests.sweep(shop.pool, BATCH, IDLE_S) == 2
+    assert await remaining(shop.pool) == []
+
+
+HOLD_ACCOUNT = "SELECT FROM accounts WHERE id = $1 FOR NO KEY UPDATE"
+HOLD_CART = "SELECT FROM carts WHERE account_id = $1 FOR NO KEY UPDATE"

@@ -267,6 +267,20 @@ CORRUPTIONS: dict[str, dict[str, str]] = {
             UPDATE accounts SET disabled_at = now() WHERE id = (SELECT account_id FROM sessions ORDER BY id LIMIT 1);
             """,
     },
+    "guests": {
+        "an account without an address": """
+            ALTER TABLE accounts DROP CONSTRAINT accounts_login_check;
+            UPDATE accounts SET email = NULL WHERE id = (SELECT id FROM accounts ORDER BY id LIMIT 1);
+            """,
+        "a guest with a password": "INSERT INTO accounts (full_name, role, password_hash) VALUES ('', 'guest', 'x')",
+        "an account that is swept as a guest": """
+            UPDATE accounts SET guest_check_at = now() WHERE id = (SELECT id FROM accounts ORDER BY id LIMIT 1);
+            """,
+        "a full session of a guest": """
+            WITH guest AS (INSERT INTO accounts (full_name, role) VALUES ('', 'guest') RETURNING id)
+            INSERT INTO sessions (account_id, user_agent, ip_address, expires_at) SELECT id, '', '', now() + interval '1 day' FROM guest;
+            """,
+    },
     "lines": {
         "a cart of an absent account": """
             ALTER TABLE cart_items DROP CONSTRAINT cart_items_account_id_fkey;

@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
+from uuid import UUID
 
 from google.api.httpbody_pb2 import HttpBody
 from google.protobuf.message import Message
@@ -12,6 +13,7 @@ from google.protobuf.message import Message
 from mercato.v1.audit_pb2 import ListAuditLogRequest
 from mercato.v1.auth_pb2 import (
     ChangePasswordRequest,
+    CreateGuestRequest,
     GetJwksRequest,
     ListSessionsRequest,
     LoginFormRequest,
@@ -73,6 +75,7 @@ from mercato.v1.order_pb2 import (
     CancelOrderRequest,
     CheckoutRequest,
     CreateOrderNoteRequest,
+    GetLinkedOrderRequest,
     GetOrderRequest,
     ListAllOrdersRequest,
     ListOrderNotesRequest,
@@ -158,9 +161,10 @@ from mercato.v1.user_pb2 import (
     UpdateMeRequest,
     UpdateUserRequest,
 )
+from mercato_server.security.order_links import OrderLinks
 from support.example_payments import PaidOrder, an_event, an_order
 from support.one_time_tokens import issue
-from support.shop import PASSWORD, Person, Shop
+from support.shop import PASSWORD, SECRET, Person, Shop
 
 NEW_PASSWORD = "another-secret-1"
 ARCHIVE_OLD = """
@@ -206,6 +210,10 @@ class Subjects(Protocol):
     @property
     def session_id(self) -> str:
         """A session of the caller."""
+
+    @property
+    def link_token(self) -> str:
+        """The token of the link that shows the order."""
 
     @property
     def order_id(self) -> str:
@@ -292,6 +300,8 @@ class ShopSubjects:
     address_id: str
     session_id: str
     order_id: str
+    link_token: str
+    """The token of the link that shows the order."""
     product_id: str
     deleted_product_id: str
     category_id: str
@@ -345,6 +355,7 @@ async def make_subjects(shop: Shop, admin: Person, caller: Person) -> ShopSubjec
         address_id=address.id,
         session_id=await shop.session(caller),
         order_id=order.id,
+        link_token=OrderLinks(SECRET).of(UUID(order.id)),
         product_id=product.id,
         deleted_product_id=deleted.id,
         category_id=category.id,
@@ -453,6 +464,7 @@ EXAMPLE_REQUESTS: Mapping[str, Callable[[Subjects], Message]] = {
     "SignUp": lambda _: SignUpRequest(email=unused_email(), password=PASSWORD, full_name="Jo Doe"),
     "Login": lambda of: LoginRequest(email=of.email, password=PASSWORD),
     "LoginForm": lambda of: LoginFormRequest(form=login_form(of.email)),
+    "CreateGuest": lambda _: CreateGuestRequest(),
     "Refresh": lambda of: RefreshRequest(refresh_token=of.refresh_token),
     "Logout": lambda _: LogoutRequest(),
     "LogoutAll": lambda _: LogoutAllRequest(),
@@ -501,6 +513,7 @@ EXAMPLE_REQUESTS: Mapping[str, Callable[[Subjects], Message]] = {
     "Checkout": lambda _: CheckoutRequest(),
     "ListOrders": lambda _: ListOrdersRequest(),
     "GetOrder": lambda of: GetOrderRequest(order_id=of.order_id),
+    "GetLinkedOrder": lambda of: GetLinkedOrderRequest(order_id=of.order_id, token=of.link_token),
     "CancelOrder": lambda of: CancelOrderRequest(order_id=of.order_id, reason="why not"),
     "ListAllOrders": lambda _: ListAllOrdersRequest(),
     "CreateOrderNote": lambda of: CreateOrderNoteRequest(order_id=of.order_id, text="Wrap it"),

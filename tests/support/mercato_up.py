@@ -66,10 +66,15 @@ class Up:
         """The URL of the shop's database."""
         return Postgres(self.data_dir).url()
 
+    @property
+    def secret(self) -> str:
+        """The SECRET_KEY of the shop."""
+        return (self.data_dir / "secret_key").read_text().strip()
+
     @functools.cached_property
     def keyring(self) -> Keyring:
         """The keys that sign tokens."""
-        settings = Settings(database_url=self.database, secret_key=(self.data_dir / "secret_key").read_text().strip())
+        settings = Settings(database_url=self.database, secret_key=self.secret)
         return asyncio.run(_keyring(settings))
 
     def lasting(self) -> "Up":

@@ -1,6 +1,10 @@
 """The reasons of errors by whether a retry helps: whether the same request, sent again later, may succeed without another change."""
 
 RETRY_HELPS = {
+    "ACCOUNT_REQUIRED": False,
+    "CONTACT_REQUIRED": False,
+    "GUEST_ROLE": False,
+    "TOO_MANY_GUESTS": True,
     # The caller has to wait.
     "CONFLICT": True,
     "DATABASE_UNAVAILABLE": True,

@@ -58,7 +58,8 @@ def test_the_page_of_services_has_every_rpc_with_its_routes_and_callers() -> Non
             listed[f"/mercato.v1.{section.split()[0]}/{name}"] = (routes, callers)
     callers_of = {
         policy_pb2.ACCESS_ANYONE: {"anyone"},
-        policy_pb2.ACCESS_USER: {"a user", "the owner", "the buyer, an administrator"},
+        policy_pb2.ACCESS_USER: {"a user", "the owner"},
+        policy_pb2.ACCESS_BUYER: {"a buyer", "the owner", "the buyer, an administrator"},
         policy_pb2.ACCESS_ADMIN: {"an administrator"},
     }
     assert listed.keys() == {rpc.path for rpc in rpcs()}

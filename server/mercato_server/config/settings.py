@@ -13,6 +13,9 @@ from mercato_server.config.payment_settings import PaymentSettings
 from mercato_server.config.random_keys import random_key
 from mercato_server.config.tax_settings import TaxProviderSettings
 
+NETWORK_ACCOUNTS = 4
+"""All guests of a network together may have as many unpaid orders and stored keys as so many accounts."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
@@ -167,7 +170,7 @@ class OrderRules:
     open_orders: int = 1_000
     """Unpaid orders that an account may have at a time; 0 sets no limit."""
     verified_only: bool = False
-    """Whether a buyer must have verified the e-mail address."""
+    """Whether a buyer must have verified the e-mail address, and a guest the contact address."""
     payment_due_s: int = 0
     """Time after the checkout at which a worker cancels an order that is not paid; 0 never does."""
 
@@ -180,6 +183,31 @@ class OrderRules:
             open_orders=integer(env, "MERCATO_OPEN_ORDERS", 1_000, low=0, high=10_000),
             verified_only=one_of(env, "MERCATO_VERIFIED_BUYERS", "off", ("on", "off")) == "on",
             payment_due_s=60 * integer(env, "MERCATO_PAYMENT_DUE_MINUTES", 0, low=0, high=366 * 24 * 60),
+        )
+
+    @property
+    def network_orders(self) -> int:
+        """Unpaid orders that the guests of a network may have together; 0 sets no limit."""
+        return NETWORK_ACCOUNTS * self.open_orders
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuestRules:
+    """The rules of guests, who buy without an account."""
+
+    per_hour: int = 600
+    """Guests that a network may make in an hour."""
+    idle_s: float = 30 * 24 * 60 * 60.0
+    """Time without use after which a guest without orders is deleted."""
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str] | None = None) -> Self:
+        """Read the settings; raises ConfigError that names the first variable that is wrong."""
+        env = os.environ if environ is None else environ
+        return cls(
+            per_hour=integer(env, "MERCATO_GUESTS_PER_HOUR", 600, low=1, high=1_000_000),
+            # An access token may be used for a day without a sign of use.
+            idle_s=24 * 60 * 60.0 * integer(env, "MERCATO_GUEST_IDLE_DAYS", 30, low=2, high=366),
         )
 
 
@@ -195,6 +223,7 @@ class Settings:
     hashing: Hashing = field(default_factory=Hashing)
     mail: MailSettings = field(default_factory=MailSettings)
     orders: OrderRules = field(default_factory=OrderRules)
+    guests: GuestRules = field(default_factory=GuestRules)
     tax_provider: TaxProviderSettings | None = None
     """The provider of taxes; None if the shop's own rates count."""
     payments: PaymentSettings = field(default_factory=PaymentSettings)
@@ -238,6 +267,7 @@ class Settings:
             hashing=Hashing.from_environ(env),
             mail=MailSettings.from_environ(env),
             orders=OrderRules.from_environ(env),
+            guests=GuestRules.from_environ(env),
             tax_provider=TaxProviderSettings.from_environ(env),
             payments=PaymentSettings.from_environ(env),
             currency=currency(env),

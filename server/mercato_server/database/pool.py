@@ -12,7 +12,7 @@ from mercato_server.config.environment import ConfigError
 from mercato_server.config.settings import Settings
 from mercato_server.database.connections import CONNECT_S, connect
 from mercato_server.database.session_settings import FOR_COMMANDS, PLANNING, session_settings
-from mercato_server.domain.errors import Conflict, DatabaseUnavailable, DeadlineExceeded, MercatoError
+from mercato_server.domain.errors import Conflict, DatabaseUnavailable, DeadlineExceeded, MercatoError, TokenInvalid
 
 if TYPE_CHECKING:
     from asyncpg.pool import PoolConnectionProxy
@@ -131,6 +131,8 @@ def refusal(error: BaseException) -> MercatoError | None:
     match error:
         case DatabaseUnavailable():
             return error
+        case asyncpg.ForeignKeyViolationError() if is_deleted_account(error):
+            return TokenInvalid("the session of this token has ended; log in again")
         case asyncpg.LockNotAvailableError() | asyncpg.SerializationError() | asyncpg.DeadlockDetectedError():
             return Conflict("concurrent calls change the same rows; nothing was changed, try again")
         case asyncpg.QueryCanceledError():
@@ -148,6 +150,11 @@ def refusal(error: BaseException) -> MercatoError | None:
             return DatabaseUnavailable()
         case _:
             return None
+
+
+def is_deleted_account(error: asyncpg.ForeignKeyViolationError) -> bool:
+    """Return whether a new row refers to an account that was deleted meanwhile: a guest that was merged or swept."""
+    return str(error.constraint_name).endswith("_account_id_fkey")
 
 
 def is_unfit(error: BaseException) -> bool:

@@ -18,7 +18,7 @@ import asyncpg
 
 from mercato_server import failpoints
 from mercato_server.database.connections import TIMELINE
-from mercato_server.database.pool import Changes, Conn, Connection, Pool, PooledConn, TransactionId
+from mercato_server.database.pool import Changes, Conn, Connection, Pool, PooledConn, TransactionId, is_deleted_account
 from mercato_server.domain.errors import DatabaseUnavailable, DeadlineExceeded
 
 Params = ParamSpec("Params")
@@ -108,8 +108,9 @@ class OutcomeUnknown(DatabaseUnavailable):
 def retry_conflicts(use_case: Callable[Params, Awaitable[Result]]) -> Callable[Params, Awaitable[Result]]:
     """Run a whole use case again if its transaction has certainly changed nothing and another run may succeed.
 
-    That is the case after a serialization failure or deadlock (40001, 40P01), and after a connection was lost before the commit. The
-    pauses are jittered; the caller's deadline ends the retries.
+    That is the case after a serialization failure or deadlock (40001, 40P01), and after a connection was lost before the commit. It is also
+    the case if the guest of a command was deleted meanwhile: a command that checks its session then finds that it has ended. The pauses are
+    jittered; the caller's deadline ends the retries.
     """
 
     @functools.wraps(use_case)
@@ -117,6 +118,9 @@ def retry_conflicts(use_case: Callable[Params, Awaitable[Result]]) -> Callable[P
         for _ in range(TRIES - 1):
             try:
                 return await use_case(*args, **kwargs)
+            except asyncpg.ForeignKeyViolationError as error:
+                if not is_deleted_account(error):
+                    raise
             except (*CONFLICT, *CONNECTION_LOST, NotCommittedError):
                 await asyncio.sleep(random.uniform(*JITTER_S))  # noqa: S311 - jitter, not a secret
         try:

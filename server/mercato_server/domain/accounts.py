@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
 
+from mercato_server.domain.cart_merges import Merge
 from mercato_server.domain.enums import OpenEnum
 from mercato_server.domain.networks import network_of
 from mercato_server.domain.taxes import TaxTreatment
@@ -22,6 +23,8 @@ class Role(OpenEnum):
 
     USER = "user"
     ADMIN = "admin"
+    GUEST = "guest"
+    """A buyer without e-mail address and password. A session of a guest has this role also after a sign-up has upgraded its account."""
     UNKNOWN = "unknown"
     """A role of a later release: it is read, and never written. It allows what USER does."""
 
@@ -32,9 +35,11 @@ class Account:
 
     id: UUID
     email: str
+    """Empty for a guest."""
     full_name: str
     role: Role
     password_hash: str = field(repr=False)
+    """Empty for a guest; no password verifies against it."""
     created_at: datetime
     disabled_at: datetime | None
     email_verified_at: datetime | None
@@ -43,6 +48,8 @@ class Account:
     """The number by which the state knows a buyer who is not taxed normally; else empty."""
     known_networks: Sequence[bytes] = ()
     """Digests of the networks of its last logins; empty unless they were asked for."""
+    joined: Merge | None = None
+    """Report of the guest that has signed up, if the request named one."""
 
 
 class ActorKind(OpenEnum):

@@ -253,6 +253,43 @@ class AdminOnly(MercatoError):
         super().__init__("only administrators may do this")
 
 
+class AccountRequired(MercatoError):
+    """A guest has made a call that needs an account."""
+
+    code, reason = Code.PERMISSION_DENIED, "ACCOUNT_REQUIRED"
+
+    def __init__(self) -> None:
+        super().__init__("a guest cannot do this; sign up or log in first")
+
+
+class ContactRequired(MercatoError):
+    """A guest has no contact e-mail address in the cart's header."""
+
+    code, reason = Code.FAILED_PRECONDITION, "CONTACT_REQUIRED"
+
+    def __init__(self) -> None:
+        super().__init__("a guest needs a contact e-mail address; set contact_email of the cart's header")
+
+
+class GuestRole(MercatoError):
+    """Only a sign-up can change the role of a guest."""
+
+    code, reason = Code.FAILED_PRECONDITION, "GUEST_ROLE"
+
+    def __init__(self) -> None:
+        super().__init__("the account is a guest's, without e-mail address and password; only a sign-up can give it another role")
+
+
+class TooManyGuests(MercatoError):
+    """A network has made as many guests in the last hour as it may."""
+
+    code, reason = Code.RESOURCE_EXHAUSTED, "TOO_MANY_GUESTS"
+
+    def __init__(self, guests_max: int, retry_after_s: float) -> None:
+        super().__init__("{limit} guests were made from this network in the last hour; use one of them, or wait", limit=guests_max)
+        self.retry_after_s = retry_after_s
+
+
 class LastAdmin(MercatoError):
     """The change would leave the shop without an administrator."""
 
@@ -410,13 +447,16 @@ class UnitsLimit(MercatoError):
 
 
 class OpenOrdersLimit(MercatoError):
-    """The account has as many unpaid orders as it may have."""
+    """The account, or the guests of a network together, have as many unpaid orders as they may have."""
 
     code, reason = Code.FAILED_PRECONDITION, "OPEN_ORDERS_LIMIT"
 
-    def __init__(self, orders_max: int) -> None:
+    def __init__(self, orders_max: int, *, of_network: bool = False) -> None:
         super().__init__(
-            "{limit} orders of this account are not paid, the most that it may have; pay or cancel one first", limit=orders_max
+            "{limit} orders of the guests of this network are not paid, the most that they may have; pay or cancel one first"
+            if of_network
+            else "{limit} orders of this account are not paid, the most that it may have; pay or cancel one first",
+            limit=orders_max,
         )
 
 

@@ -39,6 +39,8 @@ class Mail:
     template: Template
     address: str
     order_id: UUID | None
+    account_id: UUID | None = None
+    """The guest whose contact address the mail verifies."""
     created_at: float
     """Seconds since 1970, by the database's clock."""
     age_s: float

@@ -12,9 +12,11 @@ from mercato_server.domain.carts import LINE_QUANTITY_MAX, CartLine, cart_etag
 from mercato_server.domain.enums import OpenEnum
 from mercato_server.domain.errors import (
     CartEmpty,
+    ContactRequired,
     EmailNotVerified,
     EtagMismatch,
     MercatoError,
+    OpenOrdersLimit,
     OrderState,
     OutOfStock,
     Shortage,
@@ -195,6 +197,10 @@ class Basket(NamedTuple):
     """Whether the buyer has verified the e-mail address."""
     choices: Choices = NO_CHOICES
     quote: Quote | QuoteNotFound | None = None
+    has_contact: bool = True
+    """Whether mails about the order have an address to go to; a guest has none without the header's."""
+    crowded: bool = False
+    """Whether the guests of the buyer's network have as many unpaid orders as they may have together."""
 
 
 class Sale(NamedTuple):
@@ -210,6 +216,8 @@ class Sale(NamedTuple):
     """Units that a basket may have of one product."""
     verified_only: bool = False
     """Whether only buyers with a verified e-mail address are served."""
+    network_orders: int = 0
+    """Unpaid orders that the guests of a network may have together."""
 
     def after(self, served: Iterable[tuple[Basket, Breakdown]]) -> "Sale":
         """Return what is left after baskets were served."""
@@ -247,13 +255,22 @@ def _buyers_refusal(basket: Basket, sale: Sale) -> MercatoError | None:
     """Return the refusal by the rules of the shop, whatever its stock is."""
     if not basket.lines:
         return CartEmpty()
-    if sale.verified_only and not basket.verified:
-        return EmailNotVerified()
+    if refusal := _persons_refusal(basket, sale):
+        return refusal
     if large := [line.name for line in basket.lines if line.quantity > sale.units_max]:
         return UnitsLimit(large, sale.units_max)
     if basket.terms.cart_etag and basket.terms.cart_etag != (etag := cart_etag(basket.lines, basket.choices.header.version)):
         return EtagMismatch("cart", basket.terms.cart_etag, etag)
     return basket.quote if isinstance(basket.quote, QuoteNotFound) else None
+
+
+def _persons_refusal(basket: Basket, sale: Sale) -> MercatoError | None:
+    """Return the refusal of a buyer for who it is."""
+    if not basket.has_contact:
+        return ContactRequired()
+    if basket.crowded:
+        return OpenOrdersLimit(sale.network_orders, of_network=True)
+    return EmailNotVerified() if sale.verified_only and not basket.verified else None
 
 
 def _shortage(basket: Basket, left: Mapping[UUID, int]) -> MercatoError | None:

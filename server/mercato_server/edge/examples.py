@@ -33,6 +33,7 @@ EXAMPLES: Mapping[str, dict[str, Any]] = {
     "Login": {"email": EMAIL, "password": PASSWORD},
     "LoginForm": {"username": EMAIL, "password": PASSWORD},
     "Refresh": {"refresh_token": refresh_tokens.PREFIX + "A" * (refresh_tokens.LENGTH - len(refresh_tokens.PREFIX))},
+    "CreateGuest": {},
     "Logout": {},
     "LogoutAll": {},
     "ChangePassword": {"current_password": PASSWORD, "new_password": NEW_PASSWORD},

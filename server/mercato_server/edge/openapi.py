@@ -60,6 +60,12 @@ SECURITY_SCHEMES = {
     },
 }
 
+_GUEST = {
+    "guest_token": {"type": "string", "description": "Refresh token of a guest whose cart joins the account's cart."},
+    "cart_merge": {"type": "string", "enum": ["SUM", "KEEP", "REPLACE"], "description": "How the carts are joined; SUM by default."},
+}
+"""Fields of a login body for a guest that logs in."""
+
 CREDENTIALS_FORM = {
     "type": "object",
     "required": ["username", "password"],
@@ -67,6 +73,7 @@ CREDENTIALS_FORM = {
         "grant_type": {"type": "string", "enum": ["password"], "description": "May be left out."},
         "username": {"type": "string", **CREDENTIALS["username"], "description": "E-mail address of the account."},
         "password": {"type": "string", **CREDENTIALS["password"], "writeOnly": True},
+        **_GUEST,
     },
 }
 """The OAuth 2.0 password form (RFC 6749 section 4.3.2). The RPC takes a google.api.HttpBody, which does not describe it."""
@@ -79,6 +86,7 @@ CREDENTIALS_JSON = {
         "username": {"type": "string", **CREDENTIALS["username"], "description": "E-mail address of the account."},
         "email": {"type": "string", **CREDENTIALS["email"], "description": "The same by another name."},
         "password": {"type": "string", **CREDENTIALS["password"], "writeOnly": True},
+        **_GUEST,
     },
     "additionalProperties": False,
 }

@@ -10,7 +10,9 @@ from mercato_server.domain import addresses
 from mercato_server.domain.accounts import FULL_NAME_MAX, Role, Session
 from mercato_server.domain.errors import InvalidCredentials, PasswordWrong
 from mercato_server.handlers import convert
+from mercato_server.handlers.convert_guests import guest_merge
 from mercato_server.handlers.forms import credentials
+from mercato_server.handlers.guests import GuestHandler, joining, mode_of
 from mercato_server.handlers.idempotency import Answer, Idempotency, answer
 from mercato_server.handlers.new_passwords import check_new_password
 from mercato_server.handlers.pages import Pager
@@ -22,7 +24,8 @@ from mercato_server.security.hasher import Passwords
 from mercato_server.security.passwords import PASSWORD_MAX_BYTES, prepared
 from mercato_server.security.refresh_tokens import LENGTH, RefreshTokens, digest
 from mercato_server.security.session_cache import Sessions
-from mercato_server.store import accounts, idempotency, login_attempts, sessions
+from mercato_server.store import accounts, idempotency, login_attempts, logins, sessions
+from mercato_server.store.cart_merges import Joining
 from mercato_server.store.idempotency import IdempotencyKey, Stored
 from mercato_server.store.sessions import Opened
 from mercato_server.validation.checks import Checks
@@ -42,6 +45,9 @@ class AuthHandler:
         self._limits = settings.limits
         self._refresh_tokens = RefreshTokens(settings.secret_key)
         self._address_digests = AddressDigests(settings.secret_key)
+        guest = GuestHandler(pool, self._refresh_tokens, self._address_digests, settings.guests, self._pair)
+        self.CreateGuest = guest.CreateGuest
+        self._units_max = settings.orders.units_per_product
         recovery = RecoveryHandler(pool, keys, self._address_digests, settings.limits.mails_per_hour)
         self.RequestPasswordReset = recovery.RequestPasswordReset
         self.ResetPassword = recovery.ResetPassword
@@ -54,19 +60,25 @@ class AuthHandler:
             email = check.new_email("email", request.email, reserved=self._reserved_domains)
             full_name = check.line("full_name", request.full_name, longest=FULL_NAME_MAX)
             await check_new_password(check, "password", request.password, email, full_name)
+            guest = joining(check, request.guest_token, request.cart_merge, self._units_max)
         key = self._idempotency.key(context, request, convert.user)
         async with passwords.place(Lane.CHANGE, self._address_digests.counters(email, passwords.network).everywhere) as queued:
             hashed = await queued.hash(request.password)
         new = accounts.NewAccount(email=email, full_name=full_name, role=Role.USER, password_hash=hashed)
-        return answer(context, await accounts.sign_up(self._pool, new, self._limits.mails_per_hour, key), convert.user)
+        return answer(context, await accounts.sign_up(self._pool, new, self._limits.mails_per_hour, key, guest), convert.user)
 
     async def Login(self, request: auth_pb2.LoginRequest, context: Context, passwords: Passwords) -> auth_pb2.LoginResponse:
         """Open a session with an e-mail address and a password."""
-        return await self._login(request.email, request.password, context, passwords)
+        with Checks() as check:
+            guest = joining(check, request.guest_token, request.cart_merge, self._units_max)
+        return await self._login(request.email, request.password, guest, context, passwords)
 
     async def LoginForm(self, request: auth_pb2.LoginFormRequest, context: Context, passwords: Passwords) -> auth_pb2.LoginResponse:
         """Open a session with an HTML form or a JSON body."""
-        return await self._login(*credentials(request.form.content_type, request.form.data), context, passwords)
+        form = credentials(request.form.content_type, request.form.data)
+        with Checks() as check:
+            guest = joining(check, form.guest_token, mode_of(form.cart_merge), self._units_max)
+        return await self._login(form.email, form.password, guest, context, passwords)
 
     async def Refresh(self, request: auth_pb2.RefreshRequest, _context: Context) -> auth_pb2.LoginResponse:
         """Exchange a refresh token for new tokens."""
@@ -120,7 +132,9 @@ class AuthHandler:
         """Return the public keys of access tokens."""
         return convert.jwks(self._known.tokens.keyring)
 
-    async def _login(self, email: str, password: str, context: Context, passwords: Passwords) -> auth_pb2.LoginResponse:
+    async def _login(
+        self, email: str, password: str, guest: Joining | None, context: Context, passwords: Passwords
+    ) -> auth_pb2.LoginResponse:
         with Checks() as check:
             if not 0 < len(email) <= addresses.ADDRESS_MAX or "\0" in email:
                 check.fail("email", "must be the e-mail address of the account")
@@ -134,14 +148,25 @@ class AuthHandler:
             known = account is not None and counters.here in account.known_networks
             async with login_attempts.attempt(self._pool, self._limits, counters, known=known) as attempt:
                 token = self._refresh_tokens.first()
-                opened = None
+                done = None
                 if await queued.verify(password, account.password_hash if account else None) and account is not None:
-                    device, known_max = context.device, self._limits.networks_known
-                    opened = await sessions.open_session(self._pool, account, device, digest(token), counters, known_max)
-                attempt.succeeded, attempt.failed = opened is not None, opened is None
-        if opened is None:
+                    login = logins.Login(
+                        account=account,
+                        device=context.device,
+                        token_digest=digest(token),
+                        counters=counters,
+                        known_max=self._limits.networks_known,
+                        joining=guest,
+                    )
+                    done = await logins.log_in(self._pool, login)
+                attempt.succeeded, attempt.failed = done is not None, done is None
+        if done is None:
             raise InvalidCredentials
-        return self._pair(opened, token)
+        opened, merge = done
+        response = self._pair(opened, token)
+        if merge:
+            response.guest_merge.MergeFrom(guest_merge(merge))
+        return response
 
     async def _change_password(
         self, request: auth_pb2.ChangePasswordRequest, context: Context, passwords: Passwords, key: IdempotencyKey | None

@@ -22,12 +22,13 @@ from mercato_server.domain.postal_addresses import PostalAddress
 from mercato_server.domain.purchases import CartHeader, PricedCart, ShippingOption
 from mercato_server.domain.quotes import Quote
 from mercato_server.domain.taxes import TaxTreatment
+from mercato_server.handlers.convert_guests import guest_merge
 from mercato_server.rpc.prices import breakdown
 from mercato_server.security.keys import coordinate
 from mercato_server.security.tokens import Keyring
 
 ROLE_OF = {user_pb2.ROLE_USER: Role.USER, user_pb2.ROLE_ADMIN: Role.ADMIN}
-ROLES = {Role.UNKNOWN: user_pb2.ROLE_UNSPECIFIED} | {role: number for number, role in ROLE_OF.items()}
+ROLES = {Role.UNKNOWN: user_pb2.ROLE_UNSPECIFIED, Role.GUEST: user_pb2.ROLE_GUEST} | {role: number for number, role in ROLE_OF.items()}
 TREATMENT_OF = {
     user_pb2.TAX_TREATMENT_NORMAL: TaxTreatment.NORMAL,
     user_pb2.TAX_TREATMENT_REVERSE_CHARGE: TaxTreatment.REVERSE_CHARGE,
@@ -95,6 +96,7 @@ def user(account: Account) -> user_pb2.User:
         email_verified=account.email_verified_at is not None,
         tax_treatment=TREATMENTS[account.tax_treatment],
         tax_number=account.tax_number,
+        guest_merge=guest_merge(account.joined) if account.joined else None,
     )
 
 

@@ -1,6 +1,7 @@
 """The body of POST /login, which is an HTML form or JSON."""
 
 from codecs import BOM_UTF8
+from typing import NamedTuple
 from urllib.parse import parse_qs
 
 from mercato_server.domain.errors import InvalidRequest, MalformedRequest, Violation
@@ -13,12 +14,22 @@ FORM = "application/x-www-form-urlencoded"
 JSON = "application/json"
 _FIELDS_MAX = 20
 _CREDENTIALS = ("username", "email", "password")
+_FIELDS = (*_CREDENTIALS, "guest_token", "cart_merge")
 _OF_OAUTH = ("grant_type", "scope", "client_id", "client_secret")
 """Other fields that an OAuth 2.0 client sends with them (RFC 6749 section 4.3.2); they have no effect."""
 
 
-def credentials(content_type: str, body: bytes) -> tuple[str, str]:
-    """Return the e-mail address and the password of a login body; an absent field is empty. Raises InvalidRequest for a malformed body."""
+class Credentials(NamedTuple):
+    """The fields of a login body; an absent one is empty."""
+
+    email: str
+    password: str
+    guest_token: str
+    cart_merge: str
+
+
+def credentials(content_type: str, body: bytes) -> Credentials:
+    """Return the fields of a login body. Raises InvalidRequest for a malformed body."""
     match content_type.partition(";")[0].strip().lower():
         case "application/x-www-form-urlencoded":
             fields = _form(body)
@@ -29,7 +40,7 @@ def credentials(content_type: str, body: bytes) -> tuple[str, str]:
     name, email = fields.get("username", ""), fields.get("email", "")
     if name and email and name != email:
         raise InvalidRequest([Violation("email", "differs from username; send one of them")])
-    return name or email, fields.get("password", "")
+    return Credentials(name or email, fields.get("password", ""), fields.get("guest_token", ""), fields.get("cart_merge", ""))
 
 
 def _form(body: bytes) -> dict[str, str]:
@@ -38,7 +49,7 @@ def _form(body: bytes) -> dict[str, str]:
         values = parse_qs(body.removeprefix(BOM_UTF8).decode(), max_num_fields=_FIELDS_MAX, errors="strict")
     except ValueError:
         raise InvalidRequest([Violation("body", "must be a URL-encoded form in UTF-8 with username and password")]) from None
-    if repeated := [name for name in _CREDENTIALS if len(values.get(name, ())) > 1]:
+    if repeated := [name for name in _FIELDS if len(values.get(name, ())) > 1]:
         raise InvalidRequest([Violation(name, "is there twice") for name in repeated])
     return {name: value[0] for name, value in values.items()}
 
@@ -54,9 +65,9 @@ def _json(body: bytes) -> dict[str, str]:
         for name in fields.names if isinstance(fields, Repeating) else ():
             check.fail(shown(name), "is there twice")
         for name in fields:
-            if name not in (*_CREDENTIALS, *_OF_OAUTH):
-                check.fail(shown(name), "is not a field; the fields are {known}", known=", ".join(_CREDENTIALS))
-        for name in _CREDENTIALS:
+            if name not in (*_FIELDS, *_OF_OAUTH):
+                check.fail(shown(name), "is not a field; the fields are {known}", known=", ".join(_FIELDS))
+        for name in _FIELDS:
             if name in fields and not (isinstance(fields[name], str) and is_unicode(fields[name])):
                 check.fail(name, "must be a text")
-    return {name: fields[name] for name in _CREDENTIALS if name in fields}
+    return {name: fields[name] for name in _FIELDS if name in fields}

@@ -31,9 +31,17 @@ class OrderHandler:
 
     settle: Settle | None = None
     """None in a shop without a payment provider."""
+    GetLinkedOrder: Callable[[order_pb2.GetLinkedOrderRequest, Context], Awaitable[order_pb2.Order]]
+    """That of LinkedOrderHandler."""
 
     def __init__(
-        self, pool: "Pool", known: Sessions, pager: Pager, idempotency: Idempotency, shop: orders.Shop, batching: Batching
+        self,
+        pool: "Pool",
+        known: Sessions,
+        pager: Pager,
+        idempotency: Idempotency,
+        shop: orders.Shop,
+        batching: Batching,
     ) -> None:
         self._pool = pool
         self._known = known

@@ -59,7 +59,7 @@ class UserHandler:
         with Checks() as check:
             self._pager.check(check, request)
             text = check.text("q", request.q, longest=SEARCH_MAX)
-            role = _role(check, request.role) if request.role else None
+            role = _listed_role(check, request.role) if request.role else None
         wanted = AccountFilter(query=text or None, role=role, disabled=request.disabled if request.HasField("disabled") else None)
         query = f"users {wanted}"
         page = self._pager.page(request, query)
@@ -84,6 +84,10 @@ class UserHandler:
         change = users.Update(user_id=user_id, role=role, disabled=disabled, taxes=taxes, actor=context.actor)
         key = self._idempotency.key(context, request, convert.user)
         return answer(context, await users.update(self._pool, change, key), convert.user)
+
+
+def _listed_role(check: Checks, number: user_pb2.Role.ValueType) -> Role:
+    return Role.GUEST if number == user_pb2.ROLE_GUEST else _role(check, number)
 
 
 def _role(check: Checks, number: user_pb2.Role.ValueType) -> Role:

@@ -18,6 +18,7 @@ from mercato_server.jobs.queues import GivenUpError, Job, LaterError, Queue
 from mercato_server.mail.letters import Letters
 from mercato_server.mail.transports import MailDelayedError, MailRefusedError, transport
 from mercato_server.security.one_time_tokens import OneTimeTokens, digest
+from mercato_server.security.order_links import OrderLinks
 from mercato_server.store import mails, order_lists
 from mercato_server.store.mails import MailBusyError
 
@@ -34,7 +35,7 @@ class Delivery:
         self._pool = pool
         self._limits = settings.limits
         self._tokens = OneTimeTokens(settings.secret_key)
-        self._letters = Letters(settings.mail)
+        self._letters = Letters(settings.mail, OrderLinks(settings.secret_key))
         self._transport = transport(settings.mail, settings.limits.mail_timeout_s)
         self.queue = Queue(
             kind=JobKind.MAIL,

@@ -13,6 +13,7 @@ from mercato_server.domain.mails import TOKEN_LIFETIMES_S, Mail, Template, ascii
 from mercato_server.domain.money import amount
 from mercato_server.domain.orders import Order
 from mercato_server.domain.postal_addresses import formatted
+from mercato_server.security.order_links import OrderLinks
 
 SUBJECTS = {
     Template.VERIFY_EMAIL: "Please confirm your e-mail address",
@@ -26,7 +27,8 @@ PAGES = {Template.VERIFY_EMAIL: "verify-email", Template.RESET_PASSWORD: "reset-
 class Letters:
     """Writes mails. A mail that is written again has the same content and Message-ID, so mail programs can recognise duplicates."""
 
-    def __init__(self, settings: MailSettings) -> None:
+    def __init__(self, settings: MailSettings, links: OrderLinks) -> None:
+        self._links = links
         self._settings = settings
         self._shop, sender = parseaddr(settings.sender)
         self._domain = sender.rpartition("@")[2]
@@ -47,10 +49,12 @@ class Letters:
         return self._write(mail, SUBJECTS[mail.template], full_name=full_name, token=token, link=link, hours=hours)
 
     def of_order(self, mail: Mail, full_name: str, order: Order) -> EmailMessage:
-        """Write a mail about an order."""
-        link = f"{self._settings.public_url}/orders/{order.id}" if self._settings.public_url else ""
+        """Write a mail about an order, with the link that shows it to anyone who has the mail."""
+        token = self._links.of(order.id) if order.id else ""
+        link = f"{self._settings.public_url}/orders/{order.id}?token={token}" if self._settings.public_url else ""
+        path = f"/v1/orders/{order.id}:linked?token={token}"
         reference = order.number or order.id
-        content = {"full_name": full_name, "order": order, "reference": reference, "link": link}
+        content = {"full_name": full_name, "order": order, "reference": reference, "link": link, "path": path}
         return self._write(mail, SUBJECTS[mail.template].format(order=reference), **content)
 
     def _write(self, mail: Mail, subject: str, **content: Any) -> EmailMessage:

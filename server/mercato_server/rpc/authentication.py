@@ -2,9 +2,9 @@
 
 import time
 
-from mercato.v1.policy_pb2 import ACCESS_ADMIN, ACCESS_ANYONE
+from mercato.v1.policy_pb2 import ACCESS_ADMIN, ACCESS_ANYONE, ACCESS_BUYER, ACCESS_USER, Access
 from mercato_server.domain.accounts import Role
-from mercato_server.domain.errors import AdminOnly, TokenInvalid
+from mercato_server.domain.errors import AccountRequired, AdminOnly, TokenInvalid
 from mercato_server.rpc.context import Context
 from mercato_server.rpc.layers import Answer, Layer, Method, Unary
 from mercato_server.security.session_cache import Sessions
@@ -27,13 +27,12 @@ def authenticate(sessions: Sessions) -> Layer:
         policy, reads = method.rpc.policy, method.rpc.reads
 
         async def reading(request: bytes, context: Context) -> Answer:
-            await sessions.require_live(_identified(sessions, context))
+            _check_role(access, Role.GUEST if await sessions.require_live(_identified(sessions, context)) else Role.USER)
             return await proceed(request, context)
 
         async def changing(request: bytes, context: Context) -> Answer:
             await identify(context)
-            if admins_only and context.role is not Role.ADMIN:
-                raise AdminOnly
+            _check_role(access, context.role)
             return await proceed(request, context)
 
         async def open_to_all(request: bytes, context: Context) -> Answer:
@@ -44,14 +43,22 @@ def authenticate(sessions: Sessions) -> Layer:
             _identified(sessions, context)
             return await proceed(request, context)
 
-        admins_only = policy.access == ACCESS_ADMIN
-        if policy.access == ACCESS_ANYONE:
+        access = policy.access
+        if access == ACCESS_ANYONE:
             return open_to_all
-        if method.asks_for_session and not admins_only:
+        if method.asks_for_session and access == ACCESS_BUYER:
             return admitted_later
-        return reading if reads and not admins_only else changing
+        return reading if reads and access != ACCESS_ADMIN else changing
 
     return layer
+
+
+def _check_role(access: Access.ValueType, role: Role | None) -> None:
+    """Raise AdminOnly or AccountRequired if the policy of an RPC does not allow a role to call it."""
+    if access == ACCESS_ADMIN and role is not Role.ADMIN:
+        raise AdminOnly
+    if access == ACCESS_USER and role is Role.GUEST:
+        raise AccountRequired
 
 
 def _identified(sessions: Sessions, context: Context) -> Identity:

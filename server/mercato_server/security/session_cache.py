@@ -32,8 +32,8 @@ class Sessions:
         pool.on_commit(self._on_commit)
         listener.subscribe([EventKind.SESSION_ENDED], self._on_events, self.forget)
         self._verified: LRUCache[str, Identity] = LRUCache(REMEMBERED)
-        self._live: LRUCache[UUID, UUID] = LRUCache(REMEMBERED)
-        """Account by session."""
+        self._live: LRUCache[UUID, tuple[UUID, bool]] = LRUCache(REMEMBERED)
+        """Account by session, and whether the session is a guest's, which never changes."""
         self._invalidations = 0
         self._roles: Coalescer[Identity, Role] = Coalescer(lambda callers: sessions.roles(pool, callers), batching=batching)
         self.coalescers: Coalescers = {"check_session": self._roles}
@@ -49,14 +49,16 @@ class Sessions:
         """Query the current role of an account; raises TokenInvalid if the session has ended or is another account's."""
         return await self._roles(identity)
 
-    async def require_live(self, identity: Identity) -> None:
-        """Raise TokenInvalid if the session had ended 250 ms ago, or is another account's."""
-        if self._live.get(identity.session_id) == identity.account_id and self._listener.current:
-            return
+    async def require_live(self, identity: Identity) -> bool:
+        """Return whether the session is a guest's; raises TokenInvalid if it had ended 250 ms ago, or is another account's."""
+        known = self._live.get(identity.session_id)
+        if known and known[0] == identity.account_id and self._listener.current:
+            return known[1]
         invalidations = self._invalidations
-        await self._roles(identity)
+        is_guest = await self._roles(identity) is Role.GUEST
         if invalidations == self._invalidations:  # otherwise this session may have ended after the query
-            self._live[identity.session_id] = identity.account_id
+            self._live[identity.session_id] = identity.account_id, is_guest
+        return is_guest
 
     def _on_commit(self, changes: Changes) -> None:
         for session_id in changes.get(EventKind.SESSION_ENDED, ()):

@@ -1,6 +1,6 @@
 """Accounts: sign-up, reads, names and passwords."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 import asyncpg
@@ -8,16 +8,27 @@ import asyncpg
 from mercato_server.database.pool import Conn, Pool
 from mercato_server.database.transactions import retry_conflicts, transaction
 from mercato_server.domain.accounts import Account, Actor, Role, SessionEnd
+from mercato_server.domain.cart_merges import Merge
 from mercato_server.domain.errors import EmailTaken, PasswordWrong, TokenInvalid
 from mercato_server.domain.mails import Template
 from mercato_server.domain.taxes import TaxTreatment
-from mercato_server.store import audit_log, login_attempts, mails, recovery, sessions
+from mercato_server.store import audit_log, guests, login_attempts, mails, recovery, sessions
+from mercato_server.store.cart_merges import Joining
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
 from mercato_server.store.login_attempts import Counters
 
 INSERT_ACCOUNT = """
 INSERT INTO accounts (email, full_name, role, password_hash)
 VALUES ($1, $2, $3, $4)
+RETURNING id, email, full_name, role, password_hash, created_at, disabled_at, email_verified_at
+"""
+
+# An address that the guest has verified as its contact is verified for the account too.
+UPGRADE_GUEST = """
+UPDATE accounts
+   SET email = $2, full_name = $3, role = $4, password_hash = $5, network = NULL, guest_check_at = NULL, verified_contact = NULL,
+       email_verified_at = CASE WHEN verified_contact = $2 THEN now() END
+ WHERE id = $1
 RETURNING id, email, full_name, role, password_hash, created_at, disabled_at, email_verified_at
 """
 
@@ -58,14 +69,22 @@ class NewAccount:
 
 
 @retry_conflicts
-async def sign_up(pool: "Pool", new: NewAccount, mails_per_hour: int, key: IdempotencyKey | None = None) -> Account | Stored:
-    """Create an account at the request of an anonymous client, and queue the mail that verifies its address; raises EmailTaken."""
+async def sign_up(
+    pool: "Pool", new: NewAccount, mails_per_hour: int, key: IdempotencyKey | None = None, joining: Joining | None = None
+) -> Account | Stored:
+    """Create an account at the request of an anonymous client, and queue the mail that verifies its address; raises EmailTaken.
+
+    A guest that signs up becomes the account, with all that it has. A guest's token that is wrong changes nothing.
+    """
     async with transaction(pool) as conn:
-        return await once(conn, key, lambda: _sign_up(conn, new, mails_per_hour))
+        return await once(conn, key, lambda: _sign_up(conn, new, mails_per_hour, joining))
 
 
-async def _sign_up(conn: "Conn", new: NewAccount, mails_per_hour: int) -> Account:
-    account = await _create(conn, new)
+async def _sign_up(conn: "Conn", new: NewAccount, mails_per_hour: int, joining: Joining | None) -> Account:
+    guest_id = await guests.lock(conn, joining.token_digest) if joining else None
+    account = await _create(conn, new) if guest_id is None else await _upgrade(conn, guest_id, new)
+    if joining:
+        account = replace(account, joined=Merge(merged=guest_id is not None, mode=joining.mode))
     await mails.request(conn, account.email, Template.VERIFY_EMAIL, mails_per_hour)
     return account
 
@@ -83,6 +102,13 @@ async def create_for(pool: "Pool", actor: Actor, new: NewAccount) -> Account:
 async def _create(conn: "Conn", new: NewAccount) -> Account:
     try:
         return to_account(await conn.fetchrow(INSERT_ACCOUNT, new.email, new.full_name, new.role, new.password_hash))
+    except asyncpg.UniqueViolationError:
+        raise EmailTaken(new.email) from None
+
+
+async def _upgrade(conn: "Conn", guest_id: UUID, new: NewAccount) -> Account:
+    try:
+        return to_account(await conn.fetchrow(UPGRADE_GUEST, guest_id, new.email, new.full_name, new.role, new.password_hash))
     except asyncpg.UniqueViolationError:
         raise EmailTaken(new.email) from None
 
@@ -145,5 +171,6 @@ async def _change_password(conn: "Conn", new: NewPassword) -> int:
 def to_account(row: asyncpg.Record | None) -> Account:
     """Return the account of a row. One without taxes, as a new account is, is taxed normally."""
     fields = dict(row or {})
+    fields["email"], fields["password_hash"] = fields["email"] or "", fields["password_hash"] or ""  # those of a guest are NULL
     treatment, number = fields.pop("taxes", None) or (TaxTreatment.NORMAL, "")
     return Account(**{**fields, "role": Role(fields["role"])}, tax_treatment=TaxTreatment(treatment), tax_number=number)

@@ -19,14 +19,15 @@ ADMITTED = f"""call AS (
     SELECT account_id, session_id, key, method, fingerprint
       FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::bytea[]) AS call (account_id, session_id, key, method, fingerprint)
 ), caller AS MATERIALIZED (  -- found by the session's id alone: with its conditions, PostgreSQL might scan an index of all live sessions
-    SELECT call.account_id, call.key, call.method, call.fingerprint, session.account_id = call.account_id AND {IS_LIVE} AS is_live
+    SELECT call.account_id, call.key, call.method, call.fingerprint, account.network,
+           session.account_id = call.account_id AND {IS_LIVE} AS is_live
       FROM call
       JOIN sessions AS session ON session.id = call.session_id
       JOIN accounts AS account ON account.id = session.account_id
 ), live AS (
-    SELECT account_id, key, method, fingerprint FROM caller WHERE is_live
+    SELECT account_id, key, method, fingerprint, network FROM caller WHERE is_live
 ), claim AS (
-    SELECT account_id AS scope_id, key, method, fingerprint, $6::integer AS live_max FROM live WHERE key IS NOT NULL
+    SELECT account_id AS scope_id, key, method, fingerprint, $6::integer AS live_max, network FROM live WHERE key IS NOT NULL
 ), claimed AS ({idempotency.CLAIMED}), admitted AS MATERIALIZED (
     SELECT live.account_id
       FROM live

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from uuid import UUID
 
+from mercato_server.config.settings import NETWORK_ACCOUNTS
 from mercato_server.database.pool import Conn, Pool
 from mercato_server.database.transactions import IDENTITY, await_standbys, identify
 from mercato_server.domain.errors import IdempotencyKeyReused, MercatoError, TooManyKeys
@@ -13,24 +14,32 @@ Result = TypeVar("Result")
 
 UNLIMITED = 0
 # Part of a statement: claims the keys of `claim`, in which all have one live_max. The count reads the keys of the scope up to that limit.
-# It takes 0.4 ms at 1,000. Calls under way are not counted, so they may exceed the limit together.
-CLAIMED = """
+# It takes 0.4 ms at 1,000. Calls under way are not counted, so they may exceed the limit together. Claims of guests have their network.
+CLAIMED = f"""
     INSERT INTO idempotency_keys AS stored (scope_id, key, method, fingerprint)
     SELECT scope_id, key, method, fingerprint
       FROM claim
      WHERE live_max = 0  -- no limit
         OR (SELECT count(*)
               FROM (SELECT FROM idempotency_keys AS live WHERE live.scope_id = claim.scope_id LIMIT live_max) AS counted) < live_max
+       AND (network IS NULL
+            OR (SELECT count(*)
+                  FROM (SELECT
+                          FROM accounts AS guest
+                          JOIN idempotency_keys AS live ON live.scope_id = guest.id
+                         WHERE guest.network = claim.network
+                         LIMIT {NETWORK_ACCOUNTS} * live_max) AS counted) < {NETWORK_ACCOUNTS} * live_max)
      ORDER BY scope_id, key  -- one order for all claims, so that they cannot deadlock
         ON CONFLICT (scope_id, key) DO UPDATE  -- waits for a claim by a running transaction
        SET method = excluded.method, fingerprint = excluded.fingerprint, response = NULL, created_at = now()
      WHERE stored.created_at < now() - interval '24 hours'  -- expired, but not deleted by the sweep yet
     RETURNING scope_id, key
-"""
+"""  # noqa: S608 - constants
 
 CLAIM_KEY = f"""
 WITH claim AS (
-    SELECT $1::uuid AS scope_id, $2::text AS key, $3::text AS method, $4::bytea AS fingerprint, $5::integer AS live_max
+    SELECT $1::uuid AS scope_id, $2::text AS key, $3::text AS method, $4::bytea AS fingerprint, $5::integer AS live_max,
+           (SELECT network FROM accounts WHERE id = $1) AS network
 ), claimed AS ({CLAIMED})
 SELECT key FROM claimed
 """  # noqa: S608 - constants

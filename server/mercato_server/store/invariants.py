@@ -12,6 +12,7 @@ import asyncpg
 from mercato_server.domain.order_statuses import TRANSITIONS
 from mercato_server.domain.orders import OrderStatus
 from mercato_server.domain.search_documents import RULE_VERSION
+from mercato_server.store.guest_invariants import WRONG_GUESTS
 from mercato_server.store.order_invariants import WRONG_EXPIRIES, WRONG_SALES, WRONG_STATES, WRONG_STATUSES
 from mercato_server.store.payment_invariants import (
     FORGOTTEN_REQUESTS,
@@ -322,6 +323,7 @@ INVARIANTS = (
         Query(WRONG_EXPIRIES, _orders, merges=True),
     ),
     Invariant("sessions", "a session has one live refresh token at most, and a disabled account no session", Query(WRONG_SESSIONS)),
+    Invariant("guests", "a guest has neither a login nor a full session, and each other account has a login", Query(WRONG_GUESTS)),
     Invariant(
         "lines",
         "cart lines belong to accounts, no line has less than one unit, and order lines have the shop's currency",

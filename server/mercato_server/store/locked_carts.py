@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 from uuid import UUID
 
+from mercato_server.config.settings import NETWORK_ACCOUNTS
 from mercato_server.database.pool import Conn
 from mercato_server.domain.carts import CartLine
 from mercato_server.domain.orders import Terms
@@ -16,13 +17,21 @@ from mercato_server.store.idempotency import IdempotencyKey
 # of the orders are made here, so that the response of an order is known, and stored, when it is placed.
 LOCK_CARTS = f"""
 WITH {admission.ADMITTED}, buyer AS MATERIALIZED (
-    SELECT id AS account_id, email, email_verified_at IS NOT NULL AS verified, uuidv7() AS order_id
+    SELECT id AS account_id, email, email_verified_at IS NOT NULL AS verified, verified_contact, uuidv7() AS order_id,
+           CASE WHEN network IS NOT NULL  -- of a guest
+                THEN (SELECT count(*) >= {NETWORK_ACCOUNTS} * $7::integer
+                        FROM (SELECT
+                                FROM accounts AS guest
+                                JOIN orders AS open ON open.account_id = guest.id AND open.status = 'placed'
+                               WHERE guest.network = accounts.network
+                               LIMIT {NETWORK_ACCOUNTS} * $7) AS counted)
+                ELSE false END AND $7 > 0 AS crowded
       FROM accounts
      WHERE id = ANY(ARRAY(SELECT account_id FROM admitted)) AND disabled_at IS NULL  -- also if that happened while this waited
      ORDER BY id
        FOR NO KEY UPDATE
 ), header AS MATERIALIZED (
-    SELECT account_id
+    SELECT account_id, contact_email
       FROM carts
      WHERE account_id = ANY(ARRAY(SELECT account_id FROM buyer))
      ORDER BY account_id
@@ -34,7 +43,8 @@ WITH {admission.ADMITTED}, buyer AS MATERIALIZED (
      ORDER BY account_id, product_id
        FOR UPDATE
 ), {inventory.LOCKED}
-SELECT call.account_id, {admission.UNSERVED}, buyer.order_id, buyer.email, buyer.verified,
+SELECT call.account_id, {admission.UNSERVED}, buyer.order_id, buyer.email,
+       buyer.verified OR coalesce(buyer.verified_contact = header.contact_email, false) AS verified, buyer.crowded,
        header.account_id IS NOT NULL OR call.account_id = ANY(ARRAY(SELECT account_id FROM account_taxes WHERE account_id = ANY($1)))
            AS has_choices,
        now() AS at, {admission.IS_LATE},
@@ -87,9 +97,12 @@ class Buyer(NamedTuple):
 
     cart: Sequence[CartLine]
     order_id: UUID
-    email: str
+    email: str | None
+    """None for a guest."""
     verified: bool
-    """Whether it has verified the e-mail address."""
+    """Whether it has verified the e-mail address, or as a guest the contact address."""
+    crowded: bool
+    """Whether the guests of its network have as many unpaid orders as they may have together."""
     has_choices: bool
     """Whether the cart has a header, or the account is taxed otherwise."""
 
@@ -111,21 +124,25 @@ class Locked(NamedTuple):
         return {line.product_id: line.stock for buyer in self.buyers.values() for line in buyer.cart if line.on_sale}
 
 
-async def lock(conn: "Conn", batch: Sequence[Checkout]) -> tuple[Locked, dict[Checkout, str | None]]:
-    """Lock the accounts, their carts, then the stock of the products; return them, and why which checkouts are not admitted."""
+async def lock(conn: "Conn", batch: Sequence[Checkout], open_orders: int) -> tuple[Locked, dict[Checkout, str | None]]:
+    """Lock the accounts, their carts, then the stock of the products; return them, and why which checkouts are not admitted.
+
+    `open_orders` is how many unpaid orders an account may have; 0 sets no limit.
+    """
     requests = {request.account_id: request for request in batch}
     reasons: dict[Checkout, str | None] = {}
     carts: dict[Checkout, list[CartLine]] = {request: [] for request in batch}
     buyers: dict[Checkout, Buyer] = {}
     versions = {}
     at, rules_version, is_late = datetime.now(UTC), 0, False
-    rows = await conn.fetch(LOCK_CARTS, *admission.arguments(batch))
-    for account_id, reason, order_id, email, verified, has_choices, at, is_late, rules_version, product_id, *fields, version in rows:  # noqa: B007
+    rows = await conn.fetch(LOCK_CARTS, *admission.arguments(batch), open_orders)
+    for row in rows:
+        account_id, reason, order_id, email, verified, crowded, has_choices, at, is_late, rules_version, product_id, *fields, version = row
         request = requests[account_id]
         reasons[request] = reason or (None if order_id else admission.DISABLED)
         if reasons[request]:
             continue
-        buyers[request] = Buyer(carts[request], order_id, email, verified, has_choices)
+        buyers[request] = Buyer(carts[request], order_id, email, verified, crowded, has_choices)
         if product_id:
             carts[request].append(CartLine(product_id, *fields))
             versions[product_id] = version

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from mercato_server.database.pool import Conn, Pool
 from mercato_server.database.transactions import retry_conflicts, transaction
-from mercato_server.domain.errors import TooManyMails
+from mercato_server.domain.errors import ContactRequired, TooManyMails
 from mercato_server.domain.mails import Mail, Recipient, Template
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
 
@@ -26,8 +26,8 @@ WITH allowed AS (
      WHERE cardinality(known.times) < $3 OR known.times[cardinality(known.times) - $3 + 1] <= now() - interval '1 hour'
     RETURNING address, template
 ), mail AS (
-    INSERT INTO mails (template, address)
-    SELECT template, address FROM allowed
+    INSERT INTO mails (template, address, account_id)
+    SELECT template, address, $4::uuid FROM allowed
     RETURNING id
 ), job AS (
     INSERT INTO pgqueuer (priority, entrypoint, payload, dedupe_key, status)
@@ -42,13 +42,21 @@ SELECT extract(epoch FROM times[cardinality(times) - $3 + 1] + interval '1 hour'
  WHERE address = $1 AND template = $2
 """
 
-GET_UNVERIFIED = "SELECT email FROM accounts WHERE id = $1 AND email_verified_at IS NULL"
+# The address of an account, or the contact address of a guest.
+GET_UNVERIFIED = """
+SELECT role = 'guest' AS is_guest,
+       CASE WHEN role = 'guest' THEN nullif(contact_email, verified_contact) WHEN email_verified_at IS NULL THEN email END AS address,
+       role = 'guest' AND contact_email IS NULL AS lacks_contact
+  FROM accounts
+  LEFT JOIN carts ON carts.account_id = accounts.id
+ WHERE id = $1
+"""
 
 LEASE_MAIL = """
 UPDATE mails
    SET leased_until = now() + make_interval(secs => $2), failure = NULL
  WHERE id = $1 AND sent_at IS NULL AND (leased_until IS NULL OR leased_until <= now()) AND template = ANY($3::text[])
-RETURNING id, template, address, order_id, extract(epoch FROM created_at)::float8 AS created_at,
+RETURNING id, template, address, order_id, account_id, extract(epoch FROM created_at)::float8 AS created_at,
           extract(epoch FROM now() - created_at)::float8 AS age_s
 """
 
@@ -72,6 +80,8 @@ SELECT id, CASE WHEN email_verified_at IS NULL THEN '' ELSE full_name END AS ful
   FROM accounts
  WHERE email = $1 AND disabled_at IS NULL
 """
+
+GET_GUEST = "SELECT id FROM accounts WHERE id = $1 AND role = 'guest' AND disabled_at IS NULL"
 
 GET_RECIPIENT_OF_ORDER = """
 SELECT account.id, CASE WHEN email = $1 AND email_verified_at IS NOT NULL THEN full_name ELSE '' END AS full_name
@@ -116,23 +126,32 @@ async def request_reset(pool: "Pool", address: str, per_hour: int, key: Idempote
 
 @retry_conflicts
 async def request_verification(pool: "Pool", account_id: UUID, per_hour: int, key: IdempotencyKey | None = None) -> bool | Stored:
-    """Queue a verification mail for an account; False if its address is already verified. Raises TooManyMails."""
+    """Queue a verification mail for an account; False if its address is already verified. Raises TooManyMails.
+
+    For a guest the mail goes to the contact address of its cart; raises ContactRequired without one.
+    """
     async with transaction(pool) as conn:
         return await once(conn, key, lambda: _request_verification(conn, account_id, per_hour))
 
 
 async def _request_verification(conn: "Conn", account_id: UUID, per_hour: int) -> bool:
-    address = await conn.fetchval(GET_UNVERIFIED, account_id)
-    if address is None:
+    row = await conn.fetchrow(GET_UNVERIFIED, account_id)
+    if row and row["lacks_contact"]:
+        raise ContactRequired
+    if row is None or row["address"] is None:
         return False
-    if not await request(conn, address, Template.VERIFY_EMAIL, per_hour):
+    address = str(row["address"])
+    if not await request(conn, address, Template.VERIFY_EMAIL, per_hour, account_id if row["is_guest"] else None):
         raise TooManyMails(max(await conn.fetchval(GET_WAIT, address, Template.VERIFY_EMAIL, per_hour) or 0.0, 1.0))
     return True
 
 
-async def request(conn: "Conn", address: str, template: Template, per_hour: int) -> bool:
-    """Queue a mail with a token in the caller's transaction; False if the hour's limit is reached."""
-    return await conn.fetchval(REQUEST_MAIL, address, template, per_hour) is not None
+async def request(conn: "Conn", address: str, template: Template, per_hour: int, guest_id: UUID | None = None) -> bool:
+    """Queue a mail with a token in the caller's transaction; False if the hour's limit is reached.
+
+    With `guest_id` the mail is for the contact address of a guest, whatever account may have that address.
+    """
+    return await conn.fetchval(REQUEST_MAIL, address, template, per_hour, guest_id) is not None
 
 
 async def lease(pool: "Pool", mail_id: UUID, seconds: float) -> Mail | None:
@@ -169,6 +188,8 @@ async def recipient(pool: "Pool", mail: Mail) -> Recipient | None:
     if mail.order_id is not None:
         row = await pool.fetchrow(GET_RECIPIENT_OF_ORDER, mail.address, mail.order_id)
         return Recipient(row["id"], row["full_name"]) if row else None
+    if mail.account_id is not None:
+        return Recipient(mail.account_id, "") if await pool.fetchval(GET_GUEST, mail.account_id) else None
     row = await pool.fetchrow(GET_RECIPIENT, mail.address)
     if row is None or (mail.template is Template.VERIFY_EMAIL and row["verified"]):
         return None

@@ -39,6 +39,8 @@ SELECT order_id, status, actor_kind, actor_id, reason, created_at
  ORDER BY order_id, version
 """
 
+IS_RECENT = "SELECT true FROM orders WHERE id = $1 AND updated_at > now() - make_interval(secs => $2)"
+
 LIST_OF_ACCOUNT = """
 SELECT id
   FROM orders
@@ -60,6 +62,13 @@ async def get(pool: "Pool", order_id: UUID) -> Order | None:
     """Return an order with lines and history, or None."""
     async with pool.acquire() as conn, snapshot(conn):
         found = await read(conn, [order_id])
+    return found[0] if found else None
+
+
+async def get_recent(pool: "Pool", order_id: UUID, seconds: float) -> Order | None:
+    """Return an order that has changed in the last seconds, or None; one statement if there is none."""
+    async with pool.acquire() as conn, snapshot(conn):
+        found = await read(conn, [order_id]) if await conn.fetchval(IS_RECENT, order_id, seconds) else []
     return found[0] if found else None
 
 

@@ -16,7 +16,7 @@ WITH mail AS (
       FROM unnest($1::text[], $2::uuid[], $3::timestamptz[]) WITH ORDINALITY AS news (kind, order_id, created_at, number)
       JOIN orders AS placed ON placed.id = news.order_id
       JOIN accounts AS account ON account.id = placed.account_id
-     WHERE news.created_at > now() - make_interval(secs => $4)
+     WHERE news.created_at > now() - make_interval(secs => $4) AND coalesce(placed.contact_email, account.email) IS NOT NULL
      ORDER BY news.number
         ON CONFLICT (order_id, template) WHERE order_id IS NOT NULL DO NOTHING
     RETURNING id

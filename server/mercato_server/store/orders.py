@@ -179,7 +179,7 @@ def _drawing_numbers_again() -> Iterator[None]:
 
 
 async def _checkout(conn: "Conn", batch: Sequence[Checkout], shop: Shop) -> list[CheckoutResult]:
-    locked, reasons = await locked_carts.lock(conn, batch)
+    locked, reasons = await locked_carts.lock(conn, batch, shop.rules.open_orders)
     results: Outcomes = {**await admission.unserved(conn, reasons)}
     failpoints.hit("checkout: locked")
     if locked.is_late:
@@ -324,7 +324,7 @@ def _order(request: Checkout, locked: Locked, served: _Served, shop: Shop, numbe
         price=price if price.has_parts else None,
         shipping_address=header.shipping_address,
         billing_address=header.billing_address,
-        contact_email=header.contact_email or buyer.email,
+        contact_email=header.contact_email or buyer.email or "",
         note=header.note,
         quote_id=request.terms.quote_id,
     )

@@ -92,10 +92,13 @@ async def offer(conn: "Conn", locked: Locked, book: PriceBook, limits: OrderRule
             buyer.verified,
             found.get(request.account_id, NO_CHOICES),
             quoted.get(request.account_id),
+            has_contact=bool(buyer.email or found.get(request.account_id, NO_CHOICES).header.contact_email),
+            crowded=buyer.crowded,
         )
         for request, buyer in locked.buyers.items()
     }
-    return baskets, Sale(locked.stock(), rules, locked.at, left, limits.units_per_product, limits.verified_only)
+    sale = Sale(locked.stock(), rules, locked.at, left, limits.units_per_product, limits.verified_only, limits.network_orders)
+    return baskets, sale
 
 
 class Found(NamedTuple):

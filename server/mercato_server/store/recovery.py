@@ -21,6 +21,18 @@ UPDATE one_time_tokens AS token
 RETURNING token.account_id, token.email
 """
 
+# The token of a mail to the contact address of a guest.
+SPEND_CONTACT = """
+UPDATE one_time_tokens AS token
+   SET used_at = now()
+  FROM accounts AS account
+ WHERE token.digest = $1 AND token.used_at IS NULL AND token.purpose = 'verify_email' AND token.expires_at > now()
+   AND account.id = token.account_id AND account.role = 'guest' AND account.disabled_at IS NULL
+RETURNING token.account_id, token.email
+"""
+
+SET_CONTACT = "UPDATE accounts SET verified_contact = $2 WHERE id = $1 AND role = 'guest'"
+
 END_RESETS = """
 UPDATE one_time_tokens
    SET used_at = now()
@@ -77,14 +89,17 @@ async def _reset_password(conn: "Conn", reset: Reset) -> int:
 
 @retry_conflicts
 async def verify_email(pool: "Pool", token_digest: bytes, key: IdempotencyKey | None = None) -> str | Stored:
-    """Mark the address of a token as verified and return it; raises OneTimeTokenInvalid."""
+    """Mark the address of a token, or a guest's contact address, as verified and return it; raises OneTimeTokenInvalid."""
     async with transaction(pool) as conn:
         return await once(conn, key, lambda: _verify_email(conn, token_digest))
 
 
 async def _verify_email(conn: "Conn", token_digest: bytes) -> str:
-    used = await conn.fetchrow(SPEND_DIGEST, token_digest, "verify_email")
-    if used is None:
+    if used := await conn.fetchrow(SPEND_DIGEST, token_digest, "verify_email"):
+        await conn.execute(SET_VERIFIED, used["account_id"])
+        return str(used["email"])
+    contact = await conn.fetchrow(SPEND_CONTACT, token_digest)
+    if contact is None:
         raise OneTimeTokenInvalid
-    await conn.execute(SET_VERIFIED, used["account_id"])
-    return str(used["email"])
+    await conn.execute(SET_CONTACT, contact["account_id"], contact["email"])
+    return str(contact["email"])

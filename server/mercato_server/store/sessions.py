@@ -107,7 +107,7 @@ IS_LIVE = "session.ended_at IS NULL AND session.expires_at > now() AND account.d
 
 # The ids are the only condition: with `ended_at IS NULL`, PostgreSQL would also scan an index of all live sessions.
 GET_ROLES = f"""
-SELECT session.account_id, session.id, account.role, {IS_LIVE} AS live
+SELECT session.account_id, session.id, CASE WHEN session.is_guest THEN 'guest' ELSE account.role END AS role, {IS_LIVE} AS live
   FROM sessions AS session
   JOIN accounts AS account ON account.id = session.account_id
  WHERE session.id = ANY($1::uuid[])
@@ -134,19 +134,24 @@ async def open_session(
 
     The account remembers the last `known_max` networks that it logged in from.
     """
-    seen = device.user_agent, device.ip_address
     async with transaction(pool) as conn:
-        row = await conn.fetchrow(
-            OPEN_SESSION,
-            account.id,
-            *seen,
-            token_digest,
-            LIFETIME_DAYS,
-            counters.here,
-            counters.everywhere,
-            known_max,
-            account.password_hash,
-        )
+        return await insert(conn, account, device, token_digest, counters, known_max)
+
+
+async def insert(conn: "Conn", account: Account, device: Device, token_digest: bytes, counters: Counters, known_max: int) -> Opened | None:
+    """Open a session as `open_session` does, in the caller's transaction."""
+    row = await conn.fetchrow(
+        OPEN_SESSION,
+        account.id,
+        device.user_agent,
+        device.ip_address,
+        token_digest,
+        LIFETIME_DAYS,
+        counters.here,
+        counters.everywhere,
+        known_max,
+        account.password_hash,
+    )
     return Opened(row["id"], account.id, LIFETIME_DAYS * 24 * 60 * 60) if row else None
 
 
@@ -241,7 +246,10 @@ class InSession(Protocol):
 
 
 async def roles(pool: "Pool", callers: Sequence[InSession]) -> list[Role | MercatoError]:
-    """Return for each caller the current role of the account, or TokenInvalid if the session has ended or is another account's."""
+    """Return for each caller the current role of the account, or TokenInvalid if the session has ended or is another account's.
+
+    A session of a guest keeps the role GUEST.
+    """
     async with connection(pool) as conn:
         rows = await conn.fetch(GET_ROLES, [caller.session_id for caller in callers])
     live = {(account_id, session_id): Role(role) for account_id, session_id, role, live in rows if live}

@@ -9,7 +9,7 @@ from uuid import UUID
 from mercato_server.database.pool import Conn, Pool
 from mercato_server.database.transactions import retry_conflicts, transaction
 from mercato_server.domain.accounts import Account, AccountFilter, Actor, Role, SessionEnd
-from mercato_server.domain.errors import AdminOnly, LastAdmin, UserNotFound
+from mercato_server.domain.errors import AdminOnly, GuestRole, LastAdmin, UserNotFound
 from mercato_server.domain.paging import Page, Position
 from mercato_server.domain.taxes import TaxTreatment
 from mercato_server.store import audit_log, sessions
@@ -44,7 +44,13 @@ RETURNING {ACCOUNT_COLUMNS}
 # The best plan depends on the text: the index of trigrams for rare texts, the index of ids for common ones.
 PLAN_FOR_THE_TEXT = "SET LOCAL plan_cache_mode = force_custom_plan"
 
-_ROLES = {None: "", Role.USER: " AND role = 'user'", Role.ADMIN: " AND role = 'admin'"}
+# Without a role, guests are left out: they may be many more than the accounts.
+_ROLES = {
+    None: " AND role <> 'guest'",
+    Role.USER: " AND role = 'user'",
+    Role.ADMIN: " AND role = 'admin'",
+    Role.GUEST: " AND role = 'guest'",
+}
 _DISABLED = {None: "", True: " AND disabled_at IS NOT NULL", False: " AND disabled_at IS NULL"}
 # The text is folded before it is escaped, because folding may produce a wildcard of LIKE.
 _TEXT = r" AND fold(email || ' ' || full_name) LIKE '%' || regexp_replace(fold($3), '([\\%_])', '\\\1', 'g') || '%'"
@@ -103,7 +109,7 @@ async def users(pool: "Pool", wanted: AccountFilter, page: Page) -> tuple[Sequen
 async def update(pool: "Pool", change: Update, key: IdempotencyKey | None = None) -> Account | Stored:
     """Change the role or the taxes of an account, or disable or enable it; disabling ends its sessions.
 
-    Raises UserNotFound, LastAdmin, or AdminOnly if the actor is no longer an administrator.
+    Raises UserNotFound, LastAdmin, GuestRole, or AdminOnly if the actor is no longer an administrator.
     """
     async with transaction(pool) as conn:
         return await once(conn, key, lambda: _update(conn, change))
@@ -121,6 +127,8 @@ async def _update(conn: "Conn", change: Update) -> Account:
         raise LastAdmin
     if change.actor.id not in admins:
         raise AdminOnly
+    if current.role is Role.GUEST and role is not Role.GUEST:
+        raise GuestRole
     if change.taxes:
         await conn.execute(PUT_TAXES, current.id, change.taxes.treatment, change.taxes.number)
     account = to_account(await conn.fetchrow(UPDATE_ACCOUNT, current.id, change.role, disabled))

@@ -26,11 +26,12 @@ from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from mercato.v1 import cart_merge_pb2 as mercato_dot_v1_dot_cart__merge__pb2
 from mercato.v1 import policy_pb2 as mercato_dot_v1_dot_policy__pb2
 from mercato.v1 import user_pb2 as mercato_dot_v1_dot_user__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15mercato/v1/auth.proto\x12\nmercato.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17mercato/v1/policy.proto\x1a\x15mercato/v1/user.proto\"V\n\rSignUpRequest\x12\x13\n\x05\x65mail\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\x08password\x18\x02 \x01(\tB\x05\xe2\x41\x02\x02\x04\x12\x17\n\tfull_name\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"<\n\x0cLoginRequest\x12\x13\n\x05\x65mail\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\x08password\x18\x02 \x01(\tB\x05\xe2\x41\x02\x02\x04\"<\n\x10LoginFormRequest\x12(\n\x04\x66orm\x18\x01 \x01(\x0b\x32\x14.google.api.HttpBodyB\x04\xe2\x41\x01\x02\"\x9e\x01\n\rLoginResponse\x12\x1a\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x18\n\ntoken_type\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x18\n\nexpires_in\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x1b\n\rrefresh_token\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03\x12 \n\x12refresh_expires_in\x18\x05 \x01(\x05\x42\x04\xe2\x41\x01\x03\"-\n\x0eRefreshRequest\x12\x1b\n\rrefresh_token\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\x0f\n\rLogoutRequest\"\x10\n\x0eLogoutResponse\"\x12\n\x10LogoutAllRequest\"1\n\x11LogoutAllResponse\x12\x1c\n\x0e\x65nded_sessions\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x03\"\x8c\x02\n\x07Session\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x18\n\nuser_agent\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x18\n\nip_address\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x36\n\x0crefresh_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x15\n\x07\x63urrent\x18\x07 \x01(\x08\x42\x04\xe2\x41\x01\x03\"H\n\x13ListSessionsRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"b\n\x14ListSessionsResponse\x12+\n\x08sessions\x18\x01 \x03(\x0b\x32\x13.mercato.v1.SessionB\x04\xe2\x41\x01\x03\x12\x1d\n\x0fnext_page_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\"0\n\x14RevokeSessionRequest\x12\x18\n\nsession_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"U\n\x15\x43hangePasswordRequest\x12\x1f\n\x10\x63urrent_password\x18\x01 \x01(\tB\x05\xe2\x41\x02\x02\x04\x12\x1b\n\x0cnew_password\x18\x02 \x01(\tB\x05\xe2\x41\x02\x02\x04\"6\n\x16\x43hangePasswordResponse\x12\x1c\n\x0e\x65nded_sessions\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x03\"2\n\x1bRequestPasswordResetRequest\x12\x13\n\x05\x65mail\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\x1e\n\x1cRequestPasswordResetResponse\"H\n\x14ResetPasswordRequest\x12\x13\n\x05token\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1b\n\x0cnew_password\x18\x02 \x01(\tB\x05\xe2\x41\x02\x02\x04\"5\n\x15ResetPasswordResponse\x12\x1c\n\x0e\x65nded_sessions\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x03\"!\n\x1fRequestEmailVerificationRequest\"\"\n RequestEmailVerificationResponse\")\n\x12VerifyEmailRequest\x12\x13\n\x05token\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"*\n\x13VerifyEmailResponse\x12\x13\n\x05\x65mail\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\"\x10\n\x0eGetJwksRequest\"+\n\x04Jwks\x12#\n\x04keys\x18\x01 \x03(\x0b\x32\x0f.mercato.v1.JwkB\x04\xe2\x41\x01\x03\"u\n\x03Jwk\x12\x11\n\x03kty\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x11\n\x03\x63rv\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x0f\n\x01x\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x11\n\x03kid\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03\x12\x11\n\x03use\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03\x12\x11\n\x03\x61lg\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x32\xd7\x0e\n\x0b\x41uthService\x12h\n\x06SignUp\x12\x19.mercato.v1.SignUpRequest\x1a\x10.mercato.v1.User\"1\x8a\xb5\x18\x1b\x08\x01\x10\xc9\x01\x18\x88\' \x01\x38\x01\x42\rprofile.write\x82\xd3\xe4\x93\x02\x0c\"\x07/signup:\x01*\x12r\n\x05Login\x12\x18.mercato.v1.LoginRequest\x1a\x19.mercato.v1.LoginResponse\"4\x8a\xb5\x18\x17\x08\x01\x18\x88\'8\x01\x42\x0esessions.write\x82\xd3\xe4\x93\x02\x13\"\x0e/v1/auth:login:\x01*\x12u\n\tLoginForm\x12\x1c.mercato.v1.LoginFormRequest\x1a\x19.mercato.v1.LoginResponse\"/\x8a\xb5\x18\x17\x08\x01\x18\x88\'8\x01\x42\x0esessions.write\x82\xd3\xe4\x93\x02\x0e\"\x06/login:\x04\x66orm\x12s\n\x07Refresh\x12\x1a.mercato.v1.RefreshRequest\x1a\x19.mercato.v1.LoginResponse\"1\x8a\xb5\x18\x12\x08\x01\x42\x0esessions.write\x82\xd3\xe4\x93\x02\x15\"\x10/v1/auth:refresh:\x01*\x12i\n\x06Logout\x12\x19.mercato.v1.LogoutRequest\x1a\x1a.mercato.v1.LogoutResponse\"(\x8a\xb5\x18\x12\x08\x02\x42\x0esessions.write\x82\xd3\xe4\x93\x02\x0c\"\x07/logout:\x01*\x12}\n\tLogoutAll\x12\x1c.mercato.v1.LogoutAllRequest\x1a\x1d.mercato.v1.LogoutAllResponse\"3\x8a\xb5\x18\x12\x08\x02\x42\x0esessions.write\x82\xd3\xe4\x93\x02\x17\"\x12/v1/auth:logoutAll:\x01*\x12\x7f\n\x0cListSessions\x12\x1f.mercato.v1.ListSessionsRequest\x1a .mercato.v1.ListSessionsResponse\",\x90\x02\x01\x8a\xb5\x18\x11\x08\x02\x42\rsessions.read\x82\xd3\xe4\x93\x02\x0e\x12\x0c/me/sessions\x12\x81\x01\n\rRevokeSession\x12 .mercato.v1.RevokeSessionRequest\x1a\x13.mercato.v1.Session\"9\x8a\xb5\x18\x14\x08\x02 \x01\x42\x0esessions.write\x82\xd3\xe4\x93\x02\x1b*\x19/me/sessions/{session_id}\x12\x92\x01\n\x0e\x43hangePassword\x12!.mercato.v1.ChangePasswordRequest\x1a\".mercato.v1.ChangePasswordResponse\"9\x8a\xb5\x18\x18\x08\x02\x18\x88\' \x01\x38\x01\x42\rprofile.write\x82\xd3\xe4\x93\x02\x17\"\x12/me:changePassword:\x01*\x12\xaa\x01\n\x14RequestPasswordReset\x12\'.mercato.v1.RequestPasswordResetRequest\x1a(.mercato.v1.RequestPasswordResetResponse\"?\x8a\xb5\x18\x13\x08\x01 \x01\x42\rprofile.write\x82\xd3\xe4\x93\x02\"\"\x1d/v1/auth:requestPasswordReset:\x01*\x12\x93\x01\n\rResetPassword\x12 .mercato.v1.ResetPasswordRequest\x1a!.mercato.v1.ResetPasswordResponse\"=\x8a\xb5\x18\x18\x08\x01\x18\x88\' \x01\x38\x01\x42\rprofile.write\x82\xd3\xe4\x93\x02\x1b\"\x16/v1/auth:resetPassword:\x01*\x12\xb5\x01\n\x18RequestEmailVerification\x12+.mercato.v1.RequestEmailVerificationRequest\x1a,.mercato.v1.RequestEmailVerificationResponse\">\x8a\xb5\x18\x13\x08\x02 \x01\x42\rprofile.write\x82\xd3\xe4\x93\x02!\"\x1c/me:requestEmailVerification:\x01*\x12\x86\x01\n\x0bVerifyEmail\x12\x1e.mercato.v1.VerifyEmailRequest\x1a\x1f.mercato.v1.VerifyEmailResponse\"6\x8a\xb5\x18\x13\x08\x01 \x01\x42\rprofile.write\x82\xd3\xe4\x93\x02\x19\"\x14/v1/auth:verifyEmail:\x01*\x12v\n\x07GetJwks\x12\x1a.mercato.v1.GetJwksRequest\x1a\x10.mercato.v1.Jwks\"=\x90\x02\x01\x8a\xb5\x18\x18\x08\x01(\xac\x02\x42\x11signing_keys.read\x82\xd3\xe4\x93\x02\x18\x12\x16/.well-known/jwks.jsonb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15mercato/v1/auth.proto\x12\nmercato.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bmercato/v1/cart_merge.proto\x1a\x17mercato/v1/policy.proto\x1a\x15mercato/v1/user.proto\"\xa6\x01\n\rSignUpRequest\x12\x13\n\x05\x65mail\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\x08password\x18\x02 \x01(\tB\x05\xe2\x41\x02\x02\x04\x12\x17\n\tfull_name\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x19\n\x0bguest_token\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x33\n\ncart_merge\x18\x05 \x01(\x0e\x32\x19.mercato.v1.CartMergeModeB\x04\xe2\x41\x01\x01\"\x8c\x01\n\x0cLoginRequest\x12\x13\n\x05\x65mail\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\x08password\x18\x02 \x01(\tB\x05\xe2\x41\x02\x02\x04\x12\x19\n\x0bguest_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x33\n\ncart_merge\x18\x04 \x01(\x0e\x32\x19.mercato.v1.CartMergeModeB\x04\xe2\x41\x01\x01\"<\n\x10LoginFormRequest\x12(\n\x04\x66orm\x18\x01 \x01(\x0b\x32\x14.google.api.HttpBodyB\x04\xe2\x41\x01\x02\"\xd1\x01\n\rLoginResponse\x12\x1a\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x18\n\ntoken_type\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x18\n\nexpires_in\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x1b\n\rrefresh_token\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03\x12 \n\x12refresh_expires_in\x18\x05 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x31\n\x0bguest_merge\x18\x06 \x01(\x0b\x32\x16.mercato.v1.GuestMergeB\x04\xe2\x41\x01\x03\"\x14\n\x12\x43reateGuestRequest\"-\n\x0eRefreshRequest\x12\x1b\n\rrefresh_token\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\x0f\n\rLogoutRequest\"\x10\n\x0eLogoutResponse\"\x12\n\x10LogoutAllRequest\"1\n\x11LogoutAllResponse\x12\x1c\n\x0e\x65nded_sessions\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x03\"\x8c\x02\n\x07Session\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x18\n\nuser_agent\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x18\n\nip_address\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x36\n\x0crefresh_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x15\n\x07\x63urrent\x18\x07 \x01(\x08\x42\x04\xe2\x41\x01\x03\"H\n\x13ListSessionsRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"b\n\x14ListSessionsResponse\x12+\n\x08sessions\x18\x01 \x03(\x0b\x32\x13.mercato.v1.SessionB\x04\xe2\x41\x01\x03\x12\x1d\n\x0fnext_page_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\"0\n\x14RevokeSessionRequest\x12\x18\n\nsession_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"U\n\x15\x43hangePasswordRequest\x12\x1f\n\x10\x63urrent_password\x18\x01 \x01(\tB\x05\xe2\x41\x02\x02\x04\x12\x1b\n\x0cnew_password\x18\x02 \x01(\tB\x05\xe2\x41\x02\x02\x04\"6\n\x16\x43hangePasswordResponse\x12\x1c\n\x0e\x65nded_sessions\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x03\"2\n\x1bRequestPasswordResetRequest\x12\x13\n\x05\x65mail\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\x1e\n\x1cRequestPasswordResetResponse\"H\n\x14ResetPasswordRequest\x12\x13\n\x05token\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1b\n\x0cnew_password\x18\x02 \x01(\tB\x05\xe2\x41\x02\x02\x04\"5\n\x15ResetPasswordResponse\x12\x1c\n\x0e\x65nded_sessions\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x03\"!\n\x1fRequestEmailVerificationRequest\"\"\n RequestEmailVerificationResponse\")\n\x12VerifyEmailRequest\x12\x13\n\x05token\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"*\n\x13VerifyEmailResponse\x12\x13\n\x05\x65mail\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\"\x10\n\x0eGetJwksRequest\"+\n\x04Jwks\x12#\n\x04keys\x18\x01 \x03(\x0b\x32\x0f.mercato.v1.JwkB\x04\xe2\x41\x01\x03\"u\n\x03Jwk\x12\x11\n\x03kty\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x11\n\x03\x63rv\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x0f\n\x01x\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x11\n\x03kid\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03\x12\x11\n\x03use\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03\x12\x11\n\x03\x61lg\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x32\xd5\x0f\n\x0b\x41uthService\x12h\n\x06SignUp\x12\x19.mercato.v1.SignUpRequest\x1a\x10.mercato.v1.User\"1\x8a\xb5\x18\x1b\x08\x01\x10\xc9\x01\x18\x88\' \x01\x38\x01\x42\rprofile.write\x82\xd3\xe4\x93\x02\x0c\"\x07/signup:\x01*\x12r\n\x05Login\x12\x18.mercato.v1.LoginRequest\x1a\x19.mercato.v1.LoginResponse\"4\x8a\xb5\x18\x17\x08\x01\x18\x88\'8\x01\x42\x0esessions.write\x82\xd3\xe4\x93\x02\x13\"\x0e/v1/auth:login:\x01*\x12u\n\tLoginForm\x12\x1c.mercato.v1.LoginFormRequest\x1a\x19.mercato.v1.LoginResponse\"/\x8a\xb5\x18\x17\x08\x01\x18\x88\'8\x01\x42\x0esessions.write\x82\xd3\xe4\x93\x02\x0e\"\x06/login:\x04\x66orm\x12|\n\x0b\x43reateGuest\x12\x1e.mercato.v1.CreateGuestRequest\x1a\x19.mercato.v1.LoginResponse\"2\x8a\xb5\x18\x15\x08\x01\x10\xc9\x01\x42\x0esessions.write\x82\xd3\xe4\x93\x02\x13\"\x0e/v1/auth:guest:\x01*\x12s\n\x07Refresh\x12\x1a.mercato.v1.RefreshRequest\x1a\x19.mercato.v1.LoginResponse\"1\x8a\xb5\x18\x12\x08\x01\x42\x0esessions.write\x82\xd3\xe4\x93\x02\x15\"\x10/v1/auth:refresh:\x01*\x12i\n\x06Logout\x12\x19.mercato.v1.LogoutRequest\x1a\x1a.mercato.v1.LogoutResponse\"(\x8a\xb5\x18\x12\x08\x04\x42\x0esessions.write\x82\xd3\xe4\x93\x02\x0c\"\x07/logout:\x01*\x12}\n\tLogoutAll\x12\x1c.mercato.v1.LogoutAllRequest\x1a\x1d.mercato.v1.LogoutAllResponse\"3\x8a\xb5\x18\x12\x08\x02\x42\x0esessions.write\x82\xd3\xe4\x93\x02\x17\"\x12/v1/auth:logoutAll:\x01*\x12\x7f\n\x0cListSessions\x12\x1f.mercato.v1.ListSessionsRequest\x1a .mercato.v1.ListSessionsResponse\",\x90\x02\x01\x8a\xb5\x18\x11\x08\x02\x42\rsessions.read\x82\xd3\xe4\x93\x02\x0e\x12\x0c/me/sessions\x12\x81\x01\n\rRevokeSession\x12 .mercato.v1.RevokeSessionRequest\x1a\x13.mercato.v1.Session\"9\x8a\xb5\x18\x14\x08\x02 \x01\x42\x0esessions.write\x82\xd3\xe4\x93\x02\x1b*\x19/me/sessions/{session_id}\x12\x92\x01\n\x0e\x43hangePassword\x12!.mercato.v1.ChangePasswordRequest\x1a\".mercato.v1.ChangePasswordResponse\"9\x8a\xb5\x18\x18\x08\x02\x18\x88\' \x01\x38\x01\x42\rprofile.write\x82\xd3\xe4\x93\x02\x17\"\x12/me:changePassword:\x01*\x12\xaa\x01\n\x14RequestPasswordReset\x12\'.mercato.v1.RequestPasswordResetRequest\x1a(.mercato.v1.RequestPasswordResetResponse\"?\x8a\xb5\x18\x13\x08\x01 \x01\x42\rprofile.write\x82\xd3\xe4\x93\x02\"\"\x1d/v1/auth:requestPasswordReset:\x01*\x12\x93\x01\n\rResetPassword\x12 .mercato.v1.ResetPasswordRequest\x1a!.mercato.v1.ResetPasswordResponse\"=\x8a\xb5\x18\x18\x08\x01\x18\x88\' \x01\x38\x01\x42\rprofile.write\x82\xd3\xe4\x93\x02\x1b\"\x16/v1/auth:resetPassword:\x01*\x12\xb5\x01\n\x18RequestEmailVerification\x12+.mercato.v1.RequestEmailVerificationRequest\x1a,.mercato.v1.RequestEmailVerificationResponse\">\x8a\xb5\x18\x13\x08\x04 \x01\x42\rprofile.write\x82\xd3\xe4\x93\x02!\"\x1c/me:requestEmailVerification:\x01*\x12\x86\x01\n\x0bVerifyEmail\x12\x1e.mercato.v1.VerifyEmailRequest\x1a\x1f.mercato.v1.VerifyEmailResponse\"6\x8a\xb5\x18\x13\x08\x01 \x01\x42\rprofile.write\x82\xd3\xe4\x93\x02\x19\"\x14/v1/auth:verifyEmail:\x01*\x12v\n\x07GetJwks\x12\x1a.mercato.v1.GetJwksRequest\x1a\x10.mercato.v1.Jwks\"=\x90\x02\x01\x8a\xb5\x18\x18\x08\x01(\xac\x02\x42\x11signing_keys.read\x82\xd3\xe4\x93\x02\x18\x12\x16/.well-known/jwks.jsonb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,10 +44,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SIGNUPREQUEST'].fields_by_name['password']._serialized_options = b'\342A\002\002\004'
   _globals['_SIGNUPREQUEST'].fields_by_name['full_name']._loaded_options = None
   _globals['_SIGNUPREQUEST'].fields_by_name['full_name']._serialized_options = b'\342A\001\001'
+  _globals['_SIGNUPREQUEST'].fields_by_name['guest_token']._loaded_options = None
+  _globals['_SIGNUPREQUEST'].fields_by_name['guest_token']._serialized_options = b'\342A\001\001'
+  _globals['_SIGNUPREQUEST'].fields_by_name['cart_merge']._loaded_options = None
+  _globals['_SIGNUPREQUEST'].fields_by_name['cart_merge']._serialized_options = b'\342A\001\001'
   _globals['_LOGINREQUEST'].fields_by_name['email']._loaded_options = None
   _globals['_LOGINREQUEST'].fields_by_name['email']._serialized_options = b'\342A\001\002'
   _globals['_LOGINREQUEST'].fields_by_name['password']._loaded_options = None
   _globals['_LOGINREQUEST'].fields_by_name['password']._serialized_options = b'\342A\002\002\004'
+  _globals['_LOGINREQUEST'].fields_by_name['guest_token']._loaded_options = None
+  _globals['_LOGINREQUEST'].fields_by_name['guest_token']._serialized_options = b'\342A\001\001'
+  _globals['_LOGINREQUEST'].fields_by_name['cart_merge']._loaded_options = None
+  _globals['_LOGINREQUEST'].fields_by_name['cart_merge']._serialized_options = b'\342A\001\001'
   _globals['_LOGINFORMREQUEST'].fields_by_name['form']._loaded_options = None
   _globals['_LOGINFORMREQUEST'].fields_by_name['form']._serialized_options = b'\342A\001\002'
   _globals['_LOGINRESPONSE'].fields_by_name['access_token']._loaded_options = None
@@ -59,6 +68,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LOGINRESPONSE'].fields_by_name['refresh_token']._serialized_options = b'\342A\001\003'
   _globals['_LOGINRESPONSE'].fields_by_name['refresh_expires_in']._loaded_options = None
   _globals['_LOGINRESPONSE'].fields_by_name['refresh_expires_in']._serialized_options = b'\342A\001\003'
+  _globals['_LOGINRESPONSE'].fields_by_name['guest_merge']._loaded_options = None
+  _globals['_LOGINRESPONSE'].fields_by_name['guest_merge']._serialized_options = b'\342A\001\003'
   _globals['_REFRESHREQUEST'].fields_by_name['refresh_token']._loaded_options = None
   _globals['_REFRESHREQUEST'].fields_by_name['refresh_token']._serialized_options = b'\342A\001\002'
   _globals['_LOGOUTALLRESPONSE'].fields_by_name['ended_sessions']._loaded_options = None
@@ -125,10 +136,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AUTHSERVICE'].methods_by_name['Login']._serialized_options = b'\212\265\030\027\010\001\030\210\'8\001B\016sessions.write\202\323\344\223\002\023\"\016/v1/auth:login:\001*'
   _globals['_AUTHSERVICE'].methods_by_name['LoginForm']._loaded_options = None
   _globals['_AUTHSERVICE'].methods_by_name['LoginForm']._serialized_options = b'\212\265\030\027\010\001\030\210\'8\001B\016sessions.write\202\323\344\223\002\016\"\006/login:\004form'
+  _globals['_AUTHSERVICE'].methods_by_name['CreateGuest']._loaded_options = None
+  _globals['_AUTHSERVICE'].methods_by_name['CreateGuest']._serialized_options = b'\212\265\030\025\010\001\020\311\001B\016sessions.write\202\323\344\223\002\023\"\016/v1/auth:guest:\001*'
   _globals['_AUTHSERVICE'].methods_by_name['Refresh']._loaded_options = None
   _globals['_AUTHSERVICE'].methods_by_name['Refresh']._serialized_options = b'\212\265\030\022\010\001B\016sessions.write\202\323\344\223\002\025\"\020/v1/auth:refresh:\001*'
   _globals['_AUTHSERVICE'].methods_by_name['Logout']._loaded_options = None
-  _globals['_AUTHSERVICE'].methods_by_name['Logout']._serialized_options = b'\212\265\030\022\010\002B\016sessions.write\202\323\344\223\002\014\"\007/logout:\001*'
+  _globals['_AUTHSERVICE'].methods_by_name['Logout']._serialized_options = b'\212\265\030\022\010\004B\016sessions.write\202\323\344\223\002\014\"\007/logout:\001*'
   _globals['_AUTHSERVICE'].methods_by_name['LogoutAll']._loaded_options = None
   _globals['_AUTHSERVICE'].methods_by_name['LogoutAll']._serialized_options = b'\212\265\030\022\010\002B\016sessions.write\202\323\344\223\002\027\"\022/v1/auth:logoutAll:\001*'
   _globals['_AUTHSERVICE'].methods_by_name['ListSessions']._loaded_options = None
@@ -142,63 +155,65 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AUTHSERVICE'].methods_by_name['ResetPassword']._loaded_options = None
   _globals['_AUTHSERVICE'].methods_by_name['ResetPassword']._serialized_options = b'\212\265\030\030\010\001\030\210\' \0018\001B\rprofile.write\202\323\344\223\002\033\"\026/v1/auth:resetPassword:\001*'
   _globals['_AUTHSERVICE'].methods_by_name['RequestEmailVerification']._loaded_options = None
-  _globals['_AUTHSERVICE'].methods_by_name['RequestEmailVerification']._serialized_options = b'\212\265\030\023\010\002 \001B\rprofile.write\202\323\344\223\002!\"\034/me:requestEmailVerification:\001*'
+  _globals['_AUTHSERVICE'].methods_by_name['RequestEmailVerification']._serialized_options = b'\212\265\030\023\010\004 \001B\rprofile.write\202\323\344\223\002!\"\034/me:requestEmailVerification:\001*'
   _globals['_AUTHSERVICE'].methods_by_name['VerifyEmail']._loaded_options = None
   _globals['_AUTHSERVICE'].methods_by_name['VerifyEmail']._serialized_options = b'\212\265\030\023\010\001 \001B\rprofile.write\202\323\344\223\002\031\"\024/v1/auth:verifyEmail:\001*'
   _globals['_AUTHSERVICE'].methods_by_name['GetJwks']._loaded_options = None
   _globals['_AUTHSERVICE'].methods_by_name['GetJwks']._serialized_options = b'\220\002\001\212\265\030\030\010\001(\254\002B\021signing_keys.read\202\323\344\223\002\030\022\026/.well-known/jwks.json'
-  _globals['_SIGNUPREQUEST']._serialized_start=208
-  _globals['_SIGNUPREQUEST']._serialized_end=294
-  _globals['_LOGINREQUEST']._serialized_start=296
-  _globals['_LOGINREQUEST']._serialized_end=356
-  _globals['_LOGINFORMREQUEST']._serialized_start=358
-  _globals['_LOGINFORMREQUEST']._serialized_end=418
-  _globals['_LOGINRESPONSE']._serialized_start=421
-  _globals['_LOGINRESPONSE']._serialized_end=579
-  _globals['_REFRESHREQUEST']._serialized_start=581
-  _globals['_REFRESHREQUEST']._serialized_end=626
-  _globals['_LOGOUTREQUEST']._serialized_start=628
-  _globals['_LOGOUTREQUEST']._serialized_end=643
-  _globals['_LOGOUTRESPONSE']._serialized_start=645
-  _globals['_LOGOUTRESPONSE']._serialized_end=661
-  _globals['_LOGOUTALLREQUEST']._serialized_start=663
-  _globals['_LOGOUTALLREQUEST']._serialized_end=681
-  _globals['_LOGOUTALLRESPONSE']._serialized_start=683
-  _globals['_LOGOUTALLRESPONSE']._serialized_end=732
-  _globals['_SESSION']._serialized_start=735
-  _globals['_SESSION']._serialized_end=1003
-  _globals['_LISTSESSIONSREQUEST']._serialized_start=1005
-  _globals['_LISTSESSIONSREQUEST']._serialized_end=1077
-  _globals['_LISTSESSIONSRESPONSE']._serialized_start=1079
-  _globals['_LISTSESSIONSRESPONSE']._serialized_end=1177
-  _globals['_REVOKESESSIONREQUEST']._serialized_start=1179
-  _globals['_REVOKESESSIONREQUEST']._serialized_end=1227
-  _globals['_CHANGEPASSWORDREQUEST']._serialized_start=1229
-  _globals['_CHANGEPASSWORDREQUEST']._serialized_end=1314
-  _globals['_CHANGEPASSWORDRESPONSE']._serialized_start=1316
-  _globals['_CHANGEPASSWORDRESPONSE']._serialized_end=1370
-  _globals['_REQUESTPASSWORDRESETREQUEST']._serialized_start=1372
-  _globals['_REQUESTPASSWORDRESETREQUEST']._serialized_end=1422
-  _globals['_REQUESTPASSWORDRESETRESPONSE']._serialized_start=1424
-  _globals['_REQUESTPASSWORDRESETRESPONSE']._serialized_end=1454
-  _globals['_RESETPASSWORDREQUEST']._serialized_start=1456
-  _globals['_RESETPASSWORDREQUEST']._serialized_end=1528
-  _globals['_RESETPASSWORDRESPONSE']._serialized_start=1530
-  _globals['_RESETPASSWORDRESPONSE']._serialized_end=1583
-  _globals['_REQUESTEMAILVERIFICATIONREQUEST']._serialized_start=1585
-  _globals['_REQUESTEMAILVERIFICATIONREQUEST']._serialized_end=1618
-  _globals['_REQUESTEMAILVERIFICATIONRESPONSE']._serialized_start=1620
-  _globals['_REQUESTEMAILVERIFICATIONRESPONSE']._serialized_end=1654
-  _globals['_VERIFYEMAILREQUEST']._serialized_start=1656
-  _globals['_VERIFYEMAILREQUEST']._serialized_end=1697
-  _globals['_VERIFYEMAILRESPONSE']._serialized_start=1699
-  _globals['_VERIFYEMAILRESPONSE']._serialized_end=1741
-  _globals['_GETJWKSREQUEST']._serialized_start=1743
-  _globals['_GETJWKSREQUEST']._serialized_end=1759
-  _globals['_JWKS']._serialized_start=1761
-  _globals['_JWKS']._serialized_end=1804
-  _globals['_JWK']._serialized_start=1806
-  _globals['_JWK']._serialized_end=1923
-  _globals['_AUTHSERVICE']._serialized_start=1926
-  _globals['_AUTHSERVICE']._serialized_end=3805
+  _globals['_SIGNUPREQUEST']._serialized_start=238
+  _globals['_SIGNUPREQUEST']._serialized_end=404
+  _globals['_LOGINREQUEST']._serialized_start=407
+  _globals['_LOGINREQUEST']._serialized_end=547
+  _globals['_LOGINFORMREQUEST']._serialized_start=549
+  _globals['_LOGINFORMREQUEST']._serialized_end=609
+  _globals['_LOGINRESPONSE']._serialized_start=612
+  _globals['_LOGINRESPONSE']._serialized_end=821
+  _globals['_CREATEGUESTREQUEST']._serialized_start=823
+  _globals['_CREATEGUESTREQUEST']._serialized_end=843
+  _globals['_REFRESHREQUEST']._serialized_start=845
+  _globals['_REFRESHREQUEST']._serialized_end=890
+  _globals['_LOGOUTREQUEST']._serialized_start=892
+  _globals['_LOGOUTREQUEST']._serialized_end=907
+  _globals['_LOGOUTRESPONSE']._serialized_start=909
+  _globals['_LOGOUTRESPONSE']._serialized_end=925
+  _globals['_LOGOUTALLREQUEST']._serialized_start=927
+  _globals['_LOGOUTALLREQUEST']._serialized_end=945
+  _globals['_LOGOUTALLRESPONSE']._serialized_start=947
+  _globals['_LOGOUTALLRESPONSE']._serialized_end=996
+  _globals['_SESSION']._serialized_start=999
+  _globals['_SESSION']._serialized_end=1267
+  _globals['_LISTSESSIONSREQUEST']._serialized_start=1269
+  _globals['_LISTSESSIONSREQUEST']._serialized_end=1341
+  _globals['_LISTSESSIONSRESPONSE']._serialized_start=1343
+  _globals['_LISTSESSIONSRESPONSE']._serialized_end=1441
+  _globals['_REVOKESESSIONREQUEST']._serialized_start=1443
+  _globals['_REVOKESESSIONREQUEST']._serialized_end=1491
+  _globals['_CHANGEPASSWORDREQUEST']._serialized_start=1493
+  _globals['_CHANGEPASSWORDREQUEST']._serialized_end=1578
+  _globals['_CHANGEPASSWORDRESPONSE']._serialized_start=1580
+  _globals['_CHANGEPASSWORDRESPONSE']._serialized_end=1634
+  _globals['_REQUESTPASSWORDRESETREQUEST']._serialized_start=1636
+  _globals['_REQUESTPASSWORDRESETREQUEST']._serialized_end=1686
+  _globals['_REQUESTPASSWORDRESETRESPONSE']._serialized_start=1688
+  _globals['_REQUESTPASSWORDRESETRESPONSE']._serialized_end=1718
+  _globals['_RESETPASSWORDREQUEST']._serialized_start=1720
+  _globals['_RESETPASSWORDREQUEST']._serialized_end=1792
+  _globals['_RESETPASSWORDRESPONSE']._serialized_start=1794
+  _globals['_RESETPASSWORDRESPONSE']._serialized_end=1847
+  _globals['_REQUESTEMAILVERIFICATIONREQUEST']._serialized_start=1849
+  _globals['_REQUESTEMAILVERIFICATIONREQUEST']._serialized_end=1882
+  _globals['_REQUESTEMAILVERIFICATIONRESPONSE']._serialized_start=1884
+  _globals['_REQUESTEMAILVERIFICATIONRESPONSE']._serialized_end=1918
+  _globals['_VERIFYEMAILREQUEST']._serialized_start=1920
+  _globals['_VERIFYEMAILREQUEST']._serialized_end=1961
+  _globals['_VERIFYEMAILRESPONSE']._serialized_start=1963
+  _globals['_VERIFYEMAILRESPONSE']._serialized_end=2005
+  _globals['_GETJWKSREQUEST']._serialized_start=2007
+  _globals['_GETJWKSREQUEST']._serialized_end=2023
+  _globals['_JWKS']._serialized_start=2025
+  _globals['_JWKS']._serialized_end=2068
+  _globals['_JWK']._serialized_start=2070
+  _globals['_JWK']._serialized_end=2187
+  _globals['_AUTHSERVICE']._serialized_start=2190
+  _globals['_AUTHSERVICE']._serialized_end=4195
 # @@protoc_insertion_point(module_scope)

@@ -9,6 +9,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from mercato.v1 import cart_merge_pb2 as _cart_merge_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -29,22 +30,30 @@ class SignUpRequest(_message.Message):
     EMAIL_FIELD_NUMBER: _builtins.int
     PASSWORD_FIELD_NUMBER: _builtins.int
     FULL_NAME_FIELD_NUMBER: _builtins.int
+    GUEST_TOKEN_FIELD_NUMBER: _builtins.int
+    CART_MERGE_FIELD_NUMBER: _builtins.int
     email: _builtins.str
     """E-mail address, at most 254 characters; compared without regard to case."""
     password: _builtins.str
     """8 characters to 1,024 bytes of UTF-8, and not one of the commonest passwords."""
     full_name: _builtins.str
     """At most 200 characters."""
+    guest_token: _builtins.str
+    """Refresh token of a guest (CreateGuest) whose account this becomes; at most 47 characters. A wrong or expired one, or that of an account, changes nothing."""
+    cart_merge: _cart_merge_pb2.CartMergeMode.ValueType
+    """Has no effect: the account has the cart of its guest, and no other."""
     def __init__(
         self,
         *,
         email: _builtins.str = ...,
         password: _builtins.str = ...,
         full_name: _builtins.str = ...,
+        guest_token: _builtins.str = ...,
+        cart_merge: _cart_merge_pb2.CartMergeMode.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["email", b"email", "full_name", b"full_name", "password", b"password"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cart_merge", b"cart_merge", "email", b"email", "full_name", b"full_name", "guest_token", b"guest_token", "password", b"password"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -58,19 +67,27 @@ class LoginRequest(_message.Message):
 
     EMAIL_FIELD_NUMBER: _builtins.int
     PASSWORD_FIELD_NUMBER: _builtins.int
+    GUEST_TOKEN_FIELD_NUMBER: _builtins.int
+    CART_MERGE_FIELD_NUMBER: _builtins.int
     email: _builtins.str
     """E-mail address of the account."""
     password: _builtins.str
     """Its password."""
+    guest_token: _builtins.str
+    """Refresh token of a guest (CreateGuest) whose cart joins the account's cart; at most 47 characters. A wrong or expired one, or that of an account, changes nothing."""
+    cart_merge: _cart_merge_pb2.CartMergeMode.ValueType
+    """How the carts are joined."""
     def __init__(
         self,
         *,
         email: _builtins.str = ...,
         password: _builtins.str = ...,
+        guest_token: _builtins.str = ...,
+        cart_merge: _cart_merge_pb2.CartMergeMode.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["email", b"email", "password", b"password"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cart_merge", b"cart_merge", "email", b"email", "guest_token", b"guest_token", "password", b"password"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -111,6 +128,7 @@ class LoginResponse(_message.Message):
     EXPIRES_IN_FIELD_NUMBER: _builtins.int
     REFRESH_TOKEN_FIELD_NUMBER: _builtins.int
     REFRESH_EXPIRES_IN_FIELD_NUMBER: _builtins.int
+    GUEST_MERGE_FIELD_NUMBER: _builtins.int
     access_token: _builtins.str
     """JWT to send as `authorization: Bearer <access_token>`."""
     token_type: _builtins.str
@@ -121,6 +139,10 @@ class LoginResponse(_message.Message):
     """Token for Refresh, opaque. Store it as safely as a password."""
     refresh_expires_in: _builtins.int
     """Seconds until the session ends, however often it is refreshed."""
+    @_builtins.property
+    def guest_merge(self) -> _cart_merge_pb2.GuestMerge:
+        """Report of the guest's merge; only in the answer of a Login or LoginForm with `guest_token`."""
+
     def __init__(
         self,
         *,
@@ -129,14 +151,32 @@ class LoginResponse(_message.Message):
         expires_in: _builtins.int = ...,
         refresh_token: _builtins.str = ...,
         refresh_expires_in: _builtins.int = ...,
+        guest_merge: _cart_merge_pb2.GuestMerge | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["guest_merge", b"guest_merge"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["access_token", b"access_token", "expires_in", b"expires_in", "refresh_expires_in", b"refresh_expires_in", "refresh_token", b"refresh_token", "token_type", b"token_type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access_token", b"access_token", "expires_in", b"expires_in", "guest_merge", b"guest_merge", "refresh_expires_in", b"refresh_expires_in", "refresh_token", b"refresh_token", "token_type", b"token_type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___LoginResponse: _TypeAlias = LoginResponse  # noqa: Y015
+
+@_typing.final
+class CreateGuestRequest(_message.Message):
+    """Request of CreateGuest."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateGuestRequest: _TypeAlias = CreateGuestRequest  # noqa: Y015
 
 @_typing.final
 class RefreshRequest(_message.Message):

@@ -58,6 +58,11 @@ class AuthServiceStub:
                 request_serializer=mercato_dot_v1_dot_auth__pb2.LoginFormRequest.SerializeToString,
                 response_deserializer=mercato_dot_v1_dot_auth__pb2.LoginResponse.FromString,
                 _registered_method=True)
+        self.CreateGuest = channel.unary_unary(
+                '/mercato.v1.AuthService/CreateGuest',
+                request_serializer=mercato_dot_v1_dot_auth__pb2.CreateGuestRequest.SerializeToString,
+                response_deserializer=mercato_dot_v1_dot_auth__pb2.LoginResponse.FromString,
+                _registered_method=True)
         self.Refresh = channel.unary_unary(
                 '/mercato.v1.AuthService/Refresh',
                 request_serializer=mercato_dot_v1_dot_auth__pb2.RefreshRequest.SerializeToString,
@@ -129,6 +134,8 @@ class AuthServiceServicer:
     def SignUp(self, request, context):
         """Create an account with ROLE_USER, and send its address a mail with a token for VerifyEmail.
 
+        With `guest_token` the guest becomes the account: its cart, orders, addresses and idempotency keys stay. Its sessions keep the rights of a
+        guest; a login opens a full one. A sign-up that is refused leaves the guest as it was.
         Errors: INVALID_ARGUMENT INVALID_FIELD (every violation is listed), ALREADY_EXISTS EMAIL_TAKEN.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -142,6 +149,8 @@ class AuthServiceServicer:
         address (an IPv6 /64 counts as one) each further one doubles the time until the next attempt for that e-mail from there, from one second to
         one minute; a success forgets them. After 50 failures from all addresses together the same holds for all, except for those from which
         this account has logged in before. Attempts at the same time that could exceed the free failures wait for each other.
+        With `guest_token` the guest's cart joins the account's cart, and the guest's session ends. No cart makes a login fail: `guest_merge` of the
+        answer says what changed.
         Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED INVALID_CREDENTIALS, RESOURCE_EXHAUSTED TOO_MANY_ATTEMPTS (RetryInfo says when).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -151,8 +160,21 @@ class AuthServiceServicer:
     def LoginForm(self, request, context):
         """Log in by HTML form (`username`, `password`; the OAuth 2.0 password form, RFC 6749 section 4.3.2) or by the JSON object {"username" or "email", "password"}.
 
+        Both may have `guest_token` and `cart_merge` (SUM, KEEP or REPLACE), as Login.
         Errors: INVALID_ARGUMENT INVALID_FIELD (also for another content type), UNAUTHENTICATED INVALID_CREDENTIALS, RESOURCE_EXHAUSTED
         TOO_MANY_ATTEMPTS, as Login.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateGuest(self, request, context):
+        """Make a guest: an account with ROLE_GUEST and a session, for buyers who do not sign up.
+
+        A guest has a cart, addresses, orders and payments of its own; its checkout needs `contact_email` in the cart's header. A guest that has
+        ordered nothing is deleted when it was not used for a month, or as long as the shop's operator says. Each call makes another guest: it
+        honours no `idempotency-key`.
+        Errors: RESOURCE_EXHAUSTED TOO_MANY_GUESTS (the network of the client has made as many in the last hour as it may; RetryInfo says when).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -241,8 +263,9 @@ class AuthServiceServicer:
     def RequestEmailVerification(self, request, context):
         """Ask for another mail with a token that verifies the caller's address (VerifyEmail), as SignUp sends one. Valid for 24 hours.
 
-        An address that is verified already gets none.
-        Errors: UNAUTHENTICATED TOKEN_INVALID, RESOURCE_EXHAUSTED TOO_MANY_MAILS (after five in an hour; RetryInfo says when).
+        An address that is verified already gets none. For a guest it is the `contact_email` of the cart's header, which a shop may want verified
+        before the checkout.
+        Errors: UNAUTHENTICATED TOKEN_INVALID, FAILED_PRECONDITION CONTACT_REQUIRED (a guest without a contact address), RESOURCE_EXHAUSTED TOO_MANY_MAILS (after five in an hour; RetryInfo says when).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -283,6 +306,11 @@ def add_AuthServiceServicer_to_server(servicer, server):
             'LoginForm': grpc.unary_unary_rpc_method_handler(
                     servicer.LoginForm,
                     request_deserializer=mercato_dot_v1_dot_auth__pb2.LoginFormRequest.FromString,
+                    response_serializer=mercato_dot_v1_dot_auth__pb2.LoginResponse.SerializeToString,
+            ),
+            'CreateGuest': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateGuest,
+                    request_deserializer=mercato_dot_v1_dot_auth__pb2.CreateGuestRequest.FromString,
                     response_serializer=mercato_dot_v1_dot_auth__pb2.LoginResponse.SerializeToString,
             ),
             'Refresh': grpc.unary_unary_rpc_method_handler(
@@ -429,6 +457,33 @@ class AuthService:
             target,
             '/mercato.v1.AuthService/LoginForm',
             mercato_dot_v1_dot_auth__pb2.LoginFormRequest.SerializeToString,
+            mercato_dot_v1_dot_auth__pb2.LoginResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateGuest(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mercato.v1.AuthService/CreateGuest',
+            mercato_dot_v1_dot_auth__pb2.CreateGuestRequest.SerializeToString,
             mercato_dot_v1_dot_auth__pb2.LoginResponse.FromString,
             options,
             channel_credentials,

@@ -45,6 +45,8 @@ class AuthServiceStub:
     SignUp: _grpc.UnaryUnaryMultiCallable[_auth_pb2.SignUpRequest, _user_pb2.User]
     """Create an account with ROLE_USER, and send its address a mail with a token for VerifyEmail.
 
+    With `guest_token` the guest becomes the account: its cart, orders, addresses and idempotency keys stay. Its sessions keep the rights of a
+    guest; a login opens a full one. A sign-up that is refused leaves the guest as it was.
     Errors: INVALID_ARGUMENT INVALID_FIELD (every violation is listed), ALREADY_EXISTS EMAIL_TAKEN.
     """
     Login: _grpc.UnaryUnaryMultiCallable[_auth_pb2.LoginRequest, _auth_pb2.LoginResponse]
@@ -54,13 +56,24 @@ class AuthServiceStub:
     address (an IPv6 /64 counts as one) each further one doubles the time until the next attempt for that e-mail from there, from one second to
     one minute; a success forgets them. After 50 failures from all addresses together the same holds for all, except for those from which
     this account has logged in before. Attempts at the same time that could exceed the free failures wait for each other.
+    With `guest_token` the guest's cart joins the account's cart, and the guest's session ends. No cart makes a login fail: `guest_merge` of the
+    answer says what changed.
     Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED INVALID_CREDENTIALS, RESOURCE_EXHAUSTED TOO_MANY_ATTEMPTS (RetryInfo says when).
     """
     LoginForm: _grpc.UnaryUnaryMultiCallable[_auth_pb2.LoginFormRequest, _auth_pb2.LoginResponse]
     """Log in by HTML form (`username`, `password`; the OAuth 2.0 password form, RFC 6749 section 4.3.2) or by the JSON object {"username" or "email", "password"}.
 
+    Both may have `guest_token` and `cart_merge` (SUM, KEEP or REPLACE), as Login.
     Errors: INVALID_ARGUMENT INVALID_FIELD (also for another content type), UNAUTHENTICATED INVALID_CREDENTIALS, RESOURCE_EXHAUSTED
     TOO_MANY_ATTEMPTS, as Login.
+    """
+    CreateGuest: _grpc.UnaryUnaryMultiCallable[_auth_pb2.CreateGuestRequest, _auth_pb2.LoginResponse]
+    """Make a guest: an account with ROLE_GUEST and a session, for buyers who do not sign up.
+
+    A guest has a cart, addresses, orders and payments of its own; its checkout needs `contact_email` in the cart's header. A guest that has
+    ordered nothing is deleted when it was not used for a month, or as long as the shop's operator says. Each call makes another guest: it
+    honours no `idempotency-key`.
+    Errors: RESOURCE_EXHAUSTED TOO_MANY_GUESTS (the network of the client has made as many in the last hour as it may; RetryInfo says when).
     """
     Refresh: _grpc.UnaryUnaryMultiCallable[_auth_pb2.RefreshRequest, _auth_pb2.LoginResponse]
     """Exchange a refresh token for a new access token and the next refresh token.
@@ -113,8 +126,9 @@ class AuthServiceStub:
     RequestEmailVerification: _grpc.UnaryUnaryMultiCallable[_auth_pb2.RequestEmailVerificationRequest, _auth_pb2.RequestEmailVerificationResponse]
     """Ask for another mail with a token that verifies the caller's address (VerifyEmail), as SignUp sends one. Valid for 24 hours.
 
-    An address that is verified already gets none.
-    Errors: UNAUTHENTICATED TOKEN_INVALID, RESOURCE_EXHAUSTED TOO_MANY_MAILS (after five in an hour; RetryInfo says when).
+    An address that is verified already gets none. For a guest it is the `contact_email` of the cart's header, which a shop may want verified
+    before the checkout.
+    Errors: UNAUTHENTICATED TOKEN_INVALID, FAILED_PRECONDITION CONTACT_REQUIRED (a guest without a contact address), RESOURCE_EXHAUSTED TOO_MANY_MAILS (after five in an hour; RetryInfo says when).
     """
     VerifyEmail: _grpc.UnaryUnaryMultiCallable[_auth_pb2.VerifyEmailRequest, _auth_pb2.VerifyEmailResponse]
     """Verify an address with the token of a mail that was sent there.
@@ -144,6 +158,8 @@ class AuthServiceAsyncStub(AuthServiceStub):
     SignUp: _aio.UnaryUnaryMultiCallable[_auth_pb2.SignUpRequest, _user_pb2.User]  # type: ignore[assignment]
     """Create an account with ROLE_USER, and send its address a mail with a token for VerifyEmail.
 
+    With `guest_token` the guest becomes the account: its cart, orders, addresses and idempotency keys stay. Its sessions keep the rights of a
+    guest; a login opens a full one. A sign-up that is refused leaves the guest as it was.
     Errors: INVALID_ARGUMENT INVALID_FIELD (every violation is listed), ALREADY_EXISTS EMAIL_TAKEN.
     """
     Login: _aio.UnaryUnaryMultiCallable[_auth_pb2.LoginRequest, _auth_pb2.LoginResponse]  # type: ignore[assignment]
@@ -153,13 +169,24 @@ class AuthServiceAsyncStub(AuthServiceStub):
     address (an IPv6 /64 counts as one) each further one doubles the time until the next attempt for that e-mail from there, from one second to
     one minute; a success forgets them. After 50 failures from all addresses together the same holds for all, except for those from which
     this account has logged in before. Attempts at the same time that could exceed the free failures wait for each other.
+    With `guest_token` the guest's cart joins the account's cart, and the guest's session ends. No cart makes a login fail: `guest_merge` of the
+    answer says what changed.
     Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED INVALID_CREDENTIALS, RESOURCE_EXHAUSTED TOO_MANY_ATTEMPTS (RetryInfo says when).
     """
     LoginForm: _aio.UnaryUnaryMultiCallable[_auth_pb2.LoginFormRequest, _auth_pb2.LoginResponse]  # type: ignore[assignment]
     """Log in by HTML form (`username`, `password`; the OAuth 2.0 password form, RFC 6749 section 4.3.2) or by the JSON object {"username" or "email", "password"}.
 
+    Both may have `guest_token` and `cart_merge` (SUM, KEEP or REPLACE), as Login.
     Errors: INVALID_ARGUMENT INVALID_FIELD (also for another content type), UNAUTHENTICATED INVALID_CREDENTIALS, RESOURCE_EXHAUSTED
     TOO_MANY_ATTEMPTS, as Login.
+    """
+    CreateGuest: _aio.UnaryUnaryMultiCallable[_auth_pb2.CreateGuestRequest, _auth_pb2.LoginResponse]  # type: ignore[assignment]
+    """Make a guest: an account with ROLE_GUEST and a session, for buyers who do not sign up.
+
+    A guest has a cart, addresses, orders and payments of its own; its checkout needs `contact_email` in the cart's header. A guest that has
+    ordered nothing is deleted when it was not used for a month, or as long as the shop's operator says. Each call makes another guest: it
+    honours no `idempotency-key`.
+    Errors: RESOURCE_EXHAUSTED TOO_MANY_GUESTS (the network of the client has made as many in the last hour as it may; RetryInfo says when).
     """
     Refresh: _aio.UnaryUnaryMultiCallable[_auth_pb2.RefreshRequest, _auth_pb2.LoginResponse]  # type: ignore[assignment]
     """Exchange a refresh token for a new access token and the next refresh token.
@@ -212,8 +239,9 @@ class AuthServiceAsyncStub(AuthServiceStub):
     RequestEmailVerification: _aio.UnaryUnaryMultiCallable[_auth_pb2.RequestEmailVerificationRequest, _auth_pb2.RequestEmailVerificationResponse]  # type: ignore[assignment]
     """Ask for another mail with a token that verifies the caller's address (VerifyEmail), as SignUp sends one. Valid for 24 hours.
 
-    An address that is verified already gets none.
-    Errors: UNAUTHENTICATED TOKEN_INVALID, RESOURCE_EXHAUSTED TOO_MANY_MAILS (after five in an hour; RetryInfo says when).
+    An address that is verified already gets none. For a guest it is the `contact_email` of the cart's header, which a shop may want verified
+    before the checkout.
+    Errors: UNAUTHENTICATED TOKEN_INVALID, FAILED_PRECONDITION CONTACT_REQUIRED (a guest without a contact address), RESOURCE_EXHAUSTED TOO_MANY_MAILS (after five in an hour; RetryInfo says when).
     """
     VerifyEmail: _aio.UnaryUnaryMultiCallable[_auth_pb2.VerifyEmailRequest, _auth_pb2.VerifyEmailResponse]  # type: ignore[assignment]
     """Verify an address with the token of a mail that was sent there.
@@ -246,6 +274,8 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_user_pb2.User, _abc.Awaitable[_user_pb2.User]]:
         """Create an account with ROLE_USER, and send its address a mail with a token for VerifyEmail.
 
+        With `guest_token` the guest becomes the account: its cart, orders, addresses and idempotency keys stay. Its sessions keep the rights of a
+        guest; a login opens a full one. A sign-up that is refused leaves the guest as it was.
         Errors: INVALID_ARGUMENT INVALID_FIELD (every violation is listed), ALREADY_EXISTS EMAIL_TAKEN.
         """
 
@@ -261,6 +291,8 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         address (an IPv6 /64 counts as one) each further one doubles the time until the next attempt for that e-mail from there, from one second to
         one minute; a success forgets them. After 50 failures from all addresses together the same holds for all, except for those from which
         this account has logged in before. Attempts at the same time that could exceed the free failures wait for each other.
+        With `guest_token` the guest's cart joins the account's cart, and the guest's session ends. No cart makes a login fail: `guest_merge` of the
+        answer says what changed.
         Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED INVALID_CREDENTIALS, RESOURCE_EXHAUSTED TOO_MANY_ATTEMPTS (RetryInfo says when).
         """
 
@@ -272,8 +304,23 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_auth_pb2.LoginResponse, _abc.Awaitable[_auth_pb2.LoginResponse]]:
         """Log in by HTML form (`username`, `password`; the OAuth 2.0 password form, RFC 6749 section 4.3.2) or by the JSON object {"username" or "email", "password"}.
 
+        Both may have `guest_token` and `cart_merge` (SUM, KEEP or REPLACE), as Login.
         Errors: INVALID_ARGUMENT INVALID_FIELD (also for another content type), UNAUTHENTICATED INVALID_CREDENTIALS, RESOURCE_EXHAUSTED
         TOO_MANY_ATTEMPTS, as Login.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateGuest(
+        self,
+        request: _auth_pb2.CreateGuestRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_pb2.LoginResponse, _abc.Awaitable[_auth_pb2.LoginResponse]]:
+        """Make a guest: an account with ROLE_GUEST and a session, for buyers who do not sign up.
+
+        A guest has a cart, addresses, orders and payments of its own; its checkout needs `contact_email` in the cart's header. A guest that has
+        ordered nothing is deleted when it was not used for a month, or as long as the shop's operator says. Each call makes another guest: it
+        honours no `idempotency-key`.
+        Errors: RESOURCE_EXHAUSTED TOO_MANY_GUESTS (the network of the client has made as many in the last hour as it may; RetryInfo says when).
         """
 
     @_abc_1.abstractmethod
@@ -380,8 +427,9 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_auth_pb2.RequestEmailVerificationResponse, _abc.Awaitable[_auth_pb2.RequestEmailVerificationResponse]]:
         """Ask for another mail with a token that verifies the caller's address (VerifyEmail), as SignUp sends one. Valid for 24 hours.
 
-        An address that is verified already gets none.
-        Errors: UNAUTHENTICATED TOKEN_INVALID, RESOURCE_EXHAUSTED TOO_MANY_MAILS (after five in an hour; RetryInfo says when).
+        An address that is verified already gets none. For a guest it is the `contact_email` of the cart's header, which a shop may want verified
+        before the checkout.
+        Errors: UNAUTHENTICATED TOKEN_INVALID, FAILED_PRECONDITION CONTACT_REQUIRED (a guest without a contact address), RESOURCE_EXHAUSTED TOO_MANY_MAILS (after five in an hour; RetryInfo says when).
         """
 
     @_abc_1.abstractmethod

@@ -566,6 +566,32 @@ class ListOrdersResponse(_message.Message):
 Global___ListOrdersResponse: _TypeAlias = ListOrdersResponse  # noqa: Y015
 
 @_typing.final
+class GetLinkedOrderRequest(_message.Message):
+    """Request of GetLinkedOrder."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ORDER_ID_FIELD_NUMBER: _builtins.int
+    TOKEN_FIELD_NUMBER: _builtins.int
+    order_id: _builtins.str
+    """UUID of the order."""
+    token: _builtins.str
+    """The token of the link."""
+    def __init__(
+        self,
+        *,
+        order_id: _builtins.str = ...,
+        token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["order_id", b"order_id", "token", b"token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetLinkedOrderRequest: _TypeAlias = GetLinkedOrderRequest  # noqa: Y015
+
+@_typing.final
 class GetOrderRequest(_message.Message):
     """Request of GetOrder."""
 

@@ -54,6 +54,11 @@ class OrderServiceStub:
                 request_serializer=mercato_dot_v1_dot_order__pb2.GetOrderRequest.SerializeToString,
                 response_deserializer=mercato_dot_v1_dot_order__pb2.Order.FromString,
                 _registered_method=True)
+        self.GetLinkedOrder = channel.unary_unary(
+                '/mercato.v1.OrderService/GetLinkedOrder',
+                request_serializer=mercato_dot_v1_dot_order__pb2.GetLinkedOrderRequest.SerializeToString,
+                response_deserializer=mercato_dot_v1_dot_order__pb2.Order.FromString,
+                _registered_method=True)
         self.CancelOrder = channel.unary_unary(
                 '/mercato.v1.OrderService/CancelOrder',
                 request_serializer=mercato_dot_v1_dot_order__pb2.CancelOrderRequest.SerializeToString,
@@ -98,7 +103,7 @@ class OrderServiceServicer:
         FAILED_PRECONDITION OUT_OF_STOCK (with StockShortage: every line that cannot be served), FAILED_PRECONDITION UNITS_LIMIT (a line above the
         shop's limit of units of a product; `limit` of its ErrorInfo), FAILED_PRECONDITION OPEN_ORDERS_LIMIT (too many unpaid orders of the account;
         `limit` of its ErrorInfo), FAILED_PRECONDITION EMAIL_NOT_VERIFIED (the shop sells to verified addresses only; call RequestEmailVerification),
-        FAILED_PRECONDITION ADDRESS_REQUIRED, SHIPPING_METHOD_REQUIRED or SHIPPING_METHOD_UNAVAILABLE (goods need delivery),
+        FAILED_PRECONDITION CONTACT_REQUIRED (a guest's cart has no `contact_email` in its header), FAILED_PRECONDITION ADDRESS_REQUIRED, SHIPPING_METHOD_REQUIRED or SHIPPING_METHOD_UNAVAILABLE (goods need delivery),
         FAILED_PRECONDITION TAX_RATE_MISSING (the shop has rates in the country, but none for a product), FAILED_PRECONDITION
         QUOTE_REQUIRED (a provider names the taxes of the shop, with a quote only), FAILED_PRECONDITION
         PROMOTION_EXHAUSTED or PROMOTION_INVALID (a code of the cart cannot be used any more),
@@ -124,6 +129,17 @@ class OrderServiceServicer:
         """Return an order of the caller; administrators see every order.
 
         Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND ORDER_NOT_FOUND (another's order answers as an absent one).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetLinkedOrder(self, request, context):
+        """Return an order for the signed link of a mail about it, without a login. The link can be used any number of times, and only for reading. It
+        ends 180 days after the order's last change.
+
+        Over REST the answer has `cache-control: no-store`, `referrer-policy: no-referrer` and `x-robots-tag: noindex`.
+        Errors: NOT_FOUND ORDER_NOT_FOUND (any wrong or expired link answers as that of an absent order).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -196,6 +212,11 @@ def add_OrderServiceServicer_to_server(servicer, server):
             'GetOrder': grpc.unary_unary_rpc_method_handler(
                     servicer.GetOrder,
                     request_deserializer=mercato_dot_v1_dot_order__pb2.GetOrderRequest.FromString,
+                    response_serializer=mercato_dot_v1_dot_order__pb2.Order.SerializeToString,
+            ),
+            'GetLinkedOrder': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetLinkedOrder,
+                    request_deserializer=mercato_dot_v1_dot_order__pb2.GetLinkedOrderRequest.FromString,
                     response_serializer=mercato_dot_v1_dot_order__pb2.Order.SerializeToString,
             ),
             'CancelOrder': grpc.unary_unary_rpc_method_handler(
@@ -309,6 +330,33 @@ class OrderService:
             target,
             '/mercato.v1.OrderService/GetOrder',
             mercato_dot_v1_dot_order__pb2.GetOrderRequest.SerializeToString,
+            mercato_dot_v1_dot_order__pb2.Order.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetLinkedOrder(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mercato.v1.OrderService/GetLinkedOrder',
+            mercato_dot_v1_dot_order__pb2.GetLinkedOrderRequest.SerializeToString,
             mercato_dot_v1_dot_order__pb2.Order.FromString,
             options,
             channel_credentials,

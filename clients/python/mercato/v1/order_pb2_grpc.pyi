@@ -47,7 +47,7 @@ class OrderServiceStub:
     FAILED_PRECONDITION OUT_OF_STOCK (with StockShortage: every line that cannot be served), FAILED_PRECONDITION UNITS_LIMIT (a line above the
     shop's limit of units of a product; `limit` of its ErrorInfo), FAILED_PRECONDITION OPEN_ORDERS_LIMIT (too many unpaid orders of the account;
     `limit` of its ErrorInfo), FAILED_PRECONDITION EMAIL_NOT_VERIFIED (the shop sells to verified addresses only; call RequestEmailVerification),
-    FAILED_PRECONDITION ADDRESS_REQUIRED, SHIPPING_METHOD_REQUIRED or SHIPPING_METHOD_UNAVAILABLE (goods need delivery),
+    FAILED_PRECONDITION CONTACT_REQUIRED (a guest's cart has no `contact_email` in its header), FAILED_PRECONDITION ADDRESS_REQUIRED, SHIPPING_METHOD_REQUIRED or SHIPPING_METHOD_UNAVAILABLE (goods need delivery),
     FAILED_PRECONDITION TAX_RATE_MISSING (the shop has rates in the country, but none for a product), FAILED_PRECONDITION
     QUOTE_REQUIRED (a provider names the taxes of the shop, with a quote only), FAILED_PRECONDITION
     PROMOTION_EXHAUSTED or PROMOTION_INVALID (a code of the cart cannot be used any more),
@@ -65,6 +65,13 @@ class OrderServiceStub:
     """Return an order of the caller; administrators see every order.
 
     Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND ORDER_NOT_FOUND (another's order answers as an absent one).
+    """
+    GetLinkedOrder: _grpc.UnaryUnaryMultiCallable[_order_pb2.GetLinkedOrderRequest, _order_pb2.Order]
+    """Return an order for the signed link of a mail about it, without a login. The link can be used any number of times, and only for reading. It
+    ends 180 days after the order's last change.
+
+    Over REST the answer has `cache-control: no-store`, `referrer-policy: no-referrer` and `x-robots-tag: noindex`.
+    Errors: NOT_FOUND ORDER_NOT_FOUND (any wrong or expired link answers as that of an absent order).
     """
     CancelOrder: _grpc.UnaryUnaryMultiCallable[_order_pb2.CancelOrderRequest, _order_pb2.Order]
     """Cancel an order that is PLACED or PAID, put its units back into stock, and refund what was paid. Owner or administrator.
@@ -117,7 +124,7 @@ class OrderServiceAsyncStub(OrderServiceStub):
     FAILED_PRECONDITION OUT_OF_STOCK (with StockShortage: every line that cannot be served), FAILED_PRECONDITION UNITS_LIMIT (a line above the
     shop's limit of units of a product; `limit` of its ErrorInfo), FAILED_PRECONDITION OPEN_ORDERS_LIMIT (too many unpaid orders of the account;
     `limit` of its ErrorInfo), FAILED_PRECONDITION EMAIL_NOT_VERIFIED (the shop sells to verified addresses only; call RequestEmailVerification),
-    FAILED_PRECONDITION ADDRESS_REQUIRED, SHIPPING_METHOD_REQUIRED or SHIPPING_METHOD_UNAVAILABLE (goods need delivery),
+    FAILED_PRECONDITION CONTACT_REQUIRED (a guest's cart has no `contact_email` in its header), FAILED_PRECONDITION ADDRESS_REQUIRED, SHIPPING_METHOD_REQUIRED or SHIPPING_METHOD_UNAVAILABLE (goods need delivery),
     FAILED_PRECONDITION TAX_RATE_MISSING (the shop has rates in the country, but none for a product), FAILED_PRECONDITION
     QUOTE_REQUIRED (a provider names the taxes of the shop, with a quote only), FAILED_PRECONDITION
     PROMOTION_EXHAUSTED or PROMOTION_INVALID (a code of the cart cannot be used any more),
@@ -135,6 +142,13 @@ class OrderServiceAsyncStub(OrderServiceStub):
     """Return an order of the caller; administrators see every order.
 
     Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND ORDER_NOT_FOUND (another's order answers as an absent one).
+    """
+    GetLinkedOrder: _aio.UnaryUnaryMultiCallable[_order_pb2.GetLinkedOrderRequest, _order_pb2.Order]  # type: ignore[assignment]
+    """Return an order for the signed link of a mail about it, without a login. The link can be used any number of times, and only for reading. It
+    ends 180 days after the order's last change.
+
+    Over REST the answer has `cache-control: no-store`, `referrer-policy: no-referrer` and `x-robots-tag: noindex`.
+    Errors: NOT_FOUND ORDER_NOT_FOUND (any wrong or expired link answers as that of an absent order).
     """
     CancelOrder: _aio.UnaryUnaryMultiCallable[_order_pb2.CancelOrderRequest, _order_pb2.Order]  # type: ignore[assignment]
     """Cancel an order that is PLACED or PAID, put its units back into stock, and refund what was paid. Owner or administrator.
@@ -190,7 +204,7 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         FAILED_PRECONDITION OUT_OF_STOCK (with StockShortage: every line that cannot be served), FAILED_PRECONDITION UNITS_LIMIT (a line above the
         shop's limit of units of a product; `limit` of its ErrorInfo), FAILED_PRECONDITION OPEN_ORDERS_LIMIT (too many unpaid orders of the account;
         `limit` of its ErrorInfo), FAILED_PRECONDITION EMAIL_NOT_VERIFIED (the shop sells to verified addresses only; call RequestEmailVerification),
-        FAILED_PRECONDITION ADDRESS_REQUIRED, SHIPPING_METHOD_REQUIRED or SHIPPING_METHOD_UNAVAILABLE (goods need delivery),
+        FAILED_PRECONDITION CONTACT_REQUIRED (a guest's cart has no `contact_email` in its header), FAILED_PRECONDITION ADDRESS_REQUIRED, SHIPPING_METHOD_REQUIRED or SHIPPING_METHOD_UNAVAILABLE (goods need delivery),
         FAILED_PRECONDITION TAX_RATE_MISSING (the shop has rates in the country, but none for a product), FAILED_PRECONDITION
         QUOTE_REQUIRED (a provider names the taxes of the shop, with a quote only), FAILED_PRECONDITION
         PROMOTION_EXHAUSTED or PROMOTION_INVALID (a code of the cart cannot be used any more),
@@ -220,6 +234,19 @@ class OrderServiceServicer(metaclass=_abc_1.ABCMeta):
         """Return an order of the caller; administrators see every order.
 
         Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND ORDER_NOT_FOUND (another's order answers as an absent one).
+        """
+
+    @_abc_1.abstractmethod
+    def GetLinkedOrder(
+        self,
+        request: _order_pb2.GetLinkedOrderRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_order_pb2.Order, _abc.Awaitable[_order_pb2.Order]]:
+        """Return an order for the signed link of a mail about it, without a login. The link can be used any number of times, and only for reading. It
+        ends 180 days after the order's last change.
+
+        Over REST the answer has `cache-control: no-store`, `referrer-policy: no-referrer` and `x-robots-tag: noindex`.
+        Errors: NOT_FOUND ORDER_NOT_FOUND (any wrong or expired link answers as that of an absent order).
         """
 
     @_abc_1.abstractmethod

@@ -30,9 +30,13 @@ class _AccessEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Access.ValueTy
     ACCESS_ANYONE: _Access.ValueType  # 1
     """Needs no credentials; a token that is sent is ignored, so an expired one cannot prevent a login."""
     ACCESS_USER: _Access.ValueType  # 2
-    """Needs `authorization: Bearer <access token>`; else UNAUTHENTICATED TOKEN_INVALID."""
+    """Needs `authorization: Bearer <access token>` of a login; else UNAUTHENTICATED TOKEN_INVALID, for a guest's session PERMISSION_DENIED
+    ACCOUNT_REQUIRED.
+    """
     ACCESS_ADMIN: _Access.ValueType  # 3
     """As ACCESS_USER, and the account's role is ROLE_ADMIN now; else PERMISSION_DENIED ADMIN_ONLY."""
+    ACCESS_BUYER: _Access.ValueType  # 4
+    """As ACCESS_USER, and for guests too."""
 
 class Access(_Access, metaclass=_AccessEnumTypeWrapper):
     """Who may call an RPC. The server enforces it before the handler runs."""
@@ -42,9 +46,13 @@ ACCESS_UNSPECIFIED: Access.ValueType  # 0
 ACCESS_ANYONE: Access.ValueType  # 1
 """Needs no credentials; a token that is sent is ignored, so an expired one cannot prevent a login."""
 ACCESS_USER: Access.ValueType  # 2
-"""Needs `authorization: Bearer <access token>`; else UNAUTHENTICATED TOKEN_INVALID."""
+"""Needs `authorization: Bearer <access token>` of a login; else UNAUTHENTICATED TOKEN_INVALID, for a guest's session PERMISSION_DENIED
+ACCOUNT_REQUIRED.
+"""
 ACCESS_ADMIN: Access.ValueType  # 3
 """As ACCESS_USER, and the account's role is ROLE_ADMIN now; else PERMISSION_DENIED ADMIN_ONLY."""
+ACCESS_BUYER: Access.ValueType  # 4
+"""As ACCESS_USER, and for guests too."""
 Global___Access: _TypeAlias = Access  # noqa: Y015
 
 @_typing.final

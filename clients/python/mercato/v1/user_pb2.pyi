@@ -10,6 +10,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from mercato.v1 import cart_merge_pb2 as _cart_merge_pb2
 from mercato.v1 import postal_address_pb2 as _postal_address_pb2
 import builtins as _builtins
 import sys
@@ -31,9 +32,11 @@ class _RoleEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Role.ValueType],
     ROLE_UNSPECIFIED: _Role.ValueType  # 0
     """In a filter: every role. In an account: a role that a later release added."""
     ROLE_USER: _Role.ValueType  # 1
-    """Shops."""
+    """Shops with an account."""
     ROLE_ADMIN: _Role.ValueType  # 2
     """Also manages the catalog, every order and every account."""
+    ROLE_GUEST: _Role.ValueType  # 3
+    """Shops without an account: it has no e-mail address and no password. A sign-up with its refresh token makes it ROLE_USER."""
 
 class Role(_Role, metaclass=_RoleEnumTypeWrapper):
     """Permissions of an account."""
@@ -41,9 +44,11 @@ class Role(_Role, metaclass=_RoleEnumTypeWrapper):
 ROLE_UNSPECIFIED: Role.ValueType  # 0
 """In a filter: every role. In an account: a role that a later release added."""
 ROLE_USER: Role.ValueType  # 1
-"""Shops."""
+"""Shops with an account."""
 ROLE_ADMIN: Role.ValueType  # 2
 """Also manages the catalog, every order and every account."""
+ROLE_GUEST: Role.ValueType  # 3
+"""Shops without an account: it has no e-mail address and no password. A sign-up with its refresh token makes it ROLE_USER."""
 Global___Role: _TypeAlias = Role  # noqa: Y015
 
 class _TaxTreatment:
@@ -89,10 +94,11 @@ class User(_message.Message):
     EMAIL_VERIFIED_FIELD_NUMBER: _builtins.int
     TAX_TREATMENT_FIELD_NUMBER: _builtins.int
     TAX_NUMBER_FIELD_NUMBER: _builtins.int
+    GUEST_MERGE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUID."""
     email: _builtins.str
-    """E-mail address, lower case; unique."""
+    """E-mail address, lower case; unique. Empty for a guest."""
     full_name: _builtins.str
     """Name to address the person by; may be empty."""
     role: Global___Role.ValueType
@@ -109,6 +115,10 @@ class User(_message.Message):
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the account was created."""
 
+    @_builtins.property
+    def guest_merge(self) -> _cart_merge_pb2.GuestMerge:
+        """Report of the guest's merge; only in the answer of a SignUp with `guest_token`."""
+
     def __init__(
         self,
         *,
@@ -121,10 +131,11 @@ class User(_message.Message):
         email_verified: _builtins.bool = ...,
         tax_treatment: Global___TaxTreatment.ValueType = ...,
         tax_number: _builtins.str = ...,
+        guest_merge: _cart_merge_pb2.GuestMerge | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "guest_merge", b"guest_merge"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "disabled", b"disabled", "email", b"email", "email_verified", b"email_verified", "full_name", b"full_name", "id", b"id", "role", b"role", "tax_number", b"tax_number", "tax_treatment", b"tax_treatment"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "disabled", b"disabled", "email", b"email", "email_verified", b"email_verified", "full_name", b"full_name", "guest_merge", b"guest_merge", "id", b"id", "role", b"role", "tax_number", b"tax_number", "tax_treatment", b"tax_treatment"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
