@@ -75,12 +75,14 @@ IGNORED = {
     *(("PATCH", "/v1/promotions/{promotion.id}", field) for _, field in OF_KIND),
     *((verb, path, "amount") for verb, path in (("POST", "/v1/promotions"), ("PATCH", "/v1/promotions/{promotion.id}"))),
     ("POST", "/v1/orders/{order_id}/refunds", "amount"),
+    ("GET", "/v1/orders/{order_id}:linked", "order_id"),
     *(("PATCH", "/v1/taxRates/{tax_rate.id}", field) for field in ("country_code", "region", "tax_category", "rate_ppm")),
     *((verb, path, "parts.ppm") for verb, path in (("POST", "/v1/taxRates"), ("PATCH", "/v1/taxRates/{tax_rate.id}"))),
 }
 """Fields without effect: those that the kind of the example lacks, and those that never change.
 
-Also an amount that must not be 0, and the shares of a rate, whose sum is the rate.
+Also an amount that must not be 0, the shares of a rate, whose sum is the rate, and the order of a link: any wrong link is that of an
+absent order.
 """
 PARTS = [*NEEDS["parts"], *({"name": str(number), "ppm": 0} for number in range(10))]
 """Parts of the rate of the example requests."""

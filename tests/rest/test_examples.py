@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -15,6 +16,7 @@ from mercato_server import demo
 from mercato_server.demo.prices import prices
 from mercato_server.edge.answers import ANSWERS
 from mercato_server.edge.examples import EXAMPLES, PARAMETERS
+from mercato_server.security.order_links import OrderLinks
 from mercato_server.store.demo import load
 from support.example_payments import an_event
 from support.mercato_up import Up, created, running
@@ -24,12 +26,12 @@ from support.stripe_thread import WEBHOOK_SECRET, played_stripe
 
 STORY = """
 GET /livez, GET /readyz, GET /.well-known/jwks.json
-POST /signup, POST /login, POST /v1/auth:login, POST /v1/auth:refresh
+POST /signup, POST /login, POST /v1/auth:login, POST /v1/auth:refresh, POST /v1/auth:guest
 GET /products, GET /products/{product_id}, GET /products:batchGet, GET /categories, GET /categories/{category_id}
 GET /cart, POST /cart/add/{product_id}, PATCH /cart/items/{product_id}
 GET /v1/cart, PATCH /v1/cart, GET /v1/cart/shippingOptions, POST /v1/cart:quote, POST /orders/checkout
 DELETE /cart/items/{product_id}, DELETE /cart
-GET /orders/my, GET /orders/{order_id}, POST /orders/{order_id}:cancel
+GET /orders/my, GET /orders/{order_id}, GET /v1/orders/{order_id}:linked, POST /orders/{order_id}:cancel
 POST /v1/me/addresses, GET /v1/me/addresses, GET /v1/me/addresses/{address_id}
 PUT /v1/me/addresses/{address_id}, PATCH /v1/me/addresses/{address_id}, DELETE /v1/me/addresses/{address_id}
 GET /me, PATCH /me, GET /me/sessions, DELETE /me/sessions/{session_id}, POST /me:requestEmailVerification, POST /v1/auth:verifyEmail
@@ -82,10 +84,14 @@ class Shopper:
         self.up = up
         self.email, self.password = signup["email"], signup["password"]
         self.payment_id = ""
+        self.linked_id = ""
+        """An order whose link is asked for."""
         self.sent = ("", "", "", "")
         """The ids of a paid order, its product and its shipments."""
         self.known: Mapping[str, Callable[[], Any]] = {
             "order_id": self.order_id,
+            "/v1/orders/{order_id}:linked order_id": self.linked_order_id,
+            "/v1/orders/{order_id}:linked token": lambda: OrderLinks(up.secret).of(UUID(self.linked_id)),
             "shipment_id": lambda: self.sent[2],
             f"{SHIPMENTS} order_id": self.sent_order_id,
             f"{SHIPMENTS}:cancel order_id": self.sent_order_id,
@@ -136,6 +142,10 @@ class Shopper:
     def order_id(self) -> str:
         return str(self.up.order(self.client())["id"])
 
+    def linked_order_id(self) -> str:
+        self.linked_id = self.order_id()
+        return self.linked_id
+
     def paid_order_id(self, method: str) -> str:
         """Return an order with a payment, and note the payment."""
         order_id = self.order_id()
@@ -159,6 +169,8 @@ class Shopper:
         for name in in_path:
             known = self.known.get(f"{path} {name}") or self.known.get(name)
             target = target.replace(f"{{{name}}}", examples.pop(name, None) or (known() if known else ""))
+        queries = [parameter["name"] for parameter in operation.get("parameters", ()) if parameter["in"] == "query"]
+        examples |= {name: self.known[f"{path} {name}"]() for name in queries if f"{path} {name}" in self.known}
         target += search(examples)
         access = (
             self.up.admin if "For administrators only" in operation["description"] else self.client() if operation["security"] else None
