@@ -38,6 +38,7 @@ from mercato_server.domain.postal_addresses import (
     STREET_LINES_MAX,
     VAT_NUMBER_MAX,
 )
+from mercato_server.domain.product_groups import OPTION_NAME_MAX, OPTION_NAMES_MAX, OPTION_VALUE_MAX
 from mercato_server.domain.promotion_codes import CODE_MAX, COUNT_MAX, LENGTH_MAX, LENGTH_MIN, PREFIX_MAX
 from mercato_server.domain.promotion_drafts import (
     CATEGORIES_MAX,
@@ -190,6 +191,7 @@ EVERYWHERE: Mapping[str, Schema] = {
     "OrderNote.id": _UUID,
     "OrderNote.order_id": _UUID,
     "Product.category_id": _UUID_OR_EMPTY,
+    "Product.group_id": _UUID_OR_EMPTY,
     "Product.id": _UUID,
     "Promotion.category_ids[]": _UUID,
     "Promotion.get_category_ids[]": _UUID,
@@ -297,6 +299,9 @@ OF_REQUESTS: Mapping[str, Schema] = {
     "Product.image_urls": {"maxItems": IMAGE_URLS_MAX},
     "Product.image_urls[]": _text(IMAGE_URL_MAX, format="uri"),
     "Product.name": _line(NAME_MAX, 1),
+    "Product.options": {"maxItems": OPTION_NAMES_MAX},
+    "ProductOption.name": _line(OPTION_NAME_MAX, 1),
+    "ProductOption.value": _line(OPTION_VALUE_MAX, 1),
     "Product.sku": _line(SKU_MAX),
     "Product.stock": _number(0, STOCK_MAX),
     "Promotion.buy_quantity": _number(1, QUANTITY_MAX),

@@ -1,6 +1,6 @@
 """Conversion of domain objects to messages."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, MutableSequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -11,6 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from mercato.v1 import audit_pb2, auth_pb2, cart_pb2, catalog_pb2, order_pb2, user_pb2
 from mercato.v1.money_pb2 import Money
 from mercato.v1.postal_address_pb2 import PostalAddress as PostalAddressMessage
+from mercato_server.domain import product_groups
 from mercato_server.domain.accounts import Account, ActorKind, Role, Session
 from mercato_server.domain.address_book import Address
 from mercato_server.domain.audit_log import AuditEntry
@@ -176,11 +177,19 @@ def fill_product(message: catalog_pb2.Product, found: Product, currency: str) ->
         message.needs_delivery = True
     if found.weight_grams:
         message.weight_grams = found.weight_grams
+    if found.group_id:
+        message.group_id = str(found.group_id)
+        add_options(message.options, found.options)
     message.etag = found.etag
     set_time(message.create_time, found.created_at)
     set_time(message.update_time, found.updated_at)
     if found.deleted_at:
         set_time(message.delete_time, found.deleted_at)
+
+
+def add_options(message: MutableSequence[catalog_pb2.ProductOption], stored: str) -> None:
+    """Add the options of a variant, as stored, to an empty field of a message."""
+    message.extend(catalog_pb2.ProductOption(name=name, value=value) for name, value in product_groups.parse(stored))
 
 
 def category(found: Category) -> catalog_pb2.Category:

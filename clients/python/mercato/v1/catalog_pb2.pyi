@@ -42,6 +42,8 @@ class Product(_message.Message):
     TAX_CATEGORY_FIELD_NUMBER: _builtins.int
     NEEDS_DELIVERY_FIELD_NUMBER: _builtins.int
     WEIGHT_GRAMS_FIELD_NUMBER: _builtins.int
+    GROUP_ID_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUID, given by the server."""
     name: _builtins.str
@@ -64,6 +66,8 @@ class Product(_message.Message):
     """Whether its units are delivered: an order of it needs a shipping address."""
     weight_grams: _builtins.int
     """Weight of one unit in grams, 0 to 1,000,000,000."""
+    group_id: _builtins.str
+    """UUID of the group of which it is a variant; empty for none."""
     @_builtins.property
     def price(self) -> _money_pb2.Money:
         """Price of one unit."""
@@ -84,6 +88,13 @@ class Product(_message.Message):
     def delete_time(self) -> _timestamp_pb2.Timestamp:
         """When it was deleted; absent while it is on sale."""
 
+    @_builtins.property
+    def options(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProductOption]:
+        """The options of a variant: exactly one for each name in `varies_by` of its group. The server returns them in the order of the group, with
+        its spelling of the names. No two variants on sale of a group have the same options; case, surrounding white space and the normal form of
+        Unicode make no difference. Empty for a product without a group.
+        """
+
     def __init__(
         self,
         *,
@@ -102,16 +113,44 @@ class Product(_message.Message):
         tax_category: _builtins.str = ...,
         needs_delivery: _builtins.bool = ...,
         weight_grams: _builtins.int = ...,
+        group_id: _builtins.str = ...,
+        options: _abc.Iterable[Global___ProductOption] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_stock", b"_stock", "create_time", b"create_time", "delete_time", b"delete_time", "price", b"price", "stock", b"stock", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_stock", b"_stock", "category_id", b"category_id", "create_time", b"create_time", "delete_time", b"delete_time", "description", b"description", "etag", b"etag", "id", b"id", "image_urls", b"image_urls", "name", b"name", "needs_delivery", b"needs_delivery", "price", b"price", "sku", b"sku", "stock", b"stock", "tax_category", b"tax_category", "update_time", b"update_time", "weight_grams", b"weight_grams"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_stock", b"_stock", "category_id", b"category_id", "create_time", b"create_time", "delete_time", b"delete_time", "description", b"description", "etag", b"etag", "group_id", b"group_id", "id", b"id", "image_urls", b"image_urls", "name", b"name", "needs_delivery", b"needs_delivery", "options", b"options", "price", b"price", "sku", b"sku", "stock", b"stock", "tax_category", b"tax_category", "update_time", b"update_time", "weight_grams", b"weight_grams"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__stock: _TypeAlias = _typing.Literal["stock"]  # noqa: Y015
     _WhichOneofArgType__stock: _TypeAlias = _typing.Literal["_stock", b"_stock"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__stock) -> _WhichOneofReturnType__stock | None: ...
 
 Global___Product: _TypeAlias = Product  # noqa: Y015
+
+@_typing.final
+class ProductOption(_message.Message):
+    """An option of a variant, such as a size. A list of them has an order, which an object in JSON does not have."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """By what the variant differs, such as `Size`: 1 to 50 characters."""
+    value: _builtins.str
+    """Which one it is, such as `M`: 1 to 100 characters."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        value: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProductOption: _TypeAlias = ProductOption  # noqa: Y015
 
 @_typing.final
 class Category(_message.Message):

@@ -147,7 +147,8 @@ class CatalogServiceServicer:
         """Create a product; its stock enters the ledger as `initial`.
 
         Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND or TAX_CATEGORY_NOT_FOUND, FAILED_PRECONDITION TAX_CATEGORY_ARCHIVED,
-        ALREADY_EXISTS SKU_TAKEN, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+        ALREADY_EXISTS SKU_TAKEN, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY. For a variant also NOT_FOUND GROUP_NOT_FOUND,
+        ALREADY_EXISTS OPTIONS_TAKEN, FAILED_PRECONDITION GROUP_FULL (200 variants).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -159,7 +160,8 @@ class CatalogServiceServicer:
 
         Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, CATEGORY_NOT_FOUND or TAX_CATEGORY_NOT_FOUND,
         FAILED_PRECONDITION TAX_CATEGORY_ARCHIVED, ALREADY_EXISTS SKU_TAKEN, ABORTED ETAG_MISMATCH
-        (the product changed since `product.etag` or the tag of `if-match` was read; 412 over REST with `if-match`), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+        (the product changed since `product.etag` or the tag of `if-match` was read; 412 over REST with `if-match`), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY. For a
+        variant also NOT_FOUND GROUP_NOT_FOUND, ALREADY_EXISTS OPTIONS_TAKEN, FAILED_PRECONDITION GROUP_FULL (200 variants).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -178,7 +180,8 @@ class CatalogServiceServicer:
         """Bring a deleted product back (AIP-164). ListProducts with `only_deleted` lists those that can be brought back.
 
         Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, FAILED_PRECONDITION PRODUCT_NOT_DELETED or
-        TAX_CATEGORY_ARCHIVED, ALREADY_EXISTS SKU_TAKEN (another product took its SKU meanwhile), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+        TAX_CATEGORY_ARCHIVED, ALREADY_EXISTS SKU_TAKEN (another product took its SKU meanwhile) or OPTIONS_TAKEN
+        (another variant took its options), FAILED_PRECONDITION OPTIONS_OUTDATED (its group varies by other options now) or GROUP_FULL, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

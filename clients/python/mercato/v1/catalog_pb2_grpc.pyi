@@ -60,7 +60,8 @@ class CatalogServiceStub:
     """Create a product; its stock enters the ledger as `initial`.
 
     Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND or TAX_CATEGORY_NOT_FOUND, FAILED_PRECONDITION TAX_CATEGORY_ARCHIVED,
-    ALREADY_EXISTS SKU_TAKEN, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+    ALREADY_EXISTS SKU_TAKEN, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY. For a variant also NOT_FOUND GROUP_NOT_FOUND,
+    ALREADY_EXISTS OPTIONS_TAKEN, FAILED_PRECONDITION GROUP_FULL (200 variants).
     """
     UpdateProduct: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.UpdateProductRequest, _catalog_pb2.Product]
     """Change a product (AIP-134). With `update_mask` exactly its fields; without one, PATCH and gRPC change the populated fields, and PUT
@@ -68,7 +69,8 @@ class CatalogServiceStub:
 
     Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, CATEGORY_NOT_FOUND or TAX_CATEGORY_NOT_FOUND,
     FAILED_PRECONDITION TAX_CATEGORY_ARCHIVED, ALREADY_EXISTS SKU_TAKEN, ABORTED ETAG_MISMATCH
-    (the product changed since `product.etag` or the tag of `if-match` was read; 412 over REST with `if-match`), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+    (the product changed since `product.etag` or the tag of `if-match` was read; 412 over REST with `if-match`), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY. For a
+    variant also NOT_FOUND GROUP_NOT_FOUND, ALREADY_EXISTS OPTIONS_TAKEN, FAILED_PRECONDITION GROUP_FULL (200 variants).
     """
     DeleteProduct: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.DeleteProductRequest, _catalog_pb2.Product]
     """Delete a product softly: it leaves lists and cannot be bought; orders keep it. Returns it with `delete_time`.
@@ -79,7 +81,8 @@ class CatalogServiceStub:
     """Bring a deleted product back (AIP-164). ListProducts with `only_deleted` lists those that can be brought back.
 
     Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, FAILED_PRECONDITION PRODUCT_NOT_DELETED or
-    TAX_CATEGORY_ARCHIVED, ALREADY_EXISTS SKU_TAKEN (another product took its SKU meanwhile), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+    TAX_CATEGORY_ARCHIVED, ALREADY_EXISTS SKU_TAKEN (another product took its SKU meanwhile) or OPTIONS_TAKEN
+    (another variant took its options), FAILED_PRECONDITION OPTIONS_OUTDATED (its group varies by other options now) or GROUP_FULL, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
     """
     AdjustStock: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.AdjustStockRequest, _catalog_pb2.Product]
     """Change the stock by a difference, or set it if it still has the value that the caller saw. Writes the ledger as `adjust`.
@@ -148,7 +151,8 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
     """Create a product; its stock enters the ledger as `initial`.
 
     Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND or TAX_CATEGORY_NOT_FOUND, FAILED_PRECONDITION TAX_CATEGORY_ARCHIVED,
-    ALREADY_EXISTS SKU_TAKEN, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+    ALREADY_EXISTS SKU_TAKEN, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY. For a variant also NOT_FOUND GROUP_NOT_FOUND,
+    ALREADY_EXISTS OPTIONS_TAKEN, FAILED_PRECONDITION GROUP_FULL (200 variants).
     """
     UpdateProduct: _aio.UnaryUnaryMultiCallable[_catalog_pb2.UpdateProductRequest, _catalog_pb2.Product]  # type: ignore[assignment]
     """Change a product (AIP-134). With `update_mask` exactly its fields; without one, PATCH and gRPC change the populated fields, and PUT
@@ -156,7 +160,8 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
 
     Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, CATEGORY_NOT_FOUND or TAX_CATEGORY_NOT_FOUND,
     FAILED_PRECONDITION TAX_CATEGORY_ARCHIVED, ALREADY_EXISTS SKU_TAKEN, ABORTED ETAG_MISMATCH
-    (the product changed since `product.etag` or the tag of `if-match` was read; 412 over REST with `if-match`), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+    (the product changed since `product.etag` or the tag of `if-match` was read; 412 over REST with `if-match`), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY. For a
+    variant also NOT_FOUND GROUP_NOT_FOUND, ALREADY_EXISTS OPTIONS_TAKEN, FAILED_PRECONDITION GROUP_FULL (200 variants).
     """
     DeleteProduct: _aio.UnaryUnaryMultiCallable[_catalog_pb2.DeleteProductRequest, _catalog_pb2.Product]  # type: ignore[assignment]
     """Delete a product softly: it leaves lists and cannot be bought; orders keep it. Returns it with `delete_time`.
@@ -167,7 +172,8 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
     """Bring a deleted product back (AIP-164). ListProducts with `only_deleted` lists those that can be brought back.
 
     Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, FAILED_PRECONDITION PRODUCT_NOT_DELETED or
-    TAX_CATEGORY_ARCHIVED, ALREADY_EXISTS SKU_TAKEN (another product took its SKU meanwhile), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+    TAX_CATEGORY_ARCHIVED, ALREADY_EXISTS SKU_TAKEN (another product took its SKU meanwhile) or OPTIONS_TAKEN
+    (another variant took its options), FAILED_PRECONDITION OPTIONS_OUTDATED (its group varies by other options now) or GROUP_FULL, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
     """
     AdjustStock: _aio.UnaryUnaryMultiCallable[_catalog_pb2.AdjustStockRequest, _catalog_pb2.Product]  # type: ignore[assignment]
     """Change the stock by a difference, or set it if it still has the value that the caller saw. Writes the ledger as `adjust`.
@@ -257,7 +263,8 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         """Create a product; its stock enters the ledger as `initial`.
 
         Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND or TAX_CATEGORY_NOT_FOUND, FAILED_PRECONDITION TAX_CATEGORY_ARCHIVED,
-        ALREADY_EXISTS SKU_TAKEN, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+        ALREADY_EXISTS SKU_TAKEN, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY. For a variant also NOT_FOUND GROUP_NOT_FOUND,
+        ALREADY_EXISTS OPTIONS_TAKEN, FAILED_PRECONDITION GROUP_FULL (200 variants).
         """
 
     @_abc_1.abstractmethod
@@ -271,7 +278,8 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, CATEGORY_NOT_FOUND or TAX_CATEGORY_NOT_FOUND,
         FAILED_PRECONDITION TAX_CATEGORY_ARCHIVED, ALREADY_EXISTS SKU_TAKEN, ABORTED ETAG_MISMATCH
-        (the product changed since `product.etag` or the tag of `if-match` was read; 412 over REST with `if-match`), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+        (the product changed since `product.etag` or the tag of `if-match` was read; 412 over REST with `if-match`), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY. For a
+        variant also NOT_FOUND GROUP_NOT_FOUND, ALREADY_EXISTS OPTIONS_TAKEN, FAILED_PRECONDITION GROUP_FULL (200 variants).
         """
 
     @_abc_1.abstractmethod
@@ -294,7 +302,8 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         """Bring a deleted product back (AIP-164). ListProducts with `only_deleted` lists those that can be brought back.
 
         Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, FAILED_PRECONDITION PRODUCT_NOT_DELETED or
-        TAX_CATEGORY_ARCHIVED, ALREADY_EXISTS SKU_TAKEN (another product took its SKU meanwhile), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+        TAX_CATEGORY_ARCHIVED, ALREADY_EXISTS SKU_TAKEN (another product took its SKU meanwhile) or OPTIONS_TAKEN
+        (another variant took its options), FAILED_PRECONDITION OPTIONS_OUTDATED (its group varies by other options now) or GROUP_FULL, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
         """
 
     @_abc_1.abstractmethod
