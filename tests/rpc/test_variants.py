@@ -7,6 +7,7 @@ import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 from grpc import StatusCode
 
+from mercato.v1.cart_pb2 import GetCartRequest, UpdateCartHeaderRequest
 from mercato.v1.catalog_pb2 import (
     DeleteProductRequest,
     GetProductRequest,
@@ -16,6 +17,7 @@ from mercato.v1.catalog_pb2 import (
     UpdateProductRequest,
 )
 from mercato.v1.money_pb2 import Money
+from mercato.v1.order_pb2 import GetOrderRequest
 from support.shop import Person, Shop, refusal
 
 ADD_GROUP = """
@@ -165,3 +167,35 @@ async def test_a_group_has_at_most_200_variants(shop: Shop) -> None:
     await delete(shop, admin, first)
     await variant(shop, admin, shirt, Size="200")
     assert (await refusal(undelete(shop, admin, first))).reason == "GROUP_FULL"
+
+
+async def test_carts_show_the_options_of_now_and_orders_those_of_the_sale(shop: Shop) -> None:
+    admin, buyer = await shop.person(admin=True), await shop.person()
+    shirt = await group(shop, "Size", "Colour")
+    made, ball = await variant(shop, admin, shirt, Size="M", Colour="Red"), await shop.product(admin)
+    await shop.add(buyer, ball)
+    cart = await shop.add(buyer, made)
+    assert [line.options_text for line in cart.lines] == ["", "Size: M, Colour: Red"]
+    await update(shop, admin, Product(id=made.id, options=options(Size="L", Colour="Red")), "options")
+    cart = await shop.carts.GetCart(GetCartRequest(), metadata=buyer.metadata)
+    assert [line.options_text for line in cart.lines] == ["", "Size: L, Colour: Red"]
+    draft = await shop.checkout(buyer, validate_only=True)
+    placed = await shop.checkout(buyer, "a-key")
+    again = await shop.checkout(buyer, "a-key")
+    await update(shop, admin, Product(id=made.id, options=options(Size="S", Colour="Red")), "options")
+    kept = await shop.orders.GetOrder(GetOrderRequest(order_id=placed.id), metadata=buyer.metadata)
+    for order in (draft, placed, again, kept):
+        assert {line.product_id: line.options_text for line in order.lines} == {ball.id: "", made.id: "Size: L, Colour: Red"}
+
+
+async def test_a_priced_order_keeps_the_options_too(shop: Shop) -> None:
+    admin, buyer = await shop.person(admin=True), await shop.person()
+    made = await variant(shop, admin, await group(shop, "Size"), Size="M")
+    promotion = await shop.promotion(admin)
+    await shop.code(admin, promotion, "SALE")
+    await shop.add(buyer, made)
+    await shop.carts.UpdateCartHeader(UpdateCartHeaderRequest(codes=["SALE"]), metadata=buyer.metadata)
+    placed = await shop.checkout(buyer)
+    assert placed.price.discounts
+    kept = await shop.orders.GetOrder(GetOrderRequest(order_id=placed.id), metadata=buyer.metadata)
+    assert [line.options_text for line in kept.lines] == ["Size: M"]

@@ -4,6 +4,7 @@ A variant is a product of a group. It has one value for each option by which its
 """
 
 import json
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,8 +18,15 @@ OPTION_NAMES_MAX = 5
 """The same limit as product_groups_varies_by_check."""
 OPTION_NAME_MAX = 50
 OPTION_VALUE_MAX = 100
+POSITION_MAX = 1_000_000
 VARIANTS_MAX = 200
 """Variants of a group that are on sale; the same limit as product_groups_variants_check."""
+
+
+_MARKS = re.compile(r"[\\;=]")
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+_OPTION = re.compile(r"(?:\\.|[^\\;])+", re.DOTALL)
+_PART = re.compile(r"(?:\\.|[^\\=])+", re.DOTALL)
 
 
 class Option(NamedTuple):
@@ -37,7 +45,7 @@ class OptionsMismatchError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupDraft:
-    """The writable part of a group; `code` None takes the id of the group."""
+    """The writable part of a group; a new group with the code None has its id as code."""
 
     name: str = ""
     code: str | None = None
@@ -64,7 +72,7 @@ class ProductGroup(NamedTuple):
     varies_by: list[str]
     min_price_minor: int | None
     max_price_minor: int | None
-    variants: int
+    variant_count: int
     """The number of variants on sale."""
     version: int
     """The number of writes to the group itself; writes to its variants do not count."""
@@ -77,6 +85,13 @@ class ProductGroup(NamedTuple):
     def etag(self) -> str:
         """The etag: opaque to callers, and different after every change of the group itself."""
         return f"{self.version:x}"
+
+
+class WholeGroup(NamedTuple):
+    """A group with its variants on sale, in their order."""
+
+    group: ProductGroup
+    variants: Sequence[Variant] = ()
 
 
 def fold(text: str) -> str:
@@ -118,9 +133,30 @@ def dump_folded(options: Iterable[Option]) -> str | None:
     return json.dumps(folded, ensure_ascii=False) if folded else None
 
 
+def load_folded(stored: str) -> dict[str, str]:
+    """Return the folded values by name, of JSON as stored."""
+    return {str(name): str(value) for name, value in json.loads(stored).items()}
+
+
 def parse(stored: str) -> Options:
     """Return the options of JSON as stored."""
     return tuple(Option(name, value) for name, value in json.loads(stored)) if stored != "[]" else ()
+
+
+def cell(options: Iterable[Option]) -> str:
+    """Return options as a cell of a file, such as `Size=M;Colour=Red`; a backslash precedes each `;`, `=` and backslash in them."""
+    return ";".join("=".join(_MARKS.sub(r"\\\g<0>", part) for part in option) for option in options)
+
+
+def of_cell(written_cell: str) -> Options | None:
+    """Return the options of a cell, whose parts are trimmed; None if it is not written so."""
+    found = []
+    for option in filter(None, map(str.strip, _OPTION.findall(written_cell))):
+        parts = [_ESCAPED.sub(r"\1", part).strip() for part in _PART.findall(option)]
+        if len(parts) != len(Option._fields):
+            return None
+        found.append(Option(*parts))
+    return tuple(found)
 
 
 def text(options: Iterable[Option]) -> str:

@@ -38,7 +38,6 @@ from mercato_server.domain.postal_addresses import (
     STREET_LINES_MAX,
     VAT_NUMBER_MAX,
 )
-from mercato_server.domain.product_groups import OPTION_NAME_MAX, OPTION_NAMES_MAX, OPTION_VALUE_MAX
 from mercato_server.domain.promotion_codes import CODE_MAX, COUNT_MAX, LENGTH_MAX, LENGTH_MIN, PREFIX_MAX
 from mercato_server.domain.promotion_drafts import (
     CATEGORIES_MAX,
@@ -64,7 +63,7 @@ from mercato_server.domain.shipping_records import (
 from mercato_server.domain.tax_rates import CATEGORY_ID, DISPLAY_NAME_MAX, PARTS_MAX, RATE_NAME_MAX
 from mercato_server.domain.tax_rates import REGION_MAX as TAX_REGION_MAX
 from mercato_server.domain.taxes import TAX_CATEGORY_MAX
-from mercato_server.edge import order_bounds
+from mercato_server.edge import group_bounds, order_bounds
 from mercato_server.handlers.addresses import ADDRESS_FIELDS
 from mercato_server.handlers.cart_headers import HEADER_FIELDS
 from mercato_server.handlers.catalog import CATEGORY_FIELDS, ORDERS, WRITABLE
@@ -129,6 +128,7 @@ CREDENTIALS: Mapping[str, Schema] = {"username": _ADDRESS, "email": _ADDRESS, "p
 
 EVERYWHERE: Mapping[str, Schema] = {
     **order_bounds.FORMATS,
+    **group_bounds.FORMATS,
     "AddCartItemRequest.product_id": _UUID,
     "Address.id": _UUID,
     "AdjustStockRequest.product_id": _UUID,
@@ -191,7 +191,6 @@ EVERYWHERE: Mapping[str, Schema] = {
     "OrderNote.id": _UUID,
     "OrderNote.order_id": _UUID,
     "Product.category_id": _UUID_OR_EMPTY,
-    "Product.group_id": _UUID_OR_EMPTY,
     "Product.id": _UUID,
     "Promotion.category_ids[]": _UUID,
     "Promotion.get_category_ids[]": _UUID,
@@ -220,6 +219,7 @@ EVERYWHERE: Mapping[str, Schema] = {
 
 OF_REQUESTS: Mapping[str, Schema] = {
     **order_bounds.BOUNDS,
+    **group_bounds.BOUNDS,
     "AddCartItemRequest.quantity": _number(1, LINE_QUANTITY_MAX),
     "Address.etag": _ETAG,
     "AdjustStockRequest.CompareAndSet.expected_stock": _number(0, STOCK_MAX),
@@ -299,9 +299,6 @@ OF_REQUESTS: Mapping[str, Schema] = {
     "Product.image_urls": {"maxItems": IMAGE_URLS_MAX},
     "Product.image_urls[]": _text(IMAGE_URL_MAX, format="uri"),
     "Product.name": _line(NAME_MAX, 1),
-    "Product.options": {"maxItems": OPTION_NAMES_MAX},
-    "ProductOption.name": _line(OPTION_NAME_MAX, 1),
-    "ProductOption.value": _line(OPTION_VALUE_MAX, 1),
     "Product.sku": _line(SKU_MAX),
     "Product.stock": _number(0, STOCK_MAX),
     "Promotion.buy_quantity": _number(1, QUANTITY_MAX),

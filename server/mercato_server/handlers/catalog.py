@@ -28,6 +28,7 @@ from mercato_server.handlers import convert, product_drafts
 from mercato_server.handlers.idempotency import Answer, Idempotency, answer
 from mercato_server.handlers.masks import masked, replace_by_put
 from mercato_server.handlers.pages import Pager
+from mercato_server.handlers.product_groups import ProductGroupRpcs
 from mercato_server.rpc.context import Context
 from mercato_server.rpc.preconditions import expected_etags
 from mercato_server.store import catalog, categories, product_lists
@@ -62,17 +63,14 @@ _BY_KEYS = f" by name keys of rule {RULE_VERSION}"
 _CATEGORIES = "categories" + _BY_KEYS
 
 
-class CatalogHandler:
-    """Reads and changes products, stock and categories."""
+class CatalogHandler(ProductGroupRpcs):
+    """Reads and changes products, stock and categories, and groups of products."""
 
     def __init__(self, pool: "Pool", pager: Pager, idempotency: Idempotency, limits: Limits, currency: str, cache: CatalogCache) -> None:
+        super().__init__(pool, pager, idempotency, currency)
         self.cached = {"GetProduct": self._cached_product, "ListProducts": cache.known_page}
         self._cache = cache
-        self._pool = pool
-        self._pager = pager
-        self._idempotency = idempotency
         self._limits = limits
-        self._currency = currency
 
     async def ListProducts(self, request: catalog_pb2.ListProductsRequest, context: Context) -> Answer:
         """List products on sale, and deleted ones for administrators."""

@@ -20,6 +20,7 @@ from mercato_server.domain.catalog import Category, Product
 from mercato_server.domain.moments import EPOCH
 from mercato_server.domain.orders import STORED, FulfillmentStatus, Order, OrderLine, OrderStatus, PaymentStatus
 from mercato_server.domain.postal_addresses import PostalAddress
+from mercato_server.domain.product_groups import WholeGroup
 from mercato_server.domain.purchases import CartHeader, PricedCart, ShippingOption
 from mercato_server.domain.quotes import Quote
 from mercato_server.domain.taxes import TaxTreatment
@@ -192,6 +193,30 @@ def add_options(message: MutableSequence[catalog_pb2.ProductOption], stored: str
     message.extend(catalog_pb2.ProductOption(name=name, value=value) for name, value in product_groups.parse(stored))
 
 
+def product_group(found: WholeGroup, currency: str) -> catalog_pb2.ProductGroup:
+    """Return a group with its variants, priced in the shop's currency."""
+    group = found.group
+    message = catalog_pb2.ProductGroup(
+        id=str(group.id),
+        name=group.name,
+        code=group.code,
+        varies_by=group.varies_by,
+        representative_id=str(group.representative_id or ""),
+        variant_count=group.variant_count,
+        etag=group.etag,
+        create_time=timestamp(group.created_at),
+        update_time=timestamp(group.updated_at),
+    )
+    if group.min_price_minor is not None and group.max_price_minor is not None:
+        _set_money(message.min_price, group.min_price_minor, currency)
+        _set_money(message.max_price, group.max_price_minor, currency)
+    for variant in found.variants:
+        part = message.variants.add(product_id=str(variant.id), sku=variant.sku or "", stock=variant.stock)
+        add_options(part.options, variant.options)
+        _set_money(part.price, variant.price_minor, currency)
+    return message
+
+
 def category(found: Category) -> catalog_pb2.Category:
     """Return a category."""
     return catalog_pb2.Category(id=str(found.id), name=found.name, create_time=timestamp(found.created_at), etag=found.etag)
@@ -204,6 +229,8 @@ def cart(found: PricedCart, currency: str) -> cart_pb2.Cart:
         part = message.lines.add(product_id=str(line.product_id), name=line.name, quantity=line.quantity)
         _set_money(part.unit_price, line.unit_price_minor, currency)
         _set_money(part.line_total, line.total_minor, currency)
+        if line.options_text:
+            part.options_text = line.options_text
         part.warnings.extend(_cart_warning(warning, line, currency) for warning in line.warnings())
     _set_money(message.total, found.price.total_minor, currency)
     if found.price.has_parts:
@@ -269,6 +296,8 @@ def order(placed: Order) -> order_pb2.Order:
         part = message.lines.add(product_id=str(line.product_id), product_name=line.product_name, quantity=line.quantity)
         _set_money(part.unit_price, line.unit_price_minor, currency)
         _set_money(part.line_total, line.total_minor, currency)
+        if line.options_text:
+            part.options_text = line.options_text
         if line.shipped or line.cancelled or line.refunded_minor:
             _add_units(part, line, currency)
     message.payment_status = PAYMENT_STATUSES[placed.payment_status]

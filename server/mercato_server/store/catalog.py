@@ -148,7 +148,7 @@ async def _create(conn: "Conn", draft: ProductDraft, actor: Actor) -> Product:
     await inventory.open_levels(conn, {product.id: product.stock}, actor)
     await variants.refresh(conn, groups)
     await events.append(conn, [Event(EventKind.PRODUCT_CREATED, product.id)])
-    await audit_log.append(conn, actor, "product.created", product.id, {}, _fields(product))
+    await audit_log.append(conn, actor, "product.created", product.id, {}, audited(product))
     return product
 
 
@@ -192,7 +192,7 @@ async def _update(conn: "Conn", change: Update) -> Product:
     product = await _write(conn, wanted, position=position)
     await variants.refresh(conn, groups)
     await events.append(conn, [Event(EventKind.PRODUCT_UPDATED, product.id)])
-    await audit_log.append(conn, change.actor, "product.updated", product.id, _fields(current), _fields(product))
+    await audit_log.append(conn, change.actor, "product.updated", product.id, audited(current), audited(product))
     return product
 
 
@@ -214,7 +214,7 @@ async def _delete(conn: "Conn", product_id: UUID, etags: Collection[str], actor:
     product = await _write(conn, current, deleted=True)
     await variants.refresh(conn, groups)
     await events.append(conn, [Event(EventKind.PRODUCT_DELETED, product_id)])
-    await audit_log.append(conn, actor, "product.deleted", product_id, _fields(current), _fields(product))
+    await audit_log.append(conn, actor, "product.deleted", product_id, audited(current), audited(product))
     return product
 
 
@@ -239,7 +239,7 @@ async def _undelete(conn: "Conn", product_id: UUID, actor: Actor) -> Product:
     product = await _write(conn, current._replace(options=groups.restored(current)))
     await variants.refresh(conn, groups)
     await events.append(conn, [Event(EventKind.PRODUCT_UNDELETED, product_id)])
-    await audit_log.append(conn, actor, "product.undeleted", product_id, _fields(current), _fields(product))
+    await audit_log.append(conn, actor, "product.undeleted", product_id, audited(current), audited(product))
     return product
 
 
@@ -278,7 +278,7 @@ async def _set_stock(conn: "Conn", current: Product, stock: int, reason: str, ac
     await inventory.adjust(conn, {current.id: stock - current.stock}, actor, reason)
     product = current._replace(stock=stock, stock_version=current.stock_version + 1)
     await events.append(conn, [Event(EventKind.STOCK_CHANGED, current.id, {"stock": stock})])
-    await audit_log.append(conn, actor, "stock.changed", current.id, _fields(current), _fields(product))
+    await audit_log.append(conn, actor, "stock.changed", current.id, audited(current), audited(product))
     return product
 
 
@@ -329,9 +329,10 @@ def _product(row: asyncpg.Record | None) -> Product:
     return Product._make(row or ())
 
 
-def _fields(product: Product) -> dict[str, object]:
+def audited(product: Product) -> dict[str, object]:
     """Return the fields of a product that the audit log records."""
-    return {name: value for name, value in product._asdict().items() if name not in _NOT_AUDITED}
+    options = product_groups.text(product_groups.parse(product.options)) or None
+    return {name: value for name, value in product._asdict().items() if name not in _NOT_AUDITED} | {"options": options}
 
 
 def _constraint(error: asyncpg.IntegrityConstraintViolationError, wanted: Product | ProductDraft) -> MercatoError | Exception:

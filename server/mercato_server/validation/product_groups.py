@@ -1,6 +1,6 @@
 """Validation of groups of products and of the options of their variants."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from mercato_server.domain.product_groups import (
     GROUP_CODE_MAX,
@@ -31,7 +31,7 @@ def options(check: Checks, field: str, given: Sequence[Option]) -> Options:
     return tuple(map(Option, names, values))
 
 
-def draft(check: Checks, prefix: str, wanted: GroupDraft, fields: Sequence[str]) -> GroupDraft:
+def draft(check: Checks, prefix: str, wanted: GroupDraft, fields: Collection[str]) -> GroupDraft:
     """Return a group in the form that is stored, with those of its fields that are named; violations name `prefix` and field."""
     return GroupDraft(
         name=check.line(f"{prefix}name", wanted.name, shortest=1, longest=GROUP_NAME_MAX) if "name" in fields else "",

@@ -118,6 +118,44 @@ class CatalogServiceStub:
 
     Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND, FAILED_PRECONDITION CATEGORY_IN_USE, ABORTED ETAG_MISMATCH, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
     """
+    ListProductGroups: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.ListProductGroupsRequest, _catalog_pb2.ListProductGroupsResponse]
+    """List groups with variants on sale, newest first, a page at a time. Lists leave `variants` out.
+
+    Errors: INVALID_ARGUMENT INVALID_FIELD, INVALID_ARGUMENT PAGE_TOKEN_INVALID. With `show_empty` also UNAUTHENTICATED TOKEN_INVALID,
+    PERMISSION_DENIED ADMIN_ONLY.
+    """
+    GetProductGroup: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.GetProductGroupRequest, _catalog_pb2.ProductGroup]
+    """Return a group with its variants on sale. A group without any has no price and no representative.
+
+    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND GROUP_NOT_FOUND.
+    """
+    CreateProductGroup: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.CreateProductGroupRequest, _catalog_pb2.ProductGroup]
+    """Create a group without variants. A product becomes a variant by its `group_id` and `options`; UpsertProductGroup writes several at once.
+
+    Errors: INVALID_ARGUMENT INVALID_FIELD, ALREADY_EXISTS GROUP_CODE_TAKEN, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+    """
+    UpdateProductGroup: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.UpdateProductGroupRequest, _catalog_pb2.ProductGroup]
+    """Change a group (AIP-134). With `update_mask` exactly its fields; without one the populated fields. `varies_by` can be changed only while
+    the group has no variants on sale; with them, UpsertProductGroup changes it together with their options.
+
+    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND GROUP_NOT_FOUND, ALREADY_EXISTS GROUP_CODE_TAKEN, FAILED_PRECONDITION GROUP_IN_USE,
+    ABORTED ETAG_MISMATCH (the group changed since `group.etag` was read), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+    """
+    DeleteProductGroup: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.DeleteProductGroupRequest, _catalog_pb2.ProductGroup]
+    """Delete a group without variants on sale; deleted products leave it. Returns it as it was.
+
+    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND GROUP_NOT_FOUND, FAILED_PRECONDITION GROUP_IN_USE (its ErrorInfo has the number of
+    variants), ABORTED ETAG_MISMATCH, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+    """
+    UpsertProductGroup: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.UpsertProductGroupRequest, _catalog_pb2.ProductGroup]
+    """Create or change a group and its variants, all of them or nothing. Every bad variant is a violation that names its index and field, such
+    as `variants[3].options`, SKUs and options that are taken included. SKUs, options and places may be swapped within a call. Variants that
+    do not differ from the stored ones are not written.
+
+    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND GROUP_NOT_FOUND, ALREADY_EXISTS GROUP_CODE_TAKEN, FAILED_PRECONDITION GROUP_FULL (with
+    those that the call leaves out it would have more than 200 variants), ABORTED ETAG_MISMATCH, UNAUTHENTICATED TOKEN_INVALID,
+    PERMISSION_DENIED ADMIN_ONLY.
+    """
 
 @_typing.type_check_only
 class CatalogServiceAsyncStub(CatalogServiceStub):
@@ -208,6 +246,44 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
     """Delete a category that no product on sale uses. Returns it as it was.
 
     Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND, FAILED_PRECONDITION CATEGORY_IN_USE, ABORTED ETAG_MISMATCH, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+    """
+    ListProductGroups: _aio.UnaryUnaryMultiCallable[_catalog_pb2.ListProductGroupsRequest, _catalog_pb2.ListProductGroupsResponse]  # type: ignore[assignment]
+    """List groups with variants on sale, newest first, a page at a time. Lists leave `variants` out.
+
+    Errors: INVALID_ARGUMENT INVALID_FIELD, INVALID_ARGUMENT PAGE_TOKEN_INVALID. With `show_empty` also UNAUTHENTICATED TOKEN_INVALID,
+    PERMISSION_DENIED ADMIN_ONLY.
+    """
+    GetProductGroup: _aio.UnaryUnaryMultiCallable[_catalog_pb2.GetProductGroupRequest, _catalog_pb2.ProductGroup]  # type: ignore[assignment]
+    """Return a group with its variants on sale. A group without any has no price and no representative.
+
+    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND GROUP_NOT_FOUND.
+    """
+    CreateProductGroup: _aio.UnaryUnaryMultiCallable[_catalog_pb2.CreateProductGroupRequest, _catalog_pb2.ProductGroup]  # type: ignore[assignment]
+    """Create a group without variants. A product becomes a variant by its `group_id` and `options`; UpsertProductGroup writes several at once.
+
+    Errors: INVALID_ARGUMENT INVALID_FIELD, ALREADY_EXISTS GROUP_CODE_TAKEN, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+    """
+    UpdateProductGroup: _aio.UnaryUnaryMultiCallable[_catalog_pb2.UpdateProductGroupRequest, _catalog_pb2.ProductGroup]  # type: ignore[assignment]
+    """Change a group (AIP-134). With `update_mask` exactly its fields; without one the populated fields. `varies_by` can be changed only while
+    the group has no variants on sale; with them, UpsertProductGroup changes it together with their options.
+
+    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND GROUP_NOT_FOUND, ALREADY_EXISTS GROUP_CODE_TAKEN, FAILED_PRECONDITION GROUP_IN_USE,
+    ABORTED ETAG_MISMATCH (the group changed since `group.etag` was read), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+    """
+    DeleteProductGroup: _aio.UnaryUnaryMultiCallable[_catalog_pb2.DeleteProductGroupRequest, _catalog_pb2.ProductGroup]  # type: ignore[assignment]
+    """Delete a group without variants on sale; deleted products leave it. Returns it as it was.
+
+    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND GROUP_NOT_FOUND, FAILED_PRECONDITION GROUP_IN_USE (its ErrorInfo has the number of
+    variants), ABORTED ETAG_MISMATCH, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+    """
+    UpsertProductGroup: _aio.UnaryUnaryMultiCallable[_catalog_pb2.UpsertProductGroupRequest, _catalog_pb2.ProductGroup]  # type: ignore[assignment]
+    """Create or change a group and its variants, all of them or nothing. Every bad variant is a violation that names its index and field, such
+    as `variants[3].options`, SKUs and options that are taken included. SKUs, options and places may be swapped within a call. Variants that
+    do not differ from the stored ones are not written.
+
+    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND GROUP_NOT_FOUND, ALREADY_EXISTS GROUP_CODE_TAKEN, FAILED_PRECONDITION GROUP_FULL (with
+    those that the call leaves out it would have more than 200 variants), ABORTED ETAG_MISMATCH, UNAUTHENTICATED TOKEN_INVALID,
+    PERMISSION_DENIED ADMIN_ONLY.
     """
 
 class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -374,6 +450,80 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         """Delete a category that no product on sale uses. Returns it as it was.
 
         Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND, FAILED_PRECONDITION CATEGORY_IN_USE, ABORTED ETAG_MISMATCH, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+        """
+
+    @_abc_1.abstractmethod
+    def ListProductGroups(
+        self,
+        request: _catalog_pb2.ListProductGroupsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_catalog_pb2.ListProductGroupsResponse, _abc.Awaitable[_catalog_pb2.ListProductGroupsResponse]]:
+        """List groups with variants on sale, newest first, a page at a time. Lists leave `variants` out.
+
+        Errors: INVALID_ARGUMENT INVALID_FIELD, INVALID_ARGUMENT PAGE_TOKEN_INVALID. With `show_empty` also UNAUTHENTICATED TOKEN_INVALID,
+        PERMISSION_DENIED ADMIN_ONLY.
+        """
+
+    @_abc_1.abstractmethod
+    def GetProductGroup(
+        self,
+        request: _catalog_pb2.GetProductGroupRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_catalog_pb2.ProductGroup, _abc.Awaitable[_catalog_pb2.ProductGroup]]:
+        """Return a group with its variants on sale. A group without any has no price and no representative.
+
+        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND GROUP_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateProductGroup(
+        self,
+        request: _catalog_pb2.CreateProductGroupRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_catalog_pb2.ProductGroup, _abc.Awaitable[_catalog_pb2.ProductGroup]]:
+        """Create a group without variants. A product becomes a variant by its `group_id` and `options`; UpsertProductGroup writes several at once.
+
+        Errors: INVALID_ARGUMENT INVALID_FIELD, ALREADY_EXISTS GROUP_CODE_TAKEN, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateProductGroup(
+        self,
+        request: _catalog_pb2.UpdateProductGroupRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_catalog_pb2.ProductGroup, _abc.Awaitable[_catalog_pb2.ProductGroup]]:
+        """Change a group (AIP-134). With `update_mask` exactly its fields; without one the populated fields. `varies_by` can be changed only while
+        the group has no variants on sale; with them, UpsertProductGroup changes it together with their options.
+
+        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND GROUP_NOT_FOUND, ALREADY_EXISTS GROUP_CODE_TAKEN, FAILED_PRECONDITION GROUP_IN_USE,
+        ABORTED ETAG_MISMATCH (the group changed since `group.etag` was read), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteProductGroup(
+        self,
+        request: _catalog_pb2.DeleteProductGroupRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_catalog_pb2.ProductGroup, _abc.Awaitable[_catalog_pb2.ProductGroup]]:
+        """Delete a group without variants on sale; deleted products leave it. Returns it as it was.
+
+        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND GROUP_NOT_FOUND, FAILED_PRECONDITION GROUP_IN_USE (its ErrorInfo has the number of
+        variants), ABORTED ETAG_MISMATCH, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+        """
+
+    @_abc_1.abstractmethod
+    def UpsertProductGroup(
+        self,
+        request: _catalog_pb2.UpsertProductGroupRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_catalog_pb2.ProductGroup, _abc.Awaitable[_catalog_pb2.ProductGroup]]:
+        """Create or change a group and its variants, all of them or nothing. Every bad variant is a violation that names its index and field, such
+        as `variants[3].options`, SKUs and options that are taken included. SKUs, options and places may be swapped within a call. Variants that
+        do not differ from the stored ones are not written.
+
+        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND GROUP_NOT_FOUND, ALREADY_EXISTS GROUP_CODE_TAKEN, FAILED_PRECONDITION GROUP_FULL (with
+        those that the call leaves out it would have more than 200 variants), ABORTED ETAG_MISMATCH, UNAUTHENTICATED TOKEN_INVALID,
+        PERMISSION_DENIED ADMIN_ONLY.
         """
 
 def add_CatalogServiceServicer_to_server(servicer: CatalogServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
