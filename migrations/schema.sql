@@ -314,6 +314,7 @@ CREATE TABLE public.order_items (
     cancelled integer DEFAULT 0 NOT NULL,
     returned integer DEFAULT 0 NOT NULL,
     refunded_minor bigint DEFAULT 0 NOT NULL,
+    options_text text DEFAULT ''::text NOT NULL,
     CONSTRAINT order_items_discount_check CHECK (((LEAST(discount_minor, relief_minor, tax_minor, (tax_rate_ppm)::bigint) >= 0) AND ((discount_minor + relief_minor) <= (quantity * unit_price_minor)))),
     CONSTRAINT order_items_quantity_check CHECK ((quantity > 0)),
     CONSTRAINT order_items_unit_price_minor_check CHECK ((unit_price_minor >= 0)),
@@ -504,6 +505,27 @@ CREATE TABLE public.price_rules (
     CONSTRAINT price_rules_singleton_check CHECK (singleton)
 );
 
+CREATE TABLE public.product_groups (
+    id uuid DEFAULT uuidv7() NOT NULL,
+    code text NOT NULL COLLATE pg_catalog."C",
+    name text NOT NULL,
+    varies_by text[] NOT NULL,
+    currency_code text NOT NULL,
+    min_price_minor bigint,
+    max_price_minor bigint,
+    variants integer DEFAULT 0 NOT NULL,
+    version bigint DEFAULT 1 NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT product_groups_prices_check CHECK (
+CASE
+    WHEN (variants = 0) THEN (num_nonnulls(min_price_minor, max_price_minor) = 0)
+    ELSE COALESCE(((0 <= min_price_minor) AND (min_price_minor <= max_price_minor)), false)
+END),
+    CONSTRAINT product_groups_variants_check CHECK (((variants >= 0) AND (variants <= 200))),
+    CONSTRAINT product_groups_varies_by_check CHECK (((cardinality(varies_by) >= 1) AND (cardinality(varies_by) <= 5)))
+);
+
 CREATE TABLE public.product_search (
     product_id uuid NOT NULL,
     locale text NOT NULL,
@@ -537,6 +559,17 @@ CREATE TABLE public.products (
     tax_category_live boolean DEFAULT true,
     needs_delivery boolean DEFAULT false NOT NULL,
     weight_grams integer DEFAULT 0 NOT NULL,
+    group_id uuid,
+    options jsonb DEFAULT '[]'::jsonb NOT NULL,
+    folded_options jsonb,
+    options_text text DEFAULT ''::text NOT NULL,
+    "position" integer DEFAULT 0 NOT NULL,
+    is_listed boolean DEFAULT true NOT NULL,
+    CONSTRAINT products_options_check CHECK (
+CASE
+    WHEN (group_id IS NULL) THEN ((options = '[]'::jsonb) AND (folded_options IS NULL) AND (options_text = ''::text) AND is_listed)
+    ELSE ((options <> '[]'::jsonb) AND (options_text <> ''::text))
+END),
     CONSTRAINT products_price_minor_check CHECK ((price_minor >= 0)),
     CONSTRAINT products_tax_category_live_check CHECK (tax_category_live),
     CONSTRAINT products_weight_grams_check CHECK ((weight_grams >= 0))
@@ -1054,6 +1087,12 @@ ALTER TABLE ONLY public.pgqueuer_statistics
 ALTER TABLE ONLY public.price_rules
     ADD CONSTRAINT price_rules_pkey PRIMARY KEY (singleton);
 
+ALTER TABLE ONLY public.product_groups
+    ADD CONSTRAINT product_groups_code_key UNIQUE (code);
+
+ALTER TABLE ONLY public.product_groups
+    ADD CONSTRAINT product_groups_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.product_search
     ADD CONSTRAINT product_search_pkey PRIMARY KEY (product_id, locale);
 
@@ -1280,6 +1319,8 @@ CREATE UNIQUE INDEX pgqueuer_unique_dedupe_key ON public.pgqueuer USING btree (d
 
 CREATE INDEX pgqueuer_updated_id_id1_idx ON public.pgqueuer USING btree (updated, id DESC) INCLUDE (id) WHERE (status = 'picked'::public.pgqueuer_status);
 
+CREATE INDEX product_groups_on_sale ON public.product_groups USING btree (id) WHERE (variants > 0);
+
 CREATE INDEX product_search_by_name_key ON public.product_search USING btree (locale, name_key, product_id);
 
 CREATE UNIQUE INDEX product_search_by_number ON public.product_search USING btree (locale, number);
@@ -1296,6 +1337,8 @@ CREATE INDEX products_by_category_name_key ON public.products USING btree (categ
 
 CREATE INDEX products_by_category_price ON public.products USING btree (category_id, price_minor, id) WHERE (deleted_at IS NULL);
 
+CREATE INDEX products_by_group ON public.products USING btree (group_id, "position", id) WHERE (group_id IS NOT NULL);
+
 CREATE INDEX products_by_name_key ON public.products USING btree (name_key, id) WHERE (deleted_at IS NULL);
 
 CREATE INDEX products_by_price ON public.products USING btree (price_minor, id) WHERE (deleted_at IS NULL);
@@ -1303,6 +1346,10 @@ CREATE INDEX products_by_price ON public.products USING btree (price_minor, id) 
 CREATE INDEX products_by_tax_category ON public.products USING btree (tax_category, tax_category_live) WHERE (tax_category IS NOT NULL);
 
 CREATE INDEX products_deleted ON public.products USING btree (id) WHERE (deleted_at IS NOT NULL);
+
+CREATE UNIQUE INDEX products_listed_key ON public.products USING btree (group_id) WHERE ((deleted_at IS NULL) AND (group_id IS NOT NULL) AND is_listed);
+
+CREATE UNIQUE INDEX products_options_key ON public.products USING btree (group_id, sha256(jsonb_send(folded_options))) WHERE ((deleted_at IS NULL) AND (folded_options IS NOT NULL));
 
 CREATE UNIQUE INDEX products_sku_key ON public.products USING btree (sku) WHERE (deleted_at IS NULL);
 
@@ -1439,6 +1486,9 @@ ALTER TABLE ONLY public.payments
 ALTER TABLE ONLY public.payments
     ADD CONSTRAINT payments_order_id_fkey FOREIGN KEY (order_id) REFERENCES public.orders(id);
 
+ALTER TABLE ONLY public.product_groups
+    ADD CONSTRAINT product_groups_currency_code_fkey FOREIGN KEY (currency_code) REFERENCES public.shop(currency_code);
+
 ALTER TABLE ONLY public.product_search
     ADD CONSTRAINT product_search_product_id_fkey FOREIGN KEY (product_id) REFERENCES public.products(id);
 
@@ -1447,6 +1497,9 @@ ALTER TABLE ONLY public.products
 
 ALTER TABLE ONLY public.products
     ADD CONSTRAINT products_currency_code_fkey FOREIGN KEY (currency_code) REFERENCES public.shop(currency_code);
+
+ALTER TABLE ONLY public.products
+    ADD CONSTRAINT products_group_id_fkey FOREIGN KEY (group_id) REFERENCES public.product_groups(id);
 
 ALTER TABLE ONLY public.products
     ADD CONSTRAINT products_tax_category_fkey FOREIGN KEY (tax_category, tax_category_live) REFERENCES public.tax_categories(id, is_live);

@@ -251,8 +251,8 @@ async def test_a_file_that_goes_bad_while_it_is_imported_stops_the_import(
     put(file, HEADER + BALL)
     check = Import._check
 
-    def then_spoil(*arguments: object) -> None:
-        check(*arguments)  # type: ignore[arg-type] # the arguments of the method
+    async def then_spoil(*arguments: object) -> None:
+        await check(*arguments)  # type: ignore[arg-type] # the arguments of the method
         put(file, HEADER + "BAD\n" + BALL)
 
     monkeypatch.setattr(Import, "_check", then_spoil)
@@ -281,3 +281,138 @@ async def test_workers_show_what_an_import_changes_while_they_run(mercato: Merca
     write(2)
     assert mercato("import", "products.csv").stdout.startswith("0 created, 3000 updated")
     await until(partial(shown, 2))
+
+
+GROUPED = "sku,name,price_minor,stock,group,group_name,options,position\n"
+SHIRTS = (
+    "S-RED,Shirt S red,1000,1,SHIRT,Shirt,Size=S;Colour=Red,1\n"
+    "CUP,Cup,300,1,,,,\n"
+    "J-S,Jumper S,2000,1,JUMPER,Jumper,Size=S,1\n"
+    "M-RED,Shirt M red,900,1,SHIRT,Shirt,Size=M;Colour=Red,3\n"
+    "J-M,Jumper M,2000,1,JUMPER,Jumper,Size=M,2\n"
+    'S-ODD,Shirt S odd,1100,1,SHIRT,Shirt,"Size=S;Colour=a\\;b\\=c\\\\, d",2\n'
+)
+GROUPS = """
+SELECT wanted.code, wanted.name, array_to_string(varies_by, ' '), min_price_minor, max_price_minor, variants,
+       (SELECT sku FROM products WHERE group_id = wanted.id AND is_listed AND deleted_at IS NULL)
+  FROM product_groups AS wanted
+ ORDER BY code
+"""
+VARIANTS = "SELECT sku, options_text, position FROM products WHERE group_id IS NOT NULL ORDER BY group_id, position, id"
+NEWS = "SELECT count(*) FROM events UNION ALL SELECT count(*) FROM audit_log UNION ALL SELECT sum(version) FROM products"
+
+
+async def test_rows_of_a_group_may_be_apart_and_in_any_order(mercato: Mercato, database: str, file: Path) -> None:
+    put(file, GROUPED + SHIRTS)
+    done = mercato("import", "products.csv")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "6 created, 0 updated, 0 unchanged, 0 bad rows skipped\n", "")
+    assert await fetch(database, GROUPS) == [
+        ("JUMPER", "Jumper", "Size", 2000, 2000, 2, "J-S"),
+        ("SHIRT", "Shirt", "Size Colour", 900, 1100, 3, "M-RED"),
+    ]
+    assert sorted(await fetch(database, VARIANTS)) == sorted(
+        [
+            ("S-RED", "Size: S, Colour: Red", 1),
+            ("S-ODD", "Size: S, Colour: a;b=c\\, d", 2),
+            ("M-RED", "Size: M, Colour: Red", 3),
+            ("J-S", "Size: S", 1),
+            ("J-M", "Size: M", 2),
+        ]
+    )
+    assert await sound(database)
+
+
+@pytest.mark.parametrize("options", [[], ["--spreadsheet-safe"]])
+async def test_an_export_of_groups_that_is_imported_again_changes_nothing_and_is_exported_alike(
+    mercato: Mercato, database: str, file: Path, options: list[str]
+) -> None:
+    put(file, GROUPED + SHIRTS)
+    assert mercato("import", "products.csv").returncode == 0
+    first, news = mercato("export", *options).stdout, await fetch(database, NEWS)
+    put(file, first)
+    assert mercato("import", *options, "products.csv").stdout == "0 created, 0 updated, 6 unchanged, 0 bad rows skipped\n"
+    assert await fetch(database, NEWS) == news
+    assert mercato("export", *options).stdout == first
+
+
+async def test_a_file_moves_swaps_and_renames_what_is_in_groups(mercato: Mercato, database: str, file: Path) -> None:
+    put(file, GROUPED + SHIRTS)
+    assert mercato("import", "products.csv").returncode == 0
+    put(
+        file,
+        "sku,name,price_minor,group,group_name,options\n"
+        "S-RED,Shirt S red,1000,SHIRT,Tee,colour=RED;size=M\n"
+        "M-RED,Shirt M red,900,SHIRT,Tee,Size=S;Colour=Red\n"
+        "J-S,Jumper S,100,SHIRT,Tee,Size=XL;Colour=Blue\n"
+        "J-M,Jumper M,2000,,,\n"
+        "CUP,Cup,300,JUMPER,,Size=XS\n",
+    )
+    assert mercato("import", "products.csv").stdout.startswith("0 created, 5 updated")
+    assert await fetch(database, GROUPS) == [
+        ("JUMPER", "Jumper", "Size", 300, 300, 1, "CUP"),
+        ("SHIRT", "Tee", "Size Colour", 100, 1100, 4, "J-S"),
+    ]
+    texts = {sku: text for sku, text, _ in await fetch(database, VARIANTS)}
+    assert (texts["S-RED"], texts["M-RED"], texts["J-S"]) == ("Size: M, Colour: RED", "Size: S, Colour: Red", "Size: XL, Colour: Blue")
+    assert await sound(database)
+
+
+async def test_a_file_without_columns_of_groups_leaves_them_and_renews_their_prices(mercato: Mercato, database: str, file: Path) -> None:
+    put(file, GROUPED + SHIRTS)
+    assert mercato("import", "products.csv").returncode == 0
+    put(file, "sku,name,price_minor\nS-RED,Shirt S red,50\n")
+    assert mercato("import", "products.csv").stdout.startswith("0 created, 1 updated")
+    assert (await fetch(database, GROUPS))[1] == ("SHIRT", "Shirt", "Size Colour", 50, 1100, 3, "S-RED")
+    assert await sound(database)
+
+
+BAD_GROUPS = {
+    3: ("A,A,1,1,SHIRT,Shirt,size=s;colour=red,", "options: are those of line 2, too"),
+    4: ("B,B,1,1,SHIRT,Shirt,Size=L,", "options: must have the names of line 2"),
+    5: ("C,C,1,1,SHIRT,Tee,Size=L;Colour=Red,", "group_name: is not that of line 2"),
+    6: ("D,D,1,1,SHIRT,Shirt,,", "options: must be such as Size=M;Colour=Red with a group"),
+    7: ("E,E,1,1,,,Size=L,", "options: must be such as Size=M;Colour=Red with a group, and empty without one"),
+    8: ("F,F,1,1,SHIRT,Shirt,Size,", "options: must be such as"),
+    9: ("G,G,1,1,SHIRT,Shirt,Size=L;Colour=Red,x", "position: must be a whole number"),
+    10: (f"H,H,1,1,SHIRT,Shirt,Size={'x' * 101};Colour=Red,", "options[0].value: must have at most 100 characters"),
+    11: (f"I,I,1,1,{'x' * 65},Shirt,Size=L,", "group: must have at most 64 characters"),
+    12: ("J,J,1,1,OLD,,Fit=Slim,", "options: must be exactly those of the group OLD: Size"),
+    13: ("K,K,1,1,OTHER,,Size= s,", "options: are those of the product OTHER-S"),
+}
+
+
+async def test_rows_that_do_not_fit_into_their_groups_are_named(mercato: Mercato, database: str, file: Path) -> None:
+    put(file, GROUPED + "OLD-S,Old S,1,1,OLD,Old,Size=S,\nOTHER-S,Other S,1,1,OTHER,Other,Size=S,\n")
+    assert mercato("import", "products.csv").returncode == 0
+    put(file, GROUPED + SHIRTS.splitlines(keepends=True)[0] + "".join(f"{row}\n" for row, _ in BAD_GROUPS.values()))
+    done = mercato("import", "products.csv")
+    assert done.returncode == 1
+    told = {int(line.split()[1].rstrip(":")): line for line in done.stderr.splitlines() if line.startswith("line ")}
+    assert told.keys() == BAD_GROUPS.keys()
+    for line, (_, reason) in BAD_GROUPS.items():
+        assert reason in told[line]
+    assert [row[0] for row in await fetch(database, GROUPS)] == ["OLD", "OTHER"]
+    done = mercato("import", "--on-error", "skip", "products.csv")
+    assert done.stdout == f"1 created, 0 updated, 0 unchanged, {len(BAD_GROUPS)} bad rows skipped\n"
+    assert await sound(database)
+
+
+async def test_a_group_of_too_many_rows_is_refused(mercato: Mercato, database: str, file: Path) -> None:
+    row = "S{0},S{0},1,1,SHIRT,,Size={0},\n"
+    put(file, GROUPED + "".join(row.format(number) for number in range(10_000)))
+    done = mercato("import", "products.csv")
+    assert done.returncode == 1
+    assert "line 202 (S200): group: has more than 200 rows" in done.stderr
+    put(file, GROUPED + "".join(row.format(number) for number in range(200)))
+    assert mercato("import", "products.csv").returncode == 0
+    put(file, GROUPED + row.format(200))
+    done = mercato("import", "products.csv")
+    assert "group: SHIRT would have more than 200 variants on sale" in done.stderr
+    assert await sound(database)
+
+
+def test_columns_of_groups_come_together(mercato: Mercato, file: Path) -> None:
+    put(file, "sku,name,price_minor,group\nA,A,1,X\n")
+    done = mercato("import", "products.csv")
+    assert done.returncode == 1
+    assert "columns of a group need both group and options" in done.stderr

@@ -19,7 +19,7 @@ from support.shop import Shop
 
 HEADER = (
     "order_number,order_id,placed_at,changed_at,status,currency_code,kind,item_id,name,quantity,unit_price_minor,discount_minor,"
-    "relief_minor,net_minor,tax_rate_ppm,tax_minor,gross_minor,country_code,tax_treatment,vat_number"
+    "relief_minor,net_minor,tax_rate_ppm,tax_minor,gross_minor,country_code,tax_treatment,vat_number,options_text"
 )
 AMOUNTS = (
     *("kind", "name", "quantity", "unit_price_minor", "discount_minor", "relief_minor"),

@@ -12,6 +12,8 @@ from functools import partial
 import grpc
 import pytest
 
+from mercato.v1.catalog_pb2 import Product, ProductGroup, ProductOption, UpsertProductGroupRequest
+from mercato.v1.money_pb2 import Money
 from mercato.v1.order_pb2 import CancelOrderRequest, Order
 from mercato_server.config.settings import Settings
 from mercato_server.database.pool import Pool
@@ -95,6 +97,18 @@ async def test_a_mail_goes_to_the_contact_address_with_the_parts_of_the_price(se
     assert PRICED in text(mail)
     for part in ("Ten percent", "-4.00 USD", "Delivery, Parcel", "4.90 USD", "40.88 USD", "including VAT 19%", "6.52 USD", "10117 BERLIN"):
         assert part in text(mail, "html")
+
+
+async def test_a_mail_names_the_options_of_a_variant(sending: Shop, post: PostOffice) -> None:
+    admin, jo = await sending.person(admin=True), await sending.person()
+    options = [ProductOption(name="Size", value="<M>")]
+    shirt = Product(name="Shirt", price=Money(minor_units=1000), stock=1, options=options)
+    request = UpsertProductGroupRequest(group=ProductGroup(name="Shirt", varies_by=["Size"]), variants=[shirt])
+    group = await sending.catalog.UpsertProductGroup(request, metadata=admin.metadata)
+    await sending.add(jo, Product(id=group.variants[0].product_id))
+    mail = await post.mail(jo.email, (await sending.checkout(jo)).number)
+    assert "1 x Shirt (Size: <M>), 10.00 USD each" in text(mail)
+    assert "Shirt (Size: &lt;M&gt;)" in text(mail, "html")
 
 
 async def test_names_are_text_in_html_and_in_subjects(sending: Shop, post: PostOffice) -> None:

@@ -52,6 +52,11 @@ class Scene:
         return str(self.up.category()["id"])
 
     @cached_property
+    def group_id(self) -> str:
+        draft = {"name": "Shirt", "varies_by": ["Size"]}
+        return str(created(self.up.admin.post("/v1/productGroups", draft))["id"])
+
+    @cached_property
     def promotion_id(self) -> str:
         return str(self.up.promotion()["id"])
 
@@ -306,6 +311,12 @@ ROUTES = [
     Route("PUT", "/categories/{category.id}", "name"),
     Route("PATCH", "/categories/{category.id}", "name"),
     Route("DELETE", "/categories/{category_id}", "name"),
+    Route("GET", "/v1/productGroups", "groups"),
+    Route("GET", "/v1/productGroups/{group_id}", "name"),
+    Route("POST", "/v1/productGroups", "id", status=201),
+    Route("PATCH", "/v1/productGroups/{group.id}", "name"),
+    Route("DELETE", "/v1/productGroups/{group_id}", "name"),
+    Route("POST", "/v1/productGroups:upsert", "variants"),
     Route("POST", "/cart/add/{product_id}", "lines"),
     Route("GET", "/cart", "lines"),
     Route("PATCH", "/cart/items/{product_id}", "lines"),

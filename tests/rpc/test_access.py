@@ -67,11 +67,13 @@ UNSIGNED = {"HandlePaymentEvent"}
 """RPCs whose example all callers may send, and which refuse it: it has no signature."""
 PUBLIC = {
     "SignUp", "Login", "LoginForm", "Refresh", "GetJwks", "ListProducts", "GetProduct", "BatchGetProducts", "ListCategories", "GetCategory",
+    "ListProductGroups", "GetProductGroup",
     "RequestPasswordReset", "ResetPassword", "VerifyEmail", "GetShop", "HandlePaymentEvent", "CreateGuest", "GetLinkedOrder",
 }  # fmt: skip
 FOR_USERS = {"UpdateMe", "LogoutAll", "ListSessions", "RevokeSession", "ChangePassword"}
 FOR_ADMINS = {
     "GetAdminOnly", "CreateProduct", "UpdateProduct", "DeleteProduct", "UndeleteProduct", "AdjustStock", "CreateCategory", "UpdateCategory",
+    "CreateProductGroup", "UpdateProductGroup", "DeleteProductGroup", "UpsertProductGroup",
     "DeleteCategory", "ListAllOrders", "AdvanceOrder", "CreateOrderNote", "ListOrderNotes",
     "CapturePayment", "CancelPayment", "CreateRefund", "ListAllPayments", "ListAllRefunds", "ListDisputes", "ListPaymentRequests",
     "ListPaymentEvents", "ResolvePaymentEvent",

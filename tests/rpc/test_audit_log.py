@@ -61,6 +61,7 @@ NEW = {
     "needs_delivery": False,
     "weight_grams": 0,
 }
+NEW_VARIANT = {**NEW, "name": "Shirt M", "stock": 0, "group_id": "an id", "options": "Size: M"}
 NEW_PROMOTION = {
     "name": "Sale", "kind": "percent", "percent_ppm": 200_000, "product_ids": [], "category_ids": [], "get_product_ids": [],
     "get_category_ids": [], "method_ids": [], "min_subtotal_minor": 0, "needs_code": True, "usage_limit": 50, "priority": 0,
@@ -89,6 +90,15 @@ LOGGED = {
     "CreateCategory": Logged("category.created", None, {}, {"name": "a name"}),
     "UpdateCategory": Logged("category.updated", lambda world: world.first.category_id, {"name": "a name"}, {"name": "a name"}),
     "DeleteCategory": Logged("category.deleted", lambda world: world.first.category_id, {"name": "a name"}, {}),
+    "CreateProductGroup": Logged("product_group.created", None, {}, {"code": "an id", "name": "Shirt", "varies_by": ["Size"]}),
+    "UpdateProductGroup": Logged("product_group.updated", lambda world: world.first.group_id, {"name": "Shirt"}, {"name": "a name"}),
+    "DeleteProductGroup": Logged(
+        "product_group.deleted",
+        lambda world: world.first.group_id,
+        {"code": "an id", "name": "Shirt", "varies_by": ["Size"]},
+        {},
+    ),
+    "UpsertProductGroup": Logged("product.created", None, {}, NEW_VARIANT),
     "CreateShippingZone": Logged("shipping_zone.created", None, {}, {"name": "a name", "areas": [A_PREFIX]}),
     "UpdateShippingZone": Logged(
         "shipping_zone.updated", lambda world: world.first.shipping_zone_id, {"name": "a name"}, {"name": "a name"}

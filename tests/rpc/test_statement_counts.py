@@ -20,10 +20,13 @@ from mercato.v1.catalog_pb2 import (
     Category,
     GetProductRequest,
     ListCategoriesRequest,
+    ListProductGroupsRequest,
     ListProductsRequest,
     Product,
+    ProductGroup,
     UpdateCategoryRequest,
     UpdateProductRequest,
+    UpsertProductGroupRequest,
 )
 from mercato.v1.fulfillment_pb2 import (
     CancelOrderItemsRequest,
@@ -85,7 +88,7 @@ from mercato_server.store import admission, carts, locked_carts
 from mercato_server.worker import running
 from support.databases import index_products
 from support.example_payments import PaidOrder, an_event, an_order
-from support.example_requests import EXAMPLE_REQUESTS, ShopSubjects, a_method, new_address
+from support.example_requests import EXAMPLE_REQUESTS, ShopSubjects, a_method, new_address, new_variant
 from support.one_time_tokens import issue
 from support.shop import SECRET, Person, Shop, refusal
 
@@ -166,6 +169,20 @@ def list_products(**query: Any) -> Callable[[Scene], Message]:
     return lambda at: ListProductsRequest(page_size=at.page, **query)
 
 
+def upsert(*, turned: bool = False) -> Callable[[Scene], Message]:
+    """Return an upsert of as many variants as the scene has, one left over; `turned` adds that one and changes the SKUs of the others."""
+
+    def request(at: Scene) -> Message:
+        variants = [new_variant(str(number)) for number in range(min(at.size, LINES_MAX - 1))]
+        for number, variant in enumerate(variants, 1):
+            variant.sku = f"SKU {-number if turned else number}"
+        if turned:
+            variants.append(new_variant("another"))
+        return UpsertProductGroupRequest(group=ProductGroup(name="Shirt", code="SHIRT", varies_by=["Size"]), variants=variants)
+
+    return request
+
+
 # One statement of each call that changes something or is for administrators reads the session's permissions. Calls that only read do so
 # once per session, so it does not count for them.
 ROWS = (
@@ -240,14 +257,22 @@ ROWS = (
     Row("CreateProduct", 8),
     Row("UpdateProduct", 8, lambda at: UpdateProductRequest(product=Product(id=at.subjects.product_id, name="Other"))),
     Row("AdjustStock", 8),
-    Row("DeleteProduct", 8),
-    Row("UndeleteProduct", 8),
+    Row("DeleteProduct", 9),
+    Row("UndeleteProduct", 9),
     Row("ListCategories", 1, lambda at: ListCategoriesRequest(page_size=at.page), "categories"),
     Row("GetCategory", 1),
     Row("CreateCategory", 7),
     Row("UpdateCategory", 7),
     Row("UpdateCategory", 7, lambda at: UpdateCategoryRequest(category=Category(id=at.subjects.category_id, name="Other"))),
     Row("DeleteCategory", 8),
+    Row("ListProductGroups", 1, lambda at: ListProductGroupsRequest(page_size=at.page), "groups"),
+    Row("GetProductGroup", 1),
+    Row("CreateProductGroup", 8),
+    Row("UpdateProductGroup", 9),
+    Row("UpsertProductGroup", 21, upsert(), "variants"),
+    Row("UpsertProductGroup", 11, upsert(), "variants"),
+    Row("UpsertProductGroup", 21, upsert(turned=True), "variants", key="upsert"),
+    Row("DeleteProductGroup", 9),
     Row("ListShippingZones", 2, lambda at: ListShippingZonesRequest(page_size=at.few), "shipping_zones"),
     Row("GetShippingZone", 2),
     Row("CreateShippingZone", 13, lambda at: CreateShippingZoneRequest(shipping_zone=at.zone())),
@@ -359,6 +384,8 @@ INSERT INTO categories (name) SELECT 'category ' || n FROM generate_series(1, {n
 INSERT INTO products (name, description, price_minor, currency_code, image_urls)
 SELECT 'ball ' || n, '', 1, 'USD', '{{}}' FROM generate_series(1, {n}) n;
 INSERT INTO stock_levels (product_id, on_hand) SELECT id, 1000 FROM products;
+INSERT INTO product_groups (code, name, varies_by, currency_code, variants, min_price_minor, max_price_minor)
+SELECT 'group ' || n, 'group', '{{Size}}', 'USD', n, nullif(n, 0), nullif(n, 0) FROM generate_series(0, {n}) n;
 INSERT INTO tax_categories (id, display_name) SELECT 'category-' || n, '' || n FROM generate_series(1, least({n}, 150)) n;
 INSERT INTO tax_rates (country_code, region, tax_category, name, rate_ppm, part_names, part_ppms, valid)
 SELECT 'US', 'region ' || n, '', 'tax', 1, '{{}}', '{{}}', '(,)' FROM generate_series(1, {n}) n;
@@ -475,6 +502,7 @@ async def scene(shop: Shop, size: int) -> Scene:
             product_id=products[0],
             deleted_product_id=products[0],  # made by the previous row
             category_id=(await ids("categories"))[0],
+            group_id=(await ids("product_groups", "variants = 0"))[0],
             shipping_zone_id=(await ids("shipping_zones", "name = 'zone 0'"))[0],
             shipping_method_id=(await ids("shipping_methods"))[0],
             promotion_id=(await ids("promotions"))[0],

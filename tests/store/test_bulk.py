@@ -40,7 +40,7 @@ async def stored(pool: "Pool", sku: str) -> Incoming:
         sku,
     )
     assert row is not None
-    return Incoming._make(row)
+    return Incoming(*row)
 
 
 async def sound(pool: "Pool") -> bool:

@@ -75,6 +75,14 @@ async def trade(shop: Shop) -> None:
     await shop.catalog.AdjustStock(catalog_pb2.AdjustStockRequest(product_id=ball.id, delta=-5, reason="lost"), metadata=admin.metadata)
     restocked = catalog_pb2.Product(id=bike.id, name="Bike", price=Money(minor_units=5), stock=7)
     await shop.catalog.UpdateProduct(catalog_pb2.UpdateProductRequest(product=restocked), metadata=admin.metadata)
+    shirts = [
+        catalog_pb2.Product(
+            name=f"Shirt {size}", price=Money(minor_units=price), stock=100, options=[catalog_pb2.ProductOption(name="Size", value=size)]
+        )
+        for size, price in (("S", 900), ("M", 1000))
+    ]
+    shirt = catalog_pb2.ProductGroup(name="Shirt", code="SHIRT", varies_by=["Size"])
+    await shop.catalog.UpsertProductGroup(catalog_pb2.UpsertProductGroupRequest(group=shirt, variants=shirts), metadata=admin.metadata)
     await shop.add(other, bike, 900)
     assert (await refusal(shop.checkout(other, "refused"))).reason == "OUT_OF_STOCK"
     assert (await refusal(shop.checkout(admin, "refused"))).reason == "CART_EMPTY"

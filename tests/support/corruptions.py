@@ -9,6 +9,9 @@ CREATE FUNCTION chosen(wanted text) RETURNS uuid RETURN (SELECT id FROM chosen W
 -- A product that is in each chosen order, two units of it.
 CREATE FUNCTION ball() RETURNS uuid RETURN (SELECT id FROM products WHERE name = 'Ball' ORDER BY id LIMIT 1);
 
+-- A variant of the group, of size S or M.
+CREATE FUNCTION shirt(size text) RETURNS uuid RETURN (SELECT id FROM products WHERE options_text = 'Size: ' || size);
+
 -- Account for a wrong move of the ball, so that the stock still is the sum of the ledger.
 CREATE PROCEDURE book(units integer) BEGIN ATOMIC
     INSERT INTO stock_ledger (product_id, kind, delta, actor_kind) VALUES (ball(), 'adjust', units, 'system');
@@ -62,7 +65,10 @@ INSERT INTO promotion_buyers (promotion_id, subject, uses)
 SELECT id, subject, 1 FROM promotions, unnest(ARRAY['account:1', 'email:jo@example.com']) AS subject;
 CALL use(chosen('paid'), 'sale', ARRAY['account:1', 'email:jo@example.com']);
 """
-"""Run this before a corruption. The shop needs an order that is placed, one cancelled and one delivered."""
+"""Run this before a corruption.
+
+The shop needs an order that is placed, one cancelled and one delivered, and a group of two variants, S and M, of which S is cheaper.
+"""
 
 CORRUPTIONS: dict[str, dict[str, str]] = {
     "stock": {
@@ -332,6 +338,39 @@ CORRUPTIONS: dict[str, dict[str, str]] = {
         "a word counted too often": "UPDATE search_words SET products = products + 1 WHERE word = 'ball'",
         "a word counted without a product": "INSERT INTO search_words (word, products, stem, keys) VALUES ('hat', 1, 'hat', '{}')",
         "a word that is not known": "DELETE FROM search_words WHERE word = 'ball'",
+    },
+    "groups": {
+        "a variant that is not counted": "UPDATE product_groups SET variants = 1",
+        "the lowest price of an earlier time": "UPDATE product_groups SET min_price_minor = 1",
+        "the highest price of an earlier time": "UPDATE product_groups SET max_price_minor = 1000000",
+    },
+    "representatives": {
+        "a group without one": "UPDATE products SET is_listed = false WHERE group_id IS NOT NULL",
+        "a variant that is not the cheapest": """
+            UPDATE products SET is_listed = false WHERE id = shirt('S');
+            UPDATE products SET is_listed = true WHERE id = shirt('M');
+            """,
+        "two of one group": """
+            DROP INDEX products_listed_key;
+            UPDATE products SET is_listed = true WHERE group_id IS NOT NULL;
+            """,
+        "a product without a group that is not listed": """
+            ALTER TABLE products DROP CONSTRAINT products_options_check;
+            UPDATE products SET is_listed = false WHERE id = ball();
+            """,
+    },
+    "options": {
+        "two variants of one size": """
+            DROP INDEX products_options_key;
+            UPDATE products SET options = '[["Size", "s"]]', folded_options = '{"size": "s"}', options_text = 'Size: s'
+             WHERE id = shirt('M');
+            """,
+    },
+    "options of variants": {
+        "folded options of another size": "UPDATE products SET folded_options = '{\"size\": \"l\"}' WHERE id = shirt('M')",
+        "options that are not folded": "UPDATE products SET folded_options = '{\"size\": \"M\"}' WHERE id = shirt('M')",
+        "the text of another size": "UPDATE products SET options_text = 'Size: L' WHERE id = shirt('M')",
+        "options that the group does not have": "UPDATE product_groups SET varies_by = '{Colour}'",
     },
     "promotions": {
         "a use without its order": "UPDATE promotions SET used = 2",

@@ -44,17 +44,25 @@ from mercato.v1.catalog_pb2 import (
     BatchGetProductsRequest,
     Category,
     CreateCategoryRequest,
+    CreateProductGroupRequest,
     CreateProductRequest,
     DeleteCategoryRequest,
+    DeleteProductGroupRequest,
     DeleteProductRequest,
     GetCategoryRequest,
+    GetProductGroupRequest,
     GetProductRequest,
     ListCategoriesRequest,
+    ListProductGroupsRequest,
     ListProductsRequest,
     Product,
+    ProductGroup,
+    ProductOption,
     UndeleteProductRequest,
     UpdateCategoryRequest,
+    UpdateProductGroupRequest,
     UpdateProductRequest,
+    UpsertProductGroupRequest,
 )
 from mercato.v1.fulfillment_pb2 import (
     CancelOrderItemsRequest,
@@ -264,6 +272,10 @@ class Subjects(Protocol):
         """A category without products."""
 
     @property
+    def group_id(self) -> str:
+        """A group of products without variants."""
+
+    @property
     def shipping_zone_id(self) -> str:
         """A shipping zone for which no method has a rate."""
 
@@ -305,6 +317,7 @@ class ShopSubjects:
     product_id: str
     deleted_product_id: str
     category_id: str
+    group_id: str
     shipping_zone_id: str
     shipping_method_id: str
     promotion_id: str
@@ -319,6 +332,23 @@ class ShopSubjects:
     sent_product_id: str
     shipment_id: str
     sent_shipment_id: str
+
+
+def new_group() -> ProductGroup:
+    """Return a group of products that differ in size."""
+    return ProductGroup(name="Shirt", varies_by=["Size"])
+
+
+def existing_group(group_id: str) -> ProductGroup:
+    """Return such a group as it exists."""
+    group = new_group()
+    group.id = group_id
+    return group
+
+
+def new_variant(size: str) -> Product:
+    """Return a variant of such a group."""
+    return Product(name=f"Shirt {size}", price=Money(minor_units=1), options=[ProductOption(name="Size", value=size)])
 
 
 # A shop that many tests share stays below its limit. The categories of the subjects that were made last are still needed.
@@ -336,6 +366,7 @@ async def make_subjects(shop: Shop, admin: Person, caller: Person) -> ShopSubjec
     await shop.catalog.DeleteProduct(DeleteProductRequest(product_id=deleted.id), metadata=admin.metadata)
     draft = CreateCategoryRequest(category=Category(name=unused_name()))
     category = await shop.catalog.CreateCategory(draft, metadata=admin.metadata)
+    group = await shop.catalog.CreateProductGroup(CreateProductGroupRequest(group=new_group()), metadata=admin.metadata)
     zone_id, method_id = await make_shipping(shop, admin)
     promotion = await shop.promotion(admin)
     code = await shop.code(admin, promotion, unused_code())
@@ -359,6 +390,7 @@ async def make_subjects(shop: Shop, admin: Person, caller: Person) -> ShopSubjec
         product_id=product.id,
         deleted_product_id=deleted.id,
         category_id=category.id,
+        group_id=group.id,
         shipping_zone_id=zone_id,
         shipping_method_id=method_id,
         promotion_id=promotion.id,
@@ -501,6 +533,12 @@ EXAMPLE_REQUESTS: Mapping[str, Callable[[Subjects], Message]] = {
     "CreateCategory": lambda _: CreateCategoryRequest(category=Category(name=unused_name())),
     "UpdateCategory": lambda of: UpdateCategoryRequest(category=Category(id=of.category_id, name=unused_name())),
     "DeleteCategory": lambda of: DeleteCategoryRequest(category_id=of.category_id),
+    "ListProductGroups": lambda _: ListProductGroupsRequest(),
+    "GetProductGroup": lambda of: GetProductGroupRequest(group_id=of.group_id),
+    "CreateProductGroup": lambda _: CreateProductGroupRequest(group=new_group()),
+    "UpdateProductGroup": lambda of: UpdateProductGroupRequest(group=ProductGroup(id=of.group_id, name=unused_name())),
+    "DeleteProductGroup": lambda of: DeleteProductGroupRequest(group_id=of.group_id),
+    "UpsertProductGroup": lambda of: UpsertProductGroupRequest(group=existing_group(of.group_id), variants=[new_variant("M")]),
     "GetCart": lambda _: GetCartRequest(),
     "AddCartItem": lambda of: AddCartItemRequest(product_id=of.product_id),
     "SetCartItem": lambda of: SetCartItemRequest(product_id=of.product_id, quantity=2),

@@ -89,23 +89,26 @@ class Import:
                 async with migrated_pool(database_url) as pool:
                     categories = await bulk.tax_categories(pool)
                     if not self.skip:
-                        self._check(bad, categories, progress("checking"))
+                        await self._check(pool, bad, categories, progress("checking"))
                     await pool.execute(SET_CURRENCY, self.currency)
                     return await self._write(pool, bad, categories, progress("importing"))
             finally:
                 bad.end()
 
-    def _check(self, bad: BadRows, categories: Collection[str], advance: Advance) -> None:
-        for _ in self._good(bad, categories, advance):
-            pass
+    async def _check(self, pool: "Pool", bad: BadRows, categories: Collection[str], advance: Advance) -> None:
+        for batch in _batches(self._good(bad, categories, advance), self.limits.batch_rows):
+            await _fitting(pool, bad, batch)
         if bad.count:
             raise BadRowsError(f"{bad.count} rows of {self.path} are bad, so nothing was imported; --on-error skip imports the others")
 
     async def _write(self, pool: "Pool", bad: BadRows, categories: Collection[str], advance: Advance) -> Outcome:
         actor, outcome = COMMAND_LINE._replace(request_id=f"import-{uuid.uuid4()}"), Outcome()
-        for batch in _batches(self._good(bad, categories, advance), self.limits.batch_rows):
+        for rows in _batches(self._good(bad, categories, advance), self.limits.batch_rows):
+            batch = await _fitting(pool, bad, rows)
             if bad.count and not self.skip:
-                raise CsvError(f"{self.path} changed while it was imported; what came before line {batch[0].line} is imported")
+                raise CsvError(f"{self.path} or the shop changed while it was imported; what came before line {rows[0].line} is imported")
+            if not batch:
+                continue
             source = f"{self.path.name}, lines {batch[0].line} to {batch[-1].line}"
             written = await bulk.write(pool, [row.product for row in batch], source, actor)
             outcome.created += written.created
@@ -131,6 +134,15 @@ async def export(database_url: str, path: Path | None, *, spreadsheet_safe: bool
     async with migrated_pool(database_url) as pool:
         with output(path) as file:
             return await bulk.export(pool, file, spreadsheet_safe=spreadsheet_safe)
+
+
+async def _fitting(pool: "Pool", bad: BadRows, batch: list[Row]) -> list[Row]:
+    """Return the rows of a batch that fit into the groups of the shop; report the others."""
+    refused = await bulk.refused(pool, [row.product for row in batch])
+    for row in batch:
+        if reason := refused.get(row.product.sku):
+            bad.tell(BadRow(row.line, row.product.sku, reason))
+    return [row for row in batch if row.product.sku not in refused]
 
 
 def _batches(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:

@@ -5,18 +5,27 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from mercato_server.cli import file_groups
 from mercato_server.cli.csv_records import Malformed, Record, extent, records
 from mercato_server.config.settings import ImportLimits
+from mercato_server.domain import product_groups
 from mercato_server.domain.catalog import CATEGORY_NAME_MAX, PRICE_MAX_MINOR, STOCK_MAX, ProductDraft
 from mercato_server.domain.errors import InvalidRequest
+from mercato_server.domain.product_groups import GROUP_CODE_MAX, GROUP_NAME_MAX, POSITION_MAX
 from mercato_server.store.bulk import Incoming
+from mercato_server.store.bulk_groups import Placement
 from mercato_server.validation import drafts
+from mercato_server.validation import product_groups as validation
 from mercato_server.validation.checks import Checks
 from mercato_server.validation.fields import is_unicode
 
 REQUIRED = ("sku", "name", "price_minor")
-OPTIONAL = ("description", "category", "stock", "image_urls", "tax_category", "needs_delivery", "weight_grams")
-_HEADER = f"the first line must name columns, separated by commas: {', '.join(REQUIRED)}, and of {', '.join(OPTIONAL)} any, once"
+GROUPED = ("group", "group_name", "options", "position")
+OPTIONAL = ("description", "category", "stock", "image_urls", "tax_category", "needs_delivery", "weight_grams", *GROUPED)
+_HEADER = (
+    f"the first line must name columns, separated by commas: {', '.join(REQUIRED)}, and of {', '.join(OPTIONAL)} any, once; "
+    "columns of a group need both group and options"
+)
 _SHOWN_MAX = 200
 _DIGITS_MAX = 19
 _CELL_OF_LINE = re.compile(r'(?:^|,)("(?:[^"]++|"")*+"(?=,|$)|[^,]*+)')
@@ -64,6 +73,7 @@ def read(
         found = records(file, limits.line_bytes_max, advance)
         columns = _columns(next(found, None))
         seen: dict[str, int] = {}
+        groups = file_groups.FileGroups()
         for record in found:
             row = _row(columns, unprotected(record) if spreadsheet_safe else record)
             if isinstance(row, Row) and (category := row.product.tax_category) and category not in tax_categories:
@@ -72,6 +82,8 @@ def read(
                 first = seen.setdefault(row.product.sku, row.line)
                 if first != row.line:
                     row = BadRow(row.line, row.product.sku, f"sku: is that of line {first}, too")
+                elif reason := groups.add(row.line, row.product.placement):
+                    row = BadRow(row.line, row.product.sku, reason)
                 if len(seen) > limits.rows_max:
                     raise CsvError(f"{path} has more than {limits.rows_max} products; split it")
             yield row
@@ -85,7 +97,8 @@ def _columns(header: Record | Malformed | None) -> list[str]:
     columns = [cell.strip().lower() for cell in given]
     absent = [name for name in REQUIRED if name not in columns]
     unknown = [name for name in columns if name not in (*REQUIRED, *OPTIONAL)]
-    if absent or unknown or len(set(columns)) < len(columns):
+    is_part = any(name in columns for name in GROUPED) and not {"group", "options"} <= set(columns)
+    if absent or unknown or is_part or len(set(columns)) < len(columns):
         text = ",".join(given).encode(errors="replace").decode()
         raise CsvError(f"{_HEADER}; it is {text[:_SHOWN_MAX]!r}{'…' if len(text) > _SHOWN_MAX else ''}")
     return columns
@@ -162,7 +175,22 @@ def _product(check: Checks, cells: Cells) -> Incoming:
         tax_category=draft.tax_category or "" if "tax_category" in cells else None,
         needs_delivery=draft.needs_delivery if cells.get("needs_delivery") else None,
         weight_grams=draft.weight_grams if cells.get("weight_grams") else None,
+        placement=_placement(check, cells) if "group" in cells else None,
     )
+
+
+def _placement(check: Checks, cells: Cells) -> Placement:
+    """Return the place in a group that a row states; an empty code means no group."""
+    code = check.code("group", cells["group"], longest=GROUP_CODE_MAX)
+    name = check.line("group_name", cells.get("group_name", ""), longest=GROUP_NAME_MAX) or None
+    found = product_groups.of_cell(cells["options"])
+    if found is None or bool(found) != bool(code):
+        check.fail("options", "must be such as Size=M;Colour=Red with a group, and empty without one")
+    options = validation.options(check, "options", found or ())
+    position = _integer(check, "position", cells["position"]) if code and cells.get("position") else None
+    if position is not None:
+        check.between("position", position, 0, POSITION_MAX)
+    return Placement(code, name, options, position)
 
 
 def _boolean(check: Checks, field: str, cell: str) -> bool:

@@ -40,6 +40,8 @@ class CartLine(NamedTuple):
     tax_category: str = ""
     needs_delivery: bool = False
     weight_grams: int = 0
+    options_text: str = ""
+    """The options of a variant, such as `Size: M`; empty for other products."""
 
     @property
     def total_minor(self) -> int:

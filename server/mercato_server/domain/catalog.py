@@ -8,6 +8,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from mercato_server.domain.errors import EtagMismatch
+from mercato_server.domain.product_groups import Options
 
 NAME_MAX = 200
 DESCRIPTION_MAX = 10_000
@@ -38,6 +39,9 @@ class Product(NamedTuple):
     tax_category: str | None
     needs_delivery: bool
     weight_grams: int
+    group_id: UUID | None
+    options: str
+    """The options of a variant, as JSON; domain/product_groups.py reads it."""
     version: int
     """The number of writes to the product."""
     stock_version: int
@@ -75,6 +79,8 @@ class ProductDraft:
     tax_category: str | None = None
     needs_delivery: bool = False
     weight_grams: int = 0
+    group_id: UUID | None = None
+    options: Options = ()
 
 
 class Category(NamedTuple):

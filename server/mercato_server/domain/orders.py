@@ -100,7 +100,7 @@ NEXT: Mapping[OrderStatus, tuple[OrderStatus, ...]] = {
 
 
 class OrderLine(NamedTuple):
-    """A line of an order, with the product's name and unit price (minor units) at the time of the checkout."""
+    """A line of an order, with the product's name, options and unit price (minor units) at the time of the checkout."""
 
     product_id: UUID
     product_name: str
@@ -111,6 +111,7 @@ class OrderLine(NamedTuple):
     cancelled: int = 0
     returned: int = 0
     refunded_minor: int = 0
+    options_text: str = ""
 
     @property
     def total_minor(self) -> int:

@@ -63,7 +63,7 @@ from mercato_server.domain.shipping_records import (
 from mercato_server.domain.tax_rates import CATEGORY_ID, DISPLAY_NAME_MAX, PARTS_MAX, RATE_NAME_MAX
 from mercato_server.domain.tax_rates import REGION_MAX as TAX_REGION_MAX
 from mercato_server.domain.taxes import TAX_CATEGORY_MAX
-from mercato_server.edge import order_bounds
+from mercato_server.edge import group_bounds, order_bounds
 from mercato_server.handlers.addresses import ADDRESS_FIELDS
 from mercato_server.handlers.cart_headers import HEADER_FIELDS
 from mercato_server.handlers.catalog import CATEGORY_FIELDS, ORDERS, WRITABLE
@@ -128,6 +128,7 @@ CREDENTIALS: Mapping[str, Schema] = {"username": _ADDRESS, "email": _ADDRESS, "p
 
 EVERYWHERE: Mapping[str, Schema] = {
     **order_bounds.FORMATS,
+    **group_bounds.FORMATS,
     "AddCartItemRequest.product_id": _UUID,
     "Address.id": _UUID,
     "AdjustStockRequest.product_id": _UUID,
@@ -220,6 +221,7 @@ EVERYWHERE: Mapping[str, Schema] = {
 
 OF_REQUESTS: Mapping[str, Schema] = {
     **order_bounds.BOUNDS,
+    **group_bounds.BOUNDS,
     "AddCartItemRequest.quantity": _number(1, LINE_QUANTITY_MAX),
     "Address.etag": _ETAG,
     "AdjustStockRequest.CompareAndSet.expected_stock": _number(0, STOCK_MAX),

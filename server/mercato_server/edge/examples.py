@@ -82,6 +82,21 @@ EXAMPLES: Mapping[str, dict[str, Any]] = {
     "AdjustStock": {"delta": 5, "reason": "counted again"},
     "CreateCategory": {"name": "Kites"},
     "UpdateCategory": {"name": "Running & Trail"},
+    "CreateProductGroup": {"name": "Ripstop Kite", "code": "KITE-RIPSTOP", "varies_by": ["Size", "Colour"]},
+    "UpdateProductGroup": {"name": "Ripstop Kite 2"},
+    "UpsertProductGroup": {
+        "group": {"name": "Ripstop Kite", "code": "KITE-RIPSTOP", "varies_by": ["Size", "Colour"]},
+        "variants": [
+            {
+                "name": f"Ripstop Kite, {size}, {colour}",
+                "price": {"currency_code": "USD", "minor_units": minor_units},
+                "sku": sku,
+                "stock": 12,
+                "options": [{"name": "Size", "value": size}, {"name": "Colour", "value": colour}],
+            }
+            for sku, size, colour, minor_units in (("KITE-R-S", "S", "Red", "3999"), ("KITE-R-L", "L", "Blue", "4999"))
+        ],
+    },
     "AddCartItem": {"quantity": 1},
     "SetCartItem": {"quantity": 2},
     "UpdateCartHeader": {

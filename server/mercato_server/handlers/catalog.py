@@ -2,7 +2,6 @@
 
 import functools
 from collections.abc import Collection
-from dataclasses import replace
 from uuid import UUID
 
 from mercato.v1 import catalog_pb2
@@ -25,14 +24,14 @@ from mercato_server.domain.errors import ProductNotFound, ResponseTooLarge
 from mercato_server.domain.orders import REASON_MAX
 from mercato_server.domain.paging import Page
 from mercato_server.domain.search_documents import RULE_VERSION
-from mercato_server.handlers import convert
+from mercato_server.handlers import convert, product_drafts
 from mercato_server.handlers.idempotency import Answer, Idempotency, answer
 from mercato_server.handlers.masks import masked, replace_by_put
 from mercato_server.handlers.pages import Pager
+from mercato_server.handlers.product_groups import ProductGroupRpcs
 from mercato_server.rpc.context import Context
 from mercato_server.rpc.preconditions import expected_etags
 from mercato_server.store import catalog, categories, product_lists
-from mercato_server.validation import drafts
 from mercato_server.validation.checks import Checks
 
 # Fields of the message, with their fields in a draft.
@@ -47,6 +46,8 @@ WRITABLE = {
     "tax_category": "tax_category",
     "needs_delivery": "needs_delivery",
     "weight_grams": "weight_grams",
+    "group_id": "group_id",
+    "options": "options",
 }
 CATEGORY_FIELDS = ("name",)
 """Fields of a category that callers may change."""
@@ -62,17 +63,14 @@ _BY_KEYS = f" by name keys of rule {RULE_VERSION}"
 _CATEGORIES = "categories" + _BY_KEYS
 
 
-class CatalogHandler:
-    """Reads and changes products, stock and categories."""
+class CatalogHandler(ProductGroupRpcs):
+    """Reads and changes products, stock and categories, and groups of products."""
 
     def __init__(self, pool: "Pool", pager: Pager, idempotency: Idempotency, limits: Limits, currency: str, cache: CatalogCache) -> None:
+        super().__init__(pool, pager, idempotency, currency)
         self.cached = {"GetProduct": self._cached_product, "ListProducts": cache.known_page}
         self._cache = cache
-        self._pool = pool
-        self._pager = pager
-        self._idempotency = idempotency
         self._limits = limits
-        self._currency = currency
 
     async def ListProducts(self, request: catalog_pb2.ListProductsRequest, context: Context) -> Answer:
         """List products on sale, and deleted ones for administrators."""
@@ -236,21 +234,7 @@ class CatalogHandler:
         return self._cache.known_product(request[2:]) if request[:2] == ID_FIELD else None
 
     def _draft(self, check: Checks, product: catalog_pb2.Product, fields: Collection[str]) -> ProductDraft:
-        """Check the writable fields of a product; fields that are not in `fields` keep the draft's defaults."""
-        draft = ProductDraft(
-            name=drafts.named(check, "product.", product.name) if "name" in fields else "",
-            description=product.description,
-            category_id=check.optional_uuid("product.category_id", product.category_id),
-            sku=product.sku,
-            stock=product.stock if product.HasField("stock") else None,
-            image_urls=tuple(product.image_urls),
-            tax_category=product.tax_category,
-            needs_delivery=product.needs_delivery,
-            weight_grams=product.weight_grams,
-        )
-        if "price" in fields and check.present(product, "price", "product.price"):
-            draft = replace(draft, price_minor=check.money("product.price", product.price, self._currency))
-        return drafts.checked(check, "product.", draft)
+        return product_drafts.checked(check, "product.", product, fields, self._currency)
 
 
 async def serialized(pool: "Pool", currency: str, product_ids: Collection[UUID]) -> Loaded:

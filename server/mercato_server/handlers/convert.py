@@ -1,6 +1,6 @@
 """Conversion of domain objects to messages."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, MutableSequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -11,6 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from mercato.v1 import audit_pb2, auth_pb2, cart_pb2, catalog_pb2, order_pb2, user_pb2
 from mercato.v1.money_pb2 import Money
 from mercato.v1.postal_address_pb2 import PostalAddress as PostalAddressMessage
+from mercato_server.domain import product_groups
 from mercato_server.domain.accounts import Account, ActorKind, Role, Session
 from mercato_server.domain.address_book import Address
 from mercato_server.domain.audit_log import AuditEntry
@@ -19,6 +20,7 @@ from mercato_server.domain.catalog import Category, Product
 from mercato_server.domain.moments import EPOCH
 from mercato_server.domain.orders import STORED, FulfillmentStatus, Order, OrderLine, OrderStatus, PaymentStatus
 from mercato_server.domain.postal_addresses import PostalAddress
+from mercato_server.domain.product_groups import WholeGroup
 from mercato_server.domain.purchases import CartHeader, PricedCart, ShippingOption
 from mercato_server.domain.quotes import Quote
 from mercato_server.domain.taxes import TaxTreatment
@@ -178,11 +180,43 @@ def fill_product(message: catalog_pb2.Product, found: Product, currency: str) ->
         message.needs_delivery = True
     if found.weight_grams:
         message.weight_grams = found.weight_grams
+    if found.group_id:
+        message.group_id = str(found.group_id)
+        add_options(message.options, found.options)
     message.etag = found.etag
     set_time(message.create_time, found.created_at)
     set_time(message.update_time, found.updated_at)
     if found.deleted_at:
         set_time(message.delete_time, found.deleted_at)
+
+
+def add_options(message: MutableSequence[catalog_pb2.ProductOption], stored: str) -> None:
+    """Add the options of a variant, as stored, to an empty field of a message."""
+    message.extend(catalog_pb2.ProductOption(name=name, value=value) for name, value in product_groups.parse(stored))
+
+
+def product_group(found: WholeGroup, currency: str) -> catalog_pb2.ProductGroup:
+    """Return a group with its variants, priced in the shop's currency."""
+    group = found.group
+    message = catalog_pb2.ProductGroup(
+        id=str(group.id),
+        name=group.name,
+        code=group.code,
+        varies_by=group.varies_by,
+        representative_id=str(group.representative_id or ""),
+        variant_count=group.variant_count,
+        etag=group.etag,
+        create_time=timestamp(group.created_at),
+        update_time=timestamp(group.updated_at),
+    )
+    if group.min_price_minor is not None and group.max_price_minor is not None:
+        _set_money(message.min_price, group.min_price_minor, currency)
+        _set_money(message.max_price, group.max_price_minor, currency)
+    for variant in found.variants:
+        part = message.variants.add(product_id=str(variant.id), sku=variant.sku or "", stock=variant.stock)
+        add_options(part.options, variant.options)
+        _set_money(part.price, variant.price_minor, currency)
+    return message
 
 
 def category(found: Category) -> catalog_pb2.Category:
@@ -197,6 +231,8 @@ def cart(found: PricedCart, currency: str) -> cart_pb2.Cart:
         part = message.lines.add(product_id=str(line.product_id), name=line.name, quantity=line.quantity)
         _set_money(part.unit_price, line.unit_price_minor, currency)
         _set_money(part.line_total, line.total_minor, currency)
+        if line.options_text:
+            part.options_text = line.options_text
         part.warnings.extend(_cart_warning(warning, line, currency) for warning in line.warnings())
     _set_money(message.total, found.price.total_minor, currency)
     if found.price.has_parts:
@@ -262,6 +298,8 @@ def order(placed: Order) -> order_pb2.Order:
         part = message.lines.add(product_id=str(line.product_id), product_name=line.product_name, quantity=line.quantity)
         _set_money(part.unit_price, line.unit_price_minor, currency)
         _set_money(part.line_total, line.total_minor, currency)
+        if line.options_text:
+            part.options_text = line.options_text
         if line.shipped or line.cancelled or line.refunded_minor:
             _add_units(part, line, currency)
     message.payment_status = PAYMENT_STATUSES[placed.payment_status]

@@ -22,9 +22,39 @@ async def append(
     conn: "Conn", actor: Actor, action: str, subject_id: UUID | None, before: Mapping[str, object], after: Mapping[str, object]
 ) -> None:
     """Append an action in the caller's transaction, with the fields that differ between `before` and `after`."""
+    await conn.execute(APPEND_ENTRY, actor.kind, actor.id, action, subject_id, *_differences(before, after), actor.request_id)
+
+
+APPEND_ENTRIES = """
+INSERT INTO audit_log (actor_kind, actor_id, action, subject_id, before, after, request_id)
+SELECT $1, $2, action, subject_id, before, after, $7
+  FROM unnest($3::text[], $4::uuid[], $5::jsonb[], $6::jsonb[]) AS entry (action, subject_id, before, after)
+"""
+
+
+Action = tuple[str, UUID, Mapping[str, object], Mapping[str, object]]
+"""An action with its subject, and the fields before and after it."""
+
+
+async def append_all(conn: "Conn", actor: Actor, entries: Sequence[Action]) -> None:
+    """Append actions as `append` does, by one statement for any number."""
+    pairs = [_differences(before, after) for _, _, before, after in entries]
+    await conn.execute(
+        APPEND_ENTRIES,
+        actor.kind,
+        actor.id,
+        [action for action, *_ in entries],
+        [subject_id for _, subject_id, *_ in entries],
+        [before for before, _ in pairs],
+        [after for _, after in pairs],
+        actor.request_id,
+    )
+
+
+def _differences(before: Mapping[str, object], after: Mapping[str, object]) -> tuple[str, str]:
     changed = [name for name in {**before, **after} if before.get(name) != after.get(name)]
     old, new = (json.dumps({name: fields[name] for name in changed if name in fields}, default=str) for fields in (before, after))
-    await conn.execute(APPEND_ENTRY, actor.kind, actor.id, action, subject_id, old, new, actor.request_id)
+    return old, new
 
 
 @cache

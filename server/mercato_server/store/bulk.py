@@ -8,15 +8,17 @@ from uuid import UUID
 import asyncpg
 
 from mercato_server.database.pool import Conn, Pool
-from mercato_server.database.transactions import retry_conflicts, transaction
+from mercato_server.database.transactions import StaleReadError, retry_conflicts, transaction
 from mercato_server.domain.accounts import Actor
 from mercato_server.domain.errors import Conflict
 from mercato_server.domain.events import EventKind
 from mercato_server.domain.name_keys import name_key
 from mercato_server.domain.search_documents import RULE_VERSION
-from mercato_server.store import audit_log, events, inventory, search_documents
+from mercato_server.store import audit_log, bulk_groups, events, inventory, search_documents, variants
+from mercato_server.store.bulk_groups import Groups, Placement
 from mercato_server.store.events import Event
 from mercato_server.store.spreadsheets import protected, write_csv
+from mercato_server.store.variants import LockedGroups
 
 # One table per connection: a new table for each batch would bloat the system catalog. NULL keeps the value of an existing product.
 CREATE_INCOMING = """
@@ -32,7 +34,12 @@ CREATE TEMPORARY TABLE IF NOT EXISTS incoming (
     image_urls  text[],
     tax_category text,  -- empty: none
     needs_delivery boolean,
-    weight_grams integer
+    weight_grams integer,
+    group_id    uuid,  -- the nil UUID means no group; the columns below are those of the group
+    options     jsonb,
+    folded_options jsonb,
+    options_text text,
+    position    integer
 ) ON COMMIT DELETE ROWS
 """
 
@@ -56,13 +63,18 @@ SELECT name, name, name_key, $3
 RETURNING id, name
 """
 
+# New variants get their folded options with FILL_OPTIONS, after all others have given theirs up. Without a position they follow the others.
 # The statement waits for a concurrent transaction that takes a SKU. Then the product exists, and the next statements see it.
 ADD_PRODUCTS = """
 WITH added AS (
     INSERT INTO products (name, name_key, description, price_minor, category_id, sku, image_urls, tax_category, needs_delivery,
-                          weight_grams, currency_code)
+                          weight_grams, group_id, options, options_text, position, is_listed, currency_code)
     SELECT name, name_key, coalesce(description, ''), price_minor, nullif(category_id, '00000000-0000-0000-0000-000000000000'), sku,
            coalesce(image_urls, '{}'), nullif(tax_category, ''), coalesce(needs_delivery, false), coalesce(weight_grams, 0),
+           nullif(group_id, '00000000-0000-0000-0000-000000000000'), coalesce(options, '[]'), coalesce(options_text, ''),
+           coalesce(position, (SELECT max(other.position) FROM products AS other WHERE other.group_id = incoming.group_id) + place + 1,
+                    place + 1),
+           coalesce(group_id, '00000000-0000-0000-0000-000000000000') = '00000000-0000-0000-0000-000000000000',
            (SELECT currency_code FROM shop)
       FROM incoming
      WHERE NOT EXISTS (SELECT FROM products WHERE products.sku = incoming.sku AND deleted_at IS NULL)
@@ -75,13 +87,28 @@ WITH added AS (
 SELECT id, sku FROM added
 """
 
+# Part of a statement: whether a row differs from its product in what concerns a group.
+_REGROUPED = """(products.group_id IS DISTINCT FROM
+           nullif(coalesce(incoming.group_id, products.group_id), '00000000-0000-0000-0000-000000000000')
+        OR products.options <> coalesce(incoming.options, products.options)
+        OR products.position <> coalesce(incoming.position, products.position))"""
+
+# Products whose groups the batch changes: variants whose price differs, and products that enter, leave or change places.
+FIND_REGROUPED = f"""
+SELECT products.id
+  FROM incoming
+  JOIN products ON products.sku = incoming.sku AND deleted_at IS NULL
+ WHERE {_REGROUPED} OR (products.group_id IS NOT NULL AND products.price_minor <> incoming.price_minor)
+"""  # noqa: S608 - constants
+
 # This compares the stock at the start of the statement; the next statement locks it.
-LOCK_CHANGED = """
+LOCK_CHANGED = f"""
 SELECT products.id, incoming.stock
   FROM incoming
   JOIN products ON products.sku = incoming.sku AND deleted_at IS NULL
   JOIN stock_levels AS level ON level.product_id = products.id AND level.location_id = 1
- WHERE (products.name, products.description, products.price_minor, level.on_hand, products.image_urls, products.needs_delivery,
+ WHERE {_REGROUPED}
+    OR (products.name, products.description, products.price_minor, level.on_hand, products.image_urls, products.needs_delivery,
         products.weight_grams, coalesce(products.tax_category, ''))
        IS DISTINCT FROM (incoming.name, coalesce(incoming.description, products.description), incoming.price_minor,
                          coalesce(incoming.stock, level.on_hand), coalesce(incoming.image_urls, products.image_urls),
@@ -92,7 +119,7 @@ SELECT products.id, incoming.stock
        IS DISTINCT FROM nullif(coalesce(incoming.category_id, products.category_id), '00000000-0000-0000-0000-000000000000')
  ORDER BY products.id  -- one lock order for all writers
    FOR NO KEY UPDATE OF products
-"""
+"""  # noqa: S608 - constants
 
 UPDATE_PRODUCTS = """
 WITH changed AS (
@@ -103,7 +130,16 @@ WITH changed AS (
            image_urls = coalesce(incoming.image_urls, products.image_urls),
            tax_category = nullif(coalesce(incoming.tax_category, products.tax_category), ''),
            needs_delivery = coalesce(incoming.needs_delivery, products.needs_delivery),
-           weight_grams = coalesce(incoming.weight_grams, products.weight_grams), version = version + 1, updated_at = now()
+           weight_grams = coalesce(incoming.weight_grams, products.weight_grams),
+           group_id = nullif(coalesce(incoming.group_id, products.group_id), '00000000-0000-0000-0000-000000000000'),
+           options = coalesce(incoming.options, products.options),
+           folded_options = CASE WHEN incoming.group_id IS NULL THEN products.folded_options END,
+           options_text = coalesce(incoming.options_text, products.options_text),
+           position = coalesce(incoming.position, products.position),
+           is_listed = CASE incoming.group_id WHEN products.group_id THEN is_listed
+                                              WHEN '00000000-0000-0000-0000-000000000000' THEN true
+                                              ELSE incoming.group_id IS NULL AND is_listed END,
+           version = version + 1, updated_at = now()
       FROM incoming
      WHERE products.id = ANY($1::uuid[]) AND products.sku = incoming.sku AND deleted_at IS NULL
     RETURNING products.id
@@ -112,15 +148,33 @@ INSERT INTO events (kind, subject_id) SELECT 'product.updated', id FROM changed
 """
 
 
+FILL_OPTIONS = """
+UPDATE products
+   SET folded_options = incoming.folded_options
+  FROM incoming
+ WHERE products.id = ANY($1::uuid[]) AND products.sku = incoming.sku AND deleted_at IS NULL AND products.folded_options IS NULL
+   AND incoming.folded_options IS NOT NULL
+"""
+
+
+# The cell of a variant's options, as domain/product_groups.py writes it.
+_OPTIONS = r"""(SELECT string_agg(regexp_replace(option.pair->>0, '[\\;=]', '\\\&', 'g') || '='
+                                   || regexp_replace(option.pair->>1, '[\\;=]', '\\\&', 'g'), ';' ORDER BY number)
+                   FROM jsonb_array_elements(products.options) WITH ORDINALITY AS option (pair, number))"""
+
+
 def _export(shown: Callable[[str], str]) -> str:
     """Return the statement of an export that shows each text by the expression of its column."""
     return f"""
 SELECT {shown("sku")} AS sku, {shown("products.name")} AS name, {shown("description")} AS description, price_minor,
        {shown("categories.name")} AS category, level.on_hand AS stock,
-       {shown("array_to_string(image_urls, ' ')")} AS image_urls, tax_category, needs_delivery::text AS needs_delivery, weight_grams
+       {shown("array_to_string(image_urls, ' ')")} AS image_urls, tax_category, needs_delivery::text AS needs_delivery, weight_grams,
+       {shown("owner.code")} AS "group", {shown("owner.name")} AS group_name, {shown(_OPTIONS)} AS options,
+       CASE WHEN group_id IS NOT NULL THEN position END AS position
   FROM products
   JOIN stock_levels AS level ON level.product_id = products.id AND level.location_id = 1
   LEFT JOIN categories ON categories.id = category_id
+  LEFT JOIN product_groups AS owner ON owner.id = group_id
  WHERE deleted_at IS NULL AND sku IS NOT NULL
  ORDER BY products.id
 """  # noqa: S608 - constants
@@ -131,6 +185,12 @@ EXPORT_PRODUCTS = _export(str)
 EXPORT_FOR_SPREADSHEETS = _export(protected)
 
 COUNT_WITHOUT_SKU = "SELECT count(*) FROM products WHERE deleted_at IS NULL AND sku IS NULL"
+
+FIND_KNOWN = """
+SELECT incoming.sku
+  FROM incoming
+  JOIN products ON products.sku = incoming.sku AND deleted_at IS NULL AND products.group_id = incoming.group_id
+"""
 
 NO_CATEGORY = UUID(int=0)
 
@@ -149,6 +209,8 @@ class Incoming(NamedTuple):
     """Empty for none."""
     needs_delivery: bool | None = None
     weight_grams: int | None = None
+    placement: Placement | None = None
+    """Its place in a group; None keeps that of an existing product."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,15 +240,20 @@ async def write(pool: "Pool", batch: Sequence[Incoming], source: str, actor: Act
     async with transaction(pool) as conn:
         await conn.execute(PLAN_LOOKUPS)
         await conn.execute(CREATE_INCOMING)
+        placements = [row.placement for row in batch if row.placement]
+        groups = await bulk_groups.find_or_add(conn, placements, actor)
         categories = await _categories(conn, {row.category for row in batch if row.category}, actor)
-        await conn.copy_records_to_table(
-            "incoming", schema_name="pg_temp", records=[_record(place, row, categories) for place, row in enumerate(batch)]
-        )
+        await _copy(conn, batch, categories, groups)
+        locked = await _lock_groups(conn, batch, groups)
         try:
             created = await _add(conn, batch, actor)
             changed = [] if len(created) == len(batch) else await _update(conn, actor)
-        except asyncpg.ForeignKeyViolationError as error:
+            if placements and (created or changed):
+                await conn.execute(FILL_OPTIONS, [*created, *changed])
+        except (asyncpg.ForeignKeyViolationError, asyncpg.UniqueViolationError) as error:
             raise _constraint(error) from None
+        await bulk_groups.rename(conn, placements, groups, actor)
+        await variants.refresh(conn, locked)
         if created or changed:
             await search_documents.index(conn, [*created, *changed])
             counts = {"created": len(created), "updated": len(changed)}
@@ -194,7 +261,42 @@ async def write(pool: "Pool", batch: Sequence[Incoming], source: str, actor: Act
         return Written(len(created), len(changed))
 
 
-def _constraint(error: asyncpg.ForeignKeyViolationError) -> Exception:
+async def refused(pool: "Pool", batch: Sequence[Incoming]) -> dict[str, str]:
+    """Return why which rows of a batch, by SKU, do not fit into the groups of the shop as they are now; it writes nothing."""
+    placed = {row.sku: row.placement for row in batch if row.placement and row.placement.code}
+    if not placed:
+        return {}
+    async with transaction(pool) as conn:
+        await conn.execute(PLAN_LOOKUPS)
+        await conn.execute(CREATE_INCOMING)
+        groups = await bulk_groups.find(conn, placed.values())
+        await _copy(conn, batch, {}, groups)
+        return await bulk_groups.misfits(conn, placed, groups)
+
+
+async def _copy(conn: "Conn", batch: Sequence[Incoming], categories: dict[str, UUID], groups: Groups) -> None:
+    records = [_record(place, row, categories, groups) for place, row in enumerate(batch)]
+    await conn.copy_records_to_table("incoming", schema_name="pg_temp", records=records)
+
+
+async def _lock_groups(conn: "Conn", batch: Sequence[Incoming], groups: Groups) -> LockedGroups:
+    """Lock the groups that the batch changes, with their variants. Raises Conflict if a row does not fit into its group any more."""
+    regrouped = [row["id"] for row in await conn.fetch(FIND_REGROUPED)]
+    placed = {row.sku: row.placement for row in batch if row.placement and row.placement.code}
+    known = {row["sku"] for row in await conn.fetch(FIND_KNOWN)} if placed else set()
+    touched = {groups[each.code].id for sku, each in placed.items() if sku not in known or each.name not in (None, groups[each.code].name)}
+    if not regrouped and not touched:
+        return variants.UNGROUPED
+    locked = await variants.lock(conn, regrouped, touched)
+    if not touched <= locked.varies_by.keys():
+        raise StaleReadError  # another transaction has just deleted one of them
+    if found := await bulk_groups.misfits(conn, placed, groups):
+        sku, reason = next(iter(found.items()))
+        raise Conflict("the row of the SKU {sku} does not fit into its group: {reason}", sku=sku, reason=reason)
+    return locked
+
+
+def _constraint(error: asyncpg.IntegrityConstraintViolationError) -> Exception:
     if error.constraint_name == "products_tax_category_fkey":
         return Conflict("a tax category of the products has been archived meanwhile")
     return error
@@ -222,9 +324,20 @@ async def _update(conn: "Conn", actor: Actor) -> list[UUID]:
     return list(wanted)
 
 
-def _record(place: int, row: Incoming, categories: dict[str, UUID]) -> tuple[object, ...]:
+def _record(place: int, row: Incoming, categories: dict[str, UUID], groups: Groups) -> tuple[object, ...]:
     category_id = None if row.category is None else categories.get(row.category, NO_CATEGORY)
-    return (place, row.sku, row.name, name_key(row.name), row.description, row.price_minor, category_id, *row[5:])
+    return (place, row.sku, row.name, name_key(row.name), row.description, row.price_minor, category_id, *row[5:-1], *_place(row, groups))
+
+
+def _place(row: Incoming, groups: Groups) -> tuple[object, ...]:
+    """Return the columns of `incoming` that concern the group; a group that does not exist has the nil UUID."""
+    if row.placement is None:
+        return (None, None, None, None, None)
+    if not row.placement.code:
+        return (NO_CATEGORY, "[]", None, "", None)
+    known = groups.get(row.placement.code)
+    columns = variants.columns(bulk_groups.in_order(row.placement, groups))
+    return (known.id if known else NO_CATEGORY, *columns, row.placement.position)
 
 
 async def _categories(conn: "Conn", names: Collection[str], actor: Actor) -> dict[str, UUID]:

@@ -28,7 +28,8 @@ _MOMENT = f"""now() AS at, {price_book.VERSION},
                        SELECT account_id FROM account_taxes WHERE account_id = ANY($1::uuid[]))) AS has_choices"""  # noqa: S608 - constants
 
 # Part of a statement: the columns of a line's product.
-_PRODUCT = """SELECT name, price_minor, deleted_at, category_id, tax_category, needs_delivery, weight_grams
+_PRODUCT = """SELECT name, price_minor, deleted_at, category_id, tax_category, needs_delivery, weight_grams,
+                             options_text
                         FROM products
                        WHERE id = {}
                       OFFSET 0"""
@@ -36,7 +37,8 @@ _PRODUCT = """SELECT name, price_minor, deleted_at, category_id, tax_category, n
 # Part of a statement: the columns of CartLine, of a row with the line.
 _LINE = """{0}.product_id, product.name, {0}.quantity, product.price_minor AS unit_price_minor,
        {0}.unit_price_minor AS added_price_minor, level.on_hand AS stock, product.deleted_at IS NULL AS on_sale,
-       product.category_id, coalesce(product.tax_category, '') AS tax_category, product.needs_delivery, product.weight_grams"""
+       product.category_id, coalesce(product.tax_category, '') AS tax_category, product.needs_delivery, product.weight_grams,
+       product.options_text"""
 
 # The products and levels of lines are looked up one by one: LATERAL with OFFSET 0 forces that. A plan that was made while the catalog was
 # small would join all products, and stay in use while the catalog grows.

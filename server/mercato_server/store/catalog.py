@@ -1,13 +1,15 @@
 """Products with their stock."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 import asyncpg
 
 from mercato_server.database.pool import Conn, Pool
 from mercato_server.database.transactions import connection, retry_conflicts, transaction
+from mercato_server.domain import product_groups
 from mercato_server.domain.accounts import Actor
 from mercato_server.domain.catalog import STOCK_MAX, Product, ProductDraft
 from mercato_server.domain.errors import (
@@ -25,13 +27,14 @@ from mercato_server.domain.events import EventKind
 from mercato_server.domain.name_keys import name_key
 from mercato_server.domain.search_documents import product_words
 from mercato_server.domain.tax_errors import TaxCategoryArchived
-from mercato_server.store import audit_log, events, inventory, name_keys, search_documents, tax_categories
+from mercato_server.store import audit_log, events, inventory, name_keys, search_documents, tax_categories, variants
 from mercato_server.store.events import Event, Snapshot
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
+from mercato_server.store.variants import LockedGroups
 
 _GET = """
 SELECT id, name, description, price_minor, category_id, sku, level.on_hand AS stock, image_urls, tax_category, needs_delivery,
-       weight_grams, product.version, level.version AS stock_version, created_at, product.updated_at, deleted_at,
+       weight_grams, group_id, options, product.version, level.version AS stock_version, created_at, product.updated_at, deleted_at,
        (SELECT pg_current_snapshot()::text) AS snapshot
   FROM products AS product
   JOIN stock_levels AS level ON level.product_id = product.id AND level.location_id = 1
@@ -48,13 +51,14 @@ GET_ANY_PRODUCT = _GET + "product.id = $1::uuid"
 LOCK_PRODUCT = f"""
 WITH wanted AS MATERIALIZED (
     SELECT id AS product_id, name, description, price_minor, category_id, sku, image_urls, tax_category, needs_delivery, weight_grams,
-           version, created_at, updated_at, deleted_at
+           group_id, options, version, created_at, updated_at, deleted_at
       FROM products
      WHERE id = $1
        FOR NO KEY UPDATE  -- FOR UPDATE would block writers of rows that refer to the product
 ), {inventory.LOCKED}
 SELECT product_id AS id, name, description, price_minor, category_id, sku, locked.on_hand AS stock, image_urls, tax_category,
-       needs_delivery, weight_grams, wanted.version, locked.version AS stock_version, created_at, wanted.updated_at, deleted_at
+       needs_delivery, weight_grams, group_id, options, wanted.version, locked.version AS stock_version, created_at, wanted.updated_at,
+       deleted_at
   FROM wanted
   JOIN locked USING (product_id)
 """  # noqa: S608 - constants
@@ -62,15 +66,15 @@ SELECT product_id AS id, name, description, price_minor, category_id, sku, locke
 INSERT_PRODUCT = f"""
 WITH changed AS (
     INSERT INTO products (name, description, price_minor, category_id, sku, image_urls, tax_category, needs_delivery, weight_grams,
-                          name_key, currency_code)
-    VALUES ($1, $2, $3, $4, $5, $7, $8, $9, $10, $11, (SELECT currency_code FROM shop))
+                          name_key, group_id, options, folded_options, options_text, position, is_listed, currency_code)
+    VALUES ($1, $2, $3, $4, $5, $7, $8, $9, $10, $11, $17::uuid, $18, $19, $20, $21, $17::uuid IS NULL, (SELECT currency_code FROM shop))
     RETURNING id, number, name, name_key, description, price_minor, category_id, sku, image_urls, tax_category, needs_delivery,
-              weight_grams, version, created_at, updated_at, deleted_at, $12::text AS lexemes, $13::text AS vocabulary
+              weight_grams, group_id, options, version, created_at, updated_at, deleted_at, $12::text AS lexemes, $13::text AS vocabulary
 ), spelled AS (
     SELECT word, stem, keys FROM unnest($14::text[], $15::text[], $16::text[]) AS spelled (word, stem, keys)
 ), {search_documents.DOCUMENTS}
 SELECT id, name, description, price_minor, category_id, sku, $6::integer AS stock, image_urls, tax_category, needs_delivery, weight_grams,
-       version, 0::bigint AS stock_version, created_at, updated_at, deleted_at
+       group_id, options, version, 0::bigint AS stock_version, created_at, updated_at, deleted_at
   FROM changed
 """  # noqa: S608 - constants
 
@@ -80,21 +84,25 @@ WITH changed AS (
        SET name = $2, description = $3, price_minor = $4, category_id = $5, sku = $6, image_urls = $7, tax_category = $8,
            needs_delivery = $9, weight_grams = $10, deleted_at = CASE WHEN $11 THEN now() END,
            tax_category_live = CASE WHEN NOT $11 THEN true END, name_key = $12,
+           group_id = $18::uuid, options = $19, folded_options = $20, options_text = $21, position = coalesce($22, position),
+           is_listed = $18::uuid IS NULL OR (is_listed AND NOT $11 AND group_id IS NOT DISTINCT FROM $18::uuid),
            version = product.version + 1, updated_at = now()
       FROM stock_levels AS level
      WHERE product.id = $1 AND level.product_id = product.id AND level.location_id = 1
     RETURNING id, number, name, name_key, description, price_minor, category_id, sku, level.on_hand AS stock, image_urls, tax_category,
-              needs_delivery, weight_grams, product.version, level.version AS stock_version, created_at, product.updated_at, deleted_at,
-              $13::text AS lexemes, $14::text AS vocabulary
+              needs_delivery, weight_grams, group_id, options, product.version, level.version AS stock_version, created_at,
+              product.updated_at, deleted_at, $13::text AS lexemes, $14::text AS vocabulary
 ), spelled AS (
     SELECT word, stem, keys FROM unnest($15::text[], $16::text[], $17::text[]) AS spelled (word, stem, keys)
 ), {search_documents.DOCUMENTS}
-SELECT id, name, description, price_minor, category_id, sku, stock, image_urls, tax_category, needs_delivery, weight_grams, version,
-       stock_version, created_at, updated_at, deleted_at
+SELECT id, name, description, price_minor, category_id, sku, stock, image_urls, tax_category, needs_delivery, weight_grams, group_id,
+       options, version, stock_version, created_at, updated_at, deleted_at
   FROM changed
 """  # noqa: S608 - constants
 
 _FIRST = UUID(int=0)
+_GROUPED = {"price_minor", "group_id", "options"}
+"""Fields of a variant whose change concerns its group."""
 _NOT_AUDITED = {"id", "version", "stock_version", "created_at", "updated_at"}
 
 
@@ -116,7 +124,10 @@ async def get_any(pool: "Pool", product_id: UUID) -> Product:
 
 @retry_conflicts
 async def create(pool: "Pool", draft: ProductDraft, actor: Actor, key: IdempotencyKey | None = None) -> Product | Stored:
-    """Create a product with its stock; raises CategoryNotFound, TaxCategoryNotFound, TaxCategoryArchived or SkuTaken."""
+    """Create a product with its stock.
+
+    Raises CategoryNotFound, TaxCategoryNotFound, TaxCategoryArchived or SkuTaken; for a variant as `LockedGroups.options`.
+    """
     await name_keys.load()
     async with transaction(pool) as conn:
         return await once(conn, key, lambda: _create(conn, draft, actor))
@@ -126,14 +137,18 @@ async def _create(conn: "Conn", draft: ProductDraft, actor: Actor) -> Product:
     values = (draft.name, draft.description, draft.price_minor, draft.category_id, draft.sku, draft.stock or 0, list(draft.image_urls))
     delivered = (draft.tax_category, draft.needs_delivery, draft.weight_grams)
     words = search_documents.arguments(product_words(draft.name, draft.description, draft.sku))
+    groups = await variants.lock(conn, [], [draft.group_id]) if draft.group_id else variants.UNGROUPED
+    options = groups.options(None, draft.group_id, draft.options)
+    grouped = (draft.group_id, *variants.columns(options), groups.next_position(draft.group_id))
     await tax_categories.require_live(conn, draft.tax_category or "")
     try:
-        product = _product(await conn.fetchrow(INSERT_PRODUCT, *values, *delivered, name_key(draft.name), *words))
+        product = _product(await conn.fetchrow(INSERT_PRODUCT, *values, *delivered, name_key(draft.name), *words, *grouped))
     except asyncpg.IntegrityConstraintViolationError as error:
         raise _constraint(error, draft) from None
     await inventory.open_levels(conn, {product.id: product.stock}, actor)
+    await variants.refresh(conn, groups)
     await events.append(conn, [Event(EventKind.PRODUCT_CREATED, product.id)])
-    await audit_log.append(conn, actor, "product.created", product.id, {}, _fields(product))
+    await audit_log.append(conn, actor, "product.created", product.id, {}, audited(product))
     return product
 
 
@@ -152,7 +167,8 @@ class Update:
 async def update(pool: "Pool", change: Update, key: IdempotencyKey | None = None) -> Product | Stored:
     """Change a product on sale; a change of stock is written to the ledger.
 
-    Raises ProductNotFound, EtagMismatch, CategoryNotFound, TaxCategoryNotFound, TaxCategoryArchived or SkuTaken.
+    Raises ProductNotFound, EtagMismatch, CategoryNotFound, TaxCategoryNotFound, TaxCategoryArchived or SkuTaken; for a variant as
+    `LockedGroups.options`.
     """
     await name_keys.load()
     async with transaction(pool) as conn:
@@ -160,19 +176,23 @@ async def update(pool: "Pool", change: Update, key: IdempotencyKey | None = None
 
 
 async def _update(conn: "Conn", change: Update) -> Product:
-    current = await _lock(conn, change.product_id)
     values = {name: getattr(change.draft, name) for name in change.fields}
     if values.get("stock", 0) is None:
         del values["stock"]
+    new_group, is_placed = values.get("group_id"), bool(values.keys() & _GROUPED)
+    groups = await variants.lock(conn, [change.product_id], [new_group] if new_group else []) if is_placed else variants.UNGROUPED
+    current = await _lock(conn, change.product_id)
     current.check_etag(change.etags, with_stock="stock" in values)
-    wanted = current._replace(**values)
+    wanted = _placed(groups, current, values) if is_placed else current._replace(**values)
     if wanted.tax_category != current.tax_category:
         await tax_categories.require_live(conn, wanted.tax_category or "")
     if wanted.stock != current.stock:
         await inventory.adjust(conn, {current.id: wanted.stock - current.stock}, change.actor, "product updated")
-    product = await _write(conn, wanted)
+    position = None if wanted.group_id == current.group_id else groups.next_position(wanted.group_id)
+    product = await _write(conn, wanted, position=position)
+    await variants.refresh(conn, groups)
     await events.append(conn, [Event(EventKind.PRODUCT_UPDATED, product.id)])
-    await audit_log.append(conn, change.actor, "product.updated", product.id, _fields(current), _fields(product))
+    await audit_log.append(conn, change.actor, "product.updated", product.id, audited(current), audited(product))
     return product
 
 
@@ -187,29 +207,39 @@ async def delete(
 
 
 async def _delete(conn: "Conn", product_id: UUID, etags: Collection[str], actor: Actor) -> Product:
+    groups = await variants.lock(conn, [product_id])
     current = await _lock(conn, product_id)
+    groups.require(current.group_id)
     current.check_etag(etags, with_stock=False)
     product = await _write(conn, current, deleted=True)
+    await variants.refresh(conn, groups)
     await events.append(conn, [Event(EventKind.PRODUCT_DELETED, product_id)])
-    await audit_log.append(conn, actor, "product.deleted", product_id, _fields(current), _fields(product))
+    await audit_log.append(conn, actor, "product.deleted", product_id, audited(current), audited(product))
     return product
 
 
 @retry_conflicts
 async def undelete(pool: "Pool", product_id: UUID, actor: Actor, key: IdempotencyKey | None = None) -> Product | Stored:
-    """Put a deleted product back on sale; raises ProductNotFound, ProductNotDeleted, TaxCategoryArchived or SkuTaken."""
+    """Put a deleted product back on sale.
+
+    Raises ProductNotFound, ProductNotDeleted, TaxCategoryArchived or SkuTaken; for a variant also OptionsTaken, OptionsOutdated or
+    GroupFull.
+    """
     await name_keys.load()
     async with transaction(pool) as conn:
         return await once(conn, key, lambda: _undelete(conn, product_id, actor))
 
 
 async def _undelete(conn: "Conn", product_id: UUID, actor: Actor) -> Product:
+    groups = await variants.lock(conn, [product_id])
     current = await _lock(conn, product_id, deleted=True)
     if current.deleted_at is None:
         raise ProductNotDeleted("the product is already on sale")
-    product = await _write(conn, current)
+    groups.require(current.group_id)
+    product = await _write(conn, current._replace(options=groups.restored(current)))
+    await variants.refresh(conn, groups)
     await events.append(conn, [Event(EventKind.PRODUCT_UNDELETED, product_id)])
-    await audit_log.append(conn, actor, "product.undeleted", product_id, _fields(current), _fields(product))
+    await audit_log.append(conn, actor, "product.undeleted", product_id, audited(current), audited(product))
     return product
 
 
@@ -248,8 +278,16 @@ async def _set_stock(conn: "Conn", current: Product, stock: int, reason: str, ac
     await inventory.adjust(conn, {current.id: stock - current.stock}, actor, reason)
     product = current._replace(stock=stock, stock_version=current.stock_version + 1)
     await events.append(conn, [Event(EventKind.STOCK_CHANGED, current.id, {"stock": stock})])
-    await audit_log.append(conn, actor, "stock.changed", current.id, _fields(current), _fields(product))
+    await audit_log.append(conn, actor, "stock.changed", current.id, audited(current), audited(product))
     return product
+
+
+def _placed(groups: LockedGroups, current: Product, values: Mapping[str, Any]) -> Product:
+    """Return a product with new values of its fields, as a variant of its group; one that leaves its group has no options."""
+    groups.require(current.group_id)
+    group_id = values.get("group_id", current.group_id)
+    options = values.get("options", product_groups.parse(current.options) if group_id else ())
+    return current._replace(**{**values, "options": product_groups.dump(groups.options(current.id, group_id, options))})
 
 
 async def _lock(conn: "Conn", product_id: UUID, *, deleted: bool = False) -> Product:
@@ -259,8 +297,8 @@ async def _lock(conn: "Conn", product_id: UUID, *, deleted: bool = False) -> Pro
     return _product(row)
 
 
-async def _write(conn: "Conn", wanted: Product, *, deleted: bool = False) -> Product:
-    """Write a locked product and its search document, but not its stock, which only the inventory writes."""
+async def _write(conn: "Conn", wanted: Product, *, deleted: bool = False, position: int | None = None) -> Product:
+    """Write a locked product and its search document, but not its stock, which only the inventory writes; a position of None stays."""
     try:
         return _product(
             await conn.fetchrow(
@@ -278,6 +316,9 @@ async def _write(conn: "Conn", wanted: Product, *, deleted: bool = False) -> Pro
                 deleted,
                 name_key(wanted.name),
                 *search_documents.arguments(product_words(wanted.name, wanted.description, wanted.sku)),
+                wanted.group_id,
+                *variants.columns(product_groups.parse(wanted.options)),
+                position,
             )
         )
     except asyncpg.IntegrityConstraintViolationError as error:
@@ -288,9 +329,10 @@ def _product(row: asyncpg.Record | None) -> Product:
     return Product._make(row or ())
 
 
-def _fields(product: Product) -> dict[str, object]:
+def audited(product: Product) -> dict[str, object]:
     """Return the fields of a product that the audit log records."""
-    return {name: value for name, value in product._asdict().items() if name not in _NOT_AUDITED}
+    options = product_groups.text(product_groups.parse(product.options)) or None
+    return {name: value for name, value in product._asdict().items() if name not in _NOT_AUDITED} | {"options": options}
 
 
 def _constraint(error: asyncpg.IntegrityConstraintViolationError, wanted: Product | ProductDraft) -> MercatoError | Exception:

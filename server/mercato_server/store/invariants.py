@@ -12,6 +12,13 @@ import asyncpg
 from mercato_server.domain.order_statuses import TRANSITIONS
 from mercato_server.domain.orders import OrderStatus
 from mercato_server.domain.search_documents import RULE_VERSION
+from mercato_server.store.group_invariants import (
+    GET_RECENT_OPTIONS,
+    REPEATED_OPTIONS,
+    WRONG_GROUPS,
+    WRONG_REPRESENTATIVES,
+    has_right_options,
+)
 from mercato_server.store.guest_invariants import WRONG_GUESTS
 from mercato_server.store.order_invariants import WRONG_EXPIRIES, WRONG_SALES, WRONG_STATES, WRONG_STATUSES
 from mercato_server.store.payment_invariants import (
@@ -344,6 +351,16 @@ INVARIANTS = (
         "a word of the search counts the products that have it in their names",
         Query(WRONG_VOCABULARY),
         Query(WRONG_RECENT_VOCABULARY, lambda scope: (scope.since,)),
+    ),
+    Invariant("groups", "a group counts its variants on sale, and has the range of their prices", Query(WRONG_GROUPS)),
+    Invariant(
+        "representatives", "the cheapest variant on sale of a group, and no other of its variants, is listed", Query(WRONG_REPRESENTATIVES)
+    ),
+    Invariant("options", "no two variants on sale of a group have the same options", Query(REPEATED_OPTIONS)),
+    Invariant(
+        "options of variants",
+        "a variant has the options of its group, and their folded form and text are made of them",
+        Query(GET_RECENT_OPTIONS, lambda scope: (scope.since,), holds=has_right_options),
     ),
     Invariant("promotions", "a promotion counts its uses, within its limit, and its codes", Query(WRONG_PROMOTIONS)),
     Invariant("promotion codes", "a code counts its uses, within its limit", Query(WRONG_CODES)),

@@ -51,7 +51,8 @@ SELECT call.account_id, {admission.UNSERVED}, buyer.order_id, buyer.email,
        {price_book.VERSION},
        wanted.product_id, product.name, wanted.quantity, product.price_minor, wanted.unit_price_minor AS added_price_minor,
        coalesce(locked.on_hand, 0) AS stock, product.deleted_at IS NULL AS on_sale, product.category_id,
-       coalesce(product.tax_category, '') AS tax_category, product.needs_delivery, product.weight_grams, product.version
+       coalesce(product.tax_category, '') AS tax_category, product.needs_delivery, product.weight_grams,
+       product.options_text, product.version
   FROM call
   LEFT JOIN live USING (account_id)
   LEFT JOIN admitted USING (account_id)
@@ -59,7 +60,8 @@ SELECT call.account_id, {admission.UNSERVED}, buyer.order_id, buyer.email,
   LEFT JOIN header USING (account_id)
   LEFT JOIN wanted USING (account_id)
   LEFT JOIN locked USING (product_id)
-  LEFT JOIN LATERAL (SELECT name, price_minor, deleted_at, category_id, tax_category, needs_delivery, weight_grams, version
+  LEFT JOIN LATERAL (SELECT name, price_minor, deleted_at, category_id, tax_category, needs_delivery, weight_grams,
+                            options_text, version
                        FROM products
                       WHERE id = wanted.product_id
                      OFFSET 0) AS product ON TRUE
@@ -71,12 +73,12 @@ SELECT call.account_id, {admission.UNSERVED}, buyer.order_id, buyer.email,
 # the order.
 GET_PRODUCTS = f"""
 SELECT id, name, price_minor AS unit_price_minor, deleted_at IS NULL AS on_sale, category_id, coalesce(tax_category, '') AS tax_category,
-       needs_delivery, weight_grams, version, {price_book.VERSION}
+       needs_delivery, weight_grams, options_text, version, {price_book.VERSION}
   FROM products
  WHERE id = ANY($1::uuid[])
 """  # noqa: S608 - constants
 
-PRODUCT_FIELDS = ("name", "unit_price_minor", "on_sale", "category_id", "tax_category", "needs_delivery", "weight_grams")
+PRODUCT_FIELDS = ("name", "unit_price_minor", "on_sale", "category_id", "tax_category", "needs_delivery", "weight_grams", "options_text")
 """Fields of a line that are those of its product."""
 
 

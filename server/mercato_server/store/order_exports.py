@@ -25,7 +25,7 @@ SET_TIME_ZONE = "SELECT set_config('TimeZone', $1, true)"
 # Goods have one rate each. A delivery may be divided among rates, and the rest of it bears no tax. Its first row alone has its price, so
 # that no sum has that twice.
 _PARTS = """
-    SELECT 'product' AS kind, product_id AS item_id, product_name AS name, quantity, unit_price_minor,
+    SELECT 'product' AS kind, product_id AS item_id, product_name AS name, options_text, quantity, unit_price_minor,
            coalesce(discount_minor, 0) AS discount_minor, coalesce(relief_minor, 0) AS relief_minor,
            quantity * unit_price_minor - coalesce(discount_minor + relief_minor, 0)
            - CASE WHEN included THEN coalesce(tax_minor, 0) ELSE 0 END AS net_minor,
@@ -33,9 +33,9 @@ _PARTS = """
       FROM order_items
      WHERE order_id = placed.id
      UNION ALL
-    SELECT 'delivery', shipping_method_id, shipping_method_name, CASE place WHEN 1 THEN 1 END, CASE place WHEN 1 THEN delivery_minor END,
-           CASE place WHEN 1 THEN delivery_discount_minor END, CASE place WHEN 1 THEN delivery_relief_minor END, net_minor, rate_ppm,
-           tax_minor, place
+    SELECT 'delivery', shipping_method_id, shipping_method_name, '', CASE place WHEN 1 THEN 1 END,
+           CASE place WHEN 1 THEN delivery_minor END, CASE place WHEN 1 THEN delivery_discount_minor END,
+           CASE place WHEN 1 THEN delivery_relief_minor END, net_minor, rate_ppm, tax_minor, place
       FROM (SELECT rate_ppm, net_minor, tax_minor, row_number() OVER (ORDER BY position) AS place
               FROM (SELECT position, rate_ppm, delivery_net_minor AS net_minor, delivery_tax_minor AS tax_minor
                       FROM order_taxes
@@ -66,7 +66,8 @@ SELECT number AS order_number, placed.id AS order_id, to_char(created_at, 'YYYY-
        {sign} * relief_minor AS relief_minor, {sign} * net_minor AS net_minor, tax_rate_ppm, {sign} * tax_minor AS tax_minor,
        {sign} * (net_minor + tax_minor) AS gross_minor, shipping_address->>'country_code' AS country_code,
        coalesce(tax_treatment, 'normal') AS tax_treatment,
-       {protected("coalesce(nullif(billing_address->>'vat_number', ''), shipping_address->>'vat_number')")} AS vat_number
+       {protected("coalesce(nullif(billing_address->>'vat_number', ''), shipping_address->>'vat_number')")} AS vat_number,
+       {protected("options_text")} AS options_text
   FROM ({wanted}) AS wanted
  CROSS JOIN LATERAL (SELECT id, number, created_at, updated_at, status, currency_code, shipping_address, billing_address, tax_treatment,
                             coalesce(prices_include_tax, true) AS included, shipping_method_id, shipping_method_name, delivery_minor,

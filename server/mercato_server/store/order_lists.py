@@ -26,7 +26,7 @@ SELECT id, account_id, status, currency_code, total_minor, version, payment_due_
 
 GET_LINES = f"""
 SELECT order_id, product_id, product_name, unit_price_minor, quantity, shipped, delivered, cancelled, returned, refunded_minor,
-       {order_prices.LINE_COLUMNS}
+       options_text, {order_prices.LINE_COLUMNS}
   FROM order_items
  WHERE order_id = ANY($1::uuid[])
  ORDER BY order_id, product_id

@@ -13,6 +13,7 @@ from mercato_server.config.settings import OrderRules
 from mercato_server.database.pool import Conn, Pool
 from mercato_server.database.transactions import IDENTITY, StaleReadError, identify, note, patience, retry_conflicts, transaction
 from mercato_server.domain.accounts import SERVER, Actor, ActorKind
+from mercato_server.domain.carts import CartLine
 from mercato_server.domain.errors import IdempotencyKeyReused, MercatoError, OpenOrdersLimit, OutOfStock
 from mercato_server.domain.events import EventKind
 from mercato_server.domain.order_numbers import new_numbers
@@ -60,9 +61,10 @@ WITH buyer AS MATERIALIZED (
       FROM unnest($2::uuid[], $3::uuid[], $4::bigint[], $5::text[], $6::bytea[], string_to_array($13, ' '), $14::text[])
            AS buyer (account_id, order_id, total_minor, idempotency_key, response, number, contact_email)
 ), {parts.given} priced AS MATERIALIZED (
-    SELECT account_id, product_id, quantity, product.name AS product_name, product.price_minor AS unit_price_minor
+    SELECT account_id, product_id, quantity, product.name AS product_name, product.price_minor AS unit_price_minor,
+           product.options_text
       FROM unnest($9::uuid[], $10::uuid[], $11::integer[], $12::bigint[]) AS item (account_id, product_id, quantity, version)
-      LEFT JOIN LATERAL (SELECT name, price_minor, version FROM products WHERE id = item.product_id OFFSET 0) AS product
+      LEFT JOIN LATERAL (SELECT name, price_minor, options_text, version FROM products WHERE id = item.product_id OFFSET 0) AS product
            ON product.version = item.version
 ), products_now AS MATERIALIZED (
     SELECT bool_and(product_name IS NOT NULL) AS as_priced FROM priced
@@ -76,12 +78,13 @@ WITH buyer AS MATERIALIZED (
         ON CONFLICT (account_id, idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
     RETURNING id, account_id
 ), line AS (
-    SELECT placed.id AS order_id, account_id, product_id, product_name, unit_price_minor, quantity
+    SELECT placed.id AS order_id, account_id, product_id, product_name, unit_price_minor, quantity, options_text
       FROM priced
       JOIN placed USING (account_id)
 ), lines AS (
-    INSERT INTO order_items (order_id, product_id, product_name, unit_price_minor, currency_code, quantity {parts.line_columns})
-    SELECT order_id, product_id, product_name, unit_price_minor, $7, quantity {parts.line_columns}
+    INSERT INTO order_items (order_id, product_id, product_name, unit_price_minor, currency_code, quantity, options_text
+                             {parts.line_columns})
+    SELECT order_id, product_id, product_name, unit_price_minor, $7, quantity, options_text {parts.line_columns}
       FROM line {parts.of_line}
 ), {parts.placed} history AS (
     INSERT INTO order_history (order_id, version, status, actor_kind, actor_id, reason)
@@ -316,7 +319,7 @@ def _order(request: Checkout, locked: Locked, served: _Served, shop: Shop, numbe
         total_minor=price.total_minor,
         created_at=locked.at,
         updated_at=locked.at,
-        lines=tuple([OrderLine(line.product_id, line.name, line.unit_price_minor, line.quantity) for line in buyer.cart]),
+        lines=tuple([_line(line) for line in buyer.cart]),
         history=(OrderTransition(status=OrderStatus.PLACED, actor=actor, reason="", created_at=locked.at),),
         version=1,
         payment_due_at=locked.at + timedelta(seconds=due_s) if due_s else None,
@@ -331,6 +334,10 @@ def _order(request: Checkout, locked: Locked, served: _Served, shop: Shop, numbe
     if price.total_minor:
         return order
     return _paid(order) if number else order._replace(payment_status=PaymentStatus.PAID)
+
+
+def _line(line: CartLine) -> OrderLine:
+    return OrderLine(line.product_id, line.name, line.unit_price_minor, line.quantity, options_text=line.options_text)
 
 
 def _paid(order: Order) -> Order:

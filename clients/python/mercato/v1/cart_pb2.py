@@ -32,7 +32,7 @@ from mercato.v1 import postal_address_pb2 as mercato_dot_v1_dot_postal__address_
 from mercato.v1 import price_pb2 as mercato_dot_v1_dot_price__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15mercato/v1/cart.proto\x12\nmercato.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16mercato/v1/money.proto\x1a\x17mercato/v1/policy.proto\x1a\x1fmercato/v1/postal_address.proto\x1a\x16mercato/v1/price.proto\"\xb5\x01\n\x04\x43\x61rt\x12)\n\x05lines\x18\x01 \x03(\x0b\x32\x14.mercato.v1.CartLineB\x04\xe2\x41\x01\x03\x12&\n\x05total\x18\x02 \x01(\x0b\x32\x11.mercato.v1.MoneyB\x04\xe2\x41\x01\x03\x12\x12\n\x04\x65tag\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12/\n\x05price\x18\x04 \x01(\x0b\x32\x1a.mercato.v1.PriceBreakdownB\x04\xe2\x41\x01\x03\x12\x15\n\x07missing\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03\"\xdb\x01\n\x08\x43\x61rtLine\x12\x18\n\nproduct_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04name\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x16\n\x08quantity\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12+\n\nunit_price\x18\x04 \x01(\x0b\x32\x11.mercato.v1.MoneyB\x04\xe2\x41\x01\x03\x12+\n\nline_total\x18\x05 \x01(\x0b\x32\x11.mercato.v1.MoneyB\x04\xe2\x41\x01\x03\x12/\n\x08warnings\x18\x06 \x03(\x0b\x32\x17.mercato.v1.CartWarningB\x04\xe2\x41\x01\x03\"\xa4\x01\n\x0b\x43\x61rtWarning\x12/\n\x04\x63ode\x18\x01 \x01(\x0e\x32\x1b.mercato.v1.CartWarningCodeB\x04\xe2\x41\x01\x03\x12\x15\n\x07message\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x17\n\tavailable\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x34\n\x13previous_unit_price\x18\x04 \x01(\x0b\x32\x11.mercato.v1.MoneyB\x04\xe2\x41\x01\x03\"\x10\n\x0eGetCartRequest\"X\n\x12\x41\x64\x64\x43\x61rtItemRequest\x12\x18\n\nproduct_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1b\n\x08quantity\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01H\x00\x88\x01\x01\x42\x0b\n\t_quantity\"X\n\x12SetCartItemRequest\x12\x18\n\nproduct_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1b\n\x08quantity\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x02H\x00\x88\x01\x01\x42\x0b\n\t_quantity\"1\n\x15RemoveCartItemRequest\x12\x18\n\nproduct_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\x12\n\x10\x43learCartRequest\"\xfd\x01\n\nCartHeader\x12\x39\n\x10shipping_address\x18\x01 \x01(\x0b\x32\x19.mercato.v1.PostalAddressB\x04\xe2\x41\x01\x03\x12\x38\n\x0f\x62illing_address\x18\x02 \x01(\x0b\x32\x19.mercato.v1.PostalAddressB\x04\xe2\x41\x01\x03\x12 \n\x12shipping_method_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x13\n\x05\x63odes\x18\x04 \x03(\tB\x04\xe2\x41\x01\x03\x12\x1b\n\rcontact_email\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04note\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04\x65tag\x18\x07 \x01(\tB\x04\xe2\x41\x01\x03\"\x16\n\x14GetCartHeaderRequest\"\x86\x03\n\x17UpdateCartHeaderRequest\x12\x39\n\x10shipping_address\x18\x01 \x01(\x0b\x32\x19.mercato.v1.PostalAddressB\x04\xe2\x41\x01\x01\x12!\n\x13shipping_address_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x38\n\x0f\x62illing_address\x18\x03 \x01(\x0b\x32\x19.mercato.v1.PostalAddressB\x04\xe2\x41\x01\x01\x12 \n\x12\x62illing_address_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12 \n\x12shipping_method_id\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\x12\x13\n\x05\x63odes\x18\x06 \x03(\tB\x04\xe2\x41\x01\x01\x12\x1b\n\rcontact_email\x18\x07 \x01(\tB\x04\xe2\x41\x01\x01\x12\x12\n\x04note\x18\x08 \x01(\tB\x04\xe2\x41\x01\x01\x12\x12\n\x04\x65tag\x18\t \x01(\tB\x04\xe2\x41\x01\x01\x12\x35\n\x0bupdate_mask\x18\n \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\"\x1b\n\x19GetShippingOptionsRequest\"O\n\x1aGetShippingOptionsResponse\x12\x31\n\x07options\x18\x01 \x03(\x0b\x32\x1a.mercato.v1.ShippingOptionB\x04\xe2\x41\x01\x03\"\x96\x01\n\x0eShippingOption\x12 \n\x12shipping_method_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04name\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12&\n\x05price\x18\x03 \x01(\x0b\x32\x11.mercato.v1.MoneyB\x04\xe2\x41\x01\x03\x12&\n\x05total\x18\x04 \x01(\x0b\x32\x11.mercato.v1.MoneyB\x04\xe2\x41\x01\x03\"\x12\n\x10QuoteCartRequest\"\x81\x01\n\x05Quote\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12/\n\x05price\x18\x02 \x01(\x0b\x32\x1a.mercato.v1.PriceBreakdownB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\"r\n\x0bQuoteChange\x12\x30\n\x06quoted\x18\x01 \x01(\x0b\x32\x1a.mercato.v1.PriceBreakdownB\x04\xe2\x41\x01\x03\x12\x31\n\x07\x63urrent\x18\x02 \x01(\x0b\x32\x1a.mercato.v1.PriceBreakdownB\x04\xe2\x41\x01\x03*\xc3\x01\n\x0f\x43\x61rtWarningCode\x12!\n\x1d\x43\x41RT_WARNING_CODE_UNSPECIFIED\x10\x00\x12\"\n\x1e\x43\x41RT_WARNING_CODE_OUT_OF_STOCK\x10\x01\x12 \n\x1c\x43\x41RT_WARNING_CODE_FEWER_LEFT\x10\x02\x12\"\n\x1e\x43\x41RT_WARNING_CODE_PRODUCT_GONE\x10\x03\x12#\n\x1f\x43\x41RT_WARNING_CODE_PRICE_CHANGED\x10\x04\x32\xb2\x08\n\x0b\x43\x61rtService\x12Z\n\x07GetCart\x12\x1a.mercato.v1.GetCartRequest\x1a\x10.mercato.v1.Cart\"!\x90\x02\x01\x8a\xb5\x18\r\x08\x04\x42\tcart.read\x82\xd3\xe4\x93\x02\x07\x12\x05/cart\x12v\n\x0b\x41\x64\x64\x43\x61rtItem\x12\x1e.mercato.v1.AddCartItemRequest\x1a\x10.mercato.v1.Cart\"5\x8a\xb5\x18\x10\x08\x04 \x01\x42\ncart.write\x82\xd3\xe4\x93\x02\x1b\"\x16/cart/add/{product_id}:\x01*\x12x\n\x0bSetCartItem\x12\x1e.mercato.v1.SetCartItemRequest\x1a\x10.mercato.v1.Cart\"7\x8a\xb5\x18\x10\x08\x04 \x01\x42\ncart.write\x82\xd3\xe4\x93\x02\x1d\x32\x18/cart/items/{product_id}:\x01*\x12{\n\x0eRemoveCartItem\x12!.mercato.v1.RemoveCartItemRequest\x1a\x10.mercato.v1.Cart\"4\x8a\xb5\x18\x10\x08\x04 \x01\x42\ncart.write\x82\xd3\xe4\x93\x02\x1a*\x18/cart/items/{product_id}\x12^\n\tClearCart\x12\x1c.mercato.v1.ClearCartRequest\x1a\x10.mercato.v1.Cart\"!\x8a\xb5\x18\x10\x08\x04 \x01\x42\ncart.write\x82\xd3\xe4\x93\x02\x07*\x05/cart\x12o\n\rGetCartHeader\x12 .mercato.v1.GetCartHeaderRequest\x1a\x16.mercato.v1.CartHeader\"$\x90\x02\x01\x8a\xb5\x18\r\x08\x04\x42\tcart.read\x82\xd3\xe4\x93\x02\n\x12\x08/v1/cart\x12x\n\x10UpdateCartHeader\x12#.mercato.v1.UpdateCartHeaderRequest\x1a\x16.mercato.v1.CartHeader\"\'\x8a\xb5\x18\x10\x08\x04 \x01\x42\ncart.write\x82\xd3\xe4\x93\x02\r2\x08/v1/cart:\x01*\x12\x99\x01\n\x12GetShippingOptions\x12%.mercato.v1.GetShippingOptionsRequest\x1a&.mercato.v1.GetShippingOptionsResponse\"4\x90\x02\x01\x8a\xb5\x18\r\x08\x04\x42\tcart.read\x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/cart/shippingOptions\x12q\n\tQuoteCart\x12\x1c.mercato.v1.QuoteCartRequest\x1a\x11.mercato.v1.Quote\"3\x8a\xb5\x18\x16\x08\x04\x10\xc9\x01\x18\x88\' \x01\x42\ncart.write\x82\xd3\xe4\x93\x02\x13\"\x0e/v1/cart:quote:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15mercato/v1/cart.proto\x12\nmercato.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x16mercato/v1/money.proto\x1a\x17mercato/v1/policy.proto\x1a\x1fmercato/v1/postal_address.proto\x1a\x16mercato/v1/price.proto\"\xb5\x01\n\x04\x43\x61rt\x12)\n\x05lines\x18\x01 \x03(\x0b\x32\x14.mercato.v1.CartLineB\x04\xe2\x41\x01\x03\x12&\n\x05total\x18\x02 \x01(\x0b\x32\x11.mercato.v1.MoneyB\x04\xe2\x41\x01\x03\x12\x12\n\x04\x65tag\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12/\n\x05price\x18\x04 \x01(\x0b\x32\x1a.mercato.v1.PriceBreakdownB\x04\xe2\x41\x01\x03\x12\x15\n\x07missing\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03\"\xf7\x01\n\x08\x43\x61rtLine\x12\x18\n\nproduct_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04name\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x16\n\x08quantity\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12+\n\nunit_price\x18\x04 \x01(\x0b\x32\x11.mercato.v1.MoneyB\x04\xe2\x41\x01\x03\x12+\n\nline_total\x18\x05 \x01(\x0b\x32\x11.mercato.v1.MoneyB\x04\xe2\x41\x01\x03\x12/\n\x08warnings\x18\x06 \x03(\x0b\x32\x17.mercato.v1.CartWarningB\x04\xe2\x41\x01\x03\x12\x1a\n\x0coptions_text\x18\x07 \x01(\tB\x04\xe2\x41\x01\x03\"\xa4\x01\n\x0b\x43\x61rtWarning\x12/\n\x04\x63ode\x18\x01 \x01(\x0e\x32\x1b.mercato.v1.CartWarningCodeB\x04\xe2\x41\x01\x03\x12\x15\n\x07message\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x17\n\tavailable\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x34\n\x13previous_unit_price\x18\x04 \x01(\x0b\x32\x11.mercato.v1.MoneyB\x04\xe2\x41\x01\x03\"\x10\n\x0eGetCartRequest\"X\n\x12\x41\x64\x64\x43\x61rtItemRequest\x12\x18\n\nproduct_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1b\n\x08quantity\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x01H\x00\x88\x01\x01\x42\x0b\n\t_quantity\"X\n\x12SetCartItemRequest\x12\x18\n\nproduct_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1b\n\x08quantity\x18\x02 \x01(\x05\x42\x04\xe2\x41\x01\x02H\x00\x88\x01\x01\x42\x0b\n\t_quantity\"1\n\x15RemoveCartItemRequest\x12\x18\n\nproduct_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\x12\n\x10\x43learCartRequest\"\xfd\x01\n\nCartHeader\x12\x39\n\x10shipping_address\x18\x01 \x01(\x0b\x32\x19.mercato.v1.PostalAddressB\x04\xe2\x41\x01\x03\x12\x38\n\x0f\x62illing_address\x18\x02 \x01(\x0b\x32\x19.mercato.v1.PostalAddressB\x04\xe2\x41\x01\x03\x12 \n\x12shipping_method_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x13\n\x05\x63odes\x18\x04 \x03(\tB\x04\xe2\x41\x01\x03\x12\x1b\n\rcontact_email\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04note\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04\x65tag\x18\x07 \x01(\tB\x04\xe2\x41\x01\x03\"\x16\n\x14GetCartHeaderRequest\"\x86\x03\n\x17UpdateCartHeaderRequest\x12\x39\n\x10shipping_address\x18\x01 \x01(\x0b\x32\x19.mercato.v1.PostalAddressB\x04\xe2\x41\x01\x01\x12!\n\x13shipping_address_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x38\n\x0f\x62illing_address\x18\x03 \x01(\x0b\x32\x19.mercato.v1.PostalAddressB\x04\xe2\x41\x01\x01\x12 \n\x12\x62illing_address_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12 \n\x12shipping_method_id\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\x12\x13\n\x05\x63odes\x18\x06 \x03(\tB\x04\xe2\x41\x01\x01\x12\x1b\n\rcontact_email\x18\x07 \x01(\tB\x04\xe2\x41\x01\x01\x12\x12\n\x04note\x18\x08 \x01(\tB\x04\xe2\x41\x01\x01\x12\x12\n\x04\x65tag\x18\t \x01(\tB\x04\xe2\x41\x01\x01\x12\x35\n\x0bupdate_mask\x18\n \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\"\x1b\n\x19GetShippingOptionsRequest\"O\n\x1aGetShippingOptionsResponse\x12\x31\n\x07options\x18\x01 \x03(\x0b\x32\x1a.mercato.v1.ShippingOptionB\x04\xe2\x41\x01\x03\"\x96\x01\n\x0eShippingOption\x12 \n\x12shipping_method_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x12\n\x04name\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12&\n\x05price\x18\x03 \x01(\x0b\x32\x11.mercato.v1.MoneyB\x04\xe2\x41\x01\x03\x12&\n\x05total\x18\x04 \x01(\x0b\x32\x11.mercato.v1.MoneyB\x04\xe2\x41\x01\x03\"\x12\n\x10QuoteCartRequest\"\x81\x01\n\x05Quote\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12/\n\x05price\x18\x02 \x01(\x0b\x32\x1a.mercato.v1.PriceBreakdownB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x65xpire_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\"r\n\x0bQuoteChange\x12\x30\n\x06quoted\x18\x01 \x01(\x0b\x32\x1a.mercato.v1.PriceBreakdownB\x04\xe2\x41\x01\x03\x12\x31\n\x07\x63urrent\x18\x02 \x01(\x0b\x32\x1a.mercato.v1.PriceBreakdownB\x04\xe2\x41\x01\x03*\xc3\x01\n\x0f\x43\x61rtWarningCode\x12!\n\x1d\x43\x41RT_WARNING_CODE_UNSPECIFIED\x10\x00\x12\"\n\x1e\x43\x41RT_WARNING_CODE_OUT_OF_STOCK\x10\x01\x12 \n\x1c\x43\x41RT_WARNING_CODE_FEWER_LEFT\x10\x02\x12\"\n\x1e\x43\x41RT_WARNING_CODE_PRODUCT_GONE\x10\x03\x12#\n\x1f\x43\x41RT_WARNING_CODE_PRICE_CHANGED\x10\x04\x32\xb2\x08\n\x0b\x43\x61rtService\x12Z\n\x07GetCart\x12\x1a.mercato.v1.GetCartRequest\x1a\x10.mercato.v1.Cart\"!\x90\x02\x01\x8a\xb5\x18\r\x08\x04\x42\tcart.read\x82\xd3\xe4\x93\x02\x07\x12\x05/cart\x12v\n\x0b\x41\x64\x64\x43\x61rtItem\x12\x1e.mercato.v1.AddCartItemRequest\x1a\x10.mercato.v1.Cart\"5\x8a\xb5\x18\x10\x08\x04 \x01\x42\ncart.write\x82\xd3\xe4\x93\x02\x1b\"\x16/cart/add/{product_id}:\x01*\x12x\n\x0bSetCartItem\x12\x1e.mercato.v1.SetCartItemRequest\x1a\x10.mercato.v1.Cart\"7\x8a\xb5\x18\x10\x08\x04 \x01\x42\ncart.write\x82\xd3\xe4\x93\x02\x1d\x32\x18/cart/items/{product_id}:\x01*\x12{\n\x0eRemoveCartItem\x12!.mercato.v1.RemoveCartItemRequest\x1a\x10.mercato.v1.Cart\"4\x8a\xb5\x18\x10\x08\x04 \x01\x42\ncart.write\x82\xd3\xe4\x93\x02\x1a*\x18/cart/items/{product_id}\x12^\n\tClearCart\x12\x1c.mercato.v1.ClearCartRequest\x1a\x10.mercato.v1.Cart\"!\x8a\xb5\x18\x10\x08\x04 \x01\x42\ncart.write\x82\xd3\xe4\x93\x02\x07*\x05/cart\x12o\n\rGetCartHeader\x12 .mercato.v1.GetCartHeaderRequest\x1a\x16.mercato.v1.CartHeader\"$\x90\x02\x01\x8a\xb5\x18\r\x08\x04\x42\tcart.read\x82\xd3\xe4\x93\x02\n\x12\x08/v1/cart\x12x\n\x10UpdateCartHeader\x12#.mercato.v1.UpdateCartHeaderRequest\x1a\x16.mercato.v1.CartHeader\"\'\x8a\xb5\x18\x10\x08\x04 \x01\x42\ncart.write\x82\xd3\xe4\x93\x02\r2\x08/v1/cart:\x01*\x12\x99\x01\n\x12GetShippingOptions\x12%.mercato.v1.GetShippingOptionsRequest\x1a&.mercato.v1.GetShippingOptionsResponse\"4\x90\x02\x01\x8a\xb5\x18\r\x08\x04\x42\tcart.read\x82\xd3\xe4\x93\x02\x1a\x12\x18/v1/cart/shippingOptions\x12q\n\tQuoteCart\x12\x1c.mercato.v1.QuoteCartRequest\x1a\x11.mercato.v1.Quote\"3\x8a\xb5\x18\x16\x08\x04\x10\xc9\x01\x18\x88\' \x01\x42\ncart.write\x82\xd3\xe4\x93\x02\x13\"\x0e/v1/cart:quote:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -61,6 +61,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CARTLINE'].fields_by_name['line_total']._serialized_options = b'\342A\001\003'
   _globals['_CARTLINE'].fields_by_name['warnings']._loaded_options = None
   _globals['_CARTLINE'].fields_by_name['warnings']._serialized_options = b'\342A\001\003'
+  _globals['_CARTLINE'].fields_by_name['options_text']._loaded_options = None
+  _globals['_CARTLINE'].fields_by_name['options_text']._serialized_options = b'\342A\001\003'
   _globals['_CARTWARNING'].fields_by_name['code']._loaded_options = None
   _globals['_CARTWARNING'].fields_by_name['code']._serialized_options = b'\342A\001\003'
   _globals['_CARTWARNING'].fields_by_name['message']._loaded_options = None
@@ -151,42 +153,42 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CARTSERVICE'].methods_by_name['GetShippingOptions']._serialized_options = b'\220\002\001\212\265\030\r\010\004B\tcart.read\202\323\344\223\002\032\022\030/v1/cart/shippingOptions'
   _globals['_CARTSERVICE'].methods_by_name['QuoteCart']._loaded_options = None
   _globals['_CARTSERVICE'].methods_by_name['QuoteCart']._serialized_options = b'\212\265\030\026\010\004\020\311\001\030\210\' \001B\ncart.write\202\323\344\223\002\023\"\016/v1/cart:quote:\001*'
-  _globals['_CARTWARNINGCODE']._serialized_start=2320
-  _globals['_CARTWARNINGCODE']._serialized_end=2515
+  _globals['_CARTWARNINGCODE']._serialized_start=2348
+  _globals['_CARTWARNINGCODE']._serialized_end=2543
   _globals['_CART']._serialized_start=274
   _globals['_CART']._serialized_end=455
   _globals['_CARTLINE']._serialized_start=458
-  _globals['_CARTLINE']._serialized_end=677
-  _globals['_CARTWARNING']._serialized_start=680
-  _globals['_CARTWARNING']._serialized_end=844
-  _globals['_GETCARTREQUEST']._serialized_start=846
-  _globals['_GETCARTREQUEST']._serialized_end=862
-  _globals['_ADDCARTITEMREQUEST']._serialized_start=864
-  _globals['_ADDCARTITEMREQUEST']._serialized_end=952
-  _globals['_SETCARTITEMREQUEST']._serialized_start=954
-  _globals['_SETCARTITEMREQUEST']._serialized_end=1042
-  _globals['_REMOVECARTITEMREQUEST']._serialized_start=1044
-  _globals['_REMOVECARTITEMREQUEST']._serialized_end=1093
-  _globals['_CLEARCARTREQUEST']._serialized_start=1095
-  _globals['_CLEARCARTREQUEST']._serialized_end=1113
-  _globals['_CARTHEADER']._serialized_start=1116
-  _globals['_CARTHEADER']._serialized_end=1369
-  _globals['_GETCARTHEADERREQUEST']._serialized_start=1371
-  _globals['_GETCARTHEADERREQUEST']._serialized_end=1393
-  _globals['_UPDATECARTHEADERREQUEST']._serialized_start=1396
-  _globals['_UPDATECARTHEADERREQUEST']._serialized_end=1786
-  _globals['_GETSHIPPINGOPTIONSREQUEST']._serialized_start=1788
-  _globals['_GETSHIPPINGOPTIONSREQUEST']._serialized_end=1815
-  _globals['_GETSHIPPINGOPTIONSRESPONSE']._serialized_start=1817
-  _globals['_GETSHIPPINGOPTIONSRESPONSE']._serialized_end=1896
-  _globals['_SHIPPINGOPTION']._serialized_start=1899
-  _globals['_SHIPPINGOPTION']._serialized_end=2049
-  _globals['_QUOTECARTREQUEST']._serialized_start=2051
-  _globals['_QUOTECARTREQUEST']._serialized_end=2069
-  _globals['_QUOTE']._serialized_start=2072
-  _globals['_QUOTE']._serialized_end=2201
-  _globals['_QUOTECHANGE']._serialized_start=2203
-  _globals['_QUOTECHANGE']._serialized_end=2317
-  _globals['_CARTSERVICE']._serialized_start=2518
-  _globals['_CARTSERVICE']._serialized_end=3592
+  _globals['_CARTLINE']._serialized_end=705
+  _globals['_CARTWARNING']._serialized_start=708
+  _globals['_CARTWARNING']._serialized_end=872
+  _globals['_GETCARTREQUEST']._serialized_start=874
+  _globals['_GETCARTREQUEST']._serialized_end=890
+  _globals['_ADDCARTITEMREQUEST']._serialized_start=892
+  _globals['_ADDCARTITEMREQUEST']._serialized_end=980
+  _globals['_SETCARTITEMREQUEST']._serialized_start=982
+  _globals['_SETCARTITEMREQUEST']._serialized_end=1070
+  _globals['_REMOVECARTITEMREQUEST']._serialized_start=1072
+  _globals['_REMOVECARTITEMREQUEST']._serialized_end=1121
+  _globals['_CLEARCARTREQUEST']._serialized_start=1123
+  _globals['_CLEARCARTREQUEST']._serialized_end=1141
+  _globals['_CARTHEADER']._serialized_start=1144
+  _globals['_CARTHEADER']._serialized_end=1397
+  _globals['_GETCARTHEADERREQUEST']._serialized_start=1399
+  _globals['_GETCARTHEADERREQUEST']._serialized_end=1421
+  _globals['_UPDATECARTHEADERREQUEST']._serialized_start=1424
+  _globals['_UPDATECARTHEADERREQUEST']._serialized_end=1814
+  _globals['_GETSHIPPINGOPTIONSREQUEST']._serialized_start=1816
+  _globals['_GETSHIPPINGOPTIONSREQUEST']._serialized_end=1843
+  _globals['_GETSHIPPINGOPTIONSRESPONSE']._serialized_start=1845
+  _globals['_GETSHIPPINGOPTIONSRESPONSE']._serialized_end=1924
+  _globals['_SHIPPINGOPTION']._serialized_start=1927
+  _globals['_SHIPPINGOPTION']._serialized_end=2077
+  _globals['_QUOTECARTREQUEST']._serialized_start=2079
+  _globals['_QUOTECARTREQUEST']._serialized_end=2097
+  _globals['_QUOTE']._serialized_start=2100
+  _globals['_QUOTE']._serialized_end=2229
+  _globals['_QUOTECHANGE']._serialized_start=2231
+  _globals['_QUOTECHANGE']._serialized_end=2345
+  _globals['_CARTSERVICE']._serialized_start=2546
+  _globals['_CARTSERVICE']._serialized_end=3620
 # @@protoc_insertion_point(module_scope)

@@ -114,12 +114,15 @@ class CartLine(_message.Message):
     UNIT_PRICE_FIELD_NUMBER: _builtins.int
     LINE_TOTAL_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
+    OPTIONS_TEXT_FIELD_NUMBER: _builtins.int
     product_id: _builtins.str
     """UUID."""
     name: _builtins.str
     """Name of the product now."""
     quantity: _builtins.int
     """Units wanted, 1 to 1,000."""
+    options_text: _builtins.str
+    """Options of a variant now, such as `Size: M, Colour: Red`; empty for a product without options."""
     @_builtins.property
     def unit_price(self) -> _money_pb2.Money:
         """Price of one unit now."""
@@ -141,10 +144,11 @@ class CartLine(_message.Message):
         unit_price: _money_pb2.Money | None = ...,
         line_total: _money_pb2.Money | None = ...,
         warnings: _abc.Iterable[Global___CartWarning] | None = ...,
+        options_text: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["line_total", b"line_total", "unit_price", b"unit_price"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["line_total", b"line_total", "name", b"name", "product_id", b"product_id", "quantity", b"quantity", "unit_price", b"unit_price", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["line_total", b"line_total", "name", b"name", "options_text", b"options_text", "product_id", b"product_id", "quantity", b"quantity", "unit_price", b"unit_price", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -42,6 +42,8 @@ class Product(_message.Message):
     TAX_CATEGORY_FIELD_NUMBER: _builtins.int
     NEEDS_DELIVERY_FIELD_NUMBER: _builtins.int
     WEIGHT_GRAMS_FIELD_NUMBER: _builtins.int
+    GROUP_ID_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUID, given by the server."""
     name: _builtins.str
@@ -64,6 +66,8 @@ class Product(_message.Message):
     """Whether its units are delivered: an order of it needs a shipping address."""
     weight_grams: _builtins.int
     """Weight of one unit in grams, 0 to 1,000,000,000."""
+    group_id: _builtins.str
+    """UUID of the group of which it is a variant; empty for none."""
     @_builtins.property
     def price(self) -> _money_pb2.Money:
         """Price of one unit."""
@@ -84,6 +88,13 @@ class Product(_message.Message):
     def delete_time(self) -> _timestamp_pb2.Timestamp:
         """When it was deleted; absent while it is on sale."""
 
+    @_builtins.property
+    def options(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProductOption]:
+        """The options of a variant: exactly one for each name in `varies_by` of its group. The server returns them in the order of the group, with
+        its spelling of the names. No two variants on sale of a group have the same options; case, surrounding white space and the normal form of
+        Unicode make no difference. Empty for a product without a group.
+        """
+
     def __init__(
         self,
         *,
@@ -102,16 +113,44 @@ class Product(_message.Message):
         tax_category: _builtins.str = ...,
         needs_delivery: _builtins.bool = ...,
         weight_grams: _builtins.int = ...,
+        group_id: _builtins.str = ...,
+        options: _abc.Iterable[Global___ProductOption] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_stock", b"_stock", "create_time", b"create_time", "delete_time", b"delete_time", "price", b"price", "stock", b"stock", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_stock", b"_stock", "category_id", b"category_id", "create_time", b"create_time", "delete_time", b"delete_time", "description", b"description", "etag", b"etag", "id", b"id", "image_urls", b"image_urls", "name", b"name", "needs_delivery", b"needs_delivery", "price", b"price", "sku", b"sku", "stock", b"stock", "tax_category", b"tax_category", "update_time", b"update_time", "weight_grams", b"weight_grams"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_stock", b"_stock", "category_id", b"category_id", "create_time", b"create_time", "delete_time", b"delete_time", "description", b"description", "etag", b"etag", "group_id", b"group_id", "id", b"id", "image_urls", b"image_urls", "name", b"name", "needs_delivery", b"needs_delivery", "options", b"options", "price", b"price", "sku", b"sku", "stock", b"stock", "tax_category", b"tax_category", "update_time", b"update_time", "weight_grams", b"weight_grams"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__stock: _TypeAlias = _typing.Literal["stock"]  # noqa: Y015
     _WhichOneofArgType__stock: _TypeAlias = _typing.Literal["_stock", b"_stock"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__stock) -> _WhichOneofReturnType__stock | None: ...
 
 Global___Product: _TypeAlias = Product  # noqa: Y015
+
+@_typing.final
+class ProductOption(_message.Message):
+    """An option of a variant, such as a size. A list of them has an order, which an object in JSON does not have."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """By what the variant differs, such as `Size`: 1 to 50 characters."""
+    value: _builtins.str
+    """Which one it is, such as `M`: 1 to 100 characters."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        value: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProductOption: _TypeAlias = ProductOption  # noqa: Y015
 
 @_typing.final
 class Category(_message.Message):
@@ -667,3 +706,336 @@ class DeleteCategoryRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeleteCategoryRequest: _TypeAlias = DeleteCategoryRequest  # noqa: Y015
+
+@_typing.final
+class ProductGroup(_message.Message):
+    """Products that differ in options, such as size and colour. Each variant is a product with its own SKU, price and stock."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    VARIES_BY_FIELD_NUMBER: _builtins.int
+    MIN_PRICE_FIELD_NUMBER: _builtins.int
+    MAX_PRICE_FIELD_NUMBER: _builtins.int
+    REPRESENTATIVE_ID_FIELD_NUMBER: _builtins.int
+    VARIANT_COUNT_FIELD_NUMBER: _builtins.int
+    VARIANTS_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """UUID, given by the server."""
+    name: _builtins.str
+    """1 to 200 characters."""
+    code: _builtins.str
+    """Names the group in files and in UpsertProductGroup, as an SKU names a product: at most 64 characters, unique. If it is empty when the
+    group is created, it is the id.
+    """
+    representative_id: _builtins.str
+    """UUID of the variant on sale with the lowest price, of several the oldest one; empty without any."""
+    variant_count: _builtins.int
+    """Variants on sale, at most 200."""
+    etag: _builtins.str
+    """Changes with every change of name, code and `varies_by`, not with those of the variants (AIP-154). In UpdateProductGroup and
+    UpsertProductGroup: refuse to change a newer one. Ignored by CreateProductGroup.
+    """
+    @_builtins.property
+    def varies_by(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of the options by which the variants differ, in the order in which they are shown: 1 to 5 different ones of 1 to 50 characters."""
+
+    @_builtins.property
+    def min_price(self) -> _money_pb2.Money:
+        """Lowest price of the variants on sale; absent without any."""
+
+    @_builtins.property
+    def max_price(self) -> _money_pb2.Money:
+        """Highest price of the variants on sale; absent without any."""
+
+    @_builtins.property
+    def variants(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProductVariant]:
+        """The variants on sale, in the order of the group. ListProductGroups leaves them out."""
+
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was created."""
+
+    @_builtins.property
+    def update_time(self) -> _timestamp_pb2.Timestamp:
+        """When name, code or `varies_by` last changed."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        code: _builtins.str = ...,
+        varies_by: _abc.Iterable[_builtins.str] | None = ...,
+        min_price: _money_pb2.Money | None = ...,
+        max_price: _money_pb2.Money | None = ...,
+        representative_id: _builtins.str = ...,
+        variant_count: _builtins.int = ...,
+        variants: _abc.Iterable[Global___ProductVariant] | None = ...,
+        etag: _builtins.str = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        update_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "max_price", b"max_price", "min_price", b"min_price", "update_time", b"update_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "create_time", b"create_time", "etag", b"etag", "id", b"id", "max_price", b"max_price", "min_price", b"min_price", "name", b"name", "representative_id", b"representative_id", "update_time", b"update_time", "variant_count", b"variant_count", "variants", b"variants", "varies_by", b"varies_by"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProductGroup: _TypeAlias = ProductGroup  # noqa: Y015
+
+@_typing.final
+class ProductVariant(_message.Message):
+    """A variant as a choice of variants shows it; GetProduct and BatchGetProducts return all of a product."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRODUCT_ID_FIELD_NUMBER: _builtins.int
+    SKU_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    PRICE_FIELD_NUMBER: _builtins.int
+    STOCK_FIELD_NUMBER: _builtins.int
+    product_id: _builtins.str
+    """UUID of the product."""
+    sku: _builtins.str
+    """Its SKU; empty for none."""
+    stock: _builtins.int
+    """Units that can be sold."""
+    @_builtins.property
+    def options(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProductOption]:
+        """Its options, in the order of `varies_by`."""
+
+    @_builtins.property
+    def price(self) -> _money_pb2.Money:
+        """Price of one unit."""
+
+    def __init__(
+        self,
+        *,
+        product_id: _builtins.str = ...,
+        sku: _builtins.str = ...,
+        options: _abc.Iterable[Global___ProductOption] | None = ...,
+        price: _money_pb2.Money | None = ...,
+        stock: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["price", b"price"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["options", b"options", "price", b"price", "product_id", b"product_id", "sku", b"sku", "stock", b"stock"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProductVariant: _TypeAlias = ProductVariant  # noqa: Y015
+
+@_typing.final
+class ListProductGroupsRequest(_message.Message):
+    """Request of ListProductGroups (AIP-158)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    SHOW_EMPTY_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """Groups a page: 0 means 20, above 100 means 100."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before; every other argument must be the same, page_size aside."""
+    code: _builtins.str
+    """Only the group with this code."""
+    show_empty: _builtins.bool
+    """True: also groups without variants on sale; only administrators may set it."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        code: _builtins.str = ...,
+        show_empty: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "page_size", b"page_size", "page_token", b"page_token", "show_empty", b"show_empty"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListProductGroupsRequest: _TypeAlias = ListProductGroupsRequest  # noqa: Y015
+
+@_typing.final
+class ListProductGroupsResponse(_message.Message):
+    """Response of ListProductGroups."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GROUPS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page; empty on the last."""
+    @_builtins.property
+    def groups(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProductGroup]:
+        """The page."""
+
+    def __init__(
+        self,
+        *,
+        groups: _abc.Iterable[Global___ProductGroup] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["groups", b"groups", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListProductGroupsResponse: _TypeAlias = ListProductGroupsResponse  # noqa: Y015
+
+@_typing.final
+class GetProductGroupRequest(_message.Message):
+    """Request of GetProductGroup."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GROUP_ID_FIELD_NUMBER: _builtins.int
+    group_id: _builtins.str
+    """UUID."""
+    def __init__(
+        self,
+        *,
+        group_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["group_id", b"group_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetProductGroupRequest: _TypeAlias = GetProductGroupRequest  # noqa: Y015
+
+@_typing.final
+class CreateProductGroupRequest(_message.Message):
+    """Request of CreateProductGroup."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GROUP_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def group(self) -> Global___ProductGroup:
+        """The group; the server gives it id, etag and times, and ignores those of the request."""
+
+    def __init__(
+        self,
+        *,
+        group: Global___ProductGroup | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["group", b"group"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["group", b"group"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateProductGroupRequest: _TypeAlias = CreateProductGroupRequest  # noqa: Y015
+
+@_typing.final
+class UpdateProductGroupRequest(_message.Message):
+    """Request of UpdateProductGroup."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GROUP_FIELD_NUMBER: _builtins.int
+    UPDATE_MASK_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def group(self) -> Global___ProductGroup:
+        """The group: its id, its new values, and an etag to refuse an update of something newer."""
+
+    @_builtins.property
+    def update_mask(self) -> _field_mask_pb2.FieldMask:
+        """Fields to change: name, code, varies_by, or `*` for all of them."""
+
+    def __init__(
+        self,
+        *,
+        group: Global___ProductGroup | None = ...,
+        update_mask: _field_mask_pb2.FieldMask | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["group", b"group", "update_mask", b"update_mask"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["group", b"group", "update_mask", b"update_mask"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateProductGroupRequest: _TypeAlias = UpdateProductGroupRequest  # noqa: Y015
+
+@_typing.final
+class DeleteProductGroupRequest(_message.Message):
+    """Request of DeleteProductGroup."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GROUP_ID_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    group_id: _builtins.str
+    """UUID."""
+    etag: _builtins.str
+    """Delete only if the group still has this etag."""
+    def __init__(
+        self,
+        *,
+        group_id: _builtins.str = ...,
+        etag: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["etag", b"etag", "group_id", b"group_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteProductGroupRequest: _TypeAlias = DeleteProductGroupRequest  # noqa: Y015
+
+@_typing.final
+class UpsertProductGroupRequest(_message.Message):
+    """Request of UpsertProductGroup."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GROUP_FIELD_NUMBER: _builtins.int
+    VARIANTS_FIELD_NUMBER: _builtins.int
+    DELETE_OTHERS_FIELD_NUMBER: _builtins.int
+    REORDER_FIELD_NUMBER: _builtins.int
+    delete_others: _builtins.bool
+    """True: variants on sale that the call leaves out are deleted. False: they stay as they are."""
+    reorder: _builtins.bool
+    """True: the variants stand in the order of the call, before those that it leaves out. False: those that exist keep their places, and new
+    ones follow in the order of the call.
+    """
+    @_builtins.property
+    def group(self) -> Global___ProductGroup:
+        """The group. With an id it must exist. Without one it is the group with this code; if there is none, it is created. All of its name, code
+        and `varies_by` are written; a code that is empty stays.
+        """
+
+    @_builtins.property
+    def variants(self) -> _containers.RepeatedCompositeFieldContainer[Global___Product]:
+        """At most 200 products. All of their writable fields are written, except a stock that is absent; `group_id` is ignored. A product is found by
+        its id, else by its SKU among the variants of the group, else by its options among them; otherwise it is created. An id may also be
+        that of a product without a group, which becomes a variant.
+        """
+
+    def __init__(
+        self,
+        *,
+        group: Global___ProductGroup | None = ...,
+        variants: _abc.Iterable[Global___Product] | None = ...,
+        delete_others: _builtins.bool = ...,
+        reorder: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["group", b"group"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["delete_others", b"delete_others", "group", b"group", "reorder", b"reorder", "variants", b"variants"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpsertProductGroupRequest: _TypeAlias = UpsertProductGroupRequest  # noqa: Y015

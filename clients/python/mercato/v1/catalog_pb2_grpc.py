@@ -103,6 +103,36 @@ class CatalogServiceStub:
                 request_serializer=mercato_dot_v1_dot_catalog__pb2.DeleteCategoryRequest.SerializeToString,
                 response_deserializer=mercato_dot_v1_dot_catalog__pb2.Category.FromString,
                 _registered_method=True)
+        self.ListProductGroups = channel.unary_unary(
+                '/mercato.v1.CatalogService/ListProductGroups',
+                request_serializer=mercato_dot_v1_dot_catalog__pb2.ListProductGroupsRequest.SerializeToString,
+                response_deserializer=mercato_dot_v1_dot_catalog__pb2.ListProductGroupsResponse.FromString,
+                _registered_method=True)
+        self.GetProductGroup = channel.unary_unary(
+                '/mercato.v1.CatalogService/GetProductGroup',
+                request_serializer=mercato_dot_v1_dot_catalog__pb2.GetProductGroupRequest.SerializeToString,
+                response_deserializer=mercato_dot_v1_dot_catalog__pb2.ProductGroup.FromString,
+                _registered_method=True)
+        self.CreateProductGroup = channel.unary_unary(
+                '/mercato.v1.CatalogService/CreateProductGroup',
+                request_serializer=mercato_dot_v1_dot_catalog__pb2.CreateProductGroupRequest.SerializeToString,
+                response_deserializer=mercato_dot_v1_dot_catalog__pb2.ProductGroup.FromString,
+                _registered_method=True)
+        self.UpdateProductGroup = channel.unary_unary(
+                '/mercato.v1.CatalogService/UpdateProductGroup',
+                request_serializer=mercato_dot_v1_dot_catalog__pb2.UpdateProductGroupRequest.SerializeToString,
+                response_deserializer=mercato_dot_v1_dot_catalog__pb2.ProductGroup.FromString,
+                _registered_method=True)
+        self.DeleteProductGroup = channel.unary_unary(
+                '/mercato.v1.CatalogService/DeleteProductGroup',
+                request_serializer=mercato_dot_v1_dot_catalog__pb2.DeleteProductGroupRequest.SerializeToString,
+                response_deserializer=mercato_dot_v1_dot_catalog__pb2.ProductGroup.FromString,
+                _registered_method=True)
+        self.UpsertProductGroup = channel.unary_unary(
+                '/mercato.v1.CatalogService/UpsertProductGroup',
+                request_serializer=mercato_dot_v1_dot_catalog__pb2.UpsertProductGroupRequest.SerializeToString,
+                response_deserializer=mercato_dot_v1_dot_catalog__pb2.ProductGroup.FromString,
+                _registered_method=True)
 
 
 class CatalogServiceServicer:
@@ -147,7 +177,8 @@ class CatalogServiceServicer:
         """Create a product; its stock enters the ledger as `initial`.
 
         Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND or TAX_CATEGORY_NOT_FOUND, FAILED_PRECONDITION TAX_CATEGORY_ARCHIVED,
-        ALREADY_EXISTS SKU_TAKEN, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+        ALREADY_EXISTS SKU_TAKEN, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY. For a variant also NOT_FOUND GROUP_NOT_FOUND,
+        ALREADY_EXISTS OPTIONS_TAKEN, FAILED_PRECONDITION GROUP_FULL (200 variants).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -159,7 +190,8 @@ class CatalogServiceServicer:
 
         Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, CATEGORY_NOT_FOUND or TAX_CATEGORY_NOT_FOUND,
         FAILED_PRECONDITION TAX_CATEGORY_ARCHIVED, ALREADY_EXISTS SKU_TAKEN, ABORTED ETAG_MISMATCH
-        (the product changed since `product.etag` or the tag of `if-match` was read; 412 over REST with `if-match`), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+        (the product changed since `product.etag` or the tag of `if-match` was read; 412 over REST with `if-match`), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY. For a
+        variant also NOT_FOUND GROUP_NOT_FOUND, ALREADY_EXISTS OPTIONS_TAKEN, FAILED_PRECONDITION GROUP_FULL (200 variants).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -178,7 +210,8 @@ class CatalogServiceServicer:
         """Bring a deleted product back (AIP-164). ListProducts with `only_deleted` lists those that can be brought back.
 
         Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, FAILED_PRECONDITION PRODUCT_NOT_DELETED or
-        TAX_CATEGORY_ARCHIVED, ALREADY_EXISTS SKU_TAKEN (another product took its SKU meanwhile), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+        TAX_CATEGORY_ARCHIVED, ALREADY_EXISTS SKU_TAKEN (another product took its SKU meanwhile) or OPTIONS_TAKEN
+        (another variant took its options), FAILED_PRECONDITION OPTIONS_OUTDATED (its group varies by other options now) or GROUP_FULL, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -237,6 +270,68 @@ class CatalogServiceServicer:
         """Delete a category that no product on sale uses. Returns it as it was.
 
         Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND, FAILED_PRECONDITION CATEGORY_IN_USE, ABORTED ETAG_MISMATCH, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListProductGroups(self, request, context):
+        """List groups with variants on sale, newest first, a page at a time. Lists leave `variants` out.
+
+        Errors: INVALID_ARGUMENT INVALID_FIELD, INVALID_ARGUMENT PAGE_TOKEN_INVALID. With `show_empty` also UNAUTHENTICATED TOKEN_INVALID,
+        PERMISSION_DENIED ADMIN_ONLY.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetProductGroup(self, request, context):
+        """Return a group with its variants on sale. A group without any has no price and no representative.
+
+        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND GROUP_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CreateProductGroup(self, request, context):
+        """Create a group without variants. A product becomes a variant by its `group_id` and `options`; UpsertProductGroup writes several at once.
+
+        Errors: INVALID_ARGUMENT INVALID_FIELD, ALREADY_EXISTS GROUP_CODE_TAKEN, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateProductGroup(self, request, context):
+        """Change a group (AIP-134). With `update_mask` exactly its fields; without one the populated fields. `varies_by` can be changed only while
+        the group has no variants on sale; with them, UpsertProductGroup changes it together with their options.
+
+        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND GROUP_NOT_FOUND, ALREADY_EXISTS GROUP_CODE_TAKEN, FAILED_PRECONDITION GROUP_IN_USE,
+        ABORTED ETAG_MISMATCH (the group changed since `group.etag` was read), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteProductGroup(self, request, context):
+        """Delete a group without variants on sale; deleted products leave it. Returns it as it was.
+
+        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND GROUP_NOT_FOUND, FAILED_PRECONDITION GROUP_IN_USE (its ErrorInfo has the number of
+        variants), ABORTED ETAG_MISMATCH, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpsertProductGroup(self, request, context):
+        """Create or change a group and its variants, all of them or nothing. Every bad variant is a violation that names its index and field, such
+        as `variants[3].options`, SKUs and options that are taken included. SKUs, options and places may be swapped within a call. Variants that
+        do not differ from the stored ones are not written.
+
+        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND GROUP_NOT_FOUND, ALREADY_EXISTS GROUP_CODE_TAKEN, FAILED_PRECONDITION GROUP_FULL (with
+        those that the call leaves out it would have more than 200 variants), ABORTED ETAG_MISMATCH, UNAUTHENTICATED TOKEN_INVALID,
+        PERMISSION_DENIED ADMIN_ONLY.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -309,6 +404,36 @@ def add_CatalogServiceServicer_to_server(servicer, server):
                     servicer.DeleteCategory,
                     request_deserializer=mercato_dot_v1_dot_catalog__pb2.DeleteCategoryRequest.FromString,
                     response_serializer=mercato_dot_v1_dot_catalog__pb2.Category.SerializeToString,
+            ),
+            'ListProductGroups': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListProductGroups,
+                    request_deserializer=mercato_dot_v1_dot_catalog__pb2.ListProductGroupsRequest.FromString,
+                    response_serializer=mercato_dot_v1_dot_catalog__pb2.ListProductGroupsResponse.SerializeToString,
+            ),
+            'GetProductGroup': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetProductGroup,
+                    request_deserializer=mercato_dot_v1_dot_catalog__pb2.GetProductGroupRequest.FromString,
+                    response_serializer=mercato_dot_v1_dot_catalog__pb2.ProductGroup.SerializeToString,
+            ),
+            'CreateProductGroup': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateProductGroup,
+                    request_deserializer=mercato_dot_v1_dot_catalog__pb2.CreateProductGroupRequest.FromString,
+                    response_serializer=mercato_dot_v1_dot_catalog__pb2.ProductGroup.SerializeToString,
+            ),
+            'UpdateProductGroup': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateProductGroup,
+                    request_deserializer=mercato_dot_v1_dot_catalog__pb2.UpdateProductGroupRequest.FromString,
+                    response_serializer=mercato_dot_v1_dot_catalog__pb2.ProductGroup.SerializeToString,
+            ),
+            'DeleteProductGroup': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteProductGroup,
+                    request_deserializer=mercato_dot_v1_dot_catalog__pb2.DeleteProductGroupRequest.FromString,
+                    response_serializer=mercato_dot_v1_dot_catalog__pb2.ProductGroup.SerializeToString,
+            ),
+            'UpsertProductGroup': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpsertProductGroup,
+                    request_deserializer=mercato_dot_v1_dot_catalog__pb2.UpsertProductGroupRequest.FromString,
+                    response_serializer=mercato_dot_v1_dot_catalog__pb2.ProductGroup.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -666,6 +791,168 @@ class CatalogService:
             '/mercato.v1.CatalogService/DeleteCategory',
             mercato_dot_v1_dot_catalog__pb2.DeleteCategoryRequest.SerializeToString,
             mercato_dot_v1_dot_catalog__pb2.Category.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListProductGroups(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mercato.v1.CatalogService/ListProductGroups',
+            mercato_dot_v1_dot_catalog__pb2.ListProductGroupsRequest.SerializeToString,
+            mercato_dot_v1_dot_catalog__pb2.ListProductGroupsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetProductGroup(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mercato.v1.CatalogService/GetProductGroup',
+            mercato_dot_v1_dot_catalog__pb2.GetProductGroupRequest.SerializeToString,
+            mercato_dot_v1_dot_catalog__pb2.ProductGroup.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateProductGroup(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mercato.v1.CatalogService/CreateProductGroup',
+            mercato_dot_v1_dot_catalog__pb2.CreateProductGroupRequest.SerializeToString,
+            mercato_dot_v1_dot_catalog__pb2.ProductGroup.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateProductGroup(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mercato.v1.CatalogService/UpdateProductGroup',
+            mercato_dot_v1_dot_catalog__pb2.UpdateProductGroupRequest.SerializeToString,
+            mercato_dot_v1_dot_catalog__pb2.ProductGroup.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteProductGroup(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mercato.v1.CatalogService/DeleteProductGroup',
+            mercato_dot_v1_dot_catalog__pb2.DeleteProductGroupRequest.SerializeToString,
+            mercato_dot_v1_dot_catalog__pb2.ProductGroup.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpsertProductGroup(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mercato.v1.CatalogService/UpsertProductGroup',
+            mercato_dot_v1_dot_catalog__pb2.UpsertProductGroupRequest.SerializeToString,
+            mercato_dot_v1_dot_catalog__pb2.ProductGroup.FromString,
             options,
             channel_credentials,
             insecure,

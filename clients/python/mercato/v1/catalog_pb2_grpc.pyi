@@ -60,7 +60,8 @@ class CatalogServiceStub:
     """Create a product; its stock enters the ledger as `initial`.
 
     Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND or TAX_CATEGORY_NOT_FOUND, FAILED_PRECONDITION TAX_CATEGORY_ARCHIVED,
-    ALREADY_EXISTS SKU_TAKEN, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+    ALREADY_EXISTS SKU_TAKEN, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY. For a variant also NOT_FOUND GROUP_NOT_FOUND,
+    ALREADY_EXISTS OPTIONS_TAKEN, FAILED_PRECONDITION GROUP_FULL (200 variants).
     """
     UpdateProduct: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.UpdateProductRequest, _catalog_pb2.Product]
     """Change a product (AIP-134). With `update_mask` exactly its fields; without one, PATCH and gRPC change the populated fields, and PUT
@@ -68,7 +69,8 @@ class CatalogServiceStub:
 
     Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, CATEGORY_NOT_FOUND or TAX_CATEGORY_NOT_FOUND,
     FAILED_PRECONDITION TAX_CATEGORY_ARCHIVED, ALREADY_EXISTS SKU_TAKEN, ABORTED ETAG_MISMATCH
-    (the product changed since `product.etag` or the tag of `if-match` was read; 412 over REST with `if-match`), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+    (the product changed since `product.etag` or the tag of `if-match` was read; 412 over REST with `if-match`), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY. For a
+    variant also NOT_FOUND GROUP_NOT_FOUND, ALREADY_EXISTS OPTIONS_TAKEN, FAILED_PRECONDITION GROUP_FULL (200 variants).
     """
     DeleteProduct: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.DeleteProductRequest, _catalog_pb2.Product]
     """Delete a product softly: it leaves lists and cannot be bought; orders keep it. Returns it with `delete_time`.
@@ -79,7 +81,8 @@ class CatalogServiceStub:
     """Bring a deleted product back (AIP-164). ListProducts with `only_deleted` lists those that can be brought back.
 
     Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, FAILED_PRECONDITION PRODUCT_NOT_DELETED or
-    TAX_CATEGORY_ARCHIVED, ALREADY_EXISTS SKU_TAKEN (another product took its SKU meanwhile), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+    TAX_CATEGORY_ARCHIVED, ALREADY_EXISTS SKU_TAKEN (another product took its SKU meanwhile) or OPTIONS_TAKEN
+    (another variant took its options), FAILED_PRECONDITION OPTIONS_OUTDATED (its group varies by other options now) or GROUP_FULL, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
     """
     AdjustStock: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.AdjustStockRequest, _catalog_pb2.Product]
     """Change the stock by a difference, or set it if it still has the value that the caller saw. Writes the ledger as `adjust`.
@@ -115,6 +118,44 @@ class CatalogServiceStub:
 
     Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND, FAILED_PRECONDITION CATEGORY_IN_USE, ABORTED ETAG_MISMATCH, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
     """
+    ListProductGroups: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.ListProductGroupsRequest, _catalog_pb2.ListProductGroupsResponse]
+    """List groups with variants on sale, newest first, a page at a time. Lists leave `variants` out.
+
+    Errors: INVALID_ARGUMENT INVALID_FIELD, INVALID_ARGUMENT PAGE_TOKEN_INVALID. With `show_empty` also UNAUTHENTICATED TOKEN_INVALID,
+    PERMISSION_DENIED ADMIN_ONLY.
+    """
+    GetProductGroup: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.GetProductGroupRequest, _catalog_pb2.ProductGroup]
+    """Return a group with its variants on sale. A group without any has no price and no representative.
+
+    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND GROUP_NOT_FOUND.
+    """
+    CreateProductGroup: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.CreateProductGroupRequest, _catalog_pb2.ProductGroup]
+    """Create a group without variants. A product becomes a variant by its `group_id` and `options`; UpsertProductGroup writes several at once.
+
+    Errors: INVALID_ARGUMENT INVALID_FIELD, ALREADY_EXISTS GROUP_CODE_TAKEN, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+    """
+    UpdateProductGroup: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.UpdateProductGroupRequest, _catalog_pb2.ProductGroup]
+    """Change a group (AIP-134). With `update_mask` exactly its fields; without one the populated fields. `varies_by` can be changed only while
+    the group has no variants on sale; with them, UpsertProductGroup changes it together with their options.
+
+    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND GROUP_NOT_FOUND, ALREADY_EXISTS GROUP_CODE_TAKEN, FAILED_PRECONDITION GROUP_IN_USE,
+    ABORTED ETAG_MISMATCH (the group changed since `group.etag` was read), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+    """
+    DeleteProductGroup: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.DeleteProductGroupRequest, _catalog_pb2.ProductGroup]
+    """Delete a group without variants on sale; deleted products leave it. Returns it as it was.
+
+    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND GROUP_NOT_FOUND, FAILED_PRECONDITION GROUP_IN_USE (its ErrorInfo has the number of
+    variants), ABORTED ETAG_MISMATCH, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+    """
+    UpsertProductGroup: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.UpsertProductGroupRequest, _catalog_pb2.ProductGroup]
+    """Create or change a group and its variants, all of them or nothing. Every bad variant is a violation that names its index and field, such
+    as `variants[3].options`, SKUs and options that are taken included. SKUs, options and places may be swapped within a call. Variants that
+    do not differ from the stored ones are not written.
+
+    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND GROUP_NOT_FOUND, ALREADY_EXISTS GROUP_CODE_TAKEN, FAILED_PRECONDITION GROUP_FULL (with
+    those that the call leaves out it would have more than 200 variants), ABORTED ETAG_MISMATCH, UNAUTHENTICATED TOKEN_INVALID,
+    PERMISSION_DENIED ADMIN_ONLY.
+    """
 
 @_typing.type_check_only
 class CatalogServiceAsyncStub(CatalogServiceStub):
@@ -148,7 +189,8 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
     """Create a product; its stock enters the ledger as `initial`.
 
     Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND or TAX_CATEGORY_NOT_FOUND, FAILED_PRECONDITION TAX_CATEGORY_ARCHIVED,
-    ALREADY_EXISTS SKU_TAKEN, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+    ALREADY_EXISTS SKU_TAKEN, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY. For a variant also NOT_FOUND GROUP_NOT_FOUND,
+    ALREADY_EXISTS OPTIONS_TAKEN, FAILED_PRECONDITION GROUP_FULL (200 variants).
     """
     UpdateProduct: _aio.UnaryUnaryMultiCallable[_catalog_pb2.UpdateProductRequest, _catalog_pb2.Product]  # type: ignore[assignment]
     """Change a product (AIP-134). With `update_mask` exactly its fields; without one, PATCH and gRPC change the populated fields, and PUT
@@ -156,7 +198,8 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
 
     Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, CATEGORY_NOT_FOUND or TAX_CATEGORY_NOT_FOUND,
     FAILED_PRECONDITION TAX_CATEGORY_ARCHIVED, ALREADY_EXISTS SKU_TAKEN, ABORTED ETAG_MISMATCH
-    (the product changed since `product.etag` or the tag of `if-match` was read; 412 over REST with `if-match`), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+    (the product changed since `product.etag` or the tag of `if-match` was read; 412 over REST with `if-match`), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY. For a
+    variant also NOT_FOUND GROUP_NOT_FOUND, ALREADY_EXISTS OPTIONS_TAKEN, FAILED_PRECONDITION GROUP_FULL (200 variants).
     """
     DeleteProduct: _aio.UnaryUnaryMultiCallable[_catalog_pb2.DeleteProductRequest, _catalog_pb2.Product]  # type: ignore[assignment]
     """Delete a product softly: it leaves lists and cannot be bought; orders keep it. Returns it with `delete_time`.
@@ -167,7 +210,8 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
     """Bring a deleted product back (AIP-164). ListProducts with `only_deleted` lists those that can be brought back.
 
     Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, FAILED_PRECONDITION PRODUCT_NOT_DELETED or
-    TAX_CATEGORY_ARCHIVED, ALREADY_EXISTS SKU_TAKEN (another product took its SKU meanwhile), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+    TAX_CATEGORY_ARCHIVED, ALREADY_EXISTS SKU_TAKEN (another product took its SKU meanwhile) or OPTIONS_TAKEN
+    (another variant took its options), FAILED_PRECONDITION OPTIONS_OUTDATED (its group varies by other options now) or GROUP_FULL, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
     """
     AdjustStock: _aio.UnaryUnaryMultiCallable[_catalog_pb2.AdjustStockRequest, _catalog_pb2.Product]  # type: ignore[assignment]
     """Change the stock by a difference, or set it if it still has the value that the caller saw. Writes the ledger as `adjust`.
@@ -202,6 +246,44 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
     """Delete a category that no product on sale uses. Returns it as it was.
 
     Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND, FAILED_PRECONDITION CATEGORY_IN_USE, ABORTED ETAG_MISMATCH, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+    """
+    ListProductGroups: _aio.UnaryUnaryMultiCallable[_catalog_pb2.ListProductGroupsRequest, _catalog_pb2.ListProductGroupsResponse]  # type: ignore[assignment]
+    """List groups with variants on sale, newest first, a page at a time. Lists leave `variants` out.
+
+    Errors: INVALID_ARGUMENT INVALID_FIELD, INVALID_ARGUMENT PAGE_TOKEN_INVALID. With `show_empty` also UNAUTHENTICATED TOKEN_INVALID,
+    PERMISSION_DENIED ADMIN_ONLY.
+    """
+    GetProductGroup: _aio.UnaryUnaryMultiCallable[_catalog_pb2.GetProductGroupRequest, _catalog_pb2.ProductGroup]  # type: ignore[assignment]
+    """Return a group with its variants on sale. A group without any has no price and no representative.
+
+    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND GROUP_NOT_FOUND.
+    """
+    CreateProductGroup: _aio.UnaryUnaryMultiCallable[_catalog_pb2.CreateProductGroupRequest, _catalog_pb2.ProductGroup]  # type: ignore[assignment]
+    """Create a group without variants. A product becomes a variant by its `group_id` and `options`; UpsertProductGroup writes several at once.
+
+    Errors: INVALID_ARGUMENT INVALID_FIELD, ALREADY_EXISTS GROUP_CODE_TAKEN, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+    """
+    UpdateProductGroup: _aio.UnaryUnaryMultiCallable[_catalog_pb2.UpdateProductGroupRequest, _catalog_pb2.ProductGroup]  # type: ignore[assignment]
+    """Change a group (AIP-134). With `update_mask` exactly its fields; without one the populated fields. `varies_by` can be changed only while
+    the group has no variants on sale; with them, UpsertProductGroup changes it together with their options.
+
+    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND GROUP_NOT_FOUND, ALREADY_EXISTS GROUP_CODE_TAKEN, FAILED_PRECONDITION GROUP_IN_USE,
+    ABORTED ETAG_MISMATCH (the group changed since `group.etag` was read), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+    """
+    DeleteProductGroup: _aio.UnaryUnaryMultiCallable[_catalog_pb2.DeleteProductGroupRequest, _catalog_pb2.ProductGroup]  # type: ignore[assignment]
+    """Delete a group without variants on sale; deleted products leave it. Returns it as it was.
+
+    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND GROUP_NOT_FOUND, FAILED_PRECONDITION GROUP_IN_USE (its ErrorInfo has the number of
+    variants), ABORTED ETAG_MISMATCH, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+    """
+    UpsertProductGroup: _aio.UnaryUnaryMultiCallable[_catalog_pb2.UpsertProductGroupRequest, _catalog_pb2.ProductGroup]  # type: ignore[assignment]
+    """Create or change a group and its variants, all of them or nothing. Every bad variant is a violation that names its index and field, such
+    as `variants[3].options`, SKUs and options that are taken included. SKUs, options and places may be swapped within a call. Variants that
+    do not differ from the stored ones are not written.
+
+    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND GROUP_NOT_FOUND, ALREADY_EXISTS GROUP_CODE_TAKEN, FAILED_PRECONDITION GROUP_FULL (with
+    those that the call leaves out it would have more than 200 variants), ABORTED ETAG_MISMATCH, UNAUTHENTICATED TOKEN_INVALID,
+    PERMISSION_DENIED ADMIN_ONLY.
     """
 
 class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -257,7 +339,8 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         """Create a product; its stock enters the ledger as `initial`.
 
         Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND or TAX_CATEGORY_NOT_FOUND, FAILED_PRECONDITION TAX_CATEGORY_ARCHIVED,
-        ALREADY_EXISTS SKU_TAKEN, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+        ALREADY_EXISTS SKU_TAKEN, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY. For a variant also NOT_FOUND GROUP_NOT_FOUND,
+        ALREADY_EXISTS OPTIONS_TAKEN, FAILED_PRECONDITION GROUP_FULL (200 variants).
         """
 
     @_abc_1.abstractmethod
@@ -271,7 +354,8 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, CATEGORY_NOT_FOUND or TAX_CATEGORY_NOT_FOUND,
         FAILED_PRECONDITION TAX_CATEGORY_ARCHIVED, ALREADY_EXISTS SKU_TAKEN, ABORTED ETAG_MISMATCH
-        (the product changed since `product.etag` or the tag of `if-match` was read; 412 over REST with `if-match`), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+        (the product changed since `product.etag` or the tag of `if-match` was read; 412 over REST with `if-match`), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY. For a
+        variant also NOT_FOUND GROUP_NOT_FOUND, ALREADY_EXISTS OPTIONS_TAKEN, FAILED_PRECONDITION GROUP_FULL (200 variants).
         """
 
     @_abc_1.abstractmethod
@@ -294,7 +378,8 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         """Bring a deleted product back (AIP-164). ListProducts with `only_deleted` lists those that can be brought back.
 
         Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, FAILED_PRECONDITION PRODUCT_NOT_DELETED or
-        TAX_CATEGORY_ARCHIVED, ALREADY_EXISTS SKU_TAKEN (another product took its SKU meanwhile), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+        TAX_CATEGORY_ARCHIVED, ALREADY_EXISTS SKU_TAKEN (another product took its SKU meanwhile) or OPTIONS_TAKEN
+        (another variant took its options), FAILED_PRECONDITION OPTIONS_OUTDATED (its group varies by other options now) or GROUP_FULL, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
         """
 
     @_abc_1.abstractmethod
@@ -365,6 +450,80 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         """Delete a category that no product on sale uses. Returns it as it was.
 
         Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND, FAILED_PRECONDITION CATEGORY_IN_USE, ABORTED ETAG_MISMATCH, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+        """
+
+    @_abc_1.abstractmethod
+    def ListProductGroups(
+        self,
+        request: _catalog_pb2.ListProductGroupsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_catalog_pb2.ListProductGroupsResponse, _abc.Awaitable[_catalog_pb2.ListProductGroupsResponse]]:
+        """List groups with variants on sale, newest first, a page at a time. Lists leave `variants` out.
+
+        Errors: INVALID_ARGUMENT INVALID_FIELD, INVALID_ARGUMENT PAGE_TOKEN_INVALID. With `show_empty` also UNAUTHENTICATED TOKEN_INVALID,
+        PERMISSION_DENIED ADMIN_ONLY.
+        """
+
+    @_abc_1.abstractmethod
+    def GetProductGroup(
+        self,
+        request: _catalog_pb2.GetProductGroupRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_catalog_pb2.ProductGroup, _abc.Awaitable[_catalog_pb2.ProductGroup]]:
+        """Return a group with its variants on sale. A group without any has no price and no representative.
+
+        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND GROUP_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateProductGroup(
+        self,
+        request: _catalog_pb2.CreateProductGroupRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_catalog_pb2.ProductGroup, _abc.Awaitable[_catalog_pb2.ProductGroup]]:
+        """Create a group without variants. A product becomes a variant by its `group_id` and `options`; UpsertProductGroup writes several at once.
+
+        Errors: INVALID_ARGUMENT INVALID_FIELD, ALREADY_EXISTS GROUP_CODE_TAKEN, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateProductGroup(
+        self,
+        request: _catalog_pb2.UpdateProductGroupRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_catalog_pb2.ProductGroup, _abc.Awaitable[_catalog_pb2.ProductGroup]]:
+        """Change a group (AIP-134). With `update_mask` exactly its fields; without one the populated fields. `varies_by` can be changed only while
+        the group has no variants on sale; with them, UpsertProductGroup changes it together with their options.
+
+        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND GROUP_NOT_FOUND, ALREADY_EXISTS GROUP_CODE_TAKEN, FAILED_PRECONDITION GROUP_IN_USE,
+        ABORTED ETAG_MISMATCH (the group changed since `group.etag` was read), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteProductGroup(
+        self,
+        request: _catalog_pb2.DeleteProductGroupRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_catalog_pb2.ProductGroup, _abc.Awaitable[_catalog_pb2.ProductGroup]]:
+        """Delete a group without variants on sale; deleted products leave it. Returns it as it was.
+
+        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND GROUP_NOT_FOUND, FAILED_PRECONDITION GROUP_IN_USE (its ErrorInfo has the number of
+        variants), ABORTED ETAG_MISMATCH, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+        """
+
+    @_abc_1.abstractmethod
+    def UpsertProductGroup(
+        self,
+        request: _catalog_pb2.UpsertProductGroupRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_catalog_pb2.ProductGroup, _abc.Awaitable[_catalog_pb2.ProductGroup]]:
+        """Create or change a group and its variants, all of them or nothing. Every bad variant is a violation that names its index and field, such
+        as `variants[3].options`, SKUs and options that are taken included. SKUs, options and places may be swapped within a call. Variants that
+        do not differ from the stored ones are not written.
+
+        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND GROUP_NOT_FOUND, ALREADY_EXISTS GROUP_CODE_TAKEN, FAILED_PRECONDITION GROUP_FULL (with
+        those that the call leaves out it would have more than 200 variants), ABORTED ETAG_MISMATCH, UNAUTHENTICATED TOKEN_INVALID,
+        PERMISSION_DENIED ADMIN_ONLY.
         """
 
 def add_CatalogServiceServicer_to_server(servicer: CatalogServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -329,6 +329,7 @@ class OrderLine(_message.Message):
     CANCELLED_FIELD_NUMBER: _builtins.int
     RETURNED_FIELD_NUMBER: _builtins.int
     REFUNDED_FIELD_NUMBER: _builtins.int
+    OPTIONS_TEXT_FIELD_NUMBER: _builtins.int
     product_id: _builtins.str
     """UUID."""
     product_name: _builtins.str
@@ -343,6 +344,8 @@ class OrderLine(_message.Message):
     """Units that were cancelled before they left."""
     returned: _builtins.int
     """Units that came back."""
+    options_text: _builtins.str
+    """Options of a variant when the order was placed, such as `Size: M, Colour: Red`; empty for a product without options."""
     @_builtins.property
     def unit_price(self) -> _money_pb2.Money:
         """Price of one unit when the order was placed."""
@@ -368,10 +371,11 @@ class OrderLine(_message.Message):
         cancelled: _builtins.int = ...,
         returned: _builtins.int = ...,
         refunded: _money_pb2.Money | None = ...,
+        options_text: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["line_total", b"line_total", "refunded", b"refunded", "unit_price", b"unit_price"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancelled", b"cancelled", "delivered", b"delivered", "line_total", b"line_total", "product_id", b"product_id", "product_name", b"product_name", "quantity", b"quantity", "refunded", b"refunded", "returned", b"returned", "shipped", b"shipped", "unit_price", b"unit_price"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cancelled", b"cancelled", "delivered", b"delivered", "line_total", b"line_total", "options_text", b"options_text", "product_id", b"product_id", "product_name", b"product_name", "quantity", b"quantity", "refunded", b"refunded", "returned", b"returned", "shipped", b"shipped", "unit_price", b"unit_price"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
