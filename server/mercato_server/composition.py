@@ -43,6 +43,7 @@ from mercato_server.payments.desk import Desk
 from mercato_server.payments.provider import PaymentProvider
 from mercato_server.rpc.authentication import authenticate
 from mercato_server.rpc.calls import Arrivals, CallsInFlight
+from mercato_server.rpc.client_streams import ClientStreams
 from mercato_server.rpc.deadlines import keep_deadlines
 from mercato_server.rpc.errors import Errors
 from mercato_server.rpc.health import Health
@@ -179,9 +180,10 @@ class Parts:
             )
         )
         layers = (self.calls.layer, self._errors.layer, keep_deadlines(limits), authenticate(self._sessions), refuse_conditions)
+        uploads = ClientStreams(self.settings.holding)
         server.add_generic_rpc_handlers([self.arrivals])
         server.add_generic_rpc_handlers(
-            [service_handler(service, self._handlers[service.name], layers, limits, self.passwords) for service in SERVICES]
+            [service_handler(service, self._handlers[service.name], layers, limits, self.passwords, uploads) for service in SERVICES]
         )
         health_pb2_grpc.add_HealthServicer_to_server(self.health, server)
         names = [service.full_name for service in (*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"])]

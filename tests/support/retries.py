@@ -49,6 +49,7 @@ RETRY_HELPS = {
     "SKU_TAKEN": False,
     "STOCK_CHANGED": False,
     "STOCK_LIMIT": False,
+    "STREAM_IDLE": False,
     "STREAM_TOO_LONG": False,
     "TOKEN_INVALID": False,
     "TOO_MANY_KEYS": False,

@@ -82,7 +82,15 @@ def assert_valid(config: dict[str, Any], path: Path) -> None:
 def test_every_setting_reaches_the_configuration() -> None:
     limits = Limits(request_bytes=12_345, receive_bytes=98_765, response_bytes=54_321, timeout_s=1.75, concurrent_calls=777)
     holding = Holding(
-        connections=4321, first_byte_s=1.25, headers_s=2.25, request_s=3.25, read_s=4.25, command_s=7.25, unread_s=8.25, idle_s=91.25
+        connections=4321,
+        first_byte_s=1.25,
+        headers_s=2.25,
+        request_s=3.25,
+        read_s=4.25,
+        command_s=7.25,
+        unread_s=8.25,
+        idle_s=91.25,
+        upload_s=0,
     )
     settings = EdgeSettings(
         listen_host="127.0.0.9",
@@ -104,7 +112,7 @@ def test_every_setting_reaches_the_configuration() -> None:
     assert sorted(addresses) == [("127.0.0.1", 9123), ("127.0.0.8", 7001), ("127.0.0.8", 7002), ("127.0.0.9", 8123)]
     assert list(found(config, "max_request_body_size")) == [98_765]
     assert list(found(config, "max_response_body_size")) == [6 * 54_321]
-    longer = {rpc.policy.max_request_bytes for rpc in rpcs() if rpc.policy.max_request_bytes}
+    longer = {rpc.policy.max_request_bytes for rpc in rpcs() if rpc.policy.max_request_bytes and not rpc.streams}
     assert set(found(config, "max_request_bytes")) == {12_345, *longer, *(size + 32_768 for size in (12_345, *longer))}
     assert routes(settings)["with body"]["typed_per_filter_config"]["mercato.rest_body"]["buffer"] == {"max_request_bytes": 12_345}
     assert set(found(config, "grpc_timeout_header_max")) == {"4.25s", "5s", "7.25s", "10s", "15s", "30s"}
@@ -116,7 +124,7 @@ def test_every_setting_reaches_the_configuration() -> None:
         assert list(found(config, key)) == [expected]
     assert [each["numerator"] for each in found(config, "percent_sampled")] == [37, 37]
     assert routes(settings)["/mercato.v1.CatalogService/GetProduct"]["route"]["max_stream_duration"]["max_stream_duration"] == "1.75s"
-    assert list(found(config, "max_requests")) == [2 * 777, 2 * holding.streams]
+    assert list(found(config, "max_requests")) == [2 * 777, 2 * holding.streams, 2 * holding.uploads]
     assert list(found(config, "interval"))[-1] == "0.75s"
     assert {bucket["max_tokens"] for bucket in found(config, "token_bucket")} == {
         *(1, 41, 43, 7),
@@ -126,17 +134,26 @@ def test_every_setting_reaches_the_configuration() -> None:
     assert list(found(config, "allow_origin_string_match")) == [[{"exact": "https://shop.example"}]]
 
 
+def test_a_request_may_take_as_long_as_an_upload_only_if_it_is_one() -> None:
+    settings = EdgeSettings(holding=Holding(upload_s=77))
+    assert list(found(render(settings), "request_timeout")) == ["77s"]
+    taking = {name for name, route in routes(settings).items() if "77s" in found(route, "max_stream_duration")}
+    assert taking == {f"{rpc.path}{end}" for rpc in rpcs() if rpc.streams for end in ("", " over REST")}
+    held = [route["route"]["max_stream_duration"] for name, route in routes(settings).items() if "route" in route and name not in taking]
+    assert all(float(each["max_stream_duration"].removesuffix("s")) <= 30 for each in held)
+
+
 def test_a_spare_address_is_no_worker_to_count_with() -> None:
     for workers in (1, 2, 4):
         upstreams = tuple(f"unix:/run/mercato/{number}.sock" for number in range(workers + 1))
         config = render(EdgeSettings(upstreams=upstreams, spares=1, limits=Limits(concurrent_calls=100)))
-        assert list(found(config, "max_requests")) == [workers * 100, workers * Holding().streams]
+        assert list(found(config, "max_requests")) == [workers * places for places in (100, Holding().streams, Holding().uploads)]
 
 
 def test_no_answer_counts_against_the_health_of_a_worker() -> None:
     config = render(EdgeSettings())
     assert "outlier" not in json.dumps(config)
-    assert [list(check[0])[-1] for check in found(config, "health_checks")] == ["grpc_health_check"] * 2
+    assert [list(check[0])[-1] for check in found(config, "health_checks")] == ["grpc_health_check"] * 3
 
 
 def test_every_request_is_read_whole_before_it_takes_a_place_at_a_worker() -> None:
@@ -176,7 +193,7 @@ def test_no_caller_may_set_a_deadline_far_above_that_of_the_rpc() -> None:
     by_name = routes(EdgeSettings())
     for rpc in rpcs():
         longest_s = float(by_name[rpc.path]["route"]["max_stream_duration"]["grpc_timeout_header_max"].removesuffix("s"))
-        own_s = rpc.policy.timeout_ms / 1000
+        own_s = Holding().upload_s if rpc.streams else rpc.policy.timeout_ms / 1000
         assert longest_s == (own_s if rpc.policy.signed_notice else max(own_s, 5 if rpc.reads else 10)), rpc.path
 
 

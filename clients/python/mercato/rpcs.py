@@ -43,6 +43,7 @@ class Rpc:
     policy: policy_pb2.Policy
     bindings: tuple[Binding, ...]
     streams: bool
+    """Whether its request comes as a stream: a body in pieces."""
     reads: bool
     """Whether it changes nothing, so that a lost one may be sent again: `idempotency_level = NO_SIDE_EFFECTS`."""
 
@@ -69,6 +70,8 @@ class Rpc:
             raise ValueError(f"{method.full_name} must be a read for anyone if caches that clients share may keep its answer")
         if policy.signed_notice and (reads or policy.access != policy_pb2.ACCESS_ANYONE or not policy.max_request_bytes):
             raise ValueError(f"{method.full_name} must be a write for anyone with max_request_bytes if it takes signed notices")
+        if method.server_streaming:
+            raise ValueError(f"{method.full_name} streams its answer, which neither the layers nor REST can bound")
         return cls(
             service=method.containing_service.full_name,
             name=method.name,
@@ -76,7 +79,7 @@ class Rpc:
             response_type=GetMessageClass(method.output_type),
             policy=policy,
             bindings=bindings,
-            streams=method.client_streaming or method.server_streaming,
+            streams=method.client_streaming,
             reads=reads,
         )
 

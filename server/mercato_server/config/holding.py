@@ -23,7 +23,7 @@ class Holding:
     headers_s: float = 5.0
     """Time for the headers of a request."""
     request_s: float = 10.0
-    """Time for a whole request. It holds for the whole listener; no route can change it."""
+    """Time for a whole request that is no upload."""
     read_s: float = 5.0
     """Longest deadline that a client can set for a read, unless the RPC's own is longer."""
     command_s: float = 10.0
@@ -53,6 +53,16 @@ class Holding:
     """Requests in one reflection stream."""
     reflection_requests_per_s: int = 50
     """Requests for reflection that a worker answers, from all clients."""
+    uploads: int = 32
+    """Uploads at the edge, for each worker."""
+    uploads_per_client: int = 4
+    """Uploads of one client address that a worker takes at the same time."""
+    upload_s: int = 120
+    """Time for a whole upload."""
+    upload_idle_s: float = 10.0
+    """Time for the next piece of an upload."""
+    upload_pieces: int = 100_000
+    """Pieces of one upload. The edge makes them as the client sends them, up to 1 MiB each."""
     calls_per_client: int = 128
     """Calls of one client address that a worker executes at the same time: an eighth of its capacity."""
 
@@ -63,5 +73,6 @@ class Holding:
         return cls(
             connections=integer(env, "MERCATO_CONNECTIONS", 10_000, low=100, high=1_000_000),
             reflection=one_of(env, "MERCATO_REFLECTION", "on", ("on", "off")) == "on",
+            upload_s=integer(env, "MERCATO_UPLOAD_SECONDS", 120, low=10, high=600),
             calls_per_client=integer(env, "MERCATO_CALLS_PER_CLIENT", 128, low=1, high=1_024),
         )

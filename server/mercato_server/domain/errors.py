@@ -533,7 +533,7 @@ class TooManyCalls(MercatoError):
 
 
 class TooManyStreams(MercatoError):
-    """One client has as many health watches and reflection streams as it may have."""
+    """One client has as many streams of a kind as it may have: health watches and reflection together, and uploads."""
 
     code, reason, retry_after_s = Code.RESOURCE_EXHAUSTED, "TOO_MANY_STREAMS", 1.0
 
@@ -541,8 +541,17 @@ class TooManyStreams(MercatoError):
         super().__init__("this address has {most} streams open; end one first", most=most)
 
 
+class StreamIdle(MercatoError):
+    """A client that streams a request has sent nothing for too long."""
+
+    code, reason = Code.DEADLINE_EXCEEDED, "STREAM_IDLE"
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__("nothing has come for {seconds} s; send the rest without pauses", seconds=f"{seconds:g}")
+
+
 class StreamTooLong(MercatoError):
-    """A reflection stream has had as many requests as it may have; the client opens another."""
+    """A stream has had as many messages as it may have; the client opens another."""
 
     code, reason = Code.RESOURCE_EXHAUSTED, "STREAM_TOO_LONG"
 

@@ -11,7 +11,7 @@ from typing import Any
 from mercato.rpcs import Rpc, rpcs
 from mercato_server.config.edge_settings import EdgeSettings, TlsFiles
 from mercato_server.config.environment import ConfigError
-from mercato_server.edge.filters import CLUSTER, SECOND_HOP, STREAMS, http_filters, second_hop_filters, typed
+from mercato_server.edge.filters import CLUSTER, SECOND_HOP, STREAMS, UPLOADS, http_filters, second_hop_filters, typed
 from mercato_server.edge.local_replies import IS_TRANSCODED, local_reply_config
 from mercato_server.edge.probes import READINESS
 from mercato_server.edge.routes import route_config, second_hop_route_config
@@ -79,6 +79,7 @@ def render(settings: EdgeSettings) -> dict[str, Any]:
             "clusters": [
                 _cluster(settings, CLUSTER, settings.limits.concurrent_calls),
                 _cluster(settings, STREAMS, settings.holding.streams),
+                _cluster(settings, UPLOADS, settings.holding.uploads),
             ],
         },
     }
@@ -142,7 +143,8 @@ def _connection_manager(settings: EdgeSettings, calls: Sequence[Rpc]) -> dict[st
         always_set_request_id_in_response=True,
         max_request_headers_kb=16,
         request_headers_timeout=f"{settings.holding.headers_s:g}s",
-        request_timeout=f"{settings.holding.request_s:g}s",
+        # Envoy knows one value for the whole listener. The routes hold all requests but uploads to `request_s`, or less.
+        request_timeout=f"{max(settings.holding.request_s, settings.holding.upload_s):g}s",
         stream_idle_timeout="60s",
         stream_flush_timeout=f"{settings.holding.unread_s:g}s",
         drain_timeout="10s",

@@ -13,6 +13,8 @@ from mercato_server.rpc.headers import ORIGINAL_METHOD, RPC
 CLUSTER = "mercato"
 STREAMS = "mercato-streams"
 """The same workers, for health watches and reflection: these last long, so they have places of their own."""
+UPLOADS = "mercato-uploads"
+"""The same workers, for uploads, which last as long as their clients take."""
 SECOND_HOP = "mercato-cache"
 """The second hop, from which the cache gets its answers."""
 BUFFER = "envoy.filters.http.buffer"

@@ -21,6 +21,7 @@ from mercato_server.edge.filters import (
     STREAMING_PATHS,
     STREAMS,
     TRANSCODER,
+    UPLOADS,
     cors_policy,
     notice_rate_limit,
     overwriting,
@@ -73,11 +74,12 @@ def route_config(settings: EdgeSettings, rpcs: Sequence[Rpc]) -> dict[str, Any]:
             *(route for rpc in rpcs for route in _rpc(rpc, settings)),
             _stream(settings),
             *(_page(page, settings) for page in fixed),
+            *(route for rpc in rpcs if rpc.streams for route in _upload_over_rest(rpc, settings)),
             _unfiltered(_wrong_type(), settings),
             _unfiltered(_encoded(), settings),
             *(route for rpc in _cached(rpcs, settings) for route in cached_routes(rpc, settings, _duration(rpc, settings))),
             _verb_slash(settings),
-            *(_with_body(rpc, settings) for rpc in rpcs if rpc.policy.max_request_bytes and rpc.bindings),
+            *(_with_body(rpc, settings) for rpc in rpcs if rpc.policy.max_request_bytes and rpc.bindings and not rpc.streams),
             _with_any_body(settings),
             _grpc(settings),
             _anything(settings),
@@ -112,19 +114,24 @@ def _cached(rpcs: Sequence[Rpc], settings: EdgeSettings) -> list[Rpc]:
 
 def _rpc(rpc: Rpc, settings: EdgeSettings) -> list[dict[str, Any]]:
     """Return the routes of an RPC. Only some requests need a script, which costs a fifth of Envoy's time for a call."""
+    if rpc.streams:
+        return [_upload(rpc, settings)]
+    buffer = {"max_request_bytes": (rpc.policy.max_request_bytes or settings.limits.request_bytes) + ENVELOPE_BYTES}
     route: dict[str, Any] = {
         "name": rpc.path,
         "match": {"path": rpc.path},
         "request_headers_to_add": ADDED,
-        "route": {"cluster": CLUSTER, "timeout": "0s", "retry_policy": _retries(READ_RETRIES if rpc.reads else SAFE_RETRIES)},
-    }
-    if not rpc.streams:  # a stream has no time limit
-        route["route"]["max_stream_duration"] = _duration(rpc, settings)
-        buffer = {"max_request_bytes": (rpc.policy.max_request_bytes or settings.limits.request_bytes) + ENVELOPE_BYTES}
-        route["typed_per_filter_config"] = {
+        "route": {
+            "cluster": CLUSTER,
+            "timeout": "0s",
+            "retry_policy": _retries(READ_RETRIES if rpc.reads else SAFE_RETRIES),
+            "max_stream_duration": _duration(rpc, settings),
+        },
+        "typed_per_filter_config": {
             BUFFER: typed("extensions.filters.http.buffer.v3.BufferPerRoute", buffer=buffer),
             **_notice_limit(rpc, settings),
-        }
+        },
+    }
     if not rpc.policy.max_age_s:  # RFC 6749 section 5.1: tokens and private answers must not be cached
         route["response_headers_to_add"] = overwriting({"cache-control": "no-store"})
     if rpc.reads:
@@ -137,6 +144,49 @@ def _rpc(rpc: Rpc, settings: EdgeSettings) -> list[dict[str, Any]]:
     if rpc.takes_etag:
         return [_variant(route, "if-match", ({"name": "if-match", "present_match": True},), CONDITIONAL), route]
     return [route]
+
+
+def _upload(rpc: Rpc, settings: EdgeSettings) -> dict[str, Any]:
+    """Return the route of an RPC whose body comes in pieces. Nothing reads it whole, and nothing sends it again."""
+    unbuffered = typed("extensions.filters.http.buffer.v3.BufferPerRoute", disabled=True)
+    route = {
+        "name": rpc.path,
+        "match": {"path": rpc.path},
+        "request_headers_to_add": ADDED,
+        "route": {
+            "cluster": UPLOADS,
+            "timeout": "0s",
+            "max_stream_duration": _seconds(settings.holding.upload_s, settings.holding.upload_s),
+        },
+        "response_headers_to_add": overwriting({"cache-control": "no-store"}),
+        "typed_per_filter_config": {BUFFER: unbuffered},
+    }
+    return _with_script(route, OUTER_LUA, CONDITIONAL)  # a worker asks for the 413 of a body without a length
+
+
+def _upload_over_rest(rpc: Rpc, settings: EdgeSettings) -> list[dict[str, Any]]:
+    """Return the routes of such an RPC before the transcoder. Any type of body passes, as its content decides."""
+    paths = "|".join(sorted({template_regex(binding.path) for binding in rpc.bindings}))
+    verbs = "|".join(sorted({binding.verb for binding in rpc.bindings}))
+    headers = [{"name": ":method", "string_match": {"safe_regex": {"regex": verbs}}}, NO_GRPC]
+    match = {"safe_regex": {"regex": paths}, "headers": headers}
+    limit = rpc.policy.max_request_bytes
+    too_long = {"name": "content-length", "range_match": {"start": str(limit + 1), "end": str(2**63 - 1)}}
+    limits = {"metadata": {"filter_metadata": {LIMITS: {"request_bytes": str(limit)}}}}
+    taken = _anything(settings)
+    taken["route"] = {**_upload(rpc, settings)["route"]}
+    return [
+        _unfiltered(
+            {
+                "name": f"{rpc.path} over REST, too long",
+                "match": {**match, "headers": [*headers, too_long]},
+                "direct_response": {"status": 413},
+                **limits,
+            },
+            settings,
+        ),
+        {**taken, "name": f"{rpc.path} over REST", "match": match, **limits},
+    ]
 
 
 def _variant(route: dict[str, Any], name: str, headers: Sequence[dict[str, Any]], script: str) -> dict[str, Any]:

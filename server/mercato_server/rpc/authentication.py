@@ -6,7 +6,7 @@ from mercato.v1.policy_pb2 import ACCESS_ADMIN, ACCESS_ANYONE, ACCESS_BUYER, ACC
 from mercato_server.domain.accounts import Role
 from mercato_server.domain.errors import AccountRequired, AdminOnly, TokenInvalid
 from mercato_server.rpc.context import Context
-from mercato_server.rpc.layers import Answer, Layer, Method, Unary
+from mercato_server.rpc.layers import Answer, Call, Layer, Method, Request
 from mercato_server.security.session_cache import Sessions
 from mercato_server.security.tokens import Identity
 
@@ -23,23 +23,23 @@ def authenticate(sessions: Sessions) -> Layer:
     async def identify(context: Context) -> None:
         context.role = await sessions.role(_identified(sessions, context))
 
-    def layer(method: Method, proceed: Unary) -> Unary:
+    def layer(method: Method, proceed: Call) -> Call:
         policy, reads = method.rpc.policy, method.rpc.reads
 
-        async def reading(request: bytes, context: Context) -> Answer:
+        async def reading(request: Request, context: Context) -> Answer:
             _check_role(access, Role.GUEST if await sessions.require_live(_identified(sessions, context)) else Role.USER)
             return await proceed(request, context)
 
-        async def changing(request: bytes, context: Context) -> Answer:
+        async def changing(request: Request, context: Context) -> Answer:
             await identify(context)
             _check_role(access, context.role)
             return await proceed(request, context)
 
-        async def open_to_all(request: bytes, context: Context) -> Answer:
+        async def open_to_all(request: Request, context: Context) -> Answer:
             context.authenticate = identify
             return await proceed(request, context)
 
-        async def admitted_later(request: bytes, context: Context) -> Answer:
+        async def admitted_later(request: Request, context: Context) -> Answer:
             _identified(sessions, context)
             return await proceed(request, context)
 

@@ -16,7 +16,7 @@ from mercato_server.rpc.callers import Places
 from mercato_server.rpc.context import Context
 from mercato_server.rpc.errors import end
 from mercato_server.rpc.headers import CLIENT_ADDRESS
-from mercato_server.rpc.layers import Answer, Method, Unary
+from mercato_server.rpc.layers import Answer, Call, Method, Request
 from mercato_server.rpc.line_budget import LineBudget
 
 log = structlog.get_logger(__name__)
@@ -76,7 +76,7 @@ class CallsInFlight:
         """Return once no call runs. grpc's own stop() does not wait until the calls that it cancelled have cleaned up."""
         await self._idle.wait()
 
-    def layer(self, _method: Method, proceed: Unary) -> Unary:
+    def layer(self, _method: Method, proceed: Call) -> Call:
         """Count each call and log how it ended.
 
         Calls that succeed in time are logged at debug level only: the edge's access log has every call, and a log line costs a tenth of
@@ -84,7 +84,7 @@ class CallsInFlight:
         """
         quiet = not log.is_enabled_for(logging.DEBUG)  # evaluated once: it costs more than the rest of this layer
 
-        async def counted(request: bytes, context: Context) -> Answer:
+        async def counted(request: Request, context: Context) -> Answer:
             if self._count >= self._limits.concurrent_calls:
                 await end(context, Overloaded("the server has too many calls in flight; try again"))
             caller = network_of(context.metadata(CLIENT_ADDRESS) or "")
@@ -103,7 +103,7 @@ class CallsInFlight:
                 if self._count == 0:
                     self._idle.set()
                 took_s = time.perf_counter() - context.started
-                slow = took_s >= self._limits.slow_call_s
+                slow = took_s >= self._limits.slow_call_s and not context.rpc.streams  # the client sets the pace of a stream
                 if not quiet or ((slow or context.code is not StatusCode.OK) and self._has_line(context, slow=slow)):
                     _log(context, took_s, slow=slow)
 

@@ -6,7 +6,7 @@ from mercato_server.config.settings import Limits
 from mercato_server.database.transactions import deadline
 from mercato_server.domain.errors import DeadlineExceeded
 from mercato_server.rpc.context import Context
-from mercato_server.rpc.layers import Answer, Layer, Method, Unary
+from mercato_server.rpc.layers import Answer, Call, Layer, Method, Request
 
 MARGIN_S = 0.02
 """Time kept back for the answer to reach the caller. Without it gRPC's own deadline may fire first, and its error has no details."""
@@ -15,12 +15,13 @@ MARGIN_S = 0.02
 def keep_deadlines(limits: Limits) -> Layer:
     """Cancel a call at its deadline; the caller gets DEADLINE_EXCEEDED."""
 
-    def layer(method: Method, proceed: Unary) -> Unary:
+    def layer(method: Method, proceed: Call) -> Call:
         default_s = method.rpc.policy.timeout_ms / 1000 or limits.timeout_s
+        longest_s = max(limits.timeout_max_s, default_s if method.rpc.streams else 0)
 
-        async def timed(request: bytes, context: Context) -> Answer:
+        async def timed(request: Request, context: Context) -> Answer:
             remaining_s = context.transport.time_remaining()
-            limit_s = default_s if remaining_s is None else min(remaining_s - min(MARGIN_S, remaining_s / 2), limits.timeout_max_s)
+            limit_s = default_s if remaining_s is None else min(remaining_s - min(MARGIN_S, remaining_s / 2), longest_s)
             until = asyncio.get_running_loop().time() + limit_s
             deadline.set(until)
             scope = asyncio.timeout_at(until)

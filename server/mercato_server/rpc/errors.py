@@ -9,7 +9,7 @@ from mercato_server.config.settings import Limits
 from mercato_server.database.pool import is_unfit, refusal
 from mercato_server.domain.errors import Code, InvalidRequest, MercatoError, Violation
 from mercato_server.rpc.context import Context
-from mercato_server.rpc.layers import Answer, Method, Unary
+from mercato_server.rpc.layers import Answer, Call, Method, Request
 from mercato_server.rpc.line_budget import LineBudget
 from mercato_server.rpc.preconditions import status_headers
 from mercato_server.rpc.statuses import abort, status_code
@@ -30,10 +30,10 @@ class Errors:
     def __init__(self, limits: Limits) -> None:
         self.security_lines = LineBudget(limits, _report)
 
-    def layer(self, _method: Method, proceed: Unary) -> Unary:
+    def layer(self, _method: Method, proceed: Call) -> Call:
         """Turn an exception of a call into its status."""
 
-        async def mapped(request: bytes, context: Context) -> Answer:
+        async def mapped(request: Request, context: Context) -> Answer:
             try:
                 return await proceed(request, context)
             except (AbortError, asyncio.CancelledError):  # an AbortError is an Exception, and has been sent already

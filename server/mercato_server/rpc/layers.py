@@ -2,9 +2,11 @@
 
 They are not grpc.aio.ServerInterceptors. grpc.aio runs its interceptors for every call to find the handler, and parses the request outside
 of them, so malformed bytes would be answered with UNKNOWN and Python's text. A layer wraps each method once, at start.
+
+An RPC with a stream of the client passes them once, before the first message of the stream is read.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import NamedTuple
 
 from mercato.rpcs import Rpc
@@ -13,8 +15,11 @@ from mercato_server.rpc.context import Context
 Answer = bytes
 """The serialized response."""
 
-Unary = Callable[[bytes, Context], Awaitable[Answer]]
-"""A unary RPC that takes the serialized request."""
+Request = bytes | AsyncIterator[bytes]
+"""The serialized request, or the serialized messages of a client's stream. Only the innermost layer looks into it."""
+
+Call = Callable[[Request, Context], Awaitable[Answer]]
+"""An RPC that answers once, to one message or to a stream of them."""
 
 
 class Method(NamedTuple):
@@ -25,5 +30,5 @@ class Method(NamedTuple):
     """Whether the handler's own transaction checks the caller's session (`context.asks_for_session`)."""
 
 
-Layer = Callable[[Method, Unary], Unary]
+Layer = Callable[[Method, Call], Call]
 """Wraps a method; called once for each, at start."""

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
@@ -12,38 +12,44 @@ from mercato.rpcs import Rpc
 from mercato.v1 import policy_pb2
 from mercato_server.config.settings import Limits
 from mercato_server.domain.errors import RequestTooLarge, ResponseTooLarge
+from mercato_server.rpc.client_streams import Answered, ClientStreams
 from mercato_server.rpc.context import Context
 from mercato_server.rpc.headers import ORIGINAL_PATH
 from mercato_server.rpc.http_caching import NO_STORE, Validators, validators
-from mercato_server.rpc.layers import Layer, Method, Unary
+from mercato_server.rpc.layers import Answer, Call, Layer, Method, Request
 from mercato_server.rpc.rest import ENVELOPE_BYTES, Read, canonical, reader
 from mercato_server.security.hasher import PasswordHasher
 
 Handler = Callable[..., Awaitable[Message | bytes]]
 """A method of a handler; it returns a message, or its serialized bytes."""
-Serve = Callable[[bytes, Any], Awaitable[bytes]]
+Serve = Callable[[Any, Any], Awaitable[bytes]]
+"""The function that gRPC calls, with a serialized request or an iterator of them, and its context."""
 Cached = Callable[[bytes], bytes | None]
 
 
 def service_handler(
-    service: ServiceDescriptor, handler: object, layers: Sequence[Layer], limits: Limits, hasher: PasswordHasher
+    service: ServiceDescriptor,
+    handler: object,
+    layers: Sequence[Layer],
+    limits: Limits,
+    hasher: PasswordHasher,
+    streams: ClientStreams,
 ) -> grpc.GenericRpcHandler:
     """Serve a service with the methods of `handler` named like its RPCs, each behind the layers (outermost first).
 
     A handler may have a mapping `cached` from names of RPCs to functions. Such a function takes a serialized request, and returns the
     serialized response if it is in memory, else None. Its answers skip all layers, so the RPC must be open to anyone.
 
-    Raises AttributeError if the handler lacks a method. Raises ValueError for a streaming RPC, which the layers cannot serve, and for a
+    Raises AttributeError if the handler lacks a method. Raises ValueError for an RPC whose stream the layers cannot bound, and for a
     cached RPC that is not open to anyone, or for a method that takes `passwords` though the policy of its RPC does not say that it hashes
     passwords, or the reverse.
     """
     methods: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {}
     for rpc in map(Rpc.of, service.methods):
-        if rpc.streams:
-            raise ValueError(f"{rpc.path} streams; the layers serve unary calls only")
         handle = getattr(handler, rpc.name)
         read = reader(rpc)
-        call = _parse(rpc, read, _with_passwords(rpc, handle, hasher), limits)
+        answer = _serialized(_with_passwords(rpc, handle, hasher), limits)
+        call = streams.bounded(rpc, read, answer) if rpc.streams else _parse(rpc, read, answer, limits)
         method = Method(rpc, getattr(handle, "asks_for_session", False))
         for layer in reversed(layers):
             call = layer(method, call)
@@ -52,7 +58,10 @@ def service_handler(
             raise ValueError(f"{rpc.path} is not for anyone, so it cannot be answered without looking at the caller")
         headers = validators(rpc)
         serve = _serve(rpc, call, headers)
-        methods[rpc.name] = grpc.unary_unary_rpc_method_handler(_serve_cached(read, cached, headers, serve) if cached else serve)
+        if rpc.streams:
+            methods[rpc.name] = grpc.stream_unary_rpc_method_handler(serve)
+        else:
+            methods[rpc.name] = grpc.unary_unary_rpc_method_handler(_serve_cached(read, cached, headers, serve) if cached else serve)
     return grpc.method_handlers_generic_handler(service.full_name, methods)
 
 
@@ -69,27 +78,37 @@ def _with_passwords(rpc: Rpc, handle: Handler, hasher: PasswordHasher) -> Handle
     return handle_with_passwords
 
 
-def _parse(rpc: Rpc, read: Read, handle: Handler, limits: Limits) -> Unary:
-    """Parse the request and serialize the answer inside all layers, so that their faults are answered like any other error."""
+def _parse(rpc: Rpc, read: Read, answer: Answered, limits: Limits) -> Call:
+    """Parse the request inside all layers, so that its faults are answered like any other error."""
     request_max = rpc.policy.max_request_bytes or limits.request_bytes
 
-    async def parsed(request: bytes, context: Context) -> bytes:
+    async def parsed(request: Request, context: Context) -> Answer:
+        message = cast("bytes", request)
         path = context.metadata(ORIGINAL_PATH)
-        if len(request) > request_max + (0 if path is None else ENVELOPE_BYTES):  # the edge has checked a body
-            raise RequestTooLarge(len(request), request_max)
-        answer = await handle(read(request, path), context)
-        serialized = answer if isinstance(answer, bytes) else answer.SerializeToString()
-        if len(serialized) > limits.response_bytes:
-            raise ResponseTooLarge("", len(serialized), limits.response_bytes)
-        return serialized
+        if len(message) > request_max + (0 if path is None else ENVELOPE_BYTES):  # the edge has checked a body
+            raise RequestTooLarge(len(message), request_max)
+        return await answer(read(message, path), context)
 
     return parsed
 
 
-def _serve(rpc: Rpc, call: Unary, caching: Validators | None) -> Serve:
+def _serialized(handle: Handler, limits: Limits) -> Answered:
+    """Serialize the answer inside all layers too."""
+
+    async def serialized(request: Any, context: Context) -> Answer:
+        answer = await handle(request, context)
+        written = answer if isinstance(answer, bytes) else answer.SerializeToString()
+        if len(written) > limits.response_bytes:
+            raise ResponseTooLarge("", len(written), limits.response_bytes)
+        return written
+
+    return serialized
+
+
+def _serve(rpc: Rpc, call: Call, caching: Validators | None) -> Serve:
     """Connect the layers to gRPC, which carries bytes in both directions."""
 
-    async def serve(request: bytes, transport: Any) -> bytes:
+    async def serve(request: Request, transport: Any) -> bytes:
         context = Context(rpc, transport)
         serialized = await call(request, context)
         if context.private:

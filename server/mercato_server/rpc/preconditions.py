@@ -2,19 +2,19 @@
 
 import re
 
-from mercato_server.domain.errors import EtagMismatch, InvalidRequest, MercatoError, Violation
+from mercato_server.domain.errors import EtagMismatch, InvalidRequest, MercatoError, RequestTooLarge, Violation
 from mercato_server.rpc.context import Context
 from mercato_server.rpc.headers import HTTP_STATUS, ORIGINAL_PATH
-from mercato_server.rpc.layers import Answer, Method, Unary
+from mercato_server.rpc.layers import Answer, Call, Method, Request
 from mercato_server.validation.checks import Checks
 
 IF_MATCH, IF_NONE_MATCH = "if-match", "if-none-match"
 ETAG_MAX = 64
-PRECONDITION_FAILED = (HTTP_STATUS, "412")
+PRECONDITION_FAILED, CONTENT_TOO_LARGE = (HTTP_STATUS, "412"), (HTTP_STATUS, "413")
 _TAGS = re.compile(r'\s*+(?:(?:W/)?"(?P<quoted>[^"]*+)"|(?P<bare>[^\s",]++))?\s*+(?:,|$)')  # possessive: linear in time
 
 
-def refuse_conditions(method: Method, proceed: Unary) -> Unary:
+def refuse_conditions(method: Method, proceed: Call) -> Call:
     """Refuse a condition that an RPC does not check: a client that sent it must not believe that it held.
 
     `if-match: *` only requires that the resource exists, as every change does.
@@ -26,7 +26,7 @@ def refuse_conditions(method: Method, proceed: Unary) -> Unary:
     if not rpc.takes_etag:
         told[IF_MATCH] = "this call does not take it; it is for PUT, PATCH and DELETE of resources with an etag"
 
-    async def checked(request: bytes, context: Context) -> Answer:
+    async def checked(request: Request, context: Context) -> Answer:
         given = {name: context.metadata(name) for name in told}
         violations = [Violation(name, told[name]) for name, value in given.items() if value and (name, value.strip()) != (IF_MATCH, "*")]
         if violations:
@@ -58,10 +58,15 @@ def expected_etags(check: Checks, context: Context, field: str, value: str) -> t
 def status_headers(error: MercatoError, context: Context) -> tuple[tuple[str, str], ...]:
     """Return the trailing metadata by which the edge answers a failed `if-match` with 412; without that header the status is 409.
 
-    Over gRPC the HTTP status stays 200: clients of gRPC-Web do not read the gRPC status of another one.
+    A streamed body that turns out to be too large is a 413, like one whose length the edge has seen before. Over gRPC the HTTP status stays
+    200: clients of gRPC-Web do not read the gRPC status of another one.
     """
+    if context.metadata(ORIGINAL_PATH) is None:
+        return ()
+    if isinstance(error, RequestTooLarge) and context.rpc.streams:
+        return (CONTENT_TOO_LARGE,)
     failed = isinstance(error, EtagMismatch) and context.metadata(IF_MATCH) and context.rpc.takes_etag
-    return (PRECONDITION_FAILED,) if failed and context.metadata(ORIGINAL_PATH) is not None else ()
+    return (PRECONDITION_FAILED,) if failed else ()
 
 
 def _tags(listed: str) -> tuple[str, ...]:
