@@ -51,6 +51,10 @@ class Scene:
         return str(self.up.category()["id"])
 
     @cached_property
+    def category_slug(self) -> str:
+        return str(self.up.category()["slug"])
+
+    @cached_property
     def promotion_id(self) -> str:
         return str(self.up.promotion()["id"])
 
@@ -300,6 +304,7 @@ ROUTES = [
     Route("PUT", "/categories/{category.id}", "name"),
     Route("PATCH", "/categories/{category.id}", "name"),
     Route("DELETE", "/categories/{category_id}", "name"),
+    Route("GET", "/v1/slugs/{kind}/{slug}", "category"),
     Route("POST", "/cart/add/{product_id}", "lines"),
     Route("GET", "/cart", "lines"),
     Route("PATCH", "/cart/items/{product_id}", "lines"),

@@ -62,6 +62,7 @@ UNSIGNED = {"HandlePaymentEvent"}
 """RPCs whose example all callers may send, and which refuse it: it has no signature."""
 PUBLIC = {
     "SignUp", "Login", "LoginForm", "Refresh", "GetJwks", "ListProducts", "GetProduct", "BatchGetProducts", "ListCategories", "GetCategory",
+    "GetSlug",
     "RequestPasswordReset", "ResetPassword", "VerifyEmail", "GetShop", "HandlePaymentEvent",
 }  # fmt: skip
 FOR_ADMINS = {

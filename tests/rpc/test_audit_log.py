@@ -60,6 +60,7 @@ NEW = {
     "image_urls": [],
     "needs_delivery": False,
     "weight_grams": 0,
+    "slug": "kite",
 }
 NEW_PROMOTION = {
     "name": "Sale", "kind": "percent", "percent_ppm": 200_000, "product_ids": [], "category_ids": [], "get_product_ids": [],
@@ -86,9 +87,9 @@ LOGGED = {
     "DeleteProduct": Logged("product.deleted", lambda world: world.first.product_id, {SINCE: None}, {SINCE: "a time"}),
     "UndeleteProduct": Logged("product.undeleted", lambda world: world.first.deleted_product_id, {SINCE: "a time"}, {SINCE: None}),
     "AdjustStock": Logged("stock.changed", lambda world: world.first.product_id, {"stock": 99}, {"stock": 100}),
-    "CreateCategory": Logged("category.created", None, {}, {"name": "a name"}),
+    "CreateCategory": Logged("category.created", None, {}, {"name": "a name", "slug": "example-1"}),
     "UpdateCategory": Logged("category.updated", lambda world: world.first.category_id, {"name": "a name"}, {"name": "a name"}),
-    "DeleteCategory": Logged("category.deleted", lambda world: world.first.category_id, {"name": "a name"}, {}),
+    "DeleteCategory": Logged("category.deleted", lambda world: world.first.category_id, {"name": "a name", "slug": "example-1"}, {}),
     "CreateShippingZone": Logged("shipping_zone.created", None, {}, {"name": "a name", "areas": [A_PREFIX]}),
     "UpdateShippingZone": Logged(
         "shipping_zone.updated", lambda world: world.first.shipping_zone_id, {"name": "a name"}, {"name": "a name"}

@@ -22,10 +22,16 @@ PAGE_MAX = 64 * 1024
 """Maximum length of a cached response; one with 20 products has 8 KB."""
 MISSES = Batching(batch_max=256, in_flight_max=2, beside_min=256)
 """One query reads all products that calls miss while the previous query runs."""
-LISTED = (EventKind.PRODUCT_CREATED, EventKind.PRODUCT_UPDATED, EventKind.PRODUCT_DELETED, EventKind.PRODUCT_UNDELETED)
+LISTED = (
+    EventKind.PRODUCT_CREATED,
+    EventKind.PRODUCT_UPDATED,
+    EventKind.PRODUCT_DELETED,
+    EventKind.PRODUCT_UNDELETED,
+    EventKind.CATEGORY_MOVED,
+)
 """Events that may change the products of a list. A change of stock does so only for lists of products in stock."""
 KINDS = (*LISTED, EventKind.STOCK_CHANGED)
-"""Events that change a product."""
+"""Events that change a product, or the lists of a category."""
 
 Products = Mapping[UUID, bytes]
 Kept = TypeVar("Kept")

@@ -24,14 +24,15 @@ from mercato_server.domain.errors import (
 from mercato_server.domain.events import EventKind
 from mercato_server.domain.name_keys import name_key
 from mercato_server.domain.search_documents import product_words
+from mercato_server.domain.slugs import SlugKind
 from mercato_server.domain.tax_errors import TaxCategoryArchived
-from mercato_server.store import audit_log, events, inventory, name_keys, search_documents, tax_categories
+from mercato_server.store import audit_log, events, inventory, name_keys, search_documents, slugs, tax_categories
 from mercato_server.store.events import Event, Snapshot
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
 
 _GET = """
 SELECT id, name, description, price_minor, category_id, sku, level.on_hand AS stock, image_urls, tax_category, needs_delivery,
-       weight_grams, product.version, level.version AS stock_version, created_at, product.updated_at, deleted_at,
+       weight_grams, product.version, level.version AS stock_version, created_at, product.updated_at, deleted_at, slug,
        (SELECT pg_current_snapshot()::text) AS snapshot
   FROM products AS product
   JOIN stock_levels AS level ON level.product_id = product.id AND level.location_id = 1
@@ -48,13 +49,13 @@ GET_ANY_PRODUCT = _GET + "product.id = $1::uuid"
 LOCK_PRODUCT = f"""
 WITH wanted AS MATERIALIZED (
     SELECT id AS product_id, name, description, price_minor, category_id, sku, image_urls, tax_category, needs_delivery, weight_grams,
-           version, created_at, updated_at, deleted_at
+           version, created_at, updated_at, deleted_at, slug
       FROM products
      WHERE id = $1
        FOR NO KEY UPDATE  -- FOR UPDATE would block writers of rows that refer to the product
 ), {inventory.LOCKED}
 SELECT product_id AS id, name, description, price_minor, category_id, sku, locked.on_hand AS stock, image_urls, tax_category,
-       needs_delivery, weight_grams, wanted.version, locked.version AS stock_version, created_at, wanted.updated_at, deleted_at
+       needs_delivery, weight_grams, wanted.version, locked.version AS stock_version, created_at, wanted.updated_at, deleted_at, slug
   FROM wanted
   JOIN locked USING (product_id)
 """  # noqa: S608 - constants
@@ -65,12 +66,12 @@ WITH changed AS (
                           name_key, currency_code)
     VALUES ($1, $2, $3, $4, $5, $7, $8, $9, $10, $11, (SELECT currency_code FROM shop))
     RETURNING id, number, name, name_key, description, price_minor, category_id, sku, image_urls, tax_category, needs_delivery,
-              weight_grams, version, created_at, updated_at, deleted_at, $12::text AS lexemes, $13::text AS vocabulary
+              weight_grams, version, created_at, updated_at, deleted_at, slug, $12::text AS lexemes, $13::text AS vocabulary
 ), spelled AS (
     SELECT word, stem, keys FROM unnest($14::text[], $15::text[], $16::text[]) AS spelled (word, stem, keys)
 ), {search_documents.DOCUMENTS}
 SELECT id, name, description, price_minor, category_id, sku, $6::integer AS stock, image_urls, tax_category, needs_delivery, weight_grams,
-       version, 0::bigint AS stock_version, created_at, updated_at, deleted_at
+       version, 0::bigint AS stock_version, created_at, updated_at, deleted_at, slug
   FROM changed
 """  # noqa: S608 - constants
 
@@ -85,12 +86,12 @@ WITH changed AS (
      WHERE product.id = $1 AND level.product_id = product.id AND level.location_id = 1
     RETURNING id, number, name, name_key, description, price_minor, category_id, sku, level.on_hand AS stock, image_urls, tax_category,
               needs_delivery, weight_grams, product.version, level.version AS stock_version, created_at, product.updated_at, deleted_at,
-              $13::text AS lexemes, $14::text AS vocabulary
+              slug, $13::text AS lexemes, $14::text AS vocabulary
 ), spelled AS (
     SELECT word, stem, keys FROM unnest($15::text[], $16::text[], $17::text[]) AS spelled (word, stem, keys)
 ), {search_documents.DOCUMENTS}
 SELECT id, name, description, price_minor, category_id, sku, stock, image_urls, tax_category, needs_delivery, weight_grams, version,
-       stock_version, created_at, updated_at, deleted_at
+       stock_version, created_at, updated_at, deleted_at, slug
   FROM changed
 """  # noqa: S608 - constants
 
@@ -116,7 +117,7 @@ async def get_any(pool: "Pool", product_id: UUID) -> Product:
 
 @retry_conflicts
 async def create(pool: "Pool", draft: ProductDraft, actor: Actor, key: IdempotencyKey | None = None) -> Product | Stored:
-    """Create a product with its stock; raises CategoryNotFound, TaxCategoryNotFound, TaxCategoryArchived or SkuTaken."""
+    """Create a product with its stock; raises CategoryNotFound, TaxCategoryNotFound, TaxCategoryArchived, SkuTaken or SlugTaken."""
     await name_keys.load()
     async with transaction(pool) as conn:
         return await once(conn, key, lambda: _create(conn, draft, actor))
@@ -131,6 +132,7 @@ async def _create(conn: "Conn", draft: ProductDraft, actor: Actor) -> Product:
         product = _product(await conn.fetchrow(INSERT_PRODUCT, *values, *delivered, name_key(draft.name), *words))
     except asyncpg.IntegrityConstraintViolationError as error:
         raise _constraint(error, draft) from None
+    product = await _named(conn, product, draft.slug)
     await inventory.open_levels(conn, {product.id: product.stock}, actor)
     await events.append(conn, [Event(EventKind.PRODUCT_CREATED, product.id)])
     await audit_log.append(conn, actor, "product.created", product.id, {}, _fields(product))
@@ -152,7 +154,7 @@ class Update:
 async def update(pool: "Pool", change: Update, key: IdempotencyKey | None = None) -> Product | Stored:
     """Change a product on sale; a change of stock is written to the ledger.
 
-    Raises ProductNotFound, EtagMismatch, CategoryNotFound, TaxCategoryNotFound, TaxCategoryArchived or SkuTaken.
+    Raises ProductNotFound, EtagMismatch, CategoryNotFound, TaxCategoryNotFound, TaxCategoryArchived, SkuTaken or SlugTaken.
     """
     await name_keys.load()
     async with transaction(pool) as conn:
@@ -170,7 +172,9 @@ async def _update(conn: "Conn", change: Update) -> Product:
         await tax_categories.require_live(conn, wanted.tax_category or "")
     if wanted.stock != current.stock:
         await inventory.adjust(conn, {current.id: wanted.stock - current.stock}, change.actor, "product updated")
-    product = await _write(conn, wanted)
+    product = await _write(conn, wanted._replace(slug=current.slug))
+    if wanted.slug is not None and wanted.slug != current.slug:
+        product = await _named(conn, product, wanted.slug)
     await events.append(conn, [Event(EventKind.PRODUCT_UPDATED, product.id)])
     await audit_log.append(conn, change.actor, "product.updated", product.id, _fields(current), _fields(product))
     return product
@@ -208,6 +212,8 @@ async def _undelete(conn: "Conn", product_id: UUID, actor: Actor) -> Product:
     if current.deleted_at is None:
         raise ProductNotDeleted("the product is already on sale")
     product = await _write(conn, current)
+    if product.slug is None:
+        product = await _named(conn, product, None)
     await events.append(conn, [Event(EventKind.PRODUCT_UNDELETED, product_id)])
     await audit_log.append(conn, actor, "product.undeleted", product_id, _fields(current), _fields(product))
     return product
@@ -250,6 +256,15 @@ async def _set_stock(conn: "Conn", current: Product, stock: int, reason: str, ac
     await events.append(conn, [Event(EventKind.STOCK_CHANGED, current.id, {"stock": stock})])
     await audit_log.append(conn, actor, "stock.changed", current.id, _fields(current), _fields(product))
     return product
+
+
+async def _named(conn: "Conn", product: Product, slug: str | None) -> Product:
+    """Return a product with a slug that it gets: the given one, or one of its name. Raises SlugTaken."""
+    if slug is None:
+        given = await slugs.give(conn, SlugKind.PRODUCT, [slugs.Named(product.id, product.name)])
+        return product._replace(slug=given.get(product.id))
+    await slugs.put(conn, SlugKind.PRODUCT, {product.id: slug})
+    return product._replace(slug=slug)
 
 
 async def _lock(conn: "Conn", product_id: UUID, *, deleted: bool = False) -> Product:
