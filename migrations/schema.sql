@@ -16,9 +16,45 @@ CREATE TYPE public.pgqueuer_status AS ENUM (
     'failed'
 );
 
+CREATE FUNCTION public.complete_category_ids() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    completed uuid[];
+
+BEGIN
+    SELECT ARRAY[id] || ancestors INTO completed FROM categories WHERE id = NEW.category_ids[1] FOR SHARE;
+
+    NEW.category_ids := coalesce(completed, NEW.category_ids);
+
+    RETURN NEW;
+
+END
+$$;
+
 CREATE FUNCTION public.fold(value text) RETURNS text
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN lower(public.unaccent('public.unaccent'::regdictionary, value));
+
+CREATE FUNCTION public.list_document() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    IF TG_OP <> 'INSERT' THEN
+        DELETE FROM category_listings WHERE category_id = ANY (OLD.category_ids[2:]) AND id = OLD.product_id;
+
+    END IF;
+
+    IF TG_OP <> 'DELETE' THEN
+        INSERT INTO category_listings (category_id, id, price_minor, name_key)
+        SELECT category_id, NEW.product_id, NEW.price_minor, NEW.name_key FROM unnest(NEW.category_ids[2:]) AS above (category_id);
+
+    END IF;
+
+    RETURN NULL;
+
+END
+$$;
 
 CREATE FUNCTION public.refuse_removal() RETURNS trigger
     LANGUAGE plpgsql
@@ -144,7 +180,23 @@ CREATE TABLE public.categories (
     version bigint DEFAULT 1 NOT NULL,
     name_key bytea DEFAULT '\x'::bytea NOT NULL,
     name_key_rule smallint DEFAULT 0 NOT NULL,
-    keyed_name text DEFAULT ''::text NOT NULL
+    keyed_name text DEFAULT ''::text NOT NULL,
+    parent_id uuid,
+    ancestors uuid[] DEFAULT '{}'::uuid[] NOT NULL,
+    "position" integer DEFAULT 0 NOT NULL,
+    about text DEFAULT ''::text NOT NULL,
+    slug text COLLATE pg_catalog."C",
+    CONSTRAINT categories_depth_check CHECK ((cardinality(ancestors) <= 7)),
+    CONSTRAINT categories_parent_check CHECK ((NOT (parent_id IS DISTINCT FROM ancestors[cardinality(ancestors)]))),
+    CONSTRAINT categories_position_check CHECK (("position" >= 0)),
+    CONSTRAINT categories_ring_check CHECK ((id <> ALL (ancestors)))
+);
+
+CREATE TABLE public.category_listings (
+    category_id uuid NOT NULL,
+    id uuid NOT NULL,
+    price_minor bigint NOT NULL,
+    name_key bytea NOT NULL
 );
 
 CREATE TABLE public.disputes (
@@ -559,6 +611,7 @@ CREATE TABLE public.products (
     tax_category_live boolean DEFAULT true,
     needs_delivery boolean DEFAULT false NOT NULL,
     weight_grams integer DEFAULT 0 NOT NULL,
+    slug text COLLATE pg_catalog."C",
     group_id uuid,
     options jsonb DEFAULT '[]'::jsonb NOT NULL,
     folded_options jsonb,
@@ -917,6 +970,15 @@ CREATE TABLE public.signing_keys (
     CONSTRAINT signing_keys_state_check CHECK ((state = ANY (ARRAY['next'::text, 'current'::text, 'retired'::text])))
 );
 
+CREATE TABLE public.slugs (
+    kind text NOT NULL COLLATE pg_catalog."C",
+    slug text NOT NULL COLLATE pg_catalog."C",
+    subject_id uuid NOT NULL,
+    is_live boolean DEFAULT true NOT NULL,
+    given_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT slugs_slug_check CHECK (((slug ~ '^[a-z0-9]+(-[a-z0-9]+)*$'::text) AND (length(slug) <= 80)))
+);
+
 CREATE TABLE public.stock_ledger (
     product_id uuid NOT NULL,
     id bigint NOT NULL,
@@ -1014,6 +1076,9 @@ ALTER TABLE ONLY public.categories
 
 ALTER TABLE ONLY public.categories
     ADD CONSTRAINT categories_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.category_listings
+    ADD CONSTRAINT category_listings_pkey PRIMARY KEY (category_id, id);
 
 ALTER TABLE ONLY public.disputes
     ADD CONSTRAINT disputes_pkey PRIMARY KEY (id);
@@ -1183,6 +1248,9 @@ ALTER TABLE ONLY public.shop_settings
 ALTER TABLE ONLY public.signing_keys
     ADD CONSTRAINT signing_keys_pkey PRIMARY KEY (kid);
 
+ALTER TABLE ONLY public.slugs
+    ADD CONSTRAINT slugs_pkey PRIMARY KEY (kind, slug);
+
 ALTER TABLE ONLY public.stock_ledger
     ADD CONSTRAINT stock_ledger_pkey PRIMARY KEY (product_id, id);
 
@@ -1223,9 +1291,17 @@ CREATE INDEX audit_log_by_actor ON public.audit_log USING btree (actor_id, id);
 
 CREATE INDEX audit_log_by_subject ON public.audit_log USING btree (subject_id, id);
 
+CREATE INDEX categories_by_ancestor ON public.categories USING gin (ancestors);
+
 CREATE INDEX categories_by_name_key ON public.categories USING btree (name_key, id);
 
+CREATE INDEX categories_by_parent ON public.categories USING btree (COALESCE(parent_id, '00000000-0000-0000-0000-000000000000'::uuid), "position", name_key, id);
+
 CREATE INDEX categories_of_old_keys ON public.categories USING btree (id) WHERE ((name_key_rule < 2) OR (keyed_name <> name));
+
+CREATE INDEX category_listings_by_name_key ON public.category_listings USING btree (category_id, name_key, id);
+
+CREATE INDEX category_listings_by_price ON public.category_listings USING btree (category_id, price_minor, id);
 
 CREATE INDEX disputes_by_order ON public.disputes USING btree (order_id);
 
@@ -1353,6 +1429,8 @@ CREATE UNIQUE INDEX products_options_key ON public.products USING btree (group_i
 
 CREATE UNIQUE INDEX products_sku_key ON public.products USING btree (sku) WHERE (deleted_at IS NULL);
 
+CREATE INDEX products_without_slug ON public.products USING btree (id) WHERE ((slug IS NULL) AND (deleted_at IS NULL));
+
 CREATE INDEX promotion_codes_by_batch ON public.promotion_codes USING btree (batch_id, code_folded) WHERE (batch_id IS NOT NULL);
 
 CREATE INDEX promotion_codes_by_promotion ON public.promotion_codes USING btree (promotion_id, code_folded);
@@ -1415,6 +1493,10 @@ CREATE INDEX shipping_zones_live_by_name_key ON public.shipping_zones USING btre
 
 CREATE UNIQUE INDEX signing_keys_state ON public.signing_keys USING btree (state) WHERE (state <> 'retired'::text);
 
+CREATE INDEX slugs_by_subject ON public.slugs USING btree (kind, subject_id, given_at);
+
+CREATE UNIQUE INDEX slugs_live_key ON public.slugs USING btree (kind, subject_id) WHERE is_live;
+
 CREATE UNIQUE INDEX stock_ledger_steps ON public.stock_ledger USING btree (order_id, product_id, kind, reference_id) NULLS NOT DISTINCT WHERE (order_id IS NOT NULL);
 
 CREATE INDEX tax_rates_by_category ON public.tax_rates USING btree (category_ref) WHERE (archived_at IS NULL);
@@ -1422,6 +1504,14 @@ CREATE INDEX tax_rates_by_category ON public.tax_rates USING btree (category_ref
 CREATE INDEX tax_rates_by_place ON public.tax_rates USING btree (country_code, region, tax_category, id);
 
 CREATE TRIGGER orders_are_kept BEFORE DELETE OR UPDATE OF id OR TRUNCATE ON public.orders FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_removal();
+
+CREATE TRIGGER product_search_categories BEFORE INSERT OR UPDATE OF category_ids ON public.product_search FOR EACH ROW WHEN ((cardinality(new.category_ids) > 0)) EXECUTE FUNCTION public.complete_category_ids();
+
+CREATE TRIGGER product_search_deleted AFTER DELETE ON public.product_search FOR EACH ROW WHEN (((old.locale = ''::text) AND (cardinality(old.category_ids) > 1))) EXECUTE FUNCTION public.list_document();
+
+CREATE TRIGGER product_search_inserted AFTER INSERT ON public.product_search FOR EACH ROW WHEN (((new.locale = ''::text) AND (cardinality(new.category_ids) > 1))) EXECUTE FUNCTION public.list_document();
+
+CREATE TRIGGER product_search_updated AFTER UPDATE ON public.product_search FOR EACH ROW WHEN (((new.locale = ''::text) AND ((cardinality(old.category_ids) > 1) OR (cardinality(new.category_ids) > 1)) AND (((old.category_ids IS DISTINCT FROM new.category_ids) OR (old.price_minor IS DISTINCT FROM new.price_minor)) OR (old.name_key IS DISTINCT FROM new.name_key)))) EXECUTE FUNCTION public.list_document();
 
 CREATE TRIGGER products_are_kept BEFORE DELETE OR UPDATE OF id, currency_code OR TRUNCATE ON public.products FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_removal();
 
@@ -1446,6 +1536,9 @@ ALTER TABLE ONLY public.carts
 
 ALTER TABLE ONLY public.carts
     ADD CONSTRAINT carts_shipping_method_id_fkey FOREIGN KEY (shipping_method_id) REFERENCES public.shipping_methods(id);
+
+ALTER TABLE ONLY public.categories
+    ADD CONSTRAINT categories_parent_id_fkey FOREIGN KEY (parent_id) REFERENCES public.categories(id);
 
 ALTER TABLE ONLY public.disputes
     ADD CONSTRAINT disputes_currency_code_fkey FOREIGN KEY (currency_code) REFERENCES public.shop(currency_code);

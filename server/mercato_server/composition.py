@@ -10,6 +10,7 @@ from mercato_server.background.document_renewer import keep_renewing
 from mercato_server.background.order_expiry import keep_expiring
 from mercato_server.background.order_numbering import keep_numbering
 from mercato_server.background.payment_watch import PaymentWatch
+from mercato_server.background.slug_giving import keep_giving
 from mercato_server.background.supervisor import Supervisor
 from mercato_server.background.sweeper import keep_sweeping
 from mercato_server.cache.catalog_cache import CatalogCache
@@ -133,6 +134,7 @@ class Parts:
         if self.settings.metrics_listen is not None:
             self.supervisor.start("payment watch", self.payment_watch.keep)
         self.supervisor.start("order numbers", functools.partial(keep_numbering, self.pool))
+        self.supervisor.start("slugs", functools.partial(keep_giving, self.pool))
         self.supervisor.start(
             "sweeps", functools.partial(keep_sweeping, self.pool, self.settings.limits, guest_idle_s=self.settings.guests.idle_s)
         )

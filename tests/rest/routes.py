@@ -56,6 +56,9 @@ class Scene:
         draft = {"name": "Shirt", "varies_by": ["Size"]}
         return str(created(self.up.admin.post("/v1/productGroups", draft))["id"])
 
+    def category_slug(self) -> str:
+        return str(self.up.category()["slug"])
+
     @cached_property
     def promotion_id(self) -> str:
         return str(self.up.promotion()["id"])
@@ -317,6 +320,7 @@ ROUTES = [
     Route("PATCH", "/v1/productGroups/{group.id}", "name"),
     Route("DELETE", "/v1/productGroups/{group_id}", "name"),
     Route("POST", "/v1/productGroups:upsert", "variants"),
+    Route("GET", "/v1/slugs/{kind}/{slug}", "category"),
     Route("POST", "/cart/add/{product_id}", "lines"),
     Route("GET", "/cart", "lines"),
     Route("PATCH", "/cart/items/{product_id}", "lines"),

@@ -67,7 +67,7 @@ UNSIGNED = {"HandlePaymentEvent"}
 """RPCs whose example all callers may send, and which refuse it: it has no signature."""
 PUBLIC = {
     "SignUp", "Login", "LoginForm", "Refresh", "GetJwks", "ListProducts", "GetProduct", "BatchGetProducts", "ListCategories", "GetCategory",
-    "ListProductGroups", "GetProductGroup",
+    "ListProductGroups", "GetProductGroup", "GetSlug",
     "RequestPasswordReset", "ResetPassword", "VerifyEmail", "GetShop", "HandlePaymentEvent", "CreateGuest", "GetLinkedOrder",
 }  # fmt: skip
 FOR_USERS = {"UpdateMe", "LogoutAll", "ListSessions", "RevokeSession", "ChangePassword"}

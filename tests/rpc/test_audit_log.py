@@ -60,6 +60,7 @@ NEW = {
     "image_urls": [],
     "needs_delivery": False,
     "weight_grams": 0,
+    "slug": "kite",
 }
 NEW_VARIANT = {**NEW, "name": "Shirt M", "stock": 0, "group_id": "an id", "options": "Size: M"}
 NEW_PROMOTION = {
@@ -87,9 +88,9 @@ LOGGED = {
     "DeleteProduct": Logged("product.deleted", lambda world: world.first.product_id, {SINCE: None}, {SINCE: "a time"}),
     "UndeleteProduct": Logged("product.undeleted", lambda world: world.first.deleted_product_id, {SINCE: "a time"}, {SINCE: None}),
     "AdjustStock": Logged("stock.changed", lambda world: world.first.product_id, {"stock": 99}, {"stock": 100}),
-    "CreateCategory": Logged("category.created", None, {}, {"name": "a name"}),
+    "CreateCategory": Logged("category.created", None, {}, {"name": "a name", "slug": "example-1"}),
     "UpdateCategory": Logged("category.updated", lambda world: world.first.category_id, {"name": "a name"}, {"name": "a name"}),
-    "DeleteCategory": Logged("category.deleted", lambda world: world.first.category_id, {"name": "a name"}, {}),
+    "DeleteCategory": Logged("category.deleted", lambda world: world.first.category_id, {"name": "a name", "slug": "example-1"}, {}),
     "CreateProductGroup": Logged("product_group.created", None, {}, {"code": "an id", "name": "Shirt", "varies_by": ["Size"]}),
     "UpdateProductGroup": Logged("product_group.updated", lambda world: world.first.group_id, {"name": "Shirt"}, {"name": "a name"}),
     "DeleteProductGroup": Logged(

@@ -60,6 +60,7 @@ async def test_a_created_product_has_the_values_of_its_request(shop: Shop) -> No
         sku="B-1",
         stock=3,
         image_urls=["https://example.com/b.jpg"],
+        slug="ball-1",
     )
     created = await shop.catalog.CreateProduct(CreateProductRequest(product=wanted), metadata=admin.metadata)
     found = await shop.catalog.GetProduct(GetProductRequest(product_id=created.id))

@@ -19,6 +19,7 @@ from mercato.v1.catalog_pb2 import (
     BatchGetProductsRequest,
     Category,
     GetProductRequest,
+    GetSlugRequest,
     ListCategoriesRequest,
     ListProductGroupsRequest,
     ListProductsRequest,
@@ -85,6 +86,7 @@ from mercato_server.database.pool import Pool
 from mercato_server.domain.carts import LINES_MAX
 from mercato_server.security.order_links import OrderLinks
 from mercato_server.store import admission, carts, locked_carts
+from mercato_server.store.slugs import give_missing
 from mercato_server.worker import running
 from support.databases import index_products
 from support.example_payments import PaidOrder, an_event, an_order
@@ -107,6 +109,10 @@ class Scene:
 
     size: int
     products: list[str]
+    product_slug: str
+    moved: str
+    """A category that is moved below the parent."""
+    parent: str
     orders: list[str]
     zones: list[str]
     shipments: list[str]
@@ -254,7 +260,7 @@ ROWS = (
     Row("ListProducts", 4, list_products(q="baall", include_total_size=True), "products"),
     Row("ListProducts", 2, list_products(show_deleted=True), "products", by="admin"),
     Row("GetProduct", 2, lambda at: GetProductRequest(product_id=at.products[0], show_deleted=True), by="admin"),
-    Row("CreateProduct", 8),
+    Row("CreateProduct", 9),
     Row("UpdateProduct", 8, lambda at: UpdateProductRequest(product=Product(id=at.subjects.product_id, name="Other"))),
     Row("AdjustStock", 8),
     Row("DeleteProduct", 9),
@@ -273,6 +279,19 @@ ROWS = (
     Row("UpsertProductGroup", 11, upsert(), "variants"),
     Row("UpsertProductGroup", 21, upsert(turned=True), "variants", key="upsert"),
     Row("DeleteProductGroup", 9),
+    Row("GetSlug", 1),
+    Row("GetSlug", 2, lambda at: GetSlugRequest(kind="product", slug=at.product_slug)),
+    Row("ListCategories", 1, lambda at: ListCategoriesRequest(page_size=at.page, roots=True), "categories"),
+    Row("CreateCategory", 8),
+    Row("UpdateCategory", 8),
+    Row("UpdateCategory", 8, lambda at: UpdateCategoryRequest(category=Category(id=at.subjects.category_id, name="Other"))),
+    Row("UpdateCategory", 12, lambda at: UpdateCategoryRequest(category=Category(id=at.subjects.category_id, slug="other"))),
+    Row(
+        "UpdateCategory",
+        14,
+        lambda at: UpdateCategoryRequest(category=Category(id=at.moved, parent_id=at.parent)),
+    ),
+    Row("DeleteCategory", 12),
     Row("ListShippingZones", 2, lambda at: ListShippingZonesRequest(page_size=at.few), "shipping_zones"),
     Row("GetShippingZone", 2),
     Row("CreateShippingZone", 13, lambda at: CreateShippingZoneRequest(shipping_zone=at.zone())),
@@ -470,6 +489,8 @@ async def scene(shop: Shop, size: int) -> Scene:
     buyer, leaver, other, admin = [await shop.person(admin=admin) for admin in (False, False, False, True)]
     await shop.pool.execute(FILL.format(n=size, buyer=buyer.id, long=LONG_ORDERS, few=SHIPPING_MAX))
     await index_products(shop.pool)
+    while await give_missing(shop.pool):
+        pass
     for person in (buyer, leaver, admin):
         await shop.users.GetMe(GetMeRequest(), metadata=person.metadata)
 
@@ -481,11 +502,17 @@ async def scene(shop: Shop, size: int) -> Scene:
 
     much = await paid("captured")
     await shop.pool.execute(FILL_PAYMENTS, size, UUID(much.order_id), UUID(much.payment_id))
+    moved, parent = [
+        await shop.pool.fetchval("INSERT INTO categories (name) VALUES ($1) RETURNING id::text", name) for name in ("moved", "parent")
+    ]
     products, orders, zones = await ids("products"), await ids("orders"), await ids("shipping_zones", "name <> 'zone 0'")
     shipments = await ids("shipments", "state = 'prepared'")
     return Scene(
         size=size,
         products=products,
+        product_slug=await shop.pool.fetchval("SELECT slug FROM products ORDER BY id DESC LIMIT 1"),
+        moved=moved,
+        parent=parent,
         orders=orders,
         zones=zones,
         shipments=shipments,
@@ -503,6 +530,7 @@ async def scene(shop: Shop, size: int) -> Scene:
             deleted_product_id=products[0],  # made by the previous row
             category_id=(await ids("categories"))[0],
             group_id=(await ids("product_groups", "variants = 0"))[0],
+            category_slug=await shop.pool.fetchval("SELECT slug FROM categories WHERE slug IS NOT NULL ORDER BY id DESC LIMIT 1"),
             shipping_zone_id=(await ids("shipping_zones", "name = 'zone 0'"))[0],
             shipping_method_id=(await ids("shipping_methods"))[0],
             promotion_id=(await ids("promotions"))[0],

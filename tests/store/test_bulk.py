@@ -57,7 +57,7 @@ async def test_new_products_come_with_category_ledger_events_and_an_entry_in_the
     entries = await pool.fetch("SELECT action, after::text, request_id FROM audit_log ORDER BY id")
     told = '{"source": "test.csv", "created": 2, "updated": 0}'
     assert [tuple(row) for row in entries] == [
-        ("category.created", '{"name": "Football"}', "import-1"),
+        ("category.created", '{"name": "Football", "slug": "football"}', "import-1"),
         ("catalog.imported", told, "import-1"),
     ]
     assert await sound(pool)
@@ -154,7 +154,7 @@ async def test_a_sku_that_another_transaction_takes_meanwhile_is_updated(pool: "
 
 async def test_a_category_that_another_transaction_creates_or_deletes_meanwhile_exists_in_the_end(pool: "Pool") -> None:
     async with transaction(pool) as conn:
-        await conn.execute(categories.INSERT_CATEGORY, "Football", name_key("Football"), RULE_VERSION)
+        await conn.execute(categories.INSERT_CATEGORY, "Football", name_key("Football"), RULE_VERSION, None, [], 0, "")
         writing = asyncio.create_task(write(pool, BALL))
         await waiting(pool)
     await writing
@@ -162,7 +162,7 @@ async def test_a_category_that_another_transaction_creates_or_deletes_meanwhile_
     category_id: UUID = await pool.fetchval("SELECT id FROM categories")
     async with transaction(pool) as conn:
         await conn.execute(categories.FORGET_CATEGORY, category_id)
-        await conn.execute(categories.DELETE_CATEGORY, category_id, [])
+        await conn.execute(categories.DELETE_CATEGORY, category_id)
         writing = asyncio.create_task(write(pool, BALL))
         await waiting(pool)
     await writing

@@ -11,7 +11,7 @@ from mercato_server.background.document_renewer import keep_renewing
 from mercato_server.config.settings import Settings
 from mercato_server.database.pool import Pool
 from mercato_server.domain.accounts import COMMAND_LINE
-from mercato_server.domain.catalog import BY_NAME, Category, Product, ProductDraft, ProductFilter, ProductOrder
+from mercato_server.domain.catalog import BY_NAME, Category, CategoryDraft, Product, ProductDraft, ProductFilter, ProductOrder
 from mercato_server.domain.paging import Page, PageTokens, Position
 from mercato_server.store import bulk, catalog, categories, product_lists, search_documents, shipping_zones
 from mercato_server.store import demo as demo_shop
@@ -53,8 +53,13 @@ async def sell(pool: "Pool", name: str, category_id: UUID | None = None) -> Prod
     return product
 
 
+def renaming(category_id: UUID, name: str | None = None) -> categories.Update:
+    fields = [] if name is None else ["name"]
+    return categories.Update(category_id=category_id, draft=CategoryDraft(name=name or ""), fields=fields, actor=COMMAND_LINE)
+
+
 async def group(pool: "Pool", name: str) -> Category:
-    category = await categories.create(pool, name, COMMAND_LINE)
+    category = await categories.create(pool, CategoryDraft(name=name), COMMAND_LINE)
     assert isinstance(category, Category)
     return category
 
@@ -105,9 +110,9 @@ async def test_every_list_by_name_is_sorted_by_the_algorithm_in_both_directions(
 async def test_categories_are_sorted_by_the_algorithm_also_after_a_rename(pool: "Pool") -> None:
     made = [await group(pool, name) for name in reversed(NAMES)]
     assert await category_names(pool) == NAMES
-    await categories.update(pool, made[0].id, "Ähren", (), COMMAND_LINE)
+    await categories.update(pool, renaming(made[0].id, name="Ähren"))
     assert await category_names(pool) == ["7 tea", "Ähren", *NAMES[1:-1]]
-    await categories.update(pool, made[0].id, None, (), COMMAND_LINE)
+    await categories.update(pool, renaming(made[0].id))
     assert await category_names(pool) == ["7 tea", "Ähren", *NAMES[1:-1]]
     assert await categories.renew_keys(pool) == 0
 

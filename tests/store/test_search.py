@@ -13,7 +13,7 @@ import pytest
 from mercato_server.config.settings import Limits
 from mercato_server.database.pool import Pool
 from mercato_server.domain.accounts import COMMAND_LINE
-from mercato_server.domain.catalog import BY_NAME, Category, ProductDraft, ProductFilter, ProductOrder
+from mercato_server.domain.catalog import BY_NAME, Category, CategoryDraft, ProductDraft, ProductFilter, ProductOrder
 from mercato_server.domain.name_keys import name_key
 from mercato_server.domain.paging import Page, Position
 from mercato_server.store import bulk, catalog, categories, product_lists
@@ -361,7 +361,7 @@ async def test_a_search_finds_a_product_as_it_is_now(pool: "Pool") -> None:
     product_id: UUID = await pool.fetchval("SELECT id FROM products WHERE name = 'Hat'")
     await change(pool, product_id, sku="HAT-1", description="Made of straw.")
     assert (await search(pool, "hat-1"), await search(pool, "straws")) == (["Hat"], ["Hat"])
-    category = await categories.create(pool, "Hats", COMMAND_LINE)
+    category = await categories.create(pool, CategoryDraft(name="Hats"), COMMAND_LINE)
     assert isinstance(category, Category)
     await change(pool, product_id, category_id=category.id, price_minor=7)
     cheap = ProductFilter(query="hat", category_id=category.id, max_price_minor=7)

@@ -197,6 +197,8 @@ ONLY_IN_EVERYTHING = {
     "payments: a payment without its ledger",
     "refunds: a refund of another order",
     "awaited answers: a payment whose request is lost",
+    "category listings: a product that its category does not list",
+    "slugs: a product whose slug leads nowhere",
 }
 """Corruptions that write no row of the corrupted subject: its row was deleted, or belongs to another subject now."""
 

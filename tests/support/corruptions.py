@@ -42,6 +42,14 @@ BEGIN
     VALUES (taxed, 0, 'VAT', 190000, 3998 - share, share, 0, 0, 'USD');
 END $$;
 
+-- Three levels of categories: the ball is in the second one.
+INSERT INTO categories (name) VALUES ('Sports');
+INSERT INTO categories (name, parent_id, ancestors) SELECT 'Balls', id, ARRAY[id] FROM categories WHERE name = 'Sports';
+INSERT INTO categories (name, parent_id, ancestors) SELECT 'Old Balls', id, ancestors || id FROM categories WHERE name = 'Balls';
+CREATE FUNCTION category(wanted text) RETURNS uuid RETURN (SELECT id FROM categories WHERE name = wanted);
+UPDATE products SET category_id = category('Balls') WHERE id = ball();
+UPDATE product_search SET category_ids = ARRAY[category('Balls')] WHERE product_id = ball();
+
 -- A promotion with a code, which one order has used.
 INSERT INTO promotions (name, kind, percent_ppm, product_ids, category_ids, get_product_ids, get_category_ids, method_ids,
                         min_subtotal_minor, currency_code, needs_code, usage_limit, per_buyer_limit, priority, combinable, used, codes)
@@ -395,6 +403,27 @@ CORRUPTIONS: dict[str, dict[str, str]] = {
             UPDATE order_discounts SET promotion_id = chosen('delivered') WHERE order_id = chosen('delivered');
             """,
         "a code that was not counted": "UPDATE promotions SET codes = 0",
+    },
+    "category tree": {
+        "a category below itself": """
+            ALTER TABLE categories DROP CONSTRAINT categories_ring_check;
+            UPDATE categories SET parent_id = id, ancestors = ARRAY[category('Sports'), category('Balls'), id] WHERE name = 'Old Balls';
+            """,
+        "two categories below each other": """
+            UPDATE categories SET parent_id = category('Old Balls'), ancestors = ARRAY[category('Old Balls')] WHERE name = 'Sports';
+            """,
+        "a category that lacks one of those above it": "UPDATE categories SET ancestors = ARRAY[parent_id] WHERE name = 'Old Balls'",
+    },
+    "category listings": {
+        "a product that its category does not list": "DELETE FROM category_listings WHERE id = ball()",
+        "a product of another category": "INSERT INTO category_listings VALUES (category('Old Balls'), ball(), 1999, '')",
+        "an earlier price": "UPDATE category_listings SET price_minor = 1 WHERE id = ball()",
+    },
+    "slugs": {
+        "a slug of nothing": "INSERT INTO slugs (kind, slug, subject_id) VALUES ('category', 'hats', uuidv7())",
+        "a product with the slug of an earlier name": "UPDATE products SET slug = 'hat' WHERE id = ball()",
+        "a product whose slug leads nowhere": "DELETE FROM slugs WHERE kind = 'product' AND subject_id = ball()",
+        "a live slug that is kept as an earlier one": "UPDATE slugs SET is_live = false WHERE kind = 'product' AND subject_id = ball()",
     },
     "promotion codes": {
         "a use without its order": "UPDATE promotion_codes SET used = 2",

@@ -52,6 +52,7 @@ from mercato.v1.catalog_pb2 import (
     GetCategoryRequest,
     GetProductGroupRequest,
     GetProductRequest,
+    GetSlugRequest,
     ListCategoriesRequest,
     ListProductGroupsRequest,
     ListProductsRequest,
@@ -275,6 +276,9 @@ class Subjects(Protocol):
     def group_id(self) -> str:
         """A group of products without variants."""
 
+    def category_slug(self) -> str:
+        """The slug of a category."""
+
     @property
     def shipping_zone_id(self) -> str:
         """A shipping zone for which no method has a rate."""
@@ -318,6 +322,7 @@ class ShopSubjects:
     deleted_product_id: str
     category_id: str
     group_id: str
+    category_slug: str
     shipping_zone_id: str
     shipping_method_id: str
     promotion_id: str
@@ -391,6 +396,7 @@ async def make_subjects(shop: Shop, admin: Person, caller: Person) -> ShopSubjec
         deleted_product_id=deleted.id,
         category_id=category.id,
         group_id=group.id,
+        category_slug=category.slug,
         shipping_zone_id=zone_id,
         shipping_method_id=method_id,
         promotion_id=promotion.id,
@@ -530,6 +536,7 @@ EXAMPLE_REQUESTS: Mapping[str, Callable[[Subjects], Message]] = {
     "AdjustStock": lambda of: AdjustStockRequest(product_id=of.product_id, delta=1),
     "ListCategories": lambda _: ListCategoriesRequest(),
     "GetCategory": lambda of: GetCategoryRequest(category_id=of.category_id),
+    "GetSlug": lambda of: GetSlugRequest(kind="category", slug=of.category_slug),
     "CreateCategory": lambda _: CreateCategoryRequest(category=Category(name=unused_name())),
     "UpdateCategory": lambda of: UpdateCategoryRequest(category=Category(id=of.category_id, name=unused_name())),
     "DeleteCategory": lambda of: DeleteCategoryRequest(category_id=of.category_id),

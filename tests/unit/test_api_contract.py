@@ -23,9 +23,9 @@ PROMOTION = {
 WRITTEN = {
     "Product": {
         "name", "description", "price", "category_id", "sku", "stock", "image_urls", "etag",
-        "tax_category", "needs_delivery", "weight_grams",
+        "tax_category", "needs_delivery", "weight_grams", "slug",
     },
-    "Category": {"name", "etag"},
+    "Category": {"name", "etag", "parent_id", "slug", "position", "description"},
     "Address": {"postal_address", "is_default", "etag"},
     "PostalAddress": {
         "country_code", "recipient", "company", "street_lines", "city_area", "city", "region", "postal_code", "sorting_code", "phone",

@@ -9,11 +9,22 @@ from pathlib import Path
 
 import pytest
 
-from mercato_server.domain import errors, order_notes, payment_errors, pricing_errors, promotion_errors, quotes, shipping_errors, tax_errors
+from mercato_server.domain import (
+    category_errors,
+    errors,
+    order_notes,
+    payment_errors,
+    pricing_errors,
+    promotion_errors,
+    quotes,
+    shipping_errors,
+    tax_errors,
+)
 from mercato_server.domain.errors import MercatoError, Shortage, Violation
 from mercato_server.domain.pricing import Breakdown
 from mercato_server.domain.provided_taxes import TaxQuestion
 from mercato_server.domain.shipping import Area, Destination
+from mercato_server.domain.slugs import SlugKind
 from mercato_server.domain.taxes import TaxTreatment
 from mercato_server.rpc.errors import InternalError
 from mercato_server.rpc.statuses import status_metadata
@@ -117,6 +128,10 @@ MAKE: dict[type[MercatoError], list[Callable[[], MercatoError]]] = {
     promotion_errors.ScopeProductNotFound: [lambda: promotion_errors.ScopeProductNotFound(violations(1))],
     promotion_errors.ScopeMethodNotFound: [lambda: promotion_errors.ScopeMethodNotFound(violations(1))],
     promotion_errors.ScopeCategoryNotFound: [lambda: promotion_errors.ScopeCategoryNotFound(violations(1))],
+    category_errors.SlugTaken: [lambda: category_errors.SlugTaken(SlugKind.PRODUCT, text())],
+    category_errors.SlugNotFound: [lambda: category_errors.SlugNotFound(SlugKind.CATEGORY, text())],
+    category_errors.CategoryCycle: [lambda: category_errors.CategoryCycle(uuid.uuid4(), uuid.uuid4())],
+    errors.CategoryInUse: [lambda: errors.CategoryInUse(next(numbers), next(numbers))],
     tax_errors.TaxRateNotFound: not_found(tax_errors.TaxRateNotFound),
     tax_errors.TaxRateOverlaps: [lambda: tax_errors.TaxRateOverlaps(uuid.uuid4())],
     tax_errors.TaxRateLimit: [lambda: tax_errors.TaxRateLimit(next(numbers))],
@@ -128,7 +143,7 @@ MAKE: dict[type[MercatoError], list[Callable[[], MercatoError]]] = {
 }
 # These take the template from their caller: test_no_caller_writes_a_value_into_a_template reads the callers.
 TEMPLATED = {
-    errors.CategoryInUse, errors.ProductNotDeleted, errors.CartLimit, errors.StockLimit, errors.OrderState,
+    category_errors.CategoryLimit, errors.ProductNotDeleted, errors.CartLimit, errors.StockLimit, errors.OrderState,
     errors.StockChanged, errors.Conflict, errors.Overloaded, errors.MalformedRequest, InternalError, promotion_errors.PromotionState,
     promotion_errors.PromotionLimit, payment_errors.WrongPaymentState,
 }  # fmt: skip

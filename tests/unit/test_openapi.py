@@ -99,6 +99,7 @@ def test_every_operation_has_the_status_of_its_policy_and_the_errors_of_its_kind
         responses = operation(openapi, verb, template)["responses"]
         expected = {str(rpc.policy.http_status or 200), "400", "429", "default"}
         expected |= {"304"} if rpc.policy.max_age_s else set()
+        expected |= {"308"} if rpc.policy.redirects else set()
         expected |= {"401"} if rpc.policy.access != policy_pb2.ACCESS_ANYONE else set()
         expected |= {"403"} if rpc.policy.access == policy_pb2.ACCESS_ADMIN else set()
         expected |= {"413", "415"} if verb in ("POST", "PUT", "PATCH") else set()

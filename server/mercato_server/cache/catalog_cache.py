@@ -30,10 +30,11 @@ LISTED = (
     EventKind.PRODUCT_GROUP_CREATED,
     EventKind.PRODUCT_GROUP_UPDATED,
     EventKind.PRODUCT_GROUP_DELETED,
+    EventKind.CATEGORY_MOVED,
 )
-"""Events that may change a list of products. A change of stock does so only for lists of products in stock."""
+"""Events that may change the products of a list. A change of stock does so only for lists of products in stock."""
 KINDS = (*LISTED, EventKind.STOCK_CHANGED)
-"""Events that change a product or a list."""
+"""Events that change a product, or the lists of a category."""
 
 Products = Mapping[UUID, bytes]
 Kept = TypeVar("Kept")

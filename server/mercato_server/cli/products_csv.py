@@ -21,7 +21,7 @@ from mercato_server.validation.fields import is_unicode
 
 REQUIRED = ("sku", "name", "price_minor")
 GROUPED = ("group", "group_name", "options", "position")
-OPTIONAL = ("description", "category", "stock", "image_urls", "tax_category", "needs_delivery", "weight_grams", *GROUPED)
+OPTIONAL = ("description", "category", "stock", "image_urls", "tax_category", "needs_delivery", "weight_grams", "slug", *GROUPED)
 _HEADER = (
     f"the first line must name columns, separated by commas: {', '.join(REQUIRED)}, and of {', '.join(OPTIONAL)} any, once; "
     "columns of a group need both group and options"
@@ -74,6 +74,7 @@ def read(
         columns = _columns(next(found, None))
         seen: dict[str, int] = {}
         groups = file_groups.FileGroups()
+        slugs: dict[str, int] = {}
         for record in found:
             row = _row(columns, unprotected(record) if spreadsheet_safe else record)
             if isinstance(row, Row) and (category := row.product.tax_category) and category not in tax_categories:
@@ -84,6 +85,8 @@ def read(
                     row = BadRow(row.line, row.product.sku, f"sku: is that of line {first}, too")
                 elif reason := groups.add(row.line, row.product.placement):
                     row = BadRow(row.line, row.product.sku, reason)
+                elif (slug := row.product.slug) and (first := slugs.setdefault(slug, row.line)) != row.line:
+                    row = BadRow(row.line, row.product.sku, f"slug: is that of line {first}, too")
                 if len(seen) > limits.rows_max:
                     raise CsvError(f"{path} has more than {limits.rows_max} products; split it")
             yield row
@@ -162,6 +165,7 @@ def _product(check: Checks, cells: Cells) -> Incoming:
             tax_category=cells.get("tax_category", ""),
             needs_delivery=_boolean(check, "needs_delivery", cells["needs_delivery"]) if cells.get("needs_delivery") else False,
             weight_grams=_integer(check, "weight_grams", cells["weight_grams"]) if cells.get("weight_grams") else 0,
+            slug=cells.get("slug", ""),
         ),
     )
     return Incoming(
@@ -175,6 +179,7 @@ def _product(check: Checks, cells: Cells) -> Incoming:
         tax_category=draft.tax_category or "" if "tax_category" in cells else None,
         needs_delivery=draft.needs_delivery if cells.get("needs_delivery") else None,
         weight_grams=draft.weight_grams if cells.get("weight_grams") else None,
+        slug=draft.slug,
         placement=_placement(check, cells) if "group" in cells else None,
     )
 

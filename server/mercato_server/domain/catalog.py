@@ -16,6 +16,13 @@ SKU_MAX = 64
 IMAGE_URLS_MAX = 20
 IMAGE_URL_MAX = 2_000
 CATEGORY_NAME_MAX = 100
+CATEGORY_DEPTH_MAX = 8
+"""Levels of the category tree. A product has a row for each level above it, and a checkout reads none of them."""
+SUBCATEGORIES_MAX = 1_000
+"""Categories directly below one. There is no limit at the top, where all categories of the earlier releases are."""
+CATEGORY_POSITION_MAX = 1_000_000
+MOVED_PRODUCTS_MAX = 10_000
+"""Products on sale that a call moves with their categories, in one transaction. An import of categories moves more."""
 QUERY_MAX = 200
 PRICE_MAX_MINOR = 10**12
 STOCK_MAX = 10**9
@@ -49,6 +56,8 @@ class Product(NamedTuple):
     created_at: datetime
     updated_at: datetime
     deleted_at: datetime | None
+    slug: str | None
+    """None until a task has given one to a product of the previous release."""
 
     @property
     def etag(self) -> str:
@@ -79,6 +88,8 @@ class ProductDraft:
     tax_category: str | None = None
     needs_delivery: bool = False
     weight_grams: int = 0
+    slug: str | None = None
+    """None keeps the slug, or lets the server make one of the name."""
     group_id: UUID | None = None
     options: Options = ()
 
@@ -91,11 +102,30 @@ class Category(NamedTuple):
     created_at: datetime
     version: int
     """The number of writes to the category."""
+    parent_id: UUID | None
+    slug: str | None
+    """None until a task has given one to a category of the previous release."""
+    position: int
+    description: str
+    ancestors: list[UUID]
+    """The ids of the categories above it, that at the top first."""
 
     @property
     def etag(self) -> str:
         """The etag: opaque to callers, and different after every change of the category."""
         return f"{self.version:x}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CategoryDraft:
+    """The writable part of a category."""
+
+    name: str = ""
+    parent_id: UUID | None = None
+    slug: str | None = None
+    """None keeps the slug, or lets the server make one of the name."""
+    position: int = 0
+    description: str = ""
 
 
 class ProductOrder(Enum):

@@ -386,9 +386,16 @@ class CategoryTaken(MercatoError):
 
 
 class CategoryInUse(MercatoError):
-    """Products on sale belong to the category."""
+    """Products on sale or subcategories belong to the category. Both are counted up to a limit."""
 
     code, reason = Code.FAILED_PRECONDITION, "CATEGORY_IN_USE"
+
+    def __init__(self, products: int, subcategories: int) -> None:
+        super().__init__(
+            "{products} products on sale and {subcategories} subcategories belong to the category; move or delete them first",
+            products=products,
+            subcategories=subcategories,
+        )
 
 
 class ProductNotDeleted(MercatoError):

@@ -19,6 +19,7 @@ class EventKind(StrEnum):
     STOCK_CHANGED = "stock.changed"
     CATEGORY_CREATED = "category.created"
     CATEGORY_UPDATED = "category.updated"
+    CATEGORY_MOVED = "category.moved"
     CATEGORY_DELETED = "category.deleted"
     ORDER_PLACED = "order.placed"
     ORDER_PAID = "order.paid"

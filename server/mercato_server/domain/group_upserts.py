@@ -49,9 +49,10 @@ class Creation(NamedTuple):
 
 
 class Taken(NamedTuple):
-    """Facts of the shop besides the locked products: SKUs with their products, and the categories that a product may have."""
+    """Facts of the shop besides the locked products: SKUs and slugs with their products, and the categories that a product may have."""
 
     skus: Mapping[str, UUID]
+    slugs: Mapping[str, UUID]
     categories: Collection[UUID]
     tax_categories: Collection[str]
 
@@ -138,6 +139,7 @@ def _checked(
         checked.append(_Checked(variant.draft, options, found.get(index)))
     violations.require_different("id", [variant.product_id for variant in variants])
     violations.require_different("sku", [variant.draft.sku for variant in variants])
+    violations.require_different("slug", [variant.draft.slug for variant in variants])
     violations.require_different("options", [product_groups.key(each.options) for each in checked])
     return checked
 
@@ -198,12 +200,15 @@ def _require_free(
 ) -> None:
     """Report options and SKUs of products that keep them, and categories that no product may have; `free` may give up their SKUs."""
     holders = {product_groups.key(options): placed.product.id for placed, options in left}
-    for index, (draft, options, _) in enumerate(checked):
+    for index, (draft, options, stored) in enumerate(checked):
         if options and (holder := holders.get(product_groups.key(options))):
             violations.fail(index, "options", "are those of the product {product_id}, which the call leaves out", product_id=str(holder))
         owner = taken.skus.get(draft.sku or "")
         if owner and owner not in free:
             violations.fail(index, "sku", "is that of the product {product_id}", product_id=str(owner))
+        named = taken.slugs.get(draft.slug or "")
+        if named and named != (stored and stored.product.id):
+            violations.fail(index, "slug", "is that of the product {product_id}", product_id=str(named))
         if draft.category_id and draft.category_id not in taken.categories:
             violations.fail(index, "category_id", "does not exist")
         if draft.tax_category and draft.tax_category not in taken.tax_categories:
@@ -234,7 +239,7 @@ def _writes(
 def _after(product: Product, draft: ProductDraft, group_id: UUID, options: Options) -> Product:
     values = {name: getattr(draft, name) for name in _COPIED}
     stock = product.stock if draft.stock is None else draft.stock
-    images = list(draft.image_urls)
+    images, slug = list(draft.image_urls), draft.slug or product.slug
     return product._replace(
-        **{**values, "image_urls": images, "stock": stock, "group_id": group_id, "options": product_groups.dump(options)}
+        **{**values, "image_urls": images, "stock": stock, "group_id": group_id, "options": product_groups.dump(options), "slug": slug}
     )

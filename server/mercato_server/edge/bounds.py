@@ -13,6 +13,7 @@ from mercato_server.domain.audit_log import ACTION_MAX
 from mercato_server.domain.carts import LINE_QUANTITY_MAX
 from mercato_server.domain.catalog import (
     CATEGORY_NAME_MAX,
+    CATEGORY_POSITION_MAX,
     DESCRIPTION_MAX,
     IMAGE_URL_MAX,
     IMAGE_URLS_MAX,
@@ -60,6 +61,7 @@ from mercato_server.domain.shipping_records import (
     SHIPPING_NAME_MAX,
     ZONE_AREAS_MAX,
 )
+from mercato_server.domain.slugs import SLUG, SLUG_MAX, SlugKind
 from mercato_server.domain.tax_rates import CATEGORY_ID, DISPLAY_NAME_MAX, PARTS_MAX, RATE_NAME_MAX
 from mercato_server.domain.tax_rates import REGION_MAX as TAX_REGION_MAX
 from mercato_server.domain.taxes import TAX_CATEGORY_MAX
@@ -110,6 +112,8 @@ def _mask(fields: Iterable[str]) -> Schema:
 
 _UUID: Schema = {"format": "uuid"}
 _UUID_OR_EMPTY: Schema = {"pattern": "^([0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})?$"}
+_SLUG: Schema = {"pattern": f"^{SLUG.pattern}$", "maxLength": SLUG_MAX}
+_SLUG_OR_EMPTY: Schema = {"pattern": f"^({SLUG.pattern})?$", "maxLength": SLUG_MAX}
 _COUNTRY: Schema = {"pattern": "^[A-Z]{2}$"}
 _COUNTRY_OR_EMPTY: Schema = {"pattern": "^([A-Z]{2})?$"}
 _TAX_CATEGORY: Schema = {"pattern": f"^{CATEGORY_ID.pattern}$"}
@@ -156,7 +160,9 @@ EVERYWHERE: Mapping[str, Schema] = {
     "UpdateCartHeaderRequest.shipping_address_id": _UUID_OR_EMPTY,
     "UpdateCartHeaderRequest.shipping_method_id": _UUID_OR_EMPTY,
     "CartLine.product_id": _UUID,
+    "Category.ancestor_ids[]": _UUID,
     "Category.id": _UUID,
+    "Category.parent_id": _UUID_OR_EMPTY,
     "DeleteAddressRequest.address_id": _UUID,
     "CreateOrderNoteRequest.order_id": _UUID,
     "CreateTaxCategoryRequest.tax_category_id": _TAX_CATEGORY,
@@ -182,6 +188,7 @@ EVERYWHERE: Mapping[str, Schema] = {
     "GuestMergeLine.product_id": _UUID,
     "ListAuditLogRequest.subject_id": _UUID,
     "ListOrderNotesRequest.order_id": _UUID,
+    "ListCategoriesRequest.parent_id": _UUID,
     "ListProductsRequest.category_id": _UUID,
     "ListPromotionCodesRequest.batch_id": _UUID,
     "ListPromotionCodesRequest.promotion_id": _UUID,
@@ -238,7 +245,13 @@ OF_REQUESTS: Mapping[str, Schema] = {
     "CancelOrderRequest.etag": _ETAG,
     "CancelOrderRequest.reason": _REASON,
     "Category.etag": _ETAG,
+    "Category.description": _text(DESCRIPTION_MAX),
     "Category.name": _line(CATEGORY_NAME_MAX, 1),
+    "Category.position": _number(0, CATEGORY_POSITION_MAX),
+    "Category.slug": _SLUG_OR_EMPTY,
+    "GetSlugRequest.kind": {"enum": [*SlugKind]},
+    "GetSlugRequest.slug": _SLUG,
+    "Product.slug": _SLUG_OR_EMPTY,
     "ChangePasswordRequest.current_password": _PASSWORD,
     "ChangePasswordRequest.new_password": _NEW_PASSWORD,
     "CheckoutRequest.cart_etag": _ETAG,

@@ -194,6 +194,8 @@ PARAMETERS: Mapping[str, Any] = {
     "DeleteProductRequest.product_id": _PRODUCT,
     "GetCategoryRequest.category_id": _CATEGORY,
     "GetProductRequest.product_id": _PRODUCT,
+    "GetSlugRequest.kind": "category",
+    "GetSlugRequest.slug": "running-trail",
     "Product.id": _PRODUCT,
     "RemoveCartItemRequest.product_id": _PRODUCT,
     "SetCartItemRequest.product_id": _PRODUCT,

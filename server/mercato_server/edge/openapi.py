@@ -213,6 +213,7 @@ class Operations:
         comment = "\n".join(self.symbols.comments.get(name, "") for name in (rpc.service, f"{rpc.service}.{rpc.name}"))
         return {
             status: _with_example({"description": STATUS_NAMES[int(status)], "content": result}, examples.get(status)),
+            **({"308": {"description": "The thing has another slug, at the location."}} if rpc.policy.redirects else {}),
             **({"304": {"description": "The answer is the one whose entity tag `if-none-match` names."}} if rpc.policy.max_age_s else {}),
             **{each: _error(each, examples.get(each)) for each in errors(rpc, binding, comment)},
         }

@@ -138,7 +138,8 @@ def _rpc(rpc: Rpc, settings: EdgeSettings) -> list[dict[str, Any]]:
         # The route of a gRPC call is chosen before any filter, so its client may send the first of these headers, but not the second.
         is_head = {"name": ORIGINAL_METHOD, "string_match": {"exact": "HEAD"}}, {"name": ORIGINAL_PATH, "present_match": True}
         has_tag = {"name": "if-none-match", "present_match": True}
-        return [_variant(route, "head", is_head, HEAD), _variant(route, "if-none-match", (has_tag,), CONDITIONAL), route]
+        redirected = [_variant(route, "redirect", is_head[1:], CONDITIONAL)] if rpc.policy.redirects else []
+        return [_variant(route, "head", is_head, HEAD), _variant(route, "if-none-match", (has_tag,), CONDITIONAL), *redirected, route]
     if rpc.policy.http_status:
         return [_with_script(route, LUA, created(rpc))]
     if rpc.takes_etag:

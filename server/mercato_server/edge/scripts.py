@@ -57,7 +57,10 @@ function envoy_on_response(response)
   response:headers():replace("content-length", tostring(length))
 end
 """
-"""For conditional requests: sets the status that a worker asks for and gRPC does not have, 304 or 412; a 304 has no body."""
+"""For conditional requests and redirects: sets the status that a worker asks for and gRPC does not have, 304, 308 or 412.
+
+A 304 has no body.
+"""
 
 HEAD = "head"
 HEAD_LUA = f"""

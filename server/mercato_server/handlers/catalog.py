@@ -2,6 +2,8 @@
 
 import functools
 from collections.abc import Collection
+from dataclasses import replace
+from typing import TypeVar
 from uuid import UUID
 
 from mercato.v1 import catalog_pb2
@@ -14,16 +16,19 @@ from mercato_server.domain.catalog import (
     CATEGORY_NAME_MAX,
     QUERY_MAX,
     STOCK_MAX,
+    CategoryDraft,
     Deleted,
     Product,
     ProductDraft,
     ProductFilter,
     ProductOrder,
 )
+from mercato_server.domain.category_errors import SlugNotFound
 from mercato_server.domain.errors import ProductNotFound, ResponseTooLarge
 from mercato_server.domain.orders import REASON_MAX
 from mercato_server.domain.paging import Page
 from mercato_server.domain.search_documents import RULE_VERSION
+from mercato_server.domain.slugs import SlugKind, is_slug
 from mercato_server.handlers import convert, product_drafts
 from mercato_server.handlers.idempotency import Answer, Idempotency, answer
 from mercato_server.handlers.masks import masked, replace_by_put
@@ -31,7 +36,8 @@ from mercato_server.handlers.pages import Pager
 from mercato_server.handlers.product_groups import ProductGroupRpcs
 from mercato_server.rpc.context import Context
 from mercato_server.rpc.preconditions import expected_etags
-from mercato_server.store import catalog, categories, product_lists
+from mercato_server.store import catalog, categories, product_lists, slugs
+from mercato_server.validation import drafts
 from mercato_server.validation.checks import Checks
 
 # Fields of the message, with their fields in a draft.
@@ -46,10 +52,11 @@ WRITABLE = {
     "tax_category": "tax_category",
     "needs_delivery": "needs_delivery",
     "weight_grams": "weight_grams",
+    "slug": "slug",
     "group_id": "group_id",
     "options": "options",
 }
-CATEGORY_FIELDS = ("name",)
+CATEGORY_FIELDS = ("name", "parent_id", "slug", "position", "description")
 """Fields of a category that callers may change."""
 ID_FIELD = b"\x0a\x24"
 """The first bytes of a serialized request whose field 1 is a text of 36 bytes."""
@@ -61,6 +68,8 @@ ORDERS = {order.value: order for order in ProductOrder if order is not ProductOr
 _BY_KEYS = f" by name keys of rule {RULE_VERSION}"
 """Part of the text that represents a list by name in page tokens: pages of another order do not go on in this one."""
 _CATEGORIES = "categories" + _BY_KEYS
+
+Draft = TypeVar("Draft", ProductDraft, CategoryDraft)
 
 
 class CatalogHandler(ProductGroupRpcs):
@@ -116,6 +125,7 @@ class CatalogHandler(ProductGroupRpcs):
         product = request.product
         with Checks() as check:
             draft = self._draft(check, product, WRITABLE)
+        draft = _without_copied_slug(draft, product.id)
         key = self._idempotency.key(context, request, self._product)
         return answer(context, await catalog.create(self._pool, draft, context.actor, key), self._product)
 
@@ -174,13 +184,16 @@ class CatalogHandler(ProductGroupRpcs):
         return answer(context, await catalog.adjust_stock(self._pool, wanted, key), self._product)
 
     async def ListCategories(self, request: catalog_pb2.ListCategoriesRequest, _context: Context) -> Answer:
-        """List categories by name."""
+        """List all categories by name, or those of one parent by position."""
         with Checks() as check:
             self._pager.check(check, request)
-        page = self._pager.page(request, _CATEGORIES)
-        return await self._pager.answer(
-            page, _CATEGORIES, lambda page: categories.categories(self._pool, page), convert.category, catalog_pb2.ListCategoriesResponse
-        )
+            parent_id = check.optional_uuid("parent_id", request.parent_id)
+            if parent_id and request.roots:
+                check.fail("roots", "must be false if parent_id is given")
+        query, read = _CATEGORIES, functools.partial(categories.categories, self._pool)
+        if parent_id or request.roots:
+            query, read = f"{_CATEGORIES} below {parent_id}", functools.partial(categories.subcategories, self._pool, parent_id)
+        return await self._pager.listed(request, query, read, convert.category, catalog_pb2.ListCategoriesResponse)
 
     async def GetCategory(self, request: catalog_pb2.GetCategoryRequest, _context: Context) -> catalog_pb2.Category:
         """Return a category."""
@@ -191,9 +204,10 @@ class CatalogHandler(ProductGroupRpcs):
     async def CreateCategory(self, request: catalog_pb2.CreateCategoryRequest, context: Context) -> Answer:
         """Create a category."""
         with Checks() as check:
-            name = check.line("category.name", request.category.name, shortest=1, longest=CATEGORY_NAME_MAX)
+            draft = _category_draft(check, request.category, CATEGORY_FIELDS)
+        draft = _without_copied_slug(draft, request.category.id)
         key = self._idempotency.key(context, request, convert.category)
-        return answer(context, await categories.create(self._pool, name, context.actor, key), convert.category)
+        return answer(context, await categories.create(self._pool, draft, context.actor, key), convert.category)
 
     async def UpdateCategory(self, request: catalog_pb2.UpdateCategoryRequest, context: Context) -> Answer:
         """Change a category."""
@@ -202,11 +216,11 @@ class CatalogHandler(ProductGroupRpcs):
         with Checks() as check:
             category_id = check.uuid("category.id", category.id)
             etags = expected_etags(check, context, "category.etag", category.etag)
-            named = "name" in masked(check, request.update_mask, category, CATEGORY_FIELDS)
-            name = check.line("category.name", category.name, shortest=1, longest=CATEGORY_NAME_MAX) if named else None
+            fields = masked(check, request.update_mask, category, CATEGORY_FIELDS)
+            draft = _category_draft(check, category, fields)
         key = self._idempotency.key(context, request, convert.category)
-        changed = await categories.update(self._pool, category_id, name, etags, context.actor, key)
-        return answer(context, changed, convert.category)
+        change = categories.Update(category_id=category_id, draft=draft, fields=fields, etags=etags, actor=context.actor)
+        return answer(context, await categories.update(self._pool, change, key), convert.category)
 
     async def DeleteCategory(self, request: catalog_pb2.DeleteCategoryRequest, context: Context) -> Answer:
         """Delete a category."""
@@ -215,6 +229,30 @@ class CatalogHandler(ProductGroupRpcs):
             etags = expected_etags(check, context, "etag", request.etag)
         key = self._idempotency.key(context, request, convert.category)
         return answer(context, await categories.delete(self._pool, category_id, etags, context.actor, key), convert.category)
+
+    async def GetSlug(self, request: catalog_pb2.GetSlugRequest, context: Context) -> catalog_pb2.GetSlugResponse:
+        """Return the thing that has a slug or had it last; over REST lead to its current slug."""
+        kind = next((kind for kind in SlugKind if kind.value == request.kind), SlugKind.CATEGORY)
+        with Checks() as check:
+            if kind.value != request.kind:
+                check.fail("kind", "must be one of: {allowed}", allowed=", ".join(SlugKind))
+            if not is_slug(request.slug):
+                check.fail("slug", "must be a slug such as running-shoes")
+        found = await (self._product_of if kind is SlugKind.PRODUCT else self._category_of)(request.slug)
+        current = getattr(found, found.WhichOneof("thing") or "").slug
+        if current and current != request.slug:
+            context.redirect(f"/v1/slugs/{kind.value}/{current}")
+        return found
+
+    async def _category_of(self, slug: str) -> catalog_pb2.GetSlugResponse:
+        return catalog_pb2.GetSlugResponse(category=convert.category(await categories.by_slug(self._pool, slug)))
+
+    async def _product_of(self, slug: str) -> catalog_pb2.GetSlugResponse:
+        product_id = await slugs.resolve(self._pool, SlugKind.PRODUCT, slug)
+        found = (await self._cache.products([product_id])).get(product_id)
+        if found is None:  # deleted
+            raise SlugNotFound(SlugKind.PRODUCT, slug)
+        return catalog_pb2.GetSlugResponse(product=catalog_pb2.Product.FromString(found))
 
     async def _load(self, wanted: ProductFilter, order: ProductOrder, page: Page, query: str, *, counted: bool) -> LoadedPage:
         """Read a page of a list; `counted` also counts the list."""
@@ -235,6 +273,23 @@ class CatalogHandler(ProductGroupRpcs):
 
     def _draft(self, check: Checks, product: catalog_pb2.Product, fields: Collection[str]) -> ProductDraft:
         return product_drafts.checked(check, "product.", product, fields, self._currency)
+
+
+def _without_copied_slug(draft: Draft, given_id: str) -> Draft:
+    """Return the draft of a new thing. A request with an id was read from another thing, which has the slug of the request."""
+    return replace(draft, slug=None) if given_id else draft
+
+
+def _category_draft(check: Checks, category: catalog_pb2.Category, fields: Collection[str]) -> CategoryDraft:
+    """Check the writable fields of a category; the name only if it is in `fields`."""
+    draft = CategoryDraft(
+        name=check.line("category.name", category.name, shortest=1, longest=CATEGORY_NAME_MAX) if "name" in fields else "",
+        parent_id=check.optional_uuid("category.parent_id", category.parent_id),
+        slug=category.slug,
+        position=category.position,
+        description=category.description,
+    )
+    return drafts.checked_category(check, "category.", draft)
 
 
 async def serialized(pool: "Pool", currency: str, product_ids: Collection[UUID]) -> Loaded:

@@ -188,6 +188,8 @@ def fill_product(message: catalog_pb2.Product, found: Product, currency: str) ->
     set_time(message.update_time, found.updated_at)
     if found.deleted_at:
         set_time(message.delete_time, found.deleted_at)
+    if found.slug:
+        message.slug = found.slug
 
 
 def add_options(message: MutableSequence[catalog_pb2.ProductOption], stored: str) -> None:
@@ -221,7 +223,17 @@ def product_group(found: WholeGroup, currency: str) -> catalog_pb2.ProductGroup:
 
 def category(found: Category) -> catalog_pb2.Category:
     """Return a category."""
-    return catalog_pb2.Category(id=str(found.id), name=found.name, create_time=timestamp(found.created_at), etag=found.etag)
+    return catalog_pb2.Category(
+        id=str(found.id),
+        name=found.name,
+        create_time=timestamp(found.created_at),
+        etag=found.etag,
+        parent_id=str(found.parent_id) if found.parent_id else "",
+        slug=found.slug or "",
+        position=found.position,
+        description=found.description,
+        ancestor_ids=map(str, found.ancestors),
+    )
 
 
 def cart(found: PricedCart, currency: str) -> cart_pb2.Cart:

@@ -25,6 +25,7 @@ def checked(check: Checks, prefix: str, product: catalog_pb2.Product, fields: Co
         tax_category=product.tax_category,
         needs_delivery=product.needs_delivery,
         weight_grams=product.weight_grams,
+        slug=product.slug,
         group_id=check.optional_uuid(f"{prefix}group_id", product.group_id) if "group_id" in fields else None,
         options=product_groups.options(check, f"{prefix}options", [Option(each.name, each.value) for each in product.options]),
     )

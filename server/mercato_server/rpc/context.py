@@ -11,7 +11,7 @@ from grpc import StatusCode
 from mercato.rpcs import Rpc
 from mercato_server.domain.accounts import USER_AGENT_MAX, Actor, ActorKind, Device, Role
 from mercato_server.domain.errors import AdminOnly, TokenInvalid
-from mercato_server.rpc.headers import CLIENT_ADDRESS
+from mercato_server.rpc.headers import CLIENT_ADDRESS, HTTP_STATUS, ORIGINAL_PATH
 from mercato_server.security.tokens import Identity
 
 REQUEST_ID_MAX = 128
@@ -64,6 +64,7 @@ class Context:
         "code",
         "headers",
         "private",
+        "redirected",
         "role",
         "rpc",
         "started",
@@ -86,6 +87,8 @@ class Context:
         """The caller's role, read from the database for this call. None for reads that need no administrator."""
         self.private = False
         """Whether the answer of a public RPC is for its caller only, so that no cache may keep it."""
+        self.redirected = False
+        """Whether a REST client is led to another path."""
         self.authenticate: Authenticate = _no_token
         """Sets identity and role of a caller whom the layers have let through without a token; raises TokenInvalid."""
 
@@ -122,6 +125,12 @@ class Context:
         if self.role is not Role.ADMIN:
             raise AdminOnly
         self.private = True
+
+    def redirect(self, path: str) -> None:
+        """Answer a REST client with 308 and the path at which the same thing is. A gRPC client gets the answer as it is."""
+        self.redirected = self.metadata(ORIGINAL_PATH) is not None
+        if self.redirected:
+            self.headers += [("location", path), (HTTP_STATUS, "308")]
 
     @property
     def account_id(self) -> UUID:

@@ -15,7 +15,7 @@ from mercato_server.domain.errors import RequestTooLarge, ResponseTooLarge
 from mercato_server.rpc.client_streams import Answered, ClientStreams
 from mercato_server.rpc.context import Context
 from mercato_server.rpc.headers import ORIGINAL_PATH
-from mercato_server.rpc.http_caching import NO_STORE, Validators, validators
+from mercato_server.rpc.http_caching import NO_STORE, NOT_MODIFIED, Validators, validators
 from mercato_server.rpc.layers import Answer, Call, Layer, Method, Request
 from mercato_server.rpc.rest import ENVELOPE_BYTES, Read, canonical, reader
 from mercato_server.security.hasher import PasswordHasher
@@ -114,7 +114,8 @@ def _serve(rpc: Rpc, call: Call, caching: Validators | None) -> Serve:
         if context.private:
             context.headers.append(NO_STORE)
         elif caching:
-            context.headers += caching(serialized, context.received)
+            made = caching(serialized, context.received)
+            context.headers += [each for each in made if each != NOT_MODIFIED] if context.redirected else made
         if context.headers:
             await transport.send_initial_metadata(context.headers)
         return serialized

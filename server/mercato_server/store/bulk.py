@@ -1,6 +1,6 @@
 """Import and export of the catalog: batches of products to write, and all products as CSV."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple
 from uuid import UUID
@@ -14,7 +14,8 @@ from mercato_server.domain.errors import Conflict
 from mercato_server.domain.events import EventKind
 from mercato_server.domain.name_keys import name_key
 from mercato_server.domain.search_documents import RULE_VERSION
-from mercato_server.store import audit_log, bulk_groups, events, inventory, search_documents, variants
+from mercato_server.domain.slugs import SlugKind
+from mercato_server.store import audit_log, bulk_groups, events, inventory, search_documents, slugs, variants
 from mercato_server.store.bulk_groups import Groups, Placement
 from mercato_server.store.events import Event
 from mercato_server.store.spreadsheets import protected, write_csv
@@ -35,6 +36,7 @@ CREATE TEMPORARY TABLE IF NOT EXISTS incoming (
     tax_category text,  -- empty: none
     needs_delivery boolean,
     weight_grams integer,
+    slug        text,
     group_id    uuid,  -- the nil UUID means no group; the columns below are those of the group
     options     jsonb,
     folded_options jsonb,
@@ -103,7 +105,7 @@ SELECT products.id
 
 # This compares the stock at the start of the statement; the next statement locks it.
 LOCK_CHANGED = f"""
-SELECT products.id, incoming.stock
+SELECT products.id, incoming.stock, CASE WHEN incoming.slug IS DISTINCT FROM products.slug THEN incoming.slug END AS new_slug
   FROM incoming
   JOIN products ON products.sku = incoming.sku AND deleted_at IS NULL
   JOIN stock_levels AS level ON level.product_id = products.id AND level.location_id = 1
@@ -117,6 +119,7 @@ SELECT products.id, incoming.stock
                          coalesce(incoming.tax_category, products.tax_category, ''))
     OR products.category_id
        IS DISTINCT FROM nullif(coalesce(incoming.category_id, products.category_id), '00000000-0000-0000-0000-000000000000')
+    OR coalesce(products.slug, '') <> coalesce(incoming.slug, products.slug, '')
  ORDER BY products.id  -- one lock order for all writers
    FOR NO KEY UPDATE OF products
 """  # noqa: S608 - constants
@@ -169,6 +172,7 @@ def _export(shown: Callable[[str], str]) -> str:
 SELECT {shown("sku")} AS sku, {shown("products.name")} AS name, {shown("description")} AS description, price_minor,
        {shown("categories.name")} AS category, level.on_hand AS stock,
        {shown("array_to_string(image_urls, ' ')")} AS image_urls, tax_category, needs_delivery::text AS needs_delivery, weight_grams,
+       products.slug,
        {shown("owner.code")} AS "group", {shown("owner.name")} AS group_name, {shown(_OPTIONS)} AS options,
        CASE WHEN group_id IS NOT NULL THEN position END AS position
   FROM products
@@ -209,6 +213,7 @@ class Incoming(NamedTuple):
     """Empty for none."""
     needs_delivery: bool | None = None
     weight_grams: int | None = None
+    slug: str | None = None
     placement: Placement | None = None
     """Its place in a group; None keeps that of an existing product."""
 
@@ -305,15 +310,19 @@ def _constraint(error: asyncpg.IntegrityConstraintViolationError) -> Exception:
 async def _add(conn: "Conn", batch: Sequence[Incoming], actor: Actor) -> list[UUID]:
     """Create the missing products with their stock; return their ids."""
     added = {row["sku"]: row["id"] for row in await conn.fetch(ADD_PRODUCTS)}
-    stock = {added[row.sku]: row.stock or 0 for row in batch if row.sku in added}
+    new = [(added[row.sku], row) for row in batch if row.sku in added]
+    stock = {id_: row.stock or 0 for id_, row in new}
     if stock:
+        await _name(conn, {id_: row.slug for id_, row in new}, {id_: row.name for id_, row in new})
         await inventory.open_levels(conn, stock, actor, "import")
     return list(stock)
 
 
 async def _update(conn: "Conn", actor: Actor) -> list[UUID]:
     """Write the products that differ, and their stock; return their ids."""
-    wanted = {row["id"]: row["stock"] for row in await conn.fetch(LOCK_CHANGED)}
+    rows = await conn.fetch(LOCK_CHANGED)
+    wanted = {row["id"]: row["stock"] for row in rows}
+    new_slugs = {row["id"]: row["new_slug"] for row in rows if row["new_slug"]}
     if not wanted:
         return []
     stock = await inventory.lock(conn, wanted)
@@ -321,7 +330,18 @@ async def _update(conn: "Conn", actor: Actor) -> list[UUID]:
     if deltas:
         await inventory.adjust(conn, deltas, actor, "import")
     await conn.execute(UPDATE_PRODUCTS, list(wanted))
+    if new_slugs:
+        await slugs.put(conn, SlugKind.PRODUCT, new_slugs)
     return list(wanted)
+
+
+async def _name(conn: "Conn", wanted: Mapping[UUID, str | None], names: Mapping[UUID, str]) -> None:
+    """Give new products the slugs of the file, and the others slugs of their names."""
+    given = {id_: slug for id_, slug in wanted.items() if slug}
+    if given:
+        await slugs.put(conn, SlugKind.PRODUCT, given)
+    if others := [slugs.Named(id_, name) for id_, name in names.items() if id_ not in given]:
+        await slugs.give(conn, SlugKind.PRODUCT, others)
 
 
 def _record(place: int, row: Incoming, categories: dict[str, UUID], groups: Groups) -> tuple[object, ...]:
@@ -348,10 +368,11 @@ async def _categories(conn: "Conn", names: Collection[str], actor: Actor) -> dic
         names = [name for name in missing if name not in found]
         added = await conn.fetch(ADD_CATEGORIES, names, [name_key(name) for name in names], RULE_VERSION)
         created = {row["name"]: row["id"] for row in added}
+        given = await slugs.give(conn, SlugKind.CATEGORY, [slugs.Named(id_, name) for name, id_ in created.items()])
         if created:
             await events.append(conn, [Event(EventKind.CATEGORY_CREATED, id_) for id_ in created.values()])
         for name, id_ in created.items():
-            await audit_log.append(conn, actor, "category.created", id_, {}, {"name": name})
+            await audit_log.append(conn, actor, "category.created", id_, {}, {"name": name, "slug": given.get(id_)})
         found |= created
     return found
 

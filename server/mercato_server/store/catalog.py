@@ -26,15 +26,16 @@ from mercato_server.domain.errors import (
 from mercato_server.domain.events import EventKind
 from mercato_server.domain.name_keys import name_key
 from mercato_server.domain.search_documents import product_words
+from mercato_server.domain.slugs import SlugKind
 from mercato_server.domain.tax_errors import TaxCategoryArchived
-from mercato_server.store import audit_log, events, inventory, name_keys, search_documents, tax_categories, variants
+from mercato_server.store import audit_log, events, inventory, name_keys, search_documents, slugs, tax_categories, variants
 from mercato_server.store.events import Event, Snapshot
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
 from mercato_server.store.variants import LockedGroups
 
 _GET = """
 SELECT id, name, description, price_minor, category_id, sku, level.on_hand AS stock, image_urls, tax_category, needs_delivery,
-       weight_grams, group_id, options, product.version, level.version AS stock_version, created_at, product.updated_at, deleted_at,
+       weight_grams, group_id, options, product.version, level.version AS stock_version, created_at, product.updated_at, deleted_at, slug,
        (SELECT pg_current_snapshot()::text) AS snapshot
   FROM products AS product
   JOIN stock_levels AS level ON level.product_id = product.id AND level.location_id = 1
@@ -51,14 +52,14 @@ GET_ANY_PRODUCT = _GET + "product.id = $1::uuid"
 LOCK_PRODUCT = f"""
 WITH wanted AS MATERIALIZED (
     SELECT id AS product_id, name, description, price_minor, category_id, sku, image_urls, tax_category, needs_delivery, weight_grams,
-           group_id, options, version, created_at, updated_at, deleted_at
+           group_id, options, version, created_at, updated_at, deleted_at, slug
       FROM products
      WHERE id = $1
        FOR NO KEY UPDATE  -- FOR UPDATE would block writers of rows that refer to the product
 ), {inventory.LOCKED}
 SELECT product_id AS id, name, description, price_minor, category_id, sku, locked.on_hand AS stock, image_urls, tax_category,
        needs_delivery, weight_grams, group_id, options, wanted.version, locked.version AS stock_version, created_at, wanted.updated_at,
-       deleted_at
+       deleted_at, slug
   FROM wanted
   JOIN locked USING (product_id)
 """  # noqa: S608 - constants
@@ -69,12 +70,12 @@ WITH changed AS (
                           name_key, group_id, options, folded_options, options_text, position, is_listed, currency_code)
     VALUES ($1, $2, $3, $4, $5, $7, $8, $9, $10, $11, $17::uuid, $18, $19, $20, $21, $17::uuid IS NULL, (SELECT currency_code FROM shop))
     RETURNING id, number, name, name_key, description, price_minor, category_id, sku, image_urls, tax_category, needs_delivery,
-              weight_grams, group_id, options, version, created_at, updated_at, deleted_at, $12::text AS lexemes, $13::text AS vocabulary
+              weight_grams, group_id, options, version, created_at, updated_at, deleted_at, slug, $12::text AS lexemes, $13::text AS vocabulary
 ), spelled AS (
     SELECT word, stem, keys FROM unnest($14::text[], $15::text[], $16::text[]) AS spelled (word, stem, keys)
 ), {search_documents.DOCUMENTS}
 SELECT id, name, description, price_minor, category_id, sku, $6::integer AS stock, image_urls, tax_category, needs_delivery, weight_grams,
-       group_id, options, version, 0::bigint AS stock_version, created_at, updated_at, deleted_at
+       group_id, options, version, 0::bigint AS stock_version, created_at, updated_at, deleted_at, slug
   FROM changed
 """  # noqa: S608 - constants
 
@@ -91,12 +92,12 @@ WITH changed AS (
      WHERE product.id = $1 AND level.product_id = product.id AND level.location_id = 1
     RETURNING id, number, name, name_key, description, price_minor, category_id, sku, level.on_hand AS stock, image_urls, tax_category,
               needs_delivery, weight_grams, group_id, options, product.version, level.version AS stock_version, created_at,
-              product.updated_at, deleted_at, $13::text AS lexemes, $14::text AS vocabulary
+              product.updated_at, deleted_at, slug, $13::text AS lexemes, $14::text AS vocabulary
 ), spelled AS (
     SELECT word, stem, keys FROM unnest($15::text[], $16::text[], $17::text[]) AS spelled (word, stem, keys)
 ), {search_documents.DOCUMENTS}
 SELECT id, name, description, price_minor, category_id, sku, stock, image_urls, tax_category, needs_delivery, weight_grams, group_id,
-       options, version, stock_version, created_at, updated_at, deleted_at
+       options, version, stock_version, created_at, updated_at, deleted_at, slug
   FROM changed
 """  # noqa: S608 - constants
 
@@ -126,7 +127,7 @@ async def get_any(pool: "Pool", product_id: UUID) -> Product:
 async def create(pool: "Pool", draft: ProductDraft, actor: Actor, key: IdempotencyKey | None = None) -> Product | Stored:
     """Create a product with its stock.
 
-    Raises CategoryNotFound, TaxCategoryNotFound, TaxCategoryArchived or SkuTaken; for a variant as `LockedGroups.options`.
+    Raises CategoryNotFound, TaxCategoryNotFound, TaxCategoryArchived, SkuTaken or SlugTaken; for a variant as `LockedGroups.options`.
     """
     await name_keys.load()
     async with transaction(pool) as conn:
@@ -145,6 +146,7 @@ async def _create(conn: "Conn", draft: ProductDraft, actor: Actor) -> Product:
         product = _product(await conn.fetchrow(INSERT_PRODUCT, *values, *delivered, name_key(draft.name), *words, *grouped))
     except asyncpg.IntegrityConstraintViolationError as error:
         raise _constraint(error, draft) from None
+    product = await _named(conn, product, draft.slug)
     await inventory.open_levels(conn, {product.id: product.stock}, actor)
     await variants.refresh(conn, groups)
     await events.append(conn, [Event(EventKind.PRODUCT_CREATED, product.id)])
@@ -167,7 +169,7 @@ class Update:
 async def update(pool: "Pool", change: Update, key: IdempotencyKey | None = None) -> Product | Stored:
     """Change a product on sale; a change of stock is written to the ledger.
 
-    Raises ProductNotFound, EtagMismatch, CategoryNotFound, TaxCategoryNotFound, TaxCategoryArchived or SkuTaken; for a variant as
+    Raises ProductNotFound, EtagMismatch, CategoryNotFound, TaxCategoryNotFound, TaxCategoryArchived, SkuTaken or SlugTaken; for a variant as
     `LockedGroups.options`.
     """
     await name_keys.load()
@@ -189,7 +191,9 @@ async def _update(conn: "Conn", change: Update) -> Product:
     if wanted.stock != current.stock:
         await inventory.adjust(conn, {current.id: wanted.stock - current.stock}, change.actor, "product updated")
     position = None if wanted.group_id == current.group_id else groups.next_position(wanted.group_id)
-    product = await _write(conn, wanted, position=position)
+    product = await _write(conn, wanted._replace(slug=current.slug), position=position)
+    if wanted.slug is not None and wanted.slug != current.slug:
+        product = await _named(conn, product, wanted.slug)
     await variants.refresh(conn, groups)
     await events.append(conn, [Event(EventKind.PRODUCT_UPDATED, product.id)])
     await audit_log.append(conn, change.actor, "product.updated", product.id, audited(current), audited(product))
@@ -237,6 +241,8 @@ async def _undelete(conn: "Conn", product_id: UUID, actor: Actor) -> Product:
         raise ProductNotDeleted("the product is already on sale")
     groups.require(current.group_id)
     product = await _write(conn, current._replace(options=groups.restored(current)))
+    if product.slug is None:
+        product = await _named(conn, product, None)
     await variants.refresh(conn, groups)
     await events.append(conn, [Event(EventKind.PRODUCT_UNDELETED, product_id)])
     await audit_log.append(conn, actor, "product.undeleted", product_id, audited(current), audited(product))
@@ -288,6 +294,15 @@ def _placed(groups: LockedGroups, current: Product, values: Mapping[str, Any]) -
     group_id = values.get("group_id", current.group_id)
     options = values.get("options", product_groups.parse(current.options) if group_id else ())
     return current._replace(**{**values, "options": product_groups.dump(groups.options(current.id, group_id, options))})
+
+
+async def _named(conn: "Conn", product: Product, slug: str | None) -> Product:
+    """Return a product with a slug that it gets: the given one, or one of its name. Raises SlugTaken."""
+    if slug is None:
+        given = await slugs.give(conn, SlugKind.PRODUCT, [slugs.Named(product.id, product.name)])
+        return product._replace(slug=given.get(product.id))
+    await slugs.put(conn, SlugKind.PRODUCT, {product.id: slug})
+    return product._replace(slug=slug)
 
 
 async def _lock(conn: "Conn", product_id: UUID, *, deleted: bool = False) -> Product:

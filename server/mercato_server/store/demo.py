@@ -10,7 +10,8 @@ from mercato_server.demo.prices import DemoPrices
 from mercato_server.domain.accounts import COMMAND_LINE
 from mercato_server.domain.name_keys import name_key
 from mercato_server.domain.search_documents import RULE_VERSION
-from mercato_server.store import demo_prices, inventory, search_documents
+from mercato_server.domain.slugs import SlugKind
+from mercato_server.store import demo_prices, inventory, search_documents, slugs
 
 IS_EMPTY = "SELECT NOT EXISTS (SELECT FROM products) AND NOT EXISTS (SELECT FROM categories)"
 
@@ -66,6 +67,9 @@ async def _add_catalog(conn: "Conn", categories: tuple[str, ...], products: Mapp
     await conn.execute(INSERT_CATEGORIES, ids, categories, keys, RULE_VERSION)
     await conn.executemany(INSERT_PRODUCT, [_values(id_, item, is_taxed=is_taxed) for id_, item in products.items()])
     await inventory.open_levels(conn, {id_: item.stock for id_, item in products.items()}, COMMAND_LINE)
+    things = [slugs.Named(id_, item.name) for id_, item in products.items()]
+    await slugs.give(conn, SlugKind.CATEGORY, [slugs.Named(*each) for each in zip(ids, categories, strict=True)])
+    await slugs.give(conn, SlugKind.PRODUCT, things)
     await conn.execute(APPEND_EVENTS)
     await search_documents.index(conn, list(products))
 

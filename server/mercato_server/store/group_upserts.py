@@ -24,7 +24,8 @@ from mercato_server.domain.group_errors import GroupCodeTaken, GroupNotFound
 from mercato_server.domain.group_upserts import Placed, Plan, Rules, Taken, VariantDraft
 from mercato_server.domain.name_keys import name_key
 from mercato_server.domain.product_groups import GroupDraft, Options, ProductGroup, WholeGroup, parse, text
-from mercato_server.store import audit_log, catalog, events, inventory, name_keys, product_groups, search_documents, variants
+from mercato_server.domain.slugs import SlugKind
+from mercato_server.store import audit_log, catalog, events, inventory, name_keys, product_groups, search_documents, slugs, variants
 from mercato_server.store.events import Event
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
 from mercato_server.store.variants import LockedGroups
@@ -35,7 +36,7 @@ FIND_GROUP = "SELECT id FROM product_groups WHERE code = $1"
 LOCK_PRODUCTS = f"""
 WITH wanted AS MATERIALIZED (
     SELECT id AS product_id, name, description, price_minor, category_id, sku, image_urls, tax_category, needs_delivery, weight_grams,
-           group_id, options, version, created_at, updated_at, deleted_at, position
+           group_id, options, version, created_at, updated_at, deleted_at, slug, position
       FROM products
      WHERE id = ANY($2::uuid[] || ARRAY(SELECT id FROM products WHERE group_id = $1 AND deleted_at IS NULL))
      ORDER BY id  -- one lock order for all writers
@@ -43,7 +44,7 @@ WITH wanted AS MATERIALIZED (
 ), {inventory.LOCKED}
 SELECT product_id AS id, name, description, price_minor, category_id, sku, locked.on_hand AS stock, image_urls, tax_category,
        needs_delivery, weight_grams, group_id, options, wanted.version, locked.version AS stock_version, created_at, wanted.updated_at,
-       deleted_at, position
+       deleted_at, slug, position
   FROM wanted
   JOIN locked USING (product_id)
  WHERE deleted_at IS NULL
@@ -51,6 +52,8 @@ SELECT product_id AS id, name, description, price_minor, category_id, sku, locke
 """  # noqa: S608 - constants
 
 GET_SKUS = "SELECT sku, id FROM products WHERE sku = ANY($1::text[]) AND deleted_at IS NULL"
+
+GET_SLUGS = "SELECT slug, id FROM products WHERE slug = ANY($1::text[]) AND deleted_at IS NULL"
 
 LOCK_CATEGORIES = "SELECT id FROM categories WHERE id = ANY($1::uuid[]) ORDER BY id FOR KEY SHARE"
 
@@ -150,6 +153,7 @@ async def _upsert(conn: "Conn", wanted: Upsert) -> WholeGroup:
     stored = [Placed(Product._make(row[:-1]), row["position"]) for row in rows]
     plan = group_upserts.plan((group.id, group.varies_by), stored, wanted.variants, await _taken(conn, wanted.variants), wanted.rules)
     written = await _write(conn, group.id, plan)
+    await _name(conn, plan, written.created)
     await _stock(conn, plan, written.created, wanted.actor)
     touched = [*written.created, *(change.after.id for change in plan.changed), *(product.id for product in plan.deleted)]
     if touched:
@@ -183,9 +187,11 @@ async def _group(conn: "Conn", wanted: Upsert) -> ProductGroup:
 async def _taken(conn: "Conn", given: Sequence[VariantDraft]) -> Taken:
     drafts = [variant.draft for variant in given]
     skus = await conn.fetch(GET_SKUS, [draft.sku for draft in drafts if draft.sku])
+    named = await conn.fetch(GET_SLUGS, [draft.slug for draft in drafts if draft.slug])
     categories = await conn.fetch(LOCK_CATEGORIES, [draft.category_id for draft in drafts if draft.category_id])
     taxes = await conn.fetch(GET_TAX_CATEGORIES, [draft.tax_category for draft in drafts if draft.tax_category])
-    return Taken({row["sku"]: row["id"] for row in skus}, {row["id"] for row in categories}, {row["id"] for row in taxes})
+    by_sku, by_slug = {row["sku"]: row["id"] for row in skus}, {row["slug"]: row["id"] for row in named}
+    return Taken(by_sku, by_slug, {row["id"] for row in categories}, {row["id"] for row in taxes})
 
 
 async def _write(conn: "Conn", group_id: UUID, plan: Plan) -> _Written:
@@ -233,6 +239,17 @@ def _row(product: Product | ProductDraft, options: Options, position: int) -> di
         "options_text": shown,
         "position": position,
     }
+
+
+async def _name(conn: "Conn", plan: Plan, created: Sequence[UUID]) -> None:
+    """Write the slugs of the call, and give the other new products slugs of their names. Raises SlugTaken."""
+    new = list(zip(created, plan.created, strict=True))
+    wanted = {each.after.id: each.after.slug for each in plan.changed if each.after.slug and each.after.slug != each.before.slug}
+    wanted |= {id_: each.draft.slug for id_, each in new if each.draft.slug}
+    if wanted:
+        await slugs.put(conn, SlugKind.PRODUCT, wanted)
+    if others := [slugs.Named(id_, each.draft.name) for id_, each in new if not each.draft.slug]:
+        await slugs.give(conn, SlugKind.PRODUCT, others)
 
 
 async def _stock(conn: "Conn", plan: Plan, created: Sequence[UUID], actor: Actor) -> None:

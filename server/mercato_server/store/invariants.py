@@ -12,6 +12,13 @@ import asyncpg
 from mercato_server.domain.order_statuses import TRANSITIONS
 from mercato_server.domain.orders import OrderStatus
 from mercato_server.domain.search_documents import RULE_VERSION
+from mercato_server.store.category_invariants import (
+    WRONG_LISTINGS,
+    WRONG_RECENT_LISTINGS,
+    WRONG_RECENT_SLUGS,
+    WRONG_SLUGS,
+    WRONG_TREE,
+)
 from mercato_server.store.group_invariants import (
     GET_RECENT_OPTIONS,
     REPEATED_OPTIONS,
@@ -178,10 +185,11 @@ SELECT product.id AS product_id, product.deleted_at, document.rule_version
   LEFT JOIN (SELECT product_id, number, rule_version, price_minor, name AS title, category_ids
                FROM product_search
               WHERE locale = '') AS document ON document.product_id = product.id
+  LEFT JOIN (SELECT id AS own_id, ancestors FROM categories) AS category ON own_id = product.category_id
  WHERE CASE
        WHEN deleted_at IS NOT NULL THEN document.product_id IS NOT NULL
        ELSE (document.number, document.price_minor, title, category_ids)
-            IS DISTINCT FROM (product.number, product.price_minor, product.name, {CATEGORY_IDS})
+            IS DISTINCT FROM (product.number, product.price_minor, product.name, {CATEGORY_IDS} || coalesce(ancestors, '{{}}'))
        END
 """  # noqa: S608 - constants
 
@@ -363,6 +371,19 @@ INVARIANTS = (
         Query(GET_RECENT_OPTIONS, lambda scope: (scope.since,), holds=has_right_options),
     ),
     Invariant("promotions", "a promotion counts its uses, within its limit, and its codes", Query(WRONG_PROMOTIONS)),
+    Invariant("category tree", "no category is below itself, and each knows the categories above it", Query(WRONG_TREE)),
+    Invariant(
+        "category listings",
+        "a category lists the products on sale in its subcategories",
+        Query(WRONG_LISTINGS),
+        Query(WRONG_RECENT_LISTINGS, lambda scope: (scope.since,)),
+    ),
+    Invariant(
+        "slugs",
+        "a slug has one live holder, which shows it",
+        Query(WRONG_SLUGS),
+        Query(WRONG_RECENT_SLUGS, lambda scope: (scope.since,)),
+    ),
     Invariant("promotion codes", "a code counts its uses, within its limit", Query(WRONG_CODES)),
     Invariant("promotion buyers", "a promotion that limits its buyers counts the uses of each", Query(WRONG_BUYERS)),
     Invariant("statuses", "the statuses of an order follow from its money and units", Query(WRONG_STATUSES, _orders, merges=True)),

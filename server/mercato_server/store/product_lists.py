@@ -5,6 +5,17 @@ A list without a query reads one index in the order of the list and stops when i
     Limit
       ->  Index Scan using products_by_category_price   (Index Cond: category_id = $1 AND (price_minor, id) > ($3, $2))
 
+A list of a category reads two indexes in that order, each until it has a page: that of its own products, and that of the products in its
+subcategories, which are in the table `category_listings`. Then it reads the products of the first of both by primary key:
+
+    Nested Loop
+      ->  Limit
+            ->  Sort
+                  ->  Append
+                        ->  Limit  ->  Index Scan using products_by_category_price
+                        ->  Limit  ->  Index Only Scan using category_listings_by_price
+      ->  Index Scan using products_pkey
+
 Lists with a query are in search.py.
 """
 
@@ -16,7 +27,7 @@ from typing import NamedTuple
 import asyncpg
 
 from mercato_server.database.pool import Pool
-from mercato_server.domain.catalog import Product, ProductFilter, ProductOrder
+from mercato_server.domain.catalog import Deleted, Product, ProductFilter, ProductOrder
 from mercato_server.domain.paging import Page, Position
 from mercato_server.store import search
 from mercato_server.store.events import Snapshot
@@ -43,11 +54,11 @@ def list_sql(shape: Shape) -> str:
     `taken`, so the list keeps its order. The statement reads the stock after the page is limited, one product at a time because of the
     inner LIMIT.
     """
-    listed = search.list_sql(shape) if shape.query else _plain_sql(shape)
+    listed = search.list_sql(shape) if shape.query else _category_sql(shape) if shape.category else _plain_sql(shape)
     return f"""
     SELECT id, name, description, price_minor, category_id, sku, level.on_hand AS stock, image_urls, tax_category,
            needs_delivery, weight_grams, group_id, options,
-           listed.version, level.version AS stock_version, created_at, listed.updated_at, deleted_at, place, snapshot
+           listed.version, level.version AS stock_version, created_at, listed.updated_at, deleted_at, slug, place, snapshot
       FROM (SELECT pg_current_snapshot()::text AS snapshot) AS taken LEFT JOIN ({listed}) AS listed ON TRUE
       LEFT JOIN LATERAL (SELECT on_hand, version
                            FROM stock_levels
@@ -66,6 +77,34 @@ def _plain_sql(shape: Shape) -> str:
     """  # noqa: S608 - constants
 
 
+def _category_sql(shape: Shape) -> str:
+    """Return the statement of a list of a category. LATERAL with OFFSET 0 forces a nested loop, which keeps the order of the page."""
+    key = f"id, {shape.key}" if shape.key else "id"
+    end = f"AND {shape.place()} ORDER BY {shape.order_by()} {shape.pages()}"
+    return f"""
+    SELECT product.*
+      FROM (SELECT id FROM ({_of_category(shape, key, end)}) AS listed ORDER BY {shape.order_by()} {shape.page()}) AS page
+     CROSS JOIN LATERAL (SELECT {shape.columns} FROM products WHERE id = page.id OFFSET 0) AS product
+    """  # noqa: S608 - constants
+
+
+def _of_category(shape: Shape, columns: str, end: str) -> str:
+    """Return the products of a category and its subcategories; `end` ends each of the queries that find them."""
+    category = f"{shape.parameters()['category']}::uuid"
+    if shape.deleted is Deleted.HIDDEN:
+        return f"""
+    (SELECT {columns} FROM products WHERE {shape.conditions()} {end})
+     UNION ALL
+    (SELECT {columns} FROM category_listings AS products WHERE {shape.conditions(table=False)} {end})
+    """  # noqa: S608 - constants
+    # Only administrators list deleted products, which no listing has: so each category of the subtree is read.
+    return f"""
+    SELECT product.id
+      FROM (SELECT {category} AS id UNION ALL SELECT id FROM categories WHERE ancestors @> ARRAY[{category}]) AS category
+     CROSS JOIN LATERAL (SELECT id FROM products WHERE {shape.conditions(category="category.id")} {end}) AS product
+    """  # noqa: S608 - constants
+
+
 @cache
 def count_sql(shape: Shape) -> str:
     """Return the statement that counts a list up to a limit; it takes the parameters of the list's first page without the offset."""
@@ -73,6 +112,9 @@ def count_sql(shape: Shape) -> str:
     if shape.query:
         return search.count_sql(shape)
     limit = shape.parameters()["limit"]
+    if shape.category:
+        listed = _of_category(shape, "id", f"LIMIT {limit}")
+        return f"SELECT count(*) FROM (SELECT FROM ({listed}) AS listed LIMIT {limit}) AS matching"  # noqa: S608 - constants
     return f"SELECT count(*) FROM (SELECT FROM products WHERE {shape.conditions()} LIMIT {limit}) AS matching"  # noqa: S608 - constants
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from mercato_server.domain.catalog import BY_CREATION, Deleted, ProductOrder
 
 PRODUCT_COLUMNS = """id, name, description, price_minor, category_id, sku, image_urls, tax_category, needs_delivery, weight_grams, group_id,
-       options, version, created_at, updated_at, deleted_at"""
+       options, version, created_at, updated_at, deleted_at, slug"""
 """The columns of the table products that a list reads."""
 
 _KEYS = {
@@ -64,11 +64,14 @@ class Shape:
         }
         return {name: f"${number}" for number, name in enumerate((name for name, used in names.items() if used), 1)}
 
-    def conditions(self) -> str:
-        """Return the conditions on a row of the table `products`."""
-        where = [_DELETED[self.deleted], *self.prices()]
+    def conditions(self, *, table: bool = True, category: str = "") -> str:
+        """Return the conditions on a row of the table `products`, or, without `table`, of `category_listings AS products`.
+
+        `category` is the expression of the category, if it is not that of the request.
+        """
+        where = [*([_DELETED[self.deleted]] if table else []), *self.prices()]
         if self.category:
-            where.append(f"category_id = {self.parameters()['category']}::uuid")
+            where.append(f"category_id = {category or self.parameters()['category']}::uuid")
         if self.in_stock:
             # No EXISTS: with it, PostgreSQL could join the whole stock before it reads the list in order.
             where.append("(SELECT on_hand FROM stock_levels WHERE product_id = products.id AND location_id = 1) > 0")
@@ -99,6 +102,13 @@ class Shape:
         if self.prices() and not self.query:
             return f"LIMIT {at['limit']} OFFSET {at['offset']}"
         return f"LIMIT (SELECT {at['limit']}::bigint) OFFSET (SELECT {at['offset']}::bigint)"
+
+    def pages(self) -> str:
+        """Return the clause of all rows up to the end of a page, of each part of a list that has parts."""
+        at = self.parameters()
+        if self.prices() and not self.query:
+            return f"LIMIT {at['limit']}::bigint + {at['offset']}::bigint"
+        return f"LIMIT (SELECT {at['limit']}::bigint + {at['offset']}::bigint)"
 
     def order_by(self) -> str:
         """Return the expressions of ORDER BY."""

@@ -54,6 +54,8 @@ WITH RECURSIVE completed AS MATERIALIZED (
 # The rank of what the buyer typed: a word that was completed counts less. Of equal ranks the shorter name is first, which has less beside
 # the words. It is an integer, which a page token holds exactly.
 _SCORE = "(1000000 * coalesce(ts_rank('{0.2, 0.1, 0.7, 1}', words, ranked), 0))::integer - length(name)"
+_DOCUMENTS = "(SELECT product_id AS id, price_minor, name_key, words FROM product_search WHERE locale = '') AS document"
+"""The source of a walk or of the shelves of a sort key, unless the list is of a category."""
 _PARTS = (1, 3, 9)
 """Number of the nearest shelves (of 8,192 products) that have been read after each part; a last part reads all others."""
 
@@ -230,11 +232,12 @@ def _by_key_sql(shape: Shape) -> str:
     products has for the category.
     """
     key = shape.key or ""
-    in_range = [shape.place(), *(shape.prices() if key == "price_minor" else [])]
-    listed = f"SELECT * FROM {_documents(shape)} WHERE {' AND '.join(in_range)} ORDER BY {shape.order_by()}"  # noqa: S608 - constants
+    in_range = " AND ".join([shape.place(), *(shape.prices() if key == "price_minor" else [])])
     if shape.category:
-        tables, parts, place = f"start AS MATERIALIZED ({listed} LIMIT 1), few AS (SELECT 1 AS shelves)", [], shape.place()
+        start = _first(shape, "*", in_range, shape.order_by())
+        tables, parts, place = f"start AS MATERIALIZED ({start}), few AS (SELECT 1 AS shelves)", [], shape.place()
     else:
+        listed = f"SELECT * FROM {_DOCUMENTS} WHERE {in_range} ORDER BY {shape.order_by()}"  # noqa: S608 - constants
         tables, matches = _walk(shape, listed), " AND ".join(["words @@ (SELECT query FROM asked)", *shape.prices()])
         parts = [f"(SELECT id FROM walked WHERE {matches})"]  # noqa: S608 - constants
         place = f"({key}, id) {'<' if shape.order.descending else '>'} (SELECT {key}, id FROM start)"  # noqa: S608 - constants
@@ -248,12 +251,14 @@ def _by_key_sql(shape: Shape) -> str:
     """  # noqa: S608 - constants
 
 
-def _documents(shape: Shape) -> str:
-    """Return what a walk or the shelves of a sort key are taken from: documents, or the products of the category."""
-    if shape.category:
-        on_sale = f"deleted_at IS NULL AND category_id = {shape.parameters()['category']}::uuid"
-        return f"(SELECT id, price_minor, name_key FROM products WHERE {on_sale}) AS document"  # noqa: S608 - constants
-    return "(SELECT product_id AS id, price_minor, name_key, words FROM product_search WHERE locale = '') AS document"
+def _first(shape: Shape, columns: str, where: str, order: str) -> str:
+    """Return the query of the first document in an order, or of the first product of a category and its subcategories."""
+    if not shape.category:
+        return f"SELECT {columns} FROM {_DOCUMENTS} WHERE {where} ORDER BY {order} LIMIT 1"  # noqa: S608 - constants
+    limited = f"category_id = {shape.parameters()['category']}::uuid AND {where} ORDER BY {order} LIMIT 1"
+    own = f"SELECT id, price_minor, name_key FROM products WHERE deleted_at IS NULL AND {limited}"  # noqa: S608 - constants
+    below = f"SELECT id, price_minor, name_key FROM category_listings WHERE {limited}"  # noqa: S608 - constants
+    return f"SELECT {columns} FROM (({own}) UNION ALL ({below})) AS first ORDER BY {order} LIMIT 1"  # noqa: S608 - constants
 
 
 def _walk(shape: Shape, listed: str) -> str:
@@ -279,7 +284,7 @@ def _shelf_sql(shape: Shape) -> str:
     return f"""shelf (value) AS (
         SELECT {shelves.shelf} FROM start
          UNION ALL
-        SELECT (SELECT {shelves.shelf} FROM {_documents(shape)} WHERE {later} ORDER BY {order} LIMIT 1)
+        SELECT ({_first(shape, shelves.shelf, later, order)})
           FROM shelf
          WHERE value IS NOT NULL
     )"""  # noqa: S608 - constants

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from mercato_server.domain.catalog import (
+    CATEGORY_POSITION_MAX,
     DESCRIPTION_MAX,
     IMAGE_URL_MAX,
     IMAGE_URLS_MAX,
@@ -10,8 +11,10 @@ from mercato_server.domain.catalog import (
     SKU_MAX,
     STOCK_MAX,
     WEIGHT_MAX_GRAMS,
+    CategoryDraft,
     ProductDraft,
 )
+from mercato_server.domain.slugs import SLUG_MAX, is_slug
 from mercato_server.domain.taxes import TAX_CATEGORY_MAX
 from mercato_server.validation.checks import Checks
 
@@ -31,4 +34,26 @@ def checked(check: Checks, prefix: str, draft: ProductDraft) -> ProductDraft:
         image_urls=check.http_urls(f"{prefix}image_urls", draft.image_urls, most=IMAGE_URLS_MAX, longest=IMAGE_URL_MAX),
         tax_category=check.code(f"{prefix}tax_category", draft.tax_category or "", longest=TAX_CATEGORY_MAX) or None,
         weight_grams=check.between(f"{prefix}weight_grams", draft.weight_grams, 0, WEIGHT_MAX_GRAMS),
+        slug=slug(check, f"{prefix}slug", draft.slug or ""),
     )
+
+
+def checked_category(check: Checks, prefix: str, draft: CategoryDraft) -> CategoryDraft:
+    """Return a draft in the form that is stored, without checking the name; violations name `prefix` and field."""
+    return replace(
+        draft,
+        slug=slug(check, f"{prefix}slug", draft.slug or ""),
+        position=check.between(f"{prefix}position", draft.position, 0, CATEGORY_POSITION_MAX),
+        description=check.text(f"{prefix}description", draft.description, longest=DESCRIPTION_MAX),
+    )
+
+
+def slug(check: Checks, field: str, value: str) -> str | None:
+    """Return a slug; None if the field is empty, so that the server makes or keeps one."""
+    if value and not is_slug(value):
+        check.fail(
+            field,
+            "must be 1 to {longest} small letters of a to z, digits and single hyphens between them, and no UUID or reserved word",
+            longest=SLUG_MAX,
+        )
+    return value or None

@@ -42,6 +42,7 @@ class Product(_message.Message):
     TAX_CATEGORY_FIELD_NUMBER: _builtins.int
     NEEDS_DELIVERY_FIELD_NUMBER: _builtins.int
     WEIGHT_GRAMS_FIELD_NUMBER: _builtins.int
+    SLUG_FIELD_NUMBER: _builtins.int
     GROUP_ID_FIELD_NUMBER: _builtins.int
     OPTIONS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
@@ -66,6 +67,11 @@ class Product(_message.Message):
     """Whether its units are delivered: an order of it needs a shipping address."""
     weight_grams: _builtins.int
     """Weight of one unit in grams, 0 to 1,000,000,000."""
+    slug: _builtins.str
+    """Its name in addresses: at most 80 small letters, digits and single hyphens, unique among products. The server makes one of the name if it
+    is left out; changes of the name do not change it, and earlier ones lead here. Empty until a worker has given one to a product of an
+    earlier release.
+    """
     group_id: _builtins.str
     """UUID of the group of which it is a variant; empty for none."""
     @_builtins.property
@@ -113,12 +119,13 @@ class Product(_message.Message):
         tax_category: _builtins.str = ...,
         needs_delivery: _builtins.bool = ...,
         weight_grams: _builtins.int = ...,
+        slug: _builtins.str = ...,
         group_id: _builtins.str = ...,
         options: _abc.Iterable[Global___ProductOption] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_stock", b"_stock", "create_time", b"create_time", "delete_time", b"delete_time", "price", b"price", "stock", b"stock", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_stock", b"_stock", "category_id", b"category_id", "create_time", b"create_time", "delete_time", b"delete_time", "description", b"description", "etag", b"etag", "group_id", b"group_id", "id", b"id", "image_urls", b"image_urls", "name", b"name", "needs_delivery", b"needs_delivery", "options", b"options", "price", b"price", "sku", b"sku", "stock", b"stock", "tax_category", b"tax_category", "update_time", b"update_time", "weight_grams", b"weight_grams"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_stock", b"_stock", "category_id", b"category_id", "create_time", b"create_time", "delete_time", b"delete_time", "description", b"description", "etag", b"etag", "group_id", b"group_id", "id", b"id", "image_urls", b"image_urls", "name", b"name", "needs_delivery", b"needs_delivery", "options", b"options", "price", b"price", "sku", b"sku", "slug", b"slug", "stock", b"stock", "tax_category", b"tax_category", "update_time", b"update_time", "weight_grams", b"weight_grams"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__stock: _TypeAlias = _typing.Literal["stock"]  # noqa: Y015
     _WhichOneofArgType__stock: _TypeAlias = _typing.Literal["_stock", b"_stock"]  # noqa: Y015
@@ -162,15 +169,35 @@ class Category(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     ETAG_FIELD_NUMBER: _builtins.int
+    PARENT_ID_FIELD_NUMBER: _builtins.int
+    SLUG_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_FIELD_NUMBER: _builtins.int
+    ANCESTOR_IDS_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUID, given by the server."""
     name: _builtins.str
     """1 to 100 characters; unique."""
     etag: _builtins.str
     """Changes with every change of the category (AIP-154). In UpdateCategory: refuse to change a newer one. Ignored by CreateCategory."""
+    parent_id: _builtins.str
+    """UUID of the category above it; empty at the top. The tree has at most 8 levels, and a category at most 1,000 subcategories."""
+    slug: _builtins.str
+    """Its name in addresses: at most 80 small letters, digits and single hyphens, unique among categories. The server makes one of the name if it
+    is left out; changes of the name do not change it, and earlier ones lead here. Empty until a worker has given one to a category of an
+    earlier release.
+    """
+    position: _builtins.int
+    """Its place among the categories of one parent, 0 to 1,000,000; of equal ones the name decides."""
+    description: _builtins.str
+    """At most 10,000 characters."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was created."""
+
+    @_builtins.property
+    def ancestor_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """UUIDs of the categories above it, that at the top first."""
 
     def __init__(
         self,
@@ -179,10 +206,15 @@ class Category(_message.Message):
         name: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         etag: _builtins.str = ...,
+        parent_id: _builtins.str = ...,
+        slug: _builtins.str = ...,
+        position: _builtins.int = ...,
+        description: _builtins.str = ...,
+        ancestor_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "etag", b"etag", "id", b"id", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ancestor_ids", b"ancestor_ids", "create_time", b"create_time", "description", b"description", "etag", b"etag", "id", b"id", "name", b"name", "parent_id", b"parent_id", "position", b"position", "slug", b"slug"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -213,7 +245,7 @@ class ListProductsRequest(_message.Message):
     skip: _builtins.int
     """Products to pass over before the page, 0 to 1,000."""
     category_id: _builtins.str
-    """UUID of a category: only its products."""
+    """UUID of a category: only its products and those of the categories below it."""
     q: _builtins.str
     """Words to search for in name, SKU and description, at most 200 characters. A product must have all of them; accents, case and English
     endings do not matter, and the last word may be the beginning of one. `"two words"` must stand side by side, `-word` must be absent,
@@ -389,7 +421,9 @@ class CreateProductRequest(_message.Message):
     PRODUCT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def product(self) -> Global___Product:
-        """The product; the server gives it id, etag and times, and ignores those of the request."""
+        """The product; the server gives it id, etag and times, and ignores those of the request, and a slug beside an id, which is that of the product
+        that was read.
+        """
 
     def __init__(
         self,
@@ -418,7 +452,7 @@ class UpdateProductRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """Fields to change: name, description, price, category_id, sku, stock, image_urls, or `*` for all of them."""
+        """Fields to change: name, description, price, category_id, sku, stock, image_urls, slug …, or `*` for all of them."""
 
     def __init__(
         self,
@@ -559,19 +593,27 @@ class ListCategoriesRequest(_message.Message):
 
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    PARENT_ID_FIELD_NUMBER: _builtins.int
+    ROOTS_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """Categories a page: 0 means 20, above 100 means 100."""
     page_token: _builtins.str
-    """`next_page_token` of the page before."""
+    """`next_page_token` of the page before; every other argument must be the same, page_size aside."""
+    parent_id: _builtins.str
+    """UUID of a category: only those directly below it, by position."""
+    roots: _builtins.bool
+    """True: only those at the top, by position; `parent_id` must be empty."""
     def __init__(
         self,
         *,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        parent_id: _builtins.str = ...,
+        roots: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "parent_id", b"parent_id", "roots", b"roots"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -636,7 +678,9 @@ class CreateCategoryRequest(_message.Message):
     CATEGORY_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def category(self) -> Global___Category:
-        """The category; the server gives it id, etag and create_time, and ignores those of the request."""
+        """The category; the server gives it id, etag and create_time, and ignores those of the request, and a slug beside an id, which is that of the
+        category that was read.
+        """
 
     def __init__(
         self,
@@ -1039,3 +1083,61 @@ class UpsertProductGroupRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UpsertProductGroupRequest: _TypeAlias = UpsertProductGroupRequest  # noqa: Y015
+
+@_typing.final
+class GetSlugRequest(_message.Message):
+    """Request of GetSlug."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    SLUG_FIELD_NUMBER: _builtins.int
+    kind: _builtins.str
+    """`category` or `product`."""
+    slug: _builtins.str
+    """A slug that the thing has or had."""
+    def __init__(
+        self,
+        *,
+        kind: _builtins.str = ...,
+        slug: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "slug", b"slug"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetSlugRequest: _TypeAlias = GetSlugRequest  # noqa: Y015
+
+@_typing.final
+class GetSlugResponse(_message.Message):
+    """Response of GetSlug."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CATEGORY_FIELD_NUMBER: _builtins.int
+    PRODUCT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def category(self) -> Global___Category:
+        """A category."""
+
+    @_builtins.property
+    def product(self) -> Global___Product:
+        """A product on sale."""
+
+    def __init__(
+        self,
+        *,
+        category: Global___Category | None = ...,
+        product: Global___Product | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "product", b"product", "thing", b"thing"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "product", b"product", "thing", b"thing"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_thing: _TypeAlias = _typing.Literal["category", "product"]  # noqa: Y015
+    _WhichOneofArgType_thing: _TypeAlias = _typing.Literal["thing", b"thing"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_thing) -> _WhichOneofReturnType_thing | None: ...
+
+Global___GetSlugResponse: _TypeAlias = GetSlugResponse  # noqa: Y015

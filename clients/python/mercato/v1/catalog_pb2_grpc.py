@@ -103,6 +103,11 @@ class CatalogServiceStub:
                 request_serializer=mercato_dot_v1_dot_catalog__pb2.DeleteCategoryRequest.SerializeToString,
                 response_deserializer=mercato_dot_v1_dot_catalog__pb2.Category.FromString,
                 _registered_method=True)
+        self.GetSlug = channel.unary_unary(
+                '/mercato.v1.CatalogService/GetSlug',
+                request_serializer=mercato_dot_v1_dot_catalog__pb2.GetSlugRequest.SerializeToString,
+                response_deserializer=mercato_dot_v1_dot_catalog__pb2.GetSlugResponse.FromString,
+                _registered_method=True)
         self.ListProductGroups = channel.unary_unary(
                 '/mercato.v1.CatalogService/ListProductGroups',
                 request_serializer=mercato_dot_v1_dot_catalog__pb2.ListProductGroupsRequest.SerializeToString,
@@ -229,7 +234,8 @@ class CatalogServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListCategories(self, request, context):
-        """List categories by name, sorted by the Unicode Collation Algorithm, a page at a time.
+        """List categories by name, sorted by the Unicode Collation Algorithm, a page at a time. With `parent_id` or `roots` list those directly below
+        one category or at the top, by position and then by name.
 
         Errors: INVALID_ARGUMENT INVALID_FIELD, INVALID_ARGUMENT PAGE_TOKEN_INVALID.
         """
@@ -249,7 +255,8 @@ class CatalogServiceServicer:
     def CreateCategory(self, request, context):
         """Create a category.
 
-        Errors: INVALID_ARGUMENT INVALID_FIELD, ALREADY_EXISTS CATEGORY_TAKEN, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND (the parent), ALREADY_EXISTS CATEGORY_TAKEN or SLUG_TAKEN,
+        FAILED_PRECONDITION CATEGORY_LIMIT (the parent has 1,000 subcategories, or the tree 8 levels), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -257,19 +264,32 @@ class CatalogServiceServicer:
 
     def UpdateCategory(self, request, context):
         """Change a category (AIP-134). With `update_mask` exactly its fields; without one, PATCH and gRPC change the populated fields, and PUT
-        replaces all of them.
+        replaces all of them, except a slug that is left out. A new `parent_id` moves the category with all that is below it.
 
-        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND, ALREADY_EXISTS CATEGORY_TAKEN, ABORTED ETAG_MISMATCH (the category
-        changed since `category.etag` was read), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND (the parent, too), ALREADY_EXISTS CATEGORY_TAKEN or SLUG_TAKEN,
+        FAILED_PRECONDITION CATEGORY_CYCLE (the parent is the category itself or is below it) or CATEGORY_LIMIT (as CreateCategory; also if
+        more than 10,000 products on sale would move), ABORTED ETAG_MISMATCH (the category changed since `category.etag` was read), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteCategory(self, request, context):
-        """Delete a category that no product on sale uses. Returns it as it was.
+        """Delete a category that has no product on sale and no subcategory. Returns it as it was.
 
-        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND, FAILED_PRECONDITION CATEGORY_IN_USE, ABORTED ETAG_MISMATCH, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND, FAILED_PRECONDITION CATEGORY_IN_USE (its ErrorInfo has the numbers of
+        products, up to 10,000, and of subcategories), ABORTED ETAG_MISMATCH, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSlug(self, request, context):
+        """Return the thing that has a slug, or had it last. Its own `slug` is the current one. Over REST an earlier slug is answered with 308 and
+        the location of the current one.
+
+        Errors: INVALID_ARGUMENT INVALID_FIELD (no such kind, or not the form of a slug), NOT_FOUND SLUG_NOT_FOUND (no thing has or had the
+        slug, or it is deleted).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -404,6 +424,11 @@ def add_CatalogServiceServicer_to_server(servicer, server):
                     servicer.DeleteCategory,
                     request_deserializer=mercato_dot_v1_dot_catalog__pb2.DeleteCategoryRequest.FromString,
                     response_serializer=mercato_dot_v1_dot_catalog__pb2.Category.SerializeToString,
+            ),
+            'GetSlug': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSlug,
+                    request_deserializer=mercato_dot_v1_dot_catalog__pb2.GetSlugRequest.FromString,
+                    response_serializer=mercato_dot_v1_dot_catalog__pb2.GetSlugResponse.SerializeToString,
             ),
             'ListProductGroups': grpc.unary_unary_rpc_method_handler(
                     servicer.ListProductGroups,
@@ -791,6 +816,33 @@ class CatalogService:
             '/mercato.v1.CatalogService/DeleteCategory',
             mercato_dot_v1_dot_catalog__pb2.DeleteCategoryRequest.SerializeToString,
             mercato_dot_v1_dot_catalog__pb2.Category.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSlug(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mercato.v1.CatalogService/GetSlug',
+            mercato_dot_v1_dot_catalog__pb2.GetSlugRequest.SerializeToString,
+            mercato_dot_v1_dot_catalog__pb2.GetSlugResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -92,7 +92,8 @@ class CatalogServiceStub:
     ABORTED STOCK_CHANGED (it is not `expected_stock`; its ErrorInfo has the current one), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
     """
     ListCategories: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.ListCategoriesRequest, _catalog_pb2.ListCategoriesResponse]
-    """List categories by name, sorted by the Unicode Collation Algorithm, a page at a time.
+    """List categories by name, sorted by the Unicode Collation Algorithm, a page at a time. With `parent_id` or `roots` list those directly below
+    one category or at the top, by position and then by name.
 
     Errors: INVALID_ARGUMENT INVALID_FIELD, INVALID_ARGUMENT PAGE_TOKEN_INVALID.
     """
@@ -104,19 +105,29 @@ class CatalogServiceStub:
     CreateCategory: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.CreateCategoryRequest, _catalog_pb2.Category]
     """Create a category.
 
-    Errors: INVALID_ARGUMENT INVALID_FIELD, ALREADY_EXISTS CATEGORY_TAKEN, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND (the parent), ALREADY_EXISTS CATEGORY_TAKEN or SLUG_TAKEN,
+    FAILED_PRECONDITION CATEGORY_LIMIT (the parent has 1,000 subcategories, or the tree 8 levels), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
     """
     UpdateCategory: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.UpdateCategoryRequest, _catalog_pb2.Category]
     """Change a category (AIP-134). With `update_mask` exactly its fields; without one, PATCH and gRPC change the populated fields, and PUT
-    replaces all of them.
+    replaces all of them, except a slug that is left out. A new `parent_id` moves the category with all that is below it.
 
-    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND, ALREADY_EXISTS CATEGORY_TAKEN, ABORTED ETAG_MISMATCH (the category
-    changed since `category.etag` was read), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND (the parent, too), ALREADY_EXISTS CATEGORY_TAKEN or SLUG_TAKEN,
+    FAILED_PRECONDITION CATEGORY_CYCLE (the parent is the category itself or is below it) or CATEGORY_LIMIT (as CreateCategory; also if
+    more than 10,000 products on sale would move), ABORTED ETAG_MISMATCH (the category changed since `category.etag` was read), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
     """
     DeleteCategory: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.DeleteCategoryRequest, _catalog_pb2.Category]
-    """Delete a category that no product on sale uses. Returns it as it was.
+    """Delete a category that has no product on sale and no subcategory. Returns it as it was.
 
-    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND, FAILED_PRECONDITION CATEGORY_IN_USE, ABORTED ETAG_MISMATCH, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND, FAILED_PRECONDITION CATEGORY_IN_USE (its ErrorInfo has the numbers of
+    products, up to 10,000, and of subcategories), ABORTED ETAG_MISMATCH, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+    """
+    GetSlug: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.GetSlugRequest, _catalog_pb2.GetSlugResponse]
+    """Return the thing that has a slug, or had it last. Its own `slug` is the current one. Over REST an earlier slug is answered with 308 and
+    the location of the current one.
+
+    Errors: INVALID_ARGUMENT INVALID_FIELD (no such kind, or not the form of a slug), NOT_FOUND SLUG_NOT_FOUND (no thing has or had the
+    slug, or it is deleted).
     """
     ListProductGroups: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.ListProductGroupsRequest, _catalog_pb2.ListProductGroupsResponse]
     """List groups with variants on sale, newest first, a page at a time. Lists leave `variants` out.
@@ -221,7 +232,8 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
     ABORTED STOCK_CHANGED (it is not `expected_stock`; its ErrorInfo has the current one), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
     """
     ListCategories: _aio.UnaryUnaryMultiCallable[_catalog_pb2.ListCategoriesRequest, _catalog_pb2.ListCategoriesResponse]  # type: ignore[assignment]
-    """List categories by name, sorted by the Unicode Collation Algorithm, a page at a time.
+    """List categories by name, sorted by the Unicode Collation Algorithm, a page at a time. With `parent_id` or `roots` list those directly below
+    one category or at the top, by position and then by name.
 
     Errors: INVALID_ARGUMENT INVALID_FIELD, INVALID_ARGUMENT PAGE_TOKEN_INVALID.
     """
@@ -233,19 +245,29 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
     CreateCategory: _aio.UnaryUnaryMultiCallable[_catalog_pb2.CreateCategoryRequest, _catalog_pb2.Category]  # type: ignore[assignment]
     """Create a category.
 
-    Errors: INVALID_ARGUMENT INVALID_FIELD, ALREADY_EXISTS CATEGORY_TAKEN, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND (the parent), ALREADY_EXISTS CATEGORY_TAKEN or SLUG_TAKEN,
+    FAILED_PRECONDITION CATEGORY_LIMIT (the parent has 1,000 subcategories, or the tree 8 levels), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
     """
     UpdateCategory: _aio.UnaryUnaryMultiCallable[_catalog_pb2.UpdateCategoryRequest, _catalog_pb2.Category]  # type: ignore[assignment]
     """Change a category (AIP-134). With `update_mask` exactly its fields; without one, PATCH and gRPC change the populated fields, and PUT
-    replaces all of them.
+    replaces all of them, except a slug that is left out. A new `parent_id` moves the category with all that is below it.
 
-    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND, ALREADY_EXISTS CATEGORY_TAKEN, ABORTED ETAG_MISMATCH (the category
-    changed since `category.etag` was read), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND (the parent, too), ALREADY_EXISTS CATEGORY_TAKEN or SLUG_TAKEN,
+    FAILED_PRECONDITION CATEGORY_CYCLE (the parent is the category itself or is below it) or CATEGORY_LIMIT (as CreateCategory; also if
+    more than 10,000 products on sale would move), ABORTED ETAG_MISMATCH (the category changed since `category.etag` was read), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
     """
     DeleteCategory: _aio.UnaryUnaryMultiCallable[_catalog_pb2.DeleteCategoryRequest, _catalog_pb2.Category]  # type: ignore[assignment]
-    """Delete a category that no product on sale uses. Returns it as it was.
+    """Delete a category that has no product on sale and no subcategory. Returns it as it was.
 
-    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND, FAILED_PRECONDITION CATEGORY_IN_USE, ABORTED ETAG_MISMATCH, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND, FAILED_PRECONDITION CATEGORY_IN_USE (its ErrorInfo has the numbers of
+    products, up to 10,000, and of subcategories), ABORTED ETAG_MISMATCH, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+    """
+    GetSlug: _aio.UnaryUnaryMultiCallable[_catalog_pb2.GetSlugRequest, _catalog_pb2.GetSlugResponse]  # type: ignore[assignment]
+    """Return the thing that has a slug, or had it last. Its own `slug` is the current one. Over REST an earlier slug is answered with 308 and
+    the location of the current one.
+
+    Errors: INVALID_ARGUMENT INVALID_FIELD (no such kind, or not the form of a slug), NOT_FOUND SLUG_NOT_FOUND (no thing has or had the
+    slug, or it is deleted).
     """
     ListProductGroups: _aio.UnaryUnaryMultiCallable[_catalog_pb2.ListProductGroupsRequest, _catalog_pb2.ListProductGroupsResponse]  # type: ignore[assignment]
     """List groups with variants on sale, newest first, a page at a time. Lists leave `variants` out.
@@ -401,7 +423,8 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _catalog_pb2.ListCategoriesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_catalog_pb2.ListCategoriesResponse, _abc.Awaitable[_catalog_pb2.ListCategoriesResponse]]:
-        """List categories by name, sorted by the Unicode Collation Algorithm, a page at a time.
+        """List categories by name, sorted by the Unicode Collation Algorithm, a page at a time. With `parent_id` or `roots` list those directly below
+        one category or at the top, by position and then by name.
 
         Errors: INVALID_ARGUMENT INVALID_FIELD, INVALID_ARGUMENT PAGE_TOKEN_INVALID.
         """
@@ -425,7 +448,8 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_catalog_pb2.Category, _abc.Awaitable[_catalog_pb2.Category]]:
         """Create a category.
 
-        Errors: INVALID_ARGUMENT INVALID_FIELD, ALREADY_EXISTS CATEGORY_TAKEN, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND (the parent), ALREADY_EXISTS CATEGORY_TAKEN or SLUG_TAKEN,
+        FAILED_PRECONDITION CATEGORY_LIMIT (the parent has 1,000 subcategories, or the tree 8 levels), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
         """
 
     @_abc_1.abstractmethod
@@ -435,10 +459,11 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_catalog_pb2.Category, _abc.Awaitable[_catalog_pb2.Category]]:
         """Change a category (AIP-134). With `update_mask` exactly its fields; without one, PATCH and gRPC change the populated fields, and PUT
-        replaces all of them.
+        replaces all of them, except a slug that is left out. A new `parent_id` moves the category with all that is below it.
 
-        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND, ALREADY_EXISTS CATEGORY_TAKEN, ABORTED ETAG_MISMATCH (the category
-        changed since `category.etag` was read), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND (the parent, too), ALREADY_EXISTS CATEGORY_TAKEN or SLUG_TAKEN,
+        FAILED_PRECONDITION CATEGORY_CYCLE (the parent is the category itself or is below it) or CATEGORY_LIMIT (as CreateCategory; also if
+        more than 10,000 products on sale would move), ABORTED ETAG_MISMATCH (the category changed since `category.etag` was read), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
         """
 
     @_abc_1.abstractmethod
@@ -447,9 +472,23 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _catalog_pb2.DeleteCategoryRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_catalog_pb2.Category, _abc.Awaitable[_catalog_pb2.Category]]:
-        """Delete a category that no product on sale uses. Returns it as it was.
+        """Delete a category that has no product on sale and no subcategory. Returns it as it was.
 
-        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND, FAILED_PRECONDITION CATEGORY_IN_USE, ABORTED ETAG_MISMATCH, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND CATEGORY_NOT_FOUND, FAILED_PRECONDITION CATEGORY_IN_USE (its ErrorInfo has the numbers of
+        products, up to 10,000, and of subcategories), ABORTED ETAG_MISMATCH, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+        """
+
+    @_abc_1.abstractmethod
+    def GetSlug(
+        self,
+        request: _catalog_pb2.GetSlugRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_catalog_pb2.GetSlugResponse, _abc.Awaitable[_catalog_pb2.GetSlugResponse]]:
+        """Return the thing that has a slug, or had it last. Its own `slug` is the current one. Over REST an earlier slug is answered with 308 and
+        the location of the current one.
+
+        Errors: INVALID_ARGUMENT INVALID_FIELD (no such kind, or not the form of a slug), NOT_FOUND SLUG_NOT_FOUND (no thing has or had the
+        slug, or it is deleted).
         """
 
     @_abc_1.abstractmethod
