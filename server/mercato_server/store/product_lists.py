@@ -6,15 +6,15 @@ A list without a query reads one index in the order of the list and stops when i
       ->  Index Scan using products_by_category_price   (Index Cond: category_id = $1 AND (price_minor, id) > ($3, $2))
 
 A list of a category reads two indexes in that order, each until it has a page: that of its own products, and that of the products in its
-subcategories, which are in the table `category_listings`. Then it reads the products of the first of both by primary key:
+subcategories, which are in the table `category_listings`:
 
-    Nested Loop
-      ->  Limit
-            ->  Sort
-                  ->  Append
-                        ->  Limit  ->  Index Scan using products_by_category_price
+    Limit
+      ->  Sort
+            ->  Append
+                  ->  Limit  ->  Index Scan using products_by_category_price
+                  ->  Nested Loop
                         ->  Limit  ->  Index Only Scan using category_listings_by_price
-      ->  Index Scan using products_pkey
+                        ->  Index Scan using products_pkey
 
 Lists with a query are in search.py.
 """
@@ -78,31 +78,33 @@ def _plain_sql(shape: Shape) -> str:
 
 
 def _category_sql(shape: Shape) -> str:
-    """Return the statement of a list of a category. LATERAL with OFFSET 0 forces a nested loop, which keeps the order of the page."""
-    key = f"id, {shape.key}" if shape.key else "id"
+    """Return the statement of a list of a category: a page of each of its parts, of which the first rows are the page of the list.
+
+    LATERAL with OFFSET 0 forces a nested loop: products are read one by one.
+    """
     end = f"AND {shape.place()} ORDER BY {shape.order_by()} {shape.pages()}"
-    return f"""
-    SELECT product.*
-      FROM (SELECT id FROM ({_of_category(shape, key, end)}) AS listed ORDER BY {shape.order_by()} {shape.page()}) AS page
-     CROSS JOIN LATERAL (SELECT {shape.columns} FROM products WHERE id = page.id OFFSET 0) AS product
-    """  # noqa: S608 - constants
+    order = shape.order_by().replace(shape.key, "place") if shape.key else shape.order_by()
+    own, *others = _parts(shape, shape.columns if shape.deleted is Deleted.HIDDEN else "*", end)
+    by_id = f"SELECT {shape.columns} FROM products WHERE id = found.id OFFSET 0"  # noqa: S608 - constants
+    parts = [own, *(f"SELECT product.* FROM ({other}) AS found CROSS JOIN LATERAL ({by_id}) AS product" for other in others)]  # noqa: S608
+    listed = " UNION ALL ".join(f"({part})" for part in parts)
+    return f"SELECT * FROM ({listed}) AS listed ORDER BY {order} {shape.page()}"  # noqa: S608 - constants
 
 
-def _of_category(shape: Shape, columns: str, end: str) -> str:
-    """Return the products of a category and its subcategories; `end` ends each of the queries that find them."""
+def _parts(shape: Shape, columns: str, end: str) -> list[str]:
+    """Return the queries that find the products of a category and of its subcategories; `end` ends each of them.
+
+    Only administrators list deleted products, which no listing has. So such a list reads each category of the subtree.
+    """
     category = f"{shape.parameters()['category']}::uuid"
     if shape.deleted is Deleted.HIDDEN:
-        return f"""
-    (SELECT {columns} FROM products WHERE {shape.conditions()} {end})
-     UNION ALL
-    (SELECT {columns} FROM category_listings AS products WHERE {shape.conditions(table=False)} {end})
-    """  # noqa: S608 - constants
-    # Only administrators list deleted products, which no listing has: so each category of the subtree is read.
-    return f"""
-    SELECT product.id
-      FROM (SELECT {category} AS id UNION ALL SELECT id FROM categories WHERE ancestors @> ARRAY[{category}]) AS category
-     CROSS JOIN LATERAL (SELECT id FROM products WHERE {shape.conditions(category="category.id")} {end}) AS product
-    """  # noqa: S608 - constants
+        return [
+            f"SELECT {columns} FROM products WHERE {shape.conditions()} {end}",  # noqa: S608 - constants
+            f"SELECT id FROM category_listings AS products WHERE {shape.conditions(table=False)} {end}",  # noqa: S608 - constants
+        ]
+    subtree = f"SELECT {category} AS id UNION ALL SELECT id FROM categories WHERE ancestors @> ARRAY[{category}]"  # noqa: S608 - constants
+    products = f"SELECT {shape.columns} FROM products WHERE {shape.conditions(category='category.id')} {end}"  # noqa: S608 - constants
+    return [f"SELECT product.{columns} FROM ({subtree}) AS category CROSS JOIN LATERAL ({products}) AS product"]  # noqa: S608 - constants
 
 
 @cache
@@ -113,7 +115,7 @@ def count_sql(shape: Shape) -> str:
         return search.count_sql(shape)
     limit = shape.parameters()["limit"]
     if shape.category:
-        listed = _of_category(shape, "id", f"LIMIT {limit}")
+        listed = " UNION ALL ".join(f"({part})" for part in _parts(shape, "id", f"LIMIT {limit}"))
         return f"SELECT count(*) FROM (SELECT FROM ({listed}) AS listed LIMIT {limit}) AS matching"  # noqa: S608 - constants
     return f"SELECT count(*) FROM (SELECT FROM products WHERE {shape.conditions()} LIMIT {limit}) AS matching"  # noqa: S608 - constants
 
