@@ -9,7 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from mercato_server.domain import errors, order_notes, payment_errors, pricing_errors, promotion_errors, quotes, shipping_errors, tax_errors
+from mercato_server.domain import (
+    errors,
+    group_errors,
+    order_notes,
+    payment_errors,
+    pricing_errors,
+    promotion_errors,
+    quotes,
+    shipping_errors,
+    tax_errors,
+)
 from mercato_server.domain.errors import MercatoError, Shortage, Violation
 from mercato_server.domain.pricing import Breakdown
 from mercato_server.domain.provided_taxes import TaxQuestion
@@ -117,6 +127,11 @@ MAKE: dict[type[MercatoError], list[Callable[[], MercatoError]]] = {
     promotion_errors.ScopeProductNotFound: [lambda: promotion_errors.ScopeProductNotFound(violations(1))],
     promotion_errors.ScopeMethodNotFound: [lambda: promotion_errors.ScopeMethodNotFound(violations(1))],
     promotion_errors.ScopeCategoryNotFound: [lambda: promotion_errors.ScopeCategoryNotFound(violations(1))],
+    group_errors.GroupNotFound: not_found(group_errors.GroupNotFound),
+    group_errors.GroupCodeTaken: [lambda: group_errors.GroupCodeTaken(text())],
+    group_errors.GroupInUse: [lambda: group_errors.GroupInUse(next(numbers))],
+    group_errors.OptionsTaken: [lambda: group_errors.OptionsTaken(text(), uuid.uuid4())],
+    group_errors.OptionsOutdated: [lambda: group_errors.OptionsOutdated(text(), [text(), text()])],
     tax_errors.TaxRateNotFound: not_found(tax_errors.TaxRateNotFound),
     tax_errors.TaxRateOverlaps: [lambda: tax_errors.TaxRateOverlaps(uuid.uuid4())],
     tax_errors.TaxRateLimit: [lambda: tax_errors.TaxRateLimit(next(numbers))],
