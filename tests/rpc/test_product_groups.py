@@ -283,7 +283,9 @@ async def test_values_of_variants_are_checked_before_the_shop_is_read(shop: Shop
     admin = await shop.person(admin=True)
     bad = one("S", name="", stock=-1, id="x", image_urls=["ftp://example.com"])
     bad.ClearField("price")
-    error = await refusal(upsert(shop, admin, one("M"), bad, one("x" * 101)))
+    long = Product(name="x", price=bad.price, options=[ProductOption(name=f"N{number}", value="x" * 97) for number in range(5)])
+    long.price.minor_units = 1
+    error = await refusal(upsert(shop, admin, one("M"), bad, one("x" * 101), long))
     assert error.fields == [
         "variants[1].name",
         "variants[1].price",
@@ -291,6 +293,7 @@ async def test_values_of_variants_are_checked_before_the_shop_is_read(shop: Shop
         "variants[1].image_urls[0]",
         "variants[1].id",
         "variants[2].options[0].value",
+        "variants[3].options",
     ]
 
 

@@ -47,6 +47,7 @@ from mercato_server.domain.carts import LINE_QUANTITY_MAX, LINES_MAX, CartLine
 from mercato_server.domain.catalog import NAME_MAX, PRICE_MAX_MINOR
 from mercato_server.domain.orders import REASON_MAX, STORED, Order, OrderLine, OrderTransition
 from mercato_server.domain.pricing import Breakdown
+from mercato_server.domain.product_groups import OPTIONS_TEXT_MAX
 from mercato_server.domain.purchases import NO_CHOICES, PricedCart
 from mercato_server.handlers import convert
 from support.example_requests import a_method, a_zone, new_address
@@ -205,7 +206,8 @@ async def test_every_list_is_walked_in_pages_that_fit(settings: Settings, pool: 
 
 def test_the_largest_cart_and_order_fit_into_a_response() -> None:
     name, uuid, moment = "\U0001f6d2" * NAME_MAX, UUID(int=1), datetime(2026, 1, 1, tzinfo=UTC)
-    line = CartLine(uuid, name, LINE_QUANTITY_MAX, PRICE_MAX_MINOR, 1, 1, on_sale=True)
+    options = "\U0001f6d2" * OPTIONS_TEXT_MAX
+    line = CartLine(uuid, name, LINE_QUANTITY_MAX, PRICE_MAX_MINOR, 1, 1, on_sale=True, options_text=options)
     cart = convert.cart(PricedCart((line,) * LINES_MAX, NO_CHOICES, Breakdown((), 0)), "USD")
     assert len(cart.lines[0].warnings) == 2
     steps = [
@@ -222,7 +224,7 @@ def test_the_largest_cart_and_order_fit_into_a_response() -> None:
         updated_at=moment,
         version=1,
         payment_due_at=moment,
-        lines=(OrderLine(uuid, name, PRICE_MAX_MINOR, LINE_QUANTITY_MAX),) * LINES_MAX,
+        lines=(OrderLine(uuid, name, PRICE_MAX_MINOR, LINE_QUANTITY_MAX, options_text=options),) * LINES_MAX,
         history=tuple(steps),
     )
     for message in (cart, convert.order(order)):

@@ -23,8 +23,11 @@ PROMOTION = {
 WRITTEN = {
     "Product": {
         "name", "description", "price", "category_id", "sku", "stock", "image_urls", "etag",
-        "tax_category", "needs_delivery", "weight_grams", "slug",
+        "tax_category", "needs_delivery", "weight_grams", "slug", "group_id", "options",
     },
+    "ProductGroup": {"name", "code", "varies_by", "etag"},
+    "ProductOption": {"name", "value"},
+    "ProductVariant": set(),
     "Category": {"name", "etag", "parent_id", "slug", "position", "description"},
     "Address": {"postal_address", "is_default", "etag"},
     "PostalAddress": {

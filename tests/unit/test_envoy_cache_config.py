@@ -11,7 +11,9 @@ from mercato_server.edge.envoy import render
 from support.certificates import certificate
 from unit.test_envoy_config import assert_valid, found
 
-CATALOG_READS = {"BatchGetProducts", "GetCategory", "GetProduct", "ListCategories", "ListProducts"}
+CATALOG_READS = {
+    *("BatchGetProducts", "GetCategory", "GetProduct", "GetProductGroup", "ListCategories", "ListProductGroups", "ListProducts"),
+}
 STATUS = {
     "access_loggers.filters.cel": "alpha",
     "access_loggers.stream": "stable",

@@ -18,6 +18,8 @@ OPTION_NAMES_MAX = 5
 """The same limit as product_groups_varies_by_check."""
 OPTION_NAME_MAX = 50
 OPTION_VALUE_MAX = 100
+OPTIONS_TEXT_MAX = 500
+"""Characters of the text of a variant's options, which 200 lines of a cart repeat."""
 POSITION_MAX = 1_000_000
 VARIANTS_MAX = 200
 """Variants of a group that are on sale; the same limit as product_groups_variants_check."""

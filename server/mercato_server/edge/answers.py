@@ -72,6 +72,7 @@ _ORDER = {
             "quantity": 2,
             "line_total": _usd(23_998),
             **dict.fromkeys(("shipped", "delivered", "cancelled", "returned"), 0),
+            "options_text": "",
         },
     ],
     "total": _QUOTED["total"],

@@ -24,7 +24,7 @@ FORMATS: Bounds = {
     "DeleteProductGroupRequest.group_id": {"format": "uuid"},
     "GetProductGroupRequest.group_id": {"format": "uuid"},
     "Product.group_id": _ID_OR_EMPTY,
-    "ProductGroup.id": _ID_OR_EMPTY,
+    "ProductGroup.id": {"format": "uuid"},
     "ProductGroup.representative_id": _ID_OR_EMPTY,
     "ProductVariant.product_id": {"format": "uuid"},
 }

@@ -8,10 +8,12 @@ from mercato_server.domain.product_groups import (
     OPTION_NAME_MAX,
     OPTION_NAMES_MAX,
     OPTION_VALUE_MAX,
+    OPTIONS_TEXT_MAX,
     GroupDraft,
     Option,
     Options,
     fold,
+    text,
     written,
 )
 from mercato_server.validation.checks import Checks
@@ -28,7 +30,10 @@ def options(check: Checks, field: str, given: Sequence[Option]) -> Options:
         for index, (_, value) in enumerate(given)
     ]
     _different(check, field, names)
-    return tuple(map(Option, names, values))
+    found = tuple(map(Option, names, values))
+    if len(text(found)) > OPTIONS_TEXT_MAX:
+        check.fail(field, "must have at most {longest} characters together", longest=OPTIONS_TEXT_MAX)
+    return found
 
 
 def draft(check: Checks, prefix: str, wanted: GroupDraft, fields: Collection[str]) -> GroupDraft:

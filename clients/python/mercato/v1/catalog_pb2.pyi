@@ -98,7 +98,8 @@ class Product(_message.Message):
     def options(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProductOption]:
         """The options of a variant: exactly one for each name in `varies_by` of its group. The server returns them in the order of the group, with
         its spelling of the names. No two variants on sale of a group have the same options; case, surrounding white space and the normal form of
-        Unicode make no difference. Empty for a product without a group.
+        Unicode make no difference. Together they have at most 500 characters, as `options_text` of a cart line shows them. Empty for a product
+        without a group.
         """
 
     def __init__(
