@@ -62,7 +62,7 @@ UNSIGNED = {"HandlePaymentEvent"}
 """RPCs whose example all callers may send, and which refuse it: it has no signature."""
 PUBLIC = {
     "SignUp", "Login", "LoginForm", "Refresh", "GetJwks", "ListProducts", "GetProduct", "BatchGetProducts", "ListCategories", "GetCategory",
-    "RequestPasswordReset", "ResetPassword", "VerifyEmail", "GetShop", "HandlePaymentEvent",
+    "RequestPasswordReset", "ResetPassword", "VerifyEmail", "GetShop", "HandlePaymentEvent", "GetPicture",
 }  # fmt: skip
 FOR_ADMINS = {
     "GetAdminOnly", "CreateProduct", "UpdateProduct", "DeleteProduct", "UndeleteProduct", "AdjustStock", "CreateCategory", "UpdateCategory",
@@ -77,6 +77,7 @@ FOR_ADMINS = {
     "GetPromotion", "CreatePromotion", "UpdatePromotion", "ArchivePromotion", "ListPromotionCodes", "CreatePromotionCode",
     "GeneratePromotionCodes", "ArchivePromotionCode",
     "UpdateShop",
+    "CreatePictureUpload", "UploadPictureContent", "GetPictureUpload", "SetProductPictures",
     "ListTaxCategories", "GetTaxCategory", "CreateTaxCategory", "UpdateTaxCategory", "ArchiveTaxCategory",
     "ListTaxRates", "GetTaxRate", "CreateTaxRate", "UpdateTaxRate", "ArchiveTaxRate",
 }  # fmt: skip

@@ -26,6 +26,8 @@ WRITTEN = {
         "tax_category", "needs_delivery", "weight_grams",
     },
     "Category": {"name", "etag"},
+    "Picture": set(),
+    "PictureSize": set(),
     "Address": {"postal_address", "is_default", "etag"},
     "PostalAddress": {
         "country_code", "recipient", "company", "street_lines", "city_area", "city", "region", "postal_code", "sorting_code", "phone",

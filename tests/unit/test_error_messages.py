@@ -9,7 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from mercato_server.domain import errors, order_notes, payment_errors, pricing_errors, promotion_errors, quotes, shipping_errors, tax_errors
+from mercato_server.domain import (
+    errors,
+    order_notes,
+    payment_errors,
+    picture_errors,
+    pricing_errors,
+    promotion_errors,
+    quotes,
+    shipping_errors,
+    tax_errors,
+)
 from mercato_server.domain.errors import MercatoError, Shortage, Violation
 from mercato_server.domain.pricing import Breakdown
 from mercato_server.domain.provided_taxes import TaxQuestion
@@ -70,6 +80,7 @@ MAKE: dict[type[MercatoError], list[Callable[[], MercatoError]]] = {
     errors.AddressLimit: [lambda: errors.AddressLimit(next(numbers))],
     errors.TooManyCalls: [lambda: errors.TooManyCalls(next(numbers))],
     errors.TooManyStreams: [lambda: errors.TooManyStreams(next(numbers))],
+    errors.StreamIdle: [lambda: errors.StreamIdle(next(numbers))],
     errors.StreamTooLong: [lambda: errors.StreamTooLong(next(numbers))],
     shipping_errors.ShippingZoneNotFound: not_found(shipping_errors.ShippingZoneNotFound),
     shipping_errors.ShippingMethodNotFound: not_found(shipping_errors.ShippingMethodNotFound),
@@ -117,6 +128,12 @@ MAKE: dict[type[MercatoError], list[Callable[[], MercatoError]]] = {
     promotion_errors.ScopeProductNotFound: [lambda: promotion_errors.ScopeProductNotFound(violations(1))],
     promotion_errors.ScopeMethodNotFound: [lambda: promotion_errors.ScopeMethodNotFound(violations(1))],
     promotion_errors.ScopeCategoryNotFound: [lambda: promotion_errors.ScopeCategoryNotFound(violations(1))],
+    picture_errors.PictureUploadNotFound: not_found(picture_errors.PictureUploadNotFound),
+    picture_errors.PictureUploadState: [lambda: picture_errors.PictureUploadState(uuid.uuid4())],
+    picture_errors.PictureNotFound: [lambda: picture_errors.PictureNotFound(text())],
+    picture_errors.PicturesLimit: [lambda: picture_errors.PicturesLimit(next(numbers))],
+    picture_errors.PicturesOff: [picture_errors.PicturesOff],
+    picture_errors.TooManyUploads: [lambda: picture_errors.TooManyUploads(next(numbers))],
     tax_errors.TaxRateNotFound: not_found(tax_errors.TaxRateNotFound),
     tax_errors.TaxRateOverlaps: [lambda: tax_errors.TaxRateOverlaps(uuid.uuid4())],
     tax_errors.TaxRateLimit: [lambda: tax_errors.TaxRateLimit(next(numbers))],

@@ -38,6 +38,8 @@ class Product(NamedTuple):
     tax_category: str | None
     needs_delivery: bool
     weight_grams: int
+    pictures: str | None
+    """The text of the column; `domain.pictures.shown` reads it. Most products of a list have none, or are in a cache."""
     version: int
     """The number of writes to the product."""
     stock_version: int
@@ -75,6 +77,8 @@ class ProductDraft:
     tax_category: str | None = None
     needs_delivery: bool = False
     weight_grams: int = 0
+    pictures: tuple[bytes, ...] = ()
+    """Digests of pictures, a part of the URLs that a request sets."""
 
 
 class Category(NamedTuple):

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from mercato.v1 import catalog_pb2
 from mercato_server.cache.catalog_cache import CatalogCache, Loaded, LoadedPage, response
-from mercato_server.config.settings import Limits
+from mercato_server.config.settings import Settings
 from mercato_server.database.pool import Pool
 from mercato_server.domain.catalog import (
     BY_CREATION,
@@ -24,11 +24,13 @@ from mercato_server.domain.catalog import (
 from mercato_server.domain.errors import ProductNotFound, ResponseTooLarge
 from mercato_server.domain.orders import REASON_MAX
 from mercato_server.domain.paging import Page
+from mercato_server.domain.pictures import PICTURES_MAX
 from mercato_server.domain.search_documents import RULE_VERSION
 from mercato_server.handlers import convert
 from mercato_server.handlers.idempotency import Answer, Idempotency, answer
 from mercato_server.handlers.masks import masked, replace_by_put
 from mercato_server.handlers.pages import Pager
+from mercato_server.handlers.picture_messages import split
 from mercato_server.rpc.context import Context
 from mercato_server.rpc.preconditions import expected_etags
 from mercato_server.store import catalog, categories, product_lists
@@ -65,14 +67,15 @@ _CATEGORIES = "categories" + _BY_KEYS
 class CatalogHandler:
     """Reads and changes products, stock and categories."""
 
-    def __init__(self, pool: "Pool", pager: Pager, idempotency: Idempotency, limits: Limits, currency: str, cache: CatalogCache) -> None:
+    def __init__(self, pool: "Pool", pager: Pager, idempotency: Idempotency, settings: Settings, cache: CatalogCache) -> None:
         self.cached = {"GetProduct": self._cached_product, "ListProducts": cache.known_page}
         self._cache = cache
         self._pool = pool
         self._pager = pager
         self._idempotency = idempotency
-        self._limits = limits
-        self._currency = currency
+        self._limits = settings.limits
+        self._currency = settings.currency
+        self._pictures_url = settings.pictures.url
 
     async def ListProducts(self, request: catalog_pb2.ListProductsRequest, context: Context) -> Answer:
         """List products on sale, and deleted ones for administrators."""
@@ -229,7 +232,7 @@ class CatalogHandler:
         return LoadedPage(products, rest.SerializeToString(), snapshot, in_stock=wanted.in_stock)
 
     def _product(self, product: Product) -> catalog_pb2.Product:
-        return convert.product(product, self._currency)
+        return convert.product(product, self._currency, self._pictures_url)
 
     def _cached_product(self, request: bytes) -> bytes | None:
         """Return the cached response to GetProduct; the request has one field, the id, whose bytes are the key."""
@@ -237,13 +240,17 @@ class CatalogHandler:
 
     def _draft(self, check: Checks, product: catalog_pb2.Product, fields: Collection[str]) -> ProductDraft:
         """Check the writable fields of a product; fields that are not in `fields` keep the draft's defaults."""
+        digests, external = split(product.image_urls, self._pictures_url)
+        if len(digests) + len(external) > PICTURES_MAX:
+            check.fail("product.image_urls", "must have at most {most} entries", most=PICTURES_MAX)
         draft = ProductDraft(
             name=drafts.named(check, "product.", product.name) if "name" in fields else "",
             description=product.description,
             category_id=check.optional_uuid("product.category_id", product.category_id),
             sku=product.sku,
             stock=product.stock if product.HasField("stock") else None,
-            image_urls=tuple(product.image_urls),
+            image_urls=tuple(external[:PICTURES_MAX]),
+            pictures=tuple(digests[:PICTURES_MAX]),
             tax_category=product.tax_category,
             needs_delivery=product.needs_delivery,
             weight_grams=product.weight_grams,
@@ -253,10 +260,11 @@ class CatalogHandler:
         return drafts.checked(check, "product.", draft)
 
 
-async def serialized(pool: "Pool", currency: str, product_ids: Collection[UUID]) -> Loaded:
+async def serialized(pool: "Pool", settings: Settings, product_ids: Collection[UUID]) -> Loaded:
     """Return the products on sale among the ids as serialized messages."""
     products, snapshot = await catalog.get(pool, product_ids)
-    return Loaded({product.id: convert.product(product, currency).SerializeToString() for product in products}, snapshot)
+    currency, base = settings.currency, settings.pictures.url
+    return Loaded({product.id: convert.product(product, currency, base).SerializeToString() for product in products}, snapshot)
 
 
 def _filter(check: Checks, request: catalog_pb2.ListProductsRequest) -> tuple[ProductFilter, ProductOrder]:

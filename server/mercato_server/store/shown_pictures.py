@@ -1,0 +1,144 @@
+"""The pictures that products show, and the sweep of those that none shows.
+
+A product and its pictures are locked in that order, pictures by digest. The sweep passes by what is locked.
+"""
+
+import json
+from collections.abc import Awaitable, Callable, Sequence
+
+from mercato_server.database.pool import Conn, Pool
+from mercato_server.database.transactions import retry_conflicts, transaction
+from mercato_server.domain.catalog import Product
+from mercato_server.domain.picture_errors import PictureNotFound, PicturesLimit
+from mercato_server.domain.pictures import PICTURES_MAX, Renditions, Shown, Side, shown
+from mercato_server.store.picture_uploads import LOCK_CONTENT, content_keys
+
+UNUSED_S = 24 * 60 * 60.0
+"""Time that a picture stays which no product shows: clients may have its URL, and an administrator may yet show it."""
+SWEPT = 100
+"""Pictures of one transaction of the sweep."""
+
+# Waits for a sweep that holds a picture, and then does not find it.
+LOCK_PICTURES = """
+SELECT digest, widths, heights
+  FROM pictures
+ WHERE digest = ANY($1::bytea[]) AND condemned_at IS NULL
+ ORDER BY digest
+   FOR NO KEY UPDATE
+"""
+
+REMOVE_SHOWN = "DELETE FROM product_pictures WHERE product_id = $1"
+
+# A picture that is removed may be shown by another product: the sweep looks.
+SHOW_PICTURES = """
+WITH added AS (
+    INSERT INTO product_pictures (product_id, digest, position, alt)
+    SELECT $1, digest, position, alt FROM unnest($2::bytea[], $3::smallint[], $4::text[]) AS new (digest, position, alt)
+), used AS (
+    UPDATE pictures
+       SET unused_at = CASE WHEN digest = ANY($2::bytea[]) THEN NULL ELSE now() END
+     WHERE digest = ANY($2::bytea[]) OR digest = ANY($5::bytea[])
+)
+UPDATE products
+   SET pictures = $6::jsonb, version = version + 1, updated_at = now()
+ WHERE id = $1
+RETURNING pictures, version, updated_at
+"""
+
+LOCK_UNUSED = """
+SELECT digest
+  FROM pictures
+ WHERE unused_at < now() - make_interval(secs => $1) AND condemned_at IS NULL
+ ORDER BY unused_at
+ LIMIT $2
+   FOR UPDATE SKIP LOCKED
+"""
+
+# A statement of its own, which sees the products that have begun to show a picture before it was locked.
+CONDEMN = """
+UPDATE pictures AS picture
+   SET unused_at = CASE WHEN NOT is_shown THEN unused_at END, condemned_at = CASE WHEN NOT is_shown THEN now() END
+  FROM (SELECT digest, EXISTS (SELECT FROM product_pictures AS shown WHERE shown.digest = locked.digest) AS is_shown
+          FROM unnest($1::bytea[]) AS locked (digest)) AS found
+ WHERE picture.digest = found.digest
+"""
+
+LOCK_CONDEMNED = """
+SELECT digest
+  FROM pictures
+ WHERE unused_at IS NOT NULL AND condemned_at IS NOT NULL
+ ORDER BY unused_at
+ LIMIT $1
+   FOR UPDATE SKIP LOCKED
+"""
+
+DELETE_CONDEMNED = "DELETE FROM pictures WHERE digest = ANY($1::bytea[])"
+
+GET_KNOWN = "SELECT digest FROM pictures WHERE digest = ANY($1::bytea[])"
+
+
+async def show(conn: "Conn", product: Product, wanted: Sequence[tuple[bytes, str | None]]) -> Product:
+    """Show pictures with a locked product, and no others, and return it; a text None keeps the one that the product has.
+
+    Raises PictureNotFound or PicturesLimit.
+    """
+    if len(wanted) + len(product.image_urls) > PICTURES_MAX:
+        raise PicturesLimit(len(product.image_urls))
+    before = {each.picture.digest: each for each in shown(product.pictures)}
+    digests = [digest for digest, _ in wanted]
+    known = {row["digest"]: _renditions(*row) for row in await conn.fetch(LOCK_PICTURES, [*{*digests, *before}])}
+    missing = next((digest for digest in digests if digest not in known), None)
+    if missing is not None:
+        raise PictureNotFound(missing.hex())
+    texts = [(before[digest].alt if digest in before else "") if alt is None else alt for digest, alt in wanted]
+    now = [Shown(known[digest], alt) for digest, alt in zip(digests, texts, strict=True)]
+    await conn.execute(REMOVE_SHOWN, product.id)
+    removed = [digest for digest in before if digest not in digests]
+    positions = list(range(len(digests)))
+    row = await conn.fetchrow(SHOW_PICTURES, product.id, digests, positions, texts, removed, _written(now))
+    return product._replace(**dict(row or {}))
+
+
+@retry_conflicts
+async def condemn(pool: "Pool", unused_s: float = UNUSED_S) -> int:
+    """Condemn one batch of pictures that no product has shown for some time, so that none can begin to; return how many were looked at."""
+    async with transaction(pool) as conn:
+        digests = [row["digest"] for row in await conn.fetch(LOCK_UNUSED, unused_s, SWEPT)]
+        if digests:
+            await conn.execute(CONDEMN, digests)
+        return len(digests)
+
+
+@retry_conflicts
+async def delete_condemned(pool: "Pool", remove: Callable[[Sequence[bytes]], Awaitable[None]]) -> int:
+    """Delete one batch of condemned pictures; `remove` deletes their files first, while no worker can add them again. Return how many."""
+    async with transaction(pool) as conn:
+        digests = [row["digest"] for row in await conn.fetch(LOCK_CONDEMNED, SWEPT)]
+        if digests:
+            await remove(digests)
+            await conn.execute(DELETE_CONDEMNED, digests)
+        return len(digests)
+
+
+@retry_conflicts
+async def remove_unknown(pool: "Pool", digests: Sequence[bytes], remove: Callable[[Sequence[bytes]], Awaitable[None]]) -> int:
+    """Call `remove` for those digests that no picture has, while none of them can be added; return how many."""
+    async with transaction(pool) as conn:
+        await conn.execute(LOCK_CONTENT, content_keys(digests))
+        known = {row["digest"] for row in await conn.fetch(GET_KNOWN, digests)}
+        unknown = [digest for digest in digests if digest not in known]
+        if unknown:
+            await remove(unknown)
+        return len(unknown)
+
+
+def _renditions(digest: bytes, widths: Sequence[int], heights: Sequence[int]) -> Renditions:
+    return Renditions(digest, tuple(Side(*side) for side in zip(widths, heights, strict=True)))
+
+
+def _written(pictures: Sequence[Shown]) -> str | None:
+    """Return the text of a product's column."""
+    rows = [
+        {"picture": each.picture.digest.hex(), "alt": each.alt, "sides": [list(side) for side in each.picture.sides]} for each in pictures
+    ]
+    return json.dumps(rows) if rows else None
