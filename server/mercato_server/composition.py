@@ -29,6 +29,7 @@ from mercato_server.handlers.catalog import CatalogHandler, serialized
 from mercato_server.handlers.fulfillment import FulfillmentHandler
 from mercato_server.handlers.idempotency import Idempotency
 from mercato_server.handlers.linked_orders import LinkedOrderHandler
+from mercato_server.handlers.media import MediaHandler
 from mercato_server.handlers.order import OrderHandler
 from mercato_server.handlers.pages import Pager
 from mercato_server.handlers.payments import PaymentHandler
@@ -37,11 +38,16 @@ from mercato_server.handlers.shipping import ShippingHandler
 from mercato_server.handlers.shop import ShopHandler
 from mercato_server.handlers.tax import TaxHandler
 from mercato_server.handlers.users import UserHandler
+from mercato_server.jobs.queues import Queue
 from mercato_server.jobs.runner import Runner
 from mercato_server.mail.delivery import Delivery
 from mercato_server.mail.orders import ORDER_MAILS
 from mercato_server.payments.desk import Desk
 from mercato_server.payments.provider import PaymentProvider
+from mercato_server.pictures.files import PictureFiles
+from mercato_server.pictures.inbox import Inbox
+from mercato_server.pictures.sweeper import keep_sweeping as keep_sweeping_pictures
+from mercato_server.pictures.verifier import Verifier
 from mercato_server.rpc.authentication import authenticate
 from mercato_server.rpc.calls import Arrivals, CallsInFlight
 from mercato_server.rpc.client_streams import ClientStreams
@@ -66,6 +72,11 @@ SERVICES = tuple(services())
 
 class StartupError(Exception):
     """The worker cannot start; the message says how the operator can correct that."""
+
+
+def has_jobs(settings: Settings) -> bool:
+    """Return whether a worker runs jobs, and so needs connections for them."""
+    return settings.mail.delivers or (settings.pictures.directory is not None and settings.pictures.verifies)
 
 
 class Parts:
@@ -96,10 +107,12 @@ class Parts:
         self._batching = Batching(batch_max=settings.batch_max) if settings.batch_max > 1 else alone
         tokens = Tokens(keyring, settings.access_token_expire_minutes * 60)
         self._sessions = Sessions(pool, tokens, self.listener, self._batching)
-        self.followers = [Follower(background, ORDER_MAILS, settings.limits)] if background else []
-        self._runner = Runner(background, [Delivery(settings, background).queue]) if background else None
+        self.followers = [Follower(background, ORDER_MAILS, settings.limits)] if background and settings.mail.delivers else []
+        directory = settings.pictures.directory
+        self._pictures = PictureFiles(directory) if directory else None
+        self._runner = Runner(background, self._queues(background)) if background else None
         self._key_watch = keyrings.KeyWatch(pool, settings, self._sessions, self.listener)
-        load = functools.partial(serialized, pool, settings.currency)
+        load = functools.partial(serialized, pool, settings)
         self.cache = CatalogCache(
             load, self.listener, _epochs(settings), products_max=settings.cached_products, pages_max=settings.limits.cached_pages
         )
@@ -138,12 +151,21 @@ class Parts:
         self.supervisor.start(
             "sweeps", functools.partial(keep_sweeping, self.pool, self.settings.limits, guest_idle_s=self.settings.guests.idle_s)
         )
+        if self._pictures is not None:
+            self.supervisor.start("pictures", functools.partial(keep_sweeping_pictures, self.pool, self._pictures))
         self.supervisor.start("search documents", functools.partial(keep_renewing, self.pool))
         if self._runner is not None:
             self.supervisor.start("jobs", self._runner.run)
             self.supervisor.start("due jobs", self._runner.keep_due)
         for follower in self.followers:
             self.supervisor.start(follower.consumer.name, follower.follow)
+
+    def _queues(self, background: "Pool") -> list[Queue]:
+        """Return the queues whose jobs this worker runs; it leaves the others to workers that can."""
+        queues = [Delivery(self.settings, background).queue] if self.settings.mail.delivers else []
+        if self._pictures and self.settings.pictures.verifies:
+            queues.append(Verifier(background, self._pictures, keep_originals=self.settings.pictures.keep_originals).queue)
+        return queues
 
     def _make_handlers(self, pool: "Pool") -> dict[str, object]:
         """Return the handlers by the names of their services."""
@@ -159,7 +181,8 @@ class Parts:
             "AuthService": AuthHandler(pool, self._sessions, pager, idempotency, settings),
             "UserService": UserHandler(pool, pager, idempotency),
             "AuditService": AuditHandler(pool, pager),
-            "CatalogService": CatalogHandler(pool, pager, idempotency, settings.limits, settings.currency, cache),
+            "CatalogService": CatalogHandler(pool, pager, idempotency, settings, cache),
+            "MediaService": MediaHandler(pool, idempotency, settings, Inbox(pool, self._pictures)),
             "CartService": CartHandler(pool, idempotency, shop, self._batching, self.taxes),
             "OrderService": orders,
             "FulfillmentService": FulfillmentHandler(pool, self._sessions, pager, idempotency, settle),

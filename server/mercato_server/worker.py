@@ -13,7 +13,7 @@ import structlog
 
 from mercato_server import failpoints
 from mercato_server.background.supervisor import FatalError
-from mercato_server.composition import Parts, StartupError
+from mercato_server.composition import Parts, StartupError, has_jobs
 from mercato_server.config.settings import Settings
 from mercato_server.database import migrations, session_settings
 from mercato_server.database.pool import Pool, check_currency, create_pool, refusal
@@ -113,7 +113,7 @@ async def running(settings: Settings, stop_now: asyncio.Event | None = None) -> 
             await check_currency(conn, settings.currency)
         keyring = await _keyring(pool, settings)
         background = replace(settings, pool_size=settings.limits.background_connections)
-        parts = Parts(settings, pool, await _connect(stack, background) if settings.mail.delivers else None, keyring)
+        parts = Parts(settings, pool, await _connect(stack, background) if has_jobs(settings) else None, keyring)
         worker = Worker(parts, stop_now)
         async with worker.observed():
             ports = await worker.start()

@@ -48,6 +48,14 @@ class Scene:
         return self.product_id
 
     @cached_property
+    def upload_id(self) -> str:
+        return str(created(self.up.admin.post("/v1/pictures:createUpload"))["id"])
+
+    @cached_property
+    def picture_name(self) -> str:
+        return self.up.picture_name
+
+    @cached_property
     def category_id(self) -> str:
         return str(self.up.category()["id"])
 
@@ -214,6 +222,8 @@ class Route:
     prepare: Callable[[Scene], None] = nothing
     access: int = policy_pb2.ACCESS_UNSPECIFIED
     """The access that the example needs, if it is more than that of the RPC."""
+    media: str = "application/json"
+    """The type of the answer."""
     unsigned: bool = False
     """Whether the example is a notice without its signature, which is refused."""
 
@@ -308,6 +318,11 @@ ROUTES = [
     Route("DELETE", "/products/{product_id}", "delete_time"),
     Route("POST", "/products/{product_id}:undelete", "id"),
     Route("POST", "/products/{product_id}:adjustStock", "stock"),
+    Route("POST", "/v1/pictures:createUpload", "id", status=201),
+    Route("PUT", "/v1/pictureUploads/{upload_id}/content", "state"),
+    Route("GET", "/v1/pictureUploads/{upload_id}", "state"),
+    Route("PUT", "/products/{product_id}/pictures", "id"),
+    Route("GET", "/pictures/{name}", media="image/webp"),
     Route("GET", "/categories", "categories"),
     Route("POST", "/categories", "id", status=201),
     Route("GET", "/categories/{category_id}", "name"),

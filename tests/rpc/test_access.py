@@ -68,7 +68,7 @@ UNSIGNED = {"HandlePaymentEvent"}
 PUBLIC = {
     "SignUp", "Login", "LoginForm", "Refresh", "GetJwks", "ListProducts", "GetProduct", "BatchGetProducts", "ListCategories", "GetCategory",
     "ListProductGroups", "GetProductGroup", "GetSlug",
-    "RequestPasswordReset", "ResetPassword", "VerifyEmail", "GetShop", "HandlePaymentEvent", "CreateGuest", "GetLinkedOrder",
+    "RequestPasswordReset", "ResetPassword", "VerifyEmail", "GetShop", "HandlePaymentEvent", "GetPicture", "CreateGuest", "GetLinkedOrder",
 }  # fmt: skip
 FOR_USERS = {"UpdateMe", "LogoutAll", "ListSessions", "RevokeSession", "ChangePassword"}
 FOR_ADMINS = {
@@ -85,6 +85,7 @@ FOR_ADMINS = {
     "GetPromotion", "CreatePromotion", "UpdatePromotion", "ArchivePromotion", "ListPromotionCodes", "CreatePromotionCode",
     "GeneratePromotionCodes", "ArchivePromotionCode",
     "UpdateShop",
+    "CreatePictureUpload", "UploadPictureContent", "GetPictureUpload", "SetProductPictures",
     "ListTaxCategories", "GetTaxCategory", "CreateTaxCategory", "UpdateTaxCategory", "ArchiveTaxCategory",
     "ListTaxRates", "GetTaxRate", "CreateTaxRate", "UpdateTaxRate", "ArchiveTaxRate",
 }  # fmt: skip

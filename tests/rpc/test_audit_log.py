@@ -88,6 +88,8 @@ LOGGED = {
     "DeleteProduct": Logged("product.deleted", lambda world: world.first.product_id, {SINCE: None}, {SINCE: "a time"}),
     "UndeleteProduct": Logged("product.undeleted", lambda world: world.first.deleted_product_id, {SINCE: "a time"}, {SINCE: None}),
     "AdjustStock": Logged("stock.changed", lambda world: world.first.product_id, {"stock": 99}, {"stock": 100}),
+    "CreatePictureUpload": Logged("picture_upload.created", None, {}, {"state": "waiting"}),
+    "SetProductPictures": Logged("product.pictures_changed", lambda world: world.first.product_id, {}, {}),
     "CreateCategory": Logged("category.created", None, {}, {"name": "a name", "slug": "example-1"}),
     "UpdateCategory": Logged("category.updated", lambda world: world.first.category_id, {"name": "a name"}, {"name": "a name"}),
     "DeleteCategory": Logged("category.deleted", lambda world: world.first.category_id, {"name": "a name", "slug": "example-1"}, {}),
@@ -225,7 +227,8 @@ every_action = pytest.mark.parametrize("name", LOGGED)
 
 def test_every_change_for_administrators_is_in_the_table() -> None:
     described = rpcs()
-    assert LOGGED.keys() == {rpc.name for rpc in described if rpc.policy.access == policy_pb2.ACCESS_ADMIN and not rpc.reads}
+    changes = {rpc.name for rpc in described if rpc.policy.access == policy_pb2.ACCESS_ADMIN and not rpc.reads and not rpc.streams}
+    assert LOGGED.keys() == changes  # an upload has no key, and its own test
 
 
 @pytest.fixture

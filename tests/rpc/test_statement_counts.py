@@ -38,6 +38,7 @@ from mercato.v1.fulfillment_pb2 import (
     ListShipmentsRequest,
     OrderUnits,
 )
+from mercato.v1.media_pb2 import SetProductPicturesRequest
 from mercato.v1.order_pb2 import (
     ORDER_STATUS_PAID,
     AdvanceOrderRequest,
@@ -90,9 +91,9 @@ from mercato_server.store.slugs import give_missing
 from mercato_server.worker import running
 from support.databases import index_products
 from support.example_payments import PaidOrder, an_event, an_order
-from support.example_requests import EXAMPLE_REQUESTS, ShopSubjects, a_method, new_address, new_variant
+from support.example_requests import EXAMPLE_REQUESTS, ShopSubjects, a_method, an_upload, new_address, new_variant
 from support.one_time_tokens import issue
-from support.shop import SECRET, Person, Shop, refusal
+from support.shop import A_PICTURE, SECRET, Person, Shop, refusal
 
 PAGE_MAX = 100
 """Most rows of a page, or ids of a call."""
@@ -265,6 +266,12 @@ ROWS = (
     Row("AdjustStock", 8),
     Row("DeleteProduct", 9),
     Row("UndeleteProduct", 9),
+    Row("CreatePictureUpload", 7),
+    Row("CreatePictureUpload", 8, key="upload"),
+    Row("GetPictureUpload", 2),
+    Row("UploadPictureContent", 7),
+    Row("SetProductPictures", 12, lambda at: SetProductPicturesRequest(product_id=at.products[0])),
+    Row("GetPicture", 0),
     Row("ListCategories", 1, lambda at: ListCategoriesRequest(page_size=at.page), "categories"),
     Row("GetCategory", 1),
     Row("CreateCategory", 7),
@@ -537,6 +544,8 @@ async def scene(shop: Shop, size: int) -> Scene:
             promotion_code="C1",
             tax_category_id=(await ids("tax_categories"))[0],
             tax_rate_id=(await ids("tax_rates"))[0],
+            upload_id=await an_upload(shop.pool),
+            picture_name=A_PICTURE,
             pending=await paid("pending"),
             authorized=await paid("authorized"),
             captured=await paid("captured"),
@@ -558,7 +567,8 @@ async def answer(shop: Shop, at: Scene, row: Row) -> Any:
     [stub] = [stub for name, stub in vars(shop).items() if name not in ("channel", "pool") and hasattr(stub, row.rpc)]
     caller: Person = at.admin if for_admins(row.rpc) else getattr(at, row.by)
     request = row.request(at) if row.request else EXAMPLE_REQUESTS[row.rpc](at.subjects)
-    sent = getattr(stub, row.rpc)(request, metadata=(*caller.metadata, *((("idempotency-key", row.key),) if row.key else ())))
+    metadata = (*caller.metadata, *((("idempotency-key", row.key),) if row.key else ()))
+    sent = getattr(stub, row.rpc)([request] if RPCS[row.rpc].client_streaming else request, metadata=metadata)
     if row.reason:
         assert (await refusal(sent)).reason == row.reason
         return None

@@ -196,3 +196,29 @@ async def test_a_sweep_of_guests_takes_a_batch_and_waits_for_no_lock(database: s
 
 HOLD_ACCOUNT = "SELECT FROM accounts WHERE id = $1 FOR NO KEY UPDATE"
 HOLD_CART = "SELECT FROM carts WHERE account_id = $1 FOR NO KEY UPDATE"
+
+
+async def test_uploads_of_pictures_go_when_they_are_settled_or_expired(pool: "Pool") -> None:
+    for state, days in (("waiting", 0), ("waiting", 2), ("pending", 9), ("ready", 6), ("ready", 8), ("refused", 6), ("refused", 8)):
+        await pool.execute(
+            """INSERT INTO picture_uploads (state, file, digest, message, created_at, expires_at)
+               VALUES ($1, nullif($1, 'waiting'), CASE WHEN $1 = 'ready' THEN sha256('') END, $2::integer::text,
+                       now() - $2::integer * interval '1 day', now())""",
+            state,
+            days,
+        )
+    await sweep(pool)
+    kept = await pool.fetch("SELECT state, message FROM picture_uploads ORDER BY state, message")
+    assert [(row["state"], row["message"]) for row in kept] == [("pending", "9"), ("ready", "6"), ("refused", "6"), ("waiting", "0")]
+
+
+async def test_a_job_of_a_picture_stays_as_long_as_its_upload(pool: "Pool") -> None:
+    kept = await pool.fetchval("INSERT INTO picture_uploads (state, file, expires_at) VALUES ('pending', 'x', now()) RETURNING id")
+    for upload_id in (kept, uuid.uuid4()):
+        await pool.execute(
+            """INSERT INTO pgqueuer (priority, entrypoint, payload, status, created)
+               VALUES (0, 'picture', uuid_send($1), 'failed', now() - interval '8 days')""",
+            upload_id,
+        )
+    await sweep(pool)
+    assert [row[0] for row in await pool.fetch("SELECT encode(payload, 'hex')::uuid FROM pgqueuer")] == [kept]

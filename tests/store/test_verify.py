@@ -34,6 +34,7 @@ from support.paid_orders import place_orders, tell_stories
 from support.patience import patient, until
 from support.payment_corruptions import CORRUPTIONS as PAYMENT_CORRUPTIONS
 from support.payment_corruptions import PREPARE as PREPARE_PAYMENTS
+from support.picture_corruptions import CORRUPTIONS as PICTURE_CORRUPTIONS
 from support.shop import Person, Shop, refusal, settings_of, worker
 
 ADVANCES = {
@@ -207,7 +208,7 @@ ONLY_IN_EVERYTHING = {
     ("invariant", "corruption"),
     [
         pytest.param(invariant, corruption, id=f"{invariant}: {name}")
-        for invariant, corruptions in (*CORRUPTIONS.items(), *PAYMENT_CORRUPTIONS.items())
+        for invariant, corruptions in (*CORRUPTIONS.items(), *PAYMENT_CORRUPTIONS.items(), *PICTURE_CORRUPTIONS.items())
         for name, corruption in corruptions.items()
     ],
 )
@@ -230,7 +231,7 @@ async def test_a_corruption_is_found_by_its_invariant_and_no_other(
 
 
 def test_every_invariant_has_its_corruptions() -> None:
-    assert [invariant.name for invariant in INVARIANTS] == list(CORRUPTIONS | PAYMENT_CORRUPTIONS)
+    assert [invariant.name for invariant in INVARIANTS] == list(CORRUPTIONS | PAYMENT_CORRUPTIONS | PICTURE_CORRUPTIONS)
 
 
 async def test_violations_are_counted_and_the_first_ones_named(traded: "Conn") -> None:

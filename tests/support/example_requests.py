@@ -77,6 +77,13 @@ from mercato.v1.fulfillment_pb2 import (
     OrderUnits,
     ShipShipmentRequest,
 )
+from mercato.v1.media_pb2 import (
+    CreatePictureUploadRequest,
+    GetPictureRequest,
+    GetPictureUploadRequest,
+    SetProductPicturesRequest,
+    UploadPictureContentRequest,
+)
 from mercato.v1.money_pb2 import Money
 from mercato.v1.order_pb2 import (
     ORDER_STATUS_PAID,
@@ -173,7 +180,7 @@ from mercato.v1.user_pb2 import (
 from mercato_server.security.order_links import OrderLinks
 from support.example_payments import PaidOrder, an_event, an_order
 from support.one_time_tokens import issue
-from support.shop import PASSWORD, SECRET, Person, Shop
+from support.shop import A_PICTURE, PASSWORD, SECRET, Person, Shop
 
 NEW_PASSWORD = "another-secret-1"
 ARCHIVE_OLD = """
@@ -231,6 +238,14 @@ class Subjects(Protocol):
     @property
     def product_id(self) -> str:
         """A product that is on sale."""
+
+    @property
+    def upload_id(self) -> str:
+        """An upload of a picture that waits for its file."""
+
+    @property
+    def picture_name(self) -> str:
+        """The name of a rendition."""
 
     @property
     def pending(self) -> PaidOrder:
@@ -329,6 +344,8 @@ class ShopSubjects:
     promotion_code: str
     tax_category_id: str
     tax_rate_id: str
+    upload_id: str
+    picture_name: str
     pending: PaidOrder
     authorized: PaidOrder
     captured: PaidOrder
@@ -403,6 +420,8 @@ async def make_subjects(shop: Shop, admin: Person, caller: Person) -> ShopSubjec
         promotion_code=code.code,
         tax_category_id=tax_category.id,
         tax_rate_id=tax_rate.id,
+        upload_id=await an_upload(shop.pool),
+        picture_name=A_PICTURE,
         pending=await an_order(shop.pool, caller.id, product.id, "pending"),
         authorized=await an_order(shop.pool, caller.id, product.id, "authorized"),
         captured=await an_order(shop.pool, caller.id, product.id, "captured"),
@@ -412,6 +431,11 @@ async def make_subjects(shop: Shop, admin: Person, caller: Person) -> ShopSubjec
         shipment_id=shipment_id,
         sent_shipment_id=sent_shipment_id,
     )
+
+
+async def an_upload(pool: Any) -> str:
+    """Make an upload of a picture."""
+    return str(await pool.fetchval("INSERT INTO picture_uploads (expires_at) VALUES (now() + interval '1 hour') RETURNING id"))
 
 
 async def make_shipments(shop: Shop, admin: Person, buyer: Person) -> tuple[str, str, str, str]:
@@ -546,6 +570,11 @@ EXAMPLE_REQUESTS: Mapping[str, Callable[[Subjects], Message]] = {
     "UpdateProductGroup": lambda of: UpdateProductGroupRequest(group=ProductGroup(id=of.group_id, name=unused_name())),
     "DeleteProductGroup": lambda of: DeleteProductGroupRequest(group_id=of.group_id),
     "UpsertProductGroup": lambda of: UpsertProductGroupRequest(group=existing_group(of.group_id), variants=[new_variant("M")]),
+    "CreatePictureUpload": lambda _: CreatePictureUploadRequest(),
+    "UploadPictureContent": lambda of: UploadPictureContentRequest(upload_id=of.upload_id, content=HttpBody(data=b"a file")),
+    "GetPictureUpload": lambda of: GetPictureUploadRequest(upload_id=of.upload_id),
+    "SetProductPictures": lambda of: SetProductPicturesRequest(product_id=of.product_id),
+    "GetPicture": lambda of: GetPictureRequest(name=of.picture_name),
     "GetCart": lambda _: GetCartRequest(),
     "AddCartItem": lambda of: AddCartItemRequest(product_id=of.product_id),
     "SetCartItem": lambda of: SetCartItemRequest(product_id=of.product_id, quantity=2),

@@ -41,6 +41,7 @@ from mercato.v1.fulfillment_pb2 import (
     OrderUnits,
     ShipShipmentRequest,
 )
+from mercato.v1.media_pb2 import SetProductPicturesRequest
 from mercato.v1.money_pb2 import Money
 from mercato.v1.order_pb2 import ORDER_STATUS_PAID, AdvanceOrderRequest, CancelOrderRequest, CheckoutRequest, CreateOrderNoteRequest
 from mercato.v1.payment_pb2 import (
@@ -91,7 +92,7 @@ from mercato.v1.user_pb2 import (
     UpdateMeRequest,
     UpdateUserRequest,
 )
-from support.example_requests import EXAMPLE_REQUESTS, NEW_PASSWORD, ShopSubjects, a_method, make_subjects, new_address
+from support.example_requests import EXAMPLE_REQUESTS, NEW_PASSWORD, ShopSubjects, a_method, make_subjects, new_address, unused_name
 from support.shop import CALL_S, PASSWORD, Person, Shop
 from support.two_workers import METHODS
 
@@ -246,6 +247,19 @@ CASES = {
         Case("DeleteProduct", ADMIN, "products", lambda world: DeleteProductRequest(product_id=world.first.deleted_product_id)),
         Case("UndeleteProduct", ADMIN, "products", lambda world: UndeleteProductRequest(product_id=world.first.product_id)),
         Case("AdjustStock", ADMIN, "products", lambda world: AdjustStockRequest(product_id=world.first.product_id, delta=-1000)),
+        Case(
+            "CreatePictureUpload",
+            ADMIN,
+            "picture_uploads",
+            lambda _: CreateCategoryRequest(category=Category(name="")),  # the request itself has no field
+            another=lambda _: CreateCategoryRequest(category=Category(name=unused_name())),
+        ),
+        Case(
+            "SetProductPictures",
+            ADMIN,
+            "products",
+            lambda world: SetProductPicturesRequest(product_id=world.first.product_id, etag="old"),
+        ),
         Case("CreateCategory", ADMIN, "categories", lambda _: CreateCategoryRequest(category=Category(name=""))),
         Case("UpdateCategory", ADMIN, "categories", lambda _: UpdateCategoryRequest(category=Category(id=ABSENT, name="x"))),
         Case("DeleteCategory", ADMIN, "categories", lambda _: DeleteCategoryRequest(category_id=ABSENT)),

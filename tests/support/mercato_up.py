@@ -97,6 +97,25 @@ class Up:
         """Create a product."""
         return created(self.admin.post("/products", draft(**fields)))
 
+    def picture(self, content: bytes = b"") -> dict[str, Any]:
+        """Upload a picture, and return its upload once it is settled."""
+        from support.picture_files import encoded, halves
+
+        upload = created(self.admin.post("/v1/pictures:createUpload"))
+        sent = self.admin.send("PUT", upload["upload_url"], content or encoded(halves(), "PNG"), [("content-type", "image/png")])
+        assert sent.status == 200, sent
+        path = f"/v1/pictureUploads/{upload['id']}"
+        return until_sync(lambda: self._settled(path), "the upload is verified") or {}
+
+    def _settled(self, path: str) -> dict[str, Any] | None:
+        upload: dict[str, Any] = self.admin.get(path).json
+        return None if upload["state"] == "PICTURE_UPLOAD_STATE_PENDING" else upload
+
+    @property
+    def picture_name(self) -> str:
+        """The name of a rendition of a new picture."""
+        return str(self.picture()["picture"]["small"]["url"]).rpartition("/")[2]
+
     def category(self) -> dict[str, Any]:
         """Create a category."""
         return created(self.admin.post("/categories", {"name": f"Category {next(_numbers)}"}))

@@ -1,11 +1,15 @@
 """A shop under test, as its clients see it: stubs, persons with tokens, and products to buy."""
 
+import atexit
 import functools
 import hashlib
 import itertools
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -24,6 +28,7 @@ from mercato.v1 import (
     catalog_pb2,
     catalog_pb2_grpc,
     fulfillment_pb2_grpc,
+    media_pb2_grpc,
     order_pb2,
     order_pb2_grpc,
     payment_pb2_grpc,
@@ -35,6 +40,7 @@ from mercato.v1 import (
     user_pb2_grpc,
 )
 from mercato.v1.money_pb2 import Money
+from mercato_server.config.picture_settings import PictureSettings
 from mercato_server.config.settings import Hashing, Limits, OrderRules, Settings
 from mercato_server.database.pool import Pool
 from mercato_server.domain.accounts import Account, Device, Role
@@ -55,6 +61,8 @@ HERE = Device(user_agent="a test", ip_address="127.0.0.1")
 NOWHERE = Counters(here=b"", everywhere=b"")
 CALL_S = 30.0
 """Deadline of calls in tests that are not about deadlines, the longest of a caller: a busy machine may pause for more than 2 s."""
+A_PICTURE = f"{'0' * 64}-small.webp"
+"""The name of a rendition that each shop has."""
 _numbers = itertools.count(1)
 
 
@@ -88,6 +96,7 @@ class Shop:
         self.users = user_pb2_grpc.UserServiceStub(channel)
         self.audit = audit_pb2_grpc.AuditServiceStub(channel)
         self.catalog = catalog_pb2_grpc.CatalogServiceStub(channel)
+        self.media = media_pb2_grpc.MediaServiceStub(channel)
         self.carts = cart_pb2_grpc.CartServiceStub(channel)
         self.orders = order_pb2_grpc.OrderServiceStub(channel)
         self.fulfillment = fulfillment_pb2_grpc.FulfillmentServiceStub(channel)
@@ -233,7 +242,19 @@ def settings_of(database: str) -> Settings:
         drain_s=0,
         grace_s=1,
         limits=Limits(timeout_s=CALL_S),
+        pictures=PictureSettings(directory=_pictures(), verifies=False),
     )
+
+
+@functools.cache
+def _pictures() -> Path:
+    """Return a directory for the pictures of all shops of this process; a picture is the same in each of them."""
+    directory = Path(tempfile.mkdtemp(prefix="mercato-pictures-"))
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    shelf = directory / "renditions" / "00"
+    shelf.mkdir(parents=True)
+    (shelf / A_PICTURE).write_bytes(b"a rendition")
+    return directory
 
 
 @asynccontextmanager

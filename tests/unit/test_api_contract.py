@@ -29,6 +29,8 @@ WRITTEN = {
     "ProductOption": {"name", "value"},
     "ProductVariant": set(),
     "Category": {"name", "etag", "parent_id", "slug", "position", "description"},
+    "Picture": set(),
+    "PictureSize": set(),
     "Address": {"postal_address", "is_default", "etag"},
     "PostalAddress": {
         "country_code", "recipient", "company", "street_lines", "city_area", "city", "region", "postal_code", "sorting_code", "phone",

@@ -20,6 +20,7 @@ from mercato.v1 import (
     cart_pb2_grpc,
     catalog_pb2_grpc,
     fulfillment_pb2_grpc,
+    media_pb2_grpc,
     order_pb2_grpc,
     policy_pb2,
     promotion_pb2_grpc,
@@ -75,6 +76,7 @@ class Client:
         self.users = user_pb2_grpc.UserServiceStub(self.channel)
         self.audit = audit_pb2_grpc.AuditServiceStub(self.channel)
         self.catalog = catalog_pb2_grpc.CatalogServiceStub(self.channel)
+        self.media = media_pb2_grpc.MediaServiceStub(self.channel)
         self.cart = cart_pb2_grpc.CartServiceStub(self.channel)
         self.orders = order_pb2_grpc.OrderServiceStub(self.channel)
         self.fulfillment = fulfillment_pb2_grpc.FulfillmentServiceStub(self.channel)

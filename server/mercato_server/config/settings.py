@@ -10,6 +10,7 @@ from mercato_server.config.environment import ConfigError, address, integer, mat
 from mercato_server.config.holding import Holding
 from mercato_server.config.mail_settings import MailSettings
 from mercato_server.config.payment_settings import PaymentSettings
+from mercato_server.config.picture_settings import PictureSettings
 from mercato_server.config.random_keys import random_key
 from mercato_server.config.tax_settings import TaxProviderSettings
 
@@ -227,6 +228,7 @@ class Settings:
     tax_provider: TaxProviderSettings | None = None
     """The provider of taxes; None if the shop's own rates count."""
     payments: PaymentSettings = field(default_factory=PaymentSettings)
+    pictures: PictureSettings = field(default_factory=PictureSettings)
     currency: str = "USD"
     reserved_domains: bool = False
     """Whether accounts may have addresses in reserved domains, such as `.test`."""
@@ -270,6 +272,7 @@ class Settings:
             guests=GuestRules.from_environ(env),
             tax_provider=TaxProviderSettings.from_environ(env),
             payments=PaymentSettings.from_environ(env),
+            pictures=PictureSettings.from_environ(env),
             currency=currency(env),
             reserved_domains=reserved_domains(env),
             listen=tuple(env.get("MERCATO_LISTEN", "127.0.0.1:50051").split(",")),

@@ -49,6 +49,8 @@ class Product(NamedTuple):
     group_id: UUID | None
     options: str
     """The options of a variant, as JSON; domain/product_groups.py reads it."""
+    pictures: str | None
+    """The text of the column; `domain.pictures.shown` reads it. Most products of a list have none, or are in a cache."""
     version: int
     """The number of writes to the product."""
     stock_version: int
@@ -92,6 +94,8 @@ class ProductDraft:
     """None keeps the slug, or lets the server make one of the name."""
     group_id: UUID | None = None
     options: Options = ()
+    pictures: tuple[bytes, ...] = ()
+    """Digests of pictures, a part of the URLs that a request sets."""
 
 
 class Category(NamedTuple):

@@ -6,7 +6,7 @@ from itertools import count
 from typing import NamedTuple
 from uuid import UUID
 
-from mercato_server.domain import product_groups
+from mercato_server.domain import pictures, product_groups
 from mercato_server.domain.catalog import Product, ProductDraft
 from mercato_server.domain.errors import InvalidRequest, Violation
 from mercato_server.domain.group_errors import GroupFull
@@ -38,6 +38,8 @@ class Change(NamedTuple):
     before: Product
     after: Product
     position: int
+    pictures: Sequence[bytes] | None = None
+    """Digests of the pictures that it shows from now on; None leaves them as they are."""
 
 
 class Creation(NamedTuple):
@@ -220,20 +222,33 @@ def _writes(
 ) -> Plan:
     kept = [each.stored.position for each in checked if each.stored and each.stored.product.group_id == group_id]
     places = count(max([*kept, *(placed.position for placed, _ in left)], default=0) + 1)
-    created, written = [], []
+    created: list[Creation] = []
+    written: list[Change] = []
+    places_of: dict[UUID, int] = {}
     for index, (draft, options, stored) in enumerate(checked, 1):
         is_placed = stored is not None and stored.product.group_id == group_id
         position = index if reorder else stored.position if stored and is_placed else next(places)
         if stored:
-            written.append((stored, _after(stored.product, draft, group_id, options), position))
+            shown = None if draft.pictures == _shown(stored.product) else draft.pictures
+            written.append(Change(stored.product, _after(stored.product, draft, group_id, options), position, shown))
+            places_of[stored.product.id] = stored.position
         else:
             created.append(Creation(draft, options, position))
     for index, (placed, options) in enumerate(left, len(checked) + 1):
         after = placed.product._replace(options=product_groups.dump(options))
-        written.append((placed, after, index if reorder else placed.position))
-    changed = [Change(placed.product, after, position) for placed, after, position in written if after != placed.product]
-    moved = [(after.id, position) for placed, after, position in written if after == placed.product and position != placed.position]
+        written.append(Change(placed.product, after, index if reorder else placed.position))
+        places_of[placed.product.id] = placed.position
+    changed = [each for each in written if each.after != each.before or each.pictures is not None]
+    moved = [
+        (each.after.id, each.position)
+        for each in written
+        if each.after == each.before and each.pictures is None and each.position != places_of[each.after.id]
+    ]
     return Plan(created, changed, moved, deleted)
+
+
+def _shown(product: Product) -> tuple[bytes, ...]:
+    return tuple(each.picture.digest for each in pictures.shown(product.pictures))
 
 
 def _after(product: Product, draft: ProductDraft, group_id: UUID, options: Options) -> Product:

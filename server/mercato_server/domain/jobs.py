@@ -7,3 +7,4 @@ class JobKind(StrEnum):
     """The kind of a job, which names its queue."""
 
     MAIL = "mail"
+    PICTURE = "picture"

@@ -27,6 +27,7 @@ from mercato_server.domain.catalog import (
 from mercato_server.domain.order_filters import STATUSES_MAX
 from mercato_server.domain.order_notes import NOTE_TEXT_MAX
 from mercato_server.domain.orders import REASON_MAX
+from mercato_server.domain.pictures import ALT_MAX, PICTURES_MAX
 from mercato_server.domain.postal_addresses import (
     CITY_MAX,
     COMPANY_MAX,
@@ -130,6 +131,8 @@ _USES = _number(1, USES_MAX)
 CREDENTIALS: Mapping[str, Schema] = {"username": _ADDRESS, "email": _ADDRESS, "password": _PASSWORD}
 """Bounds of the fields of a login form."""
 
+_PICTURE: Schema = {"pattern": "^[0-9a-f]{64}$"}
+
 EVERYWHERE: Mapping[str, Schema] = {
     **order_bounds.FORMATS,
     **group_bounds.FORMATS,
@@ -172,7 +175,13 @@ EVERYWHERE: Mapping[str, Schema] = {
     "GetCategoryRequest.category_id": _UUID,
     "GetLinkedOrderRequest.order_id": _UUID,
     "GetOrderRequest.order_id": _UUID,
+    "GetPictureUploadRequest.upload_id": _UUID,
     "GetProductRequest.product_id": _UUID,
+    "Picture.id": _PICTURE,
+    "PictureUpload.id": _UUID,
+    "SetProductPicturesRequest.product_id": _UUID,
+    "SetProductPicturesRequest.Shown.picture_id": _PICTURE,
+    "UploadPictureContentRequest.upload_id": _UUID,
     "GetShippingMethodRequest.shipping_method_id": _UUID,
     "GetShippingZoneRequest.shipping_zone_id": _UUID,
     "CreatePromotionCodeRequest.promotion_id": _UUID,
@@ -312,7 +321,7 @@ OF_REQUESTS: Mapping[str, Schema] = {
     "Product.description": _text(DESCRIPTION_MAX),
     "Product.etag": _ETAG,
     "Product.image_urls": {"maxItems": IMAGE_URLS_MAX},
-    "Product.image_urls[]": _text(IMAGE_URL_MAX, format="uri"),
+    "Product.image_urls[]": _text(IMAGE_URL_MAX, format="uri-reference"),
     "Product.name": _line(NAME_MAX, 1),
     "Product.sku": _line(SKU_MAX),
     "Product.stock": _number(0, STOCK_MAX),
@@ -336,6 +345,9 @@ OF_REQUESTS: Mapping[str, Schema] = {
     "ResetPasswordRequest.new_password": _NEW_PASSWORD,
     "ResetPasswordRequest.token": _text(one_time_tokens.LENGTH, one_time_tokens.LENGTH),
     "SetCartItemRequest.quantity": _number(0, LINE_QUANTITY_MAX),
+    "SetProductPicturesRequest.Shown.alt": _text(ALT_MAX),
+    "SetProductPicturesRequest.etag": _ETAG,
+    "SetProductPicturesRequest.pictures": {"maxItems": PICTURES_MAX},
     "ShippingMethod.description": _text(SHIPPING_DESCRIPTION_MAX),
     "ShippingMethod.etag": _ETAG,
     "ShippingMethod.name": _line(SHIPPING_NAME_MAX, 1),

@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from google.api.httpbody_pb2 import HttpBody
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from mercato.rpcs import Binding, Rpc, rpcs, services
@@ -107,11 +108,18 @@ IF_MATCH = {
 
 NOTICE = {"type": "object", "description": "The notice, as the provider has sent it."}
 
+PICTURE = {"type": "string", "contentEncoding": "binary", "description": "The bytes of a picture file."}
+PICTURE_TYPES = ("image/jpeg", "image/png", "image/webp", "image/avif", "image/gif", "application/octet-stream")
+
 RAW_BODIES: Mapping[str, Mapping[str, dict[str, Any]]] = {
     f"{PACKAGE}.LoginFormRequest": {"application/x-www-form-urlencoded": CREDENTIALS_FORM, "application/json": CREDENTIALS_JSON},
     f"{PACKAGE}.HandlePaymentEventRequest": {"application/json": NOTICE},
+    f"{PACKAGE}.UploadPictureContentRequest": dict.fromkeys(PICTURE_TYPES, PICTURE),
 }
 """The bodies of requests that take a google.api.HttpBody, which does not describe them, by media type."""
+
+RAW_ANSWERS: Mapping[str, Mapping[str, dict[str, Any]]] = {f"{PACKAGE}.GetPictureRequest": {"image/webp": PICTURE}}
+"""The same of responses, by request."""
 
 ACCESS_NOTES: Mapping[int, str] = {policy_pb2.ACCESS_ADMIN: "For administrators only."}
 STATUS_NAMES = {200: "OK", 201: "Created"}
@@ -123,7 +131,7 @@ class Operations:
 
     def __init__(self, symbols: Symbols) -> None:
         self.symbols = symbols
-        self.schemas = Schemas(symbols, (rpc.response_type.DESCRIPTOR.full_name for rpc in rpcs()))
+        self.schemas = Schemas(symbols, (rpc.response_type.DESCRIPTOR.full_name for rpc in rpcs() if rpc.response_type is not HttpBody))
 
     def of(self, rpc: Rpc, number: int) -> dict[str, Any]:
         """Return the operation of an RPC's binding with a number from 0; the operation id of a further binding ends with its verb."""
@@ -202,14 +210,21 @@ class Operations:
         _, field = self._resolve(request, binding.body)
         if field.type_name == ".google.api.HttpBody":
             forms = RAW_BODIES[request]
-            return {"required": True, "content": {media: {"schema": schema, "example": example} for media, schema in forms.items()}}
+            shown = {"example": example} if example else {}
+            return {"required": True, "content": {media: {"schema": schema, **shown} for media, schema in forms.items()}}
         schema = self.schemas.message(field.type_name[1:], request=True, partial=binding.verb == "PATCH")
         return {"required": True, "content": {"application/json": {"schema": schema, "example": example}}}
+
+    def _content(self, rpc: Rpc) -> dict[str, Any]:
+        raw = RAW_ANSWERS.get(rpc.request_type.DESCRIPTOR.full_name)
+        if raw:
+            return {media: {"schema": schema} for media, schema in raw.items()}
+        return {"application/json": {"schema": self.schemas.message(rpc.response_type.DESCRIPTOR.full_name, request=False)}}
 
     def _responses(self, rpc: Rpc, binding: Binding) -> dict[str, Any]:
         status = str(rpc.policy.http_status or 200)
         examples = ANSWERS.get(rpc.name, {})
-        result = {"application/json": {"schema": self.schemas.message(rpc.response_type.DESCRIPTOR.full_name, request=False)}}
+        result = self._content(rpc)
         comment = "\n".join(self.symbols.comments.get(name, "") for name in (rpc.service, f"{rpc.service}.{rpc.name}"))
         return {
             status: _with_example({"description": STATUS_NAMES[int(status)], "content": result}, examples.get(status)),

@@ -78,6 +78,7 @@ MAY_BE_ABSENT = frozenset(
         "PaymentEvent.quarantine_time",
         "PaymentEvent.resolve_time",
         "PaymentRequest.settle_time",
+        "PictureUpload.picture",
         "PriceBreakdown.delivery",
         "PriceLine.tax_rate_ppm",
         "Shipment.deliver_time",

@@ -249,6 +249,7 @@ class Shop:
             environ["MERCATO_MAIL_DIR"] = str(Path(mail.directory or self._data_dir / "mail").absolute())
         else:
             environ.pop("MERCATO_MAIL_DIR", None)  # an SMTP server comes first
+        environ["MERCATO_PICTURES_DIR"] = given.get("MERCATO_PICTURES_DIR") or str(self._data_dir / "pictures")
         return worker_environ(environ)
 
     def _admit(self, environ: dict[str, str]) -> None:
@@ -258,14 +259,15 @@ class Shop:
             return
         programs.compile_packages()
         os.fchown(self._shared_memory, account.uid, account.gid)
-        mail = environ.get("MERCATO_MAIL_DIR")
-        if mail is not None and mail == str(self._data_dir / "mail"):
-            accounts.make_private(Path(mail), account)
-        elif mail is not None and not programs.may_write(Path(mail), account):
-            raise EmbeddedError(
-                f"as root the workers run as the user {account.name}, which may not write to MERCATO_MAIL_DIR; make {mail} its directory "
-                f"with: install -d -o {account.name} -m 700 {shlex.quote(mail)}"
-            )
+        for variable, own in (("MERCATO_MAIL_DIR", "mail"), ("MERCATO_PICTURES_DIR", "pictures")):
+            directory = environ.get(variable)
+            if directory is not None and directory == str(self._data_dir / own):
+                accounts.make_private(Path(directory), account)
+            elif directory is not None and not programs.may_write(Path(directory), account):
+                raise EmbeddedError(
+                    f"as root the workers run as the user {account.name}, which may not write to {variable}; make {directory} its "
+                    f"directory with: install -d -o {account.name} -m 700 {shlex.quote(directory)}"
+                )
 
     def _given(self) -> dict[str, str]:
         """Return this process's variables, replaced by those of the file as it is now."""

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from mercato.v1 import catalog_pb2
 from mercato_server.cache.catalog_cache import CatalogCache, Loaded, LoadedPage, response
-from mercato_server.config.settings import Limits
+from mercato_server.config.settings import Settings
 from mercato_server.database.pool import Pool
 from mercato_server.domain.catalog import (
     BY_CREATION,
@@ -27,6 +27,7 @@ from mercato_server.domain.category_errors import SlugNotFound
 from mercato_server.domain.errors import ProductNotFound, ResponseTooLarge
 from mercato_server.domain.orders import REASON_MAX
 from mercato_server.domain.paging import Page
+from mercato_server.domain.pictures import PICTURES_MAX
 from mercato_server.domain.search_documents import RULE_VERSION
 from mercato_server.domain.slugs import SlugKind, is_slug
 from mercato_server.handlers import convert, product_drafts
@@ -75,11 +76,11 @@ Draft = TypeVar("Draft", ProductDraft, CategoryDraft)
 class CatalogHandler(ProductGroupRpcs):
     """Reads and changes products, stock and categories, and groups of products."""
 
-    def __init__(self, pool: "Pool", pager: Pager, idempotency: Idempotency, limits: Limits, currency: str, cache: CatalogCache) -> None:
-        super().__init__(pool, pager, idempotency, currency)
+    def __init__(self, pool: "Pool", pager: Pager, idempotency: Idempotency, settings: Settings, cache: CatalogCache) -> None:
+        super().__init__(pool, pager, idempotency, settings)
         self.cached = {"GetProduct": self._cached_product, "ListProducts": cache.known_page}
         self._cache = cache
-        self._limits = limits
+        self._limits = settings.limits
 
     async def ListProducts(self, request: catalog_pb2.ListProductsRequest, context: Context) -> Answer:
         """List products on sale, and deleted ones for administrators."""
@@ -265,14 +266,14 @@ class CatalogHandler(ProductGroupRpcs):
         return LoadedPage(products, rest.SerializeToString(), snapshot, in_stock=wanted.in_stock)
 
     def _product(self, product: Product) -> catalog_pb2.Product:
-        return convert.product(product, self._currency)
+        return convert.product(product, self._currency, self._pictures_url)
 
     def _cached_product(self, request: bytes) -> bytes | None:
         """Return the cached response to GetProduct; the request has one field, the id, whose bytes are the key."""
         return self._cache.known_product(request[2:]) if request[:2] == ID_FIELD else None
 
     def _draft(self, check: Checks, product: catalog_pb2.Product, fields: Collection[str]) -> ProductDraft:
-        return product_drafts.checked(check, "product.", product, fields, self._currency)
+        return product_drafts.checked(check, "product.", product, fields, self._currency, self._pictures_url)
 
 
 def _without_copied_slug(draft: Draft, given_id: str) -> Draft:
@@ -292,10 +293,11 @@ def _category_draft(check: Checks, category: catalog_pb2.Category, fields: Colle
     return drafts.checked_category(check, "category.", draft)
 
 
-async def serialized(pool: "Pool", currency: str, product_ids: Collection[UUID]) -> Loaded:
+async def serialized(pool: "Pool", settings: Settings, product_ids: Collection[UUID]) -> Loaded:
     """Return the products on sale among the ids as serialized messages."""
     products, snapshot = await catalog.get(pool, product_ids)
-    return Loaded({product.id: convert.product(product, currency).SerializeToString() for product in products}, snapshot)
+    currency, base = settings.currency, settings.pictures.url
+    return Loaded({product.id: convert.product(product, currency, base).SerializeToString() for product in products}, snapshot)
 
 
 def _filter(check: Checks, request: catalog_pb2.ListProductsRequest) -> tuple[ProductFilter, ProductOrder]:

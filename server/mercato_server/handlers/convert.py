@@ -19,12 +19,14 @@ from mercato_server.domain.carts import CartLine, CartWarning, cart_etag
 from mercato_server.domain.catalog import Category, Product
 from mercato_server.domain.moments import EPOCH
 from mercato_server.domain.orders import STORED, FulfillmentStatus, Order, OrderLine, OrderStatus, PaymentStatus
+from mercato_server.domain.pictures import shown
 from mercato_server.domain.postal_addresses import PostalAddress
 from mercato_server.domain.product_groups import WholeGroup
 from mercato_server.domain.purchases import CartHeader, PricedCart, ShippingOption
 from mercato_server.domain.quotes import Quote
 from mercato_server.domain.taxes import TaxTreatment
 from mercato_server.handlers.convert_guests import guest_merge
+from mercato_server.handlers.picture_messages import fill_pictures
 from mercato_server.rpc.prices import breakdown
 from mercato_server.security.keys import coordinate
 from mercato_server.security.tokens import Keyring
@@ -157,14 +159,14 @@ def jwks(keyring: Keyring) -> auth_pb2.Jwks:
     )
 
 
-def product(found: Product, currency: str) -> catalog_pb2.Product:
-    """Return a product, priced in the shop's currency."""
+def product(found: Product, currency: str, pictures_url: str) -> catalog_pb2.Product:
+    """Return a product, priced in the shop's currency, with the URLs of its pictures below a base."""
     message = catalog_pb2.Product()
-    fill_product(message, found, currency)
+    fill_product(message, found, currency, pictures_url)
     return message
 
 
-def fill_product(message: catalog_pb2.Product, found: Product, currency: str) -> None:
+def fill_product(message: catalog_pb2.Product, found: Product, currency: str, pictures_url: str) -> None:
     """Write a product into an empty message; a list saves one copy per product."""
     message.id = str(found.id)
     message.name = found.name
@@ -173,6 +175,8 @@ def fill_product(message: catalog_pb2.Product, found: Product, currency: str) ->
     message.category_id = str(found.category_id) if found.category_id else ""
     message.sku = found.sku or ""
     message.stock = found.stock
+    if found.pictures:
+        fill_pictures(message, shown(found.pictures), pictures_url)
     message.image_urls.extend(found.image_urls)
     if found.tax_category:
         message.tax_category = found.tax_category

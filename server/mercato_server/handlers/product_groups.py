@@ -3,6 +3,7 @@
 from collections.abc import Collection
 
 from mercato.v1 import catalog_pb2
+from mercato_server.config.settings import Settings
 from mercato_server.database.pool import Pool
 from mercato_server.domain.group_upserts import Rules, VariantDraft
 from mercato_server.domain.product_groups import GROUP_CODE_MAX, VARIANTS_MAX, GroupDraft, WholeGroup
@@ -25,11 +26,12 @@ VARIANT_FIELDS = ("name", "price")
 class ProductGroupRpcs:
     """Reads and changes groups, and writes groups with their variants."""
 
-    def __init__(self, pool: "Pool", pager: Pager, idempotency: Idempotency, currency: str) -> None:
+    def __init__(self, pool: "Pool", pager: Pager, idempotency: Idempotency, settings: Settings) -> None:
         self._pool = pool
         self._pager = pager
         self._idempotency = idempotency
-        self._currency = currency
+        self._currency = settings.currency
+        self._pictures_url = settings.pictures.url
 
     async def ListProductGroups(self, request: catalog_pb2.ListProductGroupsRequest, context: Context) -> Answer:
         """List groups with variants on sale, and empty ones for administrators."""
@@ -103,7 +105,7 @@ class ProductGroupRpcs:
     def _variant(self, check: Checks, index: int, product: catalog_pb2.Product) -> VariantDraft:
         prefix = f"variants[{index}]."
         etag = check.text(f"{prefix}etag", product.etag, longest=ETAG_MAX)
-        draft = product_drafts.checked(check, prefix, product, VARIANT_FIELDS, self._currency)
+        draft = product_drafts.checked(check, prefix, product, VARIANT_FIELDS, self._currency, self._pictures_url)
         return VariantDraft(check.optional_uuid(f"{prefix}id", product.id), draft, [etag] if etag else [])
 
 

@@ -24,7 +24,8 @@ def validators(rpc: Rpc) -> Validators | None:
     """Return the function that makes the caching headers of a serialized answer, none for a gRPC client; None if no answer has any.
 
     The entity tag is a digest of the answer, after the resource's etag if it has one, so that `if-match` finds the etag in it. It is
-    compared weakly with those of `if-none-match` (RFC 9110 section 13.1.2).
+    compared weakly with those of `if-none-match` (RFC 9110 section 13.1.2). That of an immutable answer is the last part of its path, and
+    it makes no difference who reads it.
     """
     max_age_s, shared_max_age_s = rpc.policy.max_age_s, rpc.policy.shared_max_age_s
     for_anyone = f"public, max-age={max_age_s}" + (f", s-maxage={shared_max_age_s}" if shared_max_age_s else "")
@@ -36,6 +37,10 @@ def validators(rpc: Rpc) -> Validators | None:
         asked: dict[str, Any] = {name: value for name, value in received if name in _READ}
         if ORIGINAL_PATH not in asked:
             return []
+        if rpc.policy.immutable:
+            tag = f'"{asked[ORIGINAL_PATH].partition("?")[0].rstrip("/").rpartition("/")[2]}"'
+            made = [("etag", tag), ("cache-control", f"{for_anyone}, immutable")]
+            return [*made, NOT_MODIFIED] if _names(asked.get("if-none-match", ""), tag) else made
         digest = hashlib.blake2b(answer, digest_size=12).hexdigest()
         tag = f'"{etag_of(answer)}-{digest}"' if etag_of else f'"{digest}"'
         made = [("etag", tag)]
@@ -43,9 +48,14 @@ def validators(rpc: Rpc) -> Validators | None:
             # RFC 9111 section 5.2.2: what a caller with a token reads may be newer than a copy that others have kept.
             made.append(("cache-control", "private, no-cache" if "authorization" in asked else for_anyone))
         known = asked.get("if-none-match", "") if rpc.reads else ""
-        return [*made, NOT_MODIFIED] if known.strip() == "*" or tag in _TAGS.findall(known) else made
+        return [*made, NOT_MODIFIED] if _names(known, tag) else made
 
     return headers
+
+
+def _names(known: str, tag: str) -> bool:
+    """Tell whether `if-none-match` names a tag."""
+    return known.strip() == "*" or tag in _TAGS.findall(known)
 
 
 def _etag_of(rpc: Rpc) -> Callable[[bytes], str] | None:

@@ -1,6 +1,6 @@
 """Products with their stock."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -28,14 +28,14 @@ from mercato_server.domain.name_keys import name_key
 from mercato_server.domain.search_documents import product_words
 from mercato_server.domain.slugs import SlugKind
 from mercato_server.domain.tax_errors import TaxCategoryArchived
-from mercato_server.store import audit_log, events, inventory, name_keys, search_documents, slugs, tax_categories, variants
+from mercato_server.store import audit_log, events, inventory, name_keys, search_documents, shown_pictures, slugs, tax_categories, variants
 from mercato_server.store.events import Event, Snapshot
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
 from mercato_server.store.variants import LockedGroups
 
 _GET = """
 SELECT id, name, description, price_minor, category_id, sku, level.on_hand AS stock, image_urls, tax_category, needs_delivery,
-       weight_grams, group_id, options, product.version, level.version AS stock_version, created_at, product.updated_at, deleted_at, slug,
+       weight_grams, group_id, options, pictures, product.version, level.version AS stock_version, created_at, product.updated_at, deleted_at, slug,
        (SELECT pg_current_snapshot()::text) AS snapshot
   FROM products AS product
   JOIN stock_levels AS level ON level.product_id = product.id AND level.location_id = 1
@@ -52,13 +52,13 @@ GET_ANY_PRODUCT = _GET + "product.id = $1::uuid"
 LOCK_PRODUCT = f"""
 WITH wanted AS MATERIALIZED (
     SELECT id AS product_id, name, description, price_minor, category_id, sku, image_urls, tax_category, needs_delivery, weight_grams,
-           group_id, options, version, created_at, updated_at, deleted_at, slug
+           group_id, options, pictures, version, created_at, updated_at, deleted_at, slug
       FROM products
      WHERE id = $1
        FOR NO KEY UPDATE  -- FOR UPDATE would block writers of rows that refer to the product
 ), {inventory.LOCKED}
 SELECT product_id AS id, name, description, price_minor, category_id, sku, locked.on_hand AS stock, image_urls, tax_category,
-       needs_delivery, weight_grams, group_id, options, wanted.version, locked.version AS stock_version, created_at, wanted.updated_at,
+       needs_delivery, weight_grams, group_id, options, pictures, wanted.version, locked.version AS stock_version, created_at, wanted.updated_at,
        deleted_at, slug
   FROM wanted
   JOIN locked USING (product_id)
@@ -70,12 +70,12 @@ WITH changed AS (
                           name_key, group_id, options, folded_options, options_text, position, is_listed, currency_code)
     VALUES ($1, $2, $3, $4, $5, $7, $8, $9, $10, $11, $17::uuid, $18, $19, $20, $21, $17::uuid IS NULL, (SELECT currency_code FROM shop))
     RETURNING id, number, name, name_key, description, price_minor, category_id, sku, image_urls, tax_category, needs_delivery,
-              weight_grams, group_id, options, version, created_at, updated_at, deleted_at, slug, $12::text AS lexemes, $13::text AS vocabulary
+              weight_grams, group_id, options, pictures, version, created_at, updated_at, deleted_at, slug, $12::text AS lexemes, $13::text AS vocabulary
 ), spelled AS (
     SELECT word, stem, keys FROM unnest($14::text[], $15::text[], $16::text[]) AS spelled (word, stem, keys)
 ), {search_documents.DOCUMENTS}
 SELECT id, name, description, price_minor, category_id, sku, $6::integer AS stock, image_urls, tax_category, needs_delivery, weight_grams,
-       group_id, options, version, 0::bigint AS stock_version, created_at, updated_at, deleted_at, slug
+       group_id, options, pictures, version, 0::bigint AS stock_version, created_at, updated_at, deleted_at, slug
   FROM changed
 """  # noqa: S608 - constants
 
@@ -91,13 +91,13 @@ WITH changed AS (
       FROM stock_levels AS level
      WHERE product.id = $1 AND level.product_id = product.id AND level.location_id = 1
     RETURNING id, number, name, name_key, description, price_minor, category_id, sku, level.on_hand AS stock, image_urls, tax_category,
-              needs_delivery, weight_grams, group_id, options, product.version, level.version AS stock_version, created_at,
+              needs_delivery, weight_grams, group_id, options, pictures, product.version, level.version AS stock_version, created_at,
               product.updated_at, deleted_at, slug, $13::text AS lexemes, $14::text AS vocabulary
 ), spelled AS (
     SELECT word, stem, keys FROM unnest($15::text[], $16::text[], $17::text[]) AS spelled (word, stem, keys)
 ), {search_documents.DOCUMENTS}
 SELECT id, name, description, price_minor, category_id, sku, stock, image_urls, tax_category, needs_delivery, weight_grams, group_id,
-       options, version, stock_version, created_at, updated_at, deleted_at, slug
+       options, pictures, version, stock_version, created_at, updated_at, deleted_at, slug
   FROM changed
 """  # noqa: S608 - constants
 
@@ -148,6 +148,8 @@ async def _create(conn: "Conn", draft: ProductDraft, actor: Actor) -> Product:
         raise _constraint(error, draft) from None
     product = await _named(conn, product, draft.slug)
     await inventory.open_levels(conn, {product.id: product.stock}, actor)
+    if draft.pictures:
+        product = await shown_pictures.show(conn, product, [(digest, None) for digest in draft.pictures])
     await variants.refresh(conn, groups)
     await events.append(conn, [Event(EventKind.PRODUCT_CREATED, product.id)])
     await audit_log.append(conn, actor, "product.created", product.id, {}, audited(product))
@@ -169,8 +171,8 @@ class Update:
 async def update(pool: "Pool", change: Update, key: IdempotencyKey | None = None) -> Product | Stored:
     """Change a product on sale; a change of stock is written to the ledger.
 
-    Raises ProductNotFound, EtagMismatch, CategoryNotFound, TaxCategoryNotFound, TaxCategoryArchived, SkuTaken or SlugTaken; for a variant as
-    `LockedGroups.options`.
+    Raises ProductNotFound, EtagMismatch, CategoryNotFound, TaxCategoryNotFound, TaxCategoryArchived, SkuTaken, SlugTaken,
+    PictureNotFound or PicturesLimit; for a variant as `LockedGroups.options`.
     """
     await name_keys.load()
     async with transaction(pool) as conn:
@@ -194,9 +196,37 @@ async def _update(conn: "Conn", change: Update) -> Product:
     product = await _write(conn, wanted._replace(slug=current.slug), position=position)
     if wanted.slug is not None and wanted.slug != current.slug:
         product = await _named(conn, product, wanted.slug)
+    if "image_urls" in values and (change.draft.pictures or product.pictures):
+        product = await shown_pictures.show(conn, product, [(digest, None) for digest in change.draft.pictures])
     await variants.refresh(conn, groups)
     await events.append(conn, [Event(EventKind.PRODUCT_UPDATED, product.id)])
     await audit_log.append(conn, change.actor, "product.updated", product.id, audited(current), audited(product))
+    return product
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PicturesChange:
+    """A command to show pictures with their texts, and no others. It fails unless the product has one of the etags; none skips this."""
+
+    product_id: UUID
+    pictures: Sequence[tuple[bytes, str]]
+    etags: Collection[str]
+    actor: Actor
+
+
+@retry_conflicts
+async def set_pictures(pool: "Pool", change: PicturesChange, key: IdempotencyKey | None = None) -> Product | Stored:
+    """Show pictures with a product on sale; raises ProductNotFound, EtagMismatch, PictureNotFound or PicturesLimit."""
+    async with transaction(pool) as conn:
+        return await once(conn, key, lambda: _set_pictures(conn, change))
+
+
+async def _set_pictures(conn: "Conn", change: PicturesChange) -> Product:
+    current = await _lock(conn, change.product_id)
+    current.check_etag(change.etags, with_stock=False)
+    product = await shown_pictures.show(conn, current, change.pictures)
+    await events.append(conn, [Event(EventKind.PRODUCT_UPDATED, product.id)])
+    await audit_log.append(conn, change.actor, "product.pictures_changed", product.id, audited(current), audited(product))
     return product
 
 

@@ -25,7 +25,18 @@ from mercato_server.domain.group_upserts import Placed, Plan, Rules, Taken, Vari
 from mercato_server.domain.name_keys import name_key
 from mercato_server.domain.product_groups import GroupDraft, Options, ProductGroup, WholeGroup, parse, text
 from mercato_server.domain.slugs import SlugKind
-from mercato_server.store import audit_log, catalog, events, inventory, name_keys, product_groups, search_documents, slugs, variants
+from mercato_server.store import (
+    audit_log,
+    catalog,
+    events,
+    inventory,
+    name_keys,
+    product_groups,
+    search_documents,
+    shown_pictures,
+    slugs,
+    variants,
+)
 from mercato_server.store.events import Event
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
 from mercato_server.store.variants import LockedGroups
@@ -36,14 +47,14 @@ FIND_GROUP = "SELECT id FROM product_groups WHERE code = $1"
 LOCK_PRODUCTS = f"""
 WITH wanted AS MATERIALIZED (
     SELECT id AS product_id, name, description, price_minor, category_id, sku, image_urls, tax_category, needs_delivery, weight_grams,
-           group_id, options, version, created_at, updated_at, deleted_at, slug, position
+           group_id, options, pictures, version, created_at, updated_at, deleted_at, slug, position
       FROM products
      WHERE id = ANY($2::uuid[] || ARRAY(SELECT id FROM products WHERE group_id = $1 AND deleted_at IS NULL))
      ORDER BY id  -- one lock order for all writers
        FOR NO KEY UPDATE
 ), {inventory.LOCKED}
 SELECT product_id AS id, name, description, price_minor, category_id, sku, locked.on_hand AS stock, image_urls, tax_category,
-       needs_delivery, weight_grams, group_id, options, wanted.version, locked.version AS stock_version, created_at, wanted.updated_at,
+       needs_delivery, weight_grams, group_id, options, pictures, wanted.version, locked.version AS stock_version, created_at, wanted.updated_at,
        deleted_at, slug, position
   FROM wanted
   JOIN locked USING (product_id)
@@ -155,6 +166,7 @@ async def _upsert(conn: "Conn", wanted: Upsert) -> WholeGroup:
     written = await _write(conn, group.id, plan)
     await _name(conn, plan, written.created)
     await _stock(conn, plan, written.created, wanted.actor)
+    await _show(conn, plan, written.created)
     touched = [*written.created, *(change.after.id for change in plan.changed), *(product.id for product in plan.deleted)]
     if touched:
         await search_documents.index(conn, touched)
@@ -259,6 +271,14 @@ async def _stock(conn: "Conn", plan: Plan, created: Sequence[UUID], actor: Actor
     deltas = {each.after.id: each.after.stock - each.before.stock for each in plan.changed if each.after.stock != each.before.stock}
     if deltas:
         await inventory.adjust(conn, deltas, actor, "product updated")
+
+
+async def _show(conn: "Conn", plan: Plan, created: Sequence[UUID]) -> None:
+    """Show the pictures of the call. Raises PictureNotFound."""
+    wanted = {each.after.id: (each.before.pictures, each.pictures) for each in plan.changed if each.pictures is not None}
+    wanted |= {id_: (None, each.draft.pictures) for id_, each in zip(created, plan.created, strict=True) if each.draft.pictures}
+    if wanted:
+        await shown_pictures.show_each(conn, wanted)
 
 
 async def _tell(conn: "Conn", group_id: UUID, plan: Plan, written: _Written, actor: Actor) -> None:

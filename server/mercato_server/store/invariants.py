@@ -40,6 +40,7 @@ from mercato_server.store.payment_invariants import (
     WRONG_REFERENCES,
     WRONG_REFUNDS,
 )
+from mercato_server.store.picture_invariants import FORGOTTEN_PICTURES, STRANDED_UPLOADS, WRONG_PICTURES
 from mercato_server.store.price_invariants import WRONG_DISCOUNTS, WRONG_LINE_TAXES, WRONG_REDEMPTIONS, WRONG_TAXES, WRONG_TOTALS
 from mercato_server.store.promotion_invariants import WRONG_BUYERS, WRONG_CODES, WRONG_PROMOTIONS
 from mercato_server.store.recomputed_prices import GET_PRICED_ORDERS
@@ -413,6 +414,9 @@ INVARIANTS = (
         Query(WRONG_REFERENCES),
         Query(WRONG_RECENT_REFERENCES, _keys),
     ),
+    Invariant("pictures", "a product repeats the pictures that it shows, and each is there", Query(WRONG_PICTURES)),
+    Invariant("unused pictures", "a picture that no product shows counts as unused", Query(FORGOTTEN_PICTURES)),
+    Invariant("due pictures", "an upload that is still to be verified has a job that will run", Query(STRANDED_UPLOADS)),
 )
 
 PRICES = Invariant(

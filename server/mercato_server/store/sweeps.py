@@ -4,7 +4,8 @@ It deletes failed logins and wrong codes of promotions after an hour. It deletes
 mails after a day, and mails after a week. It deletes events after a week, once all consumers of the feed have read them, and sessions a
 week after their expiry. It deletes notices of payment providers after 90 days, once they were applied or dismissed; requests to providers
 stay for ever. Each queue of jobs has separate statements: a job is never deleted before its row is settled, and jobs of unknown
-queues stay. It does not delete entries of the audit log.
+queues stay. It deletes uploads of pictures without a file after a day, and settled ones after a week. It does not delete entries of the
+audit log.
 """
 
 from mercato_server.database.pool import Pool
@@ -128,6 +129,40 @@ DELETE FROM provider_events
                                    FOR UPDATE SKIP LOCKED)
 """
 
+# An upload without its file has expired by then. A pending one stays until it is settled, and so does one in a state of a later release.
+DELETE_OLD_UPLOADS = """
+DELETE FROM picture_uploads
+ WHERE id IN (SELECT id
+                FROM picture_uploads
+               WHERE created_at < now() - interval '24 hours'
+                 AND (state = 'waiting' OR (state IN ('ready', 'refused') AND created_at < now() - interval '7 days'))
+               ORDER BY created_at
+               LIMIT $1
+                 FOR UPDATE SKIP LOCKED)
+"""
+
+# As a mail job, a job of an upload stays as long as its row.
+DELETE_OLD_PICTURE_JOBS = """
+DELETE FROM pgqueuer
+ WHERE id IN (SELECT job.id
+                FROM pgqueuer AS job
+               WHERE job.entrypoint = 'picture' AND job.created < now() - interval '7 days'
+                 AND NOT EXISTS (SELECT FROM picture_uploads AS upload WHERE upload.id = encode(job.payload, 'hex')::uuid)
+               ORDER BY job.created
+               LIMIT $1
+                 FOR UPDATE SKIP LOCKED)
+"""
+
+DELETE_OLD_PICTURE_JOB_LOG = """
+DELETE FROM pgqueuer_log
+ WHERE id IN (SELECT id
+                FROM pgqueuer_log
+               WHERE entrypoint = 'picture' AND created < now() - interval '7 days'
+               ORDER BY created
+               LIMIT $1
+                 FOR UPDATE SKIP LOCKED)
+"""
+
 SWEEPS = (
     DELETE_EXPIRED_KEYS,
     DELETE_OLD_EVENTS,
@@ -140,6 +175,9 @@ SWEEPS = (
     DELETE_OLD_NOTICES,
     DELETE_OLD_MAIL_JOBS,
     DELETE_OLD_MAIL_JOB_LOG,
+    DELETE_OLD_UPLOADS,
+    DELETE_OLD_PICTURE_JOBS,
+    DELETE_OLD_PICTURE_JOB_LOG,
 )
 
 BATCH = 500

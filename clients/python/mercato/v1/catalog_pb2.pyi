@@ -10,6 +10,7 @@ from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from mercato.v1 import money_pb2 as _money_pb2
+from mercato.v1 import picture_pb2 as _picture_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -45,6 +46,7 @@ class Product(_message.Message):
     SLUG_FIELD_NUMBER: _builtins.int
     GROUP_ID_FIELD_NUMBER: _builtins.int
     OPTIONS_FIELD_NUMBER: _builtins.int
+    PICTURES_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUID, given by the server."""
     name: _builtins.str
@@ -80,7 +82,9 @@ class Product(_message.Message):
 
     @_builtins.property
     def image_urls(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """At most 20 http or https URLs of at most 2,000 bytes each."""
+        """At most 20 URLs: first the large renditions of `pictures`, in their order, then external http or https URLs of at most 2,000 bytes each.
+        In a request they set both: a picture whose URL is absent is removed, one of another product is shown here too, and texts stay.
+        """
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
@@ -101,6 +105,10 @@ class Product(_message.Message):
         Unicode make no difference. Together they have at most 500 characters, as `options_text` of a cart line shows them. Empty for a product
         without a group.
         """
+
+    @_builtins.property
+    def pictures(self) -> _containers.RepeatedCompositeFieldContainer[_picture_pb2.Picture]:
+        """Its pictures, in order. SetProductPictures sets them with their texts."""
 
     def __init__(
         self,
@@ -123,10 +131,11 @@ class Product(_message.Message):
         slug: _builtins.str = ...,
         group_id: _builtins.str = ...,
         options: _abc.Iterable[Global___ProductOption] | None = ...,
+        pictures: _abc.Iterable[_picture_pb2.Picture] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_stock", b"_stock", "create_time", b"create_time", "delete_time", b"delete_time", "price", b"price", "stock", b"stock", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_stock", b"_stock", "category_id", b"category_id", "create_time", b"create_time", "delete_time", b"delete_time", "description", b"description", "etag", b"etag", "group_id", b"group_id", "id", b"id", "image_urls", b"image_urls", "name", b"name", "needs_delivery", b"needs_delivery", "options", b"options", "price", b"price", "sku", b"sku", "slug", b"slug", "stock", b"stock", "tax_category", b"tax_category", "update_time", b"update_time", "weight_grams", b"weight_grams"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_stock", b"_stock", "category_id", b"category_id", "create_time", b"create_time", "delete_time", b"delete_time", "description", b"description", "etag", b"etag", "group_id", b"group_id", "id", b"id", "image_urls", b"image_urls", "name", b"name", "needs_delivery", b"needs_delivery", "options", b"options", "pictures", b"pictures", "price", b"price", "sku", b"sku", "slug", b"slug", "stock", b"stock", "tax_category", b"tax_category", "update_time", b"update_time", "weight_grams", b"weight_grams"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__stock: _TypeAlias = _typing.Literal["stock"]  # noqa: Y015
     _WhichOneofArgType__stock: _TypeAlias = _typing.Literal["_stock", b"_stock"]  # noqa: Y015

@@ -25,15 +25,15 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17mercato/v1/policy.proto\x12\nmercato.v1\x1a google/protobuf/descriptor.proto\"\x88\x02\n\x06Policy\x12\"\n\x06\x61\x63\x63\x65ss\x18\x01 \x01(\x0e\x32\x12.mercato.v1.Access\x12\x13\n\x0bhttp_status\x18\x02 \x01(\x05\x12\x12\n\ntimeout_ms\x18\x03 \x01(\x05\x12\x17\n\x0fidempotency_key\x18\x04 \x01(\x08\x12\x11\n\tmax_age_s\x18\x05 \x01(\x05\x12\x19\n\x11max_request_bytes\x18\x06 \x01(\x05\x12\r\n\x05scope\x18\x08 \x01(\t\x12\x17\n\x0fhashes_password\x18\x07 \x01(\x08\x12\x18\n\x10shared_max_age_s\x18\t \x01(\x05\x12\x15\n\rsigned_notice\x18\n \x01(\x08\x12\x11\n\tredirects\x18\x0b \x01(\x08*h\n\x06\x41\x63\x63\x65ss\x12\x16\n\x12\x41\x43\x43\x45SS_UNSPECIFIED\x10\x00\x12\x11\n\rACCESS_ANYONE\x10\x01\x12\x0f\n\x0b\x41\x43\x43\x45SS_USER\x10\x02\x12\x10\n\x0c\x41\x43\x43\x45SS_ADMIN\x10\x03\x12\x10\n\x0c\x41\x43\x43\x45SS_BUYER\x10\x04:D\n\x06policy\x12\x1e.google.protobuf.MethodOptions\x18\xd1\x86\x03 \x01(\x0b\x32\x12.mercato.v1.Policyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17mercato/v1/policy.proto\x12\nmercato.v1\x1a google/protobuf/descriptor.proto\"\x9b\x02\n\x06Policy\x12\"\n\x06\x61\x63\x63\x65ss\x18\x01 \x01(\x0e\x32\x12.mercato.v1.Access\x12\x13\n\x0bhttp_status\x18\x02 \x01(\x05\x12\x12\n\ntimeout_ms\x18\x03 \x01(\x05\x12\x17\n\x0fidempotency_key\x18\x04 \x01(\x08\x12\x11\n\tmax_age_s\x18\x05 \x01(\x05\x12\x19\n\x11max_request_bytes\x18\x06 \x01(\x05\x12\r\n\x05scope\x18\x08 \x01(\t\x12\x17\n\x0fhashes_password\x18\x07 \x01(\x08\x12\x18\n\x10shared_max_age_s\x18\t \x01(\x05\x12\x15\n\rsigned_notice\x18\n \x01(\x08\x12\x11\n\tredirects\x18\x0b \x01(\x08\x12\x11\n\timmutable\x18\x0c \x01(\x08*h\n\x06\x41\x63\x63\x65ss\x12\x16\n\x12\x41\x43\x43\x45SS_UNSPECIFIED\x10\x00\x12\x11\n\rACCESS_ANYONE\x10\x01\x12\x0f\n\x0b\x41\x43\x43\x45SS_USER\x10\x02\x12\x10\n\x0c\x41\x43\x43\x45SS_ADMIN\x10\x03\x12\x10\n\x0c\x41\x43\x43\x45SS_BUYER\x10\x04:D\n\x06policy\x12\x1e.google.protobuf.MethodOptions\x18\xd1\x86\x03 \x01(\x0b\x32\x12.mercato.v1.Policyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'mercato.v1.policy_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ACCESS']._serialized_start=340
-  _globals['_ACCESS']._serialized_end=444
+  _globals['_ACCESS']._serialized_start=359
+  _globals['_ACCESS']._serialized_end=463
   _globals['_POLICY']._serialized_start=74
-  _globals['_POLICY']._serialized_end=338
+  _globals['_POLICY']._serialized_end=357
 # @@protoc_insertion_point(module_scope)

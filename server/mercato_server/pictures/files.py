@@ -1,0 +1,142 @@
+"""The files of pictures, in one directory that all workers share.
+
+`uploads` has the files that came, `work` what a process makes of one, `renditions` what is served, by digest, and `originals` the uploads
+that the operator wants to keep. No name comes from a client. All functions block; call them in a thread.
+"""
+
+import hashlib
+import os
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from mercato_server.domain.pictures import NAME, SIZES, name
+
+LISTED_MAX = 500
+"""Files that one pass of the sweep looks at."""
+_HEX = re.compile(r"[0-9a-f]{32}")
+
+
+class PictureFiles:
+    """The files below a directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self._uploads = directory / "uploads"
+        self._work = directory / "work"
+        self._renditions = directory / "renditions"
+        self._originals = directory / "originals"
+
+    def new_upload(self) -> tuple[str, BinaryIO]:
+        """Open a new file for an upload; return its name too."""
+        self._uploads.mkdir(parents=True, exist_ok=True)
+        file = secrets.token_hex(16)
+        return file, (self._uploads / file).open("xb")
+
+    def upload(self, file: str) -> Path:
+        """Return the path of an upload."""
+        if not _HEX.fullmatch(file):
+            raise ValueError(f"{file!r} is no name of an upload")
+        return self._uploads / file
+
+    def drop(self, file: str) -> None:
+        """Delete an upload, if it is there."""
+        self.upload(file).unlink(missing_ok=True)
+
+    def keep_original(self, file: str, digest: bytes) -> None:
+        """Move an upload to the originals."""
+        self._originals.mkdir(parents=True, exist_ok=True)
+        self.upload(file).replace(self._originals / digest.hex())
+
+    def new_work(self) -> Path:
+        """Make an empty directory for renditions."""
+        directory = self._work / secrets.token_hex(16)
+        directory.mkdir(parents=True)
+        return directory
+
+    def end_work(self, directory: Path) -> None:
+        """Delete such a directory."""
+        shutil.rmtree(directory, ignore_errors=True)
+
+    def digest(self, work: Path) -> bytes:
+        """Return the digest of new renditions: of their digests, in the order of SIZES."""
+        whole = hashlib.sha256()
+        for size in SIZES:
+            whole.update(hashlib.sha256((work / size).read_bytes()).digest())
+        return whole.digest()
+
+    def store(self, work: Path, digest: bytes) -> None:
+        """Move renditions to where they are served, durably. Those that are there already have the same content."""
+        target = self._directory(digest)
+        target.mkdir(parents=True, exist_ok=True)
+        for size in SIZES:
+            path = target / name(digest, size)
+            if not path.exists():
+                _sync(work / size)
+                (work / size).replace(path)
+        for directory in (target, target.parent):
+            _sync(directory)
+
+    def read(self, file: str) -> bytes | None:
+        """Return the content of a rendition by its name; None if there is none."""
+        found = NAME.fullmatch(file)
+        if found is None:
+            return None
+        try:
+            return (self._directory(bytes.fromhex(found["digest"])) / file).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def remove(self, digests: Sequence[bytes]) -> None:
+        """Delete the renditions of pictures."""
+        for digest in digests:
+            for size in SIZES:
+                (self._directory(digest) / name(digest, size)).unlink(missing_ok=True)
+
+    def old_uploads(self, age_s: float) -> list[str]:
+        """Return the names of some uploads that came so long ago."""
+        return [path.name for path in _older(self._uploads, age_s) if _HEX.fullmatch(path.name)]
+
+    def end_old_work(self, age_s: float) -> None:
+        """Delete the directories that a worker left behind."""
+        for path in _older(self._work, age_s):
+            self.end_work(path)
+
+    def old_digests(self, shelf: int, age_s: float) -> list[bytes]:
+        """Return the digests of some renditions that were stored so long ago, of those whose digests begin with the byte `shelf`."""
+        names = (NAME.fullmatch(path.name) for path in _older(self._renditions / f"{shelf:02x}", age_s))
+        return sorted({bytes.fromhex(found["digest"]) for found in names if found})
+
+    def _directory(self, digest: bytes) -> Path:
+        return self._renditions / f"{digest[0]:02x}"
+
+
+def _older(directory: Path, age_s: float) -> Iterator[Path]:
+    """Yield some entries of a directory that changed so long ago."""
+    before, found = time.time() - age_s, 0
+    try:
+        entries = os.scandir(directory)
+    except FileNotFoundError:
+        return
+    with entries:
+        for entry in entries:
+            try:
+                is_old = entry.stat(follow_symlinks=False).st_mtime < before
+            except FileNotFoundError:  # another worker has deleted it
+                continue
+            if is_old:
+                yield Path(entry.path)
+                found += 1
+            if found == LISTED_MAX:
+                return
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,80 @@
+"""The handler of the jobs that verify uploads. A job may run more than once: its renditions have the same digest each time."""
+
+import asyncio
+from functools import partial
+from pathlib import Path
+
+import structlog
+
+from mercato_server.database.pool import Pool
+from mercato_server.domain.jobs import JobKind
+from mercato_server.domain.pictures import Renditions, Side, Unusable
+from mercato_server.jobs.queues import Job, LaterError, Queue
+from mercato_server.pictures.decoding import BusyError, Refused, decode
+from mercato_server.pictures.files import PictureFiles
+from mercato_server.store import picture_uploads
+
+log = structlog.get_logger(__name__)
+
+AT_ONCE = 2
+"""Uploads that all workers together verify at the same time."""
+PER_SECOND = 10.0
+PAUSE_MAX_S = 60.0
+TRIES = 5
+"""How often a file is looked for that is not there."""
+
+
+class Verifier:
+    """Makes pictures of uploads, together with the other workers."""
+
+    def __init__(self, pool: "Pool", files: PictureFiles, *, keep_originals: bool) -> None:
+        self._pool = pool
+        self._files = files
+        self._keep_originals = keep_originals
+        self.queue = Queue(
+            kind=JobKind.PICTURE,
+            handle=self._handle,
+            due=picture_uploads.due,
+            concurrency=AT_ONCE,
+            per_second=PER_SECOND,
+            pause_max_s=PAUSE_MAX_S,
+        )
+
+    async def _handle(self, job: Job) -> None:
+        """Make the picture of an upload, or refuse its file; put the job back while the machine is too busy."""
+        file = await picture_uploads.pending_file(self._pool, job.row_id)
+        if file is None:
+            return
+        source = self._files.upload(file)
+        if not await asyncio.to_thread(source.exists):
+            await self._miss(job)
+            return
+        work = await asyncio.to_thread(self._files.new_work)
+        try:
+            sides = await decode(source, work)
+            if isinstance(sides, Refused):
+                await picture_uploads.refuse(self._pool, job.row_id, sides.why, sides.message)
+                await asyncio.to_thread(self._files.drop, file)
+                return
+            await self._accept(job, work, sides, file)
+        except BusyError:
+            raise LaterError("the machine is too busy to decode a picture") from None
+        finally:
+            await asyncio.to_thread(self._files.end_work, work)
+
+    async def _accept(self, job: Job, work: Path, sides: tuple[Side, ...], file: str) -> None:
+        digest = await asyncio.to_thread(self._files.digest, work)
+        store = partial(asyncio.to_thread, self._files.store, work, digest)
+        await picture_uploads.accept(self._pool, job.row_id, Renditions(digest, sides), store)
+        if self._keep_originals:
+            await asyncio.to_thread(self._files.keep_original, file, digest)
+        else:
+            await asyncio.to_thread(self._files.drop, file)
+        log.info("a picture is ready", upload=str(job.row_id), picture=digest.hex())
+
+    async def _miss(self, job: Job) -> None:
+        """Refuse an upload whose file is gone, unless a directory that other hosts share may yet show it."""
+        if job.attempts < TRIES:
+            raise LaterError("the file of the upload is not there")
+        log.error("the file of an upload is gone", upload=str(job.row_id))
+        await picture_uploads.refuse(self._pool, job.row_id, Unusable.BROKEN, "the shop has lost it; upload it again")

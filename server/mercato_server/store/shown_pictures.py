@@ -1,0 +1,166 @@
+"""The pictures that products show, and the sweep of those that none shows.
+
+A product and its pictures are locked in that order, pictures by digest. The sweep passes by what is locked.
+"""
+
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from uuid import UUID
+
+import asyncpg
+
+from mercato_server.database.pool import Conn, Pool
+from mercato_server.database.transactions import retry_conflicts, transaction
+from mercato_server.domain.catalog import Product
+from mercato_server.domain.picture_errors import PictureNotFound, PicturesLimit
+from mercato_server.domain.pictures import PICTURES_MAX, Renditions, Shown, Side, shown
+from mercato_server.store.picture_uploads import LOCK_CONTENT, content_keys
+
+UNUSED_S = 24 * 60 * 60.0
+"""Time that a picture stays which no product shows: clients may have its URL, and an administrator may yet show it."""
+SWEPT = 100
+"""Pictures of one transaction of the sweep."""
+
+# Waits for a sweep that holds a picture, and then does not find it.
+LOCK_PICTURES = """
+SELECT digest, widths, heights
+  FROM pictures
+ WHERE digest = ANY($1::bytea[]) AND condemned_at IS NULL
+ ORDER BY digest
+   FOR NO KEY UPDATE
+"""
+
+REMOVE_SHOWN = "DELETE FROM product_pictures WHERE product_id = ANY($1::uuid[])"
+
+# A picture that is removed may be shown by another product: the sweep looks.
+SHOW_PICTURES = """
+WITH added AS (
+    INSERT INTO product_pictures (product_id, digest, position, alt)
+    SELECT product_id, digest, position, alt
+      FROM unnest($1::uuid[], $2::bytea[], $3::smallint[], $4::text[]) AS new (product_id, digest, position, alt)
+), used AS (
+    UPDATE pictures
+       SET unused_at = CASE WHEN digest = ANY($2::bytea[]) THEN NULL ELSE now() END
+     WHERE digest = ANY($2::bytea[]) OR digest = ANY($5::bytea[])
+)
+UPDATE products
+   SET pictures = new.pictures::jsonb, version = version + 1, updated_at = now()
+  FROM unnest($6::uuid[], $7::text[]) AS new (product_id, pictures)
+ WHERE id = ANY($6::uuid[]) AND id = product_id
+RETURNING products.pictures, version, updated_at
+"""
+
+LOCK_UNUSED = """
+SELECT digest
+  FROM pictures
+ WHERE unused_at < now() - make_interval(secs => $1) AND condemned_at IS NULL
+ ORDER BY unused_at
+ LIMIT $2
+   FOR UPDATE SKIP LOCKED
+"""
+
+# A statement of its own, which sees the products that have begun to show a picture before it was locked.
+CONDEMN = """
+UPDATE pictures AS picture
+   SET unused_at = CASE WHEN NOT is_shown THEN unused_at END, condemned_at = CASE WHEN NOT is_shown THEN now() END
+  FROM (SELECT digest, EXISTS (SELECT FROM product_pictures AS shown WHERE shown.digest = locked.digest) AS is_shown
+          FROM unnest($1::bytea[]) AS locked (digest)) AS found
+ WHERE picture.digest = found.digest
+"""
+
+LOCK_CONDEMNED = """
+SELECT digest
+  FROM pictures
+ WHERE unused_at IS NOT NULL AND condemned_at IS NOT NULL
+ ORDER BY unused_at
+ LIMIT $1
+   FOR UPDATE SKIP LOCKED
+"""
+
+DELETE_CONDEMNED = "DELETE FROM pictures WHERE digest = ANY($1::bytea[])"
+
+GET_KNOWN = "SELECT digest FROM pictures WHERE digest = ANY($1::bytea[])"
+
+
+async def show(conn: "Conn", product: Product, wanted: Sequence[tuple[bytes, str | None]]) -> Product:
+    """Show pictures with a locked product, and no others, and return it; a text None keeps the one that the product has.
+
+    Raises PictureNotFound or PicturesLimit.
+    """
+    if len(wanted) + len(product.image_urls) > PICTURES_MAX:
+        raise PicturesLimit(len(product.image_urls))
+    row = await _show(conn, {product.id: (shown(product.pictures), wanted)})
+    return product._replace(**dict(row))
+
+
+async def show_each(conn: "Conn", wanted: Mapping[UUID, tuple[str | None, Sequence[bytes]]]) -> None:
+    """Show other pictures with locked products: by id the stored pictures and the digests of the new ones, which keep their texts.
+
+    The number of statements does not grow with the number of products. The caller has counted the pictures. Raises PictureNotFound.
+    """
+    await _show(conn, {id_: (shown(stored), [(digest, None) for digest in digests]) for id_, (stored, digests) in wanted.items()})
+
+
+async def _show(conn: "Conn", wanted: Mapping[UUID, tuple[Sequence[Shown], Sequence[tuple[bytes, str | None]]]]) -> asyncpg.Record:
+    """Show pictures with products: by id those before and those wanted. Return what was written to the last product."""
+    used = {digest for _, now in wanted.values() for digest, _ in now}
+    before = {each.picture.digest for shown_before, _ in wanted.values() for each in shown_before}
+    known = {row["digest"]: _renditions(*row) for row in await conn.fetch(LOCK_PICTURES, [*(used | before)])}
+    missing = next((digest for digest in used if digest not in known), None)
+    if missing is not None:
+        raise PictureNotFound(missing.hex())
+    rows: list[tuple[UUID, bytes, int, str]] = []
+    texts: list[str | None] = []
+    for id_, (shown_before, now) in wanted.items():
+        alts = {each.picture.digest: each.alt for each in shown_before}
+        pictures = [Shown(known[digest], alts.get(digest, "") if alt is None else alt) for digest, alt in now]
+        rows += [(id_, each.picture.digest, position, each.alt) for position, each in enumerate(pictures)]
+        texts.append(_written(pictures))
+    await conn.execute(REMOVE_SHOWN, list(wanted))
+    columns = [list(column) for column in zip(*rows, strict=True)] or [[], [], [], []]
+    return (await conn.fetch(SHOW_PICTURES, *columns, list(before - used), list(wanted), texts))[-1]
+
+
+@retry_conflicts
+async def condemn(pool: "Pool", unused_s: float = UNUSED_S) -> int:
+    """Condemn one batch of pictures that no product has shown for some time, so that none can begin to; return how many were looked at."""
+    async with transaction(pool) as conn:
+        digests = [row["digest"] for row in await conn.fetch(LOCK_UNUSED, unused_s, SWEPT)]
+        if digests:
+            await conn.execute(CONDEMN, digests)
+        return len(digests)
+
+
+@retry_conflicts
+async def delete_condemned(pool: "Pool", remove: Callable[[Sequence[bytes]], Awaitable[None]]) -> int:
+    """Delete one batch of condemned pictures; `remove` deletes their files first, while no worker can add them again. Return how many."""
+    async with transaction(pool) as conn:
+        digests = [row["digest"] for row in await conn.fetch(LOCK_CONDEMNED, SWEPT)]
+        if digests:
+            await remove(digests)
+            await conn.execute(DELETE_CONDEMNED, digests)
+        return len(digests)
+
+
+@retry_conflicts
+async def remove_unknown(pool: "Pool", digests: Sequence[bytes], remove: Callable[[Sequence[bytes]], Awaitable[None]]) -> int:
+    """Call `remove` for those digests that no picture has, while none of them can be added; return how many."""
+    async with transaction(pool) as conn:
+        await conn.execute(LOCK_CONTENT, content_keys(digests))
+        known = {row["digest"] for row in await conn.fetch(GET_KNOWN, digests)}
+        unknown = [digest for digest in digests if digest not in known]
+        if unknown:
+            await remove(unknown)
+        return len(unknown)
+
+
+def _renditions(digest: bytes, widths: Sequence[int], heights: Sequence[int]) -> Renditions:
+    return Renditions(digest, tuple(Side(*side) for side in zip(widths, heights, strict=True)))
+
+
+def _written(pictures: Sequence[Shown]) -> str | None:
+    """Return the text of a product's column."""
+    rows = [
+        {"picture": each.picture.digest.hex(), "alt": each.alt, "sides": [list(side) for side in each.picture.sides]} for each in pictures
+    ]
+    return json.dumps(rows) if rows else None

@@ -1,0 +1,130 @@
+"""Pictures through the edge: uploads as they come from browsers, and renditions as browsers and CDNs keep them."""
+
+import http.client
+import io
+import json
+import time
+from contextlib import closing, suppress
+
+import pytest
+from PIL import Image
+
+from mercato_server.domain.pictures import UPLOAD_MAX_BYTES
+from support.mercato_up import Up, created
+from support.patience import patient
+from support.picture_files import HEIC, encoded, halves
+from support.rest_client import HOST, Client, Reply
+
+PICTURE = encoded(halves(), "PNG")
+
+
+def new_upload(up: Up) -> str:
+    return str(created(up.admin.post("/v1/pictures:createUpload"))["upload_url"])
+
+
+def put(client: Client, path: str, content: bytes, media: str = "image/png") -> Reply:
+    return client.send("PUT", path, content, [("content-type", media)])
+
+
+@pytest.mark.parametrize("media", ["image/png", "application/octet-stream", "text/plain", "application/json"])
+def test_a_file_of_any_stated_type_is_taken(shop_up: Up, media: str) -> None:
+    reply = put(shop_up.admin, new_upload(shop_up), PICTURE, media)
+    assert (reply.status, reply.json["state"]) == (200, "PICTURE_UPLOAD_STATE_PENDING")
+
+
+def test_an_upload_becomes_a_picture_of_a_product(shop_up: Up) -> None:
+    picture = shop_up.picture(encoded(halves(2_000, 1_000), "JPEG"))["picture"]
+    product = shop_up.product()
+    shown = [{"picture_id": picture["id"], "alt": "Red and blue"}]
+    reply = shop_up.admin.put(f"/products/{product['id']}/pictures", {"pictures": shown})
+    assert reply.status == 200, reply
+    assert reply.json["pictures"][0] == {**picture, "alt": "Red and blue"}
+    served = shop_up.anyone.get(picture["large"]["url"])
+    assert (served.status, served.headers["content-type"]) == (200, "image/webp")
+    assert Image.open(io.BytesIO(served.body)).size == (1_600, 800)
+
+
+def test_what_is_no_picture_is_refused_with_its_reason(shop_up: Up) -> None:
+    upload = shop_up.picture(HEIC)
+    assert (upload["state"], upload["refusal_reason"]) == ("PICTURE_UPLOAD_STATE_REFUSED", "PICTURE_HEIC")
+    assert not upload.get("picture")
+
+
+def test_a_rendition_is_kept_for_ever_and_by_everybody(shop_up: Up) -> None:
+    path = f"/pictures/{shop_up.picture_name}"
+    for client in (shop_up.anyone, shop_up.admin):
+        reply = client.get(path)
+        assert reply.headers["cache-control"] == "public, max-age=31536000, immutable"
+        assert reply.headers["etag"] == f'"{path.rpartition("/")[2]}"'
+        assert reply.headers["x-content-type-options"] == "nosniff"
+        again = client.send("GET", path, headers=[("if-none-match", reply.headers["etag"])])
+        assert (again.status, again.body, again.headers["etag"]) == (304, b"", reply.headers["etag"])
+    head = shop_up.anyone.send("HEAD", path)
+    assert (head.status, head.headers["content-length"]) == (200, str(len(shop_up.anyone.get(path).body)))
+    whole = shop_up.anyone.send("GET", path, headers=[("range", "bytes=0-9")])
+    assert (whole.status, len(whole.body)) == (200, len(shop_up.anyone.get(path).body))
+
+
+@pytest.mark.parametrize("name", [f"{'0' * 64}-large.webp", "x.webp", "..%2e"])
+def test_a_rendition_that_is_not_there_is_not_found_and_not_kept(shop_up: Up, name: str) -> None:
+    reply = shop_up.anyone.get(f"/pictures/{name}")
+    assert (reply.status, reply.reason, reply.headers["cache-control"]) == (404, "PICTURE_NOT_FOUND", "no-store")
+
+
+def test_a_file_at_the_limit_is_taken_and_a_longer_one_is_a_413(shop_up: Up) -> None:
+    assert put(shop_up.admin, new_upload(shop_up), b"x" * UPLOAD_MAX_BYTES).status == 200
+    path = new_upload(shop_up)
+    refused = put(shop_up.admin, path, b"x" * (UPLOAD_MAX_BYTES + 1))
+    assert (refused.status, refused.reason) == (413, "REQUEST_TOO_LARGE")
+    assert put(shop_up.admin, path, PICTURE).status == 200
+
+
+def test_a_file_without_a_length_is_bounded_too(shop_up: Up) -> None:
+    path = new_upload(shop_up)
+    headers = {"authorization": f"Bearer {shop_up.admin.token}", "content-type": "image/png"}
+    pieces = (b"x" * 1_000_000 for _ in range(22))
+    with closing(http.client.HTTPConnection(HOST, shop_up.port, timeout=patient())) as connection:
+        with suppress(BrokenPipeError, ConnectionResetError):  # the edge answers before the end of the body
+            connection.request("PUT", path, pieces, {**headers, "transfer-encoding": "chunked"}, encode_chunked=True)
+        with connection.getresponse() as reply:
+            reason = next(each["reason"] for each in json.loads(reply.read())["details"] if "reason" in each)
+            assert (reply.status, reason) == (413, "REQUEST_TOO_LARGE")
+
+
+def test_a_file_that_breaks_off_leaves_its_upload_waiting(shop_up: Up) -> None:
+    path = new_upload(shop_up)
+    connection = http.client.HTTPConnection(HOST, shop_up.port, timeout=patient())
+    connection.putrequest("PUT", path)
+    connection.putheader("authorization", f"Bearer {shop_up.admin.token}")
+    connection.putheader("content-length", str(len(PICTURE) + 1_000))
+    connection.endheaders(PICTURE)
+    connection.close()
+    assert shop_up.admin.get(path.removesuffix("/content")).json["state"] == "PICTURE_UPLOAD_STATE_WAITING"
+    assert put(shop_up.admin, path, PICTURE).status == 200
+
+
+def test_an_upload_may_be_slower_than_any_other_request(shop_up: Up) -> None:
+    """Other requests have 10 s; this one pauses for less than the 10 s of a piece, twice."""
+    path = new_upload(shop_up)
+    third = len(PICTURE) // 3
+    with closing(http.client.HTTPConnection(HOST, shop_up.port, timeout=patient())) as connection:
+        connection.putrequest("PUT", path)
+        connection.putheader("authorization", f"Bearer {shop_up.admin.token}")
+        connection.putheader("content-length", str(len(PICTURE)))
+        connection.endheaders()
+        for piece in (PICTURE[:third], PICTURE[third : 2 * third], PICTURE[2 * third :]):
+            connection.send(piece)
+            time.sleep(5.5)  # the pace of this client
+        with connection.getresponse() as reply:
+            assert reply.status == 200
+
+
+def test_only_administrators_upload(shop_up: Up) -> None:
+    path = new_upload(shop_up)
+    for client, status in ((shop_up.anyone, 401), (shop_up.buyer(), 403)):
+        assert put(client, path, PICTURE).status == status
+
+
+def test_a_body_is_needed(shop_up: Up) -> None:
+    reply = put(shop_up.admin, new_upload(shop_up), b"")
+    assert (reply.status, reply.reason) == (400, "INVALID_FIELD")

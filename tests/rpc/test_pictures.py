@@ -1,0 +1,411 @@
+"""Pictures of products, over gRPC: from the upload to the rendition, and what is left of them."""
+
+import asyncio
+import io
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from google.api.httpbody_pb2 import HttpBody
+from grpc import StatusCode
+from PIL import Image
+
+from mercato.v1 import media_pb2
+from mercato.v1.audit_pb2 import ListAuditLogRequest
+from mercato.v1.catalog_pb2 import (
+    CreateProductRequest,
+    DeleteProductRequest,
+    GetProductRequest,
+    ListProductsRequest,
+    Product,
+    UpdateProductRequest,
+)
+from mercato.v1.money_pb2 import Money
+from mercato.v1.picture_pb2 import Picture
+from mercato_server.config.picture_settings import PictureSettings
+from mercato_server.config.settings import Settings
+from mercato_server.database.pool import Pool
+from mercato_server.domain.pictures import UPLOAD_MAX_BYTES
+from mercato_server.pictures.files import PictureFiles
+from mercato_server.pictures.sweeper import sweep, sweep_files
+from mercato_server.store import shown_pictures
+from support.patience import until
+from support.picture_files import HEIC, HTML, encoded, halves, with_place
+from support.pictures import contents, own_directory, sent, settled, show, uploaded, verifying
+from support.shop import CALL_S, Person, Shop, refusal, worker
+
+REFUSED, WAITING = media_pb2.PICTURE_UPLOAD_STATE_REFUSED, media_pb2.PICTURE_UPLOAD_STATE_WAITING
+ABSENT = "0" * 64
+
+
+@pytest.fixture
+def settings(settings: Settings, tmp_path: Path) -> Settings:
+    return own_directory(settings, tmp_path / "pictures")
+
+
+@pytest.fixture
+async def files(settings: Settings) -> AsyncIterator[PictureFiles]:
+    async with verifying(settings) as files:
+        yield files
+
+
+@pytest.fixture
+async def admin(shop: Shop) -> Person:
+    return await shop.person(admin=True)
+
+
+async def a_product(shop: Shop, admin: Person, **fields: object) -> Product:
+    product = Product(name="Ball", price=Money(minor_units=100), **fields)  # type: ignore[arg-type]
+    made: Product = await shop.catalog.CreateProduct(CreateProductRequest(product=product), metadata=admin.metadata)
+    return made
+
+
+async def read(shop: Shop, product: Product) -> Product:
+    found: Product = await shop.catalog.GetProduct(GetProductRequest(product_id=product.id))
+    return found
+
+
+async def updated(shop: Shop, admin: Person, product: Product, *paths: str) -> Product:
+    request = UpdateProductRequest(product=product)
+    request.update_mask.paths.extend(paths)
+    found: Product = await shop.catalog.UpdateProduct(request, metadata=admin.metadata)
+    return found
+
+
+async def content_of(shop: Shop, url: str) -> bytes:
+    answer = await shop.media.GetPicture(media_pb2.GetPictureRequest(name=url.rpartition("/")[2]))
+    assert answer.content_type == "image/webp"
+    return bytes(answer.data)
+
+
+def ids(product: Product) -> list[str]:
+    return [picture.id for picture in product.pictures]
+
+
+def left(directory: Path) -> list[str]:
+    """Return the names of all files below a directory."""
+    return sorted(path.name for path in directory.rglob("*") if path.is_file())
+
+
+async def test_an_upload_becomes_a_picture_that_a_product_shows(shop: Shop, admin: Person, files: PictureFiles, tmp_path: Path) -> None:
+    picture = await uploaded(shop, admin, with_place(halves(2_000, 1_000)))
+    product = await show(shop, admin, (await a_product(shop, admin)).id, [picture.id])
+    assert product == await read(shop, product)
+    assert product == (await shop.catalog.ListProducts(ListProductsRequest())).products[0]
+    [shown] = product.pictures
+    assert (shown.id, shown.alt) == (picture.id, f"of {picture.id[:4]}")
+    for rendition, side in ((shown.small, (320, 160)), (shown.medium, (800, 400)), (shown.large, (1_600, 800))):
+        image = Image.open(io.BytesIO(await content_of(shop, rendition.url)))
+        assert image.size == side == (rendition.width, rendition.height)
+    assert list(product.image_urls) == [shown.large.url]
+    assert len(left(tmp_path / "pictures")) == 3  # the upload is dropped
+
+
+async def test_the_same_file_is_the_same_picture(shop: Shop, admin: Person, files: PictureFiles, tmp_path: Path) -> None:
+    first, second = await uploaded(shop, admin, encoded(halves(), "PNG")), await uploaded(shop, admin, encoded(halves(), "PNG"))
+    assert first == second
+    assert len(left(tmp_path / "pictures")) == 3
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (HEIC, "PICTURE_HEIC"),
+        (HTML, "PICTURE_TYPE"),
+        (encoded(halves(), "GIF") + HTML, "PICTURE_POLYGLOT"),
+        (encoded(halves(640, 480), "JPEG")[:-300], "PICTURE_TRUNCATED"),
+    ],
+    ids=["HEIC", "HTML", "polyglot", "truncated"],
+)
+async def test_a_file_that_is_no_picture_is_refused_and_dropped(
+    shop: Shop, admin: Person, files: PictureFiles, tmp_path: Path, content: bytes, reason: str
+) -> None:
+    upload = await settled(shop, admin, (await sent(shop, admin, content)).id)
+    assert (upload.state, upload.refusal_reason, upload.HasField("picture")) == (REFUSED, reason, False)
+    assert upload.refusal_message
+    await until(lambda: not left(tmp_path / "pictures"))
+
+
+async def test_pictures_keep_their_order_and_texts_and_are_removed_by_leaving_them_out(
+    shop: Shop, admin: Person, files: PictureFiles
+) -> None:
+    one, two, three = [(await uploaded(shop, admin, encoded(halves(size, 9), "PNG"))).id for size in (40, 50, 60)]
+    product = await a_product(shop, admin, image_urls=["https://example.com/a.jpg"])
+    for wanted in ([one, two, three], [three, one, two], [two], [one, three], []):
+        product = await show(shop, admin, product.id, wanted)
+        assert ids(product) == wanted == ids(await read(shop, product))
+        assert list(product.image_urls) == [*(picture.large.url for picture in product.pictures), "https://example.com/a.jpg"]
+
+
+async def test_a_put_of_what_was_read_changes_no_picture(shop: Shop, admin: Person, files: PictureFiles) -> None:
+    picture = await uploaded(shop, admin, encoded(halves(), "PNG"))
+    product = await show(shop, admin, (await a_product(shop, admin, image_urls=["https://example.com/a.jpg"])).id, [picture.id])
+    again = await updated(shop, admin, product, "image_urls", "name")
+    assert (again.pictures, again.image_urls) == (product.pictures, product.image_urls)
+    assert again.etag != product.etag
+
+
+async def test_image_urls_remove_sort_and_add_pictures(shop: Shop, admin: Person, files: PictureFiles) -> None:
+    one, two = [(await uploaded(shop, admin, encoded(halves(size, 9), "PNG"))) for size in (40, 50)]
+    product = await show(shop, admin, (await a_product(shop, admin)).id, [one.id, two.id])
+    for wanted in ([two.large.url, one.small.url], [two.large.url], [], [one.large.url]):
+        product = await updated(shop, admin, Product(id=product.id, image_urls=wanted), "image_urls")
+        assert [url.rpartition("-")[0] for url in product.image_urls] == [url.rpartition("-")[0] for url in wanted]
+    other = await a_product(shop, admin, image_urls=[one.medium.url, "https://example.com/a.jpg"])
+    assert (ids(other), list(other.image_urls)) == ([one.id], [one.large.url, "https://example.com/a.jpg"])
+
+
+async def test_urls_below_another_address_are_taken_back_too(settings: Settings, pool: "Pool", files: PictureFiles) -> None:
+    base = "https://cdn.example.com/shop"
+    async with worker(replace(settings, pictures=replace(settings.pictures, url=base)), pool) as shop:
+        admin = await shop.person(admin=True)
+        picture = await uploaded(shop, admin, encoded(halves(), "PNG"))
+        assert picture.large.url == f"{base}/pictures/{picture.id}-large.webp"
+        product = await a_product(shop, admin, image_urls=[picture.large.url])
+        assert list(product.image_urls) == [picture.large.url] == list((await updated(shop, admin, product, "image_urls")).image_urls)
+        assert ids(product) == [picture.id]
+
+
+async def test_a_picture_that_is_not_there_changes_nothing(shop: Shop, admin: Person, files: PictureFiles) -> None:
+    product = await a_product(shop, admin)
+    url = f"/pictures/{ABSENT}-large.webp"
+    calls = (
+        show(shop, admin, product.id, [ABSENT]),
+        updated(shop, admin, Product(id=product.id, image_urls=[url]), "image_urls"),
+        a_product(shop, admin, image_urls=[url]),
+        content_of(shop, url),
+    )
+    for call in calls:
+        error = await refusal(call)
+        assert (error.code, error.reason) == (StatusCode.NOT_FOUND, "PICTURE_NOT_FOUND")
+    assert await read(shop, product) == product
+
+
+async def test_names_of_files_that_are_no_renditions_are_not_found(shop: Shop, admin: Person, files: PictureFiles) -> None:
+    picture = await uploaded(shop, admin, encoded(halves(), "PNG"))
+    for name in ("", "..", f"../{picture.id}-large.webp", f"{picture.id}-huge.webp", f"{picture.id.upper()}-large.webp", picture.id):
+        assert (await refusal(shop.media.GetPicture(media_pb2.GetPictureRequest(name=name)))).reason == "PICTURE_NOT_FOUND"
+
+
+async def test_a_product_has_twenty_pictures_at_most(shop: Shop, admin: Person, files: PictureFiles) -> None:
+    picture = await uploaded(shop, admin, encoded(halves(), "PNG"))
+    external = [f"https://example.com/{number}.jpg" for number in range(20)]
+    product = await a_product(shop, admin, image_urls=external)
+    error = await refusal(show(shop, admin, product.id, [picture.id]))
+    assert (error.code, error.reason) == (StatusCode.FAILED_PRECONDITION, "PICTURES_LIMIT")
+    error = await refusal(a_product(shop, admin, image_urls=[*external, picture.large.url]))
+    assert (error.reason, error.fields) == ("INVALID_FIELD", ["product.image_urls"])
+    too_many = [f"{number:064x}" for number in range(21)]
+    assert (await refusal(show(shop, admin, product.id, too_many))).fields == ["pictures"]
+
+
+async def test_texts_and_ids_are_checked(shop: Shop, admin: Person) -> None:
+    shown = media_pb2.SetProductPicturesRequest.Shown
+    wanted = [shown(picture_id="x"), shown(picture_id=ABSENT, alt="a" * 501), shown(picture_id=ABSENT)]
+    request = media_pb2.SetProductPicturesRequest(product_id="y", pictures=wanted)
+    error = await refusal(shop.media.SetProductPictures(request, metadata=admin.metadata))
+    assert error.fields == ["product_id", "pictures[0].picture_id", "pictures[1].alt", "pictures[2].picture_id"]
+
+
+async def test_an_old_etag_changes_nothing(shop: Shop, admin: Person, files: PictureFiles) -> None:
+    picture = await uploaded(shop, admin, encoded(halves(), "PNG"))
+    product = await a_product(shop, admin)
+    newer = await show(shop, admin, product.id, [picture.id], etag=product.etag)
+    assert (await refusal(show(shop, admin, product.id, [], etag=product.etag))).reason == "ETAG_MISMATCH"
+    assert await read(shop, product) == newer
+
+
+async def test_an_upload_and_its_file_are_in_the_audit_log(shop: Shop, admin: Person) -> None:
+    upload = await sent(shop, admin, b"a file")
+    entries = (await shop.audit.ListAuditLog(ListAuditLogRequest(subject_id=upload.id), metadata=admin.metadata)).entries
+    assert [(entry.action, entry.actor_id) for entry in entries] == [
+        ("picture_upload.received", admin.id),
+        ("picture_upload.created", admin.id),
+    ]
+
+
+async def test_an_upload_takes_one_file(shop: Shop, admin: Person, tmp_path: Path) -> None:
+    upload = await sent(shop, admin, b"first")
+    call = shop.media.UploadPictureContent(contents(upload.id, b"second"), metadata=admin.metadata, timeout=CALL_S)
+    assert (await refusal(call)).reason == "PICTURE_UPLOAD_STATE"
+    [file] = (tmp_path / "pictures/uploads").iterdir()
+    assert file.read_bytes() == b"first"
+
+
+async def test_of_two_files_for_one_upload_at_the_same_time_one_is_taken(shop: Shop, admin: Person, tmp_path: Path) -> None:
+    upload = await shop.media.CreatePictureUpload(media_pb2.CreatePictureUploadRequest(), metadata=admin.metadata)
+    calls = [
+        shop.media.UploadPictureContent(contents(upload.id, content), metadata=admin.metadata, timeout=CALL_S)
+        for content in (b"first", b"second", b"third")
+    ]
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    assert sum(isinstance(each, media_pb2.PictureUpload) for each in answers) == 1
+    assert len(left(tmp_path / "pictures")) == 1
+
+
+async def test_an_expired_upload_takes_no_file(shop: Shop, admin: Person, pool: "Pool", tmp_path: Path) -> None:
+    upload = await shop.media.CreatePictureUpload(media_pb2.CreatePictureUploadRequest(), metadata=admin.metadata)
+    await pool.execute("UPDATE picture_uploads SET expires_at = now()")
+    call = shop.media.UploadPictureContent(contents(upload.id, b"late"), metadata=admin.metadata, timeout=CALL_S)
+    assert (await refusal(call)).reason == "PICTURE_UPLOAD_STATE"
+    assert left(tmp_path / "pictures") == []
+
+
+async def test_an_upload_that_breaks_off_leaves_nothing(shop: Shop, admin: Person, tmp_path: Path) -> None:
+    upload = await shop.media.CreatePictureUpload(media_pb2.CreatePictureUploadRequest(), metadata=admin.metadata)
+    begun = asyncio.Event()
+
+    async def broken() -> AsyncIterator[media_pb2.UploadPictureContentRequest]:
+        yield media_pb2.UploadPictureContentRequest(upload_id=upload.id, content=HttpBody(data=b"x" * 300_000))
+        begun.set()
+        await asyncio.Event().wait()
+
+    call = shop.media.UploadPictureContent(broken(), metadata=admin.metadata, timeout=CALL_S)
+    await begun.wait()
+    await until(lambda: left(tmp_path / "pictures"))
+    call.cancel()
+    await until(lambda: not left(tmp_path / "pictures"))
+    found = await shop.media.GetPictureUpload(media_pb2.GetPictureUploadRequest(upload_id=upload.id), metadata=admin.metadata)
+    assert found.state == WAITING
+
+
+async def test_a_file_beyond_the_limit_and_an_empty_one_leave_nothing(shop: Shop, admin: Person, tmp_path: Path) -> None:
+    for content, reason in ((b"x" * (UPLOAD_MAX_BYTES + 1), "REQUEST_TOO_LARGE"), (b"", "INVALID_FIELD")):
+        assert (await refusal(sent(shop, admin, content))).reason == reason
+        assert left(tmp_path / "pictures") == []
+
+
+async def test_a_file_at_the_limit_is_taken(shop: Shop, admin: Person, tmp_path: Path) -> None:
+    await sent(shop, admin, b"x" * UPLOAD_MAX_BYTES)
+    [file] = (tmp_path / "pictures/uploads").iterdir()
+    assert file.stat().st_size == UPLOAD_MAX_BYTES
+
+
+async def test_a_buyer_uploads_nothing(shop: Shop, tmp_path: Path) -> None:
+    buyer = await shop.person()
+    assert (await refusal(sent(shop, buyer, b"x"))).reason == "ADMIN_ONLY"
+    call = shop.media.UploadPictureContent(contents(ABSENT, b"x"), metadata=buyer.metadata, timeout=CALL_S)
+    assert (await refusal(call)).reason == "ADMIN_ONLY"
+    assert left(tmp_path) == []
+
+
+async def test_a_shop_without_a_directory_takes_no_pictures(settings: Settings, pool: "Pool") -> None:
+    async with worker(replace(settings, pictures=PictureSettings()), pool) as shop:
+        admin = await shop.person(admin=True)
+        assert (await refusal(sent(shop, admin, b"x"))).reason == "PICTURES_OFF"
+        assert (await refusal(content_of(shop, f"{ABSENT}-large.webp"))).reason == "PICTURE_NOT_FOUND"
+
+
+async def test_the_uploads_that_are_open_are_bounded(shop: Shop, admin: Person, pool: "Pool") -> None:
+    await pool.execute("INSERT INTO picture_uploads (expires_at) SELECT now() FROM generate_series(1, 1000)")
+    error = await refusal(shop.media.CreatePictureUpload(media_pb2.CreatePictureUploadRequest(), metadata=admin.metadata))
+    assert (error.code, error.reason) == (StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_UPLOADS")
+
+
+async def test_originals_are_kept_if_the_operator_wants_them(settings: Settings, shop: Shop, admin: Person, tmp_path: Path) -> None:
+    content = encoded(halves(), "PNG")
+    async with verifying(replace(settings, pictures=replace(settings.pictures, keep_originals=True))):
+        picture = await uploaded(shop, admin, content)
+        original = tmp_path / "pictures/originals" / picture.id
+        await until(original.exists)
+    assert original.read_bytes() == content
+    assert (await refusal(content_of(shop, picture.id))).reason == "PICTURE_NOT_FOUND"
+
+
+async def swept(pool: "Pool", files: PictureFiles) -> None:
+    await sweep(pool, files, unused_s=0)
+
+
+async def test_a_sweep_deletes_what_no_product_shows_and_nothing_else(
+    shop: Shop, admin: Person, pool: "Pool", files: PictureFiles, tmp_path: Path
+) -> None:
+    shared, alone, loose = [(await uploaded(shop, admin, encoded(halves(size, 9), "PNG"))) for size in (40, 50, 60)]
+    one, two = await a_product(shop, admin), await a_product(shop, admin)
+    await show(shop, admin, one.id, [shared.id, alone.id])
+    await show(shop, admin, two.id, [shared.id])
+    await swept(pool, files)
+    assert {name.partition("-")[0] for name in left(tmp_path / "pictures")} == {shared.id, alone.id}
+    await show(shop, admin, one.id, [])
+    await swept(pool, files)
+    assert {name.partition("-")[0] for name in left(tmp_path / "pictures")} == {shared.id}
+    assert len(await content_of(shop, shared.large.url)) > 0
+    for gone in (alone, loose):
+        assert (await refusal(content_of(shop, gone.large.url))).reason == "PICTURE_NOT_FOUND"
+        assert (await refusal(show(shop, admin, one.id, [gone.id]))).reason == "PICTURE_NOT_FOUND"
+    assert await pool.fetchval("SELECT count(*) FROM pictures") == 1
+
+
+async def test_a_picture_that_was_just_removed_or_uploaded_stays_for_a_day(
+    shop: Shop, admin: Person, pool: "Pool", files: PictureFiles
+) -> None:
+    picture = await uploaded(shop, admin, encoded(halves(), "PNG"))
+    await sweep(pool, files)
+    product = await show(shop, admin, (await a_product(shop, admin)).id, [picture.id])
+    await pool.execute("UPDATE pictures SET created_at = now() - interval '9 days'")
+    await show(shop, admin, product.id, [])
+    await sweep(pool, files)
+    assert ids(await show(shop, admin, product.id, [picture.id])) == [picture.id]
+    await pool.execute("UPDATE pictures SET unused_at = now() - interval '25 hours'")
+    await sweep(pool, files)
+    assert len(await content_of(shop, picture.small.url)) > 0
+
+
+async def test_a_picture_that_a_deleted_product_has_stays_for_its_orders(
+    shop: Shop, admin: Person, pool: "Pool", files: PictureFiles
+) -> None:
+    picture = await uploaded(shop, admin, encoded(halves(), "PNG"))
+    product = await show(shop, admin, (await a_product(shop, admin)).id, [picture.id])
+    await shop.catalog.DeleteProduct(DeleteProductRequest(product_id=product.id), metadata=admin.metadata)
+    await swept(pool, files)
+    assert len(await content_of(shop, picture.large.url)) > 0
+
+
+async def test_a_condemned_picture_that_is_uploaded_again_lives(shop: Shop, admin: Person, pool: "Pool", files: PictureFiles) -> None:
+    content = encoded(halves(), "PNG")
+    picture = await uploaded(shop, admin, content)
+    assert await shown_pictures.condemn(pool, 0) == 1
+    files.remove([bytes.fromhex(picture.id)])  # a sweep that was killed before it deleted the row
+    product = await a_product(shop, admin)
+    assert (await refusal(show(shop, admin, product.id, [picture.id]))).reason == "PICTURE_NOT_FOUND"
+    assert await uploaded(shop, admin, content) == picture
+    assert ids(await show(shop, admin, product.id, [picture.id])) == [picture.id]
+    await swept(pool, files)
+    assert len(await content_of(shop, picture.large.url)) > 0
+
+
+async def test_files_that_no_row_needs_are_swept(shop: Shop, admin: Person, pool: "Pool", settings: Settings, tmp_path: Path) -> None:
+    directory = tmp_path / "pictures"
+    async with verifying(settings) as files:
+        picture = await uploaded(shop, admin, encoded(halves(), "PNG"))
+        kept = left(directory)
+    await sent(shop, admin, b"waits for a worker")
+    waiting = [path.name for path in (directory / "uploads").iterdir()]
+    (directory / "uploads" / ("a" * 32)).write_bytes(b"broken off")
+    (directory / "work" / "left").mkdir(parents=True)
+    shelf = directory / "renditions" / "00"
+    shelf.mkdir(exist_ok=True)
+    (shelf / f"{ABSENT}-large.webp").write_bytes(b"its worker was killed")
+    await sweep_files(pool, files, 0)
+    assert len(left(directory)) == len(kept) + 3
+    for number in (0, int(picture.id[:2], 16)):
+        await sweep_files(pool, files, number, age_s=0)
+    assert left(directory) == sorted([*kept, *waiting])
+    assert not list((directory / "work").iterdir())
+
+
+async def test_an_attachment_beside_a_sweep_shows_a_picture_that_stays(
+    shop: Shop, admin: Person, pool: "Pool", files: PictureFiles, race_rounds: int
+) -> None:
+    product = await a_product(shop, admin)
+    for number in range(race_rounds):
+        picture: Picture = await uploaded(shop, admin, encoded(halves(40 + number, 9), "PNG"))
+        shown, *_ = await asyncio.gather(
+            show(shop, admin, product.id, [picture.id]), *(swept(pool, files) for _ in range(3)), return_exceptions=True
+        )
+        if isinstance(shown, Product):
+            await swept(pool, files)
+            assert len(await content_of(shop, picture.large.url)) > 0
+            assert ids(await read(shop, product)) == [picture.id]
+        else:
+            assert (await refusal(content_of(shop, picture.large.url))).reason == "PICTURE_NOT_FOUND"

@@ -1,0 +1,89 @@
+"""Uploads of pictures to a shop under test."""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from google.api.httpbody_pb2 import HttpBody
+
+from mercato.v1 import media_pb2
+from mercato.v1.catalog_pb2 import Product
+from mercato.v1.picture_pb2 import Picture
+from mercato_server.config.settings import Settings
+from mercato_server.database.pool import small_pool
+from mercato_server.jobs.runner import Runner
+from mercato_server.pictures.files import PictureFiles
+from mercato_server.pictures.verifier import Verifier
+from support.patience import until
+from support.shop import CALL_S, Person, Shop
+
+PIECE_BYTES = 100_000
+
+
+def contents(upload_id: str, content: bytes) -> AsyncIterator[media_pb2.UploadPictureContentRequest]:
+    """Return the messages by which a gRPC client sends a file."""
+
+    async def sent() -> AsyncIterator[media_pb2.UploadPictureContentRequest]:
+        for at in range(0, max(1, len(content)), PIECE_BYTES):
+            piece = HttpBody(data=content[at : at + PIECE_BYTES])
+            yield media_pb2.UploadPictureContentRequest(upload_id="" if at else upload_id, content=piece)
+
+    return sent()
+
+
+async def sent(shop: Shop, admin: Person, content: bytes) -> media_pb2.PictureUpload:
+    """Create an upload and send its file."""
+    create = media_pb2.CreatePictureUploadRequest()
+    upload = await shop.media.CreatePictureUpload(create, metadata=admin.metadata, timeout=CALL_S)
+    answer: media_pb2.PictureUpload = await shop.media.UploadPictureContent(
+        contents(upload.id, content), metadata=admin.metadata, timeout=CALL_S
+    )
+    return answer
+
+
+async def settled(shop: Shop, admin: Person, upload_id: str) -> media_pb2.PictureUpload:
+    """Wait until an upload is settled."""
+    request = media_pb2.GetPictureUploadRequest(upload_id=upload_id)
+
+    async def outcome() -> media_pb2.PictureUpload | None:
+        upload = await shop.media.GetPictureUpload(request, metadata=admin.metadata, timeout=CALL_S)
+        return None if upload.state == media_pb2.PICTURE_UPLOAD_STATE_PENDING else upload
+
+    found = await until(outcome)
+    assert found is not None
+    return found
+
+
+async def uploaded(shop: Shop, admin: Person, content: bytes) -> Picture:
+    """Upload a picture and wait until it is ready."""
+    upload = await settled(shop, admin, (await sent(shop, admin, content)).id)
+    assert upload.state == media_pb2.PICTURE_UPLOAD_STATE_READY, upload
+    return upload.picture
+
+
+async def show(shop: Shop, admin: Person, product_id: str, ids: Collection[str], etag: str = "") -> Product:
+    shown = [media_pb2.SetProductPicturesRequest.Shown(picture_id=each, alt=f"of {each[:4]}") for each in ids]
+    request = media_pb2.SetProductPicturesRequest(product_id=product_id, pictures=shown, etag=etag)
+    product: Product = await shop.media.SetProductPictures(request, metadata=admin.metadata, timeout=CALL_S)
+    return product
+
+
+@asynccontextmanager
+async def verifying(settings: Settings) -> AsyncIterator[PictureFiles]:
+    """Run the jobs of pictures during a block, beside a worker that runs none."""
+    directory = settings.pictures.directory
+    assert directory is not None
+    files = PictureFiles(directory)
+    async with small_pool(settings.database_url) as pool:
+        runner = Runner(pool, [Verifier(pool, files, keep_originals=settings.pictures.keep_originals).queue])
+        task = asyncio.ensure_future(runner.run())
+        yield files
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+def own_directory(settings: Settings, directory: Path) -> Settings:
+    """Return settings with a directory of pictures that no other test uses."""
+    return replace(settings, pictures=replace(settings.pictures, directory=directory))
