@@ -291,6 +291,7 @@ class Subjects(Protocol):
     def group_id(self) -> str:
         """A group of products without variants."""
 
+    @property
     def category_slug(self) -> str:
         """The slug of a category."""
 

@@ -27,7 +27,6 @@ from mercato_server.domain.category_errors import SlugNotFound
 from mercato_server.domain.errors import ProductNotFound, ResponseTooLarge
 from mercato_server.domain.orders import REASON_MAX
 from mercato_server.domain.paging import Page
-from mercato_server.domain.pictures import PICTURES_MAX
 from mercato_server.domain.search_documents import RULE_VERSION
 from mercato_server.domain.slugs import SlugKind, is_slug
 from mercato_server.handlers import convert, product_drafts
