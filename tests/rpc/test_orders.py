@@ -320,10 +320,10 @@ async def test_a_state_and_a_role_that_a_later_release_writes_are_left_alone(sho
     await shop.add(buyer, await shop.product(admin))
     order = await shop.checkout(buyer)
     await shop.pool.execute("ALTER TABLE orders DROP CONSTRAINT orders_status_check")
-    await shop.pool.execute("ALTER TABLE accounts DROP CONSTRAINT accounts_role_check")
+    await shop.pool.execute("ALTER TABLE accounts DROP CONSTRAINT accounts_roles_check")
     await shop.pool.execute("UPDATE orders SET status = 'packed'")
     await shop.pool.execute("UPDATE order_history SET status = 'packed'")
-    await shop.pool.execute("UPDATE accounts SET role = 'guest' WHERE id = $1", buyer.id)
+    await shop.pool.execute("UPDATE accounts SET role = 'packer' WHERE id = $1", buyer.id)
     found = await shop.orders.GetOrder(order_pb2.GetOrderRequest(order_id=order.id), metadata=buyer.metadata)
     assert (found.status, found.history[0].status) == (order_pb2.ORDER_STATUS_UNSPECIFIED,) * 2
     error = await refusal(shop.orders.CancelOrder(order_pb2.CancelOrderRequest(order_id=order.id), metadata=buyer.metadata))
@@ -334,7 +334,7 @@ async def test_a_state_and_a_role_that_a_later_release_writes_are_left_alone(sho
     disabled = await shop.users.UpdateUser(user_pb2.UpdateUserRequest(user_id=buyer.id, disabled=True), metadata=admin.metadata)
     assert (disabled.role, disabled.disabled) == (user_pb2.ROLE_UNSPECIFIED, True)
     assert await shop.pool.fetchval("SELECT status FROM orders") == "packed"
-    assert await shop.pool.fetchval("SELECT role FROM accounts WHERE id = $1", buyer.id) == "guest"
+    assert await shop.pool.fetchval("SELECT role FROM accounts WHERE id = $1", buyer.id) == "packer"
 
 
 @pytest.mark.race

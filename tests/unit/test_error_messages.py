@@ -79,7 +79,11 @@ MAKE: dict[type[MercatoError], list[Callable[[], MercatoError]]] = {
     errors.ResponseTooLarge: [lambda: errors.ResponseTooLarge(text(), next(numbers), next(numbers))],
     errors.TooManyKeys: [lambda: errors.TooManyKeys(next(numbers))],
     errors.UnitsLimit: [lambda: errors.UnitsLimit([text()], next(numbers)), lambda: errors.UnitsLimit([text(), text()], next(numbers))],
-    errors.OpenOrdersLimit: [lambda: errors.OpenOrdersLimit(next(numbers))],
+    errors.OpenOrdersLimit: [
+        lambda: errors.OpenOrdersLimit(next(numbers)),
+        lambda: errors.OpenOrdersLimit(next(numbers), of_network=True),
+    ],
+    errors.TooManyGuests: [lambda: errors.TooManyGuests(next(numbers), next(numbers))],
     errors.AddressLimit: [lambda: errors.AddressLimit(next(numbers))],
     errors.TooManyCalls: [lambda: errors.TooManyCalls(next(numbers))],
     errors.TooManyStreams: [lambda: errors.TooManyStreams(next(numbers))],
