@@ -179,7 +179,7 @@ PARAMETERS: Mapping[str, Any] = {
     "GetCategoryRequest.category_id": _CATEGORY,
     "GetProductRequest.product_id": _PRODUCT,
     "GetSlugRequest.kind": "category",
-    "GetSlugRequest.slug": "running-trail",
+    "GetSlugRequest.slug": "running",
     "Product.id": _PRODUCT,
     "RemoveCartItemRequest.product_id": _PRODUCT,
     "SetCartItemRequest.product_id": _PRODUCT,
