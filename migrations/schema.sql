@@ -32,6 +32,17 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION public.drop_category_slugs() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    DELETE FROM slugs WHERE kind = 'category' AND subject_id = OLD.id;
+
+    RETURN NULL;
+
+END
+$$;
+
 CREATE FUNCTION public.fold(value text) RETURNS text
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN lower(public.unaccent('public.unaccent'::regdictionary, value));
@@ -1558,6 +1569,8 @@ CREATE UNIQUE INDEX stock_ledger_steps ON public.stock_ledger USING btree (order
 CREATE INDEX tax_rates_by_category ON public.tax_rates USING btree (category_ref) WHERE (archived_at IS NULL);
 
 CREATE INDEX tax_rates_by_place ON public.tax_rates USING btree (country_code, region, tax_category, id);
+
+CREATE TRIGGER categories_deleted AFTER DELETE ON public.categories FOR EACH ROW EXECUTE FUNCTION public.drop_category_slugs();
 
 CREATE TRIGGER orders_are_kept BEFORE DELETE OR UPDATE OF id OR TRUNCATE ON public.orders FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_removal();
 

@@ -28,6 +28,7 @@ STORY = """
 GET /livez, GET /readyz, GET /.well-known/jwks.json
 POST /signup, POST /login, POST /v1/auth:login, POST /v1/auth:refresh, POST /v1/auth:guest
 GET /products, GET /products/{product_id}, GET /products:batchGet, GET /categories, GET /categories/{category_id}
+GET /v1/slugs/{kind}/{slug}
 GET /cart, POST /cart/add/{product_id}, PATCH /cart/items/{product_id}
 GET /v1/cart, PATCH /v1/cart, GET /v1/cart/shippingOptions, POST /v1/cart:quote, POST /orders/checkout
 DELETE /cart/items/{product_id}, DELETE /cart

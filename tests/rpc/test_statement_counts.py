@@ -298,7 +298,7 @@ ROWS = (
         14,
         lambda at: UpdateCategoryRequest(category=Category(id=at.moved, parent_id=at.parent)),
     ),
-    Row("DeleteCategory", 12),
+    Row("DeleteCategory", 11),
     Row("ListShippingZones", 2, lambda at: ListShippingZonesRequest(page_size=at.few), "shipping_zones"),
     Row("GetShippingZone", 2),
     Row("CreateShippingZone", 13, lambda at: CreateShippingZoneRequest(shipping_zone=at.zone())),

@@ -198,7 +198,7 @@ PARAMETERS: Mapping[str, Any] = {
     "GetCategoryRequest.category_id": _CATEGORY,
     "GetProductRequest.product_id": _PRODUCT,
     "GetSlugRequest.kind": "category",
-    "GetSlugRequest.slug": "running-trail",
+    "GetSlugRequest.slug": "running",
     "SetProductPicturesRequest.product_id": _PRODUCT,
     "Product.id": _PRODUCT,
     "RemoveCartItemRequest.product_id": _PRODUCT,

@@ -233,7 +233,6 @@ async def _delete(conn: "Conn", category_id: UUID, etags: Collection[str], actor
     if uses and any(uses):
         raise CategoryInUse(*uses)
     await conn.execute(FORGET_CATEGORY, category_id)
-    await slugs.drop(conn, SlugKind.CATEGORY, category_id)
     await conn.execute(DELETE_CATEGORY, category_id)
     await events.append(conn, [Event(EventKind.CATEGORY_DELETED, category_id)])
     await audit_log.append(conn, actor, "category.deleted", category_id, _fields(category), {})

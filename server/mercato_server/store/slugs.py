@@ -78,8 +78,6 @@ DELETE FROM slugs
  WHERE kind = $1 AND slugs.slug = earlier.slug AND age > $3
 """
 
-DROP_SLUGS = "DELETE FROM slugs WHERE kind = $1 AND subject_id = $2"
-
 GET_SUBJECT = "SELECT subject_id FROM slugs WHERE kind = $1 AND slug = $2"
 
 HAS_WITHOUT_SLUG = """
@@ -150,11 +148,6 @@ async def put(conn: "Conn", kind: SlugKind, wanted: Mapping[UUID, str]) -> None:
         raise SlugTaken(kind, refused[0])
     await conn.execute(_SET[kind], ids, texts)
     await conn.execute(FORGET_SLUGS, kind.value, ids, HISTORY_MAX)
-
-
-async def drop(conn: "Conn", kind: SlugKind, subject_id: UUID) -> None:
-    """Forget all slugs of a thing that is gone, so that others may have them."""
-    await conn.execute(DROP_SLUGS, kind.value, subject_id)
 
 
 async def resolve(pool: "Pool", kind: SlugKind, slug: str) -> UUID:
