@@ -41,6 +41,7 @@ NEEDS: dict[str, Any] = {
     "free_from": {"minor_units": "1"},
     "lines": [{"product_id": str(uuid4()), "quantity": 1}],
     "min_subtotal": {"minor_units": "1"},
+    "pictures": [{"picture_id": "0" * 64}],
     "parts": [{"name": "State", "ppm": 72_500}],
     "delivery_max": {"minor_units": "1"},
     "price": {"minor_units": "1"},
@@ -53,6 +54,7 @@ ELEMENTS: dict[str, Callable[[int], Any]] = {
     "OrderUnitsInput": lambda _: {"product_id": str(uuid4()), "quantity": 1},
     "OrderStatus": lambda number: ("ORDER_STATUS_PLACED", "ORDER_STATUS_PAID")[number % 2],
     "RefundLineInput": lambda _: {**NEEDS["lines"][0], "product_id": str(uuid4())},
+    "SetProductPicturesRequest.Shown": lambda number: {"picture_id": f"{number:064x}"},
     "ShippingAreaInput": lambda number: {"country_code": "US", "postal_prefix": f"{number:03}"},
     "ShippingRateInput": lambda _: {**NEEDS["rates"][0], "shipping_zone_id": str(uuid4())},
     "ShippingTierInput": lambda number: {"start": str(number), "price": {"minor_units": "1"}},
@@ -148,7 +150,7 @@ def text(schema: Schema, length: int) -> str:
         case "email":
             local, domain = filler[:64], ".".join(filler[start : start + 60].lower() for start in range(65, length, 61))
             return f"{local}@{domain}"
-        case "uri":
+        case "uri" | "uri-reference":
             return ("https://example.com/" + filler)[:length]
         case "phone":
             return "+4930901820".ljust(length, "-")
@@ -162,7 +164,7 @@ def items(schema: Schema, number: int) -> list[Any]:
         return [make(each) for each in range(number)]
     if "$ref" in schema["items"]:
         return PARTS[:number]
-    return ["https://example.com/1" if schema["items"].get("format") == "uri" else str(uuid4()) for _ in range(number)]
+    return ["https://example.com/1" if schema["items"].get("format") == "uri-reference" else str(uuid4()) for _ in range(number)]
 
 
 def places(document: dict[str, Any], route: Route) -> Iterator[Place]:
@@ -171,8 +173,9 @@ def places(document: dict[str, Any], route: Route) -> Iterator[Place]:
     for parameter in operation.get("parameters", ()):
         if parameter["in"] != "header":
             yield Place(parameter["in"], (parameter["name"],), parameter["schema"])
-    if "requestBody" in operation:
-        yield from of_schema(document, operation["requestBody"]["content"]["application/json"]["schema"])
+    body = operation.get("requestBody", {"content": {}})["content"].get("application/json")
+    if body:
+        yield from of_schema(document, body["schema"])
 
 
 def of_schema(document: dict[str, Any], schema: Schema, keys: tuple[str | int, ...] = ()) -> Iterator[Place]:

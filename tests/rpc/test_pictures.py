@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
+import grpc
 import pytest
 from google.api.httpbody_pb2 import HttpBody
 from grpc import StatusCode
@@ -398,13 +399,23 @@ async def test_an_attachment_beside_a_sweep_shows_a_picture_that_stays(
     shop: Shop, admin: Person, pool: "Pool", files: PictureFiles, race_rounds: int
 ) -> None:
     product = await a_product(shop, admin)
+
+    async def attached(picture: Picture) -> Product | None:
+        try:
+            return await show(shop, admin, product.id, [picture.id])
+        except grpc.aio.AioRpcError as error:
+            assert error.code() is StatusCode.NOT_FOUND, error  # noqa: PT017 - the sweep was first
+            return None
+
+    async def swept_after(seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        await swept(pool, files)
+
     for number in range(race_rounds):
-        picture: Picture = await uploaded(shop, admin, encoded(halves(40 + number, 9), "PNG"))
-        shown, *_ = await asyncio.gather(
-            show(shop, admin, product.id, [picture.id]), *(swept(pool, files) for _ in range(3)), return_exceptions=True
-        )
-        if isinstance(shown, Product):
-            await swept(pool, files)
+        picture = await uploaded(shop, admin, encoded(halves(40 + number, 9), "PNG"))
+        shown, *_ = await asyncio.gather(attached(picture), *(swept_after(0.002 * delay) for delay in range(number % 4, number % 4 + 3)))
+        await swept(pool, files)
+        if shown:
             assert len(await content_of(shop, picture.large.url)) > 0
             assert ids(await read(shop, product)) == [picture.id]
         else:

@@ -9,7 +9,7 @@ from uuid import UUID
 from mercato_server.database.pool import Pool
 from mercato_server.domain.accounts import Actor
 from mercato_server.domain.errors import InvalidRequest, Violation
-from mercato_server.domain.picture_errors import PicturesOff
+from mercato_server.domain.picture_errors import PicturesOff, PictureUploadState
 from mercato_server.domain.pictures import Upload
 from mercato_server.pictures.files import PictureFiles
 from mercato_server.store import picture_uploads
@@ -44,15 +44,18 @@ class Inbox:
         files = self.files
         await picture_uploads.require_waiting(self._pool, upload_id)
         name, target = await asyncio.to_thread(files.new_upload)
-        received = None
         try:
             await _write(target, pieces)
-            received = await picture_uploads.receive(self._pool, upload_id, name, actor)
+        except BaseException:
+            files.drop(name)
+            raise
         finally:
             target.close()
-            if received is None:
-                files.drop(name)
-        return received
+        try:
+            return await picture_uploads.receive(self._pool, upload_id, name, actor)
+        except PictureUploadState:
+            files.drop(name)
+            raise  # after any other failure the row may name the file; if it does not, the sweep finds that
 
 
 async def _write(target: BinaryIO, pieces: AsyncIterator[bytes]) -> None:
