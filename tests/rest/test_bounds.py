@@ -38,6 +38,9 @@ NEEDS: dict[str, Any] = {
     "billing_address": draft_address()["postal_address"],
     "compare_and_set": {"expected_stock": 1, "stock": 1},
     "expected_total": {"minor_units": "1"},
+    "group": {"name": "Shirt", "varies_by": ["Size"]},
+    "options": [{"name": "Size", "value": "M"}],
+    "variants": [{"name": "Shirt", "price": {"minor_units": "1"}, "options": [{"name": "Size", "value": "M"}]}],
     "free_from": {"minor_units": "1"},
     "lines": [{"product_id": str(uuid4()), "quantity": 1}],
     "min_subtotal": {"minor_units": "1"},
@@ -51,6 +54,8 @@ NEEDS: dict[str, Any] = {
     "tiers": [{"price": {"minor_units": "1"}}],
 }
 ELEMENTS: dict[str, Callable[[int], Any]] = {
+    "ProductInput": lambda number: {**NEEDS["variants"][0], "options": [{"name": "Size", "value": f"{number} inches"}]},
+    "ProductOptionInput": lambda number: {"name": f"Size {number}", "value": "M"},
     "OrderUnitsInput": lambda _: {"product_id": str(uuid4()), "quantity": 1},
     "OrderStatus": lambda number: ("ORDER_STATUS_PLACED", "ORDER_STATUS_PAID")[number % 2],
     "RefundLineInput": lambda _: {**NEEDS["lines"][0], "product_id": str(uuid4())},
@@ -69,22 +74,29 @@ OF_KIND: dict[tuple[str, str], Schema] = {
 """Bodies for fields that only some kinds of a thing have. The promotions need a code, so that no cart of another test gets them."""
 CREATED = (
     *("/products", "/categories", "/v1/me/addresses", "/v1/shippingZones", "/v1/shippingMethods", "/v1/promotions"),
-    *("/v1/taxCategories", "/v1/taxRates"),
+    *("/v1/taxCategories", "/v1/taxRates", "/v1/productGroups"),
 )
 """Paths of things that are created; their etags have no effect then."""
+OF_GROUP = (
+    *("group.varies_by", "variants.options", "variants.options.name", "variants.options.value"),
+    *("variants.group_id", "variants.category_id", "variants.tax_category", "variants.sku"),
+)
+"""Fields of an upsert whose values must fit to each other or to the shop, and one that it does not read."""
 IGNORED = {
     *(("POST", path, "etag") for path in CREATED),
     *(("PATCH", "/v1/promotions/{promotion.id}", field) for _, field in OF_KIND),
     *((verb, path, "amount") for verb, path in (("POST", "/v1/promotions"), ("PATCH", "/v1/promotions/{promotion.id}"))),
     ("POST", "/v1/orders/{order_id}/refunds", "amount"),
     ("GET", "/v1/orders/{order_id}:linked", "order_id"),
+    *((verb, f"/products{path}", "options") for verb, path in (("POST", ""), ("PUT", "/{product.id}"), ("PATCH", "/{product.id}"))),
+    *(("POST", "/v1/productGroups:upsert", field) for field in OF_GROUP),
     *(("PATCH", "/v1/taxRates/{tax_rate.id}", field) for field in ("country_code", "region", "tax_category", "rate_ppm")),
     *((verb, path, "parts.ppm") for verb, path in (("POST", "/v1/taxRates"), ("PATCH", "/v1/taxRates/{tax_rate.id}"))),
 }
 """Fields without effect: those that the kind of the example lacks, and those that never change.
 
-Also an amount that must not be 0, the shares of a rate, whose sum is the rate, and the order of a link: any wrong link is that of an
-absent order.
+Also options, which must be those of a group, an amount that must not be 0, the shares of a rate, whose sum is the rate, and the order of
+a link: any wrong link is that of an absent order.
 """
 PARTS = [*NEEDS["parts"], *({"name": str(number), "ppm": 0} for number in range(10))]
 """Parts of the rate of the example requests."""

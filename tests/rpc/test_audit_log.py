@@ -93,7 +93,7 @@ LOGGED = {
     "CreateCategory": Logged("category.created", None, {}, {"name": "a name", "slug": "example-1"}),
     "UpdateCategory": Logged("category.updated", lambda world: world.first.category_id, {"name": "a name"}, {"name": "a name"}),
     "DeleteCategory": Logged("category.deleted", lambda world: world.first.category_id, {"name": "a name", "slug": "example-1"}, {}),
-    "CreateProductGroup": Logged("product_group.created", None, {}, {"code": "an id", "name": "Shirt", "varies_by": ["Size"]}),
+    "CreateProductGroup": Logged("product_group.created", None, {}, {"code": "an id", "name": "a name", "varies_by": ["Size"]}),
     "UpdateProductGroup": Logged("product_group.updated", lambda world: world.first.group_id, {"name": "Shirt"}, {"name": "a name"}),
     "DeleteProductGroup": Logged(
         "product_group.deleted",

@@ -13,7 +13,7 @@ from mercato_server.domain.catalog import ProductDraft
 from mercato_server.domain.errors import Conflict, SkuTaken
 from mercato_server.domain.name_keys import name_key
 from mercato_server.domain.search_documents import RULE_VERSION, product_words
-from mercato_server.store import bulk, catalog, categories, inventory, search_documents
+from mercato_server.store import bulk, catalog, categories, inventory, search_documents, variants
 from mercato_server.store.bulk import Incoming, Written
 from mercato_server.store.verify import verify
 from support.patience import until
@@ -144,7 +144,7 @@ async def test_a_sku_that_another_transaction_takes_meanwhile_is_updated(pool: "
     async with transaction(pool) as conn:
         words = search_documents.arguments(product_words("Theirs", "", "BALL"))
         values: tuple[object, ...] = ("Theirs", "", 5, None, "BALL", 0, [], None, False, 0, name_key("Theirs"))
-        theirs = await conn.fetchval(catalog.INSERT_PRODUCT, *values, *words)
+        theirs = await conn.fetchval(catalog.INSERT_PRODUCT, *values, *words, None, *variants.columns(()), 1)
         await inventory.open_levels(conn, {theirs: 0}, COMMAND_LINE)
         writing = asyncio.create_task(write(pool, BALL, BIKE))
         await waiting(pool)

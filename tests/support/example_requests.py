@@ -567,7 +567,7 @@ EXAMPLE_REQUESTS: Mapping[str, Callable[[Subjects], Message]] = {
     "DeleteCategory": lambda of: DeleteCategoryRequest(category_id=of.category_id),
     "ListProductGroups": lambda _: ListProductGroupsRequest(),
     "GetProductGroup": lambda of: GetProductGroupRequest(group_id=of.group_id),
-    "CreateProductGroup": lambda _: CreateProductGroupRequest(group=new_group()),
+    "CreateProductGroup": lambda _: CreateProductGroupRequest(group=ProductGroup(name=unused_name(), varies_by=["Size"])),
     "UpdateProductGroup": lambda of: UpdateProductGroupRequest(group=ProductGroup(id=of.group_id, name=unused_name())),
     "DeleteProductGroup": lambda of: DeleteProductGroupRequest(group_id=of.group_id),
     "UpsertProductGroup": lambda of: UpsertProductGroupRequest(group=existing_group(of.group_id), variants=[new_variant("M")]),
