@@ -25,6 +25,7 @@ import runs
 import scaling
 import second_start
 import stages
+import variant_lists
 from goods import Mismatch
 from mercato_server.embedded.processes import EmbeddedError
 from report import GOALS_HEAD, Figures, Part
@@ -44,6 +45,7 @@ PARTS: Mapping[str, Callable[[Scale, Path | None], Awaitable[Part]]] = {
         stages,
         logins,
         catalog_size,
+        variant_lists,
         orders_size,
         database_load,
         second_start,

@@ -1484,11 +1484,17 @@ CREATE INDEX products_by_group ON public.products USING btree (group_id, "positi
 
 CREATE INDEX products_by_name_key ON public.products USING btree (name_key, id) WHERE (deleted_at IS NULL);
 
+CREATE INDEX products_by_options ON public.products USING gin (folded_options jsonb_path_ops) WHERE ((deleted_at IS NULL) AND (folded_options IS NOT NULL));
+
 CREATE INDEX products_by_price ON public.products USING btree (price_minor, id) WHERE (deleted_at IS NULL);
 
 CREATE INDEX products_by_tax_category ON public.products USING btree (tax_category, tax_category_live) WHERE (tax_category IS NOT NULL);
 
 CREATE INDEX products_deleted ON public.products USING btree (id) WHERE (deleted_at IS NOT NULL);
+
+CREATE INDEX products_listed_by_name_key ON public.products USING btree (name_key, id) WHERE ((deleted_at IS NULL) AND is_listed);
+
+CREATE INDEX products_listed_by_price ON public.products USING btree (price_minor, id) WHERE ((deleted_at IS NULL) AND is_listed);
 
 CREATE UNIQUE INDEX products_listed_key ON public.products USING btree (group_id) WHERE ((deleted_at IS NULL) AND (group_id IS NOT NULL) AND is_listed);
 

@@ -176,6 +176,8 @@ def items(schema: Schema, number: int) -> list[Any]:
         return [make(each) for each in range(number)]
     if "$ref" in schema["items"]:
         return PARTS[:number]
+    if schema["items"].get("pattern") == ":":
+        return [f"Size:{each}" for each in range(number)]
     return ["https://example.com/1" if schema["items"].get("format") == "uri-reference" else str(uuid4()) for _ in range(number)]
 
 

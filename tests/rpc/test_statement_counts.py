@@ -259,6 +259,10 @@ ROWS = (
     Row("ListProducts", 2, list_products(q="ball", include_total_size=True), "products"),
     Row("ListProducts", 3, list_products(q="baall"), "products"),  # a typo
     Row("ListProducts", 4, list_products(q="baall", include_total_size=True), "products"),
+    Row("ListProducts", 1, list_products(collapse=True), "products"),
+    Row("ListProducts", 1, list_products(collapse=True, q="ball", in_stock=True), "products"),
+    Row("ListProducts", 2, list_products(facets=True), "products"),
+    Row("ListProducts", 3, list_products(collapse=True, facets=True, include_total_size=True, min_price=0), "products"),
     Row("ListProducts", 2, list_products(show_deleted=True), "products", by="admin"),
     Row("GetProduct", 2, lambda at: GetProductRequest(product_id=at.products[0], show_deleted=True), by="admin"),
     Row("CreateProduct", 9),
@@ -600,7 +604,7 @@ async def test_catalog_reads_from_memory_send_no_statement(settings: Settings, p
     async with counted(settings, pool) as (shop, sent):
         at = await scene(shop, PAGE_MAX)
         reads = [row for row in ROWS if row.rpc in ("GetProduct", "BatchGetProducts", "ListProducts") and row.by != "admin"]
-        assert len(reads) == 8
+        assert len(reads) == 12
         first = [await answer(shop, at, row) for row in reads]
         sent.clear()
         assert [await answer(shop, at, row) for row in reads] == first

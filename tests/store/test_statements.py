@@ -29,6 +29,7 @@ from mercato_server.store import (
     bulk,
     carts,
     catalog,
+    facets,
     group_upserts,
     guests,
     idempotency,
@@ -61,7 +62,7 @@ from mercato_server.store import (
 )
 from mercato_server.store.locked_carts import Checkout
 from mercato_server.store.price_book import PriceBook
-from mercato_server.store.product_shapes import Shape, deleted_shapes, shapes
+from mercato_server.store.product_shapes import Shape, deleted_shapes, shapes, variant_shapes
 from support.databases import MIGRATED, copied, create, index_products
 
 MODULES = [
@@ -88,6 +89,8 @@ NOT_STATEMENTS = {
     "LIFE",
     "DISPUTE_COLUMNS",
     "EVENT_COLUMNS",
+    "GROUP_COLUMNS",
+    "GROUP_JOIN",
     "LINE_COLUMNS",
     "PAYMENT_COLUMNS",
     "REFUND_COLUMNS",
@@ -140,6 +143,19 @@ async def test_every_shape_of_a_list_with_deleted_products_can_be_prepared(pool:
             await conn.prepare(product_lists.list_sql(shape))
             await conn.prepare(product_lists.count_sql(shape))
     assert len(found) == 2 * 2 * 32
+
+
+@pytest.mark.parametrize("order", list(ProductOrder), ids=lambda order: order.name)
+async def test_every_shape_of_a_list_of_variants_can_be_prepared(pool: "Pool", order: ProductOrder) -> None:
+    found = [shape for shape in variant_shapes() if shape.order is order]
+    async with pool.acquire() as conn:
+        for shape in found:
+            await conn.prepare(product_lists.list_sql(shape))
+            await conn.prepare(product_lists.count_sql(shape))
+            if order is ProductOrder.NEWEST and not shape.after and not shape.collapse:
+                for chosen in (False, True):
+                    await conn.prepare(facets.facets_sql(shape, chosen=chosen))
+    assert len(found) == (32 * 3 if order is ProductOrder.RELEVANCE else 32 * 3 + 32 * 7)
 
 
 FILL = """
@@ -379,6 +395,87 @@ async def test_a_list_of_a_category_reads_a_page_of_each_of_two_indexes(full: "C
         assert len(read) == 2, text
         assert max(read) <= 21, text
         assert "Seq Scan" not in text, text
+
+
+# Half of the products are the variants of groups of four.
+GROUP = """
+INSERT INTO product_groups (code, name, varies_by, currency_code) SELECT n, 'Thing', '{Size}', 'USD' FROM generate_series(0, 2499) AS n;
+UPDATE products
+   SET group_id = product_groups.id, position = number % 4, is_listed = number % 4 = 0, options_text = 'x',
+       options = jsonb_build_array(jsonb_build_array('Size', number % 4)),
+       folded_options = jsonb_build_object('size', (number % 4)::text, 'colour', CASE WHEN number % 1000 = 0 THEN 'rare' ELSE 'black' END)
+  FROM product_groups
+ WHERE code = ((number / 4) % 2500)::text AND number <= 10000;
+ANALYZE products, product_groups;
+"""
+
+
+SOME_ORDERS = (ProductOrder.NEWEST, ProductOrder.CHEAPEST)
+
+
+async def test_lists_of_variants_read_no_table_from_end_to_end(full: "Conn") -> None:
+    await full.execute(GROUP)
+    for shape in variant_shapes():
+        if shape.query or shape.order not in SOME_ORDERS:
+            continue
+        text = await plan(full, product_lists.list_sql(shape))
+        assert "Seq Scan on" not in text, f"{shape}\n{text}"
+        assert "Hash" not in text, f"{shape}\n{text}"  # a join would read a whole table
+        if shape.collapse and not (shape.group or shape.options or shape.min_price or shape.max_price):
+            assert "Sort  " not in text.partition("SubPlan")[0].partition("Aggregate")[0], f"{shape}\n{text}"
+
+
+@pytest.mark.parametrize(
+    ("order", "index"),
+    [
+        (ProductOrder.NEWEST, "products_pkey"),
+        (ProductOrder.CHEAPEST, "products_listed_by_price"),
+        (ProductOrder.DEAREST, "products_listed_by_price"),
+        (ProductOrder.NAME, "products_listed_by_name_key"),
+    ],
+)
+@pytest.mark.parametrize("after", [False, True])
+async def test_a_collapsed_list_of_everything_walks_along_an_index_of_entries(
+    full: "Conn", order: ProductOrder, index: str, *, after: bool
+) -> None:
+    await full.execute(GROUP)
+    text = await plan(full, product_lists.list_sql(Shape(order=order, after=after, collapse=True)))
+    assert f"using {index} on products" in text, text
+    assert "sibling" not in text, text
+
+
+async def test_siblings_are_found_by_their_group(full: "Conn") -> None:
+    await full.execute(GROUP)
+    for shape in variant_shapes():
+        conditions = shape.category or shape.in_stock or shape.min_price or shape.query
+        if shape.collapse and conditions and not shape.group and not shape.after and shape.order in SOME_ORDERS:
+            text = await plan(full, product_lists.list_sql(shape))
+            lines = text.splitlines()
+            [place] = [number for number, line in enumerate(lines) if line.endswith(")") and " on products sibling " in line]
+            found = "\n".join(lines[place : place + 4])
+            assert re.search("products_(by_group|options_key)", found), f"{shape}\n{text}"
+            assert "BitmapAnd" not in found, f"{shape}\n{text}"
+
+
+async def test_a_rare_option_is_found_by_an_index_and_a_common_one_on_the_way(full: "Conn") -> None:
+    await full.execute(GROUP)
+    await full.execute("RESET plan_cache_mode")
+    shape = Shape(order=ProductOrder.CHEAPEST, after=False, options=True, collapse=True)
+    for value, expected in (("rare", "products_by_options"), ("black", "products_by_price"), ("unknown", "products_by_options")):
+        await full.execute(f"PREPARE listed AS {product_lists.list_sql(shape)}")
+        plans = [await full.fetch(f"""EXPLAIN EXECUTE listed ('($."colour" == "{value}")', 21, 0)""") for _ in range(7)]
+        await full.execute("DEALLOCATE listed")
+        text = "\n".join(row[0] for row in plans[-1])
+        assert expected in text, f"{value}\n{text}"
+
+
+async def test_facets_read_no_table_from_end_to_end(full: "Conn") -> None:
+    await full.execute(GROUP)
+    for shape in variant_shapes():
+        if shape.order is ProductOrder.NEWEST and not shape.after and not shape.collapse:
+            for each, chosen in itertools.product((shape, replace(shape, options=False)), (False, True)):
+                text = await plan(full, facets.facets_sql(each, chosen=chosen))
+                assert "Seq Scan on" not in text, f"{each}\n{text}"
 
 
 async def test_a_list_of_deleted_products_reads_no_others(full: "Conn") -> None:

@@ -252,6 +252,67 @@ async def test_a_page_is_cleared_when_its_products_may_have_changed(cache: Catal
     assert cache.known_page(b"x" * 300) is None
 
 
+async def read_group_page(cache: CatalogCache, *, meanwhile: Callable[[], None] = lambda: None) -> None:
+    """Read a page with a ball, the rest of whose fields depends on the stock of a bike."""
+
+    async def load() -> LoadedPage:
+        meanwhile()
+        return LoadedPage({BALL: b"1"}, b"rest", SNAPSHOT, variants=frozenset({str(BIKE)}))
+
+    await cache.page(b"groups", load)
+
+
+async def test_a_page_is_read_again_after_a_sale_of_a_product_on_which_its_other_fields_depend(cache: CatalogCache, shelf: Shelf) -> None:
+    shelf.versions = {BALL: 2}
+    await read_group_page(cache)
+    sell(cache, uuid4())
+    assert cache.known_page(b"groups") == response([b"1"], b"rest")
+    sell(cache, BALL)
+    assert await cache.page(b"groups", never) == response([b"2"], b"rest")
+    sell(cache, BIKE)
+    assert cache.known_page(b"groups") is None
+    await read_group_page(cache, meanwhile=lambda: sell(cache, BIKE))
+    assert cache.known_page(b"groups") is None
+
+
+@pytest.mark.parametrize("xid", [SHOWN, RUNNING, LATER])
+async def test_an_event_of_a_product_on_which_other_fields_depend_clears_only_older_pages(cache: CatalogCache, xid: int) -> None:
+    await read_group_page(cache)
+    hear(cache, "stock.changed", uuid4(), LATER)
+    assert cache.known_page(b"groups") == response([b"1"], b"rest")
+    hear(cache, "stock.changed", BIKE, xid)
+    assert cache.known_page(b"groups") == (response([b"1"], b"rest") if xid == SHOWN else None)
+
+
+async def test_a_part_of_pages_is_read_once_until_lists_change(cache: CatalogCache) -> None:
+    read: list[bytes] = []
+
+    async def load() -> LoadedPage:
+        read.append(b"part %d" % len(read))
+        return LoadedPage({}, read[-1], SNAPSHOT)
+
+    assert [(await cache.part(b"key", load)).rest for _ in range(2)] == [b"part 0"] * 2
+    sell(cache, BALL)
+    assert (await cache.part(b"key", load)).rest == b"part 0"
+    cache.publish({"product.updated": {BALL}})
+    assert [(await cache.part(b"key", load)).rest for _ in range(2)] == [b"part 1"] * 2
+    hear(cache, "product.updated", BALL, RUNNING)
+    assert (await cache.part(b"key", load)).rest == b"part 2"
+
+
+async def test_a_page_with_an_older_part_goes_with_the_changes_that_the_part_lacks(cache: CatalogCache) -> None:
+    newer = Snapshot(14, 20, frozenset({LATER}))
+
+    async def load() -> LoadedPage:
+        return LoadedPage({BALL: b"1"}, b"rest", newer).with_part(LoadedPage({}, b" part", SNAPSHOT))
+
+    assert await cache.page(b"page", load) == response([b"1"], b"rest part")
+    hear(cache, "product.updated", BALL, SHOWN)
+    assert cache.known_page(b"page") == response([b"1"], b"rest part")
+    hear(cache, "product.updated", BIKE, RUNNING)  # the page shows it, its part does not
+    assert cache.known_page(b"page") is None
+
+
 @pytest.mark.parametrize("length", [0, 1, 127, 128, 16_383, 16_384, 100_000])
 def test_a_response_is_put_together_as_protobuf_would(length: int) -> None:
     products = [Product(description="x" * length), Product(name="y")]

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, TypeVar
 from uuid import UUID
 
@@ -56,6 +56,12 @@ class LoadedPage:
     snapshot: Snapshot
     in_stock: bool = False
     """Whether the list has only products in stock."""
+    variants: frozenset[str] = frozenset()
+    """The ids of products beside those of the page on whose stock the rest of its fields depends."""
+
+    def with_part(self, part: "LoadedPage") -> "LoadedPage":
+        """Return the page with further fields from a part; it then has the changes that both of them have."""
+        return replace(self, rest=self.rest + part.rest, snapshot=self.snapshot.common(part.snapshot))
 
 
 class _ListEpochs(NamedTuple):
@@ -94,6 +100,8 @@ class _Page:
     in_stock: bool
     snapshot: Snapshot
     read: _ListEpochs
+    variants: Mapping[bytes, int]
+    """The epochs of the products beside those of the page on whose stock `rest` depends."""
     invalidations: int
     """The cache's count of invalidations when `whole` was assembled."""
 
@@ -189,6 +197,17 @@ class CatalogCache:
                 self._keep_page(request, loaded, whole, reading)
         return whole
 
+    async def part(self, key: bytes, load: Callable[[], Awaitable[LoadedPage]]) -> LoadedPage:
+        """Return what several pages have in common, such as facets; it has no products. `load` reads it if it is not in memory."""
+        known = self._page(key, self._now)
+        if known is not None:
+            return LoadedPage({}, known.rest, known.snapshot)
+        with self._reading() as reading:
+            loaded = await load()
+        if reading.is_current(loaded.snapshot):
+            self._keep_page(key, loaded, loaded.rest, reading)
+        return loaded
+
     def publish(self, changes: Changes) -> None:
         """Invalidate the changes of a committed transaction in all workers of this host, before this worker answers the call.
 
@@ -235,10 +254,15 @@ class CatalogCache:
             self._products.update(kept)
 
     def _keep_page(self, request: bytes, loaded: LoadedPage, whole: bytes, reading: _Reading) -> None:
-        """Store the page that answers a request, unless the request or the page is too long."""
+        """Store the page that answers a request, unless the request or the page is too long, or the stock of its variants has changed."""
+        variants = {(key := id_.encode()): self._epochs.of(slot(key)) for id_ in loaded.variants}
+        if variants and reading.began.stock != self._epochs.of(STOCK):  # read after their epochs: `publish` changes it before them
+            return
         if self._pages.maxsize and len(request) <= REQUEST_MAX and len(whole) <= PAGE_MAX:
             keys = tuple(map(_key, loaded.products))
-            self._pages[request] = _Page(keys, loaded.rest, whole, loaded.in_stock, loaded.snapshot, reading.began, self._invalidations)
+            self._pages[request] = _Page(
+                keys, loaded.rest, whole, loaded.in_stock, loaded.snapshot, reading.began, variants, self._invalidations
+            )
 
     def _invalidate(self, news: Sequence[News]) -> None:
         """Remove the entries whose snapshots do not contain the transactions of these events."""
@@ -252,9 +276,12 @@ class CatalogCache:
                 del self._products[key]
         self._invalidations += 1
         relisted = {each.xid for each in news if each.kind in LISTED}
+        subjects: dict[bytes, set[int]] = {}
+        for each in news:
+            subjects.setdefault(each.subject_id.encode(), set()).add(each.xid)
         for request in list(self._pages):
             page = _peek(self._pages, request)
-            if newest >= page.snapshot.xmin and not all(map(page.snapshot.shows, written if page.in_stock else relisted)):
+            if newest >= page.snapshot.xmin and not all(map(page.snapshot.shows, _concerning(page, written, relisted, subjects))):
                 del self._pages[request]
 
     def _clear(self) -> None:
@@ -271,9 +298,12 @@ class CatalogCache:
     def _page(self, request: bytes, now: _ListEpochs) -> _Page | None:
         """Return a cached page whose list of products is current, even if some of the products have changed; else None."""
         page = self._pages.get(request) if self._listener.current else None
-        if page is None or page.read.listing != now.listing or (page.in_stock and page.read.stock != now.stock):
+        if page is None or page.read.listing != now.listing:
             return None
-        return page
+        if page.read.stock == now.stock:
+            return page
+        sold = page.in_stock or any(self._epochs.of(slot(key)) != epoch for key, epoch in page.variants.items())
+        return None if sold else page
 
     async def _serve(self, calls: Sequence[Collection[UUID]]) -> list[Products]:
         """Read the products that several calls miss."""
@@ -291,6 +321,13 @@ def response(products: Iterable[bytes], rest: bytes = b"") -> bytes:
     for product in products:
         parts += (b"\x0a", _varint(len(product)), product)
     return b"".join((*parts, rest))
+
+
+def _concerning(page: _Page, written: set[int], relisted: set[int], subjects: Mapping[bytes, set[int]]) -> set[int]:
+    """Return the transactions, of those of all events and those that change lists, which change the products or other fields of a page."""
+    if page.in_stock:
+        return written
+    return relisted.union(*(subjects[key] for key in page.variants.keys() & subjects.keys()))
 
 
 def _varint(number: int) -> bytes:

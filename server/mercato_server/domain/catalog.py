@@ -9,6 +9,7 @@ from uuid import UUID
 
 from mercato_server.domain.errors import EtagMismatch
 from mercato_server.domain.product_groups import Options
+from mercato_server.domain.variant_filters import ALL_VARIANTS, VariantFilter
 
 NAME_MAX = 200
 DESCRIPTION_MAX = 10_000
@@ -173,3 +174,5 @@ class ProductFilter:
     in_stock: bool = False
     deleted: Deleted = field(default=Deleted.HIDDEN, repr=False)
     """Not a part of the text that represents the list in page tokens, so that those of the previous release stay valid."""
+    variants: VariantFilter = field(default=ALL_VARIANTS, repr=False)
+    """Not a part of that text either."""

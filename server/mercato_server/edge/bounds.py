@@ -66,6 +66,7 @@ from mercato_server.domain.slugs import SLUG, SLUG_MAX, SlugKind
 from mercato_server.domain.tax_rates import CATEGORY_ID, DISPLAY_NAME_MAX, PARTS_MAX, RATE_NAME_MAX
 from mercato_server.domain.tax_rates import REGION_MAX as TAX_REGION_MAX
 from mercato_server.domain.taxes import TAX_CATEGORY_MAX
+from mercato_server.domain.variant_filters import CHOSEN_MAX
 from mercato_server.edge import group_bounds, order_bounds
 from mercato_server.handlers.addresses import ADDRESS_FIELDS
 from mercato_server.handlers.cart_headers import HEADER_FIELDS
@@ -199,6 +200,8 @@ EVERYWHERE: Mapping[str, Schema] = {
     "ListOrderNotesRequest.order_id": _UUID,
     "ListCategoriesRequest.parent_id": _UUID,
     "ListProductsRequest.category_id": _UUID,
+    "ListedGroup.group_id": _UUID,
+    "ListProductsRequest.group_id": _UUID,
     "ListPromotionCodesRequest.batch_id": _UUID,
     "ListPromotionCodesRequest.promotion_id": _UUID,
     "Order.account_id": _UUID,
@@ -288,6 +291,8 @@ OF_REQUESTS: Mapping[str, Schema] = {
     "ListOrdersRequest.page_size": _number(0),
     "ListProductsRequest.max_price": _NOT_NEGATIVE,
     "ListProductsRequest.min_price": _NOT_NEGATIVE,
+    "ListProductsRequest.options": {"maxItems": CHOSEN_MAX},
+    "ListProductsRequest.options[]": {"pattern": ":"},
     "ListProductsRequest.order_by": {"enum": list(ORDERS)},
     "ListProductsRequest.page_size": _number(0),
     "ListProductsRequest.q": _text(QUERY_MAX),

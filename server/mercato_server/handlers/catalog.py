@@ -29,7 +29,7 @@ from mercato_server.domain.orders import REASON_MAX
 from mercato_server.domain.paging import Page
 from mercato_server.domain.search_documents import RULE_VERSION
 from mercato_server.domain.slugs import SlugKind, is_slug
-from mercato_server.handlers import convert, product_drafts
+from mercato_server.handlers import convert, product_drafts, variant_lists
 from mercato_server.handlers.idempotency import Answer, Idempotency, answer
 from mercato_server.handlers.masks import masked, replace_by_put
 from mercato_server.handlers.pages import Pager
@@ -89,10 +89,11 @@ class CatalogHandler(ProductGroupRpcs):
             self._pager.check(check, request, skip=request.skip)
             wanted, order = _filter(check, request)
         query = f"products {wanted} {order}" + ("" if wanted.deleted is Deleted.HIDDEN else f" {wanted.deleted}")
+        query += variant_lists.arguments(wanted.variants)
         if order in BY_NAME:
             query += _BY_KEYS
         page = self._pager.page(request, query, skip=request.skip)
-        load = functools.partial(self._load, wanted, order, page, query, counted=request.include_total_size)
+        load = functools.partial(self._load, wanted, order, page, query, counted=request.include_total_size, facets=request.facets)
         if wanted.deleted is not Deleted.HIDDEN:  # the cache would serve the deleted products to everyone
             loaded = await load()
             return response(loaded.products.values(), loaded.rest)
@@ -254,15 +255,18 @@ class CatalogHandler(ProductGroupRpcs):
             raise SlugNotFound(SlugKind.PRODUCT, slug)
         return catalog_pb2.GetSlugResponse(product=catalog_pb2.Product.FromString(found))
 
-    async def _load(self, wanted: ProductFilter, order: ProductOrder, page: Page, query: str, *, counted: bool) -> LoadedPage:
-        """Read a page of a list; `counted` also counts the list."""
+    async def _load(self, wanted: ProductFilter, order: ProductOrder, page: Page, query: str, *, counted: bool, facets: bool) -> LoadedPage:
+        """Read a page of a list; `counted` also counts the list, and `facets` the options of its variants."""
         listed, rows = await self._pager.fitting(page, lambda page: product_lists.products(self._pool, wanted, order, page), self._product)
-        found, last, snapshot, spelling = listed
+        found, last, snapshot, groups, spelling = listed
         size = await product_lists.count(self._pool, wanted, self._limits.total_size_max, spelling) if counted else None
         token = self._pager.next_token(last, query)
         rest = catalog_pb2.ListProductsResponse(next_page_token=token, total_size=size, corrected_q=spelling or "")
+        variant_lists.add_groups(rest, groups, self._currency)
         products = {product.id: row for product, row in zip(found, rows, strict=True)}
-        return LoadedPage(products, rest.SerializeToString(), snapshot, in_stock=wanted.in_stock)
+        variant_ids = frozenset[str]().union(*(group.variant_ids for group in groups))
+        loaded = LoadedPage(products, rest.SerializeToString(), snapshot, wanted.in_stock, variant_ids)
+        return loaded.with_part(await variant_lists.counted(self._pool, self._cache, wanted, spelling)) if facets else loaded
 
     def _product(self, product: Product) -> catalog_pb2.Product:
         return convert.product(product, self._currency, self._pictures_url)
@@ -320,6 +324,7 @@ def _filter(check: Checks, request: catalog_pb2.ListProductsRequest) -> tuple[Pr
         max_price_minor=request.max_price if request.HasField("max_price") else None,
         in_stock=request.in_stock,
         deleted=deleted,
+        variants=variant_lists.conditions(check, request, deleted),
     )
     return wanted, ORDERS.get(order_by, default)
 

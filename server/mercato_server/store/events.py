@@ -114,6 +114,10 @@ class Snapshot:
         """Return whether the writes of a committed transaction are visible in this snapshot (`pg_visible_in_snapshot`)."""
         return xid < self.xmin or (xid < self.xmax and xid not in self.running)
 
+    def common(self, other: "Snapshot") -> "Snapshot":
+        """Return the snapshot that shows what both show."""
+        return Snapshot(min(self.xmin, other.xmin), min(self.xmax, other.xmax), self.running | other.running)
+
 
 async def append(conn: "Conn", events: Sequence[Event]) -> None:
     """Append events in the caller's transaction, and record its changes for the pool's listeners.

@@ -29,8 +29,10 @@ import asyncpg
 from mercato_server.database.pool import Pool
 from mercato_server.domain.catalog import Deleted, Product, ProductFilter, ProductOrder
 from mercato_server.domain.paging import Page, Position
-from mercato_server.store import search
+from mercato_server.domain.variant_filters import path
+from mercato_server.store import listed_groups, search
 from mercato_server.store.events import Snapshot
+from mercato_server.store.listed_groups import ListedGroup
 from mercato_server.store.product_shapes import Shape
 
 
@@ -42,6 +44,8 @@ class ProductPage(NamedTuple):
     """The position of the last product if more follow."""
     snapshot: Snapshot
     """The snapshot in which the list was read."""
+    groups: Sequence[ListedGroup]
+    """The groups of the products of a collapsed list, in their order."""
     spelling: str | None
     """The corrected query of the search; None if the query was not corrected."""
 
@@ -52,18 +56,19 @@ def list_sql(shape: Shape) -> str:
 
     Each row ends with the snapshot of the statement; an empty list is one row without an id. Only a nested loop can join the one row of
     `taken`, so the list keeps its order. The statement reads the stock after the page is limited, one product at a time because of the
-    inner LIMIT.
+    inner LIMIT. A collapsed list has the group of each of its products at the end of the row, from the same snapshot.
     """
     listed = search.list_sql(shape) if shape.query else _category_sql(shape) if shape.category else _plain_sql(shape)
+    columns, join = (listed_groups.GROUP_COLUMNS, listed_groups.GROUP_JOIN) if shape.collapse else ("", "")
     return f"""
     SELECT id, name, description, price_minor, category_id, sku, level.on_hand AS stock, image_urls, tax_category,
            needs_delivery, weight_grams, group_id, options, pictures,
-           listed.version, level.version AS stock_version, created_at, listed.updated_at, deleted_at, slug, place, snapshot
+           listed.version, level.version AS stock_version, created_at, listed.updated_at, deleted_at, slug, place, snapshot{columns}
       FROM (SELECT pg_current_snapshot()::text AS snapshot) AS taken LEFT JOIN ({listed}) AS listed ON TRUE
       LEFT JOIN LATERAL (SELECT on_hand, version
                            FROM stock_levels
                           WHERE product_id = listed.id AND location_id = 1
-                          LIMIT 1) AS level ON TRUE
+                          LIMIT 1) AS level ON TRUE{join}
     """  # noqa: S608 - constants
 
 
@@ -100,7 +105,7 @@ def _parts(shape: Shape, columns: str, end: str) -> list[str]:
     if shape.deleted is Deleted.HIDDEN:
         return [
             f"SELECT {columns} FROM products WHERE {shape.conditions()} {end}",  # noqa: S608 - constants
-            f"SELECT id FROM category_listings AS products WHERE {shape.conditions(table=False)} {end}",  # noqa: S608 - constants
+            f"SELECT id FROM category_listings AS products WHERE {shape.listing_conditions()} {end}",  # noqa: S608 - constants
         ]
     subtree = f"SELECT {category} AS id UNION ALL SELECT id FROM categories WHERE ancestors @> ARRAY[{category}]"  # noqa: S608 - constants
     products = f"SELECT {shape.columns} FROM products WHERE {shape.conditions(category='category.id')} {end}"  # noqa: S608 - constants
@@ -120,6 +125,9 @@ def count_sql(shape: Shape) -> str:
     return f"SELECT count(*) FROM (SELECT FROM products WHERE {shape.conditions()} LIMIT {limit}) AS matching"  # noqa: S608 - constants
 
 
+_COLUMNS = len(Product._fields)
+
+
 async def products(pool: "Pool", wanted: ProductFilter, order: ProductOrder, page: Page) -> ProductPage:
     """Return a page of products.
 
@@ -132,30 +140,32 @@ async def products(pool: "Pool", wanted: ProductFilter, order: ProductOrder, pag
         rows = (await _rows(pool, wanted, order, page, spelling))[0] if spelling else []
         if not rows and not (spelling and page.skip and await count(pool, wanted, 1, spelling)):
             spelling = None
-    found = [Product._make(row[:-2]) for row in rows[: page.size]]
+    found = [Product._make(row[:_COLUMNS]) for row in rows[: page.size]]
+    groups = listed_groups.read(rows[: page.size]) if wanted.variants.collapse else ()
     if len(rows) <= page.size:
-        return ProductPage(found, None, snapshot, spelling)
+        return ProductPage(found, None, snapshot, groups, spelling)
     last = rows[page.size - 1]
-    return ProductPage(found, Position(last["place"], last["id"], spelling), snapshot, spelling)
+    return ProductPage(found, Position(last["place"], last["id"], spelling), snapshot, groups, spelling)
 
 
 async def _rows(
     pool: "Pool", wanted: ProductFilter, order: ProductOrder, page: Page, spelling: str | None
 ) -> tuple[Sequence[asyncpg.Record], Snapshot]:
-    shape, arguments = _shape(wanted, order, page.after), _arguments(wanted, spelling)
+    shape, values = shape_of(wanted, order, page.after), arguments(wanted, spelling, path(wanted.variants.choices))
     if page.after:
-        arguments += [page.after.id, page.after.key] if shape.key else [page.after.id]
-    rows = await pool.fetch(list_sql(shape), *arguments, page.size + 1, page.skip)
+        values += [page.after.id, page.after.key] if shape.key else [page.after.id]
+    rows = await pool.fetch(list_sql(shape), *values, page.size + 1, page.skip)
     return rows if rows[0]["id"] else [], Snapshot.parse(rows[0]["snapshot"])
 
 
 async def count(pool: "Pool", wanted: ProductFilter, limit: int, spelling: str | None = None) -> int:
     """Return the number of matching products, at most `limit`; `spelling` is the corrected query of the list's page."""
-    statement = count_sql(_shape(wanted, ProductOrder.NEWEST, None))
-    return int(await pool.fetchval(statement, *_arguments(wanted, spelling), limit))
+    statement = count_sql(shape_of(wanted, ProductOrder.NEWEST, None))
+    return int(await pool.fetchval(statement, *arguments(wanted, spelling, path(wanted.variants.choices)), limit))
 
 
-def _shape(wanted: ProductFilter, order: ProductOrder, after: Position | None) -> Shape:
+def shape_of(wanted: ProductFilter, order: ProductOrder, after: Position | None) -> Shape:
+    """Return the shape of a list, from its start or from a position on."""
     return Shape(
         order=order,
         after=after is not None,
@@ -164,10 +174,15 @@ def _shape(wanted: ProductFilter, order: ProductOrder, after: Position | None) -
         min_price=wanted.min_price_minor is not None,
         max_price=wanted.max_price_minor is not None,
         in_stock=wanted.in_stock,
+        options=bool(wanted.variants.choices),
+        group=wanted.variants.group_id is not None,
+        collapse=wanted.variants.collapse,
         deleted=wanted.deleted,
     )
 
 
-def _arguments(wanted: ProductFilter, spelling: str | None) -> list[object]:
+def arguments(wanted: ProductFilter, spelling: str | None, options: str) -> list[object]:
+    """Return the first arguments of a list's statements: those of its conditions; `options` is the predicate of options, or empty."""
     query = [] if wanted.query is None else search.arguments(spelling or wanted.query)
-    return query + [value for value in (wanted.category_id, wanted.min_price_minor, wanted.max_price_minor) if value is not None]
+    values = (wanted.category_id, wanted.min_price_minor, wanted.max_price_minor, options or None, wanted.variants.group_id)
+    return query + [value for value in values if value is not None]

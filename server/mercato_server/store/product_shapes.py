@@ -5,7 +5,7 @@ separate statement. Statements are composed from constants only; values are alwa
 """
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from mercato_server.domain.catalog import BY_CREATION, Deleted, ProductOrder
@@ -37,6 +37,11 @@ class Shape:
     min_price: bool = False
     max_price: bool = False
     in_stock: bool = False
+    options: bool = False
+    group: bool = False
+    """Only variants of one group. Such a list has no query."""
+    collapse: bool = False
+    """One product for each group: the variant that matches with the lowest price, of several the oldest one."""
     deleted: Deleted = Deleted.HIDDEN
     """Lists with deleted products have no query, and are sorted by creation: the other indexes have products on sale only."""
 
@@ -57,6 +62,8 @@ class Shape:
             "category": self.category,
             "min_price": self.min_price,
             "max_price": self.max_price,
+            "options": self.options,
+            "group": self.group,
             "after_id": self.after,
             "after_key": self.after and self.key is not None,
             "limit": True,
@@ -64,18 +71,61 @@ class Shape:
         }
         return {name: f"${number}" for number, name in enumerate((name for name, used in names.items() if used), 1)}
 
-    def conditions(self, *, table: bool = True, category: str = "") -> str:
-        """Return the conditions on a row of the table `products`, or, without `table`, of `category_listings AS products`.
+    def conditions(self, *, category: str = "") -> str:
+        """Return the conditions on a row of the table `products`; `category` is the expression of the category, if it is not the request's."""
+        within = f"category_id = {category or self._category()}" if self.category else "TRUE"
+        return " AND ".join([*self._matching("products", within), *self._first("products")])
 
-        `category` is the expression of the category, if it is not that of the request.
-        """
-        where = [*([_DELETED[self.deleted]] if table else []), *self.prices()]
-        if self.category:
-            where.append(f"category_id = {category or self.parameters()['category']}::uuid")
-        if self.in_stock:
-            # No EXISTS: with it, PostgreSQL could join the whole stock before it reads the list in order.
-            where.append("(SELECT on_hand FROM stock_levels WHERE product_id = products.id AND location_id = 1) > 0")
+    def listing_conditions(self) -> str:
+        """Return the conditions on a row of `category_listings AS products`. The product is read only for what a listing lacks."""
+        where = [*self.prices(), f"category_id = {self._category()}", *self._stock("products")]
+        if further := _unindexed([*self._options(), *self._first("variant")]):
+            where.append(f"(SELECT {' AND '.join(further)} FROM products AS variant WHERE variant.id = products.id)")  # noqa: S608 - constants
         return " AND ".join(where)
+
+    def entries(self) -> str:
+        """Return the conditions of a search on the product of a document that matches, beside those on its stock; empty for none."""
+        return " AND ".join([*_unindexed(self._options()), *self._first("products")])
+
+    def _matching(self, table: str, within: str) -> list[str]:
+        """Return the conditions on a row of `products`, which has the alias `table`; a collapsed list has a further one.
+
+        `within` is the condition on its category.
+        """
+        return [_DELETED[self.deleted], *self.prices(), *([within] if self.category else []), *self._stock(table), *self._options()]
+
+    def _category(self) -> str:
+        return f"{self.parameters()['category']}::uuid"
+
+    def _stock(self, table: str) -> list[str]:
+        # No EXISTS: with it, PostgreSQL could join the whole stock before it reads the list in order.
+        level = f"SELECT on_hand FROM stock_levels WHERE product_id = {table}.id AND location_id = 1"  # noqa: S608 - constants
+        return [f"({level}) > 0"] if self.in_stock else []
+
+    def _options(self) -> list[str]:
+        at = self.parameters()
+        chosen = [f"folded_options @@ {at['options']}::jsonpath"] if self.options else []
+        return [*chosen, f"group_id = {at['group']}::uuid"] if self.group else chosen
+
+    def _first(self, table: str) -> list[str]:
+        """Return the condition that no variant of the same group that matches comes before this one, which has the alias `table`.
+
+        The representative of a group comes before all others, so no sibling of it is read. If the only condition is a highest price, it
+        matches whenever a variant does. The plus sign keeps PostgreSQL from an index of prices, as siblings are found by their group.
+        """
+        if not self.collapse:
+            return []
+        if not (self.category or self.query or self.min_price or self.in_stock or self.options):
+            return ["is_listed"]
+        within = ""
+        if self.category:
+            listing = f"SELECT FROM category_listings AS listing WHERE listing.category_id = {self._category()} AND listing.id = sibling.id"  # noqa: S608 - constants
+            within = f"category_id = {self._category()} OR EXISTS ({listing})"
+        where = [f"sibling.group_id = {table}.group_id", *_unindexed(self._matching("sibling", within))]
+        if self.query:
+            where.append("(SELECT words @@ (SELECT query FROM asked) FROM product_search WHERE product_id = sibling.id AND locale = '')")
+        cheaper = f"(+sibling.price_minor, sibling.id) < ({table}.price_minor, {table}.id)"
+        return [f"(is_listed OR NOT EXISTS (SELECT FROM products AS sibling WHERE {' AND '.join([*where, cheaper])}))"]
 
     def prices(self, price: str = "price_minor") -> list[str]:
         """Return the conditions on prices; an expression such as `+price_minor` keeps PostgreSQL from an index of prices."""
@@ -96,17 +146,17 @@ class Shape:
         """Return the clauses of a page.
 
         As subqueries: a plan that knows its LIMIT looks cheaper, so PostgreSQL would make a new plan for each call. A list without a query
-        needs a new plan if it has a range of prices, because only the range tells which index reads fewer products.
+        needs a new plan if it has a range of prices or options, because only these tell which index reads fewer products.
         """
         at = self.parameters()
-        if self.prices() and not self.query:
+        if (self.prices() or self.options) and not self.query:
             return f"LIMIT {at['limit']} OFFSET {at['offset']}"
         return f"LIMIT (SELECT {at['limit']}::bigint) OFFSET (SELECT {at['offset']}::bigint)"
 
     def pages(self) -> str:
         """Return the clause of all rows up to the end of a page, of each part of a list that has parts."""
         at = self.parameters()
-        if self.prices() and not self.query:
+        if (self.prices() or self.options) and not self.query:
             return f"LIMIT {at['limit']}::bigint + {at['offset']}::bigint"
         return f"LIMIT (SELECT {at['limit']}::bigint + {at['offset']}::bigint)"
 
@@ -116,12 +166,24 @@ class Shape:
         return f"{self.key} {direction}, id {direction}" if self.key else f"id {direction}"
 
 
+def _unindexed(conditions: Iterable[str]) -> list[str]:
+    """Return conditions in a form for which PostgreSQL uses no index: the rows are found by another one, and are few."""
+    return [f"({each}) IS TRUE" for each in conditions]
+
+
 def shapes() -> Iterator[Shape]:
     """Yield all possible shapes of lists of products on sale."""
     flags = itertools.product((False, True), repeat=6)
     for order, (after, category, query, low, high, in_stock) in itertools.product(ProductOrder, flags):
         if query or order is not ProductOrder.RELEVANCE:
             yield Shape(order=order, after=after, category=category, query=query, min_price=low, max_price=high, in_stock=in_stock)
+
+
+def variant_shapes() -> Iterator[Shape]:
+    """Yield all possible shapes of lists that are collapsed, or that choose variants by options or by group."""
+    for shape, (options, group, collapse) in itertools.product(shapes(), itertools.product((False, True), repeat=3)):
+        if (options or group or collapse) and not (group and shape.query):
+            yield replace(shape, options=options, group=group, collapse=collapse)
 
 
 def deleted_shapes() -> Iterator[Shape]:

@@ -132,7 +132,7 @@ def list_sql(shape: Shape) -> str:
 
 def count_sql(shape: Shape) -> str:
     """Return the statement that counts the matches of a search up to a limit."""
-    found = _in_stock(f"SELECT product_id AS id FROM product_search WHERE {_matching(shape)}", shape)  # noqa: S608 - constants
+    found = _listed(f"SELECT product_id AS id FROM product_search WHERE {_matching(shape)}", shape)  # noqa: S608 - constants
     return f"{_ASKED} SELECT count(*) FROM (SELECT FROM {found} LIMIT {shape.parameters()['limit']}) AS matching"  # noqa: S608 - constants
 
 
@@ -144,8 +144,17 @@ def _matching(shape: Shape) -> str:
     return " AND ".join(where)
 
 
-def _in_stock(documents: str, shape: Shape) -> str:
-    """Return documents in their order; if the list has the condition, only those of products in stock. Documents do not have the stock.
+def newest_sql(shape: Shape, columns: str, where: str) -> str:
+    """Return columns of the products that match a search, the newest first, up to its limit."""
+    found = _listed(_shelves(shape), shape)
+    products = f"(SELECT {columns} FROM products WHERE products.id = document.id AND {where} OFFSET 0) AS product"  # noqa: S608 - constants
+    return f"""{_ASKED}, start AS MATERIALIZED (SELECT max(number) AS number FROM product_search WHERE locale = ''), found AS MATERIALIZED (
+    SELECT product.* FROM {found} CROSS JOIN LATERAL {products} LIMIT {shape.parameters()["limit"]}
+)"""  # noqa: S608 - constants
+
+
+def _listed(documents: str, shape: Shape) -> str:
+    """Return documents in their order, without those that a condition leaves out which documents cannot tell: stock, options, collapse.
 
     LATERAL with OFFSET 0 forces a nested loop, which keeps the order and stops at a LIMIT:
 
@@ -154,10 +163,13 @@ def _in_stock(documents: str, shape: Shape) -> str:
                 ->  the documents
                 ->  Index Scan using stock_levels_pkey   (Index Cond: product_id = document.id; Filter: on_hand > 0)
     """
-    if not shape.in_stock:
-        return f"({documents}) AS document"
-    level = "SELECT FROM stock_levels WHERE product_id = document.id AND location_id = 1 AND on_hand > 0 OFFSET 0"
-    return f"({documents}) AS document CROSS JOIN LATERAL ({level}) AS level"
+    found = f"({documents}) AS document"
+    if shape.in_stock:
+        level = "SELECT FROM stock_levels WHERE product_id = document.id AND location_id = 1 AND on_hand > 0 OFFSET 0"
+        found += f" CROSS JOIN LATERAL ({level}) AS level"
+    if where := shape.entries():
+        found += f" CROSS JOIN LATERAL (SELECT FROM products WHERE products.id = document.id AND {where} OFFSET 0) AS entry"
+    return found
 
 
 def _shelves(shape: Shape) -> str:
@@ -190,7 +202,7 @@ def _shelves(shape: Shape) -> str:
 
 def _by_relevance_sql(shape: Shape) -> str:
     """Return the statement of a search that ranks the newest matches."""
-    newest = f"SELECT id, name, words FROM {_in_stock(_shelves(shape), shape)} LIMIT {_LIMITS.search_ranked_max}"  # noqa: S608 - constants
+    newest = f"SELECT id, name, words FROM {_listed(_shelves(shape), shape)} LIMIT {_LIMITS.search_ranked_max}"  # noqa: S608 - constants
     return f"""{_ASKED}, start AS MATERIALIZED (SELECT max(number) AS number FROM product_search WHERE locale = '')
     SELECT {shape.columns}
       FROM (SELECT id, score
@@ -211,7 +223,7 @@ def _by_creation_sql(shape: Shape) -> str:
         start = f"SELECT number {sign} 1 AS number FROM products WHERE id = {shape.parameters()['after_id']}::uuid"  # noqa: S608 - constants
     return f"""{_ASKED}, start AS MATERIALIZED ({start})
     SELECT {shape.columns}
-      FROM (SELECT id, number FROM {_in_stock(_shelves(shape), shape)} {shape.page()}) AS page
+      FROM (SELECT id, number FROM {_listed(_shelves(shape), shape)} {shape.page()}) AS page
       JOIN products USING (id)
      ORDER BY page.number {direction}
     """  # noqa: S608 - constants
@@ -242,7 +254,7 @@ def _by_key_sql(shape: Shape) -> str:
         parts = [f"(SELECT id FROM walked WHERE {matches})"]  # noqa: S608 - constants
         place = f"({key}, id) {'<' if shape.order.descending else '>'} (SELECT {key}, id FROM start)"  # noqa: S608 - constants
     parts += _key_shelves(shape, place)
-    found = _in_stock(" UNION ALL ".join(parts), shape)
+    found = _listed(" UNION ALL ".join(parts), shape)
     return f"""{_ASKED}, {tables}, {_shelf_sql(shape)}
     SELECT {shape.columns}
       FROM (SELECT id FROM {found} {shape.page()}) AS page

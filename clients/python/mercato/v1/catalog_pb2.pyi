@@ -248,6 +248,10 @@ class ListProductsRequest(_message.Message):
     INCLUDE_TOTAL_SIZE_FIELD_NUMBER: _builtins.int
     SHOW_DELETED_FIELD_NUMBER: _builtins.int
     ONLY_DELETED_FIELD_NUMBER: _builtins.int
+    COLLAPSE_FIELD_NUMBER: _builtins.int
+    FACETS_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    GROUP_ID_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
     """Products a page: 0 means 20, above 100 means 100."""
     page_token: _builtins.str
@@ -279,6 +283,21 @@ class ListProductsRequest(_message.Message):
     """True: also deleted products (AIP-164); only administrators may set it. Such a list has no `q`, and is sorted by `create_time`."""
     only_deleted: _builtins.bool
     """True: only deleted products, which UndeleteProduct can bring back; otherwise as `show_deleted`."""
+    collapse: _builtins.bool
+    """True: one product for each group, which is its variant that matches with the lowest price, of several the oldest one. All conditions
+    must hold for one variant. Products without a group stay. Pages, `skip` and `total_size` count entries. `groups` describes the groups.
+    """
+    facets: _builtins.bool
+    """True: also count the options of the variants that match: see `facets` of the response."""
+    group_id: _builtins.str
+    """UUID of a group: only its variants. Such a list has no `q`."""
+    @_builtins.property
+    def options(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Options that a variant must have, such as `Size:M`: of the entries with one name any, of all names one each. Case, surrounding white
+        space and the normal form of Unicode make no difference. The name ends at the first colon; a colon within it is written `\\:`, and a
+        backslash `\\\\`. A name or value that no variant has finds nothing. At most 20.
+        """
+
     def __init__(
         self,
         *,
@@ -294,10 +313,14 @@ class ListProductsRequest(_message.Message):
         include_total_size: _builtins.bool = ...,
         show_deleted: _builtins.bool = ...,
         only_deleted: _builtins.bool = ...,
+        collapse: _builtins.bool = ...,
+        facets: _builtins.bool = ...,
+        options: _abc.Iterable[_builtins.str] | None = ...,
+        group_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max_price", b"_max_price", "_min_price", b"_min_price", "max_price", b"max_price", "min_price", b"min_price"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_price", b"_max_price", "_min_price", b"_min_price", "category_id", b"category_id", "in_stock", b"in_stock", "include_total_size", b"include_total_size", "max_price", b"max_price", "min_price", b"min_price", "only_deleted", b"only_deleted", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token", "q", b"q", "show_deleted", b"show_deleted", "skip", b"skip"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_price", b"_max_price", "_min_price", b"_min_price", "category_id", b"category_id", "collapse", b"collapse", "facets", b"facets", "group_id", b"group_id", "in_stock", b"in_stock", "include_total_size", b"include_total_size", "max_price", b"max_price", "min_price", b"min_price", "only_deleted", b"only_deleted", "options", b"options", "order_by", b"order_by", "page_size", b"page_size", "page_token", b"page_token", "q", b"q", "show_deleted", b"show_deleted", "skip", b"skip"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_price: _TypeAlias = _typing.Literal["max_price"]  # noqa: Y015
     _WhichOneofArgType__max_price: _TypeAlias = _typing.Literal["_max_price", b"_max_price"]  # noqa: Y015
@@ -320,15 +343,28 @@ class ListProductsResponse(_message.Message):
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     TOTAL_SIZE_FIELD_NUMBER: _builtins.int
     CORRECTED_Q_FIELD_NUMBER: _builtins.int
+    GROUPS_FIELD_NUMBER: _builtins.int
+    FACETS_FIELD_NUMBER: _builtins.int
+    FACETS_AT_LEAST_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Token of the next page; empty on the last."""
     total_size: _builtins.int
     """Products that match, counted up to 10,000; absent unless asked for."""
     corrected_q: _builtins.str
     """The query that these products match, if nothing matched `q` and a misspelled word of it was corrected; otherwise empty."""
+    facets_at_least: _builtins.bool
+    """Whether more than 10,000 variants match. Then only the newest 10,000 are counted, so counts may be too low. Absent without `facets`."""
     @_builtins.property
     def products(self) -> _containers.RepeatedCompositeFieldContainer[Global___Product]:
         """The page."""
+
+    @_builtins.property
+    def groups(self) -> _containers.RepeatedCompositeFieldContainer[Global___ListedGroup]:
+        """With `collapse`: the groups of those products of the page that have one, in their order."""
+
+    @_builtins.property
+    def facets(self) -> _containers.RepeatedCompositeFieldContainer[Global___Facet]:
+        """With `facets`: the options of the variants that match, those with the most groups first; at most 20."""
 
     def __init__(
         self,
@@ -337,16 +373,164 @@ class ListProductsResponse(_message.Message):
         next_page_token: _builtins.str = ...,
         total_size: _builtins.int | None = ...,
         corrected_q: _builtins.str = ...,
+        groups: _abc.Iterable[Global___ListedGroup] | None = ...,
+        facets: _abc.Iterable[Global___Facet] | None = ...,
+        facets_at_least: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_total_size", b"_total_size", "total_size", b"total_size"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_facets_at_least", b"_facets_at_least", "_total_size", b"_total_size", "facets_at_least", b"facets_at_least", "total_size", b"total_size"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_total_size", b"_total_size", "corrected_q", b"corrected_q", "next_page_token", b"next_page_token", "products", b"products", "total_size", b"total_size"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_facets_at_least", b"_facets_at_least", "_total_size", b"_total_size", "corrected_q", b"corrected_q", "facets", b"facets", "facets_at_least", b"facets_at_least", "groups", b"groups", "next_page_token", b"next_page_token", "products", b"products", "total_size", b"total_size"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__facets_at_least: _TypeAlias = _typing.Literal["facets_at_least"]  # noqa: Y015
+    _WhichOneofArgType__facets_at_least: _TypeAlias = _typing.Literal["_facets_at_least", b"_facets_at_least"]  # noqa: Y015
     _WhichOneofReturnType__total_size: _TypeAlias = _typing.Literal["total_size"]  # noqa: Y015
     _WhichOneofArgType__total_size: _TypeAlias = _typing.Literal["_total_size", b"_total_size"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__facets_at_least) -> _WhichOneofReturnType__facets_at_least | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__total_size) -> _WhichOneofReturnType__total_size | None: ...
 
 Global___ListProductsResponse: _TypeAlias = ListProductsResponse  # noqa: Y015
+
+@_typing.final
+class ListedGroup(_message.Message):
+    """A group that a product of a collapsed list represents. All of its variants on sale count, also those that do not match the list."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GROUP_ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    MIN_PRICE_FIELD_NUMBER: _builtins.int
+    MAX_PRICE_FIELD_NUMBER: _builtins.int
+    VARIANTS_FIELD_NUMBER: _builtins.int
+    VARIANTS_IN_STOCK_FIELD_NUMBER: _builtins.int
+    IN_STOCK_FIELD_NUMBER: _builtins.int
+    group_id: _builtins.str
+    """UUID."""
+    name: _builtins.str
+    """1 to 200 characters."""
+    variants: _builtins.int
+    """Variants on sale, 1 to 200."""
+    variants_in_stock: _builtins.int
+    """Those of them with stock."""
+    @_builtins.property
+    def min_price(self) -> _money_pb2.Money:
+        """Lowest price of the variants."""
+
+    @_builtins.property
+    def max_price(self) -> _money_pb2.Money:
+        """Highest price of the variants."""
+
+    @_builtins.property
+    def in_stock(self) -> _containers.RepeatedCompositeFieldContainer[Global___OptionValues]:
+        """The values of each option that some variant with stock has, in the order of the group: "in stock in S, M and L". Which combinations have
+        stock is told by the variants themselves.
+        """
+
+    def __init__(
+        self,
+        *,
+        group_id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        min_price: _money_pb2.Money | None = ...,
+        max_price: _money_pb2.Money | None = ...,
+        variants: _builtins.int = ...,
+        variants_in_stock: _builtins.int = ...,
+        in_stock: _abc.Iterable[Global___OptionValues] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["max_price", b"max_price", "min_price", b"min_price"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["group_id", b"group_id", "in_stock", b"in_stock", "max_price", b"max_price", "min_price", b"min_price", "name", b"name", "variants", b"variants", "variants_in_stock", b"variants_in_stock"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListedGroup: _TypeAlias = ListedGroup  # noqa: Y015
+
+@_typing.final
+class OptionValues(_message.Message):
+    """Values of an option."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """By what variants differ, such as `Size`."""
+    @_builtins.property
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Which ones, such as `S` and `M`."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        values: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OptionValues: _TypeAlias = OptionValues  # noqa: Y015
+
+@_typing.final
+class Facet(_message.Message):
+    """An option of the variants that match a list."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """By what variants differ, such as `Size`."""
+    @_builtins.property
+    def values(self) -> _containers.RepeatedCompositeFieldContainer[Global___FacetValue]:
+        """Its values, those with the most groups first; at most 100, the chosen ones among them."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        values: _abc.Iterable[Global___FacetValue] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Facet: _TypeAlias = Facet  # noqa: Y015
+
+@_typing.final
+class FacetValue(_message.Message):
+    """A value of an option, and what a list finds with it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUE_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    SELECTED_FIELD_NUMBER: _builtins.int
+    value: _builtins.str
+    """Such as `M`, as the oldest of its variants spells it."""
+    count: _builtins.int
+    """Groups that the list has if it chooses this value alone for the option, with all of its other conditions."""
+    selected: _builtins.bool
+    """Whether `options` of the request has it."""
+    def __init__(
+        self,
+        *,
+        value: _builtins.str = ...,
+        count: _builtins.int = ...,
+        selected: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "selected", b"selected", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FacetValue: _TypeAlias = FacetValue  # noqa: Y015
 
 @_typing.final
 class GetProductRequest(_message.Message):
