@@ -21,7 +21,9 @@ from mercato_server.validation.fields import is_unicode
 
 REQUIRED = ("sku", "name", "price_minor")
 GROUPED = ("group", "group_name", "options", "position")
-OPTIONAL = ("description", "category", "stock", "image_urls", "tax_category", "needs_delivery", "weight_grams", *GROUPED)
+OPTIONAL = (
+    "description", "category", "stock", "image_urls", "tax_category", "needs_delivery", "weight_grams", *GROUPED, "description_html",
+)  # fmt: skip
 _HEADER = (
     f"the first line must name columns, separated by commas: {', '.join(REQUIRED)}, and of {', '.join(OPTIONAL)} any, once; "
     "columns of a group need both group and options"
@@ -149,6 +151,7 @@ def _is_row(columns: list[str], values: list[str]) -> bool:
 def _product(check: Checks, cells: Cells) -> Incoming:
     if not all(map(is_unicode, cells.values())):
         check.fail("", "is not in UTF-8")
+        cells = {name: cell.encode(errors="replace").decode() for name, cell in cells.items()}
     draft = drafts.checked(
         check,
         "",
@@ -162,12 +165,13 @@ def _product(check: Checks, cells: Cells) -> Incoming:
             tax_category=cells.get("tax_category", ""),
             needs_delivery=_boolean(check, "needs_delivery", cells["needs_delivery"]) if cells.get("needs_delivery") else False,
             weight_grams=_integer(check, "weight_grams", cells["weight_grams"]) if cells.get("weight_grams") else 0,
+            description_html=cells.get("description_html"),
         ),
     )
     return Incoming(
         sku=draft.sku or "",
         name=draft.name,
-        description=draft.description if "description" in cells else None,
+        description=draft.description if "description" in cells or draft.description_html else None,
         price_minor=draft.price_minor,
         category=check.line("category", cells["category"], longest=CATEGORY_NAME_MAX) if "category" in cells else None,
         stock=draft.stock,
@@ -175,6 +179,7 @@ def _product(check: Checks, cells: Cells) -> Incoming:
         tax_category=draft.tax_category or "" if "tax_category" in cells else None,
         needs_delivery=draft.needs_delivery if cells.get("needs_delivery") else None,
         weight_grams=draft.weight_grams if cells.get("weight_grams") else None,
+        description_html=draft.description_html or "" if "description_html" in cells else None,
         placement=_placement(check, cells) if "group" in cells else None,
     )
 

@@ -35,6 +35,7 @@ CREATE TEMPORARY TABLE IF NOT EXISTS incoming (
     tax_category text,  -- empty: none
     needs_delivery boolean,
     weight_grams integer,
+    description_html text,  -- empty: none
     group_id    uuid,  -- the nil UUID means no group; the columns below are those of the group
     options     jsonb,
     folded_options jsonb,
@@ -68,10 +69,11 @@ RETURNING id, name
 ADD_PRODUCTS = """
 WITH added AS (
     INSERT INTO products (name, name_key, description, price_minor, category_id, sku, image_urls, tax_category, needs_delivery,
-                          weight_grams, group_id, options, options_text, position, is_listed, currency_code)
+                          weight_grams, description_html, group_id, options, options_text, position, is_listed, currency_code)
     SELECT name, name_key, coalesce(description, ''), price_minor, nullif(category_id, '00000000-0000-0000-0000-000000000000'), sku,
            coalesce(image_urls, '{}'), nullif(tax_category, ''), coalesce(needs_delivery, false), coalesce(weight_grams, 0),
-           nullif(group_id, '00000000-0000-0000-0000-000000000000'), coalesce(options, '[]'), coalesce(options_text, ''),
+           nullif(description_html, ''), nullif(group_id, '00000000-0000-0000-0000-000000000000'), coalesce(options, '[]'),
+           coalesce(options_text, ''),
            coalesce(position, (SELECT max(other.position) FROM products AS other WHERE other.group_id = incoming.group_id) + place + 1,
                     place + 1),
            coalesce(group_id, '00000000-0000-0000-0000-000000000000') = '00000000-0000-0000-0000-000000000000',
@@ -109,12 +111,13 @@ SELECT products.id, incoming.stock
   JOIN stock_levels AS level ON level.product_id = products.id AND level.location_id = 1
  WHERE {_REGROUPED}
     OR (products.name, products.description, products.price_minor, level.on_hand, products.image_urls, products.needs_delivery,
-        products.weight_grams, coalesce(products.tax_category, ''))
+        products.weight_grams, coalesce(products.tax_category, ''), coalesce(products.description_html, ''))
        IS DISTINCT FROM (incoming.name, coalesce(incoming.description, products.description), incoming.price_minor,
                          coalesce(incoming.stock, level.on_hand), coalesce(incoming.image_urls, products.image_urls),
                          coalesce(incoming.needs_delivery, products.needs_delivery),
                          coalesce(incoming.weight_grams, products.weight_grams),
-                         coalesce(incoming.tax_category, products.tax_category, ''))
+                         coalesce(incoming.tax_category, products.tax_category, ''),
+                         coalesce(incoming.description_html, products.description_html, ''))
     OR products.category_id
        IS DISTINCT FROM nullif(coalesce(incoming.category_id, products.category_id), '00000000-0000-0000-0000-000000000000')
  ORDER BY products.id  -- one lock order for all writers
@@ -131,6 +134,7 @@ WITH changed AS (
            tax_category = nullif(coalesce(incoming.tax_category, products.tax_category), ''),
            needs_delivery = coalesce(incoming.needs_delivery, products.needs_delivery),
            weight_grams = coalesce(incoming.weight_grams, products.weight_grams),
+           description_html = nullif(coalesce(incoming.description_html, products.description_html), ''),
            group_id = nullif(coalesce(incoming.group_id, products.group_id), '00000000-0000-0000-0000-000000000000'),
            options = coalesce(incoming.options, products.options),
            folded_options = CASE WHEN incoming.group_id IS NULL THEN products.folded_options END,
@@ -170,7 +174,8 @@ SELECT {shown("sku")} AS sku, {shown("products.name")} AS name, {shown("descript
        {shown("categories.name")} AS category, level.on_hand AS stock,
        {shown("array_to_string(image_urls, ' ')")} AS image_urls, tax_category, needs_delivery::text AS needs_delivery, weight_grams,
        {shown("owner.code")} AS "group", {shown("owner.name")} AS group_name, {shown(_OPTIONS)} AS options,
-       CASE WHEN group_id IS NOT NULL THEN position END AS position
+       CASE WHEN group_id IS NOT NULL THEN position END AS position,
+       {shown("description_html")} AS description_html
   FROM products
   JOIN stock_levels AS level ON level.product_id = products.id AND level.location_id = 1
   LEFT JOIN categories ON categories.id = category_id
@@ -209,6 +214,8 @@ class Incoming(NamedTuple):
     """Empty for none."""
     needs_delivery: bool | None = None
     weight_grams: int | None = None
+    description_html: str | None = None
+    """Cleaned HTML; empty for none."""
     placement: Placement | None = None
     """Its place in a group; None keeps that of an existing product."""
 

@@ -45,7 +45,7 @@ def list_sql(shape: Shape) -> str:
     """
     listed = search.list_sql(shape) if shape.query else _plain_sql(shape)
     return f"""
-    SELECT id, name, description, price_minor, category_id, sku, level.on_hand AS stock, image_urls, tax_category,
+    SELECT id, name, description, description_html, price_minor, category_id, sku, level.on_hand AS stock, image_urls, tax_category,
            needs_delivery, weight_grams, group_id, options,
            listed.version, level.version AS stock_version, created_at, listed.updated_at, deleted_at, place, snapshot
       FROM (SELECT pg_current_snapshot()::text AS snapshot) AS taken LEFT JOIN ({listed}) AS listed ON TRUE
