@@ -363,6 +363,13 @@ async def _categories(conn: "Conn", names: Collection[str], actor: Actor) -> dic
     return found
 
 
+@retry_conflicts
+async def categories(pool: "Pool", names: Collection[str], actor: Actor) -> dict[str, UUID]:
+    """Return the ids of categories by name; create the missing ones."""
+    async with transaction(pool) as conn:
+        return await _categories(conn, names, actor)
+
+
 async def export(pool: "Pool", output: BinaryIO, *, spreadsheet_safe: bool = False) -> tuple[int, int]:
     """Write the products on sale that have a SKU as CSV, oldest first; return the numbers of written products and of those without SKU.
 
