@@ -665,6 +665,7 @@ CREATE TABLE public.products (
     "position" integer DEFAULT 0 NOT NULL,
     is_listed boolean DEFAULT true NOT NULL,
     pictures jsonb,
+    description_html text,
     CONSTRAINT products_options_check CHECK (
 CASE
     WHEN (group_id IS NULL) THEN ((options = '[]'::jsonb) AND (folded_options IS NULL) AND (options_text = ''::text) AND is_listed)

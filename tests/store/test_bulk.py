@@ -144,7 +144,7 @@ async def test_a_sku_that_another_transaction_takes_meanwhile_is_updated(pool: "
     async with transaction(pool) as conn:
         words = search_documents.arguments(product_words("Theirs", "", "BALL"))
         values: tuple[object, ...] = ("Theirs", "", 5, None, "BALL", 0, [], None, False, 0, name_key("Theirs"))
-        theirs = await conn.fetchval(catalog.INSERT_PRODUCT, *values, *words, None, *variants.columns(()), 1)
+        theirs = await conn.fetchval(catalog.INSERT_PRODUCT, *values, *words, None, *variants.columns(()), 1, None)
         await inventory.open_levels(conn, {theirs: 0}, COMMAND_LINE)
         writing = asyncio.create_task(write(pool, BALL, BIKE))
         await waiting(pool)

@@ -23,7 +23,7 @@ PROMOTION = {
 WRITTEN = {
     "Product": {
         "name", "description", "price", "category_id", "sku", "stock", "image_urls", "etag",
-        "tax_category", "needs_delivery", "weight_grams", "slug", "group_id", "options",
+        "tax_category", "needs_delivery", "weight_grams", "slug", "group_id", "options", "description_html",
     },
     "ProductGroup": {"name", "code", "varies_by", "etag"},
     "ProductOption": {"name", "value"},

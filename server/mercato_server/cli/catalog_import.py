@@ -83,15 +83,15 @@ class Import:
         CsvError, OSError and SchemaError.
         """
         console = Console(stderr=True)
-        with _opened(self.errors) as errors, _progress(console, self.path) as progress:
+        with _opened(self.errors) as errors, progress(console, self.path) as begin:
             bad = BadRows(console, self.limits, errors)
             try:
                 async with migrated_pool(database_url) as pool:
                     categories = await bulk.tax_categories(pool)
                     if not self.skip:
-                        await self._check(pool, bad, categories, progress("checking"))
+                        await self._check(pool, bad, categories, begin("checking"))
                     await pool.execute(SET_CURRENCY, self.currency)
-                    return await self._write(pool, bad, categories, progress("importing"))
+                    return await self._write(pool, bad, categories, begin("importing"))
             finally:
                 bad.end()
 
@@ -162,14 +162,14 @@ def _opened(path: Path | None) -> Iterator[TextIO | None]:
 
 
 @contextlib.contextmanager
-def _progress(console: Console, path: Path) -> Iterator[Callable[[str], Advance]]:
+def progress(console: Console, path: Path) -> Iterator[Callable[[str], Advance]]:
     """Show progress bars on a terminal, by the bytes read from a file; the block opens one bar for each pass over the file."""
     size = path.stat().st_size
     columns = TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(elapsed_when_finished=True)
-    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+    with Progress(*columns, console=console, disable=not console.is_terminal) as bars:
 
         def begin(what: str) -> Advance:
-            task = progress.add_task(what, total=size)
-            return lambda count: progress.advance(task, count)
+            task = bars.add_task(what, total=size)
+            return lambda count: bars.advance(task, count)
 
         yield begin

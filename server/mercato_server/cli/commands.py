@@ -12,16 +12,17 @@ import typer
 
 from mercato_server.cli import category_commands, export_commands, promotions, tax_commands
 from mercato_server.cli.reconcile import reconcile
-from mercato_server.cli.running import DataDir, database_url
+from mercato_server.cli.running import DataDir, Result, database_url
 from mercato_server.cli.running import run as _run
 from mercato_server.config import database_urls
 from mercato_server.config import settings as config
 from mercato_server.config.environment import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from rich.console import Console
 
-    from mercato_server.cli.catalog_import import Import, Outcome
     from mercato_server.store.verify import Finding
 
 
@@ -188,7 +189,10 @@ async def _verify(data_dir: Path | None, interval_s: float | None, console: "Con
 @app.command("import")
 def import_products(
     file: Annotated[Path, typer.Argument(help="CSV in UTF-8.")],
-    on_error: Annotated[OnError, typer.Option(help="Bad rows: change nothing, or import the others.")] = OnError.REFUSE,
+    on_error: Annotated[
+        OnError | None,
+        typer.Option(help="Bad rows: change nothing, or import the others. Default: refuse; skip for another shop's file."),
+    ] = None,
     errors: Annotated[Path | None, typer.Option(help="Write all bad rows to this file, as CSV: line, SKU, reason.")] = None,
     spreadsheet_safe: Annotated[bool, typer.Option("--spreadsheet-safe", help="The file was exported with this option.")] = False,
     data_dir: DataDir = None,
@@ -199,19 +203,31 @@ def import_products(
     absent), stock (empty keeps it), image_urls (separated by spaces), tax_category, needs_delivery (true or false) and weight_grams. A
     column that is left out changes nothing. The command can be killed and started again: rows that are in the shop already are not
     written again. Exit code 1 if nothing or not all was imported, 3 if bad rows were skipped.
+
+    The product exports of Shopify and WooCommerce are known by their header, and taken as they are.
     """
     from mercato_server.cli.catalog_import import Import
+    from mercato_server.cli.moving_in import MoveIn, recognised
 
-    skip, currency = on_error is OnError.SKIP, config.currency()
+    currency = config.currency()
+    if head := recognised(file):
+        if spreadsheet_safe:
+            raise typer.BadParameter("--spreadsheet-safe is for files that Mercato has exported")
+        typer.echo(f"{head.kind.name}; ignored columns: {', '.join(head.ignored) or 'none'}")
+        moved = MoveIn(path=file, head=head, refuse=on_error is OnError.REFUSE, errors=errors, currency=currency)
+        report = _run(_with_database(data_dir, moved.run))
+        report.show(typer.echo)
+        raise typer.Exit(SKIPPED if report.bad else 0)
+    skip = on_error is OnError.SKIP
     wanted = Import(path=file, skip=skip, errors=errors, currency=currency, spreadsheet_safe=spreadsheet_safe)
-    outcome = _run(_import(data_dir, wanted))
+    outcome = _run(_with_database(data_dir, wanted.run))
     typer.echo(f"{outcome.created} created, {outcome.updated} updated, {outcome.unchanged} unchanged, {outcome.bad} bad rows skipped")
     raise typer.Exit(SKIPPED if outcome.bad else 0)
 
 
-async def _import(data_dir: Path | None, wanted: "Import") -> "Outcome":
+async def _with_database(data_dir: Path | None, work: "Callable[[str], Awaitable[Result]]") -> "Result":
     async with database_url(data_dir) as url:
-        return await wanted.run(url)
+        return await work(url)
 
 
 app.command("export")(export_commands.export_csv)

@@ -21,7 +21,9 @@ from mercato_server.validation.fields import is_unicode
 
 REQUIRED = ("sku", "name", "price_minor")
 GROUPED = ("group", "group_name", "options", "position")
-OPTIONAL = ("description", "category", "stock", "image_urls", "tax_category", "needs_delivery", "weight_grams", "slug", *GROUPED)
+OPTIONAL = (
+    "description", "category", "stock", "image_urls", "tax_category", "needs_delivery", "weight_grams", "slug", *GROUPED, "description_html",
+)  # fmt: skip
 _HEADER = (
     f"the first line must name columns, separated by commas: {', '.join(REQUIRED)}, and of {', '.join(OPTIONAL)} any, once; "
     "columns of a group need both group and options"
@@ -152,6 +154,7 @@ def _is_row(columns: list[str], values: list[str]) -> bool:
 def _product(check: Checks, cells: Cells) -> Incoming:
     if not all(map(is_unicode, cells.values())):
         check.fail("", "is not in UTF-8")
+        cells = {name: cell.encode(errors="replace").decode() for name, cell in cells.items()}
     draft = drafts.checked(
         check,
         "",
@@ -166,12 +169,13 @@ def _product(check: Checks, cells: Cells) -> Incoming:
             needs_delivery=_boolean(check, "needs_delivery", cells["needs_delivery"]) if cells.get("needs_delivery") else False,
             weight_grams=_integer(check, "weight_grams", cells["weight_grams"]) if cells.get("weight_grams") else 0,
             slug=cells.get("slug", ""),
+            description_html=cells.get("description_html"),
         ),
     )
     return Incoming(
         sku=draft.sku or "",
         name=draft.name,
-        description=draft.description if "description" in cells else None,
+        description=draft.description if "description" in cells or draft.description_html else None,
         price_minor=draft.price_minor,
         category=check.line("category", cells["category"], longest=CATEGORY_NAME_MAX) if "category" in cells else None,
         stock=draft.stock,
@@ -180,6 +184,7 @@ def _product(check: Checks, cells: Cells) -> Incoming:
         needs_delivery=draft.needs_delivery if cells.get("needs_delivery") else None,
         weight_grams=draft.weight_grams if cells.get("weight_grams") else None,
         slug=draft.slug,
+        description_html=draft.description_html or "" if "description_html" in cells else None,
         placement=_placement(check, cells) if "group" in cells else None,
     )
 

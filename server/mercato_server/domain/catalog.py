@@ -39,6 +39,8 @@ class Product(NamedTuple):
     id: UUID
     name: str
     description: str
+    description_html: str | None
+    """Cleaned, as domain/html_descriptions.py does it."""
     price_minor: int
     category_id: UUID | None
     sku: str | None
@@ -83,6 +85,7 @@ class ProductDraft:
 
     name: str = ""
     description: str = ""
+    description_html: str | None = None
     price_minor: int = 0
     category_id: UUID | None = None
     sku: str | None = None

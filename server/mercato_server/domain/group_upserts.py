@@ -13,7 +13,10 @@ from mercato_server.domain.group_errors import GroupFull
 from mercato_server.domain.messages import Value
 from mercato_server.domain.product_groups import VARIANTS_MAX, Options, OptionsMismatchError
 
-_COPIED = ("name", "description", "price_minor", "category_id", "sku", "image_urls", "tax_category", "needs_delivery", "weight_grams")
+_COPIED = (
+    "name", "description", "description_html", "price_minor", "category_id", "sku", "image_urls", "tax_category", "needs_delivery",
+    "weight_grams",
+)  # fmt: skip
 """Fields of a draft that a product takes as they are."""
 
 

@@ -24,6 +24,7 @@ from mercato_server.domain.catalog import (
     STOCK_MAX,
     WEIGHT_MAX_GRAMS,
 )
+from mercato_server.domain.html_descriptions import DESCRIPTION_HTML_MAX
 from mercato_server.domain.order_filters import STATUSES_MAX
 from mercato_server.domain.order_notes import NOTE_TEXT_MAX
 from mercato_server.domain.orders import REASON_MAX
@@ -324,6 +325,7 @@ OF_REQUESTS: Mapping[str, Schema] = {
     "PostalAddress.street_lines[]": _line(STREET_LINE_MAX),
     "PostalAddress.vat_number": _text(VAT_NUMBER_MAX),
     "Product.description": _text(DESCRIPTION_MAX),
+    "Product.description_html": _text(DESCRIPTION_HTML_MAX),
     "Product.etag": _ETAG,
     "Product.image_urls": {"maxItems": IMAGE_URLS_MAX},
     "Product.image_urls[]": _text(IMAGE_URL_MAX, format="uri-reference"),

@@ -44,6 +44,7 @@ from mercato_server.validation.checks import Checks
 WRITABLE = {
     "name": "name",
     "description": "description",
+    "description_html": "description_html",
     "price": "price_minor",
     "category_id": "category_id",
     "sku": "sku",
@@ -141,7 +142,7 @@ class CatalogHandler(ProductGroupRpcs):
             if "stock" in request.update_mask.paths and not product.HasField("stock"):
                 check.fail("product.stock", "is required, since update_mask names it")
             draft = self._draft(check, product, fields)
-        columns = [WRITABLE[field] for field in fields]
+        columns = product_drafts.with_text([WRITABLE[field] for field in fields], product)
         change = catalog.Update(product_id=product_id, draft=draft, fields=columns, etags=etags, actor=context.actor)
         key = self._idempotency.key(context, request, self._product)
         return answer(context, await catalog.update(self._pool, change, key), self._product)

@@ -171,6 +171,8 @@ def fill_product(message: catalog_pb2.Product, found: Product, currency: str, pi
     message.id = str(found.id)
     message.name = found.name
     message.description = found.description
+    if found.description_html:
+        message.description_html = found.description_html
     _set_money(message.price, found.price_minor, currency)
     message.category_id = str(found.category_id) if found.category_id else ""
     message.sku = found.sku or ""

@@ -1,6 +1,6 @@
 """The writable fields of the products in requests."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from mercato.v1 import catalog_pb2
@@ -25,6 +25,7 @@ def checked(
     draft = ProductDraft(
         name=drafts.named(check, prefix, product.name) if "name" in fields else "",
         description=product.description,
+        description_html=product.description_html if "description_html" in fields else None,
         category_id=check.optional_uuid(f"{prefix}category_id", product.category_id),
         sku=product.sku,
         stock=product.stock if product.HasField("stock") else None,
@@ -40,3 +41,8 @@ def checked(
     if "price" in fields and check.present(product, "price", f"{prefix}price"):
         draft = replace(draft, price_minor=check.money(f"{prefix}price", product.price, currency))
     return drafts.checked(check, prefix, draft)
+
+
+def with_text(columns: Sequence[str], product: catalog_pb2.Product) -> Sequence[str]:
+    """Return the columns that a change sets: a description in HTML without one in text sets both, as `drafts.checked` derives the text."""
+    return [*columns, "description"] if "description_html" in columns and product.description_html and not product.description else columns

@@ -19,8 +19,8 @@ from mercato_server.validation.checks import Checks
 
 GROUP_FIELDS = ("name", "code", "varies_by")
 """Fields of a group that callers may change."""
-VARIANT_FIELDS = ("name", "price")
-"""Fields of a product that must be there in an upsert."""
+VARIANT_FIELDS = ("name", "price", "description_html")
+"""Fields of a product in an upsert of those that `product_drafts.checked` reads only if they are named; it needs name and price."""
 
 
 class ProductGroupRpcs:

@@ -37,6 +37,7 @@ CREATE TEMPORARY TABLE IF NOT EXISTS incoming (
     needs_delivery boolean,
     weight_grams integer,
     slug        text,
+    description_html text,  -- empty: none
     group_id    uuid,  -- the nil UUID means no group; the columns below are those of the group
     options     jsonb,
     folded_options jsonb,
@@ -70,10 +71,11 @@ RETURNING id, name
 ADD_PRODUCTS = """
 WITH added AS (
     INSERT INTO products (name, name_key, description, price_minor, category_id, sku, image_urls, tax_category, needs_delivery,
-                          weight_grams, group_id, options, options_text, position, is_listed, currency_code)
+                          weight_grams, description_html, group_id, options, options_text, position, is_listed, currency_code)
     SELECT name, name_key, coalesce(description, ''), price_minor, nullif(category_id, '00000000-0000-0000-0000-000000000000'), sku,
            coalesce(image_urls, '{}'), nullif(tax_category, ''), coalesce(needs_delivery, false), coalesce(weight_grams, 0),
-           nullif(group_id, '00000000-0000-0000-0000-000000000000'), coalesce(options, '[]'), coalesce(options_text, ''),
+           nullif(description_html, ''), nullif(group_id, '00000000-0000-0000-0000-000000000000'), coalesce(options, '[]'),
+           coalesce(options_text, ''),
            coalesce(position, (SELECT max(other.position) FROM products AS other WHERE other.group_id = incoming.group_id) + place + 1,
                     place + 1),
            coalesce(group_id, '00000000-0000-0000-0000-000000000000') = '00000000-0000-0000-0000-000000000000',
@@ -111,12 +113,13 @@ SELECT products.id, incoming.stock, CASE WHEN incoming.slug IS DISTINCT FROM pro
   JOIN stock_levels AS level ON level.product_id = products.id AND level.location_id = 1
  WHERE {_REGROUPED}
     OR (products.name, products.description, products.price_minor, level.on_hand, products.image_urls, products.needs_delivery,
-        products.weight_grams, coalesce(products.tax_category, ''))
+        products.weight_grams, coalesce(products.tax_category, ''), coalesce(products.description_html, ''))
        IS DISTINCT FROM (incoming.name, coalesce(incoming.description, products.description), incoming.price_minor,
                          coalesce(incoming.stock, level.on_hand), coalesce(incoming.image_urls, products.image_urls),
                          coalesce(incoming.needs_delivery, products.needs_delivery),
                          coalesce(incoming.weight_grams, products.weight_grams),
-                         coalesce(incoming.tax_category, products.tax_category, ''))
+                         coalesce(incoming.tax_category, products.tax_category, ''),
+                         coalesce(incoming.description_html, products.description_html, ''))
     OR products.category_id
        IS DISTINCT FROM nullif(coalesce(incoming.category_id, products.category_id), '00000000-0000-0000-0000-000000000000')
     OR coalesce(products.slug, '') <> coalesce(incoming.slug, products.slug, '')
@@ -134,6 +137,7 @@ WITH changed AS (
            tax_category = nullif(coalesce(incoming.tax_category, products.tax_category), ''),
            needs_delivery = coalesce(incoming.needs_delivery, products.needs_delivery),
            weight_grams = coalesce(incoming.weight_grams, products.weight_grams),
+           description_html = nullif(coalesce(incoming.description_html, products.description_html), ''),
            group_id = nullif(coalesce(incoming.group_id, products.group_id), '00000000-0000-0000-0000-000000000000'),
            options = coalesce(incoming.options, products.options),
            folded_options = CASE WHEN incoming.group_id IS NULL THEN products.folded_options END,
@@ -174,7 +178,8 @@ SELECT {shown("sku")} AS sku, {shown("products.name")} AS name, {shown("descript
        {shown("array_to_string(image_urls, ' ')")} AS image_urls, tax_category, needs_delivery::text AS needs_delivery, weight_grams,
        products.slug,
        {shown("owner.code")} AS "group", {shown("owner.name")} AS group_name, {shown(_OPTIONS)} AS options,
-       CASE WHEN group_id IS NOT NULL THEN position END AS position
+       CASE WHEN group_id IS NOT NULL THEN position END AS position,
+       {shown("description_html")} AS description_html
   FROM products
   JOIN stock_levels AS level ON level.product_id = products.id AND level.location_id = 1
   LEFT JOIN categories ON categories.id = category_id
@@ -214,6 +219,8 @@ class Incoming(NamedTuple):
     needs_delivery: bool | None = None
     weight_grams: int | None = None
     slug: str | None = None
+    description_html: str | None = None
+    """Cleaned HTML; empty for none."""
     placement: Placement | None = None
     """Its place in a group; None keeps that of an existing product."""
 
@@ -375,6 +382,13 @@ async def _categories(conn: "Conn", names: Collection[str], actor: Actor) -> dic
             await audit_log.append(conn, actor, "category.created", id_, {}, {"name": name, "slug": given.get(id_)})
         found |= created
     return found
+
+
+@retry_conflicts
+async def categories(pool: "Pool", names: Collection[str], actor: Actor) -> dict[str, UUID]:
+    """Return the ids of categories by name; create the missing ones."""
+    async with transaction(pool) as conn:
+        return await _categories(conn, names, actor)
 
 
 async def export(pool: "Pool", output: BinaryIO, *, spreadsheet_safe: bool = False) -> tuple[int, int]:

@@ -34,9 +34,9 @@ from mercato_server.store.idempotency import IdempotencyKey, Stored, once
 from mercato_server.store.variants import LockedGroups
 
 _GET = """
-SELECT id, name, description, price_minor, category_id, sku, level.on_hand AS stock, image_urls, tax_category, needs_delivery,
-       weight_grams, group_id, options, pictures, product.version, level.version AS stock_version, created_at, product.updated_at,
-       deleted_at, slug,
+SELECT id, name, description, description_html,
+       price_minor, category_id, sku, level.on_hand AS stock, image_urls, tax_category, needs_delivery,
+       weight_grams, group_id, options, pictures, product.version, level.version AS stock_version, created_at, product.updated_at, deleted_at, slug,
        (SELECT pg_current_snapshot()::text) AS snapshot
   FROM products AS product
   JOIN stock_levels AS level ON level.product_id = product.id AND level.location_id = 1
@@ -52,31 +52,36 @@ GET_ANY_PRODUCT = _GET + "product.id = $1::uuid"
 # Locks the product, then its stock level: while a checkout holds the level, no other transaction changes the product.
 LOCK_PRODUCT = f"""
 WITH wanted AS MATERIALIZED (
-    SELECT id AS product_id, name, description, price_minor, category_id, sku, image_urls, tax_category, needs_delivery, weight_grams,
+    SELECT id AS product_id, name, description, description_html,
+           price_minor, category_id, sku, image_urls, tax_category, needs_delivery, weight_grams,
            group_id, options, pictures, version, created_at, updated_at, deleted_at, slug
       FROM products
      WHERE id = $1
        FOR NO KEY UPDATE  -- FOR UPDATE would block writers of rows that refer to the product
 ), {inventory.LOCKED}
-SELECT product_id AS id, name, description, price_minor, category_id, sku, locked.on_hand AS stock, image_urls, tax_category,
-       needs_delivery, weight_grams, group_id, options, pictures, wanted.version, locked.version AS stock_version, created_at,
-       wanted.updated_at, deleted_at, slug
+SELECT product_id AS id, name, description, description_html,
+       price_minor, category_id, sku, locked.on_hand AS stock, image_urls, tax_category,
+       needs_delivery, weight_grams, group_id, options, pictures, wanted.version, locked.version AS stock_version, created_at, wanted.updated_at,
+       deleted_at, slug
   FROM wanted
   JOIN locked USING (product_id)
 """  # noqa: S608 - constants
 
 INSERT_PRODUCT = f"""
 WITH changed AS (
-    INSERT INTO products (name, description, price_minor, category_id, sku, image_urls, tax_category, needs_delivery, weight_grams,
+    INSERT INTO products (name, description, description_html,
+                          price_minor, category_id, sku, image_urls, tax_category, needs_delivery, weight_grams,
                           name_key, group_id, options, folded_options, options_text, position, is_listed, currency_code)
-    VALUES ($1, $2, $3, $4, $5, $7, $8, $9, $10, $11, $17::uuid, $18, $19, $20, $21, $17::uuid IS NULL, (SELECT currency_code FROM shop))
-    RETURNING id, number, name, name_key, description, price_minor, category_id, sku, image_urls, tax_category, needs_delivery,
-              weight_grams, group_id, options, pictures, version, created_at, updated_at, deleted_at, slug,
-              $12::text AS lexemes, $13::text AS vocabulary
+    VALUES ($1, $2, $22, $3, $4, $5, $7, $8, $9, $10, $11, $17::uuid, $18, $19, $20, $21, $17::uuid IS NULL,
+            (SELECT currency_code FROM shop))
+    RETURNING id, number, name, name_key, description, description_html,
+              price_minor, category_id, sku, image_urls, tax_category, needs_delivery,
+              weight_grams, group_id, options, pictures, version, created_at, updated_at, deleted_at, slug, $12::text AS lexemes, $13::text AS vocabulary
 ), spelled AS (
     SELECT word, stem, keys FROM unnest($14::text[], $15::text[], $16::text[]) AS spelled (word, stem, keys)
 ), {search_documents.DOCUMENTS}
-SELECT id, name, description, price_minor, category_id, sku, $6::integer AS stock, image_urls, tax_category, needs_delivery, weight_grams,
+SELECT id, name, description, description_html,
+       price_minor, category_id, sku, $6::integer AS stock, image_urls, tax_category, needs_delivery, weight_grams,
        group_id, options, pictures, version, 0::bigint AS stock_version, created_at, updated_at, deleted_at, slug
   FROM changed
 """  # noqa: S608 - constants
@@ -84,7 +89,8 @@ SELECT id, name, description, price_minor, category_id, sku, $6::integer AS stoc
 UPDATE_PRODUCT = f"""
 WITH changed AS (
     UPDATE products AS product
-       SET name = $2, description = $3, price_minor = $4, category_id = $5, sku = $6, image_urls = $7, tax_category = $8,
+       SET name = $2, description = $3, description_html = $23,
+           price_minor = $4, category_id = $5, sku = $6, image_urls = $7, tax_category = $8,
            needs_delivery = $9, weight_grams = $10, deleted_at = CASE WHEN $11 THEN now() END,
            tax_category_live = CASE WHEN NOT $11 THEN true END, name_key = $12,
            group_id = $18::uuid, options = $19, folded_options = $20, options_text = $21, position = coalesce($22, position),
@@ -92,13 +98,15 @@ WITH changed AS (
            version = product.version + 1, updated_at = now()
       FROM stock_levels AS level
      WHERE product.id = $1 AND level.product_id = product.id AND level.location_id = 1
-    RETURNING id, number, name, name_key, description, price_minor, category_id, sku, level.on_hand AS stock, image_urls, tax_category,
+    RETURNING id, number, name, name_key, description, description_html,
+              price_minor, category_id, sku, level.on_hand AS stock, image_urls, tax_category,
               needs_delivery, weight_grams, group_id, options, pictures, product.version, level.version AS stock_version, created_at,
               product.updated_at, deleted_at, slug, $13::text AS lexemes, $14::text AS vocabulary
 ), spelled AS (
     SELECT word, stem, keys FROM unnest($15::text[], $16::text[], $17::text[]) AS spelled (word, stem, keys)
 ), {search_documents.DOCUMENTS}
-SELECT id, name, description, price_minor, category_id, sku, stock, image_urls, tax_category, needs_delivery, weight_grams, group_id,
+SELECT id, name, description, description_html,
+       price_minor, category_id, sku, stock, image_urls, tax_category, needs_delivery, weight_grams, group_id,
        options, pictures, version, stock_version, created_at, updated_at, deleted_at, slug
   FROM changed
 """  # noqa: S608 - constants
@@ -145,10 +153,10 @@ async def _create(conn: "Conn", draft: ProductDraft, actor: Actor) -> Product:
     grouped = (draft.group_id, *variants.columns(options), groups.next_position(draft.group_id))
     await tax_categories.require_live(conn, draft.tax_category or "")
     try:
-        product = _product(await conn.fetchrow(INSERT_PRODUCT, *values, *delivered, name_key(draft.name), *words, *grouped))
+        row = await conn.fetchrow(INSERT_PRODUCT, *values, *delivered, name_key(draft.name), *words, *grouped, draft.description_html)
     except asyncpg.IntegrityConstraintViolationError as error:
         raise _constraint(error, draft) from None
-    product = await _named(conn, product, draft.slug)
+    product = await _named(conn, _product(row), draft.slug)
     await inventory.open_levels(conn, {product.id: product.stock}, actor)
     if draft.pictures:
         product = await shown_pictures.show(conn, product, [(digest, None) for digest in draft.pictures])
@@ -366,6 +374,7 @@ async def _write(conn: "Conn", wanted: Product, *, deleted: bool = False, positi
                 wanted.group_id,
                 *variants.columns(product_groups.parse(wanted.options)),
                 position,
+                wanted.description_html,
             )
         )
     except asyncpg.IntegrityConstraintViolationError as error:

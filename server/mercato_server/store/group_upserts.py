@@ -46,16 +46,18 @@ FIND_GROUP = "SELECT id FROM product_groups WHERE code = $1"
 # The group must be locked. A named product may have left the shop or entered another group while this waited; the caller looks at the row.
 LOCK_PRODUCTS = f"""
 WITH wanted AS MATERIALIZED (
-    SELECT id AS product_id, name, description, price_minor, category_id, sku, image_urls, tax_category, needs_delivery, weight_grams,
+    SELECT id AS product_id, name, description, description_html,
+           price_minor, category_id, sku, image_urls, tax_category, needs_delivery, weight_grams,
            group_id, options, pictures, version, created_at, updated_at, deleted_at, slug, position
       FROM products
      WHERE id = ANY($2::uuid[] || ARRAY(SELECT id FROM products WHERE group_id = $1 AND deleted_at IS NULL))
      ORDER BY id  -- one lock order for all writers
        FOR NO KEY UPDATE
 ), {inventory.LOCKED}
-SELECT product_id AS id, name, description, price_minor, category_id, sku, locked.on_hand AS stock, image_urls, tax_category,
-       needs_delivery, weight_grams, group_id, options, pictures, wanted.version, locked.version AS stock_version, created_at,
-       wanted.updated_at, deleted_at, slug, position
+SELECT product_id AS id, name, description, description_html,
+       price_minor, category_id, sku, locked.on_hand AS stock, image_urls, tax_category,
+       needs_delivery, weight_grams, group_id, options, pictures, wanted.version, locked.version AS stock_version, created_at, wanted.updated_at,
+       deleted_at, slug, position
   FROM wanted
   JOIN locked USING (product_id)
  WHERE deleted_at IS NULL
@@ -82,19 +84,24 @@ CLEAR_PRODUCTS = "UPDATE products SET sku = NULL, folded_options = NULL WHERE id
 # The ids are made in the order of the variants: a list by creation has them in this order.
 INSERT_PRODUCTS = """
 WITH given AS MATERIALIZED (
-    SELECT uuidv7() AS id, place, name, description, price_minor, category_id, sku, image_urls, tax_category, needs_delivery, weight_grams,
+    SELECT uuidv7() AS id, place, name, description, description_html,
+           price_minor, category_id, sku, image_urls, tax_category, needs_delivery, weight_grams,
            name_key, options, folded_options, options_text, position
-      FROM (SELECT place, name, description, price_minor, category_id, sku, image_urls, tax_category, needs_delivery, weight_grams,
+      FROM (SELECT place, name, description, description_html,
+                   price_minor, category_id, sku, image_urls, tax_category, needs_delivery, weight_grams,
                    name_key, options, folded_options, options_text, position
               FROM jsonb_to_recordset($2::jsonb)
-                   AS row (place integer, name text, description text, price_minor bigint, category_id uuid, sku text, image_urls text[],
+                   AS row (place integer, name text, description text, description_html text,
+                           price_minor bigint, category_id uuid, sku text, image_urls text[],
                            tax_category text, needs_delivery boolean, weight_grams integer, name_key text, options jsonb,
                            folded_options jsonb, options_text text, position integer)
              ORDER BY place) AS row
 ), added AS (
-    INSERT INTO products (id, name, description, price_minor, category_id, sku, image_urls, tax_category, needs_delivery, weight_grams,
+    INSERT INTO products (id, name, description, description_html,
+                          price_minor, category_id, sku, image_urls, tax_category, needs_delivery, weight_grams,
                           name_key, group_id, options, folded_options, options_text, position, is_listed, currency_code)
-    SELECT id, name, description, price_minor, category_id, sku, image_urls, tax_category, needs_delivery, weight_grams,
+    SELECT id, name, description, description_html,
+           price_minor, category_id, sku, image_urls, tax_category, needs_delivery, weight_grams,
            decode(name_key, 'hex'), $1, options, folded_options, options_text, position, false, (SELECT currency_code FROM shop)
       FROM given
      ORDER BY place
@@ -104,13 +111,15 @@ SELECT id FROM given ORDER BY place
 
 UPDATE_PRODUCTS = """
 UPDATE products
-   SET name = row.name, description = row.description, price_minor = row.price_minor, category_id = row.category_id, sku = row.sku,
+   SET name = row.name, description = row.description, description_html = row.description_html,
+       price_minor = row.price_minor, category_id = row.category_id, sku = row.sku,
        image_urls = row.image_urls, tax_category = row.tax_category, needs_delivery = row.needs_delivery, weight_grams = row.weight_grams,
        name_key = decode(row.name_key, 'hex'), group_id = $1, options = row.options, folded_options = row.folded_options,
        options_text = row.options_text, position = row.position, is_listed = coalesce(is_listed AND group_id = $1, false),
        version = version + 1, updated_at = now()
   FROM jsonb_to_recordset($2::jsonb)
-       AS row (id uuid, name text, description text, price_minor bigint, category_id uuid, sku text, image_urls text[], tax_category text,
+       AS row (id uuid, name text, description text, description_html text,
+               price_minor bigint, category_id uuid, sku text, image_urls text[], tax_category text,
                needs_delivery boolean, weight_grams integer, name_key text, options jsonb, folded_options jsonb, options_text text,
                position integer)
  WHERE products.id = ANY($3::uuid[]) AND products.id = row.id
@@ -238,6 +247,7 @@ def _row(product: Product | ProductDraft, options: Options, position: int) -> di
     return {
         "name": product.name,
         "description": product.description,
+        "description_html": product.description_html,
         "price_minor": product.price_minor,
         "category_id": product.category_id and str(product.category_id),
         "sku": product.sku,

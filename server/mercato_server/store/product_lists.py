@@ -61,7 +61,8 @@ def list_sql(shape: Shape) -> str:
     listed = search.list_sql(shape) if shape.query else _category_sql(shape) if shape.category else _plain_sql(shape)
     columns, join = (listed_groups.GROUP_COLUMNS, listed_groups.GROUP_JOIN) if shape.collapse else ("", "")
     return f"""
-    SELECT id, name, description, price_minor, category_id, sku, level.on_hand AS stock, image_urls, tax_category,
+    SELECT id, name, description, description_html,
+           price_minor, category_id, sku, level.on_hand AS stock, image_urls, tax_category,
            needs_delivery, weight_grams, group_id, options, pictures,
            listed.version, level.version AS stock_version, created_at, listed.updated_at, deleted_at, slug, place, snapshot{columns}
       FROM (SELECT pg_current_snapshot()::text AS snapshot) AS taken LEFT JOIN ({listed}) AS listed ON TRUE

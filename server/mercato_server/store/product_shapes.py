@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 
 from mercato_server.domain.catalog import BY_CREATION, Deleted, ProductOrder
 
-PRODUCT_COLUMNS = """id, name, description, price_minor, category_id, sku, image_urls, tax_category, needs_delivery, weight_grams, group_id,
+PRODUCT_COLUMNS = """id, name, description, description_html,
+       price_minor, category_id, sku, image_urls, tax_category, needs_delivery, weight_grams, group_id,
        options, pictures, version, created_at, updated_at, deleted_at, slug"""
 """The columns of the table products that a list reads."""
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from mercato_server.domain import html_descriptions
 from mercato_server.domain.catalog import (
     CATEGORY_POSITION_MAX,
     DESCRIPTION_MAX,
@@ -14,6 +15,7 @@ from mercato_server.domain.catalog import (
     CategoryDraft,
     ProductDraft,
 )
+from mercato_server.domain.html_descriptions import DESCRIPTION_HTML_MAX, TAGS_MAX, UnstableHtmlError
 from mercato_server.domain.slugs import SLUG_MAX, is_slug
 from mercato_server.domain.taxes import TAX_CATEGORY_MAX
 from mercato_server.validation.checks import Checks
@@ -25,10 +27,16 @@ def named(check: Checks, prefix: str, name: str) -> str:
 
 
 def checked(check: Checks, prefix: str, draft: ProductDraft) -> ProductDraft:
-    """Return a draft in the form that is stored, without checking name and price; violations name `prefix` and field."""
+    """Return a draft in the form that is stored, without checking name and price; violations name `prefix` and field.
+
+    The HTML of the description is cleaned. Without a description in text, that of the HTML becomes the description; it is cut at a word.
+    """
+    description = check.text(f"{prefix}description", draft.description, longest=DESCRIPTION_MAX)
+    description_html = html(check, f"{prefix}description_html", draft.description_html or "")
     return replace(
         draft,
-        description=check.text(f"{prefix}description", draft.description, longest=DESCRIPTION_MAX),
+        description=description or html_descriptions.shortened(html_descriptions.text_of(description_html), DESCRIPTION_MAX),
+        description_html=description_html or None,
         sku=check.code(f"{prefix}sku", draft.sku or "", longest=SKU_MAX) or None,
         stock=None if draft.stock is None else check.between(f"{prefix}stock", draft.stock, 0, STOCK_MAX),
         image_urls=check.http_urls(f"{prefix}image_urls", draft.image_urls, most=IMAGE_URLS_MAX, longest=IMAGE_URL_MAX),
@@ -57,3 +65,20 @@ def slug(check: Checks, field: str, value: str) -> str | None:
             longest=SLUG_MAX,
         )
     return value or None
+
+
+def html(check: Checks, field: str, given: str) -> str:
+    """Return the HTML of a description, cleaned."""
+    if len(check.text(field, given, longest=DESCRIPTION_HTML_MAX)) > DESCRIPTION_HTML_MAX or "\0" in given:
+        return ""
+    if given.count("<") > TAGS_MAX:
+        check.fail(field, "must have at most {most} tags", most=TAGS_MAX)
+        return ""
+    try:
+        found = html_descriptions.cleaned(given)
+    except UnstableHtmlError:
+        check.fail(field, "is no HTML that browsers read in one way")
+        return ""
+    if len(found) > DESCRIPTION_HTML_MAX:
+        check.fail(field, "must have at most {longest} characters once it is cleaned", longest=DESCRIPTION_HTML_MAX)
+    return found

@@ -47,6 +47,7 @@ class Product(_message.Message):
     GROUP_ID_FIELD_NUMBER: _builtins.int
     OPTIONS_FIELD_NUMBER: _builtins.int
     PICTURES_FIELD_NUMBER: _builtins.int
+    DESCRIPTION_HTML_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUID, given by the server."""
     name: _builtins.str
@@ -76,6 +77,11 @@ class Product(_message.Message):
     """
     group_id: _builtins.str
     """UUID of the group of which it is a variant; empty for none."""
+    description_html: _builtins.str
+    """The description in HTML, at most 50,000 characters with at most 5,000 tags; empty for none. The server keeps the elements and attributes
+    of an allow-list, so what it returns may differ from what was sent. If it is set and `description` is empty or left out, `description`
+    becomes its text, cut at a word after 10,000 characters. A change of `description` alone leaves it.
+    """
     @_builtins.property
     def price(self) -> _money_pb2.Money:
         """Price of one unit."""
@@ -132,10 +138,11 @@ class Product(_message.Message):
         group_id: _builtins.str = ...,
         options: _abc.Iterable[Global___ProductOption] | None = ...,
         pictures: _abc.Iterable[_picture_pb2.Picture] | None = ...,
+        description_html: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_stock", b"_stock", "create_time", b"create_time", "delete_time", b"delete_time", "price", b"price", "stock", b"stock", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_stock", b"_stock", "category_id", b"category_id", "create_time", b"create_time", "delete_time", b"delete_time", "description", b"description", "etag", b"etag", "group_id", b"group_id", "id", b"id", "image_urls", b"image_urls", "name", b"name", "needs_delivery", b"needs_delivery", "options", b"options", "pictures", b"pictures", "price", b"price", "sku", b"sku", "slug", b"slug", "stock", b"stock", "tax_category", b"tax_category", "update_time", b"update_time", "weight_grams", b"weight_grams"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_stock", b"_stock", "category_id", b"category_id", "create_time", b"create_time", "delete_time", b"delete_time", "description", b"description", "description_html", b"description_html", "etag", b"etag", "group_id", b"group_id", "id", b"id", "image_urls", b"image_urls", "name", b"name", "needs_delivery", b"needs_delivery", "options", b"options", "pictures", b"pictures", "price", b"price", "sku", b"sku", "slug", b"slug", "stock", b"stock", "tax_category", b"tax_category", "update_time", b"update_time", "weight_grams", b"weight_grams"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__stock: _TypeAlias = _typing.Literal["stock"]  # noqa: Y015
     _WhichOneofArgType__stock: _TypeAlias = _typing.Literal["_stock", b"_stock"]  # noqa: Y015

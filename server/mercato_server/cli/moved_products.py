@@ -1,0 +1,197 @@
+"""Products of another shop's file on their way into the shop: their checks, and their writes in batches."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from mercato_server.cli.shop_files import Remark, Remarks, Spool, Weight
+from mercato_server.database.pool import Pool
+from mercato_server.domain import product_groups
+from mercato_server.domain.accounts import Actor
+from mercato_server.domain.catalog import CATEGORY_NAME_MAX, DESCRIPTION_MAX, SKU_MAX, ProductDraft
+from mercato_server.domain.errors import InvalidRequest, MercatoError
+from mercato_server.domain.group_upserts import Rules, VariantDraft
+from mercato_server.domain.moved_goods import MovedProduct, MovedVariant
+from mercato_server.domain.product_groups import GroupDraft
+from mercato_server.store import bulk, group_upserts, moving_in
+from mercato_server.store.bulk import Incoming
+from mercato_server.store.moving_in import Key, Known
+from mercato_server.validation import drafts
+from mercato_server.validation import product_groups as group_checks
+from mercato_server.validation.checks import Checks
+
+_VARIANT = re.compile(r"variants\[([0-9]+)\]")
+
+Take = Callable[[Remark], None]
+Written = Callable[[str, int, str], None]
+"""Takes what became of a line that is in the shop now: `created`, `updated` or `unchanged`, the line, and the product."""
+
+
+def checked(spool: Spool, currency_code: str, take: Take) -> Iterator[MovedProduct]:
+    """Yield the products of a file that can be written, each variant of which has options of its own, and no SKU of another line."""
+    skus: dict[str, int] = {}
+    for product in spool.products(currency_code, take):
+        remarks = Remarks(take, product.key)
+        try:
+            with Checks() as check:
+                name = drafts.named(check, "", product.name)
+                category = check.line("category", product.category, longest=CATEGORY_NAME_MAX)
+                text = check.text("description", product.description, longest=DESCRIPTION_MAX)
+                if product.varies_by:
+                    group = GroupDraft(name=name, code=product.key, varies_by=product.varies_by)
+                    group_checks.draft(check, "", group, ("name", "varies_by"))
+        except InvalidRequest as error:
+            remarks.bad(product.variants[0].line, str(error))
+            continue
+        if variants := tuple(_variants(product, skus, remarks)):
+            yield replace(product, name=name, category=category, description=text, variants=variants)
+
+
+def _variants(product: MovedProduct, skus: dict[str, int], remarks: Remarks) -> Iterator[MovedVariant]:
+    first: dict[object, int] = {}
+    for variant in product.variants:
+        try:
+            with Checks() as check:
+                options = group_checks.options(check, "options", variant.options)
+        except InvalidRequest as error:
+            remarks.bad(variant.line, str(error))
+            continue
+        if (other := first.setdefault(product_groups.key(options), variant.line)) != variant.line:
+            remarks.bad(variant.line, f"has the options of line {other}, too")
+            continue
+        sku = _sku(variant, skus, remarks) or ("" if options else product.key)
+        if sku and (other := skus.setdefault(sku, variant.line)) != variant.line:
+            remarks.bad(variant.line, f"has the key of line {other}, too")
+            continue
+        yield replace(variant, options=options, sku=sku)
+
+
+def _sku(variant: MovedVariant, skus: Mapping[str, int], remarks: Remarks) -> str:
+    """Return the SKU of a variant; one that it cannot have is left out, because it needs none."""
+    try:
+        with Checks() as check:
+            sku = check.code("its SKU", variant.sku, longest=SKU_MAX)
+    except InvalidRequest as error:
+        remarks.changed(variant.line)(f"{error}, and was left out")
+        return ""
+    if sku in skus:
+        remarks.changed(variant.line)(f"its SKU {sku} is that of line {skus[sku]}, too, and was left out")
+        return ""
+    return sku
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """Writes batches of products, and tells what became of each line."""
+
+    pool: "Pool"
+    actor: Actor
+    source: str
+    take: Take
+    written: Written
+
+    async def write(self, batch: Sequence[MovedProduct]) -> None:
+        """Write a batch: products without options in one transaction, each group in one of its own."""
+        alone = [product for product in batch if not product.varies_by]
+        grouped = [product for product in batch if product.varies_by]
+        wanted = [product.variants[0].sku for product in alone], [product.key for product in grouped]
+        before = await moving_in.known(self.pool, *wanted)
+        if alone:
+            rows = [_incoming(product, product.variants[0], before) for product in alone]
+            await bulk.write(self.pool, rows, f"{self.source}, {len(rows)} products from line {alone[0].variants[0].line}", self.actor)
+        categories = await bulk.categories(self.pool, {product.category for product in grouped if product.category}, self.actor)
+        for product in grouped:
+            await self._write_group(product, before, categories)
+        self._tell(batch, before, await moving_in.known(self.pool, *wanted))
+
+    async def _write_group(self, product: MovedProduct, before: Mapping[Key, Known], categories: Mapping[str, UUID]) -> None:
+        """Write a group without the variants that the shop refuses, which are reported; a group that does not differ is not locked."""
+        variants = () if _is_there(product, before, categories) else product.variants
+        while variants:
+            given = [VariantDraft(None, _draft(product, variant, before, categories)) for variant in variants]
+            draft = GroupDraft(name=product.name, code=product.key, varies_by=product.varies_by)
+            try:
+                upsert = group_upserts.Upsert(group_id=None, draft=draft, variants=given, rules=Rules(), etags=(), actor=self.actor)
+                await group_upserts.upsert(self.pool, upsert)
+            except MercatoError as error:
+                reasons = _reasons(error, len(variants))
+                for index, reason in reasons.items():
+                    self.take(Remark(variants[index].line, product.key, Weight.BAD, reason))
+                variants = tuple(variant for index, variant in enumerate(variants) if index not in reasons)
+            else:
+                return
+
+    def _tell(self, batch: Sequence[MovedProduct], before: Mapping[Key, Known], after: Mapping[Key, Known]) -> None:
+        for product in batch:
+            for variant in product.variants:
+                key = _key(product, variant)
+                old, new = before.get(key), after.get(key)
+                if new:
+                    is_old = old is not None and old.id == new.id
+                    part = "unchanged" if is_old and old and old.version == new.version else "updated" if is_old else "created"
+                    self.written(part, variant.line, product.key)
+
+
+def _key(product: MovedProduct, variant: MovedVariant) -> Key:
+    return moving_in.key(product.key, variant.options) if product.varies_by else moving_in.key(variant.sku, ())
+
+
+def _reasons(error: MercatoError, variants: int) -> dict[int, str]:
+    """Return why which variants of an upsert were refused, by their index: all of them unless the error names some."""
+    named = error.violations if isinstance(error, InvalidRequest) else ()
+    found = {int(index[1]): violation.text for violation in named if (index := _VARIANT.match(violation.field))}
+    return found or dict.fromkeys(range(variants), str(error))
+
+
+def _is_there(product: MovedProduct, before: Mapping[Key, Known], categories: Mapping[str, UUID]) -> bool:
+    """Tell whether the shop has a group and its variants as the file has them."""
+    known = [before.get(_key(product, variant)) for variant in product.variants]
+    wanted = [_draft(product, variant, before, categories) for variant in product.variants]
+    return all(each and each.group_name == product.name and each.has(draft) for each, draft in zip(known, wanted, strict=True))
+
+
+def _incoming(product: MovedProduct, variant: MovedVariant, before: Mapping[Key, Known]) -> Incoming:
+    """Return a product without options. None keeps what the shop has, where the file is silent; stock is that of the first import."""
+    return Incoming(
+        sku=variant.sku,
+        name=product.name,
+        description=product.description,
+        price_minor=variant.price_minor,
+        category=product.category or None,
+        stock=None if _key(product, variant) in before else variant.stock or 0,
+        image_urls=variant.image_urls or None,
+        tax_category=None,
+        needs_delivery=variant.needs_delivery,
+        weight_grams=variant.weight_grams or None,
+        description_html=product.description_html,
+    )
+
+
+def _draft(product: MovedProduct, variant: MovedVariant, before: Mapping[Key, Known], categories: Mapping[str, UUID]) -> ProductDraft:
+    """Return a variant, with what the shop has where the file is silent; stock is that of the first import."""
+    known = before.get(_key(product, variant))
+    draft = ProductDraft(
+        name=product.name,
+        description=product.description,
+        description_html=product.description_html or None,
+        price_minor=variant.price_minor,
+        category_id=categories.get(product.category),
+        sku=variant.sku or None,
+        stock=variant.stock or 0,
+        image_urls=variant.image_urls,
+        needs_delivery=variant.needs_delivery,
+        weight_grams=variant.weight_grams,
+        options=variant.options,
+    )
+    if known is None:
+        return draft
+    return replace(
+        draft,
+        sku=draft.sku or known.sku,
+        stock=None,
+        category_id=draft.category_id or known.category_id,
+        image_urls=draft.image_urls or tuple(known.image_urls),
+        tax_category=known.tax_category,
+        weight_grams=draft.weight_grams or known.weight_grams,
+    )
