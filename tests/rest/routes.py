@@ -64,6 +64,7 @@ class Scene:
         draft = {"name": "Shirt", "varies_by": ["Size"]}
         return str(created(self.up.admin.post("/v1/productGroups", draft))["id"])
 
+    @cached_property
     def category_slug(self) -> str:
         return str(self.up.category()["slug"])
 

@@ -22,7 +22,8 @@ from mercato_server.validation.fields import is_unicode
 REQUIRED = ("sku", "name", "price_minor")
 GROUPED = ("group", "group_name", "options", "position")
 OPTIONAL = (
-    "description", "category", "stock", "image_urls", "tax_category", "needs_delivery", "weight_grams", "slug", *GROUPED, "description_html",
+    "description", "category", "stock", "image_urls", "tax_category", "needs_delivery", "weight_grams", "slug", *GROUPED,
+    "description_html",
 )  # fmt: skip
 _HEADER = (
     f"the first line must name columns, separated by commas: {', '.join(REQUIRED)}, and of {', '.join(OPTIONAL)} any, once; "

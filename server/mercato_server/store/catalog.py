@@ -36,7 +36,8 @@ from mercato_server.store.variants import LockedGroups
 _GET = """
 SELECT id, name, description, description_html,
        price_minor, category_id, sku, level.on_hand AS stock, image_urls, tax_category, needs_delivery,
-       weight_grams, group_id, options, pictures, product.version, level.version AS stock_version, created_at, product.updated_at, deleted_at, slug,
+       weight_grams, group_id, options, pictures, product.version, level.version AS stock_version, created_at, product.updated_at,
+       deleted_at, slug,
        (SELECT pg_current_snapshot()::text) AS snapshot
   FROM products AS product
   JOIN stock_levels AS level ON level.product_id = product.id AND level.location_id = 1
@@ -61,7 +62,8 @@ WITH wanted AS MATERIALIZED (
 ), {inventory.LOCKED}
 SELECT product_id AS id, name, description, description_html,
        price_minor, category_id, sku, locked.on_hand AS stock, image_urls, tax_category,
-       needs_delivery, weight_grams, group_id, options, pictures, wanted.version, locked.version AS stock_version, created_at, wanted.updated_at,
+       needs_delivery, weight_grams, group_id, options, pictures, wanted.version, locked.version AS stock_version, created_at,
+       wanted.updated_at,
        deleted_at, slug
   FROM wanted
   JOIN locked USING (product_id)
@@ -76,7 +78,8 @@ WITH changed AS (
             (SELECT currency_code FROM shop))
     RETURNING id, number, name, name_key, description, description_html,
               price_minor, category_id, sku, image_urls, tax_category, needs_delivery,
-              weight_grams, group_id, options, pictures, version, created_at, updated_at, deleted_at, slug, $12::text AS lexemes, $13::text AS vocabulary
+              weight_grams, group_id, options, pictures, version, created_at, updated_at, deleted_at, slug, $12::text AS lexemes,
+              $13::text AS vocabulary
 ), spelled AS (
     SELECT word, stem, keys FROM unnest($14::text[], $15::text[], $16::text[]) AS spelled (word, stem, keys)
 ), {search_documents.DOCUMENTS}

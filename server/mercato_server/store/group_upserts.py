@@ -56,7 +56,8 @@ WITH wanted AS MATERIALIZED (
 ), {inventory.LOCKED}
 SELECT product_id AS id, name, description, description_html,
        price_minor, category_id, sku, locked.on_hand AS stock, image_urls, tax_category,
-       needs_delivery, weight_grams, group_id, options, pictures, wanted.version, locked.version AS stock_version, created_at, wanted.updated_at,
+       needs_delivery, weight_grams, group_id, options, pictures, wanted.version, locked.version AS stock_version, created_at,
+       wanted.updated_at,
        deleted_at, slug, position
   FROM wanted
   JOIN locked USING (product_id)

@@ -73,7 +73,7 @@ class Shape:
         return {name: f"${number}" for number, name in enumerate((name for name, used in names.items() if used), 1)}
 
     def conditions(self, *, category: str = "") -> str:
-        """Return the conditions on a row of the table `products`; `category` is the expression of the category, if it is not the request's."""
+        """Return the conditions on a row of the table `products`; `category` is the expression of another category than the request's."""
         within = f"category_id = {category or self._category()}" if self.category else "TRUE"
         return " AND ".join([*self._matching("products", within), *self._first("products")])
 
@@ -120,7 +120,7 @@ class Shape:
             return ["is_listed"]
         within = ""
         if self.category:
-            listing = f"SELECT FROM category_listings AS listing WHERE listing.category_id = {self._category()} AND listing.id = sibling.id"  # noqa: S608 - constants
+            listing = f"SELECT FROM category_listings AS listing WHERE listing.category_id = {self._category()} AND listing.id = sibling.id"
             within = f"category_id = {self._category()} OR EXISTS ({listing})"
         where = [f"sibling.group_id = {table}.group_id", *_unindexed(self._matching("sibling", within))]
         if self.query:
