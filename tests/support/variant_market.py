@@ -36,7 +36,8 @@ class Ware:
     name: str
     price: int
     stock: int
-    category_id: str
+    category_ids: Sequence[str]
+    """Its category and those above."""
     group_id: str
     options: Mapping[str, str]
     written: Sequence[tuple[str, str]]
@@ -48,11 +49,11 @@ class Ware:
 
 
 async def stock_up(shop: Shop, admin: Person, chance: random.Random, groups: int, alone: int) -> list[Ware]:
-    """Create groups with random variants, and products without a group, in random order."""
-    categories = []
-    for _ in range(2):
-        made = await shop.catalog.CreateCategory(CreateCategoryRequest(category=Category(name=str(uuid.uuid4()))), metadata=admin.metadata)
-        categories.append(made.id)
+    """Create groups with random variants, and products without a group, in random order; the last two categories are below the first."""
+    categories: list[Category] = []
+    for place in range(4):
+        draft = Category(name=str(uuid.uuid4()), parent_id=categories[{2: 0, 3: 2}[place]].id if place in {2, 3} else "")
+        categories.append(await shop.catalog.CreateCategory(CreateCategoryRequest(category=draft), metadata=admin.metadata))
     wanted: list[tuple[str, tuple[tuple[str, str], ...]]] = [("", ())] * alone
     for number in range(groups):
         varies_by = chance.sample(list(VALUES), chance.randint(1, 2))
@@ -65,20 +66,23 @@ async def stock_up(shop: Shop, admin: Person, chance: random.Random, groups: int
 
 
 async def _ware(
-    shop: Shop, admin: Person, chance: random.Random, categories: Sequence[str], group_id: str, options: Sequence[tuple[str, str]]
+    shop: Shop, admin: Person, chance: random.Random, categories: Sequence[Category], group_id: str, options: Sequence[tuple[str, str]]
 ) -> Ware:
+    category = chance.choice([Category(), *categories])
     made = await shop.product(
         admin,
         name=f"{chance.choice(WORDS)} {chance.randint(10, 14)}",
         price=chance.randint(1, 6) * 100,
         stock=chance.choice((0, 0, 3)),
-        category_id=chance.choice(["", *categories]),
+        category_id=category.id,
         group_id=group_id,
         options=[ProductOption(name=name, value=chance.choice((value, value.upper()))) for name, value in options],
     )
     written = [(each.name, each.value) for each in made.options]
     folded = {name.casefold(): value.casefold() for name, value in written}
-    return Ware(made.id, made.name, made.price.minor_units, made.stock, made.category_id, made.group_id, folded, written)
+    return Ware(
+        made.id, made.name, made.price.minor_units, made.stock, (category.id, *category.ancestor_ids), made.group_id, folded, written
+    )
 
 
 def some_request(chance: random.Random, wares: Sequence[Ware]) -> ListProductsRequest:
@@ -86,7 +90,7 @@ def some_request(chance: random.Random, wares: Sequence[Ware]) -> ListProductsRe
     one = chance.choice(wares)
     request = ListProductsRequest(page_size=chance.randint(1, 7), collapse=chance.random() < 0.8, include_total_size=True)
     if chance.random() < 0.3:
-        request.category_id = one.category_id
+        request.category_id = chance.choice(one.category_ids)
     if chance.random() < 0.3:
         request.min_price = chance.randint(1, 4) * 100
     if chance.random() < 0.3:
@@ -112,7 +116,7 @@ def matching(wares: Iterable[Ware], request: ListProductsRequest, choices: Mappi
     return [
         ware
         for ware in wares
-        if (not request.category_id or ware.category_id == request.category_id)
+        if (not request.category_id or request.category_id in ware.category_ids)
         and (not request.HasField("min_price") or ware.price >= request.min_price)
         and (not request.HasField("max_price") or ware.price <= request.max_price)
         and (not request.in_stock or ware.stock > 0)

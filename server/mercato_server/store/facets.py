@@ -54,17 +54,7 @@ def facets_sql(shape: Shape, *, chosen: bool) -> str:
     counts, selected = (
         ("missed = '{}' OR missed = ARRAY[name]", f"coalesce({choices} -> name ? value, FALSE)") if chosen else ("TRUE", "FALSE")
     )
-    if shape.query:
-        found = search.newest_sql(shape, columns, where)
-    else:
-        found = f"""
-    WITH found AS MATERIALIZED (
-    SELECT {columns}
-      FROM products
-     WHERE {shape.conditions()} AND {where}
-     ORDER BY id DESC
-     LIMIT {shape.parameters()["limit"]}::bigint
-    )"""  # noqa: S608 - constants
+    found = search.newest_sql(shape, columns, where) if shape.query else _newest_sql(shape, columns, where)
     return f"""{found}, matching AS MATERIALIZED (
     SELECT *, row_number() OVER () AS place FROM found LIMIT {FACET_MATCHES_MAX}
     ), counted AS MATERIALIZED (
@@ -87,6 +77,18 @@ def facets_sql(shape: Shape, *, chosen: bool) -> str:
       FROM (SELECT) AS always LEFT JOIN (ranked JOIN matching ON place = oldest) ON facet <= {FACETS_MAX}
      ORDER BY facet, groups DESC, value
     """  # noqa: S608 - constants
+
+
+def _newest_sql(shape: Shape, columns: str, where: str) -> str:
+    """Return the part that finds the newest matches of a list without a query; a category also has the products of its listings."""
+    page = f"ORDER BY id DESC LIMIT {shape.parameters()['limit']}::bigint"
+    found = f"SELECT id, {columns} FROM products WHERE {shape.conditions()} AND {where} {page}"  # noqa: S608 - constants
+    if shape.category:
+        listings = f"SELECT id FROM category_listings AS products WHERE {shape.listing_conditions()}"  # noqa: S608 - constants
+        by_id = f"SELECT {columns} FROM products WHERE id = listing.id AND {where} OFFSET 0"  # noqa: S608 - constants; a nested loop
+        below = f"SELECT listing.id, variant.* FROM ({listings}) AS listing CROSS JOIN LATERAL ({by_id}) AS variant {page}"  # noqa: S608
+        found = f"SELECT * FROM (({found}) UNION ALL ({below})) AS listed {page}"  # noqa: S608 - constants
+    return f"WITH found AS MATERIALIZED ({found})"
 
 
 async def read(pool: "Pool", wanted: ProductFilter, spelling: str | None) -> Facets:
