@@ -25,6 +25,7 @@ from mercato_server.domain.catalog import ProductFilter, ProductOrder
 from mercato_server.domain.paging import Page, Position
 from mercato_server.domain.variant_filters import VariantFilter
 from mercato_server.embedded.postgres import Postgres
+from mercato_server.observability.logging import log_to_stderr
 from mercato_server.store import facets, product_lists
 from mercato_server.worker import running
 from report import Goal, Part, Spread
@@ -83,6 +84,7 @@ class Pair(NamedTuple):
 
 async def measure(scale: Scale, directory: Path | None) -> Part:
     """Fill a database with the variants of groups, and compare reads of lists."""
+    log_to_stderr("warning", "console")  # the worker of the answers runs in this process
     products = scale.catalogs[-1]
     with tempfile.TemporaryDirectory(prefix="mercato-variants-", dir=directory) as name:
         place = Path(name).resolve()  # noqa: ASYNC240 - nothing runs yet

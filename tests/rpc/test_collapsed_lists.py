@@ -15,7 +15,9 @@ from mercato.v1.catalog_pb2 import (
     ListProductsRequest,
     ListProductsResponse,
     Product,
+    ProductGroup,
     ProductOption,
+    UpdateProductGroupRequest,
     UpdateProductRequest,
 )
 from mercato.v1.money_pb2 import Money
@@ -120,10 +122,10 @@ async def test_all_conditions_must_hold_for_one_variant(shop: Shop) -> None:
 async def test_a_name_with_a_colon_is_chosen_with_a_backslash(shop: Shop) -> None:
     admin = await shop.person(admin=True)
     shirt = await group(shop, r"Size: EU \ US")
-    options = [ProductOption(name=r"Size: EU \ US", value='a:"b"')]
+    options = [ProductOption(name=r"Size: EU \ US", value='a:"b" \\ 👕')]
     await shop.product(admin, price=1000, group_id=shirt, options=options)
-    assert await prices(shop, options=[r'size\: eu \\ us:A:"B"']) == [1000]
-    assert await prices(shop, options=[r'size: eu \\ us:A:"B"']) == []
+    assert await prices(shop, options=[r'size\: eu \\ us:A:"B" \ 👕']) == [1000]
+    assert await prices(shop, options=[r'size: eu \\ us:A:"B" \ 👕']) == []
 
 
 async def test_an_option_that_no_variant_has_finds_nothing(shop: Shop) -> None:
@@ -216,6 +218,16 @@ async def test_a_collapsed_list_has_each_change_of_a_variant_at_once_and_elsewhe
     await is_shown(medium, 1500, 2000, "S")
     await shop.catalog.DeleteProduct(DeleteProductRequest(product_id=small.id), metadata=admin.metadata)
     await is_shown(medium, 1500, 1500)
+
+
+async def test_a_collapsed_list_has_the_new_name_of_a_group_at_once(shop: Shop) -> None:
+    admin = await shop.person(admin=True)
+    shirt = await group(shop, "Size")
+    await variant(shop, admin, shirt, 1000, Size="S")
+    assert [each.name for _ in range(2) for each in (await page(shop)).groups] == ["Shirt"] * 2
+    renamed = ProductGroup(id=shirt, name="Blouse")
+    await shop.catalog.UpdateProductGroup(UpdateProductGroupRequest(group=renamed), metadata=admin.metadata)
+    assert [each.name for each in (await page(shop)).groups] == ["Blouse"]
 
 
 async def test_a_sale_of_another_product_leaves_a_collapsed_list_in_memory(settings: Settings, pool: "Pool") -> None:
