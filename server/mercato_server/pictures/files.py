@@ -4,6 +4,7 @@
 that the operator wants to keep. No name comes from a client. All functions block; call them in a thread.
 """
 
+import contextlib
 import hashlib
 import os
 import re
@@ -47,9 +48,13 @@ class PictureFiles:
         self.upload(file).unlink(missing_ok=True)
 
     def keep_original(self, file: str, digest: bytes) -> None:
-        """Move an upload to the originals."""
+        """Link an upload to the originals, durably, unless there is one; its first name stays until `drop`."""
         self._originals.mkdir(parents=True, exist_ok=True)
-        self.upload(file).replace(self._originals / digest.hex())
+        original = self._originals / digest.hex()
+        if not original.exists():
+            with contextlib.suppress(FileExistsError):
+                original.hardlink_to(self.upload(file))
+        _sync(self._originals)
 
     def new_work(self) -> Path:
         """Make an empty directory for renditions."""
