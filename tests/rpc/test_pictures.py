@@ -305,9 +305,15 @@ async def test_a_shop_without_a_directory_takes_no_pictures(settings: Settings, 
 
 
 async def test_the_uploads_that_are_open_are_bounded(shop: Shop, admin: Person, pool: "Pool") -> None:
-    await pool.execute("INSERT INTO picture_uploads (expires_at) SELECT now() FROM generate_series(1, 1000)")
+    await pool.execute("INSERT INTO picture_uploads (expires_at) SELECT now() + interval '1 hour' FROM generate_series(1, 1000)")
     error = await refusal(shop.media.CreatePictureUpload(media_pb2.CreatePictureUploadRequest(), metadata=admin.metadata))
     assert (error.code, error.reason) == (StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_UPLOADS")
+    await pool.execute("UPDATE picture_uploads SET expires_at = now()")
+    await shop.media.CreatePictureUpload(media_pb2.CreatePictureUploadRequest(), metadata=admin.metadata)
+    await pool.execute("UPDATE picture_uploads SET state = 'pending', file = id")
+    assert (
+        await refusal(shop.media.CreatePictureUpload(media_pb2.CreatePictureUploadRequest(), metadata=admin.metadata))
+    ).code == error.code
 
 
 async def pending(shop: Shop, admin: Person, content: bytes, attempts: int = 0) -> Job:
@@ -468,6 +474,25 @@ async def test_files_that_no_row_needs_are_swept(shop: Shop, admin: Person, pool
         await sweep_files(pool, files, number, age_s=0)
     assert left(directory) == sorted([*kept, *waiting])
     assert not list((directory / "work").iterdir())
+
+
+async def test_a_sweep_of_files_looks_at_all_of_them(pool: "Pool", tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files that stay, however many, do not hide those behind them."""
+    monkeypatch.setattr("mercato_server.pictures.files.CHUNK", 2)
+    shelf, uploads = tmp_path / "pictures/renditions/00", tmp_path / "pictures/uploads"
+    shelf.mkdir(parents=True)
+    uploads.mkdir()
+    digests = [number.to_bytes(32, "big") for number in range(20)]
+    for digest in digests:
+        (shelf / f"{digest.hex()}-large.webp").touch()
+        (uploads / digest.hex()[32:]).touch()
+    known, waiting = digests[:10], [digest.hex()[32:] for digest in digests[:10]]
+    add = "INSERT INTO pictures (digest, widths, heights) SELECT digest, '{1,1,1}', '{1,1,1}' FROM unnest($1::bytea[]) AS digest"
+    await pool.execute(add, known)
+    owe = "INSERT INTO picture_uploads (state, file, expires_at) SELECT 'pending', file, now() FROM unnest($1::text[]) AS file"
+    await pool.execute(owe, waiting)
+    await sweep_files(pool, PictureFiles(tmp_path / "pictures"), 0, age_s=0)
+    assert left(tmp_path / "pictures") == sorted([*waiting, *(f"{digest.hex()}-large.webp" for digest in known)])
 
 
 async def test_an_attachment_beside_a_sweep_shows_a_picture_that_stays(
