@@ -12,6 +12,7 @@ from mercato_server.domain.accounts import COMMAND_LINE
 from mercato_server.domain.catalog import ProductDraft
 from mercato_server.domain.errors import Conflict, SkuTaken
 from mercato_server.domain.name_keys import name_key
+from mercato_server.domain.picture_errors import PicturesLimit
 from mercato_server.domain.product_groups import Option
 from mercato_server.domain.search_documents import RULE_VERSION, product_words
 from mercato_server.domain.slugs import SlugKind
@@ -267,6 +268,20 @@ async def test_a_product_of_an_import_keeps_its_sku_from_others(pool: "Pool") ->
     except SkuTaken:
         return
     raise AssertionError
+
+
+async def test_a_row_whose_pictures_and_the_uploaded_ones_are_more_than_twenty_is_refused(pool: "Pool") -> None:
+    await write(pool, BALL, BIKE)
+    await pool.execute("UPDATE products SET pictures = '[{}, {}, {}]' WHERE sku = 'BALL'")
+    urls = [f"https://example.com/{number}.jpg" for number in range(20)]
+    ball, bike, new = (BALL._replace(sku=sku, image_urls=urls, stock=None) for sku in ("BALL", "BIKE", "NEW"))
+    refused = await bulk.refused(pool, [ball, bike, new, BALL._replace(sku="CUP", placement=placement("S"))])
+    assert refused == {"BALL": "image_urls: a product has at most 20 pictures, and 3 are uploaded"}
+    with pytest.raises(PicturesLimit):
+        await write(pool, ball)
+    fitting = ball._replace(image_urls=urls[:17])
+    assert await bulk.refused(pool, [fitting]) == {}
+    assert await write(pool, fitting, bike, new) == Written(1, 2)
 
 
 async def test_products_do_not_get_a_tax_category_that_was_archived_after_their_file_was_checked(pool: "Pool") -> None:

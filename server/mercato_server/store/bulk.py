@@ -13,9 +13,11 @@ from mercato_server.domain.accounts import Actor
 from mercato_server.domain.errors import Conflict
 from mercato_server.domain.events import EventKind
 from mercato_server.domain.name_keys import name_key
+from mercato_server.domain.picture_errors import PicturesLimit
+from mercato_server.domain.pictures import PICTURES_MAX
 from mercato_server.domain.search_documents import RULE_VERSION
 from mercato_server.domain.slugs import SlugKind
-from mercato_server.store import audit_log, bulk_groups, events, inventory, search_documents, slugs, variants
+from mercato_server.store import audit_log, bulk_groups, events, inventory, search_documents, shown_pictures, slugs, variants
 from mercato_server.store.bulk_groups import Groups, Placement
 from mercato_server.store.events import Event
 from mercato_server.store.spreadsheets import protected, write_csv
@@ -113,7 +115,8 @@ SELECT products.id
 LOCK_CHANGED = f"""
 SELECT products.id, incoming.stock, CASE WHEN incoming.slug IS DISTINCT FROM products.slug THEN incoming.slug END AS new_slug,
        CASE WHEN {_CHANGES_GROUP}
-            THEN ARRAY[products.group_id, nullif(incoming.group_id, '00000000-0000-0000-0000-000000000000')] END AS group_ids
+            THEN ARRAY[products.group_id, nullif(incoming.group_id, '00000000-0000-0000-0000-000000000000')] END AS group_ids,
+       cardinality(incoming.image_urls) AS external, jsonb_array_length(products.pictures) AS uploaded
   FROM incoming
   JOIN products ON products.sku = incoming.sku AND deleted_at IS NULL
   JOIN stock_levels AS level ON level.product_id = products.id AND level.location_id = 1
@@ -253,7 +256,7 @@ async def write(pool: "Pool", batch: Sequence[Incoming], source: str, actor: Act
 
     Products that do not differ from the batch are not written: they keep their version and have no event. Changes of stock are written to
     the ledger. A batch that changes products appends one entry to the audit log, which names its source. Raises Conflict if one of its tax
-    categories is archived.
+    categories is archived, or PicturesLimit.
     """
     async with transaction(pool) as conn:
         await conn.execute(PLAN_LOOKUPS)
@@ -283,16 +286,25 @@ async def write(pool: "Pool", batch: Sequence[Incoming], source: str, actor: Act
 
 
 async def refused(pool: "Pool", batch: Sequence[Incoming]) -> dict[str, str]:
-    """Return why which rows of a batch, by SKU, do not fit into the groups of the shop as they are now; it writes nothing."""
+    """Return why which rows of a batch, by SKU, do not fit into the groups, or to the pictures, of the shop as they are now.
+
+    It writes nothing.
+    """
+    external = {row.sku: len(row.image_urls) for row in batch if row.image_urls}
+    crowded = {
+        sku: f"image_urls: a product has at most {PICTURES_MAX} pictures, and {uploaded} are uploaded"
+        for sku, uploaded in (await shown_pictures.uploaded(pool, list(external)) if external else {}).items()
+        if uploaded + external[sku] > PICTURES_MAX
+    }
     placed = {row.sku: row.placement for row in batch if row.placement and row.placement.code}
     if not placed:
-        return {}
+        return crowded
     async with transaction(pool) as conn:
         await conn.execute(PLAN_LOOKUPS)
         await conn.execute(CREATE_INCOMING)
         groups = await bulk_groups.find(conn, placed.values())
         await _copy(conn, batch, {}, groups)
-        return await bulk_groups.misfits(conn, placed, groups)
+        return crowded | await bulk_groups.misfits(conn, placed, groups)
 
 
 async def _copy(conn: "Conn", batch: Sequence[Incoming], categories: dict[str, UUID], groups: Groups) -> None:
@@ -338,6 +350,8 @@ async def _update(conn: "Conn", created: Collection[UUID], locked: LockedGroups,
     for row in rows:
         for group_id in row["group_ids"] or ():
             locked.require(group_id)
+        if row["external"] and (row["uploaded"] or 0) + row["external"] > PICTURES_MAX:
+            raise PicturesLimit(row["external"])
     wanted = {row["id"]: row["stock"] for row in rows}
     if not wanted:
         return {}
