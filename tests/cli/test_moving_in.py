@@ -327,6 +327,50 @@ async def test_a_later_file_adds_variants_and_pictures_to_what_is_there(mercato:
     assert await sound(database)
 
 
+SHOW_UPLOADED = """
+WITH picture AS (
+    SELECT sha256(position::text::bytea) AS digest, position FROM generate_series(0, 1) AS position
+), added AS (
+    INSERT INTO pictures (digest, widths, heights, unused_at) SELECT digest, '{1,3,5}', '{2,4,6}', NULL FROM picture
+), shown AS (
+    INSERT INTO product_pictures (product_id, digest, position, alt)
+    SELECT id, digest, picture.position, 'A text' FROM picture, products
+)
+UPDATE products
+   SET pictures = (SELECT jsonb_agg(jsonb_build_object('picture', encode(digest, 'hex'), 'alt', 'A text',
+                                                       'sides', '[[1, 2], [3, 4], [5, 6]]'::jsonb) ORDER BY picture.position)
+                     FROM picture)
+"""
+SHOWN = "SELECT price_minor, cardinality(image_urls), pictures::text FROM products ORDER BY id"
+
+
+async def test_uploaded_pictures_stay_and_those_of_the_file_take_the_places_that_are_left(
+    mercato: Mercato, database: str, file: Path
+) -> None:
+    put(file, shopify(SHIRT, SHIRT_BLUE, MUG))
+    mercato("import", "products.csv")
+    await fetch(database, SHOW_UPLOADED)
+    uploaded = [row[2] for row in await fetch(database, SHOWN)]
+    more = [
+        {"Handle": handle, "Image Src": f"https://p.example.com/{number}.jpg"} for handle in ("shirt", "clay-mug") for number in range(18)
+    ]
+    put(file, shopify({**SHIRT, "Variant Price": "24"}, SHIRT_BLUE, {**MUG, "Variant Price": "18"}, *more))
+    done = mercato("import", "products.csv")
+    assert await fetch(database, SHOWN) == list(zip((1800, 2400, 2650), (18, 18, 18), uploaded, strict=True))
+    parts = done.stdout.splitlines()
+    reason = "pictures were left out, since a product has at most 20, the uploaded ones included"
+    assert parts[parts.index("taken in part:") :][1:-1] == [
+        "  line 3 (shirt): the stock of -2 counts as 0",
+        f"  line 4 (clay-mug): 1 {reason}",
+        f"  line 2 (shirt): 2 {reason}",
+        f"  line 3 (shirt): 1 {reason}",
+    ]
+    before = await fetch(database, EVERYTHING)
+    mercato("import", "products.csv")
+    assert await fetch(database, EVERYTHING) == before
+    assert await sound(database)
+
+
 HOODIE = {
     "ID": "44", "Type": "variable", "SKU": "hoodie", "Name": "Hoodie", "Published": "1", "Visibility in catalog": "visible",
     "Description": "First line.\\nSecond <b>line</b>.", "Weight (lbs)": "1.5", "Categories": "Clothing > Hoodies, Sale",

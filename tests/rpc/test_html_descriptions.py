@@ -56,6 +56,15 @@ async def test_a_change_of_the_html_alone_renews_the_text(shop: Shop) -> None:
     assert (removed.description, removed.description_html) == ("Newer", "")
 
 
+async def test_a_removed_text_is_renewed_from_the_html_that_stays(shop: Shop) -> None:
+    admin = await shop.person(admin=True)
+    made = await shop.product(admin, description_html=HTML, description="A ball.")
+    changed = await update(shop, admin, Product(id=made.id), "description")
+    assert (changed.description, changed.description_html) == (TEXT, KEPT)
+    plain = await update(shop, admin, Product(id=(await shop.product(admin, description="A ball.")).id), "description")
+    assert plain.description == ""
+
+
 async def test_a_long_text_of_html_is_cut_at_a_word(shop: Shop) -> None:
     admin = await shop.person(admin=True)
     made = await shop.product(admin, description_html="<p>" + "word " * 3_000 + "</p>")

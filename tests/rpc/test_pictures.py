@@ -5,6 +5,7 @@ import io
 import signal
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -22,20 +23,24 @@ from mercato.v1.catalog_pb2 import (
     GetProductRequest,
     ListProductsRequest,
     Product,
+    ProductGroup,
     UpdateProductRequest,
+    UpsertProductGroupRequest,
 )
 from mercato.v1.money_pb2 import Money
 from mercato.v1.picture_pb2 import Picture
 from mercato_server.config.picture_settings import PictureSettings
 from mercato_server.config.settings import Settings
 from mercato_server.database.pool import Pool
+from mercato_server.database.transactions import transaction
 from mercato_server.domain.pictures import UPLOAD_MAX_BYTES
+from mercato_server.domain.slugs import SlugKind
 from mercato_server.jobs.queues import Job, LaterError
 from mercato_server.pictures import decoding
 from mercato_server.pictures.files import PictureFiles
 from mercato_server.pictures.sweeper import sweep, sweep_files
 from mercato_server.pictures.verifier import STOPS, Verifier
-from mercato_server.store import shown_pictures
+from mercato_server.store import shown_pictures, slugs
 from support.patience import until
 from support.picture_files import HEIC, HTML, encoded, halves, with_place
 from support.pictures import contents, ended_by, own_directory, sent, settled, show, uploaded, verifying
@@ -193,6 +198,26 @@ async def test_names_of_files_that_are_no_renditions_are_not_found(shop: Shop, a
     picture = await uploaded(shop, admin, encoded(halves(), "PNG"))
     for name in ("", "..", f"../{picture.id}-large.webp", f"{picture.id}-huge.webp", f"{picture.id.upper()}-large.webp", picture.id):
         assert (await refusal(shop.media.GetPicture(media_pb2.GetPictureRequest(name=name)))).reason == "PICTURE_NOT_FOUND"
+
+
+async def test_an_upsert_takes_slugs_and_pictures_after_the_words_of_the_search(
+    shop: Shop, admin: Person, pool: "Pool", files: PictureFiles
+) -> None:
+    picture, ball = await uploaded(shop, admin, encoded(halves(), "PNG")), await a_product(shop, admin)
+    variant = Product(name="Red Ball", price=Money(minor_units=100), image_urls=[picture.large.url])
+    variant.options.add(name="Size", value="5")
+    request = UpsertProductGroupRequest(group=ProductGroup(name="Balls", code="BALLS", varies_by=["Size"]), variants=[variant])
+    async with transaction(pool) as conn:
+        await conn.execute("SELECT FROM search_words WHERE word = 'ball' FOR UPDATE")
+        writing = asyncio.ensure_future(shop.catalog.UpsertProductGroup(request, metadata=admin.metadata))
+        await until(partial(pool.fetchval, "SELECT count(*) FROM pg_locks WHERE NOT granted"))
+        async with transaction(pool) as other:
+            await other.execute("SET LOCAL lock_timeout = '100ms'")
+            await slugs.put(other, SlugKind.PRODUCT, {UUID(ball.id): "red-ball"})
+            await other.execute("SELECT FROM pictures WHERE digest = $1 FOR NO KEY UPDATE", bytes.fromhex(picture.id))
+    made = Product(id=(await writing).variants[0].product_id)
+    assert ids(await read(shop, made)) == [picture.id]
+    assert (await read(shop, ball)).slug == "red-ball"
 
 
 async def test_a_product_has_twenty_pictures_at_most(shop: Shop, admin: Person, files: PictureFiles) -> None:

@@ -12,9 +12,13 @@ from mercato_server.domain.accounts import COMMAND_LINE
 from mercato_server.domain.catalog import ProductDraft
 from mercato_server.domain.errors import Conflict, SkuTaken
 from mercato_server.domain.name_keys import name_key
+from mercato_server.domain.picture_errors import PicturesLimit
+from mercato_server.domain.product_groups import Option
 from mercato_server.domain.search_documents import RULE_VERSION, product_words
-from mercato_server.store import bulk, catalog, categories, inventory, search_documents, variants
+from mercato_server.domain.slugs import SlugKind
+from mercato_server.store import bulk, catalog, categories, inventory, search_documents, slugs, variants
 from mercato_server.store.bulk import Incoming, Written
+from mercato_server.store.bulk_groups import Placement
 from mercato_server.store.verify import verify
 from support.patience import until
 
@@ -46,6 +50,10 @@ async def stored(pool: "Pool", sku: str) -> Incoming:
 async def sound(pool: "Pool") -> bool:
     async with pool.acquire() as conn:
         return not any(finding.violations for finding in await verify(conn))
+
+
+def placement(size: str, code: str = "BIKES") -> Placement:
+    return Placement(code, None, (Option("Size", size),), None)
 
 
 async def test_new_products_come_with_category_ledger_events_and_an_entry_in_the_audit_log(pool: "Pool") -> None:
@@ -152,6 +160,67 @@ async def test_a_sku_that_another_transaction_takes_meanwhile_is_updated(pool: "
     assert await stored(pool, "BALL") == BALL
 
 
+async def test_a_variant_whose_price_changes_during_an_import_leaves_its_group_right(pool: "Pool") -> None:
+    cheap, dear = (BIKE._replace(sku=size, price_minor=price, placement=placement(size)) for size, price in (("S", 1000), ("M", 2000)))
+    await write(pool, cheap, dear)
+    async with transaction(pool) as conn:  # the import waits for the SKU of this product, when it has locked the groups that it changes
+        words = search_documents.arguments(product_words("Theirs", "", "BALL"))
+        values: tuple[object, ...] = ("Theirs", "", 5, None, "BALL", 0, [], None, False, 0, name_key("Theirs"))
+        theirs = await conn.fetchval(catalog.INSERT_PRODUCT, *values, *words, None, *variants.columns(()), 1, None)
+        await inventory.open_levels(conn, {theirs: 0}, COMMAND_LINE)
+        writing = asyncio.create_task(write(pool, cheap, BALL))
+        await waiting(pool)
+        changed = catalog.Update(
+            product_id=await pool.fetchval("SELECT id FROM products WHERE sku = 'S'"),
+            draft=ProductDraft(price_minor=500),
+            fields=["price_minor"],
+            etags=(),
+            actor=COMMAND_LINE,
+        )
+        await catalog.update(pool, changed)
+    assert await writing == Written(0, 2)
+    assert tuple(await pool.fetchrow("SELECT min_price_minor, max_price_minor FROM product_groups") or ()) == (1000, 2000)
+    assert await sound(pool)
+
+
+async def test_a_variant_that_is_deleted_during_an_import_comes_back_to_a_group_that_counts_it(pool: "Pool") -> None:
+    bike, shoe = BIKE._replace(placement=placement("S")), BIKE._replace(sku="SHOE", placement=placement("S", "SHOES"))
+    await write(pool, bike, shoe)
+    async with transaction(pool) as conn:
+        await conn.execute("SELECT FROM product_groups WHERE code = 'SHOES' FOR NO KEY UPDATE")
+        writing = asyncio.create_task(write(pool, bike, shoe._replace(price_minor=5)))
+        await waiting(pool)
+        await catalog.delete(pool, await pool.fetchval("SELECT id FROM products WHERE sku = 'BIKE'"), (), COMMAND_LINE)
+    assert await writing == Written(1, 1)
+    assert [row["variants"] for row in await pool.fetch("SELECT variants FROM product_groups")] == [1, 1]
+    assert await sound(pool)
+
+
+async def test_products_hand_slugs_to_each_other_within_a_batch(pool: "Pool") -> None:
+    await write(pool, BALL._replace(slug="ball"), BIKE._replace(slug="bike"))
+    new = BIKE._replace(sku="NEW", name="Ball", slug="bike")
+    made = BIKE._replace(sku="MADE", name="Cup")
+    assert await write(pool, new, made, BALL._replace(slug="cup"), BIKE._replace(slug="ball")) == Written(2, 2)
+    named = {row["sku"]: row["slug"] for row in await pool.fetch("SELECT sku, slug FROM products")}
+    assert {sku: slug for sku, slug in named.items() if sku != "MADE"} == {"BALL": "cup", "BIKE": "ball", "NEW": "bike"}
+    assert named["MADE"].startswith("cup-")
+    assert await sound(pool)
+
+
+async def test_an_import_takes_slugs_after_the_words_of_the_search(pool: "Pool") -> None:
+    await write(pool, BALL)
+    async with transaction(pool) as conn:
+        await conn.execute("SELECT FROM search_words WHERE word = 'ball' FOR UPDATE")
+        writing = asyncio.create_task(write(pool, BALL._replace(sku="RED", name="Red Ball")))
+        await waiting(pool)
+        async with transaction(pool) as other:
+            await other.execute("SET LOCAL lock_timeout = '100ms'")
+            id_ = await other.fetchval("SELECT id FROM products")
+            await slugs.put(other, SlugKind.PRODUCT, {id_: "red-ball"})
+    assert await writing == Written(1, 0)
+    assert await pool.fetchval("SELECT slug FROM products WHERE sku = 'BALL'") == "red-ball"
+
+
 async def test_a_category_that_another_transaction_creates_or_deletes_meanwhile_exists_in_the_end(pool: "Pool") -> None:
     async with transaction(pool) as conn:
         await conn.execute(categories.INSERT_CATEGORY, "Football", name_key("Football"), RULE_VERSION, None, [], 0, "")
@@ -199,6 +268,20 @@ async def test_a_product_of_an_import_keeps_its_sku_from_others(pool: "Pool") ->
     except SkuTaken:
         return
     raise AssertionError
+
+
+async def test_a_row_whose_pictures_and_the_uploaded_ones_are_more_than_twenty_is_refused(pool: "Pool") -> None:
+    await write(pool, BALL, BIKE)
+    await pool.execute("UPDATE products SET pictures = '[{}, {}, {}]' WHERE sku = 'BALL'")
+    urls = [f"https://example.com/{number}.jpg" for number in range(20)]
+    ball, bike, new = (BALL._replace(sku=sku, image_urls=urls, stock=None) for sku in ("BALL", "BIKE", "NEW"))
+    refused = await bulk.refused(pool, [ball, bike, new, BALL._replace(sku="CUP", placement=placement("S"))])
+    assert refused == {"BALL": "image_urls: a product has at most 20 pictures, and 3 are uploaded"}
+    with pytest.raises(PicturesLimit):
+        await write(pool, ball)
+    fitting = ball._replace(image_urls=urls[:17])
+    assert await bulk.refused(pool, [fitting]) == {}
+    assert await write(pool, fitting, bike, new) == Written(1, 2)
 
 
 async def test_products_do_not_get_a_tax_category_that_was_archived_after_their_file_was_checked(pool: "Pool") -> None:

@@ -13,7 +13,7 @@ from mercato_server.domain.catalog import CATEGORY_NAME_MAX, DESCRIPTION_MAX, SK
 from mercato_server.domain.errors import InvalidRequest, MercatoError
 from mercato_server.domain.group_upserts import Rules, VariantDraft
 from mercato_server.domain.moved_goods import MovedProduct, MovedVariant
-from mercato_server.domain.pictures import digest_of
+from mercato_server.domain.pictures import PICTURES_MAX, digest_of
 from mercato_server.domain.product_groups import GroupDraft
 from mercato_server.store import bulk, group_upserts, moving_in
 from mercato_server.store.bulk import Incoming
@@ -109,6 +109,7 @@ class Writer:
         grouped = [product for product in batch if product.varies_by]
         wanted = [product.variants[0].sku for product in alone], [product.key for product in grouped]
         before = await moving_in.known(self.pool, *wanted)
+        alone, grouped = [self._fitted(product, before) for product in alone], [self._fitted(product, before) for product in grouped]
         if alone:
             rows = [_incoming(product, product.variants[0], before) for product in alone]
             await bulk.write(self.pool, rows, f"{self.source}, {len(rows)} products from line {alone[0].variants[0].line}", self.actor)
@@ -116,6 +117,18 @@ class Writer:
         for product in grouped:
             await self._write_group(product, before, categories)
         self._tell(batch, before, await moving_in.known(self.pool, *wanted))
+
+    def _fitted(self, product: MovedProduct, before: Mapping[Key, Known]) -> MovedProduct:
+        """Return a product without the pictures of the file for which its uploaded pictures leave no room; these are reported."""
+        variants = []
+        for variant in product.variants:
+            known = before.get(_key(product, variant))
+            room = PICTURES_MAX - len(known.shown if known else ())
+            if (more := len(variant.image_urls) - room) > 0:
+                reason = f"{more} pictures were left out, since a product has at most {PICTURES_MAX}, the uploaded ones included"
+                Remarks(self.take, product.key).changed(variant.line)(reason)
+            variants.append(replace(variant, image_urls=variant.image_urls[:room]))
+        return replace(product, variants=tuple(variants))
 
     async def _write_group(self, product: MovedProduct, before: Mapping[Key, Known], categories: Mapping[str, UUID]) -> None:
         """Write a group without the variants that the shop refuses, which are reported; a group that does not differ is not locked."""
@@ -206,4 +219,5 @@ def _draft(product: MovedProduct, variant: MovedVariant, before: Mapping[Key, Kn
         image_urls=draft.image_urls or tuple(known.image_urls),
         tax_category=known.tax_category,
         weight_grams=draft.weight_grams or known.weight_grams,
+        pictures=known.shown,
     )

@@ -13,9 +13,11 @@ from mercato_server.domain.accounts import Actor
 from mercato_server.domain.errors import Conflict
 from mercato_server.domain.events import EventKind
 from mercato_server.domain.name_keys import name_key
+from mercato_server.domain.picture_errors import PicturesLimit
+from mercato_server.domain.pictures import PICTURES_MAX
 from mercato_server.domain.search_documents import RULE_VERSION
 from mercato_server.domain.slugs import SlugKind
-from mercato_server.store import audit_log, bulk_groups, events, inventory, search_documents, slugs, variants
+from mercato_server.store import audit_log, bulk_groups, events, inventory, search_documents, shown_pictures, slugs, variants
 from mercato_server.store.bulk_groups import Groups, Placement
 from mercato_server.store.events import Event
 from mercato_server.store.spreadsheets import protected, write_csv
@@ -97,17 +99,24 @@ _REGROUPED = """(products.group_id IS DISTINCT FROM
         OR products.options <> coalesce(incoming.options, products.options)
         OR products.position <> coalesce(incoming.position, products.position))"""
 
+# Part of a statement: whether a row changes the group of its product. So do variants whose price differs.
+_CHANGES_GROUP = f"({_REGROUPED} OR (products.group_id IS NOT NULL AND products.price_minor <> incoming.price_minor))"
+
 # Products whose groups the batch changes: variants whose price differs, and products that enter, leave or change places.
 FIND_REGROUPED = f"""
 SELECT products.id
   FROM incoming
   JOIN products ON products.sku = incoming.sku AND deleted_at IS NULL
- WHERE {_REGROUPED} OR (products.group_id IS NOT NULL AND products.price_minor <> incoming.price_minor)
+ WHERE {_CHANGES_GROUP}
 """  # noqa: S608 - constants
 
-# This compares the stock at the start of the statement; the next statement locks it.
+# This compares the stock at the start of the statement; the next statement locks it. `group_ids` are the groups that the row changes. Other
+# transactions may have ended since FIND_REGROUPED, so these may be more.
 LOCK_CHANGED = f"""
-SELECT products.id, incoming.stock, CASE WHEN incoming.slug IS DISTINCT FROM products.slug THEN incoming.slug END AS new_slug
+SELECT products.id, incoming.stock, CASE WHEN incoming.slug IS DISTINCT FROM products.slug THEN incoming.slug END AS new_slug,
+       CASE WHEN {_CHANGES_GROUP}
+            THEN ARRAY[products.group_id, nullif(incoming.group_id, '00000000-0000-0000-0000-000000000000')] END AS group_ids,
+       cardinality(incoming.image_urls) AS external, jsonb_array_length(products.pictures) AS uploaded
   FROM incoming
   JOIN products ON products.sku = incoming.sku AND deleted_at IS NULL
   JOIN stock_levels AS level ON level.product_id = products.id AND level.location_id = 1
@@ -247,7 +256,7 @@ async def write(pool: "Pool", batch: Sequence[Incoming], source: str, actor: Act
 
     Products that do not differ from the batch are not written: they keep their version and have no event. Changes of stock are written to
     the ledger. A batch that changes products appends one entry to the audit log, which names its source. Raises Conflict if one of its tax
-    categories is archived.
+    categories is archived, or PicturesLimit.
     """
     async with transaction(pool) as conn:
         await conn.execute(PLAN_LOOKUPS)
@@ -259,31 +268,43 @@ async def write(pool: "Pool", batch: Sequence[Incoming], source: str, actor: Act
         locked = await _lock_groups(conn, batch, groups)
         try:
             created = await _add(conn, batch, actor)
-            changed = [] if len(created) == len(batch) else await _update(conn, actor)
+            changed = {} if len(created) == len(batch) else await _update(conn, created, locked, actor)
             if placements and (created or changed):
                 await conn.execute(FILL_OPTIONS, [*created, *changed])
         except (asyncpg.ForeignKeyViolationError, asyncpg.UniqueViolationError) as error:
             raise _constraint(error) from None
         await bulk_groups.rename(conn, placements, groups, actor)
         await variants.refresh(conn, locked)
+        for row in created.values():
+            locked.require(groups[row.placement.code].id if row.placement and row.placement.code else None)
         if created or changed:
             await search_documents.index(conn, [*created, *changed])
+            await _name(conn, created, changed)
             counts = {"created": len(created), "updated": len(changed)}
             await audit_log.append(conn, actor, "catalog.imported", None, {}, {"source": source, **counts})
         return Written(len(created), len(changed))
 
 
 async def refused(pool: "Pool", batch: Sequence[Incoming]) -> dict[str, str]:
-    """Return why which rows of a batch, by SKU, do not fit into the groups of the shop as they are now; it writes nothing."""
+    """Return why which rows of a batch, by SKU, do not fit into the groups, or to the pictures, of the shop as they are now.
+
+    It writes nothing.
+    """
+    external = {row.sku: len(row.image_urls) for row in batch if row.image_urls}
+    crowded = {
+        sku: f"image_urls: a product has at most {PICTURES_MAX} pictures, and {uploaded} are uploaded"
+        for sku, uploaded in (await shown_pictures.uploaded(pool, list(external)) if external else {}).items()
+        if uploaded + external[sku] > PICTURES_MAX
+    }
     placed = {row.sku: row.placement for row in batch if row.placement and row.placement.code}
     if not placed:
-        return {}
+        return crowded
     async with transaction(pool) as conn:
         await conn.execute(PLAN_LOOKUPS)
         await conn.execute(CREATE_INCOMING)
         groups = await bulk_groups.find(conn, placed.values())
         await _copy(conn, batch, {}, groups)
-        return await bulk_groups.misfits(conn, placed, groups)
+        return crowded | await bulk_groups.misfits(conn, placed, groups)
 
 
 async def _copy(conn: "Conn", batch: Sequence[Incoming], categories: dict[str, UUID], groups: Groups) -> None:
@@ -314,40 +335,40 @@ def _constraint(error: asyncpg.IntegrityConstraintViolationError) -> Exception:
     return error
 
 
-async def _add(conn: "Conn", batch: Sequence[Incoming], actor: Actor) -> list[UUID]:
-    """Create the missing products with their stock; return their ids."""
+async def _add(conn: "Conn", batch: Sequence[Incoming], actor: Actor) -> dict[UUID, Incoming]:
+    """Create the missing products with their stock; return their rows by id."""
     added = {row["sku"]: row["id"] for row in await conn.fetch(ADD_PRODUCTS)}
-    new = [(added[row.sku], row) for row in batch if row.sku in added]
-    stock = {id_: row.stock or 0 for id_, row in new}
-    if stock:
-        await _name(conn, {id_: row.slug for id_, row in new}, {id_: row.name for id_, row in new})
-        await inventory.open_levels(conn, stock, actor, "import")
-    return list(stock)
+    new = {added[row.sku]: row for row in batch if row.sku in added}
+    if new:
+        await inventory.open_levels(conn, {id_: row.stock or 0 for id_, row in new.items()}, actor, "import")
+    return new
 
 
-async def _update(conn: "Conn", actor: Actor) -> list[UUID]:
-    """Write the products that differ, and their stock; return their ids."""
-    rows = await conn.fetch(LOCK_CHANGED)
+async def _update(conn: "Conn", created: Collection[UUID], locked: LockedGroups, actor: Actor) -> dict[UUID, str | None]:
+    """Write the products that differ, and their stock; return their new slugs by id, None for those that keep theirs."""
+    rows = [row for row in await conn.fetch(LOCK_CHANGED) if row["id"] not in created]  # these have no slug yet
+    for row in rows:
+        for group_id in row["group_ids"] or ():
+            locked.require(group_id)
+        if row["external"] and (row["uploaded"] or 0) + row["external"] > PICTURES_MAX:
+            raise PicturesLimit(row["external"])
     wanted = {row["id"]: row["stock"] for row in rows}
-    new_slugs = {row["id"]: row["new_slug"] for row in rows if row["new_slug"]}
     if not wanted:
-        return []
+        return {}
     stock = await inventory.lock(conn, wanted)
     deltas = {id_: units - stock[id_] for id_, units in wanted.items() if units not in (None, stock[id_])}
     if deltas:
         await inventory.adjust(conn, deltas, actor, "import")
     await conn.execute(UPDATE_PRODUCTS, list(wanted))
-    if new_slugs:
-        await slugs.put(conn, SlugKind.PRODUCT, new_slugs)
-    return list(wanted)
+    return {row["id"]: row["new_slug"] for row in rows}
 
 
-async def _name(conn: "Conn", wanted: Mapping[UUID, str | None], names: Mapping[UUID, str]) -> None:
-    """Give new products the slugs of the file, and the others slugs of their names."""
-    given = {id_: slug for id_, slug in wanted.items() if slug}
-    if given:
-        await slugs.put(conn, SlugKind.PRODUCT, given)
-    if others := [slugs.Named(id_, name) for id_, name in names.items() if id_ not in given]:
+async def _name(conn: "Conn", created: Mapping[UUID, Incoming], changed: Mapping[UUID, str | None]) -> None:
+    """Set the slugs of the file, which products may hand to each other, then give the other new products slugs of their names."""
+    wanted = {id_: slug for id_, slug in [*changed.items(), *((id_, row.slug) for id_, row in created.items())] if slug}
+    if wanted:
+        await slugs.put(conn, SlugKind.PRODUCT, wanted)
+    if others := [slugs.Named(id_, row.name) for id_, row in created.items() if not row.slug]:
         await slugs.give(conn, SlugKind.PRODUCT, others)
 
 

@@ -9,9 +9,9 @@ import asyncpg
 
 from mercato_server.database.pool import Conn, Pool
 from mercato_server.database.transactions import connection, retry_conflicts, transaction
-from mercato_server.domain import product_groups
+from mercato_server.domain import html_descriptions, product_groups
 from mercato_server.domain.accounts import Actor
-from mercato_server.domain.catalog import STOCK_MAX, Product, ProductDraft
+from mercato_server.domain.catalog import DESCRIPTION_MAX, STOCK_MAX, Product, ProductDraft
 from mercato_server.domain.errors import (
     CategoryNotFound,
     MercatoError,
@@ -200,6 +200,8 @@ async def _update(conn: "Conn", change: Update) -> Product:
     groups = await variants.lock(conn, [change.product_id], [new_group] if new_group else []) if is_placed else variants.UNGROUPED
     current = await _lock(conn, change.product_id)
     current.check_etag(change.etags, with_stock="stock" in values)
+    if values.get("description") == "" and "description_html" not in values and current.description_html:
+        values["description"] = html_descriptions.shortened(html_descriptions.text_of(current.description_html), DESCRIPTION_MAX)
     wanted = _placed(groups, current, values) if is_placed else current._replace(**values)
     if wanted.tax_category != current.tax_category:
         await tax_categories.require_live(conn, wanted.tax_category or "")

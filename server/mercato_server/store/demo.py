@@ -67,11 +67,11 @@ async def _add_catalog(conn: "Conn", categories: tuple[str, ...], products: Mapp
     await conn.execute(INSERT_CATEGORIES, ids, categories, keys, RULE_VERSION)
     await conn.executemany(INSERT_PRODUCT, [_values(id_, item, is_taxed=is_taxed) for id_, item in products.items()])
     await inventory.open_levels(conn, {id_: item.stock for id_, item in products.items()}, COMMAND_LINE)
+    await search_documents.index(conn, list(products))
     things = [slugs.Named(id_, item.name) for id_, item in products.items()]
     await slugs.give(conn, SlugKind.CATEGORY, [slugs.Named(*each) for each in zip(ids, categories, strict=True)])
     await slugs.give(conn, SlugKind.PRODUCT, things)
     await conn.execute(APPEND_EVENTS)
-    await search_documents.index(conn, list(products))
 
 
 def _values(product_id: UUID, item: DemoProduct, *, is_taxed: bool) -> tuple[object, ...]:

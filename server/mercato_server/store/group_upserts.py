@@ -174,12 +174,12 @@ async def _upsert(conn: "Conn", wanted: Upsert) -> WholeGroup:
     stored = [Placed(Product._make(row[:-1]), row["position"]) for row in rows]
     plan = group_upserts.plan((group.id, group.varies_by), stored, wanted.variants, await _taken(conn, wanted.variants), wanted.rules)
     written = await _write(conn, group.id, plan)
-    await _name(conn, plan, written.created)
     await _stock(conn, plan, written.created, wanted.actor)
-    await _show(conn, plan, written.created)
     touched = [*written.created, *(change.after.id for change in plan.changed), *(product.id for product in plan.deleted)]
     if touched:
         await search_documents.index(conn, touched)
+        await _name(conn, plan, written.created)
+        await _show(conn, plan, written.created)
         await variants.refresh(conn, LockedGroups({group.id: group.varies_by}))
     await _tell(conn, group.id, plan, written, wanted.actor)
     return await product_groups.read(conn, group.id)

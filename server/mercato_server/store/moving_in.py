@@ -5,19 +5,19 @@ from typing import NamedTuple
 from uuid import UUID
 
 from mercato_server.database.pool import Pool
-from mercato_server.domain import product_groups
+from mercato_server.domain import pictures, product_groups
 from mercato_server.domain.catalog import ProductDraft
 from mercato_server.domain.product_groups import Options
 
 # Two parts, each by its index.
 GET_KNOWN = """
 SELECT id, sku, '' AS code, '' AS group_name, options, version, name, description, description_html, price_minor, category_id,
-       image_urls, tax_category, needs_delivery, weight_grams
+       image_urls, tax_category, needs_delivery, weight_grams, pictures
   FROM products
  WHERE sku = ANY($1::text[]) AND deleted_at IS NULL
  UNION ALL
 SELECT products.id, sku, code, product_groups.name, options, products.version, products.name, description, description_html,
-       price_minor, category_id, image_urls, tax_category, needs_delivery, weight_grams
+       price_minor, category_id, image_urls, tax_category, needs_delivery, weight_grams, pictures
   FROM product_groups
   JOIN products ON group_id = product_groups.id AND deleted_at IS NULL
  WHERE code = ANY($2::text[])
@@ -46,11 +46,18 @@ class Known(NamedTuple):
     tax_category: str | None
     needs_delivery: bool
     weight_grams: int
+    pictures: str | None
+    """The uploaded pictures, as stored."""
 
     @property
     def key(self) -> Key:
         """The identity of the product in the file."""
         return key(self.code, product_groups.parse(self.options)) if self.code else (self.sku or "", ())
+
+    @property
+    def shown(self) -> tuple[bytes, ...]:
+        """The digests of the uploaded pictures."""
+        return tuple(each.picture.digest for each in pictures.shown(self.pictures))
 
     def has(self, draft: ProductDraft) -> bool:
         """Tell whether the variant has every value of a draft, its stock aside."""

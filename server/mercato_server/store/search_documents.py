@@ -113,8 +113,8 @@ def arguments(words: ProductWords) -> Sequence[object]:
 async def index(conn: "Conn", product_ids: Collection[UUID]) -> None:
     """Update the documents of products, the counts of the words of their names, and keys of their names that are not right.
 
-    The caller's transaction must hold the locks of the products. This locks words, which come last in the lock order. It deletes the
-    documents of deleted products, and does not write documents that are already right.
+    The caller's transaction must hold the locks of the products. This locks documents and words, which come before slugs and pictures. It
+    deletes the documents of deleted products, and does not write documents that are already right.
     """
     await name_keys.load()
     rows = await conn.fetch(GET_TEXTS, list(product_ids))

@@ -82,6 +82,18 @@ DELETE_CONDEMNED = "DELETE FROM pictures WHERE digest = ANY($1::bytea[])"
 GET_KNOWN = "SELECT digest FROM pictures WHERE digest = ANY($1::bytea[])"
 
 
+COUNT_UPLOADED = """
+SELECT sku, jsonb_array_length(pictures) AS uploaded
+  FROM products
+ WHERE sku = ANY($1::text[]) AND deleted_at IS NULL AND pictures IS NOT NULL
+"""
+
+
+async def uploaded(pool: "Pool", skus: Sequence[str]) -> Mapping[str, int]:
+    """Return the numbers of uploaded pictures that products on sale show, by SKU."""
+    return {row["sku"]: row["uploaded"] for row in await pool.fetch(COUNT_UPLOADED, skus)}
+
+
 async def show(conn: "Conn", product: Product, wanted: Sequence[tuple[bytes, str | None]]) -> Product:
     """Show pictures with a locked product, and no others, and return it; a text None keeps the one that the product has.
 
