@@ -135,7 +135,7 @@ class CatalogCache:
     ) -> None:
         """Prepare; `load` reads and serializes the products on sale among the given ids.
 
-        There are `pages_max` places for pages, so these have at most `pages_max` × PLACE_BYTES.
+        There are `pages_max` places of PLACE_BYTES for pages.
         """
         self._load = load
         self._listener = listener
