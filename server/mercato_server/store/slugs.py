@@ -15,6 +15,7 @@ from mercato_server.domain.category_errors import SlugNotFound, SlugTaken
 from mercato_server.domain.events import EventKind
 from mercato_server.domain.slugs import HISTORY_MAX, SlugKind, distinct, needs_table, slug_of
 from mercato_server.store import events
+from mercato_server.store.category_tree import AS_WRITER
 from mercato_server.store.events import Event
 
 # One order for all writers, so that two writers of the same slugs cannot deadlock. A slug that another thing has or had stays there.
@@ -93,7 +94,10 @@ SELECT id, name
    FOR NO KEY UPDATE SKIP LOCKED
 """
 
-LOCK_CATEGORIES_WITHOUT = "SELECT id, name FROM categories WHERE slug IS NULL ORDER BY id LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED"
+LOCK_CATEGORIES_WITHOUT = f"""
+{AS_WRITER}
+SELECT id, name FROM categories WHERE slug IS NULL ORDER BY id LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED
+"""  # noqa: S608 - constants
 
 BATCH = 200
 """Products, or categories, that get a slug in one transaction of the task."""
