@@ -115,7 +115,7 @@ async def test_the_consumers_of_the_feed_are_described(settings: Settings, port:
         found = await until(port, lambda at: at["mercato_feed_lag_seconds order mails"] < math.inf)
     assert (found["mercato_feed_quarantined_events order mails"], found["mercato_feed_gaps_total order mails"]) == (0, 0)
     tasks = {name.partition(" ")[2] for name in found if name.startswith("mercato_task_failures_total")}
-    swept = {"order expiry", "order numbers", "payment watch", "sweeps", "search documents"}
+    swept = {"order expiry", "order numbers", "payment watch", "sweeps", "search documents", "slugs", "pictures"}
     assert tasks == {"feed listener", "database watch", "key watch", "jobs", "due jobs", "order mails"} | swept
 
 

@@ -20,6 +20,7 @@ from support.shop import Shop, refusal
 CHANGES = [rpc for rpc in rpcs() if not rpc.reads]
 CONDITIONAL = {
     *("UpdateProduct", "DeleteProduct", "UpdateCategory", "DeleteCategory", "UpdateAddress", "DeleteAddress", "UpdateCartHeader"),
+    *("UpdateProductGroup", "DeleteProductGroup", "SetProductPictures"),
     *("UpdateShop", "UpdateTaxCategory", "UpdateTaxRate", "UpdateShippingZone", "UpdateShippingMethod", "UpdatePromotion"),
 }
 

@@ -5,7 +5,7 @@ import random
 import uuid
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import grpc
 from google.protobuf.field_mask_pb2 import FieldMask
@@ -24,10 +24,12 @@ from mercato.v1.catalog_pb2 import (
     UpsertProductGroupRequest,
 )
 from mercato.v1.money_pb2 import Money
+from mercato_server.config.settings import Limits, Settings
+from mercato_server.database.pool import Pool
 from mercato_server.database.transactions import transaction
 from mercato_server.store.verify import verify
-from support.patience import until
-from support.shop import Person, Shop
+from support.patience import patient, until
+from support.shop import Person, Shop, worker
 
 WAITING = "SELECT count(*) FROM pg_locks WHERE NOT granted"
 LOCK_GROUP = "SELECT FROM product_groups WHERE id = $1 FOR NO KEY UPDATE"
@@ -92,7 +94,14 @@ async def test_racing_upserts_of_one_code_give_one_group_with_all_variants(shop:
     assert await sound(shop)
 
 
-async def test_writes_that_wait_for_a_group_see_what_the_first_one_has_done(shop: Shop) -> None:
+async def test_writes_that_wait_for_a_group_see_what_the_first_one_has_done(settings: Settings, pool: "Pool") -> None:
+    """All calls must wait at the same time, so they have time to begin."""
+    limits = Limits(timeout_s=2 * patient(), timeout_max_s=2 * patient(), lock_timeout_s=2 * patient(), statement_timeout_s=2 * patient())
+    async with worker(replace(settings, limits=limits), pool) as shop:
+        await write_while_the_group_is_locked(shop)
+
+
+async def write_while_the_group_is_locked(shop: Shop) -> None:
     admin = await shop.person(admin=True)
     group = await upsert(shop, admin, "SHIRT", *(sized(size, 1000 + size) for size in range(4)))
     ids = [variant.product_id for variant in group.variants]

@@ -34,13 +34,12 @@ async def test_the_jobs_tables_equal_those_of_pgqueuer_without_notify_and_schedu
 
 
 async def test_nothing_is_notified(pool: "Pool") -> None:
-    triggers = await pool.fetch("SELECT tgname FROM pg_trigger WHERE NOT tgisinternal ORDER BY tgname")
-    assert [row["tgname"] for row in triggers] == [  # they only refuse
-        "orders_are_kept",
-        "products_are_kept",
-        "promotion_codes_are_kept",
-        "promotions_are_kept",
-    ]
+    """The triggers that pgqueuer would install are the ones that notify."""
+    triggers = await pool.fetch(
+        "SELECT tgname, prosrc FROM pg_trigger JOIN pg_proc ON pg_proc.oid = tgfoid WHERE NOT tgisinternal ORDER BY tgname"
+    )
+    assert "orders_are_kept" in {row["tgname"] for row in triggers}
+    assert [row["tgname"] for row in triggers if "notify" in row["prosrc"].lower()] == []
 
 
 async def test_a_mail_is_leased_by_one_until_it_is_given_back_or_the_time_is_up(pool: "Pool", mail_id: UUID) -> None:

@@ -215,7 +215,7 @@ def predictable(message: Reply) -> Reply:
     known.CopyFrom(message)
     if isinstance(known, catalog_pb2.Product):
         deleted = known.HasField("delete_time")
-        _clear([known], "etag", "create_time", "update_time", "delete_time")
+        _clear([known], "etag", "slug", "create_time", "update_time", "delete_time")
         if deleted:
             known.delete_time.SetInParent()
     elif isinstance(known, Cart):

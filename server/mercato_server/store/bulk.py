@@ -178,7 +178,7 @@ SELECT {shown("sku")} AS sku, {shown("products.name")} AS name, {shown("descript
        {shown("array_to_string(image_urls, ' ')")} AS image_urls, tax_category, needs_delivery::text AS needs_delivery, weight_grams,
        products.slug,
        {shown("owner.code")} AS "group", {shown("owner.name")} AS group_name, {shown(_OPTIONS)} AS options,
-       CASE WHEN group_id IS NOT NULL THEN position END AS position,
+       CASE WHEN group_id IS NOT NULL THEN products.position END AS position,
        {shown("description_html")} AS description_html
   FROM products
   JOIN stock_levels AS level ON level.product_id = products.id AND level.location_id = 1
