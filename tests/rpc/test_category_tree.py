@@ -319,7 +319,8 @@ async def test_products_and_categories_without_a_slug_get_one(shop: Shop) -> Non
 async def test_a_writer_of_a_category_holds_no_row_while_it_waits_for_a_change_of_the_tree(shop: Shop, writer: str) -> None:
     admin = await shop.person(admin=True)
     balls = await grow(shop, admin, "Balls")
-    changed = UpdateCategoryRequest(category=Category(id=balls.id, **{writer: "games"} if writer in ("name", "slug") else {}))
+    changed = Category(id=balls.id, name="Games") if writer == "name" else Category(id=balls.id, slug="games")
+    waiting: asyncio.Future[Any]
     await shop.pool.execute("DELETE FROM slugs WHERE $1 = 'missing slug'", writer)
     await shop.pool.execute("UPDATE categories SET slug = NULL WHERE $1 = 'missing slug'", writer)
     await shop.pool.execute("UPDATE categories SET name_key_rule = 0 WHERE $1 = 'old key'", writer)
@@ -331,7 +332,9 @@ async def test_a_writer_of_a_category_holds_no_row_while_it_waits_for_a_change_o
             case "old key":
                 waiting = asyncio.ensure_future(categories.renew_keys(shop.pool))
             case _:
-                waiting = asyncio.ensure_future(shop.catalog.UpdateCategory(changed, metadata=admin.metadata))
+                waiting = asyncio.ensure_future(
+                    shop.catalog.UpdateCategory(UpdateCategoryRequest(category=changed), metadata=admin.metadata)
+                )
         await until(lambda: conn.fetchval(WRITER_WAITS), "the writer waits")
         assert await conn.fetchval("SELECT id::text FROM categories FOR NO KEY UPDATE SKIP LOCKED") == balls.id
     assert await waiting
