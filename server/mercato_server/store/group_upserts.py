@@ -167,7 +167,7 @@ class _Made(NamedTuple):
 async def upsert(pool: "Pool", wanted: Upsert, key: IdempotencyKey | None = None) -> WholeGroup | Stored:
     """Write a group and its variants, all of them or nothing. Variants that do not differ are not written.
 
-    Raises GroupNotFound, GroupCodeTaken, EtagMismatch, GroupFull, or InvalidRequest with every bad variant.
+    Raises GroupNotFound, GroupCodeTaken, SlugTaken, EtagMismatch, GroupFull, or InvalidRequest with every bad variant.
     """
     await name_keys.load()
     async with transaction(pool) as conn:
@@ -207,7 +207,9 @@ async def _group(conn: "Conn", wanted: Upsert) -> ProductGroup:
         raise StaleReadError from None  # another transaction has just created or deleted the group of this code
     require_etag("product group", wanted.etags, current.etag)
     draft = wanted.draft
-    group = current._replace(name=draft.name, code=draft.code or current.code, varies_by=list(draft.varies_by))
+    group = current._replace(
+        name=draft.name, code=draft.code or current.code, varies_by=list(draft.varies_by), slug=draft.slug or current.slug
+    )
     if group != current:
         await product_groups.write(conn, current, group, wanted.actor)
     return group
