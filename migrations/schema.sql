@@ -43,6 +43,17 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION public.drop_group_slugs() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+BEGIN
+    DELETE FROM slugs WHERE kind = 'group' AND subject_id = OLD.id;
+
+    RETURN NULL;
+
+END
+$$;
+
 CREATE FUNCTION public.fold(value text) RETURNS text
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     RETURN lower(public.unaccent('public.unaccent'::regdictionary, value));
@@ -607,6 +618,7 @@ CREATE TABLE public.product_groups (
     version bigint DEFAULT 1 NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    slug text COLLATE pg_catalog."C",
     CONSTRAINT product_groups_prices_check CHECK (
 CASE
     WHEN (variants = 0) THEN (num_nonnulls(min_price_minor, max_price_minor) = 0)
@@ -1580,6 +1592,8 @@ CREATE INDEX tax_rates_by_place ON public.tax_rates USING btree (country_code, r
 CREATE TRIGGER categories_deleted AFTER DELETE ON public.categories FOR EACH ROW EXECUTE FUNCTION public.drop_category_slugs();
 
 CREATE TRIGGER orders_are_kept BEFORE DELETE OR UPDATE OF id OR TRUNCATE ON public.orders FOR EACH STATEMENT EXECUTE FUNCTION public.refuse_removal();
+
+CREATE TRIGGER product_groups_deleted AFTER DELETE ON public.product_groups FOR EACH ROW EXECUTE FUNCTION public.drop_group_slugs();
 
 CREATE TRIGGER product_search_categories BEFORE INSERT OR UPDATE OF category_ids ON public.product_search FOR EACH ROW WHEN ((cardinality(new.category_ids) > 0)) EXECUTE FUNCTION public.complete_category_ids();
 

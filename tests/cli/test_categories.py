@@ -93,6 +93,19 @@ async def test_a_file_moves_subtrees_with_their_products_and_renames_by_slug(mer
     assert await sound(database)
 
 
+async def test_categories_exchange_their_names_and_hand_them_on(mercato: Mercato, database: str, file: Path) -> None:
+    put(file, FILE)
+    mercato("categories", "import", "products.csv")
+    put(file, "slug,name\nballs,Sports\nsports,Balls\n")
+    done = mercato("categories", "import", "products.csv")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "0 created, 2 updated, 0 unchanged\n", "")
+    put(file, "slug,name\nballs,Old Balls\nold-balls,Balls\nsports,Games\n")
+    assert mercato("categories", "import", "products.csv").stdout == "0 created, 3 updated, 0 unchanged\n"
+    names = await fetch(database, "SELECT slug, name FROM categories ORDER BY slug")
+    assert names == [("balls", "Old Balls"), ("old-balls", "Balls"), ("sports", "Games")]
+    assert await sound(database)
+
+
 async def test_a_name_without_a_slug_is_the_category_of_that_name_and_may_get_another_slug(
     mercato: Mercato, database: str, file: Path
 ) -> None:

@@ -331,6 +331,7 @@ async def test_rows_of_a_group_may_be_apart_and_in_any_order(mercato: Mercato, d
             ("J-M", "Size: M", 2),
         ]
     )
+    assert await fetch(database, "SELECT code, slug FROM product_groups ORDER BY code") == [("JUMPER", "jumper"), ("SHIRT", "shirt")]
     assert await sound(database)
 
 

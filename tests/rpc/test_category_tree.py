@@ -32,6 +32,11 @@ from mercato_server.store.verify import verify
 from support.patience import until
 from support.shop import Person, Shop, refusal
 
+WRITER_WAITS = """
+SELECT EXISTS (
+    SELECT FROM pg_locks JOIN pg_database ON pg_database.oid = database
+     WHERE datname = current_database() AND relation = 'categories'::regclass AND NOT granted)
+"""
 ORDERS = ("create_time desc", "create_time", "price", "price desc", "name", "name desc")
 
 
@@ -308,3 +313,28 @@ async def test_products_and_categories_without_a_slug_get_one(shop: Shop) -> Non
     assert found[0] == "balle"
     assert found[1].startswith("balle-")
     assert await sound(shop)
+
+
+@pytest.mark.parametrize("writer", ["name", "slug", "missing slug", "old key"])
+async def test_a_writer_of_a_category_holds_no_row_while_it_waits_for_a_change_of_the_tree(shop: Shop, writer: str) -> None:
+    admin = await shop.person(admin=True)
+    balls = await grow(shop, admin, "Balls")
+    changed = Category(id=balls.id, name="Games") if writer == "name" else Category(id=balls.id, slug="games")
+    waiting: asyncio.Future[Any]
+    await shop.pool.execute("DELETE FROM slugs WHERE $1 = 'missing slug'", writer)
+    await shop.pool.execute("UPDATE categories SET slug = NULL WHERE $1 = 'missing slug'", writer)
+    await shop.pool.execute("UPDATE categories SET name_key_rule = 0 WHERE $1 = 'old key'", writer)
+    async with shop.pool.acquire() as conn, conn.transaction():
+        await category_tree.lock(conn)
+        match writer:
+            case "missing slug":
+                waiting = asyncio.ensure_future(slugs.give_missing(shop.pool))
+            case "old key":
+                waiting = asyncio.ensure_future(categories.renew_keys(shop.pool))
+            case _:
+                waiting = asyncio.ensure_future(
+                    shop.catalog.UpdateCategory(UpdateCategoryRequest(category=changed), metadata=admin.metadata)
+                )
+        await until(lambda: conn.fetchval(WRITER_WAITS), "the writer waits")
+        assert await conn.fetchval("SELECT id::text FROM categories FOR NO KEY UPDATE SKIP LOCKED") == balls.id
+    assert await waiting

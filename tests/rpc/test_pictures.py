@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 import signal
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -24,6 +25,7 @@ from mercato.v1.catalog_pb2 import (
     ListProductsRequest,
     Product,
     ProductGroup,
+    ProductOption,
     UpdateProductRequest,
     UpsertProductGroupRequest,
 )
@@ -246,6 +248,22 @@ async def test_an_old_etag_changes_nothing(shop: Shop, admin: Person, files: Pic
     newer = await show(shop, admin, product.id, [picture.id], etag=product.etag)
     assert (await refusal(show(shop, admin, product.id, [], etag=product.etag))).reason == "ETAG_MISMATCH"
     assert await read(shop, product) == newer
+
+
+async def test_an_upsert_that_changes_pictures_alone_tells_the_audit_log_which(shop: Shop, admin: Person, files: PictureFiles) -> None:
+    picture = await uploaded(shop, admin, encoded(halves(), "PNG"))
+    [url] = (await show(shop, admin, (await a_product(shop, admin)).id, [picture.id])).image_urls
+    group = ProductGroup(name="Shirt", code="SHIRT", varies_by=["Size"])
+    for urls in ([], [url], []):
+        variant = Product(name="S", price=Money(minor_units=1), options=[ProductOption(name="Size", value="S")], image_urls=urls)
+        upsert = UpsertProductGroupRequest(group=group, variants=[variant])
+        await shop.catalog.UpsertProductGroup(upsert, metadata=admin.metadata)
+    rows = await shop.pool.fetch("SELECT before, after FROM audit_log WHERE action = 'product.updated' ORDER BY id")
+    told = [[json.loads(text)["pictures"] for text in row] for row in rows]
+    assert [[before and json.loads(before)[0]["picture"], after and json.loads(after)[0]["picture"]] for before, after in told] == [
+        [None, picture.id],
+        [picture.id, None],
+    ]
 
 
 async def test_an_upload_and_its_file_are_in_the_audit_log(shop: Shop, admin: Person) -> None:

@@ -11,6 +11,7 @@ from grpc import StatusCode
 
 from mercato.v1.catalog_pb2 import (
     CreateProductGroupRequest,
+    CreateProductRequest,
     DeleteProductGroupRequest,
     DeleteProductRequest,
     GetProductGroupRequest,
@@ -24,6 +25,7 @@ from mercato.v1.catalog_pb2 import (
     UpsertProductGroupRequest,
 )
 from mercato.v1.money_pb2 import Money
+from mercato_server.store.verify import verify
 from support.shop import Person, Shop, refusal
 
 SHIRT = {"name": "Shirt", "code": "SHIRT", "varies_by": ["Size", "Colour"]}
@@ -350,6 +352,32 @@ async def test_an_upsert_is_in_the_audit_log_as_the_changes_of_its_products(shop
         ("product.deleted", second),
     ]
     assert (json.loads(rows[3]["before"]), json.loads(rows[3]["after"])) == ({"price_minor": 10}, {"price_minor": 30})
+
+
+async def test_a_new_variant_has_the_entry_of_the_audit_log_that_its_own_call_would_have(shop: Shop) -> None:
+    admin = await shop.person(admin=True)
+    group = await upsert(shop, admin, one("S"))
+    alone = CreateProductRequest(product=one("M", group_id=group.id))
+    made = [await product(shop, group.variants[0].product_id), await shop.catalog.CreateProduct(alone, metadata=admin.metadata)]
+    rows = await shop.pool.fetch("SELECT before, after FROM audit_log WHERE action = 'product.created' ORDER BY id")
+    by_upsert, by_create = (json.loads(row["after"]) for row in rows)
+    assert [json.loads(row["before"]) for row in rows] == [{}, {}]
+    assert by_upsert.keys() == by_create.keys()
+    assert [by_upsert["slug"], by_create["slug"]] == [each.slug for each in made] == ["shirt-s-red", "shirt-m-red"]
+
+
+async def test_slugs_are_swapped_and_taken_from_deleted_variants_within_a_call(shop: Shop) -> None:
+    admin = await shop.person(admin=True)
+    await upsert(shop, admin, one("S", slug="small"), one("M", slug="medium"), one("L", slug="large"))
+    wanted = [one("S", slug="medium"), one("M", slug="small"), one("XL", slug="large")]
+    group = await upsert(shop, admin, *wanted, delete_others=True)
+    found = [(await product(shop, variant.product_id)).slug for variant in group.variants]
+    assert (sizes(group), found) == (["S", "M", "XL"], ["medium", "small", "large"])
+    for variants in ([one("S"), one("M", slug="medium")], [one("XL", slug="small")]):
+        error = await refusal(upsert(shop, admin, *variants))
+        assert (error.reason, error.fields) == ("INVALID_FIELD", [f"variants[{len(variants) - 1}].slug"])
+    async with shop.pool.acquire() as conn:
+        assert not any(finding.violations for finding in await verify(conn))
 
 
 async def test_a_deleted_variant_whose_group_has_changed_its_options_stays_deleted(shop: Shop) -> None:

@@ -13,18 +13,26 @@ from grpc import StatusCode
 from mercato.v1.catalog_pb2 import (
     Category,
     CreateCategoryRequest,
+    CreateProductGroupRequest,
     CreateProductRequest,
     DeleteCategoryRequest,
+    DeleteProductGroupRequest,
     DeleteProductRequest,
+    GetProductGroupRequest,
     GetProductRequest,
     GetSlugRequest,
     Product,
+    ProductGroup,
+    ProductOption,
     UndeleteProductRequest,
     UpdateCategoryRequest,
+    UpdateProductGroupRequest,
     UpdateProductRequest,
+    UpsertProductGroupRequest,
 )
 from mercato.v1.money_pb2 import Money
 from mercato_server.domain.slugs import HISTORY_MAX
+from mercato_server.store import slugs
 from mercato_server.store.verify import verify
 from support.shop import Person, Shop, refusal
 
@@ -167,4 +175,48 @@ async def test_racing_things_never_share_a_slug(shop: Shop, race_rounds: int) ->
     for number in range(race_rounds):
         done = await asyncio.gather(*[change(shop, admin, each, slug=f"prize-{number}") for each in made], return_exceptions=True)
         assert sum(isinstance(each, Category) for each in done) == 1
+    assert await sound(shop)
+
+
+async def group_of(shop: Shop, admin: Person, name: str, **fields: Any) -> ProductGroup:
+    request = CreateProductGroupRequest(group=ProductGroup(name=name, varies_by=["Size"], **fields))
+    return await shop.catalog.CreateProductGroup(request, metadata=admin.metadata)
+
+
+async def change_group(shop: Shop, admin: Person, group: ProductGroup) -> ProductGroup:
+    return await shop.catalog.UpdateProductGroup(UpdateProductGroupRequest(group=group), metadata=admin.metadata)
+
+
+async def test_a_group_has_slugs_by_the_rules_of_other_things(shop: Shop) -> None:
+    admin = await shop.person(admin=True)
+    group, other = await group_of(shop, admin, "Bälle"), await group_of(shop, admin, "Balle")
+    assert group.slug == "balle"
+    assert re.fullmatch(r"balle-[0-9a-z]{6}", other.slug)
+    assert (await change_group(shop, admin, ProductGroup(id=group.id, name="Shirts"))).slug == "balle"
+    assert (await change_group(shop, admin, ProductGroup(id=group.id, slug="shirts"))).slug == "shirts"
+    for slug, reason in (("shirts", "SLUG_TAKEN"), ("A b", "INVALID_FIELD")):
+        assert (await refusal(change_group(shop, admin, ProductGroup(id=other.id, slug=slug)))).reason == reason
+        assert (await refusal(group_of(shop, admin, "New", slug=slug))).reason == reason
+    assert (await group_of(shop, admin, "Copy", slug="shirts", id=group.id)).slug == "copy"
+    variant = Product(name="S", price=Money(minor_units=1), options=[ProductOption(name="Size", value="S")])
+    named, unnamed = (ProductGroup(id=group.id, name="Tops", varies_by=["Size"], slug=slug) for slug in ("tops", ""))
+    for wanted in (named, unnamed):
+        await shop.catalog.UpsertProductGroup(UpsertProductGroupRequest(group=wanted, variants=[variant]), metadata=admin.metadata)
+    whole = await shop.catalog.GetProductGroup(GetProductGroupRequest(group_id=group.id))
+    assert (whole.slug, whole.variant_count) == ("tops", 1)
+    for slug in ("balle", "shirts", "tops"):
+        assert (await shop.catalog.GetSlug(GetSlugRequest(kind="group", slug=slug))).group == whole
+    await shop.catalog.DeleteProductGroup(DeleteProductGroupRequest(group_id=other.id), metadata=admin.metadata)
+    assert await holder(shop, other.slug, "group") == ""
+    assert await sound(shop)
+
+
+async def test_groups_of_the_previous_release_get_their_slugs_from_the_task(shop: Shop) -> None:
+    admin = await shop.person(admin=True)
+    group = await group_of(shop, admin, "Balls")
+    await shop.pool.execute("DELETE FROM slugs")
+    await shop.pool.execute("UPDATE product_groups SET slug = NULL")
+    assert await slugs.give_missing(shop.pool) == 1
+    assert await slugs.give_missing(shop.pool) == 0
+    assert await holder(shop, "balls", "group") == group.id
     assert await sound(shop)

@@ -25,7 +25,7 @@ WRITTEN = {
         "name", "description", "price", "category_id", "sku", "stock", "image_urls", "etag",
         "tax_category", "needs_delivery", "weight_grams", "slug", "group_id", "options", "description_html",
     },
-    "ProductGroup": {"name", "code", "varies_by", "etag"},
+    "ProductGroup": {"name", "code", "varies_by", "etag", "slug"},
     "ProductOption": {"name", "value"},
     "ProductVariant": set(),
     "Category": {"name", "etag", "parent_id", "slug", "position", "description"},

@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from mercato.v1.catalog_pb2 import ListProductsResponse, Product
-from mercato_server.cache.catalog_cache import PAGE_MAX, CacheInfo, CatalogCache, Loaded, LoadedPage, response
+from mercato_server.cache.catalog_cache import PAGE_MAX, PLACE_BYTES, CacheInfo, CatalogCache, Loaded, LoadedPage, response
 from mercato_server.cache.epochs import BYTES, Epochs
 from mercato_server.feed.listener import Listener
 from mercato_server.store.events import News, Snapshot
@@ -41,11 +41,11 @@ async def shelf() -> Shelf:
     return Shelf()
 
 
-def cache_of(shelf: Shelf, epochs: Epochs) -> CatalogCache:
+def cache_of(shelf: Shelf, epochs: Epochs, pages_max: int = 2) -> CatalogCache:
     pool: Any = None  # the cache alone needs no pool
     listener = Listener(pool)
     listener._read_until = float("inf")
-    return CatalogCache(shelf.load, listener, epochs, products_max=3, pages_max=2)
+    return CatalogCache(shelf.load, listener, epochs, products_max=3, pages_max=pages_max)
 
 
 @pytest.fixture
@@ -246,10 +246,31 @@ async def test_a_page_is_cleared_when_its_products_may_have_changed(cache: Catal
     assert cache.known_page(b"all") is None
     await read_page(cache, b"all", {BALL: b"x"}, meanwhile=lambda: cache.publish({"product.created": {BIKE}}))
     assert cache.known_page(b"all") is None
-    await read_page(cache, b"long", {BALL: b"x" * PAGE_MAX})
-    assert cache.known_page(b"long") is None
     await read_page(cache, b"x" * 300, {BALL: b"x"})
     assert cache.known_page(b"x" * 300) is None
+
+
+async def test_a_page_with_html_is_kept_in_as_many_places_as_it_is_long(shelf: Shelf) -> None:
+    cache = cache_of(shelf, Epochs(), pages_max=4)
+    with_html = {uuid4(): b"x" * 10_000 for _ in range(20)}
+    await keep(cache, with_html)
+    await read_page(cache, b"html", with_html)
+    assert cache.known_page(b"html") == response(with_html.values())
+    for number in range(4):
+        await read_page(cache, b"%d" % number, {BALL: b"x"})
+    assert [cache.known_page(b"%d" % number) for number in range(4)] == [response([b"x"])] * 4
+    assert cache.known_page(b"html") is None
+    two = {BALL: b"x" * PLACE_BYTES}
+    for number in range(3):
+        await read_page(cache, b"two %d" % number, two)
+    assert [cache.known_page(b"two %d" % number) for number in range(3)] == [None, response(two.values()), response(two.values())]
+
+
+@pytest.mark.parametrize(("pages_max", "length"), [(4, PAGE_MAX), (1, PLACE_BYTES), (0, 1)])
+async def test_a_page_that_is_longer_than_its_bound_or_than_all_places_is_not_kept(shelf: Shelf, pages_max: int, length: int) -> None:
+    cache = cache_of(shelf, Epochs(), pages_max=pages_max)
+    await read_page(cache, b"long", {BALL: b"x" * length})
+    assert cache.known_page(b"long") is None
 
 
 async def read_group_page(cache: CatalogCache, *, meanwhile: Callable[[], None] = lambda: None) -> None:

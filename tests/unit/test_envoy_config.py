@@ -310,7 +310,7 @@ def test_the_body_of_a_request_has_the_limit_of_its_rpc() -> None:
     by_name = routes(EdgeSettings())
     limited = {rpc.path: rpc.policy.max_request_bytes for rpc in rpcs() if rpc.policy.max_request_bytes}
     kib = {
-        "Catalog": {"Product": 256},
+        "Catalog": {"Product": 1_024},
         "Shipping": {"ShippingZone": 256, "ShippingMethod": 1_024},
         "Promotion": {"Promotion": 128},
     }

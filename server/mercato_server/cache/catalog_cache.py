@@ -18,8 +18,10 @@ from mercato_server.store.events import News, Snapshot
 
 REQUEST_MAX = 256
 """Maximum length of a serialized list request whose first page is cached."""
-PAGE_MAX = 64 * 1024
-"""Maximum length of a cached response; one with 20 products has 8 KB."""
+PLACE_BYTES = 64 * 1024
+"""Maximum length of a cached response that takes one of the places for pages; one with 20 products without HTML has 8 KB."""
+PAGE_MAX = 4 * PLACE_BYTES
+"""Maximum length of a cached response: 20 products with 10 KB of HTML each fit. It takes a place for each PLACE_BYTES that it begins."""
 MISSES = Batching(batch_max=256, in_flight_max=2, beside_min=256)
 """One query reads all products that calls miss while the previous query runs."""
 LISTED = (
@@ -131,12 +133,15 @@ class CatalogCache:
         products_max: int,
         pages_max: int,
     ) -> None:
-        """Prepare; `load` reads and serializes the products on sale among the given ids."""
+        """Prepare; `load` reads and serializes the products on sale among the given ids.
+
+        There are `pages_max` places of PLACE_BYTES for pages.
+        """
         self._load = load
         self._listener = listener
         self._epochs = epochs
         self._products: LRUCache[bytes, _Product] = LRUCache(products_max)
-        self._pages: LRUCache[bytes, _Page] = LRUCache(pages_max if products_max else 0)
+        self._pages: LRUCache[bytes, _Page] = LRUCache(pages_max if products_max else 0, _places)
         self._readings: set[_Reading] = set()
         self._invalidations = 0
         """The number of polls that have delivered changes of products."""
@@ -258,11 +263,11 @@ class CatalogCache:
         variants = {(key := id_.encode()): self._epochs.of(slot(key)) for id_ in loaded.variants}
         if variants and reading.began.stock != self._epochs.of(STOCK):  # read after their epochs: `publish` changes it before them
             return
-        if self._pages.maxsize and len(request) <= REQUEST_MAX and len(whole) <= PAGE_MAX:
+        if len(request) <= REQUEST_MAX and len(whole) <= PAGE_MAX:
             keys = tuple(map(_key, loaded.products))
-            self._pages[request] = _Page(
-                keys, loaded.rest, whole, loaded.in_stock, loaded.snapshot, reading.began, variants, self._invalidations
-            )
+            page = _Page(keys, loaded.rest, whole, loaded.in_stock, loaded.snapshot, reading.began, variants, self._invalidations)
+            if _places(page) <= self._pages.maxsize:
+                self._pages[request] = page
 
     def _invalidate(self, news: Sequence[News]) -> None:
         """Remove the entries whose snapshots do not contain the transactions of these events."""
@@ -337,6 +342,10 @@ def _varint(number: int) -> bytes:
     if number < 1 << 14:
         return bytes((number & 0x7F | 0x80, number >> 7))
     return bytes((number & 0x7F | 0x80, number >> 7 & 0x7F | 0x80, number >> 14))
+
+
+def _places(page: _Page) -> int:
+    return max(1, -(-len(page.whole) // PLACE_BYTES))
 
 
 def _key(product_id: UUID) -> bytes:

@@ -200,7 +200,8 @@ def import_products(
     """Create and update products by SKU from a CSV file, in DATABASE_URL or in a data directory of `mercato up`.
 
     The first line names the columns: sku, name, price_minor (in minor units), and any of description, category (its name; created if
-    absent), stock (empty keeps it), image_urls (separated by spaces), tax_category, needs_delivery (true or false) and weight_grams. A
+    absent), stock (empty keeps it), image_urls (separated by spaces), tax_category, needs_delivery (true or false), weight_grams, slug and
+    description_html (cleaned). Variants have group (its code) and options (Size=S;Colour=Red), and may have group_name and position. A
     column that is left out changes nothing. The command can be killed and started again: rows that are in the shop already are not
     written again. Exit code 1 if nothing or not all was imported, 3 if bad rows were skipped.
 

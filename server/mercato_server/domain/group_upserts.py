@@ -203,7 +203,8 @@ def _in_new_order(violations: _Violations, product: Product, varies_by: Sequence
 def _require_free(
     violations: _Violations, checked: Sequence[_Checked], left: Sequence[tuple[Placed, Options]], taken: Taken, free: Collection[UUID]
 ) -> None:
-    """Report options and SKUs of products that keep them, and categories that no product may have; `free` may give up their SKUs."""
+    """Report options, SKUs and slugs of products that keep them, and categories that no product may have; `free` may give theirs up."""
+    kept = {each.stored.product.id for each in checked if each.stored and each.draft.slug in (None, each.stored.product.slug)}
     holders = {product_groups.key(options): placed.product.id for placed, options in left}
     for index, (draft, options, stored) in enumerate(checked):
         if options and (holder := holders.get(product_groups.key(options))):
@@ -212,7 +213,7 @@ def _require_free(
         if owner and owner not in free:
             violations.fail(index, "sku", "is that of the product {product_id}", product_id=str(owner))
         named = taken.slugs.get(draft.slug or "")
-        if named and named != (stored and stored.product.id):
+        if named and named != (stored and stored.product.id) and (named in kept or named not in free):
             violations.fail(index, "slug", "is that of the product {product_id}", product_id=str(named))
         if draft.category_id and draft.category_id not in taken.categories:
             violations.fail(index, "category_id", "does not exist")

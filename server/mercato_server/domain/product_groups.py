@@ -52,6 +52,8 @@ class GroupDraft:
     name: str = ""
     code: str | None = None
     varies_by: tuple[str, ...] = ()
+    slug: str | None = None
+    """None keeps the slug, or lets the server make one of the name."""
 
 
 class Variant(NamedTuple):
@@ -80,6 +82,8 @@ class ProductGroup(NamedTuple):
     """The number of writes to the group itself; writes to its variants do not count."""
     created_at: datetime
     updated_at: datetime
+    slug: str | None
+    """None until a task has given one to a group of the previous release."""
     representative_id: UUID | None
     """The variant on sale with the lowest price, of several the oldest one."""
 

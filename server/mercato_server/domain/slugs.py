@@ -1,4 +1,4 @@
-"""Slugs: the names of categories and products in addresses.
+"""Slugs: the names of categories, products and groups of products in addresses.
 
 A slug has small letters of ASCII, digits, and single hyphens between them (RFC 3986 section 2.3 calls these unreserved, so no address
 escapes them). It is never a UUID and no word of RESERVED, so it can stand where an id or a verb stands.
@@ -34,6 +34,7 @@ class SlugKind(StrEnum):
 
     CATEGORY = "category"
     PRODUCT = "product"
+    GROUP = "group"
 
 
 def is_slug(text: str) -> bool:

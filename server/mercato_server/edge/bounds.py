@@ -265,6 +265,7 @@ OF_REQUESTS: Mapping[str, Schema] = {
     "GetSlugRequest.kind": {"enum": [*SlugKind]},
     "GetSlugRequest.slug": _SLUG,
     "Product.slug": _SLUG_OR_EMPTY,
+    "ProductGroup.slug": _SLUG_OR_EMPTY,
     "ChangePasswordRequest.current_password": _PASSWORD,
     "ChangePasswordRequest.new_password": _NEW_PASSWORD,
     "CheckoutRequest.cart_etag": _ETAG,

@@ -36,7 +36,7 @@ from mercato_server.handlers.pages import Pager
 from mercato_server.handlers.product_groups import ProductGroupRpcs
 from mercato_server.rpc.context import Context
 from mercato_server.rpc.preconditions import expected_etags
-from mercato_server.store import catalog, categories, product_lists, slugs
+from mercato_server.store import catalog, categories, product_groups, product_lists, slugs
 from mercato_server.validation import drafts
 from mercato_server.validation.checks import Checks
 
@@ -240,7 +240,8 @@ class CatalogHandler(ProductGroupRpcs):
                 check.fail("kind", "must be one of: {allowed}", allowed=", ".join(SlugKind))
             if not is_slug(request.slug):
                 check.fail("slug", "must be a slug such as running-shoes")
-        found = await (self._product_of if kind is SlugKind.PRODUCT else self._category_of)(request.slug)
+        things = {SlugKind.CATEGORY: self._category_of, SlugKind.PRODUCT: self._product_of, SlugKind.GROUP: self._group_of}
+        found = await things[kind](request.slug)
         current = getattr(found, found.WhichOneof("thing") or "").slug
         if current and current != request.slug:
             context.redirect(f"/v1/slugs/{kind.value}/{current}")
@@ -255,6 +256,10 @@ class CatalogHandler(ProductGroupRpcs):
         if found is None:  # deleted
             raise SlugNotFound(SlugKind.PRODUCT, slug)
         return catalog_pb2.GetSlugResponse(product=catalog_pb2.Product.FromString(found))
+
+    async def _group_of(self, slug: str) -> catalog_pb2.GetSlugResponse:
+        found = await product_groups.by_slug(self._pool, slug)
+        return catalog_pb2.GetSlugResponse(group=convert.product_group(found, self._currency))
 
     async def _load(self, wanted: ProductFilter, order: ProductOrder, page: Page, query: str, *, counted: bool, facets: bool) -> LoadedPage:
         """Read a page of a list; `counted` also counts the list, and `facets` the options of its variants."""

@@ -216,6 +216,7 @@ def product_group(found: WholeGroup, currency: str) -> catalog_pb2.ProductGroup:
         etag=group.etag,
         create_time=timestamp(group.created_at),
         update_time=timestamp(group.updated_at),
+        slug=group.slug or "",
     )
     if group.min_price_minor is not None and group.max_price_minor is not None:
         _set_money(message.min_price, group.min_price_minor, currency)

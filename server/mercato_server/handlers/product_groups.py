@@ -1,6 +1,7 @@
 """The RPCs of CatalogService for groups of products."""
 
 from collections.abc import Collection
+from dataclasses import replace
 
 from mercato.v1 import catalog_pb2
 from mercato_server.config.settings import Settings
@@ -17,7 +18,7 @@ from mercato_server.store import group_upserts, product_groups
 from mercato_server.validation import product_groups as validation
 from mercato_server.validation.checks import Checks
 
-GROUP_FIELDS = ("name", "code", "varies_by")
+GROUP_FIELDS = ("name", "code", "varies_by", "slug")
 """Fields of a group that callers may change."""
 VARIANT_FIELDS = ("name", "price", "description_html")
 """Fields of a product in an upsert of those that `product_drafts.checked` reads only if they are named; it needs name and price."""
@@ -58,6 +59,8 @@ class ProductGroupRpcs:
         """Create a group."""
         with Checks() as check:
             draft = _draft(check, request.group, GROUP_FIELDS)
+        if request.group.id:  # it was read from another group, which has the slug
+            draft = replace(draft, slug=None)
         key = self._idempotency.key(context, request, self._group)
         return answer(context, await product_groups.create(self._pool, draft, context.actor, key), self._group)
 
@@ -69,7 +72,7 @@ class ProductGroupRpcs:
             etags = expected_etags(check, context, "group.etag", group.etag)
             fields = masked(check, request.update_mask, group, GROUP_FIELDS)
             draft = _draft(check, group, fields)
-        values = {"name": draft.name, "code": draft.code, "varies_by": list(draft.varies_by)}
+        values = {"name": draft.name, "code": draft.code, "varies_by": list(draft.varies_by), "slug": draft.slug}
         wanted = {field: values[field] for field in fields}
         key = self._idempotency.key(context, request, self._group)
         return answer(context, await product_groups.update(self._pool, group_id, wanted, etags, context.actor, key), self._group)
@@ -110,5 +113,5 @@ class ProductGroupRpcs:
 
 
 def _draft(check: Checks, group: catalog_pb2.ProductGroup, fields: Collection[str]) -> GroupDraft:
-    draft = GroupDraft(name=group.name, code=group.code, varies_by=tuple(group.varies_by))
+    draft = GroupDraft(name=group.name, code=group.code, varies_by=tuple(group.varies_by), slug=group.slug)
     return validation.draft(check, "group.", draft, fields)

@@ -4,13 +4,16 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
+import asyncpg
+
 from mercato_server.database.pool import Conn
 from mercato_server.database.transactions import StaleReadError
 from mercato_server.domain import product_groups
 from mercato_server.domain.accounts import Actor
 from mercato_server.domain.events import EventKind
 from mercato_server.domain.product_groups import VARIANTS_MAX, Options
-from mercato_server.store import audit_log, events
+from mercato_server.domain.slugs import SlugKind
+from mercato_server.store import audit_log, events, slugs
 from mercato_server.store.events import Event
 
 FIND_GROUPS = "SELECT id, code, name, varies_by FROM product_groups WHERE code = ANY($1::text[])"
@@ -97,12 +100,17 @@ async def find_or_add(conn: "Conn", placements: Collection[Placement], actor: Ac
     rows = await conn.fetch(ADD_GROUPS, list(missing), [each.name or each.code for each in missing.values()], names)
     if len(rows) < len(missing):
         raise StaleReadError  # another transaction has just created one of them
+    given = await slugs.give(conn, SlugKind.GROUP, [slugs.Named(row["id"], row["name"]) for row in rows])
     await events.append(conn, [Event(EventKind.PRODUCT_GROUP_CREATED, row["id"]) for row in rows])
     created: list[audit_log.Action] = [
-        ("product_group.created", row["id"], {}, {"code": row["code"], "name": row["name"], "varies_by": row["varies_by"]}) for row in rows
+        ("product_group.created", row["id"], {}, {**_fields(row), "slug": given.get(row["id"])}) for row in rows
     ]
     await audit_log.append_all(conn, actor, created)
     return found | {row["code"]: Known(row["id"], row["name"], row["varies_by"]) for row in rows}
+
+
+def _fields(row: asyncpg.Record) -> dict[str, object]:
+    return {"code": row["code"], "name": row["name"], "varies_by": row["varies_by"]}
 
 
 async def rename(conn: "Conn", placements: Collection[Placement], groups: Groups, actor: Actor) -> None:

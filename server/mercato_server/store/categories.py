@@ -54,7 +54,7 @@ VALUES ($1, $1, $2, $3, $4, $5, $6, $7)
 RETURNING id, name, created_at, version, parent_id, slug, position, about, ancestors
 """
 
-LOCK_CATEGORY = GET_CATEGORY + " FOR NO KEY UPDATE"
+LOCK_CATEGORY = f"{category_tree.AS_WRITER}{GET_CATEGORY} FOR NO KEY UPDATE"
 
 LOCK_LEAVING = GET_CATEGORY + " FOR UPDATE"
 
@@ -80,6 +80,7 @@ _OLD_KEY = f"name_key_rule < {RULE_VERSION} OR keyed_name <> name"
 HAS_OLD_KEYS = f"SELECT EXISTS (SELECT FROM categories WHERE {_OLD_KEY})"  # noqa: S608 - constants
 
 LOCK_OLD_KEYS = f"""
+{category_tree.AS_WRITER}
 SELECT id, name
   FROM categories
  WHERE {_OLD_KEY}

@@ -1,6 +1,6 @@
 """Import and export of categories."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import BinaryIO, NamedTuple
 from uuid import UUID
 
@@ -31,6 +31,9 @@ SELECT id, name, name, name_key, $8, parent_id, string_to_array(ancestors, ' '):
 
 # Waits for the writers of products of these categories, as a move does.
 LOCK_PLACES = "SELECT id FROM categories WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE"
+
+# The unique index of names checks row by row, so categories that exchange names first give theirs up.
+FREE_NAMES = "UPDATE categories SET name = id::text WHERE id = ANY($1::uuid[])"
 
 CHANGE_TREE = """
 UPDATE categories
@@ -92,19 +95,22 @@ async def write(pool: "Pool", incoming: Sequence[Incoming], source: str, actor: 
             raise CategoriesRefusedError(found.refused)
         written = Written(len(found.created), len(found.updated))
         if any(written) or found.moved:
-            await _write(conn, found, {category.id: category.slug for category in known})
+            await _write(conn, found, {category.id: category for category in known})
             await audit_log.append(conn, actor, "categories.imported", None, {}, {"source": source, **written._asdict()})
         return written
 
 
-async def _write(conn: "Conn", found: Plan, earlier: dict[UUID, str | None]) -> None:
+async def _write(conn: "Conn", found: Plan, earlier: Mapping[UUID, Category]) -> None:
     changed = {each.id: each for each in (*found.updated, *found.moved)}
     moved = [each.id for each in found.moved]
     await conn.execute(LOCK_PLACES, list(changed))
+    if renamed := [each.id for each in found.updated if each.name != earlier[each.id].name]:
+        await conn.execute(FREE_NAMES, renamed)
     await conn.execute(ADD_TREE, *_columns(found.created), RULE_VERSION)
     await conn.execute(CHANGE_TREE, *_columns(list(changed.values())), RULE_VERSION, [each.id for each in found.updated])
     await conn.execute(MOVE_ALL_DOCUMENTS, moved)
-    put = {each.id: each.slug for each in (*found.created, *changed.values()) if each.slug and each.slug != earlier.get(each.id)}
+    slugs_before = {id_: category.slug for id_, category in earlier.items()}
+    put = {each.id: each.slug for each in (*found.created, *changed.values()) if each.slug and each.slug != slugs_before.get(each.id)}
     if put:
         await slugs.put(conn, SlugKind.CATEGORY, put)
     await slugs.give(conn, SlugKind.CATEGORY, [slugs.Named(each.id, each.name) for each in found.created if not each.slug])

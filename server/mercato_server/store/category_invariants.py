@@ -41,7 +41,9 @@ SELECT coalesce(held.kind, thing.kind) AS kind, coalesce(held.slug, thing.slug) 
   FROM (SELECT kind, slug, subject_id FROM slugs WHERE is_live) AS held
   FULL JOIN (SELECT 'category' AS kind, slug, id FROM categories WHERE slug IS NOT NULL
               UNION ALL
-             SELECT 'product', slug, id FROM products WHERE slug IS NOT NULL) AS thing
+             SELECT 'product', slug, id FROM products WHERE slug IS NOT NULL
+              UNION ALL
+             SELECT 'group', slug, id FROM product_groups WHERE slug IS NOT NULL) AS thing
          ON thing.kind = held.kind AND thing.id = held.subject_id AND thing.slug = held.slug
  WHERE (held.subject_id IS NULL OR thing.id IS NULL)
 """
@@ -51,5 +53,7 @@ WRONG_RECENT_SLUGS = f"""{WRONG_SLUGS}
                                                 UNION
                                                SELECT id FROM products WHERE age(xmin) <= (SELECT age($1::text::xid8::xid))
                                                 UNION
-                                               SELECT id FROM categories WHERE age(xmin) <= (SELECT age($1::text::xid8::xid)))
+                                               SELECT id FROM categories WHERE age(xmin) <= (SELECT age($1::text::xid8::xid))
+                                                UNION
+                                               SELECT id FROM product_groups WHERE age(xmin) <= (SELECT age($1::text::xid8::xid)))
 """  # noqa: S608 - constants

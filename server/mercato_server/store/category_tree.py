@@ -14,6 +14,10 @@ from mercato_server.domain.errors import CategoryNotFound
 # Reads of categories, and writers of products that share the locks of their rows, go on.
 LOCK_TREE = "LOCK TABLE categories IN SHARE ROW EXCLUSIVE MODE"
 
+# The beginning of a statement that locks rows which its transaction is to write. Its change of no row makes the statement lock the table
+# for writers before it locks rows. Otherwise a change of the tree would wait for these rows, and the writer for the table.
+AS_WRITER = "WITH writer AS (UPDATE categories SET version = version WHERE false)\n"
+
 GET_PLACE = """
 SELECT ancestors, (SELECT count(*) FROM categories WHERE coalesce(parent_id, '00000000-0000-0000-0000-000000000000') = $1) AS children
   FROM categories

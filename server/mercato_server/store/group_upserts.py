@@ -1,11 +1,11 @@
 """Upserts: a group and its variants, written together or not at all, by a constant number of statements.
 
-SKUs and options may be swapped within an upsert. Unique indexes check row by row, so the products first give up what they are to lose,
-and take the new values in a second statement.
+SKUs, options and slugs may be swapped within an upsert. Unique indexes check row by row, so the products first give up what they are to
+lose, and take the new values in a second statement.
 """
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import NamedTuple
@@ -21,7 +21,7 @@ from mercato_server.domain.catalog import Product, ProductDraft
 from mercato_server.domain.errors import require_etag
 from mercato_server.domain.events import EventKind
 from mercato_server.domain.group_errors import GroupCodeTaken, GroupNotFound
-from mercato_server.domain.group_upserts import Placed, Plan, Rules, Taken, VariantDraft
+from mercato_server.domain.group_upserts import Creation, Placed, Plan, Rules, Taken, VariantDraft
 from mercato_server.domain.name_keys import name_key
 from mercato_server.domain.product_groups import GroupDraft, Options, ProductGroup, WholeGroup, parse, text
 from mercato_server.domain.slugs import SlugKind
@@ -156,11 +156,18 @@ class _Written(NamedTuple):
     deleted_at: datetime | None
 
 
+class _Made(NamedTuple):
+    """The slugs that an upsert has set, and the pictures that products show since, as they are stored; both by product."""
+
+    slugs: Mapping[UUID, str]
+    pictures: Mapping[UUID, str | None]
+
+
 @retry_conflicts
 async def upsert(pool: "Pool", wanted: Upsert, key: IdempotencyKey | None = None) -> WholeGroup | Stored:
     """Write a group and its variants, all of them or nothing. Variants that do not differ are not written.
 
-    Raises GroupNotFound, GroupCodeTaken, EtagMismatch, GroupFull, or InvalidRequest with every bad variant.
+    Raises GroupNotFound, GroupCodeTaken, SlugTaken, EtagMismatch, GroupFull, or InvalidRequest with every bad variant.
     """
     await name_keys.load()
     async with transaction(pool) as conn:
@@ -175,13 +182,13 @@ async def _upsert(conn: "Conn", wanted: Upsert) -> WholeGroup:
     plan = group_upserts.plan((group.id, group.varies_by), stored, wanted.variants, await _taken(conn, wanted.variants), wanted.rules)
     written = await _write(conn, group.id, plan)
     await _stock(conn, plan, written.created, wanted.actor)
+    made = _Made({}, {})
     touched = [*written.created, *(change.after.id for change in plan.changed), *(product.id for product in plan.deleted)]
     if touched:
         await search_documents.index(conn, touched)
-        await _name(conn, plan, written.created)
-        await _show(conn, plan, written.created)
+        made = _Made(await _name(conn, plan, written.created), await _show(conn, plan, written.created))
         await variants.refresh(conn, LockedGroups({group.id: group.varies_by}))
-    await _tell(conn, group.id, plan, written, wanted.actor)
+    await _tell(conn, group.id, plan, written, made, wanted.actor)
     return await product_groups.read(conn, group.id)
 
 
@@ -200,7 +207,9 @@ async def _group(conn: "Conn", wanted: Upsert) -> ProductGroup:
         raise StaleReadError from None  # another transaction has just created or deleted the group of this code
     require_etag("product group", wanted.etags, current.etag)
     draft = wanted.draft
-    group = current._replace(name=draft.name, code=draft.code or current.code, varies_by=list(draft.varies_by))
+    group = current._replace(
+        name=draft.name, code=draft.code or current.code, varies_by=list(draft.varies_by), slug=draft.slug or current.slug
+    )
     if group != current:
         await product_groups.write(conn, current, group, wanted.actor)
     return group
@@ -264,15 +273,16 @@ def _row(product: Product | ProductDraft, options: Options, position: int) -> di
     }
 
 
-async def _name(conn: "Conn", plan: Plan, created: Sequence[UUID]) -> None:
-    """Write the slugs of the call, and give the other new products slugs of their names. Raises SlugTaken."""
+async def _name(conn: "Conn", plan: Plan, created: Sequence[UUID]) -> Mapping[UUID, str]:
+    """Write the slugs of the call, and give the other new products slugs of their names; return all of these. Raises SlugTaken."""
     new = list(zip(created, plan.created, strict=True))
     wanted = {each.after.id: each.after.slug for each in plan.changed if each.after.slug and each.after.slug != each.before.slug}
     wanted |= {id_: each.draft.slug for id_, each in new if each.draft.slug}
     if wanted:
         await slugs.put(conn, SlugKind.PRODUCT, wanted)
     if others := [slugs.Named(id_, each.draft.name) for id_, each in new if not each.draft.slug]:
-        await slugs.give(conn, SlugKind.PRODUCT, others)
+        return {**wanted, **await slugs.give(conn, SlugKind.PRODUCT, others)}
+    return wanted
 
 
 async def _stock(conn: "Conn", plan: Plan, created: Sequence[UUID], actor: Actor) -> None:
@@ -284,20 +294,22 @@ async def _stock(conn: "Conn", plan: Plan, created: Sequence[UUID], actor: Actor
         await inventory.adjust(conn, deltas, actor, "product updated")
 
 
-async def _show(conn: "Conn", plan: Plan, created: Sequence[UUID]) -> None:
-    """Show the pictures of the call. Raises PictureNotFound."""
+async def _show(conn: "Conn", plan: Plan, created: Sequence[UUID]) -> Mapping[UUID, str | None]:
+    """Show the pictures of the call; return those of each product that it changes. Raises PictureNotFound."""
     wanted = {each.after.id: (each.before.pictures, each.pictures) for each in plan.changed if each.pictures is not None}
     wanted |= {id_: (None, each.draft.pictures) for id_, each in zip(created, plan.created, strict=True) if each.draft.pictures}
-    if wanted:
-        await shown_pictures.show_each(conn, wanted)
+    return await shown_pictures.show_each(conn, wanted) if wanted else {}
 
 
-async def _tell(conn: "Conn", group_id: UUID, plan: Plan, written: _Written, actor: Actor) -> None:
+async def _tell(conn: "Conn", group_id: UUID, plan: Plan, written: _Written, made: _Made, actor: Actor) -> None:
     """Append the events and the entries of the audit log: those of the same changes by calls for one product each."""
     new = zip(written.created, plan.created, strict=True)
     entries: list[audit_log.Action] = [
-        *(("product.created", id_, {}, _created(group_id, each.draft, each.options)) for id_, each in new),
-        *(("product.updated", each.after.id, catalog.audited(each.before), catalog.audited(each.after)) for each in plan.changed),
+        *(("product.created", id_, {}, _created(id_, group_id, each, made)) for id_, each in new),
+        *(
+            ("product.updated", each.after.id, catalog.audited(each.before), catalog.audited(_shown(each.after, made)))
+            for each in plan.changed
+        ),
         *(("product.deleted", each.id, {}, {"deleted_at": written.deleted_at}) for each in plan.deleted),
     ]
     happened = [Event(EventKind(action), subject_id) for action, subject_id, *_ in entries]
@@ -309,6 +321,12 @@ async def _tell(conn: "Conn", group_id: UUID, plan: Plan, written: _Written, act
         await audit_log.append_all(conn, actor, entries)
 
 
-def _created(group_id: UUID, draft: ProductDraft, options: Options) -> dict[str, object]:
-    """Return what the audit log records of a new product."""
-    return {**asdict(draft), "stock": draft.stock or 0, "group_id": group_id, "options": text(options)}
+def _shown(product: Product, made: _Made) -> Product:
+    return product._replace(pictures=made.pictures.get(product.id, product.pictures))
+
+
+def _created(product_id: UUID, group_id: UUID, made_as: Creation, made: _Made) -> dict[str, object]:
+    """Return what the audit log records of a new product: the fields of `catalog.audited`."""
+    draft = made_as.draft
+    written = {"slug": made.slugs.get(product_id), "pictures": made.pictures.get(product_id)}
+    return {**asdict(draft), "stock": draft.stock or 0, "group_id": group_id, "options": text(made_as.options), **written}

@@ -10,18 +10,20 @@ import asyncpg
 from mercato_server.database.pool import Conn, Pool
 from mercato_server.database.transactions import connection, retry_conflicts, transaction
 from mercato_server.domain.accounts import Actor
+from mercato_server.domain.category_errors import SlugNotFound
 from mercato_server.domain.errors import require_etag
 from mercato_server.domain.events import EventKind
 from mercato_server.domain.group_errors import GroupCodeTaken, GroupInUse, GroupNotFound
 from mercato_server.domain.paging import Page, Position
 from mercato_server.domain.product_groups import GroupDraft, ProductGroup, Variant, WholeGroup
-from mercato_server.store import audit_log, events
+from mercato_server.domain.slugs import SlugKind
+from mercato_server.store import audit_log, events, slugs
 from mercato_server.store.events import Event
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
 
 # Part of a statement: the columns of ProductGroup. An index has the one listed variant of a group.
 _GROUP = """wanted.id, wanted.code, wanted.name, wanted.varies_by, wanted.min_price_minor, wanted.max_price_minor, wanted.variants,
-       wanted.version, wanted.created_at, wanted.updated_at,
+       wanted.version, wanted.created_at, wanted.updated_at, wanted.slug,
        (SELECT listed.id
           FROM products AS listed
          WHERE listed.group_id = wanted.id AND listed.deleted_at IS NULL AND listed.is_listed) AS representative_id"""
@@ -104,6 +106,14 @@ async def get(pool: "Pool", group_id: UUID) -> WholeGroup:
         return await read(conn, group_id)
 
 
+async def by_slug(pool: "Pool", slug: str) -> WholeGroup:
+    """Return the group that has a slug, or had it last; raises SlugNotFound."""
+    try:
+        return await get(pool, await slugs.resolve(pool, SlugKind.GROUP, slug))
+    except GroupNotFound:  # deleted meanwhile
+        raise SlugNotFound(SlugKind.GROUP, slug) from None
+
+
 async def read(conn: "Conn", group_id: UUID) -> WholeGroup:
     """Return a group with its variants on sale, in the caller's transaction if there is one; raises GroupNotFound."""
     rows = await conn.fetch(GET_GROUP, group_id)
@@ -115,7 +125,7 @@ async def read(conn: "Conn", group_id: UUID) -> WholeGroup:
 
 @retry_conflicts
 async def create(pool: "Pool", draft: GroupDraft, actor: Actor, key: IdempotencyKey | None = None) -> WholeGroup | Stored:
-    """Create a group without variants; raises GroupCodeTaken."""
+    """Create a group without variants; raises GroupCodeTaken or SlugTaken."""
     async with transaction(pool) as conn:
         return await once(conn, key, lambda: _create(conn, draft, actor))
 
@@ -125,16 +135,23 @@ async def _create(conn: "Conn", draft: GroupDraft, actor: Actor) -> WholeGroup:
 
 
 async def insert(conn: "Conn", draft: GroupDraft, actor: Actor) -> UUID:
-    """Create a group in the caller's transaction, and return its id; raises GroupCodeTaken."""
+    """Create a group in the caller's transaction, and return its id; raises GroupCodeTaken or SlugTaken."""
     group_id: UUID | None = await conn.fetchval(INSERT_GROUP, draft.code, draft.name, list(draft.varies_by))
     if group_id is None:
         raise GroupCodeTaken(draft.code or "")
+    slug = await _named(conn, group_id, draft.name, draft.slug)
     await events.append(conn, [Event(EventKind.PRODUCT_GROUP_CREATED, group_id)])
-    code = draft.code or str(group_id)
-    await audit_log.append(
-        conn, actor, "product_group.created", group_id, {}, {"code": code, "name": draft.name, "varies_by": [*draft.varies_by]}
-    )
+    made = {"code": draft.code or str(group_id), "name": draft.name, "varies_by": [*draft.varies_by], "slug": slug}
+    await audit_log.append(conn, actor, "product_group.created", group_id, {}, made)
     return group_id
+
+
+async def _named(conn: "Conn", group_id: UUID, name: str, slug: str | None) -> str | None:
+    """Give a group a slug, and return it: the given one, or one of its name. Raises SlugTaken."""
+    if slug is None:
+        return (await slugs.give(conn, SlugKind.GROUP, [slugs.Named(group_id, name)])).get(group_id)
+    await slugs.put(conn, SlugKind.GROUP, {group_id: slug})
+    return slug
 
 
 async def lock(conn: "Conn", group_id: UUID) -> ProductGroup:
@@ -154,9 +171,10 @@ async def update(
     actor: Actor,
     key: IdempotencyKey | None = None,
 ) -> WholeGroup | Stored:
-    """Set fields of a group: `code` (None stays), `name` and `varies_by`.
+    """Set fields of a group: `code` and `slug` (None stays), `name` and `varies_by`.
 
-    Raises GroupNotFound, EtagMismatch, GroupCodeTaken, or GroupInUse if other names of options are to replace those of variants on sale.
+    Raises GroupNotFound, EtagMismatch, GroupCodeTaken, SlugTaken, or GroupInUse if other names of options are to replace those of variants
+    on sale.
     """
     async with transaction(pool) as conn:
         return await once(conn, key, lambda: _update(conn, group_id, values, etags, actor))
@@ -173,11 +191,13 @@ async def _update(conn: "Conn", group_id: UUID, values: Mapping[str, Any], etags
 
 
 async def write(conn: "Conn", current: ProductGroup, wanted: ProductGroup, actor: Actor) -> None:
-    """Write the fields of a locked group; raises GroupCodeTaken."""
+    """Write the fields of a locked group; raises GroupCodeTaken or SlugTaken."""
     try:
         await conn.execute(UPDATE_GROUP, wanted.id, wanted.code, wanted.name, wanted.varies_by)
     except asyncpg.UniqueViolationError:
         raise GroupCodeTaken(wanted.code) from None
+    if wanted.slug != current.slug:
+        await _named(conn, wanted.id, wanted.name, wanted.slug)
     await events.append(conn, [Event(EventKind.PRODUCT_GROUP_UPDATED, wanted.id)])
     await audit_log.append(conn, actor, "product_group.updated", wanted.id, _fields(current), _fields(wanted))
 
@@ -208,4 +228,4 @@ async def _delete(conn: "Conn", group_id: UUID, etags: Collection[str], actor: A
 
 def _fields(group: ProductGroup) -> dict[str, object]:
     """Return what the audit log records of a group."""
-    return {"code": group.code, "name": group.name, "varies_by": group.varies_by}
+    return {"code": group.code, "name": group.name, "varies_by": group.varies_by, "slug": group.slug}

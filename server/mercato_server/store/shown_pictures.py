@@ -47,7 +47,7 @@ UPDATE products
    SET pictures = new.pictures::jsonb, version = version + 1, updated_at = now()
   FROM unnest($6::uuid[], $7::text[]) AS new (product_id, pictures)
  WHERE id = ANY($6::uuid[]) AND id = product_id
-RETURNING products.pictures, version, updated_at
+RETURNING id, products.pictures, version, updated_at
 """
 
 LOCK_UNUSED = """
@@ -101,20 +101,24 @@ async def show(conn: "Conn", product: Product, wanted: Sequence[tuple[bytes, str
     """
     if len(wanted) + len(product.image_urls) > PICTURES_MAX:
         raise PicturesLimit(len(product.image_urls))
-    row = await _show(conn, {product.id: (shown(product.pictures), wanted)})
+    [row] = await _show(conn, {product.id: (shown(product.pictures), wanted)})
     return product._replace(**dict(row))
 
 
-async def show_each(conn: "Conn", wanted: Mapping[UUID, tuple[str | None, Sequence[bytes]]]) -> None:
+async def show_each(conn: "Conn", wanted: Mapping[UUID, tuple[str | None, Sequence[bytes]]]) -> Mapping[UUID, str | None]:
     """Show other pictures with locked products: by id the stored pictures and the digests of the new ones, which keep their texts.
 
-    The number of statements does not grow with the number of products. The caller has counted the pictures. Raises PictureNotFound.
+    Returns the pictures of each product, as its column has them. The number of statements does not grow with the number of products. The
+    caller has counted the pictures. Raises PictureNotFound.
     """
-    await _show(conn, {id_: (shown(stored), [(digest, None) for digest in digests]) for id_, (stored, digests) in wanted.items()})
+    rows = await _show(conn, {id_: (shown(stored), [(digest, None) for digest in digests]) for id_, (stored, digests) in wanted.items()})
+    return {row["id"]: row["pictures"] for row in rows}
 
 
-async def _show(conn: "Conn", wanted: Mapping[UUID, tuple[Sequence[Shown], Sequence[tuple[bytes, str | None]]]]) -> asyncpg.Record:
-    """Show pictures with products: by id those before and those wanted. Return what was written to the last product."""
+async def _show(
+    conn: "Conn", wanted: Mapping[UUID, tuple[Sequence[Shown], Sequence[tuple[bytes, str | None]]]]
+) -> Sequence[asyncpg.Record]:
+    """Show pictures with products: by id those before and those wanted. Return what was written, a row for each product."""
     used = {digest for _, now in wanted.values() for digest, _ in now}
     before = {each.picture.digest for shown_before, _ in wanted.values() for each in shown_before}
     known = {row["digest"]: _renditions(*row) for row in await conn.fetch(LOCK_PICTURES, [*(used | before)])}
@@ -130,7 +134,7 @@ async def _show(conn: "Conn", wanted: Mapping[UUID, tuple[Sequence[Shown], Seque
         texts.append(_written(pictures))
     await conn.execute(REMOVE_SHOWN, list(wanted))
     columns = [list(column) for column in zip(*rows, strict=True)] or [[], [], [], []]
-    return (await conn.fetch(SHOW_PICTURES, *columns, list(before - used), list(wanted), texts))[-1]
+    return await conn.fetch(SHOW_PICTURES, *columns, list(before - used), list(wanted), texts)
 
 
 @retry_conflicts

@@ -1,4 +1,4 @@
-"""The slugs of categories and products: given, set, kept and resolved.
+"""The slugs of categories, products and groups: given, set, kept and resolved.
 
 The table `slugs` has each slug once for a kind, with the thing that has it now or had it last. The column `slug` of the thing copies its
 live row, so that reads need no join. docs/categories.md has the rules.
@@ -15,6 +15,7 @@ from mercato_server.domain.category_errors import SlugNotFound, SlugTaken
 from mercato_server.domain.events import EventKind
 from mercato_server.domain.slugs import HISTORY_MAX, SlugKind, distinct, needs_table, slug_of
 from mercato_server.store import events
+from mercato_server.store.category_tree import AS_WRITER
 from mercato_server.store.events import Event
 
 # One order for all writers, so that two writers of the same slugs cannot deadlock. A slug that another thing has or had stays there.
@@ -34,6 +35,10 @@ UPDATE categories SET slug = taken.slug FROM taken WHERE id = subject_id RETURNI
 
 GIVE_TO_PRODUCTS = f"""{_TAKEN}
 UPDATE products SET slug = taken.slug FROM taken WHERE id = subject_id RETURNING id, products.slug
+"""  # noqa: S608 - constants
+
+GIVE_TO_GROUPS = f"""{_TAKEN}
+UPDATE product_groups SET slug = taken.slug FROM taken WHERE id = subject_id RETURNING id, product_groups.slug
 """  # noqa: S608 - constants
 
 # A deleted product keeps its slug only until another product asks for it. Brought back, it gets a new one.
@@ -70,6 +75,10 @@ SET_PRODUCT_SLUGS = """
 UPDATE products SET slug = wanted.slug FROM unnest($1::uuid[], $2::text[]) AS wanted (id, slug) WHERE products.id = wanted.id
 """
 
+SET_GROUP_SLUGS = """
+UPDATE product_groups SET slug = wanted.slug FROM unnest($1::uuid[], $2::text[]) AS wanted (id, slug) WHERE product_groups.id = wanted.id
+"""
+
 FORGET_SLUGS = """
 DELETE FROM slugs
  USING (SELECT slug, row_number() OVER (PARTITION BY subject_id ORDER BY given_at DESC, slug) AS age
@@ -82,6 +91,7 @@ GET_SUBJECT = "SELECT subject_id FROM slugs WHERE kind = $1 AND slug = $2"
 
 HAS_WITHOUT_SLUG = """
 SELECT EXISTS (SELECT FROM products WHERE slug IS NULL AND deleted_at IS NULL) OR EXISTS (SELECT FROM categories WHERE slug IS NULL)
+       OR EXISTS (SELECT FROM product_groups WHERE slug IS NULL)
 """
 
 LOCK_PRODUCTS_WITHOUT = """
@@ -93,14 +103,19 @@ SELECT id, name
    FOR NO KEY UPDATE SKIP LOCKED
 """
 
-LOCK_CATEGORIES_WITHOUT = "SELECT id, name FROM categories WHERE slug IS NULL ORDER BY id LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED"
+LOCK_CATEGORIES_WITHOUT = f"""
+{AS_WRITER}
+SELECT id, name FROM categories WHERE slug IS NULL ORDER BY id LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED
+"""  # noqa: S608 - constants
+
+LOCK_GROUPS_WITHOUT = "SELECT id, name FROM product_groups WHERE slug IS NULL ORDER BY id LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED"
 
 BATCH = 200
-"""Products, or categories, that get a slug in one transaction of the task."""
+"""Products, categories or groups that get a slug in one transaction of the task."""
 _TRIES = 5
 """Draws of a random end. One of a billion is drawn twice; a thing that had such luck five times gets its slug from the task."""
-_GIVE = {SlugKind.CATEGORY: GIVE_TO_CATEGORIES, SlugKind.PRODUCT: GIVE_TO_PRODUCTS}
-_SET = {SlugKind.CATEGORY: SET_CATEGORY_SLUGS, SlugKind.PRODUCT: SET_PRODUCT_SLUGS}
+_GIVE = {SlugKind.CATEGORY: GIVE_TO_CATEGORIES, SlugKind.PRODUCT: GIVE_TO_PRODUCTS, SlugKind.GROUP: GIVE_TO_GROUPS}
+_SET = {SlugKind.CATEGORY: SET_CATEGORY_SLUGS, SlugKind.PRODUCT: SET_PRODUCT_SLUGS, SlugKind.GROUP: SET_GROUP_SLUGS}
 
 
 class Named(NamedTuple):
@@ -160,15 +175,17 @@ async def resolve(pool: "Pool", kind: SlugKind, slug: str) -> UUID:
 
 @retry_conflicts
 async def give_missing(pool: "Pool") -> int:
-    """Give a batch of products and categories without a slug theirs; return how many things got one.
+    """Give a batch of products, categories and groups without a slug theirs; return how many things got one.
 
     The event tells the caches that products have changed. It changes no version, so an etag that a client has read stays valid.
     """
     if not await pool.fetchval(HAS_WITHOUT_SLUG):
         return 0
     async with transaction(pool) as conn:
+        groups = [Named(*row) for row in await conn.fetch(LOCK_GROUPS_WITHOUT, BATCH)]
+        named = len(await give(conn, SlugKind.GROUP, groups))
         products = [Named(*row) for row in await conn.fetch(LOCK_PRODUCTS_WITHOUT, BATCH)]
         given = await give(conn, SlugKind.PRODUCT, products)
         await events.append(conn, [Event(EventKind.PRODUCT_UPDATED, id_) for id_ in given])
         categories = [Named(*row) for row in await conn.fetch(LOCK_CATEGORIES_WITHOUT, BATCH)]
-        return len(given) + len(await give(conn, SlugKind.CATEGORY, categories))
+        return named + len(given) + len(await give(conn, SlugKind.CATEGORY, categories))

@@ -17,6 +17,7 @@ from mercato_server.domain.product_groups import (
     written,
 )
 from mercato_server.validation.checks import Checks
+from mercato_server.validation.drafts import slug
 
 
 def options(check: Checks, field: str, given: Sequence[Option]) -> Options:
@@ -42,6 +43,7 @@ def draft(check: Checks, prefix: str, wanted: GroupDraft, fields: Collection[str
         name=check.line(f"{prefix}name", wanted.name, shortest=1, longest=GROUP_NAME_MAX) if "name" in fields else "",
         code=check.code(f"{prefix}code", wanted.code or "", longest=GROUP_CODE_MAX) or None,
         varies_by=_varies_by(check, f"{prefix}varies_by", wanted.varies_by) if "varies_by" in fields else (),
+        slug=slug(check, f"{prefix}slug", wanted.slug or ""),
     )
 
 

@@ -970,6 +970,7 @@ class ProductGroup(_message.Message):
     ETAG_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    SLUG_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUID, given by the server."""
     name: _builtins.str
@@ -983,8 +984,13 @@ class ProductGroup(_message.Message):
     variant_count: _builtins.int
     """Variants on sale, at most 200."""
     etag: _builtins.str
-    """Changes with every change of name, code and `varies_by`, not with those of the variants (AIP-154). In UpdateProductGroup and
+    """Changes with every change of name, code, `varies_by` and `slug`, not with those of the variants (AIP-154). In UpdateProductGroup and
     UpsertProductGroup: refuse to change a newer one. Ignored by CreateProductGroup.
+    """
+    slug: _builtins.str
+    """Its name in addresses: at most 80 small letters, digits and single hyphens, unique among groups. The server makes one of the name if it is
+    left out; changes of the name do not change it, and earlier ones lead here. Empty until a worker has given one to a group of an earlier
+    release.
     """
     @_builtins.property
     def varies_by(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -1025,10 +1031,11 @@ class ProductGroup(_message.Message):
         etag: _builtins.str = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
+        slug: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "max_price", b"max_price", "min_price", b"min_price", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "create_time", b"create_time", "etag", b"etag", "id", b"id", "max_price", b"max_price", "min_price", b"min_price", "name", b"name", "representative_id", b"representative_id", "update_time", b"update_time", "variant_count", b"variant_count", "variants", b"variants", "varies_by", b"varies_by"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "create_time", b"create_time", "etag", b"etag", "id", b"id", "max_price", b"max_price", "min_price", b"min_price", "name", b"name", "representative_id", b"representative_id", "slug", b"slug", "update_time", b"update_time", "variant_count", b"variant_count", "variants", b"variants", "varies_by", b"varies_by"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1198,7 +1205,7 @@ class UpdateProductGroupRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """Fields to change: name, code, varies_by, or `*` for all of them."""
+        """Fields to change: name, code, varies_by, slug, or `*` for all of them."""
 
     def __init__(
         self,
@@ -1294,7 +1301,7 @@ class GetSlugRequest(_message.Message):
     KIND_FIELD_NUMBER: _builtins.int
     SLUG_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
-    """`category` or `product`."""
+    """`category`, `product` or `group`."""
     slug: _builtins.str
     """A slug that the thing has or had."""
     def __init__(
@@ -1319,6 +1326,7 @@ class GetSlugResponse(_message.Message):
 
     CATEGORY_FIELD_NUMBER: _builtins.int
     PRODUCT_FIELD_NUMBER: _builtins.int
+    GROUP_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def category(self) -> Global___Category:
         """A category."""
@@ -1327,17 +1335,22 @@ class GetSlugResponse(_message.Message):
     def product(self) -> Global___Product:
         """A product on sale."""
 
+    @_builtins.property
+    def group(self) -> Global___ProductGroup:
+        """A group of products, with its variants."""
+
     def __init__(
         self,
         *,
         category: Global___Category | None = ...,
         product: Global___Product | None = ...,
+        group: Global___ProductGroup | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "product", b"product", "thing", b"thing"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "group", b"group", "product", b"product", "thing", b"thing"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "product", b"product", "thing", b"thing"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "group", b"group", "product", b"product", "thing", b"thing"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_thing: _TypeAlias = _typing.Literal["category", "product"]  # noqa: Y015
+    _WhichOneofReturnType_thing: _TypeAlias = _typing.Literal["category", "product", "group"]  # noqa: Y015
     _WhichOneofArgType_thing: _TypeAlias = _typing.Literal["thing", b"thing"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_thing) -> _WhichOneofReturnType_thing | None: ...
 

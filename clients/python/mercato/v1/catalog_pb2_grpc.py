@@ -317,7 +317,7 @@ class CatalogServiceServicer:
     def CreateProductGroup(self, request, context):
         """Create a group without variants. A product becomes a variant by its `group_id` and `options`; UpsertProductGroup writes several at once.
 
-        Errors: INVALID_ARGUMENT INVALID_FIELD, ALREADY_EXISTS GROUP_CODE_TAKEN, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+        Errors: INVALID_ARGUMENT INVALID_FIELD, ALREADY_EXISTS GROUP_CODE_TAKEN or SLUG_TAKEN, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -327,7 +327,7 @@ class CatalogServiceServicer:
         """Change a group (AIP-134). With `update_mask` exactly its fields; without one the populated fields. `varies_by` can be changed only while
         the group has no variants on sale; with them, UpsertProductGroup changes it together with their options.
 
-        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND GROUP_NOT_FOUND, ALREADY_EXISTS GROUP_CODE_TAKEN, FAILED_PRECONDITION GROUP_IN_USE,
+        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND GROUP_NOT_FOUND, ALREADY_EXISTS GROUP_CODE_TAKEN or SLUG_TAKEN, FAILED_PRECONDITION GROUP_IN_USE,
         ABORTED ETAG_MISMATCH (the group changed since `group.etag` was read), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -349,7 +349,7 @@ class CatalogServiceServicer:
         as `variants[3].options`, SKUs and options that are taken included. SKUs, options and places may be swapped within a call. Variants that
         do not differ from the stored ones are not written.
 
-        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND GROUP_NOT_FOUND, ALREADY_EXISTS GROUP_CODE_TAKEN, FAILED_PRECONDITION GROUP_FULL (with
+        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND GROUP_NOT_FOUND, ALREADY_EXISTS GROUP_CODE_TAKEN or SLUG_TAKEN, FAILED_PRECONDITION GROUP_FULL (with
         those that the call leaves out it would have more than 200 variants), ABORTED ETAG_MISMATCH, UNAUTHENTICATED TOKEN_INVALID,
         PERMISSION_DENIED ADMIN_ONLY.
         """

@@ -143,13 +143,13 @@ class CatalogServiceStub:
     CreateProductGroup: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.CreateProductGroupRequest, _catalog_pb2.ProductGroup]
     """Create a group without variants. A product becomes a variant by its `group_id` and `options`; UpsertProductGroup writes several at once.
 
-    Errors: INVALID_ARGUMENT INVALID_FIELD, ALREADY_EXISTS GROUP_CODE_TAKEN, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+    Errors: INVALID_ARGUMENT INVALID_FIELD, ALREADY_EXISTS GROUP_CODE_TAKEN or SLUG_TAKEN, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
     """
     UpdateProductGroup: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.UpdateProductGroupRequest, _catalog_pb2.ProductGroup]
     """Change a group (AIP-134). With `update_mask` exactly its fields; without one the populated fields. `varies_by` can be changed only while
     the group has no variants on sale; with them, UpsertProductGroup changes it together with their options.
 
-    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND GROUP_NOT_FOUND, ALREADY_EXISTS GROUP_CODE_TAKEN, FAILED_PRECONDITION GROUP_IN_USE,
+    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND GROUP_NOT_FOUND, ALREADY_EXISTS GROUP_CODE_TAKEN or SLUG_TAKEN, FAILED_PRECONDITION GROUP_IN_USE,
     ABORTED ETAG_MISMATCH (the group changed since `group.etag` was read), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
     """
     DeleteProductGroup: _grpc.UnaryUnaryMultiCallable[_catalog_pb2.DeleteProductGroupRequest, _catalog_pb2.ProductGroup]
@@ -163,7 +163,7 @@ class CatalogServiceStub:
     as `variants[3].options`, SKUs and options that are taken included. SKUs, options and places may be swapped within a call. Variants that
     do not differ from the stored ones are not written.
 
-    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND GROUP_NOT_FOUND, ALREADY_EXISTS GROUP_CODE_TAKEN, FAILED_PRECONDITION GROUP_FULL (with
+    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND GROUP_NOT_FOUND, ALREADY_EXISTS GROUP_CODE_TAKEN or SLUG_TAKEN, FAILED_PRECONDITION GROUP_FULL (with
     those that the call leaves out it would have more than 200 variants), ABORTED ETAG_MISMATCH, UNAUTHENTICATED TOKEN_INVALID,
     PERMISSION_DENIED ADMIN_ONLY.
     """
@@ -283,13 +283,13 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
     CreateProductGroup: _aio.UnaryUnaryMultiCallable[_catalog_pb2.CreateProductGroupRequest, _catalog_pb2.ProductGroup]  # type: ignore[assignment]
     """Create a group without variants. A product becomes a variant by its `group_id` and `options`; UpsertProductGroup writes several at once.
 
-    Errors: INVALID_ARGUMENT INVALID_FIELD, ALREADY_EXISTS GROUP_CODE_TAKEN, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+    Errors: INVALID_ARGUMENT INVALID_FIELD, ALREADY_EXISTS GROUP_CODE_TAKEN or SLUG_TAKEN, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
     """
     UpdateProductGroup: _aio.UnaryUnaryMultiCallable[_catalog_pb2.UpdateProductGroupRequest, _catalog_pb2.ProductGroup]  # type: ignore[assignment]
     """Change a group (AIP-134). With `update_mask` exactly its fields; without one the populated fields. `varies_by` can be changed only while
     the group has no variants on sale; with them, UpsertProductGroup changes it together with their options.
 
-    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND GROUP_NOT_FOUND, ALREADY_EXISTS GROUP_CODE_TAKEN, FAILED_PRECONDITION GROUP_IN_USE,
+    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND GROUP_NOT_FOUND, ALREADY_EXISTS GROUP_CODE_TAKEN or SLUG_TAKEN, FAILED_PRECONDITION GROUP_IN_USE,
     ABORTED ETAG_MISMATCH (the group changed since `group.etag` was read), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
     """
     DeleteProductGroup: _aio.UnaryUnaryMultiCallable[_catalog_pb2.DeleteProductGroupRequest, _catalog_pb2.ProductGroup]  # type: ignore[assignment]
@@ -303,7 +303,7 @@ class CatalogServiceAsyncStub(CatalogServiceStub):
     as `variants[3].options`, SKUs and options that are taken included. SKUs, options and places may be swapped within a call. Variants that
     do not differ from the stored ones are not written.
 
-    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND GROUP_NOT_FOUND, ALREADY_EXISTS GROUP_CODE_TAKEN, FAILED_PRECONDITION GROUP_FULL (with
+    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND GROUP_NOT_FOUND, ALREADY_EXISTS GROUP_CODE_TAKEN or SLUG_TAKEN, FAILED_PRECONDITION GROUP_FULL (with
     those that the call leaves out it would have more than 200 variants), ABORTED ETAG_MISMATCH, UNAUTHENTICATED TOKEN_INVALID,
     PERMISSION_DENIED ADMIN_ONLY.
     """
@@ -522,7 +522,7 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_catalog_pb2.ProductGroup, _abc.Awaitable[_catalog_pb2.ProductGroup]]:
         """Create a group without variants. A product becomes a variant by its `group_id` and `options`; UpsertProductGroup writes several at once.
 
-        Errors: INVALID_ARGUMENT INVALID_FIELD, ALREADY_EXISTS GROUP_CODE_TAKEN, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+        Errors: INVALID_ARGUMENT INVALID_FIELD, ALREADY_EXISTS GROUP_CODE_TAKEN or SLUG_TAKEN, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
         """
 
     @_abc_1.abstractmethod
@@ -534,7 +534,7 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         """Change a group (AIP-134). With `update_mask` exactly its fields; without one the populated fields. `varies_by` can be changed only while
         the group has no variants on sale; with them, UpsertProductGroup changes it together with their options.
 
-        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND GROUP_NOT_FOUND, ALREADY_EXISTS GROUP_CODE_TAKEN, FAILED_PRECONDITION GROUP_IN_USE,
+        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND GROUP_NOT_FOUND, ALREADY_EXISTS GROUP_CODE_TAKEN or SLUG_TAKEN, FAILED_PRECONDITION GROUP_IN_USE,
         ABORTED ETAG_MISMATCH (the group changed since `group.etag` was read), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
         """
 
@@ -560,7 +560,7 @@ class CatalogServiceServicer(metaclass=_abc_1.ABCMeta):
         as `variants[3].options`, SKUs and options that are taken included. SKUs, options and places may be swapped within a call. Variants that
         do not differ from the stored ones are not written.
 
-        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND GROUP_NOT_FOUND, ALREADY_EXISTS GROUP_CODE_TAKEN, FAILED_PRECONDITION GROUP_FULL (with
+        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND GROUP_NOT_FOUND, ALREADY_EXISTS GROUP_CODE_TAKEN or SLUG_TAKEN, FAILED_PRECONDITION GROUP_FULL (with
         those that the call leaves out it would have more than 200 variants), ABORTED ETAG_MISMATCH, UNAUTHENTICATED TOKEN_INVALID,
         PERMISSION_DENIED ADMIN_ONLY.
         """
