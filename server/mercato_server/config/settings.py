@@ -16,6 +16,10 @@ from mercato_server.config.tax_settings import TaxProviderSettings
 
 NETWORK_ACCOUNTS = 4
 """All guests of a network together may have as many unpaid orders and stored keys as so many accounts."""
+GUEST_DAYS = 30
+"""Age of the oldest guests that are counted for a network: no session is older, so these are all that can make calls."""
+NETWORK_GUESTS = 10_000
+"""Newest guests that are counted for a network, so that the count takes a bounded time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

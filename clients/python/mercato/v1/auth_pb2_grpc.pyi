@@ -57,7 +57,8 @@ class AuthServiceStub:
     one minute; a success forgets them. After 50 failures from all addresses together the same holds for all, except for those from which
     this account has logged in before. Attempts at the same time that could exceed the free failures wait for each other.
     With `guest_token` the guest's cart joins the account's cart, and the guest's session ends. No cart makes a login fail: `guest_merge` of the
-    answer says what changed.
+    answer says what changed. Orders of guests whose `contact_email` is the verified address of the account move to it. A guest keeps its
+    session while it has an unpaid order that has not moved.
     Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED INVALID_CREDENTIALS, RESOURCE_EXHAUSTED TOO_MANY_ATTEMPTS (RetryInfo says when).
     """
     LoginForm: _grpc.UnaryUnaryMultiCallable[_auth_pb2.LoginFormRequest, _auth_pb2.LoginResponse]
@@ -170,7 +171,8 @@ class AuthServiceAsyncStub(AuthServiceStub):
     one minute; a success forgets them. After 50 failures from all addresses together the same holds for all, except for those from which
     this account has logged in before. Attempts at the same time that could exceed the free failures wait for each other.
     With `guest_token` the guest's cart joins the account's cart, and the guest's session ends. No cart makes a login fail: `guest_merge` of the
-    answer says what changed.
+    answer says what changed. Orders of guests whose `contact_email` is the verified address of the account move to it. A guest keeps its
+    session while it has an unpaid order that has not moved.
     Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED INVALID_CREDENTIALS, RESOURCE_EXHAUSTED TOO_MANY_ATTEMPTS (RetryInfo says when).
     """
     LoginForm: _aio.UnaryUnaryMultiCallable[_auth_pb2.LoginFormRequest, _auth_pb2.LoginResponse]  # type: ignore[assignment]
@@ -292,7 +294,8 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         one minute; a success forgets them. After 50 failures from all addresses together the same holds for all, except for those from which
         this account has logged in before. Attempts at the same time that could exceed the free failures wait for each other.
         With `guest_token` the guest's cart joins the account's cart, and the guest's session ends. No cart makes a login fail: `guest_merge` of the
-        answer says what changed.
+        answer says what changed. Orders of guests whose `contact_email` is the verified address of the account move to it. A guest keeps its
+        session while it has an unpaid order that has not moved.
         Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED INVALID_CREDENTIALS, RESOURCE_EXHAUSTED TOO_MANY_ATTEMPTS (RetryInfo says when).
         """
 
