@@ -232,6 +232,14 @@ async def test_a_network_makes_a_limited_number_of_guests_an_hour(limited: Shop)
     await from_network(limited, one_network[3])
 
 
+async def test_a_shop_may_make_no_new_guests_and_keeps_those_that_are_there(settings: Settings, pool: "Pool", shop: Shop) -> None:
+    guest = await shop.guest()
+    async with worker(replace(settings, guests=GuestRules(allowed=False)), pool) as closed:
+        error = await refusal(closed.auth.CreateGuest(auth_pb2.CreateGuestRequest()))
+        assert (error.code, error.reason) == (StatusCode.FAILED_PRECONDITION, "GUESTS_OFF")
+        assert (await me(closed, guest)).role == ROLE_GUEST
+
+
 async def guests_of(shop: Shop, count: int) -> list[Person]:
     """Make guests of one network, however many it may make in an hour."""
     made = []

@@ -97,7 +97,7 @@ async def merge(conn: "Conn", account_id: UUID, guest_id: UUID | None, joining: 
     """Merge the cart of a guest into that of an account, both of them locked, and move its orders if the account's address is verified.
 
     A guest that then has no orders is deleted, so that no call that began before can leave a line with it. The sessions of one with orders
-    end, except while an order is unpaid: nobody else could pay or cancel it.
+    end, except while an order is unpaid: only its guest can pay or cancel it.
     """
     if guest_id is None:
         return Merge(merged=False, mode=joining.mode)

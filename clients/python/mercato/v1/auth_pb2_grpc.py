@@ -175,7 +175,7 @@ class AuthServiceServicer:
         A guest has a cart, addresses, orders and payments of its own; its checkout needs `contact_email` in the cart's header. A guest that has
         ordered nothing is deleted when it was not used for a month, or as long as the shop's operator says. Each call makes another guest: it
         honours no `idempotency-key`.
-        Errors: RESOURCE_EXHAUSTED TOO_MANY_GUESTS (the network of the client has made as many in the last hour as it may; RetryInfo says when).
+        Errors: RESOURCE_EXHAUSTED TOO_MANY_GUESTS (the network of the client has made as many in the last hour as it may; RetryInfo says when), FAILED_PRECONDITION GUESTS_OFF.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

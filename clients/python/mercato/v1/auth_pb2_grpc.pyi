@@ -74,7 +74,7 @@ class AuthServiceStub:
     A guest has a cart, addresses, orders and payments of its own; its checkout needs `contact_email` in the cart's header. A guest that has
     ordered nothing is deleted when it was not used for a month, or as long as the shop's operator says. Each call makes another guest: it
     honours no `idempotency-key`.
-    Errors: RESOURCE_EXHAUSTED TOO_MANY_GUESTS (the network of the client has made as many in the last hour as it may; RetryInfo says when).
+    Errors: RESOURCE_EXHAUSTED TOO_MANY_GUESTS (the network of the client has made as many in the last hour as it may; RetryInfo says when), FAILED_PRECONDITION GUESTS_OFF.
     """
     Refresh: _grpc.UnaryUnaryMultiCallable[_auth_pb2.RefreshRequest, _auth_pb2.LoginResponse]
     """Exchange a refresh token for a new access token and the next refresh token.
@@ -188,7 +188,7 @@ class AuthServiceAsyncStub(AuthServiceStub):
     A guest has a cart, addresses, orders and payments of its own; its checkout needs `contact_email` in the cart's header. A guest that has
     ordered nothing is deleted when it was not used for a month, or as long as the shop's operator says. Each call makes another guest: it
     honours no `idempotency-key`.
-    Errors: RESOURCE_EXHAUSTED TOO_MANY_GUESTS (the network of the client has made as many in the last hour as it may; RetryInfo says when).
+    Errors: RESOURCE_EXHAUSTED TOO_MANY_GUESTS (the network of the client has made as many in the last hour as it may; RetryInfo says when), FAILED_PRECONDITION GUESTS_OFF.
     """
     Refresh: _aio.UnaryUnaryMultiCallable[_auth_pb2.RefreshRequest, _auth_pb2.LoginResponse]  # type: ignore[assignment]
     """Exchange a refresh token for a new access token and the next refresh token.
@@ -323,7 +323,7 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         A guest has a cart, addresses, orders and payments of its own; its checkout needs `contact_email` in the cart's header. A guest that has
         ordered nothing is deleted when it was not used for a month, or as long as the shop's operator says. Each call makes another guest: it
         honours no `idempotency-key`.
-        Errors: RESOURCE_EXHAUSTED TOO_MANY_GUESTS (the network of the client has made as many in the last hour as it may; RetryInfo says when).
+        Errors: RESOURCE_EXHAUSTED TOO_MANY_GUESTS (the network of the client has made as many in the last hour as it may; RetryInfo says when), FAILED_PRECONDITION GUESTS_OFF.
         """
 
     @_abc_1.abstractmethod
