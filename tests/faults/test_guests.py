@@ -11,7 +11,7 @@ import grpc
 import jwt
 import pytest
 
-from faults.buyers import AGAIN, Buyer, Tally, describe, dice, market, stock_up
+from faults.buyers import AGAIN, Buyer, describe, dice, market, stock_up
 from faults.conftest import Conclude, Scale
 from faults.processes import Worker, open_channel, running
 from mercato.v1 import auth_pb2, auth_pb2_grpc, cart_pb2, cart_pb2_grpc
@@ -26,6 +26,7 @@ WITH aged AS (UPDATE accounts SET guest_check_at = now() - interval '1 second' W
 UPDATE sessions SET refreshed_at = now() - interval '31 days' WHERE is_guest
 """
 UNITS = "SELECT coalesce(sum(quantity), 0)::integer FROM cart_items WHERE account_id = $1"
+GUEST_LINES = "SELECT count(*) FROM cart_items JOIN accounts ON id = account_id AND role = 'guest'"
 IDLE_S = 30 * 24 * 60 * 60.0
 GONE = "UNAUTHENTICATED TOKEN_INVALID"
 LOGINS = 6
@@ -63,6 +64,13 @@ class Clients:
         made: auth_pb2.LoginResponse = await self.insist(self.auth, "CreateGuest", auth_pb2.CreateGuestRequest())
         return made
 
+    async def choose(self, guest: auth_pb2.LoginResponse) -> Buyer:
+        """Give a guest's cart a contact address; return the guest as a buyer."""
+        header = cart_pb2.UpdateCartHeaderRequest(contact_email="guest@example.com")
+        await self.insist(self.carts, "UpdateCartHeader", header, guest.access_token)
+        claims = jwt.decode(guest.access_token, options={"verify_signature": False})
+        return Buyer(uuid.UUID(claims["sub"]), guest.access_token)
+
     async def add(self, token: str, product_id: uuid.UUID, quantity: int) -> int:
         """Add units once; return how many were added: none if the session has ended."""
         request = cart_pb2.AddCartItemRequest(product_id=str(product_id), quantity=quantity)
@@ -82,17 +90,23 @@ class Clients:
         return bool(login.guest_merge.merged)
 
 
+@pytest.mark.parametrize("ordered", [False, True], ids=["without orders", "with an order"])
 async def test_storms_of_logins_with_one_guest_conserve_the_units_of_all_carts(
-    database: str, workers: list[Worker], scale: Scale, conclude: Conclude
+    database: str, workers: list[Worker], scale: Scale, conclude: Conclude, *, ordered: bool
 ) -> None:
     goods, storms = await stock_up(database, buyers=3, products=8), scale(12, 300)
     await execute(database, SET_PASSWORDS, hash_of(PASSWORD))
     units, merges = 0, []
     channels = [open_channel(worker.address) for worker in workers]
-    async with running(*workers):
+    async with running(*workers), market(goods, *(worker.address for worker in workers)) as shop:
         clients = Clients(channels)
         for _ in range(storms):
             guest = await clients.guest()
+            if ordered:  # such a guest is not deleted when it is merged
+                buyer = await clients.choose(guest)
+                await clients.add(buyer.token, dice.choice(goods.product_ids), 1)
+                await shop.resolve(purchase := shop.tally.begin(buyer))
+                await shop.cancel(purchase)
             for product_id in dice.sample(goods.product_ids, 3):
                 units += await clients.add(guest.access_token, product_id, dice.randint(1, 2))
             owner = dice.randrange(3)
@@ -109,8 +123,17 @@ async def test_storms_of_logins_with_one_guest_conserve_the_units_of_all_carts(
         worker.require_no_bugs_logged()
     assert merges == [1] * storms
     assert sum([await fetchval(database, UNITS, buyer.id) for buyer in goods.buyers]) == units
-    assert await fetchval(database, "SELECT count(*) FROM accounts WHERE role = 'guest'") == 0
-    await conclude("login storms of guests", goods, Tally(), storms=storms, logins=storms * LOGINS, failed_calls=dict(clients.codes))
+    assert await fetchval(database, "SELECT count(*) FROM accounts WHERE role = 'guest'") == ordered * storms
+    assert await fetchval(database, GUEST_LINES) == 0
+    await conclude(
+        "login storms of guests",
+        goods,
+        shop.tally,
+        storms=storms,
+        ordered=ordered,
+        logins=storms * LOGINS,
+        failed_calls=dict(clients.codes),
+    )
 
 
 async def test_the_sweep_of_guests_beside_their_checkouts_loses_no_order(
@@ -124,11 +147,9 @@ async def test_the_sweep_of_guests_beside_their_checkouts_loses_no_order(
         async def ready() -> Buyer:
             """Make a guest with a cart, a contact address and an old session."""
             login = await clients.guest()
-            header = cart_pb2.UpdateCartHeaderRequest(contact_email="guest@example.com")
-            await clients.insist(clients.carts, "UpdateCartHeader", header, login.access_token)
-            await clients.add(login.access_token, dice.choice(goods.product_ids), 1)
-            claims = jwt.decode(login.access_token, options={"verify_signature": False})
-            return Buyer(uuid.UUID(claims["sub"]), login.access_token)
+            guest = await clients.choose(login)
+            await clients.add(guest.token, dice.choice(goods.product_ids), 1)
+            return guest
 
         async def sweep() -> None:
             while await guests.sweep(pool, 3, IDLE_S):

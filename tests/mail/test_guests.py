@@ -14,6 +14,7 @@ import pytest
 from grpc import StatusCode
 
 from mercato.v1 import auth_pb2, cart_pb2, order_pb2, user_pb2
+from mercato.v1.postal_address_pb2 import PostalAddress
 from mercato_server.config.settings import Settings
 from mercato_server.database.pool import Pool
 from mercato_server.worker import running
@@ -70,6 +71,21 @@ async def test_the_link_of_a_mail_shows_the_order_without_a_login(sending: Shop,
     await sending.orders.CancelOrder(order_pb2.CancelOrderRequest(order_id=order.id), metadata=guest.metadata)
     assert text(await post.mail(CONTACT, f"Your order {order.number} was cancelled")).count(found[2]) == 1
     assert (await linked(sending, *found.groups())).status == order_pb2.ORDER_STATUS_CANCELLED
+
+
+async def test_a_mail_to_an_unproven_contact_address_has_no_text_of_the_buyer(sending: Shop, post: PostOffice) -> None:
+    spam = "Win at spam.example.com"
+    address = PostalAddress(country_code="DE", recipient=spam, street_lines=[spam], city="Berlin", postal_code="10117")
+    for nth, is_proven in enumerate((False, True), 1):
+        guest = await sending.guest(CONTACT)
+        if is_proven:
+            await sending.pool.execute("UPDATE accounts SET verified_contact = $1 WHERE id = $2", CONTACT, uuid.UUID(guest.id))
+        header = cart_pb2.UpdateCartHeaderRequest(shipping_address=address)
+        await sending.carts.UpdateCartHeader(header, metadata=guest.metadata, timeout=CALL_S)
+        await buy(sending, guest)
+        mail = await post.mail(CONTACT, "Your order", nth)
+        for kind in ("plain", "html"):
+            assert (spam in text(mail, kind)) is is_proven
 
 
 async def test_the_link_leads_to_the_shops_page_if_it_has_one(mailing: Settings, post: PostOffice, pool: "Pool") -> None:

@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
+import asyncpg
 import grpc
 import pytest
 
-from mercato.v1 import auth_pb2, cart_pb2, user_pb2
+from mercato.v1 import auth_pb2, cart_pb2, order_pb2, user_pb2
 from mercato.v1.cart_merge_pb2 import (
     CART_MERGE_MODE_KEEP,
     CART_MERGE_MODE_REPLACE,
@@ -25,6 +26,7 @@ from mercato.v1.money_pb2 import Money
 from mercato_server.config.settings import OrderRules, Settings
 from mercato_server.database.pool import Pool
 from mercato_server.store.verify import verify
+from support.patience import patient
 from support.shop import CALL_S, PASSWORD, Person, Shop, refusal, worker
 
 UNIT_COUNTS = itertools.cycle((1, 2, 3))
@@ -170,6 +172,7 @@ async def test_a_guest_with_orders_keeps_them_when_it_logs_in_and_one_without_is
     jo, buyer, looker = await shop.person(), await shop.guest("x@example.com"), await shop.guest()
     await shop.add(buyer, ball)
     order = await shop.checkout(buyer)
+    await shop.orders.CancelOrder(order_pb2.CancelOrderRequest(order_id=order.id), metadata=buyer.metadata)
     await shop.add(buyer, ball)
     for guest in (buyer, looker):
         assert (await log_in(shop, jo, guest)).guest_merge.merged
@@ -225,3 +228,72 @@ async def _added(shop: Shop, person: Person, product: Product) -> int:
         assert (await refusal(call)).reason == "TOKEN_INVALID"
         return 0
     return 1
+
+
+async def blocked(shop: Shop, calls: int) -> None:
+    """Wait until so many calls wait for a lock."""
+    async with asyncio.timeout(patient()):
+        while await shop.pool.fetchval("SELECT count(DISTINCT pid) FROM pg_locks WHERE NOT granted") < calls:
+            await asyncio.sleep(0.005)
+
+
+@pytest.mark.parametrize("late", ["new line", "known line", "header", "known header"])
+async def test_a_late_call_of_a_guest_with_an_order_leaves_nothing_in_its_dead_cart(
+    shop: Shop, elsewhere: Shop, database: str, late: str
+) -> None:
+    held, ball = await goods(shop, "ab")
+    guest, jo = await shop.guest("x@example.com"), await shop.person()  # the guest's rows are locked first
+    await shop.add(guest, held)
+    order = await shop.checkout(guest)
+    await shop.orders.CancelOrder(order_pb2.CancelOrderRequest(order_id=order.id), metadata=guest.metadata)
+    await shop.add(jo, held)
+    await shop.add(guest, held)
+    if late == "known line":
+        await shop.add(guest, ball)
+    if late == "header":
+        await shop.pool.execute("DELETE FROM carts WHERE account_id = $1", uuid.UUID(guest.id))
+    before = await shop.pool.fetchval(UNITS)
+    holder = await asyncpg.connect(database)
+    try:
+        await holder.execute("BEGIN")
+        await holder.execute("SELECT FROM cart_items WHERE account_id = $1 FOR UPDATE", uuid.UUID(jo.id))
+        login = asyncio.ensure_future(log_in(shop, jo, guest))
+        await blocked(shop, 1)
+        header = cart_pb2.UpdateCartHeaderRequest(note="Ring")
+        changing: Any = (
+            elsewhere.carts.UpdateCartHeader(header, metadata=guest.metadata, timeout=CALL_S)
+            if "header" in late
+            else elsewhere.add(guest, ball)
+        )
+        change = asyncio.ensure_future(refusal(changing))
+        await blocked(shop, 2)
+        await holder.execute("ROLLBACK")
+    finally:
+        await holder.close()
+    assert (await login).guest_merge.merged
+    assert (await change).reason == "TOKEN_INVALID"
+    assert await shop.pool.fetchval(UNITS) == before
+    assert await shop.pool.fetchval("SELECT count(*) FROM carts WHERE account_id = $1", uuid.UUID(guest.id)) == 0
+
+
+async def test_a_header_that_is_made_beside_a_merge_is_not_overwritten(shop: Shop, elsewhere: Shop, database: str) -> None:
+    [ball] = await goods(shop, "a")
+    guest, jo = await shop.guest(), await shop.person()
+    await shop.add(guest, ball)
+    await shop.add(jo, ball)
+    note = cart_pb2.UpdateCartHeaderRequest(note="Leave it with Sam")
+    await shop.carts.UpdateCartHeader(note, metadata=guest.metadata, timeout=CALL_S)
+    holder = await asyncpg.connect(database)
+    try:
+        await holder.execute("BEGIN")
+        await holder.execute("SELECT FROM cart_items WHERE account_id = $1 FOR UPDATE", uuid.UUID(jo.id))
+        login = asyncio.ensure_future(log_in(shop, jo, guest))
+        await blocked(shop, 1)  # after it has found that the account has no header
+        ring = cart_pb2.UpdateCartHeaderRequest(note="Ring")
+        await elsewhere.carts.UpdateCartHeader(ring, metadata=jo.metadata, timeout=CALL_S)
+        await holder.execute("ROLLBACK")
+    finally:
+        await holder.close()
+    assert (await login).guest_merge.merged
+    header = await shop.carts.GetCartHeader(cart_pb2.GetCartHeaderRequest(), metadata=jo.metadata)
+    assert header.note == "Ring"

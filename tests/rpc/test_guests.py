@@ -20,6 +20,8 @@ from mercato_server.store.verify import verify
 from support.shop import CALL_S, PASSWORD, Person, Shop, refusal, worker
 
 CONTACT = "guest@example.com"
+TOO_OLD = "UPDATE accounts SET created_at = now() - interval '31 days' WHERE id = $1"
+"""Its sessions would have ended, so it is no longer counted for its network."""
 OLD_LINK = "UPDATE orders SET updated_at = now() - interval '180 days' + $2::interval WHERE id = $1"
 
 
@@ -232,6 +234,14 @@ async def test_a_network_makes_a_limited_number_of_guests_an_hour(limited: Shop)
     await from_network(limited, one_network[3])
 
 
+async def test_a_shop_may_make_no_new_guests_and_keeps_those_that_are_there(settings: Settings, pool: "Pool", shop: Shop) -> None:
+    guest = await shop.guest()
+    async with worker(replace(settings, guests=GuestRules(allowed=False)), pool) as closed:
+        error = await refusal(closed.auth.CreateGuest(auth_pb2.CreateGuestRequest()))
+        assert (error.code, error.reason) == (StatusCode.FAILED_PRECONDITION, "GUESTS_OFF")
+        assert (await me(closed, guest)).role == ROLE_GUEST
+
+
 async def guests_of(shop: Shop, count: int) -> list[Person]:
     """Make guests of one network, however many it may make in an hour."""
     made = []
@@ -254,6 +264,11 @@ async def test_unpaid_orders_of_guests_are_limited_by_network_too(limited: Shop)
     assert (await limited.checkout(user)).id  # an account is no guest of its network
     await limited.orders.CancelOrder(order_pb2.CancelOrderRequest(order_id=orders[0].id), metadata=guests[0].metadata)
     assert (await limited.checkout(guests[4])).id
+    await limited.add(guests[0], ball)
+    await set_contact(limited, guests[0], CONTACT)
+    assert (await refusal(limited.checkout(guests[0]))).reason == "OPEN_ORDERS_LIMIT"
+    await limited.pool.execute(TOO_OLD, uuid.UUID(guests[1].id))
+    assert (await limited.checkout(guests[0])).id
 
 
 async def test_stored_keys_of_guests_are_limited_by_network_too(limited: Shop) -> None:
@@ -274,6 +289,8 @@ async def test_stored_keys_of_guests_are_limited_by_network_too(limited: Shop) -
     assert (await refusal(limited.carts.UpdateCartHeader(header, metadata=keyed))).reason == "TOO_MANY_KEYS"
     await add(guests[0], "1")  # a replay
     await add(user, "1")
+    await limited.pool.execute(TOO_OLD, uuid.UUID(guests[0].id))
+    await add(guests[4], "1")
 
 
 async def test_no_constraint_lets_an_account_that_is_no_guest_lack_its_login(shop: Shop) -> None:

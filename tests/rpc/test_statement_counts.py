@@ -363,8 +363,8 @@ ROWS = (
     Row("RequestEmailVerification", 6),
     Row("Logout", 6, by="leaver"),
     Row("LogoutAll", 6),
-    Row("VerifyEmail", 5),
-    Row("ResetPassword", 10),
+    Row("VerifyEmail", 6),
+    Row("ResetPassword", 11),
     Row("RequestPasswordReset", 4),  # this call revokes the token of the previous row
 )
 

@@ -115,6 +115,7 @@ AGE_GUESTS = """
 WITH aged AS (UPDATE accounts SET guest_check_at = now() - interval '1 second' WHERE role = 'guest')
 UPDATE sessions SET refreshed_at = now() - $1::interval
 """
+COUNTED = "SELECT count(*) FROM accounts WHERE network IS NOT NULL"
 GUESTS = "SELECT id::text FROM accounts WHERE role = 'guest' ORDER BY id"
 LEFT_BEHIND = """
 SELECT (SELECT count(*) FROM carts), (SELECT count(*) FROM cart_items), (SELECT count(*) FROM sessions),
@@ -164,8 +165,16 @@ async def test_guests_with_orders_accounts_and_guests_in_use_are_not_swept(shop:
     await shop.pool.execute(AGE_GUESTS, 400 * DAY)
     fresh = await shop.guest()
     assert await guests.sweep(shop.pool, BATCH, IDLE_S) == 2
-    assert await guests.sweep(shop.pool, BATCH, IDLE_S) == 0  # guests with orders are looked at once
+    assert await guests.sweep(shop.pool, BATCH, IDLE_S) == 0
     assert await remaining(shop.pool) == [buyer.id, cancelled.id, fresh.id]
+    # Once their sessions have ended, guests with orders count no longer for their network.
+    assert await shop.pool.fetchval(COUNTED) == 3
+    await shop.pool.execute("UPDATE sessions SET expires_at = now() WHERE account_id <> $1", uuid.UUID(fresh.id))
+    await shop.pool.execute(AGE_GUESTS, 400 * DAY)
+    assert await guests.sweep(shop.pool, BATCH, IDLE_S) == 3
+    assert await remaining(shop.pool) == [buyer.id, cancelled.id]
+    assert await shop.pool.fetchval(COUNTED) == 0
+    assert await guests.sweep(shop.pool, BATCH, IDLE_S) == 0
     ids = {str(row["id"]) for row in await shop.pool.fetch("SELECT id FROM accounts")}
     assert {user.id, upgraded.id, admin.id} <= ids
 

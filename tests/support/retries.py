@@ -4,6 +4,7 @@ RETRY_HELPS = {
     "ACCOUNT_REQUIRED": False,
     "CONTACT_REQUIRED": False,
     "GUEST_ROLE": False,
+    "GUESTS_OFF": False,
     "TOO_MANY_GUESTS": True,
     # The caller has to wait.
     "CONFLICT": True,

@@ -280,6 +280,7 @@ GOOD = {"DATABASE_URL": "postgresql://x", "SECRET_KEY": SECRET}
         ("MERCATO_CURRENCY", "usd"),
         ("MERCATO_POOL_SIZE", "0"),
         ("MERCATO_KEYS_PER_ACCOUNT", "-1"),
+        ("MERCATO_GUESTS", "maybe"),
         ("MERCATO_GUESTS_PER_HOUR", "0"),
         ("MERCATO_GUEST_IDLE_DAYS", "1"),
         ("MERCATO_OPEN_ORDERS", "-1"),

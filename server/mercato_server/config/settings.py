@@ -16,6 +16,10 @@ from mercato_server.config.tax_settings import TaxProviderSettings
 
 NETWORK_ACCOUNTS = 4
 """All guests of a network together may have as many unpaid orders and stored keys as so many accounts."""
+GUEST_DAYS = 30
+"""Age of the oldest guests that are counted for a network: no session is older, so these are all that can make calls."""
+NETWORK_GUESTS = 10_000
+"""Newest guests that are counted for a network, so that the count takes a bounded time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,6 +200,8 @@ class OrderRules:
 class GuestRules:
     """The rules of guests, who buy without an account."""
 
+    allowed: bool = True
+    """Whether new guests may be made; those that are there go on."""
     per_hour: int = 600
     """Guests that a network may make in an hour."""
     idle_s: float = 30 * 24 * 60 * 60.0
@@ -206,6 +212,7 @@ class GuestRules:
         """Read the settings; raises ConfigError that names the first variable that is wrong."""
         env = os.environ if environ is None else environ
         return cls(
+            allowed=one_of(env, "MERCATO_GUESTS", "on", ("on", "off")) == "on",
             per_hour=integer(env, "MERCATO_GUESTS_PER_HOUR", 600, low=1, high=1_000_000),
             # An access token may be used for a day without a sign of use.
             idle_s=24 * 60 * 60.0 * integer(env, "MERCATO_GUEST_IDLE_DAYS", 30, low=2, high=366),

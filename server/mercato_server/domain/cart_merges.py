@@ -66,8 +66,8 @@ class Merge:
 def merged_lines(mode: MergeMode, account: Cart, guest: Cart, units_max: int) -> dict[UUID, Line]:
     """Return the lines of the merged cart, which has at most LINES_MAX lines of `units_max` units.
 
-    A line of the account that exceeds the limit, because that was lowered, keeps its units. A line that both carts have keeps the price of
-    the older one, so that its buyer still sees that it has changed. Lines beyond the limit of a cart are left out, the youngest first.
+    A line of the account that exceeds the limit, because that was lowered, keeps its units. A line that both carts have keeps the
+    remembered price of the line that was added first. Lines beyond the limit of a cart are left out, the youngest first.
     """
     if mode is MergeMode.KEEP or not guest.lines:
         return dict(account.lines)

@@ -280,6 +280,15 @@ class GuestRole(MercatoError):
         super().__init__("the account is a guest's, without e-mail address and password; only a sign-up can give it another role")
 
 
+class GuestsOff(MercatoError):
+    """The shop makes no guests."""
+
+    code, reason = Code.FAILED_PRECONDITION, "GUESTS_OFF"
+
+    def __init__(self) -> None:
+        super().__init__("this shop makes no guests now; sign up or log in")
+
+
 class TooManyGuests(MercatoError):
     """A network has made as many guests in the last hour as it may."""
 

@@ -53,6 +53,8 @@ class Recipient:
     account_id: UUID
     full_name: str
     """Empty unless the address is verified."""
+    is_stranger: bool = False
+    """Whether the address is the contact address of a guest, which has not proven it."""
 
 
 def ascii_address(address: str) -> str:

@@ -6,6 +6,7 @@ from mercato.v1 import auth_pb2, cart_merge_pb2
 from mercato_server.config.settings import GuestRules
 from mercato_server.database.pool import Pool
 from mercato_server.domain.cart_merges import MergeMode
+from mercato_server.domain.errors import GuestsOff
 from mercato_server.handlers.convert_guests import MODE_OF
 from mercato_server.rpc.context import Context
 from mercato_server.security.address_digests import AddressDigests
@@ -33,6 +34,8 @@ class GuestHandler:
 
     async def CreateGuest(self, _request: auth_pb2.CreateGuestRequest, context: Context) -> auth_pb2.LoginResponse:
         """Make a guest with a session."""
+        if not self._rules.allowed:
+            raise GuestsOff
         device, token = context.device, self._tokens.first()
         new = guests.NewGuest(network=self._digests.network(device.network), device=device, token_digest=digest(token))
         opened = await guests.create(self._pool, new, self._rules.per_hour, self._rules.idle_s)

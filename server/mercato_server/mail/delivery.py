@@ -95,7 +95,7 @@ class Delivery:
             return None
         if mail.order_id is not None:
             order = await order_lists.get(self._pool, mail.order_id)
-            return None if order is None else self._letters.of_order(mail, recipient.full_name, order)
+            return None if order is None else self._letters.of_order(mail, recipient, order)
         token = self._tokens.of(mail.id)
         await mails.issue_token(self._pool, mail, recipient.account_id, digest(token), TOKEN_LIFETIMES_S[mail.template])
         return self._letters.with_token(mail, recipient.full_name, token)

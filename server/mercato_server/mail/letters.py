@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from mercato_server.config.mail_settings import MailSettings
-from mercato_server.domain.mails import TOKEN_LIFETIMES_S, Mail, Template, ascii_address
+from mercato_server.domain.mails import TOKEN_LIFETIMES_S, Mail, Recipient, Template, ascii_address
 from mercato_server.domain.money import amount
 from mercato_server.domain.orders import Order
 from mercato_server.domain.postal_addresses import formatted
@@ -48,13 +48,23 @@ class Letters:
         hours = TOKEN_LIFETIMES_S[mail.template] // 3600
         return self._write(mail, SUBJECTS[mail.template], full_name=full_name, token=token, link=link, hours=hours)
 
-    def of_order(self, mail: Mail, full_name: str, order: Order) -> EmailMessage:
-        """Write a mail about an order, with the link that shows it to anyone who has the mail."""
+    def of_order(self, mail: Mail, recipient: Recipient, order: Order) -> EmailMessage:
+        """Write a mail about an order, with the link that shows it to anyone who has the mail.
+
+        The contact address of a guest that is not proven gets no postal address: the guest may write any text there for a stranger.
+        """
         token = self._links.of(order.id) if order.id else ""
         link = f"{self._settings.public_url}/orders/{order.id}?token={token}" if self._settings.public_url else ""
         path = f"/v1/orders/{order.id}:linked?token={token}"
         reference = order.number or order.id
-        content = {"full_name": full_name, "order": order, "reference": reference, "link": link, "path": path}
+        content = {
+            "full_name": recipient.full_name,
+            "is_stranger": recipient.is_stranger,
+            "order": order,
+            "reference": reference,
+            "link": link,
+            "path": path,
+        }
         return self._write(mail, SUBJECTS[mail.template].format(order=reference), **content)
 
     def _write(self, mail: Mail, subject: str, **content: Any) -> EmailMessage:

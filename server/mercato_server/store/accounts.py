@@ -12,7 +12,7 @@ from mercato_server.domain.cart_merges import Merge
 from mercato_server.domain.errors import EmailTaken, PasswordWrong, TokenInvalid
 from mercato_server.domain.mails import Template
 from mercato_server.domain.taxes import TaxTreatment
-from mercato_server.store import audit_log, guests, login_attempts, mails, recovery, sessions
+from mercato_server.store import audit_log, guests, joined_orders, login_attempts, mails, recovery, sessions
 from mercato_server.store.cart_merges import Joining
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
 from mercato_server.store.login_attempts import Counters
@@ -83,6 +83,8 @@ async def sign_up(
 async def _sign_up(conn: "Conn", new: NewAccount, mails_per_hour: int, joining: Joining | None) -> Account:
     guest_id = await guests.lock(conn, joining.token_digest) if joining else None
     account = await _create(conn, new) if guest_id is None else await _upgrade(conn, guest_id, new)
+    if account.email_verified_at:
+        await joined_orders.join(conn, account.id)
     if joining:
         account = replace(account, joined=Merge(merged=guest_id is not None, mode=joining.mode))
     await mails.request(conn, account.email, Template.VERIFY_EMAIL, mails_per_hour)

@@ -17,6 +17,7 @@ from mercato_server.domain.shipping_errors import ShippingMethodNotFound
 from mercato_server.store import addresses, price_book, purchases
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
 from mercato_server.store.price_book import PriceBook
+from mercato_server.store.sessions import session_ended
 
 # Locks the header, which it makes if there is none yet.
 LOCK_HEADER = f"""
@@ -32,6 +33,10 @@ UPDATE carts
    SET shipping_address = $2, billing_address = $3, shipping_method_id = $4, codes = $5, contact_email = $6, note = $7,
        version = nextval('cart_versions'), updated_at = now()
  WHERE account_id = $1
+   AND NOT EXISTS (SELECT  -- a guest whose cart a login has merged while LOCK_HEADER waited for it
+                     FROM accounts
+                    WHERE id = $1 AND role = 'guest'
+                      AND NOT EXISTS (SELECT FROM sessions AS session WHERE session.account_id = $1 AND session.ended_at IS NULL))
 RETURNING version
 """
 
@@ -77,7 +82,8 @@ async def get(pool: "Pool", account_id: UUID) -> CartHeader:
 async def update(pool: "Pool", change: Update, book: PriceBook, key: IdempotencyKey | None = None) -> CartHeader | Stored:
     """Change the header of a cart.
 
-    Raises EtagMismatch, AddressNotFound, ShippingMethodNotFound, PromotionInvalid, PromotionExhausted or TooManyGuesses.
+    Raises EtagMismatch, AddressNotFound, ShippingMethodNotFound, PromotionInvalid, PromotionExhausted, TooManyGuesses, or TokenInvalid
+    if the sessions of a guest have ended meanwhile.
     """
     if not change.codes:
         return await _update(pool, change, book, key)
@@ -121,6 +127,8 @@ async def _change(conn: "Conn", change: Update, book: PriceBook) -> CartHeader:
         wanted.contact_email,
         wanted.note,
     )
+    if version is None:
+        raise session_ended()
     if change.codes:
         await _check_codes(conn, change.account_id, await book.at(conn, rules_version), at)
     return replace(wanted, version=version)

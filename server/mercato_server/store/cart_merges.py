@@ -7,12 +7,13 @@ from uuid import UUID
 import asyncpg
 
 from mercato_server.database.pool import Conn
+from mercato_server.database.transactions import StaleReadError
 from mercato_server.domain.accounts import SessionEnd
 from mercato_server.domain.cart_merges import Cart, Line, Merge, MergeMode, merged_header, merged_lines, told
 from mercato_server.domain.carts import LINE_QUANTITY_MAX
 from mercato_server.domain.postal_addresses import to_json
 from mercato_server.domain.purchases import CartHeader
-from mercato_server.store import guests, sessions
+from mercato_server.store import guests, joined_orders, sessions
 from mercato_server.store.order_prices import address
 
 # Both accounts in one lock order, whichever of them is the guest. The guest's lock is made stronger by LOCK_GUEST.
@@ -54,6 +55,8 @@ SELECT $1, product_id, quantity, unit_price_minor, currency_code, added_at
        added_at = excluded.added_at
 """
 
+NO_VERSION = -1
+
 PUT_HEADER = """
 INSERT INTO carts (account_id, shipping_address, billing_address, shipping_method_id, codes, contact_email, note)
 VALUES ($1, $2, $3, $4, $5, $6, $7)
@@ -61,11 +64,16 @@ VALUES ($1, $2, $3, $4, $5, $6, $7)
    SET shipping_address = excluded.shipping_address, billing_address = excluded.billing_address,
        shipping_method_id = excluded.shipping_method_id, codes = excluded.codes, contact_email = excluded.contact_email,
        note = excluded.note, version = nextval('cart_versions'), updated_at = now()
+ WHERE carts.version = $8  -- the one that is locked; none, if another call has made the header since
+RETURNING version
 """
 
 REMOVE_HEADER = "DELETE FROM carts WHERE account_id = $1"
 
-HAS_ORDERS = "SELECT EXISTS (SELECT FROM orders WHERE account_id = $1)"
+GET_ORDERS_LEFT = """
+SELECT EXISTS (SELECT FROM orders WHERE account_id = $1) AS has_orders,
+       EXISTS (SELECT FROM orders WHERE account_id = $1 AND status = 'placed') AS has_open
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,21 +94,25 @@ async def lock(conn: "Conn", account_id: UUID, joining: Joining) -> UUID | None:
 
 
 async def merge(conn: "Conn", account_id: UUID, guest_id: UUID | None, joining: Joining) -> Merge:
-    """Merge the cart of a guest into that of an account, both of them locked, and end the guest's sessions.
+    """Merge the cart of a guest into that of an account, both of them locked, and move its orders if the account's address is verified.
 
-    A guest without orders is deleted, so that no call that began before can leave a line with it.
+    A guest that then has no orders is deleted, so that no call that began before can leave a line with it. The sessions of one with orders
+    end, except while an order is unpaid: only its guest can pay or cancel it.
     """
     if guest_id is None:
         return Merge(merged=False, mode=joining.mode)
+    await joined_orders.join(conn, account_id)
     account, guest = await _carts(conn, account_id, guest_id)
     after = Cart(merged_lines(joining.mode, account, guest, joining.units_max), merged_header(joining.mode, account, guest))
     await _write(conn, account_id, account, after)
-    if await conn.fetchval(HAS_ORDERS, guest_id):
-        await sessions.end_others(conn, guest_id, SessionEnd.REVOKED)
+    left = await conn.fetchrow(GET_ORDERS_LEFT, guest_id)
+    if left is None or not left["has_orders"]:
+        await guests.delete(conn, [guest_id])
+    else:
+        if not left["has_open"]:
+            await sessions.end_others(conn, guest_id, SessionEnd.REVOKED)
         await conn.execute(REMOVE_LINES, guest_id, list(guest.lines))
         await conn.execute(REMOVE_HEADER, guest_id)
-    else:
-        await guests.delete(conn, [guest_id])
     return told(joining.mode, account, guest, after)
 
 
@@ -126,7 +138,9 @@ async def _write(conn: "Conn", account_id: UUID, before: Cart, after: Cart) -> N
     if after.header is None:
         await conn.execute(REMOVE_HEADER, account_id)
     else:
-        await conn.execute(PUT_HEADER, account_id, *_columns(after.header))
+        known = before.header.version if before.header else NO_VERSION
+        if await conn.fetchval(PUT_HEADER, account_id, *_columns(after.header), known) is None:
+            raise StaleReadError
 
 
 def _is_replaced(line: Line, wanted: Line | None) -> bool:

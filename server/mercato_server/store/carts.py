@@ -15,7 +15,7 @@ from mercato_server.domain.pricing_errors import QuoteRequired
 from mercato_server.domain.provided_taxes import ProvidedTaxes, TaxQuestion
 from mercato_server.domain.purchases import EMPTY_CART, PricedCart, PriceTerms, ShippingOption
 from mercato_server.domain.quotes import Quote, digest
-from mercato_server.store import admission, idempotency, price_book, quotes
+from mercato_server.store import admission, idempotency, price_book, quotes, sessions
 from mercato_server.store.admission import Command
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
 from mercato_server.store.price_book import PriceBook
@@ -91,7 +91,7 @@ _ANSWER = f"""
 )
 SELECT call.account_id, {admission.UNSERVED}, change.quantity = 0 OR made.account_id IS NOT NULL AS is_made,
        change.price_minor IS NOT NULL AS is_on_sale,
-       {admission.IS_LATE}, {IDENTITY}, {_MOMENT.format("call.account_id")},
+       {admission.IS_LATE}, live.network IS NOT NULL AS is_guest, {IDENTITY}, {_MOMENT.format("call.account_id")},
        {_LINE.format("line")}
   FROM call
   LEFT JOIN live USING (account_id)
@@ -200,15 +200,18 @@ async def _put(conn: "Conn", statement: str, changes: Sequence[LineChange], book
     reasons: dict[UUID, str | None] = {}
     carts: dict[UUID, list[CartLine]] = {account_id: [] for account_id in requests}
     refusals: dict[UUID, MercatoError] = {}
-    late = set()
-    for account_id, reason, is_made, is_on_sale, is_late, _, _, _, _, _, *line in rows:
+    late, guests = set(), set[UUID]()
+    for account_id, reason, is_made, is_on_sale, is_late, is_guest, _, _, _, _, _, *line in rows:
         reasons[account_id] = reason
+        if is_guest:
+            guests.add(requests[account_id].session_id)
         if reason is None and not is_made:
             refusals[account_id] = _limit(units_max) if is_on_sale else ProductNotFound(requests[account_id].product_id)
         elif is_late:
             late.add(account_id)
         elif line[0]:
             carts[account_id].append(CartLine._make(line))
+    await sessions.require_live(conn, guests)
     made = _found(rows, {account_id: lines for account_id, lines in carts.items() if account_id not in refusals})
     read = await _read(conn, late) if late else made
     priced, _ = await price_carts(conn, read._replace(carts={**made.carts, **read.carts}, choosing=made.choosing | read.choosing), book)

@@ -50,6 +50,9 @@ LIVE_GUEST = """refresh_tokens AS token
 # FOR UPDATE conflicts with the checks of foreign keys, so no line can join the cart of a guest until this transaction has ended.
 LOCK_GUEST = f"SELECT account.id FROM {LIVE_GUEST} FOR UPDATE OF account"  # noqa: S608 - constants
 
+# The lock may have waited, and its statement sees the session as it was before. So another one looks at the session again.
+GET_GUEST = f"SELECT account.id FROM {LIVE_GUEST}"  # noqa: S608 - constants
+
 LOCK_DUE = """
 SELECT id
   FROM accounts
@@ -86,11 +89,19 @@ DELETE_GUESTS = """
 DELETE FROM accounts WHERE id = ANY($1::uuid[])
 """
 
+# A guest that keeps its orders, but has no session any more, counts no longer for its network.
 PUT_OFF = """
 UPDATE accounts AS account
-   SET guest_check_at = CASE WHEN EXISTS (SELECT FROM orders WHERE orders.account_id = account.id) THEN NULL
-                             ELSE now() + interval '1 day' END
- WHERE id = ANY($1::uuid[])
+   SET guest_check_at = CASE WHEN is_done THEN NULL ELSE now() + interval '1 day' END,
+       network = CASE WHEN is_done THEN NULL ELSE network END
+  FROM (SELECT id AS guest_id,
+               EXISTS (SELECT FROM orders WHERE orders.account_id = due.id)
+               AND NOT EXISTS (SELECT
+                                 FROM sessions AS session
+                                WHERE session.account_id = due.id AND session.ended_at IS NULL AND session.expires_at > now()) AS is_done
+          FROM accounts AS due
+         WHERE id = ANY($1::uuid[])) AS checked
+ WHERE account.id = guest_id
 """
 
 
@@ -130,6 +141,8 @@ async def _create(pool: "Pool", new: NewGuest, per_hour: int, idle_s: float) -> 
 async def lock(conn: "Conn", token_digest: bytes) -> UUID | None:
     """Lock the account of a guest by a refresh token of its live session; None for any other token."""
     found: UUID | None = await conn.fetchval(LOCK_GUEST, token_digest)
+    if found:
+        found = await conn.fetchval(GET_GUEST, token_digest)
     return found
 
 

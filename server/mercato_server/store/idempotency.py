@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from uuid import UUID
 
-from mercato_server.config.settings import NETWORK_ACCOUNTS
+from mercato_server.config.settings import GUEST_DAYS, NETWORK_ACCOUNTS, NETWORK_GUESTS
 from mercato_server.database.pool import Conn, Pool
 from mercato_server.database.transactions import IDENTITY, await_standbys, identify
 from mercato_server.domain.errors import IdempotencyKeyReused, MercatoError, TooManyKeys
@@ -25,9 +25,12 @@ CLAIMED = f"""
        AND (network IS NULL
             OR (SELECT count(*)
                   FROM (SELECT
-                          FROM accounts AS guest
-                          JOIN idempotency_keys AS live ON live.scope_id = guest.id
-                         WHERE guest.network = claim.network
+                          FROM (SELECT id
+                                  FROM accounts AS newest
+                                 WHERE newest.network = claim.network AND newest.created_at > now() - interval '{GUEST_DAYS} days'
+                                 ORDER BY newest.created_at DESC
+                                 LIMIT {NETWORK_GUESTS}) AS guest
+                         CROSS JOIN LATERAL (SELECT FROM idempotency_keys AS live WHERE live.scope_id = guest.id LIMIT live_max) AS live
                          LIMIT {NETWORK_ACCOUNTS} * live_max) AS counted) < {NETWORK_ACCOUNTS} * live_max)
      ORDER BY scope_id, key  -- one order for all claims, so that they cannot deadlock
         ON CONFLICT (scope_id, key) DO UPDATE  -- waits for a claim by a running transaction

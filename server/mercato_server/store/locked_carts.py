@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from mercato_server.config.settings import NETWORK_ACCOUNTS
+from mercato_server.config.settings import GUEST_DAYS, NETWORK_ACCOUNTS, NETWORK_GUESTS
 from mercato_server.database.pool import Conn
 from mercato_server.domain.carts import CartLine
 from mercato_server.domain.orders import Terms
@@ -21,9 +21,16 @@ WITH {admission.ADMITTED}, buyer AS MATERIALIZED (
            CASE WHEN network IS NOT NULL  -- of a guest
                 THEN (SELECT count(*) >= {NETWORK_ACCOUNTS} * $7::integer
                         FROM (SELECT
-                                FROM accounts AS guest
-                                JOIN orders AS open ON open.account_id = guest.id AND open.status = 'placed'
-                               WHERE guest.network = accounts.network
+                                FROM (SELECT id
+                                        FROM accounts AS newest
+                                       WHERE newest.network = accounts.network
+                                         AND newest.created_at > now() - interval '{GUEST_DAYS} days'
+                                       ORDER BY newest.created_at DESC
+                                       LIMIT {NETWORK_GUESTS}) AS guest
+                               CROSS JOIN LATERAL (SELECT
+                                                     FROM orders AS open
+                                                    WHERE open.account_id = guest.id AND open.status = 'placed'
+                                                    LIMIT $7) AS open
                                LIMIT {NETWORK_ACCOUNTS} * $7) AS counted)
                 ELSE false END AND $7 > 0 AS crowded
       FROM accounts

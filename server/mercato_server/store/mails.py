@@ -84,7 +84,8 @@ SELECT id, CASE WHEN email_verified_at IS NULL THEN '' ELSE full_name END AS ful
 GET_GUEST = "SELECT id FROM accounts WHERE id = $1 AND role = 'guest' AND disabled_at IS NULL"
 
 GET_RECIPIENT_OF_ORDER = """
-SELECT account.id, CASE WHEN email = $1 AND email_verified_at IS NOT NULL THEN full_name ELSE '' END AS full_name
+SELECT account.id, CASE WHEN email = $1 AND email_verified_at IS NOT NULL THEN full_name ELSE '' END AS full_name,
+       account.role = 'guest' AND verified_contact IS DISTINCT FROM $1 AS is_stranger
   FROM orders AS placed
   JOIN accounts AS account ON account.id = placed.account_id
  WHERE placed.id = $2 AND disabled_at IS NULL
@@ -187,7 +188,7 @@ async def recipient(pool: "Pool", mail: Mail) -> Recipient | None:
     """
     if mail.order_id is not None:
         row = await pool.fetchrow(GET_RECIPIENT_OF_ORDER, mail.address, mail.order_id)
-        return Recipient(row["id"], row["full_name"]) if row else None
+        return Recipient(row["id"], row["full_name"], row["is_stranger"]) if row else None
     if mail.account_id is not None:
         return Recipient(mail.account_id, "") if await pool.fetchval(GET_GUEST, mail.account_id) else None
     row = await pool.fetchrow(GET_RECIPIENT, mail.address)

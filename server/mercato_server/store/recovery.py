@@ -6,7 +6,7 @@ from mercato_server.database.pool import Conn, Pool
 from mercato_server.database.transactions import retry_conflicts, transaction
 from mercato_server.domain.accounts import SessionEnd
 from mercato_server.domain.errors import OneTimeTokenInvalid
-from mercato_server.store import login_attempts, sessions
+from mercato_server.store import joined_orders, login_attempts, sessions
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
 from mercato_server.store.login_attempts import Counters
 
@@ -70,7 +70,8 @@ async def address(pool: "Pool", token_digest: bytes) -> str:
 async def reset_password(pool: "Pool", reset: Reset, key: IdempotencyKey | None = None) -> int | Stored:
     """Set a password and end all of the account's sessions; return their number. Raises OneTimeTokenInvalid.
 
-    This also invalidates the account's other reset tokens, deletes its failed logins and marks its address as verified.
+    This also invalidates the account's other reset tokens, deletes its failed logins and marks its address as verified, so that orders of
+    guests join the account.
     """
     async with transaction(pool) as conn:
         return await once(conn, key, lambda: _reset_password(conn, reset))
@@ -84,7 +85,9 @@ async def _reset_password(conn: "Conn", reset: Reset) -> int:
     await conn.execute(END_RESETS, account_id)
     await conn.execute(REPLACE_HASH, account_id, reset.new_hash)
     await login_attempts.forget(conn, reset.counters)
-    return await sessions.end_others(conn, account_id, SessionEnd.PASSWORD)
+    ended = await sessions.end_others(conn, account_id, SessionEnd.PASSWORD)
+    await joined_orders.join(conn, account_id)
+    return ended
 
 
 @retry_conflicts
@@ -97,6 +100,7 @@ async def verify_email(pool: "Pool", token_digest: bytes, key: IdempotencyKey | 
 async def _verify_email(conn: "Conn", token_digest: bytes) -> str:
     if used := await conn.fetchrow(SPEND_DIGEST, token_digest, "verify_email"):
         await conn.execute(SET_VERIFIED, used["account_id"])
+        await joined_orders.join(conn, used["account_id"])
         return str(used["email"])
     contact = await conn.fetchrow(SPEND_CONTACT, token_digest)
     if contact is None:

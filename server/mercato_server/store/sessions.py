@@ -1,6 +1,6 @@
 """Sessions and their refresh tokens: opening, refreshing, listing and ending."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
@@ -9,7 +9,7 @@ from uuid import UUID
 import asyncpg
 
 from mercato_server.database.pool import Conn, Pool
-from mercato_server.database.transactions import connection, retry_conflicts, transaction
+from mercato_server.database.transactions import StaleReadError, connection, retry_conflicts, transaction
 from mercato_server.domain.accounts import Account, Device, Role, Session, SessionEnd
 from mercato_server.domain.errors import MercatoError, RefreshTokenInvalid, SessionNotFound, TokenInvalid
 from mercato_server.domain.events import EventKind
@@ -112,6 +112,8 @@ SELECT session.account_id, session.id, CASE WHEN session.is_guest THEN 'guest' E
   JOIN accounts AS account ON account.id = session.account_id
  WHERE session.id = ANY($1::uuid[])
 """  # noqa: S608 - constants
+
+HAS_ENDED = "SELECT EXISTS (SELECT FROM sessions WHERE id = ANY($1::uuid[]) AND ended_at IS NOT NULL)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,6 +256,16 @@ async def roles(pool: "Pool", callers: Sequence[InSession]) -> list[Role | Merca
         rows = await conn.fetch(GET_ROLES, [caller.session_id for caller in callers])
     live = {(account_id, session_id): Role(role) for account_id, session_id, role, live in rows if live}
     return [live.get((caller.account_id, caller.session_id)) or session_ended() for caller in callers]
+
+
+async def require_live(conn: "Conn", guest_sessions: Collection[UUID]) -> None:
+    """Raise StaleReadError if a session of a guest has ended since a statement of the transaction has found it live.
+
+    It must run after the statement that writes the guest's cart: that may have waited for the login that merges the cart, and has then
+    written to the cart that the login has emptied. Another run finds that the session has ended.
+    """
+    if guest_sessions and await conn.fetchval(HAS_ENDED, list(guest_sessions)):
+        raise StaleReadError
 
 
 def session_ended() -> TokenInvalid:

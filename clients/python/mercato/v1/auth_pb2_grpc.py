@@ -150,7 +150,8 @@ class AuthServiceServicer:
         one minute; a success forgets them. After 50 failures from all addresses together the same holds for all, except for those from which
         this account has logged in before. Attempts at the same time that could exceed the free failures wait for each other.
         With `guest_token` the guest's cart joins the account's cart, and the guest's session ends. No cart makes a login fail: `guest_merge` of the
-        answer says what changed.
+        answer says what changed. Orders of guests whose `contact_email` is the verified address of the account move to it. A guest keeps its
+        session while it has an unpaid order that has not moved.
         Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED INVALID_CREDENTIALS, RESOURCE_EXHAUSTED TOO_MANY_ATTEMPTS (RetryInfo says when).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -174,7 +175,7 @@ class AuthServiceServicer:
         A guest has a cart, addresses, orders and payments of its own; its checkout needs `contact_email` in the cart's header. A guest that has
         ordered nothing is deleted when it was not used for a month, or as long as the shop's operator says. Each call makes another guest: it
         honours no `idempotency-key`.
-        Errors: RESOURCE_EXHAUSTED TOO_MANY_GUESTS (the network of the client has made as many in the last hour as it may; RetryInfo says when).
+        Errors: RESOURCE_EXHAUSTED TOO_MANY_GUESTS (the network of the client has made as many in the last hour as it may; RetryInfo says when), FAILED_PRECONDITION GUESTS_OFF.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -57,7 +57,8 @@ class AuthServiceStub:
     one minute; a success forgets them. After 50 failures from all addresses together the same holds for all, except for those from which
     this account has logged in before. Attempts at the same time that could exceed the free failures wait for each other.
     With `guest_token` the guest's cart joins the account's cart, and the guest's session ends. No cart makes a login fail: `guest_merge` of the
-    answer says what changed.
+    answer says what changed. Orders of guests whose `contact_email` is the verified address of the account move to it. A guest keeps its
+    session while it has an unpaid order that has not moved.
     Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED INVALID_CREDENTIALS, RESOURCE_EXHAUSTED TOO_MANY_ATTEMPTS (RetryInfo says when).
     """
     LoginForm: _grpc.UnaryUnaryMultiCallable[_auth_pb2.LoginFormRequest, _auth_pb2.LoginResponse]
@@ -73,7 +74,7 @@ class AuthServiceStub:
     A guest has a cart, addresses, orders and payments of its own; its checkout needs `contact_email` in the cart's header. A guest that has
     ordered nothing is deleted when it was not used for a month, or as long as the shop's operator says. Each call makes another guest: it
     honours no `idempotency-key`.
-    Errors: RESOURCE_EXHAUSTED TOO_MANY_GUESTS (the network of the client has made as many in the last hour as it may; RetryInfo says when).
+    Errors: RESOURCE_EXHAUSTED TOO_MANY_GUESTS (the network of the client has made as many in the last hour as it may; RetryInfo says when), FAILED_PRECONDITION GUESTS_OFF.
     """
     Refresh: _grpc.UnaryUnaryMultiCallable[_auth_pb2.RefreshRequest, _auth_pb2.LoginResponse]
     """Exchange a refresh token for a new access token and the next refresh token.
@@ -170,7 +171,8 @@ class AuthServiceAsyncStub(AuthServiceStub):
     one minute; a success forgets them. After 50 failures from all addresses together the same holds for all, except for those from which
     this account has logged in before. Attempts at the same time that could exceed the free failures wait for each other.
     With `guest_token` the guest's cart joins the account's cart, and the guest's session ends. No cart makes a login fail: `guest_merge` of the
-    answer says what changed.
+    answer says what changed. Orders of guests whose `contact_email` is the verified address of the account move to it. A guest keeps its
+    session while it has an unpaid order that has not moved.
     Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED INVALID_CREDENTIALS, RESOURCE_EXHAUSTED TOO_MANY_ATTEMPTS (RetryInfo says when).
     """
     LoginForm: _aio.UnaryUnaryMultiCallable[_auth_pb2.LoginFormRequest, _auth_pb2.LoginResponse]  # type: ignore[assignment]
@@ -186,7 +188,7 @@ class AuthServiceAsyncStub(AuthServiceStub):
     A guest has a cart, addresses, orders and payments of its own; its checkout needs `contact_email` in the cart's header. A guest that has
     ordered nothing is deleted when it was not used for a month, or as long as the shop's operator says. Each call makes another guest: it
     honours no `idempotency-key`.
-    Errors: RESOURCE_EXHAUSTED TOO_MANY_GUESTS (the network of the client has made as many in the last hour as it may; RetryInfo says when).
+    Errors: RESOURCE_EXHAUSTED TOO_MANY_GUESTS (the network of the client has made as many in the last hour as it may; RetryInfo says when), FAILED_PRECONDITION GUESTS_OFF.
     """
     Refresh: _aio.UnaryUnaryMultiCallable[_auth_pb2.RefreshRequest, _auth_pb2.LoginResponse]  # type: ignore[assignment]
     """Exchange a refresh token for a new access token and the next refresh token.
@@ -292,7 +294,8 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         one minute; a success forgets them. After 50 failures from all addresses together the same holds for all, except for those from which
         this account has logged in before. Attempts at the same time that could exceed the free failures wait for each other.
         With `guest_token` the guest's cart joins the account's cart, and the guest's session ends. No cart makes a login fail: `guest_merge` of the
-        answer says what changed.
+        answer says what changed. Orders of guests whose `contact_email` is the verified address of the account move to it. A guest keeps its
+        session while it has an unpaid order that has not moved.
         Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED INVALID_CREDENTIALS, RESOURCE_EXHAUSTED TOO_MANY_ATTEMPTS (RetryInfo says when).
         """
 
@@ -320,7 +323,7 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         A guest has a cart, addresses, orders and payments of its own; its checkout needs `contact_email` in the cart's header. A guest that has
         ordered nothing is deleted when it was not used for a month, or as long as the shop's operator says. Each call makes another guest: it
         honours no `idempotency-key`.
-        Errors: RESOURCE_EXHAUSTED TOO_MANY_GUESTS (the network of the client has made as many in the last hour as it may; RetryInfo says when).
+        Errors: RESOURCE_EXHAUSTED TOO_MANY_GUESTS (the network of the client has made as many in the last hour as it may; RetryInfo says when), FAILED_PRECONDITION GUESTS_OFF.
         """
 
     @_abc_1.abstractmethod
