@@ -97,6 +97,18 @@ async def test_bad_rows_are_skipped_by_choice_and_all_of_them_written_to_a_file(
     assert [int(row[0]) for row in rows] == [*BAD, *range(19, 49)]
 
 
+async def test_pictures_of_the_shop_itself_are_bad_and_other_files_at_their_address_are_external(
+    mercato: Mercato, database: str, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MERCATO_PICTURES_URL", "https://cdn.example.com/shop/")
+    own, other = f"https://cdn.example.com/shop/pictures/{'0' * 64}-large.webp", "https://cdn.example.com/shop/pictures/a.jpg"
+    put(file, HEADER + f"S1,Ball,,1,,1,{other} {own}\nS2,Ball,,1,,1,{other}\n")
+    done = mercato("import", "products.csv", "--on-error", "skip")
+    assert done.returncode == 3
+    assert done.stderr == "line 2 (S1): image_urls[1]: is a picture of this shop; only calls show those\n"
+    assert [(row[0], row[5]) for row in await fetch(database, PRODUCTS)] == [("S2", [other])]
+
+
 async def test_a_line_that_is_not_utf_8_is_a_bad_row(mercato: Mercato, database: str, file: Path) -> None:
     put(file, b"\xef\xbb\xbf" + HEADER.encode() + b"S,Caf\xe9,,1,,1,\nT\xe9,Tea,,1,,1,\n" + "U,Café,,1,,1,\r\n".encode())
     done = mercato("import", "products.csv", "--on-error", "skip")

@@ -113,6 +113,20 @@ async def test_shopifys_products_come_with_variants_pictures_stock_and_weights(m
     assert await sound(database)
 
 
+@pytest.mark.parametrize("shop", ["Shopify", "WooCommerce"])
+async def test_pictures_of_the_shop_itself_are_left_out(
+    shop: str, mercato: Mercato, database: str, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MERCATO_PICTURES_URL", "https://cdn.example.com")
+    own, other = f"https://cdn.example.com/pictures/{'0' * 64}-small.webp", "https://p.example.com/a.jpg"
+    cap = {"Type": "simple", "SKU": "CAP", "Name": "Cap", "Regular price": "1", "Images": f"{own}, {other}"}
+    put(file, woocommerce(cap) if shop == "WooCommerce" else shopify({**MUG, "Image Src": other, "Variant Image": own}))
+    done = mercato("import", "products.csv")
+    assert done.returncode == 0
+    assert "1 pictures were left out, since they are pictures of this shop, which only calls show" in done.stdout
+    assert await fetch(database, "SELECT image_urls FROM products") == [([other],)]
+
+
 async def test_the_same_file_again_changes_nothing_and_stock_stays_that_of_the_shop(mercato: Mercato, database: str, file: Path) -> None:
     put(file, shopify(MUG, MUG_PICTURE, SHIRT, SHIRT_BLUE))
     mercato("import", "products.csv")

@@ -18,8 +18,8 @@ from mercato_server.rpc.rest import BODY_FIELD, reader
 
 THINGS: Mapping[str, str] = {"product_id": "0198c5f2-7a3e-7c4d-9b1e-2f6a8d0c4b57", "email": "a@example.com"}
 JSON = st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5), lambda inner: st.lists(inner, max_size=2))
-BODIES = [rpc for rpc in rpcs() if rpc.bindings and rpc.bindings[0].body not in ("", "form", "event")]
-"""The RPCs that read a JSON body; the body of a login is a form, too, and that of a signed notice is kept as it came."""
+BODIES = [rpc for rpc in rpcs() if rpc.bindings and rpc.bindings[0].body not in ("", "form", "event") and not rpc.streams]
+"""The RPCs that read a JSON body; the body of a login is a form, too, and those of a signed notice and of an upload are kept as they came."""
 
 
 def sent(rpc: Rpc, body: Any) -> Message:

@@ -36,8 +36,11 @@ PEOPLE = 120
 CACHED_S = 3_600.0
 """Longer than the tests run, so that a changed answer shows what the peer has forgotten."""
 CATEGORY = UUID(int=1)
-NOT_OF_THE_PEER = frozenset({"needs_delivery", "tax_category", "weight_grams", "missing", "number", "contact_email", "note", "quote_id"})
-"""Fields of delivery, tax and the names of orders, which the peer does not have."""
+NOT_OF_THE_PEER = frozenset({
+    "needs_delivery", "tax_category", "weight_grams", "missing", "number", "contact_email", "note", "quote_id",
+    "slug", "group_id", "options", "options_text", "pictures", "description_html", "groups", "facets",
+})  # fmt: skip
+"""Fields of delivery, tax, variants, pictures and slugs, and the names of orders, which the peer does not have."""
 
 # Ids above all others, so that these are the newest products, and times that are the same in both databases.
 MAKE_PRODUCTS = """

@@ -286,7 +286,7 @@ ROUTES = [
     Route("POST", "/login", "access_token"),
     Route("POST", "/v1/auth:login", "access_token"),
     Route("POST", "/v1/auth:refresh", "refresh_token"),
-    Route("POST", "/v1/auth:guest", "refresh_token", 201),
+    Route("POST", "/v1/auth:guest", "refresh_token"),
     Route("POST", "/logout"),
     Route("POST", "/v1/auth:logoutAll", "ended_sessions"),
     Route("GET", "/me/sessions", "sessions"),

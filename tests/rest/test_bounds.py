@@ -167,7 +167,7 @@ def text(schema: Schema, length: int) -> str:
         case "phone":
             return "+4930901820".ljust(length, "-")
         case _:
-            return filler
+            return filler.lower() if "a-z" in schema.get("pattern", "") else filler
 
 
 def items(schema: Schema, number: int) -> list[Any]:

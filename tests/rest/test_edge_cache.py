@@ -249,7 +249,8 @@ def test_no_caller_gets_the_answer_of_another(up: Up, scene: Scene, stranger: Cl
             assert up.anyone.get(asked).status == (200 if public else 401)
             others = stranger.get(asked)
             assert others.status in ((200,) if public else (200, 403, 404))
-            assert not [secret for secret in secrets_of(scene) if secret.encode() in others.body]
+            if "token=" not in path:  # a link is all that its reader needs
+                assert not [secret for secret in secrets_of(scene) if secret.encode() in others.body]
     assert_only_the_catalog_is_stored(up, secrets_of(scene))
 
 

@@ -42,6 +42,7 @@ TABLES = (
         "promotion_redemptions",
         "promotions",
     ),
+    *("category_listings", "picture_uploads", "pictures", "product_groups", "product_pictures", "slugs"),
     *("quotes", "refresh_tokens", "search_words", "sessions", "shipping_areas", "shipping_methods", "shipping_rates", "shipping_zones"),
     *("disputes", "payment_ledger", "payments", "provider_events", "provider_requests", "refund_lines", "refunds"),
     *("return_items", "returns", "shipment_items", "shipments"),

@@ -144,6 +144,20 @@ async def test_the_bytes_of_all_pieces_together_are_bounded() -> None:
         assert at.sends.pieces == [LIMIT // 2, LIMIT // 2]
 
 
+async def test_bytes_beside_the_body_count_too() -> None:
+    """Those of other fields, and of fields that the server does not know."""
+    unknown = b"\x92\x7d" + b"\xe0\xd4\x03" + b"x" * 60_000  # field 2002, of 60,000 bytes (protobuf.dev, "Encoding")
+    for message in (SendRequest(body=HttpBody(content_type="x" * 60_000)).SerializeToString(), unknown):
+
+        async def two(message: bytes = message) -> AsyncIterator[bytes]:
+            yield message
+            yield message
+
+        async with served() as at:
+            assert (await refusal(at.send(two(), metadata=WELCOME))).reason == "REQUEST_TOO_LARGE"
+            assert len(at.sends.pieces) == 1
+
+
 async def test_the_number_of_pieces_is_bounded() -> None:
     async with served() as at:
         assert (await refusal(at.send(pieces(*[1] * 51), metadata=WELCOME))).reason == "STREAM_TOO_LONG"

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import signal
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from functools import partial
@@ -34,15 +35,19 @@ from mercato_server.database.pool import Pool
 from mercato_server.database.transactions import transaction
 from mercato_server.domain.pictures import UPLOAD_MAX_BYTES
 from mercato_server.domain.slugs import SlugKind
+from mercato_server.jobs.queues import Job, LaterError
+from mercato_server.pictures import decoding
 from mercato_server.pictures.files import PictureFiles
 from mercato_server.pictures.sweeper import sweep, sweep_files
+from mercato_server.pictures.verifier import STOPS, Verifier
 from mercato_server.store import shown_pictures, slugs
 from support.patience import until
 from support.picture_files import HEIC, HTML, encoded, halves, with_place
-from support.pictures import contents, own_directory, sent, settled, show, uploaded, verifying
+from support.pictures import contents, ended_by, own_directory, sent, settled, show, uploaded, verifying
 from support.shop import CALL_S, Person, Shop, refusal, worker
 
 REFUSED, WAITING = media_pb2.PICTURE_UPLOAD_STATE_REFUSED, media_pb2.PICTURE_UPLOAD_STATE_WAITING
+PENDING, READY = media_pb2.PICTURE_UPLOAD_STATE_PENDING, media_pb2.PICTURE_UPLOAD_STATE_READY
 ABSENT = "0" * 64
 
 
@@ -325,9 +330,84 @@ async def test_a_shop_without_a_directory_takes_no_pictures(settings: Settings, 
 
 
 async def test_the_uploads_that_are_open_are_bounded(shop: Shop, admin: Person, pool: "Pool") -> None:
-    await pool.execute("INSERT INTO picture_uploads (expires_at) SELECT now() FROM generate_series(1, 1000)")
+    await pool.execute("INSERT INTO picture_uploads (expires_at) SELECT now() + interval '1 hour' FROM generate_series(1, 1000)")
     error = await refusal(shop.media.CreatePictureUpload(media_pb2.CreatePictureUploadRequest(), metadata=admin.metadata))
     assert (error.code, error.reason) == (StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_UPLOADS")
+    await pool.execute("UPDATE picture_uploads SET expires_at = now()")
+    await shop.media.CreatePictureUpload(media_pb2.CreatePictureUploadRequest(), metadata=admin.metadata)
+    await pool.execute("UPDATE picture_uploads SET state = 'pending', file = id")
+    assert (
+        await refusal(shop.media.CreatePictureUpload(media_pb2.CreatePictureUploadRequest(), metadata=admin.metadata))
+    ).code == error.code
+
+
+async def pending(shop: Shop, admin: Person, content: bytes, attempts: int = 0) -> Job:
+    """Return the job of an upload that no worker verifies."""
+    return Job(UUID((await sent(shop, admin, content)).id), attempts, keep=lambda: None)
+
+
+async def state(shop: Shop, admin: Person, job: Job) -> tuple[int, str]:
+    request = media_pb2.GetPictureUploadRequest(upload_id=str(job.row_id))
+    upload = await shop.media.GetPictureUpload(request, metadata=admin.metadata)
+    return upload.state, upload.refusal_reason
+
+
+async def test_a_decoder_that_is_stopped_from_outside_is_tried_again_a_few_times(
+    shop: Shop, admin: Person, pool: "Pool", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = await pending(shop, admin, encoded(halves(), "PNG"))
+    verifier = Verifier(pool, PictureFiles(tmp_path / "pictures"), keep_originals=False)
+    monkeypatch.setattr(decoding, "COMMAND", ended_by(signal.SIGKILL))
+    for attempts in range(STOPS):
+        with pytest.raises(LaterError):
+            await verifier.queue.handle(replace(job, attempts=attempts))
+        assert await state(shop, admin, job) == (PENDING, "")
+        assert len(left(tmp_path / "pictures")) == 1
+    await verifier.queue.handle(replace(job, attempts=STOPS))
+    assert await state(shop, admin, job) == (REFUSED, "PICTURE_COSTLY")
+
+
+async def test_a_fault_of_the_shop_refuses_no_picture(
+    shop: Shop, admin: Person, pool: "Pool", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = await pending(shop, admin, encoded(halves(), "PNG"), attempts=100)
+    verifier = Verifier(pool, PictureFiles(tmp_path / "pictures"), keep_originals=False)
+    with monkeypatch.context() as patched:
+        patched.setattr(decoding, "COMMAND", ("/absent/python",))
+        with pytest.raises(LaterError):
+            await verifier.queue.handle(job)
+    assert await state(shop, admin, job) == (PENDING, "")
+    await verifier.queue.handle(job)
+    assert await state(shop, admin, job) == (READY, "")
+
+
+async def test_a_worker_that_ends_after_it_made_a_picture_has_kept_the_original(
+    shop: Shop, admin: Person, pool: "Pool", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The upload cannot be dropped, as after the end of a worker; nothing comes back to it, since its row is settled."""
+    content = encoded(halves(), "PNG")
+    job = await pending(shop, admin, content)
+    files = PictureFiles(tmp_path / "pictures")
+    verifier = Verifier(pool, files, keep_originals=True)
+    monkeypatch.setattr(verifier._files, "drop", lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        await verifier.queue.handle(job)
+    assert await state(shop, admin, job) == (READY, "")
+    await sweep_files(pool, PictureFiles(tmp_path / "pictures"), 0, age_s=0)
+    [original] = (tmp_path / "pictures/originals").iterdir()
+    assert original.read_bytes() == content
+    assert not list((tmp_path / "pictures/uploads").iterdir())
+
+
+async def test_the_original_of_a_picture_that_is_uploaded_again_stays(
+    settings: Settings, shop: Shop, admin: Person, tmp_path: Path
+) -> None:
+    content = encoded(halves(), "PNG")
+    async with verifying(replace(settings, pictures=replace(settings.pictures, keep_originals=True))):
+        assert await uploaded(shop, admin, content) == await uploaded(shop, admin, content)
+        await until(lambda: len(left(tmp_path / "pictures")) == 4)
+    [original] = (tmp_path / "pictures/originals").iterdir()
+    assert original.read_bytes() == content
 
 
 async def test_originals_are_kept_if_the_operator_wants_them(settings: Settings, shop: Shop, admin: Person, tmp_path: Path) -> None:
@@ -419,6 +499,25 @@ async def test_files_that_no_row_needs_are_swept(shop: Shop, admin: Person, pool
         await sweep_files(pool, files, number, age_s=0)
     assert left(directory) == sorted([*kept, *waiting])
     assert not list((directory / "work").iterdir())
+
+
+async def test_a_sweep_of_files_looks_at_all_of_them(pool: "Pool", tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files that stay, however many, do not hide those behind them."""
+    monkeypatch.setattr("mercato_server.pictures.files.CHUNK", 2)
+    shelf, uploads = tmp_path / "pictures/renditions/00", tmp_path / "pictures/uploads"
+    shelf.mkdir(parents=True)
+    uploads.mkdir()
+    digests = [number.to_bytes(32, "big") for number in range(20)]
+    for digest in digests:
+        (shelf / f"{digest.hex()}-large.webp").touch()
+        (uploads / digest.hex()[32:]).touch()
+    known, waiting = digests[:10], [digest.hex()[32:] for digest in digests[:10]]
+    add = "INSERT INTO pictures (digest, widths, heights) SELECT digest, '{1,1,1}', '{1,1,1}' FROM unnest($1::bytea[]) AS digest"
+    await pool.execute(add, known)
+    owe = "INSERT INTO picture_uploads (state, file, expires_at) SELECT 'pending', file, now() FROM unnest($1::text[]) AS file"
+    await pool.execute(owe, waiting)
+    await sweep_files(pool, PictureFiles(tmp_path / "pictures"), 0, age_s=0)
+    assert left(tmp_path / "pictures") == sorted([*waiting, *(f"{digest.hex()}-large.webp" for digest in known)])
 
 
 async def test_an_attachment_beside_a_sweep_shows_a_picture_that_stays(

@@ -12,7 +12,10 @@ Mercato = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def environ(database: str) -> dict[str, str]:
-    return {**{name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}, "DATABASE_URL": database}
+    return {
+        **{name: os.environ[name] for name in ("PATH", "PYTHONPATH", "MERCATO_PICTURES_URL") if name in os.environ},
+        "DATABASE_URL": database,
+    }
 
 
 def put(file: Path, content: str | bytes) -> None:

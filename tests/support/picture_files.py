@@ -45,6 +45,12 @@ def with_place(image: Image.Image, orientation: int = 1) -> bytes:
     return encoded(image, "JPEG", quality=95, exif=exif, comment=b"COMMENT OF A PERSON")
 
 
+def with_thumbnail(image: Image.Image) -> bytes:
+    """Return a JPEG file that holds another whole JPEG file, as cameras write it, in a segment before its pixels."""
+    whole, small = encoded(image, "JPEG", quality=95), encoded(Image.new("RGB", (8, 8)), "JPEG")
+    return whole[:2] + b"\xff\xe7" + struct.pack(">H", 2 + len(small)) + small + whole[2:]
+
+
 def cmyk_profile(lab: tuple[float, float, float]) -> bytes:
     """Return an ICC profile (ICC.1:2001-04) by which each CMYK colour without black ink is this one of CIE L*a*b*."""
     lightness, a, b = lab
@@ -69,3 +75,5 @@ def cmyk_profile(lab: tuple[float, float, float]) -> bytes:
 HEIC = struct.pack(">I", 24) + b"ftypheic" + bytes(4) + b"mif1heic" + b"\0" * 200
 SVG = b'<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>'
 HTML = b"<!doctype html><html><body><script>alert(1)</script></body></html>"
+MOVIE = struct.pack(">I", 24) + b"ftypmp42" + bytes(4) + b"mp42isom" + struct.pack(">I", 2_008) + b"mdat" + b"\xff\xda\x12\x34" * 500
+"""A file in ISO 14496-14's format, such as telephones write after a photograph."""

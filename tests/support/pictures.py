@@ -1,6 +1,7 @@
 """Uploads of pictures to a shop under test."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -68,6 +69,11 @@ async def show(shop: Shop, admin: Person, product_id: str, ids: Collection[str],
     request = media_pb2.SetProductPicturesRequest(product_id=product_id, pictures=shown, etag=etag)
     product: Product = await shop.media.SetProductPictures(request, metadata=admin.metadata, timeout=CALL_S)
     return product
+
+
+def ended_by(number: int) -> tuple[str, ...]:
+    """Return a command that a signal ends."""
+    return sys.executable, "-c", f"import os; os.kill(os.getpid(), {number:d})"
 
 
 @asynccontextmanager

@@ -1,6 +1,8 @@
 """The process that decodes pictures: which files it takes, how they look afterwards, and how it is bounded."""
 
+import asyncio
 import io
+import signal
 import struct
 import sys
 import zlib
@@ -9,10 +11,26 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from mercato_server.config.inheritance import python_environ
 from mercato_server.domain.pictures import RENDITION_MAX_BYTES, SIZES, Side, Unusable
 from mercato_server.pictures import decoder, decoding
-from mercato_server.pictures.decoding import Refused, decode
-from support.picture_files import BLUE, HEIC, HTML, RED, SVG, chunk, cmyk_profile, encoded, halves, png, with_place
+from mercato_server.pictures.decoding import FaultError, Refused, StoppedError, decode
+from support.picture_files import (
+    BLUE,
+    HEIC,
+    HTML,
+    MOVIE,
+    RED,
+    SVG,
+    chunk,
+    cmyk_profile,
+    encoded,
+    halves,
+    png,
+    with_place,
+    with_thumbnail,
+)
+from support.pictures import ended_by
 
 NEAR = 12
 """By how much a value of a colour may differ after two lossy encodings."""
@@ -174,6 +192,8 @@ async def test_a_broken_profile_does_not_spoil_a_picture(tmp_path: Path) -> None
         (Unusable.TRUNCATED, encoded(halves(640, 480), "JPEG")[:-200]),
         (Unusable.TRUNCATED, encoded(halves(640, 480), "JPEG")[:-2]),
         (Unusable.TRUNCATED, encoded(halves(640, 480), "PNG")[:-60]),
+        (Unusable.TRUNCATED, with_thumbnail(halves(640, 480))[:-2]),
+        (Unusable.TRUNCATED, with_thumbnail(halves(640, 480))[:40]),
         (Unusable.PIXELS, png(10_000, 10_000, bits=8, colour=0, row=bytes(10_000), rows=10)),
         (Unusable.PIXELS, png(60_000, 60_000, bits=1, colour=0, row=bytes(7_500))),
         (Unusable.PIXELS, png(40_000, 1, bits=8, colour=0, row=bytes(40_000))),
@@ -181,7 +201,7 @@ async def test_a_broken_profile_does_not_spoil_a_picture(tmp_path: Path) -> None
         (Unusable.BROKEN, b"\x89PNG\r\n\x1a\n" + bytes(100)),
         (Unusable.BROKEN, b"\xff\xd8\xff" + bytes(100) + b"\xff\xd9"),
     ],
-    ids=range(19),
+    ids=range(21),
 )
 async def test_another_file_is_refused_with_its_reason(why: Unusable, content: bytes, tmp_path: Path) -> None:
     assert await refused(content, tmp_path) is why
@@ -200,12 +220,73 @@ async def test_the_largest_picture_that_is_taken_fits_into_the_memory(tmp_path: 
     assert is_red_and_blue(image)
 
 
-async def test_a_process_beyond_its_bounds_is_a_refusal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    program = "import resource; resource.setrlimit(resource.RLIMIT_CPU, (1, 1))\nwhile True: pass"
-    monkeypatch.setattr(decoding, "COMMAND", (sys.executable, "-c", program))
-    assert await refused(b"", tmp_path) is Unusable.COSTLY
-    monkeypatch.setattr(decoding, "COMMAND", (sys.executable, "-c", "raise SystemExit(3)"))
+@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE])
+async def test_a_crash_is_a_refusal(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoding, "COMMAND", ended_by(number))
     assert await refused(b"", tmp_path) is Unusable.BROKEN
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGINT])
+async def test_a_signal_from_outside_is_no_refusal(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoding, "COMMAND", ended_by(number))
+    with pytest.raises(StoppedError, match=f"signal {number} ended the process"):
+        await decode(tmp_path / "upload", tmp_path)
+
+
+async def test_the_bound_of_time_shows_before_the_one_that_kills(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = (
+        "import os, sys; from mercato_server.pictures import decoder; decoder.CPU_S = 1; decoder.confine(os.getppid())\nwhile True: pass"
+    )
+    monkeypatch.setattr(decoding, "COMMAND", (sys.executable, "-P", "-c", program))
+    assert await refused(b"", tmp_path) is Unusable.COSTLY
+
+
+@pytest.mark.parametrize("command", [(sys.executable, "-c", "raise SystemExit(3)"), (sys.executable, "-c", ""), ("/absent/python",)])
+async def test_a_process_that_does_not_start_is_no_refusal(
+    command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoding, "COMMAND", command)
+    with pytest.raises(FaultError):
+        await decode(tmp_path / "upload", tmp_path)
+
+
+async def test_a_full_disk_and_a_file_that_cannot_be_read_are_no_refusal(tmp_path: Path) -> None:
+    source = tmp_path / "upload"
+    with pytest.raises(FaultError, match="No such file"):
+        await decode(source, tmp_path)
+    source.write_bytes(encoded(halves(), "PNG"))
+    (tmp_path / "medium").symlink_to("/dev/full")
+    with pytest.raises(FaultError, match="No space left"):
+        await decode(source, tmp_path)
+
+
+async def test_a_process_whose_worker_has_ended_does_nothing(tmp_path: Path) -> None:
+    source = tmp_path / "upload"
+    source.write_bytes(encoded(halves(), "PNG"))
+    process = await asyncio.create_subprocess_exec(
+        *decoding.COMMAND, str(source), str(tmp_path), "1", env=python_environ(), stderr=asyncio.subprocess.DEVNULL
+    )
+    assert await process.wait() == 1
+    assert not any((tmp_path / size).exists() for size in SIZES)
+
+
+async def test_the_process_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = """
+import json, os, resource
+from mercato_server.pictures import decoder
+decoder.confine(os.getppid())
+status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+print(json.dumps({"fault": f'{status["NoNewPrivs"].strip()} {resource.getrlimit(resource.RLIMIT_NOFILE)}'}))
+"""
+    monkeypatch.setattr(decoding, "COMMAND", (sys.executable, "-P", "-c", program))
+    with pytest.raises(FaultError, match=r"1 \(64, 64\)"):
+        await decode(tmp_path / "upload", tmp_path)
+
+
+@pytest.mark.parametrize("trailer", [MOVIE, b"\xff\xda\0\x03\0" + bytes(100), bytes(1_000)], ids=["movie", "scan", "zeros"])
+async def test_a_photograph_with_other_content_after_its_end_is_taken(trailer: bytes, tmp_path: Path) -> None:
+    _, image = await decoded(with_thumbnail(halves()) + trailer, tmp_path)
+    assert is_red_and_blue(image)
 
 
 def test_noise_is_made_small_enough() -> None:

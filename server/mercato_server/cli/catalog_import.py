@@ -72,6 +72,8 @@ class Import:
     """A file for the bad rows, as CSV: line, SKU, reason."""
     currency: str
     """The currency of the prices if the shop has none yet, since no worker has run."""
+    pictures_url: str = ""
+    """Base of the URLs of the shop's own pictures, which a file cannot show."""
     spreadsheet_safe: bool = False
     """Whether the file was exported for spreadsheets."""
     limits: ImportLimits = field(default_factory=ImportLimits)
@@ -118,7 +120,14 @@ class Import:
         return outcome
 
     def _good(self, bad: BadRows, categories: Collection[str], advance: Advance) -> Iterator[Row]:
-        found = products_csv.read(self.path, self.limits, advance, tax_categories=categories, spreadsheet_safe=self.spreadsheet_safe)
+        found = products_csv.read(
+            self.path,
+            self.limits,
+            advance,
+            tax_categories=categories,
+            pictures_url=self.pictures_url,
+            spreadsheet_safe=self.spreadsheet_safe,
+        )
         for row in found:
             if isinstance(row, BadRow):
                 bad.tell(row)

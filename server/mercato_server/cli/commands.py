@@ -208,18 +208,20 @@ def import_products(
     """
     from mercato_server.cli.catalog_import import Import
     from mercato_server.cli.moving_in import MoveIn, recognised
+    from mercato_server.config.picture_settings import PictureSettings
 
-    currency = config.currency()
+    currency, pictures_url = config.currency(), PictureSettings.from_environ().url
     if head := recognised(file):
         if spreadsheet_safe:
             raise typer.BadParameter("--spreadsheet-safe is for files that Mercato has exported")
         typer.echo(f"{head.kind.name}; ignored columns: {', '.join(head.ignored) or 'none'}")
-        moved = MoveIn(path=file, head=head, refuse=on_error is OnError.REFUSE, errors=errors, currency=currency)
+        refuse = on_error is OnError.REFUSE
+        moved = MoveIn(path=file, head=head, refuse=refuse, errors=errors, currency=currency, pictures_url=pictures_url)
         report = _run(_with_database(data_dir, moved.run))
         report.show(typer.echo)
         raise typer.Exit(SKIPPED if report.bad else 0)
     skip = on_error is OnError.SKIP
-    wanted = Import(path=file, skip=skip, errors=errors, currency=currency, spreadsheet_safe=spreadsheet_safe)
+    wanted = Import(path=file, skip=skip, errors=errors, currency=currency, pictures_url=pictures_url, spreadsheet_safe=spreadsheet_safe)
     outcome = _run(_with_database(data_dir, wanted.run))
     typer.echo(f"{outcome.created} created, {outcome.updated} updated, {outcome.unchanged} unchanged, {outcome.bad} bad rows skipped")
     raise typer.Exit(SKIPPED if outcome.bad else 0)

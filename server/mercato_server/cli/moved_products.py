@@ -13,7 +13,7 @@ from mercato_server.domain.catalog import CATEGORY_NAME_MAX, DESCRIPTION_MAX, SK
 from mercato_server.domain.errors import InvalidRequest, MercatoError
 from mercato_server.domain.group_upserts import Rules, VariantDraft
 from mercato_server.domain.moved_goods import MovedProduct, MovedVariant
-from mercato_server.domain.pictures import PICTURES_MAX
+from mercato_server.domain.pictures import PICTURES_MAX, digest_of
 from mercato_server.domain.product_groups import GroupDraft
 from mercato_server.store import bulk, group_upserts, moving_in
 from mercato_server.store.bulk import Incoming
@@ -29,8 +29,11 @@ Written = Callable[[str, int, str], None]
 """Takes what became of a line that is in the shop now: `created`, `updated` or `unchanged`, the line, and the product."""
 
 
-def checked(spool: Spool, currency_code: str, take: Take) -> Iterator[MovedProduct]:
-    """Yield the products of a file that can be written, each variant of which has options of its own, and no SKU of another line."""
+def checked(spool: Spool, currency_code: str, take: Take, pictures_url: str) -> Iterator[MovedProduct]:
+    """Yield the products of a file that can be written, each variant of which has options of its own, and no SKU of another line.
+
+    The shop's own pictures, whose URLs are below `pictures_url`, are left out.
+    """
     skus: dict[str, int] = {}
     for product in spool.products(currency_code, take):
         remarks = Remarks(take, product.key)
@@ -45,7 +48,7 @@ def checked(spool: Spool, currency_code: str, take: Take) -> Iterator[MovedProdu
         except InvalidRequest as error:
             remarks.bad(product.variants[0].line, str(error))
             continue
-        if variants := tuple(_variants(product, skus, remarks)):
+        if variants := tuple(_external(each, pictures_url, remarks) for each in _variants(product, skus, remarks)):
             yield replace(product, name=name, category=category, description=text, variants=variants)
 
 
@@ -66,6 +69,14 @@ def _variants(product: MovedProduct, skus: dict[str, int], remarks: Remarks) -> 
             remarks.bad(variant.line, f"has the key of line {other}, too")
             continue
         yield replace(variant, options=options, sku=sku)
+
+
+def _external(variant: MovedVariant, pictures_url: str, remarks: Remarks) -> MovedVariant:
+    """Return a variant with its external pictures alone: only calls show the shop's own."""
+    external = tuple(url for url in variant.image_urls if not digest_of(url, pictures_url))
+    if own := len(variant.image_urls) - len(external):
+        remarks.changed(variant.line)(f"{own} pictures were left out, since they are pictures of this shop, which only calls show")
+    return replace(variant, image_urls=external)
 
 
 def _sku(variant: MovedVariant, skus: Mapping[str, int], remarks: Remarks) -> str:

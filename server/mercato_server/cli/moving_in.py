@@ -83,6 +83,8 @@ class MoveIn:
     """A file for all remarks, as CSV: line, product, result, reason."""
     currency: str
     """The currency of the prices if the shop has none yet, since no worker has run."""
+    pictures_url: str = ""
+    """Base of the URLs of the shop's own pictures, which are left out."""
     limits: ImportLimits = field(default_factory=ImportLimits)
 
     async def run(self, database_url: str) -> Report:
@@ -100,13 +102,13 @@ class MoveIn:
                         self._check(spool, currency, report)
                     actor = COMMAND_LINE._replace(request_id=f"import-{uuid.uuid4()}")
                     writer = moved_products.Writer(pool, actor, self.path.name, report.take, report.written)
-                    for batch in _batches(moved_products.checked(spool, currency, report.take), self.limits.batch_rows):
+                    for batch in _batches(moved_products.checked(spool, currency, report.take, self.pictures_url), self.limits.batch_rows):
                         await writer.write(batch)
         return report
 
     def _check(self, spool: Spool, currency: str, report: Report) -> None:
         found = Report(report.errors, report.counts.copy(), {part: lines.copy() for part, lines in report.shown.items()})
-        for _ in moved_products.checked(spool, currency, found.take):
+        for _ in moved_products.checked(spool, currency, found.take, self.pictures_url):
             pass
         if found.bad:
             found.show(lambda text: Console(stderr=True).print(text, soft_wrap=True, markup=False, highlight=False))

@@ -11,6 +11,7 @@ from mercato_server.config.settings import ImportLimits
 from mercato_server.domain import product_groups
 from mercato_server.domain.catalog import CATEGORY_NAME_MAX, PRICE_MAX_MINOR, STOCK_MAX, ProductDraft
 from mercato_server.domain.errors import InvalidRequest
+from mercato_server.domain.pictures import digest_of
 from mercato_server.domain.product_groups import GROUP_CODE_MAX, GROUP_NAME_MAX, POSITION_MAX
 from mercato_server.store.bulk import Incoming
 from mercato_server.store.bulk_groups import Placement
@@ -62,13 +63,14 @@ def read(
     advance: Callable[[int], None],
     *,
     tax_categories: Collection[str] = (),
+    pictures_url: str = "",
     spreadsheet_safe: bool = False,
 ) -> Iterator[Row | BadRow]:
     """Yield the rows of a file without blank lines; `advance` is called with the number of bytes read since its last call.
 
     With `spreadsheet_safe` the apostrophe is removed with which an export protects a cell (store/bulk.py).
-    A row with another tax category than those of the shop is a bad row, and so is a second row with the same SKU. Raises CsvError for a
-    wrong header or too many rows, and OSError.
+    A row with another tax category than those of the shop is a bad row, and so is one with the URL of a picture of the shop, below
+    `pictures_url`, or a second row with the same SKU. Raises CsvError for a wrong header or too many rows, and OSError.
     """
     if path.exists() and not path.is_file():
         raise CsvError(f"{path} must be a regular file, because an import reads it twice")
@@ -79,7 +81,7 @@ def read(
         groups = file_groups.FileGroups()
         slugs: dict[str, int] = {}
         for record in found:
-            row = _row(columns, unprotected(record) if spreadsheet_safe else record)
+            row = _external(_row(columns, unprotected(record) if spreadsheet_safe else record), pictures_url)
             if isinstance(row, Row) and (category := row.product.tax_category) and category not in tax_categories:
                 row = BadRow(row.line, row.product.sku, f"tax_category: the shop has no tax category {category}")
             if isinstance(row, Row):
@@ -128,6 +130,15 @@ def _row(columns: list[str], record: Record | Malformed) -> Row | BadRow:
             return Row(record.first, _product(check, cells))
     except InvalidRequest as error:
         return BadRow(record.first, sku, f"{error}{extent(record.first, record.last)}")
+
+
+def _external(row: Row | BadRow, pictures_url: str) -> Row | BadRow:
+    """Return a row whose pictures are external: the shop keeps its own pictures while products show them, which a file cannot say."""
+    if isinstance(row, Row):
+        for index, url in enumerate(row.product.image_urls or ()):
+            if digest_of(url, pictures_url):
+                return BadRow(row.line, row.product.sku, f"image_urls[{index}]: is a picture of this shop; only calls show those")
+    return row
 
 
 def unprotected(record: Record | Malformed) -> Record | Malformed:

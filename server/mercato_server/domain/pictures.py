@@ -92,6 +92,13 @@ def name(digest: bytes, size: str) -> str:
     return f"{digest.hex()}-{size}.webp"
 
 
+def digest_of(url: str, base: str) -> bytes | None:
+    """Return the digest of the picture of the shop that a URL names, below `base` or as a path; None for any other URL."""
+    path = url.removeprefix(base) if base else url
+    found = NAME.fullmatch(path.removeprefix(PATH)) if path.startswith(PATH) else None
+    return bytes.fromhex(found["digest"]) if found else None
+
+
 def shown(stored: str | None) -> "tuple[Shown, ...]":
     """Return the pictures of a product from the text of its column."""
     if not stored:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from mercato.v1 import catalog_pb2, picture_pb2
-from mercato_server.domain.pictures import NAME, PATH, SIZES, Renditions, Shown, name
+from mercato_server.domain.pictures import PATH, SIZES, Renditions, Shown, digest_of, name
 
 LARGE = "large"
 
@@ -34,10 +34,9 @@ def split(urls: Sequence[str], base: str) -> tuple[list[bytes], list[str]]:
     digests: dict[bytes, None] = {}
     external = []
     for each in urls:
-        path = each.removeprefix(base) if base else each
-        found = NAME.fullmatch(path.removeprefix(PATH)) if path.startswith(PATH) else None
-        if found:
-            digests[bytes.fromhex(found["digest"])] = None
-        else:
+        digest = digest_of(each, base)
+        if digest is None:
             external.append(each)
+        else:
+            digests[digest] = None
     return list(digests), external

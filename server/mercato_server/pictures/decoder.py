@@ -1,8 +1,9 @@
-"""The process that decodes one uploaded file and writes its renditions: `decoder SOURCE DIRECTORY`.
+"""The process that decodes one uploaded file and writes its renditions: `decoder SOURCE DIRECTORY PARENT`.
 
 A file from outside meets the decoders of five formats here and nowhere else. This process has bounds of memory and of time, the lowest
 priority, and ends with the picture. It writes one JSON object to standard output: the sides of the renditions, or the reason of a refusal.
-Whatever else happens, a signal included, means that the file is not a usable picture.
+A crash, or the bound of processor time, also means that the file is not a usable picture. A failure to start, to read or to write is a
+fault of the shop: the process then ends with an exit code and no object, or with `fault`.
 """
 
 import ctypes
@@ -24,7 +25,9 @@ if TYPE_CHECKING:
 
 MEMORY_BYTES = 1536 * 1024 * 1024
 """Address space: 50 megapixels of 4 bytes three times, and the libraries."""
-CPU_S = 20
+CPU_S, CPU_GRACE_S = 20, 5
+"""Processor time until SIGXCPU ends the process, and the time after it until SIGKILL, which others send too."""
+OPEN_FILES = 64
 FILE_BYTES = 4 * 1024 * 1024
 NICE = 19
 NAME = b"mercato-picture"
@@ -43,8 +46,10 @@ ZIP_TAIL_BYTES = 22 + 65_535
 MARKUP = (b"<!doctype", b"<html", b"<head", b"<body", b"<script", b"<iframe", b"<svg", b"<?php", b"%pdf-")
 LONG_MARKUP = (b"<!doctype html", b"<script", b"<iframe", b"<svg xmlns")
 """Markup that is so long that compressed pixels do not contain it by chance."""
+_ALONE = frozenset((0x01, *range(0xD0, 0xDA)))
+"""Markers of JPEG without a segment."""
 _HEIF = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"})
-_PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
+_PR_SET_PDEATHSIG, _PR_SET_NAME, _PR_SET_NO_NEW_PRIVS = 1, 15, 38
 
 
 class UnusableError(Exception):
@@ -57,45 +62,59 @@ class UnusableError(Exception):
 
 def main() -> None:
     """Decode a file within the bounds."""
-    confine()
-    source, directory = Path(sys.argv[1]), Path(sys.argv[2])
+    source, directory, parent = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+    confine(parent)
+    from PIL import Image, ImageCms  # noqa: F401 - a Pillow that cannot be loaded is a fault of the shop
+
     try:
-        result: dict[str, Any] = {"sides": [list(side) for side in write(source, directory)]}
-    except UnusableError as error:
-        result = {"refused": error.why.value, "message": str(error)}
-    except MemoryError:
-        result = {"refused": Unusable.COSTLY.value, "message": "its decoding needs too much memory"}
-    except Exception as error:  # noqa: BLE001 - decoders raise what they like, and none of it is a fault of the shop
-        words = "it ends too early" if "truncated" in str(error).lower() else "it cannot be decoded"
-        why = Unusable.TRUNCATED if "truncated" in str(error).lower() else Unusable.BROKEN
-        result = {"refused": why.value, "message": words}
+        result = _result(source.read_bytes(), directory)
+    except OSError as error:
+        result = {"fault": str(error)}
     sys.stdout.write(json.dumps(result))
 
 
-def confine() -> None:
-    """Bound this process, and let it end with the worker that started it."""
+def _result(whole: bytes, directory: Path) -> dict[str, Any]:
+    """Write the renditions of a file, and return their sides or the reason of a refusal; raises OSError if they cannot be written."""
+    try:
+        made = dict(renditions(whole))
+    except UnusableError as error:
+        return {"refused": error.why.value, "message": str(error)}
+    except MemoryError:
+        return {"refused": Unusable.COSTLY.value, "message": "its decoding needs too much memory"}
+    except Exception as error:  # noqa: BLE001 - decoders raise what they like, and none of it is a fault of the shop
+        words = "it ends too early" if "truncated" in str(error).lower() else "it cannot be decoded"
+        why = Unusable.TRUNCATED if "truncated" in str(error).lower() else Unusable.BROKEN
+        return {"refused": why.value, "message": words}
+    for size, (_, written) in made.items():
+        (directory / size).write_bytes(written)
+    return {"sides": [list(side) for side, _ in made.values()]}
+
+
+def confine(parent: int) -> None:
+    """Bound this process, and let it end with the worker that started it, whose process id is `parent`."""
     libc = ctypes.CDLL(None, use_errno=True)
     libc.prctl(_PR_SET_PDEATHSIG, ctypes.c_ulong(signal.SIGKILL), ctypes.c_ulong(0), ctypes.c_ulong(0), ctypes.c_ulong(0))
+    if os.getppid() != parent:
+        raise SystemExit("the worker ended before this process could be bound to it")
     libc.prctl(_PR_SET_NAME, NAME, ctypes.c_ulong(0), ctypes.c_ulong(0), ctypes.c_ulong(0))
+    libc.prctl(_PR_SET_NO_NEW_PRIVS, ctypes.c_ulong(1), ctypes.c_ulong(0), ctypes.c_ulong(0), ctypes.c_ulong(0))
     os.nice(NICE)
     os.umask(0o077)
+    resource.setrlimit(resource.RLIMIT_CPU, (CPU_S, CPU_S + CPU_GRACE_S))
     for kind, value in (
         (resource.RLIMIT_AS, MEMORY_BYTES),
-        (resource.RLIMIT_CPU, CPU_S),
         (resource.RLIMIT_FSIZE, FILE_BYTES),
+        (resource.RLIMIT_NOFILE, OPEN_FILES),
         (resource.RLIMIT_CORE, 0),
     ):
         resource.setrlimit(kind, (value, value))
 
 
-def write(source: Path, directory: Path) -> Iterator[Side]:
-    """Write the renditions of a file, named as their sizes, and yield their sides; raises UnusableError, or anything that Pillow raises."""
-    whole = source.read_bytes()
+def renditions(whole: bytes) -> Iterator[tuple[str, tuple[Side, bytes]]]:
+    """Yield the size, the sides and the content of each rendition of a file; raises UnusableError, or anything that Pillow raises."""
     large = _picture(whole, _type(whole))
     for size, longest in SIZES.items():
-        side, written = _webp(_within(large, longest))
-        (directory / size).write_bytes(written)
-        yield side
+        yield size, _webp(_within(large, longest))
 
 
 def _type(whole: bytes) -> str:
@@ -107,9 +126,30 @@ def _type(whole: bytes) -> str:
     lowered = whole.lower()
     if any(each in lowered[:SNIFFED_BYTES] for each in MARKUP) or any(each in lowered for each in LONG_MARKUP) or _is_zip(whole):
         raise UnusableError(Unusable.POLYGLOT, f"it is a {kind} file and a document or a program at the same time")
-    if kind == "JPEG" and whole.rfind(b"\xff\xd9") < whole.rfind(b"\xff\xda"):
+    if kind == "JPEG" and not _is_whole_jpeg(whole):
         raise UnusableError(Unusable.TRUNCATED, "it ends too early")
     return kind
+
+
+def _is_whole_jpeg(whole: bytes) -> bool:
+    """Tell whether the first scan of a JPEG file, and so its picture, ends (ITU-T T.81, B.1.1); False if the file ends before a scan.
+
+    Segments before it may hold a second picture, and so may the bytes after the end. Coded pixels do not contain the marker of the end.
+    """
+    at = 2
+    while at + 4 <= len(whole):
+        if whole[at] != 0xFF:
+            return True  # the decoder tells what is wrong
+        marker, length = whole[at + 1], int.from_bytes(whole[at + 2 : at + 4], "big")
+        if marker == 0xDA:
+            return whole.find(b"\xff\xd9", at + 2 + length) >= 0
+        if marker == 0xFF:
+            at += 1  # a fill byte
+        elif marker in _ALONE:
+            at += 2
+        else:
+            at += 2 + length
+    return False
 
 
 def _brands(start: bytes) -> frozenset[bytes]:

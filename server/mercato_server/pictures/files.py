@@ -4,7 +4,9 @@
 that the operator wants to keep. No name comes from a client. All functions block; call them in a thread.
 """
 
+import contextlib
 import hashlib
+import itertools
 import os
 import re
 import secrets
@@ -16,8 +18,8 @@ from typing import BinaryIO
 
 from mercato_server.domain.pictures import NAME, SIZES, name
 
-LISTED_MAX = 500
-"""Files that one pass of the sweep looks at."""
+CHUNK = 500
+"""Files that the sweep looks at in one transaction."""
 _HEX = re.compile(r"[0-9a-f]{32}")
 
 
@@ -47,9 +49,13 @@ class PictureFiles:
         self.upload(file).unlink(missing_ok=True)
 
     def keep_original(self, file: str, digest: bytes) -> None:
-        """Move an upload to the originals."""
+        """Link an upload to the originals, durably, unless there is one; its first name stays until `drop`."""
         self._originals.mkdir(parents=True, exist_ok=True)
-        self.upload(file).replace(self._originals / digest.hex())
+        original = self._originals / digest.hex()
+        if not original.exists():
+            with contextlib.suppress(FileExistsError):
+                original.hardlink_to(self.upload(file))
+        _sync(self._originals)
 
     def new_work(self) -> Path:
         """Make an empty directory for renditions."""
@@ -96,27 +102,28 @@ class PictureFiles:
             for size in SIZES:
                 (self._directory(digest) / name(digest, size)).unlink(missing_ok=True)
 
-    def old_uploads(self, age_s: float) -> list[str]:
-        """Return the names of some uploads that came so long ago."""
-        return [path.name for path in _older(self._uploads, age_s) if _HEX.fullmatch(path.name)]
+    def old_uploads(self, age_s: float) -> Iterator[list[str]]:
+        """Yield the names of all uploads that came so long ago, in chunks."""
+        return _chunks(path.name for path in _older(self._uploads, age_s) if _HEX.fullmatch(path.name))
 
     def end_old_work(self, age_s: float) -> None:
         """Delete the directories that a worker left behind."""
         for path in _older(self._work, age_s):
             self.end_work(path)
 
-    def old_digests(self, shelf: int, age_s: float) -> list[bytes]:
-        """Return the digests of some renditions that were stored so long ago, of those whose digests begin with the byte `shelf`."""
+    def old_digests(self, shelf: int, age_s: float) -> Iterator[list[bytes]]:
+        """Yield, in chunks, the digests of all renditions that were stored so long ago, and whose digests begin with the byte `shelf`."""
         names = (NAME.fullmatch(path.name) for path in _older(self._renditions / f"{shelf:02x}", age_s))
-        return sorted({bytes.fromhex(found["digest"]) for found in names if found})
+        for found in _chunks(each["digest"] for each in names if each):
+            yield [bytes.fromhex(digest) for digest in sorted(set(found))]
 
     def _directory(self, digest: bytes) -> Path:
         return self._renditions / f"{digest[0]:02x}"
 
 
 def _older(directory: Path, age_s: float) -> Iterator[Path]:
-    """Yield some entries of a directory that changed so long ago."""
-    before, found = time.time() - age_s, 0
+    """Yield the entries of a directory that changed so long ago."""
+    before = time.time() - age_s
     try:
         entries = os.scandir(directory)
     except FileNotFoundError:
@@ -129,9 +136,11 @@ def _older(directory: Path, age_s: float) -> Iterator[Path]:
                 continue
             if is_old:
                 yield Path(entry.path)
-                found += 1
-            if found == LISTED_MAX:
-                return
+
+
+def _chunks(names: Iterator[str]) -> Iterator[list[str]]:
+    while chunk := list(itertools.islice(names, CHUNK)):
+        yield chunk
 
 
 def _sync(path: Path) -> None:

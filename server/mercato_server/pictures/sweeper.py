@@ -40,17 +40,18 @@ async def sweep(pool: "Pool", files: PictureFiles, unused_s: float = shown_pictu
 
 
 async def sweep_files(pool: "Pool", files: PictureFiles, shelf: int, age_s: float | None = None) -> None:
-    """Delete one batch of files of each kind that no row needs; `age_s` stands for all ages."""
-    uploads = await asyncio.to_thread(files.old_uploads, UPLOAD_AGE_S if age_s is None else age_s)
-    needed = await picture_uploads.needed(pool, uploads) if uploads else set()
-    for file in uploads:
-        if file not in needed:
-            await asyncio.to_thread(files.drop, file)
+    """Delete the files that no row needs, of renditions those of one shelf; `age_s` stands for all ages."""
+
+    async def remove(unknown: Sequence[bytes]) -> None:
+        await asyncio.to_thread(files.remove, unknown)
+
+    uploads = files.old_uploads(UPLOAD_AGE_S if age_s is None else age_s)
+    while names := await asyncio.to_thread(next, uploads, None):
+        needed = await picture_uploads.needed(pool, names)
+        for file in names:
+            if file not in needed:
+                await asyncio.to_thread(files.drop, file)
     await asyncio.to_thread(files.end_old_work, WORK_AGE_S if age_s is None else age_s)
-    digests = await asyncio.to_thread(files.old_digests, shelf, STORED_AGE_S if age_s is None else age_s)
-    if digests:
-
-        async def remove(unknown: Sequence[bytes]) -> None:
-            await asyncio.to_thread(files.remove, unknown)
-
+    stored = files.old_digests(shelf, STORED_AGE_S if age_s is None else age_s)
+    while digests := await asyncio.to_thread(next, stored, None):
         await shown_pictures.remove_unknown(pool, digests, remove)

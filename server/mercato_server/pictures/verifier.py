@@ -10,7 +10,7 @@ from mercato_server.database.pool import Pool
 from mercato_server.domain.jobs import JobKind
 from mercato_server.domain.pictures import Renditions, Side, Unusable
 from mercato_server.jobs.queues import Job, LaterError, Queue
-from mercato_server.pictures.decoding import BusyError, Refused, decode
+from mercato_server.pictures.decoding import BusyError, FaultError, Refused, StoppedError, decode
 from mercato_server.pictures.files import PictureFiles
 from mercato_server.store import picture_uploads
 
@@ -22,6 +22,8 @@ PER_SECOND = 10.0
 PAUSE_MAX_S = 60.0
 TRIES = 5
 """How often a file is looked for that is not there."""
+STOPS = 5
+"""Attempts of a job after which another signal from outside means that the file needs too much: the machine runs out of memory."""
 
 
 class Verifier:
@@ -41,7 +43,7 @@ class Verifier:
         )
 
     async def _handle(self, job: Job) -> None:
-        """Make the picture of an upload, or refuse its file; put the job back while the machine is too busy."""
+        """Make the picture of an upload, or refuse its file; put the job back after a failure that is not the file's."""
         file = await picture_uploads.pending_file(self._pool, job.row_id)
         if file is None:
             return
@@ -51,25 +53,37 @@ class Verifier:
             return
         work = await asyncio.to_thread(self._files.new_work)
         try:
-            sides = await decode(source, work)
+            sides = await self._decoded(job, source, work)
             if isinstance(sides, Refused):
                 await picture_uploads.refuse(self._pool, job.row_id, sides.why, sides.message)
                 await asyncio.to_thread(self._files.drop, file)
                 return
             await self._accept(job, work, sides, file)
-        except BusyError:
-            raise LaterError("the machine is too busy to decode a picture") from None
         finally:
             await asyncio.to_thread(self._files.end_work, work)
 
+    async def _decoded(self, job: Job, source: Path, work: Path) -> tuple[Side, ...] | Refused:
+        """Decode a file; raises LaterError. The attempts of the job bound how often a signal may end its process."""
+        try:
+            return await decode(source, work)
+        except BusyError:
+            raise LaterError("the machine is too busy to decode a picture") from None
+        except FaultError as error:
+            log.error("a picture cannot be decoded now", upload=str(job.row_id), reason=str(error))  # noqa: TRY400 - a stack trace adds nothing
+            raise LaterError(str(error)) from None
+        except StoppedError as error:
+            if job.attempts < STOPS:
+                raise LaterError(str(error)) from None
+            log.warning("the process that decodes a picture was ended too often", upload=str(job.row_id), reason=str(error))
+            return Refused(Unusable.COSTLY, "its decoding was stopped several times")
+
     async def _accept(self, job: Job, work: Path, sides: tuple[Side, ...], file: str) -> None:
         digest = await asyncio.to_thread(self._files.digest, work)
+        if self._keep_originals:  # before the row is settled: after that no job comes back to the file
+            await asyncio.to_thread(self._files.keep_original, file, digest)
         store = partial(asyncio.to_thread, self._files.store, work, digest)
         await picture_uploads.accept(self._pool, job.row_id, Renditions(digest, sides), store)
-        if self._keep_originals:
-            await asyncio.to_thread(self._files.keep_original, file, digest)
-        else:
-            await asyncio.to_thread(self._files.drop, file)
+        await asyncio.to_thread(self._files.drop, file)
         log.info("a picture is ready", upload=str(job.row_id), picture=digest.hex())
 
     async def _miss(self, job: Job) -> None:

@@ -20,6 +20,9 @@ from mercato_server.rpc.headers import CLIENT_ADDRESS, ORIGINAL_PATH
 from mercato_server.rpc.layers import Answer, Call, Request
 from mercato_server.rpc.rest import Read
 
+ENVELOPE_BYTES = 256
+"""Bytes of a message that are not counted beside its piece of the body: those that the edge adds to the first one of a REST request."""
+
 Answered = Callable[[Any, Context], Awaitable[Answer]]
 """A method that takes the parsed request, or an iterator of the parsed messages of a stream, and gives the serialized answer."""
 
@@ -56,7 +59,7 @@ class ClientStreams:
             if taken > self._holding.upload_pieces:
                 raise StreamTooLong(self._holding.upload_pieces)
             message: Any = read(piece, path)
-            length += len(getattr(message, body).data)
+            length += max(len(getattr(message, body).data), len(piece) - ENVELOPE_BYTES)
             if length > most:
                 raise RequestTooLarge(length, most)
             yield message
