@@ -41,6 +41,8 @@ POST /products, PUT /products/{product_id}, PATCH /products/{product_id}, POST /
 DELETE /products/{product_id}, POST /products/{product_id}:undelete
 POST /v1/pictures:createUpload, PUT /v1/pictureUploads/{upload_id}/content, GET /v1/pictureUploads/{upload_id}
 PUT /products/{product_id}/pictures, GET /pictures/{name}
+POST /v1/productGroups, GET /v1/productGroups, GET /v1/productGroups/{group_id}, PATCH /v1/productGroups/{group_id}
+POST /v1/productGroups:upsert, DELETE /v1/productGroups/{group_id}
 POST /categories, PUT /categories/{category_id}, PATCH /categories/{category_id}, DELETE /categories/{category_id}
 GET /v1/shop, PATCH /v1/shop
 POST /v1/taxCategories, GET /v1/taxCategories, GET /v1/taxCategories/{tax_category_id}, PATCH /v1/taxCategories/{tax_category_id}
@@ -111,6 +113,7 @@ class Shopper:
             "upload_id": lambda: str(created(up.admin.post("/v1/pictures:createUpload"))["id"]),
             "name": lambda: up.picture_name,
             "category_id": lambda: str(up.category()["id"]),
+            "group_id": lambda: str(created(up.admin.post("/v1/productGroups", {"name": "Kite", "varies_by": ["Size"]}))["id"]),
             "shipping_zone_id": lambda: str(up.shipping_zone()["id"]),
             "shipping_method_id": lambda: str(up.shipping_method()["id"]),
             "/orders/checkout quote_id": lambda: str(created(self.client().post("/v1/cart:quote"))["id"]),

@@ -62,7 +62,7 @@ NEW = {
     "weight_grams": 0,
     "slug": "kite",
 }
-NEW_VARIANT = {**NEW, "name": "Shirt M", "stock": 0, "group_id": "an id", "options": "Size: M"}
+NEW_VARIANT = {**NEW, "name": "Shirt M", "stock": 0, "slug": "shirt-m", "group_id": "an id", "options": "Size: M"}
 NEW_PROMOTION = {
     "name": "Sale", "kind": "percent", "percent_ppm": 200_000, "product_ids": [], "category_ids": [], "get_product_ids": [],
     "get_category_ids": [], "method_ids": [], "min_subtotal_minor": 0, "needs_code": True, "usage_limit": 50, "priority": 0,
@@ -93,12 +93,14 @@ LOGGED = {
     "CreateCategory": Logged("category.created", None, {}, {"name": "a name", "slug": "example-1"}),
     "UpdateCategory": Logged("category.updated", lambda world: world.first.category_id, {"name": "a name"}, {"name": "a name"}),
     "DeleteCategory": Logged("category.deleted", lambda world: world.first.category_id, {"name": "a name", "slug": "example-1"}, {}),
-    "CreateProductGroup": Logged("product_group.created", None, {}, {"code": "an id", "name": "a name", "varies_by": ["Size"]}),
+    "CreateProductGroup": Logged(
+        "product_group.created", None, {}, {"code": "an id", "name": "a name", "slug": "example-1", "varies_by": ["Size"]}
+    ),
     "UpdateProductGroup": Logged("product_group.updated", lambda world: world.first.group_id, {"name": "Shirt"}, {"name": "a name"}),
     "DeleteProductGroup": Logged(
         "product_group.deleted",
         lambda world: world.first.group_id,
-        {"code": "an id", "name": "Shirt", "varies_by": ["Size"]},
+        {"code": "an id", "name": "Shirt", "slug": "shirt", "varies_by": ["Size"]},
         {},
     ),
     "UpsertProductGroup": Logged("product.created", None, {}, NEW_VARIANT),

@@ -296,6 +296,7 @@ OF_REQUESTS: Mapping[str, Schema] = {
     "ListProductsRequest.options": {"maxItems": CHOSEN_MAX},
     "ListProductsRequest.options[]": {"pattern": ":"},
     "ListProductsRequest.order_by": {"enum": list(ORDERS)},
+    "ListProductGroupsRequest.page_size": _number(0),
     "ListProductsRequest.page_size": _number(0),
     "ListProductsRequest.q": _text(QUERY_MAX),
     "ListProductsRequest.skip": _number(0, LIMITS.skip_max),

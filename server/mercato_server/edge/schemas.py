@@ -66,6 +66,7 @@ MAY_BE_ABSENT = frozenset(
         "ListProductsResponse.facets_at_least",
         "ListProductsResponse.total_size",
         "GetSlugResponse.category",
+        "GetSlugResponse.group",
         "GetSlugResponse.product",
         "LoginResponse.guest_merge",
         "Order.payment_due_time",
