@@ -235,7 +235,7 @@ async def test_a_request_has_the_limit_of_its_rpc(shop: Shop) -> None:
     admin = await shop.person(admin=True)
     await longest(shop, admin, 1)
     limits = Limits()
-    for path, limit in (("CatalogService/CreateProduct", 256 * KIB), ("CatalogService/ListProducts", limits.request_bytes)):
+    for path, limit in (("CatalogService/CreateProduct", 1024 * KIB), ("CatalogService/ListProducts", limits.request_bytes)):
         call = shop.channel.unary_unary(f"/mercato.v1.{path}", bytes, bytes)
         for length in (limit + 1, limits.receive_bytes - KIB):
             error = await refusal(call(b"\xff" * length, metadata=admin.metadata))

@@ -109,12 +109,12 @@ IF_MATCH = {
 NOTICE = {"type": "object", "description": "The notice, as the provider has sent it."}
 
 PICTURE = {"type": "string", "contentEncoding": "binary", "description": "The bytes of a picture file."}
-PICTURE_TYPES = ("image/jpeg", "image/png", "image/webp", "image/avif", "image/gif", "application/octet-stream")
+UPLOADED = {**PICTURE, "description": "The bytes of a picture file. Any content type is taken, as the content decides."}
 
 RAW_BODIES: Mapping[str, Mapping[str, dict[str, Any]]] = {
     f"{PACKAGE}.LoginFormRequest": {"application/x-www-form-urlencoded": CREDENTIALS_FORM, "application/json": CREDENTIALS_JSON},
     f"{PACKAGE}.HandlePaymentEventRequest": {"application/json": NOTICE},
-    f"{PACKAGE}.UploadPictureContentRequest": dict.fromkeys(PICTURE_TYPES, PICTURE),
+    f"{PACKAGE}.UploadPictureContentRequest": {"application/octet-stream": UPLOADED},
 }
 """The bodies of requests that take a google.api.HttpBody, which does not describe them, by media type."""
 
