@@ -6,11 +6,9 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from mercato.rpcs import services
-from mercato_server.background.document_renewer import keep_renewing
+from mercato_server.background.backfills import RENEWAL_INTERVAL_S, keep_filling, renew
 from mercato_server.background.order_expiry import keep_expiring
-from mercato_server.background.order_numbering import keep_numbering
 from mercato_server.background.payment_watch import PaymentWatch
-from mercato_server.background.slug_giving import keep_giving
 from mercato_server.background.supervisor import Supervisor
 from mercato_server.background.sweeper import keep_sweeping
 from mercato_server.cache.catalog_cache import CatalogCache
@@ -63,6 +61,8 @@ from mercato_server.security.hasher import PasswordHasher
 from mercato_server.security.order_links import OrderLinks
 from mercato_server.security.session_cache import Sessions
 from mercato_server.security.tokens import Keyring, Tokens
+from mercato_server.store import slugs
+from mercato_server.store.order_numbers import give_numbers
 from mercato_server.store.orders import Shop
 from mercato_server.store.price_book import PriceBook
 from mercato_server.taxes.provider import TaxProvider
@@ -146,14 +146,14 @@ class Parts:
             self.supervisor.start("payments", self._desk.keeper.keep)
         if self.settings.metrics_listen is not None:
             self.supervisor.start("payment watch", self.payment_watch.keep)
-        self.supervisor.start("order numbers", functools.partial(keep_numbering, self.pool))
-        self.supervisor.start("slugs", functools.partial(keep_giving, self.pool))
+        self.supervisor.start("order numbers", functools.partial(keep_filling, self.pool, give_numbers))
+        self.supervisor.start("slugs", functools.partial(keep_filling, self.pool, slugs.give_missing))
         self.supervisor.start(
             "sweeps", functools.partial(keep_sweeping, self.pool, self.settings.limits, guest_idle_s=self.settings.guests.idle_s)
         )
         if self._pictures is not None:
             self.supervisor.start("pictures", functools.partial(keep_sweeping_pictures, self.pool, self._pictures))
-        self.supervisor.start("search documents", functools.partial(keep_renewing, self.pool))
+        self.supervisor.start("search documents", functools.partial(keep_filling, self.pool, renew, RENEWAL_INTERVAL_S))
         if self._runner is not None:
             self.supervisor.start("jobs", self._runner.run)
             self.supervisor.start("due jobs", self._runner.keep_due)

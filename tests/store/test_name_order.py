@@ -7,7 +7,8 @@ from uuid import UUID
 import pytest
 
 from mercato_server import demo
-from mercato_server.background.document_renewer import keep_renewing
+from mercato_server.background import backfills
+from mercato_server.background.backfills import keep_filling
 from mercato_server.config.settings import Settings
 from mercato_server.database.pool import Pool
 from mercato_server.domain.accounts import COMMAND_LINE
@@ -131,7 +132,7 @@ async def test_shipping_zones_of_an_older_rule_are_listed_once_and_sorted_when_t
                 return names
 
     assert sorted(await listed()) == sorted(NAMES)
-    renewing = asyncio.create_task(keep_renewing(pool, interval_s=0.01))
+    renewing = asyncio.create_task(keep_filling(pool, backfills.renew, interval_s=0.01))
 
     async def keyed() -> bool:
         return not await pool.fetchval("SELECT count(*) FROM shipping_zones WHERE name_key = ''")
@@ -177,7 +178,7 @@ async def test_rows_of_the_previous_release_are_listed_once_and_sorted_when_thei
     assert sorted(await category_names(pool)) == sorted([*NAMES, "Teas"])
     assert await violated(pool) == []
 
-    renewing = asyncio.create_task(keep_renewing(pool, interval_s=0.01))
+    renewing = asyncio.create_task(keep_filling(pool, backfills.renew, interval_s=0.01))
 
     async def keyed() -> bool:
         return bool(await pool.fetchval(WITHOUT_KEY) == 0)

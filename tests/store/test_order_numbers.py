@@ -6,7 +6,7 @@ import itertools
 import asyncpg
 import pytest
 
-from mercato_server.background.order_numbering import keep_numbering
+from mercato_server.background.backfills import keep_filling
 from mercato_server.database.pool import Pool
 from mercato_server.domain.order_numbers import parsed
 from mercato_server.store import order_numbers
@@ -35,7 +35,7 @@ async def test_orders_without_a_number_get_one_and_others_keep_theirs(pool: "Poo
     await pool.execute(ACCOUNTS)
     await pool.execute(PLACE_NEW)
     await pool.execute(PLACE, 2 * order_numbers.BATCH + 1)
-    numbering = asyncio.create_task(keep_numbering(pool, interval_s=0.01))
+    numbering = asyncio.create_task(keep_filling(pool, order_numbers.give_numbers, interval_s=0.01))
     await until(lambda: is_done(pool))
     await pool.execute(PLACE, 3)  # by a worker of the previous release, during an upgrade
     await until(lambda: is_done(pool))

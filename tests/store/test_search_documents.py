@@ -5,7 +5,8 @@ from uuid import UUID
 
 import pytest
 
-from mercato_server.background.document_renewer import keep_renewing
+from mercato_server.background import backfills
+from mercato_server.background.backfills import keep_filling
 from mercato_server.database.pool import Pool
 from mercato_server.domain.accounts import COMMAND_LINE
 from mercato_server.domain.catalog import Product, ProductDraft, ProductFilter, ProductOrder
@@ -100,7 +101,7 @@ async def test_documents_of_an_older_rule_are_made_anew(pool: "Pool") -> None:
         await sell(pool, name, sku=sku)
     words = await pool.fetch("SELECT words, vocabulary FROM product_search ORDER BY number")
     await pool.execute("UPDATE product_search SET rule_version = 1, words = '', vocabulary = NULL; DELETE FROM search_words")
-    renewing = asyncio.create_task(keep_renewing(pool, interval_s=0.01))
+    renewing = asyncio.create_task(keep_filling(pool, backfills.renew, interval_s=0.01))
 
     async def renewed() -> bool:
         return [tuple(row) for row in await pool.fetch(COUNT_BY_RULE)] == [(2, 3)]

@@ -1,24 +1,23 @@
 """Reader of CSV files of categories (RFC 4180, UTF-8)."""
 
-from collections.abc import Mapping, Sequence
+import functools
 from pathlib import Path
 from typing import NamedTuple
 
-from mercato_server.cli.csv_records import Malformed, Record, extent, records
+from mercato_server.cli import whole_files
+from mercato_server.cli.csv_records import Malformed, Record, records
 from mercato_server.cli.products_csv import CsvError, unprotected
+from mercato_server.cli.whole_files import Cells
 from mercato_server.domain.catalog import CATEGORY_NAME_MAX, CATEGORY_POSITION_MAX, DESCRIPTION_MAX
-from mercato_server.domain.category_files import ROWS_MAX, Incoming, Refused
-from mercato_server.domain.errors import InvalidRequest
+from mercato_server.domain.category_files import ROWS_MAX, Incoming
+from mercato_server.domain.refused_lines import Refused
 from mercato_server.validation import drafts
 from mercato_server.validation.checks import Checks
-from mercato_server.validation.fields import is_unicode
 
 OPTIONAL = ("slug", "parent", "position", "description")
 LINE_BYTES_MAX = 64 * 1024
 _HEADER = f"the first line must name columns, separated by commas: name, and of {', '.join(OPTIONAL)} any, once"
 _DIGITS_MAX = 7
-
-Cells = Mapping[str, str]
 
 
 class CategoryFile(NamedTuple):
@@ -38,7 +37,8 @@ def read(path: Path, *, spreadsheet_safe: bool) -> CategoryFile:
         lines = records(file, LINE_BYTES_MAX, lambda _: None)
         columns = _columns(next(lines, None))
         for record in lines:
-            row = _row(columns, unprotected(record) if spreadsheet_safe else record)
+            parse = functools.partial(_category, line=record.first)
+            row = whole_files.row(columns, unprotected(record) if spreadsheet_safe else record, parse)
             if isinstance(row, Refused):
                 found.bad.append(row)
             else:
@@ -56,21 +56,7 @@ def _columns(header: Record | Malformed | None) -> list[str]:
     return columns
 
 
-def _row(columns: Sequence[str], record: Record | Malformed) -> Incoming | Refused:
-    if isinstance(record, Malformed):
-        return Refused(record.first, record.reason)
-    if len(record.cells) != len(columns):
-        return Refused(record.first, f"has {len(record.cells)} cells, not {len(columns)}{extent(record.first, record.last)}")
-    try:
-        with Checks() as check:
-            return _category(check, record.first, dict(zip(columns, record.cells, strict=True)))
-    except InvalidRequest as error:
-        return Refused(record.first, f"{error}{extent(record.first, record.last)}")
-
-
-def _category(check: Checks, line: int, cells: Cells) -> Incoming:
-    if not all(map(is_unicode, cells.values())):
-        check.fail("", "is not in UTF-8")
+def _category(check: Checks, cells: Cells, line: int) -> Incoming:
     return Incoming(
         line,
         check.line("name", cells["name"], shortest=1, longest=CATEGORY_NAME_MAX),

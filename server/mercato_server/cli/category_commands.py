@@ -5,14 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mercato_server.cli.running import DataDir, database_url, run
+from mercato_server.cli.running import DataDir, SpreadsheetSafe, database_url, run
 
 if TYPE_CHECKING:
-    from mercato_server.cli.category_files import Outcome
+    from mercato_server.cli.whole_files import Outcome
 
 app = typer.Typer(help="The category tree from and to CSV.", no_args_is_help=True)
-
-SpreadsheetSafe = Annotated[bool, typer.Option("--spreadsheet-safe", help="Cells that a spreadsheet would run have an apostrophe before.")]
 
 
 @app.command("import")

@@ -18,6 +18,8 @@ Result = TypeVar("Result")
 
 DataDir = Annotated[Path | None, typer.Option(help="Where data lives. Default: ~/.local/share/mercato, for root /var/lib/mercato.")]
 
+SpreadsheetSafe = Annotated[bool, typer.Option("--spreadsheet-safe", help="Cells that a spreadsheet would run have an apostrophe before.")]
+
 
 def run(work: Coroutine[Any, Any, Result]) -> Result:
     """Run a coroutine on uvloop where it is installed."""

@@ -1,52 +1,28 @@
 """`mercato taxes import` and `mercato taxes export`: read or write a file, and report its bad lines."""
 
 import uuid
-from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
-
-from rich.console import Console
 
 from mercato_server.cli import tax_rates_csv
-from mercato_server.cli.catalog_import import BadRowsError
 from mercato_server.cli.running import migrated_pool, output
-from mercato_server.config.settings import ImportLimits
+from mercato_server.cli.whole_files import Outcome, refusal
 from mercato_server.domain.accounts import COMMAND_LINE
-from mercato_server.domain.tax_rate_files import Refused
 from mercato_server.store import tax_rate_files
 from mercato_server.store.tax_rate_files import RatesRefusedError
-
-
-class Outcome(NamedTuple):
-    """Numbers of rates by their result."""
-
-    created: int
-    updated: int
-    unchanged: int
 
 
 async def import_file(path: Path, database_url: str, *, spreadsheet_safe: bool) -> Outcome:
     """Import a file in one transaction. Raises BadRowsError if lines are bad, and CsvError, OSError, TaxRateLimit and SchemaError."""
     found = tax_rates_csv.read(path, spreadsheet_safe=spreadsheet_safe)
     if found.bad:
-        raise _refusal(path, found.bad)
+        raise refusal(path, found.bad)
     actor = COMMAND_LINE._replace(request_id=f"import-{uuid.uuid4()}")
     async with migrated_pool(database_url) as pool:
         try:
             created, updated = await tax_rate_files.write(pool, found.incoming, found.fields, path.name, actor)
         except RatesRefusedError as error:
-            raise _refusal(path, error.refused) from None
+            raise refusal(path, error.refused) from None
     return Outcome(created, updated, len(found.incoming) - created - updated)
-
-
-def _refusal(path: Path, bad: Sequence[Refused]) -> BadRowsError:
-    """Report bad lines on standard error, and return the error that ends the import."""
-    console, shown_max = Console(stderr=True), ImportLimits().bad_rows_shown
-    for line, reason in bad[:shown_max]:
-        console.print(f"line {line}: {reason}", soft_wrap=True, markup=False, highlight=False)
-    if (more := len(bad) - shown_max) > 0:
-        console.print(f"and {more} more", highlight=False)
-    return BadRowsError(f"lines of {path} are bad, so nothing was imported")
 
 
 async def export_file(path: Path | None, database_url: str, *, spreadsheet_safe: bool) -> int:

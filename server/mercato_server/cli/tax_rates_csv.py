@@ -2,23 +2,24 @@
 
 import csv
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from io import StringIO
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from mercato_server.cli.csv_records import Malformed, Record, extent, records
+from mercato_server.cli import whole_files
+from mercato_server.cli.csv_records import Malformed, Record, records
 from mercato_server.cli.products_csv import CsvError, unprotected
-from mercato_server.domain.errors import InvalidRequest
+from mercato_server.cli.whole_files import Cells
 from mercato_server.domain.moments import EARLIEST, LATEST
+from mercato_server.domain.refused_lines import Refused
 from mercato_server.domain.rounding import MILLION
-from mercato_server.domain.tax_rate_files import Incoming, Refused
+from mercato_server.domain.tax_rate_files import Incoming
 from mercato_server.domain.tax_rates import PART_SEPARATOR, RATES_MAX, RateDraft
 from mercato_server.domain.taxes import TaxPart
 from mercato_server.validation import tax_rates
 from mercato_server.validation.checks import Checks
-from mercato_server.validation.fields import is_unicode
 
 REQUIRED = ("country_code", "name")
 UNITS = ("percent", "rate_ppm")
@@ -35,8 +36,6 @@ _PERCENT = re.compile(r"([0-9]{1,3})(?:\.([0-9]{1,4}))?")
 _PPM = re.compile(r"[0-9]{1,7}")
 _FORMULA = re.compile(r"['=+@\t\r\n\uFF0B\uFF0D\uFF1D\uFF20-]")
 """The first character of a cell that a spreadsheet takes for a formula (OWASP, CSV Injection), or an apostrophe."""
-
-Cells = Mapping[str, str]
 
 
 class RateFile(NamedTuple):
@@ -60,7 +59,8 @@ def read(path: Path, *, spreadsheet_safe: bool) -> RateFile:
         columns = _columns(next(lines, None))
         found.fields.extend(column for column in CHANGEABLE if column in columns)
         for record in lines:
-            rate = _rate(columns, unprotected(record) if spreadsheet_safe else record)
+            draft = whole_files.row(columns, unprotected(record) if spreadsheet_safe else record, _draft)
+            rate = draft if isinstance(draft, Refused) else Incoming(record.first, draft)
             if isinstance(rate, Incoming) and (first := seen.setdefault(rate.key, rate.line)) != rate.line:
                 rate = Refused(rate.line, f"is the rate of line {first}, too: country, region, category and valid_from are the same")
             if isinstance(rate, Refused):
@@ -100,22 +100,7 @@ def _columns(header: Record | Malformed | None) -> list[str]:
     return columns
 
 
-def _rate(columns: Sequence[str], record: Record | Malformed) -> Incoming | Refused:
-    if isinstance(record, Malformed):
-        return Refused(record.first, record.reason)
-    if len(record.cells) != len(columns):
-        return Refused(record.first, f"has {len(record.cells)} cells, not {len(columns)}{extent(record.first, record.last)}")
-    try:
-        with Checks() as check:
-            draft = _draft(check, dict(zip(columns, record.cells, strict=True)))
-    except InvalidRequest as error:
-        return Refused(record.first, f"{error}{extent(record.first, record.last)}")
-    return Incoming(record.first, draft)
-
-
 def _draft(check: Checks, cells: Cells) -> RateDraft:
-    if not all(map(is_unicode, cells.values())):
-        check.fail("", "is not in UTF-8")
     [unit] = (unit for unit in UNITS if unit in cells)
     parts = [part for part in cells.get("parts", "").split(PART_SEPARATOR) if part.strip()]
     draft = RateDraft(

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from mercato_server.domain.catalog import CATEGORY_DEPTH_MAX, SUBCATEGORIES_MAX, Category
+from mercato_server.domain.refused_lines import Refused
 
 ROWS_MAX = 10_000
 """Categories of a file, which is imported in one transaction."""
@@ -22,13 +23,6 @@ class Incoming(NamedTuple):
     """The slug of the parent, or its name."""
     position: int | None = None
     description: str | None = None
-
-
-class Refused(NamedTuple):
-    """A line that cannot be imported, and the reason."""
-
-    line: int
-    reason: str
 
 
 class Wanted(NamedTuple):

@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import NamedTuple
 from uuid import UUID
 
+from mercato_server.domain.refused_lines import Refused
 from mercato_server.domain.tax_rates import RateDraft
 
 _ALWAYS, _NEVER = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
@@ -26,13 +27,6 @@ class Incoming(NamedTuple):
     def key(self) -> Key:
         """Its place and its beginning, which identify it."""
         return self.draft.place, self.draft.valid_from
-
-
-class Refused(NamedTuple):
-    """A line that cannot be imported, and the reason."""
-
-    line: int
-    reason: str
 
 
 class Plan(NamedTuple):

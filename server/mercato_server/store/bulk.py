@@ -1,6 +1,6 @@
 """Import and export of the catalog: batches of products to write, and all products as CSV."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple
 from uuid import UUID
@@ -279,7 +279,9 @@ async def write(pool: "Pool", batch: Sequence[Incoming], source: str, actor: Act
             locked.require(groups[row.placement.code].id if row.placement and row.placement.code else None)
         if created or changed:
             await search_documents.index(conn, [*created, *changed])
-            await _name(conn, created, changed)
+            things = [slugs.Named(id_, row.name, row.slug) for id_, row in created.items()]
+            things += [slugs.Named(id_, "", slug) for id_, slug in changed.items() if slug]
+            await slugs.assign(conn, SlugKind.PRODUCT, things)
             counts = {"created": len(created), "updated": len(changed)}
             await audit_log.append(conn, actor, "catalog.imported", None, {}, {"source": source, **counts})
         return Written(len(created), len(changed))
@@ -361,15 +363,6 @@ async def _update(conn: "Conn", created: Collection[UUID], locked: LockedGroups,
         await inventory.adjust(conn, deltas, actor, "import")
     await conn.execute(UPDATE_PRODUCTS, list(wanted))
     return {row["id"]: row["new_slug"] for row in rows}
-
-
-async def _name(conn: "Conn", created: Mapping[UUID, Incoming], changed: Mapping[UUID, str | None]) -> None:
-    """Set the slugs of the file, which products may hand to each other, then give the other new products slugs of their names."""
-    wanted = {id_: slug for id_, slug in [*changed.items(), *((id_, row.slug) for id_, row in created.items())] if slug}
-    if wanted:
-        await slugs.put(conn, SlugKind.PRODUCT, wanted)
-    if others := [slugs.Named(id_, row.name) for id_, row in created.items() if not row.slug]:
-        await slugs.give(conn, SlugKind.PRODUCT, others)
 
 
 def _record(place: int, row: Incoming, categories: dict[str, UUID], groups: Groups) -> tuple[object, ...]:

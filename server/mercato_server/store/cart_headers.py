@@ -117,21 +117,24 @@ async def _change(conn: "Conn", change: Update, book: PriceBook) -> CartHeader:
     wanted = replace(current, **change.fields, **copies)
     if wanted.shipping_method_id and not await conn.fetchval(FIND_METHOD, wanted.shipping_method_id):
         raise ShippingMethodNotFound(wanted.shipping_method_id)
-    version = await conn.fetchval(
-        UPDATE_HEADER,
-        change.account_id,
-        wanted.shipping_address and to_json(wanted.shipping_address),
-        wanted.billing_address and to_json(wanted.billing_address),
-        wanted.shipping_method_id,
-        wanted.codes,
-        wanted.contact_email,
-        wanted.note,
-    )
+    version = await conn.fetchval(UPDATE_HEADER, change.account_id, *columns(wanted))
     if version is None:
         raise session_ended()
     if change.codes:
         await _check_codes(conn, change.account_id, await book.at(conn, rules_version), at)
     return replace(wanted, version=version)
+
+
+def columns(header: CartHeader) -> tuple[object, ...]:
+    """Return the columns of a header, in the order in which statements write them."""
+    return (
+        header.shipping_address and to_json(header.shipping_address),
+        header.billing_address and to_json(header.billing_address),
+        header.shipping_method_id,
+        header.codes,
+        header.contact_email,
+        header.note,
+    )
 
 
 async def _check_codes(conn: "Conn", account_id: UUID, rules: PriceRules, at: datetime) -> None:

@@ -4,17 +4,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-import asyncpg
-
 from mercato_server.database.pool import Conn
 from mercato_server.database.transactions import StaleReadError
 from mercato_server.domain.accounts import SessionEnd
 from mercato_server.domain.cart_merges import Cart, Line, Merge, MergeMode, merged_header, merged_lines, told
 from mercato_server.domain.carts import LINE_QUANTITY_MAX
-from mercato_server.domain.postal_addresses import to_json
-from mercato_server.domain.purchases import CartHeader
-from mercato_server.store import guests, joined_orders, sessions
-from mercato_server.store.order_prices import address
+from mercato_server.store import cart_headers, guests, joined_orders, purchases, sessions
 
 # Both accounts in one lock order, whichever of them is the guest. The guest's lock is made stronger by LOCK_GUEST.
 LOCK_ACCOUNTS = f"""
@@ -118,7 +113,7 @@ async def merge(conn: "Conn", account_id: UUID, guest_id: UUID | None, joining: 
 
 async def _carts(conn: "Conn", *account_ids: UUID) -> list[Cart]:
     """Lock the carts of accounts, and return them."""
-    headers = {row["account_id"]: _header(row) for row in await conn.fetch(LOCK_HEADERS, account_ids)}
+    headers = {row["account_id"]: purchases.header(row) for row in await conn.fetch(LOCK_HEADERS, account_ids)}
     lines: dict[UUID, dict[UUID, Line]] = {account_id: {} for account_id in account_ids}
     for account_id, product_id, *fields in await conn.fetch(LOCK_LINES, account_ids):
         lines[account_id][product_id] = Line(product_id, *fields)
@@ -139,7 +134,7 @@ async def _write(conn: "Conn", account_id: UUID, before: Cart, after: Cart) -> N
         await conn.execute(REMOVE_HEADER, account_id)
     else:
         known = before.header.version if before.header else NO_VERSION
-        if await conn.fetchval(PUT_HEADER, account_id, *_columns(after.header), known) is None:
+        if await conn.fetchval(PUT_HEADER, account_id, *cart_headers.columns(after.header), known) is None:
             raise StaleReadError
 
 
@@ -152,26 +147,3 @@ async def _add(conn: "Conn", account_id: UUID, lines: Sequence[Line]) -> None:
     if lines:
         columns: Iterable[tuple[object, ...]] = zip(*lines, strict=True)
         await conn.execute(ADD_UNITS, account_id, *map(list, columns), LINE_QUANTITY_MAX)
-
-
-def _header(row: asyncpg.Record) -> CartHeader:
-    return CartHeader(
-        shipping_address=address(row["shipping_address"]),
-        billing_address=address(row["billing_address"]),
-        shipping_method_id=row["shipping_method_id"],
-        codes=tuple(row["codes"]),
-        contact_email=row["contact_email"],
-        note=row["note"],
-        version=row["version"],
-    )
-
-
-def _columns(header: CartHeader) -> tuple[object, ...]:
-    return (
-        header.shipping_address and to_json(header.shipping_address),
-        header.billing_address and to_json(header.billing_address),
-        header.shipping_method_id,
-        header.codes,
-        header.contact_email,
-        header.note,
-    )

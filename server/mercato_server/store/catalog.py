@@ -343,11 +343,8 @@ def _placed(groups: LockedGroups, current: Product, values: Mapping[str, Any]) -
 
 async def _named(conn: "Conn", product: Product, slug: str | None) -> Product:
     """Return a product with a slug that it gets: the given one, or one of its name. Raises SlugTaken."""
-    if slug is None:
-        given = await slugs.give(conn, SlugKind.PRODUCT, [slugs.Named(product.id, product.name)])
-        return product._replace(slug=given.get(product.id))
-    await slugs.put(conn, SlugKind.PRODUCT, {product.id: slug})
-    return product._replace(slug=slug)
+    given = await slugs.assign(conn, SlugKind.PRODUCT, [slugs.Named(product.id, product.name, slug)])
+    return product._replace(slug=given.get(product.id))
 
 
 async def _lock(conn: "Conn", product_id: UUID, *, deleted: bool = False) -> Product:

@@ -242,11 +242,8 @@ async def _delete(conn: "Conn", category_id: UUID, etags: Collection[str], actor
 
 async def _named(conn: "Conn", category: Category, slug: str | None) -> Category:
     """Return a category with a slug that it gets: the given one, or one of its name. Raises SlugTaken."""
-    if slug is None:
-        given = await slugs.give(conn, SlugKind.CATEGORY, [slugs.Named(category.id, category.name)])
-        return category._replace(slug=given.get(category.id))
-    await slugs.put(conn, SlugKind.CATEGORY, {category.id: slug})
-    return category._replace(slug=slug)
+    given = await slugs.assign(conn, SlugKind.CATEGORY, [slugs.Named(category.id, category.name, slug)])
+    return category._replace(slug=given.get(category.id))
 
 
 async def _lock(conn: "Conn", statement: str, category_id: UUID, etags: Collection[str]) -> Category:

@@ -8,9 +8,10 @@ from mercato_server.database.pool import Conn, Pool
 from mercato_server.database.transactions import retry_conflicts, transaction
 from mercato_server.domain.accounts import Actor
 from mercato_server.domain.catalog import Category
-from mercato_server.domain.category_files import Incoming, Plan, Refused, Wanted, plan
+from mercato_server.domain.category_files import Incoming, Plan, Wanted, plan
 from mercato_server.domain.events import EventKind
 from mercato_server.domain.name_keys import name_key
+from mercato_server.domain.refused_lines import Refused
 from mercato_server.domain.search_documents import RULE_VERSION
 from mercato_server.domain.slugs import SlugKind
 from mercato_server.store import audit_log, category_tree, events, name_keys, slugs
@@ -110,10 +111,8 @@ async def _write(conn: "Conn", found: Plan, earlier: Mapping[UUID, Category]) ->
     await conn.execute(CHANGE_TREE, *_columns(list(changed.values())), RULE_VERSION, [each.id for each in found.updated])
     await conn.execute(MOVE_ALL_DOCUMENTS, moved)
     slugs_before = {id_: category.slug for id_, category in earlier.items()}
-    put = {each.id: each.slug for each in (*found.created, *changed.values()) if each.slug and each.slug != slugs_before.get(each.id)}
-    if put:
-        await slugs.put(conn, SlugKind.CATEGORY, put)
-    await slugs.give(conn, SlugKind.CATEGORY, [slugs.Named(each.id, each.name) for each in found.created if not each.slug])
+    renamed_slugs = [each for each in changed.values() if each.slug and each.slug != slugs_before.get(each.id)]
+    await slugs.assign(conn, SlugKind.CATEGORY, [slugs.Named(each.id, each.name, each.slug) for each in (*found.created, *renamed_slugs)])
     told = [Event(EventKind.CATEGORY_CREATED, each.id) for each in found.created]
     told += [Event(EventKind.CATEGORY_UPDATED, each.id) for each in found.updated]
     await events.append(conn, [*told, *(Event(EventKind.CATEGORY_MOVED, id_) for id_ in moved)])

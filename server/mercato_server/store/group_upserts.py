@@ -275,14 +275,10 @@ def _row(product: Product | ProductDraft, options: Options, position: int) -> di
 
 async def _name(conn: "Conn", plan: Plan, created: Sequence[UUID]) -> Mapping[UUID, str]:
     """Write the slugs of the call, and give the other new products slugs of their names; return all of these. Raises SlugTaken."""
-    new = list(zip(created, plan.created, strict=True))
-    wanted = {each.after.id: each.after.slug for each in plan.changed if each.after.slug and each.after.slug != each.before.slug}
-    wanted |= {id_: each.draft.slug for id_, each in new if each.draft.slug}
-    if wanted:
-        await slugs.put(conn, SlugKind.PRODUCT, wanted)
-    if others := [slugs.Named(id_, each.draft.name) for id_, each in new if not each.draft.slug]:
-        return {**wanted, **await slugs.give(conn, SlugKind.PRODUCT, others)}
-    return wanted
+    changed = [each.after for each in plan.changed if each.after.slug and each.after.slug != each.before.slug]
+    things = [slugs.Named(product.id, product.name, product.slug) for product in changed]
+    new = zip(created, plan.created, strict=True)
+    return await slugs.assign(conn, SlugKind.PRODUCT, [*things, *(slugs.Named(id_, each.draft.name, each.draft.slug) for id_, each in new)])
 
 
 async def _stock(conn: "Conn", plan: Plan, created: Sequence[UUID], actor: Actor) -> None:

@@ -139,19 +139,11 @@ async def insert(conn: "Conn", draft: GroupDraft, actor: Actor) -> UUID:
     group_id: UUID | None = await conn.fetchval(INSERT_GROUP, draft.code, draft.name, list(draft.varies_by))
     if group_id is None:
         raise GroupCodeTaken(draft.code or "")
-    slug = await _named(conn, group_id, draft.name, draft.slug)
+    given = await slugs.assign(conn, SlugKind.GROUP, [slugs.Named(group_id, draft.name, draft.slug)])
     await events.append(conn, [Event(EventKind.PRODUCT_GROUP_CREATED, group_id)])
-    made = {"code": draft.code or str(group_id), "name": draft.name, "varies_by": [*draft.varies_by], "slug": slug}
+    made = {"code": draft.code or str(group_id), "name": draft.name, "varies_by": [*draft.varies_by], "slug": given.get(group_id)}
     await audit_log.append(conn, actor, "product_group.created", group_id, {}, made)
     return group_id
-
-
-async def _named(conn: "Conn", group_id: UUID, name: str, slug: str | None) -> str | None:
-    """Give a group a slug, and return it: the given one, or one of its name. Raises SlugTaken."""
-    if slug is None:
-        return (await slugs.give(conn, SlugKind.GROUP, [slugs.Named(group_id, name)])).get(group_id)
-    await slugs.put(conn, SlugKind.GROUP, {group_id: slug})
-    return slug
 
 
 async def lock(conn: "Conn", group_id: UUID) -> ProductGroup:
@@ -197,7 +189,7 @@ async def write(conn: "Conn", current: ProductGroup, wanted: ProductGroup, actor
     except asyncpg.UniqueViolationError:
         raise GroupCodeTaken(wanted.code) from None
     if wanted.slug != current.slug:
-        await _named(conn, wanted.id, wanted.name, wanted.slug)
+        await slugs.assign(conn, SlugKind.GROUP, [slugs.Named(wanted.id, wanted.name, wanted.slug)])
     await events.append(conn, [Event(EventKind.PRODUCT_GROUP_UPDATED, wanted.id)])
     await audit_log.append(conn, actor, "product_group.updated", wanted.id, _fields(current), _fields(wanted))
 

@@ -6,6 +6,8 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
+import asyncpg
+
 from mercato_server.config.settings import OrderRules
 from mercato_server.database.pool import Conn
 from mercato_server.domain.carts import CartLine
@@ -29,6 +31,19 @@ SELECT account.id AS account_id, account.email, shipping_address, billing_addres
 """
 
 
+def header(row: asyncpg.Record) -> CartHeader:
+    """Return the header of a row of `carts`, which has its columns; they are NULL for a buyer without one."""
+    return CartHeader(
+        shipping_address=address(row["shipping_address"]),
+        billing_address=address(row["billing_address"]),
+        shipping_method_id=row["shipping_method_id"],
+        codes=tuple(row["codes"] or ()),
+        contact_email=row["contact_email"],
+        note=row["note"] or "",
+        version=row["version"] or 0,
+    )
+
+
 async def choices(conn: "Conn", account_ids: Collection[UUID]) -> dict[UUID, Choices]:
     """Return the choices of buyers, with the codes that the shop knows; one statement more if there are codes."""
     if not account_ids:
@@ -38,20 +53,12 @@ async def choices(conn: "Conn", account_ids: Collection[UUID]) -> dict[UUID, Cho
     known = await redemptions.resolve(conn, entered) if entered else {}
     found = {}
     for row in rows:
-        header = CartHeader(
-            shipping_address=address(row["shipping_address"]),
-            billing_address=address(row["billing_address"]),
-            shipping_method_id=row["shipping_method_id"],
-            codes=tuple(row["codes"] or ()),
-            contact_email=row["contact_email"],
-            note=row["note"] or "",
-            version=row["version"] or 0,
-        )
+        chosen = header(row)
         found[row["account_id"]] = Choices(
-            header=header,
+            header=chosen,
             treatment=TaxTreatment(row["treatment"] or TaxTreatment.NORMAL),
-            codes={code: known[code] for code in header.codes if code in known},
-            subjects=tuple(subjects(row["account_id"], header.contact_email or row["email"])),
+            codes={code: known[code] for code in chosen.codes if code in known},
+            subjects=tuple(subjects(row["account_id"], chosen.contact_email or row["email"])),
         )
     return found
 

@@ -119,10 +119,11 @@ _SET = {SlugKind.CATEGORY: SET_CATEGORY_SLUGS, SlugKind.PRODUCT: SET_PRODUCT_SLU
 
 
 class Named(NamedTuple):
-    """A thing that needs a slug."""
+    """A thing that needs a slug: the given one, or None for one of its name."""
 
     id: UUID
     name: str
+    slug: str | None = None
 
 
 async def made_of(names: Collection[str], kind: SlugKind) -> list[str]:
@@ -130,6 +131,17 @@ async def made_of(names: Collection[str], kind: SlugKind) -> list[str]:
     if needs_table(names):
         return await asyncio.to_thread(lambda: [slug_of(name, kind) for name in names])
     return [slug_of(name, kind) for name in names]
+
+
+async def assign(conn: "Conn", kind: SlugKind, things: Collection[Named]) -> dict[UUID, str]:
+    """Set the given slugs of things, which may hand them to each other, then give the others slugs of their names; return all by id.
+
+    Raises SlugTaken. The caller's transaction must hold the locks of the things.
+    """
+    given = {each.id: each.slug for each in things if each.slug}
+    if given:
+        await put(conn, kind, given)
+    return {**given, **await give(conn, kind, [each for each in things if not each.slug])}
 
 
 async def give(conn: "Conn", kind: SlugKind, things: Collection[Named]) -> Mapping[UUID, str]:

@@ -6,8 +6,9 @@ from typing import NamedTuple
 from mercato_server.database.pool import Conn, Pool
 from mercato_server.database.transactions import retry_conflicts, transaction
 from mercato_server.domain.accounts import Actor
+from mercato_server.domain.refused_lines import Refused
 from mercato_server.domain.tax_errors import TaxRateLimit
-from mercato_server.domain.tax_rate_files import Incoming, Plan, Refused, plan
+from mercato_server.domain.tax_rate_files import Incoming, Plan, plan
 from mercato_server.domain.tax_rates import RATES_MAX, RateDraft
 from mercato_server.store import audit_log, price_rules
 from mercato_server.store.tax_rates import INSERT_RATE, RATE_COLUMNS, UPDATE_RATE, insert_values, stored, update_values
