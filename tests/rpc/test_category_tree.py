@@ -272,7 +272,13 @@ async def test_random_moves_beside_changes_of_products_leave_a_tree_and_right_li
     for _ in range(race_rounds):
         await asyncio.gather(rearrange(3), rearrange(3), trade(4), trade(4))
     assert await sound(shop)
+    for node in nodes:
+        await move(shop, admin, node, None)
+    assert await shop.pool.fetchval("SELECT count(*) FROM category_listings") == 0
+    await sell(shop, admin, "Last thing", 1, nodes[0])
+    await move(shop, admin, nodes[0], nodes[1])
     assert await shop.pool.fetchval("SELECT count(*) FROM category_listings") > 0
+    assert await sound(shop)
 
 
 async def attempt(call: Any) -> None:
