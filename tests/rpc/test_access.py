@@ -18,7 +18,7 @@ from mercato.v1.user_pb2 import GetMeRequest
 from mercato_server.database.pool import small_pool
 from mercato_server.embedded.postgres import Postgres
 from support.databases import copied
-from support.example_requests import EXAMPLE_REQUESTS, ShopSubjects, make_subjects
+from support.example_requests import EVERYTHING, EXAMPLE_REQUESTS, ShopSubjects, Watched, make_subjects
 from support.shop import CALL_S, Person, Shop, settings_of, worker
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -101,10 +101,14 @@ async def shop(postgres: Postgres) -> AsyncIterator[Shop]:
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def world(shop: Shop) -> World:
+async def world(shop: Shop, request: pytest.FixtureRequest) -> World:
+    """The callers, and the subjects of an RPC or of all."""
+    callspec, needed = getattr(request.node, "callspec", None), Watched()
+    if callspec:
+        EXAMPLE_REQUESTS[callspec.params["rpc"].name](needed)
     admin, owner, other = await shop.person(admin=True), await shop.person(), await shop.person()
     guest = await shop.guest("guest@example.com")
-    subjects = await make_subjects(shop, admin, owner)
+    subjects = await make_subjects(shop, admin, owner, needed.read if callspec else EVERYTHING)
     for person in (admin, owner, other, guest):
         await shop.add(person, Product(id=subjects.product_id))
     return World({ADMIN: admin, OWNER: owner, OTHER: other, GUEST: guest}, subjects)

@@ -21,7 +21,7 @@ def flat(told: list[Changes]) -> set[tuple[str, UUID]]:
 async def test_listeners_are_told_once_of_the_events_of_an_rpc(settings: Settings, pool: "Pool", name: str) -> None:
     case = CASES[name]
     async with open_worker(settings, pool) as (worker, shop):
-        world = await new_world(shop)
+        world = await new_world(shop, case)
         caller, last = world.person(case.caller), await pool.fetchval(LAST)
         told: list[Changes] = []
         worker.parts.pool.on_commit(told.append)

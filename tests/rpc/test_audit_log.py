@@ -82,12 +82,12 @@ LOGGED = {
     "UpdateProduct": Logged(
         "product.updated",
         lambda world: world.first.product_id,
-        {"name": "Ball", "price_minor": 1999, "stock": 99},
+        {"name": "Ball", "price_minor": 1999, "stock": 100},
         {"name": "Kite", "price_minor": 1, "stock": 7},
     ),
     "DeleteProduct": Logged("product.deleted", lambda world: world.first.product_id, {SINCE: None}, {SINCE: "a time"}),
     "UndeleteProduct": Logged("product.undeleted", lambda world: world.first.deleted_product_id, {SINCE: "a time"}, {SINCE: None}),
-    "AdjustStock": Logged("stock.changed", lambda world: world.first.product_id, {"stock": 99}, {"stock": 100}),
+    "AdjustStock": Logged("stock.changed", lambda world: world.first.product_id, {"stock": 100}, {"stock": 101}),
     "CreatePictureUpload": Logged("picture_upload.created", None, {}, {"state": "waiting"}),
     "SetProductPictures": Logged("product.pictures_changed", lambda world: world.first.product_id, {}, {}),
     "CreateCategory": Logged("category.created", None, {}, {"name": "a name", "slug": "example-1"}),
@@ -234,8 +234,10 @@ def test_every_change_for_administrators_is_in_the_table() -> None:
 
 
 @pytest.fixture
-async def world(shop: Shop) -> World:
-    world = await new_world(shop)
+async def world(shop: Shop, request: pytest.FixtureRequest) -> World:
+    """The accounts and subjects of a test: those of its action, if it has one."""
+    callspec = getattr(request.node, "callspec", None)
+    world = await new_world(shop, CASES[callspec.params["name"]] if callspec and "name" in callspec.params else None)
     await shop.pool.execute("DELETE FROM audit_log")
     return world
 

@@ -37,7 +37,8 @@ from support.two_workers import METHODS
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 EVERY_ROW = """
-SELECT string_agg(format('SELECT %L AS name, row::text FROM %I AS row', tablename, tablename), ' UNION ALL ')
+SELECT string_agg(format('SELECT %L AS name, md5(string_agg(row::text, '' '' ORDER BY row::text)) FROM %I AS row', tablename, tablename),
+                  ' UNION ALL ')
   FROM pg_tables
  WHERE schemaname = 'public' AND tablename <> 'login_attempts'  -- a refused password leaves its trace there, key or not
 """
@@ -86,20 +87,22 @@ async def two(postgres: Postgres) -> AsyncIterator[Two]:
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def world(two: Two) -> World:
-    return await new_world(two.shop)
+async def world(two: Two, request: pytest.FixtureRequest) -> World:
+    """The accounts and subjects of a test: those that its case names, if it has one."""
+    callspec = getattr(request.node, "callspec", None)
+    return await new_world(two.shop, callspec.params.get("case") if callspec else None)
 
 
 every_rpc = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 
 
-async def rows(shop: Shop) -> list[tuple[str, str]]:
-    """Return every row of the database except failed logins, and keys that have expired: a worker sweeps them at any moment."""
+async def rows(shop: Shop) -> list[tuple[str, str | None]]:
+    """Return a digest of the rows of each table, except failed logins, and keys that have expired: a worker sweeps them at any moment."""
     await shop.pool.execute(SWEEP)
     return sorted((row[0], row[1]) for row in await shop.pool.fetch(await shop.pool.fetchval(EVERY_ROW)))
 
 
-def effects(found: list[tuple[str, str]]) -> list[tuple[str, str]]:
+def effects(found: list[tuple[str, str | None]]) -> list[tuple[str, str | None]]:
     return [row for row in found if row[0] != "idempotency_keys"]
 
 

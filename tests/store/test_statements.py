@@ -12,6 +12,7 @@ from dataclasses import replace
 
 import asyncpg
 import pytest
+import pytest_asyncio
 
 from mercato_server import database, store
 from mercato_server.config.settings import Settings
@@ -121,12 +122,21 @@ STATEMENTS = [
 ]
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def prepared(postgres: Postgres) -> AsyncIterator["Conn"]:
+    """A connection to a database with all tables, for tests that only prepare statements."""
+    async with copied(postgres) as url:
+        connection = await asyncpg.connect(url)
+        await connection.execute(CREATE_MIGRATIONS)
+        await connection.execute(bulk.CREATE_INCOMING)
+        yield connection
+        await connection.close()
+
+
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize("statement", STATEMENTS)
-async def test_statement_can_be_prepared(pool: "Pool", statement: str) -> None:
-    async with pool.acquire() as conn:
-        await conn.execute(CREATE_MIGRATIONS)
-        await conn.execute(bulk.CREATE_INCOMING)
-        await conn.prepare(statement)
+async def test_statement_can_be_prepared(prepared: "Conn", statement: str) -> None:
+    await prepared.prepare(statement)
 
 
 @pytest.mark.parametrize("order", list(ProductOrder), ids=lambda order: order.name)

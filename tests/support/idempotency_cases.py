@@ -92,7 +92,17 @@ from mercato.v1.user_pb2 import (
     UpdateMeRequest,
     UpdateUserRequest,
 )
-from support.example_requests import EXAMPLE_REQUESTS, NEW_PASSWORD, ShopSubjects, a_method, make_subjects, new_address, unused_name
+from support.example_requests import (
+    EVERYTHING,
+    EXAMPLE_REQUESTS,
+    NEW_PASSWORD,
+    Subjects,
+    Watched,
+    a_method,
+    make_subjects,
+    new_address,
+    unused_name,
+)
 from support.shop import CALL_S, PASSWORD, Person, Shop
 from support.two_workers import METHODS
 
@@ -110,8 +120,8 @@ class World:
     boss: Person
     buyer: Person
     other: Person
-    first: ShopSubjects
-    second: ShopSubjects
+    first: Subjects
+    second: Subjects
     neighbours_session: str
     neighbours_address: str
 
@@ -119,10 +129,11 @@ class World:
         return getattr(self, role) if role else None
 
 
-async def new_world(shop: Shop) -> World:
-    """Make the accounts, and the subjects that they need."""
+async def new_world(shop: Shop, case: "Case | None" = None) -> World:
+    """Make the accounts, and the subjects that they need: those of a case and an account, or all."""
+    wanted = {"email", *case.subjects()} if case else EVERYTHING
     admin, boss, buyer, other = [await shop.person(admin=admin) for admin in (True, True, False, False)]
-    first, second = [await make_subjects(shop, admin, buyer) for _ in range(2)]
+    first, second = [await make_subjects(shop, admin, buyer, wanted) for _ in range(2)]
     for person in (buyer, other):
         for subjects in (first, second):
             await shop.add(person, Product(id=subjects.product_id))
@@ -156,6 +167,15 @@ class Case:
     @property
     def neighbour(self) -> str:
         return self.people[1]
+
+    def subjects(self) -> set[str]:
+        """Return the names of the subjects that its requests name."""
+        nobody, subjects = Person("", "", ""), Watched()
+        world = World(nobody, nobody, nobody, nobody, subjects, subjects, "", "")
+        for make in (self.first, self.other, self.theirs, self.refused):
+            if make:
+                make(world)
+        return subjects.read
 
     def first(self, world: World) -> Message:
         return EXAMPLE_REQUESTS[self.rpc](world.first)

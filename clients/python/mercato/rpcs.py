@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import NamedTuple, Self
 
 from google.api import annotations_pb2
-from google.protobuf.descriptor import FileDescriptor, MethodDescriptor, ServiceDescriptor
+from google.protobuf.descriptor import Descriptor, FileDescriptor, MethodDescriptor, ServiceDescriptor
 from google.protobuf.descriptor_pb2 import MethodOptions
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
@@ -18,6 +18,8 @@ import mercato.v1
 from mercato.v1 import policy_pb2
 
 SCOPE = re.compile(r"[a-z]+(_[a-z]+)*\.(read|write)")
+CHANGES = frozenset({"DELETE", "PATCH", "PUT"})
+"""Verbs of changes of a resource that exists."""
 
 
 class Binding(NamedTuple):
@@ -46,6 +48,8 @@ class Rpc:
     """Whether its request comes as a stream: a body in pieces."""
     reads: bool
     """Whether it changes nothing, so that a lost one may be sent again: `idempotency_level = NO_SIDE_EFFECTS`."""
+    takes_etag: bool
+    """Whether it can be conditional on an etag: it puts, patches or deletes a resource that has one."""
 
     @classmethod
     def of(cls, method: MethodDescriptor) -> Self:
@@ -81,6 +85,7 @@ class Rpc:
             bindings=bindings,
             streams=method.client_streaming,
             reads=reads,
+            takes_etag=any(binding.verb in CHANGES for binding in bindings) and _has_etag(method.input_type),
         )
 
     @property
@@ -103,17 +108,15 @@ class Rpc:
         return self.policy.hashes_password or (is_open and not self.policy.signed_notice)
 
     @property
-    def takes_etag(self) -> bool:
-        """Whether it can be conditional on an etag: it puts, patches or deletes a resource that has one."""
-        request = self.request_type.DESCRIPTOR
-        messages = [request, *(field.message_type for field in request.fields if field.message_type)]
-        changes = any(binding.verb in {"DELETE", "PATCH", "PUT"} for binding in self.bindings)
-        return changes and any("etag" in message.fields_by_name for message in messages)
-
-    @property
     def is_public(self) -> bool:
         """Whether its answer is the same for every caller: what anyone may read."""
         return self.policy.access == policy_pb2.ACCESS_ANYONE and self.reads
+
+
+def _has_etag(request: Descriptor) -> bool:
+    """Return whether a request or one of its messages has an etag."""
+    messages = [request, *(field.message_type for field in request.fields if field.message_type)]
+    return any("etag" in message.fields_by_name for message in messages)
 
 
 @cache
