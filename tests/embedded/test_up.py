@@ -140,13 +140,22 @@ def test_kill_of_the_supervisor_leaves_nothing_and_the_next_start_works_at_once(
     stop(second)
 
 
-def test_a_new_shop_is_the_demo_shop_once(command: list[object], port: int, run: Run) -> None:
+def test_an_empty_shop_is_the_demo_shop_once_wherever_its_data_are(command: list[object], data_dir: Path, port: int, run: Run) -> None:
+    empty = run(*command, environ=QUIET)
+    until_ready(empty, port)
+    assert read(port, "/products")["products"] == []
+    stop(empty)
+    assert not (data_dir / "shop/pictures/renditions").exists()
     answers = []
-    for _ in range(2):
-        supervisor = run(*command[:-1], environ=QUIET)
+    for place in ("shop", "moved"):
+        supervisor = run(*(data_dir / place if each == data_dir / "shop" else each for each in command[:-1]), environ=QUIET)
         until_ready(supervisor, port)
         answers.append([read(port, path) for path in ("/v1/shop", f"/products/{product_id(0)}", "/products?page_size=100")])
+        [picture] = answers[-1][1]["pictures"]
+        assert content(port, picture["small"]["url"]).startswith(b"RIFF")
         stop(supervisor)
+        if place == "shop":
+            (data_dir / "shop").rename(data_dir / "moved")
     shop, shoes, products = answers[0]
     assert (shop["country_code"], shop["prices_include_tax"]) == ("DE", True)
     assert (shoes["tax_category"], shoes["needs_delivery"], shoes["weight_grams"]) == ("standard", True, 720)
@@ -154,9 +163,22 @@ def test_a_new_shop_is_the_demo_shop_once(command: list[object], port: int, run:
     assert answers[1] == answers[0]
 
 
-def read(port: int, path: str) -> Any:
+def test_a_demo_shop_whose_pictures_cannot_be_stored_does_not_start_and_says_why(command: list[object], data_dir: Path, run: Run) -> None:
+    (data_dir / "shop").mkdir(mode=0o711)
+    (data_dir / "shop/pictures").mkdir()
+    (data_dir / "shop/pictures/renditions").write_text("a file where a directory belongs")
+    told = refusal(run(*command[:-1], environ=QUIET))
+    assert told.startswith("mercato: the demo shop's pictures ended with exit code 1; ")
+    assert "FileExistsError" in told or "NotADirectoryError" in told
+
+
+def content(port: int, path: str) -> bytes:
     with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=patient()) as reply:
-        return json.load(reply)
+        return bytes(reply.read())
+
+
+def read(port: int, path: str) -> Any:
+    return json.loads(content(port, path))
 
 
 def test_a_killed_process_is_started_again(command: list[object], port: int, run: Run) -> None:

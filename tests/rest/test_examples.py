@@ -13,13 +13,11 @@ import asyncpg
 import pytest
 
 from mercato_server import demo
-from mercato_server.demo.prices import prices
 from mercato_server.edge.answers import ANSWERS
 from mercato_server.edge.examples import EXAMPLES, PARAMETERS
 from mercato_server.security.order_links import OrderLinks
-from mercato_server.store.demo import load
 from support.example_payments import an_event
-from support.mercato_up import Up, created, running
+from support.mercato_up import Up, created, running_demo
 from support.rest_client import Client, Reply, search
 from support.stripe_double.webhooks import signature
 from support.stripe_thread import WEBHOOK_SECRET, played_stripe
@@ -73,8 +71,7 @@ POST /logout, POST /v1/auth:logoutAll, POST /me:changePassword, POST /v1/auth:re
 @pytest.fixture(scope="module")
 def demo_up() -> Iterator[Up]:
     """`mercato up` with the demo shop, which takes payments at a double of Stripe."""
-    with played_stripe() as stripe, running(MERCATO_RATE_LIMITS="off", **stripe.environ) as up:
-        assert asyncio.run(load(up.database, "USD", *demo.catalog(), prices()))
+    with played_stripe() as stripe, running_demo(MERCATO_RATE_LIMITS="off", **stripe.environ) as up:
         yield up
 
 
@@ -111,7 +108,6 @@ class Shopper:
             "session_id": self.session_id,
             "user_id": lambda: self.client().id,
             "upload_id": lambda: str(created(up.admin.post("/v1/pictures:createUpload"))["id"]),
-            "name": lambda: up.picture_name,
             "category_id": lambda: str(up.category()["id"]),
             "group_id": lambda: str(created(up.admin.post("/v1/productGroups", {"name": "Kite", "varies_by": ["Size"]}))["id"]),
             "shipping_zone_id": lambda: str(up.shipping_zone()["id"]),

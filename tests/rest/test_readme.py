@@ -1,18 +1,13 @@
 """The commands of README.md print the output that it shows."""
 
-import asyncio
 import re
 
 import readme
-from mercato_server import demo
-from mercato_server.demo.prices import prices
-from mercato_server.store.demo import load
-from support.mercato_up import running
+from support.mercato_up import running_demo
 
 
 def test_the_readme_shows_what_its_commands_print() -> None:
-    with running("--demo-payments") as up:
-        assert asyncio.run(load(up.database, "USD", *demo.catalog(), prices()))
+    with running_demo("--demo-payments") as up:
         printed = readme.run(readme.README.read_text(), up.port, int(up.play_money.rpartition(":")[2]), up.data_dir)
     assert readme.normalized(printed) == readme.normalized(readme.README.read_text()), "run: make readme"
 

@@ -1,6 +1,7 @@
 """The demo shop charges real taxes and delivers. Expected amounts are computed by hand."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from mercato_server.database.pool import Pool
 from mercato_server.demo.prices import method_id, prices
 from mercato_server.store.demo import load
 from mercato_server.store.verify import verify
+from support.demo_shop import load_whole
 from support.market import BERLIN, BERN, VIENNA, Market
 from support.shop import CALL_S, Person, refusal, worker
 
@@ -37,9 +39,9 @@ RATES = {
 
 
 @pytest.fixture
-async def trade(settings: Settings, pool: "Pool") -> AsyncIterator[Market]:
+async def trade(settings: Settings, pool: "Pool", tmp_path: Path) -> AsyncIterator[Market]:
     """A worker of the demo shop."""
-    assert await load(settings.database_url, "USD", *demo.catalog(), prices())
+    assert await load_whole(settings.database_url, tmp_path)
     async with worker(settings, pool) as shop:
         yield Market(shop, await shop.person(admin=True))
 
@@ -170,8 +172,13 @@ async def snapshot(pool: "Pool") -> list[str]:
 TABLES = (
     "audit_log",
     "categories",
+    "category_listings",
     "events",
+    "pictures",
     "price_rules",
+    "product_groups",
+    "product_pictures",
+    "product_search",
     "products",
     "promotion_codes",
     "promotions",
@@ -180,6 +187,7 @@ TABLES = (
     "shipping_rates",
     "shipping_zones",
     "shop_settings",
+    "slugs",
     "stock_ledger",
     "stock_levels",
     "tax_categories",
@@ -187,13 +195,13 @@ TABLES = (
 )
 
 
-async def test_a_second_import_changes_nothing_and_brings_nothing_back(settings: Settings, pool: "Pool") -> None:
-    assert await load(settings.database_url, "USD", *demo.catalog(), prices())
+async def test_a_second_import_changes_nothing_and_brings_nothing_back(settings: Settings, pool: "Pool", tmp_path: Path) -> None:
+    assert await load_whole(settings.database_url, tmp_path)
     await pool.execute("UPDATE shipping_methods SET archived_at = now()")
     await pool.execute("UPDATE products SET tax_category = NULL, needs_delivery = false")
     before = await snapshot(pool)
     assert len(before) > 4 * 200  # products, levels, ledger and events
-    assert not await load(settings.database_url, "USD", *demo.catalog(), prices())
+    assert not await load_whole(settings.database_url, tmp_path)
     assert await snapshot(pool) == before
 
 

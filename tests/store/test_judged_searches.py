@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from mercato_server.database.pool import Pool
 from mercato_server.demo import catalog as demo_catalog
+from mercato_server.demo.goods import goods
 from mercato_server.domain.accounts import COMMAND_LINE
 from mercato_server.domain.catalog import ProductFilter, ProductOrder
 from mercato_server.domain.paging import Page
@@ -244,7 +245,7 @@ async def failures(pool: "Pool", judged: Sequence[Judged]) -> tuple[list[str], l
 
 async def test_the_demo_shop_shows_the_right_product_first_and_nothing_absurd(pool: "Pool", database: str) -> None:
     categories, products = demo_catalog()
-    await demo.load(database, "USD", categories, products)
+    await demo.load(database, "USD", categories, products, additions=demo.Additions(goods()))
     wrong, absurd = await failures(pool, DEMO)
     assert not absurd, "\n".join(["", *absurd, "--", *wrong])
     assert len(wrong) <= (1 - RIGHT_FIRST) * len(DEMO), wrong

@@ -216,10 +216,17 @@ def draft_address(**fields: Any) -> dict[str, Any]:
 
 @contextmanager
 def running(*more: str, **environ: str) -> Iterator[Up]:
-    """Run `mercato up` with an administrator, and with more options.
+    """Run `mercato up` of an empty shop with an administrator, and with more options.
 
     After the block, Ctrl-C must end it, and its logs must have no internal errors.
     """
+    with running_demo("--no-demo", *more, **environ) as up:
+        yield up
+
+
+@contextmanager
+def running_demo(*more: str, **environ: str) -> Iterator[Up]:
+    """Run `mercato up` of the demo shop in the same way."""
     directory = Path(tempfile.mkdtemp(prefix="mercato-rest-"))
     directory.chmod(0o711)  # for root, PostgreSQL runs as another user
     port = free_port()
@@ -227,7 +234,7 @@ def running(*more: str, **environ: str) -> Iterator[Up]:
     env = {**os.environ, "MERCATO_BCRYPT_COST": "4", **logs, **BUYERS_WITHOUT_LIMITS, "MERCATO_ADMIN_PASSWORD": PASSWORD, **environ}
     trust = Path(environ["MERCATO_TLS_CERT"]) if "MERCATO_TLS_CERT" in environ else None
     command = [sys.executable, "-m", "mercato_server"]
-    options = ["--workers", "2", "--no-demo", "--port", str(port), "--data-dir", str(directory), *more]
+    options = ["--workers", "2", "--port", str(port), "--data-dir", str(directory), *more]
     errors = directory / "up.log"
     try:
         with errors.open("w") as log, subprocess.Popen([*command, "up", *options], env=env, stdout=subprocess.PIPE, stderr=log) as process:

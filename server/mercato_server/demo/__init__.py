@@ -1,14 +1,17 @@
-"""The demo shop: sports goods, and prices that go with them, which ship with the package for `mercato up` and for trying out the API."""
+"""The demo shop: sports goods with pictures, and prices that go with them, for `mercato up` and for trying out the API."""
 
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib import resources
 from typing import Any
 from uuid import UUID
 
+from mercato_server.domain.product_groups import Options
+
 IMAGES = "https://images.example.com/mercato"
-"""The base of the image URLs. RFC 2606 reserves the host, so the URLs are well-formed but have no images."""
+"""The base of the image URLs of a shop without a place for pictures. RFC 2606 reserves the host, so they have no images."""
 
 
 def category_id(number: int) -> UUID:
@@ -43,6 +46,12 @@ class DemoProduct:
     weight_grams: int
     tax_category: str
     """A code of `DemoPrices.tax_categories`."""
+    picture: str
+    """The name of one of its pictures."""
+    group_id: UUID | None = None
+    options: Options = ()
+    position: int = 0
+    """Its place in its group, from 1."""
 
 
 def catalog() -> tuple[tuple[str, ...], tuple[DemoProduct, ...]]:
@@ -56,8 +65,9 @@ def catalog() -> tuple[tuple[str, ...], tuple[DemoProduct, ...]]:
     return tuple(categories.values()), products
 
 
+@cache
 def read(name: str) -> dict[str, Any]:
-    """Return the content of a TOML file of this package."""
+    """Return the content of a TOML file of this package; the callers share it, and leave it as it is."""
     return tomllib.loads(resources.files(__name__).joinpath(name).read_text(encoding="utf-8"))
 
 
@@ -73,4 +83,5 @@ def _product(category: str, sku: str, entry: Mapping[str, Any]) -> DemoProduct:
         image_urls=(f"{IMAGES}/{sku}.jpg", *(f"{IMAGES}/{sku}-{number}.jpg" for number in further)),
         weight_grams=entry["weight_grams"],
         tax_category=entry.get("tax_category", "standard"),
+        picture=entry["picture"],
     )

@@ -1,7 +1,9 @@
 """Pictures of products: what is taken, which sizes are made of it, and why a file is refused."""
 
+import hashlib
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -85,6 +87,14 @@ class Upload:
     message: str
     created_at: datetime
     expires_at: datetime
+
+
+def content_digest(contents: Iterable[bytes]) -> bytes:
+    """Return the digest of a picture, of its renditions in the order of SIZES: the SHA-256 of their SHA-256 digests."""
+    whole = hashlib.sha256()
+    for content in contents:
+        whole.update(hashlib.sha256(content).digest())
+    return whole.digest()
 
 
 def name(digest: bytes, size: str) -> str:

@@ -8,7 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from mercato_server.demo import category_id, product_id
+from mercato_server.demo.goods import goods, group_id
+from mercato_server.demo.pictures import pictures, renditions
 from mercato_server.demo.prices import method_id, zone_id
+from mercato_server.domain.pictures import name
 from mercato_server.security import one_time_tokens, refresh_tokens
 
 EMAIL = "jo@example.com"
@@ -27,6 +30,8 @@ ADDRESS: Mapping[str, Any] = {
 NOTE = "Please ring twice."
 
 _PRODUCT, _CATEGORY = str(product_id(0)), str(category_id(0))
+_OUTDOOR = next(str(each.id) for each in goods().categories if each.name == "Outdoor")
+_PICTURE = renditions("shoe").digest
 
 EXAMPLES: Mapping[str, dict[str, Any]] = {
     "SignUp": {"email": EMAIL, "password": PASSWORD, "full_name": "Jo Doe"},
@@ -81,9 +86,9 @@ EXAMPLES: Mapping[str, dict[str, Any]] = {
     "UndeleteProduct": {},
     "CreatePictureUpload": {},
     "UploadPictureContent": {},
-    "SetProductPictures": {"pictures": []},
+    "SetProductPictures": {"pictures": [{"picture_id": _PICTURE.hex(), "alt": pictures()["shoe"].alt}]},
     "AdjustStock": {"delta": 5, "reason": "counted again"},
-    "CreateCategory": {"name": "Kites"},
+    "CreateCategory": {"name": "Kites", "parent_id": _OUTDOOR, "description": "For wind of any strength."},
     "UpdateCategory": {"name": "Running & Trail"},
     "CreateProductGroup": {"name": "Ripstop Kite", "code": "KITE-RIPSTOP", "varies_by": ["Size", "Colour"]},
     "UpdateProductGroup": {"name": "Ripstop Kite 2"},
@@ -196,6 +201,8 @@ PARAMETERS: Mapping[str, Any] = {
     "CreateTaxCategoryRequest.tax_category_id": "books",
     "DeleteProductRequest.product_id": _PRODUCT,
     "GetCategoryRequest.category_id": _CATEGORY,
+    "GetPictureRequest.name": name(_PICTURE, "small"),
+    "GetProductGroupRequest.group_id": str(group_id(0)),
     "GetProductRequest.product_id": _PRODUCT,
     "GetSlugRequest.kind": "category",
     "GetSlugRequest.slug": "running",

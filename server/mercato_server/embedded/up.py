@@ -20,7 +20,7 @@ from mercato_server.config.environment import ConfigError, environ_file, one_of
 from mercato_server.config.inheritance import program_environ, python_environ, worker_environ
 from mercato_server.config.mail_settings import MailSettings
 from mercato_server.config.settings import Settings, child_environ, data_home, drop_libpq_variables, logs_bytes
-from mercato_server.embedded import accounts, control, logs, play_money, ports, programs, signals
+from mercato_server.embedded import accounts, control, demo_shop, logs, play_money, ports, programs, signals
 from mercato_server.embedded.database import secret_key
 from mercato_server.embedded.play_money import PlayMoney
 from mercato_server.embedded.postgres import SETTINGS, WORKER, Postgres
@@ -217,15 +217,13 @@ class Shop:
     async def _prepare_database(self, settings: Settings) -> None:
         import asyncpg
 
-        from mercato_server import demo
         from mercato_server.database import migrations
-        from mercato_server.demo.prices import prices
-        from mercato_server.store.demo import load
 
         try:
             await migrations.migrate(self._postgres.url())
             if self._demo:
-                await load(self._postgres.url(), settings.currency, *demo.catalog(), prices())
+                log = self._data_dir / "log" / "demo.log"
+                await demo_shop.load(self._postgres, settings.currency, self._environ | self._home(), log)
         except (migrations.SchemaError, asyncpg.PostgresError) as error:
             raise EmbeddedError(f"the database in {self._data_dir} cannot be made ready: {error}") from error
 

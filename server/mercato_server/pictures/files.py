@@ -5,7 +5,6 @@ that the operator wants to keep. No name comes from a client. All functions bloc
 """
 
 import contextlib
-import hashlib
 import itertools
 import os
 import re
@@ -16,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from mercato_server.domain.pictures import NAME, SIZES, name
+from mercato_server.domain.pictures import NAME, SIZES, content_digest, name
 
 CHUNK = 500
 """Files that the sweep looks at in one transaction."""
@@ -69,10 +68,7 @@ class PictureFiles:
 
     def digest(self, work: Path) -> bytes:
         """Return the digest of new renditions: of their digests, in the order of SIZES."""
-        whole = hashlib.sha256()
-        for size in SIZES:
-            whole.update(hashlib.sha256((work / size).read_bytes()).digest())
-        return whole.digest()
+        return content_digest((work / size).read_bytes() for size in SIZES)
 
     def store(self, work: Path, digest: bytes) -> None:
         """Move renditions to where they are served, durably. Those that are there already have the same content."""

@@ -131,7 +131,7 @@ async def _show(
         alts = {each.picture.digest: each.alt for each in shown_before}
         pictures = [Shown(known[digest], alts.get(digest, "") if alt is None else alt) for digest, alt in now]
         rows += [(id_, each.picture.digest, position, each.alt) for position, each in enumerate(pictures)]
-        texts.append(_written(pictures))
+        texts.append(column(pictures))
     await conn.execute(REMOVE_SHOWN, list(wanted))
     columns = [list(column) for column in zip(*rows, strict=True)] or [[], [], [], []]
     return await conn.fetch(SHOW_PICTURES, *columns, list(before - used), list(wanted), texts)
@@ -174,7 +174,7 @@ def _renditions(digest: bytes, widths: Sequence[int], heights: Sequence[int]) ->
     return Renditions(digest, tuple(Side(*side) for side in zip(widths, heights, strict=True)))
 
 
-def _written(pictures: Sequence[Shown]) -> str | None:
+def column(pictures: Sequence[Shown]) -> str | None:
     """Return the text of a product's column."""
     rows = [
         {"picture": each.picture.digest.hex(), "alt": each.alt, "sides": [list(side) for side in each.picture.sides]} for each in pictures
