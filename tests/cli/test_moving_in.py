@@ -12,6 +12,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from mercato_server.cli.moving_in import MoveIn, recognised
 from mercato_server.store.verify import verify
 from support.commands import Mercato, fetch, put
 
@@ -400,7 +401,9 @@ async def test_woocommerces_variations_become_variants_of_their_parent_whatever_
         "  line 2 (hoodie)",
         "  line 5 (hoodie)",
         "  line 3 (woocommerce-50)",
-        "3 created, 0 updated, 0 unchanged, 0 left out as bad, 0 left out as not for sale, 0 taken in part",
+        "taken in part:",
+        "  line 4 (hoodie): 1 more categories were left out, since a product has one",
+        "3 created, 0 updated, 0 unchanged, 0 left out as bad, 0 left out as not for sale, 1 taken in part",
     ]
     pictures = ["https://p.example.com/a.jpg", "https://p.example.com/b.jpg"]
     grams = int(Decimal("1.5") * Decimal("453.59237") + Decimal("0.5"))
@@ -467,3 +470,91 @@ async def test_a_product_with_html_goes_through_an_export_unchanged(mercato: Mer
         mercato("export", "second.csv", *option)
         assert (tmp_path / "first.csv").read_bytes() == (tmp_path / "second.csv").read_bytes()
     assert await fetch(database, EVERYTHING) == before
+
+
+TREE = """
+SELECT category.name, parent.name, category.slug
+  FROM categories AS category LEFT JOIN categories AS parent ON parent.id = category.parent_id
+ ORDER BY 1
+"""
+SLUGS = "SELECT kind, slug FROM slugs WHERE kind <> 'category' AND is_live ORDER BY 1, 2"
+
+
+async def moved_in(database: str, file: Path, text: str) -> list[str]:
+    """Import another shop's file; return the lines of the report."""
+    put(file, text)
+    head = recognised(file)
+    assert head
+    told: list[str] = []
+    (await MoveIn(path=file, head=head, currency="USD").run(database)).show(told.append)
+    return told
+
+
+async def test_paths_of_categories_become_a_tree(database: str, file: Path) -> None:
+    rows = [
+        {**BOOK, "ID": str(number), "Categories": path}
+        for number, path in enumerate(["Men > Shirts", "Women > Shirts", "Women", "Women, Women > Hats\\, caps", "Q &amp; A"])
+    ]
+    told = await moved_in(database, file, woocommerce(*rows))
+    reason = "its category is Shirts (Women), since another category has the name Shirts"
+    assert told[-3:-1] == ["taken in part:", f"  line 3 (woocommerce-1): {reason}"]
+    assert await fetch(database, TREE) == [
+        ("Hats, caps", "Women", "hats-caps"),
+        ("Men", None, "men"),
+        ("Q & A", None, "q-a"),
+        ("Shirts", "Men", "shirts"),
+        ("Shirts (Women)", "Women", "shirts-women"),
+        ("Women", None, "women"),
+    ]
+    assert [row[8] for row in await fetch(database, PRODUCTS)] == ["Shirts", "Shirts (Women)", "Women", "Hats, caps", "Q & A"]
+    before = await fetch(database, EVERYTHING)
+    assert (await moved_in(database, file, woocommerce(*rows)))[-1].startswith("0 created, 0 updated, 5 unchanged")
+    assert await fetch(database, EVERYTHING) == before
+    assert await sound(database)
+
+
+async def test_shopifys_type_goes_before_its_taxonomy(database: str, file: Path) -> None:
+    await moved_in(database, file, shopify(SHIRT, {**MUG, "Product Category": "Home > Kitchen & Dining"}))
+    assert [row[:2] for row in await fetch(database, TREE)] == [
+        ("Apparel & Accessories", None), ("Clothing", "Apparel & Accessories"), ("Kitchen", None), ("Shirts", "Clothing"),
+    ]  # fmt: skip
+    assert [row[8] for row in await fetch(database, PRODUCTS)] == ["Kitchen", "Shirts"]
+
+
+async def test_handles_become_slugs_where_they_are_free_and_fit(database: str, file: Path) -> None:
+    other = {**MUG, "Handle": "other_mug", "Title": "Other Mug"}
+    taken = {**MUG, "Handle": "café-1", "Title": "Bowl"}
+    await moved_in(database, file, shopify({**MUG, "Variant SKU": "MUG"}))
+    blue = {**SHIRT_BLUE, "Variant SKU": "BLUE"}
+    told = await moved_in(database, file, shopify({**MUG, "Variant SKU": "NEW", "Title": "New Mug"}, SHIRT, blue, other, taken))
+    left_out = [line for line in told if "slug" in line]
+    assert left_out == [
+        "  line 2 (clay-mug): its slug is made of its name, not clay-mug, since another one has it",
+        "  line 5 (other_mug): its slug is made of its name, not other_mug, since it has another form",
+        "  line 6 (café-1): its slug is made of its name, not café-1, since it has another form",
+    ]
+    named = [(kind, slug) for kind, slug in await fetch(database, SLUGS) if kind == "group" or not str(slug).startswith("shirt")]
+    assert named == [("group", "shirt"), ("product", "bowl"), ("product", "clay-mug"), ("product", "new-mug"), ("product", "other-mug")]
+    again = await moved_in(database, file, shopify(SHIRT, blue, other, taken))
+    assert again[-1].startswith("0 created, 0 updated, 4 unchanged")
+    assert not [line for line in again if "slug" in line]
+    assert await sound(database)
+
+
+async def test_the_column_slug_that_plugins_of_woocommerce_add_is_taken(database: str, file: Path) -> None:
+    rows = [{**BOOK, "Slug": "a-book"}, {**BOOK, "ID": "51", "Slug": "a-book"}, {**HOODIE, "Slug": "the-hoodie"}, RED]
+    told = await moved_in(database, file, file_of([*WOOCOMMERCE, "Slug"], rows))
+    assert "  line 3 (woocommerce-51): its slug is made of its name, not a-book, since another one has it" in told
+    assert await fetch(database, SLUGS) == [("group", "the-hoodie"), ("product", "a-book"), ("product", "book"), ("product", "hoodie")]
+
+
+@pytest.mark.parametrize("product", [MUG, SHIRT], ids=["alone", "with options"])
+async def test_a_column_that_the_file_lacks_changes_nothing(product: Mapping[str, str], database: str, file: Path) -> None:
+    await moved_in(database, file, shopify({**product, "Body (HTML)": "<p>A <b>text</b></p>", "Variant Requires Shipping": "TRUE"}))
+    before = await fetch(database, EVERYTHING)
+    needed = ("Handle", "Title", "Option1 Name", "Option1 Value", "Option2 Name", "Option2 Value", "Variant Price")
+    told = await moved_in(database, file, file_of([*needed], [{name: product.get(name, "") for name in needed}]))
+    assert told[-1].startswith("0 created, 0 updated, 1 unchanged")
+    assert await fetch(database, EVERYTHING) == before
+    await moved_in(database, file, shopify({**product, "Body (HTML)": "", "Variant Requires Shipping": "TRUE"}))
+    assert await fetch(database, "SELECT description, description_html FROM products") == [("", None)]

@@ -2,7 +2,9 @@
 
 import itertools
 import json
+from pathlib import Path
 
+from mercato_server.cli.redirects_csv import RedirectImport
 from support.mercato_up import Up
 from support.rest_client import Client, Reply
 
@@ -48,3 +50,14 @@ def test_a_product_has_a_slug_and_an_absent_one_is_404(shop_up: Up, anyone: Clie
     assert (found.status, found.json["product"]) == (200, product)
     for path, status in (("/v1/slugs/product/absent-slug", 404), ("/v1/slugs/order/x", 400), ("/v1/slugs/product/NO", 400)):
         assert anyone.get(path).status == status
+
+
+async def test_an_imported_redirect_is_308_to_the_present_slug(shop_up: Up, anyone: Client, tmp_path: Path) -> None:
+    product, old = shop_up.product(), f"of-the-other-shop-{next(_numbers)}"
+    file = tmp_path / "redirects.csv"
+    file.write_text(f"Redirect from,Redirect to\n/products/{old},/products/{product['slug']}\n")
+    assert anyone.get(f"/v1/slugs/product/{old}").status == 404
+    await RedirectImport(path=file).run(shop_up.database)
+    reply = anyone.get(f"/v1/slugs/product/{old}")
+    assert (reply.status, reply.headers["location"]) == (308, f"/v1/slugs/product/{product['slug']}")
+    assert followed(anyone, reply).json["product"] == product

@@ -116,6 +116,27 @@ async def test_none_changes_nothing_and_an_empty_category_removes_it(pool: "Pool
     assert await stored(pool, "NEW") == Incoming("NEW", "New", "", 1, None, 0, [], "", needs_delivery=False, weight_grams=0)
 
 
+async def test_without_a_description_the_text_of_the_html_is_the_description(pool: "Pool") -> None:
+    await write(pool, BALL._replace(description="Round.", description_html="<p>A <b>ball</b></p>"), BIKE)
+    emptied = BALL._replace(description="")
+    assert await write(pool, emptied, BIKE) == Written(0, 1)
+    assert (await stored(pool, "BALL")).description == "A ball"
+    assert await write(pool, emptied, BIKE) == Written(0, 0)
+    assert await write(pool, BALL._replace(description=None), BIKE._replace(description=None)) == Written(0, 0)
+    assert await write(pool, emptied._replace(description_html="")) == Written(0, 1)
+    assert (await stored(pool, "BALL")).description == ""
+
+
+async def test_html_that_changes_during_an_import_gives_the_description(pool: "Pool") -> None:
+    await write(pool, BALL._replace(description_html="<p>Old</p>"))
+    async with transaction(pool) as conn:
+        await conn.execute("UPDATE products SET description_html = '<p>New</p>'")
+        importing = asyncio.create_task(write(pool, BALL._replace(description="")))
+        await until(lambda: pool.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+    await importing
+    assert (await stored(pool, "BALL")).description == "New"
+
+
 async def test_a_deleted_product_stays_deleted_and_its_sku_goes_to_a_new_one(pool: "Pool") -> None:
     await write(pool, BALL)
     old = await pool.fetchval("SELECT id FROM products")

@@ -13,7 +13,7 @@ Mercato = Callable[..., "subprocess.CompletedProcess[str]"]
 
 def environ(database: str) -> dict[str, str]:
     return {
-        **{name: os.environ[name] for name in ("PATH", "PYTHONPATH", "MERCATO_PICTURES_URL") if name in os.environ},
+        **{name: os.environ[name] for name in ("PATH", "PYTHONPATH", "MERCATO_PICTURES_URL", "MERCATO_PUBLIC_URL") if name in os.environ},
         "DATABASE_URL": database,
     }
 

@@ -86,13 +86,30 @@ def test_stock_is_a_whole_number_of_units(cell: str, stock: int | None, remarks:
     assert len(told) == remarks
 
 
-def test_a_category_is_the_last_name_of_its_path() -> None:
-    assert moved_goods.category("Apparel & Accessories > Clothing > Shirts", ignored) == "Shirts"
-    assert moved_goods.category("Home &amp; Garden", ignored) == "Home & Garden"
-    assert moved_goods.category("", ignored) == ""
+def test_a_category_is_the_path_of_its_names() -> None:
+    assert moved_goods.category("Apparel & Accessories > Clothing >Shirts", ignored) == ("Apparel & Accessories", "Clothing", "Shirts")
+    assert moved_goods.category("Home &amp; Garden", ignored) == ("Home & Garden",)
+    assert moved_goods.category("Size &gt; 9 > Boots", ignored) == ("Size > 9", "Boots")
+    assert moved_goods.category(" > ", ignored) == ()
     told: list[str] = []
-    assert len(moved_goods.category("x" * 200, told.append)) == 100
+    assert [len(name) for name in moved_goods.category("x" * 200 + " > y", told.append)] == [100, 1]
     assert told
+
+
+@pytest.mark.parametrize(
+    ("paths", "chosen", "told"),
+    [
+        (["Clothing", "Clothing > Men", "Clothing > Men > Hats"], ("Clothing", "Men", "Hats"), []),
+        (["Clothing > Hats", "Sale"], ("Clothing", "Hats"), ["1 more categories were left out, since a product has one"]),
+        (["Clothing > Hats", "Clothing > Hats"], ("Clothing", "Hats"), []),
+        (["A", "B", "A > C", "A > D"], ("A", "C"), ["2 more categories were left out, since a product has one"]),
+        (["", ""], (), []),
+    ],
+)
+def test_of_several_categories_the_first_one_counts_as_deep_as_it_goes(paths: list[str], chosen: tuple[str, ...], told: list[str]) -> None:
+    remarks: list[str] = []
+    assert moved_goods.deepest(paths, remarks.append) == chosen
+    assert remarks == told
 
 
 def test_a_description_without_a_tag_is_text_with_its_lines() -> None:

@@ -205,13 +205,21 @@ def import_products(
     column that is left out changes nothing. The command can be killed and started again: rows that are in the shop already are not
     written again. Exit code 1 if nothing or not all was imported, 3 if bad rows were skipped.
 
-    The product exports of Shopify and WooCommerce are known by their header, and taken as they are.
+    The product exports of Shopify and WooCommerce, and redirects as Shopify exports them, are known by their header, and taken as they are.
     """
     from mercato_server.cli.catalog_import import Import
     from mercato_server.cli.moving_in import MoveIn, recognised
+    from mercato_server.cli.redirects_csv import RedirectImport, is_of_redirects
+    from mercato_server.config.mail_settings import MailSettings
     from mercato_server.config.picture_settings import PictureSettings
 
     currency, pictures_url = config.currency(), PictureSettings.from_environ().url
+    if is_of_redirects(file):
+        public_url = MailSettings.from_environ().public_url
+        redirects = RedirectImport(path=file, refuse=on_error is OnError.REFUSE, errors=errors, public_url=public_url)
+        report = _run(_with_database(data_dir, redirects.run))
+        report.show(typer.echo)
+        raise typer.Exit(SKIPPED if report.bad else 0)
     if head := recognised(file):
         if spreadsheet_safe:
             raise typer.BadParameter("--spreadsheet-safe is for files that Mercato has exported")

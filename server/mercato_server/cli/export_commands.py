@@ -11,15 +11,17 @@ from mercato_server.cli.running import DataDir, database_url, migrated_pool, out
 
 DAY = "%Y-%m-%d"
 FIRST_YEAR = 1970
-KINDS = ("orders", "refunds")
+REDIRECTS = "redirects"
+KINDS = ("orders", "refunds", REDIRECTS)
+"""The words before a file; without one it has the products."""
 
 
 def export_csv(
     words: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[orders|refunds] [FILE]",
-            help="File to write; it appears once it is complete. Default: standard output. Without orders or refunds it has the products.",
+            metavar="[orders|refunds|redirects] [FILE]",
+            help="File to write; it appears once it is complete. Default: standard output. Without one of the words it has the products.",
         ),
     ] = None,
     first: Annotated[datetime | None, typer.Option("--from", formats=[DAY], help="First day of the orders or refunds.")] = None,
@@ -35,13 +37,18 @@ def export_csv(
 
     With `orders` or `refunds` write those of the days from --from to before --to, in the shop's time zone, for accounting. No spreadsheet
     runs a cell of these files as a formula.
+
+    With `redirects` write the earlier slugs of products, groups and categories, with the columns of Shopify's redirects.
     """
     kind, path = _kind_and_path(words or [])
-    if kind:
+    if kind != REDIRECTS and kind:
         typer.echo(f"{run(_export_orders(kind, first, end, path, data_dir))} rows", err=True)
         return
     if first or end:
         raise typer.BadParameter("--from and --to are for orders and refunds")
+    if kind == REDIRECTS:
+        typer.echo(f"{run(_export_redirects(data_dir, path))} redirects", err=True)
+        return
     written, left_out = run(_export_products(data_dir, path, spreadsheet_safe=spreadsheet_safe))
     typer.echo(f"{written} products" + (f"; {left_out} without a SKU were left out" if left_out else ""), err=True)
 
@@ -60,6 +67,13 @@ async def _export_products(data_dir: Path | None, path: Path | None, *, spreadsh
 
     async with database_url(data_dir) as url:
         return await export(url, path, spreadsheet_safe=spreadsheet_safe)
+
+
+async def _export_redirects(data_dir: Path | None, path: Path | None) -> int:
+    from mercato_server.cli.redirects_csv import export_file
+
+    async with database_url(data_dir) as url:
+        return await export_file(path, url)
 
 
 async def _export_orders(kind: str, first: datetime | None, end: datetime | None, path: Path | None, data_dir: Path | None) -> int:

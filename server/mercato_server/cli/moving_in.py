@@ -25,7 +25,8 @@ KINDS = (ShopifyFile(), WooCommerceFile())
 """The kinds of files that are known by their header."""
 SHOWN_MAX = 100
 """Lines of each part of a report that are shown."""
-_PARTS = {Weight.BAD: "left out as bad", Weight.NOT_FOR_SALE: "left out as not for sale", Weight.CHANGED: "taken in part"}
+LEFT_OUT = "left out as bad"
+_PARTS = {Weight.BAD: LEFT_OUT, Weight.NOT_FOR_SALE: "left out as not for sale", Weight.CHANGED: "taken in part"}
 
 
 @dataclass(slots=True)
@@ -51,7 +52,7 @@ class Report:
     @property
     def bad(self) -> int:
         """The number of lines that were left out because they are bad."""
-        return self.counts[_PARTS[Weight.BAD]]
+        return self.counts[LEFT_OUT]
 
     def show(self, echo: Callable[[str], object]) -> None:
         """Print the parts, each with its first lines, then all numbers."""
@@ -92,7 +93,7 @@ class MoveIn:
 
         Raises BadRowsError, CsvError, OSError or SchemaError.
         """
-        with _opened(self.errors) as errors, progress(Console(stderr=True), self.path) as begin:
+        with opened(self.errors) as errors, progress(Console(stderr=True), self.path) as begin:
             report = Report(errors)
             with spooled(self.path, self.head, self.limits, begin("reading"), report.take) as spool:
                 async with migrated_pool(database_url) as pool:
@@ -135,7 +136,8 @@ def _batches(products: Iterable[MovedProduct], variants_max: int) -> Iterator[li
 
 
 @contextmanager
-def _opened(path: Path | None) -> Iterator[TextIO | None]:
+def opened(path: Path | None) -> Iterator[TextIO | None]:
+    """Yield a file for all remarks of a report, with its header; None without a path."""
     if path is None:
         yield None
         return

@@ -62,6 +62,8 @@ class Row:
 
     line: int
     cells: Mapping[str, str]
+    columns: frozenset[str] = frozenset()
+    """The used columns of the file, by the same names; cells are absent if they are empty, too."""
 
     def __getitem__(self, column: str) -> str:
         """Return a cell without surrounding white space; empty if the file lacks the column."""
@@ -142,6 +144,7 @@ class Spool:
 
     database: sqlite3.Connection
     kind: Kind
+    columns: frozenset[str]
 
     def products(self, currency_code: str, take: Callable[[Remark], None]) -> Iterator[MovedProduct]:
         """Yield the products in the order of their first rows."""
@@ -153,7 +156,7 @@ class Spool:
                 rows = []
             current = product
             if len(rows) < ROWS_OF_PRODUCT_MAX:
-                rows.append(Row(line, json.loads(cells)))
+                rows.append(Row(line, json.loads(cells), self.columns))
             else:
                 take(Remark(line, product, Weight.BAD, f"a product has at most {ROWS_OF_PRODUCT_MAX} rows"))
         if rows:
@@ -187,7 +190,7 @@ def spooled(
                         database.execute(_ADD_ALIAS, (other, product))
             database.execute(_RESOLVE)
             database.execute("CREATE INDEX file_row_by_product ON file_row (product, line)")
-            yield Spool(database, head.kind)
+            yield Spool(database, head.kind, frozenset(filter(None, head.columns)))
         finally:
             database.close()
 

@@ -76,9 +76,11 @@ class ShopifyFile:
         variants = tuple(_variants(rows, named, pictures, currency_code, remarks))
         if not variants:
             return None
-        text, html = moved_goods.description(first.cells.get("body (html)", ""), remark)
+        described = "body (html)" in first.columns
+        text, html = moved_goods.description(first.cells.get("body (html)", ""), remark) if described else (None, None)
         return MovedProduct(
             key=moved_goods.key_of(key),
+            slug=key.strip(),
             name=moved_goods.name(first["title"], remark),
             description=text,
             description_html=html,
@@ -89,7 +91,8 @@ class ShopifyFile:
 
 
 def _renamed(row: Row) -> Row:
-    return Row(row.line, {_NEW_NAMES.get(name, name): cell for name, cell in row.cells.items()})
+    columns = frozenset(_NEW_NAMES.get(name, name) for name in row.columns)
+    return Row(row.line, {_NEW_NAMES.get(name, name): cell for name, cell in row.cells.items()}, columns)
 
 
 def _not_for_sale(first: Row) -> str:
@@ -151,6 +154,6 @@ def _variant(row: Row, named: Sequence[str], pictures: Sequence[str], currency_c
         price_minor=price,
         stock=moved_goods.units(row["variant inventory qty"], remark),
         image_urls=moved_goods.pictures([row["variant image"]], pictures, remark),
-        needs_delivery=row["variant requires shipping"].lower() == "true",
+        needs_delivery=row["variant requires shipping"].lower() == "true" if "variant requires shipping" in row.columns else None,
         weight_grams=weight,
     )

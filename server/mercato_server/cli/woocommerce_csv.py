@@ -14,7 +14,7 @@ from mercato_server.domain.product_groups import OPTION_NAMES_MAX, VARIANTS_MAX,
 
 _NAMES = {
     "id", "type", "sku", "name", "published", "visibility in catalog", "short description", "description", "stock", "regular price",
-    "categories", "images", "parent",
+    "categories", "images", "parent", "slug",
 }  # fmt: skip
 _ATTRIBUTE = re.compile(r"attribute ([0-9]{1,3}) (?:name|value\(s\))")
 _WEIGHT = re.compile(r"weight \((g|kg|lbs?|oz)\)")
@@ -71,13 +71,16 @@ class WooCommerceFile:
 
 
 def _product(key: str, parent: Row, variants: tuple[MovedVariant, ...], remark: moved_goods.Remark) -> MovedProduct:
-    text, html = moved_goods.description(_lines(parent["description"] or parent["short description"]), remark)
+    described = {"description", "short description"} & parent.columns
+    written = _lines(parent["description"] or parent["short description"])
+    text, html = moved_goods.description(written, remark) if described else (None, None)
     return MovedProduct(
         key=key,
         name=moved_goods.name(parent["name"], remark),
         description=text,
         description_html=html,
-        category=moved_goods.category(_parts(parent["categories"])[0], remark),
+        category=moved_goods.deepest(_parts(parent["categories"]), remark),
+        slug=parent["slug"],
         varies_by=tuple(option.name for option in variants[0].options),
         variants=variants,
     )

@@ -66,7 +66,8 @@ class MovedVariant:
     stock: int | None = None
     """Units of the first import; None is 0 of a new product."""
     image_urls: tuple[str, ...] = ()
-    needs_delivery: bool = False
+    needs_delivery: bool | None = False
+    """None keeps what the shop has."""
     weight_grams: int = 0
 
 
@@ -76,9 +77,13 @@ class MovedProduct:
 
     key: str
     name: str
-    description: str = ""
-    description_html: str = ""
-    category: str = ""
+    description: str | None = ""
+    """None, of both descriptions, keeps those that the shop has."""
+    description_html: str | None = ""
+    category: tuple[str, ...] = ()
+    """The path of its category, that at the top first; empty if the file names none."""
+    slug: str = ""
+    """Its name in the addresses of the other shop; empty if the file has none."""
     varies_by: tuple[str, ...] = ()
     variants: tuple[MovedVariant, ...] = field(default=())
 
@@ -147,12 +152,24 @@ def name(text: str, remark: Remark) -> str:
     return html_descriptions.shortened(text, NAME_MAX)
 
 
-def category(path: str, remark: Remark) -> str:
-    """Return the category of a path such as `Clothing > Shirts`: its last name."""
-    text = " ".join(html.unescape(path).rpartition(">")[2].split())
-    if len(text) > CATEGORY_NAME_MAX:
+def category(path: str, remark: Remark) -> tuple[str, ...]:
+    """Return the names of a path such as `Clothing > Shirts`. A `>` within a name is `&gt;`, as both shops write it."""
+    names = [" ".join(html.unescape(name).split()) for name in path.split(">")]
+    if any(len(name) > CATEGORY_NAME_MAX for name in names):
         remark(f"the name of the category was cut after {CATEGORY_NAME_MAX} characters")
-    return text[:CATEGORY_NAME_MAX].strip()
+    return tuple(cut for name in names if (cut := name[:CATEGORY_NAME_MAX].strip()))
+
+
+def deepest(paths: Iterable[str], remark: Remark) -> tuple[str, ...]:
+    """Return the first of the paths of a product, or the one that goes furthest on from it; a product has one category."""
+    found = [names for path in paths if (names := category(path, remark))]
+    if not found:
+        return ()
+    on = [names for names in found if names[: len(found[0])] == found[0]]
+    chosen = max(on, key=len)
+    if left := {names for names in found if names != chosen[: len(names)]}:
+        remark(f"{len(left)} more categories were left out, since a product has one")
+    return chosen
 
 
 def images(addresses: Iterable[str], remark: Remark) -> tuple[str, ...]:

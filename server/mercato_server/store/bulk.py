@@ -1,6 +1,6 @@
 """Import and export of the catalog: batches of products to write, and all products as CSV."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple
 from uuid import UUID
@@ -17,7 +17,17 @@ from mercato_server.domain.picture_errors import PicturesLimit
 from mercato_server.domain.pictures import PICTURES_MAX
 from mercato_server.domain.search_documents import RULE_VERSION
 from mercato_server.domain.slugs import SlugKind
-from mercato_server.store import audit_log, bulk_groups, events, inventory, search_documents, shown_pictures, slugs, variants
+from mercato_server.store import (
+    audit_log,
+    bulk_descriptions,
+    bulk_groups,
+    events,
+    inventory,
+    search_documents,
+    shown_pictures,
+    slugs,
+    variants,
+)
 from mercato_server.store.bulk_groups import Groups, Placement
 from mercato_server.store.events import Event
 from mercato_server.store.spreadsheets import protected, write_csv
@@ -113,7 +123,8 @@ SELECT products.id
 # This compares the stock at the start of the statement; the next statement locks it. `group_ids` are the groups that the row changes. Other
 # transactions may have ended since FIND_REGROUPED, so these may be more.
 LOCK_CHANGED = f"""
-SELECT products.id, incoming.stock, CASE WHEN incoming.slug IS DISTINCT FROM products.slug THEN incoming.slug END AS new_slug,
+SELECT products.id, products.sku, products.description_html, incoming.stock,
+       CASE WHEN incoming.slug IS DISTINCT FROM products.slug THEN incoming.slug END AS new_slug,
        CASE WHEN {_CHANGES_GROUP}
             THEN ARRAY[products.group_id, nullif(incoming.group_id, '00000000-0000-0000-0000-000000000000')] END AS group_ids,
        cardinality(incoming.image_urls) AS external, jsonb_array_length(products.pictures) AS uploaded
@@ -261,6 +272,8 @@ async def write(pool: "Pool", batch: Sequence[Incoming], source: str, actor: Act
     async with transaction(pool) as conn:
         await conn.execute(PLAN_LOOKUPS)
         await conn.execute(CREATE_INCOMING)
+        htmls = await bulk_descriptions.of_html(conn, [row.sku for row in batch if row.description == "" and row.description_html is None])
+        batch = [row._replace(description=htmls[row.sku][1]) if row.sku in htmls else row for row in batch]
         placements = [row.placement for row in batch if row.placement]
         groups = await bulk_groups.find_or_add(conn, placements, actor)
         categories = await _categories(conn, {row.category for row in batch if row.category}, actor)
@@ -268,7 +281,7 @@ async def write(pool: "Pool", batch: Sequence[Incoming], source: str, actor: Act
         locked = await _lock_groups(conn, batch, groups)
         try:
             created = await _add(conn, batch, actor)
-            changed = {} if len(created) == len(batch) else await _update(conn, created, locked, actor)
+            changed = {} if len(created) == len(batch) else await _update(conn, created, locked, htmls, actor)
             if placements and (created or changed):
                 await conn.execute(FILL_OPTIONS, [*created, *changed])
         except (asyncpg.ForeignKeyViolationError, asyncpg.UniqueViolationError) as error:
@@ -346,14 +359,21 @@ async def _add(conn: "Conn", batch: Sequence[Incoming], actor: Actor) -> dict[UU
     return new
 
 
-async def _update(conn: "Conn", created: Collection[UUID], locked: LockedGroups, actor: Actor) -> dict[UUID, str | None]:
-    """Write the products that differ, and their stock; return their new slugs by id, None for those that keep theirs."""
+async def _update(
+    conn: "Conn", created: Collection[UUID], locked: LockedGroups, htmls: Mapping[str, tuple[str, str]], actor: Actor
+) -> dict[UUID, str | None]:
+    """Write the products that differ, and their stock; return their new slugs by id, None for those that keep theirs.
+
+    Raises StaleReadError if a description in HTML of `htmls`, by SKU, has changed.
+    """
     rows = [row for row in await conn.fetch(LOCK_CHANGED) if row["id"] not in created]  # these have no slug yet
     for row in rows:
         for group_id in row["group_ids"] or ():
             locked.require(group_id)
         if row["external"] and (row["uploaded"] or 0) + row["external"] > PICTURES_MAX:
             raise PicturesLimit(row["external"])
+        if row["sku"] in htmls and row["description_html"] != htmls[row["sku"]][0]:
+            raise StaleReadError  # its text is not the one of `htmls` any more
     wanted = {row["id"]: row["stock"] for row in rows}
     if not wanted:
         return {}
@@ -396,13 +416,6 @@ async def _categories(conn: "Conn", names: Collection[str], actor: Actor) -> dic
             await audit_log.append(conn, actor, "category.created", id_, {}, {"name": name, "slug": given.get(id_)})
         found |= created
     return found
-
-
-@retry_conflicts
-async def categories(pool: "Pool", names: Collection[str], actor: Actor) -> dict[str, UUID]:
-    """Return the ids of categories by name; create the missing ones."""
-    async with transaction(pool) as conn:
-        return await _categories(conn, names, actor)
 
 
 async def export(pool: "Pool", output: BinaryIO, *, spreadsheet_safe: bool = False) -> tuple[int, int]:

@@ -1,6 +1,6 @@
 """Products of another shop's file that this shop has already. bulk.py and group_upserts.py write them."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
@@ -8,6 +8,7 @@ from mercato_server.database.pool import Pool
 from mercato_server.domain import pictures, product_groups
 from mercato_server.domain.catalog import ProductDraft
 from mercato_server.domain.product_groups import Options
+from mercato_server.domain.slugs import SlugKind
 
 # Two parts, each by its index.
 GET_KNOWN = """
@@ -70,6 +71,19 @@ class Known(NamedTuple):
 def key(code: str, options: Options) -> Key:
     """Return the identity of a variant in a file."""
     return code, product_groups.key(options)
+
+
+TAKEN_SLUGS = """
+SELECT slugs.slug
+  FROM slugs
+  LEFT JOIN products AS product ON kind = 'product' AND id = subject_id
+ WHERE kind = $1 AND slugs.slug = ANY($2::text[]) AND is_live AND product.deleted_at IS NULL
+"""
+
+
+async def taken(pool: "Pool", kind: SlugKind, wanted: Collection[str]) -> set[str]:
+    """Return the slugs that things of a kind have, of the given ones."""
+    return {row["slug"] for row in await pool.fetch(TAKEN_SLUGS, kind.value, list(wanted))}
 
 
 async def known(pool: "Pool", skus: Sequence[str], codes: Sequence[str]) -> dict[Key, Known]:
