@@ -36,6 +36,7 @@ class Unusable(StrEnum):
     TRUNCATED = "PICTURE_TRUNCATED"
     COSTLY = "PICTURE_COSTLY"
     BROKEN = "PICTURE_BROKEN"
+    SIZE = "PICTURE_SIZE"
 
 
 class UploadState(StrEnum):
@@ -85,6 +86,8 @@ class Upload:
     message: str
     created_at: datetime
     expires_at: datetime
+    content_length: int | None
+    """Bytes of its file, as announced; None if they were not."""
 
 
 def name(digest: bytes, size: str) -> str:

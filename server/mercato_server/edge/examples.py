@@ -81,6 +81,7 @@ EXAMPLES: Mapping[str, dict[str, Any]] = {
     "UndeleteProduct": {},
     "CreatePictureUpload": {},
     "UploadPictureContent": {},
+    "CompletePictureUpload": {},
     "SetProductPictures": {"pictures": []},
     "AdjustStock": {"delta": 5, "reason": "counted again"},
     "CreateCategory": {"name": "Kites"},
