@@ -582,6 +582,7 @@ CREATE TABLE public.picture_uploads (
     message text DEFAULT ''::text NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     expires_at timestamp with time zone NOT NULL,
+    content_length integer,
     CONSTRAINT picture_uploads_check CHECK (((file IS NULL) = (state = 'waiting'::text))),
     CONSTRAINT picture_uploads_check1 CHECK (((digest IS NOT NULL) = (state = 'ready'::text))),
     CONSTRAINT picture_uploads_state_check CHECK ((state = ANY (ARRAY['waiting'::text, 'pending'::text, 'ready'::text, 'refused'::text])))
@@ -594,6 +595,8 @@ CREATE TABLE public.pictures (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     unused_at timestamp with time zone DEFAULT now(),
     condemned_at timestamp with time zone,
+    lease uuid,
+    leased_until timestamp with time zone,
     CONSTRAINT pictures_check CHECK (((unused_at IS NOT NULL) OR (condemned_at IS NULL))),
     CONSTRAINT pictures_digest_check CHECK ((length(digest) = 32)),
     CONSTRAINT pictures_heights_check CHECK ((cardinality(heights) = 3)),

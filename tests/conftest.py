@@ -6,6 +6,7 @@ import support.grpc_forks  # noqa: F401 # isort: skip - before any module import
 import asyncio
 import os
 from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,6 +19,9 @@ from ports import free_port
 from support.clusters import cluster_directory
 from support.databases import EMPTY, MIGRATED, copied, create, execute
 from support.shop import Shop, settings_of, worker
+
+if TYPE_CHECKING:
+    from support.s3_server import S3Server
 
 pytest_plugins = (
     "support.fault_report",
@@ -65,6 +69,15 @@ async def _start(server: Postgres) -> None:
     await migrations.migrate(url)
     async with small_pool(url) as pool:
         await pool.execute(SET_CURRENCY, "USD")  # as the first worker of a shop does
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator["S3Server"]:
+    """A server of S3."""
+    from support.s3_server import s3_server  # it imports plugins, which pytest has to load first
+
+    with s3_server() as server:
+        yield server
 
 
 @pytest.fixture

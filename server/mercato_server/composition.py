@@ -42,8 +42,8 @@ from mercato_server.mail.delivery import Delivery
 from mercato_server.mail.orders import ORDER_MAILS
 from mercato_server.payments.desk import Desk
 from mercato_server.payments.provider import PaymentProvider
-from mercato_server.pictures.files import PictureFiles
 from mercato_server.pictures.inbox import Inbox
+from mercato_server.pictures.storage import storage_of
 from mercato_server.pictures.sweeper import keep_sweeping as keep_sweeping_pictures
 from mercato_server.pictures.verifier import Verifier
 from mercato_server.rpc.authentication import authenticate
@@ -108,8 +108,7 @@ class Parts:
         tokens = Tokens(keyring, settings.access_token_expire_minutes * 60)
         self._sessions = Sessions(pool, tokens, self.listener, self._batching)
         self.followers = [Follower(background, ORDER_MAILS, settings.limits)] if background and settings.mail.delivers else []
-        directory = settings.pictures.directory
-        self._pictures = PictureFiles(directory) if directory else None
+        self._pictures = storage_of(settings.pictures)
         self._runner = Runner(background, self._queues(background)) if background else None
         self._key_watch = keyrings.KeyWatch(pool, settings, self._sessions, self.listener)
         load = functools.partial(serialized, pool, settings)

@@ -51,6 +51,10 @@ class Scene:
     def upload_id(self) -> str:
         return str(created(self.up.admin.post("/v1/pictures:createUpload"))["id"])
 
+    @property
+    def received_upload_id(self) -> str:
+        return self.upload_id
+
     @cached_property
     def picture_name(self) -> str:
         return self.up.picture_name
@@ -321,6 +325,7 @@ ROUTES = [
     Route("POST", "/products/{product_id}:adjustStock", "stock"),
     Route("POST", "/v1/pictures:createUpload", "id", status=201),
     Route("PUT", "/v1/pictureUploads/{upload_id}/content", "state"),
+    Route("POST", "/v1/pictureUploads/{upload_id}:complete", "state"),
     Route("GET", "/v1/pictureUploads/{upload_id}", "state"),
     Route("PUT", "/products/{product_id}/pictures", "id"),
     Route("GET", "/pictures/{name}", media="image/webp"),

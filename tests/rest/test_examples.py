@@ -38,6 +38,7 @@ GET /admin-only, GET /v1/users, GET /v1/users/{user_id}, PATCH /v1/users/{user_i
 POST /products, PUT /products/{product_id}, PATCH /products/{product_id}, POST /products/{product_id}:adjustStock
 DELETE /products/{product_id}, POST /products/{product_id}:undelete
 POST /v1/pictures:createUpload, PUT /v1/pictureUploads/{upload_id}/content, GET /v1/pictureUploads/{upload_id}
+POST /v1/pictureUploads/{upload_id}:complete
 PUT /products/{product_id}/pictures, GET /pictures/{name}
 POST /v1/productGroups, GET /v1/productGroups, GET /v1/productGroups/{group_id}, PATCH /v1/productGroups/{group_id}
 POST /v1/productGroups:upsert, DELETE /v1/productGroups/{group_id}

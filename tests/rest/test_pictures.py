@@ -6,14 +6,16 @@ import json
 import time
 from contextlib import closing, suppress
 
+import httpx
 import pytest
 from PIL import Image
 
 from mercato_server.domain.pictures import UPLOAD_MAX_BYTES
-from support.mercato_up import Up, created
-from support.patience import patient
+from support.mercato_up import Up, created, running
+from support.patience import patient, until_sync
 from support.picture_files import HEIC, encoded, halves
 from support.rest_client import HOST, Client, Reply
+from support.s3_server import S3Server, send_signed
 
 PICTURE = encoded(halves(), "PNG")
 
@@ -128,3 +130,31 @@ def test_only_administrators_upload(shop_up: Up) -> None:
 def test_a_body_is_needed(shop_up: Up) -> None:
     reply = put(shop_up.admin, new_upload(shop_up), b"")
     assert (reply.status, reply.reason) == (400, "INVALID_FIELD")
+
+
+def test_a_shop_with_a_bucket_takes_and_shows_a_picture(s3: S3Server) -> None:
+    """As a browser does: the file goes to the bucket without a token, and the rendition comes from the shop or from the bucket."""
+    bucket = s3.bucket()
+    server, _, name = bucket.url.rpartition("/")
+    settings = {
+        "MERCATO_PICTURES_S3_BUCKET": name,
+        "MERCATO_PICTURES_S3_ENDPOINT": server,
+        "MERCATO_PICTURES_S3_ACCESS_KEY_ID": bucket.access_key_id,
+        "MERCATO_PICTURES_S3_SECRET_ACCESS_KEY": bucket.secret_access_key,
+    }
+    with running(**settings) as up:
+        upload = created(up.admin.post("/v1/pictures:createUpload", {"content_length": len(PICTURE)}))
+        path = f"/v1/pictureUploads/{upload['id']}"
+        absent = up.admin.post(f"{path}:complete")
+        assert (absent.status, absent.reason) == (400, "PICTURE_UPLOAD_ABSENT")
+        elsewhere = put(up.admin, f"{path}/content", PICTURE)
+        assert (elsewhere.status, elsewhere.reason) == (400, "PICTURE_UPLOAD_ELSEWHERE")
+        assert httpx.put(upload["upload_url"], content=PICTURE).is_success
+        assert up.admin.post(f"{path}:complete").json["state"] in {"PICTURE_UPLOAD_STATE_PENDING", "PICTURE_UPLOAD_STATE_READY"}
+        ready = until_sync(lambda: up.admin.get(path).json.get("picture"), "the upload is verified")
+        product = up.product(image_urls=[ready["large"]["url"]])
+        assert product["image_urls"] == [ready["large"]["url"]]
+        served = up.anyone.get(ready["large"]["url"])
+        assert (served.status, served.headers["content-type"]) == (200, "image/webp")
+        assert served.headers["cache-control"] == "public, max-age=31536000, immutable"
+        assert send_signed("GET", f"{bucket.url}{ready['large']['url']}").content == served.body

@@ -85,7 +85,7 @@ FOR_ADMINS = {
     "GetPromotion", "CreatePromotion", "UpdatePromotion", "ArchivePromotion", "ListPromotionCodes", "CreatePromotionCode",
     "GeneratePromotionCodes", "ArchivePromotionCode",
     "UpdateShop",
-    "CreatePictureUpload", "UploadPictureContent", "GetPictureUpload", "SetProductPictures",
+    "CreatePictureUpload", "UploadPictureContent", "CompletePictureUpload", "GetPictureUpload", "SetProductPictures",
     "ListTaxCategories", "GetTaxCategory", "CreateTaxCategory", "UpdateTaxCategory", "ArchiveTaxCategory",
     "ListTaxRates", "GetTaxRate", "CreateTaxRate", "UpdateTaxRate", "ArchiveTaxRate",
 }  # fmt: skip

@@ -230,7 +230,7 @@ every_action = pytest.mark.parametrize("name", LOGGED)
 def test_every_change_for_administrators_is_in_the_table() -> None:
     described = rpcs()
     changes = {rpc.name for rpc in described if rpc.policy.access == policy_pb2.ACCESS_ADMIN and not rpc.reads and not rpc.streams}
-    assert LOGGED.keys() == changes  # an upload has no key, and its own test
+    assert LOGGED.keys() == changes - {"CompletePictureUpload"}  # a file that comes to a shop or to a bucket has its own test
 
 
 @pytest.fixture

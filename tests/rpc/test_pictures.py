@@ -39,13 +39,14 @@ from mercato_server.domain.pictures import UPLOAD_MAX_BYTES
 from mercato_server.domain.slugs import SlugKind
 from mercato_server.jobs.queues import Job, LaterError
 from mercato_server.pictures import decoding
-from mercato_server.pictures.files import PictureFiles
+from mercato_server.pictures.storage import Storage
 from mercato_server.pictures.sweeper import sweep, sweep_files
 from mercato_server.pictures.verifier import STOPS, Verifier
 from mercato_server.store import shown_pictures, slugs
 from support.patience import until
 from support.picture_files import HEIC, HTML, encoded, halves, with_place
-from support.pictures import contents, ended_by, own_directory, sent, settled, show, uploaded, verifying
+from support.pictures import contents, created, ended_by, left, own_directory, own_storage, sent, settled, show, uploaded, verifying
+from support.s3_server import S3Server
 from support.shop import CALL_S, Person, Shop, refusal, worker
 
 REFUSED, WAITING = media_pb2.PICTURE_UPLOAD_STATE_REFUSED, media_pb2.PICTURE_UPLOAD_STATE_WAITING
@@ -53,15 +54,29 @@ PENDING, READY = media_pb2.PICTURE_UPLOAD_STATE_PENDING, media_pb2.PICTURE_UPLOA
 ABSENT = "0" * 64
 
 
-@pytest.fixture
-def settings(settings: Settings, tmp_path: Path) -> Settings:
-    return own_directory(settings, tmp_path / "pictures")
+DIRECTORY = pytest.mark.parametrize("kind", ["directory"], indirect=True)
+"""For tests of what a bucket does otherwise: tests/rpc/test_picture_bucket.py."""
+
+
+@pytest.fixture(params=["directory", "bucket"])
+def kind(request: pytest.FixtureRequest) -> str:
+    """The storage of the files."""
+    return str(request.param)
 
 
 @pytest.fixture
-async def files(settings: Settings) -> AsyncIterator[PictureFiles]:
-    async with verifying(settings) as files:
-        yield files
+def settings(settings: Settings, kind: str, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    if kind == "directory":
+        return own_directory(settings, tmp_path / "pictures")
+    monkeypatch.setattr("mercato_server.pictures.bucket.KEPT_S", 0.0)  # another worker deletes, so this one must not remember
+    s3: S3Server = request.getfixturevalue("s3")
+    return own_directory(settings, tmp_path / "pictures", s3.bucket())
+
+
+@pytest.fixture
+async def storage(settings: Settings) -> AsyncIterator[Storage]:
+    async with verifying(settings) as storage:
+        yield storage
 
 
 @pytest.fixture
@@ -97,12 +112,7 @@ def ids(product: Product) -> list[str]:
     return [picture.id for picture in product.pictures]
 
 
-def left(directory: Path) -> list[str]:
-    """Return the names of all files below a directory."""
-    return sorted(path.name for path in directory.rglob("*") if path.is_file())
-
-
-async def test_an_upload_becomes_a_picture_that_a_product_shows(shop: Shop, admin: Person, files: PictureFiles, tmp_path: Path) -> None:
+async def test_an_upload_becomes_a_picture_that_a_product_shows(shop: Shop, admin: Person, storage: Storage, settings: Settings) -> None:
     picture = await uploaded(shop, admin, with_place(halves(2_000, 1_000)))
     product = await show(shop, admin, (await a_product(shop, admin)).id, [picture.id])
     assert product == await read(shop, product)
@@ -113,13 +123,13 @@ async def test_an_upload_becomes_a_picture_that_a_product_shows(shop: Shop, admi
         image = Image.open(io.BytesIO(await content_of(shop, rendition.url)))
         assert image.size == side == (rendition.width, rendition.height)
     assert list(product.image_urls) == [shown.large.url]
-    assert len(left(tmp_path / "pictures")) == 3  # the upload is dropped
+    assert len(left(settings)) == 3  # the upload is dropped
 
 
-async def test_the_same_file_is_the_same_picture(shop: Shop, admin: Person, files: PictureFiles, tmp_path: Path) -> None:
+async def test_the_same_file_is_the_same_picture(shop: Shop, admin: Person, storage: Storage, settings: Settings) -> None:
     first, second = await uploaded(shop, admin, encoded(halves(), "PNG")), await uploaded(shop, admin, encoded(halves(), "PNG"))
     assert first == second
-    assert len(left(tmp_path / "pictures")) == 3
+    assert len(left(settings)) == 3
 
 
 @pytest.mark.parametrize(
@@ -133,17 +143,15 @@ async def test_the_same_file_is_the_same_picture(shop: Shop, admin: Person, file
     ids=["HEIC", "HTML", "polyglot", "truncated"],
 )
 async def test_a_file_that_is_no_picture_is_refused_and_dropped(
-    shop: Shop, admin: Person, files: PictureFiles, tmp_path: Path, content: bytes, reason: str
+    shop: Shop, admin: Person, storage: Storage, content: bytes, reason: str, settings: Settings
 ) -> None:
     upload = await settled(shop, admin, (await sent(shop, admin, content)).id)
     assert (upload.state, upload.refusal_reason, upload.HasField("picture")) == (REFUSED, reason, False)
     assert upload.refusal_message
-    await until(lambda: not left(tmp_path / "pictures"))
+    await until(lambda: not left(settings))
 
 
-async def test_pictures_keep_their_order_and_texts_and_are_removed_by_leaving_them_out(
-    shop: Shop, admin: Person, files: PictureFiles
-) -> None:
+async def test_pictures_keep_their_order_and_texts_and_are_removed_by_leaving_them_out(shop: Shop, admin: Person, storage: Storage) -> None:
     one, two, three = [(await uploaded(shop, admin, encoded(halves(size, 9), "PNG"))).id for size in (40, 50, 60)]
     product = await a_product(shop, admin, image_urls=["https://example.com/a.jpg"])
     for wanted in ([one, two, three], [three, one, two], [two], [one, three], []):
@@ -152,7 +160,7 @@ async def test_pictures_keep_their_order_and_texts_and_are_removed_by_leaving_th
         assert list(product.image_urls) == [*(picture.large.url for picture in product.pictures), "https://example.com/a.jpg"]
 
 
-async def test_a_put_of_what_was_read_changes_no_picture(shop: Shop, admin: Person, files: PictureFiles) -> None:
+async def test_a_put_of_what_was_read_changes_no_picture(shop: Shop, admin: Person, storage: Storage) -> None:
     picture = await uploaded(shop, admin, encoded(halves(), "PNG"))
     product = await show(shop, admin, (await a_product(shop, admin, image_urls=["https://example.com/a.jpg"])).id, [picture.id])
     again = await updated(shop, admin, product, "image_urls", "name")
@@ -160,7 +168,7 @@ async def test_a_put_of_what_was_read_changes_no_picture(shop: Shop, admin: Pers
     assert again.etag != product.etag
 
 
-async def test_image_urls_remove_sort_and_add_pictures(shop: Shop, admin: Person, files: PictureFiles) -> None:
+async def test_image_urls_remove_sort_and_add_pictures(shop: Shop, admin: Person, storage: Storage) -> None:
     one, two = [(await uploaded(shop, admin, encoded(halves(size, 9), "PNG"))) for size in (40, 50)]
     product = await show(shop, admin, (await a_product(shop, admin)).id, [one.id, two.id])
     for wanted in ([two.large.url, one.small.url], [two.large.url], [], [one.large.url]):
@@ -170,7 +178,7 @@ async def test_image_urls_remove_sort_and_add_pictures(shop: Shop, admin: Person
     assert (ids(other), list(other.image_urls)) == ([one.id], [one.large.url, "https://example.com/a.jpg"])
 
 
-async def test_urls_below_another_address_are_taken_back_too(settings: Settings, pool: "Pool", files: PictureFiles) -> None:
+async def test_urls_below_another_address_are_taken_back_too(settings: Settings, pool: "Pool", storage: Storage) -> None:
     base = "https://cdn.example.com/shop"
     async with worker(replace(settings, pictures=replace(settings.pictures, url=base)), pool) as shop:
         admin = await shop.person(admin=True)
@@ -181,7 +189,7 @@ async def test_urls_below_another_address_are_taken_back_too(settings: Settings,
         assert ids(product) == [picture.id]
 
 
-async def test_a_picture_that_is_not_there_changes_nothing(shop: Shop, admin: Person, files: PictureFiles) -> None:
+async def test_a_picture_that_is_not_there_changes_nothing(shop: Shop, admin: Person, storage: Storage) -> None:
     product = await a_product(shop, admin)
     url = f"/pictures/{ABSENT}-large.webp"
     calls = (
@@ -196,14 +204,14 @@ async def test_a_picture_that_is_not_there_changes_nothing(shop: Shop, admin: Pe
     assert await read(shop, product) == product
 
 
-async def test_names_of_files_that_are_no_renditions_are_not_found(shop: Shop, admin: Person, files: PictureFiles) -> None:
+async def test_names_of_files_that_are_no_renditions_are_not_found(shop: Shop, admin: Person, storage: Storage) -> None:
     picture = await uploaded(shop, admin, encoded(halves(), "PNG"))
     for name in ("", "..", f"../{picture.id}-large.webp", f"{picture.id}-huge.webp", f"{picture.id.upper()}-large.webp", picture.id):
         assert (await refusal(shop.media.GetPicture(media_pb2.GetPictureRequest(name=name)))).reason == "PICTURE_NOT_FOUND"
 
 
 async def test_an_upsert_takes_slugs_and_pictures_after_the_words_of_the_search(
-    shop: Shop, admin: Person, pool: "Pool", files: PictureFiles
+    shop: Shop, admin: Person, pool: "Pool", storage: Storage
 ) -> None:
     picture, ball = await uploaded(shop, admin, encoded(halves(), "PNG")), await a_product(shop, admin)
     variant = Product(name="Red Ball", price=Money(minor_units=100), image_urls=[picture.large.url])
@@ -222,7 +230,7 @@ async def test_an_upsert_takes_slugs_and_pictures_after_the_words_of_the_search(
     assert (await read(shop, ball)).slug == "red-ball"
 
 
-async def test_a_product_has_twenty_pictures_at_most(shop: Shop, admin: Person, files: PictureFiles) -> None:
+async def test_a_product_has_twenty_pictures_at_most(shop: Shop, admin: Person, storage: Storage) -> None:
     picture = await uploaded(shop, admin, encoded(halves(), "PNG"))
     external = [f"https://example.com/{number}.jpg" for number in range(20)]
     product = await a_product(shop, admin, image_urls=external)
@@ -242,7 +250,7 @@ async def test_texts_and_ids_are_checked(shop: Shop, admin: Person) -> None:
     assert error.fields == ["product_id", "pictures[0].picture_id", "pictures[1].alt", "pictures[2].picture_id"]
 
 
-async def test_an_old_etag_changes_nothing(shop: Shop, admin: Person, files: PictureFiles) -> None:
+async def test_an_old_etag_changes_nothing(shop: Shop, admin: Person, storage: Storage) -> None:
     picture = await uploaded(shop, admin, encoded(halves(), "PNG"))
     product = await a_product(shop, admin)
     newer = await show(shop, admin, product.id, [picture.id], etag=product.etag)
@@ -250,7 +258,7 @@ async def test_an_old_etag_changes_nothing(shop: Shop, admin: Person, files: Pic
     assert await read(shop, product) == newer
 
 
-async def test_an_upsert_that_changes_pictures_alone_tells_the_audit_log_which(shop: Shop, admin: Person, files: PictureFiles) -> None:
+async def test_an_upsert_that_changes_pictures_alone_tells_the_audit_log_which(shop: Shop, admin: Person, storage: Storage) -> None:
     picture = await uploaded(shop, admin, encoded(halves(), "PNG"))
     [url] = (await show(shop, admin, (await a_product(shop, admin)).id, [picture.id])).image_urls
     group = ProductGroup(name="Shirt", code="SHIRT", varies_by=["Size"])
@@ -275,6 +283,7 @@ async def test_an_upload_and_its_file_are_in_the_audit_log(shop: Shop, admin: Pe
     ]
 
 
+@DIRECTORY
 async def test_an_upload_takes_one_file(shop: Shop, admin: Person, tmp_path: Path) -> None:
     upload = await sent(shop, admin, b"first")
     call = shop.media.UploadPictureContent(contents(upload.id, b"second"), metadata=admin.metadata, timeout=CALL_S)
@@ -283,7 +292,8 @@ async def test_an_upload_takes_one_file(shop: Shop, admin: Person, tmp_path: Pat
     assert file.read_bytes() == b"first"
 
 
-async def test_of_two_files_for_one_upload_at_the_same_time_one_is_taken(shop: Shop, admin: Person, tmp_path: Path) -> None:
+@DIRECTORY
+async def test_of_two_files_for_one_upload_at_the_same_time_one_is_taken(shop: Shop, admin: Person, settings: Settings) -> None:
     upload = await shop.media.CreatePictureUpload(media_pb2.CreatePictureUploadRequest(), metadata=admin.metadata)
     calls = [
         shop.media.UploadPictureContent(contents(upload.id, content), metadata=admin.metadata, timeout=CALL_S)
@@ -291,18 +301,20 @@ async def test_of_two_files_for_one_upload_at_the_same_time_one_is_taken(shop: S
     ]
     answers = await asyncio.gather(*calls, return_exceptions=True)
     assert sum(isinstance(each, media_pb2.PictureUpload) for each in answers) == 1
-    assert len(left(tmp_path / "pictures")) == 1
+    assert len(left(settings)) == 1
 
 
-async def test_an_expired_upload_takes_no_file(shop: Shop, admin: Person, pool: "Pool", tmp_path: Path) -> None:
+@DIRECTORY
+async def test_an_expired_upload_takes_no_file(shop: Shop, admin: Person, pool: "Pool", settings: Settings) -> None:
     upload = await shop.media.CreatePictureUpload(media_pb2.CreatePictureUploadRequest(), metadata=admin.metadata)
     await pool.execute("UPDATE picture_uploads SET expires_at = now()")
     call = shop.media.UploadPictureContent(contents(upload.id, b"late"), metadata=admin.metadata, timeout=CALL_S)
     assert (await refusal(call)).reason == "PICTURE_UPLOAD_STATE"
-    assert left(tmp_path / "pictures") == []
+    assert left(settings) == []
 
 
-async def test_an_upload_that_breaks_off_leaves_nothing(shop: Shop, admin: Person, tmp_path: Path) -> None:
+@DIRECTORY
+async def test_an_upload_that_breaks_off_leaves_nothing(shop: Shop, admin: Person, settings: Settings) -> None:
     upload = await shop.media.CreatePictureUpload(media_pb2.CreatePictureUploadRequest(), metadata=admin.metadata)
     begun = asyncio.Event()
 
@@ -313,33 +325,36 @@ async def test_an_upload_that_breaks_off_leaves_nothing(shop: Shop, admin: Perso
 
     call = shop.media.UploadPictureContent(broken(), metadata=admin.metadata, timeout=CALL_S)
     await begun.wait()
-    await until(lambda: left(tmp_path / "pictures"))
+    await until(lambda: left(settings))
     call.cancel()
-    await until(lambda: not left(tmp_path / "pictures"))
+    await until(lambda: not left(settings))
     found = await shop.media.GetPictureUpload(media_pb2.GetPictureUploadRequest(upload_id=upload.id), metadata=admin.metadata)
     assert found.state == WAITING
 
 
-async def test_a_file_beyond_the_limit_and_an_empty_one_leave_nothing(shop: Shop, admin: Person, tmp_path: Path) -> None:
+@DIRECTORY
+async def test_a_file_beyond_the_limit_and_an_empty_one_leave_nothing(shop: Shop, admin: Person, settings: Settings) -> None:
     for content, reason in ((b"x" * (UPLOAD_MAX_BYTES + 1), "REQUEST_TOO_LARGE"), (b"", "INVALID_FIELD")):
         assert (await refusal(sent(shop, admin, content))).reason == reason
-        assert left(tmp_path / "pictures") == []
+        assert left(settings) == []
 
 
+@DIRECTORY
 async def test_a_file_at_the_limit_is_taken(shop: Shop, admin: Person, tmp_path: Path) -> None:
     await sent(shop, admin, b"x" * UPLOAD_MAX_BYTES)
     [file] = (tmp_path / "pictures/uploads").iterdir()
     assert file.stat().st_size == UPLOAD_MAX_BYTES
 
 
-async def test_a_buyer_uploads_nothing(shop: Shop, tmp_path: Path) -> None:
+async def test_a_buyer_uploads_nothing(shop: Shop, settings: Settings) -> None:
     buyer = await shop.person()
     assert (await refusal(sent(shop, buyer, b"x"))).reason == "ADMIN_ONLY"
     call = shop.media.UploadPictureContent(contents(ABSENT, b"x"), metadata=buyer.metadata, timeout=CALL_S)
     assert (await refusal(call)).reason == "ADMIN_ONLY"
-    assert left(tmp_path) == []
+    assert left(settings) == []
 
 
+@DIRECTORY
 async def test_a_shop_without_a_directory_takes_no_pictures(settings: Settings, pool: "Pool") -> None:
     async with worker(replace(settings, pictures=PictureSettings()), pool) as shop:
         admin = await shop.person(admin=True)
@@ -349,14 +364,12 @@ async def test_a_shop_without_a_directory_takes_no_pictures(settings: Settings, 
 
 async def test_the_uploads_that_are_open_are_bounded(shop: Shop, admin: Person, pool: "Pool") -> None:
     await pool.execute("INSERT INTO picture_uploads (expires_at) SELECT now() + interval '1 hour' FROM generate_series(1, 1000)")
-    error = await refusal(shop.media.CreatePictureUpload(media_pb2.CreatePictureUploadRequest(), metadata=admin.metadata))
+    error = await refusal(created(shop, admin, 1))
     assert (error.code, error.reason) == (StatusCode.RESOURCE_EXHAUSTED, "TOO_MANY_UPLOADS")
     await pool.execute("UPDATE picture_uploads SET expires_at = now()")
-    await shop.media.CreatePictureUpload(media_pb2.CreatePictureUploadRequest(), metadata=admin.metadata)
+    await created(shop, admin, 1)
     await pool.execute("UPDATE picture_uploads SET state = 'pending', file = id")
-    assert (
-        await refusal(shop.media.CreatePictureUpload(media_pb2.CreatePictureUploadRequest(), metadata=admin.metadata))
-    ).code == error.code
+    assert (await refusal(created(shop, admin, 1))).code == error.code
 
 
 async def pending(shop: Shop, admin: Person, content: bytes, attempts: int = 0) -> Job:
@@ -371,25 +384,25 @@ async def state(shop: Shop, admin: Person, job: Job) -> tuple[int, str]:
 
 
 async def test_a_decoder_that_is_stopped_from_outside_is_tried_again_a_few_times(
-    shop: Shop, admin: Person, pool: "Pool", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shop: Shop, admin: Person, pool: "Pool", monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
     job = await pending(shop, admin, encoded(halves(), "PNG"))
-    verifier = Verifier(pool, PictureFiles(tmp_path / "pictures"), keep_originals=False)
+    verifier = Verifier(pool, own_storage(settings), keep_originals=False)
     monkeypatch.setattr(decoding, "COMMAND", ended_by(signal.SIGKILL))
     for attempts in range(STOPS):
         with pytest.raises(LaterError):
             await verifier.queue.handle(replace(job, attempts=attempts))
         assert await state(shop, admin, job) == (PENDING, "")
-        assert len(left(tmp_path / "pictures")) == 1
+        assert len(left(settings)) == 1
     await verifier.queue.handle(replace(job, attempts=STOPS))
     assert await state(shop, admin, job) == (REFUSED, "PICTURE_COSTLY")
 
 
 async def test_a_fault_of_the_shop_refuses_no_picture(
-    shop: Shop, admin: Person, pool: "Pool", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shop: Shop, admin: Person, pool: "Pool", monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
     job = await pending(shop, admin, encoded(halves(), "PNG"), attempts=100)
-    verifier = Verifier(pool, PictureFiles(tmp_path / "pictures"), keep_originals=False)
+    verifier = Verifier(pool, own_storage(settings), keep_originals=False)
     with monkeypatch.context() as patched:
         patched.setattr(decoding, "COMMAND", ("/absent/python",))
         with pytest.raises(LaterError):
@@ -399,35 +412,38 @@ async def test_a_fault_of_the_shop_refuses_no_picture(
     assert await state(shop, admin, job) == (READY, "")
 
 
+@DIRECTORY
 async def test_a_worker_that_ends_after_it_made_a_picture_has_kept_the_original(
-    shop: Shop, admin: Person, pool: "Pool", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shop: Shop, admin: Person, pool: "Pool", tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Settings
 ) -> None:
     """The upload cannot be dropped, as after the end of a worker; nothing comes back to it, since its row is settled."""
     content = encoded(halves(), "PNG")
     job = await pending(shop, admin, content)
-    files = PictureFiles(tmp_path / "pictures")
-    verifier = Verifier(pool, files, keep_originals=True)
-    monkeypatch.setattr(verifier._files, "drop", lambda _: 1 / 0)
+    storage = own_storage(settings)
+    verifier = Verifier(pool, storage, keep_originals=True)
+    monkeypatch.setattr(storage.files, "drop", lambda _: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         await verifier.queue.handle(job)
     assert await state(shop, admin, job) == (READY, "")
-    await sweep_files(pool, PictureFiles(tmp_path / "pictures"), 0, age_s=0)
+    await sweep_files(pool, own_storage(settings), 0, age_s=0)
     [original] = (tmp_path / "pictures/originals").iterdir()
     assert original.read_bytes() == content
     assert not list((tmp_path / "pictures/uploads").iterdir())
 
 
+@DIRECTORY
 async def test_the_original_of_a_picture_that_is_uploaded_again_stays(
     settings: Settings, shop: Shop, admin: Person, tmp_path: Path
 ) -> None:
     content = encoded(halves(), "PNG")
     async with verifying(replace(settings, pictures=replace(settings.pictures, keep_originals=True))):
         assert await uploaded(shop, admin, content) == await uploaded(shop, admin, content)
-        await until(lambda: len(left(tmp_path / "pictures")) == 4)
+        await until(lambda: len(left(settings)) == 4)
     [original] = (tmp_path / "pictures/originals").iterdir()
     assert original.read_bytes() == content
 
 
+@DIRECTORY
 async def test_originals_are_kept_if_the_operator_wants_them(settings: Settings, shop: Shop, admin: Person, tmp_path: Path) -> None:
     content = encoded(halves(), "PNG")
     async with verifying(replace(settings, pictures=replace(settings.pictures, keep_originals=True))):
@@ -438,22 +454,22 @@ async def test_originals_are_kept_if_the_operator_wants_them(settings: Settings,
     assert (await refusal(content_of(shop, picture.id))).reason == "PICTURE_NOT_FOUND"
 
 
-async def swept(pool: "Pool", files: PictureFiles) -> None:
-    await sweep(pool, files, unused_s=0)
+async def swept(pool: "Pool", storage: Storage) -> None:
+    await sweep(pool, storage, unused_s=0)
 
 
 async def test_a_sweep_deletes_what_no_product_shows_and_nothing_else(
-    shop: Shop, admin: Person, pool: "Pool", files: PictureFiles, tmp_path: Path
+    shop: Shop, admin: Person, pool: "Pool", storage: Storage, settings: Settings
 ) -> None:
     shared, alone, loose = [(await uploaded(shop, admin, encoded(halves(size, 9), "PNG"))) for size in (40, 50, 60)]
     one, two = await a_product(shop, admin), await a_product(shop, admin)
     await show(shop, admin, one.id, [shared.id, alone.id])
     await show(shop, admin, two.id, [shared.id])
-    await swept(pool, files)
-    assert {name.partition("-")[0] for name in left(tmp_path / "pictures")} == {shared.id, alone.id}
+    await swept(pool, storage)
+    assert {name.partition("-")[0] for name in left(settings)} == {shared.id, alone.id}
     await show(shop, admin, one.id, [])
-    await swept(pool, files)
-    assert {name.partition("-")[0] for name in left(tmp_path / "pictures")} == {shared.id}
+    await swept(pool, storage)
+    assert {name.partition("-")[0] for name in left(settings)} == {shared.id}
     assert len(await content_of(shop, shared.large.url)) > 0
     for gone in (alone, loose):
         assert (await refusal(content_of(shop, gone.large.url))).reason == "PICTURE_NOT_FOUND"
@@ -462,48 +478,47 @@ async def test_a_sweep_deletes_what_no_product_shows_and_nothing_else(
 
 
 async def test_a_picture_that_was_just_removed_or_uploaded_stays_for_a_day(
-    shop: Shop, admin: Person, pool: "Pool", files: PictureFiles
+    shop: Shop, admin: Person, pool: "Pool", storage: Storage
 ) -> None:
     picture = await uploaded(shop, admin, encoded(halves(), "PNG"))
-    await sweep(pool, files)
+    await sweep(pool, storage)
     product = await show(shop, admin, (await a_product(shop, admin)).id, [picture.id])
     await pool.execute("UPDATE pictures SET created_at = now() - interval '9 days'")
     await show(shop, admin, product.id, [])
-    await sweep(pool, files)
+    await sweep(pool, storage)
     assert ids(await show(shop, admin, product.id, [picture.id])) == [picture.id]
     await pool.execute("UPDATE pictures SET unused_at = now() - interval '25 hours'")
-    await sweep(pool, files)
+    await sweep(pool, storage)
     assert len(await content_of(shop, picture.small.url)) > 0
 
 
-async def test_a_picture_that_a_deleted_product_has_stays_for_its_orders(
-    shop: Shop, admin: Person, pool: "Pool", files: PictureFiles
-) -> None:
+async def test_a_picture_that_a_deleted_product_has_stays_for_its_orders(shop: Shop, admin: Person, pool: "Pool", storage: Storage) -> None:
     picture = await uploaded(shop, admin, encoded(halves(), "PNG"))
     product = await show(shop, admin, (await a_product(shop, admin)).id, [picture.id])
     await shop.catalog.DeleteProduct(DeleteProductRequest(product_id=product.id), metadata=admin.metadata)
-    await swept(pool, files)
+    await swept(pool, storage)
     assert len(await content_of(shop, picture.large.url)) > 0
 
 
-async def test_a_condemned_picture_that_is_uploaded_again_lives(shop: Shop, admin: Person, pool: "Pool", files: PictureFiles) -> None:
+async def test_a_condemned_picture_that_is_uploaded_again_lives(shop: Shop, admin: Person, pool: "Pool", storage: Storage) -> None:
     content = encoded(halves(), "PNG")
     picture = await uploaded(shop, admin, content)
     assert await shown_pictures.condemn(pool, 0) == 1
-    files.remove([bytes.fromhex(picture.id)])  # a sweep that was killed before it deleted the row
+    await storage.remove([bytes.fromhex(picture.id)])  # a sweep that was killed before it deleted the row
     product = await a_product(shop, admin)
     assert (await refusal(show(shop, admin, product.id, [picture.id]))).reason == "PICTURE_NOT_FOUND"
     assert await uploaded(shop, admin, content) == picture
     assert ids(await show(shop, admin, product.id, [picture.id])) == [picture.id]
-    await swept(pool, files)
+    await swept(pool, storage)
     assert len(await content_of(shop, picture.large.url)) > 0
 
 
+@DIRECTORY
 async def test_files_that_no_row_needs_are_swept(shop: Shop, admin: Person, pool: "Pool", settings: Settings, tmp_path: Path) -> None:
     directory = tmp_path / "pictures"
-    async with verifying(settings) as files:
+    async with verifying(settings) as storage:
         picture = await uploaded(shop, admin, encoded(halves(), "PNG"))
-        kept = left(directory)
+        kept = left(settings)
     await sent(shop, admin, b"waits for a worker")
     waiting = [path.name for path in (directory / "uploads").iterdir()]
     (directory / "uploads" / ("a" * 32)).write_bytes(b"broken off")
@@ -511,15 +526,18 @@ async def test_files_that_no_row_needs_are_swept(shop: Shop, admin: Person, pool
     shelf = directory / "renditions" / "00"
     shelf.mkdir(exist_ok=True)
     (shelf / f"{ABSENT}-large.webp").write_bytes(b"its worker was killed")
-    await sweep_files(pool, files, 0)
-    assert len(left(directory)) == len(kept) + 3
+    await sweep_files(pool, storage, 0)
+    assert len(left(settings)) == len(kept) + 3
     for number in (0, int(picture.id[:2], 16)):
-        await sweep_files(pool, files, number, age_s=0)
-    assert left(directory) == sorted([*kept, *waiting])
+        await sweep_files(pool, storage, number, age_s=0)
+    assert left(settings) == sorted([*kept, *waiting])
     assert not list((directory / "work").iterdir())
 
 
-async def test_a_sweep_of_files_looks_at_all_of_them(pool: "Pool", tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@DIRECTORY
+async def test_a_sweep_of_files_looks_at_all_of_them(
+    pool: "Pool", tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
     """Files that stay, however many, do not hide those behind them."""
     monkeypatch.setattr("mercato_server.pictures.files.CHUNK", 2)
     shelf, uploads = tmp_path / "pictures/renditions/00", tmp_path / "pictures/uploads"
@@ -534,12 +552,12 @@ async def test_a_sweep_of_files_looks_at_all_of_them(pool: "Pool", tmp_path: Pat
     await pool.execute(add, known)
     owe = "INSERT INTO picture_uploads (state, file, expires_at) SELECT 'pending', file, now() FROM unnest($1::text[]) AS file"
     await pool.execute(owe, waiting)
-    await sweep_files(pool, PictureFiles(tmp_path / "pictures"), 0, age_s=0)
-    assert left(tmp_path / "pictures") == sorted([*waiting, *(f"{digest.hex()}-large.webp" for digest in known)])
+    await sweep_files(pool, own_storage(settings), 0, age_s=0)
+    assert left(settings) == sorted([*waiting, *(f"{digest.hex()}-large.webp" for digest in known)])
 
 
 async def test_an_attachment_beside_a_sweep_shows_a_picture_that_stays(
-    shop: Shop, admin: Person, pool: "Pool", files: PictureFiles, race_rounds: int
+    shop: Shop, admin: Person, pool: "Pool", storage: Storage, race_rounds: int
 ) -> None:
     product = await a_product(shop, admin)
 
@@ -552,12 +570,12 @@ async def test_an_attachment_beside_a_sweep_shows_a_picture_that_stays(
 
     async def swept_after(seconds: float) -> None:
         await asyncio.sleep(seconds)
-        await swept(pool, files)
+        await swept(pool, storage)
 
     for number in range(race_rounds):
         picture = await uploaded(shop, admin, encoded(halves(40 + number, 9), "PNG"))
         shown, *_ = await asyncio.gather(attached(picture), *(swept_after(0.002 * delay) for delay in range(number % 4, number % 4 + 3)))
-        await swept(pool, files)
+        await swept(pool, storage)
         if shown:
             assert len(await content_of(shop, picture.large.url)) > 0
             assert ids(await read(shop, product)) == [picture.id]

@@ -91,7 +91,7 @@ from mercato_server.store.slugs import give_missing
 from mercato_server.worker import running
 from support.databases import index_products
 from support.example_payments import PaidOrder, an_event, an_order
-from support.example_requests import EXAMPLE_REQUESTS, ShopSubjects, a_method, an_upload, new_address, new_variant
+from support.example_requests import EXAMPLE_REQUESTS, ShopSubjects, a_method, a_received_upload, an_upload, new_address, new_variant
 from support.one_time_tokens import issue
 from support.shop import A_PICTURE, SECRET, Person, Shop, refusal
 
@@ -274,6 +274,7 @@ ROWS = (
     Row("CreatePictureUpload", 8, key="upload"),
     Row("GetPictureUpload", 2),
     Row("UploadPictureContent", 7),
+    Row("CompletePictureUpload", 3),
     Row("SetProductPictures", 12, lambda at: SetProductPicturesRequest(product_id=at.products[0])),
     Row("GetPicture", 0),
     Row("ListCategories", 1, lambda at: ListCategoriesRequest(page_size=at.page), "categories"),
@@ -545,6 +546,7 @@ async def scene(shop: Shop, size: int) -> Scene:
             tax_category_id=(await ids("tax_categories"))[0],
             tax_rate_id=(await ids("tax_rates"))[0],
             upload_id=await an_upload(shop.pool),
+            received_upload_id=await a_received_upload(shop.pool),
             picture_name=A_PICTURE,
             pending=await paid("pending"),
             authorized=await paid("authorized"),

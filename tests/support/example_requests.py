@@ -78,6 +78,7 @@ from mercato.v1.fulfillment_pb2 import (
     ShipShipmentRequest,
 )
 from mercato.v1.media_pb2 import (
+    CompletePictureUploadRequest,
     CreatePictureUploadRequest,
     GetPictureRequest,
     GetPictureUploadRequest,
@@ -244,6 +245,10 @@ class Subjects(Protocol):
         """An upload of a picture that waits for its file."""
 
     @property
+    def received_upload_id(self) -> str:
+        """An upload of a picture whose file has come."""
+
+    @property
     def picture_name(self) -> str:
         """The name of a rendition."""
 
@@ -346,6 +351,7 @@ class ShopSubjects:
     tax_category_id: str
     tax_rate_id: str
     upload_id: str
+    received_upload_id: str
     picture_name: str
     pending: PaidOrder
     authorized: PaidOrder
@@ -478,9 +484,18 @@ async def make_upload(shop: Shop, *_: object) -> tuple[str]:
     return (await an_upload(shop.pool),)
 
 
+async def make_received_upload(shop: Shop, *_: object) -> tuple[str]:
+    return (await a_received_upload(shop.pool),)
+
+
 async def an_upload(pool: Any) -> str:
     """Make an upload of a picture."""
     return str(await pool.fetchval("INSERT INTO picture_uploads (expires_at) VALUES (now() + interval '1 hour') RETURNING id"))
+
+
+async def a_received_upload(pool: Any) -> str:
+    """Make an upload of a picture whose file no worker verifies."""
+    return str(await pool.fetchval("INSERT INTO picture_uploads (state, file, expires_at) VALUES ('pending', 'x', now()) RETURNING id"))
 
 
 async def make_shipments(shop: Shop, admin: Person, buyer: Person, _product_id: str) -> tuple[str, str, str, str]:
@@ -519,6 +534,7 @@ MAKERS: Mapping[Callable[[Shop, Person, Person, str], Awaitable[tuple[Any, ...]]
     make_promotion: ("promotion_id", "promotion_code"),
     make_tax: ("tax_category_id", "tax_rate_id"),
     make_upload: ("upload_id",),
+    make_received_upload: ("received_upload_id",),
     make_payments: ("pending", "authorized", "captured"),
     make_event: ("payment_event_id",),
     make_shipments: ("paid_order_id", "sent_product_id", "shipment_id", "sent_shipment_id"),
@@ -636,6 +652,7 @@ EXAMPLE_REQUESTS: Mapping[str, Callable[[Subjects], Message]] = {
     "UpsertProductGroup": lambda of: UpsertProductGroupRequest(group=existing_group(of.group_id), variants=[new_variant("M")]),
     "CreatePictureUpload": lambda _: CreatePictureUploadRequest(),
     "UploadPictureContent": lambda of: UploadPictureContentRequest(upload_id=of.upload_id, content=HttpBody(data=b"a file")),
+    "CompletePictureUpload": lambda of: CompletePictureUploadRequest(upload_id=of.received_upload_id),
     "GetPictureUpload": lambda of: GetPictureUploadRequest(upload_id=of.upload_id),
     "SetProductPictures": lambda of: SetProductPicturesRequest(product_id=of.product_id),
     "GetPicture": lambda of: GetPictureRequest(name=of.picture_name),

@@ -301,6 +301,7 @@ GOOD = {"DATABASE_URL": "postgresql://x", "SECRET_KEY": SECRET}
         ("MERCATO_PICTURES_URL", "cdn.example.com"),
         ("MERCATO_PICTURES_URL", "https://cdn.example.com?x=1"),
         ("MERCATO_PICTURES_KEEP_ORIGINALS", "yes"),
+        ("MERCATO_PICTURES_S3_BUCKET", "My.Bucket"),
         ("MERCATO_CONNECTIONS", "99"),
         ("MERCATO_REFLECTION", "yes"),
     ],
@@ -348,6 +349,56 @@ def test_a_shop_has_a_tax_provider_only_if_its_url_is_set() -> None:
     assert Settings.from_environ(GOOD | {"MERCATO_TAX_PROVIDER_SECRET": SECRET}).tax_provider is None
     provider = Settings.from_environ(GOOD | PROVIDER | {"MERCATO_TAX_PROVIDER_TIMEOUT_MS": "500"}).tax_provider
     assert provider == TaxProviderSettings(url=PROVIDER["MERCATO_TAX_PROVIDER_URL"], secret=SECRET[::-1], timeout_s=0.5)
+
+
+BUCKET = {
+    "MERCATO_PICTURES_DIR": "/srv/pictures",
+    "MERCATO_PICTURES_S3_BUCKET": "my-shop-pictures",
+    "MERCATO_PICTURES_S3_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
+    "MERCATO_PICTURES_S3_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG",
+}
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("MERCATO_PICTURES_DIR", ""),
+        ("MERCATO_PICTURES_S3_BUCKET", "my.shop"),
+        ("MERCATO_PICTURES_S3_BUCKET", "-x-"),
+        ("MERCATO_PICTURES_S3_ENDPOINT", "s3.example.com"),
+        ("MERCATO_PICTURES_S3_ENDPOINT", "http://s3.example.com"),
+        ("MERCATO_PICTURES_S3_ENDPOINT", "https://s3.example.com/bucket"),
+        ("MERCATO_PICTURES_S3_REGION", "Frankfurt am Main"),
+        ("MERCATO_PICTURES_S3_ACCESS_KEY_ID", ""),
+        ("MERCATO_PICTURES_S3_SECRET_ACCESS_KEY", ""),
+        ("MERCATO_PICTURES_S3_SECRET_ACCESS_KEY", "two words"),
+    ],
+)
+def test_a_setting_of_a_bucket_that_makes_no_sense_is_named(variable: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=variable) as error:
+        Settings.from_environ(GOOD | BUCKET | {variable: value})
+    assert "KEY" not in variable or not value or value not in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("more", "url"),
+    [
+        ({}, "https://my-shop-pictures.s3.us-east-1.amazonaws.com"),
+        ({"MERCATO_PICTURES_S3_REGION": "eu-central-1"}, "https://my-shop-pictures.s3.eu-central-1.amazonaws.com"),
+        ({"MERCATO_PICTURES_S3_ENDPOINT": "https://s3.example.com:9000/"}, "https://s3.example.com:9000/my-shop-pictures"),
+        ({"MERCATO_PICTURES_S3_ENDPOINT": "http://localhost:9000"}, "http://localhost:9000/my-shop-pictures"),
+    ],
+)
+def test_a_bucket_has_the_address_of_its_server(more: dict[str, str], url: str) -> None:
+    bucket = Settings.from_environ(GOOD | BUCKET | more).pictures.bucket
+    assert bucket is not None
+    assert bucket.url == url
+    assert BUCKET["MERCATO_PICTURES_S3_SECRET_ACCESS_KEY"] not in repr(bucket)
+
+
+def test_a_shop_has_a_bucket_only_if_it_is_named() -> None:
+    assert Settings.from_environ(GOOD | BUCKET | {"MERCATO_PICTURES_S3_BUCKET": ""}).pictures.bucket is None
 
 
 STRIPE = {

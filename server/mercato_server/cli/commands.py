@@ -162,7 +162,9 @@ def verify(
         float | None,
         typer.Option(help="Check the changes every so many seconds, until an invariant is violated or Ctrl-C.", min=0.05),
     ] = None,
-    deep: Annotated[bool, typer.Option("--deep", help="Also recompute the price of every order.")] = False,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Also recompute the price of every order, and look for the files of pictures.")
+    ] = False,
 ) -> None:
     """Check that stock, ledger, orders, keys and events agree, in DATABASE_URL or in a data directory of `mercato up`.
 
@@ -181,9 +183,11 @@ def verify(
 
 async def _verify(data_dir: Path | None, interval_s: float | None, console: "Console", *, deep: bool) -> list["Finding"]:
     from mercato_server.cli.verify import check, watch
+    from mercato_server.config.picture_settings import PictureSettings
 
+    pictures = PictureSettings.from_environ() if deep else None
     async with database_url(data_dir) as url:
-        return await watch(url, interval_s, console, deep=deep) if interval_s else await check(url, deep=deep)
+        return await watch(url, interval_s, console, deep=deep) if interval_s else await check(url, deep=deep, pictures=pictures)
 
 
 @app.command("import")

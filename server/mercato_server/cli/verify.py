@@ -9,11 +9,15 @@ from datetime import UTC, datetime
 from rich.console import Console
 from rich.table import Table
 
+from mercato_server.config.picture_settings import PictureSettings
 from mercato_server.database import migrations
 from mercato_server.database.connections import connect
 from mercato_server.database.pool import Conn, refusal
 from mercato_server.database.session_settings import FOR_COMMANDS
 from mercato_server.domain.errors import DatabaseUnavailable
+from mercato_server.domain.picture_errors import PicturesUnavailable
+from mercato_server.pictures.missing import find
+from mercato_server.pictures.storage import storage_of
 from mercato_server.store.verify import Finding, inspect, verify
 
 LANES = 2
@@ -29,13 +33,19 @@ class VerifyError(Exception):
     """The database cannot be checked; the message says why."""
 
 
-async def check(database_url: str, *, deep: bool = False) -> list[Finding]:
+async def check(database_url: str, *, deep: bool = False, pictures: PictureSettings | None = None) -> list[Finding]:
     """Check every invariant of a database, in one snapshot; a deep check also recomputes the price of every order.
 
-    Raises VerifyError if it cannot be reached, and SchemaError if its schema is not that of this release.
+    After that it looks for the files of all pictures where their settings are given and name a storage. Raises VerifyError if the database
+    or the storage cannot be reached, and SchemaError if the schema is not that of this release.
     """
+    storage = storage_of(pictures) if pictures else None
     async with _lanes(database_url) as conns:
-        return await verify(*conns, recompute=None if deep else 0)
+        found = await verify(*conns, recompute=None if deep else 0)
+        try:
+            return [*found, await find(conns[0], storage)] if storage else found
+        except PicturesUnavailable as error:
+            raise VerifyError(str(error)) from None
 
 
 async def watch(database_url: str, interval_s: float, console: Console, *, deep: bool = False) -> list[Finding]:

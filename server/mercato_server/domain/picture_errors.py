@@ -21,6 +21,33 @@ class PictureUploadState(MercatoError):
         super().__init__("the upload {upload_id} has its file, or has expired; create another", upload_id=str(upload_id))
 
 
+class PictureUploadAbsent(MercatoError):
+    """The file of the upload has not come."""
+
+    code, reason = Code.FAILED_PRECONDITION, "PICTURE_UPLOAD_ABSENT"
+
+    def __init__(self, upload_id: UUID) -> None:
+        super().__init__("the file of the upload {upload_id} has not come; send it to its upload_url", upload_id=str(upload_id))
+
+
+class PictureUploadElsewhere(MercatoError):
+    """The shop keeps pictures in a bucket, which takes the file itself."""
+
+    code, reason = Code.FAILED_PRECONDITION, "PICTURE_UPLOAD_ELSEWHERE"
+
+    def __init__(self) -> None:
+        super().__init__("this shop takes pictures in a bucket; send the file to the upload_url of its upload")
+
+
+class PicturesUnavailable(MercatoError):
+    """The bucket with the pictures cannot be used; an operator has to correct that, or it passes."""
+
+    code, reason, retry_after_s = Code.UNAVAILABLE, "PICTURES_UNAVAILABLE", 5.0
+
+    def __init__(self, cause: str) -> None:
+        super().__init__("the storage of pictures cannot be used at the moment: {cause}", cause=cause)
+
+
 class PictureNotFound(MercatoError):
     """No picture has this id or name; one that no product shows is deleted after a day."""
 

@@ -38,6 +38,7 @@ class Unusable(StrEnum):
     TRUNCATED = "PICTURE_TRUNCATED"
     COSTLY = "PICTURE_COSTLY"
     BROKEN = "PICTURE_BROKEN"
+    SIZE = "PICTURE_SIZE"
 
 
 class UploadState(StrEnum):
@@ -87,6 +88,8 @@ class Upload:
     message: str
     created_at: datetime
     expires_at: datetime
+    content_length: int | None
+    """Bytes of its file, as announced; None if they were not."""
 
 
 def content_digest(contents: Iterable[bytes]) -> bytes:

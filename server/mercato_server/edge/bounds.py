@@ -28,7 +28,7 @@ from mercato_server.domain.html_descriptions import DESCRIPTION_HTML_MAX
 from mercato_server.domain.order_filters import STATUSES_MAX
 from mercato_server.domain.order_notes import NOTE_TEXT_MAX
 from mercato_server.domain.orders import REASON_MAX
-from mercato_server.domain.pictures import ALT_MAX, PICTURES_MAX
+from mercato_server.domain.pictures import ALT_MAX, PICTURES_MAX, UPLOAD_MAX_BYTES
 from mercato_server.domain.postal_addresses import (
     CITY_MAX,
     COMPANY_MAX,
@@ -177,6 +177,7 @@ EVERYWHERE: Mapping[str, Schema] = {
     "GetCategoryRequest.category_id": _UUID,
     "GetLinkedOrderRequest.order_id": _UUID,
     "GetOrderRequest.order_id": _UUID,
+    "CompletePictureUploadRequest.upload_id": _UUID,
     "GetPictureUploadRequest.upload_id": _UUID,
     "GetProductRequest.product_id": _UUID,
     "Picture.id": _PICTURE,
@@ -354,6 +355,7 @@ OF_REQUESTS: Mapping[str, Schema] = {
     "ResetPasswordRequest.new_password": _NEW_PASSWORD,
     "ResetPasswordRequest.token": _text(one_time_tokens.LENGTH, one_time_tokens.LENGTH),
     "SetCartItemRequest.quantity": _number(0, LINE_QUANTITY_MAX),
+    "CreatePictureUploadRequest.content_length": _number(0, UPLOAD_MAX_BYTES),
     "SetProductPicturesRequest.Shown.alt": _text(ALT_MAX),
     "SetProductPicturesRequest.etag": _ETAG,
     "SetProductPicturesRequest.pictures": {"maxItems": PICTURES_MAX},

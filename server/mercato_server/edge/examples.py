@@ -86,6 +86,7 @@ EXAMPLES: Mapping[str, dict[str, Any]] = {
     "UndeleteProduct": {},
     "CreatePictureUpload": {},
     "UploadPictureContent": {},
+    "CompletePictureUpload": {},
     "SetProductPictures": {"pictures": [{"picture_id": _PICTURE.hex(), "alt": pictures()["shoe"].alt}]},
     "AdjustStock": {"delta": 5, "reason": "counted again"},
     "CreateCategory": {"name": "Kites", "parent_id": _OUTDOOR, "description": "For wind of any strength."},

@@ -14,14 +14,15 @@ STATES = {
 """A state that is absent here was added by a later release."""
 
 
-def upload(found: Upload, base: str) -> media_pb2.PictureUpload:
-    """Return an upload."""
+def upload(found: Upload, base: str, *, to_shop: bool) -> media_pb2.PictureUpload:
+    """Return an upload; its URL is that of the shop, or absent."""
     message = media_pb2.PictureUpload(
         id=str(found.id),
         state=STATES.get(found.state, media_pb2.PICTURE_UPLOAD_STATE_UNSPECIFIED),  # type: ignore[call-overload] # any text may be stored
-        upload_url=f"/v1/pictureUploads/{found.id}/content",
+        upload_url=f"/v1/pictureUploads/{found.id}/content" if to_shop else "",
         refusal_reason=found.refusal,
         refusal_message=found.message,
+        content_length=found.content_length or 0,
     )
     set_time(message.create_time, found.created_at)
     set_time(message.expire_time, found.expires_at)

@@ -1,6 +1,9 @@
 """The RPCs of MediaService."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC
+from typing import cast
+from uuid import UUID
 
 from google.api.httpbody_pb2 import HttpBody
 
@@ -10,10 +13,11 @@ from mercato_server.database.pool import Pool
 from mercato_server.domain.catalog import Product
 from mercato_server.domain.errors import InvalidRequest, Violation
 from mercato_server.domain.picture_errors import PictureNotFound
-from mercato_server.domain.pictures import ALT_MAX, DIGEST_BYTES, PICTURES_MAX, Upload
+from mercato_server.domain.pictures import ALT_MAX, DIGEST_BYTES, PICTURES_MAX, UPLOAD_MAX_BYTES, Upload
 from mercato_server.handlers import convert, convert_pictures
 from mercato_server.handlers.idempotency import Answer, Idempotency, answer
 from mercato_server.pictures.inbox import Inbox
+from mercato_server.pictures.storage import Storage
 from mercato_server.rpc.context import Context
 from mercato_server.rpc.preconditions import expected_etags
 from mercato_server.store import catalog, picture_uploads
@@ -34,9 +38,12 @@ class MediaHandler:
 
     async def CreatePictureUpload(self, request: media_pb2.CreatePictureUploadRequest, context: Context) -> Answer:
         """Create an upload."""
-        _ = self._inbox.files
+        storage = self._inbox.storage
+        with Checks() as check:
+            length = _length(check, request.content_length, is_needed=storage.takes_uploads)
         key = self._idempotency.key(context, request, self._upload)
-        return answer(context, await picture_uploads.create(self._pool, context.actor, key), self._upload)
+        made = answer(context, await picture_uploads.create(self._pool, context.actor, length, key), self._upload)
+        return _signed(made, storage) if storage.takes_uploads else made
 
     async def UploadPictureContent(self, requests: Contents, context: Context) -> media_pb2.PictureUpload:
         """Take the file of an upload."""
@@ -46,6 +53,12 @@ class MediaHandler:
         with Checks() as check:
             upload_id = check.uuid("upload_id", first.upload_id)
         return self._upload(await self._inbox.receive(upload_id, _pieces(first, requests), context.actor))
+
+    async def CompletePictureUpload(self, request: media_pb2.CompletePictureUploadRequest, context: Context) -> media_pb2.PictureUpload:
+        """Take up the file of an upload that the client has sent to the storage."""
+        with Checks() as check:
+            upload_id = check.uuid("upload_id", request.upload_id)
+        return self._upload(await self._inbox.complete(upload_id, context.actor))
 
     async def GetPictureUpload(self, request: media_pb2.GetPictureUploadRequest, _context: Context) -> media_pb2.PictureUpload:
         """Return an upload."""
@@ -71,7 +84,7 @@ class MediaHandler:
         return HttpBody(content_type="image/webp", data=content)
 
     def _upload(self, upload: Upload) -> media_pb2.PictureUpload:
-        return convert_pictures.upload(upload, self._base)
+        return convert_pictures.upload(upload, self._base, to_shop=not self._inbox.takes_uploads)
 
     def _product(self, product: Product) -> catalog_pb2.Product:
         return convert.product(product, self._currency, self._base)
@@ -81,6 +94,19 @@ async def _pieces(first: media_pb2.UploadPictureContentRequest, requests: Conten
     yield first.content.data
     async for request in requests:
         yield request.content.data
+
+
+def _length(check: Checks, stated: int, *, is_needed: bool) -> int | None:
+    """Check the length of a file; None if it is neither stated nor needed."""
+    return check.between("content_length", stated, 1, UPLOAD_MAX_BYTES) if stated or is_needed else None
+
+
+def _signed(made: Answer, storage: Storage) -> media_pb2.PictureUpload:
+    """Return a new upload with the URL that takes its file. An idempotency key stores the answer without it, as it is a permission."""
+    upload = media_pb2.PictureUpload.FromString(made) if isinstance(made, bytes) else cast("media_pb2.PictureUpload", made)
+    created_at, expires_at = upload.create_time.ToDatetime(UTC), upload.expire_time.ToDatetime(UTC)
+    upload.upload_url = storage.upload_url(UUID(upload.id), created_at, expires_at, upload.content_length)
+    return upload
 
 
 def _wanted(check: Checks, request: media_pb2.SetProductPicturesRequest) -> list[tuple[bytes, str]]:

@@ -98,6 +98,10 @@ class PictureFiles:
             for size in SIZES:
                 (self._directory(digest) / name(digest, size)).unlink(missing_ok=True)
 
+    def missing(self, digests: Sequence[bytes]) -> list[bytes]:
+        """Return the digests that lack a rendition."""
+        return [digest for digest in digests if not all((self._directory(digest) / name(digest, size)).exists() for size in SIZES)]
+
     def old_uploads(self, age_s: float) -> Iterator[list[str]]:
         """Yield the names of all uploads that came so long ago, in chunks."""
         return _chunks(path.name for path in _older(self._uploads, age_s) if _HEX.fullmatch(path.name))

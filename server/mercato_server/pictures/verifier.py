@@ -8,11 +8,13 @@ import structlog
 
 from mercato_server.database.pool import Pool
 from mercato_server.domain.jobs import JobKind
+from mercato_server.domain.picture_errors import PicturesUnavailable
 from mercato_server.domain.pictures import Renditions, Side, Unusable
 from mercato_server.jobs.queues import Job, LaterError, Queue
 from mercato_server.pictures.decoding import BusyError, FaultError, Refused, StoppedError, decode
-from mercato_server.pictures.files import PictureFiles
+from mercato_server.pictures.storage import FileSizeError, Storage
 from mercato_server.store import picture_uploads
+from mercato_server.store.picture_uploads import ContentBusyError
 
 log = structlog.get_logger(__name__)
 
@@ -29,9 +31,9 @@ STOPS = 5
 class Verifier:
     """Makes pictures of uploads, together with the other workers."""
 
-    def __init__(self, pool: "Pool", files: PictureFiles, *, keep_originals: bool) -> None:
+    def __init__(self, pool: "Pool", storage: Storage, *, keep_originals: bool) -> None:
         self._pool = pool
-        self._files = files
+        self._storage = storage
         self._keep_originals = keep_originals
         self.queue = Queue(
             kind=JobKind.PICTURE,
@@ -47,20 +49,33 @@ class Verifier:
         file = await picture_uploads.pending_file(self._pool, job.row_id)
         if file is None:
             return
-        source = self._files.upload(file)
-        if not await asyncio.to_thread(source.exists):
+        work = await asyncio.to_thread(self._storage.files.new_work)
+        try:
+            await self._verify(job, file, work)
+        except (PicturesUnavailable, ContentBusyError) as error:
+            raise LaterError(str(error)) from None
+        finally:
+            await asyncio.to_thread(self._storage.files.end_work, work)
+
+    async def _verify(self, job: Job, file: str, work: Path) -> None:
+        try:
+            source = await self._storage.fetch(file, work)
+        except FileSizeError as error:
+            await self._refuse(job, file, Refused(Unusable.SIZE, str(error)))
+            return
+        if source is None:
             await self._miss(job)
             return
-        work = await asyncio.to_thread(self._files.new_work)
-        try:
-            sides = await self._decoded(job, source, work)
-            if isinstance(sides, Refused):
-                await picture_uploads.refuse(self._pool, job.row_id, sides.why, sides.message)
-                await asyncio.to_thread(self._files.drop, file)
-                return
-            await self._accept(job, work, sides, file)
-        finally:
-            await asyncio.to_thread(self._files.end_work, work)
+        found = await self._decoded(job, source, work)
+        if isinstance(found, Refused):
+            await self._refuse(job, file, found)
+            return
+        await self._accept(job, work, found, source)
+        await self._storage.drop([file])
+
+    async def _refuse(self, job: Job, file: str, refused: Refused) -> None:
+        await picture_uploads.refuse(self._pool, job.row_id, refused.why, refused.message)
+        await self._storage.drop([file])
 
     async def _decoded(self, job: Job, source: Path, work: Path) -> tuple[Side, ...] | Refused:
         """Decode a file; raises LaterError. The attempts of the job bound how often a signal may end its process."""
@@ -77,13 +92,11 @@ class Verifier:
             log.warning("the process that decodes a picture was ended too often", upload=str(job.row_id), reason=str(error))
             return Refused(Unusable.COSTLY, "its decoding was stopped several times")
 
-    async def _accept(self, job: Job, work: Path, sides: tuple[Side, ...], file: str) -> None:
-        digest = await asyncio.to_thread(self._files.digest, work)
+    async def _accept(self, job: Job, work: Path, sides: tuple[Side, ...], source: Path) -> None:
+        digest = await asyncio.to_thread(self._storage.files.digest, work)
         if self._keep_originals:  # before the row is settled: after that no job comes back to the file
-            await asyncio.to_thread(self._files.keep_original, file, digest)
-        store = partial(asyncio.to_thread, self._files.store, work, digest)
-        await picture_uploads.accept(self._pool, job.row_id, Renditions(digest, sides), store)
-        await asyncio.to_thread(self._files.drop, file)
+            await self._storage.keep_original(source, digest)
+        await picture_uploads.accept(self._pool, job.row_id, Renditions(digest, sides), partial(self._storage.store, work, digest))
         log.info("a picture is ready", upload=str(job.row_id), picture=digest.hex())
 
     async def _miss(self, job: Job) -> None:

@@ -1,4 +1,10 @@
-"""The invariants of pictures, as queries for store/invariants.py. The files are outside of the database, so none looks at them."""
+"""The invariants of pictures, as queries for store/invariants.py, and the lists by which a deep check looks for their files."""
+
+from collections.abc import Sequence
+
+from mercato_server.database.pool import Conn
+
+LISTED = 500
 
 # A product repeats the rows of its pictures, and each of these is there and is not about to be deleted.
 WRONG_PICTURES = """
@@ -32,3 +38,17 @@ SELECT upload.id AS upload_id, upload.created_at
                      FROM pgqueuer AS job
                     WHERE job.entrypoint = 'picture' AND job.payload = uuid_send(upload.id) AND job.status IN ('queued', 'picked'))
 """
+
+LIST_DIGESTS = "SELECT digest FROM pictures WHERE digest > $1 AND condemned_at IS NULL ORDER BY digest LIMIT $2"
+
+LIST_SHOWABLE = "SELECT digest FROM pictures WHERE digest = ANY($1::bytea[]) AND condemned_at IS NULL ORDER BY digest"
+
+
+async def digests_after(conn: "Conn", last: bytes) -> list[bytes]:
+    """Return the next pictures that can be shown, by digest."""
+    return [row["digest"] for row in await conn.fetch(LIST_DIGESTS, last, LISTED)]
+
+
+async def showable(conn: "Conn", digests: Sequence[bytes]) -> list[bytes]:
+    """Return those pictures that can be shown now."""
+    return [row["digest"] for row in await conn.fetch(LIST_SHOWABLE, digests)]

@@ -1,6 +1,7 @@
 """Uploads of pictures: their states, their files, and the pictures that come of them."""
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from uuid import UUID
 
 import asyncpg
@@ -17,8 +18,12 @@ OPEN_MAX = 1_000
 """Uploads that wait for their file or for a worker."""
 LIFETIME_S = 3_600.0
 """Time in which an upload takes its file."""
+LEASE_S = 600.0
+"""Time for which the files of a picture are leased: longer than its holder works with them."""
+STORE_S = 240.0
+"""Time limit for storing the files of a picture."""
 
-_COLUMNS = """upload.id, state, upload.digest, widths, heights, refusal, message, upload.created_at, expires_at"""
+_COLUMNS = """upload.id, state, upload.digest, widths, heights, refusal, message, upload.created_at, expires_at, content_length"""
 
 # The states alone choose the index; rows that have expired stay for a day.
 COUNT_OPEN = """
@@ -27,9 +32,9 @@ SELECT count(*)
 """
 
 INSERT_UPLOAD = """
-INSERT INTO picture_uploads (expires_at)
-VALUES (now() + make_interval(secs => $1))
-RETURNING id, state, digest, NULL AS widths, NULL AS heights, refusal, message, created_at, expires_at
+INSERT INTO picture_uploads (expires_at, content_length)
+VALUES (now() + make_interval(secs => $1), $2)
+RETURNING id, state, digest, NULL AS widths, NULL AS heights, refusal, message, created_at, expires_at, content_length
 """
 
 GET_UPLOAD = f"""
@@ -47,27 +52,49 @@ WITH received AS (
     UPDATE picture_uploads
        SET state = 'pending', file = $2
      WHERE id = $1 AND state = 'waiting' AND expires_at > now()
-    RETURNING id, state, digest, refusal, message, created_at, expires_at
+    RETURNING id, state, digest, refusal, message, created_at, expires_at, content_length
 ), job AS (
     INSERT INTO pgqueuer (priority, entrypoint, payload, dedupe_key, status)
     SELECT 0, 'picture', uuid_send(id), 'picture:' || id, 'queued' FROM received
 )
-SELECT id, state, digest, NULL AS widths, NULL AS heights, refusal, message, created_at, expires_at FROM received
+SELECT id, state, digest, NULL AS widths, NULL AS heights, refusal, message, created_at, expires_at, content_length FROM received
+"""
+
+# The storage takes no file of an upload that has expired, so one that is there came in time.
+RECEIVE_STORED = """
+WITH received AS (
+    UPDATE picture_uploads
+       SET state = 'pending', file = replace(id::text, '-', '')
+     WHERE id IN (SELECT id FROM picture_uploads WHERE id = ANY($1::uuid[]) AND state = 'waiting' ORDER BY id FOR UPDATE)
+    RETURNING id
+), job AS (
+    INSERT INTO pgqueuer (priority, entrypoint, payload, dedupe_key, status)
+    SELECT 0, 'picture', uuid_send(id), 'picture:' || id, 'queued' FROM received
+)
+SELECT id FROM received
 """
 
 GET_FILE = "SELECT file FROM picture_uploads WHERE id = $1 AND state = 'pending'"
 
 REFUSE_UPLOAD = "UPDATE picture_uploads SET state = 'refused', refusal = $2, message = $3 WHERE id = $1 AND state = 'pending'"
 
-# The sweep of files that have no row takes the same lock.
-LOCK_CONTENT = "SELECT pg_advisory_xact_lock(key) FROM unnest($1::bigint[]) AS key ORDER BY key"
-
-# A condemned picture lives again: its files are written once more, if they are gone.
-INSERT_PICTURE = """
-INSERT INTO pictures AS known (digest, widths, heights)
-VALUES ($1, $2, $3)
+# A new picture cannot be shown before its files are stored. One that can be stays so meanwhile. A sweep's lease holds as long as it lasts.
+LEASE_PICTURE = """
+INSERT INTO pictures AS known (digest, widths, heights, condemned_at, lease, leased_until)
+VALUES ($1, $2, $3, now(), $4, now() + make_interval(secs => $5))
     ON CONFLICT (digest) DO UPDATE
-   SET unused_at = CASE WHEN known.unused_at IS NOT NULL THEN now() END, condemned_at = NULL
+   SET widths = excluded.widths, heights = excluded.heights, lease = excluded.lease, leased_until = excluded.leased_until,
+       unused_at = CASE WHEN known.unused_at IS NOT NULL THEN now() END
+ WHERE known.lease IS NULL OR known.lease = excluded.lease OR known.leased_until < now()
+RETURNING true
+"""
+
+# A condemned picture lives again.
+ACCEPT_PICTURE = """
+UPDATE pictures
+   SET unused_at = CASE WHEN unused_at IS NOT NULL THEN now() END, condemned_at = NULL, lease = NULL, leased_until = NULL
+ WHERE digest = $1 AND lease = $2
+RETURNING true
 """
 
 ACCEPT_UPLOAD = "UPDATE picture_uploads SET state = 'ready', digest = $2 WHERE id = $1 AND state = 'pending'"
@@ -84,17 +111,21 @@ SELECT id
 GET_NEEDED_FILES = "SELECT file FROM picture_uploads WHERE state = 'pending' AND file = ANY($1::text[])"
 
 
+class ContentBusyError(Exception):
+    """Another worker stores or deletes the same picture; another try may succeed."""
+
+
 @retry_conflicts
-async def create(pool: "Pool", actor: Actor, key: IdempotencyKey | None = None) -> Upload | Stored:
-    """Create an upload; raises TooManyUploads."""
+async def create(pool: "Pool", actor: Actor, length: int | None, key: IdempotencyKey | None = None) -> Upload | Stored:
+    """Create an upload for a file of `length` bytes, None if the client has not said; raises TooManyUploads."""
     async with transaction(pool) as conn:
-        return await once(conn, key, lambda: _create(conn, actor))
+        return await once(conn, key, lambda: _create(conn, actor, length))
 
 
-async def _create(conn: "Conn", actor: Actor) -> Upload:
+async def _create(conn: "Conn", actor: Actor, length: int | None) -> Upload:
     if await conn.fetchval(COUNT_OPEN, OPEN_MAX) >= OPEN_MAX:
         raise TooManyUploads(OPEN_MAX)
-    upload = _upload(await conn.fetchrow(INSERT_UPLOAD, LIFETIME_S))
+    upload = _upload(await conn.fetchrow(INSERT_UPLOAD, LIFETIME_S, length))
     await audit_log.append(conn, actor, "picture_upload.created", upload.id, {}, {"state": upload.state})
     return upload
 
@@ -129,6 +160,16 @@ async def receive(pool: "Pool", upload_id: UUID, file: str, actor: Actor) -> Upl
         return _upload(row)
 
 
+@retry_conflicts
+async def receive_stored(pool: "Pool", upload_ids: Sequence[UUID], actor: Actor) -> None:
+    """Record that the files of those uploads that still wait have come to the storage, and queue their verification."""
+    async with transaction(pool) as conn:
+        received = [row["id"] for row in await conn.fetch(RECEIVE_STORED, upload_ids)]
+        entries = [("picture_upload.received", id_, {"state": "waiting"}, {"state": "pending"}) for id_ in received]
+        if entries:
+            await audit_log.append_all(conn, actor, entries)
+
+
 async def pending_file(pool: "Pool", upload_id: UUID) -> str | None:
     """Return the name of the file of a pending upload; None if it is settled."""
     file: str | None = await pool.fetchval(GET_FILE, upload_id)
@@ -140,18 +181,31 @@ async def refuse(pool: "Pool", upload_id: UUID, reason: str, message: str) -> No
     await pool.execute(REFUSE_UPLOAD, upload_id, reason, message)
 
 
-@retry_conflicts
 async def accept(pool: "Pool", upload_id: UUID, picture: Renditions, store: Callable[[], Awaitable[None]]) -> None:
     """Add the picture of an upload, and call `store`, which writes its files, before the picture can be seen.
 
-    A sweep cannot delete the files meanwhile: it waits for the row or for the lock of the content.
+    A lease keeps sweeps from the files meanwhile, and no transaction waits for them. Raises ContentBusyError, and what `store` raises.
     """
-    async with transaction(pool) as conn:
-        await conn.execute(LOCK_CONTENT, [content_key(picture.digest)])
-        widths, heights = ([getattr(side, name) for side in picture.sides] for name in ("width", "height"))
-        await conn.execute(INSERT_PICTURE, picture.digest, widths, heights)
+    await _lease(pool, upload_id, picture)
+    async with asyncio.timeout(STORE_S):
         await store()
-        await conn.execute(ACCEPT_UPLOAD, upload_id, picture.digest)
+    await _accept(pool, upload_id, picture.digest)
+
+
+@retry_conflicts
+async def _lease(pool: "Pool", upload_id: UUID, picture: Renditions) -> None:
+    widths, heights = ([getattr(side, name) for side in picture.sides] for name in ("width", "height"))
+    async with transaction(pool) as conn:
+        if not await conn.fetchval(LEASE_PICTURE, picture.digest, widths, heights, upload_id, LEASE_S):
+            raise ContentBusyError("another worker stores or deletes the same picture")
+
+
+@retry_conflicts
+async def _accept(pool: "Pool", upload_id: UUID, digest: bytes) -> None:
+    async with transaction(pool) as conn:
+        if not await conn.fetchval(ACCEPT_PICTURE, digest, upload_id):
+            raise ContentBusyError("the picture took too long to store")
+        await conn.execute(ACCEPT_UPLOAD, upload_id, digest)
 
 
 async def due(pool: "Pool", limit: int) -> list[UUID]:
@@ -162,16 +216,6 @@ async def due(pool: "Pool", limit: int) -> list[UUID]:
 async def needed(pool: "Pool", files: Sequence[str]) -> set[str]:
     """Return the files among these that a pending upload needs."""
     return {row["file"] for row in await pool.fetch(GET_NEEDED_FILES, files)}
-
-
-def content_key(digest: bytes) -> int:
-    """Return the number of the advisory lock of a picture's files."""
-    return int.from_bytes(digest[:8], "big", signed=True)
-
-
-def content_keys(digests: Collection[bytes]) -> list[int]:
-    """Return the numbers of several advisory locks."""
-    return [content_key(digest) for digest in digests]
 
 
 def _upload(row: asyncpg.Record | None) -> Upload:

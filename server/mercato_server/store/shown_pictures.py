@@ -3,9 +3,10 @@
 A product and its pictures are locked in that order, pictures by digest. The sweep passes by what is locked.
 """
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
 
@@ -14,12 +15,14 @@ from mercato_server.database.transactions import retry_conflicts, transaction
 from mercato_server.domain.catalog import Product
 from mercato_server.domain.picture_errors import PictureNotFound, PicturesLimit
 from mercato_server.domain.pictures import PICTURES_MAX, Renditions, Shown, Side, shown
-from mercato_server.store.picture_uploads import LOCK_CONTENT, content_keys
+from mercato_server.store.picture_uploads import LEASE_S
 
 UNUSED_S = 24 * 60 * 60.0
 """Time that a picture stays which no product shows: clients may have its URL, and an administrator may yet show it."""
 SWEPT = 100
 """Pictures of one transaction of the sweep."""
+REMOVE_S = 120.0
+"""Time limit for deleting their files."""
 
 # Waits for a sweep that holds a picture, and then does not find it.
 LOCK_PICTURES = """
@@ -68,19 +71,26 @@ UPDATE pictures AS picture
  WHERE picture.digest = found.digest
 """
 
-LOCK_CONDEMNED = """
-SELECT digest
-  FROM pictures
- WHERE unused_at IS NOT NULL AND condemned_at IS NOT NULL
- ORDER BY unused_at
- LIMIT $1
-   FOR UPDATE SKIP LOCKED
+LEASE_CONDEMNED = """
+UPDATE pictures
+   SET lease = $1, leased_until = now() + make_interval(secs => $2)
+ WHERE digest IN (SELECT digest
+                    FROM pictures
+                   WHERE unused_at IS NOT NULL AND condemned_at IS NOT NULL AND (lease IS NULL OR leased_until < now())
+                   ORDER BY unused_at
+                   LIMIT $3
+                     FOR UPDATE SKIP LOCKED)
+RETURNING digest
 """
 
-DELETE_CONDEMNED = "DELETE FROM pictures WHERE digest = ANY($1::bytea[])"
+DELETE_CONDEMNED = "DELETE FROM pictures WHERE digest = ANY($1::bytea[]) AND lease = $2"
 
-GET_KNOWN = "SELECT digest FROM pictures WHERE digest = ANY($1::bytea[])"
-
+# Files without a picture become one that is about to be deleted, so that there is one way to delete files.
+CONDEMN_UNKNOWN = """
+INSERT INTO pictures (digest, widths, heights, condemned_at)
+SELECT digest, '{0,0,0}', '{0,0,0}', now() FROM unnest($1::bytea[]) AS digest
+    ON CONFLICT (digest) DO NOTHING
+"""
 
 COUNT_UPLOADED = """
 SELECT sku, jsonb_array_length(pictures) AS uploaded
@@ -147,27 +157,28 @@ async def condemn(pool: "Pool", unused_s: float = UNUSED_S) -> int:
         return len(digests)
 
 
-@retry_conflicts
 async def delete_condemned(pool: "Pool", remove: Callable[[Sequence[bytes]], Awaitable[None]]) -> int:
-    """Delete one batch of condemned pictures; `remove` deletes their files first, while no worker can add them again. Return how many."""
-    async with transaction(pool) as conn:
-        digests = [row["digest"] for row in await conn.fetch(LOCK_CONDEMNED, SWEPT)]
-        if digests:
+    """Delete one batch of condemned pictures; `remove` deletes their files first, while a lease keeps others from them. Return how many."""
+    lease = uuid4()
+    digests = await _lease_condemned(pool, lease)
+    if digests:
+        async with asyncio.timeout(REMOVE_S):
             await remove(digests)
-            await conn.execute(DELETE_CONDEMNED, digests)
-        return len(digests)
+        await pool.execute(DELETE_CONDEMNED, digests, lease)
+    return len(digests)
 
 
 @retry_conflicts
-async def remove_unknown(pool: "Pool", digests: Sequence[bytes], remove: Callable[[Sequence[bytes]], Awaitable[None]]) -> int:
-    """Call `remove` for those digests that no picture has, while none of them can be added; return how many."""
+async def _lease_condemned(pool: "Pool", lease: UUID) -> list[bytes]:
     async with transaction(pool) as conn:
-        await conn.execute(LOCK_CONTENT, content_keys(digests))
-        known = {row["digest"] for row in await conn.fetch(GET_KNOWN, digests)}
-        unknown = [digest for digest in digests if digest not in known]
-        if unknown:
-            await remove(unknown)
-        return len(unknown)
+        return [row["digest"] for row in await conn.fetch(LEASE_CONDEMNED, lease, LEASE_S, SWEPT)]
+
+
+@retry_conflicts
+async def condemn_unknown(pool: "Pool", digests: Sequence[bytes]) -> None:
+    """Condemn those digests that no picture has."""
+    async with transaction(pool) as conn:
+        await conn.execute(CONDEMN_UNKNOWN, digests)
 
 
 def _renditions(digest: bytes, widths: Sequence[int], heights: Sequence[int]) -> Renditions:

@@ -31,7 +31,7 @@ from mercato.v1 import picture_pb2 as mercato_dot_v1_dot_picture__pb2
 from mercato.v1 import policy_pb2 as mercato_dot_v1_dot_policy__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16mercato/v1/media.proto\x12\nmercato.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18mercato/v1/catalog.proto\x1a\x18mercato/v1/picture.proto\x1a\x17mercato/v1/policy.proto\"\xc7\x02\n\rPictureUpload\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x33\n\x05state\x18\x02 \x01(\x0e\x32\x1e.mercato.v1.PictureUploadStateB\x04\xe2\x41\x01\x03\x12\x18\n\nupload_url\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12*\n\x07picture\x18\x06 \x01(\x0b\x32\x13.mercato.v1.PictureB\x04\xe2\x41\x01\x03\x12\x1c\n\x0erefusal_reason\x18\x07 \x01(\tB\x04\xe2\x41\x01\x03\x12\x1d\n\x0frefusal_message\x18\x08 \x01(\tB\x04\xe2\x41\x01\x03\"\x1c\n\x1a\x43reatePictureUploadRequest\"c\n\x1bUploadPictureContentRequest\x12\x17\n\tupload_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12+\n\x07\x63ontent\x18\x02 \x01(\x0b\x32\x14.google.api.HttpBodyB\x04\xe2\x41\x01\x02\"2\n\x17GetPictureUploadRequest\x12\x17\n\tupload_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\xc4\x01\n\x19SetProductPicturesRequest\x12\x18\n\nproduct_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x43\n\x08pictures\x18\x02 \x03(\x0b\x32+.mercato.v1.SetProductPicturesRequest.ShownB\x04\xe2\x41\x01\x01\x12\x12\n\x04\x65tag\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x1a\x34\n\x05Shown\x12\x18\n\npicture_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x11\n\x03\x61lt\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"\'\n\x11GetPictureRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02*\xc0\x01\n\x12PictureUploadState\x12$\n PICTURE_UPLOAD_STATE_UNSPECIFIED\x10\x00\x12 \n\x1cPICTURE_UPLOAD_STATE_WAITING\x10\x01\x12 \n\x1cPICTURE_UPLOAD_STATE_PENDING\x10\x02\x12\x1e\n\x1aPICTURE_UPLOAD_STATE_READY\x10\x03\x12 \n\x1cPICTURE_UPLOAD_STATE_REFUSED\x10\x04\x32\x89\x06\n\x0cMediaService\x12\x99\x01\n\x13\x43reatePictureUpload\x12&.mercato.v1.CreatePictureUploadRequest\x1a\x19.mercato.v1.PictureUpload\"?\x8a\xb5\x18\x17\x08\x03\x10\xc9\x01 \x01\x42\x0epictures.write\x82\xd3\xe4\x93\x02\x1e\"\x19/v1/pictures:createUpload:\x01*\x12\xb4\x01\n\x14UploadPictureContent\x12\'.mercato.v1.UploadPictureContentRequest\x1a\x19.mercato.v1.PictureUpload\"V\x8a\xb5\x18\x1b\x08\x03\x18\xc0\xcf$0\x80\x80\x80\nB\x0epictures.write\x82\xd3\xe4\x93\x02\x31\x1a&/v1/pictureUploads/{upload_id}/content:\x07\x63ontent(\x01\x12\x92\x01\n\x10GetPictureUpload\x12#.mercato.v1.GetPictureUploadRequest\x1a\x19.mercato.v1.PictureUpload\">\x90\x02\x01\x8a\xb5\x18\x11\x08\x03\x42\rpictures.read\x82\xd3\xe4\x93\x02 \x12\x1e/v1/pictureUploads/{upload_id}\x12\x94\x01\n\x12SetProductPictures\x12%.mercato.v1.SetProductPicturesRequest\x1a\x13.mercato.v1.Product\"B\x8a\xb5\x18\x14\x08\x03 \x01\x42\x0epictures.write\x82\xd3\xe4\x93\x02$\x1a\x1f/products/{product_id}/pictures:\x01*\x12z\n\nGetPicture\x12\x1d.mercato.v1.GetPictureRequest\x1a\x14.google.api.HttpBody\"7\x90\x02\x01\x8a\xb5\x18\x18\x08\x01(\x80\xe7\x84\x0f\x42\rpictures.read`\x01\x82\xd3\xe4\x93\x02\x12\x12\x10/pictures/{name}b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16mercato/v1/media.proto\x12\nmercato.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18mercato/v1/catalog.proto\x1a\x18mercato/v1/picture.proto\x1a\x17mercato/v1/policy.proto\"\xe5\x02\n\rPictureUpload\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x33\n\x05state\x18\x02 \x01(\x0e\x32\x1e.mercato.v1.PictureUploadStateB\x04\xe2\x41\x01\x03\x12\x18\n\nupload_url\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x65xpire_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12*\n\x07picture\x18\x06 \x01(\x0b\x32\x13.mercato.v1.PictureB\x04\xe2\x41\x01\x03\x12\x1c\n\x0erefusal_reason\x18\x07 \x01(\tB\x04\xe2\x41\x01\x03\x12\x1d\n\x0frefusal_message\x18\x08 \x01(\tB\x04\xe2\x41\x01\x03\x12\x1c\n\x0e\x63ontent_length\x18\x46 \x01(\x05\x42\x04\xe2\x41\x01\x03\":\n\x1a\x43reatePictureUploadRequest\x12\x1c\n\x0e\x63ontent_length\x18\x46 \x01(\x05\x42\x04\xe2\x41\x01\x01\"7\n\x1c\x43ompletePictureUploadRequest\x12\x17\n\tupload_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"c\n\x1bUploadPictureContentRequest\x12\x17\n\tupload_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12+\n\x07\x63ontent\x18\x02 \x01(\x0b\x32\x14.google.api.HttpBodyB\x04\xe2\x41\x01\x02\"2\n\x17GetPictureUploadRequest\x12\x17\n\tupload_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\xc4\x01\n\x19SetProductPicturesRequest\x12\x18\n\nproduct_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x43\n\x08pictures\x18\x02 \x03(\x0b\x32+.mercato.v1.SetProductPicturesRequest.ShownB\x04\xe2\x41\x01\x01\x12\x12\n\x04\x65tag\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x1a\x34\n\x05Shown\x12\x18\n\npicture_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x11\n\x03\x61lt\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"\'\n\x11GetPictureRequest\x12\x12\n\x04name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02*\xc0\x01\n\x12PictureUploadState\x12$\n PICTURE_UPLOAD_STATE_UNSPECIFIED\x10\x00\x12 \n\x1cPICTURE_UPLOAD_STATE_WAITING\x10\x01\x12 \n\x1cPICTURE_UPLOAD_STATE_PENDING\x10\x02\x12\x1e\n\x1aPICTURE_UPLOAD_STATE_READY\x10\x03\x12 \n\x1cPICTURE_UPLOAD_STATE_REFUSED\x10\x04\x32\xb2\x07\n\x0cMediaService\x12\x99\x01\n\x13\x43reatePictureUpload\x12&.mercato.v1.CreatePictureUploadRequest\x1a\x19.mercato.v1.PictureUpload\"?\x8a\xb5\x18\x17\x08\x03\x10\xc9\x01 \x01\x42\x0epictures.write\x82\xd3\xe4\x93\x02\x1e\"\x19/v1/pictures:createUpload:\x01*\x12\xb4\x01\n\x14UploadPictureContent\x12\'.mercato.v1.UploadPictureContentRequest\x1a\x19.mercato.v1.PictureUpload\"V\x8a\xb5\x18\x1b\x08\x03\x18\xc0\xcf$0\x80\x80\x80\nB\x0epictures.write\x82\xd3\xe4\x93\x02\x31\x1a&/v1/pictureUploads/{upload_id}/content:\x07\x63ontent(\x01\x12\xa6\x01\n\x15\x43ompletePictureUpload\x12(.mercato.v1.CompletePictureUploadRequest\x1a\x19.mercato.v1.PictureUpload\"H\x8a\xb5\x18\x12\x08\x03\x42\x0epictures.write\x82\xd3\xe4\x93\x02,\"\'/v1/pictureUploads/{upload_id}:complete:\x01*\x12\x92\x01\n\x10GetPictureUpload\x12#.mercato.v1.GetPictureUploadRequest\x1a\x19.mercato.v1.PictureUpload\">\x90\x02\x01\x8a\xb5\x18\x11\x08\x03\x42\rpictures.read\x82\xd3\xe4\x93\x02 \x12\x1e/v1/pictureUploads/{upload_id}\x12\x94\x01\n\x12SetProductPictures\x12%.mercato.v1.SetProductPicturesRequest\x1a\x13.mercato.v1.Product\"B\x8a\xb5\x18\x14\x08\x03 \x01\x42\x0epictures.write\x82\xd3\xe4\x93\x02$\x1a\x1f/products/{product_id}/pictures:\x01*\x12z\n\nGetPicture\x12\x1d.mercato.v1.GetPictureRequest\x1a\x14.google.api.HttpBody\"7\x90\x02\x01\x8a\xb5\x18\x18\x08\x01(\x80\xe7\x84\x0f\x42\rpictures.read`\x01\x82\xd3\xe4\x93\x02\x12\x12\x10/pictures/{name}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -54,6 +54,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PICTUREUPLOAD'].fields_by_name['refusal_reason']._serialized_options = b'\342A\001\003'
   _globals['_PICTUREUPLOAD'].fields_by_name['refusal_message']._loaded_options = None
   _globals['_PICTUREUPLOAD'].fields_by_name['refusal_message']._serialized_options = b'\342A\001\003'
+  _globals['_PICTUREUPLOAD'].fields_by_name['content_length']._loaded_options = None
+  _globals['_PICTUREUPLOAD'].fields_by_name['content_length']._serialized_options = b'\342A\001\003'
+  _globals['_CREATEPICTUREUPLOADREQUEST'].fields_by_name['content_length']._loaded_options = None
+  _globals['_CREATEPICTUREUPLOADREQUEST'].fields_by_name['content_length']._serialized_options = b'\342A\001\001'
+  _globals['_COMPLETEPICTUREUPLOADREQUEST'].fields_by_name['upload_id']._loaded_options = None
+  _globals['_COMPLETEPICTUREUPLOADREQUEST'].fields_by_name['upload_id']._serialized_options = b'\342A\001\002'
   _globals['_UPLOADPICTURECONTENTREQUEST'].fields_by_name['upload_id']._loaded_options = None
   _globals['_UPLOADPICTURECONTENTREQUEST'].fields_by_name['upload_id']._serialized_options = b'\342A\001\002'
   _globals['_UPLOADPICTURECONTENTREQUEST'].fields_by_name['content']._loaded_options = None
@@ -76,28 +82,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MEDIASERVICE'].methods_by_name['CreatePictureUpload']._serialized_options = b'\212\265\030\027\010\003\020\311\001 \001B\016pictures.write\202\323\344\223\002\036\"\031/v1/pictures:createUpload:\001*'
   _globals['_MEDIASERVICE'].methods_by_name['UploadPictureContent']._loaded_options = None
   _globals['_MEDIASERVICE'].methods_by_name['UploadPictureContent']._serialized_options = b'\212\265\030\033\010\003\030\300\317$0\200\200\200\nB\016pictures.write\202\323\344\223\0021\032&/v1/pictureUploads/{upload_id}/content:\007content'
+  _globals['_MEDIASERVICE'].methods_by_name['CompletePictureUpload']._loaded_options = None
+  _globals['_MEDIASERVICE'].methods_by_name['CompletePictureUpload']._serialized_options = b'\212\265\030\022\010\003B\016pictures.write\202\323\344\223\002,\"\'/v1/pictureUploads/{upload_id}:complete:\001*'
   _globals['_MEDIASERVICE'].methods_by_name['GetPictureUpload']._loaded_options = None
   _globals['_MEDIASERVICE'].methods_by_name['GetPictureUpload']._serialized_options = b'\220\002\001\212\265\030\021\010\003B\rpictures.read\202\323\344\223\002 \022\036/v1/pictureUploads/{upload_id}'
   _globals['_MEDIASERVICE'].methods_by_name['SetProductPictures']._loaded_options = None
   _globals['_MEDIASERVICE'].methods_by_name['SetProductPictures']._serialized_options = b'\212\265\030\024\010\003 \001B\016pictures.write\202\323\344\223\002$\032\037/products/{product_id}/pictures:\001*'
   _globals['_MEDIASERVICE'].methods_by_name['GetPicture']._loaded_options = None
   _globals['_MEDIASERVICE'].methods_by_name['GetPicture']._serialized_options = b'\220\002\001\212\265\030\030\010\001(\200\347\204\017B\rpictures.read`\001\202\323\344\223\002\022\022\020/pictures/{name}'
-  _globals['_PICTUREUPLOADSTATE']._serialized_start=992
-  _globals['_PICTUREUPLOADSTATE']._serialized_end=1184
+  _globals['_PICTUREUPLOADSTATE']._serialized_start=1109
+  _globals['_PICTUREUPLOADSTATE']._serialized_end=1301
   _globals['_PICTUREUPLOAD']._serialized_start=239
-  _globals['_PICTUREUPLOAD']._serialized_end=566
-  _globals['_CREATEPICTUREUPLOADREQUEST']._serialized_start=568
-  _globals['_CREATEPICTUREUPLOADREQUEST']._serialized_end=596
-  _globals['_UPLOADPICTURECONTENTREQUEST']._serialized_start=598
-  _globals['_UPLOADPICTURECONTENTREQUEST']._serialized_end=697
-  _globals['_GETPICTUREUPLOADREQUEST']._serialized_start=699
-  _globals['_GETPICTUREUPLOADREQUEST']._serialized_end=749
-  _globals['_SETPRODUCTPICTURESREQUEST']._serialized_start=752
-  _globals['_SETPRODUCTPICTURESREQUEST']._serialized_end=948
-  _globals['_SETPRODUCTPICTURESREQUEST_SHOWN']._serialized_start=896
-  _globals['_SETPRODUCTPICTURESREQUEST_SHOWN']._serialized_end=948
-  _globals['_GETPICTUREREQUEST']._serialized_start=950
-  _globals['_GETPICTUREREQUEST']._serialized_end=989
-  _globals['_MEDIASERVICE']._serialized_start=1187
-  _globals['_MEDIASERVICE']._serialized_end=1964
+  _globals['_PICTUREUPLOAD']._serialized_end=596
+  _globals['_CREATEPICTUREUPLOADREQUEST']._serialized_start=598
+  _globals['_CREATEPICTUREUPLOADREQUEST']._serialized_end=656
+  _globals['_COMPLETEPICTUREUPLOADREQUEST']._serialized_start=658
+  _globals['_COMPLETEPICTUREUPLOADREQUEST']._serialized_end=713
+  _globals['_UPLOADPICTURECONTENTREQUEST']._serialized_start=715
+  _globals['_UPLOADPICTURECONTENTREQUEST']._serialized_end=814
+  _globals['_GETPICTUREUPLOADREQUEST']._serialized_start=816
+  _globals['_GETPICTUREUPLOADREQUEST']._serialized_end=866
+  _globals['_SETPRODUCTPICTURESREQUEST']._serialized_start=869
+  _globals['_SETPRODUCTPICTURESREQUEST']._serialized_end=1065
+  _globals['_SETPRODUCTPICTURESREQUEST_SHOWN']._serialized_start=1013
+  _globals['_SETPRODUCTPICTURESREQUEST_SHOWN']._serialized_end=1065
+  _globals['_GETPICTUREREQUEST']._serialized_start=1067
+  _globals['_GETPICTUREREQUEST']._serialized_end=1106
+  _globals['_MEDIASERVICE']._serialized_start=1304
+  _globals['_MEDIASERVICE']._serialized_end=2250
 # @@protoc_insertion_point(module_scope)

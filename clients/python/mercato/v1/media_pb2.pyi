@@ -68,18 +68,23 @@ class PictureUpload(_message.Message):
     PICTURE_FIELD_NUMBER: _builtins.int
     REFUSAL_REASON_FIELD_NUMBER: _builtins.int
     REFUSAL_MESSAGE_FIELD_NUMBER: _builtins.int
+    CONTENT_LENGTH_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUID, given by the server."""
     state: Global___PictureUploadState.ValueType
     """Its state."""
     upload_url: _builtins.str
-    """Where to PUT the file, with the administrator's token: a path of this shop."""
+    """Where to PUT the file: a path of this shop, with the administrator's token; or the URL of a bucket, without any token, as the URL itself
+    permits that one file. Such a URL is in the answer of CreatePictureUpload alone.
+    """
     refusal_reason: _builtins.str
-    """Why it was refused: PICTURE_TYPE, PICTURE_HEIC, PICTURE_POLYGLOT, PICTURE_PIXELS, PICTURE_TRUNCATED, PICTURE_COSTLY or PICTURE_BROKEN.
-    Later releases may add reasons.
+    """Why it was refused: PICTURE_TYPE, PICTURE_HEIC, PICTURE_POLYGLOT, PICTURE_PIXELS, PICTURE_TRUNCATED, PICTURE_COSTLY, PICTURE_BROKEN or
+    PICTURE_SIZE. Later releases may add reasons.
     """
     refusal_message: _builtins.str
     """The same in words."""
+    content_length: _builtins.int
+    """Bytes of the file, as the client has announced; 0 if it has not."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When it was created."""
@@ -103,10 +108,11 @@ class PictureUpload(_message.Message):
         picture: _picture_pb2.Picture | None = ...,
         refusal_reason: _builtins.str = ...,
         refusal_message: _builtins.str = ...,
+        content_length: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "picture", b"picture"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "expire_time", b"expire_time", "id", b"id", "picture", b"picture", "refusal_message", b"refusal_message", "refusal_reason", b"refusal_reason", "state", b"state", "upload_url", b"upload_url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_length", b"content_length", "create_time", b"create_time", "expire_time", b"expire_time", "id", b"id", "picture", b"picture", "refusal_message", b"refusal_message", "refusal_reason", b"refusal_reason", "state", b"state", "upload_url", b"upload_url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -118,16 +124,43 @@ class CreatePictureUploadRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    CONTENT_LENGTH_FIELD_NUMBER: _builtins.int
+    content_length: _builtins.int
+    """Bytes of the file, 1 to 20,971,520. A shop that keeps pictures in a bucket needs them: the `upload_url` takes a file of this length only."""
     def __init__(
         self,
+        *,
+        content_length: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["content_length", b"content_length"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CreatePictureUploadRequest: _TypeAlias = CreatePictureUploadRequest  # noqa: Y015
+
+@_typing.final
+class CompletePictureUploadRequest(_message.Message):
+    """Request of CompletePictureUpload."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UPLOAD_ID_FIELD_NUMBER: _builtins.int
+    upload_id: _builtins.str
+    """UUID."""
+    def __init__(
+        self,
+        *,
+        upload_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["upload_id", b"upload_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompletePictureUploadRequest: _TypeAlias = CompletePictureUploadRequest  # noqa: Y015
 
 @_typing.final
 class UploadPictureContentRequest(_message.Message):

@@ -50,6 +50,11 @@ class MediaServiceStub:
                 request_serializer=mercato_dot_v1_dot_media__pb2.UploadPictureContentRequest.SerializeToString,
                 response_deserializer=mercato_dot_v1_dot_media__pb2.PictureUpload.FromString,
                 _registered_method=True)
+        self.CompletePictureUpload = channel.unary_unary(
+                '/mercato.v1.MediaService/CompletePictureUpload',
+                request_serializer=mercato_dot_v1_dot_media__pb2.CompletePictureUploadRequest.SerializeToString,
+                response_deserializer=mercato_dot_v1_dot_media__pb2.PictureUpload.FromString,
+                _registered_method=True)
         self.GetPictureUpload = channel.unary_unary(
                 '/mercato.v1.MediaService/GetPictureUpload',
                 request_serializer=mercato_dot_v1_dot_media__pb2.GetPictureUploadRequest.SerializeToString,
@@ -75,10 +80,10 @@ class MediaServiceServicer:
     """
 
     def CreatePictureUpload(self, request, context):
-        """Create an upload, which takes one file within an hour.
+        """Create an upload, which takes one file within an hour. PUT the file to its `upload_url`, and then call CompletePictureUpload.
 
-        Errors: FAILED_PRECONDITION PICTURES_OFF (the operator has set no directory for pictures), RESOURCE_EXHAUSTED TOO_MANY_UPLOADS (1,000 are
-        not yet settled), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+        Errors: INVALID_ARGUMENT INVALID_FIELD, FAILED_PRECONDITION PICTURES_OFF (the operator has set no directory for pictures),
+        RESOURCE_EXHAUSTED TOO_MANY_UPLOADS (1,000 are not yet settled), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -89,8 +94,21 @@ class MediaServiceServicer:
         A worker then verifies it; GetPictureUpload tells the outcome.
 
         Errors: INVALID_ARGUMENT INVALID_FIELD (the file is empty), NOT_FOUND PICTURE_UPLOAD_NOT_FOUND, FAILED_PRECONDITION PICTURE_UPLOAD_STATE
-        (it has its file already, or has expired), FAILED_PRECONDITION PICTURES_OFF, RESOURCE_EXHAUSTED REQUEST_TOO_LARGE (413 over REST),
+        (it has its file already, or has expired), FAILED_PRECONDITION PICTURE_UPLOAD_ELSEWHERE (the shop keeps pictures in a bucket: the
+        `upload_url` is not of this shop), FAILED_PRECONDITION PICTURES_OFF, RESOURCE_EXHAUSTED REQUEST_TOO_LARGE (413 over REST),
         TOO_MANY_STREAMS or STREAM_TOO_LONG, DEADLINE_EXCEEDED STREAM_IDLE, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CompletePictureUpload(self, request, context):
+        """Say that the file of an upload has come to its `upload_url`; a worker then verifies it. An upload that has its file already is returned as
+        it is: so a shop that takes files itself needs no such call. Where a client does not call, the shop finds the file within minutes.
+
+        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PICTURE_UPLOAD_NOT_FOUND, FAILED_PRECONDITION PICTURE_UPLOAD_ABSENT (the file has not
+        come), FAILED_PRECONDITION PICTURE_UPLOAD_STATE (and the upload has expired), FAILED_PRECONDITION PICTURES_OFF, UNAVAILABLE
+        PICTURES_UNAVAILABLE (the bucket does not work; its message says why), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -120,7 +138,7 @@ class MediaServiceServicer:
     def GetPicture(self, request, context):
         """Return a rendition of a picture, a WebP file. It never changes, so clients may keep it for ever. Ranges are not served.
 
-        Errors: NOT_FOUND PICTURE_NOT_FOUND.
+        Errors: NOT_FOUND PICTURE_NOT_FOUND, UNAVAILABLE PICTURES_UNAVAILABLE (the bucket of the shop does not work).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -137,6 +155,11 @@ def add_MediaServiceServicer_to_server(servicer, server):
             'UploadPictureContent': grpc.stream_unary_rpc_method_handler(
                     servicer.UploadPictureContent,
                     request_deserializer=mercato_dot_v1_dot_media__pb2.UploadPictureContentRequest.FromString,
+                    response_serializer=mercato_dot_v1_dot_media__pb2.PictureUpload.SerializeToString,
+            ),
+            'CompletePictureUpload': grpc.unary_unary_rpc_method_handler(
+                    servicer.CompletePictureUpload,
+                    request_deserializer=mercato_dot_v1_dot_media__pb2.CompletePictureUploadRequest.FromString,
                     response_serializer=mercato_dot_v1_dot_media__pb2.PictureUpload.SerializeToString,
             ),
             'GetPictureUpload': grpc.unary_unary_rpc_method_handler(
@@ -212,6 +235,33 @@ class MediaService:
             target,
             '/mercato.v1.MediaService/UploadPictureContent',
             mercato_dot_v1_dot_media__pb2.UploadPictureContentRequest.SerializeToString,
+            mercato_dot_v1_dot_media__pb2.PictureUpload.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CompletePictureUpload(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mercato.v1.MediaService/CompletePictureUpload',
+            mercato_dot_v1_dot_media__pb2.CompletePictureUploadRequest.SerializeToString,
             mercato_dot_v1_dot_media__pb2.PictureUpload.FromString,
             options,
             channel_credentials,

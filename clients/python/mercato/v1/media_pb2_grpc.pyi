@@ -40,18 +40,27 @@ class MediaServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> MediaServiceAsyncStub: ...
     CreatePictureUpload: _grpc.UnaryUnaryMultiCallable[_media_pb2.CreatePictureUploadRequest, _media_pb2.PictureUpload]
-    """Create an upload, which takes one file within an hour.
+    """Create an upload, which takes one file within an hour. PUT the file to its `upload_url`, and then call CompletePictureUpload.
 
-    Errors: FAILED_PRECONDITION PICTURES_OFF (the operator has set no directory for pictures), RESOURCE_EXHAUSTED TOO_MANY_UPLOADS (1,000 are
-    not yet settled), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+    Errors: INVALID_ARGUMENT INVALID_FIELD, FAILED_PRECONDITION PICTURES_OFF (the operator has set no directory for pictures),
+    RESOURCE_EXHAUSTED TOO_MANY_UPLOADS (1,000 are not yet settled), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
     """
     UploadPictureContent: _grpc.StreamUnaryMultiCallable[_media_pb2.UploadPictureContentRequest, _media_pb2.PictureUpload]
     """Send the file of an upload: over REST as the body, of any type; over gRPC in pieces of at most 1 MiB. The file has at most 20 MiB.
     A worker then verifies it; GetPictureUpload tells the outcome.
 
     Errors: INVALID_ARGUMENT INVALID_FIELD (the file is empty), NOT_FOUND PICTURE_UPLOAD_NOT_FOUND, FAILED_PRECONDITION PICTURE_UPLOAD_STATE
-    (it has its file already, or has expired), FAILED_PRECONDITION PICTURES_OFF, RESOURCE_EXHAUSTED REQUEST_TOO_LARGE (413 over REST),
+    (it has its file already, or has expired), FAILED_PRECONDITION PICTURE_UPLOAD_ELSEWHERE (the shop keeps pictures in a bucket: the
+    `upload_url` is not of this shop), FAILED_PRECONDITION PICTURES_OFF, RESOURCE_EXHAUSTED REQUEST_TOO_LARGE (413 over REST),
     TOO_MANY_STREAMS or STREAM_TOO_LONG, DEADLINE_EXCEEDED STREAM_IDLE, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+    """
+    CompletePictureUpload: _grpc.UnaryUnaryMultiCallable[_media_pb2.CompletePictureUploadRequest, _media_pb2.PictureUpload]
+    """Say that the file of an upload has come to its `upload_url`; a worker then verifies it. An upload that has its file already is returned as
+    it is: so a shop that takes files itself needs no such call. Where a client does not call, the shop finds the file within minutes.
+
+    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PICTURE_UPLOAD_NOT_FOUND, FAILED_PRECONDITION PICTURE_UPLOAD_ABSENT (the file has not
+    come), FAILED_PRECONDITION PICTURE_UPLOAD_STATE (and the upload has expired), FAILED_PRECONDITION PICTURES_OFF, UNAVAILABLE
+    PICTURES_UNAVAILABLE (the bucket does not work; its message says why), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
     """
     GetPictureUpload: _grpc.UnaryUnaryMultiCallable[_media_pb2.GetPictureUploadRequest, _media_pb2.PictureUpload]
     """Return an upload, and its outcome once there is one. Settled uploads are kept for a week.
@@ -69,7 +78,7 @@ class MediaServiceStub:
     GetPicture: _grpc.UnaryUnaryMultiCallable[_media_pb2.GetPictureRequest, _httpbody_pb2.HttpBody]
     """Return a rendition of a picture, a WebP file. It never changes, so clients may keep it for ever. Ranges are not served.
 
-    Errors: NOT_FOUND PICTURE_NOT_FOUND.
+    Errors: NOT_FOUND PICTURE_NOT_FOUND, UNAVAILABLE PICTURES_UNAVAILABLE (the bucket of the shop does not work).
     """
 
 @_typing.type_check_only
@@ -82,18 +91,27 @@ class MediaServiceAsyncStub(MediaServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreatePictureUpload: _aio.UnaryUnaryMultiCallable[_media_pb2.CreatePictureUploadRequest, _media_pb2.PictureUpload]  # type: ignore[assignment]
-    """Create an upload, which takes one file within an hour.
+    """Create an upload, which takes one file within an hour. PUT the file to its `upload_url`, and then call CompletePictureUpload.
 
-    Errors: FAILED_PRECONDITION PICTURES_OFF (the operator has set no directory for pictures), RESOURCE_EXHAUSTED TOO_MANY_UPLOADS (1,000 are
-    not yet settled), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+    Errors: INVALID_ARGUMENT INVALID_FIELD, FAILED_PRECONDITION PICTURES_OFF (the operator has set no directory for pictures),
+    RESOURCE_EXHAUSTED TOO_MANY_UPLOADS (1,000 are not yet settled), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
     """
     UploadPictureContent: _aio.StreamUnaryMultiCallable[_media_pb2.UploadPictureContentRequest, _media_pb2.PictureUpload]  # type: ignore[assignment]
     """Send the file of an upload: over REST as the body, of any type; over gRPC in pieces of at most 1 MiB. The file has at most 20 MiB.
     A worker then verifies it; GetPictureUpload tells the outcome.
 
     Errors: INVALID_ARGUMENT INVALID_FIELD (the file is empty), NOT_FOUND PICTURE_UPLOAD_NOT_FOUND, FAILED_PRECONDITION PICTURE_UPLOAD_STATE
-    (it has its file already, or has expired), FAILED_PRECONDITION PICTURES_OFF, RESOURCE_EXHAUSTED REQUEST_TOO_LARGE (413 over REST),
+    (it has its file already, or has expired), FAILED_PRECONDITION PICTURE_UPLOAD_ELSEWHERE (the shop keeps pictures in a bucket: the
+    `upload_url` is not of this shop), FAILED_PRECONDITION PICTURES_OFF, RESOURCE_EXHAUSTED REQUEST_TOO_LARGE (413 over REST),
     TOO_MANY_STREAMS or STREAM_TOO_LONG, DEADLINE_EXCEEDED STREAM_IDLE, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+    """
+    CompletePictureUpload: _aio.UnaryUnaryMultiCallable[_media_pb2.CompletePictureUploadRequest, _media_pb2.PictureUpload]  # type: ignore[assignment]
+    """Say that the file of an upload has come to its `upload_url`; a worker then verifies it. An upload that has its file already is returned as
+    it is: so a shop that takes files itself needs no such call. Where a client does not call, the shop finds the file within minutes.
+
+    Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PICTURE_UPLOAD_NOT_FOUND, FAILED_PRECONDITION PICTURE_UPLOAD_ABSENT (the file has not
+    come), FAILED_PRECONDITION PICTURE_UPLOAD_STATE (and the upload has expired), FAILED_PRECONDITION PICTURES_OFF, UNAVAILABLE
+    PICTURES_UNAVAILABLE (the bucket does not work; its message says why), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
     """
     GetPictureUpload: _aio.UnaryUnaryMultiCallable[_media_pb2.GetPictureUploadRequest, _media_pb2.PictureUpload]  # type: ignore[assignment]
     """Return an upload, and its outcome once there is one. Settled uploads are kept for a week.
@@ -111,7 +129,7 @@ class MediaServiceAsyncStub(MediaServiceStub):
     GetPicture: _aio.UnaryUnaryMultiCallable[_media_pb2.GetPictureRequest, _httpbody_pb2.HttpBody]  # type: ignore[assignment]
     """Return a rendition of a picture, a WebP file. It never changes, so clients may keep it for ever. Ranges are not served.
 
-    Errors: NOT_FOUND PICTURE_NOT_FOUND.
+    Errors: NOT_FOUND PICTURE_NOT_FOUND, UNAVAILABLE PICTURES_UNAVAILABLE (the bucket of the shop does not work).
     """
 
 class MediaServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -127,10 +145,10 @@ class MediaServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _media_pb2.CreatePictureUploadRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_media_pb2.PictureUpload, _abc.Awaitable[_media_pb2.PictureUpload]]:
-        """Create an upload, which takes one file within an hour.
+        """Create an upload, which takes one file within an hour. PUT the file to its `upload_url`, and then call CompletePictureUpload.
 
-        Errors: FAILED_PRECONDITION PICTURES_OFF (the operator has set no directory for pictures), RESOURCE_EXHAUSTED TOO_MANY_UPLOADS (1,000 are
-        not yet settled), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+        Errors: INVALID_ARGUMENT INVALID_FIELD, FAILED_PRECONDITION PICTURES_OFF (the operator has set no directory for pictures),
+        RESOURCE_EXHAUSTED TOO_MANY_UPLOADS (1,000 are not yet settled), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
         """
 
     @_abc_1.abstractmethod
@@ -143,8 +161,23 @@ class MediaServiceServicer(metaclass=_abc_1.ABCMeta):
         A worker then verifies it; GetPictureUpload tells the outcome.
 
         Errors: INVALID_ARGUMENT INVALID_FIELD (the file is empty), NOT_FOUND PICTURE_UPLOAD_NOT_FOUND, FAILED_PRECONDITION PICTURE_UPLOAD_STATE
-        (it has its file already, or has expired), FAILED_PRECONDITION PICTURES_OFF, RESOURCE_EXHAUSTED REQUEST_TOO_LARGE (413 over REST),
+        (it has its file already, or has expired), FAILED_PRECONDITION PICTURE_UPLOAD_ELSEWHERE (the shop keeps pictures in a bucket: the
+        `upload_url` is not of this shop), FAILED_PRECONDITION PICTURES_OFF, RESOURCE_EXHAUSTED REQUEST_TOO_LARGE (413 over REST),
         TOO_MANY_STREAMS or STREAM_TOO_LONG, DEADLINE_EXCEEDED STREAM_IDLE, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
+        """
+
+    @_abc_1.abstractmethod
+    def CompletePictureUpload(
+        self,
+        request: _media_pb2.CompletePictureUploadRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_media_pb2.PictureUpload, _abc.Awaitable[_media_pb2.PictureUpload]]:
+        """Say that the file of an upload has come to its `upload_url`; a worker then verifies it. An upload that has its file already is returned as
+        it is: so a shop that takes files itself needs no such call. Where a client does not call, the shop finds the file within minutes.
+
+        Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PICTURE_UPLOAD_NOT_FOUND, FAILED_PRECONDITION PICTURE_UPLOAD_ABSENT (the file has not
+        come), FAILED_PRECONDITION PICTURE_UPLOAD_STATE (and the upload has expired), FAILED_PRECONDITION PICTURES_OFF, UNAVAILABLE
+        PICTURES_UNAVAILABLE (the bucket does not work; its message says why), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
         """
 
     @_abc_1.abstractmethod
@@ -180,7 +213,7 @@ class MediaServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_httpbody_pb2.HttpBody, _abc.Awaitable[_httpbody_pb2.HttpBody]]:
         """Return a rendition of a picture, a WebP file. It never changes, so clients may keep it for ever. Ranges are not served.
 
-        Errors: NOT_FOUND PICTURE_NOT_FOUND.
+        Errors: NOT_FOUND PICTURE_NOT_FOUND, UNAVAILABLE PICTURES_UNAVAILABLE (the bucket of the shop does not work).
         """
 
 def add_MediaServiceServicer_to_server(servicer: MediaServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
