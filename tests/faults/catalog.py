@@ -13,7 +13,7 @@ import grpc
 from google.protobuf.message import Message
 
 from faults.buyers import AGAIN, Buyer, Goods, Market, describe, dice, market
-from faults.oracle import judge
+from faults.conftest import Conclude
 from faults.prices import MAKE_ADMIN
 from faults.processes import Worker, open_channel, running
 from mercato.v1 import catalog_pb2
@@ -117,14 +117,17 @@ async def killing(worker: Worker, kills: int) -> AsyncIterator[None]:
             await kills_end
 
 
-async def require_sound(goods: Goods, office: Office, expected: Collection[str] = ()) -> None:
-    """Check all invariants and orders, and that buyers got no other errors than those expected. Call this when no worker runs any more.
+async def require_sound(conclude: Conclude, fault: str, office: Office, expected: Collection[str] = ()) -> None:
+    """Check all invariants and orders, and that callers got no other errors than those expected; record the fault.
+
+    Call this when no worker runs any more.
 
     Deadlocks are allowed where docs/transactions.md says so: the transaction runs again, and no call shows them.
     """
     waited = tuple(code.name for code in AGAIN)
     shown = {code for code in office.shop.tally.codes if not code.startswith(waited)} - {*expected, *office.told}
     assert not shown, shown
+    failed = office.shop.tally.codes.total()
     office.shop.tally.codes.clear()
-    verdict = await judge(goods.database_url, office.shop.tally)
+    verdict = await conclude.record(fault, office.shop.goods, office.shop.tally, {"refused_calls": failed})
     assert [finding for finding in verdict.findings if not finding.endswith(" deadlocks")] == []

@@ -17,7 +17,7 @@ from google.protobuf.message import Message
 
 from faults.buyers import Buyer, describe, dice, stock_up
 from faults.catalog import GET_TREE, Office, killing, office, require_sound
-from faults.conftest import Scale
+from faults.conftest import Conclude, Scale
 from faults.processes import Worker
 from mercato.v1 import cart_pb2, catalog_pb2, media_pb2, media_pb2_grpc
 from mercato.v1.catalog_pb2 import Category, Product, ProductGroup, ProductOption
@@ -59,7 +59,7 @@ def workers(directory: Path, database: str) -> list[Worker]:
 
 @pytest.mark.parametrize("kills", [False, True], ids=["all live", "one is killed"])
 async def test_moves_and_renames_of_categories_make_no_ring_and_lose_no_slug(
-    database: str, workers: list[Worker], scale: Scale, *, kills: bool
+    database: str, workers: list[Worker], scale: Scale, conclude: Conclude, *, kills: bool
 ) -> None:
     goods, rounds = await stock_up(database, buyers=1, products=12), scale(8, 150)
     held: dict[str, set[str]] = defaultdict(set)
@@ -86,7 +86,7 @@ async def test_moves_and_renames_of_categories_make_no_ring_and_lose_no_slug(
         parents = await desk.categories_agree()
         await _lists_agree(desk, parents, places)
         await _slugs_agree(desk, held)
-    await require_sound(goods, desk)
+    await require_sound(conclude, "moves and renames of categories", desk)
 
 
 async def _category(desk: Office, name: str) -> Category:
@@ -172,7 +172,7 @@ def _variant(code: str, size: int, sku: int, price: int) -> Product:
 
 @pytest.mark.parametrize("kills", [False, True], ids=["all live", "one is killed"])
 async def test_groups_are_upserted_imported_changed_and_sold_at_the_same_moment(
-    database: str, workers: list[Worker], directory: Path, scale: Scale, *, kills: bool
+    database: str, workers: list[Worker], directory: Path, scale: Scale, conclude: Conclude, *, kills: bool
 ) -> None:
     goods, rounds = await stock_up(database, buyers=4, products=2), scale(8, 150)
     ids: set[str] = set()
@@ -225,7 +225,7 @@ async def test_groups_are_upserted_imported_changed_and_sold_at_the_same_moment(
     assert found == {(f"F{group}-S{size}", f"F{group}", f'[["Size", "S{size}"]]') for group in groups for size in sizes}
     refusals = set(desk.shop.tally.refused)
     assert refusals <= {ABSENT, "FAILED_PRECONDITION CART_EMPTY", "FAILED_PRECONDITION OUT_OF_STOCK"}, refusals
-    await require_sound(goods, desk, {ABSENT, *refusals})
+    await require_sound(conclude, "groups upserted, imported and sold", desk, {ABSENT, *refusals})
 
 
 def _file_of_groups(directory: Path) -> Path:
@@ -311,7 +311,7 @@ class Studio:
 
 
 async def test_pictures_that_two_products_share_stay_while_the_sweep_runs(
-    database: str, workers: list[Worker], directory: Path, scale: Scale
+    database: str, workers: list[Worker], directory: Path, scale: Scale, conclude: Conclude
 ) -> None:
     goods, rounds = await stock_up(database, buyers=1, products=2), scale(4, 60)
     files = PictureFiles(directory / "pictures")
@@ -330,4 +330,4 @@ async def test_pictures_that_two_products_share_stay_while_the_sweep_runs(
             await asyncio.gather(*shows, studio.upload(dice.randrange(2)), swept(), swept())
             await swept()
             await studio.require_served()
-    await require_sound(goods, desk, {NO_PICTURE})
+    await require_sound(conclude, "shared pictures beside the sweep", desk, {NO_PICTURE})
