@@ -13,6 +13,7 @@ import asyncpg
 import pytest
 
 from mercato_server.cli.moving_in import MoveIn, recognised
+from mercato_server.store import moving_in
 from mercato_server.store.verify import verify
 from support.commands import Mercato, fetch, put
 
@@ -546,6 +547,22 @@ async def test_the_column_slug_that_plugins_of_woocommerce_add_is_taken(database
     told = await moved_in(database, file, file_of([*WOOCOMMERCE, "Slug"], rows))
     assert "  line 3 (woocommerce-51): its slug is made of its name, not a-book, since another one has it" in told
     assert await fetch(database, SLUGS) == [("group", "the-hoodie"), ("product", "a-book"), ("product", "book"), ("product", "hoodie")]
+
+
+async def test_a_slug_that_another_call_has_just_taken_is_left_out(database: str, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    await moved_in(database, file, shopify(MUG, SHIRT))
+
+    async def taken(*_: object) -> set[str]:
+        """Look before the other call."""
+        return set()
+
+    monkeypatch.setattr(moving_in, "taken", taken)
+    rows = [{**BOOK, "Slug": "clay-mug"}, {**HOODIE, "Slug": "shirt"}, RED]
+    told = await moved_in(database, file, file_of([*WOOCOMMERCE, "Slug"], rows))
+    for key, line, slug in (("woocommerce-50", 2, "clay-mug"), ("hoodie", 4, "shirt")):
+        assert f"  line {line} ({key}): its slug is made of its name, not {slug}, since another one has it" in told
+    assert [slug for kind, slug in await fetch(database, SLUGS) if kind == "group"] == ["hoodie", "shirt"]
+    assert await sound(database)
 
 
 @pytest.mark.parametrize("product", [MUG, SHIRT], ids=["alone", "with options"])

@@ -14,7 +14,7 @@ from mercato_server.domain import pricing, promotions
 from mercato_server.domain.quotes import Quote
 from mercato_server.domain.redemptions import UsesLeft
 from mercato_server.domain.taxes import TaxRounding, taxes_minor
-from mercato_server.store import inventory, locked_carts, orders, purchases, redemptions
+from mercato_server.store import category_tree, inventory, locked_carts, orders, purchases, redemptions, slugs, variants
 from mercato_server.store.idempotency import Stored
 from mercato_server.store.orders import Outcomes
 
@@ -152,6 +152,24 @@ def _() -> None:
 @bug("a quote is not compared with the price")
 def _() -> None:
     replace(Quote, "check", lambda *_: None)
+
+
+@bug("a slug is taken from its holder")
+def _() -> None:
+    change(slugs, "TAKE_SLUGS", "WHERE NOT held.is_live", "")
+
+
+@bug("a move forgets the products of the subtree")
+def _() -> None:
+    change(category_tree, "MOVE_DOCUMENTS", "WHERE", "WHERE false AND")
+
+
+@bug("a group does not learn of its variants")
+def _() -> None:
+    async def refresh(*_: object) -> None:
+        return None
+
+    replace(variants, "refresh", refresh)
 
 
 def _replace_statement(old: str, new: str) -> None:

@@ -3,13 +3,16 @@
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import asyncpg
+import grpc
 import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
 
 from faults.broken import BUGS
 from faults.buyers import Goods, Market, fill_carts, market, stock_up
@@ -18,9 +21,20 @@ from faults.prices import administered, charge, choose, enter, quote
 from faults.processes import Worker, running
 from faults.proxy import AFTER, Proxy, proxied
 from mercato.v1 import promotion_pb2
+from mercato.v1.catalog_pb2 import (
+    Category,
+    CreateCategoryRequest,
+    Product,
+    ProductGroup,
+    ProductOption,
+    UpdateCategoryRequest,
+    UpdateProductRequest,
+    UpsertProductGroupRequest,
+)
 from mercato_server.embedded.postgres import Postgres
 from support.market import BERLIN, money
 from support.patience import until
+from support.shop import CALL_S
 
 BUYERS = 40
 BROKEN = ("-P", str(Path(__file__).with_name("broken.py")))
@@ -171,6 +185,29 @@ async def change_quoted(scene: Scene) -> None:
     await asyncio.gather(*map(scene.shop.resolve, purchases))
 
 
+async def administer(scene: Scene) -> None:
+    """Ask for the slug of another category, move a category with a product, and change the price of a variant."""
+    goods = scene.shop.goods
+    async with administered(goods, scene.workers[0].address) as trade:
+        catalog = trade.shop.catalog
+        call: dict[str, Any] = {"metadata": trade.admin.metadata, "timeout": CALL_S}
+        one, other = [
+            await catalog.CreateCategory(CreateCategoryRequest(category=Category(name=name)), **call) for name in ("One", "Other")
+        ]
+        changed = Product(id=str(goods.product_ids[0]), category_id=one.id)
+        await catalog.UpdateProduct(UpdateProductRequest(product=changed, update_mask=FieldMask(paths=["category_id"])), **call)
+        moved = Category(id=one.id, parent_id=other.id)
+        await catalog.UpdateCategory(UpdateCategoryRequest(category=moved, update_mask=FieldMask(paths=["parent_id"])), **call)
+        with suppress(grpc.aio.AioRpcError):
+            taken = Category(id=one.id, slug=other.slug)
+            await catalog.UpdateCategory(UpdateCategoryRequest(category=taken, update_mask=FieldMask(paths=["slug"])), **call)
+        group = ProductGroup(name="Shirt", code="SHIRT", varies_by=["Size"])
+        sizes = [Product(name=size, price=money(5), options=[ProductOption(name="Size", value=size)]) for size in "SM"]
+        made = await catalog.UpsertProductGroup(UpsertProductGroupRequest(group=group, variants=sizes), **call)
+        cheaper = Product(id=made.variants[1].product_id, price=money(1))
+        await catalog.UpdateProduct(UpdateProductRequest(product=cheaper, update_mask=FieldMask(paths=["price"])), **call)
+
+
 async def buy_all(scene: Scene) -> None:
     """Let all buyers check out at once."""
     await asyncio.gather(*(scene.shop.resolve(scene.shop.tally.begin(buyer)) for buyer in scene.shop.goods.buyers))
@@ -203,9 +240,12 @@ CASES = (
     Case("tax is rounded on the order instead of its lines", buy_taxed, "the tax of a line is its rate"),
     Case("the rest of a discount goes to the first line", buy_discounted, "divided among the lines in another way"),
     Case("a quote is not compared with the price", change_quoted, "was not placed for the price of its quote"),
+    Case("a slug is taken from its holder", administer, "a slug has one live holder"),
+    Case("a move forgets the products of the subtree", administer, "a product on sale, and no other, has its search document"),
+    Case("a group does not learn of its variants", administer, "a group counts its variants on sale"),
 )
 
-SCENES = [case for case in CASES if case.scenario is not buy]
+SCENES = list({case.scenario: case for case in CASES if case.scenario is not buy}.values())
 """Cases whose scenario could produce a finding without a bug; the other scenario is the same as in all tests."""
 
 

@@ -196,7 +196,7 @@ class Writer:
                 upsert = group_upserts.Upsert(group_id=None, draft=draft, variants=given, rules=Rules(), etags=(), actor=self.actor)
                 await group_upserts.upsert(self.pool, upsert)
             except SlugTaken as error:
-                if not product.slug:
+                if product.slug != error.resource:
                     raise
                 product = self._without(product, error)
             except MercatoError as error:
