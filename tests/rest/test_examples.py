@@ -109,6 +109,7 @@ class Shopper:
             "session_id": self.session_id,
             "user_id": lambda: self.client().id,
             "upload_id": lambda: str(created(up.admin.post("/v1/pictures:createUpload"))["id"]),
+            "/v1/pictureUploads/{upload_id}:complete upload_id": lambda: str(up.picture()["id"]),
             "category_id": lambda: str(up.category()["id"]),
             "group_id": lambda: str(created(up.admin.post("/v1/productGroups", {"name": "Kite", "varies_by": ["Size"]}))["id"]),
             "shipping_zone_id": lambda: str(up.shipping_zone()["id"]),

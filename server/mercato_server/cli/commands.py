@@ -186,6 +186,8 @@ async def _verify(data_dir: Path | None, interval_s: float | None, console: "Con
     from mercato_server.config.picture_settings import PictureSettings
 
     pictures = PictureSettings.from_environ() if deep else None
+    if pictures and not pictures.directory and (data_dir or not config.optional_database_url()):  # as `mercato up` does
+        pictures = replace(pictures, directory=(data_dir or Path(config.data_home(), "mercato")) / "pictures")
     async with database_url(data_dir) as url:
         return await watch(url, interval_s, console, deep=deep) if interval_s else await check(url, deep=deep, pictures=pictures)
 
