@@ -103,6 +103,11 @@ class Rpc:
         return self.policy.hashes_password or (is_open and not self.policy.signed_notice)
 
     @property
+    def has_tight_limit(self) -> bool:
+        """Whether the edge limits its calls per client address more than most: it takes credentials, or reads much."""
+        return self.takes_credentials or self.policy.costly
+
+    @property
     def takes_etag(self) -> bool:
         """Whether it can be conditional on an etag: it puts, patches or deletes a resource that has one."""
         request = self.request_type.DESCRIPTOR
