@@ -122,8 +122,10 @@ CREATE TABLE public.accounts (
     network bytea,
     verified_contact text,
     guest_check_at timestamp with time zone,
+    erased_at timestamp with time zone,
     CONSTRAINT accounts_email_check CHECK ((email = lower(email))),
-    CONSTRAINT accounts_login_check CHECK (((role = 'guest'::text) OR ((email IS NOT NULL) AND (password_hash IS NOT NULL)))),
+    CONSTRAINT accounts_erased_check CHECK (((erased_at IS NULL) OR ((num_nonnulls(email, password_hash, network, verified_contact) = 0) AND (full_name = ''::text) AND (known_networks = '{}'::bytea[])))),
+    CONSTRAINT accounts_identity_check CHECK (((role = 'guest'::text) OR (erased_at IS NOT NULL) OR ((email IS NOT NULL) AND (password_hash IS NOT NULL)))),
     CONSTRAINT accounts_roles_check CHECK ((role = ANY (ARRAY['user'::text, 'admin'::text, 'guest'::text])))
 );
 
@@ -450,6 +452,7 @@ CREATE TABLE public.orders (
     payment_status text,
     fulfillment_status text,
     booked_version integer,
+    erased_at timestamp with time zone,
     CONSTRAINT orders_delivery_check CHECK ((((shipping_method_id IS NULL) = (delivery_minor IS NULL)) AND (LEAST(delivery_discount_minor, delivery_relief_minor, delivery_tax_minor) >= 0) AND ((delivery_discount_minor + delivery_relief_minor) <= delivery_minor))),
     CONSTRAINT orders_pricing_version_check CHECK ((num_nulls(pricing_version, prices_include_tax, tax_rounding) = ANY (ARRAY[0, 3]))),
     CONSTRAINT orders_status_check CHECK ((status = ANY (ARRAY['placed'::text, 'paid'::text, 'shipped'::text, 'delivered'::text, 'cancelled'::text, 'refunded'::text]))),
@@ -1194,6 +1197,9 @@ ALTER TABLE ONLY public.order_notes
 ALTER TABLE ONLY public.order_taxes
     ADD CONSTRAINT order_taxes_pkey PRIMARY KEY (order_id, "position");
 
+ALTER TABLE public.orders
+    ADD CONSTRAINT orders_erased_check CHECK (((erased_at IS NULL) OR (num_nonnulls(contact_email, note, idempotency_key) = 0))) NOT VALID;
+
 ALTER TABLE ONLY public.orders
     ADD CONSTRAINT orders_pkey PRIMARY KEY (id);
 
@@ -1390,6 +1396,8 @@ CREATE INDEX login_attempts_by_age ON public.login_attempts USING btree (blocked
 
 CREATE INDEX mail_allowances_by_age ON public.mail_allowances USING btree (last_at);
 
+CREATE INDEX mails_by_address ON public.mails USING btree (address);
+
 CREATE INDEX mails_by_age ON public.mails USING btree (created_at);
 
 CREATE INDEX mails_due ON public.mails USING btree (created_at) WHERE ((sent_at IS NULL) AND (failure IS NULL) AND (dropped_at IS NULL));
@@ -1565,6 +1573,8 @@ CREATE INDEX search_words_by_key ON public.search_words USING gin (keys);
 CREATE INDEX sessions_by_account ON public.sessions USING btree (account_id, refreshed_at) WHERE (ended_at IS NULL);
 
 CREATE INDEX sessions_by_expiry ON public.sessions USING btree (expires_at);
+
+CREATE INDEX sessions_of_account ON public.sessions USING btree (account_id);
 
 CREATE INDEX shipments_by_order ON public.shipments USING btree (order_id, id);
 

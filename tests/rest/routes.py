@@ -296,6 +296,8 @@ ROUTES = [
     Route("GET", "/me/sessions", "sessions"),
     Route("DELETE", "/me/sessions/{session_id}", "expire_time"),
     Route("POST", "/me:changePassword", "ended_sessions"),
+    Route("POST", "/me:export", "orders"),
+    Route("POST", "/me:delete", "kept_orders"),
     Route("GET", "/.well-known/jwks.json", "keys"),
     Route("POST", "/v1/auth:requestPasswordReset"),
     Route("POST", "/v1/auth:resetPassword", "ended_sessions"),

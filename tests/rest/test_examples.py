@@ -65,6 +65,7 @@ POST /v1/promotions, GET /v1/promotions, GET /v1/promotions/{promotion_id}, PATC
 POST /v1/promotions/{promotion_id}/codes, POST /v1/promotions/{promotion_id}:generateCodes, GET /v1/promotions/{promotion_id}/codes
 POST /v1/promotions/{promotion_id}/codes/{code}:archive, POST /v1/promotions/{promotion_id}:archive
 POST /logout, POST /v1/auth:logoutAll, POST /me:changePassword, POST /v1/auth:requestPasswordReset, POST /v1/auth:resetPassword
+POST /me:export, POST /me:delete
 """
 """Every operation, in an order in which each finds what it needs."""
 
@@ -76,6 +77,7 @@ def demo_up() -> Iterator[Up]:
         yield up
 
 
+LEAVER = "leaver@example.com"
 SHIPMENTS = "/v1/orders/{order_id}/shipments/{shipment_id}"
 RETURNS = "/v1/orders/{order_id}/returns"
 
@@ -145,6 +147,15 @@ class Shopper:
         """Log in anew, since some examples end the session."""
         return self.up.anyone.login(self.email, self.password)
 
+    def caller(self, path: str, operation: dict[str, Any]) -> Client:
+        """Return the client of an operation. Another account is erased, because the orders of this one are not finished."""
+        if path == "/me:delete":
+            created(self.up.anyone.post("/signup", {"email": LEAVER, "password": self.password}))
+            return self.up.anyone.login(LEAVER, self.password)
+        if "For administrators only" in operation["description"]:
+            return self.up.admin
+        return self.client() if operation["security"] else self.up.anyone
+
     def order_id(self) -> str:
         return str(self.up.order(self.client())["id"])
 
@@ -178,10 +189,7 @@ class Shopper:
         queries = [parameter["name"] for parameter in operation.get("parameters", ()) if parameter["in"] == "query"]
         examples |= {name: self.known[f"{path} {name}"]() for name in queries if f"{path} {name}" in self.known}
         target += search(examples)
-        access = (
-            self.up.admin if "For administrators only" in operation["description"] else self.client() if operation["security"] else None
-        )
-        client = access or self.up.anyone
+        client = self.caller(path, operation)
         if "requestBody" not in operation:
             yield client.send(verb, target)
         contents = operation.get("requestBody", {"content": {}})["content"]

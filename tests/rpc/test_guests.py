@@ -296,9 +296,9 @@ async def test_stored_keys_of_guests_are_limited_by_network_too(limited: Shop) -
 async def test_no_constraint_lets_an_account_that_is_no_guest_lack_its_login(shop: Shop) -> None:
     person, guest = await shop.person(), await shop.guest()
     for change in ("UPDATE accounts SET email = NULL WHERE id = $1", "UPDATE accounts SET password_hash = NULL WHERE id = $1"):
-        with pytest.raises(asyncpg.CheckViolationError, match="accounts_login_check"):
+        with pytest.raises(asyncpg.CheckViolationError, match="accounts_identity_check"):
             await shop.pool.execute(change, uuid.UUID(person.id))
-    with pytest.raises(asyncpg.CheckViolationError, match="accounts_login_check"):
+    with pytest.raises(asyncpg.CheckViolationError, match="accounts_identity_check"):
         await shop.pool.execute("UPDATE accounts SET role = 'user' WHERE id = $1", uuid.UUID(guest.id))
 
 

@@ -14,7 +14,7 @@ from google.protobuf.message import Message
 
 from mercato.v1 import policy_pb2
 from mercato.v1.audit_pb2 import ListAuditLogRequest
-from mercato.v1.auth_pb2 import ListSessionsRequest
+from mercato.v1.auth_pb2 import ExportMeRequest, ListSessionsRequest
 from mercato.v1.catalog_pb2 import (
     BatchGetProductsRequest,
     Category,
@@ -122,6 +122,7 @@ class Scene:
     paid: PaidOrder
     """An order with many payments, requests, refunds and disputes; the shop has many notices."""
     buyer: Person
+    goer: Person
     leaver: Person
     admin: Person
 
@@ -361,6 +362,8 @@ ROWS = (
     Row("CreateGuest", 3),
     Row("Refresh", 4),
     Row("ChangePassword", 11, by="leaver"),
+    Row("ExportMe", 3, lambda at: ExportMeRequest(page_size=at.page), "orders"),
+    Row("DeleteMe", 20, by="goer"),
     Row("RequestEmailVerification", 6),
     Row("Logout", 6, by="leaver"),
     Row("LogoutAll", 6),
@@ -485,6 +488,10 @@ WITH dead AS (
 INSERT INTO provider_events (provider, event_id, kind, provider_ref, happened_at, quarantined_at)
 SELECT 'stripe', provider_ref, '', provider_ref, now(), now() FROM dead
 """
+FILL_FINISHED = """
+INSERT INTO orders (account_id, status, currency_code, total_minor, contact_email)
+SELECT $1, 'cancelled', 'USD', 1, 'jo@example.com' FROM generate_series(1, $2::integer)
+"""
 FILL_CART = """
 INSERT INTO cart_items (account_id, product_id, quantity, unit_price_minor, currency_code)
 SELECT $1, id, 1, 1, 'USD' FROM products WHERE name LIKE 'ball %'
@@ -494,12 +501,13 @@ SELECT $1, id, 1, 1, 'USD' FROM products WHERE name LIKE 'ball %'
 
 async def scene(shop: Shop, size: int) -> Scene:
     """Fill a shop, and make the worker cache the session of each caller."""
-    buyer, leaver, other, admin = [await shop.person(admin=admin) for admin in (False, False, False, True)]
+    buyer, leaver, goer, other, admin = [await shop.person(admin=admin) for admin in (False, False, False, False, True)]
     await shop.pool.execute(FILL.format(n=size, buyer=buyer.id, long=LONG_ORDERS, few=SHIPPING_MAX))
     await index_products(shop.pool)
     while await give_missing(shop.pool):
         pass
-    for person in (buyer, leaver, admin):
+    await shop.pool.execute(FILL_FINISHED, UUID(goer.id), size)
+    for person in (buyer, leaver, goer, admin):
         await shop.users.GetMe(GetMeRequest(), metadata=person.metadata)
 
     async def ids(table: str, condition: str = "TRUE") -> list[str]:
@@ -560,6 +568,7 @@ async def scene(shop: Shop, size: int) -> Scene:
         paid=much,
         buyer=buyer,
         leaver=leaver,
+        goer=goer,
         admin=admin,
     )
 

@@ -7,6 +7,13 @@ CREATE TABLE chosen AS SELECT DISTINCT ON (status) status, id FROM orders ORDER 
 CREATE FUNCTION chosen(wanted text) RETURNS uuid RETURN (SELECT id FROM chosen WHERE status = wanted);
 
 -- A product that is in each chosen order, two units of it.
+CREATE FUNCTION erased() RETURNS uuid LANGUAGE sql AS $$
+    INSERT INTO accounts (full_name, role, erased_at, disabled_at) VALUES ('', 'user', now(), now()) RETURNING id
+$$;
+CREATE PROCEDURE erase(wanted uuid) LANGUAGE sql AS $$
+    DELETE FROM idempotency_keys USING orders WHERE id = wanted AND scope_id = account_id AND key = orders.idempotency_key;
+    UPDATE orders SET erased_at = now(), note = NULL, contact_email = NULL, idempotency_key = NULL WHERE id = wanted;
+$$;
 CREATE FUNCTION ball() RETURNS uuid RETURN (SELECT id FROM products WHERE name = 'Ball' ORDER BY id LIMIT 1);
 
 -- A variant of the group, of size S or M.
@@ -283,7 +290,7 @@ CORRUPTIONS: dict[str, dict[str, str]] = {
     },
     "guests": {
         "an account without an address": """
-            ALTER TABLE accounts DROP CONSTRAINT accounts_login_check;
+            ALTER TABLE accounts DROP CONSTRAINT accounts_identity_check;
             UPDATE accounts SET email = NULL WHERE id = (SELECT id FROM accounts ORDER BY id LIMIT 1);
             """,
         "a guest with a password": "INSERT INTO accounts (full_name, role, password_hash) VALUES ('', 'guest', 'x')",
@@ -293,6 +300,44 @@ CORRUPTIONS: dict[str, dict[str, str]] = {
         "a full session of a guest": """
             WITH guest AS (INSERT INTO accounts (full_name, role) VALUES ('', 'guest') RETURNING id)
             INSERT INTO sessions (account_id, user_agent, ip_address, expires_at) SELECT id, '', '', now() + interval '1 day' FROM guest;
+            """,
+    },
+    "erased accounts": {
+        "a name that came back": """
+            ALTER TABLE accounts DROP CONSTRAINT accounts_erased_check;
+            INSERT INTO accounts (full_name, role, erased_at, disabled_at) VALUES ('Jo', 'user', now(), now());
+            """,
+        "an account that was enabled": "INSERT INTO accounts (full_name, role, erased_at) VALUES ('', 'user', now())",
+        "a session": """
+            INSERT INTO sessions (account_id, user_agent, ip_address, expires_at, ended_at, end_reason)
+            VALUES (erased(), '', '', now(), now(), 'logout');
+            """,
+        "a cart": "INSERT INTO carts (account_id) VALUES (erased())",
+        "a tax number": "INSERT INTO account_taxes (account_id, treatment, tax_number) VALUES (erased(), 'exempt', 'X1')",
+        "guesses": "INSERT INTO promotion_guesses (account_id, guesses) VALUES (erased(), 1)",
+        "a stored response": "INSERT INTO idempotency_keys VALUES (erased(), 'k', 'm', 'x', 'y')",
+        "an address in the audit log": """
+            INSERT INTO audit_log (actor_kind, action, subject_id, before, after, request_id)
+            VALUES ('system', 'user.created', erased(), '{}', '{"email": "jo@example.com"}', '');
+            """,
+    },
+    "erased orders": {
+        "a note that came back": """
+            ALTER TABLE orders DROP CONSTRAINT orders_erased_check;
+            CALL erase(chosen('delivered'));
+            UPDATE orders SET note = 'Jo' WHERE id = chosen('delivered');
+            """,
+        "an address with a street": """
+            CALL erase(chosen('delivered'));
+            UPDATE orders SET shipping_address = '{"country_code": "DE", "city": "Berlin"}' WHERE id = chosen('delivered');
+            """,
+        "a note of an administrator": """
+            CALL erase(chosen('delivered'));
+            INSERT INTO order_notes (order_id, actor_id, text) VALUES (chosen('delivered'), uuidv7(), 'Jo');
+            """,
+        "an order of an erased buyer that is not erased": """
+            CALL erase(chosen('delivered'));
+            UPDATE orders SET account_id = erased(), erased_at = NULL WHERE id = chosen('delivered');
             """,
     },
     "lines": {

@@ -14,6 +14,8 @@ from mercato.v1.audit_pb2 import ListAuditLogRequest
 from mercato.v1.auth_pb2 import (
     ChangePasswordRequest,
     CreateGuestRequest,
+    DeleteMeRequest,
+    ExportMeRequest,
     GetJwksRequest,
     ListSessionsRequest,
     LoginFormRequest,
@@ -613,6 +615,8 @@ EXAMPLE_REQUESTS: Mapping[str, Callable[[Subjects], Message]] = {
     "ListSessions": lambda _: ListSessionsRequest(),
     "RevokeSession": lambda of: RevokeSessionRequest(session_id=of.session_id),
     "ChangePassword": lambda _: ChangePasswordRequest(current_password=PASSWORD, new_password=NEW_PASSWORD),
+    "ExportMe": lambda _: ExportMeRequest(),
+    "DeleteMe": lambda _: DeleteMeRequest(password=PASSWORD),
     "RequestPasswordReset": lambda of: RequestPasswordResetRequest(email=of.email),
     "ResetPassword": lambda of: ResetPasswordRequest(token=of.reset_token, new_password=NEW_PASSWORD),
     "RequestEmailVerification": lambda _: RequestEmailVerificationRequest(),

@@ -83,7 +83,7 @@ def behaviors(field: FieldDescriptor) -> set[int]:
 
 
 def test_every_field_states_its_behavior() -> None:
-    allowed: list[set[int]] = [{REQUIRED}, {REQUIRED, INPUT_ONLY}, {OPTIONAL}, {OUTPUT_ONLY}, {IDENTIFIER}]
+    allowed: list[set[int]] = [{REQUIRED}, {REQUIRED, INPUT_ONLY}, {OPTIONAL}, {OPTIONAL, INPUT_ONLY}, {OUTPUT_ONLY}, {IDENTIFIER}]
     assert [field.full_name for field in fields(REQUESTS | RESPONSES) if behaviors(field) not in allowed] == []
 
 

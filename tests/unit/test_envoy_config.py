@@ -247,8 +247,16 @@ def test_public_calls_that_change_something_and_calls_that_hash_have_the_tight_l
     matches = [match for match in found(limits, "header_value_match") if match["descriptor_key"] == "credentials"]
     limited = {match["headers"][0]["string_match"]["safe_regex"]["regex"] for match in matches}
     public = [rpc for rpc in rpcs() if rpc.policy.access == policy_pb2.ACCESS_ANYONE and not rpc.reads and not rpc.policy.signed_notice]
-    paths = {path for rpc in (*public, *(rpc for rpc in rpcs() if rpc.policy.hashes_password)) for path in rpc.paths}
-    assert {"/login", "/signup", "/v1/auth:login", "/me:changePassword", "/mercato.v1.AuthService/LoginForm"} <= paths
+    paths = {path for rpc in (*public, *(rpc for rpc in rpcs() if rpc.policy.hashes_password or rpc.policy.costly)) for path in rpc.paths}
+    assert {
+        "/login",
+        "/signup",
+        "/v1/auth:login",
+        "/me:changePassword",
+        "/me:export",
+        "/me:delete",
+        "/mercato.v1.AuthService/LoginForm",
+    } <= paths
     assert limited == set(map(template_regex, paths))
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from mercato_server.domain import (
     category_errors,
+    erasure_errors,
     errors,
     group_errors,
     order_notes,
@@ -68,6 +69,11 @@ MAKE: dict[type[MercatoError], list[Callable[[], MercatoError]]] = {
     errors.SessionNotFound: not_found(errors.SessionNotFound),
     errors.AddressNotFound: not_found(errors.AddressNotFound),
     errors.EmailTaken: [lambda: errors.EmailTaken(text())],
+    erasure_errors.AccountErased: [erasure_errors.AccountErased],
+    erasure_errors.OrdersUnfinished: [
+        lambda: erasure_errors.OrdersUnfinished([text()]),
+        lambda: erasure_errors.OrdersUnfinished([text() for _ in range(11)]),
+    ],
     errors.SkuTaken: [lambda: errors.SkuTaken(text())],
     errors.CategoryTaken: [lambda: errors.CategoryTaken(text())],
     errors.EtagMismatch: [lambda: errors.EtagMismatch("cart", text(), text())],

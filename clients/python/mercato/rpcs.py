@@ -108,6 +108,11 @@ class Rpc:
         return self.policy.hashes_password or (is_open and not self.policy.signed_notice)
 
     @property
+    def has_tight_limit(self) -> bool:
+        """Whether the edge limits its calls per client address more than most: it takes credentials, or reads much."""
+        return self.takes_credentials or self.policy.costly
+
+    @property
     def is_public(self) -> bool:
         """Whether its answer is the same for every caller: what anyone may read."""
         return self.policy.access == policy_pb2.ACCESS_ANYONE and self.reads

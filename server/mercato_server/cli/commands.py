@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mercato_server.cli import category_commands, export_commands, promotions, tax_commands
+from mercato_server.cli import account_commands, category_commands, export_commands, promotions, tax_commands
 from mercato_server.cli.reconcile import reconcile
 from mercato_server.cli.running import DataDir, Result, database_url
 from mercato_server.cli.running import run as _run
@@ -38,6 +38,7 @@ admin = typer.Typer(help="Administrators.", no_args_is_help=True)
 app.add_typer(admin, name="admin")
 keys = typer.Typer(help="Keys that sign access tokens.", no_args_is_help=True)
 app.add_typer(keys, name="keys")
+app.add_typer(account_commands.app, name="account")
 app.add_typer(promotions.app, name="promotions")
 app.add_typer(tax_commands.app, name="taxes")
 app.add_typer(category_commands.app, name="categories")

@@ -50,6 +50,8 @@ class Account:
     """Digests of the networks of its last logins; empty unless they were asked for."""
     joined: Merge | None = None
     """Report of the guest that has signed up, if the request named one."""
+    erased_at: datetime | None = None
+    """When the owner's data was erased; the account then has an id and a role only."""
 
 
 class ActorKind(OpenEnum):

@@ -155,6 +155,8 @@ class Order(NamedTuple):
     quote_id: UUID | None = None
     payment_status: PaymentStatus = PaymentStatus.UNPAID
     fulfillment_status: FulfillmentStatus = FulfillmentStatus.UNFULFILLED
+    erased_at: datetime | None = None
+    """When the data of its buyer was erased."""
 
     @property
     def etag(self) -> str:

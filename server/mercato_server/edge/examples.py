@@ -42,6 +42,8 @@ EXAMPLES: Mapping[str, dict[str, Any]] = {
     "Logout": {},
     "LogoutAll": {},
     "ChangePassword": {"current_password": PASSWORD, "new_password": NEW_PASSWORD},
+    "ExportMe": {"page_size": 100},
+    "DeleteMe": {"password": PASSWORD},
     "RequestPasswordReset": {"email": EMAIL},
     "ResetPassword": {"token": MAILED, "new_password": PASSWORD},
     "RequestEmailVerification": {},

@@ -212,7 +212,7 @@ def _rate_limit(settings: EdgeSettings, rpcs: Sequence[Rpc]) -> dict[str, Any]:
     """Limit the requests of each client address and each token; credentials and streams have a lower limit per address."""
     metadata_key = {"key": NAMESPACE, "path": [{"key": TOKEN}]}
     token = {"metadata": {"descriptor_key": TOKEN, "metadata_key": metadata_key, "source": "DYNAMIC", "skip_if_absent": True}}
-    credentials = [_credentials(rpc, path) for rpc in rpcs if rpc.takes_credentials for path in rpc.paths]
+    credentials = [_credentials(rpc, path) for rpc in rpcs if rpc.has_tight_limit for path in rpc.paths]
     path = {"name": ":path", "string_match": {"safe_regex": {"regex": STREAMING_PATHS}}}
     stream = {"header_value_match": {"descriptor_key": STREAM, "descriptor_value": STREAM, "headers": [path]}}
     return _local_rate_limit(

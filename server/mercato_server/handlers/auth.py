@@ -16,6 +16,7 @@ from mercato_server.handlers.guests import GuestHandler, joining, mode_of
 from mercato_server.handlers.idempotency import Answer, Idempotency, answer
 from mercato_server.handlers.new_passwords import check_new_password
 from mercato_server.handlers.pages import Pager
+from mercato_server.handlers.personal_data import PersonalDataHandler
 from mercato_server.handlers.recovery import RecoveryHandler
 from mercato_server.rpc.context import Context
 from mercato_server.security.address_digests import AddressDigests
@@ -34,7 +35,10 @@ BEARER = "bearer"
 
 
 class AuthHandler:
-    """Sign-up, sessions and passwords. RecoveryHandler has the RPCs that send mails or take the tokens of mails."""
+    """Sign-up, sessions and passwords. RecoveryHandler has the RPCs that send mails or take the tokens of mails.
+
+    PersonalDataHandler has those that export and erase the account.
+    """
 
     def __init__(self, pool: "Pool", known: Sessions, pager: Pager, keys: Idempotency, settings: Settings) -> None:
         self._pool = pool
@@ -53,6 +57,9 @@ class AuthHandler:
         self.ResetPassword = recovery.ResetPassword
         self.RequestEmailVerification = recovery.RequestEmailVerification
         self.VerifyEmail = recovery.VerifyEmail
+        personal_data = PersonalDataHandler(pool, pager, self._address_digests, settings.limits)
+        self.ExportMe = personal_data.ExportMe
+        self.DeleteMe = personal_data.DeleteMe
 
     async def SignUp(self, request: auth_pb2.SignUpRequest, context: Context, passwords: Passwords) -> Answer:
         """Create an account with the role `user`."""

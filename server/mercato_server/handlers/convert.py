@@ -101,6 +101,7 @@ def user(account: Account) -> user_pb2.User:
         tax_treatment=TREATMENTS[account.tax_treatment],
         tax_number=account.tax_number,
         guest_merge=guest_merge(account.joined) if account.joined else None,
+        erase_time=timestamp(account.erased_at) if account.erased_at else None,
     )
 
 
@@ -359,6 +360,8 @@ def _add_terms(message: order_pb2.Order, placed: Order) -> None:
         message.billing_address.CopyFrom(postal_address(placed.billing_address))
     if placed.note:
         message.note = placed.note
+    if placed.erased_at:
+        set_time(message.erase_time, placed.erased_at)
     if placed.quote_id:
         message.quote_id = str(placed.quote_id)
 

@@ -97,7 +97,8 @@ class Delivery:
             order = await order_lists.get(self._pool, mail.order_id)
             return None if order is None else self._letters.of_order(mail, recipient, order)
         token = self._tokens.of(mail.id)
-        await mails.issue_token(self._pool, mail, recipient.account_id, digest(token), TOKEN_LIFETIMES_S[mail.template])
+        if not await mails.issue_token(self._pool, mail, recipient.account_id, digest(token), TOKEN_LIFETIMES_S[mail.template]):
+            return None
         return self._letters.with_token(mail, recipient.full_name, token)
 
     async def _record_sent(self, mail: Mail) -> None:

@@ -34,7 +34,7 @@ RETURNING id, email, full_name, role, password_hash, created_at, disabled_at, em
 
 # A subquery reads one row by its key, also where a list has many accounts or an UPDATE returns one.
 ACCOUNT_COLUMNS = """
-    id, email, full_name, role, password_hash, created_at, disabled_at, email_verified_at,
+    id, email, full_name, role, password_hash, created_at, disabled_at, email_verified_at, erased_at,
     (SELECT ARRAY[treatment, tax_number] FROM account_taxes WHERE account_id = accounts.id) AS taxes
 """
 
@@ -45,7 +45,7 @@ GET_ACCOUNT_BY_EMAIL = f"SELECT {ACCOUNT_COLUMNS}, known_networks FROM accounts 
 RENAME_ACCOUNT = f"""
 UPDATE accounts
    SET full_name = coalesce($2, full_name)
- WHERE id = $1
+ WHERE id = $1 AND erased_at IS NULL
 RETURNING {ACCOUNT_COLUMNS}
 """  # noqa: S608 - constants
 
@@ -96,8 +96,7 @@ async def create_for(pool: "Pool", actor: Actor, new: NewAccount) -> Account:
     """Create an account on behalf of an actor, and write the audit log; raises EmailTaken."""
     async with transaction(pool) as conn:
         account = await _create(conn, new)
-        after = {"email": new.email, "full_name": new.full_name, "role": new.role}
-        await audit_log.append(conn, actor, "user.created", account.id, {}, after)
+        await audit_log.append(conn, actor, "user.created", account.id, {}, {"role": new.role})
         return account
 
 
@@ -116,9 +115,9 @@ async def _upgrade(conn: "Conn", guest_id: UUID, new: NewAccount) -> Account:
 
 
 async def get(pool: "Pool", account_id: UUID) -> Account:
-    """Return the caller's account; raises TokenInvalid if the account has been deleted."""
+    """Return the caller's account; raises TokenInvalid if the account has been deleted or erased."""
     row = await pool.fetchrow(GET_ACCOUNT, account_id)
-    if row is None:
+    if row is None or row["erased_at"]:
         raise TokenInvalid("the account of this token no longer exists")
     return to_account(row)
 

@@ -35,7 +35,7 @@ SELECT {_COLUMNS}
  WHERE account_id = $1 AND id = $2
 """  # noqa: S608 - constants
 
-LOCK_ACCOUNT = "SELECT id FROM accounts WHERE id = $1 FOR NO KEY UPDATE"
+LOCK_ACCOUNT = "SELECT id FROM accounts WHERE id = $1 AND disabled_at IS NULL FOR NO KEY UPDATE"
 
 COUNT_ADDRESSES = "SELECT count(*) FROM addresses WHERE account_id = $1"
 

@@ -13,6 +13,8 @@ from mercato_server.store import idempotency
 from mercato_server.store.idempotency import UNLIMITED, IdempotencyKey, Stored
 from mercato_server.store.sessions import IS_LIVE, InSession, session_ended
 
+_CALLERS = "JOIN accounts AS account ON account.id = session.account_id"
+
 # Part of a statement: finds the accounts that may run their command, `admitted`. Its parameters are those of `arguments`. A statement gives
 # `call` more columns by a part of its own.
 ADMITTED = f"""call AS (
@@ -23,7 +25,7 @@ ADMITTED = f"""call AS (
            session.account_id = call.account_id AND {IS_LIVE} AS is_live
       FROM call
       JOIN sessions AS session ON session.id = call.session_id
-      JOIN accounts AS account ON account.id = session.account_id
+      {_CALLERS}
 ), live AS (
     SELECT account_id, key, method, fingerprint, network FROM caller WHERE is_live
 ), claim AS (
@@ -34,6 +36,10 @@ ADMITTED = f"""call AS (
       LEFT JOIN claimed ON claimed.scope_id = live.account_id AND claimed.key = live.key
      WHERE live.key IS NULL OR claimed.key IS NOT NULL
 )"""  # noqa: S608 - constants
+
+# ADMITTED for a statement that writes rows of an account, or its key, and does not lock it otherwise. It admits no call of an account that
+# is erased meanwhile, and an erasure waits for the calls that it has admitted.
+ADMITTED_FOR_ROWS = ADMITTED.replace(_CALLERS, f"{_CALLERS}\n       FOR KEY SHARE OF account")
 
 # Column of a statement's result: whether it took so long that rows which it did not lock may have changed meanwhile. Most take less than a
 # millisecond. One that was only slow is taken for one that waited, which costs a statement.

@@ -21,7 +21,8 @@ from mercato_server.store.sessions import session_ended
 
 # Locks the header, which it makes if there is none yet.
 LOCK_HEADER = f"""
-INSERT INTO carts AS cart (account_id) VALUES ($1)
+INSERT INTO carts AS cart (account_id)
+SELECT id FROM accounts WHERE id = $1 AND disabled_at IS NULL FOR KEY SHARE  -- it may have been erased since the call began
     ON CONFLICT (account_id) DO UPDATE SET version = cart.version
 RETURNING now() AS at, {price_book.VERSION}, xmax = 0 AS is_new
 """  # noqa: S608 - constants
@@ -45,7 +46,8 @@ GUESSES_MAX = 20
 
 # Counts codes before they are looked up, so that calls at once cannot try more than one after the other could.
 COUNT_GUESSES = """
-INSERT INTO promotion_guesses AS known (account_id, guesses) VALUES ($1, $2)
+INSERT INTO promotion_guesses AS known (account_id, guesses)
+SELECT id, $2 FROM accounts WHERE id = $1 AND disabled_at IS NULL FOR KEY SHARE
     ON CONFLICT (account_id) DO UPDATE
    SET guesses = CASE WHEN known.since < now() - interval '10 minutes' THEN 0 ELSE known.guesses END + excluded.guesses,
        since = CASE WHEN known.since < now() - interval '10 minutes' THEN now() ELSE known.since END
@@ -83,11 +85,14 @@ async def update(pool: "Pool", change: Update, book: PriceBook, key: Idempotency
     """Change the header of a cart.
 
     Raises EtagMismatch, AddressNotFound, ShippingMethodNotFound, PromotionInvalid, PromotionExhausted, TooManyGuesses, or TokenInvalid
-    if the sessions of a guest have ended meanwhile.
+    if the sessions of a guest have ended meanwhile, or the account was disabled or erased.
     """
     if not change.codes:
         return await _update(pool, change, book, key)
-    [(guesses, retry_after_s)] = await pool.fetch(COUNT_GUESSES, change.account_id, len(change.codes))
+    counted = await pool.fetchrow(COUNT_GUESSES, change.account_id, len(change.codes))
+    if counted is None:
+        raise session_ended()
+    guesses, retry_after_s = counted
     if guesses > GUESSES_MAX:
         raise TooManyGuesses(retry_after_s)
     try:
@@ -107,7 +112,10 @@ async def _update(pool: "Pool", change: Update, book: PriceBook, key: Idempotenc
 
 
 async def _change(conn: "Conn", change: Update, book: PriceBook) -> CartHeader:
-    [(at, rules_version, is_new)] = await conn.fetch(LOCK_HEADER, change.account_id)
+    locked = await conn.fetchrow(LOCK_HEADER, change.account_id)
+    if locked is None:
+        raise session_ended()
+    at, rules_version, is_new = locked
     choices = (await purchases.choices(conn, [change.account_id]))[change.account_id]
     current = CartHeader() if is_new else choices.header
     require_etag("cart header", change.etags, current.etag)

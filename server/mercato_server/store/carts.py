@@ -55,7 +55,7 @@ SELECT item.account_id, {_MOMENT.format("item.account_id")},
 # Parts of a statement that changes one line of each admitted account. It checks the limits, so it skips a change that exceeds them and
 # makes the others. Two concurrent calls that add different products may together exceed the limit of lines; no invariant depends on it.
 _CHANGES = f"""
-WITH {admission.ADMITTED}, change AS MATERIALIZED (
+WITH {admission.ADMITTED_FOR_ROWS}, change AS MATERIALIZED (
     SELECT account_id, product_id, quantity, product.price_minor, product.currency_code
       FROM unnest($1::uuid[], $7::uuid[], $8::integer[]) AS wanted (account_id, product_id, quantity)
       JOIN admitted USING (account_id)
@@ -120,7 +120,7 @@ SET_LINES = f"""{_CHANGES}
 {_ANSWER}"""
 
 CLEAR_CARTS = f"""
-WITH {admission.ADMITTED}, removed AS (
+WITH {admission.ADMITTED_FOR_ROWS}, removed AS (
     DELETE FROM cart_items AS item
      USING admitted
      WHERE item.account_id = admitted.account_id

@@ -5,7 +5,8 @@ WRONG_GUESTS = """
 SELECT id AS account_id, role, 'account' AS place
   FROM accounts
  WHERE CASE WHEN role = 'guest' THEN num_nonnulls(email, password_hash) > 0
-            ELSE num_nulls(email, password_hash) > 0 OR num_nonnulls(network, verified_contact, guest_check_at) > 0 END
+            ELSE (num_nulls(email, password_hash) > 0 AND erased_at IS NULL)
+                 OR num_nonnulls(network, verified_contact, guest_check_at) > 0 END
  UNION ALL
 SELECT account.id, account.role, 'session'
   FROM sessions AS session

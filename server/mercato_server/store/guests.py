@@ -7,9 +7,7 @@ from mercato_server.database.pool import Conn, Pool
 from mercato_server.database.transactions import IDENTITY, identify, retry_conflicts, transaction
 from mercato_server.domain.accounts import Device
 from mercato_server.domain.errors import TooManyGuests
-from mercato_server.domain.events import EventKind
-from mercato_server.store import events
-from mercato_server.store.events import Event
+from mercato_server.store import belongings
 from mercato_server.store.sessions import LIFETIME_DAYS, Opened
 
 # Calls under way are not counted, so they may exceed the limit together; the edge limits them too.
@@ -78,10 +76,6 @@ SELECT account.id
                      FROM sessions AS session
                     WHERE session.account_id = account.id AND session.ended_at IS NULL AND session.expires_at > now()
                       AND session.refreshed_at > now() - make_interval(secs => $3))
-"""
-
-GET_LIVE_SESSIONS = """
-SELECT id FROM sessions WHERE account_id = ANY($1::uuid[]) AND ended_at IS NULL AND expires_at > now()
 """
 
 # Orders refer to their accounts for ever, so a guest that has one stays.
@@ -165,8 +159,6 @@ async def sweep(pool: "Pool", batch: int, idle_s: float) -> int:
 
 async def delete(conn: "Conn", guest_ids: list[UUID]) -> None:
     """Delete locked guests without orders, with all that belongs to them, in the caller's transaction."""
-    if not guest_ids:
-        return
-    live = await conn.fetch(GET_LIVE_SESSIONS, guest_ids)
-    await events.append(conn, [Event(EventKind.SESSION_ENDED, row["id"]) for row in live])
-    await conn.execute(DELETE_GUESTS, guest_ids)
+    if guest_ids:
+        await belongings.remove(conn, guest_ids)
+        await conn.execute(DELETE_GUESTS, guest_ids)

@@ -8,7 +8,7 @@ from uuid import UUID
 from mercato_server.config.settings import GUEST_DAYS, NETWORK_ACCOUNTS, NETWORK_GUESTS
 from mercato_server.database.pool import Conn, Pool
 from mercato_server.database.transactions import IDENTITY, await_standbys, identify
-from mercato_server.domain.errors import IdempotencyKeyReused, MercatoError, TooManyKeys
+from mercato_server.domain.errors import IdempotencyKeyReused, MercatoError, TokenInvalid, TooManyKeys
 
 Result = TypeVar("Result")
 
@@ -39,12 +39,16 @@ CLAIMED = f"""
     RETURNING scope_id, key
 """  # noqa: S608 - constants
 
+# An erasure of the account waits for the call, and then deletes its response.
 CLAIM_KEY = f"""
-WITH claim AS (
+WITH holder AS MATERIALIZED (
+    SELECT network, erased_at FROM accounts WHERE id = $1 FOR KEY SHARE
+), claim AS (
     SELECT $1::uuid AS scope_id, $2::text AS key, $3::text AS method, $4::bytea AS fingerprint, $5::integer AS live_max,
-           (SELECT network FROM accounts WHERE id = $1) AS network
+           (SELECT network FROM holder) AS network
+     WHERE NOT EXISTS (SELECT FROM holder WHERE erased_at IS NOT NULL)
 ), claimed AS ({CLAIMED})
-SELECT key FROM claimed
+SELECT (SELECT key FROM claimed) AS key, EXISTS (SELECT FROM holder WHERE erased_at IS NOT NULL) AS is_erased
 """  # noqa: S608 - constants
 
 GET_RESPONSES = """
@@ -158,7 +162,10 @@ async def _claim(conn: "Conn", key: IdempotencyKey) -> Stored | MercatoError | N
 
     It waits for a key that another transaction has claimed, up to lock_timeout.
     """
-    if await conn.fetchrow(CLAIM_KEY, key.scope_id, key.key, key.method, key.fingerprint, key.live_max):
+    claim = await conn.fetchrow(CLAIM_KEY, key.scope_id, key.key, key.method, key.fingerprint, key.live_max)
+    if claim and claim["is_erased"]:
+        return TokenInvalid("the account of this token no longer exists")
+    if claim and claim["key"]:
         return None
     return (await replays(conn, [key]))[key]
 

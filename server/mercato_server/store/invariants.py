@@ -19,6 +19,7 @@ from mercato_server.store.category_invariants import (
     WRONG_SLUGS,
     WRONG_TREE,
 )
+from mercato_server.store.erasure_invariants import KEPT_OF_ACCOUNTS, KEPT_OF_ORDERS
 from mercato_server.store.group_invariants import (
     GET_RECENT_OPTIONS,
     REPEATED_OPTIONS,
@@ -340,6 +341,8 @@ INVARIANTS = (
     ),
     Invariant("sessions", "a session has one live refresh token at most, and a disabled account no session", Query(WRONG_SESSIONS)),
     Invariant("guests", "a guest has neither a login nor a full session, and each other account has a login", Query(WRONG_GUESTS)),
+    Invariant("erased accounts", "an erased account holds nothing of its owner, and nothing refers back", Query(KEPT_OF_ACCOUNTS)),
+    Invariant("erased orders", "an order of an erased buyer is erased, and holds nothing of the buyer", Query(KEPT_OF_ORDERS, _orders)),
     Invariant(
         "lines",
         "cart lines belong to accounts, no line has less than one unit, and order lines have the shop's currency",

@@ -49,7 +49,8 @@ SELECT role = 'guest' AS is_guest,
        role = 'guest' AND contact_email IS NULL AS lacks_contact
   FROM accounts
   LEFT JOIN carts ON carts.account_id = accounts.id
- WHERE id = $1
+ WHERE id = $1 AND disabled_at IS NULL
+   FOR KEY SHARE OF accounts  -- an erasure waits for the mail, which it then deletes
 """
 
 LEASE_MAIL = """
@@ -94,9 +95,14 @@ SELECT account.id, CASE WHEN email = $1 AND email_verified_at IS NOT NULL THEN f
 IS_SUPERSEDED = "SELECT EXISTS (SELECT FROM mails WHERE template = 'reset_password' AND address = $1 AND id > $2)"
 
 INSERT_DIGEST = """
-INSERT INTO one_time_tokens (digest, mail_id, account_id, purpose, email, expires_at)
-VALUES ($1, $2, $3, $4, $5, now() + make_interval(secs => $6))
-    ON CONFLICT (digest) DO NOTHING  -- a mail that is sent again has the same token
+WITH mail AS (
+    SELECT id FROM mails WHERE id = $2 FOR KEY SHARE  -- an erasure of the account may have deleted it
+), token AS (
+    INSERT INTO one_time_tokens (digest, mail_id, account_id, purpose, email, expires_at)
+    SELECT $1, id, $3, $4, $5, now() + make_interval(secs => $6) FROM mail
+        ON CONFLICT (digest) DO NOTHING  -- a mail that is sent again has the same token
+)
+SELECT id FROM mail
 """
 
 GET_DUE_MAILS = """
@@ -199,9 +205,10 @@ async def recipient(pool: "Pool", mail: Mail) -> Recipient | None:
     return Recipient(row["id"], row["full_name"])
 
 
-async def issue_token(pool: "Pool", mail: Mail, account_id: UUID, token_digest: bytes, lifetime_s: float) -> None:
-    """Make the token of a mail valid; its lifetime begins at the first call for the mail."""
-    await pool.execute(INSERT_DIGEST, token_digest, mail.id, account_id, mail.template, mail.address, lifetime_s)
+async def issue_token(pool: "Pool", mail: Mail, account_id: UUID, token_digest: bytes, lifetime_s: float) -> bool:
+    """Make the token of a mail valid; its lifetime begins at the first call for the mail. False if the mail has been deleted."""
+    arguments = (token_digest, mail.id, account_id, mail.template, mail.address, lifetime_s)
+    return await pool.fetchval(INSERT_DIGEST, *arguments) is not None
 
 
 async def due(pool: "Pool", limit: int) -> list[UUID]:

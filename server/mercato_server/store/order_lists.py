@@ -17,6 +17,7 @@ from mercato_server.store import order_prices
 
 GET_ORDERS = f"""
 SELECT id, account_id, status, currency_code, total_minor, version, payment_due_at, created_at, updated_at, number, contact_email,
+       erased_at,
        CASE WHEN booked_version = version THEN payment_status END AS payment_status,
        CASE WHEN booked_version = version THEN fulfillment_status END AS fulfillment_status,
        {order_prices.ORDER_COLUMNS}
@@ -39,7 +40,7 @@ SELECT order_id, status, actor_kind, actor_id, reason, created_at
  ORDER BY order_id, version
 """
 
-IS_RECENT = "SELECT true FROM orders WHERE id = $1 AND updated_at > now() - make_interval(secs => $2)"
+IS_RECENT = "SELECT true FROM orders WHERE id = $1 AND erased_at IS NULL AND updated_at > now() - make_interval(secs => $2)"
 
 LIST_OF_ACCOUNT = """
 SELECT id
@@ -151,6 +152,7 @@ def _order(head: asyncpg.Record, lines: Sequence[OrderLine], history: Sequence[O
         shipping_address=order_prices.address(head["shipping_address"]),
         billing_address=order_prices.address(head["billing_address"]),
         contact_email=head["contact_email"] or "",
+        erased_at=head["erased_at"],
         note=head["note"] or "",
         quote_id=head["quote_id"],
         payment_status=paid,

@@ -17,7 +17,9 @@ WITH mail AS (
       JOIN orders AS placed ON placed.id = news.order_id
       JOIN accounts AS account ON account.id = placed.account_id
      WHERE news.created_at > now() - make_interval(secs => $4) AND coalesce(placed.contact_email, account.email) IS NOT NULL
+       AND placed.erased_at IS NULL AND account.erased_at IS NULL
      ORDER BY news.number
+       FOR KEY SHARE OF account, placed  -- an erasure waits for the mail, which it then deletes
         ON CONFLICT (order_id, template) WHERE order_id IS NOT NULL DO NOTHING
     RETURNING id
 )

@@ -8,6 +8,7 @@ import asyncpg
 from mercato_server.database.pool import Conn
 from mercato_server.domain.pricing import Breakdown
 from mercato_server.domain.quotes import KEPT_MAX, LIFE, Quote, QuoteNotFound, from_json, to_json
+from mercato_server.store.sessions import session_ended
 
 INSERT_QUOTE = """
 WITH kept AS MATERIALIZED (
@@ -16,7 +17,10 @@ WITH kept AS MATERIALIZED (
     DELETE FROM quotes WHERE account_id = $1 AND id < ALL (ARRAY(SELECT id FROM kept))
 )
 INSERT INTO quotes (account_id, digest, price, currency_code, expires_at)
-VALUES ($1, $2, $3, (SELECT currency_code FROM shop), now() + $4::interval)
+SELECT id, $2, $3, (SELECT currency_code FROM shop), now() + $4::interval
+  FROM accounts
+ WHERE id = $1 AND disabled_at IS NULL
+   FOR KEY SHARE  -- it may have been erased since the call began
 RETURNING id, account_id, digest, price, currency_code, expires_at
 """
 
@@ -24,8 +28,10 @@ GET_QUOTES = "SELECT id, account_id, digest, price, currency_code, expires_at FR
 
 
 async def add(conn: "Conn", account_id: UUID, price: Breakdown, digest: bytes) -> Quote:
-    """Keep a price as a quote; the account's oldest quote goes if it has too many."""
+    """Keep a price as a quote; the account's oldest quote goes if it has too many. Raises TokenInvalid if the account was erased."""
     row = await conn.fetchrow(INSERT_QUOTE, account_id, digest, to_json(price), LIFE, KEPT_MAX - 1)
+    if row is None:
+        raise session_ended()
     return _quote(row)
 
 

@@ -9,6 +9,7 @@ from uuid import UUID
 from mercato_server.database.pool import Conn, Pool
 from mercato_server.database.transactions import retry_conflicts, transaction
 from mercato_server.domain.accounts import Account, AccountFilter, Actor, Role, SessionEnd
+from mercato_server.domain.erasure_errors import AccountErased
 from mercato_server.domain.errors import AdminOnly, GuestRole, LastAdmin, UserNotFound
 from mercato_server.domain.paging import Page, Position
 from mercato_server.domain.taxes import TaxTreatment
@@ -109,7 +110,7 @@ async def users(pool: "Pool", wanted: AccountFilter, page: Page) -> tuple[Sequen
 async def update(pool: "Pool", change: Update, key: IdempotencyKey | None = None) -> Account | Stored:
     """Change the role or the taxes of an account, or disable or enable it; disabling ends its sessions.
 
-    Raises UserNotFound, LastAdmin, GuestRole, or AdminOnly if the actor is no longer an administrator.
+    Raises UserNotFound, AccountErased, LastAdmin, GuestRole, or AdminOnly if the actor is no longer an administrator.
     """
     async with transaction(pool) as conn:
         return await once(conn, key, lambda: _update(conn, change))
@@ -120,6 +121,8 @@ async def _update(conn: "Conn", change: Update) -> Account:
     current = locked.get(change.user_id)
     if current is None:
         raise UserNotFound(change.user_id)
+    if current.erased_at:
+        raise AccountErased
     admins = {account.id for account in locked.values() if account.role is Role.ADMIN and account.disabled_at is None}
     role = current.role if change.role is None else change.role
     disabled = current.disabled_at is not None if change.disabled is None else change.disabled

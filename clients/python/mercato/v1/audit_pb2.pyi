@@ -41,7 +41,7 @@ class AuditEntry(_message.Message):
     action: _builtins.str
     """Kind of the change: product.created, product.updated, product.deleted, product.undeleted, stock.changed, category.created,
     category.updated, category.deleted, order.paid and so on for the other states, order.items_cancelled, order.note_added,
-    shipment.created, shipment.shipped, shipment.delivered, shipment.cancelled, return.created, user.created, user.updated, keys.rotated, keys.discarded,
+    shipment.created, shipment.shipped, shipment.delivered, shipment.cancelled, return.created, user.created, user.updated, user.exported, user.erased, keys.rotated, keys.discarded,
     product_group.created, product_group.updated, product_group.deleted,
     catalog.imported, event.retried, shop.updated, tax_category.created, tax_category.updated, tax_category.archived, tax_rate.created,
     tax_rate.updated, tax_rate.archived, tax_rates.imported, shipping_zone.created, shipping_zone.updated, shipping_zone.archived,

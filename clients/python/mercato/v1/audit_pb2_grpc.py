@@ -57,10 +57,10 @@ class AuditServiceServicer:
 
         Every change that needs an administrator leaves one entry, written in its transaction: products, stock, categories, orders,
         their payments, refunds, shipments and returns, accounts, taxes, deliveries, promotions, settings of the shop, and the commands
-        `mercato admin create`, `mercato keys rotate`,
+        `mercato admin create`, `mercato account export`, `mercato account erase`, `mercato keys rotate`,
         `mercato import`, `mercato taxes import`, `mercato promotions create-codes` and `mercato events --retry`. A refused call and a replayed
         answer leave no entry.
-        Entries are never changed and never deleted.
+        Entries are never changed and never deleted, except that an erased account's address, name and tax number leave its entries.
         Errors: INVALID_ARGUMENT INVALID_FIELD or PAGE_TOKEN_INVALID, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

@@ -25,13 +25,14 @@ _sym_db = _symbol_database.Default()
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
+from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from mercato.v1 import cart_merge_pb2 as mercato_dot_v1_dot_cart__merge__pb2
 from mercato.v1 import policy_pb2 as mercato_dot_v1_dot_policy__pb2
 from mercato.v1 import user_pb2 as mercato_dot_v1_dot_user__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15mercato/v1/auth.proto\x12\nmercato.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bmercato/v1/cart_merge.proto\x1a\x17mercato/v1/policy.proto\x1a\x15mercato/v1/user.proto\"\xa6\x01\n\rSignUpRequest\x12\x13\n\x05\x65mail\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\x08password\x18\x02 \x01(\tB\x05\xe2\x41\x02\x02\x04\x12\x17\n\tfull_name\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x19\n\x0bguest_token\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x33\n\ncart_merge\x18\x05 \x01(\x0e\x32\x19.mercato.v1.CartMergeModeB\x04\xe2\x41\x01\x01\"\x8c\x01\n\x0cLoginRequest\x12\x13\n\x05\x65mail\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\x08password\x18\x02 \x01(\tB\x05\xe2\x41\x02\x02\x04\x12\x19\n\x0bguest_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x33\n\ncart_merge\x18\x04 \x01(\x0e\x32\x19.mercato.v1.CartMergeModeB\x04\xe2\x41\x01\x01\"<\n\x10LoginFormRequest\x12(\n\x04\x66orm\x18\x01 \x01(\x0b\x32\x14.google.api.HttpBodyB\x04\xe2\x41\x01\x02\"\xd1\x01\n\rLoginResponse\x12\x1a\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x18\n\ntoken_type\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x18\n\nexpires_in\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x1b\n\rrefresh_token\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03\x12 \n\x12refresh_expires_in\x18\x05 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x31\n\x0bguest_merge\x18\x06 \x01(\x0b\x32\x16.mercato.v1.GuestMergeB\x04\xe2\x41\x01\x03\"\x14\n\x12\x43reateGuestRequest\"-\n\x0eRefreshRequest\x12\x1b\n\rrefresh_token\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\x0f\n\rLogoutRequest\"\x10\n\x0eLogoutResponse\"\x12\n\x10LogoutAllRequest\"1\n\x11LogoutAllResponse\x12\x1c\n\x0e\x65nded_sessions\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x03\"\x8c\x02\n\x07Session\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x18\n\nuser_agent\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x18\n\nip_address\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x36\n\x0crefresh_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x15\n\x07\x63urrent\x18\x07 \x01(\x08\x42\x04\xe2\x41\x01\x03\"H\n\x13ListSessionsRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"b\n\x14ListSessionsResponse\x12+\n\x08sessions\x18\x01 \x03(\x0b\x32\x13.mercato.v1.SessionB\x04\xe2\x41\x01\x03\x12\x1d\n\x0fnext_page_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\"0\n\x14RevokeSessionRequest\x12\x18\n\nsession_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"U\n\x15\x43hangePasswordRequest\x12\x1f\n\x10\x63urrent_password\x18\x01 \x01(\tB\x05\xe2\x41\x02\x02\x04\x12\x1b\n\x0cnew_password\x18\x02 \x01(\tB\x05\xe2\x41\x02\x02\x04\"6\n\x16\x43hangePasswordResponse\x12\x1c\n\x0e\x65nded_sessions\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x03\"2\n\x1bRequestPasswordResetRequest\x12\x13\n\x05\x65mail\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\x1e\n\x1cRequestPasswordResetResponse\"H\n\x14ResetPasswordRequest\x12\x13\n\x05token\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1b\n\x0cnew_password\x18\x02 \x01(\tB\x05\xe2\x41\x02\x02\x04\"5\n\x15ResetPasswordResponse\x12\x1c\n\x0e\x65nded_sessions\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x03\"!\n\x1fRequestEmailVerificationRequest\"\"\n RequestEmailVerificationResponse\")\n\x12VerifyEmailRequest\x12\x13\n\x05token\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"*\n\x13VerifyEmailResponse\x12\x13\n\x05\x65mail\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\"\x10\n\x0eGetJwksRequest\"+\n\x04Jwks\x12#\n\x04keys\x18\x01 \x03(\x0b\x32\x0f.mercato.v1.JwkB\x04\xe2\x41\x01\x03\"u\n\x03Jwk\x12\x11\n\x03kty\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x11\n\x03\x63rv\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x0f\n\x01x\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x11\n\x03kid\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03\x12\x11\n\x03use\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03\x12\x11\n\x03\x61lg\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x32\xd2\x0f\n\x0b\x41uthService\x12h\n\x06SignUp\x12\x19.mercato.v1.SignUpRequest\x1a\x10.mercato.v1.User\"1\x8a\xb5\x18\x1b\x08\x01\x10\xc9\x01\x18\x88\' \x01\x38\x01\x42\rprofile.write\x82\xd3\xe4\x93\x02\x0c\"\x07/signup:\x01*\x12r\n\x05Login\x12\x18.mercato.v1.LoginRequest\x1a\x19.mercato.v1.LoginResponse\"4\x8a\xb5\x18\x17\x08\x01\x18\x88\'8\x01\x42\x0esessions.write\x82\xd3\xe4\x93\x02\x13\"\x0e/v1/auth:login:\x01*\x12u\n\tLoginForm\x12\x1c.mercato.v1.LoginFormRequest\x1a\x19.mercato.v1.LoginResponse\"/\x8a\xb5\x18\x17\x08\x01\x18\x88\'8\x01\x42\x0esessions.write\x82\xd3\xe4\x93\x02\x0e\"\x06/login:\x04\x66orm\x12y\n\x0b\x43reateGuest\x12\x1e.mercato.v1.CreateGuestRequest\x1a\x19.mercato.v1.LoginResponse\"/\x8a\xb5\x18\x12\x08\x01\x42\x0esessions.write\x82\xd3\xe4\x93\x02\x13\"\x0e/v1/auth:guest:\x01*\x12s\n\x07Refresh\x12\x1a.mercato.v1.RefreshRequest\x1a\x19.mercato.v1.LoginResponse\"1\x8a\xb5\x18\x12\x08\x01\x42\x0esessions.write\x82\xd3\xe4\x93\x02\x15\"\x10/v1/auth:refresh:\x01*\x12i\n\x06Logout\x12\x19.mercato.v1.LogoutRequest\x1a\x1a.mercato.v1.LogoutResponse\"(\x8a\xb5\x18\x12\x08\x04\x42\x0esessions.write\x82\xd3\xe4\x93\x02\x0c\"\x07/logout:\x01*\x12}\n\tLogoutAll\x12\x1c.mercato.v1.LogoutAllRequest\x1a\x1d.mercato.v1.LogoutAllResponse\"3\x8a\xb5\x18\x12\x08\x02\x42\x0esessions.write\x82\xd3\xe4\x93\x02\x17\"\x12/v1/auth:logoutAll:\x01*\x12\x7f\n\x0cListSessions\x12\x1f.mercato.v1.ListSessionsRequest\x1a .mercato.v1.ListSessionsResponse\",\x90\x02\x01\x8a\xb5\x18\x11\x08\x02\x42\rsessions.read\x82\xd3\xe4\x93\x02\x0e\x12\x0c/me/sessions\x12\x81\x01\n\rRevokeSession\x12 .mercato.v1.RevokeSessionRequest\x1a\x13.mercato.v1.Session\"9\x8a\xb5\x18\x14\x08\x02 \x01\x42\x0esessions.write\x82\xd3\xe4\x93\x02\x1b*\x19/me/sessions/{session_id}\x12\x92\x01\n\x0e\x43hangePassword\x12!.mercato.v1.ChangePasswordRequest\x1a\".mercato.v1.ChangePasswordResponse\"9\x8a\xb5\x18\x18\x08\x02\x18\x88\' \x01\x38\x01\x42\rprofile.write\x82\xd3\xe4\x93\x02\x17\"\x12/me:changePassword:\x01*\x12\xaa\x01\n\x14RequestPasswordReset\x12\'.mercato.v1.RequestPasswordResetRequest\x1a(.mercato.v1.RequestPasswordResetResponse\"?\x8a\xb5\x18\x13\x08\x01 \x01\x42\rprofile.write\x82\xd3\xe4\x93\x02\"\"\x1d/v1/auth:requestPasswordReset:\x01*\x12\x93\x01\n\rResetPassword\x12 .mercato.v1.ResetPasswordRequest\x1a!.mercato.v1.ResetPasswordResponse\"=\x8a\xb5\x18\x18\x08\x01\x18\x88\' \x01\x38\x01\x42\rprofile.write\x82\xd3\xe4\x93\x02\x1b\"\x16/v1/auth:resetPassword:\x01*\x12\xb5\x01\n\x18RequestEmailVerification\x12+.mercato.v1.RequestEmailVerificationRequest\x1a,.mercato.v1.RequestEmailVerificationResponse\">\x8a\xb5\x18\x13\x08\x04 \x01\x42\rprofile.write\x82\xd3\xe4\x93\x02!\"\x1c/me:requestEmailVerification:\x01*\x12\x86\x01\n\x0bVerifyEmail\x12\x1e.mercato.v1.VerifyEmailRequest\x1a\x1f.mercato.v1.VerifyEmailResponse\"6\x8a\xb5\x18\x13\x08\x01 \x01\x42\rprofile.write\x82\xd3\xe4\x93\x02\x19\"\x14/v1/auth:verifyEmail:\x01*\x12v\n\x07GetJwks\x12\x1a.mercato.v1.GetJwksRequest\x1a\x10.mercato.v1.Jwks\"=\x90\x02\x01\x8a\xb5\x18\x18\x08\x01(\xac\x02\x42\x11signing_keys.read\x82\xd3\xe4\x93\x02\x18\x12\x16/.well-known/jwks.jsonb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15mercato/v1/auth.proto\x12\nmercato.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x19google/api/httpbody.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bmercato/v1/cart_merge.proto\x1a\x17mercato/v1/policy.proto\x1a\x15mercato/v1/user.proto\"\xa6\x01\n\rSignUpRequest\x12\x13\n\x05\x65mail\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\x08password\x18\x02 \x01(\tB\x05\xe2\x41\x02\x02\x04\x12\x17\n\tfull_name\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x19\n\x0bguest_token\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x33\n\ncart_merge\x18\x05 \x01(\x0e\x32\x19.mercato.v1.CartMergeModeB\x04\xe2\x41\x01\x01\"\x8c\x01\n\x0cLoginRequest\x12\x13\n\x05\x65mail\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\x08password\x18\x02 \x01(\tB\x05\xe2\x41\x02\x02\x04\x12\x19\n\x0bguest_token\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x33\n\ncart_merge\x18\x04 \x01(\x0e\x32\x19.mercato.v1.CartMergeModeB\x04\xe2\x41\x01\x01\"<\n\x10LoginFormRequest\x12(\n\x04\x66orm\x18\x01 \x01(\x0b\x32\x14.google.api.HttpBodyB\x04\xe2\x41\x01\x02\"\xd1\x01\n\rLoginResponse\x12\x1a\n\x0c\x61\x63\x63\x65ss_token\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x18\n\ntoken_type\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x18\n\nexpires_in\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x1b\n\rrefresh_token\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03\x12 \n\x12refresh_expires_in\x18\x05 \x01(\x05\x42\x04\xe2\x41\x01\x03\x12\x31\n\x0bguest_merge\x18\x06 \x01(\x0b\x32\x16.mercato.v1.GuestMergeB\x04\xe2\x41\x01\x03\"\x14\n\x12\x43reateGuestRequest\"-\n\x0eRefreshRequest\x12\x1b\n\rrefresh_token\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\x0f\n\rLogoutRequest\"\x10\n\x0eLogoutResponse\"\x12\n\x10LogoutAllRequest\"1\n\x11LogoutAllResponse\x12\x1c\n\x0e\x65nded_sessions\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x03\"\x8c\x02\n\x07Session\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x18\n\nuser_agent\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x18\n\nip_address\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x36\n\x0crefresh_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x65xpire_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x15\n\x07\x63urrent\x18\x07 \x01(\x08\x42\x04\xe2\x41\x01\x03\"H\n\x13ListSessionsRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"b\n\x14ListSessionsResponse\x12+\n\x08sessions\x18\x01 \x03(\x0b\x32\x13.mercato.v1.SessionB\x04\xe2\x41\x01\x03\x12\x1d\n\x0fnext_page_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\"0\n\x14RevokeSessionRequest\x12\x18\n\nsession_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"U\n\x15\x43hangePasswordRequest\x12\x1f\n\x10\x63urrent_password\x18\x01 \x01(\tB\x05\xe2\x41\x02\x02\x04\x12\x1b\n\x0cnew_password\x18\x02 \x01(\tB\x05\xe2\x41\x02\x02\x04\"6\n\x16\x43hangePasswordResponse\x12\x1c\n\x0e\x65nded_sessions\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x03\"2\n\x1bRequestPasswordResetRequest\x12\x13\n\x05\x65mail\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\x1e\n\x1cRequestPasswordResetResponse\"H\n\x14ResetPasswordRequest\x12\x13\n\x05token\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1b\n\x0cnew_password\x18\x02 \x01(\tB\x05\xe2\x41\x02\x02\x04\"5\n\x15ResetPasswordResponse\x12\x1c\n\x0e\x65nded_sessions\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x03\"!\n\x1fRequestEmailVerificationRequest\"\"\n RequestEmailVerificationResponse\")\n\x12VerifyEmailRequest\x12\x13\n\x05token\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"*\n\x13VerifyEmailResponse\x12\x13\n\x05\x65mail\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\"D\n\x0f\x45xportMeRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"\x90\x01\n\x10\x45xportMeResponse\x12-\n\x06orders\x18\x01 \x03(\x0b\x32\x17.google.protobuf.StructB\x04\xe2\x41\x01\x03\x12\x1d\n\x0fnext_page_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12.\n\x07\x61\x63\x63ount\x18\x03 \x01(\x0b\x32\x17.google.protobuf.StructB\x04\xe2\x41\x01\x03\"*\n\x0f\x44\x65leteMeRequest\x12\x17\n\x08password\x18\x01 \x01(\tB\x05\xe2\x41\x02\x01\x04\"-\n\x10\x44\x65leteMeResponse\x12\x19\n\x0bkept_orders\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x03\"\x10\n\x0eGetJwksRequest\"+\n\x04Jwks\x12#\n\x04keys\x18\x01 \x03(\x0b\x32\x0f.mercato.v1.JwkB\x04\xe2\x41\x01\x03\"u\n\x03Jwk\x12\x11\n\x03kty\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\x12\x11\n\x03\x63rv\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x0f\n\x01x\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12\x11\n\x03kid\x18\x04 \x01(\tB\x04\xe2\x41\x01\x03\x12\x11\n\x03use\x18\x05 \x01(\tB\x04\xe2\x41\x01\x03\x12\x11\n\x03\x61lg\x18\x06 \x01(\tB\x04\xe2\x41\x01\x03\x32\xc3\x11\n\x0b\x41uthService\x12h\n\x06SignUp\x12\x19.mercato.v1.SignUpRequest\x1a\x10.mercato.v1.User\"1\x8a\xb5\x18\x1b\x08\x01\x10\xc9\x01\x18\x88\' \x01\x38\x01\x42\rprofile.write\x82\xd3\xe4\x93\x02\x0c\"\x07/signup:\x01*\x12r\n\x05Login\x12\x18.mercato.v1.LoginRequest\x1a\x19.mercato.v1.LoginResponse\"4\x8a\xb5\x18\x17\x08\x01\x18\x88\'8\x01\x42\x0esessions.write\x82\xd3\xe4\x93\x02\x13\"\x0e/v1/auth:login:\x01*\x12u\n\tLoginForm\x12\x1c.mercato.v1.LoginFormRequest\x1a\x19.mercato.v1.LoginResponse\"/\x8a\xb5\x18\x17\x08\x01\x18\x88\'8\x01\x42\x0esessions.write\x82\xd3\xe4\x93\x02\x0e\"\x06/login:\x04\x66orm\x12y\n\x0b\x43reateGuest\x12\x1e.mercato.v1.CreateGuestRequest\x1a\x19.mercato.v1.LoginResponse\"/\x8a\xb5\x18\x12\x08\x01\x42\x0esessions.write\x82\xd3\xe4\x93\x02\x13\"\x0e/v1/auth:guest:\x01*\x12s\n\x07Refresh\x12\x1a.mercato.v1.RefreshRequest\x1a\x19.mercato.v1.LoginResponse\"1\x8a\xb5\x18\x12\x08\x01\x42\x0esessions.write\x82\xd3\xe4\x93\x02\x15\"\x10/v1/auth:refresh:\x01*\x12i\n\x06Logout\x12\x19.mercato.v1.LogoutRequest\x1a\x1a.mercato.v1.LogoutResponse\"(\x8a\xb5\x18\x12\x08\x04\x42\x0esessions.write\x82\xd3\xe4\x93\x02\x0c\"\x07/logout:\x01*\x12}\n\tLogoutAll\x12\x1c.mercato.v1.LogoutAllRequest\x1a\x1d.mercato.v1.LogoutAllResponse\"3\x8a\xb5\x18\x12\x08\x02\x42\x0esessions.write\x82\xd3\xe4\x93\x02\x17\"\x12/v1/auth:logoutAll:\x01*\x12\x7f\n\x0cListSessions\x12\x1f.mercato.v1.ListSessionsRequest\x1a .mercato.v1.ListSessionsResponse\",\x90\x02\x01\x8a\xb5\x18\x11\x08\x02\x42\rsessions.read\x82\xd3\xe4\x93\x02\x0e\x12\x0c/me/sessions\x12\x81\x01\n\rRevokeSession\x12 .mercato.v1.RevokeSessionRequest\x1a\x13.mercato.v1.Session\"9\x8a\xb5\x18\x14\x08\x02 \x01\x42\x0esessions.write\x82\xd3\xe4\x93\x02\x1b*\x19/me/sessions/{session_id}\x12\x92\x01\n\x0e\x43hangePassword\x12!.mercato.v1.ChangePasswordRequest\x1a\".mercato.v1.ChangePasswordResponse\"9\x8a\xb5\x18\x18\x08\x02\x18\x88\' \x01\x38\x01\x42\rprofile.write\x82\xd3\xe4\x93\x02\x17\"\x12/me:changePassword:\x01*\x12\xaa\x01\n\x14RequestPasswordReset\x12\'.mercato.v1.RequestPasswordResetRequest\x1a(.mercato.v1.RequestPasswordResetResponse\"?\x8a\xb5\x18\x13\x08\x01 \x01\x42\rprofile.write\x82\xd3\xe4\x93\x02\"\"\x1d/v1/auth:requestPasswordReset:\x01*\x12\x93\x01\n\rResetPassword\x12 .mercato.v1.ResetPasswordRequest\x1a!.mercato.v1.ResetPasswordResponse\"=\x8a\xb5\x18\x18\x08\x01\x18\x88\' \x01\x38\x01\x42\rprofile.write\x82\xd3\xe4\x93\x02\x1b\"\x16/v1/auth:resetPassword:\x01*\x12\xb5\x01\n\x18RequestEmailVerification\x12+.mercato.v1.RequestEmailVerificationRequest\x1a,.mercato.v1.RequestEmailVerificationResponse\">\x8a\xb5\x18\x13\x08\x04 \x01\x42\rprofile.write\x82\xd3\xe4\x93\x02!\"\x1c/me:requestEmailVerification:\x01*\x12\x86\x01\n\x0bVerifyEmail\x12\x1e.mercato.v1.VerifyEmailRequest\x1a\x1f.mercato.v1.VerifyEmailResponse\"6\x8a\xb5\x18\x13\x08\x01 \x01\x42\rprofile.write\x82\xd3\xe4\x93\x02\x19\"\x14/v1/auth:verifyEmail:\x01*\x12w\n\x08\x45xportMe\x12\x1b.mercato.v1.ExportMeRequest\x1a\x1c.mercato.v1.ExportMeResponse\"0\x8a\xb5\x18\x17\x08\x04\x18\x88\'B\rprofile.write\xe0\x03\x01\x82\xd3\xe4\x93\x02\x0f\"\n/me:export:\x01*\x12v\n\x08\x44\x65leteMe\x12\x1b.mercato.v1.DeleteMeRequest\x1a\x1c.mercato.v1.DeleteMeResponse\"/\x8a\xb5\x18\x16\x08\x04\x18\x90N8\x01\x42\rprofile.write\x82\xd3\xe4\x93\x02\x0f\"\n/me:delete:\x01*\x12v\n\x07GetJwks\x12\x1a.mercato.v1.GetJwksRequest\x1a\x10.mercato.v1.Jwks\"=\x90\x02\x01\x8a\xb5\x18\x18\x08\x01(\xac\x02\x42\x11signing_keys.read\x82\xd3\xe4\x93\x02\x18\x12\x16/.well-known/jwks.jsonb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -116,6 +117,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_VERIFYEMAILREQUEST'].fields_by_name['token']._serialized_options = b'\342A\001\002'
   _globals['_VERIFYEMAILRESPONSE'].fields_by_name['email']._loaded_options = None
   _globals['_VERIFYEMAILRESPONSE'].fields_by_name['email']._serialized_options = b'\342A\001\003'
+  _globals['_EXPORTMEREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_EXPORTMEREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001'
+  _globals['_EXPORTMEREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_EXPORTMEREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001'
+  _globals['_EXPORTMERESPONSE'].fields_by_name['orders']._loaded_options = None
+  _globals['_EXPORTMERESPONSE'].fields_by_name['orders']._serialized_options = b'\342A\001\003'
+  _globals['_EXPORTMERESPONSE'].fields_by_name['next_page_token']._loaded_options = None
+  _globals['_EXPORTMERESPONSE'].fields_by_name['next_page_token']._serialized_options = b'\342A\001\003'
+  _globals['_EXPORTMERESPONSE'].fields_by_name['account']._loaded_options = None
+  _globals['_EXPORTMERESPONSE'].fields_by_name['account']._serialized_options = b'\342A\001\003'
+  _globals['_DELETEMEREQUEST'].fields_by_name['password']._loaded_options = None
+  _globals['_DELETEMEREQUEST'].fields_by_name['password']._serialized_options = b'\342A\002\001\004'
+  _globals['_DELETEMERESPONSE'].fields_by_name['kept_orders']._loaded_options = None
+  _globals['_DELETEMERESPONSE'].fields_by_name['kept_orders']._serialized_options = b'\342A\001\003'
   _globals['_JWKS'].fields_by_name['keys']._loaded_options = None
   _globals['_JWKS'].fields_by_name['keys']._serialized_options = b'\342A\001\003'
   _globals['_JWK'].fields_by_name['kty']._loaded_options = None
@@ -158,62 +173,74 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AUTHSERVICE'].methods_by_name['RequestEmailVerification']._serialized_options = b'\212\265\030\023\010\004 \001B\rprofile.write\202\323\344\223\002!\"\034/me:requestEmailVerification:\001*'
   _globals['_AUTHSERVICE'].methods_by_name['VerifyEmail']._loaded_options = None
   _globals['_AUTHSERVICE'].methods_by_name['VerifyEmail']._serialized_options = b'\212\265\030\023\010\001 \001B\rprofile.write\202\323\344\223\002\031\"\024/v1/auth:verifyEmail:\001*'
+  _globals['_AUTHSERVICE'].methods_by_name['ExportMe']._loaded_options = None
+  _globals['_AUTHSERVICE'].methods_by_name['ExportMe']._serialized_options = b'\212\265\030\027\010\004\030\210\'B\rprofile.write\340\003\001\202\323\344\223\002\017\"\n/me:export:\001*'
+  _globals['_AUTHSERVICE'].methods_by_name['DeleteMe']._loaded_options = None
+  _globals['_AUTHSERVICE'].methods_by_name['DeleteMe']._serialized_options = b'\212\265\030\026\010\004\030\220N8\001B\rprofile.write\202\323\344\223\002\017\"\n/me:delete:\001*'
   _globals['_AUTHSERVICE'].methods_by_name['GetJwks']._loaded_options = None
   _globals['_AUTHSERVICE'].methods_by_name['GetJwks']._serialized_options = b'\220\002\001\212\265\030\030\010\001(\254\002B\021signing_keys.read\202\323\344\223\002\030\022\026/.well-known/jwks.json'
-  _globals['_SIGNUPREQUEST']._serialized_start=238
-  _globals['_SIGNUPREQUEST']._serialized_end=404
-  _globals['_LOGINREQUEST']._serialized_start=407
-  _globals['_LOGINREQUEST']._serialized_end=547
-  _globals['_LOGINFORMREQUEST']._serialized_start=549
-  _globals['_LOGINFORMREQUEST']._serialized_end=609
-  _globals['_LOGINRESPONSE']._serialized_start=612
-  _globals['_LOGINRESPONSE']._serialized_end=821
-  _globals['_CREATEGUESTREQUEST']._serialized_start=823
-  _globals['_CREATEGUESTREQUEST']._serialized_end=843
-  _globals['_REFRESHREQUEST']._serialized_start=845
-  _globals['_REFRESHREQUEST']._serialized_end=890
-  _globals['_LOGOUTREQUEST']._serialized_start=892
-  _globals['_LOGOUTREQUEST']._serialized_end=907
-  _globals['_LOGOUTRESPONSE']._serialized_start=909
-  _globals['_LOGOUTRESPONSE']._serialized_end=925
-  _globals['_LOGOUTALLREQUEST']._serialized_start=927
-  _globals['_LOGOUTALLREQUEST']._serialized_end=945
-  _globals['_LOGOUTALLRESPONSE']._serialized_start=947
-  _globals['_LOGOUTALLRESPONSE']._serialized_end=996
-  _globals['_SESSION']._serialized_start=999
-  _globals['_SESSION']._serialized_end=1267
-  _globals['_LISTSESSIONSREQUEST']._serialized_start=1269
-  _globals['_LISTSESSIONSREQUEST']._serialized_end=1341
-  _globals['_LISTSESSIONSRESPONSE']._serialized_start=1343
-  _globals['_LISTSESSIONSRESPONSE']._serialized_end=1441
-  _globals['_REVOKESESSIONREQUEST']._serialized_start=1443
-  _globals['_REVOKESESSIONREQUEST']._serialized_end=1491
-  _globals['_CHANGEPASSWORDREQUEST']._serialized_start=1493
-  _globals['_CHANGEPASSWORDREQUEST']._serialized_end=1578
-  _globals['_CHANGEPASSWORDRESPONSE']._serialized_start=1580
-  _globals['_CHANGEPASSWORDRESPONSE']._serialized_end=1634
-  _globals['_REQUESTPASSWORDRESETREQUEST']._serialized_start=1636
-  _globals['_REQUESTPASSWORDRESETREQUEST']._serialized_end=1686
-  _globals['_REQUESTPASSWORDRESETRESPONSE']._serialized_start=1688
-  _globals['_REQUESTPASSWORDRESETRESPONSE']._serialized_end=1718
-  _globals['_RESETPASSWORDREQUEST']._serialized_start=1720
-  _globals['_RESETPASSWORDREQUEST']._serialized_end=1792
-  _globals['_RESETPASSWORDRESPONSE']._serialized_start=1794
-  _globals['_RESETPASSWORDRESPONSE']._serialized_end=1847
-  _globals['_REQUESTEMAILVERIFICATIONREQUEST']._serialized_start=1849
-  _globals['_REQUESTEMAILVERIFICATIONREQUEST']._serialized_end=1882
-  _globals['_REQUESTEMAILVERIFICATIONRESPONSE']._serialized_start=1884
-  _globals['_REQUESTEMAILVERIFICATIONRESPONSE']._serialized_end=1918
-  _globals['_VERIFYEMAILREQUEST']._serialized_start=1920
-  _globals['_VERIFYEMAILREQUEST']._serialized_end=1961
-  _globals['_VERIFYEMAILRESPONSE']._serialized_start=1963
-  _globals['_VERIFYEMAILRESPONSE']._serialized_end=2005
-  _globals['_GETJWKSREQUEST']._serialized_start=2007
-  _globals['_GETJWKSREQUEST']._serialized_end=2023
-  _globals['_JWKS']._serialized_start=2025
-  _globals['_JWKS']._serialized_end=2068
-  _globals['_JWK']._serialized_start=2070
-  _globals['_JWK']._serialized_end=2187
-  _globals['_AUTHSERVICE']._serialized_start=2190
-  _globals['_AUTHSERVICE']._serialized_end=4192
+  _globals['_SIGNUPREQUEST']._serialized_start=268
+  _globals['_SIGNUPREQUEST']._serialized_end=434
+  _globals['_LOGINREQUEST']._serialized_start=437
+  _globals['_LOGINREQUEST']._serialized_end=577
+  _globals['_LOGINFORMREQUEST']._serialized_start=579
+  _globals['_LOGINFORMREQUEST']._serialized_end=639
+  _globals['_LOGINRESPONSE']._serialized_start=642
+  _globals['_LOGINRESPONSE']._serialized_end=851
+  _globals['_CREATEGUESTREQUEST']._serialized_start=853
+  _globals['_CREATEGUESTREQUEST']._serialized_end=873
+  _globals['_REFRESHREQUEST']._serialized_start=875
+  _globals['_REFRESHREQUEST']._serialized_end=920
+  _globals['_LOGOUTREQUEST']._serialized_start=922
+  _globals['_LOGOUTREQUEST']._serialized_end=937
+  _globals['_LOGOUTRESPONSE']._serialized_start=939
+  _globals['_LOGOUTRESPONSE']._serialized_end=955
+  _globals['_LOGOUTALLREQUEST']._serialized_start=957
+  _globals['_LOGOUTALLREQUEST']._serialized_end=975
+  _globals['_LOGOUTALLRESPONSE']._serialized_start=977
+  _globals['_LOGOUTALLRESPONSE']._serialized_end=1026
+  _globals['_SESSION']._serialized_start=1029
+  _globals['_SESSION']._serialized_end=1297
+  _globals['_LISTSESSIONSREQUEST']._serialized_start=1299
+  _globals['_LISTSESSIONSREQUEST']._serialized_end=1371
+  _globals['_LISTSESSIONSRESPONSE']._serialized_start=1373
+  _globals['_LISTSESSIONSRESPONSE']._serialized_end=1471
+  _globals['_REVOKESESSIONREQUEST']._serialized_start=1473
+  _globals['_REVOKESESSIONREQUEST']._serialized_end=1521
+  _globals['_CHANGEPASSWORDREQUEST']._serialized_start=1523
+  _globals['_CHANGEPASSWORDREQUEST']._serialized_end=1608
+  _globals['_CHANGEPASSWORDRESPONSE']._serialized_start=1610
+  _globals['_CHANGEPASSWORDRESPONSE']._serialized_end=1664
+  _globals['_REQUESTPASSWORDRESETREQUEST']._serialized_start=1666
+  _globals['_REQUESTPASSWORDRESETREQUEST']._serialized_end=1716
+  _globals['_REQUESTPASSWORDRESETRESPONSE']._serialized_start=1718
+  _globals['_REQUESTPASSWORDRESETRESPONSE']._serialized_end=1748
+  _globals['_RESETPASSWORDREQUEST']._serialized_start=1750
+  _globals['_RESETPASSWORDREQUEST']._serialized_end=1822
+  _globals['_RESETPASSWORDRESPONSE']._serialized_start=1824
+  _globals['_RESETPASSWORDRESPONSE']._serialized_end=1877
+  _globals['_REQUESTEMAILVERIFICATIONREQUEST']._serialized_start=1879
+  _globals['_REQUESTEMAILVERIFICATIONREQUEST']._serialized_end=1912
+  _globals['_REQUESTEMAILVERIFICATIONRESPONSE']._serialized_start=1914
+  _globals['_REQUESTEMAILVERIFICATIONRESPONSE']._serialized_end=1948
+  _globals['_VERIFYEMAILREQUEST']._serialized_start=1950
+  _globals['_VERIFYEMAILREQUEST']._serialized_end=1991
+  _globals['_VERIFYEMAILRESPONSE']._serialized_start=1993
+  _globals['_VERIFYEMAILRESPONSE']._serialized_end=2035
+  _globals['_EXPORTMEREQUEST']._serialized_start=2037
+  _globals['_EXPORTMEREQUEST']._serialized_end=2105
+  _globals['_EXPORTMERESPONSE']._serialized_start=2108
+  _globals['_EXPORTMERESPONSE']._serialized_end=2252
+  _globals['_DELETEMEREQUEST']._serialized_start=2254
+  _globals['_DELETEMEREQUEST']._serialized_end=2296
+  _globals['_DELETEMERESPONSE']._serialized_start=2298
+  _globals['_DELETEMERESPONSE']._serialized_end=2343
+  _globals['_GETJWKSREQUEST']._serialized_start=2345
+  _globals['_GETJWKSREQUEST']._serialized_end=2361
+  _globals['_JWKS']._serialized_start=2363
+  _globals['_JWKS']._serialized_end=2406
+  _globals['_JWK']._serialized_start=2408
+  _globals['_JWK']._serialized_end=2525
+  _globals['_AUTHSERVICE']._serialized_start=2528
+  _globals['_AUTHSERVICE']._serialized_end=4771
 # @@protoc_insertion_point(module_scope)

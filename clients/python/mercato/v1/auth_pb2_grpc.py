@@ -113,6 +113,16 @@ class AuthServiceStub:
                 request_serializer=mercato_dot_v1_dot_auth__pb2.VerifyEmailRequest.SerializeToString,
                 response_deserializer=mercato_dot_v1_dot_auth__pb2.VerifyEmailResponse.FromString,
                 _registered_method=True)
+        self.ExportMe = channel.unary_unary(
+                '/mercato.v1.AuthService/ExportMe',
+                request_serializer=mercato_dot_v1_dot_auth__pb2.ExportMeRequest.SerializeToString,
+                response_deserializer=mercato_dot_v1_dot_auth__pb2.ExportMeResponse.FromString,
+                _registered_method=True)
+        self.DeleteMe = channel.unary_unary(
+                '/mercato.v1.AuthService/DeleteMe',
+                request_serializer=mercato_dot_v1_dot_auth__pb2.DeleteMeRequest.SerializeToString,
+                response_deserializer=mercato_dot_v1_dot_auth__pb2.DeleteMeResponse.FromString,
+                _registered_method=True)
         self.GetJwks = channel.unary_unary(
                 '/mercato.v1.AuthService/GetJwks',
                 request_serializer=mercato_dot_v1_dot_auth__pb2.GetJwksRequest.SerializeToString,
@@ -281,6 +291,33 @@ class AuthServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ExportMe(self, request, context):
+        """Return what the shop holds of the caller, as pages of JSON objects: the account with all that belongs to it on the first page, and the
+        orders, the newest first. Follow `next_page_token` for all of them.
+
+        Notes that administrators wrote about orders are not there, because they may be about others too; the shop gives them on request. Neither
+        are the hashes of password and tokens. A guest gets its own data.
+        The edge limits the calls of a client address as it limits logins.
+        Errors: INVALID_ARGUMENT INVALID_FIELD or PAGE_TOKEN_INVALID, UNAUTHENTICATED TOKEN_INVALID.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteMe(self, request, context):
+        """Erase the caller's account: its e-mail address, name, password, address book, cart, sessions, mails and stored answers, and its orders'
+        contacts, addresses and words. Orders stay with their lines, amounts, and the country and region of their taxes.
+
+        It cannot be undone. Every token of the account is invalid afterwards, so a repeated call is UNAUTHENTICATED TOKEN_INVALID. The e-mail
+        address can sign up again, as a new account.
+        Errors: UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED PASSWORD_WRONG, RESOURCE_EXHAUSTED TOO_MANY_ATTEMPTS (after wrong passwords;
+        RetryInfo), FAILED_PRECONDITION ORDERS_UNFINISHED (orders that are not paid or not shipped, or with a refund or dispute under way;
+        metadata `orders` has their numbers) or LAST_ADMIN, INVALID_ARGUMENT INVALID_FIELD.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetJwks(self, request, context):
         """Return the public keys that verify access tokens: a JSON Web Key Set (RFC 7517). Empty where tokens are signed with a shared secret.
 
@@ -363,6 +400,16 @@ def add_AuthServiceServicer_to_server(servicer, server):
                     servicer.VerifyEmail,
                     request_deserializer=mercato_dot_v1_dot_auth__pb2.VerifyEmailRequest.FromString,
                     response_serializer=mercato_dot_v1_dot_auth__pb2.VerifyEmailResponse.SerializeToString,
+            ),
+            'ExportMe': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExportMe,
+                    request_deserializer=mercato_dot_v1_dot_auth__pb2.ExportMeRequest.FromString,
+                    response_serializer=mercato_dot_v1_dot_auth__pb2.ExportMeResponse.SerializeToString,
+            ),
+            'DeleteMe': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteMe,
+                    request_deserializer=mercato_dot_v1_dot_auth__pb2.DeleteMeRequest.FromString,
+                    response_serializer=mercato_dot_v1_dot_auth__pb2.DeleteMeResponse.SerializeToString,
             ),
             'GetJwks': grpc.unary_unary_rpc_method_handler(
                     servicer.GetJwks,
@@ -756,6 +803,60 @@ class AuthService:
             '/mercato.v1.AuthService/VerifyEmail',
             mercato_dot_v1_dot_auth__pb2.VerifyEmailRequest.SerializeToString,
             mercato_dot_v1_dot_auth__pb2.VerifyEmailResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportMe(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mercato.v1.AuthService/ExportMe',
+            mercato_dot_v1_dot_auth__pb2.ExportMeRequest.SerializeToString,
+            mercato_dot_v1_dot_auth__pb2.ExportMeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteMe(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/mercato.v1.AuthService/DeleteMe',
+            mercato_dot_v1_dot_auth__pb2.DeleteMeRequest.SerializeToString,
+            mercato_dot_v1_dot_auth__pb2.DeleteMeResponse.FromString,
             options,
             channel_credentials,
             insecure,

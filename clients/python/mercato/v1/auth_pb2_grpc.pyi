@@ -136,6 +136,25 @@ class AuthServiceStub:
 
     Errors: INVALID_ARGUMENT INVALID_FIELD, FAILED_PRECONDITION ONE_TIME_TOKEN_INVALID (unknown, used or expired; it does not say which).
     """
+    ExportMe: _grpc.UnaryUnaryMultiCallable[_auth_pb2.ExportMeRequest, _auth_pb2.ExportMeResponse]
+    """Return what the shop holds of the caller, as pages of JSON objects: the account with all that belongs to it on the first page, and the
+    orders, the newest first. Follow `next_page_token` for all of them.
+
+    Notes that administrators wrote about orders are not there, because they may be about others too; the shop gives them on request. Neither
+    are the hashes of password and tokens. A guest gets its own data.
+    The edge limits the calls of a client address as it limits logins.
+    Errors: INVALID_ARGUMENT INVALID_FIELD or PAGE_TOKEN_INVALID, UNAUTHENTICATED TOKEN_INVALID.
+    """
+    DeleteMe: _grpc.UnaryUnaryMultiCallable[_auth_pb2.DeleteMeRequest, _auth_pb2.DeleteMeResponse]
+    """Erase the caller's account: its e-mail address, name, password, address book, cart, sessions, mails and stored answers, and its orders'
+    contacts, addresses and words. Orders stay with their lines, amounts, and the country and region of their taxes.
+
+    It cannot be undone. Every token of the account is invalid afterwards, so a repeated call is UNAUTHENTICATED TOKEN_INVALID. The e-mail
+    address can sign up again, as a new account.
+    Errors: UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED PASSWORD_WRONG, RESOURCE_EXHAUSTED TOO_MANY_ATTEMPTS (after wrong passwords;
+    RetryInfo), FAILED_PRECONDITION ORDERS_UNFINISHED (orders that are not paid or not shipped, or with a refund or dispute under way;
+    metadata `orders` has their numbers) or LAST_ADMIN, INVALID_ARGUMENT INVALID_FIELD.
+    """
     GetJwks: _grpc.UnaryUnaryMultiCallable[_auth_pb2.GetJwksRequest, _auth_pb2.Jwks]
     """Return the public keys that verify access tokens: a JSON Web Key Set (RFC 7517). Empty where tokens are signed with a shared secret.
 
@@ -249,6 +268,25 @@ class AuthServiceAsyncStub(AuthServiceStub):
     """Verify an address with the token of a mail that was sent there.
 
     Errors: INVALID_ARGUMENT INVALID_FIELD, FAILED_PRECONDITION ONE_TIME_TOKEN_INVALID (unknown, used or expired; it does not say which).
+    """
+    ExportMe: _aio.UnaryUnaryMultiCallable[_auth_pb2.ExportMeRequest, _auth_pb2.ExportMeResponse]  # type: ignore[assignment]
+    """Return what the shop holds of the caller, as pages of JSON objects: the account with all that belongs to it on the first page, and the
+    orders, the newest first. Follow `next_page_token` for all of them.
+
+    Notes that administrators wrote about orders are not there, because they may be about others too; the shop gives them on request. Neither
+    are the hashes of password and tokens. A guest gets its own data.
+    The edge limits the calls of a client address as it limits logins.
+    Errors: INVALID_ARGUMENT INVALID_FIELD or PAGE_TOKEN_INVALID, UNAUTHENTICATED TOKEN_INVALID.
+    """
+    DeleteMe: _aio.UnaryUnaryMultiCallable[_auth_pb2.DeleteMeRequest, _auth_pb2.DeleteMeResponse]  # type: ignore[assignment]
+    """Erase the caller's account: its e-mail address, name, password, address book, cart, sessions, mails and stored answers, and its orders'
+    contacts, addresses and words. Orders stay with their lines, amounts, and the country and region of their taxes.
+
+    It cannot be undone. Every token of the account is invalid afterwards, so a repeated call is UNAUTHENTICATED TOKEN_INVALID. The e-mail
+    address can sign up again, as a new account.
+    Errors: UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED PASSWORD_WRONG, RESOURCE_EXHAUSTED TOO_MANY_ATTEMPTS (after wrong passwords;
+    RetryInfo), FAILED_PRECONDITION ORDERS_UNFINISHED (orders that are not paid or not shipped, or with a refund or dispute under way;
+    metadata `orders` has their numbers) or LAST_ADMIN, INVALID_ARGUMENT INVALID_FIELD.
     """
     GetJwks: _aio.UnaryUnaryMultiCallable[_auth_pb2.GetJwksRequest, _auth_pb2.Jwks]  # type: ignore[assignment]
     """Return the public keys that verify access tokens: a JSON Web Key Set (RFC 7517). Empty where tokens are signed with a shared secret.
@@ -444,6 +482,37 @@ class AuthServiceServicer(metaclass=_abc_1.ABCMeta):
         """Verify an address with the token of a mail that was sent there.
 
         Errors: INVALID_ARGUMENT INVALID_FIELD, FAILED_PRECONDITION ONE_TIME_TOKEN_INVALID (unknown, used or expired; it does not say which).
+        """
+
+    @_abc_1.abstractmethod
+    def ExportMe(
+        self,
+        request: _auth_pb2.ExportMeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_pb2.ExportMeResponse, _abc.Awaitable[_auth_pb2.ExportMeResponse]]:
+        """Return what the shop holds of the caller, as pages of JSON objects: the account with all that belongs to it on the first page, and the
+        orders, the newest first. Follow `next_page_token` for all of them.
+
+        Notes that administrators wrote about orders are not there, because they may be about others too; the shop gives them on request. Neither
+        are the hashes of password and tokens. A guest gets its own data.
+        The edge limits the calls of a client address as it limits logins.
+        Errors: INVALID_ARGUMENT INVALID_FIELD or PAGE_TOKEN_INVALID, UNAUTHENTICATED TOKEN_INVALID.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteMe(
+        self,
+        request: _auth_pb2.DeleteMeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_auth_pb2.DeleteMeResponse, _abc.Awaitable[_auth_pb2.DeleteMeResponse]]:
+        """Erase the caller's account: its e-mail address, name, password, address book, cart, sessions, mails and stored answers, and its orders'
+        contacts, addresses and words. Orders stay with their lines, amounts, and the country and region of their taxes.
+
+        It cannot be undone. Every token of the account is invalid afterwards, so a repeated call is UNAUTHENTICATED TOKEN_INVALID. The e-mail
+        address can sign up again, as a new account.
+        Errors: UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED PASSWORD_WRONG, RESOURCE_EXHAUSTED TOO_MANY_ATTEMPTS (after wrong passwords;
+        RetryInfo), FAILED_PRECONDITION ORDERS_UNFINISHED (orders that are not paid or not shipped, or with a refund or dispute under way;
+        metadata `orders` has their numbers) or LAST_ADMIN, INVALID_ARGUMENT INVALID_FIELD.
         """
 
     @_abc_1.abstractmethod

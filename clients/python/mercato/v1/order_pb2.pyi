@@ -224,6 +224,7 @@ class Order(_message.Message):
     QUOTE_ID_FIELD_NUMBER: _builtins.int
     PAYMENT_STATUS_FIELD_NUMBER: _builtins.int
     FULFILLMENT_STATUS_FIELD_NUMBER: _builtins.int
+    ERASE_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUID; empty in the answer to `validate_only`."""
     status: Global___OrderStatus.ValueType
@@ -282,6 +283,12 @@ class Order(_message.Message):
     def billing_address(self) -> _postal_address_pb2.PostalAddress:
         """Where the invoice goes; absent if the buyer gave no address."""
 
+    @_builtins.property
+    def erase_time(self) -> _timestamp_pb2.Timestamp:
+        """When the data of its buyer was erased; absent otherwise. Of the addresses only country and region are left, and nothing of the contact,
+        the note and the reasons.
+        """
+
     def __init__(
         self,
         *,
@@ -304,10 +311,11 @@ class Order(_message.Message):
         quote_id: _builtins.str = ...,
         payment_status: Global___PaymentStatus.ValueType = ...,
         fulfillment_status: Global___FulfillmentStatus.ValueType = ...,
+        erase_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["billing_address", b"billing_address", "create_time", b"create_time", "payment_due_time", b"payment_due_time", "price", b"price", "shipping_address", b"shipping_address", "total", b"total", "update_time", b"update_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["billing_address", b"billing_address", "create_time", b"create_time", "erase_time", b"erase_time", "payment_due_time", b"payment_due_time", "price", b"price", "shipping_address", b"shipping_address", "total", b"total", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "billing_address", b"billing_address", "contact_email", b"contact_email", "create_time", b"create_time", "etag", b"etag", "fulfillment_status", b"fulfillment_status", "history", b"history", "id", b"id", "lines", b"lines", "note", b"note", "number", b"number", "payment_due_time", b"payment_due_time", "payment_status", b"payment_status", "price", b"price", "quote_id", b"quote_id", "shipping_address", b"shipping_address", "status", b"status", "total", b"total", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "billing_address", b"billing_address", "contact_email", b"contact_email", "create_time", b"create_time", "erase_time", b"erase_time", "etag", b"etag", "fulfillment_status", b"fulfillment_status", "history", b"history", "id", b"id", "lines", b"lines", "note", b"note", "number", b"number", "payment_due_time", b"payment_due_time", "payment_status", b"payment_status", "price", b"price", "quote_id", b"quote_id", "shipping_address", b"shipping_address", "status", b"status", "total", b"total", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

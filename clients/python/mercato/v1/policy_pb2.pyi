@@ -73,6 +73,7 @@ class Policy(_message.Message):
     SIGNED_NOTICE_FIELD_NUMBER: _builtins.int
     REDIRECTS_FIELD_NUMBER: _builtins.int
     IMMUTABLE_FIELD_NUMBER: _builtins.int
+    COSTLY_FIELD_NUMBER: _builtins.int
     access: Global___Access.ValueType
     """Who may call it."""
     http_status: _builtins.int
@@ -114,6 +115,8 @@ class Policy(_message.Message):
     """True where a worker may answer a REST request with 308 and the location of the same thing. A gRPC client gets the thing itself."""
     immutable: _builtins.bool
     """True where the answer to a URL never changes: `cache-control` says so, and the last part of the path is the `etag`. Needs `max_age_s`."""
+    costly: _builtins.bool
+    """True where a call reads much. The edge limits its calls per client address, as it limits logins."""
     def __init__(
         self,
         *,
@@ -129,10 +132,11 @@ class Policy(_message.Message):
         signed_notice: _builtins.bool = ...,
         redirects: _builtins.bool = ...,
         immutable: _builtins.bool = ...,
+        costly: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "hashes_password", b"hashes_password", "http_status", b"http_status", "idempotency_key", b"idempotency_key", "immutable", b"immutable", "max_age_s", b"max_age_s", "max_request_bytes", b"max_request_bytes", "redirects", b"redirects", "scope", b"scope", "shared_max_age_s", b"shared_max_age_s", "signed_notice", b"signed_notice", "timeout_ms", b"timeout_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["access", b"access", "costly", b"costly", "hashes_password", b"hashes_password", "http_status", b"http_status", "idempotency_key", b"idempotency_key", "immutable", b"immutable", "max_age_s", b"max_age_s", "max_request_bytes", b"max_request_bytes", "redirects", b"redirects", "scope", b"scope", "shared_max_age_s", b"shared_max_age_s", "signed_notice", b"signed_notice", "timeout_ms", b"timeout_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -31,7 +31,7 @@ from mercato.v1 import policy_pb2 as mercato_dot_v1_dot_policy__pb2
 from mercato.v1 import postal_address_pb2 as mercato_dot_v1_dot_postal__address__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15mercato/v1/user.proto\x12\nmercato.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bmercato/v1/cart_merge.proto\x1a\x17mercato/v1/policy.proto\x1a\x1fmercato/v1/postal_address.proto\"\xdd\x02\n\x04User\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x13\n\x05\x65mail\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x17\n\tfull_name\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12$\n\x04role\x18\x04 \x01(\x0e\x32\x10.mercato.v1.RoleB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x16\n\x08\x64isabled\x18\x06 \x01(\x08\x42\x04\xe2\x41\x01\x03\x12\x1c\n\x0e\x65mail_verified\x18\x07 \x01(\x08\x42\x04\xe2\x41\x01\x03\x12\x35\n\rtax_treatment\x18\x08 \x01(\x0e\x32\x18.mercato.v1.TaxTreatmentB\x04\xe2\x41\x01\x03\x12\x18\n\ntax_number\x18\t \x01(\tB\x04\xe2\x41\x01\x03\x12\x31\n\x0bguest_merge\x18\n \x01(\x0b\x32\x16.mercato.v1.GuestMergeB\x04\xe2\x41\x01\x03\"\x0e\n\x0cGetMeRequest\"t\n\x0fUpdateMeRequest\x12\x1c\n\tfull_name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01H\x00\x88\x01\x01\x12\x35\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\x42\x0c\n\n_full_name\"\x15\n\x13GetAdminOnlyRequest\"-\n\x14GetAdminOnlyResponse\x12\x15\n\x07message\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\"\xa6\x01\n\x10ListUsersRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x0f\n\x01q\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12$\n\x04role\x18\x04 \x01(\x0e\x32\x10.mercato.v1.RoleB\x04\xe2\x41\x01\x01\x12\x1b\n\x08\x64isabled\x18\x05 \x01(\x08\x42\x04\xe2\x41\x01\x01H\x00\x88\x01\x01\x42\x0b\n\t_disabled\"Y\n\x11ListUsersResponse\x12%\n\x05users\x18\x01 \x03(\x0b\x32\x10.mercato.v1.UserB\x04\xe2\x41\x01\x03\x12\x1d\n\x0fnext_page_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\"\'\n\x0eGetUserRequest\x12\x15\n\x07user_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\xbb\x02\n\x11UpdateUserRequest\x12\x15\n\x07user_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12)\n\x04role\x18\x02 \x01(\x0e\x32\x10.mercato.v1.RoleB\x04\xe2\x41\x01\x01H\x00\x88\x01\x01\x12\x1b\n\x08\x64isabled\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01H\x01\x88\x01\x01\x12\x35\n\x0bupdate_mask\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\x12:\n\rtax_treatment\x18\x05 \x01(\x0e\x32\x18.mercato.v1.TaxTreatmentB\x04\xe2\x41\x01\x01H\x02\x88\x01\x01\x12\x1d\n\ntax_number\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01H\x03\x88\x01\x01\x42\x07\n\x05_roleB\x0b\n\t_disabledB\x10\n\x0e_tax_treatmentB\r\n\x0b_tax_number\"\x84\x02\n\x07\x41\x64\x64ress\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x37\n\x0epostal_address\x18\x02 \x01(\x0b\x32\x19.mercato.v1.PostalAddressB\x04\xe2\x41\x01\x02\x12\x1d\n\nis_default\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01H\x00\x88\x01\x01\x12\x12\n\x04\x65tag\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x35\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x42\r\n\x0b_is_default\"I\n\x14ListAddressesRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"d\n\x15ListAddressesResponse\x12,\n\taddresses\x18\x01 \x03(\x0b\x32\x13.mercato.v1.AddressB\x04\xe2\x41\x01\x03\x12\x1d\n\x0fnext_page_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\"-\n\x11GetAddressRequest\x12\x18\n\naddress_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"B\n\x14\x43reateAddressRequest\x12*\n\x07\x61\x64\x64ress\x18\x01 \x01(\x0b\x32\x13.mercato.v1.AddressB\x04\xe2\x41\x01\x02\"y\n\x14UpdateAddressRequest\x12*\n\x07\x61\x64\x64ress\x18\x01 \x01(\x0b\x32\x13.mercato.v1.AddressB\x04\xe2\x41\x01\x02\x12\x35\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\"D\n\x14\x44\x65leteAddressRequest\x12\x18\n\naddress_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01*K\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\r\n\tROLE_USER\x10\x01\x12\x0e\n\nROLE_ADMIN\x10\x02\x12\x0e\n\nROLE_GUEST\x10\x03*\x83\x01\n\x0cTaxTreatment\x12\x1d\n\x19TAX_TREATMENT_UNSPECIFIED\x10\x00\x12\x18\n\x14TAX_TREATMENT_NORMAL\x10\x01\x12 \n\x1cTAX_TREATMENT_REVERSE_CHARGE\x10\x02\x12\x18\n\x14TAX_TREATMENT_EXEMPT\x10\x03\x32\xf1\n\n\x0bUserService\x12W\n\x05GetMe\x12\x18.mercato.v1.GetMeRequest\x1a\x10.mercato.v1.User\"\"\x90\x02\x01\x8a\xb5\x18\x10\x08\x04\x42\x0cprofile.read\x82\xd3\xe4\x93\x02\x05\x12\x03/me\x12`\n\x08UpdateMe\x12\x1b.mercato.v1.UpdateMeRequest\x1a\x10.mercato.v1.User\"%\x8a\xb5\x18\x13\x08\x02 \x01\x42\rprofile.write\x82\xd3\xe4\x93\x02\x08\x32\x03/me:\x01*\x12~\n\x0cGetAdminOnly\x12\x1f.mercato.v1.GetAdminOnlyRequest\x1a .mercato.v1.GetAdminOnlyResponse\"+\x90\x02\x01\x8a\xb5\x18\x11\x08\x03\x42\raccounts.read\x82\xd3\xe4\x93\x02\r\x12\x0b/admin-only\x12s\n\tListUsers\x12\x1c.mercato.v1.ListUsersRequest\x1a\x1d.mercato.v1.ListUsersResponse\")\x90\x02\x01\x8a\xb5\x18\x11\x08\x03\x42\raccounts.read\x82\xd3\xe4\x93\x02\x0b\x12\t/v1/users\x12l\n\x07GetUser\x12\x1a.mercato.v1.GetUserRequest\x1a\x10.mercato.v1.User\"3\x90\x02\x01\x8a\xb5\x18\x11\x08\x03\x42\raccounts.read\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/users/{user_id}\x12u\n\nUpdateUser\x12\x1d.mercato.v1.UpdateUserRequest\x1a\x10.mercato.v1.User\"6\x8a\xb5\x18\x14\x08\x03 \x01\x42\x0e\x61\x63\x63ounts.write\x82\xd3\xe4\x93\x02\x18\x32\x13/v1/users/{user_id}:\x01*\x12\x85\x01\n\rListAddresses\x12 .mercato.v1.ListAddressesRequest\x1a!.mercato.v1.ListAddressesResponse\"/\x90\x02\x01\x8a\xb5\x18\x10\x08\x04\x42\x0cprofile.read\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/me/addresses\x12~\n\nGetAddress\x12\x1d.mercato.v1.GetAddressRequest\x1a\x13.mercato.v1.Address\"<\x90\x02\x01\x8a\xb5\x18\x10\x08\x04\x42\x0cprofile.read\x82\xd3\xe4\x93\x02\x1f\x12\x1d/v1/me/addresses/{address_id}\x12\x83\x01\n\rCreateAddress\x12 .mercato.v1.CreateAddressRequest\x1a\x13.mercato.v1.Address\";\x8a\xb5\x18\x16\x08\x04\x10\xc9\x01 \x01\x42\rprofile.write\x82\xd3\xe4\x93\x02\x1b\"\x10/v1/me/addresses:\x07\x61\x64\x64ress\x12\xb7\x01\n\rUpdateAddress\x12 .mercato.v1.UpdateAddressRequest\x1a\x13.mercato.v1.Address\"o\x8a\xb5\x18\x13\x08\x04 \x01\x42\rprofile.write\x82\xd3\xe4\x93\x02R\x1a\x1d/v1/me/addresses/{address.id}:\x07\x61\x64\x64ressZ(2\x1d/v1/me/addresses/{address.id}:\x07\x61\x64\x64ress\x12\x84\x01\n\rDeleteAddress\x12 .mercato.v1.DeleteAddressRequest\x1a\x13.mercato.v1.Address\"<\x8a\xb5\x18\x13\x08\x04 \x01\x42\rprofile.write\x82\xd3\xe4\x93\x02\x1f*\x1d/v1/me/addresses/{address_id}b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15mercato/v1/user.proto\x12\nmercato.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bmercato/v1/cart_merge.proto\x1a\x17mercato/v1/policy.proto\x1a\x1fmercato/v1/postal_address.proto\"\x93\x03\n\x04User\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x13\n\x05\x65mail\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\x12\x17\n\tfull_name\x18\x03 \x01(\tB\x04\xe2\x41\x01\x03\x12$\n\x04role\x18\x04 \x01(\x0e\x32\x10.mercato.v1.RoleB\x04\xe2\x41\x01\x03\x12\x35\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x16\n\x08\x64isabled\x18\x06 \x01(\x08\x42\x04\xe2\x41\x01\x03\x12\x1c\n\x0e\x65mail_verified\x18\x07 \x01(\x08\x42\x04\xe2\x41\x01\x03\x12\x35\n\rtax_treatment\x18\x08 \x01(\x0e\x32\x18.mercato.v1.TaxTreatmentB\x04\xe2\x41\x01\x03\x12\x18\n\ntax_number\x18\t \x01(\tB\x04\xe2\x41\x01\x03\x12\x31\n\x0bguest_merge\x18\n \x01(\x0b\x32\x16.mercato.v1.GuestMergeB\x04\xe2\x41\x01\x03\x12\x34\n\nerase_time\x18< \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\"\x0e\n\x0cGetMeRequest\"t\n\x0fUpdateMeRequest\x12\x1c\n\tfull_name\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01H\x00\x88\x01\x01\x12\x35\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\x42\x0c\n\n_full_name\"\x15\n\x13GetAdminOnlyRequest\"-\n\x14GetAdminOnlyResponse\x12\x15\n\x07message\x18\x01 \x01(\tB\x04\xe2\x41\x01\x03\"\xa6\x01\n\x10ListUsersRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x0f\n\x01q\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12$\n\x04role\x18\x04 \x01(\x0e\x32\x10.mercato.v1.RoleB\x04\xe2\x41\x01\x01\x12\x1b\n\x08\x64isabled\x18\x05 \x01(\x08\x42\x04\xe2\x41\x01\x01H\x00\x88\x01\x01\x42\x0b\n\t_disabled\"Y\n\x11ListUsersResponse\x12%\n\x05users\x18\x01 \x03(\x0b\x32\x10.mercato.v1.UserB\x04\xe2\x41\x01\x03\x12\x1d\n\x0fnext_page_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\"\'\n\x0eGetUserRequest\x12\x15\n\x07user_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\xbb\x02\n\x11UpdateUserRequest\x12\x15\n\x07user_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12)\n\x04role\x18\x02 \x01(\x0e\x32\x10.mercato.v1.RoleB\x04\xe2\x41\x01\x01H\x00\x88\x01\x01\x12\x1b\n\x08\x64isabled\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01H\x01\x88\x01\x01\x12\x35\n\x0bupdate_mask\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\x12:\n\rtax_treatment\x18\x05 \x01(\x0e\x32\x18.mercato.v1.TaxTreatmentB\x04\xe2\x41\x01\x01H\x02\x88\x01\x01\x12\x1d\n\ntax_number\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01H\x03\x88\x01\x01\x42\x07\n\x05_roleB\x0b\n\t_disabledB\x10\n\x0e_tax_treatmentB\r\n\x0b_tax_number\"\x84\x02\n\x07\x41\x64\x64ress\x12\x10\n\x02id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x08\x12\x37\n\x0epostal_address\x18\x02 \x01(\x0b\x32\x19.mercato.v1.PostalAddressB\x04\xe2\x41\x01\x02\x12\x1d\n\nis_default\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01H\x00\x88\x01\x01\x12\x12\n\x04\x65tag\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x35\n\x0b\x63reate_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x12\x35\n\x0bupdate_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x03\x42\r\n\x0b_is_default\"I\n\x14ListAddressesRequest\x12\x17\n\tpage_size\x18\x01 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\"d\n\x15ListAddressesResponse\x12,\n\taddresses\x18\x01 \x03(\x0b\x32\x13.mercato.v1.AddressB\x04\xe2\x41\x01\x03\x12\x1d\n\x0fnext_page_token\x18\x02 \x01(\tB\x04\xe2\x41\x01\x03\"-\n\x11GetAddressRequest\x12\x18\n\naddress_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"B\n\x14\x43reateAddressRequest\x12*\n\x07\x61\x64\x64ress\x18\x01 \x01(\x0b\x32\x13.mercato.v1.AddressB\x04\xe2\x41\x01\x02\"y\n\x14UpdateAddressRequest\x12*\n\x07\x61\x64\x64ress\x18\x01 \x01(\x0b\x32\x13.mercato.v1.AddressB\x04\xe2\x41\x01\x02\x12\x35\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMaskB\x04\xe2\x41\x01\x01\"D\n\x14\x44\x65leteAddressRequest\x12\x18\n\naddress_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04\x65tag\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01*K\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\r\n\tROLE_USER\x10\x01\x12\x0e\n\nROLE_ADMIN\x10\x02\x12\x0e\n\nROLE_GUEST\x10\x03*\x83\x01\n\x0cTaxTreatment\x12\x1d\n\x19TAX_TREATMENT_UNSPECIFIED\x10\x00\x12\x18\n\x14TAX_TREATMENT_NORMAL\x10\x01\x12 \n\x1cTAX_TREATMENT_REVERSE_CHARGE\x10\x02\x12\x18\n\x14TAX_TREATMENT_EXEMPT\x10\x03\x32\xf1\n\n\x0bUserService\x12W\n\x05GetMe\x12\x18.mercato.v1.GetMeRequest\x1a\x10.mercato.v1.User\"\"\x90\x02\x01\x8a\xb5\x18\x10\x08\x04\x42\x0cprofile.read\x82\xd3\xe4\x93\x02\x05\x12\x03/me\x12`\n\x08UpdateMe\x12\x1b.mercato.v1.UpdateMeRequest\x1a\x10.mercato.v1.User\"%\x8a\xb5\x18\x13\x08\x02 \x01\x42\rprofile.write\x82\xd3\xe4\x93\x02\x08\x32\x03/me:\x01*\x12~\n\x0cGetAdminOnly\x12\x1f.mercato.v1.GetAdminOnlyRequest\x1a .mercato.v1.GetAdminOnlyResponse\"+\x90\x02\x01\x8a\xb5\x18\x11\x08\x03\x42\raccounts.read\x82\xd3\xe4\x93\x02\r\x12\x0b/admin-only\x12s\n\tListUsers\x12\x1c.mercato.v1.ListUsersRequest\x1a\x1d.mercato.v1.ListUsersResponse\")\x90\x02\x01\x8a\xb5\x18\x11\x08\x03\x42\raccounts.read\x82\xd3\xe4\x93\x02\x0b\x12\t/v1/users\x12l\n\x07GetUser\x12\x1a.mercato.v1.GetUserRequest\x1a\x10.mercato.v1.User\"3\x90\x02\x01\x8a\xb5\x18\x11\x08\x03\x42\raccounts.read\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/users/{user_id}\x12u\n\nUpdateUser\x12\x1d.mercato.v1.UpdateUserRequest\x1a\x10.mercato.v1.User\"6\x8a\xb5\x18\x14\x08\x03 \x01\x42\x0e\x61\x63\x63ounts.write\x82\xd3\xe4\x93\x02\x18\x32\x13/v1/users/{user_id}:\x01*\x12\x85\x01\n\rListAddresses\x12 .mercato.v1.ListAddressesRequest\x1a!.mercato.v1.ListAddressesResponse\"/\x90\x02\x01\x8a\xb5\x18\x10\x08\x04\x42\x0cprofile.read\x82\xd3\xe4\x93\x02\x12\x12\x10/v1/me/addresses\x12~\n\nGetAddress\x12\x1d.mercato.v1.GetAddressRequest\x1a\x13.mercato.v1.Address\"<\x90\x02\x01\x8a\xb5\x18\x10\x08\x04\x42\x0cprofile.read\x82\xd3\xe4\x93\x02\x1f\x12\x1d/v1/me/addresses/{address_id}\x12\x83\x01\n\rCreateAddress\x12 .mercato.v1.CreateAddressRequest\x1a\x13.mercato.v1.Address\";\x8a\xb5\x18\x16\x08\x04\x10\xc9\x01 \x01\x42\rprofile.write\x82\xd3\xe4\x93\x02\x1b\"\x10/v1/me/addresses:\x07\x61\x64\x64ress\x12\xb7\x01\n\rUpdateAddress\x12 .mercato.v1.UpdateAddressRequest\x1a\x13.mercato.v1.Address\"o\x8a\xb5\x18\x13\x08\x04 \x01\x42\rprofile.write\x82\xd3\xe4\x93\x02R\x1a\x1d/v1/me/addresses/{address.id}:\x07\x61\x64\x64ressZ(2\x1d/v1/me/addresses/{address.id}:\x07\x61\x64\x64ress\x12\x84\x01\n\rDeleteAddress\x12 .mercato.v1.DeleteAddressRequest\x1a\x13.mercato.v1.Address\"<\x8a\xb5\x18\x13\x08\x04 \x01\x42\rprofile.write\x82\xd3\xe4\x93\x02\x1f*\x1d/v1/me/addresses/{address_id}b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -58,6 +58,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_USER'].fields_by_name['tax_number']._serialized_options = b'\342A\001\003'
   _globals['_USER'].fields_by_name['guest_merge']._loaded_options = None
   _globals['_USER'].fields_by_name['guest_merge']._serialized_options = b'\342A\001\003'
+  _globals['_USER'].fields_by_name['erase_time']._loaded_options = None
+  _globals['_USER'].fields_by_name['erase_time']._serialized_options = b'\342A\001\003'
   _globals['_UPDATEMEREQUEST'].fields_by_name['full_name']._loaded_options = None
   _globals['_UPDATEMEREQUEST'].fields_by_name['full_name']._serialized_options = b'\342A\001\001'
   _globals['_UPDATEMEREQUEST'].fields_by_name['update_mask']._loaded_options = None
@@ -146,42 +148,42 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_USERSERVICE'].methods_by_name['UpdateAddress']._serialized_options = b'\212\265\030\023\010\004 \001B\rprofile.write\202\323\344\223\002R\032\035/v1/me/addresses/{address.id}:\007addressZ(2\035/v1/me/addresses/{address.id}:\007address'
   _globals['_USERSERVICE'].methods_by_name['DeleteAddress']._loaded_options = None
   _globals['_USERSERVICE'].methods_by_name['DeleteAddress']._serialized_options = b'\212\265\030\023\010\004 \001B\rprofile.write\202\323\344\223\002\037*\035/v1/me/addresses/{address_id}'
-  _globals['_ROLE']._serialized_start=2177
-  _globals['_ROLE']._serialized_end=2252
-  _globals['_TAXTREATMENT']._serialized_start=2255
-  _globals['_TAXTREATMENT']._serialized_end=2386
+  _globals['_ROLE']._serialized_start=2231
+  _globals['_ROLE']._serialized_end=2306
+  _globals['_TAXTREATMENT']._serialized_start=2309
+  _globals['_TAXTREATMENT']._serialized_end=2440
   _globals['_USER']._serialized_start=255
-  _globals['_USER']._serialized_end=604
-  _globals['_GETMEREQUEST']._serialized_start=606
-  _globals['_GETMEREQUEST']._serialized_end=620
-  _globals['_UPDATEMEREQUEST']._serialized_start=622
-  _globals['_UPDATEMEREQUEST']._serialized_end=738
-  _globals['_GETADMINONLYREQUEST']._serialized_start=740
-  _globals['_GETADMINONLYREQUEST']._serialized_end=761
-  _globals['_GETADMINONLYRESPONSE']._serialized_start=763
-  _globals['_GETADMINONLYRESPONSE']._serialized_end=808
-  _globals['_LISTUSERSREQUEST']._serialized_start=811
-  _globals['_LISTUSERSREQUEST']._serialized_end=977
-  _globals['_LISTUSERSRESPONSE']._serialized_start=979
-  _globals['_LISTUSERSRESPONSE']._serialized_end=1068
-  _globals['_GETUSERREQUEST']._serialized_start=1070
-  _globals['_GETUSERREQUEST']._serialized_end=1109
-  _globals['_UPDATEUSERREQUEST']._serialized_start=1112
-  _globals['_UPDATEUSERREQUEST']._serialized_end=1427
-  _globals['_ADDRESS']._serialized_start=1430
-  _globals['_ADDRESS']._serialized_end=1690
-  _globals['_LISTADDRESSESREQUEST']._serialized_start=1692
-  _globals['_LISTADDRESSESREQUEST']._serialized_end=1765
-  _globals['_LISTADDRESSESRESPONSE']._serialized_start=1767
-  _globals['_LISTADDRESSESRESPONSE']._serialized_end=1867
-  _globals['_GETADDRESSREQUEST']._serialized_start=1869
-  _globals['_GETADDRESSREQUEST']._serialized_end=1914
-  _globals['_CREATEADDRESSREQUEST']._serialized_start=1916
-  _globals['_CREATEADDRESSREQUEST']._serialized_end=1982
-  _globals['_UPDATEADDRESSREQUEST']._serialized_start=1984
-  _globals['_UPDATEADDRESSREQUEST']._serialized_end=2105
-  _globals['_DELETEADDRESSREQUEST']._serialized_start=2107
-  _globals['_DELETEADDRESSREQUEST']._serialized_end=2175
-  _globals['_USERSERVICE']._serialized_start=2389
-  _globals['_USERSERVICE']._serialized_end=3782
+  _globals['_USER']._serialized_end=658
+  _globals['_GETMEREQUEST']._serialized_start=660
+  _globals['_GETMEREQUEST']._serialized_end=674
+  _globals['_UPDATEMEREQUEST']._serialized_start=676
+  _globals['_UPDATEMEREQUEST']._serialized_end=792
+  _globals['_GETADMINONLYREQUEST']._serialized_start=794
+  _globals['_GETADMINONLYREQUEST']._serialized_end=815
+  _globals['_GETADMINONLYRESPONSE']._serialized_start=817
+  _globals['_GETADMINONLYRESPONSE']._serialized_end=862
+  _globals['_LISTUSERSREQUEST']._serialized_start=865
+  _globals['_LISTUSERSREQUEST']._serialized_end=1031
+  _globals['_LISTUSERSRESPONSE']._serialized_start=1033
+  _globals['_LISTUSERSRESPONSE']._serialized_end=1122
+  _globals['_GETUSERREQUEST']._serialized_start=1124
+  _globals['_GETUSERREQUEST']._serialized_end=1163
+  _globals['_UPDATEUSERREQUEST']._serialized_start=1166
+  _globals['_UPDATEUSERREQUEST']._serialized_end=1481
+  _globals['_ADDRESS']._serialized_start=1484
+  _globals['_ADDRESS']._serialized_end=1744
+  _globals['_LISTADDRESSESREQUEST']._serialized_start=1746
+  _globals['_LISTADDRESSESREQUEST']._serialized_end=1819
+  _globals['_LISTADDRESSESRESPONSE']._serialized_start=1821
+  _globals['_LISTADDRESSESRESPONSE']._serialized_end=1921
+  _globals['_GETADDRESSREQUEST']._serialized_start=1923
+  _globals['_GETADDRESSREQUEST']._serialized_end=1968
+  _globals['_CREATEADDRESSREQUEST']._serialized_start=1970
+  _globals['_CREATEADDRESSREQUEST']._serialized_end=2036
+  _globals['_UPDATEADDRESSREQUEST']._serialized_start=2038
+  _globals['_UPDATEADDRESSREQUEST']._serialized_end=2159
+  _globals['_DELETEADDRESSREQUEST']._serialized_start=2161
+  _globals['_DELETEADDRESSREQUEST']._serialized_end=2229
+  _globals['_USERSERVICE']._serialized_start=2443
+  _globals['_USERSERVICE']._serialized_end=3836
 # @@protoc_insertion_point(module_scope)

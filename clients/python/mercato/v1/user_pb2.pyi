@@ -95,6 +95,7 @@ class User(_message.Message):
     TAX_TREATMENT_FIELD_NUMBER: _builtins.int
     TAX_NUMBER_FIELD_NUMBER: _builtins.int
     GUEST_MERGE_FIELD_NUMBER: _builtins.int
+    ERASE_TIME_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """UUID."""
     email: _builtins.str
@@ -119,6 +120,10 @@ class User(_message.Message):
     def guest_merge(self) -> _cart_merge_pb2.GuestMerge:
         """Report of the guest's merge; only in the answer of a SignUp with `guest_token`."""
 
+    @_builtins.property
+    def erase_time(self) -> _timestamp_pb2.Timestamp:
+        """When the data of its owner was erased (DeleteMe); absent otherwise. Such an account is `disabled`, has no e-mail address and no name, and stays so."""
+
     def __init__(
         self,
         *,
@@ -132,10 +137,11 @@ class User(_message.Message):
         tax_treatment: Global___TaxTreatment.ValueType = ...,
         tax_number: _builtins.str = ...,
         guest_merge: _cart_merge_pb2.GuestMerge | None = ...,
+        erase_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "guest_merge", b"guest_merge"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "erase_time", b"erase_time", "guest_merge", b"guest_merge"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "disabled", b"disabled", "email", b"email", "email_verified", b"email_verified", "full_name", b"full_name", "guest_merge", b"guest_merge", "id", b"id", "role", b"role", "tax_number", b"tax_number", "tax_treatment", b"tax_treatment"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "disabled", b"disabled", "email", b"email", "email_verified", b"email_verified", "erase_time", b"erase_time", "full_name", b"full_name", "guest_merge", b"guest_merge", "id", b"id", "role", b"role", "tax_number", b"tax_number", "tax_treatment", b"tax_treatment"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -153,7 +153,7 @@ class UserServiceServicer:
 
         One administrator who is not disabled always remains, also when several demote or disable each other at once.
         Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY, NOT_FOUND USER_NOT_FOUND,
-        FAILED_PRECONDITION LAST_ADMIN.
+        FAILED_PRECONDITION LAST_ADMIN, GUEST_ROLE or ACCOUNT_ERASED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

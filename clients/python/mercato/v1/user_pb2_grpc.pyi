@@ -68,7 +68,7 @@ class UserServiceStub:
 
     One administrator who is not disabled always remains, also when several demote or disable each other at once.
     Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY, NOT_FOUND USER_NOT_FOUND,
-    FAILED_PRECONDITION LAST_ADMIN.
+    FAILED_PRECONDITION LAST_ADMIN, GUEST_ROLE or ACCOUNT_ERASED.
     """
     ListAddresses: _grpc.UnaryUnaryMultiCallable[_user_pb2.ListAddressesRequest, _user_pb2.ListAddressesResponse]
     """List the addresses of the caller, the newest first.
@@ -140,7 +140,7 @@ class UserServiceAsyncStub(UserServiceStub):
 
     One administrator who is not disabled always remains, also when several demote or disable each other at once.
     Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY, NOT_FOUND USER_NOT_FOUND,
-    FAILED_PRECONDITION LAST_ADMIN.
+    FAILED_PRECONDITION LAST_ADMIN, GUEST_ROLE or ACCOUNT_ERASED.
     """
     ListAddresses: _aio.UnaryUnaryMultiCallable[_user_pb2.ListAddressesRequest, _user_pb2.ListAddressesResponse]  # type: ignore[assignment]
     """List the addresses of the caller, the newest first.
@@ -245,7 +245,7 @@ class UserServiceServicer(metaclass=_abc_1.ABCMeta):
 
         One administrator who is not disabled always remains, also when several demote or disable each other at once.
         Errors: INVALID_ARGUMENT INVALID_FIELD, UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY, NOT_FOUND USER_NOT_FOUND,
-        FAILED_PRECONDITION LAST_ADMIN.
+        FAILED_PRECONDITION LAST_ADMIN, GUEST_ROLE or ACCOUNT_ERASED.
         """
 
     @_abc_1.abstractmethod
