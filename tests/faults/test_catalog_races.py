@@ -25,6 +25,7 @@ from mercato.v1.money_pb2 import Money
 from mercato_server.cli.catalog_import import Import
 from mercato_server.database.pool import small_pool
 from mercato_server.pictures.files import PictureFiles
+from mercato_server.pictures.storage import Directory
 from mercato_server.pictures.sweeper import sweep
 from support.commands import environ
 from support.patience import patient, until
@@ -314,14 +315,14 @@ async def test_pictures_that_two_products_share_stay_while_the_sweep_runs(
     database: str, workers: list[Worker], directory: Path, scale: Scale, conclude: Conclude
 ) -> None:
     goods, rounds = await stock_up(database, buyers=1, products=2), scale(4, 60)
-    files = PictureFiles(directory / "pictures")
+    storage = Directory(PictureFiles(directory / "pictures"))
     async with office(goods, workers) as desk, small_pool(database) as pool:
         stubs = [media_pb2_grpc.MediaServiceStub(channel) for channel in desk.channels]
         studio = Studio(desk, stubs, [encoded(halves(40 + number, 9), "PNG") for number in range(2)])
 
         async def swept() -> None:
             for _ in range(3):
-                await sweep(pool, files, unused_s=0)
+                await sweep(pool, storage, unused_s=0)
 
         for number in range(rounds):
             both = await asyncio.gather(*map(studio.upload, range(2)))

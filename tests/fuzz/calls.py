@@ -71,7 +71,7 @@ class Scene:
         for person in (buyer, admin, buyer):
             await shop.add(person, ball)
             orders.append(await shop.checkout(person))
-        paid_order_id, sent_product_id, shipment_id, sent_shipment_id = await make_shipments(shop, admin, buyer)
+        paid_order_id, sent_product_id, shipment_id, sent_shipment_id = await make_shipments(shop, admin, buyer, ball.id)
         cart = await shop.add(buyer, ball)
         draft = CreateCategoryRequest(category=Category(name=f"Category {admin.id}"))
         category = await shop.catalog.CreateCategory(draft, metadata=admin.metadata)

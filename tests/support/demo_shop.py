@@ -1,6 +1,5 @@
 """The whole demo shop, with the files of its pictures, as `mercato up` loads it."""
 
-import asyncio
 from pathlib import Path
 
 from mercato_server import demo
@@ -8,6 +7,7 @@ from mercato_server.demo.goods import goods
 from mercato_server.demo.prices import prices
 from mercato_server.pictures.demo_files import store_all
 from mercato_server.pictures.files import PictureFiles
+from mercato_server.pictures.storage import Directory
 from mercato_server.store.demo import Additions, load
 
 
@@ -15,6 +15,6 @@ async def load_whole(database: str, directory: Path) -> bool:
     """Load what a shop lacks of the demo shop; its pictures go into a directory."""
 
     async def store() -> None:
-        await asyncio.to_thread(store_all, PictureFiles(directory))
+        await store_all(Directory(PictureFiles(directory)))
 
     return await load(database, "USD", *demo.catalog(), prices(), Additions(goods(), store))

@@ -19,6 +19,7 @@ READINESS = Rpc(
     bindings=(Binding("GET", "/readyz", ""),),
     streams=False,
     reads=True,
+    takes_etag=False,
 )
 
 

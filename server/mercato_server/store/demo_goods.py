@@ -9,7 +9,6 @@ from mercato_server.demo.pictures import pictures, renditions
 from mercato_server.domain.pictures import Shown
 from mercato_server.domain.slugs import SlugKind
 from mercato_server.store import slugs
-from mercato_server.store.picture_uploads import LOCK_CONTENT, content_keys
 
 INSERT_GROUP = """
 WITH added AS (
@@ -20,12 +19,12 @@ WITH added AS (
 INSERT INTO events (kind, subject_id) SELECT 'product_group.created', id FROM added
 """
 
-# An administrator may have uploaded the same file.
+# An administrator may have uploaded the same file. No worker runs yet: a lease is of one that was killed.
 INSERT_PICTURE = """
 INSERT INTO pictures (digest, widths, heights, unused_at)
 VALUES ($1, $2, $3, NULL)
     ON CONFLICT (digest) DO UPDATE
-   SET unused_at = NULL, condemned_at = NULL
+   SET unused_at = NULL, condemned_at = NULL, lease = NULL, leased_until = NULL
 """
 
 SHOW_PICTURES = """
@@ -42,9 +41,8 @@ async def add_groups(conn: "Conn", groups: Sequence[DemoGroup]) -> None:
 
 
 async def add_pictures(conn: "Conn", store: Callable[[], Awaitable[None]]) -> Mapping[str, Shown]:
-    """Add the pictures, whose files `store` writes, and return them by name. No sweep can delete the files before the transaction ends."""
+    """Add the pictures, whose files `store` writes, and return them by name. It is for a shop whose workers do not run yet."""
     drawn = {name: Shown(renditions(name), picture.alt) for name, picture in pictures().items()}
-    await conn.execute(LOCK_CONTENT, content_keys([each.picture.digest for each in drawn.values()]))
     await conn.executemany(INSERT_PICTURE, [(each.picture.digest, *zip(*each.picture.sides, strict=True)) for each in drawn.values()])
     await store()
     return drawn
