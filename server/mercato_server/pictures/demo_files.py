@@ -5,6 +5,7 @@ It is a process of its own because the workers of a shop that root starts run as
 
 import asyncio
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from mercato_server.config.picture_settings import PictureSettings
@@ -17,11 +18,15 @@ async def store_all(storage: Storage) -> None:
     for name in pictures():
         work = storage.files.new_work()
         try:
-            for size, content in contents(name).items():
-                Path(work, size).write_bytes(content)
+            _write(work, contents(name))
             await storage.store(work, storage.files.digest(work))
         finally:
             storage.files.end_work(work)
+
+
+def _write(work: Path, files: Mapping[str, bytes]) -> None:
+    for name, content in files.items():
+        (work / name).write_bytes(content)
 
 
 def main() -> int:
