@@ -38,7 +38,7 @@ class DemoCategory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DemoGroup:
-    """A group with the ids of its variants."""
+    """A group without its variants."""
 
     id: UUID
     code: str
