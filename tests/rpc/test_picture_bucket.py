@@ -368,7 +368,8 @@ async def test_a_bucket_that_fails_in_the_middle_of_a_picture_gets_all_of_it_lat
             await verifier.queue.handle(job)
     assert await state(shop, admin, upload) == (PENDING, "")
     assert await pool.fetchval("SELECT condemned_at IS NOT NULL FROM pictures")
-    await sweep(pool, storage, unused_s=0)  # leaves the picture to its upload
+    await sweep(pool, storage, unused_s=0)
+    assert await pool.fetchval("SELECT lease FROM pictures") == UUID(upload.id)  # the sweep leaves it to its upload
     with monkeypatch.context() as patched:
         patched.setattr(storage, "drop", broken.drop)  # the picture is there, and its upload cannot be deleted
         with pytest.raises(LaterError):
