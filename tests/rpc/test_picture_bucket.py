@@ -58,7 +58,9 @@ def bucket(s3: "S3Server") -> BucketSettings:
 
 
 @pytest.fixture
-def settings(settings: Settings, bucket: BucketSettings, tmp_path: Path) -> Settings:
+def settings(settings: Settings, bucket: BucketSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
+    for limit in ("CALL_S", "COMPLETE_S"):  # the server of the tests shares the machine
+        monkeypatch.setattr(f"mercato_server.pictures.bucket.{limit}", patient())
     return own_directory(settings, tmp_path / "pictures", bucket)
 
 
@@ -175,7 +177,7 @@ async def test_the_shop_itself_takes_no_file(shop: Shop, admin: Person) -> None:
 async def test_the_file_of_a_client_that_has_died_is_taken_up(shop: Shop, admin: Person, pool: "Pool", storage: Storage) -> None:
     upload = await created(shop, admin, len(FILE))
     assert (await put(upload.upload_url, FILE)).is_success
-    await sweep_files(pool, storage, 0)  # it is too young
+    await sweep_files(pool, storage, 0, age_s=3_600)  # it is too young
     assert await state(shop, admin, upload) == (WAITING, "")
     await sweep_files(pool, storage, 0, age_s=0)
     assert (await settled(shop, admin, upload.id)).state == READY
@@ -251,7 +253,7 @@ async def test_what_no_row_needs_is_swept_from_the_bucket(
     for name in (f"uploads/{uuid4().hex}", f"pictures/{'0' * 64}-large.webp", f"pictures/{picture.id[:2]}{'0' * 62}-small.webp"):
         assert send_signed("PUT", f"{bucket.url}/{name}", content=b"x").is_success
     assert send_signed("PUT", f"{bucket.url}/other/file", content=b"x").is_success
-    await sweep_files(pool, storage, 0)
+    await sweep_files(pool, storage, 0, age_s=3_600)
     assert len(objects(bucket)) == len(kept) + 5
     for shelf in (0, int(picture.id[:2], 16)):
         await sweep_files(pool, storage, shelf, age_s=0)
@@ -302,8 +304,9 @@ async def test_a_bucket_that_cannot_be_used_is_named_and_loses_nothing(
     urls = {"absent": f"{bucket.url}-x"} | dict.fromkeys(("down", "broken", "slow"), f"http://127.0.0.1:{port}/x")
     broken = failing(settings, **{name: urls.get(value, value) for name, value in change.items()})
     answering = {"broken": _answering_500, "slow": _never_answering}.get(change.get("url", ""), _not_there)
-    if answering is not _never_answering:
-        monkeypatch.setattr("mercato_server.pictures.bucket.CALL_S", patient())
+    if answering is _never_answering:
+        for limit in ("CALL_S", "COMPLETE_S"):
+            monkeypatch.setattr(f"mercato_server.pictures.bucket.{limit}", 0.1)
     with answering(port):
         async with worker(broken, pool) as shop:  # it starts, and serves all else
             admin = await shop.person(admin=True)
@@ -365,7 +368,8 @@ async def test_a_bucket_that_fails_in_the_middle_of_a_picture_gets_all_of_it_lat
             await verifier.queue.handle(job)
     assert await state(shop, admin, upload) == (PENDING, "")
     assert await pool.fetchval("SELECT condemned_at IS NOT NULL FROM pictures")
-    await sweep(pool, storage, unused_s=0)  # leaves the picture to its upload
+    await sweep(pool, storage, unused_s=0)
+    assert await pool.fetchval("SELECT lease FROM pictures") == UUID(upload.id)  # the sweep leaves it to its upload
     with monkeypatch.context() as patched:
         patched.setattr(storage, "drop", broken.drop)  # the picture is there, and its upload cannot be deleted
         with pytest.raises(LaterError):

@@ -43,7 +43,7 @@ from mercato_server.pictures.storage import Storage
 from mercato_server.pictures.sweeper import sweep, sweep_files
 from mercato_server.pictures.verifier import STOPS, Verifier
 from mercato_server.store import shown_pictures, slugs
-from support.patience import until
+from support.patience import patient, until
 from support.picture_files import HEIC, HTML, encoded, halves, with_place
 from support.pictures import contents, created, ended_by, left, own_directory, own_storage, sent, settled, show, uploaded, verifying
 from support.s3_server import S3Server
@@ -69,6 +69,8 @@ def settings(settings: Settings, kind: str, request: pytest.FixtureRequest, tmp_
     if kind == "directory":
         return own_directory(settings, tmp_path / "pictures")
     monkeypatch.setattr("mercato_server.pictures.bucket.KEPT_S", 0.0)  # another worker deletes, so this one must not remember
+    for limit in ("CALL_S", "COMPLETE_S"):  # the server of the tests shares the machine
+        monkeypatch.setattr(f"mercato_server.pictures.bucket.{limit}", patient())
     s3: S3Server = request.getfixturevalue("s3")
     return own_directory(settings, tmp_path / "pictures", s3.bucket())
 

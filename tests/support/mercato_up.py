@@ -249,8 +249,9 @@ def running_demo(*more: str, **environ: str) -> Iterator[Up]:
             finally:
                 process.kill()
         assert errors.read_text() == ""
-        # A shop with few connections is attacked, and sheds calls of the attacker.
-        _require_no_internal_errors(directory / "log", {503, 504} if "MERCATO_CONNECTIONS" in environ else {504})
+        # A shop with few connections is attacked, and sheds calls of the attacker. A bucket may answer too late.
+        may_refuse = {"MERCATO_CONNECTIONS", "MERCATO_PICTURES_S3_BUCKET"} & environ.keys()
+        _require_no_internal_errors(directory / "log", {503, 504} if may_refuse else {504})
     finally:
         shutil.rmtree(directory, ignore_errors=True)
 

@@ -42,7 +42,9 @@ RETRIES = 2
 RETRY_S = 10.0
 """Time after which a request is not tried again."""
 CALL_S = 1.5
-"""Time limit for what a call waits for, which has two seconds in all."""
+"""Time limit for a rendition, as its call has two seconds in all."""
+COMPLETE_S = 4.0
+"""Time limit for a look at an upload, whose call has five."""
 READS_MAX = 16
 """Renditions that a worker fetches at the same time."""
 KEPT_BYTES = 32 * 1024 * 1024
@@ -87,7 +89,7 @@ class Bucket:
 
     async def has_upload(self, file: str) -> bool:
         """Return whether the file of an upload is there."""
-        async with self._asking(CALL_S):
+        async with self._asking(COMPLETE_S):
             return await self._has(f"uploads/{file}")
 
     async def fetch(self, file: str, work: Path) -> Path | None:
