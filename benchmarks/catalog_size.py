@@ -195,9 +195,9 @@ async def _memory(directory: Path, server: Postgres, url: str, count: int) -> tu
         async with asyncio.timeout(READY_TIMEOUT_S):
             await until_listening([socket])
         pids = {WORKER: (worker.pid or 0,), "postgres": (server.pid or 0,)}
-        before = _resident_mb(worker.pid or 0)
+        before = resident_mb(worker.pid or 0)
         await _read_all(Stage(directory, url, secret_key, {WORKER: socket}, 0, pids), count)
-        return before, _resident_mb(worker.pid or 0)
+        return before, resident_mb(worker.pid or 0)
     finally:
         await worker.stop()
 
@@ -223,7 +223,7 @@ async def _read_all(running: Stage, count: int) -> None:
         raise Mismatch(f"{outcome.count} of {len(requests)} batches of products were read: {outcome.failures}")
 
 
-def _resident_mb(pid: int) -> float:
+def resident_mb(pid: int) -> float:
     """Return the resident memory of a process, including pages shared with other processes (proc_pid_status(5))."""
     [line] = [line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmRSS:")]
     return int(line.split()[1]) / 1024

@@ -1,11 +1,8 @@
-"""Measure lists with one entry for each group, and facets, beside the same lists of all products: in turns, in one catalog of variants."""
+"""Measure lists with one entry for each group, options and facets, beside the same lists of all products: in turns, in one catalog."""
 
 import asyncio
-import csv
-import itertools
+import secrets
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -16,63 +13,44 @@ from uuid import UUID
 import asyncpg
 import grpc
 
-import catalog_csv
+import variant_catalog
+from catalog_size import resident_mb
+from goods import ALGORITHM, Mismatch
 from mercato.v1 import catalog_pb2, catalog_pb2_grpc
-from mercato_server.config.settings import Settings, child_environ
+from mercato_server.config.settings import Settings
 from mercato_server.database import migrations
-from mercato_server.database.pool import Pool, create_pool
+from mercato_server.database.pool import Pool, create_pool, small_pool
 from mercato_server.domain.catalog import ProductFilter, ProductOrder
 from mercato_server.domain.paging import Page, Position
 from mercato_server.domain.variant_filters import VariantFilter
 from mercato_server.embedded.postgres import Postgres
+from mercato_server.embedded.probes import until_listening
 from mercato_server.observability.logging import log_to_stderr
 from mercato_server.store import facets, product_lists
 from mercato_server.worker import running
 from report import Goal, Part, Spread
 from runs import Scale
+from stage import READY_TIMEOUT_S, worker_process
 
-VARIANTS = 4
-"""Variants of each group."""
 RATIO_MAX = 1.2
 PAGE, REPEATS = 20, 20
+FEW = 5
+"""Calls of a read that may take long."""
+KEPT = 500
+"""First pages that fill the memory of a worker."""
+LEAF, MIDDLE, TOP = "Trail Shoes", "Running", "Training"
+"""A category without subcategories, one with its own products and those of six below it, and one that has only subcategories."""
+QUERY = "waterproof boots"
 Read = Callable[["Pool"], Awaitable[object]]
-COLLAPSED = VariantFilter(collapse=True)
-RED = VariantFilter(collapse=True, choices=(("colour", ("red",)),))
-RARE = VariantFilter(collapse=True, choices=(("colour", ("shade 7",)),))
 
-# Products of one name become the variants of a group, in two sizes and two of a few colours; a thousandth of the groups have a colour that
-# few others have.
-GROUP = """
-INSERT INTO product_groups (code, name, varies_by, currency_code)
-SELECT name, name, '{Size,Colour}', currency_code FROM products GROUP BY name, currency_code;
 
-WITH numbered AS (
-    SELECT products.id, product_groups.id AS group_id, number, row_number() OVER variants AS place,
-           row_number() OVER (PARTITION BY product_groups.id ORDER BY price_minor, products.id) = 1 AS is_listed
-      FROM products
-      JOIN product_groups USING (name)
-    WINDOW variants AS (PARTITION BY product_groups.id ORDER BY products.id)
-), named AS (
-    SELECT *, CASE WHEN place % 2 = 0 THEN 'S' ELSE 'M' END AS size,
-           CASE WHEN number / 4 % 1000 = 0 AND place > 2 THEN 'Shade ' || number / 4000 % 10
-                WHEN place > 2 THEN (ARRAY['Red', 'Green', 'Blue'])[1 + number / 4 % 3] ELSE 'Black' END AS colour
-      FROM numbered
-)
-UPDATE products
-   SET group_id = named.group_id, position = place, is_listed = named.is_listed, options_text = 'Size: ' || size || ', Colour: ' || colour,
-       options = jsonb_build_array(jsonb_build_array('Size', size), jsonb_build_array('Colour', colour)),
-       folded_options = jsonb_build_object('size', lower(size), 'colour', lower(colour))
-  FROM named
- WHERE named.id = products.id;
+def chosen(*colours: str, **others: str) -> VariantFilter:
+    """Return the conditions of a collapsed list on options."""
+    choices = {"colour": colours, **{name: (value,) for name, value in others.items()}} if colours else {}
+    return VariantFilter(collapse=True, choices=tuple(sorted(choices.items())))
 
-UPDATE product_groups
-   SET min_price_minor = lowest, max_price_minor = highest, variants = number
-  FROM (SELECT group_id, min(price_minor) AS lowest, max(price_minor) AS highest, count(*)::integer AS number
-          FROM products
-         GROUP BY group_id)
-       AS variant
- WHERE group_id = id;
-"""
+
+COLLAPSED, COMMON, RARE, ABSENT = chosen(), chosen("black"), chosen("shade 7"), chosen("no colour")
 
 
 class Pair(NamedTuple):
@@ -83,7 +61,7 @@ class Pair(NamedTuple):
 
 
 async def measure(scale: Scale, directory: Path | None) -> Part:
-    """Fill a database with the variants of groups, and compare reads of lists."""
+    """Fill a database with the variants of groups, compare reads of lists, and measure the memory of a worker that keeps lists."""
     log_to_stderr("warning", "console")  # the worker of the answers runs in this process
     products = scale.catalogs[-1]
     with tempfile.TemporaryDirectory(prefix="mercato-variants-", dir=directory) as name:
@@ -92,99 +70,85 @@ async def measure(scale: Scale, directory: Path | None) -> Part:
         server = Postgres(place, durable=False)  # the disk is not measured
         await server.start()
         try:
-            url = await _fill(place, server, products)
+            url, seconds = await _fill(server, products)
             settings = Settings(database_url=url, secret_key="x" * 32, pool_size=1)
             pool = await create_pool(settings)
-            times = await _compare(pool, await _pairs(pool), scale.rounds)
-            cold = {what: await _cold(pool, wanted) for what, wanted in _counted(await _category(pool)).items()}
-            answers = await _answers(settings, scale.rounds)
+            kinds = {name: await _category(pool, name) for name in (LEAF, MIDDLE, TOP)}
+            answers = await _answers(settings, kinds, scale.rounds)
+            times = await _compare(pool, await _pairs(pool, kinds), scale.rounds)
+            cold = {what: await _cold(pool, wanted) for what, wanted in _counted(kinds).items()}
             await pool.close()
+            memory = await _memory(place, server, url)
         finally:
             await server.stop()
-    of = f"{products:,} products in {products // VARIANTS:,} groups"
+    of = f"{products:,} products in {products // variant_catalog.VARIANTS:,} groups"
     goals = [
-        Goal(what=f"{of}, {what} ÷ list of all products", bound=RATIO_MAX, found=[two / one for one, two in found], at_least=False)
+        Goal(what=f"{of}, {what}", bound=RATIO_MAX, found=[two / one for one, two in found], at_least=False)
         for what, found in answers.items()
     ]
-    return Part(title="Lists of variants", goals=goals, note=NOTE, tables=[_table({**answers, **times}), _cold_table(cold)])
+    note = f"{NOTE} The catalog was made in {seconds:,.0f} s. {memory}"
+    tables = [_table("whole answer", answers), _table("list at the store", times), _cold_table(cold)]
+    return Part(title="Lists of variants", goals=goals, note=note, tables=tables)
 
 
-async def _fill(directory: Path, server: Postgres, count: int) -> str:
-    """Create a database with variants: import products, of which several follow each other with one name, and make them groups."""
-    url = server.url("variants")
-    await _execute(server.url(), 'CREATE DATABASE "variants"')
-    await migrations.migrate(url)
-    path = directory / "products.csv"
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(catalog_csv.HEADER)
-        writer.writerows(_variants(count))
-    command = [sys.executable, "-m", "mercato_server", "import", str(path)]
-    await asyncio.to_thread(subprocess.run, command, env=child_environ({"DATABASE_URL": url}), check=True, stdout=subprocess.DEVNULL)
-    await _execute(url, GROUP)
-    for table in ("products", "product_groups", "product_search", "search_words", "stock_levels"):
-        await _execute(url, f"VACUUM ANALYZE {table}")
-    return url
-
-
-def _variants(count: int) -> itertools.chain[tuple[object, ...]]:
-    """Return rows of products: those of a group have one name, description and category, each its own SKU, price and stock."""
-    rows = catalog_csv.products(count)
-    return itertools.chain.from_iterable(
-        [(sku, f"{first[1]} {number}", *first[2:3], price, first[4], stock, picture) for sku, _, _, price, _, stock, picture in several]
-        for number, several in enumerate(zip(*[rows] * VARIANTS, strict=True))
-        for first in several[:1]
-    )
-
-
-async def _execute(url: str, statement: str) -> None:
-    conn = await asyncpg.connect(url)
-    await conn.execute(statement)
+async def _fill(server: Postgres, count: int) -> tuple[str, float]:
+    """Create a database with a catalog of variants; return its URL and how long that took."""
+    url, began = server.url("variants"), time.perf_counter()
+    conn = await asyncpg.connect(server.url())
+    await conn.execute('CREATE DATABASE "variants"')
     await conn.close()
+    await migrations.migrate(url)
+    async with small_pool(url) as pool:
+        await variant_catalog.make(pool, count, Settings(database_url=url, secret_key="x" * 32).currency)
+    return url, time.perf_counter() - began
 
 
-async def _category(pool: "Pool") -> UUID:
-    found: UUID = await pool.fetchval("SELECT id FROM categories WHERE name = 'Running'")
+async def _category(pool: "Pool", name: str) -> UUID:
+    found: UUID = await pool.fetchval("SELECT id FROM categories WHERE name = $1", name)
     return found
 
 
-async def _pairs(pool: "Pool") -> Mapping[str, Pair]:
+def _pair(
+    order: ProductOrder = ProductOrder.NEWEST, after: Position | None = None, variants: VariantFilter = COLLAPSED, **wanted: object
+) -> Pair:
+    """Return a list of all products beside one of groups; if these have options, the other one has none."""
+    page = Page(PAGE, after=after)
+    plain, collapsed = ProductFilter(**wanted), ProductFilter(variants=variants, **wanted)  # type: ignore[arg-type] # named as there
+    return Pair(
+        lambda pool: product_lists.products(pool, plain, order, page), lambda pool: product_lists.products(pool, collapsed, order, page)
+    )
+
+
+async def _pairs(pool: "Pool", kinds: Mapping[str, UUID]) -> Mapping[str, Pair]:
     """Return the lists by name."""
-    category_id = await _category(pool)
-    count = await pool.fetchval("SELECT count(*) FROM products")
-    newer = await pool.fetchval("SELECT id FROM products ORDER BY id OFFSET $1 LIMIT 1", count // 2)
-    middle = await pool.fetchrow("SELECT id, price_minor FROM products ORDER BY price_minor, id OFFSET $1 LIMIT 1", count // 2)
-    cheaper = Position(middle["price_minor"], middle["id"])  # type: ignore[index] # there is one
-
-    def pair(order: ProductOrder, after: Position | None = None, **wanted: object) -> Pair:
-        plain, collapsed = ProductFilter(**wanted), ProductFilter(variants=COLLAPSED, **wanted)  # type: ignore[arg-type] # named as there
-        page = Page(PAGE, after=after)
-        return Pair(
-            lambda pool: product_lists.products(pool, plain, order, page), lambda pool: product_lists.products(pool, collapsed, order, page)
-        )
-
+    leaf, middle, top = kinds.values()
+    half = await pool.fetchval("SELECT count(*) / 2 FROM products")
+    newer = await pool.fetchval("SELECT id FROM products ORDER BY id OFFSET $1 LIMIT 1", half)
+    row = await pool.fetchrow("SELECT price_minor, id FROM products ORDER BY price_minor, id OFFSET $1 LIMIT 1", half)
+    cheaper = Position(*(row or ()))
+    cheapest, name = ProductOrder.CHEAPEST, ProductOrder.NAME
     return {
-        "newest": pair(ProductOrder.NEWEST),
-        "cheapest": pair(ProductOrder.CHEAPEST),
-        "dearest": pair(ProductOrder.DEAREST),
-        "by name": pair(ProductOrder.NAME),
-        "newest, deep page": pair(ProductOrder.NEWEST, Position(None, newer)),
-        "cheapest, deep page": pair(ProductOrder.CHEAPEST, cheaper),
-        "category": pair(ProductOrder.NEWEST, category_id=category_id),
-        "category, cheapest": pair(ProductOrder.CHEAPEST, category_id=category_id),
-        "category, in stock, cheapest": pair(ProductOrder.CHEAPEST, category_id=category_id, in_stock=True),
-        "prices, by name": pair(ProductOrder.NAME, min_price_minor=2_000, max_price_minor=6_000),
-        "search": pair(ProductOrder.RELEVANCE, query="waterproof boots"),
-        "search, newest": pair(ProductOrder.NEWEST, query="waterproof boots"),
-        "search, cheapest": pair(ProductOrder.CHEAPEST, query="waterproof boots"),
-        "of one colour in three, beside all": Pair(
-            pair(ProductOrder.NEWEST).plain,
-            lambda pool: product_lists.products(pool, ProductFilter(variants=RED), ProductOrder.NEWEST, Page(PAGE)),
-        ),
-        "of a rare colour, cheapest, beside all": Pair(
-            pair(ProductOrder.CHEAPEST).plain,
-            lambda pool: product_lists.products(pool, ProductFilter(variants=RARE), ProductOrder.CHEAPEST, Page(PAGE)),
-        ),
+        "newest": _pair(),
+        "cheapest": _pair(cheapest),
+        "by name": _pair(name),
+        "newest, from the middle": _pair(after=Position(None, newer)),
+        "cheapest, from the middle": _pair(cheapest, cheaper),
+        "category without subcategories": _pair(category_id=leaf),
+        "category with subcategories": _pair(category_id=middle),
+        "category of subcategories only": _pair(category_id=top),
+        "the same, cheapest": _pair(cheapest, category_id=top),
+        "the same, in stock, by name": _pair(name, category_id=top, in_stock=True),
+        "prices, by name": _pair(name, min_price_minor=2_000, max_price_minor=6_000),
+        "search": _pair(ProductOrder.RELEVANCE, query=QUERY),
+        "search, newest": _pair(query=QUERY),
+        "search, cheapest": _pair(cheapest, query=QUERY),
+        "search, with a common colour, newest": _pair(query=QUERY, variants=COMMON),
+        "common colour": _pair(variants=COMMON),
+        "common colour, cheapest": _pair(cheapest, variants=COMMON),
+        "two colours in one size": _pair(variants=chosen("black", "red", size="m")),
+        "common colour in a category of subcategories": _pair(category_id=top, variants=COMMON),
+        "colour of few, cheapest": _pair(cheapest, variants=RARE),
+        "colour that no variant has": _pair(variants=ABSENT),
     }
 
 
@@ -192,64 +156,142 @@ async def _compare(pool: "Pool", pairs: Mapping[str, Pair], rounds: int) -> Mapp
     """Return the milliseconds of both lists of each pair, the medians of each round."""
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in pairs}
     for name, pair in [*pairs.items()] * (rounds + 1):  # once to warm up
-        spent: tuple[list[float], list[float]] = ([], [])
-        for _ in range(REPEATS):
-            for read, taken in zip(pair, spent, strict=True):
-                began = time.perf_counter()
-                await read(pool)
-                taken.append((time.perf_counter() - began) * 1000)
-        found[name].append((statistics.median(spent[0]), statistics.median(spent[1])))
+        found[name].append(await _turns((lambda pair=pair: pair.plain(pool), lambda pair=pair: pair.collapsed(pool)), REPEATS))  # type: ignore[misc] # mypy does not infer lambdas with defaults
     return {name: times[1:] for name, times in found.items()}
 
 
-def _counted(category_id: UUID) -> Mapping[str, ProductFilter]:
+async def _turns(reads: Sequence[Callable[[], Awaitable[object]]], times: int) -> tuple[float, float]:
+    """Return the median milliseconds of two reads, which take turns."""
+    spent: tuple[list[float], list[float]] = ([], [])
+    for _ in range(times):
+        for read, taken in zip(reads, spent, strict=True):
+            began = time.perf_counter()
+            await read()
+            taken.append((time.perf_counter() - began) * 1000)
+    return statistics.median(spent[0]), statistics.median(spent[1])
+
+
+def _counted(kinds: Mapping[str, UUID]) -> Mapping[str, ProductFilter]:
     """Return the lists whose facets are counted."""
+    leaf, _, top = kinds.values()
     return {
         "all products": ProductFilter(),
-        "a category": ProductFilter(category_id=category_id),
-        "a category, one colour in three": ProductFilter(category_id=category_id, variants=RED),
-        "a rare colour": ProductFilter(variants=RARE),
-        "a search": ProductFilter(query="waterproof boots"),
+        "a category without subcategories": ProductFilter(category_id=leaf),
+        "a category of subcategories": ProductFilter(category_id=top),
+        "a category, with a common colour": ProductFilter(category_id=leaf, variants=COMMON),
+        "a common colour": ProductFilter(variants=COMMON),
+        "a common colour in one size": ProductFilter(variants=chosen("black", size="m")),
+        "a colour of few": ProductFilter(variants=RARE),
+        "a colour that no variant has": ProductFilter(variants=ABSENT),
+        "a search": ProductFilter(query=QUERY),
     }
 
 
 async def _cold(pool: "Pool", wanted: ProductFilter) -> float:
     """Return the milliseconds of counting the facets of a list."""
     spent = []
-    for _ in range(REPEATS // 4):
+    for _ in range(FEW):
         began = time.perf_counter()
         await facets.read(pool, wanted, None)
         spent.append((time.perf_counter() - began) * 1000)
     return statistics.median(spent)
 
 
-ANSWERS = {
-    "answer, collapsed, from memory": catalog_pb2.ListProductsRequest(collapse=True),
-    "answer, collapsed with facets, from memory": catalog_pb2.ListProductsRequest(collapse=True, facets=True),
-    "answer, collapsed, a page that is not kept": catalog_pb2.ListProductsRequest(collapse=True, skip=1),
-    "answer, collapsed with facets, a page that is not kept": catalog_pb2.ListProductsRequest(collapse=True, facets=True, skip=1),
-}
-"""Requests of whole answers. Workers keep first pages without `skip`, and facets."""
+Asked = catalog_pb2.ListProductsRequest
 
 
-async def _answers(settings: Settings, rounds: int) -> Mapping[str, Sequence[tuple[float, float]]]:
-    """Return the milliseconds of a worker's answers for each request, beside those of the same page of all products."""
-    found: dict[str, list[tuple[float, float]]] = {what: [] for what in ANSWERS}
+def _asked(kinds: Mapping[str, UUID], deep: Mapping[str, tuple[str, str]]) -> Mapping[str, tuple[Asked, Asked]]:
+    """Return the requests of each pair of answers. Workers keep first pages without `skip`, and facets.
+
+    `deep` has the tokens of the pages after 1,000 entries, of all products and collapsed.
+    """
+    leaf, middle, top = map(str, kinds.values())
+    black = ["Colour:Black"]
+    kept = {
+        "first page": (Asked(), Asked(collapse=True)),
+        "with facets": (Asked(), Asked(collapse=True, facets=True)),
+        "with an option and facets": (Asked(), Asked(collapse=True, facets=True, options=black)),
+        "category with subcategories, facets": (Asked(category_id=top), Asked(collapse=True, facets=True, category_id=top)),
+        "search with facets": (Asked(q=QUERY), Asked(collapse=True, facets=True, q=QUERY)),
+    }
+    read = {
+        "newest": (Asked(), Asked(collapse=True)),
+        "newest, facets from memory": (Asked(), Asked(collapse=True, facets=True)),
+        "cheapest": (Asked(order_by="price"), Asked(collapse=True, order_by="price")),
+        "by name": (Asked(order_by="name"), Asked(collapse=True, order_by="name")),
+        "category without subcategories": (Asked(category_id=leaf), Asked(collapse=True, category_id=leaf)),
+        "category with subcategories": (Asked(category_id=middle), Asked(collapse=True, category_id=middle)),
+        "category of subcategories only": (Asked(category_id=top), Asked(collapse=True, category_id=top)),
+        "search": (Asked(q=QUERY), Asked(collapse=True, q=QUERY)),
+        "common colour ÷ all products": (Asked(), Asked(collapse=True, options=black)),
+        "common colour, cheapest ÷ all": (Asked(order_by="price"), Asked(collapse=True, options=black, order_by="price")),
+        "colour of few ÷ all products": (Asked(), Asked(collapse=True, options=["Colour:Shade 7"])),
+    }
+    pages = {
+        f"deep page, {order or 'newest'}": (
+            Asked(page_token=one, order_by=order),
+            Asked(collapse=True, page_token=two, order_by=order),
+        )
+        for order, (one, two) in deep.items()
+    }
+    trees = {"all products, category with ÷ without subcategories": (Asked(category_id=leaf, skip=1), Asked(category_id=top, skip=1))}
+    for asked in (each for pair in read.values() for each in pair):
+        asked.skip = 1
+    return {
+        **{f"collapsed ÷ all products, from memory, {what}": pair for what, pair in kept.items()},
+        **{f"collapsed ÷ all products, from the database, {what}": pair for what, pair in {**read, **pages}.items()},
+        **{f"from the database, {what}": pair for what, pair in trees.items()},
+    }
+
+
+async def _answers(settings: Settings, kinds: Mapping[str, UUID], rounds: int) -> Mapping[str, Sequence[tuple[float, float]]]:
+    """Return the milliseconds of a worker's answers to the requests of each pair, the medians of each round."""
     async with running(settings) as (_, [port]), grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
         shop = catalog_pb2_grpc.CatalogServiceStub(channel)
-        for what, request in [*ANSWERS.items()] * (rounds + 1):  # once to warm up
-            spent: tuple[list[float], list[float]] = ([], [])
-            for _ in range(REPEATS * 5):
-                for wanted, taken in zip((catalog_pb2.ListProductsRequest(skip=request.skip), request), spent, strict=True):
-                    began = time.perf_counter()
-                    await shop.ListProducts(wanted)
-                    taken.append((time.perf_counter() - began) * 1000)
-            found[what].append((statistics.median(spent[0]), statistics.median(spent[1])))
+        deep = {order: (await _token(shop, order, collapse=False), await _token(shop, order, collapse=True)) for order in ("", "price")}
+        asked = _asked(kinds, deep)
+        found: dict[str, list[tuple[float, float]]] = {what: [] for what in asked}
+        for what, (one, two) in [*asked.items()] * (rounds + 1):  # once to warm up
+            reads = (lambda one=one: shop.ListProducts(one), lambda two=two: shop.ListProducts(two))
+            found[what].append(await _turns(reads, REPEATS * 2))
     return {what: times[1:] for what, times in found.items()}
 
 
-def _table(times: Mapping[str, Sequence[tuple[float, float]]]) -> list[tuple[str, ...]]:
-    rows: list[tuple[str, ...]] = [("list", "all products, ms", "one entry a group, ms", "ratio")]
+async def _token(shop: "catalog_pb2_grpc.CatalogServiceAsyncStub", order: str, *, collapse: bool) -> str:
+    answer = await shop.ListProducts(Asked(order_by=order, collapse=collapse, skip=1_000 - PAGE))
+    return str(answer.next_page_token)
+
+
+async def _memory(directory: Path, server: Postgres, url: str) -> str:
+    """Return how much memory a worker takes for first pages of lists with facets, beside lists of all products: a worker for each."""
+    taken = {what: await _grown(directory, server, url, collapse=what == "collapsed") for what in ("of all products", "collapsed")}
+    lists = ", ".join(f"{after - before:.0f} MB if they are {what}" for what, (before, after) in taken.items())
+    return f"{KEPT} first pages of lists of different prices took a worker {lists}, the collapsed ones with facets."
+
+
+async def _grown(directory: Path, server: Postgres, url: str, *, collapse: bool) -> tuple[float, float]:
+    """Return a worker's memory in MB before and after it has answered KEPT different lists."""
+    socket = server.run_dir / f"lists-{collapse}.sock"
+    worker = worker_process(directory, socket, {"DATABASE_URL": url, "SECRET_KEY": secrets.token_hex(32), "ALGORITHM": ALGORITHM})
+    try:
+        await worker.start()
+        async with asyncio.timeout(READY_TIMEOUT_S):
+            await until_listening([socket])
+        async with grpc.aio.insecure_channel(f"unix:{socket}") as channel:
+            shop = catalog_pb2_grpc.CatalogServiceStub(channel)
+            await shop.ListProducts(Asked(collapse=collapse, facets=collapse))
+            before = resident_mb(worker.pid or 0)
+            for number in range(KEPT):
+                answer = await shop.ListProducts(Asked(collapse=collapse, facets=collapse, max_price=9_900 - number, order_by="price desc"))
+                if len(answer.products) != PAGE:
+                    raise Mismatch(f"a list has {len(answer.products)} products, not {PAGE}")
+        return before, resident_mb(worker.pid or 0)
+    finally:
+        await worker.stop()
+
+
+def _table(what: str, times: Mapping[str, Sequence[tuple[float, float]]]) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = [(what, "first, ms", "second, ms", "second ÷ first")]
     for name, rounds in times.items():
         medians = (f"{statistics.median(side):.2f}" for side in zip(*rounds, strict=True))
         rows.append((name, *medians, Spread.of([two / one for one, two in rounds]).text(2)))
@@ -261,7 +303,8 @@ def _cold_table(cold: Mapping[str, float]) -> list[tuple[str, ...]]:
 
 
 NOTE = (
-    f"Groups have {VARIANTS} variants. The lists are those of the store, without gRPC and the memory of a worker; each time is the median "
-    f"of {REPEATS}, one list after the other, and the median over the rounds. Whole answers are those of a worker over gRPC, one call "
-    "after the other. PostgreSQL runs without fsync."
+    f"Groups have {variant_catalog.VARIANTS} variants. Whole answers are those of a worker over gRPC, one call after the other; its groups "
+    "are those that it has just read. The lists at the store are without gRPC and the memory of a worker. The first list of a pair is that "
+    f"of all products, the second one has an entry for each group; lists with options stand beside lists without. Each time is the median "
+    f"of {REPEATS} or more, in turns, and the median over the rounds. PostgreSQL runs without fsync."
 )

@@ -624,6 +624,8 @@ CREATE TABLE public.product_groups (
     version bigint DEFAULT 1 NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    variant_ids uuid[],
+    variant_options jsonb,
     slug text COLLATE pg_catalog."C",
     CONSTRAINT product_groups_prices_check CHECK (
 CASE

@@ -3,6 +3,7 @@
 import random
 import time
 import uuid
+from dataclasses import replace
 
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
@@ -19,6 +20,7 @@ from mercato.v1.catalog_pb2 import (
     ProductOption,
     UpdateProductGroupRequest,
     UpdateProductRequest,
+    UpsertProductGroupRequest,
 )
 from mercato.v1.money_pb2 import Money
 from mercato_server.config.settings import Settings
@@ -218,6 +220,65 @@ async def test_a_collapsed_list_has_each_change_of_a_variant_at_once_and_elsewhe
     await is_shown(medium, 1500, 2000, "S")
     await shop.catalog.DeleteProduct(DeleteProductRequest(product_id=small.id), metadata=admin.metadata)
     await is_shown(medium, 1500, 1500)
+
+
+async def test_a_collapsed_list_has_a_new_order_of_variants_at_once_and_what_became_of_them(shop: Shop) -> None:
+    """A group keeps the order and the options of its variants, and each write of variants renews them; here in several ways."""
+    admin = await shop.person(admin=True)
+
+    async def write(*sizes: str, stock: int = 5, **fields: object) -> None:
+        options = [[ProductOption(name="Size", value=each)] for each in sizes]
+        variants = [Product(name="Shirt", options=each, price=Money(minor_units=1000), stock=stock) for each in options]
+        request = UpsertProductGroupRequest(group=shirt, variants=variants, **fields)  # type: ignore[arg-type] # named as there
+        await shop.catalog.UpsertProductGroup(request, metadata=admin.metadata)
+
+    async def sizes() -> list[str]:
+        [found] = (await page(shop)).groups
+        return in_stock(found).get("Size", [])
+
+    shirt = ProductGroup(code="SHIRT", name="Shirt", varies_by=["Size"])
+    await write("S", "M", "L")
+    assert await sizes() == ["S", "M", "L"]
+    await write("L", "S", "M", reorder=True)
+    assert await sizes() == ["L", "S", "M"]
+    await write("M", "XS", delete_others=True)
+    assert await sizes() == ["M", "XS"]
+    await write("M", stock=0)
+    assert await sizes() == ["XS"]
+    await write("XS", stock=0)
+    [found] = (await page(shop)).groups
+    assert (in_stock(found), found.variants, found.variants_in_stock) == ({}, 2, 0)
+
+
+async def test_a_group_of_200_variants_is_shown_whole(shop: Shop) -> None:
+    """Its entry is longer than those that workers keep."""
+    admin = await shop.person(admin=True)
+    sizes = [f"{number:03} {'very ' * 15}wide" for number in range(200)]
+    options = [[ProductOption(name="Size", value=size)] for size in sizes]
+    variants = [Product(name="Shirt", options=each, price=Money(minor_units=1), stock=place % 2) for place, each in enumerate(options)]
+    request = UpsertProductGroupRequest(group=ProductGroup(name="Shirt", varies_by=["Size"]), variants=variants)
+    await shop.catalog.UpsertProductGroup(request, metadata=admin.metadata)
+    for _ in range(2):
+        [found] = (await page(shop, skip=0)).groups
+        assert in_stock(found) == {"Size": sizes[1::2]}
+        assert (found.variants, found.variants_in_stock) == (200, 100)
+
+
+async def test_a_page_of_groups_with_options_is_one_statement(settings: Settings, pool: "Pool") -> None:
+    """Whatever the number of groups and of their variants."""
+    async with open_worker(replace(settings, pool_size=1), pool) as (worker, shop):
+        admin = await shop.person(admin=True)
+        sent: list[str] = []
+        async with worker.parts.pool.acquire() as conn:
+            conn.add_query_logger(lambda query: sent.append(query.query))
+        for number in range(1, 6):
+            code = await group(shop, "Size")
+            for size in "SML"[: number % 3 + 1]:
+                await variant(shop, admin, code, 1000 + number, Size=size)
+            sent.clear()
+            found = await page(shop, options=["size:s"], order_by="price")
+            assert (len(found.products), len(found.groups)) == (number, number)
+            assert sum("FROM products" in statement for statement in sent) == 1, sent
 
 
 async def test_a_collapsed_list_has_the_new_name_of_a_group_at_once(shop: Shop) -> None:

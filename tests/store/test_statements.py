@@ -441,7 +441,8 @@ async def test_lists_of_variants_read_no_table_from_end_to_end(full: "Conn") -> 
             continue
         text = await plan(full, product_lists.list_sql(shape))
         assert "Seq Scan on" not in text, f"{shape}\n{text}"
-        assert "Hash" not in text, f"{shape}\n{text}"  # a join would read a whole table
+        if not (shape.category and shape.options):  # planned anew with the options: which ones decide how listings are joined
+            assert "Hash" not in text, f"{shape}\n{text}"  # a join would read a whole table
         if shape.collapse and not (shape.group or shape.options or shape.min_price or shape.max_price):
             assert "Sort  " not in text.partition("SubPlan")[0].partition("Aggregate")[0], f"{shape}\n{text}"
 
@@ -488,6 +489,45 @@ async def test_a_rare_option_is_found_by_an_index_and_a_common_one_on_the_way(fu
         await full.execute("DEALLOCATE listed")
         text = "\n".join(row[0] for row in plans[-1])
         assert expected in text, f"{value}\n{text}"
+
+
+# Of 10,000 products of the third category, which is below the first one, 2,500 are red and two of another colour that no others have.
+COLOUR = """
+UPDATE products
+   SET category_id = (SELECT id FROM categories WHERE name = 'category 3'),
+       folded_options = jsonb_build_object('size', (number % 4)::text, 'colour', CASE WHEN number % 5000 = 0 THEN 'rare'
+                                                                                       WHEN number % 4 = 1 THEN 'red' ELSE 'black' END)
+ WHERE group_id IS NOT NULL;
+INSERT INTO category_listings (category_id, id, price_minor, name_key)
+SELECT (SELECT id FROM categories WHERE name = 'category 1'), id, price_minor, name_key FROM products WHERE group_id IS NOT NULL
+    ON CONFLICT DO NOTHING;
+ANALYZE products, category_listings;
+"""
+
+
+@pytest.mark.parametrize("collapse", [False, True])
+@pytest.mark.parametrize(("colour", "products"), [("red", 2_500), ("rare", 2), ("unknown", 0)])
+async def test_options_in_a_tree_of_categories_read_no_more_listings_than_products_have_them(
+    full: "Conn", colour: str, products: int, *, collapse: bool
+) -> None:
+    """A list with options that few products have would otherwise read all listings of the category above."""
+    await full.execute(GROUP + COLOUR)
+    await full.execute("RESET plan_cache_mode")
+    parent = await full.fetchval("SELECT id FROM categories WHERE name = 'category 1'")
+    shape = Shape(order=ProductOrder.NEWEST, after=False, category=True, options=True, collapse=collapse)
+    arguments = f"""'{parent}', '($."colour" == "{colour}")'"""
+    for statement, rest in ((product_lists.list_sql(shape), "21, 0"), (product_lists.count_sql(shape), "100")):
+        await full.execute(f"PREPARE found AS {statement}")
+        rows = await full.fetch(f"EXPLAIN (ANALYZE) EXECUTE found ({arguments}, {rest})")
+        await full.execute("DEALLOCATE found")
+        text = "\n".join(row[0] for row in rows)
+        scans = re.finditer(r"Scan.* on category_listings .*actual time=.* rows=([\d.]+) loops=(\d+)", text)
+        read = [float(match[1]) * int(match[2]) for match in scans]
+        assert "category_listings" in text
+        assert max(read, default=0) <= products, text
+        assert "Seq Scan on" not in text, text
+    expected = await full.fetchval("SELECT count(*) FROM products WHERE folded_options @@ $1::text::jsonpath", f'$."colour" == "{colour}"')
+    assert expected == products
 
 
 async def test_facets_read_no_table_from_end_to_end(full: "Conn") -> None:

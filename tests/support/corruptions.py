@@ -396,6 +396,8 @@ CORRUPTIONS: dict[str, dict[str, str]] = {
         "a variant that is not counted": "UPDATE product_groups SET variants = 1",
         "the lowest price of an earlier time": "UPDATE product_groups SET min_price_minor = 1",
         "the highest price of an earlier time": "UPDATE product_groups SET max_price_minor = 1000000",
+        "a list of variants without one of them": "UPDATE product_groups SET variant_ids = variant_ids[2:]",
+        "options of an earlier time": "UPDATE product_groups SET variant_options = '[]'",
     },
     "representatives": {
         "a group without one": "UPDATE products SET is_listed = false WHERE group_id IS NOT NULL",
@@ -417,6 +419,9 @@ CORRUPTIONS: dict[str, dict[str, str]] = {
             DROP INDEX products_options_key;
             UPDATE products SET options = '[["Size", "s"]]', folded_options = '{"size": "s"}', options_text = 'Size: s'
              WHERE id = shirt('M');
+            UPDATE product_groups SET variant_options = (
+                SELECT jsonb_agg(options ORDER BY position, id) FROM products WHERE group_id = product_groups.id AND deleted_at IS NULL
+            );
             """,
     },
     "options of variants": {

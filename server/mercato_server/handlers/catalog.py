@@ -268,10 +268,10 @@ class CatalogHandler(ProductGroupRpcs):
         size = await product_lists.count(self._pool, wanted, self._limits.total_size_max, spelling) if counted else None
         token = self._pager.next_token(last, query)
         rest = catalog_pb2.ListProductsResponse(next_page_token=token, total_size=size, corrected_q=spelling or "")
-        variant_lists.add_groups(rest, groups, self._currency)
+        grouped = variant_lists.groups(groups, self._currency)
         products = {product.id: row for product, row in zip(found, rows, strict=True)}
         variant_ids = frozenset[str]().union(*(group.variant_ids for group in groups))
-        loaded = LoadedPage(products, rest.SerializeToString(), snapshot, wanted.in_stock, variant_ids)
+        loaded = LoadedPage(products, rest.SerializeToString() + grouped, snapshot, wanted.in_stock, variant_ids)
         return loaded.with_part(await variant_lists.counted(self._pool, self._cache, wanted, spelling)) if facets else loaded
 
     def _product(self, product: Product) -> catalog_pb2.Product:

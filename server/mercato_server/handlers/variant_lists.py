@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable
-from functools import partial
+from functools import lru_cache, partial
 
 from mercato.v1 import catalog_pb2
 from mercato_server.cache.catalog_cache import CatalogCache, LoadedPage
@@ -13,6 +13,9 @@ from mercato_server.store import facets
 from mercato_server.store.listed_groups import ListedGroup
 from mercato_server.validation import variant_filters
 from mercato_server.validation.checks import Checks
+
+KEPT_MAX = 1_024
+"""Most characters of the options of a group whose serialized form is kept, so that all kept ones have at most ten megabytes."""
 
 
 def conditions(check: Checks, request: catalog_pb2.ListProductsRequest, deleted: Deleted) -> VariantFilter:
@@ -35,15 +38,24 @@ def arguments(wanted: VariantFilter) -> str:
     return "" if wanted == ALL_VARIANTS else f" {wanted}"
 
 
-def add_groups(response: catalog_pb2.ListProductsResponse, found: Iterable[ListedGroup], currency: str) -> None:
-    """Add the groups of a collapsed list to a response."""
-    for group in found:
-        message = response.groups.add(group_id=str(group.id), name=group.name, variants=group.variants, variants_in_stock=group.in_stock)
-        message.min_price.currency_code = message.max_price.currency_code = currency
-        message.min_price.minor_units = group.min_price_minor
-        message.max_price.minor_units = group.max_price_minor
-        for name, values in group.values_in_stock.items():
-            message.in_stock.add(name=name, values=values)
+def groups(found: Iterable[ListedGroup], currency: str) -> bytes:
+    """Return the serialized groups of a response, which may be concatenated with its other fields."""
+    return b"".join([_group(each, currency) if len(each.options) <= KEPT_MAX else _group.__wrapped__(each, currency) for each in found])
+
+
+@lru_cache(maxsize=2_048)
+def _group(group: ListedGroup, currency: str) -> bytes:
+    """Return a response with a group. The same groups are on many lists, mostly with the same variants in stock."""
+    response = catalog_pb2.ListProductsResponse()
+    message = response.groups.add(
+        group_id=str(group.id), name=group.name, variants=len(group.variant_ids), variants_in_stock=len(group.in_stock)
+    )
+    message.min_price.currency_code = message.max_price.currency_code = currency
+    message.min_price.minor_units = group.min_price_minor
+    message.max_price.minor_units = group.max_price_minor
+    for name, values in group.values_in_stock().items():
+        message.in_stock.add(name=name, values=values)
+    return response.SerializeToString()
 
 
 async def counted(pool: "Pool", cache: CatalogCache, wanted: ProductFilter, spelling: str | None) -> LoadedPage:

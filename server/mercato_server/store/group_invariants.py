@@ -8,15 +8,18 @@ _SUMMARY = """
 SELECT wanted.id AS group_id, wanted.variants, wanted.min_price_minor, wanted.max_price_minor, coalesce(found.variants, 0) AS counted,
        found.min_price_minor AS lowest, found.max_price_minor AS highest
   FROM product_groups AS wanted
-  LEFT JOIN (SELECT group_id, count(*) AS variants, min(price_minor) AS min_price_minor, max(price_minor) AS max_price_minor
+  LEFT JOIN (SELECT group_id, count(*) AS variants, min(price_minor) AS min_price_minor, max(price_minor) AS max_price_minor,
+                    array_agg(id ORDER BY position, id) AS variant_ids, jsonb_agg(options ORDER BY position, id) AS variant_options
                FROM products
               WHERE group_id IS NOT NULL AND deleted_at IS NULL
               GROUP BY group_id) AS found ON found.group_id = wanted.id
 """
 
 WRONG_GROUPS = f"""{_SUMMARY}
- WHERE (wanted.variants, wanted.min_price_minor, wanted.max_price_minor)
-       IS DISTINCT FROM (coalesce(found.variants, 0), found.min_price_minor, found.max_price_minor)
+ WHERE (wanted.variants, wanted.min_price_minor, wanted.max_price_minor, coalesce(wanted.variant_ids, '{{}}'),
+        coalesce(wanted.variant_options, '[]'))
+       IS DISTINCT FROM (coalesce(found.variants, 0), found.min_price_minor, found.max_price_minor, coalesce(found.variant_ids, '{{}}'),
+                         coalesce(found.variant_options, '[]'))
 """
 
 # Exactly one variant on sale is listed: the one with the lowest price, of several the oldest one. A product without a group is listed.

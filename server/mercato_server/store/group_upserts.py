@@ -187,6 +187,7 @@ async def _upsert(conn: "Conn", wanted: Upsert) -> WholeGroup:
     if touched:
         await search_documents.index(conn, touched)
         made = _Made(await _name(conn, plan, written.created), await _show(conn, plan, written.created))
+    if touched or plan.moved:
         await variants.refresh(conn, LockedGroups({group.id: group.varies_by}))
     await _tell(conn, group.id, plan, written, made, wanted.actor)
     return await product_groups.read(conn, group.id)

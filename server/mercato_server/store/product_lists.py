@@ -33,7 +33,7 @@ from mercato_server.domain.variant_filters import path
 from mercato_server.store import listed_groups, search
 from mercato_server.store.events import Snapshot
 from mercato_server.store.listed_groups import ListedGroup
-from mercato_server.store.product_shapes import Shape
+from mercato_server.store.product_shapes import PRODUCT_COLUMNS, Shape
 
 
 class ProductPage(NamedTuple):
@@ -74,13 +74,26 @@ def list_sql(shape: Shape) -> str:
 
 
 def _plain_sql(shape: Shape) -> str:
-    return f"""
-    SELECT {shape.columns}
-      FROM products
-     WHERE {shape.conditions()} AND {shape.place()}
-     ORDER BY {shape.order_by()}
-     {shape.page()}
-    """  # noqa: S608 - constants
+    return f"{_matches_sql(shape)} {shape.page()}"
+
+
+def _matches_sql(shape: Shape) -> str:
+    """Return the statement of the products that match, in the order of the list."""
+    if shape.is_thinned:
+        return _thinned_sql(shape, f"products WHERE {shape.matches()} AND {shape.place()} ORDER BY {shape.order_by()}")
+    return f"SELECT {shape.columns} FROM products WHERE {shape.conditions()} AND {shape.place()} ORDER BY {shape.order_by()}"  # noqa: S608
+
+
+def _found_listings_sql(shape: Shape) -> str:
+    """Return the statement of the products in the subcategories of a category that match, in the order of the list."""
+    found = f"{shape.found_listings()} AND {shape.place('of_')} ORDER BY {shape.order_by('of_')}"
+    return _thinned_sql(shape, found) if shape.collapse else f"SELECT {shape.columns} FROM {found}"  # noqa: S608 - constants
+
+
+def _thinned_sql(shape: Shape, found: str) -> str:
+    """Return the statement of the entries of a collapsed list among its sorted matches, in their order; OFFSET 0 keeps both apart."""
+    matching = f"SELECT {shape.columns}, is_listed FROM {found} OFFSET 0"  # noqa: S608 - constants
+    return f"SELECT {PRODUCT_COLUMNS}, place FROM ({matching}) AS products WHERE {shape.entry()}"  # noqa: S608 - constants
 
 
 def _category_sql(shape: Shape) -> str:
@@ -90,6 +103,9 @@ def _category_sql(shape: Shape) -> str:
     """
     end = f"AND {shape.place()} ORDER BY {shape.order_by()} {shape.pages()}"
     order = shape.order_by().replace(shape.key, "place") if shape.key else shape.order_by()
+    if shape.has_found_listings:
+        parts = [f"{_matches_sql(shape)} {shape.pages()}", f"{_found_listings_sql(shape)} {shape.pages()}"]
+        return f"SELECT * FROM (({parts[0]}) UNION ALL ({parts[1]})) AS listed ORDER BY {order} {shape.page()}"  # noqa: S608 - constants
     own, *others = _parts(shape, shape.columns if shape.deleted is Deleted.HIDDEN else "*", end)
     by_id = f"SELECT {shape.columns} FROM products WHERE id = found.id OFFSET 0"  # noqa: S608 - constants
     parts = [own, *(f"SELECT product.* FROM ({other}) AS found CROSS JOIN LATERAL ({by_id}) AS product" for other in others)]  # noqa: S608
@@ -104,9 +120,12 @@ def _parts(shape: Shape, columns: str, end: str) -> list[str]:
     """
     category = f"{shape.parameters()['category']}::uuid"
     if shape.deleted is Deleted.HIDDEN:
+        listings = f"category_listings AS products WHERE {shape.listing_conditions()}"
+        if shape.has_found_listings:
+            listings = f"{shape.found_listings()} AND {shape.entry()}"
         return [
             f"SELECT {columns} FROM products WHERE {shape.conditions()} {end}",  # noqa: S608 - constants
-            f"SELECT id FROM category_listings AS products WHERE {shape.listing_conditions()} {end}",  # noqa: S608 - constants
+            f"SELECT id FROM {listings} {end}",  # noqa: S608 - constants
         ]
     subtree = f"SELECT {category} AS id UNION ALL SELECT id FROM categories WHERE ancestors @> ARRAY[{category}]"  # noqa: S608 - constants
     products = f"SELECT {shape.columns} FROM products WHERE {shape.conditions(category='category.id')} {end}"  # noqa: S608 - constants

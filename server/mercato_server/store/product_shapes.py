@@ -74,15 +74,51 @@ class Shape:
 
     def conditions(self, *, category: str = "") -> str:
         """Return the conditions on a row of the table `products`; `category` is the expression of another category than the request's."""
+        return " AND ".join([self.matches(category), *self._first("products")])
+
+    def matches(self, category: str = "") -> str:
+        """Return the same conditions without that of a collapsed list."""
         within = f"category_id = {category or self._category()}" if self.category else "TRUE"
-        return " AND ".join([*self._matching("products", within), *self._first("products")])
+        return " AND ".join(self._matching("products", within))
+
+    @property
+    def is_thinned(self) -> bool:
+        """Whether the list looks for siblings of its matches once they are sorted, as far as its page needs.
+
+        Otherwise PostgreSQL may look for the siblings of thousands of matches that the index of options finds, for a page of 20.
+        """
+        return self.collapse and self.options and not self.query
+
+    def entry(self) -> str:
+        """Return the condition of a collapsed list on one of its matches, which has the alias `products`."""
+        return " AND ".join(self._first("products")) or "TRUE"
 
     def listing_conditions(self) -> str:
         """Return the conditions on a row of `category_listings AS products`. The product is read only for what a listing lacks."""
         where = [*self.prices(), f"category_id = {self._category()}", *self._stock("products")]
-        if further := _unindexed([*self._options(), *self._first("variant")]):
-            where.append(f"(SELECT {' AND '.join(further)} FROM products AS variant WHERE variant.id = products.id)")  # noqa: S608 - constants
+        if first := _unindexed(self._first("variant")):
+            where.append(f"(SELECT {' AND '.join(first)} FROM products AS variant WHERE variant.id = products.id)")  # noqa: S608 - constants
         return " AND ".join(where)
+
+    @property
+    def has_found_listings(self) -> bool:
+        """Whether an index of products may find the products of subcategories sooner than the listings of the category do.
+
+        With options that none of its products has, a list would otherwise read all of the category's listings.
+        """
+        return self.options or self.group
+
+    def found_listings(self) -> str:
+        """Return the tables and conditions of these products without that of a collapsed list; columns of listings begin with `of_`.
+
+        A group has few variants, which are looked up in the listings. Of options, PostgreSQL decides where to begin.
+        """
+        category = f"category_id = {self._category()}"
+        tables = f"(SELECT category_id, id, price_minor, name_key FROM category_listings WHERE {category} AND id = products.id OFFSET 0)"  # noqa: S608 - constants
+        names = "AS listing (of_category_id, of_id, of_price_minor, of_name_key)"
+        tables = f"products CROSS JOIN LATERAL {tables} {names}" if self.group else f"category_listings {names} JOIN products ON id = of_id"
+        found = [_DELETED[self.deleted], *self.prices("of_price_minor"), *self._stock("products"), *self._options()]
+        return f"{tables} WHERE {' AND '.join([f'of_{category}', *found])}"
 
     def entries(self) -> str:
         """Return the conditions of a search on the product of a document that matches, beside those on its stock; empty for none."""
@@ -96,7 +132,14 @@ class Shape:
         return [_DELETED[self.deleted], *self.prices(), *([within] if self.category else []), *self._stock(table), *self._options()]
 
     def _category(self) -> str:
-        return f"{self.parameters()['category']}::uuid"
+        # A subquery hides how many products the category has: PostgreSQL would make a new plan for each call to a small one.
+        category = f"{self.parameters()['category']}::uuid"
+        return category if self._is_planned_anew else f"(SELECT {category})"
+
+    @property
+    def _is_planned_anew(self) -> bool:
+        """Whether only the arguments of a list tell which index reads fewer products. Planning takes as long as a page."""
+        return bool(self.prices() or self.options) and not self.query
 
     def _stock(self, table: str) -> list[str]:
         # No EXISTS: with it, PostgreSQL could join the whole stock before it reads the list in order.
@@ -134,37 +177,36 @@ class Shape:
         low = [f"{price} >= {at['min_price']}::bigint"] if self.min_price else []
         return [*low, f"{price} <= {at['max_price']}::bigint"] if self.max_price else low
 
-    def place(self) -> str:
-        """Return the condition on rows after the list's position."""
+    def place(self, prefix: str = "") -> str:
+        """Return the condition on rows after the list's position; the names of their columns begin with the prefix."""
         if not self.after:
             return "TRUE"
         at, sign = self.parameters(), "<" if self.order.descending else ">"
         if self.key is None:
-            return f"id {sign} {at['after_id']}::uuid"
-        return f"({self.key}, id) {sign} ({at['after_key']}::{_KEYS[self.order][1]}, {at['after_id']}::uuid)"
+            return f"{prefix}id {sign} {at['after_id']}::uuid"
+        return f"({prefix}{self.key}, {prefix}id) {sign} ({at['after_key']}::{_KEYS[self.order][1]}, {at['after_id']}::uuid)"
 
     def page(self) -> str:
         """Return the clauses of a page.
 
-        As subqueries: a plan that knows its LIMIT looks cheaper, so PostgreSQL would make a new plan for each call. A list without a query
-        needs a new plan if it has a range of prices or options, because only these tell which index reads fewer products.
+        As subqueries: a plan that knows its LIMIT looks cheaper, so PostgreSQL would make a new plan for each call.
         """
         at = self.parameters()
-        if (self.prices() or self.options) and not self.query:
+        if self._is_planned_anew:
             return f"LIMIT {at['limit']} OFFSET {at['offset']}"
         return f"LIMIT (SELECT {at['limit']}::bigint) OFFSET (SELECT {at['offset']}::bigint)"
 
     def pages(self) -> str:
         """Return the clause of all rows up to the end of a page, of each part of a list that has parts."""
         at = self.parameters()
-        if (self.prices() or self.options) and not self.query:
+        if self._is_planned_anew:
             return f"LIMIT {at['limit']}::bigint + {at['offset']}::bigint"
         return f"LIMIT (SELECT {at['limit']}::bigint + {at['offset']}::bigint)"
 
-    def order_by(self) -> str:
-        """Return the expressions of ORDER BY."""
+    def order_by(self, prefix: str = "") -> str:
+        """Return the expressions of ORDER BY; the names of the columns begin with the prefix."""
         direction = "DESC" if self.order.descending else "ASC"
-        return f"{self.key} {direction}, id {direction}" if self.key else f"id {direction}"
+        return ", ".join(f"{prefix}{column} {direction}" for column in (self.key, "id") if column)
 
 
 def _unindexed(conditions: Iterable[str]) -> list[str]:

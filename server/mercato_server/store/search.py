@@ -4,6 +4,7 @@ A product on sale has one document in `product_search`. A search finds, filters,
 words (GIN). Then it reads the products of its page by primary key. docs/search.md explains each statement.
 """
 
+import itertools
 from typing import NamedTuple
 
 from mercato_server.config.settings import Limits
@@ -58,6 +59,8 @@ _DOCUMENTS = "(SELECT product_id AS id, price_minor, name_key, words FROM produc
 """The source of a walk or of the shelves of a sort key, unless the list is of a category."""
 _PARTS = (1, 3, 9)
 """Number of the nearest shelves (of 8,192 products) that have been read after each part; a last part reads all others."""
+_PARTS_COLLAPSED = (*_PARTS, 16, 23, 30)
+"""Those of a collapsed list, which needs several matches for each of its entries."""
 
 
 class _Shelves(NamedTuple):
@@ -191,7 +194,7 @@ def _shelves(shape: Shape) -> str:
       FROM product_search
      WHERE {_matching(shape)} AND number {way} (SELECT number FROM start)"""  # noqa: S608 - constants
     parts, near = [], 0
-    for far in _PARTS:
+    for far in _PARTS_COLLAPSED if shape.collapse else _PARTS:
         shelves = f"SELECT (number >> 13) {sign} step FROM start, generate_series({near}, {far - 1}) AS step"  # noqa: S608 - constants
         parts.append(f"({rows} AND ARRAY[number >> 13] && ARRAY({shelves}) ORDER BY number {direction})")
         near = far
@@ -311,7 +314,11 @@ def _key_shelves(shape: Shape, place: str) -> list[str]:
      WHERE {place}{{}}
      ORDER BY {shape.order_by()})"""  # noqa: S608 - constants
     some = f" AND ARRAY[{shelves.shelf}] && ARRAY(SELECT value FROM shelf WHERE value IS NOT NULL {{}})"  # noqa: S608 - constants
-    nearest, next_ones = "LIMIT (SELECT shelves FROM few)", "OFFSET (SELECT shelves FROM few) LIMIT (SELECT 9 * shelves FROM few)"
+    steps = (0, 1, 3, 10) if shape.collapse else (0, 1, 10)  # a collapsed list needs several matches for each of its entries
+    parts = [
+        rows.format(some.format(f"OFFSET (SELECT {near} * shelves FROM few) LIMIT (SELECT {far - near} * shelves FROM few)"), "")  # noqa: S608
+        for near, far in itertools.pairwise(steps)
+    ]
     last = "(SELECT value FROM shelf OFFSET (SELECT 10 * shelves - 1 FROM few) LIMIT 1)"
     others = shelves.later(last, descending=shape.order.descending)
-    return [rows.format(some.format(nearest), ""), rows.format(some.format(next_ones), ""), rows.format("", f" AND {others}")]
+    return [*parts, rows.format("", f" AND {others}")]

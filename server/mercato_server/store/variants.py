@@ -1,8 +1,9 @@
 """The groups of the products that a transaction changes: their locks, and what follows from their variants.
 
 A transaction that changes the price, the group, the options or the deletion of a variant locks its groups, then all their variants, then
-the stock levels. Before it ends, `refresh` renews the range of prices and the representative of each group. So a group has one
-representative at every moment, whatever runs beside it; docs/variants.md has the design.
+the stock levels. So does one that changes their order. Before it ends, `refresh` renews the range of prices, the representative and the
+list of variants of each group. So a group has one representative at every moment, whatever runs beside it; docs/variants.md has the
+design.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -41,7 +42,8 @@ SELECT id, group_id, options, position
 # could join the whole table to a list of unknown length.
 REFRESH_GROUPS = """
 WITH variant AS MATERIALIZED (
-    SELECT id, group_id, price_minor, is_listed, row_number() OVER (PARTITION BY group_id ORDER BY price_minor, id) = 1 AS represents
+    SELECT id, group_id, price_minor, is_listed, options, position,
+           row_number() OVER (PARTITION BY group_id ORDER BY price_minor, id) = 1 AS represents
       FROM products
      WHERE group_id = ANY($1::uuid[]) AND deleted_at IS NULL
 ), unlisted AS (
@@ -54,17 +56,20 @@ WITH variant AS MATERIALIZED (
        SET is_listed = true
      WHERE id = ANY(ARRAY(SELECT id FROM variant WHERE represents AND NOT is_listed)) AND (SELECT count(*) FROM unlisted) >= 0
 ), summary AS (
-    SELECT wanted.id, min(price_minor) AS min_price_minor, max(price_minor) AS max_price_minor, count(variant.id)::integer AS variants
+    SELECT wanted.id, min(price_minor) AS min_price_minor, max(price_minor) AS max_price_minor, count(variant.id)::integer AS variants,
+           coalesce(array_agg(variant.id ORDER BY position, variant.id) FILTER (WHERE variant.id IS NOT NULL), '{}') AS variant_ids,
+           coalesce(jsonb_agg(options ORDER BY position, variant.id) FILTER (WHERE variant.id IS NOT NULL), '[]') AS variant_options
       FROM unnest($1::uuid[]) AS wanted (id)
       LEFT JOIN variant ON group_id = wanted.id
      GROUP BY wanted.id
 )
 UPDATE product_groups AS changed
-   SET min_price_minor = summary.min_price_minor, max_price_minor = summary.max_price_minor, variants = summary.variants
+   SET min_price_minor = summary.min_price_minor, max_price_minor = summary.max_price_minor, variants = summary.variants,
+       variant_ids = summary.variant_ids, variant_options = summary.variant_options
   FROM summary
  WHERE changed.id = ANY($1::uuid[]) AND changed.id = summary.id
-   AND (changed.min_price_minor, changed.max_price_minor, changed.variants)
-       IS DISTINCT FROM (summary.min_price_minor, summary.max_price_minor, summary.variants)
+   AND (changed.min_price_minor, changed.max_price_minor, changed.variants, changed.variant_ids, changed.variant_options)
+       IS DISTINCT FROM (summary.min_price_minor, summary.max_price_minor, summary.variants, summary.variant_ids, summary.variant_options)
 """
 
 
@@ -143,6 +148,6 @@ async def lock(conn: "Conn", product_ids: Collection[UUID], group_ids: Collectio
 
 
 async def refresh(conn: "Conn", groups: LockedGroups) -> None:
-    """Renew the ranges of prices and the representatives of locked groups, after their variants have been written."""
+    """Renew what locked groups know of their variants, and their representatives, after the variants have been written."""
     if groups.varies_by:
         await conn.execute(REFRESH_GROUPS, list(groups.varies_by))
