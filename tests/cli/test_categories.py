@@ -3,7 +3,6 @@
 from pathlib import Path
 from uuid import UUID
 
-import asyncpg
 import pytest
 
 from mercato_server.cli.catalog_import import BadRowsError
@@ -12,8 +11,7 @@ from mercato_server.database.pool import small_pool
 from mercato_server.domain.accounts import COMMAND_LINE
 from mercato_server.domain.catalog import ProductDraft
 from mercato_server.store import catalog
-from mercato_server.store.verify import verify
-from support.commands import Mercato, fetch, put
+from support.commands import Mercato, fetch, put, sound
 
 FILE = """slug,name,parent,position,description
 balls,Balls,sports,2,"Round, mostly"
@@ -33,14 +31,6 @@ STORED = [
 ]
 EVENTS = "SELECT kind FROM events WHERE kind LIKE 'category%' ORDER BY id"
 LOG = "SELECT action, after FROM audit_log WHERE action LIKE 'categor%' ORDER BY id"
-
-
-async def sound(database: str) -> bool:
-    connection = await asyncpg.connect(database)
-    try:
-        return not any(finding.violations for finding in await verify(connection))
-    finally:
-        await connection.close()
 
 
 async def test_a_file_is_imported_once_and_the_same_file_changes_nothing(mercato: Mercato, database: str, file: Path) -> None:

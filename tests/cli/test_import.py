@@ -13,22 +13,13 @@ import pytest
 from mercato.v1.catalog_pb2 import Category, CreateCategoryRequest, GetProductRequest, ListProductsRequest
 from mercato_server.cli.catalog_import import Import
 from mercato_server.cli.products_csv import CsvError
-from mercato_server.store.verify import verify
-from support.commands import Mercato, environ, fetch, put
+from support.commands import Mercato, environ, fetch, put, sound
 from support.patience import until
 from support.shop import Shop
 
 HEADER = "sku,name,description,price_minor,category,stock,image_urls\n"
 BALL = 'BALL,Ball,"Round, and ""red"".",1999,Football,10,https://example.com/1.jpg https://example.com/2.jpg\n'
 BIKE = "BIKE,Bike,,89900,,3,\n"
-
-
-async def sound(database: str) -> bool:
-    connection = await asyncpg.connect(database)
-    try:
-        return not any(finding.violations for finding in await verify(connection))
-    finally:
-        await connection.close()
 
 
 PRODUCTS = """

@@ -9,13 +9,11 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from pathlib import Path
 
-import asyncpg
 import pytest
 
 from mercato_server.cli.moving_in import MoveIn, recognised
 from mercato_server.store import moving_in
-from mercato_server.store.verify import verify
-from support.commands import Mercato, fetch, put
+from support.commands import Mercato, fetch, put, sound
 
 SHOPIFY = [
     "Handle", "Title", "Body (HTML)", "Vendor", "Product Category", "Type", "Tags", "Published", "Option1 Name", "Option1 Value",
@@ -77,14 +75,6 @@ def shopify(*rows: Mapping[str, str]) -> str:
 
 def woocommerce(*rows: Mapping[str, str]) -> str:
     return file_of(WOOCOMMERCE, rows)
-
-
-async def sound(database: str) -> bool:
-    connection = await asyncpg.connect(database)
-    try:
-        return not any(finding.violations for finding in await verify(connection))
-    finally:
-        await connection.close()
 
 
 async def test_shopifys_products_come_with_variants_pictures_stock_and_weights(mercato: Mercato, database: str, file: Path) -> None:

@@ -5,7 +5,6 @@ import io
 from pathlib import Path
 from uuid import UUID
 
-import asyncpg
 import pytest
 
 from mercato_server.cli.catalog_import import Import
@@ -14,8 +13,7 @@ from mercato_server.cli.redirects_csv import RedirectImport
 from mercato_server.database.pool import small_pool
 from mercato_server.domain.accounts import COMMAND_LINE
 from mercato_server.store import catalog
-from mercato_server.store.verify import verify
-from support.commands import Mercato, fetch, put
+from support.commands import Mercato, fetch, put, sound
 
 PRODUCTS = """sku,name,price_minor,slug,group,options
 BALL,Ball,1,ball,,
@@ -82,14 +80,6 @@ async def imported(database: str, file: Path, text: str) -> str:
     told: list[str] = []
     (await RedirectImport(path=file).run(database)).show(told.append)
     return told[-1]
-
-
-async def sound(database: str) -> bool:
-    connection = await asyncpg.connect(database)
-    try:
-        return not any(finding.violations for finding in await verify(connection))
-    finally:
-        await connection.close()
 
 
 async def test_redirects_become_earlier_slugs_and_those_that_cannot_are_told_by_line(shop: Mercato, database: str, file: Path) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import asyncpg
 
+from mercato_server.store.verify import verify
+
 Mercato = Callable[..., "subprocess.CompletedProcess[str]"]
 """Runs a command with arguments."""
 
@@ -20,6 +22,15 @@ def environ(database: str) -> dict[str, str]:
 
 def put(file: Path, content: str | bytes) -> None:
     file.write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+async def sound(database: str) -> bool:
+    """Tell whether `verify` finds nothing wrong."""
+    connection = await asyncpg.connect(database)
+    try:
+        return not any(finding.violations for finding in await verify(connection))
+    finally:
+        await connection.close()
 
 
 async def fetch(database: str, statement: str) -> list[tuple[object, ...]]:
