@@ -12,6 +12,7 @@ from support.packing import Packer, packer
 from support.shop import CALL_S, Shop
 
 ENTRIES = "SELECT actor_kind, action, subject_id::text, after::text FROM audit_log WHERE action LIKE 'user.%' ORDER BY id"
+STORED_ABOUT = "SELECT count(*) FROM idempotency_keys WHERE position(convert_to($1, 'UTF8') IN response) > 0"
 JO = "jo@example.com"
 
 
@@ -78,7 +79,7 @@ async def test_a_person_without_an_account_is_erased_from_the_orders_of_guests(s
     shared = []
     for address in (JO, "ann@example.com"):
         header = cart_pb2.UpdateCartHeaderRequest(contact_email=address)
-        await shop.carts.UpdateCartHeader(header, metadata=kiosk.metadata, timeout=CALL_S)
+        await shop.carts.UpdateCartHeader(header, metadata=(*kiosk.metadata, ("idempotency-key", address)), timeout=CALL_S)
         await shop.add(kiosk, await shop.product(pack.admin))
         shared.append(await pack.cancel_order(await shop.checkout(kiosk)))
     assert json.loads(mercato("account", "export", JO).stdout)["account"] is None
@@ -91,6 +92,7 @@ async def test_a_person_without_an_account_is_erased_from_the_orders_of_guests(s
     erased = await shop.pool.fetch("SELECT id FROM accounts WHERE erased_at IS NOT NULL")
     assert len(erased) == 2
     assert await shop.pool.fetchval("SELECT count(*) FROM mails WHERE address = $1", JO) == 0
+    assert await shop.pool.fetchval(STORED_ABOUT, JO) == 0
     assert await violations(shop) == {}
 
 
