@@ -41,6 +41,10 @@ OPEN_DISPUTE = """
 INSERT INTO disputes (payment_id, order_id, provider_ref, state, amount_minor, withdrawn_minor, currency_code, reason)
 SELECT id, order_id, 'dp_1', 'open', 1, 1, currency_code, 'fraud' FROM payments WHERE order_id = $1
 """
+LEFT_BY_EARLIER_RELEASE = """
+WITH enabled AS (UPDATE accounts SET disabled_at = NULL WHERE id = $1)
+INSERT INTO carts (account_id) VALUES ($1)
+"""
 AN_ENTRY = """
 INSERT INTO audit_log (actor_kind, action, subject_id, before, after, request_id)
 VALUES ('system', 'user.created', $1, '{}', $2, '')
@@ -206,7 +210,10 @@ async def test_administrators_go_on_with_orders_that_were_erased_unfinished(shop
     await shop.orders.CreateOrderNote(note, metadata=pack.admin.metadata)
     assert await violations(shop) == {}
     assert await holders(shop.pool) >= {"order_history", "order_notes", "returns", "shipments"}
+    await shop.pool.execute(LEFT_BY_EARLIER_RELEASE, wanted.account_id)
+    assert set(await violations(shop)) == {"erased accounts"}
     assert await erasure.erase(shop.pool, wanted) == 0
+    assert await violations(shop) == {}
     await shop.pool.execute("DELETE FROM idempotency_keys WHERE method = '/mercato.v1.AuthService/SignUp'")
     assert await holders(shop.pool) == set(FEW_DAYS)
 

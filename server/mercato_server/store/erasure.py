@@ -96,7 +96,7 @@ ENTRY_FIELDS = ["email", "full_name", "tax_number"]
 CLEAR_ACCOUNT = """
 UPDATE accounts
    SET email = NULL, full_name = '', password_hash = NULL, email_verified_at = NULL, known_networks = '{}', network = NULL,
-       verified_contact = NULL, disabled_at = coalesce(disabled_at, now()), erased_at = now(),
+       verified_contact = NULL, disabled_at = coalesce(disabled_at, now()), erased_at = coalesce(erased_at, now()),
        guest_check_at = CASE WHEN role = 'guest' THEN now() END
  WHERE id = $1
 """
@@ -181,7 +181,6 @@ async def _lock(conn: "Conn", wanted: Erasure) -> asyncpg.Record:
 
 async def _erase(conn: "Conn", wanted: Erasure) -> int:
     orders = await _remove(conn, wanted.account_id, unfinished=wanted.unfinished)
-    await conn.execute(CLEAR_ACCOUNT, wanted.account_id)
     if wanted.counters:
         await login_attempts.forget(conn, wanted.counters)
     if wanted.operator:
@@ -190,10 +189,11 @@ async def _erase(conn: "Conn", wanted: Erasure) -> int:
 
 
 async def _remove(conn: "Conn", account_id: UUID, *, unfinished: bool) -> int:
-    """Remove what other tables hold of the owner of a locked account; return the number of cleared orders. Raises OrdersUnfinished."""
+    """Remove what the tables hold of the owner of a locked account; return the number of cleared orders. Raises OrdersUnfinished."""
     orders = await _clear_orders(conn, account_id, None, unfinished=unfinished)
     await belongings.remove(conn, [account_id])
     await conn.execute(CLEAR_ENTRIES, account_id, ENTRY_FIELDS)
+    await conn.execute(CLEAR_ACCOUNT, account_id)
     return orders
 
 
