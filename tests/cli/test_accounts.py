@@ -1,6 +1,7 @@
 """`mercato account`: an operator exports and erases what the shop holds of a person."""
 
 import json
+import stat
 import uuid
 from pathlib import Path
 
@@ -40,6 +41,7 @@ async def test_an_export_is_one_json_object_with_all_orders_and_notes(shop: Shop
     as_guest = await bought(shop, pack, jo.email)
     done = mercato("account", "export", jo.email.upper(), "--output", "jo.json")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "4 orders\n")
+    assert stat.S_IMODE((tmp_path / "jo.json").stat().st_mode) == 0o600
     told = json.loads((tmp_path / "jo.json").read_text())
     assert told["account"]["account"]["email"] == jo.email
     assert [order["id"] for order in told["orders"]] == orders[::-1]
