@@ -1,6 +1,7 @@
 """`mercato account`: an operator exports and erases what the shop holds of a person."""
 
 import json
+import stat
 import uuid
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from support.packing import Packer, packer
 from support.shop import CALL_S, Shop
 
 ENTRIES = "SELECT actor_kind, action, subject_id::text, after::text FROM audit_log WHERE action LIKE 'user.%' ORDER BY id"
+STORED_ABOUT = "SELECT count(*) FROM idempotency_keys WHERE position(convert_to($1, 'UTF8') IN response) > 0"
 JO = "jo@example.com"
 
 
@@ -39,6 +41,7 @@ async def test_an_export_is_one_json_object_with_all_orders_and_notes(shop: Shop
     as_guest = await bought(shop, pack, jo.email)
     done = mercato("account", "export", jo.email.upper(), "--output", "jo.json")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "4 orders\n")
+    assert stat.S_IMODE((tmp_path / "jo.json").stat().st_mode) == 0o600
     told = json.loads((tmp_path / "jo.json").read_text())
     assert told["account"]["account"]["email"] == jo.email
     assert [order["id"] for order in told["orders"]] == orders[::-1]
@@ -78,7 +81,7 @@ async def test_a_person_without_an_account_is_erased_from_the_orders_of_guests(s
     shared = []
     for address in (JO, "ann@example.com"):
         header = cart_pb2.UpdateCartHeaderRequest(contact_email=address)
-        await shop.carts.UpdateCartHeader(header, metadata=kiosk.metadata, timeout=CALL_S)
+        await shop.carts.UpdateCartHeader(header, metadata=(*kiosk.metadata, ("idempotency-key", address)), timeout=CALL_S)
         await shop.add(kiosk, await shop.product(pack.admin))
         shared.append(await pack.cancel_order(await shop.checkout(kiosk)))
     assert json.loads(mercato("account", "export", JO).stdout)["account"] is None
@@ -91,6 +94,7 @@ async def test_a_person_without_an_account_is_erased_from_the_orders_of_guests(s
     erased = await shop.pool.fetch("SELECT id FROM accounts WHERE erased_at IS NOT NULL")
     assert len(erased) == 2
     assert await shop.pool.fetchval("SELECT count(*) FROM mails WHERE address = $1", JO) == 0
+    assert await shop.pool.fetchval(STORED_ABOUT, JO) == 0
     assert await violations(shop) == {}
 
 

@@ -1,5 +1,6 @@
 """Mails of erased accounts: those that wait are not sent, and the job of one that is being sent ends."""
 
+import asyncio
 import uuid
 
 import grpc
@@ -7,8 +8,9 @@ import grpc
 from mercato.v1 import auth_pb2
 from mercato_server.config.settings import Settings
 from mercato_server.database.pool import Pool
+from mercato_server.database.transactions import transaction
 from mercato_server.domain.mails import Mail, Template
-from mercato_server.store import erasure, mails
+from mercato_server.store import belongings, erasure, mails
 from mercato_server.store.erasure import Erasure
 from mercato_server.worker import running
 from support.mail_server import PostOffice
@@ -16,6 +18,7 @@ from support.packing import Packer
 from support.patience import until
 from support.shop import PASSWORD, Person, Shop
 
+IS_WAITING = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock')"
 SETTLED = "SELECT count(*) = 0 FROM pgqueuer"
 
 
@@ -71,3 +74,16 @@ async def test_a_token_is_not_made_for_a_mail_that_was_deleted(shop: Shop, pool:
     await erasure.erase(pool, Erasure(account_id=uuid.UUID(jo.id)))
     assert not await mails.issue_token(pool, mail, uuid.UUID(jo.id), b"a digest", 60.0)
     assert await pool.fetchval("SELECT count(*) FROM one_time_tokens") == 0
+
+
+async def test_a_token_waits_for_an_erasure_without_a_deadlock(shop: Shop, pool: "Pool") -> None:
+    jo = await shop.person()
+    account_id = uuid.UUID(jo.id)
+    mail = await mails.lease(pool, await pool.fetchval("SELECT id FROM mails WHERE address = $1", jo.email), 30.0)
+    assert isinstance(mail, Mail)
+    async with transaction(pool) as conn:
+        await conn.execute("SELECT FROM accounts WHERE id = $1 FOR UPDATE", account_id)
+        token = asyncio.create_task(mails.issue_token(pool, mail, account_id, b"a digest", 60.0))
+        await until(lambda: pool.fetchval(IS_WAITING), "the token waits for the account")
+        await belongings.remove(conn, [account_id])
+    assert not await token

@@ -15,7 +15,7 @@ from mercato.v1.order_pb2 import ORDER_STATUS_DELIVERED, ORDER_STATUS_PAID, ORDE
 from mercato.v1.postal_address_pb2 import PostalAddress
 from mercato_server.database.pool import Pool
 from mercato_server.security.order_links import OrderLinks
-from mercato_server.store import guests
+from mercato_server.store import erasure, guests
 from support.market import violations
 from support.one_time_tokens import issue
 from support.packing import Packer, packer
@@ -40,6 +40,10 @@ SELECT id, order_id, 'pending', 1, currency_code, true, '', 'administrator' FROM
 OPEN_DISPUTE = """
 INSERT INTO disputes (payment_id, order_id, provider_ref, state, amount_minor, withdrawn_minor, currency_code, reason)
 SELECT id, order_id, 'dp_1', 'open', 1, 1, currency_code, 'fraud' FROM payments WHERE order_id = $1
+"""
+LEFT_BY_EARLIER_RELEASE = """
+WITH enabled AS (UPDATE accounts SET disabled_at = NULL WHERE id = $1)
+INSERT INTO carts (account_id) VALUES ($1)
 """
 AN_ENTRY = """
 INSERT INTO audit_log (actor_kind, action, subject_id, before, after, request_id)
@@ -192,6 +196,34 @@ async def test_all_tokens_of_an_erased_account_are_refused_at_once(shop: Shop) -
     login = auth_pb2.LoginRequest(email=jo.email, password=PASSWORD)
     assert (await refusal(shop.auth.Login(login, timeout=CALL_S))).reason == "INVALID_CREDENTIALS"
     assert (await refusal(delete_me(shop, jo))).reason == "TOKEN_INVALID"
+
+
+async def test_administrators_go_on_with_orders_that_were_erased_unfinished(shop: Shop, pack: Packer) -> None:
+    order, cancelled = await pack.placed(2), await pack.placed(1)
+    wanted = erasure.Erasure(account_id=uuid.UUID(pack.buyer.id), unfinished=True)
+    assert await erasure.erase(shop.pool, wanted) == 2
+    await pack.cancel_order(cancelled, reason=f"{CANARY} is gone")
+    await pack.advance(order, ORDER_STATUS_PAID, reason=f"{CANARY} paid in cash")
+    await pack.deliver(await pack.ship(await pack.create(order), tracking_number=f"{CANARY}123", carrier="Post"))
+    await pack.take_back(order, 1, reason=f"{CANARY} did not like it")
+    note = order_pb2.CreateOrderNoteRequest(order_id=order.id, text=f"{CANARY} called")
+    await shop.orders.CreateOrderNote(note, metadata=pack.admin.metadata)
+    assert await violations(shop) == {}
+    assert await holders(shop.pool) >= {"order_history", "order_notes", "returns", "shipments"}
+    await shop.pool.execute(LEFT_BY_EARLIER_RELEASE, wanted.account_id)
+    assert set(await violations(shop)) == {"erased accounts"}
+    assert await erasure.erase(shop.pool, wanted) == 0
+    assert await violations(shop) == {}
+    await shop.pool.execute("DELETE FROM idempotency_keys WHERE method = '/mercato.v1.AuthService/SignUp'")
+    assert await holders(shop.pool) == set(FEW_DAYS)
+
+
+async def test_an_erased_guest_leaves_no_mail_to_an_earlier_contact(shop: Shop) -> None:
+    guest = await shop.guest("new@example.com")
+    await issue(shop.pool, Person(guest.id, f"{CANARY}@example.com", ""), "verify_email")
+    assert await holders(shop.pool) == {"mails", "one_time_tokens"}
+    await delete_me(shop, guest, "")
+    assert await holders(shop.pool) == set()
 
 
 async def test_an_address_can_sign_up_again_as_another_account(shop: Shop) -> None:

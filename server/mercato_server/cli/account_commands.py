@@ -35,7 +35,8 @@ class _Person(NamedTuple):
 def export_account(
     who: Who,
     file: Annotated[
-        Path | None, typer.Option("--output", help="File to write; it appears once it is complete. Default: standard output.")
+        Path | None,
+        typer.Option("--output", help="File to write, which only you can read; it appears once complete. Default: standard output."),
     ] = None,
     data_dir: DataDir = None,
 ) -> None:
@@ -73,13 +74,13 @@ async def _export(data_dir: Path | None, who: str, path: Path | None) -> int:
 
     async with _pool(data_dir) as pool:
         person = await _find(pool, who)
-        with output(path) as file:
+        await personal_exports.record(pool, _operator(), person.account_id)  # first, because a reader of a pipe may have seen a part
+        with output(path, private=True) as file:
             account = await personal_exports.account(pool, person.account_id) if person.account_id else None
             file.write(b'{"account": ' + json.dumps(account).encode())
             written = await _write_orders(pool, "orders", person.account_id, file)
             written += await _write_orders(pool, "guest_orders", person.address, file)
             file.write(b"}\n")
-        await personal_exports.record(pool, _operator(), person.account_id)
     return written
 
 

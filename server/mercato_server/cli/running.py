@@ -1,6 +1,7 @@
 """Where the data of a command lives, where its output goes, and how its coroutine runs."""
 
 import asyncio
+import os
 import sys
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -56,13 +57,17 @@ async def migrated_pool(url: str) -> AsyncIterator["Pool"]:
 
 
 @contextmanager
-def output(path: Path | None) -> Iterator[BinaryIO]:
-    """Yield standard output, or a file that appears at its path once the block has ended without an error."""
+def output(path: Path | None, *, private: bool = False) -> Iterator[BinaryIO]:
+    """Yield standard output, or a file that appears at its path once the block has ended without an error.
+
+    Only its owner may read a private one.
+    """
     if path is None:
         yield sys.stdout.buffer
         return
     unfinished = path.with_name(f"{path.name}.unfinished")
     unfinished.unlink(missing_ok=True)
-    with unfinished.open("xb") as file:  # never through a link that another user has put there
+    new = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o666)  # never through a link of another user
+    with os.fdopen(new, "wb") as file:
         yield file
     unfinished.replace(path)

@@ -20,8 +20,9 @@ from mercato_server.domain.messages import LISTED_MAX
 from mercato_server.store import audit_log, belongings, login_attempts
 from mercato_server.store.login_attempts import Counters
 
-# The lock order has these before the account, and a reset holds one while it waits for the account.
-DELETE_TOKENS = "DELETE FROM one_time_tokens WHERE account_id = $1"
+# The lock order has these before the account, and a reset holds one while it waits for the account. They are deleted later, because they
+# tell which mails are those of the account.
+LOCK_TOKENS = "SELECT digest FROM one_time_tokens WHERE account_id = $1 ORDER BY digest FOR UPDATE"
 
 # Of administrators all are locked, so that two who erase themselves do not both find the other one left.
 LOCK_ACCOUNTS = """
@@ -45,9 +46,9 @@ SELECT coalesce(number, id::text) AS name
 """
 
 LOCK_ORDERS = """
-SELECT id
+SELECT id, erased_at
   FROM orders
- WHERE account_id = $1 AND ($2::text IS NULL OR contact_email = $2) AND erased_at IS NULL
+ WHERE account_id = $1 AND ($2::text IS NULL OR contact_email = $2)
  ORDER BY id
    FOR NO KEY UPDATE
 """
@@ -95,7 +96,7 @@ ENTRY_FIELDS = ["email", "full_name", "tax_number"]
 CLEAR_ACCOUNT = """
 UPDATE accounts
    SET email = NULL, full_name = '', password_hash = NULL, email_verified_at = NULL, known_networks = '{}', network = NULL,
-       verified_contact = NULL, disabled_at = coalesce(disabled_at, now()), erased_at = now(),
+       verified_contact = NULL, disabled_at = coalesce(disabled_at, now()), erased_at = coalesce(erased_at, now()),
        guest_check_at = CASE WHEN role = 'guest' THEN now() END
  WHERE id = $1
 """
@@ -151,20 +152,22 @@ class Erasure:
 
 @retry_conflicts
 async def erase(pool: "Pool", wanted: Erasure) -> int:
-    """Erase an account with all that belongs to it; return how many orders have been cleared. An account that is erased stays as it is.
+    """Erase an account with all that belongs to it; return how many orders have been cleared.
+
+    Of an account that is erased it removes what has been written since, such as the words of administrators about its orders.
 
     Raises UserNotFound, PasswordWrong if the hash has changed, LastAdmin, or OrdersUnfinished.
     """
     async with transaction(pool) as conn:
         account = await _lock(conn, wanted)
         if account["erased_at"]:
-            return 0
+            return await _remove(conn, wanted.account_id, unfinished=True)
         return await _erase(conn, wanted)
 
 
 async def _lock(conn: "Conn", wanted: Erasure) -> asyncpg.Record:
     """Lock an account that may be erased, and return it; raises what `erase` raises for accounts."""
-    await conn.execute(DELETE_TOKENS, wanted.account_id)
+    await conn.execute(LOCK_TOKENS, wanted.account_id)
     locked = {row["id"]: row for row in await conn.fetch(LOCK_ACCOUNTS, wanted.account_id)}
     account = locked.get(wanted.account_id)
     if account is None:
@@ -177,15 +180,20 @@ async def _lock(conn: "Conn", wanted: Erasure) -> asyncpg.Record:
 
 
 async def _erase(conn: "Conn", wanted: Erasure) -> int:
-    account_id = wanted.account_id
-    orders = await _clear_orders(conn, account_id, None, unfinished=wanted.unfinished)
-    await belongings.remove(conn, [account_id])
-    await conn.execute(CLEAR_ENTRIES, account_id, ENTRY_FIELDS)
-    await conn.execute(CLEAR_ACCOUNT, account_id)
+    orders = await _remove(conn, wanted.account_id, unfinished=wanted.unfinished)
     if wanted.counters:
         await login_attempts.forget(conn, wanted.counters)
     if wanted.operator:
-        await audit_log.append(conn, wanted.operator, "user.erased", account_id, {}, {"orders": orders})
+        await audit_log.append(conn, wanted.operator, "user.erased", wanted.account_id, {}, {"orders": orders})
+    return orders
+
+
+async def _remove(conn: "Conn", account_id: UUID, *, unfinished: bool) -> int:
+    """Remove what the tables hold of the owner of a locked account; return the number of cleared orders. Raises OrdersUnfinished."""
+    orders = await _clear_orders(conn, account_id, None, unfinished=unfinished)
+    await belongings.remove(conn, [account_id])
+    await conn.execute(CLEAR_ENTRIES, account_id, ENTRY_FIELDS)
+    await conn.execute(CLEAR_ACCOUNT, account_id)
     return orders
 
 
@@ -193,11 +201,12 @@ async def _clear_orders(conn: "Conn", account_id: UUID, contact: str | None, *, 
     """Clear the orders of a locked account, or those of one contact; return their number. Raises OrdersUnfinished."""
     if not unfinished and (open_orders := await conn.fetch(GET_UNFINISHED, account_id, contact, LISTED_MAX + 1)):
         raise OrdersUnfinished([row["name"] for row in open_orders])
-    orders = [row["id"] for row in await conn.fetch(LOCK_ORDERS, account_id, contact)]
-    if orders:
-        await conn.execute(CLEAR_ORDERS, orders)
-        await conn.execute(CLEAR_WORDS, orders)
-    return len(orders)
+    locked = await conn.fetch(LOCK_ORDERS, account_id, contact)
+    whole = [row["id"] for row in locked if row["erased_at"] is None]
+    if locked:
+        await conn.execute(CLEAR_ORDERS, whole)
+        await conn.execute(CLEAR_WORDS, [row["id"] for row in locked])  # of erased ones too: administrators may have written again
+    return len(whole)
 
 
 class Contact(NamedTuple):
@@ -236,5 +245,6 @@ async def _erase_guest(pool: "Pool", guest_id: UUID, contact: Contact) -> int:
             return await _erase(conn, wanted)
         orders = await _clear_orders(conn, guest_id, contact.address, unfinished=contact.unfinished)
         await conn.execute(CLEAR_CONTACT, guest_id, contact.address)
+        await conn.execute(belongings.DELETE_KEYS, [guest_id])  # a stored response may name the person
         await audit_log.append(conn, contact.operator, "user.erased", guest_id, {}, {"orders": orders})
         return orders

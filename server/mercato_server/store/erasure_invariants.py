@@ -35,6 +35,7 @@ SELECT erased.id AS account_id, kept.place
  WHERE erased.erased_at IS NOT NULL
 """
 
+# An administrator may write about an order after its erasure. A repeated erasure removes these words too.
 KEPT_OF_ORDERS = """
 SELECT erased.id AS order_id, kept.place
   FROM orders AS erased
@@ -50,15 +51,19 @@ SELECT erased.id AS order_id, kept.place
      UNION ALL
     SELECT 'order_history'
       FROM order_history
-     WHERE order_id = erased.id AND actor_kind IN ('buyer', 'administrator') AND reason <> ''
+     WHERE order_id = erased.id AND actor_kind IN ('buyer', 'administrator') AND reason <> '' AND created_at <= erased.erased_at
      UNION ALL
-    SELECT 'order_notes' FROM order_notes WHERE order_id = erased.id
+    SELECT 'order_notes' FROM order_notes WHERE order_id = erased.id AND created_at <= erased.erased_at
      UNION ALL
-    SELECT 'refunds' FROM refunds WHERE order_id = erased.id AND actor_kind IN ('buyer', 'administrator') AND reason <> ''
+    SELECT 'refunds'
+      FROM refunds
+     WHERE order_id = erased.id AND actor_kind IN ('buyer', 'administrator') AND reason <> '' AND created_at <= erased.erased_at
      UNION ALL
-    SELECT 'returns' FROM returns WHERE order_id = erased.id AND reason <> ''
+    SELECT 'returns' FROM returns WHERE order_id = erased.id AND reason <> '' AND created_at <= erased.erased_at
      UNION ALL
-    SELECT 'shipments' FROM shipments WHERE order_id = erased.id AND tracking_number || tracking_url <> ''
+    SELECT 'shipments'
+      FROM shipments
+     WHERE order_id = erased.id AND tracking_number || tracking_url <> '' AND updated_at <= erased.erased_at
      UNION ALL
     SELECT 'mails' FROM mails WHERE order_id = erased.id
  ) AS kept

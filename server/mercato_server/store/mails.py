@@ -95,8 +95,10 @@ SELECT account.id, CASE WHEN email = $1 AND email_verified_at IS NOT NULL THEN f
 IS_SUPERSEDED = "SELECT EXISTS (SELECT FROM mails WHERE template = 'reset_password' AND address = $1 AND id > $2)"
 
 INSERT_DIGEST = """
-WITH mail AS (
-    SELECT id FROM mails WHERE id = $2 FOR KEY SHARE  -- an erasure of the account may have deleted it
+WITH account AS MATERIALIZED (  -- locked before the mail, as an erasure does
+    SELECT id FROM accounts WHERE id = $3 FOR KEY SHARE
+), mail AS MATERIALIZED (
+    SELECT mails.id FROM account JOIN mails ON mails.id = $2 FOR KEY SHARE OF mails  -- an erasure of the account may have deleted it
 ), token AS (
     INSERT INTO one_time_tokens (digest, mail_id, account_id, purpose, email, expires_at)
     SELECT $1, id, $3, $4, $5, now() + make_interval(secs => $6) FROM mail
