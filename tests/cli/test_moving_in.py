@@ -491,6 +491,22 @@ async def moved_in(database: str, file: Path, text: str) -> list[str]:
     return told
 
 
+async def test_a_key_with_control_characters_is_left_out_and_told_on_one_line(database: str, file: Path) -> None:
+    sized = {"Option1 Name": "Size", "Option1 Value": "S"}
+    rows = [{**MUG, "Handle": f"a{bad}b", **given} for bad in "\0\x1b\n" for given in ({}, sized)]
+    told = await moved_in(database, file, shopify(MUG, *({**row, "Handle": f"{place}{row['Handle']}"} for place, row in enumerate(rows))))
+    begun = told.index("left out as bad:") + 1
+    assert [line.rpartition(";")[0] for line in told[begun : begun + 6]] == [
+        r"  line 3 (0a\x00b): its key: must not contain NUL",
+        r"  line 4 (1a\x00b): code: must not contain NUL",
+        r"  line 5 (2a\x1bb): its key: must be one line without control characters",
+        r"  line 6 (3a\x1bb): code: must be one line without control characters",
+        r"  line 7 (4a\nb): its key: must be one line without control characters",
+        r"  line 9 (5a\nb): code: must be one line without control characters",
+    ]
+    assert [row[0] for row in await fetch(database, PRODUCTS)] == ["clay-mug"]
+
+
 async def test_paths_of_categories_become_a_tree(database: str, file: Path) -> None:
     rows = [
         {**BOOK, "ID": str(number), "Categories": path}
