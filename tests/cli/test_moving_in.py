@@ -233,6 +233,14 @@ async def test_bad_lines_are_left_out_with_line_and_reason_and_the_others_are_im
     assert sorted((row[0], row[3]) for row in errors[2:]) == sorted((str(place + 2), reason) for place, (_, reason) in enumerate(BAD))
 
 
+def test_the_report_does_not_replace_the_file(mercato: Mercato, file: Path) -> None:
+    put(file, shopify(MUG))
+    before = file.read_bytes()
+    done = mercato("import", "products.csv", "--errors", "./products.csv")
+    assert (done.returncode, file.read_bytes()) == (2, before)
+    assert "--errors names the file that is imported" in done.stderr
+
+
 async def test_bad_lines_refuse_the_file_where_the_operator_says_so(mercato: Mercato, database: str, file: Path) -> None:
     put(file, shopify(MUG, {**MUG, "Handle": "other", "Variant Price": "x"}))
     done = mercato("import", "products.csv", "--on-error", "refuse")

@@ -227,6 +227,8 @@ def import_products(
     from mercato_server.cli.redirects_csv import RedirectImport, is_of_redirects
     from mercato_server.config.mail_settings import MailSettings
 
+    if errors and errors.exists() and file.exists() and errors.samefile(file):
+        raise typer.BadParameter("--errors names the file that is imported")
     currency, pictures_url = config.currency(), _pictures(data_dir).url
     if is_of_redirects(file):
         public_url = MailSettings.from_environ().public_url
