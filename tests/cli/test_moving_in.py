@@ -223,6 +223,14 @@ async def test_bad_lines_are_left_out_with_line_and_reason_and_the_others_are_im
     assert sorted((row[0], row[3]) for row in errors[2:]) == sorted((str(place + 2), reason) for place, (_, reason) in enumerate(BAD))
 
 
+def test_the_report_does_not_replace_the_file(mercato: Mercato, file: Path) -> None:
+    put(file, shopify(MUG))
+    before = file.read_bytes()
+    done = mercato("import", "products.csv", "--errors", "./products.csv")
+    assert (done.returncode, file.read_bytes()) == (2, before)
+    assert "--errors names the file that is imported" in done.stderr
+
+
 async def test_bad_lines_refuse_the_file_where_the_operator_says_so(mercato: Mercato, database: str, file: Path) -> None:
     put(file, shopify(MUG, {**MUG, "Handle": "other", "Variant Price": "x"}))
     done = mercato("import", "products.csv", "--on-error", "refuse")
@@ -479,6 +487,22 @@ async def moved_in(database: str, file: Path, text: str) -> list[str]:
     told: list[str] = []
     (await MoveIn(path=file, head=head, currency="USD").run(database)).show(told.append)
     return told
+
+
+async def test_a_key_with_control_characters_is_left_out_and_told_on_one_line(database: str, file: Path) -> None:
+    sized = {"Option1 Name": "Size", "Option1 Value": "S"}
+    rows = [{**MUG, "Handle": f"a{bad}b", **given} for bad in "\0\x1b\n" for given in ({}, sized)]
+    told = await moved_in(database, file, shopify(MUG, *({**row, "Handle": f"{place}{row['Handle']}"} for place, row in enumerate(rows))))
+    begun = told.index("left out as bad:") + 1
+    assert [line.rpartition(";")[0] for line in told[begun : begun + 6]] == [
+        r"  line 3 (0a\x00b): its key: must not contain NUL",
+        r"  line 4 (1a\x00b): code: must not contain NUL",
+        r"  line 5 (2a\x1bb): its key: must be one line without control characters",
+        r"  line 6 (3a\x1bb): code: must be one line without control characters",
+        r"  line 7 (4a\nb): its key: must be one line without control characters",
+        r"  line 9 (5a\nb): code: must be one line without control characters",
+    ]
+    assert [row[0] for row in await fetch(database, PRODUCTS)] == ["clay-mug"]
 
 
 async def test_paths_of_categories_become_a_tree(database: str, file: Path) -> None:

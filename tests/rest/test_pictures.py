@@ -164,9 +164,11 @@ def test_a_shop_with_a_bucket_takes_and_shows_a_picture(s3: S3Server) -> None:
         assert (served.status, served.headers["content-type"]) == (200, "image/webp")
         assert served.headers["cache-control"] == "public, max-age=31536000, immutable"
         assert send_signed("GET", f"{bucket.url}{ready['large']['url']}").content == served.body
-        directory = {"MERCATO_PICTURES_DIR": str(up.data_dir / "pictures")}
-        assert missing_files(up, **settings, **directory) == 0
+        assert missing_files(up, **settings) == 0
         assert missing_files(up) == 1  # the directory of the shop, where it has none
+        (up.data_dir / "more.csv").write_text("sku,name,price_minor\nMORE,More,100\n")
+        imported = run("import", str(up.data_dir / "more.csv"), "--data-dir", str(up.data_dir), **settings)
+        assert imported.returncode == 0, imported
 
 
 def answered(call: Callable[[], Reply]) -> Reply:
@@ -181,10 +183,14 @@ def answered(call: Callable[[], Reply]) -> Reply:
     return replies[-1]
 
 
+def run(*arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "mercato_server", *arguments]
+    return subprocess.run(command, env={**os.environ, **environ}, capture_output=True, text=True, timeout=patient(), check=False)
+
+
 def missing_files(up: Up, **environ: str) -> int:
     """Return the number of pictures that lack a file, as `mercato verify --deep` says."""
-    command = [sys.executable, "-m", "mercato_server", "verify", "--deep", "--data-dir", str(up.data_dir)]
-    done = subprocess.run(command, env={**os.environ, **environ}, capture_output=True, text=True, timeout=patient(), check=False)
+    done = run("verify", "--deep", "--data-dir", str(up.data_dir), **environ)
     found = re.search(r"^picture files +([0-9]+) ", done.stdout, re.MULTILINE)
     assert found, done
     assert done.returncode == bool(int(found[1])), done

@@ -1,6 +1,7 @@
 """Pictures in a bucket of S3: signed uploads, what is left of them, and a bucket that fails. SeaweedFS checks the signatures."""
 
 import asyncio
+import os
 import re
 import socket
 import sys
@@ -327,6 +328,21 @@ async def test_a_bucket_that_cannot_be_used_is_named_and_loses_nothing(
             assert await state(shop, admin, upload) == (PENDING, "")
 
 
+async def test_the_demo_shop_tells_in_one_line_why_the_bucket_has_not_taken_its_pictures(bucket: BucketSettings, tmp_path: Path) -> None:
+    endpoint, _, name = bucket.url.rpartition("/")
+    settings = {"ENDPOINT": endpoint, "BUCKET": name, "ACCESS_KEY_ID": bucket.access_key_id, "SECRET_ACCESS_KEY": "wrong"}
+    environ = {f"MERCATO_PICTURES_S3_{name}": value for name, value in settings.items()} | {"MERCATO_PICTURES_DIR": str(tmp_path)}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "mercato_server.pictures.demo_files"), env=os.environ | environ, stderr=asyncio.subprocess.PIPE
+    )
+    _, told = await process.communicate()
+    lines = [line for line in told.decode().splitlines() if " [warning " not in line]  # the log has the details
+    assert (process.returncode, lines) == (
+        1,
+        ["the storage of pictures cannot be used at the moment: its bucket refuses the key of the shop"],
+    )
+
+
 @contextmanager
 def _answering_500(port: int) -> Iterator[None]:
     class Broken(BaseHTTPRequestHandler):
@@ -341,6 +357,39 @@ def _answering_500(port: int) -> Iterator[None]:
         yield
         server.shutdown()
         thread.join()
+
+
+@contextmanager
+def _forgetting(port: int, names: set[str]) -> Iterator[None]:
+    """Delete objects as Google's server does, which answers 404 for one that is not there: cloud.google.com/storage/docs/xml-api."""
+
+    class Forgetting(BaseHTTPRequestHandler):
+        def do_DELETE(self) -> None:
+            name = self.path.removeprefix("/x/")
+            if name in names:
+                names.remove(name)
+                self.send_response(204)
+                self.end_headers()
+            else:
+                self.send_error(404)
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", port), Forgetting) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield
+        server.shutdown()
+        thread.join()
+
+
+async def test_a_file_that_is_not_there_does_not_keep_the_others(settings: Settings, port: int) -> None:
+    names = {f"pictures/{digit * 64}-{size}.webp" for digit in "0123456789abcdef" for size in ("small", "medium", "large")}
+    names.remove(f"pictures/{'0' * 64}-small.webp")
+    with _forgetting(port, names):
+        storage = own_storage(failing(settings, url=f"http://127.0.0.1:{port}/x"))
+        await storage.remove([bytes.fromhex(digit * 64) for digit in "0123456789abcdef"])
+    assert names == set()
 
 
 @contextmanager

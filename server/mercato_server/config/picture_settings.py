@@ -95,13 +95,17 @@ def _base(raw: str) -> str:
 
 
 def _endpoint(raw: str) -> str:
-    """Return the address of a server without a slash at its end; empty for Amazon's."""
+    """Return the address of a server without a slash at its end; empty for Amazon's.
+
+    It has the form that clients send as `Host`, which is signed: RFC 3986 section 6.2.3 drops the port of the scheme.
+    """
     if not raw:
         return ""
     url = urlsplit(private_url("MERCATO_PICTURES_S3_ENDPOINT", raw))
     if url.query or url.path.strip("/"):
         raise ConfigError("MERCATO_PICTURES_S3_ENDPOINT must have neither a path nor a query; the bucket has a variable of its own")
-    return f"{url.scheme}://{url.netloc}"
+    own_port = ":443" if url.scheme == "https" else ":80"
+    return f"{url.scheme}://{url.netloc.lower().removesuffix(own_port)}"
 
 
 def _key(env: Mapping[str, str], name: str) -> str:

@@ -15,10 +15,10 @@ SLUG = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 HISTORY_MAX = 20
 """Earlier slugs of one thing that lead to it; older ones are forgotten."""
 RESERVED = frozenset({
-    "adjuststock", "advance", "archive", "batchget", "cancel", "cancelitems", "capture", "changepassword", "create", "createupload",
-    "delete", "deliver", "edit", "export", "generatecodes", "guest", "import", "linked", "list", "login", "logoutall", "merge", "move",
-    "new", "quote", "refresh", "requestemailverification", "requestpasswordreset", "resetpassword", "resolve", "search", "ship",
-    "undelete", "update", "upload", "upsert", "verifyemail",
+    "adjuststock", "advance", "archive", "batchget", "cancel", "cancelitems", "capture", "changepassword", "complete", "create",
+    "createupload", "delete", "deliver", "edit", "export", "generatecodes", "guest", "import", "linked", "list", "login", "logoutall",
+    "merge", "move", "new", "quote", "refresh", "requestemailverification", "requestpasswordreset", "resetpassword", "resolve", "search",
+    "ship", "undelete", "update", "upload", "upsert", "verifyemail",
 })  # fmt: skip
 """The verbs of the API in small letters, and words that web pages use as verbs."""
 _BASE_MAX = 64

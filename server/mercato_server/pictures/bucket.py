@@ -190,11 +190,18 @@ class Bucket:
         return found.meta["size"] >= 0
 
     async def _delete(self, keys: Sequence[str]) -> None:
+        """Delete objects. Some servers refuse to delete one that is not there, and obstore then leaves the others."""
         async with self._asking():
             try:
                 await obstore.delete_async(self._store, keys)
             except FileNotFoundError as error:
                 _require_bucket(error)
+                if len(keys) == 1:
+                    return
+            else:
+                return
+        for key in keys:
+            await self._delete([key])
 
     @asynccontextmanager
     async def _asking(self, limit_s: float | None = REQUEST_S) -> AsyncIterator[None]:

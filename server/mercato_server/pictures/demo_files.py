@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mercato_server.config.picture_settings import PictureSettings
 from mercato_server.demo.pictures import contents, pictures
+from mercato_server.domain.picture_errors import PicturesUnavailable
 from mercato_server.pictures.storage import Storage, storage_of
 
 
@@ -34,7 +35,10 @@ def main() -> int:
     storage = storage_of(PictureSettings.from_environ())
     if storage is None:
         raise RuntimeError("MERCATO_PICTURES_DIR is not set")
-    asyncio.run(store_all(storage))
+    try:
+        asyncio.run(store_all(storage))
+    except PicturesUnavailable as error:
+        raise SystemExit(str(error)) from None  # one line, which `mercato up` shows to its operator
     return 0
 
 
