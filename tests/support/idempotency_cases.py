@@ -170,8 +170,8 @@ class Case:
 
     def subjects(self) -> set[str]:
         """Return the names of the subjects that its requests name."""
-        nobody, subjects = Person("", "", ""), Watched()
-        world = World(nobody, nobody, nobody, nobody, subjects, subjects, "", "")
+        stranger, subjects = Person("", "", ""), Watched()
+        world = World(stranger, stranger, stranger, stranger, subjects, subjects, "", "")
         for make in (self.first, self.other, self.theirs, self.refused):
             if make:
                 make(world)
