@@ -530,6 +530,26 @@ async def test_options_in_a_tree_of_categories_read_no_more_listings_than_produc
     assert expected == products
 
 
+async def test_a_list_with_options_or_prices_is_planned_for_each_of_its_calls(full: "Conn") -> None:
+    """A plan for all calls would suit rare options or common ones. PostgreSQL takes it for good if the first calls look dearer."""
+    await full.execute(GROUP)
+    await full.execute("RESET plan_cache_mode")
+    parent = await full.fetchval("SELECT id FROM categories WHERE name = 'category 1'")
+    for shape in variant_shapes():
+        if shape.query or shape.after or shape.group or shape.order not in SOME_ORDERS or not (shape.options or shape.prices()):
+            continue
+        given = [("category", f"'{parent}'"), ("min_price", "1"), ("max_price", "10000000"), ("options", """'($."colour" == "black")'""")]
+        arguments = ", ".join(value for name, value in given if name in shape.parameters())
+        facet = facets.facets_sql(replace(shape, collapse=False), chosen=False)
+        for statement, rest in ((product_lists.list_sql(shape), "21, 0"), (product_lists.count_sql(shape), "10000"), (facet, "10001")):
+            await full.execute(f"PREPARE listed AS {statement}")
+            for _ in range(7):
+                await full.execute(f"EXPLAIN EXECUTE listed ({arguments}, {rest})")
+            [made] = await full.fetch("SELECT generic_plans, custom_plans FROM pg_prepared_statements WHERE name = 'listed'")
+            await full.execute("DEALLOCATE listed")
+            assert tuple(made) == (0, 7), f"{shape}\n{statement}"
+
+
 async def test_facets_read_no_table_from_end_to_end(full: "Conn") -> None:
     await full.execute(GROUP)
     for shape in variant_shapes():

@@ -15,7 +15,10 @@ from mercato_server.validation import variant_filters
 from mercato_server.validation.checks import Checks
 
 KEPT_MAX = 1_024
-"""Most characters of the options of a group whose serialized form is kept, so that all kept ones have at most ten megabytes."""
+"""Most characters of the options of a group whose serialized form is kept, so that all kept ones have at most thirty megabytes.
+
+With the ids of up to 73 variants, and four bytes for each character, a group has 14 KB.
+"""
 
 
 def conditions(check: Checks, request: catalog_pb2.ListProductsRequest, deleted: Deleted) -> VariantFilter:

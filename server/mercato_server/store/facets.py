@@ -81,11 +81,10 @@ def facets_sql(shape: Shape, *, chosen: bool) -> str:
 
 def _newest_sql(shape: Shape, columns: str, where: str) -> str:
     """Return the part that finds the newest matches of a list without a query; a category also has the products of its listings."""
-    limit = f"LIMIT {shape.parameters()['limit']}::bigint"
-    page = f"ORDER BY id DESC {limit}"
+    page = f"ORDER BY id DESC {shape.limit()}"
     found = f"SELECT id, {columns} FROM products WHERE {shape.conditions()} AND {where} {page}"  # noqa: S608 - constants
     if shape.category:
-        below = f"SELECT id, {columns} FROM {shape.found_listings()} AND {where} ORDER BY of_id DESC {limit}"  # noqa: S608
+        below = f"SELECT id, {columns} FROM {shape.found_listings()} AND {where} ORDER BY of_id DESC {shape.limit()}"  # noqa: S608
         if not shape.has_found_listings:
             listings = f"SELECT id FROM category_listings AS products WHERE {shape.listing_conditions()}"  # noqa: S608 - constants
             by_id = f"SELECT {columns} FROM products WHERE id = listing.id AND {where} OFFSET 0"  # noqa: S608 - constants; a nested loop

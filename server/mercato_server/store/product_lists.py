@@ -138,11 +138,10 @@ def count_sql(shape: Shape) -> str:
     shape = replace(shape, after=False)
     if shape.query:
         return search.count_sql(shape)
-    limit = shape.parameters()["limit"]
     if shape.category:
-        listed = " UNION ALL ".join(f"({part})" for part in _parts(shape, "id", f"LIMIT {limit}"))
-        return f"SELECT count(*) FROM (SELECT FROM ({listed}) AS listed LIMIT {limit}) AS matching"  # noqa: S608 - constants
-    return f"SELECT count(*) FROM (SELECT FROM products WHERE {shape.conditions()} LIMIT {limit}) AS matching"  # noqa: S608 - constants
+        listed = " UNION ALL ".join(f"({part})" for part in _parts(shape, "id", shape.limit()))
+        return f"SELECT count(*) FROM (SELECT FROM ({listed}) AS listed {shape.limit()}) AS matching"  # noqa: S608 - constants
+    return f"SELECT count(*) FROM (SELECT FROM products WHERE {shape.conditions()} {shape.limit()}) AS matching"  # noqa: S608 - constants
 
 
 _COLUMNS = len(Product._fields)
