@@ -51,9 +51,9 @@ class Scene:
     def upload_id(self) -> str:
         return str(created(self.up.admin.post("/v1/pictures:createUpload"))["id"])
 
-    @property
+    @cached_property
     def received_upload_id(self) -> str:
-        return self.upload_id
+        return str(self.up.picture()["id"])
 
     @cached_property
     def picture_name(self) -> str:
