@@ -249,7 +249,7 @@ async def test_without_the_shared_process_a_call_is_refused_as_unavailable(tmp_p
 
 
 AUTH = auth_pb2.DESCRIPTOR.services_by_name["AuthService"]
-HASHING = {"SignUp", "Login", "LoginForm", "ChangePassword", "ResetPassword"}
+HASHING = {"SignUp", "Login", "LoginForm", "ChangePassword", "ResetPassword", "DeleteMe"}
 
 
 async def plain(_request: Any, _context: Any) -> bytes:
