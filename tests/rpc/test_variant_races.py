@@ -105,14 +105,14 @@ async def write_while_the_group_is_locked(shop: Shop) -> None:
     admin = await shop.person(admin=True)
     group = await upsert(shop, admin, "SHIRT", *(sized(size, 1000 + size) for size in range(4)))
     ids = [variant.product_id for variant in group.variants]
-    calls = [
-        set_price(shop, admin, ids[3], 10),
-        shop.catalog.DeleteProduct(DeleteProductRequest(product_id=ids[0]), metadata=admin.metadata),
-        shop.product(admin, price=5, group_id=group.id, options=[ProductOption(name="Size", value="9")]),
-        upsert(shop, admin, "SHIRT", sized(1, 7), sized(2, 8)),
-    ]
     async with transaction(shop.pool) as conn:
         await conn.execute(LOCK_GROUP, uuid.UUID(group.id))
+        calls = [  # made here: gRPC begins a call when it is made, not when it is awaited
+            set_price(shop, admin, ids[3], 10),
+            shop.catalog.DeleteProduct(DeleteProductRequest(product_id=ids[0]), metadata=admin.metadata),
+            shop.product(admin, price=5, group_id=group.id, options=[ProductOption(name="Size", value="9")]),
+            upsert(shop, admin, "SHIRT", sized(1, 7), sized(2, 8)),
+        ]
         ending = asyncio.gather(*map(outcome, calls))
 
         async def all_wait() -> bool:
