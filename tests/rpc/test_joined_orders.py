@@ -118,7 +118,7 @@ async def test_a_login_goes_on_without_a_guest_whose_rows_are_held(shop: Shop, d
         await holder.execute("BEGIN")
         await holder.execute("SELECT FROM cart_items WHERE account_id = $1 FOR UPDATE", uuid.UUID(guest.id))
         request = auth_pb2.LoginRequest(email=jo.email, password=PASSWORD, guest_token=guest.refresh_token)
-        login = await shop.auth.Login(request, timeout=2.0)
+        login = await shop.auth.Login(request, timeout=CALL_S)
         await holder.execute("ROLLBACK")
     finally:
         await holder.close()
