@@ -285,7 +285,7 @@ def failing(settings: Settings, **changes: str) -> Settings:
     ("change", "cause"),
     [
         ({"secret_access_key": "wrong"}, "its bucket refuses the key of the shop"),
-        ({"access_key_id": "nobody"}, "its bucket refuses the key of the shop"),
+        ({"access_key_id": "unknown"}, "its bucket refuses the key of the shop"),
         ({"url": "absent"}, "its bucket does not exist"),
         ({"url": "down"}, "its bucket does not work"),
         ({"url": "broken"}, "its bucket does not work"),
@@ -344,6 +344,16 @@ async def test_the_demo_shop_tells_in_one_line_why_the_bucket_has_not_taken_its_
 
 
 @contextmanager
+def _served(port: int, handler: type[BaseHTTPRequestHandler]) -> Iterator[None]:
+    with ThreadingHTTPServer(("127.0.0.1", port), handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield
+        server.shutdown()
+        thread.join()
+
+
+@contextmanager
 def _answering_500(port: int) -> Iterator[None]:
     class Broken(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -351,12 +361,8 @@ def _answering_500(port: int) -> Iterator[None]:
 
         def log_message(self, *_: object) -> None: ...
 
-    with ThreadingHTTPServer(("127.0.0.1", port), Broken) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with _served(port, Broken):
         yield
-        server.shutdown()
-        thread.join()
 
 
 @contextmanager
@@ -375,12 +381,8 @@ def _forgetting(port: int, names: set[str]) -> Iterator[None]:
 
         def log_message(self, *_: object) -> None: ...
 
-    with ThreadingHTTPServer(("127.0.0.1", port), Forgetting) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with _served(port, Forgetting):
         yield
-        server.shutdown()
-        thread.join()
 
 
 async def test_a_file_that_is_not_there_does_not_keep_the_others(settings: Settings, port: int) -> None:

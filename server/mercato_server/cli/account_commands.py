@@ -2,15 +2,13 @@
 
 import json
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 from uuid import UUID
 
 import typer
 
-from mercato_server.cli.running import DataDir, database_url, migrated_pool, output, run
+from mercato_server.cli.running import DataDir, output, run, shop_pool
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -72,7 +70,7 @@ async def _export(data_dir: Path | None, who: str, path: Path | None) -> int:
     """Write the export of a person; return the number of orders."""
     from mercato_server.store import personal_exports
 
-    async with _pool(data_dir) as pool:
+    async with shop_pool(data_dir) as pool:
         person = await _find(pool, who)
         await personal_exports.record(pool, _operator(), person.account_id)  # first, because a reader of a pipe may have seen a part
         with output(path, private=True) as file:
@@ -102,7 +100,7 @@ async def _erase(data_dir: Path | None, who: str, *, unfinished: bool) -> int:
     """Erase a person; return the number of orders that have been cleared."""
     from mercato_server.store import erasure
 
-    async with _pool(data_dir) as pool:
+    async with shop_pool(data_dir) as pool:
         person, operator, orders = await _find(pool, who), _operator(), 0
         if person.account_id:
             wanted = erasure.Erasure(account_id=person.account_id, operator=operator, unfinished=unfinished)
@@ -134,10 +132,3 @@ def _operator() -> "Actor":
     from mercato_server.domain.accounts import COMMAND_LINE
 
     return COMMAND_LINE._replace(request_id=f"account-{uuid.uuid4()}")
-
-
-@asynccontextmanager
-async def _pool(data_dir: Path | None) -> AsyncIterator["Pool"]:
-    """Yield a pool of one connection to DATABASE_URL or to the database of a data directory."""
-    async with database_url(data_dir) as url, migrated_pool(url) as pool:
-        yield pool

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mercato_server.cli.running import DataDir, database_url, migrated_pool, output, run
+from mercato_server.cli.running import DataDir, database_url, output, run, shop_pool
 
 DAY = "%Y-%m-%d"
 FIRST_YEAR = 1970
@@ -84,6 +84,6 @@ async def _export_orders(kind: str, first: datetime | None, end: datetime | None
         raise typer.BadParameter(f"an export of {kind} needs --from and --to; a file of products named {kind} is ./{kind}")
     if first.year < FIRST_YEAR or first >= end:
         raise typer.BadParameter(f"--from must not be before {FIRST_YEAR}, and --to, the day after the last one, must be later than --from")
-    async with database_url(data_dir) as url, migrated_pool(url) as pool:
+    async with shop_pool(data_dir) as pool:
         with output(path) as file:
             return await export(pool, Export(kind), first.date(), end.date(), file)

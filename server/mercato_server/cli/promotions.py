@@ -3,18 +3,15 @@
 import json
 import sys
 import uuid
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from uuid import UUID
 
 import typer
 
-from mercato_server.cli.running import DataDir, database_url, migrated_pool, run
+from mercato_server.cli.running import DataDir, run, shop_pool
 
 if TYPE_CHECKING:
-    from mercato_server.database.pool import Pool
     from mercato_server.domain.promotion_codes import CodeBatch
 
 app = typer.Typer(help="Promotions and their codes.", no_args_is_help=True)
@@ -38,7 +35,7 @@ async def _list(data_dir: Path | None, *, archived: bool) -> None:
     from mercato_server.domain.paging import Page
     from mercato_server.store import promotions
 
-    async with _pool(data_dir) as pool:
+    async with shop_pool(data_dir) as pool:
         after = None
         while True:
             found, after = await promotions.promotions(pool, Page(PAGE, after), show_archived=archived)
@@ -90,7 +87,7 @@ async def _create(data_dir: Path | None, promotion_id: UUID, batch: "CodeBatch")
     from mercato_server.domain.accounts import COMMAND_LINE
     from mercato_server.store import promotion_codes
 
-    async with _pool(data_dir) as pool:
+    async with shop_pool(data_dir) as pool:
         actor = COMMAND_LINE._replace(request_id=f"codes-{uuid.uuid4()}")
         batch_id = await promotion_codes.generate(pool, promotion_id, batch, actor)
         assert isinstance(batch_id, UUID)  # noqa: S101 - without a key there is no stored response
@@ -111,14 +108,7 @@ def export_codes(
 async def _export(data_dir: Path | None, promotion_id: UUID, batch_id: UUID | None) -> None:
     from mercato_server.store import promotion_codes, promotions
 
-    async with _pool(data_dir) as pool:
+    async with shop_pool(data_dir) as pool:
         await promotions.get(pool, promotion_id)
         written = await promotion_codes.export(pool, promotion_id, batch_id, sys.stdout.buffer, with_uses=True)
     typer.echo(f"{written} codes", err=True)
-
-
-@asynccontextmanager
-async def _pool(data_dir: Path | None) -> AsyncIterator["Pool"]:
-    """Yield a pool of one connection to DATABASE_URL or to the database of a data directory."""
-    async with database_url(data_dir) as url, migrated_pool(url) as pool:
-        yield pool

@@ -56,6 +56,13 @@ async def migrated_pool(url: str) -> AsyncIterator["Pool"]:
         yield pool
 
 
+@asynccontextmanager
+async def shop_pool(data_dir: Path | None) -> AsyncIterator["Pool"]:
+    """Yield a pool of one connection to DATABASE_URL or to the database of a data directory; raises SchemaError as `migrated_pool`."""
+    async with database_url(data_dir) as url, migrated_pool(url) as pool:
+        yield pool
+
+
 @contextmanager
 def output(path: Path | None, *, private: bool = False) -> Iterator[BinaryIO]:
     """Yield standard output, or a file that appears at its path once the block has ended without an error.

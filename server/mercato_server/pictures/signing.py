@@ -1,6 +1,7 @@
 """Signed URLs of S3, which let a client send one request to a bucket without its key.
 
-The form is that of AWS Signature Version 4 with query parameters:
+The library of the bucket signs no headers; here the length of a file is bound too. The form is that of AWS Signature Version 4 with query
+parameters:
 https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html.
 """
 

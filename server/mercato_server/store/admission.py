@@ -13,11 +13,9 @@ from mercato_server.store import idempotency
 from mercato_server.store.idempotency import UNLIMITED, IdempotencyKey, Stored
 from mercato_server.store.sessions import IS_LIVE, InSession, session_ended
 
-_CALLERS = "JOIN accounts AS account ON account.id = session.account_id"
 
-# Part of a statement: finds the accounts that may run their command, `admitted`. Its parameters are those of `arguments`. A statement gives
-# `call` more columns by a part of its own.
-ADMITTED = f"""call AS (
+def _admitted(lock: str) -> str:
+    return f"""call AS (
     SELECT account_id, session_id, key, method, fingerprint
       FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::bytea[]) AS call (account_id, session_id, key, method, fingerprint)
 ), caller AS MATERIALIZED (  -- found by the session's id alone: with its conditions, PostgreSQL might scan an index of all live sessions
@@ -25,7 +23,7 @@ ADMITTED = f"""call AS (
            session.account_id = call.account_id AND {IS_LIVE} AS is_live
       FROM call
       JOIN sessions AS session ON session.id = call.session_id
-      {_CALLERS}
+      JOIN accounts AS account ON account.id = session.account_id{lock}
 ), live AS (
     SELECT account_id, key, method, fingerprint, network FROM caller WHERE is_live
 ), claim AS (
@@ -37,9 +35,14 @@ ADMITTED = f"""call AS (
      WHERE live.key IS NULL OR claimed.key IS NOT NULL
 )"""  # noqa: S608 - constants
 
+
+# Part of a statement: finds the accounts that may run their command, `admitted`. Its parameters are those of `arguments`. A statement gives
+# `call` more columns by a part of its own.
+ADMITTED = _admitted("")
+
 # ADMITTED for a statement that writes rows of an account, or its key, and does not lock it otherwise. It admits no call of an account that
 # is erased meanwhile, and an erasure waits for the calls that it has admitted.
-ADMITTED_FOR_ROWS = ADMITTED.replace(_CALLERS, f"{_CALLERS}\n       FOR KEY SHARE OF account")
+ADMITTED_FOR_ROWS = _admitted("\n       FOR KEY SHARE OF account")
 
 # Column of a statement's result: whether it took so long that rows which it did not lock may have changed meanwhile. Most take less than a
 # millisecond. One that was only slow is taken for one that waited, which costs a statement.

@@ -18,25 +18,30 @@ DELETE FROM sessions
 RETURNING id, ended_at IS NULL AND expires_at > now() AS was_live
 """
 
-# Part of a statement: the mails of the accounts $1 that are not about orders. A contact address is typed and not proven, so other mails to
-# it may be those of its owner.
-MAILS = """
-    SELECT mail_id AS id FROM one_time_tokens WHERE account_id = ANY($1::uuid[])
+
+def mails(accounts: str) -> str:
+    """Return the statement of the mails of accounts that are not about orders; `accounts` is what their ids are compared with.
+
+    A contact address is typed and not proven, so other mails to it may be those of its owner.
+    """
+    return f"""
+    SELECT mail_id AS id FROM one_time_tokens WHERE account_id = {accounts}
      UNION
     SELECT mail.id
       FROM accounts AS account
       JOIN mails AS mail ON mail.address = account.email
-     WHERE account.id = ANY($1::uuid[]) AND mail.order_id IS NULL AND mail.account_id IS NULL
+     WHERE account.id = {accounts} AND mail.order_id IS NULL AND mail.account_id IS NULL
      UNION
     SELECT mail.id
-      FROM (SELECT id, verified_contact AS address FROM accounts WHERE id = ANY($1::uuid[])
+      FROM (SELECT id, verified_contact AS address FROM accounts WHERE id = {accounts}
              UNION
-            SELECT account_id, contact_email FROM carts WHERE account_id = ANY($1::uuid[])) AS contact
+            SELECT account_id, contact_email FROM carts WHERE account_id = {accounts}) AS contact
       JOIN mails AS mail ON mail.address = contact.address AND mail.account_id = contact.id
-"""
+"""  # noqa: S608 - constants
+
 
 # A job of a mail that is gone does nothing. The tokens of the mails go with them.
-DELETE_MAILS = f"DELETE FROM mails WHERE id IN ({MAILS})"  # noqa: S608 - constants
+DELETE_MAILS = f"DELETE FROM mails WHERE id IN ({mails('ANY($1::uuid[])')})"  # noqa: S608 - constants
 
 DELETE_ROWS = """
 WITH tokens AS (

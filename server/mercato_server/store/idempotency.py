@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from uuid import UUID
 
-from mercato_server.config.settings import GUEST_DAYS, NETWORK_ACCOUNTS, NETWORK_GUESTS
 from mercato_server.database.pool import Conn, Pool
 from mercato_server.database.transactions import IDENTITY, await_standbys, identify
 from mercato_server.domain.errors import IdempotencyKeyReused, MercatoError, TokenInvalid, TooManyKeys
+from mercato_server.store import guest_networks
 
 Result = TypeVar("Result")
 
@@ -23,15 +23,7 @@ CLAIMED = f"""
         OR (SELECT count(*)
               FROM (SELECT FROM idempotency_keys AS live WHERE live.scope_id = claim.scope_id LIMIT live_max) AS counted) < live_max
        AND (network IS NULL
-            OR (SELECT count(*)
-                  FROM (SELECT
-                          FROM (SELECT id
-                                  FROM accounts AS newest
-                                 WHERE newest.network = claim.network AND newest.created_at > now() - interval '{GUEST_DAYS} days'
-                                 ORDER BY newest.created_at DESC
-                                 LIMIT {NETWORK_GUESTS}) AS guest
-                         CROSS JOIN LATERAL (SELECT FROM idempotency_keys AS live WHERE live.scope_id = guest.id LIMIT live_max) AS live
-                         LIMIT {NETWORK_ACCOUNTS} * live_max) AS counted) < {NETWORK_ACCOUNTS} * live_max)
+            OR NOT {guest_networks.is_full("claim.network", "FROM idempotency_keys AS live WHERE live.scope_id = guest.id", "live_max")})
      ORDER BY scope_id, key  -- one order for all claims, so that they cannot deadlock
         ON CONFLICT (scope_id, key) DO UPDATE  -- waits for a claim by a running transaction
        SET method = excluded.method, fingerprint = excluded.fingerprint, response = NULL, created_at = now()

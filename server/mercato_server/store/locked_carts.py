@@ -6,11 +6,10 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from mercato_server.config.settings import GUEST_DAYS, NETWORK_ACCOUNTS, NETWORK_GUESTS
 from mercato_server.database.pool import Conn
 from mercato_server.domain.carts import CartLine
 from mercato_server.domain.orders import Terms
-from mercato_server.store import admission, inventory, price_book
+from mercato_server.store import admission, guest_networks, inventory, price_book
 from mercato_server.store.idempotency import IdempotencyKey
 
 # The lock of an account lets its checkouts pass one at a time, whatever lines they read: the limit of its unpaid orders needs that. The ids
@@ -70,22 +69,13 @@ SELECT id, name, price_minor AS unit_price_minor, deleted_at IS NULL AS on_sale,
  WHERE id = ANY($1::uuid[])
 """  # noqa: S608 - constants
 
+_OPEN_ORDERS = "FROM orders AS open WHERE open.account_id = guest.id AND open.status = 'placed'"
+
 # A statement of its own: LOCK_CARTS takes a tenth longer with it, also if no buyer is a guest.
 GET_CROWDED = f"""
 SELECT network
   FROM unnest($1::bytea[]) AS own (network)
- WHERE (SELECT count(*)
-          FROM (SELECT
-                  FROM (SELECT id
-                          FROM accounts AS newest
-                         WHERE newest.network = own.network AND newest.created_at > now() - interval '{GUEST_DAYS} days'
-                         ORDER BY newest.created_at DESC
-                         LIMIT {NETWORK_GUESTS}) AS guest
-                 CROSS JOIN LATERAL (SELECT
-                                       FROM orders AS open
-                                      WHERE open.account_id = guest.id AND open.status = 'placed'
-                                      LIMIT $2::integer) AS open
-                 LIMIT {NETWORK_ACCOUNTS} * $2::integer) AS counted) >= {NETWORK_ACCOUNTS} * $2::integer
+ WHERE {guest_networks.is_full("own.network", _OPEN_ORDERS, "$2::integer")}
 """  # noqa: S608 - constants
 
 PRODUCT_FIELDS = ("name", "unit_price_minor", "on_sale", "category_id", "tax_category", "needs_delivery", "weight_grams", "options_text")

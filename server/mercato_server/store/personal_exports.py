@@ -37,7 +37,7 @@ SELECT jsonb_build_object(
            'mails', (SELECT jsonb_agg(to_jsonb(mail))
                        FROM (SELECT template, address, created_at, sent_at, dropped_at, failure
                                FROM mails
-                              WHERE id IN ({belongings.MAILS.replace("ANY($1::uuid[])", "$1")})
+                              WHERE id IN ({belongings.mails("$1")})
                               ORDER BY created_at DESC
                               LIMIT $2) AS mail),
            'mail_requests', (SELECT jsonb_agg(to_jsonb(request)) FROM mail_allowances AS request WHERE address = account.email),

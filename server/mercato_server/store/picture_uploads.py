@@ -25,17 +25,26 @@ STORE_S = 240.0
 
 _COLUMNS = """upload.id, state, upload.digest, widths, heights, refusal, message, upload.created_at, expires_at, content_length"""
 
+_NEW = "id, state, digest, NULL AS widths, NULL AS heights, refusal, message, created_at, expires_at, content_length"
+"""The columns of an upload that has no picture yet."""
+
+# The job is queued in the transaction of its cause.
+_QUEUED = """job AS (
+    INSERT INTO pgqueuer (priority, entrypoint, payload, dedupe_key, status)
+    SELECT 0, 'picture', uuid_send(id), 'picture:' || id, 'queued' FROM received
+)"""
+
 # The states alone choose the index; rows that have expired stay for a day.
 COUNT_OPEN = """
 SELECT count(*)
   FROM (SELECT FROM picture_uploads WHERE state IN ('waiting', 'pending') AND (state = 'pending' OR expires_at > now()) LIMIT $1) AS counted
 """
 
-INSERT_UPLOAD = """
+INSERT_UPLOAD = f"""
 INSERT INTO picture_uploads (expires_at, content_length)
 VALUES (now() + make_interval(secs => $1), $2)
-RETURNING id, state, digest, NULL AS widths, NULL AS heights, refusal, message, created_at, expires_at, content_length
-"""
+RETURNING {_NEW}
+"""  # noqa: S608 - constants
 
 GET_UPLOAD = f"""
 SELECT {_COLUMNS}
@@ -46,33 +55,26 @@ SELECT {_COLUMNS}
 
 IS_WAITING = "SELECT state = 'waiting' AND expires_at > now() FROM picture_uploads WHERE id = $1"
 
-# The job is queued in the transaction of its cause.
-RECEIVE_UPLOAD = """
+RECEIVE_UPLOAD = f"""
 WITH received AS (
     UPDATE picture_uploads
        SET state = 'pending', file = $2
      WHERE id = $1 AND state = 'waiting' AND expires_at > now()
     RETURNING id, state, digest, refusal, message, created_at, expires_at, content_length
-), job AS (
-    INSERT INTO pgqueuer (priority, entrypoint, payload, dedupe_key, status)
-    SELECT 0, 'picture', uuid_send(id), 'picture:' || id, 'queued' FROM received
-)
-SELECT id, state, digest, NULL AS widths, NULL AS heights, refusal, message, created_at, expires_at, content_length FROM received
-"""
+), {_QUEUED}
+SELECT {_NEW} FROM received
+"""  # noqa: S608 - constants
 
 # The storage takes no file of an upload that has expired, so one that is there came in time.
-RECEIVE_STORED = """
+RECEIVE_STORED = f"""
 WITH received AS (
     UPDATE picture_uploads
        SET state = 'pending', file = replace(id::text, '-', '')
      WHERE id IN (SELECT id FROM picture_uploads WHERE id = ANY($1::uuid[]) AND state = 'waiting' ORDER BY id FOR UPDATE)
     RETURNING id
-), job AS (
-    INSERT INTO pgqueuer (priority, entrypoint, payload, dedupe_key, status)
-    SELECT 0, 'picture', uuid_send(id), 'picture:' || id, 'queued' FROM received
-)
+), {_QUEUED}
 SELECT id FROM received
-"""
+"""  # noqa: S608 - constants
 
 GET_FILE = "SELECT file FROM picture_uploads WHERE id = $1 AND state = 'pending'"
 
