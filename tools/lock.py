@@ -18,9 +18,10 @@ COMPILE = (
 )
 AS_IN_DEV = ("--constraint", "requirements/dev.txt")
 LOCKS = {
-    "dev": ("pyproject.toml", "--extra=server", "--extra=embedded", "--group=dev"),
+    "dev": ("pyproject.toml", "--extra=server", "--extra=embedded", "--extra=tracing", "--group=dev"),
     "embedded": ("pyproject.toml", "--extra=server", "--extra=embedded", *AS_IN_DEV),
     "server": ("pyproject.toml", "--extra=server", *AS_IN_DEV),
+    "tracing": ("pyproject.toml", "--extra=server", "--extra=tracing", *AS_IN_DEV),
     "peer": ("--group=peer", *AS_IN_DEV),
     "generators": ("--group=generators",),
     "patroni": ("--group=patroni",),
