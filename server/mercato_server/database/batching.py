@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 from mercato_server.config.settings import Batching
 from mercato_server.database.pool import refusal
 from mercato_server.database.transactions import LINGER_S, deadline
+from mercato_server.database.work import Work, current_work, of_batch
 from mercato_server.domain.errors import Conflict, DatabaseUnavailable, DeadlineExceeded, MercatoError, Overloaded
 
 Request = TypeVar("Request")
@@ -21,11 +22,12 @@ HEAD_START_S = 0.005
 
 @dataclass(slots=True, eq=False)
 class _Call(Generic[Request, Result]):
-    """A request, its party, the deadline of its caller (infinite without one), and the future that the caller awaits."""
+    """A request, its party, the deadline of its caller (infinite without one), its work, and the future that the caller awaits."""
 
     request: Request
     party: Hashable
     until: float
+    work: Work | None
     answer: "asyncio.Future[Result]"
     given_up: MercatoError | None = None
     """The error with which the queue answered the call without serving it."""
@@ -39,7 +41,7 @@ class Coalescer(Generic[Request, Result]):
     requests runs again alone.
 
     A call that is cancelled, or reaches its deadline, while it waits leaves the queue and is never served. A batch runs in an empty
-    context; it has only the latest deadline of its callers.
+    context; it has only the latest deadline of its callers, and a `Work` of its own, which is added to that of each of them.
     """
 
     def __init__(
@@ -81,7 +83,7 @@ class Coalescer(Generic[Request, Result]):
         party = self._party(request) if self._party else None
         until = deadline.get()
         call: _Call[Request, Result] = _Call(
-            request, party, math.inf if until is None else until, asyncio.get_running_loop().create_future()
+            request, party, math.inf if until is None else until, current_work.get(), asyncio.get_running_loop().create_future()
         )
         self._queue[call] = None
         if call.until < self._due:
@@ -164,7 +166,7 @@ class Coalescer(Generic[Request, Result]):
         deadline.set(None if latest == math.inf else latest)
         try:
             async with asyncio.timeout_at(None if latest == math.inf else latest + LINGER_S):
-                results = await self._serve([call.request for call in batch])
+                results = await self._serve_counted(batch)
         except Exception as error:  # noqa: BLE001 - the callers receive it
             in_vain = isinstance(refusal(error) or error, DeadlineExceeded | DatabaseUnavailable)
             if alone or in_vain:
@@ -174,6 +176,17 @@ class Coalescer(Generic[Request, Result]):
                     self._start(self._run_alone(call))
         else:
             self._done(batch, results)
+
+    async def _serve_counted(self, batch: list[_Call[Request, Result]]) -> Sequence[Result | MercatoError]:
+        """Serve a batch, and add its work to that of each call before any is answered."""
+        shared = of_batch([call.work for call in batch])
+        current_work.set(shared)
+        try:
+            return await self._serve([call.request for call in batch])
+        finally:
+            for call in batch:
+                if call.work is not None:
+                    call.work.join(shared, len(batch))
 
     async def _run_alone(self, call: _Call[Request, Result]) -> None:
         """Run one call of a failed batch alone, beside the following batches; then serve calls that waited for its party."""

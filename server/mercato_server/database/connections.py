@@ -7,6 +7,7 @@ import asyncpg
 
 from mercato_server.config.database_urls import place, servers
 from mercato_server.config.settings import Limits
+from mercato_server.database.work import current_work
 from mercato_server.domain import backoff
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ async def _attempt(
     database_url: str, url: str, options: dict[str, Any], errors: dict[str, Exception], *, again: bool
 ) -> "_Connection | None":
     """Connect to a server, with `again` once it is the primary; return None if it refuses, and leave its last error in `errors`."""
+    current_work.set(None)  # the call that needs a connection does not count its statements; this is a task of its own
     while True:
         try:
             return await _connect_to_primary(database_url, url, options)

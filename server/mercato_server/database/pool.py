@@ -1,6 +1,7 @@
 """The pool of PostgreSQL connections, and the translation of database errors for callers."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -12,6 +13,7 @@ from mercato_server.config.environment import ConfigError
 from mercato_server.config.settings import Settings
 from mercato_server.database.connections import CONNECT_S, connect
 from mercato_server.database.session_settings import FOR_COMMANDS, PLANNING, session_settings
+from mercato_server.database.work import Tally, counted
 from mercato_server.domain.errors import Conflict, DatabaseUnavailable, DeadlineExceeded, MercatoError, TokenInvalid
 
 if TYPE_CHECKING:
@@ -50,6 +52,20 @@ class Connection(_Connection):
         """The changes of the open transaction that `transactions.note` has recorded so far."""
         self.identity: TransactionId | None = None
         """The id of the open transaction, once known."""
+        self.tally = Tally()
+        """Where the statements count; a pool replaces it with its own."""
+
+    # All ways to run a statement, except for asyncpg's prepared-statement objects.
+    execute, executemany = counted(_Connection.execute), counted(_Connection.executemany)
+    fetch, fetchrow, fetchval = counted(_Connection.fetch), counted(_Connection.fetchrow), counted(_Connection.fetchval)
+    fetchmany = counted(_Connection.fetchmany)
+    copy_from_table, copy_from_query = counted(_Connection.copy_from_table), counted(_Connection.copy_from_query)
+    copy_to_table, copy_records_to_table = counted(_Connection.copy_to_table), counted(_Connection.copy_records_to_table)
+
+    def cursor(self, query: str, *args: Any, **options: Any) -> Any:
+        """Open a cursor, which counts as one statement that takes no time."""
+        self.tally.add(query, time.perf_counter())
+        return super().cursor(query, *args, **options)
 
     def begin_changes(self) -> Changes:
         """Start an empty record for a new transaction and return it; the record of an earlier transaction does not change."""
@@ -89,9 +105,15 @@ class Pool(_Pool):
             loop=None,
             connection_class=Connection,
             record_class=asyncpg.Record,
+            init=cast("Any", self._adopt),
             **options,
         )
+        self.tally = Tally()
+        """The statements of all connections of this pool."""
         self._on_commit: list[Callable[[Changes], None]] = []
+
+    async def _adopt(self, connection: Connection) -> None:
+        connection.tally = self.tally
 
     def on_commit(self, listener: Callable[[Changes], None]) -> None:
         """Call `listener` with the changes of each transaction that has committed; it must not fail."""

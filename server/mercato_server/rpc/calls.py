@@ -10,6 +10,7 @@ from grpc import StatusCode
 
 from mercato_server.config.holding import Holding
 from mercato_server.config.settings import Limits
+from mercato_server.database.work import current_work
 from mercato_server.domain.errors import Overloaded, TooManyCalls
 from mercato_server.domain.networks import network_of
 from mercato_server.rpc.callers import Places
@@ -92,6 +93,7 @@ class CallsInFlight:
                 await end(context, TooManyCalls(self._holding.calls_per_client))
             self._count += 1
             self._idle.clear()
+            current_work.set(context.work)
             try:
                 return await proceed(request, context)
             except asyncio.CancelledError:

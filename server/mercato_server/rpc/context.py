@@ -1,5 +1,6 @@
 """The context of a call: caller, metadata and session for the handler, status and headers for the answer."""
 
+import re
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
@@ -9,12 +10,15 @@ from uuid import UUID
 from grpc import StatusCode
 
 from mercato.rpcs import Rpc
+from mercato_server.database.work import Work
 from mercato_server.domain.accounts import USER_AGENT_MAX, Actor, ActorKind, Device, Role
 from mercato_server.domain.errors import AdminOnly, TokenInvalid
 from mercato_server.rpc.headers import CLIENT_ADDRESS, HTTP_STATUS, ORIGINAL_PATH
 from mercato_server.security.tokens import Identity
 
 REQUEST_ID_MAX = 128
+TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-.*)?", re.ASCII)
+"""The header of W3C's Trace Context; the group is the id of the trace."""
 
 Metadata = Sequence[tuple[str, str | bytes]]
 
@@ -69,12 +73,15 @@ class Context:
         "rpc",
         "started",
         "transport",
+        "work",
     )
 
     def __init__(self, rpc: Rpc, transport: Transport) -> None:
         self.rpc = rpc
         self.transport = transport
         self.started = time.perf_counter()
+        self.work = Work()
+        """The statements for this call."""
         self.code = StatusCode.OK
         self.headers: list[tuple[str, str]] = []
         """Initial metadata of the answer; becomes HTTP headers at the edge."""
@@ -104,6 +111,12 @@ class Context:
             given = self.metadata("x-request-id") or ""
             self._request_id = given if 0 < len(given) <= REQUEST_ID_MAX else str(uuid.uuid4())
         return self._request_id
+
+    @property
+    def trace_id(self) -> str:
+        """Id of the trace that the client has begun; empty without one."""
+        match = TRACEPARENT.fullmatch(self.metadata("traceparent") or "")
+        return match[1] if match else ""
 
     @property
     def identity(self) -> Identity:
