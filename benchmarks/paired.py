@@ -75,12 +75,12 @@ class Side:
 
 
 @asynccontextmanager
-async def side(checkout: Path) -> AsyncIterator[Side]:
-    """Run the shop of a checkout with its own environment `.venv`."""
+async def side(checkout: Path, settings: Mapping[str, str]) -> AsyncIterator[Side]:
+    """Run the shop of a checkout with its own environment `.venv`, and with settings of its own."""
     child = await asyncio.create_subprocess_exec(
         *(str(checkout / ".venv/bin/python"), "-P", __file__, "--serve"),
         cwd=checkout,
-        env={"PYTHONPATH": "benchmarks"},
+        env={"PYTHONPATH": "benchmarks", **settings},
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
     )
@@ -98,10 +98,10 @@ async def side(checkout: Path) -> AsyncIterator[Side]:
             await child.wait()
 
 
-async def compare(other: Path, this: Path, rounds: int) -> None:
-    """Print a table of the calls: the times of both sides, and the ratio."""
+async def compare(other: Path, this: Path, rounds: int, settings: Mapping[str, str]) -> None:
+    """Print a table of the calls: the times of both sides, and the ratio. The settings are those of this checkout."""
     async with AsyncExitStack() as stack:
-        sides = [await stack.enter_async_context(side(checkout)) for checkout in (other, this)]
+        sides = [await stack.enter_async_context(side(*each)) for each in ((other, {}), (this, settings))]
         measures = [partial(each.measure, call) for call in CALLS for each in sides]
         await runs.interleave(measures, 1)  # warms up
         found = await runs.interleave(measures, rounds)
@@ -122,14 +122,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("other", type=Path, nargs="?", help="the other checkout, after `make install` there")
     parser.add_argument("--rounds", type=int, default=11)
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of this side")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    settings = dict(each.split("=", 1) for each in arguments.set)
     if arguments.serve:
         asyncio.run(serve())
     elif arguments.other is None:
         parser.error("which checkout?")
     else:
-        asyncio.run(compare(arguments.other.resolve(), Path(__file__).resolve().parents[1], arguments.rounds))
+        asyncio.run(compare(arguments.other.resolve(), Path(__file__).resolve().parents[1], arguments.rounds, settings))
 
 
 if __name__ == "__main__":

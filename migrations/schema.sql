@@ -245,7 +245,8 @@ CREATE TABLE public.events (
     version smallint DEFAULT 1 NOT NULL,
     subject_id uuid NOT NULL,
     payload jsonb DEFAULT '{}'::jsonb NOT NULL,
-    created_at timestamp with time zone DEFAULT now() NOT NULL
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    traceparent text DEFAULT NULLIF(current_setting('mercato.traceparent'::text, true), ''::text)
 );
 
 ALTER TABLE public.events ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
@@ -829,6 +830,7 @@ CREATE TABLE public.provider_requests (
     code text DEFAULT ''::text NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     settled_at timestamp with time zone,
+    traceparent text DEFAULT NULLIF(current_setting('mercato.traceparent'::text, true), ''::text),
     CONSTRAINT provider_requests_kind_check CHECK ((kind = ANY (ARRAY['create'::text, 'capture'::text, 'cancel'::text, 'refund'::text]))),
     CONSTRAINT provider_requests_outcome_check CHECK ((outcome = ANY (ARRAY['succeeded'::text, 'failed'::text]))),
     CONSTRAINT provider_requests_refund_check CHECK (((kind = 'refund'::text) = (refund_id IS NOT NULL))),

@@ -1,6 +1,7 @@
 """The parts of a worker: a gRPC server with its handlers, the connection pools, the caches and the background tasks."""
 
 import functools
+from typing import TYPE_CHECKING
 
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
@@ -52,10 +53,11 @@ from mercato_server.rpc.client_streams import ClientStreams
 from mercato_server.rpc.deadlines import keep_deadlines
 from mercato_server.rpc.errors import Errors
 from mercato_server.rpc.health import Health
-from mercato_server.rpc.pipeline import service_handler
+from mercato_server.rpc.pipeline import Shared, service_handler
 from mercato_server.rpc.preconditions import refuse_conditions
 from mercato_server.rpc.reflection import REFLECTION, Reflection
 from mercato_server.rpc.streams import Streams
+from mercato_server.rpc.traces import phase, traced
 from mercato_server.security import keyrings
 from mercato_server.security.hasher import PasswordHasher
 from mercato_server.security.order_links import OrderLinks
@@ -66,6 +68,9 @@ from mercato_server.store.order_numbers import give_numbers
 from mercato_server.store.orders import Shop
 from mercato_server.store.price_book import PriceBook
 from mercato_server.taxes.provider import TaxProvider
+
+if TYPE_CHECKING:
+    from mercato_server.tracing.export import Export
 
 SERVICES = tuple(services())
 
@@ -93,6 +98,8 @@ class Parts:
         """
         self.settings = settings
         self.pool = pool
+        self.export = _export(settings)
+        self._tracer = self.export.tracer if self.export else None
         self._streams = Streams(settings.holding)
         self.health = Health(tuple(service.full_name for service in SERVICES), self._streams)
         self.arrivals = Arrivals()
@@ -109,7 +116,7 @@ class Parts:
         self._sessions = Sessions(pool, tokens, self.listener, self._batching)
         self.followers = [Follower(background, ORDER_MAILS, settings.limits)] if background and settings.mail.delivers else []
         self._pictures = storage_of(settings.pictures)
-        self._runner = Runner(background, self._queues(background)) if background else None
+        self._runner = Runner(background, self._queues(background), self._tracer) if background else None
         self._key_watch = keyrings.KeyWatch(pool, settings, self._sessions, self.listener)
         load = functools.partial(serialized, pool, settings)
         self.cache = CatalogCache(
@@ -118,12 +125,14 @@ class Parts:
         pool.on_commit(self.cache.publish)
         self.taxes = _tax_provider(settings)
         self.payments = _payment_provider(settings)
-        self._desk = Desk(pool, self.payments, settings.payments)
+        self._desk = Desk(pool, self.payments, settings.payments, self._tracer)
         self.payment_tally = self._desk.tally
         self.payment_watch = PaymentWatch(pool)
         self._shop = Shop(settings.currency, settings.orders, PriceBook(asks_provider=self.taxes is not None))
         self._handlers = self._make_handlers(pool)
         self.server = self._make_server()
+        for kind, coalescer in self.coalescers.items():
+            coalescer.kind = kind
 
     @property
     def coalescers(self) -> Coalescers:
@@ -148,7 +157,10 @@ class Parts:
         self.supervisor.start("order numbers", functools.partial(keep_filling, self.pool, give_numbers))
         self.supervisor.start("slugs", functools.partial(keep_filling, self.pool, slugs.give_missing))
         self.supervisor.start(
-            "sweeps", functools.partial(keep_sweeping, self.pool, self.settings.limits, guest_idle_s=self.settings.guests.idle_s)
+            "sweeps",
+            functools.partial(
+                keep_sweeping, self.pool, self.settings.limits, guest_idle_s=self.settings.guests.idle_s, tracer=self._tracer
+            ),
         )
         if self._pictures is not None:
             self.supervisor.start("pictures", functools.partial(keep_sweeping_pictures, self.pool, self._pictures))
@@ -203,12 +215,12 @@ class Parts:
                 ("grpc.max_metadata_size", 32 * 1024),
             )
         )
-        layers = (self.calls.layer, self._errors.layer, keep_deadlines(limits), authenticate(self._sessions), refuse_conditions)
-        uploads = ClientStreams(self.settings.holding)
+        layers = [self.calls.layer, self._errors.layer, keep_deadlines(limits), authenticate(self._sessions), refuse_conditions]
+        if self._tracer:
+            layers = [traced(self._tracer), *layers[:3], phase("authentication"), *layers[3:], phase("parse")]
+        shared = Shared(limits, self.passwords, ClientStreams(self.settings.holding), self._tracer)
         server.add_generic_rpc_handlers([self.arrivals])
-        server.add_generic_rpc_handlers(
-            [service_handler(service, self._handlers[service.name], layers, limits, self.passwords, uploads) for service in SERVICES]
-        )
+        server.add_generic_rpc_handlers([service_handler(service, self._handlers[service.name], layers, shared) for service in SERVICES])
         health_pb2_grpc.add_HealthServicer_to_server(self.health, server)
         names = [service.full_name for service in (*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"])]
         if self.settings.holding.reflection:
@@ -234,6 +246,21 @@ def _payment_provider(settings: Settings) -> PaymentProvider | None:
     from mercato_server.payments.stripe_provider import StripeProvider  # shops without Stripe do not load its SDK
 
     return StripeProvider(settings.payments.stripe, settings.currency)
+
+
+def _export(settings: Settings) -> "Export | None":
+    if settings.tracing is None:
+        return None
+    try:
+        from mercato_server.tracing.export import Export  # an extra
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith("opentelemetry"):
+            raise
+        raise StartupError("MERCATO_TRACING is on, but OpenTelemetry is not installed; run: pip install 'mercato[tracing]'") from None
+    try:
+        return Export(settings.tracing)
+    except (ValueError, OSError, RuntimeError) as error:
+        raise StartupError(f"cannot export traces: {error}; check the OTEL_* variables") from None
 
 
 def _epochs(settings: Settings) -> Epochs:

@@ -88,6 +88,8 @@ class Worker:
         for provider in (self.parts.taxes, self.parts.payments):
             if provider is not None:
                 await provider.close()
+        if self.parts.export is not None:
+            await self.parts.export.close()
 
     async def _drain(self) -> None:
         """Wait until the edge has noticed the stop, then as long again at most while calls arrive or run."""

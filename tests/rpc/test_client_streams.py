@@ -25,7 +25,7 @@ from mercato_server.rpc.context import Context
 from mercato_server.rpc.deadlines import keep_deadlines
 from mercato_server.rpc.errors import Errors
 from mercato_server.rpc.layers import Answer, Call, Method, Request
-from mercato_server.rpc.pipeline import service_handler
+from mercato_server.rpc.pipeline import Shared, service_handler
 from mercato_server.security.hasher import PasswordHasher
 from support.patience import patient, until
 from support.shop import refusal
@@ -101,7 +101,7 @@ async def served(holding: Holding = HOLDING, limits: Limits = Limits()) -> Async
     layers = (calls.layer, Errors(limits).layer, keep_deadlines(limits), only_the_welcome)
     server = grpc.aio.server()
     hasher = PasswordHasher(Hashing(), limits)
-    server.add_generic_rpc_handlers([service_handler(SENDS, sends, layers, limits, hasher, ClientStreams(holding))])
+    server.add_generic_rpc_handlers([service_handler(SENDS, sends, layers, Shared(limits, hasher, ClientStreams(holding)))])
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -229,4 +229,4 @@ async def test_a_stream_counts_as_a_call_of_its_client() -> None:
 def test_a_server_does_not_start_with_a_stream_that_it_cannot_bound(limit: int, server_streaming: bool, words: str) -> None:  # noqa: FBT001
     service = described(limit=limit, server_streaming=server_streaming, package=f"unbounded_{limit}")
     with pytest.raises(ValueError, match=words):
-        service_handler(service, Sends(), (), Limits(), PasswordHasher(Hashing(), Limits()), ClientStreams(HOLDING))
+        service_handler(service, Sends(), (), Shared(Limits(), PasswordHasher(Hashing(), Limits()), ClientStreams(HOLDING)))

@@ -304,6 +304,7 @@ GOOD = {"DATABASE_URL": "postgresql://x", "SECRET_KEY": SECRET}
         ("MERCATO_PICTURES_S3_BUCKET", "My.Bucket"),
         ("MERCATO_CONNECTIONS", "99"),
         ("MERCATO_REFLECTION", "yes"),
+        ("MERCATO_TRACING", "yes"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_named(variable: str, value: str) -> None:

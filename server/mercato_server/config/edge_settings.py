@@ -11,6 +11,7 @@ from typing import Self
 from mercato_server.config.environment import ConfigError, integer, one_of
 from mercato_server.config.holding import Holding
 from mercato_server.config.settings import Limits
+from mercato_server.config.trace_settings import trace_proxies
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,6 +90,8 @@ class EdgeSettings:
     """Per client address, on each RPC that needs no token and changes something: login, signup and the like."""
     trusted_hops: int = 0
     """Proxies in front of Envoy that append to X-Forwarded-For; with 0 the connection's address is the client's."""
+    tells_proxies: bool = False
+    """Whether workers hear from which address a request came to Envoy, because they continue the traces of some proxies."""
     health_interval_s: float = 2.0
     refused_logged_percent: int = 10
     """Share of the refused calls that the access log has. It has all others."""
@@ -112,6 +115,7 @@ class EdgeSettings:
             token_requests_per_s=integer(env, "MERCATO_TOKEN_REQUESTS_PER_SECOND", 100, low=1, high=1_000_000),
             credentials_per_minute=integer(env, "MERCATO_CREDENTIALS_PER_MINUTE", 20, low=1, high=1_000_000),
             trusted_hops=integer(env, "MERCATO_TRUSTED_HOPS", 0, low=0, high=16),
+            tells_proxies=bool(trace_proxies(env)),
             refused_logged_percent=integer(env, "MERCATO_ACCESS_LOG_REFUSED", 10, low=0, high=100),
             holding=Holding.from_environ(env),
         )

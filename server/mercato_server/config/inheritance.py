@@ -8,7 +8,7 @@ _PROGRAM = ("PATH", "LD_LIBRARY_PATH")
 _PYTHON = (*_PROGRAM, "HOME", "TMPDIR", "TZ", "LANG", "SSL_CERT_FILE", "SSL_CERT_DIR")
 _PYTHON_PREFIXES = ("PYTHON", "LC_", "GRPC_")
 _WORKER = ("DATABASE_URL", "SECRET_KEY", "ALGORITHM", "ACCESS_TOKEN_EXPIRE_MINUTES")
-_WORKER_PREFIX = "MERCATO_"
+_WORKER_PREFIXES = ("MERCATO_", "OTEL_")
 _NOT_WORKER = ("MERCATO_ADMIN_PASSWORD",)
 
 
@@ -25,5 +25,5 @@ def python_environ(environ: Mapping[str, str] | None = None) -> dict[str, str]:
 
 def worker_environ(environ: Mapping[str, str]) -> dict[str, str]:
     """Return the part of an environment that a worker needs: its settings, and what Python needs."""
-    settings = {name: value for name, value in environ.items() if name in _WORKER or name.startswith(_WORKER_PREFIX)}
+    settings = {name: value for name, value in environ.items() if name in _WORKER or name.startswith(_WORKER_PREFIXES)}
     return python_environ(environ) | {name: value for name, value in settings.items() if name not in _NOT_WORKER}

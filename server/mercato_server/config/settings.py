@@ -13,6 +13,7 @@ from mercato_server.config.payment_settings import PaymentSettings
 from mercato_server.config.picture_settings import PictureSettings
 from mercato_server.config.random_keys import random_key
 from mercato_server.config.tax_settings import TaxProviderSettings
+from mercato_server.config.trace_settings import TraceSettings
 
 NETWORK_ACCOUNTS = 4
 """All guests of a network together may have as many unpaid orders and stored keys as so many accounts."""
@@ -236,6 +237,8 @@ class Settings:
     """The provider of taxes; None if the shop's own rates count."""
     payments: PaymentSettings = field(default_factory=PaymentSettings)
     pictures: PictureSettings = field(default_factory=PictureSettings)
+    tracing: TraceSettings | None = None
+    """Traces for a collector; None turns them off."""
     currency: str = "USD"
     reserved_domains: bool = False
     """Whether accounts may have addresses in reserved domains, such as `.test`."""
@@ -280,6 +283,7 @@ class Settings:
             tax_provider=TaxProviderSettings.from_environ(env),
             payments=PaymentSettings.from_environ(env),
             pictures=PictureSettings.from_environ(env),
+            tracing=TraceSettings.from_environ(env),
             currency=currency(env),
             reserved_domains=reserved_domains(env),
             listen=tuple(env.get("MERCATO_LISTEN", "127.0.0.1:50051").split(",")),

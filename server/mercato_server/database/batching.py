@@ -64,6 +64,8 @@ class Coalescer(Generic[Request, Result]):
         self._turns = turns
         self._party = party
         self._batching = batching
+        self.kind = "calls"
+        """The kind of call, for traces."""
         self._queue: dict[_Call[Request, Result], None] = {}
         self._parties: set[Hashable] = set()
         self._runners = 0
@@ -179,11 +181,16 @@ class Coalescer(Generic[Request, Result]):
 
     async def _serve_counted(self, batch: list[_Call[Request, Result]]) -> Sequence[Result | MercatoError]:
         """Serve a batch, and add its work to that of each call before any is answered."""
-        shared = of_batch([call.work for call in batch])
+        shared = of_batch(self.kind, [call.work for call in batch])
         current_work.set(shared)
+        failure: BaseException | None = None
         try:
             return await self._serve([call.request for call in batch])
+        except BaseException as error:
+            failure = error
+            raise
         finally:
+            shared.end(failure)
             for call in batch:
                 if call.work is not None:
                     call.work.join(shared, len(batch))

@@ -19,6 +19,7 @@ import asyncpg
 from mercato_server import failpoints
 from mercato_server.database.connections import TIMELINE
 from mercato_server.database.pool import Changes, Conn, Connection, Pool, PooledConn, TransactionId, is_deleted_account
+from mercato_server.database.work import current_work
 from mercato_server.domain.errors import DatabaseUnavailable, DeadlineExceeded
 
 Params = ParamSpec("Params")
@@ -207,13 +208,17 @@ async def _until_deadline() -> AsyncIterator[None]:
 
 
 def _begin(patience: float) -> str:
-    """Return BEGIN with the limits of the caller's deadline, in one round trip; without a deadline the pool's limits hold."""
-    until = deadline.get()
+    """Return BEGIN with the limits of the caller's deadline, in one round trip; without a deadline the pool's limits hold.
+
+    If the work is traced, rows that cause later work, such as jobs, take its trace from there by the defaults of their columns.
+    """
+    until, work = deadline.get(), current_work.get()
+    begin = f"{BEGIN}; SET LOCAL mercato.traceparent = '{work.traceparent}'" if work is not None and work.traced else BEGIN
     if until is None:
-        return BEGIN
+        return begin
     remaining_s = max(until - asyncio.get_running_loop().time(), SHORTEST_S)
     lock_s = max(remaining_s * (1 - RESERVE) * patience, SHORTEST_S)
-    return f"{BEGIN}; SET LOCAL statement_timeout = {int(remaining_s * 1000)}; SET LOCAL lock_timeout = {int(lock_s * 1000)}"
+    return f"{begin}; SET LOCAL statement_timeout = {int(remaining_s * 1000)}; SET LOCAL lock_timeout = {int(lock_s * 1000)}"
 
 
 _endings: set["asyncio.Task[None]"] = set()

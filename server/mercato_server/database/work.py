@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from functools import wraps
 from time import perf_counter
-from typing import Any, TypeVar, cast
+from typing import Any, ClassVar, TypeVar, cast
 
 
 class Work:
@@ -25,6 +25,9 @@ class Work:
 
     __slots__ = ("batch_size", "in_background", "statement_s", "statements")
 
+    traced: ClassVar[bool] = False
+    """Whether its statements are recorded in a trace, by a subclass."""
+
     def __init__(self, *, in_background: bool = False) -> None:
         self.in_background = in_background
         self.statements = 0
@@ -32,8 +35,18 @@ class Work:
         self.batch_size = 0
         """Calls in the largest batch that has served this one; 0 if none has."""
 
-    def add(self, statement: str, began: float, ended: float) -> None:  # noqa: ARG002 - the text is for subclasses that trace
-        """Count a statement; the moments are those of `time.perf_counter`."""
+    @property
+    def trace_id(self) -> str:
+        """The id of its trace, in hexadecimal; empty without one."""
+        return ""
+
+    @property
+    def traceparent(self) -> str:
+        """The header by which later work can continue its trace (W3C Trace Context); empty without one."""
+        return ""
+
+    def add(self, statement: str, began: float, ended: float, error: BaseException | None = None) -> None:  # noqa: ARG002 - for traces
+        """Count a statement; the moments are those of `time.perf_counter`, the error is that with which it failed."""
         self.statements += 1
         self.statement_s += ended - began
 
@@ -43,14 +56,25 @@ class Work:
         self.statement_s += batch.statement_s
         self.batch_size = max(self.batch_size, size)
 
+    def batch(self, kind: str, members: "Sequence[Work | None]") -> "Work":  # noqa: ARG002 - for traces
+        """Return the new work of a batch for these members."""
+        return Work(in_background=all(each is None or each.in_background for each in members))
+
+    def end(self, error: BaseException | None = None) -> None:
+        """End the work of a batch; the error is that with which all of it failed."""
+
 
 current_work: ContextVar[Work | None] = ContextVar("work", default=None)
 """The work of the running call, batch or job; None for a background task without one."""
 
 
-def of_batch(members: Sequence[Work | None]) -> Work:
-    """Return the new work of a batch for these members."""
-    return Work(in_background=all(each is None or each.in_background for each in members))
+_NO_WORK = Work()
+
+
+def of_batch(kind: str, members: Sequence[Work | None]) -> Work:
+    """Return the new work of a batch for these members. It is in the trace of the first one that has a trace."""
+    first = next((each for each in members if each is not None and each.traced), _NO_WORK)
+    return first.batch(kind, members)
 
 
 class Tally:
@@ -61,12 +85,12 @@ class Tally:
     def __init__(self) -> None:
         self.calls, self.background = Work(), Work(in_background=True)
 
-    def add(self, statement: str, began: float) -> None:
+    def add(self, statement: str, began: float, error: BaseException | None = None) -> None:
         """Count a statement that has just ended, here and for the current work."""
         ended = perf_counter()
         work = current_work.get()
         if work is not None:
-            work.add(statement, began, ended)
+            work.add(statement, began, ended, error)
         total = self.background if work is None or work.in_background else self.calls
         total.statements += 1
         total.statement_s += ended - began
@@ -83,8 +107,11 @@ def counted(method: Method) -> Method:
     async def counting(self: Any, statement: str, *args: Any, **options: Any) -> Any:
         began = perf_counter()
         try:
-            return await run(self, statement, *args, **options)
-        finally:
-            self.tally.add(statement, began)
+            answer = await run(self, statement, *args, **options)
+        except BaseException as error:
+            self.tally.add(statement, began, error)
+            raise
+        self.tally.add(statement, began)
+        return answer
 
     return cast("Method", counting)

@@ -7,7 +7,7 @@ from mercato_server.config.edge_settings import EdgeSettings
 from mercato_server.edge.descriptors import template_regex
 from mercato_server.edge.filters import CACHE, HEADER_MUTATION, LUA, OUTER_LUA, SECOND_HOP, TRANSCODER, overwriting, typed
 from mercato_server.edge.scripts import CACHED, CACHED_CONDITIONAL, CONDITIONAL
-from mercato_server.rpc.headers import CLIENT_ADDRESS, ORIGINAL_PATH, RPC
+from mercato_server.rpc.headers import CLIENT_ADDRESS, ORIGINAL_PATH, PROXY_ADDRESS, RPC
 
 PASSING_BY = ("authorization", "cache-control", "pragma", "content-length", "transfer-encoding")
 """A request with one of these headers is answered by a worker: its sender may see more, wants the newest answer, or sent a body."""
@@ -55,6 +55,8 @@ def _absent() -> list[dict[str, Any]]:
 def _headers(rpc: Rpc, settings: EdgeSettings) -> dict[str, Any]:
     """Name the RPC and the client for the access log and the worker; remove the headers that were for the cache."""
     asked = {RPC: rpc.path, ORIGINAL_PATH: "%REQ(:PATH)%", CLIENT_ADDRESS: "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"}
+    if settings.tells_proxies:
+        asked[PROXY_ADDRESS] = "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%"
     vary = [{"append": {"header": {"key": "vary", "value": "Origin"}}}] if settings.cors_origins else []
     return typed(
         "extensions.filters.http.header_mutation.v3.HeaderMutationPerRoute",

@@ -8,7 +8,7 @@ from mercato.rpcs import Rpc
 from mercato_server.config.edge_settings import EdgeCache, EdgeSettings
 from mercato_server.edge.descriptors import descriptor_set, template_regex, transcoded_services
 from mercato_server.edge.scripts import CONDITIONAL, CONDITIONAL_LUA, SLASH, SLASH_LUA, cache_scripts, inner_scripts, outer_scripts
-from mercato_server.rpc.headers import ORIGINAL_METHOD, RPC
+from mercato_server.rpc.headers import ORIGINAL_METHOD, PROXY_ADDRESS, RPC
 
 CLUSTER = "mercato"
 STREAMS = "mercato-streams"
@@ -170,6 +170,7 @@ def _header_mutation(settings: EdgeSettings) -> dict[str, Any]:
                 {"remove_on_match": {"key_matcher": {"safe_regex": {"regex": UNREADABLE}}}},
                 {"remove": ORIGINAL_METHOD},  # Envoy itself removes the path of a client
                 {"remove": RPC},
+                {"remove": PROXY_ADDRESS},
             ],
             "response_mutations": [{"append": header} for header in overwriting(values)],
         },

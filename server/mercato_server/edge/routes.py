@@ -30,7 +30,7 @@ from mercato_server.edge.filters import (
 )
 from mercato_server.edge.local_replies import LIMITS
 from mercato_server.edge.scripts import CONDITIONAL, HEAD, SLASH, created
-from mercato_server.rpc.headers import CLIENT_ADDRESS, ORIGINAL_METHOD, ORIGINAL_PATH
+from mercato_server.rpc.headers import CLIENT_ADDRESS, ORIGINAL_METHOD, ORIGINAL_PATH, PROXY_ADDRESS
 from mercato_server.rpc.rest import ENVELOPE_BYTES
 
 SAFE_RETRIES = "connect-failure,refused-stream,reset-before-request"
@@ -41,6 +41,8 @@ TRAILERS = overwriting({"te": "trailers"})
 """gRPC resets a call without this header."""
 ADDED = [*TRAILERS, *overwriting({CLIENT_ADDRESS: "%DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT%"})]
 """Headers that a worker gets with each request."""
+PROXY = overwriting({PROXY_ADDRESS: "%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%"})
+"""A header for workers that continue the traces of some proxies."""
 
 BODY_TYPES = r"(?i)application/(json|x-www-form-urlencoded|grpc)([-+;].*)?| *"
 """Accepted content types. JSON named x-www-form-urlencoded passes, because that is curl's default."""
@@ -120,7 +122,7 @@ def _rpc(rpc: Rpc, settings: EdgeSettings) -> list[dict[str, Any]]:
     route: dict[str, Any] = {
         "name": rpc.path,
         "match": {"path": rpc.path},
-        "request_headers_to_add": ADDED,
+        "request_headers_to_add": _added(settings),
         "route": {
             "cluster": CLUSTER,
             "timeout": "0s",
@@ -153,7 +155,7 @@ def _upload(rpc: Rpc, settings: EdgeSettings) -> dict[str, Any]:
     route = {
         "name": rpc.path,
         "match": {"path": rpc.path},
-        "request_headers_to_add": ADDED,
+        "request_headers_to_add": _added(settings),
         "route": {
             "cluster": UPLOADS,
             "timeout": "0s",
@@ -217,9 +219,13 @@ def _grpc(settings: EdgeSettings) -> dict[str, Any]:
     return {**_standard(settings), "name": "grpc", "match": {"prefix": "/", "headers": [is_grpc]}}
 
 
+def _added(settings: EdgeSettings) -> list[dict[str, Any]]:
+    return [*ADDED, *PROXY] if settings.tells_proxies else ADDED
+
+
 def _standard(settings: EdgeSettings) -> dict[str, Any]:
     return {
-        "request_headers_to_add": ADDED,
+        "request_headers_to_add": _added(settings),
         "route": {
             "cluster": CLUSTER,
             "timeout": "0s",
@@ -235,7 +241,7 @@ def _stream(settings: EdgeSettings) -> dict[str, Any]:
     return {
         "name": "streams",
         "match": {"safe_regex": {"regex": STREAMING_PATHS}},
-        "request_headers_to_add": ADDED,
+        "request_headers_to_add": _added(settings),
         "route": {
             "cluster": STREAMS,
             "timeout": "0s",

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from mercato.rpcs import Rpc
 from mercato_server.edge.descriptors import VARIABLE
-from mercato_server.rpc.headers import CLIENT_ADDRESS, HTTP_STATUS, ORIGINAL_PATH, RPC
+from mercato_server.rpc.headers import CLIENT_ADDRESS, HTTP_STATUS, ORIGINAL_PATH, PROXY_ADDRESS, RPC
 
 CREATED_LUA = """
 function envoy_on_response(response)
@@ -74,7 +74,7 @@ end
 """For HEAD, which workers answer like GET: drops the body."""
 
 CACHED, CACHED_CONDITIONAL = "cached", "cached conditional"
-PASSED = (RPC, CLIENT_ADDRESS, ORIGINAL_PATH, "traceparent", "tracestate", "x-request-id")
+PASSED = (RPC, CLIENT_ADDRESS, PROXY_ADDRESS, ORIGINAL_PATH, "traceparent", "tracestate", "x-request-id")
 """Headers that go on to the cache. An answer that is stored depends on none of them."""
 CACHED_LUA = """
 local passed = {%s}

@@ -97,7 +97,8 @@ class Listener:
 async def print_events(database_url: str, *, follow: bool) -> None:
     """Write the feed to standard output, one JSON object per line; with `follow` until the operator interrupts it."""
     async with small_pool(database_url) as pool:
-        async for cursor, kind, subject_id, payload, _ in read(pool, Cursor(), follow=follow):
-            line = {"xid": cursor.xid, "id": cursor.id, "kind": kind, "subject_id": str(subject_id), **payload}
+        async for entry in read(pool, Cursor(), follow=follow):
+            place = {"xid": entry.cursor.xid, "id": entry.cursor.id}
+            line = {**place, "kind": entry.kind, "subject_id": str(entry.subject_id), **entry.payload}
             sys.stdout.write(json.dumps(line) + "\n")
             sys.stdout.flush()

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import structlog
@@ -21,6 +22,10 @@ from mercato_server.database.pool import Pool, refusal
 from mercato_server.domain import backoff
 from mercato_server.jobs.queues import GivenUpError, Job, LaterError, Queue
 from mercato_server.store import jobs
+from mercato_server.tracing.steps import later
+
+if TYPE_CHECKING:
+    from mercato_server.tracing.spans import Tracer
 
 log = structlog.get_logger(__name__)
 
@@ -52,10 +57,14 @@ class _PollingDriver(AsyncpgPoolDriver):
 class Runner:
     """Runs the jobs of some queues, together with the other workers. It ignores jobs of other kinds."""
 
-    def __init__(self, pool: "Pool", queues: Sequence[Queue]) -> None:
-        """Prepare. The pool must serve background work only: it is terminated if a job does not end when the worker stops."""
+    def __init__(self, pool: "Pool", queues: Sequence[Queue], tracer: "Tracer | None" = None) -> None:
+        """Prepare. The pool must serve background work only: it is terminated if a job does not end when the worker stops.
+
+        With a tracer, a job continues the trace of the call that has queued it.
+        """
         self._pool = pool
         self._queues = queues
+        self._tracer = tracer
         self._gates = {queue.kind: asyncio.Lock() for queue in queues}
         self._under_way: set[asyncio.Timeout] = set()
         self._cut_off: float | None = None
@@ -120,12 +129,14 @@ class Runner:
                 try:
                     async with self._gates[queue.kind]:
                         await asyncio.sleep(1 / queue.per_second)
-                    await queue.handle(Job(row_id, job.attempts, partial(self._keep, scope)))
+                    traceparent = str((job.headers or {}).get("traceparent") or "")
+                    with later(self._tracer, f"job {queue.kind}", traceparent, job.attempts):
+                        await queue.handle(Job(row_id, job.attempts, partial(self._keep, scope)))
                 finally:
                     self._under_way.discard(scope)
-        except LaterError as later:
-            pause = _backoff(queue, job) if later.after_s is None else timedelta(seconds=later.after_s)
-            raise RetryRequested(pause, later.reason) from None
+        except LaterError as error:
+            pause = _backoff(queue, job) if error.after_s is None else timedelta(seconds=error.after_s)
+            raise RetryRequested(pause, error.reason) from None
         except GivenUpError:
             raise
         except Exception as error:

@@ -21,6 +21,7 @@ from mercato_server.security.one_time_tokens import OneTimeTokens, digest
 from mercato_server.security.order_links import OrderLinks
 from mercato_server.store import mails, order_lists
 from mercato_server.store.mails import MailBusyError
+from mercato_server.tracing.steps import step
 
 log = structlog.get_logger(__name__)
 
@@ -75,7 +76,8 @@ class Delivery:
             if message is None:
                 await mails.drop(self._pool, mail.id)
                 return
-            await self._transport.send(mail, message)
+            with step("send mail"):
+                await self._transport.send(mail, message)
         except MailRefusedError as refused:
             await mails.release(self._pool, mail.id, str(refused))
             raise

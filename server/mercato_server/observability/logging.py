@@ -10,6 +10,10 @@ import structlog
 log = structlog.get_logger(__name__)
 
 
+LIBRARIES = ("opentelemetry", "pgqueuer")
+"""Libraries whose warnings are logged."""
+
+
 class _OfLibraries(logging.Handler):
     """Logs the messages of a library without their stack traces, which may hold secrets."""
 
@@ -20,10 +24,11 @@ class _OfLibraries(logging.Handler):
 
 def log_to_stderr(level: str, style: str) -> None:
     """Write the log to standard error, one entry a line: JSON, or text with the style `console`."""
-    jobs = logging.getLogger("pgqueuer")
-    jobs.propagate = False
-    jobs.setLevel(logging.WARNING)
-    jobs.handlers = [_OfLibraries()]
+    for name in LIBRARIES:
+        library = logging.getLogger(name)
+        library.propagate = False
+        library.setLevel(logging.WARNING)
+        library.handlers = [_OfLibraries()]
     renderers: Sequence[Any] = (
         [structlog.dev.ConsoleRenderer()]
         if style == "console"

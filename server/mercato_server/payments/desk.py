@@ -3,12 +3,14 @@
 import asyncio
 from contextvars import Context
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import structlog
 
 from mercato_server.config.payment_settings import PaymentSettings
 from mercato_server.database.pool import Pool
+from mercato_server.database.work import current_work
 from mercato_server.domain.payment_errors import PaymentAmount, PaymentProviderUnavailable, WebhookInvalid, WrongPaymentState
 from mercato_server.domain.payment_records import Opened
 from mercato_server.domain.payment_rules import Means
@@ -21,6 +23,9 @@ from mercato_server.payments.tally import EventOutcome, Tally
 from mercato_server.store import payments, provider_events
 from mercato_server.store.idempotency import IdempotencyKey
 from mercato_server.store.payments import ChangePayment, CreatePayment, CreateRefund, Reference
+
+if TYPE_CHECKING:
+    from mercato_server.tracing.spans import Tracer
 
 log = structlog.get_logger(__name__)
 
@@ -35,13 +40,13 @@ AMOUNT_CODES = frozenset({"amount_too_small", "amount_too_large", "invalid_charg
 class Desk:
     """Opens, captures and cancels payments, refunds them, and takes the notices of providers."""
 
-    def __init__(self, pool: "Pool", provider: PaymentProvider | None, settings: PaymentSettings) -> None:
+    def __init__(self, pool: "Pool", provider: PaymentProvider | None, settings: PaymentSettings, tracer: "Tracer | None" = None) -> None:
         """Prepare; without a provider, administrators record all payments."""
         self._pool = pool
         self._providers = {provider.name: provider} if provider else {}
         self._settings = settings
         self.tally = Tally()
-        self._outbox = Outbox(pool, self._providers, self.tally)
+        self._outbox = Outbox(pool, self._providers, self.tally, tracer)
         self._tasks: set[asyncio.Task[str]] = set()
         self.keeper = Keeper(pool, self._outbox, Inbox(pool, self._providers))
 
@@ -114,7 +119,7 @@ class Desk:
             return
         task = asyncio.get_running_loop().create_task(
             self._outbox.settle_order(order_id, subject_id),
-            context=Context(),  # without the deadline of the call, after which the answer still counts
+            context=_beside_the_call(),
         )
         self._tasks.add(task)  # the loop keeps no reference
         task.add_done_callback(self._ended)
@@ -153,6 +158,14 @@ class Desk:
             return EventOutcome.REPEATED
         self.keeper.wake()
         return EventOutcome.STORED
+
+
+def _beside_the_call() -> Context:
+    """Return a context without the deadline of the call, after which the answer still counts, but with its trace."""
+    context, work = Context(), current_work.get()
+    if work is not None and work.traced:
+        context.run(current_work.set, work)
+    return context
 
 
 def _refusal(payment: Payment) -> Exception:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 import structlog
@@ -17,6 +18,10 @@ from mercato_server.payments.tally import RequestOutcome, Tally
 from mercato_server.store import provider_requests
 from mercato_server.store.provider_requests import LeasedRequest
 from mercato_server.store.told_facts import Told
+from mercato_server.tracing.steps import later
+
+if TYPE_CHECKING:
+    from mercato_server.tracing.spans import Tracer
 
 log = structlog.get_logger(__name__)
 
@@ -36,10 +41,11 @@ KEY_LIFETIME_S = 23 * 3600.0
 class Outbox:
     """The requests that the shop owes to providers."""
 
-    def __init__(self, pool: "Pool", providers: Mapping[str, PaymentProvider], tally: Tally) -> None:
+    def __init__(self, pool: "Pool", providers: Mapping[str, PaymentProvider], tally: Tally, tracer: "Tracer | None" = None) -> None:
         self._pool = pool
         self._providers = providers
         self._tally = tally
+        self._tracer = tracer
         self._places = asyncio.Semaphore(CONCURRENT)
 
     async def settle_due(self) -> int:
@@ -69,7 +75,8 @@ class Outbox:
             if loop.time() - began > TURN_S:
                 return None  # its lease ends before an answer could come
             try:
-                told, _ = await self._send(leased)
+                with later(self._tracer, f"payment {leased.request.kind}", leased.traceparent, leased.tries - 1):
+                    told, _ = await self._send(leased)
             except Exception as error:  # one request must not keep the answers of others from being booked
                 if refusal(error) is not None:
                     raise

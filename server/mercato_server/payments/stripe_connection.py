@@ -4,6 +4,7 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,7 @@ from mercato_server.config.payment_settings import StripeSettings
 from mercato_server.payments import stripe_errors
 from mercato_server.payments.provider import Certainty, ProviderError
 from mercato_server.payments.token_buckets import Lane, Operation, Turns
+from mercato_server.tracing.steps import step
 
 API_VERSION = "2026-10-28.endive"
 """The version of stripe-python 16.1.0, whose minor releases move it. The webhook's endpoint must have the same."""
@@ -32,6 +34,9 @@ class Answer:
     body: dict[str, Any]
     is_replayed: bool
     """Whether it is that of an earlier request with the same key, and so may be outdated."""
+
+
+_headers_of_trace: ContextVar[Mapping[str, str]] = ContextVar("headers of the trace", default={})  # noqa: B039 - it is never changed
 
 
 class StripeConnection:
@@ -55,8 +60,10 @@ class StripeConnection:
         """Call a method of the SDK once it is the request's turn; raises ProviderError."""
         async with self._turns.turn(operation, self._timeout_s):
             try:
-                async with asyncio.timeout(self._timeout_s):  # for all of it; the library limits only each step
-                    found = await method(*arguments)
+                with step(f"stripe {operation.value[0]}", "stripe") as headers:
+                    _headers_of_trace.set(headers)
+                    async with asyncio.timeout(self._timeout_s):  # for all of it; the library limits only each step
+                        found = await method(*arguments)
                 headers = found.last_response.headers if found.last_response else {}
                 return Answer(found.to_dict(), headers.get("idempotent-replayed") == "true")
             except TimeoutError:
@@ -93,7 +100,8 @@ class _Transport(HTTPClient):
         """Send a request; raises ProviderError."""
         content = bytearray()
         try:
-            async with self._client.stream(method, url, headers=dict(headers), content=(post_data or "").encode()) as response:
+            sent = {**headers, **_headers_of_trace.get()}
+            async with self._client.stream(method, url, headers=sent, content=(post_data or "").encode()) as response:
                 async for part in response.aiter_raw():
                     content += part
                     if len(content) > ANSWER_BYTES_MAX:

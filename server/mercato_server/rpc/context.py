@@ -68,6 +68,7 @@ class Context:
         "code",
         "headers",
         "private",
+        "reason",
         "redirected",
         "role",
         "rpc",
@@ -83,6 +84,8 @@ class Context:
         self.work = Work()
         """The statements for this call."""
         self.code = StatusCode.OK
+        self.reason = ""
+        """The reason of the error with which the call ended."""
         self.headers: list[tuple[str, str]] = []
         """Initial metadata of the answer; becomes HTTP headers at the edge."""
         self._metadata = transport.invocation_metadata() or ()

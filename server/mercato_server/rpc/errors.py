@@ -81,5 +81,5 @@ def _internal(context: Context, error: Exception) -> InternalError:
 
 async def end(context: Context, error: MercatoError) -> None:
     """Send the error; raises AbortError."""
-    context.code = status_code(error)
+    context.code, context.reason = status_code(error), error.reason
     await abort(context.transport, error, *status_headers(error, context))

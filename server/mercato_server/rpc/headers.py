@@ -2,6 +2,8 @@
 
 CLIENT_ADDRESS = "x-client-address"
 """The client's address."""
+PROXY_ADDRESS = "x-proxy-address"
+"""The address from which the edge got a request: the client's, or that of a proxy. Sent only if MERCATO_TRACE_PROXIES is set."""
 ORIGINAL_METHOD, ORIGINAL_PATH = "x-envoy-original-method", "x-envoy-original-path"
 """The method, and the path with its query, of a REST request; a gRPC request has neither."""
 RPC = "x-rpc"

@@ -74,6 +74,8 @@ class Entry(NamedTuple):
     subject_id: UUID
     payload: Mapping[str, str | int]
     created_at: datetime
+    traceparent: str | None = None
+    """The trace of the transaction that wrote it, if that is recorded and the reader has asked for it."""
 
 
 class News(NamedTuple):
@@ -162,5 +164,7 @@ async def end(pool: "Pool") -> Cursor:
 
 
 def entries(rows: Iterable[Iterable[Any]]) -> list[Entry]:
-    """Return the entries of rows of position, id, kind, subject, payload and time."""
-    return [Entry(Cursor(int(xid), id_), kind, subject_id, json.loads(payload), at) for xid, id_, kind, subject_id, payload, at in rows]
+    """Return the entries of rows of position, id, kind, subject, payload and time, and of a trace if they have one."""
+    return [
+        Entry(Cursor(int(xid), id_), kind, subject_id, json.loads(payload), *rest) for xid, id_, kind, subject_id, payload, *rest in rows
+    ]

@@ -49,7 +49,7 @@ SELECT (pg_snapshot_xmin(pg_current_snapshot())::text::bigint - 1)::text AS xid,
 """
 
 READ_PENDING = """
-SELECT xid::text AS position, id, kind, subject_id, payload, created_at
+SELECT xid::text AS position, id, kind, subject_id, payload, created_at, traceparent
   FROM events
  WHERE (xid, id) > ($1::text::xid8, $2::bigint) AND xid < pg_snapshot_xmin(pg_current_snapshot()) AND kind = ANY($3::text[])
  ORDER BY xid, id

@@ -6,6 +6,10 @@ from uuid import UUID
 from mercato_server.database.pool import Pool
 from mercato_server.domain.jobs import JobKind
 
+# The trace of the transaction that queues a job, as the header of the job; NULL if it is not recorded. The tables of pgqueuer must be as it
+# declares them, so this is no default.
+TRACE = """('{"traceparent": "' || nullif(current_setting('mercato.traceparent', true), '') || '"}')::jsonb"""
+
 # This deletes a held job of the same row. If two workers concurrently queue a job for one row, they create only one.
 QUEUE_JOBS = """
 WITH owed AS (

@@ -12,12 +12,13 @@ from mercato_server.database.transactions import retry_conflicts, transaction
 from mercato_server.domain.errors import ContactRequired, TooManyMails
 from mercato_server.domain.mails import Mail, Recipient, Template
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
+from mercato_server.store.jobs import TRACE
 
 TEMPLATES = list(Template)
 """Templates that this release can write; a later release may have queued mails with others."""
 
 # The row has the times of the last mails, not a count, so that no period of an hour has more than $3. Concurrent requests wait for it.
-REQUEST_MAIL = """
+REQUEST_MAIL = f"""
 WITH allowed AS (
     INSERT INTO mail_allowances AS known (address, template, times, last_at)
     VALUES ($1, $2, ARRAY[now()], now())
@@ -30,11 +31,12 @@ WITH allowed AS (
     SELECT template, address, $4::uuid FROM allowed
     RETURNING id
 ), job AS (
-    INSERT INTO pgqueuer (priority, entrypoint, payload, dedupe_key, status)
-    SELECT 1, 'mail', uuid_send(id), 'mail:' || id, 'queued' FROM mail  -- before mails about orders, because a user waits for it
+    INSERT INTO pgqueuer (priority, entrypoint, payload, dedupe_key, status, headers)
+    SELECT 1, 'mail', uuid_send(id), 'mail:' || id, 'queued', {TRACE}
+      FROM mail  -- before mails about orders, because a user waits for it
 )
 SELECT id FROM mail
-"""
+"""  # noqa: S608 - our own text
 
 GET_WAIT = """
 SELECT extract(epoch FROM times[cardinality(times) - $3 + 1] + interval '1 hour' - now())::float8

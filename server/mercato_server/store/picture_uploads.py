@@ -13,6 +13,7 @@ from mercato_server.domain.picture_errors import PictureUploadNotFound, PictureU
 from mercato_server.domain.pictures import Renditions, Side, Upload
 from mercato_server.store import audit_log
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
+from mercato_server.store.jobs import TRACE
 
 OPEN_MAX = 1_000
 """Uploads that wait for their file or for a worker."""
@@ -29,10 +30,10 @@ _NEW = "id, state, digest, NULL AS widths, NULL AS heights, refusal, message, cr
 """The columns of an upload that has no picture yet."""
 
 # The job is queued in the transaction of its cause.
-_QUEUED = """job AS (
-    INSERT INTO pgqueuer (priority, entrypoint, payload, dedupe_key, status)
-    SELECT 0, 'picture', uuid_send(id), 'picture:' || id, 'queued' FROM received
-)"""
+_QUEUED = f"""job AS (
+    INSERT INTO pgqueuer (priority, entrypoint, payload, dedupe_key, status, headers)
+    SELECT 0, 'picture', uuid_send(id), 'picture:' || id, 'queued', {TRACE} FROM received
+)"""  # noqa: S608 - our own text
 
 # The states alone choose the index; rows that have expired stay for a day.
 COUNT_OPEN = """

@@ -15,7 +15,7 @@ LEASE_S = 60.0
 _LEASED = """
 RETURNING request.id, request.provider, request.kind, request.payment_id, request.refund_id, request.amount_minor, request.attempt,
           request.tries, request.sent_at, now() AS now, payment.order_id, payment.provider_ref, payment.currency_code,
-          payment.state, payment.capture_later, payment.created_at AS payment_created_at"""
+          payment.state, payment.capture_later, payment.created_at AS payment_created_at, request.traceparent"""
 
 LEASE_DUE = f"""
 UPDATE provider_requests AS request
@@ -74,6 +74,8 @@ class LeasedRequest:
     currency_code: str
     capture_later: bool
     payment_created_at: datetime
+    traceparent: str
+    """The trace of the call that has written the request, if it is recorded; else empty."""
 
     @property
     def key(self) -> str:
@@ -118,4 +120,5 @@ def _leased(row: asyncpg.Record) -> LeasedRequest:
         currency_code=row["currency_code"],
         capture_later=row["capture_later"],
         payment_created_at=row["payment_created_at"],
+        traceparent=row["traceparent"] or "",
     )

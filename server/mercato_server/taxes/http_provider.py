@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from collections.abc import Mapping
 
 import httpx
 import structlog
@@ -10,6 +11,7 @@ from mercato_server.config.tax_settings import TaxProviderSettings
 from mercato_server.domain.pricing_errors import ProviderFailure, TaxProviderUnavailable
 from mercato_server.domain.provided_taxes import ProvidedTaxes, TaxQuestion
 from mercato_server.taxes import contract
+from mercato_server.tracing.steps import step
 
 log = structlog.get_logger(__name__)
 
@@ -82,7 +84,11 @@ class HttpTaxProvider:
             self._asked -= 1
 
     async def _exchange(self, body: bytes) -> bytes:
-        async with self._client.stream("POST", self._settings.url, content=body) as response:
+        with step("ask the tax provider", "tax") as headers:
+            return await self._exchange_in_step(body, headers)
+
+    async def _exchange_in_step(self, body: bytes, headers: Mapping[str, str]) -> bytes:
+        async with self._client.stream("POST", self._settings.url, content=body, headers=headers) as response:
             if response.status_code != httpx.codes.OK:
                 raise _Failed(ProviderFailure.REFUSED, f"status {response.status_code}")
             content = bytearray()
