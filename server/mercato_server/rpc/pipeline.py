@@ -1,7 +1,8 @@
 """Registers the methods of a handler with gRPC, each behind the layers."""
 
 import inspect
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
+from time import perf_counter
 from typing import Any, cast
 
 import grpc
@@ -16,7 +17,7 @@ from mercato_server.rpc.client_streams import Answered, ClientStreams
 from mercato_server.rpc.context import Context
 from mercato_server.rpc.headers import ORIGINAL_PATH
 from mercato_server.rpc.http_caching import NO_STORE, NOT_MODIFIED, Validators, validators
-from mercato_server.rpc.layers import Answer, Call, Layer, Method, Request
+from mercato_server.rpc.layers import Answer, Call, FromMemory, Layers, Method, Request
 from mercato_server.rpc.rest import ENVELOPE_BYTES, Read, canonical, reader
 from mercato_server.security.hasher import PasswordHasher
 
@@ -30,7 +31,7 @@ Cached = Callable[[bytes], bytes | None]
 def service_handler(
     service: ServiceDescriptor,
     handler: object,
-    layers: Sequence[Layer],
+    layers: Layers,
     limits: Limits,
     hasher: PasswordHasher,
     streams: ClientStreams,
@@ -38,7 +39,7 @@ def service_handler(
     """Serve a service with the methods of `handler` named like its RPCs, each behind the layers (outermost first).
 
     A handler may have a mapping `cached` from names of RPCs to functions. Such a function takes a serialized request, and returns the
-    serialized response if it is in memory, else None. Its answers skip all layers, so the RPC must be open to anyone.
+    serialized response if it is in memory, else None. Its answers skip all layers, so the RPC must be open to anyone. They are counted.
 
     Raises AttributeError if the handler lacks a method. Raises ValueError for an RPC whose stream the layers cannot bound, and for a
     cached RPC that is not open to anyone, or for a method that takes `passwords` though the policy of its RPC does not say that it hashes
@@ -51,7 +52,7 @@ def service_handler(
         answer = _serialized(_with_passwords(rpc, handle, hasher), limits)
         call = streams.bounded(rpc, read, answer) if rpc.streams else _parse(rpc, read, answer, limits)
         method = Method(rpc, getattr(handle, "asks_for_session", False))
-        for layer in reversed(layers):
+        for layer in reversed(layers.around):
             call = layer(method, call)
         cached: Cached | None = getattr(handler, "cached", {}).get(rpc.name)
         if cached and rpc.policy.access != policy_pb2.ACCESS_ANYONE:
@@ -61,7 +62,9 @@ def service_handler(
         if rpc.streams:
             methods[rpc.name] = grpc.stream_unary_rpc_method_handler(serve)
         else:
-            methods[rpc.name] = grpc.unary_unary_rpc_method_handler(_serve_cached(read, cached, headers, serve) if cached else serve)
+            if cached:
+                serve = _serve_cached(read, cached, headers, serve, layers.from_memory(rpc))
+            methods[rpc.name] = grpc.unary_unary_rpc_method_handler(serve)
     return grpc.method_handlers_generic_handler(service.full_name, methods)
 
 
@@ -123,11 +126,12 @@ def _serve(rpc: Rpc, call: Call, caching: Validators | None) -> Serve:
     return serve
 
 
-def _serve_cached(read: Read, cached: Cached, caching: Validators | None, serve: Serve) -> Serve:
+def _serve_cached(read: Read, cached: Cached, caching: Validators | None, serve: Serve, answered: FromMemory) -> Serve:
     """Answer from memory without the layers, and fall back to `serve`."""
     serialize = canonical(read)
 
     async def serve_cached(request: bytes, transport: Any) -> bytes:
+        began = perf_counter()
         received = transport.invocation_metadata() or ()
         path = next((value for name, value in received if name == ORIGINAL_PATH), "")
         message = serialize(request, path) if "?" in path else request
@@ -136,6 +140,7 @@ def _serve_cached(read: Read, cached: Cached, caching: Validators | None, serve:
             return await serve(request, transport)
         if caching and (headers := caching(found, received)):
             await transport.send_initial_metadata(headers)
+        answered(received, began)
         return found
 
     return serve_cached
