@@ -17,6 +17,7 @@ import variant_catalog
 from catalog_size import resident_mb
 from goods import ALGORITHM, Mismatch
 from mercato.v1 import catalog_pb2, catalog_pb2_grpc
+from mercato_server.config.log_settings import LogSettings
 from mercato_server.config.settings import Settings
 from mercato_server.database import migrations
 from mercato_server.database.pool import Pool, create_pool, small_pool
@@ -25,7 +26,7 @@ from mercato_server.domain.paging import Page, Position
 from mercato_server.domain.variant_filters import VariantFilter
 from mercato_server.embedded.postgres import Postgres
 from mercato_server.embedded.probes import until_listening
-from mercato_server.observability.logging import log_to_stderr
+from mercato_server.observability import logging
 from mercato_server.store import facets, product_lists
 from mercato_server.worker import running
 from report import Goal, Part, Spread
@@ -62,7 +63,7 @@ class Pair(NamedTuple):
 
 async def measure(scale: Scale, directory: Path | None) -> Part:
     """Fill a database with the variants of groups, compare reads of lists, and measure the memory of a worker that keeps lists."""
-    log_to_stderr("warning", "console")  # the worker of the answers runs in this process
+    logging.start(LogSettings(level="warning", style="console"))  # the worker of the answers runs in this process
     products = scale.catalogs[-1]
     with tempfile.TemporaryDirectory(prefix="mercato-variants-", dir=directory) as name:
         place = Path(name).resolve()  # noqa: ASYNC240 - nothing runs yet

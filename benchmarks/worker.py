@@ -14,7 +14,7 @@ import grpc
 import uvloop
 
 from mercato_server.config.settings import Settings
-from mercato_server.observability.logging import log_to_stderr
+from mercato_server.observability import logging
 from mercato_server.worker import collect_rarely, running
 from stopwatch import Stopwatch
 
@@ -63,7 +63,7 @@ async def _serve(settings: Settings) -> None:
 def main() -> None:
     """Serve until SIGTERM."""
     settings = Settings.from_environ()
-    log_to_stderr(settings.log_level, settings.log_format)
+    logging.start(settings.log)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_serve(settings))
 

@@ -41,6 +41,7 @@ from mercato_server.jobs.queues import Queue
 from mercato_server.jobs.runner import Runner
 from mercato_server.mail.delivery import Delivery
 from mercato_server.mail.orders import ORDER_MAILS
+from mercato_server.observability import logging
 from mercato_server.payments.desk import Desk
 from mercato_server.payments.provider import PaymentProvider
 from mercato_server.pictures.inbox import Inbox
@@ -48,16 +49,18 @@ from mercato_server.pictures.storage import storage_of
 from mercato_server.pictures.sweeper import keep_sweeping as keep_sweeping_pictures
 from mercato_server.pictures.verifier import Verifier
 from mercato_server.rpc.authentication import authenticate
+from mercato_server.rpc.call_log import CallLog, through_structlog
 from mercato_server.rpc.calls import Arrivals, CallsInFlight
 from mercato_server.rpc.client_streams import ClientStreams
 from mercato_server.rpc.deadlines import keep_deadlines
 from mercato_server.rpc.errors import Errors
 from mercato_server.rpc.health import Health
-from mercato_server.rpc.pipeline import Shared, service_handler
+from mercato_server.rpc.layers import Layers
+from mercato_server.rpc.pipeline import service_handler
 from mercato_server.rpc.preconditions import refuse_conditions
 from mercato_server.rpc.reflection import REFLECTION, Reflection
 from mercato_server.rpc.streams import Streams
-from mercato_server.rpc.traces import phase, traced
+from mercato_server.rpc.traces import traced
 from mercato_server.security import keyrings
 from mercato_server.security.hasher import PasswordHasher
 from mercato_server.security.order_links import OrderLinks
@@ -103,9 +106,12 @@ class Parts:
         self._streams = Streams(settings.holding)
         self.health = Health(tuple(service.full_name for service in SERVICES), self._streams)
         self.arrivals = Arrivals()
-        self.calls = CallsInFlight(settings.limits, settings.holding)
+        call_log = CallLog(settings.limits, settings.log.reads_per_line, logging.direct() or through_structlog)
+        self.calls = CallsInFlight(settings.limits, settings.holding, call_log)
         self._errors = Errors(settings.limits)
-        self.log_budgets = (self.calls.lines, self._errors.security_lines)
+        self.log_budgets = (call_log.lines, self._errors.security_lines)
+        self.tallies = [pool.tally, *([background.tally] if background else [])]
+        """The statements of all pools."""
         self.passwords = PasswordHasher(settings.hashing, settings.limits)
         self.listener = Listener(pool)
         self.supervisor = Supervisor(settings.limits, self._require_schema)
@@ -215,12 +221,15 @@ class Parts:
                 ("grpc.max_metadata_size", 32 * 1024),
             )
         )
-        layers = [self.calls.layer, self._errors.layer, keep_deadlines(limits), authenticate(self._sessions), refuse_conditions]
+        around = [self.calls.layer, self._errors.layer, keep_deadlines(limits), authenticate(self._sessions), refuse_conditions]
+        layers = Layers(around, self.calls.from_memory)
         if self._tracer:
-            layers = [traced(self._tracer), *layers[:3], phase("authentication"), *layers[3:], phase("parse")]
-        shared = Shared(limits, self.passwords, ClientStreams(self.settings.holding), self._tracer)
+            layers = traced(self._tracer, layers, around.index(self._errors.layer))
+        uploads = ClientStreams(self.settings.holding)
         server.add_generic_rpc_handlers([self.arrivals])
-        server.add_generic_rpc_handlers([service_handler(service, self._handlers[service.name], layers, shared) for service in SERVICES])
+        server.add_generic_rpc_handlers(
+            [service_handler(service, self._handlers[service.name], layers, limits, self.passwords, uploads) for service in SERVICES]
+        )
         health_pb2_grpc.add_HealthServicer_to_server(self.health, server)
         names = [service.full_name for service in (*SERVICES, health_pb2.DESCRIPTOR.services_by_name["Health"])]
         if self.settings.holding.reflection:

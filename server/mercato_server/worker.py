@@ -42,13 +42,14 @@ class Worker:
         if address is None:
             yield
             return
-        from mercato_server.observability import metrics
+        from mercato_server.observability import call_metrics, metrics
 
         parts = self.parts
         try:
             payments = metrics.PaymentMetrics(parts.payment_tally, parts.payment_watch)
             collector = metrics.WorkerMetrics(parts.cache, parts.listener, parts.followers, parts.coalescers, parts.supervisor)
-            server = metrics.start(address, collector, payments)
+            calls = call_metrics.CallMetrics(parts.calls, parts.tallies)
+            server = metrics.start(address, collector, payments, calls)
         except OSError as error:
             host, port = address
             raise StartupError(f"cannot answer Prometheus on {host} port {port}: {error.strerror}; set MERCATO_METRICS_LISTEN") from None

@@ -12,6 +12,7 @@ import structlog
 from mercato_server.background.supervisor import Supervisor
 from mercato_server.config.settings import Limits, Settings
 from mercato_server.database.pool import Pool, create_pool
+from mercato_server.database.transactions import transaction
 from mercato_server.domain.jobs import JobKind
 from mercato_server.domain.mails import AGE_MAX_S
 from mercato_server.jobs import runner
@@ -128,7 +129,31 @@ async def test_the_error_of_a_handler_decides_the_state_of_its_job(settings: Set
         for row in await pool.fetch("SELECT encode(payload, 'hex')::uuid AS row_id, status::text FROM pgqueuer")
     }
     assert states == {given_up: "failed", broken: "failed", later: "queued", away: "queued"}
-    assert [(entry["event"], entry["row"]) for entry in logs] == [("a job failed unexpectedly", str(broken))]
+    assert [entry["row"] for entry in logs if entry["event"] == "a job failed unexpectedly"] == [str(broken)]
+    lines = [(entry["row"], entry["outcome"], entry["attempt"]) for entry in logs if entry["event"] == "job"]
+    assert len(lines) == sum(tries.values())
+    assert {(str(given_up), "given up", 1), (str(broken), "failed", 1), (str(later), "later", 1), (str(away), "later", 2)} <= set(lines)
+
+
+async def test_a_job_leaves_one_line_with_its_statements(settings: Settings, pool: "Pool") -> None:
+    async def handle(_job: Job) -> None:
+        async with transaction(pool) as conn:
+            await conn.execute("CREATE TABLE made_by_a_job ()")
+
+    row_id = uuid4()
+    with structlog.testing.capture_logs() as logs:
+        async with running(settings, handle):
+            await jobs.queue(pool, JobKind.MAIL, [row_id])
+            await until(partial(pool.fetchval, "SELECT NOT EXISTS (SELECT FROM pgqueuer)"))
+    [line] = [entry for entry in logs if entry["event"] == "job"]
+    assert 0 < line["statement_ms"] <= line["ms"]
+    assert {name: line[name] for name in ("kind", "row", "outcome", "attempt", "statements")} == {
+        "kind": "mail",
+        "row": str(row_id),
+        "outcome": "done",
+        "attempt": 1,
+        "statements": 4,  # BEGIN, the statement, the question for the id of the transaction, COMMIT
+    }
 
 
 @pytest.mark.race

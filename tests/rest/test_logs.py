@@ -1,6 +1,7 @@
 """Logs have enough to find a call, and no secrets."""
 
 import json
+import stat
 
 from support.mercato_up import PASSWORD, created, running
 from support.patience import until_sync
@@ -25,17 +26,23 @@ def test_no_secret_is_in_any_log() -> None:
         assert buyer.post("/me:changePassword", change, [("idempotency-key", "a-key-of-mine")]).status == 200
         assert buyer.post("/orders/checkout").status == 400
         until_sync(lambda: "/orders/checkout" in up.log("access.log"))  # Envoy writes its log every ten seconds
+        assert stat.S_IMODE((up.data_dir / "log" / "security.log").stat().st_mode) == 0o600
         logs = {path.name: path.read_text(errors="replace") for path in (up.data_dir / "log").iterdir()}
         calls = [json.loads(line) for line in logs["access.log"].split("\n")[:-1]]  # the last line may be half written
     assert len(calls) >= 10
     assert any("ChangePassword" in text for name, text in logs.items() if name.startswith("worker-"))
-    workers = [
+    calls_of_workers = [
         json.loads(line) for name, text in logs.items() if name.startswith("worker-") for line in text.splitlines() if line[:1] == "{"
     ]
-    security = [line for line in workers if line.get("log") == "security"]
+    assert not [line for line in calls_of_workers if line.get("log") == "security"]
+    in_both = {line["request_id"] for line in calls} & {line["request_id"] for line in calls_of_workers if line["event"] == "call"}
+    assert len(in_both) >= 10
+    security = [json.loads(line) for line in logs["security.log"].splitlines()]
     assert {(line["reason"], line["client"]) for line in security} >= {
+        ("LOGGED_IN", "127.0.0.1"),
         ("INVALID_CREDENTIALS", "127.0.0.1"),
         ("TOKEN_INVALID", "127.0.0.1"),
+        ("PASSWORD_CHANGED", "127.0.0.1"),
     }
     assert not [line for line in security if buyer.email in repr(line)]
     for name, text in logs.items():

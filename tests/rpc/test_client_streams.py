@@ -19,13 +19,14 @@ from mercato.v1 import policy_pb2
 from mercato_server.config.holding import Holding
 from mercato_server.config.settings import Hashing, Limits
 from mercato_server.domain.errors import AdminOnly
+from mercato_server.rpc.call_log import CallLog
 from mercato_server.rpc.calls import CallsInFlight
 from mercato_server.rpc.client_streams import ClientStreams
 from mercato_server.rpc.context import Context
 from mercato_server.rpc.deadlines import keep_deadlines
 from mercato_server.rpc.errors import Errors
-from mercato_server.rpc.layers import Answer, Call, Method, Request
-from mercato_server.rpc.pipeline import Shared, service_handler
+from mercato_server.rpc.layers import Answer, Call, Layers, Method, Request
+from mercato_server.rpc.pipeline import service_handler
 from mercato_server.security.hasher import PasswordHasher
 from support.patience import patient, until
 from support.shop import refusal
@@ -97,11 +98,11 @@ class Served(SimpleNamespace):
 @asynccontextmanager
 async def served(holding: Holding = HOLDING, limits: Limits = Limits()) -> AsyncIterator[Served]:  # noqa: B008 - it is frozen
     """Yield the service behind the layers on a real port."""
-    sends, calls = Sends(), CallsInFlight(limits, holding)
-    layers = (calls.layer, Errors(limits).layer, keep_deadlines(limits), only_the_welcome)
+    sends, calls = Sends(), CallsInFlight(limits, holding, CallLog(limits, reads_per_line=1))
+    layers = Layers((calls.layer, Errors(limits).layer, keep_deadlines(limits), only_the_welcome), calls.from_memory)
     server = grpc.aio.server()
     hasher = PasswordHasher(Hashing(), limits)
-    server.add_generic_rpc_handlers([service_handler(SENDS, sends, layers, Shared(limits, hasher, ClientStreams(holding)))])
+    server.add_generic_rpc_handlers([service_handler(SENDS, sends, layers, limits, hasher, ClientStreams(holding))])
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -228,5 +229,6 @@ async def test_a_stream_counts_as_a_call_of_its_client() -> None:
 @pytest.mark.parametrize(("limit", "server_streaming", "words"), [(0, False, "max_request_bytes"), (LIMIT, True, "streams its answer")])
 def test_a_server_does_not_start_with_a_stream_that_it_cannot_bound(limit: int, server_streaming: bool, words: str) -> None:  # noqa: FBT001
     service = described(limit=limit, server_streaming=server_streaming, package=f"unbounded_{limit}")
+    layers = Layers((), lambda _rpc: lambda _received, _began, _transport: None)
     with pytest.raises(ValueError, match=words):
-        service_handler(service, Sends(), (), Shared(Limits(), PasswordHasher(Hashing(), Limits()), ClientStreams(HOLDING)))
+        service_handler(service, Sends(), layers, Limits(), PasswordHasher(Hashing(), Limits()), ClientStreams(HOLDING))

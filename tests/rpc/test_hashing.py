@@ -20,7 +20,8 @@ from mercato_server.config.holding import Holding
 from mercato_server.config.settings import Hashing, Limits
 from mercato_server.domain.errors import HashingUnavailable, MercatoError, Overloaded
 from mercato_server.rpc.client_streams import ClientStreams
-from mercato_server.rpc.pipeline import Shared, service_handler
+from mercato_server.rpc.layers import Layers
+from mercato_server.rpc.pipeline import service_handler
 from mercato_server.security.hash_queue import Lane
 from mercato_server.security.hasher import COMMAND, PasswordHasher, Passwords, process_options
 from mercato_server.security.passwords import hash_password
@@ -265,8 +266,9 @@ def test_a_server_starts_only_if_exactly_the_rpcs_whose_policy_says_so_can_hash(
     taking = HASHING ^ {wrong} if wrong else HASHING
     handler = SimpleNamespace(**{method.name: hashes if method.name in taking else plain for method in AUTH.methods})
     refused = pytest.raises(ValueError, match=f"{wrong} must state `hashes_password`") if wrong else nullcontext()
+    layers = Layers((), lambda _rpc: lambda _received, _began, _transport: None)
     with refused:
-        service_handler(AUTH, handler, (), Shared(DEFAULTS, PasswordHasher(Hashing(), DEFAULTS), ClientStreams(Holding())))
+        service_handler(AUTH, handler, layers, DEFAULTS, PasswordHasher(Hashing(), DEFAULTS), ClientStreams(Holding()))
 
 
 def test_the_edge_limits_the_calls_that_hash_for_each_address() -> None:

@@ -31,9 +31,9 @@ UNUSED = PREFIX + "A" * 43
 
 @pytest.fixture
 async def lines() -> AsyncIterator[Callable[[], list[EventDict]]]:
-    """Returns the lines of the security log since the start of the test."""
+    """Returns the lines of the security log about refusals and keys since the start of the test."""
     with structlog.testing.capture_logs() as logs:
-        yield lambda: [line for line in logs if line.get("log") == "security"]
+        yield lambda: [line for line in logs if line.get("log") == "security" and line["event"] != "a security event"]
 
 
 @pytest.fixture

@@ -289,6 +289,7 @@ GOOD = {"DATABASE_URL": "postgresql://x", "SECRET_KEY": SECRET}
         ("MERCATO_UNITS_PER_PRODUCT", "1001"),
         ("MERCATO_VERIFIED_BUYERS", "yes"),
         ("MERCATO_LOG_LEVEL", "loud"),
+        ("MERCATO_LOG_READS", "-1"),
         ("MERCATO_DRAIN_SECONDS", "nan"),
         ("MERCATO_METRICS_LISTEN", "9464"),
         ("MERCATO_METRICS_LISTEN", "127.0.0.1:0"),

@@ -18,6 +18,7 @@ from mercato_server.cli.running import run as _run
 from mercato_server.config import database_urls
 from mercato_server.config import settings as config
 from mercato_server.config.environment import ConfigError
+from mercato_server.config.log_settings import LogSettings
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -105,11 +106,11 @@ def reload(data_dir: DataDir = None) -> None:
 @app.command()
 def serve() -> None:
     """Run one gRPC worker on MERCATO_LISTEN over DATABASE_URL, until SIGTERM, which fails no call, or SIGINT, which is quicker."""
-    from mercato_server.observability.logging import log_to_stderr
+    from mercato_server.observability import logging
     from mercato_server.worker import serve as run
 
     settings = config.Settings.from_environ()
-    log_to_stderr(settings.log_level, settings.log_format)
+    logging.start(settings.log)
     _run(run(settings))
 
 
@@ -339,9 +340,9 @@ def rotate_keys(
     Workers follow within a second. Tokens of the old key stay valid until they expire; with --discard they become invalid, and clients
     refresh them.
     """
-    from mercato_server.observability.logging import log_to_stderr
+    from mercato_server.observability import logging
 
-    log_to_stderr("info", "json")
+    logging.start(LogSettings(security_file=LogSettings.from_environ().security_file))
     kid = _run(_rotate_keys(data_dir, discard=discard))
     typer.echo(f"tokens are signed with key {kid}")
 

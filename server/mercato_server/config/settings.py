@@ -8,6 +8,7 @@ from typing import Self
 from mercato_server.config import database_urls
 from mercato_server.config.environment import ConfigError, address, integer, matching, one_of, seconds
 from mercato_server.config.holding import Holding
+from mercato_server.config.log_settings import LogSettings
 from mercato_server.config.mail_settings import MailSettings
 from mercato_server.config.payment_settings import PaymentSettings
 from mercato_server.config.picture_settings import PictureSettings
@@ -72,11 +73,13 @@ class Limits:
     slow_call_s: float = 1.0
     """A call that takes longer is logged as a warning."""
     log_period_s: float = 60.0
-    """Period of the next two bounds. At its end a worker logs how many lines it left out."""
+    """Period of the next three bounds. At its end a worker logs how many lines it left out."""
     log_lines: int = 120
     """Lines that a worker logs about refused calls of one reason, and of one code."""
     log_lines_of_client: int = 30
     """How many of them may be about one client."""
+    log_lines_of_successes: int = 60_000
+    """Lines that a worker logs about calls that went well, of all clients together: 20 MB."""
     timeout_s: float = 2.0
     """Deadline of a call without one, unless the RPC's policy sets another."""
     timeout_max_s: float = 30.0
@@ -254,8 +257,7 @@ class Settings:
     """File that the workers of a host map into memory. By it each sees at once what another changed; without it after 250 ms."""
     keys_per_account: int = 5_000
     """Idempotency keys of the last 24 hours that an account may have stored; 0: no limit. Administrators: for carts and checkouts only."""
-    log_level: str = "info"
-    log_format: str = "json"
+    log: LogSettings = field(default_factory=LogSettings)
     failpoints: str = ""
     """Places where the process kills itself, for fault tests: `place=probability`, separated by commas."""
     drain_s: float = 4.0
@@ -293,8 +295,7 @@ class Settings:
             metrics_listen=address(env, "MERCATO_METRICS_LISTEN"),
             shared_memory=env.get("MERCATO_SHARED_MEMORY", ""),
             keys_per_account=integer(env, "MERCATO_KEYS_PER_ACCOUNT", 5_000, low=0, high=100_000),
-            log_level=one_of(env, "MERCATO_LOG_LEVEL", "info", ("debug", "info", "warning", "error")),
-            log_format=one_of(env, "MERCATO_LOG_FORMAT", "json", ("json", "console")),
+            log=LogSettings.from_environ(env),
             failpoints=env.get("MERCATO_TEST_FAILPOINTS", ""),
             drain_s=seconds(env, "MERCATO_DRAIN_SECONDS", 4.0),
             grace_s=seconds(env, "MERCATO_GRACE_SECONDS", 10.0),

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, NoReturn, Protocol
 
@@ -52,6 +52,8 @@ class Command:
     """Whether the account may listen on ports below 1024."""
     prepare: Callable[[], None] = lambda: None
     """Called before each start."""
+    logs: Mapping[str, Path] = field(default_factory=dict)
+    """Further logs, by the variable in which the child finds a path to open them: it may not enter their directory."""
     inherits: tuple[int, ...] = ()
     """File descriptors of the parent that the child inherits."""
     stop_signals: tuple[signal.Signals, ...] = (signal.SIGTERM,)
@@ -107,6 +109,7 @@ class Process:
         with contextlib.ExitStack() as files:
             output = files.enter_context(_open_log(command.output, command.account))
             errors = files.enter_context(_open_log(command.errors, command.account)) if command.errors else output
+            logs = {name: files.enter_context(_open_log(path, command.account)).fileno() for name, path in command.logs.items()}
             self._log_start = log.stat().st_size
             reports, report = os.pipe()
             files.callback(os.close, reports)
@@ -114,13 +117,13 @@ class Process:
             try:
                 self._child = subprocess.Popen(  # noqa: ASYNC220 - the argv is ours; fork and exec take milliseconds
                     command.argv,
-                    env=command.environ,
+                    env={**command.environ, **{name: f"/dev/fd/{log}" for name, log in logs.items()}},
                     stdin=subprocess.DEVNULL,
                     stdout=output,
                     stderr=errors,
                     process_group=0,
                     preexec_fn=_beginning(command, os.getpid(), report),  # noqa: PLW1509 - a few system calls
-                    pass_fds=command.inherits,
+                    pass_fds=(*command.inherits, *logs.values()),
                 )
             except subprocess.SubprocessError:
                 os.set_blocking(reports, False)

@@ -18,6 +18,7 @@ from typing import NoReturn
 from mercato_server.config.edge_settings import EdgeCache, EdgeSettings, TlsFiles
 from mercato_server.config.environment import ConfigError, environ_file, one_of
 from mercato_server.config.inheritance import program_environ, python_environ, worker_environ
+from mercato_server.config.log_settings import SECURITY_LOG
 from mercato_server.config.mail_settings import MailSettings
 from mercato_server.config.settings import Settings, child_environ, data_home, drop_libpq_variables, logs_bytes
 from mercato_server.embedded import accounts, control, demo_shop, logs, play_money, ports, programs, signals
@@ -282,6 +283,7 @@ class Shop:
                 name=f"worker {number}",
                 argv=[sys.executable, "-P", "-m", "mercato_server", "serve"],
                 environ=self._environ | self._home() | {"MERCATO_LISTEN": self._edge.upstreams[number], "MERCATO_METRICS_LISTEN": metrics},
+                logs={} if self._environ.get(SECURITY_LOG) else {SECURITY_LOG: self._data_dir / "log" / "security.log"},
                 inherits=(self._shared_memory,),
                 output=self._data_dir / "log" / f"worker-{number}.log",
                 account=self._postgres.account,

@@ -24,6 +24,7 @@ from mercato_server.security.hash_queue import Lane
 from mercato_server.security.hasher import Passwords
 from mercato_server.security.passwords import PASSWORD_MAX_BYTES, prepared
 from mercato_server.security.refresh_tokens import LENGTH, RefreshTokens, digest
+from mercato_server.security.security_log import SecurityEvent
 from mercato_server.security.session_cache import Sessions
 from mercato_server.store import accounts, idempotency, login_attempts, logins, sessions
 from mercato_server.store.cart_merges import Joining
@@ -69,9 +70,11 @@ class AuthHandler:
             await check_new_password(check, "password", request.password, email, full_name)
             guest = joining(check, request.guest_token, request.cart_merge, self._units_max)
         key = self._idempotency.key(context, request, convert.user)
-        async with passwords.place(Lane.CHANGE, self._address_digests.counters(email, passwords.network).everywhere) as queued:
+        digest_of_address = self._address_digests.counters(email, passwords.network).everywhere
+        async with passwords.place(Lane.CHANGE, digest_of_address) as queued:
             hashed = await queued.hash(request.password)
         new = accounts.NewAccount(email=email, full_name=full_name, role=Role.USER, password_hash=hashed)
+        context.report(SecurityEvent.ACCOUNT_CREATED, address_digest=digest_of_address.hex())
         return answer(context, await accounts.sign_up(self._pool, new, self._limits.mails_per_hour, key, guest), convert.user)
 
     async def Login(self, request: auth_pb2.LoginRequest, context: Context, passwords: Passwords) -> auth_pb2.LoginResponse:
@@ -99,11 +102,13 @@ class AuthHandler:
     async def Logout(self, _request: auth_pb2.LogoutRequest, context: Context) -> auth_pb2.LogoutResponse:
         """End the session of the call."""
         await sessions.end(self._pool, context.identity.session_id, context.account_id)
+        context.report(SecurityEvent.LOGGED_OUT)
         return auth_pb2.LogoutResponse()
 
     async def LogoutAll(self, _request: auth_pb2.LogoutAllRequest, context: Context) -> auth_pb2.LogoutAllResponse:
         """End every session of the caller."""
         ended = await sessions.end_all(self._pool, context.account_id)
+        context.report(SecurityEvent.ALL_SESSIONS_ENDED)
         return auth_pb2.LogoutAllResponse(ended_sessions=ended)
 
     async def ListSessions(self, request: auth_pb2.ListSessionsRequest, context: Context) -> bytes:
@@ -121,6 +126,7 @@ class AuthHandler:
             session_id = check.uuid("session_id", request.session_id)
         message = _converter(context)
         key = self._idempotency.key(context, request, message)
+        context.report(SecurityEvent.SESSION_REVOKED, session_id=str(session_id))
         return answer(context, await sessions.revoke(self._pool, session_id, context.account_id, key), message)
 
     async def ChangePassword(self, request: auth_pb2.ChangePasswordRequest, context: Context, passwords: Passwords) -> Answer:
@@ -133,6 +139,7 @@ class AuthHandler:
                 check.fail("current_password", "must be the password of the account")
         key = self._idempotency.key(context, request, _password_changed)
         changed = await idempotency.answered_or(self._pool, key, lambda: self._change_password(request, context, passwords, key))
+        context.report(SecurityEvent.PASSWORD_CHANGED)
         return answer(context, changed, _password_changed)
 
     async def GetJwks(self, _request: auth_pb2.GetJwksRequest, _context: Context) -> auth_pb2.Jwks:
@@ -170,6 +177,7 @@ class AuthHandler:
         if done is None:
             raise InvalidCredentials
         opened, merge = done
+        context.report(SecurityEvent.LOGGED_IN, opened.account_id, session_id=str(opened.id))
         response = self._pair(opened, token)
         if merge:
             response.guest_merge.MergeFrom(guest_merge(merge))

@@ -73,5 +73,6 @@ def answer(context: Context, result: Result | Stored, to_message: Callable[[Resu
     if isinstance(result, Stored):
         if result.replayed:
             context.headers.append(REPLAYED)
+            context.reported.clear()  # the call before has reported it
         return result.response
     return to_message(result)

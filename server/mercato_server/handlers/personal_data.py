@@ -14,6 +14,7 @@ from mercato_server.security.address_digests import AddressDigests
 from mercato_server.security.hash_queue import Lane
 from mercato_server.security.hasher import Passwords
 from mercato_server.security.passwords import PASSWORD_MAX_BYTES
+from mercato_server.security.security_log import SecurityEvent
 from mercato_server.store import accounts, erasure, login_attempts, personal_exports
 from mercato_server.validation.checks import Checks
 
@@ -38,6 +39,7 @@ class PersonalDataHandler:
         if page.after:
             return orders
         account = await personal_exports.account(self._pool, context.account_id)
+        context.report(SecurityEvent.PERSONAL_DATA_EXPORTED)
         return orders + auth_pb2.ExportMeResponse(account=convert.struct(account or {})).SerializeToString()
 
     async def DeleteMe(self, request: auth_pb2.DeleteMeRequest, context: Context, passwords: Passwords) -> auth_pb2.DeleteMeResponse:
@@ -47,7 +49,9 @@ class PersonalDataHandler:
                 check.fail("password", "must be the password of the account")
         account = await accounts.get(self._pool, context.account_id)
         erase = self._erase if account.password_hash else self._erase_guest
-        return auth_pb2.DeleteMeResponse(kept_orders=await erase(account, request.password, passwords))
+        kept = await erase(account, request.password, passwords)
+        context.report(SecurityEvent.ACCOUNT_ERASED)
+        return auth_pb2.DeleteMeResponse(kept_orders=kept)
 
     async def _erase(self, account: Account, password: str, passwords: Passwords) -> int:
         """Erase an account if the password is right; a wrong one counts as a failed login."""

@@ -9,6 +9,7 @@ from mercato_server.security.address_digests import AddressDigests
 from mercato_server.security.hash_queue import Lane
 from mercato_server.security.hasher import Passwords
 from mercato_server.security.one_time_tokens import LENGTH, digest
+from mercato_server.security.security_log import SecurityEvent
 from mercato_server.store import idempotency, mails, recovery
 from mercato_server.store.idempotency import IdempotencyKey, Stored
 from mercato_server.validation.checks import Checks
@@ -39,7 +40,8 @@ class RecoveryHandler:
             _check_token(check, request.token)
             await check_new_password(check, "new_password", request.new_password)
         key = self._idempotency.key(context, request, _password_reset)
-        done = await idempotency.answered_or(self._pool, key, lambda: self._reset_password(request, passwords, key))
+        done = await idempotency.answered_or(self._pool, key, lambda: self._reset_password(request, context, passwords, key))
+        context.report(SecurityEvent.PASSWORD_RESET)
         return answer(context, done, _password_reset)
 
     async def RequestEmailVerification(self, request: auth_pb2.RequestEmailVerificationRequest, context: Context) -> Answer:
@@ -56,13 +58,14 @@ class RecoveryHandler:
         return answer(context, await recovery.verify_email(self._pool, digest(request.token), key), _email_verified)
 
     async def _reset_password(
-        self, request: auth_pb2.ResetPasswordRequest, passwords: Passwords, key: IdempotencyKey | None
+        self, request: auth_pb2.ResetPasswordRequest, context: Context, passwords: Passwords, key: IdempotencyKey | None
     ) -> int | Stored:
         token_digest = digest(request.token)
         address = await recovery.address(self._pool, token_digest)  # hash only for callers with a valid token, because hashing is expensive
         with Checks() as check:
             await check_new_password(check, "new_password", request.new_password, address)
         counters = self._address_digests.counters(address, passwords.network)
+        context.address_digest = counters.everywhere.hex()
         async with passwords.place(Lane.CHANGE, counters.everywhere) as queued:
             new_hash = await queued.hash(request.new_password)
         reset = recovery.Reset(token_digest=token_digest, counters=counters, new_hash=new_hash)

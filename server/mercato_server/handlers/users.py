@@ -12,6 +12,7 @@ from mercato_server.handlers.idempotency import Answer, Idempotency, answer
 from mercato_server.handlers.masks import masked
 from mercato_server.handlers.pages import Pager
 from mercato_server.rpc.context import Context
+from mercato_server.security.security_log import SecurityEvent
 from mercato_server.store import accounts, users
 from mercato_server.validation.checks import Checks
 from mercato_server.validation.tax_numbers import tax_number
@@ -82,6 +83,10 @@ class UserHandler:
             taxes = _taxes(check, request, fields)
         disabled = request.disabled if "disabled" in fields else None
         change = users.Update(user_id=user_id, role=role, disabled=disabled, taxes=taxes, actor=context.actor)
+        if role is not None:
+            context.report(SecurityEvent.ROLE_SET, user_id, role=role.value)
+        if disabled is not None:
+            context.report(SecurityEvent.ACCOUNT_DISABLED if disabled else SecurityEvent.ACCOUNT_ENABLED, user_id)
         key = self._idempotency.key(context, request, convert.user)
         return answer(context, await users.update(self._pool, change, key), convert.user)
 

@@ -1,6 +1,7 @@
 """The runner of background jobs in a worker, on top of pgqueuer."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
@@ -19,6 +20,7 @@ from pgqueuer.domain.types import Channel
 from pgqueuer.ports.driver import NotifyCallback
 
 from mercato_server.database.pool import Pool, refusal
+from mercato_server.database.work import Work, current_work
 from mercato_server.domain import backoff
 from mercato_server.jobs.queues import GivenUpError, Job, LaterError, Queue
 from mercato_server.store import jobs
@@ -101,7 +103,7 @@ class Runner:
         queries = Queries(_PollingDriver(self._pool), QueryBuilderEnvironment(names), QueryQueueBuilder(names))
         manager = QueueManager(queries, channel=names.channel)
         for queue in self._queues:
-            manager.entrypoint(queue.kind, concurrency_limit=queue.concurrency, on_failure="hold")(partial(self._run_job, queue))
+            manager.entrypoint(queue.kind, concurrency_limit=queue.concurrency, on_failure="hold")(partial(self._run_logged, queue))
         return manager
 
     async def _end(self, manager: QueueManager, work: "asyncio.Task[None]") -> None:
@@ -118,6 +120,25 @@ class Runner:
             self._pool.terminate()
             work.cancel()
         await asyncio.gather(work, return_exceptions=True)
+
+    async def _run_logged(self, queue: Queue, job: QueuedJob) -> None:
+        """Run a job, and log how it ended."""
+        work = Work(in_background=True)
+        current_work.set(work)  # pgqueuer runs each job in a task of its own
+        began = time.perf_counter()
+        outcome = "failed"
+        try:
+            await self._run_job(queue, job)
+            outcome = "done"
+        except RetryRequested:
+            outcome = "later"
+            raise
+        except GivenUpError:
+            outcome = "given up"
+            raise
+        finally:
+            log.info("job", kind=queue.kind.value, row=str(UUID(bytes=job.payload)), outcome=outcome, attempt=job.attempts + 1,
+                     ms=_ms(time.perf_counter() - began), statements=work.statements, statement_ms=_ms(work.statement_s))  # fmt: skip
 
     async def _run_job(self, queue: Queue, job: QueuedJob) -> None:
         """Handle a job. Put it back into the queue after a passing failure; raise other errors, so that pgqueuer holds it."""
@@ -151,6 +172,10 @@ class Runner:
         self._under_way.discard(scope)
         if not scope.expired():
             scope.reschedule(None)
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 1)
 
 
 def _backoff(queue: Queue, job: QueuedJob) -> timedelta:

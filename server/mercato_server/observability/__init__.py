@@ -1,4 +1,4 @@
 """Metrics and logs of a worker.
 
-May import every room that it measures; only the worker imports it.
+May import every room that it measures; only the composition, the worker and the commands import it.
 """

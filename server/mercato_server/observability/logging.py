@@ -1,13 +1,23 @@
-"""The log of a process, on standard error."""
+"""The log of a process, on standard error, and the security log, which may be a file of its own."""
 
+import contextlib
 import logging
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import structlog
+from structlog.typing import EventDict, WrappedLogger
+
+from mercato_server.config.environment import ConfigError
+from mercato_server.config.log_settings import LogSettings
 
 log = structlog.get_logger(__name__)
+
+STANDARD_ERROR = 2
+SECURITY_FILE_MODE = 0o600
 
 
 LIBRARIES = ("opentelemetry", "pgqueuer")
@@ -22,21 +32,94 @@ class _OfLibraries(logging.Handler):
         log.log(record.levelno, record.getMessage(), library=record.name)
 
 
-def log_to_stderr(level: str, style: str) -> None:
-    """Write the log to standard error, one entry a line: JSON, or text with the style `console`."""
+class Lines:
+    """Writes each line to standard error at once, so that a process that is killed has lost none.
+
+    One system call writes a line, so lines of several processes in one file never mix. A line that cannot be written, as on a full disk, is
+    lost; that fails no call. It is structlog's logger, and the factory that returns it.
+    """
+
+    def __call__(self, *_names: str) -> "Lines":
+        """Return the logger of each module: this one."""
+        return self
+
+    def msg(self, line: str) -> None:
+        """Write a line."""
+        with contextlib.suppress(OSError):
+            _write(STANDARD_ERROR, line)
+
+    debug = info = warning = error = critical = msg
+
+    def write(self, _level: str, line: str) -> None:
+        """Write a line that its caller has rendered."""
+        self.msg(line)
+
+
+class SecurityFile:
+    """Appends the entries of the security log to a file. If the file was renamed or removed, this makes it anew, as logrotate needs it."""
+
+    def __init__(self, path: str) -> None:
+        """Open the file; raises ConfigError."""
+        self._path = Path(path)
+        try:
+            self._file = self._opened()
+        except OSError as error:
+            raise ConfigError(f"MERCATO_SECURITY_LOG cannot be written: {error}") from None
+
+    def take(self, _logger: WrappedLogger, _name: str, entry: EventDict) -> EventDict:
+        """Write an entry of the security log, and drop it from the other one. If the file cannot be written, the entry stays there."""
+        if entry.get("log") != "security":
+            return entry
+        try:
+            if not self._is_there():
+                before, self._file = self._file, self._opened()
+                os.close(before)
+            _write(self._file, structlog.processors.JSONRenderer()(None, "", dict(entry)))
+        except OSError:
+            return entry
+        raise structlog.DropEvent
+
+    def _is_there(self) -> bool:
+        try:
+            there = self._path.stat()
+        except FileNotFoundError:
+            return False
+        return os.path.samestat(there, os.fstat(self._file))
+
+    def _opened(self) -> int:
+        return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, SECURITY_FILE_MODE)
+
+
+def _write(file: int, line: str | bytes) -> None:
+    """Write a line; only a pipe or a full disk takes it in parts. Raises OSError."""
+    rest = line.encode(errors="backslashreplace") if isinstance(line, str) else line
+    rest += b"\n"
+    while rest:
+        rest = rest[os.write(file, rest) :]
+
+
+def start(settings: LogSettings) -> None:
+    """Write the log to standard error, one entry a line: JSON, or text with the style `console`. Raises ConfigError."""
     for name in LIBRARIES:
         library = logging.getLogger(name)
         library.propagate = False
         library.setLevel(logging.WARNING)
         library.handlers = [_OfLibraries()]
+    aside = [SecurityFile(settings.security_file).take] if settings.security_file else []
     renderers: Sequence[Any] = (
         [structlog.dev.ConsoleRenderer()]
-        if style == "console"
+        if settings.style == "console"
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     )
     structlog.configure(
-        processors=[structlog.processors.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True), *renderers],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        processors=[structlog.processors.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True), *aside, *renderers],
+        wrapper_class=structlog.make_filtering_bound_logger(settings.level),
+        logger_factory=Lines() if settings.style == "json" else structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
     )
+
+
+def direct() -> Callable[[str, str], None] | None:
+    """Return the function that writes a line of JSON as it is; None if this process does not log in JSON, or a test reads its log."""
+    lines = structlog.get_config()["logger_factory"]
+    return lines.write if isinstance(lines, Lines) else None

@@ -1,6 +1,7 @@
 """Sends the requests of the outbox and books their answers. Nothing here holds a connection while a provider is asked."""
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -91,9 +92,12 @@ class Outbox:
 
     async def _send(self, leased: LeasedRequest) -> tuple[Told | None, str]:
         """Send a request; return what the provider has told, None if that is not known yet, and the secret of a new payment."""
+        began = time.perf_counter()
         told, secret = await self._answer(leased)
         ended = RequestOutcome.DEFERRED if told is None else RequestOutcome.REFUSED if told.refusal else RequestOutcome.SUCCEEDED
         self._tally.requests[leased.request.kind, ended] += 1
+        log.info("payment request", request=str(leased.request.id), kind=leased.request.kind.value, outcome=ended.value,
+                 tries=leased.tries, ms=round((time.perf_counter() - began) * 1000, 1))  # fmt: skip
         return told, secret
 
     async def _answer(self, leased: LeasedRequest) -> tuple[Told | None, str]:

@@ -1,31 +1,27 @@
-"""The log of calls, the bound on how many run at once, and whether new ones still arrive."""
+"""The bound on how many calls run at once, their counts, and whether new ones still arrive."""
 
 import asyncio
-import logging
 import time
 
 import grpc
-import structlog
 from grpc import StatusCode
 
+from mercato.rpcs import Rpc
 from mercato_server.config.holding import Holding
 from mercato_server.config.settings import Limits
 from mercato_server.database.work import current_work
-from mercato_server.domain.errors import Overloaded, TooManyCalls
+from mercato_server.domain.errors import MercatoError, Overloaded, TooManyCalls
 from mercato_server.domain.networks import network_of
+from mercato_server.rpc.call_counts import CallCounts
+from mercato_server.rpc.call_log import CallLog
 from mercato_server.rpc.callers import Places
-from mercato_server.rpc.context import Context
+from mercato_server.rpc.context import Context, Metadata, Transport
 from mercato_server.rpc.errors import end
 from mercato_server.rpc.headers import CLIENT_ADDRESS
-from mercato_server.rpc.layers import Answer, Call, Method, Request
-from mercato_server.rpc.line_budget import LineBudget
-
-log = structlog.get_logger(__name__)
+from mercato_server.rpc.layers import Answer, Call, FromMemory, Method, Request
 
 QUIET_POLLS = 5
 QUIET_POLL_S = 0.05
-SLOW = "slow"
-"""Kind of the lines about slow calls; those of refused calls have the name of their code."""
 
 
 class Arrivals(grpc.GenericRpcHandler):
@@ -59,12 +55,13 @@ class CallsInFlight:
     belongs to the operator, and may act for many clients.
     """
 
-    def __init__(self, limits: Limits, holding: Holding) -> None:
+    def __init__(self, limits: Limits, holding: Holding, call_log: CallLog) -> None:
         self._limits = limits
         self._holding = holding
         self._places = Places(holding.calls_per_client)
+        self._log = call_log
         self._count = 0
-        self.lines = LineBudget(limits, _report)
+        self.counts = CallCounts()
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -73,53 +70,60 @@ class CallsInFlight:
         """Whether no call runs."""
         return self._idle.is_set()
 
+    @property
+    def in_flight(self) -> int:
+        """The number of calls that run."""
+        return self._count
+
     async def wait_idle(self) -> None:
         """Return once no call runs. grpc's own stop() does not wait until the calls that it cancelled have cleaned up."""
         await self._idle.wait()
 
-    def layer(self, _method: Method, proceed: Call) -> Call:
-        """Count each call and log how it ended.
-
-        Calls that succeed in time are logged at debug level only: the edge's access log has every call, and a log line costs a tenth of
-        a cached read. Of refused and slow calls it logs a bounded number, unless the level is debug.
-        """
-        quiet = not log.is_enabled_for(logging.DEBUG)  # evaluated once: it costs more than the rest of this layer
+    def layer(self, method: Method, proceed: Call) -> Call:
+        """Bound the calls; count each, and log how it ended."""
+        observe, log_end = self.counts.of(method.rpc.path), self._log.ended(method.rpc)
 
         async def counted(request: Request, context: Context) -> Answer:
-            if self._count >= self._limits.concurrent_calls:
-                await end(context, Overloaded("the server has too many calls in flight; try again"))
-            caller = network_of(context.metadata(CLIENT_ADDRESS) or "")
-            if not self._places.take(caller):
-                await end(context, TooManyCalls(self._holding.calls_per_client))
-            self._count += 1
-            self._idle.clear()
             current_work.set(context.work)
             try:
-                return await proceed(request, context)
+                return await self._bounded(request, context, proceed)
             except asyncio.CancelledError:
                 context.code = StatusCode.CANCELLED
                 raise
             finally:
-                self._places.free(caller)
-                self._count -= 1
-                if self._count == 0:
-                    self._idle.set()
                 took_s = time.perf_counter() - context.started
-                slow = took_s >= self._limits.slow_call_s and not context.rpc.streams  # the client sets the pace of a stream
-                if not quiet or ((slow or context.code is not StatusCode.OK) and self._has_line(context, slow=slow)):
-                    _log(context, took_s, slow=slow)
+                observe(context.code, took_s)
+                log_end(context, took_s)
 
         return counted
 
-    def _has_line(self, context: Context, *, slow: bool) -> bool:
-        return self.lines.take(SLOW if slow else context.code.name, context.device.network)
+    def from_memory(self, rpc: Rpc) -> FromMemory:
+        """Return the function that counts and logs answers from memory. They are not bounded: each takes less time than a refusal."""
+        observe, cached, log_end = self.counts.of(rpc.path), self.counts.cached, self._log.from_memory(rpc)
 
+        def answered(received: Metadata, began: float, _transport: Transport) -> None:
+            cached[rpc.path] += 1
+            observe(StatusCode.OK, time.perf_counter() - began)
+            log_end(received, began)
 
-def _report(kind: str, count: int) -> None:
-    log.info("more calls ended so", kind=kind, calls=count)
+        return answered
 
+    async def _bounded(self, request: Request, context: Context, proceed: Call) -> Answer:
+        if self._count >= self._limits.concurrent_calls:
+            await self._shed(context, Overloaded("the server has too many calls in flight; try again"))
+        caller = network_of(context.metadata(CLIENT_ADDRESS) or "")
+        if not self._places.take(caller):
+            await self._shed(context, TooManyCalls(self._holding.calls_per_client))
+        self._count += 1
+        self._idle.clear()
+        try:
+            return await proceed(request, context)
+        finally:
+            self._places.free(caller)
+            self._count -= 1
+            if self._count == 0:
+                self._idle.set()
 
-def _log(context: Context, took_s: float, *, slow: bool) -> None:
-    quiet = log.debug if context.code is StatusCode.OK else log.info
-    write = log.warning if slow else quiet
-    write("call", method=context.rpc.path, code=context.code.name, request_id=context.request_id, ms=round(took_s * 1000, 1))
+    async def _shed(self, context: Context, error: MercatoError) -> None:
+        self.counts.shed[error.reason] += 1
+        await end(context, error)

@@ -4,7 +4,7 @@ import re
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
 from grpc import StatusCode
@@ -14,6 +14,7 @@ from mercato_server.database.work import Work
 from mercato_server.domain.accounts import USER_AGENT_MAX, Actor, ActorKind, Device, Role
 from mercato_server.domain.errors import AdminOnly, TokenInvalid
 from mercato_server.rpc.headers import CLIENT_ADDRESS, HTTP_STATUS, ORIGINAL_PATH
+from mercato_server.security.security_log import SecurityEvent
 from mercato_server.security.tokens import Identity
 
 REQUEST_ID_MAX = 128
@@ -56,6 +57,14 @@ def asks_for_session(handle: Handled) -> Handled:
     return handle
 
 
+class Reported(NamedTuple):
+    """An event for the security log: the account that it concerns, None for the caller's, and more fields of its line."""
+
+    event: SecurityEvent
+    account_id: UUID | None
+    more: dict[str, str]
+
+
 class Context:
     """One call."""
 
@@ -70,6 +79,7 @@ class Context:
         "private",
         "reason",
         "redirected",
+        "reported",
         "role",
         "rpc",
         "started",
@@ -93,6 +103,8 @@ class Context:
         self._request_id = ""
         self.address_digest = ""
         """Digest of the e-mail address with which an anonymous caller tries to log in; for the security log."""
+        self.reported: list[Reported] = []
+        """Events for the security log, which are written once the call has succeeded."""
         self.role: Role | None = None
         """The caller's role, read from the database for this call. None for reads that need no administrator."""
         self.private = False
@@ -117,7 +129,9 @@ class Context:
 
     @property
     def trace_id(self) -> str:
-        """Id of the trace that the client has begun; empty without one."""
+        """Id of the call's trace if that is recorded, else of the one that the client has begun; empty without both."""
+        if self.work.traced:
+            return self.work.trace_id
         match = TRACEPARENT.fullmatch(self.metadata("traceparent") or "")
         return match[1] if match else ""
 
@@ -141,6 +155,10 @@ class Context:
         if self.role is not Role.ADMIN:
             raise AdminOnly
         self.private = True
+
+    def report(self, event: SecurityEvent, account_id: UUID | None = None, **more: str) -> None:
+        """Let the security log have an event once the call has succeeded. `account_id` is that of another account that it concerns."""
+        self.reported.append(Reported(event, account_id, more))
 
     def redirect(self, path: str) -> None:
         """Answer a REST client with 308 and the path at which the same thing is. A gRPC client gets the answer as it is."""
@@ -177,11 +195,16 @@ class Context:
 
     def metadata(self, name: str) -> str | None:
         """Return the first value of the caller's metadata with a name in lower case, or None."""
-        return next((value for key, value in self._metadata if key == name and isinstance(value, str)), None)
+        return value_of(self._metadata, name)
 
     def metadata_all(self, name: str) -> list[str]:
         """Return all values of the caller's metadata with a name in lower case."""
         return [value for key, value in self._metadata if key == name and isinstance(value, str)]
+
+
+def value_of(metadata: Metadata, name: str) -> str | None:
+    """Return the first value with a name in lower case, or None."""
+    return next((value for key, value in metadata if key == name and isinstance(value, str)), None)
 
 
 async def _no_token(_context: Context) -> None:

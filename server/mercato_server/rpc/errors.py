@@ -1,6 +1,7 @@
 """The layer that turns exceptions into statuses: a MercatoError keeps its code, any other exception becomes INTERNAL."""
 
 import asyncio
+from uuid import UUID
 
 import structlog
 from grpc.aio import AbortError
@@ -10,7 +11,7 @@ from mercato_server.database.pool import is_unfit, refusal
 from mercato_server.domain.errors import Code, InvalidRequest, MercatoError, Violation
 from mercato_server.rpc.context import Context
 from mercato_server.rpc.layers import Answer, Call, Method, Request
-from mercato_server.rpc.line_budget import LineBudget
+from mercato_server.rpc.line_budget import SUCCESS, LineBudget
 from mercato_server.rpc.preconditions import status_headers
 from mercato_server.rpc.statuses import abort, status_code
 from mercato_server.security import security_log
@@ -25,7 +26,7 @@ class InternalError(MercatoError):
 
 
 class Errors:
-    """Turns the exceptions of calls into statuses, and writes those that may be a part of an attack to the security log."""
+    """Turns the exceptions of calls into statuses. The security log gets those that may be a part of an attack, and what calls report."""
 
     def __init__(self, limits: Limits) -> None:
         self.security_lines = LineBudget(limits, _report)
@@ -35,7 +36,7 @@ class Errors:
 
         async def mapped(request: Request, context: Context) -> Answer:
             try:
-                return await proceed(request, context)
+                answer = await proceed(request, context)
             except (AbortError, asyncio.CancelledError):  # an AbortError is an Exception, and has been sent already
                 raise
             except MercatoError as error:
@@ -43,6 +44,9 @@ class Errors:
                 await end(context, error)
             except Exception as error:  # noqa: BLE001 - the outermost layer: gRPC would send the exception's text
                 await end(context, _unfit(context, error) or refusal(error) or _internal(context, error))
+            else:
+                self._log_reported(context)
+                return answer
             raise AssertionError("abort() returned")
 
         return mapped
@@ -53,14 +57,33 @@ class Errors:
         if not reason or not self.security_lines.take(reason, context.device.network):
             return
         account_id = error.account_id or context.caller_id
-        account = {"account_id": str(account_id)} if account_id else {}
-        address = {"address_digest": context.address_digest} if context.address_digest else {}
-        about = {"method": context.rpc.path, "request_id": context.request_id, "client": context.device.ip_address}
-        security_log.log.warning("a call was refused", reason=reason, **account, **address, **about)
+        security_log.log.warning("a call was refused", reason=reason, **_fields(context, account_id))
+
+    def _log_reported(self, context: Context) -> None:
+        """Write the events that a call has reported; a call that succeeds is known by its account."""
+        for event, account_id, more in context.reported:
+            if self.security_lines.take_success():
+                about = {"by_account_id": str(context.caller_id)} if account_id and context.caller_id else {}
+                fields = _fields(context, account_id or context.caller_id)
+                security_log.log.info("a security event", reason=event.value, **fields, **about, **more)
+
+
+def _fields(context: Context, account_id: UUID | None) -> dict[str, str]:
+    """Return who calls from where, as far as it is known."""
+    fields = {
+        "account_id": str(account_id or ""),
+        "address_digest": context.address_digest,
+        "method": context.rpc.path,
+        "request_id": context.request_id,
+        "trace_id": context.trace_id,
+        "client": context.device.ip_address,
+    }
+    return {name: value for name, value in fields.items() if value}
 
 
 def _report(reason: str, count: int) -> None:
-    security_log.log.warning("more calls were refused", reason=reason, calls=count)
+    event = "more security events" if reason == SUCCESS else "more calls were refused"
+    security_log.log.warning(event, reason=reason, calls=count)
 
 
 def _unfit(context: Context, error: Exception) -> InvalidRequest | None:

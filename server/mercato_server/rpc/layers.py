@@ -6,11 +6,11 @@ of them, so malformed bytes would be answered with UNKNOWN and Python's text. A 
 An RPC with a stream of the client passes them once, before the first message of the stream is read.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 from mercato.rpcs import Rpc
-from mercato_server.rpc.context import Context
+from mercato_server.rpc.context import Context, Metadata, Transport
 
 Answer = bytes
 """The serialized response."""
@@ -32,3 +32,13 @@ class Method(NamedTuple):
 
 Layer = Callable[[Method, Call], Call]
 """Wraps a method; called once for each, at start."""
+
+FromMemory = Callable[[Metadata, float, Transport], None]
+"""Is told of each answer from memory: the caller's metadata, the moment (`time.perf_counter`) of the start, and the transport."""
+
+
+class Layers(NamedTuple):
+    """The layers around calls, outermost first, and what is told of the calls that skip them."""
+
+    around: Sequence[Layer]
+    from_memory: Callable[[Rpc], FromMemory]

@@ -1,10 +1,9 @@
 """Registers the methods of a handler with gRPC, each behind the layers."""
 
 import inspect
-import time
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Awaitable, Callable
+from time import perf_counter
+from typing import Any, cast
 
 import grpc
 from google.protobuf.descriptor import ServiceDescriptor
@@ -18,13 +17,10 @@ from mercato_server.rpc.client_streams import Answered, ClientStreams
 from mercato_server.rpc.context import Context
 from mercato_server.rpc.headers import ORIGINAL_PATH
 from mercato_server.rpc.http_caching import NO_STORE, NOT_MODIFIED, Validators, validators
-from mercato_server.rpc.layers import Answer, Call, Layer, Method, Request
+from mercato_server.rpc.layers import Answer, Call, FromMemory, Layers, Method, Request
 from mercato_server.rpc.rest import ENVELOPE_BYTES, Read, canonical, reader
-from mercato_server.rpc.traces import begin, record_cached
+from mercato_server.rpc.traces import begin
 from mercato_server.security.hasher import PasswordHasher
-
-if TYPE_CHECKING:
-    from mercato_server.tracing.spans import Tracer
 
 Handler = Callable[..., Awaitable[Message | bytes]]
 """A method of a handler; it returns a message, or its serialized bytes."""
@@ -33,27 +29,18 @@ Serve = Callable[[Any, Any], Awaitable[bytes]]
 Cached = Callable[[bytes], bytes | None]
 
 
-@dataclass(frozen=True, slots=True)
-class Shared:
-    """Parts that the services of a worker share."""
-
-    limits: Limits
-    hasher: PasswordHasher
-    streams: ClientStreams
-    tracer: "Tracer | None" = None
-    """Records the spans of calls; None if traces are off."""
-
-
 def service_handler(
     service: ServiceDescriptor,
     handler: object,
-    layers: Sequence[Layer],
-    shared: Shared,
+    layers: Layers,
+    limits: Limits,
+    hasher: PasswordHasher,
+    streams: ClientStreams,
 ) -> grpc.GenericRpcHandler:
     """Serve a service with the methods of `handler` named like its RPCs, each behind the layers (outermost first).
 
     A handler may have a mapping `cached` from names of RPCs to functions. Such a function takes a serialized request, and returns the
-    serialized response if it is in memory, else None. Its answers skip all layers, so the RPC must be open to anyone.
+    serialized response if it is in memory, else None. Its answers skip all layers, so the RPC must be open to anyone. They are counted.
 
     Raises AttributeError if the handler lacks a method. Raises ValueError for an RPC whose stream the layers cannot bound, and for a
     cached RPC that is not open to anyone, or for a method that takes `passwords` though the policy of its RPC does not say that it hashes
@@ -63,10 +50,10 @@ def service_handler(
     for rpc in map(Rpc.of, service.methods):
         handle = getattr(handler, rpc.name)
         read = reader(rpc)
-        answer = _serialized(_seen(_with_passwords(rpc, handle, shared.hasher), shared.tracer), shared.limits)
-        call = shared.streams.bounded(rpc, read, answer) if rpc.streams else _parse(rpc, read, answer, shared.limits)
+        answer = _serialized(_with_passwords(rpc, handle, hasher), limits)
+        call = streams.bounded(rpc, read, answer) if rpc.streams else _parse(rpc, read, answer, limits)
         method = Method(rpc, getattr(handle, "asks_for_session", False))
-        for layer in reversed(layers):
+        for layer in reversed(layers.around):
             call = layer(method, call)
         cached: Cached | None = getattr(handler, "cached", {}).get(rpc.name)
         if cached and rpc.policy.access != policy_pb2.ACCESS_ANYONE:
@@ -76,8 +63,9 @@ def service_handler(
         if rpc.streams:
             methods[rpc.name] = grpc.stream_unary_rpc_method_handler(serve)
         else:
-            answered = _serve_cached(rpc, read, cached, headers, serve, shared.tracer) if cached else serve
-            methods[rpc.name] = grpc.unary_unary_rpc_method_handler(answered)
+            if cached:
+                serve = _serve_cached(read, cached, headers, serve, layers.from_memory(rpc))
+            methods[rpc.name] = grpc.unary_unary_rpc_method_handler(serve)
     return grpc.method_handlers_generic_handler(service.full_name, methods)
 
 
@@ -92,18 +80,6 @@ def _with_passwords(rpc: Rpc, handle: Handler, hasher: PasswordHasher) -> Handle
         return await handle(message, context, hasher.allowed(context.device.network))
 
     return handle_with_passwords
-
-
-def _seen(handle: Handler, tracer: "Tracer | None") -> Handler:
-    """Let a span of its own begin with a method of a handler, if this worker records spans."""
-    if tracer is None:
-        return handle
-
-    async def seen(message: Any, context: Context) -> Message | bytes:
-        begin(context, "handler")
-        return await handle(message, context)
-
-    return seen
 
 
 def _parse(rpc: Rpc, read: Read, answer: Answered, limits: Limits) -> Call:
@@ -124,6 +100,7 @@ def _serialized(handle: Handler, limits: Limits) -> Answered:
     """Serialize the answer inside all layers too."""
 
     async def serialized(request: Any, context: Context) -> Answer:
+        begin(context, "handler")
         answer = await handle(request, context)
         written = answer if isinstance(answer, bytes) else answer.SerializeToString()
         if len(written) > limits.response_bytes:
@@ -151,22 +128,21 @@ def _serve(rpc: Rpc, call: Call, caching: Validators | None) -> Serve:
     return serve
 
 
-def _serve_cached(rpc: Rpc, read: Read, cached: Cached, caching: Validators | None, serve: Serve, tracer: "Tracer | None") -> Serve:
+def _serve_cached(read: Read, cached: Cached, caching: Validators | None, serve: Serve, answered: FromMemory) -> Serve:
     """Answer from memory without the layers, and fall back to `serve`."""
     serialize = canonical(read)
 
     async def serve_cached(request: bytes, transport: Any) -> bytes:
-        began = time.perf_counter()
+        began = perf_counter()
         received = transport.invocation_metadata() or ()
         path = next((value for name, value in received if name == ORIGINAL_PATH), "")
         message = serialize(request, path) if "?" in path else request
         found = None if message is None else cached(message)
         if found is None:
             return await serve(request, transport)
-        if tracer is not None:
-            record_cached(tracer, rpc.path, transport, began)
         if caching and (headers := caching(found, received)):
             await transport.send_initial_metadata(headers)
+        answered(received, began, transport)
         return found
 
     return serve_cached

@@ -8,16 +8,38 @@ from typing import TYPE_CHECKING, cast
 
 from grpc import StatusCode
 
+from mercato.rpcs import Rpc
 from mercato_server.rpc.context import Context, Metadata, Transport
 from mercato_server.rpc.headers import CLIENT_ADDRESS, PROXY_ADDRESS
-from mercato_server.rpc.layers import Answer, Call, Layer, Method, Request
+from mercato_server.rpc.layers import Answer, Call, FromMemory, Layer, Layers, Method, Request
 
 if TYPE_CHECKING:
     from mercato_server.tracing.spans import TracedWork, Tracer
 
 
-def traced(tracer: "Tracer") -> Layer:
-    """Record the span of a call, if its trace is recorded. It must be the outermost layer: it sees how each call ends."""
+def traced(tracer: "Tracer", layers: Layers, errors: int) -> Layers:
+    """Return the layers with those that record a call, if its trace is recorded.
+
+    The outermost one sees how each call ends. Its parts, by name, are the layers after those that enforce deadlines; `errors` is the place
+    of the layer of errors, which comes right before them.
+    """
+
+    def from_memory(rpc: Rpc) -> FromMemory:
+        proceed = layers.from_memory(rpc)
+
+        def answered(received: Metadata, began: float, transport: Transport) -> None:
+            if work := tracer.call(rpc.path, received, lambda: peer_of(received, transport), began):
+                work.cached()
+            proceed(received, began, transport)
+
+        return answered
+
+    before, after = layers.around[: errors + 2], layers.around[errors + 2 :]
+    return Layers([_spanned(tracer), *before, _phase("authentication"), *after, _phase("parse")], from_memory)
+
+
+def _spanned(tracer: "Tracer") -> Layer:
+    """Record the span of a call, if its trace is recorded."""
 
     def layer(method: Method, proceed: Call) -> Call:
         path = method.rpc.path
@@ -40,7 +62,7 @@ def traced(tracer: "Tracer") -> Layer:
     return layer
 
 
-def phase(name: str) -> Layer:
+def _phase(name: str) -> Layer:
     """Let a part of the call begin, which ends when the next one begins."""
 
     def layer(_method: Method, proceed: Call) -> Call:
@@ -51,13 +73,6 @@ def phase(name: str) -> Layer:
         return marked
 
     return layer
-
-
-def record_cached(tracer: "Tracer", path: str, transport: Transport, began: float) -> None:
-    """Record the span of a call that was answered from memory, if its trace is recorded."""
-    received = transport.invocation_metadata() or ()
-    if work := tracer.call(path, received, lambda: peer_of(received, transport), began):
-        work.cached()
 
 
 def begin(context: Context, name: str) -> None:

@@ -37,7 +37,7 @@ def later(tracer: "Tracer | None", name: str, traceparent: str = "", attempts: i
     if work is None:
         yield
         return
-    token = current_work.set(work)
+    outer, token = current_work.get(), current_work.set(work)
     failure: BaseException | None = None
     try:
         yield
@@ -47,3 +47,5 @@ def later(tracer: "Tracer | None", name: str, traceparent: str = "", attempts: i
     finally:
         current_work.reset(token)
         work.end(failure)
+        if outer is not None:
+            outer.join(work, work.batch_size)
