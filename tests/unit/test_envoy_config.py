@@ -134,6 +134,18 @@ def test_every_setting_reaches_the_configuration() -> None:
     assert list(found(config, "allow_origin_string_match")) == [[{"exact": "https://shop.example"}]]
 
 
+def test_workers_hear_the_address_of_a_proxy_only_if_they_continue_traces_and_never_from_a_client() -> None:
+    assert EdgeSettings.from_environ({"MERCATO_TRACE_PROXIES": "10.0.0.0/8"}).tells_proxies
+    for tells in (False, True):
+        settings = EdgeSettings(tells_proxies=tells)
+        assert {"remove": "x-proxy-address"} in http_filter(settings, "header_mutation")["mutations"]["request_mutations"]
+        added = [each["header"] for part in found(render(settings), "request_headers_to_add") for each in part]
+        values = [header["value"] for header in added if header["key"] == "x-proxy-address"]
+        assert set(values) == ({"%DOWNSTREAM_DIRECT_REMOTE_ADDRESS_WITHOUT_PORT%"} if tells else set())
+        clients = [header for header in added if header["key"] == "x-client-address"]
+        assert len(values) == (len(clients) if tells else 0)
+
+
 def test_a_request_may_take_as_long_as_an_upload_only_if_it_is_one() -> None:
     settings = EdgeSettings(holding=Holding(upload_s=77))
     assert list(found(render(settings), "request_timeout")) == ["77s"]

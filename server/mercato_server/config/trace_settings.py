@@ -37,7 +37,8 @@ class TraceSettings:
     def from_environ(cls, environ: Mapping[str, str] | None = None) -> Self | None:
         """Read the settings, None if traces are off; raises ConfigError that names the first variable that is wrong."""
         env = os.environ if environ is None else environ
-        if one_of(env, "MERCATO_TRACING", "off", ("on", "off")) == "off":
+        is_off = one_of(env, "MERCATO_TRACING", "off", ("on", "off")) == "off"
+        if is_off or one_of(env, "OTEL_SDK_DISABLED", "false", ("true", "false")) == "true":
             return None
         one_of(env, "OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", ("grpc",))
         one_of(env, "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "grpc", ("grpc",))

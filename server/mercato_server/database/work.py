@@ -73,8 +73,10 @@ _NO_WORK = Work()
 
 def of_batch(kind: str, members: Sequence[Work | None]) -> Work:
     """Return the new work of a batch for these members. It is in the trace of the first one that has a trace."""
-    first = next((each for each in members if each is not None and each.traced), _NO_WORK)
-    return first.batch(kind, members)
+    for each in members:
+        if each is not None and each.traced:
+            return each.batch(kind, members)
+    return _NO_WORK.batch(kind, members)
 
 
 class Tally:

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 import uuid
+from contextlib import suppress
 
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import SERVICE_INSTANCE_ID, SERVICE_NAME, Resource
@@ -15,6 +16,8 @@ from mercato_server.tracing.spans import TraceIds, Tracer
 
 FLUSH_S = 3.0
 """Time that a stopping worker gives the spans which it has not sent yet. Then it drops them."""
+QUIT_S = 1.0
+"""Time that the exporter gets to end after that."""
 UNNAMED = "unknown_service"
 SERVICE = "mercato"
 
@@ -42,21 +45,24 @@ class Export:
         self.tracer = Tracer(settings, provider.get_tracer(SERVICE), ids)
 
     async def close(self) -> None:
-        """Send the remaining spans, within FLUSH_S."""
+        """Send the remaining spans; returns after FLUSH_S and QUIT_S at the latest."""
         done = asyncio.Event()
         loop = asyncio.get_running_loop()
 
         def flush() -> None:
             self._processor.shutdown()  # type: ignore[no-untyped-call] # the SDK lacks its type
-            loop.call_soon_threadsafe(done.set)
+            with suppress(RuntimeError):  # the event loop is closed: it has waited long enough
+                loop.call_soon_threadsafe(done.set)
 
         threading.Thread(target=flush, name="last spans", daemon=True).start()
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(FLUSH_S):
                 await done.wait()
-        except TimeoutError:
+        if not done.is_set():
             self._exporter.shutdown()  # ends the request under way, and the wait for another try
-            await done.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(QUIT_S):
+                    await done.wait()
 
 
 def _resource() -> Resource:
