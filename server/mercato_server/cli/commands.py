@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mercato_server.cli import account_commands, category_commands, edge_commands, export_commands, promotions, tax_commands
+from mercato_server.cli import account_commands, category_commands, edge_commands, export_commands, promotions, queue_commands, tax_commands
 from mercato_server.cli.reconcile import reconcile
 from mercato_server.cli.running import DataDir, Result, database_url
 from mercato_server.cli.running import run as _run
@@ -136,19 +136,23 @@ def events(
     follow: Annotated[bool, typer.Option(help="Go on with future events.")] = False,
     quarantined: Annotated[bool, typer.Option("--quarantined", help="Print the events that a consumer could not handle.")] = False,
     retry: Annotated[int | None, typer.Option(help="Let its consumer try the event of this id in quarantine again.")] = None,
+    consumers: Annotated[bool, typer.Option("--consumers", help="Print the state of each consumer.")] = False,
 ) -> None:
     """Print the change feed of DATABASE_URL, one JSON object a line: the changes of orders, stock and catalog in the last week.
 
     With --quarantined print the events that consumers, such as the mails of orders, could not handle. With --retry ID a worker tries such
-    an event again within about ten seconds; it leaves the quarantine when that succeeds. The audit log records the retry.
+    an event again within about ten seconds; it leaves the quarantine when that succeeds. The audit log records the retry. With --consumers
+    print how far each consumer is.
     """
     from mercato_server.cli.quarantine import print_quarantined, retry_event
     from mercato_server.feed.listener import print_events
 
     url = config.database_url()
-    if sum((follow, quarantined, retry is not None)) > 1:
-        raise typer.BadParameter("choose one of --follow, --quarantined and --retry")
-    if retry is not None:
+    if sum((follow, quarantined, retry is not None, consumers)) > 1:
+        raise typer.BadParameter("choose one of --follow, --quarantined, --retry and --consumers")
+    if consumers:
+        _run(queue_commands.print_consumers())
+    elif retry is not None:
         _run(retry_event(url, retry))
         typer.echo(f"event {retry} will be tried again")
     else:
@@ -260,6 +264,7 @@ app.command("reconcile")(reconcile)
 
 app.command("envoy-config")(edge_commands.envoy_config)
 app.command("envoy")(edge_commands.envoy)
+app.command("jobs")(queue_commands.jobs)
 
 
 @admin.command("create")
