@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple, Protocol, Self
@@ -211,21 +211,7 @@ class Edge:
 
     async def until_all_healthy(self) -> None:
         """Return once Envoy sends calls to every worker."""
-        await until(self._all_healthy)
-
-    async def _all_healthy(self) -> bool:
-        assert self._process.pid is not None, self._process.failure()
-        return await self._healthy() >= self._workers
-
-    async def _healthy(self) -> int:
-        try:
-            reader, writer = await asyncio.open_connection(HOST, self._admin_port)
-        except OSError:
-            return 0
-        writer.write(b"GET /clusters HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n")
-        page = await reader.read()
-        writer.close()
-        return page.count(b"::health_flags::healthy") // CLUSTERS
+        await until_healthy_at(self._admin_port, self._workers, lambda: self._process.failure() if self._process.pid is None else None)
 
     async def __aenter__(self) -> Self:
         await self._process.start()
@@ -238,6 +224,28 @@ class Edge:
 
     async def __aexit__(self, *_: object) -> None:
         await self._process.stop()
+
+
+async def until_healthy_at(admin_port: int, workers: int, failure: Callable[[], Exception | None] = lambda: None) -> None:
+    """Return once the Envoy with this admin page sends calls to so many workers; raises the failure as soon as there is one."""
+
+    async def healthy() -> bool:
+        if error := failure():
+            raise error
+        return await _healthy(admin_port) >= workers
+
+    await until(healthy)
+
+
+async def _healthy(admin_port: int) -> int:
+    try:
+        reader, writer = await asyncio.open_connection(HOST, admin_port)
+    except OSError:
+        return 0
+    writer.write(b"GET /clusters HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n")
+    page = await reader.read()
+    writer.close()
+    return page.count(b"::health_flags::healthy") // CLUSTERS
 
 
 def family(server: Postgres) -> set[int]:

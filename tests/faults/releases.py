@@ -38,26 +38,40 @@ class Release:
 
     async def migrate(self, database_url: str) -> list[str]:
         """Run `mercato migrate`; returns the migrations that it applied."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-P", "-m", "mercato_server", "migrate"),
-            env=child_environ({"DATABASE_URL": database_url, "PYTHONPATH": self.python_path}),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        said = (await process.communicate())[0].decode()
-        assert process.returncode == 0, said
+        said = await run(self, "migrate", DATABASE_URL=database_url)
         return [line.removeprefix("applied ") for line in said.splitlines() if line.startswith("applied ")]
 
     def previous(self, directory: Path) -> "Release":
-        """Extract the previous release from the history: the commit before the first of the later migrations was added."""
-        first = f"migrations/{self.later_migrations()[0]}"
-        added = git(self.root, "log", "-1", "--diff-filter=A", "--format=%H", "--", first).decode().strip()
-        # A migration that is not committed yet follows all commits.
-        archive = git(self.root, "archive", f"{added}^" if added else "HEAD", *PROGRAM)
+        """Extract the previous release from the history.
+
+        It is the commit before the first of the later migrations was added. Without later migrations it is the commit that named the last
+        one in RELEASED.
+        """
+        archive = git(self.root, "archive", self._previous_commit(), *PROGRAM)
         with tarfile.open(fileobj=io.BytesIO(archive)) as files:
             files.extractall(directory, filter="data")
         return Release(directory)
+
+    def _previous_commit(self) -> str:
+        later = self.later_migrations()
+        if not later:
+            return git(self.root, "log", "-1", "--format=%H", "--", RELEASED).decode().strip()
+        added = git(self.root, "log", "-1", "--diff-filter=A", "--format=%H", "--", f"migrations/{later[0]}").decode().strip()
+        return f"{added}^" if added else "HEAD"  # a migration that is not committed yet follows all commits
+
+
+async def run(release: Release, *arguments: str, **environ: str) -> str:
+    """Run a command of `mercato` with the code of a release; returns its standard output."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-P", "-m", "mercato_server", *arguments),
+        env=child_environ({"PYTHONPATH": release.python_path, **environ}),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    said, complaint = await process.communicate()
+    assert process.returncode == 0, said.decode() + complaint.decode()
+    return said.decode()
 
 
 def git(repository: Path, *arguments: str) -> bytes:

@@ -1,17 +1,14 @@
 """The commands of `mercato`."""
 
 import asyncio
-import json
 import os
-import sys
-from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mercato_server.cli import account_commands, category_commands, export_commands, promotions, tax_commands
+from mercato_server.cli import account_commands, category_commands, edge_commands, export_commands, promotions, queue_commands, tax_commands
 from mercato_server.cli.reconcile import reconcile
 from mercato_server.cli.running import DataDir, Result, database_url
 from mercato_server.cli.running import run as _run
@@ -140,19 +137,23 @@ def events(
     follow: Annotated[bool, typer.Option(help="Go on with future events.")] = False,
     quarantined: Annotated[bool, typer.Option("--quarantined", help="Print the events that a consumer could not handle.")] = False,
     retry: Annotated[int | None, typer.Option(help="Let its consumer try the event of this id in quarantine again.")] = None,
+    consumers: Annotated[bool, typer.Option("--consumers", help="Print the state of each consumer.")] = False,
 ) -> None:
     """Print the change feed of DATABASE_URL, one JSON object a line: the changes of orders, stock and catalog in the last week.
 
     With --quarantined print the events that consumers, such as the mails of orders, could not handle. With --retry ID a worker tries such
-    an event again within about ten seconds; it leaves the quarantine when that succeeds. The audit log records the retry.
+    an event again within about ten seconds; it leaves the quarantine when that succeeds. The audit log records the retry. With --consumers
+    print how far each consumer is.
     """
     from mercato_server.cli.quarantine import print_quarantined, retry_event
     from mercato_server.feed.listener import print_events
 
     url = config.database_url()
-    if sum((follow, quarantined, retry is not None)) > 1:
-        raise typer.BadParameter("choose one of --follow, --quarantined and --retry")
-    if retry is not None:
+    if sum((follow, quarantined, retry is not None, consumers)) > 1:
+        raise typer.BadParameter("choose one of --follow, --quarantined, --retry and --consumers")
+    if consumers:
+        _run(queue_commands.print_consumers())
+    elif retry is not None:
         _run(retry_event(url, retry))
         typer.echo(f"event {retry} will be tried again")
     else:
@@ -262,33 +263,9 @@ app.command("export")(export_commands.export_csv)
 app.command("reconcile")(reconcile)
 
 
-@app.command()
-def envoy_config(
-    port: Annotated[int, typer.Option(help="Port that Envoy listens on.", min=1, max=65535)] = 8080,
-    host: Annotated[str | None, typer.Option(help="Address that Envoy listens on. Default: MERCATO_EDGE_HOST or 127.0.0.1.")] = None,
-    upstream: Annotated[
-        list[str] | None, typer.Option(help="A worker: host:port or unix:/path; repeat it. Default: MERCATO_UPSTREAMS.")
-    ] = None,
-    admin_port: Annotated[int, typer.Option(help="Port of Envoy's admin page on 127.0.0.1; 0 for none.", min=0, max=65535)] = 0,
-    edge_cache: Annotated[
-        Path | None, typer.Option(help="Directory in memory that only Envoy's account may enter: turns its cache of catalog reads on.")
-    ] = None,
-) -> None:
-    """Print the configuration of Envoy 1.40, as JSON. It refers to no other file, except a certificate and its key."""
-    from mercato_server.config.edge_settings import EdgeCache, EdgeSettings
-    from mercato_server.edge.envoy import render
-
-    settings = EdgeSettings.from_environ()
-    settings = replace(
-        settings,
-        port=port,
-        listen_host=host or settings.listen_host,
-        upstreams=tuple(upstream or settings.upstreams),
-        admin_port=admin_port,
-        cache=EdgeCache(directory=edge_cache.absolute()) if edge_cache else None,
-    )
-    json.dump(render(settings), sys.stdout, indent=2)
-    sys.stdout.write("\n")
+app.command("envoy-config")(edge_commands.envoy_config)
+app.command("envoy")(edge_commands.envoy)
+app.command("jobs")(queue_commands.jobs)
 
 
 @admin.command("create")

@@ -166,6 +166,7 @@ def refusal(error: BaseException) -> MercatoError | None:
             | asyncpg.ReadOnlySQLTransactionError()
             | asyncpg.IdleInTransactionSessionTimeoutError()
             | asyncpg.InterfaceError()  # the pool or the connection is closed
+            | asyncpg.InvalidCachedStatementError()  # migrations have changed its result more than once meanwhile
             | asyncpg.InternalClientError()  # the connection is being closed by the server
             | OSError()  # also TimeoutError: no connection in time
         ):

@@ -54,6 +54,8 @@ CONNECTION_LOST = (
     asyncpg.InternalClientError,  # PostgreSQL closed the connection between two statements, and asyncpg has not noticed yet
     ConnectionError,
 )
+# A migration has changed the type of a column since the statement was prepared. Outside a transaction asyncpg prepares it anew by itself.
+STATEMENT_OUTDATED = asyncpg.InvalidCachedStatementError
 UNREACHABLE = (*CONNECTION_LOST, asyncpg.InterfaceError, OSError)
 
 # PostgreSQL would plan most statements anew for each call: it compares the cost for one row, which it knows then, with that for the ten
@@ -109,9 +111,10 @@ class OutcomeUnknown(DatabaseUnavailable):
 def retry_conflicts(use_case: Callable[Params, Awaitable[Result]]) -> Callable[Params, Awaitable[Result]]:
     """Run a whole use case again if its transaction has certainly changed nothing and another run may succeed.
 
-    That is the case after a serialization failure or deadlock (40001, 40P01), and after a connection was lost before the commit. It is also
-    the case if the guest of a command was deleted meanwhile: a command that checks its session then finds that it has ended. The pauses are
-    jittered; the caller's deadline ends the retries.
+    That is the case after a serialization failure or deadlock (40001, 40P01), after a connection was lost before the commit, and after a
+    migration has outdated a prepared statement: asyncpg has then dropped those of all connections of the pool. It is also the case if the
+    guest of a command was deleted meanwhile: a command that checks its session then finds that it has ended. The pauses are jittered; the
+    caller's deadline ends the retries.
     """
 
     @functools.wraps(use_case)
@@ -122,7 +125,7 @@ def retry_conflicts(use_case: Callable[Params, Awaitable[Result]]) -> Callable[P
             except asyncpg.ForeignKeyViolationError as error:
                 if not is_deleted_account(error):
                     raise
-            except (*CONFLICT, *CONNECTION_LOST, NotCommittedError):
+            except (*CONFLICT, *CONNECTION_LOST, STATEMENT_OUTDATED, NotCommittedError):
                 await asyncio.sleep(random.uniform(*JITTER_S))  # noqa: S311 - jitter, not a secret
         try:
             return await use_case(*args, **kwargs)

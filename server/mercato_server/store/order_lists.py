@@ -8,6 +8,7 @@ import asyncpg
 from asyncpg.transaction import Transaction
 
 from mercato_server.database.pool import Conn, Pool
+from mercato_server.database.transactions import retry_conflicts
 from mercato_server.domain.accounts import Actor, ActorKind
 from mercato_server.domain.order_statuses import assumed_line, assumed_statuses
 from mercato_server.domain.orders import FulfillmentStatus, Order, OrderLine, OrderStatus, OrderTransition, PaymentStatus
@@ -59,6 +60,7 @@ SELECT id
 """
 
 
+@retry_conflicts
 async def get(pool: "Pool", order_id: UUID) -> Order | None:
     """Return an order with lines and history, or None."""
     async with pool.acquire() as conn, snapshot(conn):
@@ -66,6 +68,7 @@ async def get(pool: "Pool", order_id: UUID) -> Order | None:
     return found[0] if found else None
 
 
+@retry_conflicts
 async def get_recent(pool: "Pool", order_id: UUID, seconds: float) -> Order | None:
     """Return an order that has changed in the last seconds, or None; one statement if there is none."""
     async with pool.acquire() as conn, snapshot(conn):
@@ -73,6 +76,7 @@ async def get_recent(pool: "Pool", order_id: UUID, seconds: float) -> Order | No
     return found[0] if found else None
 
 
+@retry_conflicts
 async def of_account(pool: "Pool", account_id: UUID, status: OrderStatus | None, page: Page) -> tuple[Sequence[Order], Position | None]:
     """Return a page of the orders of an account, newest first, and the position of its last row if more follow."""
     statement, arguments = (LIST_OF_ACCOUNT_IN_STATUS, (status,)) if status else (LIST_OF_ACCOUNT, ())

@@ -14,6 +14,7 @@ from functools import cache
 import asyncpg
 
 from mercato_server.database.pool import Conn, Pool
+from mercato_server.database.transactions import retry_conflicts
 from mercato_server.domain.moments import EPOCH
 from mercato_server.domain.order_filters import OrderFilter
 from mercato_server.domain.orders import Order
@@ -59,6 +60,7 @@ _NEWEST = "ORDER BY id DESC LIMIT"
 Values = Mapping[str, object]
 
 
+@retry_conflicts
 async def orders(pool: "Pool", wanted: OrderFilter, page: Page) -> tuple[Sequence[Order], Position | None]:
     """Return a page of the orders that fit a filter, newest first, and the position of its last row if more follow."""
     async with pool.acquire() as conn, order_lists.snapshot(conn):

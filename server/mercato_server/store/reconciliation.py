@@ -9,6 +9,7 @@ from uuid import UUID
 import asyncpg
 
 from mercato_server.database.pool import Conn, Pool
+from mercato_server.database.transactions import retry_conflicts
 from mercato_server.domain.payments import PaymentState, RefundState
 from mercato_server.domain.reconciliation import Difference, Discrepancy, Kind, ShopDispute, ShopPayment, ShopRefund
 
@@ -63,6 +64,7 @@ SELECT payment_id, min(waiting_since) AS waiting_since
 """
 
 
+@retry_conflicts
 async def load(pool: "Pool", provider: str, refs: Sequence[str], ids: Sequence[UUID]) -> list[ShopPayment]:
     """Return payments as `find`, with their refunds, disputes and what they wait for, in one snapshot."""
     async with pool.acquire() as conn, conn.transaction(isolation="repeatable_read", readonly=True):

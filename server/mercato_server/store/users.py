@@ -95,6 +95,7 @@ def list_sql(*, query: bool, role: Role | None, disabled: bool | None) -> str:
     """  # noqa: S608 - constants
 
 
+@retry_conflicts
 async def users(pool: "Pool", wanted: AccountFilter, page: Page) -> tuple[Sequence[Account], Position | None]:
     """Return a page of accounts, newest first, and the position of its last row if more follow."""
     statement = list_sql(query=wanted.query is not None, role=wanted.role, disabled=wanted.disabled)

@@ -1,0 +1,134 @@
+"""`mercato envoy` gives its port from one Envoy to the next: new routes appear, old connections end, bad configurations do nothing."""
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from http.client import HTTPConnection, HTTPResponse
+from pathlib import Path
+from typing import Any
+
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from embedded.watch import children, gone
+from faults.buyers import Goods
+from faults.deployments import HotEdge
+from faults.processes import HOST, Worker, open_channel, running
+from faults.releases import ROOT, Release, run
+from support.patience import patient, until
+
+HERE = Release(ROOT)
+NEW_SERVICE, NEW_ROUTE = "mercato.v1.PromotionService", "/v1/promotions"
+KNOWN, UNKNOWN = 401, 405
+"""The answer of a route that an edge can translate, to a caller without a token; and of one that it cannot, but whose path is reserved."""
+TRANSCODER = "envoy.filters.http.grpc_json_transcoder"
+
+
+@pytest.fixture
+async def worker(directory: Path, goods: Goods) -> AsyncIterator[Worker]:
+    worker = Worker(directory, goods.database_url)
+    async with running(worker):
+        yield worker
+
+
+async def rendered(edge: HotEdge, worker: Worker, *, knows_new: bool = True) -> dict[str, Any]:
+    """Return a configuration, if wanted that of a release that lacks a service."""
+    arguments = ("--port", str(edge.port), "--admin-port", "0", "--upstream", worker.address)
+    config: dict[str, Any] = json.loads(await run(HERE, "envoy-config", *arguments))
+    if not knows_new:
+        [listener] = config["static_resources"]["listeners"]
+        filters = listener["filter_chains"][0]["filters"][0]["typed_config"]["http_filters"]
+        [transcoder] = [each for each in filters if each["name"] == TRANSCODER]
+        transcoder["typed_config"]["services"].remove(NEW_SERVICE)
+    return config
+
+
+@asynccontextmanager
+async def edge_of(directory: Path, worker: Worker) -> AsyncIterator[HotEdge]:
+    """Run an edge whose first configuration lacks a service."""
+    edge = HotEdge(directory, HERE)
+    edge.configure(await rendered(edge, worker, knows_new=False))
+    async with edge:
+        yield edge
+
+
+async def get(connection: HTTPConnection, path: str) -> HTTPResponse:
+    """Make a request on a connection, which is kept unless the answer says otherwise."""
+
+    def request() -> HTTPResponse:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        answer.read()
+        return answer
+
+    return await asyncio.to_thread(request)
+
+
+async def status(edge: HotEdge, path: str) -> int:
+    """Make a request on a new connection."""
+    with closing(HTTPConnection(HOST, edge.port, timeout=patient())) as connection:
+        return (await get(connection, path)).status
+
+
+async def test_the_next_envoy_has_new_routes_and_the_old_one_ends_with_its_connections(directory: Path, worker: Worker) -> None:
+    async with (
+        edge_of(directory, worker) as edge,
+        open_channel(f"{HOST}:{edge.port}") as channel,
+    ):
+        health = health_pb2_grpc.HealthStub(channel)
+        with closing(HTTPConnection(HOST, edge.port, timeout=patient())) as kept:
+            assert (await get(kept, NEW_ROUTE)).status == UNKNOWN
+            assert (await get(kept, "/products")).getheader("connection") is None
+            watch = health.Watch(health_pb2.HealthCheckRequest())
+            assert (await watch.read()).status == health_pb2.HealthCheckResponse.SERVING
+            [old] = envoys(edge)
+            edge.configure(await rendered(edge, worker))
+            await edge.restart()
+            assert await status(edge, NEW_ROUTE) == KNOWN
+            await until(lambda: is_told_to_leave(kept), "the old connection is told to close")
+            assert (await get(kept, NEW_ROUTE)).status == KNOWN, "a new connection"
+            await health.Check(health_pb2.HealthCheckRequest(), timeout=patient())
+            watch.cancel()
+            await edge.drained()
+            [new] = envoys(edge)
+            assert gone(old)
+            assert (await get(kept, NEW_ROUTE)).status == KNOWN
+            await health.Check(health_pb2.HealthCheckRequest(), timeout=patient())
+    assert gone(new), "SIGTERM ends the command and its Envoy"
+
+
+async def is_told_to_leave(kept: HTTPConnection) -> bool:
+    answer = await get(kept, "/products")
+    assert answer.status == 200
+    return answer.getheader("connection") == "close"
+
+
+async def test_a_configuration_that_envoy_refuses_leaves_the_old_one_in_force(directory: Path, worker: Worker) -> None:
+    async with edge_of(directory, worker) as edge:
+        edge.config.write_text('{"static_resources": {"listeners": [{"name": 7}]}}')
+        os.kill(edge.pid, signal.SIGHUP)
+        await edge.said("cannot restart Envoy; the epoch that serves goes on: Envoy refuses")
+        assert await status(edge, "/products") == 200
+        edge.configure(await rendered(edge, worker))
+        await edge.restart()
+        assert await status(edge, NEW_ROUTE) == KNOWN
+
+
+async def test_the_command_ends_with_its_envoy_and_its_envoy_with_the_command(directory: Path, worker: Worker) -> None:
+    async with edge_of(directory, worker) as edge:
+        [envoy] = envoys(edge)
+        os.kill(envoy, signal.SIGKILL)
+        assert await edge.wait() == 1
+        assert "mercato: Envoy was killed by SIGKILL" in edge.log.read_text()
+    async with edge_of(directory, worker) as edge:
+        [envoy] = envoys(edge)
+        os.kill(edge.pid, signal.SIGKILL)
+        await until(lambda: gone(envoy))
+
+
+def envoys(edge: HotEdge) -> list[int]:
+    """Return the running Envoys of an edge."""
+    return sorted(children(edge.pid))

@@ -1,0 +1,19 @@
+"""The steps of docs/upgrades.md, and the lines of its unit for Envoy."""
+
+from faults.releases import ROOT
+from support.documentation import blocks
+
+PAGE = ROOT / "docs/upgrades.md"
+
+
+def steps(heading: str) -> list[str]:
+    """Return the commands of a section, a line each."""
+    [block] = [block for block in blocks(PAGE, "sh") if block.heading == heading]
+    return block.code.splitlines()
+
+
+def unit(setting: str) -> list[list[str]]:
+    """Return the commands that the unit has for a setting, such as ExecReload, as words without the path of the program."""
+    [block] = blocks(PAGE, "ini")
+    lines = [line.partition("=")[2] for line in block.code.splitlines() if line.startswith(f"{setting}=")]
+    return [[first.rpartition("/")[2], *words] for first, *words in map(str.split, lines)]
