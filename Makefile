@@ -17,7 +17,7 @@ unexport PYTHONPATH PYTHONHOME PYTHONWARNINGS PYTHONOPTIMIZE PYTHONIOENCODING PY
 USABLE := $(shell [ "$$(cat .venv/installed 2>/dev/null)" = "$$(pwd -P)" ] && .venv/bin/python -I -c 'import mercato_server' 2>/dev/null && echo yes)
 
 .DEFAULT_GOAL := help
-.PHONY: help anew install run test quick pythons flake faults check proto schema readme lock peer generators patroni bench soak clean
+.PHONY: help anew install run test quick pythons flake faults check proto schema settings readme lock peer generators patroni bench soak clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -97,6 +97,9 @@ proto: install ## generate the stubs, openapi.json and the service configs from 
 
 schema: install ## write migrations/schema.sql from the migrations
 	$(RUN) $(BIN)/python tools/dump_schema.py
+
+settings: install ## write docs/settings.md from the descriptions of the settings
+	$(RUN) $(BIN)/python tools/settings.py
 
 readme: install ## write the output of its commands into README.md, against a fresh `make run ARGS=--demo-payments`
 	$(RUN) $(BIN)/python tools/readme.py --port $(PORT)
