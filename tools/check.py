@@ -85,6 +85,7 @@ CHECKS: dict[str, Callable[[], str | None]] = {
     "settings": lambda: run(sys.executable, "tools/settings.py", "--check"),
     "migrations": lambda: migrations([*migration_files(), *sorted(SAMPLES.glob("*.sql"))]),
     "prose": prose.check,
+    "dockerfile": lambda: run("hadolint", "Dockerfile"),
     "audit": lambda: audit("dev", "peer") or audit("generators") or audit("patroni"),
 }
 

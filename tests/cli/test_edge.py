@@ -183,10 +183,10 @@ def count_calls(port: int, admin: int) -> dict[str, str]:
 
 async def test_the_edge_calls_each_worker_behind_a_name_and_those_that_come_later(settings: Settings, tmp_path: Path) -> None:
     """Only the address of the resolver differs from the printed configuration, and the period, which is 5 s there."""
-    port, admin = free_port(), free_port()
+    port, admin, worker = free_port(), free_port(), free_port()
     both = {"127.0.0.1", "127.0.0.2"}
 
-    def see_both(worker: int) -> None:
+    def see_both() -> None:
         with dns_server(NAME, "127.0.0.1") as names, resolving_envoy(tmp_path, names.port, port, f"{NAME}:{worker}", admin):
             until_sync(lambda: clusters(admin, "health_flags") == {"127.0.0.1": "healthy"}, "the first worker serves", despite=OSError)
             names.addresses.append("127.0.0.2")
@@ -196,8 +196,8 @@ async def test_the_edge_calls_each_worker_behind_a_name_and_those_that_come_late
             # Envoy keeps a healthy worker that its name has lost: a worker that drains still answers.
             until_sync(lambda: clusters(admin, "health_flags")["127.0.0.1"] == "/pending_dynamic_removal", "the first one is leaving")
 
-    async with serving(settings) as worker, serving(settings, f"127.0.0.2:{worker}"):
-        await asyncio.to_thread(see_both, worker)
+    async with serving(settings, f"127.0.0.1:{worker}"), serving(settings, f"127.0.0.2:{worker}"):
+        await asyncio.to_thread(see_both)
 
 
 @contextmanager

@@ -24,8 +24,8 @@ SERVER = Path(__file__).parents[2] / "server/mercato_server"
 TABLES = ("variables.py", "worker_variables.py", "edge_variables.py", "inheritance.py")
 """Modules that have names of variables and read none of them."""
 OWN = re.compile(r"MERCATO_[A-Z0-9_]*[A-Z0-9]|DATABASE_URL|SECRET_KEY|ALGORITHM|ACCESS_TOKEN_EXPIRE_MINUTES")
-SYSTEM = {"HOME", "PATH", "TMPDIR"}
-"""Variables that Python and the system define."""
+SYSTEM = {"NOTIFY_SOCKET"}
+"""Variables that the system defines: here that of systemd."""
 GOOD = {"DATABASE_URL": "postgresql://x", "SECRET_KEY": SECRET}
 DATABASE_URL = "postgresql://shop:pass@db/shop"
 EVERYTHING = GOOD | {
