@@ -17,7 +17,7 @@ unexport PYTHONPATH PYTHONHOME PYTHONWARNINGS PYTHONOPTIMIZE PYTHONIOENCODING PY
 USABLE := $(shell [ "$$(cat .venv/installed 2>/dev/null)" = "$$(pwd -P)" ] && .venv/bin/python -I -c 'import mercato_server' 2>/dev/null && echo yes)
 
 .DEFAULT_GOAL := help
-.PHONY: help anew install run test quick pythons flake faults check proto schema readme lock peer generators patroni bench soak clean
+.PHONY: help anew install run test quick pythons flake faults check proto schema settings readme image lock peer generators patroni bench soak clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -98,8 +98,14 @@ proto: install ## generate the stubs, openapi.json and the service configs from 
 schema: install ## write migrations/schema.sql from the migrations
 	$(RUN) $(BIN)/python tools/dump_schema.py
 
+settings: install ## write docs/settings.md from the descriptions of the settings
+	$(RUN) $(BIN)/python tools/settings.py
+
 readme: install ## write the output of its commands into README.md, against a fresh `make run ARGS=--demo-payments`
 	$(RUN) $(BIN)/python tools/readme.py --port $(PORT)
+
+image: install ## build the images of the Dockerfile with buildah, as root, and print their sizes (ARGS="--base IMAGE")
+	$(RUN) $(BIN)/python tools/image.py $(ARGS)
 
 lock: install ## resolve the dependencies anew into requirements/*.txt
 	$(RUN) $(BIN)/python tools/lock.py
@@ -113,6 +119,7 @@ soak: patroni ## run the fault, failover and fuzz tests with their full numbers 
 	$(RUN) $(BIN)/pytest tests/fuzz --soak --fuzz-report benchmarks/results/fuzz.md $(ARGS)
 	$(RUN) $(BIN)/pytest tests/unit/stripe_double/test_money.py tests/unit/test_payment_model.py --soak
 	$(RUN) $(BIN)/pytest tests/payments/test_reconcile_size.py --soak
+	$(RUN) $(BIN)/pytest tests/deploy/test_image.py --soak
 	$(TESTS) -m race --race-rounds 50 $(ARGS)
 
 clean: ## remove .venv and caches; data directories stay

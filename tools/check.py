@@ -82,8 +82,10 @@ CHECKS: dict[str, Callable[[], str | None]] = {
     "imports": lambda: run("lint-imports"),
     "protos": protos,
     "generated": lambda: run(sys.executable, "tools/proto.py", "--check") or run(sys.executable, "tools/clients.py", "--check"),
+    "settings": lambda: run(sys.executable, "tools/settings.py", "--check"),
     "migrations": lambda: migrations([*migration_files(), *sorted(SAMPLES.glob("*.sql"))]),
     "prose": prose.check,
+    "dockerfile": lambda: run("hadolint", "Dockerfile"),
     "audit": lambda: audit("dev", "peer") or audit("generators") or audit("patroni"),
 }
 

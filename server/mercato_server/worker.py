@@ -17,6 +17,7 @@ from mercato_server.composition import Parts, StartupError, has_jobs
 from mercato_server.config.settings import Settings
 from mercato_server.database import migrations, session_settings
 from mercato_server.database.pool import Pool, check_currency, create_pool, refusal
+from mercato_server.observability import supervision
 from mercato_server.security import keyrings
 from mercato_server.security.keys import WrongSecretError
 from mercato_server.security.tokens import Keyring
@@ -183,8 +184,10 @@ async def serve(settings: Settings) -> None:
         if not settings.mail.delivers:
             log.warning("this worker sends no mail: neither MERCATO_SMTP_URL nor MERCATO_MAIL_DIR is set")
         log.info("serving", listen=settings.listen)
+        supervision.tell(supervision.READY)
         fatal = await _until_stopping(worker, stopping)
         log.info("stopping")
+        supervision.tell(supervision.STOPPING)
     log.info("stopped")
     if fatal is not None:
         raise fatal

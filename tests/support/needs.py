@@ -68,6 +68,12 @@ ROOT = Need("only root may change users and mount file systems", "make test, as 
 PTRACE = Need("strace may not attach to processes", "make test, as root or with CAP_SYS_PTRACE", is_optional_in_ci=True)
 MOUNTING = Need("no file system can be mounted", "make test, where root may mount file systems", is_optional_in_ci=True)
 SOAK = Need("a quick run does not wait so long", "make soak", is_optional_in_ci=True)
+SYSTEMD_ANALYZE = package("systemd-analyze", "systemd")
+IMAGES = Need(
+    "no image can be built and run",
+    "apt-get install buildah debootstrap podman runc; make soak, as root",
+    is_optional_in_ci=True,
+)
 GRPCURL = Need("grpcurl has no wheel for this machine", "make test, on x86_64", is_optional_in_ci=True)
 
 ALL = (
@@ -91,5 +97,7 @@ ALL = (
     PTRACE,
     MOUNTING,
     SOAK,
+    SYSTEMD_ANALYZE,
+    IMAGES,
     GRPCURL,
 )

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mercato_server.cli import account_commands, category_commands, edge_commands, export_commands, promotions, queue_commands, tax_commands
+from mercato_server.cli.edge import edge
+from mercato_server.cli.health import health
 from mercato_server.cli.reconcile import reconcile
 from mercato_server.cli.running import DataDir, Result, database_url
 from mercato_server.cli.running import run as _run
-from mercato_server.config import database_urls
+from mercato_server.config import database_urls, secret_files
 from mercato_server.config import settings as config
 from mercato_server.config.environment import ConfigError
 from mercato_server.config.log_settings import LogSettings
@@ -261,6 +263,8 @@ async def _with_database(data_dir: Path | None, work: "Callable[[str], Awaitable
 
 app.command("export")(export_commands.export_csv)
 app.command("reconcile")(reconcile)
+app.command("edge")(edge)
+app.command("health")(health)
 
 
 app.command("envoy-config")(edge_commands.envoy_config)
@@ -340,6 +344,7 @@ def main() -> int:
     from mercato_server.domain.errors import MercatoError
 
     try:
+        secret_files.read_into_environment()
         app()
     except (ConfigError, MercatoError) as error:
         return _fail(error)

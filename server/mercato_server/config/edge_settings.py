@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from mercato_server.config.environment import ConfigError, integer, one_of
+from mercato_server.config.environment import ConfigError, integer, one_of, seconds
 from mercato_server.config.holding import Holding
 from mercato_server.config.settings import Limits
 from mercato_server.config.trace_settings import trace_proxies
@@ -74,6 +74,8 @@ class EdgeSettings:
     """Unix socket of the admin page, instead of a port; the mode of its directory says who may use it."""
     upstreams: tuple[str, ...] = ("127.0.0.1:50051",)
     """gRPC addresses of the workers: `host:port` or `unix:/path`."""
+    upstream_workers: int | None = None
+    """Number of workers behind these addresses, if a name stands for several; None means one for each address."""
     spares: int = 0
     """How many of these addresses have a worker only while one worker replaces another."""
     tls: TlsFiles | None = None
@@ -95,10 +97,19 @@ class EdgeSettings:
     health_interval_s: float = 2.0
     refused_logged_percent: int = 10
     """Share of the refused calls that the access log has. It has all others."""
+    drain_s: float = 4.0
+    """Time for which a stopping edge still takes connections, and tells each client to close its own."""
+    grace_s: float = 10.0
+    """Time that calls in flight get to end after that."""
     cache: EdgeCache | None = None
     """Cache of catalog answers; None means that workers answer every call."""
     holding: Holding = field(default_factory=Holding)
     limits: Limits = field(default_factory=Limits)
+
+    @property
+    def workers(self) -> int:
+        """Number of workers that take calls at a time."""
+        return self.upstream_workers or len(self.upstreams) - self.spares
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] | None = None) -> Self:
@@ -108,6 +119,9 @@ class EdgeSettings:
         return cls(
             listen_host=env.get("MERCATO_EDGE_HOST", "127.0.0.1"),
             upstreams=tuple(env.get("MERCATO_UPSTREAMS", "127.0.0.1:50051").split(",")),
+            upstream_workers=integer(env, "MERCATO_UPSTREAM_WORKERS", 1, low=1, high=1_000)
+            if env.get("MERCATO_UPSTREAM_WORKERS")
+            else None,
             tls=TlsFiles.from_environ(env),
             cors_origins=tuple(origin.strip() for origin in origins.split(",") if origin.strip()),
             rate_limits=one_of(env, "MERCATO_RATE_LIMITS", "on", ("on", "off")) == "on",
@@ -117,5 +131,7 @@ class EdgeSettings:
             trusted_hops=integer(env, "MERCATO_TRUSTED_HOPS", 0, low=0, high=16),
             tells_proxies=bool(trace_proxies(env)),
             refused_logged_percent=integer(env, "MERCATO_ACCESS_LOG_REFUSED", 10, low=0, high=100),
+            drain_s=seconds(env, "MERCATO_DRAIN_SECONDS", 4.0),
+            grace_s=seconds(env, "MERCATO_GRACE_SECONDS", 10.0),
             holding=Holding.from_environ(env),
         )

@@ -288,7 +288,7 @@ class Settings:
             tracing=TraceSettings.from_environ(env),
             currency=currency(env),
             reserved_domains=reserved_domains(env),
-            listen=tuple(env.get("MERCATO_LISTEN", "127.0.0.1:50051").split(",")),
+            listen=listen(env),
             pool_size=integer(env, "MERCATO_POOL_SIZE", 8, low=1, high=200),
             batch_max=integer(env, "MERCATO_BATCH_MAX", 64, low=1, high=256),
             cached_products=integer(env, "MERCATO_CACHED_PRODUCTS", 100_000, low=0, high=10_000_000),
@@ -320,6 +320,11 @@ def optional_database_url() -> str | None:
 def optional_secret_key(env: Mapping[str, str] | None = None) -> str | None:
     """Return SECRET_KEY, or None if it is not set; raises ConfigError if it is not random."""
     return secret_key(env) if (os.environ if env is None else env).get("SECRET_KEY") else None
+
+
+def listen(env: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """Return the addresses of a worker, from MERCATO_LISTEN."""
+    return tuple((os.environ if env is None else env).get("MERCATO_LISTEN", "127.0.0.1:50051").split(","))
 
 
 def reserved_domains(env: Mapping[str, str] | None = None) -> bool:

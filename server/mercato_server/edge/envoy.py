@@ -268,7 +268,7 @@ def _http2() -> dict[str, Any]:
 
 
 def _thresholds(settings: EdgeSettings, calls_each: int) -> dict[str, Any]:
-    calls = calls_each * (len(settings.upstreams) - settings.spares)
+    calls = calls_each * settings.workers
     return {
         "max_connections": 1024,
         "max_pending_requests": calls,

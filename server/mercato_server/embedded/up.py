@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
+from mercato_server.config import secret_files
 from mercato_server.config.edge_settings import EdgeCache, EdgeSettings, TlsFiles
 from mercato_server.config.environment import ConfigError, environ_file, one_of
 from mercato_server.config.inheritance import program_environ, python_environ, worker_environ
@@ -97,6 +98,7 @@ class Shop:
             edge,
             port=options.port,
             upstreams=tuple(f"unix:{path}" for path in self._sockets),
+            upstream_workers=None,
             spares=1,
             admin_path=str(self._admin),
             health_interval_s=HEALTH_INTERVAL_S,
@@ -270,7 +272,7 @@ class Shop:
 
     def _given(self) -> dict[str, str]:
         """Return this process's variables, replaced by those of the file as it is now."""
-        return child_environ(environ_file(self._env_file))
+        return child_environ(secret_files.read(environ_file(self._env_file)))
 
     def _wants_cache(self) -> bool:
         return one_of(self._given(), "MERCATO_EDGE_CACHE", "off", ("on", "off")) == "on"
