@@ -109,7 +109,7 @@ class Parts:
         call_log = CallLog(settings.limits, settings.log.reads_per_line, logging.direct() or through_structlog)
         self.calls = CallsInFlight(settings.limits, settings.holding, call_log)
         self._errors = Errors(settings.limits)
-        self.log_budgets = (call_log.lines, self._errors.security_lines)
+        self.logs_end = (call_log.end, self._errors.security_lines.end_period)
         self.tallies = [pool.tally, *([background.tally] if background else [])]
         """The statements of all pools."""
         self.passwords = PasswordHasher(settings.hashing, settings.limits)

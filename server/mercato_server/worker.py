@@ -83,8 +83,8 @@ class Worker:
         grace_s = self.settings.grace_s
         await self.parts.server.stop(min(grace_s, self.settings.interrupt_grace_s) if self._stop_now.is_set() else grace_s)
         await self.parts.calls.wait_idle()
-        for budget in self.parts.log_budgets:
-            budget.end_period()
+        for end in self.parts.logs_end:
+            end()
         await self.parts.supervisor.stop()
         await self.parts.passwords.close()
         for provider in (self.parts.taxes, self.parts.payments):

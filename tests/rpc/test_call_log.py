@@ -154,7 +154,7 @@ async def test_so_many_reads_leave_one_line_and_each_write_one(settings: Setting
                 await shop.users.GetMe(GetMeRequest(), metadata=admin.metadata)
                 await shop.carts.ClearCart(ClearCartRequest(), metadata=admin.metadata)
                 await refusal(shop.orders.GetOrder(GetOrderRequest(order_id="x"), metadata=admin.metadata))
-    found = Counter((line["method"].rpartition("/")[2], line["code"]) for line in lines_of(entries))
+    found = Counter((line["method"].rpartition("/")[2], line["code"]) for line in lines_of(entries) if "Product" not in line["method"])
     assert found == Counter({("GetMe", "OK"): lines, ("ClearCart", "OK"): 7, ("GetOrder", "INVALID_ARGUMENT"): 7})
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import asyncpg
 import grpc
 import pytest
+import structlog
 from opentelemetry.sdk.trace.sampling import Decision, TraceIdRatioBased
 from opentelemetry.trace import NoOpTracer
 
@@ -165,6 +166,16 @@ async def test_the_same_ids_are_recorded_as_by_the_sampler_of_opentelemetry() ->
         for trace_id in (0, 1, bound - 1, bound, bound + 1, (1 << 64) - 1, 1 << 100, random.getrandbits(128)):
             expected = TraceIdRatioBased(ratio).should_sample(None, trace_id, "").decision is Decision.RECORD_AND_SAMPLE
             assert tracer._takes(trace_id) == expected, (ratio, trace_id)
+
+
+async def test_the_log_line_of_a_call_has_the_id_of_its_trace_not_of_the_strangers(
+    tracing: Settings, pool: "Pool", collector: Collector
+) -> None:
+    with structlog.testing.capture_logs() as entries:
+        async with worker(tracing, pool) as shop:
+            await refusal(shop.orders.GetOrder(order_pb2.GetOrderRequest(order_id="x"), metadata=stranger()))
+    [line] = [entry for entry in entries if entry["event"] == "call"]
+    assert [line["trace_id"]] == [span.trace_id for span in collector.named("mercato.v1.OrderService/GetOrder")]
 
 
 async def test_a_call_that_is_answered_from_memory_has_a_span(traced: Shop, collector: Collector) -> None:

@@ -15,7 +15,7 @@ from mercato_server.config.environment import ConfigError
 from mercato_server.observability.logging import SecurityFile
 from support.patience import patient
 
-WRITERS, LINES = 4, 400
+WRITERS, LINES = 4, 40
 WRITE = """
 import sys, structlog
 from mercato_server.config.log_settings import LogSettings
@@ -24,7 +24,8 @@ from mercato_server.observability import logging
 logging.start(LogSettings())
 write, log = logging.direct(), structlog.get_logger()
 for number in range(int(sys.argv[2])):
-    write("info", f'{{"writer": "{sys.argv[1]}", "number": {number}, "filling": "' + "x" * (number % 700) + '"}')
+    line = f'{{"writer": "{sys.argv[1]}", "number": {number}, "filling": "' + "x" * (number % 700) + '"'
+    write("info", [line + f', "part": {part}}}' for part in range(20)])
     log.info("as others", writer=sys.argv[1], number=number)
 """
 COPY = [sys.executable, "-c", "import shutil, sys; shutil.copyfileobj(sys.stdin.buffer, sys.stdout.buffer)"]
@@ -47,8 +48,8 @@ def test_lines_of_several_processes_in_one_log_do_not_mix(tmp_path: Path, into: 
             reader.stdin.close()
             assert reader.wait(patient()) == 0
     entries = [json.loads(line) for line in log.read_text().splitlines()]
-    found = Counter((entry["writer"], entry["number"], entry.get("event")) for entry in entries)
-    expected = [(str(writer), number, event) for writer in range(WRITERS) for number in range(LINES) for event in (None, "as others")]
+    found = Counter((entry["writer"], entry["number"], entry.get("event", entry.get("part"))) for entry in entries)
+    expected = [(str(writer), number, event) for writer in range(WRITERS) for number in range(LINES) for event in (*range(20), "as others")]
     assert found == Counter(expected)
 
 

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from select import PIPE_BUF
 from typing import Any
 
 import structlog
@@ -33,10 +34,10 @@ class _OfLibraries(logging.Handler):
 
 
 class Lines:
-    """Writes each line to standard error at once, so that a process that is killed has lost none.
+    """Writes lines to standard error without a buffer.
 
-    One system call writes a line, so lines of several processes in one file never mix. A line that cannot be written, as on a full disk, is
-    lost; that fails no call. It is structlog's logger, and the factory that returns it.
+    One system call writes whole lines, at most as many as a pipe takes at once, so lines of several processes in one file never mix. A line
+    that cannot be written, as on a full disk, is lost; that fails no call. It is structlog's logger, and the factory that returns it.
     """
 
     def __call__(self, *_names: str) -> "Lines":
@@ -50,9 +51,18 @@ class Lines:
 
     debug = info = warning = error = critical = msg
 
-    def write(self, _level: str, line: str) -> None:
-        """Write a line that its caller has rendered."""
-        self.msg(line)
+    def write(self, _level: str, lines: Sequence[str]) -> None:
+        """Write lines that their caller has rendered."""
+        together: list[str] = []
+        length = 0
+        for line in lines:
+            if together and length + len(line) >= PIPE_BUF:  # they are ASCII
+                self.msg("\n".join(together))
+                together, length = [], 0
+            together.append(line)
+            length += len(line) + 1
+        if together:
+            self.msg("\n".join(together))
 
 
 class SecurityFile:
@@ -119,7 +129,7 @@ def start(settings: LogSettings) -> None:
     )
 
 
-def direct() -> Callable[[str, str], None] | None:
-    """Return the function that writes a line of JSON as it is; None if this process does not log in JSON, or a test reads its log."""
+def direct() -> Callable[[str, Sequence[str]], None] | None:
+    """Return the function that writes lines of JSON as they are; None if this process does not log in JSON, or a test reads its log."""
     lines = structlog.get_config()["logger_factory"]
     return lines.write if isinstance(lines, Lines) else None
