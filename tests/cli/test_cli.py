@@ -180,5 +180,5 @@ def test_a_secret_that_is_easy_to_guess_is_refused(mercato: Mercato) -> None:
 
 def test_without_a_command_the_commands_are_listed(mercato: Mercato) -> None:
     listed = mercato("--help").stdout
-    names = ("up", "serve", "migrate", "admin", "keys", "envoy", "envoy-config", "events", "verify", "import", "export", "promotions", "jobs")
+    names = ("up", "serve", "migrate", "admin", "keys", "envoy", "envoy-config", "events", "jobs", "verify", "import", "export")
     assert all(name in listed for name in names)

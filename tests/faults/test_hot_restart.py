@@ -1,10 +1,11 @@
-"""`mercato envoy` gives its port from one Envoy to the next: new routes appear, old connections end, bad configurations do nothing."""
+"""`mercato envoy` gives its port from one Envoy to the next: new routes and certificates appear, and old connections end."""
 
 import asyncio
 import json
 import os
 import signal
-from collections.abc import AsyncIterator
+import ssl
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, closing
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
@@ -18,6 +19,7 @@ from faults.buyers import Goods
 from faults.deployments import HotEdge
 from faults.processes import HOST, Worker, open_channel, running
 from faults.releases import ROOT, Release, run
+from support.certificates import certificate
 from support.patience import patient, until
 
 HERE = Release(ROOT)
@@ -34,10 +36,10 @@ async def worker(directory: Path, goods: Goods) -> AsyncIterator[Worker]:
         yield worker
 
 
-async def rendered(edge: HotEdge, worker: Worker, *, knows_new: bool = True) -> dict[str, Any]:
+async def rendered(edge: HotEdge, worker: Worker, *, knows_new: bool = True, environ: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Return a configuration, if wanted that of a release that lacks a service."""
     arguments = ("--port", str(edge.port), "--admin-port", "0", "--upstream", worker.address)
-    config: dict[str, Any] = json.loads(await run(HERE, "envoy-config", *arguments))
+    config: dict[str, Any] = json.loads(await run(HERE, "envoy-config", *arguments, **(environ or {})))
     if not knows_new:
         [listener] = config["static_resources"]["listeners"]
         filters = listener["filter_chains"][0]["filters"][0]["typed_config"]["http_filters"]
@@ -95,9 +97,12 @@ async def test_the_next_envoy_has_new_routes_and_the_old_one_ends_with_its_conne
             await edge.drained()
             [new] = envoys(edge)
             assert gone(old)
+            shared = shared_memory(new)
+            assert shared.exists()
             assert (await get(kept, NEW_ROUTE)).status == KNOWN
             await health.Check(health_pb2.HealthCheckRequest(), timeout=patient())
     assert gone(new), "SIGTERM ends the command and its Envoy"
+    assert not shared.exists()
 
 
 async def is_told_to_leave(kept: HTTPConnection) -> bool:
@@ -106,15 +111,28 @@ async def is_told_to_leave(kept: HTTPConnection) -> bool:
     return answer.getheader("connection") == "close"
 
 
-async def test_a_configuration_that_envoy_refuses_leaves_the_old_one_in_force(directory: Path, worker: Worker) -> None:
-    async with edge_of(directory, worker) as edge:
+async def test_a_refused_configuration_changes_nothing_and_a_renewed_certificate_is_served(directory: Path, worker: Worker) -> None:
+    edge = HotEdge(directory, HERE)
+    first = certificate(directory)
+    edge.configure(await rendered(edge, worker, environ=first.environ))
+    async with edge:
+        before = await served_certificate(edge)
+        assert before == first.path.read_text()
+        good = edge.config.read_text()
         edge.config.write_text('{"static_resources": {"listeners": [{"name": 7}]}}')
         os.kill(edge.pid, signal.SIGHUP)
         await edge.said("cannot restart Envoy; the epoch that serves goes on: Envoy refuses")
-        assert await status(edge, "/products") == 200
-        edge.configure(await rendered(edge, worker))
+        assert await served_certificate(edge) == before
+        edge.config.write_text(good)
+        renewed = certificate(directory)
+        assert renewed.path == first.path
         await edge.restart()
-        assert await status(edge, NEW_ROUTE) == KNOWN
+        assert await served_certificate(edge) == renewed.path.read_text() != before
+
+
+async def served_certificate(edge: HotEdge) -> str:
+    """Return the certificate that a new connection gets, as PEM."""
+    return await asyncio.to_thread(ssl.get_server_certificate, (HOST, edge.port), timeout=patient())
 
 
 async def test_the_command_ends_with_its_envoy_and_its_envoy_with_the_command(directory: Path, worker: Worker) -> None:
@@ -127,6 +145,13 @@ async def test_the_command_ends_with_its_envoy_and_its_envoy_with_the_command(di
         [envoy] = envoys(edge)
         os.kill(edge.pid, signal.SIGKILL)
         await until(lambda: gone(envoy))
+
+
+def shared_memory(envoy: int) -> Path:
+    """Return the file by which an Envoy and its successor know each other."""
+    maps = Path(f"/proc/{envoy}/maps").read_text().splitlines()
+    [path] = {line.split()[-1] for line in maps if "envoy_shared_memory" in line}
+    return Path(path)
 
 
 def envoys(edge: HotEdge) -> list[int]:

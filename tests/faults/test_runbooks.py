@@ -303,7 +303,7 @@ async def test_a_certificate_has_a_last_day(directory: Path) -> None:
     made = certificate(directory)
     check, reload = of("Certificate", "sh", "openssl").code, of("Certificate", "sh", "systemctl").code
     assert "notAfter=" in await sh(replaced(check, **{"/etc/mercato/certificate.pem": str(made.path)}))
-    assert reload == "systemctl reload mercato-envoy\n", "test_hot_restart does that"
+    assert reload == "systemctl reload mercato-envoy\n"  # test_hot_restart does that
 
 
 async def test_refused_logins(directory: Path, database: str) -> None:

@@ -33,6 +33,7 @@ QUIET = (
     *("--file-flush-interval-msec", "1000"),  # the access log shows a call after a second; the default is ten
 )
 ASK = rb"GET /stats?filter=^server\.(state|hot_restart_epoch)$ HTTP/1.1" b"\r\nhost: admin\r\nconnection: close\r\n\r\n"
+SHARED_MEMORY = "/dev/shm/envoy_shared_memory_"  # noqa: S108 - Envoy's name for it; its base id times ten follows
 _PR_SET_PDEATHSIG = 1
 
 
@@ -91,9 +92,14 @@ class Edge:
                 return EmbeddedError(f"Envoy {describe_exit(code)}")
 
     async def stop(self) -> None:
-        """End all epochs."""
+        """End all epochs, and remove the shared memory that they leave."""
         running = [each for each in (self._current, *self._others) if each is not None]
         await asyncio.gather(*map(_end, running))
+        self._remove_shared_memory()
+
+    def _remove_shared_memory(self) -> None:
+        if self._base_id.exists():
+            Path(f"{SHARED_MEMORY}{self._base_id.read_text().strip()}0").unlink(missing_ok=True)
 
     async def _begin(self, epoch: int) -> Process:
         """Start an epoch and return once it serves; ends it and raises EmbeddedError if it does not."""
