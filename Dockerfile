@@ -20,6 +20,9 @@ COPY clients/python clients/python
 COPY server server
 RUN /build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheels . \
     && /build/bin/pip --python /opt/mercato/bin/python install --no-cache-dir --no-deps --no-index /wheels/*.whl
+# The number is fixed, so that volumes and policies may name it.
+RUN groupadd --gid 10001 mercato \
+    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin mercato
 
 FROM build AS envoy
 COPY requirements/embedded.txt requirements/
@@ -31,9 +34,8 @@ FROM ${BASE} AS runtime
 LABEL org.opencontainers.image.title="Mercato" \
       org.opencontainers.image.description="A commerce backend over gRPC and REST, on PostgreSQL" \
       org.opencontainers.image.licenses="MIT"
-# The number is fixed, so that volumes and policies may name it. `liveness` never asks the database.
-RUN groupadd --gid 10001 mercato \
-    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin mercato
+# No RUN here: its mounts would leave empty files in the image.
+COPY --from=build /etc/passwd /etc/group /etc/
 COPY --from=build /opt/mercato /opt/mercato
 ENV PATH=/opt/mercato/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -51,5 +53,6 @@ CMD ["edge", "--host", "0.0.0.0"]
 FROM runtime AS worker
 ENV MERCATO_LISTEN=0.0.0.0:50051
 EXPOSE 50051
+# `liveness` never asks the database.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 CMD ["mercato", "health", "--service", "liveness"]
 CMD ["serve"]

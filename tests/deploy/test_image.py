@@ -95,7 +95,7 @@ def buy(worker: str, port: int) -> None:
     assert added.status == 200, added
     order = buyer.post("/orders/checkout")
     assert order.status == 201, order
-    assert [item["product_id"] for item in order.json["items"]] == [ball.json["id"]]
+    assert [line["product_id"] for line in order.json["lines"]] == [ball.json["id"]]
 
 
 def written(name: str) -> list[str]:

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from deploy.files import ROOT
+from mercato_server.observability import supervision
 from support import needs
 from support.patience import patient
 from support.shop import SECRET
@@ -79,11 +80,23 @@ def test_each_timer_has_its_service_and_each_unit_that_is_waited_for_exists() ->
     assert waited - set(NAMES) == {"network-online.target", "postgresql.service"}
 
 
-@pytest.mark.parametrize("is_abstract", [False, True], ids=["path", "abstract"])
-async def test_a_worker_tells_systemd_when_it_serves_and_when_it_stops(database: str, tmp_path: Path, *, is_abstract: bool) -> None:
-    address = f"@mercato-{os.getpid()}" if is_abstract else str(tmp_path / "notify")
+def test_a_state_reaches_an_abstract_socket_and_is_dropped_where_no_socket_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    address = f"@mercato-{os.getpid()}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices:
         notices.bind(address.replace("@", "\0"))
+        notices.settimeout(patient())
+        for dropped in ("", str(tmp_path / "absent"), "@absent"):
+            monkeypatch.setenv("NOTIFY_SOCKET", dropped)
+            supervision.tell(supervision.READY)
+        monkeypatch.setenv("NOTIFY_SOCKET", address)
+        supervision.tell(supervision.STOPPING)
+        assert notices.recv(64) == b"STOPPING=1"
+
+
+async def test_a_worker_tells_systemd_when_it_serves_and_when_it_stops(database: str, tmp_path: Path) -> None:
+    address = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notices:
+        notices.bind(address)
         notices.settimeout(patient())
         env = {
             "PATH": os.environ["PATH"],

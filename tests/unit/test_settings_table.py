@@ -17,6 +17,7 @@ from mercato_server.config.environment import ConfigError
 from mercato_server.config.secret_files import SECRETS, VARIABLES
 from mercato_server.config.settings import Settings
 from mercato_server.config.variables import Reader
+from mercato_server.embedded.up import Options, Shop
 from support.patience import patient
 from support.shop import SECRET
 
@@ -154,3 +155,13 @@ def test_every_command_reads_the_files_of_secrets(tmp_path: Path) -> None:
     env |= {"DATABASE_URL": DATABASE_URL}
     done = subprocess.run(command, env=env, capture_output=True, text=True, check=False, timeout=patient())
     assert done.stderr == "mercato: DATABASE_URL and DATABASE_URL_FILE are both set; leave one of them out\n"
+
+
+def test_the_file_of_mercato_up_may_name_files_of_secrets(tmp_path: Path) -> None:
+    url = "smtps://shop:pass@mail.example.com"
+    (tmp_path / "shop.env").write_text(f"MERCATO_SMTP_URL_FILE={secret_file(tmp_path, url.encode())}\n")
+    shop = Shop(Options(data_dir=tmp_path / "data", env_file=tmp_path / "shop.env", workers=1))
+    given = shop._given()
+    os.close(shop._shared_memory)
+    assert given["MERCATO_SMTP_URL"] == url
+    assert "MERCATO_SMTP_URL_FILE" not in given

@@ -44,7 +44,7 @@ def _ask_worker(address: str, service: str, timeout_s: float) -> tuple[str, bool
     import grpc
     from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-    with grpc.insecure_channel(address) as channel:
+    with grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0)]) as channel:
         try:
             reply = health_pb2_grpc.HealthStub(channel).Check(
                 health_pb2.HealthCheckRequest(service=service), timeout=timeout_s, wait_for_ready=False
@@ -60,7 +60,6 @@ def _ask_edge(url: str, timeout_s: float) -> tuple[str, bool]:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
         if parts.scheme == "https":
-            # The context asks for no certificate: this is a probe of the own machine, which sends nothing.
             connection = http.client.HTTPSConnection(host, port, timeout=timeout_s, context=_unverified())
         else:
             connection = http.client.HTTPConnection(host, port, timeout=timeout_s)  # type: ignore[assignment]
