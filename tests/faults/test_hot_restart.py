@@ -1,4 +1,4 @@
-"""`mercato envoy` gives its port from one Envoy to the next: new routes and certificates appear, and old connections end."""
+"""`mercato edge` gives its port from one Envoy to the next: new routes and certificates appear, and old connections end."""
 
 import asyncio
 import json

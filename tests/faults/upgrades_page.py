@@ -1,9 +1,10 @@
-"""The steps of docs/upgrades.md, and the lines of its unit for Envoy."""
+"""The steps of docs/upgrades.md, and the commands of the unit for Envoy."""
 
 from faults.releases import ROOT
 from support.documentation import blocks
 
 PAGE = ROOT / "docs/upgrades.md"
+UNIT = ROOT / "deploy/systemd/mercato-envoy.service"
 
 
 def steps(heading: str) -> list[str]:
@@ -14,6 +15,5 @@ def steps(heading: str) -> list[str]:
 
 def unit(setting: str) -> list[list[str]]:
     """Return the commands that the unit has for a setting, such as ExecReload, as words without the path of the program."""
-    [block] = blocks(PAGE, "ini")
-    lines = [line.partition("=")[2] for line in block.code.splitlines() if line.startswith(f"{setting}=")]
+    lines = [line.partition("=")[2] for line in UNIT.read_text().splitlines() if line.startswith(f"{setting}=")]
     return [[first.rpartition("/")[2], *words] for first, *words in map(str.split, lines)]

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mercato_server.cli import account_commands, category_commands, edge_commands, export_commands, promotions, queue_commands, tax_commands
-from mercato_server.cli.edge import edge
 from mercato_server.cli.health import health
 from mercato_server.cli.reconcile import reconcile
 from mercato_server.cli.running import DataDir, Result, database_url
@@ -263,12 +262,11 @@ async def _with_database(data_dir: Path | None, work: "Callable[[str], Awaitable
 
 app.command("export")(export_commands.export_csv)
 app.command("reconcile")(reconcile)
-app.command("edge")(edge)
 app.command("health")(health)
 
 
 app.command("envoy-config")(edge_commands.envoy_config)
-app.command("envoy")(edge_commands.envoy)
+app.command("edge")(edge_commands.edge)
 app.command("jobs")(queue_commands.jobs)
 
 

@@ -2,6 +2,11 @@
 
 import asyncio
 import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +14,9 @@ from typing import Annotated
 import typer
 
 from mercato_server.cli.running import output
+from mercato_server.config.environment import ConfigError
+
+VERSION = "1.40."
 
 
 def envoy_config(
@@ -41,22 +49,61 @@ def envoy_config(
         out.write(text.encode())
 
 
-def envoy(
-    config: Annotated[Path, typer.Option(help="What `mercato envoy-config` has printed.", exists=True, dir_okay=False)],
-    drain_seconds: Annotated[int, typer.Option(help="Time over which an old Envoy asks its clients to reconnect.", min=1, max=3600)] = 30,
+def edge(
+    port: Annotated[int | None, typer.Option(help="Port that Envoy listens on. Default: 8080.", min=1, max=65535)] = None,
+    host: Annotated[str | None, typer.Option(help="Address that Envoy listens on. Default: MERCATO_EDGE_HOST or 127.0.0.1.")] = None,
+    upstream: Annotated[
+        list[str] | None, typer.Option(help="A worker: host:port or unix:/path; repeat it. Default: MERCATO_UPSTREAMS.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help="File that `envoy-config` has written, in place of these options.", exists=True, dir_okay=False)
+    ] = None,
     shutdown_seconds: Annotated[
-        int, typer.Option(help="Life of an old Envoy; longer than the drain and then the longest upload.", min=2, max=7200)
+        int, typer.Option(help="Life of an Envoy after a restart; longer than the longest upload.", min=2, max=7200)
     ] = 180,
     concurrency: Annotated[int | None, typer.Option(help="Threads of Envoy. Default: one per core.", min=1, max=256)] = None,
 ) -> None:
-    """Run Envoy, and restart it without a failed call on SIGHUP: after a new release, a new setting or a new certificate.
+    """Run the Envoy 1.40 in PATH until SIGTERM, which fails no call, or SIGINT, which is quicker. SIGHUP restarts it and fails no call.
 
-    The next Envoy takes over the port. The old one ends the calls and connections that it has, and then itself. If the configuration is
-    refused, or the next Envoy does not serve, the old one goes on.
+    Without --config its configuration is what `envoy-config` prints, made anew at each restart. At a restart the next Envoy takes over the
+    port. The old one ends the calls and connections that it has, and then itself. If the configuration is refused, or the next Envoy does
+    not serve, the old one goes on. The access log goes to standard output.
     """
+    from mercato_server.config.edge_settings import EdgeSettings
     from mercato_server.embedded.hot_restart import HotRestart, run
 
-    if shutdown_seconds <= drain_seconds:
-        raise typer.BadParameter("--shutdown-seconds must be more than --drain-seconds")
-    wanted = HotRestart(config=config.absolute(), drain_s=drain_seconds, shutdown_s=shutdown_seconds, concurrency=concurrency)
-    raise typer.Exit(asyncio.run(run(wanted)))
+    settings = EdgeSettings.from_environ()
+    if config is not None and (port or host or upstream):
+        raise typer.BadParameter("--config has the port, the address and the workers; leave the other options out")
+    if shutdown_seconds <= settings.drain_s:
+        raise typer.BadParameter("--shutdown-seconds must be more than MERCATO_DRAIN_SECONDS")
+    with tempfile.TemporaryDirectory(prefix="mercato-edge-") as directory:
+        file = config.absolute() if config else Path(directory, "envoy.json")
+        wanted = HotRestart(
+            binary=_envoy(),
+            config=file,
+            render=() if config else _render(file, port or 8080, host, upstream or []),
+            drain_s=settings.drain_s,
+            grace_s=settings.grace_s,
+            shutdown_s=shutdown_seconds,
+            concurrency=concurrency,
+        )
+        raise typer.Exit(asyncio.run(run(wanted)))
+
+
+def _render(file: Path, port: int, host: str | None, upstreams: Sequence[str]) -> Sequence[str | Path]:
+    """Return the command that writes the configuration to a file."""
+    listen = ("--port", str(port), *(("--host", host) if host else ()))
+    workers = [word for upstream in upstreams for word in ("--upstream", upstream)]
+    return (sys.executable, "-P", "-m", "mercato_server", "envoy-config", *listen, *workers, "--output", file)
+
+
+def _envoy() -> Path:
+    """Return the path of Envoy; raises ConfigError unless it is the version that the configuration is for."""
+    found = shutil.which("envoy")
+    if found is None:
+        raise ConfigError("envoy is not in PATH; install Envoy 1.40")
+    done = subprocess.run([found, "--version"], capture_output=True, text=True, check=False)
+    if f"/{VERSION}" not in done.stdout:
+        raise ConfigError(f"{found} is not Envoy 1.40: {done.stdout.strip() or done.stderr.strip()}")
+    return Path(found)

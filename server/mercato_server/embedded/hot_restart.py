@@ -1,23 +1,24 @@
 """Envoy with hot restarts: each SIGHUP starts the next epoch, which takes over the port with a new configuration. No call fails.
 
 Envoy passes the listening sockets from one epoch to the next. The older epoch takes no new connections, asks the clients of its own to
-leave (`connection: close`, GOAWAY), and ends when the next one tells it to.
+leave (`connection: close`, GOAWAY), and ends when the next one tells it to. A stop asks the clients of the last epoch to leave first.
 """
 
 import asyncio
 import contextlib
 import json
 import os
+import re
 import signal
 import tempfile
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
 from mercato_server.config.inheritance import program_environ
-from mercato_server.embedded import programs, signals
+from mercato_server.embedded import signals
 from mercato_server.embedded.privileges import prctl
 from mercato_server.embedded.processes import EmbeddedError, complain, describe_exit, first
 
@@ -32,7 +33,7 @@ QUIET = (
     *("--component-log-level", "cache_filter:error"),  # it warns of each answer that it had no time to store
     *("--file-flush-interval-msec", "1000"),  # the access log shows a call after a second; the default is ten
 )
-ASK = rb"GET /stats?filter=^server\.(state|hot_restart_epoch)$ HTTP/1.1" b"\r\nhost: admin\r\nconnection: close\r\n\r\n"
+ACTIVE_CALLS = "http.edge.downstream_rq_active"
 SHARED_MEMORY = "/dev/shm/envoy_shared_memory_"  # noqa: S108 - Envoy's name for it; its base id times ten follows
 _PR_SET_PDEATHSIG = 1
 
@@ -41,10 +42,16 @@ _PR_SET_PDEATHSIG = 1
 class HotRestart:
     """How Envoy runs."""
 
+    binary: Path
+    """The program."""
     config: Path
     """The configuration, which each epoch reads at its start."""
-    drain_s: int
-    """Time over which the older epoch asks its clients to open new connections. Each asked at once would be a rush."""
+    render: Sequence[str | Path] = ()
+    """Command that writes `config` before each epoch, with the code that is then installed; empty if others write it."""
+    drain_s: float
+    """Time for which a stopping edge still takes connections, while each answer asks its client to open a new one."""
+    grace_s: float
+    """Time that calls in flight get to end after that."""
     shutdown_s: int
     """Life of the older epoch after the next one serves. It must exceed `drain_s`, and then the longest call or the idle time."""
     concurrency: int | None = None
@@ -58,23 +65,24 @@ class Edge:
         """Prepare; `directory` is private and for the sockets and files of the epochs."""
         self._wanted = wanted
         self._directory = directory
-        self._binary = programs.envoy()
         self._base_id = directory / "base-id"
         self._epoch = 0
         self._current: Process | None = None
+        self._admin = Admin()
         self._others: set[Process] = set()
 
     async def start(self) -> None:
         """Start the first epoch and return once it serves; raises EmbeddedError if it does not."""
-        await self._require_valid()
-        self._current = await self._begin(0)
+        await self._prepare()
+        self._current, self._admin = await self._begin(0)
         complain("epoch 0 of Envoy serves")
 
     async def restart(self) -> None:
         """Let the next epoch take over, and return once the one before has ended. If it raises EmbeddedError, the current one goes on."""
         assert self._current is not None  # noqa: S101 - started
-        await self._require_valid()
-        old, self._current = self._current, await self._begin(self._epoch + 1)
+        await self._prepare()
+        old = self._current
+        self._current, self._admin = await self._begin(self._epoch + 1)
         self._epoch += 1
         self._others.add(old)
         complain(f"epoch {self._epoch} of Envoy serves; epoch {self._epoch - 1} ends within {self._wanted.shutdown_s} s")
@@ -91,6 +99,15 @@ class Edge:
             if serving is self._current:
                 return EmbeddedError(f"Envoy {describe_exit(code)}")
 
+    async def drain(self) -> None:
+        """Ask the clients of the last epoch to leave, and return once no call runs, or after the grace period."""
+        with contextlib.suppress(OSError, TimeoutError):  # an Envoy that does not answer must not block the stop
+            await self._admin.ask("POST", "/drain_listeners?graceful")
+            await asyncio.sleep(self._wanted.drain_s)
+            async with asyncio.timeout(self._wanted.grace_s):
+                while not await self._admin.is_idle():  # noqa: ASYNC110 - Envoy sends no event
+                    await asyncio.sleep(POLL_S)
+
     async def stop(self) -> None:
         """End all epochs, and remove the shared memory that they leave."""
         running = [each for each in (self._current, *self._others) if each is not None]
@@ -101,12 +118,13 @@ class Edge:
         if self._base_id.exists():
             Path(f"{SHARED_MEMORY}{self._base_id.read_text().strip()}0").unlink(missing_ok=True)
 
-    async def _begin(self, epoch: int) -> Process:
-        """Start an epoch and return once it serves; ends it and raises EmbeddedError if it does not."""
+    async def _begin(self, epoch: int) -> tuple[Process, "Admin"]:
+        """Start an epoch and return it with its admin page once it serves; ends it and raises EmbeddedError if it does not."""
         base = ("--base-id", self._base_id.read_text().strip()) if epoch else ("--use-dynamic-base-id", "--base-id-path", self._base_id)
-        times = ("--drain-time-s", str(self._wanted.drain_s), "--parent-shutdown-time-s", str(self._wanted.shutdown_s))
+        drain_s = str(max(1, round(self._wanted.drain_s)))
+        times = ("--drain-time-s", drain_s, "--drain-strategy", "immediate", "--parent-shutdown-time-s", str(self._wanted.shutdown_s))
         threads = () if self._wanted.concurrency is None else ("--concurrency", str(self._wanted.concurrency))
-        admin, argued = self._admin(epoch)
+        admin, argued = self._admin_of(epoch)
         process = await self._run(*base, "--restart-epoch", str(epoch), *times, *threads, *argued, *QUIET)
         self._others.add(process)
         try:
@@ -119,7 +137,7 @@ class Edge:
             self._others.discard(process)
         if process.returncode is not None:
             raise EmbeddedError(f"epoch {epoch} of Envoy {describe_exit(process.returncode)}; its messages are above")
-        return process
+        return process, admin
 
     async def _run(self, *arguments: str | Path) -> Process:
         """Start Envoy with the standard streams of this process, whose end ends it. Call it from the main thread."""
@@ -130,7 +148,7 @@ class Edge:
             if os.getppid() != parent:
                 os.kill(os.getpid(), signal.SIGKILL)
 
-        argv = (self._binary, "--config-path", self._wanted.config, *arguments)
+        argv = (self._wanted.binary, "--config-path", self._wanted.config, *arguments)
         return await asyncio.create_subprocess_exec(
             *argv,
             env=program_environ(),
@@ -139,20 +157,15 @@ class Edge:
             preexec_fn=in_child,
         )
 
-    async def _require_valid(self) -> None:
-        """Raise EmbeddedError if Envoy refuses the configuration."""
-        argv = (self._binary, "--mode", "validate", "--config-path", self._wanted.config, "--log-level", "error")
-        check = await asyncio.create_subprocess_exec(*argv, env=program_environ(), stdin=DEVNULL, stdout=DEVNULL, stderr=PIPE)
-        try:
-            _, said = await check.communicate()
-        finally:
-            if check.returncode is None:
-                check.kill()
-        if check.returncode:
-            reason = "\n".join(said.decode(errors="replace").splitlines()[:REASON_LINES])
+    async def _prepare(self) -> None:
+        """Write the configuration of the next epoch, if that is a task of this command; raise EmbeddedError if Envoy refuses it."""
+        if self._wanted.render and (reason := await _refusal(self._wanted.render, os.environ)):
+            raise EmbeddedError(reason)
+        validate = (self._wanted.binary, "--mode", "validate", "--config-path", self._wanted.config, "--log-level", "error")
+        if reason := await _refusal(validate, program_environ()):
             raise EmbeddedError(f"Envoy refuses {self._wanted.config}:\n{reason}")
 
-    def _admin(self, epoch: int) -> tuple["Admin", Sequence[str]]:
+    def _admin_of(self, epoch: int) -> tuple["Admin", Sequence[str]]:
         """Return the admin page of an epoch, and arguments that give it one if its configuration has none."""
         address = json.loads(self._wanted.config.read_bytes()).get("admin", {}).get("address", {})
         if at := address.get("socket_address"):
@@ -174,16 +187,36 @@ class Admin:
     async def is_live(self, epoch: int) -> bool:
         """Return whether the epoch that answers is this one, and takes connections."""
         with contextlib.suppress(OSError, TimeoutError):
-            async with asyncio.timeout(PROBE_S):
-                opened = asyncio.open_unix_connection(self.path) if self.path else asyncio.open_connection(self.host, self.port)
-                reader, writer = await opened
-                try:
-                    writer.write(ASK)
-                    lines = (await reader.read()).splitlines()
-                    return b"server.state: 0" in lines and b"server.hot_restart_epoch: %d" % epoch in lines
-                finally:
-                    writer.close()
+            lines = await self.ask("GET", r"/stats?filter=^server\.(state|hot_restart_epoch)$")
+            return "server.state: 0" in lines and f"server.hot_restart_epoch: {epoch}" in lines
         return False
+
+    async def is_idle(self) -> bool:
+        """Return whether no call of a client runs; raises OSError or TimeoutError if Envoy does not answer."""
+        lines = await self.ask("GET", rf"/stats?filter=^{re.escape(ACTIVE_CALLS)}$")
+        return f"{ACTIVE_CALLS}: 0" in lines
+
+    async def ask(self, method: str, target: str) -> list[str]:
+        """Return the lines of an answer; raises OSError or TimeoutError if there is none."""
+        async with asyncio.timeout(PROBE_S):
+            opened = asyncio.open_unix_connection(self.path) if self.path else asyncio.open_connection(self.host, self.port)
+            reader, writer = await opened
+            try:
+                writer.write(f"{method} {target} HTTP/1.1\r\nhost: admin\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".encode())
+                return (await reader.read()).decode(errors="replace").splitlines()
+            finally:
+                writer.close()
+
+
+async def _refusal(command: Sequence[str | Path], environ: Mapping[str, str]) -> str:
+    """Run a command; return the first lines of what it says if it fails, else an empty text."""
+    check = await asyncio.create_subprocess_exec(*command, env=environ, stdin=DEVNULL, stdout=DEVNULL, stderr=PIPE)
+    try:
+        _, said = await check.communicate()
+    finally:
+        if check.returncode is None:
+            check.kill()
+    return "\n".join(said.decode(errors="replace").splitlines()[:REASON_LINES]) if check.returncode else ""
 
 
 async def _until_live(admin: Admin, epoch: int) -> None:
@@ -204,15 +237,19 @@ async def _end(process: Process) -> None:
 
 
 async def run(wanted: HotRestart) -> int:
-    """Run Envoy until SIGTERM or SIGINT, which give calls no time, and return 0; SIGHUP restarts it without a failed call.
+    """Run Envoy until SIGTERM or SIGINT, and return 0; SIGHUP restarts it without a failed call.
 
-    Raises EmbeddedError if the first epoch does not serve, or if the one that serves ends.
+    SIGTERM lets clients leave and calls end first. SIGINT, also after SIGTERM, stops at once. Raises EmbeddedError if the first epoch does
+    not serve, or if the one that serves ends.
     """
     asked = signals.watch()
-    with tempfile.TemporaryDirectory(prefix="mercato-envoy-") as directory:
+    with tempfile.TemporaryDirectory(prefix="mercato-edge-") as directory:
         edge = Edge(wanted, Path(directory))
         try:
             await first(asked.stop.wait(), _serve(edge, asked.reload))
+            if not asked.interrupted.is_set():
+                again = signals.watch()
+                await first(again.stop.wait(), edge.drain())
         finally:
             await edge.stop()
     return 0

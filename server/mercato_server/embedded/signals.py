@@ -14,6 +14,8 @@ class Asked:
 
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     reload: asyncio.Event = field(default_factory=asyncio.Event)
+    interrupted: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set with `stop` by SIGINT: a person at a terminal does not want to wait."""
 
 
 def watch() -> Asked:
@@ -24,6 +26,10 @@ def watch() -> Asked:
     asked = Asked()
     loop = asyncio.get_running_loop()
     ends_with_terminal = signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN and _in_foreground()  # SIG_IGN: under nohup
+
+    def on_interrupt() -> None:
+        asked.interrupted.set()
+        on_stop()
 
     def on_stop() -> None:
         asked.stop.set()
@@ -37,8 +43,8 @@ def watch() -> Asked:
         elif not asked.stop.is_set():  # a closed window sends it more than once
             on_stop()
 
-    for number in STOP:
-        loop.add_signal_handler(number, on_stop)
+    loop.add_signal_handler(signal.SIGINT, on_interrupt)
+    loop.add_signal_handler(signal.SIGTERM, on_stop)
     loop.add_signal_handler(signal.SIGHUP, on_hangup)
     return asked
 
