@@ -20,6 +20,7 @@ from mercato_server.config.holding import Holding
 from mercato_server.config.settings import Hashing, Limits
 from mercato_server.domain.errors import HashingUnavailable, MercatoError, Overloaded
 from mercato_server.rpc.client_streams import ClientStreams
+from mercato_server.rpc.layers import Layers
 from mercato_server.rpc.pipeline import service_handler
 from mercato_server.security.hash_queue import Lane
 from mercato_server.security.hasher import COMMAND, PasswordHasher, Passwords, process_options
@@ -252,6 +253,9 @@ AUTH = auth_pb2.DESCRIPTOR.services_by_name["AuthService"]
 HASHING = {"SignUp", "Login", "LoginForm", "ChangePassword", "ResetPassword", "DeleteMe"}
 
 
+NONE = Layers((), lambda _rpc: lambda _received, _began: None)
+
+
 async def plain(_request: Any, _context: Any) -> bytes:
     return b""
 
@@ -266,7 +270,7 @@ def test_a_server_starts_only_if_exactly_the_rpcs_whose_policy_says_so_can_hash(
     handler = SimpleNamespace(**{method.name: hashes if method.name in taking else plain for method in AUTH.methods})
     refused = pytest.raises(ValueError, match=f"{wrong} must state `hashes_password`") if wrong else nullcontext()
     with refused:
-        service_handler(AUTH, handler, (), DEFAULTS, PasswordHasher(Hashing(), DEFAULTS), ClientStreams(Holding()))
+        service_handler(AUTH, handler, NONE, DEFAULTS, PasswordHasher(Hashing(), DEFAULTS), ClientStreams(Holding()))
 
 
 def test_the_edge_limits_the_calls_that_hash_for_each_address() -> None:
