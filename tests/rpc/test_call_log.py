@@ -25,6 +25,7 @@ from mercato_server.config.log_settings import LogSettings
 from mercato_server.config.settings import Limits, Settings
 from mercato_server.database.pool import Pool
 from mercato_server.rpc import call_log
+from mercato_server.worker import Worker
 from rpc.test_statement_counts import FILL_CART, ROWS, answer, counted, for_admins, scene
 from support.patience import until
 from support.shop import CALL_S, Person, Shop, open_worker, refusal
@@ -70,6 +71,10 @@ def secret_texts(*messages: Message) -> set[str]:
     return {text for message in messages for text in texts(message) if len(text) >= LEAST_SECRET and not is_id(text)}
 
 
+def without_lookups(sent: Sequence[str]) -> int:
+    return sum(not any(part in statement for part in LOOKUPS) for statement in sent)
+
+
 def is_id(text: str) -> bool:
     try:
         uuid.UUID(text)
@@ -88,7 +93,7 @@ async def test_a_line_of_any_rpc_has_its_statements_and_nothing_that_was_sent_or
                 entries.clear()
                 sent.clear()
                 reply = await answer(shop, at, row)
-                statements = sum(not any(part in each for part in LOOKUPS) for each in sent)
+                statements = without_lookups(sent)
                 [line] = lines_of(entries, f"/{row.rpc}")
                 assert line.keys() <= FIELDS, row.label
                 assert line["statements"] == statements, row.label
@@ -171,7 +176,7 @@ async def test_answers_from_memory_are_sampled_with_the_other_reads_of_their_rpc
     assert {line["request_id"] for line in lines} == {"a-read"}
     assert from_memory > 0
     assert {line.get("from_memory") for line in lines} <= {None, True}
-    assert sum(line.get("from_memory", False) for line in lines) >= (from_memory - 5) // 5
+    assert sum(line.get("from_memory", False) for line in lines) >= from_memory - 16, "of 21 calls, 16 have no line"
 
 
 @pytest.mark.parametrize(("level", "found"), [("warning", {"OK": 1}), ("error", {})])
@@ -210,7 +215,11 @@ BUYERS = 12
 
 async def test_calls_of_one_batch_have_its_size_and_its_statements(settings: Settings, pool: "Pool") -> None:
     with at_level("info") as entries:
-        async with counted(settings, pool) as (shop, sent):
+        async with open_worker(replace(settings, pool_size=1), pool) as (worker, shop):
+            sent: list[str] = []
+            await worker.parts.supervisor.stop()
+            async with worker.parts.pool.acquire() as conn:
+                conn.add_query_logger(lambda query: sent.append(query.query))
             admin = await shop.person(admin=True)
             product = await shop.product(admin, stock=1_000)
             buyers = [await shop.person() for _ in range(BUYERS)]
@@ -218,8 +227,8 @@ async def test_calls_of_one_batch_have_its_size_and_its_statements(settings: Set
                 await shop.add(buyer, product)
             sent.clear()
             entries.clear()
-            await at_once(shop, buyers)
-            statements = len(sent)
+            await at_once(worker, shop, buyers)
+            statements = without_lookups(sent)
     lines = lines_of(entries, "/Checkout")
     assert [line["code"] for line in lines] == ["OK"] * BUYERS
     sizes = Counter(line["batch_size"] for line in lines)
@@ -228,17 +237,13 @@ async def test_calls_of_one_batch_have_its_size_and_its_statements(settings: Set
     assert sum(Fraction(line["statements"], line["batch_size"]) for line in lines) == statements
 
 
-async def at_once(shop: Shop, buyers: Sequence[Person]) -> None:
-    """Let all buyers check out while the worker's only connection waits for a lock, so that most of them share a batch."""
+async def at_once(worker: Worker, shop: Shop, buyers: Sequence[Person]) -> None:
+    """Let all buyers check out while the worker's only connection waits for a lock, so that those after the first batch share one."""
     async with shop.pool.acquire() as conn, conn.transaction():
         await conn.execute("LOCK TABLE carts, cart_items IN ACCESS EXCLUSIVE MODE")
         orders = [asyncio.ensure_future(shop.checkout(buyer)) for buyer in buyers]
-        await until(lambda: waiting(shop.pool))
+        await until(lambda: worker.parts.calls.in_flight == len(buyers))
     await asyncio.gather(*orders)
-
-
-async def waiting(pool: "Pool") -> bool:
-    return bool(await pool.fetchval("SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted)"))
 
 
 @pytest.mark.parametrize(("every", "chosen"), [(0, []), (1, [0, 1, 2, 3, 4, 5, 6]), (3, [0, 3, 6]), (100, [0])])

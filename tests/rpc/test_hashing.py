@@ -253,6 +253,9 @@ AUTH = auth_pb2.DESCRIPTOR.services_by_name["AuthService"]
 HASHING = {"SignUp", "Login", "LoginForm", "ChangePassword", "ResetPassword", "DeleteMe"}
 
 
+NONE = Layers((), lambda _rpc: lambda _received, _began, _transport: None)
+
+
 async def plain(_request: Any, _context: Any) -> bytes:
     return b""
 
@@ -266,9 +269,8 @@ def test_a_server_starts_only_if_exactly_the_rpcs_whose_policy_says_so_can_hash(
     taking = HASHING ^ {wrong} if wrong else HASHING
     handler = SimpleNamespace(**{method.name: hashes if method.name in taking else plain for method in AUTH.methods})
     refused = pytest.raises(ValueError, match=f"{wrong} must state `hashes_password`") if wrong else nullcontext()
-    layers = Layers((), lambda _rpc: lambda _received, _began, _transport: None)
     with refused:
-        service_handler(AUTH, handler, layers, DEFAULTS, PasswordHasher(Hashing(), DEFAULTS), ClientStreams(Holding()))
+        service_handler(AUTH, handler, NONE, DEFAULTS, PasswordHasher(Hashing(), DEFAULTS), ClientStreams(Holding()))
 
 
 def test_the_edge_limits_the_calls_that_hash_for_each_address() -> None:

@@ -37,11 +37,6 @@ class Span:
         """The ids of its trace and of itself, as links have them."""
         return self.trace_id, self.id
 
-    @property
-    def s(self) -> float:
-        """Its length in seconds."""
-        return (self.received.end_time_unix_nano - self.received.start_time_unix_nano) / 1e9
-
     def __repr__(self) -> str:
         return f"{self.name} {self.attributes}"
 

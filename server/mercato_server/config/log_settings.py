@@ -13,7 +13,7 @@ SECURITY_LOG = "MERCATO_SECURITY_LOG"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogSettings:
-    """What a process logs, how, and where."""
+    """The level, the style and the places of a process's log."""
 
     level: str = "info"
     style: str = "json"

@@ -65,7 +65,7 @@ class Errors:
             if self.security_lines.take_success():
                 about = {"by_account_id": str(context.caller_id)} if account_id and context.caller_id else {}
                 fields = _fields(context, account_id or context.caller_id)
-                security_log.log.info("a security event", reason=event.value, **fields, **about, **more)
+                security_log.log.info("a security event", reason=event.value, **fields | about | more)
 
 
 def _fields(context: Context, account_id: UUID | None) -> dict[str, str]:

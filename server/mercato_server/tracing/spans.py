@@ -225,10 +225,6 @@ class TracedWork(Work):
         self._span.set_attribute("mercato.cached", value=True)
         self.answered("OK", "")
 
-    def note(self, attributes: Attributes) -> None:
-        """Add attributes to the span of the work."""
-        self._span.set_attributes(dict(attributes))
-
     def _may_add(self) -> bool:
         if self._left == 0:
             self._omitted += 1
