@@ -22,7 +22,8 @@ RUN /build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-d
     && /build/bin/pip --python /opt/mercato/bin/python install --no-cache-dir --no-deps --no-index /wheels/*.whl
 # The number is fixed, so that volumes and policies may name it.
 RUN groupadd --gid 10001 mercato \
-    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin mercato
+    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin mercato \
+    && install -d -o 10001 -g 10001 -m 700 /var/lib/mercato/pictures
 
 FROM build AS envoy
 COPY requirements/embedded.txt requirements/
@@ -36,6 +37,8 @@ LABEL org.opencontainers.image.title="Mercato" \
       org.opencontainers.image.licenses="MIT"
 # No RUN here: its mounts would leave empty files in the image.
 COPY --from=build /etc/passwd /etc/group /etc/
+# A new volume there takes over the owner of the directory.
+COPY --from=build --chown=10001:10001 /var/lib/mercato /var/lib/mercato
 COPY --from=build /opt/mercato /opt/mercato
 ENV PATH=/opt/mercato/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONDONTWRITEBYTECODE=1 \

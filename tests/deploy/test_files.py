@@ -238,6 +238,9 @@ def test_each_service_of_the_composition_is_hardened_and_uses_what_is_defined() 
             assert source in composition["volumes"] or (ROOT / source).exists(), volume
         assert set(service.get("depends_on", ())) <= set(composition["services"])
     assert composition["networks"]["database"]["internal"] is True
+    pictures = composition["services"]["worker"]["environment"]["MERCATO_PICTURES_DIR"]
+    assert f"pictures:{pictures}" in composition["services"]["worker"]["volumes"]
+    assert f"install -d -o 10001 -g 10001 -m 700 {pictures}\n" in (ROOT / "Dockerfile").read_text()
     for stage in ("worker", "edge"):
         assert composition["services"][stage]["healthcheck"]["test"][1:] == files.healthcheck(stage)
 

@@ -1,13 +1,13 @@
 """`mercato health`: ask a worker or an edge for its health, for systems that run a command to learn it."""
 
-import http.client
-import ssl
-from typing import Annotated
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mercato_server.config import settings as config
+
+if TYPE_CHECKING:
+    import ssl
 
 TIMEOUT_S = 3.0
 _ANY = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 - compared, not bound
@@ -56,6 +56,9 @@ def _ask_worker(address: str, service: str, timeout_s: float) -> tuple[str, bool
 
 def _ask_edge(url: str, timeout_s: float) -> tuple[str, bool]:
     """Return the status of a GET. A certificate is not checked: it does not name the loopback address."""
+    import http.client
+    from urllib.parse import urlsplit
+
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
@@ -73,7 +76,9 @@ def _ask_edge(url: str, timeout_s: float) -> tuple[str, bool]:
     return f"HTTP {status}", status == http.client.OK
 
 
-def _unverified() -> ssl.SSLContext:
+def _unverified() -> "ssl.SSLContext":
+    import ssl
+
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
