@@ -1,6 +1,7 @@
 """The pool of PostgreSQL connections, and the translation of database errors for callers."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -92,6 +93,23 @@ class Pool(_Pool):
             **options,
         )
         self._on_commit: list[Callable[[Changes], None]] = []
+        self.acquiring = 0
+        """Callers that wait for a connection."""
+        self.acquired = 0
+        """Callers that have waited, if only for a moment, successfully or not."""
+        self.acquiring_s = 0.0
+        """Seconds that they have waited together."""
+
+    async def _acquire(self, timeout: float | None) -> Any:  # noqa: ASYNC109 - asyncpg's name
+        """Count who waits, and how long."""
+        began = time.perf_counter()
+        self.acquiring += 1
+        try:
+            return await super()._acquire(timeout)  # type: ignore[misc] # not public; `acquire` is awaited in two ways, and both end here
+        finally:
+            self.acquiring -= 1
+            self.acquired += 1
+            self.acquiring_s += time.perf_counter() - began
 
     def on_commit(self, listener: Callable[[Changes], None]) -> None:
         """Call `listener` with the changes of each transaction that has committed; it must not fail."""
