@@ -1,15 +1,21 @@
-"""Measure the database's processor time for `mercato verify --watch` while buyers check out: a full pass, and passes over changes."""
+"""Measure the database's processor time for `mercato verify --watch` while buyers check out: a full pass, and passes over changes.
+
+With `--beside` measure the checkouts instead, with and without the periodic check of a worker beside them, among orders of a past year.
+"""
 
 import argparse
 import asyncio
 import statistics
 import tempfile
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from uuid import UUID
 
 import asyncpg
 
+import past_orders
+from mercato_server.background.verification import SAMPLE
 from mercato_server.cli import verify as audit
 from mercato_server.config.settings import OrderRules, Settings
 from mercato_server.database import migrations
@@ -18,7 +24,7 @@ from mercato_server.embedded.postgres import Postgres
 from mercato_server.store import orders, search_documents
 from mercato_server.store.idempotency import IdempotencyKey
 from mercato_server.store.locked_carts import Checkout
-from mercato_server.store.verify import inspect
+from mercato_server.store.verify import claim, inspect
 from stage import processor_s
 
 LINES = 3
@@ -74,17 +80,30 @@ class Trade:
     def __init__(self, pool: "Pool", sessions: Mapping[UUID, UUID]) -> None:
         """`sessions` gives the session of each account."""
         self._pool = pool
-        self._sessions = sessions
+        self.buyers = sessions
         self.placed = 0
 
     async def batch(self) -> None:
         """Fill every cart and buy it."""
-        await self._pool.execute(FILL_CARTS, [*self._sessions], LINES)
-        checkouts = [Checkout(account_id, session_id, self._key(account_id)) for account_id, session_id in self._sessions.items()]
+        await self._pool.execute(FILL_CARTS, [*self.buyers], LINES)
+        await self._check_out()
+
+    async def _check_out(self) -> None:
+        checkouts = [Checkout(account_id, session_id, self._key(account_id)) for account_id, session_id in self.buyers.items()]
         for outcome in await orders.checkout(self._pool, checkouts, SHOP):
             if isinstance(outcome, Exception):
                 raise outcome
         self.placed += len(checkouts)
+
+    async def until(self, is_over: Callable[[], bool]) -> list[float]:
+        """Buy until a condition holds, ten times at least; return the seconds of each batch, without the filling of carts."""
+        times: list[float] = []
+        while len(times) < 10 or not is_over():
+            await self._pool.execute(FILL_CARTS, [*self.buyers], LINES)
+            began = time.perf_counter()
+            await self._check_out()
+            times.append(time.perf_counter() - began)
+        return times
 
     async def go_on(self) -> None:
         """Buy until cancelled."""
@@ -114,6 +133,35 @@ async def measure(directory: Path, order_count: int, passes: int, *, delivered: 
                 await _deliver(server.url())
             await pool.execute("ANALYZE")
             await _report(server.url(), trade, passes)
+    finally:
+        await server.stop()
+
+
+async def beside(directory: Path, order_count: int, rounds: int) -> None:
+    """Print the times of checkouts beside passes of the periodic check and without, in turns of equal length."""
+    server = Postgres(directory, durable=False)
+    await server.start()
+    try:
+        await migrations.migrate(server.url())
+        conn = await asyncpg.connect(server.url())
+        await conn.execute(MAKE_SHOP)
+        await search_documents.index(conn, [row["id"] for row in await conn.fetch("SELECT id FROM products")])
+        await past_orders.make(conn, order_count)
+        async with await create_pool(Settings(database_url=server.url(), secret_key="x" * 32)) as pool:
+            trade = Trade(pool, {row["account_id"]: row["id"] for row in await pool.fetch("SELECT account_id, id FROM sessions")})
+            await claim(conn)
+            line = None
+            for number in range(rounds + 1):
+                before = processor_s(conn.get_server_pid())
+                checking = asyncio.create_task(inspect(conn, since=line, recompute=SAMPLE))
+                began, checked = time.perf_counter(), await trade.until(checking.done)
+                line, cost_s = checking.result().line, processor_s(conn.get_server_pid()) - before
+                plain = await trade.until(asyncio.create_task(asyncio.sleep(time.perf_counter() - began)).done)
+                kind = "changes" if number else "everything"
+                told = f"{kind}: {cost_s:.1f} s of a core; a batch of {len(trade.buyers)}, ms: median"
+                medians = [1000 * statistics.median(each) for each in (checked, plain)]
+                highest = [1000 * statistics.quantiles(each, n=100)[98] for each in (checked, plain)]
+                print(f"{told} {medians[0]:.1f} beside, {medians[1]:.1f} without; p99 {highest[0]:.1f} beside, {highest[1]:.1f} without")
     finally:
         await server.stop()
 
@@ -153,11 +201,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--orders", type=int, default=100_000)
     parser.add_argument("--passes", type=int, default=10)
+    parser.add_argument("--beside", action="store_true", help="measure checkouts beside the periodic check")
     parser.add_argument("--delivered", action="store_true", help="pay, ship and deliver all orders before the measurement")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="mercato-verify-", dir=".") as directory:
         Path(directory).chmod(0o711)
-        asyncio.run(measure(Path(directory).resolve(), arguments.orders, arguments.passes, delivered=arguments.delivered))
+        place = Path(directory).resolve()
+        if arguments.beside:
+            asyncio.run(beside(place, arguments.orders, arguments.passes))
+        else:
+            asyncio.run(measure(place, arguments.orders, arguments.passes, delivered=arguments.delivered))
 
 
 if __name__ == "__main__":

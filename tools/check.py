@@ -81,7 +81,11 @@ CHECKS: dict[str, Callable[[], str | None]] = {
     "types": lambda: run("mypy", *PYTHON),
     "imports": lambda: run("lint-imports"),
     "protos": protos,
-    "generated": lambda: run(sys.executable, "tools/proto.py", "--check") or run(sys.executable, "tools/clients.py", "--check"),
+    "generated": lambda: (
+        run(sys.executable, "tools/proto.py", "--check")
+        or run(sys.executable, "tools/clients.py", "--check")
+        or run(sys.executable, "tools/dashboards.py", "--check")
+    ),
     "settings": lambda: run(sys.executable, "tools/settings.py", "--check"),
     "migrations": lambda: migrations([*migration_files(), *sorted(SAMPLES.glob("*.sql"))]),
     "prose": prose.check,

@@ -1,6 +1,7 @@
 """The parts of a worker: a gRPC server with its handlers, the connection pools, the caches and the background tasks."""
 
 import functools
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import grpc
@@ -9,15 +10,18 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from mercato.rpcs import services
 from mercato_server.background.backfills import RENEWAL_INTERVAL_S, keep_filling, renew
 from mercato_server.background.order_expiry import keep_expiring
-from mercato_server.background.payment_watch import PaymentWatch
+from mercato_server.background.shop_watch import JOBS_INTERVAL_S, STOCK_INTERVAL_S, ShopWatch
 from mercato_server.background.supervisor import Supervisor
 from mercato_server.background.sweeper import keep_sweeping
+from mercato_server.background.verification import Verification
 from mercato_server.cache.catalog_cache import CatalogCache
 from mercato_server.cache.epochs import Epochs, share
 from mercato_server.config.settings import Batching, Settings
 from mercato_server.database import migrations
 from mercato_server.database.batching import Coalescers
-from mercato_server.database.pool import Pool
+from mercato_server.database.pool import Changes, Pool
+from mercato_server.domain.events import EventKind
+from mercato_server.domain.order_tally import OrderTally
 from mercato_server.domain.paging import PageTokens
 from mercato_server.feed.consumers import Follower
 from mercato_server.feed.listener import Listener
@@ -66,10 +70,11 @@ from mercato_server.security.hasher import PasswordHasher
 from mercato_server.security.order_links import OrderLinks
 from mercato_server.security.session_cache import Sessions
 from mercato_server.security.tokens import Keyring, Tokens
-from mercato_server.store import slugs
+from mercato_server.store import payment_alerts, slugs
 from mercato_server.store.order_numbers import give_numbers
 from mercato_server.store.orders import Shop
 from mercato_server.store.price_book import PriceBook
+from mercato_server.store.shop_counts import count_jobs, count_out_of_stock
 from mercato_server.taxes.provider import TaxProvider
 
 if TYPE_CHECKING:
@@ -110,8 +115,10 @@ class Parts:
         self.calls = CallsInFlight(settings.limits, settings.holding, call_log)
         self._errors = Errors(settings.limits)
         self.logs_end = (call_log.end, self._errors.security_lines.end_period)
-        self.tallies = [pool.tally, *([background.tally] if background else [])]
-        """The statements of all pools."""
+        self.refused = self._errors.refused
+        self.pools = {"calls": pool} | ({"background": background} if background else {})
+        self.changes: Counter[str] = Counter({kind.value: 0 for kind in EventKind})
+        """Subjects of the changes that this worker has committed, by kind."""
         self.passwords = PasswordHasher(settings.hashing, settings.limits)
         self.listener = Listener(pool)
         self.supervisor = Supervisor(settings.limits, self._require_schema)
@@ -122,18 +129,24 @@ class Parts:
         self._sessions = Sessions(pool, tokens, self.listener, self._batching)
         self.followers = [Follower(background, ORDER_MAILS, settings.limits)] if background and settings.mail.delivers else []
         self._pictures = storage_of(settings.pictures)
+        self.mails: Counter[str] = Counter()
         self._runner = Runner(background, self._queues(background), self._tracer) if background else None
         self._key_watch = keyrings.KeyWatch(pool, settings, self._sessions, self.listener)
         load = functools.partial(serialized, pool, settings)
         self.cache = CatalogCache(
             load, self.listener, _epochs(settings), products_max=settings.cached_products, pages_max=settings.limits.cached_pages
         )
+        for each in self.pools.values():
+            each.on_commit(self._count)
         pool.on_commit(self.cache.publish)
         self.taxes = _tax_provider(settings)
         self.payments = _payment_provider(settings)
         self._desk = Desk(pool, self.payments, settings.payments, self._tracer)
         self.payment_tally = self._desk.tally
-        self.payment_watch = PaymentWatch(pool)
+        self.payment_watch = ShopWatch(pool, payment_alerts.read, JOBS_INTERVAL_S)
+        self.job_watch = ShopWatch(pool, count_jobs, JOBS_INTERVAL_S)
+        self.stock_watch = ShopWatch(pool, count_out_of_stock, STOCK_INTERVAL_S)
+        self.verification = Verification(settings.database_url, settings.verify_s)
         self._shop = Shop(settings.currency, settings.orders, PriceBook(asks_provider=self.taxes is not None))
         self._handlers = self._make_handlers(pool)
         self.server = self._make_server()
@@ -158,8 +171,12 @@ class Parts:
         self.supervisor.start("order expiry", functools.partial(keep_expiring, self.pool))
         if self.payments is not None:
             self.supervisor.start("payments", self._desk.keeper.keep)
-        if self.settings.metrics_listen is not None:
+        if self.settings.metrics_listen is not None or self.settings.metrics_socket:
             self.supervisor.start("payment watch", self.payment_watch.keep)
+            self.supervisor.start("job watch", self.job_watch.keep)
+            self.supervisor.start("stock watch", self.stock_watch.keep)
+        if self.verification.is_on:
+            self.supervisor.start("verification", self.verification.keep)
         self.supervisor.start("order numbers", functools.partial(keep_filling, self.pool, give_numbers))
         self.supervisor.start("slugs", functools.partial(keep_filling, self.pool, slugs.give_missing))
         self.supervisor.start(
@@ -179,7 +196,11 @@ class Parts:
 
     def _queues(self, background: "Pool") -> list[Queue]:
         """Return the queues whose jobs this worker runs; it leaves the others to workers that can."""
-        queues = [Delivery(self.settings, background).queue] if self.settings.mail.delivers else []
+        queues = []
+        if self.settings.mail.delivers:
+            delivery = Delivery(self.settings, background)
+            self.mails = delivery.outcomes
+            queues.append(delivery.queue)
         if self._pictures and self.settings.pictures.verifies:
             queues.append(Verifier(background, self._pictures, keep_originals=self.settings.pictures.keep_originals).queue)
         return queues
@@ -235,6 +256,15 @@ class Parts:
         if self.settings.holding.reflection:
             Reflection((*names, *REFLECTION), self._streams).add_to(server)
         return server
+
+    @property
+    def orders_placed(self) -> OrderTally:
+        """The orders that this worker has placed."""
+        return self._shop.tally
+
+    def _count(self, changes: Changes) -> None:
+        for kind, subjects in changes.items():
+            self.changes[kind] += len(subjects)
 
     async def _require_schema(self) -> None:
         async with self.pool.acquire() as conn:

@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import functools
 import gc
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import asyncpg
 import structlog
@@ -21,6 +23,11 @@ from mercato_server.observability import supervision
 from mercato_server.security import keyrings
 from mercato_server.security.keys import WrongSecretError
 from mercato_server.security.tokens import Keyring
+
+if TYPE_CHECKING:
+    from prometheus_client.registry import Collector
+
+    from mercato_server.observability.exposition import Server
 
 log = structlog.get_logger(__name__)
 
@@ -38,26 +45,37 @@ class Worker:
 
     @asynccontextmanager
     async def observed(self) -> AsyncIterator[None]:
-        """Serve metrics to Prometheus during a block, if the settings have an address; raises StartupError if it cannot be bound."""
-        address = self.settings.metrics_listen
-        if address is None:
+        """Tell metrics during a block, where the settings have an address or a socket; raises StartupError if it cannot be bound."""
+        address, socket = self.settings.metrics_listen, self.settings.metrics_socket
+        if address is None and not socket:
             yield
             return
-        from mercato_server.observability import call_metrics, metrics
+        from mercato_server.observability import exposition
+
+        registry = exposition.registry(*self._collectors())
+        async with AsyncExitStack() as servers:
+            if address is not None:
+                host, port = address
+                place = f"{host} port {port}: {{}}; set MERCATO_METRICS_LISTEN"
+                await _observe(servers, place, functools.partial(exposition.serve_http, address, registry))
+            if socket:
+                place = f"{socket}: {{}}; set MERCATO_METRICS_SOCKET"
+                await _observe(servers, place, functools.partial(exposition.serve_socket, socket, registry))
+            yield
+
+    def _collectors(self) -> tuple["Collector", ...]:
+        from mercato_server.observability import call_metrics, metrics, shop_metrics
 
         parts = self.parts
-        try:
-            payments = metrics.PaymentMetrics(parts.payment_tally, parts.payment_watch)
-            collector = metrics.WorkerMetrics(parts.cache, parts.listener, parts.followers, parts.coalescers, parts.supervisor)
-            calls = call_metrics.CallMetrics(parts.calls, parts.tallies)
-            server = metrics.start(address, collector, payments, calls)
-        except OSError as error:
-            host, port = address
-            raise StartupError(f"cannot answer Prometheus on {host} port {port}: {error.strerror}; set MERCATO_METRICS_LISTEN") from None
-        try:
-            yield
-        finally:
-            await asyncio.to_thread(metrics.stop, server)
+        return (
+            metrics.WorkerMetrics(parts.cache, parts.listener, parts.followers, parts.coalescers, parts.supervisor),
+            call_metrics.CallMetrics(parts.calls, [pool.tally for pool in parts.pools.values()]),
+            metrics.PoolMetrics(parts.pools, parts.passwords),
+            shop_metrics.TradeMetrics(parts.orders_placed, self.settings.currency, parts.refused, parts.changes, parts.mails),
+            shop_metrics.PaymentMetrics(parts.payment_tally, parts.payment_watch),
+            shop_metrics.ShopMetrics(parts.job_watch, parts.stock_watch),
+            shop_metrics.VerifyMetrics(parts.verification),
+        )
 
     async def start(self) -> list[int]:
         """Listen, start the background tasks and report SERVING; return the ports. Raises StartupError if an address cannot be bound."""
@@ -125,6 +143,15 @@ async def running(settings: Settings, stop_now: asyncio.Event | None = None) -> 
                 yield worker, ports
             finally:
                 await worker.stop()
+
+
+async def _observe(servers: AsyncExitStack, place: str, serve: Callable[[], "Server"]) -> None:
+    """Start a server of metrics, which the stack stops; raises StartupError with its place."""
+    try:
+        server = serve()
+    except OSError as error:
+        raise StartupError(f"cannot answer Prometheus on {place.format(error.strerror)}") from None
+    servers.push_async_callback(asyncio.to_thread, server.stop)
 
 
 async def _connect(stack: AsyncExitStack, settings: Settings) -> "Pool":

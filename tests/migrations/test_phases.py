@@ -99,7 +99,7 @@ async def test_the_next_process_waits_for_an_index_that_a_killed_one_had_begun(
         migrating = asyncio.create_task(migrations.migrate(empty_database, files, reports.append))
         await until(lambda: reports)
     assert await migrating == [path.name for path in files[2:]]
-    assert reports[0] == "another process migrates this database; waiting for it"
+    assert reports[0] == "another process migrates this database, or checks it; waiting for it"
     await blocker.close()
     await require_all_applied_once(conn)
 

@@ -166,7 +166,7 @@ async def test_what_operators_must_look_into_is_gauged(metered: Till, port: int)
 
 async def test_counts_of_the_shop_are_absent_while_they_cannot_be_read(metered: Till, port: int) -> None:
     watch = metered.worker.parts.payment_watch
-    await until(lambda: watch.alerts, "the first counts are there")
+    await until(lambda: watch.counts, "the first counts are there")
     await metered.worker.parts.supervisor.stop()
     await metered.pool.execute("ALTER TABLE disputes RENAME TO others")
     with pytest.raises(asyncpg.UndefinedTableError):

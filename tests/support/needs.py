@@ -58,6 +58,7 @@ ETCD = package("etcd", "etcd-server")
 PGBOUNCER = package("pgbouncer", "pgbouncer")
 HAPROXY = package("haproxy", "haproxy")
 VARNISH = Need("varnishd is not installed", "apt-get install varnish", is_optional_in_ci=True)  # it brings a compiler
+PROMETHEUS = package("promtool", "prometheus")
 PATRONI = Need("the packages of Patroni are not installed", "make patroni")
 ORDINARY_PYTHON = Need(
     "the user `nobody` may run no Python that imports our packages",
@@ -91,6 +92,7 @@ ALL = (
     PGBOUNCER,
     HAPROXY,
     VARNISH,
+    PROMETHEUS,
     PATRONI,
     ORDINARY_PYTHON,
     ROOT,

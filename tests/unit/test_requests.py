@@ -296,6 +296,7 @@ GOOD = {"DATABASE_URL": "postgresql://x", "SECRET_KEY": SECRET}
         ("MERCATO_METRICS_LISTEN", "127.0.0.1:65536"),
         ("MERCATO_METRICS_LISTEN", "::1:9464"),
         ("MERCATO_METRICS_LISTEN", "unix:/run/metrics"),
+        ("MERCATO_VERIFY_SECONDS", "-1"),
         ("MERCATO_CALLS_PER_CLIENT", "0"),
         ("MERCATO_UPLOAD_SECONDS", "5"),
         ("MERCATO_PICTURES_DIR", "pictures"),

@@ -62,7 +62,7 @@ def up(  # noqa: PLR0913, PLR0917 - options of a command
     env_file: Annotated[Path | None, typer.Option(help="NAME=VALUE lines that win over the environment, read again by reload.")] = None,
     metrics_port: Annotated[
         int | None,
-        typer.Option(help="Port of the first worker's metrics on 127.0.0.1; the others' follow. Default: none.", min=1, max=65535),
+        typer.Option(help="Port on 127.0.0.1 that answers Prometheus for the whole shop. Default: none.", min=1, max=65535),
     ] = None,
     user: Annotated[
         str | None, typer.Option(help="For root: account that runs all processes, made if absent. Default: the data's owner, or mercato.")

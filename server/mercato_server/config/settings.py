@@ -253,6 +253,10 @@ class Settings:
     """Most products that a worker keeps in memory, about 1 KB each; 0 turns the cache off."""
     metrics_listen: tuple[str, int] | None = None
     """Host and port of the metrics for Prometheus; None turns them off."""
+    metrics_socket: str = ""
+    """Unix socket that tells them to the supervisor of `mercato up`."""
+    verify_s: float = 60.0
+    """Interval in which the invariants are checked, by one worker of all; 0 turns that off."""
     shared_memory: str = ""
     """File that the workers of a host map into memory. By it each sees at once what another changed; without it after 250 ms."""
     keys_per_account: int = 5_000
@@ -293,6 +297,8 @@ class Settings:
             batch_max=integer(env, "MERCATO_BATCH_MAX", 64, low=1, high=256),
             cached_products=integer(env, "MERCATO_CACHED_PRODUCTS", 100_000, low=0, high=10_000_000),
             metrics_listen=address(env, "MERCATO_METRICS_LISTEN"),
+            metrics_socket=env.get("MERCATO_METRICS_SOCKET", ""),
+            verify_s=integer(env, "MERCATO_VERIFY_SECONDS", 60, low=0, high=86_400),
             shared_memory=env.get("MERCATO_SHARED_MEMORY", ""),
             keys_per_account=integer(env, "MERCATO_KEYS_PER_ACCOUNT", 5_000, low=0, high=100_000),
             log=LogSettings.from_environ(env),

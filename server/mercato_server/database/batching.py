@@ -19,6 +19,9 @@ Result = TypeVar("Result")
 HEAD_START_S = 0.005
 """A waiting call is answered this long before its deadline, and so before its caller cancels it. uvloop rounds timers to milliseconds."""
 
+BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+"""Numbers of calls by which batches are counted; the last one is the highest `batch_max`."""
+
 
 @dataclass(slots=True, eq=False)
 class _Call(Generic[Request, Result]):
@@ -70,10 +73,17 @@ class Coalescer(Generic[Request, Result]):
         self._parties: set[Hashable] = set()
         self._runners = 0
         self.batches = self.calls = 0  # served or failed so far
+        self.sizes = [0] * len(BATCH_SIZES)
+        """Batches by the least of BATCH_SIZES that their calls do not exceed."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._alarm: asyncio.TimerHandle | None = None
         self._due = math.inf
         """Time of the alarm; no waiting call has an earlier deadline."""
+
+    @property
+    def waiting(self) -> int:
+        """The number of calls that wait for a batch."""
+        return len(self._queue)
 
     async def __call__(self, request: Request) -> Result:
         """Return the answer to one request, or raise its refusal; raises Overloaded if too many calls wait.
@@ -164,6 +174,7 @@ class Coalescer(Generic[Request, Result]):
         alone = len(batch) == 1
         self.batches += 1
         self.calls += len(batch)
+        self.sizes[min((len(batch) - 1).bit_length(), len(BATCH_SIZES) - 1)] += 1
         latest = max(call.until for call in batch)
         deadline.set(None if latest == math.inf else latest)
         try:

@@ -3,7 +3,8 @@
 import asyncio
 import hashlib
 import re
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -47,6 +48,10 @@ _HEADER = re.compile(rf"-- phase: ({'|'.join(Phase)})\n")
 _INDEX = re.compile(r"^CREATE (?:UNIQUE )?INDEX CONCURRENTLY IF NOT EXISTS (\w+) ", re.MULTILINE)
 
 TRY_LOCK = "SELECT pg_try_advisory_lock($1)"
+
+TRY_SHARED_LOCK = "SELECT pg_try_advisory_lock_shared($1)"
+
+UNLOCK_SHARED = "SELECT pg_advisory_unlock_shared($1)"
 
 CREATE_MIGRATIONS = """
 CREATE TABLE IF NOT EXISTS schema_migrations (
@@ -102,12 +107,24 @@ async def migrate(database_url: str, files: list[Path] | None = None, report: Ca
         await connection.close()
 
 
+@asynccontextmanager
+async def postponed(conn: "Conn") -> AsyncIterator[bool]:
+    """Let migrations wait for the end of a block; yields False, at once, if one runs already.
+
+    For work that reads all tables in one transaction: a migration could not get its locks meanwhile, and would give up.
+    """
+    is_postponed = bool(await conn.fetchval(TRY_SHARED_LOCK, _ADVISORY_LOCK))
+    yield is_postponed
+    if is_postponed:  # after an error the session ends, and its locks with it
+        await conn.execute(UNLOCK_SHARED, _ADVISORY_LOCK)
+
+
 async def _wait_for_others(conn: "Conn", report: Callable[[str], None]) -> None:
     """Take the advisory lock by polling. A waiting statement would hold a snapshot, which blocks the index that the holder builds."""
     waits = False
     while not await conn.fetchval(TRY_LOCK, _ADVISORY_LOCK):
         if not waits:
-            report("another process migrates this database; waiting for it")
+            report("another process migrates this database, or checks it; waiting for it")
         waits = True
         await asyncio.sleep(BUSY_PAUSE_S)
 

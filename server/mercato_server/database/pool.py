@@ -111,6 +111,23 @@ class Pool(_Pool):
         self.tally = Tally()
         """The statements of all connections of this pool."""
         self._on_commit: list[Callable[[Changes], None]] = []
+        self.acquiring = 0
+        """Callers that wait for a connection."""
+        self.acquired = 0
+        """Callers that have waited, if only for a moment, successfully or not."""
+        self.acquiring_s = 0.0
+        """Seconds that they have waited together."""
+
+    async def _acquire(self, timeout: float | None) -> Any:  # noqa: ASYNC109 - asyncpg's name
+        """Count who waits, and how long."""
+        began = time.perf_counter()
+        self.acquiring += 1
+        try:
+            return await super()._acquire(timeout)  # type: ignore[misc] # not public; `acquire` is awaited in two ways, and both end here
+        finally:
+            self.acquiring -= 1
+            self.acquired += 1
+            self.acquiring_s += time.perf_counter() - began
 
     async def _adopt(self, connection: Connection) -> None:
         connection.tally = self.tally

@@ -10,7 +10,6 @@ import time
 from collections.abc import Container
 from pathlib import Path
 
-from mercato_server.config.environment import PORT_MAX
 from mercato_server.embedded.probes import POLL_S
 from mercato_server.embedded.processes import EmbeddedError
 
@@ -19,22 +18,6 @@ OTHER_FILES = 256
 PORTS_TRIED = 100
 PORT_TIMEOUT_S = 0.5
 """Time that Envoy may take to end after its supervisor was killed."""
-
-
-def for_metrics(first: int | None, count: int, edge_port: int) -> range:
-    """Return the ports of the workers' metrics, none without `first`; raises EmbeddedError if they do not fit."""
-    if first is None:
-        return range(0)
-    ports = range(first, first + count)
-    if ports[-1] > PORT_MAX:
-        raise EmbeddedError(
-            f"--metrics-port {first} leaves no ports for {count - 1} workers and one more; choose {PORT_MAX + 1 - count} or less"
-        )
-    if edge_port in ports:
-        raise EmbeddedError(
-            f"port {edge_port} cannot be that of metrics too, which take {first} to {ports[-1]}; choose another with --metrics-port"
-        )
-    return ports
 
 
 async def require_free(host: str, port: int, option: str) -> None:

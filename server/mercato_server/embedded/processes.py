@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,6 +70,10 @@ class Program(Protocol):
     @property
     def name(self) -> str:
         """Name in messages."""
+
+    @property
+    def pid(self) -> int | None:
+        """The process id while it runs."""
 
     async def start(self) -> None:
         """Start it; raises EmbeddedError, with nothing left running, if it cannot run."""
@@ -185,8 +190,8 @@ class Backoff:
         return delay_s
 
 
-async def keep_running(program: Program) -> NoReturn:
-    """Start a program again whenever it ends, with backoff; reports each end on standard error."""
+async def keep_running(program: Program, restarts: Counter[str]) -> NoReturn:
+    """Start a program again whenever it ends, with backoff; count this, and report each end on standard error."""
     backoff = Backoff()
     while True:
         began = time.monotonic()
@@ -194,6 +199,7 @@ async def keep_running(program: Program) -> NoReturn:
         delay_s = backoff.after(time.monotonic() - began)
         complain(f"{program.name} {describe_exit(code)}; starting it again in {delay_s:.1f} s")
         await asyncio.sleep(delay_s)
+        restarts[program.name] += 1
         try:
             await program.start()
         except (EmbeddedError, OSError) as error:

@@ -22,12 +22,13 @@ from mercato_server.config.inheritance import program_environ, python_environ, w
 from mercato_server.config.log_settings import SECURITY_LOG
 from mercato_server.config.mail_settings import MailSettings
 from mercato_server.config.settings import Settings, child_environ, data_home, drop_libpq_variables, logs_bytes
-from mercato_server.embedded import accounts, control, demo_shop, logs, play_money, ports, programs, signals
+from mercato_server.embedded import accounts, control, demo_shop, logs, metrics, play_money, ports, programs, signals
 from mercato_server.embedded.database import secret_key
 from mercato_server.embedded.play_money import PlayMoney
 from mercato_server.embedded.postgres import SETTINGS, WORKER, Postgres
 from mercato_server.embedded.probes import reachable, until_healthy, until_listening, until_ready
 from mercato_server.embedded.processes import Command, EmbeddedError, Process, Program, complain, first, keep_running, while_alive
+from mercato_server.embedded.running_shop import RunningShop
 from mercato_server.embedded.workers import Workers
 from mercato_server.security.hasher import COMMAND, process_options
 
@@ -40,7 +41,6 @@ DRAIN_MAX_S = 20.0
 """Time that a replaced worker may take to end: its drain, and ten seconds for its calls in flight."""
 WORKERS_MAX = 8
 """Default number of workers, unless there are fewer processors."""
-METRICS_HOST = "127.0.0.1"
 SPARE_CONNECTIONS = 10
 """Connections kept free for psql, migrations and PostgreSQL itself."""
 
@@ -106,10 +106,12 @@ class Shop:
             holding=replace(edge.holding, connections=min(edge.holding.connections, ports.connections_max())),
         )
         self._logs_bytes = logs_bytes(self._given())
-        self._metrics_ports = ports.for_metrics(options.metrics_port, count + 1, options.port)
         self._mail = MailSettings()
         self._play = PlayMoney(self._data_dir, self._edge) if options.demo_payments else None
         self._workers = Workers(count, self._worker_process, self._until_at_edge)
+        running = RunningShop(self._servers, self._workers, self._data_dir, self._logs_bytes)
+        port = metrics.port_beside(options.port, options.metrics_port)
+        self._metrics = metrics.Metrics(port, run_dir, self._admin, running) if port else None
         self._environ: dict[str, str] = {}
         self._shared_memory = os.memfd_create("mercato")  # the epochs of the workers; freed with the last worker
         self._reloading = asyncio.Lock()
@@ -125,10 +127,11 @@ class Shop:
         await self._start()
         async with asyncio.TaskGroup() as group:
             for program in self._servers():
-                group.create_task(keep_running(program))
+                group.create_task(keep_running(program, self._workers.restarts))
             self._workers.keep_running(group)
             group.create_task(logs.keep_short(self._data_dir / "log", self._logs_bytes))
-            async with control.listening(control.socket_path(self._data_dir), self.reload):
+            observed = self._metrics.listening() if self._metrics else contextlib.nullcontext()
+            async with control.listening(control.socket_path(self._data_dir), self.reload), observed:
                 _say(self._announcement())
                 await self._reload_on(reload)
 
@@ -172,10 +175,10 @@ class Shop:
     async def _start(self) -> None:
         self._postgres.claim()
         await ports.require_free(self._edge.listen_host, self._edge.port, "--port")
-        for port in self._metrics_ports:
-            await ports.require_free(METRICS_HOST, port, "--metrics-port")
+        if self._metrics:
+            await ports.require_free(metrics.HOST, self._metrics.port, "--metrics-port")
         if self._play:
-            self._play.listen({self._edge.port, *self._metrics_ports})
+            self._play.listen({self._edge.port, self._metrics.port if self._metrics else 0})
         self._environ = self._worker_environ()
         settings = Settings.from_environ(self._environ)
         self._mail = settings.mail
@@ -279,12 +282,13 @@ class Shop:
 
     def _worker_process(self, number: int) -> Process:
         """Return a worker's process. It is stopped with SIGINT: after SIGTERM a worker waits until the edge stops sending calls."""
-        metrics = f"{METRICS_HOST}:{self._metrics_ports[number]}" if self._metrics_ports else ""
+        telling = str(metrics.socket_path(self._postgres.run_dir, number)) if self._metrics else ""
+        own = {"MERCATO_LISTEN": self._edge.upstreams[number], "MERCATO_METRICS_LISTEN": "", "MERCATO_METRICS_SOCKET": telling}
         return Process(
             Command(
                 name=f"worker {number}",
                 argv=[sys.executable, "-P", "-m", "mercato_server", "serve"],
-                environ=self._environ | self._home() | {"MERCATO_LISTEN": self._edge.upstreams[number], "MERCATO_METRICS_LISTEN": metrics},
+                environ=self._environ | self._home() | own,
                 logs={} if self._environ.get(SECURITY_LOG) else {SECURITY_LOG: self._data_dir / "log" / "security.log"},
                 inherits=(self._shared_memory,),
                 output=self._data_dir / "log" / f"worker-{number}.log",
@@ -375,10 +379,7 @@ class Shop:
         )
 
     def _announced_metrics(self) -> str:
-        if not self._metrics_ports:
-            return ""
-        first, last = self._metrics_ports[0], self._metrics_ports[-1]
-        return f"stats  http://{METRICS_HOST}:{first}/metrics  (a port for each worker, and one for a reload, up to {last})\n"
+        return f"stats  http://{metrics.HOST}:{self._metrics.port}/metrics  (for Prometheus)\n" if self._metrics else ""
 
 
 def _cache_directory(data_dir: Path) -> Path:

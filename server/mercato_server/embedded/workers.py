@@ -1,6 +1,7 @@
 """The workers of a shop, each on its own socket, with one spare socket for a worker that replaces another."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Coroutine
 
 from mercato_server.embedded.processes import EmbeddedError, Process, keep_running, while_alive
@@ -20,11 +21,18 @@ class Workers:
         self._running: dict[int, Process] = {}
         self._keepers: dict[int, asyncio.Task[None]] = {}
         self._group: asyncio.TaskGroup | None = None
+        self.restarts: Counter[str] = Counter()
+        """How often a worker that had ended was started again, by its name."""
 
     @property
     def programs(self) -> list[Process]:
         """Processes that were started and not stopped."""
         return list(self._running.values())
+
+    @property
+    def numbers(self) -> list[int]:
+        """Numbers of the workers that were started and not stopped."""
+        return sorted(self._running)
 
     async def start(self) -> None:
         """Start all workers, without waiting until they serve."""
@@ -61,7 +69,7 @@ class Workers:
     def _keep(self, number: int) -> None:
         if self._group is None:
             raise RuntimeError("nothing keeps the workers running yet")
-        self._keepers[number] = self._group.create_task(keep_running(self._running[number]))
+        self._keepers[number] = self._group.create_task(keep_running(self._running[number], self.restarts))
 
     async def _start_beside(self, number: int) -> None:
         """Start one more worker; raises EmbeddedError, with the worker stopped, unless the edge starts to use it."""

@@ -5,6 +5,7 @@ worker dies between the mail server's acceptance and the record of it, another w
 """
 
 import asyncio
+from collections import Counter
 from email.message import EmailMessage
 
 import structlog
@@ -34,6 +35,8 @@ class Delivery:
 
     def __init__(self, settings: Settings, pool: "Pool") -> None:
         self._pool = pool
+        self.outcomes: Counter[str] = Counter({"sent": 0, "deferred": 0, "refused": 0})
+        """Tries to send a mail by how they ended. Of the refused ones no further is made."""
         self._limits = settings.limits
         self._tokens = OneTimeTokens(settings.secret_key)
         self._letters = Letters(settings.mail, OrderLinks(settings.secret_key))
@@ -54,9 +57,11 @@ class Delivery:
         except MailBusyError as busy:
             raise LaterError("leased", busy.seconds) from None
         except MailDelayedError as delayed:
+            self.outcomes["deferred"] += 1
             log.warning("a mail cannot be sent now", mail=mail_id, reason=str(delayed), attempts=job.attempts + 1)
             raise LaterError(str(delayed)) from None
         except MailRefusedError as refused:
+            self.outcomes["refused"] += 1
             log.error("a mail will not be sent", mail=mail_id, reason=str(refused))  # noqa: TRY400 - a stack trace adds nothing
             raise GivenUpError(str(refused)) from None
         except LaterError:  # the mail keeps its lease
@@ -84,6 +89,7 @@ class Delivery:
         except (MailDelayedError, asyncio.CancelledError):
             await mails.release(self._pool, mail.id)
             raise
+        self.outcomes["sent"] += 1
         job.keep()
         failpoints.hit("mail: accepted")
         await self._record_sent(mail)

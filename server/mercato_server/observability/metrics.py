@@ -1,19 +1,18 @@
 """The metrics of a worker for Prometheus: counters of its parts, which are read at each scrape."""
 
-from collections.abc import Iterator, Sequence
-from wsgiref.simple_server import WSGIServer
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 
-from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric, SummaryMetricFamily
 from prometheus_client.registry import Collector
 
-from mercato_server.background.payment_watch import PaymentWatch
 from mercato_server.background.supervisor import Supervisor
 from mercato_server.cache.catalog_cache import CatalogCache
-from mercato_server.database.batching import Coalescers
+from mercato_server.database.batching import BATCH_SIZES, Coalescers
+from mercato_server.database.pool import Pool
 from mercato_server.feed.consumers import Follower
 from mercato_server.feed.listener import Listener
-from mercato_server.payments.tally import Tally
+from mercato_server.security.hasher import PasswordHasher
 
 
 class WorkerMetrics(Collector):
@@ -80,10 +79,16 @@ class WorkerMetrics(Collector):
         calls = CounterMetricFamily(
             "mercato_batched_calls", "Calls that were served by shared transactions or statements.", labels=["kind"]
         )
+        waiting = GaugeMetricFamily("mercato_batch_queue_length", "Calls that wait for a shared transaction or statement.", labels=["kind"])
+        sizes = HistogramMetricFamily("mercato_batch_size", "Calls by shared transaction or statement.", labels=["kind"])
         for kind, coalescer in self._coalescers.items():
             batches.add_metric([kind], coalescer.batches)
             calls.add_metric([kind], coalescer.calls)
-        yield from (batches, calls)
+            waiting.add_metric([kind], coalescer.waiting)
+            counts = itertools.accumulate(coalescer.sizes)
+            buckets = [(f"{size}.0", count) for size, count in zip(BATCH_SIZES, counts, strict=True)]
+            sizes.add_metric([kind], buckets=[*buckets, ("+Inf", buckets[-1][1])], sum_value=coalescer.calls)
+        yield from (batches, calls, waiting, sizes)
 
     def _of_tasks(self) -> Metric:
         failures = CounterMetricFamily("mercato_task_failures", "How often a background task has died.", labels=["task"])
@@ -92,54 +97,29 @@ class WorkerMetrics(Collector):
         return failures
 
 
-OF_THE_SHOP = {
-    "unsettled_requests": ("unsettled_requests", "Requests to payment providers whose outcome is not known."),
-    "oldest_request_s": ("oldest_request_seconds", "Age of the oldest of these requests; 0 without one."),
-    "unapplied_events": ("unapplied_events", "Notices of payment providers whose payments were not read yet."),
-    "oldest_event_s": ("event_lag_seconds", "Age of the oldest of these notices; 0 without one."),
-    "quarantined_events": ("quarantined_events", "Notices that do not fit the shop's payments, which no administrator has resolved."),
-    "failed_refunds": ("failed_refunds", "Refunds that have failed within a week: the shop still has the money."),
-    "open_disputes": ("open_disputes", "Disputes that the provider has not decided."),
-    "held_orders": ("held_orders", "Orders whose time to pay has passed while their money is under way."),
-}
-"""Names, without `mercato_payment_`, and texts of the gauges, by the field of PaymentAlerts."""
+class PoolMetrics(Collector):
+    """The queues for connections of the database, and for the hash process."""
 
-
-class PaymentMetrics(Collector):
-    """The notices and requests of one worker, and the counts over the whole shop, which each worker tells alike."""
-
-    def __init__(self, tally: Tally, watch: PaymentWatch) -> None:
-        self._tally = tally
-        self._watch = watch
+    def __init__(self, pools: Mapping[str, Pool], passwords: PasswordHasher) -> None:
+        self._pools = pools
+        self._passwords = passwords
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the current counts; those of the shop are absent until they have been read."""
-        events = CounterMetricFamily("mercato_payment_events", "Notices of payment providers that this worker has got.", labels=["outcome"])
-        for outcome, count in list(self._tally.events.items()):
-            events.add_metric([outcome], count)
-        requests = CounterMetricFamily(
-            "mercato_payment_requests", "Tries of requests to payment providers by this worker.", labels=["kind", "outcome"]
+        """Yield the current counts."""
+        connections = GaugeMetricFamily(
+            "mercato_pool_connections", "Connections of a pool to the database: idle, busy, or not yet opened.", labels=["pool", "state"]
         )
-        for (kind, ended), count in list(self._tally.requests.items()):
-            requests.add_metric([kind, ended], count)
-        yield from (events, requests)
-        if alerts := self._watch.alerts:
-            for field, (name, text) in OF_THE_SHOP.items():
-                yield GaugeMetricFamily(f"mercato_payment_{name}", text, value=getattr(alerts, field))
-
-
-def start(address: tuple[str, int], *collectors: Collector) -> WSGIServer:
-    """Answer GET /metrics from a separate thread until `stop`; raises OSError if the address cannot be bound."""
-    registry = CollectorRegistry()
-    for collector in collectors:
-        registry.register(collector)
-    ProcessCollector(registry=registry)
-    host, port = address
-    server, _thread = start_http_server(port, host, registry)
-    return server
-
-
-def stop(server: WSGIServer) -> None:
-    """Stop the server; returns within half a second."""
-    server.shutdown()
-    server.server_close()
+        waiting = GaugeMetricFamily("mercato_pool_waiting_acquires", "Callers that wait for a connection of a pool.", labels=["pool"])
+        seconds = SummaryMetricFamily("mercato_pool_acquire_seconds", "Waits for a connection of a pool.", labels=["pool"])
+        for name, pool in self._pools.items():
+            size, idle = pool.get_size(), pool.get_idle_size()
+            for state, count in (("idle", idle), ("busy", size - idle), ("unopened", pool.get_max_size() - size)):
+                connections.add_metric([name, state], count)
+            waiting.add_metric([name], pool.acquiring)
+            seconds.add_metric([name], count_value=pool.acquired, sum_value=pool.acquiring_s)
+        yield from (connections, waiting, seconds)
+        yield GaugeMetricFamily(
+            "mercato_password_places",
+            "Calls that have, or ask for, a place in the queue of the hash process.",
+            value=self._passwords.places,
+        )

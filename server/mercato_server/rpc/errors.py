@@ -1,6 +1,7 @@
 """The layer that turns exceptions into statuses: a MercatoError keeps its code, any other exception becomes INTERNAL."""
 
 import asyncio
+from collections import Counter
 from uuid import UUID
 
 import structlog
@@ -8,7 +9,7 @@ from grpc.aio import AbortError
 
 from mercato_server.config.settings import Limits
 from mercato_server.database.pool import is_unfit, refusal
-from mercato_server.domain.errors import Code, InvalidRequest, MercatoError, Violation
+from mercato_server.domain.errors import Code, InvalidRequest, MercatoError, OutOfStock, Violation
 from mercato_server.rpc.context import Context
 from mercato_server.rpc.layers import Answer, Call, Method, Request
 from mercato_server.rpc.line_budget import SUCCESS, LineBudget
@@ -30,6 +31,8 @@ class Errors:
 
     def __init__(self, limits: Limits) -> None:
         self.security_lines = LineBudget(limits, _report)
+        self.refused: Counter[str] = Counter({OutOfStock.reason: 0})
+        """Calls that a MercatoError has refused, by its reason."""
 
     def layer(self, _method: Method, proceed: Call) -> Call:
         """Turn an exception of a call into its status."""
@@ -40,6 +43,7 @@ class Errors:
             except (AbortError, asyncio.CancelledError):  # an AbortError is an Exception, and has been sent already
                 raise
             except MercatoError as error:
+                self.refused[error.reason] += 1
                 self._log(context, error)
                 await end(context, error)
             except Exception as error:  # noqa: BLE001 - the outermost layer: gRPC would send the exception's text

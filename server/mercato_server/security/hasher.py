@@ -32,6 +32,8 @@ class PasswordHasher:
         self._limits = limits
         self._opening: asyncio.Future[_Link] | None = None
         self._being_refused = 0
+        self.places = 0
+        """Calls that have a place in the queue of the process, or ask for one."""
         self._closed = False
         self.unmatched = unmatched_hash(hashing.cost)
 
@@ -104,10 +106,12 @@ class Passwords:
     async def place(self, lane: Lane, account: bytes) -> AsyncIterator["Place"]:
         """Hold a place in the queue during a block, for hashes of the account with this digest or id; raises Overloaded."""
         place = Place(self._hasher, lane, self.network, account.hex())
+        self._hasher.places += 1
         try:
             await place.enter()
             yield place
         finally:
+            self._hasher.places -= 1
             place.leave()
 
 

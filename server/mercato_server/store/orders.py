@@ -17,6 +17,7 @@ from mercato_server.domain.carts import CartLine
 from mercato_server.domain.errors import IdempotencyKeyReused, MercatoError, OpenOrdersLimit, OutOfStock
 from mercato_server.domain.events import EventKind
 from mercato_server.domain.order_numbers import new_numbers
+from mercato_server.domain.order_tally import OrderTally
 from mercato_server.domain.orders import (
     Basket,
     Order,
@@ -148,6 +149,8 @@ class Shop:
     rules: OrderRules = field(default_factory=OrderRules)
     """The limits of an order."""
     book: PriceBook = field(default_factory=PriceBook)
+    tally: OrderTally = field(default_factory=OrderTally, compare=False)
+    """The orders that they have placed."""
 
 
 class _Served(NamedTuple):
@@ -165,9 +168,12 @@ async def checkout(pool: "Pool", batch: Sequence[Checkout], shop: Shop) -> list[
     before returns its stored response. Accounts must differ within a batch. Earlier checkouts of a batch get scarce stock, and the last
     uses of a promotion.
     """
+    placed: list[Order] = []
     with _drawing_numbers_again():
         async with transaction(pool, patience=patience(batch)) as conn:
-            return await _checkout(conn, batch, shop)
+            results = await _checkout(conn, batch, shop, placed)
+    shop.tally.count(placed)
+    return results
 
 
 @contextmanager
@@ -181,20 +187,21 @@ def _drawing_numbers_again() -> Iterator[None]:
         raise
 
 
-async def _checkout(conn: "Conn", batch: Sequence[Checkout], shop: Shop) -> list[CheckoutResult]:
+async def _checkout(conn: "Conn", batch: Sequence[Checkout], shop: Shop, written: list[Order]) -> list[CheckoutResult]:
+    """Check a batch out; the orders that this writes are appended to `written`."""
     locked, reasons = await locked_carts.lock(conn, batch, shop.rules.open_orders)
     results: Outcomes = {**await admission.unserved(conn, reasons)}
     failpoints.hit("checkout: locked")
     if locked.is_late:
         locked = await locked_carts.price_again(conn, locked)
-    results |= await _serve(conn, locked, shop)
+    results |= await _serve(conn, locked, shop, written)
     refused = [request for request in batch if isinstance(results[request], MercatoError) and admission.has_claimed(reasons[request])]
     if keys := [request.key for request in refused if request.key]:
         await idempotency.release(conn, keys)
     return [results[request] for request in batch]
 
 
-async def _serve(conn: "Conn", locked: Locked, shop: Shop) -> Outcomes:
+async def _serve(conn: "Conn", locked: Locked, shop: Shop, written: list[Order]) -> Outcomes:
     """Place the orders for which the stock is sufficient, in the order of arrival; return each buyer's order or refusal.
 
     Only placing reveals a key that belongs to an earlier order, or an account with too many unpaid orders. By then that buyer has reserved
@@ -209,7 +216,7 @@ async def _serve(conn: "Conn", locked: Locked, shop: Shop) -> Outcomes:
         outcomes = dict(zip(waiting, allocate([baskets[request] for request in waiting], sale), strict=True))
         refused = {request: outcome for request, outcome in outcomes.items() if isinstance(outcome, MercatoError)}
         served = {request: _Served(baskets[request], price) for request, price in outcomes.items() if isinstance(price, Breakdown)}
-        placed = await _place(conn, locked, served, sale, shop)
+        placed = await _place(conn, locked, served, sale, shop, written)
         if placed is None and locked.is_late:
             raise RuntimeError("a product has changed although its stock is locked")
         if placed is None:
@@ -224,7 +231,9 @@ async def _serve(conn: "Conn", locked: Locked, shop: Shop) -> Outcomes:
     return results
 
 
-async def _place(conn: "Conn", locked: Locked, served: Mapping[Checkout, _Served], sale: Sale, shop: Shop) -> Outcomes | None:
+async def _place(
+    conn: "Conn", locked: Locked, served: Mapping[Checkout, _Served], sale: Sale, shop: Shop, written: list[Order]
+) -> Outcomes | None:
     """Write the orders of served baskets, except those that are only validated, with the responses of their keys.
 
     Returns each buyer's order, or the refusal that only writing reveals; None if nothing was written, because a product has changed.
@@ -263,6 +272,7 @@ async def _place(conn: "Conn", locked: Locked, served: Mapping[Checkout, _Served
     identify(conn, rows[0])
     told = {row["account_id"]: row for row in rows}
     placed = {request: order for request, order in orders.items() if told[request.account_id]["is_placed"]}
+    written.extend(placed.values())
     if free := [order.id for order in placed.values() if order.status is OrderStatus.PAID]:
         await conn.execute(PAY_FREE_ORDERS, free, SERVER.kind, SERVER.id, SystemReason.NOTHING_TO_PAY)
         note(conn, EventKind.ORDER_PAID, [order_id for order_id in free if order_id])

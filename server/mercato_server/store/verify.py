@@ -74,6 +74,13 @@ SELECT set_config('enable_seqscan', 'on', true), set_config('max_parallel_worker
 
 ALLOW_HASHES = "SELECT set_config('enable_hashjoin', $1, true), set_config('enable_hashagg', $1, true)"
 
+# A session that checks from now on; others of the same shop then do not. A statement may take longer there than one of a call.
+CLAIM = """
+SELECT pg_try_advisory_lock(hashtextextended('mercato verify ' || current_schema(), 0)) AS is_claimed,
+       set_config('statement_timeout', '0', false), set_config('lock_timeout', '0', false),
+       set_config('idle_in_transaction_session_timeout', '0', false)
+"""
+
 EXPORT_SNAPSHOT = "SELECT pg_export_snapshot() AS name, pg_snapshot_xmin(pg_current_snapshot())::text AS line"
 
 
@@ -98,6 +105,11 @@ class Pass:
 async def verify(conn: "Conn", *others: "Conn", recompute: int | None = 0) -> list[Finding]:
     """Check all invariants in one snapshot and return their findings in order; see `inspect`."""
     return (await inspect(conn, *others, recompute=recompute)).findings
+
+
+async def claim(conn: "Conn") -> bool:
+    """Let the session of a connection be the one that checks the shop until it ends; return False if there is one already."""
+    return bool(await conn.fetchval(CLAIM))
 
 
 async def inspect(conn: "Conn", *others: "Conn", since: str | None = None, recompute: int | None = 0) -> Pass:
