@@ -13,6 +13,7 @@ import typer
 
 from mercato_server.cli import account_commands, category_commands, export_commands, promotions, tax_commands
 from mercato_server.cli.reconcile import reconcile
+from mercato_server.cli.restored import restored
 from mercato_server.cli.running import DataDir, Result, database_url
 from mercato_server.cli.running import run as _run
 from mercato_server.config import database_urls
@@ -259,6 +260,7 @@ async def _with_database(data_dir: Path | None, work: "Callable[[str], Awaitable
 
 app.command("export")(export_commands.export_csv)
 app.command("reconcile")(reconcile)
+app.command("restored")(restored)
 
 
 @app.command()

@@ -45,7 +45,7 @@ def reconcile(  # noqa: PLR0913, PLR0917 - options of a command
     """
     from mercato_server.cli.reconciliation import Options
 
-    first, end = _instant("--from", since), _instant("--until", until)
+    first, end = instant("--from", since), instant("--until", until)
     if watch and end:
         raise typer.BadParameter("--watch compares until now, so it takes no --until")
     if (first or datetime.now(UTC) - WINDOW) >= (end or datetime.now(UTC)):
@@ -56,14 +56,14 @@ def reconcile(  # noqa: PLR0913, PLR0917 - options of a command
     raise typer.Exit(run(_reconcile(data_dir, options)))
 
 
-def _instant(option: str, given: str | None) -> datetime | None:
+def instant(option: str, given: str | None) -> datetime | None:
     """Return an instant in UTC; raises BadParameter unless it has an offset."""
     if given is None:
         return None
     with suppress(ValueError, OverflowError):
-        instant = datetime.fromisoformat(given)
-        if instant.tzinfo is not None and instant.year >= FIRST_YEAR:
-            return instant.astimezone(UTC)
+        found = datetime.fromisoformat(given)
+        if found.tzinfo is not None and found.year >= FIRST_YEAR:
+            return found.astimezone(UTC)
     raise typer.BadParameter(f"{option} must be an instant with an offset, such as 2026-11-01T00:00:00Z")
 
 
