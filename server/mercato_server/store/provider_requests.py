@@ -15,7 +15,8 @@ LEASE_S = 60.0
 _LEASED = """
 RETURNING request.id, request.provider, request.kind, request.payment_id, request.refund_id, request.amount_minor, request.attempt,
           request.tries, request.sent_at, now() AS now, payment.order_id, payment.provider_ref, payment.currency_code,
-          payment.state, payment.capture_later, payment.created_at AS payment_created_at"""
+          payment.state, payment.capture_later, payment.created_at AS payment_created_at,
+          (SELECT payments_paused_at IS NOT NULL FROM database_origin WHERE singleton) AS is_paused"""
 
 LEASE_DUE = f"""
 UPDATE provider_requests AS request
@@ -74,6 +75,8 @@ class LeasedRequest:
     currency_code: str
     capture_later: bool
     payment_created_at: datetime
+    is_paused: bool
+    """Whether nothing may be sent, because the shop was restored: a worker only looks for the effect."""
 
     @property
     def key(self) -> str:
@@ -118,4 +121,5 @@ def _leased(row: asyncpg.Record) -> LeasedRequest:
         currency_code=row["currency_code"],
         capture_later=row["capture_later"],
         payment_created_at=row["payment_created_at"],
+        is_paused=bool(row["is_paused"]),
     )

@@ -5,6 +5,7 @@ docs/restores.md has the reasons.
 
 import os
 from datetime import UTC, datetime
+from typing import NamedTuple
 from uuid import UUID
 
 from mercato_server.database import migrations
@@ -20,6 +21,8 @@ from mercato_server.store.order_books import VERSION_STEP
 
 SHOP = UUID(int=0)
 """The subject of events and entries that are about the whole shop."""
+PAYABLE_S = 3600.0
+"""Time that buyers have for unpaid orders, once payments go on."""
 NUMBER_STEP = 2**32
 """Numbers that each sequence skips of which a client may have seen values."""
 
@@ -102,6 +105,64 @@ RAISE_VERSIONS = (
     "UPDATE shipping_zones SET version = version + $1",
     "UPDATE shipping_methods SET version = version + $1",
 )
+
+
+GET_PAUSE = """
+SELECT payments_paused_at, coalesce(restored_to, payments_paused_at) AS restored_to
+  FROM database_origin
+ WHERE payments_paused_at IS NOT NULL
+"""
+
+RESUME = """
+UPDATE database_origin
+   SET payments_paused_at = NULL, payments_resumed_at = now()
+ WHERE payments_paused_at = $1  -- another restore has not been marked since
+RETURNING restores
+"""
+
+# Their buyers could not pay. No version rises, so an etag that a client has read stays valid.
+PROLONG_ORDERS = """
+UPDATE orders
+   SET payment_due_at = now() + make_interval(secs => $1)
+ WHERE id IN (SELECT id
+                FROM orders
+               WHERE status = 'placed' AND payment_due_at < now() + make_interval(secs => $1)
+               ORDER BY id
+                 FOR NO KEY UPDATE)
+"""
+
+RELEASE_REQUESTS = "UPDATE provider_requests SET next_at = now() WHERE outcome IS NULL"
+
+
+class Pause(NamedTuple):
+    """The pause of payments after a restore."""
+
+    paused_at: datetime
+    restored_to: datetime
+    """The moment that was restored; that of the mark if it is not known."""
+
+
+async def pause(pool: "Pool") -> Pause | None:
+    """Return the pause of payments, or None."""
+    row = await pool.fetchrow(GET_PAUSE)
+    return Pause(*row) if row else None
+
+
+@retry_conflicts
+async def resume(pool: "Pool", ended: Pause) -> bool:
+    """End a pause of payments, unless another one has begun since; return whether it did.
+
+    Requests that waited are sent, after a look for their effect. Unpaid orders can be paid for an hour at least.
+    """
+    async with transaction(pool) as conn:
+        restored = await conn.fetchval(RESUME, ended.paused_at)
+        if restored is None:
+            return False
+        await conn.execute(PROLONG_ORDERS, PAYABLE_S)
+        await conn.execute(RELEASE_REQUESTS)
+        by = {"uid": os.getuid(), "host": os.uname().nodename}
+        await audit_log.append(conn, COMMAND_LINE, "payments.resumed", SHOP, {}, {"restores": restored, **by})
+        return True
 
 
 async def restored(database_url: str, restored_to: datetime | None, *, takes_payments: bool, nothing_lost: bool = False) -> None:
