@@ -151,7 +151,9 @@ class Parts:
             "sweeps", functools.partial(keep_sweeping, self.pool, self.settings.limits, guest_idle_s=self.settings.guests.idle_s)
         )
         if self._pictures is not None:
-            self.supervisor.start("pictures", functools.partial(keep_sweeping_pictures, self.pool, self._pictures))
+            self.supervisor.start(
+                "pictures", functools.partial(keep_sweeping_pictures, self.pool, self._pictures, self.settings.pictures.kept_days)
+            )
         self.supervisor.start("search documents", functools.partial(keep_filling, self.pool, renew, RENEWAL_INTERVAL_S))
         if self._runner is not None:
             self.supervisor.start("jobs", self._runner.run)
