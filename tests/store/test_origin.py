@@ -127,6 +127,16 @@ async def test_a_dump_in_a_cluster_with_higher_transaction_ids_is_refused_too(lo
         assert await origin.fault(conn)
 
 
+async def test_a_feed_without_events_is_known_by_its_cursors(pool: "Pool", database: str) -> None:
+    await feed_cursors.open_cursor(pool, ConsumerName.ORDER_MAILS)
+    assert await migrations.migrate(database) == []
+    await pool.execute("UPDATE feed_cursors SET xid = (xid::text::bigint + 900000000)::text::xid8")  # of a cluster that was older
+    with pytest.raises(SchemaError, match="mercato restored"):
+        await migrations.migrate(database)
+    await restores.mark(pool, None, takes_payments=False, nothing_lost=True)
+    assert await migrations.migrate(database) == []
+
+
 @asynccontextmanager
 async def running_as_plain_role(url: str) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
     """Yield a connection of the role of the workers, which may read no file of the server."""

@@ -15,6 +15,7 @@ HAS_TABLES = "SELECT to_regclass('events') IS NOT NULL AS feed, to_regclass('dat
 # Each transaction that is visible has an id below the first one that was not given out, unless another cluster has given it out.
 IS_AHEAD = """
 SELECT coalesce((SELECT xid >= pg_snapshot_xmax(pg_current_snapshot()) FROM events ORDER BY xid DESC, id DESC LIMIT 1), false)
+       OR EXISTS (SELECT FROM feed_cursors WHERE xid >= pg_snapshot_xmax(pg_current_snapshot()))
 """
 
 GET_ORIGIN = f"""

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from mercato_server.database import migrations
+from mercato_server.database import migrations, origin
 from mercato_server.database.connections import TIMELINE
 from mercato_server.database.pool import Conn, Pool, small_pool
 from mercato_server.database.transactions import retry_conflicts, transaction
@@ -56,10 +56,8 @@ UPDATE feed_cursors AS reader
        id = 9223372036854775807
 """
 
-IS_OF_ANOTHER_CLUSTER = """
-SELECT system_identifier <> (SELECT system_identifier FROM pg_control_system())
-       OR coalesce((SELECT xid >= pg_snapshot_xmax(pg_current_snapshot()) FROM events ORDER BY xid DESC, id DESC LIMIT 1), false)
-  FROM database_origin
+IS_ELSEWHERE = """
+SELECT system_identifier <> (SELECT system_identifier FROM pg_control_system()) FROM database_origin
 """
 
 SKIP_NUMBERS = """
@@ -188,7 +186,7 @@ async def mark(pool: "Pool", restored_to: datetime | None, *, takes_payments: bo
     by = {"uid": os.getuid(), "host": os.uname().nodename}
     async with transaction(pool) as conn:
         before = await conn.fetchval(LOCK_ORIGIN)
-        if await conn.fetchval(IS_OF_ANOTHER_CLUSTER):
+        if await conn.fetchval(IS_ELSEWHERE) or await conn.fetchval(origin.IS_AHEAD):
             await conn.execute(RENUMBER_EVENTS)
             await conn.execute(RENUMBER_CURSORS)
         await conn.execute(SET_ORIGIN)
