@@ -100,6 +100,13 @@ CREATE FUNCTION public.uses_of_buyers(promotions uuid[], subjects text[]) RETURN
 SELECT promotion_id, subject, uses FROM promotion_buyers WHERE promotion_id = ANY (promotions) AND subject = ANY (subjects)
 $$;
 
+CREATE TABLE public.accepted_differences (
+    id text NOT NULL,
+    reason text NOT NULL,
+    accepted_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT accepted_differences_reason_check CHECK (((length(reason) >= 1) AND (length(reason) <= 500)))
+);
+
 CREATE TABLE public.account_taxes (
     account_id uuid NOT NULL,
     treatment text NOT NULL,
@@ -221,6 +228,20 @@ CREATE TABLE public.category_listings (
     id uuid NOT NULL,
     price_minor bigint NOT NULL,
     name_key bytea NOT NULL
+);
+
+CREATE TABLE public.database_origin (
+    singleton boolean DEFAULT true NOT NULL,
+    system_identifier bigint NOT NULL,
+    timeline text NOT NULL,
+    restores integer DEFAULT 0 NOT NULL,
+    restored_at timestamp with time zone,
+    restored_to timestamp with time zone,
+    payments_paused_at timestamp with time zone,
+    payments_resumed_at timestamp with time zone,
+    CONSTRAINT database_origin_restores_check CHECK (((restores >= 0) AND (restores <= 2000))),
+    CONSTRAINT database_origin_singleton_check CHECK (singleton),
+    CONSTRAINT database_origin_timeline_check CHECK ((timeline ~ '^[0-9A-F]{8}$'::text))
 );
 
 CREATE TABLE public.disputes (
@@ -1120,6 +1141,9 @@ CREATE TABLE public.tax_rates (
     CONSTRAINT tax_rates_valid_check CHECK (((NOT isempty(valid)) AND (lower_inf(valid) OR lower_inc(valid)) AND (NOT upper_inc(valid))))
 );
 
+ALTER TABLE ONLY public.accepted_differences
+    ADD CONSTRAINT accepted_differences_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY public.account_taxes
     ADD CONSTRAINT account_taxes_pkey PRIMARY KEY (account_id);
 
@@ -1149,6 +1173,9 @@ ALTER TABLE ONLY public.categories
 
 ALTER TABLE ONLY public.category_listings
     ADD CONSTRAINT category_listings_pkey PRIMARY KEY (category_id, id);
+
+ALTER TABLE ONLY public.database_origin
+    ADD CONSTRAINT database_origin_pkey PRIMARY KEY (singleton);
 
 ALTER TABLE ONLY public.disputes
     ADD CONSTRAINT disputes_pkey PRIMARY KEY (id);

@@ -186,7 +186,9 @@ class Parts:
             ),
         )
         if self._pictures is not None:
-            self.supervisor.start("pictures", functools.partial(keep_sweeping_pictures, self.pool, self._pictures))
+            self.supervisor.start(
+                "pictures", functools.partial(keep_sweeping_pictures, self.pool, self._pictures, self.settings.pictures.kept_days)
+            )
         self.supervisor.start("search documents", functools.partial(keep_filling, self.pool, renew, RENEWAL_INTERVAL_S))
         if self._runner is not None:
             self.supervisor.start("jobs", self._runner.run)

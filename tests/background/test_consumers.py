@@ -181,28 +181,6 @@ async def test_a_lost_consumer_handles_its_gap_and_goes_on_with_what_is_left(poo
         assert follower.gaps == 0
 
 
-async def test_a_consumer_of_a_database_that_was_restored_into_another_cluster_misses_no_event(pool: "Pool") -> None:
-    await feed_cursors.open_cursor(pool, ConsumerName.ORDER_MAILS)
-    old = await happen(pool, EventKind.ORDER_PLACED, 2)
-    await pool.execute("UPDATE events SET xid = (xid::text::bigint + 900000000)::text::xid8")  # the other cluster was older
-    await pool.execute("UPDATE feed_cursors SET xid = (xid::text::bigint + 900000000)::text::xid8")
-    new = await happen(pool, EventKind.ORDER_PLACED)
-    gaps = []
-
-    async def note(_conn: "Conn", since: datetime) -> None:
-        gaps.append(since)
-
-    async with following(pool, consumer(on_gap=note)) as (follower, _):
-        await until(lambda: handled_all(pool, {*old, *new}))
-        assert follower.gaps == len(gaps) == 1
-        later = await happen(pool, EventKind.ORDER_PLACED)
-        await until(lambda: handled_all(pool, {*old, *new, *later}))
-
-
-async def handled_all(pool: "Pool", subjects: set[UUID]) -> bool:
-    return {row["subject_id"] for row in await pool.fetch("SELECT subject_id FROM effects")} == subjects
-
-
 async def test_a_cursor_that_is_not_in_the_code_is_lost_after_a_day_but_not_beside_workers_of_the_next_release(pool: "Pool") -> None:
     await pool.execute("INSERT INTO feed_cursors (name, xid, id) VALUES ('of the next release', '1', 1)")
     await pool.execute(AGE_CURSOR, "23 hours")

@@ -103,3 +103,19 @@ def test_an_unknown_person_is_named(mercato: Mercato) -> None:
         done = mercato("account", "erase", who, "--yes")
         assert done.returncode != 0
         assert told in " ".join(done.stderr.replace("│", " ").split())
+
+
+async def test_a_list_of_erased_accounts_erases_them_again_after_a_restore(shop: Shop, mercato: Mercato, tmp_path: Path) -> None:
+    pack = await packer(shop)
+    order = await pack.placed(1)
+    (tmp_path / "erased").write_text(f"{pack.buyer.id} 2026-11-30T12:00:00Z\n{uuid.uuid4()}\n\n")  # of the time that was lost
+    done = mercato("account", "erase-again", "erased")
+    assert (done.returncode, done.stdout) == (0, "1 erased, 1 unknown\n")
+    assert await contact(shop, pack, order) == ""
+    told = mercato("account", "erased", "--since", "2026-01-01T00:00:00Z")
+    assert (told.returncode, told.stdout.split()[0], told.stdout.count("\n")) == (0, pack.buyer.id, 1)
+    (tmp_path / "erased").write_text(told.stdout)
+    assert mercato("account", "erase-again", "erased").stdout == "1 erased, 0 unknown\n"
+    assert mercato("account", "erased", "--since", "2999-01-01T00:00:00Z").stdout == ""
+    (tmp_path / "erased").write_text("jo@example.com\n")
+    assert mercato("account", "erase-again", "erased").returncode == 2

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
@@ -86,7 +87,7 @@ async def test_a_discrepancy_ends_with_1_and_is_named(started: Reconcile, missin
     ref = missing()
     code, [line, summary], err = await ended(await started("--grace", "0"))
     assert (code, err) == (DISCREPANCIES, "")
-    assert line.startswith("missing_in_shop: payment_id=")
+    assert re.match(r"missing_in_shop: id=[a-z2-7]{16} payment_id=", line)
     assert line.endswith(f" provider_ref={ref} shop: none; provider: open, captured 0 of 500 USD")
     assert "; 1 discrepancies, 0 in flight" in summary
 
@@ -179,9 +180,12 @@ async def test_a_shop_without_a_provider_is_never_clean(started: Reconcile) -> N
         ("--from", "2026-01-02T00:00:00Z", "--until", "2026-01-01T00:00:00Z"),
         ("--from", "2999-01-01T00:00:00Z"),
         ("--watch", "--until", "2026-01-01T00:00:00Z"),
+        ("--accept", "abc"),
+        ("--reason", "none"),
+        ("--watch", "--refund", "abc"),
     ],
 )
-async def test_arguments_that_make_no_window_are_refused(started: Reconcile, arguments: tuple[str, ...]) -> None:
+async def test_arguments_that_make_no_sense_are_refused(started: Reconcile, arguments: tuple[str, ...]) -> None:
     code, lines, _ = await ended(await started(*arguments))
     assert (code, lines) == (INCOMPLETE, [])
 

@@ -39,6 +39,7 @@ from mercato_server.domain.pictures import UPLOAD_MAX_BYTES
 from mercato_server.domain.slugs import SlugKind
 from mercato_server.jobs.queues import Job, LaterError
 from mercato_server.pictures import decoding
+from mercato_server.pictures.missing import find
 from mercato_server.pictures.storage import Storage
 from mercato_server.pictures.sweeper import sweep, sweep_files
 from mercato_server.pictures.verifier import STOPS, Verifier
@@ -49,6 +50,7 @@ from support.pictures import contents, created, ended_by, left, own_directory, o
 from support.s3_server import S3Server
 from support.shop import CALL_S, Person, Shop, refusal, worker
 
+DAY_S = 24 * 60 * 60.0
 REFUSED, WAITING = media_pb2.PICTURE_UPLOAD_STATE_REFUSED, media_pb2.PICTURE_UPLOAD_STATE_WAITING
 PENDING, READY = media_pb2.PICTURE_UPLOAD_STATE_PENDING, media_pb2.PICTURE_UPLOAD_STATE_READY
 ABSENT = "0" * 64
@@ -483,14 +485,14 @@ async def test_a_picture_that_was_just_removed_or_uploaded_stays_for_a_day(
     shop: Shop, admin: Person, pool: "Pool", storage: Storage
 ) -> None:
     picture = await uploaded(shop, admin, encoded(halves(), "PNG"))
-    await sweep(pool, storage)
+    await sweep(pool, storage, DAY_S)
     product = await show(shop, admin, (await a_product(shop, admin)).id, [picture.id])
     await pool.execute("UPDATE pictures SET created_at = now() - interval '9 days'")
     await show(shop, admin, product.id, [])
-    await sweep(pool, storage)
+    await sweep(pool, storage, DAY_S)
     assert ids(await show(shop, admin, product.id, [picture.id])) == [picture.id]
     await pool.execute("UPDATE pictures SET unused_at = now() - interval '25 hours'")
-    await sweep(pool, storage)
+    await sweep(pool, storage, DAY_S)
     assert len(await content_of(shop, picture.small.url)) > 0
 
 
@@ -583,3 +585,32 @@ async def test_an_attachment_beside_a_sweep_shows_a_picture_that_stays(
             assert ids(await read(shop, product)) == [picture.id]
         else:
             assert (await refusal(content_of(shop, picture.large.url))).reason == "PICTURE_NOT_FOUND"
+
+
+async def test_files_that_a_backup_of_the_kept_days_names_are_there_after_its_restore(
+    shop: Shop, admin: Person, pool: "Pool", storage: Storage, settings: Settings
+) -> None:
+    picture, product = await uploaded(shop, admin, encoded(halves(), "PNG")), await a_product(shop, admin)
+    await show(shop, admin, product.id, [picture.id])
+    await show(shop, admin, product.id, [])
+    await pool.execute("UPDATE pictures SET unused_at = now() - interval '29 days'")
+    await sweep(pool, storage, 30 * DAY_S)
+    await show(shop, admin, product.id, [picture.id])  # as the restored shop does
+    async with pool.acquire() as conn:
+        assert (await find(conn, storage)).violations == 0
+    await show(shop, admin, product.id, [])
+    await pool.execute("UPDATE pictures SET unused_at = now() - interval '31 days'")
+    await sweep(pool, storage, 30 * DAY_S)
+    assert not left(settings)
+
+
+async def test_files_that_a_restored_shop_does_not_know_stay_for_the_kept_days(
+    shop: Shop, admin: Person, pool: "Pool", storage: Storage, settings: Settings
+) -> None:
+    picture = await uploaded(shop, admin, encoded(halves(), "PNG"))
+    shelf = int(picture.id[:2], 16)
+    await pool.execute("DELETE FROM pictures")  # a restore to before its upload
+    for days, stays in ((29, True), (31, False)):
+        await pool.execute("UPDATE database_origin SET restored_at = now() - make_interval(days => $1)", days)
+        await sweep_files(pool, storage, shelf, age_s=0, kept_s=30 * DAY_S)
+        assert bool(left(settings)) is stays

@@ -25,7 +25,7 @@ from support.shop import CALL_S, Person, Shop, refusal
 
 Result = TypeVar("Result")
 
-KEPT = ("accounts", "sessions", "refresh_tokens", "signing_keys", "shop", "price_rules", "schema_migrations")
+KEPT = ("accounts", "sessions", "refresh_tokens", "signing_keys", "shop", "price_rules", "schema_migrations", "database_origin")
 METHODS = {method.input_type.full_name: f"/{service.full_name}/{method.name}" for service in SERVICES for method in service.methods}
 TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> ALL($1::text[])"
 """Tables that must be empty before each example."""

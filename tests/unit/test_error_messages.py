@@ -125,6 +125,7 @@ MAKE: dict[type[MercatoError], list[Callable[[], MercatoError]]] = {
     payment_errors.PaymentEventNotFound: not_found(payment_errors.PaymentEventNotFound),
     payment_errors.CaptureRefused: [lambda: payment_errors.CaptureRefused(text())],
     payment_errors.PaymentAmount: [lambda: payment_errors.PaymentAmount(next(numbers), "USD", text())],
+    payment_errors.PaymentsPaused: [payment_errors.PaymentsPaused],
     payment_errors.RefundExceeds: [lambda: payment_errors.RefundExceeds(next(numbers), next(numbers))],
     payment_errors.UnitsExceed: [lambda: payment_errors.UnitsExceed(uuid.uuid4(), next(numbers), next(numbers))],
     payment_errors.WrongShipmentState: [lambda: payment_errors.WrongShipmentState(uuid.uuid4(), text())],

@@ -303,6 +303,7 @@ GOOD = {"DATABASE_URL": "postgresql://x", "SECRET_KEY": SECRET}
         ("MERCATO_PICTURES_URL", "cdn.example.com"),
         ("MERCATO_PICTURES_URL", "https://cdn.example.com?x=1"),
         ("MERCATO_PICTURES_KEEP_ORIGINALS", "yes"),
+        ("MERCATO_PICTURES_KEPT_DAYS", "0"),
         ("MERCATO_PICTURES_S3_BUCKET", "My.Bucket"),
         ("MERCATO_CONNECTIONS", "99"),
         ("MERCATO_REFLECTION", "yes"),

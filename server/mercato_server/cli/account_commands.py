@@ -1,16 +1,20 @@
 """`mercato account`: exports what the shop holds of a person as JSON, and erases it."""
 
 import json
+import sys
 import uuid
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 from uuid import UUID
 
 import typer
 
+from mercato_server.cli.reconcile import instant
 from mercato_server.cli.running import DataDir, output, run, shop_pool
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import BinaryIO
 
     from mercato_server.database.pool import Pool
@@ -64,6 +68,60 @@ def erase_account(
     if not yes:
         typer.confirm(f"Erase {who}? It cannot be undone.", abort=True)
     typer.echo(f"erased; {run(_erase(data_dir, who, unfinished=unfinished))} orders stay without their buyer")
+
+
+@app.command("erased")
+def list_erased(
+    since: Annotated[str, typer.Option("--since", help="First instant of erasure: ISO 8601 with an offset, or Z.")],
+    data_dir: DataDir = None,
+) -> None:
+    """Print the ids of the accounts that were erased since a moment, one a line, with the time. Keep the list with each backup.
+
+    A restore to before brings these people back; `mercato account erase-again` takes the list.
+    """
+    moment = instant("--since", since)
+    run(_list_erased(data_dir, moment or datetime.now(UTC)))
+
+
+@app.command("erase-again")
+def erase_again(
+    file: Annotated[Path, typer.Argument(help="Lines of `mercato account erased`; - for standard input.", allow_dash=True)],
+    data_dir: DataDir = None,
+) -> None:
+    """Erase the accounts of a list once more, after a restore has brought them back, and what their orders say of them.
+
+    Accounts that the restored shop does not have are passed over. The audit log records each erasure. The command can be run again.
+    """
+    lines = (sys.stdin if str(file) == "-" else file.open(encoding="utf-8")).read().split("\n")
+    try:
+        ids = [UUID(line.split()[0]) for line in lines if line.strip()]
+    except ValueError:
+        raise typer.BadParameter("each line must begin with the id of an account") from None
+    erased, unknown = run(_erase_again(data_dir, ids))
+    typer.echo(f"{erased} erased, {unknown} unknown")
+
+
+async def _list_erased(data_dir: Path | None, since: datetime) -> None:
+    from mercato_server.store import erasure
+
+    async with shop_pool(data_dir) as pool:
+        async for account_id, erased_at in erasure.erased_since(pool, since):
+            typer.echo(f"{account_id} {erased_at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}")
+
+
+async def _erase_again(data_dir: Path | None, ids: "Sequence[UUID]") -> tuple[int, int]:
+    """Erase accounts, also with unfinished orders; return how many, and how many do not exist."""
+    from mercato_server.domain.errors import UserNotFound
+    from mercato_server.store import erasure
+
+    unknown = 0
+    async with shop_pool(data_dir) as pool:
+        for account_id in ids:
+            try:
+                await erasure.erase(pool, erasure.Erasure(account_id=account_id, operator=_operator(), unfinished=True))
+            except UserNotFound:
+                unknown += 1
+    return len(ids) - unknown, unknown
 
 
 async def _export(data_dir: Path | None, who: str, path: Path | None) -> int:

@@ -11,6 +11,7 @@ import typer
 from mercato_server.cli import account_commands, category_commands, edge_commands, export_commands, promotions, queue_commands, tax_commands
 from mercato_server.cli.health import health
 from mercato_server.cli.reconcile import reconcile
+from mercato_server.cli.restored import restored
 from mercato_server.cli.running import DataDir, Result, database_url
 from mercato_server.cli.running import run as _run
 from mercato_server.config import database_urls, secret_files
@@ -263,6 +264,7 @@ async def _with_database(data_dir: Path | None, work: "Callable[[str], Awaitable
 app.command("export")(export_commands.export_csv)
 app.command("reconcile")(reconcile)
 app.command("health")(health)
+app.command("restored")(restored)
 
 
 app.command("envoy-config")(edge_commands.envoy_config)

@@ -4,11 +4,11 @@ import asyncio
 import json
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import asyncpg
 
@@ -17,11 +17,16 @@ from mercato_server.cli.running import migrated_pool
 from mercato_server.config.environment import ConfigError
 from mercato_server.config.payment_settings import PaymentSettings
 from mercato_server.database.migrations import SchemaError
+from mercato_server.database.pool import Pool
 from mercato_server.domain.errors import MercatoError
 from mercato_server.domain.reconciliation import Discrepancy
+from mercato_server.payments import after_restore
+from mercato_server.payments.after_restore import NotRefundableError
 from mercato_server.payments.provider import PaymentProvider, ProviderError
 from mercato_server.payments.reconciliation import Patience, Tally
 from mercato_server.payments.reconciliation import reconcile as compare
+from mercato_server.store import accepted_differences, restores
+from mercato_server.store.restores import Pause
 
 RECENT = timedelta(days=2)
 """The window of each comparison of a watch, before now."""
@@ -33,6 +38,15 @@ PERMISSION = frozenset({"http_401", "http_403"})
 
 class _IncompleteError(Exception):
     """The comparison could not be completed; the message says why."""
+
+
+class Settles(NamedTuple):
+    """The ids of differences that the operator settles."""
+
+    accepted: Sequence[str] = ()
+    refunded: Sequence[str] = ()
+    reason: str = ""
+    """Why those are accepted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +61,7 @@ class Options:
     """Seconds between comparisons; None for one comparison."""
     grace: timedelta
     as_json: bool
+    settles: Settles
 
 
 async def reconcile(database_url: str, settings: PaymentSettings, currency: str, options: Options) -> int:
@@ -72,6 +87,8 @@ class _Runs:
         self._options = options
         self._told = 0
         """The discrepancies that the last comparison has named so far."""
+        self._is_paused = False
+        """Whether payments are off after the last comparison."""
 
     async def watch(self, interval_s: float) -> int:
         """Compare until SIGINT or SIGTERM, which end the comparison that runs."""
@@ -108,8 +125,14 @@ class _Runs:
         self._told = 0
         try:
             async with _complete(), migrated_pool(self._url) as pool:
-                patience = Patience(grace=self._options.grace)
+                pause = await restores.pause(pool)
+                if pause and everything and not self._options.since:
+                    since = min(since, pause.restored_to - self._options.window)
+                await self._settle(pool, since, until, is_paused=pause is not None)
+                patience = Patience(grace=self._options.grace, is_paused=pause is not None)
                 tally = await compare(pool, self._provider, since, until, self._tell, patience)
+                is_whole = everything and until == now and pause is not None and since <= pause.restored_to - self._options.window
+                self._is_paused = pause is not None and not (is_whole and await _resumed(pool, pause, tally))
         except _IncompleteError as error:
             sys.stderr.write(f"mercato: {error}\n")
             fields = {
@@ -122,8 +145,31 @@ class _Runs:
             }
             self._print(fields, f"incomplete: {self._told} discrepancies so far")
             return INCOMPLETE
-        self._print(_summary(tally, since, until), _sentence(tally, since, until))
-        return DISCREPANCIES if tally.discrepancies else CLEAN
+        self._print(_summary(tally, since, until) | {"payments_paused": self._is_paused}, _sentence(tally, since, until))
+        if self._is_paused:
+            sys.stderr.write(f"mercato: payments stay off: {_hindrance(tally)}\n")
+        return DISCREPANCIES if tally.discrepancies else INCOMPLETE if self._is_paused else CLEAN
+
+    async def _settle(self, pool: "Pool", since: datetime, until: datetime, *, is_paused: bool) -> None:
+        """Settle the differences that the operator names, and after a restore book what the provider tells; raises _IncompleteError."""
+        accepted, refunded, reason = self._options.settles
+        if not (is_paused or accepted or refunded):
+            return
+        found: dict[str, Discrepancy] = {}
+        patience = Patience(grace=timedelta(0), pause_s=0, is_paused=is_paused)
+        await compare(pool, self._provider, since, until, lambda each: found.update({each.id: each}), patience)
+        for id_ in (*accepted, *refunded):
+            if id_ not in found:
+                raise _IncompleteError(f"there is no difference with the id {id_} now; nothing was changed")
+        for id_ in accepted:
+            await accepted_differences.accept(pool, found[id_], reason)
+        for id_ in refunded:
+            try:
+                await after_restore.give_back(pool, self._provider, found[id_])
+            except (NotRefundableError, ProviderError) as error:
+                raise _IncompleteError(f"the payment of the difference {id_} cannot be given back: {error}") from error
+        if is_paused:
+            await after_restore.catch_up(pool, self._provider, list(found.values()))
 
     def _tell(self, found: Discrepancy) -> None:
         self._told += 1
@@ -132,6 +178,19 @@ class _Runs:
     def _print(self, fields: dict[str, Any], line: str) -> None:
         sys.stdout.write((json.dumps(fields, default=_text) if self._options.as_json else line) + "\n")
         sys.stdout.flush()
+
+
+async def _resumed(pool: "Pool", pause: Pause, tally: Tally) -> bool:
+    """Let payments go on if both sides agree, and no news is under way; return whether they do."""
+    return not tally.discrepancies and not tally.fresh and await restores.resume(pool, pause)
+
+
+def _hindrance(tally: Tally) -> str:
+    if tally.discrepancies:
+        return "settle each difference with --refund ID, or with --accept ID --reason TEXT"
+    if tally.fresh:
+        return "some payments are younger than --grace; compare again later"
+    return "compare everything until now, without --from and --until"
 
 
 @asynccontextmanager
@@ -150,6 +209,7 @@ def _fields(found: Discrepancy) -> dict[str, Any]:
     of = found.difference
     return {
         "type": "discrepancy",
+        "id": found.id,
         "kind": of.kind,
         "payment_id": found.payment_id,
         "order_id": found.order_id,
@@ -163,7 +223,9 @@ def _fields(found: Discrepancy) -> dict[str, Any]:
 
 def _line(found: Discrepancy) -> str:
     fields = _fields(found)
-    ids = " ".join(f"{name}={fields[name]}" for name in ("payment_id", "order_id", "provider_ref", "part_id", "part_ref") if fields[name])
+    ids = " ".join(
+        f"{name}={fields[name]}" for name in ("id", "payment_id", "order_id", "provider_ref", "part_id", "part_ref") if fields[name]
+    )
     return f"{found.difference.kind}: {ids} shop: {found.difference.shop or 'none'}; provider: {found.difference.provider or 'none'}"
 
 
@@ -178,6 +240,7 @@ def _summary(tally: Tally, since: datetime, until: datetime) -> dict[str, Any]:
         "disputes": tally.disputes,
         "discrepancies": tally.discrepancies,
         "in_flight": tally.in_flight,
+        "accepted": tally.accepted,
         "not_ours": tally.not_ours,
         "kinds": dict(tally.kinds),
     }
@@ -187,6 +250,7 @@ def _sentence(tally: Tally, since: datetime, until: datetime) -> str:
     return (
         f"{_text(since)} to {_text(until)}: compared {tally.payments} payments, {tally.refunds} refunds and {tally.disputes} disputes; "
         f"{tally.discrepancies} discrepancies, {tally.in_flight} in flight, {tally.not_ours} payments of other programs"
+        + (f", {tally.accepted} accepted" if tally.accepted else "")
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
-from mercato_server.config.environment import ConfigError, matching, one_of, private_url
+from mercato_server.config.environment import ConfigError, integer, matching, one_of, private_url
 
 BUCKET = r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]"
 """A name with a dot would have no valid certificate at Amazon: docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html."""
@@ -56,6 +56,8 @@ class PictureSettings:
     """Whether this worker decodes uploads, beside its calls. Another worker of the shop does it in any case."""
     keep_originals: bool = False
     """Whether uploaded files are kept, in a directory that is not served."""
+    kept_days: int = 30
+    """Days that the files of a picture stay which no product shows any more: a restored backup may show it."""
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] | None = None) -> Self:
@@ -69,6 +71,7 @@ class PictureSettings:
             bucket=bucket,
             url=_base(env.get("MERCATO_PICTURES_URL", "")),
             keep_originals=one_of(env, "MERCATO_PICTURES_KEEP_ORIGINALS", "off", ("on", "off")) == "on",
+            kept_days=integer(env, "MERCATO_PICTURES_KEPT_DAYS", 30, low=1, high=3_650),
         )
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from mercato_server.database import phases
+from mercato_server.database import origin, phases
 from mercato_server.database.connections import connect
 from mercato_server.database.pool import Conn
 from mercato_server.database.session_settings import FOR_COMMANDS
@@ -88,17 +88,20 @@ def read(path: Path) -> Migration:
     return Migration(path.name, phase, sql, hashlib.sha256(content).hexdigest(), index[1] if index else "")
 
 
-async def migrate(database_url: str, files: list[Path] | None = None, report: Callable[[str], None] = lambda _line: None) -> list[str]:
+async def migrate(
+    database_url: str, files: list[Path] | None = None, report: Callable[[str], None] = lambda _line: None, *, restored: bool = False
+) -> list[str]:
     """Apply the missing migrations in order; return their names.
 
     Processes that migrate at the same time wait for each other. After a process was killed, the next one continues where it stopped.
-    Raises SchemaError, and changes nothing, if the files do not match the database. `report` receives lines of progress.
+    Raises SchemaError, and changes nothing, if the files do not match the database, or if it is a loaded dump or an unmarked restore.
+    With `restored` the caller marks it afterwards. `report` receives lines of progress.
     """
     connection = await connect(database_url, server_settings=FOR_COMMANDS)
     try:
         await _wait_for_others(connection, report)
         await connection.execute(CREATE_MIGRATIONS)
-        missing = await pending(connection, files)
+        missing = await pending(connection, files, restored=restored)
         for migration in missing:
             await _apply(connection, migration, report)
             report(f"applied {migration.name}")
@@ -148,11 +151,14 @@ async def _apply(conn: "Conn", migration: Migration, report: Callable[[str], Non
             await record()
 
 
-async def pending(conn: "Conn", files: list[Path] | None = None) -> list[Migration]:
+async def pending(conn: "Conn", files: list[Path] | None = None, *, restored: bool = False) -> list[Migration]:
     """Return the migrations that the database lacks. It may have further migrations of a newer release.
 
     Raises SchemaError if the database is older than the baseline, an applied migration differs from its file, or a file is malformed.
+    Unless the caller marks a restore, it also raises SchemaError for a loaded dump and for a restore that was not marked.
     """
+    if not restored and (reason := await origin.fault(conn)):
+        raise SchemaError(reason)
     applied: dict[str, str] = {}
     if await conn.fetchval(HAS_MIGRATIONS):
         applied = {row["name"]: row["sha256"] for row in await conn.fetch(READ_MIGRATIONS)}

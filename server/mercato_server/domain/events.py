@@ -44,6 +44,8 @@ class EventKind(StrEnum):
     RETURN_CREATED = "return.created"
     SESSION_ENDED = "session.ended"
     KEYS_CHANGED = "keys.changed"
+    SHOP_RESTORED = "shop.restored"
+    """The database was set back to an earlier time; what readers outside of it know of later events is void."""
 
 
 class ConsumerName(StrEnum):

@@ -200,6 +200,10 @@ class Books:
     shipments: dict[UUID, Shipment] = field(default_factory=dict)
     open_requests: dict[UUID, ProviderRequest] = field(default_factory=dict)
     """Requests whose outcome is not known yet."""
+    payments_paused: bool = False
+    """Whether the shop takes no payments at a provider, after a restore that was not reconciled yet."""
+    version_floor: int = 0
+    """The least version after a change: above all versions of the time that a restore has lost."""
     writes: Writes = field(default_factory=Writes)
 
     @property
@@ -239,8 +243,9 @@ class Books:
 
     @property
     def is_overdue(self) -> bool:
-        """Whether it was not paid in time."""
-        return self.status is OrderStatus.PLACED and self.payment_due_at is not None and self.payment_due_at <= self.now
+        """Whether it was not paid in time. While payments are paused its time does not end: it may have been paid before the restore."""
+        is_due = self.payment_due_at is not None and self.payment_due_at <= self.now
+        return is_due and self.status is OrderStatus.PLACED and not self.payments_paused
 
     @property
     def has_open_dispute(self) -> bool:
@@ -256,7 +261,7 @@ class Books:
         """Note a change of the order, which changes its etag."""
         if not self.writes.is_touched:
             self.writes.is_touched = True
-            self.version += 1
+            self.version = max(self.version + 1, self.version_floor)
 
     def book(self, payment: Payment, rows: Iterable[LedgerRow]) -> bool:
         """Append rows to the ledger of a payment; return whether there were any."""

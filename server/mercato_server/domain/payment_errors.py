@@ -37,6 +37,15 @@ class CaptureRefused(WrongPaymentState):
         super().__init__("the provider has not captured the payment: {failure}", failure=failure or "it has lapsed")
 
 
+class PaymentsPaused(MercatoError):
+    """The shop asks its provider for no money, because it may have forgotten payments; an operator must compare both first."""
+
+    code, reason = Code.FAILED_PRECONDITION, "PAYMENTS_PAUSED"
+
+    def __init__(self) -> None:
+        super().__init__("the shop was restored from a backup, and takes no payments until they were compared with its provider's")
+
+
 class PaymentAmount(MercatoError):
     """The provider cannot charge this amount in this currency; an administrator can record a payment that comes in another way."""
 

@@ -1,5 +1,7 @@
 """The comparison of the shop's payments with their provider's. It is pure; all amounts are in minor units."""
 
+import base64
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -32,7 +34,7 @@ class Kind(StrEnum):
     """A way in which the provider and the shop disagree. The values are stable."""
 
     MISSING_IN_SHOP = "missing_in_shop"
-    """The provider has a payment that names one of the shop's, and the shop has none."""
+    """The provider has a payment that names one of the shop's, and the shop has none. One that keeps no money is none."""
     MISSING_AT_PROVIDER = "missing_at_provider"
     UNLINKED = "unlinked"
     """The provider has the payment, and the shop does not know its reference."""
@@ -125,6 +127,14 @@ class Discrepancy:
     order_id: UUID | None = None
     provider_ref: str = ""
 
+    @property
+    def id(self) -> str:
+        """A digest of all ids and values: one that has been accepted is another one once it has another amount or state."""
+        of = self.difference
+        parts = (of.kind, self.payment_id, self.provider_ref, of.part_id, of.part_ref, of.shop, of.provider)
+        digest = hashlib.sha256("\n".join(str(part or "") for part in parts).encode()).digest()
+        return base64.b32encode(digest[:10]).decode().lower()
+
 
 @dataclass(frozen=True, slots=True)
 class Horizon:
@@ -134,18 +144,27 @@ class Horizon:
     """For objects, and for movements of money."""
     waiting_from: datetime
     """For requests, notices, and payments without a reference."""
+    is_paused: bool = False
+    """Whether requests wait for the end of the comparison, after a restore."""
 
     @classmethod
-    def at(cls, began_at: datetime, grace: timedelta) -> "Horizon":
+    def at(cls, began_at: datetime, grace: timedelta, *, is_paused: bool = False) -> "Horizon":
         """Return the horizon of a run."""
-        return cls(began_at - grace, began_at - SETTLED_WITHIN)
+        return cls(began_at - grace, began_at - SETTLED_WITHIN, is_paused)
+
+    def is_fresh(self, difference: Difference) -> bool:
+        """Return whether the object of a disagreement is so young that news of it may be under way."""
+        return difference.since is not None and difference.since >= self.fresh_from
 
     def is_in_flight(self, difference: Difference, shop: ShopPayment | None) -> bool:
         """Return whether a disagreement may end by itself."""
-        if difference.since is not None and difference.since >= self.fresh_from:
+        if self.is_fresh(difference):
             return True
         if shop is None:
             return False
+        if self.is_paused:  # a request that waits explains only what the provider does not have yet
+            is_unsent = shop.provider_ref is None and difference.kind is Kind.MISSING_AT_PROVIDER
+            return shop.waiting_since is not None and (is_unsent or difference.kind is Kind.REFUND_MISSING_AT_PROVIDER)
         if shop.provider_ref is None and shop.created_at > self.waiting_from:
             return True
         return shop.waiting_since is not None and shop.waiting_since > self.waiting_from
@@ -158,11 +177,19 @@ def differences(shop: ShopPayment | None, fact: PaymentFact | None) -> Iterator[
             yield Difference(kind=Kind.MISSING_AT_PROVIDER, shop=_shop_payment(shop), since=shop.created_at)
         return
     found = list(payment_differences(shop, fact))
+    if (shop is None or shop.provider_ref not in {None, fact.provider_ref}) and _is_given_back(fact):
+        return
     yield from found
     if shop is None or (found and found[0].kind in {Kind.UNLINKED, Kind.REFERENCE_DIFFERS}) or shop.provider_ref != fact.provider_ref:
         return
     yield from _refunds(shop.refunds, fact)
     yield from _disputes(shop.disputes, fact)
+
+
+def _is_given_back(fact: PaymentFact) -> bool:
+    """Return whether the shop has no money of a payment, and will get none."""
+    refunded_minor = sum(each.amount_minor for each in fact.refunds if each.state is not ProviderRefundState.FAILED)
+    return fact.state is ProviderState.DEAD or (fact.state is ProviderState.CAPTURED and refunded_minor >= fact.captured_minor)
 
 
 def payment_differences(shop: ShopPayment | None, fact: PaymentFact) -> Iterator[Difference]:

@@ -28,6 +28,8 @@ log = structlog.get_logger(__name__)
 
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 300.0
+PAUSED_S = 60.0
+"""Pause before a request is looked at again while payments are paused after a restore."""
 BATCH = 100
 CONCURRENT = 8
 """Requests of a worker under way at once, besides those of waiting callers."""
@@ -105,6 +107,8 @@ class Outbox:
         if provider is None:
             await self._defer(leased, "no_provider")
             return None, ""
+        if leased.is_paused:
+            return await self._look(provider, leased), ""
         failpoints.hit("payments: sending")
         try:
             if leased.age_s > KEY_LIFETIME_S:
@@ -112,6 +116,17 @@ class Outbox:
             return await _ask(provider, leased)
         except ProviderError as error:
             return await self._failed(leased, error), ""
+
+    async def _look(self, provider: PaymentProvider, leased: LeasedRequest) -> Told | None:
+        """Look for the effect of a request while payments are paused. It is sent once they go on."""
+        code = "paused"
+        try:
+            if told := await self._find_out(provider, leased):
+                return told
+        except ProviderError as error:
+            code = error.code
+        await self._defer(leased, code, PAUSED_S)
+        return None
 
     async def _failed(self, leased: LeasedRequest, error: ProviderError) -> Told | None:
         log.warning("a payment request failed", request=str(leased.request.id), kind=leased.request.kind.value, code=error.code,

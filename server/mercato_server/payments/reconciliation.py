@@ -30,6 +30,7 @@ from mercato_server.domain.reconciliation import (
     refund_of,
 )
 from mercato_server.payments.provider import PaymentProvider, ProviderError
+from mercato_server.store import accepted_differences
 from mercato_server.store import reconciliation as store
 
 SUSPECTS_MAX = 500
@@ -59,6 +60,10 @@ class Tally:
     """Payments of the provider that another program has made."""
     in_flight: int = 0
     """Disagreements that may end by themselves."""
+    fresh: int = 0
+    """Those of them that are about objects which are younger than the grace."""
+    accepted: int = 0
+    """Disagreements that an operator has accepted."""
     kinds: Counter[Kind] = field(default_factory=Counter)
 
     @property
@@ -75,6 +80,8 @@ class Patience:
     """Objects that were made, and money that has moved, so shortly before the run may still be on their way."""
     pause_s: float = 2.0
     """Seconds before disagreements are looked at again."""
+    is_paused: bool = False
+    """Whether the shop sends no requests, because it was restored."""
 
 
 async def reconcile(pool: "Pool", provider: PaymentProvider, since: datetime, until: datetime, tell: Tell, patience: Patience) -> Tally:
@@ -93,7 +100,8 @@ class _Run:
         self._window = window
         self._tell = tell
         self._pause_s = patience.pause_s
-        self._horizon = Horizon.at(datetime.now(UTC), patience.grace)
+        self._horizon = Horizon.at(datetime.now(UTC), patience.grace, is_paused=patience.is_paused)
+        self._accepted: frozenset[str] = frozenset()
         self._seen = IdSet()
         """The payments, refunds and disputes of the shop that the provider's lists have."""
         self._refs: set[str] = set()
@@ -103,13 +111,15 @@ class _Run:
         self._tally = Tally()
 
     async def run(self) -> Tally:
+        self._accepted = await accepted_differences.ids(self._pool)
         await self._compare_payments()
         await self._compare_refunds()
         await self._compare_disputes()
         for statement in (store.LIST_PAYMENTS, store.LIST_REFUNDS, store.LIST_DISPUTES):
             await self._look_for_unseen(statement)
         await self._judge()
-        for found in await store.unsettled(self._pool, self._provider.name, self._horizon.waiting_from, UNSETTLED_MAX):
+        waiting_from, is_paused = self._horizon.waiting_from, self._horizon.is_paused
+        for found in await store.unsettled(self._pool, self._provider.name, waiting_from, UNSETTLED_MAX, notices_only=is_paused):
             self._count(found, in_flight=False)
         return self._tally
 
@@ -254,6 +264,9 @@ class _Run:
     def _count(self, discrepancy: Discrepancy, *, in_flight: bool) -> None:
         if in_flight:
             self._tally.in_flight += 1
+            self._tally.fresh += self._horizon.is_fresh(discrepancy.difference)
+        elif discrepancy.id in self._accepted:
+            self._tally.accepted += 1
         else:
             self._tally.kinds[discrepancy.difference.kind] += 1
             self._tell(discrepancy)

@@ -4,8 +4,9 @@ The account stays as its id and role, because orders, history and the audit log 
 the country and region of their taxes.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
@@ -215,6 +216,16 @@ class Contact(NamedTuple):
     address: str
     operator: Actor
     unfinished: bool
+
+
+LIST_ERASED = "SELECT id, erased_at FROM accounts WHERE erased_at >= $1 ORDER BY erased_at, id"
+
+
+async def erased_since(pool: "Pool", since: datetime) -> AsyncIterator[tuple[UUID, datetime]]:
+    """Yield the accounts that were erased at a moment or later, the earliest first: a restore to before brings them back."""
+    async with pool.acquire() as conn, conn.transaction(readonly=True):
+        async for row in conn.cursor(LIST_ERASED, since):
+            yield row["id"], row["erased_at"]
 
 
 async def guests_of(pool: "Pool", address: str) -> Sequence[UUID]:

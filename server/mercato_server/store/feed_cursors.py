@@ -29,9 +29,8 @@ VALUES ($1, (pg_snapshot_xmin(pg_current_snapshot())::text::bigint - 1)::text::x
 
 GET_CURSOR = "SELECT xid::text AS xid, id FROM feed_cursors WHERE name = $1"
 
-# A cursor ahead of all transactions is from another cluster: the database was restored from a dump.
 LOCK_CURSOR = """
-SELECT xid::text AS xid, id, moved_at, lost_at IS NOT NULL AS lost, xid >= pg_snapshot_xmax(pg_current_snapshot()) AS ahead
+SELECT xid::text AS xid, id, moved_at, lost_at IS NOT NULL AS lost
   FROM feed_cursors
  WHERE name = $1
    FOR UPDATE
@@ -74,13 +73,8 @@ SELECT $1, xid, id, kind, subject_id, payload, created_at, $4, $5 FROM events WH
 """
 
 RESUME = """
-UPDATE feed_cursors
-   SET xid = CASE WHEN $2 THEN '0' ELSE xid END, id = CASE WHEN $2 THEN 0 ELSE id END, lost_at = NULL, moved_at = now(), failures = 0
- WHERE name = $1
+UPDATE feed_cursors SET lost_at = NULL, moved_at = now(), failures = 0 WHERE name = $1
 """
-
-# Events of another cluster, which a reader would not see before this one has given out as many transaction ids.
-ADOPT_EVENTS = "UPDATE events SET xid = pg_current_xact_id() WHERE xid >= pg_snapshot_xmax(pg_current_snapshot())"
 
 MARK_LOST = """
 UPDATE feed_cursors
@@ -175,18 +169,14 @@ async def count_failure(pool: "Pool", name: ConsumerName, failed: EventsFailedEr
 
 @retry_conflicts
 async def resume(pool: "Pool", name: ConsumerName, on_gap: OnGap) -> datetime | None:
-    """Resume a lost consumer at its cursor; return the time since which it may have missed events, None if it was not lost.
-
-    A consumer whose database was restored from a dump counts as lost. It starts at the first event of the feed, so events may come again.
-    """
+    """Resume a lost consumer at its cursor; return the time since which it may have missed events, None if it was not lost."""
     async with transaction(pool) as conn:
         row = await conn.fetchrow(LOCK_CURSOR, name)
-        await conn.execute(ADOPT_EVENTS)
-        if row is None or not (row["lost"] or row["ahead"]):
+        if row is None or not row["lost"]:
             return None
         since: datetime = row["moved_at"]
         await on_gap(conn, since)
-        await conn.execute(RESUME, name, row["ahead"])
+        await conn.execute(RESUME, name)
         return since
 
 

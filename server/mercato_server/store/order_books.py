@@ -25,9 +25,14 @@ from mercato_server.domain.payments import (
 )
 from mercato_server.domain.provider_facts import DisputeFact, DisputeState
 
+VERSION_STEP = 2**20
+"""Versions between two restores: no order changes so often."""
+
 LOCK_ORDERS = """
 SELECT id, account_id, status, version, booked_version, currency_code, total_minor, payment_due_at, now() AS now,
-       pricing_version IS NOT NULL AS has_redemptions
+       pricing_version IS NOT NULL AS has_redemptions,
+       (SELECT payments_paused_at IS NOT NULL FROM database_origin WHERE singleton) AS payments_paused,
+       (SELECT restores FROM database_origin WHERE singleton) AS restores
   FROM orders
  WHERE id = ANY($1::uuid[])
  ORDER BY id  -- one lock order for all transactions
@@ -145,6 +150,8 @@ def _books(row: asyncpg.Record) -> Books:
         now=row["now"],
         has_redemptions=row["has_redemptions"],
         units={},
+        payments_paused=bool(row["payments_paused"]),
+        version_floor=(row["restores"] or 0) * VERSION_STEP,
     )
 
 

@@ -39,7 +39,7 @@ SELECT coalesce(placed.id, history.order_id) AS order_id, placed.status, placed.
 """
 
 # A worker cancels an order once it is overdue, and within a minute or so, or once its authorised payment has lapsed. A live payment may
-# hold an overdue order, because its money may still come.
+# hold an overdue order, because its money may still come. While payments are paused after a restore, no order ends.
 WRONG_EXPIRIES = """
 SELECT placed.id AS order_id, placed.status, placed.payment_due_at, step.created_at AS cancelled_at
   FROM orders AS placed
@@ -47,6 +47,7 @@ SELECT placed.id AS order_id, placed.status, placed.payment_due_at, step.created
  WHERE ($1::uuid[] IS NULL OR placed.id = ANY($1))
    AND CASE
        WHEN step.order_id IS NULL AND placed.status = 'placed' AND placed.payment_due_at < now() - interval '1 hour'
+            AND NOT coalesce((SELECT payments_paused_at IS NOT NULL FROM database_origin), false)
        THEN placed.payment_due_at < now() - interval '1 day'
             OR NOT EXISTS (SELECT FROM payments WHERE order_id = placed.id AND state NOT IN ('cancelled', 'expired'))
        WHEN step.reason = 'the authorised payment has lapsed'

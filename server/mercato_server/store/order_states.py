@@ -112,6 +112,7 @@ SELECT id
   FROM orders
  WHERE status = 'placed' AND payment_due_at < now()
    AND NOT EXISTS (SELECT FROM payments WHERE order_id = orders.id AND state NOT IN ('cancelled', 'expired'))
+   AND NOT coalesce((SELECT payments_paused_at IS NOT NULL FROM database_origin WHERE singleton), false)  -- it may have been paid
  ORDER BY payment_due_at
  LIMIT $1
 """

@@ -108,10 +108,13 @@ SELECT placed.id AS order_id, sum(kept.amount_minor) AS kept_minor
  GROUP BY placed.id
 """
 
+# After a restore they wait until payments go on.
 LATE_REQUESTS = """
 SELECT id AS request_id, payment_id, kind, attempt, tries, code, created_at
   FROM provider_requests
  WHERE outcome IS NULL AND created_at < now() - interval '1 hour'
+   AND coalesce((SELECT payments_paused_at IS NULL AND coalesce(payments_resumed_at < now() - interval '1 hour', true)
+                   FROM database_origin), true)
 """
 
 # Only the answer to a request moves on a payment that the provider does not know yet, a refund, and a shipment that waits for a capture. An

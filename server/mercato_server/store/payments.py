@@ -13,9 +13,9 @@ from mercato_server.database.transactions import retry_conflicts, transaction
 from mercato_server.domain import payment_rules, refund_rules
 from mercato_server.domain.accounts import Actor, ActorKind
 from mercato_server.domain.order_books import Books
-from mercato_server.domain.payment_errors import PaymentAmount, PaymentNotFound, WrongPaymentState
+from mercato_server.domain.payment_errors import PaymentAmount, PaymentNotFound, PaymentsPaused, WrongPaymentState
 from mercato_server.domain.payment_rules import Means
-from mercato_server.domain.payments import Payment, Refund
+from mercato_server.domain.payments import Payment, PaymentMethod, Refund
 from mercato_server.store import order_books, order_states, saved_books
 from mercato_server.store.idempotency import IdempotencyKey, Stored, once
 from mercato_server.store.order_states import Subject
@@ -50,7 +50,10 @@ class CreatePayment(Subject):
 
 @retry_conflicts
 async def create(pool: "Pool", command: CreatePayment, key: IdempotencyKey | None) -> Reference:
-    """Open a payment, or return the live one; raises OrderNotFound, EtagMismatch, WrongPaymentState or PaymentAmount."""
+    """Open a payment, or return the live one.
+
+    Raises OrderNotFound, EtagMismatch, PaymentsPaused, WrongPaymentState or PaymentAmount.
+    """
     async with transaction(pool) as conn:
         key = by_reference(key)
         return Reference(await once(conn, key, lambda: _create(conn, command), lambda: order_states.require_right(conn, command)))
@@ -58,6 +61,7 @@ async def create(pool: "Pool", command: CreatePayment, key: IdempotencyKey | Non
 
 async def _create(conn: "Conn", command: CreatePayment) -> Payment:
     books = await order_states.books_of(conn, command)
+    _require_running(books, is_manual=command.means.method is not PaymentMethod.ONLINE)
     payment = payment_rules.create(books, command.means, command.actor)
     if payment.provider_ref is None and (why := command.unpayable(payment.amount_minor, payment.currency_code)):
         raise PaymentAmount(payment.amount_minor, payment.currency_code, why)
@@ -78,9 +82,10 @@ class ChangePayment(Subject):
 
 @retry_conflicts
 async def capture(pool: "Pool", command: ChangePayment, key: IdempotencyKey | None) -> Reference:
-    """Capture an authorised payment of what is owed now; raises OrderNotFound, PaymentNotFound or WrongPaymentState."""
+    """Capture an authorised payment of what is owed now; raises OrderNotFound, PaymentNotFound, PaymentsPaused or WrongPaymentState."""
 
     def work(books: Books, payment: Payment) -> None:
+        _require_running(books, is_manual=payment.is_manual)
         payment_rules.capture(books, payment, command.actor)
 
     return await _change(pool, command, key, "payment.captured", work)
@@ -108,6 +113,12 @@ async def _change(
         return Reference(await once(conn, by_reference(key), change))
 
 
+def _require_running(books: Books, *, is_manual: bool) -> None:
+    """Raise PaymentsPaused if money is to move at a provider whose payments were not compared since a restore."""
+    if books.payments_paused and not is_manual:
+        raise PaymentsPaused
+
+
 def _of(books: Books, payment_id: UUID) -> Payment:
     payment = books.payments.get(payment_id)
     if payment is None:
@@ -130,7 +141,7 @@ class CreateRefund(Subject):
 async def refund(pool: "Pool", command: CreateRefund, key: IdempotencyKey | None) -> Reference:
     """Reserve money of a payment and ask for its refund.
 
-    Raises OrderNotFound, EtagMismatch, PaymentNotFound, WrongPaymentState, RefundExceeds or UnitsExceed.
+    Raises OrderNotFound, EtagMismatch, PaymentNotFound, PaymentsPaused, WrongPaymentState, RefundExceeds or UnitsExceed.
     """
     async with transaction(pool) as conn:
         return Reference(await once(conn, by_reference(key), lambda: _refund(conn, command)))
@@ -139,6 +150,7 @@ async def refund(pool: "Pool", command: CreateRefund, key: IdempotencyKey | None
 async def _refund(conn: "Conn", command: CreateRefund) -> Refund:
     books = await order_states.books_of(conn, command)
     payment = _of(books, command.payment_id) if command.payment_id else _refundable(books)
+    _require_running(books, is_manual=payment.is_manual)
     amount_minor = command.amount_minor
     if amount_minor is None and not command.units:
         amount_minor = payment.left_minor

@@ -16,6 +16,8 @@ _LEASED = """
 RETURNING request.id, request.provider, request.kind, request.payment_id, request.refund_id, request.amount_minor, request.attempt,
           request.tries, request.sent_at, now() AS now, payment.order_id, payment.provider_ref, payment.currency_code,
           payment.state, payment.capture_later, payment.created_at AS payment_created_at, request.traceparent"""
+          payment.state, payment.capture_later, payment.created_at AS payment_created_at,
+          (SELECT payments_paused_at IS NOT NULL FROM database_origin WHERE singleton) AS is_paused"""
 
 LEASE_DUE = f"""
 UPDATE provider_requests AS request
@@ -76,6 +78,8 @@ class LeasedRequest:
     payment_created_at: datetime
     traceparent: str
     """The trace of the call that has written the request, if it is recorded; else empty."""
+    is_paused: bool
+    """Whether nothing may be sent, because the shop was restored: a worker only looks for the effect."""
 
     @property
     def key(self) -> str:
@@ -121,4 +125,5 @@ def _leased(row: asyncpg.Record) -> LeasedRequest:
         capture_later=row["capture_later"],
         payment_created_at=row["payment_created_at"],
         traceparent=row["traceparent"] or "",
+        is_paused=bool(row["is_paused"]),
     )

@@ -190,7 +190,7 @@ SELECT payment.id, payment.order_id, coalesce(payment.provider_ref, '') AS provi
        request.kind || ' request ' || request.id AS waiting, request.created_at AS since
   FROM provider_requests AS request
   JOIN payments AS payment ON payment.id = request.payment_id
- WHERE request.provider = $1 AND request.outcome IS NULL AND request.created_at <= $2
+ WHERE request.provider = $1 AND request.outcome IS NULL AND request.created_at <= $2 AND NOT $4
  UNION ALL
 SELECT payment.id, payment.order_id, event.provider_ref, NULL, 'notice ' || event.event_id, event.received_at
   FROM provider_events AS event
@@ -201,8 +201,8 @@ SELECT payment.id, payment.order_id, event.provider_ref, NULL, 'notice ' || even
 """
 
 
-async def unsettled(pool: "Pool", provider: str, until: datetime, limit: int) -> list[Discrepancy]:
-    """Return requests and notices that have waited since `until` or longer, the oldest first."""
+async def unsettled(pool: "Pool", provider: str, until: datetime, limit: int, *, notices_only: bool) -> list[Discrepancy]:
+    """Return requests and notices that have waited since `until` or longer, the oldest first; only notices while requests are paused."""
     return [
         Discrepancy(
             Difference(
@@ -212,7 +212,7 @@ async def unsettled(pool: "Pool", provider: str, until: datetime, limit: int) ->
             row["order_id"],
             row["provider_ref"],
         )
-        for row in await pool.fetch(GET_UNSETTLED, provider, until, limit)
+        for row in await pool.fetch(GET_UNSETTLED, provider, until, limit, notices_only)
     ]
 
 

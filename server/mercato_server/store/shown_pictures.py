@@ -17,8 +17,6 @@ from mercato_server.domain.picture_errors import PictureNotFound, PicturesLimit
 from mercato_server.domain.pictures import PICTURES_MAX, Renditions, Shown, Side, shown
 from mercato_server.store.picture_uploads import LEASE_S
 
-UNUSED_S = 24 * 60 * 60.0
-"""Time that a picture stays which no product shows: clients may have its URL, and an administrator may yet show it."""
 SWEPT = 100
 """Pictures of one transaction of the sweep."""
 REMOVE_S = 120.0
@@ -88,7 +86,9 @@ DELETE_CONDEMNED = "DELETE FROM pictures WHERE digest = ANY($1::bytea[]) AND lea
 # Files without a picture become one that is about to be deleted, so that there is one way to delete files.
 CONDEMN_UNKNOWN = """
 INSERT INTO pictures (digest, widths, heights, condemned_at)
-SELECT digest, '{0,0,0}', '{0,0,0}', now() FROM unnest($1::bytea[]) AS digest
+SELECT digest, '{0,0,0}', '{0,0,0}', now()
+  FROM unnest($1::bytea[]) AS digest
+ WHERE NOT EXISTS (SELECT FROM database_origin WHERE restored_at > now() - make_interval(secs => $2))
     ON CONFLICT (digest) DO NOTHING
 """
 
@@ -148,8 +148,11 @@ async def _show(
 
 
 @retry_conflicts
-async def condemn(pool: "Pool", unused_s: float = UNUSED_S) -> int:
-    """Condemn one batch of pictures that no product has shown for some time, so that none can begin to; return how many were looked at."""
+async def condemn(pool: "Pool", unused_s: float) -> int:
+    """Condemn one batch of pictures that no product has shown for some time, so that none can begin to; return how many were looked at.
+
+    Until then clients may have its URL, an administrator may show it once more, and a backup may be restored that shows it.
+    """
     async with transaction(pool) as conn:
         digests = [row["digest"] for row in await conn.fetch(LOCK_UNUSED, unused_s, SWEPT)]
         if digests:
@@ -175,10 +178,10 @@ async def _lease_condemned(pool: "Pool", lease: UUID) -> list[bytes]:
 
 
 @retry_conflicts
-async def condemn_unknown(pool: "Pool", digests: Sequence[bytes]) -> None:
-    """Condemn those digests that no picture has."""
+async def condemn_unknown(pool: "Pool", digests: Sequence[bytes], kept_s: float) -> None:
+    """Condemn those digests that no picture has, unless the shop was restored within `kept_s`."""
     async with transaction(pool) as conn:
-        await conn.execute(CONDEMN_UNKNOWN, digests)
+        await conn.execute(CONDEMN_UNKNOWN, digests, kept_s)
 
 
 def _renditions(digest: bytes, widths: Sequence[int], heights: Sequence[int]) -> Renditions:

@@ -125,7 +125,7 @@ class MediaServiceServicer:
 
     def SetProductPictures(self, request, context):
         """Show these pictures with a product, in this order, and no others. A picture may belong to several products. One that no product shows is
-        deleted after a day.
+        deleted after the days that backups are kept, 30 unless the operator says otherwise.
 
         Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, NOT_FOUND PICTURE_NOT_FOUND, FAILED_PRECONDITION PICTURES_LIMIT (a
         product has at most 20 pictures, external URLs included), ABORTED ETAG_MISMATCH (the product changed since `etag` or the tag of `if-match`

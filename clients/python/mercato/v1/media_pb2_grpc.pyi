@@ -69,7 +69,7 @@ class MediaServiceStub:
     """
     SetProductPictures: _grpc.UnaryUnaryMultiCallable[_media_pb2.SetProductPicturesRequest, _catalog_pb2.Product]
     """Show these pictures with a product, in this order, and no others. A picture may belong to several products. One that no product shows is
-    deleted after a day.
+    deleted after the days that backups are kept, 30 unless the operator says otherwise.
 
     Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, NOT_FOUND PICTURE_NOT_FOUND, FAILED_PRECONDITION PICTURES_LIMIT (a
     product has at most 20 pictures, external URLs included), ABORTED ETAG_MISMATCH (the product changed since `etag` or the tag of `if-match`
@@ -120,7 +120,7 @@ class MediaServiceAsyncStub(MediaServiceStub):
     """
     SetProductPictures: _aio.UnaryUnaryMultiCallable[_media_pb2.SetProductPicturesRequest, _catalog_pb2.Product]  # type: ignore[assignment]
     """Show these pictures with a product, in this order, and no others. A picture may belong to several products. One that no product shows is
-    deleted after a day.
+    deleted after the days that backups are kept, 30 unless the operator says otherwise.
 
     Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, NOT_FOUND PICTURE_NOT_FOUND, FAILED_PRECONDITION PICTURES_LIMIT (a
     product has at most 20 pictures, external URLs included), ABORTED ETAG_MISMATCH (the product changed since `etag` or the tag of `if-match`
@@ -198,7 +198,7 @@ class MediaServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_catalog_pb2.Product, _abc.Awaitable[_catalog_pb2.Product]]:
         """Show these pictures with a product, in this order, and no others. A picture may belong to several products. One that no product shows is
-        deleted after a day.
+        deleted after the days that backups are kept, 30 unless the operator says otherwise.
 
         Errors: INVALID_ARGUMENT INVALID_FIELD, NOT_FOUND PRODUCT_NOT_FOUND, NOT_FOUND PICTURE_NOT_FOUND, FAILED_PRECONDITION PICTURES_LIMIT (a
         product has at most 20 pictures, external URLs included), ABORTED ETAG_MISMATCH (the product changed since `etag` or the tag of `if-match`

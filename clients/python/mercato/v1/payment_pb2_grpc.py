@@ -135,8 +135,9 @@ class PaymentServiceServicer:
         way: with `method`, the payment is captured at once, and cash on delivery is authorised.
         Errors: INVALID_ARGUMENT INVALID_FIELD, INVALID_ARGUMENT IDEMPOTENCY_KEY_REUSED, NOT_FOUND ORDER_NOT_FOUND, PERMISSION_DENIED ADMIN_ONLY (a
         `method` by a buyer), FAILED_PRECONDITION PAYMENT_STATE (the order is not PLACED, its time to pay has passed, another payment holds money, or
-        the shop takes no payments online), FAILED_PRECONDITION PAYMENT_AMOUNT (the provider cannot charge this amount), ABORTED ETAG_MISMATCH,
-        UNAVAILABLE PAYMENT_PROVIDER_UNAVAILABLE (with a RetryInfo: the same key goes on with the same payment).
+        the shop takes no payments online), FAILED_PRECONDITION PAYMENT_AMOUNT (the provider cannot charge this amount),
+        FAILED_PRECONDITION PAYMENTS_PAUSED (the shop was restored from a backup, and an operator must compare its payments first), ABORTED
+        ETAG_MISMATCH, UNAVAILABLE PAYMENT_PROVIDER_UNAVAILABLE (with a RetryInfo: the same key goes on with the same payment).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -164,7 +165,8 @@ class PaymentServiceServicer:
         """Capture an authorised payment, of what is owed for the order now; the rest of the authorisation is released.
 
         Errors: INVALID_ARGUMENT INVALID_FIELD, INVALID_ARGUMENT IDEMPOTENCY_KEY_REUSED, NOT_FOUND ORDER_NOT_FOUND or PAYMENT_NOT_FOUND,
-        FAILED_PRECONDITION PAYMENT_STATE (the payment is not authorised, or nothing is owed), PERMISSION_DENIED ADMIN_ONLY.
+        FAILED_PRECONDITION PAYMENT_STATE (the payment is not authorised, or nothing is owed), FAILED_PRECONDITION PAYMENTS_PAUSED
+        (as CreatePayment), PERMISSION_DENIED ADMIN_ONLY.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -188,7 +190,8 @@ class PaymentServiceServicer:
         After k of n units of a line that cost T, ⌊T·k/n⌋ was given back, in whatever order. Units stay shipped: a return is a call of its own.
         Errors: INVALID_ARGUMENT INVALID_FIELD, INVALID_ARGUMENT IDEMPOTENCY_KEY_REUSED, NOT_FOUND ORDER_NOT_FOUND or PAYMENT_NOT_FOUND,
         FAILED_PRECONDITION PAYMENT_STATE (no money was captured, a dispute is open, or nothing is left for these units), FAILED_PRECONDITION
-        REFUND_EXCEEDS (`left` of its ErrorInfo, in minor units), FAILED_PRECONDITION UNITS_EXCEED, ABORTED ETAG_MISMATCH, PERMISSION_DENIED ADMIN_ONLY.
+        REFUND_EXCEEDS (`left` of its ErrorInfo, in minor units), FAILED_PRECONDITION UNITS_EXCEED, FAILED_PRECONDITION PAYMENTS_PAUSED (as
+        CreatePayment), ABORTED ETAG_MISMATCH, PERMISSION_DENIED ADMIN_ONLY.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -50,8 +50,9 @@ class PaymentServiceStub:
     way: with `method`, the payment is captured at once, and cash on delivery is authorised.
     Errors: INVALID_ARGUMENT INVALID_FIELD, INVALID_ARGUMENT IDEMPOTENCY_KEY_REUSED, NOT_FOUND ORDER_NOT_FOUND, PERMISSION_DENIED ADMIN_ONLY (a
     `method` by a buyer), FAILED_PRECONDITION PAYMENT_STATE (the order is not PLACED, its time to pay has passed, another payment holds money, or
-    the shop takes no payments online), FAILED_PRECONDITION PAYMENT_AMOUNT (the provider cannot charge this amount), ABORTED ETAG_MISMATCH,
-    UNAVAILABLE PAYMENT_PROVIDER_UNAVAILABLE (with a RetryInfo: the same key goes on with the same payment).
+    the shop takes no payments online), FAILED_PRECONDITION PAYMENT_AMOUNT (the provider cannot charge this amount),
+    FAILED_PRECONDITION PAYMENTS_PAUSED (the shop was restored from a backup, and an operator must compare its payments first), ABORTED
+    ETAG_MISMATCH, UNAVAILABLE PAYMENT_PROVIDER_UNAVAILABLE (with a RetryInfo: the same key goes on with the same payment).
     """
     GetPayment: _grpc.UnaryUnaryMultiCallable[_payment_pb2.GetPaymentRequest, _payment_pb2.Payment]
     """Return a payment of an order. Its buyer, or an administrator.
@@ -67,7 +68,8 @@ class PaymentServiceStub:
     """Capture an authorised payment, of what is owed for the order now; the rest of the authorisation is released.
 
     Errors: INVALID_ARGUMENT INVALID_FIELD, INVALID_ARGUMENT IDEMPOTENCY_KEY_REUSED, NOT_FOUND ORDER_NOT_FOUND or PAYMENT_NOT_FOUND,
-    FAILED_PRECONDITION PAYMENT_STATE (the payment is not authorised, or nothing is owed), PERMISSION_DENIED ADMIN_ONLY.
+    FAILED_PRECONDITION PAYMENT_STATE (the payment is not authorised, or nothing is owed), FAILED_PRECONDITION PAYMENTS_PAUSED
+    (as CreatePayment), PERMISSION_DENIED ADMIN_ONLY.
     """
     CancelPayment: _grpc.UnaryUnaryMultiCallable[_payment_pb2.CancelPaymentRequest, _payment_pb2.Payment]
     """Cancel a payment by which no money has come. It is CANCELLED once the provider has confirmed that none can come.
@@ -83,7 +85,8 @@ class PaymentServiceStub:
     After k of n units of a line that cost T, ⌊T·k/n⌋ was given back, in whatever order. Units stay shipped: a return is a call of its own.
     Errors: INVALID_ARGUMENT INVALID_FIELD, INVALID_ARGUMENT IDEMPOTENCY_KEY_REUSED, NOT_FOUND ORDER_NOT_FOUND or PAYMENT_NOT_FOUND,
     FAILED_PRECONDITION PAYMENT_STATE (no money was captured, a dispute is open, or nothing is left for these units), FAILED_PRECONDITION
-    REFUND_EXCEEDS (`left` of its ErrorInfo, in minor units), FAILED_PRECONDITION UNITS_EXCEED, ABORTED ETAG_MISMATCH, PERMISSION_DENIED ADMIN_ONLY.
+    REFUND_EXCEEDS (`left` of its ErrorInfo, in minor units), FAILED_PRECONDITION UNITS_EXCEED, FAILED_PRECONDITION PAYMENTS_PAUSED (as
+    CreatePayment), ABORTED ETAG_MISMATCH, PERMISSION_DENIED ADMIN_ONLY.
     """
     ListRefunds: _grpc.UnaryUnaryMultiCallable[_payment_pb2.ListRefundsRequest, _payment_pb2.ListRefundsResponse]
     """List the refunds of an order, newest first. Its buyer, or an administrator.
@@ -151,8 +154,9 @@ class PaymentServiceAsyncStub(PaymentServiceStub):
     way: with `method`, the payment is captured at once, and cash on delivery is authorised.
     Errors: INVALID_ARGUMENT INVALID_FIELD, INVALID_ARGUMENT IDEMPOTENCY_KEY_REUSED, NOT_FOUND ORDER_NOT_FOUND, PERMISSION_DENIED ADMIN_ONLY (a
     `method` by a buyer), FAILED_PRECONDITION PAYMENT_STATE (the order is not PLACED, its time to pay has passed, another payment holds money, or
-    the shop takes no payments online), FAILED_PRECONDITION PAYMENT_AMOUNT (the provider cannot charge this amount), ABORTED ETAG_MISMATCH,
-    UNAVAILABLE PAYMENT_PROVIDER_UNAVAILABLE (with a RetryInfo: the same key goes on with the same payment).
+    the shop takes no payments online), FAILED_PRECONDITION PAYMENT_AMOUNT (the provider cannot charge this amount),
+    FAILED_PRECONDITION PAYMENTS_PAUSED (the shop was restored from a backup, and an operator must compare its payments first), ABORTED
+    ETAG_MISMATCH, UNAVAILABLE PAYMENT_PROVIDER_UNAVAILABLE (with a RetryInfo: the same key goes on with the same payment).
     """
     GetPayment: _aio.UnaryUnaryMultiCallable[_payment_pb2.GetPaymentRequest, _payment_pb2.Payment]  # type: ignore[assignment]
     """Return a payment of an order. Its buyer, or an administrator.
@@ -168,7 +172,8 @@ class PaymentServiceAsyncStub(PaymentServiceStub):
     """Capture an authorised payment, of what is owed for the order now; the rest of the authorisation is released.
 
     Errors: INVALID_ARGUMENT INVALID_FIELD, INVALID_ARGUMENT IDEMPOTENCY_KEY_REUSED, NOT_FOUND ORDER_NOT_FOUND or PAYMENT_NOT_FOUND,
-    FAILED_PRECONDITION PAYMENT_STATE (the payment is not authorised, or nothing is owed), PERMISSION_DENIED ADMIN_ONLY.
+    FAILED_PRECONDITION PAYMENT_STATE (the payment is not authorised, or nothing is owed), FAILED_PRECONDITION PAYMENTS_PAUSED
+    (as CreatePayment), PERMISSION_DENIED ADMIN_ONLY.
     """
     CancelPayment: _aio.UnaryUnaryMultiCallable[_payment_pb2.CancelPaymentRequest, _payment_pb2.Payment]  # type: ignore[assignment]
     """Cancel a payment by which no money has come. It is CANCELLED once the provider has confirmed that none can come.
@@ -184,7 +189,8 @@ class PaymentServiceAsyncStub(PaymentServiceStub):
     After k of n units of a line that cost T, ⌊T·k/n⌋ was given back, in whatever order. Units stay shipped: a return is a call of its own.
     Errors: INVALID_ARGUMENT INVALID_FIELD, INVALID_ARGUMENT IDEMPOTENCY_KEY_REUSED, NOT_FOUND ORDER_NOT_FOUND or PAYMENT_NOT_FOUND,
     FAILED_PRECONDITION PAYMENT_STATE (no money was captured, a dispute is open, or nothing is left for these units), FAILED_PRECONDITION
-    REFUND_EXCEEDS (`left` of its ErrorInfo, in minor units), FAILED_PRECONDITION UNITS_EXCEED, ABORTED ETAG_MISMATCH, PERMISSION_DENIED ADMIN_ONLY.
+    REFUND_EXCEEDS (`left` of its ErrorInfo, in minor units), FAILED_PRECONDITION UNITS_EXCEED, FAILED_PRECONDITION PAYMENTS_PAUSED (as
+    CreatePayment), ABORTED ETAG_MISMATCH, PERMISSION_DENIED ADMIN_ONLY.
     """
     ListRefunds: _aio.UnaryUnaryMultiCallable[_payment_pb2.ListRefundsRequest, _payment_pb2.ListRefundsResponse]  # type: ignore[assignment]
     """List the refunds of an order, newest first. Its buyer, or an administrator.
@@ -255,8 +261,9 @@ class PaymentServiceServicer(metaclass=_abc_1.ABCMeta):
         way: with `method`, the payment is captured at once, and cash on delivery is authorised.
         Errors: INVALID_ARGUMENT INVALID_FIELD, INVALID_ARGUMENT IDEMPOTENCY_KEY_REUSED, NOT_FOUND ORDER_NOT_FOUND, PERMISSION_DENIED ADMIN_ONLY (a
         `method` by a buyer), FAILED_PRECONDITION PAYMENT_STATE (the order is not PLACED, its time to pay has passed, another payment holds money, or
-        the shop takes no payments online), FAILED_PRECONDITION PAYMENT_AMOUNT (the provider cannot charge this amount), ABORTED ETAG_MISMATCH,
-        UNAVAILABLE PAYMENT_PROVIDER_UNAVAILABLE (with a RetryInfo: the same key goes on with the same payment).
+        the shop takes no payments online), FAILED_PRECONDITION PAYMENT_AMOUNT (the provider cannot charge this amount),
+        FAILED_PRECONDITION PAYMENTS_PAUSED (the shop was restored from a backup, and an operator must compare its payments first), ABORTED
+        ETAG_MISMATCH, UNAVAILABLE PAYMENT_PROVIDER_UNAVAILABLE (with a RetryInfo: the same key goes on with the same payment).
         """
 
     @_abc_1.abstractmethod
@@ -290,7 +297,8 @@ class PaymentServiceServicer(metaclass=_abc_1.ABCMeta):
         """Capture an authorised payment, of what is owed for the order now; the rest of the authorisation is released.
 
         Errors: INVALID_ARGUMENT INVALID_FIELD, INVALID_ARGUMENT IDEMPOTENCY_KEY_REUSED, NOT_FOUND ORDER_NOT_FOUND or PAYMENT_NOT_FOUND,
-        FAILED_PRECONDITION PAYMENT_STATE (the payment is not authorised, or nothing is owed), PERMISSION_DENIED ADMIN_ONLY.
+        FAILED_PRECONDITION PAYMENT_STATE (the payment is not authorised, or nothing is owed), FAILED_PRECONDITION PAYMENTS_PAUSED
+        (as CreatePayment), PERMISSION_DENIED ADMIN_ONLY.
         """
 
     @_abc_1.abstractmethod
@@ -318,7 +326,8 @@ class PaymentServiceServicer(metaclass=_abc_1.ABCMeta):
         After k of n units of a line that cost T, ⌊T·k/n⌋ was given back, in whatever order. Units stay shipped: a return is a call of its own.
         Errors: INVALID_ARGUMENT INVALID_FIELD, INVALID_ARGUMENT IDEMPOTENCY_KEY_REUSED, NOT_FOUND ORDER_NOT_FOUND or PAYMENT_NOT_FOUND,
         FAILED_PRECONDITION PAYMENT_STATE (no money was captured, a dispute is open, or nothing is left for these units), FAILED_PRECONDITION
-        REFUND_EXCEEDS (`left` of its ErrorInfo, in minor units), FAILED_PRECONDITION UNITS_EXCEED, ABORTED ETAG_MISMATCH, PERMISSION_DENIED ADMIN_ONLY.
+        REFUND_EXCEEDS (`left` of its ErrorInfo, in minor units), FAILED_PRECONDITION UNITS_EXCEED, FAILED_PRECONDITION PAYMENTS_PAUSED (as
+        CreatePayment), ABORTED ETAG_MISMATCH, PERMISSION_DENIED ADMIN_ONLY.
         """
 
     @_abc_1.abstractmethod
