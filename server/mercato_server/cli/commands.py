@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mercato_server.cli import account_commands, category_commands, export_commands, promotions, tax_commands
+from mercato_server.cli import account_commands, backup_commands, category_commands, export_commands, promotions, tax_commands
 from mercato_server.cli.reconcile import reconcile
 from mercato_server.cli.restored import restored
 from mercato_server.cli.running import DataDir, Result, database_url
@@ -72,6 +72,7 @@ def up(  # noqa: PLR0913, PLR0917 - options of a command
     edge_cache: Annotated[
         bool, typer.Option("--edge-cache", help="Answer anonymous catalog reads from Envoy's cache, which Envoy calls work in progress.")
     ] = False,
+    backup_dir: backup_commands.ArchiveDir = None,
 ) -> None:
     """Run the whole shop: PostgreSQL, workers and Envoy. Ctrl-C stops it; the data stays. SIGHUP reloads it."""
     from mercato_server.embedded.up import Options
@@ -87,6 +88,7 @@ def up(  # noqa: PLR0913, PLR0917 - options of a command
         metrics_port=metrics_port,
         user=user,
         edge_cache=edge_cache,
+        backup_dir=backup_dir,
     )
     raise typer.Exit(asyncio.run(run_up(options)))
 
@@ -260,6 +262,8 @@ async def _with_database(data_dir: Path | None, work: "Callable[[str], Awaitable
 
 app.command("export")(export_commands.export_csv)
 app.command("reconcile")(reconcile)
+app.command("backup")(backup_commands.backup)
+app.command("restore")(backup_commands.restore)
 app.command("restored")(restored)
 
 
