@@ -120,7 +120,7 @@ class Archive:
             except ArchiveLostError:
                 pass  # the next round reports the gap
             except (EmbeddedError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                self._fails(archived, str(error).strip().splitlines()[-1])
+                self._fails(archived, (str(error).strip() or repr(error)).splitlines()[-1])
             await asyncio.sleep(backoff.after(time.monotonic() - began))
 
     async def _stream(self, archived: Archived) -> None:
