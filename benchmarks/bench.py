@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import against_peer
+import backups
 import catalog_size
 import checkouts
 import codes
@@ -49,6 +50,7 @@ PARTS: Mapping[str, Callable[[Scale, Path | None], Awaitable[Part]]] = {
         orders_size,
         database_load,
         second_start,
+        backups,
     )
 }
 RESULTS = Path(__file__).with_name("results")

@@ -132,12 +132,12 @@ async def measure(scale: Scale, directory: Path | None) -> Part:
         place = Path(name).resolve()  # noqa: ASYNC240 - nothing runs yet
         place.chmod(0o711)  # as root, PostgreSQL runs as another user, which must be able to enter
         _require_room(place, sum(scale.orders))
-        made_s = await _make(place, scale.orders)
+        made_s = await make_databases(place, scale.orders)
         async with AsyncExitStack() as stack:
             server = Postgres(place, durable=True)
             stack.push_async_callback(server.stop)
             await server.start()
-            sides = [await stack.enter_async_context(_side(place, server, count, scale)) for count in scale.orders]
+            sides = [await stack.enter_async_context(open_side(place, server, count, scale)) for count in scale.orders]
             full_ms = [await side.verify() for side in sides]
             rounds = [partial(side.round, scale.concurrency) for side in sides]
             await runs.interleave(rounds, 1)  # fills pools, plans and caches
@@ -153,7 +153,7 @@ def _require_room(place: Path, orders: int) -> None:
         raise EmbeddedError(f"{orders:,} orders need {gigabytes}; choose another --directory, or fewer with --orders")
 
 
-async def _make(place: Path, orders: Sequence[int]) -> float:
+async def make_databases(place: Path, orders: Sequence[int]) -> float:
     """Make a migrated database for each number of orders, without fsync; return the seconds that the last one took."""
     server, took_s = Postgres(place, durable=False), 0.0
     await server.start()
@@ -184,7 +184,7 @@ def _database(count: int) -> str:
 
 
 @asynccontextmanager
-async def _side(place: Path, server: Postgres, count: int, scale: Scale) -> AsyncIterator[Side]:
+async def open_side(place: Path, server: Postgres, count: int, scale: Scale) -> AsyncIterator[Side]:
     """Run a worker on a database with past orders, and make buyers with carts."""
     url, secret_key, socket = server.url(_database(count)), secrets.token_hex(32), server.run_dir / f"{_database(count)}.sock"
     worker = worker_process(place, socket, {"DATABASE_URL": url, "SECRET_KEY": secret_key, "ALGORITHM": ALGORITHM})

@@ -1,9 +1,7 @@
 """The database's disk is slow, fails, or is full."""
 
 import asyncio
-import os
 import shutil
-import subprocess
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Iterator
@@ -22,6 +20,7 @@ from mercato.v1 import cart_pb2, catalog_pb2, order_pb2
 from mercato_server.database import migrations
 from mercato_server.embedded.postgres import Postgres
 from support import needs
+from support.disks import fill, small_disk
 from support.patience import Within, until
 
 Faulty = Callable[[str], AbstractAsyncContextManager[None]]
@@ -32,16 +31,6 @@ SLOW_US = 30_000
 """Delay of each sync. A commit on this machine takes less than a millisecond."""
 READ_S = 2.0
 """The server's deadline for reads without one."""
-MEGABYTE = 1024 * 1024
-TOOLS = {"strace": needs.STRACE, "mkfs.ext4": needs.MKFS, "mount": needs.MOUNT, "umount": needs.MOUNT}
-
-
-def found(tool: str) -> str:
-    """Return the path of a program; skips the test if there is none."""
-    path = shutil.which(tool)
-    if path is None:
-        TOOLS[tool].skip()
-    return path
 
 
 class NotAllowedError(Exception):
@@ -69,7 +58,9 @@ async def injected(strace: str, pids: Collection[int], fault: str) -> AsyncItera
 @pytest.fixture
 async def faulty(durable_postgres: Postgres) -> Faulty:
     """Inject a fault into the server's syncs for a block; skips the test where processes may not be traced."""
-    strace = found("strace")
+    strace = shutil.which("strace")
+    if strace is None:
+        needs.STRACE.skip()
 
     def suffer(fault: str) -> AbstractAsyncContextManager[None]:
         return injected(strace, family(durable_postgres), fault)
@@ -139,34 +130,8 @@ async def _recovered(server: Postgres, shop: Market) -> float:
 @pytest.fixture
 def disk(directory: Path, scale: Scale) -> Iterator[Path]:
     """The test's own small file system."""
-    make, attach, detach = found("mkfs.ext4"), found("mount"), found("umount")
-    if os.geteuid() != 0:
-        needs.ROOT.skip()
-    image, place = directory / "disk.img", directory / "disk"
-    place.mkdir()
-    with image.open("wb") as file:
-        file.truncate(scale(160, 512) * MEGABYTE)
-    subprocess.run([make, "-q", "-m", "0", image], check=True)
-    mounted = subprocess.run([attach, "-o", "loop", image, place], check=False, capture_output=True, text=True)
-    if mounted.returncode:
-        needs.MOUNTING.skip(mounted.stderr.strip())
-    place.chmod(0o711)
-    yield place
-    subprocess.run([detach, "--lazy", place], check=True)
-
-
-def fill(disk: Path) -> Path:
-    """Take all free space of a disk; return the file that takes it."""
-    ballast = disk / "ballast"
-    free = shutil.disk_usage(disk).free
-    with ballast.open("wb") as file:
-        while free:
-            try:
-                os.posix_fallocate(file.fileno(), file.tell(), free)
-                file.seek(free, os.SEEK_CUR)
-            except OSError:
-                free //= 2
-    return ballast
+    with small_disk(directory, megabytes=scale(160, 512)) as place:
+        yield place
 
 
 async def test_a_full_disk_refuses_changes_with_unavailable_and_serves_reads(

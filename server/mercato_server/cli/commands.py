@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mercato_server.cli import account_commands, category_commands, edge_commands, export_commands, promotions, queue_commands, tax_commands
+from mercato_server.cli import (
+    account_commands,
+    backup_commands,
+    category_commands,
+    edge_commands,
+    export_commands,
+    promotions,
+    queue_commands,
+    tax_commands,
+)
 from mercato_server.cli.health import health
 from mercato_server.cli.reconcile import reconcile
 from mercato_server.cli.restored import restored
@@ -71,6 +80,7 @@ def up(  # noqa: PLR0913, PLR0917 - options of a command
     edge_cache: Annotated[
         bool, typer.Option("--edge-cache", help="Answer anonymous catalog reads from Envoy's cache, which Envoy calls work in progress.")
     ] = False,
+    backup_dir: backup_commands.ArchiveDir = None,
 ) -> None:
     """Run the whole shop: PostgreSQL, workers and Envoy. Ctrl-C stops it; the data stays. SIGHUP reloads it."""
     from mercato_server.embedded.up import Options
@@ -86,6 +96,7 @@ def up(  # noqa: PLR0913, PLR0917 - options of a command
         metrics_port=metrics_port,
         user=user,
         edge_cache=edge_cache,
+        backup_dir=backup_dir,
     )
     raise typer.Exit(asyncio.run(run_up(options)))
 
@@ -264,6 +275,8 @@ async def _with_database(data_dir: Path | None, work: "Callable[[str], Awaitable
 app.command("export")(export_commands.export_csv)
 app.command("reconcile")(reconcile)
 app.command("health")(health)
+app.command("backup")(backup_commands.backup)
+app.command("restore")(backup_commands.restore)
 app.command("restored")(restored)
 
 

@@ -85,6 +85,12 @@ def hand_over(data_dir: Path, account: Account) -> None:
         complain(f"handed {data_dir} over from {SHARED}, which other programs run as too, to {account.name}")
 
 
+def give_tree(path: Path, account: Account | None) -> None:
+    """Give all that this process's user owns in a tree to the account, if there is one; follows no links."""
+    if account is not None:
+        _give_tree(path, os.geteuid(), account.uid, account.gid)
+
+
 def _give_tree(path: Path, owner: int, uid: int, gid: int) -> None:
     """Change the owner and group of a tree, where the owner is `owner`; follows no links."""
     for _, directories, files, descriptor in os.fwalk(path, topdown=False):

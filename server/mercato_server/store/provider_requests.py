@@ -15,8 +15,7 @@ LEASE_S = 60.0
 _LEASED = """
 RETURNING request.id, request.provider, request.kind, request.payment_id, request.refund_id, request.amount_minor, request.attempt,
           request.tries, request.sent_at, now() AS now, payment.order_id, payment.provider_ref, payment.currency_code,
-          payment.state, payment.capture_later, payment.created_at AS payment_created_at, request.traceparent"""
-          payment.state, payment.capture_later, payment.created_at AS payment_created_at,
+          payment.state, payment.capture_later, payment.created_at AS payment_created_at, request.traceparent,
           (SELECT payments_paused_at IS NOT NULL FROM database_origin WHERE singleton) AS is_paused"""
 
 LEASE_DUE = f"""
