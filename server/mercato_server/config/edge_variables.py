@@ -67,5 +67,12 @@ EDGE_VARIABLES = (
         (WORKER, EDGE),
     ),
     Variable("MERCATO_REFLECTION", "on", "`off`: workers do not describe the API to gRPC clients that ask", (WORKER, EDGE)),
-    Variable("MERCATO_LOG_MEGABYTES", "256", "size of all logs of `mercato up` together", (UP,)),
+    Variable("MERCATO_LOG_MEGABYTES", "256", "size of all logs of `mercato up` together, with four predecessors of each", (UP,)),
+    Variable("MERCATO_BACKUP_DIR", "", "directory of [backups](backup.md) to which `mercato up` archives each change", (UP,)),
+    Variable(
+        "MERCATO_BACKUP_WAL_MEGABYTES",
+        "4096",
+        "most of the write-ahead log that the database keeps while that directory cannot be written; beyond it the archive has a gap",
+        (UP,),
+    ),
 )

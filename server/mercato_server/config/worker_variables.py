@@ -128,6 +128,15 @@ WORKER_VARIABLES = (
         (WORKER,),
     ),
     Variable(
+        "MERCATO_METRICS_SOCKET", "", "Unix socket on which a worker tells its metrics to the supervisor (`mercato up` sets it)", (WORKER,)
+    ),
+    Variable(
+        "MERCATO_VERIFY_SECONDS",
+        "60",
+        "how often one worker of all checks the [invariants](invariants.md#while-the-shop-runs); at most 86400, and 0 for never",
+        (WORKER,),
+    ),
+    Variable(
         "MERCATO_SHARED_MEMORY",
         "",
         "file on a tmpfs that the workers of a host share: each then sees the others' changes at once instead of 250 ms later "
@@ -189,8 +198,59 @@ WORKER_VARIABLES = (
         "largest number of mails that a worker sends per second; each costs about 6 ms of its core",
         (WORKER, COMMANDS),
     ),
-    Variable("MERCATO_LOG_LEVEL", "info", "`debug`, `info`, `warning` or `error`; `debug` logs every call", (WORKER,)),
+    Variable(
+        "MERCATO_LOG_LEVEL",
+        "info",
+        "`debug`, `info`, `warning` or `error`; `debug` [logs every call](operations.md#lines-of-calls)",
+        (WORKER,),
+    ),
     Variable("MERCATO_LOG_FORMAT", "json", "`json` or `console`", (WORKER,)),
+    Variable(
+        "MERCATO_LOG_READS",
+        "100",
+        "of so many reads of one RPC that went well, the first leaves a line in the log; 1 logs each, 0 none",
+        (WORKER,),
+    ),
+    Variable(
+        "MERCATO_SECURITY_LOG",
+        "",
+        "file of the [security log](operations.md#security-log), made anew after a rename (`mercato up` uses `log/security.log` in "
+        "its data directory); without one its lines are on standard error",
+        (WORKER,),
+    ),
+    Variable(
+        "MERCATO_TRACING",
+        "off",
+        "`on`: workers send [traces](tracing.md) to a collector of OpenTelemetry; needs the extra `tracing`",
+        (WORKER,),
+    ),
+    Variable(
+        "MERCATO_TRACE_PROXIES",
+        "",
+        "networks of callers whose trace a call continues, separated by commas, for workers and Envoy; others get a trace of their own "
+        "that links to theirs",
+        (WORKER, EDGE),
+    ),
+    Variable("MERCATO_TRACE_PROVIDERS", "tax", "providers outside of the shop that get a `traceparent`: `tax`, `stripe`", (WORKER,)),
+    Variable("OTEL_SDK_DISABLED", "false", "`true` turns traces off, whatever MERCATO_TRACING says", (WORKER,)),
+    Variable("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc", "no other protocol is supported", (WORKER,)),
+    Variable("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "grpc", "the same for traces alone", (WORKER,)),
+    Variable(
+        "OTEL_EXPORTER_OTLP_HEADERS",
+        "",
+        "headers for the collector; OpenTelemetry's SDK reads [this and more](tracing.md#turn-it-on), such as OTEL_EXPORTER_OTLP_ENDPOINT",
+        (WORKER,),
+        secret=True,
+    ),
+    Variable("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "", "headers for traces, in place of OTEL_EXPORTER_OTLP_HEADERS", (WORKER,), secret=True),
+    Variable(
+        "OTEL_TRACES_SAMPLER",
+        "parentbased_traceidratio",
+        "which traces are recorded, by a name of [OpenTelemetry's](tracing.md#turn-it-on)",
+        (WORKER,),
+    ),
+    Variable("OTEL_TRACES_SAMPLER_ARG", "0.01", "the share of traces that are recorded, 0 to 1", (WORKER,)),
+    Variable("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "1024", "longest attribute of a span, 16 to 65536 characters", (WORKER,)),
     Variable(
         "MERCATO_DRAIN_SECONDS",
         "4",
@@ -223,6 +283,12 @@ WORKER_VARIABLES = (
         "MERCATO_PICTURES_URL",
         "",
         "base of the URLs of pictures, such as that of a CDN; without one they are paths of the shop",
+        (WORKER, COMMANDS),
+    ),
+    Variable(
+        "MERCATO_PICTURES_KEPT_DAYS",
+        "30",
+        "days that the files of a picture stay which no product shows any more; at least as many as backups are kept",
         (WORKER, COMMANDS),
     ),
     Variable(
