@@ -377,18 +377,14 @@ class Streaming:
         self.kept = kept
         given = {"MERCATO_BACKUP_DIR": str(kept.target.directory), **environ}
         self.server, self._archive = archive.for_shop(kept.data_dir, None, None, given)
-        self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         self._archive.require()
         await self.server.start()
         await self._archive.start()
-        self._task = asyncio.create_task(self._archive.keep())
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        self._archive.stopping()
         await self.server.stop()
         await self._archive.close()
 
