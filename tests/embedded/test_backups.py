@@ -27,6 +27,8 @@ from mercato_server.backups.restoring import Wanted, restore
 from mercato_server.backups.taking import Source, take
 from mercato_server.backups.wal import reaches, stamp
 from mercato_server.cli.verify import check
+from mercato_server.config.backup_settings import BackupSettings
+from mercato_server.config.environment import ConfigError
 from mercato_server.config.picture_settings import PictureSettings
 from mercato_server.embedded import accounts, archive
 from mercato_server.embedded.backup_target import MANIFEST, Backup, BackupError, Target
@@ -311,6 +313,12 @@ async def test_a_copy_that_was_damaged_is_not_restored(kept: Kept) -> None:
     path.write_bytes(content)
     with pytest.raises(BackupError, match="pg_control"):
         await restore(kept.wanted(), mute)
+
+
+@pytest.mark.parametrize("megabytes", ["15", "1e3", ""])
+def test_a_bound_of_the_kept_log_that_makes_no_sense_is_named(megabytes: str) -> None:
+    with pytest.raises(ConfigError, match=r"^MERCATO_BACKUP_WAL_MEGABYTES is .*; it must be a number from 16 to 1000000$"):
+        BackupSettings.from_environ({"MERCATO_BACKUP_WAL_MEGABYTES": megabytes})
 
 
 class Manual:
