@@ -27,6 +27,8 @@ from mercato_server.backups.restoring import Wanted, restore
 from mercato_server.backups.taking import Source, take
 from mercato_server.backups.wal import reaches, stamp
 from mercato_server.cli.verify import check
+from mercato_server.config.backup_settings import BackupSettings
+from mercato_server.config.environment import ConfigError
 from mercato_server.config.picture_settings import PictureSettings
 from mercato_server.embedded import accounts, archive
 from mercato_server.embedded.backup_target import MANIFEST, Backup, BackupError, Target
@@ -313,6 +315,12 @@ async def test_a_copy_that_was_damaged_is_not_restored(kept: Kept) -> None:
         await restore(kept.wanted(), mute)
 
 
+@pytest.mark.parametrize("megabytes", ["15", "1e3", ""])
+def test_a_bound_of_the_kept_log_that_makes_no_sense_is_named(megabytes: str) -> None:
+    with pytest.raises(ConfigError, match=r"^MERCATO_BACKUP_WAL_MEGABYTES is .*; it must be a number from 16 to 1000000$"):
+        BackupSettings.from_environ({"MERCATO_BACKUP_WAL_MEGABYTES": megabytes})
+
+
 class Manual:
     """A PostgreSQL server, and the commands of docs/backup.md for one that Mercato does not run."""
 
@@ -377,18 +385,14 @@ class Streaming:
         self.kept = kept
         given = {"MERCATO_BACKUP_DIR": str(kept.target.directory), **environ}
         self.server, self._archive = archive.for_shop(kept.data_dir, None, None, given)
-        self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         self._archive.require()
         await self.server.start()
         await self._archive.start()
-        self._task = asyncio.create_task(self._archive.keep())
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.wait([self._task])
+        self._archive.stopping()
         await self.server.stop()
         await self._archive.close()
 

@@ -85,7 +85,7 @@ class Archive:
             self._archived.target.prepare()
 
     async def start(self) -> None:
-        """Begin to archive a database that runs; returns once backups belong to the archive, or it has failed for the first time."""
+        """Begin to archive a database that runs; returns once the log arrives in the archive, or after the first failure."""
         if self._archived is not None:
             self._task = asyncio.create_task(self._all(self._archived))
             begun = asyncio.create_task(self._begun.wait())
@@ -93,12 +93,13 @@ class Archive:
             begun.cancel()
 
     async def keep(self) -> None:
-        """Wait for a bug. Cancelled, it leaves the stream running, so that PostgreSQL can send the rest when it stops."""
+        """Raise what a bug has raised. Cancelled, it leaves the stream running."""
         if self._task is not None:
-            try:
-                await asyncio.shield(self._task)
-            finally:
-                self._closing = True
+            await asyncio.shield(self._task)
+
+    def stopping(self) -> None:
+        """Expect that PostgreSQL stops: the stream goes on until it has sent the rest of its log."""
+        self._closing = True
 
     async def close(self) -> None:
         """End the archive, after PostgreSQL has stopped."""
@@ -131,7 +132,6 @@ class Archive:
         receiver: Process | None = None
         try:
             name = await self._adopt(connection, archived)
-            self._begun.set()
             await asyncio.to_thread(_remove_short, archived.target.archive(name))
             receiver = _receiver(archived, name)
             await receiver.start()
@@ -175,6 +175,7 @@ class Archive:
                 arrived = time.monotonic()
             elif (lag_s := time.monotonic() - arrived) > BEHIND_S:
                 self._reports.begins(f"the archive in {target.directory} is {lag_s:.0f} s behind")
+            self._begun.set()
             await asyncio.sleep(BEAT_S)
 
     def _fails(self, archived: Archived, why: str) -> None:

@@ -172,6 +172,7 @@ class Shop:
             await self._double.stop()
         if self._play is not None:
             self._play.close()
+        self._archive.stopping()
         await self._postgres.stop()
         await self._archive.close()  # now it has all that was committed
         os.close(self._shared_memory)
