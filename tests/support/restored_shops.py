@@ -38,16 +38,20 @@ async def past_shop(server: Postgres) -> AsyncIterator[PastShop]:
     """Yield a new shop."""
     async with copied(server) as url:
         shop = PastShop(server, url)
-        yield shop
-        await shop.drop()
+        try:
+            yield shop
+        finally:
+            await shop.drop()
 
 
 @asynccontextmanager
 async def connected(url: str) -> AsyncIterator["Pool"]:
     """Yield a pool of a worker to a database."""
     pool = await create_pool(settings_of(url))
-    yield pool
-    pool.terminate()
+    try:
+        yield pool
+    finally:
+        pool.terminate()
 
 
 def _name(url: str) -> str:
