@@ -16,14 +16,14 @@ from mercato_server.config.edge_settings import EdgeSettings
 from mercato_server.config.settings import child_environ
 from mercato_server.embedded.processes import Command, Process
 from ports import free_port
-from support.patience import allowed, patient, until
+from support.patience import allowed, patient, slowness, until
 
 WORKERS = 2
 HEALTH_INTERVAL_S = 0.2
 """Between two health checks. The time that a worker drains, and the pauses of the page, are shorter in the same ratio."""
-DRAIN_S = "0.8"
-EDGE_DRAIN_S, EDGE_SHUTDOWN_S = 1, 4
-"""Life of an old Envoy. The clients of the tests make calls all the time, and have no uploads."""
+DRAIN_S = 0.8
+EDGE_DRAIN_S, EDGE_SHUTDOWN_S = 1, 3
+"""Life of an old Envoy, the second before it is multiplied as the calls' deadline is, which it must exceed by the drain."""
 
 
 class HotEdge:
@@ -32,7 +32,7 @@ class HotEdge:
     def __init__(self, directory: Path, release: Release) -> None:
         self.port, self.admin_port = free_port(), free_port()
         self.config, self.log = directory / "hot-envoy.json", directory / "hot-envoy.log"
-        times = ("--drain-seconds", EDGE_DRAIN_S, "--shutdown-seconds", EDGE_SHUTDOWN_S, "--concurrency", 1)
+        times = ("--drain-seconds", EDGE_DRAIN_S, "--shutdown-seconds", round(allowed(EDGE_SHUTDOWN_S)), "--concurrency", 1)
         argv: list[str | Path] = [sys.executable, "-P", "-m", "mercato_server", "envoy", "--config", self.config, *map(str, times)]
         environ = child_environ({"PYTHONPATH": release.python_path})
         self._process = Process(Command(name="mercato envoy", argv=argv, environ=environ, output=self.log, stop_s=allowed(10)))
@@ -142,7 +142,7 @@ class Deployment:
             self._database_url,
             name=f"worker-{number}",
             PYTHONPATH=release.python_path,
-            MERCATO_DRAIN_SECONDS=DRAIN_S,
+            MERCATO_DRAIN_SECONDS=f"{DRAIN_S * slowness():.1f}",
             MERCATO_GRACE_SECONDS="10",
         )
 
