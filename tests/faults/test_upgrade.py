@@ -93,7 +93,7 @@ class Upgrade:
         did = {"migrations": len(applied), "products": self.products, "failed_calls": shop.tally.codes.total()}
         await self.conclude("upgrade", goods, shop.tally, **did)
         assert applied == new.later_migrations()
-        assert shop.tally.codes == Counter()
+        assert shop.tally.codes == Counter(), shop.tally.texts
 
 
 async def both(shop: Market, visitors: Visitors) -> None:
@@ -178,7 +178,7 @@ async def test_columns_whose_types_change_under_load_fail_no_call(
             await shop.trade()
     worker.require_no_bugs_logged()
     await conclude("changed types", goods, shop.tally, changes=len(TYPE_CHANGES) * rounds)
-    assert shop.tally.codes == Counter()
+    assert shop.tally.codes == Counter(), shop.tally.texts
 
 
 async def apply(change: str, database_url: str) -> None:

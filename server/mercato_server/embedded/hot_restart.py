@@ -126,15 +126,14 @@ class Edge:
         threads = () if self._wanted.concurrency is None else ("--concurrency", str(self._wanted.concurrency))
         admin, argued = self._admin_of(epoch)
         process = await self._run(*base, "--restart-epoch", str(epoch), *times, *threads, *argued, *QUIET)
-        self._others.add(process)
+        self._others.add(process)  # until it serves, so that `stop` ends it
         try:
             async with asyncio.timeout(START_S):
                 await first(process.wait(), _until_live(admin, epoch))
         except TimeoutError:
             await _end(process)
             raise EmbeddedError(f"epoch {epoch} of Envoy does not serve after {START_S:.0f} s; do the workers run?") from None
-        finally:
-            self._others.discard(process)
+        self._others.discard(process)
         if process.returncode is not None:
             raise EmbeddedError(f"epoch {epoch} of Envoy {describe_exit(process.returncode)}; its messages are above")
         return process, admin
