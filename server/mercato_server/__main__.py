@@ -2,16 +2,24 @@
 
 from mercato_server.cli import surroundings  # isort: skip - before anything that takes time to load
 
+import gc
 import sys
+
+GARBAGE_MAX = 10_000
+"""New objects after which Python's garbage collector runs. Its default of 700 makes it search the modules while they load."""
 
 
 def main() -> int:
     """Run the command line; returns the exit code."""
     surroundings.open_standard_streams()
+    gc.set_threshold(GARBAGE_MAX)
     from mercato_server.cli import commands
 
     surroundings.heed_interrupts()
-    return commands.main()
+    try:
+        return commands.main()
+    finally:
+        gc.freeze()  # the end of the process frees the modules; the interpreter would search them all several times
 
 
 if __name__ == "__main__":

@@ -3,11 +3,8 @@
 import csv
 import io
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 from uuid import UUID, uuid4
 
 import pytest
@@ -18,27 +15,19 @@ from mercato_server.domain.promotion_codes import CodeDraft
 from mercato_server.domain.promotion_drafts import PromotionDraft, StoredPromotion
 from mercato_server.domain.promotions import PromotionKind
 from mercato_server.store import promotion_codes, promotions
-from support.patience import patient
+from support.commands import Mercato, environ
+from support.forked_commands import Commands
 
-Mercato = Callable[..., "subprocess.CompletedProcess[str]"]
+if TYPE_CHECKING:
+    import subprocess
 
 
 @pytest.fixture
-def mercato(tmp_path: Path, database: str) -> Mercato:
+def mercato(commands: Commands, tmp_path: Path, database: str) -> Mercato:
     """Run a command about promotions in its own directory."""
-    environ = {name: os.environ[name] for name in ("PATH", "PYTHONPATH") if name in os.environ}
 
     def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-m", "mercato_server", "promotions", *arguments]
-        return subprocess.run(
-            command,
-            env={**environ, "DATABASE_URL": database},
-            capture_output=True,
-            encoding="utf-8",
-            check=False,
-            timeout=patient(),
-            cwd=tmp_path,
-        )
+        return commands.run(("promotions", *arguments), environ(database), tmp_path)
 
     return run
 

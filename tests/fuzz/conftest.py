@@ -60,8 +60,9 @@ def fuzz(request: pytest.FixtureRequest, record_property: Callable[[str, object]
 @contextmanager
 def quiet() -> Iterator[None]:
     """Keep the logs of thousands of calls out of the report, except errors."""
+    kept = structlog.get_config()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("error"))
     try:
         yield
     finally:
-        structlog.reset_defaults()
+        structlog.configure(**kept)

@@ -325,9 +325,10 @@ COMMON = {
 @pytest.fixture
 def quiet() -> Iterator[None]:
     """Keep the logs of thousands of calls out of the report, except errors."""
+    kept = structlog.get_config()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("error"))
     yield
-    structlog.reset_defaults()
+    structlog.configure(**kept)
 
 
 @pytest.mark.race

@@ -39,9 +39,10 @@ async def lines() -> AsyncIterator[Callable[[], list[EventDict]]]:
 @pytest.fixture
 def at_info() -> Iterator[None]:
     """The level of a shop; structlog's own would be debug."""
+    kept = structlog.get_config()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger("info"))
     yield
-    structlog.reset_defaults()
+    structlog.configure(**kept)
 
 
 PROLONG = "UPDATE login_attempts SET blocked_until = now() + interval '1 minute'"

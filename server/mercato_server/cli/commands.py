@@ -44,6 +44,19 @@ class OnError(StrEnum):
     SKIP = "skip"
 
 
+TOLD = {
+    "asyncpg.exceptions._base.PostgresError",
+    "mercato_server.background.supervisor.FatalError",
+    "mercato_server.cli.products_csv.CsvError",
+    "mercato_server.cli.quarantine.QuarantineError",
+    "mercato_server.cli.verify.VerifyError",
+    "mercato_server.composition.StartupError",
+    "mercato_server.database.migrations.SchemaError",
+    "mercato_server.embedded.processes.EmbeddedError",
+    "mercato_server.security.keyrings.KeysError",
+}
+"""Errors whose messages say what to do, beside OSError."""
+
 app = typer.Typer(help="Mercato: a commerce backend over gRPC and REST.", no_args_is_help=True, add_completion=False)
 admin = typer.Typer(help="Administrators.", no_args_is_help=True)
 app.add_typer(admin, name="admin")
@@ -369,20 +382,8 @@ def main() -> int:
 
 
 def _is_told(error: Exception) -> bool:
-    """Tell whether the message of an error says what to do. The imports are here because they would slow down every command."""
-    import asyncpg
-
-    from mercato_server.background.supervisor import FatalError
-    from mercato_server.cli.products_csv import CsvError
-    from mercato_server.cli.quarantine import QuarantineError
-    from mercato_server.cli.verify import VerifyError
-    from mercato_server.composition import StartupError
-    from mercato_server.database.migrations import SchemaError
-    from mercato_server.embedded.processes import EmbeddedError
-    from mercato_server.security.keyrings import KeysError
-
-    of_worker, of_data = (StartupError, FatalError, EmbeddedError), (CsvError, KeysError, QuarantineError, SchemaError, VerifyError)
-    return isinstance(error, (*of_worker, *of_data, asyncpg.PostgresError, OSError))
+    """Tell whether the message of an error says what to do. The modules of the errors would slow down a command that did not load them."""
+    return isinstance(error, OSError) or any(f"{kind.__module__}.{kind.__qualname__}" in TOLD for kind in type(error).__mro__)
 
 
 def _fail(error: Exception) -> int:

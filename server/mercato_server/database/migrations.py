@@ -1,6 +1,7 @@
 """Migrations: plain SQL files, forward only, each applied once and never edited. docs/migrations.md says how to write one."""
 
 import asyncio
+import functools
 import hashlib
 import re
 from collections.abc import AsyncIterator, Callable
@@ -88,6 +89,12 @@ def read(path: Path) -> Migration:
     return Migration(path.name, phase, sql, hashlib.sha256(content).hexdigest(), index[1] if index else "")
 
 
+@functools.cache
+def _released() -> tuple[Migration, ...]:
+    """Read the migrations of this release, once in a process."""
+    return tuple(map(read, migration_files()))
+
+
 async def migrate(
     database_url: str, files: list[Path] | None = None, report: Callable[[str], None] = lambda _line: None, *, restored: bool = False
 ) -> list[str]:
@@ -162,7 +169,7 @@ async def pending(conn: "Conn", files: list[Path] | None = None, *, restored: bo
     applied: dict[str, str] = {}
     if await conn.fetchval(HAS_MIGRATIONS):
         applied = {row["name"]: row["sha256"] for row in await conn.fetch(READ_MIGRATIONS)}
-    known = [read(path) for path in (migration_files() if files is None else files)]
+    known = _released() if files is None else tuple(map(read, files))
     if applied and known[0].name not in applied:
         raise SchemaError(f"the database is from before {known[0].name} (it has {min(applied)}), and cannot be migrated; make a new one")
     for migration in known:

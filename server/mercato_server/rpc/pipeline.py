@@ -1,5 +1,6 @@
 """Registers the methods of a handler with gRPC, each behind the layers."""
 
+import functools
 import inspect
 from collections.abc import Awaitable, Callable
 from time import perf_counter
@@ -27,6 +28,8 @@ Handler = Callable[..., Awaitable[Message | bytes]]
 Serve = Callable[[Any, Any], Awaitable[bytes]]
 """The function that gRPC calls, with a serialized request or an iterator of them, and its context."""
 Cached = Callable[[bytes], bytes | None]
+_METHODS = 1_024
+"""Methods whose parameters are remembered; a worker starts often in tests."""
 
 
 def service_handler(
@@ -71,7 +74,7 @@ def service_handler(
 
 def _with_passwords(rpc: Rpc, handle: Handler, hasher: PasswordHasher) -> Handler:
     """Give a method the right to hash passwords if the policy of its RPC says so; no other method can get one."""
-    if ("passwords" in inspect.signature(handle).parameters) != rpc.policy.hashes_password:
+    if _takes_passwords(getattr(handle, "__func__", handle)) != rpc.policy.hashes_password:
         raise ValueError(f"{rpc.path} must state `hashes_password` in its policy if its method takes `passwords`, and only then")
     if not rpc.policy.hashes_password:
         return handle
@@ -80,6 +83,11 @@ def _with_passwords(rpc: Rpc, handle: Handler, hasher: PasswordHasher) -> Handle
         return await handle(message, context, hasher.allowed(context.device.network))
 
     return handle_with_passwords
+
+
+@functools.lru_cache(_METHODS)
+def _takes_passwords(method: Handler) -> bool:
+    return "passwords" in inspect.signature(method).parameters
 
 
 def _parse(rpc: Rpc, read: Read, answer: Answered, limits: Limits) -> Call:

@@ -1,6 +1,7 @@
 """gRPC server reflection. grpcio's servicer finds neither methods nor values by the names of their enums, and has no v1 protocol."""
 
 import contextlib
+import functools
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
@@ -52,8 +53,9 @@ def _is_member(owner: str, name: str) -> bool:
     return False
 
 
+@functools.cache
 def _describe_v1() -> None:
-    """Add the v1 protocol to the known descriptors: that of v1alpha by another name."""
+    """Add the v1 protocol to the known descriptors, once in a process: that of v1alpha by another name."""
     file = FileDescriptorProto()
     reflection_pb2.DESCRIPTOR.CopyToProto(file)
     POOL.Add(text_format.Parse(str(file).replace("v1alpha", "v1"), FileDescriptorProto()))
