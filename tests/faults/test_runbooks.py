@@ -20,7 +20,7 @@ from faults.buyers import Goods, market, stock_up
 from faults.conftest import Scale
 from faults.processes import HOST, SECRET, Edge, Worker, open_channel, running
 from faults.releases import ROOT
-from faults.test_disk import disk, fill  # noqa: F401 - a fixture
+from faults.test_disk import disk  # noqa: F401 - a fixture
 from mercato.v1 import auth_pb2, auth_pb2_grpc, user_pb2, user_pb2_grpc
 from mercato_server.config.settings import Limits, Settings, child_environ
 from mercato_server.database import migrations
@@ -35,6 +35,7 @@ from mercato_server.store import jobs
 from mercato_server.store.events import Entry, Event, append
 from support import needs
 from support.certificates import certificate
+from support.disks import fill
 from support.documentation import Block, blocks
 from support.patience import patient, until
 
