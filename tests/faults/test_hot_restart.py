@@ -99,6 +99,7 @@ async def test_the_next_envoy_has_new_routes_and_the_old_one_ends_with_its_conne
             assert gone(old)
             shared = shared_memory(new)
             assert shared.exists()
+            await until(lambda: not abstract_sockets(new), "only the account of the edge may command Envoy", despite=FileNotFoundError)
             assert (await get(kept, NEW_ROUTE)).status == KNOWN
             await health.Check(health_pb2.HealthCheckRequest(), timeout=patient())
     assert gone(new), "SIGTERM ends the command and its Envoy"
@@ -152,6 +153,13 @@ def shared_memory(envoy: int) -> Path:
     maps = Path(f"/proc/{envoy}/maps").read_text().splitlines()
     [path] = {line.split()[-1] for line in maps if "envoy_shared_memory" in line}
     return Path(path)
+
+
+def abstract_sockets(process: int) -> list[str]:
+    """Return the names of the Unix sockets of a process that are not in the file system."""
+    own = {opened.readlink().name for opened in Path(f"/proc/{process}/fd").iterdir() if opened.is_socket()}
+    rows = [line.split() for line in Path("/proc/net/unix").read_text().splitlines()]
+    return [row[-1] for row in rows if row[-1].startswith("@") and f"socket:[{row[6]}]" in own]
 
 
 def envoys(edge: HotEdge) -> list[int]:

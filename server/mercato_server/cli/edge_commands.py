@@ -17,6 +17,7 @@ from mercato_server.cli.running import output
 from mercato_server.config.environment import ConfigError
 
 VERSION = "1.40."
+SHUTDOWN_S = 180
 
 
 def envoy_config(
@@ -59,8 +60,13 @@ def edge(
         Path | None, typer.Option(help="File that `envoy-config` has written, in place of these options.", exists=True, dir_okay=False)
     ] = None,
     shutdown_seconds: Annotated[
-        int, typer.Option(help="Life of an Envoy after a restart; longer than the longest upload.", min=2, max=7200)
-    ] = 180,
+        int | None,
+        typer.Option(
+            help="Life of an Envoy after a restart; longer than an upload. Default: 180, or twice MERCATO_DRAIN_SECONDS.",
+            min=2,
+            max=7200,
+        ),
+    ] = None,
     concurrency: Annotated[int | None, typer.Option(help="Threads of Envoy. Default: one per core.", min=1, max=256)] = None,
 ) -> None:
     """Run the Envoy 1.40 in PATH until SIGTERM, which fails no call, or SIGINT, which is quicker. SIGHUP restarts it and fails no call.
@@ -75,7 +81,8 @@ def edge(
     settings = EdgeSettings.from_environ()
     if config is not None and (port or host or upstream):
         raise typer.BadParameter("--config has the port, the address and the workers; leave the other options out")
-    if shutdown_seconds <= settings.drain_s:
+    shutdown_s = shutdown_seconds or max(SHUTDOWN_S, round(2 * settings.drain_s))
+    if shutdown_s <= settings.drain_s:
         raise typer.BadParameter("--shutdown-seconds must be more than MERCATO_DRAIN_SECONDS")
     with tempfile.TemporaryDirectory(prefix="mercato-edge-") as directory:
         file = config.absolute() if config else Path(directory, "envoy.json")
@@ -85,7 +92,7 @@ def edge(
             render=() if config else _render(file, port or 8080, host, upstream or []),
             drain_s=settings.drain_s,
             grace_s=settings.grace_s,
-            shutdown_s=shutdown_seconds,
+            shutdown_s=shutdown_s,
             concurrency=concurrency,
         )
         raise typer.Exit(asyncio.run(run(wanted)))

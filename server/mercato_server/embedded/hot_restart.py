@@ -125,7 +125,9 @@ class Edge:
         times = ("--drain-time-s", drain_s, "--drain-strategy", "immediate", "--parent-shutdown-time-s", str(self._wanted.shutdown_s))
         threads = () if self._wanted.concurrency is None else ("--concurrency", str(self._wanted.concurrency))
         admin, argued = self._admin_of(epoch)
-        process = await self._run(*base, "--restart-epoch", str(epoch), *times, *threads, *argued, *QUIET)
+        # The default is an abstract socket, through which each local account could take the port or end Envoy.
+        sockets = ("--socket-path", self._directory / "epochs", "--socket-mode", "600")
+        process = await self._run(*base, *sockets, "--restart-epoch", str(epoch), *times, *threads, *argued, *QUIET)
         self._others.add(process)  # until it serves, so that `stop` ends it
         try:
             async with asyncio.timeout(START_S):
@@ -208,14 +210,16 @@ class Admin:
 
 
 async def _refusal(command: Sequence[str | Path], environ: Mapping[str, str]) -> str:
-    """Run a command; return the first lines of what it says if it fails, else an empty text."""
+    """Run a command; return the first lines of what it says if it fails, or how it ended if it says nothing; else an empty text."""
     check = await asyncio.create_subprocess_exec(*command, env=environ, stdin=DEVNULL, stdout=DEVNULL, stderr=PIPE)
     try:
         _, said = await check.communicate()
     finally:
         if check.returncode is None:
             check.kill()
-    return "\n".join(said.decode(errors="replace").splitlines()[:REASON_LINES]) if check.returncode else ""
+    if not check.returncode:
+        return ""
+    return "\n".join(said.decode(errors="replace").splitlines()[:REASON_LINES]) or f"{command[0]} {describe_exit(check.returncode)}"
 
 
 async def _until_live(admin: Admin, epoch: int) -> None:
@@ -238,17 +242,16 @@ async def _end(process: Process) -> None:
 async def run(wanted: HotRestart) -> int:
     """Run Envoy until SIGTERM or SIGINT, and return 0; SIGHUP restarts it without a failed call.
 
-    SIGTERM lets clients leave and calls end first. SIGINT, also after SIGTERM, stops at once. Raises EmbeddedError if the first epoch does
-    not serve, or if the one that serves ends.
+    SIGTERM lets clients leave and calls end first. SIGINT, and a second signal of the two, stops at once. Raises EmbeddedError if the first
+    epoch does not serve, or if the one that serves ends.
     """
-    asked = signals.watch()
+    asked = signals.watch(kills=False)
     with tempfile.TemporaryDirectory(prefix="mercato-edge-") as directory:
         edge = Edge(wanted, Path(directory))
         try:
             await first(asked.stop.wait(), _serve(edge, asked.reload))
             if not asked.interrupted.is_set():
-                again = signals.watch()
-                await first(again.stop.wait(), edge.drain())
+                await first(asked.interrupted.wait(), edge.drain())
         finally:
             await edge.stop()
     return 0

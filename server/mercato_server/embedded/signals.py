@@ -15,13 +15,13 @@ class Asked:
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     reload: asyncio.Event = field(default_factory=asyncio.Event)
     interrupted: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set with `stop` by SIGINT: a person at a terminal does not want to wait."""
+    """Set by SIGINT, and by a second signal to stop: a person at a terminal does not want to wait."""
 
 
-def watch() -> Asked:
-    """Install the handlers and return their events. A second signal to stop has its default effect: it kills the supervisor.
+def watch(*, kills: bool = True) -> Asked:
+    """Install the handlers and return their events.
 
-    The kernel then ends the children.
+    If `kills`, a second signal to stop has its default effect: it kills the supervisor, and the kernel then ends the children.
     """
     asked = Asked()
     loop = asyncio.get_running_loop()
@@ -32,8 +32,10 @@ def watch() -> Asked:
         on_stop()
 
     def on_stop() -> None:
+        if asked.stop.is_set():
+            asked.interrupted.set()
         asked.stop.set()
-        for number in STOP:
+        for number in STOP if kills else ():
             loop.remove_signal_handler(number)
             signal.signal(number, signal.SIG_DFL)
 
