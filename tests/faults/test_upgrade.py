@@ -74,7 +74,7 @@ class Upgrade:
         goods = await stock_up(database_url, buyers=self.buyers, products=self.products)
         over_rest, over_grpc = split(goods, VISITORS)
         async with (
-            Deployment(self.directory, database_url, old, new) as deployment,
+            Deployment(self.directory, database_url, old, new, self.call_s) as deployment,
             market(over_grpc, deployment.address, habits=Habits(timeout_s=self.call_s, think_s=self.think_s)) as shop,
             shop.crowd(),
             browsing(shop),

@@ -35,6 +35,8 @@ QUIET = (
 )
 ACTIVE_CALLS = "http.edge.downstream_rq_active"
 SHARED_MEMORY = "/dev/shm/envoy_shared_memory_"  # noqa: S108 - Envoy's name for it; its base id times ten follows
+FLAGS_BYTES = 8
+"""Size of the flags, the last field of the shared memory (`SharedMemory` in hot_restart_impl.h of Envoy 1.40)."""
 _PR_SET_PDEATHSIG = 1
 
 
@@ -82,7 +84,11 @@ class Edge:
         assert self._current is not None  # noqa: S101 - started
         await self._prepare()
         old = self._current
-        self._current, self._admin = await self._begin(self._epoch + 1)
+        try:
+            self._current, self._admin = await self._begin(self._epoch + 1)
+        except BaseException:
+            self._forget_failed()
+            raise
         self._epoch += 1
         self._others.add(old)
         complain(f"epoch {self._epoch} of Envoy serves; epoch {self._epoch - 1} ends within {self._wanted.shutdown_s} s")
@@ -114,9 +120,18 @@ class Edge:
         await asyncio.gather(*map(_end, running))
         self._remove_shared_memory()
 
+    def _shared_memory(self) -> Path:
+        return Path(f"{SHARED_MEMORY}{self._base_id.read_text().strip()}0")
+
     def _remove_shared_memory(self) -> None:
         if self._base_id.exists():
-            Path(f"{SHARED_MEMORY}{self._base_id.read_text().strip()}0").unlink(missing_ok=True)
+            self._shared_memory().unlink(missing_ok=True)
+
+    def _forget_failed(self) -> None:
+        """Clear the flag "is initializing", which an epoch that fails leaves set: Envoy would refuse all later epochs for it."""
+        with self._shared_memory().open("r+b") as memory:
+            memory.seek(-FLAGS_BYTES, os.SEEK_END)
+            memory.write(bytes(FLAGS_BYTES))
 
     async def _begin(self, epoch: int) -> tuple[Process, "Admin"]:
         """Start an epoch and return it with its admin page once it serves; ends it and raises EmbeddedError if it does not."""
