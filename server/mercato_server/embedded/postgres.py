@@ -65,7 +65,7 @@ SETTINGS = {
 HBA = """\
 # Written at each start. PostgreSQL asks the kernel which user a client is; pg_ident.conf says which roles that user may be.
 local all all peer map=mercato
-local replication all peer map=mercato
+local replication mercato peer map=mercato
 """
 HAS_ROLE = "SELECT count(*) FROM pg_roles WHERE rolname = $1"
 CREATE_WORKER = """
