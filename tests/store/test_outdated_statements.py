@@ -28,6 +28,7 @@ OF_COMMANDS = {
     ("store/bulk.py", "export"),
     ("store/bulk.py", "refused"),
     ("store/demo.py", "load"),
+    ("store/erasure.py", "erased_since"),
     ("store/order_exports.py", "export"),
 }
 """Transactions of commands, which have connections of their own and prepare each statement anew."""

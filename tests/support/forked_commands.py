@@ -80,8 +80,9 @@ def _exit_code(arguments: tuple[str, ...], answer: IO[bytes]) -> int:
 
 
 def _text(file: IO[bytes]) -> str:
+    """Return the contents with the newlines of subprocess.run."""
     file.seek(0)
-    return file.read().decode()
+    return file.read().decode().replace("\r\n", "\n").replace("\r", "\n")
 
 
 def serve(descriptor: int) -> None:
