@@ -102,7 +102,7 @@ async def test_the_next_envoy_has_new_routes_and_the_old_one_ends_with_its_conne
             shared = shared_memory(new)
             assert shared.exists()
             await until(lambda: not abstract_sockets(new), "only the account of the edge may command Envoy", despite=FileNotFoundError)
-            assert (await get(kept, NEW_ROUTE)).status == KNOWN
+            assert await status(edge, NEW_ROUTE) == KNOWN
             await health.Check(health_pb2.HealthCheckRequest(), timeout=patient())
     assert gone(new), "SIGTERM ends the command and its Envoy"
     assert not shared.exists()

@@ -31,6 +31,7 @@ from mercato_server.embedded.postgres import Postgres
 from mercato_server.feed.consumers import Consumer, Follower
 from mercato_server.jobs.queues import Job, Queue
 from mercato_server.jobs.runner import Runner
+from mercato_server.rpc.headers import CLIENT_ADDRESS
 from mercato_server.store import jobs
 from mercato_server.store.events import Entry, Event, append
 from support import needs
@@ -40,6 +41,7 @@ from support.documentation import Block, blocks
 from support.patience import patient, until
 
 PAGE = ROOT / "docs/runbooks.md"
+CLIENT = "203.0.113.9"
 TESTED = {
     "Runbooks": "test_a_database_that_is_away",
     "Disk full": "test_a_full_disk",
@@ -313,9 +315,9 @@ async def test_refused_logins(directory: Path, database: str) -> None:
         request = auth_pb2.LoginRequest(email="person@example.com", password="wrong, wrong")
         for _ in range(2):
             with pytest.raises(grpc.aio.AioRpcError):
-                await auth_pb2_grpc.AuthServiceStub(channel).Login(request, timeout=patient())
+                await auth_pb2_grpc.AuthServiceStub(channel).Login(request, metadata=((CLIENT_ADDRESS, CLIENT),), timeout=patient())
     printed = await sh(replaced(of("Overload or attack", "sh").code, **{"/var/log/mercato/*.log": str(worker.log)}))
-    assert printed.split()[0] == "2"
+    assert printed.split() == ["2", '"client":', f'"{CLIENT}"']
     await sql(of("Overload or attack", "sql").code, database)
 
 
