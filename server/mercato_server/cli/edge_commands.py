@@ -57,7 +57,7 @@ def edge(
         list[str] | None, typer.Option(help="A worker: host:port or unix:/path; repeat it. Default: MERCATO_UPSTREAMS.")
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(help="File that `envoy-config` has written, in place of these options.", exists=True, dir_okay=False)
+        Path | None, typer.Option(help="File that `envoy-config` has written, in place of these options.", dir_okay=False)
     ] = None,
     shutdown_seconds: Annotated[
         int | None,
