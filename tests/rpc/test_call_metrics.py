@@ -84,6 +84,7 @@ async def test_answers_from_memory_are_in_the_histogram_and_counted_apart(served
 async def test_calls_that_are_shed_are_counted_by_reason(settings: Settings, pool: "Pool", port: int) -> None:
     async with open_worker(replace(settings, holding=Holding(calls_per_client=0)), pool) as (_, shop):
         metadata = (("x-client-address", "192.0.2.1"),)
+        assert (await samples(port))["mercato_rpc_shed_calls_total TOO_MANY_CALLS"] == 0, "the first increase must be seen too"
         for _ in range(3):
             assert (await refusal(shop.users.GetMe(GetMeRequest(), metadata=metadata))).reason == "TOO_MANY_CALLS"
         found = await samples(port)
