@@ -106,16 +106,17 @@ class SecurityFile:
 
 def _with_stack(logger: WrappedLogger, name: str, entry: EventDict) -> EventDict:
     """Add the stack of an error. What PostgreSQL quotes of a row or a value may be personal, or a secret: its stack has none of that."""
-    error: BaseException | None = entry["exc_info"] if isinstance(entry.get("exc_info"), BaseException) else None
+    given = entry.get("exc_info")
+    errors: list[BaseException | None] = [sys.exc_info()[1] if given is True else given]
     entry = structlog.processors.format_exc_info(logger, name, entry)
     for _ in range(CAUSES_MAX):
-        if error is None:
-            break
-        state, text = getattr(error, "sqlstate", None), str(error)
-        if state and text:
-            brief = f"SQLSTATE {state}" if state.startswith(OF_VALUES) else str(error.args[0])
-            entry["exception"] = entry["exception"].replace(text, brief)
-        error = error.__cause__ or error.__context__
+        if not errors or (error := errors.pop()) is None:
+            continue
+        if state := getattr(error, "sqlstate", None):
+            quoted = str(error) if state.startswith(OF_VALUES) else getattr(error, "detail", None) or ""
+            for line in filter(None, quoted.splitlines()):  # each line of a group's errors is indented
+                entry["exception"] = entry["exception"].replace(line, f"[SQLSTATE {state}]")
+        errors += [error.__cause__ or error.__context__, *getattr(error, "exceptions", ())]
     return entry
 
 
