@@ -105,7 +105,7 @@ class SecurityFile:
 
 
 def _with_stack(logger: WrappedLogger, name: str, entry: EventDict) -> EventDict:
-    """Add the stack of an error. What PostgreSQL quotes of a row or a value may be personal, or a secret: its stack has none of that."""
+    """Add the stack of an error, without the rows and values that PostgreSQL quotes: they may be personal, or a secret."""
     given = entry.get("exc_info")
     errors: list[BaseException | None] = [sys.exc_info()[1] if given is True else given]
     entry = structlog.processors.format_exc_info(logger, name, entry)
