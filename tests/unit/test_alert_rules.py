@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from mercato_server.domain import errors
 from support import needs
-from support.promql import ROOT, RULES, Selector, Series, grouped_by, rules, selectors, series
+from support.promql import ROOT, RULES, Selector, Series, expressions, grouped_by, rules, selectors, series
 
 PROMTOOL = shutil.which("promtool")
 RUNBOOKS = ROOT / "docs/runbooks.md"
@@ -39,6 +40,20 @@ def test_each_anchor_is_a_heading_of_the_runbooks() -> None:
     }
     named = {rule["annotations"]["runbook_url"].partition("#")[2] for rule in rules() if "alert" in rule}
     assert named <= headings
+
+
+def test_each_reason_by_which_a_rule_or_panel_selects_is_that_of_an_error() -> None:
+    reasons = {getattr(each, "reason", None) for each in vars(errors).values()}
+    named = {
+        reason
+        for _, expression in expressions()
+        for selector in selectors(expression)
+        for name, _, values in selector.matchers
+        if name == "reason"
+        for reason in values.split("|")
+    }
+    assert "INVALID_CREDENTIALS" in named
+    assert named <= reasons
 
 
 def test_no_two_rules_have_one_name() -> None:
