@@ -1,7 +1,7 @@
 """Write Grafana's dashboards, deploy/grafana/dashboards/*.json.
 
 `--check` changes nothing, and fails if a committed file differs. Grafana imports the files, or reads them by provisioning; each asks for
-its data source of Prometheus by the variable `datasource`. tools/dashboard_plots.py draws the same panels without Grafana.
+its data source of Prometheus by the variable `datasource`. benchmarks/dashboard_plots.py draws the same panels without Grafana.
 """
 
 import argparse

@@ -47,6 +47,7 @@ def secrets(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def parse(arguments: list[str]) -> None:
     """Parse a command line as `mercato` does; raises UsageError for one that does not exist."""
+    arguments = [__file__ if each.startswith("/run/") else each for each in arguments]  # a file that an earlier command makes
     group: Any = typer.main.get_command(app)
     context = typer.Context(group, info_name="mercato")
     name, command, rest = group.resolve_command(context, arguments)

@@ -25,6 +25,8 @@ def test_no_secret_is_in_any_log() -> None:
         change = {"current_password": PASSWORD, "new_password": OTHER_PASSWORD}
         assert buyer.post("/me:changePassword", change, [("idempotency-key", "a-key-of-mine")]).status == 200
         assert buyer.post("/orders/checkout").status == 400
+        taken = {"email": buyer.email, "password": PASSWORD, "full_name": "Jo"}
+        assert up.anyone.post("/signup", taken).status == 409
         until_sync(lambda: "/orders/checkout" in up.log("access.log"))  # Envoy writes its log every ten seconds
         assert stat.S_IMODE((up.data_dir / "log" / "security.log").stat().st_mode) == 0o600
         logs = {path.name: path.read_text(errors="replace") for path in (up.data_dir / "log").iterdir()}
@@ -45,6 +47,8 @@ def test_no_secret_is_in_any_log() -> None:
         ("PASSWORD_CHANGED", "127.0.0.1"),
     }
     assert not [line for line in security if buyer.email in repr(line)]
+    assert "duplicate key value violates unique constraint" in logs["postgres.log"]
     for name, text in logs.items():
+        assert buyer.email not in text, name
         found = [secret for secret in secrets if secret in text or secret.rpartition(".")[2] in text]
         assert not found, name

@@ -1,14 +1,17 @@
 """The metrics of calls: how many ended how, how long they took, which were answered from memory, and the statements for them."""
 
 import asyncio
+import os
+import signal
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
+from grpc import StatusCode
 
 from mercato.v1.cart_pb2 import ClearCartRequest
-from mercato.v1.catalog_pb2 import GetProductRequest
+from mercato.v1.catalog_pb2 import GetProductRequest, ListProductsRequest
 from mercato.v1.order_pb2 import GetOrderRequest
 from mercato.v1.user_pb2 import GetMeRequest
 from mercato_server.config.holding import Holding
@@ -16,13 +19,14 @@ from mercato_server.config.settings import Settings
 from mercato_server.database.pool import Pool
 from mercato_server.rpc.call_counts import BOUNDS_S, Histogram
 from mercato_server.worker import Worker
-from support.patience import until
+from support.patience import patient, until
 from support.scrape import Samples, scrape
 from support.shop import Shop, open_worker, refusal
 
 TIME = "mercato_rpc_duration_seconds"
 GET_ME, CLEAR_CART = "/mercato.v1.UserService/GetMe", "/mercato.v1.CartService/ClearCart"
-GET_PRODUCT, GET_ORDER = "/mercato.v1.CatalogService/GetProduct", "/mercato.v1.OrderService/GetOrder"
+GET_PRODUCT, LIST_PRODUCTS = "/mercato.v1.CatalogService/GetProduct", "/mercato.v1.CatalogService/ListProducts"
+GET_ORDER = "/mercato.v1.OrderService/GetOrder"
 
 
 @pytest.fixture
@@ -84,6 +88,7 @@ async def test_answers_from_memory_are_in_the_histogram_and_counted_apart(served
 async def test_calls_that_are_shed_are_counted_by_reason(settings: Settings, pool: "Pool", port: int) -> None:
     async with open_worker(replace(settings, holding=Holding(calls_per_client=0)), pool) as (_, shop):
         metadata = (("x-client-address", "192.0.2.1"),)
+        assert (await samples(port))["mercato_rpc_shed_calls_total TOO_MANY_CALLS"] == 0, "the first increase must be seen too"
         for _ in range(3):
             assert (await refusal(shop.users.GetMe(GetMeRequest(), metadata=metadata))).reason == "TOO_MANY_CALLS"
         found = await samples(port)
@@ -131,3 +136,35 @@ def test_a_duration_is_in_the_bucket_of_the_least_bound_that_it_does_not_exceed(
     histogram = Histogram()
     histogram.add(took_s)
     assert (histogram.counts.index(1), sum(histogram.counts), histogram.total_s) == (bucket, 1, took_s)
+
+
+async def test_a_call_that_a_hanging_database_keeps_beyond_its_deadline_is_no_cancelled_one(settings: Settings, pool: "Pool") -> None:
+    async with open_worker(replace(settings, pool_size=1), pool) as (worker, shop):
+        await worker.parts.supervisor.stop()  # so the call itself has the connection
+        durations = worker.parts.calls.counts.durations
+
+        async def late() -> bool:
+            backend = await worker.parts.pool.fetchval("SELECT pg_backend_pid()")
+            os.kill(backend, signal.SIGSTOP)
+            try:
+                error = await refusal(shop.catalog.ListProducts(ListProductsRequest(skip=3), timeout=0.3))
+                await until(lambda: worker.parts.calls.idle)
+            finally:
+                os.kill(backend, signal.SIGCONT)
+            assert error.code is StatusCode.DEADLINE_EXCEEDED
+            return (LIST_PRODUCTS, "DEADLINE_EXCEEDED") in durations
+
+        await until(late)  # on a busy machine the client may leave before the worker's own clock is at the deadline
+        before = cancelled(durations)
+        async with shop.pool.acquire() as conn, conn.transaction():
+            await conn.execute("LOCK TABLE products IN ACCESS EXCLUSIVE MODE")
+            left = asyncio.ensure_future(shop.catalog.ListProducts(ListProductsRequest(skip=3), timeout=patient()))
+            await until(lambda: worker.parts.calls.in_flight == 1)
+            left.cancel()
+            await until(lambda: worker.parts.calls.idle)
+    assert cancelled(durations) == before + 1
+
+
+def cancelled(durations: dict[tuple[str, str], Histogram]) -> int:
+    found = durations.get((LIST_PRODUCTS, "CANCELLED"))
+    return sum(found.counts) if found else 0

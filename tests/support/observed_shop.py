@@ -3,6 +3,7 @@
 `PYTHONPATH=tests:benchmarks python -m support.observed_shop` writes the table anew.
 """
 
+import re
 import sys
 import urllib.request
 from collections.abc import Iterator
@@ -25,7 +26,13 @@ def observed() -> Iterator[str]:
     port = free_port()
     with running("--metrics-port", str(port), MERCATO_VERIFY_SECONDS="1") as up:
         until_sync(lambda: _trade(up), "the shop has traded", despite=AssertionError)  # on a busy machine a call may reach its deadline
-        yield until_sync(lambda: page if "mercato_verify_seconds" in (page := scraped(port)) else "", "the invariants are checked")
+        yield until_sync(lambda: page if _is_whole(page := scraped(port)) else "", "all tell their metrics, and the invariants are checked")
+
+
+def _is_whole(page: str) -> bool:
+    """Return whether all have answered, with the counts of each background task."""
+    counted = {"mercato_verify_seconds", "mercato_jobs", "mercato_products_out_of_stock", "mercato_payment_open_disputes"}
+    return counted <= {name for name, _ in series(page)} and not re.search(r"^mercato_(worker|edge)_up(\{.*\})? 0", page, re.MULTILINE)
 
 
 def scraped(port: int) -> str:

@@ -60,6 +60,7 @@ SETTINGS = {
     "log_timezone": "UTC",
     "logging_collector": "off",
     "log_checkpoints": "off",
+    "log_error_verbosity": "terse",  # the details of an error quote rows: at each sign-up with an address that is taken, that address
     "max_slot_wal_keep_size": "4GB",  # retained for an archive that cannot be reached (`archive.py`)
 }
 HBA = """\

@@ -22,7 +22,7 @@ class CallMetrics(Collector):
         self._tallies = tallies
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the current counts. A series appears with its first call."""
+        """Yield the current counts. A histogram appears with its first call."""
         counts = self._calls.counts
         durations = HistogramMetricFamily(
             "mercato_rpc_duration_seconds",

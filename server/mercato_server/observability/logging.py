@@ -19,6 +19,10 @@ log = structlog.get_logger(__name__)
 
 STANDARD_ERROR = 2
 SECURITY_FILE_MODE = 0o600
+OF_VALUES = "22"
+"""PostgreSQL's class of errors whose messages quote a value; those of other classes quote rows in their details alone."""
+CAUSES_MAX = 16
+"""Errors behind an error whose texts are looked at."""
 
 
 LIBRARIES = ("opentelemetry", "pgqueuer")
@@ -100,6 +104,22 @@ class SecurityFile:
         return os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, SECURITY_FILE_MODE)
 
 
+def _with_stack(logger: WrappedLogger, name: str, entry: EventDict) -> EventDict:
+    """Add the stack of an error, without the rows and values that PostgreSQL quotes: they may be personal, or a secret."""
+    given = entry.get("exc_info")
+    errors: list[BaseException | None] = [sys.exc_info()[1] if given is True else given]
+    entry = structlog.processors.format_exc_info(logger, name, entry)
+    for _ in range(CAUSES_MAX):
+        if not errors or (error := errors.pop()) is None:
+            continue
+        if state := getattr(error, "sqlstate", None):
+            quoted = str(error) if state.startswith(OF_VALUES) else getattr(error, "detail", None) or ""
+            for line in filter(None, quoted.splitlines()):  # each line of a group's errors is indented
+                entry["exception"] = entry["exception"].replace(line, f"[SQLSTATE {state}]")
+        errors += [error.__cause__ or error.__context__, *getattr(error, "exceptions", ())]
+    return entry
+
+
 def _write(file: int, line: str | bytes) -> None:
     """Write a line; only a pipe or a full disk takes it in parts. Raises OSError."""
     rest = line.encode(errors="backslashreplace") if isinstance(line, str) else line
@@ -117,9 +137,7 @@ def start(settings: LogSettings) -> None:
         library.handlers = [_OfLibraries()]
     aside = [SecurityFile(settings.security_file).take] if settings.security_file else []
     renderers: Sequence[Any] = (
-        [structlog.dev.ConsoleRenderer()]
-        if settings.style == "console"
-        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        [structlog.dev.ConsoleRenderer()] if settings.style == "console" else [_with_stack, structlog.processors.JSONRenderer()]
     )
     structlog.configure(
         processors=[structlog.processors.add_log_level, structlog.processors.TimeStamper(fmt="iso", utc=True), *aside, *renderers],

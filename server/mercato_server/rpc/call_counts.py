@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from grpc import StatusCode
 
+from mercato_server.domain.errors import Overloaded, TooManyCalls
+
 BOUNDS_S = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 """Upper bounds of the buckets of a histogram; the last bucket has none."""
 
@@ -36,7 +38,7 @@ class CallCounts:
         """By the path of the RPC and the name of the code; also of calls that were answered from memory, or shed."""
         self.cached: Counter[str] = Counter()
         """Calls that were answered from memory, by the path of the RPC."""
-        self.shed: Counter[str] = Counter()
+        self.shed: Counter[str] = Counter({Overloaded.reason: 0, TooManyCalls.reason: 0})
         """Calls that were refused for the number of those in flight, by the reason of the error."""
 
     def of(self, path: str) -> Observe:

@@ -3,10 +3,7 @@
 gRPC's own instrumentation by OpenTelemetry is an interceptor, which would lose the details of an error that `abort` sends.
 """
 
-import asyncio
 from typing import TYPE_CHECKING, cast
-
-from grpc import StatusCode
 
 from mercato.rpcs import Rpc
 from mercato_server.rpc.context import Context, Metadata, Transport
@@ -51,9 +48,6 @@ def _spanned(tracer: "Tracer") -> Layer:
             context.work = work
             try:
                 return await proceed(request, context)
-            except asyncio.CancelledError:
-                context.code = StatusCode.CANCELLED
-                raise
             finally:
                 work.answered(context.code.name, context.reason)
 
