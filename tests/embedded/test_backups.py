@@ -37,10 +37,12 @@ from mercato_server.embedded.database import database
 from mercato_server.embedded.launches import FILE, Launch
 from mercato_server.embedded.postgres import Postgres, binaries
 from mercato_server.embedded.processes import EmbeddedError
+from ports import free_ports
 from support.clusters import cluster_directory
 from support.disks import MEGABYTE, fill, small_disk
 from support.patience import patient, until, until_sync
 from support.runbooks import of, replaced, sh
+from support.scrape import scrape
 
 PEPPER, OTHER_PEPPER = (hashlib.sha256(text).hexdigest() for text in (b"a pepper", b"another"))
 SHOP = QUIET | {"SECRET_KEY": SECRET, "ALGORITHM": "HS256", "MERCATO_PASSWORD_PEPPER": PEPPER}
@@ -84,6 +86,12 @@ def succeed(run: Run, *arguments: object, environ: dict[str, str] | None = None)
     return output
 
 
+def told_of_backups(metrics_port: int) -> tuple[float, float]:
+    """Return the metrics of the last backup, and of the last moment to which it can be restored."""
+    found = scrape(metrics_port)
+    return found["mercato_backup_completed_timestamp_seconds"], found["mercato_backup_restorable_timestamp_seconds"]
+
+
 def destroy(supervisor: Supervisor, shop: Path) -> None:
     """Kill all processes of a shop, and delete its data."""
     family = children(supervisor.pid)
@@ -119,10 +127,11 @@ async def archived(target: Target, moment: datetime) -> None:
 
 
 async def test_a_destroyed_shop_is_restored_to_a_second_and_to_its_last_order(data_dir: Path, port: int, run: Run) -> None:
-    shop, target = data_dir / "shop", Target(data_dir / "backups")
-    options = ["--port", port, "--workers", 1, "--no-demo"]
+    shop, target, metrics_port = data_dir / "shop", Target(data_dir / "backups"), free_ports(1)
+    options = ["--port", port, "--workers", 1, "--no-demo", "--metrics-port", metrics_port]
     supervisor = run("-m", "mercato_server", "up", "--data-dir", shop, "--backup-dir", target.directory, *options, environ=SHOP)
     until_ready(supervisor, port)
+    assert await asyncio.to_thread(told_of_backups, metrics_port) == (0, 0)
     goods = await stock_up(Postgres(shop).url(), buyers=BUYERS)
     async with market(goods, f"127.0.0.1:{port}") as buyers:
         async with buyers.crowd():
@@ -134,21 +143,23 @@ async def test_a_destroyed_shop_is_restored_to_a_second_and_to_its_last_order(da
             await buyers.trade()
         last = await buyers.buy(goods.buyers[0])  # the shop is quiet from here on
         await archived(target, datetime.now(UTC))
+    backup, restorable = await asyncio.to_thread(told_of_backups, metrics_port)
+    assert backup == target.list()[-1].ended_at.timestamp() < restorable <= reaches(target)[-1].through.timestamp()
     named = {"OLD": str(shop), "NEW": str(data_dir / "new"), "TARGET": str(target.directory), "erased.txt": str(data_dir / "erased.txt")}
     found, restoring, starting, backing_up = (
         of("Restore", "sh", words).code for words in ("--list", " restore ", " up ", " backup --data")
     )
-    assert str(target.list()[-1].id) in await sh(_filled(found, named), **SHOP)
+    assert str(target.list()[-1].id) in await sh(_filled(found, named), "", (0,), **SHOP)
     destroy(supervisor, shop)
     await _restored_to(second, target, buyers.tally, data_dir / "then")
-    output = await sh(_filled(restoring, named | {"2026-11-30T12:00:00Z": "latest"}), **SHOP)
+    output = await sh(_filled(restoring, named | {"2026-11-30T12:00:00Z": "latest"}), "", (0,), **SHOP)
     assert f"restored the shop into {data_dir / 'new'}; its last transaction is of {datetime.now(UTC):%Y-%m-%d}T" in output
     orders = await inspected(data_dir / "new")
     assert last.key in acknowledged(buyers.tally, time.monotonic()) == orders.keys()
     again = run("-m", "mercato_server", *shlex.split(_filled(starting, named))[1:], *options, environ=SHOP)
     until_ready(again, port)
     assert healthy(port)
-    assert " and later" in await sh(_filled(backing_up, named), **SHOP)
+    assert " and later" in await sh(_filled(backing_up, named), "", (0,), **SHOP)
     stop(again)
 
 

@@ -4,6 +4,7 @@
 """
 
 import sys
+import tempfile
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,7 +24,10 @@ _PARTS = ("_bucket", "_sum", "_count")
 def observed() -> Iterator[str]:
     """Run a shop, let it trade and check its invariants; yield its page of metrics."""
     port = free_port()
-    with running("--metrics-port", str(port), MERCATO_VERIFY_SECONDS="1") as up:
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        running("--metrics-port", str(port), MERCATO_VERIFY_SECONDS="1", MERCATO_BACKUP_DIR=f"{directory}/backups") as up,
+    ):
         until_sync(lambda: _trade(up), "the shop has traded", despite=AssertionError)  # on a busy machine a call may reach its deadline
         yield until_sync(lambda: page if "mercato_verify_seconds" in (page := scraped(port)) else "", "the invariants are checked")
 

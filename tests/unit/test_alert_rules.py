@@ -11,7 +11,7 @@ from support import needs
 from support.promql import ROOT, RULES, Selector, Series, grouped_by, rules, selectors, series
 
 PROMTOOL = shutil.which("promtool")
-ANCHORS = {"disk-full", "feed-stuck", "quarantined-jobs", "leaked-key", "restore", "database-away", "payments", "slow"}
+ANCHORS = {"backup-late", "disk-full", "feed-stuck", "quarantined-jobs", "leaked-key", "restore", "database-away", "payments", "slow"}
 RUNBOOKS = ROOT / "docs/runbooks.md"
 
 
