@@ -27,8 +27,6 @@ STARTED = list(files.started())
 NAMES = {variable.name for variable in VARIABLES} | {name + SUFFIX for name in SECRETS} | {"PATH"}
 LATER = {"stripe_secret_key"}
 """Secrets that an operator adds, and that deploy/secrets.sh cannot make."""
-COMING = {"backup"} - {command.name for command in app.registered_commands}
-"""Commands of the units that this release does not have yet."""
 USAGE_ERROR = typer.BadParameter.__bases__[0]
 """The error of an option or a command that does not exist, in the copy of click that typer has."""
 MARGIN_S = 3
@@ -55,7 +53,7 @@ def parse(arguments: list[str]) -> None:
     command.make_context(name, rest, parent=context)
 
 
-@pytest.mark.parametrize("started", [each for each in STARTED if each.command not in COMING], ids=named)
+@pytest.mark.parametrize("started", STARTED, ids=named)
 def test_each_started_process_is_a_command_of_this_release(started: Started) -> None:
     parse(started.arguments)
 
@@ -263,6 +261,6 @@ def test_each_command_of_the_steps_exists(page: str) -> None:
     names = {name for block, word in code for name in re.findall(r"(?:^|[ /])(?<!namespace )mercato ([a-z][a-z-]+)", block or word)}
     group: Any = typer.main.get_command(app)
     assert "admin" in names
-    assert names - set(group.commands) - COMING == set()
+    assert names - set(group.commands) == set()
     targets = set(re.findall(r"`?make ([a-z]+)`", text))
     assert all(re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE) for target in targets)

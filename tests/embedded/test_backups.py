@@ -395,6 +395,11 @@ async def test_the_commands_for_a_postgresql_of_ones_own_restore_it_to_a_moment(
         await server.start()
         manual = Manual(kept, server)
         manual.do("slot")
+        old, segment = manual.backups / "2026-01-01T020000", manual.backups / "wal" / ("0" * 24)
+        old.mkdir()
+        segment.touch()
+        for path in (old, segment):
+            os.utime(path, (time.time() - 18 * 24 * 3600,) * 2)
         with manual.start("archive") as archiving:
             try:
                 manual.do("backup")
@@ -409,7 +414,9 @@ async def test_the_commands_for_a_postgresql_of_ones_own_restore_it_to_a_moment(
                 archiving.terminate()
     finally:
         await server.stop()
-    manual.do("restore", TIME=str(moment))
+    [made] = manual.backups.glob("2*")
+    assert not segment.exists()
+    manual.do("restore", TIME=str(moment), FROM=str(made))
     account = accounts.choose(kept.data_dir / "postgres", None)
     for path in (manual.backups, manual.cluster):
         accounts.give_tree(path, account)
