@@ -7,6 +7,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
@@ -35,6 +36,7 @@ from mercato_server.embedded import accounts, archive
 from mercato_server.embedded.backup_target import MANIFEST, Backup, BackupError, Target
 from mercato_server.embedded.database import database
 from mercato_server.embedded.launches import FILE, Launch
+from mercato_server.embedded.picture_copies import PictureCopies
 from mercato_server.embedded.postgres import Postgres, binaries
 from mercato_server.embedded.processes import EmbeddedError
 from ports import free_ports
@@ -355,6 +357,22 @@ async def test_a_copy_that_was_damaged_is_not_restored(kept: Kept) -> None:
     path.write_bytes(content)
     with pytest.raises(BackupError, match="pg_control"):
         await restore(kept.wanted(), mute)
+
+
+def test_a_backup_and_the_archive_may_copy_one_picture_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (picture := tmp_path / "pictures/renditions/ab/abcd.webp").parent.mkdir(parents=True)
+    picture.write_bytes(b"pixels")
+    places = (tmp_path / "pictures", tmp_path / "copies")
+    script = f"from mercato_server.embedded.picture_copies import *; PictureCopies(*map(Path, {[*map(str, places)]})).add()"
+    copy = shutil.copyfileobj
+
+    def while_another_copies(source: Any, target: Any) -> None:
+        subprocess.run([sys.executable, "-c", script], check=True, timeout=patient())
+        copy(source, target)
+
+    monkeypatch.setattr(shutil, "copyfileobj", while_another_copies)
+    assert PictureCopies(*places).add() == 1
+    assert [path.read_bytes() for path in (tmp_path / "copies").rglob("*.*")] == [b"pixels"]
 
 
 @pytest.mark.parametrize("megabytes", ["15", "1e3", ""])
