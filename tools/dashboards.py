@@ -238,6 +238,9 @@ BACKGROUND = Dashboard(
         ],
         [
             Panel("Logs", "bytes", {"logs": "sum(mercato_log_bytes)", "bound": "sum(mercato_log_max_bytes)"}),
+            Panel(
+                "Age of backups", "s", {it: f"time() - max(mercato_backup_{it}_timestamp_seconds)" for it in ("completed", "restorable")}
+            ),
             Panel("Free disk", "bytes", {"{{instance}}": "mercato_disk_free_bytes"}),
         ],
     ],

@@ -53,7 +53,7 @@ def verified(directory: Path, names: Sequence[str]) -> tuple[int, str]:
 @needs_systemd
 def test_systemd_takes_every_line_of_the_units(units: Path) -> None:
     names = [name.replace("@", "@1") for name in NAMES]
-    assert len(names) == 7
+    assert len(names) == 8
     assert verified(units, names) == (0, "")
     worker = units / "mercato@1.service"
     worker.write_text(worker.read_text().replace("ProtectHome=", "ProtectHomes="))
@@ -69,6 +69,24 @@ def test_each_service_is_shut_off_from_the_host(units: Path) -> None:
     found = dict(re.findall(r"Overall exposure level for (\S+): ([0-9.]+)", report))
     assert set(found) == set(services)
     assert max(map(float, found.values())) <= EXPOSURE_MAX
+
+
+def shell(unit: str, key: str) -> list[str]:
+    """Return the shell commands of a unit, as systemd gives them to the shell."""
+    found: str
+    [found] = re.findall(rf"^{key}=/bin/sh -euc '(.*?)'$", (UNITS / unit).read_text(), re.MULTILINE | re.DOTALL)
+    return found.replace("\\\n", "").replace("$$", "$").replace("%%", "%").strip().split(";" + " " * 3)
+
+
+def test_the_units_of_backups_run_the_commands_of_the_page() -> None:
+    """tests/embedded/test_backups.py runs them."""
+    page = (ROOT / "docs/backup.md").read_text()
+    for unit, key, name in (
+        ("mercato-archive.service", "ExecStartPre", "slot"),
+        ("mercato-archive.service", "ExecStart", "archive"),
+        ("mercato-backup.service", "ExecStart", "backup"),
+    ):
+        assert shell(unit, key) == page.partition(f"<!-- commands: {name} -->\n```sh\n")[2].partition("\n```")[0].splitlines()
 
 
 def test_each_timer_has_its_service_and_each_unit_that_is_waited_for_exists() -> None:

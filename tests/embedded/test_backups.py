@@ -3,9 +3,11 @@
 import asyncio
 import hashlib
 import os
+import shlex
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
@@ -23,9 +25,9 @@ from embedded.test_up import QUIET, Supervisor, healthy, stop, until_ready
 from embedded.watch import children, gone, name
 from faults.buyers import Tally, market, stock_up
 from faults.processes import SECRET
-from mercato_server.backups.restoring import Wanted, restore
+from mercato_server.backups.restoring import Wanted, choose, restore
 from mercato_server.backups.taking import Source, take
-from mercato_server.backups.wal import reaches, stamp
+from mercato_server.backups.wal import Reach, reaches, stamp
 from mercato_server.cli.verify import check
 from mercato_server.config.backup_settings import BackupSettings
 from mercato_server.config.environment import ConfigError
@@ -34,11 +36,15 @@ from mercato_server.embedded import accounts, archive
 from mercato_server.embedded.backup_target import MANIFEST, Backup, BackupError, Target
 from mercato_server.embedded.database import database
 from mercato_server.embedded.launches import FILE, Launch
+from mercato_server.embedded.picture_copies import PictureCopies
 from mercato_server.embedded.postgres import Postgres, binaries
 from mercato_server.embedded.processes import EmbeddedError
+from ports import free_ports
 from support.clusters import cluster_directory
 from support.disks import MEGABYTE, fill, small_disk
 from support.patience import patient, until, until_sync
+from support.runbooks import of, replaced, sh
+from support.scrape import scrape
 
 PEPPER, OTHER_PEPPER = (hashlib.sha256(text).hexdigest() for text in (b"a pepper", b"another"))
 SHOP = QUIET | {"SECRET_KEY": SECRET, "ALGORITHM": "HS256", "MERCATO_PASSWORD_PEPPER": PEPPER}
@@ -82,6 +88,12 @@ def succeed(run: Run, *arguments: object, environ: dict[str, str] | None = None)
     return output
 
 
+def told_of_backups(metrics_port: int) -> tuple[float, float]:
+    """Return the metrics of the last backup, and of the last moment to which it can be restored."""
+    found = scrape(metrics_port)
+    return found["mercato_backup_completed_timestamp_seconds"], found["mercato_backup_restorable_timestamp_seconds"]
+
+
 def destroy(supervisor: Supervisor, shop: Path) -> None:
     """Kill all processes of a shop, and delete its data."""
     family = children(supervisor.pid)
@@ -117,10 +129,11 @@ async def archived(target: Target, moment: datetime) -> None:
 
 
 async def test_a_destroyed_shop_is_restored_to_a_second_and_to_its_last_order(data_dir: Path, port: int, run: Run) -> None:
-    shop, target = data_dir / "shop", Target(data_dir / "backups")
-    up = ["-m", "mercato_server", "up", "--port", port, "--workers", 1, "--no-demo"]
-    supervisor = run(*up, "--data-dir", shop, "--backup-dir", target.directory, environ=SHOP)
+    shop, target, metrics_port = data_dir / "shop", Target(data_dir / "backups"), free_ports(1)
+    options = ["--port", port, "--workers", 1, "--no-demo", "--metrics-port", metrics_port]
+    supervisor = run("-m", "mercato_server", "up", "--data-dir", shop, "--backup-dir", target.directory, *options, environ=SHOP)
     until_ready(supervisor, port)
+    assert await asyncio.to_thread(told_of_backups, metrics_port) == (0, 0)
     goods = await stock_up(Postgres(shop).url(), buyers=BUYERS)
     async with market(goods, f"127.0.0.1:{port}") as buyers:
         async with buyers.crowd():
@@ -132,16 +145,29 @@ async def test_a_destroyed_shop_is_restored_to_a_second_and_to_its_last_order(da
             await buyers.trade()
         last = await buyers.buy(goods.buyers[0])  # the shop is quiet from here on
         await archived(target, datetime.now(UTC))
+    backup, restorable = await asyncio.to_thread(told_of_backups, metrics_port)
+    assert backup == target.list()[-1].ended_at.timestamp() < restorable <= reaches(target)[-1].through.timestamp()
+    named = {"OLD": str(shop), "NEW": str(data_dir / "new"), "TARGET": str(target.directory), "erased.txt": str(data_dir / "erased.txt")}
+    found, restoring, starting, backing_up = (
+        of("Restore", "sh", words).code for words in ("--list", " restore ", " up ", " backup --data")
+    )
+    assert str(target.list()[-1].id) in await sh(_filled(found, named), "", (0,), **SHOP)
     destroy(supervisor, shop)
     await _restored_to(second, target, buyers.tally, data_dir / "then")
-    output = succeed(run, "restore", "--data-dir", shop, target.directory, environ=SHOP)
-    assert output.splitlines()[-2].startswith(f"restored the shop into {shop}; its last transaction is of {datetime.now(UTC):%Y-%m-%d}T")
-    orders = await inspected(shop)
+    output = await sh(_filled(restoring, named | {"2026-11-30T12:00:00Z": "latest"}), "", (0,), **SHOP)
+    assert f"restored the shop into {data_dir / 'new'}; its last transaction is of {datetime.now(UTC):%Y-%m-%d}T" in output
+    orders = await inspected(data_dir / "new")
     assert last.key in acknowledged(buyers.tally, time.monotonic()) == orders.keys()
-    again = run(*up, "--data-dir", shop, environ=SHOP)
+    again = run("-m", "mercato_server", *shlex.split(_filled(starting, named))[1:], *options, environ=SHOP)
     until_ready(again, port)
     assert healthy(port)
+    assert " and later" in await sh(_filled(backing_up, named), "", (0,), **SHOP)
     stop(again)
+
+
+def _filled(code: str, named: dict[str, str]) -> str:
+    """Return commands of the runbooks with the values of the test."""
+    return replaced(code, **{name: value for name, value in named.items() if name in code})
 
 
 async def _restored_to(second: Instant, target: Target, tally: Tally, data_dir: Path) -> None:
@@ -265,6 +291,8 @@ async def test_a_restore_is_refused_in_one_line_that_says_why(kept: Kept) -> Non
             await restore(wanted, mute)
         assert "\n" not in str(refused.value)
         assert PEPPER not in str(refused.value)
+    with pytest.raises(ConfigError, match="MERCATO_STRIPE_SECRET_KEY"):  # not after the replay of the log
+        await restore(kept.wanted(environ=environ | {"MERCATO_STRIPE_SECRET_KEY": "nonsense"}), mute)
     assert not kept.wanted().data_dir.exists()
     assert await answer(kept.data_dir) == 42
     server = Postgres(kept.data_dir)
@@ -305,6 +333,22 @@ async def test_a_backup_is_refused_in_one_line_that_says_why(kept: Kept) -> None
         await kept.back_up()
 
 
+async def test_a_backup_whose_archive_has_not_gone_on_is_restored_to_its_own_time(kept: Kept) -> None:
+    backup = await kept.back_up()
+    stale = Reach(backup, backup.ended_at, (kept.target.wal / "000000010000000000000002.partial",))
+    assert choose([stale], backup.ended_at, None).segments == ()  # PostgreSQL would look there for a commit after that time
+    assert choose([stale], None, None) == stale
+
+
+async def test_a_file_of_settings_may_name_the_files_of_secrets(kept: Kept, run: Run) -> None:
+    Launch.of_environ({"MERCATO_PASSWORD_PEPPER": PEPPER}, kept.data_dir).write(kept.data_dir)
+    await kept.back_up()
+    (pepper := kept.data_dir / "pepper").write_text(PEPPER)
+    (settings := kept.data_dir / "settings").write_text(f"MERCATO_PASSWORD_PEPPER_FILE={pepper}\n")
+    options = ["--data-dir", kept.wanted().data_dir, "--env-file", settings]
+    assert "restored the shop into" in succeed(run, "restore", *options, kept.target.directory)
+
+
 async def test_a_copy_that_was_damaged_is_not_restored(kept: Kept) -> None:
     backup = await kept.back_up()
     path = kept.target.base(backup.id) / "global/pg_control"
@@ -313,6 +357,22 @@ async def test_a_copy_that_was_damaged_is_not_restored(kept: Kept) -> None:
     path.write_bytes(content)
     with pytest.raises(BackupError, match="pg_control"):
         await restore(kept.wanted(), mute)
+
+
+def test_a_backup_and_the_archive_may_copy_one_picture_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (picture := tmp_path / "pictures/renditions/ab/abcd.webp").parent.mkdir(parents=True)
+    picture.write_bytes(b"pixels")
+    places = (tmp_path / "pictures", tmp_path / "copies")
+    script = f"from mercato_server.embedded.picture_copies import *; PictureCopies(*map(Path, {[*map(str, places)]})).add()"
+    copy = shutil.copyfileobj
+
+    def while_another_copies(source: Any, target: Any) -> None:
+        subprocess.run([sys.executable, "-c", script], check=True, timeout=patient())
+        copy(source, target)
+
+    monkeypatch.setattr(shutil, "copyfileobj", while_another_copies)
+    assert PictureCopies(*places).add() == 1
+    assert [path.read_bytes() for path in (tmp_path / "copies").rglob("*.*")] == [b"pixels"]
 
 
 @pytest.mark.parametrize("megabytes", ["15", "1e3", ""])
@@ -353,19 +413,28 @@ async def test_the_commands_for_a_postgresql_of_ones_own_restore_it_to_a_moment(
         await server.start()
         manual = Manual(kept, server)
         manual.do("slot")
+        old, segment = manual.backups / "2026-01-01T020000", manual.backups / "wal" / ("0" * 24)
+        old.mkdir()
+        segment.touch()
+        for path in (old, segment):
+            os.utime(path, (time.time() - 18 * 24 * 3600,) * 2)
         with manual.start("archive") as archiving:
             try:
                 manual.do("backup")
                 await ask(server, "INSERT INTO kept VALUES (43)")
                 moment = await ask(server, "SELECT clock_timestamp()")
-                end = await ask(server, "INSERT INTO kept VALUES (44)", "SELECT pg_current_wal_flush_lsn()::text")
+                end = await ask(
+                    server, "INSERT INTO kept VALUES (44)", "SELECT pg_current_wal_insert_lsn()::text"
+                )  # its commit does not flush
                 arrived = f"SELECT restart_lsn >= '{end}'::pg_lsn FROM pg_replication_slots"  # noqa: S608 - a position
                 await until(lambda: ask(server, arrived))
             finally:
                 archiving.terminate()
     finally:
         await server.stop()
-    manual.do("restore", TIME=str(moment))
+    [made] = manual.backups.glob("2*")
+    assert not segment.exists()
+    manual.do("restore", TIME=str(moment), FROM=str(made))
     account = accounts.choose(kept.data_dir / "postgres", None)
     for path in (manual.backups, manual.cluster):
         accounts.give_tree(path, account)

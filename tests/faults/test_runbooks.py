@@ -3,9 +3,6 @@
 import asyncio
 import hashlib
 import json
-import os
-import subprocess
-import sys
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -18,11 +15,11 @@ import pytest
 
 from faults.buyers import Goods, market, stock_up
 from faults.conftest import Scale
-from faults.processes import HOST, SECRET, Edge, Worker, open_channel, running
+from faults.processes import HOST, Edge, Worker, open_channel, running
 from faults.releases import ROOT
 from faults.test_disk import disk  # noqa: F401 - a fixture
 from mercato.v1 import auth_pb2, auth_pb2_grpc, user_pb2, user_pb2_grpc
-from mercato_server.config.settings import Limits, Settings, child_environ
+from mercato_server.config.settings import Limits, Settings
 from mercato_server.database import migrations
 from mercato_server.database.pool import Conn, Pool
 from mercato_server.domain.events import ConsumerName, EventKind
@@ -37,10 +34,10 @@ from mercato_server.store.events import Entry, Event, append
 from support import needs
 from support.certificates import certificate
 from support.disks import fill
-from support.documentation import Block, blocks
+from support.documentation import blocks
 from support.patience import patient, until
+from support.runbooks import PAGE, of, replaced, sh
 
-PAGE = ROOT / "docs/runbooks.md"
 CLIENT = "203.0.113.9"
 TESTED = {
     "Runbooks": "test_a_database_that_is_away",
@@ -58,8 +55,15 @@ TESTED = {
     "Certificate": "test_a_certificate_has_a_last_day",
     "A buyer disputes an order": "test_a_disputed_order",
 }
-ELSEWHERE = {"Restore": "tests/embedded/test_backups.py", "Payments": "tests/payments/test_reconcile.py"}
-"""Sections whose commands another file runs."""
+PAYMENTS = "payments/test_restored_shops.py"
+ELSEWHERE = {
+    "Restore": {
+        "embedded/test_backups.py": "test_a_destroyed_shop_is_restored_to_a_second_and_to_its_last_order",
+        PAYMENTS: "test_the_commands_of_the_runbooks_settle_what_a_restored_shop_has_forgotten",
+    },
+    "Payments": {PAYMENTS: "test_the_commands_of_the_runbooks_settle_what_a_restored_shop_has_forgotten"},
+}
+"""Sections whose commands tests of other files run."""
 QUICK = Limits(feed_tries=1, feed_pause_s=0.001, feed_upkeep_s=0.01)
 LOCAL = "http://127.0.0.1:8080"
 CANNOT = "the handler fails"
@@ -68,30 +72,8 @@ CANNOT = "the handler fails"
 def test_every_block_of_the_page_has_a_test() -> None:
     assert {block.heading for block in blocks(PAGE)} == TESTED.keys() | ELSEWHERE.keys()
     assert set(TESTED.values()) <= globals().keys()
-
-
-def of(heading: str, language: str, words: str = "") -> Block:
-    """Return the one block of a section in a language that has these words."""
-    [block] = [block for block in blocks(PAGE, language) if block.heading == heading and words in block.code]
-    return block
-
-
-async def sh(script: str, database_url: str = "", **environ: str) -> str:
-    """Run commands in a shell that stops at the first failure; return what they print."""
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    env = child_environ({"PATH": path, "DATABASE_URL": database_url, "SECRET_KEY": SECRET, **environ})
-    command = ["/bin/sh", "-c", f"set -e\n{script}"]
-    done = await asyncio.to_thread(subprocess.run, command, env=env, capture_output=True, text=True, check=False, timeout=patient())
-    assert done.returncode == 0, done
-    return str(done.stdout)
-
-
-def replaced(code: str, **texts: str) -> str:
-    """Replace examples of the page by values of the test; each must be there."""
-    for old, new in texts.items():
-        assert old in code, code
-        code = code.replace(old, new)
-    return code
+    for path, test in ((path, test) for tests in ELSEWHERE.values() for path, test in tests.items()):
+        assert f"async def {test}(" in (ROOT / "tests" / path).read_text()
 
 
 async def sql(code: str, database_url: str) -> list[list[asyncpg.Record]]:

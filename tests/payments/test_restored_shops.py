@@ -23,8 +23,9 @@ from mercato_server.store.order_states import cancel_overdue
 from mercato_server.store.restores import Pause
 from support.patience import until
 from support.restored_shops import PastShop, connected, past_shop
+from support.runbooks import of, replaced, sh
 from support.shop import Person, Shop, open_worker, refusal, settings_of
-from support.stripe_double.double import StripeDouble
+from support.stripe_double.double import PUBLISHABLE_KEY, SECRET_KEY, StripeDouble
 from support.stripe_double.faults import LOST_ANSWER
 from support.stripe_shop import settings_of as stripe_settings
 from support.till import Till, with_payments
@@ -166,6 +167,28 @@ async def test_an_accepted_difference_is_another_one_once_its_money_has_come(
     assert code == CLEAN
     async with connected(story.past.restored) as pool:
         assert await pool.fetchval("SELECT count(*) FROM accepted_differences WHERE reason = 'the buyer has left'") == 2
+
+
+async def test_the_commands_of_the_runbooks_settle_what_a_restored_shop_has_forgotten(
+    story: Story, double: StripeDouble, reconcile: Reconcile
+) -> None:
+    compare, settle = (
+        replaced(of("Restore", "sh", words).code, **{" --data-dir NEW": ""}) for words in ("reconcile --data-dir NEW\n", "--refund")
+    )
+    assert compare == of("Payments", "sh").code == "mercato reconcile\n"
+    environ = {"MERCATO_STRIPE_SECRET_KEY": SECRET_KEY, "MERCATO_STRIPE_PUBLISHABLE_KEY": PUBLISHABLE_KEY, "MERCATO_STRIPE_URL": double.url}
+    printed = await sh(compare, story.past.restored, (INCOMPLETE,), **environ)  # the lost time is younger than the grace of the command
+    assert "0 discrepancies, 2 in flight" in printed
+    _, [*found, _], _ = await reconcile()
+    ids = {each["provider_ref"]: each["id"] for each in found}
+    refund, accept = settle.splitlines()
+    refund = replaced(refund, **{"0123456789abcdef": ids[story.forgotten.provider_ref]})
+    await sh(refund, story.past.restored, (INCOMPLETE,), **environ)
+    assert [each.amount for each in double.account.refunds.values()] == [2_000, 3_000]
+    accept = replaced(accept, fedcba9876543210=ids[story.unpaid.provider_ref])
+    await sh(accept, story.past.restored, (INCOMPLETE,), **environ)
+    code, [summary], _ = await reconcile()
+    assert (code, summary["accepted"], summary["payments_paused"]) == (CLEAN, 1, False)
 
 
 async def test_what_does_not_exist_and_what_the_shop_can_refund_itself_is_not_given_back(story: Story, reconcile: Reconcile) -> None:

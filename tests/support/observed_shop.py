@@ -5,6 +5,7 @@
 
 import re
 import sys
+import tempfile
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,7 +25,10 @@ _PARTS = ("_bucket", "_sum", "_count")
 def observed() -> Iterator[str]:
     """Run a shop, let it trade and check its invariants; yield its page of metrics."""
     port = free_port()
-    with running("--metrics-port", str(port), MERCATO_VERIFY_SECONDS="1") as up:
+    with (
+        tempfile.TemporaryDirectory() as directory,
+        running("--metrics-port", str(port), MERCATO_VERIFY_SECONDS="1", MERCATO_BACKUP_DIR=f"{directory}/backups") as up,
+    ):
         until_sync(lambda: _trade(up), "the shop has traded", despite=AssertionError)  # on a busy machine a call may reach its deadline
         yield until_sync(lambda: page if _is_whole(page := scraped(port)) else "", "all tell their metrics, and the invariants are checked")
 

@@ -9,7 +9,7 @@ import contextlib
 import os
 import shutil
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -57,11 +57,15 @@ class Wanted:
 
 
 async def restore(wanted: Wanted, tell: Tell) -> datetime | None:
-    """Restore a shop; return the time of the last restored transaction after the backup, None if there was none. Raises BackupError."""
+    """Restore a shop; return the time of the last restored transaction after the backup, None if there was none.
+
+    Raises BackupError, ConfigError.
+    """
     with wanted.target.locked(shared=True):
         chosen = choose(wal.reaches(wanted.target), wanted.moment, wanted.backup_id)
         _require_same_release(chosen.backup)
         _require_same_secrets(wanted, chosen.backup)
+        PaymentSettings.from_environ(wanted.environ)  # `_mark` reads them, after a replay that may take hours
         async with _own(wanted.data_dir, tell, move_aside=wanted.move_aside):
             _require_room(wanted.target, chosen, wanted.data_dir)
             try:
@@ -81,6 +85,8 @@ def choose(found: Sequence[Reach], moment: datetime | None, backup_id: str | Non
         raise BackupError(f"the time must be in the range of a backup: {'; '.join(map(str, named))}")
     if able[-1].missing:
         raise BackupError(f"{able[-1]}; choose another one with --backup")
+    if moment == able[-1].backup.ended_at == able[-1].through:
+        return replace(able[-1], segments=())  # the backup itself: the archive may hold no later commit at which a recovery would stop
     return able[-1]
 
 

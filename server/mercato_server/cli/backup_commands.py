@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mercato_server.cli.running import DataDir, run
+from mercato_server.config import secret_files
 from mercato_server.config import settings as config
 from mercato_server.config.environment import environ_file
 
@@ -45,7 +46,7 @@ def backup(
         return
     os.umask(0o077)
     directory = (data_dir or Path(config.data_home(), "mercato")).resolve()
-    launch = Launch.read(directory, config.child_environ(environ_file(env_file)))
+    launch = Launch.read(directory, _environ(env_file))
     made = run(take(Source(directory, launch), place, keep=keep, tell=typer.echo))
     typer.echo(f"backup {made.id} is complete; the shop can be restored to {_local(made.ended_at)}{' and later' if made.archive else ''}")
     if not made.archive:
@@ -79,7 +80,7 @@ def restore(  # noqa: PLR0913, PLR0917 - options of a command
         data_dir=directory,
         moment=_moment(to),
         backup_id=backup_id,
-        environ=config.child_environ(environ_file(env_file)),
+        environ=_environ(env_file),
         user=user,
         move_aside=move_aside,
     )
@@ -87,7 +88,12 @@ def restore(  # noqa: PLR0913, PLR0917 - options of a command
     replayed = run(run_restore(wanted, typer.echo))
     last = f"its last transaction is of {_local(replayed)}" if replayed else "nothing was committed after the backup"
     typer.echo(f"restored the shop into {directory}; {last}")
-    typer.echo("all sessions have ended; payments through a provider are off until `mercato reconcile` is clean")
+    typer.echo("all sessions have ended; if the shop has a payment provider, payments are off until `mercato reconcile` is clean")
+
+
+def _environ(env_file: Path | None) -> dict[str, str]:
+    """Return this process's variables, replaced by those of a file, with the secrets of the files that both name; raises ConfigError."""
+    return config.child_environ(secret_files.read(environ_file(env_file)))
 
 
 def _list(target: "Target") -> None:

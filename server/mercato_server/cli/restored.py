@@ -32,7 +32,9 @@ def restored(
     if nothing_lost:
         typer.echo("marked as moved; workers may serve it")
     else:
-        typer.echo("marked as restored: all sessions have ended; payments are off until `mercato reconcile` is clean")
+        typer.echo(
+            "marked as restored: all sessions have ended; with a payment provider payments are off until `mercato reconcile` is clean"
+        )
 
 
 async def _mark(data_dir: Path | None, moment: datetime | None, *, nothing_lost: bool) -> None:

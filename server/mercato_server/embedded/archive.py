@@ -79,6 +79,11 @@ class Archive:
         self._begun = asyncio.Event()
         self._closing = False
 
+    @property
+    def target(self) -> Target | None:
+        """The directory of backups; None if nothing is archived."""
+        return self._archived.target if self._archived else None
+
     def require(self) -> None:
         """Make the directory of backups unless it is there; raises BackupError if it cannot be used."""
         if self._archived is not None:

@@ -127,6 +127,15 @@ class Target:
         """Return the backups, the oldest first; raises BackupError."""
         return sorted((self._read(path) for path in self.backups.glob(f"[0-9]*/{MANIFEST}")), key=lambda backup: backup.ended_at)
 
+    def newest(self) -> tuple[datetime, datetime] | None:
+        """Return the time of the newest backup, and the last moment to which it can be restored; None without one. Raises BackupError."""
+        path = max(self.backups.glob(f"[0-9]*/{MANIFEST}"), default=None)
+        if path is None:
+            return None
+        backup = self._read(path)
+        through = self.state(backup.archive).through if backup.archive else None
+        return backup.ended_at, max(through or backup.ended_at, backup.ended_at)
+
     def state(self, archive: str) -> ArchiveState:
         """Return how far an archive reaches; raises BackupError."""
         path = self.archive(archive) / STATE

@@ -77,7 +77,7 @@ def _copy(directory: int, name: str, target: Path) -> bool:
         if not is_own or (target.exists() and target.stat().st_size == info.st_size):
             return False
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        unfinished = target.with_name(f"{target.name}.new")
+        unfinished = target.with_name(f"{target.name}.{os.getpid()}.new")  # a backup and the archive may copy one file at once
         try:
             with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as copy:
                 shutil.copyfileobj(file, copy)

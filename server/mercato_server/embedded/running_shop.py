@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mercato_server.embedded.backup_target import Target
 from mercato_server.embedded.processes import Program
 from mercato_server.embedded.workers import Workers
 
@@ -18,6 +19,8 @@ class RunningShop:
     data_dir: Path
     logs_bytes: int
     """Bound of all logs together."""
+    backups: Target | None = None
+    """Where the shop is archived."""
 
     @property
     def processes(self) -> Mapping[str, int | None]:

@@ -111,7 +111,7 @@ class Shop:
         self._mail = MailSettings()
         self._play = PlayMoney(self._data_dir, self._edge) if options.demo_payments else None
         self._workers = Workers(count, self._worker_process, self._until_at_edge)
-        running = RunningShop(self._servers, self._workers, self._data_dir, self._logs_bytes)
+        running = RunningShop(self._servers, self._workers, self._data_dir, self._logs_bytes, self._archive.target)
         port = metrics.port_beside(options.port, options.metrics_port)
         self._metrics = metrics.Metrics(port, run_dir, self._admin, running) if port else None
         self._environ: dict[str, str] = {}

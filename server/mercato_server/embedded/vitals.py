@@ -8,6 +8,7 @@ from pathlib import Path
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from mercato_server.embedded.backup_target import BackupError
 from mercato_server.embedded.running_shop import RunningShop
 
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -30,6 +31,7 @@ class Vitals(Collector):
         yield restarts
         yield from self._of_processes()
         yield from self._of_files()
+        yield from self._of_backups()
 
     def _of_processes(self) -> Iterator[Metric]:
         runs = GaugeMetricFamily("mercato_process_up", "Whether a process of the shop runs.", labels=["process"])
@@ -54,6 +56,23 @@ class Vitals(Collector):
         free, size = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
         yield GaugeMetricFamily("mercato_disk_free_bytes", "Free space of the file system of the data directory.", value=free)
         yield GaugeMetricFamily("mercato_disk_size_bytes", "Size of the file system of the data directory.", value=size)
+
+    def _of_backups(self) -> Iterator[Metric]:
+        """Yield nothing unless the shop is archived; 0 without a backup, or if its directory cannot be read."""
+        if self._shop.backups is None:
+            return
+        completed = restorable = 0.0
+        with contextlib.suppress(BackupError, OSError):
+            if found := self._shop.backups.newest():
+                completed, restorable = (moment.timestamp() for moment in found)
+        yield GaugeMetricFamily(
+            "mercato_backup_completed_timestamp_seconds", "Time of the last backup; 0 if there is none.", value=completed
+        )
+        yield GaugeMetricFamily(
+            "mercato_backup_restorable_timestamp_seconds",
+            "Last moment to which that backup can be restored. It stays if the archive is late or has a gap.",
+            value=restorable,
+        )
 
 
 def _children(pid: int) -> list[int]:
