@@ -30,6 +30,7 @@ ENVOYS_STATUS = {413, 415, 431}  # refusals for which Envoy has its own status
 INVALID_ARGUMENT, RESOURCE_EXHAUSTED = 3, 8
 
 TABLES = (
+    *("accepted_differences", "database_origin"),
     *("account_taxes", "accounts", "addresses", "audit_log", "cart_items", "carts", "categories", "events", "idempotency_keys"),
     *("login_attempts", "mail_allowances", "order_discounts", "order_history", "order_items", "order_notes", "order_taxes", "orders"),
     *(
