@@ -60,7 +60,6 @@ SETTINGS = {
     "log_timezone": "UTC",
     "logging_collector": "off",
     "log_checkpoints": "off",
-    "log_error_verbosity": "terse",  # the details of an error quote rows: at each sign-up with an address that is taken, that address
     "max_slot_wal_keep_size": "4GB",  # retained for an archive that cannot be reached (`archive.py`)
 }
 HBA = """\
@@ -68,6 +67,8 @@ HBA = """\
 local all all peer map=mercato
 local replication mercato peer map=mercato
 """
+# The details of an error quote rows: at each sign-up with an address that is taken, that address. Those of a failed start are needed.
+HIDE_DETAILS = 'ALTER DATABASE "mercato" SET log_error_verbosity = terse'
 HAS_ROLE = "SELECT count(*) FROM pg_roles WHERE rolname = $1"
 CREATE_WORKER = """
 CREATE ROLE mercato_worker LOGIN;
@@ -253,7 +254,7 @@ class Postgres:
             await asyncio.sleep(POLL_S)
 
     async def _prepare(self) -> None:
-        """Make the database, and the role of the workers, which an earlier release did not have, unless they exist."""
+        """Make the database, and what an earlier release did not have: the role of the workers, and the bound on what is logged."""
         import asyncpg
 
         try:
@@ -262,6 +263,8 @@ class Postgres:
             await self._create_database()
             connection = await asyncpg.connect(self.url())
         try:
+            if await connection.fetchval("SHOW log_error_verbosity") != "terse":
+                await connection.execute(HIDE_DETAILS)
             if not await connection.fetchval(HAS_ROLE, WORKER):
                 await connection.execute(CREATE_WORKER)
         finally:
