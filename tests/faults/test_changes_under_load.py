@@ -39,7 +39,7 @@ async def test_workers_that_restart_one_after_the_other_fail_no_call(
     for worker in workers:
         worker.require_no_bugs_logged()
     await conclude("rolling restart", goods, shop.tally, restarts=cycles, failed_calls=shop.tally.codes.total())
-    assert shop.tally.codes == Counter()
+    assert shop.tally.codes == Counter(), shop.tally.texts
 
 
 async def test_a_migration_that_must_wait_for_a_long_report_lets_calls_pass_meanwhile(
@@ -64,4 +64,4 @@ async def test_a_migration_that_must_wait_for_a_long_report_lets_calls_pass_mean
     did = {"migrations": len(applied), "seconds": f"{took_s:.1f}", "failed_calls": shop.tally.codes.total()}
     await conclude("migration behind a long report", goods, shop.tally, **did)
     assert applied == [path.name for path in samples]
-    assert shop.tally.codes == Counter()
+    assert shop.tally.codes == Counter(), shop.tally.texts
