@@ -22,9 +22,9 @@ from ports import free_port
 from support.patience import allowed, patient, slowness, until
 
 WORKERS = 2
-HEALTH_INTERVAL_S = 0.2
+HEALTH_INTERVAL_S = 0.5
 """Between two health checks. The time that a worker drains, and the pauses of the page, are shorter in the same ratio."""
-DRAIN_S = 0.8
+DRAIN_S = 2.0
 EDGE_DRAIN_S = 1
 
 

@@ -14,7 +14,7 @@ from faults.releases import SAMPLES
 from mercato_server.database import migrations
 from support.patience import Within, slowness, until
 
-HEALTH_INTERVAL_S = 0.5
+HEALTH_INTERVAL_S = 1.0
 DRAIN_S = 2.5 * HEALTH_INTERVAL_S
 """A worker reports that it stops this long before it does. The edge sees it at its next health check, late on a busy machine."""
 REPORT_S = 3.0
@@ -26,15 +26,17 @@ WAITING = "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND 
 async def test_workers_that_restart_one_after_the_other_fail_no_call(
     directory: Path, goods: Goods, scale: Scale, conclude: Conclude
 ) -> None:
-    drain_s = DRAIN_S * slowness()
-    workers = [Worker(directory, goods.database_url, name=name, MERCATO_DRAIN_SECONDS=str(drain_s)) for name in ("one", "two")]
+    def drain_s() -> str:
+        return str(DRAIN_S * slowness())
+
+    workers = [Worker(directory, goods.database_url, name=name, MERCATO_DRAIN_SECONDS=drain_s()) for name in ("one", "two")]
     cycles = scale(4, 20)
     async with running(*workers), Edge(directory, workers, HEALTH_INTERVAL_S) as edge, market(goods, edge.address) as shop, shop.crowd():
         for number in range(cycles):
             worker = workers[number % 2]
             await worker.stop()
             assert await worker.wait() == 0
-            await worker.restart()
+            await worker.restart(MERCATO_DRAIN_SECONDS=drain_s())
             await edge.until_all_healthy()
     for worker in workers:
         worker.require_no_bugs_logged()
