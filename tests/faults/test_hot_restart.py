@@ -20,7 +20,7 @@ from faults.buyers import Goods
 from faults.deployments import HotEdge
 from faults.processes import HOST, Worker, open_channel, running
 from faults.releases import ROOT, Release, run
-from support.certificates import certificate
+from support.certificates import Certificate, certificate
 from support.patience import allowed, patient, until
 
 HERE = Release(ROOT)
@@ -77,6 +77,11 @@ async def status(edge: HotEdge, path: str) -> int:
         return (await get(connection, path)).status
 
 
+async def knows_new_routes(edge: HotEdge) -> bool:
+    """Return whether the next Envoy takes new connections: the old one may take some until it obeys the next one, which serves."""
+    return await status(edge, NEW_ROUTE) == KNOWN
+
+
 async def test_the_next_envoy_has_new_routes_and_the_old_one_ends_with_its_connections(directory: Path, worker: Worker) -> None:
     async with (
         edge_of(directory, worker) as edge,
@@ -91,7 +96,7 @@ async def test_the_next_envoy_has_new_routes_and_the_old_one_ends_with_its_conne
             [old] = envoys(edge)
             edge.configure(await rendered(edge, worker))
             await edge.restart()
-            assert await status(edge, NEW_ROUTE) == KNOWN
+            await until(lambda: knows_new_routes(edge))
             await until(lambda: is_told_to_leave(kept), "the old connection is told to close")
             assert (await get(kept, NEW_ROUTE)).status == KNOWN, "a new connection"
             await health.Check(health_pb2.HealthCheckRequest(), timeout=patient())
@@ -125,7 +130,7 @@ async def test_an_epoch_that_fails_changes_nothing_and_the_next_one_serves(direc
         assert await status(edge, NEW_ROUTE) == UNKNOWN
         edge.configure(await rendered(edge, worker))
         await edge.restart()
-        assert await status(edge, NEW_ROUTE) == KNOWN
+        await until(lambda: knows_new_routes(edge))
 
 
 async def test_a_refused_configuration_changes_nothing_and_a_renewed_certificate_is_served(directory: Path, worker: Worker) -> None:
@@ -144,7 +149,12 @@ async def test_a_refused_configuration_changes_nothing_and_a_renewed_certificate
         renewed = certificate(directory)
         assert renewed.path == first.path
         await edge.restart()
-        assert await served_certificate(edge) == renewed.path.read_text() != before
+        assert renewed.path.read_text() != before
+        await until(lambda: serves(edge, renewed))
+
+
+async def serves(edge: HotEdge, wanted: Certificate) -> bool:
+    return await served_certificate(edge) == wanted.path.read_text()
 
 
 async def served_certificate(edge: HotEdge) -> str:

@@ -8,24 +8,22 @@ import asyncio
 import contextlib
 import json
 import os
-import re
-import signal
 import tempfile
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
 from mercato_server.config.inheritance import program_environ
 from mercato_server.embedded import signals
-from mercato_server.embedded.privileges import prctl
-from mercato_server.embedded.processes import EmbeddedError, complain, describe_exit, first
+from mercato_server.embedded.envoy_admin import Admin
+from mercato_server.embedded.processes import EmbeddedError, complain, describe_exit, end_with_parent, first
 
 START_S = 60.0
 """Time for an epoch to serve: it waits for the first health check of each worker."""
 POLL_S = 0.05
-PROBE_S = 2.0
 REASON_LINES = 3
 STOP_S = 3.0
 QUIET = (
@@ -33,11 +31,9 @@ QUIET = (
     *("--component-log-level", "cache_filter:error"),  # it warns of each answer that it had no time to store
     *("--file-flush-interval-msec", "1000"),  # the access log shows a call after a second; the default is ten
 )
-ACTIVE_CALLS = "http.edge.downstream_rq_active"
 SHARED_MEMORY = "/dev/shm/envoy_shared_memory_"  # noqa: S108 - Envoy's name for it; its base id times ten follows
 FLAGS_BYTES = 8
 """Size of the flags, the last field of the shared memory (`SharedMemory` in hot_restart_impl.h of Envoy 1.40)."""
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,7 +129,7 @@ class Edge:
             memory.seek(-FLAGS_BYTES, os.SEEK_END)
             memory.write(bytes(FLAGS_BYTES))
 
-    async def _begin(self, epoch: int) -> tuple[Process, "Admin"]:
+    async def _begin(self, epoch: int) -> tuple[Process, Admin]:
         """Start an epoch and return it with its admin page once it serves; ends it and raises EmbeddedError if it does not."""
         base = ("--base-id", self._base_id.read_text().strip()) if epoch else ("--use-dynamic-base-id", "--base-id-path", self._base_id)
         drain_s = str(max(1, round(self._wanted.drain_s)))
@@ -157,20 +153,13 @@ class Edge:
 
     async def _run(self, *arguments: str | Path) -> Process:
         """Start Envoy with the standard streams of this process, whose end ends it. Call it from the main thread."""
-        parent = os.getpid()
-
-        def in_child() -> None:
-            prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() != parent:
-                os.kill(os.getpid(), signal.SIGKILL)
-
         argv = (self._wanted.binary, "--config-path", self._wanted.config, *arguments)
         return await asyncio.create_subprocess_exec(
             *argv,
             env=program_environ(),
             stdin=DEVNULL,
             process_group=0,
-            preexec_fn=in_child,
+            preexec_fn=partial(end_with_parent, os.getpid()),
         )
 
     async def _prepare(self) -> None:
@@ -181,7 +170,7 @@ class Edge:
         if reason := await _refusal(validate, program_environ()):
             raise EmbeddedError(f"Envoy refuses {self._wanted.config}:\n{reason}")
 
-    def _admin_of(self, epoch: int) -> tuple["Admin", Sequence[str]]:
+    def _admin_of(self, epoch: int) -> tuple[Admin, Sequence[str]]:
         """Return the admin page of an epoch, and arguments that give it one if its configuration has none."""
         address = json.loads(self._wanted.config.read_bytes()).get("admin", {}).get("address", {})
         if at := address.get("socket_address"):
@@ -190,38 +179,6 @@ class Edge:
             return Admin(path=pipe["path"]), ()
         path = str(self._directory / f"admin-{epoch}.sock")
         return Admin(path=path), ("--config-yaml", json.dumps({"admin": {"address": {"pipe": {"path": path, "mode": 0o600}}}}))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Admin:
-    """The address of an admin page of Envoy: a Unix socket, or a host and a port."""
-
-    path: str | None = None
-    host: str | None = None
-    port: int | None = None
-
-    async def is_live(self, epoch: int) -> bool:
-        """Return whether the epoch that answers is this one, and takes connections."""
-        with contextlib.suppress(OSError, TimeoutError):
-            lines = await self.ask("GET", r"/stats?filter=^server\.(state|hot_restart_epoch)$")
-            return "server.state: 0" in lines and f"server.hot_restart_epoch: {epoch}" in lines
-        return False
-
-    async def is_idle(self) -> bool:
-        """Return whether no call of a client runs; raises OSError or TimeoutError if Envoy does not answer."""
-        lines = await self.ask("GET", rf"/stats?filter=^{re.escape(ACTIVE_CALLS)}$")
-        return f"{ACTIVE_CALLS}: 0" in lines
-
-    async def ask(self, method: str, target: str) -> list[str]:
-        """Return the lines of an answer; raises OSError or TimeoutError if there is none."""
-        async with asyncio.timeout(PROBE_S):
-            opened = asyncio.open_unix_connection(self.path) if self.path else asyncio.open_connection(self.host, self.port)
-            reader, writer = await opened
-            try:
-                writer.write(f"{method} {target} HTTP/1.1\r\nhost: admin\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".encode())
-                return (await reader.read()).decode(errors="replace").splitlines()
-            finally:
-                writer.close()
 
 
 async def _refusal(command: Sequence[str | Path], environ: Mapping[str, str]) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from mercato_server.embedded.envoy_admin import Admin
+
 Address = tuple[str, int, ssl.SSLContext | None]
 
 PROBE_TIMEOUT_S = 2.0
@@ -48,22 +50,16 @@ async def until_ready(host: str, port: int, *, tls: bool = False) -> None:
 
 async def until_healthy(admin: Path, worker: Path) -> None:
     """Return once Envoy, queried on its admin socket, regards the worker on a socket as healthy."""
-    wanted = f"::{worker}::health_flags::healthy\n".encode()
-    while (await _clusters(admin)).count(wanted) < CLUSTERS:  # noqa: ASYNC110 - Envoy sends no event
+    wanted = f"::{worker}::health_flags::healthy"
+    while sum(line.endswith(wanted) for line in await _clusters(admin)) < CLUSTERS:  # noqa: ASYNC110 - Envoy sends no event
         await asyncio.sleep(EDGE_POLL_S)
 
 
-async def _clusters(admin: Path) -> bytes:
-    """Return the admin page about the workers, empty if it cannot be read."""
+async def _clusters(admin: Path) -> list[str]:
+    """Return the lines of the admin page about the workers, none if it cannot be read."""
     with contextlib.suppress(OSError, TimeoutError):
-        async with asyncio.timeout(PROBE_TIMEOUT_S):
-            reader, writer = await asyncio.open_unix_connection(admin)
-            try:
-                writer.write(b"GET /clusters HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n")
-                return await reader.read()
-            finally:
-                writer.close()
-    return b""
+        return await Admin(path=str(admin)).ask("GET", "/clusters")
+    return []
 
 
 def _unverified() -> ssl.SSLContext:

@@ -270,14 +270,19 @@ def _beginning(command: Command, parent: int, report: int) -> Callable[[], None]
         try:
             if command.account is not None:
                 become(command.account, command.view, binds_low_ports=command.binds_low_ports)
-            prctl(_PR_SET_PDEATHSIG, command.orphan_signal)  # after setuid, which would clear it
+            end_with_parent(parent, command.orphan_signal)  # after setuid, which would clear it
         except OSError as error:
             os.write(report, _reason(command, error).encode())
             raise
-        if os.getppid() != parent:  # the parent ended before the call, so no signal will come
-            os.kill(os.getpid(), signal.SIGKILL)
 
     return in_child
+
+
+def end_with_parent(parent: int, orphan_signal: signal.Signals = signal.SIGKILL) -> None:
+    """Let the kernel send this process a signal when the thread of `parent` that started it ends. Call it between fork and exec."""
+    prctl(_PR_SET_PDEATHSIG, orphan_signal)
+    if os.getppid() != parent:  # the parent ended before the call, so no signal will come
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _reason(command: Command, error: OSError) -> str:
