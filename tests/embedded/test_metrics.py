@@ -7,6 +7,7 @@ import signal
 import socket
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -131,7 +132,8 @@ def test_the_processes_the_logs_and_the_disk_of_the_shop_are_described(
             assert reply.status == status
     with socket.create_connection(("127.0.0.1", metrics_port), timeout=patient()) as nonsense:
         nonsense.sendall(b"x" * 20_000)
-        assert nonsense.recv(1) == b""
+        with suppress(ConnectionResetError):  # instead of an end, if some of it had not been read
+            assert nonsense.recv(1) == b""
     stop(shop)
 
 
