@@ -240,6 +240,7 @@ async def test_a_mail_is_sent_in_the_trace_of_the_call_that_has_queued_it(tracin
         await shop.checkout(buyer)
         await post.mail(buyer.email, "order")
         await post.mail(buyer.email, "password")
+        await until(lambda: pool.fetchval("SELECT NOT EXISTS (SELECT FROM pgqueuer WHERE entrypoint = 'mail')"), "the jobs have ended")
     await post.stop()
     [asked] = collector.named("mercato.v1.AuthService/RequestPasswordReset")
     [placed] = collector.named(CHECKOUT)
