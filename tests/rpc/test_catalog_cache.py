@@ -229,6 +229,7 @@ async def test_a_buyer_sees_the_effect_of_a_purchase_at_once(shop: Shop) -> None
 async def test_a_worker_clears_its_cache_when_transaction_ids_may_have_restarted(settings: Settings, pool: "Pool") -> None:
     async with open_worker(settings, pool) as (worker, shop):
         ball = await shop.product(await shop.person(admin=True))
+        await until(lambda: worker.parts.listener.current)  # it clears the cache when it begins
         await get(shop, ball)
         await shop.catalog.ListProducts(ListProductsRequest())
         assert worker.parts.cache.sizes == (1, 1)
