@@ -11,7 +11,7 @@ from mercato_server.domain.provider_facts import ProviderRefundState, ProviderSt
 from mercato_server.payments.provider import Certainty, ProviderError
 from mercato_server.payments.stripe_errors import certainty
 from mercato_server.payments.stripe_provider import StripeProvider
-from support.patience import until
+from support.patience import allowed, until
 from support.stripe_double.double import StripeDouble
 from support.stripe_double.faults import LOST_ANSWER, LOST_REQUEST, Fault, broken, refused
 from support.stripe_double.limits import Limits
@@ -93,7 +93,7 @@ async def test_a_slow_answer_is_unknown_and_the_same_key_gets_it_later(double: S
     go_on = asyncio.Event()
     double.faults.add(CREATE, Fault(before=go_on))
     its_key, payment_id, order_id = key(), uuid4(), uuid4()
-    async with provider_at(double.url, timeout_s=0.2) as hasty, provider_at(double.url) as patient:
+    async with provider_at(double.url, timeout_s=allowed(0.2)) as hasty, provider_at(double.url) as patient:
         for provider, code in ((hasty, "timeout"), (patient, "idempotency_key_in_use")):
             with pytest.raises(ProviderError) as failed:
                 await provider.create(its_key, payment_id, order_id, 1_000, USD, capture_later=False)
