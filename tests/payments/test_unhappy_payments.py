@@ -198,7 +198,7 @@ async def test_an_order_is_not_paid_by_hand_while_a_buyer_may_pay_it(till: Till)
 
 async def test_a_payment_is_not_cancelled_before_the_provider_has_answered(till: Till) -> None:
     order = await till.order()
-    till.double.faults.add("payment_intents.create", refused(503))
+    till.double.faults.add("payment_intents.create", *[refused(503)] * 50)  # for the repetitions of the worker too
     await refusal(till.pay(order))
     request = payment_pb2.CancelPaymentRequest(order_id=order.id, payment_id=(await payment_of(till, order)).id)
     await till.pool.execute("UPDATE provider_requests SET next_at = now() + interval '1 hour'")
