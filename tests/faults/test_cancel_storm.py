@@ -58,6 +58,11 @@ async def _all_wait(connection: "asyncpg.Connection[asyncpg.Record]") -> bool:
     return bool(await connection.fetchval(WAITING) >= POOL)
 
 
+async def _has_no_more_connections(connection: "asyncpg.Connection[asyncpg.Record]") -> bool:
+    """Return whether the worker has no more connections than its pool."""
+    return bool(await connection.fetchval(CONNECTIONS) <= POOL)
+
+
 async def hurry(shop: Market) -> None:
     """Make a call with a deadline that is far too short."""
     buyer, timeout_s = dice.choice(shop.goods.buyers), dice.uniform(*SHORT_S)
@@ -107,6 +112,7 @@ async def test_calls_that_are_given_up_leave_nothing_behind(directory: Path, goo
                     await blocker.execute(LOCK_SOME, goods.product_ids[::2])
                 await asyncio.gather(*(bounded(shop) for _ in range(calls // 2)))
         await until_idle(watcher)
+        await until(lambda: _has_no_more_connections(watcher))  # those of calls that were given up may be ending
         connections, more_files = await watcher.fetchval(CONNECTIONS), worker.open_files() - files
         stormed = Counter(shop.tally.codes)
         await asyncio.gather(*(shop.resolve(purchase) for purchase in shop.tally.purchases))
