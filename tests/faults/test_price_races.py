@@ -24,6 +24,7 @@ from mercato.v1.money_pb2 import Money
 from mercato.v1.price_pb2 import PriceBreakdown
 from support import market as markets
 from support.market import BERLIN, money
+from support.patience import slowness
 from support.shop import CALL_S
 
 EXHAUSTED, NO_SUCH_STEP = "FAILED_PRECONDITION PROMOTION_EXHAUSTED", "FAILED_PRECONDITION ORDER_STATE"
@@ -179,7 +180,7 @@ async def changing(trade: markets.Market, promotion: promotion_pb2.Promotion, go
 async def test_each_order_has_one_state_of_rates_and_settings_while_both_change(
     goods: Goods, workers: list[Worker], scale: Scale, conclude: Conclude
 ) -> None:
-    before_s, after_s = scale(2, 20), scale(1, 20)
+    before_s, after_s = scale(2, 20) * slowness(), scale(1, 20) * slowness()
     async with open_market(goods, workers) as (shop, trade):
         await charge(trade)
         change_at = datetime.now(UTC) + timedelta(seconds=before_s)
