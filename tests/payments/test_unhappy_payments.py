@@ -51,9 +51,10 @@ async def _ref(till: Till, order: order_pb2.Order) -> str:
 
 async def test_a_request_that_never_arrived_gets_a_new_key_after_a_day(till: Till) -> None:
     order = await till.order()
-    till.double.faults.add("payment_intents.create", refused(503))
+    till.double.faults.add("payment_intents.create", *[refused(503)] * 50)  # for the repetitions of the worker too
     await refusal(till.pay(order, key="k"))
     await till.pool.execute("UPDATE provider_requests SET sent_at = now() - interval '24 hours', next_at = now()")
+    till.double.faults.clear()
     await until(lambda: _ref(till, order), "the payment is at the provider")
     assert await till.pool.fetchval("SELECT attempt FROM provider_requests") == 2
     assert len(till.double.account.intents) == 1

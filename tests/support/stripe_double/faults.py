@@ -60,6 +60,10 @@ class Script:
         """Give the next requests of an operation one fault each."""
         self._faults.setdefault(operation, deque()).extend(faults)
 
+    def clear(self) -> None:
+        """Let none of the faults to come happen."""
+        self._faults.clear()
+
     def take(self, operation: str) -> Fault:
         """Return the fault of this request; one that changes nothing if none is scripted."""
         for name in (operation, "*"):
