@@ -86,12 +86,12 @@ from mercato_server.config.settings import Settings
 from mercato_server.database.pool import Pool
 from mercato_server.domain.carts import LINES_MAX
 from mercato_server.security.order_links import OrderLinks
-from mercato_server.store import admission, carts, locked_carts
 from mercato_server.store.slugs import give_missing
 from mercato_server.worker import running
 from support.databases import index_products
 from support.example_payments import PaidOrder, an_event, an_order
 from support.example_requests import EXAMPLE_REQUESTS, ShopSubjects, a_method, a_received_upload, an_upload, new_address, new_variant
+from support.late_statements import never_late
 from support.one_time_tokens import issue
 from support.shop import A_PICTURE, SECRET, Person, Shop, refusal
 
@@ -385,11 +385,7 @@ ARRAYS = "SELECT $1::integer[], $2::bigint[], $3::jsonb[]"
 
 @pytest.fixture(autouse=True)
 def in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let no statement be late: on a slow machine it may be, and then costs one more."""
-    for module, name in ((carts, "ADD_LINES"), (carts, "SET_LINES"), (locked_carts, "LOCK_CARTS")):
-        statement = getattr(module, name)
-        assert admission.IS_LATE in statement
-        monkeypatch.setattr(module, name, statement.replace(admission.IS_LATE, "FALSE AS is_late"))
+    never_late(monkeypatch)
 
 
 @asynccontextmanager

@@ -28,11 +28,12 @@ from mercato_server.database.pool import Pool, small_pool
 from mercato_server.database.work import current_work
 from mercato_server.domain.mails import Template
 from mercato_server.handlers.shop import ShopHandler
-from mercato_server.store import admission, locked_carts, mails
+from mercato_server.store import mails
 from mercato_server.tracing.export import FLUSH_S, QUIT_S, Export
 from mercato_server.tracing.spans import SPANS_MAX, TraceIds, Tracer
 from mercato_server.worker import running
 from support.collector import Collector, Span, collecting
+from support.late_statements import never_late
 from support.mail_server import PostOffice
 from support.market import buyer_of, market
 from support.patience import patient, until
@@ -77,9 +78,7 @@ def stranger() -> tuple[tuple[str, str], ...]:
 async def test_concurrent_checkouts_share_one_batch_which_is_linked_with_each_of_them(
     tracing: Settings, pool: "Pool", database: str, collector: Collector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    in_time = locked_carts.LOCK_CARTS.replace(admission.IS_LATE, "FALSE AS is_late")  # a slow statement would cost one more
-    assert in_time != locked_carts.LOCK_CARTS
-    monkeypatch.setattr(locked_carts, "LOCK_CARTS", in_time)
+    never_late(monkeypatch)
     async with open_worker(tracing, pool) as (running, shop):
         admin = await shop.person(admin=True)
         ball = await shop.product(admin)
