@@ -118,13 +118,13 @@ async def _in_state(till: Till, state: int) -> bool:
 async def test_a_request_without_an_outcome_is_listed_until_it_has_one(till: Till) -> None:
     order, _ = await paid(till)
     assert await listed(till, "ListPaymentRequests") == []
-    till.double.faults.add("refunds.create", *[refused(503)] * 50)  # for the repetitions of the worker too
+    till.double.faults.stand("refunds.create", refused(503))  # the worker repeats the request
     made = await till.refund(order, 300)
     [request] = await listed(till, "ListPaymentRequests")
     assert (request.kind, request.refund_id, request.amount.minor_units, request.outcome) == ("refund", made.id, 300, "")
     assert (request.order_id, request.attempt, request.failure) == (order.id, 1, "http_503")
     assert not request.HasField("settle_time")
-    till.double.faults.clear()
+    till.double.faults.lift("refunds.create")
 
     async def settled() -> bool:
         return await listed(till, "ListPaymentRequests") == []

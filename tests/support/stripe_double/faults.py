@@ -55,21 +55,26 @@ class Script:
 
     def __init__(self) -> None:
         self._faults: dict[str, deque[Fault]] = {}
+        self._standing: dict[str, Fault] = {}
 
     def add(self, operation: str, *faults: Fault) -> None:
         """Give the next requests of an operation one fault each."""
         self._faults.setdefault(operation, deque()).extend(faults)
 
-    def clear(self) -> None:
-        """Let none of the faults to come happen."""
-        self._faults.clear()
+    def stand(self, operation: str, fault: Fault) -> None:
+        """Give all requests of an operation that have no fault of their own this one, until `lift`."""
+        self._standing[operation] = fault
+
+    def lift(self, operation: str) -> None:
+        """Give the requests of an operation the standing fault no longer."""
+        del self._standing[operation]
 
     def take(self, operation: str) -> Fault:
         """Return the fault of this request; one that changes nothing if none is scripted."""
         for name in (operation, "*"):
             if faults := self._faults.get(name):
                 return faults.popleft()
-        return Fault()
+        return self._standing.get(operation, Fault())
 
     def left(self) -> int:
         """Return how many faults have not happened yet."""
