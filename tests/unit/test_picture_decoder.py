@@ -15,6 +15,7 @@ from mercato_server.config.inheritance import python_environ
 from mercato_server.domain.pictures import RENDITION_MAX_BYTES, SIZES, Side, Unusable
 from mercato_server.pictures import decoder, decoding
 from mercato_server.pictures.decoding import FaultError, Refused, StoppedError, decode
+from support.patience import allowed
 from support.picture_files import (
     BLUE,
     HEIC,
@@ -38,8 +39,8 @@ NEAR = 12
 
 @pytest.fixture(autouse=True)
 def time_of_a_busy_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give the process, which has the lowest priority, three times its time: where Linux has no autogroups, the suite starves it."""
-    monkeypatch.setattr(decoding, "TIME_S", 3 * decoding.TIME_S)
+    """Give the process, which has the lowest priority, more time: where Linux has no autogroups, the suite starves it."""
+    monkeypatch.setattr(decoding, "TIME_S", allowed(decoding.TIME_S))
 
 
 async def decoded(content: bytes, directory: Path) -> tuple[tuple[Side, ...], Image.Image]:
