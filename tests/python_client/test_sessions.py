@@ -148,7 +148,7 @@ def test_a_file_that_others_may_read_or_write_is_refused_with_the_remedy(path: P
     assert FileStore(path).load() == NEXT
 
 
-VALID = {"version": 1, "access_token": "a", "refresh_token": "r", "expires_at": 1, "user": "", "email": ""}
+VALID = {"version": 1, "access_token": "a", "refresh_token": "r", "expires_at": 1, "user": None, "email": None}
 WRONG_TIMES: tuple[object, ...] = ("1", None, True, float("nan"), float("inf"), [])
 WRONG_TEXTS: tuple[object, ...] = (None, 1, ["a"], "a\nauthorization: b", "a\x1b[2J")
 
@@ -170,6 +170,7 @@ WRONG_TEXTS: tuple[object, ...] = (None, 1, ["a"], "a\nauthorization: b", "a\x1b
         *(json.dumps(VALID | {"expires_at": wrong}) for wrong in WRONG_TIMES),
         *(json.dumps(VALID | {"access_token": wrong}) for wrong in WRONG_TEXTS),
         json.dumps(VALID | {"refresh_token": {}}),
+        json.dumps(VALID | {"email": 1}),
     ],
     ids=str.__len__,
 )
@@ -290,22 +291,52 @@ def test_a_process_that_hangs_in_its_lock_is_named_and_its_death_frees_it(path: 
     store.save(SESSION)
 
 
-def test_a_forked_child_does_not_keep_the_lock(path: Path) -> None:
-    store = FileStore(path, lock_s=1)
-    reader, writer = os.pipe()
+FORK = """
+import os
+with FileStore(sys.argv[1]).locked():
+    if os.fork() == 0:
+        sys.stdin.read()
+        os._exit(0)
+    os.kill(os.getpid(), 9)
+"""
+
+
+def test_the_child_of_a_killed_process_does_not_keep_its_lock(path: Path) -> None:
+    with child(FORK, path) as process:
+        assert process.wait() == -signal.SIGKILL
+        FileStore(path, lock_s=1).save(SESSION)
+
+
+IN_CHILD = """
+import os, threading
+begun, end = threading.Event(), threading.Event()
+def hold():
     with store.locked():
-        pid = os.fork()
-        if pid == 0:
-            os.read(reader, 1)
-            os._exit(0)
+        begun.set()
+        end.wait()
+store = FileStore(sys.argv[1], lock_s=0.1) if sys.argv[2] == "file" else MemoryStore()
+thread = threading.Thread(target=hold)
+thread.start()
+begun.wait()
+if os.fork() == 0:
     try:
         with store.locked():
-            store.save(SESSION)
-    finally:
-        os.write(writer, b"x")
-        os.waitpid(pid, 0)
-        os.close(reader)
-        os.close(writer)
+            print("locked", flush=True)
+    except SessionStoreError as error:
+        print("refused", flush=True)
+    os._exit(0)
+os.wait()
+end.set()
+thread.join()
+with store.locked():
+    print("locked again", flush=True)
+"""
+
+
+@pytest.mark.parametrize(("kind", "told"), [("file", "refused"), ("memory", "locked")])
+def test_a_fork_takes_part_in_the_lock_of_a_file_and_has_a_memory_of_its_own(path: Path, kind: str, told: str) -> None:
+    with child(IN_CHILD, path, kind) as process:
+        assert process.communicate()[0].splitlines() == [told, "locked again"]
 
 
 def test_a_lock_file_that_was_removed_does_not_split_the_lock(path: Path) -> None:

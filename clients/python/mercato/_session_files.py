@@ -3,12 +3,12 @@
 import os
 import re
 import stat
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
+from weakref import WeakSet
 
 from mercato._session_records import SessionStoreError
 
@@ -29,8 +29,7 @@ class PrivateFile:
     def __init__(self, path: Path) -> None:
         # A link stays a link: the file that it leads to is replaced.
         self.path = Path(os.path.realpath(path.expanduser()))
-        self._reserved: Path | None = None
-        self._mutex = threading.Lock()
+        self._spares: list[Path] = []
 
     def read(self) -> str | None:
         """Return the content; None without a file. Raises SessionStoreError if another user could have read or written it."""
@@ -66,20 +65,16 @@ class PrivateFile:
     def reserved(self) -> Iterator[None]:
         """Hold a file with the space of the next content for a block. Raises SessionStoreError on a full disk."""
         spare = self._new()
-        with self._mutex:
-            self._reserved = spare
+        self._spares.append(spare)
         try:
             yield
         finally:
-            with self._mutex:
-                self._reserved = None
+            self._spares.clear()
             spare.unlink(missing_ok=True)  # `replace` has not used it
 
     def replace(self, content: str) -> None:
         """Replace the file, durably and as a whole. Raises SessionStoreError, and then the old file is unchanged."""
-        with self._mutex:
-            spare, self._reserved = self._reserved, None
-        new = spare or self._new()
+        new = self._spares.pop() if self._spares else self._new()
         try:
             with new.open("r+b") as file:
                 file.write(content.encode())
@@ -144,7 +139,8 @@ class FileLock:
     def __init__(self, path: Path, limit_s: float) -> None:
         self._path = path
         self._limit_s = limit_s
-        self._held = False
+        self._descriptor: int | None = None
+        _locks.add(self)
 
     @classmethod
     def of_user(cls, name: str, limit_s: float) -> "FileLock":
@@ -157,18 +153,18 @@ class FileLock:
     @property
     def is_held(self) -> bool:
         """Whether a block of `held` of this object is under way, in any thread."""
-        return self._held
+        return self._descriptor is not None
 
     @contextmanager
     def held(self) -> Iterator[None]:
         """Hold the lock for a block. Raises SessionStoreError if others hold it for too long."""
-        descriptor = self._acquired()
-        self._held = True
+        self._descriptor = self._acquired()
         try:
             yield
         finally:
-            self._held = False
-            self._release(descriptor)
+            descriptor, self._descriptor = self._descriptor, None
+            if descriptor is not None:  # else this process was forked within the block, which its parent ends
+                os.close(descriptor)
 
     def _acquired(self) -> int:
         last, pause_s = time.monotonic() + self._limit_s, FIRST_PAUSE_S
@@ -183,19 +179,20 @@ class FileLock:
 
     def _attempt(self) -> int | None:
         """Return the descriptor that holds the lock; None if another one holds it."""
-        flock = _flock()
         try:
             make_private(self._path.parent)
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise _failure(self._path, "cannot be locked", error) from None
         try:
-            if flock(descriptor, exclusive=True) and self._is_current(descriptor):
-                return descriptor
+            if _flock(descriptor) and self._is_current(descriptor):
+                held, descriptor = descriptor, -1
+                return held
         except OSError as error:
-            os.close(descriptor)
             raise _failure(self._path, "cannot be locked", error) from None
-        os.close(descriptor)
+        finally:
+            if descriptor >= 0:
+                os.close(descriptor)
         return None
 
     def _is_current(self, descriptor: int) -> bool:
@@ -205,27 +202,36 @@ class FileLock:
         except FileNotFoundError:
             return False
 
-    def _release(self, descriptor: int) -> None:
-        # A forked child may have a copy of the descriptor, so that closing ours would not release the lock.
-        _flock()(descriptor, exclusive=False)
-        os.close(descriptor)
+    def after_fork(self) -> None:
+        """Leave the lock to the parent of this process: a copy of the descriptor would keep it after the parent's death."""
+        descriptor, self._descriptor = self._descriptor, None
+        if descriptor is not None:
+            os.close(descriptor)
 
 
-def _flock() -> Callable[..., bool]:
-    """Return the function that takes a lock at once or not at all, and releases it."""
+_locks: WeakSet[FileLock] = WeakSet()
+
+
+def _after_fork() -> None:
+    for lock in list(_locks):
+        lock.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def _flock(descriptor: int) -> bool:
+    """Take a lock at once; returns False if another process or thread has it."""
     try:
         import fcntl
     except ImportError:
         raise SessionStoreError("sessions in files need the file locks of Unix, which this system has not") from None
-
-    def flock(descriptor: int, *, exclusive: bool) -> bool:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB if exclusive else fcntl.LOCK_UN)
-        except BlockingIOError:
-            return False
-        return True
-
-    return flock
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def make_private(directory: Path) -> None:

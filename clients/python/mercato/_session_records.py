@@ -21,9 +21,9 @@ class Session:
     refresh_token: str = field(repr=False)
     expires_at: float
     """When the access token expires, in seconds since 1970 by this machine's clock."""
-    user: str = ""
+    user: str | None = None
     """Id of the account, if known."""
-    email: str = ""
+    email: str | None = None
     """Address of the account, if known."""
 
 
@@ -43,10 +43,10 @@ def loaded(text: str, place: str) -> Session:
     if content.get("version") != VERSION:
         raise SessionStoreError(f"{place} was written by another release of mercato; log in again, or update")
     expires_at = content.get("expires_at")
-    texts = [content.get("access_token"), content.get("refresh_token"), content.get("user", ""), content.get("email", "")]
+    access_token, refresh_token, user, email = map(content.get, ("access_token", "refresh_token", "user", "email"))
+    texts = [access_token, refresh_token, *(each for each in (user, email) if each is not None)]
     if not _is_time(expires_at) or not all(isinstance(each, str) and each.isprintable() for each in texts):
         raise SessionStoreError(f"{place} is damaged: a field of its session is missing or has another type; log in again")
-    access_token, refresh_token, user, email = texts
     return Session(access_token, refresh_token, float(expires_at), user, email)
 
 

@@ -21,7 +21,8 @@ YER ZAR ZMW ZWG
 _THREE = "BHD IQD JOD KWD LYD OMR TND"
 _FOUR = "CLF UYW"
 DECIMALS = {code: digits for digits, codes in ((0, _NONE), (2, _TWO), (3, _THREE), (4, _FOUR)) for code in codes.split()}
-"""Digits after the decimal point of each currency of ISO 4217, list one. Codes without a minor unit, such as gold, are not in it."""
+"""Digits after the decimal point of each currency: ISO 4217, list one, and BGN, which ended in 2026. Codes without a minor unit, such as
+gold, are not in it."""
 
 _AMOUNT = re.compile(r"-?[0-9]{1,40}(\.[0-9]{1,40})?")
 _MINOR_MAX = 2**63 - 1

@@ -7,12 +7,14 @@ A refresh token can be used once. Processes that share a session therefore refre
 reads the session again, refreshes it if no other process has done so meanwhile, and saves the next tokens before it uses them.
 """
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
+from weakref import WeakSet
 
 from mercato._session_files import LOCK_S, FileLock, PrivateFile
 from mercato._session_records import Session, SessionStoreError, dumped, loaded
@@ -52,6 +54,7 @@ class MemoryStore:
     def __init__(self, session: Session | None = None) -> None:
         self._session = session
         self._lock = threading.Lock()
+        _memories.add(self)
 
     def load(self) -> Session | None:
         """Return the session."""
@@ -60,12 +63,13 @@ class MemoryStore:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Exclude the other clients of this store."""
-        if not self._lock.acquire(timeout=LOCK_S):
+        lock = self._lock
+        if not lock.acquire(timeout=LOCK_S):
             raise SessionStoreError(f"another client has used the session for more than {LOCK_S:.0f} s")
         try:
             yield
         finally:
-            self._lock.release()
+            lock.release()
 
     def save(self, session: Session) -> None:
         """Keep a session."""
@@ -74,6 +78,22 @@ class MemoryStore:
     def clear(self) -> None:
         """Forget the session."""
         self._session = None
+
+    def after_fork(self) -> None:
+        """Forget the threads of the parent process, one of which may hold the lock."""
+        self._lock = threading.Lock()
+
+
+_memories: WeakSet[MemoryStore] = WeakSet()
+
+
+def _after_fork() -> None:
+    for store in list(_memories):
+        store.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 class FileStore:
