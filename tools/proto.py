@@ -50,7 +50,7 @@ def export(into: Path) -> None:
         copy(ROOT / "protos" / name, into / name)
     write_imports(into, *DETAILS)
     rules = (ROOT / "buf.yaml").read_text().partition("\nlint:")[2]
-    (into / "buf.yaml").write_text("version: v2\nlint:" + rules.replace(".venv/protos/", ""))
+    (into / "buf.yaml").write_text("version: v2\nlint:" + rules.replace(".venv/protos/", "").replace("protos/", ""))
 
 
 def copy(source: Path, target: Path) -> None:
