@@ -32,8 +32,7 @@ def test_reasons_are_read_without_grpc() -> None:
         sys.modules["grpc"] = None  # an import of it fails
         package = sys.modules["mercato"] = types.ModuleType("mercato")
         package.__path__ = [sys.argv[1]]
-        from mercato import reasons
-from mercato.reasons import REASONS
+        from mercato.reasons import REASONS
         print(REASONS["OUT_OF_STOCK"].code)
     """
     command = [sys.executable, "-c", textwrap.dedent(script), str(Path(reasons.__file__).parent)]
