@@ -8,10 +8,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import python_errors
+import python_services
 import service_configs
 
 ROOT = Path(__file__).parent.parent
-GENERATORS: tuple[Callable[[], dict[Path, str]], ...] = (service_configs.generated,)
+GENERATORS: tuple[Callable[[], dict[Path, str]], ...] = (service_configs.generated, python_services.generated, python_errors.generated)
 """Functions that return the content of each file that they generate."""
 
 

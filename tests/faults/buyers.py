@@ -191,7 +191,7 @@ class Tally:
 def describe(error: grpc.aio.AioRpcError) -> str:
     """Return the code of an error and, if Mercato raised it, the reason."""
     known = call_error(error)
-    return f"{known.code.name} {known.reason}".strip()
+    return f"{known.code} {known.reason}".strip()
 
 
 @dataclass(frozen=True)

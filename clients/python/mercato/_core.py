@@ -1,0 +1,188 @@
+"""The parts of a call that need no I/O: both clients share them.
+
+A call becomes a `Plan` once: its deadline, its idempotency key and its request id stay the same however often it is sent.
+"""
+
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
+
+from google.protobuf.message import Message
+
+from mercato import _tracing
+from mercato._call_errors import CallError, Failure, Finished, reason_of, status_of, text_of, values
+from mercato.errors import error_of
+
+DEFAULT_TIMEOUT_S = 5.0
+AUTHORIZATION, IDEMPOTENCY_KEY, IF_MATCH, REQUEST_ID = "authorization", "idempotency-key", "if-match", "x-request-id"
+REPLAYED = "idempotent-replayed"
+
+Metadata: TypeAlias = Sequence[tuple[str, str | bytes]]
+"""Names in lower case with their values; a value is bytes if its name ends with `-bin`."""
+RequestT = TypeVar("RequestT", bound=Message)
+ResponseT = TypeVar("ResponseT", bound=Message)
+ItemT = TypeVar("ItemT")
+
+
+class Credentials(Enum):
+    """Whether a call carries the access token of the client's session."""
+
+    NEVER = "never"
+    """A call that anyone may make, and that changes something: a login."""
+    IF_ANY = "if any"
+    """A read that anyone may make, and that shows administrators more."""
+    ALWAYS = "always"
+    """A call that needs a login."""
+
+
+@dataclass(frozen=True, slots=True)
+class Method(Generic[RequestT, ResponseT]):
+    """An RPC."""
+
+    path: str
+    request: type[RequestT]
+    response: type[ResponseT]
+    credentials: Credentials
+    reads: bool
+    """Whether it changes nothing."""
+    keyed: bool
+    """Whether it honours an idempotency key."""
+    streams: bool = False
+    """Whether its request comes as a stream of messages."""
+    timeout_s: float | None = None
+    """Seconds that a call may take if neither it nor the client says otherwise; None for the client's default."""
+    items: str = ""
+    """The field of its response with the items of a page; empty if it has no pages."""
+
+
+class Options(NamedTuple):
+    """Keywords that every method takes beside the fields of its request."""
+
+    timeout: float | None = None
+    metadata: Metadata = ()
+    idempotency_key: str | None = None
+    etag: str | None = None
+
+
+NO_OPTIONS = Options()
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[ResponseT]):
+    """The answer of a call, with what came beside it."""
+
+    message: ResponseT
+    request_id: str
+    """Id of the call in the logs of the shop."""
+    replayed: bool
+    """Whether it is the stored answer of an earlier call with the same idempotency key."""
+
+
+def request_of(method: Method[RequestT, ResponseT], request: RequestT | None, fields: Mapping[str, Any]) -> RequestT:
+    """Return the request of a call: the given message, or one of the fields. Raises TypeError for both and for another type."""
+    if request is None:
+        return method.request(**fields)
+    if not isinstance(request, method.request):
+        raise TypeError(f"{method.path} takes a {method.request.__name__}, not a {type(request).__name__}")
+    if any(value is not None for value in fields.values()):
+        raise TypeError(f"{method.path} takes a message or fields, not both")
+    return request
+
+
+class Plan:
+    """One call: what stays the same however often it is sent."""
+
+    __slots__ = ("_metadata", "deadline", "key", "method", "own_token", "request_id", "timeout_s")
+
+    def __init__(self, method: Method[Any, Any], options: Options, timeout_s: float | None) -> None:
+        """Prepare a call. A `timeout_s` of the client holds where neither the call nor its RPC has one."""
+        given = {name for name, _ in options.metadata} if options.metadata else ()
+        self.method = method
+        self.timeout_s: float = next(
+            (each for each in (options.timeout, timeout_s, method.timeout_s) if each is not None), DEFAULT_TIMEOUT_S
+        )
+        self.deadline = time.monotonic() + self.timeout_s
+        self.key = options.idempotency_key
+        self.own_token = AUTHORIZATION in given
+        """Whether the caller brings a token of its own, which is never replaced."""
+        self._metadata: list[tuple[str, str | bytes]] = list(options.metadata)
+        if IDEMPOTENCY_KEY in given:
+            self.key = next(str(value) for name, value in options.metadata if name == IDEMPOTENCY_KEY)
+        elif method.keyed:
+            self.key = str(uuid.uuid4()) if self.key is None else self.key
+            self._metadata.append((IDEMPOTENCY_KEY, self.key))
+        if options.etag is not None:
+            self._metadata.append((IF_MATCH, options.etag))
+        if REQUEST_ID in given:
+            self.request_id = next(str(value) for name, value in options.metadata if name == REQUEST_ID)
+        else:
+            self.request_id = str(uuid.uuid4())
+            self._metadata.append((REQUEST_ID, self.request_id))
+        _tracing.inject(self._metadata)
+
+    def left_s(self) -> float:
+        """Return the seconds until the deadline; never less than 0."""
+        return max(0.0, self.deadline - time.monotonic())
+
+    def metadata(self, token: str | None) -> Metadata:
+        """Return the metadata to send with an access token, or without one."""
+        return [*self._metadata, (AUTHORIZATION, f"Bearer {token}")] if token else self._metadata
+
+    def may_repeat(self, request: object) -> bool:
+        """Return whether the call can be sent again with another token: its token is the client's, and its request can be read again."""
+        return not self.own_token and (not self.method.streams or isinstance(request, Sequence))
+
+    def answer(self, message: ResponseT, initial: Metadata) -> Answer[ResponseT]:
+        """Return the answer with what its metadata tell."""
+        found = dict(initial)
+        return Answer(message, text_of(found, REQUEST_ID) or self.request_id, text_of(found, REPLAYED) == "true")
+
+    def failed(self, call: Finished) -> CallError:
+        """Return the error of a call that gRPC has finished."""
+        found = values(call)
+        code, request_id = str(call.code().name), text_of(found, REQUEST_ID) or self.request_id
+        return self._error(Failure(code, call.details() or "", status_of(found), request_id))
+
+    def late(self, waited_for: str) -> CallError:
+        """Return the error of a call whose time was over before it was sent."""
+        message = f"{self.timeout_s:g} s went by while the call waited for {waited_for}; it was not sent"
+        return self._error(Failure("DEADLINE_EXCEEDED", message, request_id=self.request_id, sent=False))
+
+    def _error(self, failure: Failure) -> CallError:
+        known = Failure(
+            failure.code,
+            failure.message,
+            failure.status,
+            failure.request_id,
+            self.method.path,
+            self.key,
+            reads=self.method.reads,
+            sent=failure.sent,
+        )
+        return error_of(known)
+
+
+def token_refused(call: Finished) -> bool:
+    """Return whether a call was refused for its access token alone."""
+    return call.code().name == "UNAUTHENTICATED" and reason_of(status_of(values(call))) == "TOKEN_INVALID"
+
+
+def next_page(request: RequestT, response: Message) -> RequestT | None:
+    """Return the request of the page after a response; None after the last page."""
+    token = getattr(response, "next_page_token")  # noqa: B009 - a field of every paged response
+    if not token or token == getattr(request, "page_token"):  # noqa: B009 - and of its request
+        return None
+    following = type(request)()
+    following.CopyFrom(request)
+    setattr(following, "page_token", token)  # noqa: B010
+    if "skip" in type(request).DESCRIPTOR.fields_by_name:
+        following.ClearField("skip")
+    return following
+
+
+def items_of(method: Method[Any, Any], response: Message) -> Iterator[Any]:
+    """Yield the items of a page."""
+    yield from getattr(response, method.items)

@@ -1,0 +1,1 @@
+"""The services of the clients, generated from protos/; never edited."""
