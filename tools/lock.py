@@ -13,18 +13,20 @@ COMPILE = (
     "--generate-hashes",
     "--no-emit-index-url",
     "--no-header",
+    "--no-emit-package=mercato-client",  # that of this checkout
     "--universal",
     "--python-version=3.11",
 )
 AS_IN_DEV = ("--constraint", "requirements/dev.txt")
 LOCKS = {
-    "dev": ("pyproject.toml", "--extra=server", "--extra=embedded", "--extra=tracing", "--group=dev"),
-    "embedded": ("pyproject.toml", "--extra=server", "--extra=embedded", *AS_IN_DEV),
-    "server": ("pyproject.toml", "--extra=server", *AS_IN_DEV),
-    "tracing": ("pyproject.toml", "--extra=server", "--extra=tracing", *AS_IN_DEV),
+    "dev": ("pyproject.toml", "--extra=embedded", "--extra=tracing", "--group=dev"),
+    "embedded": ("pyproject.toml", "--extra=embedded", *AS_IN_DEV),
+    "server": ("pyproject.toml", *AS_IN_DEV),
+    "tracing": ("pyproject.toml", "--extra=tracing", *AS_IN_DEV),
     "peer": ("--group=peer", *AS_IN_DEV),
     "generators": ("--group=generators",),
     "patroni": ("--group=patroni",),
+    "stubs": ("--group=stubs",),
     "build": ("--group=build", *AS_IN_DEV),
 }
 

@@ -24,13 +24,15 @@ OPENAPI = Path("server/mercato_server/edge/openapi.json")
 RELEASED = Path("protos/released.binpb")
 DETAILS = ("google/rpc/status.proto", "google/rpc/error_details.proto")
 """The messages of our errors, which no proto of ours imports."""
+COMPILER = ROOT / ".venv/stubs/bin/python"
+"""The Python with the compiler: older than ours, because the stubs refuse packages that are older than their compiler."""
 IMPORTS = ROOT / ".venv/protos"
 """The protos of others that ours import, for buf: it reads no installed package. buf.yaml names this directory."""
 
 
 def protoc(*options: str) -> None:
     """Run protoc on our protos, and on those among the options; raises CalledProcessError after protoc has printed the error."""
-    command = [sys.executable, "-m", "grpc_tools.protoc", "-Iprotos", f"-I{SITE}", *options, *PROTOS]
+    command = [str(COMPILER), "-m", "grpc_tools.protoc", "-Iprotos", f"-I{SITE}", *options, *PROTOS]
     subprocess.run(command, cwd=ROOT, check=True, stderr=subprocess.PIPE if "--mypy_out" in str(options) else None)
 
 

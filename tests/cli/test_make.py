@@ -18,18 +18,21 @@ case "$1 $2" in
 "-m venv")
     echo "$*" >>calls
     "{python}" "$@" --without-pip || exit
-    cat >.venv/bin/pip <<'PIP'
+    for place; do :; done # the last argument
+    cat >"$place/bin/pip" <<'PIP'
 #!/bin/sh
 echo "pip $*" >>calls
 case "$*" in *"${{FAIL:-nothing}}"*) exit 1 ;; esac
 case "$*" in *"--editable ."*) echo "$PWD/server" >"$(echo .venv/lib/python3*/site-packages)/_mercato.pth" ;; esac
 PIP
+    [ "$place" = .venv ] || {{ chmod +x "$place/bin/pip"; exit; }}
     printf '#!/bin/sh\\nexec .venv/bin/python -c "import mercato_server; print(mercato_server.__file__)"\\n' >.venv/bin/mercato
     chmod +x .venv/bin/pip .venv/bin/mercato ;;
 *) exec "{python}" "$@" ;;
 esac
 """
-MADE = ["-m venv --clear .venv", "pip build.txt", "pip dev.txt", "pip ."]
+MADE = ["-m venv --clear .venv", "pip build.txt", "pip dev.txt", "pip .", "-m venv --clear .venv/stubs", "pip stubs.txt"]
+LOCKS = ("requirements/build.txt", "requirements/dev.txt", "requirements/stubs.txt")
 
 Make = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -40,10 +43,11 @@ def checkout(tmp_path: Path) -> Path:
     checkout = tmp_path / "mein Lädchen"
     (checkout / "server/mercato_server").mkdir(parents=True)
     (checkout / "server/mercato_server/__init__.py").touch()
+    (checkout / "clients/python").mkdir(parents=True)
     (checkout / "requirements").mkdir()
     (checkout / "tools").mkdir()
     (checkout / "tools/proto.py").touch()
-    for name in ("Makefile", "pyproject.toml", "requirements/build.txt", "requirements/dev.txt"):
+    for name in ("Makefile", "pyproject.toml", "clients/python/pyproject.toml", *LOCKS):
         shutil.copy(ROOT / name, checkout / name)
     return checkout
 
@@ -84,6 +88,13 @@ def test_an_interrupted_install_is_made_anew(step: str, make: Make, checkout: Pa
     calls(checkout)
     assert make(checkout, "install").returncode == 0
     assert calls(checkout) == MADE
+
+
+def test_an_interrupted_install_of_the_compiler_is_made_anew(make: Make, checkout: Path) -> None:
+    assert make(checkout, "install", FAIL="stubs.txt").returncode == 2
+    assert calls(checkout) == MADE
+    assert make(checkout, "install").returncode == 0
+    assert calls(checkout) == MADE[-2:]
 
 
 def test_an_update_that_was_interrupted_is_made_anew(make: Make, checkout: Path) -> None:

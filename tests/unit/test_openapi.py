@@ -1,7 +1,6 @@
 import json
 import re
 import subprocess
-import sys
 import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +12,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from openapi_schema_validator import OAS31Validator, oas31_format_checker
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
+import proto
 from mercato.rpcs import Rpc, files, rpcs
 from mercato.v1 import policy_pb2
 from mercato_server.edge import bounds
@@ -31,7 +31,7 @@ def descriptor_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("openapi") / "descriptors.binpb"
     sources = sorted(str(source.relative_to(PROTOS)) for source in PROTOS.rglob("*.proto"))
     options = [f"-I{PROTOS}", f"-I{sysconfig.get_path('purelib')}", "--include_imports", "--include_source_info"]
-    subprocess.run([sys.executable, "-m", "grpc_tools.protoc", *options, f"--descriptor_set_out={path}", *sources], check=True)
+    subprocess.run([proto.COMPILER, "-m", "grpc_tools.protoc", *options, f"--descriptor_set_out={path}", *sources], check=True)
     return path
 
 

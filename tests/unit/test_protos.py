@@ -37,7 +37,7 @@ def buf(*arguments: str | Path, cwd: Path) -> str:
 def test_exported_protos_compile_without_any_other_directory(exported: Path, tmp_path: Path) -> None:
     sources = [str(path.relative_to(exported)) for path in exported.rglob("*.proto")]
     compiled = tmp_path / "compiled.binpb"
-    command = [sys.executable, "-I", "-m", "grpc_tools.protoc", "-I.", f"--descriptor_set_out={compiled}", *sources]
+    command = [proto.COMPILER, "-I", "-m", "grpc_tools.protoc", "-I.", f"--descriptor_set_out={compiled}", *sources]
     subprocess.run(command, cwd=exported, check=True)
     compiled_files = {file.name for file in FileDescriptorSet.FromString(compiled.read_bytes()).file}
     assert compiled_files >= {file.name for file in (*files(), error_details_pb2.DESCRIPTOR, status_pb2.DESCRIPTOR)}
@@ -45,7 +45,7 @@ def test_exported_protos_compile_without_any_other_directory(exported: Path, tmp
 
 def test_buf_lints_and_generates_from_exported_protos(exported: Path, tmp_path: Path) -> None:
     template = tmp_path / "buf.gen.yaml"
-    template.write_text(GENERATE.format(python=sys.executable, out=tmp_path))
+    template.write_text(GENERATE.format(python=proto.COMPILER, out=tmp_path))
     assert buf("lint", cwd=exported) == ""
     buf("generate", "--template", template, cwd=exported)
     assert {path.name for path in tmp_path.glob("mercato/v1/*.py")} == {Path(file.name).stem + "_pb2.py" for file in files()}

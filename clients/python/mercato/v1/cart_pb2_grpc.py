@@ -5,7 +5,7 @@ import warnings
 
 from mercato.v1 import cart_pb2 as mercato_dot_v1_dot_cart__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -25,7 +25,7 @@ if _version_not_supported:
     )
 
 
-class CartServiceStub:
+class CartServiceStub(object):
     """The caller's cart. A cart exists from the start and is empty; it holds no stock.
 
     Every RPC can also answer UNAUTHENTICATED TOKEN_INVALID, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and
@@ -85,7 +85,7 @@ class CartServiceStub:
                 _registered_method=True)
 
 
-class CartServiceServicer:
+class CartServiceServicer(object):
     """The caller's cart. A cart exists from the start and is empty; it holds no stock.
 
     Every RPC can also answer UNAUTHENTICATED TOKEN_INVALID, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and
@@ -229,7 +229,7 @@ def add_CartServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class CartService:
+class CartService(object):
     """The caller's cart. A cart exists from the start and is empty; it holds no stock.
 
     Every RPC can also answer UNAUTHENTICATED TOKEN_INVALID, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and

@@ -6,7 +6,7 @@ import warnings
 from mercato.v1 import fulfillment_pb2 as mercato_dot_v1_dot_fulfillment__pb2
 from mercato.v1 import order_pb2 as mercato_dot_v1_dot_order__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -26,7 +26,7 @@ if _version_not_supported:
     )
 
 
-class FulfillmentServiceStub:
+class FulfillmentServiceStub(object):
     """The units of orders: shipments, returns, and the cancellation of units that were not shipped. The status of an order follows from its
     units and its money.
 
@@ -87,7 +87,7 @@ class FulfillmentServiceStub:
                 _registered_method=True)
 
 
-class FulfillmentServiceServicer:
+class FulfillmentServiceServicer(object):
     """The units of orders: shipments, returns, and the cancellation of units that were not shipped. The status of an order follows from its
     units and its money.
 
@@ -252,7 +252,7 @@ def add_FulfillmentServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class FulfillmentService:
+class FulfillmentService(object):
     """The units of orders: shipments, returns, and the cancellation of units that were not shipped. The status of an order follows from its
     units and its money.
 

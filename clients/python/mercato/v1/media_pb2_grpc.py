@@ -7,7 +7,7 @@ from google.api import httpbody_pb2 as google_dot_api_dot_httpbody__pb2
 from mercato.v1 import catalog_pb2 as mercato_dot_v1_dot_catalog__pb2
 from mercato.v1 import media_pb2 as mercato_dot_v1_dot_media__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -27,7 +27,7 @@ if _version_not_supported:
     )
 
 
-class MediaServiceStub:
+class MediaServiceStub(object):
     """Pictures of products. An administrator creates an upload, sends the file, waits until it is ready, and then shows the picture.
 
     Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last
@@ -72,7 +72,7 @@ class MediaServiceStub:
                 _registered_method=True)
 
 
-class MediaServiceServicer:
+class MediaServiceServicer(object):
     """Pictures of products. An administrator creates an upload, sends the file, waits until it is ready, and then shows the picture.
 
     Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last
@@ -185,7 +185,7 @@ def add_MediaServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class MediaService:
+class MediaService(object):
     """Pictures of products. An administrator creates an upload, sends the file, waits until it is ready, and then shows the picture.
 
     Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last

@@ -5,7 +5,7 @@ import warnings
 
 from mercato.v1 import order_pb2 as mercato_dot_v1_dot_order__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -25,7 +25,7 @@ if _version_not_supported:
     )
 
 
-class OrderServiceStub:
+class OrderServiceStub(object):
     """Orders. PLACED → PAID → SHIPPED → DELIVERED; PLACED and PAID can become CANCELLED (which restocks); PAID, SHIPPED and DELIVERED can become REFUNDED.
     The status follows from the order's money and units; `payment_status` and `fulfillment_status` tell more of each.
 
@@ -86,7 +86,7 @@ class OrderServiceStub:
                 _registered_method=True)
 
 
-class OrderServiceServicer:
+class OrderServiceServicer(object):
     """Orders. PLACED → PAID → SHIPPED → DELIVERED; PLACED and PAID can become CANCELLED (which restocks); PAID, SHIPPED and DELIVERED can become REFUNDED.
     The status follows from the order's money and units; `payment_status` and `fulfillment_status` tell more of each.
 
@@ -252,7 +252,7 @@ def add_OrderServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class OrderService:
+class OrderService(object):
     """Orders. PLACED → PAID → SHIPPED → DELIVERED; PLACED and PAID can become CANCELLED (which restocks); PAID, SHIPPED and DELIVERED can become REFUNDED.
     The status follows from the order's money and units; `payment_status` and `fulfillment_status` tell more of each.
 

@@ -5,7 +5,7 @@ import warnings
 
 from mercato.v1 import payment_pb2 as mercato_dot_v1_dot_payment__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -25,7 +25,7 @@ if _version_not_supported:
     )
 
 
-class PaymentServiceStub:
+class PaymentServiceStub(object):
     """Payments of orders, refunds, and the notices of payment providers. An order is placed first and paid then: its status follows from the money.
 
     Calls that ask a provider promise the same effect with the same `idempotency-key`, not the same bytes: a replay shows the payment or refund
@@ -115,7 +115,7 @@ class PaymentServiceStub:
                 _registered_method=True)
 
 
-class PaymentServiceServicer:
+class PaymentServiceServicer(object):
     """Payments of orders, refunds, and the notices of payment providers. An order is placed first and paid then: its status follows from the money.
 
     Calls that ask a provider promise the same effect with the same `idempotency-key`, not the same bytes: a replay shows the payment or refund
@@ -353,7 +353,7 @@ def add_PaymentServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class PaymentService:
+class PaymentService(object):
     """Payments of orders, refunds, and the notices of payment providers. An order is placed first and paid then: its status follows from the money.
 
     Calls that ask a provider promise the same effect with the same `idempotency-key`, not the same bytes: a replay shows the payment or refund

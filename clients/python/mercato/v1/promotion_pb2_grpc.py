@@ -5,7 +5,7 @@ import warnings
 
 from mercato.v1 import promotion_pb2 as mercato_dot_v1_dot_promotion__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -25,7 +25,7 @@ if _version_not_supported:
     )
 
 
-class PromotionServiceStub:
+class PromotionServiceStub(object):
     """Promotions, and the codes that some of them need.
 
     Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last
@@ -85,7 +85,7 @@ class PromotionServiceStub:
                 _registered_method=True)
 
 
-class PromotionServiceServicer:
+class PromotionServiceServicer(object):
     """Promotions, and the codes that some of them need.
 
     Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last
@@ -241,7 +241,7 @@ def add_PromotionServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class PromotionService:
+class PromotionService(object):
     """Promotions, and the codes that some of them need.
 
     Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last

@@ -5,7 +5,7 @@ import warnings
 
 from mercato.v1 import shipping_pb2 as mercato_dot_v1_dot_shipping__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -25,7 +25,7 @@ if _version_not_supported:
     )
 
 
-class ShippingServiceStub:
+class ShippingServiceStub(object):
     """Prices of deliveries: zones, and methods with a rate for each zone that they serve.
 
     An order costs the rate of its method in the zone of its destination. Of the zones that have the destination, that of the longest postal
@@ -94,7 +94,7 @@ class ShippingServiceStub:
                 _registered_method=True)
 
 
-class ShippingServiceServicer:
+class ShippingServiceServicer(object):
     """Prices of deliveries: zones, and methods with a rate for each zone that they serve.
 
     An order costs the rate of its method in the zone of its destination. Of the zones that have the destination, that of the longest postal
@@ -265,7 +265,7 @@ def add_ShippingServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class ShippingService:
+class ShippingService(object):
     """Prices of deliveries: zones, and methods with a rate for each zone that they serve.
 
     An order costs the rate of its method in the zone of its destination. Of the zones that have the destination, that of the longest postal

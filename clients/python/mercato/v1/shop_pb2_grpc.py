@@ -5,7 +5,7 @@ import warnings
 
 from mercato.v1 import shop_pb2 as mercato_dot_v1_dot_shop__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -25,7 +25,7 @@ if _version_not_supported:
     )
 
 
-class ShopServiceStub:
+class ShopServiceStub(object):
     """The settings of the shop.
 
     Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last
@@ -50,7 +50,7 @@ class ShopServiceStub:
                 _registered_method=True)
 
 
-class ShopServiceServicer:
+class ShopServiceServicer(object):
     """The settings of the shop.
 
     Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last
@@ -98,7 +98,7 @@ def add_ShopServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class ShopService:
+class ShopService(object):
     """The settings of the shop.
 
     Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last

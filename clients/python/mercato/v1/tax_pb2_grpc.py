@@ -5,7 +5,7 @@ import warnings
 
 from mercato.v1 import tax_pb2 as mercato_dot_v1_dot_tax__pb2
 
-GRPC_GENERATED_VERSION = '1.85.1'
+GRPC_GENERATED_VERSION = '1.76.0'
 GRPC_VERSION = grpc.__version__
 _version_not_supported = False
 
@@ -25,7 +25,7 @@ if _version_not_supported:
     )
 
 
-class TaxServiceStub:
+class TaxServiceStub(object):
     """Tax categories of products and deliveries, and the rates of their taxes.
 
     Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last
@@ -90,7 +90,7 @@ class TaxServiceStub:
                 _registered_method=True)
 
 
-class TaxServiceServicer:
+class TaxServiceServicer(object):
     """Tax categories of products and deliveries, and the rates of their taxes.
 
     Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last
@@ -261,7 +261,7 @@ def add_TaxServiceServicer_to_server(servicer, server):
 
 
  # This class is part of an EXPERIMENTAL API.
-class TaxService:
+class TaxService(object):
     """Tax categories of products and deliveries, and the rates of their taxes.
 
     Every RPC can also answer DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED OVERLOADED and UNAVAILABLE DATABASE_UNAVAILABLE; the last
