@@ -17,7 +17,7 @@ unexport PYTHONPATH PYTHONHOME PYTHONWARNINGS PYTHONOPTIMIZE PYTHONIOENCODING PY
 USABLE := $(shell [ "$$(cat .venv/installed 2>/dev/null)" = "$$(pwd -P)" ] && .venv/bin/python -I -c 'import mercato_server' 2>/dev/null && echo yes)
 
 .DEFAULT_GOAL := help
-.PHONY: help anew install run test quick pythons flake faults check proto schema settings readme image lock peer generators patroni bench soak clean
+.PHONY: help anew install run test quick pythons flake faults check proto schema settings readme image lock peer generators patroni typescript bench soak clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -70,6 +70,14 @@ generators: .venv/generators/installed ## add the generators of REST clients, wi
 		echo "no packages of npm: the test of the TypeScript client is skipped" >&2
 	@touch $@
 
+# Where npm or its registry is absent, the tests of the TypeScript client are skipped.
+typescript: .venv/typescript ## install the packages of clients/typescript, and build it
+
+.venv/typescript: .venv/installed $(shell find clients/typescript/src clients/typescript/package-lock.json clients/typescript/tsconfig.json)
+	@command -v npm >/dev/null && cd clients/typescript && npm ci --silent && npm run --silent build || \
+		echo "no packages of npm: the tests of the TypeScript client are skipped" >&2
+	@touch $@
+
 # The cluster of tests/ha, in a place of its own like the generators. Two of its packages have no wheel, so the build tools come first.
 patroni: .venv/patroni/installed ## add Patroni, with which tests of failover run a cluster of PostgreSQL (they need etcd-server, pgbouncer and haproxy too)
 
@@ -79,7 +87,7 @@ patroni: .venv/patroni/installed ## add Patroni, with which tests of failover ru
 	.venv/patroni/bin/pip install --quiet --disable-pip-version-check --no-build-isolation --require-hashes -r requirements/patroni.txt
 	@touch $@
 
-test: peer generators patroni ## run every test against real PostgreSQL and real Envoy (ARGS="tests/rpc -k checkout" for some of them)
+test: peer generators patroni typescript ## run every test against real PostgreSQL and real Envoy (ARGS="tests/rpc -k checkout" for some of them)
 	$(TESTS) $(ARGS)
 
 quick: install ## run the tests of units, SQL and RPCs, without races, in a minute
@@ -88,13 +96,13 @@ quick: install ## run the tests of units, SQL and RPCs, without races, in a minu
 pythons: install ## run the quick tests with the newer Pythons at hand, 3.12 to 3.14 (ARGS=--newest)
 	$(RUN) $(BIN)/python tools/pythons.py $(ARGS)
 
-flake: peer generators patroni ## run the tests ten times in random order, half of them beside busy loops, and report which fail at random (ARGS="--runs 50 -- tests/rpc")
+flake: peer generators patroni typescript ## run the tests ten times in random order, half of them beside busy loops, and report which fail at random (ARGS="--runs 50 -- tests/rpc")
 	$(RUN) $(BIN)/python tools/flake.py $(ARGS)
 
 faults: install ## run the fault tests, which kill, cut and hang servers, in three minutes (make soak: the full numbers)
 	$(RUN) $(BIN)/pytest tests/faults $(ARGS)
 
-check: peer ## lint, types, import contracts, protos, migrations, generated code, prose, dependency audit
+check: peer typescript ## lint, types, import contracts, protos, migrations, generated code, prose, dependency audit
 	$(RUN) $(BIN)/python tools/check.py
 
 proto: install ## generate the stubs, openapi.json and the service configs from protos/
@@ -129,4 +137,4 @@ soak: patroni ## run the fault, failover and fuzz tests with their full numbers 
 	$(TESTS) -m race --race-rounds 50 $(ARGS)
 
 clean: ## remove .venv and caches; data directories stay
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage* build dist
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage* build dist clients/typescript/node_modules clients/typescript/dist clients/typescript/build

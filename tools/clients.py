@@ -11,9 +11,17 @@ from pathlib import Path
 import python_errors
 import python_services
 import service_configs
+import typescript_rules
+import typescript_stubs
 
 ROOT = Path(__file__).parent.parent
-GENERATORS: tuple[Callable[[], dict[Path, str]], ...] = (service_configs.generated, python_services.generated, python_errors.generated)
+GENERATORS: tuple[Callable[[], dict[Path, str]], ...] = (
+    service_configs.generated,
+    python_services.generated,
+    python_errors.generated,
+    typescript_rules.generated,
+    typescript_stubs.generated,
+)
 """Functions that return the content of each file that they generate."""
 
 
@@ -28,6 +36,7 @@ def main() -> int:
         if check:
             print(f"{path.relative_to(ROOT)} is not what protos/ gives; run: make proto", file=sys.stderr)
         else:
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
     return 1 if check and stale else 0
 

@@ -54,6 +54,7 @@ GENERATORS = Need(
     "apt-get install nodejs npm; make generators",
     is_optional_in_ci=True,
 )
+TYPESCRIPT = Need("the packages of clients/typescript are not installed", "apt-get install nodejs npm; make typescript")
 ETCD = package("etcd", "etcd-server")
 PGBOUNCER = package("pgbouncer", "pgbouncer")
 HAPROXY = package("haproxy", "haproxy")
@@ -88,6 +89,7 @@ ALL = (
     MOUNT,
     PEER,
     GENERATORS,
+    TYPESCRIPT,
     ETCD,
     PGBOUNCER,
     HAPROXY,
