@@ -58,12 +58,12 @@ def bad_product(name: str, /, *fields: str, reason: str = "INVALID_FIELD", **val
     return Bad(f"product: {name}", "POST", "/products", body, (JSON,), "admin", reason=reason, fields=prefixed or None)
 
 
-def bad_promotion(name: str, /, *fields: str, reason: str = "INVALID_FIELD", **values: Any) -> Bad:
+def bad_promotion(name: str, /, *fields: str, status: int = 400, reason: str = "INVALID_FIELD", **values: Any) -> Bad:
     """Return a promotion that is valid except for these values."""
     valid = {"name": "Sale", "kind": "PROMOTION_KIND_PERCENT", "percent_ppm": 100_000}
     body = json.dumps({key: value for key, value in {**valid, **values}.items() if value is not None}).encode()
     prefixed = tuple(f"promotion.{field}" for field in fields)
-    return Bad(f"promotion: {name}", "POST", "/v1/promotions", body, (JSON,), "admin", reason=reason, fields=prefixed)
+    return Bad(f"promotion: {name}", "POST", "/v1/promotions", body, (JSON,), "admin", status, reason, prefixed)
 
 
 def bad_query(path: str, /, *fields: str, reason: str = "INVALID_FIELD", who: str = "anyone", **query: Any) -> Bad:
@@ -513,7 +513,7 @@ BAD = [
     bad_promotion("unknown kind", "kind", kind="PROMOTION_KIND_LOTTERY"),
     bad_promotion("no time", "start_time", start_time="tomorrow"),
     bad_promotion("no window", "end_time", start_time="2026-01-01T00:00:00Z", end_time="2026-01-01T01:00:00+01:00"),
-    bad_promotion("absent product", "product_ids[0]", reason="PRODUCT_NOT_FOUND", product_ids=[ABSENT]),
-    bad_promotion("absent category", "category_ids[0]", reason="CATEGORY_NOT_FOUND", category_ids=[ABSENT]),
+    bad_promotion("absent product", "product_ids[0]", status=404, reason="PRODUCT_NOT_FOUND", product_ids=[ABSENT]),
+    bad_promotion("absent category", "category_ids[0]", status=404, reason="CATEGORY_NOT_FOUND", category_ids=[ABSENT]),
     bad_promotion("unknown field", "colour", colour="red"),
 ]

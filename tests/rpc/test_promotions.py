@@ -287,10 +287,10 @@ async def test_the_products_and_categories_of_a_scope_must_exist_when_they_enter
     balls = await category(shop, admin, "Balls")
     await shop.catalog.DeleteProduct(DeleteProductRequest(product_id=gone.id), metadata=admin.metadata)
     error = await refusal(create(shop, admin, **BUY, product_ids=[ball.id, gone.id, ABSENT], get_product_ids=[ABSENT]))
-    assert (error.code, error.reason) == (StatusCode.INVALID_ARGUMENT, "PRODUCT_NOT_FOUND")
+    assert (error.code, error.reason) == (StatusCode.NOT_FOUND, "PRODUCT_NOT_FOUND")
     assert error.fields == ["promotion.product_ids[1]", "promotion.product_ids[2]", "promotion.get_product_ids[0]"]
     error = await refusal(create(shop, admin, **BUY, category_ids=[balls.id, ABSENT], get_category_ids=[ABSENT]))
-    assert (error.code, error.reason) == (StatusCode.INVALID_ARGUMENT, "CATEGORY_NOT_FOUND")
+    assert (error.code, error.reason) == (StatusCode.NOT_FOUND, "CATEGORY_NOT_FOUND")
     assert error.fields == ["promotion.category_ids[1]", "promotion.get_category_ids[0]"]
     made = await create(shop, admin, **PERCENT, product_ids=[ball.id], category_ids=[balls.id])
     await shop.catalog.DeleteProduct(DeleteProductRequest(product_id=ball.id), metadata=admin.metadata)
@@ -307,7 +307,7 @@ async def test_the_methods_of_a_promotion_must_exist_and_not_be_archived_when_th
     await shop.pool.execute(ARCHIVE_METHOD, second)
     version = await shop.pool.fetchval(VERSION)
     error = await refusal(create(shop, admin, **FREE, shipping_method_ids=[first, second, ABSENT]))
-    assert (error.code, error.reason) == (StatusCode.INVALID_ARGUMENT, "SHIPPING_METHOD_NOT_FOUND")
+    assert (error.code, error.reason) == (StatusCode.NOT_FOUND, "SHIPPING_METHOD_NOT_FOUND")
     assert error.fields == ["promotion.shipping_method_ids[1]", "promotion.shipping_method_ids[2]"]
     assert await shop.pool.fetchval("SELECT count(*) FROM promotions") == 0
     made = await create(shop, admin, **FREE, shipping_method_ids=[first])

@@ -104,9 +104,9 @@ class InvalidRequest(MercatoError):
 
     code, reason = Code.INVALID_ARGUMENT, "INVALID_FIELD"
 
-    def __init__(self, violations: Sequence[Violation]) -> None:
+    def __init__(self, violations: Sequence[Violation], *, resource: str = "") -> None:
         text, values = listed(violations, "; ")
-        super().__init__(text)
+        super().__init__(text, resource=resource)
         self.metadata |= values
         self.violations = tuple(violations)
 

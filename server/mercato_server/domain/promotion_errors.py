@@ -44,19 +44,19 @@ class PromotionLimit(MercatoError):
 class ScopeProductNotFound(InvalidRequest):
     """Products of a scope are not on sale."""
 
-    reason = "PRODUCT_NOT_FOUND"
+    code, reason, resource_type = Code.NOT_FOUND, "PRODUCT_NOT_FOUND", "mercato.v1.Product"
 
 
 class ScopeCategoryNotFound(InvalidRequest):
     """Categories of a scope do not exist."""
 
-    reason = "CATEGORY_NOT_FOUND"
+    code, reason, resource_type = Code.NOT_FOUND, "CATEGORY_NOT_FOUND", "mercato.v1.Category"
 
 
 class ScopeMethodNotFound(InvalidRequest):
     """Shipping methods of a promotion do not exist, or are archived."""
 
-    reason = "SHIPPING_METHOD_NOT_FOUND"
+    code, reason, resource_type = Code.NOT_FOUND, "SHIPPING_METHOD_NOT_FOUND", "mercato.v1.ShippingMethod"
 
 
 class PromotionInvalid(MercatoError):

@@ -11,6 +11,7 @@ from mercato_server.database.pool import Conn, Pool
 from mercato_server.database.transactions import retry_conflicts, transaction
 from mercato_server.domain.accounts import Actor
 from mercato_server.domain.errors import InvalidRequest, Violation, require_etag
+from mercato_server.domain.messages import LISTED_MAX
 from mercato_server.domain.paging import Page, Position
 from mercato_server.domain.promotion_drafts import AUTOMATIC_MAX, FIELDS, LIVE_MAX, RECOUNT_MAX, PromotionDraft, StoredPromotion
 from mercato_server.domain.promotion_errors import (
@@ -244,12 +245,13 @@ async def _require_scope(conn: "Conn", draft: PromotionDraft, known: Mapping[str
     if not any(wanted):
         return
     [(no_products, no_categories, no_methods)] = await conn.fetch(GET_ABSENT, *wanted)
-    if no_products:
-        raise ScopeProductNotFound(_absent(draft, _PRODUCT_IDS, no_products, "no product on sale has this id"))
-    if no_categories:
-        raise ScopeCategoryNotFound(_absent(draft, _CATEGORY_IDS, no_categories, "no category has this id"))
-    if no_methods:
-        raise ScopeMethodNotFound(_absent(draft, _METHOD_IDS, no_methods, "no shipping method that is not archived has this id"))
+    for kind, columns, ids, template in (
+        (ScopeProductNotFound, _PRODUCT_IDS, no_products, "no product on sale has this id"),
+        (ScopeCategoryNotFound, _CATEGORY_IDS, no_categories, "no category has this id"),
+        (ScopeMethodNotFound, _METHOD_IDS, no_methods, "no shipping method that is not archived has this id"),
+    ):
+        if ids:
+            raise kind(_absent(draft, columns, ids, template), resource=", ".join(map(str, ids[:LISTED_MAX])))
 
 
 def _absent(draft: PromotionDraft, columns: Sequence[str], ids: Collection[UUID], template: str) -> list[Violation]:
