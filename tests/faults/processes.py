@@ -213,6 +213,18 @@ class Edge:
         """Return once Envoy sends calls to every worker."""
         await until_healthy_at(self._admin_port, self._workers, lambda: self._process.failure() if self._process.pid is None else None)
 
+    async def kill(self) -> None:
+        """Kill it with SIGKILL: its connections are cut at any place."""
+        assert self._process.pid is not None, self._process.failure()
+        os.kill(self._process.pid, signal.SIGKILL)
+        async with asyncio.timeout(patient()):
+            await self._process.wait()
+
+    async def restart(self) -> None:
+        """Start it again after it has died."""
+        await self._process.start()
+        await self.until_all_healthy()
+
     async def __aenter__(self) -> Self:
         await self._process.start()
         try:
