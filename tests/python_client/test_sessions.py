@@ -149,7 +149,7 @@ def test_a_file_that_others_may_read_or_write_is_refused_with_the_remedy(path: P
 
 
 VALID = {"version": 1, "access_token": "a", "refresh_token": "r", "expires_at": 1, "user": None, "email": None}
-WRONG_TIMES: tuple[object, ...] = ("1", None, True, float("nan"), float("inf"), [])
+WRONG_TIMES: tuple[object, ...] = ("1", None, True, float("nan"), float("inf"), [], 10**400)
 WRONG_TEXTS: tuple[object, ...] = (None, 1, ["a"], "a\nauthorization: b", "a\x1b[2J")
 
 
@@ -347,3 +347,9 @@ def test_a_lock_file_that_was_removed_does_not_split_the_lock(path: Path) -> Non
             assert path.with_name("session.json.lock").exists()
             with pytest.raises(SessionStoreError, match="locked"), FileStore(path, lock_s=0.05).locked():
                 pass
+
+
+def test_sessions_need_no_grpc(path: Path) -> None:
+    source = "FileStore(sys.argv[1]).load(); print(sorted(name for name in sys.modules if name.split('.')[0] in ('grpc', 'google')))"
+    with child(source, path) as process:
+        assert process.communicate()[0] == "[]\n"

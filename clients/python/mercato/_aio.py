@@ -69,7 +69,7 @@ class Calls:
             raise plan.late("a connection")
         try:
             call = sender(request, timeout=left_s, metadata=plan.metadata(token), wait_for_ready=True)
-            return await call, call
+            return plan.answered(await call), call
         except grpc.aio.UsageError as error:
             raise (ClientClosed() if self._is_closed else error) from None
 

@@ -12,7 +12,7 @@ from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 from google.protobuf.message import Message
 
-from mercato import _tracing
+from mercato import _log, _tracing
 from mercato._call_errors import CallError, Failure, Finished, reason_of, status_of, text_of, values
 from mercato.errors import error_of
 
@@ -25,6 +25,7 @@ Metadata: TypeAlias = Sequence[tuple[str, str | bytes]]
 RequestT = TypeVar("RequestT", bound=Message)
 ResponseT = TypeVar("ResponseT", bound=Message)
 ItemT = TypeVar("ItemT")
+AnswerT = TypeVar("AnswerT")
 
 
 class Credentials(Enum):
@@ -127,6 +128,11 @@ class Plan:
         """Return the seconds until the deadline; never less than 0."""
         return max(0.0, self.deadline - time.monotonic())
 
+    def answered(self, answer: AnswerT) -> AnswerT:
+        """Log that the call was answered; return the answer."""
+        _log.call(self.method.path, elapsed_s=self._elapsed_s(), request_id=self.request_id)
+        return answer
+
     def metadata(self, token: str | None) -> Metadata:
         """Return the metadata to send with an access token, or without one."""
         return [*self._metadata, (AUTHORIZATION, f"Bearer {token}")] if token else self._metadata
@@ -162,7 +168,19 @@ class Plan:
             reads=self.method.reads,
             sent=failure.sent,
         )
-        return error_of(known)
+        error = error_of(known)
+        _log.call(
+            self.method.path,
+            elapsed_s=self._elapsed_s(),
+            request_id=failure.request_id,
+            code=error.code,
+            reason=error.reason,
+            idempotency_key=self.key if error.outcome_unknown else None,
+        )
+        return error
+
+    def _elapsed_s(self) -> float:
+        return time.monotonic() - self.deadline + self.timeout_s
 
 
 def token_refused(call: Finished) -> bool:

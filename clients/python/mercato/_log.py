@@ -35,13 +35,17 @@ def refreshed(*, by: str) -> None:
 
 def refresh_failed(error: BaseException, *, valid_s: float) -> None:
     """Tell that a refresh failed, and for how many seconds the last access token is still valid."""
-    reason = getattr(error, "reason", "") or getattr(error, "code", "") or type(error).__name__
     if valid_s > 0:
-        logger.warning("the session could not be refreshed (%s); its access token is valid for another %.0f s", reason, valid_s)
+        logger.warning("the session could not be refreshed (%s); its access token is valid for another %.0f s", _cause(error), valid_s)
     else:
-        logger.warning("the session could not be refreshed (%s), and its access token has expired", reason)
+        logger.warning("the session could not be refreshed (%s), and its access token has expired", _cause(error))
 
 
-def session_ended(reason: str) -> None:
+def session_ended(error: BaseException) -> None:
     """Tell that the session has ended, so that its user must log in again."""
-    logger.warning("the session has ended (%s); log in again", reason)
+    logger.warning("the session has ended (%s); log in again", _cause(error))
+
+
+def _cause(error: BaseException) -> str:
+    """Return the reason, the code or the class of an error, never its text."""
+    return getattr(error, "reason", "") or getattr(error, "code", "") or type(error).__name__

@@ -13,6 +13,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from weakref import WeakSet
 
+from mercato import _log
 from mercato._call_errors import Failure, MercatoError
 from mercato.errors import CallError, error_of
 from mercato.sessions import MemoryStore, Session, SessionStore
@@ -152,10 +153,19 @@ class Tokens:
             token = work()
         except BaseException as error:  # noqa: BLE001 - its callers raise it
             self._finish(failed=True)
+            self._tell(error)
             future.set_exception(error)
         else:
             self._finish(failed=False)
             future.set_result(token)
+
+    def _tell(self, error: BaseException) -> None:
+        """Log a refresh that failed, or the end of the session."""
+        held = self._current
+        if held is None:
+            _log.session_ended(error)
+        else:
+            _log.refresh_failed(error, valid_s=min(held.until - time.monotonic(), held.session.expires_at - time.time()))
 
     def _finish(self, *, failed: bool) -> None:
         with self._lock:
@@ -182,6 +192,7 @@ class Tokens:
                 return self._end(login, error_of(Failure("UNAUTHENTICATED", "the stored session has ended; log in again", sent=False)))
             is_new = held is None or stored.session.access_token != held.session.access_token
             if is_new and not stored.due and stored.session.access_token != refused:
+                _log.refreshed(by="another process")
                 return self._adopted(login, stored.session)
             try:
                 response = self._exchange(stored.session.refresh_token)
@@ -198,6 +209,7 @@ class Tokens:
                 expires_at=following.expires_at,
             )
             self._store.save(following)
+            _log.refreshed(by="this client")
             return self._adopted(login, following)
 
     def _adopted(self, login: int, session: Session) -> Token:

@@ -1,12 +1,13 @@
 """A session, and its text in a store."""
 
 import json
-import math
 from dataclasses import asdict, dataclass, field
-from typing import Any, TypeGuard
+from typing import Any
 
 VERSION = 1
 """Of the text. A later release that changes the meaning of a field raises it."""
+TIME_MAX_S = 1e12
+"""A bound of times, far beyond all dates."""
 
 
 class SessionStoreError(Exception):
@@ -42,13 +43,17 @@ def loaded(text: str, place: str) -> Session:
         raise SessionStoreError(f"{place} is damaged: it holds no session; log in again")
     if content.get("version") != VERSION:
         raise SessionStoreError(f"{place} was written by another release of mercato; log in again, or update")
-    expires_at = content.get("expires_at")
-    access_token, refresh_token, user, email = map(content.get, ("access_token", "refresh_token", "user", "email"))
-    texts = [access_token, refresh_token, *(each for each in (user, email) if each is not None)]
-    if not _is_time(expires_at) or not all(isinstance(each, str) and each.isprintable() for each in texts):
+    values: list[Any] = [content.get(name) for name in ("access_token", "refresh_token", "expires_at", "user", "email")]
+    access_token, refresh_token, expires_at, user, email = values
+    known = _is_time(expires_at) and _is_text(access_token) and _is_text(refresh_token)
+    if not known or not all(each is None or _is_text(each) for each in (user, email)):
         raise SessionStoreError(f"{place} is damaged: a field of its session is missing or has another type; log in again")
     return Session(access_token, refresh_token, float(expires_at), user, email)
 
 
-def _is_time(value: Any) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and value.isprintable()
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < TIME_MAX_S  # not true for NaN

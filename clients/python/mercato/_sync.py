@@ -68,7 +68,7 @@ class Calls:
             answer: tuple[Any, Any] = call.with_call(sent, timeout=left_s, metadata=plan.metadata(token), wait_for_ready=True)
         except ValueError as error:
             raise (ClientClosed() if self._is_closed else error) from None
-        return answer
+        return plan.answered(answer)
 
     def _token(self, plan: Plan) -> Token:
         if plan.own_token or plan.method.credentials is Credentials.NEVER:
