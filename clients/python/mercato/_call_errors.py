@@ -13,6 +13,7 @@ from google.protobuf.message_factory import GetMessageClass
 from google.rpc import error_details_pb2
 from google.rpc.status_pb2 import Status
 
+from mercato._root_error import MercatoError
 from mercato.reasons import REASONS
 from mercato.v1 import cart_pb2, order_pb2
 
@@ -24,10 +25,6 @@ _LOST = frozenset({"CANCELLED", "DEADLINE_EXCEEDED", "INTERNAL", "UNAVAILABLE", 
 """Codes that gRPC itself gives a call that a worker may have served."""
 Detail = TypeVar("Detail", bound=Message)
 MetadataItems = Iterable[tuple[str, str | bytes]]
-
-
-class MercatoError(Exception):
-    """Any error of this package about a shop or its connection."""
 
 
 class ConnectionFailed(MercatoError):

@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from weakref import WeakSet
 
 from mercato import _log
-from mercato._call_errors import Failure, MercatoError
+from mercato._call_errors import Failure
+from mercato._root_error import MercatoError
 from mercato.errors import CallError, error_of
 from mercato.sessions import MemoryStore, Session, SessionStore
 from mercato.v1.auth_pb2 import LoginResponse

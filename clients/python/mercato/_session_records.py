@@ -4,13 +4,15 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from mercato._root_error import MercatoError
+
 VERSION = 1
 """Of the text. A later release that changes the meaning of a field raises it."""
 TIME_MAX_S = 1e12
 """A bound of times, far beyond all dates."""
 
 
-class SessionStoreError(Exception):
+class SessionStoreError(MercatoError):
     """A stored session cannot be read, trusted or kept; the message names the place and what to do, and holds no token."""
 
 

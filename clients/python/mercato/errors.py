@@ -6,7 +6,7 @@ An error of a reason that this release does not know is of the class of its code
 from collections.abc import Sequence
 from typing import Any
 
-from mercato._call_errors import DOMAIN, CallError, ClientClosed, ConnectionFailed, Failure, MercatoError, status_of, values
+from mercato._call_errors import DOMAIN, CallError, ClientClosed, ConnectionFailed, Failure, status_of, values
 from mercato._code_errors import (
     CODES,
     Aborted,
@@ -27,6 +27,7 @@ from mercato._code_errors import (
     Unknown,
     Violation,
 )
+from mercato._root_error import MercatoError
 from mercato.sessions import SessionStoreError
 from mercato.v1 import cart_pb2, order_pb2, price_pb2
 
