@@ -1,5 +1,8 @@
 """The registry of reasons: each states what a caller needs, and can be read without gRPC."""
 
+import importlib
+import pkgutil
+import re
 import subprocess
 import sys
 import textwrap
@@ -7,12 +10,36 @@ from pathlib import Path
 
 import pytest
 from google.rpc import code_pb2
+from google.rpc.status_pb2 import Status
 
 from mercato import reasons
 from mercato.reasons import REASONS, Reason, RetryAdvice
+from mercato.rpcs import rpcs
+from mercato_server import domain, rpc
+from mercato_server.domain.errors import MercatoError
+from mercato_server.edge.local_replies import local_reply_config
+from mercato_server.rpc.statuses import status_code, status_metadata
+from support.error_examples import kinds, makers
+from support.retries import RETRY_HELPS
 
 REASONS_MIN = 133
 """Reasons are never taken out of the list: clients know them."""
+ROOT = Path(__file__).parents[2]
+PROTOS = sorted((ROOT / "protos/mercato/v1").glob("*.proto"))
+DOCUMENTS = [*PROTOS, *sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]
+CODES = set(code_pb2.Code.keys())
+CODE_AND_REASON = re.compile(rf"\b({'|'.join(sorted(CODES))}) ([A-Z][A-Z_]{{4,}})\b")
+INFO, RETRY = "google.rpc.ErrorInfo", "google.rpc.RetryInfo"
+for package in (domain, rpc):
+    for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+        importlib.import_module(module.name)
+RAISED = [kind for kind in kinds() if hasattr(kind, "reason")]
+
+
+def sent_details(error: MercatoError) -> set[str]:
+    """Return the full names of the details that a client gets with an error."""
+    status = Status.FromString(dict(status_metadata(error))["grpc-status-details-bin"])
+    return {detail.type_url.rpartition("/")[2] for detail in status.details}
 
 
 def test_no_reason_is_lost() -> None:
@@ -37,6 +64,55 @@ def test_reasons_are_read_without_grpc() -> None:
     """
     command = [sys.executable, "-c", textwrap.dedent(script), str(Path(reasons.__file__).parent)]
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "FAILED_PRECONDITION\n"
+
+
+@pytest.mark.parametrize("kind", RAISED, ids=lambda kind: kind.__name__)
+def test_an_error_of_the_server_is_as_its_reason_says(kind: type[MercatoError]) -> None:
+    reason = REASONS[kind.reason]
+    for make in makers(kind):
+        error = make()
+        details = sent_details(error)
+        assert status_code(error).name == reason.code
+        assert (RETRY in details) == (reason.retry is RetryAdvice.AFTER_DELAY)
+        assert {reason.detail} - {""} <= details
+        assert reason.detail or details == {INFO}
+
+
+def test_the_edges_own_errors_are_as_their_reasons_say() -> None:
+    """The bodies for REST clients; those for gRPC clients are made from the same rows."""
+    bodies = [mapper["body_format_override"].get("json_format") for mapper in local_reply_config(rpcs())["mappers"]]
+    answered = set()
+    for body in filter(None, bodies):
+        details = {detail["@type"].rpartition("/")[2]: detail for detail in body["details"]}
+        reason = REASONS[details[INFO]["reason"]]
+        assert code_pb2.Code.Name(body["code"]) == reason.code
+        assert (RETRY in details) == (reason.retry is RetryAdvice.AFTER_DELAY)
+        assert set(details) == {INFO, reason.detail} - {""}
+        answered.add(reason.name)
+    assert answered == {reason.name for reason in REASONS.values() if reason.by_edge}
+
+
+def test_the_registry_has_the_reasons_of_server_and_edge_and_no_others() -> None:
+    by_edge = {reason.name for reason in REASONS.values() if reason.by_edge}
+    assert set(REASONS) == by_edge | {kind.reason for kind in RAISED}
+
+
+@pytest.mark.parametrize("name", RETRY_HELPS)
+def test_clients_repeat_the_requests_that_a_retry_helps(name: str) -> None:
+    assert (REASONS[name].retry is RetryAdvice.AFTER_DELAY) == RETRY_HELPS[name]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_a_document_names_no_reason_with_a_code_that_it_does_not_have(document: Path) -> None:
+    words = " ".join(line.strip().removeprefix("//") for line in document.read_text(encoding="utf-8").splitlines())
+    wrong = [(code, name) for code, name in CODE_AND_REASON.findall(words) if name in REASONS and REASONS[name].code != code]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("proto", PROTOS, ids=lambda path: path.name)
+def test_the_comment_of_an_rpc_names_only_reasons_of_the_registry(proto: Path) -> None:
+    words = " ".join(line.strip().removeprefix("//") for line in proto.read_text(encoding="utf-8").splitlines())
+    assert {name for _, name in CODE_AND_REASON.findall(words)} - CODES - set(REASONS) == set()
 
 
 def test_the_advice_for_known_reasons() -> None:
