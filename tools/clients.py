@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import errors_page
 import python_errors
 import python_services
 import service_configs
@@ -19,6 +20,7 @@ GENERATORS: tuple[Callable[[], dict[Path, str]], ...] = (
     service_configs.generated,
     python_services.generated,
     python_errors.generated,
+    errors_page.generated,
     typescript_rules.generated,
     typescript_stubs.generated,
 )

@@ -15,7 +15,9 @@ import grpc
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from google.rpc import code_pb2
 
+from mercato.reasons import REASONS
 from mercato.v1 import auth_pb2, catalog_pb2, catalog_pb2_grpc, user_pb2
 from rest.bad_calls import BAD_CALLS, BadCall
 from rest.bad_requests import BAD, JSON, LONG, MALFORMED, Bad
@@ -112,6 +114,7 @@ def refused(reply: Reply, status: int, reason: str) -> None:
     """Check an error's status, reason and common shape."""
     assert (reply.status, reply.reason) == (status, reason), reply
     error = reply.json
+    assert REASONS[reply.reason].code == code_pb2.Code.Name(error["code"])
     assert reply.headers["content-type"] == "application/json"
     assert reply.headers["cache-control"] == "no-store"
     assert not [name for name in reply.headers if name.lower().startswith("grpc-")]

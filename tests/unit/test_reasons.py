@@ -1,6 +1,7 @@
 """The registry of reasons: each states what a caller needs, and can be read without gRPC."""
 
 import importlib
+import json
 import pkgutil
 import re
 import subprocess
@@ -27,6 +28,7 @@ REASONS_MIN = 133
 ROOT = Path(__file__).parents[2]
 PROTOS = sorted((ROOT / "protos/mercato/v1").glob("*.proto"))
 DOCUMENTS = [*PROTOS, *sorted((ROOT / "docs").glob("*.md")), ROOT / "README.md"]
+DOCUMENT = ROOT / "server/mercato_server/edge/openapi.json"
 CODES = set(code_pb2.Code.keys())
 CODE_AND_REASON = re.compile(rf"\b({'|'.join(sorted(CODES))}) ([A-Z][A-Z_]{{4,}})\b")
 INFO, RETRY = "google.rpc.ErrorInfo", "google.rpc.RetryInfo"
@@ -95,6 +97,15 @@ def test_the_edges_own_errors_are_as_their_reasons_say() -> None:
 def test_the_registry_has_the_reasons_of_server_and_edge_and_no_others() -> None:
     by_edge = {reason.name for reason in REASONS.values() if reason.by_edge}
     assert set(REASONS) == by_edge | {kind.reason for kind in RAISED}
+
+
+def test_the_openapi_document_and_the_page_of_errors_have_every_reason() -> None:
+    schemas = json.loads(DOCUMENT.read_text(encoding="utf-8"))["components"]["schemas"]
+    assert schemas["ErrorInfo"]["properties"]["reason"] == {"$ref": "#/components/schemas/Reason"}
+    assert schemas["Reason"]["x-extensible-enum"] == list(REASONS)
+    page = (ROOT / "docs/errors.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| <a id=\"\w+\"></a>`(\w+)`", page, re.MULTILINE)
+    assert sorted(rows) == sorted(REASONS)
 
 
 @pytest.mark.parametrize("name", RETRY_HELPS)

@@ -12,6 +12,7 @@ from google.protobuf.descriptor_pb2 import (
 )
 from google.rpc import error_details_pb2
 
+from mercato.reasons import REASONS
 from mercato_server.edge.bounds import PACKAGE, Schema, shape
 
 Field = FieldDescriptorProto
@@ -58,6 +59,10 @@ ERROR_DETAILS: Mapping[str, str] = {
 }
 """Messages that errors carry in `details`, and when."""
 
+REASON = """
+The cause of an error, for programs. Later releases may add reasons: a client treats one that it does not know by the code of the error.
+Here is each with its code, whether a retry helps, its meaning and its remedy.
+""".strip()
 
 MAY_BE_ABSENT = frozenset(
     (
@@ -211,6 +216,8 @@ class Schemas:
     def error(self) -> None:
         """Add google.rpc.Status with the details that our errors carry."""
         mapping = {_type_url(name): self._detail(name, when)["$ref"] for name, when in ERROR_DETAILS.items()}
+        self.components["ErrorInfo"]["properties"]["reason"] = {"$ref": "#/components/schemas/Reason"}
+        self.components["Reason"] = _reasons()
         details = {
             "oneOf": [{"$ref": reference} for reference in mapping.values()],
             "discriminator": {"propertyName": "@type", "mapping": mapping},
@@ -289,6 +296,17 @@ def behaves(field: Field, behavior: int) -> bool:
 def _is_required(owner: str, field: Field, *, request: bool) -> bool:
     """Tell whether a request must have a field, or whether every response has it: JSON of a response has fields with their defaults."""
     return behaves(field, Behavior.REQUIRED) if request else f"{_short(owner)}.{field.name}" not in MAY_BE_ABSENT
+
+
+def _reasons() -> Schema:
+    """Return the schema of a reason. It is no `enum`: programs that are generated from one fail at the reasons of a later release."""
+    known = [f"- `{reason.name}` ({reason.code}, {reason.retry.name}): {reason.meaning} {reason.remedy}" for reason in REASONS.values()]
+    return {
+        "type": "string",
+        "description": "\n".join((REASON, "", *known)),
+        "pattern": "^[A-Z][A-Z0-9_]*[A-Z0-9]$",
+        "x-extensible-enum": [reason.name for reason in REASONS.values()],
+    }
 
 
 def _type_url(name: str) -> str:
