@@ -10,7 +10,7 @@ from typing import Any, Generic
 import grpc
 
 from mercato._call_errors import ClientClosed
-from mercato._connections import CAUSE_S, CAUSES, HEALTH, SETTLED, Line, Target
+from mercato._connections import CAUSE_S, HEALTH, SETTLED, Line, Target, cause_of
 from mercato._core import Answer, Credentials, ItemT, Method, Options, Plan, ResponseT, items_of, next_page, token_refused
 from mercato._refresh import Token, Tokens
 
@@ -121,7 +121,7 @@ class Calls:
         try:
             await call(b"", timeout=min(CAUSE_S, plan.left_s()))
         except grpc.aio.AioRpcError as error:
-            return (error.details() or error.code().name) if error.code() in CAUSES else ""
+            return cause_of(error, plan)
         return ""
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import grpc
 
-from mercato._call_errors import ConnectionFailed
+from mercato._call_errors import ConnectionFailed, Finished, values
 from mercato._core import NO_OPTIONS, Credentials, Method, Plan
 from mercato.retries import service_config
 from mercato.v1.auth_pb2 import LoginResponse, RefreshRequest
@@ -23,8 +23,6 @@ AGAIN = frozenset({"ABORTED", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "UNAVAI
 """Codes of refreshes that may be sent again: the server repeats the answer of one that it has served."""
 SETTLED = (grpc.ChannelConnectivity.READY, grpc.ChannelConnectivity.TRANSIENT_FAILURE, grpc.ChannelConnectivity.SHUTDOWN)
 """States of a channel that has tried to connect."""
-CAUSES = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.CANCELLED)
-"""Codes of a health check that did not reach a server."""
 OPTIONS: tuple[tuple[str, Any], ...] = (
     ("grpc.service_config", service_config(keyed=True)),
     ("grpc.initial_reconnect_backoff_ms", 100),
@@ -47,6 +45,14 @@ def _after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork)
+
+
+def cause_of(check: Finished, plan: Plan) -> str:
+    """Return why a health check did not reach a server; empty if it did: a server's refusal has metadata, or another code."""
+    code = check.code().name
+    if code == "DEADLINE_EXCEEDED":
+        return f"nothing answered within {plan.timeout_s:g} s"
+    return check.details() or code if code in {"UNAVAILABLE", "CANCELLED"} and not values(check) else ""
 
 
 class Line:

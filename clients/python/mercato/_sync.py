@@ -2,7 +2,6 @@
 
 import copy
 import os
-import queue
 from collections.abc import Iterator
 from concurrent.futures import Future
 from typing import Any, Generic
@@ -10,7 +9,7 @@ from typing import Any, Generic
 import grpc
 
 from mercato._call_errors import ClientClosed
-from mercato._connections import CAUSE_S, CAUSES, HEALTH, SETTLED, Line, Target
+from mercato._connections import HEALTH, Line, Target, cause_of
 from mercato._core import Answer, Credentials, ItemT, Method, Options, Plan, ResponseT, items_of, next_page, token_refused
 from mercato._refresh import Token, Tokens
 
@@ -95,32 +94,24 @@ class Calls:
         return line
 
     def _connect(self, line: Line, plan: Plan) -> None:
-        """Wait for the first connection; raises ConnectionFailed with its cause. Later calls wait until their deadline instead."""
-        states: queue.SimpleQueue[grpc.ChannelConnectivity] = queue.SimpleQueue()
-        tell = states.put
-        line.channel.subscribe(tell, try_to_connect=True)
+        """Wait for the first connection; raises ConnectionFailed with its cause. Later calls wait until their deadline instead.
+
+        A health check does so: gRPC tells threads the state of a channel by a thread, which prints a traceback if the channel is closed.
+        """
+        call: Any = line.channel.unary_unary(HEALTH)
         try:
-            while (state := states.get(timeout=plan.left_s())) not in SETTLED:
-                pass
-            cause = "" if state is grpc.ChannelConnectivity.READY else self._cause(line, plan)
-        except queue.Empty:
-            cause = f"nothing answered within {plan.timeout_s:g} s"
-        finally:
-            line.channel.unsubscribe(tell)
+            call(b"", timeout=plan.left_s())
+        except grpc.RpcError as error:
+            told: Any = error
+            cause = cause_of(told, plan)
+        except ValueError:
+            cause = "the channel is closed"
+        else:
+            cause = ""
         if cause:
             self._lines.pop(os.getpid(), None)  # the next call begins anew, without this one's backoff
             raise ClientClosed() if self._is_closed else self._target.unreachable(cause)
         line.is_ready = True
-
-    def _cause(self, line: Line, plan: Plan) -> str:
-        """Return why there is no connection; empty if there is one meanwhile."""
-        call: Any = line.channel.unary_unary(HEALTH)
-        try:
-            call(b"", timeout=min(CAUSE_S, plan.left_s()))
-        except grpc.RpcError as error:
-            told: Any = error
-            return (told.details() or told.code().name) if told.code() in CAUSES else ""
-        return ""
 
 
 class Pager(Generic[ResponseT, ItemT]):
