@@ -11,9 +11,14 @@ import pytest
 
 from mercato import service_config
 from mercato.rpcs import Rpc, rpcs
+from mercato.v1 import catalog_pb2_grpc
+from mercato.v1.catalog_pb2 import GetProductRequest
+from mercato_server.config.settings import Settings
+from mercato_server.worker import running
 
 READ, KEYED, UNKEYED = "CatalogService/GetProduct", "OrderService/Checkout", "AuthService/Login"
 ATTEMPTS = 5
+ABSENT = "00000000-0000-7000-8000-000000000000"
 
 
 class Unavailable(grpc.GenericRpcHandler):
@@ -90,3 +95,15 @@ def test_a_config_names_every_rpc_that_may_be_repeated(keyed: bool) -> None:  # 
     assert named == {rpc.path for rpc in rpcs() if may_be_repeated(rpc)}
     assert method.keys() == {"name", "retryPolicy"}  # neither a timeout nor waitForReady
     assert config.keys() == {"methodConfig", "retryThrottling"}
+
+
+async def test_a_worker_tells_a_client_that_grpc_has_sent_the_call_before(settings: Settings) -> None:
+    """gRPC's C core tells the server alone."""
+    policy = json.loads(service_config())["methodConfig"][0]["retryPolicy"] | {"retryableStatusCodes": ["NOT_FOUND"], "maxAttempts": 3}
+    config = json.dumps({"methodConfig": [{"name": [{}], "retryPolicy": policy}]})
+    async with running(settings) as (_, [port]):
+        for options, told in (([("grpc.service_config", config)], "2"), ([], None)):
+            async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=options) as channel:
+                with pytest.raises(grpc.aio.AioRpcError) as refused:
+                    await catalog_pb2_grpc.CatalogServiceStub(channel).GetProduct(GetProductRequest(product_id=ABSENT))
+            assert dict(refused.value.trailing_metadata() or ()).get("previous-attempts") == told

@@ -14,7 +14,7 @@ from google.rpc import error_details_pb2
 from google.rpc.status_pb2 import Status
 
 from mercato._root_error import MercatoError
-from mercato.reasons import REASONS
+from mercato.reasons import REASONS, RetryAdvice
 from mercato.v1 import cart_pb2, order_pb2
 
 DOMAIN = "mercato.internal"
@@ -23,6 +23,11 @@ _KNOWN = (error_details_pb2.DESCRIPTOR, cart_pb2.DESCRIPTOR, order_pb2.DESCRIPTO
 """Imported so that the pool knows the details of an error and can unpack them."""
 _LOST = frozenset({"CANCELLED", "DEADLINE_EXCEEDED", "INTERNAL", "UNAVAILABLE", "UNKNOWN"})
 """Codes that gRPC itself gives a call that a worker may have served."""
+_TOO_LARGE = "RESOURCE_EXHAUSTED"
+"""Without a reason, gRPC gives this code for an answer that is too large: a worker has served the call."""
+_RESENT = frozenset(reason.code for reason in REASONS.values() if reason.retry is RetryAdvice.AFTER_DELAY)
+"""Codes of refusals that come before the server looks for the stored answer of a key."""
+PREVIOUS_ATTEMPTS = "previous-attempts"
 Detail = TypeVar("Detail", bound=Message)
 MetadataItems = Iterable[tuple[str, str | bytes]]
 
@@ -53,6 +58,8 @@ class Failure:
     """Whether the call changes nothing, so that its outcome is never in doubt."""
     sent: bool = True
     """Whether the request may have left the client."""
+    resent: bool = False
+    """Whether gRPC had sent the call before this answer, so that an earlier attempt may have acted."""
 
 
 class CallError(MercatoError):
@@ -88,7 +95,11 @@ class CallError(MercatoError):
         if self._failure.reads or not self._failure.sent:
             return False
         known = REASONS.get(self.reason)
-        return known.outcome_unknown if known else self.code in _LOST
+        if known is None:
+            is_own = self.code in _LOST or (self.code == _TOO_LARGE and not self.reason)
+            return is_own or (self._failure.resent and self.code in _RESENT)
+        # Other refusals settle earlier attempts of a keyed call: had one of them acted, its answer would have been replayed.
+        return known.outcome_unknown or (self._failure.resent and known.retry is RetryAdvice.AFTER_DELAY)
 
     @property
     def retry_after_s(self) -> float | None:

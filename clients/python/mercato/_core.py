@@ -13,7 +13,7 @@ from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 from google.protobuf.message import Message
 
 from mercato import _log, _tracing
-from mercato._call_errors import CallError, Failure, Finished, reason_of, status_of, text_of, values
+from mercato._call_errors import PREVIOUS_ATTEMPTS, CallError, Failure, Finished, reason_of, status_of, text_of, values
 from mercato.errors import error_of
 
 DEFAULT_TIMEOUT_S = 5.0
@@ -150,7 +150,8 @@ class Plan:
         """Return the error of a call that gRPC has finished."""
         found = values(call)
         code, request_id = str(call.code().name), text_of(found, REQUEST_ID) or self.request_id
-        return self._error(Failure(code, call.details() or "", status_of(found), request_id))
+        resent = text_of(found, PREVIOUS_ATTEMPTS) != ""
+        return self._error(Failure(code, call.details() or "", status_of(found), request_id, resent=resent))
 
     def late(self, waited_for: str) -> CallError:
         """Return the error of a call whose time was over before it was sent."""
@@ -167,6 +168,7 @@ class Plan:
             self.key,
             reads=self.method.reads,
             sent=failure.sent,
+            resent=failure.resent,
         )
         error = error_of(known)
         _log.call(

@@ -19,6 +19,8 @@ from mercato_server.security import security_log
 
 log = structlog.get_logger(__name__)
 
+ATTEMPTS, PREVIOUS_ATTEMPTS = "grpc-previous-rpc-attempts", "previous-attempts"
+
 
 class InternalError(MercatoError):
     """A bug in the server. The caller gets a request id to report; the exception's text stays in the log."""
@@ -109,4 +111,13 @@ def _internal(context: Context, error: Exception) -> InternalError:
 async def end(context: Context, error: MercatoError) -> None:
     """Send the error; raises AbortError."""
     context.code, context.reason = status_code(error), error.reason
-    await abort(context.transport, error, *status_headers(error, context))
+    await abort(context.transport, error, *status_headers(error, context), *_previous_attempts(context))
+
+
+def _previous_attempts(context: Context) -> tuple[tuple[str, str], ...]:
+    """Return the trailing metadata by which a client learns that its gRPC has sent the call before; the C core does not tell it.
+
+    An attempt before this one may have acted, although this one is refused.
+    """
+    given = context.metadata(ATTEMPTS) or ""
+    return ((PREVIOUS_ATTEMPTS, given),) if given.isdecimal() and len(given) == 1 else ()
