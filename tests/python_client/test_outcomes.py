@@ -11,7 +11,8 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 
 from mercato import AsyncClient, Client
-from mercato.errors import CallError, Failure, error_of
+from mercato._call_errors import Failure
+from mercato.errors import CallError, error_of
 from mercato_server.domain.errors import OutOfStock, Overloaded
 from mercato_server.rpc.statuses import status_metadata
 
@@ -19,7 +20,7 @@ from mercato_server.rpc.statuses import status_metadata
 def status(code: int, reason: str) -> bytes:
     packed = Packed()
     packed.Pack(ErrorInfo(reason=reason, domain="mercato.internal"))
-    return Status(code=code, message="no", details=[packed] if reason else []).SerializeToString()
+    return bytes(Status(code=code, message="no", details=[packed] if reason else []).SerializeToString())
 
 
 @pytest.mark.parametrize(
