@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import command_line
 import errors_page
 import python_errors
 import python_services
@@ -23,6 +24,7 @@ GENERATORS: tuple[Callable[[], dict[Path, str]], ...] = (
     errors_page.generated,
     typescript_rules.generated,
     typescript_stubs.generated,
+    command_line.generated,
 )
 """Functions that return the content of each file that they generate."""
 

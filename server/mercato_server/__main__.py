@@ -1,26 +1,10 @@
-"""The entry point of the command `mercato`."""
+"""The command `mercato` by the name of the server: `python -m mercato_server`."""
 
-from mercato_server.cli import surroundings  # isort: skip - before anything that takes time to load
+from mercato.cli.__main__ import main  # isort: skip - it makes the standard streams and signals usable first
 
-import gc
 import sys
 
-GARBAGE_MAX = 10_000
-"""New objects after which Python's garbage collector runs. Its default of 700 makes it search the modules while they load."""
-
-
-def main() -> int:
-    """Run the command line; returns the exit code."""
-    surroundings.open_standard_streams()
-    gc.set_threshold(GARBAGE_MAX)
-    from mercato_server.cli import commands
-
-    surroundings.heed_interrupts()
-    try:
-        return commands.main()
-    finally:
-        gc.freeze()  # the end of the process frees the modules; the interpreter would search them all several times
-
+__all__ = ["main"]
 
 if __name__ == "__main__":
     sys.exit(main())

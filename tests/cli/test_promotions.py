@@ -69,10 +69,10 @@ async def test_codes_are_exported_of_one_batch_or_of_all_with_their_uses(mercato
     assert str(UUID(batch)) == batch
     mercato("create-codes", str(other.id), "--count", "2")
     await pool.execute("UPDATE promotion_codes SET used = 2 WHERE batch_id IS NULL AND archived_at IS NULL")
-    done = mercato("codes", str(promotion.id), "--batch", batch)
+    done = mercato("export-codes", str(promotion.id), "--batch", batch)
     assert rows(done.stdout) == [["code", "promotion", "usage_limit", "used"], *([*line, "0"] for line in rows(made.stdout)[1:])]
     assert done.stderr == "3 codes\n"
-    everything = rows(mercato("codes", str(promotion.id)).stdout)
+    everything = rows(mercato("export-codes", str(promotion.id)).stdout)
     assert len(everything) == 5
     assert ["Stra\u00dfe", str(promotion.id), "", "2"] in everything
 
@@ -80,7 +80,7 @@ async def test_codes_are_exported_of_one_batch_or_of_all_with_their_uses(mercato
 async def test_promotions_are_listed_a_line_each_newest_first(mercato: Mercato, pool: "Pool") -> None:
     made = [await make(pool, f"Sale \u2013 {number}") for number in range(102)]  # more than a page
     await promotions.archive(pool, made[50].id, (), COMMAND_LINE)
-    lines = [json.loads(line) for line in mercato("list").stdout.splitlines()]
+    lines = [json.loads(line) for line in mercato("export").stdout.splitlines()]
     assert [line["id"] for line in lines] == [str(each.id) for each in reversed(made) if each is not made[50]]
     assert lines[0] == {
         "id": str(made[-1].id),
@@ -94,7 +94,7 @@ async def test_promotions_are_listed_a_line_each_newest_first(mercato: Mercato, 
         "codes": 0,
         "archive_time": None,
     }
-    everything = [json.loads(line) for line in mercato("list", "--archived").stdout.splitlines()]
+    everything = [json.loads(line) for line in mercato("export", "--archived").stdout.splitlines()]
     assert len(everything) == 102
     assert [line["id"] for line in everything if line["archive_time"]] == [str(made[50].id)]
 
@@ -103,7 +103,7 @@ async def test_a_command_that_cannot_be_served_says_why_and_writes_nothing(merca
     free, absent = await make(pool, needs_code=False), str(uuid4())
     for arguments, said in (
         (("create-codes", absent, "--count", "1"), f"promotion {absent} does not exist"),
-        (("codes", absent), f"promotion {absent} does not exist"),
+        (("export-codes", absent), f"promotion {absent} does not exist"),
         (("create-codes", str(free.id), "--count", "1"), "the promotion needs no code"),
         (("create-codes", str(free.id), "--count", "10001", "--prefix", "a b"), "count: must be from 1 to 10000; prefix: must have only"),
     ):
@@ -111,5 +111,5 @@ async def test_a_command_that_cannot_be_served_says_why_and_writes_nothing(merca
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr.startswith(f"mercato: {said}"), done.stderr
         assert done.stderr.count("\n") == 1
-    assert mercato("codes", "1").returncode == 2
+    assert mercato("export-codes", "1").returncode == 2
     assert await pool.fetchval("SELECT count(*) FROM promotion_codes") == 0

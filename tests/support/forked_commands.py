@@ -140,7 +140,7 @@ def _watch(request: dict[str, object], out: int, err: int, status: int) -> None:
 
 def _become(request: dict[str, object], out: int, err: int) -> None:
     """Run a command in this process, and end it as the interpreter does."""
-    from mercato_server.__main__ import main
+    from mercato.cli.__main__ import main
 
     os.dup2(out, 1)
     os.dup2(err, 2)

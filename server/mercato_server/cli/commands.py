@@ -365,27 +365,25 @@ async def _rotate_keys(data_dir: Path | None, *, discard: bool) -> str:
         return await rotate(url, secret_key(directory), discard=discard)
 
 
-def main() -> int:
-    """Run the command line; errors that the operator can mend are printed in one line, without a stack trace."""
-    from mercato_server.domain.errors import MercatoError
+class Host:
+    """The commands of this package, for the command line of mercato-client."""
 
-    try:
+    app = app
+
+    def prepare(self) -> None:
+        """Read the secrets that files hold."""
         secret_files.read_into_environment()
-        app()
-    except (ConfigError, MercatoError) as error:
-        return _fail(error)
-    except Exception as error:
-        if _is_told(error):
-            return _fail(error)
-        raise
-    return 0
+
+    def explain(self, error: Exception) -> str | None:
+        """Return the message of an error that the operator can mend."""
+        from mercato_server.domain.errors import MercatoError
+
+        return str(error) if isinstance(error, (ConfigError, MercatoError)) or _is_told(error) else None
+
+
+HOST = Host()
 
 
 def _is_told(error: Exception) -> bool:
     """Tell whether the message of an error says what to do. The modules of the errors would slow down a command that did not load them."""
     return isinstance(error, OSError) or any(f"{kind.__module__}.{kind.__qualname__}" in TOLD for kind in type(error).__mro__)
-
-
-def _fail(error: Exception) -> int:
-    typer.echo(f"mercato: {error}", err=True)
-    return 1

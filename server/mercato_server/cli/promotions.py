@@ -1,4 +1,4 @@
-"""`mercato promotions`: lists promotions, creates codes, and exports them as CSV."""
+"""`mercato promotions`: exports promotions, creates codes, and exports them as CSV."""
 
 import json
 import sys
@@ -22,7 +22,7 @@ PAGE = 100
 PromotionId = Annotated[UUID, typer.Argument(help="Id of the promotion.", metavar="ID")]
 
 
-@app.command("list")
+@app.command("export")
 def list_promotions(
     archived: Annotated[bool, typer.Option("--archived", help="Also those that are archived.")] = False,  # noqa: FBT002 - a flag
     data_dir: DataDir = None,
@@ -69,7 +69,7 @@ def create_codes(
 ) -> None:
     """Create random codes of a promotion, and write them as CSV to standard output: code, promotion, usage_limit.
 
-    Standard error has the id of their batch, by which `mercato promotions codes` writes them again.
+    Standard error has the id of their batch, by which `mercato promotions export-codes` writes them again.
     """
     run(_create(data_dir, promotion_id, _batch(count, prefix, length, usage_limit)))
 
@@ -95,7 +95,7 @@ async def _create(data_dir: Path | None, promotion_id: UUID, batch: "CodeBatch")
         await promotion_codes.export(pool, promotion_id, batch_id, sys.stdout.buffer, with_uses=False)
 
 
-@app.command("codes")
+@app.command("export-codes")
 def export_codes(
     promotion_id: PromotionId,
     batch: Annotated[UUID | None, typer.Option(help="Only the codes of this batch.")] = None,

@@ -10,7 +10,6 @@ import typer
 
 from mercato_server.cli.running import DataDir, run, shop_pool
 from mercato_server.domain.accounts import COMMAND_LINE
-from mercato_server.store import queue_states
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,16 +40,22 @@ def jobs(
 
 async def print_consumers(data_dir: "Path | None" = None) -> None:
     """Write the consumers of the change feed to standard output, a JSON object a line."""
+    from mercato_server.store import queue_states
+
     async with shop_pool(data_dir) as pool:
         _print(await queue_states.consumers(pool))
 
 
 async def _read(data_dir: "Path | None", *, held: bool) -> Sequence[Any]:
+    from mercato_server.store import queue_states
+
     async with shop_pool(data_dir) as pool:
         return await (queue_states.held(pool) if held else queue_states.queues(pool))
 
 
 async def _retry(data_dir: "Path | None", id_: int) -> bool:
+    from mercato_server.store import queue_states
+
     async with shop_pool(data_dir) as pool:
         return await queue_states.retry(pool, id_, COMMAND_LINE)
 
