@@ -2,16 +2,21 @@ import type { ClientHttp2Stream, IncomingHttpHeaders, SecureClientSessionOptions
 import { constants } from "node:http2";
 import { Http2SessionManager } from "@connectrpc/connect-node";
 import type { Fields, Received, Sending, Transport } from "./wire.js";
-import { ANSWER_MAX, Lost, requireGrpc, unframe } from "./wire.js";
+import { ANSWER_MAX, frame, Lost, requireGrpc, unframe } from "./wire.js";
 
 /** A connection that was silent for so long answers a ping before it carries a call. */
 const SILENCE_MS = 10_000;
 const PING_TIMEOUT_MS = 2000;
+/** How long a client looks for a server at an address that it never reached. */
+const SEARCH_MS = 10_000;
+const HEALTH = "/grpc.health.v1.Health/Check";
 
 /** gRPC over one HTTP/2 connection, which is opened again when the server ends it. */
 export class Http2Transport implements Transport {
   readonly #origin: string;
   readonly #sessions: Http2SessionManager;
+  #isFound = false;
+  #search: Promise<void> | undefined;
 
   constructor(url: URL, tls: SecureClientSessionOptions) {
     this.#origin = url.origin;
@@ -19,12 +24,29 @@ export class Http2Transport implements Transport {
     this.#sessions = new Http2SessionManager(url, pings, tls);
   }
 
+  /** Connect; the first time, also find out whether a gRPC server is there, by a call that changes nothing. */
   async connect(signal: AbortSignal): Promise<void> {
     const state = await settled(this.#sessions.connect(), signal);
     if (state !== "idle" && state !== "open") {
       const cause = state === "error" ? this.#sessions.error() : signal.reason;
       throw new Lost(`no connection to ${this.#origin}: ${messageOf(cause)}`, false, false, cause);
     }
+    if (!this.#isFound) {
+      this.#search ??= this.#find().finally(() => (this.#search = undefined));
+      await settled(this.#search, signal);
+    }
+  }
+
+  async #find(): Promise<void> {
+    try {
+      const signal = AbortSignal.timeout(SEARCH_MS);
+      await this.send({ path: HEALTH, headers: new Map(), body: frame([new Uint8Array()]), signal });
+    } catch (error) {
+      if (error instanceof Lost) {
+        throw new Lost(`no gRPC server at ${this.#origin}: ${messageOf(error.cause)}`, false, false, error.cause);
+      }
+    }
+    this.#isFound = true;
   }
 
   async send({ path, headers, body, signal }: Sending): Promise<Received> {
@@ -138,5 +160,6 @@ function mapped(headers: IncomingHttpHeaders): Fields {
 }
 
 function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  const first = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+  return first instanceof Error ? first.message : "the connection was closed";
 }
