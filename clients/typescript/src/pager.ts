@@ -11,12 +11,20 @@ interface Sent {
 export class Pager<Item, Page> implements AsyncIterable<Item> {
   readonly #send: (more: Record<string, unknown>) => Promise<Sent>;
   readonly #items: string;
+  readonly #skips: boolean;
   readonly #unwrap: (answer: Sent) => unknown;
 
   /** Made by the functions of a client. */
-  constructor(send: (more: Record<string, unknown>) => Promise<Sent>, items: string, unwrap: (answer: Sent) => unknown) {
+  constructor(
+    send: (more: Record<string, unknown>) => Promise<Sent>,
+    items: string,
+    /** Whether the request can skip items, which only the first page does. */
+    skips: boolean,
+    unwrap: (answer: Sent) => unknown,
+  ) {
     this.#send = send;
     this.#items = items;
+    this.#skips = skips;
     this.#unwrap = unwrap;
   }
 
@@ -44,10 +52,10 @@ export class Pager<Item, Page> implements AsyncIterable<Item> {
       const answer = await this.#send(more);
       yield answer;
       const { nextPageToken } = answer.message as unknown as { nextPageToken: string };
-      if (nextPageToken === "") {
+      if (nextPageToken === "" || nextPageToken === more["pageToken"]) {
         return;
       }
-      more = { pageToken: nextPageToken };
+      more = { pageToken: nextPageToken, ...(this.#skips ? { skip: 0 } : {}) };
     }
   }
 }

@@ -6,6 +6,7 @@ import { Caller } from "./calls.js";
 import { Deadline } from "./deadline.js";
 import type { LoginRequest, LoginResponse } from "./gen/mercato/v1/auth_pb.js";
 import { AuthService } from "./gen/mercato/v1/auth_pb.js";
+import type { Items } from "./gen/rules.js";
 import { AuthService as AUTH_RULES } from "./gen/rules.js";
 import { newKey } from "./keys.js";
 import { Pager } from "./pager.js";
@@ -57,10 +58,9 @@ export interface Answer<T> {
   readonly replayed: boolean;
 }
 
-/** The field of a response whose type is a list of messages, for pages. */
-type Listed<O> = { [K in keyof O]: O[K] extends readonly (infer I)[] ? (I extends Message ? K : never) : never }[keyof O];
-type ItemOf<O> = O[Listed<O>] extends readonly (infer I)[] ? I : never;
-type IsPaged<I, O> = I extends { pageToken: string } ? (O extends { nextPageToken: string } ? true : false) : false;
+type IsPaged<O extends Message> = O["$typeName"] extends keyof Items ? true : false;
+type ListOf<O extends Message> = O["$typeName"] extends keyof Items ? O[Items[O["$typeName"]] & keyof O] : never;
+type ItemOf<O extends Message> = ListOf<O> extends readonly (infer I)[] ? I : never;
 
 type Sent<T, Wrapped extends boolean> = Wrapped extends true ? Answer<T> : T;
 type Init<I extends DescMessage> = MessageInitShape<I>;
@@ -73,7 +73,7 @@ export type Method<M extends GenServiceMethods[string], Wrapped extends boolean>
       requests: Iterable<Init<M["input"]>> | AsyncIterable<Init<M["input"]>>,
       options?: CallOptions,
     ) => Promise<Sent<MessageShape<M["output"]>, Wrapped>>
-  : IsPaged<MessageShape<M["input"]>, MessageShape<M["output"]>> extends true
+  : IsPaged<MessageShape<M["output"]>> extends true
     ? (
         request?: Init<M["input"]>,
         options?: CallOptions,
@@ -220,15 +220,14 @@ function functionOf(method: DescMethod, rule: Rule, calls: Calls, unwrap: Unwrap
   }
   return (request: Request = {}, options: CallOptions = {}) => {
     const send = (more: Request) => calls.unary(method, rule, { ...request, ...more }, options);
-    return new Pager(send, items, unwrap);
+    return new Pager(send, items, "skip" in method.input.field, unwrap);
   };
 }
 
-/** Return the field of an RPC's response that has a page's items; undefined if it has no pages. */
+/** Return the field of an RPC's response that has a page's items, the first list; undefined if it has no pages. */
 function itemsOf(method: DescMethod): string | undefined {
-  const lists = method.output.fields.filter((field) => field.fieldKind === "list" && field.listKind === "message");
-  const isPaged = "pageToken" in method.input.field && "nextPageToken" in method.output.field && lists.length === 1;
-  return isPaged ? lists[0]?.localName : undefined;
+  const isPaged = "pageToken" in method.input.field && "nextPageToken" in method.output.field;
+  return isPaged ? method.output.fields.find((field) => field.fieldKind === "list")?.localName : undefined;
 }
 
 /** Return the rule of an RPC. `rules` is a text such as `GetCart:lrt AddCartItem:klt`. */

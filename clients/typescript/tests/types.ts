@@ -1,6 +1,6 @@
 /** Compiles only if the types of the client say what they must: errors narrow by their reason, and pages have their items. */
 
-import type { Answer, Cart, MercatoError, Order, Pager, Product, QuoteChange, StockShortage } from "../src/node.js";
+import type { Answer, Cart, ListOrdersResponse, ListProductsResponse, MercatoError, Order, Pager, Product, QuoteChange, StockShortage } from "../src/node.js";
 import { connect, isMercatoError } from "../src/node.js";
 import { connect as connectWeb, everything } from "../src/web.js";
 
@@ -14,8 +14,9 @@ const admin = connectWeb("http://127.0.0.1:8080", { services: everything });
 export function compiles(error: MercatoError): void {
   holds<Same<ReturnType<typeof shop.cart.getCart>, Promise<Cart>>>();
   holds<Same<ReturnType<typeof shop.withResponse.cart.getCart>, Promise<Answer<Cart>>>>();
-  holds<ReturnType<typeof shop.catalog.listProducts> extends Pager<Product, infer _> ? true : false>();
-  holds<ReturnType<typeof shop.orders.listOrders> extends Pager<Order, infer _> ? true : false>();
+  holds<Same<ReturnType<typeof shop.catalog.listProducts>, Pager<Product, ListProductsResponse>>>();
+  holds<Same<ReturnType<typeof shop.orders.listOrders>, Pager<Order, ListOrdersResponse>>>();
+  holds<Same<ReturnType<typeof shop.withResponse.orders.listOrders>, Pager<Order, Answer<ListOrdersResponse>>>>();
   switch (error.reason) {
     case "OUT_OF_STOCK":
       holds<Same<typeof error.detail, StockShortage>>();

@@ -37,3 +37,33 @@ export const TaxService =
   "ArchiveTaxCategory:klt ArchiveTaxRate:klt CreateTaxCategory:klt CreateTaxRate:klt GetTaxCategory:rlt GetTaxRate:rlt ListTaxCategories:rlt ListTaxRates:rlt UpdateTaxCategory:klt UpdateTaxRate:klt";
 export const UserService =
   "CreateAddress:klt DeleteAddress:klt GetAddress:rlt GetAdminOnly:rlt GetMe:rlt GetUser:rlt ListAddresses:rlt ListUsers:rlt UpdateAddress:klt UpdateMe:klt UpdateUser:klt";
+
+/** The responses that are pages, each with its field of items: the first list. */
+export interface Items {
+  "mercato.v1.ListAuditLogResponse": "entries";
+  "mercato.v1.ExportMeResponse": "orders";
+  "mercato.v1.ListSessionsResponse": "sessions";
+  "mercato.v1.ListCategoriesResponse": "categories";
+  "mercato.v1.ListProductGroupsResponse": "groups";
+  "mercato.v1.ListProductsResponse": "products";
+  "mercato.v1.ListReturnsResponse": "returns";
+  "mercato.v1.ListShipmentsResponse": "shipments";
+  "mercato.v1.ListAllOrdersResponse": "orders";
+  "mercato.v1.ListOrderNotesResponse": "notes";
+  "mercato.v1.ListOrdersResponse": "orders";
+  "mercato.v1.ListAllPaymentsResponse": "payments";
+  "mercato.v1.ListAllRefundsResponse": "refunds";
+  "mercato.v1.ListDisputesResponse": "disputes";
+  "mercato.v1.ListPaymentEventsResponse": "events";
+  "mercato.v1.ListPaymentRequestsResponse": "requests";
+  "mercato.v1.ListPaymentsResponse": "payments";
+  "mercato.v1.ListRefundsResponse": "refunds";
+  "mercato.v1.ListPromotionCodesResponse": "codes";
+  "mercato.v1.ListPromotionsResponse": "promotions";
+  "mercato.v1.ListShippingMethodsResponse": "shippingMethods";
+  "mercato.v1.ListShippingZonesResponse": "shippingZones";
+  "mercato.v1.ListTaxCategoriesResponse": "taxCategories";
+  "mercato.v1.ListTaxRatesResponse": "taxRates";
+  "mercato.v1.ListAddressesResponse": "addresses";
+  "mercato.v1.ListUsersResponse": "users";
+}
