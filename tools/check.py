@@ -78,7 +78,7 @@ def audit(*names: str) -> str | None:
 CHECKS: dict[str, Callable[[], str | None]] = {
     "format": lambda: run("ruff", "format", "--check", "--quiet", *PYTHON),
     "lint": lambda: run("ruff", "check", "--quiet", *PYTHON),
-    "types": lambda: run("mypy", *PYTHON),
+    "types": lambda: run("mypy", *PYTHON) or run("basedpyright"),
     "imports": lambda: run("lint-imports"),
     "protos": protos,
     "generated": lambda: (

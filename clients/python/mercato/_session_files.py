@@ -163,7 +163,8 @@ class FileLock:
             yield
         finally:
             descriptor, self._descriptor = self._descriptor, None
-            if descriptor is not None:  # else this process was forked within the block, which its parent ends
+            # pyright does not see that another thread or a fork changes it.
+            if descriptor is not None:  # pyright: ignore[reportUnnecessaryComparison] # else this process was forked within the block, which its parent ends
                 os.close(descriptor)
 
     def _acquired(self) -> int:

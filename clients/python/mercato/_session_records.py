@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from mercato._root_error import MercatoError
 
@@ -38,11 +38,12 @@ def dumped(session: Session) -> str:
 def loaded(text: str, place: str) -> Session:
     """Read a session from JSON. Raises SessionStoreError that names the place; fields that it does not know are left out."""
     try:
-        content = json.loads(text)
+        read: Any = json.loads(text)
     except (ValueError, RecursionError):
-        content = None
-    if not isinstance(content, dict):
+        read = None
+    if not isinstance(read, dict):
         raise SessionStoreError(f"{place} is damaged: it holds no session; log in again")
+    content = cast("dict[str, Any]", read)
     if content.get("version") != VERSION:
         raise SessionStoreError(f"{place} was written by another release of mercato; log in again, or update")
     values: list[Any] = [content.get(name) for name in ("access_token", "refresh_token", "expires_at", "user", "email")]

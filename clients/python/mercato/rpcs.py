@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 from google.api import annotations_pb2
 from google.protobuf.descriptor import Descriptor, FileDescriptor, MethodDescriptor, ServiceDescriptor
@@ -62,8 +62,9 @@ class Rpc:
         policy = options.Extensions[policy_pb2.policy]
         if policy.access == policy_pb2.ACCESS_UNSPECIFIED:
             raise ValueError(f"{method.full_name} has no policy with an access")
-        rule = options.Extensions[annotations_pb2.http]
-        rules = [each for each in (rule, *rule.additional_bindings) if each.WhichOneof("pattern")]
+        http: Any = annotations_pb2.http
+        rule: Any = options.Extensions[http]
+        rules: list[Any] = [each for each in (rule, *rule.additional_bindings) if each.WhichOneof("pattern")]
         bindings = tuple(Binding(verb.upper(), getattr(each, verb), each.body) for each in rules for verb in (each.WhichOneof("pattern"),))
         reads = options.idempotency_level == MethodOptions.NO_SIDE_EFFECTS
         if any((binding.verb == "GET") != reads for binding in bindings):

@@ -32,7 +32,7 @@ class SessionStore(Protocol):
     def load(self) -> Session | None:
         """Return the session; None if there is none. Raises SessionStoreError if it cannot be read, or must not be trusted."""
 
-    def locked(self) -> AbstractContextManager[None]:
+    def locked(self) -> AbstractContextManager[None]:  # pyright: ignore[reportReturnType] # a protocol has no body
         """Exclude every other user of the session, in any process, until the block ends. Raises SessionStoreError.
 
         The block may end in another thread than it began. A refresh happens within such a block.
