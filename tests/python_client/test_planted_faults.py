@@ -94,9 +94,9 @@ async def check_that_a_lost_answer_acts_once(served: Served, kind: Kind) -> None
 async def check_that_callers_share_a_refresh(served: Served) -> None:
     expired = Session(served.jo.token, served.jo.refresh_token, time.time() - 1)
     async with AsyncClient(served.link.target, session=MemoryStore(expired), timeout=CALL_S) as shop:
-        people = await asyncio.gather(*(shop.users.get_me() for _ in range(CALLERS)))
-    assert {person.id for person in people} == {served.jo.id}
-    assert await served.refreshes() == 1
+        people = await asyncio.gather(*(shop.users.get_me() for _ in range(CALLERS)), return_exceptions=True)
+    refused = [repr(each) for each in people if isinstance(each, BaseException)]
+    assert (refused, await served.refreshes()) == ([], 1)
 
 
 @contextlib.contextmanager
@@ -172,7 +172,7 @@ async def test_callers_at_the_same_time_share_one_refresh(served: Served) -> Non
 
 
 async def test_a_client_that_refreshes_for_each_caller_is_found(served: Served) -> None:
-    with planted("refresh doubled"), pytest.raises(AssertionError, match=r"== 1"):
+    with planted("refresh doubled"), pytest.raises(AssertionError, match=r"\[\], 1"):
         await check_that_callers_share_a_refresh(served)
 
 

@@ -143,12 +143,12 @@ class FileLock:
         _locks.add(self)
 
     @classmethod
-    def of_user(cls, name: str, limit_s: float) -> "FileLock":
-        """Return a lock of this user by name (XDG base directories). Raises ValueError for a name that could leave the directory."""
+    def of_user(cls, kind: str, name: str, limit_s: float) -> "FileLock":
+        """Return a lock of this user by kind and name (XDG base directories). Raises ValueError for a name that could leave the directory."""
         if not NAME.fullmatch(name):
             raise ValueError(f"{name!r} is no name: letters, digits, '-', '_' and '.', at most 64")
         states = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state")
-        return cls(states / "mercato" / f"{name}.lock", limit_s)
+        return cls(states / "mercato" / f"{kind}-{name}.lock", limit_s)
 
     @property
     def is_held(self) -> bool:

@@ -155,7 +155,7 @@ class KeyringStore:
             lock_s: seconds to wait for other processes before SessionStoreError.
         """
         self._profile = profile
-        self._lock = FileLock.of_user(f"keyring-{profile}", lock_s)
+        self._lock = FileLock.of_user("keyring", profile, lock_s)
 
     def __repr__(self) -> str:
         return f"KeyringStore({self._profile!r})"
