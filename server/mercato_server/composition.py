@@ -297,7 +297,9 @@ def _export(settings: Settings) -> "Export | None":
     except ModuleNotFoundError as error:
         if not (error.name or "").startswith("opentelemetry"):
             raise
-        raise StartupError("MERCATO_TRACING is on, but OpenTelemetry is not installed; run: pip install 'mercato-server[tracing]'") from None
+        raise StartupError(
+            "MERCATO_TRACING is on, but OpenTelemetry is not installed; run: pip install 'mercato-server[tracing]'"
+        ) from None
     try:
         return Export(settings.tracing)
     except (ValueError, OSError, RuntimeError) as error:

@@ -43,6 +43,18 @@ def test_a_compressed_call_is_understood(channel: grpc.Channel) -> None:
         auth.SignUp(request, compression=grpc.Compression.Gzip, timeout=patient())
 
 
+@pytest.mark.parametrize(("attempts", "told"), [(1, None), (3, "2")])
+def test_the_edge_tells_workers_that_grpc_has_sent_a_call_before(shop_up: Up, attempts: int, told: str | None) -> None:
+    policy: dict[str, Any] = {"initialBackoff": "0.01s", "maxBackoff": "0.01s", "backoffMultiplier": 1, "maxAttempts": attempts}
+    method = {"name": [{}], "retryPolicy": {**policy, "retryableStatusCodes": ["NOT_FOUND"]}}
+    options = [("grpc.service_config", json.dumps({"methodConfig": [method] if attempts > 1 else []}))]
+    absent = catalog_pb2.GetProductRequest(product_id="0198c5f2-7a3e-7c4d-9b1e-2f6a8d0c4b57")
+    with grpc.insecure_channel(f"{HOST}:{shop_up.port}", options=options) as channel:
+        error = grpc_error(channel, "/mercato.v1.CatalogService/GetProduct", absent.SerializeToString())
+    assert error.code() is grpc.StatusCode.NOT_FOUND
+    assert dict(error.trailing_metadata() or ()).get("previous-attempts") == told
+
+
 def test_the_status_meant_for_http_is_not_shown_to_grpc(channel: grpc.Channel) -> None:
     auth = auth_pb2_grpc.AuthServiceStub(channel)
     request = auth_pb2.SignUpRequest(email=f"{uuid.uuid4().hex}@example.com", password=PASSWORD)

@@ -8,7 +8,7 @@ from mercato.rpcs import Rpc
 from mercato_server.config.edge_settings import EdgeCache, EdgeSettings
 from mercato_server.edge.descriptors import descriptor_set, template_regex, transcoded_services
 from mercato_server.edge.scripts import CONDITIONAL, CONDITIONAL_LUA, SLASH, SLASH_LUA, cache_scripts, inner_scripts, outer_scripts
-from mercato_server.rpc.headers import ORIGINAL_METHOD, PROXY_ADDRESS, RPC
+from mercato_server.rpc.headers import ORIGINAL_METHOD, PREVIOUS_ATTEMPTS, PROXY_ADDRESS, RPC
 
 CLUSTER = "mercato"
 STREAMS = "mercato-streams"
@@ -167,6 +167,7 @@ def _header_mutation(settings: EdgeSettings) -> dict[str, Any]:
         "extensions.filters.http.header_mutation.v3.HeaderMutation",
         mutations={
             "request_mutations": [
+                *({"append": header} for header in overwriting({PREVIOUS_ATTEMPTS: "%REQ(grpc-previous-rpc-attempts)%"})),
                 {"remove_on_match": {"key_matcher": {"safe_regex": {"regex": UNREADABLE}}}},
                 {"remove": ORIGINAL_METHOD},  # Envoy itself removes the path of a client
                 {"remove": RPC},

@@ -11,6 +11,7 @@ from mercato_server.config.settings import Limits
 from mercato_server.database.pool import is_unfit, refusal
 from mercato_server.domain.errors import Code, InvalidRequest, MercatoError, OutOfStock, Violation
 from mercato_server.rpc.context import Context
+from mercato_server.rpc.headers import PREVIOUS_ATTEMPTS
 from mercato_server.rpc.layers import Answer, Call, Method, Request
 from mercato_server.rpc.line_budget import SUCCESS, LineBudget
 from mercato_server.rpc.preconditions import status_headers
@@ -19,7 +20,7 @@ from mercato_server.security import security_log
 
 log = structlog.get_logger(__name__)
 
-ATTEMPTS, PREVIOUS_ATTEMPTS = "grpc-previous-rpc-attempts", "previous-attempts"
+ATTEMPTS, TOLD_ATTEMPTS = "grpc-previous-rpc-attempts", "previous-attempts"
 
 
 class InternalError(MercatoError):
@@ -119,5 +120,5 @@ def _previous_attempts(context: Context) -> tuple[tuple[str, str], ...]:
 
     An attempt before this one may have acted, although this one is refused.
     """
-    given = context.metadata(ATTEMPTS) or ""
-    return ((PREVIOUS_ATTEMPTS, given),) if given.isdecimal() and len(given) == 1 else ()
+    given = context.metadata(ATTEMPTS) or context.metadata(PREVIOUS_ATTEMPTS) or ""
+    return ((TOLD_ATTEMPTS, given),) if given.isdecimal() and len(given) == 1 else ()
