@@ -747,7 +747,7 @@ export const PromotionService: GenService<{
   /**
    * Create a promotion.
    *
-   * Errors: INVALID_ARGUMENT INVALID_FIELD (also for a field that the kind does not use), INVALID_ARGUMENT PRODUCT_NOT_FOUND,
+   * Errors: INVALID_ARGUMENT INVALID_FIELD (also for a field that the kind does not use), NOT_FOUND PRODUCT_NOT_FOUND,
    * CATEGORY_NOT_FOUND or SHIPPING_METHOD_NOT_FOUND (each violation names the place of an id in its list), FAILED_PRECONDITION PROMOTION_LIMIT (the shop has 1,000
    * promotions that are not archived, or 100 of them need no code), UNAUTHENTICATED TOKEN_INVALID, PERMISSION_DENIED ADMIN_ONLY.
    *
