@@ -8,6 +8,7 @@ from typing import Any
 from google.protobuf import descriptor_pool
 
 import service_configs
+from mercato.money import DECIMALS
 from mercato.reasons import REASONS, Reason
 from mercato.rpcs import Rpc, rpcs, services
 from mercato.v1 import policy_pb2
@@ -129,6 +130,15 @@ def _module(full_name: str) -> str:
     return file.removesuffix(".proto") + "_pb.js"
 
 
+def currencies() -> str:
+    """Return the module with the codes of currencies by the digits after their decimal point, as in `mercato.money`."""
+    lines = [HEAD, "export const CURRENCIES: Readonly<Record<number, string>> = {"]
+    for digits in sorted(set(DECIMALS.values())):
+        codes = " ".join(code for code, each in DECIMALS.items() if each == digits)
+        lines.append(f'  {digits}: "{codes}",')
+    return "\n".join([*lines, "};", ""])
+
+
 def generated() -> dict[Path, str]:
     """Return the content of each generated file."""
-    return {GENERATED / "rules.ts": rules(), GENERATED / "reasons.ts": reasons()}
+    return {GENERATED / "rules.ts": rules(), GENERATED / "reasons.ts": reasons(), GENERATED / "currencies.ts": currencies()}

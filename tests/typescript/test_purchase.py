@@ -13,10 +13,11 @@ from urllib.parse import quote
 
 import pytest
 
+from ports import free_port
 from support import needs
 from support.browser import Browser, browsing
 from support.mercato_up import PASSWORD, Up
-from support.patience import until_sync
+from support.patience import Within, until_sync
 from typescript.conftest import BUILT, PACKAGE, run
 
 pytestmark = needs.TYPESCRIPT.unless(BUILT)
@@ -59,7 +60,7 @@ def pages(programs: Path, page_port: int) -> Iterator[str]:
     """The origin of a server of pages, each with one program."""
     if not (shutil.which("chromium") and shutil.which("chromedriver")):
         needs.CHROMIUM.skip()
-    for name in ("web_purchase", "web_tabs"):
+    for name in ("web_purchase", "web_tabs", "web_nowhere"):
         run(PACKAGE / "node_modules/.bin/esbuild", f"{name}.js", "--bundle", "--minify", f"--outfile={name}.min.js", cwd=programs)
         (programs / f"{name}.html").write_text(f'<!doctype html><title>{name}</title><body><script src="{name}.min.js"></script>')
     (programs / "favicon.ico").touch()
@@ -96,6 +97,15 @@ def test_tabs_of_a_browser_share_one_refresh(up: Up, pages: str, browser: Browse
     assert len(set(answers)) == 1, answers
     assert answers[0].startswith("2 carts by ")
     assert refreshes(up) - before == 1
+
+
+def test_a_browser_is_told_of_a_wrong_address_within_a_second(pages: str, browser: Browser, within: Within) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    browser.open(f"{pages}/web_nowhere.html#{url}")
+    said = json.loads(browser.wait(RESULT))
+    assert (said["code"], said["outcomeUnknown"]) == ("UNAVAILABLE", False)
+    assert url in said["message"]
+    assert said["ms"] / 1000 <= within(1)
 
 
 def refreshes(up: Up) -> int:

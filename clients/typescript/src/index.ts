@@ -5,6 +5,7 @@ export { isMercatoError } from "./errors.js";
 export * from "./gen/messages.js";
 export type { Reasons } from "./gen/reasons.js";
 export { newKey } from "./keys.js";
+export { decimals, money, toDecimal } from "./money.js";
 export type { Pager } from "./pager.js";
 export { buyer, everything } from "./services.js";
 export type { SessionStore, StoredSession } from "./sessions.js";
