@@ -222,14 +222,14 @@ class Edge:
 
     async def kill(self) -> None:
         """Kill it with SIGKILL: its connections are cut at any place."""
-        assert self._process.pid is not None, self._process.failure()
-        os.kill(self._process.pid, signal.SIGKILL)
+        assert self.process.pid is not None, self.process.failure()
+        os.kill(self.process.pid, signal.SIGKILL)
         async with asyncio.timeout(patient()):
-            await self._process.wait()
+            await self.process.wait()
 
     async def restart(self) -> None:
         """Start it again after it has died."""
-        await self._process.start()
+        await self.process.start()
         await self.until_all_healthy()
 
     async def __aenter__(self) -> Self:
