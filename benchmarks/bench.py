@@ -21,6 +21,7 @@ import login_flood
 import logins
 import orders_size
 import pinned
+import python_clients
 import report
 import runs
 import scaling
@@ -51,6 +52,7 @@ PARTS: Mapping[str, Callable[[Scale, Path | None], Awaitable[Part]]] = {
         database_load,
         second_start,
         backups,
+        python_clients,
     )
 }
 RESULTS = Path(__file__).with_name("results")

@@ -144,7 +144,7 @@ class FileLock:
 
     @classmethod
     def of_user(cls, kind: str, name: str, limit_s: float) -> "FileLock":
-        """Return a lock of this user by kind and name (XDG base directories). Raises ValueError for a name that could leave the directory."""
+        """Return a lock of this user by kind and name (XDG base directories). Raises ValueError for a name that is a path."""
         if not NAME.fullmatch(name):
             raise ValueError(f"{name!r} is no name: letters, digits, '-', '_' and '.', at most 64")
         states = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local/state")
