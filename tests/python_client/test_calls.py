@@ -10,7 +10,7 @@ import pytest
 from google.protobuf.message import Message
 
 from mercato import AsyncClient
-from mercato.errors import ClientClosed, DeadlineExceeded, Unavailable
+from mercato.errors import Cancelled, ClientClosed, DeadlineExceeded, Unavailable
 from mercato.v1.cart_pb2 import AddCartItemRequest, Cart
 from mercato.v1.catalog_pb2 import ListProductsRequest, ListProductsResponse, Product
 from mercato.v1.media_pb2 import PictureUpload, UploadPictureContentRequest
@@ -198,3 +198,33 @@ def test_a_client_built_outside_of_any_loop_serves_several_loops(server: Scripte
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(lambda _: asyncio.run(call()), range(4))) == [Cart()] * 4
     asyncio.run(client.close())
+
+
+def test_an_error_of_a_streams_source_reaches_its_caller(twin: Twin, server: Scripted) -> None:
+    def pieces() -> Iterator[UploadPictureContentRequest]:
+        yield UploadPictureContentRequest(upload_id="1")
+        raise OSError("the disk is gone")
+
+    with twin.open(server.target) as client:
+        client.cart.get_cart()
+        with pytest.raises(OSError, match="the disk is gone"):
+            client.media.upload_picture_content(pieces())
+        assert client.cart.get_cart() == Cart()
+
+
+def test_closing_a_client_ends_its_calls_in_flight(twin: Twin, server: Scripted) -> None:
+    gate = Gate()
+
+    def held(_: Received) -> Message:
+        gate.wait_there()
+        return Cart()
+
+    server.script = held
+    with twin.open(server.target, timeout=patient()) as client, ThreadPoolExecutor(1) as pool:
+        call = pool.submit(client.cart.add_cart_item, product_id="1", idempotency_key="mine")
+        gate.wait_until_reached()
+        client.close()
+        with pytest.raises(Cancelled) as ended:
+            call.result(patient())
+        gate.open()
+    assert (ended.value.outcome_unknown, ended.value.idempotency_key) == (True, "mine")

@@ -3,7 +3,7 @@
 import asyncio
 import copy
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from concurrent.futures import Future
 from typing import Any, Generic
 
@@ -13,11 +13,6 @@ from mercato._call_errors import ClientClosed
 from mercato._connections import CAUSE_S, HEALTH, SETTLED, Line, Target, cause_of
 from mercato._core import Answer, Credentials, ItemT, Method, Options, Plan, ResponseT, items_of, next_page, token_refused
 from mercato._refresh import Token, Tokens
-
-
-async def in_thread(work: Callable[..., None], *arguments: Any) -> None:
-    """Read or write a store of sessions, which may wait for a disk or a lock; it ends also if the caller is cancelled."""
-    await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, work, *arguments))
 
 
 class Calls:
@@ -55,12 +50,12 @@ class Calls:
         may_repeat = token and plan.may_repeat(request) and token_refused(refused)
         following = await self._waited(plan, self.tokens.replaced(token)) if token and may_repeat else None
         if following is None:
-            raise plan.failed(refused)
+            raise plan.ended(refused)
         try:
             return await self._attempt(plan, request, following)
         except grpc.RpcError as error:
             refused = error
-        raise plan.failed(refused)
+        raise plan.ended(refused)
 
     async def _attempt(self, plan: Plan, request: Any, token: Token) -> tuple[Any, Any]:
         sender = (await self._connected(plan)).callable(plan.method)
@@ -68,8 +63,13 @@ class Calls:
         if not left_s:
             raise plan.late("a connection")
         try:
-            call = sender(request, timeout=left_s, metadata=plan.metadata(token), wait_for_ready=True)
+            call = sender(plan.sent(request), timeout=left_s, metadata=plan.metadata(token), wait_for_ready=True)
             return plan.answered(await call), call
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise plan.cut() from None
         except grpc.aio.UsageError as error:
             raise (ClientClosed() if self._is_closed else error) from None
 

@@ -5,7 +5,7 @@ A call becomes a `Plan` once: its deadline, its idempotency key and its request 
 
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
@@ -93,10 +93,37 @@ def request_of(method: Method[RequestT, ResponseT], request: RequestT | None, fi
     return request
 
 
+class Source:
+    """The requests of a stream, and the error with which they broke off: gRPC itself only tells that the call was cancelled."""
+
+    def __init__(self, requests: Iterable[Any] | AsyncIterable[Any]) -> None:
+        self._requests: Any = requests
+        self.error: Exception | None = None
+
+    def __iter__(self) -> Iterator[Any]:
+        try:
+            yield from self._requests
+        except Exception as error:
+            self.error = error
+            raise
+
+    async def __aiter__(self) -> AsyncIterator[Any]:
+        try:
+            if hasattr(self._requests, "__aiter__"):
+                async for request in self._requests:
+                    yield request
+            else:
+                for request in self._requests:
+                    yield request
+        except Exception as error:
+            self.error = error
+            raise
+
+
 class Plan:
     """One call: what stays the same however often it is sent."""
 
-    __slots__ = ("_metadata", "deadline", "key", "method", "own_token", "request_id", "timeout_s")
+    __slots__ = ("_metadata", "deadline", "key", "method", "own_token", "request_id", "source", "timeout_s")
 
     def __init__(self, method: Method[Any, Any], options: Options, timeout_s: float | None) -> None:
         """Prepare a call. A `timeout_s` of the client holds where neither the call nor its RPC has one."""
@@ -106,6 +133,7 @@ class Plan:
             (each for each in (options.timeout, timeout_s, method.timeout_s) if each is not None), DEFAULT_TIMEOUT_S
         )
         self.deadline = time.monotonic() + self.timeout_s
+        self.source: Source | None = None
         self.key = options.idempotency_key
         self.own_token = AUTHORIZATION in given
         """Whether the caller brings a token of its own, which is never replaced."""
@@ -146,8 +174,24 @@ class Plan:
         found = dict(initial)
         return Answer(message, text_of(found, REQUEST_ID) or self.request_id, text_of(found, REPLAYED) == "true")
 
+    def sent(self, request: Any) -> Any:
+        """Return what gRPC sends: the message, or for a stream the source of its messages."""
+        if self.method.streams:
+            self.source = Source(request)
+        return self.source or request
+
+    def cut(self) -> Exception:
+        """Return the error of a call that was cancelled, although its caller was not: its client was closed, or its source broke off."""
+        if self.source is not None and self.source.error is not None:
+            return self.source.error
+        return self._error(Failure("CANCELLED", "the client was closed during the call", request_id=self.request_id))
+
+    def ended(self, call: Finished) -> Exception:
+        """Return the error of a call that gRPC has finished: that of its source if it has broken off."""
+        return self.source.error if self.source is not None and self.source.error is not None else self.failed(call)
+
     def failed(self, call: Finished) -> CallError:
-        """Return the error of a call that gRPC has finished."""
+        """Return the error of a call that gRPC has finished, and log it."""
         found = values(call)
         code, request_id = str(call.code().name), text_of(found, REQUEST_ID) or self.request_id
         resent = text_of(found, PREVIOUS_ATTEMPTS) != ""

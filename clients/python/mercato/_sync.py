@@ -50,21 +50,23 @@ class Calls:
             self._waited(plan, self.tokens.replaced(token)) if token and plan.may_repeat(request) and token_refused(refused) else None
         )
         if following is None:
-            raise plan.failed(refused)
+            raise plan.ended(refused)
         try:
             return self._attempt(plan, request, following)
         except grpc.RpcError as error:
             refused = error
-        raise plan.failed(refused)
+        raise plan.ended(refused)
 
     def _attempt(self, plan: Plan, request: Any, token: Token) -> tuple[Any, Any]:
         call = self._connected(plan).callable(plan.method)
         left_s = plan.left_s()
         if not left_s:
             raise plan.late("a connection")
-        sent = iter(request) if plan.method.streams else request
+        sent = plan.sent(request)
         try:
-            answer: tuple[Any, Any] = call.with_call(sent, timeout=left_s, metadata=plan.metadata(token), wait_for_ready=True)
+            answer: tuple[Any, Any] = call.with_call(
+                iter(sent) if plan.source else sent, timeout=left_s, metadata=plan.metadata(token), wait_for_ready=True
+            )
         except ValueError as error:
             raise (ClientClosed() if self._is_closed else error) from None
         return plan.answered(answer)

@@ -6,11 +6,11 @@ from typing import Self
 
 import grpc
 
-from mercato._aio import Calls, in_thread
+from mercato._aio import Calls
 from mercato._connections import Target
 from mercato._refresh import Tokens, session_of
 from mercato._services.aio import Answers, Services
-from mercato._stores import store_of
+from mercato._stores import in_thread, store_of
 from mercato.errors import Unauthenticated
 from mercato.sessions import Session, SessionStore
 from mercato.v1 import cart_merge_pb2
