@@ -124,7 +124,7 @@ image: install ## build the images of the Dockerfile with buildah, as root, and 
 lock: install ## resolve the dependencies anew into requirements/*.txt
 	$(RUN) $(BIN)/python tools/lock.py
 
-bench: peer ## measure all goals of docs/performance.md, and record the results; an hour and 30 GB of disk (ARGS=--quick: 5 minutes, records nothing)
+bench: peer typescript ## measure all goals of docs/performance.md, and record the results; an hour and 30 GB of disk (ARGS=--quick: 5 minutes, records nothing)
 	$(RUN) $(BIN)/python benchmarks/bench.py $(ARGS)
 
 soak: patroni ## run the fault, failover, fuzz and shared session tests with their full numbers (two hours; reports in benchmarks/results), and each race 50 times

@@ -27,6 +27,7 @@ import runs
 import scaling
 import second_start
 import stages
+import typescript_clients
 import variant_lists
 from goods import Mismatch
 from mercato_server.embedded.processes import EmbeddedError
@@ -53,6 +54,7 @@ PARTS: Mapping[str, Callable[[Scale, Path | None], Awaitable[Part]]] = {
         second_start,
         backups,
         python_clients,
+        typescript_clients,
     )
 }
 RESULTS = Path(__file__).with_name("results")
