@@ -105,7 +105,7 @@ faults: install ## run the fault tests, which kill, cut and hang servers, in thr
 check: peer typescript ## lint, types, import contracts, protos, migrations, generated code, prose, dependency audit
 	$(RUN) $(BIN)/python tools/check.py
 
-proto: install ## generate the stubs, openapi.json and the service configs from protos/
+proto: install ## generate the stubs, openapi.json, the service configs and the clients from protos/
 	$(RUN) $(BIN)/python tools/proto.py
 	$(RUN) $(BIN)/python tools/clients.py
 

@@ -157,3 +157,21 @@ async def test_an_administrator_changes_a_product_only_as_it_was_read(during: Ca
         assert stale.value.current_etag == changed.etag
 
     await during(scenario, token=admin.token)
+
+
+async def test_an_administrator_sees_deleted_products_also_with_an_expired_token(
+    during: Callable[..., Any], shop: Shop, ball: Product
+) -> None:
+    admin = await shop.person(admin=True)
+
+    def scenario(client: Any) -> None:
+        client.catalog.delete_product(product_id=ball.id)
+        assert [product.id for product in client.catalog.list_products()] == []
+        assert [product.id for product in client.catalog.list_products(show_deleted=True)] == [ball.id]
+
+    def expired(client: Any) -> None:
+        assert [product.id for product in client.catalog.list_products(show_deleted=True)] == [ball.id]
+
+    await during(scenario, token=admin.token)
+    await during(expired, session=Session("expired", admin.refresh_token, 0))
+    assert await shop.pool.fetchval(TOKENS) == 3

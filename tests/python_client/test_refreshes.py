@@ -6,12 +6,13 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import grpc
 import pytest
 from google.protobuf.message import Message
 
-from mercato import AsyncClient, MemoryStore, Session
+from mercato import AsyncClient, FileStore, MemoryStore, Session
 from mercato import _refresh as refresh_module
 from mercato.errors import DeadlineExceeded, RefreshTokenInvalid, TokenInvalid, Unavailable
 from mercato.v1.auth_pb2 import RefreshRequest
@@ -251,6 +252,15 @@ def test_a_login_during_a_refresh_wins(twin: Twin, server: Scripted, shop: Shop)
         login.join(patient())
         assert client.session.access_token == "access-9"
         assert client.cart.get_cart().etag == "access-9"
+
+
+def test_a_stored_session_that_has_expired_is_refreshed_before_the_first_call(twin: Twin, server: Scripted, tmp_path: Path) -> None:
+    store = FileStore(tmp_path / "session.json")
+    store.save(session(-1))
+    with twin.open(server.target, session=store) as client:
+        assert client.cart.get_cart().etag == "access-2"
+    assert server.counts == {"Refresh": 1, "GetCart": 1}
+    assert store.load() == client.session
 
 
 class FakeTime:

@@ -93,7 +93,7 @@ class Tokens:
         """
         with self._lock:
             if not self._is_loaded and not isinstance(self._store, MemoryStore):
-                return self._started(self._load)
+                return self._started(lambda: self._load(may_wait=may_wait))
             if not self._is_loaded:
                 self._adopt(self._store.load())
             held = self._current
@@ -104,7 +104,7 @@ class Tokens:
             access_token = held.session.access_token
             if not held.session.refresh_token or not held.due:
                 return access_token
-            if held.expired and may_wait:
+            if held.expired and (may_wait or not access_token):
                 return self._started(self._refresh)
             if time.monotonic() >= self._again_at:
                 self._started(self._refresh)
@@ -175,14 +175,16 @@ class Tokens:
                 self._again_at = time.monotonic() + min(LAST_PAUSE_S, FIRST_PAUSE_S * 2**self._failures)
                 self._failures = min(self._failures + 1, 10)
 
-    def _load(self) -> Token:
-        """Read the store; the token may be due, which its next user sees."""
+    def _load(self, *, may_wait: bool) -> Token:
+        """Read the store, and refresh its session if that has expired."""
         session = self._store.load()
         with self._lock:
             if not self._is_loaded:
                 self._adopt(session)
             held = self._current
-        return held.session.access_token if held else None
+        if held is None:
+            return None
+        return self._refresh() if held.expired and held.session.refresh_token and may_wait else held.session.access_token
 
     def _refresh(self, refused: str = "") -> Token:
         """Return the access token of the next session: the store's if another process has refreshed it, else that of an exchange."""
