@@ -14,7 +14,6 @@ from mercato.cli.failures import DONE, IN_PART, LOGIN, UNREACHABLE, reported
 from mercato.cli.output import SHOWN, Output
 from mercato.cli.profiles import client
 from mercato.cli.requests import request_of
-from mercato.errors import CallError
 
 PAGE = 100
 """Most items of a page."""
@@ -95,6 +94,8 @@ def _list(shop: Any, command: Command, ids: tuple[str, ...], values: dict[str, A
 
 def _each(shop: Any, command: Command, targets: list[tuple[str, ...]], values: dict[str, Any], output: Output) -> int:
     """Call once for each id, in their order. A refusal does not keep the others from being done; an end of the session does."""
+    from mercato.errors import CallError
+
     extra = {"idempotency_key": values["idempotency_key"]} if values.get("idempotency_key") else {}
     method, done, code = _method(shop, command), 0, DONE
     for ids in targets:

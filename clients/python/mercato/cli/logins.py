@@ -7,9 +7,7 @@ from typing import NamedTuple
 import typer
 
 from mercato.cli.failures import DONE, reported
-from mercato.cli.profiles import Profile, Server, client
-from mercato.client import Client
-from mercato.errors import MercatoError
+from mercato.cli.profiles import Profile, Server, client, opened
 
 
 class LoginOptions(NamedTuple):
@@ -34,7 +32,7 @@ def login(options: LoginOptions) -> int:
     email = options.email or _asked("E-mail: ")
     password = sys.stdin.readline().rstrip("\r\n") if options.password_stdin else getpass.getpass("Password: ")
     chosen = Profile(profile.name, address, options.keyring)
-    with Client(server.target, session=chosen.store(), tls=server.tls, timeout=options.timeout_s) as shop:
+    with opened(server, session=chosen.store(), timeout_s=options.timeout_s) as shop:
         shop.login(email, password)
     chosen.save()
     sys.stderr.write(f"logged in to {server.target} as {email}\n")
@@ -52,6 +50,8 @@ def _asked(prompt: str) -> str:
 
 def logout(server: str | None, profile: str | None, timeout_s: float | None, *, as_json: bool) -> int:
     """End the session and forget it; returns the exit code."""
+    from mercato.errors import MercatoError
+
     store = Profile.load(profile).store()
     if store.load() is None:
         sys.stderr.write("there is no session\n")

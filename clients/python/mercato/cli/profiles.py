@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,63}")
+HOST = re.compile(r"[A-Za-z0-9._:-]{1,253}")
 DEFAULT_SERVER = "127.0.0.1:8080"
 
 
@@ -34,7 +35,7 @@ class Server(NamedTuple):
             host, port = parts.hostname or "", parts.port
         except ValueError:
             host, port, parts = "", None, urlsplit("")
-        if not host or parts.scheme not in {"", "http", "https"} or parts.path.strip("/") or parts.query or parts.username:
+        if not HOST.fullmatch(host) or parts.scheme not in {"", "http", "https"} or parts.path.strip("/") or parts.query or parts.username:
             raise ProfileError(f"{text!r} is no address of a shop; write HOST:PORT, or https://HOST")
         tls = parts.scheme == "https" or (not has_scheme and not _is_here(host))
         port = port or (443 if tls else 80 if has_scheme else 8080)
@@ -109,11 +110,17 @@ def client(server: str | None, profile: str | None, timeout_s: float | None) -> 
 
     The session of a profile goes to the server of its login alone.
     """
-    from mercato.client import Client
-
     chosen = Profile.load(profile)
     address = Server.of(chosen.address(server))
     token = os.environ.get("MERCATO_TOKEN") or None
     is_its_own = bool(chosen.server) and Server.of(chosen.server) == address
     session = chosen.store() if is_its_own and token is None else None
+    return opened(address, token=token, session=session, timeout_s=timeout_s)
+
+
+def opened(address: Server, *, token: str | None = None, session: Any = None, timeout_s: float | None) -> Any:
+    """Return a client of a shop. gRPC's own log would mix with errors on standard error."""
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # gRPC reads it when it is loaded
+    from mercato.client import Client
+
     return Client(address.target, token=token, session=session, tls=address.tls, timeout=timeout_s)
