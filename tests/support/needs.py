@@ -41,6 +41,9 @@ def package(command: str, name: str) -> Need:
 
 
 CHROMIUM = package("chromium", "chromium chromium-driver")
+BASH = package("bash", "bash")
+FISH = package("fish", "fish")
+ZSH = package("zsh", "zsh")
 CURL = package("curl", "curl")
 GIT = package("git", "git")
 SS = package("ss", "iproute2")
@@ -79,6 +82,9 @@ IMAGES = Need(
 GRPCURL = Need("grpcurl has no wheel for this machine", "make test, on x86_64", is_optional_in_ci=True)
 
 ALL = (
+    BASH,
+    FISH,
+    ZSH,
     CHROMIUM,
     CURL,
     GIT,

@@ -64,6 +64,8 @@ class Output:
             from rich.table import Table
 
             table = Table(box=None, show_header=not self._has_head, pad_edge=False)
+            if not self._has_head:  # a narrow terminal has no room for columns without a value
+                self._columns = [column for column in self._columns if any(value(message, column) for message in chunk)]
             self._has_head = True
             for column in self._columns:
                 table.add_column(column.upper().replace("_", " ").replace(".", " "), overflow="fold")

@@ -1,0 +1,219 @@
+"""Output of commands: hostile data, terminals, pipes that close, full disks, long lists, newer servers. The server is scripted."""
+
+import json
+import os
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+from google.protobuf.message import Message
+
+from mercato.v1.catalog_pb2 import ListProductsRequest, ListProductsResponse, Product
+from mercato.v1.order_pb2 import ListAllOrdersResponse, Order
+from mercato.v1.shop_pb2 import Shop
+from support import needs
+from support.scripted_server import Received, Refused, Script, Scripted, scripted
+from support.shopkeeper import Shopkeeper
+from support.terminal import Terminal
+
+HOSTILE = "\x1b]0;owned\x07\x1b[2J\x9b31m\u202eevil\t\r\n\\[bold red]\x00\u2066"
+ID = "01890000-0000-7000-8000-000000000001"
+MEGABYTE = 1024 * 1024
+
+
+def steers(text: str) -> str:
+    """Return the characters of a text that steer a terminal, without those of lines and cells."""
+    return "".join(re.findall("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", text))
+
+
+def product(number: int = 1, name: str = HOSTILE) -> Product:
+    made = Product(id=f"{number:08}", name=name, stock=number, needs_delivery=True)
+    made.price.currency_code, made.price.minor_units = "USD", 1999
+    return made
+
+
+def pages(count: int) -> Script:
+    """Answer with a list of so many products."""
+
+    def answer(received: Received) -> Message:
+        if received.name != "ListProducts":
+            return Shop(currency_code="USD")
+        asked = ListProductsRequest.FromString(received.body)
+        first = int(asked.page_token or 0)
+        last = min(first + (asked.page_size or 20), count)
+        return ListProductsResponse(
+            products=[product(number, f"Ball {number}") for number in range(first, last)],
+            next_page_token=str(last) if last < count else "",
+        )
+
+    return answer
+
+
+@pytest.fixture
+def server() -> Iterator[Scripted]:
+    """A shop with one product, of a hostile name; a test may replace its script."""
+    with scripted(lambda _: ListProductsResponse(products=[product()])) as server:
+        yield server
+
+
+@pytest.fixture
+def keeper(anyone: Shopkeeper, server: Scripted) -> Shopkeeper:
+    anyone.environ["MERCATO_SERVER"] = f"127.0.0.1:{server.port}"
+    return anyone
+
+
+@pytest.fixture
+def at_terminal(keeper: Shopkeeper) -> Iterator[Callable[..., Terminal]]:
+    opened: list[Terminal] = []
+
+    def start(*arguments: str, **more: str) -> Terminal:
+        opened.append(Terminal(arguments, keeper.all_environ(**more), keeper.home))
+        return opened[-1]
+
+    yield start
+    for terminal in opened:
+        terminal.close()
+
+
+def test_hostile_text_steers_no_terminal_and_breaks_no_line(keeper: Shopkeeper, at_terminal: Callable[..., Terminal]) -> None:
+    done = keeper("products", "list")
+    assert steers(done.stdout) == ""
+    _, line = done.stdout.splitlines()
+    assert line.split("\t")[2] == r"\x1b]0;owned\x07\x1b[2J\x9b31m\u202eevil\t\r\n\\[bold red]\x00\u2066"
+    as_json = keeper("products", "list", "--json").stdout
+    assert steers(as_json) == ""
+    assert json.loads(as_json)["name"] == HOSTILE
+    terminal = at_terminal("products", "list", NO_COLOR="1", TERM="dumb")
+    assert terminal.ended() == 0
+    assert steers(terminal.printed.replace("\r\n", "\n")) == ""
+    assert r"\x00" in "".join(terminal.printed.split())
+    assert "[bold " in terminal.printed  # brackets are no markup
+    assert "red]" in terminal.printed
+
+
+def test_hostile_errors_steer_no_terminal(keeper: Shopkeeper, server: Scripted) -> None:
+    def refuse(_: Received) -> Message:
+        raise Refused(grpc.StatusCode.NOT_FOUND, "PRODUCT_NOT_FOUND", "no \x1b[2J\x9bproduct\n")
+
+    server.script = refuse
+    for more in ((), ("--json",)):
+        done = keeper("products", "get", ID, *more)
+        assert (done.returncode, done.stdout, steers(done.stderr)) == (1, "", "")
+        assert "PRODUCT_NOT_FOUND" in done.stderr
+
+
+def test_a_terminal_gets_a_table_of_fifty_lines_and_a_hint(
+    keeper: Shopkeeper, server: Scripted, at_terminal: Callable[..., Terminal]
+) -> None:
+    server.script = pages(230)
+    for more, lines, hinted in (((), 50, True), (("--limit", "230"), 230, False), (("--limit", "0"), 230, False)):
+        terminal = at_terminal("products", "list", *more, NO_COLOR="1")
+        assert terminal.ended() == 0, terminal.printed
+        assert len(re.findall("Ball [0-9]+", terminal.printed)) == lines
+        assert ("--limit 0" in terminal.printed) == hinted
+        assert terminal.printed.count("NAME") == 1
+    assert keeper("products", "list").stdout.count("\n") == 231
+
+
+def test_no_colour_is_none(server: Scripted, at_terminal: Callable[..., Terminal]) -> None:
+    server.script = pages(3)
+    for environ in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
+        terminal = at_terminal("products", "list", **environ)
+        assert terminal.ended() == 0
+        assert not re.search("\x1b\\[[0-9;]*[34][0-9]", terminal.printed)
+
+
+def test_a_reader_that_goes_away_ends_the_command_well(keeper: Shopkeeper, server: Scripted) -> None:
+    server.script = pages(100_000)
+    line = f'"{keeper.program}" products list | head -n 2; echo "${{PIPESTATUS[0]}}"'
+    done = subprocess.run(["/bin/bash", "-c", line], env=keeper.all_environ(), capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert done.stdout.splitlines()[-1] == "0"
+    assert server.counts["ListProducts"] < 500  # it did not go on to the end
+
+
+def test_a_full_disk_is_told(keeper: Shopkeeper, server: Scripted) -> None:
+    server.script = pages(5)
+    with open("/dev/full", "w") as full:  # noqa: PTH123 - a device
+        done = subprocess.run(
+            [keeper.program, "products", "list"], env=keeper.all_environ(), stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert (done.returncode, done.stderr) == (1, "mercato: standard output: No space left on device\n")
+
+
+def test_a_locale_without_the_characters_of_a_name_gets_escapes(keeper: Shopkeeper, server: Scripted) -> None:
+    server.script = lambda _: ListProductsResponse(products=[product(name="Bäll 球")])
+    done = keeper.started("products", "list", PYTHONIOENCODING="ascii", PYTHONUTF8="0")
+    assert done.returncode == 0
+    assert r"B\xe4ll \u7403" in done.stdout
+
+
+def test_a_newer_server_is_understood_as_far_as_possible(keeper: Shopkeeper, server: Scripted) -> None:
+    order = Order(id=ID, number="7", status=999, etag="x")  # type: ignore[arg-type] # a value of a later release
+    order.total.currency_code, order.total.minor_units = "XQQ", 12
+    server.script = lambda _: ListAllOrdersResponse(orders=[order])
+    done = keeper("orders", "list")
+    assert done.stdout.splitlines()[1].split("\t")[:6] == ["7", ID, "999", "", "", "12 minor units of XQQ"]
+
+    def refuse(_: Received) -> Message:
+        raise Refused(grpc.StatusCode.FAILED_PRECONDITION, "MOON_NOT_FULL", "wait for the moon")
+
+    server.script = refuse
+    error = keeper.refused(1, "orders", "get", ID)
+    assert (error["code"], error["reason"], error["message"]) == (9, "MOON_NOT_FULL", "wait for the moon")
+
+
+def test_an_unknown_outcome_has_the_key_that_makes_a_repetition_safe(keeper: Shopkeeper, server: Scripted) -> None:
+    def lose(received: Received) -> Message:
+        raise Refused(grpc.StatusCode.DEADLINE_EXCEEDED, "DEADLINE_EXCEEDED", "late")
+
+    server.script = lose
+    error = keeper.refused(5, "stock", "adjust", ID, "--delta", "1")
+    assert error["outcome_unknown"] is True
+    assert error["idempotency_key"] == server.calls("AdjustStock")[0].key
+    done = keeper("stock", "adjust", ID, "--delta", "1")
+    assert f"--idempotency-key {server.calls('AdjustStock')[-1].key}" in done.stderr
+    server.script = lambda _: product(name="Ball")
+    assert keeper("stock", "adjust", ID, "--delta", "1", "--idempotency-key", error["idempotency_key"]).returncode == 0
+    assert server.calls("AdjustStock")[-1].key == error["idempotency_key"]
+
+
+def test_an_end_of_the_session_stops_the_rest(keeper: Shopkeeper, server: Scripted) -> None:
+    def refuse(received: Received) -> Message:
+        if server.counts["GetProduct"] > 1:
+            raise Refused(grpc.StatusCode.UNAUTHENTICATED, "TOKEN_INVALID")
+        return product()
+
+    server.script = refuse
+    done = keeper("products", "get", ID, ID, ID, ID)
+    assert (done.returncode, done.stdout.count("\n")) == (3, 2)
+    assert server.counts["GetProduct"] == 2
+
+
+def peak_bytes(keeper: Shopkeeper, out: Path, *arguments: str) -> int:
+    """Run a command into a file; return the most memory that it had."""
+    with out.open("w") as file:
+        process = subprocess.Popen([keeper.program, *arguments], env=keeper.all_environ(), stdout=file)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return usage.ru_maxrss * 1024
+
+
+@pytest.mark.parametrize("count", [10_000, pytest.param(1_000_000, id="million")])
+def test_long_lists_are_streamed_in_constant_memory(
+    keeper: Shopkeeper, server: Scripted, tmp_path: Path, count: int, request: pytest.FixtureRequest
+) -> None:
+    if count > 100_000 and not request.config.getoption("--soak"):
+        needs.SOAK.skip()
+    out = tmp_path / "products.tsv"
+    server.script = pages(100)
+    few = peak_bytes(keeper, out, "products", "list")
+    server.script = pages(count)
+    many = peak_bytes(keeper, out, "products", "list")
+    with out.open() as lines:
+        assert sum(1 for _ in lines) == count + 1
+    assert many - few < 8 * MEGABYTE
