@@ -1,12 +1,17 @@
 """The trace context that the Python client sends."""
 
+import asyncio
 import subprocess
 import sys
 
 from opentelemetry import baggage, context, trace
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, TraceState
 
-from mercato import _tracing
+from mercato import AsyncClient, Client, _tracing
+from mercato_server.config.settings import Settings
+from mercato_server.worker import running
+from rpc.test_call_log import TRACE, at_level, lines_of
+from support.shop import CALL_S
 
 SPAN = NonRecordingSpan(
     SpanContext(
@@ -57,3 +62,16 @@ def test_a_program_without_opentelemetry_never_loads_it() -> None:
     )
     done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+async def test_the_log_of_the_shop_has_the_trace_of_the_callers_span(settings: Settings) -> None:
+    def visit(target: str) -> None:
+        with Client(target, timeout=CALL_S) as shop:
+            shop.catalog.list_products().page()
+
+    with at_level("info") as entries, trace.use_span(SPAN):
+        async with running(settings) as (_, [port]), AsyncClient(f"127.0.0.1:{port}", timeout=CALL_S) as shop:
+            await shop.shop.get_shop()
+            await asyncio.to_thread(visit, f"127.0.0.1:{port}")  # the thread has a copy of the context
+    calls = {call["method"].rpartition("/")[2]: call.get("trace_id") for call in lines_of(entries)}
+    assert calls == {"GetShop": TRACE, "ListProducts": TRACE}
