@@ -73,7 +73,7 @@ generators: .venv/generators/installed ## add the generators of REST clients, wi
 # Where npm or its registry is absent, the tests of the TypeScript client are skipped.
 typescript: .venv/typescript ## install the packages of clients/typescript, and build it
 
-.venv/typescript: .venv/installed $(shell find clients/typescript/src clients/typescript/package-lock.json clients/typescript/tsconfig.json)
+.venv/typescript: .venv/installed $(wildcard $(patsubst %,clients/typescript/%,package.json package-lock.json tsconfig.json src/*.ts src/gen/*.ts src/gen/*/*/*.ts))
 	@command -v npm >/dev/null && cd clients/typescript && npm ci --silent && npm run --silent build || \
 		echo "no packages of npm: the tests of the TypeScript client are skipped" >&2
 	@touch $@
