@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from mercato.reasons import REASONS, RetryAdvice
 from mercato.rpcs import rpcs
 
 CLIENT = Path(__file__).parent.parent / "clients/python/mercato"
@@ -13,8 +14,9 @@ RETRY_POLICY = {
     "initialBackoff": "0.2s",
     "maxBackoff": "2s",
     "backoffMultiplier": 2,
-    "retryableStatusCodes": ["UNAVAILABLE"],
+    "retryableStatusCodes": sorted({reason.code for reason in REASONS.values() if reason.retry is RetryAdvice.AFTER_DELAY}),
 }
+"""The codes are those of the reasons that a retry helps. Other reasons have them too: the server vetoes their retries by its pushback."""
 THROTTLING = {"maxTokens": 100, "tokenRatio": 0.1}
 """A channel stops its retries after 50 more failures than a tenth of its successes."""
 

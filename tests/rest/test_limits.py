@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import grpc
 import pytest
@@ -184,3 +185,19 @@ def test_addresses_of_one_subscriber_count_together(behind_a_proxy: Up) -> None:
     exhaust(behind_a_proxy.anyone, "/login", ("x-forwarded-for", "2001:db8:1:1::1"))
     assert_limited(lambda: behind_a_proxy.anyone.post("/login", wrong(), headers=[("x-forwarded-for", "2001:db8:1:1:2::2")]))
     assert behind_a_proxy.anyone.post("/login", wrong(), headers=[("x-forwarded-for", "2001:db8:1:2::1")]).status == 401
+
+
+@pytest.mark.parametrize("path", ["AuthService/Login", "CatalogService/ListProducts"])
+def test_grpc_clients_are_told_when_to_repeat_a_limited_call_and_never_after_long(limited: Up, path: str) -> None:
+    who = wrong()
+    login = auth_pb2.LoginRequest(email=who["email"], password=who["password"])
+    request = login.SerializeToString() if path.endswith("Login") else b""
+    with grpc.insecure_channel(f"{HOST}:{limited.port}", options=[("grpc.enable_retries", 0)]) as channel:
+        call: Any = channel.unary_unary(f"/mercato.v1.{path}")
+        ended: list[Any] = [future.exception(patient()) for future in [call.future(request, timeout=patient()) for _ in range(100)]]
+    told = [dict([*(error.initial_metadata() or ()), *(error.trailing_metadata() or ())]) for error in ended if error is not None]
+    limits = [metadata for metadata in told if "retry-after" in metadata and metadata.get("grpc-retry-pushback-ms")]
+    refused = [(int(str(each["retry-after"])), str(each["grpc-retry-pushback-ms"])) for each in limits]
+    assert refused
+    assert [pushback for _, pushback in refused] == [str(after * 1000) if after <= 5 else "-1" for after, _ in refused]
+    assert (max(after for after, _ in refused) > 5) == path.endswith("Login")

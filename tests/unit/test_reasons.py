@@ -1,5 +1,6 @@
 """The registry of reasons: each states what a caller needs, and can be read without gRPC."""
 
+import base64
 import importlib
 import json
 import pkgutil
@@ -7,10 +8,12 @@ import re
 import subprocess
 import sys
 import textwrap
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
 from google.rpc import code_pb2
+from google.rpc.error_details_pb2 import ErrorInfo
 from google.rpc.status_pb2 import Status
 
 from mercato import reasons
@@ -92,6 +95,19 @@ def test_the_edges_own_errors_are_as_their_reasons_say() -> None:
         assert set(details) == {INFO, reason.detail} - {""}
         answered.add(reason.name)
     assert answered == {reason.name for reason in REASONS.values() if reason.by_edge}
+
+
+def test_the_edge_lets_grpc_clients_repeat_what_a_short_delay_helps() -> None:
+    pushbacks = defaultdict(list)
+    for mapper in local_reply_config(rpcs())["mappers"]:
+        headers = {each["header"]["key"]: each["header"]["value"] for each in mapper["headers_to_add"]}
+        if "grpc-status-details-bin" in headers:
+            status = Status.FromString(base64.b64decode(headers["grpc-status-details-bin"] + "=="))
+            [info] = [detail.value for detail in status.details if detail.type_url.endswith(INFO)]
+            pushbacks[ErrorInfo.FromString(info).reason].append(headers["grpc-retry-pushback-ms"])
+    assert pushbacks.pop("UPSTREAM_UNAVAILABLE") == ["1000", "1000"]
+    assert pushbacks.pop("RATE_LIMITED") == ["-1", "%RESP(RETRY-AFTER)%000"]  # the first is for more than 5 s
+    assert {value for values in pushbacks.values() for value in values} == {"-1"}
 
 
 def test_the_registry_has_the_reasons_of_server_and_edge_and_no_others() -> None:

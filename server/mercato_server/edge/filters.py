@@ -50,6 +50,7 @@ EXPOSED_HEADERS = (
     "allow",
     "etag",
     "grpc-message",
+    "grpc-retry-pushback-ms",
     "grpc-status",
     "grpc-status-details-bin",
     "idempotent-replayed",

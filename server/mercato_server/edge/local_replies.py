@@ -19,6 +19,7 @@ from mercato_server.edge.descriptors import VARIABLE, methods, template_regex
 from mercato_server.edge.docs import pages
 from mercato_server.edge.filters import HEALTH, overwriting, typed
 from mercato_server.rpc.headers import ORIGINAL_PATH
+from mercato_server.rpc.statuses import PUSHBACK, PUSHBACK_MAX_S
 
 ENVOYS_WORDS = "%LOCAL_REPLY_BODY%"
 LIMITS = "mercato.limits"
@@ -26,6 +27,8 @@ LIMITS = "mercato.limits"
 LIMIT = f"%METADATA(ROUTE:{LIMITS}:request_bytes)%"
 AS_TOLD = "%RESP(RETRY-AFTER)%s"
 """Time until the bucket has a token again. It is known only at run time, so gRPC clients find it only in `retry-after`."""
+LONG = f"int(response.headers['retry-after']) > {PUSHBACK_MAX_S:g}"
+"""A delay for which no gRPC client waits by itself: the edge does not know the deadline of the call."""
 
 ERROR_INFO, RETRY_INFO, BAD_REQUEST = (f"type.googleapis.com/google.rpc.{name}" for name in ("ErrorInfo", "RetryInfo", "BadRequest"))
 
@@ -54,6 +57,15 @@ class Reply:
     """Delay before a retry; empty if a retry cannot help."""
     details: str = ""
     """Regex of Envoy's details of the reply (`%RESPONSE_CODE_DETAILS%`); empty for any."""
+    condition: str = ""
+    """Condition on the reply, as an expression of CEL; empty for none."""
+    vetoes: bool = False
+    """Whether gRPC clients must not repeat the call by themselves, although a retry can help."""
+
+    @property
+    def pushback(self) -> str:
+        """The milliseconds after which the gRPC of a client may repeat the call; negative for never."""
+        return self.retry.removesuffix("s") + "000" if self.retry and not self.vetoes else "-1"
 
 
 MALFORMED = {
@@ -80,6 +92,7 @@ REPLIES = (
     Reply(415, code_pb2.INVALID_ARGUMENT, "UNSUPPORTED_MEDIA_TYPE", f"unsupported media type: {ENVOYS_WORDS}"),
     # A 426 must have an Upgrade header (RFC 9110 section 15.5.22), and Envoy removes that header from its own replies.
     Reply(426, code_pb2.INVALID_ARGUMENT, "HTTP_VERSION", "HTTP/1.1 or HTTP/2 is needed", as_status=400),
+    Reply(429, code_pb2.RESOURCE_EXHAUSTED, "RATE_LIMITED", "too many requests", retry=AS_TOLD, condition=LONG, vetoes=True),
     Reply(429, code_pb2.RESOURCE_EXHAUSTED, "RATE_LIMITED", "too many requests", retry=AS_TOLD),
     Reply(431, code_pb2.INVALID_ARGUMENT, "HEADERS_TOO_LARGE", "request headers too large"),
     Reply(500, code_pb2.INTERNAL, "INTERNAL", "internal error"),
@@ -123,7 +136,7 @@ def _for_grpc(reply: Reply) -> dict[str, Any]:
     """Return the mapper for gRPC clients, which refuse details whose code and message differ from the other headers."""
     words, runtime, _ = reply.message.partition("%")
     message = words.rpartition(":")[0] if runtime else words  # a text of run time would differ from the packed status
-    headers = {"grpc-status": str(reply.code), "grpc-status-details-bin": _packed(reply, message)}
+    headers = {"grpc-status": str(reply.code), "grpc-status-details-bin": _packed(reply, message), PUSHBACK: reply.pushback}
     return {
         "filter": _all(*_reply(reply), IS_GRPC, _inverted(IS_TRANSCODED)),
         "headers_to_add": [{"header": {"key": key, "value": value}} for key, value in headers.items()],
@@ -165,11 +178,10 @@ def _path(regex: str) -> dict[str, Any]:
 def _reply(reply: Reply) -> Iterator[dict[str, Any]]:
     """Yield the conditions on Envoy's reply."""
     yield _status(reply.status)
-    if reply.details:
-        expression = typed(
-            "extensions.access_loggers.filters.cel.v3.ExpressionFilter", expression=f"response.code_details.matches('^{reply.details}$')"
-        )
-        yield {"extension_filter": {"name": "envoy.access_loggers.extension_filters.cel", "typed_config": expression}}
+    for expression in (f"response.code_details.matches('^{reply.details}$')" if reply.details else "", reply.condition):
+        if expression:
+            condition = typed("extensions.access_loggers.filters.cel.v3.ExpressionFilter", expression=expression)
+            yield {"extension_filter": {"name": "envoy.access_loggers.extension_filters.cel", "typed_config": condition}}
 
 
 def _status(status: int) -> dict[str, Any]:

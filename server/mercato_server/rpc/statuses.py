@@ -19,6 +19,10 @@ from mercato_server.domain.quotes import QuoteChanged
 from mercato_server.rpc.context import Transport
 from mercato_server.rpc.prices import breakdown
 
+PUSHBACK = "grpc-retry-pushback-ms"
+"""Metadata by which a server decides about the retries of a client's gRPC (gRFC A6)."""
+PUSHBACK_MAX_S = 5.0
+"""Longest delay for a call without a deadline, which would wait for it without the knowledge of its caller."""
 MESSAGE_MAX = 1_000
 METADATA_VALUE_MAX = 500
 QUOTED_MAX = 10
@@ -29,7 +33,20 @@ DETAILS_MAX = 50
 
 async def abort(transport: Transport, error: MercatoError, *more: tuple[str, str]) -> None:
     """End a call with an error, and with more trailing metadata; raises AbortError."""
-    await transport.abort(status_code(error), status_message(error), (*status_metadata(error), *more))
+    pushback = PUSHBACK, str(pushback_ms(error, transport.time_remaining()))
+    await transport.abort(status_code(error), status_message(error), (*status_metadata(error), pushback, *more))
+
+
+def pushback_ms(error: MercatoError, left_s: float | None) -> int:
+    """Return the milliseconds after which a client's gRPC may repeat a call with so much time left; -1 forbids it to.
+
+    It is never 0, at which gRPC's C core hangs. A delay that the call cannot wait for forbids too: the caller then gets this error, instead
+    of DEADLINE_EXCEEDED later.
+    """
+    delay_s = error.retry_after_s
+    if delay_s is None or delay_s >= (PUSHBACK_MAX_S if left_s is None else left_s):
+        return -1
+    return max(1, math.ceil(delay_s * 1000))
 
 
 def status_metadata(error: MercatoError) -> tuple[tuple[str, str | bytes], ...]:

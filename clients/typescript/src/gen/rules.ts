@@ -8,7 +8,7 @@ export const RETRIES = {
   backoffMultiplier: 2,
   maxTokens: 100,
   tokenRatio: 0.1,
-  codes: ["UNAVAILABLE"] as readonly string[],
+  codes: ["ABORTED", "RESOURCE_EXHAUSTED", "UNAVAILABLE"] as readonly string[],
 };
 
 export const AuditService =
