@@ -17,7 +17,7 @@ unexport PYTHONPATH PYTHONHOME PYTHONWARNINGS PYTHONOPTIMIZE PYTHONIOENCODING PY
 USABLE := $(shell [ "$$(cat .venv/installed 2>/dev/null)" = "$$(pwd -P)" ] && .venv/bin/python -I -c 'import mercato_server' 2>/dev/null && echo yes)
 
 .DEFAULT_GOAL := help
-.PHONY: help anew install run test quick pythons flake faults check proto schema settings readme image lock peer generators patroni typescript bench soak clean
+.PHONY: help anew install run test quick pythons versions dist packages flake faults check proto schema settings readme image lock peer generators patroni typescript bench soak clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -78,6 +78,14 @@ typescript: .venv/typescript ## install the packages of clients/typescript, and 
 		echo "no packages of npm: the tests of the TypeScript client are skipped" >&2
 	@touch $@
 
+# The oldest gRPC and protobuf that the client takes, with the server and its tests; gRPC's other packages are as old.
+.venv/oldest/installed: .venv/installed requirements/oldest.txt
+	"$(PYTHON)" -m venv --clear .venv/oldest
+	$(BIN)/uv pip install --quiet --python .venv/oldest/bin/python --no-build-isolation --require-hashes -r requirements/oldest.txt
+	$(BIN)/uv pip install --quiet --python .venv/oldest/bin/python --no-build-isolation --no-deps --editable clients/python --editable .
+	@sed -i -E 's,^/.*/(server|clients/python)$$,../../../../../\1,' .venv/oldest/lib/python3*/site-packages/*mercato*.pth
+	@touch $@
+
 # The cluster of tests/ha, in a place of its own like the generators. Two of its packages have no wheel, so the build tools come first.
 patroni: .venv/patroni/installed ## add Patroni, with which tests of failover run a cluster of PostgreSQL (they need etcd-server, pgbouncer and haproxy too)
 
@@ -95,6 +103,15 @@ quick: install ## run the tests of units, SQL and RPCs, without races, in a minu
 
 pythons: install ## run the quick tests with the newer Pythons at hand, 3.12 to 3.14 (ARGS=--newest)
 	$(RUN) $(BIN)/python tools/pythons.py $(ARGS)
+
+versions: .venv/oldest/installed ## run the tests of the Python client with the oldest gRPC and protobuf that it takes, and with the newest (ARGS=--oldest)
+	$(RUN) $(BIN)/python tools/versions.py $(ARGS)
+
+dist: install typescript ## build the packages of client and server, and the npm package, into dist/
+	$(RUN) $(BIN)/python tools/dist.py $(ARGS)
+
+packages: install typescript ## build the packages, install each into an empty environment, and shop with it
+	$(TESTS) tests/packages $(ARGS)
 
 flake: peer generators patroni typescript ## run the tests ten times in random order, half of them beside busy loops, and report which fail at random (ARGS="--runs 50 -- tests/rpc")
 	$(RUN) $(BIN)/python tools/flake.py $(ARGS)

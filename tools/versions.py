@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 ENVIRONMENTS = {"oldest": ROOT / ".venv/oldest", "newest": ROOT / ".venv"}
 TESTS = "tests/python_client"
 LEFT_OUT = ("kill", "processes", "planted")
-"""Words in the names of tests of processes, files and the tests themselves: no version of a package changes them, and they take most of
+"""Words in the names of tests that take most of the time, and do not depend on the versions of packages."""
 SHOWN = "import grpc, google.protobuf; print(f'grpcio {grpc.__version__}, protobuf {google.protobuf.__version__}', flush=True)"
 
 

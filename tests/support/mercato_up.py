@@ -215,25 +215,25 @@ def draft_address(**fields: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def running(*more: str, **environ: str) -> Iterator[Up]:
-    """Run `mercato up` of an empty shop with an administrator, and with more options.
+def running(*more: str, python: Path = Path(sys.executable), **environ: str) -> Iterator[Up]:
+    """Run `mercato up` of an empty shop with an administrator, and with more options, with a Python that has the server.
 
     After the block, Ctrl-C must end it, and its logs must have no internal errors.
     """
-    with running_demo("--no-demo", *more, **environ) as up:
+    with running_demo("--no-demo", *more, python=python, **environ) as up:
         yield up
 
 
 @contextmanager
-def running_demo(*more: str, **environ: str) -> Iterator[Up]:
-    """Run `mercato up` of the demo shop in the same way."""
+def running_demo(*more: str, python: Path = Path(sys.executable), **environ: str) -> Iterator[Up]:
+    """Run `mercato up` of the demo shop in the same way, with a Python that has the server."""
     directory = Path(tempfile.mkdtemp(prefix="mercato-rest-"))
     directory.chmod(0o711)  # for root, PostgreSQL runs as another user
     port = free_port()
     logs = {"MERCATO_ACCESS_LOG_REFUSED": "100"}  # tests look for the calls that were refused
     env = {**os.environ, "MERCATO_BCRYPT_COST": "4", **logs, **BUYERS_WITHOUT_LIMITS, "MERCATO_ADMIN_PASSWORD": PASSWORD, **environ}
     trust = Path(environ["MERCATO_TLS_CERT"]) if "MERCATO_TLS_CERT" in environ else None
-    command = [sys.executable, "-m", "mercato_server"]
+    command = [str(python), "-m", "mercato_server"]
     options = ["--workers", "2", "--port", str(port), "--data-dir", str(directory), *more]
     errors = directory / "up.log"
     try:

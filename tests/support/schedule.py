@@ -16,6 +16,7 @@ TOGETHER = (
     "tests/rest/",  # the other tests of the folder share one shop, which takes seconds to start
     "tests/commands/",  # so do these
     "tests/typescript/",
+    "tests/packages/",  # they share a shop and the built packages
     "tests/peer/",
     "tests/fuzz/test_rest.py",
     "tests/store/test_statements.py",  # a database of 20,000 products and orders
