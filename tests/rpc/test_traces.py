@@ -33,12 +33,12 @@ from mercato_server.tracing.export import FLUSH_S, QUIT_S, Export
 from mercato_server.tracing.spans import SPANS_MAX, TraceIds, Tracer
 from mercato_server.worker import running
 from support.collector import Collector, collecting
+from support.error_examples import MAKE
 from support.mail_server import PostOffice
 from support.market import buyer_of, market
 from support.patience import patient, until
 from support.shop import CALL_S, SECRET, Refusal, Shop, open_worker, refusal, worker
 from support.tax_provider import Office
-from unit.test_error_messages import MAKE
 
 CHECKOUT = "mercato.v1.OrderService/Checkout"
 GET_SHOP = "mercato.v1.ShopService/GetShop"

@@ -37,7 +37,7 @@ def buf(*arguments: str | Path, cwd: Path) -> str:
 def test_exported_protos_compile_without_any_other_directory(exported: Path, tmp_path: Path) -> None:
     sources = [str(path.relative_to(exported)) for path in exported.rglob("*.proto")]
     compiled = tmp_path / "compiled.binpb"
-    command = [proto.COMPILER, "-I", "-m", "grpc_tools.protoc", "-I.", f"--descriptor_set_out={compiled}", *sources]
+    command: list[str | Path] = [proto.COMPILER, "-I", "-m", "grpc_tools.protoc", "-I.", f"--descriptor_set_out={compiled}", *sources]
     subprocess.run(command, cwd=exported, check=True)
     compiled_files = {file.name for file in FileDescriptorSet.FromString(compiled.read_bytes()).file}
     assert compiled_files >= {file.name for file in (*files(), error_details_pb2.DESCRIPTOR, status_pb2.DESCRIPTOR)}
