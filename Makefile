@@ -144,13 +144,14 @@ lock: install ## resolve the dependencies anew into requirements/*.txt
 bench: peer typescript ## measure all goals of docs/performance.md, and record the results; an hour and 30 GB of disk (ARGS=--quick: 5 minutes, records nothing)
 	$(RUN) $(BIN)/python benchmarks/bench.py $(ARGS)
 
-soak: patroni ## run the fault, failover, fuzz and shared session tests with their full numbers (two hours; reports in benchmarks/results), and each race 50 times
+soak: patroni typescript ## run the fault, failover, fuzz and shared session tests with their full numbers (two hours; reports in benchmarks/results), and each race 50 times
 	$(RUN) $(BIN)/pytest tests/faults --soak --soak-report benchmarks/results/soak.md $(ARGS)
 	$(RUN) $(BIN)/pytest tests/ha --soak --soak-report benchmarks/results/failover.md $(ARGS)
 	$(RUN) $(BIN)/pytest tests/fuzz --soak --fuzz-report benchmarks/results/fuzz.md $(ARGS)
 	$(RUN) $(BIN)/pytest tests/unit/stripe_double/test_money.py tests/unit/test_payment_model.py --soak
 	$(RUN) $(BIN)/pytest tests/payments/test_reconcile_size.py --soak
 	$(RUN) $(BIN)/pytest tests/python_client/test_shared_sessions.py --soak
+	$(RUN) $(BIN)/pytest tests/typescript/test_kills.py --soak
 	$(RUN) $(BIN)/pytest tests/deploy/test_image.py --soak
 	$(TESTS) -m race --race-rounds 50 $(ARGS)
 

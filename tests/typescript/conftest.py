@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from faults.conftest import scale  # noqa: F401 - a fixture
 from ports import free_port
 from support import needs
 from support.mercato_up import Up, running

@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 
 from faults.buyers import Goods, stock_up
+from faults.conftest import Scale
 from faults.processes import Edge, Worker, running
 from mercato_server.config.holding import Holding
 from mercato_server.embedded.processes import Process
@@ -20,7 +21,10 @@ from support.patience import patient, until
 from typescript.conftest import BUILT
 
 pytestmark = needs.TYPESCRIPT.unless(BUILT)
-PURCHASES, KILLS, DEATHS = 30, 4, 5
+KILLS, DEATHS = (3, 50), (3, 30)
+"""In a quick run, and with `--soak`."""
+BETWEEN = 6
+"""Purchases between two kills."""
 HEALTH_INTERVAL_S = 0.2
 
 
@@ -121,35 +125,39 @@ async def placed(goods: Goods) -> list[str]:
         await connection.close()
 
 
-async def test_a_killed_worker_costs_no_order_and_doubles_none(programs: Path, goods: Goods, worker: Worker, edge: Edge) -> None:
-    async with buying(programs, edge, goods, PURCHASES) as program:
-        for kill in range(KILLS):
-            await program.until_orders(1 + kill * PURCHASES // KILLS)
+async def test_a_killed_worker_costs_no_order_and_doubles_none(
+    programs: Path, goods: Goods, worker: Worker, edge: Edge, scale: Scale
+) -> None:
+    kills = scale(*KILLS)
+    async with buying(programs, edge, goods, kills * BETWEEN) as program:
+        for kill in range(kills):
+            await program.until_orders(1 + kill * BETWEEN)
             await worker.kill()
             await worker.restart()
         await program.end()
-    assert len(program.orders) == PURCHASES
+    assert len(program.orders) == kills * BETWEEN
     assert await placed(goods) == sorted(program.orders)
 
 
-async def test_a_killed_edge_costs_no_order_and_doubles_none(programs: Path, goods: Goods, edge: Edge) -> None:
+async def test_a_killed_edge_costs_no_order_and_doubles_none(programs: Path, goods: Goods, edge: Edge, scale: Scale) -> None:
+    kills = scale(*KILLS)
     process: Process = edge.process
-    async with buying(programs, edge, goods, PURCHASES) as program:
-        for kill in range(KILLS):
-            await program.until_orders(1 + kill * PURCHASES // KILLS)
+    async with buying(programs, edge, goods, kills * BETWEEN) as program:
+        for kill in range(kills):
+            await program.until_orders(1 + kill * BETWEEN)
             assert process.pid is not None
             os.kill(process.pid, signal.SIGKILL)
             await process.wait()
             await process.start()
             await edge.until_all_healthy()
         await program.end()
-    assert len(program.orders) == PURCHASES
+    assert len(program.orders) == kills * BETWEEN
     assert await placed(goods) == sorted(program.orders)
 
 
-async def test_a_killed_client_that_starts_again_with_its_key_has_one_order(programs: Path, goods: Goods, edge: Edge) -> None:
-    bought = []
-    for _ in range(DEATHS):
+async def test_a_killed_client_that_starts_again_with_its_key_has_one_order(programs: Path, goods: Goods, edge: Edge, scale: Scale) -> None:
+    bought, deaths = [], scale(*DEATHS)
+    for _ in range(deaths):
         key = str(uuid.uuid4())
         async with buying(programs, edge, goods, 1, key) as program:
             while await program.line() != "sending":
@@ -159,5 +167,5 @@ async def test_a_killed_client_that_starts_again_with_its_key_has_one_order(prog
         async with buying(programs, edge, goods, 1, key) as program:
             await program.end()
         bought += program.orders
-    assert len(bought) == DEATHS
+    assert len(bought) == deaths
     assert await placed(goods) == sorted(bought)
