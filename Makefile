@@ -150,6 +150,7 @@ soak: patroni typescript ## run the fault, failover, fuzz and shared session tes
 	$(RUN) $(BIN)/pytest tests/fuzz --soak --fuzz-report benchmarks/results/fuzz.md $(ARGS)
 	$(RUN) $(BIN)/pytest tests/unit/stripe_double/test_money.py tests/unit/test_payment_model.py --soak
 	$(RUN) $(BIN)/pytest tests/payments/test_reconcile_size.py --soak
+	$(RUN) $(BIN)/pytest tests/commands/test_output.py --soak
 	$(RUN) $(BIN)/pytest tests/python_client/test_shared_sessions.py --soak
 	$(RUN) $(BIN)/pytest tests/typescript/test_kills.py --soak
 	$(RUN) $(BIN)/pytest tests/deploy/test_image.py --soak

@@ -123,6 +123,10 @@ def test_a_picture_is_uploaded_and_shown(admin: Shopkeeper, tmp_path: Path) -> N
 def test_wrong_usage_is_2_and_told_as_json_too(admin: Shopkeeper, arguments: tuple[str, ...]) -> None:
     told = admin.refused(2, *arguments)
     assert (told["code"], bool(told["message"])) == (3, True)
-    done = admin(*arguments)
+
+
+def test_wrong_usage_names_the_option(admin: Shopkeeper) -> None:
+    done = admin("products", "create", "--name", "x", "--price", "19.999")
     assert (done.returncode, done.stdout) == (2, "")
+    assert "--price" in done.stderr
     assert "Traceback" not in done.stderr
