@@ -17,7 +17,7 @@ unexport PYTHONPATH PYTHONHOME PYTHONWARNINGS PYTHONOPTIMIZE PYTHONIOENCODING PY
 USABLE := $(shell [ "$$(cat .venv/installed 2>/dev/null)" = "$$(pwd -P)" ] && .venv/bin/python -I -c 'import mercato_server' 2>/dev/null && echo yes)
 
 .DEFAULT_GOAL := help
-.PHONY: help anew install run test quick pythons versions dist packages flake faults check proto schema settings readme image lock peer generators patroni typescript bench soak clean
+.PHONY: help anew install run test quick pythons versions dist packages flake faults check proto schema settings examples docs site image lock peer generators patroni typescript bench soak clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
@@ -86,6 +86,20 @@ typescript: .venv/typescript ## install the packages of clients/typescript, and 
 	@sed -i -E 's,^/.*/(server|clients/python)$$,../../../../../\1,' .venv/oldest/lib/python3*/site-packages/*mercato*.pth
 	@touch $@
 
+# The generator of the site and the library that draws its diagrams, in a place of their own. Chromium draws them.
+site: .venv/docs/installed ## add the programs of `make docs`, which also needs npm and chromium
+
+.venv/docs/installed: .venv/installed requirements/docs.txt tools/site/package-lock.json
+	@rm -f $@
+	"$(PYTHON)" -m venv --clear .venv/docs/python
+	.venv/docs/python/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/docs.txt
+	cp tools/site/package.json tools/site/package-lock.json .venv/docs
+	@command -v npm >/dev/null && npm ci --prefix .venv/docs --silent --ignore-scripts --no-audit --no-fund && touch $@ || \
+		echo "no packages of npm: the tests of the site are skipped" >&2
+
+docs: site typescript ## build the site of the documentation into build/docs/site
+	$(RUN) $(BIN)/python tools/documents.py
+
 # The cluster of tests/ha, in a place of its own like the generators. Two of its packages have no wheel, so the build tools come first.
 patroni: .venv/patroni/installed ## add Patroni, with which tests of failover run a cluster of PostgreSQL (they need etcd-server, pgbouncer and haproxy too)
 
@@ -95,7 +109,7 @@ patroni: .venv/patroni/installed ## add Patroni, with which tests of failover ru
 	.venv/patroni/bin/pip install --quiet --disable-pip-version-check --no-build-isolation --require-hashes -r requirements/patroni.txt
 	@touch $@
 
-test: peer generators patroni typescript ## run every test against real PostgreSQL and real Envoy (ARGS="tests/rpc -k checkout" for some of them)
+test: peer generators patroni typescript site ## run every test against real PostgreSQL and real Envoy (ARGS="tests/rpc -k checkout" for some of them)
 	$(TESTS) $(ARGS)
 
 quick: install ## run the tests of units, SQL and RPCs, without races, in a minute
@@ -113,7 +127,7 @@ dist: install typescript ## build the packages of client and server, and the npm
 packages: install typescript ## build the packages, install each into an empty environment, and shop with it
 	$(TESTS) tests/packages $(ARGS)
 
-flake: peer generators patroni typescript ## run the tests ten times in random order, half of them beside busy loops, and report which fail at random (ARGS="--runs 50 -- tests/rpc")
+flake: peer generators patroni typescript site ## run the tests ten times in random order, half of them beside busy loops, and report which fail at random (ARGS="--runs 50 -- tests/rpc")
 	$(RUN) $(BIN)/python tools/flake.py $(ARGS)
 
 faults: install ## run the fault tests, which kill, cut and hang servers, in three minutes (make soak: the full numbers)
@@ -132,8 +146,8 @@ schema: install ## write migrations/schema.sql from the migrations
 settings: install ## write docs/settings.md from the descriptions of the settings
 	$(RUN) $(BIN)/python tools/settings.py
 
-readme: install ## write the output of its commands into README.md, against a fresh `make run ARGS=--demo-payments`
-	$(RUN) $(BIN)/python tools/readme.py --port $(PORT)
+examples: install typescript ## write the output of their examples into README.md and the cookbooks, against a fresh `make run ARGS=--demo-payments`
+	$(RUN) $(BIN)/python tools/examples.py --port $(PORT)
 
 image: install ## build the images of the Dockerfile with buildah, as root, and print their sizes (ARGS="--base IMAGE")
 	$(RUN) $(BIN)/python tools/image.py $(ARGS)

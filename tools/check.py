@@ -90,7 +90,7 @@ CHECKS: dict[str, Callable[[], str | None]] = {
     "migrations": lambda: migrations([*migration_files(), *sorted(SAMPLES.glob("*.sql"))]),
     "prose": prose.check,
     "dockerfile": lambda: run("hadolint", "Dockerfile"),
-    "audit": lambda: audit("dev", "peer") or audit("generators") or audit("patroni") or audit("stubs"),
+    "audit": lambda: audit("dev", "peer") or audit("generators") or audit("patroni") or audit("docs") or audit("stubs"),
 }
 
 

@@ -33,6 +33,7 @@ LOCKS = {
     "peer": ("--group=peer", *AS_IN_DEV),
     "generators": ("--group=generators",),
     "patroni": ("--group=patroni",),
+    "docs": ("--group=docs",),
     "stubs": ("--group=stubs",),
     "build": ("--group=build", *AS_IN_DEV),
 }

@@ -45,6 +45,9 @@ BASH = package("bash", "bash")
 FISH = package("fish", "fish")
 ZSH = package("zsh", "zsh")
 CURL = package("curl", "curl")
+JQ = package("jq", "jq")
+NFT = package("nft", "nftables")
+SITE = Need("the programs of the site are not installed", "apt-get install nodejs npm; make site")
 GIT = package("git", "git")
 SS = package("ss", "iproute2")
 STRACE = package("strace", "strace")
@@ -87,6 +90,9 @@ ALL = (
     ZSH,
     CHROMIUM,
     CURL,
+    JQ,
+    NFT,
+    SITE,
     GIT,
     HISTORY,
     SS,
