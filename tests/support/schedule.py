@@ -17,6 +17,7 @@ TOGETHER = (
     "tests/commands/",  # so do these
     "tests/typescript/",
     "tests/packages/",  # they share a shop and the built packages
+    "tests/docs/",  # one shop, in which the pages run in their order
     "tests/peer/",
     "tests/fuzz/test_rest.py",
     "tests/store/test_statements.py",  # a database of 20,000 products and orders
