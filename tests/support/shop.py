@@ -276,7 +276,7 @@ async def refusal(call: Any) -> Refusal:
     try:
         answer = await call
     except grpc.aio.AioRpcError as error:
-        trailers = dict(error.trailing_metadata())
+        trailers = dict(iter(error.trailing_metadata()))  # in pairs: older releases of gRPC have keys() that are pairs too
         status = Status.FromString(trailers.get("grpc-status-details-bin", b""))
         return Refusal(error.code(), error.details() or "", tuple(_unpack(packed) for packed in status.details), trailers)
     raise AssertionError(f"the call was answered: {answer}")

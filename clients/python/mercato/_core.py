@@ -171,7 +171,7 @@ class Plan:
 
     def answer(self, message: ResponseT, initial: Metadata) -> Answer[ResponseT]:
         """Return the answer with what its metadata tell."""
-        found = dict(initial)
+        found = dict(iter(initial))  # in pairs: older releases of gRPC have keys() that are pairs too
         return Answer(message, text_of(found, REQUEST_ID) or self.request_id, text_of(found, REPLAYED) == "true")
 
     def sent(self, request: Any) -> Any:
