@@ -16,7 +16,7 @@ from python_calls import ADD, CLIENT, CLIENT_ASYNC, GET, STUB, STUB_ASYNC, WAYS
 from report import Goal, Part, Spread
 from runs import Scale
 
-COUNT = 800
+COUNT, QUICK_COUNT = 800, 250
 """Calls of one measurement. A line of a cart holds 1,000 units."""
 CPU_MAX = {CLIENT: 1.25, CLIENT_ASYNC: 1.25}
 """Goals: processor time of a call, as a multiple of the bare stub's."""
@@ -36,6 +36,7 @@ Measured = dict[str, float]
 
 async def measure(scale: Scale, directory: Path | None) -> Part:
     """Measure calls of a worker over its socket, and imports, in turns."""
+    count = COUNT if scale.thorough else QUICK_COUNT
     cases = list(itertools.product((GET, ADD), WAYS))
     async with runs.shop(directory, edge=False) as (running, conn):
         products = await goods.make_products(conn, goods.LINES)
@@ -43,7 +44,7 @@ async def measure(scale: Scale, directory: Path | None) -> Part:
         carts = iter(await goods.make_carts(conn, running.secret_key, 1, contents))
         await goods.analyze(conn)
         [target] = [f"unix:{path}" for path in running.workers.values()]
-        calls = [partial(_called, way, call, target, carts) for call, way in cases]
+        calls = [partial(_called, way, call, target, carts, count) for call, way in cases]
         for each in calls:  # the worker's caches and pools are warm then
             await each()
         found = dict(zip(cases, await runs.interleave(calls, scale.rounds), strict=True))
@@ -54,10 +55,10 @@ async def measure(scale: Scale, directory: Path | None) -> Part:
     )
 
 
-async def _called(way: str, call: str, target: str, carts: Iterator[Cart]) -> Measured:
+async def _called(way: str, call: str, target: str, carts: Iterator[Cart], count: int) -> Measured:
     """Let a process make calls; raises Mismatch if it was answered wrongly."""
     cart = next(carts)
-    arguments = (way, call, target, cart.token, str(cart.products[0]), str(COUNT))
+    arguments = (way, call, target, cart.token, str(cart.products[0]), str(count))
     measured: Measured = json.loads(await _output(python_calls.__file__, *arguments))
     return measured
 
