@@ -14,18 +14,24 @@ from pathlib import Path
 
 from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
+import document_commands
 import document_diagrams
 import document_grpc
 import document_links
 import document_pages
 import document_rest
 import proto
+from mercato.rpcs import rpcs
 
 ROOT = Path(__file__).parent.parent
 BUILD = ROOT / "build/docs"
 PACKAGES = ROOT / ".venv/docs"
 """The programs of the site, apart from ours."""
 MERMAID = PACKAGES / "node_modules/mermaid/dist/mermaid.min.js"
+
+
+CLIENT = ("mercato.client.Client", "mercato.async_client.AsyncClient", "mercato.errors", "mercato.sessions", "mercato.money")
+"""What the reference of Python documents, beside the services."""
 
 
 def gather(pages: Path) -> None:
@@ -35,7 +41,15 @@ def gather(pages: Path) -> None:
         (pages / f"images/diagram-{number}.svg").write_text(svg, encoding="utf-8")
     openapi = json.loads((ROOT / proto.OPENAPI).read_text(encoding="utf-8"))
     _write(pages / "reference/rest", document_rest.pages(openapi))
+    _write(pages / "reference/commands", {"index.md": document_commands.page()})
+    _write(pages / "reference/python", {"index.md": _python()})
     _write(pages / "reference/grpc", document_grpc.pages(_descriptors()))
+
+
+def _python() -> str:
+    """Return the page whose directives stand for the docstrings of the Python client."""
+    names = (*CLIENT, *(f"mercato._services.sync.{each}" for each in sorted({rpc.service.rpartition(".")[2] for rpc in rpcs()})))
+    return "# Python\n\n" + "\n\n".join(f"::: {name}" for name in names) + "\n"
 
 
 def _write(folder: Path, pages: dict[str, str]) -> None:
@@ -57,6 +71,7 @@ def build(into: Path = BUILD) -> Path:
     pages.mkdir(parents=True)
     gather(pages)
     shutil.copy(ROOT / "tools/site/zensical.toml", into / "zensical.toml")
+    (into / "clients").symlink_to(ROOT / "clients/python")
     command = [str(PACKAGES / "python/bin/zensical"), "build", "--clean", "--strict"]
     done = subprocess.run(command, cwd=into, capture_output=True, text=True, check=False)
     if done.returncode:

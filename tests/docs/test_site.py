@@ -14,6 +14,7 @@ import pytest
 import document_diagrams
 import document_links
 import documents
+from mercato.cli.program import root
 from mercato.rpcs import rpcs
 from support import needs
 from support.browser import browsing
@@ -58,6 +59,14 @@ def test_each_rpc_and_each_route_has_its_reference(site: Path) -> None:
     assert [rpc.path for rpc in rpcs() if rpc.path[1:] not in grpc] == []
     routes = [f"{verb} {re.sub(r'{[^}]*}', '{}', path)}" for rpc in rpcs() for verb, path, _ in rpc.bindings]
     assert [route for route in routes if route not in rest] == []
+
+
+def test_each_command_and_each_method_of_python_has_its_reference(site: Path) -> None:
+    commands = (site / "reference/commands/index.html").read_text()
+    python = (site / "reference/python/index.html").read_text()
+    assert [name for name in root().list_commands(None) if f'id="mercato-{name}"' not in commands] == []
+    methods = [re.sub(r"(?<=[a-z])(?=[A-Z])", "_", rpc.name).lower() for rpc in rpcs()]
+    assert [method for method in methods if f".{method}" not in python] == []
 
 
 def test_each_page_loads_without_another_host_or_a_complaint(site: Path, address: str) -> None:
