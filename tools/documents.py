@@ -31,7 +31,7 @@ MERMAID = PACKAGES / "node_modules/mermaid/dist/mermaid.min.js"
 
 
 CLIENT = ("mercato.client.Client", "mercato.async_client.AsyncClient", "mercato.errors", "mercato.sessions", "mercato.money")
-"""What the reference of Python documents, beside the services."""
+"""Classes and modules that the reference of Python documents, beside the services."""
 
 
 def gather(pages: Path) -> None:
