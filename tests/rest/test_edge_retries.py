@@ -1,6 +1,7 @@
 """The edge's own replies let a stock gRPC client wait where a short delay helps, and fail at once elsewhere."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 import pytest
@@ -25,12 +26,11 @@ def limited() -> Iterator[Up]:
 
 
 def refusals(up: Up, config: str) -> list[dict[str, str | bytes]]:
-    """Send reads one after another; return the trailing metadata of those that were refused."""
+    """Send reads at once; return the trailing metadata of those that were refused."""
     found = []
     with grpc.insecure_channel(f"{HOST}:{up.port}", options=[("grpc.service_config", config)]) as channel:
         stub = catalog_pb2_grpc.CatalogServiceStub(channel)
-        for _ in range(CALLS):
-            call = stub.ListCategories.future(catalog_pb2.ListCategoriesRequest(), timeout=patient())
+        for call in [stub.ListCategories.future(catalog_pb2.ListCategoriesRequest(), timeout=patient()) for _ in range(CALLS)]:
             if call.code() is not grpc.StatusCode.OK:
                 assert call.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
                 found.append(dict(call.trailing_metadata()))
@@ -45,7 +45,8 @@ def test_a_rate_limit_of_a_second_is_waited_for(limited: Up) -> None:
 
 
 def test_a_page_can_read_the_pushback_and_rest_answers_do_not_have_it(limited: Up) -> None:
-    replies = [limited.anyone.send("GET", "/categories", None, [("origin", ORIGIN)]) for _ in range(CALLS)]
+    with ThreadPoolExecutor(CALLS) as pool:
+        replies = list(pool.map(lambda _: limited.anyone.send("GET", "/categories", None, [("origin", ORIGIN)]), range(CALLS)))
     assert 429 in {reply.status for reply in replies}
     for reply in replies:
         assert PUSHBACK not in reply.headers
