@@ -5,7 +5,9 @@ import sys
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from uuid import UUID
 
 from google.api.httpbody_pb2 import HttpBody
 
@@ -78,9 +80,11 @@ async def settled(shop: Shop, admin: Person, upload_id: str) -> media_pb2.Pictur
 
 
 async def uploaded(shop: Shop, admin: Person, content: bytes) -> Picture:
-    """Upload a picture and wait until it is ready."""
+    """Upload a picture and wait until it is ready, and until its job has ended: the job drops the uploaded file last."""
     upload = await settled(shop, admin, (await sent(shop, admin, content)).id)
     assert upload.state == media_pb2.PICTURE_UPLOAD_STATE_READY, upload
+    ended = "SELECT NOT EXISTS (SELECT FROM pgqueuer WHERE entrypoint = 'picture' AND payload = uuid_send($1))"
+    await until(partial(shop.pool.fetchval, ended, UUID(upload.id)))
     return upload.picture
 
 
