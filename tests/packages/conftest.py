@@ -62,7 +62,7 @@ def server_programs(release: Path, install: Install) -> Path:
 @pytest.fixture(scope="session")
 def installed_shop(server_programs: Path) -> Iterator[Up]:
     """`mercato up` of the installed server."""
-    with running(python=server_programs / "python", MERCATO_RATE_LIMITS="off") as up:
+    with running(python=str(server_programs / "python"), MERCATO_RATE_LIMITS="off") as up:
         yield up.lasting()
 
 

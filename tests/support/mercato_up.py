@@ -215,7 +215,7 @@ def draft_address(**fields: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def running(*more: str, python: Path = Path(sys.executable), **environ: str) -> Iterator[Up]:
+def running(*more: str, python: str = sys.executable, **environ: str) -> Iterator[Up]:
     """Run `mercato up` of an empty shop with an administrator, and with more options, with a Python that has the server.
 
     After the block, Ctrl-C must end it, and its logs must have no internal errors.
@@ -225,7 +225,7 @@ def running(*more: str, python: Path = Path(sys.executable), **environ: str) -> 
 
 
 @contextmanager
-def running_demo(*more: str, python: Path = Path(sys.executable), **environ: str) -> Iterator[Up]:
+def running_demo(*more: str, python: str = sys.executable, **environ: str) -> Iterator[Up]:
     """Run `mercato up` of the demo shop in the same way, with a Python that has the server."""
     directory = Path(tempfile.mkdtemp(prefix="mercato-rest-"))
     directory.chmod(0o711)  # for root, PostgreSQL runs as another user
@@ -233,7 +233,7 @@ def running_demo(*more: str, python: Path = Path(sys.executable), **environ: str
     logs = {"MERCATO_ACCESS_LOG_REFUSED": "100"}  # tests look for the calls that were refused
     env = {**os.environ, "MERCATO_BCRYPT_COST": "4", **logs, **BUYERS_WITHOUT_LIMITS, "MERCATO_ADMIN_PASSWORD": PASSWORD, **environ}
     trust = Path(environ["MERCATO_TLS_CERT"]) if "MERCATO_TLS_CERT" in environ else None
-    command = [str(python), "-m", "mercato_server"]
+    command = [python, "-m", "mercato_server"]
     options = ["--workers", "2", "--port", str(port), "--data-dir", str(directory), *more]
     errors = directory / "up.log"
     try:
