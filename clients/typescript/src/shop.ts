@@ -161,27 +161,24 @@ class Calls {
 
   unary(method: DescMethod, rule: Rule, request: Request, options: CallOptions): Promise<Answer<Message>> {
     const body = toBinary(method.input, create(method.input, request));
-    return this.#send(method, rule, [body], options);
+    return this.#send(method, rule, async () => [body], options);
   }
 
-  async pieces(method: DescMethod, rule: Rule, requests: AsyncIterable<Request> | Iterable<Request>, options: CallOptions): Promise<Answer<Message>> {
-    const bodies: Uint8Array[] = [];
-    for await (const request of requests) {
-      bodies.push(toBinary(method.input, create(method.input, request)));
-    }
-    return this.#send(method, rule, bodies, options);
+  pieces(method: DescMethod, rule: Rule, requests: AsyncIterable<Request> | Iterable<Request>, options: CallOptions): Promise<Answer<Message>> {
+    const encode = (request: Request) => toBinary(method.input, create(method.input, request));
+    return this.#send(method, rule, (deadline) => collected(requests, encode, deadline), options);
   }
 
-  async #send(method: DescMethod, rule: Rule, bodies: Uint8Array[], options: CallOptions): Promise<Answer<Message>> {
+  async #send(method: DescMethod, rule: Rule, bodies: (deadline: Deadline) => Promise<Uint8Array[]>, options: CallOptions): Promise<Answer<Message>> {
     const deadline = new Deadline(options.timeoutMs ?? this.#timeoutMs, options.signal);
-    const call: Call = {
-      path: `/${method.parent.typeName}/${method.name}`,
-      rule,
-      body: frame(bodies),
-      key: options.idempotencyKey ?? (rule.takesKey ? newKey() : ""),
-      headers: { ...this.#agent, ...this.#headers(), ...(options.etag === undefined ? {} : { "if-match": quoted(options.etag) }), ...options.headers },
-    };
     try {
+      const call: Call = {
+        path: `/${method.parent.typeName}/${method.name}`,
+        rule,
+        body: frame(await bodies(deadline)),
+        key: options.idempotencyKey ?? (rule.takesKey ? newKey() : ""),
+        headers: { ...this.#agent, ...this.#headers(), ...(options.etag === undefined ? {} : { "if-match": quoted(options.etag) }), ...options.headers },
+      };
       const { message, headers } = await this.#caller.call(call, deadline, this.#tokens);
       return {
         message: fromBinary(method.output, message ?? new Uint8Array()),
@@ -192,6 +189,33 @@ class Calls {
       deadline.end();
     }
   }
+}
+
+/** Collect the pieces of a body, but no longer than the deadline, with which the call then fails. */
+async function collected(
+  requests: AsyncIterable<Request> | Iterable<Request>,
+  encode: (request: Request) => Uint8Array,
+  deadline: Deadline,
+): Promise<Uint8Array[]> {
+  const bodies: Uint8Array[] = [];
+  const source = Symbol.asyncIterator in requests ? requests[Symbol.asyncIterator]() : requests[Symbol.iterator]();
+  const end = async () => source.return?.();
+  try {
+    while (deadline.leftMs > 0) {
+      const next = await deadline.race(Promise.resolve(source.next()));
+      if (next.done) {
+        return bodies;
+      }
+      bodies.push(encode(next.value));
+    }
+  } catch (error) {
+    if (!deadline.signal.aborted) {
+      await end();
+      throw error;
+    }
+  }
+  end().catch(() => undefined); // a source that hangs is not waited for
+  return bodies;
 }
 
 function quoted(etag: string): string {

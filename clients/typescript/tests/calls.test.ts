@@ -4,12 +4,15 @@ import { once } from "node:events";
 import { createServer as createSecureServer } from "node:tls";
 import type { AddressInfo } from "node:net";
 import { afterEach, test } from "node:test";
+import { create, toBinary } from "@bufbuild/protobuf";
 import { CartSchema } from "../src/gen/mercato/v1/cart_pb.js";
 import { ProductSchema } from "../src/gen/mercato/v1/catalog_pb.js";
 import { LogoutResponseSchema } from "../src/gen/mercato/v1/auth_pb.js";
+import { PictureUploadSchema, UploadPictureContentRequestSchema } from "../src/gen/mercato/v1/media_pb.js";
 import type { MercatoError } from "../src/node.js";
 import { connect, isMercatoError } from "../src/node.js";
 import type { Came, Reply } from "./server.js";
+import { frame } from "../src/wire.js";
 import { hangUp, ignore, refuse, refuseStream, say, Server } from "./server.js";
 
 const running: { stop(): Promise<void> }[] = [];
@@ -233,6 +236,53 @@ test("an etag goes as a condition", async () => {
   const { server, shop } = await shopOf(product);
   await shop.catalog.updateProduct({ product: { id: "p" } }, { etag: "1.0" });
   assert.deepEqual(server.values("if-match"), ['"1.0"']);
+});
+
+test("a body in pieces is one message after the other, and is sent once", async () => {
+  const { server, shop } = await shopOf(say(PictureUploadSchema, { id: "u" }), hangUp);
+  const pieces = [{ uploadId: "u" }, { content: { data: Uint8Array.of(1, 2) } }, { content: { data: Uint8Array.of(3) } }];
+  async function* slowly() {
+    yield* pieces;
+  }
+  assert.equal((await shop.media.uploadPictureContent(slowly())).id, "u");
+  const sent = server.calls[0]?.body ?? new Uint8Array();
+  assert.deepEqual(sent, frame(pieces.map((piece) => toBinary(UploadPictureContentRequestSchema, create(UploadPictureContentRequestSchema, piece)))));
+  const error = await errorOf(shop.media.uploadPictureContent(pieces));
+  assert.deepEqual([error.code, error.outcomeUnknown, error.attempts, server.calls.length], ["UNAVAILABLE", true, 1, 2]);
+});
+
+test("the deadline ends a body that does not", async () => {
+  const { server, shop } = await shopOf(cart);
+  async function* hanging() {
+    yield { uploadId: "u" };
+    await new Promise(() => undefined);
+  }
+  function* endless() {
+    for (;;) yield {};
+  }
+  const controller = new AbortController();
+  const given = shop.media.uploadPictureContent(hanging(), { signal: controller.signal, timeoutMs: 60_000 });
+  controller.abort();
+  for (const [sending, code] of [[given, "CANCELLED"], [shop.media.uploadPictureContent(endless(), { timeoutMs: 50 }), "DEADLINE_EXCEEDED"]] as const) {
+    const error = await errorOf(sending);
+    assert.deepEqual([error.code, error.outcomeUnknown, error.attempts], [code, false, 0]);
+  }
+  assert.equal(server.calls.length, 0);
+});
+
+test("an error of a body's source reaches the caller, and the source is closed", async () => {
+  const { server, shop } = await shopOf(cart);
+  let closed = 0;
+  async function* failing() {
+    try {
+      yield { uploadId: "u" };
+      yield { content: "no bytes" as never };
+    } finally {
+      closed += 1;
+    }
+  }
+  await assert.rejects(shop.media.uploadPictureContent(failing()));
+  assert.deepEqual([closed, server.calls.length], [1, 0]);
 });
 
 async function soon(condition: () => boolean): Promise<void> {

@@ -10,13 +10,14 @@ import { anyPack } from "@bufbuild/protobuf/wkt";
 import { ErrorInfoSchema } from "../src/gen/google/rpc/error_details_pb.js";
 import { StatusSchema } from "../src/gen/google/rpc/status_pb.js";
 import { LoginResponseSchema } from "../src/gen/mercato/v1/auth_pb.js";
-import { frame, unframe } from "../src/wire.js";
+import { frame } from "../src/wire.js";
 
 /** A call as it reached the server. */
 export interface Came {
   readonly path: string;
   readonly headers: IncomingHttpHeaders;
-  readonly message: Uint8Array;
+  /** The framed messages. */
+  readonly body: Uint8Array;
 }
 
 /** What a server does with a call. */
@@ -84,7 +85,7 @@ export class Server {
         refuse(12)(stream);
         return;
       }
-      const call = { path: String(headers[":path"]), headers, message: unframe(Buffer.concat(pieces)).message ?? new Uint8Array() };
+      const call = { path: String(headers[":path"]), headers, body: Uint8Array.from(Buffer.concat(pieces)) };
       this.calls.push(call);
       answer(call, this.calls.length - 1)(stream);
     });

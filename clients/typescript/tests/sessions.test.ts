@@ -145,6 +145,19 @@ test("a clock that is a day off costs one refresh at most", async () => {
   assert.equal(shop.refreshes, 1);
 });
 
+test("calls after an hour of sleep share one refresh, and none has the old token", async (context) => {
+  const { shop, client } = await started({});
+  shop.valid.add("token-0");
+  await client.cart.getCart();
+  shop.valid.clear();
+  shop.server.goAway();
+  context.mock.timers.enable({ apis: ["Date"], now: Date.now() + 3_600_000 });
+  await Promise.all(Array.from({ length: 20 }, () => client.cart.getCart()));
+  await client.cart.getCart();
+  assert.deepEqual([shop.refreshes, shop.count("GetCart")], [1, 22]);
+  assert.deepEqual(new Set(shop.server.values("authorization").slice(1)), new Set([undefined, "Bearer token-1"]));
+});
+
 test("no error has a token in it", async () => {
   const { shop, client } = await started({ accessToken: "secret-token", refreshToken: "secret-refresh" });
   shop.refresh = () => refuse(13, "INTERNAL");
