@@ -13,8 +13,20 @@ import { TaxService } from "./gen/mercato/v1/tax_pb.js";
 import { UserService } from "./gen/mercato/v1/user_pb.js";
 import * as rules from "./gen/rules.js";
 
+/** A service with its rules. The types below name the services, because an inferred type would lose the comments of their RPCs. */
+type Of<S> = readonly [S, string];
+
 /** The services that buyers use. */
-export const buyer = {
+export const buyer: {
+  readonly auth: Of<typeof AuthService>;
+  readonly users: Of<typeof UserService>;
+  readonly catalog: Of<typeof CatalogService>;
+  readonly cart: Of<typeof CartService>;
+  readonly orders: Of<typeof OrderService>;
+  readonly payments: Of<typeof PaymentService>;
+  readonly fulfillment: Of<typeof FulfillmentService>;
+  readonly shop: Of<typeof ShopService>;
+} = {
   auth: [AuthService, rules.AuthService],
   users: [UserService, rules.UserService],
   catalog: [CatalogService, rules.CatalogService],
@@ -23,10 +35,24 @@ export const buyer = {
   payments: [PaymentService, rules.PaymentService],
   fulfillment: [FulfillmentService, rules.FulfillmentService],
   shop: [ShopService, rules.ShopService],
-} as const;
+};
 
 /** All services, those for administrators too. */
-export const everything = {
+export const everything: {
+  readonly auth: Of<typeof AuthService>;
+  readonly users: Of<typeof UserService>;
+  readonly audit: Of<typeof AuditService>;
+  readonly catalog: Of<typeof CatalogService>;
+  readonly media: Of<typeof MediaService>;
+  readonly cart: Of<typeof CartService>;
+  readonly orders: Of<typeof OrderService>;
+  readonly fulfillment: Of<typeof FulfillmentService>;
+  readonly shipping: Of<typeof ShippingService>;
+  readonly promotions: Of<typeof PromotionService>;
+  readonly shop: Of<typeof ShopService>;
+  readonly taxes: Of<typeof TaxService>;
+  readonly payments: Of<typeof PaymentService>;
+} = {
   auth: [AuthService, rules.AuthService],
   users: [UserService, rules.UserService],
   audit: [AuditService, rules.AuditService],
@@ -40,4 +66,4 @@ export const everything = {
   shop: [ShopService, rules.ShopService],
   taxes: [TaxService, rules.TaxService],
   payments: [PaymentService, rules.PaymentService],
-} as const;
+};
