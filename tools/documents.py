@@ -1,7 +1,7 @@
 """Build the site of the documentation into build/docs/site: the pages of docs/, the references, diagrams as pictures.
 
-It needs the packages of requirements/docs.txt, mermaid of tools/site/package.json, and Chromium, which draws the diagrams. The site asks no
-other host for anything.
+It needs the packages of requirements/docs.txt, mermaid of tools/site/package.json, the built package of clients/typescript, and
+Chromium, which draws the diagrams. The site asks no other host for anything.
 """
 
 import argparse
@@ -20,6 +20,7 @@ import document_grpc
 import document_links
 import document_pages
 import document_rest
+import document_typescript
 import proto
 from mercato.rpcs import rpcs
 
@@ -43,6 +44,7 @@ def gather(pages: Path) -> None:
     _write(pages / "reference/rest", document_rest.pages(openapi))
     _write(pages / "reference/commands", {"index.md": document_commands.page()})
     _write(pages / "reference/python", {"index.md": _python()})
+    _write(pages / "reference/typescript", document_typescript.pages(document_typescript.read()))
     _write(pages / "reference/grpc", document_grpc.pages(_descriptors()))
 
 

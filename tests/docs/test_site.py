@@ -13,6 +13,7 @@ import pytest
 
 import document_diagrams
 import document_links
+import document_typescript
 import documents
 from mercato.cli.program import root
 from mercato.rpcs import rpcs
@@ -22,6 +23,7 @@ from support.rest_client import HOST
 
 pytestmark = [
     needs.SITE.unless((documents.PACKAGES / "installed").exists()),
+    needs.TYPESCRIPT.unless((document_typescript.PACKAGE / "dist/node.js").exists()),
     needs.CHROMIUM.unless(shutil.which("chromium") and shutil.which("chromedriver")),
 ]
 LOADED = "return performance.getEntriesByType('resource').map(entry => entry.name)"
@@ -69,8 +71,20 @@ def test_each_command_and_each_method_of_python_has_its_reference(site: Path) ->
     assert [method for method in methods if f".{method}" not in python] == []
 
 
+def test_each_export_and_each_function_of_typescript_has_its_reference_with_a_comment(site: Path) -> None:
+    services = (site / "reference/typescript/services.html").read_text()
+    messages = (site / "reference/typescript/messages.html").read_text()
+    index = (site / "reference/typescript/index.html").read_text()
+    names = [rpc.name[0].lower() + rpc.name[1:] for rpc in rpcs()]
+    assert [name for name in names if not re.search(rf'id="[a-z]+-{name.lower()}"', services)] == []
+    assert [name for name in ("Cart", "Order", "OrderStatus") if f'id="{name.lower()}"' not in messages] == []
+    assert [name for name in ("node-connect", "web-tabstore", "index-ismercatoerror", "index-reasons") if f'id="{name}"' not in index] == []
+    assert "Add units of a product to the cart" in services
+    assert "@generated" not in messages + index
+
+
 def test_each_page_loads_without_another_host_or_a_complaint(site: Path, address: str) -> None:
-    pages = ["index.html", "mercato.html", "orders.html", "reference/rest/index.html", "reference/grpc/cart.html", "cookbook-python.html"]
+    pages = ["index.html", "mercato.html", "orders.html", "reference/rest/index.html", "reference/typescript/services.html"]
     with browsing() as browser:
         for page in pages:
             browser.open(f"{address}/{page}")
